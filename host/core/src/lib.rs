@@ -1,0 +1,26 @@
+//! The words of Ocellus as types.
+//!
+//! Owns: what a video, a frame, a detection, a track and an object *are*; [`StreamSettings`] and the JSON Schema that
+//! validates, completes and documents them; the kinds of [`Error`]; the [`Clock`]. Does no I/O and has no heavy
+//! dependency, so that every other crate can speak these types without knowing each other.
+
+mod clock;
+mod detection;
+mod error;
+mod geometry;
+mod ids;
+mod image;
+mod object;
+mod settings;
+mod video;
+
+pub use clock::{Clock, ManualClock, SystemClock};
+pub use detection::{Detection, FrameRecord, Landmarks};
+pub use error::{Error, ErrorKind, Result};
+pub use geometry::{Point, Rect, Region, Size};
+pub use ids::{JobId, ObjectId, ObjectType, TrackId, VideoId};
+pub use image::{ChannelOrder, InputImage, InputSpec, RgbImage};
+pub use jiff::Timestamp;
+pub use object::{BestShotType, ObjectRecord, ShotSummary};
+pub use settings::{DetectorSettings, SettingsSchema, StreamSettings, VideoTransform};
+pub use video::{Counts, HealthStatus, Light, Statistic, VideoRecord, VideoStatus};

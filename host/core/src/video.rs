@@ -1,0 +1,263 @@
+//! An archive record and the life of its job.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::{ObjectType, StreamSettings, VideoId};
+
+/// Where a video's job stands. Spelled as the API spells it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum VideoStatus {
+    /// There is a record, and no job was ever asked for.
+    #[default]
+    WaitingForSync,
+    /// Ready, or stopped by the user.
+    Disabled,
+    /// In the queue.
+    Awaiting,
+    /// Taken out of the queue; no frame is through yet.
+    Starting,
+    #[serde(rename = "INPROGRESS")]
+    InProgress,
+    /// The end of the source was reached.
+    Completed,
+    /// Failed in the middle; what was found so far is kept.
+    Interrupted,
+    /// Failed before the first frame.
+    NotStarted,
+    /// The settings cannot be carried out.
+    Misconfigured,
+    /// Neither a file nor a URL.
+    NoSource,
+}
+
+/// The colour that a status is shown in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Light {
+    Green,
+    Yellow,
+    Red,
+    Gray,
+}
+
+impl VideoStatus {
+    /// A job is wanted: waiting or running.
+    pub fn is_enabled(self) -> bool {
+        self.is_queued() || self.is_active()
+    }
+    pub fn is_queued(self) -> bool {
+        self == Self::Awaiting
+    }
+    pub fn is_active(self) -> bool {
+        matches!(self, Self::Starting | Self::InProgress)
+    }
+
+    fn light(self) -> Light {
+        match self {
+            Self::InProgress | Self::Completed => Light::Green,
+            Self::Awaiting | Self::Starting => Light::Yellow,
+            Self::Disabled => Light::Gray,
+            Self::WaitingForSync | Self::Interrupted | Self::NotStarted | Self::Misconfigured | Self::NoSource => Light::Red,
+        }
+    }
+
+    fn description(self) -> &'static str {
+        match self {
+            Self::WaitingForSync => "Videomanager job is missing. Wait for synchronization.",
+            Self::Disabled => "Video processing is disabled",
+            Self::Awaiting => "Video is waiting for processing",
+            Self::Starting => "Video processing is starting",
+            Self::InProgress => "Everything is OK",
+            Self::Completed => "Video processing is done",
+            Self::Interrupted => "Video processing was interrupted",
+            Self::NotStarted => "Video processing could not be started",
+            Self::Misconfigured => "Video processing settings cannot be carried out",
+            Self::NoSource => "Video has no source",
+        }
+    }
+}
+
+/// What became of the objects of one type on their way to the router.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
+    /// Accepted.
+    pub posted: u64,
+    /// Tried, and refused or never answered.
+    pub failed: u64,
+    /// Never tried.
+    pub not_posted: u64,
+}
+
+/// Figures of a job, as `health_status.statistic` shows them.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Statistic {
+    /// Seconds of media.
+    pub processed_duration: f64,
+    pub faces_posted: u64,
+    pub faces_failed: u64,
+    pub faces_not_posted: u64,
+    /// Frames a second over the whole job, its queueing aside.
+    pub processing_fps: f64,
+    pub frames_dropped: u64,
+    pub frames_processed: u64,
+    pub frames_imotion_skipped: u64,
+    pub decoding_soft_errors: u64,
+    pub frame_width: u32,
+    pub frame_height: u32,
+    /// Stream time of the last frame, in seconds.
+    pub last_stream_timestamp: f64,
+    pub objects: BTreeMap<ObjectType, Counts>,
+    pub extractors: serde_json::Map<String, serde_json::Value>,
+    pub job_starts: u32,
+}
+
+impl Statistic {
+    /// Books a delivery's outcome, in `objects` and in the fields that only faces have.
+    pub fn count(&mut self, object_type: &ObjectType, book: impl Fn(&mut Counts)) {
+        let counts = self.objects.entry(object_type.clone()).or_default();
+        book(counts);
+        if *object_type == ObjectType::face() {
+            let Counts { posted, failed, not_posted } = *counts;
+            (self.faces_posted, self.faces_failed, self.faces_not_posted) = (posted, failed, not_posted);
+        }
+    }
+}
+
+/// `health_status`, as the API shows it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct HealthStatus {
+    pub enabled: bool,
+    pub status: VideoStatus,
+    pub msg: String,
+    /// Empty before the first job.
+    #[serde(with = "statistic_or_empty")]
+    pub statistic: Option<Statistic>,
+    pub code: Light,
+    pub code_desc: String,
+}
+
+mod statistic_or_empty {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
+    use serde_json::{Map, Value};
+
+    use super::Statistic;
+
+    pub(super) fn serialize<S: Serializer>(value: &Option<Statistic>, serializer: S) -> Result<S::Ok, S::Error> {
+        match value {
+            Some(statistic) => statistic.serialize(serializer),
+            None => Map::new().serialize(serializer),
+        }
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Statistic>, D::Error> {
+        let map = Map::<String, Value>::deserialize(deserializer)?;
+        if map.is_empty() { Ok(None) } else { serde_json::from_value(Value::Object(map)).map(Some).map_err(D::Error::custom) }
+    }
+}
+
+/// A video as the archive keeps it (`video.json`). Flags of the API that follow from `status` are not stored.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct VideoRecord {
+    pub id: VideoId,
+    pub name: Option<String>,
+    pub camera_group: i64,
+    pub camera: Option<i64>,
+    pub case: Option<i64>,
+    pub url: Option<String>,
+    pub router_url: Option<String>,
+    pub stream_settings: StreamSettings,
+    pub created_date: Timestamp,
+
+    /// Bytes of the uploaded file; `None` without one.
+    pub file_size: Option<u64>,
+    /// Seconds.
+    pub source_len: Option<f64>,
+    pub frame_width: Option<u32>,
+    pub frame_height: Option<u32>,
+
+    pub status: VideoStatus,
+    /// The last job reached its end, good or bad.
+    pub finished: bool,
+    /// What went wrong, for the user.
+    pub error: Option<String>,
+    /// The number of the last job, 0 before the first.
+    pub job: u32,
+    pub processing_start_date: Option<Timestamp>,
+    pub statistic: Option<Statistic>,
+    /// Objects that the last job made, by type.
+    pub counts: BTreeMap<ObjectType, u64>,
+}
+
+impl VideoRecord {
+    pub fn new(id: VideoId, camera_group: i64, name: Option<String>, stream_settings: StreamSettings, created_date: Timestamp) -> Self {
+        Self {
+            id,
+            name,
+            camera_group,
+            camera: None,
+            case: None,
+            url: None,
+            router_url: None,
+            stream_settings,
+            created_date,
+            file_size: None,
+            source_len: None,
+            frame_width: None,
+            frame_height: None,
+            status: VideoStatus::default(),
+            finished: false,
+            error: None,
+            job: 0,
+            processing_start_date: None,
+            statistic: None,
+            counts: BTreeMap::new(),
+        }
+    }
+
+    pub fn has_source(&self) -> bool {
+        self.file_size.is_some() || self.url.is_some()
+    }
+
+    /// What the API shows. A running or finished job that could not deliver turns yellow.
+    pub fn health_status(&self) -> HealthStatus {
+        let undelivered = self.statistic.as_ref().is_some_and(|s| s.objects.values().any(|c| c.failed > 0));
+        let (code, code_desc) = match self.status.light() {
+            Light::Green if undelivered => (Light::Yellow, "Some objects could not be delivered to the router"),
+            light => (light, self.status.description()),
+        };
+        HealthStatus {
+            enabled: self.status.is_enabled(),
+            status: self.status,
+            msg: self.error.clone().unwrap_or_default(),
+            statistic: self.statistic.clone(),
+            code,
+            code_desc: code_desc.into(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statuses_are_spelled_as_the_api_spells_them() {
+        let spelled = |s: VideoStatus| serde_json::to_value(s).unwrap();
+        assert_eq!(spelled(VideoStatus::WaitingForSync), "WAITING_FOR_SYNC");
+        assert_eq!(spelled(VideoStatus::InProgress), "INPROGRESS");
+        assert_eq!(spelled(VideoStatus::NotStarted), "NOT_STARTED");
+    }
+
+    #[test]
+    fn counting_faces_keeps_the_old_fields_in_step() {
+        let mut statistic = Statistic::default();
+        statistic.count(&ObjectType::face(), |c| c.posted += 1);
+        statistic.count(&ObjectType::car(), |c| c.failed += 1);
+        assert_eq!((statistic.faces_posted, statistic.faces_failed), (1, 0));
+        assert_eq!(statistic.objects[&ObjectType::car()].failed, 1);
+    }
+}
