@@ -180,6 +180,8 @@ pub struct VideoRecord {
     pub frame_height: Option<u32>,
 
     pub status: VideoStatus,
+    /// Since when it waits in the queue, which is in this order; `None` for a video that does not wait.
+    pub queued_date: Option<Timestamp>,
     /// The last job reached its end, good or bad.
     pub finished: bool,
     /// What went wrong, for the user.
@@ -209,6 +211,7 @@ impl VideoRecord {
             frame_width: None,
             frame_height: None,
             status: VideoStatus::default(),
+            queued_date: None,
             finished: false,
             error: None,
             job: 0,

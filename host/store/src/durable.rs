@@ -1,0 +1,31 @@
+//! Files that are there after a power cut.
+
+use std::{
+    fs::{self, File},
+    io::{ErrorKind, Write},
+    path::Path,
+};
+
+use crate::error::{At, Result};
+
+/// Makes a folder's entries durable.
+pub(crate) fn sync_folder(path: &Path) -> Result<()> {
+    File::open(path).and_then(|f| f.sync_all()).at(path)
+}
+
+/// Puts `bytes` in place of what is at `path`, or fails and leaves that as it was.
+pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
+    let part = path.with_extension("part");
+    File::create(&part).and_then(|mut f| f.write_all(bytes).and_then(|()| f.sync_all())).at(&part)?;
+    fs::rename(&part, path).at(path)?;
+    path.parent().map_or(Ok(()), sync_folder)
+}
+
+/// Removes a file or a folder with all in it; one that is not there is fine.
+pub(crate) fn remove(path: &Path) -> Result<()> {
+    let removed = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
+    match removed {
+        Err(e) if e.kind() == ErrorKind::NotFound => Ok(()),
+        other => other.at(path),
+    }
+}

@@ -1,0 +1,52 @@
+//! What can go wrong in the archive.
+
+use std::{io, path::PathBuf};
+
+use ocellus_core::{Error, ErrorKind};
+use thiserror::Error as ThisError;
+
+#[derive(Debug, ThisError)]
+pub enum StoreError {
+    #[error("{}: {source}", path.display())]
+    Io { path: PathBuf, source: io::Error },
+    #[error("{} is damaged: {reason}", path.display())]
+    Damaged { path: PathBuf, reason: String },
+    #[error("the index failed: {0}")]
+    Index(#[from] sled::Error),
+    #[error("another server is at work in {}", .0.display())]
+    InUse(PathBuf),
+    #[error("there is no video {0}")]
+    NoVideo(ocellus_core::VideoId),
+    #[error("this is no page of this list")]
+    BadCursor,
+    /// What a caller's own change of a record ended in.
+    #[error(transparent)]
+    Refused(#[from] Error),
+}
+
+pub(crate) type Result<T, E = StoreError> = std::result::Result<T, E>;
+
+impl From<StoreError> for Error {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Refused(error) => error,
+            StoreError::NoVideo(_) => Error::not_found("VideoArchive"),
+            StoreError::BadCursor => Error::bad_param("page", "Invalid cursor."),
+            StoreError::Io { ref source, .. } if source.kind() == io::ErrorKind::StorageFull => {
+                Error::new(ErrorKind::Unavailable, "The server's disk is full.").because(error)
+            }
+            other => Error::internal(other),
+        }
+    }
+}
+
+/// Says which file an I/O error is about.
+pub(crate) trait At<T> {
+    fn at(self, path: impl Into<PathBuf>) -> Result<T>;
+}
+
+impl<T> At<T> for io::Result<T> {
+    fn at(self, path: impl Into<PathBuf>) -> Result<T> {
+        self.map_err(|source| StoreError::Io { path: path.into(), source })
+    }
+}

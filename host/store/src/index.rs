@@ -1,0 +1,313 @@
+//! The sled trees: every one a function of the folders.
+//!
+//! | tree | key | value |
+//! |---|---|---|
+//! | `videos` | id | what filters ask for ([`Summary`], postcard) |
+//! | `created` | creation date, id | - |
+//! | `names` | lower-cased name, id | - |
+//! | `queue` | queued date, id | - |
+//! | `cut` | id of a video whose job is under way | - |
+//! | `objects` | video id, number in the log | offset in `objects.log`, type |
+//! | `numbers` | object id | number in the log |
+
+use ocellus_core::{ObjectId, Timestamp, VideoId, VideoRecord, VideoStatus};
+use serde::{Deserialize, Serialize};
+use sled::{
+    Batch, Transactional, Tree,
+    transaction::{ConflictableTransactionResult, TransactionError},
+};
+
+use crate::{
+    error::{Result, StoreError},
+    list::OrderKey,
+};
+
+/// Changes whenever the trees do; an index of another version is rebuilt.
+const VERSION: &[u8] = b"1";
+
+#[derive(Clone)]
+pub(crate) struct Index {
+    db: sled::Db,
+    videos: Tree,
+    created: Tree,
+    names: Tree,
+    queue: Tree,
+    cut: Tree,
+    objects: Tree,
+    numbers: Tree,
+}
+
+/// Of a video: what filters ask for, and what the other trees hold of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Summary {
+    pub created_us: i64,
+    pub camera_group: i64,
+    pub case: Option<i64>,
+    /// Lower-cased.
+    pub name: Option<String>,
+    queued_us: Option<i64>,
+    cut: bool,
+}
+
+impl Summary {
+    fn of(record: &VideoRecord) -> Self {
+        Self {
+            created_us: record.created_date.as_microsecond(),
+            camera_group: record.camera_group,
+            case: record.case,
+            name: record.name.as_deref().map(str::to_lowercase),
+            queued_us: record.queued_date.filter(|_| record.status == VideoStatus::Awaiting).map(Timestamp::as_microsecond),
+            cut: record.status.is_active(),
+        }
+    }
+
+    pub(crate) fn created(&self) -> Timestamp {
+        Timestamp::from_microsecond(self.created_us).unwrap_or(Timestamp::UNIX_EPOCH)
+    }
+}
+
+/// Sorts as the number does.
+fn time_key(us: i64) -> [u8; 8] {
+    ((us as u64) ^ (1 << 63)).to_be_bytes()
+}
+
+/// Sorts as the names do, none first; no name's key is the beginning of another's.
+fn name_key(name: Option<&str>) -> Vec<u8> {
+    let Some(name) = name else { return vec![0] };
+    let mut key = vec![1];
+    for byte in name.bytes() {
+        key.push(byte);
+        if byte == 0 {
+            key.push(0xff);
+        }
+    }
+    key.extend([0, 0]);
+    key
+}
+
+fn with_id(mut key: Vec<u8>, id: VideoId) -> Vec<u8> {
+    key.extend(id.0.to_be_bytes());
+    key
+}
+
+fn id_of(key: &[u8]) -> Option<VideoId> {
+    let id = key.get(key.len().checked_sub(8)?..)?;
+    Some(VideoId(u64::from_be_bytes(id.try_into().ok()?)))
+}
+
+impl Index {
+    pub(crate) fn open(path: &std::path::Path) -> Result<Self> {
+        let db = sled::Config::new().path(path).cache_capacity(64 << 20).open()?;
+        let tree = |name: &str| db.open_tree(name);
+        Ok(Self {
+            videos: tree("videos")?,
+            created: tree("created")?,
+            names: tree("names")?,
+            queue: tree("queue")?,
+            cut: tree("cut")?,
+            objects: tree("objects")?,
+            numbers: tree("numbers")?,
+            db,
+        })
+    }
+
+    pub(crate) fn is_current(&self) -> Result<bool> {
+        Ok(self.db.get("version")?.as_deref() == Some(VERSION))
+    }
+
+    pub(crate) fn set_current(&self) -> Result<()> {
+        self.db.insert("version", VERSION)?;
+        self.flush()
+    }
+
+    pub(crate) fn flush(&self) -> Result<()> {
+        self.db.flush()?;
+        Ok(())
+    }
+
+    pub(crate) fn len(&self) -> u64 {
+        self.videos.len() as u64
+    }
+
+    pub(crate) fn ids(&self) -> impl Iterator<Item = Result<VideoId>> + use<> {
+        self.videos.iter().keys().map(|k| id_of(&k?).ok_or_else(damaged))
+    }
+
+    pub(crate) fn highest(&self) -> Result<u64> {
+        Ok(self.videos.last()?.and_then(|(k, _)| id_of(&k)).map_or(0, |id| id.0))
+    }
+
+    pub(crate) fn summary(&self, id: VideoId) -> Result<Option<Summary>> {
+        self.videos.get(id.0.to_be_bytes())?.map(|v| postcard::from_bytes(&v).map_err(|_| damaged())).transpose()
+    }
+
+    /// Whether the trees say of this video what they should.
+    pub(crate) fn agrees(&self, record: &VideoRecord) -> Result<bool> {
+        let summary = Summary::of(record);
+        Ok(self.summary(record.id)?.as_ref() == Some(&summary)
+            && self.created.contains_key(with_id(time_key(summary.created_us).to_vec(), record.id))?
+            && self.names.contains_key(with_id(name_key(summary.name.as_deref()), record.id))?)
+    }
+
+    /// Makes all trees say what `record` says; `None` takes the video out.
+    pub(crate) fn put(&self, id: VideoId, record: Option<&VideoRecord>) -> Result<()> {
+        let before = self.summary(id)?;
+        let now = record.map(Summary::of);
+        if before == now {
+            return Ok(());
+        }
+        let mut batches: [Batch; 5] = Default::default();
+        let [videos, created, names, queue, cut] = &mut batches;
+        let plain = id.0.to_be_bytes();
+        if let Some(s) = &before {
+            videos.remove(&plain);
+            created.remove(with_id(time_key(s.created_us).to_vec(), id));
+            names.remove(with_id(name_key(s.name.as_deref()), id));
+            if let Some(us) = s.queued_us {
+                queue.remove(with_id(time_key(us).to_vec(), id));
+            }
+            cut.remove(&plain);
+        }
+        if let Some(s) = &now {
+            videos.insert(&plain, postcard::to_stdvec(s).map_err(|_| damaged())?);
+            created.insert(with_id(time_key(s.created_us).to_vec(), id), &[]);
+            names.insert(with_id(name_key(s.name.as_deref()), id), &[]);
+            if let Some(us) = s.queued_us {
+                queue.insert(with_id(time_key(us).to_vec(), id), &[]);
+            }
+            if s.cut {
+                cut.insert(&plain, &[]);
+            }
+        }
+        let trees = (&self.videos, &self.created, &self.names, &self.queue, &self.cut);
+        let applied: Result<(), TransactionError<()>> = trees.transaction(|(v, c, n, q, u)| -> ConflictableTransactionResult<(), ()> {
+            let [videos, created, names, queue, cut] = &batches;
+            v.apply_batch(videos)?;
+            c.apply_batch(created)?;
+            n.apply_batch(names)?;
+            q.apply_batch(queue)?;
+            u.apply_batch(cut)?;
+            Ok(())
+        });
+        applied.map_err(|e| match e {
+            TransactionError::Storage(e) => StoreError::Index(e),
+            TransactionError::Abort(()) => damaged(),
+        })
+    }
+
+    /// Keys of an ordering and the videos that they are of, from one key to another, both left out.
+    pub(crate) fn walk(&self, by: OrderKey, from: Option<&[u8]>, to: Option<&[u8]>) -> impl DoubleEndedIterator<Item = Result<(Vec<u8>, VideoId)>> + use<> {
+        use std::ops::Bound::{Excluded, Unbounded};
+        let tree = match by {
+            OrderKey::Id => &self.videos,
+            OrderKey::CreatedDate => &self.created,
+            OrderKey::Name => &self.names,
+        };
+        // sled refuses a range whose bounds are in the wrong order.
+        let empty = from.zip(to).is_some_and(|(f, t)| f >= t);
+        let bound = |b: Option<&[u8]>| b.map_or(Unbounded, |b| Excluded(b.to_vec()));
+        let range = (!empty).then(|| tree.range::<Vec<u8>, _>((bound(from), bound(to))));
+        range.into_iter().flatten().map(|item| {
+            let (key, _) = item?;
+            let id = id_of(&key).ok_or_else(damaged)?;
+            Ok((key.to_vec(), id))
+        })
+    }
+
+    /// The key of a video in an ordering.
+    pub(crate) fn key(by: OrderKey, id: VideoId, summary: &Summary) -> Vec<u8> {
+        match by {
+            OrderKey::Id => id.0.to_be_bytes().to_vec(),
+            OrderKey::CreatedDate => with_id(time_key(summary.created_us).to_vec(), id),
+            OrderKey::Name => with_id(name_key(summary.name.as_deref()), id),
+        }
+    }
+
+    /// The least key of a creation date.
+    pub(crate) fn created_key(t: Timestamp) -> Vec<u8> {
+        time_key(t.as_microsecond()).to_vec()
+    }
+
+    pub(crate) fn first_queued(&self) -> Result<Option<VideoId>> {
+        self.queue.first()?.map(|(k, _)| id_of(&k).ok_or_else(damaged)).transpose()
+    }
+
+    pub(crate) fn queued(&self) -> u64 {
+        self.queue.len() as u64
+    }
+
+    pub(crate) fn cut(&self) -> Result<Vec<VideoId>> {
+        self.cut.iter().keys().map(|k| id_of(&k?).ok_or_else(damaged)).collect()
+    }
+
+    pub(crate) fn put_object(&self, id: &ObjectId, number: u32, offset: u64) -> Result<()> {
+        let mut value = offset.to_be_bytes().to_vec();
+        value.extend(id.object_type.as_str().bytes());
+        self.objects.insert(object_key(id.job.video, number), value)?;
+        self.numbers.insert(id.to_string(), &number.to_be_bytes())?;
+        Ok(())
+    }
+
+    /// Where an object lies in its job's log.
+    pub(crate) fn object(&self, id: &ObjectId) -> Result<Option<u64>> {
+        let Some(number) = self.numbers.get(id.to_string())? else { return Ok(None) };
+        let number = number.as_ref().try_into().map(u32::from_be_bytes).map_err(|_| damaged())?;
+        self.objects.get(object_key(id.job.video, number))?.map(|v| offset_and_type(&v).map(|(o, _)| o)).transpose()
+    }
+
+    /// Objects of a video: key, offset in the log, type; between two keys that are left out.
+    pub(crate) fn walk_objects(&self, video: VideoId, from: Option<&[u8]>, to: Option<&[u8]>) -> impl DoubleEndedIterator<Item = Result<(Vec<u8>, u64, String)>> + use<> {
+        let prefix = video.0.to_be_bytes();
+        let low = from.map_or_else(|| prefix.to_vec(), |f| [f, &[0]].concat());
+        let high = to.map_or_else(|| [&prefix[..], &[0xff; 5]].concat(), <[u8]>::to_vec);
+        let inside = low.starts_with(&prefix) && high.starts_with(&prefix) && low < high;
+        let range = inside.then(|| self.objects.range(low..high));
+        range.into_iter().flatten().map(|item| {
+            let (key, value) = item?;
+            let (offset, object_type) = offset_and_type(&value)?;
+            Ok((key.to_vec(), offset, object_type))
+        })
+    }
+
+    /// Takes all objects of a video out.
+    pub(crate) fn clear_objects(&self, video: VideoId) -> Result<()> {
+        for key in self.objects.scan_prefix(video.0.to_be_bytes()).keys() {
+            self.objects.remove(key?)?;
+        }
+        for key in self.numbers.scan_prefix(format!("{video}-")).keys() {
+            self.numbers.remove(key?)?;
+        }
+        Ok(())
+    }
+}
+
+fn object_key(video: VideoId, number: u32) -> Vec<u8> {
+    [&video.0.to_be_bytes()[..], &number.to_be_bytes()].concat()
+}
+
+fn offset_and_type(value: &[u8]) -> Result<(u64, String)> {
+    let (offset, object_type) = value.split_at_checked(8).ok_or_else(damaged)?;
+    let offset = offset.try_into().map(u64::from_be_bytes).map_err(|_| damaged())?;
+    Ok((offset, String::from_utf8_lossy(object_type).into_owned()))
+}
+
+fn damaged() -> StoreError {
+    StoreError::Index(sled::Error::ReportableBug("an entry of the index cannot be read".into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn keys_sort_as_what_they_stand_for(a: i64, b: i64, m in "\\PC{0,8}|\0|a\0b", n in "\\PC{0,8}|\0|a") {
+            prop_assert_eq!(time_key(a).cmp(&time_key(b)), a.cmp(&b));
+            let (x, y) = (with_id(name_key(Some(&m)), VideoId(1)), with_id(name_key(Some(&n)), VideoId(1)));
+            prop_assert_eq!(x.cmp(&y), m.cmp(&n));
+            prop_assert!(with_id(name_key(None), VideoId(u64::MAX)) < x);
+        }
+    }
+}

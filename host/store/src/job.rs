@@ -1,0 +1,289 @@
+//! One job's folder: its plan, its logs, its pictures.
+
+use std::{
+    collections::HashMap,
+    fs,
+    path::PathBuf,
+    sync::Arc,
+};
+
+use ocellus_core::{FrameRecord, JobId, ObjectId, ObjectRecord, ObjectType, Size};
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::{
+    Archive,
+    archive::to_json,
+    durable,
+    error::{At, Result, StoreError},
+    folder::Folder,
+    index::Index,
+    log::{Kind, LogReader, LogWriter},
+};
+
+/// What begins a detection log: what its frames were seen with.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LogHeader {
+    pub frame_size: Size,
+    pub types: Vec<ObjectType>,
+    /// Name and digest of each detector.
+    pub detectors: Vec<(String, String)>,
+}
+
+/// Which picture of an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Picture {
+    /// The object, with a margin.
+    Thumbnail,
+    /// The frame that holds it.
+    Fullframe,
+    /// The object as networks want to see it.
+    Normalized,
+}
+
+impl Picture {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Thumbnail => "thumbnail",
+            Self::Fullframe => "fullframe",
+            Self::Normalized => "normalized",
+        }
+    }
+}
+
+/// What became of an object on its way to the router.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DeliveryOutcome {
+    Posted,
+    Failed,
+    NotPosted,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DeliveryRecord {
+    pub object: ObjectId,
+    pub outcome: DeliveryOutcome,
+    /// Of the last response.
+    pub status: Option<u16>,
+    pub attempts: u32,
+    pub reason: Option<String>,
+}
+
+/// Whether an object was there already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Appended {
+    New,
+    Known,
+}
+
+/// A job's folder, open. Cheap to clone.
+#[derive(Clone)]
+pub struct Job(Arc<Inner>);
+
+struct Inner {
+    archive: Archive,
+    id: JobId,
+    objects: Mutex<Objects>,
+    deliveries: Mutex<LogWriter>,
+}
+
+struct Objects {
+    log: LogWriter,
+    /// Those in the log, by their numbers.
+    known: HashMap<ObjectId, u32>,
+}
+
+impl Job {
+    pub(crate) fn open(archive: Archive, id: JobId) -> Result<Self> {
+        let folder = archive.folder().job(id);
+        crate::upload::tidy(&archive.folder().video(id.video))?;
+        fs::create_dir_all(folder.join("pictures")).at(&folder)?;
+        let mut known = HashMap::new();
+        let path = folder.join("objects.log");
+        let log = LogWriter::open(&path, Kind::Objects, |_, payload| {
+            let object: ObjectRecord = parse(&path, payload)?;
+            let number = known.len() as u32;
+            known.insert(object.id, number);
+            Ok(())
+        })?;
+        let deliveries = LogWriter::open(&folder.join("deliveries.log"), Kind::Deliveries, |_, _| Ok(()))?;
+        Ok(Self(Arc::new(Inner { archive, id, objects: Mutex::new(Objects { log, known }), deliveries: Mutex::new(deliveries) })))
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.0.archive.folder().job(self.0.id).join(name)
+    }
+
+    pub fn id(&self) -> JobId {
+        self.0.id
+    }
+
+    /// What the job runs by.
+    pub fn plan(&self) -> Result<Value> {
+        let path = self.file("plan.json");
+        parse(&path, &fs::read(&path).at(&path)?)
+    }
+
+    /// Opens the detection log to go on with it: the writer, and how many frames it holds. A log that was begun with
+    /// other detectors or for frames of another size is begun anew.
+    pub fn detection_writer(&self, header: &LogHeader) -> Result<(DetectionWriter, u64)> {
+        let path = self.file("detections.log");
+        let (mut records, mut same) = (0_u64, false);
+        let mut log = LogWriter::open(&path, Kind::Detections, |_, payload| {
+            if records == 0 {
+                same = postcard::from_bytes::<LogHeader>(payload).is_ok_and(|h| h == *header);
+            }
+            records += 1;
+            Ok(())
+        })?;
+        if records > 0 && !same {
+            drop(log);
+            durable::remove(&path)?;
+            log = LogWriter::open(&path, Kind::Detections, |_, _| Ok(()))?;
+            records = 0;
+        }
+        let mut writer = DetectionWriter { path, log };
+        if records == 0 {
+            writer.put(header)?;
+            writer.sync()?;
+            records = 1;
+        }
+        Ok((writer, records - 1))
+    }
+
+    /// The frames in the detection log; `None` before it was begun.
+    pub fn detections(&self) -> Result<Option<DetectionReader>> {
+        let path = self.file("detections.log");
+        let Some(mut log) = LogReader::open(&path, Kind::Detections)? else { return Ok(None) };
+        let Some(payload) = log.next_record()? else { return Ok(None) };
+        let header = postcard::from_bytes(&payload).map_err(|e| StoreError::Damaged { path: path.clone(), reason: e.to_string() })?;
+        Ok(Some(DetectionReader { path, log, header }))
+    }
+
+    /// Puts an object into the archive: its pictures, then its record, durably. One that is there already stays as it
+    /// is.
+    pub fn append_object(&self, object: &ObjectRecord, pictures: &[(Picture, &[u8])]) -> Result<Appended> {
+        let mut objects = self.0.objects.lock();
+        if objects.known.contains_key(&object.id) {
+            return Ok(Appended::Known);
+        }
+        for (picture, bytes) in pictures {
+            durable::replace(&picture_path(self.0.archive.folder(), &object.id, *picture), bytes)?;
+        }
+        let offset = objects.log.append(&to_json(object))?;
+        objects.log.sync()?;
+        let number = objects.known.len() as u32;
+        objects.known.insert(object.id.clone(), number);
+        self.0.archive.index().put_object(&object.id, number, offset)?;
+        Ok(Appended::New)
+    }
+
+    /// All objects, in the order in which they were made.
+    pub fn objects(&self) -> Result<Vec<ObjectRecord>> {
+        let path = self.file("objects.log");
+        // What is appended is written out before it is known, so that the file holds all that there is.
+        let Some(mut log) = LogReader::open(&path, Kind::Objects)? else { return Ok(Vec::new()) };
+        std::iter::from_fn(|| log.next_record().transpose()).map(|payload| parse(&path, &payload?)).collect()
+    }
+
+    pub fn append_delivery(&self, delivery: &DeliveryRecord) -> Result<()> {
+        let mut log = self.0.deliveries.lock();
+        log.append(&to_json(delivery))?;
+        log.sync()
+    }
+
+    /// The last outcome of each object that has one.
+    pub fn deliveries(&self) -> Result<HashMap<ObjectId, DeliveryRecord>> {
+        let path = self.file("deliveries.log");
+        let Some(mut log) = LogReader::open(&path, Kind::Deliveries)? else { return Ok(HashMap::new()) };
+        std::iter::from_fn(|| log.next_record().transpose())
+            .map(|payload| {
+                let delivery: DeliveryRecord = parse(&path, &payload?)?;
+                Ok((delivery.object.clone(), delivery))
+            })
+            .collect()
+    }
+}
+
+/// Appends to a detection log.
+pub struct DetectionWriter {
+    path: PathBuf,
+    log: LogWriter,
+}
+
+impl DetectionWriter {
+    pub fn append(&mut self, frame: &FrameRecord) -> Result<()> {
+        self.put(frame)
+    }
+
+    fn put(&mut self, record: &impl Serialize) -> Result<()> {
+        let bytes = postcard::to_stdvec(record).map_err(|e| StoreError::Damaged { path: self.path.clone(), reason: e.to_string() })?;
+        self.log.append(&bytes)?;
+        Ok(())
+    }
+
+    /// Makes all that was appended durable.
+    pub fn sync(&mut self) -> Result<()> {
+        self.log.sync()
+    }
+}
+
+/// Reads a detection log to the end of its sound part.
+pub struct DetectionReader {
+    path: PathBuf,
+    log: LogReader,
+    header: LogHeader,
+}
+
+impl DetectionReader {
+    pub fn header(&self) -> &LogHeader {
+        &self.header
+    }
+}
+
+impl Iterator for DetectionReader {
+    type Item = Result<FrameRecord>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let payload = self.log.next_record().transpose()?;
+        Some(payload.and_then(|p| postcard::from_bytes(&p).map_err(|e| StoreError::Damaged { path: self.path.clone(), reason: e.to_string() })))
+    }
+}
+
+fn parse<T: serde::de::DeserializeOwned>(path: &std::path::Path, bytes: &[u8]) -> Result<T> {
+    serde_json::from_slice(bytes).map_err(|e| StoreError::Damaged { path: path.to_path_buf(), reason: e.to_string() })
+}
+
+pub(crate) fn picture_path(folder: &Folder, id: &ObjectId, picture: Picture) -> PathBuf {
+    folder.job(id.job).join("pictures").join(format!("{id}.{}.jpg", picture.name()))
+}
+
+/// Reads objects by the offsets of their records.
+pub(crate) fn read_objects(folder: &Folder, job: JobId, offsets: &[u64]) -> Result<Vec<ObjectRecord>> {
+    let path = folder.job(job).join("objects.log");
+    let Some(mut log) = LogReader::open(&path, Kind::Objects)? else { return Ok(Vec::new()) };
+    let mut objects = Vec::with_capacity(offsets.len());
+    for offset in offsets {
+        log.seek(*offset)?;
+        if let Some(payload) = log.next_record()? {
+            objects.push(parse(&path, &payload)?);
+        }
+    }
+    Ok(objects)
+}
+
+/// Puts the objects of a job's log into the index.
+pub(crate) fn index_objects(folder: &Folder, index: &Index, job: JobId) -> Result<()> {
+    let path = folder.job(job).join("objects.log");
+    let Some(mut log) = LogReader::open(&path, Kind::Objects)? else { return Ok(()) };
+    let mut number = 0;
+    loop {
+        let offset = log.offset();
+        let Some(payload) = log.next_record()? else { return Ok(()) };
+        let object: ObjectRecord = parse(&path, &payload)?;
+        index.put_object(&object.id, number, offset)?;
+        number += 1;
+    }
+}
