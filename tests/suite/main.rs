@@ -1,1 +1,15 @@
-fn main() {}
+//! Black-box suites: a real server process, real media, real HTTP.
+//!
+//! One file per behaviour; [`server`] starts and ends the program, [`receiver`] is a router of its own, [`media`] makes
+//! recordings. Everything listens on loopback and ends with its test.
+
+mod media;
+mod receiver;
+mod server;
+
+mod crash;
+mod job;
+mod lifecycle;
+mod plugins;
+mod process;
+mod sources;

@@ -1,1 +1,109 @@
+//! The HTTP surface: routes, tokens, errors, pages, OpenAPI.
+//!
+//! Owns what goes over the wire and nothing behind it. A handler reads a request, asks the [`Engine`] or its archive, and
+//! writes a response; rules about videos and jobs live there. The routes and the OpenAPI document come from the same
+//! declarations ([`routes`]).
+//!
+//! Guarantees: whatever a client sends, the answer is a response of the documented shape. No error body holds more than
+//! [`ocellus_core::Error::public`] allows. Bodies are read in constant memory. Nothing here outlives [`serve`]: it returns
+//! once every connection has ended or the time for that is over.
 
+mod auth;
+mod base_url;
+mod body;
+mod error;
+mod health;
+mod objects;
+mod openapi;
+mod page;
+mod path;
+mod picture;
+mod plugins;
+mod query;
+mod serve;
+mod time;
+mod trace;
+mod videos;
+
+use std::sync::Arc;
+
+use axum::{Extension, Router, middleware, routing::any};
+use ocellus_core::{Clock, Error, Result};
+use ocellus_pipeline::Engine;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+pub use auth::{AdminToken, InvalidToken};
+pub use openapi::document as openapi_document;
+pub use serve::serve;
+
+/// What the operator chooses.
+#[derive(Clone, Debug)]
+pub struct ApiConfig {
+    /// The largest source file that is taken, in bytes; `None` is no limit.
+    pub max_upload_bytes: Option<u64>,
+    /// The values that `camera_group` may have.
+    pub camera_groups: Vec<i64>,
+    /// The values that `camera` may have, beside null.
+    pub cameras: Vec<i64>,
+    /// What absolute URLs begin with, for example `https://archive.example.org`. Without it, what the request says.
+    pub public_url: Option<String>,
+}
+
+impl Default for ApiConfig {
+    fn default() -> Self {
+        // The two groups that the vendor's server is installed with: -1 is that of video archives, 1 the default one.
+        Self { max_upload_bytes: None, camera_groups: vec![-1, 1], cameras: Vec::new(), public_url: None }
+    }
+}
+
+/// What handlers work with.
+pub struct Api {
+    pub engine: Engine,
+    pub token: AdminToken,
+    pub config: ApiConfig,
+    /// Counts the days of `created_date_last_n_days` and its like.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// All routes that want the token.
+fn guarded() -> OpenApiRouter<Arc<Api>> {
+    OpenApiRouter::new()
+        .routes(routes!(videos::list::list, videos::create::create))
+        .routes(routes!(videos::count::count))
+        .routes(routes!(videos::read::read, videos::replace::replace, videos::patch::patch, videos::delete::delete))
+        .routes(routes!(videos::delete_file::delete_file))
+        .routes(routes!(videos::upload::upload))
+        .routes(routes!(videos::process::process))
+        .routes(routes!(videos::stop::stop))
+        .routes(routes!(videos::screenshot::screenshot, videos::screenshot::retake))
+        .routes(routes!(objects::list::list))
+        .routes(routes!(objects::picture::thumbnail))
+        .routes(routes!(objects::picture::fullframe))
+        .routes(routes!(plugins::plugins))
+}
+
+/// Routes for anyone.
+fn open() -> OpenApiRouter<Arc<Api>> {
+    OpenApiRouter::new().routes(routes!(health::health)).routes(routes!(openapi::openapi))
+}
+
+/// The service, ready for [`serve`].
+pub fn router(api: Api) -> Router {
+    let api = Arc::new(api);
+    let guarded = guarded().route_layer(middleware::from_fn_with_state(Arc::clone(&api), auth::require_token));
+    let (router, document) = OpenApiRouter::with_openapi(openapi::base()).merge(open()).merge(guarded).split_for_parts();
+    let without_slash = document.paths.paths.keys().filter_map(|path| path.strip_suffix('/')).map(str::to_owned).collect::<Vec<_>>();
+    without_slash
+        .iter()
+        .fold(router, |router, path| router.route(path, any(path::add_slash)))
+        .fallback(path::unknown)
+        .method_not_allowed_fallback(path::wrong_method)
+        .layer(Extension(openapi::Document::new(document)))
+        .layer(middleware::from_fn(trace::trace))
+        .with_state(api)
+}
+
+/// Runs what waits for the disk where waiting is allowed.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(Error::internal)?
+}

@@ -1,1 +1,48 @@
+//! Finds objects in pictures. Nothing else in Ocellus knows burn.
+//!
+//! A detector is data: a folder with a manifest (`detector.toml`) and an ONNX file as its authors published it. The
+//! modules, from the device up:
+//!
+//! * `device` chooses where networks run, once at start;
+//! * `graph` runs an ONNX network with burn tensors;
+//! * `family` knows what a family of networks wants to see and what its numbers mean; `nms` removes doubles;
+//! * `service` owns a network on a thread of its own and runs the pictures of all jobs through it in batches;
+//! * `detector` puts these together, `manifest` reads what it is to be, `registry` loads all detectors of a folder.
+//!
+//! Guarantees: a detector that is loaded has run once; neither a file nor a picture makes it panic; the same pictures
+//! on the same device give the same boxes, whoever else uses the detector.
+//!
+//! ```no_run
+//! use ocellus_core::{InputImage, ObjectType, Size};
+//! use ocellus_detect::{Detectors, Device, DeviceChoice};
+//!
+//! # fn scaled(_: ocellus_core::InputSpec) -> Vec<u8> { vec![] }
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let device = Device::choose(DeviceChoice::Auto)?;
+//! let detectors = Detectors::load("target/assets/detectors".as_ref(), &device)?;
+//! let frame = Size { width: 1920, height: 1080 };
+//! for detector in detectors.for_types(&[ObjectType::face()]) {
+//!     let spec = detector.input(frame);
+//!     let image = InputImage { spec, data: scaled(spec), scale: spec.fit(frame).1, frame };
+//!     for found in detector.detect(vec![image])?.concat() {
+//!         println!("{:?} {:?} {}", found.object_type, found.rect, found.score);
+//!     }
+//! }
+//! # Ok(())
+//! # }
+//! ```
 
+mod detector;
+mod device;
+mod family;
+mod graph;
+mod manifest;
+mod nms;
+mod registry;
+mod service;
+
+pub use detector::{DetectError, Detector, LoadError, RawDetection};
+pub use device::{Device, DeviceChoice, DeviceError};
+pub use graph::{Array, InputShape, Network, NetworkError};
+pub use manifest::{Class, FamilyName, Input, InputSize, Manifest, ManifestError, Model, Source, SourceKind, Thresholds};
+pub use registry::{Detectors, FolderError, Loaded, Refused, Report, Superseded};

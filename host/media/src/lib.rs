@@ -1,1 +1,38 @@
+//! Video in, pictures out: everything of Ocellus that touches FFmpeg.
+//!
+//! Owns: opening a source under the allow-lists ([`Input`], [`parse_options`]), what is known of it ([`probe`]),
+//! decoding ([`Decoder`] yields [`Frame`]s), pictures of parts of a frame ([`Frame::jpeg`], [`Frame::rgb`],
+//! [`Frame::luma`]), the pictures that detectors look at ([`Scaler`]), and two measures of pixels ([`sharpness`],
+//! [`encode_jpeg`] and [`encode_png`] beside them).
+//!
+//! Guarantees: a source that is no video ends in a [`MediaError`] with a sentence for the user, never in a panic or an
+//! endless wait; an uploaded file makes FFmpeg open nothing but itself; a raised [`Interrupt`] ends any call within a
+//! second, also one that waits for the network. All coordinates are those of the frame as the user sees it: the
+//! container's rotation first, then the user's [`VideoTransform`](ocellus_core::VideoTransform).
+//!
+//! Nobody else sees an FFmpeg type, and a [`Decoder`] takes only plain data, so that decoding can move into a process of
+//! its own. `unsafe` lives in `av` alone.
 
+mod av;
+mod decoder;
+mod encode;
+mod error;
+mod frame;
+mod input;
+mod interrupt;
+mod options;
+mod orientation;
+mod render;
+mod scaler;
+mod sharpness;
+mod source;
+
+pub use decoder::Decoder;
+pub use encode::{encode_jpeg, encode_png};
+pub use error::{MediaError, Result};
+pub use frame::Frame;
+pub use input::{Input, Location, MediaInfo, probe};
+pub use interrupt::Interrupt;
+pub use options::{BadOption, check_format, parse_options};
+pub use scaler::Scaler;
+pub use sharpness::{SHARPNESS_SIZE, sharpness};

@@ -1,1 +1,29 @@
+//! From a video's settings to a running job.
+//!
+//! Owns: the queue's workers, the stages of a job and what passes between them, the choice of the best shot, what
+//! quality means, and the posting of objects. Guarantees:
+//!
+//! * What follows the detection log ([`analysis`]) is a function of the log, the settings and the plugins. A job that
+//!   was cut off is run again over its own log and makes the same objects under the same ids.
+//! * Nothing is delivered before it is in the archive, and nothing is in the archive before the log that it follows
+//!   from.
+//! * A job ends in a status; whatever goes wrong in it ends that job alone.
+//!
+//! ```text
+//! decode + scale ──▶ detect ──▶ log ─▶ filters ─▶ tracker ─▶ best shot ─▶ filters ─▶ archive ──▶ post
+//!   (a thread)     (a thread)   └────────────── the job's own thread ──────────────┘          (a task)
+//! ```
+//!
+//! Queues between the threads are bounded: a job holds a handful of frames, and one for each open track.
 
+mod analysis;
+mod delivery;
+mod engine;
+mod job;
+mod live;
+mod quality;
+mod screenshot;
+
+pub use engine::{Engine, EngineConfig, Health, Running};
+pub use quality::quality;
+pub use screenshot::ScreenshotQuery;

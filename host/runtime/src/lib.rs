@@ -1,1 +1,61 @@
+//! Plugins: WebAssembly components that filter, track and route.
+//!
+//! Owns: reading components from a folder and again when a file changes; checking them against the contract in `wit/`;
+//! running their calls under limits; checking what they answer. Nothing else in the house knows wasmtime.
+//!
+//! Guarantees:
+//! * A plugin that traps, spins, hoards memory or breaks the contract costs its session and gives a [`PluginError`] that
+//!   says plugin, digest, call and reason. It never takes the process, or another session, with it.
+//! * What a session answers follows from the component, the settings and the calls so far alone: no clock, no randomness,
+//!   canonical NaNs, no relaxed SIMD.
+//! * What a caller gets has passed the contract's rules: as many answers as questions, ids that were never used before,
+//!   text within its bounds.
+//!
+//! [`Plugins`] is the folder; [`Tracker`], [`Filter`] and [`Router`] are sessions. A session keeps the component that it was
+//! opened with; a changed file is for the next one.
 
+mod bindings;
+mod convert;
+mod digest;
+mod engine;
+mod error;
+mod filter;
+mod inspect;
+mod limits;
+mod plugin;
+mod registry;
+mod router;
+mod sandbox;
+mod tracker;
+
+pub use digest::Digest;
+pub use error::{Fault, OpenError, PluginError, Refusal};
+pub use filter::{Candidate, Filter, Moment, Object, Rejection, Stage, Verdict};
+pub use limits::Limits;
+pub use plugin::Kind;
+pub use registry::{PluginInfo, Plugins, State};
+pub use router::{Body, Content, Outcome, Part, Picture, PictureInfo, Post, Request, Router};
+pub use sandbox::Meters;
+pub use tracker::{Tracker, TrackerState, Update};
+
+use ocellus_core::{ObjectType, Size};
+
+/// What a session is opened for: one object type of one job.
+#[derive(Clone, Debug)]
+pub struct StreamInfo {
+    pub object_type: ObjectType,
+    /// Of the frames at the start.
+    pub size: Size,
+    /// Frames per second, where the source declares it.
+    pub frame_rate: Option<f64>,
+}
+
+/// Which frame a call is about.
+#[derive(Clone, Copy, Debug)]
+pub struct FrameInfo {
+    /// From 0, only growing.
+    pub index: u64,
+    /// Stream time in seconds, never running backwards.
+    pub time: f64,
+    pub size: Size,
+}

@@ -1,1 +1,46 @@
-fn main() {}
+//! The `ocellus` program: arguments, configuration, wiring, sub-commands.
+//!
+//! Owns the process: what it was asked to do, the signals that end it, and its exit status (0 done, 1 failed, 2 wrong
+//! arguments). Everything else lives in the crates below it.
+
+mod assets;
+mod check;
+mod config;
+mod serve;
+mod token;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+// burn's CPU engine makes and frees large tensors all the time: glibc's allocator gives each back to the system at once.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// A self-hosted server for video archives: finds the faces, bodies and vehicles in recordings and posts them to the
+/// system you name.
+#[derive(Debug, Parser)]
+#[command(name = "ocellus", version, max_term_width = 100)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the server.
+    Serve(config::ServeArguments),
+    /// Verify an archive folder; the server must not be running on it.
+    Check(check::CheckArguments),
+}
+
+fn main() -> ExitCode {
+    let result = match Arguments::parse().command {
+        Command::Serve(arguments) => serve::run(arguments).map(|()| ExitCode::SUCCESS),
+        Command::Check(arguments) => check::run(&arguments),
+    };
+    result.unwrap_or_else(|error| {
+        eprintln!("ocellus: {error:#}");
+        ExitCode::FAILURE
+    })
+}

@@ -1,1 +1,63 @@
-fn main() {}
+//! `cargo xtask`: everything one does with this repository, one file for each command.
+
+mod bench;
+mod build;
+mod demo;
+mod fetch;
+mod plugins;
+mod setup;
+mod shell;
+mod test;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Sets up, builds, shows and tests Ocellus.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", max_term_width = 100)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Install what is missing: system packages, WebAssembly target, networks, sample recording.
+    Setup,
+    /// Build the server, the receiver and the plugins for release.
+    Build {
+        /// Only the plugins and the guests of the tests.
+        #[arg(long)]
+        plugins_only: bool,
+    },
+    /// Process a recording before your eyes: server, receiver, progress, objects.
+    Demo(demo::DemoArguments),
+    /// Run every check: formatting, lints, plugins built from source, all tests.
+    Test,
+    /// Run the benchmarks.
+    Bench {
+        /// Only those whose name contains this.
+        filter: Option<String>,
+    },
+    /// Accept what the code now says as golden files.
+    Bless,
+}
+
+fn main() -> ExitCode {
+    let result = match Arguments::parse().command {
+        Command::Setup => setup::run(),
+        Command::Build { plugins_only } => build::run(plugins_only),
+        Command::Demo(arguments) => demo::run(&arguments),
+        Command::Test => test::run(),
+        Command::Bench { filter } => bench::run(filter.as_deref()),
+        Command::Bless => test::bless(),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("\nerror: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

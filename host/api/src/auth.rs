@@ -1,0 +1,97 @@
+//! Who may ask: one token, in the `Authorization` header.
+
+use std::{fmt, sync::Arc};
+
+use axum::{
+    extract::{Request, State},
+    http::{HeaderMap, header::AUTHORIZATION},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use ocellus_core::{Error, ErrorKind};
+use subtle::ConstantTimeEq;
+use thiserror::Error as ThisError;
+
+use crate::{Api, error::ApiError};
+
+/// The secret that opens every route.
+#[derive(Clone)]
+pub struct AdminToken(Box<str>);
+
+#[derive(Debug, ThisError)]
+#[error("a token is 16 to 256 visible ASCII characters without spaces")]
+pub struct InvalidToken;
+
+impl AdminToken {
+    /// Visible ASCII only, since it has to fit into a header.
+    pub fn new(text: &str) -> Result<Self, InvalidToken> {
+        let fits = (16..=256).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic());
+        if fits { Ok(Self(text.into())) } else { Err(InvalidToken) }
+    }
+
+    /// Takes the same time wherever the first difference is.
+    fn matches(&self, given: &[u8]) -> bool {
+        self.0.as_bytes().ct_eq(given).into()
+    }
+}
+
+impl fmt::Debug for AdminToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AdminToken(..)")
+    }
+}
+
+pub(crate) async fn require_token(State(api): State<Arc<Api>>, request: Request, next: Next) -> Response {
+    match check(&api.token, request.headers()) {
+        Ok(()) => next.run(request).await,
+        Err(desc) => ApiError::from(Error::new(ErrorKind::Unauthorized, desc)).into_response(),
+    }
+}
+
+fn check(token: &AdminToken, headers: &HeaderMap) -> Result<(), &'static str> {
+    const NONE: &str = "Authentication credentials were not provided.";
+    let header = headers.get(AUTHORIZATION).ok_or(NONE)?.as_bytes().trim_ascii();
+    let split = header.iter().position(|b| *b == b' ').unwrap_or(header.len());
+    let (scheme, given) = header.split_at_checked(split).ok_or(NONE)?;
+    if !scheme.eq_ignore_ascii_case(b"Token") {
+        return Err(NONE);
+    }
+    if token.matches(given.trim_ascii()) { Ok(()) } else { Err("Invalid token.") }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::HeaderValue;
+
+    use super::*;
+
+    const TOKEN: &str = "0123456789abcdef";
+
+    fn answer(header: Option<&str>) -> Result<(), &'static str> {
+        let mut headers = HeaderMap::new();
+        if let Some(value) = header {
+            headers.insert(AUTHORIZATION, HeaderValue::from_str(value).unwrap());
+        }
+        check(&AdminToken::new(TOKEN).unwrap(), &headers)
+    }
+
+    #[test]
+    fn only_the_token_opens() {
+        assert!(answer(Some("Token 0123456789abcdef")).is_ok());
+        assert!(answer(Some("token   0123456789abcdef ")).is_ok());
+        for none in [None, Some(""), Some("Basic eDp5"), Some("Bearer 0123456789abcdef"), Some("0123456789abcdef")] {
+            assert_eq!(answer(none), Err("Authentication credentials were not provided."), "{none:?}");
+        }
+        for wrong in ["Token", "Token 0123456789abcde", "Token 0123456789abcdef0", "Token 0123456789abcdeF"] {
+            assert_eq!(answer(Some(wrong)), Err("Invalid token."), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn a_token_never_prints_itself_and_fits_a_header() {
+        assert_eq!(format!("{:?}", AdminToken::new(TOKEN).unwrap()), "AdminToken(..)");
+        for bad in ["", "short", "0123456789 abcdef", "0123456789abcdéf"] {
+            assert!(AdminToken::new(bad).is_err(), "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! Reading request bodies: piece by piece, with a limit and without waiting for ever.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{body::Body, extract::{FromRequest, Request}, http::header::CONTENT_LENGTH};
+use bytes::Bytes;
+use http_body_util::BodyExt;
+use ocellus_core::{Error, ErrorKind, Result};
+use serde_json::{Map, Value};
+
+use crate::{Api, error::ApiError};
+
+/// How long a body may stand still before its sender is taken to be gone.
+const IDLE: Duration = Duration::from_secs(60);
+/// No document of this API comes near it.
+const MAX_JSON_BYTES: usize = 1 << 20;
+/// What `param` says where the body as a whole is at fault.
+pub(crate) const BODY: &str = "body";
+
+/// The next piece, never an empty one; `None` at the announced end. A body that breaks off before is an error.
+pub(crate) async fn next_piece(body: &mut Body) -> Result<Option<Bytes>> {
+    loop {
+        let frame = tokio::time::timeout(IDLE, body.frame())
+            .await
+            .map_err(|_| Error::bad_param(BODY, format!("Nothing came for {} seconds.", IDLE.as_secs())))?;
+        match frame {
+            None => return Ok(None),
+            Some(Err(e)) => return Err(Error::bad_param(BODY, "The body broke off before its end.").because(e)),
+            Some(Ok(frame)) => {
+                if let Ok(data) = frame.into_data() && !data.is_empty() {
+                    return Ok(Some(data));
+                }
+            }
+        }
+    }
+}
+
+pub(crate) fn too_large(limit: u64) -> Error {
+    Error::new(ErrorKind::TooLarge, format!("The body is larger than {limit} bytes."))
+}
+
+/// What `Content-Length` announces; `None` for a body of unknown length.
+pub(crate) fn announced(request: &Request) -> Option<u64> {
+    request.headers().get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+/// A body that is one JSON object. `Content-Type` is not looked at: there is nothing else that it could be.
+pub(crate) struct JsonObject(pub(crate) Map<String, Value>);
+
+impl FromRequest<Arc<Api>> for JsonObject {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, _: &Arc<Api>) -> Result<Self, ApiError> {
+        if announced(&request).is_some_and(|n| n > MAX_JSON_BYTES as u64) {
+            return Err(too_large(MAX_JSON_BYTES as u64).into());
+        }
+        let mut body = request.into_body();
+        let mut text = Vec::new();
+        while let Some(piece) = next_piece(&mut body).await? {
+            if text.len() + piece.len() > MAX_JSON_BYTES {
+                return Err(too_large(MAX_JSON_BYTES as u64).into());
+            }
+            text.extend_from_slice(&piece);
+        }
+        match serde_json::from_slice(&text) {
+            Ok(Value::Object(map)) => Ok(Self(map)),
+            Ok(_) => Err(Error::bad_param(BODY, "Invalid data. Expected a JSON object.").into()),
+            Err(e) => Err(Error::bad_param(BODY, format!("JSON parse error - {e}")).into()),
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! What was found in a video: the records and their pictures.
+
+pub(crate) mod list;
+pub(crate) mod picture;
+mod shape;

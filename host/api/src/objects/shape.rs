@@ -1,0 +1,84 @@
+//! An object as the API shows it.
+
+use ocellus_core::{BestShotType, ObjectRecord};
+use serde::Serialize;
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+
+use crate::{base_url::BaseUrl, time};
+
+/// One object: the best shot of a track, or of a part of it.
+#[derive(Serialize, ToSchema)]
+#[schema(as = VideoObject)]
+pub(crate) struct ObjectJson {
+    /// `<video>-<job>-<type>-<track>-<shot>`
+    #[schema(examples("6-1-face-3-0"))]
+    id: String,
+    #[schema(examples("face"))]
+    r#type: String,
+    track_id: u64,
+    #[schema(value_type = String, examples("overall", "realtime"))]
+    bs_type: BestShotType,
+    /// Nothing more will come of this track.
+    end_of_track: bool,
+    #[schema(format = DateTime)]
+    first_timestamp: String,
+    #[schema(format = DateTime)]
+    best_timestamp: String,
+    #[schema(format = DateTime)]
+    last_timestamp: String,
+    /// Seconds from the start of the source.
+    first_time: f64,
+    /// Seconds from the start of the source.
+    best_time: f64,
+    /// Seconds from the start of the source.
+    last_time: f64,
+    /// Left, top, right, bottom of the best shot, in pixels of the frame.
+    bbox: [i32; 4],
+    /// The detector's confidence, 0..1.
+    score: f64,
+    /// How good a picture the best shot is, 0..1.
+    quality: f64,
+    /// Frames in which the object was seen.
+    detections: u64,
+    /// Small facts that filters added.
+    #[schema(value_type = std::collections::BTreeMap<String, String>)]
+    attributes: Map<String, Value>,
+    /// URL of the crop, JPEG.
+    #[schema(format = "uri")]
+    thumbnail: String,
+    /// URL of the whole frame, JPEG.
+    #[schema(format = "uri")]
+    fullframe: String,
+}
+
+/// Six digits: what a network's single precision is worth.
+fn rounded(value: impl Into<f64>) -> f64 {
+    (value.into() * 1e6).round() / 1e6
+}
+
+impl ObjectJson {
+    pub(crate) fn new(object: ObjectRecord, base: &BaseUrl) -> Self {
+        let ObjectRecord { id, bs_type, end_of_track, best, first, last, detections, attributes, .. } = object;
+        Self {
+            r#type: id.object_type.to_string(),
+            track_id: id.track.0,
+            bs_type,
+            end_of_track,
+            first_timestamp: time::text(first.timestamp),
+            best_timestamp: time::text(best.timestamp),
+            last_timestamp: time::text(last.timestamp),
+            first_time: rounded(first.time),
+            best_time: rounded(best.time),
+            last_time: rounded(last.time),
+            bbox: best.bbox,
+            score: rounded(best.score),
+            quality: rounded(best.quality),
+            detections,
+            attributes: attributes.into_iter().map(|(key, value)| (key, Value::String(value))).collect(),
+            thumbnail: base.join(&format!("/objects/{id}/thumbnail/")),
+            fullframe: base.join(&format!("/objects/{id}/fullframe/")),
+            id: id.to_string(),
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! What is in a path, and what happens to paths that are none of ours.
+
+use axum::{
+    extract::{FromRequestParts, RawPathParams, Request},
+    http::{HeaderValue, Method, StatusCode, header::LOCATION, request::Parts},
+    response::{IntoResponse, Response},
+};
+use ocellus_core::{Error, ObjectId, VideoId};
+
+use crate::error::{ApiError, refusal};
+
+async fn id(parts: &mut Parts) -> Option<String> {
+    let params = RawPathParams::from_request_parts(parts, &()).await.ok()?;
+    params.iter().find(|(name, _)| *name == "id").map(|(_, value)| value.to_owned())
+}
+
+/// `{id}` of a video. What is no number names no video.
+pub(crate) struct VideoPath(pub(crate) VideoId);
+
+impl<S: Send + Sync> FromRequestParts<S> for VideoPath {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        let digits = id(parts).await.filter(|text| text.bytes().all(|b| b.is_ascii_digit()));
+        let number = digits.and_then(|text| text.parse().ok());
+        number.map(|n| Self(VideoId(n))).ok_or_else(|| no_video().into())
+    }
+}
+
+/// `{id}` of an object.
+pub(crate) struct ObjectPath(pub(crate) ObjectId);
+
+impl<S: Send + Sync> FromRequestParts<S> for ObjectPath {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        let id = id(parts).await.and_then(|text| text.parse().ok());
+        id.map(Self).ok_or_else(|| no_object().into())
+    }
+}
+
+pub(crate) fn no_video() -> Error {
+    Error::not_found("VideoArchive")
+}
+
+pub(crate) fn no_object() -> Error {
+    Error::not_found("Object")
+}
+
+pub(crate) async fn unknown() -> Response {
+    refusal(StatusCode::NOT_FOUND, "NOT_FOUND", "There is no such path.".into())
+}
+
+/// OPTIONS asks what is allowed, and the router puts that into `Allow`; the other methods are not.
+pub(crate) async fn wrong_method(method: Method) -> Response {
+    if method == Method::OPTIONS {
+        StatusCode::NO_CONTENT.into_response()
+    } else {
+        refusal(StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", format!("Method \"{method}\" not allowed."))
+    }
+}
+
+/// 308 keeps method and body, so that a forgotten slash costs a round trip and nothing else.
+pub(crate) async fn add_slash(request: Request) -> Response {
+    let path = request.uri().path();
+    let target = match request.uri().query() {
+        Some(query) => format!("{path}/?{query}"),
+        None => format!("{path}/"),
+    };
+    match HeaderValue::try_from(target) {
+        Ok(location) => (StatusCode::PERMANENT_REDIRECT, [(LOCATION, location)]).into_response(),
+        Err(_) => unknown().await,
+    }
+}

@@ -1,0 +1,118 @@
+//! Query strings: repeated keys, comma lists, and refusals that name the parameter.
+
+use std::{convert::Infallible, fmt::Display, str::FromStr};
+
+use axum::{extract::FromRequestParts, http::request::Parts};
+use ocellus_core::{Error, Result};
+use url::form_urlencoded;
+
+/// The pairs of a query string, decoded, in order. Whatever bytes come, this parses: what is no UTF-8 is replaced.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Query(Vec<(String, String)>);
+
+impl Query {
+    pub(crate) fn parse(text: &str) -> Self {
+        Self(form_urlencoded::parse(text.as_bytes()).into_owned().collect())
+    }
+
+    /// The last value of a parameter; an empty one counts as none, as in the vendor's server.
+    pub(crate) fn last(&self, name: &str) -> Option<&str> {
+        self.0.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value.as_str()).filter(|v| !v.is_empty())
+    }
+
+    /// All values of an array parameter: `a=1&a=2`, `a=1,2`, or both.
+    pub(crate) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        self.0.iter().filter(move |(key, _)| key == name).flat_map(|(_, value)| value.split(',')).map(str::trim).filter(|v| !v.is_empty())
+    }
+
+    /// [`Self::last`] as a whole number.
+    pub(crate) fn integer<T: FromStr>(&self, name: &str) -> Result<Option<T>> {
+        self.last(name).map(|text| integer(name, text)).transpose()
+    }
+
+    /// A whole number within bounds.
+    pub(crate) fn integer_within<T: FromStr + PartialOrd + Display>(&self, name: &str, least: T, most: T) -> Result<Option<T>> {
+        match self.integer::<T>(name)? {
+            Some(n) if n < least => Err(Error::bad_param(name, format!("Ensure this value is greater than or equal to {least}."))),
+            Some(n) if n > most => Err(Error::bad_param(name, format!("Ensure this value is less than or equal to {most}."))),
+            other => Ok(other),
+        }
+    }
+
+    pub(crate) fn flag(&self, name: &str) -> Result<Option<bool>> {
+        match self.last(name).map(str::to_ascii_lowercase).as_deref() {
+            None => Ok(None),
+            Some("true" | "1") => Ok(Some(true)),
+            Some("false" | "0") => Ok(Some(false)),
+            Some(_) => Err(Error::bad_param(name, "Must be a valid boolean.")),
+        }
+    }
+
+    /// Encoded again, with `value` for `name`, which comes last: clients cut a cursor out of a URL by its end.
+    pub(crate) fn with_last(&self, name: &str, value: &str) -> String {
+        let others = self.0.iter().filter(|(key, _)| key != name);
+        form_urlencoded::Serializer::new(String::new()).extend_pairs(others).append_pair(name, value).finish()
+    }
+}
+
+pub(crate) fn integer<T: FromStr>(name: &str, text: &str) -> Result<T> {
+    text.parse().map_err(|_| Error::bad_param(name, "A valid integer is required."))
+}
+
+impl<S: Sync> FromRequestParts<S> for Query {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(Self::parse(parts.uri.query().unwrap_or_default()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn arrays_come_repeated_and_with_commas() {
+        let query = Query::parse("id_in=1&x=9&id_in=2,3&id_in=&id_in=%204");
+        assert_eq!(query.all("id_in").collect::<Vec<_>>(), ["1", "2", "3", "4"]);
+        assert_eq!(query.all("none").count(), 0);
+    }
+
+    #[test]
+    fn the_cursor_comes_last() {
+        let query = Query::parse("page=old&name_contains=a%26b+c&limit=2");
+        assert_eq!(query.with_last("page", "new"), "name_contains=a%26b+c&limit=2&page=new");
+        assert_eq!(Query::parse("").with_last("page", "new"), "page=new");
+    }
+
+    #[test]
+    fn bounds_are_told() {
+        let within = |text: &str| Query::parse(text).integer_within("limit", 1u32, 1000).map_err(|e| e.public().to_owned());
+        assert_eq!(within("limit=1000"), Ok(Some(1000)));
+        assert_eq!(within("limit="), Ok(None));
+        assert_eq!(within("limit=0"), Err("Ensure this value is greater than or equal to 1.".into()));
+        assert_eq!(within("limit=1001"), Err("Ensure this value is less than or equal to 1000.".into()));
+        for bad in ["limit=-1", "limit=ten", "limit=1.5", "limit=99999999999999999999"] {
+            assert_eq!(within(bad), Err("A valid integer is required.".into()), "{bad}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_pairs_survive_a_link(pairs in prop::collection::vec(("\\PC{1,8}", "\\PC{0,8}"), 0..5)) {
+            let text = form_urlencoded::Serializer::new(String::new()).extend_pairs(&pairs).finish();
+            let kept = Query::parse(&Query::parse(&text).with_last("page", "c"));
+            let expected = pairs.into_iter().filter(|(k, _)| k != "page").chain([("page".to_owned(), "c".to_owned())]).collect::<Vec<_>>();
+            prop_assert_eq!(kept.0, expected);
+        }
+
+        #[test]
+        fn any_text_is_a_query(text in "\\PC{0,40}") {
+            let query = Query::parse(&text);
+            let _ = query.integer::<u64>("limit");
+            let _ = query.flag("rot");
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! One span and one line in the log for each request.
+
+use std::{
+    panic::AssertUnwindSafe,
+    sync::{
+        OnceLock,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Instant,
+};
+
+use axum::{
+    extract::{MatchedPath, Request},
+    http::{HeaderName, HeaderValue},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use futures_util::FutureExt;
+use ocellus_core::{Clock, Error, SystemClock};
+use tracing::Instrument;
+
+use crate::error::ApiError;
+
+static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Unique within a log that several runs of the server write to.
+fn next_id() -> String {
+    static STARTED: OnceLock<i64> = OnceLock::new();
+    static COUNT: AtomicU64 = AtomicU64::new(1);
+    let started = STARTED.get_or_init(|| SystemClock.now().as_millisecond());
+    format!("{started:x}-{:x}", COUNT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// Gives the request an id, logs what became of it, and turns a panic into an answer: a fault in one handler must not
+/// cost the other requests of the same connection.
+pub(crate) async fn trace(request: Request, next: Next) -> Response {
+    let id = next_id();
+    let method = request.method().clone();
+    // The template, not the path: ids and tokens in paths have no place in a log that is counted by route.
+    let route = request.extensions().get::<MatchedPath>().map_or("-", MatchedPath::as_str).to_owned();
+    let span = tracing::info_span!("request", request_id = %id);
+    async move {
+        let started = Instant::now();
+        let outcome = AssertUnwindSafe(next.run(request)).catch_unwind().await;
+        let mut response = outcome.unwrap_or_else(|_| ApiError::from(Error::internal("a handler panicked")).into_response());
+        if let Ok(value) = HeaderValue::try_from(id) {
+            response.headers_mut().insert(REQUEST_ID.clone(), value);
+        }
+        let (status, duration_ms) = (response.status().as_u16(), started.elapsed().as_secs_f64() * 1e3);
+        tracing::info!(%method, route, status, duration_ms, "{method} {route} {status}");
+        response
+    }
+    .instrument(span)
+    .await
+}

@@ -1,0 +1,32 @@
+//! `GET /videos/count/`
+
+use std::sync::Arc;
+
+use axum::{Json, extract::State};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::{filter::filter, list::Filters};
+use crate::{
+    Api, blocking,
+    error::{ApiError, BadParam, Unauthorized},
+    query::Query,
+};
+
+/// How many there are.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Count)]
+pub(crate) struct CountJson {
+    count: u64,
+}
+
+/// How many videos the list has under the same filters.
+#[utoipa::path(
+    get, path = "/videos/count/", tag = "videos", operation_id = "countVideos", params(Filters),
+    responses((status = 200, description = "The number.", body = CountJson), BadParam, Unauthorized),
+)]
+pub(crate) async fn count(State(api): State<Arc<Api>>, query: Query) -> Result<Json<CountJson>, ApiError> {
+    let (filter, archive) = (filter(&query, api.clock.now())?, api.engine.archive().clone());
+    let count = blocking(move || Ok(archive.count(&filter)?)).await?;
+    Ok(Json(CountJson { count }))
+}

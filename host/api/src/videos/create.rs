@@ -1,0 +1,35 @@
+//! `POST /videos/`
+
+use std::sync::Arc;
+
+use axum::{Json, extract::State, http::StatusCode};
+use ocellus_core::VideoRecord;
+
+use super::{fields::NewVideo, shape::VideoJson};
+use crate::{
+    Api,
+    base_url::BaseUrl,
+    blocking,
+    body::JsonObject,
+    error::{ApiError, BadParam, TooLarge, Unauthorized},
+};
+
+/// Adds a video. It is not processed until that is asked for.
+#[utoipa::path(
+    post, path = "/videos/", tag = "videos", operation_id = "createVideo", request_body = NewVideo,
+    responses((status = 201, description = "The new video.", body = VideoJson), BadParam, Unauthorized, TooLarge),
+)]
+pub(crate) async fn create(State(api): State<Arc<Api>>, base: BaseUrl, JsonObject(sent): JsonObject) -> Result<(StatusCode, Json<VideoJson>), ApiError> {
+    let fields = NewVideo::parse(&sent, &api.config)?;
+    let settings = fields.settings(&*api.engine.settings_schema()?)?;
+    let archive = api.engine.archive().clone();
+    let video = blocking(move || {
+        Ok(archive.create(|id, created| {
+            let mut video = VideoRecord::new(id, 0, None, settings.clone(), created);
+            fields.apply(settings, &mut video);
+            video
+        })?)
+    })
+    .await?;
+    Ok((StatusCode::CREATED, Json(VideoJson::new(video, &base))))
+}

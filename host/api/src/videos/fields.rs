@@ -1,0 +1,272 @@
+//! What a client may write of a video: read from JSON, refused in the words of the vendor's framework, laid on a record.
+//!
+//! Keys that are read-only or unknown are passed over, as there; inside `stream_settings` nothing is.
+
+use ocellus_core::{Error, Result, SettingsSchema, StreamSettings, VideoRecord, VideoStatus};
+use serde::Serialize;
+use serde_json::{Map, Value};
+use url::Url;
+use utoipa::ToSchema;
+
+use crate::{ApiConfig, openapi};
+
+const MAX_NAME_CHARS: usize = 256;
+/// No client has a longer one, and each is kept in memory with its record.
+const MAX_URL_CHARS: usize = 2048;
+
+/// A new video, or all of one that is replaced.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = VideoArchiveWrite)]
+pub(crate) struct NewVideo {
+    camera_group: i64,
+    #[schema(required, min_length = 1, max_length = 256)]
+    name: Option<String>,
+    /// Where the source is, instead of uploading it: http, https or rtsp.
+    #[schema(format = "uri", min_length = 1)]
+    url: Option<String>,
+    camera: Option<i64>,
+    /// Where objects are posted: http or https.
+    #[schema(format = "uri")]
+    router_url: Option<String>,
+    #[schema(schema_with = openapi::settings, required = false)]
+    stream_settings: Option<Value>,
+    case: Option<i64>,
+}
+
+/// Some of a video.
+// `Some(None)` is a field that is sent as null.
+#[derive(Debug, Default, Serialize, ToSchema)]
+#[schema(as = VideoArchivePatch)]
+pub(crate) struct VideoPatch {
+    #[schema(value_type = i64, required = false)]
+    camera_group: Option<i64>,
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 256)]
+    name: Option<Option<String>>,
+    #[schema(value_type = Option<String>, format = "uri", min_length = 1)]
+    url: Option<Option<String>>,
+    #[schema(value_type = Option<i64>)]
+    camera: Option<Option<i64>>,
+    #[schema(value_type = Option<String>, format = "uri")]
+    router_url: Option<Option<String>>,
+    /// Laid over the stored settings key by key.
+    #[schema(schema_with = openapi::settings, required = false)]
+    stream_settings: Option<Value>,
+    #[schema(value_type = Option<i64>)]
+    case: Option<Option<i64>>,
+}
+
+impl VideoPatch {
+    pub(crate) fn parse(sent: &Map<String, Value>, config: &ApiConfig) -> Result<Self> {
+        let camera_group = match key(sent, "camera_group", &config.camera_groups)? {
+            Some(None) => return Err(null("camera_group")),
+            Some(Some(n)) => Some(n),
+            None => None,
+        };
+        Ok(Self {
+            camera_group,
+            name: text(sent, "name", MAX_NAME_CHARS)?,
+            url: url(sent, "url", &["http", "https", "rtsp"])?,
+            camera: key(sent, "camera", &config.cameras)?,
+            router_url: url(sent, "router_url", &["http", "https"])?,
+            stream_settings: match sent.get("stream_settings") {
+                Some(Value::Null) => return Err(null("stream_settings")),
+                other => other.cloned(),
+            },
+            case: integer(sent, "case")?,
+        })
+    }
+
+    /// Lays this on a record. On an error the record is not to be kept.
+    pub(crate) fn apply(self, video: &mut VideoRecord, schema: &SettingsSchema) -> Result<()> {
+        if let Some(sent) = &self.stream_settings {
+            video.stream_settings = schema.merge(&video.stream_settings, sent)?;
+        }
+        set(&mut video.camera_group, self.camera_group);
+        set(&mut video.name, self.name);
+        set(&mut video.url, self.url);
+        set(&mut video.camera, self.camera);
+        set(&mut video.router_url, self.router_url);
+        set(&mut video.case, self.case);
+        note_source(video);
+        Ok(())
+    }
+}
+
+impl NewVideo {
+    /// `camera_group` and `name` have to be there.
+    pub(crate) fn parse(sent: &Map<String, Value>, config: &ApiConfig) -> Result<Self> {
+        let required = |name: &str| Error::bad_param(name, "This field is required.");
+        if !sent.contains_key("camera_group") {
+            return Err(required("camera_group"));
+        }
+        let VideoPatch { camera_group, name, url, camera, router_url, stream_settings, case } = VideoPatch::parse(sent, config)?;
+        Ok(Self {
+            camera_group: camera_group.ok_or_else(|| required("camera_group"))?,
+            name: name.ok_or_else(|| required("name"))?,
+            url: url.flatten(),
+            camera: camera.flatten(),
+            router_url: router_url.flatten(),
+            stream_settings,
+            case: case.flatten(),
+        })
+    }
+
+    /// What was not sent takes its default.
+    pub(crate) fn settings(&self, schema: &SettingsSchema) -> Result<StreamSettings> {
+        schema.complete(self.stream_settings.as_ref())
+    }
+
+    /// Replaces all that a client may write.
+    pub(crate) fn apply(self, settings: StreamSettings, video: &mut VideoRecord) {
+        let Self { camera_group, name, url, camera, router_url, stream_settings: _, case } = self;
+        (video.camera_group, video.name, video.stream_settings) = (camera_group, name, settings);
+        (video.url, video.camera, video.router_url, video.case) = (url, camera, router_url, case);
+        note_source(video);
+    }
+}
+
+fn set<T>(target: &mut T, sent: Option<T>) {
+    if let Some(value) = sent {
+        *target = value;
+    }
+}
+
+/// A video that was found to have no source, and now has one, is ready.
+fn note_source(video: &mut VideoRecord) {
+    if video.status == VideoStatus::NoSource && video.has_source() {
+        video.status = VideoStatus::Disabled;
+    }
+}
+
+fn null(name: &str) -> Error {
+    Error::bad_param(name, "This field may not be null.")
+}
+
+fn integer(sent: &Map<String, Value>, name: &str) -> Result<Option<Option<i64>>> {
+    match sent.get(name) {
+        None => Ok(None),
+        Some(Value::Null) => Ok(Some(None)),
+        Some(value) => value.as_i64().map(|n| Some(Some(n))).ok_or_else(|| Error::bad_param(name, "A valid integer is required.")),
+    }
+}
+
+/// A number that has to be one of those that there are.
+fn key(sent: &Map<String, Value>, name: &str, known: &[i64]) -> Result<Option<Option<i64>>> {
+    let value = integer(sent, name)?;
+    match value {
+        Some(Some(n)) if !known.contains(&n) => Err(Error::bad_param(name, format!("Invalid pk \"{n}\" - object does not exist."))),
+        _ => Ok(value),
+    }
+}
+
+fn text(sent: &Map<String, Value>, name: &str, most: usize) -> Result<Option<Option<String>>> {
+    let refuse = |why: &str| Err(Error::bad_param(name, why));
+    match sent.get(name) {
+        None => Ok(None),
+        Some(Value::Null) => Ok(Some(None)),
+        Some(Value::String(text)) if text.trim().is_empty() => refuse("This field may not be blank."),
+        Some(Value::String(text)) if text.contains('\0') => refuse("Null characters are not allowed."),
+        Some(Value::String(text)) if text.chars().count() > most => refuse(&format!("Ensure this field has no more than {most} characters.")),
+        Some(Value::String(text)) => Ok(Some(Some(text.clone()))),
+        Some(_) => refuse("Not a valid string."),
+    }
+}
+
+/// An absolute URL with a host. FFmpeg would also open files, pipes and lists of them: only `schemes` get through.
+fn url(sent: &Map<String, Value>, name: &str, schemes: &[&str]) -> Result<Option<Option<String>>> {
+    let value = text(sent, name, MAX_URL_CHARS)?;
+    if let Some(Some(text)) = &value {
+        // The parser mends what browsers mend, and FFmpeg, which gets the text as it is, reads otherwise.
+        let mended = text.chars().any(|c| c.is_whitespace() || c.is_control() || c == '\\') || text.contains(":///");
+        let fits = Url::parse(text).is_ok_and(|url| schemes.contains(&url.scheme()) && url.has_host() && text.contains("://"));
+        if !fits || mended {
+            return Err(Error::bad_param(name, format!("Enter a valid URL ({}).", schemes.join(", "))));
+        }
+    }
+    Ok(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    fn parse(sent: &Value) -> Result<NewVideo> {
+        NewVideo::parse(sent.as_object().unwrap(), &ApiConfig::default())
+    }
+
+    fn refused(mut extra: Value) -> (String, String) {
+        let mut sent = json!({"camera_group": 1, "name": "a"});
+        sent.as_object_mut().unwrap().append(extra.as_object_mut().unwrap());
+        let error = parse(&sent).unwrap_err();
+        (error.param().unwrap().into(), error.public().into())
+    }
+
+    #[test]
+    fn the_two_required_fields_are_enough() {
+        let video = parse(&json!({"camera_group": 1, "name": null, "id": 7, "finished": true, "whatever": []})).unwrap();
+        assert_eq!((video.camera_group, video.name, video.url), (1, None, None));
+        assert_eq!(parse(&json!({"name": "a"})).unwrap_err().param(), Some("camera_group"));
+        let error = parse(&json!({"camera_group": 1})).unwrap_err();
+        assert_eq!((error.param(), error.public()), (Some("name"), "This field is required."));
+    }
+
+    #[test]
+    fn refusals_are_worded_as_the_vendors() {
+        let cases = [
+            (json!({"camera_group": 99}), "camera_group", "Invalid pk \"99\" - object does not exist."),
+            (json!({"camera_group": null}), "camera_group", "This field may not be null."),
+            (json!({"camera_group": "one"}), "camera_group", "A valid integer is required."),
+            (json!({"camera_group": 1.5}), "camera_group", "A valid integer is required."),
+            (json!({"camera": 3}), "camera", "Invalid pk \"3\" - object does not exist."),
+            (json!({"name": ""}), "name", "This field may not be blank."),
+            (json!({"name": 7}), "name", "Not a valid string."),
+            (json!({"name": "a\u{0}b"}), "name", "Null characters are not allowed."),
+            (json!({"name": "é".repeat(257)}), "name", "Ensure this field has no more than 256 characters."),
+            (json!({"case": u64::MAX}), "case", "A valid integer is required."),
+            (json!({"stream_settings": null}), "stream_settings", "This field may not be null."),
+        ];
+        for (sent, param, desc) in cases {
+            assert_eq!(refused(sent), (param.to_owned(), desc.to_owned()));
+        }
+        assert!(parse(&json!({"camera_group": 1, "name": "é".repeat(256)})).is_ok());
+    }
+
+    #[test]
+    fn only_network_urls_get_through() {
+        for bad in ["A", "", "file:///etc/passwd", "/etc/passwd", "concat:a|b", "pipe:0", "http://", "http:///x", "http://a b/", "subfile,,start,0,end,9,,:http://a/", "HTTP//a", "http:a", "http:\\\\a", "http://a/\n"] {
+            assert_eq!(refused(json!({"url": bad})).0, "url", "{bad:?}");
+        }
+        for good in ["http://a/b.mp4", "https://u:p@a:8443/b?c=d", "rtsp://10.0.0.1/stream"] {
+            let video = parse(&json!({"camera_group": 1, "name": "a", "url": good})).unwrap();
+            assert_eq!(video.url.as_deref(), Some(good));
+        }
+        assert_eq!(refused(json!({"router_url": "rtsp://a/"})), ("router_url".into(), "Enter a valid URL (http, https).".into()));
+    }
+
+    fn anything() -> impl Strategy<Value = Value> {
+        prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            any::<f64>().prop_map(Value::from),
+            "\\PC{0,12}".prop_map(Value::from),
+            Just(json!([])),
+            Just(json!({}))
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_sent_is_a_video_or_a_refusal_that_names_a_field(
+            fields in prop::collection::btree_map(prop::sample::select(vec!["camera_group", "name", "url", "camera", "router_url", "case", "id"]), anything(), 0..7)
+        ) {
+            let sent: Map<String, Value> = fields.into_iter().map(|(k, v)| (k.to_owned(), v)).collect();
+            if let Err(error) = NewVideo::parse(&sent, &ApiConfig::default()) {
+                prop_assert!(error.param().is_some());
+            }
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! `GET /videos/`
+
+use std::sync::Arc;
+
+use axum::{Json, extract::State, http::Uri};
+use ocellus_core::{Error, Result};
+use ocellus_store::{ListQuery, Order, OrderKey};
+use utoipa::{
+    IntoParams,
+    openapi::{
+        ObjectBuilder,
+        path::{Parameter, ParameterBuilder, ParameterIn},
+        schema::{ArrayBuilder, KnownFormat, SchemaFormat, Type},
+    },
+};
+
+use super::{filter::filter, shape::VideoJson};
+use crate::{
+    Api,
+    base_url::BaseUrl,
+    blocking,
+    error::{ApiError, BadParam, Unauthorized},
+    page::{self, PageJson},
+    query::Query,
+};
+
+/// The parameters that [`filter`] reads, for the OpenAPI document.
+pub(super) enum Filters {}
+
+impl IntoParams for Filters {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        let of = |kind: Type| ObjectBuilder::new().schema_type(kind);
+        let ids = || utoipa::openapi::Schema::from(ArrayBuilder::new().items(of(Type::Integer)));
+        let date = || of(Type::String).format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime))).into();
+        let weeks = || of(Type::Integer).minimum(Some(1)).maximum(Some(520)).into();
+        let parameters: [(&str, &str, utoipa::openapi::Schema); 11] = [
+            ("camera_groups", "In one of these camera groups.", ids()),
+            ("case_in", "In one of these cases; `null` is none.", ArrayBuilder::new().items(of(Type::String).pattern(Some("^(-?[0-9]+|null)$"))).into()),
+            ("created_date_gt", "Created after this.", date()),
+            ("created_date_gte", "Created then or after.", date()),
+            ("created_date_last_n_days", "Created within the last N times 24 hours.", of(Type::Number).minimum(Some(0)).into()),
+            ("created_date_lt", "Created before this.", date()),
+            ("created_date_lte", "Created then or before.", date()),
+            ("created_date_nth_full_week", "Created within the last N weeks that are over, Monday to Sunday, UTC.", weeks()),
+            ("created_date_nth_work_week", "The same, Monday to Friday only.", weeks()),
+            ("id_in", "With one of these IDs.", ids()),
+            ("name_contains", "With this in its name, in whatever case.", of(Type::String).into()),
+        ];
+        let parameter = |(name, description, schema)| {
+            ParameterBuilder::new().name(name).parameter_in(ParameterIn::Query).description(Some(description)).schema(Some::<utoipa::openapi::Schema>(schema)).build()
+        };
+        parameters.map(parameter).into()
+    }
+}
+
+/// The videos of the archive, page by page.
+///
+/// A cursor stays right while videos are added and removed: each video that is there throughout comes exactly once.
+#[utoipa::path(
+    get, path = "/videos/", tag = "videos", operation_id = "listVideos",
+    params(
+        Filters,
+        ("limit" = Option<u32>, Query, minimum = 1, maximum = 1000, description = "Items for each page, 10 without it."),
+        ("ordering" = Option<String>, Query, pattern = "^-?(id|created_date|name)$", description = "id, created_date or name; with - before it descending. id without it."),
+        ("page" = Option<String>, Query, description = "Where the page begins: taken from next_page or prev_page."),
+    ),
+    responses((status = 200, description = "A page of videos.", body = PageJson<VideoJson>), BadParam, Unauthorized),
+)]
+pub(crate) async fn list(
+    State(api): State<Arc<Api>>,
+    query: Query,
+    base: BaseUrl,
+    uri: Uri,
+) -> Result<Json<PageJson<VideoJson>>, ApiError> {
+    let wanted = ListQuery {
+        filter: filter(&query, api.clock.now())?,
+        order: order(&query)?,
+        limit: page::limit(&query)?,
+        cursor: page::cursor(&query)?,
+    };
+    let archive = api.engine.archive().clone();
+    let found = blocking(move || Ok(archive.list(&wanted)?)).await?;
+    Ok(Json(PageJson::new(found, &base, &uri, &query, |video| VideoJson::new(api.engine.live(video), &base))))
+}
+
+fn order(query: &Query) -> Result<Order> {
+    const NAME: &str = "ordering";
+    let text = query.last(NAME).unwrap_or("id");
+    let (field, descending) = text.strip_prefix('-').map_or((text, false), |field| (field, true));
+    let key = match field {
+        "id" => OrderKey::Id,
+        "created_date" => OrderKey::CreatedDate,
+        "name" => OrderKey::Name,
+        _ => return Err(Error::bad_param(NAME, "Select one of id, created_date, name; with - before it for descending order.")),
+    };
+    Ok(Order { key, descending })
+}

@@ -1,0 +1,18 @@
+//! Archive records: one file for each thing that can be asked of them.
+
+pub(crate) mod count;
+pub(crate) mod create;
+pub(crate) mod delete;
+pub(crate) mod delete_file;
+mod fields;
+mod filter;
+pub(crate) mod list;
+pub(crate) mod patch;
+pub(crate) mod process;
+pub(crate) mod read;
+pub(crate) mod replace;
+pub(crate) mod screenshot;
+mod shape;
+pub(crate) mod stop;
+pub(crate) mod upload;
+mod weeks;

@@ -1,0 +1,34 @@
+//! `PATCH /videos/{id}/`
+
+use std::sync::Arc;
+
+use axum::{Json, extract::State};
+
+use super::{fields::VideoPatch, shape::VideoJson};
+use crate::{
+    Api,
+    base_url::BaseUrl,
+    blocking,
+    body::JsonObject,
+    error::{ApiError, BadParam, NotFound, TooLarge, Unauthorized},
+    path::VideoPath,
+};
+
+/// Changes what is sent and nothing else, inside `stream_settings`, too.
+///
+/// A processing that is under way goes on with the settings that it began with.
+#[utoipa::path(
+    patch, path = "/videos/{id}/", tag = "videos", operation_id = "patchVideo", request_body = VideoPatch,
+    params(("id" = u64, Path, description = "Video archive ID.")),
+    responses((status = 200, description = "The video as it is now.", body = VideoJson), BadParam, Unauthorized, NotFound, TooLarge),
+)]
+pub(crate) async fn patch(
+    State(api): State<Arc<Api>>,
+    VideoPath(id): VideoPath,
+    base: BaseUrl,
+    JsonObject(sent): JsonObject,
+) -> Result<Json<VideoJson>, ApiError> {
+    let (archive, schema, asked) = (api.engine.archive().clone(), api.engine.settings_schema()?, Arc::clone(&api));
+    let (video, ()) = blocking(move || Ok(archive.update(id, |video| VideoPatch::parse(&sent, &asked.config)?.apply(video, &schema))?)).await?;
+    Ok(Json(VideoJson::new(api.engine.live(video), &base)))
+}

@@ -1,0 +1,26 @@
+//! `GET /videos/{id}/`
+
+use std::sync::Arc;
+
+use axum::{Json, extract::State};
+
+use super::shape::VideoJson;
+use crate::{
+    Api,
+    base_url::BaseUrl,
+    blocking,
+    error::{ApiError, NotFound, Unauthorized},
+    path::{VideoPath, no_video},
+};
+
+/// A video; while it is processed, with the figures so far.
+#[utoipa::path(
+    get, path = "/videos/{id}/", tag = "videos", operation_id = "readVideo",
+    params(("id" = u64, Path, description = "Video archive ID.")),
+    responses((status = 200, description = "The video.", body = VideoJson), Unauthorized, NotFound),
+)]
+pub(crate) async fn read(State(api): State<Arc<Api>>, VideoPath(id): VideoPath, base: BaseUrl) -> Result<Json<VideoJson>, ApiError> {
+    let archive = api.engine.archive().clone();
+    let video = blocking(move || archive.video(id)?.ok_or_else(no_video)).await?;
+    Ok(Json(VideoJson::new(api.engine.live(video), &base)))
+}

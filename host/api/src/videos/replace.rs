@@ -1,0 +1,43 @@
+//! `PUT /videos/{id}/`
+
+use std::sync::Arc;
+
+use axum::{Json, extract::State};
+
+use super::{fields::NewVideo, shape::VideoJson};
+use crate::{
+    Api,
+    base_url::BaseUrl,
+    blocking,
+    body::JsonObject,
+    error::{ApiError, BadParam, NotFound, TooLarge, Unauthorized},
+    path::VideoPath,
+};
+
+/// Replaces all that can be written of a video; what is left out takes its default.
+///
+/// A processing that is under way goes on with the settings that it began with.
+#[utoipa::path(
+    put, path = "/videos/{id}/", tag = "videos", operation_id = "replaceVideo", request_body = NewVideo,
+    params(("id" = u64, Path, description = "Video archive ID.")),
+    responses((status = 200, description = "The video as it is now.", body = VideoJson), BadParam, Unauthorized, NotFound, TooLarge),
+)]
+pub(crate) async fn replace(
+    State(api): State<Arc<Api>>,
+    VideoPath(id): VideoPath,
+    base: BaseUrl,
+    JsonObject(sent): JsonObject,
+) -> Result<Json<VideoJson>, ApiError> {
+    let (archive, schema, asked) = (api.engine.archive().clone(), api.engine.settings_schema()?, Arc::clone(&api));
+    let (video, ()) = blocking(move || {
+        // Within the update, so that a video that is not there is told before what is wrong with the body.
+        Ok(archive.update(id, |video| {
+            let fields = NewVideo::parse(&sent, &asked.config)?;
+            let settings = fields.settings(&schema)?;
+            fields.apply(settings, video);
+            Ok(())
+        })?)
+    })
+    .await?;
+    Ok(Json(VideoJson::new(api.engine.live(video), &base)))
+}

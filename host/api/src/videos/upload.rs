@@ -1,0 +1,122 @@
+//! `PUT /videos/{id}/upload/source_file/`
+//!
+//! A body of any size passes through a buffer of constant size. Until the last byte is on the disk the video keeps the
+//! source that it has; a request that ends before leaves nothing, since the store's `Upload` takes its file with it.
+
+use std::{io::Write, sync::Arc};
+
+use axum::{
+    extract::{Request, State},
+    http::{
+        HeaderMap, StatusCode,
+        header::{CONTENT_RANGE, CONTENT_TYPE},
+    },
+};
+use ocellus_core::{Error, ErrorKind, Result, VideoId};
+use ocellus_store::{Archive, Upload};
+
+use crate::{
+    Api, blocking,
+    body::{BODY, announced, next_piece, too_large},
+    error::{ApiError, BadParam, Conflict, NotFound, TooLarge, Unauthorized},
+    path::{VideoPath, no_video},
+};
+
+/// What is gathered before a thread is asked to write it.
+const BUFFER_BYTES: usize = 1 << 20;
+
+/// Uploads the source file of a video: the bytes of the file as the body, whatever the Content-Type.
+///
+/// Replaces the file that there was, at once and only when all bytes have come. Objects that were found stay until the
+/// video is processed again.
+#[utoipa::path(
+    put, path = "/videos/{id}/upload/source_file/", tag = "videos", operation_id = "uploadVideoFile",
+    params(("id" = u64, Path, description = "Video archive ID.")),
+    request_body(content = [u8], content_type = "application/octet-stream", description = "The file."),
+    responses((status = 201, description = "The file is stored."), BadParam, Unauthorized, NotFound, Conflict, TooLarge),
+)]
+pub(crate) async fn upload(State(api): State<Arc<Api>>, VideoPath(id): VideoPath, request: Request) -> Result<StatusCode, ApiError> {
+    let archive = api.engine.archive().clone();
+    // Refusals before the first byte: a client that waits for "100 Continue" is spared sending the file.
+    blocking({
+        let archive = archive.clone();
+        move || check_ready(&archive, id)
+    })
+    .await?;
+    check_headers(request.headers())?;
+    let most = api.config.max_upload_bytes.unwrap_or(u64::MAX);
+    match announced(&request) {
+        Some(0) => return Err(empty().into()),
+        Some(n) if n > most => return Err(too_large(most).into()),
+        _ => {}
+    }
+
+    let mut upload = blocking({
+        let archive = archive.clone();
+        move || Ok(archive.begin_upload(id)?)
+    })
+    .await?;
+    let mut body = request.into_body();
+    let (mut buffer, mut received) = (Vec::with_capacity(BUFFER_BYTES), 0_u64);
+    while let Some(piece) = next_piece(&mut body).await? {
+        received += piece.len() as u64;
+        if received > most {
+            return Err(too_large(most).into());
+        }
+        buffer.extend_from_slice(&piece);
+        if buffer.len() >= BUFFER_BYTES {
+            (upload, buffer) = write(upload, buffer).await?;
+        }
+    }
+    if received == 0 {
+        return Err(empty().into());
+    }
+    let (upload, _) = write(upload, buffer).await?;
+    blocking(move || {
+        // Once more: the upload may have taken hours.
+        check_ready(&archive, id)?;
+        upload.commit()?;
+        Ok(())
+    })
+    .await?;
+    Ok(StatusCode::CREATED)
+}
+
+fn empty() -> Error {
+    Error::bad_param(BODY, "The submitted file is empty.")
+}
+
+fn check_ready(archive: &Archive, id: VideoId) -> Result<()> {
+    let video = archive.video(id)?.ok_or_else(no_video)?;
+    if video.status.is_enabled() {
+        return Err(Error::new(ErrorKind::Conflict, "The video is queued or being processed: stop it before replacing its file."));
+    }
+    Ok(())
+}
+
+/// Bodies that would be stored as something else than the file that was meant.
+fn check_headers(headers: &HeaderMap) -> Result<()> {
+    if headers.contains_key(CONTENT_RANGE) {
+        return Err(Error::bad_param("Content-Range", "Parts of a file are not taken: send the whole file."));
+    }
+    let form = |value: &[u8]| value.get(..10).is_some_and(|start| start.eq_ignore_ascii_case(b"multipart/"));
+    if headers.get(CONTENT_TYPE).is_some_and(|value| form(value.as_bytes())) {
+        return Err(Error::bad_param("Content-Type", "Send the file itself as the body (curl --data-binary @FILE), not a form."));
+    }
+    Ok(())
+}
+
+/// Gives back what it was given, so that no thread is held while the client is slow.
+async fn write(mut upload: Upload, mut buffer: Vec<u8>) -> Result<(Upload, Vec<u8>)> {
+    blocking(move || {
+        upload.write_all(&buffer).map_err(|e| match e.kind() {
+            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
+                Error::new(ErrorKind::Unavailable, "There is no room for the file.").because(e)
+            }
+            _ => Error::internal(e),
+        })?;
+        buffer.clear();
+        Ok((upload, buffer))
+    })
+    .await
+}

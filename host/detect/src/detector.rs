@@ -1,0 +1,303 @@
+//! A detector: pictures in, boxes in the frame out.
+
+use std::{fs, path::Path};
+
+use ocellus_core::{InputImage, InputSpec, Landmarks, ObjectType, Point, Rect, Size};
+use sha2::{Digest, Sha256};
+
+use crate::{
+    Device,
+    family::{Family, Unexpected, family},
+    graph::{Array, InputShape, Network, NetworkError},
+    manifest::{InputSize, Manifest, ManifestError},
+    nms::{Candidate, suppress},
+    service::{Service, ServiceError, run_batch},
+};
+
+/// A box that a detector found, in pixels of the frame. May reach over the frame's edge.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RawDetection {
+    pub object_type: ObjectType,
+    pub rect: Rect,
+    /// 0..=1, at least the manifest's threshold.
+    pub score: f32,
+    pub landmarks: Option<Landmarks>,
+}
+
+/// Why a detector's folder is not used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LoadError {
+    #[error("{file}: {reason}")]
+    Read { file: String, reason: String },
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    #[error("{file} is not the file that detector.toml names: sha256 {actual}, expected {expected}")]
+    Changed { file: String, expected: String, actual: String },
+    #[error(transparent)]
+    Network(#[from] NetworkError),
+    /// It loads, and a picture does not go through it.
+    #[error("the first run: {0}")]
+    FirstRun(String),
+    #[error("all of its object types are already detected by {0}")]
+    Superseded(String),
+}
+
+/// Why pictures were not looked at.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("detector {detector}: {reason}")]
+pub struct DetectError {
+    detector: String,
+    reason: String,
+}
+
+/// A network with its family, shared by all jobs. Its service thread ends when the detector is dropped.
+pub struct Detector {
+    name: String,
+    version: String,
+    digest: String,
+    licence: String,
+    size: InputSize,
+    /// By group.
+    types: Vec<ObjectType>,
+    iou: f32,
+    family: Box<dyn Family>,
+    service: Service,
+}
+
+impl Detector {
+    /// Loads a detector's folder, without the object types that `taken` gives another detector for, and runs it once.
+    /// Gives those types, too.
+    pub(crate) fn load(folder: &Path, taken: &dyn Fn(&ObjectType) -> Option<String>, device: &Device) -> Result<(Self, Taken), LoadError> {
+        let read = |name: &str| {
+            fs::read(folder.join(name))
+                .map_err(|e| LoadError::Read { file: folder.join(name).display().to_string(), reason: e.to_string() })
+        };
+        let text = read("detector.toml")?;
+        let manifest = Manifest::parse(&String::from_utf8_lossy(&text))?;
+        let model = read(&manifest.model.file)?;
+        let actual = hexadecimal(&Sha256::digest(&model));
+        if actual != manifest.model.sha256 {
+            let file = folder.join(&manifest.model.file).display().to_string();
+            return Err(LoadError::Changed { file, expected: manifest.model.sha256, actual });
+        }
+
+        let Groups { types, classes, superseded } = Groups::new(&manifest, taken)?;
+        let size = manifest.input_size()?;
+        // A CPU is as fast with one picture after another, and they come sooner.
+        let max_batch = if device.is_gpu() { manifest.input.max_batch } else { 1 };
+        let (width, height) = match size {
+            InputSize::Fixed { width, height } => (Some(width as usize), Some(height as usize)),
+            InputSize::Adaptive { .. } => (None, None),
+        };
+        let shape = InputShape { batch: (max_batch == 1).then_some(1), width, height };
+        let network = Network::parse(&manifest.model.file, &model, shape, device)?;
+        let family = family(&manifest, classes);
+        first_run(&network, family.as_ref(), size, max_batch.min(2)).map_err(LoadError::FirstRun)?;
+
+        let service = Service::start(&manifest.name, network, max_batch).map_err(|e| LoadError::FirstRun(format!("no thread: {e}")))?;
+        let detector = Self {
+            name: manifest.name,
+            version: manifest.version,
+            digest: hexadecimal(&Sha256::digest(&text)),
+            licence: manifest.licence,
+            size,
+            types,
+            iou: manifest.thresholds.iou,
+            family,
+            service,
+        };
+        Ok((detector, superseded))
+    }
+
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub fn version(&self) -> &str {
+        &self.version
+    }
+
+    /// Of the weights, as an SPDX expression.
+    pub fn licence(&self) -> &str {
+        &self.licence
+    }
+
+    /// What it reports; none that an earlier detector reports.
+    pub fn types(&self) -> &[ObjectType] {
+        &self.types
+    }
+
+    /// SHA-256 of the manifest, which holds that of the network: the same digest finds the same boxes.
+    pub fn digest(&self) -> &str {
+        &self.digest
+    }
+
+    /// What to make of frames of this size. Asking for it is cheap.
+    pub fn input(&self, frame: Size) -> InputSpec {
+        let (order, fill) = self.family.picture();
+        let (width, height) = input_size(self.size, frame);
+        InputSpec { width, height, order, fill }
+    }
+
+    /// Finds objects in pictures made for [`Detector::input`]; one list for each picture, best first. Blocks until all
+    /// are done. Called from many threads at once, whose pictures then share batches.
+    pub fn detect(&self, images: Vec<InputImage>) -> Result<Vec<Vec<RawDetection>>, DetectError> {
+        let mut pictures = Vec::with_capacity(images.len());
+        let mut seen = Vec::with_capacity(images.len());
+        for InputImage { spec, data, scale, frame } in images {
+            if spec != self.input(frame) || data.len() != spec.width as usize * spec.height as usize * 3 || !(scale > 0.0) {
+                return Err(self.failed("a picture that was not made for it"));
+            }
+            pictures.push(planes(&data, spec.width as usize, spec.height as usize));
+            seen.push((spec, scale));
+        }
+        let outcomes = self.service.run(pictures).into_iter().zip(seen);
+        outcomes.map(|(outcome, (spec, scale))| self.boxes(&outcome.map_err(|e| self.failed(e))?, spec, scale)).collect()
+    }
+
+    /// Runs the network once as it will be run for frames of this size, so that a GPU's kernels are compiled and tuned
+    /// before a job waits for them.
+    pub fn warm_up(&self, frame: Size) -> Result<(), DetectError> {
+        let spec = self.input(frame);
+        let data = vec![spec.fill; spec.width as usize * spec.height as usize * 3];
+        self.detect(vec![InputImage { spec, data, scale: spec.fit(frame).1, frame }]).map(drop)
+    }
+
+    fn boxes(&self, outputs: &[Array], spec: InputSpec, scale: f32) -> Result<Vec<RawDetection>, DetectError> {
+        let found = self.family.decode(outputs, spec.width as usize, spec.height as usize).map_err(|e| self.failed(e))?;
+        let kept = suppress(found, self.iou).into_iter();
+        Ok(kept.filter_map(|candidate| self.in_frame(candidate, scale)).collect())
+    }
+
+    fn in_frame(&self, candidate: Candidate, scale: f32) -> Option<RawDetection> {
+        let Candidate { rect, score, group, landmarks } = candidate;
+        let point = |p: Point| Point { x: p.x / scale, y: p.y / scale };
+        let rect = Rect::new(rect.left / scale, rect.top / scale, rect.right / scale, rect.bottom / scale);
+        let object_type = self.types.get(group)?.clone();
+        Some(RawDetection { object_type, rect, score, landmarks: landmarks.map(|points| points.map(point)) })
+    }
+
+    fn failed(&self, reason: impl ToString) -> DetectError {
+        DetectError { detector: self.name.clone(), reason: reason.to_string() }
+    }
+}
+
+/// Object types, each with the detector that finds it already.
+pub(crate) type Taken = Vec<(ObjectType, String)>;
+
+/// The classes of a network, by what they are reported as.
+struct Groups {
+    /// A group's object type.
+    types: Vec<ObjectType>,
+    /// A class's index in the network's output, and its group.
+    classes: Vec<(usize, usize)>,
+    superseded: Taken,
+}
+
+impl Groups {
+    fn new(manifest: &Manifest, taken: &dyn Fn(&ObjectType) -> Option<String>) -> Result<Self, LoadError> {
+        let mut groups = Self { types: vec![], classes: vec![], superseded: vec![] };
+        for class in &manifest.classes {
+            let object_type = &class.object_type;
+            if let Some(by) = taken(object_type) {
+                if !groups.superseded.iter().any(|(seen, _)| seen == object_type) {
+                    groups.superseded.push((object_type.clone(), by));
+                }
+                continue;
+            }
+            let group = groups.types.iter().position(|t| t == object_type).unwrap_or_else(|| {
+                groups.types.push(object_type.clone());
+                groups.types.len() - 1
+            });
+            groups.classes.push((class.index, group));
+        }
+        match groups.superseded.first() {
+            Some((_, by)) if groups.types.is_empty() => Err(LoadError::Superseded(by.clone())),
+            _ => Ok(groups),
+        }
+    }
+}
+
+/// Sends grey pictures through: a network that cannot run, that takes no batch, or that is of another family is found
+/// out here and not in the middle of a job.
+fn first_run(network: &Network, family: &dyn Family, size: InputSize, batch: usize) -> Result<(), String> {
+    let (width, height) = match size {
+        InputSize::Fixed { width, height } => (width as usize, height as usize),
+        // Not square, so that rows and columns are told apart; small, since only shapes matter.
+        InputSize::Adaptive { multiple, .. } => (4 * multiple as usize, 2 * multiple as usize),
+    };
+    let grey = planes(&vec![128; width * height * 3], width, height);
+    let outputs = run_batch(network, vec![grey; batch]).map_err(|e: ServiceError| e.to_string())?;
+    outputs.iter().try_for_each(|outputs| family.decode(outputs, width, height).map(drop)).map_err(|e: Unexpected| e.to_string())
+}
+
+fn input_size(size: InputSize, frame: Size) -> (u32, u32) {
+    match size {
+        InputSize::Fixed { width, height } => (width, height),
+        InputSize::Adaptive { max_side, multiple } => {
+            // A small frame is not blown up: that costs time and shows nothing more.
+            let longer = frame.width.max(frame.height).max(1);
+            let scale = (f64::from(max_side) / f64::from(longer)).min(1.0);
+            let side = |n: u32| ((f64::from(n) * scale).round() as u32).clamp(1, max_side).next_multiple_of(multiple);
+            (side(frame.width), side(frame.height))
+        }
+    }
+}
+
+/// Packed bytes, row by row, to planes of floats, 0..=255.
+fn planes(packed: &[u8], width: usize, height: usize) -> Array {
+    let pixels = width * height;
+    let mut data = vec![0.0; 3 * pixels];
+    let (first, rest) = data.split_at_mut(pixels);
+    let (second, third) = rest.split_at_mut(pixels);
+    for (((pixel, a), b), c) in packed.as_chunks::<3>().0.iter().zip(first).zip(second).zip(third) {
+        [*a, *b, *c] = pixel.map(f32::from);
+    }
+    Array { dims: vec![3, height, width], data }
+}
+
+pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use ocellus_core::ChannelOrder;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const ADAPTIVE: InputSize = InputSize::Adaptive { max_side: 640, multiple: 32 };
+
+    #[test]
+    fn adaptive_inputs_keep_the_aspect_and_do_not_blow_up() {
+        let of = |width, height| input_size(ADAPTIVE, Size { width, height });
+        assert_eq!(of(1920, 1080), (640, 384));
+        assert_eq!(of(1080, 1920), (384, 640));
+        assert_eq!(of(960, 540), (640, 384));
+        assert_eq!(of(640, 480), (640, 480));
+        assert_eq!(of(176, 144), (192, 160));
+        assert_eq!(of(5000, 1), (640, 32));
+    }
+
+    #[test]
+    fn channels_become_planes() {
+        let array = planes(&[1, 2, 3, 4, 5, 6], 2, 1);
+        assert_eq!(array, Array { dims: vec![3, 1, 2], data: vec![1.0, 4.0, 2.0, 5.0, 3.0, 6.0] });
+    }
+
+    proptest! {
+        #[test]
+        fn a_frame_fits_into_its_input(width in 1u32..8000, height in 1u32..8000) {
+            let frame = Size { width, height };
+            let (w, h) = input_size(ADAPTIVE, frame);
+            prop_assert!(w % 32 == 0 && h % 32 == 0 && w <= 640 && h <= 640);
+            let spec = InputSpec { width: w, height: h, order: ChannelOrder::Rgb, fill: 0 };
+            let (shown, scale) = spec.fit(frame);
+            prop_assert!(shown.width <= w && shown.height <= h);
+            // A box that spans the picture spans the frame: letterboxing and its inverse agree to a pixel of the input.
+            prop_assert!((shown.width as f32 / scale - width as f32).abs() <= 1.0 / scale);
+            prop_assert!((shown.height as f32 / scale - height as f32).abs() <= 1.0 / scale);
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! The largest or the mean of a window, or of a whole picture.
+
+use burn::tensor::{
+    module,
+    ops::{AvgPoolOptions, MaxPoolOptions},
+};
+use onnx_ir::{
+    Node,
+    node::{avg_pool2d::AvgPool2dConfig, max_pool2d::MaxPool2dConfig},
+};
+
+use super::{Fault, Kernel, Setting, Value, convolution::Window};
+
+pub(super) fn build(node: &Node, _: Setting) -> Option<Result<Kernel, Fault>> {
+    Some(match node {
+        Node::MaxPool2d(n) if n.outputs.len() > 1 => Err(Fault::new("the indices of the maxima as an output")),
+        Node::MaxPool2d(n) => Ok(maximum(n.config.clone())),
+        Node::AveragePool2d(n) => average(n.config.clone()),
+        Node::GlobalAveragePool(_) => Ok(Kernel::unary(|x| Ok(Value::R4(module::adaptive_avg_pool2d(x.rank4()?, [1, 1]))))),
+        Node::GlobalMaxPool(_) => Ok(Kernel::unary(|x| Ok(Value::R4(x.rank4()?.max_dim(2).max_dim(3))))),
+        _ => return None,
+    })
+}
+
+fn maximum(config: MaxPool2dConfig) -> Kernel {
+    let MaxPool2dConfig { kernel_size, strides, padding, dilation, ceil_mode, auto_pad, .. } = config;
+    let window = Window { kernel: kernel_size, stride: strides, dilation, padding, auto_pad };
+    Kernel::unary(move |x| {
+        let x = x.rank4()?;
+        let [_, _, height, width] = x.dims();
+        let options = MaxPoolOptions::new(window.kernel)
+            .with_stride(window.stride)
+            .with_padding_pairs(window.padding(height, width))
+            .with_dilation(window.dilation)
+            .with_ceil_mode(ceil_mode);
+        Ok(Value::R4(module::max_pool2d(x, options)))
+    })
+}
+
+fn average(config: AvgPool2dConfig) -> Result<Kernel, Fault> {
+    let AvgPool2dConfig { kernel_size, strides, padding, count_include_pad, dilation, ceil_mode, auto_pad, .. } = config;
+    if dilation != [1, 1] {
+        return Err(Fault::new("windows with gaps"));
+    }
+    let window = Window { kernel: kernel_size, stride: strides, dilation, padding, auto_pad };
+    Ok(Kernel::unary(move |x| {
+        let x = x.rank4()?;
+        let [_, _, height, width] = x.dims();
+        let options = AvgPoolOptions::new(window.kernel)
+            .with_stride(window.stride)
+            .with_padding_pairs(window.padding(height, width))
+            .with_count_include_pad(count_include_pad)
+            .with_ceil_mode(ceil_mode);
+        Ok(Value::R4(module::avg_pool2d(x, options)))
+    }))
+}

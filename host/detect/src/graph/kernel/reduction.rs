@@ -1,0 +1,46 @@
+//! One number out of many, along axes.
+
+use onnx_ir::{
+    Node,
+    node::reduce::{ReduceAxes, ReduceConfig},
+};
+
+use super::{Fault, Kernel, Setting, Value, computed};
+use crate::graph::value::map;
+
+macro_rules! along {
+    ($config:expr, |$t:ident, $axes:ident| $e:expr) => {
+        along($config, |value, $axes| map!(value, $t => $e))
+    };
+}
+
+pub(super) fn build(node: &Node, _: Setting) -> Option<Result<Kernel, Fault>> {
+    Some(match node {
+        Node::ReduceMean(n) => along!(&n.config, |t, axes| t.mean_dims(axes)),
+        Node::ReduceSum(n) => along!(&n.config, |t, axes| t.sum_dims(axes)),
+        Node::ReduceMax(n) => along!(&n.config, |t, axes| t.max_dims(axes)),
+        Node::ReduceMin(n) => along!(&n.config, |t, axes| t.neg().max_dims(axes).neg()),
+        _ => return None,
+    })
+}
+
+fn along(config: &ReduceConfig, reduce: fn(Value, &[usize]) -> Result<Value, Fault>) -> Result<Kernel, Fault> {
+    let ReduceAxes::Static(axes) = config.axes.clone() else { return Err(computed("axes")) };
+    let (keep, none_is_all) = (config.keepdims, !config.noop_with_empty_axes);
+    Ok(Kernel::unary(move |x| {
+        let mut dims = x.dims()?;
+        let axes = if axes.is_empty() && none_is_all { (0..dims.len()).collect() } else { axes.clone() };
+        let reduced = reduce(x, &axes)?;
+        if keep {
+            return Ok(reduced);
+        }
+        let mut index = 0;
+        dims.retain(|_| {
+            index += 1;
+            !axes.contains(&(index - 1))
+        });
+        // A scalar is a list of one here.
+        let dims = if dims.is_empty() { vec![1] } else { dims };
+        reduced.reshape(&dims)
+    }))
+}

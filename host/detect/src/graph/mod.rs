@@ -1,0 +1,120 @@
+//! Runs a network: an ONNX file as its authors published it, walked with burn tensors.
+//!
+//! `model` reads the file and fixes its input shape, `kernel` turns each operator into a closure, `plan` orders them,
+//! decides where each value lives and hands a value's last use over by move. Nothing here knows what a network is for.
+//!
+//! Guarantees: everything that cannot be run is found when the network is loaded, and named all at once; no file and
+//! no input makes a call panic.
+
+mod kernel;
+mod model;
+mod plan;
+mod value;
+
+use std::{
+    any::Any,
+    fs,
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::Path,
+};
+
+use burn::tensor::{Tensor, TensorData};
+
+use crate::Device;
+pub use model::InputShape;
+use plan::Plan;
+use value::Value;
+
+/// A dense array of floats, row-major.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Array {
+    pub dims: Vec<usize>,
+    pub data: Vec<f32>,
+}
+
+/// Why a network cannot be loaded or run.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NetworkError {
+    #[error("{file}: {reason}")]
+    Read { file: String, reason: String },
+    /// The file is no ONNX network, or one that the parser cannot follow.
+    #[error("{file}: not a network that can be read: {reason}")]
+    Malformed { file: String, reason: String },
+    /// What is missing, one entry for each operator, with the nodes that use it.
+    #[error("{file}: operators that cannot be run: {}", .operators.join("; "))]
+    Unsupported { file: String, operators: Vec<String> },
+    #[error("the network wants an input of {wanted}, not {given:?}")]
+    Input { wanted: InputShape, given: Vec<usize> },
+    #[error("running {node}: {reason}")]
+    Run { node: String, reason: String },
+}
+
+/// What is wrong with one value or one operator; where, is added by who calls.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Fault(String);
+
+impl Fault {
+    fn new(reason: impl Into<String>) -> Self {
+        Self(reason.into())
+    }
+
+    fn expected(wanted: &str, given: &str) -> Self {
+        Self(format!("expected {wanted}, got {given}"))
+    }
+}
+
+/// A network with one picture-like input, its weights on a device. Can be shared between threads.
+pub struct Network {
+    plan: Plan,
+    shape: InputShape,
+    device: Device,
+}
+
+impl Network {
+    /// Loads a network from an ONNX file. `shape` takes the place of the input shape that the file declares.
+    pub fn load(file: &Path, shape: InputShape, device: &Device) -> Result<Self, NetworkError> {
+        let name = file.display().to_string();
+        let bytes = fs::read(file).map_err(|e| NetworkError::Read { file: name.clone(), reason: e.to_string() })?;
+        Self::parse(&name, &bytes, shape, device)
+    }
+
+    /// Loads a network from the bytes of an ONNX file; `name` is for errors.
+    pub fn parse(name: &str, bytes: &[u8], shape: InputShape, device: &Device) -> Result<Self, NetworkError> {
+        let graph = model::read(name, bytes, shape)?;
+        // Weights are uploaded while planning, and burn panics on what it does not expect.
+        let plan = contained(|| Plan::new(name, &graph, shape, device))
+            .unwrap_or_else(|reason| Err(NetworkError::Malformed { file: name.into(), reason }))?;
+        Ok(Self { plan, shape, device: device.clone() })
+    }
+
+    /// Runs the network on a batch, `[batch, channels, height, width]`, and waits for the named outputs.
+    pub fn run(&self, input: Array) -> Result<Vec<(String, Array)>, NetworkError> {
+        let Array { dims, data } = input;
+        if !self.shape.takes(&dims) || data.len() != dims.iter().product::<usize>() {
+            return Err(NetworkError::Input { wanted: self.shape, given: dims });
+        }
+        let ran = contained(|| {
+            let rank: [usize; 4] = std::array::from_fn(|i| dims.get(i).copied().unwrap_or(1));
+            let input = Value::R4(Tensor::from_data(TensorData::new(data, rank), self.device.burn()));
+            self.plan.run(input)
+        });
+        ran.unwrap_or_else(|reason| Err(NetworkError::Run { node: "the network".into(), reason }))
+    }
+
+    /// How often each operator runs, after fusing; for benchmarks and reports.
+    pub fn operators(&self) -> Vec<(String, usize)> {
+        self.plan.operators()
+    }
+}
+
+/// Runs what may panic on input from outside, and gives the panic's text. The panic is still printed by the process's
+/// panic hook, which belongs to the program.
+fn contained<T>(call: impl FnOnce() -> T) -> Result<T, String> {
+    // What a panic leaves behind is dropped with the closure, so no broken state is seen afterwards.
+    catch_unwind(AssertUnwindSafe(call)).map_err(|panic| panic_text(panic.as_ref()))
+}
+
+fn panic_text(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+    text.unwrap_or("the library gave up without a reason").lines().next().unwrap_or_default().to_owned()
+}

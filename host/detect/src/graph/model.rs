@@ -1,0 +1,86 @@
+//! Reads an ONNX file and fixes the shape of its input.
+//!
+//! onnx-ir infers shapes and folds what follows from them into constants, so a declared shape that is not the one to
+//! run (CenterFace declares ten pictures of 32x32) must be replaced before it sees the file. It has no call for that;
+//! the protobuf is rewritten.
+
+use std::{collections::HashSet, fmt};
+
+use onnx_ir::{Message, ModelProto, OnnxGraph, OnnxGraphBuilder};
+
+use super::{NetworkError, contained};
+
+/// The shape of a network's input, `[batch, 3, height, width]`; `None` is any.
+///
+/// What is known is folded into the network, so more networks can be run with a known shape.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct InputShape {
+    pub batch: Option<usize>,
+    pub height: Option<usize>,
+    pub width: Option<usize>,
+}
+
+impl InputShape {
+    /// One picture of this size.
+    pub fn single(width: usize, height: usize) -> Self {
+        Self { batch: Some(1), height: Some(height), width: Some(width) }
+    }
+
+    fn dims(self) -> [Option<usize>; 4] {
+        [self.batch, Some(3), self.height, self.width]
+    }
+
+    pub(super) fn takes(self, dims: &[usize]) -> bool {
+        dims.len() == 4 && self.dims().iter().zip(dims).all(|(want, &have)| have > 0 && want.is_none_or(|n| n == have))
+    }
+}
+
+impl fmt::Display for InputShape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let dims = self.dims().map(|n| n.map_or_else(|| "any".into(), |n| n.to_string()));
+        write!(f, "[{}]", dims.join(", "))
+    }
+}
+
+/// Parses and simplifies a network for `shape`.
+pub(super) fn read(name: &str, bytes: &[u8], shape: InputShape) -> Result<OnnxGraph, NetworkError> {
+    let malformed = |reason: String| NetworkError::Malformed { file: name.into(), reason };
+    let parse = || {
+        let mut model = ModelProto::parse_from_bytes(bytes).map_err(|e| e.to_string())?;
+        declare(&mut model, shape)?;
+        let bytes = model.write_to_bytes().map_err(|e| e.to_string())?;
+        OnnxGraphBuilder::new().simplify(true).parse_bytes(&bytes).map_err(|e| e.to_string())
+    };
+    // onnx-ir indexes into what a sound file has and panics where a file has it not.
+    contained(parse).unwrap_or_else(Err).map_err(malformed)
+}
+
+fn declare(model: &mut ModelProto, shape: InputShape) -> Result<(), String> {
+    if model.graph.node.is_empty() {
+        return Err("no operators in it".into());
+    }
+    let graph = model.graph.mut_or_insert_default();
+    // Shapes recorded by the exporter would contradict the new one.
+    graph.value_info.clear();
+    for output in &mut graph.output {
+        output.type_.mut_or_insert_default().mut_tensor_type().shape.clear();
+    }
+    // Old files list the weights among the inputs.
+    let weights: HashSet<&str> = graph.initializer.iter().map(|w| w.name.as_str()).collect();
+    let mut inputs: Vec<_> = graph.input.iter_mut().filter(|i| !weights.contains(i.name.as_str())).collect();
+    let [input] = inputs.as_mut_slice() else {
+        return Err(format!("{} inputs, where a detector has one", inputs.len()));
+    };
+    let declared = &mut input.type_.mut_or_insert_default().mut_tensor_type().shape.mut_or_insert_default().dim;
+    if !declared.is_empty() && declared.len() != 4 {
+        return Err(format!("an input of rank {}, where a picture has rank 4", declared.len()));
+    }
+    declared.resize_with(4, Default::default);
+    for (index, (dim, size)) in declared.iter_mut().zip(shape.dims()).enumerate() {
+        match size {
+            Some(n) => dim.set_dim_value(n as i64),
+            None => dim.set_dim_param(format!("any{index}")),
+        }
+    }
+    Ok(())
+}

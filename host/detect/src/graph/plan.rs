@@ -1,0 +1,238 @@
+//! The order of work: which kernel takes which values, and where they are kept.
+//!
+//! Planned once, when the network is loaded. Each value has a slot; the last step that takes it empties the slot, so
+//! that the tensor arrives alone, burn may work in place, and its memory is free as early as can be.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use onnx_ir::{Argument, Node, OnnxGraph};
+
+use super::{
+    Array, Device, Fault, InputShape, NetworkError,
+    kernel::{self, Kernel, Operands, Setting},
+    value::Value,
+};
+
+/// Where a step finds an operand.
+enum Source {
+    /// An optional input that the network does not give.
+    Absent,
+    Constant(Value),
+    /// In a slot, where it is still wanted afterwards.
+    Shared(usize),
+    /// In a slot, for the last time.
+    Last(usize),
+}
+
+struct Step {
+    operator: String,
+    node: String,
+    sources: Vec<Source>,
+    outputs: Vec<usize>,
+    kernel: Kernel,
+}
+
+pub(super) struct Plan {
+    steps: Vec<Step>,
+    slots: usize,
+    /// The input has slot 0.
+    outputs: Vec<(String, Source)>,
+}
+
+impl Plan {
+    pub(super) fn new(file: &str, graph: &OnnxGraph, shape: InputShape, device: &Device) -> Result<Self, NetworkError> {
+        let malformed = |reason: String| NetworkError::Malformed { file: file.into(), reason };
+        let setting = Setting { batched: shape.batch != Some(1), on_host: !device.is_gpu() };
+        let silu = SiluPairs::find(graph);
+        let mut slots: HashMap<&str, usize> = graph.inputs.iter().enumerate().map(|(slot, input)| (input.name.as_str(), slot)).collect();
+        let mut constants = Constants { device, by_name: HashMap::new() };
+        let mut unsupported: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+        let mut steps = Vec::new();
+
+        for (index, node) in graph.nodes.iter().enumerate() {
+            if matches!(node, Node::Constant(_)) || silu.sigmoids.contains(&index) {
+                continue;
+            }
+            let operator = operator_name(node);
+            let (operator, arguments, kernel) = match silu.muls.get(&index) {
+                Some(&input) => ("SiLU".into(), std::slice::from_ref(input), Ok(kernel::silu(setting))),
+                None => {
+                    let kernel = kernel::build(node, setting);
+                    let reads = kernel.as_ref().map_or(0, |k| k.reads).min(node.inputs().len());
+                    (operator, node.inputs().get(..reads).unwrap_or_default(), kernel)
+                }
+            };
+            let outputs = node.outputs().iter().map(|output| {
+                let next = slots.len();
+                *slots.entry(output.name.as_str()).or_insert(next)
+            });
+            let outputs = outputs.collect();
+            let kernel = match kernel {
+                Ok(kernel) => kernel,
+                Err(Fault(reason)) => {
+                    unsupported.entry(format!("{operator} ({reason})")).or_default().push(node.name());
+                    continue;
+                }
+            };
+            let mut sources = Vec::with_capacity(arguments.len());
+            for argument in arguments {
+                let source = constants.source(argument, &slots).map_err(|Fault(reason)| malformed(format!("{}: {reason}", node.name())))?;
+                sources.push(source);
+            }
+            steps.push(Step { operator, node: node.name().to_owned(), sources, outputs, kernel });
+        }
+        if !unsupported.is_empty() {
+            let operators = unsupported.into_iter().map(|(operator, nodes)| format!("{operator} in {}", nodes.join(", ")));
+            return Err(NetworkError::Unsupported { file: file.into(), operators: operators.collect() });
+        }
+
+        let mut outputs = Vec::with_capacity(graph.outputs.len());
+        for output in &graph.outputs {
+            let source =
+                constants.source(output, &slots).map_err(|Fault(reason)| malformed(format!("output {}: {reason}", output.name)))?;
+            outputs.push((output.name.clone(), source));
+        }
+        let mut plan = Self { slots: slots.len(), steps, outputs };
+        plan.mark_last_uses();
+        Ok(plan)
+    }
+
+    fn mark_last_uses(&mut self) {
+        let outputs = self.outputs.iter_mut().map(|(_, source)| source).rev();
+        let operands = self.steps.iter_mut().rev().flat_map(|step| step.sources.iter_mut().rev());
+        let mut wanted_later = HashSet::new();
+        for source in outputs.chain(operands) {
+            if let Source::Shared(slot) = *source
+                && wanted_later.insert(slot)
+            {
+                *source = Source::Last(slot);
+            }
+        }
+    }
+
+    pub(super) fn run(&self, input: Value) -> Result<Vec<(String, Array)>, NetworkError> {
+        let mut slots = Slots(vec![None; self.slots]);
+        slots.put(0, input);
+        for step in &self.steps {
+            let failed = |Fault(reason)| NetworkError::Run { node: format!("{} ({})", step.node, step.operator), reason };
+            let operands = step.sources.iter().map(|source| slots.take(source)).collect::<Result<Vec<_>, _>>().map_err(failed)?;
+            let results = (step.kernel.run)(Operands::new(operands)).map_err(failed)?;
+            for (&slot, result) in step.outputs.iter().zip(results) {
+                slots.put(slot, result);
+            }
+        }
+        let outputs = self.outputs.iter().map(|(name, source)| {
+            let failed = |Fault(reason)| NetworkError::Run { node: format!("output {name}"), reason };
+            let value = slots.take(source).and_then(|value| value.ok_or_else(|| Fault::new("is not computed"))).map_err(failed)?;
+            let (dims, data) = value.into_floats().map_err(failed)?;
+            Ok((name.clone(), Array { dims, data }))
+        });
+        outputs.collect()
+    }
+
+    pub(super) fn operators(&self) -> Vec<(String, usize)> {
+        let mut counts = BTreeMap::<&str, usize>::new();
+        for step in &self.steps {
+            *counts.entry(&step.operator).or_default() += 1;
+        }
+        counts.into_iter().map(|(operator, count)| (operator.to_owned(), count)).collect()
+    }
+}
+
+/// The values of a run, by slot.
+struct Slots(Vec<Option<Value>>);
+
+impl Slots {
+    fn put(&mut self, slot: usize, value: Value) {
+        if let Some(place) = self.0.get_mut(slot) {
+            *place = Some(value);
+        }
+    }
+
+    fn take(&mut self, source: &Source) -> Result<Option<Value>, Fault> {
+        let missing = || Fault::new("an operand is not there yet");
+        match source {
+            Source::Absent => Ok(None),
+            Source::Constant(value) => Ok(Some(value.clone())),
+            Source::Shared(slot) => self.0.get(*slot).cloned().flatten().map(Some).ok_or_else(missing),
+            Source::Last(slot) => self.0.get_mut(*slot).and_then(Option::take).map(Some).ok_or_else(missing),
+        }
+    }
+}
+
+/// The weights: each is uploaded once, however many nodes take it.
+struct Constants<'a> {
+    device: &'a Device,
+    by_name: HashMap<&'a str, Value>,
+}
+
+impl<'a> Constants<'a> {
+    fn source(&mut self, argument: &'a Argument, slots: &HashMap<&str, usize>) -> Result<Source, Fault> {
+        if argument.is_optional() {
+            return Ok(Source::Absent);
+        }
+        if let Some(&slot) = slots.get(argument.name.as_str()) {
+            return Ok(Source::Shared(slot));
+        }
+        if let Some(value) = self.by_name.get(argument.name.as_str()) {
+            return Ok(Source::Constant(value.clone()));
+        }
+        let data = argument.value().ok_or_else(|| Fault::new(format!("{:?} is neither computed nor constant", argument.name)))?;
+        let value = Value::from_data(data, self.device.burn())?;
+        // Folded constants have no name.
+        if !argument.name.is_empty() {
+            self.by_name.insert(&argument.name, value.clone());
+        }
+        Ok(Source::Constant(value))
+    }
+}
+
+/// Sigmoids whose only use is to be multiplied with their own input: x * sigmoid(x), which is one kernel here.
+struct SiluPairs<'a> {
+    /// Indices of the nodes that are not run on their own.
+    sigmoids: HashSet<usize>,
+    /// The multiplication's index, and x.
+    muls: HashMap<usize, &'a Argument>,
+}
+
+impl<'a> SiluPairs<'a> {
+    fn find(graph: &'a OnnxGraph) -> Self {
+        let mut uses: HashMap<&str, usize> = HashMap::new();
+        for argument in graph.nodes.iter().flat_map(Node::inputs).chain(&graph.outputs) {
+            *uses.entry(&argument.name).or_default() += 1;
+        }
+        let mut sigmoids: HashMap<&str, (usize, &Argument)> = HashMap::new();
+        let mut pairs = Self { sigmoids: HashSet::new(), muls: HashMap::new() };
+        for (index, node) in graph.nodes.iter().enumerate() {
+            match node {
+                Node::Sigmoid(_) => {
+                    if let ([input], [output]) = (node.inputs(), node.outputs())
+                        && uses.get(output.name.as_str()) == Some(&1)
+                    {
+                        sigmoids.insert(&output.name, (index, input));
+                    }
+                }
+                Node::Mul(_) => {
+                    let [a, b] = node.inputs() else { continue };
+                    let gated =
+                        |x: &Argument, s: &Argument| sigmoids.get(s.name.as_str()).copied().filter(|(_, input)| input.name == x.name);
+                    if let Some((sigmoid, input)) = gated(a, b).or_else(|| gated(b, a)) {
+                        pairs.sigmoids.insert(sigmoid);
+                        pairs.muls.insert(index, input);
+                    }
+                }
+                _ => {}
+            }
+        }
+        pairs
+    }
+}
+
+/// The operator as ONNX spells it, with its domain where that is not the standard one.
+fn operator_name(node: &Node) -> String {
+    match node {
+        Node::Custom(custom) if custom.domain.is_empty() => custom.op_type.clone(),
+        Node::Custom(custom) => format!("{}.{}", custom.domain, custom.op_type),
+        node => node.node_type().to_string(),
+    }
+}

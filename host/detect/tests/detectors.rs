@@ -1,0 +1,164 @@
+//! Covers: the detectors that ship load and say what they find; a folder that cannot be used is refused in words and
+//! leaves the others; pictures from many threads give the same boxes as alone.
+
+mod common;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::OnceLock,
+    thread,
+};
+
+use common::{detectors, noise};
+use ocellus_core::{ChannelOrder, InputImage, ObjectType, Size};
+use ocellus_detect::{Detector, Detectors, Device, DeviceChoice};
+use tempfile::TempDir;
+
+fn cpu() -> Device {
+    Device::choose(DeviceChoice::Cpu).unwrap()
+}
+
+fn shipped() -> &'static Detectors {
+    static LOADED: OnceLock<Detectors> = OnceLock::new();
+    LOADED.get_or_init(|| Detectors::load(&detectors(), &cpu()).unwrap())
+}
+
+/// A folder of detectors: copies of those that ship, under other names.
+fn folder(copies: &[(&str, &str)]) -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for (from, to) in copies {
+        let (from, to) = (detectors().join(from), folder.path().join(to));
+        fs::create_dir(&to).unwrap();
+        for file in fs::read_dir(from).unwrap() {
+            let file = file.unwrap();
+            fs::copy(file.path(), to.join(file.file_name())).unwrap();
+        }
+    }
+    folder
+}
+
+fn edit(file: PathBuf, from: &str, to: &str) {
+    let text = fs::read_to_string(&file).unwrap();
+    assert!(text.contains(from));
+    fs::write(file, text.replacen(from, to, 1)).unwrap();
+}
+
+/// The reason that the folder `name` was refused for.
+fn refusal(folder: &Path, name: &str) -> String {
+    let loaded = Detectors::load(folder, &cpu()).unwrap();
+    let refused = loaded.report().refused.iter().find(|refused| refused.name == name);
+    refused.unwrap_or_else(|| panic!("{:?}", loaded.report())).reason.clone()
+}
+
+fn image(detector: &Detector, frame: Size, seed: usize) -> InputImage {
+    let spec = detector.input(frame);
+    let count = spec.width as usize * spec.height as usize * 3;
+    let data = noise(1, spec.width as usize + seed, spec.height as usize).data.iter().skip(seed).take(count).map(|&v| v as u8).collect();
+    InputImage { spec, data, scale: spec.fit(frame).1, frame }
+}
+
+#[test]
+fn one_pass_finds_bodies_and_cars() {
+    assert_eq!(shipped().types(), [ObjectType::face(), ObjectType::body(), ObjectType::car()]);
+    let both = shipped().for_types(&[ObjectType::body(), ObjectType::car()]);
+    assert_eq!(both.iter().map(|d| d.name()).collect::<Vec<_>>(), ["yolox-nano"]);
+    assert_eq!(shipped().for_types(&["drone".parse().unwrap()]).len(), 0);
+    assert!(shipped().report().refused.is_empty());
+}
+
+#[test]
+fn inputs_follow_the_network_or_the_frame() {
+    let frame = Size { width: 1920, height: 1080 };
+    let spec = |object_type| shipped().for_types(&[object_type])[0].input(frame);
+    let (face, body) = (spec(ObjectType::face()), spec(ObjectType::body()));
+    assert_eq!((face.width, face.height, face.order), (640, 384, ChannelOrder::Rgb));
+    assert_eq!((body.width, body.height, body.order, body.fill), (416, 416, ChannelOrder::Bgr, 114));
+}
+
+#[test]
+fn a_changed_or_missing_network_is_refused_and_the_others_are_used() {
+    let folder = folder(&[("centerface", "centerface"), ("yolox-nano", "changed"), ("yolox-nano", "missing")]);
+    let model = folder.path().join("changed/yolox_nano_416.onnx");
+    let mut bytes = fs::read(&model).unwrap();
+    bytes[1000] ^= 1;
+    fs::write(model, bytes).unwrap();
+    fs::remove_file(folder.path().join("missing/yolox_nano_416.onnx")).unwrap();
+    fs::create_dir(folder.path().join("empty")).unwrap();
+
+    let changed = refusal(folder.path(), "changed");
+    let digest = "615e266100c341c28d62abe255f7a6d9d7e2b91c1b0b87fc24c5d9e53141a57b";
+    assert!(changed.contains("yolox_nano_416.onnx") && changed.contains(digest) && changed.matches("sha256").count() == 1, "{changed}");
+    let missing = refusal(folder.path(), "missing");
+    assert!(missing.contains("missing/yolox_nano_416.onnx"), "{missing}");
+    let empty = refusal(folder.path(), "empty");
+    assert!(empty.contains("empty/detector.toml"), "{empty}");
+    assert_eq!(Detectors::load(folder.path(), &cpu()).unwrap().types(), [ObjectType::face()]);
+}
+
+#[test]
+fn a_network_of_another_family_is_refused() {
+    let folder = folder(&[("yolox-nano", "wrong")]);
+    edit(folder.path().join("wrong/detector.toml"), "family = \"yolox\"", "family = \"centerface\"");
+    let reason = refusal(folder.path(), "wrong");
+    assert!(reason.contains("centerface") && reason.contains("3549"), "{reason}");
+}
+
+#[test]
+fn the_first_detector_of_a_type_wins_and_the_report_says_so() {
+    let folder = folder(&[("yolox-nano", "a"), ("yolox-nano", "b"), ("yolox-nano", "c")]);
+    edit(folder.path().join("b/detector.toml"), "name = \"yolox-nano\"", "name = \"second\"");
+    edit(folder.path().join("b/detector.toml"), "object_type = \"car\"", "object_type = \"lorry\"");
+    let loaded = Detectors::load(folder.path(), &cpu()).unwrap();
+    let report = loaded.report();
+    assert_eq!(report.detectors.iter().map(|d| d.name.as_str()).collect::<Vec<_>>(), ["yolox-nano", "second"]);
+    assert_eq!(report.detectors[1].types, ["lorry".parse().unwrap()]);
+    let superseded: Vec<_> = report.superseded.iter().map(|s| (s.name.as_str(), s.object_type.as_str(), s.by.as_str())).collect();
+    assert_eq!(superseded, [("second", "body", "yolox-nano"), ("second", "car", "yolox-nano")]);
+    assert_eq!(report.refused[0].name, "c");
+    assert!(report.refused[0].reason.contains("yolox-nano"), "{}", report.refused[0].reason);
+}
+
+#[test]
+fn a_folder_that_is_not_there_says_what_to_do() {
+    let error = Detectors::load("no/such/folder".as_ref(), &cpu()).err().unwrap().to_string();
+    assert!(error.contains("no/such/folder") && error.contains("cargo xtask setup"), "{error}");
+}
+
+#[test]
+fn pictures_that_were_not_made_for_a_detector_are_refused() {
+    let detector = &shipped().for_types(&[ObjectType::face()])[0];
+    let good = image(detector, Size { width: 96, height: 64 }, 0);
+    let wrong = [
+        InputImage { data: vec![0; 5], ..good.clone() },
+        InputImage { scale: 0.0, ..good.clone() },
+        InputImage { scale: f32::NAN, ..good.clone() },
+        InputImage { frame: Size { width: 9600, height: 64 }, ..good.clone() },
+    ];
+    for image in wrong {
+        assert!(detector.detect(vec![image]).is_err());
+    }
+    assert_eq!(detector.detect(vec![]).unwrap(), Vec::<Vec<_>>::new());
+}
+
+#[test]
+fn many_threads_get_what_they_would_get_alone() {
+    // Noise shows no faces; with this threshold the network finds some all the same.
+    let folder = folder(&[("centerface", "centerface")]);
+    edit(folder.path().join("centerface/detector.toml"), "score = 0.5", "score = 0.02");
+    let loaded = Detectors::load(folder.path(), &cpu()).unwrap();
+    let detector = &loaded.for_types(&[ObjectType::face()])[0];
+    let sizes = [Size { width: 96, height: 64 }, Size { width: 64, height: 96 }, Size { width: 128, height: 128 }];
+    let alone: Vec<_> = (0..6).map(|i| detector.detect(vec![image(detector, sizes[i % 3], i)]).unwrap()).collect();
+    assert!(alone.iter().any(|boxes| boxes[0].len() > 1));
+    thread::scope(|scope| {
+        let jobs: Vec<_> = (0..6)
+            .map(|i| scope.spawn(move || detector.detect((0..3).map(|_| image(detector, sizes[i % 3], i)).collect()).unwrap()))
+            .collect();
+        for (job, alone) in jobs.into_iter().zip(&alone) {
+            for boxes in job.join().unwrap() {
+                assert_eq!(boxes, alone[0]);
+            }
+        }
+    });
+}

@@ -1,0 +1,133 @@
+//! Covers: the networks that ship give what ONNX Runtime gives (tests/golden/make.py writes that), on the CPU and, where
+//! there is one, on a software GPU; batches give what single pictures give; what cannot be run is refused in words.
+
+mod common;
+
+use std::{env, path::Path, process::Command};
+
+use common::{detectors, noise};
+use ocellus_detect::{Array, Device, DeviceChoice, InputShape, Network, NetworkError};
+use serde::Deserialize;
+
+#[derive(Deserialize)]
+struct Golden {
+    model: String,
+    width: usize,
+    height: usize,
+    outputs: Vec<GoldenOutput>,
+}
+
+#[derive(Deserialize)]
+struct GoldenOutput {
+    name: String,
+    dims: Vec<usize>,
+    /// Every so-manyth number is kept.
+    step: usize,
+    values: Vec<f32>,
+}
+
+const CENTERFACE: &str = include_str!("golden/centerface.json");
+const YOLOX: &str = include_str!("golden/yolox-nano.json");
+
+fn cpu() -> Device {
+    Device::choose(DeviceChoice::Cpu).unwrap()
+}
+
+/// The largest difference to the golden outputs, absolute up to 1 and relative above.
+fn difference(folder: &str, golden: &str, device: &Device) -> f32 {
+    let golden: Golden = serde_json::from_str(golden).unwrap();
+    let file = detectors().join(folder).join(&golden.model);
+    let network = Network::load(&file, InputShape::single(golden.width, golden.height), device).unwrap();
+    let outputs = network.run(noise(1, golden.width, golden.height)).unwrap();
+    assert_eq!(outputs.len(), golden.outputs.len());
+    let mut largest = 0f32;
+    for ((name, output), golden) in outputs.iter().zip(&golden.outputs) {
+        assert_eq!((name, &output.dims), (&golden.name, &golden.dims));
+        let sample = output.data.iter().step_by(golden.step);
+        assert_eq!(sample.len(), golden.values.len());
+        for (have, want) in sample.zip(&golden.values) {
+            assert!(have.is_finite());
+            largest = largest.max((have - want).abs() / want.abs().max(1.0));
+        }
+    }
+    println!("{folder} on {}: {largest:e}", device.describe());
+    largest
+}
+
+#[test]
+fn centerface_agrees_with_onnx_runtime() {
+    assert!(difference("centerface", CENTERFACE, &cpu()) < 1e-4);
+}
+
+#[test]
+fn yolox_agrees_with_onnx_runtime() {
+    assert!(difference("yolox-nano", YOLOX, &cpu()) < 1e-4);
+}
+
+/// SwiftShader is a GPU in software, as Debian's `chromium-common` brings it. The loader of GPU drivers finds it by an
+/// environment variable, so the test runs in a process of its own.
+#[test]
+fn centerface_agrees_on_a_software_gpu() {
+    let driver = Path::new("/usr/lib/chromium/vk_swiftshader_icd.json");
+    if !driver.exists() {
+        assert!(!Path::new("/etc/debian_version").exists(), "{}: no SwiftShader there: run cargo xtask setup", driver.display());
+        println!("not run: {} is only there on Debian", driver.display());
+        return;
+    }
+    let ran = Command::new(env::current_exe().unwrap())
+        .args(["--exact", "on_a_software_gpu", "--ignored", "--nocapture"])
+        .env("VK_DRIVER_FILES", driver)
+        .env("CUBECL_AUTOTUNE_LEVEL", "minimal")
+        .status()
+        .unwrap();
+    assert!(ran.success());
+}
+
+#[test]
+#[ignore = "run by centerface_agrees_on_a_software_gpu"]
+fn on_a_software_gpu() {
+    let gpu = Device::choose(DeviceChoice::Wgpu).unwrap();
+    assert!(gpu.describe().contains("SwiftShader"), "{}", gpu.describe());
+    assert!(difference("centerface", CENTERFACE, &gpu) < 1e-4);
+}
+
+/// A network for any size and batch, as an adaptive detector on a GPU has it, gives the same as one for that size.
+#[test]
+fn open_shapes_and_batches_change_nothing() {
+    for (folder, file, shape, width, height) in [
+        ("centerface", "centerface.onnx", InputShape::default(), 96, 64),
+        ("yolox-nano", "yolox_nano_416.onnx", InputShape { batch: None, width: Some(416), height: Some(416) }, 416, 416),
+    ] {
+        let file = detectors().join(folder).join(file);
+        let single = Network::load(&file, InputShape::single(width, height), &cpu()).unwrap();
+        let open = Network::load(&file, shape, &cpu()).unwrap();
+        let both = open.run(noise(2, width, height)).unwrap();
+        let pictures = noise(2, width, height);
+        for (index, picture) in pictures.data.chunks(pictures.data.len() / 2).enumerate() {
+            let alone = single.run(Array { dims: vec![1, 3, height, width], data: picture.to_vec() }).unwrap();
+            for ((name, alone), (_, both)) in alone.iter().zip(&both) {
+                assert_eq!(both.dims[0], 2, "{name}");
+                let part = &both.data[index * alone.data.len()..][..alone.data.len()];
+                let largest = alone.data.iter().zip(part).map(|(a, b)| (a - b).abs() / a.abs().max(1.0)).fold(0.0, f32::max);
+                assert!(largest < 1e-4, "{folder} {name}: {largest}");
+            }
+        }
+    }
+}
+
+#[test]
+fn inputs_of_another_shape_are_refused() {
+    let file = detectors().join("yolox-nano/yolox_nano_416.onnx");
+    let network = Network::load(&file, InputShape::single(416, 416), &cpu()).unwrap();
+    for wrong in [noise(1, 32, 416), noise(2, 416, 416), Array { dims: vec![1, 3, 416, 416], data: vec![] }, Array::default()] {
+        assert!(matches!(network.run(wrong), Err(NetworkError::Input { .. })));
+    }
+}
+
+#[test]
+fn a_size_that_the_network_does_not_take_is_an_error_and_no_panic() {
+    // Shapes are in the file as constants, so it loads, and the first run fails; or loading does.
+    let file = detectors().join("yolox-nano/yolox_nano_416.onnx");
+    let ran = Network::load(&file, InputShape::single(50, 50), &cpu()).and_then(|network| network.run(noise(1, 50, 50)));
+    assert!(ran.is_err());
+}

@@ -1,0 +1,73 @@
+//! Frames a second of the decoder beside `ffmpeg -benchmark` on the same file, and milliseconds of each picture made of a
+//! frame. `cargo bench -p ocellus-media -- FILE...`; without files, on a generated 720p clip.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::print_stdout, reason = "a bench")]
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Instant;
+
+use ocellus_core::{ChannelOrder, InputSpec, Rect, Size};
+use ocellus_media::{Decoder, Input, Interrupt, Location, SHARPNESS_SIZE, Scaler, sharpness};
+
+fn main() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut files: Vec<PathBuf> = std::env::args().skip(1).filter(|a| a != "--bench").map(PathBuf::from).collect();
+    if files.is_empty() {
+        let clip = folder.path().join("720p.mp4");
+        let made = Command::new("ffmpeg")
+            .args(["-v", "error", "-f", "lavfi", "-i", "testsrc2=s=1280x720:r=30:d=10", "-pix_fmt", "yuv420p"])
+            .arg(&clip)
+            .status()
+            .expect("the ffmpeg program makes the clip; install the package ffmpeg");
+        assert!(made.success());
+        files.push(clip);
+    }
+    for file in files {
+        measure(&file);
+    }
+}
+
+fn measure(file: &Path) {
+    println!("{}", file.display());
+    for threads in [1, 2] {
+        let input = Input { threads, ..Input::new(Location::File(file.to_owned())) };
+        let started = Instant::now();
+        let mut decoder = Decoder::open(&input, &Interrupt::new()).unwrap();
+        let mut frames = 0u32;
+        while decoder.next_frame().unwrap().is_some() {
+            frames += 1;
+        }
+        let ours = f64::from(frames) / started.elapsed().as_secs_f64();
+        let started = Instant::now();
+        let program = Command::new("ffmpeg")
+            .args(["-v", "error", "-threads", &threads.to_string(), "-i"])
+            .arg(file)
+            .args(["-an", "-fps_mode", "passthrough", "-f", "null", "-"])
+            .status();
+        assert!(program.unwrap().success());
+        let theirs = f64::from(frames) / started.elapsed().as_secs_f64();
+        println!("  decode, {threads} threads: {ours:.0} fps, ffmpeg {theirs:.0} fps, ratio {:.2}", ours / theirs);
+    }
+
+    let mut decoder = Decoder::open(&Input::new(Location::File(file.to_owned())), &Interrupt::new()).unwrap();
+    let frames: Vec<_> = std::iter::from_fn(|| decoder.next_frame().unwrap()).take(30).collect();
+    let size = frames[0].size();
+    let whole = Rect::new(0.0, 0.0, size.width as f32, size.height as f32);
+    let face = Rect::new(101.0, 51.0, 201.0, 171.0);
+    let mut scaler = Scaler::new();
+    let spec = |width, height| InputSpec { width, height, order: ChannelOrder::Bgr, fill: 114 };
+    let time = |what: &str, work: &mut dyn FnMut(&ocellus_media::Frame)| {
+        work(&frames[0]);
+        let started = Instant::now();
+        frames.iter().for_each(work);
+        println!("  {what}: {:.3} ms", started.elapsed().as_secs_f64() * 1e3 / frames.len() as f64);
+    };
+    time("input 416x416", &mut |f| drop(scaler.input(f, &spec(416, 416), None).unwrap()));
+    time("input 640x384", &mut |f| drop(scaler.input(f, &spec(640, 384), None).unwrap()));
+    time("luma 160x90 of the frame", &mut |f| drop(f.luma(whole, Size { width: 160, height: 90 }).unwrap()));
+    time("sharpness of a face", &mut |f| {
+        sharpness(&f.luma(face, SHARPNESS_SIZE).unwrap(), SHARPNESS_SIZE);
+    });
+    time("jpeg of a face", &mut |f| drop(f.jpeg(Some(face), None, 95).unwrap()));
+    time("jpeg of the frame", &mut |f| drop(f.jpeg(None, None, 95).unwrap()));
+}

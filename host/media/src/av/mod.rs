@@ -1,0 +1,34 @@
+//! The only `unsafe` of the project: the calls of FFmpeg that ffmpeg-next does not wrap, each behind a safe function.
+//!
+//! Guarantees: pointers do not leave this folder; what FFmpeg allocates here is freed by the `Drop` of the value that is
+//! returned; no region outside a picture can be addressed. FFmpeg's own log is silenced: its error codes reach our log
+//! as the `source` of a [`MediaError`](crate::MediaError).
+#![expect(unsafe_code, reason = "FFmpeg is a C library")]
+#![warn(clippy::undocumented_unsafe_blocks)]
+
+mod codec;
+mod container;
+mod picture;
+mod swscale;
+
+use std::sync::Once;
+
+use ffmpeg_next::ffi;
+
+pub(crate) use codec::{codec_name, open_decoder};
+pub(crate) use container::{Container, Format, Reader, find_format, open_url, stored_size};
+pub(crate) use picture::{View, colour_is_limited, luma_view};
+pub(crate) use swscale::{Geometry, Quality, Swscale};
+
+static ONCE: Once = Once::new();
+
+/// Must come before any other call.
+pub(crate) fn init() {
+    ONCE.call_once(|| {
+        // Fills the table of error texts; it cannot fail without the `device` feature.
+        let _ = ffmpeg_next::init();
+        ffmpeg_next::format::network::init();
+        // SAFETY: sets a global integer.
+        unsafe { ffi::av_log_set_level(ffi::AV_LOG_QUIET) };
+    });
+}

@@ -1,0 +1,183 @@
+//! Parts of decoded pictures, addressed without copying.
+
+use std::marker::PhantomData;
+
+use ffmpeg_next::{color, ffi, frame};
+use ocellus_core::Size;
+
+use crate::orientation::PixelRect;
+
+/// A part of a picture as swscale wants it.
+#[derive(Clone, Copy)]
+pub(crate) struct View<'a> {
+    pub(super) planes: [*const u8; 4],
+    pub(super) strides: [i32; 4],
+    pub(super) format: ffi::AVPixelFormat,
+    pub(super) size: Size,
+    /// `None` for pictures that are not YUV.
+    pub(super) colour: Option<Colour>,
+    picture: PhantomData<&'a frame::Video>,
+}
+
+/// How YUV is meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Colour {
+    /// One of `SWS_CS_*`.
+    pub(super) matrix: i32,
+    /// 0..=255 instead of 16..=235.
+    pub(super) full: bool,
+}
+
+/// Pictures from this height on are taken as BT.709 where the stream does not say, below as BT.601, as players do.
+const HD_HEIGHT: u32 = 720;
+
+fn descriptor(picture: &frame::Video) -> Option<(ffi::AVPixelFormat, &'static ffi::AVPixFmtDescriptor)> {
+    let format = picture.format().into();
+    // SAFETY: takes any format; the answer is null or static.
+    let descriptor = unsafe { ffi::av_pix_fmt_desc_get(format).as_ref() }?;
+    (descriptor.flags & ffi::AV_PIX_FMT_FLAG_HWACCEL as u64 == 0).then_some((format, descriptor))
+}
+
+fn has(descriptor: &ffi::AVPixFmtDescriptor, flag: i32) -> bool {
+    descriptor.flags & flag as u64 != 0
+}
+
+fn colour(picture: &frame::Video, format: ffi::AVPixelFormat, descriptor: &ffi::AVPixFmtDescriptor) -> Option<Colour> {
+    use ffi::AVPixelFormat as P;
+    if has(descriptor, ffi::AV_PIX_FMT_FLAG_RGB) || has(descriptor, ffi::AV_PIX_FMT_FLAG_PAL) || has(descriptor, ffi::AV_PIX_FMT_FLAG_BAYER)
+    {
+        return None;
+    }
+    let matrix = match picture.color_space() {
+        color::Space::BT709 => ffi::SWS_CS_ITU709,
+        color::Space::FCC => ffi::SWS_CS_FCC,
+        color::Space::BT470BG | color::Space::SMPTE170M => ffi::SWS_CS_ITU601,
+        color::Space::SMPTE240M => ffi::SWS_CS_SMPTE240M,
+        color::Space::BT2020NCL | color::Space::BT2020CL => ffi::SWS_CS_BT2020,
+        _ if picture.height() >= HD_HEIGHT => ffi::SWS_CS_ITU709,
+        _ => ffi::SWS_CS_ITU601,
+    };
+    let grey = descriptor.nb_components <= 2;
+    let full = match picture.color_range() {
+        color::Range::JPEG => true,
+        color::Range::MPEG => false,
+        // The "J" formats say it by their name; grey without a range is a still camera's, which uses all values.
+        color::Range::Unspecified => {
+            grey || matches!(
+                format,
+                P::AV_PIX_FMT_YUVJ420P | P::AV_PIX_FMT_YUVJ422P | P::AV_PIX_FMT_YUVJ444P | P::AV_PIX_FMT_YUVJ440P | P::AV_PIX_FMT_YUVJ411P
+            )
+        }
+    };
+    Some(Colour { matrix, full })
+}
+
+/// Its luma goes from 16 to 235.
+pub(crate) fn colour_is_limited(picture: &frame::Video) -> bool {
+    descriptor(picture).and_then(|(format, d)| colour(picture, format, d)).is_some_and(|c| !c.full)
+}
+
+/// Chroma samples beyond its edge that a pixel's colour is interpolated from.
+const TAPS: u32 = 2;
+
+/// From where to where pixels have to be converted, so that those from `start` on, `length` of them, come out as they do
+/// in the whole picture: from the first to the last chroma sample that they depend on.
+fn around(start: u32, length: u32, shift: u8, end: u32) -> (u32, u32) {
+    let margin = TAPS << shift;
+    // Half a chroma sample at the end would make swscale stretch the chroma of the whole view.
+    let last = (start + length).saturating_add(margin).next_multiple_of(1 << shift);
+    (start.saturating_sub(margin) >> shift << shift, last.min(end))
+}
+
+impl<'a> View<'a> {
+    pub(crate) fn size(&self) -> Size {
+        self.size
+    }
+
+    /// A view that covers `part`: just it where colours allow that, otherwise more on all sides.
+    /// The second value is where `part` begins within the view. `None`: no view, for a picture that is not in memory or
+    /// does not hold `part`.
+    ///
+    /// With `exact` false the view is `part` wherever it can be addressed, and its chroma may be shifted by up to one chroma sample less a
+    /// pixel, which detectors do not see.
+    pub(crate) fn of(picture: &'a frame::Video, part: PixelRect, exact: bool) -> Option<(Self, (u32, u32))> {
+        let (format, descriptor) = descriptor(picture)?;
+        let planar = has(descriptor, ffi::AV_PIX_FMT_FLAG_PLANAR);
+        let subsampled = descriptor.log2_chroma_w > 0 || descriptor.log2_chroma_h > 0;
+        // Where pixels share bytes, a row can only be read from its beginning.
+        let whole =
+            has(descriptor, ffi::AV_PIX_FMT_FLAG_BITSTREAM) || has(descriptor, ffi::AV_PIX_FMT_FLAG_BAYER) || (subsampled && !planar);
+        let ((x, right), (y, bottom)) = if whole {
+            ((0, picture.width()), (0, picture.height()))
+        } else if exact && subsampled {
+            (
+                around(part.x, part.width, descriptor.log2_chroma_w, picture.width()),
+                around(part.y, part.height, descriptor.log2_chroma_h, picture.height()),
+            )
+        } else {
+            ((part.x, part.x + part.width), (part.y, part.y + part.height))
+        };
+        let mut steps = [0i32; 4];
+        for component in descriptor.comp.iter().take(usize::from(descriptor.nb_components)) {
+            let step = steps.get_mut(usize::try_from(component.plane).ok()?)?;
+            *step = (*step).max(component.step);
+        }
+        if has(descriptor, ffi::AV_PIX_FMT_FLAG_PAL) {
+            // The second plane is the palette.
+            steps = [1, 0, 0, 0];
+        }
+        let view = Self::within(picture, PixelRect { x, y, width: right.checked_sub(x)?, height: bottom.checked_sub(y)? }, |plane| {
+            let chroma = (plane == 1 || plane == 2) && descriptor.nb_components >= 3;
+            let (shift_x, shift_y) = if chroma { (descriptor.log2_chroma_w, descriptor.log2_chroma_h) } else { (0, 0) };
+            let step = steps.get(plane).copied().unwrap_or(0);
+            let row = if step == 0 { 0 } else { y >> shift_y };
+            ((x >> shift_x) as isize * step as isize, row as isize)
+        })?;
+        Some((Self { format, colour: colour(picture, format, descriptor), ..view }, (part.x.checked_sub(x)?, part.y.checked_sub(y)?)))
+    }
+
+    /// `offset` gives for each plane the bytes to go right and the rows to go down.
+    fn within(picture: &'a frame::Video, part: PixelRect, offset: impl Fn(usize) -> (isize, isize)) -> Option<Self> {
+        let inside = part.x.checked_add(part.width)? <= picture.width() && part.y.checked_add(part.height)? <= picture.height();
+        if !inside || part.width == 0 || part.height == 0 {
+            return None;
+        }
+        let mut planes = [std::ptr::null(); 4];
+        let mut strides = [0; 4];
+        // SAFETY: plain fields of a frame that lives as long as the view.
+        let (data, linesize) = unsafe { ((*picture.as_ptr()).data, (*picture.as_ptr()).linesize) };
+        for (plane, ((from, stride), (to, to_stride))) in data.iter().zip(linesize).zip(planes.iter_mut().zip(&mut strides)).enumerate() {
+            if from.is_null() {
+                continue;
+            }
+            let (bytes, rows) = offset(plane);
+            // SAFETY: `part` lies in the picture, so its first pixel lies in each plane that the picture has. Strides may
+            // be negative.
+            *to = unsafe { from.offset(rows * stride as isize + bytes) };
+            *to_stride = stride;
+        }
+        (!planes.first()?.is_null()).then_some(Self {
+            planes,
+            strides,
+            format: ffi::AVPixelFormat::AV_PIX_FMT_GRAY8,
+            size: part.size(),
+            colour: None,
+            picture: PhantomData,
+        })
+    }
+}
+
+/// The luma of a part, as a grey picture; `None` where the format has no plane of 8-bit luma.
+pub(crate) fn luma_view(picture: &frame::Video, part: PixelRect) -> Option<View<'_>> {
+    let (format, descriptor) = descriptor(picture)?;
+    colour(picture, format, descriptor)?;
+    let luma = descriptor.comp.first()?;
+    let alone = luma.step == 1 && luma.depth == 8 && luma.offset == 0 && !has(descriptor, ffi::AV_PIX_FMT_FLAG_BITSTREAM);
+    if !alone {
+        return None;
+    }
+    let view = View::within(picture, part, |plane| if plane == 0 { (part.x as isize, part.y as isize) } else { (0, 0) })?;
+    let ([plane, ..], [stride, ..]) = (view.planes, view.strides);
+    let null = std::ptr::null();
+    Some(View { planes: [plane, null, null, null], strides: [stride, 0, 0, 0], ..view })
+}

@@ -1,0 +1,289 @@
+//! From packets to frames.
+
+use ffmpeg_next::{Error, Packet, decoder, error, frame};
+
+use crate::error::Cause;
+use crate::source::Source;
+use crate::{Frame, Input, Interrupt, MediaError, MediaInfo, Result};
+
+/// Seconds by which two times of the same frame may differ.
+const SAME: f64 = 5e-4;
+
+/// Assumed where a stream neither has time stamps nor says its frame rate.
+const DEFAULT_RATE: f64 = 25.0;
+
+/// Reads that may fail one after the other before the source counts as broken.
+const MAX_BAD_READS: u32 = 1000;
+
+/// A source may end before its claimed end by this share, or by a second, and be whole: headers round.
+const SLACK: f64 = 0.02;
+
+/// Yields the frames of a source, in the order they are shown. Lives on one thread at a time; ends with the source, with
+/// its [`Interrupt`], or when dropped.
+pub struct Decoder {
+    input: Input,
+    interrupt: Interrupt,
+    source: Source,
+    decoder: decoder::Video,
+    state: State,
+    /// Frames handed out since the beginning or the last seek.
+    delivered: u64,
+    soft_errors: u64,
+    /// Time of the last frame that came out of the codec.
+    last: Option<f64>,
+    /// Where the last packet ended, in the container's time.
+    end: Option<f64>,
+    last_packet_cut: bool,
+    failure: Option<Error>,
+    aim: Option<Aim>,
+    moved: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    Reading,
+    /// The packets are through; the codec still holds frames.
+    Draining,
+    Ended,
+}
+
+/// Frames before this time are thrown away.
+#[derive(Clone, Copy)]
+struct Aim {
+    seconds: f64,
+    /// How long before it the container was asked to go, in seconds.
+    lead: f64,
+    /// Decoding began at or before it for certain.
+    sure: bool,
+}
+
+/// Containers without an index go to any place near, and the codec then waits for the next key frame. So the first miss
+/// starts this many seconds earlier, each further one `LEAD_GROWTH` times as early, and past `MAX_LEAD` decoding starts
+/// from the beginning.
+const FIRST_LEAD: f64 = 2.0;
+const LEAD_GROWTH: f64 = 5.0;
+const MAX_LEAD: f64 = 60.0;
+
+impl Decoder {
+    /// Opens a source and reads what is needed to know its streams.
+    ///
+    /// # Errors
+    /// Every kind of [`MediaError`] but [`OutsideFrame`](MediaError::OutsideFrame).
+    pub fn open(input: &Input, interrupt: &Interrupt) -> Result<Self> {
+        let source = Source::open(input, interrupt)?;
+        let start = source.start;
+        let mut opened = Self {
+            decoder: source.decoder(input.threads)?,
+            source,
+            input: input.clone(),
+            interrupt: interrupt.clone(),
+            state: State::Reading,
+            delivered: 0,
+            soft_errors: 0,
+            last: None,
+            end: None,
+            last_packet_cut: false,
+            failure: None,
+            aim: None,
+            moved: false,
+        };
+        if let Some(start) = start {
+            opened.seek(start)?;
+        }
+        Ok(opened)
+    }
+
+    pub fn info(&self) -> &MediaInfo {
+        &self.source.info
+    }
+
+    /// Packets and frames that were damaged. Damaged packets are given to the codec all the same, since most of the
+    /// picture may be in them; frames that it then marks as corrupt are left out, frames that it mended are not.
+    pub fn soft_errors(&self) -> u64 {
+        self.soft_errors
+    }
+
+    /// The next frame, or `None` at the end.
+    ///
+    /// Times rise from frame to frame. Where the stream's time stamps are missing or go back, a frame follows the one
+    /// before by one frame of the average rate.
+    ///
+    /// # Errors
+    /// [`BrokenOff`](MediaError::BrokenOff) after the last frame of a source that ended early,
+    /// [`Interrupted`](MediaError::Interrupted), [`Stalled`](MediaError::Stalled). After an error comes `None`.
+    pub fn next_frame(&mut self) -> Result<Option<Frame>> {
+        let next = self.advance();
+        if next.is_err() {
+            self.state = State::Ended;
+        }
+        next
+    }
+
+    /// Goes to a time: the next frame is the first at or after `seconds`, whatever it takes, in the worst case decoding
+    /// from the beginning. Frames are numbered from 0 again.
+    ///
+    /// # Errors
+    /// As [`Decoder::open`], when the source has to be opened again.
+    pub fn seek(&mut self, seconds: f64) -> Result<()> {
+        let seconds = if seconds.is_finite() { seconds.max(0.0) } else { 0.0 };
+        self.approach(seconds, 0.0)
+    }
+
+    fn approach(&mut self, seconds: f64, lead: f64) -> Result<()> {
+        let place = seconds - lead;
+        if self.source.is_timed && place >= 0.0 && lead <= MAX_LEAD && self.source.seek(place).is_ok() {
+            self.decoder.flush();
+            self.restart(Aim { seconds, lead, sure: false });
+            return Ok(());
+        }
+        self.source = Source::open(&self.input, &self.interrupt)?;
+        self.decoder = self.source.decoder(self.input.threads)?;
+        self.restart(Aim { seconds, lead, sure: true });
+        Ok(())
+    }
+
+    /// Decoding began after the place it was to find.
+    fn retreat(&mut self, aim: Aim) -> Result<()> {
+        let lead = if aim.lead == 0.0 { FIRST_LEAD } else { aim.lead * LEAD_GROWTH };
+        self.approach(aim.seconds, lead)
+    }
+
+    fn restart(&mut self, aim: Aim) {
+        self.state = State::Reading;
+        self.delivered = 0;
+        self.last = None;
+        self.end = None;
+        self.last_packet_cut = false;
+        self.failure = None;
+        self.aim = Some(aim);
+        self.moved = true;
+    }
+
+    fn advance(&mut self) -> Result<Option<Frame>> {
+        while self.state != State::Ended {
+            if self.interrupt.is_raised() {
+                return Err(MediaError::Interrupted);
+            }
+            let mut picture = frame::Video::empty();
+            match self.decoder.receive_frame(&mut picture) {
+                Ok(()) => {
+                    if let Some(frame) = self.accept(picture)? {
+                        return Ok(Some(frame));
+                    }
+                }
+                Err(Error::Eof) => {
+                    if let Some(aim) = self.aim.filter(|aim| !aim.sure && self.failure.is_none()) {
+                        self.retreat(aim)?;
+                        continue;
+                    }
+                    self.state = State::Ended;
+                    return self.check_end().map(|()| None);
+                }
+                Err(Error::Other { errno: error::EAGAIN }) => self.feed()?,
+                Err(_) => {
+                    self.soft_errors += 1;
+                    if self.state == State::Reading {
+                        self.feed()?;
+                    }
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// Gives the codec one more packet, or tells it that there are no more.
+    fn feed(&mut self) -> Result<()> {
+        let mut bad_reads = 0;
+        loop {
+            let mut packet = Packet::empty();
+            match self.source.read(&mut packet) {
+                Ok(()) => {
+                    bad_reads = 0;
+                    if let Some(end) = self.source.end_of(&packet) {
+                        self.end = Some(self.end.map_or(end, |e| e.max(end)));
+                    }
+                    if !self.source.is_video(&packet) {
+                        continue;
+                    }
+                    self.last_packet_cut = packet.is_corrupt();
+                    // An empty packet would end the stream for the codec.
+                    if packet.size() == 0 {
+                        continue;
+                    }
+                    let sent = self.decoder.send_packet(&packet);
+                    self.soft_errors += u64::from(packet.is_corrupt() || sent.is_err());
+                    return Ok(());
+                }
+                Err(Error::InvalidData) if bad_reads < MAX_BAD_READS => {
+                    bad_reads += 1;
+                    self.soft_errors += 1;
+                    self.last_packet_cut = true;
+                }
+                Err(Error::Other { errno: error::EAGAIN }) => {}
+                Err(error) => {
+                    if error != Error::Eof {
+                        self.failure = Some(error);
+                    }
+                    self.state = State::Draining;
+                    // It can only answer that it is draining already.
+                    let _ = self.decoder.send_eof();
+                    return Ok(());
+                }
+            }
+            if let Some(stopped) = self.source.stopped() {
+                return Err(stopped);
+            }
+        }
+    }
+
+    /// Times a picture; `None` for one that is not to be shown.
+    fn accept(&mut self, picture: frame::Video) -> Result<Option<Frame>> {
+        if picture.is_corrupt() {
+            self.soft_errors += 1;
+            return Ok(None);
+        }
+        self.soft_errors += u64::from(picture.has_decode_errors());
+        let stamped = picture.timestamp().map(|t| self.source.seconds(t).max(0.0));
+        if let Some(aim) = &mut self.aim
+            && !aim.sure
+        {
+            if stamped.is_none_or(|t| t > aim.seconds + SAME) {
+                let aim = *aim;
+                self.retreat(aim)?;
+                return Ok(None);
+            }
+            aim.sure = true;
+        }
+        let period = 1.0 / self.source.info.frame_rate.unwrap_or(DEFAULT_RATE);
+        let time = match (stamped, self.last) {
+            (Some(stamped), None) => stamped,
+            (Some(stamped), Some(last)) if stamped > last => stamped,
+            (_, Some(last)) => last + period,
+            (None, None) => 0.0,
+        };
+        self.last = Some(time);
+        if self.aim.is_some_and(|aim| time < aim.seconds - SAME) {
+            return Ok(None);
+        }
+        self.aim = None;
+        let frame = Frame::new(picture, self.delivered, time, self.source.orientation);
+        self.delivered += 1;
+        Ok(Some(frame))
+    }
+
+    /// Was this the end, or only the end of the bytes?
+    fn check_end(&self) -> Result<()> {
+        if let Some(stopped) = self.source.stopped().filter(|_| self.failure.is_some()) {
+            return Err(stopped);
+        }
+        let early = self.source.claimed_end().zip(self.end).is_some_and(|(claimed, end)| end + (claimed * SLACK).max(1.0) < claimed);
+        let cause: Cause = match self.failure {
+            Some(error) => error.into(),
+            None if self.last_packet_cut => "the last packet is cut".into(),
+            None if early => "it ends before the time in its header".into(),
+            None if self.delivered == 0 && !self.moved => "no packet gave a frame".into(),
+            None => return Ok(()),
+        };
+        Err(MediaError::BrokenOff { frames: self.delivered, cause })
+    }
+}

@@ -1,0 +1,177 @@
+//! A decoded frame, and the pictures that can be made of it.
+
+use std::sync::Arc;
+
+use ffmpeg_next::{format::Pixel, frame};
+use ocellus_core::{Rect, Region, RgbImage, Size};
+
+use crate::av::{self, Quality};
+use crate::encode::encode_jpeg;
+use crate::orientation::{Orientation, PixelRect};
+use crate::render::Contexts;
+use crate::{MediaError, Result};
+
+/// One decoded picture with its stream time. Cloning shares the pixels, which stay as the codec left them (any format)
+/// until a part is asked for.
+#[derive(Clone)]
+pub struct Frame(Arc<Inner>);
+
+struct Inner {
+    picture: frame::Video,
+    index: u64,
+    time: f64,
+    orientation: Orientation,
+    size: Size,
+}
+
+impl Frame {
+    pub(crate) fn new(picture: frame::Video, index: u64, time: f64, orientation: Orientation) -> Self {
+        let size = orientation.size(Size { width: picture.width(), height: picture.height() });
+        Self(Arc::new(Inner { picture, index, time, orientation, size }))
+    }
+
+    /// Counts from 0 at the beginning of the source, or at the last seek.
+    pub fn index(&self) -> u64 {
+        self.0.index
+    }
+
+    /// Seconds from the beginning of the source.
+    pub fn time(&self) -> f64 {
+        self.0.time
+    }
+
+    /// As the user sees it, turned.
+    pub fn size(&self) -> Size {
+        self.0.size
+    }
+
+    pub(crate) fn picture(&self) -> &frame::Video {
+        &self.0.picture
+    }
+
+    pub(crate) fn orientation(&self) -> Orientation {
+        self.0.orientation
+    }
+
+    /// The part of a region that this frame has: what [`Scaler::input`](crate::Scaler::input) shows of it. `None` where
+    /// they do not meet.
+    pub fn clip(&self, region: Region) -> Option<Region> {
+        let part = self.pixels(region).ok()?;
+        Some(Region { width: part.width, height: part.height, x: i32::try_from(part.x).ok()?, y: i32::try_from(part.y).ok()? })
+    }
+
+    /// The whole pixels that `rect` touches, clipped to the frame.
+    fn pixels(&self, rect: impl Into<Edges>) -> Result<PixelRect> {
+        let Edges([left, top, right, bottom]) = rect.into();
+        let side = |low: f64, high: f64, max: u32| {
+            // Casts of floats saturate, and take a NaN as 0.
+            let low = low.floor().max(0.0) as u32;
+            let high = (high.ceil().max(0.0) as u32).min(max);
+            (low < high).then_some((low, high - low))
+        };
+        let (x, width) = side(left, right, self.0.size.width).ok_or(MediaError::OutsideFrame)?;
+        let (y, height) = side(top, bottom, self.0.size.height).ok_or(MediaError::OutsideFrame)?;
+        Ok(PixelRect { x, y, width, height })
+    }
+
+    /// `part` of the frame as shown, as packed RGB of `size`.
+    fn render(&self, part: PixelRect, size: Size) -> Result<RgbImage> {
+        if size.width == 0 || size.height == 0 {
+            return Err(MediaError::OutsideFrame);
+        }
+        let orientation = self.0.orientation;
+        let stored = orientation.size(size);
+        let mut contexts = Contexts::default();
+        let packed = contexts.render(&self.0.picture, orientation.to_decoded(part, self.0.size), stored, Pixel::RGB24, Quality::Fine)?;
+        let stride = size.width as usize * 3;
+        let mut data = vec![0; stride * size.height as usize];
+        orientation.place::<3>(packed.data(0), packed.stride(0), stored, &mut data, stride);
+        Ok(RgbImage { width: size.width, height: size.height, data })
+    }
+
+    /// A part of the frame (`None`: all of it), clipped to the frame, in its own resolution, or smaller so that no side
+    /// is over `max_side`.
+    ///
+    /// # Errors
+    /// [`MediaError::OutsideFrame`], when the region has no pixel of the frame.
+    pub fn crop(&self, region: Option<Rect>, max_side: Option<u32>) -> Result<RgbImage> {
+        let part = region.map_or(Ok(PixelRect::all(self.0.size)), |rect| self.pixels(rect))?;
+        let longer = part.width.max(part.height);
+        let size = match max_side {
+            Some(max) if max < longer => {
+                let side = |n: u32| (f64::from(n) * f64::from(max) / f64::from(longer)).round().max(1.0) as u32;
+                Size { width: side(part.width), height: side(part.height) }
+            }
+            _ => part.size(),
+        };
+        self.render(part, size)
+    }
+
+    /// [`Frame::crop`] as a JPEG; `quality` as in [`encode_jpeg`].
+    ///
+    /// # Errors
+    /// As [`Frame::crop`] and [`encode_jpeg`].
+    pub fn jpeg(&self, region: Option<Rect>, max_side: Option<u32>, quality: u8) -> Result<Vec<u8>> {
+        encode_jpeg(&self.crop(region, max_side)?, quality)
+    }
+
+    /// The part of `region` that lies within the frame, stretched to `out`.
+    ///
+    /// # Errors
+    /// [`MediaError::OutsideFrame`], when the region has no pixel of the frame or `out` has no area.
+    pub fn rgb(&self, region: Rect, out: Size) -> Result<RgbImage> {
+        self.render(self.pixels(region)?, out)
+    }
+
+    /// As [`Frame::rgb`], in grey: luma from 0 (black) to 255 (white), whatever range the stream uses, one byte a pixel.
+    /// Taken from the luma plane where there is one, without converting anything else.
+    ///
+    /// # Errors
+    /// As [`Frame::rgb`].
+    pub fn luma(&self, region: Rect, out: Size) -> Result<Vec<u8>> {
+        let part = self.pixels(region)?;
+        let decoded = self.0.orientation.to_decoded(part, self.0.size);
+        let Some(view) = av::luma_view(&self.0.picture, decoded) else {
+            return Ok(grey(&self.render(part, out)?));
+        };
+        if out.width == 0 || out.height == 0 {
+            return Err(MediaError::OutsideFrame);
+        }
+        let stored = self.0.orientation.size(out);
+        let mut contexts = Contexts::default();
+        let packed = contexts.scale(&view, stored, Pixel::GRAY8, Quality::Fast)?;
+        let mut luma = vec![0; out.width as usize * out.height as usize];
+        self.0.orientation.place::<1>(packed.data(0), packed.stride(0), stored, &mut luma, out.width as usize);
+        if av::colour_is_limited(&self.0.picture) {
+            for sample in &mut luma {
+                *sample = ((u32::from(*sample).saturating_sub(16) * 255 + 109) / 219).min(255) as u8;
+            }
+        }
+        Ok(luma)
+    }
+}
+
+/// BT.601 luma.
+fn grey(image: &RgbImage) -> Vec<u8> {
+    let luma = |rgb: &[u8]| match rgb {
+        &[r, g, b] => ((u32::from(r) * 77 + u32::from(g) * 150 + u32::from(b) * 29 + 128) >> 8) as u8,
+        _ => 0,
+    };
+    image.data.chunks_exact(3).map(luma).collect()
+}
+
+/// Left, top, right, bottom.
+struct Edges([f64; 4]);
+
+impl From<Rect> for Edges {
+    fn from(rect: Rect) -> Self {
+        Self([rect.left, rect.top, rect.right, rect.bottom].map(f64::from))
+    }
+}
+
+impl From<Region> for Edges {
+    fn from(region: Region) -> Self {
+        let (x, y) = (f64::from(region.x), f64::from(region.y));
+        Self([x, y, x + f64::from(region.width), y + f64::from(region.height)])
+    }
+}

@@ -1,0 +1,62 @@
+//! What to read, and what is known of it.
+
+use std::path::PathBuf;
+
+use ocellus_core::{Size, VideoTransform};
+
+use crate::source::Source;
+use crate::{Interrupt, Result};
+
+/// Where the bytes are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Location {
+    /// An uploaded file. It is read alone: whatever it refers to is not opened.
+    File(PathBuf),
+    /// http, https, rtsp, rtp, udp or tcp. May refer to more of these, never to files.
+    Url(String),
+}
+
+/// A source and how to read it. Plain data: it can be sent to another process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Input {
+    pub location: Location,
+    /// The container's format as FFmpeg names it, where it is not to be found out.
+    pub format: Option<String>,
+    /// As [`parse_options`](crate::parse_options) gives them.
+    pub options: Vec<(String, String)>,
+    /// Applied after the container's own rotation.
+    pub transform: VideoTransform,
+    /// For decoding; 0 is one for each core.
+    pub threads: usize,
+}
+
+impl Input {
+    /// `location` with nothing special about it.
+    pub fn new(location: Location) -> Self {
+        Self { location, format: None, options: Vec::new(), transform: VideoTransform::None, threads: 0 }
+    }
+}
+
+/// What the header of a source says, and what FFmpeg found in its first packets.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MediaInfo {
+    /// Seconds; `None` where the source does not know (live streams, some Matroska files).
+    pub duration: Option<f64>,
+    /// As the user sees it: stored pixels, turned by the container's rotation and the transform. The shape of the pixels
+    /// is not evened out. A stream may change its size; each frame knows its own.
+    pub size: Size,
+    /// Frames a second, on average where it varies.
+    pub frame_rate: Option<f64>,
+    pub has_audio: bool,
+    /// Short names, as FFmpeg has them: `h264`, `mov`.
+    pub codec: String,
+    pub container: String,
+}
+
+/// Looks into a source without decoding it all.
+///
+/// # Errors
+/// As [`Decoder::open`](crate::Decoder::open), apart from the codec's support.
+pub fn probe(input: &Input, interrupt: &Interrupt) -> Result<MediaInfo> {
+    Source::open(input, interrupt).map(|source| source.info)
+}

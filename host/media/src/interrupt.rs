@@ -1,0 +1,70 @@
+//! Stopping a decoder from outside.
+
+use std::sync::{
+    Arc, LazyLock,
+    atomic::{AtomicBool, AtomicU64, Ordering},
+};
+use std::time::{Duration, Instant};
+
+/// A flag that stops all decoders that were opened with it. Clones share the flag; it is never lowered again.
+#[derive(Clone, Debug, Default)]
+pub struct Interrupt(Arc<AtomicBool>);
+
+impl Interrupt {
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Stops what runs and refuses what comes: [`MediaError::Interrupted`](crate::MediaError::Interrupted).
+    pub fn raise(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    pub fn is_raised(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// How long a URL may keep a single read waiting.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+static EPOCH: LazyLock<Instant> = LazyLock::new(Instant::now);
+
+fn now_ms() -> u64 {
+    u64::try_from(EPOCH.elapsed().as_millis()).unwrap_or(u64::MAX)
+}
+
+/// What FFmpeg asks, again and again, while it waits: go on, or give up?
+#[derive(Clone, Debug)]
+pub(crate) struct Watch {
+    interrupt: Interrupt,
+    /// In milliseconds since `EPOCH`; `None` for a local file, which is never slow for good.
+    deadline: Option<Arc<AtomicU64>>,
+}
+
+impl Watch {
+    pub(crate) fn file(interrupt: &Interrupt) -> Self {
+        Self { interrupt: interrupt.clone(), deadline: None }
+    }
+
+    pub(crate) fn network(interrupt: &Interrupt) -> Self {
+        let watch = Self { interrupt: interrupt.clone(), deadline: Some(Arc::default()) };
+        watch.rearm();
+        watch
+    }
+
+    /// A new read begins.
+    pub(crate) fn rearm(&self) {
+        if let Some(deadline) = &self.deadline {
+            deadline.store(now_ms().saturating_add(PATIENCE.as_millis() as u64), Ordering::Relaxed);
+        }
+    }
+
+    pub(crate) fn is_interrupted(&self) -> bool {
+        self.interrupt.is_raised()
+    }
+
+    pub(crate) fn is_overdue(&self) -> bool {
+        self.deadline.as_ref().is_some_and(|deadline| now_ms() > deadline.load(Ordering::Relaxed))
+    }
+}

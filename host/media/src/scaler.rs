@@ -1,0 +1,54 @@
+//! What detectors look at: the frame, scaled once for each network's input.
+
+use ffmpeg_next::format::Pixel;
+use ocellus_core::{ChannelOrder, InputImage, InputSpec, Region, Size};
+
+use crate::av::Quality;
+use crate::orientation::PixelRect;
+use crate::render::Contexts;
+use crate::{Frame, MediaError, Result};
+
+/// Keeps swscale's tables between frames. One for each thread that makes inputs; ends with it.
+#[derive(Default)]
+pub struct Scaler(Contexts);
+
+impl Scaler {
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The frame as a network wants to see it, straight from the decoded format: scaled to fit ([`InputSpec::fit`]), in
+    /// the top left corner, the rest filled.
+    ///
+    /// With a `region`, only what [`Frame::clip`] leaves of it is shown: [`InputImage::frame`] is the size of that part,
+    /// and boxes found in it have to be moved by its `x` and `y`.
+    ///
+    /// # Errors
+    /// [`MediaError::OutsideFrame`], when the region has no pixel of the frame; [`MediaError::Internal`], when swscale
+    /// does not take the pixel format.
+    pub fn input(&mut self, frame: &Frame, spec: &InputSpec, region: Option<Region>) -> Result<InputImage> {
+        if spec.width == 0 || spec.height == 0 {
+            return Err(MediaError::internal("an input without area"));
+        }
+        let part = match region {
+            None => PixelRect::all(frame.size()),
+            Some(region) => {
+                let Region { width, height, x, y } = frame.clip(region).ok_or(MediaError::OutsideFrame)?;
+                PixelRect { x: x.unsigned_abs(), y: y.unsigned_abs(), width, height }
+            }
+        };
+        let shown: Size = part.size();
+        let (fit, scale) = spec.fit(shown);
+        let format = match spec.order {
+            ChannelOrder::Rgb => Pixel::RGB24,
+            ChannelOrder::Bgr => Pixel::BGR24,
+        };
+        let orientation = frame.orientation();
+        let stored = orientation.size(fit);
+        let packed = self.0.render(frame.picture(), orientation.to_decoded(part, frame.size()), stored, format, Quality::Fast)?;
+        let stride = spec.width as usize * 3;
+        let mut data = vec![spec.fill; stride * spec.height as usize];
+        orientation.place::<3>(packed.data(0), packed.stride(0), stored, &mut data, stride);
+        Ok(InputImage { spec: *spec, data, scale, frame: shown })
+    }
+}

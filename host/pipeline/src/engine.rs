@@ -1,0 +1,448 @@
+//! The queue's workers, and what a user can ask of jobs.
+//!
+//! Owns: which video is processed now, and the change from one status to the next. A status changes in the archive
+//! before anyone is told. Ends with [`Engine::shutdown`], which leaves running jobs where the next start takes them up.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
+use ocellus_core::{Clock, Error, Result, SettingsSchema, VideoId, VideoRecord, VideoStatus};
+use ocellus_detect::Detectors;
+use ocellus_media::Interrupt;
+use ocellus_runtime::{Kind, PluginInfo, Plugins};
+use ocellus_store::{Archive, DeliveryOutcome, DeliveryRecord};
+use parking_lot::{Condvar, Mutex};
+use serde::Serialize;
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use crate::{
+    delivery::Delivery,
+    job::{self, Context, Ended, Failure, FailureKind},
+    live::Live,
+    screenshot::{self, ScreenshotQuery},
+};
+
+/// After the last frame, how long a router may take for what is still to be posted.
+const DRAIN: Duration = Duration::from_secs(60);
+
+#[derive(Clone, Debug)]
+pub struct EngineConfig {
+    /// Jobs that run at the same time; at least 1.
+    pub jobs: usize,
+    /// Sent to routers as `Authorization: Token …`.
+    pub router_token: Option<String>,
+}
+
+impl Default for EngineConfig {
+    fn default() -> Self {
+        Self { jobs: 1, router_token: None }
+    }
+}
+
+/// Processes videos. Cheap to clone; all clones are one engine.
+#[derive(Clone)]
+pub struct Engine(Arc<Inner>);
+
+struct Inner {
+    archive: Archive,
+    detectors: Detectors,
+    plugins: Plugins,
+    clock: Arc<dyn Clock>,
+    config: EngineConfig,
+    /// Deliveries run here.
+    tasks: tokio::runtime::Handle,
+    /// Held while a video goes into the queue, out of it, or from it to a worker.
+    queue: Mutex<()>,
+    queued: Condvar,
+    running: Mutex<HashMap<VideoId, Arc<Run>>>,
+    ended: Condvar,
+    shutting_down: AtomicBool,
+    workers: Mutex<Vec<thread::JoinHandle<()>>>,
+    schema: Mutex<Option<(u64, Arc<SettingsSchema>)>>,
+}
+
+/// A job under way.
+struct Run {
+    interrupt: Interrupt,
+    live: Arc<Live>,
+    deliveries: CancellationToken,
+}
+
+impl Run {
+    fn interrupt(&self) {
+        self.interrupt.raise();
+        self.deliveries.cancel();
+    }
+}
+
+/// What `GET /health/` shows.
+#[derive(Clone, Debug, Serialize)]
+pub struct Health {
+    pub version: &'static str,
+    /// Where detectors run, which there are, and which folders are none.
+    pub detectors: ocellus_detect::Report,
+    pub plugins: Vec<PluginInfo>,
+    pub jobs: Running,
+}
+
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Running {
+    pub running: usize,
+    pub most: usize,
+}
+
+impl Engine {
+    /// Takes up what an earlier server left undone, and starts the workers. Must be called within a tokio runtime.
+    pub fn start(config: EngineConfig, archive: Archive, detectors: Detectors, plugins: Plugins, clock: Arc<dyn Clock>) -> Result<Self> {
+        let engine = Self(Arc::new(Inner {
+            archive,
+            detectors,
+            plugins,
+            clock,
+            config,
+            tasks: tokio::runtime::Handle::current(),
+            queue: Mutex::new(()),
+            queued: Condvar::new(),
+            running: Mutex::default(),
+            ended: Condvar::new(),
+            shutting_down: AtomicBool::new(false),
+            workers: Mutex::default(),
+            schema: Mutex::default(),
+        }));
+        for id in engine.0.archive.unfinished()? {
+            engine.0.archive.enqueue(id)?;
+            info!(video = %id, "video {id} was cut off and goes on");
+        }
+        let mut workers = Vec::new();
+        for n in 0..engine.0.config.jobs.max(1) {
+            let inner = Arc::clone(&engine.0);
+            workers.push(thread::Builder::new().name(format!("job-{n}")).spawn(move || inner.work()).map_err(Error::internal)?);
+        }
+        *engine.0.workers.lock() = workers;
+        Ok(engine)
+    }
+
+    pub fn archive(&self) -> &Archive {
+        &self.0.archive
+    }
+
+    /// For the object types and trackers that there are now.
+    pub fn settings_schema(&self) -> Result<Arc<SettingsSchema>> {
+        let generation = self.0.plugins.generation();
+        let mut cached = self.0.schema.lock();
+        if let Some((made_for, schema)) = &*cached
+            && *made_for == generation
+        {
+            return Ok(Arc::clone(schema));
+        }
+        let schema = Arc::new(SettingsSchema::new(&self.0.detectors.types(), &self.0.plugins.names(Kind::Tracker))?);
+        *cached = Some((generation, Arc::clone(&schema)));
+        Ok(schema)
+    }
+
+    /// Queues a video, clearing what an earlier job made. A video without a source gets the status for that; one that is
+    /// queued or running is left alone.
+    pub async fn process(&self, id: VideoId) -> Result<()> {
+        self.blocking(move |inner| inner.process(id)).await
+    }
+
+    /// Ends the job of a video, if there is one; what it found so far is kept.
+    pub async fn stop(&self, id: VideoId) -> Result<()> {
+        self.blocking(move |inner| inner.stop(id)).await
+    }
+
+    /// Ends the job of a video and removes all that there is of it.
+    pub async fn delete(&self, id: VideoId) -> Result<()> {
+        self.blocking(move |inner| {
+            inner.stop(id)?;
+            if inner.archive.delete(id)? { Ok(()) } else { Err(Error::not_found("VideoArchive")) }
+        })
+        .await
+    }
+
+    /// Ends the job of a video and removes its source file; its objects stay.
+    pub async fn delete_file(&self, id: VideoId) -> Result<()> {
+        self.blocking(move |inner| {
+            inner.stop(id)?;
+            inner.archive.delete_source(id)?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// A record with the figures of its running job laid over it.
+    pub fn live(&self, mut record: VideoRecord) -> VideoRecord {
+        if let Some(run) = self.0.running.lock().get(&record.id) {
+            run.live.write_to(&mut record);
+        }
+        record
+    }
+
+    /// A JPEG of the video. Without wishes it is taken from the archive where it was made before, unless `retake`.
+    pub async fn screenshot(&self, id: VideoId, query: ScreenshotQuery, retake: bool) -> Result<Vec<u8>> {
+        self.blocking(move |inner| {
+            let video = inner.video(id)?;
+            let cached = inner.archive.screenshot_path(id);
+            let plain = query == ScreenshotQuery::default();
+            if plain
+                && !retake
+                && let Ok(bytes) = std::fs::read(&cached)
+            {
+                return Ok(bytes);
+            }
+            let input = job::input(&inner.archive, &video)?;
+            let bytes = screenshot::take(&input, &video.stream_settings, &query).map_err(|e| Error::not_found("Screenshot").because(e))?;
+            if plain {
+                inner.archive.save_screenshot(id, &bytes)?;
+            }
+            Ok(bytes)
+        })
+        .await
+    }
+
+    pub fn health(&self) -> Health {
+        Health {
+            version: env!("CARGO_PKG_VERSION"),
+            detectors: self.0.detectors.report().clone(),
+            plugins: self.plugins(),
+            jobs: Running { running: self.0.running.lock().len(), most: self.0.config.jobs.max(1) },
+        }
+    }
+
+    /// What is installed, for `GET /plugins/`.
+    pub fn plugins(&self) -> Vec<PluginInfo> {
+        self.0.plugins.list()
+    }
+
+    /// Interrupts running jobs and waits for them; the next start takes them up.
+    pub async fn shutdown(&self) {
+        let ended = self
+            .blocking(|inner| {
+                inner.shutting_down.store(true, Ordering::SeqCst);
+                {
+                    let _queue = inner.queue.lock();
+                    inner.queued.notify_all();
+                }
+                for run in inner.running.lock().values() {
+                    run.interrupt();
+                }
+                for worker in inner.workers.lock().drain(..) {
+                    if worker.join().is_err() {
+                        error!("a worker panicked");
+                    }
+                }
+                inner.archive.flush()?;
+                Ok(())
+            })
+            .await;
+        if let Err(error) = ended {
+            error!(%error, "shutting down: {error}");
+        }
+    }
+
+    async fn blocking<R: Send + 'static>(&self, f: impl FnOnce(&Arc<Inner>) -> Result<R> + Send + 'static) -> Result<R> {
+        let inner = Arc::clone(&self.0);
+        tokio::task::spawn_blocking(move || f(&inner)).await.map_err(Error::internal)?
+    }
+}
+
+impl Inner {
+    fn video(&self, id: VideoId) -> Result<VideoRecord> {
+        self.archive.video(id)?.ok_or_else(|| Error::not_found("VideoArchive"))
+    }
+
+    fn process(&self, id: VideoId) -> Result<()> {
+        let _queue = self.queue.lock();
+        let video = self.video(id)?;
+        if video.status.is_enabled() {
+            return Ok(());
+        }
+        if !video.has_source() {
+            self.archive.update(id, |v| {
+                v.status = VideoStatus::NoSource;
+                Ok(())
+            })?;
+            return Ok(());
+        }
+        let plan = json!({
+            "stream_settings": video.stream_settings,
+            "url": video.url,
+            "router_url": video.router_url,
+            "camera": video.camera,
+            "camera_group": video.camera_group,
+        });
+        self.archive.start_job(id, &plan)?;
+        self.queued.notify_one();
+        Ok(())
+    }
+
+    fn stop(&self, id: VideoId) -> Result<()> {
+        {
+            let _queue = self.queue.lock();
+            self.archive.update(id, |v| {
+                if v.status.is_queued() {
+                    v.status = VideoStatus::Disabled;
+                }
+                Ok(())
+            })?;
+        }
+        let mut running = self.running.lock();
+        if let Some(run) = running.get(&id).cloned() {
+            run.interrupt();
+            // Another job of the same video may have begun by the time that we look.
+            while running.get(&id).is_some_and(|r| Arc::ptr_eq(r, &run)) {
+                self.ended.wait(&mut running);
+            }
+        }
+        Ok(())
+    }
+
+    /// A worker's life.
+    fn work(&self) {
+        while let Some((video, run)) = self.next() {
+            let id = video.id;
+            if let Err(error) = self.run(video, &run) {
+                error!(video = %id, %error, "video {id}: {error}");
+            }
+            self.running.lock().remove(&id);
+            self.ended.notify_all();
+        }
+    }
+
+    /// Waits for the next video in the queue and takes it; `None` at the end of the server.
+    fn next(&self) -> Option<(VideoRecord, Arc<Run>)> {
+        let mut queue = self.queue.lock();
+        loop {
+            if self.shutting_down.load(Ordering::SeqCst) {
+                return None;
+            }
+            match self.take() {
+                Ok(Some(taken)) => return Some(taken),
+                Ok(None) => self.queued.wait(&mut queue),
+                Err(error) => {
+                    error!(%error, "the queue cannot be read: {error}");
+                    // Nothing tells when a disk is well again.
+                    self.queued.wait_for(&mut queue, Duration::from_secs(5));
+                }
+            }
+        }
+    }
+
+    fn take(&self) -> Result<Option<(VideoRecord, Arc<Run>)>> {
+        let Some(id) = self.archive.next_queued()? else { return Ok(None) };
+        let now = self.clock.now();
+        let (video, job_starts) = self.archive.update(id, |v| {
+            v.status = VideoStatus::Starting;
+            v.processing_start_date.get_or_insert(now);
+            let statistic = v.statistic.get_or_insert_default();
+            statistic.job_starts += 1;
+            Ok(statistic.job_starts)
+        })?;
+        let run = Arc::new(Run { interrupt: Interrupt::new(), live: Arc::new(Live::new(job_starts)), deliveries: CancellationToken::new() });
+        self.running.lock().insert(id, Arc::clone(&run));
+        Ok(Some((video, run)))
+    }
+
+    fn run(&self, video: VideoRecord, run: &Run) -> Result<()> {
+        let id = video.id;
+        info!(video = %id, job = video.job, "video {id}: processing");
+        let outcome = self.run_job(&video, run);
+        if self.shutting_down.load(Ordering::SeqCst) && matches!(outcome, Ok(Ended::Interrupted)) {
+            info!(video = %id, "video {id}: left to go on with later");
+            return Ok(());
+        }
+        let (status, finished, problem) = match outcome {
+            Ok(Ended::EndOfSource) => (VideoStatus::Completed, true, None),
+            Ok(Ended::Interrupted) => (VideoStatus::Disabled, false, None),
+            Err(Failure { error, kind }) => {
+                warn!(video = %id, %error, "video {id}: {error}");
+                let status = match kind {
+                    FailureKind::NotStarted => VideoStatus::NotStarted,
+                    FailureKind::Interrupted => VideoStatus::Interrupted,
+                    FailureKind::Misconfigured => VideoStatus::Misconfigured,
+                };
+                (status, true, Some(error.public().to_owned()))
+            }
+        };
+        if status == VideoStatus::Completed
+            && let Err(error) = job::input(&self.archive, &video)
+                .and_then(|input| screenshot::take(&input, &video.stream_settings, &ScreenshotQuery::default()))
+                .and_then(|jpeg| Ok(self.archive.save_screenshot(id, &jpeg)?))
+        {
+            warn!(video = %id, %error, "video {id}: no screenshot: {error}");
+        }
+        let (video, ()) = self.archive.update(id, |v| {
+            run.live.write_to(v);
+            (v.status, v.finished, v.error) = (status, finished, problem);
+            Ok(())
+        })?;
+        info!(video = %id, ?status, objects = ?video.counts, "video {id}: {status:?}");
+        Ok(())
+    }
+
+    fn run_job(&self, video: &VideoRecord, run: &Run) -> Result<Ended, Failure> {
+        let not_started = |error: Error| Failure { error, kind: FailureKind::NotStarted };
+        let job_id = ocellus_core::JobId { video: video.id, number: video.job };
+        let job = self
+            .archive
+            .job(job_id)
+            .map_err(Error::from)
+            .and_then(|j| j.ok_or_else(|| Error::internal(format!("job {job_id} has no folder"))))
+            .map_err(not_started)?;
+        let input = job::input(&self.archive, video).map_err(not_started)?;
+
+        let token = self.config.router_token.as_deref();
+        let deliveries = Delivery::open(&self.archive, &job, video, &self.plugins, &run.live, token, run.deliveries.clone()).map_err(not_started)?;
+        let (outgoing, posting) = match deliveries {
+            Some((delivery, outgoing, objects)) => (Some(outgoing), Some(self.tasks.spawn(delivery.run(objects)))),
+            None => (None, None),
+        };
+        let context = Context {
+            job: &job,
+            video,
+            input,
+            detectors: &self.detectors,
+            plugins: &self.plugins,
+            clock: &*self.clock,
+            interrupt: &run.interrupt,
+            live: &run.live,
+            outgoing: outgoing.as_ref(),
+        };
+        // A panic would be a fault of ours; it must not take the worker with it.
+        let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| job::run(&context, || self.shutting_down.load(Ordering::SeqCst))))
+            .unwrap_or_else(|_| Err(Failure { error: Error::internal("the job panicked"), kind: FailureKind::Interrupted }));
+        drop(outgoing);
+        if let Some(mut posting) = posting {
+            let drained = self.tasks.block_on(async { tokio::time::timeout(DRAIN, &mut posting).await });
+            run.deliveries.cancel();
+            if drained.is_err() {
+                let _ = self.tasks.block_on(posting);
+            }
+            if ended.is_ok() && self.shutting_down.load(Ordering::SeqCst) {
+                // What is undelivered is delivered when the job is taken up again.
+                return Ok(Ended::Interrupted);
+            }
+            self.give_up_undelivered(&job, run).map_err(|error| Failure { error, kind: FailureKind::Interrupted })?;
+        }
+        ended
+    }
+
+    /// What was not tried in time has an outcome, too.
+    fn give_up_undelivered(&self, job: &ocellus_store::Job, run: &Run) -> Result<()> {
+        let done = job.deliveries()?;
+        for object in job.objects()?.into_iter().filter(|o| !done.contains_key(&o.id)) {
+            run.live.update(|s| s.count(&object.id.object_type, |c| c.not_posted += 1));
+            job.append_delivery(&DeliveryRecord { object: object.id, outcome: DeliveryOutcome::NotPosted, status: None, attempts: 0, reason: Some("the job ended".into()) })?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,81 @@
+//! The figures of a running job, as the API shows them while it runs.
+//!
+//! Written by the job and its deliveries, read by anyone. Ends with the job, which puts what is here into the archive.
+
+use std::time::Instant;
+
+use ocellus_core::{FrameRecord, ObjectType, Size, Statistic, VideoRecord, VideoStatus};
+use ocellus_media::MediaInfo;
+use parking_lot::Mutex;
+
+pub(crate) struct Live {
+    started: Instant,
+    state: Mutex<State>,
+}
+
+struct State {
+    status: VideoStatus,
+    source_len: Option<f64>,
+    frame: Option<Size>,
+    counts: std::collections::BTreeMap<ObjectType, u64>,
+    statistic: Statistic,
+}
+
+impl Live {
+    /// `job_starts`: how often this job was started, this time included.
+    pub(crate) fn new(job_starts: u32) -> Self {
+        let statistic = Statistic { job_starts, ..Statistic::default() };
+        let state = State { status: VideoStatus::Starting, source_len: None, frame: None, counts: Default::default(), statistic };
+        Self { started: Instant::now(), state: Mutex::new(state) }
+    }
+
+    pub(crate) fn opened(&self, info: &MediaInfo) {
+        let mut state = self.state.lock();
+        state.source_len = info.duration;
+        state.set_frame(info.size);
+    }
+
+    pub(crate) fn frame(&self, record: &FrameRecord, size: Size) {
+        let elapsed = self.started.elapsed().as_secs_f64();
+        let mut state = self.state.lock();
+        state.status = VideoStatus::InProgress;
+        state.set_frame(size);
+        let statistic = &mut state.statistic;
+        if record.still {
+            statistic.frames_imotion_skipped += 1;
+        } else {
+            statistic.frames_processed += 1;
+        }
+        statistic.processed_duration = record.time;
+        statistic.last_stream_timestamp = record.time;
+        let frames = statistic.frames_processed + statistic.frames_imotion_skipped;
+        statistic.processing_fps = if elapsed > 0.0 { frames as f64 / elapsed } else { 0.0 };
+    }
+
+    pub(crate) fn object(&self, object_type: &ObjectType) {
+        *self.state.lock().counts.entry(object_type.clone()).or_default() += 1;
+    }
+
+    pub(crate) fn update(&self, f: impl FnOnce(&mut Statistic)) {
+        f(&mut self.state.lock().statistic);
+    }
+
+    /// Puts the figures into a record; its status, too.
+    pub(crate) fn write_to(&self, record: &mut VideoRecord) {
+        let state = self.state.lock();
+        record.status = state.status;
+        // A stream that does not say how long it is turned out to be as long as it was.
+        record.source_len = state.source_len.or(Some(state.statistic.last_stream_timestamp).filter(|t| *t > 0.0));
+        record.frame_width = state.frame.map(|f| f.width);
+        record.frame_height = state.frame.map(|f| f.height);
+        record.counts.clone_from(&state.counts);
+        record.statistic = Some(state.statistic.clone());
+    }
+}
+
+impl State {
+    fn set_frame(&mut self, size: Size) {
+        self.frame = Some(size);
+        (self.statistic.frame_width, self.statistic.frame_height) = (size.width, size.height);
+    }
+}

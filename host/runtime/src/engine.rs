@@ -1,0 +1,40 @@
+//! The wasmtime engine, and the thread that gives it a sense of time.
+
+use std::{thread, time::Duration};
+
+use wasmtime::{Config, Engine, OptLevel};
+
+use crate::OpenError;
+
+/// How exactly deadlines are kept.
+const TICK: Duration = Duration::from_millis(5);
+
+/// An engine whose code is deterministic and can be interrupted. Its ticker ends with the last clone of the engine.
+pub(crate) fn engine() -> Result<Engine, OpenError> {
+    let mut config = Config::new();
+    config.epoch_interruption(true);
+    config.cranelift_nan_canonicalization(true);
+    config.wasm_relaxed_simd(false);
+    config.cranelift_opt_level(OptLevel::Speed);
+    let engine = Engine::new(&config).map_err(|e| OpenError::Engine(e.to_string()))?;
+
+    // A thread of the operating system, since a task of an executor could be starved by the very call it has to end.
+    let weak = engine.weak();
+    thread::Builder::new()
+        .name("plugin-ticker".into())
+        .spawn(move || {
+            while let Some(engine) = weak.upgrade() {
+                engine.increment_epoch();
+                drop(engine);
+                thread::sleep(TICK);
+            }
+        })
+        .map_err(OpenError::Thread)?;
+    Ok(engine)
+}
+
+/// The epochs that pass in `deadline`, and one more, since the first of them has begun already.
+pub(crate) fn ticks(deadline: Duration) -> u64 {
+    let ticks = deadline.as_nanos().div_ceil(TICK.as_nanos());
+    u64::try_from(ticks).unwrap_or(u64::MAX / 2).saturating_add(1)
+}

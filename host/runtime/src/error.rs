@@ -1,0 +1,109 @@
+//! What goes wrong with plugins, in words that their authors and users can act on.
+
+use std::{io, path::PathBuf, time::Duration};
+
+use crate::{Digest, Kind};
+
+/// The contract line that this server speaks.
+pub(crate) const CONTRACT: &str = "0.1";
+
+/// Why the folder of plugins cannot be used at all.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    #[error("cannot read the plugins folder {path}")]
+    Folder { path: PathBuf, source: io::Error },
+    #[error("cannot watch the plugins folder {path}")]
+    Watch { path: PathBuf, source: notify::Error },
+    #[error("cannot start a thread")]
+    Thread(#[source] io::Error),
+    #[error("cannot start the WebAssembly engine: {0}")]
+    Engine(String),
+}
+
+/// Why a file is not taken into use.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum Refusal {
+    #[error("cannot be read: {0}")]
+    Unreadable(String),
+    #[error("is empty")]
+    Empty,
+    #[error("is {size} bytes long, more than the {most} that this server takes")]
+    TooLarge { size: u64, most: u64 },
+    #[error("is not WebAssembly")]
+    NotWebAssembly,
+    #[error("is a core module, not a component: build it with `cargo xtask build`, or run `wasm-tools component new` on it")]
+    CoreModule,
+    #[error("is truncated: it ends in the middle of a section")]
+    Truncated,
+    #[error("is damaged: {0}")]
+    Damaged(String),
+    #[error("imports {0}, which is not granted: a plugin imports nothing")]
+    Import(String),
+    #[error("exports {export}; this server speaks {CONTRACT}")]
+    Version { export: String },
+    #[error(
+        "exports none of ocellus:plugin/filtering, ocellus:plugin/tracking and ocellus:plugin/routing at {CONTRACT}; it exports {}",
+        if exports.is_empty() { "nothing".to_owned() } else { exports.join(", ") }
+    )]
+    NoContract { exports: Vec<String> },
+    #[error("exports {}: a plugin is of one kind", .0.join(" and "))]
+    SeveralKinds(Vec<String>),
+    #[error("does not fit the contract: {0}")]
+    Types(String),
+    #[error("cannot be compiled: {0}")]
+    Compile(String),
+    #[error("fails in describe: {0}")]
+    Describe(Fault),
+    #[error("has a wrong manifest: {0}")]
+    Manifest(String),
+    #[error("asks for the capability {0:?}, which this server does not have")]
+    Capability(String),
+    #[error("is called {name:?}, as the plugin in {file} is")]
+    NameTaken { name: String, file: String },
+}
+
+/// How a session ended.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum Fault {
+    /// The plugin's own code stopped: a panic, an overflow of the stack, an access out of bounds.
+    #[error("it trapped: {0}")]
+    Trap(String),
+    #[error("it ran for longer than its deadline of {} ms", .0.as_millis())]
+    Deadline(Duration),
+    #[error("it asked for {wanted} bytes of memory, of {limit} allowed")]
+    Memory { wanted: usize, limit: usize },
+    #[error("it asked for {wanted} table elements, of {limit} allowed")]
+    Table { wanted: usize, limit: usize },
+    #[error("it answered with more than {limit} bytes")]
+    Output { limit: usize },
+    /// The answer breaks a rule of the contract.
+    #[error("it broke the contract: {0}")]
+    Contract(String),
+    /// The plugin gave up by itself, with this text.
+    #[error("it failed: {0}")]
+    Reported(String),
+    #[error("its session is over")]
+    Ended,
+}
+
+/// Why a session cannot be opened or goes on no more.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum PluginError {
+    #[error("there is no {kind} {name:?}; installed: {}", if installed.is_empty() { "none".to_owned() } else { installed.join(", ") })]
+    Unknown { kind: Kind, name: String, installed: Vec<String> },
+    /// The settings do not fit the plugin's schema; `path` is the dotted path of the offending key, empty for the whole.
+    #[error("settings of the plugin {plugin:?}{}: {reason}", if path.is_empty() { String::new() } else { format!(", {path}") })]
+    Settings { plugin: String, path: String, reason: String },
+    /// `digest` tells which build; `call` is the function of the contract. The session is over.
+    #[error("the plugin {plugin:?} ({digest}) failed in {call}: {fault}")]
+    Fault { plugin: String, digest: Digest, call: &'static str, fault: Fault },
+}
+
+impl PluginError {
+    pub fn fault(&self) -> Option<&Fault> {
+        match self {
+            Self::Fault { fault, .. } => Some(fault),
+            _ => None,
+        }
+    }
+}

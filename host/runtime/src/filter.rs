@@ -1,0 +1,216 @@
+//! Sessions of filters.
+
+use ocellus_core::{Detection, TrackId};
+use serde_json::Value;
+use wasmtime::{Store, component::ResourceAny};
+
+use crate::{
+    Digest, Fault, FrameInfo, Meters, PluginError, StreamInfo,
+    bindings::{
+        filter as wit,
+        filter::exports::ocellus::plugin::filtering,
+        types::{self, Stages},
+    },
+    convert,
+    plugin::{Plugin, World},
+    sandbox::{Gauge, Sandbox},
+};
+
+/// When a filter is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// Before tracking: which detections exist at all.
+    Detections,
+    /// After tracking: which detections may represent their tracks.
+    Shots,
+    /// Before posting: which objects are reported.
+    Objects,
+}
+
+/// Why something was dropped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rejection {
+    /// Named as in the plugin's settings; at most 64 bytes.
+    pub rule: String,
+    /// What was measured; at most 256 bytes.
+    pub value: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    Keep,
+    Reject(Rejection),
+    /// Keep, and note these facts (key of 1 to 64 bytes, value of at most 1024); at most 16.
+    Annotate(Vec<(String, String)>),
+}
+
+/// A detection that could represent its track.
+#[derive(Clone, Copy, Debug)]
+pub struct Candidate<'a> {
+    pub track: TrackId,
+    pub detection: &'a Detection,
+}
+
+/// A moment of a track.
+#[derive(Clone, Copy, Debug)]
+pub struct Moment<'a> {
+    pub frame: u64,
+    /// Stream time in seconds.
+    pub time: f64,
+    pub detection: &'a Detection,
+}
+
+/// A track about to be posted.
+#[derive(Clone, Copy, Debug)]
+pub struct Object<'a> {
+    pub track: TrackId,
+    pub first: Moment<'a>,
+    pub last: Moment<'a>,
+    pub best: Moment<'a>,
+    /// How many frames hold a detection.
+    pub detections: u64,
+    pub end_of_track: bool,
+}
+
+/// A filter at work on one object type of one job. After an error it is over.
+pub struct Filter {
+    sandbox: Sandbox,
+    bindings: wit::Filter,
+    session: ResourceAny,
+    stages: Stages,
+}
+
+impl Filter {
+    pub(crate) fn open(plugin: &Plugin, settings: &Value, stream: &StreamInfo) -> Result<Option<Self>, PluginError> {
+        let World::Filter(pre) = &plugin.world else { return Ok(None) };
+        let settings = plugin.settings(settings)?;
+        let mut sandbox = plugin.sandbox();
+        let (bindings, session) = sandbox.call("open", |store| {
+            let bindings = pre.instantiate(&mut *store)?;
+            let session = bindings.ocellus_plugin_filtering().session().call_open(store, &settings, &convert::stream(stream))?;
+            Ok((bindings, session))
+        })?;
+        let session = session.map_err(|reason| sandbox.fail("open", Fault::Reported(reason)))?;
+        Ok(Some(Self { sandbox, bindings, session, stages: plugin.stages }))
+    }
+
+    /// Whether the filter has something to say in a stage. Where it has not, asking it costs nothing and keeps all.
+    pub fn wants(&self, stage: Stage) -> bool {
+        self.stages.contains(match stage {
+            Stage::Detections => Stages::DETECTIONS,
+            Stage::Shots => Stages::SHOTS,
+            Stage::Objects => Stages::OBJECTS,
+        })
+    }
+
+    /// One verdict for each detection, in the same order. Once a frame, before tracking.
+    ///
+    /// # Errors
+    /// Whatever ended the session, here and in the other stages; the caller decides by the failure policy.
+    pub fn detections(&mut self, frame: &FrameInfo, detections: &[Detection]) -> Result<Vec<Verdict>, PluginError> {
+        let session = self.session;
+        self.ask(Stage::Detections, "detections", detections, convert::detection, |filter, store, detections| {
+            filter.call_detections(store, session, convert::frame(frame), detections)
+        })
+    }
+
+    /// One verdict for each candidate, in the same order. Once a frame, after tracking.
+    pub fn shots(&mut self, frame: &FrameInfo, candidates: &[Candidate<'_>]) -> Result<Vec<Verdict>, PluginError> {
+        let session = self.session;
+        let candidate = |c: &Candidate<'_>| filtering::Candidate { track: c.track.0, detection: convert::detection(c.detection) };
+        self.ask(Stage::Shots, "shots", candidates, candidate, |filter, store, candidates| {
+            filter.call_shots(store, session, convert::frame(frame), candidates)
+        })
+    }
+
+    /// One verdict for each object, in the same order.
+    pub fn objects(&mut self, objects: &[Object<'_>]) -> Result<Vec<Verdict>, PluginError> {
+        let session = self.session;
+        let moment = |m: &Moment<'_>| filtering::Moment { frame: m.frame, time: m.time, detection: convert::detection(m.detection) };
+        let object = |o: &Object<'_>| filtering::Object {
+            track: o.track.0,
+            first: moment(&o.first),
+            last: moment(&o.last),
+            best: moment(&o.best),
+            detections: o.detections,
+            end_of_track: o.end_of_track,
+        };
+        self.ask(Stage::Objects, "objects", objects, object, |filter, store, objects| filter.call_objects(store, session, objects))
+    }
+
+    /// Of the component that does the work.
+    pub fn digest(&self) -> Digest {
+        self.sandbox.digest()
+    }
+
+    pub fn meters(&self) -> Meters {
+        self.sandbox.meters()
+    }
+
+    fn ask<T, W>(
+        &mut self,
+        stage: Stage,
+        call: &'static str,
+        items: &[T],
+        convert: impl Fn(&T) -> W,
+        ask: impl FnOnce(&filtering::GuestSession<'_>, &mut Store<Gauge>, &[W]) -> wasmtime::Result<Vec<filtering::Verdict>>,
+    ) -> Result<Vec<Verdict>, PluginError> {
+        if items.is_empty() || !self.wants(stage) {
+            return Ok(vec![Verdict::Keep; items.len()]);
+        }
+        let given: Vec<W> = items.iter().map(convert).collect();
+        let bindings = &self.bindings;
+        let answer = self.sandbox.call(call, |store| ask(&bindings.ocellus_plugin_filtering().session(), store, &given))?;
+        let verdicts = verdicts(answer, items.len()).map_err(|broken| self.sandbox.fail(call, Fault::Contract(broken)))?;
+        self.sandbox.count_rejected(verdicts.iter().filter(|v| matches!(v, Verdict::Reject(_))).count());
+        Ok(verdicts)
+    }
+}
+
+fn verdicts(answer: Vec<filtering::Verdict>, items: usize) -> Result<Vec<Verdict>, String> {
+    if answer.len() != items {
+        return Err(format!("{} verdicts for {items} items", answer.len()));
+    }
+    answer.into_iter().map(verdict).collect()
+}
+
+fn verdict(verdict: filtering::Verdict) -> Result<Verdict, String> {
+    match verdict {
+        filtering::Verdict::Keep => Ok(Verdict::Keep),
+        filtering::Verdict::Reject(filtering::Rejection { rule, value }) => {
+            if rule.len() > 64 || value.len() > 256 {
+                return Err("a rejection has a rule of more than 64 bytes or a value of more than 256".into());
+            }
+            Ok(Verdict::Reject(Rejection { rule, value }))
+        }
+        filtering::Verdict::Annotate(attributes) => {
+            let sound = |a: &types::Attribute| (1..=64).contains(&a.key.len()) && a.value.len() <= 1024;
+            if attributes.len() > 16 || !attributes.iter().all(sound) {
+                return Err("more than 16 attributes, or one with a key not of 1 to 64 bytes or a value of more than 1024".into());
+            }
+            Ok(Verdict::Annotate(attributes.into_iter().map(|a| (a.key, a.value)).collect()))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn note(key: &str, value: &str) -> filtering::Verdict {
+        filtering::Verdict::Annotate(vec![types::Attribute { key: key.into(), value: value.into() }])
+    }
+
+    #[test]
+    fn verdicts_that_break_the_rules() {
+        let reject = |rule: usize, value: usize| {
+            filtering::Verdict::Reject(filtering::Rejection { rule: "r".repeat(rule), value: "v".repeat(value) })
+        };
+        let many = filtering::Verdict::Annotate(vec![types::Attribute { key: "k".into(), value: String::new() }; 17]);
+        for bad in [reject(65, 0), reject(1, 257), note("", "x"), note(&"k".repeat(65), ""), note("k", &"v".repeat(1025)), many] {
+            assert!(verdict(bad.clone()).is_err(), "{bad:?}");
+        }
+        assert!(verdicts(vec![filtering::Verdict::Keep], 2).is_err());
+        assert_eq!(verdict(note("k", "v")), Ok(Verdict::Annotate(vec![("k".into(), "v".into())])));
+    }
+}

@@ -1,0 +1,128 @@
+//! Reading a file in full before anything is compiled: what it is, what it wants and what it offers.
+
+use wasmparser::{Encoding, Parser, Payload, Validator, WasmFeatures};
+
+use crate::{Kind, Refusal, error::CONTRACT};
+
+/// The one import that a component may have: types without functions.
+const TYPES: &str = "ocellus:plugin/types";
+
+/// The kind of plugin that `bytes` are, or why they are none.
+pub(crate) fn inspect(bytes: &[u8]) -> Result<Kind, Refusal> {
+    if bytes.is_empty() {
+        return Err(Refusal::Empty);
+    }
+    if !bytes.starts_with(b"\0asm") {
+        return Err(Refusal::NotWebAssembly);
+    }
+    if Parser::is_core_wasm(bytes) {
+        return Err(Refusal::CoreModule);
+    }
+    // What the engine would compile, so that what passes here is not refused by it for its form.
+    let features = WasmFeatures::default().difference(WasmFeatures::RELAXED_SIMD | WasmFeatures::THREADS);
+    Validator::new_with_features(features).validate_all(bytes).map_err(|e| malformed(&e))?;
+
+    let (imports, exports) = names(bytes).map_err(|e| malformed(&e))?;
+    let kind = kind(&exports)?;
+    for import in imports {
+        let (name, version) = versioned(&import);
+        if name != TYPES || !speaks(version) {
+            return Err(Refusal::Import(import));
+        }
+    }
+    Ok(kind)
+}
+
+fn malformed(error: &wasmparser::BinaryReaderError) -> Refusal {
+    if error.message().contains("unexpected end") { Refusal::Truncated } else { Refusal::Damaged(error.to_string()) }
+}
+
+/// Imports and exports of the outermost component.
+fn names(bytes: &[u8]) -> wasmparser::Result<(Vec<String>, Vec<String>)> {
+    let (mut imports, mut exports) = (Vec::new(), Vec::new());
+    let mut depth = 0usize;
+    for payload in Parser::new(0).parse_all(bytes) {
+        match payload? {
+            Payload::Version { encoding: Encoding::Component | Encoding::Module, .. } => depth += 1,
+            Payload::End(_) => depth = depth.saturating_sub(1),
+            Payload::ComponentImportSection(section) if depth == 1 => {
+                for import in section {
+                    imports.push(import?.name.name.to_owned());
+                }
+            }
+            Payload::ComponentExportSection(section) if depth == 1 => {
+                for export in section {
+                    exports.push(export?.name.name.to_owned());
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok((imports, exports))
+}
+
+fn kind(exports: &[String]) -> Result<Kind, Refusal> {
+    let of = |name: &str| match name {
+        "ocellus:plugin/filtering" => Some(Kind::Filter),
+        "ocellus:plugin/tracking" => Some(Kind::Tracker),
+        "ocellus:plugin/routing" => Some(Kind::Router),
+        _ => None,
+    };
+    let known: Vec<_> = exports.iter().filter_map(|e| Some((e, of(versioned(e).0)?))).collect();
+    match known.as_slice() {
+        [] => Err(Refusal::NoContract { exports: exports.to_vec() }),
+        [(export, kind)] if speaks(versioned(export).1) => Ok(*kind),
+        [(export, _)] => Err(Refusal::Version { export: (*export).clone() }),
+        several => Err(Refusal::SeveralKinds(several.iter().map(|(e, _)| (*e).clone()).collect())),
+    }
+}
+
+/// `a:b/c@1.2.3` as `a:b/c` and `1.2.3`.
+fn versioned(name: &str) -> (&str, &str) {
+    name.split_once('@').unwrap_or((name, ""))
+}
+
+/// Of the line that this server speaks; `0.1.0-draft` is not.
+fn speaks(version: &str) -> bool {
+    let patch = version.strip_prefix(CONTRACT).and_then(|rest| rest.strip_prefix('.'));
+    patch.is_some_and(|p| !p.is_empty() && p.bytes().all(|b| b.is_ascii_digit()))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_line_is_spoken_with_all_its_patches() {
+        for good in ["0.1.0", "0.1.17"] {
+            assert!(speaks(good), "{good}");
+        }
+        for bad in ["", "0.1", "0.1.", "0.10.0", "0.2.0", "1.0.0", "0.1.0-draft"] {
+            assert!(!speaks(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_component_of_another_line_is_told_both_versions() {
+        let refusal = kind(&["ocellus:plugin/tracking@0.2.0".into()]).unwrap_err();
+        assert_eq!(refusal.to_string(), "exports ocellus:plugin/tracking@0.2.0; this server speaks 0.1");
+    }
+
+    #[test]
+    fn what_is_no_component() {
+        assert_eq!(inspect(b""), Err(Refusal::Empty));
+        assert_eq!(inspect(b"hello"), Err(Refusal::NotWebAssembly));
+        assert_eq!(inspect(b"\0asm\x01\0\0\0"), Err(Refusal::CoreModule));
+        assert_eq!(inspect(b"\0asm\x0d\0\x01\0"), Err(Refusal::NoContract { exports: vec![] }));
+        assert_eq!(inspect(b"\0asm\x0d"), Err(Refusal::Truncated));
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_bring_it_down(tail in proptest::collection::vec(any::<u8>(), 0..256)) {
+            let _ = inspect(&[b"\0asm\x0d\0\x01\0".as_slice(), &tail].concat());
+        }
+    }
+}

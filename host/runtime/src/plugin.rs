@@ -1,0 +1,148 @@
+//! One component, checked, compiled and described: what sessions are made of.
+
+use std::fmt;
+
+use serde::Serialize;
+use serde_json::Value;
+use wasmtime::{
+    Engine,
+    component::{Component, Linker},
+};
+
+use crate::{
+    Digest, Limits, PluginError, Refusal,
+    bindings::{filter::FilterPre, router::RouterPre, tracker::TrackerPre, types},
+    inspect::inspect,
+    sandbox::{Gauge, Sandbox},
+};
+
+/// The kinds of plugin: the worlds of the contract.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    Filter,
+    Tracker,
+    Router,
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Filter => "filter",
+            Self::Tracker => "tracker",
+            Self::Router => "router",
+        })
+    }
+}
+
+/// A component ready for sessions, linked to nothing.
+pub(crate) enum World {
+    Filter(FilterPre<Gauge>),
+    Tracker(TrackerPre<Gauge>),
+    Router(RouterPre<Gauge>),
+}
+
+pub(crate) struct Plugin {
+    engine: Engine,
+    limits: Limits,
+    pub(crate) world: World,
+    pub(crate) digest: Digest,
+    pub(crate) name: String,
+    pub(crate) version: String,
+    pub(crate) description: String,
+    pub(crate) stages: types::Stages,
+    pub(crate) schema: Value,
+    validator: jsonschema::Validator,
+}
+
+impl Plugin {
+    /// Takes a component through all checks: form, imports and exports, types, compilation, `describe`, manifest. `file` is
+    /// what it is called while its name is not known.
+    pub(crate) fn load(engine: &Engine, limits: &Limits, file: &str, bytes: &[u8]) -> Result<Self, Refusal> {
+        let kind = inspect(bytes)?;
+        let digest = Digest::of(bytes);
+        let component = Component::new(engine, bytes).map_err(|e| Refusal::Compile(format!("{e:#}")))?;
+        let types = |e: wasmtime::Error| Refusal::Types(format!("{e:#}"));
+        let linked = Linker::new(engine).instantiate_pre(&component).map_err(types)?;
+        let world = match kind {
+            Kind::Filter => World::Filter(FilterPre::new(linked).map_err(types)?),
+            Kind::Tracker => World::Tracker(TrackerPre::new(linked).map_err(types)?),
+            Kind::Router => World::Router(RouterPre::new(linked).map_err(types)?),
+        };
+
+        let mut sandbox = Sandbox::new(engine, limits, file, digest);
+        let manifest = sandbox
+            .call("describe", |store| match &world {
+                World::Filter(pre) => pre.instantiate(&mut *store)?.ocellus_plugin_filtering().call_describe(store),
+                World::Tracker(pre) => pre.instantiate(&mut *store)?.ocellus_plugin_tracking().call_describe(store),
+                World::Router(pre) => pre.instantiate(&mut *store)?.ocellus_plugin_routing().call_describe(store),
+            })
+            .map_err(|e| e.fault().map_or_else(|| Refusal::Types(e.to_string()), |fault| Refusal::Describe(fault.clone())))?;
+        let (schema, validator) = check(&manifest, kind)?;
+        let types::Manifest { name, version, description, stages, .. } = manifest;
+        Ok(Self { engine: engine.clone(), limits: limits.clone(), world, digest, name, version, description, stages, schema, validator })
+    }
+
+    pub(crate) fn kind(&self) -> Kind {
+        match self.world {
+            World::Filter(_) => Kind::Filter,
+            World::Tracker(_) => Kind::Tracker,
+            World::Router(_) => Kind::Router,
+        }
+    }
+
+    /// A store of its own for one session.
+    pub(crate) fn sandbox(&self) -> Sandbox {
+        Sandbox::new(&self.engine, &self.limits, &self.name, self.digest)
+    }
+
+    /// Settings as the plugin gets them, once they fit its schema.
+    pub(crate) fn settings(&self, settings: &Value) -> Result<String, PluginError> {
+        let Some(error) = self.validator.iter_errors(settings).next() else { return Ok(settings.to_string()) };
+        let path = error.instance_path().to_string().trim_start_matches('/').replace('/', ".");
+        Err(PluginError::Settings { plugin: self.name.clone(), path, reason: error.to_string() })
+    }
+}
+
+/// The manifest's own rules, as `wit/v0.1/types.wit` has them.
+fn check(manifest: &types::Manifest, kind: Kind) -> Result<(Value, jsonschema::Validator), Refusal> {
+    let wrong = |reason: String| Err(Refusal::Manifest(reason));
+    if !is_name(&manifest.name) {
+        return wrong(format!("{:?} is no name: lower-case letters, digits, _ and -, a letter first, 64 at most", manifest.name));
+    }
+    if manifest.version.is_empty() || manifest.version.len() > 64 {
+        return wrong("the version must have 1 to 64 bytes".into());
+    }
+    if manifest.description.len() > 1024 {
+        return wrong("the description has more than 1024 bytes".into());
+    }
+    if let Some(capability) = manifest.capabilities.first() {
+        return Err(Refusal::Capability(capability.clone()));
+    }
+    match kind {
+        Kind::Filter if manifest.stages == types::Stages::default() => return wrong("a filter names at least one stage".into()),
+        Kind::Tracker | Kind::Router if manifest.stages != types::Stages::default() => return wrong(format!("a {kind} has no stages")),
+        _ => {}
+    }
+    if manifest.settings_schema.len() > 64 << 10 {
+        return wrong("the settings schema has more than 64 KiB".into());
+    }
+    let schema: Value = match serde_json::from_str(&manifest.settings_schema) {
+        Ok(schema @ Value::Object(_)) => schema,
+        Ok(_) => return wrong("the settings schema is no JSON object".into()),
+        Err(e) => return wrong(format!("the settings schema is no JSON: {e}")),
+    };
+    // Patterns come from the plugin: the engine without backtracking takes linear time on any of them.
+    let built = jsonschema::options().with_pattern_options(jsonschema::PatternOptions::regex()).build(&schema);
+    match built {
+        Ok(validator) => Ok((schema, validator)),
+        Err(e) => wrong(format!("the settings schema is no JSON Schema: {e}")),
+    }
+}
+
+fn is_name(name: &str) -> bool {
+    let mut bytes = name.bytes();
+    bytes.next().is_some_and(|b| b.is_ascii_lowercase())
+        && name.len() <= 64
+        && bytes.all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_' || b == b'-')
+}

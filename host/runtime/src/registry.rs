@@ -1,0 +1,308 @@
+//! The folder of plugins, and what has been made of it.
+//!
+//! Guarantees: after [`Plugins::open`] all reading of files and compiling happens on one thread, so that changes never race;
+//! a lookup sees the table before a change or after it, never between; a file whose new content is refused leaves the old
+//! component in use. The watcher and its thread end with the last clone of [`Plugins`].
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    fs,
+    path::{Path, PathBuf},
+    sync::{Arc, Weak, mpsc},
+    thread,
+    time::{Duration, Instant},
+};
+
+use notify::Watcher as _;
+use parking_lot::{Condvar, Mutex};
+use serde::{Serialize, Serializer};
+use serde_json::Value;
+use wasmtime::Engine;
+
+use crate::{Digest, Filter, Kind, Limits, OpenError, PluginError, Refusal, Router, StreamInfo, Tracker, engine, plugin::Plugin};
+
+/// A folder is looked at again when nothing has changed in it for this long: files are written in many small steps.
+const QUIET: Duration = Duration::from_millis(200);
+
+/// What is to be said of a file in the folder.
+#[derive(Clone, Debug, Serialize)]
+pub struct PluginInfo {
+    /// The file's name within the folder.
+    pub file: String,
+    pub state: State,
+    /// Name and what follows: absent for a file that was never taken into use.
+    pub name: Option<String>,
+    pub version: Option<String>,
+    pub description: Option<String>,
+    pub kind: Option<Kind>,
+    /// Of the component in use.
+    pub digest: Option<Digest>,
+    /// JSON Schema of the settings.
+    pub schema: Option<Value>,
+    /// Why the file's present content is not in use although an earlier one is.
+    pub replacement_refused: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum State {
+    Ready,
+    Refused(Refusal),
+}
+
+impl Serialize for State {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Ready => serializer.serialize_str("ready"),
+            Self::Refused(reason) => serializer.collect_str(&format_args!("refused: {reason}")),
+        }
+    }
+}
+
+/// The plugins of a folder. Clones are the same registry.
+#[derive(Clone)]
+pub struct Plugins(Arc<Shared>);
+
+struct Shared {
+    folder: PathBuf,
+    limits: Limits,
+    engine: Engine,
+    table: Mutex<Arc<Table>>,
+    changed: Condvar,
+    /// Held for its `Drop`, which ends the loader's thread.
+    watcher: Mutex<Option<notify::RecommendedWatcher>>,
+}
+
+#[derive(Default)]
+struct Table {
+    generation: u64,
+    /// By the file's name.
+    files: BTreeMap<String, Entry>,
+    by_name: HashMap<String, Arc<Plugin>>,
+}
+
+/// What became of one file.
+#[derive(Clone)]
+struct Entry {
+    /// Of the content that was looked at last, in use or not; none where it could not be read.
+    seen: Option<Digest>,
+    plugin: Option<Arc<Plugin>>,
+    refusal: Option<Refusal>,
+}
+
+impl Plugins {
+    /// Loads every `*.wasm` in `folder`, and again what changes there. A file that is refused does not keep the others from
+    /// being loaded: see [`Plugins::list`].
+    pub fn open(folder: &Path, limits: Limits) -> Result<Self, OpenError> {
+        let shared = Arc::new(Shared {
+            folder: folder.to_owned(),
+            limits,
+            engine: engine::engine()?,
+            table: Mutex::default(),
+            changed: Condvar::new(),
+            watcher: Mutex::new(None),
+        });
+        // Watched before it is read, so that no change falls between.
+        let (events, changes) = mpsc::channel();
+        let watch = |source| OpenError::Watch { path: folder.to_owned(), source };
+        let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+            if event.is_ok_and(|e| e.kind.is_access()) {
+                return;
+            }
+            // The receiver is gone only while the registry is being dropped.
+            let _ = events.send(());
+        })
+        .map_err(watch)?;
+        fs::read_dir(folder).map_err(|source| OpenError::Folder { path: folder.to_owned(), source })?;
+        watcher.watch(folder, notify::RecursiveMode::NonRecursive).map_err(watch)?;
+        *shared.watcher.lock() = Some(watcher);
+
+        shared.refresh();
+        let weak = Arc::downgrade(&shared);
+        thread::Builder::new().name("plugin-loader".into()).spawn(move || follow(&changes, &weak)).map_err(OpenError::Thread)?;
+        Ok(Self(shared))
+    }
+
+    /// Raised whenever the plugins change.
+    pub fn generation(&self) -> u64 {
+        self.0.table.lock().generation
+    }
+
+    /// Waits until the generation is another than `known`, at most for `patience`; the generation then.
+    pub fn wait_for_change(&self, known: u64, patience: Duration) -> u64 {
+        let end = Instant::now() + patience;
+        let mut table = self.0.table.lock();
+        while table.generation == known {
+            if self.0.changed.wait_until(&mut table, end).timed_out() {
+                break;
+            }
+        }
+        table.generation
+    }
+
+    /// The names of the plugins of a kind that are ready, in order.
+    pub fn names(&self, kind: Kind) -> Vec<String> {
+        let table = self.table();
+        let mut names: Vec<String> = table.by_name.values().filter(|p| p.kind() == kind).map(|p| p.name.clone()).collect();
+        names.sort();
+        names
+    }
+
+    /// Every file of the folder, in order of file names.
+    pub fn list(&self) -> Vec<PluginInfo> {
+        self.table().files.iter().map(|(file, entry)| entry.info(file)).collect()
+    }
+
+    /// A session of a tracker with settings that fit its schema.
+    ///
+    /// # Errors
+    /// No such tracker, settings that do not fit, or a plugin that fails in `open`; here and in the two below.
+    pub fn tracker(&self, name: &str, settings: &Value, stream: &StreamInfo) -> Result<Tracker, PluginError> {
+        self.session(Kind::Tracker, name, |plugin| Tracker::open(plugin, settings, stream))
+    }
+
+    /// A session of a filter.
+    pub fn filter(&self, name: &str, settings: &Value, stream: &StreamInfo) -> Result<Filter, PluginError> {
+        self.session(Kind::Filter, name, |plugin| Filter::open(plugin, settings, stream))
+    }
+
+    /// A session of a router.
+    pub fn router(&self, name: &str, settings: &Value) -> Result<Router, PluginError> {
+        self.session(Kind::Router, name, |plugin| Router::open(plugin, settings))
+    }
+
+    fn session<S>(&self, kind: Kind, name: &str, open: impl FnOnce(&Plugin) -> Result<Option<S>, PluginError>) -> Result<S, PluginError> {
+        let plugin = self.table().by_name.get(name).cloned();
+        // A plugin of another kind opens no session.
+        let session = plugin.map_or(Ok(None), |plugin| open(&plugin))?;
+        session.ok_or_else(|| PluginError::Unknown { kind, name: name.to_owned(), installed: self.names(kind) })
+    }
+
+    fn table(&self) -> Arc<Table> {
+        self.0.table.lock().clone()
+    }
+}
+
+/// Reloads after changes, until the watcher is dropped.
+fn follow(changes: &mpsc::Receiver<()>, shared: &Weak<Shared>) {
+    while changes.recv().is_ok() {
+        while changes.recv_timeout(QUIET).is_ok() {}
+        let Some(shared) = shared.upgrade() else { return };
+        shared.refresh();
+    }
+}
+
+impl Shared {
+    /// Brings the table in line with the folder.
+    fn refresh(&self) {
+        let before = self.table.lock().clone();
+        let names = match self.file_names() {
+            Ok(names) => names,
+            Err(error) => {
+                tracing::error!(folder = %self.folder.display(), %error, "cannot read the plugins folder; its plugins stay as they are");
+                return;
+            }
+        };
+        let mut table = Table { generation: before.generation + 1, ..Table::default() };
+        let mut different = before.files.len() != names.len() || before.generation == 0;
+        for file in names {
+            let old = before.files.get(&file);
+            let mut entry = match (self.read(&file), old) {
+                (Ok(bytes), Some(old)) if old.seen == Some(Digest::of(&bytes)) && !old.name_taken() => old.clone(),
+                (read, old) => self.entry(&file, read, old),
+            };
+            if let Some(plugin) = &entry.plugin {
+                match table.owner_of(&plugin.name) {
+                    Some(owner) => {
+                        entry.refusal = Some(Refusal::NameTaken { name: plugin.name.clone(), file: owner });
+                        entry.plugin = None;
+                    }
+                    None => {
+                        table.by_name.insert(plugin.name.clone(), plugin.clone());
+                    }
+                }
+            }
+            different |= old.is_none_or(|old| !old.same_as(&entry));
+            table.files.insert(file, entry);
+        }
+        if different {
+            *self.table.lock() = Arc::new(table);
+            self.changed.notify_all();
+        }
+    }
+
+    fn file_names(&self) -> std::io::Result<Vec<String>> {
+        let mut names = Vec::new();
+        for entry in fs::read_dir(&self.folder)? {
+            let name = entry?.file_name();
+            if let Some(name) = name.to_str().filter(|n| n.ends_with(".wasm")) {
+                names.push(name.to_owned());
+            }
+        }
+        names.sort();
+        Ok(names)
+    }
+
+    fn read(&self, file: &str) -> Result<Vec<u8>, Refusal> {
+        let path = self.folder.join(file);
+        let unreadable = |e: std::io::Error| Refusal::Unreadable(e.to_string());
+        let (size, most) = (fs::metadata(&path).map_err(unreadable)?.len(), self.limits.component_bytes);
+        if size > most {
+            return Err(Refusal::TooLarge { size, most });
+        }
+        fs::read(&path).map_err(unreadable)
+    }
+
+    fn entry(&self, file: &str, read: Result<Vec<u8>, Refusal>, old: Option<&Entry>) -> Entry {
+        let seen = read.as_deref().ok().map(Digest::of);
+        let loaded = read.and_then(|bytes| Plugin::load(&self.engine, &self.limits, file, &bytes));
+        match loaded {
+            Ok(plugin) => {
+                tracing::info!(file, plugin = plugin.name, version = plugin.version, digest = %plugin.digest, "loaded the plugin {}", plugin.name);
+                Entry { seen, plugin: Some(Arc::new(plugin)), refusal: None }
+            }
+            Err(refusal) => {
+                let plugin = old.and_then(|e| e.plugin.clone());
+                tracing::warn!(file, %refusal, kept = plugin.is_some(), "the plugin file {file} is not taken into use: it {refusal}");
+                Entry { seen, plugin, refusal: Some(refusal) }
+            }
+        }
+    }
+}
+
+impl Table {
+    fn owner_of(&self, name: &str) -> Option<String> {
+        let owner = self.files.iter().find(|(_, e)| e.plugin.as_ref().is_some_and(|p| p.name == name));
+        owner.map(|(file, _)| file.clone())
+    }
+}
+
+impl Entry {
+    fn name_taken(&self) -> bool {
+        matches!(self.refusal, Some(Refusal::NameTaken { .. }))
+    }
+
+    fn same_as(&self, other: &Self) -> bool {
+        let digest = |e: &Self| e.plugin.as_ref().map(|p| p.digest);
+        self.seen == other.seen && digest(self) == digest(other) && self.refusal == other.refusal
+    }
+
+    fn info(&self, file: &str) -> PluginInfo {
+        let plugin = self.plugin.as_ref();
+        let (state, replacement_refused) = match (&self.refusal, plugin) {
+            (None, _) => (State::Ready, None),
+            (Some(refusal), Some(_)) => (State::Ready, Some(refusal.to_string())),
+            (Some(refusal), None) => (State::Refused(refusal.clone()), None),
+        };
+        PluginInfo {
+            file: file.to_owned(),
+            state,
+            name: plugin.map(|p| p.name.clone()),
+            version: plugin.map(|p| p.version.clone()),
+            description: plugin.map(|p| p.description.clone()),
+            kind: plugin.map(|p| p.kind()),
+            digest: plugin.map(|p| p.digest),
+            schema: plugin.map(|p| p.schema.clone()),
+            replacement_refused,
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! One store with its limits and meters: every call into a plugin goes through here.
+//!
+//! Guarantees: no call outlasts its deadline; memory and tables stay within their limits; after a fault the plugin's code
+//! never runs in this store again. A sandbox ends with the session that owns it.
+
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+use wasmtime::{Engine, ResourceLimiter, Store, Trap};
+
+use crate::{Digest, Fault, Limits, PluginError, engine};
+
+/// What a session has used so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Meters {
+    pub calls: u64,
+    /// In calls, wall clock, all together.
+    pub time: Duration,
+    /// Of the longest call.
+    pub longest: Duration,
+    /// Linear memory in bytes; it never shrinks.
+    pub memory_bytes: usize,
+    /// Items that a filter rejected.
+    pub rejected: u64,
+    /// 0 or 1: a fault ends the session.
+    pub faults: u64,
+}
+
+/// Counts what a store holds, and says no.
+#[derive(Debug)]
+pub(crate) struct Gauge {
+    limits: Limits,
+    memory: usize,
+    table: usize,
+    /// The limit that the plugin ran into; the trap that follows is due to it.
+    denied: Option<Fault>,
+}
+
+impl Gauge {
+    fn deny<T>(&mut self, fault: Fault) -> wasmtime::Result<T> {
+        let error = wasmtime::Error::msg(fault.to_string());
+        self.denied = Some(fault);
+        Err(error)
+    }
+}
+
+// An error, and not a mere "no": the guest traps at once, so that the fault is told apart from what the guest's own
+// allocator would make of it.
+impl ResourceLimiter for Gauge {
+    fn memory_growing(&mut self, current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
+        let (wanted, limit) = (self.memory.saturating_add(desired.saturating_sub(current)), self.limits.memory_bytes);
+        if wanted > limit {
+            return self.deny(Fault::Memory { wanted, limit });
+        }
+        self.memory = wanted;
+        Ok(true)
+    }
+
+    fn table_growing(&mut self, current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
+        let (wanted, limit) = (self.table.saturating_add(desired.saturating_sub(current)), self.limits.table_elements);
+        if wanted > limit {
+            return self.deny(Fault::Table { wanted, limit });
+        }
+        self.table = wanted;
+        Ok(true)
+    }
+
+    fn instances(&self) -> usize {
+        self.limits.instances
+    }
+
+    fn tables(&self) -> usize {
+        self.limits.instances
+    }
+
+    fn memories(&self) -> usize {
+        self.limits.instances
+    }
+}
+
+pub(crate) struct Sandbox {
+    store: Store<Gauge>,
+    plugin: String,
+    digest: Digest,
+    meters: Meters,
+    over: bool,
+}
+
+impl Sandbox {
+    pub(crate) fn new(engine: &Engine, limits: &Limits, plugin: &str, digest: Digest) -> Self {
+        let mut store = Store::new(engine, Gauge { limits: limits.clone(), memory: 0, table: 0, denied: None });
+        store.limiter(|gauge| gauge);
+        store.set_hostcall_fuel(limits.output_bytes);
+        store.epoch_deadline_trap();
+        Self { store, plugin: plugin.to_owned(), digest, meters: Meters::default(), over: false }
+    }
+
+    /// Runs one call of the contract. `f` does nothing but call into the plugin.
+    pub(crate) fn call<R>(
+        &mut self,
+        call: &'static str,
+        f: impl FnOnce(&mut Store<Gauge>) -> wasmtime::Result<R>,
+    ) -> Result<R, PluginError> {
+        if self.over {
+            return Err(self.error(call, Fault::Ended));
+        }
+        self.store.set_epoch_deadline(engine::ticks(self.store.data().limits.deadline));
+        let start = Instant::now();
+        let result = f(&mut self.store);
+        let took = start.elapsed();
+        self.meters.calls += 1;
+        self.meters.time += took;
+        self.meters.longest = self.meters.longest.max(took);
+        self.meters.memory_bytes = self.store.data().memory;
+        result.map_err(|error| {
+            let fault = self.explain(&error);
+            self.fail(call, fault)
+        })
+    }
+
+    /// Ends the session: `call` was answered, but wrongly.
+    pub(crate) fn fail(&mut self, call: &'static str, fault: Fault) -> PluginError {
+        self.meters.faults += 1;
+        self.over = true;
+        self.error(call, fault)
+    }
+
+    /// Nothing is to be called any more.
+    pub(crate) fn end(&mut self) {
+        self.over = true;
+    }
+
+    pub(crate) fn count_rejected(&mut self, items: usize) {
+        self.meters.rejected += items as u64;
+    }
+
+    pub(crate) fn meters(&self) -> Meters {
+        self.meters
+    }
+
+    pub(crate) fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    /// An error that leaves the session as it is.
+    pub(crate) fn error(&self, call: &'static str, fault: Fault) -> PluginError {
+        PluginError::Fault { plugin: self.plugin.clone(), digest: self.digest, call, fault }
+    }
+
+    fn explain(&mut self, error: &wasmtime::Error) -> Fault {
+        let limits = &self.store.data().limits;
+        let (deadline, limit) = (limits.deadline, limits.output_bytes);
+        if let Some(denied) = self.store.data_mut().denied.take() {
+            return denied;
+        }
+        match error.downcast_ref::<Trap>() {
+            Some(Trap::Interrupt) => Fault::Deadline(deadline),
+            Some(trap) => Fault::Trap(trap.to_string()),
+            None => {
+                let cause = error.root_cause().to_string();
+                // wasmtime keeps the type of this error to itself.
+                if cause.contains("fuel allocated for hostcalls") { Fault::Output { limit } } else { Fault::Contract(cause) }
+            }
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! Sessions of trackers.
+
+use std::collections::BTreeSet;
+
+use ocellus_core::{Detection, TrackId};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use wasmtime::component::ResourceAny;
+
+use crate::{
+    Digest, Fault, FrameInfo, Meters, PluginError, StreamInfo,
+    bindings::{tracker as wit, tracker::exports::ocellus::plugin::tracking, types},
+    convert,
+    plugin::{Plugin, World},
+    sandbox::Sandbox,
+};
+
+/// What a frame did to the tracks.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Update {
+    /// For each detection, in the same order, its track. No id stands here twice; a new one is greater than all before.
+    pub ids: Vec<Option<TrackId>>,
+    /// Tracks that are over, in ascending order. One may end with a detection of this frame.
+    pub closed: Vec<TrackId>,
+}
+
+/// The whole state of a session, the host's books included.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrackerState {
+    /// Names the form of `bytes`; the plugin's business, as `bytes` are.
+    pub schema_tag: String,
+    pub bytes: Vec<u8>,
+    /// The greatest id given so far.
+    pub last_id: u64,
+    /// Tracks that are not over, in ascending order.
+    pub open: Vec<TrackId>,
+}
+
+/// A tracker at work on one object type of one job. After an error it is over.
+pub struct Tracker {
+    sandbox: Sandbox,
+    bindings: wit::Tracker,
+    session: ResourceAny,
+    books: Books,
+    /// Kept between calls for its memory.
+    scratch: Vec<types::Detection>,
+}
+
+impl Tracker {
+    pub(crate) fn open(plugin: &Plugin, settings: &Value, stream: &StreamInfo) -> Result<Option<Self>, PluginError> {
+        let World::Tracker(pre) = &plugin.world else { return Ok(None) };
+        let settings = plugin.settings(settings)?;
+        let mut sandbox = plugin.sandbox();
+        let (bindings, session) = sandbox.call("open", |store| {
+            let bindings = pre.instantiate(&mut *store)?;
+            let session = bindings.ocellus_plugin_tracking().session().call_open(store, &settings, &convert::stream(stream))?;
+            Ok((bindings, session))
+        })?;
+        let session = session.map_err(|reason| sandbox.fail("open", Fault::Reported(reason)))?;
+        Ok(Some(Self { sandbox, bindings, session, books: Books::default(), scratch: Vec::new() }))
+    }
+
+    /// Takes one frame further. To be called for every frame that the detectors looked at, in order, also when nothing
+    /// was found in it.
+    ///
+    /// # Errors
+    /// Whatever ended the session; the caller decides by the failure policy how the job goes on.
+    pub fn update(&mut self, frame: &FrameInfo, detections: &[Detection]) -> Result<Update, PluginError> {
+        const CALL: &str = "update";
+        self.scratch.clear();
+        self.scratch.extend(detections.iter().map(convert::detection));
+        let (bindings, session, scratch) = (&self.bindings, self.session, &self.scratch);
+        let answer = self
+            .sandbox
+            .call(CALL, |store| bindings.ocellus_plugin_tracking().session().call_update(store, session, convert::frame(frame), scratch))?;
+        let answer = answer.map_err(|reason| self.sandbox.fail(CALL, Fault::Reported(reason)))?;
+        self.books.enter(answer, detections.len()).map_err(|broken| self.sandbox.fail(CALL, Fault::Contract(broken)))
+    }
+
+    /// Ends the session after the last frame: the tracks that were still open, in ascending order.
+    pub fn finish(&mut self) -> Result<Vec<TrackId>, PluginError> {
+        const CALL: &str = "finish";
+        let (bindings, session) = (&self.bindings, self.session);
+        let closed = self.sandbox.call(CALL, |store| bindings.ocellus_plugin_tracking().session().call_finish(store, session))?;
+        self.sandbox.end();
+        let closed = self.books.close(closed).and_then(|closed| match self.books.open.first() {
+            Some(id) => Err(format!("track {id} is still open after finish")),
+            None => Ok(closed),
+        });
+        closed.map_err(|broken| self.sandbox.fail(CALL, Fault::Contract(broken)))
+    }
+
+    /// The state to go on from in another session. Changes nothing.
+    pub fn snapshot(&mut self) -> Result<TrackerState, PluginError> {
+        const CALL: &str = "snapshot";
+        let (bindings, session) = (&self.bindings, self.session);
+        let state = self.sandbox.call(CALL, |store| bindings.ocellus_plugin_tracking().session().call_snapshot(store, session))?;
+        if state.schema_tag.len() > 64 {
+            return Err(self.sandbox.fail(CALL, Fault::Contract("the schema tag has more than 64 bytes".into())));
+        }
+        let open = self.books.open.iter().copied().map(TrackId).collect();
+        Ok(TrackerState { schema_tag: state.schema_tag, bytes: state.bytes, last_id: self.books.last_id, open })
+    }
+
+    /// Takes over the state of an earlier session. Only straight after opening.
+    pub fn restore(&mut self, state: &TrackerState) -> Result<(), PluginError> {
+        const CALL: &str = "restore";
+        let (bindings, session) = (&self.bindings, self.session);
+        let given = tracking::State { schema_tag: state.schema_tag.clone(), bytes: state.bytes.clone() };
+        let answer = self.sandbox.call(CALL, |store| bindings.ocellus_plugin_tracking().session().call_restore(store, session, &given))?;
+        answer.map_err(|reason| self.sandbox.fail(CALL, Fault::Reported(reason)))?;
+        self.books = Books { last_id: state.last_id, open: state.open.iter().map(|id| id.0).collect() };
+        Ok(())
+    }
+
+    /// Of the component that does the work.
+    pub fn digest(&self) -> Digest {
+        self.sandbox.digest()
+    }
+
+    pub fn meters(&self) -> Meters {
+        self.sandbox.meters()
+    }
+}
+
+/// What the host knows of the ids that a tracker gave: enough to find every one that breaks the rules, in memory that
+/// does not grow with the number of tracks that are over.
+#[derive(Debug, Default)]
+struct Books {
+    last_id: u64,
+    open: BTreeSet<u64>,
+}
+
+impl Books {
+    fn enter(&mut self, answer: tracking::Update, detections: usize) -> Result<Update, String> {
+        if answer.ids.len() != detections {
+            return Err(format!("{} ids for {detections} detections", answer.ids.len()));
+        }
+        let mut here = BTreeSet::new();
+        for id in answer.ids.iter().flatten().copied() {
+            if !here.insert(id) {
+                return Err(format!("two detections of one frame in track {id}"));
+            }
+            if id <= self.last_id && !self.open.contains(&id) {
+                return Err(format!("track {id} is used again, or is new and not greater than {}", self.last_id));
+            }
+        }
+        self.last_id = here.last().copied().unwrap_or(0).max(self.last_id);
+        self.open.extend(&here);
+        let closed = self.close(answer.closed)?;
+        Ok(Update { ids: answer.ids.into_iter().map(|id| id.map(TrackId)).collect(), closed })
+    }
+
+    fn close(&mut self, mut closed: Vec<u64>) -> Result<Vec<TrackId>, String> {
+        closed.sort_unstable();
+        for id in &closed {
+            if !self.open.remove(id) {
+                return Err(format!("track {id} is closed and was not open"));
+            }
+        }
+        Ok(closed.into_iter().map(TrackId).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(ids: &[u64], closed: &[u64]) -> tracking::Update {
+        tracking::Update { ids: ids.iter().copied().map(Some).collect(), closed: closed.to_vec() }
+    }
+
+    #[test]
+    fn a_track_may_open_and_close_in_one_frame() {
+        let mut books = Books::default();
+        let update = books.enter(answer(&[1, 2], &[2]), 2).unwrap();
+        assert_eq!(update.closed, [TrackId(2)]);
+        assert_eq!(books.open, BTreeSet::from([1]));
+    }
+
+    #[test]
+    fn ids_that_break_the_rules() {
+        for (second, why) in [
+            (answer(&[1], &[]), "1 ids for 2"),
+            (answer(&[1, 1], &[]), "two detections"),
+            (answer(&[0, 1], &[]), "track 0"),
+            (answer(&[2, 1], &[]), "track 2 is used again"),
+            (answer(&[1, 4], &[2]), "track 2 is closed"),
+            (answer(&[1, 4], &[1, 1]), "track 1 is closed"),
+            (answer(&[1, 4], &[9]), "track 9 is closed"),
+        ] {
+            let mut books = Books::default();
+            books.enter(answer(&[1, 2, 3], &[2, 3]), 3).unwrap();
+            let broken = books.enter(second, 2).unwrap_err();
+            assert!(broken.contains(why), "{broken}");
+        }
+    }
+}

@@ -1,0 +1,19 @@
+//! Covers: the shipped plugins in the real runtime; what hostile guests cost; what is refused at load; the plugins folder while
+//! it changes. One program, since every one of them would link wasmtime again.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "these are tests; clippy.toml reaches test functions only, not what they share"
+)]
+
+mod filters;
+mod folder;
+mod hostile;
+mod house;
+mod http_router;
+mod refusals;
+mod simple_iou;

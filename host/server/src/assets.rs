@@ -1,0 +1,10 @@
+//! Where plugins and detectors are, when nobody says.
+
+use std::path::PathBuf;
+
+/// The folder `name` beside the program, or where a build or an installation puts it.
+pub(crate) fn find(name: &str) -> Option<PathBuf> {
+    let program = std::env::current_exe().ok()?;
+    let beside = program.parent()?;
+    ["", "../assets", "../share/ocellus"].iter().map(|place| beside.join(place).join(name)).find(|dir| dir.is_dir()).and_then(|d| d.canonicalize().ok())
+}

@@ -1,0 +1,186 @@
+//! What the operator chooses: arguments, then environment, then the file, then defaults.
+//!
+//! Guarantees: every setting can be given in each of the three ways, under the same name; an unknown key in the file is
+//! an error that names it.
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result};
+use clap::{Args, ValueEnum};
+use ocellus_detect::DeviceChoice;
+use serde::{Deserialize, de};
+
+/// `ocellus serve`. Each setting may also stand in the configuration file, under its long name with underscores
+/// (`max_upload_bytes = 10000000000`).
+#[derive(Args, Debug)]
+pub(crate) struct ServeArguments {
+    /// Configuration file (TOML). Without it, ocellus.toml in the data folder is read where there is one.
+    #[arg(long, env = "OCELLUS_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+
+    #[command(flatten)]
+    settings: Settings,
+}
+
+/// As given in one place: arguments and environment, or the file.
+#[derive(Args, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Settings {
+    /// Folder that holds the archive, its index and the admin token; made where there is none.
+    #[arg(long, env = "OCELLUS_DATA", value_name = "DIR")]
+    #[serde(skip)]
+    data: Option<PathBuf>,
+
+    /// Address to serve on; port 0 takes a free one. [default: 127.0.0.1:8000]
+    #[arg(long, env = "OCELLUS_LISTEN", value_name = "ADDR")]
+    listen: Option<SocketAddr>,
+
+    /// Where detectors run: auto (a GPU where there is one, else the CPU), wgpu, cpu. [default: auto]
+    #[arg(long, env = "OCELLUS_DEVICE", value_name = "DEVICE")]
+    #[serde(deserialize_with = "from_text")]
+    device: Option<DeviceChoice>,
+
+    /// Jobs that run at the same time. [default: 1]
+    #[arg(long, env = "OCELLUS_JOBS", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    jobs: Option<u16>,
+
+    /// Folder of plugins (*.wasm), watched for changes. [default: plugins beside the program]
+    #[arg(long, env = "OCELLUS_PLUGINS", value_name = "DIR")]
+    plugins: Option<PathBuf>,
+
+    /// Folder of detectors, each a folder with a detector.toml. [default: detectors beside the program]
+    #[arg(long, env = "OCELLUS_DETECTORS", value_name = "DIR")]
+    detectors: Option<PathBuf>,
+
+    /// What absolute URLs in answers begin with, for a server behind a proxy. [default: what the request says]
+    #[arg(long, env = "OCELLUS_PUBLIC_URL", value_name = "URL")]
+    public_url: Option<String>,
+
+    /// The largest file that may be uploaded. [default: no limit]
+    #[arg(long, env = "OCELLUS_MAX_UPLOAD_BYTES", value_name = "BYTES")]
+    max_upload_bytes: Option<u64>,
+
+    /// Ids that camera_group may have, separated by commas. [default: -1,1]
+    #[arg(long, env = "OCELLUS_CAMERA_GROUPS", value_name = "IDS", value_delimiter = ',', allow_hyphen_values = true)]
+    camera_groups: Option<Vec<i64>>,
+
+    /// Ids that camera may have, separated by commas. [default: none]
+    #[arg(long, env = "OCELLUS_CAMERAS", value_name = "IDS", value_delimiter = ',')]
+    cameras: Option<Vec<i64>>,
+
+    /// Sent to routers as "Authorization: Token …". [default: no such header]
+    #[arg(long, env = "OCELLUS_ROUTER_TOKEN", value_name = "TOKEN", hide_env_values = true)]
+    router_token: Option<String>,
+
+    /// What is logged, by severity and module (error, warn, info, debug, trace). [default: info]
+    #[arg(long, env = "OCELLUS_LOG", value_name = "FILTER")]
+    log: Option<String>,
+
+    /// How log lines are written. [default: text]
+    #[arg(long, env = "OCELLUS_LOG_FORMAT", value_name = "FORMAT")]
+    log_format: Option<LogFormat>,
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum LogFormat {
+    #[default]
+    Text,
+    Json,
+}
+
+/// What holds after all was read.
+#[derive(Debug)]
+pub(crate) struct Config {
+    pub data: PathBuf,
+    pub listen: SocketAddr,
+    pub device: DeviceChoice,
+    pub jobs: usize,
+    pub plugins: Option<PathBuf>,
+    pub detectors: Option<PathBuf>,
+    pub router_token: Option<String>,
+    pub log: String,
+    pub log_format: LogFormat,
+    pub api: ocellus_api::ApiConfig,
+}
+
+impl ServeArguments {
+    pub(crate) fn resolve(self) -> Result<Config> {
+        let Self { config, settings: given } = self;
+        let data = given.data.clone().context("--data DIR is missing: the folder that holds the archive")?;
+        let file = match config {
+            Some(path) => read(&path)?,
+            None => {
+                let path = data.join("ocellus.toml");
+                if path.exists() { read(&path)? } else { Settings::default() }
+            }
+        };
+        let defaults = ocellus_api::ApiConfig::default();
+        Ok(Config {
+            data,
+            listen: given.listen.or(file.listen).unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8000))),
+            device: given.device.or(file.device).unwrap_or(DeviceChoice::Auto),
+            jobs: given.jobs.or(file.jobs).map_or(1, |n| usize::from(n.max(1))),
+            plugins: given.plugins.or(file.plugins),
+            detectors: given.detectors.or(file.detectors),
+            router_token: given.router_token.or(file.router_token),
+            log: given.log.or(file.log).unwrap_or_else(|| "info".into()),
+            log_format: given.log_format.or(file.log_format).unwrap_or_default(),
+            api: ocellus_api::ApiConfig {
+                max_upload_bytes: given.max_upload_bytes.or(file.max_upload_bytes),
+                camera_groups: given.camera_groups.or(file.camera_groups).unwrap_or(defaults.camera_groups),
+                cameras: given.cameras.or(file.cameras).unwrap_or(defaults.cameras),
+                public_url: given.public_url.or(file.public_url),
+            },
+        })
+    }
+}
+
+fn read(path: &Path) -> Result<Settings> {
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read the configuration file {}", path.display()))?;
+    toml::from_str(&text).with_context(|| format!("the configuration file {} is wrong", path.display()))
+}
+
+fn from_text<'de, D: de::Deserializer<'de>>(deserializer: D) -> Result<Option<DeviceChoice>, D::Error> {
+    String::deserialize(deserializer)?.parse().map(Some).map_err(de::Error::custom)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Program {
+        #[command(flatten)]
+        serve: ServeArguments,
+    }
+
+    fn resolve(data: &Path, arguments: &[&str]) -> Result<Config> {
+        let data = data.to_str().unwrap();
+        Program::parse_from(["ocellus", "--data", data].iter().chain(arguments)).serve.resolve()
+    }
+
+    #[test]
+    fn an_argument_beats_the_file_and_the_file_beats_the_default() {
+        let data = tempfile::tempdir().unwrap();
+        std::fs::write(data.path().join("ocellus.toml"), "jobs = 3\nlisten = \"127.0.0.1:9000\"\ncameras = [5]\ndevice = \"cpu\"\n").unwrap();
+        let config = resolve(data.path(), &["--jobs", "2"]).unwrap();
+        assert_eq!(config.jobs, 2);
+        assert_eq!(config.listen.port(), 9000);
+        assert_eq!(config.api.cameras, [5]);
+        assert_eq!(config.api.camera_groups, [-1, 1]);
+    }
+
+    #[test]
+    fn an_unknown_key_in_the_file_is_named() {
+        let data = tempfile::tempdir().unwrap();
+        std::fs::write(data.path().join("ocellus.toml"), "job = 3\n").unwrap();
+        let error = format!("{:#}", resolve(data.path(), &[]).unwrap_err());
+        assert!(error.contains("`job`") && error.contains("ocellus.toml"), "{error}");
+    }
+}

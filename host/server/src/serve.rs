@@ -1,0 +1,114 @@
+//! `ocellus serve`: builds the house from the bottom up, serves, and takes it down in the other order.
+
+use std::{io::Write, path::PathBuf, sync::Arc, time::Instant};
+
+use anyhow::{Context, Result};
+use ocellus_api::Api;
+use ocellus_core::{Clock, SystemClock};
+use ocellus_detect::{Detectors, Device};
+use ocellus_pipeline::{Engine, EngineConfig};
+use ocellus_runtime::{Limits, Plugins};
+use ocellus_store::Archive;
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+};
+use tracing::{info, warn};
+use tracing_subscriber::EnvFilter;
+
+use crate::{
+    assets,
+    config::{Config, LogFormat, ServeArguments},
+    token,
+};
+
+pub(crate) fn run(arguments: ServeArguments) -> Result<()> {
+    let config = arguments.resolve()?;
+    log_to_stderr(&config)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start threads")?;
+    runtime.block_on(serve(config))
+}
+
+async fn serve(config: Config) -> Result<()> {
+    let begun = Instant::now();
+    std::fs::create_dir_all(&config.data).with_context(|| format!("cannot make the data folder {}", config.data.display()))?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+
+    let (archive, opened) = Archive::open(&config.data, Arc::clone(&clock)).with_context(|| format!("cannot open the archive in {}", config.data.display()))?;
+    if let Some(reason) = &opened.index_rebuilt {
+        warn!(reason, videos = opened.videos, "the index was rebuilt from the archive: {reason}");
+    }
+    info!(videos = opened.videos, "archive {} with {} videos", config.data.display(), opened.videos);
+
+    let token_path = config.data.join("admin.token");
+    let (token, made) = token::read_or_make(&token_path)?;
+    if made {
+        info!("made an admin token: {}", token_path.display());
+    }
+
+    let device = Device::choose(config.device).context("--device")?;
+    info!("detectors run on {}", device.describe());
+    let detectors = match folder(config.detectors, "detectors")? {
+        Some(dir) => {
+            let detectors = Detectors::load(&dir, &device).with_context(|| format!("cannot read the detectors in {}", dir.display()))?;
+            info!("detectors from {}", dir.display());
+            detectors
+        }
+        None => {
+            warn!("there is no folder of detectors: nothing will be found in videos (cargo xtask setup fetches them, --detectors names another folder)");
+            Detectors::default()
+        }
+    };
+    for refused in &detectors.report().refused {
+        warn!("detector {} is not used: {}", refused.name, refused.reason);
+    }
+    let plugins = folder(config.plugins, "plugins")?.context("there is no folder of plugins: cargo xtask build makes them, --plugins names another folder")?;
+    let plugins = Plugins::open(&plugins, Limits::default()).with_context(|| format!("cannot read the plugins in {}", plugins.display()))?;
+
+    let engine_config = EngineConfig { jobs: config.jobs, router_token: config.router_token };
+    let engine = Engine::start(engine_config, archive, detectors, plugins, Arc::clone(&clock))?;
+    let router = ocellus_api::router(Api { engine: engine.clone(), token, config: config.api, clock });
+
+    let listener = TcpListener::bind(config.listen).await.with_context(|| format!("cannot listen on {}", config.listen))?;
+    let address = listener.local_addr()?;
+    info!(start_ms = begun.elapsed().as_millis() as u64, "ready");
+    // The one line on standard output: scripts wait for it.
+    let mut stdout = std::io::stdout();
+    writeln!(stdout, "listening on http://{address}").and_then(|()| stdout.flush()).context("cannot write to standard output")?;
+
+    let mut terminated = signal(SignalKind::terminate())?;
+    let stop = async move {
+        tokio::select! {
+            _ = terminated.recv() => {}
+            _ = tokio::signal::ctrl_c() => {}
+        }
+        info!("stopping; running jobs go on at the next start");
+        tokio::spawn(async {
+            let _ = tokio::signal::ctrl_c().await;
+            std::process::exit(130);
+        });
+    };
+    ocellus_api::serve(listener, router, stop).await.context("serving")?;
+    engine.shutdown().await;
+    info!("stopped");
+    Ok(())
+}
+
+/// The folder that the operator named, which must exist, or the one that comes with the program.
+fn folder(named: Option<PathBuf>, name: &str) -> Result<Option<PathBuf>> {
+    match named {
+        Some(dir) if dir.is_dir() => Ok(Some(dir)),
+        Some(dir) => anyhow::bail!("--{name}: {} is no folder", dir.display()),
+        None => Ok(assets::find(name)),
+    }
+}
+
+fn log_to_stderr(config: &Config) -> Result<()> {
+    let filter = EnvFilter::try_new(&config.log).with_context(|| format!("--log {:?} is no filter", config.log))?;
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    match config.log_format {
+        LogFormat::Text => builder.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).init(),
+        LogFormat::Json => builder.json().init(),
+    }
+    Ok(())
+}

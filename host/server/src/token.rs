@@ -1,0 +1,63 @@
+//! The admin token: made on the first start, kept in the data folder.
+
+use std::{
+    fs,
+    io::{ErrorKind, Write},
+    os::unix::fs::OpenOptionsExt,
+    path::Path,
+};
+
+use anyhow::{Context, Result};
+use ocellus_api::AdminToken;
+
+/// Reads the token from `path`, or makes one there that only the owner may read. The second value says which.
+pub(crate) fn read_or_make(path: &Path) -> Result<(AdminToken, bool)> {
+    match fs::read_to_string(path) {
+        Ok(text) => {
+            let token = AdminToken::new(text.trim()).with_context(|| format!("{} holds no token", path.display()))?;
+            return Ok((token, false));
+        }
+        Err(error) if error.kind() == ErrorKind::NotFound => {}
+        Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
+    }
+    let mut secret = [0_u8; 32];
+    getrandom::fill(&mut secret).context("the system gives no random numbers")?;
+    let text: String = secret.iter().map(|byte| format!("{byte:02x}")).collect();
+    // Written whole under another name first: a token that was cut short would lock its owner out.
+    let part = path.with_extension("part");
+    let write = || -> std::io::Result<()> {
+        let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&part)?;
+        file.write_all(format!("{text}\n").as_bytes())?;
+        file.sync_all()?;
+        fs::rename(&part, path)
+    };
+    write().with_context(|| format!("cannot write {}", path.display()))?;
+    Ok((AdminToken::new(&text)?, true))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn a_token_is_made_once_and_only_its_owner_reads_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("admin.token");
+        assert!(read_or_make(&path).unwrap().1);
+        let first = fs::read_to_string(&path).unwrap();
+        assert_eq!(first.trim().len(), 64);
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert!(!read_or_make(&path).unwrap().1);
+        assert_eq!(fs::read_to_string(&path).unwrap(), first);
+    }
+
+    #[test]
+    fn a_broken_token_file_is_an_error_that_names_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("admin.token");
+        fs::write(&path, "\n").unwrap();
+        assert!(format!("{:#}", read_or_make(&path).unwrap_err()).contains("admin.token"));
+    }
+}

@@ -1,0 +1,100 @@
+//! `cargo xtask test`: every check there is. What it runs is what CI runs.
+
+use std::{
+    process::Command,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Result, bail};
+
+use crate::{
+    build, plugins, setup,
+    shell::{self, cargo, root, say},
+};
+
+type Step = (&'static str, fn() -> Result<()>);
+
+const STEPS: &[Step] = &[
+    ("set up", setup::ensure),
+    ("formatting", formatting),
+    ("plugins", plugins::build),
+    ("programs", build::programs),
+    ("lints", lints),
+    ("tests of plugins and SDK", plugin_tests),
+    ("tests", tests),
+];
+
+/// Workspaces beside the main one.
+const GUEST_WORKSPACES: &[&str] = &["sdk", "plugins", "tests/guests"];
+
+pub(crate) fn run() -> Result<()> {
+    let mut took: Vec<(&str, Duration)> = Vec::new();
+    let mut failed = Vec::new();
+    for (name, step) in STEPS {
+        say("Running", name);
+        let begun = Instant::now();
+        if let Err(error) = step() {
+            eprintln!("\nerror: {name}: {error:#}\n");
+            failed.push(*name);
+        }
+        took.push((name, begun.elapsed()));
+        // Nothing can be tested that could not be built.
+        if !failed.is_empty() && matches!(*name, "set up" | "plugins" | "programs") {
+            break;
+        }
+    }
+    eprintln!("\n{:<28} {:>9}", "step", "seconds");
+    for (name, time) in &took {
+        eprintln!("{name:<28} {:>9.1}{}", time.as_secs_f64(), if failed.contains(name) { "  failed" } else { "" });
+    }
+    eprintln!("{:<28} {:>9.1}", "all", took.iter().map(|(_, t)| t.as_secs_f64()).sum::<f64>());
+    if failed.is_empty() { Ok(()) } else { bail!("failed: {}", failed.join(", ")) }
+}
+
+fn in_each(mut command: impl FnMut() -> Command, workspaces: &[&str]) -> Result<()> {
+    workspaces.iter().try_for_each(|w| shell::run(command().current_dir(root().join(w))))
+}
+
+fn formatting() -> Result<()> {
+    let check = || {
+        let mut command = cargo();
+        command.args(["fmt", "--all", "--check"]);
+        command
+    };
+    in_each(check, &[&[""], GUEST_WORKSPACES].concat())
+}
+
+fn lints() -> Result<()> {
+    shell::run(cargo().args(["clippy", "--release", "--workspace", "--all-targets", "--", "--deny", "warnings"]))?;
+    in_each(
+        || {
+            let mut command = cargo();
+            command.args(["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"]);
+            command
+        },
+        &["sdk", "plugins"],
+    )
+}
+
+fn plugin_tests() -> Result<()> {
+    in_each(
+        || {
+            let mut command = cargo();
+            command.args(["test", "--workspace"]);
+            command
+        },
+        &["sdk", "plugins"],
+    )
+}
+
+fn tests() -> Result<()> {
+    shell::run(cargo().args(["test", "--release", "--workspace", "--no-fail-fast"]))
+}
+
+/// Runs the tests that hold golden files, with leave to write them.
+pub(crate) fn bless() -> Result<()> {
+    setup::ensure()?;
+    shell::run(cargo().args(["test", "--release", "--package", "ocellus-api", "golden"]).env("OCELLUS_BLESS", "1"))?;
+    say("Finished", "see git diff for what changed");
+    Ok(())
+}

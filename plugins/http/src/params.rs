@@ -1,0 +1,67 @@
+//! `detectorParams`: the facts of the track as JSON.
+
+use ocellus_plugin::{Bbox, Picture, Post, PostMoment, rfc3339_millis};
+use serde_json::{Map, Value, json};
+
+use crate::part_name;
+
+/// Where the photo's top left corner lies in the frame: all boxes are given in pixels of the photo.
+pub(crate) fn origin(post: &Post) -> (i32, i32) {
+    post.pictures.iter().find(|p| p.picture == Picture::Photo).map_or((0, 0), |p| (p.region.left, p.region.top))
+}
+
+/// `[left, top, right, bottom]`
+pub(crate) fn bbox(bbox: Bbox, (x, y): (i32, i32)) -> Value {
+    json!([bbox.left.saturating_sub(x), bbox.top.saturating_sub(y), bbox.right.saturating_sub(x), bbox.bottom.saturating_sub(y)])
+}
+
+pub(crate) fn detector_params(post: &Post) -> Value {
+    let origin = origin(post);
+    let shot = |moment: &PostMoment, pictures: &[(&str, Picture)]| {
+        let mut shot = Map::new();
+        shot.insert("timestamp".into(), rfc3339_millis(moment.timestamp).into());
+        shot.insert("bbox".into(), bbox(moment.bbox, origin));
+        shot.insert("quality".into(), six_digits(moment.quality.into()));
+        for (key, picture) in pictures {
+            if post.pictures.iter().any(|p| p.picture == *picture) {
+                shot.insert((*key).into(), format!("multipart:{}", part_name(*picture)).into());
+            }
+        }
+        Value::Object(shot)
+    };
+    let mut shots = json!({
+        "first": shot(&post.first, &[("full_frame", Picture::FirstFrame)]),
+        "last": shot(&post.last, &[("full_frame", Picture::LastFrame)]),
+        "best": shot(&post.best, &[("full_frame", Picture::Photo), ("normalized", Picture::Normalized)]),
+    });
+    if let (Some(shots), false) = (shots.as_object_mut(), post.history.is_empty()) {
+        let moment = |m: &PostMoment| json!({"timestamp": rfc3339_millis(m.timestamp), "bbox": bbox(m.bbox, origin)});
+        shots.insert("history".into(), post.history.iter().map(moment).collect());
+    }
+
+    let mut track = Map::new();
+    track.insert("id".into(), post.track.clone().into());
+    track.insert("first_timestamp".into(), rfc3339_millis(post.first.timestamp).into());
+    track.insert("last_timestamp".into(), rfc3339_millis(post.last.timestamp).into());
+    track.insert(post.object_type.clone(), shots);
+
+    let mut params = json!({
+        "score": six_digits(post.best.score.into()),
+        "quality": six_digits(post.best.quality.into()),
+        "cam_id": post.job,
+        "detection_id": post.id,
+        "track_objects": [post.object_type],
+        "track_duration_seconds": six_digits(post.last.time - post.first.time),
+        "end_of_track": post.end_of_track,
+        "track": track,
+    });
+    if let (Some(params), false) = (params.as_object_mut(), post.attributes.is_empty()) {
+        let attributes: Map<String, Value> = post.attributes.iter().map(|a| (a.key.clone(), a.value.clone().into())).collect();
+        params.insert("attributes".into(), attributes.into());
+    }
+    params
+}
+
+fn six_digits(value: f64) -> Value {
+    ((value * 1e6).round() / 1e6).into()
+}

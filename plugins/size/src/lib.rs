@@ -1,0 +1,88 @@
+//! `size`: a shot that is too small or too large cannot stand for its track. It still extends the track.
+//!
+//! The minimum is held against the shorter side of the box and the maximum against the longer, so that a box between
+//! the two is so in both directions.
+
+use ocellus_plugin::{Candidate, Filter, FrameInfo, Manifest, Rect, Stages, StreamInfo, Verdict};
+use serde::Deserialize;
+
+/// In pixels; 0 is no limit.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Settings {
+    pub min: u32,
+    pub max: u32,
+}
+
+#[derive(Debug)]
+pub struct Size(Settings);
+
+impl Size {
+    fn judge(&self, rect: &Rect) -> Verdict {
+        let (shorter, longer) = (rect.width().min(rect.height()), rect.width().max(rect.height()));
+        let Settings { min, max } = self.0;
+        if min > 0 && shorter < min as f32 {
+            Verdict::reject_if(true, "min", || format!("{shorter:.1}"))
+        } else {
+            Verdict::reject_if(max > 0 && longer > max as f32, "max", || format!("{longer:.1}"))
+        }
+    }
+}
+
+impl Filter for Size {
+    type Settings = Settings;
+    const MANIFEST: Manifest = Manifest {
+        name: "size",
+        version: env!("CARGO_PKG_VERSION"),
+        description: "Drops shots that are too small or too large.",
+        settings_schema: r#"{
+            "type": "object",
+            "additionalProperties": false,
+            "properties": {
+                "min": {"type": "integer", "minimum": 0, "maximum": 100000, "default": 0,
+                    "description": "Least length of the box's shorter side in pixels; 0 is no limit."},
+                "max": {"type": "integer", "minimum": 0, "maximum": 100000, "default": 0,
+                    "description": "Greatest length of the box's longer side in pixels; 0 is no limit."}
+            }
+        }"#,
+    };
+    const STAGES: Stages = Stages::SHOTS;
+
+    fn open(settings: Settings, _: StreamInfo) -> Result<Self, String> {
+        Ok(Self(settings))
+    }
+
+    fn shots(&mut self, _: FrameInfo, candidates: Vec<Candidate>) -> Vec<Verdict> {
+        candidates.iter().map(|c| self.judge(&c.detection.rect)).collect()
+    }
+}
+
+ocellus_plugin::filter!(Size);
+
+#[cfg(test)]
+mod tests {
+    use ocellus_plugin::Rejection;
+
+    use super::*;
+
+    fn rule(settings: &str, width: f32, height: f32) -> Option<String> {
+        let filter = Size(serde_json::from_str(settings).unwrap());
+        match filter.judge(&Rect { left: 5.0, top: 5.0, right: 5.0 + width, bottom: 5.0 + height }) {
+            Verdict::Reject(Rejection { rule, .. }) => Some(rule),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn the_shorter_side_must_reach_the_minimum_and_the_longer_not_pass_the_maximum() {
+        let both = r#"{"min": 60, "max": 100}"#;
+        assert_eq!(rule(both, 60.0, 100.0), None);
+        assert_eq!(rule(both, 59.0, 100.0).as_deref(), Some("min"));
+        assert_eq!(rule(both, 101.0, 60.0).as_deref(), Some("max"));
+    }
+
+    #[test]
+    fn zero_is_no_limit() {
+        assert_eq!(rule("{}", 0.5, 5000.0), None);
+    }
+}

@@ -1,0 +1,70 @@
+//! `track-length`: a track that was too short is not posted.
+//!
+//! The length counts the frames from the first detection to the last, those between included in which nothing was seen.
+
+use ocellus_plugin::{Filter, Manifest, Object, Stages, StreamInfo, Verdict};
+use serde::Deserialize;
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Settings {
+    /// In frames.
+    pub min: u64,
+}
+
+#[derive(Debug)]
+pub struct TrackLength(Settings);
+
+impl Filter for TrackLength {
+    type Settings = Settings;
+    const MANIFEST: Manifest = Manifest {
+        name: "track-length",
+        version: env!("CARGO_PKG_VERSION"),
+        description: "Drops tracks that were seen for too few frames.",
+        settings_schema: r#"{
+            "type": "object",
+            "additionalProperties": false,
+            "properties": {
+                "min": {"type": "integer", "minimum": 0, "default": 0, "description": "Least length of a track in frames."}
+            }
+        }"#,
+    };
+    const STAGES: Stages = Stages::OBJECTS;
+
+    fn open(settings: Settings, _: StreamInfo) -> Result<Self, String> {
+        Ok(Self(settings))
+    }
+
+    fn objects(&mut self, objects: Vec<Object>) -> Vec<Verdict> {
+        objects.iter().map(|o| Verdict::reject_if(o.frames() < self.0.min, "min", || o.frames().to_string())).collect()
+    }
+}
+
+ocellus_plugin::filter!(TrackLength);
+
+#[cfg(test)]
+mod tests {
+    use ocellus_plugin::{Detection, Moment, Rect, Rejection};
+
+    use super::*;
+
+    #[test]
+    fn gaps_count_for_the_length() {
+        let settings = serde_json::from_str(r#"{"min": 5}"#).unwrap();
+        let mut filter = TrackLength(settings);
+        let moment = |frame| {
+            let rect = Rect { left: 0.0, top: 0.0, right: 9.0, bottom: 9.0 };
+            Moment { frame, time: 0.0, detection: Detection { rect, score: 1.0, quality: 1.0, landmarks: None, appearance: None } }
+        };
+        let object = |first, last| Object {
+            track: 1,
+            first: moment(first),
+            last: moment(last),
+            best: moment(first),
+            detections: 2,
+            end_of_track: true,
+        };
+        let verdicts = filter.objects(vec![object(10, 14), object(10, 13)]);
+        assert_eq!(verdicts, [Verdict::Keep, Verdict::Reject(Rejection { rule: "min".into(), value: "4".into() })]);
+    }
+}

@@ -1,0 +1,101 @@
+//! Filters: what is dropped, and why.
+
+use std::{cell::RefCell, marker::PhantomData};
+
+use serde::de::DeserializeOwned;
+
+pub use crate::bindings::filter::exports::ocellus::plugin::filtering::{Candidate, Moment, Object, Rejection, Verdict};
+use crate::{
+    Detection, FrameInfo, Manifest, Stages, StreamInfo,
+    bindings::{filter::exports::ocellus::plugin::filtering, types},
+};
+
+/// One session of a filter: one object type of one job.
+///
+/// Implement the functions of the stages that [`Filter::STAGES`] names; the others are never called. Each answers one
+/// verdict for each item, in the same order; the host ends a session that answers fewer or more.
+pub trait Filter: Sized + 'static {
+    /// Read from JSON that fits the manifest's schema; give absent keys their defaults with `#[serde(default)]`.
+    type Settings: DeserializeOwned;
+    const MANIFEST: Manifest;
+    const STAGES: Stages;
+
+    /// An error is shown to the user and fails the job.
+    fn open(settings: Self::Settings, source: StreamInfo) -> Result<Self, String>;
+
+    /// Before tracking: what exists at all.
+    fn detections(&mut self, frame: FrameInfo, detections: Vec<Detection>) -> Vec<Verdict> {
+        let _ = frame;
+        vec![Verdict::Keep; detections.len()]
+    }
+
+    /// After tracking: which detections may represent their tracks.
+    fn shots(&mut self, frame: FrameInfo, candidates: Vec<Candidate>) -> Vec<Verdict> {
+        let _ = frame;
+        vec![Verdict::Keep; candidates.len()]
+    }
+
+    /// Before posting: which objects are reported.
+    fn objects(&mut self, objects: Vec<Object>) -> Vec<Verdict> {
+        vec![Verdict::Keep; objects.len()]
+    }
+}
+
+impl Verdict {
+    /// Rejects by `rule` where `broken`, otherwise keeps. `value` says what was measured; it is only asked where needed.
+    pub fn reject_if(broken: bool, rule: &str, value: impl FnOnce() -> String) -> Self {
+        if broken { Self::Reject(Rejection { rule: rule.into(), value: value() }) } else { Self::Keep }
+    }
+}
+
+impl Object {
+    /// Frames from the first detection to the last, the gaps counted.
+    pub fn frames(&self) -> u64 {
+        self.last.frame.saturating_sub(self.first.frame) + 1
+    }
+}
+
+/// Exports a type that implements [`Filter`] as the plugin that this crate is. Once per crate.
+#[macro_export]
+macro_rules! filter {
+    ($plugin:ty) => {
+        #[cfg(target_arch = "wasm32")]
+        const _: () = {
+            type Exported = $crate::__private::FilterExports<$plugin>;
+    $crate::__private::filter::export_filter!(Exported with_types_in $crate::__private::filter);
+        };
+    };
+}
+
+#[doc(hidden)]
+pub struct Exports<T>(PhantomData<T>);
+
+#[doc(hidden)]
+pub struct Session<T>(RefCell<T>);
+
+impl<T: Filter> filtering::Guest for Exports<T> {
+    type Session = Session<T>;
+
+    fn describe() -> types::Manifest {
+        T::MANIFEST.with_stages(T::STAGES)
+    }
+}
+
+impl<T: Filter> filtering::GuestSession for Session<T> {
+    fn open(settings: String, source: StreamInfo) -> Result<filtering::Session, String> {
+        let filter = T::open(crate::settings(&settings)?, source)?;
+        Ok(filtering::Session::new(Self(RefCell::new(filter))))
+    }
+
+    fn detections(&self, frame: FrameInfo, detections: Vec<Detection>) -> Vec<Verdict> {
+        self.0.borrow_mut().detections(frame, detections)
+    }
+
+    fn shots(&self, frame: FrameInfo, candidates: Vec<Candidate>) -> Vec<Verdict> {
+        self.0.borrow_mut().shots(frame, candidates)
+    }
+
+    fn objects(&self, objects: Vec<Object>) -> Vec<Verdict> {
+        self.0.borrow_mut().objects(objects)
+    }
+}

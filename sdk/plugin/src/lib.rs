@@ -1,0 +1,98 @@
+//! Write filters, trackers and routers for Ocellus.
+//!
+//! A plugin is a crate with `crate-type = ["cdylib"]`, one type that implements [`Filter`], [`Tracker`] or [`Router`],
+//! and one line that registers it. This is a whole filter:
+//!
+//! ```
+//! use ocellus_plugin::{Candidate, Filter, FrameInfo, Manifest, Stages, StreamInfo, Verdict};
+//! use serde::Deserialize;
+//!
+//! #[derive(Deserialize)]
+//! struct Settings {
+//!     #[serde(default)]
+//!     max: f32,
+//! }
+//!
+//! /// Lets no shot stand for a track that is wider than it is high, by more than `max` times.
+//! struct Upright(Settings);
+//!
+//! impl Filter for Upright {
+//!     type Settings = Settings;
+//!     const MANIFEST: Manifest = Manifest {
+//!         name: "upright",
+//!         version: env!("CARGO_PKG_VERSION"),
+//!         description: "Drops shots that are too wide for their height.",
+//!         settings_schema: r#"{"type":"object","properties":{"max":{"type":"number","minimum":0,"default":0}},"additionalProperties":false}"#,
+//!     };
+//!     const STAGES: Stages = Stages::SHOTS;
+//!
+//!     fn open(settings: Settings, _: StreamInfo) -> Result<Self, String> {
+//!         Ok(Self(settings))
+//!     }
+//!
+//!     fn shots(&mut self, _: FrameInfo, candidates: Vec<Candidate>) -> Vec<Verdict> {
+//!         let ratio = |c: &Candidate| c.detection.rect.width() / c.detection.rect.height();
+//!         candidates.iter().map(|c| Verdict::reject_if(ratio(c) > self.0.max, "max", || format!("{:.2}", ratio(c)))).collect()
+//!     }
+//! }
+//!
+//! ocellus_plugin::filter!(Upright);
+//! # fn main() {}
+//! ```
+//!
+//! What the host promises and expects (who calls, in which order, what a trap means) stands in `wit/v0.1`. A panic is a
+//! trap: it ends the session and is reported with the plugin's name.
+//!
+//! Plugins have no clock, no randomness and no files; iterate over `BTreeMap` and not `HashMap`, so that a replay gives the
+//! same answers.
+
+mod bindings;
+mod filter;
+mod manifest;
+mod router;
+mod time;
+mod tracker;
+
+pub use bindings::types::{Attribute, Detection, FrameInfo, Landmarks, Point, Rect, Size, Stages, StreamInfo};
+pub use filter::{Candidate, Filter, Moment, Object, Rejection, Verdict};
+pub use manifest::Manifest;
+pub use ocellus_tracking as tracking;
+pub use router::{Bbox, BestShotType, Body, Content, Header, Outcome, Part, Picture, PictureInfo, Post, PostMoment, Request, Router};
+pub use time::rfc3339_millis;
+pub use tracker::{State, Tracker, Update};
+
+/// What the macros expand to; not for use by hand.
+#[doc(hidden)]
+pub mod __private {
+    pub use crate::{
+        bindings::{filter, router, tracker},
+        filter::Exports as FilterExports,
+        router::Exports as RouterExports,
+        tracker::Exports as TrackerExports,
+    };
+}
+
+impl Rect {
+    pub fn width(&self) -> f32 {
+        self.right - self.left
+    }
+
+    pub fn height(&self) -> f32 {
+        self.bottom - self.top
+    }
+
+    pub fn center(&self) -> Point {
+        Point { x: (self.left + self.right) / 2.0, y: (self.top + self.bottom) / 2.0 }
+    }
+}
+
+impl From<Rect> for tracking::Rect {
+    fn from(r: Rect) -> Self {
+        Self { left: r.left, top: r.top, right: r.right, bottom: r.bottom }
+    }
+}
+
+/// Settings from the JSON that a session is opened with.
+fn settings<T: serde::de::DeserializeOwned>(json: &str) -> Result<T, String> {
+    serde_json::from_str(json).map_err(|e| format!("settings: {e}"))
+}

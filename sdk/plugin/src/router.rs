@@ -1,0 +1,92 @@
+//! Routers: objects as requests, responses as outcomes.
+
+use std::marker::PhantomData;
+
+use serde::de::DeserializeOwned;
+
+pub use crate::bindings::router::exports::ocellus::plugin::routing::{
+    Bbox, BestShotType, Body, Content, Header, Moment as PostMoment, Outcome, Part, Picture, PictureInfo, Post, Request,
+};
+use crate::{
+    Manifest, Stages,
+    bindings::{router::exports::ocellus::plugin::routing, types},
+};
+
+/// A router. It keeps nothing between calls: the same post gives the same request.
+pub trait Router: Sized + 'static {
+    /// Read from JSON that fits the manifest's schema; give absent keys their defaults with `#[serde(default)]`.
+    type Settings: DeserializeOwned;
+    const MANIFEST: Manifest;
+
+    /// An error is shown to the user and fails the job.
+    fn open(settings: Self::Settings) -> Result<Self, String>;
+
+    /// An error fails the delivery for good, with this text as the reason.
+    fn encode(&self, post: Post) -> Result<Request, String>;
+
+    /// 2xx is delivered; 408, 425, 429 and 5xx are worth another attempt, after `retry-after` seconds where the answer
+    /// says so; all else is refused.
+    fn judge(&self, status: u16, headers: Vec<Header>, body: Vec<u8>) -> Outcome {
+        let _ = body;
+        match status {
+            200..=299 => Outcome::Accepted,
+            408 | 425 | 429 | 500..=599 => {
+                let wait = headers.iter().find(|h| h.name == "retry-after").and_then(|h| h.value.trim().parse::<u64>().ok());
+                Outcome::Retry(wait.map(|seconds| seconds.saturating_mul(1000)))
+            }
+            _ => Outcome::Refused(format!("the receiver answered {status}")),
+        }
+    }
+}
+
+impl Part {
+    /// A form field.
+    pub fn text(name: &str, text: impl Into<String>) -> Self {
+        Self { name: name.into(), filename: None, content_type: None, content: Content::Text(text.into()) }
+    }
+
+    /// A file part with one of the post's pictures, of the picture's own type.
+    pub fn picture(name: &str, filename: impl Into<String>, picture: Picture) -> Self {
+        Self { name: name.into(), filename: Some(filename.into()), content_type: None, content: Content::Picture(picture) }
+    }
+}
+
+/// Exports a type that implements [`Router`] as the plugin that this crate is. Once per crate.
+#[macro_export]
+macro_rules! router {
+    ($plugin:ty) => {
+        #[cfg(target_arch = "wasm32")]
+        const _: () = {
+            type Exported = $crate::__private::RouterExports<$plugin>;
+    $crate::__private::router::export_router!(Exported with_types_in $crate::__private::router);
+        };
+    };
+}
+
+#[doc(hidden)]
+pub struct Exports<T>(PhantomData<T>);
+
+#[doc(hidden)]
+pub struct Session<T>(T);
+
+impl<T: Router> routing::Guest for Exports<T> {
+    type Session = Session<T>;
+
+    fn describe() -> types::Manifest {
+        T::MANIFEST.with_stages(Stages::empty())
+    }
+}
+
+impl<T: Router> routing::GuestSession for Session<T> {
+    fn open(settings: String) -> Result<routing::Session, String> {
+        Ok(routing::Session::new(Self(T::open(crate::settings(&settings)?)?)))
+    }
+
+    fn encode(&self, post: Post) -> Result<Request, String> {
+        self.0.encode(post)
+    }
+
+    fn judge(&self, status: u16, headers: Vec<Header>, body: Vec<u8>) -> Outcome {
+        self.0.judge(status, headers, body)
+    }
+}

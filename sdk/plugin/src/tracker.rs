@@ -1,0 +1,82 @@
+//! Trackers: which detections are the same thing over time.
+
+use std::{cell::RefCell, marker::PhantomData};
+
+use serde::de::DeserializeOwned;
+
+pub use crate::bindings::tracker::exports::ocellus::plugin::tracking::{State, Update};
+use crate::{
+    Detection, FrameInfo, Manifest, Stages, StreamInfo,
+    bindings::{tracker::exports::ocellus::plugin::tracking, types},
+};
+
+/// One session of a tracker: one object type of one job. `tracker.wit` has the rules for ids.
+pub trait Tracker: Sized + 'static {
+    /// Read from JSON that fits the manifest's schema; give absent keys their defaults with `#[serde(default)]`.
+    type Settings: DeserializeOwned;
+    const MANIFEST: Manifest;
+
+    /// An error is shown to the user and fails the job.
+    fn open(settings: Self::Settings, source: StreamInfo) -> Result<Self, String>;
+
+    /// One id (or none) for each detection, in the same order, and the tracks that are over.
+    fn update(&mut self, frame: FrameInfo, detections: Vec<Detection>) -> Result<Update, String>;
+
+    /// The tracks that are still open, after the last frame.
+    fn finish(&mut self) -> Vec<u64>;
+
+    /// The whole state, so that another session continues exactly as this one would.
+    fn snapshot(&self) -> State;
+
+    /// Takes over a state that an earlier session, maybe of an older build, gave to [`Tracker::snapshot`].
+    fn restore(&mut self, state: State) -> Result<(), String>;
+}
+
+/// Exports a type that implements [`Tracker`] as the plugin that this crate is. Once per crate.
+#[macro_export]
+macro_rules! tracker {
+    ($plugin:ty) => {
+        #[cfg(target_arch = "wasm32")]
+        const _: () = {
+            type Exported = $crate::__private::TrackerExports<$plugin>;
+    $crate::__private::tracker::export_tracker!(Exported with_types_in $crate::__private::tracker);
+        };
+    };
+}
+
+#[doc(hidden)]
+pub struct Exports<T>(PhantomData<T>);
+
+#[doc(hidden)]
+pub struct Session<T>(RefCell<T>);
+
+impl<T: Tracker> tracking::Guest for Exports<T> {
+    type Session = Session<T>;
+
+    fn describe() -> types::Manifest {
+        T::MANIFEST.with_stages(Stages::empty())
+    }
+}
+
+impl<T: Tracker> tracking::GuestSession for Session<T> {
+    fn open(settings: String, source: StreamInfo) -> Result<tracking::Session, String> {
+        let tracker = T::open(crate::settings(&settings)?, source)?;
+        Ok(tracking::Session::new(Self(RefCell::new(tracker))))
+    }
+
+    fn update(&self, frame: FrameInfo, detections: Vec<Detection>) -> Result<Update, String> {
+        self.0.borrow_mut().update(frame, detections)
+    }
+
+    fn finish(&self) -> Vec<u64> {
+        self.0.borrow_mut().finish()
+    }
+
+    fn snapshot(&self) -> State {
+        self.0.borrow().snapshot()
+    }
+
+    fn restore(&self, state: State) -> Result<(), String> {
+        self.0.borrow_mut().restore(state)
+    }
+}

@@ -1,0 +1,13 @@
+//! The mathematics of tracking boxes: overlap, and assignment.
+//!
+//! `no_std` with `alloc`, deterministic (no hashing, no clock, no randomness), the same results on every target: a
+//! plugin's replay depends on it.
+#![cfg_attr(not(test), no_std)]
+
+extern crate alloc;
+
+mod assignment;
+mod rect;
+
+pub use assignment::{Pair, assign};
+pub use rect::Rect;

@@ -1,0 +1,22 @@
+//! A router, as far as its exports go, that wants to read files.
+
+wit_bindgen::generate!({
+    inline: "
+        package ocellus:plugin@0.1.0;
+        interface routing { describe: func() -> string; }
+        world router { import example:files/reading@1.0.0; export routing; }
+
+        package example:files@1.0.0 { interface reading { read: func(path: string) -> list<u8>; } }
+    ",
+    generate_all,
+});
+
+struct Curious;
+
+impl exports::ocellus::plugin::routing::Guest for Curious {
+    fn describe() -> String {
+        String::from_utf8_lossy(&example::files::reading::read("/etc/passwd")).into_owned()
+    }
+}
+
+export!(Curious);

@@ -1,0 +1,61 @@
+//! Covers: the program itself. Its first start, its signals, its arguments and its configuration.
+
+use std::os::unix::fs::PermissionsExt;
+
+use reqwest::{Method, StatusCode};
+
+use crate::server::{Options, Server, run};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_start_makes_a_token_and_the_second_keeps_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(dir.path());
+    let path = dir.path().join("admin.token");
+    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    let token = std::fs::read_to_string(&path).unwrap();
+    assert!(server.terminate().success());
+    let server = Server::start(dir.path());
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), token);
+    assert_eq!(server.request(Method::GET, "/videos/").send().await.unwrap().status(), StatusCode::OK);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn health_needs_no_token_and_says_what_runs_where() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(dir.path());
+    let url = server.request(Method::GET, "/health/").build().unwrap().url().clone();
+    let health: serde_json::Value = reqwest::get(url).await.unwrap().json().await.unwrap();
+    assert!(health["device"].as_str().unwrap().starts_with("cpu"), "{health:#}");
+}
+
+#[test]
+fn help_explains_every_option() {
+    let (status, out, _) = run(&["serve", "--help"]);
+    assert!(status.success());
+    for option in ["--data", "--listen", "--device", "--jobs", "--plugins", "--detectors", "OCELLUS_JOBS"] {
+        assert!(out.contains(option), "{option} is not explained in\n{out}");
+    }
+}
+
+#[test]
+fn wrong_arguments_are_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().to_str().unwrap();
+    let (status, _, err) = run(&["serve", "--data", data, "--device", "abacus"]);
+    assert!(!status.success() && err.contains("abacus"), "{err}");
+    let (status, _, err) = run(&["serve", "--data", data, "--plugins", "/no/such/folder"]);
+    assert!(!status.success() && err.contains("/no/such/folder"), "{err}");
+    std::fs::write(dir.path().join("ocellus.toml"), "jobs = \"many\"\n").unwrap();
+    let (status, _, err) = run(&["serve", "--data", data]);
+    assert!(!status.success() && err.contains("ocellus.toml"), "{err}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_server_on_the_same_folder_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let _first = Server::start(dir.path());
+    let second = Options::new(dir.path()).command().output().unwrap();
+    assert!(!second.status.success());
+    let said = String::from_utf8_lossy(&second.stderr);
+    assert!(said.contains("another") || said.contains("in use"), "{said}");
+}

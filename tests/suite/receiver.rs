@@ -1,0 +1,69 @@
+//! A router that remembers what it was sent.
+
+use std::sync::{Arc, Mutex};
+
+use axum::{Router, body::Bytes, extract::State, http::HeaderMap, http::StatusCode, routing::post};
+use serde_json::Value;
+
+/// One post, parsed.
+#[derive(Clone, Debug)]
+pub(crate) struct Post {
+    pub key: String,
+    pub photo: Vec<u8>,
+    pub normalized: Vec<u8>,
+    pub bbox: Value,
+    pub params: Value,
+    pub labels: Value,
+    pub bs_type: String,
+    pub timestamp: String,
+    pub cam_id: String,
+}
+
+#[derive(Clone)]
+pub(crate) struct Receiver {
+    posts: Arc<Mutex<Vec<Post>>>,
+    pub url: String,
+}
+
+impl Receiver {
+    /// Answers every post with `status`, on a port of its own, until the test's runtime ends.
+    pub(crate) async fn start(status: StatusCode) -> Self {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/frame", listener.local_addr().unwrap());
+        let receiver = Self { posts: Arc::default(), url };
+        let app = Router::new().route("/frame", post(move |r, h, b| take(r, h, b, status))).with_state(receiver.clone());
+        let app = app.layer(axum::extract::DefaultBodyLimit::max(64 << 20));
+        tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
+        receiver
+    }
+
+    pub(crate) fn posts(&self) -> Vec<Post> {
+        self.posts.lock().unwrap().clone()
+    }
+}
+
+async fn take(State(receiver): State<Receiver>, headers: HeaderMap, body: Bytes, status: StatusCode) -> StatusCode {
+    let boundary = multer::parse_boundary(headers["content-type"].to_str().unwrap()).unwrap();
+    let stream = async move { Ok::<_, std::convert::Infallible>(body) };
+    let mut form = multer::Multipart::new(futures_util::stream::once(stream), boundary);
+    let mut parts = std::collections::HashMap::new();
+    while let Some(field) = form.next_field().await.unwrap() {
+        let name = field.name().unwrap().to_owned();
+        parts.insert(name, field.bytes().await.unwrap());
+    }
+    let text = |name: &str| String::from_utf8(parts[name].to_vec()).unwrap();
+    let json = |name: &str| serde_json::from_slice(&parts[name]).unwrap();
+    let post = Post {
+        key: headers["idempotency-key"].to_str().unwrap().to_owned(),
+        photo: parts["photo"].to_vec(),
+        normalized: parts["normalized"].to_vec(),
+        bbox: json("bbox"),
+        params: json("detectorParams"),
+        labels: json("labels"),
+        bs_type: text("bs_type"),
+        timestamp: text("timestamp"),
+        cam_id: text("cam_id"),
+    };
+    receiver.posts.lock().unwrap().push(post);
+    status
+}

@@ -1,0 +1,188 @@
+//! A server process of a test's own.
+
+use std::{
+    io::{BufRead, BufReader, Read},
+    path::{Path, PathBuf},
+    process::{Child, ChildStdout, Command, ExitStatus, Stdio},
+    time::{Duration, Instant},
+};
+
+use reqwest::{Method, RequestBuilder, StatusCode};
+use serde_json::{Value, json};
+
+/// For a condition that comes true sooner or later, on the slowest machine.
+const PATIENCE: Duration = Duration::from_secs(180);
+
+pub(crate) struct Server {
+    process: Child,
+    /// Kept open: the server would notice a closed pipe.
+    _stdout: ChildStdout,
+    base: String,
+    token: String,
+    client: reqwest::Client,
+}
+
+/// How to start one.
+pub(crate) struct Options<'a> {
+    data: &'a Path,
+    plugins: PathBuf,
+    arguments: Vec<String>,
+}
+
+impl<'a> Options<'a> {
+    pub(crate) fn new(data: &'a Path) -> Self {
+        Self { data, plugins: super::media::assets().join("plugins"), arguments: Vec::new() }
+    }
+
+    pub(crate) fn plugins(mut self, dir: &Path) -> Self {
+        self.plugins = dir.to_path_buf();
+        self
+    }
+
+    pub(crate) fn argument(mut self, name: &str, value: &str) -> Self {
+        self.arguments.extend([name.to_owned(), value.to_owned()]);
+        self
+    }
+
+    pub(crate) fn command(&self) -> Command {
+        let mut command = Command::new(program());
+        command.args(["serve", "--listen", "127.0.0.1:0", "--device", "cpu", "--data"]).arg(self.data);
+        command.arg("--plugins").arg(&self.plugins).arg("--detectors").arg(super::media::assets().join("detectors"));
+        command.args(&self.arguments);
+        command
+    }
+
+    pub(crate) fn start(&self) -> Server {
+        let mut process = self.command().stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().unwrap();
+        let mut lines = BufReader::new(process.stdout.take().unwrap());
+        let mut line = String::new();
+        lines.read_line(&mut line).unwrap();
+        let base = line.trim().strip_prefix("listening on ").unwrap_or_else(|| panic!("the server said {line:?}")).to_owned();
+        let token = std::fs::read_to_string(self.data.join("admin.token")).unwrap().trim().to_owned();
+        Server { process, _stdout: lines.into_inner(), base, token, client: reqwest::Client::new() }
+    }
+}
+
+/// The `ocellus` program that was built beside this test.
+pub(crate) fn program() -> PathBuf {
+    let path = super::media::target().join("release/ocellus");
+    assert!(path.exists(), "{} is missing: run cargo xtask build", path.display());
+    path
+}
+
+impl Server {
+    pub(crate) fn start(data: &Path) -> Self {
+        Options::new(data).start()
+    }
+
+    pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        let url = if path.starts_with("http") { path.to_owned() } else { format!("{}{path}", self.base) };
+        self.client.request(method, url).header("Authorization", format!("Token {}", self.token))
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Value {
+        let response = self.request(Method::GET, path).send().await.unwrap();
+        assert_eq!(response.status(), StatusCode::OK, "GET {path}");
+        response.json().await.unwrap()
+    }
+
+    pub(crate) async fn bytes(&self, path: &str) -> Vec<u8> {
+        let response = self.request(Method::GET, path).send().await.unwrap();
+        assert_eq!(response.status(), StatusCode::OK, "GET {path}");
+        response.bytes().await.unwrap().to_vec()
+    }
+
+    /// Creates a video with these fields beside the required ones; its id.
+    pub(crate) async fn create(&self, more: Value) -> u64 {
+        let mut body = json!({"camera_group": 1, "name": "test"});
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let response = self.request(Method::POST, "/videos/").json(&body).send().await.unwrap();
+        let status = response.status();
+        let video: Value = response.json().await.unwrap();
+        assert_eq!(status, StatusCode::CREATED, "{video}");
+        video["id"].as_u64().unwrap()
+    }
+
+    pub(crate) async fn upload(&self, id: u64, file: &Path) {
+        let bytes = std::fs::read(file).unwrap();
+        let response = self.request(Method::PUT, &format!("/videos/{id}/upload/source_file/")).body(bytes).send().await.unwrap();
+        assert_eq!(response.status(), StatusCode::CREATED);
+    }
+
+    pub(crate) async fn post(&self, path: &str) {
+        let response = self.request(Method::POST, path).send().await.unwrap();
+        assert_eq!(response.status(), StatusCode::OK, "POST {path}");
+    }
+
+    pub(crate) async fn process(&self, id: u64) {
+        self.post(&format!("/videos/{id}/process/")).await;
+    }
+
+    pub(crate) async fn video(&self, id: u64) -> Value {
+        self.get(&format!("/videos/{id}/")).await
+    }
+
+    /// All objects of a video.
+    pub(crate) async fn objects(&self, id: u64) -> Vec<Value> {
+        let mut next = json!(format!("/videos/{id}/objects/?limit=7"));
+        let mut all = Vec::new();
+        while let Some(path) = next.as_str() {
+            let page = self.get(path).await;
+            all.extend(page["results"].as_array().unwrap().clone());
+            next = page["next_page"].clone();
+        }
+        all
+    }
+
+    /// Waits until the video is as `wanted` says; the video.
+    pub(crate) async fn wait(&self, id: u64, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+        let begun = Instant::now();
+        loop {
+            let video = self.video(id).await;
+            if wanted(&video) {
+                return video;
+            }
+            assert!(begun.elapsed() < PATIENCE, "waited in vain until video {id} is {what}: {video:#}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Waits for the job's end, good or bad.
+    pub(crate) async fn finished(&self, id: u64) -> Value {
+        self.wait(id, "finished", |v| v["finished"] == true).await
+    }
+
+    /// Waits until at least `frames` frames are through.
+    pub(crate) async fn under_way(&self, id: u64, frames: u64) -> Value {
+        self.wait(id, "under way", |v| v["health_status"]["statistic"]["frames_processed"].as_u64() >= Some(frames)).await
+    }
+
+    /// SIGKILL: nothing is said goodbye to.
+    pub(crate) fn kill(mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+
+    /// SIGTERM, and the exit status that follows.
+    pub(crate) fn terminate(mut self) -> ExitStatus {
+        let id = self.process.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+        self.process.wait().unwrap()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// Runs `ocellus` with arguments to its end: status, standard output, standard error.
+pub(crate) fn run(arguments: &[&str]) -> (ExitStatus, String, String) {
+    let mut process = Command::new(program()).args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let (mut out, mut err) = (String::new(), String::new());
+    process.stdout.take().unwrap().read_to_string(&mut out).unwrap();
+    process.stderr.take().unwrap().read_to_string(&mut err).unwrap();
+    (process.wait().unwrap(), out, err)
+}

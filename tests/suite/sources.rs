@@ -1,0 +1,70 @@
+//! Covers: sources that are not what they should be. Each ends in a status and a sentence for the user, and none keeps a
+//! worker.
+
+use serde_json::{Value, json};
+
+use crate::{media, server::Server};
+
+async fn process(server: &Server, file: &std::path::Path) -> Value {
+    let id = server.create(json!({})).await;
+    server.upload(id, file).await;
+    server.process(id).await;
+    server.finished(id).await
+}
+
+fn assert_failed(video: &Value, status: &str) {
+    assert_eq!(video["health_status"]["status"], status, "{video:#}");
+    assert_eq!(video["health_status"]["code"], "red");
+    assert_eq!(video["active"], false);
+    let error = video["error"].as_str().unwrap();
+    assert!(error.len() > 10 && !error.contains('/'), "{error:?} is no sentence for a user");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_is_no_video_ends_in_an_error() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(&dir.path().join("data"));
+
+    let text = dir.path().join("notes.txt");
+    std::fs::write(&text, "These are notes.\n".repeat(500)).unwrap();
+    assert_failed(&process(&server, &text).await, "NOT_STARTED");
+
+    let sound = dir.path().join("sound.m4a");
+    media::ffmpeg(&["-f", "lavfi", "-i", "sine=duration=2", "-c:a", "aac"], &sound);
+    assert_failed(&process(&server, &sound).await, "NOT_STARTED");
+
+    // A playlist must not make the server read other files.
+    let playlist = dir.path().join("list.m3u8");
+    std::fs::write(&playlist, "#EXTM3U\n#EXT-X-TARGETDURATION:10\n#EXTINF:10,\nfile:///etc/passwd\n#EXT-X-ENDLIST\n").unwrap();
+    assert_failed(&process(&server, &playlist).await, "NOT_STARTED");
+
+    let good = process(&server, &media::pattern(dir.path(), "320x240", 1)).await;
+    assert_eq!(good["health_status"]["status"], "COMPLETED", "the server is still at work: {good:#}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_truncated_file_keeps_what_could_be_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(&dir.path().join("data"));
+    let whole = dir.path().join("whole.mp4");
+    media::ffmpeg(&["-f", "lavfi", "-i", "testsrc2=size=320x240:rate=25:duration=8", "-c:v", "libx264", "-movflags", "+faststart"], &whole);
+    let bytes = std::fs::read(&whole).unwrap();
+    let cut = dir.path().join("cut.mp4");
+    std::fs::write(&cut, &bytes[..bytes.len() / 2]).unwrap();
+    let video = process(&server, &cut).await;
+    assert_failed(&video, "INTERRUPTED");
+    let frames = video["health_status"]["statistic"]["frames_processed"].as_u64().unwrap();
+    assert!((1..200).contains(&frames), "{frames} frames");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_without_a_duration_is_as_long_as_it_was() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(&dir.path().join("data"));
+    let file = dir.path().join("live.mkv");
+    media::ffmpeg(&["-f", "lavfi", "-i", "testsrc2=size=320x240:rate=25:duration=2", "-c:v", "libx264", "-f", "matroska", "-live", "1"], &file);
+    let video = process(&server, &file).await;
+    assert_eq!(video["health_status"]["status"], "COMPLETED", "{video:#}");
+    let length = video["source_len"].as_f64().unwrap();
+    assert!((1.8..2.2).contains(&length), "{length}");
+}
