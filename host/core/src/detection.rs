@@ -29,6 +29,8 @@ pub struct FrameRecord {
     /// The server's clock when the frame was looked at, in microseconds since the Unix epoch: part of the log, so that
     /// what follows from it can be replayed.
     pub wall_us: i64,
+    /// A hard cut lies between this frame and the one before.
+    pub cut: bool,
     /// The detectors did not look at this frame, since nothing moved in it.
     pub still: bool,
     /// What was seen, by object type; a type that was looked for and not found is there with an empty list.

@@ -45,7 +45,7 @@ impl Analysis {
         if record.still {
             return Ok(events);
         }
-        let now = Now { frame: FrameInfo { index: record.index, time: record.time, size }, timestamp: self.clock.timestamp(record) };
+        let now = Now { frame: FrameInfo { index: record.index, time: record.time, size, cut: record.cut }, timestamp: self.clock.timestamp(record) };
         for lane in &mut self.lanes {
             let seen = record.seen.iter().find(|(t, _)| *t == lane.object_type).map_or(&[][..], |(_, d)| d);
             lane.frame(&now, seen, &mut events)?;

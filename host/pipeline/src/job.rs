@@ -15,7 +15,7 @@ use std::{
 };
 
 use ocellus_core::{
-    Clock, Detection, Error, ErrorKind, FrameRecord, ObjectRecord, ObjectType, Point, Rect, Region, Result, ShotSummary, Size, StreamSettings, VideoId,
+    Clock, Detection, Error, ErrorKind, FrameRecord, InputImage, ObjectRecord, ObjectType, Point, Rect, Region, Result, ShotSummary, Size, StreamSettings, VideoId,
     VideoRecord,
 };
 use ocellus_detect::{Detector, Detectors, RawDetection};
@@ -26,6 +26,7 @@ use tracing::debug;
 
 use crate::{
     analysis::{Analysis, Event, TrackKey},
+    cut::CutDetector,
     delivery::Outgoing,
     live::Live,
     quality::quality,
@@ -135,12 +136,12 @@ pub(crate) fn run(context: &Context<'_>, keep_open: impl Fn() -> bool) -> Result
 
         let mut ended = Ok(());
         for item in detected {
-            let step = item.and_then(|(frame, seen)| {
+            let step = item.and_then(|(shown, seen)| {
                 let record = match known.next() {
                     Some(record) => record?,
-                    None => stage.log(&frame, seen)?,
+                    None => stage.log(&shown, seen)?,
                 };
-                stage.frame(&frame, &record, &mut analysis)
+                stage.frame(&shown.frame, &record, &mut analysis)
             });
             if step.is_err() {
                 ended = step;
@@ -175,21 +176,35 @@ fn plugin_fault(error: ocellus_runtime::PluginError) -> Error {
     Error::new(ErrorKind::BadParam, error.to_string()).because(error)
 }
 
+/// A frame, and whether a cut lies before it.
+struct Shown {
+    frame: Frame,
+    cut: bool,
+}
+
 /// A frame on its way to the detectors, with a picture for each; without pictures where the log knows it already.
-type Decoded = Result<(Frame, Vec<ocellus_core::InputImage>)>;
+type Decoded = Result<(Shown, Vec<InputImage>)>;
 /// A frame and what was seen in it.
-type Detected = Result<(Frame, Vec<RawDetection>)>;
+type Detected = Result<(Shown, Vec<RawDetection>)>;
 
 fn decode(decoder: &mut Decoder, detectors: &[Arc<Detector>], rot: Option<Region>, logged: u64, out: &SyncSender<Decoded>) {
     let mut scaler = Scaler::new();
+    let mut cuts = CutDetector::default();
     loop {
         let item = match decoder.next_frame() {
             Ok(None) => return,
-            Ok(Some(frame)) if frame.index() < logged => Ok((frame, Vec::new())),
+            // The last frame in the log is what the first new one is compared with.
+            Ok(Some(frame)) if frame.index() + 1 < logged => Ok((Shown { frame, cut: false }, Vec::new())),
             Ok(Some(frame)) => {
                 let looked_at = rot.map_or(frame.size(), |r| Size { width: r.width, height: r.height });
                 let inputs: Result<Vec<_>, _> = detectors.iter().map(|d| scaler.input(&frame, &d.input(looked_at), rot)).collect();
-                inputs.map(|i| (frame, i)).map_err(public)
+                inputs.map_err(public).map(|mut inputs| {
+                    let cut = inputs.first().is_some_and(|i| cuts.is_cut(i));
+                    if frame.index() < logged {
+                        inputs.clear();
+                    }
+                    (Shown { frame, cut }, inputs)
+                })
             }
             Err(error) => Err(public(error)),
         };
@@ -271,7 +286,7 @@ struct Analyse<'a> {
 
 impl Analyse<'_> {
     /// Measures what later stages want to know of the pixels, and writes the frame down.
-    fn log(&mut self, frame: &Frame, raw: Vec<RawDetection>) -> Result<FrameRecord> {
+    fn log(&mut self, Shown { frame, cut }: &Shown, raw: Vec<RawDetection>) -> Result<FrameRecord> {
         let mut seen: Vec<(ObjectType, Vec<Detection>)> = self.types.iter().map(|t| (t.clone(), Vec::new())).collect();
         for RawDetection { object_type, rect, score, landmarks } in raw {
             let Some((_, list)) = seen.iter_mut().find(|(t, _)| *t == object_type) else { continue };
@@ -280,7 +295,7 @@ impl Analyse<'_> {
             list.push(Detection { rect, score, quality, landmarks, appearance: Vec::new() });
         }
         let wall_us = self.context.clock.now().as_microsecond();
-        let record = FrameRecord { index: frame.index(), time: frame.time(), wall_us, still: false, seen };
+        let record = FrameRecord { index: frame.index(), time: frame.time(), wall_us, cut: *cut, still: false, seen };
         self.writer.append(&record)?;
         if self.synced.elapsed() > SYNC_EVERY {
             self.sync()?;

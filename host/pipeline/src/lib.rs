@@ -17,6 +17,7 @@
 //! Queues between the threads are bounded: a job holds a handful of frames, and one for each open track.
 
 mod analysis;
+mod cut;
 mod delivery;
 mod engine;
 mod job;

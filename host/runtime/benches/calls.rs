@@ -47,7 +47,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let frames: Vec<_> = (0..FRAMES).map(|i| boxes(i, count)).collect();
         let (mut tracking, mut filtering) = (Vec::new(), Vec::new());
         for (index, detections) in (0u64..).zip(&frames) {
-            let frame = FrameInfo { index, time: index as f64 / 25.0, size: SIZE };
+            let frame = FrameInfo { index, time: index as f64 / 25.0, size: SIZE, cut: false };
             let start = Instant::now();
             let update = tracker.update(&frame, detections)?;
             tracking.push(start.elapsed());

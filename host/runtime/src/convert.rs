@@ -13,7 +13,7 @@ pub(crate) fn stream(info: &StreamInfo) -> types::StreamInfo {
 }
 
 pub(crate) fn frame(info: &FrameInfo) -> types::FrameInfo {
-    types::FrameInfo { index: info.index, time: info.time, size: size(info.size) }
+    types::FrameInfo { index: info.index, time: info.time, size: size(info.size), cut: info.cut }
 }
 
 pub(crate) fn landmarks([left_eye, right_eye, nose, left_mouth, right_mouth]: Landmarks) -> types::Landmarks {

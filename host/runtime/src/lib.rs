@@ -58,4 +58,6 @@ pub struct FrameInfo {
     /// Stream time in seconds, never running backwards.
     pub time: f64,
     pub size: Size,
+    /// A hard cut lies between this frame and the one before.
+    pub cut: bool,
 }

@@ -127,7 +127,7 @@ impl ServeArguments {
             plugins: given.plugins.or(file.plugins),
             detectors: given.detectors.or(file.detectors),
             router_token: given.router_token.or(file.router_token),
-            log: given.log.or(file.log).unwrap_or_else(|| "info".into()),
+            log: given.log.or(file.log).unwrap_or_else(|| "info,onnx_ir=warn".into()),
             log_format: given.log_format.or(file.log_format).unwrap_or_default(),
             api: ocellus_api::ApiConfig {
                 max_upload_bytes: given.max_upload_bytes.or(file.max_upload_bytes),

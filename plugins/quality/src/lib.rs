@@ -56,7 +56,7 @@ mod tests {
             let rect = Rect { left: 0.0, top: 0.0, right: 9.0, bottom: 9.0 };
             Candidate { track: 1, detection: Detection { rect, score: 1.0, quality, landmarks: None, appearance: None } }
         };
-        let verdicts = filter.shots(FrameInfo { index: 0, time: 0.0, size }, vec![candidate(0.5), candidate(0.25)]);
+        let verdicts = filter.shots(FrameInfo { index: 0, time: 0.0, size, cut: false }, vec![candidate(0.5), candidate(0.25)]);
         assert_eq!(verdicts, [Verdict::Keep, Verdict::Reject(Rejection { rule: "min".into(), value: "0.250".into() })]);
     }
 }

@@ -3,7 +3,7 @@
 //! A detection continues the track whose last box it overlaps (intersection over union) by at least
 //! `overlap_threshold`; among all such pairings of a frame the one with the greatest sum of overlaps is taken. What
 //! continues no track opens one. A track closes when nothing was seen of it for more than `miss_interval` seconds of
-//! stream time, or when it has become `max_duration_frames` long; what is seen of the same thing later is a new track.
+//! stream time, at a hard cut, or when it has become `max_duration_frames` long; what is seen of the same thing later is a new track.
 
 use std::{collections::BTreeMap, mem};
 
@@ -92,7 +92,8 @@ impl Tracker for SimpleIou {
     }
 
     fn update(&mut self, frame: FrameInfo, detections: Vec<Detection>) -> Result<Update, String> {
-        let mut closed = self.tracks.close_missed(frame.time, self.settings.miss_interval);
+        // After a cut, a box in the same place is something else.
+        let mut closed = if frame.cut { self.finish() } else { self.tracks.close_missed(frame.time, self.settings.miss_interval) };
         let ids = self.tracks.associate(&frame, &detections, self.settings.overlap_threshold);
         closed.extend(self.tracks.close_long(frame.index, &self.settings));
         Ok(Update { ids: ids.into_iter().map(Some).collect(), closed })
@@ -186,7 +187,7 @@ mod tests {
     }
 
     fn frame(index: u64) -> FrameInfo {
-        FrameInfo { index, time: index as f64 / 10.0, size: SIZE }
+        FrameInfo { index, time: index as f64 / 10.0, size: SIZE, cut: false }
     }
 
     fn at(left: f32) -> Detection {
@@ -210,6 +211,14 @@ mod tests {
         tracker.update(frame(0), vec![at(0.0)]).unwrap();
         assert_eq!(tracker.update(frame(5), vec![]).unwrap().closed, [] as [u64; 0]);
         assert_eq!(tracker.update(frame(6), vec![at(0.0)]).unwrap(), Update { ids: vec![Some(2)], closed: vec![1] });
+    }
+
+    #[test]
+    fn nothing_goes_on_over_a_cut() {
+        let mut tracker = tracker(Settings::default());
+        tracker.update(frame(0), vec![at(0.0)]).unwrap();
+        let cut = FrameInfo { cut: true, ..frame(1) };
+        assert_eq!(tracker.update(cut, vec![at(0.0)]).unwrap(), Update { ids: vec![Some(2)], closed: vec![1] });
     }
 
     #[test]

@@ -50,7 +50,7 @@ pub(crate) fn stream() -> StreamInfo {
 
 /// Ten frames a second.
 pub(crate) fn frame(index: u64) -> FrameInfo {
-    FrameInfo { index, time: index as f64 / 10.0, size: SIZE }
+    FrameInfo { index, time: index as f64 / 10.0, size: SIZE, cut: false }
 }
 
 /// A box of 20 by 30 pixels.
