@@ -8,7 +8,7 @@
 //! |---|---|---|---|
 //! | confidence | detector score | .50 to .80 | .30 to .65 |
 //! | size | shorter side of the box, pixels | 20 to 64 | 24 to 80 |
-//! | sharpness | variance of the Laplacian ([`ocellus_media::sharpness`]) | see [`Scale`] | see [`Scale`] |
+//! | sharpness | variance of the Laplacian ([`ocellus_media::sharpness`]) | 3 to 16 | 40 to 250 |
 //! | whole | share of the box that lies within the frame | .60 to .95 | .60 to .98 |
 //! | pose | landmarks: turned, tilted or nodding head | see [`pose`] | - |
 
@@ -43,14 +43,14 @@ struct Scale {
 const FACE: Scale = Scale {
     confidence: Ramp::new(0.50, 0.80, 0.55),
     size: Ramp::new(20.0, 64.0, 0.30),
-    sharpness: Ramp::new(20.0, 160.0, 0.25),
+    sharpness: Ramp::new(3.0, 16.0, 0.25),
     whole: Ramp::new(0.60, 0.95, 0.20),
 };
 
 const OTHER: Scale = Scale {
     confidence: Ramp::new(0.30, 0.65, 0.45),
     size: Ramp::new(24.0, 80.0, 0.35),
-    sharpness: Ramp::new(15.0, 120.0, 0.40),
+    sharpness: Ramp::new(40.0, 250.0, 0.40),
     whole: Ramp::new(0.60, 0.98, 0.30),
 };
 
@@ -123,7 +123,7 @@ mod tests {
 
     #[test]
     fn a_blurred_or_a_profile_face_is_below_the_default_threshold() {
-        assert!(quality(&ObjectType::face(), &square(100.0), 0.8, 20.0, Some(&turned(0.0)), FRAME) < 0.4);
+        assert!(quality(&ObjectType::face(), &square(100.0), 0.8, 3.0, Some(&turned(0.0)), FRAME) < 0.4);
         assert!(quality(&ObjectType::face(), &square(100.0), 0.8, SHARP, Some(&turned(0.5)), FRAME) < 0.4);
     }
 

@@ -128,6 +128,9 @@ fn detectors() -> Result<()> {
     let folder = root().join("host/detect/detectors");
     for entry in fs::read_dir(&folder).with_context(|| format!("cannot read {}", folder.display()))? {
         let path = entry?.path().join("detector.toml");
+        if !path.is_file() {
+            continue;
+        }
         let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
         let manifest: Manifest = toml::from_str(&text).with_context(|| format!("{} is wrong", path.display()))?;
         let home = assets().join("detectors").join(&manifest.name);
