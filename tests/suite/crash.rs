@@ -6,7 +6,11 @@ use std::collections::HashSet;
 use axum::http::StatusCode;
 use serde_json::json;
 
-use crate::{media, receiver::Receiver, server::{Server, run}};
+use crate::{
+    media,
+    receiver::Receiver,
+    server::{Server, run},
+};
 
 fn settings() -> serde_json::Value {
     let small = json!({"filter_min_size": 15, "filter_min_quality": 0.1, "track_miss_interval": 0});
@@ -14,7 +18,8 @@ fn settings() -> serde_json::Value {
 }
 
 async fn found(server: &Server, id: u64) -> Vec<serde_json::Value> {
-    let mut all: Vec<_> = server.objects(id).await.into_iter().map(|o| json!([o["type"], o["track_id"], o["bbox"], o["best_time"]])).collect();
+    let mut all: Vec<_> =
+        server.objects(id).await.into_iter().map(|o| json!([o["type"], o["track_id"], o["bbox"], o["best_time"]])).collect();
     all.sort_by_key(ToString::to_string);
     all
 }

@@ -111,7 +111,8 @@ async fn the_same_recording_gives_the_same_objects() {
         server.upload(id, &file).await;
         server.process(id).await;
         server.finished(id).await;
-        let found = server.objects(id).await.into_iter().map(|o| json!([o["type"], o["track_id"], o["bbox"], o["quality"], o["best_time"]]));
+        let found =
+            server.objects(id).await.into_iter().map(|o| json!([o["type"], o["track_id"], o["bbox"], o["quality"], o["best_time"]]));
         runs.push(found.collect::<Vec<_>>());
     }
     assert!(!runs[0].is_empty());

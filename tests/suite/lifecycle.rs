@@ -6,7 +6,10 @@ use std::time::{Duration, Instant};
 use reqwest::{Method, StatusCode};
 use serde_json::json;
 
-use crate::{media, server::{Options, Server}};
+use crate::{
+    media,
+    server::{Options, Server},
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn stopping_ends_the_job_and_processing_again_begins_anew() {
@@ -86,7 +89,10 @@ async fn deleting_a_running_video_leaves_nothing() {
     assert_eq!(deleted.status(), StatusCode::NO_CONTENT);
     let gone = server.request(Method::GET, &format!("/videos/{id}/")).send().await.unwrap();
     assert_eq!(gone.status(), StatusCode::NOT_FOUND);
-    let left: Vec<_> = std::fs::read_dir(data.join("archive")).unwrap().flat_map(|shard| std::fs::read_dir(shard.unwrap().path()).into_iter().flatten()).collect();
+    let left: Vec<_> = std::fs::read_dir(data.join("archive"))
+        .unwrap()
+        .flat_map(|shard| std::fs::read_dir(shard.unwrap().path()).into_iter().flatten())
+        .collect();
     assert!(left.is_empty(), "{left:?}");
 }
 

@@ -10,7 +10,10 @@ use std::{
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::{media, server::{Options, Server}};
+use crate::{
+    media,
+    server::{Options, Server},
+};
 
 fn copy_plugins(to: &Path) {
     fs::create_dir_all(to).unwrap();

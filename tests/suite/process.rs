@@ -25,7 +25,7 @@ async fn health_needs_no_token_and_says_what_runs_where() {
     let server = Server::start(dir.path());
     let url = server.request(Method::GET, "/health/").build().unwrap().url().clone();
     let health: serde_json::Value = reqwest::get(url).await.unwrap().json().await.unwrap();
-    assert!(health["device"].as_str().unwrap().starts_with("cpu"), "{health:#}");
+    assert!(health["detectors"]["device"].as_str().unwrap().starts_with("cpu"), "{health:#}");
 }
 
 #[test]

@@ -48,7 +48,7 @@ impl<'a> Options<'a> {
         let mut command = Command::new(program());
         command.args(["serve", "--listen", "127.0.0.1:0", "--device", "cpu", "--data"]).arg(self.data);
         command.arg("--plugins").arg(&self.plugins).arg("--detectors").arg(super::media::assets().join("detectors"));
-        command.args(&self.arguments);
+        command.env("OCELLUS_LOG", "warn").args(&self.arguments);
         command
     }
 

@@ -62,7 +62,10 @@ async fn a_stream_without_a_duration_is_as_long_as_it_was() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(&dir.path().join("data"));
     let file = dir.path().join("live.mkv");
-    media::ffmpeg(&["-f", "lavfi", "-i", "testsrc2=size=320x240:rate=25:duration=2", "-c:v", "libx264", "-f", "matroska", "-live", "1"], &file);
+    media::ffmpeg(
+        &["-f", "lavfi", "-i", "testsrc2=size=320x240:rate=25:duration=2", "-c:v", "libx264", "-f", "matroska", "-live", "1"],
+        &file,
+    );
     let video = process(&server, &file).await;
     assert_eq!(video["health_status"]["status"], "COMPLETED", "{video:#}");
     let length = video["source_len"].as_f64().unwrap();

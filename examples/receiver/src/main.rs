@@ -82,7 +82,8 @@ fn refuse(status: StatusCode, reason: impl Into<String>) -> Answer {
 async fn main() -> Result<()> {
     let arguments = Arguments::parse();
     std::fs::create_dir_all(&arguments.dir).with_context(|| format!("cannot make {}", arguments.dir.display()))?;
-    let listener = tokio::net::TcpListener::bind(arguments.listen).await.with_context(|| format!("cannot listen on {}", arguments.listen))?;
+    let listener =
+        tokio::net::TcpListener::bind(arguments.listen).await.with_context(|| format!("cannot listen on {}", arguments.listen))?;
     writeln!(std::io::stdout(), "listening on http://{}", listener.local_addr()?)?;
     let receiver = Arc::new(Receiver { arguments, requests: AtomicU64::new(0), log: Mutex::default() });
     let app = Router::new().route("/", get(summary)).route("/{*path}", post(take)).with_state(receiver);
@@ -157,7 +158,9 @@ impl Receiver {
                 std::fs::write(self.arguments.dir.join(format!("{name}.{picture}.jpg")), bytes)?;
             }
         }
-        let value = |part: &str| parts.get(part).map_or(Value::Null, |b| serde_json::from_slice(b).unwrap_or_else(|_| String::from_utf8_lossy(b).into()));
+        let value = |part: &str| {
+            parts.get(part).map_or(Value::Null, |b| serde_json::from_slice(b).unwrap_or_else(|_| String::from_utf8_lossy(b).into()))
+        };
         let labels = value("labels");
         let object_type = labels["object_type"].as_str().unwrap_or("object").to_owned();
         let line = json!({

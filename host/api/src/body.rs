@@ -2,7 +2,11 @@
 
 use std::{sync::Arc, time::Duration};
 
-use axum::{body::Body, extract::{FromRequest, Request}, http::header::CONTENT_LENGTH};
+use axum::{
+    body::Body,
+    extract::{FromRequest, Request},
+    http::header::CONTENT_LENGTH,
+};
 use bytes::Bytes;
 use http_body_util::BodyExt;
 use ocellus_core::{Error, ErrorKind, Result};
@@ -27,7 +31,9 @@ pub(crate) async fn next_piece(body: &mut Body) -> Result<Option<Bytes>> {
             None => return Ok(None),
             Some(Err(e)) => return Err(Error::bad_param(BODY, "The body broke off before its end.").because(e)),
             Some(Ok(frame)) => {
-                if let Ok(data) = frame.into_data() && !data.is_empty() {
+                if let Ok(data) = frame.into_data()
+                    && !data.is_empty()
+                {
                     return Ok(Some(data));
                 }
             }

@@ -12,7 +12,10 @@ use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::{conn::auto, graceful::GracefulShutdown},
 };
-use tokio::{net::{TcpListener, TcpStream}, sync::{Notify, Semaphore}};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::{Notify, Semaphore},
+};
 use tower::ServiceExt;
 
 /// For the head of a request, from its first byte or from the end of the one before.
@@ -87,7 +90,11 @@ async fn accept(listener: &TcpListener, slots: &Arc<Semaphore>) -> io::Result<Op
             }
             Ok(Some((stream, slot)))
         }
-        Err(e) if matches!(e.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionRefused) => Ok(None),
+        Err(e)
+            if matches!(e.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionRefused) =>
+        {
+            Ok(None)
+        }
         Err(e) => {
             // Out of file descriptors, most likely: that passes, and spinning until then helps nobody.
             tracing::error!("accepting connections: {e}");

@@ -155,7 +155,11 @@ impl SettingsSchema {
     /// names that `tracker_type` may have.
     pub fn new(object_types: &[ObjectType], trackers: &[String]) -> Result<Self> {
         let document = document(object_types, trackers);
-        let validator = jsonschema::options().should_validate_formats(true).with_format("region", |s: &str| s.is_empty() || Region::from_str(s).is_ok()).build(&document).map_err(|e| Error::internal(e.to_string()))?;
+        let validator = jsonschema::options()
+            .should_validate_formats(true)
+            .with_format("region", |s: &str| s.is_empty() || Region::from_str(s).is_ok())
+            .build(&document)
+            .map_err(|e| Error::internal(e.to_string()))?;
         Ok(Self { document, validator, trackers: trackers.to_vec() })
     }
 
@@ -189,7 +193,8 @@ impl SettingsSchema {
     }
 
     fn typed(&self, complete: Value) -> Result<StreamSettings> {
-        let settings: StreamSettings = serde_json::from_value(complete).map_err(|e| Error::bad_param(PATH, "These settings do not fit together.").because(e))?;
+        let settings: StreamSettings =
+            serde_json::from_value(complete).map_err(|e| Error::bad_param(PATH, "These settings do not fit together.").because(e))?;
         if settings.active().next().is_none() {
             return Err(Error::bad_param(format!("{PATH}.detectors"), "At least one detector must be on."));
         }
@@ -210,11 +215,16 @@ impl SettingsSchema {
                 let key = unexpected.first().map_or("", String::as_str);
                 Error::bad_param(format!("{path}.{key}"), format!("Unknown key {key:?}."))
             }
-            Kind::Format { .. } => Error::bad_param(path, format!("{value} is no rectangle: expected \"WxH+X+Y\" in pixels, for example \"640x480+0+0\", or \"\".")),
+            Kind::Format { .. } => Error::bad_param(
+                path,
+                format!("{value} is no rectangle: expected \"WxH+X+Y\" in pixels, for example \"640x480+0+0\", or \"\"."),
+            ),
             Kind::Enum { .. } if path.ends_with("tracker_type") => {
                 Error::bad_param(path, format!("There is no tracker {value}; installed: {}.", self.trackers.join(", ")))
             }
-            Kind::Not { .. } if path.ends_with("play_speed") => Error::bad_param(path, "0 is no speed: give a multiple of real time, or -1 for as fast as possible."),
+            Kind::Not { .. } if path.ends_with("play_speed") => {
+                Error::bad_param(path, "0 is no speed: give a multiple of real time, or -1 for as fast as possible.")
+            }
             _ => {
                 let mut text = shortened(&error.to_string());
                 if !text.ends_with('.') {
@@ -425,10 +435,24 @@ mod tests {
     }
 
     fn anything() -> impl Strategy<Value = Value> {
-        let leaf = prop_oneof![Just(Value::Null), any::<bool>().prop_map(Value::from), any::<i32>().prop_map(Value::from), "[a-z]{0,6}".prop_map(Value::from)];
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i32>().prop_map(Value::from),
+            "[a-z]{0,6}".prop_map(Value::from)
+        ];
         leaf.prop_recursive(3, 24, 4, |inner| {
-            let key = prop_oneof![Just("detectors".to_owned()), Just("face".to_owned()), Just("roi".to_owned()), Just("play_speed".to_owned()), "[a-z]{1,5}".prop_map(String::from)];
-            prop_oneof![prop::collection::vec(inner.clone(), 0..3).prop_map(Value::from), prop::collection::vec((key, inner), 0..4).prop_map(|kv| Value::Object(kv.into_iter().collect()))]
+            let key = prop_oneof![
+                Just("detectors".to_owned()),
+                Just("face".to_owned()),
+                Just("roi".to_owned()),
+                Just("play_speed".to_owned()),
+                "[a-z]{1,5}".prop_map(String::from)
+            ];
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..3).prop_map(Value::from),
+                prop::collection::vec((key, inner), 0..4).prop_map(|kv| Value::Object(kv.into_iter().collect()))
+            ]
         })
     }
 

@@ -32,8 +32,15 @@ pub(crate) struct Analysis {
 
 impl Analysis {
     /// Opens a session of every plugin that the settings name, for frames of `size`, `frame_rate` a second.
-    pub(crate) fn open(plugins: &Plugins, job: JobId, settings: &StreamSettings, size: Size, frame_rate: Option<f64>) -> Result<Self, PluginError> {
-        let lane = |(t, d): (&ObjectType, &DetectorSettings)| Lane::open(plugins, job, d, StreamInfo { object_type: t.clone(), size, frame_rate });
+    pub(crate) fn open(
+        plugins: &Plugins,
+        job: JobId,
+        settings: &StreamSettings,
+        size: Size,
+        frame_rate: Option<f64>,
+    ) -> Result<Self, PluginError> {
+        let lane =
+            |(t, d): (&ObjectType, &DetectorSettings)| Lane::open(plugins, job, d, StreamInfo { object_type: t.clone(), size, frame_rate });
         let lanes = settings.active().map(lane).collect::<Result<_, _>>()?;
         let start = settings.use_stream_timestamp.then_some(settings.start_stream_timestamp);
         Ok(Self { lanes, clock: StreamClock { start } })
@@ -45,7 +52,10 @@ impl Analysis {
         if record.still {
             return Ok(events);
         }
-        let now = Now { frame: FrameInfo { index: record.index, time: record.time, size, cut: record.cut }, timestamp: self.clock.timestamp(record) };
+        let now = Now {
+            frame: FrameInfo { index: record.index, time: record.time, size, cut: record.cut },
+            timestamp: self.clock.timestamp(record),
+        };
         for lane in &mut self.lanes {
             let seen = record.seen.iter().find(|(t, _)| *t == lane.object_type).map_or(&[][..], |(_, d)| d);
             lane.frame(&now, seen, &mut events)?;
@@ -167,7 +177,13 @@ impl Lane {
         for ((detection, noted), id) in kept.iter().zip(noted).zip(update.ids) {
             let Some(id) = id else { continue };
             let shot = Shot::new(now, detection);
-            let track = self.tracks.entry(id).or_insert_with(|| Track { first: shot.clone(), last: shot.clone(), detections: 0, best: None, noted: Vec::new() });
+            let track = self.tracks.entry(id).or_insert_with(|| Track {
+                first: shot.clone(),
+                last: shot.clone(),
+                detections: 0,
+                best: None,
+                noted: Vec::new(),
+            });
             track.last = shot;
             track.detections += 1;
             // The filters need not look at what would not become the best shot anyway.
@@ -208,8 +224,7 @@ impl Lane {
     fn object(&mut self, id: TrackId, track: Track) -> Result<Option<ObjectRecord>, PluginError> {
         let Track { first, last, detections, best, noted: mut attributes } = track;
         let Some(best) = best else { return Ok(None) };
-        let shown =
-            Object { track: id, first: first.moment(), last: last.moment(), best: best.moment(), detections, end_of_track: true };
+        let shown = Object { track: id, first: first.moment(), last: last.moment(), best: best.moment(), detections, end_of_track: true };
         for filter in self.filters.iter_mut().filter(|f| f.wants(Stage::Objects)) {
             for verdict in filter.objects(&[shown])? {
                 match verdict {
@@ -244,10 +259,8 @@ fn tracker_settings(s: &DetectorSettings) -> Value {
 
 /// The shipped filters that the settings ask for, in the order in which they see an object.
 fn filter_settings(s: &DetectorSettings) -> Vec<(&'static str, Value)> {
-    let mut filters = vec![
-        ("quality", json!({"min": s.filter_min_quality})),
-        ("size", json!({"min": s.filter_min_size, "max": s.filter_max_size})),
-    ];
+    let mut filters =
+        vec![("quality", json!({"min": s.filter_min_quality})), ("size", json!({"min": s.filter_min_size, "max": s.filter_max_size}))];
     if let Some(roi) = s.roi {
         filters.push(("roi", json!({"roi": roi.to_string()})));
     }

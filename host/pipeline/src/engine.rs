@@ -181,7 +181,10 @@ impl Engine {
 
     /// A record with the figures of its running job laid over it.
     pub fn live(&self, mut record: VideoRecord) -> VideoRecord {
-        if let Some(run) = self.0.running.lock().get(&record.id) {
+        // A record that says how its job ended is right, even while the worker is still tidying up.
+        if record.status.is_active()
+            && let Some(run) = self.0.running.lock().get(&record.id)
+        {
             run.live.write_to(&mut record);
         }
         record
@@ -347,7 +350,8 @@ impl Inner {
             statistic.job_starts += 1;
             Ok(statistic.job_starts)
         })?;
-        let run = Arc::new(Run { interrupt: Interrupt::new(), live: Arc::new(Live::new(job_starts)), deliveries: CancellationToken::new() });
+        let run =
+            Arc::new(Run { interrupt: Interrupt::new(), live: Arc::new(Live::new(job_starts)), deliveries: CancellationToken::new() });
         self.running.lock().insert(id, Arc::clone(&run));
         Ok(Some((video, run)))
     }
@@ -401,7 +405,8 @@ impl Inner {
         let input = job::input(&self.archive, video).map_err(not_started)?;
 
         let token = self.config.router_token.as_deref();
-        let deliveries = Delivery::open(&self.archive, &job, video, &self.plugins, &run.live, token, run.deliveries.clone()).map_err(not_started)?;
+        let deliveries =
+            Delivery::open(&self.archive, &job, video, &self.plugins, &run.live, token, run.deliveries.clone()).map_err(not_started)?;
         let (outgoing, posting) = match deliveries {
             Some((delivery, outgoing, objects)) => (Some(outgoing), Some(self.tasks.spawn(delivery.run(objects)))),
             None => (None, None),
@@ -418,8 +423,9 @@ impl Inner {
             outgoing: outgoing.as_ref(),
         };
         // A panic would be a fault of ours; it must not take the worker with it.
-        let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| job::run(&context, || self.shutting_down.load(Ordering::SeqCst))))
-            .unwrap_or_else(|_| Err(Failure { error: Error::internal("the job panicked"), kind: FailureKind::Interrupted }));
+        let ended =
+            std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| job::run(&context, || self.shutting_down.load(Ordering::SeqCst))))
+                .unwrap_or_else(|_| Err(Failure { error: Error::internal("the job panicked"), kind: FailureKind::Interrupted }));
         drop(outgoing);
         if let Some(mut posting) = posting {
             let drained = self.tasks.block_on(async { tokio::time::timeout(DRAIN, &mut posting).await });
@@ -441,7 +447,13 @@ impl Inner {
         let done = job.deliveries()?;
         for object in job.objects()?.into_iter().filter(|o| !done.contains_key(&o.id)) {
             run.live.update(|s| s.count(&object.id.object_type, |c| c.not_posted += 1));
-            job.append_delivery(&DeliveryRecord { object: object.id, outcome: DeliveryOutcome::NotPosted, status: None, attempts: 0, reason: Some("the job ended".into()) })?;
+            job.append_delivery(&DeliveryRecord {
+                object: object.id,
+                outcome: DeliveryOutcome::NotPosted,
+                status: None,
+                attempts: 0,
+                reason: Some("the job ended".into()),
+            })?;
         }
         Ok(())
     }

@@ -15,8 +15,8 @@ use std::{
 };
 
 use ocellus_core::{
-    Clock, Detection, Error, ErrorKind, FrameRecord, InputImage, ObjectRecord, ObjectType, Point, Rect, Region, Result, ShotSummary, Size, StreamSettings, VideoId,
-    VideoRecord,
+    Clock, Detection, Error, ErrorKind, FrameRecord, InputImage, ObjectRecord, ObjectType, Point, Rect, Region, Result, ShotSummary, Size,
+    StreamSettings, VideoId, VideoRecord,
 };
 use ocellus_detect::{Detector, Detectors, RawDetection};
 use ocellus_media::{Decoder, Frame, Input, Interrupt, Location, MediaError, SHARPNESS_SIZE, Scaler};
@@ -100,7 +100,8 @@ pub(crate) fn run(context: &Context<'_>, keep_open: impl Fn() -> bool) -> Result
     let mut decoder = Decoder::open(&context.input, context.interrupt).map_err(public).map_err(not_started)?;
     let info = decoder.info().clone();
     context.live.opened(&info);
-    let mut analysis = Analysis::open(context.plugins, context.job.id(), settings, info.size, info.frame_rate).map_err(|e| misconfigured(plugin_fault(e)))?;
+    let mut analysis = Analysis::open(context.plugins, context.job.id(), settings, info.size, info.frame_rate)
+        .map_err(|e| misconfigured(plugin_fault(e)))?;
 
     let header = LogHeader {
         frame_size: info.size,
@@ -113,14 +114,7 @@ pub(crate) fn run(context: &Context<'_>, keep_open: impl Fn() -> bool) -> Result
     }
     let known = context.job.detections().map_err(|e| not_started(e.into()))?;
 
-    let mut stage = Analyse {
-        context,
-        types: &types,
-        writer,
-        synced: Instant::now(),
-        album: HashMap::new(),
-        frames: 0,
-    };
+    let mut stage = Analyse { context, types: &types, writer, synced: Instant::now(), album: HashMap::new(), frames: 0 };
     let mut known = known.into_iter().flatten().take(logged as usize);
 
     let result = thread::scope(|scope| -> Result<Ended> {
@@ -132,7 +126,10 @@ pub(crate) fn run(context: &Context<'_>, keep_open: impl Fn() -> bool) -> Result
             decoder.soft_errors()
         });
         let decode = decode.map_err(Error::internal)?;
-        thread::Builder::new().name("detect".into()).spawn_scoped(scope, move || detect(spawned, rot, &decoded, &to_log)).map_err(Error::internal)?;
+        thread::Builder::new()
+            .name("detect".into())
+            .spawn_scoped(scope, move || detect(spawned, rot, &decoded, &to_log))
+            .map_err(Error::internal)?;
 
         let mut ended = Ok(());
         for item in detected {
@@ -158,12 +155,18 @@ pub(crate) fn run(context: &Context<'_>, keep_open: impl Fn() -> bool) -> Result
         ended.map(|()| if context.interrupt.is_raised() { Ended::Interrupted } else { Ended::EndOfSource })
     });
     let suspended = context.interrupt.is_raised() && keep_open();
-    let flushed = if suspended { stage.sync() } else { analysis.finish().map_err(plugin_fault).and_then(|e| stage.handle(None, e)).and_then(|()| stage.sync()) };
+    let flushed = if suspended {
+        stage.sync()
+    } else {
+        analysis.finish().map_err(plugin_fault).and_then(|e| stage.handle(None, e)).and_then(|()| stage.sync())
+    };
     let frames = stage.frames;
     match (result, flushed) {
         // A source that fails because it was told to is no failure.
         (Err(_), _) if context.interrupt.is_raised() => Ok(Ended::Interrupted),
-        (Ok(Ended::EndOfSource), Ok(())) if frames == 0 => Err(not_started(Error::new(ErrorKind::BadParam, "No frame of the video could be decoded."))),
+        (Ok(Ended::EndOfSource), Ok(())) if frames == 0 => {
+            Err(not_started(Error::new(ErrorKind::BadParam, "No frame of the video could be decoded.")))
+        }
         (Ok(ended), Ok(())) => Ok(ended),
         (Err(error), _) | (_, Err(error)) => {
             let kind = if frames == 0 { FailureKind::NotStarted } else { FailureKind::Interrupted };
@@ -241,9 +244,12 @@ fn detect(detectors: &[Arc<Detector>], rot: Option<Region>, frames: &Receiver<De
                 continue;
             }
             match detector.detect(pictures) {
-                Ok(found) => batch.iter_mut().filter(|(_, looked_at, _)| *looked_at).zip(found).for_each(|((_, _, seen), f)| seen.extend(f)),
+                Ok(found) => {
+                    batch.iter_mut().filter(|(_, looked_at, _)| *looked_at).zip(found).for_each(|((_, _, seen), f)| seen.extend(f))
+                }
                 Err(error) => {
-                    let _ = out.send(Err(Error::new(ErrorKind::Internal, format!("The detector {} failed.", detector.name())).because(error)));
+                    let _ =
+                        out.send(Err(Error::new(ErrorKind::Internal, format!("The detector {} failed.", detector.name())).because(error)));
                     return;
                 }
             }
@@ -372,7 +378,8 @@ pub(crate) fn input(archive: &Archive, video: &VideoRecord) -> Result<Input> {
         (None, None) => return Err(no_source(video.id)),
     };
     let settings = &video.stream_settings;
-    let options = ocellus_media::parse_options(&settings.ffmpeg_params).map_err(|e| Error::bad_param("stream_settings.ffmpeg_params", e.to_string()))?;
+    let options = ocellus_media::parse_options(&settings.ffmpeg_params)
+        .map_err(|e| Error::bad_param("stream_settings.ffmpeg_params", e.to_string()))?;
     Ok(Input {
         location,
         format: (!settings.ffmpeg_format.is_empty()).then(|| settings.ffmpeg_format.clone()),

@@ -6,5 +6,9 @@ use std::path::PathBuf;
 pub(crate) fn find(name: &str) -> Option<PathBuf> {
     let program = std::env::current_exe().ok()?;
     let beside = program.parent()?;
-    ["", "../assets", "../share/ocellus"].iter().map(|place| beside.join(place).join(name)).find(|dir| dir.is_dir()).and_then(|d| d.canonicalize().ok())
+    ["", "../assets", "../share/ocellus"]
+        .iter()
+        .map(|place| beside.join(place).join(name))
+        .find(|dir| dir.is_dir())
+        .and_then(|d| d.canonicalize().ok())
 }

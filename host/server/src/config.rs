@@ -168,7 +168,8 @@ mod tests {
     #[test]
     fn an_argument_beats_the_file_and_the_file_beats_the_default() {
         let data = tempfile::tempdir().unwrap();
-        std::fs::write(data.path().join("ocellus.toml"), "jobs = 3\nlisten = \"127.0.0.1:9000\"\ncameras = [5]\ndevice = \"cpu\"\n").unwrap();
+        std::fs::write(data.path().join("ocellus.toml"), "jobs = 3\nlisten = \"127.0.0.1:9000\"\ncameras = [5]\ndevice = \"cpu\"\n")
+            .unwrap();
         let config = resolve(data.path(), &["--jobs", "2"]).unwrap();
         assert_eq!(config.jobs, 2);
         assert_eq!(config.listen.port(), 9000);

@@ -34,7 +34,8 @@ async fn serve(config: Config) -> Result<()> {
     std::fs::create_dir_all(&config.data).with_context(|| format!("cannot make the data folder {}", config.data.display()))?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
 
-    let (archive, opened) = Archive::open(&config.data, Arc::clone(&clock)).with_context(|| format!("cannot open the archive in {}", config.data.display()))?;
+    let (archive, opened) =
+        Archive::open(&config.data, Arc::clone(&clock)).with_context(|| format!("cannot open the archive in {}", config.data.display()))?;
     if let Some(reason) = &opened.index_rebuilt {
         warn!(reason, videos = opened.videos, "the index was rebuilt from the archive: {reason}");
     }
@@ -55,15 +56,19 @@ async fn serve(config: Config) -> Result<()> {
             detectors
         }
         None => {
-            warn!("there is no folder of detectors: nothing will be found in videos (cargo xtask setup fetches them, --detectors names another folder)");
+            warn!(
+                "there is no folder of detectors: nothing will be found in videos (cargo xtask setup fetches them, --detectors names another folder)"
+            );
             Detectors::default()
         }
     };
     for refused in &detectors.report().refused {
         warn!("detector {} is not used: {}", refused.name, refused.reason);
     }
-    let plugins = folder(config.plugins, "plugins")?.context("there is no folder of plugins: cargo xtask build makes them, --plugins names another folder")?;
-    let plugins = Plugins::open(&plugins, Limits::default()).with_context(|| format!("cannot read the plugins in {}", plugins.display()))?;
+    let plugins = folder(config.plugins, "plugins")?
+        .context("there is no folder of plugins: cargo xtask build makes them, --plugins names another folder")?;
+    let plugins =
+        Plugins::open(&plugins, Limits::default()).with_context(|| format!("cannot read the plugins in {}", plugins.display()))?;
 
     let engine_config = EngineConfig { jobs: config.jobs, router_token: config.router_token };
     let engine = Engine::start(engine_config, archive, detectors, plugins, Arc::clone(&clock))?;

@@ -487,7 +487,12 @@ impl<'a> Matcher<'a> {
     /// Everything matches.
     fn is_open(&self) -> bool {
         let f = self.filter;
-        f.camera_groups.is_none() && f.case_in.is_none() && f.id_in.is_none() && self.name.is_none() && f.created.is_empty() && f.created_within.is_empty()
+        f.camera_groups.is_none()
+            && f.case_in.is_none()
+            && f.id_in.is_none()
+            && self.name.is_none()
+            && f.created.is_empty()
+            && f.created_within.is_empty()
     }
 
     fn matches(&self, s: &Summary) -> bool {

@@ -163,7 +163,13 @@ pub fn check(data: &Path, rebuild: bool, report: &mut dyn FnMut(Finding)) -> Res
 }
 
 /// Reads a log to its end: bytes behind its sound part, and what `each` found wrong.
-fn read_log(folder: &Folder, job: JobId, name: &str, kind: Kind, mut each: impl FnMut(&[u8]) -> Result<(), String>) -> Result<(u64, Vec<String>), StoreError> {
+fn read_log(
+    folder: &Folder,
+    job: JobId,
+    name: &str,
+    kind: Kind,
+    mut each: impl FnMut(&[u8]) -> Result<(), String>,
+) -> Result<(u64, Vec<String>), StoreError> {
     let Some(mut log) = LogReader::open(&folder.job(job).join(name), kind)? else { return Ok((0, Vec::new())) };
     let mut wrong = Vec::new();
     while let Some(payload) = log.next_record()? {

@@ -127,7 +127,8 @@ impl Folder {
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             bytes => bytes.at(&path)?,
         };
-        let record: VideoRecord = serde_json::from_slice(&bytes).map_err(|e| StoreError::Damaged { path: path.clone(), reason: e.to_string() })?;
+        let record: VideoRecord =
+            serde_json::from_slice(&bytes).map_err(|e| StoreError::Damaged { path: path.clone(), reason: e.to_string() })?;
         if record.id != id {
             return Err(StoreError::Damaged { path, reason: format!("it is the record of video {}", record.id) });
         }

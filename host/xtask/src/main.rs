@@ -1,12 +1,14 @@
 //! `cargo xtask`: everything one does with this repository, one file for each command.
 
 mod bench;
+mod bless;
 mod build;
 mod demo;
 mod fetch;
 mod plugins;
 mod setup;
 mod shell;
+mod system;
 mod test;
 
 use std::process::ExitCode;
@@ -51,7 +53,7 @@ fn main() -> ExitCode {
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Test => test::run(),
         Command::Bench { filter } => bench::run(filter.as_deref()),
-        Command::Bless => test::bless(),
+        Command::Bless => bless::run(),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -90,11 +90,3 @@ fn plugin_tests() -> Result<()> {
 fn tests() -> Result<()> {
     shell::run(cargo().args(["test", "--release", "--workspace", "--no-fail-fast"]))
 }
-
-/// Runs the tests that hold golden files, with leave to write them.
-pub(crate) fn bless() -> Result<()> {
-    setup::ensure()?;
-    shell::run(cargo().args(["test", "--release", "--package", "ocellus-api", "golden"]).env("OCELLUS_BLESS", "1"))?;
-    say("Finished", "see git diff for what changed");
-    Ok(())
-}

@@ -19,7 +19,11 @@ use crate::{
     post, path = "/videos/", tag = "videos", operation_id = "createVideo", request_body = NewVideo,
     responses((status = 201, description = "The new video.", body = VideoJson), BadParam, Unauthorized, TooLarge),
 )]
-pub(crate) async fn create(State(api): State<Arc<Api>>, base: BaseUrl, JsonObject(sent): JsonObject) -> Result<(StatusCode, Json<VideoJson>), ApiError> {
+pub(crate) async fn create(
+    State(api): State<Arc<Api>>,
+    base: BaseUrl,
+    JsonObject(sent): JsonObject,
+) -> Result<(StatusCode, Json<VideoJson>), ApiError> {
     let fields = NewVideo::parse(&sent, &api.config)?;
     let settings = fields.settings(&*api.engine.settings_schema()?)?;
     let archive = api.engine.archive().clone();

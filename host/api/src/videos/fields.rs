@@ -166,7 +166,9 @@ fn text(sent: &Map<String, Value>, name: &str, most: usize) -> Result<Option<Opt
         Some(Value::Null) => Ok(Some(None)),
         Some(Value::String(text)) if text.trim().is_empty() => refuse("This field may not be blank."),
         Some(Value::String(text)) if text.contains('\0') => refuse("Null characters are not allowed."),
-        Some(Value::String(text)) if text.chars().count() > most => refuse(&format!("Ensure this field has no more than {most} characters.")),
+        Some(Value::String(text)) if text.chars().count() > most => {
+            refuse(&format!("Ensure this field has no more than {most} characters."))
+        }
         Some(Value::String(text)) => Ok(Some(Some(text.clone()))),
         Some(_) => refuse("Not a valid string."),
     }
@@ -236,7 +238,22 @@ mod tests {
 
     #[test]
     fn only_network_urls_get_through() {
-        for bad in ["A", "", "file:///etc/passwd", "/etc/passwd", "concat:a|b", "pipe:0", "http://", "http:///x", "http://a b/", "subfile,,start,0,end,9,,:http://a/", "HTTP//a", "http:a", "http:\\\\a", "http://a/\n"] {
+        for bad in [
+            "A",
+            "",
+            "file:///etc/passwd",
+            "/etc/passwd",
+            "concat:a|b",
+            "pipe:0",
+            "http://",
+            "http:///x",
+            "http://a b/",
+            "subfile,,start,0,end,9,,:http://a/",
+            "HTTP//a",
+            "http:a",
+            "http:\\\\a",
+            "http://a/\n",
+        ] {
             assert_eq!(refused(json!({"url": bad})).0, "url", "{bad:?}");
         }
         for good in ["http://a/b.mp4", "https://u:p@a:8443/b?c=d", "rtsp://10.0.0.1/stream"] {

@@ -52,7 +52,9 @@ fn date_time(name: &str, text: &str) -> Result<Timestamp> {
     text.parse::<Timestamp>()
         .ok()
         .or_else(|| spaced.parse().ok())
-        .or_else(|| [&text, &spaced].into_iter().find_map(|t| t.parse::<DateTime>().ok())?.to_zoned(TimeZone::UTC).ok().map(|z| z.timestamp()))
+        .or_else(|| {
+            [&text, &spaced].into_iter().find_map(|t| t.parse::<DateTime>().ok())?.to_zoned(TimeZone::UTC).ok().map(|z| z.timestamp())
+        })
         .ok_or_else(|| Error::bad_param(name, "Enter a valid date/time."))
 }
 
@@ -94,7 +96,9 @@ mod tests {
     #[test]
     fn dates_are_read_as_people_write_them() {
         let parse = |text: &str| date_time("d", text).map(|t| t.to_string()).map_err(|e| e.public().to_owned());
-        for text in ["2025-03-28T11:00:00Z", "2025-03-28T14:00:00+03:00", "2025-03-28T14:00:00 03:00", "2025-03-28T11:00:00", "2025-03-28 11:00:00"] {
+        for text in
+            ["2025-03-28T11:00:00Z", "2025-03-28T14:00:00+03:00", "2025-03-28T14:00:00 03:00", "2025-03-28T11:00:00", "2025-03-28 11:00:00"]
+        {
             assert_eq!(parse(text), Ok("2025-03-28T11:00:00Z".into()), "{text}");
         }
         assert_eq!(parse("2025-03-28"), Ok("2025-03-28T00:00:00Z".into()));

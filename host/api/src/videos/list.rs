@@ -35,7 +35,11 @@ impl IntoParams for Filters {
         let weeks = || of(Type::Integer).minimum(Some(1)).maximum(Some(520)).into();
         let parameters: [(&str, &str, utoipa::openapi::Schema); 11] = [
             ("camera_groups", "In one of these camera groups.", ids()),
-            ("case_in", "In one of these cases; `null` is none.", ArrayBuilder::new().items(of(Type::String).pattern(Some("^(-?[0-9]+|null)$"))).into()),
+            (
+                "case_in",
+                "In one of these cases; `null` is none.",
+                ArrayBuilder::new().items(of(Type::String).pattern(Some("^(-?[0-9]+|null)$"))).into(),
+            ),
             ("created_date_gt", "Created after this.", date()),
             ("created_date_gte", "Created then or after.", date()),
             ("created_date_last_n_days", "Created within the last N times 24 hours.", of(Type::Number).minimum(Some(0)).into()),
@@ -47,7 +51,12 @@ impl IntoParams for Filters {
             ("name_contains", "With this in its name, in whatever case.", of(Type::String).into()),
         ];
         let parameter = |(name, description, schema)| {
-            ParameterBuilder::new().name(name).parameter_in(ParameterIn::Query).description(Some(description)).schema(Some::<utoipa::openapi::Schema>(schema)).build()
+            ParameterBuilder::new()
+                .name(name)
+                .parameter_in(ParameterIn::Query)
+                .description(Some(description))
+                .schema(Some::<utoipa::openapi::Schema>(schema))
+                .build()
         };
         parameters.map(parameter).into()
     }

@@ -135,15 +135,38 @@ fn health_status() -> Schema {
         names.iter().fold(object, |object, name| object.property(*name, ObjectBuilder::new().schema_type(kind())))
     };
     let counts = ["posted", "failed", "not_posted"].iter().fold(of(Type::Object), |o, name| o.property(*name, of(Type::Integer)));
-    let whole = ["faces_posted", "faces_failed", "faces_not_posted", "frames_dropped", "frames_processed", "frames_imotion_skipped", "decoding_soft_errors", "frame_width", "frame_height", "job_starts"];
+    let whole = [
+        "faces_posted",
+        "faces_failed",
+        "faces_not_posted",
+        "frames_dropped",
+        "frames_processed",
+        "frames_imotion_skipped",
+        "decoding_soft_errors",
+        "frame_width",
+        "frame_height",
+        "job_starts",
+    ];
     let statistic = ObjectBuilder::new().description(Some("Figures of the last processing; empty before the first."));
     let statistic = figures(&["processed_duration", "processing_fps", "last_stream_timestamp"], || Type::Number, statistic);
     let statistic = figures(&whole, || Type::Integer, statistic)
-        .property("objects", of(Type::Object).description(Some("By object type.")).additional_properties(Some(AdditionalProperties::RefOr(counts.into()))))
+        .property(
+            "objects",
+            of(Type::Object).description(Some("By object type.")).additional_properties(Some(AdditionalProperties::RefOr(counts.into()))),
+        )
         .property("extractors", of(Type::Object));
     let one_of = |values: &[&str]| of(Type::String).enum_values(Some(values.iter().map(|v| v.to_string())));
     let statuses = [
-        "WAITING_FOR_SYNC", "DISABLED", "AWAITING", "STARTING", "INPROGRESS", "COMPLETED", "INTERRUPTED", "NOT_STARTED", "MISCONFIGURED", "NO_SOURCE",
+        "WAITING_FOR_SYNC",
+        "DISABLED",
+        "AWAITING",
+        "STARTING",
+        "INPROGRESS",
+        "COMPLETED",
+        "INTERRUPTED",
+        "NOT_STARTED",
+        "MISCONFIGURED",
+        "NO_SOURCE",
     ];
     let properties: [(&str, ObjectBuilder); 6] = [
         ("enabled", of(Type::Boolean).description(Some("A processing is wanted: waiting or running."))),

@@ -66,10 +66,7 @@ mod tests {
 
     #[test]
     fn working_weeks_leave_the_weekends_out() {
-        let expected = vec![
-            at("2025-03-10T00:00:00Z")..at("2025-03-15T00:00:00Z"),
-            at("2025-03-17T00:00:00Z")..at("2025-03-22T00:00:00Z"),
-        ];
+        let expected = vec![at("2025-03-10T00:00:00Z")..at("2025-03-15T00:00:00Z"), at("2025-03-17T00:00:00Z")..at("2025-03-22T00:00:00Z")];
         assert_eq!(working(at("2025-03-28T12:00:00Z"), 2).unwrap(), expected);
     }
 

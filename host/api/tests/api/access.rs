@@ -42,7 +42,10 @@ async fn no_token_no_answer_and_no_effect() {
     }
     assert_eq!(server.count().await, 1);
     let video = server.video(id).await;
-    assert_eq!((&video["name"], &video["file_size"], &video["health_status"]["status"]), (&json!("kept"), &json!(0), &json!("WAITING_FOR_SYNC")));
+    assert_eq!(
+        (&video["name"], &video["file_size"], &video["health_status"]["status"]),
+        (&json!("kept"), &json!(0), &json!("WAITING_FOR_SYNC"))
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -79,7 +82,15 @@ async fn paths_that_are_none() {
         assert_eq!(answer["code"], "NOT_FOUND", "{path}");
     }
     for id in ["abc", "-1", "1.5", "0", "99", "99999999999999999999999", "1%00", "%ff", "1%2F2"] {
-        for (method, rest) in [("GET", ""), ("DELETE", ""), ("POST", "process/"), ("POST", "stop/"), ("GET", "objects/"), ("GET", "screenshot/"), ("DELETE", "file/")] {
+        for (method, rest) in [
+            ("GET", ""),
+            ("DELETE", ""),
+            ("POST", "process/"),
+            ("POST", "stop/"),
+            ("GET", "objects/"),
+            ("GET", "screenshot/"),
+            ("DELETE", "file/"),
+        ] {
             server.call(method.parse().unwrap(), &format!("/videos/{id}/{rest}"), "").await.is_missing_video();
         }
     }
@@ -92,7 +103,11 @@ async fn paths_that_are_none() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_forgotten_slash_is_added() {
     let server = Server::start().await;
-    for (method, path, target) in [("GET", "/videos?limit=2", "/videos/?limit=2"), ("POST", "/videos/1/process", "/videos/1/process/"), ("GET", "/health", "/health/")] {
+    for (method, path, target) in [
+        ("GET", "/videos?limit=2", "/videos/?limit=2"),
+        ("POST", "/videos/1/process", "/videos/1/process/"),
+        ("GET", "/health", "/health/"),
+    ] {
         let answer = server.call(method.parse().unwrap(), path, "").await.expect(308);
         assert_eq!(answer.headers["location"], target);
     }

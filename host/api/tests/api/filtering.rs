@@ -16,9 +16,13 @@ fn ids(page: &Value) -> Vec<u64> {
 async fn five() -> Server {
     let clock = Arc::new(ManualClock::new("2025-03-20T12:00:00Z".parse().unwrap()));
     let server = Server::with(ApiConfig::default(), Arc::clone(&clock) as Arc<dyn ocellus_core::Clock>).await;
-    for (group, case, name) in
-        [(1, json!(null), json!("Alpha 100%")), (-1, json!(7), json!("beta_x")), (1, json!(8), json!("ÉTÉ")), (1, json!(7), json!(null)), (-1, json!(null), json!("alphabet"))]
-    {
+    for (group, case, name) in [
+        (1, json!(null), json!("Alpha 100%")),
+        (-1, json!(7), json!("beta_x")),
+        (1, json!(8), json!("ÉTÉ")),
+        (1, json!(7), json!(null)),
+        (-1, json!(null), json!("alphabet")),
+    ] {
         server.post("/videos/", json!({"camera_group": group, "case": case, "name": name})).await.expect(201);
         clock.advance(Duration::from_secs(86_400));
     }

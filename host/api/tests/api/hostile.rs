@@ -21,7 +21,8 @@ fn targets() -> impl Strategy<Value = String> {
     ];
     let query = prop_oneof![
         Just(String::new()),
-        "[?](limit|page|ordering|id_in|created_date_gt|created_date_nth_full_week|name_contains|width|type|camera_groups)=[ -~]{0,12}".prop_map(|q| q.replace([' ', '#'], "+")),
+        "[?](limit|page|ordering|id_in|created_date_gt|created_date_nth_full_week|name_contains|width|type|camera_groups)=[ -~]{0,12}"
+            .prop_map(|q| q.replace([' ', '#'], "+")),
         "[?]([a-z]{0,3}=(%[0-9a-fA-F]{2}){0,3}&?){0,3}",
     ];
     (prop::collection::vec(piece, 0..4), any::<bool>(), query)
@@ -79,7 +80,13 @@ fn no_request_makes_the_server_fail() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_no_http_is_refused_and_others_are_served() {
     let server = Server::start().await;
-    for bytes in [&b"\x16\x03\x01\x02\x00\x01\x00"[..], b"GET\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\nrubbish", b"\r\n"] {
+    for bytes in [
+        &b"\x16\x03\x01\x02\x00\x01\x00"[..],
+        b"GET\r\n\r\n",
+        b"GET / HTTP/9.9\r\n\r\n",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\nrubbish",
+        b"\r\n",
+    ] {
         if let Some((status, _)) = server.raw(bytes).await {
             assert_eq!(status, 400, "{bytes:?}");
         }

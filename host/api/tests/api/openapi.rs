@@ -64,7 +64,11 @@ fn every_route_says_who_may_use_it_and_what_it_refuses() {
         let responses = operation["responses"].as_object().unwrap();
         assert_eq!(responses.contains_key("401"), !open, "{method} {path}");
         assert_eq!(responses.contains_key("404"), path.contains("{id}"), "{method} {path}");
-        assert_eq!(responses.contains_key("400"), operation.get("requestBody").is_some() || path_takes_queries(operation), "{method} {path}");
+        assert_eq!(
+            responses.contains_key("400"),
+            operation.get("requestBody").is_some() || path_takes_queries(operation),
+            "{method} {path}"
+        );
         assert!(operation["summary"].is_string(), "{method} {path}");
     }
     assert_eq!(count, 19);

@@ -58,8 +58,21 @@ async fn a_running_video_shows_it() {
     assert_eq!((&video["health_status"]["enabled"], &video["health_status"]["code"]), (&json!(true), &json!("green")));
     let statistic = video["health_status"]["statistic"].as_object().unwrap();
     let keys = [
-        "processed_duration", "faces_posted", "faces_failed", "faces_not_posted", "processing_fps", "frames_dropped", "frames_processed",
-        "frames_imotion_skipped", "decoding_soft_errors", "frame_width", "frame_height", "last_stream_timestamp", "objects", "extractors", "job_starts",
+        "processed_duration",
+        "faces_posted",
+        "faces_failed",
+        "faces_not_posted",
+        "processing_fps",
+        "frames_dropped",
+        "frames_processed",
+        "frames_imotion_skipped",
+        "decoding_soft_errors",
+        "frame_width",
+        "frame_height",
+        "last_stream_timestamp",
+        "objects",
+        "extractors",
+        "job_starts",
     ];
     assert_eq!(statistic.keys().collect::<Vec<_>>(), keys);
     change(VideoStatus::Completed).unwrap();

@@ -170,7 +170,8 @@ impl Server {
     /// The files in a video's folder, by name.
     pub(crate) fn files(&self, id: u64) -> Vec<String> {
         let folder = self.archive.source_path(ocellus_core::VideoId(id)).parent().map(PathBuf::from).unwrap();
-        let mut names = std::fs::read_dir(folder).unwrap().map(|e| e.unwrap().file_name().to_string_lossy().into_owned()).collect::<Vec<_>>();
+        let mut names =
+            std::fs::read_dir(folder).unwrap().map(|e| e.unwrap().file_name().to_string_lossy().into_owned()).collect::<Vec<_>>();
         names.sort();
         names
     }

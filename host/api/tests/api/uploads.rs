@@ -50,9 +50,14 @@ async fn refused_uploads_leave_the_file_that_was() {
     let (video, files) = (server.video(id).await, server.files(id));
 
     server.upload(id, "").await.refuses("body");
-    assert_eq!(server.raw(&head(id, "transfer-encoding: chunked\r\n").iter().chain(b"0\r\n\r\n").copied().collect::<Vec<_>>()).await.unwrap().0, 400);
+    assert_eq!(
+        server.raw(&head(id, "transfer-encoding: chunked\r\n").iter().chain(b"0\r\n\r\n").copied().collect::<Vec<_>>()).await.unwrap().0,
+        400
+    );
     let path = format!("/videos/{id}/upload/source_file/");
-    let with = |name: &str, value: &str| server.request(Method::PUT, &path).header("authorization", format!("Token {TOKEN}")).header(name, value).body("x");
+    let with = |name: &str, value: &str| {
+        server.request(Method::PUT, &path).header("authorization", format!("Token {TOKEN}")).header(name, value).body("x")
+    };
     server.send(with("content-range", "bytes 0-0/5")).await.refuses("Content-Range");
     server.send(with("content-type", "Multipart/form-data; boundary=x")).await.refuses("Content-Type");
     assert_eq!(server.upload(id, vec![0; 1001]).await.expect(413).json()["code"], "TOO_LARGE");

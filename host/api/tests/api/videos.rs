@@ -7,9 +7,32 @@ use crate::server::{Server, TOKEN};
 
 /// The keys of the vendor's response example, in its order.
 const KEYS: [&str; 26] = [
-    "id", "camera_group", "name", "url", "camera", "processing_start_date", "active", "router_url", "screenshot", "stream_settings",
-    "source_len", "health_status", "finished", "queued", "face_count", "file_size", "created_date", "body_count", "car_count", "case",
-    "face_cluster_count", "body_cluster_count", "car_cluster_count", "frame_height", "frame_width", "error",
+    "id",
+    "camera_group",
+    "name",
+    "url",
+    "camera",
+    "processing_start_date",
+    "active",
+    "router_url",
+    "screenshot",
+    "stream_settings",
+    "source_len",
+    "health_status",
+    "finished",
+    "queued",
+    "face_count",
+    "file_size",
+    "created_date",
+    "body_count",
+    "car_count",
+    "case",
+    "face_cluster_count",
+    "body_cluster_count",
+    "car_cluster_count",
+    "frame_height",
+    "frame_width",
+    "error",
 ];
 
 #[tokio::test(flavor = "multi_thread")]
@@ -46,8 +69,14 @@ async fn what_is_sent_is_kept_and_the_rest_passed_over() {
         "file_size": 9, "save_to": "x", "stream_settings": {"play_speed": 2, "detectors": {"car": {}}},
     });
     let video = server.post("/videos/", sent).await.expect(201).json();
-    assert_eq!((&video["id"], &video["camera_group"], &video["name"], &video["case"]), (&json!(1), &json!(-1), &json!("Zoë\u{1F3A5}"), &json!(5)));
-    assert_eq!((&video["url"], &video["router_url"], &video["active"], &video["file_size"]), (&json!("rtsp://cam/1"), &json!("http://r/"), &json!(false), &json!(0)));
+    assert_eq!(
+        (&video["id"], &video["camera_group"], &video["name"], &video["case"]),
+        (&json!(1), &json!(-1), &json!("Zoë\u{1F3A5}"), &json!(5))
+    );
+    assert_eq!(
+        (&video["url"], &video["router_url"], &video["active"], &video["file_size"]),
+        (&json!("rtsp://cam/1"), &json!("http://r/"), &json!(false), &json!(0))
+    );
     assert_eq!(video["stream_settings"]["play_speed"], 2);
     assert_eq!(video["stream_settings"]["detectors"]["car"]["filter_min_quality"], 0.65);
 }
@@ -69,7 +98,9 @@ async fn refusals_name_the_field_and_leave_nothing() {
     }
     let sent = json!({"camera_group": 1, "name": "a", "stream_settings": {"detectors": {"face": {"roi": "string"}}}});
     assert!(server.post("/videos/", sent).await.refuses("stream_settings.detectors.face.roi").contains("WxH+X+Y"));
-    for (text, place) in [("", "line 1 column 0"), ("{\n \"name\": }", "line 2 column 10"), ("{\"a\": 1e999}", "line 1"), ("\u{FEFF}{}", "line 1")] {
+    for (text, place) in
+        [("", "line 1 column 0"), ("{\n \"name\": }", "line 2 column 10"), ("{\"a\": 1e999}", "line 1"), ("\u{FEFF}{}", "line 1")]
+    {
         let desc = server.call(reqwest::Method::POST, "/videos/", text).await.refuses("body");
         assert!(desc.starts_with("JSON parse error") && desc.contains(place), "{desc}");
     }

@@ -80,9 +80,9 @@ impl Network {
 
     /// Loads a network from the bytes of an ONNX file; `name` is for errors.
     pub fn parse(name: &str, bytes: &[u8], shape: InputShape, device: &Device) -> Result<Self, NetworkError> {
-        let graph = model::read(name, bytes, shape)?;
+        let model = model::read(name, bytes, shape)?;
         // Weights are uploaded while planning, and burn panics on what it does not expect.
-        let plan = contained(|| Plan::new(name, &graph, shape, device))
+        let plan = contained(|| Plan::new(name, &model, shape, device))
             .unwrap_or_else(|reason| Err(NetworkError::Malformed { file: name.into(), reason }))?;
         Ok(Self { plan, shape, device: device.clone() })
     }

@@ -42,14 +42,22 @@ impl fmt::Display for InputShape {
     }
 }
 
+/// A parsed network. onnx-ir renames values; `outputs` are the names that the file gives its outputs, in order.
+pub(super) struct Model {
+    pub(super) graph: OnnxGraph,
+    pub(super) outputs: Vec<String>,
+}
+
 /// Parses and simplifies a network for `shape`.
-pub(super) fn read(name: &str, bytes: &[u8], shape: InputShape) -> Result<OnnxGraph, NetworkError> {
+pub(super) fn read(name: &str, bytes: &[u8], shape: InputShape) -> Result<Model, NetworkError> {
     let malformed = |reason: String| NetworkError::Malformed { file: name.into(), reason };
     let parse = || {
         let mut model = ModelProto::parse_from_bytes(bytes).map_err(|e| e.to_string())?;
         declare(&mut model, shape)?;
+        let outputs = model.graph.output.iter().map(|output| output.name.clone()).collect();
         let bytes = model.write_to_bytes().map_err(|e| e.to_string())?;
-        OnnxGraphBuilder::new().simplify(true).parse_bytes(&bytes).map_err(|e| e.to_string())
+        let graph = OnnxGraphBuilder::new().simplify(true).parse_bytes(&bytes).map_err(|e| e.to_string())?;
+        Ok(Model { graph, outputs })
     };
     // onnx-ir indexes into what a sound file has and panics where a file has it not.
     contained(parse).unwrap_or_else(Err).map_err(malformed)

@@ -10,6 +10,7 @@ use onnx_ir::{Argument, Node, OnnxGraph};
 use super::{
     Array, Device, Fault, InputShape, NetworkError,
     kernel::{self, Kernel, Operands, Setting},
+    model::Model,
     value::Value,
 };
 
@@ -40,8 +41,9 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    pub(super) fn new(file: &str, graph: &OnnxGraph, shape: InputShape, device: &Device) -> Result<Self, NetworkError> {
+    pub(super) fn new(file: &str, model: &Model, shape: InputShape, device: &Device) -> Result<Self, NetworkError> {
         let malformed = |reason: String| NetworkError::Malformed { file: file.into(), reason };
+        let graph = &model.graph;
         let setting = Setting { batched: shape.batch != Some(1), on_host: !device.is_gpu() };
         let silu = SiluPairs::find(graph);
         let mut slots: HashMap<&str, usize> = graph.inputs.iter().enumerate().map(|(slot, input)| (input.name.as_str(), slot)).collect();
@@ -87,10 +89,9 @@ impl Plan {
         }
 
         let mut outputs = Vec::with_capacity(graph.outputs.len());
-        for output in &graph.outputs {
-            let source =
-                constants.source(output, &slots).map_err(|Fault(reason)| malformed(format!("output {}: {reason}", output.name)))?;
-            outputs.push((output.name.clone(), source));
+        for (output, name) in graph.outputs.iter().zip(&model.outputs) {
+            let source = constants.source(output, &slots).map_err(|Fault(reason)| malformed(format!("output {name}: {reason}")))?;
+            outputs.push((name.clone(), source));
         }
         let mut plan = Self { slots: slots.len(), steps, outputs };
         plan.mark_last_uses();

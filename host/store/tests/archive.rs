@@ -1,0 +1,153 @@
+//! Covers: what an archive keeps over its closing, its crash and the loss of its index; ids; uploads that are given up;
+//! the queue's order; jobs that clear what earlier ones made.
+
+use std::{io::Write, path::Path, sync::Arc};
+
+use ocellus_core::{SettingsSchema, SystemClock, Timestamp, VideoId, VideoRecord, VideoStatus};
+use ocellus_store::{Archive, ListQuery, OpenReport, Order, OrderKey, StoreError, VideoFilter, check};
+use serde_json::json;
+
+fn open(dir: &Path) -> (Archive, OpenReport) {
+    Archive::open(dir, Arc::new(SystemClock)).unwrap()
+}
+
+fn record(name: &str) -> impl FnOnce(VideoId, Timestamp) -> VideoRecord {
+    let settings = SettingsSchema::new(&[], &["simple_iou".into()]).unwrap().complete(None).unwrap();
+    let name = name.to_owned();
+    move |id, now| VideoRecord::new(id, 1, Some(name), settings, now)
+}
+
+fn names(archive: &Archive) -> Vec<String> {
+    let order = Order { key: OrderKey::Name, descending: false };
+    let query = ListQuery { filter: VideoFilter::default(), order, limit: 100, cursor: None };
+    archive.list(&query).unwrap().items.into_iter().filter_map(|v| v.name).collect()
+}
+
+#[test]
+fn what_was_made_is_there_after_a_restart_and_after_the_index_is_lost() {
+    let dir = tempfile::tempdir().unwrap();
+    let (archive, report) = open(dir.path());
+    assert_eq!(report.index_rebuilt, None);
+    for name in ["b", "A", "c"] {
+        archive.create(record(name)).unwrap();
+    }
+    drop(archive);
+
+    let (archive, report) = open(dir.path());
+    assert_eq!((report.videos, report.index_rebuilt), (3, None));
+    assert_eq!(names(&archive), ["A", "b", "c"]);
+    drop(archive);
+
+    std::fs::remove_dir_all(dir.path().join("index")).unwrap();
+    let (archive, report) = open(dir.path());
+    assert!(report.index_rebuilt.unwrap().contains("missing"));
+    assert_eq!(names(&archive), ["A", "b", "c"]);
+}
+
+#[test]
+fn an_index_without_the_mark_of_a_good_end_is_not_trusted() {
+    let dir = tempfile::tempdir().unwrap();
+    let (archive, _) = open(dir.path());
+    archive.create(record("kept")).unwrap();
+    drop(archive);
+    std::fs::remove_file(dir.path().join("index.clean")).unwrap();
+    let (archive, report) = open(dir.path());
+    assert!(report.index_rebuilt.is_some());
+    assert_eq!(names(&archive), ["kept"]);
+}
+
+#[test]
+fn an_id_is_never_used_twice() {
+    let dir = tempfile::tempdir().unwrap();
+    let (archive, _) = open(dir.path());
+    let first = archive.create(record("first")).unwrap().id;
+    assert!(archive.delete(first).unwrap());
+    assert!(!archive.delete(first).unwrap());
+    drop(archive);
+    std::fs::remove_dir_all(dir.path().join("index")).unwrap();
+    let (archive, _) = open(dir.path());
+    assert!(archive.create(record("second")).unwrap().id > first);
+}
+
+#[test]
+fn a_second_opener_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let _first = open(dir.path());
+    assert!(matches!(Archive::open(dir.path(), Arc::new(SystemClock)), Err(StoreError::InUse(_))));
+}
+
+#[test]
+fn an_upload_that_is_given_up_leaves_nothing_and_one_that_is_finished_replaces_the_source() {
+    let dir = tempfile::tempdir().unwrap();
+    let (archive, _) = open(dir.path());
+    let id = archive.create(record("x")).unwrap().id;
+    let mut kept = archive.begin_upload(id).unwrap();
+    kept.write_all(b"source").unwrap();
+    assert_eq!(kept.commit().unwrap().file_size, Some(6));
+    let mut given_up = archive.begin_upload(id).unwrap();
+    given_up.write_all(b"something else").unwrap();
+    drop(given_up);
+    assert_eq!(std::fs::read(archive.source_path(id)).unwrap(), b"source");
+    let folder = archive.source_path(id).parent().unwrap().to_path_buf();
+    let parts = std::fs::read_dir(folder).unwrap().filter(|e| e.as_ref().unwrap().file_name().to_string_lossy().contains("part")).count();
+    assert_eq!(parts, 0);
+    let video = archive.delete_source(id).unwrap();
+    assert_eq!((video.status, video.file_size), (VideoStatus::NoSource, None));
+}
+
+#[test]
+fn the_queue_keeps_its_order_over_a_crash() {
+    let dir = tempfile::tempdir().unwrap();
+    let (archive, _) = open(dir.path());
+    let ids: Vec<VideoId> = (0..3).map(|n| archive.create(record(&n.to_string())).unwrap().id).collect();
+    let [a, b, c] = ids[..] else { panic!() };
+    for id in [c, a, b] {
+        archive.start_job(id, &json!({})).unwrap();
+    }
+    drop(archive);
+    std::fs::remove_file(dir.path().join("index.clean")).unwrap();
+    let (archive, _) = open(dir.path());
+    for id in [c, a, b] {
+        assert_eq!(archive.next_queued().unwrap(), Some(id));
+        archive
+            .update(id, |v| {
+                v.status = VideoStatus::Starting;
+                Ok(())
+            })
+            .unwrap();
+    }
+    assert_eq!(archive.next_queued().unwrap(), None);
+    assert_eq!(archive.unfinished().unwrap(), [a, b, c]);
+}
+
+#[test]
+fn a_new_job_clears_what_the_earlier_one_made() {
+    let dir = tempfile::tempdir().unwrap();
+    let (archive, _) = open(dir.path());
+    let id = archive.create(record("x")).unwrap().id;
+    let first = archive.start_job(id, &json!({"n": 1})).unwrap().id();
+    let second = archive.start_job(id, &json!({"n": 2})).unwrap();
+    assert!(archive.job(first).unwrap().is_none());
+    assert_eq!(second.plan().unwrap(), json!({"n": 2}));
+}
+
+#[test]
+fn check_finds_what_is_wrong_and_a_rebuild_mends_the_index() {
+    let dir = tempfile::tempdir().unwrap();
+    let (archive, _) = open(dir.path());
+    let id = archive.create(record("x")).unwrap().id;
+    let folder = archive.source_path(id).parent().unwrap().to_path_buf();
+    drop(archive);
+    assert!(check(dir.path(), false, &mut |_| {}).unwrap().is_sound());
+
+    let json = folder.join("video.json");
+    let text = std::fs::read_to_string(&json).unwrap();
+    std::fs::write(&json, text.replace("\"x\"", "\"y\"")).unwrap();
+    let mut findings = Vec::new();
+    assert!(!check(dir.path(), false, &mut |f| findings.push(f.to_string())).unwrap().is_sound());
+    assert_eq!(findings.len(), 1, "{findings:?}");
+    assert!(check(dir.path(), true, &mut |_| {}).unwrap().is_sound());
+
+    std::fs::write(&json, "{").unwrap();
+    assert!(!check(dir.path(), false, &mut |_| {}).unwrap().is_sound());
+}
