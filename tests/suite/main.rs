@@ -3,6 +3,14 @@
 //! One file per behaviour; [`server`] starts and ends the program, [`receiver`] is a router of its own, [`media`] makes
 //! recordings. Everything listens on loopback and ends with its test.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test ends where something is wrong"
+)]
+
 mod media;
 mod receiver;
 mod server;

@@ -145,7 +145,7 @@ impl Detector {
         let mut pictures = Vec::with_capacity(images.len());
         let mut seen = Vec::with_capacity(images.len());
         for InputImage { spec, data, scale, frame } in images {
-            if spec != self.input(frame) || data.len() != spec.width as usize * spec.height as usize * 3 || !(scale > 0.0) {
+            if spec != self.input(frame) || data.len() != spec.width as usize * spec.height as usize * 3 || scale.is_nan() || scale <= 0.0 {
                 return Err(self.failed("a picture that was not made for it"));
             }
             pictures.push(planes(&data, spec.width as usize, spec.height as usize));

@@ -97,7 +97,7 @@ impl Cursor {
     }
 
     pub fn from_token(token: &str) -> ocellus_core::Result<Self> {
-        let bytes: Option<Vec<u8>> = (token.len() % 2 == 0 && token.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')))
+        let bytes: Option<Vec<u8>> = (token.len().is_multiple_of(2) && token.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')))
             .then(|| (0..token.len()).step_by(2).filter_map(|i| u8::from_str_radix(token.get(i..i + 2)?, 16).ok()).collect());
         match bytes.as_deref() {
             Some([a, b, before @ (0 | 1), key @ ..]) => Ok(Self { list: [*a, *b], before: *before == 1, key: key.to_vec() }),

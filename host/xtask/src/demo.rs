@@ -3,10 +3,11 @@
 //! Owns the server and the receiver that it starts, on ports of their own and a data folder of its own; both end with it.
 
 use std::{
-    fs,
-    io::{BufRead, BufReader},
+    env, fs,
+    io::{BufRead, BufReader, Write, stdout},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    sync::mpsc::{self, Receiver},
     thread,
     time::Duration,
 };
@@ -16,10 +17,11 @@ use clap::Args;
 use comfy_table::{Table, presets};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
-use ureq::Agent;
 
 use crate::{
-    build, plugins, setup,
+    build,
+    client::{Client, Objects, Received, Video},
+    plugins, setup,
     shell::{assets, say, target},
 };
 
@@ -33,6 +35,25 @@ pub(crate) struct DemoArguments {
     exit: bool,
 }
 
+/// The user's wish to end: Ctrl-C or SIGTERM.
+struct Stop(Receiver<()>);
+
+impl Stop {
+    fn listen() -> Result<Self> {
+        let (wish, wishes) = mpsc::channel();
+        ctrlc::set_handler(move || {
+            // Nobody listens any more where the demo is ending already.
+            let _ = wish.send(());
+        })?;
+        Ok(Self(wishes))
+    }
+
+    /// Waits for the wish, but no longer than `time`; whether it came.
+    fn within(&self, time: Duration) -> bool {
+        self.0.recv_timeout(time).is_ok()
+    }
+}
+
 /// A program of ours that listens; ended when dropped.
 struct Running {
     process: Child,
@@ -43,7 +64,7 @@ impl Running {
     /// Starts it and waits until it says where it listens.
     fn start(command: &mut Command) -> Result<Self> {
         let name = command.get_program().to_string_lossy().into_owned();
-        let mut process = command.stdout(Stdio::piped()).spawn().with_context(|| format!("cannot run {name}"))?;
+        let mut process = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().with_context(|| format!("cannot run {name}"))?;
         let output = process.stdout.take().context("no output")?;
         let mut running = Self { process, url: String::new() };
         let mut lines = BufReader::new(output).lines();
@@ -55,202 +76,173 @@ impl Running {
                 return Ok(running);
             }
         }
-        bail!("{name} ended before it listened; what it said is above")
+        bail!("{name} ended before it listened")
     }
 
-    /// Asks it to end, and waits until it has.
-    fn stop(mut self) {
-        let _ = Command::new("kill").args(["-TERM", &self.process.id().to_string()]).status();
-        let _ = self.process.wait();
+    /// Fails if it has ended.
+    fn check(&mut self) -> Result<()> {
+        match self.process.try_wait()? {
+            Some(status) => bail!("it ended ({status})"),
+            None => Ok(()),
+        }
     }
 }
 
 impl Drop for Running {
+    /// Asks it to end, and waits until it has.
     fn drop(&mut self) {
-        let _ = self.process.kill();
+        // By the shell, whose own `kill` is there also where the program of that name is not.
+        let asked = Command::new("sh").args(["-c", "kill -TERM \"$0\"", &self.process.id().to_string()]).stderr(Stdio::null()).status();
+        if !asked.is_ok_and(|status| status.success()) {
+            let _ = self.process.kill();
+        }
         let _ = self.process.wait();
     }
 }
 
-/// The server's API, as anyone would use it.
-struct Api {
-    agent: Agent,
-    base: String,
-    token: String,
-}
-
-impl Api {
-    fn url(&self, path: &str) -> String {
-        if path.starts_with("http") { path.to_owned() } else { format!("{}{path}", self.base) }
-    }
-
-    fn authorization(&self) -> String {
-        format!("Token {}", self.token)
-    }
-
-    fn get(&self, path: &str) -> Result<Value> {
-        let mut response = self.agent.get(self.url(path)).header("Authorization", self.authorization()).call()?;
-        answer(path, response.status().as_u16(), &response.body_mut().read_to_string()?)
-    }
-
-    fn post(&self, path: &str, body: &Value) -> Result<Value> {
-        let request = self.agent.post(self.url(path)).header("Authorization", self.authorization()).content_type("application/json");
-        let mut response = request.send(body.to_string())?;
-        answer(path, response.status().as_u16(), &response.body_mut().read_to_string()?)
-    }
-
-    fn upload(&self, path: &str, file: &Path) -> Result<()> {
-        let length = fs::metadata(file)?.len();
-        let bar = ProgressBar::new(length).with_style(ProgressStyle::with_template("   Uploading {bar:30} {bytes}/{total_bytes}")?);
-        let mut reader = bar.wrap_read(fs::File::open(file)?);
-        let request =
-            self.agent.put(self.url(path)).header("Authorization", self.authorization()).header("Content-Length", length.to_string());
-        let mut response = request.send(ureq::SendBody::from_reader(&mut reader))?;
-        bar.finish_and_clear();
-        answer(path, response.status().as_u16(), &response.body_mut().read_to_string()?).map(drop)
-    }
-}
-
-fn answer(path: &str, status: u16, body: &str) -> Result<Value> {
-    if !(200..300).contains(&status) {
-        bail!("{path} answered {status}: {body}");
-    }
-    Ok(if body.is_empty() { Value::Null } else { serde_json::from_str(body)? })
-}
-
 pub(crate) fn run(arguments: &DemoArguments) -> Result<()> {
-    if let Some(file) = &arguments.file
-        && !file.is_file()
-    {
-        bail!("{} is no file", file.display());
-    }
+    let file = match &arguments.file {
+        Some(file) if !file.is_file() => bail!("{} is no file", file.display()),
+        Some(file) => file.clone(),
+        None => assets().join("media/bikes.mp4"),
+    };
     setup::ensure()?;
     plugins::build()?;
     build::programs()?;
 
-    let file = arguments.file.clone().unwrap_or_else(|| assets().join("media/bikes.mp4"));
     let home = target().join("demo");
-    let _ = fs::remove_dir_all(&home);
-    let (data, posts) = (home.join("data"), home.join("receiver"));
-    fs::create_dir_all(&data)?;
-    let program = |name: &str| target().join("release").join(name);
-    let receiver =
-        Running::start(Command::new(program("ocellus-receiver")).args(["--listen", "127.0.0.1:0", "--quiet", "--dir"]).arg(&posts))?;
-    let log = fs::File::create(home.join("server.log"))?;
+    match fs::remove_dir_all(&home) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => bail!("cannot clear {}: {error}", home.display()),
+        _ => fs::create_dir_all(&home)?,
+    }
+    let (data, posts, log) = (home.join("data"), home.join("receiver"), home.join("server.log"));
+    // Before anything runs beside this: nothing is left behind then.
+    let stop = Stop::listen()?;
+    let program = |name: &str| Command::new(target().join("release").join(name));
+    let receiver = Running::start(program("ocellus-receiver").args(["--listen", "127.0.0.1:0", "--quiet", "--dir"]).arg(&posts))?;
+    let log_of_server = || format!("the server has failed; its log is {}", log.display());
     let mut server =
-        Running::start(Command::new(program("ocellus")).args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(&data).stderr(log))?;
-    say(
-        "Running",
-        &format!("the server at {} (log: {}) and a receiver at {}", server.url, home.join("server.log").display(), receiver.url),
-    );
+        Running::start(program("ocellus").args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(&data).stderr(fs::File::create(&log)?))
+            .with_context(log_of_server)?;
+    say("Running", &format!("the server at {} (log: {}) and a receiver at {}", server.url, shown(&log), receiver.url));
 
     let token = fs::read_to_string(data.join("admin.token"))?.trim().to_owned();
-    let agent: Agent = Agent::config_builder().http_status_as_error(false).build().into();
-    let api = Api { agent, base: server.url.clone(), token };
-
-    // The sample is small, and so are the boxes in it.
-    let detector = json!({"filter_min_size": 24, "filter_min_quality": 0.3});
-    let name = file.file_name().unwrap_or_default().to_string_lossy();
-    let video = api.post(
-        "/videos/",
-        &json!({
-            "camera_group": 1,
-            "name": name,
-            "router_url": format!("{}/frame", receiver.url),
-            "stream_settings": {"detectors": {"face": detector, "body": detector, "car": detector}},
-        }),
-    )?;
-    let id = video["id"].as_u64().context("the server gave the video no id")?;
-    say("Uploading", &file.display().to_string());
-    api.upload(&format!("/videos/{id}/upload/source_file/"), &file)?;
-    api.post(&format!("/videos/{id}/process/"), &Value::Null)?;
-    let video = watch(&api, id)?;
-
-    let status = video["health_status"]["status"].as_str().unwrap_or_default();
-    let statistic = &video["health_status"]["statistic"];
-    say(
-        "Finished",
-        &format!(
-            "{status}: {} frames at {:.1} a second, {} faces, {} bodies, {} vehicles",
-            statistic["frames_processed"],
-            statistic["processing_fps"].as_f64().unwrap_or_default(),
-            video["face_count"],
-            video["body_count"],
-            video["car_count"]
-        ),
-    );
-    if let Some(error) = video["error"].as_str() {
-        bail!("{error}");
-    }
+    let api = Client::new(server.url.clone(), token);
+    let id = begin(&api, &file, &receiver.url)?;
+    let Some(video) = watch(&api, id, &mut server, &stop).with_context(log_of_server)? else { return Ok(()) };
+    summarize(&video)?;
     objects(&api, id, &data)?;
-    let summary = api.get(&receiver.url)?;
-    say("Received", &format!("{} posts, {} of them twice; their pictures: {}", summary["posts"], summary["duplicates"], posts.display()));
+    let got: Received = api.get(&receiver.url)?;
+    say("Received", &format!("{} posts, {} of them twice; they are in {}", got.posts, got.duplicates, shown(&posts)));
 
     if arguments.exit {
-        server.stop();
-        receiver.stop();
         return Ok(());
     }
-    println!("\nGo on by hand (Ctrl-C ends the demo):\n");
-    println!("  export OCELLUS={} TOKEN={}", api.base, api.token);
-    println!("  curl -H \"Authorization: Token $TOKEN\" $OCELLUS/videos/{id}/");
-    println!("  curl -H \"Authorization: Token $TOKEN\" \"$OCELLUS/videos/{id}/objects/?limit=5\"");
-    println!("  curl $OCELLUS/health/\n");
-    // Ctrl-C reaches the server too: both end in good order.
-    server.process.wait()?;
+    writeln!(
+        stdout(),
+        "\nGo on by hand (Ctrl-C ends the demo):\n
+  U={base}
+  H=\"Authorization: Token {token}\"
+  curl \"$U/videos/{id}/\" -H \"$H\"
+  curl \"$U/videos/{id}/objects/?limit=5\" -H \"$H\"
+  curl \"$U/videos/{id}/screenshot/\" -H \"$H\" -o screenshot.jpg
+  curl \"$U/health/\"\n",
+        base = api.base,
+        token = api.token
+    )?;
+    while !stop.within(Duration::from_millis(500)) {
+        server.check().with_context(log_of_server)?;
+    }
     Ok(())
 }
 
-/// Shows how the job goes on until it has ended; the video then.
-fn watch(api: &Api, id: u64) -> Result<Value> {
+/// Makes a video, uploads its file and has it processed; the video's id.
+fn begin(api: &Client, file: &Path, receiver: &str) -> Result<u64> {
+    // The sample is small, and so are the boxes in it.
+    let detector = json!({"filter_min_size": 24, "filter_min_quality": 0.3});
+    let made = api.post(
+        "/videos/",
+        &json!({
+            "camera_group": 1,
+            "name": file.file_name().unwrap_or_default().to_string_lossy(),
+            "router_url": format!("{receiver}/frame"),
+            "stream_settings": {"detectors": {"face": detector, "body": detector, "car": detector}},
+        }),
+    )?;
+    let Video { id, .. } = serde_json::from_str(&made).context("the server's answer is no video")?;
+    api.upload(&format!("/videos/{id}/upload/source_file/"), file)?;
+    say("Uploaded", &file.display().to_string());
+    api.post(&format!("/videos/{id}/process/"), &Value::Null)?;
+    Ok(id)
+}
+
+/// Shows how the job goes on until it has ended; the video then, or nothing where the user did not want to wait.
+fn watch(api: &Client, id: u64, server: &mut Running, stop: &Stop) -> Result<Option<Video>> {
     let style = ProgressStyle::with_template("  Processing {bar:30} {percent:>3} %  {msg}")?;
     let bar = ProgressBar::new(1000).with_style(style);
     loop {
-        let video = api.get(&format!("/videos/{id}/"))?;
-        let statistic = &video["health_status"]["statistic"];
-        let (frames, fps) =
-            (statistic["frames_processed"].as_u64().unwrap_or_default(), statistic["processing_fps"].as_f64().unwrap_or_default());
-        let (done, all) = (statistic["processed_duration"].as_f64().unwrap_or_default(), video["source_len"].as_f64().unwrap_or_default());
-        if all > 0.0 {
-            bar.set_position((done / all * 1000.0) as u64);
-        }
-        let left = if done > 0.0 && fps > 0.0 { (all - done).max(0.0) * frames as f64 / done / fps } else { 0.0 };
-        bar.set_message(format!("{frames} frames, {fps:.1} a second, {left:.0} s left"));
-        if video["finished"] == true {
+        server.check()?;
+        let video: Video = api.get(&format!("/videos/{id}/"))?;
+        if video.finished {
             bar.finish_and_clear();
-            return Ok(video);
+            return Ok(Some(video));
         }
-        thread::sleep(Duration::from_millis(200));
+        let statistic = video.health_status.statistic;
+        let (frames, fps, done) = (statistic.frames_processed, statistic.processing_fps, statistic.processed_duration);
+        let left = match video.source_len.filter(|all| *all > 0.0 && done > 0.0 && fps > 0.0) {
+            Some(all) => {
+                bar.set_position((done / all * 1000.0) as u64);
+                format!(", {:.0} s left", (all - done).max(0.0) * frames as f64 / done / fps)
+            }
+            None => String::new(),
+        };
+        bar.set_message(format!("{frames} frames, {fps:.1} a second{left}"));
+        if stop.within(Duration::from_millis(200)) {
+            bar.finish_and_clear();
+            return Ok(None);
+        }
     }
 }
 
-/// A table of what was found.
-fn objects(api: &Api, id: u64, data: &Path) -> Result<()> {
-    let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_header(["object", "from", "to", "box", "score", "quality", "thumbnail"]);
-    let mut next = json!(format!("/videos/{id}/objects/?limit=100"));
-    while let Some(path) = next.as_str() {
-        let page = api.get(path)?;
-        for object in page["results"].as_array().into_iter().flatten() {
-            let seconds = |key: &str| format!("{:.1} s", object[key].as_f64().unwrap_or_default());
-            let share = |key: &str| format!("{:.2}", object[key].as_f64().unwrap_or_default());
-            let name = object["id"].as_str().unwrap_or_default();
-            let folder = data.join("archive").join(format!("{:03}", id / 1000)).join(id.to_string());
-            let picture = folder.join("jobs/1/pictures").join(format!("{name}.thumbnail.jpg"));
-            let shown = picture.strip_prefix(std::env::current_dir()?).unwrap_or(&picture).display().to_string();
-            let row = [
-                object["type"].as_str().unwrap_or_default().to_owned(),
-                seconds("first_time"),
-                seconds("last_time"),
-                object["bbox"].to_string(),
-                share("score"),
-                share("quality"),
-                shown,
-            ];
-            table.add_row(row);
-        }
-        next = page["next_page"].clone();
+/// One line about a job that has ended; an error where it ended badly.
+fn summarize(video: &Video) -> Result<()> {
+    if let Some(error) = &video.error {
+        bail!("the recording could not be processed ({}): {error}", video.health_status.status);
     }
-    println!("{table}");
+    let statistic = &video.health_status.statistic;
+    let found = format!("{} faces, {} bodies, {} vehicles", video.face_count, video.body_count, video.car_count);
+    say("Finished", &format!("{} frames at {:.1} a second: {found}", statistic.frames_processed, statistic.processing_fps));
+    Ok(())
+}
+
+/// A path as one would type it from here.
+fn shown(path: &Path) -> String {
+    env::current_dir().ok().and_then(|here| path.strip_prefix(here).ok()).unwrap_or(path).display().to_string()
+}
+
+/// A table of what was found.
+fn objects(api: &Client, id: u64, data: &Path) -> Result<()> {
+    let mut table = Table::new();
+    table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_header(["object", "from", "to", "box", "score", "quality", "picture"]);
+    let pictures = data.join(format!("archive/{:03}/{id}/jobs/1/pictures", id / 1000));
+    let mut next = Some(format!("/videos/{id}/objects/?limit=100"));
+    while let Some(path) = next {
+        let page: Objects = api.get(&path)?;
+        for object in page.results {
+            let picture = pictures.join(format!("{}.thumbnail.jpg", object.id));
+            let [left, top, right, bottom] = object.bbox;
+            table.add_row([
+                object.object_type,
+                format!("{:.1} s", object.first_time),
+                format!("{:.1} s", object.last_time),
+                format!("{left} {top} {right} {bottom}"),
+                format!("{:.2}", object.score),
+                format!("{:.2}", object.quality),
+                if picture.is_file() { shown(&picture) } else { object.thumbnail },
+            ]);
+        }
+        next = page.next_page;
+    }
+    writeln!(stdout(), "{table}")?;
     Ok(())
 }

@@ -3,6 +3,7 @@
 mod bench;
 mod bless;
 mod build;
+mod client;
 mod demo;
 mod fetch;
 mod plugins;

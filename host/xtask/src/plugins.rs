@@ -96,7 +96,7 @@ fn modules(build: &mut Command) -> Result<Vec<PathBuf>> {
     }
     let mut modules = Vec::new();
     for line in output.stdout.split(|b| *b == b'\n').filter(|l| !l.is_empty()) {
-        let artifact: Artifact = serde_json::from_slice(line).context("cargo spoke in riddles")?;
+        let artifact: Artifact = serde_json::from_slice(line).context("cannot read what cargo says it built")?;
         modules.extend(artifact.filenames.into_iter().filter(|f| f.extension().is_some_and(|e| e == "wasm")));
     }
     Ok(modules)

@@ -52,7 +52,10 @@ fn toolchain() -> Result<(), String> {
             say("Added", &format!("a compiler for WebAssembly: {toolchain}"));
             Ok(())
         }
-        None => Err(system::with_command("a Rust compiler for WebAssembly (rustup target add wasm32-unknown-unknown)", Toolchain::DEBIAN_PACKAGES)),
+        None => Err(system::with_command(
+            "a Rust compiler for WebAssembly (rustup target add wasm32-unknown-unknown)",
+            Toolchain::DEBIAN_PACKAGES,
+        )),
     }
 }
 

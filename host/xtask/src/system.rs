@@ -30,7 +30,15 @@ const PACKAGES: &[Package] = &[
     },
     Package {
         there: || FFMPEG.iter().all(|library| succeeds("pkg-config", &["--exists", library])),
-        apt: &["libavcodec-dev", "libavformat-dev", "libavutil-dev", "libswscale-dev", "libavfilter-dev", "libavdevice-dev", "libswresample-dev"],
+        apt: &[
+            "libavcodec-dev",
+            "libavformat-dev",
+            "libavutil-dev",
+            "libswscale-dev",
+            "libavfilter-dev",
+            "libavdevice-dev",
+            "libswresample-dev",
+        ],
         elsewhere: "the FFmpeg libraries with headers, 5.1 or later (dnf: ffmpeg-free-devel; brew: ffmpeg)",
         optional: false,
     },
@@ -53,7 +61,10 @@ const PACKAGES: &[Package] = &[
         optional: false,
     },
     Package {
-        there: || !Path::new("/etc/debian_version").exists() || (Path::new("/usr/lib/chromium/libvk_swiftshader.so").exists() && in_library_folder("libvulkan.so")),
+        there: || {
+            !Path::new("/etc/debian_version").exists()
+                || (Path::new("/usr/lib/chromium/libvk_swiftshader.so").exists() && in_library_folder("libvulkan.so"))
+        },
         apt: &["chromium-common", "libvulkan1"],
         elsewhere: "SwiftShader and the Vulkan loader, to test the GPU path without a GPU",
         optional: true,
@@ -114,7 +125,10 @@ fn has_apt() -> bool {
 
 /// Whether bindgen will find libclang, which it loads as it runs. macOS brings one with its compiler.
 fn libclang() -> bool {
-    cfg!(target_os = "macos") || env::var_os("LIBCLANG_PATH").is_some() || in_library_folder("libclang.so") || in_library_folder("libclang-")
+    cfg!(target_os = "macos")
+        || env::var_os("LIBCLANG_PATH").is_some()
+        || in_library_folder("libclang.so")
+        || in_library_folder("libclang-")
 }
 
 /// Whether a shared library whose name begins so is where libraries are.
@@ -126,6 +140,8 @@ fn in_library_folder(begin: &str) -> bool {
     // Debian's folders of an architecture, and those of an LLVM version.
     folders.extend(inside("/usr/lib", ""));
     folders.extend(inside("/usr/lib", "lib"));
+    // Chromium keeps a Vulkan loader for itself.
+    folders.retain(|f| !f.starts_with("/usr/lib/chromium"));
     folders.iter().filter_map(|f| fs::read_dir(f).ok()).flatten().flatten().any(|entry| {
         let name = entry.file_name();
         let name = name.to_string_lossy();

@@ -15,6 +15,7 @@ use super::{
 };
 
 /// Where a step finds an operand.
+#[expect(clippy::large_enum_variant, reason = "a plan has a few hundred of these, made once; a box would cost a step on every use")]
 enum Source {
     /// An optional input that the network does not give.
     Absent,

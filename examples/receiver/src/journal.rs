@@ -1,0 +1,61 @@
+//! What was received: pictures and `posts.jsonl` in a folder, and counts of this run.
+
+use std::{
+    collections::{BTreeMap, HashSet},
+    fs::{self, File},
+    io::{self, Write},
+    path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
+};
+
+use serde_json::{Value, json};
+
+use crate::post::Post;
+
+pub(crate) struct Journal {
+    dir: PathBuf,
+    state: Mutex<State>,
+}
+
+struct State {
+    posts_file: File,
+    posts: u64,
+    duplicates: u64,
+    by_type: BTreeMap<String, u64>,
+    keys: HashSet<String>,
+}
+
+impl Journal {
+    /// Makes the folder where it is not there; an earlier run's lines are kept.
+    pub(crate) fn open(dir: &Path) -> io::Result<Self> {
+        fs::create_dir_all(dir)?;
+        let posts_file = File::options().create(true).append(true).open(dir.join("posts.jsonl"))?;
+        let state = State { posts_file, posts: 0, duplicates: 0, by_type: BTreeMap::new(), keys: HashSet::new() };
+        Ok(Self { dir: dir.to_path_buf(), state: Mutex::new(state) })
+    }
+
+    /// Writes a post's pictures and its line; the line for people.
+    pub(crate) fn keep(&self, post: Post) -> io::Result<String> {
+        for picture in &post.pictures {
+            let name = format!("{}.{}.{}", post.id, picture.part, picture.extension);
+            fs::write(self.dir.join(name), &picture.content)?;
+        }
+        let (object_type, shown) = (post.object_type().to_owned(), post.line());
+        let mut line = serde_json::Map::from_iter([("key".to_owned(), post.id.clone().into())]);
+        line.extend(post.fields);
+
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        writeln!(state.posts_file, "{}", Value::Object(line))?;
+        state.posts += 1;
+        *state.by_type.entry(object_type).or_default() += 1;
+        if post.has_key && !state.keys.insert(post.id) {
+            state.duplicates += 1;
+        }
+        Ok(shown)
+    }
+
+    pub(crate) fn summary(&self) -> Value {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        json!({"posts": state.posts, "duplicates": state.duplicates, "by_type": state.by_type})
+    }
+}

@@ -1,0 +1,134 @@
+//! Covers: what is kept of a post, what is refused and how, duplicates, and the ways in which it misbehaves when told to.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader, Read, Write},
+    net::TcpStream,
+    path::Path,
+    process::{Child, Command, Stdio},
+};
+
+use tempfile::TempDir;
+
+const PARTS: [(&str, &str); 6] = [
+    ("cam_id", "7"),
+    ("timestamp", "2026-01-02T03:04:05.678Z"),
+    ("bbox", "[[1,2,30,40]]"),
+    ("detectorParams", r#"{"quality":0.8,"track_objects":["face"]}"#),
+    ("bs_type", "overall"),
+    ("labels", r#"{"object_type":"face"}"#),
+];
+
+struct Receiver {
+    process: Child,
+    address: String,
+    dir: TempDir,
+}
+
+impl Receiver {
+    fn start(arguments: &[&str]) -> Self {
+        let dir = TempDir::new().unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ocellus-receiver"));
+        command.args(["--listen", "127.0.0.1:0", "--quiet", "--dir"]).arg(dir.path()).args(arguments);
+        let mut process = command.stdout(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let address = line.trim().strip_prefix("listening on http://").unwrap().to_owned();
+        Self { process, address, dir }
+    }
+
+    /// Status and body of the answer.
+    fn request(&self, head: &str, body: &[u8]) -> (u16, String) {
+        let mut stream = TcpStream::connect(&self.address).unwrap();
+        write!(stream, "{head}\r\nHost: receiver\r\nConnection: close\r\nContent-Length: {}\r\n\r\n", body.len()).unwrap();
+        stream.write_all(body).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let status = answer.split(' ').nth(1).unwrap().parse().unwrap();
+        (status, answer.split_once("\r\n\r\n").unwrap().1.to_owned())
+    }
+
+    fn post(&self, headers: &str, parts: &[(&str, &str)]) -> (u16, String) {
+        let mut body = String::new();
+        for (name, content) in parts {
+            let filename = if matches!(*name, "photo" | "normalized") { "; filename=\"a.jpg\"\r\nContent-Type: image/jpeg" } else { "" };
+            body += &format!("--limit\r\nContent-Disposition: form-data; name=\"{name}\"{filename}\r\n\r\n{content}\r\n");
+        }
+        body += "--limit--\r\n";
+        self.request(&format!("POST /any/frame HTTP/1.1\r\nContent-Type: multipart/form-data; boundary=limit{headers}"), body.as_bytes())
+    }
+
+    fn summary(&self) -> String {
+        self.request("GET / HTTP/1.1", b"").1
+    }
+
+    fn files(&self) -> Vec<String> {
+        let mut names: Vec<_> = fs::read_dir(self.dir.path()).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+}
+
+impl Drop for Receiver {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+fn read(dir: &Path, name: &str) -> String {
+    fs::read_to_string(dir.join(name)).unwrap()
+}
+
+#[test]
+fn a_post_is_kept_with_its_pictures() {
+    let receiver = Receiver::start(&[]);
+    let parts = [&PARTS[..], &[("photo", "whole"), ("normalized", "part")]].concat();
+    assert_eq!(receiver.post("\r\nIdempotency-Key: 7-1-face-1-0", &parts), (202, r#"{"id":"7-1-face-1-0"}"#.into()));
+    assert_eq!(receiver.files(), ["7-1-face-1-0.normalized.jpg", "7-1-face-1-0.photo.jpg", "posts.jsonl"]);
+    assert_eq!(read(receiver.dir.path(), "7-1-face-1-0.photo.jpg"), "whole");
+    let line = read(receiver.dir.path(), "posts.jsonl");
+    assert!(
+        line.contains(r#""key":"7-1-face-1-0""#) && line.contains(r#""cam_id":"7""#) && line.contains(r#""bbox":[[1,2,30,40]]"#),
+        "{line}"
+    );
+    assert_eq!(receiver.summary(), r#"{"posts":1,"duplicates":0,"by_type":{"face":1}}"#);
+}
+
+#[test]
+fn a_key_that_was_seen_is_a_duplicate_and_no_key_is_none() {
+    let receiver = Receiver::start(&[]);
+    for headers in ["\r\nIdempotency-Key: a", "\r\nIdempotency-Key: a", "", ""] {
+        assert_eq!(receiver.post(headers, &PARTS).0, 202);
+    }
+    assert_eq!(receiver.summary(), r#"{"posts":4,"duplicates":1,"by_type":{"face":4}}"#);
+}
+
+#[test]
+fn what_is_no_post_is_refused_with_its_reason() {
+    let receiver = Receiver::start(&["--token", "abc"]);
+    let token = "\r\nAuthorization: Token abc";
+    assert_eq!(receiver.post("", &PARTS).0, 401);
+    assert_eq!(receiver.request(&format!("POST /frame HTTP/1.1\r\nContent-Type: application/json{token}"), b"{}").0, 415);
+    for missing in 0..5 {
+        let parts: Vec<_> = PARTS.iter().enumerate().filter(|(i, _)| *i != missing).map(|(_, p)| *p).collect();
+        let (status, body) = receiver.post(token, &parts);
+        assert!(status == 400 && body.contains(PARTS[missing].0), "{status} {body}");
+    }
+    let (status, body) = receiver.post(token, &[&PARTS[..2], &[("bbox", "[[1,")], &PARTS[3..]].concat());
+    assert!(status == 400 && body.contains("bbox"), "{status} {body}");
+    assert_eq!(receiver.post(&format!("{token}\r\nIdempotency-Key: ../../x"), &PARTS).0, 400);
+    let broken = format!("POST /frame HTTP/1.1\r\nContent-Type: multipart/form-data; boundary=limit{token}");
+    assert_eq!(receiver.request(&broken, b"--limit\r\nContent-Disp").0, 400);
+    assert_eq!((receiver.files(), read(receiver.dir.path(), "posts.jsonl")), (vec!["posts.jsonl".into()], String::new()));
+    assert_eq!(receiver.summary(), r#"{"posts":0,"duplicates":0,"by_type":{}}"#);
+}
+
+#[test]
+fn it_fails_as_often_as_it_is_told_to() {
+    let receiver = Receiver::start(&["--fail-first", "2"]);
+    assert_eq!([0; 3].map(|_| receiver.post("\r\nIdempotency-Key: a", &PARTS).0), [503, 503, 202]);
+    assert_eq!(receiver.summary(), r#"{"posts":1,"duplicates":0,"by_type":{"face":1}}"#);
+    assert_eq!(Receiver::start(&["--status", "429"]).post("", &PARTS).0, 429);
+    assert_eq!(Receiver::start(&["--status", "200"]).post("", &PARTS).0, 200);
+}
