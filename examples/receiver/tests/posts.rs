@@ -1,5 +1,14 @@
 //! Covers: what is kept of a post, what is refused and how, duplicates, and the ways in which it misbehaves when told to.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "a test ends where something is wrong"
+)]
+
 use std::{
     fs,
     io::{BufRead, BufReader, Read, Write},

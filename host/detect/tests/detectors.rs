@@ -1,6 +1,15 @@
 //! Covers: the detectors that ship load and say what they find; a folder that cannot be used is refused in words and
 //! leaves the others; pictures from many threads give the same boxes as alone.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "a test ends where something is wrong"
+)]
+
 mod common;
 
 use std::{

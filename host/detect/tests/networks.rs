@@ -1,6 +1,15 @@
 //! Covers: the networks that ship give what ONNX Runtime gives (tests/golden/make.py writes that), on the CPU and, where
 //! there is one, on a software GPU; batches give what single pictures give; what cannot be run is refused in words.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "a test ends where something is wrong"
+)]
+
 mod common;
 
 use std::{env, path::Path, process::Command};

@@ -1,6 +1,15 @@
 //! Covers: what an archive keeps over its closing, its crash and the loss of its index; ids; uploads that are given up;
 //! the queue's order; jobs that clear what earlier ones made.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "a test ends where something is wrong"
+)]
+
 use std::{io::Write, path::Path, sync::Arc};
 
 use ocellus_core::{SettingsSchema, SystemClock, Timestamp, VideoId, VideoRecord, VideoStatus};

@@ -30,7 +30,7 @@ pub(super) fn filter(query: &Query, now: Timestamp) -> Result<VideoFilter> {
         created.push(Condition::From(since));
     }
     Ok(VideoFilter {
-        camera_groups: list(query, "camera_groups", |name, text| integer(name, text))?,
+        camera_groups: list(query, "camera_groups", integer)?,
         case_in: list(query, "case_in", |name, text| if text == "null" { Ok(None) } else { integer(name, text).map(Some) })?,
         id_in: list(query, "id_in", |name, text| integer(name, text).map(VideoId))?,
         name_contains: query.last("name_contains").map(str::to_owned),
