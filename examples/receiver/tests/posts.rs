@@ -6,6 +6,7 @@
     clippy::panic,
     clippy::indexing_slicing,
     clippy::print_stdout,
+    clippy::needless_range_loop,
     reason = "a test ends where something is wrong"
 )]
 

@@ -112,7 +112,7 @@ mod tests {
 
     /// Landmarks of a face of 100 pixels, the nose moved sideways by `turn` eye distances.
     fn turned(turn: f32) -> Landmarks {
-        let p = |x, y| Point { x: 200.0 + x, y: 200.0 + y };
+        let p = |x: f32, y: f32| Point { x: 200.0 + x, y: 200.0 + y };
         [p(30.0, 40.0), p(70.0, 40.0), p(50.0 + 40.0 * turn, 63.0), p(35.0, 80.0), p(65.0, 80.0)]
     }
 

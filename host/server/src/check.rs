@@ -17,6 +17,7 @@ pub(crate) struct CheckArguments {
 }
 
 /// Prints each finding on a line of its own; fails when there was one that is still true at the end.
+#[expect(clippy::print_stdout, reason = "findings are what the command is for")]
 pub(crate) fn run(arguments: &CheckArguments) -> Result<ExitCode> {
     let summary = ocellus_store::check(&arguments.data, arguments.rebuild, &mut |finding| println!("{finding}"))
         .with_context(|| format!("cannot check {}", arguments.data.display()))?;

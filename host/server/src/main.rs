@@ -27,6 +27,7 @@ struct Arguments {
 }
 
 #[derive(Debug, Subcommand)]
+#[expect(clippy::large_enum_variant, reason = "there is one, for the life of the process")]
 enum Command {
     /// Run the server.
     Serve(config::ServeArguments),
