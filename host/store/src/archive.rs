@@ -89,7 +89,11 @@ pub(crate) fn rebuild(folder: &Folder, index: &Index) -> Result<()> {
         match folder.read(id) {
             Ok(Some(record)) => {
                 index.put(id, Some(&record))?;
-                job::index_objects(folder, index, JobId { video: id, number: record.job })?;
+                upload::tidy(&folder.video(id))?;
+                match job::index_objects(folder, index, JobId { video: id, number: record.job }) {
+                    Err(error @ StoreError::Damaged { .. }) => tracing::error!(video = %id, "objects of video {id} are left out: {error}"),
+                    other => other?,
+                }
             }
             Ok(None) => {}
             Err(error @ StoreError::Damaged { .. }) => tracing::error!(video = %id, "video {id} is left out: {error}"),

@@ -93,7 +93,6 @@ struct Objects {
 impl Job {
     pub(crate) fn open(archive: Archive, id: JobId) -> Result<Self> {
         let folder = archive.folder().job(id);
-        crate::upload::tidy(&archive.folder().video(id.video))?;
         fs::create_dir_all(folder.join("pictures")).at(&folder)?;
         let mut known = HashMap::new();
         let path = folder.join("objects.log");
