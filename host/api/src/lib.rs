@@ -23,6 +23,7 @@ mod query;
 mod serve;
 mod time;
 mod trace;
+mod unread;
 mod videos;
 
 use std::sync::Arc;
@@ -99,6 +100,7 @@ pub fn router(api: Api) -> Router {
         .fallback(path::unknown)
         .method_not_allowed_fallback(path::wrong_method)
         .layer(Extension(openapi::Document::new(document)))
+        .layer(middleware::from_fn(unread::close))
         .layer(middleware::from_fn(trace::trace))
         .with_state(api)
 }

@@ -52,7 +52,7 @@ async fn no_token_no_answer_and_no_effect() {
 async fn health_and_the_document_are_for_anyone() {
     let server = Server::start().await;
     let health = server.send(server.request(Method::GET, "/health/")).await.expect(200).json();
-    assert!(health["version"].is_string() && health["device"].is_string(), "{health}");
+    assert!(health["version"].is_string() && health["detectors"]["device"].is_string(), "{health}");
     let document = server.send(server.request(Method::GET, "/openapi.json")).await.expect(200).json();
     assert!(document["paths"]["/videos/{id}/"]["patch"].is_object());
     assert!(document["components"]["schemas"]["StreamSettings"]["properties"]["play_speed"].is_object());
@@ -91,7 +91,7 @@ async fn paths_that_are_none() {
             ("GET", "screenshot/"),
             ("DELETE", "file/"),
         ] {
-            server.call(method.parse().unwrap(), &format!("/videos/{id}/{rest}"), "").await.is_missing_video();
+            server.call(method.parse().unwrap(), &format!("/videos/{id}/{rest}"), "").await.finds_no_video();
         }
     }
     for id in ["x", "1-1-face-1-0", "01-1-face-1-0", "..%2f..%2fadmin.token"] {
@@ -121,6 +121,18 @@ async fn every_answer_has_an_id_of_its_own() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_that_leaves_the_body_unread_says_that_the_connection_ends() {
+    let server = Server::start().await;
+    let large = " ".repeat(3 << 20);
+    for _ in 0..20 {
+        let answer = server.call(Method::POST, "/videos/", large.clone()).await.expect(413);
+        assert_eq!(answer.headers["connection"], "close");
+        let answer = server.post("/videos/", json!({})).await.expect(400);
+        assert!(!answer.headers.contains_key("connection"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn http_2_is_spoken_too() {
     let server = Server::start().await;
     let client = reqwest::Client::builder().http2_prior_knowledge().no_proxy().build().unwrap();
@@ -133,7 +145,7 @@ async fn a_stopped_server_is_gone() {
     let server = Server::start().await;
     server.add("a").await;
     let (address, archive) = (server.address.clone(), server.archive.clone());
-    server.stop().await;
+    let _folder = server.stop().await;
     assert!(tokio::net::TcpStream::connect(address).await.is_err());
     assert!(archive.video(ocellus_core::VideoId(1)).unwrap().is_some());
 }

@@ -32,7 +32,7 @@ async fn put_replaces_everything_that_can_be_written() {
         server.put(&format!("/videos/{id}/"), sent).await.refuses(param);
     }
     assert_eq!(server.video(id).await, expected);
-    server.put("/videos/99/", json!({"camera_group": 1, "name": "a"})).await.is_missing_video();
+    server.put("/videos/99/", json!({"camera_group": 1, "name": "a"})).await.finds_no_video();
     assert_eq!(server.count().await, 2);
 }
 
@@ -42,7 +42,8 @@ async fn patch_changes_what_it_names() {
     let id = full(&server).await;
     let path = format!("/videos/{id}/");
     let mut expected = server.video(id).await;
-    let steps: [(Value, fn(&mut Value)); 5] = [
+    type Change = fn(&mut Value);
+    let steps: [(Value, Change); 5] = [
         (json!({}), |_| ()),
         (json!({"name": null}), |v| v["name"] = Value::Null),
         (json!({"url": null, "case": null, "health_status": 1, "whatever": {}}), |v| {
@@ -69,7 +70,7 @@ async fn patch_changes_what_it_names() {
         server.patch(&path, sent).await.refuses(param);
         assert_eq!(server.video(id).await, expected);
     }
-    server.patch("/videos/99/", json!({"name": "a"})).await.is_missing_video();
+    server.patch("/videos/99/", json!({"name": "a"})).await.finds_no_video();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -81,8 +82,8 @@ async fn a_deleted_video_is_gone_and_its_id_with_it() {
     assert!(folder.exists());
     assert!(server.delete(&format!("/videos/{id}/")).await.expect(204).body.is_empty());
     assert!(!folder.exists());
-    server.get(&format!("/videos/{id}/")).await.is_missing_video();
-    server.delete(&format!("/videos/{id}/")).await.is_missing_video();
+    server.get(&format!("/videos/{id}/")).await.finds_no_video();
+    server.delete(&format!("/videos/{id}/")).await.finds_no_video();
     assert_eq!(server.count().await, 0);
     assert_ne!(server.add("b").await, id);
 }

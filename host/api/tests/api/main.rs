@@ -1,6 +1,15 @@
 //! Covers: the HTTP surface, by HTTP. Every test starts a server of its own on a free port, over a fresh archive and an
 //! engine without detectors and plugins.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "a test ends where something is wrong"
+)]
+
 mod access;
 mod changing;
 mod filtering;

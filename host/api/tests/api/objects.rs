@@ -84,7 +84,7 @@ async fn objects_come_by_type_and_page_by_page() {
     }
     let other = server.get("/videos/?limit=1").await.expect(200).json();
     assert!(other["next_page"].is_null());
-    server.get("/videos/99/objects/").await.is_missing_video();
+    server.get("/videos/99/objects/").await.finds_no_video();
 }
 
 #[tokio::test(flavor = "multi_thread")]

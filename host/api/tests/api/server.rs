@@ -26,7 +26,7 @@ pub(crate) struct Server {
     client: reqwest::Client,
     stop: oneshot::Sender<()>,
     served: JoinHandle<std::io::Result<()>>,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 /// An answer, read to its end.
@@ -56,7 +56,7 @@ impl Answer {
     }
 
     #[track_caller]
-    pub(crate) fn is_missing_video(self) {
+    pub(crate) fn finds_no_video(self) {
         let json = self.expect(404).json();
         assert_eq!(json, json!({"traceback": "", "code": "NOT_FOUND", "desc": "No VideoArchive matches the given query."}));
     }
@@ -86,15 +86,16 @@ impl Server {
             let _ = stopped.await;
         }));
         let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().build().unwrap();
-        Self { address, archive, engine, client, stop, served, _folder: folder }
+        Self { address, archive, engine, client, stop, served, folder }
     }
 
-    /// Ends the server in good order.
-    pub(crate) async fn stop(self) {
+    /// Ends the server in good order; its folder.
+    pub(crate) async fn stop(self) -> tempfile::TempDir {
         drop(self.client);
         let _ = self.stop.send(());
         self.served.await.unwrap().unwrap();
         self.engine.shutdown().await;
+        self.folder
     }
 
     pub(crate) fn url(&self, path: &str) -> String {
@@ -154,12 +155,12 @@ impl Server {
         TcpStream::connect(&self.address).await.unwrap()
     }
 
-    /// Sends bytes as they are and reads the status of the answer; `None` where there is none.
+    /// Sends bytes as they are and reads until the server closes: the status of the answer and all of it; `None` where there
+    /// is none.
     pub(crate) async fn raw(&self, bytes: &[u8]) -> Option<(u16, String)> {
         let mut stream = self.connect().await;
         // The server may have answered and closed before it has read all: then the answer is what counts.
         let _ = stream.write_all(bytes).await;
-        let _ = stream.shutdown().await;
         let mut text = Vec::new();
         let _ = stream.read_to_end(&mut text).await;
         let text = String::from_utf8_lossy(&text).into_owned();

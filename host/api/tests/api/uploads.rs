@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ocellus_api::ApiConfig;
-use ocellus_core::{SystemClock, VideoId, VideoStatus};
+use ocellus_core::{SystemClock, VideoId, VideoRecord, VideoStatus};
 use reqwest::Method;
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -11,7 +11,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use crate::server::{Server, TOKEN, until};
 
 fn head(id: u64, headers: &str) -> Vec<u8> {
-    format!("PUT /videos/{id}/upload/source_file/ HTTP/1.1\r\nhost: a\r\nauthorization: Token {TOKEN}\r\n{headers}\r\n").into_bytes()
+    format!(
+        "PUT /videos/{id}/upload/source_file/ HTTP/1.1\r\nhost: a\r\nauthorization: Token {TOKEN}\r\nconnection: close\r\n{headers}\r\n"
+    )
+    .into_bytes()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -28,7 +31,7 @@ async fn the_file_is_what_was_sent() {
         assert_eq!(video["finished"], false);
     }
     assert_eq!(server.files(id).iter().filter(|n| n.starts_with("source")).count(), 1);
-    server.upload(99, "x").await.is_missing_video();
+    server.upload(99, "x").await.finds_no_video();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -97,7 +100,11 @@ async fn a_video_at_work_keeps_its_file() {
     let id = server.add("a").await;
     server.upload(id, "first").await.expect(201);
     for status in [VideoStatus::Awaiting, VideoStatus::Starting, VideoStatus::InProgress] {
-        server.archive.update(VideoId(id), |v| Ok(v.status = status)).unwrap();
+        let set = |v: &mut VideoRecord| {
+            v.status = status;
+            Ok(())
+        };
+        server.archive.update(VideoId(id), set).unwrap();
         let answer = server.upload(id, "second").await.expect(409).json();
         assert_eq!(answer["code"], "CONFLICT");
     }
@@ -137,7 +144,7 @@ async fn a_large_upload_takes_constant_memory() {
     let before = resident();
     let mut most = before;
     let mut stream = server.connect().await;
-    stream.write_all(&head(id, &format!("connection: close\r\ncontent-length: {}\r\n", PIECE * PIECES))).await.unwrap();
+    stream.write_all(&head(id, &format!("content-length: {}\r\n", PIECE * PIECES))).await.unwrap();
     for _ in 0..PIECES {
         stream.write_all(&piece).await.unwrap();
         most = most.max(resident());
