@@ -207,8 +207,8 @@ mod tests {
             assert!(YOLOX.contains(from), "{from}");
             Manifest::parse(&YOLOX.replacen(from, to, 1)).unwrap_err().to_string()
         };
-        assert!(refused("score = 0.35", "score = 35").contains("thresholds.score"));
-        assert!(refused("score = 0.35", "scroe = 0.35").contains("scroe"));
+        assert!(refused("score = 0.3", "score = 35").contains("thresholds.score"));
+        assert!(refused("score = 0.3", "scroe = 0.35").contains("scroe"));
         assert!(refused("family = \"yolox\"", "family = \"yolo\"").contains("yolo"));
         assert!(refused("file = \"yolox", "file = \"../yolox").contains("model.file"));
         assert!(refused("sha256 = \"615", "sha256 = \"15").contains("model.sha256"));

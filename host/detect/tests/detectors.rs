@@ -154,7 +154,7 @@ fn pictures_that_were_not_made_for_a_detector_are_refused() {
 fn many_threads_get_what_they_would_get_alone() {
     // Noise shows no faces; with this threshold the network finds some all the same.
     let folder = folder(&[("centerface", "centerface")]);
-    edit(folder.path().join("centerface/detector.toml"), "score = 0.5", "score = 0.02");
+    edit(folder.path().join("centerface/detector.toml"), "score = 0.5", "score = 0.001");
     let loaded = Detectors::load(folder.path(), &cpu()).unwrap();
     let detector = &loaded.for_types(&[ObjectType::face()])[0];
     let sizes = [Size { width: 96, height: 64 }, Size { width: 64, height: 96 }, Size { width: 128, height: 128 }];

@@ -12,8 +12,6 @@
 
 mod common;
 
-use std::{env, path::Path, process::Command};
-
 use common::{detectors, noise};
 use ocellus_detect::{Array, Device, DeviceChoice, InputShape, Network, NetworkError};
 use serde::Deserialize;
@@ -73,31 +71,17 @@ fn yolox_agrees_with_onnx_runtime() {
     assert!(difference("yolox-nano", YOLOX, &cpu()) < 1e-4);
 }
 
-/// SwiftShader is a GPU in software, as Debian's `chromium-common` brings it. The loader of GPU drivers finds it by an
-/// environment variable, so the test runs in a process of its own.
+/// Two minutes, nearly all of it compiling GPU kernels for a CPU; the suite `operators` has what fits into every run.
 #[test]
+#[ignore = "two minutes"]
 fn centerface_agrees_on_a_software_gpu() {
-    let driver = Path::new("/usr/lib/chromium/vk_swiftshader_icd.json");
-    if !driver.exists() {
-        assert!(!Path::new("/etc/debian_version").exists(), "{}: no SwiftShader there: run cargo xtask setup", driver.display());
-        println!("not run: {} is only there on Debian", driver.display());
-        return;
-    }
-    let ran = Command::new(env::current_exe().unwrap())
-        .args(["--exact", "on_a_software_gpu", "--ignored", "--nocapture"])
-        .env("VK_DRIVER_FILES", driver)
-        .env("CUBECL_AUTOTUNE_LEVEL", "minimal")
-        .status()
-        .unwrap();
-    assert!(ran.success());
+    common::in_software_gpu_process("on_a_software_gpu");
 }
 
 #[test]
 #[ignore = "run by centerface_agrees_on_a_software_gpu"]
 fn on_a_software_gpu() {
-    let gpu = Device::choose(DeviceChoice::Wgpu).unwrap();
-    assert!(gpu.describe().contains("SwiftShader"), "{}", gpu.describe());
-    assert!(difference("centerface", CENTERFACE, &gpu) < 1e-4);
+    assert!(difference("centerface", CENTERFACE, &common::software_gpu()) < 1e-4);
 }
 
 /// A network for any size and batch, as an adaptive detector on a GPU has it, gives the same as one for that size.

@@ -45,8 +45,8 @@ fn cpu() -> Device {
 }
 
 /// What is wrong with a case's result, if anything.
-fn check(case: &Case, shape: InputShape) -> Result<(), String> {
-    let network = Network::parse(&case.name, &case.model(), shape, &cpu()).map_err(|e| e.to_string())?;
+fn check(case: &Case, shape: InputShape, device: &Device) -> Result<(), String> {
+    let network = Network::parse(&case.name, &case.model(), shape, device).map_err(|e| e.to_string())?;
     let Array { dims, data } = noise(1, 6, 4);
     let input = Array { dims, data: data.iter().map(|v| v / 127.5 - 1.0).collect() };
     let mut outputs = network.run(input).map_err(|e| format!("{}: {e}", case.name))?;
@@ -61,13 +61,28 @@ fn check(case: &Case, shape: InputShape) -> Result<(), String> {
 
 #[test]
 fn operators_agree_with_onnx_runtime() {
-    let wrong: Vec<_> = cases().iter().filter_map(|case| check(case, InputShape::single(6, 4)).err()).collect();
+    let wrong: Vec<_> = cases().iter().filter_map(|case| check(case, InputShape::single(6, 4), &cpu()).err()).collect();
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
 #[test]
 fn operators_agree_where_the_shape_is_open() {
-    let wrong: Vec<_> = cases().iter().filter_map(|case| check(case, InputShape::default()).err()).collect();
+    // Which side gets the odd pixel depends on the size; onnx-ir refuses that.
+    let open = cases().iter().filter(|case| case.name != "Conv, SAME_LOWER");
+    let wrong: Vec<_> = open.filter_map(|case| check(case, InputShape::default(), &cpu()).err()).collect();
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn operators_agree_on_a_software_gpu() {
+    common::in_software_gpu_process("on_a_software_gpu");
+}
+
+#[test]
+#[ignore = "run by operators_agree_on_a_software_gpu"]
+fn on_a_software_gpu() {
+    let gpu = common::software_gpu();
+    let wrong: Vec<_> = cases().iter().filter_map(|case| check(case, InputShape::single(6, 4), &gpu).err()).collect();
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
@@ -136,7 +151,7 @@ fn a_file_that_is_no_network_is_named() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(256))]
+    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
 
     /// Whatever is done to a file, it is an error or a network that runs or fails in words.
     #[test]

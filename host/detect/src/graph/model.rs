@@ -68,10 +68,11 @@ fn declare(model: &mut ModelProto, shape: InputShape) -> Result<(), String> {
         return Err("no operators in it".into());
     }
     let graph = model.graph.mut_or_insert_default();
-    // Shapes recorded by the exporter would contradict the new one.
-    graph.value_info.clear();
-    for output in &mut graph.output {
-        output.type_.mut_or_insert_default().mut_tensor_type().shape.clear();
+    // Sizes recorded by the exporter would contradict the new ones; how many dimensions there are stays true.
+    for value in graph.value_info.iter_mut().chain(&mut graph.output) {
+        for dim in &mut value.type_.mut_or_insert_default().mut_tensor_type().shape.mut_or_insert_default().dim {
+            dim.set_dim_param("any".into());
+        }
     }
     // Old files list the weights among the inputs.
     let weights: HashSet<&str> = graph.initializer.iter().map(|w| w.name.as_str()).collect();

@@ -1,12 +1,18 @@
 //! What the tests of this crate share.
 
-use std::path::{Path, PathBuf};
+#![allow(dead_code, reason = "each suite uses its part")]
 
-use ocellus_detect::Array;
+use std::{
+    env,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use ocellus_detect::{Array, Device, DeviceChoice};
 
 /// The folder that `cargo xtask setup` fills.
-pub fn detectors() -> PathBuf {
-    let folder = std::env::var_os("OCELLUS_DETECTORS")
+pub(crate) fn detectors() -> PathBuf {
+    let folder = env::var_os("OCELLUS_DETECTORS")
         .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/assets/detectors"), PathBuf::from);
     let there = folder.join("centerface/detector.toml").exists() && folder.join("yolox-nano/detector.toml").exists();
     assert!(there, "{}: no detectors there: run cargo xtask setup", folder.display());
@@ -14,8 +20,28 @@ pub fn detectors() -> PathBuf {
 }
 
 /// The input of the golden outputs: whole numbers 0..=255, the top byte of the index times Knuth's constant.
-pub fn noise(batch: usize, width: usize, height: usize) -> Array {
+pub(crate) fn noise(batch: usize, width: usize, height: usize) -> Array {
     let count = batch * 3 * width * height;
     let data = (0..count as u64).map(|i| ((i * 2_654_435_761 % (1 << 32)) >> 24) as f32).collect();
     Array { dims: vec![batch, 3, height, width], data }
+}
+
+/// Runs an ignored test of this suite in a process of its own, in which SwiftShader is the only GPU: a GPU in software,
+/// as Debian's `chromium-common` brings it. The loader of GPU drivers finds it by an environment variable.
+pub(crate) fn in_software_gpu_process(test: &str) {
+    let driver = Path::new("/usr/lib/chromium/vk_swiftshader_icd.json");
+    if !driver.exists() {
+        assert!(!Path::new("/etc/debian_version").exists(), "{}: no SwiftShader there: run cargo xtask setup", driver.display());
+        println!("not run: {} is only there on Debian", driver.display());
+        return;
+    }
+    let mut command = Command::new(env::current_exe().unwrap());
+    command.args(["--exact", test, "--ignored", "--nocapture"]).env("VK_DRIVER_FILES", driver).env("CUBECL_AUTOTUNE_LEVEL", "minimal");
+    assert!(command.status().unwrap().success());
+}
+
+pub(crate) fn software_gpu() -> Device {
+    let gpu = Device::choose(DeviceChoice::Wgpu).unwrap();
+    assert!(gpu.describe().contains("SwiftShader"), "{}", gpu.describe());
+    gpu
 }

@@ -158,8 +158,12 @@ def small():
         given = helper.make_tensor_value_info("x", TensorProto.FLOAT, x.shape)
         wanted = helper.make_tensor_value_info("y", TensorProto.FLOAT, None)
         graph = helper.make_graph(nodes, "case", [given], [wanted], constants)
-        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8).SerializeToString()
-        (y,) = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"]).run(None, {"x": x})
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
+        session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+        (y,) = session.run(None, {"x": x})
+        # As exporters do: how many dimensions there are cannot always be inferred.
+        model.graph.output[0].CopyFrom(helper.make_tensor_value_info("y", TensorProto.FLOAT, y.shape))
+        model = model.SerializeToString()
         values = [float(f"{v:.6g}") for v in y.reshape(-1)]
         cases.append({"name": name, "model": model.hex(), "dims": list(y.shape), "values": values})
     path = pathlib.Path(__file__).with_name("operators.json")

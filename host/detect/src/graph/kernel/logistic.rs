@@ -20,12 +20,12 @@ pub(super) fn sigmoid<const D: usize>(tensor: Tensor<D>) -> Result<Tensor<D>, Fa
     in_place(tensor, |x| *x = 1.0 / (1.0 + exp(-*x)))
 }
 
-fn in_place<const D: usize>(tensor: Tensor<D>, change: fn(&mut f32)) -> Result<Tensor<D>, Fault> {
+fn in_place<const D: usize>(tensor: Tensor<D>, change: impl Fn(&mut f32) + Sync) -> Result<Tensor<D>, Fault> {
     let device = tensor.device();
     // Not copied, where this is the tensor's last use.
     let mut data: TensorData = tensor.try_into_data().map_err(|e| Fault::new(format!("{e:?}")))?;
     let numbers = data.as_mut_slice::<f32>().map_err(|e| Fault::new(format!("{e:?}")))?;
-    numbers.par_chunks_mut(PART).for_each(|part| part.iter_mut().for_each(change));
+    numbers.par_chunks_mut(PART).for_each(|part| part.iter_mut().for_each(&change));
     Ok(Tensor::from_data(data, &device))
 }
 
