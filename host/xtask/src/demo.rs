@@ -129,7 +129,9 @@ pub(crate) fn run(arguments: &DemoArguments) -> Result<()> {
     let token = fs::read_to_string(data.join("admin.token"))?.trim().to_owned();
     let api = Client::new(server.url.clone(), token);
     let id = begin(&api, &file, &receiver.url)?;
-    let Some(video) = watch(&api, id, &mut server, &stop).with_context(log_of_server)? else { return Ok(()) };
+    let Some(video) = watch(&api, id, &mut server, &stop).with_context(log_of_server)? else {
+        bail!("stopped before the recording was processed")
+    };
     summarize(&video)?;
     objects(&api, id, &data)?;
     let got: Received = api.get(&receiver.url)?;
@@ -223,7 +225,7 @@ fn shown(path: &Path) -> String {
 /// A table of what was found.
 fn objects(api: &Client, id: u64, data: &Path) -> Result<()> {
     let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_header(["object", "from", "to", "box", "score", "quality", "picture"]);
+    table.load_style(presets::NOTHING).set_header(["object", "from", "to", "box", "score", "quality", "picture"]);
     let pictures = data.join(format!("archive/{:03}/{id}/jobs/1/pictures", id / 1000));
     let mut next = Some(format!("/videos/{id}/objects/?limit=100"));
     while let Some(path) = next {
@@ -243,6 +245,10 @@ fn objects(api: &Client, id: u64, data: &Path) -> Result<()> {
         }
         next = page.next_page;
     }
-    writeln!(stdout(), "{table}")?;
+    if table.is_empty() {
+        say("Found", "nothing");
+    } else {
+        writeln!(stdout(), "\n{table}\n")?;
+    }
     Ok(())
 }
