@@ -13,7 +13,9 @@
 
 mod media;
 mod receiver;
+mod rtsp;
 mod server;
+mod web;
 
 mod crash;
 mod job;
@@ -21,3 +23,4 @@ mod lifecycle;
 mod plugins;
 mod process;
 mod sources;
+mod url_sources;

@@ -1,8 +1,11 @@
 //! From packets to frames.
 
+use std::fs::File;
+
 use ffmpeg_next::{Error, Packet, decoder, error, frame};
 
 use crate::error::Cause;
+use crate::recorder::{Recorder, Recording};
 use crate::source::Source;
 use crate::{Frame, Input, Interrupt, MediaError, MediaInfo, Result};
 
@@ -37,6 +40,7 @@ pub struct Decoder {
     failure: Option<Error>,
     aim: Option<Aim>,
     moved: bool,
+    recorder: Option<Recorder>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -86,6 +90,7 @@ impl Decoder {
             failure: None,
             aim: None,
             moved: false,
+            recorder: None,
         };
         if let Some(start) = start {
             opened.seek(start)?;
@@ -101,6 +106,17 @@ impl Decoder {
     /// picture may be in them; frames that it then marks as corrupt are left out, frames that it mended are not.
     pub fn soft_errors(&self) -> u64 {
         self.soft_errors
+    }
+
+    /// From here on keeps what is read in `file`, as it is: the video, and the audio too if `audio`. Recording never fails
+    /// decoding. It begins with the next key frame; a decoder that is to record must not seek.
+    pub fn record(&mut self, file: File, audio: bool) {
+        self.recorder = Some(Recorder::begin(&self.source, file, audio));
+    }
+
+    /// Ends the recording, if there is one, and makes its file whole.
+    pub fn finish_recording(&mut self) -> Option<Recording> {
+        self.recorder.take().map(Recorder::finish)
     }
 
     /// The next frame, or `None` at the end.
@@ -199,6 +215,10 @@ impl Decoder {
             match self.source.read(&mut packet) {
                 Ok(()) => {
                     bad_reads = 0;
+                    // On the way to the place to start at, packets may come twice.
+                    if let Some(recorder) = self.recorder.as_mut().filter(|_| self.aim.is_none()) {
+                        recorder.take(&packet);
+                    }
                     if let Some(end) = self.source.end_of(&packet) {
                         self.end = Some(self.end.map_or(end, |e| e.max(end)));
                     }
@@ -280,6 +300,7 @@ impl Decoder {
         let cause: Cause = match self.failure {
             Some(error) => error.into(),
             None if self.last_packet_cut => "the last packet is cut".into(),
+            None if self.source.endless && self.source.claimed_end().is_none() => "the stream ended by itself".into(),
             None if early => "it ends before the time in its header".into(),
             None if self.delivered == 0 && !self.moved => "no packet gave a frame".into(),
             None => return Ok(()),

@@ -45,6 +45,13 @@ pub enum MediaError {
     /// The settings or the source ask for what is not allowed: an option, a protocol, a kind of container.
     #[error("{what}")]
     Refused { what: String },
+    /// What a URL streams was to be kept, and was not, or not all of it.
+    #[error("The stream could not be recorded: {what}.")]
+    NotRecorded {
+        what: String,
+        #[source]
+        cause: Cause,
+    },
     /// A picture was asked for of a place where the frame has none.
     #[error("The region lies outside the frame.")]
     OutsideFrame,
@@ -70,6 +77,12 @@ impl MediaError {
     }
 }
 
+impl From<ocellus_core::NotAllowed> for MediaError {
+    fn from(refused: ocellus_core::NotAllowed) -> Self {
+        Self::refused(refused.to_string())
+    }
+}
+
 impl From<MediaError> for ocellus_core::Error {
     fn from(error: MediaError) -> Self {
         let kind = match &error {
@@ -83,6 +96,7 @@ impl From<MediaError> for ocellus_core::Error {
             | MediaError::NotAVideo(_)
             | MediaError::NoVideoStream
             | MediaError::UnsupportedCodec { .. }
+            | MediaError::NotRecorded { .. }
             | MediaError::BrokenOff { .. } => ErrorKind::Conflict,
         };
         Self::new(kind, error.to_string()).because(error)

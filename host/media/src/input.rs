@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use ocellus_core::{Size, VideoTransform};
+use ocellus_core::{NetworkPolicy, Size, VideoTransform};
 
 use crate::source::Source;
 use crate::{Interrupt, Result};
@@ -12,7 +12,7 @@ use crate::{Interrupt, Result};
 pub enum Location {
     /// An uploaded file. It is read alone: whatever it refers to is not opened.
     File(PathBuf),
-    /// http, https, rtsp, rtp, udp or tcp. May refer to more of these, never to files.
+    /// http, https, rtsp or rtsps. A playlist may refer to more of http and https, never to files.
     Url(String),
 }
 
@@ -24,6 +24,8 @@ pub struct Input {
     pub format: Option<String>,
     /// As [`parse_options`](crate::parse_options) gives them.
     pub options: Vec<(String, String)>,
+    /// Where a URL, and what it refers to, may lead.
+    pub network: NetworkPolicy,
     /// Applied after the container's own rotation.
     pub transform: VideoTransform,
     /// For decoding; 0 is one for each core.
@@ -33,7 +35,7 @@ pub struct Input {
 impl Input {
     /// `location` with nothing special about it.
     pub fn new(location: Location) -> Self {
-        Self { location, format: None, options: Vec::new(), transform: VideoTransform::None, threads: 0 }
+        Self { location, format: None, options: Vec::new(), network: NetworkPolicy::default(), transform: VideoTransform::None, threads: 0 }
     }
 }
 

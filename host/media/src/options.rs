@@ -4,6 +4,8 @@
 //! names below pass, and everything that a source could pull in by itself (playlists, image sequences, session
 //! descriptions) is cut by demuxer.
 
+use url::Url;
+
 use crate::{MediaError, Result, av};
 
 /// Options that tune reading and cannot name a file, a listener or a protocol.
@@ -19,7 +21,7 @@ const ALLOWED: &[&str] = &[
     "framerate",
     "video_size",
     "pixel_format",
-    // RTSP, UDP
+    // RTSP
     "rtsp_transport",
     "reorder_queue_size",
     "max_delay",
@@ -27,7 +29,7 @@ const ALLOWED: &[&str] = &[
     "fifo_size",
     "overrun_nonfatal",
     "pkt_size",
-    // HTTP, HLS
+    // HTTP, HLS. Whatever can be asked for again is, unless reconnect=0; the others of its family change nothing.
     "reconnect",
     "reconnect_at_eof",
     "reconnect_streamed",
@@ -83,6 +85,10 @@ pub(crate) fn check_option(key: &str, value: &str) -> Result<(), String> {
     if value.is_empty() || value.chars().any(char::is_control) {
         return Err("has no usable value".into());
     }
+    if key == "rtsp_transport" && value != "tcp" {
+        // With the others it is the server that says where packets go.
+        return Err("has to be tcp".into());
+    }
     if key == START && parse_time(value).is_none() {
         return Err("is no time: expected seconds or [hh:]mm:ss".into());
     }
@@ -117,7 +123,11 @@ const REFUSED_FORMATS: &[&str] = &[
     "imf",
     "sdp",
     "sap",
+    "rtp",
     "image2",
+    // Reads its list again by itself, past our checks of addresses.
+    "dash",
+    "webm_dash_manifest",
     // Open files that lie beside the one they were given.
     "mlv",
     "vobsub",
@@ -136,7 +146,7 @@ const REFUSED_FORMATS: &[&str] = &[
 ];
 
 /// Lists of URLs: right on the network, where the protocols are limited, wrong in an upload.
-const NETWORK_FORMATS: &[&str] = &["hls", "dash", "webm_dash_manifest", "rtsp", "rtp"];
+const NETWORK_FORMATS: &[&str] = &["hls", "rtsp"];
 
 /// May a demuxer be used? `name` as FFmpeg has it, several separated by commas; `own_io`: it opens its input by itself.
 pub(crate) fn format_is_allowed(name: &str, own_io: bool, reach: Reach) -> bool {
@@ -159,21 +169,14 @@ pub fn check_format(name: &str) -> Result<()> {
 }
 
 /// Schemes that a source URL may have.
-const SCHEMES: &[&str] = &["http", "https", "rtsp", "rtsps", "rtp", "udp", "tcp"];
-
-/// What FFmpeg may use to fetch such a URL and what it refers to. Never `file`, `data`, `concat`, `pipe` or `subfile`.
-pub(crate) const PROTOCOLS: &str = "http,https,tcp,tls,rtsp,rtsps,rtp,srtp,udp,hls,crypto";
+const SCHEMES: &[&str] = &["http", "https", "rtsp", "rtsps"];
 
 /// Refuses URLs that are none, or that reach what only the server may reach.
-pub(crate) fn check_url(url: &str) -> Result<()> {
-    let scheme = url.split_once("://").map(|(scheme, _)| scheme.to_ascii_lowercase());
-    match scheme {
-        Some(scheme) if SCHEMES.contains(&scheme.as_str()) && !url.chars().any(char::is_control) => Ok(()),
-        _ => Err(MediaError::refused(format!(
-            "The source URL is not allowed: it has to begin with one of {}.",
-            SCHEMES.join("://, ") + "://"
-        ))),
-    }
+pub(crate) fn check_url(url: &str) -> Result<Url> {
+    let fits = |url: &Url| SCHEMES.contains(&url.scheme()) && url.has_host();
+    Url::parse(url).ok().filter(|parsed| fits(parsed) && url.contains("://") && !url.chars().any(char::is_control)).ok_or_else(|| {
+        MediaError::refused(format!("The source URL is not allowed: it has to begin with one of {}.", SCHEMES.join("://, ") + "://"))
+    })
 }
 
 #[cfg(test)]
@@ -204,6 +207,7 @@ mod tests {
             "probesize=",
             "ss=tomorrow",
             "ss=1:x",
+            "rtsp_transport=udp",
         ] {
             let refused = parse(&["probesize=5000", bad]).unwrap_err();
             assert_eq!((refused.index, refused.item.as_str()), (1, bad));
@@ -230,6 +234,9 @@ mod tests {
             "data:video/mp4;base64,AA",
             "subfile,,start,0,,:http://a/",
             "http:a",
+            "rtp://host:5004",
+            "udp://@:5004",
+            "tcp://host:1",
             "",
         ] {
             assert!(check_url(bad).is_err(), "{bad:?}");
@@ -242,6 +249,7 @@ mod tests {
         assert!(!format_is_allowed("hls", false, Reach::File));
         assert!(format_is_allowed("hls", false, Reach::Network));
         assert!(format_is_allowed("rtsp", true, Reach::Network));
+        assert!(!format_is_allowed("dash", false, Reach::Network));
         assert!(!format_is_allowed("v4l2", true, Reach::Network));
         assert!(!format_is_allowed("concat", false, Reach::Network));
     }

@@ -1,12 +1,16 @@
 //! An opened container: its packets, and what its header says.
 
 use std::fs::File;
+use std::net::IpAddr;
+use std::sync::Arc;
 
 use ffmpeg_next::format::context;
 use ffmpeg_next::{Error, Packet, Stream, decoder, media, packet};
+use url::Url;
 
 use crate::av::{self, Container, Format, Reader};
 use crate::error::Cause;
+use crate::http::Session;
 use crate::interrupt::Watch;
 use crate::options::{self, Reach, START, check_option, check_url, format_is_allowed};
 use crate::orientation::Orientation;
@@ -18,6 +22,8 @@ const MICROSECOND: f64 = 1e-6;
 pub(crate) struct Source {
     container: context::Input,
     watch: Watch,
+    /// For URLs.
+    session: Option<Arc<Session>>,
     stream: usize,
     /// Seconds in a unit of the stream's time stamps.
     tick: f64,
@@ -29,6 +35,8 @@ pub(crate) struct Source {
     pub(crate) start: Option<f64>,
     /// Packets carry times, so that a place can be looked up by them.
     pub(crate) is_timed: bool,
+    /// A stream that does not say how long it is goes on until it is broken off.
+    pub(crate) endless: bool,
 }
 
 impl Source {
@@ -43,25 +51,41 @@ impl Source {
         if interrupt.is_raised() {
             return Err(MediaError::Interrupted);
         }
-        let (container, watch) = match &input.location {
+        let (container, watch, session) = match &input.location {
             Location::File(path) => {
                 let file = File::open(path)
                     .and_then(|file| if file.metadata()?.is_file() { Ok(file) } else { Err(std::io::ErrorKind::InvalidInput.into()) });
                 let watch = Watch::file(interrupt);
-                let container = open_file(file.map_err(|e| MediaError::NotFound(e.into()))?, forced, &options, &watch);
-                (container, watch)
+                let file = file.map_err(|e| MediaError::NotFound(e.into()))?;
+                let reader = Reader::file(file, watch.clone()).map_err(MediaError::internal)?;
+                (open_bytes(reader, forced, &options, Reach::File), watch, None)
             }
             Location::Url(url) => {
-                check_url(url)?;
+                let url = check_url(url)?;
                 let watch = Watch::network(interrupt);
-                (av::open_url(url, forced, &options, watch.clone()).map_err(|e| url_error(e, &watch, !options.is_empty())), watch)
+                let session = Session::new(&input.network, &options, &watch)?;
+                let opened = if matches!(url.scheme(), "http" | "https") {
+                    open_web(&session, &url, forced, &options, &watch)
+                } else {
+                    open_rtsp(&session, &url, &options, &watch)
+                };
+                // FFmpeg only says that something could not be had.
+                let opened = opened.map_err(|error| session.refusal().unwrap_or(error));
+                (opened.map_err(|error| if watch.is_overdue() { MediaError::Stalled } else { error }), watch, Some(session))
             }
         };
         let container = container.map_err(|error| if watch.is_interrupted() { MediaError::Interrupted } else { error })?;
-        Self::new(container, watch, input, start)
+        let endless = matches!(&input.location, Location::Url(url) if url.to_ascii_lowercase().starts_with("rtsp"));
+        Self::new(container, watch, session, input, start).map(|source| Self { endless, ..source })
     }
 
-    fn new(container: context::Input, watch: Watch, input: &Input, start: Option<f64>) -> Result<Self> {
+    fn new(
+        container: context::Input,
+        watch: Watch,
+        session: Option<Arc<Session>>,
+        input: &Input,
+        start: Option<f64>,
+    ) -> Result<Self> {
         let stream = container.streams().best(media::Type::Video).ok_or(MediaError::NoVideoStream)?;
         let parameters = stream.parameters();
         let codec = av::codec_name(parameters.id());
@@ -92,7 +116,13 @@ impl Source {
         let origin = stream.start_time();
         let origin = if origin == ffmpeg_next::ffi::AV_NOPTS_VALUE { 0 } else { origin };
         let stream = stream.index();
-        Ok(Self { container, watch, stream, tick, origin, info, orientation, start, is_timed: !demuxer.is_untimed() })
+        let is_timed = !demuxer.is_untimed();
+        Ok(Self { container, watch, session, stream, tick, origin, info, orientation, start, is_timed, endless: false })
+    }
+
+    /// The video stream, and the best of the audio streams.
+    pub(crate) fn streams(&self) -> (Option<Stream<'_>>, Option<Stream<'_>>) {
+        (self.container.stream(self.stream), self.container.streams().best(media::Type::Audio))
     }
 
     pub(crate) fn decoder(&self, threads: usize) -> Result<decoder::Video> {
@@ -113,7 +143,11 @@ impl Source {
 
     /// The user's or our own reason to have given up reading, if there is one.
     pub(crate) fn stopped(&self) -> Option<MediaError> {
-        if self.watch.is_interrupted() { Some(MediaError::Interrupted) } else { self.watch.is_overdue().then_some(MediaError::Stalled) }
+        if self.watch.is_interrupted() {
+            return Some(MediaError::Interrupted);
+        }
+        let refused = self.session.as_ref().and_then(|session| session.refusal());
+        refused.or_else(|| self.watch.is_overdue().then_some(MediaError::Stalled))
     }
 
     /// Seconds of a time stamp of the video stream.
@@ -142,15 +176,27 @@ impl Source {
     }
 }
 
-fn open_file(file: File, forced: Option<Format>, options: &[(String, String)], watch: &Watch) -> Result<context::Input> {
-    let mut reader = Reader::new(file, watch.clone()).map_err(MediaError::internal)?;
+fn open_web(
+    session: &Arc<Session>,
+    url: &Url,
+    forced: Option<Format>,
+    options: &[(String, String)],
+    watch: &Watch,
+) -> Result<context::Input> {
+    let body = session.open(url.as_str(), None)?;
+    let reader = Reader::web(session, body, watch.clone()).map_err(MediaError::internal)?;
+    open_bytes(reader, forced, options, Reach::Network)
+}
+
+/// Finds out what bytes are, and reads their header.
+fn open_bytes(mut reader: Reader, forced: Option<Format>, options: &[(String, String)], reach: Reach) -> Result<context::Input> {
     let format = match forced {
         Some(format) => format,
         None => reader.probe().map_err(|error| MediaError::NotAVideo(error.into()))?,
     };
     let name = format.name();
-    if !format_is_allowed(&name, format.own_io(), Reach::File) {
-        return Err(MediaError::NotAVideo(format!("{name} is not read from files").into()));
+    if format.own_io() || !format_is_allowed(&name, false, reach) {
+        return Err(MediaError::NotAVideo(format!("{name} is not read from here").into()));
     }
     reader.open(format, options).map_err(|error| match error {
         Error::Other { errno: ffmpeg_next::error::EINVAL } if !options.is_empty() => bad_value(),
@@ -162,14 +208,27 @@ fn bad_value() -> MediaError {
     MediaError::refused("An option in ffmpeg_params has a value that cannot be used.")
 }
 
-fn url_error(error: Error, watch: &Watch, has_options: bool) -> MediaError {
-    match error {
-        Error::Exit if watch.is_overdue() => MediaError::Stalled,
-        Error::InvalidData => MediaError::NotAVideo(error.into()),
-        // What the format and protocol lists answer.
-        Error::Other { errno: ffmpeg_next::error::EINVAL } if has_options => bad_value(),
-        Error::Other { errno: ffmpeg_next::error::EINVAL } => MediaError::NotAVideo(error.into()),
-        error => MediaError::Unreachable(error.into()),
+/// Puts each checked address of the host into the URL, until one can be connected to.
+fn open_rtsp(session: &Session, url: &Url, options: &[(String, String)], watch: &Watch) -> Result<context::Input> {
+    let mut failure = MediaError::Unreachable("no address".into());
+    for address in session.resolve(url)? {
+        let mut target = url.clone();
+        target.set_host(Some(&host_text(address.ip()))).map_err(|e| MediaError::Unreachable(e.into()))?;
+        failure = match av::open_rtsp(target.as_str(), options, watch.clone()) {
+            Ok(container) => return Ok(container),
+            Err(Error::InvalidData) => return Err(MediaError::NotAVideo(Error::InvalidData.into())),
+            Err(error @ Error::Other { errno: ffmpeg_next::error::EINVAL }) if options.is_empty() => MediaError::Unreachable(error.into()),
+            Err(Error::Other { errno: ffmpeg_next::error::EINVAL }) => return Err(bad_value()),
+            Err(error) => MediaError::Unreachable(error.into()),
+        };
+    }
+    Err(failure)
+}
+
+fn host_text(ip: IpAddr) -> String {
+    match ip {
+        IpAddr::V4(v4) => v4.to_string(),
+        IpAddr::V6(v6) => format!("[{v6}]"),
     }
 }
 

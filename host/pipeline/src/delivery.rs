@@ -8,7 +8,7 @@
 use std::{sync::Arc, time::Duration};
 
 use futures_util::StreamExt;
-use ocellus_core::{ObjectId, Result, Size, VideoRecord};
+use ocellus_core::{NetworkPolicy, ObjectId, Result, Size, VideoRecord};
 use ocellus_runtime::{Body, Content, Outcome, Picture as Part, PictureInfo, PluginError, Plugins, Post, Request, Router};
 use ocellus_store::{Archive, DeliveryOutcome, DeliveryRecord, Job, Picture};
 use parking_lot::Mutex;
@@ -53,6 +53,7 @@ pub(crate) struct Delivery {
     plugins: Plugins,
     live: Arc<Live>,
     client: reqwest::Client,
+    network: NetworkPolicy,
     authorization: Option<HeaderValue>,
     router: Mutex<Option<Router>>,
     cancelled: CancellationToken,
@@ -68,15 +69,14 @@ impl Delivery {
         plugins: &Plugins,
         live: &Arc<Live>,
         token: Option<&str>,
+        network: &NetworkPolicy,
         cancelled: CancellationToken,
     ) -> Result<Option<(Self, Outgoing, UnboundedReceiver<ObjectId>)>> {
         let Some(url) = video.router_url.clone() else { return Ok(None) };
         let settings = &video.stream_settings;
         let timeout = if settings.router_timeout_ms == 0 { DEFAULT_TIMEOUT } else { Duration::from_millis(settings.router_timeout_ms) };
-        let client = reqwest::Client::builder()
-            .timeout(timeout)
-            .danger_accept_invalid_certs(!settings.router_verify_ssl)
-            .redirect(reqwest::redirect::Policy::none())
+        let client = reqwest::Client::builder().timeout(timeout).danger_accept_invalid_certs(!settings.router_verify_ssl);
+        let client = ocellus_media::guard_client(client, network)
             .build()
             .map_err(ocellus_core::Error::internal)?;
         let authorization = token.and_then(|t| HeaderValue::from_str(&format!("Token {t}")).ok());
@@ -98,6 +98,7 @@ impl Delivery {
             plugins: plugins.clone(),
             live: Arc::clone(live),
             client,
+            network: network.clone(),
             authorization,
             router: Mutex::new(None),
             cancelled,
@@ -173,6 +174,10 @@ impl Delivery {
     }
 
     async fn attempt(&self, id: &ObjectId, prepared: &Prepared) -> (Option<u16>, Result<Outcome, String>, Option<Duration>) {
+        // The plugin may have named another URL than the video's.
+        if let Err(refused) = ocellus_media::check_target(&self.network, &prepared.request.url).await {
+            return (None, Ok(Outcome::Refused { reason: refused.to_string() }), None);
+        }
         let response = match self.request(id, prepared) {
             Ok(request) => request.send().await,
             Err(reason) => return (None, Ok(Outcome::Refused { reason }), None),

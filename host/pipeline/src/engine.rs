@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use ocellus_core::{Clock, Error, Result, SettingsSchema, VideoId, VideoRecord, VideoStatus};
+use ocellus_core::{Clock, Error, NetworkPolicy, Result, SettingsSchema, VideoId, VideoRecord, VideoStatus};
 use ocellus_detect::Detectors;
 use ocellus_media::Interrupt;
 use ocellus_runtime::{Kind, PluginInfo, Plugins};
@@ -28,11 +28,15 @@ use crate::{
     delivery::Delivery,
     job::{self, Context, Ended, Failure, FailureKind},
     live::Live,
+    recording::Recording,
     screenshot::{self, ScreenshotQuery},
 };
 
 /// After the last frame, how long a router may take for what is still to be posted.
 const DRAIN: Duration = Duration::from_secs(60);
+
+/// How long a job waits at its beginning to learn where its router is.
+const RESOLVE: Duration = Duration::from_secs(2);
 
 #[derive(Clone, Debug)]
 pub struct EngineConfig {
@@ -40,11 +44,13 @@ pub struct EngineConfig {
     pub jobs: usize,
     /// Sent to routers as `Authorization: Token …`.
     pub router_token: Option<String>,
+    /// Where `url` and `router_url` may lead.
+    pub network: NetworkPolicy,
 }
 
 impl Default for EngineConfig {
     fn default() -> Self {
-        Self { jobs: 1, router_token: None }
+        Self { jobs: 1, router_token: None, network: NetworkPolicy::default() }
     }
 }
 
@@ -202,7 +208,7 @@ impl Engine {
             {
                 return Ok(bytes);
             }
-            let input = job::input(&inner.archive, &video)?;
+            let input = job::input(&inner.archive, &video, &inner.config.network)?;
             let bytes = screenshot::take(&input, &video.stream_settings, &query).map_err(|e| Error::not_found("Screenshot").because(e))?;
             if plain {
                 inner.archive.save_screenshot(id, &bytes)?;
@@ -219,6 +225,11 @@ impl Engine {
             plugins: self.plugins(),
             jobs: Running { running: self.0.running.lock().len(), most: self.0.config.jobs.max(1) },
         }
+    }
+
+    /// Where `url` and `router_url` may lead.
+    pub fn network(&self) -> &NetworkPolicy {
+        &self.0.config.network
     }
 
     /// What is installed, for `GET /plugins/`.
@@ -356,16 +367,27 @@ impl Inner {
         Ok(Some((video, run)))
     }
 
-    fn run(&self, video: VideoRecord, run: &Run) -> Result<()> {
+    fn run(&self, mut video: VideoRecord, run: &Run) -> Result<()> {
         let id = video.id;
         info!(video = %id, job = video.job, "video {id}: processing");
-        let outcome = self.run_job(&video, run);
+        let recording = Recording::begin(&self.archive, &video);
+        let outcome = self.run_job(&video, run, recording.as_ref().ok().and_then(Option::as_ref));
         if self.shutting_down.load(Ordering::SeqCst) && matches!(outcome, Ok(Ended::Interrupted)) {
             info!(video = %id, "video {id}: left to go on with later");
             return Ok(());
         }
+        let (recorded, unrecorded) = match recording.and_then(|r| r.map_or_else(|| Ok(Default::default()), Recording::keep)) {
+            Ok(kept) => kept,
+            Err(error) => {
+                warn!(video = %id, %error, "video {id}: the recording is lost: {error}");
+                (None, Some("The stream could not be recorded.".to_owned()))
+            }
+        };
+        if let Some(record) = recorded {
+            video = record;
+        }
         let (status, finished, problem) = match outcome {
-            Ok(Ended::EndOfSource) => (VideoStatus::Completed, true, None),
+            Ok(Ended::EndOfSource) => (VideoStatus::Completed, true, unrecorded),
             Ok(Ended::Interrupted) => (VideoStatus::Disabled, false, None),
             Err(Failure { error, kind }) => {
                 warn!(video = %id, %error, "video {id}: {error}");
@@ -378,7 +400,7 @@ impl Inner {
             }
         };
         if status == VideoStatus::Completed
-            && let Err(error) = job::input(&self.archive, &video)
+            && let Err(error) = job::input(&self.archive, &video, &self.config.network)
                 .and_then(|input| screenshot::take(&input, &video.stream_settings, &ScreenshotQuery::default()))
                 .and_then(|jpeg| Ok(self.archive.save_screenshot(id, &jpeg)?))
         {
@@ -393,7 +415,7 @@ impl Inner {
         Ok(())
     }
 
-    fn run_job(&self, video: &VideoRecord, run: &Run) -> Result<Ended, Failure> {
+    fn run_job(&self, video: &VideoRecord, run: &Run, recording: Option<&Recording>) -> Result<Ended, Failure> {
         let not_started = |error: Error| Failure { error, kind: FailureKind::NotStarted };
         let job_id = ocellus_core::JobId { video: video.id, number: video.job };
         let job = self
@@ -402,11 +424,15 @@ impl Inner {
             .map_err(Error::from)
             .and_then(|j| j.ok_or_else(|| Error::internal(format!("job {job_id} has no folder"))))
             .map_err(not_started)?;
-        let input = job::input(&self.archive, video).map_err(not_started)?;
+        let input = job::input(&self.archive, video, &self.config.network).map_err(not_started)?;
+
+        if let Some(url) = &video.router_url {
+            self.check_router(url).map_err(|error| Failure { error, kind: FailureKind::Misconfigured })?;
+        }
 
         let token = self.config.router_token.as_deref();
         let deliveries =
-            Delivery::open(&self.archive, &job, video, &self.plugins, &run.live, token, run.deliveries.clone()).map_err(not_started)?;
+            Delivery::open(&self.archive, &job, video, &self.plugins, &run.live, token, &self.config.network, run.deliveries.clone()).map_err(not_started)?;
         let (outgoing, posting) = match deliveries {
             Some((delivery, outgoing, objects)) => (Some(outgoing), Some(self.tasks.spawn(delivery.run(objects)))),
             None => (None, None),
@@ -420,6 +446,7 @@ impl Inner {
             clock: &*self.clock,
             interrupt: &run.interrupt,
             live: &run.live,
+            recording,
             outgoing: outgoing.as_ref(),
         };
         // A panic would be a fault of ours; it must not take the worker with it.
@@ -440,6 +467,15 @@ impl Inner {
             self.give_up_undelivered(&job, run).map_err(|error| Failure { error, kind: FailureKind::Interrupted })?;
         }
         ended
+    }
+
+    /// A router that may not be talked to is told before the job begins; one that cannot be found yet is not.
+    fn check_router(&self, url: &str) -> Result<()> {
+        let check = ocellus_media::check_target(&self.config.network, url);
+        match self.tasks.block_on(async { tokio::time::timeout(RESOLVE, check).await }) {
+            Ok(Err(refused)) => Err(Error::bad_param("router_url", refused.to_string())),
+            Ok(Ok(())) | Err(_) => Ok(()),
+        }
     }
 
     /// What was not tried in time has an outcome, too.

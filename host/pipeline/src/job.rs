@@ -15,7 +15,7 @@ use std::{
 };
 
 use ocellus_core::{
-    Clock, Detection, Error, ErrorKind, FrameRecord, InputImage, ObjectRecord, ObjectType, Point, Rect, Region, Result, ShotSummary, Size,
+    Clock, Detection, Error, ErrorKind, FrameRecord, InputImage, NetworkPolicy, ObjectRecord, ObjectType, Point, Rect, Region, Result, ShotSummary, Size,
     StreamSettings, VideoId, VideoRecord,
 };
 use ocellus_detect::{Detector, Detectors, RawDetection};
@@ -30,6 +30,7 @@ use crate::{
     delivery::Outgoing,
     live::Live,
     quality::quality,
+    recording::Recording,
 };
 
 /// Frames that wait between two stages.
@@ -51,6 +52,8 @@ pub(crate) struct Context<'a> {
     pub clock: &'a dyn Clock,
     pub interrupt: &'a Interrupt,
     pub live: &'a Live,
+    /// Keeps the source, where that is asked for.
+    pub recording: Option<&'a Recording>,
     /// Where new objects go to be posted; `None` without a router.
     pub outgoing: Option<&'a Outgoing>,
 }
@@ -97,7 +100,11 @@ pub(crate) fn run(context: &Context<'_>, keep_open: impl Fn() -> bool) -> Result
         return Err(misconfigured(error));
     }
 
-    let mut decoder = Decoder::open(&context.input, context.interrupt).map_err(public).map_err(not_started)?;
+    let mut decoder = Decoder::open(&context.input, context.interrupt).map_err(|error| match error {
+        MediaError::Refused { .. } => misconfigured(public(error)),
+        error => not_started(public(error)),
+    })?;
+    let recording = context.recording.map(|r| r.attach(&mut decoder)).transpose().map_err(not_started)?;
     let info = decoder.info().clone();
     context.live.opened(&info);
     let mut analysis = Analysis::open(context.plugins, context.job.id(), settings, info.size, info.frame_rate)
@@ -123,6 +130,7 @@ pub(crate) fn run(context: &Context<'_>, keep_open: impl Fn() -> bool) -> Result
         let (spawned, rot) = (&detectors, settings.rot);
         let decode = thread::Builder::new().name("decode".into()).spawn_scoped(scope, move || {
             decode(&mut decoder, spawned, rot, logged, &to_detect);
+            recording.iter().for_each(|r| r.take_from(&mut decoder));
             decoder.soft_errors()
         });
         let decode = decode.map_err(Error::internal)?;
@@ -370,8 +378,8 @@ pub(crate) fn crop(shot: &ShotSummary) -> Rect {
     Rect::new(left, top, right, bottom).padded(CROP_MARGIN)
 }
 
-/// Where a video's pixels come from.
-pub(crate) fn input(archive: &Archive, video: &VideoRecord) -> Result<Input> {
+/// Where a video's pixels come from; `network` is where a URL may lead.
+pub(crate) fn input(archive: &Archive, video: &VideoRecord, network: &NetworkPolicy) -> Result<Input> {
     let location = match (&video.url, video.file_size) {
         (_, Some(_)) => Location::File(archive.source_path(video.id)),
         (Some(url), None) => Location::Url(url.clone()),
@@ -384,6 +392,7 @@ pub(crate) fn input(archive: &Archive, video: &VideoRecord) -> Result<Input> {
         location,
         format: (!settings.ffmpeg_format.is_empty()).then(|| settings.ffmpeg_format.clone()),
         options,
+        network: network.clone(),
         transform: settings.video_transform,
         threads: thread::available_parallelism().map_or(1, usize::from),
     })

@@ -23,6 +23,7 @@ mod engine;
 mod job;
 mod live;
 mod quality;
+mod recording;
 mod screenshot;
 
 pub use engine::{Engine, EngineConfig, Health, Running};

@@ -10,6 +10,7 @@ use std::{
 
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
+use ocellus_core::Network;
 use ocellus_detect::DeviceChoice;
 use serde::{Deserialize, de};
 
@@ -71,6 +72,12 @@ struct Settings {
     #[arg(long, env = "OCELLUS_CAMERAS", value_name = "IDS", value_delimiter = ',')]
     cameras: Option<Vec<i64>>,
 
+    /// Networks that url and router_url may lead to, separated by commas (10.0.0.0/8,fd00::/8); no others then.
+    /// [default: all but link-local addresses, cloud metadata and this server itself]
+    #[arg(long, env = "OCELLUS_ALLOW_NETWORK", value_name = "CIDR", value_delimiter = ',')]
+    #[serde(deserialize_with = "networks")]
+    allow_network: Option<Vec<Network>>,
+
     /// Sent to routers as "Authorization: Token …". [default: no such header]
     #[arg(long, env = "OCELLUS_ROUTER_TOKEN", value_name = "TOKEN", hide_env_values = true)]
     router_token: Option<String>,
@@ -102,6 +109,7 @@ pub(crate) struct Config {
     pub plugins: Option<PathBuf>,
     pub detectors: Option<PathBuf>,
     pub router_token: Option<String>,
+    pub allow_network: Vec<Network>,
     pub log: String,
     pub log_format: LogFormat,
     pub api: ocellus_api::ApiConfig,
@@ -127,6 +135,7 @@ impl ServeArguments {
             plugins: given.plugins.or(file.plugins),
             detectors: given.detectors.or(file.detectors),
             router_token: given.router_token.or(file.router_token),
+            allow_network: given.allow_network.or(file.allow_network).unwrap_or_default(),
             log: given.log.or(file.log).unwrap_or_else(|| "info,onnx_ir=warn".into()),
             log_format: given.log_format.or(file.log_format).unwrap_or_default(),
             api: ocellus_api::ApiConfig {
@@ -146,6 +155,11 @@ fn read(path: &Path) -> Result<Settings> {
 
 fn from_text<'de, D: de::Deserializer<'de>>(deserializer: D) -> Result<Option<DeviceChoice>, D::Error> {
     String::deserialize(deserializer)?.parse().map(Some).map_err(de::Error::custom)
+}
+
+fn networks<'de, D: de::Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<Network>>, D::Error> {
+    let texts = Vec::<String>::deserialize(deserializer)?;
+    texts.iter().map(|text| text.parse()).collect::<Result<_, _>>().map(Some).map_err(de::Error::custom)
 }
 
 #[cfg(test)]
@@ -175,6 +189,19 @@ mod tests {
         assert_eq!(config.listen.port(), 9000);
         assert_eq!(config.api.cameras, [5]);
         assert_eq!(config.api.camera_groups, [-1, 1]);
+    }
+
+    #[test]
+    fn networks_are_read_from_arguments_and_the_file() {
+        let data = tempfile::tempdir().unwrap();
+        std::fs::write(data.path().join("ocellus.toml"), "allow_network = [\"fd00::/8\", \"10.0.0.1\"]\n").unwrap();
+        let networks = |config: Config| config.allow_network.iter().map(ToString::to_string).collect::<Vec<_>>();
+        assert_eq!(networks(resolve(data.path(), &[]).unwrap()), ["fd00::/8", "10.0.0.1/32"]);
+        let given = ["--allow-network", "10.0.0.0/8,127.0.0.1", "--allow-network", "::1"];
+        assert_eq!(networks(resolve(data.path(), &given).unwrap()), ["10.0.0.0/8", "127.0.0.1/32", "::1/128"]);
+        std::fs::write(data.path().join("ocellus.toml"), "allow_network = [\"10.0.0.0/40\"]\n").unwrap();
+        let error = format!("{:#}", resolve(data.path(), &[]).unwrap_err());
+        assert!(error.contains("10.0.0.0/40"), "{error}");
     }
 
     #[test]

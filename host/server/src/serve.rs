@@ -4,7 +4,7 @@ use std::{io::Write, path::PathBuf, sync::Arc, time::Instant};
 
 use anyhow::{Context, Result};
 use ocellus_api::Api;
-use ocellus_core::{Clock, SystemClock};
+use ocellus_core::{Clock, NetworkPolicy, SystemClock};
 use ocellus_detect::{Detectors, Device};
 use ocellus_pipeline::{Engine, EngineConfig};
 use ocellus_runtime::{Limits, Plugins};
@@ -70,12 +70,14 @@ async fn serve(config: Config) -> Result<()> {
     let plugins =
         Plugins::open(&plugins, Limits::default()).with_context(|| format!("cannot read the plugins in {}", plugins.display()))?;
 
-    let engine_config = EngineConfig { jobs: config.jobs, router_token: config.router_token };
+    // Before the engine: jobs must not be led to where the server itself listens.
+    let listener = TcpListener::bind(config.listen).await.with_context(|| format!("cannot listen on {}", config.listen))?;
+    let address = listener.local_addr()?;
+    let network = NetworkPolicy::new(config.allow_network, Some(address));
+    let engine_config = EngineConfig { jobs: config.jobs, router_token: config.router_token, network };
     let engine = Engine::start(engine_config, archive, detectors, plugins, Arc::clone(&clock))?;
     let router = ocellus_api::router(Api { engine: engine.clone(), token, config: config.api, clock });
 
-    let listener = TcpListener::bind(config.listen).await.with_context(|| format!("cannot listen on {}", config.listen))?;
-    let address = listener.local_addr()?;
     info!(start_ms = begun.elapsed().as_millis() as u64, "ready");
     // The one line on standard output: scripts wait for it.
     let mut stdout = std::io::stdout();

@@ -51,10 +51,16 @@ impl Upload {
         self.bytes
     }
 
+    /// Another handle on the file, for a writer that needs to go back in it.
+    pub fn handle(&self) -> io::Result<File> {
+        self.file.as_ref().ok_or(io::ErrorKind::BrokenPipe)?.try_clone()
+    }
+
     /// Makes what was written the video's source, durably. The video may have been deleted meanwhile: an error then.
     pub fn commit(mut self) -> Result<VideoRecord> {
         if let Some(file) = self.file.take() {
             file.sync_all().at(&self.part)?;
+            self.bytes = file.metadata().at(&self.part)?.len();
         }
         self.archive.commit_upload(self.video, &self.part, self.bytes)
     }

@@ -24,7 +24,7 @@ pub(crate) async fn create(
     base: BaseUrl,
     JsonObject(sent): JsonObject,
 ) -> Result<(StatusCode, Json<VideoJson>), ApiError> {
-    let fields = NewVideo::parse(&sent, &api.config)?;
+    let fields = NewVideo::parse(&sent, &api.config, api.engine.network())?;
     let settings = fields.settings(&*api.engine.settings_schema()?)?;
     let archive = api.engine.archive().clone();
     let video = blocking(move || {

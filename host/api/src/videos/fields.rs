@@ -2,7 +2,7 @@
 //!
 //! Keys that are read-only or unknown are passed over, as there; inside `stream_settings` nothing is.
 
-use ocellus_core::{Error, Result, SettingsSchema, StreamSettings, VideoRecord, VideoStatus};
+use ocellus_core::{Error, NetworkPolicy, Result, SettingsSchema, StreamSettings, VideoRecord, VideoStatus};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use url::Url;
@@ -21,7 +21,7 @@ pub(crate) struct NewVideo {
     camera_group: i64,
     #[schema(required, min_length = 1, max_length = 256)]
     name: Option<String>,
-    /// Where the source is, instead of uploading it: http, https or rtsp.
+    /// Where the source is, instead of uploading it: http, https, rtsp or rtsps.
     #[schema(format = "uri", min_length = 1)]
     url: Option<String>,
     camera: Option<i64>,
@@ -56,7 +56,7 @@ pub(crate) struct VideoPatch {
 }
 
 impl VideoPatch {
-    pub(crate) fn parse(sent: &Map<String, Value>, config: &ApiConfig) -> Result<Self> {
+    pub(crate) fn parse(sent: &Map<String, Value>, config: &ApiConfig, network: &NetworkPolicy) -> Result<Self> {
         let camera_group = match key(sent, "camera_group", &config.camera_groups)? {
             Some(None) => return Err(null("camera_group")),
             Some(Some(n)) => Some(n),
@@ -65,9 +65,9 @@ impl VideoPatch {
         Ok(Self {
             camera_group,
             name: text(sent, "name", MAX_NAME_CHARS)?,
-            url: url(sent, "url", &["http", "https", "rtsp"])?,
+            url: url(sent, "url", &["http", "https", "rtsp", "rtsps"], network)?,
             camera: key(sent, "camera", &config.cameras)?,
-            router_url: url(sent, "router_url", &["http", "https"])?,
+            router_url: url(sent, "router_url", &["http", "https"], network)?,
             stream_settings: match sent.get("stream_settings") {
                 Some(Value::Null) => return Err(null("stream_settings")),
                 other => other.cloned(),
@@ -94,12 +94,12 @@ impl VideoPatch {
 
 impl NewVideo {
     /// `camera_group` and `name` have to be there.
-    pub(crate) fn parse(sent: &Map<String, Value>, config: &ApiConfig) -> Result<Self> {
+    pub(crate) fn parse(sent: &Map<String, Value>, config: &ApiConfig, network: &NetworkPolicy) -> Result<Self> {
         let required = |name: &str| Error::bad_param(name, "This field is required.");
         if !sent.contains_key("camera_group") {
             return Err(required("camera_group"));
         }
-        let VideoPatch { camera_group, name, url, camera, router_url, stream_settings, case } = VideoPatch::parse(sent, config)?;
+        let VideoPatch { camera_group, name, url, camera, router_url, stream_settings, case } = VideoPatch::parse(sent, config, network)?;
         Ok(Self {
             camera_group: camera_group.ok_or_else(|| required("camera_group"))?,
             name: name.ok_or_else(|| required("name"))?,
@@ -174,15 +174,19 @@ fn text(sent: &Map<String, Value>, name: &str, most: usize) -> Result<Option<Opt
     }
 }
 
-/// An absolute URL with a host. FFmpeg would also open files, pipes and lists of them: only `schemes` get through.
-fn url(sent: &Map<String, Value>, name: &str, schemes: &[&str]) -> Result<Option<Option<String>>> {
+/// An absolute URL with a host. FFmpeg would also open files, pipes and lists of them: only `schemes` get through, and no
+/// address that the server must not talk to. What a name resolves to is checked when it is used.
+fn url(sent: &Map<String, Value>, name: &str, schemes: &[&str], network: &NetworkPolicy) -> Result<Option<Option<String>>> {
     let value = text(sent, name, MAX_URL_CHARS)?;
     if let Some(Some(text)) = &value {
         // The parser mends what browsers mend, and FFmpeg, which gets the text as it is, reads otherwise.
         let mended = text.chars().any(|c| c.is_whitespace() || c.is_control() || c == '\\') || text.contains(":///");
-        let fits = Url::parse(text).is_ok_and(|url| schemes.contains(&url.scheme()) && url.has_host() && text.contains("://"));
-        if !fits || mended {
-            return Err(Error::bad_param(name, format!("Enter a valid URL ({}).", schemes.join(", "))));
+        let parsed = Url::parse(text).ok().filter(|url| schemes.contains(&url.scheme()) && url.port() != Some(0));
+        match parsed.as_ref().and_then(|url| Some((url.host_str()?, url.port_or_known_default().unwrap_or(0)))) {
+            Some((host, port)) if !host.is_empty() && text.contains("://") && !mended => {
+                network.check_literal(host, port).map_err(|refused| Error::bad_param(name, refused.to_string()))?;
+            }
+            _ => return Err(Error::bad_param(name, format!("Enter a valid URL ({}).", schemes.join(", ")))),
         }
     }
     Ok(value)
@@ -196,7 +200,7 @@ mod tests {
     use super::*;
 
     fn parse(sent: &Value) -> Result<NewVideo> {
-        NewVideo::parse(sent.as_object().unwrap(), &ApiConfig::default())
+        NewVideo::parse(sent.as_object().unwrap(), &ApiConfig::default(), &NetworkPolicy::default())
     }
 
     fn refused(mut extra: Value) -> (String, String) {
@@ -253,14 +257,35 @@ mod tests {
             "http:a",
             "http:\\\\a",
             "http://a/\n",
+            "http://a:0/",
+            "http://a:99999/",
+            "data:video/mp4;base64,AA",
+            "udp://@:1234",
         ] {
             assert_eq!(refused(json!({"url": bad})).0, "url", "{bad:?}");
         }
-        for good in ["http://a/b.mp4", "https://u:p@a:8443/b?c=d", "rtsp://10.0.0.1/stream"] {
+        for good in ["http://a/b.mp4", "https://u:p@a:8443/b?c=d", "rtsp://10.0.0.1/stream", "rtsps://127.0.0.1:322/"] {
             let video = parse(&json!({"camera_group": 1, "name": "a", "url": good})).unwrap();
             assert_eq!(video.url.as_deref(), Some(good));
         }
         assert_eq!(refused(json!({"router_url": "rtsp://a/"})), ("router_url".into(), "Enter a valid URL (http, https).".into()));
+    }
+
+    #[test]
+    fn addresses_that_the_server_must_not_talk_to_are_refused() {
+        for (field, bad) in [
+            ("url", "http://169.254.169.254/latest/"),
+            ("url", "http://0xa9fea9fe/"),
+            ("url", "rtsp://169.254.1.1/stream"),
+            ("url", "https://[::ffff:169.254.169.254]/"),
+            ("url", "rtsp://[fe80::1]:554/"),
+            ("router_url", "http://0.0.0.0/"),
+            ("router_url", "http://224.0.0.1:80/"),
+        ] {
+            let (param, desc) = refused(json!({field: bad}));
+            assert_eq!(param, field, "{bad}");
+            assert!(desc.ends_with("is not allowed by the server's configuration."), "{desc}");
+        }
     }
 
     fn anything() -> impl Strategy<Value = Value> {
@@ -281,7 +306,7 @@ mod tests {
             fields in prop::collection::btree_map(prop::sample::select(vec!["camera_group", "name", "url", "camera", "router_url", "case", "id"]), anything(), 0..7)
         ) {
             let sent: Map<String, Value> = fields.into_iter().map(|(k, v)| (k.to_owned(), v)).collect();
-            if let Err(error) = NewVideo::parse(&sent, &ApiConfig::default()) {
+            if let Err(error) = NewVideo::parse(&sent, &ApiConfig::default(), &NetworkPolicy::default()) {
                 prop_assert!(error.param().is_some());
             }
         }

@@ -30,6 +30,6 @@ pub(crate) async fn patch(
 ) -> Result<Json<VideoJson>, ApiError> {
     let (archive, schema, asked) = (api.engine.archive().clone(), api.engine.settings_schema()?, Arc::clone(&api));
     let (video, ()) =
-        blocking(move || Ok(archive.update(id, |video| VideoPatch::parse(&sent, &asked.config)?.apply(video, &schema))?)).await?;
+        blocking(move || Ok(archive.update(id, |video| VideoPatch::parse(&sent, &asked.config, asked.engine.network())?.apply(video, &schema))?)).await?;
     Ok(Json(VideoJson::new(api.engine.live(video), &base)))
 }

@@ -32,7 +32,7 @@ pub(crate) async fn replace(
     let (video, ()) = blocking(move || {
         // Within the update, so that a video that is not there is told before what is wrong with the body.
         Ok(archive.update(id, |video| {
-            let fields = NewVideo::parse(&sent, &asked.config)?;
+            let fields = NewVideo::parse(&sent, &asked.config, asked.engine.network())?;
             let settings = fields.settings(&schema)?;
             fields.apply(settings, video);
             Ok(())

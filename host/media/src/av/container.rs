@@ -1,9 +1,11 @@
 //! Opening and reading containers.
 
-use std::ffi::{CStr, CString};
+use std::ffi::{CStr, CString, c_char, c_int};
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::ptr;
+use std::sync::atomic::{AtomicPtr, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use ffmpeg_next::format::context::{self, StreamIo};
 use ffmpeg_next::util::interrupt;
@@ -11,8 +13,8 @@ use ffmpeg_next::{Dictionary, Error, Packet, ffi};
 
 use ocellus_core::Size;
 
+use crate::http::{Body, Session};
 use crate::interrupt::Watch;
-use crate::options::{self, Reach, format_is_allowed};
 
 /// Bytes of a file that are read at once.
 const BUFFER: usize = 64 * 1024;
@@ -52,24 +54,6 @@ pub(crate) fn find_format(name: &str) -> Option<Format> {
     (!format.is_null()).then_some(Format(format))
 }
 
-/// The demuxers that a URL may lead to, for FFmpeg's `format_whitelist`.
-fn network_formats() -> String {
-    let mut names = Vec::new();
-    let mut cursor = ptr::null_mut();
-    loop {
-        // SAFETY: `cursor` starts as null and is only passed back, as the iteration asks for.
-        let format = unsafe { ffi::av_demuxer_iterate(&raw mut cursor) };
-        if format.is_null() {
-            return names.join(",");
-        }
-        let format = Format(format);
-        let name = format.name();
-        if format_is_allowed(&name, format.own_io(), Reach::Network) {
-            names.push(name);
-        }
-    }
-}
-
 /// A file that gives up reading when told to.
 struct Watched {
     file: File,
@@ -88,17 +72,28 @@ impl Seek for Watched {
     }
 }
 
-/// A file before its demuxer is chosen.
+/// Bytes before their demuxer is chosen.
 pub(crate) struct Reader {
     io: StreamIo,
     watch: Watch,
+    /// Opens what a playlist refers to.
+    opener: Option<Arc<Opener>>,
+    /// What its references are relative to.
+    url: CString,
 }
 
 impl Reader {
-    pub(crate) fn new(file: File, watch: Watch) -> Result<Self, Error> {
+    pub(crate) fn file(file: File, watch: Watch) -> Result<Self, Error> {
         super::init();
         let io = StreamIo::from_read_seek_with_capacity(Watched { file, watch: watch.clone() }, BUFFER)?;
-        Ok(Self { io, watch })
+        Ok(Self { io, watch, opener: None, url: CString::default() })
+    }
+
+    pub(crate) fn web(session: &Arc<Session>, body: Body, watch: Watch) -> Result<Self, Error> {
+        super::init();
+        let url = CString::new(body.url()).map_err(|_| Error::InvalidData)?;
+        let opener = Arc::new(Opener { session: Arc::clone(session), open: Mutex::default() });
+        Ok(Self { io: body_io(body)?, watch, opener: Some(opener), url })
     }
 
     /// Which demuxer takes it, by its first bytes (at most 1 MiB).
@@ -112,40 +107,155 @@ impl Reader {
         if format.is_null() { Err(Error::InvalidData) } else { Ok(Format(format)) }
     }
 
-    /// Reads the header. What the file refers to cannot be opened: no protocol is on its list.
+    /// Reads the header. No protocol of FFmpeg's own is on its list: a file can refer to nothing, and what a playlist
+    /// refers to is opened by the [`Opener`].
     pub(crate) fn open(self, format: Format, options: &[(String, String)]) -> Result<context::Input, Error> {
+        let Self { io, watch, opener, url } = self;
         let mut options: Dictionary<'_> = options.iter().collect();
         options.set("protocol_whitelist", "none");
-        open(c"", Some(self.io), Some(format), options, self.watch)
+        // They would make the demuxer of playlists look for FFmpeg's own connection within ours.
+        options.set("http_persistent", "0");
+        options.set("http_multiple", "0");
+        open(&url, Some((io, opener)), Some(format), options, move |_| watch.is_interrupted() || watch.is_overdue())
     }
 }
 
-/// Opens a URL that passed [`options::check_url`].
-pub(crate) fn open_url(url: &str, format: Option<Format>, options: &[(String, String)], watch: Watch) -> Result<context::Input, Error> {
+/// Opens an RTSP URL whose host is an address that was checked. FFmpeg may make one connection: a redirect cannot be
+/// followed.
+pub(crate) fn open_rtsp(url: &str, options: &[(String, String)], watch: Watch) -> Result<context::Input, Error> {
     super::init();
     let url = CString::new(url).map_err(|_| Error::InvalidData)?;
     let mut options: Dictionary<'_> = options.iter().collect();
-    options.set("protocol_whitelist", options::PROTOCOLS);
-    options.set("format_whitelist", &network_formats());
-    open(&url, None, format, options, watch)
+    // Over the one connection that it has; with others it is the server that says where packets go.
+    options.set("rtsp_transport", "tcp");
+    options.set("protocol_whitelist", "tcp,tls");
+    options.set("format_whitelist", "rtsp,asf");
+    open(&url, None, find_format("rtsp"), options, move |context| {
+        // FFmpeg asks for the first time while it connects. By then it has looked at the list, which it does for each
+        // connection anew.
+        // SAFETY: FFmpeg calls back in the thread that uses the context, which lives as long as this closure. The list is
+        // null or a C string of FFmpeg's that begins with `tcp` or has been cut before.
+        unsafe {
+            if !context.is_null() && !(*context).protocol_whitelist.is_null() {
+                *(*context).protocol_whitelist = b'-' as c_char;
+                *(*context).protocol_whitelist.add(1) = 0;
+            }
+        }
+        watch.is_interrupted() || watch.is_overdue()
+    })
 }
 
-fn open(url: &CStr, io: Option<StreamIo>, format: Option<Format>, options: Dictionary<'_>, watch: Watch) -> Result<context::Input, Error> {
-    let mut io = io;
-    let callback = interrupt::new(Box::new(move || watch.is_interrupted() || watch.is_overdue()));
+fn body_io(body: Body) -> Result<StreamIo, Error> {
+    if body.can_seek { StreamIo::from_read_seek_with_capacity(body, BUFFER) } else { StreamIo::from_read_with_capacity(body, BUFFER) }
+}
+
+/// Opens for a demuxer what its playlist refers to. Lives until the context is closed, as the callback's state does.
+pub(crate) struct Opener {
+    session: Arc<Session>,
+    /// What is open, until FFmpeg closes it.
+    open: Mutex<Vec<StreamIo>>,
+}
+
+impl Opener {
+    fn open(&self, url: &str, part: Option<(u64, Option<u64>)>) -> Result<*mut ffi::AVIOContext, c_int> {
+        let body = self.session.open(url, part).map_err(|error| {
+            self.session.note_refusal(&error);
+            ffi::AVERROR(ffi::EIO)
+        })?;
+        let mut io = body_io(body).map_err(c_int::from)?;
+        // FFmpeg gives the pointer back to `close` before the context ends; `io` stays in `open` until then.
+        let pointer = io.as_mut_ptr();
+        self.open.lock().unwrap_or_else(PoisonError::into_inner).push(io);
+        Ok(pointer)
+    }
+
+    fn close(&self, pointer: *mut ffi::AVIOContext) {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(place) = open.iter_mut().position(|io| io.as_mut_ptr() == pointer) {
+            open.swap_remove(place);
+        }
+    }
+}
+
+unsafe extern "C" fn open_reference(
+    context: *mut ffi::AVFormatContext,
+    io: *mut *mut ffi::AVIOContext,
+    url: *const c_char,
+    flags: c_int,
+    options: *mut *mut ffi::AVDictionary,
+) -> c_int {
+    // SAFETY: FFmpeg gives a context whose `opaque` `open` has set, a C string, a place for the answer, and null or a
+    // dictionary.
+    let (opener, url, options) = unsafe {
+        let opener = (*context).opaque.cast::<Opener>().as_ref();
+        (opener, CStr::from_ptr(url), options.as_ref().map_or(ptr::null_mut(), |o| *o))
+    };
+    let number = |key: &CStr| {
+        // SAFETY: `options` is null or a dictionary, `key` a C string; the answer is null or an entry with a C string.
+        let value = unsafe { ffi::av_dict_get(options, key.as_ptr(), ptr::null(), 0).as_ref().map(|e| CStr::from_ptr(e.value)) };
+        value.and_then(|v| v.to_str().ok()?.parse::<u64>().ok())
+    };
+    let (Some(opener), Ok(url)) = (opener, url.to_str()) else { return ffi::AVERROR(ffi::EINVAL) };
+    if flags & ffi::AVIO_FLAG_WRITE != 0 {
+        return ffi::AVERROR(ffi::EACCES);
+    }
+    let part = number(c"offset").map(|start| (start, number(c"end_offset").filter(|end| *end > 0)));
+    match opener.open(url, part) {
+        // SAFETY: the place for the answer is FFmpeg's.
+        Ok(opened) => unsafe {
+            *io = opened;
+            0
+        },
+        Err(code) => code,
+    }
+}
+
+unsafe extern "C" fn close_reference(context: *mut ffi::AVFormatContext, io: *mut ffi::AVIOContext) -> c_int {
+    // SAFETY: as in `open_reference`.
+    if let Some(opener) = unsafe { (*context).opaque.cast::<Opener>().as_ref() } {
+        opener.close(io);
+    }
+    0
+}
+
+/// `stop` is asked again and again while FFmpeg waits; it gets the context, or null before there is one.
+fn open(
+    url: &CStr,
+    io: Option<(StreamIo, Option<Arc<Opener>>)>,
+    format: Option<Format>,
+    options: Dictionary<'_>,
+    stop: impl Fn(*mut ffi::AVFormatContext) -> bool + Send + 'static,
+) -> Result<context::Input, Error> {
+    let (mut io, opener) = io.map_or((None, None), |(io, opener)| (Some(io), opener));
+    let address = Arc::new(AtomicPtr::new(ptr::null_mut()));
+    let callback = interrupt::new(Box::new({
+        // The opener ends with the callback's state.
+        let (address, _opener) = (Arc::clone(&address), opener.clone());
+        move || {
+            let _ = &_opener;
+            stop(address.load(Ordering::Relaxed))
+        }
+    }));
     let format = format.map_or(ptr::null(), |f| f.0);
-    // SAFETY: the context is fresh and checked for null. The callback's state lives in the guard, the AVIOContext in
-    // `io`; both go into the value that closes the context, or, where opening failed and FFmpeg has freed the context,
-    // are dropped after it. `url` and `options` live through the call, and what is left of the options is taken back.
+    // SAFETY: the context is fresh and checked for null. The callback's state, with it the opener, lives in the guard, the
+    // AVIOContext in `io`; both go into the value that closes the context, or, where opening failed and FFmpeg has freed
+    // the context, are dropped after it. `url` and `options` live through the call, and what is left of the options is
+    // taken back.
     unsafe {
         let mut context = ffi::avformat_alloc_context();
         if context.is_null() {
             return Err(Error::Other { errno: ffmpeg_next::error::ENOMEM });
         }
+        address.store(context, Ordering::Relaxed);
         (*context).interrupt_callback = callback.interrupt;
         if let Some(io) = &mut io {
             (*context).pb = io.as_mut_ptr();
             (*context).flags |= ffi::AVFMT_FLAG_CUSTOM_IO;
+        }
+        if let Some(opener) = &opener {
+            (*context).opaque = Arc::as_ptr(opener).cast_mut().cast();
+            (*context).io_open = Some(open_reference);
+            (*context).io_close2 = Some(close_reference);
         }
         let mut options = options.disown();
         let opened = ffi::avformat_open_input(&raw mut context, url.as_ptr(), format, &raw mut options);

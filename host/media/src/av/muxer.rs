@@ -1,0 +1,135 @@
+//! Writing packets into a new container, as they are.
+
+use std::ffi::CStr;
+use std::fs::File;
+use std::ptr;
+
+use ffmpeg_next::format::context::{self, StreamIo};
+use ffmpeg_next::format::stream::Stream;
+use ffmpeg_next::{Error, Packet, Rational, codec, ffi};
+
+const BUFFER: usize = 256 * 1024;
+
+/// A file that is being written. Only [`finish`](Self::finish) makes it whole.
+pub(crate) struct Muxer {
+    output: context::Output,
+    tracks: Vec<Track>,
+}
+
+/// A stream of the source, and where it goes.
+struct Track {
+    source: usize,
+    tick: Rational,
+    target: usize,
+    target_tick: Rational,
+    last: Option<i64>,
+}
+
+/// Takes nearly every codec.
+const USUAL: &CStr = c"matroska";
+/// Keeps the angle at which a picture is shown.
+const TURNED: &CStr = c"mov";
+
+impl Muxer {
+    /// Begins a file that holds `streams`; the first decides on the container.
+    pub(crate) fn new(file: File, streams: &[Stream<'_>]) -> Result<Self, Error> {
+        super::init();
+        let turned = streams.iter().any(|s| display_matrix(s).is_some());
+        let mut io = StreamIo::from_write_seek_with_capacity(file, BUFFER)?;
+        let mut context = ptr::null_mut();
+        // SAFETY: the context is checked; the AVIOContext goes into the value that frees both, in the right order.
+        let mut output = unsafe {
+            let format = if turned { TURNED } else { USUAL };
+            let made = ffi::avformat_alloc_output_context2(&raw mut context, ptr::null(), format.as_ptr(), ptr::null());
+            if context.is_null() {
+                return Err(made.into());
+            }
+            (*context).pb = io.as_mut_ptr();
+            (*context).flags |= ffi::AVFMT_FLAG_CUSTOM_IO;
+            (*context).avoid_negative_ts = ffi::AVFMT_AVOID_NEG_TS_MAKE_ZERO;
+            context::Output::wrap_with_custom_io(context, io)
+        };
+        let mut tracks = Vec::new();
+        for stream in streams {
+            // SAFETY: the context is alive; the new stream is checked and belongs to it; the source's stream is borrowed.
+            let target = unsafe {
+                let target = ffi::avformat_new_stream(output.as_mut_ptr(), ptr::null());
+                if target.is_null() {
+                    return Err(Error::Other { errno: ffmpeg_next::error::ENOMEM });
+                }
+                let from = stream.as_ptr();
+                let copied = ffi::avcodec_parameters_copy((*target).codecpar, (*from).codecpar);
+                if copied < 0 {
+                    return Err(copied.into());
+                }
+                // Tags differ from container to container.
+                (*(*target).codecpar).codec_tag = 0;
+                (*target).time_base = (*from).time_base;
+                (*target).avg_frame_rate = (*from).avg_frame_rate;
+                if let Some(matrix) = display_matrix(stream) {
+                    let copy = ffi::av_stream_new_side_data(target, ffi::AVPacketSideDataType::AV_PKT_DATA_DISPLAYMATRIX, matrix.len());
+                    if !copy.is_null() {
+                        ptr::copy_nonoverlapping(matrix.as_ptr(), copy, matrix.len());
+                    }
+                }
+                (*target).index
+            };
+            let target = usize::try_from(target).unwrap_or_default();
+            tracks.push(Track { source: stream.index(), tick: stream.time_base(), target, target_tick: stream.time_base(), last: None });
+        }
+        output.write_header()?;
+        for track in &mut tracks {
+            // The header decides on the units.
+            track.target_tick = output.stream(track.target).map_or(track.tick, |s| s.time_base());
+        }
+        Ok(Self { output, tracks })
+    }
+
+    /// Can the usual container hold it?
+    pub(crate) fn takes(codec: codec::Id) -> bool {
+        super::init();
+        // SAFETY: C strings and null are what these take; the format is null or static.
+        unsafe {
+            let format = ffi::av_guess_format(USUAL.as_ptr(), ptr::null(), ptr::null());
+            !format.is_null() && ffi::avformat_query_codec(format, codec.into(), ffi::FF_COMPLIANCE_NORMAL) != 0
+        }
+    }
+
+    /// Packets of other streams are passed over.
+    pub(crate) fn write(&mut self, packet: &Packet) -> Result<(), Error> {
+        let Some(track) = self.tracks.iter_mut().find(|t| t.source == packet.stream()) else { return Ok(()) };
+        let mut packet = packet.clone();
+        packet.rescale_ts(track.tick, track.target_tick);
+        packet.set_stream(track.target);
+        packet.set_position(-1);
+        // Containers want times that rise in stored order; sources do not always keep to it.
+        let stored = packet.dts().or(packet.pts()).or(track.last.map(|last| last + 1)).unwrap_or(0);
+        let stored = track.last.map_or(stored, |last| stored.max(last + 1));
+        track.last = Some(stored);
+        packet.set_dts(Some(stored));
+        packet.set_pts(Some(packet.pts().unwrap_or(stored).max(stored)));
+        packet.write_interleaved(&mut self.output)
+    }
+
+    /// Writes out what is still held back, and the index.
+    pub(crate) fn finish(mut self) -> Result<(), Error> {
+        self.output.write_trailer()?;
+        // SAFETY: the context has the AVIOContext that it was made with.
+        let written = unsafe {
+            let io = (*self.output.as_mut_ptr()).pb;
+            ffi::avio_flush(io);
+            (*io).error
+        };
+        if written < 0 { Err(written.into()) } else { Ok(()) }
+    }
+}
+
+fn display_matrix<'a>(stream: &'a Stream<'_>) -> Option<&'a [u8]> {
+    let mut size = 0;
+    // SAFETY: the stream is alive, and its side data with it; the answer is null or holds `size` bytes.
+    unsafe {
+        let matrix =
+            ffi::av_stream_get_side_data(stream.as_ptr(), ffi::AVPacketSideDataType::AV_PKT_DATA_DISPLAYMATRIX, &raw mut size);
+        (!matrix.is_null()).then(|| std::slice::from_raw_parts(matrix, size))
+    }
+}

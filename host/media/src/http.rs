@@ -1,0 +1,331 @@
+//! Sources on the web: bytes of a URL, read as if it were a file.
+//!
+//! FFmpeg's own network code is not used for them, since it resolves names and follows redirects without asking. A
+//! [`Session`] belongs to one source and ends with it; a [`Body`] is one resource, and playlists open several. Each read
+//! gives up within a second of its [`Watch`] saying so. A body that breaks off is asked for again from where it broke, if
+//! the server can give parts.
+
+use std::future::Future;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::pin::pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::{Buf, Bytes};
+use ocellus_core::NetworkPolicy;
+use reqwest::header::{CONTENT_RANGE, LOCATION, RANGE, REFERER, USER_AGENT};
+use reqwest::{Client, Response, StatusCode};
+use tokio::runtime::Runtime;
+use url::Url;
+
+use crate::interrupt::Watch;
+use crate::network::{self, ResolveError, guard_client};
+use crate::{MediaError, Result};
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
+/// How often a wait asks whether it should go on.
+const TICK: Duration = Duration::from_millis(100);
+const MAX_REDIRECTS: usize = 10;
+/// Attempts to go on with a body that broke off, before it counts as broken; any byte starts the count again.
+const RECONNECTS: u32 = 5;
+/// Before the first of them; doubled each time.
+const BACKOFF: Duration = Duration::from_millis(250);
+/// Skipping so many bytes is cheaper than a new request.
+const SKIP: u64 = 256 * 1024;
+
+/// What all resources of one source have in common.
+pub(crate) struct Session {
+    /// `None` only while it is dropped.
+    runtime: Option<Runtime>,
+    client: Client,
+    policy: NetworkPolicy,
+    watch: Watch,
+    options: Options,
+    /// Why a resource that FFmpeg asked for was refused.
+    refused: Mutex<Option<String>>,
+}
+
+/// Those of `ffmpeg_params` that are about HTTP.
+struct Options {
+    user_agent: Option<String>,
+    referer: Option<String>,
+    seekable: bool,
+    reconnect: bool,
+}
+
+impl Session {
+    pub(crate) fn new(policy: &NetworkPolicy, options: &[(String, String)], watch: &Watch) -> Result<Arc<Self>> {
+        let option = |name: &str| options.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value.clone());
+        let is_off = |name: &str| option(name).is_some_and(|value| value == "0");
+        let builder = Client::builder().connect_timeout(CONNECT_TIMEOUT).danger_accept_invalid_certs(is_off("tls_verify"));
+        let client = guard_client(builder, policy).build().map_err(MediaError::internal)?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(MediaError::internal)?;
+        Ok(Arc::new(Self {
+            runtime: Some(runtime),
+            client,
+            policy: policy.clone(),
+            watch: watch.clone(),
+            options: Options {
+                user_agent: option("user_agent"),
+                referer: option("referer"),
+                seekable: !is_off("seekable"),
+                reconnect: !is_off("reconnect"),
+            },
+            refused: Mutex::new(None),
+        }))
+    }
+
+    /// Waits for `future`, but no longer than the watch allows.
+    fn wait<T>(&self, future: impl Future<Output = T>) -> Result<T> {
+        let runtime = self.runtime.as_ref().ok_or_else(|| MediaError::internal("no runtime"))?;
+        runtime.block_on(async {
+            let mut future = pin!(future);
+            loop {
+                if self.watch.is_interrupted() {
+                    return Err(MediaError::Interrupted);
+                }
+                if self.watch.is_overdue() {
+                    return Err(MediaError::Stalled);
+                }
+                if let Ok(done) = tokio::time::timeout(TICK, &mut future).await {
+                    return Ok(done);
+                }
+            }
+        })
+    }
+
+    /// The addresses of a URL's host that may be used.
+    pub(crate) fn resolve(&self, url: &Url) -> Result<Vec<std::net::SocketAddr>> {
+        let host = url.host_str().ok_or_else(|| MediaError::refused("The source URL has no host."))?;
+        self.wait(network::lookup(&self.policy, host, network::port_of(url)))?.map_err(|error| match error {
+            ResolveError::NotAllowed(refused) => refused.into(),
+            ResolveError::Unknown(error) => MediaError::Unreachable(error.into()),
+        })
+    }
+
+    /// Opens a resource, following redirects. `part`: only the bytes of this range.
+    pub(crate) fn open(self: &Arc<Self>, url: &str, part: Option<(u64, Option<u64>)>) -> Result<Body> {
+        let url = Url::parse(url).map_err(|e| MediaError::Unreachable(e.into()))?;
+        let (start, end) = part.unwrap_or_default();
+        let mut body = Body {
+            session: Arc::clone(self),
+            url,
+            position: start,
+            end,
+            size: None,
+            can_seek: false,
+            stream: None,
+            at: start,
+            chunk: Bytes::new(),
+            failures: 0,
+        };
+        body.request()?;
+        Ok(body)
+    }
+
+    /// Remembers why FFmpeg did not get what it asked for.
+    pub(crate) fn note_refusal(&self, error: &MediaError) {
+        if let MediaError::Refused { what } = error {
+            self.refused.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(|| what.clone());
+        }
+    }
+
+    pub(crate) fn refusal(&self) -> Option<MediaError> {
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner).clone().map(MediaError::refused)
+    }
+
+    /// The answer to a request for the bytes from `start` on, and where redirects led.
+    fn get(&self, mut url: Url, start: u64, end: Option<u64>) -> Result<(Url, Response)> {
+        for _ in 0..=MAX_REDIRECTS {
+            if !matches!(url.scheme(), "http" | "https") {
+                return Err(MediaError::refused("The source leads to a URL that is neither http nor https."));
+            }
+            // The client checks addresses once more, when it connects; here the port is known, too.
+            self.resolve(&url)?;
+            let mut request = self.client.get(url.clone());
+            if self.options.seekable || start > 0 || end.is_some() {
+                let end = end.map(|end| end.saturating_sub(1).to_string()).unwrap_or_default();
+                request = request.header(RANGE, format!("bytes={start}-{end}"));
+            }
+            for (name, value) in [(USER_AGENT, &self.options.user_agent), (REFERER, &self.options.referer)] {
+                if let Some(value) = value {
+                    request = request.header(name, value);
+                }
+            }
+            let response = self.wait(request.send())?.map_err(|error| match network::refusal(&error) {
+                Some(refused) => refused.into(),
+                None => MediaError::Unreachable(error.without_url().into()),
+            })?;
+            let status = response.status();
+            if status.is_success() {
+                return Ok((url, response));
+            }
+            let target = response.headers().get(LOCATION).filter(|_| status.is_redirection()).and_then(|l| l.to_str().ok());
+            match target.and_then(|target| url.join(target).ok()) {
+                Some(target) => url = target,
+                None => return Err(MediaError::Unreachable(format!("status {status}").into())),
+            }
+        }
+        Err(MediaError::Unreachable("too many redirects".into()))
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            // A name may still be looked up, which nothing can hurry.
+            runtime.shutdown_background();
+        }
+    }
+}
+
+/// One resource.
+pub(crate) struct Body {
+    session: Arc<Session>,
+    url: Url,
+    /// Where the next read is to begin.
+    position: u64,
+    /// Where to stop, before the resource's own end.
+    end: Option<u64>,
+    size: Option<u64>,
+    pub(crate) can_seek: bool,
+    stream: Option<Response>,
+    /// Where the next byte of `chunk`, and after it of `stream`, belongs.
+    at: u64,
+    chunk: Bytes,
+    failures: u32,
+}
+
+impl Body {
+    /// Where the resource was found.
+    pub(crate) fn url(&self) -> &str {
+        self.url.as_str()
+    }
+
+    /// Asks for the bytes from `position` on.
+    fn request(&mut self) -> Result<()> {
+        let (url, response) = self.session.get(self.url.clone(), self.position, self.end)?;
+        let is_part = response.status() == StatusCode::PARTIAL_CONTENT;
+        let size = if is_part {
+            let range = response.headers().get(CONTENT_RANGE).and_then(|v| v.to_str().ok()).and_then(parse_content_range);
+            match range {
+                Some((start, size)) if start == self.position => size,
+                _ => return Err(MediaError::Unreachable("the server sent another part than it was asked for".into())),
+            }
+        } else if self.position > 0 {
+            return Err(MediaError::Unreachable("the server does not send parts".into()));
+        } else {
+            response.content_length()
+        };
+        if self.size.is_some() && self.size != size {
+            return Err(MediaError::Unreachable("the resource has changed".into()));
+        }
+        self.size = size;
+        self.can_seek = is_part && size.is_some() && self.session.options.seekable;
+        self.url = url;
+        (self.stream, self.at, self.chunk) = (Some(response), self.position, Bytes::new());
+        Ok(())
+    }
+
+    fn stop(&self) -> Option<u64> {
+        [self.end, self.size].into_iter().flatten().min()
+    }
+
+    /// Gets bytes into `chunk`; `false` at the end.
+    fn fill(&mut self) -> Result<bool> {
+        loop {
+            let ahead = self.position.checked_sub(self.at);
+            match ahead {
+                Some(ahead) if ahead < self.chunk.len() as u64 => {
+                    self.chunk.advance(usize::try_from(ahead).unwrap_or(0));
+                    self.at = self.position;
+                    return Ok(true);
+                }
+                Some(ahead) if ahead <= SKIP => {
+                    self.at += self.chunk.len() as u64;
+                    self.chunk = Bytes::new();
+                }
+                _ => self.stream = None,
+            }
+            if self.stop().is_some_and(|stop| self.position >= stop) {
+                return Ok(false);
+            }
+            let broken = match &mut self.stream {
+                Some(stream) => match self.session.wait(stream.chunk())? {
+                    Ok(Some(chunk)) => {
+                        (self.chunk, self.failures) = (chunk, 0);
+                        continue;
+                    }
+                    Ok(None) if self.stop().is_none() => return Ok(false),
+                    Ok(None) => MediaError::Unreachable("the body ended early".into()),
+                    Err(error) => MediaError::Unreachable(error.without_url().into()),
+                },
+                None => match self.request() {
+                    Ok(()) => continue,
+                    Err(error @ MediaError::Unreachable(_)) => error,
+                    Err(error) => return Err(error),
+                },
+            };
+            self.stream = None;
+            if !self.can_seek || !self.session.options.reconnect || self.failures >= RECONNECTS {
+                return Err(broken);
+            }
+            self.session.wait(tokio::time::sleep(BACKOFF * 2_u32.pow(self.failures)))?;
+            self.failures += 1;
+        }
+    }
+}
+
+impl Read for Body {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self.fill() {
+            Ok(false) => Ok(0),
+            Ok(true) => {
+                let left = self.stop().map_or(usize::MAX, |stop| usize::try_from(stop - self.position).unwrap_or(usize::MAX));
+                let count = self.chunk.len().min(buffer.len()).min(left);
+                self.chunk.copy_to_slice(buffer.get_mut(..count).unwrap_or_default());
+                self.position += count as u64;
+                self.at = self.position;
+                Ok(count)
+            }
+            Err(error) => {
+                self.session.note_refusal(&error);
+                Err(io::Error::other(error))
+            }
+        }
+    }
+}
+
+impl Seek for Body {
+    /// The next read carries it out.
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        let target = match to {
+            SeekFrom::Start(n) => Some(n),
+            SeekFrom::Current(n) => self.position.checked_add_signed(n),
+            SeekFrom::End(n) => self.size.and_then(|size| size.checked_add_signed(n)),
+        };
+        self.position = target.ok_or(io::ErrorKind::InvalidInput)?;
+        Ok(self.position)
+    }
+}
+
+/// `bytes 5-9/10`: where it begins, and the whole size where it is said.
+fn parse_content_range(text: &str) -> Option<(u64, Option<u64>)> {
+    let (range, size) = text.strip_prefix("bytes ")?.split_once('/')?;
+    let (start, _) = range.split_once('-')?;
+    Some((start.trim().parse().ok()?, size.trim().parse().ok()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn content_ranges() {
+        assert_eq!(parse_content_range("bytes 5-9/10"), Some((5, Some(10))));
+        assert_eq!(parse_content_range("bytes 0-9/*"), Some((0, None)));
+        for bad in ["", "bytes */10", "items 0-1/2", "bytes x-1/2"] {
+            assert_eq!(parse_content_range(bad), None, "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! Keeping the stream of a URL as the video's source file (`enable_recorder`, `record_audio`).
+//!
+//! Owns the file while the job writes it. It becomes the source when the job has ended, however it did, as long as there
+//! is a picture in it; dropped before that, it leaves nothing.
+
+use std::sync::Arc;
+
+use ocellus_core::{Error, Result, VideoRecord};
+use ocellus_media::Decoder;
+use ocellus_store::{Archive, Upload};
+use parking_lot::Mutex;
+use tracing::warn;
+
+pub(crate) struct Recording {
+    upload: Upload,
+    audio: bool,
+    /// What the decoder made of it.
+    outcome: Arc<Mutex<Option<ocellus_media::Recording>>>,
+}
+
+/// The end of a recording that a decoding thread has to bring about.
+pub(crate) struct Ending(Arc<Mutex<Option<ocellus_media::Recording>>>);
+
+impl Recording {
+    /// `None` where the video is not to be recorded, or has a file already.
+    pub(crate) fn begin(archive: &Archive, video: &VideoRecord) -> Result<Option<Self>> {
+        let settings = &video.stream_settings;
+        if !settings.enable_recorder || video.file_size.is_some() || video.url.is_none() {
+            return Ok(None);
+        }
+        let upload = archive.begin_upload(video.id)?;
+        Ok(Some(Self { upload, audio: settings.record_audio, outcome: Arc::default() }))
+    }
+
+    pub(crate) fn attach(&self, decoder: &mut Decoder) -> Result<Ending> {
+        decoder.record(self.upload.handle().map_err(Error::internal)?, self.audio);
+        Ok(Ending(Arc::clone(&self.outcome)))
+    }
+
+    /// Makes the file the video's source. The record as it is then, and what the user should know went wrong.
+    pub(crate) fn keep(self) -> Result<(Option<VideoRecord>, Option<String>)> {
+        let Some(outcome) = self.outcome.lock().take() else { return Ok((None, None)) };
+        let problem = outcome.problem.map(|error| {
+            let sentence = error.to_string();
+            let error = Error::from(error);
+            warn!(%error, "{error}");
+            sentence
+        });
+        let record = if outcome.packets > 0 { Some(self.upload.commit()?) } else { None };
+        Ok((record, problem))
+    }
+}
+
+impl Ending {
+    pub(crate) fn take_from(&self, decoder: &mut Decoder) {
+        *self.0.lock() = decoder.finish_recording();
+    }
+}

@@ -1,0 +1,255 @@
+//! A camera: an RTSP server (RFC 2326) that plays a recording to whoever asks, over the connection that asks. `ffmpeg`
+//! makes the RTP packets. Ends when it is dropped.
+
+use std::{
+    collections::HashMap,
+    io::{BufRead, BufReader, Read, Write},
+    net::{Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
+/// What it does.
+pub(crate) enum Manner {
+    /// Says that it lasts so many seconds, as a recording does.
+    Recording(f64),
+    /// Does not say when it ends, as a camera does not.
+    Camera,
+    /// Sends clients away.
+    Redirect(String),
+}
+
+pub(crate) struct Rtsp {
+    address: SocketAddr,
+    closed: Arc<AtomicBool>,
+}
+
+struct Host {
+    file: PathBuf,
+    manner: Manner,
+}
+
+impl Rtsp {
+    /// `file` holds H.264 and AAC.
+    pub(crate) fn start(file: &Path, manner: Manner) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let closed = Arc::new(AtomicBool::new(false));
+        let (host, until) = (Arc::new(Host { file: file.to_owned(), manner }), Arc::clone(&closed));
+        thread::spawn(move || {
+            for connection in listener.incoming() {
+                if until.load(Ordering::SeqCst) {
+                    return;
+                }
+                let host = Arc::clone(&host);
+                thread::spawn(move || host.serve(connection.unwrap()));
+            }
+        });
+        Self { address, closed }
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("rtsp://localhost:{}/stream", self.address.port())
+    }
+}
+
+impl Drop for Rtsp {
+    fn drop(&mut self) {
+        self.closed.store(true, Ordering::SeqCst);
+        // Wakes the listener up.
+        let _ = TcpStream::connect(self.address);
+    }
+}
+
+impl Host {
+    fn serve(&self, connection: TcpStream) {
+        let mut requests = BufReader::new(connection.try_clone().unwrap());
+        let out = Arc::new(Mutex::new(connection));
+        let mut channels = HashMap::new();
+        let mut playing = None;
+        while let Some(request) = Request::read(&mut requests) {
+            let mut body = String::new();
+            let mut headers = String::new();
+            match request.method.as_str() {
+                "OPTIONS" => headers = "Public: OPTIONS, DESCRIBE, SETUP, PLAY, TEARDOWN\r\n".into(),
+                "DESCRIBE" => {
+                    if let Manner::Redirect(to) = &self.manner {
+                        let answer = format!("RTSP/1.0 302 Moved\r\nCSeq: {}\r\nLocation: {to}\r\n\r\n", request.header("cseq"));
+                        out.lock().unwrap().write_all(answer.as_bytes()).unwrap();
+                        continue;
+                    }
+                    body = self.description();
+                    headers = format!("Content-Base: {}/\r\nContent-Type: application/sdp\r\n", request.url);
+                }
+                "SETUP" => {
+                    let transport = request.header("transport");
+                    let channel: u8 = transport.split_once("interleaved=").unwrap().1.split('-').next().unwrap().parse().unwrap();
+                    let track: usize = request.url.rsplit_once("track").unwrap().1.parse().unwrap();
+                    channels.insert(track, channel);
+                    headers = format!("Transport: {transport}\r\nSession: 1\r\n");
+                }
+                "PLAY" => headers = "Session: 1\r\n".into(),
+                _ => {}
+            }
+            let length = if body.is_empty() { String::new() } else { format!("Content-Length: {}\r\n", body.len()) };
+            let answer = format!("RTSP/1.0 200 OK\r\nCSeq: {}\r\n{headers}{length}\r\n{body}", request.header("cseq"));
+            if out.lock().unwrap().write_all(answer.as_bytes()).is_err() || request.method == "TEARDOWN" {
+                break;
+            }
+            if request.method == "PLAY" && playing.is_none() {
+                playing = Some(self.play(&channels, &out));
+            }
+        }
+        if let Some(playing) = playing {
+            playing.store(true, Ordering::SeqCst);
+        }
+    }
+
+    fn sender(&self, ports: [u16; 2], more: &[&str]) -> Command {
+        let [video, sound] = ports.map(|port| format!("rtp://127.0.0.1:{port}"));
+        let mut command = Command::new("ffmpeg");
+        command.args(["-nostdin", "-loglevel", "error", "-re", "-i"]).arg(&self.file).args(more);
+        command.args(["-map", "0:v", "-c", "copy", "-f", "rtp", &video, "-map", "0:a", "-c", "copy", "-f", "rtp", &sound]);
+        command.stdin(Stdio::null());
+        command
+    }
+
+    fn description(&self) -> String {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("sdp");
+        let mut command = self.sender([9, 19], &["-sdp_file", path.to_str().unwrap()]);
+        let mut process = command.spawn().unwrap();
+        // It is written whole before the first packet is sent.
+        let text = loop {
+            match std::fs::read_to_string(&path) {
+                Ok(text) if text.contains("m=audio") && text.contains("config=") => break text,
+                _ => assert!(process.try_wait().unwrap().is_none_or(|s| s.success()), "ffmpeg cannot describe the recording"),
+            }
+            thread::sleep(Duration::from_millis(10));
+        };
+        process.kill().unwrap();
+        process.wait().unwrap();
+        let mut media = 0;
+        let mut lines = Vec::new();
+        for line in text.lines() {
+            if let Some(rest) = line.strip_prefix("m=") {
+                if let (0, Manner::Recording(seconds)) = (media, &self.manner) {
+                    lines.push(format!("a=range:npt=0-{seconds}"));
+                }
+                let mut words: Vec<&str> = rest.split(' ').collect();
+                words[1] = "0";
+                lines.push(format!("m={}", words.join(" ")));
+                lines.push(format!("a=control:track{media}"));
+                media += 1;
+            } else {
+                lines.push(line.trim_end().to_owned());
+            }
+        }
+        lines.join("\r\n") + "\r\n"
+    }
+
+    /// Sends the recording; closes the connection at its end, or ends when the flag is set.
+    fn play(&self, channels: &HashMap<usize, u8>, out: &Arc<Mutex<TcpStream>>) -> Arc<AtomicBool> {
+        let sockets: Vec<UdpSocket> = loop {
+            let sockets = [0; 2].map(|_| UdpSocket::bind("127.0.0.1:0").unwrap());
+            let ports = [0, 1].map(|n: usize| sockets[n].local_addr().unwrap().port());
+            // RTCP goes to the next port.
+            if ports[0].abs_diff(ports[1]) > 1 {
+                break sockets.into();
+            }
+        };
+        let ports = [0, 1].map(|n: usize| sockets[n].local_addr().unwrap().port());
+        let sender = Sender(self.sender(ports, &[]).spawn().unwrap());
+        let ended = Arc::new(AtomicBool::new(false));
+        let relays: Vec<_> = sockets
+            .into_iter()
+            .enumerate()
+            .filter_map(|(track, socket)| {
+                let (channel, out, ended) = (*channels.get(&track)?, Arc::clone(out), Arc::clone(&ended));
+                socket.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
+                Some(thread::spawn(move || {
+                    let mut packet = [0; 2048];
+                    loop {
+                        let Ok(length) = socket.recv(&mut packet) else {
+                            if ended.load(Ordering::SeqCst) {
+                                return;
+                            }
+                            continue;
+                        };
+                        let [high, low] = u16::try_from(length).unwrap().to_be_bytes();
+                        let frame = [&[b'$', channel, high, low], &packet[..length]].concat();
+                        if out.lock().unwrap().write_all(&frame).is_err() {
+                            return;
+                        }
+                    }
+                }))
+            })
+            .collect();
+        let (out, until) = (Arc::clone(out), Arc::clone(&ended));
+        thread::spawn(move || {
+            let mut sender = sender;
+            while !until.load(Ordering::SeqCst) && sender.0.try_wait().unwrap().is_none() {
+                thread::sleep(Duration::from_millis(20));
+            }
+            until.store(true, Ordering::SeqCst);
+            relays.into_iter().for_each(|relay| relay.join().unwrap());
+            let _ = out.lock().unwrap().shutdown(Shutdown::Both);
+        });
+        ended
+    }
+}
+
+/// The program that makes the packets; ends with its owner.
+struct Sender(Child);
+
+impl Drop for Sender {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+struct Request {
+    method: String,
+    url: String,
+    headers: HashMap<String, String>,
+}
+
+impl Request {
+    /// `None` at the end of the connection. Reports that the client sends between requests are passed over.
+    fn read(from: &mut BufReader<TcpStream>) -> Option<Self> {
+        loop {
+            let first = *from.fill_buf().ok()?.first()?;
+            if first != b'$' {
+                break;
+            }
+            let mut head = [0; 4];
+            from.read_exact(&mut head).ok()?;
+            let mut report = vec![0; usize::from(u16::from_be_bytes([head[2], head[3]]))];
+            from.read_exact(&mut report).ok()?;
+        }
+        let mut line = String::new();
+        from.read_line(&mut line).ok()?;
+        let mut words = line.split_whitespace();
+        let (method, url) = (words.next()?.to_owned(), words.next()?.to_owned());
+        let mut headers = HashMap::new();
+        loop {
+            let mut line = String::new();
+            from.read_line(&mut line).ok()?;
+            match line.split_once(':') {
+                Some((name, value)) => headers.insert(name.trim().to_lowercase(), value.trim().to_owned()),
+                None => return Some(Self { method, url, headers }),
+            };
+        }
+    }
+
+    fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", String::as_str)
+    }
+}

@@ -1,0 +1,242 @@
+//! Covers: videos whose source is a URL. HTTP and RTSP are processed and recorded, sound included, and the recording can be
+//! processed again; a body that breaks off is gone on with or ends INTERRUPTED with what was found; addresses that the
+//! operator does not allow are not talked to, whatever leads there.
+
+use std::{net::TcpListener, path::Path, process::Command};
+
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+
+use crate::{
+    media,
+    rtsp::{Manner, Rtsp},
+    server::{Options, Server},
+    web::{Resource, Web},
+};
+
+/// Four seconds with sound, its table at the beginning.
+fn clip(dir: &Path) -> std::path::PathBuf {
+    let path = dir.join("clip.mp4");
+    let picture = "testsrc2=size=320x240:rate=25:duration=4";
+    let coded = ["-c:v", "libx264", "-preset", "ultrafast", "-g", "25", "-bf", "0", "-c:a", "aac", "-movflags", "+faststart"];
+    media::ffmpeg(&[&["-f", "lavfi", "-i", picture, "-f", "lavfi", "-i", "sine=duration=4"], &coded[..]].concat(), &path);
+    path
+}
+
+fn recorded(audio: bool) -> Value {
+    json!({"enable_recorder": true, "record_audio": audio})
+}
+
+async fn processed(server: &Server, fields: Value) -> (u64, Value) {
+    let id = server.create(fields).await;
+    server.process(id).await;
+    (id, server.finished(id).await)
+}
+
+fn frames(video: &Value) -> u64 {
+    video["health_status"]["statistic"]["frames_processed"].as_u64().unwrap()
+}
+
+/// The kinds of the streams in a video's source file, in the archive.
+fn streams(data: &Path, id: u64) -> Vec<String> {
+    let source = data.join(format!("archive/000/{id}/source"));
+    let output = Command::new("ffprobe").args(["-v", "error", "-show_entries", "stream=codec_type", "-of", "csv=p=0"]).arg(&source).output();
+    let mut kinds: Vec<_> = String::from_utf8(output.unwrap().stdout).unwrap().lines().map(|l| l.trim_end_matches(',').to_owned()).collect();
+    kinds.sort();
+    kinds
+}
+
+/// That a video has a recording which gives the same again, without its URL.
+async fn assert_recorded(server: &Server, data: &Path, id: u64, video: &Value, kinds: &[&str]) {
+    let file = data.join(format!("archive/000/{id}/source"));
+    assert_eq!(video["file_size"], std::fs::metadata(&file).unwrap().len(), "{video:#}");
+    assert_eq!(streams(data, id), kinds);
+    server.process(id).await;
+    let again = server.finished(id).await;
+    assert_eq!(again["health_status"]["status"], "COMPLETED", "{again:#}");
+    assert_eq!(frames(&again), frames(video));
+    let [before, after] = [video, &again].map(|v| v["source_len"].as_f64().unwrap());
+    assert!((before - after).abs() < 0.3, "{before} {after}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_http_source_is_processed_and_recorded() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    let server = Server::start(&data);
+    let bytes = std::fs::read(clip(dir.path())).unwrap();
+    let web = Web::start([("/clip.mp4", Resource::Whole(bytes)), ("/old", Resource::Redirect("/clip.mp4".into()))]).await;
+
+    let (id, plain) = processed(&server, json!({"url": web.url("/old")})).await;
+    assert_eq!(plain["health_status"]["status"], "COMPLETED", "{plain:#}");
+    assert_eq!((frames(&plain), plain["file_size"].as_u64()), (100, Some(0)));
+    assert!(!data.join(format!("archive/000/{id}/source")).exists(), "recorded without being asked to");
+
+    let (silent, silent_video) = processed(&server, json!({"url": web.url("/clip.mp4"), "stream_settings": recorded(false)})).await;
+    let (id, video) = processed(&server, json!({"url": web.url("/clip.mp4"), "stream_settings": recorded(true)})).await;
+    assert_eq!((frames(&video), &video["error"]), (100, &json!(null)), "{video:#}");
+    drop(web);
+    assert_recorded(&server, &data, silent, &silent_video, &["video"]).await;
+    assert_recorded(&server, &data, id, &video, &["audio", "video"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_rtsp_source_is_processed_and_recorded() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    let server = Server::start(&data);
+    let camera = Rtsp::start(&clip(dir.path()), Manner::Recording(4.0));
+    let (id, video) = processed(&server, json!({"url": camera.url(), "stream_settings": recorded(true)})).await;
+    assert_eq!(video["health_status"]["status"], "COMPLETED", "{video:#}");
+    assert!((90..=100).contains(&frames(&video)), "{}", frames(&video));
+    drop(camera);
+    assert_recorded(&server, &data, id, &video, &["audio", "video"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_camera_that_goes_away_leaves_its_recording() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    let server = Server::start(&data);
+    let camera = Rtsp::start(&clip(dir.path()), Manner::Camera);
+    let (id, video) = processed(&server, json!({"url": camera.url(), "stream_settings": recorded(true)})).await;
+    assert_eq!(video["health_status"]["status"], "INTERRUPTED", "{video:#}");
+    assert!(frames(&video) >= 90, "{video:#}");
+    assert_recorded(&server, &data, id, &video, &["audio", "video"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_breaks_off_is_gone_on_with() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(&dir.path().join("data"));
+    let bytes = std::fs::read(clip(dir.path())).unwrap();
+    let piece = bytes.len() / 4;
+    let web = Web::start([("/clip.mp4", Resource::Flaky(bytes, piece))]).await;
+    let (_, video) = processed(&server, json!({"url": web.url("/clip.mp4")})).await;
+    assert_eq!((video["health_status"]["status"].as_str(), frames(&video)), (Some("COMPLETED"), 100), "{video:#}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_source_that_breaks_off_for_good_keeps_what_was_found() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    let server = Server::start(&data);
+    let whole = dir.path().join("whole.mp4");
+    let street = media::short_street(dir.path(), 100);
+    media::ffmpeg(&["-i", street.to_str().unwrap(), "-c", "copy", "-movflags", "+faststart"], &whole);
+    let bytes = std::fs::read(whole).unwrap();
+    let sent = bytes.len() * 6 / 10;
+    let web = Web::start([("/street.mp4", Resource::Broken(bytes, sent))]).await;
+    let mut settings = recorded(false);
+    settings["detectors"] = json!({"face": null, "body": null, "car": {"filter_min_size": 15, "filter_min_quality": 0.1}});
+    let (id, video) = processed(&server, json!({"url": web.url("/street.mp4"), "stream_settings": settings})).await;
+    assert_eq!(video["health_status"]["status"], "INTERRUPTED", "{video:#}");
+    assert!((20..100).contains(&frames(&video)), "{}", frames(&video));
+    assert!(video["error"].as_str().unwrap().contains("cut off"));
+    let objects = server.objects(id).await.len();
+    assert!(objects > 0 && video["car_count"] == objects, "{objects}: {video:#}");
+    assert_recorded(&server, &data, id, &video, &["video"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn playlists_lead_to_their_segments_and_nowhere_else() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(&dir.path().join("data"));
+    let segment = dir.path().join("segment.ts");
+    media::ffmpeg(&["-i", clip(dir.path()).to_str().unwrap(), "-c", "copy"], &segment);
+    let list = |target: &str| {
+        let text = format!("#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-TARGETDURATION:4\n#EXTINF:4,\n{target}\n#EXT-X-ENDLIST\n");
+        Resource::Whole(text.into_bytes())
+    };
+    let web = Web::start([
+        ("/live/good.m3u8", list("segment.ts")),
+        ("/live/segment.ts", Resource::Whole(std::fs::read(&segment).unwrap())),
+        ("/file.m3u8", list(&format!("file://{}", segment.display()))),
+        ("/away.m3u8", list("http://169.254.169.254/segment.ts")),
+    ])
+    .await;
+    let (_, video) = processed(&server, json!({"url": web.url("/live/good.m3u8")})).await;
+    assert_eq!((video["health_status"]["status"].as_str(), frames(&video)), (Some("COMPLETED"), 100), "{video:#}");
+    let (_, video) = processed(&server, json!({"url": web.url("/file.m3u8")})).await;
+    assert!(["NOT_STARTED", "MISCONFIGURED"].contains(&video["health_status"]["status"].as_str().unwrap()), "{video:#}");
+    let (_, video) = processed(&server, json!({"url": web.url("/away.m3u8")})).await;
+    assert_eq!(video["health_status"]["status"], "MISCONFIGURED", "{video:#}");
+    assert_eq!(video["error"], "The host 169.254.169.254 is not allowed by the server's configuration.");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_allowed_is_refused_when_it_is_sent() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(&dir.path().join("data"));
+    let own = server.request(Method::GET, "/health/").build().unwrap().url().port().unwrap();
+    for (field, bad) in [
+        ("url", "file:///etc/passwd".to_owned()),
+        ("url", "concat:http://a/1|http://a/2".into()),
+        ("url", "pipe:0".into()),
+        ("url", "udp://127.0.0.1:5004".into()),
+        ("url", "http://169.254.169.254/latest/meta-data/".into()),
+        ("url", "rtsp://[fe80::1]/stream".into()),
+        ("url", format!("http://127.0.0.1:{own}/videos/")),
+        ("router_url", format!("http://[::1]:{own}/videos/")),
+        ("router_url", "http://169.254.169.254/".into()),
+    ] {
+        let body = json!({"camera_group": 1, "name": "test", field: bad});
+        let response = server.request(Method::POST, "/videos/").json(&body).send().await.unwrap();
+        assert_eq!(response.status(), StatusCode::BAD_REQUEST, "{bad}");
+        let error: Value = response.json().await.unwrap();
+        assert_eq!((&error["code"], &error["param"]), (&json!("BAD_PARAM"), &json!(field)), "{bad}: {error}");
+    }
+    assert_eq!(server.get("/videos/count/").await["count"], 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn names_and_redirects_lead_nowhere_that_is_not_allowed() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(&dir.path().join("data"));
+    let own = server.request(Method::GET, "/health/").build().unwrap().url().port().unwrap();
+    let web = Web::start([
+        ("/away", Resource::Redirect("http://169.254.169.254/latest/".into())),
+        ("/home", Resource::Redirect(format!("http://localhost:{own}/health/"))),
+    ])
+    .await;
+    for (fields, host) in [
+        (json!({"url": web.url("/away")}), "169.254.169.254"),
+        (json!({"url": web.url("/home")}), "localhost"),
+        (json!({"url": format!("http://localhost:{own}/health/")}), "localhost"),
+        (json!({"url": web.url("/none"), "router_url": format!("http://localhost:{own}/videos/")}), "localhost"),
+    ] {
+        let (_, video) = processed(&server, fields.clone()).await;
+        assert_eq!(video["health_status"]["status"], "MISCONFIGURED", "{fields} {video:#}");
+        assert_eq!(video["error"], format!("The host {host} is not allowed by the server's configuration."), "{fields}");
+    }
+
+    // FFmpeg would follow this one by itself.
+    let elsewhere = TcpListener::bind("127.0.0.1:0").unwrap();
+    let target = format!("rtsp://{}/stream", elsewhere.local_addr().unwrap());
+    let camera = Rtsp::start(dir.path(), Manner::Redirect(target));
+    let (_, video) = processed(&server, json!({"url": camera.url()})).await;
+    assert_eq!(video["health_status"]["status"], "NOT_STARTED", "{video:#}");
+    elsewhere.set_nonblocking(true).unwrap();
+    let came = elsewhere.accept();
+    assert!(matches!(&came, Err(e) if e.kind() == std::io::ErrorKind::WouldBlock), "{came:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_a_list_of_networks_there_are_no_others() {
+    let dir = tempfile::tempdir().unwrap();
+    let bytes = std::fs::read(clip(dir.path())).unwrap();
+    let web = Web::start([("/clip.mp4", Resource::Whole(bytes))]).await;
+    let server = Options::new(&dir.path().join("data")).argument("--allow-network", "10.0.0.0/8,127.0.0.1").start();
+    let (_, video) = processed(&server, json!({"url": web.url("/clip.mp4")})).await;
+    assert_eq!(video["health_status"]["status"], "COMPLETED", "{video:#}");
+    server.kill();
+
+    let server = Options::new(&dir.path().join("data")).argument("--allow-network", "10.0.0.0/8").start();
+    let body = json!({"camera_group": 1, "name": "test", "url": web.url("/clip.mp4")});
+    let response = server.request(Method::POST, "/videos/").json(&body).send().await.unwrap();
+    assert_eq!(response.status(), StatusCode::BAD_REQUEST);
+    let named = web.url("/clip.mp4").replace("127.0.0.1", "localhost");
+    let (_, video) = processed(&server, json!({"url": named})).await;
+    assert_eq!(video["health_status"]["status"], "MISCONFIGURED", "{video:#}");
+    assert_eq!(video["error"], "The host localhost is not allowed by the server's configuration.");
+}
