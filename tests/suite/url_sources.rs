@@ -40,8 +40,10 @@ fn frames(video: &Value) -> u64 {
 /// The kinds of the streams in a video's source file, in the archive.
 fn streams(data: &Path, id: u64) -> Vec<String> {
     let source = data.join(format!("archive/000/{id}/source"));
-    let output = Command::new("ffprobe").args(["-v", "error", "-show_entries", "stream=codec_type", "-of", "csv=p=0"]).arg(&source).output();
-    let mut kinds: Vec<_> = String::from_utf8(output.unwrap().stdout).unwrap().lines().map(|l| l.trim_end_matches(',').to_owned()).collect();
+    let output =
+        Command::new("ffprobe").args(["-v", "error", "-show_entries", "stream=codec_type", "-of", "csv=p=0"]).arg(&source).output();
+    let mut kinds: Vec<_> =
+        String::from_utf8(output.unwrap().stdout).unwrap().lines().map(|l| l.trim_end_matches(',').to_owned()).collect();
     kinds.sort();
     kinds
 }

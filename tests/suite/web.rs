@@ -1,16 +1,15 @@
-//! A web server with recordings, sound and otherwise. Ends when it is dropped.
+//! A web server with recordings, sound and otherwise. Speaks just enough HTTP to break off where it should, which a real one
+//! would not do on demand. Ends when it is dropped.
 
 use std::{collections::HashMap, net::SocketAddr, sync::Arc};
 
-use axum::{
-    body::{Body, Bytes},
-    extract::{Request, State},
-    http::{Response, StatusCode, header},
+use tokio::{
+    io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
+    net::{TcpListener, TcpStream},
+    task::JoinHandle,
 };
-use tokio::{net::TcpListener, task::JoinHandle};
 
 /// What happens to a request.
-#[derive(Clone)]
 pub(crate) enum Resource {
     /// Any part of it that is asked for.
     Whole(Vec<u8>),
@@ -28,11 +27,18 @@ pub(crate) struct Web {
 
 impl Web {
     pub(crate) async fn start(resources: impl IntoIterator<Item = (&'static str, Resource)>) -> Self {
-        let resources: Arc<HashMap<String, Resource>> = Arc::new(resources.into_iter().map(|(k, v)| (k.to_owned(), v)).collect());
+        let resources: Arc<HashMap<_, _>> = Arc::new(resources.into_iter().collect());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let router = axum::Router::new().fallback(answer).with_state(resources);
-        Self { address, serving: tokio::spawn(async move { axum::serve(listener, router).await.unwrap() }) }
+        let serving = tokio::spawn(async move {
+            loop {
+                let (connection, _) = listener.accept().await.unwrap();
+                let resources = Arc::clone(&resources);
+                // A client that goes away in the middle is none of our business.
+                tokio::spawn(async move { answer(connection, &resources).await });
+            }
+        });
+        Self { address, serving }
     }
 
     pub(crate) fn url(&self, path: &str) -> String {
@@ -46,43 +52,39 @@ impl Drop for Web {
     }
 }
 
-async fn answer(State(resources): State<Arc<HashMap<String, Resource>>>, request: Request) -> Response<Body> {
-    let range = request.headers().get(header::RANGE).and_then(|v| v.to_str().ok()).and_then(|v| {
-        let (start, end) = v.strip_prefix("bytes=")?.split_once('-')?;
+/// One request for each connection.
+async fn answer(connection: TcpStream, resources: &HashMap<&'static str, Resource>) -> std::io::Result<()> {
+    let mut connection = BufReader::new(connection);
+    let mut head = Vec::new();
+    loop {
+        let mut line = String::new();
+        if connection.read_line(&mut line).await? <= 2 {
+            break;
+        }
+        head.push(line);
+    }
+    let path = head.first().and_then(|line| line.split(' ').nth(1)).unwrap_or_default();
+    let range = head.iter().find_map(|line| {
+        let (start, end) =
+            line.to_lowercase().strip_prefix("range: bytes=")?.trim().split_once('-').map(|(s, e)| (s.to_owned(), e.to_owned()))?;
         Some((start.parse::<usize>().ok()?, end.parse::<usize>().ok()))
     });
-    let response = Response::builder();
-    match resources.get(request.uri().path()) {
-        None => response.status(StatusCode::NOT_FOUND).body(Body::empty()),
-        Some(Resource::Redirect(to)) => response.status(StatusCode::FOUND).header(header::LOCATION, to).body(Body::empty()),
+    let (status, body) = match resources.get(path) {
+        None => ("404 Not Found\r\nContent-Length: 0".to_owned(), &[][..]),
+        Some(Resource::Redirect(to)) => (format!("302 Found\r\nLocation: {to}\r\nContent-Length: 0"), &[][..]),
         Some(Resource::Whole(bytes)) => part(bytes, range, usize::MAX),
         Some(Resource::Flaky(bytes, most)) => part(bytes, range, *most),
-        Some(Resource::Broken(bytes, most)) => {
-            response.header(header::CONTENT_LENGTH, bytes.len()).body(breaking(&bytes[..*most], bytes.len()))
-        }
-    }
-    .unwrap()
-}
-
-fn part(bytes: &[u8], range: Option<(usize, Option<usize>)>, most: usize) -> Result<Response<Body>, axum::http::Error> {
-    let (start, end) = range.unwrap_or((0, None));
-    let end = end.map_or(bytes.len(), |end| (end + 1).min(bytes.len()));
-    let wanted = &bytes[start.min(end)..end];
-    let response = Response::builder().header(header::CONTENT_LENGTH, wanted.len());
-    let response = match range {
-        Some(_) => response
-            .status(StatusCode::PARTIAL_CONTENT)
-            .header(header::CONTENT_RANGE, format!("bytes {start}-{}/{}", end.saturating_sub(1), bytes.len())),
-        None => response,
+        Some(Resource::Broken(bytes, most)) => (format!("200 OK\r\nContent-Length: {}", bytes.len()), &bytes[..*most]),
     };
-    response.body(breaking(&wanted[..wanted.len().min(most)], wanted.len()))
+    connection.write_all(format!("HTTP/1.1 {status}\r\nConnection: close\r\n\r\n").as_bytes()).await?;
+    connection.write_all(body).await?;
+    connection.shutdown().await
 }
 
-/// A body that gives these bytes, and then fails if they are not all.
-fn breaking(bytes: &[u8], all: usize) -> Body {
-    let mut items: Vec<Result<Bytes, std::io::Error>> = bytes.chunks(16 * 1024).map(|c| Ok(Bytes::copy_from_slice(c))).collect();
-    if bytes.len() < all {
-        items.push(Err(std::io::ErrorKind::ConnectionReset.into()));
-    }
-    Body::from_stream(futures_util::stream::iter(items))
+fn part(bytes: &[u8], range: Option<(usize, Option<usize>)>, most: usize) -> (String, &[u8]) {
+    let Some((start, end)) = range else { return (format!("200 OK\r\nContent-Length: {}", bytes.len()), bytes) };
+    let end = end.map_or(bytes.len(), |end| (end + 1).min(bytes.len()));
+    let wanted = &bytes[start..end];
+    let place = format!("Content-Range: bytes {start}-{}/{}", end - 1, bytes.len());
+    (format!("206 Partial Content\r\nContent-Length: {}\r\n{place}", wanted.len()), &wanted[..wanted.len().min(most)])
 }

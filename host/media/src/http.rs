@@ -270,7 +270,9 @@ impl Body {
             if !self.can_seek || !self.session.options.reconnect || self.failures >= RECONNECTS {
                 return Err(broken);
             }
-            self.session.wait(tokio::time::sleep(BACKOFF * 2_u32.pow(self.failures)))?;
+            let pause = BACKOFF * 2_u32.pow(self.failures);
+            // A timer can only be made where the runtime is.
+            self.session.wait(async { tokio::time::sleep(pause).await })?;
             self.failures += 1;
         }
     }

@@ -79,13 +79,7 @@ impl Source {
         Self::new(container, watch, session, input, start).map(|source| Self { endless, ..source })
     }
 
-    fn new(
-        container: context::Input,
-        watch: Watch,
-        session: Option<Arc<Session>>,
-        input: &Input,
-        start: Option<f64>,
-    ) -> Result<Self> {
+    fn new(container: context::Input, watch: Watch, session: Option<Arc<Session>>, input: &Input, start: Option<f64>) -> Result<Self> {
         let stream = container.streams().best(media::Type::Video).ok_or(MediaError::NoVideoStream)?;
         let parameters = stream.parameters();
         let codec = av::codec_name(parameters.id());

@@ -76,9 +76,7 @@ impl Delivery {
         let settings = &video.stream_settings;
         let timeout = if settings.router_timeout_ms == 0 { DEFAULT_TIMEOUT } else { Duration::from_millis(settings.router_timeout_ms) };
         let client = reqwest::Client::builder().timeout(timeout).danger_accept_invalid_certs(!settings.router_verify_ssl);
-        let client = ocellus_media::guard_client(client, network)
-            .build()
-            .map_err(ocellus_core::Error::internal)?;
+        let client = ocellus_media::guard_client(client, network).build().map_err(ocellus_core::Error::internal)?;
         let authorization = token.and_then(|t| HeaderValue::from_str(&format!("Token {t}")).ok());
 
         let (sender, receiver) = unbounded_channel();

@@ -28,7 +28,7 @@ use crate::{
     delivery::Delivery,
     job::{self, Context, Ended, Failure, FailureKind},
     live::Live,
-    recording::Recording,
+    recording::{Kept, Recording},
     screenshot::{self, ScreenshotQuery},
 };
 
@@ -376,18 +376,15 @@ impl Inner {
             info!(video = %id, "video {id}: left to go on with later");
             return Ok(());
         }
-        let (recorded, unrecorded) = match recording.and_then(|r| r.map_or_else(|| Ok(Default::default()), Recording::keep)) {
-            Ok(kept) => kept,
-            Err(error) => {
-                warn!(video = %id, %error, "video {id}: the recording is lost: {error}");
-                (None, Some("The stream could not be recorded.".to_owned()))
-            }
-        };
-        if let Some(record) = recorded {
+        let kept = recording.and_then(|r| r.map_or_else(|| Ok(Kept::default()), |r| r.keep(&self.archive))).unwrap_or_else(|error| {
+            warn!(video = %id, %error, "video {id}: the recording is lost: {error}");
+            Kept { problem: Some("The stream could not be recorded.".into()), ..Kept::default() }
+        });
+        if let Some(record) = kept.record {
             video = record;
         }
         let (status, finished, problem) = match outcome {
-            Ok(Ended::EndOfSource) => (VideoStatus::Completed, true, unrecorded),
+            Ok(Ended::EndOfSource) => (VideoStatus::Completed, true, kept.problem),
             Ok(Ended::Interrupted) => (VideoStatus::Disabled, false, None),
             Err(Failure { error, kind }) => {
                 warn!(video = %id, %error, "video {id}: {error}");
@@ -408,6 +405,7 @@ impl Inner {
         }
         let (video, ()) = self.archive.update(id, |v| {
             run.live.write_to(v);
+            v.source_len = kept.length.or(v.source_len);
             (v.status, v.finished, v.error) = (status, finished, problem);
             Ok(())
         })?;
@@ -432,7 +430,8 @@ impl Inner {
 
         let token = self.config.router_token.as_deref();
         let deliveries =
-            Delivery::open(&self.archive, &job, video, &self.plugins, &run.live, token, &self.config.network, run.deliveries.clone()).map_err(not_started)?;
+            Delivery::open(&self.archive, &job, video, &self.plugins, &run.live, token, &self.config.network, run.deliveries.clone())
+                .map_err(not_started)?;
         let (outgoing, posting) = match deliveries {
             Some((delivery, outgoing, objects)) => (Some(outgoing), Some(self.tasks.spawn(delivery.run(objects)))),
             None => (None, None),

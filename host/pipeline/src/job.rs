@@ -15,8 +15,8 @@ use std::{
 };
 
 use ocellus_core::{
-    Clock, Detection, Error, ErrorKind, FrameRecord, InputImage, NetworkPolicy, ObjectRecord, ObjectType, Point, Rect, Region, Result, ShotSummary, Size,
-    StreamSettings, VideoId, VideoRecord,
+    Clock, Detection, Error, ErrorKind, FrameRecord, InputImage, NetworkPolicy, ObjectRecord, ObjectType, Point, Rect, Region, Result,
+    ShotSummary, Size, StreamSettings, VideoId, VideoRecord,
 };
 use ocellus_detect::{Detector, Detectors, RawDetection};
 use ocellus_media::{Decoder, Frame, Input, Interrupt, Location, MediaError, SHARPNESS_SIZE, Scaler};

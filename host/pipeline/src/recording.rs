@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use ocellus_core::{Error, Result, VideoRecord};
-use ocellus_media::Decoder;
+use ocellus_media::{Decoder, Input, Interrupt, Location};
 use ocellus_store::{Archive, Upload};
 use parking_lot::Mutex;
 use tracing::warn;
@@ -37,18 +37,34 @@ impl Recording {
         Ok(Ending(Arc::clone(&self.outcome)))
     }
 
-    /// Makes the file the video's source. The record as it is then, and what the user should know went wrong.
-    pub(crate) fn keep(self) -> Result<(Option<VideoRecord>, Option<String>)> {
-        let Some(outcome) = self.outcome.lock().take() else { return Ok((None, None)) };
+    /// Makes the file the video's source.
+    pub(crate) fn keep(self, archive: &Archive) -> Result<Kept> {
+        let Some(outcome) = self.outcome.lock().take() else { return Ok(Kept::default()) };
         let problem = outcome.problem.map(|error| {
             let sentence = error.to_string();
             let error = Error::from(error);
             warn!(%error, "{error}");
             sentence
         });
-        let record = if outcome.packets > 0 { Some(self.upload.commit()?) } else { None };
-        Ok((record, problem))
+        if outcome.packets == 0 {
+            return Ok(Kept { problem, ..Kept::default() });
+        }
+        let record = self.upload.commit()?;
+        let file = Input::new(Location::File(archive.source_path(record.id)));
+        let length = ocellus_media::probe(&file, &Interrupt::new()).ok().and_then(|info| info.duration);
+        Ok(Kept { record: Some(record), length, problem })
     }
+}
+
+/// What a recording has become.
+#[derive(Default)]
+pub(crate) struct Kept {
+    /// The video's record, now that it has a file.
+    pub record: Option<VideoRecord>,
+    /// Seconds. A source that broke off may have claimed more.
+    pub length: Option<f64>,
+    /// What the user should know went wrong.
+    pub problem: Option<String>,
 }
 
 impl Ending {

@@ -29,7 +29,9 @@ pub(crate) async fn patch(
     JsonObject(sent): JsonObject,
 ) -> Result<Json<VideoJson>, ApiError> {
     let (archive, schema, asked) = (api.engine.archive().clone(), api.engine.settings_schema()?, Arc::clone(&api));
-    let (video, ()) =
-        blocking(move || Ok(archive.update(id, |video| VideoPatch::parse(&sent, &asked.config, asked.engine.network())?.apply(video, &schema))?)).await?;
+    let (video, ()) = blocking(move || {
+        Ok(archive.update(id, |video| VideoPatch::parse(&sent, &asked.config, asked.engine.network())?.apply(video, &schema))?)
+    })
+    .await?;
     Ok(Json(VideoJson::new(api.engine.live(video), &base)))
 }

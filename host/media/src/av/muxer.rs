@@ -128,8 +128,7 @@ fn display_matrix<'a>(stream: &'a Stream<'_>) -> Option<&'a [u8]> {
     let mut size = 0;
     // SAFETY: the stream is alive, and its side data with it; the answer is null or holds `size` bytes.
     unsafe {
-        let matrix =
-            ffi::av_stream_get_side_data(stream.as_ptr(), ffi::AVPacketSideDataType::AV_PKT_DATA_DISPLAYMATRIX, &raw mut size);
+        let matrix = ffi::av_stream_get_side_data(stream.as_ptr(), ffi::AVPacketSideDataType::AV_PKT_DATA_DISPLAYMATRIX, &raw mut size);
         (!matrix.is_null()).then(|| std::slice::from_raw_parts(matrix, size))
     }
 }
