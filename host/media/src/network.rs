@@ -92,7 +92,41 @@ pub(crate) fn refusal(error: &(dyn StdError + 'static)) -> Option<NotAllowed> {
         if let Some(refused) = e.downcast_ref::<NotAllowed>() {
             return Some(refused.clone());
         }
-        cause = e.source();
+        // What an `io::Error` was made of is not its source, but its source's.
+        cause = match e.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
+            Some(inner) => Some(inner),
+            None => e.source(),
+        };
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_on_every_address_is_known_by_any_of_them() {
+        let policy = NetworkPolicy::new(Vec::new(), Some(([0, 0, 0, 0], 8000).into()));
+        assert!(is_own_port(&policy, ([127, 0, 0, 5], 8000).into()));
+        assert!(!is_own_port(&policy, ([127, 0, 0, 5], 8001).into()));
+        // Kept for documents: no machine has it.
+        assert!(!is_own_port(&policy, ([192, 0, 2, 1], 8000).into()));
+        let policy = NetworkPolicy::new(Vec::new(), Some(([127, 0, 0, 1], 8000).into()));
+        assert!(!is_own_port(&policy, ([127, 0, 0, 5], 8000).into()));
+    }
+
+    #[test]
+    fn a_client_does_not_connect_where_a_name_must_not_lead() {
+        let host = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        host.set_nonblocking(true).unwrap();
+        let url = format!("http://localhost:{}/", host.local_addr().unwrap().port());
+        let policy = NetworkPolicy::new(vec!["10.0.0.0/8".parse().unwrap()], None);
+        let client = guard_client(reqwest::Client::builder(), &policy).build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let error = runtime.block_on(async { client.get(url).send().await }).unwrap_err();
+        assert_eq!(refusal(&error), Some(NotAllowed { host: "localhost".into() }), "{error:?}");
+        assert!(matches!(host.accept(), Err(e) if e.kind() == std::io::ErrorKind::WouldBlock));
+        assert_eq!(refusal(&std::io::Error::other("else")), None);
+    }
 }

@@ -138,7 +138,7 @@ fn an_upload_cannot_refer_to_other_files() {
         format!("#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXTINF:4,\nfile:{secret}\n#EXT-X-ENDLIST\n"),
         "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=video 5004 RTP/AVP 96\na=rtpmap:96 H264/90000\n".into(),
         format!(
-            "<?xml version=\"1.0\"?><MPD xmlns=\"urn:mpeg:dash:schema:mpd:2011\" type=\"static\" mediaPresentationDuration=\"PT4S\"><Period><AdaptationSet mimeType=\"video/mp4\"><Representation id=\"1\"><BaseURL>{secret}</BaseURL></Representation></AdaptationSet></Period></MPD>"
+            "<?xml version=\"1.0\"?><MPD xmlns=\"urn:mpeg:dash:schema:mpd:2011\" profiles=\"urn:mpeg:dash:profile:isoff-on-demand:2011\" type=\"static\" mediaPresentationDuration=\"PT4S\"><Period><AdaptationSet mimeType=\"video/mp4\"><Representation id=\"1\"><BaseURL>{secret}</BaseURL></Representation></AdaptationSet></Period></MPD>"
         ),
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"9\" height=\"9\"/>".into(),
     ];
@@ -211,6 +211,28 @@ fn an_interrupt_ends_waiting_for_a_silent_host() {
     interrupt.raise();
     assert!(matches!(opening.join().unwrap(), Some(MediaError::Interrupted)));
     drop(connection);
+}
+
+#[test]
+fn an_interrupt_ends_waiting_for_the_rest_of_a_body() {
+    let media = Media::new();
+    let bytes = std::fs::read(media.make(CLIP, "clip.ts")).unwrap();
+    let host = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/clip.ts", host.local_addr().unwrap());
+    let interrupt = Interrupt::new();
+    let decoding = std::thread::spawn({
+        let input = Input { threads: 1, ..Input::new(Location::Url(url)) };
+        let interrupt = interrupt.clone();
+        move || Decoder::open(&input, &interrupt).map_or_else(Some, |mut decoder| all(&mut decoder).1)
+    });
+    let (mut connection, _) = host.accept().unwrap();
+    write!(connection, "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", bytes.len()).unwrap();
+    connection.write_all(&bytes[..bytes.len() / 2]).unwrap();
+    let raised = std::time::Instant::now();
+    interrupt.raise();
+    let error = decoding.join().unwrap();
+    assert!(matches!(error, Some(MediaError::Interrupted)), "{error:?}");
+    assert!(raised.elapsed() < Duration::from_secs(1), "{:?}", raised.elapsed());
 }
 
 #[test]
