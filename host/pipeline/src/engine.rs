@@ -428,10 +428,8 @@ impl Inner {
             self.check_router(url).map_err(|error| Failure { error, kind: FailureKind::Misconfigured })?;
         }
 
-        let token = self.config.router_token.as_deref();
-        let deliveries =
-            Delivery::open(&self.archive, &job, video, &self.plugins, &run.live, token, &self.config.network, run.deliveries.clone())
-                .map_err(not_started)?;
+        let deliveries = Delivery::open(&self.archive, &job, video, &self.plugins, &run.live, &self.config, run.deliveries.clone())
+            .map_err(not_started)?;
         let (outgoing, posting) = match deliveries {
             Some((delivery, outgoing, objects)) => (Some(outgoing), Some(self.tasks.spawn(delivery.run(objects)))),
             None => (None, None),

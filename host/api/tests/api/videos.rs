@@ -89,7 +89,7 @@ async fn refusals_name_the_field_and_leave_nothing() {
         (json!({"camera_group": 1}), "name", "This field is required."),
         (json!({"camera_group": 99, "name": "a"}), "camera_group", "Invalid pk \"99\" - object does not exist."),
         (json!({"camera_group": 1, "name": "a".repeat(257)}), "name", "Ensure this field has no more than 256 characters."),
-        (json!({"camera_group": 1, "name": "a", "url": "file:///etc/passwd"}), "url", "Enter a valid URL (http, https, rtsp)."),
+        (json!({"camera_group": 1, "name": "a", "url": "file:///etc/passwd"}), "url", "Enter a valid URL (http, https, rtsp, rtsps)."),
         (json!({"camera_group": 1, "name": "a", "camera": 1}), "camera", "Invalid pk \"1\" - object does not exist."),
         (json!({"camera_group": 1, "name": "a", "stream_settings": {"speed": 1}}), "stream_settings.speed", "Unknown key \"speed\"."),
         (json!([]), "body", "Invalid data. Expected a JSON object."),

@@ -85,13 +85,13 @@ impl Muxer {
         Ok(Self { output, tracks })
     }
 
-    /// Can the usual container hold it?
+    /// Can the usual container hold it, if only by the names that AVI has for codecs?
     pub(crate) fn takes(codec: codec::Id) -> bool {
         super::init();
         // SAFETY: C strings and null are what these take; the format is null or static.
         unsafe {
             let format = ffi::av_guess_format(USUAL.as_ptr(), ptr::null(), ptr::null());
-            !format.is_null() && ffi::avformat_query_codec(format, codec.into(), ffi::FF_COMPLIANCE_NORMAL) != 0
+            !format.is_null() && ffi::avformat_query_codec(format, codec.into(), ffi::FF_COMPLIANCE_EXPERIMENTAL) != 0
         }
     }
 
