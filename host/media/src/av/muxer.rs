@@ -88,10 +88,15 @@ impl Muxer {
     /// Can the usual container hold it, if only by the names that AVI has for codecs?
     pub(crate) fn takes(codec: codec::Id) -> bool {
         super::init();
-        // SAFETY: C strings and null are what these take; the format is null or static.
+        let id = codec.into();
+        // SAFETY: C strings and null are what these take; the format is null or static, and so are the tables, whose list
+        // ends with null.
         unsafe {
             let format = ffi::av_guess_format(USUAL.as_ptr(), ptr::null(), ptr::null());
-            !format.is_null() && ffi::avformat_query_codec(format, codec.into(), ffi::FF_COMPLIANCE_EXPERIMENTAL) != 0
+            let tables = [ffi::avformat_get_riff_video_tags(), ffi::avformat_get_riff_audio_tags(), ptr::null()];
+            !format.is_null()
+                && (ffi::avformat_query_codec(format, id, ffi::FF_COMPLIANCE_NORMAL) == 1
+                    || ffi::av_codec_get_tag(tables.as_ptr(), id) != 0)
         }
     }
 
