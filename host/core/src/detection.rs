@@ -20,7 +20,8 @@ pub struct Detection {
     pub appearance: Vec<f32>,
 }
 
-/// One decoded frame in the detection log. Frames are numbered from 0 without gaps.
+/// One decoded frame in the detection log. Frames are numbered from 0; a number is
+/// missing where a frame came too late and was dropped.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FrameRecord {
     pub index: u64,

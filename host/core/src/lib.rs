@@ -23,6 +23,6 @@ pub use ids::{JobId, ObjectId, ObjectType, TrackId, VideoId};
 pub use image::{ChannelOrder, InputImage, InputSpec, RgbImage};
 pub use jiff::Timestamp;
 pub use network::{BadNetwork, Network, NetworkPolicy, NotAllowed};
-pub use object::{BestShotType, ObjectRecord, ShotSummary};
+pub use object::{BestShotType, ObjectRecord, ShotSummary, TrackPoint};
 pub use settings::{DetectorSettings, SettingsSchema, StreamSettings, VideoTransform};
 pub use video::{Counts, HealthStatus, Light, Statistic, VideoRecord, VideoStatus};

@@ -107,6 +107,16 @@ impl StreamSettings {
     pub fn active(&self) -> impl Iterator<Item = (&ObjectType, &DetectorSettings)> {
         self.detectors.iter().filter_map(|(t, d)| Some((t, d.as_ref()?)))
     }
+
+    /// The settings of an object type; `None` where it is off.
+    pub fn detector(&self, object_type: &ObjectType) -> Option<&DetectorSettings> {
+        self.detectors.get(object_type)?.as_ref()
+    }
+
+    /// The filters that `stream_data_filter` names, in its order.
+    pub fn chosen_filters(&self) -> impl Iterator<Item = &str> {
+        self.stream_data_filter.split(',').map(str::trim).filter(|name| !name.is_empty())
+    }
 }
 
 /// Whole numbers are printed without a fraction, as clients sent them.
@@ -148,19 +158,20 @@ pub struct SettingsSchema {
     document: Value,
     validator: jsonschema::Validator,
     trackers: Vec<String>,
+    filters: Vec<String>,
 }
 
 impl SettingsSchema {
     /// `object_types`: what installed detectors find; face, body and car are always part of the schema. `trackers`: the
-    /// names that `tracker_type` may have.
-    pub fn new(object_types: &[ObjectType], trackers: &[String]) -> Result<Self> {
+    /// names that `tracker_type` may have; `filters`: those for `stream_data_filter`.
+    pub fn new(object_types: &[ObjectType], trackers: &[String], filters: &[String]) -> Result<Self> {
         let document = document(object_types, trackers);
         let validator = jsonschema::options()
             .should_validate_formats(true)
             .with_format("region", |s: &str| s.is_empty() || Region::from_str(s).is_ok())
             .build(&document)
             .map_err(|e| Error::internal(e.to_string()))?;
-        Ok(Self { document, validator, trackers: trackers.to_vec() })
+        Ok(Self { document, validator, trackers: trackers.to_vec(), filters: filters.to_vec() })
     }
 
     /// The JSON Schema (2020-12), for the OpenAPI document and for people.
@@ -197,6 +208,14 @@ impl SettingsSchema {
             serde_json::from_value(complete).map_err(|e| Error::bad_param(PATH, "These settings do not fit together.").because(e))?;
         if settings.active().next().is_none() {
             return Err(Error::bad_param(format!("{PATH}.detectors"), "At least one detector must be on."));
+        }
+        if let Some(unknown) = settings.chosen_filters().find(|name| !self.filters.iter().any(|f| f == name)) {
+            let text = format!("There is no filter {unknown:?}; installed: {}.", self.filters.join(", "));
+            return Err(Error::bad_param(format!("{PATH}.stream_data_filter"), text));
+        }
+        if settings.enable_liveness {
+            let text = "This server has no liveness detector: none is installed in its detectors folder.";
+            return Err(Error::bad_param(format!("{PATH}.enable_liveness"), text));
         }
         Ok(settings)
     }
@@ -371,7 +390,7 @@ mod tests {
     use super::*;
 
     fn schema() -> SettingsSchema {
-        SettingsSchema::new(&[], &["simple_iou".into()]).unwrap()
+        SettingsSchema::new(&[], &["simple_iou".into()], &["nested".into(), "roi".into()]).unwrap()
     }
 
     fn refused(sent: Value) -> (String, String) {
@@ -408,6 +427,10 @@ mod tests {
         assert_eq!(refused(json!({"ffmpeg_params": ["a=b", ""]})).0, "stream_settings.ffmpeg_params.1");
         assert_eq!(refused(json!({"detectors": {"face": null}})).0, "stream_settings.detectors");
         assert_eq!(refused(json!([])).0, "stream_settings");
+        assert_eq!(refused(json!({"enable_liveness": true})).0, "stream_settings.enable_liveness");
+        let (path, text) = refused(json!({"stream_data_filter": "roi, nestd"}));
+        assert_eq!(path, "stream_settings.stream_data_filter");
+        assert!(text.contains("\"nestd\"") && text.contains("nested, roi"), "{text}");
         let (path, text) = refused(json!({"detectors": {"face": {"tracker_type": "deep"}}}));
         assert_eq!(path, "stream_settings.detectors.face.tracker_type");
         assert!(text.contains("simple_iou") && text.contains("\"deep\""), "{text}");
@@ -429,7 +452,7 @@ mod tests {
 
     #[test]
     fn an_installed_detector_adds_its_type() {
-        let schema = SettingsSchema::new(&["drone".parse().unwrap()], &["simple_iou".into()]).unwrap();
+        let schema = SettingsSchema::new(&["drone".parse().unwrap()], &["simple_iou".into()], &[]).unwrap();
         let settings = schema.complete(Some(&json!({"detectors": {"drone": {}}}))).unwrap();
         assert_eq!(settings.active().map(|(t, _)| t.as_str()).collect::<Vec<_>>(), ["face", "drone"]);
     }

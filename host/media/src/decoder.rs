@@ -102,6 +102,12 @@ impl Decoder {
         &self.source.info
     }
 
+    /// When the frame of a time was taken, where the sender of a live stream says so; microseconds since the Unix epoch.
+    /// Unknown until the first report has come.
+    pub fn taken_us(&self, time: f64) -> Option<i64> {
+        Some(self.source.realtime_start()?.saturating_add((time * 1e6).round() as i64))
+    }
+
     /// Packets and frames that were damaged. Damaged packets are given to the codec all the same, since most of the
     /// picture may be in them; frames that it then marks as corrupt are left out, frames that it mended are not.
     pub fn soft_errors(&self) -> u64 {

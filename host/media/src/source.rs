@@ -156,6 +156,11 @@ impl Source {
         Some(start.saturating_add(packet.duration()) as f64 * tick - self.container.earliest() as f64 * MICROSECOND)
     }
 
+    /// When second 0 was, where the sender says so (RTCP sender reports); microseconds since the Unix epoch.
+    pub(crate) fn realtime_start(&self) -> Option<i64> {
+        self.container.realtime_start()
+    }
+
     /// How long the container claims to be, in seconds.
     pub(crate) fn claimed_end(&self) -> Option<f64> {
         self.container.known_duration().map(|d| d as f64 * MICROSECOND)

@@ -1,25 +1,36 @@
 //! What follows from the detection log: filters, tracker, best shot, filters, objects.
 //!
 //! Guarantees: a function of the records that it is given in order, the settings and the plugins; it sees no pixels and
-//! no clock. Where a picture will be wanted it says so ([`Event::Best`]) while the frame is at hand. One [`Lane`] for
+//! no clock. Where a picture will be wanted it says so ([`Event::Keep`]) while the frame is at hand. One [`Lane`] for
 //! each object type; lanes do not know each other.
 
 use std::collections::BTreeMap;
 
 use ocellus_core::{
     BestShotType, Detection, DetectorSettings, FrameRecord, JobId, ObjectId, ObjectRecord, ObjectType, ShotSummary, Size, StreamSettings,
-    Timestamp, TrackId,
+    Timestamp, TrackId, TrackPoint,
 };
-use ocellus_runtime::{Candidate, Filter, FrameInfo, Moment, Object, PluginError, Plugins, Stage, StreamInfo, Tracker, Verdict};
+use ocellus_runtime::{Candidate, Filter, FrameInfo, Kind, Moment, Object, PluginError, Plugins, Stage, StreamInfo, Tracker, Verdict};
 use serde_json::{Value, json};
 
 /// A track, among all of a job.
 pub(crate) type TrackKey = (ObjectType, TrackId);
 
+/// What a frame is kept for, until its track is over or another frame takes its place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Role {
+    /// It holds the best shot so far.
+    Best,
+    /// It holds the best shot so far of the present realtime window.
+    Window,
+    First,
+    Last,
+}
+
 pub(crate) enum Event {
-    /// The frame just given holds the best shot so far of this track, within this box.
-    Best(TrackKey),
-    /// The track is over and this is what is reported of it.
+    /// The frame just given is to be kept.
+    Keep(TrackKey, Role),
+    /// This is reported: of a track that is over, or, as a realtime shot, of one that goes on.
     Object(Box<ObjectRecord>),
     /// The track is over and nothing is reported.
     Dropped(TrackKey),
@@ -39,8 +50,10 @@ impl Analysis {
         size: Size,
         frame_rate: Option<f64>,
     ) -> Result<Self, PluginError> {
-        let lane =
-            |(t, d): (&ObjectType, &DetectorSettings)| Lane::open(plugins, job, d, StreamInfo { object_type: t.clone(), size, frame_rate });
+        let chosen: Vec<&str> = settings.chosen_filters().collect();
+        let lane = |(t, d): (&ObjectType, &DetectorSettings)| {
+            Lane::open(plugins, job, d, &chosen, StreamInfo { object_type: t.clone(), size, frame_rate })
+        };
         let lanes = settings.active().map(lane).collect::<Result<_, _>>()?;
         let start = settings.use_stream_timestamp.then_some(settings.start_stream_timestamp);
         Ok(Self { lanes, clock: StreamClock { start } })
@@ -120,15 +133,119 @@ impl Shot {
     }
 }
 
+/// What is to be reported of tracks.
+struct Reporting {
+    realtime: Option<Realtime>,
+    interpolate: bool,
+    history: bool,
+    first_frame: bool,
+    last_frame: bool,
+}
+
+struct Realtime {
+    /// Seconds of stream time.
+    interval: f64,
+    every_interval: bool,
+    first_immediately: bool,
+}
+
+impl Reporting {
+    fn new(s: &DetectorSettings) -> Self {
+        let realtime = || Realtime {
+            interval: s.realtime_post_interval,
+            every_interval: s.realtime_post_every_interval,
+            first_immediately: s.realtime_post_first_immediately,
+        };
+        Self {
+            realtime: (!s.overall_only).then(realtime),
+            interpolate: s.track_interpolate_bboxes,
+            history: s.track_send_history,
+            first_frame: s.post_first_track_frame,
+            last_frame: s.post_last_track_frame,
+        }
+    }
+}
+
+/// A shot, and what filters noted of its detection.
+#[derive(Clone)]
+struct Noted {
+    shot: Shot,
+    attributes: Attributes,
+}
+
+impl Noted {
+    fn is_better_than(&self, other: Option<&Self>) -> bool {
+        beats(&self.shot.detection, other)
+    }
+}
+
+fn beats(detection: &Detection, other: Option<&Noted>) -> bool {
+    other.is_none_or(|o| detection.quality > o.shot.detection.quality)
+}
+
+/// The stretch of a track over which a realtime shot is chosen.
+struct Window {
+    /// Stream time in seconds.
+    start: f64,
+    best: Option<Noted>,
+    /// The frame that was posted last, and the quality of the best that was.
+    posted: Option<(u64, f32)>,
+    /// How many were posted.
+    shots: u32,
+}
+
 /// One open track.
 struct Track {
     first: Shot,
     last: Shot,
     detections: u64,
+    /// Frames between detections that were filled.
+    interpolated: u64,
+    /// Empty where nobody asked for it.
+    history: Vec<TrackPoint>,
     /// The best shot so far of those that the filters let represent the track.
-    best: Option<Shot>,
-    /// What filters noted of the detection that is now the best shot.
-    noted: Attributes,
+    best: Option<Noted>,
+    window: Window,
+}
+
+impl Track {
+    fn new(shot: &Shot) -> Self {
+        let window = Window { start: shot.summary.time, best: None, posted: None, shots: 0 };
+        Self { first: shot.clone(), last: shot.clone(), detections: 0, interpolated: 0, history: Vec::new(), best: None, window }
+    }
+
+    fn extend(&mut self, shot: Shot, reporting: &Reporting) {
+        let gap = shot.summary.frame.saturating_sub(self.last.summary.frame);
+        if reporting.interpolate {
+            self.interpolated += gap.saturating_sub(1);
+        }
+        if reporting.history {
+            if reporting.interpolate {
+                self.history.extend((1..gap).map(|n| between(&self.last.summary, &shot.summary, n, gap)));
+            }
+            let ShotSummary { frame, time, timestamp, bbox, .. } = shot.summary;
+            self.history.push(TrackPoint { frame, time, timestamp, bbox, interpolated: false });
+        }
+        self.last = shot;
+        self.detections += 1;
+    }
+}
+
+/// Step `n` of `gap` on the way from one detection to the next.
+fn between(a: &ShotSummary, b: &ShotSummary, n: u64, gap: u64) -> TrackPoint {
+    let share = n as f64 / gap as f64;
+    let (from, to) = (a.timestamp.as_microsecond(), b.timestamp.as_microsecond());
+    let mut bbox = a.bbox;
+    for (side, to) in bbox.iter_mut().zip(b.bbox) {
+        *side += (f64::from(to - *side) * share).round() as i32;
+    }
+    TrackPoint {
+        frame: a.frame + n,
+        time: a.time + (b.time - a.time) * share,
+        timestamp: Timestamp::from_microsecond(from + ((to - from) as f64 * share).round() as i64).unwrap_or(a.timestamp),
+        bbox,
+        interpolated: true,
+    }
 }
 
 type Attributes = Vec<(String, String)>;
@@ -151,14 +268,18 @@ struct Lane {
     object_type: ObjectType,
     tracker: Tracker,
     filters: Vec<Filter>,
+    reporting: Reporting,
     tracks: BTreeMap<TrackId, Track>,
 }
 
 impl Lane {
-    fn open(plugins: &Plugins, job: JobId, settings: &DetectorSettings, stream: StreamInfo) -> Result<Self, PluginError> {
-        let tracker = plugins.tracker(&settings.tracker_type, &tracker_settings(settings), &stream)?;
-        let filters = filter_settings(settings).into_iter().map(|(name, s)| plugins.filter(name, &s, &stream)).collect::<Result<_, _>>()?;
-        Ok(Self { job, object_type: stream.object_type, tracker, filters, tracks: BTreeMap::new() })
+    /// `chosen`: filters that the user named, which come before those of the settings.
+    fn open(plugins: &Plugins, job: JobId, settings: &DetectorSettings, chosen: &[&str], stream: StreamInfo) -> Result<Self, PluginError> {
+        let tracker = plugins.tracker(&settings.tracker_type, &tracker_settings(plugins, settings), &stream)?;
+        let filters = chosen.iter().map(|name| (*name, json!({}))).chain(filter_settings(settings));
+        let filters = filters.map(|(name, s)| plugins.filter(name, &s, &stream)).collect::<Result<_, _>>()?;
+        let (object_type, reporting) = (stream.object_type, Reporting::new(settings));
+        Ok(Self { job, object_type, tracker, filters, reporting, tracks: BTreeMap::new() })
     }
 
     fn frame(&mut self, now: &Now, seen: &[Detection], events: &mut Vec<Event>) -> Result<(), PluginError> {
@@ -171,23 +292,22 @@ impl Lane {
             apply(&mut kept, filter.detections(&now.frame, &shown)?, |(_, noted), more| noted.extend(more));
         }
 
+        self.end_windows(now.frame.time, events)?;
         let (kept, noted): (Vec<_>, Vec<_>) = kept.into_iter().unzip();
         let update = self.tracker.update(&now.frame, &kept)?;
+        let realtime = self.reporting.realtime.is_some();
         let mut candidates = Vec::new();
         for ((detection, noted), id) in kept.iter().zip(noted).zip(update.ids) {
             let Some(id) = id else { continue };
             let shot = Shot::new(now, detection);
-            let track = self.tracks.entry(id).or_insert_with(|| Track {
-                first: shot.clone(),
-                last: shot.clone(),
-                detections: 0,
-                best: None,
-                noted: Vec::new(),
-            });
-            track.last = shot;
-            track.detections += 1;
+            let track = self.tracks.entry(id).or_insert_with(|| Track::new(&shot));
+            let roles = [(self.reporting.first_frame && track.detections == 0, Role::First), (self.reporting.last_frame, Role::Last)];
+            for (_, role) in roles.into_iter().filter(|(wanted, _)| *wanted) {
+                events.push(Event::Keep((self.object_type.clone(), id), role));
+            }
+            track.extend(shot, &self.reporting);
             // The filters need not look at what would not become the best shot anyway.
-            if track.best.as_ref().is_none_or(|b| detection.quality > b.detection.quality) {
+            if beats(detection, track.best.as_ref()) || (realtime && beats(detection, track.window.best.as_ref())) {
                 candidates.push((id, detection, noted));
             }
         }
@@ -199,32 +319,93 @@ impl Lane {
             let verdicts = filter.shots(&now.frame, &shown)?;
             apply(&mut candidates, verdicts, |(_, _, noted), more| noted.extend(more));
         }
-        for (id, detection, noted) in candidates {
-            if let Some(track) = self.tracks.get_mut(&id) {
-                (track.best, track.noted) = (Some(Shot::new(now, detection)), noted);
-                events.push(Event::Best((self.object_type.clone(), id)));
+        for (id, detection, attributes) in candidates {
+            let Some(track) = self.tracks.get_mut(&id) else { continue };
+            let noted = Noted { shot: Shot::new(now, detection), attributes };
+            if realtime && noted.is_better_than(track.window.best.as_ref()) {
+                track.window.best = Some(noted.clone());
+                events.push(Event::Keep((self.object_type.clone(), id), Role::Window));
+            }
+            if noted.is_better_than(track.best.as_ref()) {
+                track.best = Some(noted);
+                events.push(Event::Keep((self.object_type.clone(), id), Role::Best));
             }
         }
+        self.post_first_shots(events)?;
         self.close(&update.closed, events)
+    }
+
+    /// Posts what the windows hold that are over by `now`, and begins new ones.
+    fn end_windows(&mut self, now: f64, events: &mut Vec<Event>) -> Result<(), PluginError> {
+        let Some(Realtime { interval, .. }) = self.reporting.realtime else { return Ok(()) };
+        for id in self.tracks_where(|t| now - t.window.start >= interval) {
+            self.post_window(id, events)?;
+            if let Some(Track { window, .. }) = self.tracks.get_mut(&id) {
+                let windows = ((now - window.start) / interval).floor();
+                // With an interval of 0 every frame is a window of its own.
+                window.start = if windows.is_finite() { window.start + windows * interval } else { now };
+                window.best = None;
+            }
+        }
+        Ok(())
+    }
+
+    /// Posts the first good shots of tracks of which nothing was posted yet, where that is asked for.
+    fn post_first_shots(&mut self, events: &mut Vec<Event>) -> Result<(), PluginError> {
+        if !self.reporting.realtime.as_ref().is_some_and(|r| r.first_immediately) {
+            return Ok(());
+        }
+        let due = self.tracks_where(|t| t.window.posted.is_none() && t.window.best.is_some());
+        due.into_iter().try_for_each(|id| self.post_window(id, events))
+    }
+
+    fn tracks_where(&self, wanted: impl Fn(&Track) -> bool) -> Vec<TrackId> {
+        self.tracks.iter().filter(|(_, track)| wanted(track)).map(|(id, _)| *id).collect()
+    }
+
+    /// Posts the best shot of a track's window, if it is worth it.
+    fn post_window(&mut self, id: TrackId, events: &mut Vec<Event>) -> Result<(), PluginError> {
+        let every = self.reporting.realtime.as_ref().is_some_and(|r| r.every_interval);
+        let Some(track) = self.tracks.get(&id) else { return Ok(()) };
+        let Some(best) = track.window.best.clone() else { return Ok(()) };
+        let (posted, shots) = (track.window.posted, track.window.shots);
+        let (frame, quality) = (best.shot.summary.frame, best.shot.detection.quality);
+        if posted.is_some_and(|(last, most)| last == frame || !(every || quality > most)) {
+            return Ok(());
+        }
+        let Some(object) = self.object(id, &best, BestShotType::Realtime, shots + 1)? else { return Ok(()) };
+        events.push(Event::Object(Box::new(object)));
+        if let Some(Track { window, .. }) = self.tracks.get_mut(&id) {
+            window.posted = Some((frame, posted.map_or(quality, |(_, most)| most.max(quality))));
+            window.shots += 1;
+        }
+        Ok(())
     }
 
     fn close(&mut self, closed: &[TrackId], events: &mut Vec<Event>) -> Result<(), PluginError> {
         for id in closed {
             // A tracker may open and close a track without ever giving it a detection.
-            let Some(track) = self.tracks.remove(id) else { continue };
-            events.push(match self.object(*id, track)? {
-                Some(object) => Event::Object(Box::new(object)),
+            let Some(track) = self.tracks.get(id) else { continue };
+            let object = match track.best.clone() {
+                Some(best) => self.object(*id, &best, BestShotType::Overall, OVERALL)?,
+                None => None,
+            };
+            let history = self.tracks.remove(id).map(|t| t.history).unwrap_or_default();
+            events.push(match object {
+                Some(object) => Event::Object(Box::new(ObjectRecord { history, ..object })),
                 None => Event::Dropped((self.object_type.clone(), *id)),
             });
         }
         Ok(())
     }
 
-    /// What is reported of a track that is over, if anything.
-    fn object(&mut self, id: TrackId, track: Track) -> Result<Option<ObjectRecord>, PluginError> {
-        let Track { first, last, detections, best, noted: mut attributes } = track;
-        let Some(best) = best else { return Ok(None) };
-        let shown = Object { track: id, first: first.moment(), last: last.moment(), best: best.moment(), detections, end_of_track: true };
+    /// What is reported of an open track, if anything, without its history.
+    fn object(&mut self, id: TrackId, best: &Noted, bs_type: BestShotType, shot: u32) -> Result<Option<ObjectRecord>, PluginError> {
+        let Some(track) = self.tracks.get(&id) else { return Ok(None) };
+        let end_of_track = bs_type == BestShotType::Overall;
+        let (first, last, best, mut attributes) = (&track.first, &track.last, &best.shot, best.attributes.clone());
+        let detections = track.detections;
+        let shown = Object { track: id, first: first.moment(), last: last.moment(), best: best.moment(), detections, end_of_track };
         for filter in self.filters.iter_mut().filter(|f| f.wants(Stage::Objects)) {
             for verdict in filter.objects(&[shown])? {
                 match verdict {
@@ -235,26 +416,40 @@ impl Lane {
             }
         }
         Ok(Some(ObjectRecord {
-            id: ObjectId { job: self.job, object_type: self.object_type.clone(), track: id, shot: 0 },
-            bs_type: BestShotType::Overall,
-            end_of_track: true,
+            id: ObjectId { job: self.job, object_type: self.object_type.clone(), track: id, shot },
+            bs_type,
+            end_of_track,
             landmarks: best.detection.landmarks,
-            best: best.summary,
-            first: first.summary,
-            last: last.summary,
+            best: best.summary.clone(),
+            first: first.summary.clone(),
+            last: last.summary.clone(),
             detections,
+            interpolated: track.interpolated,
+            history: Vec::new(),
             attributes,
         }))
     }
 }
 
-fn tracker_settings(s: &DetectorSettings) -> Value {
-    json!({
+/// The shot number of the object that a track ends with; realtime shots count from 1.
+const OVERALL: u32 = 0;
+
+/// What the settings say, as far as this tracker's schema asks for it.
+fn tracker_settings(plugins: &Plugins, s: &DetectorSettings) -> Value {
+    let mut settings = json!({
         "overlap_threshold": s.track_overlap_threshold,
         "miss_interval": s.track_miss_interval,
         "max_duration_frames": s.track_max_duration_frames,
         "interpolate_bboxes": s.track_interpolate_bboxes,
-    })
+        "matching_threshold": s.track_deep_sort_matching_threshold,
+        "filter_unconfirmed_tracks": s.track_deep_sort_filter_unconfirmed_tracks,
+    });
+    let installed = plugins.list().into_iter().find(|p| p.kind == Some(Kind::Tracker) && p.name.as_ref() == Some(&s.tracker_type));
+    let schema = installed.and_then(|p| p.schema).unwrap_or_default();
+    if let Some(settings) = settings.as_object_mut() {
+        settings.retain(|key, _| schema.get("properties").is_some_and(|p| p.get(key).is_some()));
+    }
+    settings
 }
 
 /// The shipped filters that the settings ask for, in the order in which they see an object.
@@ -265,7 +460,7 @@ fn filter_settings(s: &DetectorSettings) -> Vec<(&'static str, Value)> {
         filters.push(("roi", json!({"roi": roi.to_string()})));
     }
     if s.filter_track_min_duration_frames > 1 {
-        filters.push(("track-length", json!({"min": s.filter_track_min_duration_frames})));
+        filters.push(("track-length", json!({"min": s.filter_track_min_duration_frames, "count_gaps": s.track_interpolate_bboxes})));
     }
     filters
 }

@@ -8,16 +8,16 @@
 use std::{sync::Arc, time::Duration};
 
 use futures_util::StreamExt;
-use ocellus_core::{NetworkPolicy, ObjectId, Result, Size, VideoRecord};
-use ocellus_runtime::{Body, Content, Outcome, Picture as Part, PictureInfo, PluginError, Plugins, Post, Request, Router};
-use ocellus_store::{Archive, DeliveryOutcome, DeliveryRecord, Job, Picture};
+use ocellus_core::{NetworkPolicy, ObjectId, Result, VideoRecord};
+use ocellus_runtime::{Body, Content, Outcome, Picture as Part, PluginError, Plugins, Post, Request, Router};
+use ocellus_store::{Archive, DeliveryOutcome, DeliveryRecord, Job};
 use parking_lot::Mutex;
 use reqwest::header::{AUTHORIZATION, HeaderValue, RETRY_AFTER};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-use crate::{EngineConfig, job::crop, live::Live};
+use crate::{EngineConfig, live::Live, pictures};
 
 /// The router that ships.
 const ROUTER: &str = "http";
@@ -222,9 +222,10 @@ impl Delivery {
                         Content::Text(text) => (reqwest::multipart::Part::text(text.clone()), None),
                         Content::Bytes(bytes) => (reqwest::multipart::Part::bytes(bytes.clone()), None),
                         Content::Picture(picture) => {
-                            let bytes = pictures.iter().find(|(p, _)| p == picture).map(|(_, b)| b.clone());
-                            let bytes = bytes.ok_or_else(|| format!("the router asks for a picture that there is not: {picture:?}"))?;
-                            (reqwest::multipart::Part::bytes(bytes), Some("image/jpeg"))
+                            let found = pictures.iter().find(|(p, ..)| p == picture);
+                            let (_, own_type, bytes) =
+                                found.ok_or_else(|| format!("the router asks for a picture that there is not: {picture:?}"))?;
+                            (reqwest::multipart::Part::bytes(bytes.clone()), Some(own_type.as_str()))
                         }
                     };
                     let mut body = match &part.filename {
@@ -244,29 +245,25 @@ impl Delivery {
     /// Reads what is to be posted and has the router encode it.
     fn prepare(&self, id: &ObjectId) -> Result<Prepared, String> {
         let object = self.archive.object(id).map_err(|e| e.to_string())?.ok_or("the object is gone")?;
-        let mut pictures = Vec::new();
-        for (kept, part) in [(Picture::Fullframe, Part::Photo), (Picture::Thumbnail, Part::Normalized)] {
-            if let Some(path) = self.archive.picture(id, kept).map_err(|e| e.to_string())? {
-                pictures.push((part, std::fs::read(path).map_err(|e| e.to_string())?));
-            }
-        }
         let log = self.job.detections().map_err(|e| e.to_string())?.ok_or("the job has no log")?;
         let frame = log.header().frame_size;
-        let infos: Vec<PictureInfo> = pictures
-            .iter()
-            .map(|(picture, _)| {
-                let region = match picture {
-                    Part::Normalized => crop(&object.best).to_pixels(frame),
-                    Part::Photo | Part::FirstFrame | Part::LastFrame => [0, 0, frame.width as i32, frame.height as i32],
-                };
-                let [left, top, right, bottom] = region;
-                let size = Size { width: right.abs_diff(left), height: bottom.abs_diff(top) };
-                PictureInfo { picture: *picture, content_type: "image/jpeg".into(), size, region }
-            })
-            .collect();
+        let settings = &self.video.stream_settings;
+        let detector = settings.detector(&id.object_type).ok_or("its detector is off")?;
+        let (mut files, mut infos) = (Vec::new(), Vec::new());
+        for (part, kept) in pictures::posted(&object, detector) {
+            for picture in kept {
+                if let Some(path) = self.archive.picture(id, *picture).map_err(|e| e.to_string())? {
+                    let png = path.extension().is_some_and(|e| e == "png");
+                    infos.push(pictures::info(part, *picture, png, &object, settings, detector, frame));
+                    files.push((part, std::fs::read(path).map_err(|e| e.to_string())?));
+                    break;
+                }
+            }
+        }
         let (camera, camera_group) = (self.video.camera, Some(self.video.camera_group));
-        let post = Post { object: &object, url: &self.url, camera, camera_group, history: &[], pictures: &infos };
+        let post = Post { object: &object, url: &self.url, camera, camera_group, pictures: &infos };
         let request = self.with_router(|router| router.encode(&post)).map_err(|e| e.to_string())?;
+        let pictures = infos.into_iter().zip(files).map(|(info, (part, bytes))| (part, info.content_type, bytes)).collect();
         Ok(Prepared { request, pictures })
     }
 
@@ -286,7 +283,8 @@ impl Delivery {
 /// A request without its pictures, and the pictures.
 struct Prepared {
     request: Request,
-    pictures: Vec<(Part, Vec<u8>)>,
+    /// With their media types.
+    pictures: Vec<(Part, String, Vec<u8>)>,
 }
 
 fn book(counts: &mut ocellus_core::Counts, outcome: DeliveryOutcome) {

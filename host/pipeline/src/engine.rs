@@ -150,7 +150,11 @@ impl Engine {
         {
             return Ok(Arc::clone(schema));
         }
-        let schema = Arc::new(SettingsSchema::new(&self.0.detectors.types(), &self.0.plugins.names(Kind::Tracker))?);
+        let schema = Arc::new(SettingsSchema::new(
+            &self.0.detectors.types(),
+            &self.0.plugins.names(Kind::Tracker),
+            &self.0.plugins.names(Kind::Filter),
+        )?);
         *cached = Some((generation, Arc::clone(&schema)));
         Ok(schema)
     }

@@ -1,34 +1,39 @@
 //! One job, from its source to its objects.
 //!
 //! Owns: the threads of a job and the queues between them, the detection log while it grows, the frames that hold best
-//! shots. Ends when the source does, when its [`Interrupt`] is raised, or at the first failure; the threads are gone
+//! shots. Frames that came too late to be looked at are dropped where the settings allow it; they are not in the log,
+//! where their numbers are missing. Ends when the source does, when its [`Interrupt`] is raised, or at the first failure; the threads are gone
 //! when [`run`] returns.
 
 use std::{
     collections::{BTreeSet, HashMap},
     sync::{
         Arc,
-        mpsc::{Receiver, SyncSender, sync_channel},
+        mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
     },
     thread,
     time::{Duration, Instant},
 };
 
 use ocellus_core::{
-    Clock, Detection, Error, ErrorKind, FrameRecord, InputImage, NetworkPolicy, ObjectRecord, ObjectType, Point, Rect, Region, Result,
-    ShotSummary, Size, StreamSettings, VideoId, VideoRecord,
+    BestShotType, Clock, Detection, Error, ErrorKind, FrameRecord, InputImage, NetworkPolicy, ObjectRecord, ObjectType, Point, Rect,
+    Region, Result, Size, StreamSettings, VideoId, VideoRecord,
 };
-use ocellus_detect::{Detector, Detectors, RawDetection};
+use ocellus_detect::{DetectError, Detector, Detectors, RawDetection};
 use ocellus_media::{Decoder, Frame, Input, Interrupt, Location, MediaError, SHARPNESS_SIZE, Scaler};
 use ocellus_runtime::Plugins;
-use ocellus_store::{Appended, Archive, DetectionWriter, Job, LogHeader, Picture};
+use ocellus_store::{Appended, Archive, DetectionWriter, Job, LogHeader};
 use tracing::debug;
 
 use crate::{
-    analysis::{Analysis, Event, TrackKey},
+    analysis::{Analysis, Event, Role, TrackKey},
+    appearance::appearance,
     cut::CutDetector,
     delivery::Outgoing,
     live::Live,
+    motion::MotionGate,
+    pace::Pace,
+    pictures::{self, Frames},
     quality::quality,
     recording::Recording,
 };
@@ -39,8 +44,6 @@ const QUEUE: usize = 4;
 const BATCH: usize = 4;
 /// The log reaches the disk this often, and before every object that follows from it.
 const SYNC_EVERY: Duration = Duration::from_secs(2);
-/// A crop shows this much more than the box on every side, so that a person can tell what it is.
-const CROP_MARGIN: f32 = 0.15;
 
 /// What a job works with.
 pub(crate) struct Context<'a> {
@@ -99,6 +102,10 @@ pub(crate) fn run(context: &Context<'_>, keep_open: impl Fn() -> bool) -> Result
         let error = Error::bad_param(format!("stream_settings.detectors.{missing}"), format!("No detector for {missing} is installed."));
         return Err(misconfigured(error));
     }
+    if let Some((t, _)) = settings.active().find(|(_, d)| d.track_send_history && d.track_max_duration_frames == 0) {
+        let path = format!("stream_settings.detectors.{t}.track_send_history");
+        return Err(misconfigured(Error::bad_param(path, format!("track_send_history of {t} needs track_max_duration_frames above 0."))));
+    }
 
     let mut decoder = Decoder::open(&context.input, context.interrupt).map_err(|error| match error {
         MediaError::Refused { .. } => misconfigured(public(error)),
@@ -106,6 +113,8 @@ pub(crate) fn run(context: &Context<'_>, keep_open: impl Fn() -> bool) -> Result
     })?;
     let recording = context.recording.map(|r| r.attach(&mut decoder)).transpose().map_err(not_started)?;
     let info = decoder.info().clone();
+    // A stream of which nobody knows where it ends brings its own pace.
+    let is_live = matches!(context.input.location, Location::Url(_)) && info.duration.is_none();
     context.live.opened(&info);
     let mut analysis = Analysis::open(context.plugins, context.job.id(), settings, info.size, info.frame_rate)
         .map_err(|e| misconfigured(plugin_fault(e)))?;
@@ -116,20 +125,25 @@ pub(crate) fn run(context: &Context<'_>, keep_open: impl Fn() -> bool) -> Result
         detectors: detectors.iter().map(|d| (d.name().to_owned(), d.digest().to_owned())).collect(),
     };
     let (writer, logged) = context.job.detection_writer(&header).map_err(|e| not_started(e.into()))?;
-    if logged > 0 {
-        debug!(video = %context.video.id, frames = logged, "going on after what the log holds");
-    }
     let known = context.job.detections().map_err(|e| not_started(e.into()))?;
+    let known = known.into_iter().flatten().take(logged as usize).collect::<Result<Vec<FrameRecord>, _>>();
+    let known = known.map_err(|e| not_started(e.into()))?;
+    // The first frame that the log does not know of.
+    let fresh = known.last().map_or(0, |last| last.index + 1);
+    if fresh > 0 {
+        debug!(video = %context.video.id, frames = known.len(), "going on after what the log holds");
+    }
 
-    let mut stage = Analyse { context, types: &types, writer, synced: Instant::now(), album: HashMap::new(), frames: 0 };
-    let mut known = known.into_iter().flatten().take(logged as usize);
+    let mut stage = Analyse { context, types: &types, writer, synced: Instant::now(), album: HashMap::new(), frames: 0, next: 0 };
+    let mut known = known.into_iter().peekable();
 
     let result = thread::scope(|scope| -> Result<Ended> {
         let (to_detect, decoded) = sync_channel(QUEUE);
         let (to_log, detected) = sync_channel(QUEUE);
         let (spawned, rot) = (&detectors, settings.rot);
+        let pace = Pace::new(settings, is_live, context.interrupt);
         let decode = thread::Builder::new().name("decode".into()).spawn_scoped(scope, move || {
-            decode(&mut decoder, spawned, rot, logged, &to_detect);
+            decode(&mut decoder, spawned, settings, fresh, pace, &to_detect);
             recording.iter().for_each(|r| r.take_from(&mut decoder));
             decoder.soft_errors()
         });
@@ -142,8 +156,11 @@ pub(crate) fn run(context: &Context<'_>, keep_open: impl Fn() -> bool) -> Result
         let mut ended = Ok(());
         for item in detected {
             let step = item.and_then(|(shown, seen)| {
-                let record = match known.next() {
-                    Some(record) => record?,
+                let index = shown.frame.index();
+                let record = match known.next_if(|r| r.index == index) {
+                    Some(record) => record,
+                    // It was dropped when the job ran before.
+                    None if index < fresh => return Ok(()),
                     None => stage.log(&shown, seen)?,
                 };
                 stage.frame(&shown.frame, &record, &mut analysis)
@@ -187,10 +204,15 @@ fn plugin_fault(error: ocellus_runtime::PluginError) -> Error {
     Error::new(ErrorKind::BadParam, error.to_string()).because(error)
 }
 
-/// A frame, and whether a cut lies before it.
+/// A frame, and what was found out about it while it was decoded.
 struct Shown {
     frame: Frame,
+    /// A cut lies before it.
     cut: bool,
+    /// Nothing moved in it.
+    still: bool,
+    /// When it was taken, where the source says so; microseconds since the Unix epoch.
+    taken_us: Option<i64>,
 }
 
 /// A frame on its way to the detectors, with a picture for each; without pictures where the log knows it already.
@@ -198,31 +220,79 @@ type Decoded = Result<(Shown, Vec<InputImage>)>;
 /// A frame and what was seen in it.
 type Detected = Result<(Shown, Vec<RawDetection>)>;
 
-fn decode(decoder: &mut Decoder, detectors: &[Arc<Detector>], rot: Option<Region>, logged: u64, out: &SyncSender<Decoded>) {
-    let mut scaler = Scaler::new();
-    let mut cuts = CutDetector::default();
+fn decode(
+    decoder: &mut Decoder,
+    detectors: &[Arc<Detector>],
+    settings: &StreamSettings,
+    fresh: u64,
+    mut pace: Pace<'_>,
+    out: &SyncSender<Decoded>,
+) {
+    let mut stage = Scale { detectors, rot: settings.rot, scaler: Scaler::new(), cuts: CutDetector::default(), pending_cut: false };
+    let mut gate = MotionGate::new(settings.imotion_threshold);
     loop {
-        let item = match decoder.next_frame() {
+        let (frame, still) = match decoder.next_frame() {
             Ok(None) => return,
-            // The last frame in the log is what the first new one is compared with.
-            Ok(Some(frame)) if frame.index() + 1 < logged => Ok((Shown { frame, cut: false }, Vec::new())),
+            Ok(Some(frame)) if frame.index() < fresh => (frame, false),
             Ok(Some(frame)) => {
-                let looked_at = rot.map_or(frame.size(), |r| Size { width: r.width, height: r.height });
-                let inputs: Result<Vec<_>, _> = detectors.iter().map(|d| scaler.input(&frame, &d.input(looked_at), rot)).collect();
-                inputs.map_err(public).map(|mut inputs| {
-                    let cut = inputs.first().is_some_and(|i| cuts.is_cut(i));
-                    if frame.index() < logged {
-                        inputs.clear();
-                    }
-                    (Shown { frame, cut }, inputs)
-                })
+                pace.wait_for(&frame);
+                let still = gate.is_still(&frame, settings.rot.map_or_else(|| whole(frame.size()), Region::to_rect));
+                (frame, still)
             }
-            Err(error) => Err(public(error)),
+            Err(error) => {
+                let _ = out.send(Err(public(error)));
+                return;
+            }
         };
-        let last = item.is_err();
-        if out.send(item).is_err() || last {
-            return;
+        // The last frame in the log is what the first new one is compared with.
+        let skip = still || frame.index() + 1 < fresh;
+        let known = frame.index() < fresh;
+        let taken_us = decoder.taken_us(frame.time()).filter(|_| settings.use_rtsp_time);
+        let item = stage.look(frame, skip, known, still, taken_us);
+        let failed = item.is_err();
+        if known || failed || !pace.may_drop() {
+            if out.send(item).is_err() || failed {
+                return;
+            }
+            continue;
         }
+        match out.try_send(item) {
+            Ok(()) => stage.pending_cut = false,
+            // The frame after it has to tell of the cut.
+            Err(TrySendError::Full(Ok((shown, _)))) => stage.pending_cut = shown.cut,
+            Err(_) => return,
+        }
+    }
+}
+
+fn whole(size: Size) -> Rect {
+    Rect::new(0.0, 0.0, size.width as f32, size.height as f32)
+}
+
+/// Makes the pictures that detectors look at.
+struct Scale<'a> {
+    detectors: &'a [Arc<Detector>],
+    rot: Option<Region>,
+    scaler: Scaler,
+    cuts: CutDetector,
+    /// A frame with a cut before it was dropped.
+    pending_cut: bool,
+}
+
+impl Scale<'_> {
+    /// `skip`: nobody looks at this frame. `known`: only the cut detector does.
+    fn look(&mut self, frame: Frame, skip: bool, known: bool, still: bool, taken_us: Option<i64>) -> Decoded {
+        if skip {
+            return Ok((Shown { frame, cut: self.pending_cut, still, taken_us }, Vec::new()));
+        }
+        let looked_at = self.rot.map_or(frame.size(), |r| Size { width: r.width, height: r.height });
+        let inputs = self.detectors.iter().map(|d| self.scaler.input(&frame, &d.input(looked_at), self.rot));
+        let mut inputs = inputs.collect::<Result<Vec<_>, _>>().map_err(public)?;
+        let cut = inputs.first().is_some_and(|i| self.cuts.is_cut(i)) || self.pending_cut;
+        if known {
+            inputs.clear();
+        }
+        Ok((Shown { frame, cut, still, taken_us }, inputs))
     }
 }
 
@@ -247,11 +317,8 @@ fn detect(detectors: &[Arc<Detector>], rot: Option<Region>, frames: &Receiver<De
                 Err(error) => failed = Some(error),
             }
         }
-        for (detector, pictures) in detectors.iter().zip(inputs) {
-            if pictures.is_empty() {
-                continue;
-            }
-            match detector.detect(pictures) {
+        for (detector, found) in all(detectors, inputs) {
+            match found {
                 Ok(found) => {
                     batch.iter_mut().filter(|(_, looked_at, _)| *looked_at).zip(found).for_each(|((_, _, seen), f)| seen.extend(f))
                 }
@@ -277,6 +344,16 @@ fn detect(detectors: &[Arc<Detector>], rot: Option<Region>, frames: &Receiver<De
     }
 }
 
+/// Shows every detector its pictures; all look at the same time.
+fn all(detectors: &[Arc<Detector>], inputs: Vec<Vec<InputImage>>) -> Vec<(&Detector, Result<Vec<Vec<RawDetection>>, DetectError>)> {
+    let with_pictures = detectors.iter().zip(inputs).filter(|(_, pictures)| !pictures.is_empty());
+    thread::scope(|scope| {
+        let looking: Vec<_> = with_pictures.map(|(d, pictures)| (d, scope.spawn(move || d.detect(pictures)))).collect();
+        let found = looking.into_iter().map(|(d, found)| (&**d, found.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))));
+        found.collect()
+    })
+}
+
 /// From the region of tracking's coordinates to the frame's.
 fn shift(detection: &mut RawDetection, rot: Region) {
     let (dx, dy) = (rot.x.max(0) as f32, rot.y.max(0) as f32);
@@ -293,23 +370,25 @@ struct Analyse<'a> {
     types: &'a [ObjectType],
     writer: DetectionWriter,
     synced: Instant,
-    /// The frames that hold the best shots of open tracks.
-    album: HashMap<TrackKey, Frame>,
+    /// The frames that are kept for open tracks.
+    album: HashMap<(TrackKey, Role), Frame>,
     frames: u64,
+    /// The number of the next frame, if none is dropped.
+    next: u64,
 }
 
 impl Analyse<'_> {
     /// Measures what later stages want to know of the pixels, and writes the frame down.
-    fn log(&mut self, Shown { frame, cut }: &Shown, raw: Vec<RawDetection>) -> Result<FrameRecord> {
+    fn log(&mut self, Shown { frame, cut, still, taken_us }: &Shown, raw: Vec<RawDetection>) -> Result<FrameRecord> {
         let mut seen: Vec<(ObjectType, Vec<Detection>)> = self.types.iter().map(|t| (t.clone(), Vec::new())).collect();
         for RawDetection { object_type, rect, score, landmarks } in raw {
             let Some((_, list)) = seen.iter_mut().find(|(t, _)| *t == object_type) else { continue };
             let sharpness = frame.luma(rect, SHARPNESS_SIZE).map_or(0.0, |grey| ocellus_media::sharpness(&grey, SHARPNESS_SIZE));
             let quality = quality(&object_type, &rect, score, sharpness, landmarks.as_ref(), frame.size());
-            list.push(Detection { rect, score, quality, landmarks, appearance: Vec::new() });
+            list.push(Detection { rect, score, quality, landmarks, appearance: appearance(frame, rect) });
         }
-        let wall_us = self.context.clock.now().as_microsecond();
-        let record = FrameRecord { index: frame.index(), time: frame.time(), wall_us, cut: *cut, still: false, seen };
+        let wall_us = taken_us.unwrap_or_else(|| self.context.clock.now().as_microsecond());
+        let record = FrameRecord { index: frame.index(), time: frame.time(), wall_us, cut: *cut, still: *still, seen };
         self.writer.append(&record)?;
         if self.synced.elapsed() > SYNC_EVERY {
             self.sync()?;
@@ -324,6 +403,9 @@ impl Analyse<'_> {
 
     fn frame(&mut self, frame: &Frame, record: &FrameRecord, analysis: &mut Analysis) -> Result<()> {
         self.frames += 1;
+        let dropped = record.index.saturating_sub(self.next);
+        self.next = record.index + 1;
+        self.context.live.update(|s| s.frames_dropped += dropped);
         let events = analysis.frame(record, frame.size()).map_err(plugin_fault)?;
         self.handle(Some(frame), events)?;
         self.context.live.frame(record, frame.size());
@@ -334,48 +416,44 @@ impl Analyse<'_> {
     fn handle(&mut self, frame: Option<&Frame>, events: Vec<Event>) -> Result<()> {
         for event in events {
             match event {
-                Event::Best(track) => {
+                Event::Keep(track, role) => {
                     if let Some(frame) = frame {
-                        self.album.insert(track, frame.clone());
+                        self.album.insert((track, role), frame.clone());
                     }
                 }
-                Event::Dropped(track) => {
-                    self.album.remove(&track);
-                }
+                Event::Dropped(track) => self.forget(&track),
                 Event::Object(object) => self.report(&object)?,
             }
         }
         Ok(())
     }
 
+    fn forget(&mut self, track: &TrackKey) {
+        self.album.retain(|(kept, _), _| kept != track);
+    }
+
     fn report(&mut self, object: &ObjectRecord) -> Result<()> {
-        let track = (object.id.object_type.clone(), object.id.track);
-        let frame = self.album.remove(&track).ok_or_else(|| Error::internal(format!("no frame was kept for {}", object.id)))?;
+        let key = (object.id.object_type.clone(), object.id.track);
+        let role = if object.bs_type == BestShotType::Overall { Role::Best } else { Role::Window };
+        let kept = |role| self.album.get(&(key.clone(), role));
+        let best = kept(role).ok_or_else(|| Error::internal(format!("no frame was kept for {}", object.id)))?;
+        let end = |role| kept(role).filter(|_| object.end_of_track);
+        let settings = &self.context.video.stream_settings;
+        let detector = settings.detector(&object.id.object_type).ok_or_else(|| Error::internal(format!("{} is off", object.id)))?;
+        let files = pictures::make(&Frames { best, first: end(Role::First), last: end(Role::Last) }, object, settings, detector)?;
         self.sync()?;
-        let pictures = pictures(&frame, object, &self.context.video.stream_settings)?;
-        let pictures: Vec<(Picture, &[u8])> = pictures.iter().map(|(p, bytes)| (*p, bytes.as_slice())).collect();
-        let appended = self.context.job.append_object(object, &pictures)?;
+        let files: Vec<_> = files.iter().map(|(p, bytes)| (*p, bytes.as_slice())).collect();
+        let appended = self.context.job.append_object(object, &files)?;
         self.context.live.object(&object.id.object_type);
+        if object.end_of_track {
+            self.forget(&key);
+        }
         // An object that the archive knew already was handed over when the job was taken up again.
         if let (Appended::New, Some(outgoing)) = (appended, self.context.outgoing) {
             outgoing.send(object.id.clone());
         }
         Ok(())
     }
-}
-
-fn pictures(frame: &Frame, object: &ObjectRecord, settings: &StreamSettings) -> Result<Vec<(Picture, Vec<u8>)>> {
-    let quality = settings.detectors.get(&object.id.object_type).and_then(Option::as_ref).map_or(95, |d| d.jpeg_quality);
-    let crop = crop(&object.best);
-    let thumbnail = frame.jpeg(Some(crop), None, quality).map_err(Error::internal)?;
-    let fullframe = frame.jpeg(None, None, quality).map_err(Error::internal)?;
-    Ok(vec![(Picture::Thumbnail, thumbnail), (Picture::Fullframe, fullframe)])
-}
-
-/// What an object's thumbnail shows; may reach over the frame's edge.
-pub(crate) fn crop(shot: &ShotSummary) -> Rect {
-    let [left, top, right, bottom] = shot.bbox.map(|v| v as f32);
-    Rect::new(left, top, right, bottom).padded(CROP_MARGIN)
 }
 
 /// Where a video's pixels come from; `network` is where a URL may lead.

@@ -16,12 +16,17 @@
 //!
 //! Queues between the threads are bounded: a job holds a handful of frames, and one for each open track.
 
+mod align;
 mod analysis;
+mod appearance;
 mod cut;
 mod delivery;
 mod engine;
 mod job;
 mod live;
+mod motion;
+mod pace;
+mod pictures;
 mod quality;
 mod recording;
 mod screenshot;

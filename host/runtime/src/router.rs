@@ -1,6 +1,6 @@
 //! Sessions of routers.
 
-use ocellus_core::{BestShotType, ObjectRecord, ShotSummary, Size};
+use ocellus_core::{BestShotType, ObjectRecord, ShotSummary, Size, TrackPoint};
 use serde_json::Value;
 use wasmtime::component::ResourceAny;
 
@@ -49,8 +49,6 @@ pub struct Post<'a> {
     pub url: &'a str,
     pub camera: Option<i64>,
     pub camera_group: Option<i64>,
-    /// All moments of the track, where the user asked for the history.
-    pub history: &'a [ShotSummary],
     pub pictures: &'a [PictureInfo],
 }
 
@@ -171,7 +169,7 @@ impl Router {
 }
 
 fn encode_post(post: &Post<'_>) -> routing::Post {
-    let Post { object, url, camera, camera_group, history, pictures } = *post;
+    let Post { object, url, camera, camera_group, pictures } = *post;
     let id = &object.id;
     routing::Post {
         id: id.to_string(),
@@ -192,7 +190,8 @@ fn encode_post(post: &Post<'_>) -> routing::Post {
         best: moment(&object.best),
         landmarks: object.landmarks.map(convert::landmarks),
         detections: object.detections,
-        history: history.iter().map(moment).collect(),
+        interpolated: object.interpolated,
+        history: object.history.iter().map(track_point).collect(),
         attributes: object.attributes.iter().map(|(key, value)| types::Attribute { key: key.clone(), value: value.clone() }).collect(),
         pictures: pictures
             .iter()
@@ -223,6 +222,16 @@ fn moment(shot: &ShotSummary) -> routing::Moment {
         bbox: bbox(shot.bbox),
         score: shot.score,
         quality: shot.quality,
+    }
+}
+
+fn track_point(point: &TrackPoint) -> routing::TrackPoint {
+    routing::TrackPoint {
+        frame: point.frame,
+        time: point.time,
+        timestamp: point.timestamp.as_microsecond(),
+        bbox: bbox(point.bbox),
+        interpolated: point.interpolated,
     }
 }
 

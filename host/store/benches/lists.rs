@@ -20,7 +20,7 @@ use ocellus_store::{Archive, Cursor, ListQuery, Order, OrderKey, VideoFilter};
 fn main() {
     let videos: u64 = std::env::var("OCELLUS_BENCH_VIDEOS").ok().and_then(|v| v.parse().ok()).unwrap_or(100_000);
     let dir = tempfile::tempdir().unwrap();
-    let settings = SettingsSchema::new(&[], &["simple_iou".into()]).unwrap().complete(None).unwrap();
+    let settings = SettingsSchema::new(&[], &["simple_iou".into()], &[]).unwrap().complete(None).unwrap();
     // Written without waiting for the disk: only reading is measured here.
     for id in 1..=videos {
         let folder = dir.path().join(format!("archive/{:03}/{id}", id / 1000));

@@ -455,10 +455,9 @@ impl Archive {
         Ok(found.into_iter().next().filter(|o| o.id == *id))
     }
 
-    /// The file of an object's picture, where there is one.
+    /// The file of an object's picture, JPEG or PNG by its extension, where there is one.
     pub fn picture(&self, id: &ObjectId, picture: Picture) -> Result<Option<PathBuf>> {
-        let path = job::picture_path(&self.0.folder, id, picture);
-        Ok(path.exists().then_some(path))
+        Ok(job::find_picture(&self.0.folder, id, picture))
     }
 
     /// Writes the index out.

@@ -9,7 +9,7 @@ use crate::{
     error::{Result, StoreError},
     folder::Folder,
     index::Index,
-    job::{Picture, picture_path},
+    job::{Picture, find_picture},
     log::{Kind, LogReader},
 };
 
@@ -135,7 +135,7 @@ pub fn check(data: &Path, rebuild: bool, report: &mut dyn FnMut(Finding)) -> Res
                 }
                 summary.objects += 1;
                 let object: ObjectRecord = serde_json::from_slice(payload).map_err(|e| e.to_string())?;
-                let whole = [Picture::Thumbnail, Picture::Fullframe].iter().all(|p| picture_path(&folder, &object.id, *p).exists());
+                let whole = [Picture::Thumbnail, Picture::Fullframe].iter().all(|p| find_picture(&folder, &object.id, *p).is_some());
                 if whole { Ok(()) } else { Err(object.id.to_string()) }
             });
             match result {

@@ -35,6 +35,10 @@ pub enum Picture {
     Fullframe,
     /// The object as networks want to see it.
     Normalized,
+    /// The frame in which the track began.
+    FirstFrame,
+    /// The frame in which the track was last seen.
+    LastFrame,
 }
 
 impl Picture {
@@ -43,6 +47,8 @@ impl Picture {
             Self::Thumbnail => "thumbnail",
             Self::Fullframe => "fullframe",
             Self::Normalized => "normalized",
+            Self::FirstFrame => "first-frame",
+            Self::LastFrame => "last-frame",
         }
     }
 }
@@ -164,7 +170,8 @@ impl Job {
             return Ok(Appended::Known);
         }
         for (picture, bytes) in pictures {
-            durable::replace(&picture_path(self.0.archive.folder(), &object.id, *picture), bytes)?;
+            let extension = if bytes.starts_with(PNG) { "png" } else { "jpg" };
+            durable::replace(&picture_path(self.0.archive.folder(), &object.id, *picture, extension), bytes)?;
         }
         let offset = objects.log.append(&to_json(object))?;
         objects.log.sync()?;
@@ -253,8 +260,16 @@ fn parse<T: serde::de::DeserializeOwned>(path: &std::path::Path, bytes: &[u8]) -
     serde_json::from_slice(bytes).map_err(|e| StoreError::Damaged { path: path.to_path_buf(), reason: e.to_string() })
 }
 
-pub(crate) fn picture_path(folder: &Folder, id: &ObjectId, picture: Picture) -> PathBuf {
-    folder.job(id.job).join("pictures").join(format!("{id}.{}.jpg", picture.name()))
+/// What every PNG begins with.
+const PNG: &[u8] = b"\x89PNG\r\n\x1a\n";
+
+fn picture_path(folder: &Folder, id: &ObjectId, picture: Picture, extension: &str) -> PathBuf {
+    folder.job(id.job).join("pictures").join(format!("{id}.{}.{extension}", picture.name()))
+}
+
+/// The file of a picture, JPEG or PNG, where there is one.
+pub(crate) fn find_picture(folder: &Folder, id: &ObjectId, picture: Picture) -> Option<PathBuf> {
+    ["jpg", "png"].into_iter().map(|extension| picture_path(folder, id, picture, extension)).find(|path| path.exists())
 }
 
 /// Reads objects by the offsets of their records.

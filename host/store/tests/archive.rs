@@ -21,7 +21,7 @@ fn open(dir: &Path) -> (Archive, OpenReport) {
 }
 
 fn record(name: &str) -> impl FnOnce(VideoId, Timestamp) -> VideoRecord {
-    let settings = SettingsSchema::new(&[], &["simple_iou".into()]).unwrap().complete(None).unwrap();
+    let settings = SettingsSchema::new(&[], &["simple_iou".into()], &[]).unwrap().complete(None).unwrap();
     let name = name.to_owned();
     move |id, now| VideoRecord::new(id, 1, Some(name), settings, now)
 }

@@ -83,7 +83,7 @@ ocellus_plugin::router!(Http);
 
 #[cfg(test)]
 mod tests {
-    use ocellus_plugin::{Bbox, Content, Outcome, PostMoment, Size};
+    use ocellus_plugin::{Bbox, Content, Outcome, PostMoment, Size, TrackPoint};
     use serde_json::Value;
 
     use super::*;
@@ -111,6 +111,7 @@ mod tests {
             best: moment(50, 1_625_125_936_822_000),
             landmarks: None,
             detections: 100,
+            interpolated: 0,
             history: vec![],
             attributes: vec![],
             pictures: vec![
@@ -174,9 +175,14 @@ mod tests {
 
     #[test]
     fn the_history_is_sent_where_there_is_one() {
-        let with_history = Post { history: vec![moment(0, 0), moment(1, 40_000)], ..post(WHOLE) };
+        let point = |timestamp, interpolated| TrackPoint { frame: 0, time: 0.0, timestamp, bbox: moment(0, 0).bbox, interpolated };
+        let with_history = Post { history: vec![point(0, false), point(40_000, true)], ..post(WHOLE) };
         let params = params::detector_params(&with_history);
-        assert_eq!(params["track"]["car"]["history"][1], json!({"timestamp": "1970-01-01T00:00:00.040Z", "bbox": [620, 380, 1383, 1143]}));
+        assert_eq!(
+            params["track"]["car"]["history"][1],
+            json!({"timestamp": "1970-01-01T00:00:00.040Z", "bbox": [620, 380, 1383, 1143], "interpolated": true})
+        );
+        assert_eq!(params["track"]["car"]["history"][0].get("interpolated"), None);
     }
 
     #[test]

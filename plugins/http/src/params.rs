@@ -1,6 +1,6 @@
 //! `detectorParams`: the facts of the track as JSON.
 
-use ocellus_plugin::{Bbox, Picture, Post, PostMoment, rfc3339_millis};
+use ocellus_plugin::{Bbox, Picture, Post, PostMoment, TrackPoint, rfc3339_millis};
 use serde_json::{Map, Value, json};
 
 use crate::part_name;
@@ -35,7 +35,13 @@ pub(crate) fn detector_params(post: &Post) -> Value {
         "best": shot(&post.best, &[("full_frame", Picture::Photo), ("normalized", Picture::Normalized)]),
     });
     if let (Some(shots), false) = (shots.as_object_mut(), post.history.is_empty()) {
-        let moment = |m: &PostMoment| json!({"timestamp": rfc3339_millis(m.timestamp), "bbox": bbox(m.bbox, origin)});
+        let moment = |p: &TrackPoint| {
+            let mut point = json!({"timestamp": rfc3339_millis(p.timestamp), "bbox": bbox(p.bbox, origin)});
+            if let (true, Some(point)) = (p.interpolated, point.as_object_mut()) {
+                point.insert("interpolated".into(), true.into());
+            }
+            point
+        };
         shots.insert("history".into(), post.history.iter().map(moment).collect());
     }
 

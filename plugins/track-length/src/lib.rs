@@ -1,15 +1,23 @@
 //! `track-length`: a track that was too short is not posted.
 //!
-//! The length counts the frames from the first detection to the last, those between included in which nothing was seen.
+//! The length counts the frames from the first detection to the last; those between in which nothing was seen count unless
+//! `count_gaps` is off.
 
 use ocellus_plugin::{Filter, Manifest, Object, Stages, StreamInfo, Verdict};
 use serde::Deserialize;
 
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(default)]
 pub struct Settings {
     /// In frames.
     pub min: u64,
+    pub count_gaps: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { min: 0, count_gaps: true }
+    }
 }
 
 #[derive(Debug)]
@@ -25,7 +33,8 @@ impl Filter for TrackLength {
             "type": "object",
             "additionalProperties": false,
             "properties": {
-                "min": {"type": "integer", "minimum": 0, "default": 0, "description": "Least length of a track in frames."}
+                "min": {"type": "integer", "minimum": 0, "default": 0, "description": "Least length of a track in frames."},
+                "count_gaps": {"type": "boolean", "default": true, "description": "Frames in which nothing was seen of the track count."}
             }
         }"#,
     };
@@ -36,7 +45,8 @@ impl Filter for TrackLength {
     }
 
     fn objects(&mut self, objects: Vec<Object>) -> Vec<Verdict> {
-        objects.iter().map(|o| Verdict::reject_if(o.frames() < self.0.min, "min", || o.frames().to_string())).collect()
+        let length = |o: &Object| if self.0.count_gaps { o.frames() } else { o.detections };
+        objects.iter().map(|o| Verdict::reject_if(length(o) < self.0.min, "min", || length(o).to_string())).collect()
     }
 }
 
@@ -49,9 +59,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn gaps_count_for_the_length() {
-        let settings = serde_json::from_str(r#"{"min": 5}"#).unwrap();
-        let mut filter = TrackLength(settings);
+    fn gaps_count_for_the_length_unless_they_are_not_to() {
+        let filter = |settings| TrackLength(serde_json::from_str(settings).unwrap());
         let moment = |frame| {
             let rect = Rect { left: 0.0, top: 0.0, right: 9.0, bottom: 9.0 };
             Moment { frame, time: 0.0, detection: Detection { rect, score: 1.0, quality: 1.0, landmarks: None, appearance: None } }
@@ -64,7 +73,9 @@ mod tests {
             detections: 2,
             end_of_track: true,
         };
-        let verdicts = filter.objects(vec![object(10, 14), object(10, 13)]);
+        let verdicts = filter(r#"{"min": 5}"#).objects(vec![object(10, 14), object(10, 13)]);
         assert_eq!(verdicts, [Verdict::Keep, Verdict::Reject(Rejection { rule: "min".into(), value: "4".into() })]);
+        let verdicts = filter(r#"{"min": 5, "count_gaps": false}"#).objects(vec![object(10, 14)]);
+        assert_eq!(verdicts, [Verdict::Reject(Rejection { rule: "min".into(), value: "2".into() })]);
     }
 }

@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use serde::de::DeserializeOwned;
 
 pub use crate::bindings::router::exports::ocellus::plugin::routing::{
-    Bbox, BestShotType, Body, Content, Header, Moment as PostMoment, Outcome, Part, Picture, PictureInfo, Post, Request,
+    Bbox, BestShotType, Body, Content, Header, Moment as PostMoment, Outcome, Part, Picture, PictureInfo, Post, Request, TrackPoint,
 };
 use crate::{
     Manifest, Stages,

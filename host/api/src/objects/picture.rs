@@ -10,7 +10,7 @@ use crate::{
     Api, blocking,
     error::{ApiError, NotFound, Unauthorized},
     path::{ObjectPath, no_object},
-    picture::jpeg,
+    picture::{jpeg, png},
 };
 
 /// The crop of an object's best shot.
@@ -27,7 +27,7 @@ pub(crate) async fn thumbnail(State(api): State<Arc<Api>>, ObjectPath(id): Objec
 #[utoipa::path(
     get, path = "/objects/{id}/fullframe/", tag = "objects", operation_id = "objectFullframe",
     params(("id" = String, Path, description = "Object ID.")),
-    responses((status = 200, description = "JPEG.", body = [u8], content_type = "image/jpeg"), Unauthorized, NotFound),
+    responses((status = 200, description = "JPEG, or PNG where `fullframe_use_png` is on.", body = [u8], content_type = "image/jpeg"), Unauthorized, NotFound),
 )]
 pub(crate) async fn fullframe(State(api): State<Arc<Api>>, ObjectPath(id): ObjectPath) -> Result<Response, ApiError> {
     picture(&api, id, Picture::Fullframe).await
@@ -35,14 +35,15 @@ pub(crate) async fn fullframe(State(api): State<Arc<Api>>, ObjectPath(id): Objec
 
 async fn picture(api: &Api, id: ObjectId, which: Picture) -> Result<Response, ApiError> {
     let archive = api.engine.archive().clone();
-    let bytes = blocking(move || {
+    let (is_png, bytes) = blocking(move || {
         let path = archive.picture(&id, which)?.ok_or_else(no_object)?;
-        std::fs::read(path).map_err(|e| match e.kind() {
+        let bytes = std::fs::read(&path).map_err(|e| match e.kind() {
             // The video was deleted or processed again between the two steps.
             io::ErrorKind::NotFound => no_object(),
             _ => Error::internal(e),
-        })
+        })?;
+        Ok((path.extension().is_some_and(|e| e == "png"), bytes))
     })
     .await?;
-    Ok(jpeg(bytes))
+    Ok(if is_png { png(bytes) } else { jpeg(bytes) })
 }

@@ -47,7 +47,7 @@ pub(crate) struct ObjectJson {
     /// URL of the crop, JPEG.
     #[schema(format = "uri")]
     thumbnail: String,
-    /// URL of the whole frame, JPEG.
+    /// URL of the whole frame (of its part within `rot` with `fullframe_crop_rot`), JPEG or PNG.
     #[schema(format = "uri")]
     fullframe: String,
 }

@@ -27,6 +27,8 @@ async fn with_objects(server: &Server, types: &[&str]) -> (u64, Vec<String>) {
             best: shot(2),
             last: shot(3),
             detections: 3,
+            interpolated: 0,
+            history: vec![],
             landmarks: None,
             attributes: vec![("colour".into(), "red".into())],
         };

@@ -9,7 +9,7 @@ use ocellus_core::SettingsSchema;
 use serde_json::Value;
 
 fn document() -> Value {
-    openapi_document(&SettingsSchema::new(&[], &["simple_iou".into()]).unwrap()).unwrap()
+    openapi_document(&SettingsSchema::new(&[], &["simple_iou".into()], &[]).unwrap()).unwrap()
 }
 
 #[test]

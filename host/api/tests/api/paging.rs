@@ -72,7 +72,7 @@ fn ids(page: &Value) -> Vec<u64> {
 fn what_is_there_throughout_comes_exactly_once() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let server = runtime.block_on(Server::start());
-    let settings = SettingsSchema::new(&[], &["simple_iou".into()]).unwrap().complete(None).unwrap();
+    let settings = SettingsSchema::new(&[], &["simple_iou".into()], &[]).unwrap().complete(None).unwrap();
     let case = (
         prop::collection::vec(names(), 0..8),
         prop::collection::vec(steps(), 8),

@@ -279,6 +279,8 @@ pub(crate) trait Container {
     fn known_duration(&self) -> Option<i64>;
     /// Of the earliest stream, in microseconds.
     fn earliest(&self) -> i64;
+    /// When the stream's second 0 was, where the sender says so; microseconds since the Unix epoch.
+    fn realtime_start(&self) -> Option<i64>;
     fn read(&mut self, packet: &mut Packet) -> Result<(), Error>;
 }
 
@@ -298,6 +300,12 @@ impl Container for context::Input {
         // SAFETY: a plain field of an open context.
         let start = unsafe { (*self.as_ptr()).start_time };
         if start == ffi::AV_NOPTS_VALUE { 0 } else { start }
+    }
+
+    fn realtime_start(&self) -> Option<i64> {
+        // SAFETY: a plain field of an open context.
+        let start = unsafe { (*self.as_ptr()).start_time_realtime };
+        (start != ffi::AV_NOPTS_VALUE && start > 0).then_some(start)
     }
 
     fn read(&mut self, packet: &mut Packet) -> Result<(), Error> {

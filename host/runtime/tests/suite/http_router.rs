@@ -24,13 +24,15 @@ pub(crate) fn object() -> ObjectRecord {
         first: shot(0),
         last: shot(42),
         detections: 40,
+        interpolated: 0,
+        history: vec![],
         landmarks: None,
         attributes: vec![],
     }
 }
 
 pub(crate) fn post<'a>(object: &'a ObjectRecord, pictures: &'a [PictureInfo]) -> Post<'a> {
-    Post { object, url: "http://127.0.0.1:9/v0/frame", camera: None, camera_group: Some(1), history: &[], pictures }
+    Post { object, url: "http://127.0.0.1:9/v0/frame", camera: None, camera_group: Some(1), pictures }
 }
 
 fn pictures() -> Vec<PictureInfo> {

@@ -1,0 +1,73 @@
+//! The motion gate: frames in which nothing moved need not be looked at.
+//!
+//! Intensity is the mean absolute difference of luma, as a share of white, between a frame and the last one that was
+//! looked at, both scaled to a small picture. Comparing with the last one *looked at* means that slow motion adds up until
+//! it shows. Sensor noise is averaged away by the scaling and stays near .002; a person who walks through a hall makes .01
+//! to .03; a pan of the camera .1 and more.
+
+use ocellus_core::{Rect, Size};
+use ocellus_media::Frame;
+
+const LOOK: Size = Size { width: 64, height: 36 };
+
+pub(crate) struct MotionGate {
+    /// 0..=1; 0 lets everything through.
+    threshold: f64,
+    before: Option<Vec<u8>>,
+}
+
+impl MotionGate {
+    pub(crate) fn new(threshold: f64) -> Self {
+        Self { threshold, before: None }
+    }
+
+    /// Whether nothing moved within `region` since the last frame of which this was not said. Never for the first frame.
+    pub(crate) fn is_still(&mut self, frame: &Frame, region: Rect) -> bool {
+        if self.threshold <= 0.0 {
+            return false;
+        }
+        // What cannot be measured is looked at.
+        frame.luma(region, LOOK).is_ok_and(|now| self.compare(now))
+    }
+
+    fn compare(&mut self, now: Vec<u8>) -> bool {
+        if self.before.as_ref().is_some_and(|before| intensity(before, &now) < self.threshold) {
+            return true;
+        }
+        self.before = Some(now);
+        false
+    }
+}
+
+fn intensity(a: &[u8], b: &[u8]) -> f64 {
+    let sum: u64 = a.iter().zip(b).map(|(a, b)| u64::from(a.abs_diff(*b))).sum();
+    sum as f64 / (a.len().max(1) as f64 * 255.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn gate(threshold: f64) -> MotionGate {
+        MotionGate::new(threshold)
+    }
+
+    #[test]
+    fn noise_is_still_and_a_thing_that_moves_is_not() {
+        let mut gate = gate(0.005);
+        let still = vec![100; 64 * 36];
+        assert!(!gate.compare(still.clone()), "there is nothing to compare the first with");
+        assert!(gate.compare(still.iter().map(|v| v + 1).collect()));
+        let mut moved = still;
+        moved.iter_mut().take(64 * 2).for_each(|v| *v = 200);
+        assert!(!gate.compare(moved));
+    }
+
+    #[test]
+    fn slow_motion_adds_up() {
+        let mut gate = gate(0.02);
+        let fade = |level: u8| vec![level; 64 * 36];
+        let seen: Vec<bool> = (100..112).map(|level| gate.compare(fade(level))).collect();
+        assert_eq!(seen.iter().filter(|still| !**still).count(), 2, "{seen:?}");
+    }
+}

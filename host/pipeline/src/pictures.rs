@@ -1,0 +1,112 @@
+//! The pictures of an object: made when it is reported, from the frames that were kept for it, and chosen when it is
+//! posted.
+
+use ocellus_core::{
+    BestShotType, DetectorSettings, Error, ObjectRecord, Rect, Region, Result, RgbImage, ShotSummary, Size, StreamSettings,
+};
+use ocellus_media::{Frame, encode_jpeg, encode_png};
+use ocellus_runtime::{Picture as Part, PictureInfo};
+use ocellus_store::Picture;
+
+use crate::align;
+
+/// A crop shows this much more than the box on every side, so that a person can tell what it is.
+const CROP_MARGIN: f32 = 0.15;
+/// Of the aligned face: it is small, and networks look at it.
+const NORMALIZED_QUALITY: u8 = 95;
+
+/// The frames that were kept for an object; those that nobody asked for are absent.
+pub(crate) struct Frames<'a> {
+    pub best: &'a Frame,
+    pub first: Option<&'a Frame>,
+    pub last: Option<&'a Frame>,
+}
+
+/// Files for the archive.
+pub(crate) fn make(
+    frames: &Frames<'_>,
+    object: &ObjectRecord,
+    settings: &StreamSettings,
+    detector: &DetectorSettings,
+) -> Result<Vec<(Picture, Vec<u8>)>> {
+    let region = shown(settings, detector).map(|r| r.to_rect());
+    let full = |frame: &Frame| {
+        let image = frame.crop(region, None).map_err(Error::internal)?;
+        let encoded = if detector.fullframe_use_png { encode_png(&image) } else { encode_jpeg(&image, detector.jpeg_quality) };
+        encoded.map_err(Error::internal)
+    };
+    let thumbnail = frames.best.jpeg(Some(crop(&object.best)), None, detector.jpeg_quality).map_err(Error::internal)?;
+    let mut files = vec![(Picture::Thumbnail, thumbnail), (Picture::Fullframe, full(frames.best)?)];
+    if let Some(face) = normalized(frames.best, object) {
+        files.push((Picture::Normalized, encode_jpeg(&face, NORMALIZED_QUALITY).map_err(Error::internal)?));
+    }
+    for (picture, frame) in [(Picture::FirstFrame, frames.first), (Picture::LastFrame, frames.last)] {
+        if let Some(frame) = frame {
+            files.push((picture, full(frame)?));
+        }
+    }
+    Ok(files)
+}
+
+/// Of faces, aligned by their landmarks. Of everything else the padded crop is what networks want, and that is the
+/// thumbnail.
+fn normalized(frame: &Frame, object: &ObjectRecord) -> Option<RgbImage> {
+    align::aligned(frame, object.landmarks.as_ref()?)
+}
+
+/// What an object's thumbnail shows; may reach over the frame's edge.
+fn crop(shot: &ShotSummary) -> Rect {
+    let [left, top, right, bottom] = shot.bbox.map(|v| v as f32);
+    Rect::new(left, top, right, bottom).padded(CROP_MARGIN)
+}
+
+/// The part of the frame that full frames show; `None` for all of it.
+fn shown(settings: &StreamSettings, detector: &DetectorSettings) -> Option<Region> {
+    settings.rot.filter(|_| detector.fullframe_crop_rot)
+}
+
+/// What a post of this object carries, in the order of preference: of several pictures for one part, the first that there
+/// is.
+pub(crate) fn posted(object: &ObjectRecord, detector: &DetectorSettings) -> Vec<(Part, &'static [Picture])> {
+    // The switches speak of the post at the end of a track.
+    let overall = object.bs_type == BestShotType::Overall;
+    let mut parts: Vec<(Part, &'static [Picture])> = Vec::new();
+    if detector.post_best_track_frame || !overall {
+        parts.push((Part::Photo, &[Picture::Fullframe]));
+    }
+    if detector.post_best_track_normalize || !overall {
+        parts.push((Part::Normalized, &[Picture::Normalized, Picture::Thumbnail]));
+    }
+    if detector.post_first_track_frame && overall {
+        parts.push((Part::FirstFrame, &[Picture::FirstFrame]));
+    }
+    if detector.post_last_track_frame && overall {
+        parts.push((Part::LastFrame, &[Picture::LastFrame]));
+    }
+    parts
+}
+
+/// What a router is told of a picture, in a video whose frames have this size.
+pub(crate) fn info(
+    part: Part,
+    picture: Picture,
+    png: bool,
+    object: &ObjectRecord,
+    settings: &StreamSettings,
+    detector: &DetectorSettings,
+    frame: Size,
+) -> PictureInfo {
+    let region = match picture {
+        Picture::Normalized | Picture::Thumbnail => crop(&object.best).to_pixels(frame),
+        Picture::Fullframe | Picture::FirstFrame | Picture::LastFrame => {
+            let whole = Rect::new(0.0, 0.0, frame.width as f32, frame.height as f32);
+            shown(settings, detector).map_or(whole, |r| r.to_rect()).to_pixels(frame)
+        }
+    };
+    let [left, top, right, bottom] = region;
+    let size = match picture {
+        Picture::Normalized => Size { width: align::SIDE, height: align::SIDE },
+        _ => Size { width: right.abs_diff(left), height: bottom.abs_diff(top) },
+    };
+    PictureInfo { picture: part, content_type: if png { "image/png" } else { "image/jpeg" }.into(), size, region }
+}
