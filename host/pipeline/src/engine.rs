@@ -28,6 +28,7 @@ use crate::{
     delivery::Delivery,
     job::{self, Context, Ended, Failure, FailureKind},
     live::Live,
+    outbox::SigningSecret,
     screenshot::{self, ScreenshotQuery},
 };
 
@@ -40,11 +41,13 @@ pub struct EngineConfig {
     pub jobs: usize,
     /// Sent to routers as `Authorization: Token …`.
     pub router_token: Option<String>,
+    /// Posts are signed with it, as Standard Webhooks has it.
+    pub signing_secret: Option<SigningSecret>,
 }
 
 impl Default for EngineConfig {
     fn default() -> Self {
-        Self { jobs: 1, router_token: None }
+        Self { jobs: 1, router_token: None, signing_secret: None }
     }
 }
 
@@ -404,9 +407,8 @@ impl Inner {
             .map_err(not_started)?;
         let input = job::input(&self.archive, video).map_err(not_started)?;
 
-        let token = self.config.router_token.as_deref();
-        let deliveries =
-            Delivery::open(&self.archive, &job, video, &self.plugins, &run.live, token, run.deliveries.clone()).map_err(not_started)?;
+        let deliveries = Delivery::open(&self.archive, &job, video, &self.plugins, &run.live, &self.config, run.deliveries.clone())
+            .map_err(not_started)?;
         let (outgoing, posting) = match deliveries {
             Some((delivery, outgoing, objects)) => (Some(outgoing), Some(self.tasks.spawn(delivery.run(objects)))),
             None => (None, None),

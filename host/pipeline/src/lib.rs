@@ -22,9 +22,11 @@ mod delivery;
 mod engine;
 mod job;
 mod live;
+mod outbox;
 mod quality;
 mod screenshot;
 
 pub use engine::{Engine, EngineConfig, Health, Running};
+pub use outbox::SigningSecret;
 pub use quality::quality;
 pub use screenshot::ScreenshotQuery;

@@ -70,7 +70,7 @@ async fn serve(config: Config) -> Result<()> {
     let plugins =
         Plugins::open(&plugins, Limits::default()).with_context(|| format!("cannot read the plugins in {}", plugins.display()))?;
 
-    let engine_config = EngineConfig { jobs: config.jobs, router_token: config.router_token };
+    let engine_config = EngineConfig { jobs: config.jobs, router_token: config.router_token, signing_secret: config.router_signing_secret };
     let engine = Engine::start(engine_config, archive, detectors, plugins, Arc::clone(&clock))?;
     let router = ocellus_api::router(Api { engine: engine.clone(), token, config: config.api, clock });
 
