@@ -1,9 +1,10 @@
-//! What was received: pictures and `posts.jsonl` in a folder, and counts of this run.
+//! What was received: pictures and `posts.jsonl` in a folder, and counts of this run. A key that an earlier run kept counts
+//! as seen, so that a sender that posts again after a restart is found out.
 
 use std::{
     collections::{BTreeMap, HashSet},
     fs::{self, File},
-    io::{self, Write},
+    io::{self, Read, Write},
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
 };
@@ -22,6 +23,7 @@ struct State {
     posts: u64,
     duplicates: u64,
     by_type: BTreeMap<String, u64>,
+    /// All that were ever kept here.
     keys: HashSet<String>,
 }
 
@@ -29,8 +31,16 @@ impl Journal {
     /// Makes the folder where it is not there; an earlier run's lines are kept.
     pub(crate) fn open(dir: &Path) -> io::Result<Self> {
         fs::create_dir_all(dir)?;
-        let posts_file = File::options().create(true).append(true).open(dir.join("posts.jsonl"))?;
-        let state = State { posts_file, posts: 0, duplicates: 0, by_type: BTreeMap::new(), keys: HashSet::new() };
+        let mut posts_file = File::options().create(true).read(true).append(true).open(dir.join("posts.jsonl"))?;
+        let mut earlier = Vec::new();
+        posts_file.read_to_end(&mut earlier)?;
+        // A run that was killed may have left part of a line.
+        if earlier.last().is_some_and(|b| *b != b'\n') {
+            posts_file.write_all(b"\n")?;
+        }
+        let key = |line| serde_json::from_slice::<Value>(line).ok()?.get("key")?.as_str().map(str::to_owned);
+        let keys = earlier.split(|b| *b == b'\n').filter_map(key).collect();
+        let state = State { posts_file, posts: 0, duplicates: 0, by_type: BTreeMap::new(), keys };
         Ok(Self { dir: dir.to_path_buf(), state: Mutex::new(state) })
     }
 
@@ -40,16 +50,17 @@ impl Journal {
             let name = format!("{}.{}.{}", post.id, picture.part, picture.extension);
             fs::write(self.dir.join(name), &picture.content)?;
         }
-        let (object_type, shown) = (post.object_type().to_owned(), post.line());
+        let (object_type, mut shown) = (post.object_type().to_owned(), post.line());
         let mut line = serde_json::Map::from_iter([("key".to_owned(), post.id.clone().into())]);
         line.extend(post.fields);
 
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        writeln!(state.posts_file, "{}", Value::Object(line))?;
+        state.posts_file.write_all(format!("{}\n", Value::Object(line)).as_bytes())?;
         state.posts += 1;
         *state.by_type.entry(object_type).or_default() += 1;
         if post.has_key && !state.keys.insert(post.id) {
             state.duplicates += 1;
+            shown.push_str(" (again)");
         }
         Ok(shown)
     }

@@ -22,7 +22,8 @@ use axum::{
     Json, Router,
     body::Body,
     extract::State,
-    http::{HeaderMap, StatusCode},
+    http::{HeaderMap, StatusCode, header::RETRY_AFTER},
+    response::{IntoResponse, Response},
     routing::{get, post},
 };
 use clap::Parser;
@@ -46,9 +47,21 @@ struct Arguments {
     /// Do not print a line for each object.
     #[arg(long)]
     quiet: bool,
-    /// Wait this long before answering, as a slow receiver would.
-    #[arg(long, default_value_t = 0)]
-    delay_ms: u64,
+    /// Wait this many milliseconds before answering, as a slow receiver would.
+    #[arg(long, alias = "delay-ms", value_name = "MS", default_value_t = 0)]
+    slow: u64,
+    /// Close every connection without an answer for this long after the start, as a receiver that is down would.
+    #[arg(long, value_name = "SECONDS", default_value_t = 0)]
+    down_for: u64,
+    /// Answer every Nth post with 500; 0 answers none so.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    fail_every: u64,
+    /// Answer this share of the posts with 503, 0 to 1; the same ones in every run.
+    #[arg(long, value_name = "P", default_value_t = 0.0, value_parser = share)]
+    flaky: f64,
+    /// Send Retry-After with every post that it was told to fail.
+    #[arg(long, value_name = "SECONDS")]
+    retry_after: Option<u64>,
     /// Answer this many posts with 503 before taking any, as a receiver that starts up would.
     #[arg(long, default_value_t = 0)]
     fail_first: u64,
@@ -59,6 +72,18 @@ struct Arguments {
 
 fn status(code: &str) -> Result<StatusCode, String> {
     StatusCode::from_bytes(code.as_bytes()).map_err(|e| e.to_string())
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    text.parse().ok().filter(|p| (0.0..=1.0).contains(p)).ok_or_else(|| "not a number from 0 to 1".into())
+}
+
+/// A number from 0 to below 1 that looks like chance and is the same for the same post (SplitMix64's finalizer).
+fn lot(number: u64) -> f64 {
+    let mut z = number.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    ((z ^ (z >> 31)) >> 11) as f64 / (1_u64 << 53) as f64
 }
 
 struct Receiver {
@@ -73,11 +98,17 @@ struct Receiver {
 struct Refusal {
     status: StatusCode,
     reason: String,
+    /// It would have been taken, had the receiver not been told to fail.
+    told: bool,
 }
 
 impl Refusal {
     fn new(status: StatusCode, reason: impl Into<String>) -> Self {
-        Self { status, reason: reason.into() }
+        Self { status, reason: reason.into(), told: false }
+    }
+
+    fn told(status: StatusCode, reason: &str) -> Self {
+        Self { told: true, ..Self::new(status, reason) }
     }
 }
 
@@ -88,6 +119,15 @@ async fn main() -> Result<()> {
     let listen = arguments.listen;
     let listener = tokio::net::TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
     writeln!(std::io::stdout(), "listening on http://{}", listener.local_addr()?)?;
+    if arguments.down_for > 0 {
+        let down = async {
+            loop {
+                // Accepted and dropped: the sender sees its connection close.
+                drop(listener.accept().await);
+            }
+        };
+        let _: Result<(), _> = tokio::time::timeout(Duration::from_secs(arguments.down_for), down).await;
+    }
     let receiver = Arc::new(Receiver { arguments, arrived: AtomicU64::new(0), journal });
     let app = Router::new().route("/", get(summary).post(take)).route("/{*path}", post(take)).with_state(receiver);
     axum::serve(listener, app).with_graceful_shutdown(ended()).await?;
@@ -107,24 +147,37 @@ async fn summary(State(receiver): State<Arc<Receiver>>) -> Json<Value> {
     Json(receiver.journal.summary())
 }
 
-async fn take(State(receiver): State<Arc<Receiver>>, headers: HeaderMap, body: Body) -> (StatusCode, Json<Value>) {
-    tokio::time::sleep(Duration::from_millis(receiver.arguments.delay_ms)).await;
+async fn take(State(receiver): State<Arc<Receiver>>, headers: HeaderMap, body: Body) -> Response {
+    let Arguments { slow, status, retry_after, .. } = &receiver.arguments;
+    tokio::time::sleep(Duration::from_millis(*slow)).await;
     match receiver.keep(&headers, body).await {
-        Ok(id) => (receiver.arguments.status, Json(json!({"id": id}))),
-        Err(Refusal { status, reason }) => (status, Json(json!({"error": reason}))),
+        Ok(id) => (*status, Json(json!({"id": id}))).into_response(),
+        Err(Refusal { status, reason, told }) => {
+            let mut response = (status, Json(json!({"error": reason}))).into_response();
+            if let (Some(seconds), true) = (retry_after, told) {
+                response.headers_mut().insert(RETRY_AFTER, (*seconds).into());
+            }
+            response
+        }
     }
 }
 
 impl Receiver {
     /// Reads and keeps a post; the name that it is kept under.
     async fn keep(&self, headers: &HeaderMap, body: Body) -> Result<String, Refusal> {
-        let Arguments { token, fail_first, status, quiet, .. } = &self.arguments;
+        let Arguments { token, fail_first, fail_every, flaky, status, quiet, .. } = &self.arguments;
         let number = self.arrived.fetch_add(1, Ordering::Relaxed);
         if number < *fail_first {
-            return Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "told to fail at first"));
+            return Err(Refusal::told(StatusCode::SERVICE_UNAVAILABLE, "told to fail at first"));
+        }
+        if *fail_every > 0 && (number + 1).is_multiple_of(*fail_every) {
+            return Err(Refusal::told(StatusCode::INTERNAL_SERVER_ERROR, "told to fail every so often"));
+        }
+        if lot(number) < *flaky {
+            return Err(Refusal::told(StatusCode::SERVICE_UNAVAILABLE, "told to be flaky"));
         }
         if !status.is_success() {
-            return Err(Refusal::new(*status, "told to answer so"));
+            return Err(Refusal::told(*status, "told to answer so"));
         }
         if let Some(token) = token
             && headers.get("authorization").and_then(|v| v.to_str().ok()) != Some(&format!("Token {token}"))

@@ -16,6 +16,7 @@ use std::{
     net::TcpStream,
     path::Path,
     process::{Child, Command, Stdio},
+    time::{Duration, Instant},
 };
 
 use tempfile::TempDir;
@@ -32,30 +33,51 @@ const PARTS: [(&str, &str); 6] = [
 struct Receiver {
     process: Child,
     address: String,
-    dir: TempDir,
+    dir: Option<TempDir>,
 }
 
 impl Receiver {
     fn start(arguments: &[&str]) -> Self {
-        let dir = TempDir::new().unwrap();
+        Self::over(TempDir::new().unwrap(), arguments)
+    }
+
+    /// Over a folder that may hold what an earlier one kept.
+    fn over(dir: TempDir, arguments: &[&str]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_ocellus-receiver"));
         command.args(["--listen", "127.0.0.1:0", "--quiet", "--dir"]).arg(dir.path()).args(arguments);
         let mut process = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let address = line.trim().strip_prefix("listening on http://").unwrap().to_owned();
-        Self { process, address, dir }
+        Self { process, address, dir: Some(dir) }
+    }
+
+    /// SIGKILL; its folder.
+    fn kill(mut self) -> TempDir {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+        self.dir.take().unwrap()
+    }
+
+    fn path(&self) -> &Path {
+        self.dir.as_ref().unwrap().path()
     }
 
     /// Status and body of the answer.
     fn request(&self, head: &str, body: &[u8]) -> (u16, String) {
-        let mut stream = TcpStream::connect(&self.address).unwrap();
-        write!(stream, "{head}\r\nHost: receiver\r\nConnection: close\r\nContent-Length: {}\r\n\r\n", body.len()).unwrap();
-        stream.write_all(body).unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
+        let answer = self.raw(head, body).unwrap();
         let status = answer.split(' ').nth(1).unwrap().parse().unwrap();
         (status, answer.split_once("\r\n\r\n").unwrap().1.to_owned())
+    }
+
+    /// All of the answer; an error or nothing where the connection was closed instead.
+    fn raw(&self, head: &str, body: &[u8]) -> std::io::Result<String> {
+        let mut stream = TcpStream::connect(&self.address)?;
+        write!(stream, "{head}\r\nHost: receiver\r\nConnection: close\r\nContent-Length: {}\r\n\r\n", body.len())?;
+        stream.write_all(body)?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        Ok(answer)
     }
 
     fn post(&self, headers: &str, parts: &[(&str, &str)]) -> (u16, String) {
@@ -73,7 +95,7 @@ impl Receiver {
     }
 
     fn files(&self) -> Vec<String> {
-        let mut names: Vec<_> = fs::read_dir(self.dir.path()).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+        let mut names: Vec<_> = fs::read_dir(self.path()).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
         names.sort();
         names
     }
@@ -96,8 +118,8 @@ fn a_post_is_kept_with_its_pictures() {
     let parts = [&PARTS[..], &[("photo", "whole"), ("normalized", "part")]].concat();
     assert_eq!(receiver.post("\r\nIdempotency-Key: 7-1-face-1-0", &parts), (202, r#"{"id":"7-1-face-1-0"}"#.into()));
     assert_eq!(receiver.files(), ["7-1-face-1-0.normalized.jpg", "7-1-face-1-0.photo.jpg", "posts.jsonl"]);
-    assert_eq!(read(receiver.dir.path(), "7-1-face-1-0.photo.jpg"), "whole");
-    let line = read(receiver.dir.path(), "posts.jsonl");
+    assert_eq!(read(receiver.path(), "7-1-face-1-0.photo.jpg"), "whole");
+    let line = read(receiver.path(), "posts.jsonl");
     assert!(
         line.contains(r#""key":"7-1-face-1-0""#) && line.contains(r#""cam_id":"7""#) && line.contains(r#""bbox":[[1,2,30,40]]"#),
         "{line}"
@@ -130,7 +152,7 @@ fn what_is_no_post_is_refused_with_its_reason() {
     assert_eq!(receiver.post(&format!("{token}\r\nIdempotency-Key: ../../x"), &PARTS).0, 400);
     let broken = format!("POST /frame HTTP/1.1\r\nContent-Type: multipart/form-data; boundary=limit{token}");
     assert_eq!(receiver.request(&broken, b"--limit\r\nContent-Disp").0, 400);
-    assert_eq!((receiver.files(), read(receiver.dir.path(), "posts.jsonl")), (vec!["posts.jsonl".into()], String::new()));
+    assert_eq!((receiver.files(), read(receiver.path(), "posts.jsonl")), (vec!["posts.jsonl".into()], String::new()));
     assert_eq!(receiver.summary(), r#"{"posts":0,"duplicates":0,"by_type":{}}"#);
 }
 
@@ -141,4 +163,59 @@ fn it_fails_as_often_as_it_is_told_to() {
     assert_eq!(receiver.summary(), r#"{"posts":1,"duplicates":0,"by_type":{"face":1}}"#);
     assert_eq!(Receiver::start(&["--status", "429"]).post("", &PARTS).0, 429);
     assert_eq!(Receiver::start(&["--status", "200"]).post("", &PARTS).0, 200);
+}
+
+#[test]
+fn every_nth_post_fails_with_the_wait_that_it_was_told_to_ask_for() {
+    let receiver = Receiver::start(&["--fail-every", "3", "--retry-after", "7"]);
+    assert_eq!([0; 6].map(|_| receiver.post("", &PARTS).0), [202, 202, 500, 202, 202, 500]);
+    let head = "POST /frame HTTP/1.1\r\nContent-Type: text/plain";
+    let answers = [0; 3].map(|_| receiver.raw(head, b"").unwrap().to_ascii_lowercase());
+    let asked = answers.map(|a| (a.contains(" 500 "), a.contains("retry-after: 7")));
+    assert_eq!(asked, [(false, false), (false, false), (true, true)], "a refusal that is the sender's fault asks for nothing");
+}
+
+#[test]
+fn a_flaky_one_fails_some_and_the_same_ones_again() {
+    let run = || {
+        let receiver = Receiver::start(&["--flaky", "0.5"]);
+        [0; 20].map(|_| receiver.post("", &PARTS).0)
+    };
+    let first = run();
+    assert!(first.contains(&202) && first.contains(&503), "{first:?}");
+    assert_eq!(run(), first);
+}
+
+#[test]
+fn one_that_is_down_closes_connections_and_comes_back() {
+    let receiver = Receiver::start(&["--down-for", "1"]);
+    let begun = Instant::now();
+    let mut closed = 0;
+    while receiver.raw("GET / HTTP/1.1", b"").map_or(true, |answer| answer.is_empty()) {
+        closed += 1;
+        assert!(begun.elapsed() < Duration::from_secs(60), "it never came back");
+    }
+    assert!(closed > 0);
+    assert_eq!(receiver.post("", &PARTS).0, 202);
+}
+
+#[test]
+fn a_slow_one_takes_its_time() {
+    let begun = Instant::now();
+    assert_eq!(Receiver::start(&["--slow", "300"]).post("", &PARTS).0, 202);
+    assert!(begun.elapsed() >= Duration::from_millis(300));
+}
+
+#[test]
+fn what_an_earlier_run_kept_is_a_duplicate_even_after_a_kill() {
+    let receiver = Receiver::start(&[]);
+    assert_eq!(receiver.post("\r\nIdempotency-Key: a", &PARTS).0, 202);
+    let dir = receiver.kill();
+    // What a kill in the middle of a line would leave.
+    fs::File::options().append(true).open(dir.path().join("posts.jsonl")).unwrap().write_all(b"{\"key\":\"to").unwrap();
+    let receiver = Receiver::over(dir, &[]);
+    assert_eq!(receiver.post("\r\nIdempotency-Key: a", &PARTS).0, 202);
+    assert_eq!(receiver.post("\r\nIdempotency-Key: b", &PARTS).0, 202);
+    assert_eq!(receiver.summary(), r#"{"posts":2,"duplicates":1,"by_type":{"face":2}}"#);
+    assert_eq!(read(receiver.path(), "posts.jsonl").lines().count(), 4);
 }

@@ -8,16 +8,21 @@
 use std::{sync::Arc, time::Duration};
 
 use futures_util::StreamExt;
-use ocellus_core::{NetworkPolicy, ObjectId, Result, VideoRecord};
-use ocellus_runtime::{Body, Content, Outcome, Picture as Part, PluginError, Plugins, Post, Request, Router};
+use ocellus_core::{NetworkPolicy, ObjectId, Result, Timestamp, VideoRecord};
+use ocellus_runtime::{Body, Outcome, Picture as Part, PluginError, Plugins, Post, Request, Router};
 use ocellus_store::{Archive, DeliveryOutcome, DeliveryRecord, Job};
 use parking_lot::Mutex;
-use reqwest::header::{AUTHORIZATION, HeaderValue, RETRY_AFTER};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-use crate::{EngineConfig, live::Live, pictures};
+use crate::{
+    EngineConfig,
+    live::Live,
+    outbox::{SigningSecret, multipart},
+    pictures,
+};
 
 /// The router that ships.
 const ROUTER: &str = "http";
@@ -55,6 +60,7 @@ pub(crate) struct Delivery {
     client: reqwest::Client,
     network: NetworkPolicy,
     authorization: Option<HeaderValue>,
+    signing_secret: Option<SigningSecret>,
     router: Mutex<Option<Router>>,
     cancelled: CancellationToken,
 }
@@ -97,6 +103,7 @@ impl Delivery {
             client,
             network: config.network.clone(),
             authorization,
+            signing_secret: config.signing_secret.clone(),
             router: Mutex::new(None),
             cancelled,
         };
@@ -213,33 +220,18 @@ impl Delivery {
         for (name, value) in &request.headers {
             builder = builder.header(name, value);
         }
-        Ok(match &request.body {
-            Body::Bytes(bytes) => builder.body(bytes.clone()),
+        let body = match &request.body {
+            Body::Bytes(bytes) => bytes.clone(),
             Body::Multipart(parts) => {
-                let mut form = reqwest::multipart::Form::new();
-                for part in parts {
-                    let (body, own_type) = match &part.content {
-                        Content::Text(text) => (reqwest::multipart::Part::text(text.clone()), None),
-                        Content::Bytes(bytes) => (reqwest::multipart::Part::bytes(bytes.clone()), None),
-                        Content::Picture(picture) => {
-                            let found = pictures.iter().find(|(p, ..)| p == picture);
-                            let (_, own_type, bytes) =
-                                found.ok_or_else(|| format!("the router asks for a picture that there is not: {picture:?}"))?;
-                            (reqwest::multipart::Part::bytes(bytes.clone()), Some(own_type.as_str()))
-                        }
-                    };
-                    let mut body = match &part.filename {
-                        Some(name) => body.file_name(name.clone()),
-                        None => body,
-                    };
-                    if let Some(content_type) = part.content_type.as_deref().or(own_type) {
-                        body = body.mime_str(content_type).map_err(|e| e.to_string())?;
-                    }
-                    form = form.part(part.name.clone(), body);
-                }
-                builder.multipart(form)
+                let (content_type, body) = multipart(id, parts, pictures)?;
+                builder = builder.header(CONTENT_TYPE, content_type);
+                body
             }
-        })
+        };
+        if let Some(secret) = &self.signing_secret {
+            builder = secret.headers(id, Timestamp::now(), &body).into_iter().fold(builder, |b, (name, value)| b.header(name, value));
+        }
+        Ok(builder.body(body))
     }
 
     /// Reads what is to be posted and has the router encode it.

@@ -28,6 +28,7 @@ use crate::{
     delivery::Delivery,
     job::{self, Context, Ended, Failure, FailureKind},
     live::Live,
+    outbox::SigningSecret,
     recording::{Kept, Recording},
     screenshot::{self, ScreenshotQuery},
 };
@@ -46,11 +47,13 @@ pub struct EngineConfig {
     pub router_token: Option<String>,
     /// Where `url` and `router_url` may lead.
     pub network: NetworkPolicy,
+    /// Posts are signed with it, as Standard Webhooks has it.
+    pub signing_secret: Option<SigningSecret>,
 }
 
 impl Default for EngineConfig {
     fn default() -> Self {
-        Self { jobs: 1, router_token: None, network: NetworkPolicy::default() }
+        Self { jobs: 1, router_token: None, signing_secret: None, network: NetworkPolicy::default() }
     }
 }
 

@@ -25,6 +25,7 @@ mod engine;
 mod job;
 mod live;
 mod motion;
+mod outbox;
 mod pace;
 mod pictures;
 mod quality;
@@ -32,5 +33,6 @@ mod recording;
 mod screenshot;
 
 pub use engine::{Engine, EngineConfig, Health, Running};
+pub use outbox::SigningSecret;
 pub use quality::quality;
 pub use screenshot::ScreenshotQuery;

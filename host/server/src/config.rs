@@ -4,14 +4,17 @@
 //! an error that names it.
 
 use std::{
+    fmt::Display,
     net::SocketAddr,
     path::{Path, PathBuf},
+    str::FromStr,
 };
 
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 use ocellus_core::Network;
 use ocellus_detect::DeviceChoice;
+use ocellus_pipeline::SigningSecret;
 use serde::{Deserialize, de};
 
 /// `ocellus serve`. Each setting may also stand in the configuration file, under its long name with underscores
@@ -82,6 +85,12 @@ struct Settings {
     #[arg(long, env = "OCELLUS_ROUTER_TOKEN", value_name = "TOKEN", hide_env_values = true)]
     router_token: Option<String>,
 
+    /// Posts to routers are signed with this secret, as Standard Webhooks has it: whsec_<base64>, 24 to 64 bytes.
+    /// [default: not signed]
+    #[arg(long, env = "OCELLUS_ROUTER_SIGNING_SECRET", value_name = "SECRET", hide_env_values = true)]
+    #[serde(deserialize_with = "from_text")]
+    router_signing_secret: Option<SigningSecret>,
+
     /// What is logged, by severity and module (error, warn, info, debug, trace). [default: info]
     #[arg(long, env = "OCELLUS_LOG", value_name = "FILTER")]
     log: Option<String>,
@@ -110,6 +119,7 @@ pub(crate) struct Config {
     pub detectors: Option<PathBuf>,
     pub router_token: Option<String>,
     pub allow_network: Vec<Network>,
+    pub router_signing_secret: Option<SigningSecret>,
     pub log: String,
     pub log_format: LogFormat,
     pub api: ocellus_api::ApiConfig,
@@ -136,6 +146,7 @@ impl ServeArguments {
             detectors: given.detectors.or(file.detectors),
             router_token: given.router_token.or(file.router_token),
             allow_network: given.allow_network.or(file.allow_network).unwrap_or_default(),
+            router_signing_secret: given.router_signing_secret.or(file.router_signing_secret),
             log: given.log.or(file.log).unwrap_or_else(|| "info,onnx_ir=warn".into()),
             log_format: given.log_format.or(file.log_format).unwrap_or_default(),
             api: ocellus_api::ApiConfig {
@@ -153,7 +164,7 @@ fn read(path: &Path) -> Result<Settings> {
     toml::from_str(&text).with_context(|| format!("the configuration file {} is wrong", path.display()))
 }
 
-fn from_text<'de, D: de::Deserializer<'de>>(deserializer: D) -> Result<Option<DeviceChoice>, D::Error> {
+fn from_text<'de, D: de::Deserializer<'de>, T: FromStr<Err: Display>>(deserializer: D) -> Result<Option<T>, D::Error> {
     String::deserialize(deserializer)?.parse().map(Some).map_err(de::Error::custom)
 }
 
@@ -202,6 +213,16 @@ mod tests {
         std::fs::write(data.path().join("ocellus.toml"), "allow_network = [\"10.0.0.0/40\"]\n").unwrap();
         let error = format!("{:#}", resolve(data.path(), &[]).unwrap_err());
         assert!(error.contains("10.0.0.0/40"), "{error}");
+    }
+
+    #[test]
+    fn a_wrong_signing_secret_in_the_file_is_named() {
+        let data = tempfile::tempdir().unwrap();
+        std::fs::write(data.path().join("ocellus.toml"), "router_signing_secret = \"whsec_c2hvcnQ=\"\n").unwrap();
+        let error = format!("{:#}", resolve(data.path(), &[]).unwrap_err());
+        assert!(error.contains("router_signing_secret") && error.contains("5 bytes"), "{error}");
+        std::fs::write(data.path().join("ocellus.toml"), "router_signing_secret = \"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\"\n").unwrap();
+        assert!(resolve(data.path(), &[]).unwrap().router_signing_secret.is_some());
     }
 
     #[test]

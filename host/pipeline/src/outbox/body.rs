@@ -1,0 +1,90 @@
+//! multipart/form-data as bytes, so that they can be signed.
+//!
+//! Guarantees: the same object with the same parts gives the same bytes in every attempt.
+
+use ocellus_core::ObjectId;
+use ocellus_runtime::{Content, Part, Picture};
+use sha2::{Digest, Sha256};
+
+/// Content type and body. `pictures` holds what parts refer to, with their media types.
+pub(crate) fn multipart(id: &ObjectId, parts: &[Part], pictures: &[(Picture, String, Vec<u8>)]) -> Result<(String, Vec<u8>), String> {
+    let mut contents = Vec::with_capacity(parts.len());
+    for part in parts {
+        contents.push(match &part.content {
+            Content::Text(text) => (text.as_bytes(), None),
+            Content::Bytes(bytes) => (bytes.as_slice(), None),
+            Content::Picture(picture) => {
+                let found = pictures.iter().find(|(p, ..)| p == picture);
+                let (_, own_type, bytes) = found.ok_or_else(|| format!("the router asks for a picture that there is not: {picture:?}"))?;
+                (bytes.as_slice(), Some(own_type.as_str()))
+            }
+        });
+    }
+    let boundary = boundary(id, &contents.iter().map(|(bytes, _)| *bytes).collect::<Vec<_>>());
+    let mut body = Vec::with_capacity(contents.iter().map(|(bytes, _)| bytes.len() + 256).sum());
+    for (part, (content, own_type)) in parts.iter().zip(contents) {
+        let mut head = format!("--{boundary}\r\nContent-Disposition: form-data; name=\"{}\"", quoted(&part.name));
+        if let Some(filename) = &part.filename {
+            head.push_str(&format!("; filename=\"{}\"", quoted(filename)));
+        }
+        if let Some(content_type) = part.content_type.as_deref().or(own_type) {
+            head.push_str(&format!("\r\nContent-Type: {content_type}"));
+        }
+        body.extend([head.as_bytes(), b"\r\n\r\n", content, b"\r\n"].concat());
+    }
+    body.extend(format!("--{boundary}--\r\n").bytes());
+    Ok((format!("multipart/form-data; boundary={boundary}"), body))
+}
+
+/// Letters and digits that are in none of the contents. A hash: ids may be longer than a boundary.
+fn boundary(id: &ObjectId, contents: &[&[u8]]) -> String {
+    let mut salt = 0_u32;
+    loop {
+        let hash = Sha256::digest(format!("{id}/{salt}"));
+        let boundary: String = hash.iter().take(20).map(|b| format!("{b:02x}")).collect();
+        if !contents.iter().any(|c| c.windows(boundary.len()).any(|w| w == boundary.as_bytes())) {
+            return boundary;
+        }
+        salt += 1;
+    }
+}
+
+/// As browsers escape names; control characters are in none.
+fn quoted(name: &str) -> String {
+    name.replace('"', "%22")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn part(name: &str, filename: Option<&str>, content: Content) -> Part {
+        Part { name: name.into(), filename: filename.map(Into::into), content_type: None, content }
+    }
+
+    #[test]
+    fn a_form_is_spelled_as_rfc_7578_has_it_and_the_same_each_time() {
+        let id: ObjectId = "7-1-face-3-0".parse().unwrap();
+        let parts = [part("a\"b", None, Content::Text("x".into())), part("photo", Some("f.jpg"), Content::Picture(Picture::Photo))];
+        let pictures = [(Picture::Photo, "image/jpeg".to_owned(), b"\xff\xd8".to_vec())];
+        let (content_type, body) = multipart(&id, &parts, &pictures).unwrap();
+        let boundary = content_type.strip_prefix("multipart/form-data; boundary=").unwrap();
+        let mut expected = format!(
+            "--{boundary}\r\nContent-Disposition: form-data; name=\"a%22b\"\r\n\r\nx\r\n--{boundary}\r\nContent-Disposition: form-data; \
+             name=\"photo\"; filename=\"f.jpg\"\r\nContent-Type: image/jpeg\r\n\r\n"
+        )
+        .into_bytes();
+        expected.extend(b"\xff\xd8\r\n");
+        expected.extend(format!("--{boundary}--\r\n").bytes());
+        assert_eq!(body, expected);
+        assert_eq!(multipart(&id, &parts, &pictures).unwrap().1, expected);
+        assert!(multipart(&id, &parts, &[]).unwrap_err().contains("Photo"));
+    }
+
+    #[test]
+    fn no_content_can_end_its_part() {
+        let id: ObjectId = "7-1-face-3-0".parse().unwrap();
+        let first = boundary(&id, &[]);
+        assert_ne!(boundary(&id, &[format!("--{first}--").as_bytes()]), first);
+    }
+}

@@ -1,0 +1,90 @@
+//! Signatures of Standard Webhooks, symmetric (`v1`): HMAC-SHA-256 over `id.timestamp.body`.
+
+use std::{fmt, str::FromStr};
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use ocellus_core::{ObjectId, Timestamp};
+use sha2::{Digest, Sha256};
+
+/// Bytes that the standard asks a secret to have.
+const LENGTH: std::ops::RangeInclusive<usize> = 24..=64;
+/// SHA-256's block.
+const BLOCK: usize = 64;
+
+/// What receivers know a request of this server by. Written `whsec_<base64>`; never printed.
+#[derive(Clone)]
+pub struct SigningSecret([u8; BLOCK]);
+
+impl FromStr for SigningSecret {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let bytes = text.strip_prefix("whsec_").and_then(|encoded| STANDARD.decode(encoded).ok());
+        let bytes = bytes.ok_or("expected whsec_ and the secret in base64")?;
+        if !LENGTH.contains(&bytes.len()) {
+            return Err(format!("a secret of {} bytes; {} to {} are wanted", bytes.len(), LENGTH.start(), LENGTH.end()));
+        }
+        // Padded with zeros to a block, as HMAC has it.
+        let mut block = [0; BLOCK];
+        block.iter_mut().zip(bytes).for_each(|(to, from)| *to = from);
+        Ok(Self(block))
+    }
+}
+
+impl fmt::Debug for SigningSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SigningSecret(…)")
+    }
+}
+
+impl SigningSecret {
+    /// The headers of an attempt made now.
+    pub(crate) fn headers(&self, id: &ObjectId, now: Timestamp, body: &[u8]) -> [(&'static str, String); 3] {
+        let seconds = now.as_second();
+        let mac = self.hmac(&[format!("{id}.{seconds}.").as_bytes(), body]);
+        [
+            ("webhook-id", id.to_string()),
+            ("webhook-timestamp", seconds.to_string()),
+            ("webhook-signature", format!("v1,{}", STANDARD.encode(mac))),
+        ]
+    }
+
+    /// RFC 2104.
+    fn hmac(&self, message: &[&[u8]]) -> [u8; 32] {
+        let mut inner = Sha256::new();
+        inner.update(self.0.map(|b| b ^ 0x36));
+        message.iter().for_each(|m| inner.update(m));
+        let mut outer = Sha256::new();
+        outer.update(self.0.map(|b| b ^ 0x5c));
+        outer.update(inner.finalize());
+        outer.finalize().into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_signature_is_what_another_implementation_makes() {
+        // Made with Python's hmac.
+        let secret: SigningSecret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".parse().unwrap();
+        let now = Timestamp::from_second(1_614_265_330).unwrap();
+        let headers = secret.headers(&"7-1-face-3-0".parse().unwrap(), now, br#"{"test": 2432232314}"#);
+        let expected = [
+            ("webhook-id", "7-1-face-3-0"),
+            ("webhook-timestamp", "1614265330"),
+            ("webhook-signature", "v1,syEYEf+QmUg3Ub7ej5UqGtfSgRfIF2QbS3agBYoYwwI="),
+        ];
+        assert_eq!(headers, expected.map(|(name, value)| (name, value.to_owned())));
+    }
+
+    #[test]
+    fn what_is_no_secret_is_refused_and_one_that_is_stays_secret() {
+        for bad in ["", "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_", "whsec_%%%", "whsec_c2hvcnQ="] {
+            assert!(bad.parse::<SigningSecret>().is_err(), "{bad}");
+        }
+        let secret: SigningSecret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".parse().unwrap();
+        assert!(!format!("{secret:?}").contains("49"), "{secret:?}");
+    }
+}
