@@ -22,5 +22,6 @@ mod job;
 mod lifecycle;
 mod plugins;
 mod process;
+mod settings;
 mod sources;
 mod url_sources;

@@ -5,12 +5,14 @@ use std::sync::{Arc, Mutex};
 use axum::{Router, body::Bytes, extract::State, http::HeaderMap, http::StatusCode, routing::post};
 use serde_json::Value;
 
-/// One post, parsed.
+/// One post, parsed; a picture that did not come is empty.
 #[derive(Clone, Debug)]
 pub(crate) struct Post {
     pub key: String,
     pub photo: Vec<u8>,
     pub normalized: Vec<u8>,
+    pub first_frame: Vec<u8>,
+    pub last_frame: Vec<u8>,
     pub bbox: Value,
     pub params: Value,
     pub labels: Value,
@@ -52,11 +54,14 @@ async fn take(State(receiver): State<Receiver>, headers: HeaderMap, body: Bytes,
         parts.insert(name, field.bytes().await.unwrap());
     }
     let text = |name: &str| String::from_utf8(parts[name].to_vec()).unwrap();
+    let file = |name: &str| parts.get(name).map(|bytes| bytes.to_vec()).unwrap_or_default();
     let json = |name: &str| serde_json::from_slice(&parts[name]).unwrap();
     let post = Post {
         key: headers["idempotency-key"].to_str().unwrap().to_owned(),
-        photo: parts["photo"].to_vec(),
-        normalized: parts["normalized"].to_vec(),
+        photo: file("photo"),
+        normalized: file("normalized"),
+        first_frame: file("first_frame"),
+        last_frame: file("last_frame"),
         bbox: json("bbox"),
         params: json("detectorParams"),
         labels: json("labels"),

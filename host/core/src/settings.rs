@@ -159,6 +159,7 @@ pub struct SettingsSchema {
     validator: jsonschema::Validator,
     trackers: Vec<String>,
     filters: Vec<String>,
+    check: fn(&StreamSettings) -> Result<()>,
 }
 
 impl SettingsSchema {
@@ -171,7 +172,12 @@ impl SettingsSchema {
             .with_format("region", |s: &str| s.is_empty() || Region::from_str(s).is_ok())
             .build(&document)
             .map_err(|e| Error::internal(e.to_string()))?;
-        Ok(Self { document, validator, trackers: trackers.to_vec(), filters: filters.to_vec() })
+        Ok(Self { document, validator, trackers: trackers.to_vec(), filters: filters.to_vec(), check: |_| Ok(()) })
+    }
+
+    /// Asks `check`, too, whether settings that fit the schema can be carried out.
+    pub fn checked_by(self, check: fn(&StreamSettings) -> Result<()>) -> Self {
+        Self { check, ..self }
     }
 
     /// The JSON Schema (2020-12), for the OpenAPI document and for people.
@@ -217,6 +223,7 @@ impl SettingsSchema {
             let text = "This server has no liveness detector: none is installed in its detectors folder.";
             return Err(Error::bad_param(format!("{PATH}.enable_liveness"), text));
         }
+        (self.check)(&settings)?;
         Ok(settings)
     }
 

@@ -153,11 +153,9 @@ impl Engine {
         {
             return Ok(Arc::clone(schema));
         }
-        let schema = Arc::new(SettingsSchema::new(
-            &self.0.detectors.types(),
-            &self.0.plugins.names(Kind::Tracker),
-            &self.0.plugins.names(Kind::Filter),
-        )?);
+        let (trackers, filters) = (self.0.plugins.names(Kind::Tracker), self.0.plugins.names(Kind::Filter));
+        let schema = SettingsSchema::new(&self.0.detectors.types(), &trackers, &filters)?.checked_by(job::check_settings);
+        let schema = Arc::new(schema);
         *cached = Some((generation, Arc::clone(&schema)));
         Ok(schema)
     }

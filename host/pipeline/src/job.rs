@@ -134,7 +134,7 @@ pub(crate) fn run(context: &Context<'_>, keep_open: impl Fn() -> bool) -> Result
         debug!(video = %context.video.id, frames = known.len(), "going on after what the log holds");
     }
 
-    let mut stage = Analyse { context, types: &types, writer, synced: Instant::now(), album: HashMap::new(), frames: 0, next: 0 };
+    let mut stage = Analyse { context, types: &types, writer, synced: Instant::now(), album: HashMap::new(), frames: 0 };
     let mut known = known.into_iter().peekable();
 
     let result = thread::scope(|scope| -> Result<Ended> {
@@ -143,7 +143,7 @@ pub(crate) fn run(context: &Context<'_>, keep_open: impl Fn() -> bool) -> Result
         let (spawned, rot) = (&detectors, settings.rot);
         let pace = Pace::new(settings, is_live, context.interrupt);
         let decode = thread::Builder::new().name("decode".into()).spawn_scoped(scope, move || {
-            decode(&mut decoder, spawned, settings, fresh, pace, &to_detect);
+            decode(&mut decoder, spawned, context, fresh, pace, &to_detect);
             recording.iter().for_each(|r| r.take_from(&mut decoder));
             decoder.soft_errors()
         });
@@ -160,7 +160,10 @@ pub(crate) fn run(context: &Context<'_>, keep_open: impl Fn() -> bool) -> Result
                 let record = match known.next_if(|r| r.index == index) {
                     Some(record) => record,
                     // It was dropped when the job ran before.
-                    None if index < fresh => return Ok(()),
+                    None if index < fresh => {
+                        context.live.update(|s| s.frames_dropped += 1);
+                        return Ok(());
+                    }
                     None => stage.log(&shown, seen)?,
                 };
                 stage.frame(&shown.frame, &record, &mut analysis)
@@ -223,11 +226,12 @@ type Detected = Result<(Shown, Vec<RawDetection>)>;
 fn decode(
     decoder: &mut Decoder,
     detectors: &[Arc<Detector>],
-    settings: &StreamSettings,
+    context: &Context<'_>,
     fresh: u64,
     mut pace: Pace<'_>,
     out: &SyncSender<Decoded>,
 ) {
+    let settings = &context.video.stream_settings;
     let mut stage = Scale { detectors, rot: settings.rot, scaler: Scaler::new(), cuts: CutDetector::default(), pending_cut: false };
     let mut gate = MotionGate::new(settings.imotion_threshold);
     loop {
@@ -259,7 +263,10 @@ fn decode(
         match out.try_send(item) {
             Ok(()) => stage.pending_cut = false,
             // The frame after it has to tell of the cut.
-            Err(TrySendError::Full(Ok((shown, _)))) => stage.pending_cut = shown.cut,
+            Err(TrySendError::Full(Ok((shown, _)))) => {
+                stage.pending_cut = shown.cut;
+                context.live.update(|s| s.frames_dropped += 1);
+            }
             Err(_) => return,
         }
     }
@@ -373,8 +380,6 @@ struct Analyse<'a> {
     /// The frames that are kept for open tracks.
     album: HashMap<(TrackKey, Role), Frame>,
     frames: u64,
-    /// The number of the next frame, if none is dropped.
-    next: u64,
 }
 
 impl Analyse<'_> {
@@ -403,9 +408,6 @@ impl Analyse<'_> {
 
     fn frame(&mut self, frame: &Frame, record: &FrameRecord, analysis: &mut Analysis) -> Result<()> {
         self.frames += 1;
-        let dropped = record.index.saturating_sub(self.next);
-        self.next = record.index + 1;
-        self.context.live.update(|s| s.frames_dropped += dropped);
         let events = analysis.frame(record, frame.size()).map_err(plugin_fault)?;
         self.handle(Some(frame), events)?;
         self.context.live.frame(record, frame.size());
@@ -456,6 +458,21 @@ impl Analyse<'_> {
     }
 }
 
+/// Refuses what FFmpeg may not be told, before anything is stored.
+pub(crate) fn check_settings(settings: &StreamSettings) -> Result<()> {
+    options(settings)?;
+    let format = &settings.ffmpeg_format;
+    if format.is_empty() {
+        return Ok(());
+    }
+    ocellus_media::check_format(format).map_err(|e| Error::bad_param("stream_settings.ffmpeg_format", e.to_string()))
+}
+
+fn options(settings: &StreamSettings) -> Result<Vec<(String, String)>> {
+    ocellus_media::parse_options(&settings.ffmpeg_params)
+        .map_err(|e| Error::bad_param(format!("stream_settings.ffmpeg_params.{}", e.index), format!("{e}.")))
+}
+
 /// Where a video's pixels come from; `network` is where a URL may lead.
 pub(crate) fn input(archive: &Archive, video: &VideoRecord, network: &NetworkPolicy) -> Result<Input> {
     let location = match (&video.url, video.file_size) {
@@ -464,8 +481,7 @@ pub(crate) fn input(archive: &Archive, video: &VideoRecord, network: &NetworkPol
         (None, None) => return Err(no_source(video.id)),
     };
     let settings = &video.stream_settings;
-    let options = ocellus_media::parse_options(&settings.ffmpeg_params)
-        .map_err(|e| Error::bad_param("stream_settings.ffmpeg_params", e.to_string()))?;
+    let options = options(settings)?;
     Ok(Input {
         location,
         format: (!settings.ffmpeg_format.is_empty()).then(|| settings.ffmpeg_format.clone()),

@@ -18,7 +18,15 @@ pub struct Settings {
 pub struct Size(Settings);
 
 impl Size {
-    fn judge(&self, rect: &Rect) -> Verdict {
+    /// `within`: the frame; what reaches over its edge cannot be seen.
+    fn judge(&self, rect: &Rect, within: ocellus_plugin::Size) -> Verdict {
+        let (width, height) = (within.width as f32, within.height as f32);
+        let rect = Rect {
+            left: rect.left.clamp(0.0, width),
+            top: rect.top.clamp(0.0, height),
+            right: rect.right.clamp(0.0, width),
+            bottom: rect.bottom.clamp(0.0, height),
+        };
         let (shorter, longer) = (rect.width().min(rect.height()), rect.width().max(rect.height()));
         let Settings { min, max } = self.0;
         if min > 0 && shorter < min as f32 {
@@ -52,8 +60,8 @@ impl Filter for Size {
         Ok(Self(settings))
     }
 
-    fn shots(&mut self, _: FrameInfo, candidates: Vec<Candidate>) -> Vec<Verdict> {
-        candidates.iter().map(|c| self.judge(&c.detection.rect)).collect()
+    fn shots(&mut self, frame: FrameInfo, candidates: Vec<Candidate>) -> Vec<Verdict> {
+        candidates.iter().map(|c| self.judge(&c.detection.rect, frame.size)).collect()
     }
 }
 
@@ -65,9 +73,11 @@ mod tests {
 
     use super::*;
 
+    const FRAME: ocellus_plugin::Size = ocellus_plugin::Size { width: 20_000, height: 20_000 };
+
     fn rule(settings: &str, width: f32, height: f32) -> Option<String> {
         let filter = Size(serde_json::from_str(settings).unwrap());
-        match filter.judge(&Rect { left: 5.0, top: 5.0, right: 5.0 + width, bottom: 5.0 + height }) {
+        match filter.judge(&Rect { left: 5.0, top: 5.0, right: 5.0 + width, bottom: 5.0 + height }, FRAME) {
             Verdict::Reject(Rejection { rule, .. }) => Some(rule),
             _ => None,
         }

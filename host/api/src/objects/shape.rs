@@ -41,6 +41,8 @@ pub(crate) struct ObjectJson {
     quality: f64,
     /// Frames in which the object was seen.
     detections: u64,
+    /// Frames between them that were filled with boxes in between.
+    interpolated: u64,
     /// Small facts that filters added.
     #[schema(value_type = std::collections::BTreeMap<String, String>)]
     attributes: Map<String, Value>,
@@ -59,7 +61,7 @@ fn rounded(value: impl Into<f64>) -> f64 {
 
 impl ObjectJson {
     pub(crate) fn new(object: ObjectRecord, base: &BaseUrl) -> Self {
-        let ObjectRecord { id, bs_type, end_of_track, best, first, last, detections, attributes, .. } = object;
+        let ObjectRecord { id, bs_type, end_of_track, best, first, last, detections, interpolated, attributes, .. } = object;
         Self {
             r#type: id.object_type.to_string(),
             track_id: id.track.0,
@@ -75,6 +77,7 @@ impl ObjectJson {
             score: rounded(best.score),
             quality: rounded(best.quality),
             detections,
+            interpolated,
             attributes: attributes.into_iter().map(|(key, value)| (key, Value::String(value))).collect(),
             thumbnail: base.join(&format!("/objects/{id}/thumbnail/")),
             fullframe: base.join(&format!("/objects/{id}/fullframe/")),
