@@ -57,7 +57,9 @@ pub use bindings::types::{Attribute, Detection, FrameInfo, Landmarks, Point, Rec
 pub use filter::{Candidate, Filter, Moment, Object, Rejection, Verdict};
 pub use manifest::Manifest;
 pub use ocellus_tracking as tracking;
-pub use router::{Bbox, BestShotType, Body, Content, Header, Outcome, Part, Picture, PictureInfo, Post, PostMoment, Request, Router, TrackPoint};
+pub use router::{
+    Bbox, BestShotType, Body, Content, Header, Outcome, Part, Picture, PictureInfo, Post, PostMoment, Request, Router, TrackPoint,
+};
 pub use time::rfc3339_millis;
 pub use tracker::{State, Tracker, Update};
 
