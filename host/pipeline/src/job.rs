@@ -351,8 +351,11 @@ fn detect(detectors: &[Arc<Detector>], rot: Option<Region>, frames: &Receiver<De
     }
 }
 
+/// What a detector saw in each of its pictures.
+type Found = Result<Vec<Vec<RawDetection>>, DetectError>;
+
 /// Shows every detector its pictures; all look at the same time.
-fn all(detectors: &[Arc<Detector>], inputs: Vec<Vec<InputImage>>) -> Vec<(&Detector, Result<Vec<Vec<RawDetection>>, DetectError>)> {
+fn all(detectors: &[Arc<Detector>], inputs: Vec<Vec<InputImage>>) -> Vec<(&Detector, Found)> {
     let with_pictures = detectors.iter().zip(inputs).filter(|(_, pictures)| !pictures.is_empty());
     thread::scope(|scope| {
         let looking: Vec<_> = with_pictures.map(|(d, pictures)| (d, scope.spawn(move || d.detect(pictures)))).collect();
