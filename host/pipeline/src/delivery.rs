@@ -7,9 +7,10 @@
 
 use std::{sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use futures_util::StreamExt;
 use ocellus_core::{NetworkPolicy, ObjectId, Result, Timestamp, VideoRecord};
-use ocellus_runtime::{Body, Outcome, Picture as Part, PluginError, Plugins, Post, Request, Router};
+use ocellus_runtime::{Body, Outcome, PictureInfo, PluginError, Plugins, Post, Request, Router};
 use ocellus_store::{Archive, DeliveryOutcome, DeliveryRecord, Job};
 use parking_lot::Mutex;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
@@ -178,7 +179,7 @@ impl Delivery {
     }
 
     async fn attempt(&self, id: &ObjectId, prepared: &Prepared) -> (Option<u16>, Result<Outcome, String>, Option<Duration>) {
-        // The plugin may have named another URL than the video's.
+        // What the client resolves it checks itself, without knowing of ports; addresses in the URL it does not see.
         if let Err(refused) = ocellus_media::check_target(&self.network, &prepared.request.url).await {
             return (None, Ok(Outcome::Refused { reason: refused.to_string() }), None);
         }
@@ -208,7 +209,8 @@ impl Delivery {
     }
 
     fn request(&self, id: &ObjectId, prepared: &Prepared) -> Result<reqwest::RequestBuilder, String> {
-        let Prepared { request, pictures } = prepared;
+        let Prepared { request, content } = prepared;
+        let (content_type, body) = content.clone()?;
         let method = reqwest::Method::from_bytes(request.method.as_bytes()).map_err(|e| e.to_string())?;
         let mut builder = self.client.request(method, &request.url);
         if let Some(authorization) = &self.authorization {
@@ -220,14 +222,9 @@ impl Delivery {
         for (name, value) in &request.headers {
             builder = builder.header(name, value);
         }
-        let body = match &request.body {
-            Body::Bytes(bytes) => bytes.clone(),
-            Body::Multipart(parts) => {
-                let (content_type, body) = multipart(id, parts, pictures)?;
-                builder = builder.header(CONTENT_TYPE, content_type);
-                body
-            }
-        };
+        if let Some(content_type) = content_type {
+            builder = builder.header(CONTENT_TYPE, content_type);
+        }
         if let Some(secret) = &self.signing_secret {
             builder = secret.headers(id, Timestamp::now(), &body).into_iter().fold(builder, |b, (name, value)| b.header(name, value));
         }
@@ -241,13 +238,13 @@ impl Delivery {
         let frame = log.header().frame_size;
         let settings = &self.video.stream_settings;
         let detector = settings.detector(&id.object_type).ok_or("its detector is off")?;
-        let (mut files, mut infos) = (Vec::new(), Vec::new());
+        let (mut infos, mut files) = (Vec::new(), Vec::new());
         for (part, kept) in pictures::posted(&object, detector) {
             for picture in kept {
-                if let Some(path) = self.archive.picture(id, *picture).map_err(|e| e.to_string())? {
-                    let png = path.extension().is_some_and(|e| e == "png");
-                    infos.push(pictures::info(part, *picture, png, &object, settings, detector, frame));
-                    files.push((part, std::fs::read(path).map_err(|e| e.to_string())?));
+                if let Some(file) = self.archive.picture(id, *picture).map_err(|e| e.to_string())? {
+                    let (region, size) = pictures::shows(*picture, &object, settings, detector, frame);
+                    infos.push(PictureInfo { picture: part, content_type: file.content_type.into(), size, region });
+                    files.push(std::fs::read(file.path).map_err(|e| e.to_string())?);
                     break;
                 }
             }
@@ -255,8 +252,14 @@ impl Delivery {
         let (camera, camera_group) = (self.video.camera, Some(self.video.camera_group));
         let post = Post { object: &object, url: &self.url, camera, camera_group, pictures: &infos };
         let request = self.with_router(|router| router.encode(&post)).map_err(|e| e.to_string())?;
-        let pictures = infos.into_iter().zip(files).map(|(info, (part, bytes))| (part, info.content_type, bytes)).collect();
-        Ok(Prepared { request, pictures })
+        let content = match &request.body {
+            Body::Bytes(bytes) => Ok((None, bytes.clone().into())),
+            Body::Multipart(parts) => {
+                let pictures: Vec<_> = infos.into_iter().zip(files).collect();
+                multipart(id, parts, &pictures).map(|(content_type, body)| (Some(content_type), body.into()))
+            }
+        };
+        Ok(Prepared { request, content })
     }
 
     /// One session serves all objects; one that failed is not used again.
@@ -272,11 +275,11 @@ impl Delivery {
     }
 }
 
-/// A request without its pictures, and the pictures.
+/// What every attempt sends.
 struct Prepared {
     request: Request,
-    /// With their media types.
-    pictures: Vec<(Part, String, Vec<u8>)>,
+    /// The body with its content type, where that is ours to name; or why there is none.
+    content: Result<(Option<String>, Bytes), String>,
 }
 
 fn book(counts: &mut ocellus_core::Counts, outcome: DeliveryOutcome) {

@@ -5,7 +5,7 @@ use ocellus_core::{
     BestShotType, DetectorSettings, Error, ObjectRecord, Rect, Region, Result, RgbImage, ShotSummary, Size, StreamSettings,
 };
 use ocellus_media::{Frame, encode_jpeg, encode_png};
-use ocellus_runtime::{Picture as Part, PictureInfo};
+use ocellus_runtime::Picture as Part;
 use ocellus_store::Picture;
 
 use crate::align;
@@ -86,27 +86,22 @@ pub(crate) fn posted(object: &ObjectRecord, detector: &DetectorSettings) -> Vec<
     parts
 }
 
-/// What a router is told of a picture, in a video whose frames have this size.
-pub(crate) fn info(
-    part: Part,
+/// The part of a frame of this size that a picture shows, `[left, top, right, bottom]`, and the picture's own size.
+pub(crate) fn shows(
     picture: Picture,
-    png: bool,
     object: &ObjectRecord,
     settings: &StreamSettings,
     detector: &DetectorSettings,
     frame: Size,
-) -> PictureInfo {
-    let region = match picture {
-        Picture::Normalized | Picture::Thumbnail => crop(&object.best).to_pixels(frame),
-        Picture::Fullframe | Picture::FirstFrame | Picture::LastFrame => {
-            let whole = Rect::new(0.0, 0.0, frame.width as f32, frame.height as f32);
-            shown(settings, detector).map_or(whole, |r| r.to_rect()).to_pixels(frame)
-        }
+) -> ([i32; 4], Size) {
+    let part = match picture {
+        Picture::Normalized | Picture::Thumbnail => crop(&object.best),
+        Picture::Fullframe | Picture::FirstFrame | Picture::LastFrame => shown(settings, detector).map_or(frame.to_rect(), Region::to_rect),
     };
-    let [left, top, right, bottom] = region;
+    let region @ [left, top, right, bottom] = part.to_pixels(frame);
     let size = match picture {
         Picture::Normalized => Size { width: align::SIDE, height: align::SIDE },
         _ => Size { width: right.abs_diff(left), height: bottom.abs_diff(top) },
     };
-    PictureInfo { picture: part, content_type: if png { "image/png" } else { "image/jpeg" }.into(), size, region }
+    (region, size)
 }

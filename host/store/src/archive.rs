@@ -19,7 +19,7 @@ use crate::{
     error::{At, Result, StoreError},
     folder::Folder,
     index::{Index, Summary},
-    job::{self, Job, Picture},
+    job::{self, Job, Picture, PictureFile},
     list::{Condition, ListQuery, ObjectQuery, OrderKey, Page, VideoFilter, page},
     upload::{self, Upload},
 };
@@ -455,8 +455,8 @@ impl Archive {
         Ok(found.into_iter().next().filter(|o| o.id == *id))
     }
 
-    /// The file of an object's picture, JPEG or PNG by its extension, where there is one.
-    pub fn picture(&self, id: &ObjectId, picture: Picture) -> Result<Option<PathBuf>> {
+    /// An object's picture, where there is one.
+    pub fn picture(&self, id: &ObjectId, picture: Picture) -> Result<Option<PictureFile>> {
         Ok(job::find_picture(&self.0.folder, id, picture))
     }
 

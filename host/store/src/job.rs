@@ -53,6 +53,14 @@ impl Picture {
     }
 }
 
+/// A picture in the archive.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PictureFile {
+    pub path: PathBuf,
+    /// `image/jpeg` or `image/png`.
+    pub content_type: &'static str,
+}
+
 /// What became of an object on its way to the router.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -126,16 +134,19 @@ impl Job {
         parse(&path, &fs::read(&path).at(&path)?)
     }
 
-    /// Opens the detection log to go on with it: the writer, and how many frames it holds. A log that was begun with
-    /// other detectors or for frames of another size is begun anew.
+    /// Opens the detection log to go on with it: the writer, and the number of the first frame that it does not know of.
+    /// A log that was begun with other detectors or for frames of another size is begun anew.
     pub fn detection_writer(&self, header: &LogHeader) -> Result<(DetectionWriter, u64)> {
         let path = self.file("detections.log");
-        let (mut records, mut same) = (0_u64, false);
+        // The last record is looked into once all are read.
+        let (mut records, mut same, mut last) = (0_u64, false, Vec::new());
         let mut log = LogWriter::open(&path, Kind::Detections, |_, payload| {
             if records == 0 {
                 same = postcard::from_bytes::<LogHeader>(payload).is_ok_and(|h| h == *header);
             }
             records += 1;
+            last.clear();
+            last.extend_from_slice(payload);
             Ok(())
         })?;
         if records > 0 && !same {
@@ -144,13 +155,16 @@ impl Job {
             log = LogWriter::open(&path, Kind::Detections, |_, _| Ok(()))?;
             records = 0;
         }
+        if records > 1 {
+            let frame: FrameRecord = decode(&path, &last)?;
+            return Ok((DetectionWriter { path, log }, frame.index + 1));
+        }
         let mut writer = DetectionWriter { path, log };
         if records == 0 {
             writer.put(header)?;
             writer.sync()?;
-            records = 1;
         }
-        Ok((writer, records - 1))
+        Ok((writer, 0))
     }
 
     /// The frames in the detection log; `None` before it was begun.
@@ -158,7 +172,7 @@ impl Job {
         let path = self.file("detections.log");
         let Some(mut log) = LogReader::open(&path, Kind::Detections)? else { return Ok(None) };
         let Some(payload) = log.next_record()? else { return Ok(None) };
-        let header = postcard::from_bytes(&payload).map_err(|e| StoreError::Damaged { path: path.clone(), reason: e.to_string() })?;
+        let header = decode(&path, &payload)?;
         Ok(Some(DetectionReader { path, log, header }))
     }
 
@@ -170,8 +184,8 @@ impl Job {
             return Ok(Appended::Known);
         }
         for (picture, bytes) in pictures {
-            let extension = if bytes.starts_with(PNG) { "png" } else { "jpg" };
-            durable::replace(&picture_path(self.0.archive.folder(), &object.id, *picture, extension), bytes)?;
+            let format = if bytes.starts_with(PNG_MAGIC) { PNG } else { JPEG };
+            durable::replace(&picture_path(self.0.archive.folder(), &object.id, *picture, format), bytes)?;
         }
         let offset = objects.log.append(&to_json(object))?;
         objects.log.sync()?;
@@ -249,11 +263,12 @@ impl Iterator for DetectionReader {
 
     fn next(&mut self) -> Option<Self::Item> {
         let payload = self.log.next_record().transpose()?;
-        Some(
-            payload
-                .and_then(|p| postcard::from_bytes(&p).map_err(|e| StoreError::Damaged { path: self.path.clone(), reason: e.to_string() })),
-        )
+        Some(payload.and_then(|p| decode(&self.path, &p)))
     }
+}
+
+fn decode<T: serde::de::DeserializeOwned>(path: &std::path::Path, bytes: &[u8]) -> Result<T> {
+    postcard::from_bytes(bytes).map_err(|e| StoreError::Damaged { path: path.to_path_buf(), reason: e.to_string() })
 }
 
 fn parse<T: serde::de::DeserializeOwned>(path: &std::path::Path, bytes: &[u8]) -> Result<T> {
@@ -261,15 +276,21 @@ fn parse<T: serde::de::DeserializeOwned>(path: &std::path::Path, bytes: &[u8]) -
 }
 
 /// What every PNG begins with.
-const PNG: &[u8] = b"\x89PNG\r\n\x1a\n";
+const PNG_MAGIC: &[u8] = b"\x89PNG\r\n\x1a\n";
 
-fn picture_path(folder: &Folder, id: &ObjectId, picture: Picture, extension: &str) -> PathBuf {
+/// A kind of picture: the extension of its files, and its media type.
+type Format = (&'static str, &'static str);
+const JPEG: Format = ("jpg", "image/jpeg");
+const PNG: Format = ("png", "image/png");
+
+fn picture_path(folder: &Folder, id: &ObjectId, picture: Picture, (extension, _): Format) -> PathBuf {
     folder.job(id.job).join("pictures").join(format!("{id}.{}.{extension}", picture.name()))
 }
 
-/// The file of a picture, JPEG or PNG, where there is one.
-pub(crate) fn find_picture(folder: &Folder, id: &ObjectId, picture: Picture) -> Option<PathBuf> {
-    ["jpg", "png"].into_iter().map(|extension| picture_path(folder, id, picture, extension)).find(|path| path.exists())
+/// A picture, where there is one.
+pub(crate) fn find_picture(folder: &Folder, id: &ObjectId, picture: Picture) -> Option<PictureFile> {
+    let file = |format: Format| PictureFile { path: picture_path(folder, id, picture, format), content_type: format.1 };
+    [JPEG, PNG].into_iter().map(file).find(|file| file.path.exists())
 }
 
 /// Reads objects by the offsets of their records.

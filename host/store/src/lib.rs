@@ -25,6 +25,6 @@ mod upload;
 pub use archive::{Archive, OpenReport};
 pub use check::{CheckSummary, Finding, check};
 pub use error::StoreError;
-pub use job::{Appended, DeliveryOutcome, DeliveryRecord, DetectionReader, DetectionWriter, Job, LogHeader, Picture};
+pub use job::{Appended, DeliveryOutcome, DeliveryRecord, DetectionReader, DetectionWriter, Job, LogHeader, Picture, PictureFile};
 pub use list::{Condition, Cursor, ListQuery, ObjectQuery, Order, OrderKey, Page, VideoFilter};
 pub use upload::Upload;

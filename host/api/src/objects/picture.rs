@@ -10,7 +10,7 @@ use crate::{
     Api, blocking,
     error::{ApiError, NotFound, Unauthorized},
     path::{ObjectPath, no_object},
-    picture::{jpeg, png},
+    picture::response,
 };
 
 /// The crop of an object's best shot.
@@ -35,15 +35,15 @@ pub(crate) async fn fullframe(State(api): State<Arc<Api>>, ObjectPath(id): Objec
 
 async fn picture(api: &Api, id: ObjectId, which: Picture) -> Result<Response, ApiError> {
     let archive = api.engine.archive().clone();
-    let (is_png, bytes) = blocking(move || {
-        let path = archive.picture(&id, which)?.ok_or_else(no_object)?;
-        let bytes = std::fs::read(&path).map_err(|e| match e.kind() {
+    let (content_type, bytes) = blocking(move || {
+        let file = archive.picture(&id, which)?.ok_or_else(no_object)?;
+        let bytes = std::fs::read(&file.path).map_err(|e| match e.kind() {
             // The video was deleted or processed again between the two steps.
             io::ErrorKind::NotFound => no_object(),
             _ => Error::internal(e),
         })?;
-        Ok((path.extension().is_some_and(|e| e == "png"), bytes))
+        Ok((file.content_type, bytes))
     })
     .await?;
-    Ok(if is_png { png(bytes) } else { jpeg(bytes) })
+    Ok(response(content_type, bytes))
 }

@@ -3,20 +3,20 @@
 //! Guarantees: the same object with the same parts gives the same bytes in every attempt.
 
 use ocellus_core::ObjectId;
-use ocellus_runtime::{Content, Part, Picture};
+use ocellus_runtime::{Content, Part, PictureInfo};
 use sha2::{Digest, Sha256};
 
-/// Content type and body. `pictures` holds what parts refer to, with their media types.
-pub(crate) fn multipart(id: &ObjectId, parts: &[Part], pictures: &[(Picture, String, Vec<u8>)]) -> Result<(String, Vec<u8>), String> {
+/// Content type and body. `pictures` holds what parts refer to.
+pub(crate) fn multipart(id: &ObjectId, parts: &[Part], pictures: &[(PictureInfo, Vec<u8>)]) -> Result<(String, Vec<u8>), String> {
     let mut contents = Vec::with_capacity(parts.len());
     for part in parts {
         contents.push(match &part.content {
             Content::Text(text) => (text.as_bytes(), None),
             Content::Bytes(bytes) => (bytes.as_slice(), None),
             Content::Picture(picture) => {
-                let found = pictures.iter().find(|(p, ..)| p == picture);
-                let (_, own_type, bytes) = found.ok_or_else(|| format!("the router asks for a picture that there is not: {picture:?}"))?;
-                (bytes.as_slice(), Some(own_type.as_str()))
+                let found = pictures.iter().find(|(info, _)| info.picture == *picture);
+                let (info, bytes) = found.ok_or_else(|| format!("the router asks for a picture that there is not: {picture:?}"))?;
+                (bytes.as_slice(), Some(info.content_type.as_str()))
             }
         });
     }
@@ -56,6 +56,9 @@ fn quoted(name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use ocellus_core::Size;
+    use ocellus_runtime::Picture;
+
     use super::*;
 
     fn part(name: &str, filename: Option<&str>, content: Content) -> Part {
@@ -66,7 +69,9 @@ mod tests {
     fn a_form_is_spelled_as_rfc_7578_has_it_and_the_same_each_time() {
         let id: ObjectId = "7-1-face-3-0".parse().unwrap();
         let parts = [part("a\"b", None, Content::Text("x".into())), part("photo", Some("f.jpg"), Content::Picture(Picture::Photo))];
-        let pictures = [(Picture::Photo, "image/jpeg".to_owned(), b"\xff\xd8".to_vec())];
+        let size = Size { width: 2, height: 1 };
+        let photo = PictureInfo { picture: Picture::Photo, content_type: "image/jpeg".into(), size, region: [0, 0, 2, 1] };
+        let pictures = [(photo, b"\xff\xd8".to_vec())];
         let (content_type, body) = multipart(&id, &parts, &pictures).unwrap();
         let boundary = content_type.strip_prefix("multipart/form-data; boundary=").unwrap();
         let mut expected = format!(

@@ -3,17 +3,16 @@
 use std::{fmt, str::FromStr};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use hmac::{Hmac, KeyInit, Mac};
 use ocellus_core::{ObjectId, Timestamp};
-use sha2::{Digest, Sha256};
+use sha2::Sha256;
 
 /// Bytes that the standard asks a secret to have.
 const LENGTH: std::ops::RangeInclusive<usize> = 24..=64;
-/// SHA-256's block.
-const BLOCK: usize = 64;
 
 /// What receivers know a request of this server by. Written `whsec_<base64>`; never printed.
 #[derive(Clone)]
-pub struct SigningSecret([u8; BLOCK]);
+pub struct SigningSecret(Hmac<Sha256>);
 
 impl FromStr for SigningSecret {
     type Err = String;
@@ -24,10 +23,7 @@ impl FromStr for SigningSecret {
         if !LENGTH.contains(&bytes.len()) {
             return Err(format!("a secret of {} bytes; {} to {} are wanted", bytes.len(), LENGTH.start(), LENGTH.end()));
         }
-        // Padded with zeros to a block, as HMAC has it.
-        let mut block = [0; BLOCK];
-        block.iter_mut().zip(bytes).for_each(|(to, from)| *to = from);
-        Ok(Self(block))
+        Hmac::new_from_slice(&bytes).map(Self).map_err(|e| e.to_string())
     }
 }
 
@@ -41,23 +37,12 @@ impl SigningSecret {
     /// The headers of an attempt made now.
     pub(crate) fn headers(&self, id: &ObjectId, now: Timestamp, body: &[u8]) -> [(&'static str, String); 3] {
         let seconds = now.as_second();
-        let mac = self.hmac(&[format!("{id}.{seconds}.").as_bytes(), body]);
+        let mac = self.0.clone().chain_update(format!("{id}.{seconds}.")).chain_update(body).finalize().into_bytes();
         [
             ("webhook-id", id.to_string()),
             ("webhook-timestamp", seconds.to_string()),
             ("webhook-signature", format!("v1,{}", STANDARD.encode(mac))),
         ]
-    }
-
-    /// RFC 2104.
-    fn hmac(&self, message: &[&[u8]]) -> [u8; 32] {
-        let mut inner = Sha256::new();
-        inner.update(self.0.map(|b| b ^ 0x36));
-        message.iter().for_each(|m| inner.update(m));
-        let mut outer = Sha256::new();
-        outer.update(self.0.map(|b| b ^ 0x5c));
-        outer.update(inner.finalize());
-        outer.finalize().into()
     }
 }
 
