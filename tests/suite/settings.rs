@@ -110,11 +110,14 @@ fn length(object: &Value) -> u64 {
 
 /// Only vehicles, small and bad ones too: one pass of the quicker network.
 fn cars(detector: Value, general: Value) -> Value {
-    let mut car = json!({"filter_min_size": 10, "filter_min_quality": 0.05});
-    car.as_object_mut().unwrap().extend(detector.as_object().unwrap().clone());
-    let mut settings = json!({"detectors": {"face": null, "car": car}});
-    settings.as_object_mut().unwrap().extend(general.as_object().unwrap().clone());
-    settings
+    let car = with(json!({"filter_min_size": 10, "filter_min_quality": 0.05}), detector);
+    with(json!({"detectors": {"face": null, "car": car}}), general)
+}
+
+/// An object with the keys of another laid over it.
+fn with(mut object: Value, more: Value) -> Value {
+    object.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    object
 }
 
 fn none() -> Value {
@@ -221,11 +224,7 @@ async fn realtime_shots_come_while_the_track_goes_on() {
     let quiet = bench.run(cars(none(), none())).await;
     assert!(quiet.of("realtime").is_empty() && !quiet.of("overall").is_empty());
 
-    let realtime = |more: Value| {
-        let mut detector = json!({"overall_only": false, "realtime_post_interval": 0.2});
-        detector.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        cars(detector, none())
-    };
+    let realtime = |more: Value| cars(with(json!({"overall_only": false, "realtime_post_interval": 0.2}), more), none());
     let every = bench.run(realtime(json!({"realtime_post_every_interval": true}))).await;
     let better = bench.run(realtime(none())).await;
     assert_eq!(every.of("overall").len(), quiet.objects.len(), "the end of a track is always reported");

@@ -11,6 +11,13 @@ pub struct Size {
     pub height: u32,
 }
 
+impl Size {
+    /// All of a frame of this size.
+    pub fn to_rect(self) -> Rect {
+        Rect::new(0.0, 0.0, self.width as f32, self.height as f32)
+    }
+}
+
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Point {
     pub x: f32,
@@ -59,7 +66,7 @@ impl Rect {
 
     /// The share of this box that lies within a frame of `size`, 0..=1.
     pub fn share_within(&self, size: Size) -> f32 {
-        let frame = Rect::new(0.0, 0.0, size.width as f32, size.height as f32);
+        let frame = size.to_rect();
         let area = self.area();
         if area > 0.0 { self.intersection(&frame).area() / area } else { 0.0 }
     }

@@ -52,7 +52,7 @@ fn measure(file: &Path) {
     let mut decoder = Decoder::open(&Input::new(Location::File(file.to_owned())), &Interrupt::new()).unwrap();
     let frames: Vec<_> = std::iter::from_fn(|| decoder.next_frame().unwrap()).take(30).collect();
     let size = frames[0].size();
-    let whole = Rect::new(0.0, 0.0, size.width as f32, size.height as f32);
+    let whole = size.to_rect();
     let face = Rect::new(101.0, 51.0, 201.0, 171.0);
     let mut scaler = Scaler::new();
     let spec = |width, height| InputSpec { width, height, order: ChannelOrder::Bgr, fill: 114 };

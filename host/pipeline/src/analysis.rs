@@ -173,12 +173,6 @@ struct Noted {
     attributes: Attributes,
 }
 
-impl Noted {
-    fn is_better_than(&self, other: Option<&Self>) -> bool {
-        beats(&self.shot.detection, other)
-    }
-}
-
 fn beats(detection: &Detection, other: Option<&Noted>) -> bool {
     other.is_none_or(|o| detection.quality > o.shot.detection.quality)
 }
@@ -322,11 +316,11 @@ impl Lane {
         for (id, detection, attributes) in candidates {
             let Some(track) = self.tracks.get_mut(&id) else { continue };
             let noted = Noted { shot: Shot::new(now, detection), attributes };
-            if realtime && noted.is_better_than(track.window.best.as_ref()) {
+            if realtime && beats(detection, track.window.best.as_ref()) {
                 track.window.best = Some(noted.clone());
                 events.push(Event::Keep((self.object_type.clone(), id), Role::Window));
             }
-            if noted.is_better_than(track.best.as_ref()) {
+            if beats(detection, track.best.as_ref()) {
                 track.best = Some(noted);
                 events.push(Event::Keep((self.object_type.clone(), id), Role::Best));
             }

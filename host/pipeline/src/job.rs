@@ -124,18 +124,15 @@ pub(crate) fn run(context: &Context<'_>, keep_open: impl Fn() -> bool) -> Result
         types: types.clone(),
         detectors: detectors.iter().map(|d| (d.name().to_owned(), d.digest().to_owned())).collect(),
     };
-    let (writer, logged) = context.job.detection_writer(&header).map_err(|e| not_started(e.into()))?;
-    let known = context.job.detections().map_err(|e| not_started(e.into()))?;
-    let known = known.into_iter().flatten().take(logged as usize).collect::<Result<Vec<FrameRecord>, _>>();
-    let known = known.map_err(|e| not_started(e.into()))?;
-    // The first frame that the log does not know of.
-    let fresh = known.last().map_or(0, |last| last.index + 1);
+    let (writer, fresh) = context.job.detection_writer(&header).map_err(|e| not_started(e.into()))?;
     if fresh > 0 {
-        debug!(video = %context.video.id, frames = known.len(), "going on after what the log holds");
+        debug!(video = %context.video.id, frames = fresh, "going on after what the log holds");
     }
+    // Read as the frames come by: a log may be longer than memory is large. What is appended meanwhile is not in it.
+    let known = context.job.detections().map_err(|e| not_started(e.into()))?;
 
     let mut stage = Analyse { context, types: &types, writer, synced: Instant::now(), album: HashMap::new(), frames: 0 };
-    let mut known = known.into_iter().peekable();
+    let mut known = known.into_iter().flatten().peekable();
 
     let result = thread::scope(|scope| -> Result<Ended> {
         let (to_detect, decoded) = sync_channel(QUEUE);
@@ -157,8 +154,8 @@ pub(crate) fn run(context: &Context<'_>, keep_open: impl Fn() -> bool) -> Result
         for item in detected {
             let step = item.and_then(|(shown, seen)| {
                 let index = shown.frame.index();
-                let record = match known.next_if(|r| r.index == index) {
-                    Some(record) => record,
+                let record = match known.next_if(|record| record.as_ref().map_or(true, |r| r.index == index)) {
+                    Some(record) => record?,
                     // It was dropped when the job ran before.
                     None if index < fresh => {
                         context.live.update(|s| s.frames_dropped += 1);
@@ -223,6 +220,7 @@ type Decoded = Result<(Shown, Vec<InputImage>)>;
 /// A frame and what was seen in it.
 type Detected = Result<(Shown, Vec<RawDetection>)>;
 
+/// `fresh`: the first frame that the log does not know of.
 fn decode(
     decoder: &mut Decoder,
     detectors: &[Arc<Detector>],
@@ -232,48 +230,59 @@ fn decode(
     out: &SyncSender<Decoded>,
 ) {
     let settings = &context.video.stream_settings;
-    let mut stage = Scale { detectors, rot: settings.rot, scaler: Scaler::new(), cuts: CutDetector::default(), pending_cut: false };
+    let mut scale = Scale { detectors, rot: settings.rot, scaler: Scaler::new(), cuts: CutDetector::default() };
     let mut gate = MotionGate::new(settings.imotion_threshold);
+    // A frame with a cut before it was dropped: the one after it has to tell.
+    let mut lost_cut = false;
     loop {
-        let (frame, still) = match decoder.next_frame() {
+        let frame = match decoder.next_frame() {
             Ok(None) => return,
-            Ok(Some(frame)) if frame.index() < fresh => (frame, false),
-            Ok(Some(frame)) => {
-                pace.wait_for(&frame);
-                let still = gate.is_still(&frame, settings.rot.map_or_else(|| whole(frame.size()), Region::to_rect));
-                (frame, still)
-            }
+            Ok(Some(frame)) => frame,
             Err(error) => {
                 let _ = out.send(Err(public(error)));
                 return;
             }
         };
-        // The last frame in the log is what the first new one is compared with.
-        let skip = still || frame.index() + 1 < fresh;
         let known = frame.index() < fresh;
+        let mut still = false;
+        if !known {
+            pace.wait_for(&frame);
+            still = gate.is_still(&frame, settings.rot.map_or(frame.size().to_rect(), Region::to_rect));
+        }
+        let (mut cut, mut inputs) = (lost_cut, Vec::new());
+        // The last frame in the log is what the first new one is compared with.
+        if !still && frame.index() + 1 >= fresh {
+            let looked_at = match scale.look(&frame) {
+                Ok(looked_at) => looked_at,
+                Err(error) => {
+                    let _ = out.send(Err(error));
+                    return;
+                }
+            };
+            cut |= looked_at.0;
+            if !known {
+                inputs = looked_at.1;
+            }
+        }
         let taken_us = decoder.taken_us(frame.time()).filter(|_| settings.use_rtsp_time);
-        let item = stage.look(frame, skip, known, still, taken_us);
-        let failed = item.is_err();
-        if known || failed || !pace.may_drop() {
-            if out.send(item).is_err() || failed {
+        let item = Ok((Shown { frame, cut, still, taken_us }, inputs));
+        if known || !pace.may_drop() {
+            if out.send(item).is_err() {
                 return;
             }
             continue;
         }
-        match out.try_send(item) {
-            Ok(()) => stage.pending_cut = false,
-            // The frame after it has to tell of the cut.
-            Err(TrySendError::Full(Ok((shown, _)))) => {
-                stage.pending_cut = shown.cut;
+        lost_cut = match out.try_send(item) {
+            Ok(()) => false,
+            Err(TrySendError::Full(_)) => {
                 context.live.update(|s| s.frames_dropped += 1);
+                // Nobody saw it, so that nothing can be still since.
+                gate.forget();
+                cut
             }
-            Err(_) => return,
-        }
+            Err(TrySendError::Disconnected(_)) => return,
+        };
     }
-}
-
-fn whole(size: Size) -> Rect {
-    Rect::new(0.0, 0.0, size.width as f32, size.height as f32)
 }
 
 /// Makes the pictures that detectors look at.
@@ -282,24 +291,15 @@ struct Scale<'a> {
     rot: Option<Region>,
     scaler: Scaler,
     cuts: CutDetector,
-    /// A frame with a cut before it was dropped.
-    pending_cut: bool,
 }
 
 impl Scale<'_> {
-    /// `skip`: nobody looks at this frame. `known`: only the cut detector does.
-    fn look(&mut self, frame: Frame, skip: bool, known: bool, still: bool, taken_us: Option<i64>) -> Decoded {
-        if skip {
-            return Ok((Shown { frame, cut: self.pending_cut, still, taken_us }, Vec::new()));
-        }
+    /// Whether a cut lies before the frame, and a picture for each detector.
+    fn look(&mut self, frame: &Frame) -> Result<(bool, Vec<InputImage>)> {
         let looked_at = self.rot.map_or(frame.size(), |r| Size { width: r.width, height: r.height });
-        let inputs = self.detectors.iter().map(|d| self.scaler.input(&frame, &d.input(looked_at), self.rot));
-        let mut inputs = inputs.collect::<Result<Vec<_>, _>>().map_err(public)?;
-        let cut = inputs.first().is_some_and(|i| self.cuts.is_cut(i)) || self.pending_cut;
-        if known {
-            inputs.clear();
-        }
-        Ok((Shown { frame, cut, still, taken_us }, inputs))
+        let inputs = self.detectors.iter().map(|d| self.scaler.input(frame, &d.input(looked_at), self.rot));
+        let inputs = inputs.collect::<Result<Vec<_>, _>>().map_err(public)?;
+        Ok((inputs.first().is_some_and(|i| self.cuts.is_cut(i)), inputs))
     }
 }
 

@@ -30,6 +30,11 @@ impl MotionGate {
         frame.luma(region, LOOK).is_ok_and(|now| self.compare(now))
     }
 
+    /// What was looked at last is not to be compared with.
+    pub(crate) fn forget(&mut self) {
+        self.before = None;
+    }
+
     fn compare(&mut self, now: Vec<u8>) -> bool {
         if self.before.as_ref().is_some_and(|before| intensity(before, &now) < self.threshold) {
             return true;
@@ -61,6 +66,15 @@ mod tests {
         let mut moved = still;
         moved.iter_mut().take(64 * 2).for_each(|v| *v = 200);
         assert!(!gate.compare(moved));
+    }
+
+    #[test]
+    fn nothing_is_still_since_a_frame_that_nobody_saw() {
+        let mut gate = gate(0.02);
+        let frame = vec![100; 64 * 36];
+        assert!(!gate.compare(frame.clone()) && gate.compare(frame.clone()));
+        gate.forget();
+        assert!(!gate.compare(frame));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! One frame of a video as a JPEG, for people to know it by.
 
-use ocellus_core::{Error, Rect, Result, StreamSettings};
+use ocellus_core::{Error, Result, StreamSettings};
 use ocellus_media::{Decoder, Frame, Input, Interrupt};
 
 use crate::job::public;
@@ -31,7 +31,7 @@ impl Default for ScreenshotQuery {
 pub(crate) fn take(input: &Input, settings: &StreamSettings, query: &ScreenshotQuery) -> Result<Vec<u8>> {
     let frame = representative(input)?;
     let region = settings.rot.filter(|_| query.rot).map(|r| r.to_rect());
-    let shown = region.unwrap_or_else(|| Rect::new(0.0, 0.0, frame.size().width as f32, frame.size().height as f32));
+    let shown = region.unwrap_or(frame.size().to_rect());
     // The longer side that makes the picture fit into what was asked for.
     let scale = [query.width.map(|w| w as f32 / shown.width()), query.height.map(|h| h as f32 / shown.height())]
         .into_iter()
