@@ -71,17 +71,19 @@ fn yolox_agrees_with_onnx_runtime() {
     assert!(difference("yolox-nano", YOLOX, &cpu()) < 1e-4);
 }
 
-/// Two minutes, nearly all of it compiling GPU kernels for a CPU; the suite `operators` has what fits into every run.
+/// Minutes, nearly all of them compiling GPU kernels for a CPU; the suite `operators` has what fits into every run.
 #[test]
-#[ignore = "two minutes"]
-fn centerface_agrees_on_a_software_gpu() {
+#[ignore = "minutes"]
+fn networks_agree_on_a_software_gpu() {
     common::in_software_gpu_process("on_a_software_gpu");
 }
 
 #[test]
-#[ignore = "run by centerface_agrees_on_a_software_gpu"]
+#[ignore = "run by networks_agree_on_a_software_gpu"]
 fn on_a_software_gpu() {
-    assert!(difference("centerface", CENTERFACE, &common::software_gpu()) < 1e-4);
+    let gpu = common::software_gpu();
+    assert!(difference("centerface", CENTERFACE, &gpu) < 1e-4);
+    assert!(difference("yolox-nano", YOLOX, &gpu) < 1e-4);
 }
 
 /// A network for any size and batch, as an adaptive detector on a GPU has it, gives the same as one for that size.
