@@ -49,7 +49,7 @@ async fn a_job_that_was_cut_ends_as_if_it_had_not_been() {
     server.kill();
 
     let server = Server::start(&data);
-    let video = server.finished(cut).await;
+    let video = server.delivered(cut).await;
     assert_eq!(video["health_status"]["status"], "COMPLETED", "{video:#}");
     assert_eq!(video["health_status"]["statistic"]["job_starts"], 3);
     assert_eq!(video["health_status"]["statistic"]["frames_processed"], 150);

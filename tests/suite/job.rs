@@ -22,7 +22,7 @@ async fn a_street_gives_vehicles_and_people() {
     let id = server.create(json!({"stream_settings": all_types(), "router_url": receiver.url})).await;
     server.upload(id, &media::short_street(dir.path(), 120)).await;
     server.process(id).await;
-    let video = server.finished(id).await;
+    let video = server.delivered(id).await;
 
     assert_eq!(video["health_status"]["status"], "COMPLETED", "{video:#}");
     assert_eq!(video["health_status"]["code"], "green");
@@ -89,7 +89,7 @@ async fn a_router_that_refuses_turns_the_light_yellow_and_stops_nothing() {
     let id = server.create(json!({"stream_settings": all_types(), "router_url": receiver.url})).await;
     server.upload(id, &media::short_street(dir.path(), 60)).await;
     server.process(id).await;
-    let video = server.finished(id).await;
+    let video = server.delivered(id).await;
 
     assert_eq!(video["health_status"]["status"], "COMPLETED");
     assert_eq!(video["health_status"]["code"], "yellow");

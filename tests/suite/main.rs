@@ -20,6 +20,7 @@ mod web;
 mod crash;
 mod job;
 mod lifecycle;
+mod outbox;
 mod plugins;
 mod process;
 mod settings;

@@ -152,6 +152,25 @@ impl Server {
         self.wait(id, "finished", |v| v["finished"] == true).await
     }
 
+    /// All deliveries of a video in one of these states; in any for none.
+    pub(crate) async fn deliveries(&self, id: u64, states: &str) -> Vec<Value> {
+        self.get(&format!("/videos/{id}/deliveries/?limit=1000&state={states}")).await["results"].as_array().unwrap().clone()
+    }
+
+    /// Waits for the job's end, and until every delivery has come to its own; the video.
+    pub(crate) async fn delivered(&self, id: u64) -> Value {
+        self.finished(id).await;
+        let begun = Instant::now();
+        loop {
+            let open = self.deliveries(id, "pending,retrying").await;
+            if open.is_empty() {
+                return self.video(id).await;
+            }
+            assert!(begun.elapsed() < PATIENCE, "waited in vain for the deliveries of video {id}: {open:#?}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
     /// Waits until at least `frames` frames are through.
     pub(crate) async fn under_way(&self, id: u64, frames: u64) -> Value {
         self.wait(id, "under way", |v| v["health_status"]["statistic"]["frames_processed"].as_u64() >= Some(frames)).await

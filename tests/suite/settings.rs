@@ -53,7 +53,7 @@ impl Bench {
         let id = self.server.create(json!({"stream_settings": settings, "router_url": self.receiver.url})).await;
         self.server.upload(id, clip).await;
         self.server.process(id).await;
-        let video = self.server.finished(id).await;
+        let video = self.server.delivered(id).await;
         let objects = self.server.objects(id).await;
         let posts = self.receiver.posts().into_iter().filter(|p| p.labels["video_id"] == id).collect();
         Run { video, objects, posts }

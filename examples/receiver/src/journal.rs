@@ -1,5 +1,5 @@
-//! What was received: pictures and `posts.jsonl` in a folder, and counts of this run. A key that an earlier run kept counts
-//! as seen, so that a sender that posts again after a restart is found out.
+//! What was received: pictures and `posts.jsonl` in a folder, and counts of this run. A post under a key that was kept
+//! before, by this run or an earlier one, is counted and not kept again: that is what the key is for.
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -44,7 +44,7 @@ impl Journal {
         Ok(Self { dir: dir.to_path_buf(), state: Mutex::new(state) })
     }
 
-    /// Writes a post's pictures and its line; the line for people.
+    /// Writes a post's pictures and its line, unless its key is known; the line for people.
     pub(crate) fn keep(&self, post: Post) -> io::Result<String> {
         for picture in &post.pictures {
             let name = format!("{}.{}.{}", post.id, picture.part, picture.extension);
@@ -55,12 +55,16 @@ impl Journal {
         line.extend(post.fields);
 
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.posts_file.write_all(format!("{}\n", Value::Object(line)).as_bytes())?;
         state.posts += 1;
-        *state.by_type.entry(object_type).or_default() += 1;
-        if post.has_key && !state.keys.insert(post.id) {
+        if post.has_key && state.keys.contains(&post.id) {
             state.duplicates += 1;
             shown.push_str(" (again)");
+            return Ok(shown);
+        }
+        state.posts_file.write_all(format!("{}\n", Value::Object(line)).as_bytes())?;
+        *state.by_type.entry(object_type).or_default() += 1;
+        if post.has_key {
+            state.keys.insert(post.id);
         }
         Ok(shown)
     }

@@ -11,6 +11,7 @@
 mod auth;
 mod base_url;
 mod body;
+mod deliveries;
 mod error;
 mod health;
 mod objects;
@@ -80,6 +81,9 @@ fn guarded() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(objects::list::list))
         .routes(routes!(objects::picture::thumbnail))
         .routes(routes!(objects::picture::fullframe))
+        .routes(routes!(deliveries::list::list))
+        .routes(routes!(deliveries::retry::one))
+        .routes(routes!(deliveries::retry::all))
         .routes(routes!(plugins::plugins))
 }
 

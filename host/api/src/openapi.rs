@@ -36,6 +36,7 @@ pub(crate) fn settings() -> Ref {
     tags(
         (name = "videos", description = "Archive records, their sources and their processing."),
         (name = "objects", description = "What was found in a video."),
+        (name = "deliveries", description = "Objects on their way to the router of their video."),
         (name = "server", description = "The server itself."),
     ),
 )]

@@ -81,14 +81,14 @@ impl VideoStatus {
     }
 }
 
-/// What became of the objects of one type on their way to the router.
+/// What became of the objects of one type on their way to the router: together, all that there are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
     /// Accepted.
     pub posted: u64,
-    /// Tried, and refused or never answered.
+    /// Tried, and not accepted: refused, given up, or to be tried again.
     pub failed: u64,
-    /// Never tried.
+    /// Not tried yet.
     pub not_posted: u64,
 }
 
@@ -116,14 +116,11 @@ pub struct Statistic {
 }
 
 impl Statistic {
-    /// Books a delivery's outcome, in `objects` and in the fields that only faces have.
-    pub fn count(&mut self, object_type: &ObjectType, book: impl Fn(&mut Counts)) {
-        let counts = self.objects.entry(object_type.clone()).or_default();
-        book(counts);
-        if *object_type == ObjectType::face() {
-            let Counts { posted, failed, not_posted } = *counts;
-            (self.faces_posted, self.faces_failed, self.faces_not_posted) = (posted, failed, not_posted);
-        }
+    /// Says what became of the objects, in `objects` and in the fields that only faces have.
+    pub fn set_deliveries(&mut self, objects: BTreeMap<ObjectType, Counts>) {
+        let Counts { posted, failed, not_posted } = objects.get(&ObjectType::face()).copied().unwrap_or_default();
+        (self.faces_posted, self.faces_failed, self.faces_not_posted) = (posted, failed, not_posted);
+        self.objects = objects;
     }
 }
 
@@ -258,8 +255,8 @@ mod tests {
     #[test]
     fn counting_faces_keeps_the_old_fields_in_step() {
         let mut statistic = Statistic::default();
-        statistic.count(&ObjectType::face(), |c| c.posted += 1);
-        statistic.count(&ObjectType::car(), |c| c.failed += 1);
+        let counts = |posted, failed| Counts { posted, failed, not_posted: 0 };
+        statistic.set_deliveries([(ObjectType::face(), counts(1, 0)), (ObjectType::car(), counts(0, 1))].into());
         assert_eq!((statistic.faces_posted, statistic.faces_failed), (1, 0));
         assert_eq!(statistic.objects[&ObjectType::car()].failed, 1);
     }

@@ -13,28 +13,23 @@ use std::{
     time::Duration,
 };
 
-use ocellus_core::{Clock, Error, NetworkPolicy, Result, SettingsSchema, VideoId, VideoRecord, VideoStatus};
+use ocellus_core::{Clock, Error, NetworkPolicy, ObjectId, Result, SettingsSchema, VideoId, VideoRecord, VideoStatus};
 use ocellus_detect::Detectors;
 use ocellus_media::Interrupt;
 use ocellus_runtime::{Kind, PluginInfo, Plugins};
-use ocellus_store::{Archive, DeliveryOutcome, DeliveryRecord};
+use ocellus_store::{Archive, Delivery};
 use parking_lot::{Condvar, Mutex};
 use serde::Serialize;
-use serde_json::json;
-use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::{
-    delivery::Delivery,
     job::{self, Context, Ended, Failure, FailureKind},
     live::Live,
-    outbox::SigningSecret,
+    outbox::{Outbox, OutboxConfig},
+    plan::Plan,
     recording::{Kept, Recording},
     screenshot::{self, ScreenshotQuery},
 };
-
-/// After the last frame, how long a router may take for what is still to be posted.
-const DRAIN: Duration = Duration::from_secs(60);
 
 /// How long a job waits at its beginning to learn where its router is.
 const RESOLVE: Duration = Duration::from_secs(2);
@@ -43,17 +38,14 @@ const RESOLVE: Duration = Duration::from_secs(2);
 pub struct EngineConfig {
     /// Jobs that run at the same time; at least 1.
     pub jobs: usize,
-    /// Sent to routers as `Authorization: Token …`.
-    pub router_token: Option<String>,
     /// Where `url` and `router_url` may lead.
     pub network: NetworkPolicy,
-    /// Posts are signed with it, as Standard Webhooks has it.
-    pub signing_secret: Option<SigningSecret>,
+    pub outbox: OutboxConfig,
 }
 
 impl Default for EngineConfig {
     fn default() -> Self {
-        Self { jobs: 1, router_token: None, signing_secret: None, network: NetworkPolicy::default() }
+        Self { jobs: 1, network: NetworkPolicy::default(), outbox: OutboxConfig::default() }
     }
 }
 
@@ -67,7 +59,8 @@ struct Inner {
     plugins: Plugins,
     clock: Arc<dyn Clock>,
     config: EngineConfig,
-    /// Deliveries run here.
+    outbox: Outbox,
+    /// Names are looked up here.
     tasks: tokio::runtime::Handle,
     /// Held while a video goes into the queue, out of it, or from it to a worker.
     queue: Mutex<()>,
@@ -83,14 +76,6 @@ struct Inner {
 struct Run {
     interrupt: Interrupt,
     live: Arc<Live>,
-    deliveries: CancellationToken,
-}
-
-impl Run {
-    fn interrupt(&self) {
-        self.interrupt.raise();
-        self.deliveries.cancel();
-    }
 }
 
 /// What `GET /health/` shows.
@@ -101,6 +86,16 @@ pub struct Health {
     pub detectors: ocellus_detect::Report,
     pub plugins: Vec<PluginInfo>,
     pub jobs: Running,
+    pub deliveries: Deliveries,
+}
+
+/// Objects on their way to routers.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Deliveries {
+    pub waiting: usize,
+    pub in_flight: usize,
+    /// Routers that did not answer when they were last tried.
+    pub unreachable_routers: usize,
 }
 
 #[derive(Clone, Copy, Debug, Serialize)]
@@ -112,13 +107,23 @@ pub struct Running {
 impl Engine {
     /// Takes up what an earlier server left undone, and starts the workers. Must be called within a tokio runtime.
     pub fn start(config: EngineConfig, archive: Archive, detectors: Detectors, plugins: Plugins, clock: Arc<dyn Clock>) -> Result<Self> {
+        let tasks = tokio::runtime::Handle::current();
+        let outbox = Outbox::start(
+            archive.clone(),
+            plugins.clone(),
+            Arc::clone(&clock),
+            config.outbox.clone(),
+            config.network.clone(),
+            tasks.clone(),
+        )?;
         let engine = Self(Arc::new(Inner {
             archive,
             detectors,
             plugins,
             clock,
             config,
-            tasks: tokio::runtime::Handle::current(),
+            outbox,
+            tasks,
             queue: Mutex::new(()),
             queued: Condvar::new(),
             running: Mutex::default(),
@@ -175,6 +180,7 @@ impl Engine {
     pub async fn delete(&self, id: VideoId) -> Result<()> {
         self.blocking(move |inner| {
             inner.stop(id)?;
+            inner.outbox.withdraw(id);
             if inner.archive.delete(id)? { Ok(()) } else { Err(Error::not_found("VideoArchive")) }
         })
         .await
@@ -190,15 +196,31 @@ impl Engine {
         .await
     }
 
-    /// A record with the figures of its running job laid over it.
-    pub fn live(&self, mut record: VideoRecord) -> VideoRecord {
+    /// Tries a delivery now, whether it waits or was given up; how it stands.
+    ///
+    /// # Errors
+    /// `NotFound` where there is no such delivery, `Conflict` where it came to a good end already.
+    pub async fn retry_delivery(&self, object: ObjectId) -> Result<Delivery> {
+        self.blocking(move |inner| inner.outbox.retry(&object)).await
+    }
+
+    /// Tries all deliveries of a video that were given up; how many there are.
+    pub async fn retry_deliveries(&self, id: VideoId) -> Result<u64> {
+        self.blocking(move |inner| inner.outbox.retry_failed(id)).await
+    }
+
+    /// A record with the figures of its running job and of its deliveries laid over it.
+    pub fn live(&self, mut record: VideoRecord) -> Result<VideoRecord> {
         // A record that says how its job ended is right, even while the worker is still tidying up.
         if record.status.is_active()
             && let Some(run) = self.0.running.lock().get(&record.id)
         {
             run.live.write_to(&mut record);
         }
-        record
+        if let Some(statistic) = &mut record.statistic {
+            statistic.set_deliveries(self.0.archive.tally(record.id)?.unwrap_or_default());
+        }
+        Ok(record)
     }
 
     /// A JPEG of the video. Without wishes it is taken from the archive where it was made before, unless `retake`.
@@ -224,11 +246,17 @@ impl Engine {
     }
 
     pub fn health(&self) -> Health {
+        let deliveries = self.0.outbox.figures();
         Health {
             version: env!("CARGO_PKG_VERSION"),
             detectors: self.0.detectors.report().clone(),
             plugins: self.plugins(),
             jobs: Running { running: self.0.running.lock().len(), most: self.0.config.jobs.max(1) },
+            deliveries: Deliveries {
+                waiting: deliveries.waiting,
+                in_flight: deliveries.in_flight,
+                unreachable_routers: deliveries.unreachable,
+            },
         }
     }
 
@@ -252,13 +280,14 @@ impl Engine {
                     inner.queued.notify_all();
                 }
                 for run in inner.running.lock().values() {
-                    run.interrupt();
+                    run.interrupt.raise();
                 }
                 for worker in inner.workers.lock().drain(..) {
                     if worker.join().is_err() {
                         error!("a worker panicked");
                     }
                 }
+                inner.outbox.shutdown();
                 inner.archive.flush()?;
                 Ok(())
             })
@@ -292,13 +321,8 @@ impl Inner {
             })?;
             return Ok(());
         }
-        let plan = json!({
-            "stream_settings": video.stream_settings,
-            "url": video.url,
-            "router_url": video.router_url,
-            "camera": video.camera,
-            "camera_group": video.camera_group,
-        });
+        let plan = serde_json::to_value(Plan::of(&video)).map_err(Error::internal)?;
+        self.outbox.withdraw(id);
         self.archive.start_job(id, &plan)?;
         self.queued.notify_one();
         Ok(())
@@ -316,7 +340,7 @@ impl Inner {
         }
         let mut running = self.running.lock();
         if let Some(run) = running.get(&id).cloned() {
-            run.interrupt();
+            run.interrupt.raise();
             // Another job of the same video may have begun by the time that we look.
             while running.get(&id).is_some_and(|r| Arc::ptr_eq(r, &run)) {
                 self.ended.wait(&mut running);
@@ -366,8 +390,7 @@ impl Inner {
             statistic.job_starts += 1;
             Ok(statistic.job_starts)
         })?;
-        let run =
-            Arc::new(Run { interrupt: Interrupt::new(), live: Arc::new(Live::new(job_starts)), deliveries: CancellationToken::new() });
+        let run = Arc::new(Run { interrupt: Interrupt::new(), live: Arc::new(Live::new(job_starts)) });
         self.running.lock().insert(id, Arc::clone(&run));
         Ok(Some((video, run)))
     }
@@ -433,12 +456,6 @@ impl Inner {
             self.check_router(url).map_err(|error| Failure { error, kind: FailureKind::Misconfigured })?;
         }
 
-        let deliveries = Delivery::open(&self.archive, &job, video, &self.plugins, &run.live, &self.config, run.deliveries.clone())
-            .map_err(not_started)?;
-        let (outgoing, posting) = match deliveries {
-            Some((delivery, outgoing, objects)) => (Some(outgoing), Some(self.tasks.spawn(delivery.run(objects)))),
-            None => (None, None),
-        };
         let context = Context {
             job: &job,
             video,
@@ -449,26 +466,11 @@ impl Inner {
             interrupt: &run.interrupt,
             live: &run.live,
             recording,
-            outgoing: outgoing.as_ref(),
+            outbox: video.router_url.is_some().then_some(&self.outbox),
         };
         // A panic would be a fault of ours; it must not take the worker with it.
-        let ended =
-            std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| job::run(&context, || self.shutting_down.load(Ordering::SeqCst))))
-                .unwrap_or_else(|_| Err(Failure { error: Error::internal("the job panicked"), kind: FailureKind::Interrupted }));
-        drop(outgoing);
-        if let Some(mut posting) = posting {
-            let drained = self.tasks.block_on(async { tokio::time::timeout(DRAIN, &mut posting).await });
-            run.deliveries.cancel();
-            if drained.is_err() {
-                let _ = self.tasks.block_on(posting);
-            }
-            if ended.is_ok() && self.shutting_down.load(Ordering::SeqCst) {
-                // What is undelivered is delivered when the job is taken up again.
-                return Ok(Ended::Interrupted);
-            }
-            self.give_up_undelivered(&job, run).map_err(|error| Failure { error, kind: FailureKind::Interrupted })?;
-        }
-        ended
+        std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| job::run(&context, || self.shutting_down.load(Ordering::SeqCst))))
+            .unwrap_or_else(|_| Err(Failure { error: Error::internal("the job panicked"), kind: FailureKind::Interrupted }))
     }
 
     /// A router that may not be talked to is told before the job begins; one that cannot be found yet is not.
@@ -478,21 +480,5 @@ impl Inner {
             Ok(Err(refused)) => Err(Error::bad_param("router_url", refused.to_string())),
             Ok(Ok(())) | Err(_) => Ok(()),
         }
-    }
-
-    /// What was not tried in time has an outcome, too.
-    fn give_up_undelivered(&self, job: &ocellus_store::Job, run: &Run) -> Result<()> {
-        let done = job.deliveries()?;
-        for object in job.objects()?.into_iter().filter(|o| !done.contains_key(&o.id)) {
-            run.live.update(|s| s.count(&object.id.object_type, |c| c.not_posted += 1));
-            job.append_delivery(&DeliveryRecord {
-                object: object.id,
-                outcome: DeliveryOutcome::NotPosted,
-                status: None,
-                attempts: 0,
-                reason: Some("the job ended".into()),
-            })?;
-        }
-        Ok(())
     }
 }

@@ -29,9 +29,9 @@ use crate::{
     analysis::{Analysis, Event, Role, TrackKey},
     appearance::appearance,
     cut::CutDetector,
-    delivery::Outgoing,
     live::Live,
     motion::MotionGate,
+    outbox::Outbox,
     pace::Pace,
     pictures::{self, Frames},
     quality::quality,
@@ -57,8 +57,8 @@ pub(crate) struct Context<'a> {
     pub live: &'a Live,
     /// Keeps the source, where that is asked for.
     pub recording: Option<&'a Recording>,
-    /// Where new objects go to be posted; `None` without a router.
-    pub outgoing: Option<&'a Outgoing>,
+    /// Where new objects go to be delivered; `None` without a router.
+    pub outbox: Option<&'a Outbox>,
 }
 
 /// Why a job that did not fail came to its end.
@@ -453,9 +453,9 @@ impl Analyse<'_> {
         if object.end_of_track {
             self.forget(&key);
         }
-        // An object that the archive knew already was handed over when the job was taken up again.
-        if let (Appended::New, Some(outgoing)) = (appended, self.context.outgoing) {
-            outgoing.send(object.id.clone());
+        // An object that the archive knew already was taken up with what else was undelivered.
+        if let (Appended::New { number }, Some(outbox)) = (appended, self.context.outbox) {
+            outbox.add(&object.id, number);
         }
         Ok(())
     }

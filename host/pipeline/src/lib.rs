@@ -5,13 +5,14 @@
 //!
 //! * What follows the detection log ([`analysis`]) is a function of the log, the settings and the plugins. A job that
 //!   was cut off is run again over its own log and makes the same objects under the same ids.
+//! * What is found is delivered, however long its router is away; no job waits for that.
 //! * Nothing is delivered before it is in the archive, and nothing is in the archive before the log that it follows
 //!   from.
 //! * A job ends in a status; whatever goes wrong in it ends that job alone.
 //!
 //! ```text
-//! decode + scale ──▶ detect ──▶ log ─▶ filters ─▶ tracker ─▶ best shot ─▶ filters ─▶ archive ──▶ post
-//!   (a thread)     (a thread)   └────────────── the job's own thread ──────────────┘          (a task)
+//! decode + scale ──▶ detect ──▶ log ─▶ filters ─▶ tracker ─▶ best shot ─▶ filters ─▶ archive ──▶ outbox
+//!   (a thread)     (a thread)   └────────────── the job's own thread ──────────────┘          (tasks)
 //! ```
 //!
 //! Queues between the threads are bounded: a job holds a handful of frames, and one for each open track.
@@ -20,7 +21,6 @@ mod align;
 mod analysis;
 mod appearance;
 mod cut;
-mod delivery;
 mod engine;
 mod job;
 mod live;
@@ -28,11 +28,12 @@ mod motion;
 mod outbox;
 mod pace;
 mod pictures;
+mod plan;
 mod quality;
 mod recording;
 mod screenshot;
 
 pub use engine::{Engine, EngineConfig, Health, Running};
-pub use outbox::SigningSecret;
+pub use outbox::{OutboxConfig, SigningSecret};
 pub use quality::quality;
 pub use screenshot::ScreenshotQuery;

@@ -1,6 +1,6 @@
 //! The figures of a running job, as the API shows them while it runs.
 //!
-//! Written by the job and its deliveries, read by anyone. Ends with the job, which puts what is here into the archive.
+//! Written by the job, read by anyone. Ends with the job, which puts what is here into the archive.
 
 use std::time::Instant;
 

@@ -8,13 +8,14 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     str::FromStr,
+    time::Duration,
 };
 
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 use ocellus_core::Network;
 use ocellus_detect::DeviceChoice;
-use ocellus_pipeline::SigningSecret;
+use ocellus_pipeline::{OutboxConfig, SigningSecret};
 use serde::{Deserialize, de};
 
 /// `ocellus serve`. Each setting may also stand in the configuration file, under its long name with underscores
@@ -91,6 +92,11 @@ struct Settings {
     #[serde(deserialize_with = "from_text")]
     router_signing_secret: Option<SigningSecret>,
 
+    /// Objects that a router does not take are tried again for this long, then given up until a user retries them.
+    /// [default: 24]
+    #[arg(long, env = "OCELLUS_ROUTER_GIVE_UP_HOURS", value_name = "HOURS")]
+    router_give_up_hours: Option<f64>,
+
     /// What is logged, by severity and module (error, warn, info, debug, trace). [default: info]
     #[arg(long, env = "OCELLUS_LOG", value_name = "FILTER")]
     log: Option<String>,
@@ -117,9 +123,8 @@ pub(crate) struct Config {
     pub jobs: usize,
     pub plugins: Option<PathBuf>,
     pub detectors: Option<PathBuf>,
-    pub router_token: Option<String>,
     pub allow_network: Vec<Network>,
-    pub router_signing_secret: Option<SigningSecret>,
+    pub outbox: OutboxConfig,
     pub log: String,
     pub log_format: LogFormat,
     pub api: ocellus_api::ApiConfig,
@@ -144,9 +149,16 @@ impl ServeArguments {
             jobs: given.jobs.or(file.jobs).map_or(1, |n| usize::from(n.max(1))),
             plugins: given.plugins.or(file.plugins),
             detectors: given.detectors.or(file.detectors),
-            router_token: given.router_token.or(file.router_token),
             allow_network: given.allow_network.or(file.allow_network).unwrap_or_default(),
-            router_signing_secret: given.router_signing_secret.or(file.router_signing_secret),
+            outbox: OutboxConfig {
+                token: given.router_token.or(file.router_token),
+                signing_secret: given.router_signing_secret.or(file.router_signing_secret),
+                give_up_after: match given.router_give_up_hours.or(file.router_give_up_hours) {
+                    Some(hours) => Duration::try_from_secs_f64(hours * 3600.0)
+                        .with_context(|| format!("--router-give-up-hours {hours}: expected a number from 0"))?,
+                    None => OutboxConfig::default().give_up_after,
+                },
+            },
             log: given.log.or(file.log).unwrap_or_else(|| "info,onnx_ir=warn".into()),
             log_format: given.log_format.or(file.log_format).unwrap_or_default(),
             api: ocellus_api::ApiConfig {
@@ -222,7 +234,7 @@ mod tests {
         let error = format!("{:#}", resolve(data.path(), &[]).unwrap_err());
         assert!(error.contains("router_signing_secret") && error.contains("5 bytes"), "{error}");
         std::fs::write(data.path().join("ocellus.toml"), "router_signing_secret = \"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\"\n").unwrap();
-        assert!(resolve(data.path(), &[]).unwrap().router_signing_secret.is_some());
+        assert!(resolve(data.path(), &[]).unwrap().outbox.signing_secret.is_some());
     }
 
     #[test]

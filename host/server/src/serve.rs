@@ -74,8 +74,7 @@ async fn serve(config: Config) -> Result<()> {
     let listener = TcpListener::bind(config.listen).await.with_context(|| format!("cannot listen on {}", config.listen))?;
     let address = listener.local_addr()?;
     let network = NetworkPolicy::new(config.allow_network, Some(address));
-    let engine_config =
-        EngineConfig { jobs: config.jobs, router_token: config.router_token, signing_secret: config.router_signing_secret, network };
+    let engine_config = EngineConfig { jobs: config.jobs, network, outbox: config.outbox };
     let engine = Engine::start(engine_config, archive, detectors, plugins, Arc::clone(&clock))?;
     let router = ocellus_api::router(Api { engine: engine.clone(), token, config: config.api, clock });
 

@@ -1,7 +1,7 @@
 //! Videos: making, reading, changing, listing, removing.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap},
     fs::{self, File, TryLockError},
     ops::Range,
     path::{Path, PathBuf},
@@ -9,18 +9,19 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ocellus_core::{Clock, JobId, ObjectId, ObjectRecord, Timestamp, VideoId, VideoRecord, VideoStatus};
+use ocellus_core::{Clock, Counts, JobId, ObjectId, ObjectRecord, ObjectType, Timestamp, VideoId, VideoRecord, VideoStatus};
 use parking_lot::{Mutex, MutexGuard};
 use serde_json::Value;
 use tracing::info;
 
 use crate::{
+    delivery::Delivery,
     durable,
     error::{At, Result, StoreError},
     folder::Folder,
-    index::{Index, Summary},
-    job::{self, Job, Picture, PictureFile},
-    list::{Condition, ListQuery, ObjectQuery, OrderKey, Page, VideoFilter, page},
+    index::{Index, Summary, number_of},
+    job::{self, Job, Picture, PictureFile, WeakJob},
+    list::{Condition, DeliveryQuery, ListQuery, ObjectQuery, OrderKey, Page, VideoFilter, page},
     upload::{self, Upload},
 };
 
@@ -38,6 +39,8 @@ pub(crate) struct Inner {
     next_id: Mutex<u64>,
     /// A record is changed by one thread at a time; videos share locks by their ids.
     locks: [Mutex<()>; 64],
+    /// A log has one writer: who asks for a job that somebody holds gets the same one.
+    jobs: Mutex<HashMap<JobId, WeakJob>>,
     clean: PathBuf,
     /// Held for as long as the archive is open.
     _lock: File,
@@ -147,7 +150,8 @@ impl Archive {
         let next_id = index.highest()?.max(folder.last_deleted()?) + 1;
         let report = OpenReport { videos: index.len(), index_rebuilt: rebuilt };
         let locks = std::array::from_fn(|_| Mutex::new(()));
-        Ok((Self(Arc::new(Inner { folder, index, clock, next_id: Mutex::new(next_id), locks, clean, _lock: lock })), report))
+        let inner = Inner { folder, index, clock, next_id: Mutex::new(next_id), locks, jobs: Mutex::default(), clean, _lock: lock };
+        Ok((Self(Arc::new(inner)), report))
     }
 
     fn guard(&self, id: VideoId) -> MutexGuard<'_, ()> {
@@ -402,7 +406,7 @@ impl Archive {
         })?;
         self.0.index.clear_objects(id)?;
         self.clear_earlier_jobs(job)?;
-        Job::open(self.clone(), job)
+        self.open_job(job)
     }
 
     fn clear_earlier_jobs(&self, current: JobId) -> Result<()> {
@@ -419,7 +423,24 @@ impl Archive {
     /// A video's current job; `None` for any other.
     pub fn job(&self, id: JobId) -> Result<Option<Job>> {
         let current = self.video(id.video)?.is_some_and(|v| v.job == id.number);
-        if current && self.0.folder.job(id).is_dir() { Job::open(self.clone(), id).map(Some) } else { Ok(None) }
+        if current && self.0.folder.job(id).is_dir() { self.open_job(id).map(Some) } else { Ok(None) }
+    }
+
+    fn open_job(&self, id: JobId) -> Result<Job> {
+        let mut jobs = self.0.jobs.lock();
+        if let Some(job) = jobs.get(&id).and_then(Job::upgrade) {
+            return Ok(job);
+        }
+        let job = Job::open(self.clone(), id)?;
+        jobs.retain(|_, job| job.strong_count() > 0);
+        jobs.insert(id, job.downgrade());
+        Ok(job)
+    }
+
+    /// Does something to a job's folder, unless the job is not its video's any more.
+    pub(crate) fn if_current(&self, id: JobId, change: impl FnOnce() -> Result<()>) -> Result<()> {
+        let _guard = self.guard(id.video);
+        if self.video(id.video)?.is_some_and(|v| v.job == id.number) { change() } else { Ok(()) }
     }
 
     pub(crate) fn folder(&self) -> &Folder {
@@ -453,6 +474,46 @@ impl Archive {
         let Some(offset) = self.0.index.object(id)? else { return Ok(None) };
         let found = job::read_objects(&self.0.folder, id.job, &[offset])?;
         Ok(found.into_iter().next().filter(|o| o.id == *id))
+    }
+
+    /// Deliveries of a video's job, in the order in which their objects were made.
+    pub fn deliveries(&self, id: VideoId, query: &DeliveryQuery) -> Result<Page<Delivery>> {
+        let index = &self.0.index;
+        let wanted = |item: &Result<(Vec<u8>, Delivery)>| {
+            item.as_ref().map_or(true, |(_, d)| query.states.is_empty() || query.states.contains(&d.state))
+        };
+        page(
+            *b"dl",
+            query.cursor.as_ref(),
+            query.limit,
+            |from| index.walk_deliveries(id, from, None).filter(wanted),
+            |to| index.walk_deliveries(id, None, to).rev().filter(wanted),
+        )
+    }
+
+    /// How far an object has come; `None` where there is no such object, or no router.
+    pub fn delivery(&self, id: &ObjectId) -> Result<Option<Delivery>> {
+        let Some(key) = self.0.index.key_of_object(id)? else { return Ok(None) };
+        self.0.index.deliveries.get(&key)
+    }
+
+    /// Objects that are still to be delivered, of one video or of all, with their numbers, by video and number.
+    pub fn undelivered(&self, video: Option<VideoId>) -> impl Iterator<Item = Result<(ObjectId, u32)>> + use<> {
+        let beginning = video.map(|v| v.0.to_be_bytes());
+        self.0.index.deliveries.pending(beginning.as_ref().map_or(&[], |b| &b[..])).map(|item| {
+            let (key, id) = item?;
+            Ok((id, number_of(&key)?))
+        })
+    }
+
+    /// The number of an object among those of its job.
+    pub fn number(&self, id: &ObjectId) -> Result<Option<u32>> {
+        self.0.index.key_of_object(id)?.map(|key| number_of(&key)).transpose()
+    }
+
+    /// What became of the objects of a video's job, by type; `None` where none was to be delivered.
+    pub fn tally(&self, id: VideoId) -> Result<Option<BTreeMap<ObjectType, Counts>>> {
+        self.0.index.deliveries.tally(id)
     }
 
     /// An object's picture, where there is one.

@@ -9,6 +9,8 @@
 //! | `cut` | id of a video whose job is under way | - |
 //! | `objects` | video id, number in the log | offset in `objects.log`, type |
 //! | `numbers` | object id | number in the log |
+//!
+//! and those of [`DeliveryTrees`].
 
 use ocellus_core::{ObjectId, Timestamp, VideoId, VideoRecord, VideoStatus};
 use serde::{Deserialize, Serialize};
@@ -18,12 +20,13 @@ use sled::{
 };
 
 use crate::{
+    delivery::{Delivery, DeliveryTrees},
     error::{Result, StoreError},
     list::OrderKey,
 };
 
 /// Changes whenever the trees do; an index of another version is rebuilt.
-const VERSION: &[u8] = b"1";
+const VERSION: &[u8] = b"2";
 
 #[derive(Clone)]
 pub(crate) struct Index {
@@ -35,6 +38,7 @@ pub(crate) struct Index {
     cut: Tree,
     objects: Tree,
     numbers: Tree,
+    pub(crate) deliveries: DeliveryTrees,
 }
 
 /// Of a video: what filters ask for, and what the other trees hold of it.
@@ -107,6 +111,7 @@ impl Index {
             cut: tree("cut")?,
             objects: tree("objects")?,
             numbers: tree("numbers")?,
+            deliveries: DeliveryTrees::open(&db)?,
             db,
         })
     }
@@ -255,9 +260,15 @@ impl Index {
 
     /// Where an object lies in its job's log.
     pub(crate) fn object(&self, id: &ObjectId) -> Result<Option<u64>> {
+        let Some(key) = self.key_of_object(id)? else { return Ok(None) };
+        self.objects.get(key)?.map(|v| offset_and_type(&v).map(|(o, _)| o)).transpose()
+    }
+
+    /// The key of an object, and of its delivery.
+    pub(crate) fn key_of_object(&self, id: &ObjectId) -> Result<Option<Vec<u8>>> {
         let Some(number) = self.numbers.get(id.to_string())? else { return Ok(None) };
         let number = number.as_ref().try_into().map(u32::from_be_bytes).map_err(|_| damaged())?;
-        self.objects.get(object_key(id.job.video, number))?.map(|v| offset_and_type(&v).map(|(o, _)| o)).transpose()
+        Ok(Some(object_key(id.job.video, number)))
     }
 
     /// Objects of a video: key, offset in the log, type; between two keys that are left out.
@@ -267,11 +278,7 @@ impl Index {
         from: Option<&[u8]>,
         to: Option<&[u8]>,
     ) -> impl DoubleEndedIterator<Item = Result<(Vec<u8>, u64, String)>> + use<> {
-        let prefix = video.0.to_be_bytes();
-        let low = from.map_or_else(|| prefix.to_vec(), |f| [f, &[0]].concat());
-        let high = to.map_or_else(|| [&prefix[..], &[0xff; 5]].concat(), <[u8]>::to_vec);
-        let inside = low.starts_with(&prefix) && high.starts_with(&prefix) && low < high;
-        let range = inside.then(|| self.objects.range(low..high));
+        let range = between(video, from, to).map(|(low, high)| self.objects.range(low..high));
         range.into_iter().flatten().map(|item| {
             let (key, value) = item?;
             let (offset, object_type) = offset_and_type(&value)?;
@@ -279,7 +286,18 @@ impl Index {
         })
     }
 
-    /// Takes all objects of a video out.
+    /// Deliveries of a video with their keys, between two keys that are left out.
+    pub(crate) fn walk_deliveries(
+        &self,
+        video: VideoId,
+        from: Option<&[u8]>,
+        to: Option<&[u8]>,
+    ) -> impl DoubleEndedIterator<Item = Result<(Vec<u8>, Delivery)>> + use<> {
+        let range = between(video, from, to).map(|(low, high)| self.deliveries.range(low, high));
+        range.into_iter().flatten()
+    }
+
+    /// Takes all objects of a video out, and their deliveries.
     pub(crate) fn clear_objects(&self, video: VideoId) -> Result<()> {
         for key in self.objects.scan_prefix(video.0.to_be_bytes()).keys() {
             self.objects.remove(key?)?;
@@ -287,12 +305,25 @@ impl Index {
         for key in self.numbers.scan_prefix(format!("{video}-")).keys() {
             self.numbers.remove(key?)?;
         }
-        Ok(())
+        self.deliveries.clear(video)
     }
 }
 
-fn object_key(video: VideoId, number: u32) -> Vec<u8> {
+/// The range of a video's objects that lies between two keys; `None` where there is none.
+fn between(video: VideoId, from: Option<&[u8]>, to: Option<&[u8]>) -> Option<(Vec<u8>, Vec<u8>)> {
+    let prefix = video.0.to_be_bytes();
+    let low = from.map_or_else(|| prefix.to_vec(), |f| [f, &[0]].concat());
+    let high = to.map_or_else(|| [&prefix[..], &[0xff; 5]].concat(), <[u8]>::to_vec);
+    (low.starts_with(&prefix) && high.starts_with(&prefix) && low < high).then_some((low, high))
+}
+
+pub(crate) fn object_key(video: VideoId, number: u32) -> Vec<u8> {
     [&video.0.to_be_bytes()[..], &number.to_be_bytes()].concat()
+}
+
+pub(crate) fn number_of(key: &[u8]) -> Result<u32> {
+    let number = key.get(8..).and_then(|n| n.try_into().ok()).ok_or_else(damaged)?;
+    Ok(u32::from_be_bytes(number))
 }
 
 fn offset_and_type(value: &[u8]) -> Result<(u64, String)> {
@@ -301,7 +332,7 @@ fn offset_and_type(value: &[u8]) -> Result<(u64, String)> {
     Ok((offset, String::from_utf8_lossy(object_type).into_owned()))
 }
 
-fn damaged() -> StoreError {
+pub(crate) fn damaged() -> StoreError {
     StoreError::Index(sled::Error::ReportableBug("an entry of the index cannot be read".into()))
 }
 

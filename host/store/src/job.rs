@@ -1,6 +1,11 @@
 //! One job's folder: its plan, its logs, its pictures.
 
-use std::{collections::HashMap, fs, path::PathBuf, sync::Arc};
+use std::{
+    collections::HashMap,
+    fs,
+    path::PathBuf,
+    sync::{Arc, Weak},
+};
 
 use ocellus_core::{FrameRecord, JobId, ObjectId, ObjectRecord, ObjectType, Size};
 use parking_lot::Mutex;
@@ -10,10 +15,11 @@ use serde_json::Value;
 use crate::{
     Archive,
     archive::to_json,
+    delivery::Delivery,
     durable,
     error::{At, Result, StoreError},
     folder::Folder,
-    index::Index,
+    index::{Index, object_key},
     log::{Kind, LogReader, LogWriter},
 };
 
@@ -61,29 +67,13 @@ pub struct PictureFile {
     pub content_type: &'static str,
 }
 
-/// What became of an object on its way to the router.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum DeliveryOutcome {
-    Posted,
-    Failed,
-    NotPosted,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct DeliveryRecord {
-    pub object: ObjectId,
-    pub outcome: DeliveryOutcome,
-    /// Of the last response.
-    pub status: Option<u16>,
-    pub attempts: u32,
-    pub reason: Option<String>,
-}
-
 /// Whether an object was there already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Appended {
-    New,
+    /// It got this number: the objects of a job are numbered in the order in which they were made.
+    New {
+        number: u32,
+    },
     Known,
 }
 
@@ -91,9 +81,13 @@ pub enum Appended {
 #[derive(Clone)]
 pub struct Job(Arc<Inner>);
 
-struct Inner {
+pub(crate) type WeakJob = Weak<Inner>;
+
+pub(crate) struct Inner {
     archive: Archive,
     id: JobId,
+    /// The plan names a router, so that every object is a delivery.
+    posts: bool,
     objects: Mutex<Objects>,
     deliveries: Mutex<LogWriter>,
 }
@@ -117,7 +111,22 @@ impl Job {
             Ok(())
         })?;
         let deliveries = LogWriter::open(&folder.join("deliveries.log"), Kind::Deliveries, |_, _| Ok(()))?;
-        Ok(Self(Arc::new(Inner { archive, id, objects: Mutex::new(Objects { log, known }), deliveries: Mutex::new(deliveries) })))
+        let posts = read_plan(archive.folder(), id).is_ok_and(|plan| has_router(&plan));
+        let objects = Mutex::new(Objects { log, known });
+        Ok(Self(Arc::new(Inner { archive, id, posts, objects, deliveries: Mutex::new(deliveries) })))
+    }
+
+    pub(crate) fn downgrade(&self) -> WeakJob {
+        Arc::downgrade(&self.0)
+    }
+
+    pub(crate) fn upgrade(job: &WeakJob) -> Option<Self> {
+        job.upgrade().map(Self)
+    }
+
+    /// What the job runs by.
+    pub fn plan(&self) -> Result<Value> {
+        read_plan(self.0.archive.folder(), self.0.id)
     }
 
     fn file(&self, name: &str) -> PathBuf {
@@ -126,12 +135,6 @@ impl Job {
 
     pub fn id(&self) -> JobId {
         self.0.id
-    }
-
-    /// What the job runs by.
-    pub fn plan(&self) -> Result<Value> {
-        let path = self.file("plan.json");
-        parse(&path, &fs::read(&path).at(&path)?)
     }
 
     /// Opens the detection log to go on with it: the writer, and the number of the first frame that it does not know of.
@@ -191,34 +194,34 @@ impl Job {
         objects.log.sync()?;
         let number = objects.known.len() as u32;
         objects.known.insert(object.id.clone(), number);
-        self.0.archive.index().put_object(&object.id, number, offset)?;
-        Ok(Appended::New)
+        let index = self.0.archive.index();
+        index.put_object(&object.id, number, offset)?;
+        if self.0.posts {
+            index.deliveries.put(&object_key(self.0.id.video, number), &Delivery::pending(object.id.clone()))?;
+        }
+        Ok(Appended::New { number })
     }
 
-    /// All objects, in the order in which they were made.
-    pub fn objects(&self) -> Result<Vec<ObjectRecord>> {
-        let path = self.file("objects.log");
-        // What is appended is written out before it is known, so that the file holds all that there is.
-        let Some(mut log) = LogReader::open(&path, Kind::Objects)? else { return Ok(Vec::new()) };
-        std::iter::from_fn(|| log.next_record().transpose()).map(|payload| parse(&path, &payload?)).collect()
+    /// Writes down how far a delivery has come, durably. Nothing happens once the job is not its video's any more.
+    pub fn book(&self, delivery: &Delivery) -> Result<()> {
+        self.0.archive.if_current(self.0.id, || {
+            let Some(number) = self.0.objects.lock().known.get(&delivery.object).copied() else { return Ok(()) };
+            let mut log = self.0.deliveries.lock();
+            log.append(&to_json(delivery))?;
+            log.sync()?;
+            self.0.archive.index().deliveries.put(&object_key(self.0.id.video, number), delivery)
+        })
     }
 
-    pub fn append_delivery(&self, delivery: &DeliveryRecord) -> Result<()> {
-        let mut log = self.0.deliveries.lock();
-        log.append(&to_json(delivery))?;
-        log.sync()
-    }
-
-    /// The last outcome of each object that has one.
-    pub fn deliveries(&self) -> Result<HashMap<ObjectId, DeliveryRecord>> {
-        let path = self.file("deliveries.log");
-        let Some(mut log) = LogReader::open(&path, Kind::Deliveries)? else { return Ok(HashMap::new()) };
-        std::iter::from_fn(|| log.next_record().transpose())
-            .map(|payload| {
-                let delivery: DeliveryRecord = parse(&path, &payload?)?;
-                Ok((delivery.object.clone(), delivery))
-            })
-            .collect()
+    /// Lets deliveries go to another router from now on.
+    pub fn set_router(&self, url: &str) -> Result<()> {
+        self.0.archive.if_current(self.0.id, || {
+            let mut plan = self.plan()?;
+            if let Some(plan) = plan.as_object_mut() {
+                plan.insert(ROUTER_URL.into(), url.into());
+            }
+            durable::replace(&self.file(PLAN), &to_json(&plan))
+        })
     }
 }
 
@@ -307,16 +310,47 @@ pub(crate) fn read_objects(folder: &Folder, job: JobId, offsets: &[u64]) -> Resu
     Ok(objects)
 }
 
-/// Puts the objects of a job's log into the index.
+/// Puts the objects of a job's log into the index, and their deliveries.
 pub(crate) fn index_objects(folder: &Folder, index: &Index, job: JobId) -> Result<()> {
     let path = folder.job(job).join("objects.log");
     let Some(mut log) = LogReader::open(&path, Kind::Objects)? else { return Ok(()) };
+    let mut deliveries = read_plan(folder, job).is_ok_and(|p| has_router(&p)).then(|| last_deliveries(folder, job)).transpose()?;
     let mut number = 0;
     loop {
         let offset = log.offset();
         let Some(payload) = log.next_record()? else { return Ok(()) };
         let object: ObjectRecord = parse(&path, &payload)?;
         index.put_object(&object.id, number, offset)?;
+        if let Some(deliveries) = &mut deliveries {
+            let delivery = deliveries.remove(&object.id).unwrap_or_else(|| Delivery::pending(object.id));
+            index.deliveries.put(&object_key(job.video, number), &delivery)?;
+        }
         number += 1;
     }
+}
+
+/// The last line of each delivery that has one.
+fn last_deliveries(folder: &Folder, job: JobId) -> Result<HashMap<ObjectId, Delivery>> {
+    let path = folder.job(job).join("deliveries.log");
+    let Some(mut log) = LogReader::open(&path, Kind::Deliveries)? else { return Ok(HashMap::new()) };
+    std::iter::from_fn(|| log.next_record().transpose())
+        .map(|payload| {
+            let delivery: Delivery = parse(&path, &payload?)?;
+            Ok((delivery.object.clone(), delivery))
+        })
+        .collect()
+}
+
+const PLAN: &str = "plan.json";
+/// The key of a plan that says where its objects are posted to.
+const ROUTER_URL: &str = "router_url";
+
+fn read_plan(folder: &Folder, job: JobId) -> Result<Value> {
+    let path = folder.job(job).join(PLAN);
+    let bytes = fs::read(&path).at(&path)?;
+    parse(&path, &bytes)
+}
+
+fn has_router(plan: &Value) -> bool {
+    plan.get(ROUTER_URL).is_some_and(Value::is_string)
 }

@@ -13,6 +13,7 @@
 
 mod archive;
 mod check;
+mod delivery;
 mod durable;
 mod error;
 mod folder;
@@ -24,7 +25,8 @@ mod upload;
 
 pub use archive::{Archive, OpenReport};
 pub use check::{CheckSummary, Finding, check};
+pub use delivery::{Delivery, DeliveryState};
 pub use error::StoreError;
-pub use job::{Appended, DeliveryOutcome, DeliveryRecord, DetectionReader, DetectionWriter, Job, LogHeader, Picture, PictureFile};
-pub use list::{Condition, Cursor, ListQuery, ObjectQuery, Order, OrderKey, Page, VideoFilter};
+pub use job::{Appended, DetectionReader, DetectionWriter, Job, LogHeader, Picture, PictureFile};
+pub use list::{Condition, Cursor, DeliveryQuery, ListQuery, ObjectQuery, Order, OrderKey, Page, VideoFilter};
 pub use upload::Upload;

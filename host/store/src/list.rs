@@ -4,7 +4,10 @@ use std::ops::Range;
 
 use ocellus_core::{ObjectType, Timestamp, VideoId};
 
-use crate::error::{Result, StoreError};
+use crate::{
+    delivery::DeliveryState,
+    error::{Result, StoreError},
+};
 
 /// Conditions on videos; all must hold.
 #[derive(Clone, Debug, Default)]
@@ -67,6 +70,14 @@ pub struct ListQuery {
 pub struct ObjectQuery {
     /// Any of these; empty for all.
     pub types: Vec<ObjectType>,
+    pub limit: usize,
+    pub cursor: Option<Cursor>,
+}
+
+#[derive(Clone, Debug)]
+pub struct DeliveryQuery {
+    /// Any of these; empty for all.
+    pub states: Vec<DeliveryState>,
     pub limit: usize,
     pub cursor: Option<Cursor>,
 }

@@ -44,6 +44,11 @@ pub(crate) struct Objects {
 }
 
 #[derive(Deserialize)]
+pub(crate) struct Deliveries {
+    pub(crate) results: Vec<Value>,
+}
+
+#[derive(Deserialize)]
 pub(crate) struct Object {
     pub(crate) id: String,
     #[serde(rename = "type")]

@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 
 use crate::{
     build,
-    client::{Client, Objects, Received, Video},
+    client::{Client, Deliveries, Objects, Received, Video},
     plugins, setup,
     shell::{assets, say, target},
 };
@@ -178,14 +178,15 @@ fn begin(api: &Client, file: &Path, receiver: &str) -> Result<u64> {
     Ok(id)
 }
 
-/// Shows how the job goes on until it has ended; the video then, or nothing where the user did not want to wait.
+/// Shows how the job goes on until it has ended and all was delivered; the video then, or nothing where the user did not want to wait.
 fn watch(api: &Client, id: u64, server: &mut Running, stop: &Stop) -> Result<Option<Video>> {
     let style = ProgressStyle::with_template("  Processing {bar:30} {percent:>3} %  {msg}")?;
     let bar = ProgressBar::new(1000).with_style(style);
     loop {
         server.check()?;
         let video: Video = api.get(&format!("/videos/{id}/"))?;
-        if video.finished {
+        let undelivered: Deliveries = api.get(&format!("/videos/{id}/deliveries/?state=pending,retrying&limit=1"))?;
+        if video.finished && undelivered.results.is_empty() {
             bar.finish_and_clear();
             return Ok(Some(video));
         }

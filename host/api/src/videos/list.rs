@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{Json, extract::State, http::Uri};
 use ocellus_core::{Error, Result};
-use ocellus_store::{ListQuery, Order, OrderKey};
+use ocellus_store::{ListQuery, Order, OrderKey, Page};
 use utoipa::{
     IntoParams,
     openapi::{
@@ -87,9 +87,14 @@ pub(crate) async fn list(
         limit: page::limit(&query)?,
         cursor: page::cursor(&query)?,
     };
-    let archive = api.engine.archive().clone();
-    let found = blocking(move || Ok(archive.list(&wanted)?)).await?;
-    Ok(Json(PageJson::new(found, &base, &uri, &query, |video| VideoJson::new(api.engine.live(video), &base))))
+    let engine = api.engine.clone();
+    let found = blocking(move || {
+        let Page { items, next, prev } = engine.archive().list(&wanted)?;
+        let items = items.into_iter().map(|video| engine.live(video)).collect::<Result<_>>()?;
+        Ok(Page { items, next, prev })
+    })
+    .await?;
+    Ok(Json(PageJson::new(found, &base, &uri, &query, |video| VideoJson::new(video, &base))))
 }
 
 fn order(query: &Query) -> Result<Order> {

@@ -33,5 +33,5 @@ pub(crate) async fn patch(
         Ok(archive.update(id, |video| VideoPatch::parse(&sent, &asked.config, asked.engine.network())?.apply(video, &schema))?)
     })
     .await?;
-    Ok(Json(VideoJson::new(api.engine.live(video), &base)))
+    Ok(Json(VideoJson::new(api.engine.live(video)?, &base)))
 }

@@ -22,5 +22,5 @@ use crate::{
 pub(crate) async fn read(State(api): State<Arc<Api>>, VideoPath(id): VideoPath, base: BaseUrl) -> Result<Json<VideoJson>, ApiError> {
     let archive = api.engine.archive().clone();
     let video = blocking(move || archive.video(id)?.ok_or_else(no_video)).await?;
-    Ok(Json(VideoJson::new(api.engine.live(video), &base)))
+    Ok(Json(VideoJson::new(api.engine.live(video)?, &base)))
 }

@@ -39,5 +39,5 @@ pub(crate) async fn replace(
         })?)
     })
     .await?;
-    Ok(Json(VideoJson::new(api.engine.live(video), &base)))
+    Ok(Json(VideoJson::new(api.engine.live(video)?, &base)))
 }

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::server::{Server, TOKEN};
 
-const GUARDED: [(&str, &str); 17] = [
+const GUARDED: [(&str, &str); 20] = [
     ("GET", "/videos/"),
     ("POST", "/videos/"),
     ("GET", "/videos/count/"),
@@ -23,6 +23,9 @@ const GUARDED: [(&str, &str); 17] = [
     ("GET", "/videos/1/objects/"),
     ("GET", "/objects/1-1-face-1-0/thumbnail/"),
     ("GET", "/objects/1-1-face-1-0/fullframe/"),
+    ("GET", "/videos/1/deliveries/"),
+    ("POST", "/videos/1/deliveries/retry/"),
+    ("POST", "/deliveries/1-1-face-1-0/retry/"),
     ("GET", "/plugins/"),
 ];
 

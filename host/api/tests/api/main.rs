@@ -12,6 +12,7 @@
 
 mod access;
 mod changing;
+mod deliveries;
 mod filtering;
 mod hostile;
 mod objects;

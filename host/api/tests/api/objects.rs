@@ -1,7 +1,7 @@
 //! Covers: the list of a video's objects, its filter and pages, and the objects' pictures.
 
 use ocellus_core::{BestShotType, ObjectId, ObjectRecord, ShotSummary, TrackId, VideoId};
-use ocellus_store::Picture;
+use ocellus_store::{Job, Picture};
 use serde_json::{Value, json};
 
 use crate::server::Server;
@@ -12,9 +12,15 @@ fn shot(frame: u64) -> ShotSummary {
 }
 
 /// A video with objects of these types, in a job that is over.
-async fn with_objects(server: &Server, types: &[&str]) -> (u64, Vec<String>) {
+pub(crate) async fn with_objects(server: &Server, types: &[&str]) -> (u64, Vec<String>) {
+    let (video, _, ids) = in_job(server, types, &json!({})).await;
+    (video, ids)
+}
+
+/// The same in a job by this plan; the job, too.
+pub(crate) async fn in_job(server: &Server, types: &[&str], plan: &Value) -> (u64, Job, Vec<String>) {
     let video = server.add("a").await;
-    let job = server.archive.start_job(VideoId(video), &json!({})).unwrap();
+    let job = server.archive.start_job(VideoId(video), plan).unwrap();
     let mut ids = Vec::new();
     for (track, object_type) in types.iter().enumerate() {
         let id = ObjectId { job: job.id(), object_type: object_type.parse().unwrap(), track: TrackId(track as u64), shot: 0 };
@@ -34,7 +40,7 @@ async fn with_objects(server: &Server, types: &[&str]) -> (u64, Vec<String>) {
         };
         job.append_object(&object, &[(Picture::Thumbnail, b"\xff\xd8 thumbnail"), (Picture::Fullframe, b"\xff\xd8 fullframe")]).unwrap();
     }
-    (video, ids)
+    (video, job, ids)
 }
 
 fn ids(page: &Value) -> Vec<String> {

@@ -1,0 +1,36 @@
+//! A delivery as the API shows it.
+
+use ocellus_store::{Delivery, DeliveryState};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::time;
+
+/// One object on its way to the router.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Delivery)]
+pub(crate) struct DeliveryJson {
+    /// The object's id; also the Idempotency-Key that it is sent under.
+    #[schema(examples("6-1-face-3-0"))]
+    id: String,
+    /// `pending`: not tried yet. `retrying`: tried in vain, and to be tried again. `posted`: accepted. `failed`: refused,
+    /// or given up after too long.
+    #[schema(value_type = String, examples("pending", "retrying", "posted", "failed"))]
+    state: DeliveryState,
+    attempts: u32,
+    /// Of the last response; null where the last attempt had none.
+    #[schema(required)]
+    last_status: Option<u16>,
+    /// Why the last attempt was in vain.
+    #[schema(required)]
+    reason: Option<String>,
+    #[schema(required, format = DateTime)]
+    next_try: Option<String>,
+}
+
+impl From<Delivery> for DeliveryJson {
+    fn from(delivery: Delivery) -> Self {
+        let Delivery { object, state, attempts, last_status, reason, next_try, since: _ } = delivery;
+        Self { id: object.to_string(), state, attempts, last_status, reason, next_try: next_try.map(time::text) }
+    }
+}

@@ -1,0 +1,157 @@
+//! Covers: what the archive says of deliveries. An object of a job with a router is one from the start; the last thing that was written
+//! down counts, also after a restart and without the index; the figures always add up; a job that is over and done with
+//! leaves nothing.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test ends where something is wrong"
+)]
+
+use std::{path::Path, sync::Arc};
+
+use ocellus_core::{
+    BestShotType, JobId, ObjectId, ObjectRecord, SettingsSchema, ShotSummary, SystemClock, Timestamp, TrackId, VideoId, VideoRecord,
+};
+use ocellus_store::{Appended, Archive, Delivery, DeliveryQuery, DeliveryState, Job};
+use proptest::prelude::*;
+use serde_json::json;
+
+fn open(dir: &Path) -> Archive {
+    Archive::open(dir, Arc::new(SystemClock)).unwrap().0
+}
+
+fn video(archive: &Archive) -> VideoId {
+    let settings = SettingsSchema::new(&[], &["simple_iou".into()], &[]).unwrap().complete(None).unwrap();
+    archive.create(move |id, now| VideoRecord::new(id, 1, None, settings, now)).unwrap().id
+}
+
+fn add(job: &Job, object_type: &str, track: u64) -> ObjectId {
+    let shot = ShotSummary { frame: 1, time: 0.0, timestamp: Timestamp::UNIX_EPOCH, bbox: [0, 0, 9, 9], score: 0.5, quality: 0.5 };
+    let id = ObjectId { job: job.id(), object_type: object_type.parse().unwrap(), track: TrackId(track), shot: 0 };
+    let object = ObjectRecord {
+        id: id.clone(),
+        bs_type: BestShotType::Overall,
+        end_of_track: true,
+        best: shot.clone(),
+        first: shot.clone(),
+        last: shot,
+        detections: 1,
+        interpolated: 0,
+        history: vec![],
+        landmarks: None,
+        attributes: vec![],
+    };
+    assert!(matches!(job.append_object(&object, &[]).unwrap(), Appended::New { .. }));
+    assert_eq!(job.append_object(&object, &[]).unwrap(), Appended::Known);
+    id
+}
+
+fn query(states: &[DeliveryState], limit: usize) -> DeliveryQuery {
+    DeliveryQuery { states: states.to_vec(), limit, cursor: None }
+}
+
+fn all(archive: &Archive, id: VideoId) -> Vec<Delivery> {
+    archive.deliveries(id, &query(&[], 1000)).unwrap().items
+}
+
+fn undelivered(archive: &Archive) -> Vec<(ObjectId, u32)> {
+    archive.undelivered(None).collect::<Result<_, _>>().unwrap()
+}
+
+#[test]
+fn without_a_router_nothing_is_a_delivery() {
+    let dir = tempfile::tempdir().unwrap();
+    let archive = open(dir.path());
+    let id = video(&archive);
+    let job = archive.start_job(id, &json!({"router_url": null})).unwrap();
+    let object = add(&job, "face", 1);
+    assert_eq!(archive.delivery(&object).unwrap(), None);
+    assert_eq!(archive.tally(id).unwrap(), None);
+    assert!(all(&archive, id).is_empty() && undelivered(&archive).is_empty());
+}
+
+#[test]
+fn a_new_job_and_a_deletion_leave_nothing_of_the_old() {
+    let dir = tempfile::tempdir().unwrap();
+    let archive = open(dir.path());
+    let (again, gone) = (video(&archive), video(&archive));
+    let plan = json!({"router_url": "http://127.0.0.1:1/"});
+    let old = archive.start_job(again, &plan).unwrap();
+    let object = add(&old, "face", 1);
+    add(&archive.start_job(gone, &plan).unwrap(), "car", 1);
+    assert_eq!(undelivered(&archive).len(), 2);
+
+    let new = archive.start_job(again, &plan).unwrap();
+    assert!(archive.delete(gone).unwrap());
+    old.book(&Delivery { state: DeliveryState::Posted, ..Delivery::pending(object) }).unwrap();
+    assert!(undelivered(&archive).is_empty());
+    assert!(all(&archive, again).is_empty());
+    assert_eq!((archive.tally(again).unwrap(), archive.tally(gone).unwrap()), (None, None));
+    let object = add(&new, "face", 1);
+    assert_eq!(undelivered(&archive), [(object, 0)]);
+}
+
+#[test]
+fn who_asks_for_a_job_that_is_open_gets_the_same_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let archive = open(dir.path());
+    let id = video(&archive);
+    let one = archive.start_job(id, &json!({"router_url": "http://127.0.0.1:1/"})).unwrap();
+    let other = archive.job(JobId { video: id, number: 1 }).unwrap().unwrap();
+    let objects = [add(&one, "face", 1), add(&other, "face", 2), add(&one, "face", 3)];
+    for (job, object) in [&other, &one, &other].into_iter().zip(&objects) {
+        job.book(&Delivery { state: DeliveryState::Posted, attempts: 1, ..Delivery::pending(object.clone()) }).unwrap();
+    }
+    drop((one, other, archive));
+    std::fs::remove_dir_all(dir.path().join("index")).unwrap();
+    let archive = open(dir.path());
+    assert_eq!(all(&archive, id).iter().map(|d| &d.object).collect::<Vec<_>>(), objects.iter().collect::<Vec<_>>());
+    assert!(undelivered(&archive).is_empty());
+}
+
+fn state() -> impl Strategy<Value = DeliveryState> {
+    prop::sample::select(vec![DeliveryState::Retrying, DeliveryState::Posted, DeliveryState::Failed])
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn what_was_booked_last_counts_and_the_figures_add_up(
+        types in prop::collection::vec(prop::sample::select(vec!["face", "car"]), 1..12),
+        booked in prop::collection::vec((any::<prop::sample::Index>(), state(), 1..9_u32), 0..30),
+    ) {
+        let dir = tempfile::tempdir().unwrap();
+        let archive = open(dir.path());
+        let id = video(&archive);
+        let job = archive.start_job(id, &json!({"router_url": "http://127.0.0.1:1/"})).unwrap();
+        let mut expected: Vec<_> = types.iter().zip(0..).map(|(t, track)| Delivery::pending(add(&job, t, track))).collect();
+        for (which, state, attempts) in booked {
+            let place = &mut expected[which.index(types.len())];
+            let now = Timestamp::from_second(1_000).unwrap();
+            *place = Delivery { state, attempts, last_status: Some(500), since: Some(now), ..place.clone() };
+            job.book(place).unwrap();
+        }
+        let says = |archive: &Archive| (all(archive, id), archive.tally(id).unwrap().unwrap(), undelivered(archive));
+        let before = says(&archive);
+        prop_assert_eq!(&before.0, &expected);
+        let open_ones: Vec<_> = expected.iter().zip(0..).filter(|(d, _)| !d.state.is_final()).map(|(d, n)| (d.object.clone(), n)).collect();
+        prop_assert_eq!(&before.2, &open_ones);
+        let count = |t: &str, states: &[DeliveryState]| {
+            expected.iter().filter(|d| d.object.object_type.as_str() == t && states.contains(&d.state)).count() as u64
+        };
+        for (t, counts) in &before.1 {
+            use DeliveryState::{Failed, Pending, Posted, Retrying};
+            let t = t.as_str();
+            let expected = [count(t, &[Posted]), count(t, &[Retrying, Failed]), count(t, &[Pending])];
+            prop_assert_eq!([counts.posted, counts.failed, counts.not_posted], expected);
+        }
+        drop((job, archive));
+        prop_assert_eq!(&says(&open(dir.path())), &before);
+        std::fs::remove_dir_all(dir.path().join("index")).unwrap();
+        prop_assert_eq!(&says(&open(dir.path())), &before);
+    }
+}

@@ -1,0 +1,264 @@
+//! Covers: what is found arrives. Every object reaches its router exactly once and in order within its track, whether the
+//! router is down, fails, is killed, or the server is; a router that is dead slows no job; what was given up can be
+//! taken up again.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    io::{BufRead, BufReader},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use axum::http::StatusCode;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::{
+    media,
+    receiver::Receiver,
+    server::{Options, Server},
+};
+
+/// The receiver that ships, as a process that can be killed.
+struct Program {
+    process: Child,
+    address: String,
+    dir: PathBuf,
+}
+
+impl Program {
+    fn start(listen: &str, dir: &Path, arguments: &[&str]) -> Self {
+        let mut command = Command::new(media::target().join("release/ocellus-receiver"));
+        command.args(["--quiet", "--listen", listen, "--dir"]).arg(dir).args(arguments);
+        let mut process = command.stdout(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let address = line.trim().strip_prefix("listening on http://").unwrap().to_owned();
+        Self { process, address, dir: dir.to_path_buf() }
+    }
+
+    fn url(&self) -> String {
+        format!("http://{}/frame", self.address)
+    }
+
+    /// Keys of what was kept, in the order in which it came.
+    fn keys(&self) -> Vec<String> {
+        let lines = std::fs::read_to_string(self.dir.join("posts.jsonl")).unwrap_or_default();
+        let key = |line: &str| serde_json::from_str::<Value>(line).ok()?["key"].as_str().map(str::to_owned);
+        lines.lines().filter_map(key).collect()
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// Many objects, several of a track.
+fn settings() -> Value {
+    let cars = json!({
+        "filter_min_size": 15, "filter_min_quality": 0.1,
+        "overall_only": false, "realtime_post_interval": 0.1, "realtime_post_every_interval": true, "realtime_post_first_immediately": true,
+    });
+    json!({"detectors": {"face": null, "body": null, "car": cars}})
+}
+
+fn ids(objects: &[Value]) -> Vec<String> {
+    objects.iter().map(|o| o["id"].as_str().unwrap().to_owned()).collect()
+}
+
+fn sorted(mut keys: Vec<String>) -> Vec<String> {
+    keys.sort();
+    keys
+}
+
+/// The shots of each track, by its name, in the order in which they came.
+fn by_track(keys: &[String]) -> BTreeMap<&str, Vec<u32>> {
+    let mut tracks = BTreeMap::<_, Vec<u32>>::new();
+    for key in keys {
+        let (track, shot) = key.rsplit_once('-').unwrap();
+        tracks.entry(track).or_default().push(shot.parse().unwrap());
+    }
+    tracks
+}
+
+/// Realtime shots from 1, the one at the end of the track (0) last.
+fn in_order(keys: &[String]) {
+    for (track, shots) in by_track(keys) {
+        let mut expected = shots.clone();
+        expected.sort_by_key(|shot| if *shot == 0 { u32::MAX } else { *shot });
+        assert_eq!(shots, expected, "track {track}");
+    }
+}
+
+/// What the statistic says of all types together: posted, failed, not posted.
+fn sums(video: &Value) -> [u64; 3] {
+    let counts = video["health_status"]["statistic"]["objects"].as_object().unwrap();
+    ["posted", "failed", "not_posted"].map(|key| counts.values().map(|c| c[key].as_u64().unwrap()).sum())
+}
+
+async fn until(what: &str, mut done: impl AsyncFnMut() -> bool) {
+    let begun = Instant::now();
+    while !done().await {
+        assert!(begun.elapsed() < Duration::from_secs(120), "waited in vain until {what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+async fn begin(server: &Server, clip: &Path, router_url: &str) -> u64 {
+    let id = server.create(json!({"stream_settings": settings(), "router_url": router_url})).await;
+    server.upload(id, clip).await;
+    server.process(id).await;
+    id
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_router_with_every_fault_gets_everything_once_and_in_order() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(&dir.path().join("data"));
+    let kept = dir.path().join("kept");
+    let receiver = Program::start("127.0.0.1:0", &kept, &["--down-for", "2", "--fail-every", "3"]);
+    let (address, url) = (receiver.address.clone(), receiver.url());
+    let id = begin(&server, &media::short_street(dir.path(), 75), &url).await;
+
+    until("a few have arrived", async || receiver.keys().len() >= 5).await;
+    drop(receiver);
+    server.finished(id).await;
+    let objects = server.objects(id).await;
+    assert!(objects.len() > 12, "{} objects", objects.len());
+    let video = server.video(id).await;
+    assert_eq!(sums(&video).iter().sum::<u64>(), objects.len() as u64, "the figures add up: {video:#}");
+    assert!(!server.deliveries(id, "pending,retrying").await.is_empty(), "there was nothing left to deliver");
+
+    let receiver = Program::start(&address, &kept, &["--fail-every", "3"]);
+    let video = server.delivered(id).await;
+    assert_eq!(sums(&video), [objects.len() as u64, 0, 0]);
+    assert_eq!(video["health_status"]["code"], "green");
+    let keys = receiver.keys();
+    in_order(&keys);
+    assert_eq!(sorted(keys), sorted(ids(&objects)));
+    let deliveries = server.deliveries(id, "").await;
+    assert!(deliveries.iter().any(|d| d["attempts"].as_u64() > Some(1)));
+    assert!(deliveries.iter().all(|d| d["state"] == "posted" && d["last_status"] == 202 && d["next_try"].is_null()), "{deliveries:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dead_router_stops_no_job_and_a_killed_server_delivers_when_it_is_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    let kept = dir.path().join("kept");
+    // Takes connections and never answers; the port is kept for the receiver to come.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = silent.local_addr().unwrap().to_string();
+    let server = Server::start(&data);
+    let clip = media::short_street(dir.path(), 75);
+    let id = begin(&server, &clip, &format!("http://{address}/frame")).await;
+    let video = server.finished(id).await;
+    assert_eq!(video["health_status"]["status"], "COMPLETED");
+    let objects = server.objects(id).await;
+    assert_eq!(sums(&video).iter().sum::<u64>(), objects.len() as u64);
+    assert_eq!(sums(&video)[0], 0);
+
+    // A router that works is not held up by one that does not.
+    let other = Receiver::start(StatusCode::OK).await;
+    let fine = begin(&server, &clip, &other.url).await;
+    let video = server.delivered(fine).await;
+    assert_eq!(sums(&video), [objects.len() as u64, 0, 0]);
+    assert_eq!(server.deliveries(id, "posted").await.len(), 0);
+
+    server.kill();
+    drop(silent);
+    let receiver = Program::start(&address, &kept, &[]);
+    let server = Server::start(&data);
+    let video = server.delivered(id).await;
+    assert_eq!(sums(&video), [objects.len() as u64, 0, 0]);
+    let keys = receiver.keys();
+    in_order(&keys);
+    assert_eq!(sorted(keys), sorted(ids(&objects)));
+    assert_eq!(other.posts().len(), objects.len(), "nothing that was delivered is sent again");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_refused_can_be_taken_up_again_and_goes_where_the_video_says_now() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(&dir.path().join("data"));
+    let (wrong, right) = (Receiver::start(StatusCode::NOT_FOUND).await, Receiver::start(StatusCode::OK).await);
+    let id = begin(&server, &media::short_street(dir.path(), 75), &wrong.url).await;
+    let video = server.delivered(id).await;
+    let count = server.objects(id).await.len() as u64;
+    assert_eq!(sums(&video), [0, count, 0]);
+    assert_eq!(video["health_status"]["code"], "yellow");
+    let failed = server.deliveries(id, "failed").await;
+    assert_eq!(failed.len() as u64, count);
+    assert!(failed.iter().all(|d| d["last_status"] == 404 && d["reason"].as_str().unwrap().contains("404")), "{failed:#?}");
+
+    let post = async |path: String| {
+        let response = server.request(Method::POST, &path).send().await.unwrap();
+        (response.status(), response.json::<Value>().await.unwrap())
+    };
+    let fixed = server.request(Method::PATCH, &format!("/videos/{id}/")).json(&json!({"router_url": right.url})).send().await.unwrap();
+    assert_eq!(fixed.status(), StatusCode::OK);
+    let first = failed[0]["id"].as_str().unwrap();
+    let (status, delivery) = post(format!("/deliveries/{first}/retry/")).await;
+    assert_eq!((status, &delivery["state"], &delivery["attempts"]), (StatusCode::OK, &json!("retrying"), &json!(1)));
+    server.delivered(id).await;
+    assert_eq!(right.posts().iter().map(|p| p.key.as_str()).collect::<Vec<_>>(), [first]);
+    let (status, refused) = post(format!("/deliveries/{first}/retry/")).await;
+    assert_eq!((status, &refused["code"]), (StatusCode::CONFLICT, &json!("CONFLICT")));
+
+    let (status, retried) = post(format!("/videos/{id}/deliveries/retry/")).await;
+    assert_eq!((status, retried), (StatusCode::OK, json!({"retried": count - 1})));
+    let video = server.delivered(id).await;
+    assert_eq!(sums(&video), [count, 0, 0]);
+    assert_eq!(video["health_status"]["code"], "green");
+    assert_eq!(right.posts().len() as u64, count);
+    assert_eq!(post(format!("/videos/{id}/deliveries/retry/")).await.1, json!({"retried": 0}));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_given_up_is_said() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Options::new(&dir.path().join("data")).argument("--router-give-up-hours", "0").start();
+    let receiver = Receiver::start(StatusCode::INTERNAL_SERVER_ERROR).await;
+    let id = begin(&server, &media::short_street(dir.path(), 60), &receiver.url).await;
+    let video = server.delivered(id).await;
+    let failed = server.deliveries(id, "failed").await;
+    assert_eq!(sums(&video), [0, failed.len() as u64, 0]);
+    assert!(!failed.is_empty());
+    assert!(failed.iter().all(|d| d["reason"] == "status 500; given up after 1 attempts" && d["last_status"] == 500), "{failed:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn deleting_and_processing_anew_take_back_what_is_undelivered() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(&dir.path().join("data"));
+    let receiver = Program::start("127.0.0.1:0", &dir.path().join("kept"), &["--status", "503", "--retry-after", "1"]);
+    let clip = media::short_street(dir.path(), 75);
+    let id = begin(&server, &clip, &receiver.url()).await;
+    server.finished(id).await;
+    until("one was tried", async || !server.deliveries(id, "retrying").await.is_empty()).await;
+    let health = server.get("/health/").await;
+    assert!(health["deliveries"]["waiting"].as_u64() > Some(0), "{health:#}");
+
+    let other = Receiver::start(StatusCode::OK).await;
+    let fixed = server.request(Method::PATCH, &format!("/videos/{id}/")).json(&json!({"router_url": other.url})).send().await.unwrap();
+    assert_eq!(fixed.status(), StatusCode::OK);
+    server.process(id).await;
+    server.delivered(id).await;
+    let jobs: HashMap<String, usize> = other.posts().into_iter().fold(HashMap::new(), |mut jobs, p| {
+        *jobs.entry(p.key.split('-').nth(1).unwrap().to_owned()).or_default() += 1;
+        jobs
+    });
+    assert_eq!(jobs.into_iter().collect::<Vec<_>>(), [("2".to_owned(), server.objects(id).await.len())]);
+
+    let doomed = begin(&server, &clip, &receiver.url()).await;
+    until("one was tried", async || !server.deliveries(doomed, "retrying").await.is_empty()).await;
+    let deleted = server.request(Method::DELETE, &format!("/videos/{doomed}/")).send().await.unwrap();
+    assert_eq!(deleted.status(), StatusCode::NO_CONTENT);
+    assert_eq!(server.get("/health/").await["deliveries"], json!({"waiting": 0, "in_flight": 0, "unreachable_routers": 0}));
+    let gone = server.request(Method::GET, &format!("/videos/{doomed}/deliveries/")).send().await.unwrap();
+    assert_eq!(gone.status(), StatusCode::NOT_FOUND);
+}
