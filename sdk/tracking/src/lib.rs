@@ -1,4 +1,4 @@
-//! The mathematics of tracking boxes: overlap, and assignment.
+//! The mathematics of tracking boxes: overlap, assignment, and motion.
 //!
 //! `no_std` with `alloc`, deterministic (no hashing, no clock, no randomness), the same results on every target: a
 //! plugin's replay depends on it.
@@ -7,7 +7,9 @@
 extern crate alloc;
 
 mod assignment;
+mod kalman;
 mod rect;
 
 pub use assignment::{Pair, assign};
+pub use kalman::{GATE, Kalman};
 pub use rect::Rect;
