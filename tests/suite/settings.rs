@@ -191,6 +191,29 @@ async fn tracks_are_followed_as_the_settings_say() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn deep_sort_is_another_tracker_with_settings_of_its_own() {
+    let bench = Bench::new().await;
+    let deep = |more: Value| cars(with(json!({"tracker_type": "deep_sort"}), more), none());
+    let confirmed = bench.run(deep(none())).await;
+    let all = bench.run(deep(json!({"track_deep_sort_filter_unconfirmed_tracks": false}))).await;
+    assert_eq!((confirmed.status(), all.status()), ("COMPLETED", "COMPLETED"));
+    assert!(!confirmed.objects.is_empty() && all.objects.len() > confirmed.objects.len());
+    // What is counted from the third frame on begins later.
+    let first = |run: &Run| run.objects.iter().map(|o| number(o, "first_time")).fold(f64::MAX, f64::min);
+    assert!(first(&all) < first(&confirmed));
+    let simple = bench.run(cars(none(), none())).await;
+    assert!(first(&simple) < first(&confirmed), "simple_iou waits for nothing");
+
+    let alike = bench.run(deep(json!({"track_deep_sort_matching_threshold": 0}))).await;
+    let identical = bench.run(deep(json!({"track_deep_sort_matching_threshold": 1}))).await;
+    assert!(identical.objects.len() > alike.objects.len(), "{} {}", identical.objects.len(), alike.objects.len());
+
+    for (key, bad) in [("track_deep_sort_matching_threshold", json!(1.5)), ("track_deep_sort_filter_unconfirmed_tracks", json!("yes"))] {
+        assert_eq!(bench.refusal(deep(json!({key: bad}))).await["param"], format!("stream_settings.detectors.car.{key}"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_history_is_sent_with_gaps_filled_and_marked() {
     let bench = Bench::new().await;
     let history = |fill: bool| json!({"track_send_history": true, "track_max_duration_frames": 60, "track_interpolate_bboxes": fill});

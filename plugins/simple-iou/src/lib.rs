@@ -34,6 +34,8 @@ impl Default for Settings {
 
 /// Names the form of [`Tracks`] as JSON.
 const SCHEMA_TAG: &str = "simple_iou/1";
+/// Times are sums of frame durations; what they are off by must not close a track.
+const TIME_TOLERANCE: f64 = 1e-6;
 
 /// The state: what a snapshot holds.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -94,8 +96,10 @@ impl Tracker for SimpleIou {
     fn update(&mut self, frame: FrameInfo, detections: Vec<Detection>) -> Result<Update, String> {
         // After a cut, a box in the same place is something else.
         let mut closed = if frame.cut { self.finish() } else { self.tracks.close_missed(frame.time, self.settings.miss_interval) };
+        // With this frame they would be longer than they may be.
+        closed.extend(self.tracks.close_long(frame.index, self.settings.max_duration_frames.saturating_add(1), &self.settings));
         let ids = self.tracks.associate(&frame, &detections, self.settings.overlap_threshold);
-        closed.extend(self.tracks.close_long(frame.index, &self.settings));
+        closed.extend(self.tracks.close_long(frame.index, self.settings.max_duration_frames, &self.settings));
         Ok(Update { ids: ids.into_iter().map(Some).collect(), closed })
     }
 
@@ -119,16 +123,16 @@ impl Tracker for SimpleIou {
 
 impl Tracks {
     fn close_missed(&mut self, now: f64, miss_interval: f64) -> Vec<u64> {
-        self.close(|track| now - track.time > miss_interval)
+        self.close(|track| now - track.time > miss_interval + TIME_TOLERANCE)
     }
 
-    fn close_long(&mut self, frame: u64, settings: &Settings) -> Vec<u64> {
-        let most = settings.max_duration_frames;
-        if most == 0 {
+    /// Closes tracks that are `long` frames long by the end of this one.
+    fn close_long(&mut self, frame: u64, long: u64, settings: &Settings) -> Vec<u64> {
+        if settings.max_duration_frames == 0 {
             return Vec::new();
         }
         let duration = |t: &Track| if settings.interpolate_bboxes { frame.saturating_sub(t.first_frame) + 1 } else { t.detections };
-        self.close(|track| duration(track) >= most)
+        self.close(|track| duration(track) >= long)
     }
 
     fn close(&mut self, over: impl Fn(&Track) -> bool) -> Vec<u64> {
@@ -236,6 +240,21 @@ mod tests {
             tracker.update(frame(0), vec![at(0.0)]).unwrap();
             assert_eq!(tracker.update(frame(3), vec![at(0.0)]).unwrap().closed, expected);
         }
+    }
+
+    #[test]
+    fn one_frame_a_second_off_the_whole_second_does_not_tear_a_track() {
+        let mut tracker = tracker(Settings::default());
+        for (index, time) in [(0, 1.2), (1, 2.2)] {
+            assert_eq!(tracker.update(FrameInfo { time, ..frame(index) }, vec![at(0.0)]).unwrap().ids, [Some(1)]);
+        }
+    }
+
+    #[test]
+    fn skipped_frames_do_not_make_a_track_longer_than_it_may_be() {
+        let mut tracker = tracker(Settings { max_duration_frames: 5, ..Settings::default() });
+        tracker.update(frame(0), vec![at(0.0)]).unwrap();
+        assert_eq!(tracker.update(frame(7), vec![at(0.0)]).unwrap().ids, [Some(2)]);
     }
 
     #[test]

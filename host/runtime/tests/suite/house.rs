@@ -33,7 +33,7 @@ pub(crate) fn folder(components: &[&str]) -> TempDir {
 pub(crate) fn shipped() -> &'static Plugins {
     static SHIPPED: OnceLock<(Plugins, TempDir)> = OnceLock::new();
     let (plugins, _) = SHIPPED.get_or_init(|| {
-        let all = ["simple-iou", "quality", "size", "roi", "track-length", "http"].map(|name| format!("plugins/{name}.wasm"));
+        let all = ["simple-iou", "deep-sort", "quality", "size", "roi", "track-length", "http"].map(|name| format!("plugins/{name}.wasm"));
         let folder = folder(&all.each_ref().map(String::as_str));
         let plugins = Plugins::open(folder.path(), Limits::default()).unwrap();
         for info in plugins.list() {

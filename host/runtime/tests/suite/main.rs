@@ -17,3 +17,4 @@ mod house;
 mod http_router;
 mod refusals;
 mod simple_iou;
+mod deep_sort;

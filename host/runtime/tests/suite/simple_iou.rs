@@ -57,8 +57,8 @@ fn settings_are_held_against_the_plugins_own_schema() {
 
 #[test]
 fn a_name_that_is_not_installed_is_answered_with_those_that_are() {
-    let error = shipped().tracker("deep_sort", &json!({}), &stream()).err().unwrap();
-    assert_eq!(error.to_string(), r#"there is no tracker "deep_sort"; installed: simple_iou"#);
+    let error = shipped().tracker("no_such", &json!({}), &stream()).err().unwrap();
+    assert_eq!(error.to_string(), r#"there is no tracker "no_such"; installed: deep_sort, simple_iou"#);
     // A filter is no tracker.
     assert!(matches!(shipped().tracker("quality", &json!({}), &stream()).err(), Some(PluginError::Unknown { .. })));
 }

@@ -1,0 +1,54 @@
+//! Covers: the tracker `deep_sort` as a component: confirmation, appearance, settings, and a snapshot with full galleries.
+
+use ocellus_core::Detection;
+use ocellus_runtime::Tracker;
+use serde_json::{Value, json};
+
+use crate::house::{at, frame, shipped, stream};
+
+fn tracker(settings: &Value) -> Tracker {
+    shipped().tracker("deep_sort", settings, &stream()).unwrap()
+}
+
+/// As long as the host's descriptor is.
+fn looking(left: f32, like: usize) -> Detection {
+    let appearance = (0..56).map(|i| if i == like { 1.0 } else { 0.0 }).collect();
+    Detection { appearance, ..at(left, 0.0) }
+}
+
+fn ids(tracker: &mut Tracker, index: u64, detections: &[Detection]) -> Vec<Option<u64>> {
+    tracker.update(&frame(index), detections).unwrap().ids.into_iter().map(|id| id.map(|i| i.0)).collect()
+}
+
+#[test]
+fn looks_find_a_track_again_as_far_as_the_threshold_allows() {
+    for (like, expected) in [(3, Some(1)), (4, None)] {
+        let mut tracker = tracker(&json!({"matching_threshold": 0.5}));
+        for i in 0..6 {
+            assert_eq!(ids(&mut tracker, i, &[looking(0.0, 3)]), [(i >= 2).then_some(1)]);
+        }
+        ids(&mut tracker, 6, &[]);
+        assert_eq!(ids(&mut tracker, 7, &[looking(0.0, like)]), [expected]);
+    }
+}
+
+#[test]
+fn unconfirmed_tracks_count_where_they_are_asked_for() {
+    let mut tracker = tracker(&json!({"filter_unconfirmed_tracks": false}));
+    assert_eq!(ids(&mut tracker, 0, &[looking(0.0, 1)]), [Some(1)]);
+}
+
+#[test]
+fn a_crowd_with_full_galleries_fits_into_a_snapshot_and_goes_on() {
+    let settings = json!({"filter_unconfirmed_tracks": false});
+    let mut one = tracker(&settings);
+    let crowd: Vec<_> = (0..250).map(|n| looking(30.0 * n as f32, n % 56)).collect();
+    for i in 0..110 {
+        ids(&mut one, i, &crowd);
+    }
+    let mut other = tracker(&settings);
+    other.restore(&one.snapshot().unwrap()).unwrap();
+    let expected: Vec<_> = (1..=250).map(Some).collect();
+    assert_eq!(ids(&mut one, 110, &crowd), expected);
+    assert_eq!(ids(&mut other, 110, &crowd), expected);
+}

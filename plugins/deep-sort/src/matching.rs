@@ -1,0 +1,72 @@
+//! Which detection continues which track.
+
+use ocellus_plugin::{
+    Detection,
+    tracking::{self, GATE, Pair, Rect, assign},
+};
+
+use crate::{Settings, track::Track};
+
+/// For each detection the place of its track, if it continues one. `step`: frames since the last one that was looked at.
+pub(crate) fn associate(tracks: &[Track], detections: &[Detection], frame: u64, step: u64, settings: &Settings) -> Vec<Option<usize>> {
+    let mut matching = Matching { tracks, detections, found: vec![None; detections.len()], taken: vec![false; tracks.len()] };
+    let age = |track: &Track| frame.saturating_sub(track.frame);
+
+    // The cascade: who was seen more recently chooses first, since what was long out of sight is expected nearly anywhere.
+    let mut ages: Vec<u64> = tracks.iter().filter(|t| t.is_confirmed()).map(age).collect();
+    ages.sort_unstable();
+    ages.dedup();
+    for of_age in ages {
+        matching.round(
+            |track| track.is_confirmed() && age(track) == of_age,
+            |track, detection, rect| {
+                let similarity = track.gallery.similarity(detection.appearance.as_ref())?;
+                (similarity >= settings.matching_threshold && track.distance(rect) <= GATE).then_some(similarity)
+            },
+        );
+    }
+    matching.round(
+        |_| true,
+        |track, detection, rect| {
+            let recent = !track.is_confirmed() || age(track) <= step;
+            if !recent && track.gallery.similarity(detection.appearance.as_ref()).is_some() {
+                return None;
+            }
+            let overlap = rect.iou(&track.expected());
+            (overlap >= settings.overlap_threshold).then_some(overlap)
+        },
+    );
+    matching.found
+}
+
+struct Matching<'a> {
+    tracks: &'a [Track],
+    detections: &'a [Detection],
+    found: Vec<Option<usize>>,
+    taken: Vec<bool>,
+}
+
+impl Matching<'_> {
+    /// Matches what is left, so that the sum of what `weight` says is the greatest. Pairs without a weight do not match.
+    fn round(&mut self, takes_part: impl Fn(&Track) -> bool, weight: impl Fn(&Track, &Detection, &Rect) -> Option<f32>) {
+        let tracks: Vec<(usize, &Track)> =
+            self.tracks.iter().enumerate().zip(&self.taken).filter(|((_, t), taken)| !**taken && takes_part(t)).map(|(t, _)| t).collect();
+        let mut pairs = Vec::new();
+        for (row, (detection, found)) in self.detections.iter().zip(&self.found).enumerate() {
+            if found.is_some() {
+                continue;
+            }
+            let rect = tracking::Rect::from(detection.rect);
+            for (column, (_, track)) in tracks.iter().enumerate() {
+                pairs.extend(weight(track, detection, &rect).map(|weight| Pair { row, column, weight }));
+            }
+        }
+        let matched = assign(self.detections.len(), tracks.len(), &pairs);
+        for (found, column) in self.found.iter_mut().zip(matched) {
+            if let Some((place, _)) = column.and_then(|c| tracks.get(c)) {
+                *found = Some(*place);
+                self.taken.iter_mut().skip(*place).take(1).for_each(|t| *t = true);
+            }
+        }
+    }
+}
