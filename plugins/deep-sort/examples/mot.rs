@@ -2,7 +2,14 @@
 //!
 //! `cargo run --release --example mot -- det.txt simple_iou|deep_sort [least score] [frames a second] > tracks.txt`
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::print_stdout, reason = "a tool for a developer")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "a tool for a developer"
+)]
 
 use std::{collections::BTreeMap, time::Instant};
 

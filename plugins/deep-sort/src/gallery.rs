@@ -25,9 +25,14 @@ impl Gallery {
         self.0.push_back(appearance.clone());
     }
 
-    /// The greatest cosine similarity, for appearances of length 1; `None` where there is nothing to compare.
-    pub(crate) fn similarity(&self, appearance: Option<&Vec<f32>>) -> Option<f32> {
-        let appearance = appearance.filter(|a| self.0.back().is_some_and(|last| last.len() == a.len()))?;
+    /// What can be compared with what is kept.
+    pub(crate) fn comparable<'a>(&self, detection: &'a Detection) -> Option<&'a [f32]> {
+        let last = self.0.back()?;
+        detection.appearance.as_deref().filter(|a| a.len() == last.len())
+    }
+
+    /// The greatest cosine similarity, for appearances of length 1; `None` where nothing is kept.
+    pub(crate) fn similarity(&self, appearance: &[f32]) -> Option<f32> {
         let similarity = |kept: &Vec<f32>| kept.iter().zip(appearance).map(|(a, b)| a * b).sum::<f32>();
         self.0.iter().map(similarity).reduce(f32::max)
     }
@@ -69,15 +74,16 @@ mod tests {
     #[test]
     fn the_most_similar_counts_and_the_oldest_is_forgotten() {
         let mut gallery = Gallery::default();
-        assert_eq!(gallery.similarity(Some(&vec![1.0, 0.0])), None);
+        let similarity = |gallery: &Gallery, appearance: &[f32]| gallery.similarity(gallery.comparable(&of(appearance))?);
+        assert_eq!(similarity(&gallery, &[1.0, 0.0]), None);
         gallery.add(&of(&[1.0, 0.0]));
         (0..LENGTH - 1).for_each(|_| gallery.add(&of(&[0.0, 1.0])));
-        assert_eq!(gallery.similarity(Some(&vec![1.0, 0.0])), Some(1.0));
+        assert_eq!(similarity(&gallery, &[1.0, 0.0]), Some(1.0));
         gallery.add(&of(&[0.0, 1.0]));
-        assert_eq!(gallery.similarity(Some(&vec![1.0, 0.0])), Some(0.0));
-        assert_eq!((gallery.similarity(None), gallery.similarity(Some(&vec![1.0]))), (None, None));
+        assert_eq!(similarity(&gallery, &[1.0, 0.0]), Some(0.0));
+        assert_eq!(similarity(&gallery, &[1.0]), None);
         gallery.add(&of(&[0.5]));
-        assert_eq!(gallery.similarity(Some(&vec![1.0])), Some(0.5));
+        assert_eq!(similarity(&gallery, &[1.0]), Some(0.5));
     }
 
     #[test]

@@ -20,8 +20,9 @@ pub(crate) fn associate(tracks: &[Track], detections: &[Detection], frame: u64, 
         matching.round(
             |track| track.is_confirmed() && age(track) == of_age,
             |track, detection, rect| {
-                let similarity = track.gallery.similarity(detection.appearance.as_ref())?;
-                (similarity >= settings.matching_threshold && track.distance(rect) <= GATE).then_some(similarity)
+                // The gate first: it is cheap, and few pass it.
+                let appearance = track.gallery.comparable(detection).filter(|_| track.distance(rect) <= GATE)?;
+                track.gallery.similarity(appearance).filter(|s| *s >= settings.matching_threshold)
             },
         );
     }
@@ -29,7 +30,7 @@ pub(crate) fn associate(tracks: &[Track], detections: &[Detection], frame: u64, 
         |_| true,
         |track, detection, rect| {
             let recent = !track.is_confirmed() || age(track) <= step;
-            if !recent && track.gallery.similarity(detection.appearance.as_ref()).is_some() {
+            if !recent && track.gallery.comparable(detection).is_some() {
                 return None;
             }
             let overlap = rect.iou(&track.expected());
