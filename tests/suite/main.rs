@@ -15,6 +15,7 @@ mod media;
 mod receiver;
 mod rtsp;
 mod server;
+mod tls;
 mod web;
 
 mod crash;

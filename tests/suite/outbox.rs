@@ -219,6 +219,59 @@ async fn what_was_refused_can_be_taken_up_again_and_goes_where_the_video_says_no
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_that_nobody_signed_is_taken_only_where_the_settings_say_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(&dir.path().join("data"));
+    let receiver = Receiver::self_signed().await;
+    let clip = media::short_street(dir.path(), 75);
+    let strict = begin(&server, &clip, &receiver.url).await;
+    until("one was tried", async || !server.deliveries(strict, "retrying").await.is_empty()).await;
+    let tried = server.deliveries(strict, "retrying").await;
+    assert!(tried[0]["reason"].as_str().unwrap().contains("certificate"), "{tried:#?}");
+
+    let mut trusting = settings();
+    trusting["router_verify_ssl"] = json!(false);
+    let trusting = server.create(json!({"stream_settings": trusting, "router_url": receiver.url})).await;
+    server.upload(trusting, &clip).await;
+    server.process(trusting).await;
+    let video = server.delivered(trusting).await;
+    let count = server.objects(trusting).await.len();
+    assert!(count > 0);
+    assert_eq!(sums(&video), [count as u64, 0, 0]);
+    assert!(receiver.posts().iter().all(|p| p.labels["video_id"] == trusting));
+    assert!(server.deliveries(strict, "posted").await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn posts_are_signed_as_standard_webhooks_has_it() {
+    use base64::{Engine as _, engine::general_purpose::STANDARD};
+    use hmac::{Hmac, KeyInit, Mac};
+
+    let dir = tempfile::tempdir().unwrap();
+    let secret = b"24 bytes are the fewest!";
+    let written = format!("whsec_{}", STANDARD.encode(secret));
+    let server = Options::new(&dir.path().join("data"))
+        .argument("--router-signing-secret", &written)
+        .argument("--router-token", "open sesame")
+        .start();
+    let receiver = Receiver::start(StatusCode::OK).await;
+    let id = begin(&server, &media::short_street(dir.path(), 60), &receiver.url).await;
+    server.delivered(id).await;
+    let posts = receiver.posts();
+    assert!(!posts.is_empty());
+    for post in posts {
+        let header = |name: &str| post.headers[name].to_str().unwrap();
+        assert_eq!((header("webhook-id"), header("authorization")), (&*post.key, "Token open sesame"));
+        let age = jiff::Timestamp::now().as_second() - header("webhook-timestamp").parse::<i64>().unwrap();
+        assert!((0..120).contains(&age), "{age}");
+        let mut mac = Hmac::<sha2::Sha256>::new_from_slice(secret).unwrap();
+        mac.update(format!("{}.{}.", post.key, header("webhook-timestamp")).as_bytes());
+        mac.update(&post.body);
+        assert_eq!(header("webhook-signature"), format!("v1,{}", STANDARD.encode(mac.finalize().into_bytes())));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_given_up_is_said() {
     let dir = tempfile::tempdir().unwrap();
     let server = Options::new(&dir.path().join("data")).argument("--router-give-up-hours", "0").start();

@@ -2,8 +2,10 @@
 
 use std::sync::{Arc, Mutex};
 
-use axum::{Router, body::Bytes, extract::State, http::HeaderMap, http::StatusCode, routing::post};
+use axum::{Router, body::Bytes, serve::Listener, extract::State, http::HeaderMap, http::StatusCode, routing::post};
 use serde_json::Value;
+
+use crate::tls::SelfSigned;
 
 /// One post, parsed; a picture that did not come is empty.
 #[derive(Clone, Debug)]
@@ -19,6 +21,9 @@ pub(crate) struct Post {
     pub bs_type: String,
     pub timestamp: String,
     pub cam_id: String,
+    pub headers: HeaderMap,
+    /// As it came.
+    pub body: Bytes,
 }
 
 #[derive(Clone)]
@@ -32,6 +37,17 @@ impl Receiver {
     pub(crate) async fn start(status: StatusCode) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/frame", listener.local_addr().unwrap());
+        Self::serve(listener, url, status)
+    }
+
+    /// The same behind TLS, with a certificate of its own for `localhost`.
+    pub(crate) async fn self_signed() -> Self {
+        let listener = SelfSigned::bind().await;
+        let url = format!("https://localhost:{}/frame", listener.local_addr().unwrap().port());
+        Self::serve(listener, url, StatusCode::OK)
+    }
+
+    fn serve<L: Listener<Addr: std::fmt::Debug>>(listener: L, url: String, status: StatusCode) -> Self {
         let receiver = Self { posts: Arc::default(), url };
         let app = Router::new().route("/frame", post(move |r, h, b| take(r, h, b, status))).with_state(receiver.clone());
         let app = app.layer(axum::extract::DefaultBodyLimit::max(64 << 20));
@@ -46,7 +62,8 @@ impl Receiver {
 
 async fn take(State(receiver): State<Receiver>, headers: HeaderMap, body: Bytes, status: StatusCode) -> StatusCode {
     let boundary = multer::parse_boundary(headers["content-type"].to_str().unwrap()).unwrap();
-    let stream = async move { Ok::<_, std::convert::Infallible>(body) };
+    let whole = body.clone();
+    let stream = async move { Ok::<_, std::convert::Infallible>(whole) };
     let mut form = multer::Multipart::new(futures_util::stream::once(stream), boundary);
     let mut parts = std::collections::HashMap::new();
     while let Some(field) = form.next_field().await.unwrap() {
@@ -68,6 +85,8 @@ async fn take(State(receiver): State<Receiver>, headers: HeaderMap, body: Bytes,
         bs_type: text("bs_type"),
         timestamp: text("timestamp"),
         cam_id: text("cam_id"),
+        headers,
+        body,
     };
     receiver.posts.lock().unwrap().push(post);
     status

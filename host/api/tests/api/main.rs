@@ -19,6 +19,7 @@ mod objects;
 mod openapi;
 mod paging;
 mod processing;
+mod refused_settings;
 mod server;
 mod uploads;
 mod videos;

@@ -235,8 +235,8 @@ impl Inner {
             }
             let taken = item.map_err(Error::from).and_then(|(object, number)| {
                 if job.as_ref().is_none_or(|(id, _)| *id != object.job) {
-                    let plan = self.archive.job(object.job)?.map(|j| j.plan()).transpose()?;
-                    job = Some((object.job, plan.and_then(|p| destination(p.get("router_url")?.as_str()?))));
+                    let plan = self.archive.job(object.job)?.map(|j| plan(&j)).transpose()?;
+                    job = Some((object.job, plan.and_then(|p| destination(&p))));
                 }
                 let due = self.archive.delivery(&object)?.and_then(|d| d.next_try);
                 if let Some((_, Some(destination))) = &job {
@@ -293,9 +293,8 @@ impl Inner {
             return Ok(Some(Arc::clone(desk)));
         }
         let Some(job) = self.archive.job(id)? else { return Ok(None) };
-        let plan: Plan = serde_json::from_value(job.plan()?).map_err(Error::internal)?;
-        let Some(url) = plan.router_url.clone() else { return Ok(None) };
-        let Some(destination) = destination(&url) else { return Ok(None) };
+        let plan = plan(&job)?;
+        let (Some(url), Some(destination)) = (plan.router_url.clone(), destination(&plan)) else { return Ok(None) };
         let desk = Arc::new(Desk { job, plan, url, destination });
         desks.truncate(DESKS - 1);
         desks.push_front(Arc::clone(&desk));
@@ -387,10 +386,15 @@ impl Inner {
     }
 }
 
-/// Scheme, host and port of a URL.
-fn destination(url: &str) -> Option<Destination> {
-    let url = reqwest::Url::parse(url).ok()?;
-    Some(url.origin().ascii_serialization().into())
+fn plan(job: &Job) -> Result<Plan> {
+    serde_json::from_value(job.plan()?).map_err(Error::internal)
+}
+
+/// Scheme, host and port of the router, and whether it has to prove who it is: one job may reach what another may not.
+fn destination(plan: &Plan) -> Option<Destination> {
+    let origin = reqwest::Url::parse(plan.router_url.as_ref()?).ok()?.origin().ascii_serialization();
+    let trusted = if plan.stream_settings.router_verify_ssl { "" } else { " unverified" };
+    Some(format!("{origin}{trusted}").into())
 }
 
 /// How long until then; no time at all for what is past.
