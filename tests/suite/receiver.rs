@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use axum::{Router, body::Bytes, serve::Listener, extract::State, http::HeaderMap, http::StatusCode, routing::post};
+use axum::{Router, body::Bytes, extract::State, http::HeaderMap, http::StatusCode, routing::post, serve::Listener};
 use serde_json::Value;
 
 use crate::tls::SelfSigned;

@@ -15,6 +15,9 @@ use std::{
     time::Duration,
 };
 
+/// How far its clock is behind, in seconds: its sender reports (RTCP, RFC 3550 section 6.4.1) can be told from ours.
+pub(crate) const BEHIND: i64 = 100_000_000;
+
 /// What it does.
 pub(crate) enum Manner {
     /// Says that it lasts so many seconds, as a recording does.
@@ -156,22 +159,14 @@ impl Host {
 
     /// Sends the recording; closes the connection at its end, or ends when the flag is set.
     fn play(&self, channels: &HashMap<usize, u8>, out: &Arc<Mutex<TcpStream>>) -> Arc<AtomicBool> {
-        let sockets: Vec<UdpSocket> = loop {
-            let sockets = [0; 2].map(|_| UdpSocket::bind("127.0.0.1:0").unwrap());
-            let ports = [0, 1].map(|n: usize| sockets[n].local_addr().unwrap().port());
-            // RTCP goes to the next port.
-            if ports[0].abs_diff(ports[1]) > 1 {
-                break sockets.into();
-            }
-        };
-        let ports = [0, 1].map(|n: usize| sockets[n].local_addr().unwrap().port());
+        let pairs = [pair(), pair()];
+        let ports = pairs.each_ref().map(|[rtp, _]| rtp.local_addr().unwrap().port());
         let sender = Sender(self.sender(ports, &[]).spawn().unwrap());
         let ended = Arc::new(AtomicBool::new(false));
+        let sockets = pairs.into_iter().enumerate().flat_map(|(track, pair)| pair.into_iter().zip(0..).map(move |(s, n)| (track, n, s)));
         let relays: Vec<_> = sockets
-            .into_iter()
-            .enumerate()
-            .filter_map(|(track, socket)| {
-                let (channel, out, ended) = (*channels.get(&track)?, Arc::clone(out), Arc::clone(&ended));
+            .filter_map(|(track, n, socket)| {
+                let (channel, out, ended) = (*channels.get(&track)? + n, Arc::clone(out), Arc::clone(&ended));
                 socket.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
                 Some(thread::spawn(move || {
                     let mut packet = [0; 2048];
@@ -182,6 +177,9 @@ impl Host {
                             }
                             continue;
                         };
+                        if n == 1 {
+                            set_back(&mut packet[..length]);
+                        }
                         let [high, low] = u16::try_from(length).unwrap().to_be_bytes();
                         let frame = [&[b'$', channel, high, low], &packet[..length]].concat();
                         if out.lock().unwrap().write_all(&frame).is_err() {
@@ -202,6 +200,26 @@ impl Host {
             let _ = out.lock().unwrap().shutdown(Shutdown::Both);
         });
         ended
+    }
+}
+
+/// Sockets for RTP and, at the next port, RTCP.
+fn pair() -> [UdpSocket; 2] {
+    loop {
+        let rtp = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let next = rtp.local_addr().unwrap().port().checked_add(1);
+        if let Some(rtcp) = next.and_then(|port| UdpSocket::bind(("127.0.0.1", port)).ok()) {
+            return [rtp, rtcp];
+        }
+    }
+}
+
+/// Sets the clock of a sender report back: seconds since 1900 at its ninth byte.
+fn set_back(packet: &mut [u8]) {
+    const SENDER_REPORT: u8 = 200;
+    if packet.len() >= 12 && packet[1] == SENDER_REPORT {
+        let seconds = u32::from_be_bytes(packet[8..12].try_into().unwrap());
+        packet[8..12].copy_from_slice(&seconds.wrapping_sub(BEHIND as u32).to_be_bytes());
     }
 }
 

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::{
     media,
-    rtsp::{Manner, Rtsp},
+    rtsp::{BEHIND, Manner, Rtsp},
     server::{Options, Server},
     web::{Resource, Web},
 };
@@ -93,6 +93,30 @@ async fn an_rtsp_source_is_processed_and_recorded() {
     assert!((90..=100).contains(&frames(&video)), "{}", frames(&video));
     drop(camera);
     assert_recorded(&server, &data, id, &video, &["audio", "video"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_camera_knows_what_time_it_is_where_it_may_say() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(&dir.path().join("data"));
+    let street = media::short_street(dir.path(), 100);
+    let clip = dir.path().join("street.mp4");
+    let sound = ["-f", "lavfi", "-i", "sine=duration=4", "-c:v", "libx264", "-preset", "ultrafast", "-bf", "0", "-c:a", "aac"];
+    media::ffmpeg(&[&["-i", street.to_str().unwrap()], &sound[..], &["-shortest"]].concat(), &clip);
+    let camera = Rtsp::start(&clip, Manner::Recording(4.0));
+    for said in [true, false] {
+        let cars = json!({"car": {"filter_min_size": 15, "filter_min_quality": 0.1}, "face": null});
+        let (id, video) =
+            processed(&server, json!({"url": camera.url(), "stream_settings": {"use_rtsp_time": said, "detectors": cars}})).await;
+        assert_eq!(video["health_status"]["status"], "COMPLETED", "{video:#}");
+        let objects = server.objects(id).await;
+        // The first report may come after the first frames.
+        let latest =
+            objects.iter().map(|o| o["last_timestamp"].as_str().unwrap().parse::<jiff::Timestamp>().unwrap()).min_by_key(|t| t.as_second());
+        let behind = jiff::Timestamp::now().as_second() - first.unwrap().as_second();
+        let expected = if said { BEHIND } else { 0 };
+        assert!((behind - expected).abs() < 120, "{behind} seconds behind: {objects:#?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -72,9 +72,10 @@ async fn every_wrong_value_of_every_key_is_named_and_nothing_is_stored() {
         cases.extend([json!(1), json!("on"), json!([])].map(|value| (format!("detectors.{detector}"), value)));
         cases.push((format!("detectors.{detector}.no_such_key"), json!(1)));
     }
-    cases.extend([("no_such_key", json!(1)), ("detectors", json!(null)), ("detectors", json!([])), ("detectors.no_such_type", json!({}))].map(
-        |(path, value)| (path.to_owned(), value),
-    ));
+    cases.extend(
+        [("no_such_key", json!(1)), ("detectors", json!(null)), ("detectors", json!([])), ("detectors.no_such_type", json!({}))]
+            .map(|(path, value)| (path.to_owned(), value)),
+    );
     assert!(cases.len() > 500, "{}", cases.len());
 
     let id = server.add("kept").await;

@@ -10,6 +10,7 @@
     reason = "these are tests; clippy.toml reaches test functions only, not what they share"
 )]
 
+mod deep_sort;
 mod filters;
 mod folder;
 mod hostile;
@@ -17,4 +18,3 @@ mod house;
 mod http_router;
 mod refusals;
 mod simple_iou;
-mod deep_sort;
