@@ -111,7 +111,7 @@ async fn a_camera_knows_what_time_it_is_where_it_may_say() {
         assert_eq!(video["health_status"]["status"], "COMPLETED", "{video:#}");
         let objects = server.objects(id).await;
         // The first report may come after the first frames.
-        let latest =
+        let first =
             objects.iter().map(|o| o["last_timestamp"].as_str().unwrap().parse::<jiff::Timestamp>().unwrap()).min_by_key(|t| t.as_second());
         let behind = jiff::Timestamp::now().as_second() - first.unwrap().as_second();
         let expected = if said { BEHIND } else { 0 };

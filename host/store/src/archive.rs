@@ -57,7 +57,7 @@ pub struct OpenReport {
 impl Drop for Inner {
     fn drop(&mut self) {
         // Only an index that is known to be whole is marked so; without the mark it is rebuilt.
-        if self.index.flush().is_ok() {
+        if !self.index.is_doubtful() && self.index.flush().is_ok() {
             let _ = File::create(&self.clean).and_then(|f| f.sync_all());
         }
     }
@@ -91,8 +91,8 @@ pub(crate) fn rebuild(folder: &Folder, index: &Index) -> Result<()> {
     for id in folder.ids()? {
         match folder.read(id) {
             Ok(Some(record)) => {
+                let record = after_crash(folder, record)?;
                 index.put(id, Some(&record))?;
-                upload::tidy(&folder.video(id))?;
                 match job::index_objects(folder, index, JobId { video: id, number: record.job }) {
                     Err(error @ StoreError::Damaged { .. }) => tracing::error!(video = %id, "objects of video {id} are left out: {error}"),
                     other => other?,
@@ -106,18 +106,55 @@ pub(crate) fn rebuild(folder: &Folder, index: &Index) -> Result<()> {
     index.set_current()
 }
 
+/// Finishes what a crash cut off in a video's folder; the record that is right then.
+fn after_crash(folder: &Folder, mut record: VideoRecord) -> Result<VideoRecord> {
+    let id = record.id;
+    upload::tidy(&folder.video(id))?;
+    let source = folder.source(id);
+    match (record.file_size, source.metadata().map(|m| m.len()).ok()) {
+        // A deletion, or a first upload that nobody was told of.
+        (None, Some(_)) => durable::remove(&source)?,
+        // A file that was put in place of another.
+        (Some(known), Some(bytes)) if known != bytes => {
+            record.file_size = Some(bytes);
+            (record.source_len, record.frame_width, record.frame_height) = (None, None, None);
+            durable::replace(&folder.record(id), &to_json(&record))?;
+        }
+        _ => {}
+    }
+    clear_other_jobs(folder, JobId { video: id, number: record.job })?;
+    Ok(record)
+}
+
+/// Removes what earlier jobs of a video made, and a later one that its record does not know of.
+fn clear_other_jobs(folder: &Folder, current: JobId) -> Result<()> {
+    let jobs = folder.jobs(current.video);
+    let entries = match fs::read_dir(&jobs) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        entries => entries.at(&jobs)?,
+    };
+    for entry in entries {
+        let path = entry.at(&jobs)?.path();
+        if path != folder.job(current) {
+            durable::remove(&path)?;
+        }
+    }
+    Ok(())
+}
+
 impl Archive {
     /// Opens the archive in the folder `data`, which must exist, or begins one there.
     pub fn open(data: &Path, clock: Arc<dyn Clock>) -> Result<(Self, OpenReport)> {
         let lock = lock(data)?;
         let folder = Folder::new(data);
         fs::create_dir_all(folder.archive()).at(folder.archive())?;
-        durable::sync_folder(data)?;
         folder.tidy()?;
 
         let (path, clean) = (data.join("index"), data.join("index.clean"));
         let was_clean = clean.exists();
         durable::remove(&clean)?;
+        // Or a power cut would bring the mark back over an index that has changed since.
+        durable::sync_folder(data)?;
         let (existed, new) = (path.exists(), folder.ids()?.is_empty());
         let opened = if !existed {
             Err("it was missing".to_owned())
@@ -405,19 +442,8 @@ impl Archive {
             Ok(())
         })?;
         self.0.index.clear_objects(id)?;
-        self.clear_earlier_jobs(job)?;
+        clear_other_jobs(&self.0.folder, job)?;
         self.open_job(job)
-    }
-
-    fn clear_earlier_jobs(&self, current: JobId) -> Result<()> {
-        let jobs = self.0.folder.jobs(current.video);
-        for entry in fs::read_dir(&jobs).at(&jobs)? {
-            let path = entry.at(&jobs)?.path();
-            if path != self.0.folder.job(current) {
-                durable::remove(&path)?;
-            }
-        }
-        Ok(())
     }
 
     /// A video's current job; `None` for any other.

@@ -12,6 +12,11 @@
 //!
 //! and those of [`DeliveryTrees`].
 
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
 use ocellus_core::{ObjectId, Timestamp, VideoId, VideoRecord, VideoStatus};
 use serde::{Deserialize, Serialize};
 use sled::{
@@ -39,6 +44,8 @@ pub(crate) struct Index {
     objects: Tree,
     numbers: Tree,
     pub(crate) deliveries: DeliveryTrees,
+    /// A change did not reach it.
+    doubtful: Arc<AtomicBool>,
 }
 
 /// Of a video: what filters ask for, and what the other trees hold of it.
@@ -112,6 +119,7 @@ impl Index {
             objects: tree("objects")?,
             numbers: tree("numbers")?,
             deliveries: DeliveryTrees::open(&db)?,
+            doubtful: Arc::default(),
             db,
         })
     }
@@ -154,8 +162,25 @@ impl Index {
             && self.names.contains_key(with_id(name_key(summary.name.as_deref()), record.id))?)
     }
 
+    /// A change failed, so that the trees may not say what the folders do.
+    pub(crate) fn is_doubtful(&self) -> bool {
+        self.doubtful.load(Ordering::Relaxed)
+    }
+
+    /// Remembers a change that failed.
+    fn noted<T>(&self, result: Result<T>) -> Result<T> {
+        if result.is_err() {
+            self.doubtful.store(true, Ordering::Relaxed);
+        }
+        result
+    }
+
     /// Makes all trees say what `record` says; `None` takes the video out.
     pub(crate) fn put(&self, id: VideoId, record: Option<&VideoRecord>) -> Result<()> {
+        self.noted(self.try_put(id, record))
+    }
+
+    fn try_put(&self, id: VideoId, record: Option<&VideoRecord>) -> Result<()> {
         let before = self.summary(id)?;
         let now = record.map(Summary::of);
         if before == now {
@@ -251,6 +276,14 @@ impl Index {
     }
 
     pub(crate) fn put_object(&self, id: &ObjectId, number: u32, offset: u64) -> Result<()> {
+        self.noted(self.try_put_object(id, number, offset))
+    }
+
+    pub(crate) fn put_delivery(&self, number: u32, delivery: &Delivery) -> Result<()> {
+        self.noted(self.deliveries.put(&object_key(delivery.object.job.video, number), delivery))
+    }
+
+    fn try_put_object(&self, id: &ObjectId, number: u32, offset: u64) -> Result<()> {
         let mut value = offset.to_be_bytes().to_vec();
         value.extend(id.object_type.as_str().bytes());
         self.objects.insert(object_key(id.job.video, number), value)?;
@@ -299,6 +332,10 @@ impl Index {
 
     /// Takes all objects of a video out, and their deliveries.
     pub(crate) fn clear_objects(&self, video: VideoId) -> Result<()> {
+        self.noted(self.try_clear_objects(video))
+    }
+
+    fn try_clear_objects(&self, video: VideoId) -> Result<()> {
         for key in self.objects.scan_prefix(video.0.to_be_bytes()).keys() {
             self.objects.remove(key?)?;
         }
@@ -317,7 +354,7 @@ fn between(video: VideoId, from: Option<&[u8]>, to: Option<&[u8]>) -> Option<(Ve
     (low.starts_with(&prefix) && high.starts_with(&prefix) && low < high).then_some((low, high))
 }
 
-pub(crate) fn object_key(video: VideoId, number: u32) -> Vec<u8> {
+fn object_key(video: VideoId, number: u32) -> Vec<u8> {
     [&video.0.to_be_bytes()[..], &number.to_be_bytes()].concat()
 }
 

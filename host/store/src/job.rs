@@ -19,7 +19,7 @@ use crate::{
     durable,
     error::{At, Result, StoreError},
     folder::Folder,
-    index::{Index, object_key},
+    index::Index,
     log::{Kind, LogReader, LogWriter},
 };
 
@@ -197,7 +197,7 @@ impl Job {
         let index = self.0.archive.index();
         index.put_object(&object.id, number, offset)?;
         if self.0.posts {
-            index.deliveries.put(&object_key(self.0.id.video, number), &Delivery::pending(object.id.clone()))?;
+            index.put_delivery(number, &Delivery::pending(object.id.clone()))?;
         }
         Ok(Appended::New { number })
     }
@@ -209,7 +209,7 @@ impl Job {
             let mut log = self.0.deliveries.lock();
             log.append(&to_json(delivery))?;
             log.sync()?;
-            self.0.archive.index().deliveries.put(&object_key(self.0.id.video, number), delivery)
+            self.0.archive.index().put_delivery(number, delivery)
         })
     }
 
@@ -323,7 +323,7 @@ pub(crate) fn index_objects(folder: &Folder, index: &Index, job: JobId) -> Resul
         index.put_object(&object.id, number, offset)?;
         if let Some(deliveries) = &mut deliveries {
             let delivery = deliveries.remove(&object.id).unwrap_or_else(|| Delivery::pending(object.id));
-            index.deliveries.put(&object_key(job.video, number), &delivery)?;
+            index.put_delivery(number, &delivery)?;
         }
         number += 1;
     }

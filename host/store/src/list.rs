@@ -97,6 +97,7 @@ pub struct Cursor {
     /// Which list: an ordering's key and direction, or objects.
     pub(crate) list: [u8; 2],
     pub(crate) before: bool,
+    /// Empty for the list's end, in either direction; no item has such a key.
     pub(crate) key: Vec<u8>,
 }
 
@@ -116,10 +117,11 @@ impl Cursor {
         }
     }
 
-    pub(crate) fn of_list(cursor: Option<&Self>, list: [u8; 2]) -> Result<Option<(&[u8], bool)>> {
+    /// The key, if there is one, and the direction.
+    fn of_list(cursor: Option<&Self>, list: [u8; 2]) -> Result<(Option<&[u8]>, bool)> {
         match cursor {
-            None => Ok(None),
-            Some(c) if c.list == list => Ok(Some((&c.key, c.before))),
+            None => Ok((None, false)),
+            Some(c) if c.list == list => Ok((Some(&*c.key).filter(|k| !k.is_empty()), c.before)),
             Some(_) => Err(StoreError::BadCursor),
         }
     }
@@ -140,35 +142,35 @@ where
     A: Iterator<Item = Result<(Vec<u8>, T)>>,
     B: Iterator<Item = Result<(Vec<u8>, T)>>,
 {
-    let (items, more) = match Cursor::of_list(cursor, list)? {
-        Some((key, true)) => {
-            let mut items = until(Some(key)).take(limit).collect::<Result<Vec<_>>>()?;
-            items.reverse();
-            (items, None)
-        }
-        from => {
-            let mut items = after(from.map(|(k, _)| k)).take(limit + 1).collect::<Result<Vec<_>>>()?;
-            let more = items.len() > limit;
-            items.truncate(limit);
-            (items, Some(more))
-        }
+    let (from, before) = Cursor::of_list(cursor, list)?;
+    let mut items = if before {
+        until(from).take(limit + 1).collect::<Result<Vec<_>>>()?
+    } else {
+        after(from).take(limit + 1).collect::<Result<Vec<_>>>()?
     };
-    let (first, last) = (items.first().map(|(k, _)| k.clone()), items.last().map(|(k, _)| k.clone()));
-    // An empty page still knows which way the rest lies.
-    let at = |key: &Option<Vec<u8>>| key.clone().or_else(|| cursor.map(|c| c.key.clone()));
-    let more = match (more, at(&last)) {
-        (Some(more), _) => more,
-        (None, Some(key)) => after(Some(&key)).next().transpose()?.is_some(),
-        (None, None) => false,
+    let beyond = items.len() > limit;
+    items.truncate(limit);
+    if before {
+        items.reverse();
+    }
+    let edge = |item: Option<&(Vec<u8>, T)>| item.map(|(key, _)| key.clone());
+    let (first, last) = (edge(items.first()), edge(items.last()));
+    // An empty page lies behind all that there is, or before all of it.
+    let others = || Ok::<_, StoreError>(after(None).next().transpose()?.is_some());
+    let next = match &last {
+        Some(key) if before => after(Some(key)).next().transpose()?.is_some(),
+        Some(_) => beyond,
+        None => before && others()?,
     };
-    let fewer = match at(&first) {
-        Some(key) => until(Some(&key)).next().transpose()?.is_some(),
-        None => false,
+    let prev = match &first {
+        Some(_) if before => beyond,
+        Some(key) => until(Some(key)).next().transpose()?.is_some(),
+        None => !before && cursor.is_some() && others()?,
     };
-    let cursor_at = |key: Option<Vec<u8>>, before| key.map(|key| Cursor { list, before, key });
+    let at = |key: Option<Vec<u8>>, before| Cursor { list, before, key: key.unwrap_or_default() };
     Ok(Page {
-        next: more.then(|| cursor_at(at(&last), false)).flatten(),
-        prev: fewer.then(|| cursor_at(at(&first), true)).flatten(),
+        next: next.then(|| at(last, false)),
+        prev: prev.then(|| at(first, true)),
         items: items.into_iter().map(|(_, item)| item).collect(),
     })
 }
@@ -179,7 +181,53 @@ mod tests {
 
     use super::*;
 
+    type Walk = std::vec::IntoIter<Result<(Vec<u8>, u8)>>;
+
+    fn of(list: &[u8], cursor: Option<&Cursor>, limit: usize) -> Page<u8> {
+        let item = |n: &u8| Ok((vec![*n], *n));
+        let after = |from: Option<&[u8]>| -> Walk {
+            list.iter().filter(|n| from.is_none_or(|f| [**n].as_slice() > f)).map(item).collect::<Vec<_>>().into_iter()
+        };
+        let until = |to: Option<&[u8]>| -> Walk {
+            list.iter().rev().filter(|n| to.is_none_or(|t| [**n].as_slice() < t)).map(item).collect::<Vec<_>>().into_iter()
+        };
+        page(*b"xx", cursor, limit, after, until).unwrap()
+    }
+
+    #[test]
+    fn from_a_page_that_others_emptied_the_way_back_misses_nothing() {
+        let first = of(&[1, 2, 3], None, 2);
+        let empty = of(&[1, 2], first.next.as_ref(), 2);
+        assert!(empty.items.is_empty() && empty.next.is_none());
+        let back = of(&[1, 2], empty.prev.as_ref(), 2);
+        assert_eq!((back.items, back.next, back.prev), (vec![1, 2], None, None));
+        assert_eq!(of(&[], first.next.as_ref(), 2).prev, None);
+    }
+
     proptest! {
+        #[test]
+        fn pages_there_and_back_hold_every_item_once(count in 0_u8..20, limit in 1_usize..6) {
+            let list: Vec<u8> = (0..count).collect();
+            let (mut there, mut cursor, mut last) = (Vec::new(), None, None);
+            loop {
+                let page = of(&list, cursor.as_ref(), limit);
+                there.extend(page.items.clone());
+                cursor = page.next.clone();
+                last = Some(page).or(last);
+                if cursor.is_none() {
+                    break;
+                }
+            }
+            prop_assert_eq!(&there, &list);
+            let mut page = last.unwrap();
+            let mut back = page.items.clone();
+            while let Some(prev) = page.prev {
+                page = of(&list, Some(&prev), limit);
+                back.splice(0..0, page.items.clone());
+            }
+            prop_assert_eq!(back, list);
+        }
+
         #[test]
         fn a_cursor_survives_its_token(list: [u8; 2], before: bool, key: Vec<u8>) {
             let cursor = Cursor { list, before, key };

@@ -3,8 +3,12 @@
 //! ```text
 //! "OCLOG" kind(1) version(2)  { length(4) crc32(4) payload(length) }*      numbers little-endian
 //! ```
+//! The checksum is of length and payload: a file system may leave zeros where it had no time to write, and those are no
+//! record.
+//!
 //! Guarantees: what a reader yields was written, whole and in order; it ends where the file is torn or damaged. A writer
-//! cuts off what lies behind that point before it appends.
+//! cuts off what lies behind that point before it appends. What could not be written is not there later either: after a
+//! failure the log ends where it was last synced.
 
 use std::{
     fs::{File, OpenOptions},
@@ -15,7 +19,7 @@ use std::{
 use crate::error::{At, Result, StoreError};
 
 const MAGIC: &[u8; 5] = b"OCLOG";
-const VERSION: u16 = 1;
+const VERSION: u16 = 2;
 const HEAD: u64 = 8;
 const FRAME: u64 = 8;
 /// A longer record is damage: it would be a frame with a hundred thousand boxes.
@@ -33,6 +37,13 @@ fn head(kind: Kind) -> [u8; HEAD as usize] {
     let [v0, v1] = VERSION.to_le_bytes();
     let [m0, m1, m2, m3, m4] = *MAGIC;
     [m0, m1, m2, m3, m4, kind as u8, v0, v1]
+}
+
+fn checksum(length: [u8; 4], payload: &[u8]) -> u32 {
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(&length);
+    hasher.update(payload);
+    hasher.finalize()
 }
 
 /// Yields the records of a log with the offset where each begins.
@@ -87,16 +98,16 @@ impl LogReader {
         }
         let (mut length, mut crc) = ([0; 4], [0; 4]);
         self.file.read_exact(&mut length).and_then(|()| self.file.read_exact(&mut crc)).at(&self.path)?;
-        let length = u32::from_le_bytes(length);
-        if length > LONGEST || u64::from(length) > left - FRAME {
+        let bytes = u32::from_le_bytes(length);
+        if bytes > LONGEST || u64::from(bytes) > left - FRAME {
             return Ok(None);
         }
-        let mut payload = vec![0; length as usize];
+        let mut payload = vec![0; bytes as usize];
         self.file.read_exact(&mut payload).at(&self.path)?;
-        if crc32fast::hash(&payload) != u32::from_le_bytes(crc) {
+        if checksum(length, &payload) != u32::from_le_bytes(crc) {
             return Ok(None);
         }
-        self.offset += FRAME + u64::from(length);
+        self.offset += FRAME + u64::from(bytes);
         Ok(Some(payload))
     }
 }
@@ -106,6 +117,10 @@ pub(crate) struct LogWriter {
     path: PathBuf,
     file: BufWriter<File>,
     offset: u64,
+    /// Up to here it is on the disk.
+    synced: u64,
+    /// Something failed, and what lies behind `synced` is to go.
+    torn: bool,
 }
 
 impl LogWriter {
@@ -130,23 +145,46 @@ impl LogWriter {
                 crate::durable::sync_folder(folder)?;
             }
         }
-        Ok(Self { path: path.to_path_buf(), file, offset })
+        Ok(Self { path: path.to_path_buf(), file, offset, synced: offset, torn: false })
     }
 
     /// Appends a record; where it begins.
     pub(crate) fn append(&mut self, payload: &[u8]) -> Result<u64> {
         let length = u32::try_from(payload.len()).ok().filter(|l| *l <= LONGEST);
         let length = length.ok_or_else(|| StoreError::Damaged { path: self.path.clone(), reason: "a record is too long".into() })?;
+        self.mend()?;
         let at = self.offset;
-        let crc = crc32fast::hash(payload).to_le_bytes();
-        [&length.to_le_bytes()[..], &crc, payload].iter().try_for_each(|b| self.file.write_all(b)).at(&self.path)?;
+        let bytes = length.to_le_bytes();
+        let crc = checksum(bytes, payload).to_le_bytes();
+        let written = [&bytes[..], &crc, payload].iter().try_for_each(|b| self.file.write_all(b));
+        self.torn = written.is_err();
+        written.at(&self.path)?;
         self.offset += FRAME + u64::from(length);
         Ok(at)
     }
 
+    /// Goes back to where the log was last whole.
+    fn mend(&mut self) -> Result<()> {
+        if !self.torn {
+            return Ok(());
+        }
+        let file = OpenOptions::new().write(true).open(&self.path).at(&self.path)?;
+        // Without what it could not write out.
+        let (_, _) = std::mem::replace(&mut self.file, BufWriter::with_capacity(1 << 16, file)).into_parts();
+        self.file.get_ref().set_len(self.synced).at(&self.path)?;
+        self.file.seek(SeekFrom::Start(self.synced)).at(&self.path)?;
+        (self.offset, self.torn) = (self.synced, false);
+        Ok(())
+    }
+
     /// Makes all that was appended durable.
     pub(crate) fn sync(&mut self) -> Result<()> {
-        self.file.flush().and_then(|()| self.file.get_ref().sync_data()).at(&self.path)
+        self.mend()?;
+        let synced = self.file.flush().and_then(|()| self.file.get_ref().sync_data());
+        self.torn = synced.is_err();
+        synced.at(&self.path)?;
+        self.synced = self.offset;
+        Ok(())
     }
 }
 
@@ -176,6 +214,34 @@ mod tests {
 
     fn records() -> impl Strategy<Value = Vec<Vec<u8>>> {
         prop::collection::vec(prop::collection::vec(any::<u8>(), 0..40), 0..8)
+    }
+
+    #[test]
+    fn zeros_that_a_file_system_left_are_no_records() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log");
+        write(&path, &[b"one".to_vec()]);
+        let length = std::fs::metadata(&path).unwrap().len();
+        OpenOptions::new().write(true).open(&path).unwrap().set_len(length + 4096).unwrap();
+        assert_eq!(read(&path), [b"one".to_vec()]);
+        write(&path, &[b"two".to_vec()]);
+        assert_eq!(read(&path), [b"one".to_vec(), b"two".to_vec()]);
+    }
+
+    #[test]
+    fn a_write_that_failed_takes_nothing_after_it_along() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log");
+        let mut writer = LogWriter::open(&path, Kind::Objects, |_, _| Ok(())).unwrap();
+        writer.append(b"one").unwrap();
+        writer.sync().unwrap();
+        // A handle that cannot write stands for a disk that is full.
+        writer.file = BufWriter::new(File::open(&path).unwrap());
+        writer.append(b"lost").unwrap();
+        assert!(writer.sync().is_err());
+        assert_eq!(writer.append(b"two").unwrap(), HEAD + FRAME + 3);
+        writer.sync().unwrap();
+        assert_eq!(read(&path), [b"one".to_vec(), b"two".to_vec()]);
     }
 
     proptest! {

@@ -160,3 +160,35 @@ fn check_finds_what_is_wrong_and_a_rebuild_mends_the_index() {
     std::fs::write(&json, "{").unwrap();
     assert!(!check(dir.path(), false, &mut |_| {}).unwrap().is_sound());
 }
+
+#[test]
+fn what_a_crash_cut_off_between_two_steps_is_finished() {
+    let dir = tempfile::tempdir().unwrap();
+    let (archive, _) = open(dir.path());
+    let [replaced, first, plain] = ["replaced", "first", "plain"].map(|name| archive.create(record(name)).unwrap().id);
+    for id in [replaced, plain] {
+        let mut upload = archive.begin_upload(id).unwrap();
+        upload.write_all(b"before").unwrap();
+        upload.commit().unwrap();
+    }
+    archive.start_job(plain, &json!({})).unwrap();
+    let sources = [replaced, first, plain].map(|id| archive.source_path(id));
+    drop(archive);
+    // A file that was put in place, and no record that says so; a job that no record names.
+    std::fs::write(&sources[0], b"a longer one").unwrap();
+    std::fs::write(&sources[1], b"nobody was told").unwrap();
+    let jobs = sources[2].with_file_name("jobs");
+    std::fs::create_dir_all(jobs.join("2/pictures")).unwrap();
+    std::fs::remove_file(dir.path().join("index.clean")).unwrap();
+
+    let (archive, _) = open(dir.path());
+    assert_eq!(archive.video(replaced).unwrap().unwrap().file_size, Some(12));
+    assert!(!sources[1].exists());
+    assert_eq!(archive.video(first).unwrap().unwrap().file_size, None);
+    assert_eq!(archive.video(plain).unwrap().unwrap().file_size, Some(6));
+    assert_eq!(std::fs::read_dir(jobs).unwrap().count(), 1);
+    drop(archive);
+    let mut findings = Vec::new();
+    check(dir.path(), false, &mut |f| findings.push(f)).unwrap();
+    assert!(findings.is_empty(), "{findings:?}");
+}
