@@ -85,6 +85,7 @@ fn guarded() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(deliveries::retry::one))
         .routes(routes!(deliveries::retry::all))
         .routes(routes!(plugins::plugins))
+        .routes(routes!(plugins::plugin, plugins::install, plugins::remove))
 }
 
 /// Routes for anyone.

@@ -37,6 +37,7 @@ pub(crate) fn settings() -> Ref {
         (name = "videos", description = "Archive records, their sources and their processing."),
         (name = "objects", description = "What was found in a video."),
         (name = "deliveries", description = "Objects on their way to the router of their video."),
+        (name = "plugins", description = "WebAssembly components that filter, track and route."),
         (name = "server", description = "The server itself."),
     ),
 )]

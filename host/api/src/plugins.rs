@@ -1,17 +1,104 @@
-//! `GET /plugins/`
+//! `/plugins/` and `/plugins/{name}/`
 
 use std::sync::Arc;
 
-use axum::{Json, extract::State};
+use axum::{
+    Json,
+    extract::{FromRequestParts, RawPathParams, Request, State},
+    http::{StatusCode, request::Parts},
+};
+use ocellus_core::{Error, Result};
+use ocellus_runtime::InstallError;
 use serde_json::{Value, json};
 
-use crate::{Api, error::Unauthorized};
+use crate::{
+    Api, blocking,
+    body::{BODY, announced, next_piece, too_large},
+    error::{ApiError, BadParam, NotFound, TooLarge, Unauthorized},
+};
+
+/// A larger component is none that a server would run.
+const MOST_BYTES: u64 = 64 << 20;
+
+/// `{name}` of a plugin.
+pub(crate) struct PluginPath(String);
+
+impl<S: Send + Sync> FromRequestParts<S> for PluginPath {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let params = RawPathParams::from_request_parts(parts, state).await.map_err(|_| no_plugin())?;
+        let name = params.iter().find(|(key, _)| *key == "name").map(|(_, value)| value.to_owned());
+        name.map(Self).ok_or_else(|| no_plugin().into())
+    }
+}
+
+fn no_plugin() -> Error {
+    Error::not_found("Plugin")
+}
 
 /// The plugins that are installed.
 #[utoipa::path(
-    get, path = "/plugins/", tag = "server", operation_id = "listPlugins",
-    responses((status = 200, description = "Filters, trackers and routers, and what was refused and why.", body = Value), Unauthorized),
+    get, path = "/plugins/", tag = "plugins", operation_id = "listPlugins",
+    responses((status = 200, description = "Filters, trackers and routers, what they cost since the server's start, and what was refused and why.", body = Value), Unauthorized),
 )]
 pub(crate) async fn plugins(State(api): State<Arc<Api>>) -> Json<Value> {
-    Json(json!({"results": api.engine.plugins()}))
+    Json(json!({"results": api.engine.plugins().list()}))
+}
+
+/// One plugin.
+#[utoipa::path(
+    get, path = "/plugins/{name}/", tag = "plugins", operation_id = "getPlugin",
+    params(("name" = String, Path, description = "As settings call it.")),
+    responses((status = 200, description = "The plugin.", body = Value), Unauthorized, NotFound),
+)]
+pub(crate) async fn plugin(State(api): State<Arc<Api>>, PluginPath(name): PluginPath) -> Result<Json<Value>, ApiError> {
+    Ok(Json(json!(api.engine.plugins().info(&name).ok_or_else(no_plugin)?)))
+}
+
+/// Installs a plugin, or replaces it.
+///
+/// The body is the component. It is checked and compiled before anything changes; running jobs go over to it between two
+/// frames, with the state of the one before, or keep that where the new one does not take it.
+#[utoipa::path(
+    put, path = "/plugins/{name}/", tag = "plugins", operation_id = "installPlugin",
+    params(("name" = String, Path, description = "As the component calls itself.")),
+    request_body(content_type = "application/wasm", description = "A component of a world of wit/."),
+    responses((status = 200, description = "The plugin.", body = Value), BadParam, Unauthorized, TooLarge),
+)]
+pub(crate) async fn install(State(api): State<Arc<Api>>, PluginPath(name): PluginPath, request: Request) -> Result<Json<Value>, ApiError> {
+    if announced(&request).is_some_and(|n| n > MOST_BYTES) {
+        return Err(too_large(MOST_BYTES).into());
+    }
+    let mut body = request.into_body();
+    let mut bytes = Vec::new();
+    while let Some(piece) = next_piece(&mut body).await? {
+        if (bytes.len() + piece.len()) as u64 > MOST_BYTES {
+            return Err(too_large(MOST_BYTES).into());
+        }
+        bytes.extend_from_slice(&piece);
+    }
+    let plugins = api.engine.plugins().clone();
+    let installed = blocking(move || {
+        plugins.install(&name, &bytes).map_err(|error| match error {
+            InstallError::Refused(refusal) => Error::bad_param(BODY, format!("The component {refusal}.")),
+            InstallError::OtherName { .. } => Error::bad_param("name", format!("{error}.")),
+            InstallError::Io(error) => Error::internal(error),
+        })
+    });
+    Ok(Json(json!(installed.await?)))
+}
+
+/// Takes a plugin out.
+///
+/// Running jobs that use it finish with it; new ones do not find it.
+#[utoipa::path(
+    delete, path = "/plugins/{name}/", tag = "plugins", operation_id = "removePlugin",
+    params(("name" = String, Path, description = "As settings call it.")),
+    responses((status = 204, description = "It is gone."), Unauthorized, NotFound),
+)]
+pub(crate) async fn remove(State(api): State<Arc<Api>>, PluginPath(name): PluginPath) -> Result<StatusCode, ApiError> {
+    let plugins = api.engine.plugins().clone();
+    let removed = blocking(move || plugins.remove(&name).map_err(Error::internal)).await?;
+    if removed { Ok(StatusCode::NO_CONTENT) } else { Err(no_plugin().into()) }
 }

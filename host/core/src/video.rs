@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{ObjectType, StreamSettings, VideoId};
+use crate::{ObjectType, PluginUse, StreamSettings, VideoId};
 
 /// Where a video's job stands. Spelled as the API spells it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -113,6 +113,9 @@ pub struct Statistic {
     pub objects: BTreeMap<ObjectType, Counts>,
     pub extractors: serde_json::Map<String, serde_json::Value>,
     pub job_starts: u32,
+    /// By the plugin's name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub plugins: BTreeMap<String, PluginUse>,
 }
 
 impl Statistic {

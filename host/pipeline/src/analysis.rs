@@ -7,10 +7,12 @@
 use std::collections::BTreeMap;
 
 use ocellus_core::{
-    BestShotType, Detection, DetectorSettings, FrameRecord, JobId, ObjectId, ObjectRecord, ObjectType, ShotSummary, Size, StreamSettings,
-    Timestamp, TrackId, TrackPoint,
+    BestShotType, Detection, DetectorSettings, FrameRecord, JobId, ObjectId, ObjectRecord, ObjectType, PluginUse, ShotSummary, Size,
+    StreamSettings, Timestamp, TrackId, TrackPoint,
 };
-use ocellus_runtime::{Candidate, Filter, FrameInfo, Kind, Moment, Object, PluginError, Plugins, Stage, StreamInfo, Tracker, Verdict};
+use ocellus_runtime::{
+    Candidate, FilterSeat, FrameInfo, Kind, Moment, Object, PluginError, Plugins, Stage, StreamInfo, TrackerSeat, Verdict,
+};
 use serde_json::{Value, json};
 
 /// A track, among all of a job.
@@ -74,6 +76,18 @@ impl Analysis {
             lane.frame(&now, seen, &mut events)?;
         }
         Ok(events)
+    }
+
+    /// What each plugin cost so far, by its name.
+    pub(crate) fn report(&mut self) -> BTreeMap<String, PluginUse> {
+        let mut all = BTreeMap::<String, PluginUse>::new();
+        for lane in &mut self.lanes {
+            let tracker = (lane.tracker.name().to_owned(), lane.tracker.report());
+            for (name, used) in lane.filters.iter_mut().map(|f| (f.name().to_owned(), f.report())).chain([tracker]) {
+                all.entry(name).or_default().add(&used);
+            }
+        }
+        all
     }
 
     /// Ends every track that is still open.
@@ -260,8 +274,8 @@ fn apply<T>(items: &mut Vec<T>, verdicts: Vec<Verdict>, mut note: impl FnMut(&mu
 struct Lane {
     job: JobId,
     object_type: ObjectType,
-    tracker: Tracker,
-    filters: Vec<Filter>,
+    tracker: TrackerSeat,
+    filters: Vec<FilterSeat>,
     reporting: Reporting,
     tracks: BTreeMap<TrackId, Track>,
 }
@@ -269,14 +283,15 @@ struct Lane {
 impl Lane {
     /// `chosen`: filters that the user named, which come before those of the settings.
     fn open(plugins: &Plugins, job: JobId, settings: &DetectorSettings, chosen: &[&str], stream: StreamInfo) -> Result<Self, PluginError> {
-        let tracker = plugins.tracker(&settings.tracker_type, &tracker_settings(plugins, settings), &stream)?;
+        let tracker = plugins.tracker_seat(&settings.tracker_type, &tracker_settings(plugins, settings), &stream)?;
         let filters = chosen.iter().map(|name| (*name, json!({}))).chain(filter_settings(settings));
-        let filters = filters.map(|(name, s)| plugins.filter(name, &s, &stream)).collect::<Result<_, _>>()?;
+        let filters = filters.map(|(name, s)| plugins.filter_seat(name, &s, &stream)).collect::<Result<_, _>>()?;
         let (object_type, reporting) = (stream.object_type, Reporting::new(settings));
         Ok(Self { job, object_type, tracker, filters, reporting, tracks: BTreeMap::new() })
     }
 
     fn frame(&mut self, now: &Now, seen: &[Detection], events: &mut Vec<Event>) -> Result<(), PluginError> {
+        self.filters.iter_mut().for_each(|f| f.begin_frame(&now.frame));
         let mut kept: Vec<(Detection, Attributes)> = seen.iter().map(|d| (d.clone(), Vec::new())).collect();
         for filter in self.filters.iter_mut().filter(|f| f.wants(Stage::Detections)) {
             let shown: Vec<Detection> = kept.iter().map(|(d, _)| d.clone()).collect();

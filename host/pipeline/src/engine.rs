@@ -250,7 +250,7 @@ impl Engine {
         Health {
             version: env!("CARGO_PKG_VERSION"),
             detectors: self.0.detectors.report().clone(),
-            plugins: self.plugins(),
+            plugins: self.0.plugins.list(),
             jobs: Running { running: self.0.running.lock().len(), most: self.0.config.jobs.max(1) },
             deliveries: Deliveries {
                 waiting: deliveries.waiting,
@@ -265,9 +265,9 @@ impl Engine {
         &self.0.config.network
     }
 
-    /// What is installed, for `GET /plugins/`.
-    pub fn plugins(&self) -> Vec<PluginInfo> {
-        self.0.plugins.list()
+    /// What is installed.
+    pub fn plugins(&self) -> &Plugins {
+        &self.0.plugins
     }
 
     /// Interrupts running jobs and waits for them; the next start takes them up.

@@ -42,6 +42,8 @@ use crate::{
 const QUEUE: usize = 4;
 /// Frames that are shown to a detector at once, where that many are waiting.
 const BATCH: usize = 4;
+/// Frames after which the figures of the plugins are brought up to date.
+const REPORT_EVERY: u64 = 16;
 /// The log reaches the disk this often, and before every object that follows from it.
 const SYNC_EVERY: Duration = Duration::from_secs(2);
 
@@ -185,6 +187,7 @@ pub(crate) fn run(context: &Context<'_>, keep_open: impl Fn() -> bool) -> Result
     } else {
         analysis.finish().map_err(plugin_fault).and_then(|e| stage.handle(None, e)).and_then(|()| stage.sync())
     };
+    context.live.update(|s| s.plugins = analysis.report());
     let frames = stage.frames;
     match (result, flushed) {
         // A source that fails because it was told to is no failure.
@@ -414,6 +417,9 @@ impl Analyse<'_> {
         let events = analysis.frame(record, frame.size()).map_err(plugin_fault)?;
         self.handle(Some(frame), events)?;
         self.context.live.frame(record, frame.size());
+        if self.frames.is_multiple_of(REPORT_EVERY) {
+            self.context.live.update(|s| s.plugins = analysis.report());
+        }
         Ok(())
     }
 

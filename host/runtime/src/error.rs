@@ -97,6 +97,20 @@ pub enum PluginError {
     /// `digest` tells which build; `call` is the function of the contract. The session is over.
     #[error("the plugin {plugin:?} ({digest}) failed in {call}: {fault}")]
     Fault { plugin: String, digest: Digest, call: &'static str, fault: Fault },
+    /// It failed too often in one job.
+    #[error("the plugin {plugin:?} was evicted after {faults} faults; the last: {last}")]
+    Evicted { plugin: String, faults: u64, last: Box<PluginError> },
+}
+
+/// Why a component that somebody sends is not installed.
+#[derive(Debug, thiserror::Error)]
+pub enum InstallError {
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    #[error("the component is called {found:?}, not {wanted:?}")]
+    OtherName { found: String, wanted: String },
+    #[error("cannot write to the plugins folder")]
+    Io(#[from] io::Error),
 }
 
 impl PluginError {

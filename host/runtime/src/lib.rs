@@ -12,7 +12,8 @@
 //!   text within its bounds.
 //!
 //! [`Plugins`] is the folder; [`Tracker`], [`Filter`] and [`Router`] are sessions. A session keeps the component that it was
-//! opened with; a changed file is for the next one.
+//! opened with. [`TrackerSeat`] and [`FilterSeat`] are places in a running job: a changed file takes over there between two
+//! frames, and what fails is answered by the [`FaultPolicy`].
 
 mod bindings;
 mod convert;
@@ -26,16 +27,18 @@ mod plugin;
 mod registry;
 mod router;
 mod sandbox;
+mod seat;
 mod tracker;
 
 pub use digest::Digest;
-pub use error::{Fault, OpenError, PluginError, Refusal};
+pub use error::{Fault, InstallError, OpenError, PluginError, Refusal};
 pub use filter::{Candidate, Filter, Moment, Object, Rejection, Stage, Verdict};
 pub use limits::Limits;
 pub use plugin::Kind;
 pub use registry::{PluginInfo, Plugins, State};
 pub use router::{Body, Content, Outcome, Part, Picture, PictureInfo, Post, Request, Router};
 pub use sandbox::Meters;
+pub use seat::{FaultPolicy, FilterSeat, OnFault, TrackerSeat};
 pub use tracker::{Tracker, TrackerState, Update};
 
 use ocellus_core::{ObjectType, Size};

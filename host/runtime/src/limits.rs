@@ -1,6 +1,8 @@
-//! What a plugin may use.
+//! What a plugin may use, and what follows where it does not keep to it.
 
 use std::time::Duration;
+
+use crate::FaultPolicy;
 
 /// Limits of each session (and of `describe` at load). All of them are enforced by the host, whatever the plugin does.
 #[derive(Clone, Debug)]
@@ -17,6 +19,7 @@ pub struct Limits {
     pub output_bytes: usize,
     /// Size of a component's file.
     pub component_bytes: u64,
+    pub faults: FaultPolicy,
 }
 
 impl Default for Limits {
@@ -28,6 +31,7 @@ impl Default for Limits {
             instances: 32,
             output_bytes: 8 << 20,
             component_bytes: 64 << 20,
+            faults: FaultPolicy::default(),
         }
     }
 }

@@ -1,25 +1,34 @@
 //! The folder of plugins, and what has been made of it.
 //!
-//! Guarantees: after [`Plugins::open`] all reading of files and compiling happens on one thread, so that changes never race;
+//! Guarantees: changes of the table happen one at a time;
 //! a lookup sees the table before a change or after it, never between; a file whose new content is refused leaves the old
 //! component in use. The watcher and its thread end with the last clone of [`Plugins`].
 
 use std::{
     collections::{BTreeMap, HashMap},
     fs,
+    io::{self, Write},
     path::{Path, PathBuf},
-    sync::{Arc, Weak, mpsc},
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicU64, Ordering},
+        mpsc,
+    },
     thread,
     time::{Duration, Instant},
 };
 
 use notify::Watcher as _;
+use ocellus_core::PluginUse;
 use parking_lot::{Condvar, Mutex};
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 use wasmtime::Engine;
 
-use crate::{Digest, Filter, Kind, Limits, OpenError, PluginError, Refusal, Router, StreamInfo, Tracker, engine, plugin::Plugin};
+use crate::{
+    Digest, FaultPolicy, Filter, FilterSeat, InstallError, Kind, Limits, OpenError, PluginError, Refusal, Router, StreamInfo, Tracker,
+    TrackerSeat, engine, plugin::Plugin,
+};
 
 /// A folder is looked at again when nothing has changed in it for this long: files are written in many small steps.
 const QUIET: Duration = Duration::from_millis(200);
@@ -41,6 +50,10 @@ pub struct PluginInfo {
     pub schema: Option<Value>,
     /// Why the file's present content is not in use although an earlier one is.
     pub replacement_refused: Option<String>,
+    /// What it was granted beyond its arguments.
+    pub capabilities: Option<Vec<String>>,
+    /// What it cost since the server's start.
+    pub used: Option<PluginUse>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -68,6 +81,12 @@ struct Shared {
     engine: Engine,
     table: Mutex<Arc<Table>>,
     changed: Condvar,
+    /// As `table` has it, for those who ask every frame.
+    generation: AtomicU64,
+    /// One change of the table at a time.
+    changing: Mutex<()>,
+    /// Since the start, by name.
+    uses: Mutex<HashMap<String, PluginUse>>,
     /// Held for its `Drop`, which ends the loader's thread.
     watcher: Mutex<Option<notify::RecommendedWatcher>>,
 }
@@ -99,6 +118,9 @@ impl Plugins {
             engine: engine::engine()?,
             table: Mutex::default(),
             changed: Condvar::new(),
+            generation: AtomicU64::new(0),
+            changing: Mutex::new(()),
+            uses: Mutex::default(),
             watcher: Mutex::new(None),
         });
         // Watched before it is read, so that no change falls between.
@@ -116,7 +138,7 @@ impl Plugins {
         watcher.watch(folder, notify::RecursiveMode::NonRecursive).map_err(watch)?;
         *shared.watcher.lock() = Some(watcher);
 
-        shared.refresh();
+        shared.refresh(None);
         let weak = Arc::downgrade(&shared);
         thread::Builder::new().name("plugin-loader".into()).spawn(move || follow(&changes, &weak)).map_err(OpenError::Thread)?;
         Ok(Self(shared))
@@ -124,7 +146,7 @@ impl Plugins {
 
     /// Raised whenever the plugins change.
     pub fn generation(&self) -> u64 {
-        self.0.table.lock().generation
+        self.0.generation.load(Ordering::Acquire)
     }
 
     /// Waits until the generation is another than `known`, at most for `patience`; the generation then.
@@ -149,7 +171,78 @@ impl Plugins {
 
     /// Every file of the folder, in order of file names.
     pub fn list(&self) -> Vec<PluginInfo> {
-        self.table().files.iter().map(|(file, entry)| entry.info(file)).collect()
+        let uses = self.0.uses.lock();
+        self.table().files.iter().map(|(file, entry)| entry.info(file, &uses)).collect()
+    }
+
+    /// The component that a new session would be of.
+    pub fn digest(&self, kind: Kind, name: &str) -> Option<Digest> {
+        self.table().by_name.get(name).filter(|p| p.kind() == kind).map(|p| p.digest)
+    }
+
+    /// Takes a component into use and keeps it in the folder: checked and compiled before anything is changed.
+    ///
+    /// # Errors
+    /// What is wrong with the component, one that is called otherwise than `name`, or a folder that cannot be written to.
+    pub fn install(&self, name: &str, bytes: &[u8]) -> Result<PluginInfo, InstallError> {
+        let Shared { engine, limits, folder, .. } = &*self.0;
+        if bytes.len() as u64 > limits.component_bytes {
+            return Err(Refusal::TooLarge { size: bytes.len() as u64, most: limits.component_bytes }.into());
+        }
+        let plugin = Plugin::load(engine, limits, name, bytes)?;
+        if plugin.name != name {
+            return Err(InstallError::OtherName { found: plugin.name, wanted: name.to_owned() });
+        }
+        let file = self.table().owner_of(name).unwrap_or_else(|| format!("{name}.wasm"));
+        // Not `.wasm` while it is written, and in place at once.
+        let part = folder.join(format!("{file}.part"));
+        fs::File::create(&part).and_then(|mut f| f.write_all(bytes).and_then(|()| f.sync_all()))?;
+        fs::rename(&part, folder.join(&file))?;
+        self.0.refresh(Some((&file, plugin)));
+        self.info(name).ok_or_else(|| io::Error::other("the file was changed meanwhile").into())
+    }
+
+    /// Takes a plugin out of the folder; whether there was one. Jobs that use it finish with it.
+    pub fn remove(&self, name: &str) -> io::Result<bool> {
+        let Some(file) = self.table().owner_of(name) else { return Ok(false) };
+        fs::remove_file(self.0.folder.join(file))?;
+        self.0.refresh(None);
+        Ok(true)
+    }
+
+    /// What there is to say of a plugin.
+    pub fn info(&self, name: &str) -> Option<PluginInfo> {
+        self.list().into_iter().find(|i| i.name.as_deref() == Some(name))
+    }
+
+    /// A tracker's place in a job: a session, and those that follow it.
+    pub fn tracker_seat(&self, name: &str, settings: &Value, stream: &StreamInfo) -> Result<TrackerSeat, PluginError> {
+        TrackerSeat::open(self, name, settings, stream)
+    }
+
+    /// A filter's place in a job.
+    pub fn filter_seat(&self, name: &str, settings: &Value, stream: &StreamInfo) -> Result<FilterSeat, PluginError> {
+        FilterSeat::open(self, name, settings, stream)
+    }
+
+    pub(crate) fn fault_policy(&self) -> &FaultPolicy {
+        &self.0.limits.faults
+    }
+
+    /// Adds what a job used since it was last asked.
+    pub(crate) fn book(&self, name: &str, now: &PluginUse, told: &PluginUse) {
+        let more = PluginUse {
+            calls: now.calls - told.calls,
+            time_ms: now.time_ms - told.time_ms,
+            rejected: now.rejected - told.rejected,
+            faults: now.faults - told.faults,
+            swaps: now.swaps - told.swaps,
+            components: Vec::new(),
+            last_fault: now.last_fault.clone().filter(|f| told.last_fault.as_ref() != Some(f)),
+            evicted: false,
+            ..now.clone()
+        };
+        self.0.uses.lock().entry(name.to_owned()).or_default().add(&more);
     }
 
     /// A session of a tracker with settings that fit its schema.
@@ -187,13 +280,15 @@ fn follow(changes: &mpsc::Receiver<()>, shared: &Weak<Shared>) {
     while changes.recv().is_ok() {
         while changes.recv_timeout(QUIET).is_ok() {}
         let Some(shared) = shared.upgrade() else { return };
-        shared.refresh();
+        shared.refresh(None);
     }
 }
 
 impl Shared {
     /// Brings the table in line with the folder.
-    fn refresh(&self) {
+    fn refresh(&self, ready: Option<(&str, Plugin)>) {
+        let _changing = self.changing.lock();
+        let (ready_file, mut ready) = ready.map_or((None, None), |(file, plugin)| (Some(file), Some(Arc::new(plugin))));
         let before = self.table.lock().clone();
         let names = match self.file_names() {
             Ok(names) => names,
@@ -208,6 +303,9 @@ impl Shared {
             let old = before.files.get(&file);
             let mut entry = match (self.read(&file), old) {
                 (Ok(bytes), Some(old)) if old.seen == Some(Digest::of(&bytes)) && !old.name_taken() => old.clone(),
+                (Ok(bytes), _) if ready_file == Some(&*file) && ready.as_ref().is_some_and(|p| p.digest == Digest::of(&bytes)) => {
+                    Entry { seen: Some(Digest::of(&bytes)), plugin: ready.take(), refusal: None }
+                }
                 (read, old) => self.entry(&file, read, old),
             };
             if let Some(plugin) = &entry.plugin {
@@ -225,7 +323,10 @@ impl Shared {
             table.files.insert(file, entry);
         }
         if different {
+            let generation = table.generation;
             *self.table.lock() = Arc::new(table);
+            // After the table: who sees the number finds what it is of.
+            self.generation.store(generation, Ordering::Release);
             self.changed.notify_all();
         }
     }
@@ -286,7 +387,7 @@ impl Entry {
         self.seen == other.seen && digest(self) == digest(other) && self.refusal == other.refusal
     }
 
-    fn info(&self, file: &str) -> PluginInfo {
+    fn info(&self, file: &str, uses: &HashMap<String, PluginUse>) -> PluginInfo {
         let plugin = self.plugin.as_ref();
         let (state, replacement_refused) = match (&self.refusal, plugin) {
             (None, _) => (State::Ready, None),
@@ -303,6 +404,8 @@ impl Entry {
             digest: plugin.map(|p| p.digest),
             schema: plugin.map(|p| p.schema.clone()),
             replacement_refused,
+            capabilities: plugin.map(|_| Vec::new()),
+            used: plugin.map(|p| uses.get(&p.name).cloned().unwrap_or_default()),
         }
     }
 }

@@ -113,6 +113,16 @@ impl Tracker {
         Ok(())
     }
 
+    /// Tracks that are not over, in ascending order.
+    pub(crate) fn open_tracks(&self) -> impl Iterator<Item = TrackId> + use<'_> {
+        self.books.open.iter().copied().map(TrackId)
+    }
+
+    /// The greatest id given so far.
+    pub(crate) fn last_id(&self) -> u64 {
+        self.books.last_id
+    }
+
     /// Of the component that does the work.
     pub fn digest(&self) -> Digest {
         self.sandbox.digest()

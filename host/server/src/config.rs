@@ -16,6 +16,7 @@ use clap::{Args, ValueEnum};
 use ocellus_core::Network;
 use ocellus_detect::DeviceChoice;
 use ocellus_pipeline::{OutboxConfig, SigningSecret};
+use ocellus_runtime::{FaultPolicy, Limits};
 use serde::{Deserialize, de};
 
 /// `ocellus serve`. Each setting may also stand in the configuration file, under its long name with underscores
@@ -97,6 +98,25 @@ struct Settings {
     #[arg(long, env = "OCELLUS_ROUTER_GIVE_UP_HOURS", value_name = "HOURS")]
     router_give_up_hours: Option<f64>,
 
+    /// What follows where a plugin fails in a job: fail (the job ends), skip (the call counts as one that keeps all, a fresh session
+    /// goes on), restart (the same, with the state of before). For single plugins with their names: skip,deep_sort=restart.
+    /// [default: fail]
+    #[arg(long, env = "OCELLUS_ON_PLUGIN_FAULT", value_name = "POLICY")]
+    #[serde(deserialize_with = "from_text")]
+    on_plugin_fault: Option<FaultPolicy>,
+
+    /// Faults of a plugin in one job after which it is asked no more. [default: 3]
+    #[arg(long, env = "OCELLUS_PLUGIN_STRIKES", value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    plugin_strikes: Option<u64>,
+
+    /// Milliseconds that one call into a plugin may take. [default: 250]
+    #[arg(long, env = "OCELLUS_PLUGIN_DEADLINE_MS", value_name = "MS", value_parser = clap::value_parser!(u64).range(1..=60_000))]
+    plugin_deadline_ms: Option<u64>,
+
+    /// Memory that one session of a plugin may have. [default: 67108864]
+    #[arg(long, env = "OCELLUS_PLUGIN_MEMORY_BYTES", value_name = "BYTES")]
+    plugin_memory_bytes: Option<usize>,
+
     /// What is logged, by severity and module (error, warn, info, debug, trace). [default: info]
     #[arg(long, env = "OCELLUS_LOG", value_name = "FILTER")]
     log: Option<String>,
@@ -125,6 +145,7 @@ pub(crate) struct Config {
     pub detectors: Option<PathBuf>,
     pub allow_network: Vec<Network>,
     pub outbox: OutboxConfig,
+    pub plugin_limits: Limits,
     pub log: String,
     pub log_format: LogFormat,
     pub api: ocellus_api::ApiConfig,
@@ -150,6 +171,18 @@ impl ServeArguments {
             plugins: given.plugins.or(file.plugins),
             detectors: given.detectors.or(file.detectors),
             allow_network: given.allow_network.or(file.allow_network).unwrap_or_default(),
+            plugin_limits: {
+                let limits = Limits::default();
+                let faults = given.on_plugin_fault.or(file.on_plugin_fault).unwrap_or_default();
+                let strikes = given.plugin_strikes.or(file.plugin_strikes).map_or(faults.strikes, |n| n.max(1));
+                let deadline = given.plugin_deadline_ms.or(file.plugin_deadline_ms);
+                Limits {
+                    deadline: deadline.map_or(limits.deadline, |ms| Duration::from_millis(ms.max(1))),
+                    memory_bytes: given.plugin_memory_bytes.or(file.plugin_memory_bytes).unwrap_or(limits.memory_bytes),
+                    faults: FaultPolicy { strikes, ..faults },
+                    ..limits
+                }
+            },
             outbox: OutboxConfig {
                 token: given.router_token.or(file.router_token),
                 signing_secret: given.router_signing_secret.or(file.router_signing_secret),
@@ -188,6 +221,7 @@ fn networks<'de, D: de::Deserializer<'de>>(deserializer: D) -> Result<Option<Vec
 #[cfg(test)]
 mod tests {
     use clap::Parser;
+    use ocellus_runtime::OnFault;
 
     use super::*;
 
@@ -235,6 +269,17 @@ mod tests {
         assert!(error.contains("router_signing_secret") && error.contains("5 bytes"), "{error}");
         std::fs::write(data.path().join("ocellus.toml"), "router_signing_secret = \"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\"\n").unwrap();
         assert!(resolve(data.path(), &[]).unwrap().outbox.signing_secret.is_some());
+    }
+
+    #[test]
+    fn policies_for_plugins_are_read_for_all_and_for_one() {
+        let data = tempfile::tempdir().unwrap();
+        let limits = resolve(data.path(), &["--on-plugin-fault", "skip,deep_sort=restart", "--plugin-strikes", "5"]).unwrap().plugin_limits;
+        assert_eq!((limits.faults.on_fault, limits.faults.by_name["deep_sort"]), (OnFault::Skip, OnFault::Restart));
+        assert_eq!((limits.faults.strikes, limits.deadline), (5, Limits::default().deadline));
+        std::fs::write(data.path().join("ocellus.toml"), "on_plugin_fault = \"panic\"\n").unwrap();
+        let error = format!("{:#}", resolve(data.path(), &[]).unwrap_err());
+        assert!(error.contains("panic") && error.contains("fail, skip or restart"), "{error}");
     }
 
     #[test]

@@ -16,7 +16,14 @@ mod body;
 mod schedule;
 mod signature;
 
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use jiff::Timestamp;
 use ocellus_core::{Clock, Error, ErrorKind, JobId, NetworkPolicy, ObjectId, Result, VideoId};
@@ -106,6 +113,8 @@ struct Desk {
     plan: Plan,
     url: String,
     destination: Destination,
+    /// Somebody was told that an object of it could not be delivered; the API has the others.
+    warned: AtomicBool,
 }
 
 /// Router sessions that nobody uses now.
@@ -295,7 +304,7 @@ impl Inner {
         let Some(job) = self.archive.job(id)? else { return Ok(None) };
         let plan = plan(&job)?;
         let (Some(url), Some(destination)) = (plan.router_url.clone(), destination(&plan)) else { return Ok(None) };
-        let desk = Arc::new(Desk { job, plan, url, destination });
+        let desk = Arc::new(Desk { job, plan, url, destination, warned: AtomicBool::new(false) });
         desks.truncate(DESKS - 1);
         desks.push_front(Arc::clone(&desk));
         Ok(Some(desk))
@@ -351,7 +360,9 @@ impl Inner {
         };
         let reason = delivery.reason.as_deref().unwrap_or_default();
         match delivery.state {
-            DeliveryState::Failed => warn!(object = %id, attempts = delivery.attempts, "object {id} could not be delivered: {reason}"),
+            DeliveryState::Failed if !desk.warned.swap(true, Ordering::Relaxed) => {
+                warn!(object = %id, attempts = delivery.attempts, "object {id} could not be delivered: {reason}; others of its video that fail are not logged")
+            }
             DeliveryState::Posted => debug!(object = %id, attempts = delivery.attempts, "object {id} was delivered"),
             _ => debug!(object = %id, attempts = delivery.attempts, "delivering object {id} failed ({reason}), trying again later"),
         }

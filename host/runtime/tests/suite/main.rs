@@ -17,4 +17,5 @@ mod hostile;
 mod house;
 mod http_router;
 mod refusals;
+mod seats;
 mod simple_iou;

@@ -35,6 +35,8 @@ struct Settings {
 struct Hostile {
     misdeed: Misdeed,
     calls: u64,
+    /// Tracks from 1 on that were given.
+    open: u64,
 }
 
 fn spin() -> ! {
@@ -72,12 +74,13 @@ impl Tracker for Hostile {
             Misdeed::RefuseOpen => Err("not today".into()),
             Misdeed::TrapInOpen => panic!(),
             Misdeed::SpinInOpen => spin(),
-            _ => Ok(Self { misdeed, calls: 0 }),
+            _ => Ok(Self { misdeed, calls: 0, open: 0 }),
         }
     }
 
     fn update(&mut self, _: FrameInfo, detections: Vec<Detection>) -> Result<Update, String> {
         self.calls += 1;
+        self.open = self.open.max(detections.len() as u64);
         let mut ids: Vec<Option<u64>> = (1..=detections.len() as u64).map(Some).collect();
         let mut closed = Vec::new();
         match self.misdeed {
@@ -98,16 +101,17 @@ impl Tracker for Hostile {
     }
 
     fn finish(&mut self) -> Vec<u64> {
-        Vec::new()
+        if self.misdeed == Misdeed::LeaveOpenAtFinish { Vec::new() } else { (1..=self.open).collect() }
     }
 
     fn snapshot(&self) -> State {
         assert!(self.misdeed != Misdeed::TrapInSnapshot);
-        State { schema_tag: "hostile/1".into(), bytes: vec![] }
+        State { schema_tag: "hostile/1".into(), bytes: self.open.to_le_bytes().into() }
     }
 
-    fn restore(&mut self, _: State) -> Result<(), String> {
+    fn restore(&mut self, state: State) -> Result<(), String> {
         assert!(self.misdeed != Misdeed::TrapInRestore);
+        self.open = u64::from_le_bytes(state.bytes.try_into().map_err(|_| "no state of mine")?);
         Ok(())
     }
 }

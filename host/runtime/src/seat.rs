@@ -1,0 +1,508 @@
+//! A place in a job that a plugin fills, while sessions come and go in it.
+//!
+//! Guarantees: a newer component takes over between two frames, with the state of the one before, or does not at all: it
+//! is opened beside the job, given the state, and shown the next frame; if any of that fails the one before goes on, and
+//! has missed nothing. Track ids go on whatever happens. A fault ends a session and is answered by the operator's
+//! [`FaultPolicy`]. A seat ends with its job.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    str::FromStr,
+    sync::mpsc::{Receiver, TryRecvError, channel},
+    thread,
+    time::{Duration, Instant},
+};
+
+use ocellus_core::{ComponentUse, Detection, PluginUse, TrackId};
+use serde_json::Value;
+
+use crate::{
+    Candidate, Digest, Filter, FrameInfo, Kind, Meters, Object, PluginError, Plugins, Stage, StreamInfo, Tracker, TrackerState, Update,
+    Verdict,
+};
+
+/// Frames after which a tracker's state is saved, for a restart.
+const SAVE_EVERY: usize = 64;
+
+/// What follows from a fault.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnFault {
+    /// The job ends, and says why.
+    #[default]
+    Fail,
+    /// The call counts as one that keeps all and tracks nothing; a fresh session goes on, without what the old one knew.
+    Skip,
+    /// The same, but a tracker's fresh session is given the last saved state and what it was shown since.
+    Restart,
+}
+
+/// What the operator says of plugins that fail.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FaultPolicy {
+    pub on_fault: OnFault,
+    /// By the plugin's name, where it differs.
+    pub by_name: BTreeMap<String, OnFault>,
+    /// With so many faults in one job a plugin is evicted: a filter keeps everything from then on, without a tracker the
+    /// job ends.
+    pub strikes: u64,
+}
+
+impl Default for FaultPolicy {
+    fn default() -> Self {
+        Self { on_fault: OnFault::default(), by_name: BTreeMap::new(), strikes: 3 }
+    }
+}
+
+impl FromStr for OnFault {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "fail" => Ok(Self::Fail),
+            "skip" => Ok(Self::Skip),
+            "restart" => Ok(Self::Restart),
+            other => Err(format!("{other:?} is no policy: fail, skip or restart, or NAME=POLICY for one plugin")),
+        }
+    }
+}
+
+/// `skip,deep_sort=restart`
+impl FromStr for FaultPolicy {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mut policy = Self::default();
+        for item in text.split(',').map(str::trim) {
+            match item.split_once('=') {
+                Some((name, on_fault)) => {
+                    policy.by_name.insert(name.trim().to_owned(), on_fault.trim().parse()?);
+                }
+                None => policy.on_fault = item.parse()?,
+            }
+        }
+        Ok(policy)
+    }
+}
+
+impl FaultPolicy {
+    fn of(&self, name: &str) -> OnFault {
+        self.by_name.get(name).copied().unwrap_or(self.on_fault)
+    }
+}
+
+/// What both kinds of seat need to know.
+struct Duty {
+    plugins: Plugins,
+    kind: Kind,
+    name: String,
+    settings: Value,
+    stream: StreamInfo,
+    on_fault: OnFault,
+    strikes: u64,
+    /// Of the registry, when it was last looked at.
+    generation: u64,
+    record: PluginUse,
+    /// What of `record` the registry was told.
+    told: PluginUse,
+}
+
+impl Duty {
+    fn new(plugins: &Plugins, kind: Kind, name: &str, settings: &Value, stream: &StreamInfo) -> Self {
+        let policy = plugins.fault_policy();
+        Self {
+            plugins: plugins.clone(),
+            kind,
+            name: name.to_owned(),
+            settings: settings.clone(),
+            stream: stream.clone(),
+            on_fault: policy.of(name),
+            strikes: policy.strikes,
+            generation: plugins.generation(),
+            record: PluginUse::default(),
+            told: PluginUse::default(),
+        }
+    }
+
+    /// Opens a session of a newer component on a thread of its own, where there is one.
+    fn successor<S: Send + 'static>(
+        &mut self,
+        present: Digest,
+        open: impl FnOnce(&Plugins, &str, &Value, &StreamInfo) -> Result<S, PluginError> + Send + 'static,
+    ) -> Option<Receiver<Result<S, PluginError>>> {
+        let generation = self.plugins.generation();
+        if generation == self.generation {
+            return None;
+        }
+        self.generation = generation;
+        // A plugin that was taken out of the folder serves the jobs that have it.
+        if self.plugins.digest(self.kind, &self.name).is_none_or(|d| d == present) {
+            return None;
+        }
+        let (plugins, name, settings, stream) = (self.plugins.clone(), self.name.clone(), self.settings.clone(), self.stream.clone());
+        let (sender, receiver) = channel();
+        let opening = move || {
+            // The seat may be gone by now.
+            let _ = sender.send(open(&plugins, &name, &settings, &stream));
+        };
+        thread::Builder::new().name("plugin-warmup".into()).spawn(opening).ok().map(|_| receiver)
+    }
+
+    fn serves(&mut self, digest: Digest, from_frame: u64) {
+        self.record.components.push(ComponentUse { digest: digest.to_string(), from_frame });
+    }
+
+    fn swapped(&mut self, digest: Digest, from_frame: u64, pause: Duration) {
+        self.record.swaps += 1;
+        self.record.longest_swap_ms = self.record.longest_swap_ms.max(pause.as_secs_f64() * 1e3);
+        self.serves(digest, from_frame);
+        tracing::info!(plugin = self.name, %digest, from_frame, "the plugin {} was replaced while its job runs", self.name);
+    }
+
+    fn refused(&mut self, error: &PluginError) {
+        tracing::warn!(plugin = self.name, %error, "the newer {} is not taken into a running job: {error}", self.name);
+        self.record.last_fault = Some(format!("a newer component was not taken: {error}"));
+    }
+
+    /// Books a fault; whether there have been too many.
+    fn strike(&mut self, error: &PluginError) -> bool {
+        tracing::warn!(plugin = self.name, %error, "{error}");
+        self.record.last_fault = Some(error.to_string());
+        self.record.faults += 1;
+        self.record.evicted = self.on_fault != OnFault::Fail && self.record.faults >= self.strikes;
+        self.record.evicted
+    }
+
+    fn evicted(&self, error: PluginError) -> PluginError {
+        PluginError::Evicted { plugin: self.name.clone(), faults: self.record.faults, last: Box::new(error) }
+    }
+
+    /// A session is over.
+    fn settle(&mut self, meters: Meters) {
+        self.record.add(&used(meters));
+    }
+
+    fn report(&mut self, present: Option<Meters>) -> PluginUse {
+        let mut all = self.record.clone();
+        if let Some(meters) = present {
+            all.add(&used(meters));
+        }
+        self.plugins.book(&self.name, &all, &self.told);
+        self.told = all.clone();
+        all
+    }
+}
+
+/// Faults are counted by the seat: some of them are no session's.
+fn used(meters: Meters) -> PluginUse {
+    PluginUse {
+        calls: meters.calls,
+        time_ms: meters.time.as_secs_f64() * 1e3,
+        longest_call_ms: meters.longest.as_secs_f64() * 1e3,
+        memory_bytes: meters.memory_bytes as u64,
+        rejected: meters.rejected,
+        ..PluginUse::default()
+    }
+}
+
+/// A tracker's place in a job.
+pub struct TrackerSeat {
+    duty: Duty,
+    session: Tracker,
+    warming: Option<Receiver<Result<Tracker, PluginError>>>,
+    /// What is added to the ids of the present session: one that began without a state counts from 1.
+    base: u64,
+    /// For a restart: the state, and what was shown since.
+    saved: Option<TrackerState>,
+    since: Vec<(FrameInfo, Vec<Detection>)>,
+    /// Tracks that a lost session left open.
+    orphans: Vec<TrackId>,
+}
+
+impl TrackerSeat {
+    pub(crate) fn open(plugins: &Plugins, name: &str, settings: &Value, stream: &StreamInfo) -> Result<Self, PluginError> {
+        let session = plugins.tracker(name, settings, stream)?;
+        let mut duty = Duty::new(plugins, Kind::Tracker, name, settings, stream);
+        duty.serves(session.digest(), 0);
+        Ok(Self { duty, session, warming: None, base: 0, saved: None, since: Vec::new(), orphans: Vec::new() })
+    }
+
+    pub fn name(&self) -> &str {
+        &self.duty.name
+    }
+
+    /// Takes one frame further: [`Tracker::update`], by whichever component serves now.
+    ///
+    /// # Errors
+    /// A fault that the policy does not forgive.
+    pub fn update(&mut self, frame: &FrameInfo, detections: &[Detection]) -> Result<Update, PluginError> {
+        if self.warming.is_none() {
+            self.warming = self.duty.successor(self.session.digest(), Plugins::tracker);
+        }
+        let faults = self.duty.record.faults;
+        let update = match self.warming.as_ref().map(Receiver::try_recv) {
+            Some(Ok(Ok(fresh))) => {
+                self.warming = None;
+                self.swap(fresh, frame, detections)?
+            }
+            Some(Ok(Err(error))) => {
+                self.warming = None;
+                self.duty.refused(&error);
+                self.step(frame, detections)?
+            }
+            Some(Err(TryRecvError::Disconnected)) => {
+                self.warming = None;
+                self.step(frame, detections)?
+            }
+            Some(Err(TryRecvError::Empty)) | None => self.step(frame, detections)?,
+        };
+        // A frame that a session failed in is not shown to the next.
+        if self.duty.record.faults == faults {
+            self.save(frame, detections)?;
+        }
+        Ok(self.public(update))
+    }
+
+    /// [`Tracker::finish`].
+    pub fn finish(&mut self) -> Result<Vec<TrackId>, PluginError> {
+        let open = self.open_tracks();
+        match self.session.finish() {
+            Ok(closed) => Ok(self.public(Update { ids: Vec::new(), closed }).closed),
+            Err(error) => {
+                self.duty.strike(&error);
+                // There is nothing left for another session to do.
+                if self.duty.on_fault == OnFault::Fail { Err(error) } else { Ok(open) }
+            }
+        }
+    }
+
+    /// What the plugin cost this job so far.
+    pub fn report(&mut self) -> PluginUse {
+        self.duty.report(Some(self.session.meters()))
+    }
+
+    fn step(&mut self, frame: &FrameInfo, detections: &[Detection]) -> Result<Update, PluginError> {
+        match self.session.update(frame, detections) {
+            Ok(update) => Ok(update),
+            Err(error) => {
+                self.recover(error)?;
+                Ok(Update { ids: vec![None; detections.len()], closed: Vec::new() })
+            }
+        }
+    }
+
+    /// Lets a newer component take over with this frame, or goes on with the present one.
+    fn swap(&mut self, mut fresh: Tracker, frame: &FrameInfo, detections: &[Detection]) -> Result<Update, PluginError> {
+        let begun = Instant::now();
+        let state = match self.session.snapshot() {
+            Ok(state) => state,
+            Err(error) => {
+                // That ended the session; a job must not end because somebody replaced a plugin.
+                self.duty.strike(&error);
+                let digest = fresh.digest();
+                self.begin_anew(fresh);
+                self.duty.swapped(digest, frame.index, begun.elapsed());
+                return self.step(frame, detections);
+            }
+        };
+        match fresh.restore(&state).and_then(|()| fresh.update(frame, detections)) {
+            Ok(update) => {
+                let digest = fresh.digest();
+                let old = std::mem::replace(&mut self.session, fresh);
+                self.duty.settle(old.meters());
+                (self.saved, self.since) = (Some(state), Vec::new());
+                self.duty.swapped(digest, frame.index, begun.elapsed());
+                Ok(update)
+            }
+            Err(error) => {
+                self.duty.refused(&error);
+                self.step(frame, detections)
+            }
+        }
+    }
+
+    /// Remembers what a restart needs.
+    fn save(&mut self, frame: &FrameInfo, detections: &[Detection]) -> Result<(), PluginError> {
+        if self.duty.on_fault != OnFault::Restart {
+            return Ok(());
+        }
+        self.since.push((*frame, detections.to_vec()));
+        if self.since.len() < SAVE_EVERY {
+            return Ok(());
+        }
+        match self.session.snapshot() {
+            Ok(state) => {
+                (self.saved, self.since) = (Some(state), Vec::new());
+                Ok(())
+            }
+            Err(error) => self.recover(error),
+        }
+    }
+
+    /// Puts a fresh session in the place of one that failed.
+    fn recover(&mut self, error: PluginError) -> Result<(), PluginError> {
+        let evicted = self.duty.strike(&error);
+        if self.duty.on_fault == OnFault::Fail {
+            return Err(error);
+        }
+        if evicted {
+            return Err(self.duty.evicted(error));
+        }
+        let restarted = (self.duty.on_fault == OnFault::Restart).then(|| self.restart());
+        if let Some(Ok(session)) = restarted {
+            self.duty.settle(self.session.meters());
+            self.session = session;
+            return Ok(());
+        }
+        let fresh = self.fresh()?;
+        self.begin_anew(fresh);
+        Ok(())
+    }
+
+    /// Goes on with a session that knows nothing: what was open is over, and its ids follow those that were given.
+    fn begin_anew(&mut self, fresh: Tracker) {
+        self.orphans.extend(self.open_tracks());
+        self.base += self.session.last_id();
+        (self.saved, self.since) = (None, Vec::new());
+        self.duty.settle(self.session.meters());
+        self.session = fresh;
+    }
+
+    fn fresh(&self) -> Result<Tracker, PluginError> {
+        self.duty.plugins.tracker(&self.duty.name, &self.duty.settings, &self.duty.stream)
+    }
+
+    /// A session that knows what the lost one knew before the frame that it failed in.
+    fn restart(&self) -> Result<Tracker, PluginError> {
+        let mut session = self.fresh()?;
+        if let Some(state) = &self.saved {
+            session.restore(state)?;
+        }
+        for (frame, detections) in &self.since {
+            session.update(frame, detections)?;
+        }
+        Ok(session)
+    }
+
+    fn open_tracks(&self) -> Vec<TrackId> {
+        self.session.open_tracks().map(|id| TrackId(id.0 + self.base)).collect()
+    }
+
+    fn public(&mut self, update: Update) -> Update {
+        let id = |id: TrackId| TrackId(id.0 + self.base);
+        let ids = update.ids.into_iter().map(|i| i.map(id)).collect();
+        let closed: BTreeSet<_> = update.closed.into_iter().map(id).chain(self.orphans.drain(..)).collect();
+        Update { ids, closed: closed.into_iter().collect() }
+    }
+}
+
+impl Drop for TrackerSeat {
+    fn drop(&mut self) {
+        self.report();
+    }
+}
+
+/// A filter's place in a job.
+pub struct FilterSeat {
+    duty: Duty,
+    /// `None` once it was evicted.
+    session: Option<Filter>,
+    warming: Option<Receiver<Result<Filter, PluginError>>>,
+    /// Opened, and to be asked next.
+    warm: Option<Filter>,
+    frame: u64,
+}
+
+impl FilterSeat {
+    pub(crate) fn open(plugins: &Plugins, name: &str, settings: &Value, stream: &StreamInfo) -> Result<Self, PluginError> {
+        let session = plugins.filter(name, settings, stream)?;
+        let mut duty = Duty::new(plugins, Kind::Filter, name, settings, stream);
+        duty.serves(session.digest(), 0);
+        Ok(Self { duty, session: Some(session), warming: None, warm: None, frame: 0 })
+    }
+
+    pub fn name(&self) -> &str {
+        &self.duty.name
+    }
+
+    /// Lets a newer component take over from this frame on; to be called between frames.
+    pub fn begin_frame(&mut self, frame: &FrameInfo) {
+        self.frame = frame.index;
+        let Some(session) = &self.session else { return };
+        if self.warming.is_none() {
+            self.warming = self.duty.successor(session.digest(), Plugins::filter);
+        }
+        match self.warming.as_ref().map(Receiver::try_recv) {
+            Some(Ok(Ok(fresh))) => (self.warming, self.warm) = (None, Some(fresh)),
+            Some(Ok(Err(error))) => {
+                self.warming = None;
+                self.duty.refused(&error);
+            }
+            Some(Err(TryRecvError::Disconnected)) => self.warming = None,
+            Some(Err(TryRecvError::Empty)) | None => {}
+        }
+    }
+
+    /// [`Filter::wants`].
+    pub fn wants(&self, stage: Stage) -> bool {
+        self.warm.as_ref().or(self.session.as_ref()).is_some_and(|s| s.wants(stage))
+    }
+
+    /// [`Filter::detections`].
+    pub fn detections(&mut self, frame: &FrameInfo, detections: &[Detection]) -> Result<Vec<Verdict>, PluginError> {
+        self.ask(detections.len(), |filter| filter.detections(frame, detections))
+    }
+
+    /// [`Filter::shots`].
+    pub fn shots(&mut self, frame: &FrameInfo, candidates: &[Candidate<'_>]) -> Result<Vec<Verdict>, PluginError> {
+        self.ask(candidates.len(), |filter| filter.shots(frame, candidates))
+    }
+
+    /// [`Filter::objects`].
+    pub fn objects(&mut self, objects: &[Object<'_>]) -> Result<Vec<Verdict>, PluginError> {
+        self.ask(objects.len(), |filter| filter.objects(objects))
+    }
+
+    /// What the plugin cost this job so far.
+    pub fn report(&mut self) -> PluginUse {
+        self.duty.report(self.session.as_ref().map(Filter::meters))
+    }
+
+    fn ask(&mut self, items: usize, ask: impl Fn(&mut Filter) -> Result<Vec<Verdict>, PluginError>) -> Result<Vec<Verdict>, PluginError> {
+        if let Some(mut fresh) = self.warm.take() {
+            let begun = Instant::now();
+            match ask(&mut fresh) {
+                Ok(verdicts) => {
+                    let digest = fresh.digest();
+                    if let Some(old) = self.session.replace(fresh) {
+                        self.duty.settle(old.meters());
+                    }
+                    self.duty.swapped(digest, self.frame, begun.elapsed());
+                    return Ok(verdicts);
+                }
+                Err(error) => self.duty.refused(&error),
+            }
+        }
+        let keep = || vec![Verdict::Keep; items];
+        let Some(session) = &mut self.session else { return Ok(keep()) };
+        let error = match ask(session) {
+            Ok(verdicts) => return Ok(verdicts),
+            Err(error) => error,
+        };
+        let evicted = self.duty.strike(&error);
+        if self.duty.on_fault == OnFault::Fail {
+            return Err(error);
+        }
+        self.duty.settle(session.meters());
+        self.session = None;
+        if !evicted {
+            self.session = Some(self.duty.plugins.filter(&self.duty.name, &self.duty.settings, &self.duty.stream)?);
+        }
+        Ok(keep())
+    }
+}
+
+impl Drop for FilterSeat {
+    fn drop(&mut self) {
+        self.report();
+    }
+}

@@ -1,0 +1,191 @@
+//! Covers: plugins that change and fail under a running job. A newer component takes over between two frames with ids that go
+//! on, or not at all; a fault is answered by the operator's policy; what it cost is told.
+
+use std::{
+    sync::Mutex,
+    time::{Duration, Instant},
+};
+
+use ocellus_core::{PluginUse, TrackId};
+use ocellus_runtime::{
+    Candidate, Digest, InstallError, Limits, OnFault, PluginError, Plugins, Refusal, Stage, TrackerSeat, Update, Verdict,
+};
+use serde_json::{Value, json};
+
+use crate::house::{at, component, folder, frame, stream};
+
+/// The same component, another build.
+fn rebuilt(bytes: &[u8], number: usize) -> Vec<u8> {
+    let name = format!("build{number:06}");
+    [bytes, &[0, name.len() as u8 + 1, name.len() as u8], name.as_bytes()].concat()
+}
+
+fn plugins(components: &[&str], on_fault: OnFault) -> (Plugins, tempfile::TempDir) {
+    let folder = folder(components);
+    let mut limits = Limits::default();
+    limits.faults.on_fault = on_fault;
+    (Plugins::open(folder.path(), limits).unwrap(), folder)
+}
+
+fn hostile(misdeed: &str, on_fault: OnFault) -> (TrackerSeat, Plugins, tempfile::TempDir) {
+    let (plugins, folder) = plugins(&["guests/hostile-tracker.wasm"], on_fault);
+    let name = plugins.list()[0].name.clone().unwrap();
+    (plugins.tracker_seat(&name, &json!({"misdeed": misdeed}), &stream()).unwrap(), plugins, folder)
+}
+
+fn ids(update: &Update) -> Vec<Option<u64>> {
+    update.ids.iter().map(|id| id.map(|i| i.0)).collect()
+}
+
+/// Goes on frame by frame, each with one box, until the seat has something new to tell; the number of the next frame.
+fn until(seat: &mut TrackerSeat, mut index: u64, done: impl Fn(&PluginUse) -> bool, mut each: impl FnMut(Update)) -> u64 {
+    let end = Instant::now() + Duration::from_secs(60);
+    while !done(&seat.report()) {
+        each(seat.update(&frame(index), &[at(0.0, 0.0)]).unwrap());
+        index += 1;
+        assert!(Instant::now() < end, "it did not come to that: {:?}", seat.report());
+        std::thread::yield_now();
+    }
+    index
+}
+
+#[test]
+fn fifty_swaps_lose_no_frame_and_ids_go_on() {
+    let (plugins, _folder) = plugins(&["plugins/simple-iou.wasm"], OnFault::Fail);
+    let mut seat = plugins.tracker_seat("simple_iou", &json!({}), &stream()).unwrap();
+    let bytes = component("plugins/simple-iou.wasm");
+    let mut index = 0;
+    for swap in 1..=50 {
+        plugins.install("simple_iou", &rebuilt(&bytes, swap)).unwrap();
+        index = until(&mut seat, index, |r| r.swaps == swap as u64, |update| assert_eq!(ids(&update), [Some(1)]));
+    }
+    let report = seat.report();
+    assert_eq!((report.calls > index, report.faults, report.components.len()), (true, 0, 51));
+    let last = Digest::of(&rebuilt(&bytes, 50));
+    assert_eq!(report.components.last().unwrap().digest, last.to_string());
+    assert!(report.components.is_sorted_by_key(|c| c.from_frame));
+    println!("{index} frames, longest pause {:.3} ms", report.longest_swap_ms);
+    assert_eq!(seat.finish().unwrap(), [TrackId(1)]);
+    drop(seat);
+    let told = plugins.info("simple_iou").unwrap().used.unwrap();
+    assert_eq!((told.swaps, told.calls), (50, report.calls + 1));
+}
+
+#[test]
+fn a_newer_component_that_fails_to_take_over_is_not_taken() {
+    let (mut seat, plugins, _folder) = hostile("trap-in-restore", OnFault::Fail);
+    let name = seat.name().to_owned();
+    plugins.install(&name, &rebuilt(&component("guests/hostile-tracker.wasm"), 1)).unwrap();
+    let index = until(&mut seat, 0, |r| r.last_fault.is_some(), |update| assert_eq!(update.ids.len(), 1));
+    let report = seat.report();
+    assert!(report.last_fault.as_ref().unwrap().contains("restore"), "{report:?}");
+    assert_eq!((report.swaps, report.components.len(), report.faults), (0, 1, 0));
+    assert_eq!(seat.update(&frame(index), &[at(0.0, 0.0)]).unwrap().ids.len(), 1, "the one before goes on");
+}
+
+#[test]
+fn one_that_traps_in_snapshot_is_followed_by_one_that_begins_anew_and_ids_go_on() {
+    let (mut seat, plugins, _folder) = hostile("trap-in-snapshot", OnFault::Fail);
+    let name = seat.name().to_owned();
+    plugins.install(&name, &rebuilt(&component("guests/hostile-tracker.wasm"), 1)).unwrap();
+    let given = Mutex::new((0, Vec::new()));
+    let check = |update: Update| {
+        let (greatest, closed) = &mut *given.lock().unwrap();
+        for id in update.ids.iter().flatten().map(|i| i.0) {
+            assert!(!closed.contains(&id), "track {id} is over");
+            *greatest = id.max(*greatest);
+        }
+        closed.extend(update.closed.iter().map(|i| i.0));
+    };
+    let index = until(&mut seat, 0, |r| r.swaps == 1, check);
+    check(seat.update(&frame(index), &[at(0.0, 0.0)]).unwrap());
+    let report = seat.report();
+    assert_eq!(report.faults, 1);
+    assert!(report.last_fault.unwrap().contains("snapshot"));
+    let closed = given.lock().unwrap().1.clone();
+    let all: Vec<_> = closed.into_iter().chain(seat.finish().unwrap().into_iter().map(|i| i.0)).collect();
+    let mut once = all.clone();
+    once.sort_unstable();
+    once.dedup();
+    assert_eq!(once.len(), all.len(), "every track closes once");
+}
+
+#[test]
+fn a_fault_is_answered_by_the_policy() {
+    let (mut seat, ..) = hostile("trap-on-third", OnFault::Fail);
+    let update = |seat: &mut TrackerSeat, index| seat.update(&frame(index), &[at(0.0, 0.0)]);
+    update(&mut seat, 0).unwrap();
+    update(&mut seat, 1).unwrap();
+    assert!(matches!(update(&mut seat, 2), Err(PluginError::Fault { call: "update", .. })));
+
+    for on_fault in [OnFault::Skip, OnFault::Restart] {
+        let (mut seat, ..) = hostile("trap-on-third", on_fault);
+        let mut index = 0;
+        let error = loop {
+            match update(&mut seat, index) {
+                Ok(_) => index += 1,
+                Err(error) => break error,
+            }
+            assert!(index < 20);
+        };
+        let text = error.to_string();
+        assert!(text.contains("evicted after 3 faults") && text.contains("update") && text.contains("trapped"), "{text}");
+        let report = seat.report();
+        assert!(report.evicted && report.faults == 3 && report.last_fault.is_some());
+        // A session that begins anew lives for two frames more; one that is told what was before fails at once again.
+        assert_eq!(index, if on_fault == OnFault::Skip { 8 } else { 4 });
+    }
+}
+
+#[test]
+fn a_filter_that_fails_keeps_everything_and_is_evicted_in_the_end() {
+    let (plugins, _folder) = plugins(&["guests/hostile-filter.wasm"], OnFault::Skip);
+    let name = plugins.list()[0].name.clone().unwrap();
+    let settings: Value = json!({"misdeed": "million-verdicts"});
+    let mut seat = plugins.filter_seat(&name, &settings, &stream()).unwrap();
+    for index in 0..6 {
+        seat.begin_frame(&frame(index));
+        let detection = at(0.0, 0.0);
+        let candidate = Candidate { track: TrackId(1), detection: &detection };
+        assert_eq!(seat.shots(&frame(index), &[candidate, candidate]).unwrap(), [Verdict::Keep, Verdict::Keep]);
+    }
+    let report = seat.report();
+    assert_eq!((report.faults, report.evicted), (3, true));
+    assert!(report.last_fault.unwrap().contains("shots"));
+    assert!(!seat.wants(Stage::Shots), "it is asked no more");
+}
+
+#[test]
+fn a_filter_is_replaced_between_frames() {
+    let (plugins, _folder) = plugins(&["plugins/quality.wasm"], OnFault::Fail);
+    let mut seat = plugins.filter_seat("quality", &json!({"min": 0.9}), &stream()).unwrap();
+    plugins.install("quality", &rebuilt(&component("plugins/quality.wasm"), 1)).unwrap();
+    let end = Instant::now() + Duration::from_secs(60);
+    let mut index = 0;
+    while seat.report().swaps == 0 {
+        seat.begin_frame(&frame(index));
+        let detection = at(0.0, 0.0);
+        let candidate = Candidate { track: TrackId(1), detection: &detection };
+        assert!(matches!(seat.shots(&frame(index), &[candidate]).unwrap()[..], [Verdict::Reject(_)]));
+        index += 1;
+        assert!(Instant::now() < end, "{:?}", seat.report());
+    }
+    let report = seat.report();
+    assert_eq!((report.rejected, report.components.len()), (index, 2));
+}
+
+#[test]
+fn what_is_installed_is_checked_first() {
+    let (plugins, folder) = plugins(&["plugins/simple-iou.wasm"], OnFault::Fail);
+    let good = component("plugins/simple-iou.wasm");
+    let before = plugins.list();
+    let refused = plugins.install("simple_iou", &good[..good.len() / 2]).unwrap_err();
+    assert!(matches!(refused, InstallError::Refused(Refusal::Truncated)), "{refused}");
+    assert!(matches!(plugins.install("quality", &good), Err(InstallError::OtherName { .. })));
+    assert_eq!(format!("{:?}", plugins.list()), format!("{before:?}"));
+    let info = plugins.install("quality", &component("plugins/quality.wasm")).unwrap();
+    assert_eq!((info.file.as_str(), info.name.as_deref()), ("quality.wasm", Some("quality")));
+    assert!(folder.path().join("quality.wasm").is_file());
+    assert!(plugins.remove("quality").unwrap() && !plugins.remove("quality").unwrap());
+    assert!(!folder.path().join("quality.wasm").exists());
+}
