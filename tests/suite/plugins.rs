@@ -1,5 +1,6 @@
-//! Covers: plugins in a running server. A changed file serves the next job at once; a broken one is refused with a reason
-//! and the one before goes on; an unknown tracker is a 400 that names those there are.
+//! Covers: plugins in a running server. A changed file serves running and new jobs; a broken one is refused with a reason
+//! and the one before goes on; plugins are installed and removed over the API; one that fails is answered by the operator's
+//! policy and hurts no other job; an unknown tracker is a 400 that names those there are.
 
 use std::{
     fs,
@@ -66,6 +67,115 @@ async fn a_changed_plugin_serves_the_next_job() {
     wait_for("the refusal", async || server.get("/plugins/").await.to_string().contains("truncated")).await;
     assert_eq!(plugin(&server, "simple_iou").await.unwrap()["digest"], good["digest"], "the one before goes on");
     assert_eq!(job_status(&server, &file).await, "COMPLETED");
+}
+
+/// The same component, another build: a custom section more.
+fn rebuilt(bytes: &[u8], number: u32) -> Vec<u8> {
+    let name = format!("build{number:06}");
+    [bytes, &[0, name.len() as u8 + 1, name.len() as u8], name.as_bytes()].concat()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plugin_is_replaced_in_the_middle_of_a_job_and_taken_out_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let (data, plugins) = (dir.path().join("data"), dir.path().join("plugins"));
+    copy_plugins(&plugins);
+    let server = Options::new(&data).plugins(&plugins).start();
+    let clip = media::short_street(dir.path(), 150);
+    let small = json!({"filter_min_size": 15, "filter_min_quality": 0.1});
+    let settings = json!({"detectors": {"face": null, "car": small}, "play_speed": 1, "disable_drops": true});
+    let put = async |name: &str, bytes: Vec<u8>| {
+        let response = server.request(Method::PUT, &format!("/plugins/{name}/")).body(bytes).send().await.unwrap();
+        (response.status(), response.json::<Value>().await.unwrap())
+    };
+
+    let undisturbed = server.create(json!({"stream_settings": settings})).await;
+    server.upload(undisturbed, &clip).await;
+    server.process(undisturbed).await;
+    server.finished(undisturbed).await;
+
+    let id = server.create(json!({"stream_settings": settings})).await;
+    server.upload(id, &clip).await;
+    server.process(id).await;
+    let mut swaps = 0;
+    for (number, name, file) in [(1, "simple_iou", "simple-iou"), (2, "quality", "quality"), (3, "simple_iou", "simple-iou")] {
+        server.under_way(id, 30 * u64::from(number)).await;
+        let bytes = rebuilt(&fs::read(plugins.join(format!("{file}.wasm"))).unwrap(), number);
+        let (status, installed) = put(name, bytes).await;
+        assert_eq!((status, &installed["name"], &installed["state"]), (StatusCode::OK, &json!(name), &json!("ready")), "{installed:#}");
+        swaps += 1;
+    }
+    let video = server.finished(id).await;
+    let statistic = &video["health_status"]["statistic"];
+    assert_eq!((video["health_status"]["status"].as_str(), statistic["frames_processed"].as_u64()), (Some("COMPLETED"), Some(150)));
+    let used = &statistic["plugins"];
+    assert_eq!(used["simple_iou"]["swaps"].as_u64().unwrap() + used["quality"]["swaps"].as_u64().unwrap(), swaps, "{used:#}");
+    assert_eq!(used["simple_iou"]["components"].as_array().unwrap().len(), 3);
+    assert_eq!(used["simple_iou"]["faults"], 0);
+    let found = async |id: u64| -> Vec<Value> {
+        server
+            .objects(id)
+            .await
+            .into_iter()
+            .map(|o| json!([o["type"], o["track_id"], o["bbox"], o["best_time"], o["detections"]]))
+            .collect()
+    };
+    assert_eq!(found(id).await, found(undisturbed).await, "nobody notices");
+
+    let shown = server.get("/plugins/simple_iou/").await;
+    assert_eq!(shown["digest"], used["simple_iou"]["components"][2]["digest"]);
+    assert!(shown["used"]["calls"].as_u64() > Some(290), "{shown:#}");
+    let (status, refused) = put("simple_iou", vec![0; 64]).await;
+    assert_eq!((status, &refused["param"]), (StatusCode::BAD_REQUEST, &json!("body")), "{refused}");
+    let (status, refused) = put("other_name", fs::read(plugins.join("quality.wasm")).unwrap()).await;
+    assert_eq!((status, &refused["param"]), (StatusCode::BAD_REQUEST, &json!("name")), "{refused}");
+
+    let deleted = async |name: &str| server.request(Method::DELETE, &format!("/plugins/{name}/")).send().await.unwrap().status();
+    assert_eq!((deleted("nested").await, deleted("nested").await), (StatusCode::NO_CONTENT, StatusCode::NOT_FOUND));
+    assert!(!plugins.join("nested.wasm").exists());
+}
+
+/// Guests that misbehave, as `cargo xtask build` left them.
+fn guest(name: &str) -> Vec<u8> {
+    fs::read(media::assets().join("guests").join(name)).expect("guests are missing: run cargo xtask build")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_filter_that_fails_ends_its_job_or_not_as_the_operator_says_and_no_other() {
+    let dir = tempfile::tempdir().unwrap();
+    let clip = media::short_street(dir.path(), 60);
+    let small = json!({"filter_min_size": 15, "filter_min_quality": 0.1});
+    let plugins_of = |filters: &str| if filters.is_empty() { json!({}) } else { json!({filters: {"misdeed": "million-verdicts"}}) };
+    for (policy, status) in [("fail", "INTERRUPTED"), ("skip", "COMPLETED")] {
+        let (data, plugins) = (dir.path().join(format!("data-{policy}")), dir.path().join(format!("plugins-{policy}")));
+        copy_plugins(&plugins);
+        fs::write(plugins.join("hostile-filter.wasm"), guest("hostile-filter.wasm")).unwrap();
+        let server = Options::new(&data).plugins(&plugins).argument("--on-plugin-fault", policy).argument("--jobs", "2").start();
+        let run = async |filters: &str| {
+            let settings =
+                json!({"detectors": {"face": null, "car": small}, "stream_data_filter": filters, "plugins": plugins_of(filters)});
+            let id = server.create(json!({"stream_settings": settings})).await;
+            server.upload(id, &clip).await;
+            server.process(id).await;
+            id
+        };
+        let (bad, good) = (run("hostile_filter").await, run("").await);
+        let (bad, good) = (server.finished(bad).await, server.finished(good).await);
+        assert_eq!(good["health_status"]["status"], "COMPLETED");
+        assert!(good["car_count"].as_u64() > Some(0));
+        assert_eq!(bad["health_status"]["status"], status, "{bad:#}");
+        if policy == "fail" {
+            let error = bad["error"].as_str().unwrap();
+            assert!(error.contains("hostile_filter") && error.contains("shots"), "{error}");
+        } else {
+            let used = &bad["health_status"]["statistic"]["plugins"]["hostile_filter"];
+            assert_eq!((&used["faults"], &used["evicted"]), (&json!(3), &json!(true)), "{used:#}");
+            assert_eq!(bad["car_count"], good["car_count"], "what it would have said counts as keep");
+            let shown = server.get("/plugins/hostile_filter/").await;
+            assert_eq!(shown["used"]["faults"], 3);
+            assert!(shown["used"]["last_fault"].as_str().unwrap().contains("shots"), "{shown:#}");
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -100,6 +100,9 @@ pub struct StreamSettings {
     pub enable_liveness: bool,
     pub record_audio: bool,
     pub use_rtsp_time: bool,
+    /// Settings of plugins, by their names: an extension of the vendor's schema.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub plugins: BTreeMap<String, Value>,
 }
 
 impl StreamSettings {
@@ -150,6 +153,16 @@ mod region_text {
     }
 }
 
+fn validator(document: &Value) -> Result<jsonschema::Validator, String> {
+    jsonschema::options()
+        .should_validate_formats(true)
+        // Plugins bring patterns of their own: those take linear time on any text.
+        .with_pattern_options(jsonschema::PatternOptions::regex())
+        .with_format("region", |s: &str| s.is_empty() || Region::from_str(s).is_ok())
+        .build(document)
+        .map_err(|e| e.to_string())
+}
+
 const PATH: &str = "stream_settings";
 
 /// The schema of `stream_settings` for the object types and trackers that this server has.
@@ -167,12 +180,35 @@ impl SettingsSchema {
     /// names that `tracker_type` may have; `filters`: those for `stream_data_filter`.
     pub fn new(object_types: &[ObjectType], trackers: &[String], filters: &[String]) -> Result<Self> {
         let document = document(object_types, trackers);
-        let validator = jsonschema::options()
-            .should_validate_formats(true)
-            .with_format("region", |s: &str| s.is_empty() || Region::from_str(s).is_ok())
-            .build(&document)
-            .map_err(|e| Error::internal(e.to_string()))?;
+        let validator = validator(&document).map_err(Error::internal)?;
         Ok(Self { document, validator, trackers: trackers.to_vec(), filters: filters.to_vec(), check: |_| Ok(()) })
+    }
+
+    /// Lets the settings hold those of these plugins, by name and JSON Schema. A schema that only its plugin understands is one of
+    /// any object here, and held against the plugin when the job begins.
+    pub fn with_plugins(mut self, plugins: &[(String, Value)]) -> Result<Self> {
+        let mut properties = Map::new();
+        for (name, schema) in plugins {
+            let mut schema = schema.clone();
+            if let Some(schema) = schema.as_object_mut() {
+                // What it refers to within itself is found there.
+                schema.entry("$id").or_insert_with(|| format!("ocellus:plugin/{name}").into());
+            }
+            let alone = validator(&schema).is_ok();
+            properties.insert(name.clone(), if alone { schema } else { json!({"type": "object"}) });
+        }
+        if let Some(general) = self.document.get_mut("properties").and_then(Value::as_object_mut) {
+            general.insert(
+                "plugins".into(),
+                json!({
+                    "type": "object", "additionalProperties": false, "default": {},
+                    "description": "Settings of plugins, by their names. What is left out takes the plugin's default.",
+                    "properties": properties,
+                }),
+            );
+        }
+        self.validator = validator(&self.document).map_err(Error::internal)?;
+        Ok(self)
     }
 
     /// Asks `check`, too, whether settings that fit the schema can be carried out.
@@ -282,11 +318,13 @@ fn with_defaults(schema: &Value, value: &Value) -> Value {
     let (Some(properties), Some(given)) = (schema.get("properties").and_then(Value::as_object), value.as_object()) else {
         return value.clone();
     };
-    let complete = properties.iter().map(|(key, sub)| {
-        let value = given.get(key).or_else(|| sub.get("default")).unwrap_or(&Value::Null);
-        (key.clone(), with_defaults(sub, value))
+    let complete = properties.iter().filter_map(|(key, sub)| {
+        let value = given.get(key).or_else(|| sub.get("default"))?;
+        Some((key.clone(), with_defaults(sub, value)))
     });
-    Value::Object(complete.collect())
+    // What the schema does not name, it allows.
+    let more = given.iter().filter(|(key, _)| !properties.contains_key(*key)).map(|(k, v)| (k.clone(), v.clone()));
+    Value::Object(complete.chain(more).collect())
 }
 
 fn lay_over(target: &mut Value, patch: &Value) {
@@ -441,6 +479,34 @@ mod tests {
         let (path, text) = refused(json!({"detectors": {"face": {"tracker_type": "deep"}}}));
         assert_eq!(path, "stream_settings.detectors.face.tracker_type");
         assert!(text.contains("simple_iou") && text.contains("\"deep\""), "{text}");
+    }
+
+    #[test]
+    fn plugins_have_settings_of_their_own_held_against_their_schemas() {
+        let speed = json!({
+            "type": "object", "additionalProperties": false, "required": ["road"],
+            "properties": {"road": {"$ref": "#/$defs/name"}, "limit": {"type": "integer", "minimum": 1, "default": 50}},
+            "$defs": {"name": {"type": "string", "pattern": "^[a-z]+$"}}
+        });
+        let broken = json!({"$ref": "https://example.org/nowhere"});
+        let schema = schema().with_plugins(&[("speed".into(), speed), ("broken".into(), broken)]).unwrap();
+        assert!(schema.complete(None).unwrap().plugins.is_empty());
+        let settings = schema.complete(Some(&json!({"plugins": {"speed": {"road": "elm"}, "broken": {"a": 1}}}))).unwrap();
+        assert_eq!(settings.plugins["speed"], json!({"road": "elm", "limit": 50}));
+        assert_eq!(settings.plugins["broken"], json!({"a": 1}));
+        let patched = schema.merge(&settings, &json!({"plugins": {"speed": {"road": "oak"}}})).unwrap();
+        assert_eq!(patched.plugins["speed"], json!({"road": "oak", "limit": 50}));
+        for (sent, path) in [
+            (json!({"speed": {"road": "Elm"}}), "plugins.speed.road"),
+            (json!({"speed": {"road": "elm", "limit": 0}}), "plugins.speed.limit"),
+            (json!({"speed": {"road": "elm", "lmit": 1}}), "plugins.speed.lmit"),
+            (json!({"speed": 1}), "plugins.speed"),
+            (json!({"sped": {}}), "plugins.sped"),
+            (json!([]), "plugins"),
+        ] {
+            let error = schema.complete(Some(&json!({"plugins": sent}))).unwrap_err();
+            assert_eq!(error.param(), Some(&*format!("stream_settings.{path}")), "{sent}");
+        }
     }
 
     #[test]

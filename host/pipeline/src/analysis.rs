@@ -54,7 +54,8 @@ impl Analysis {
     ) -> Result<Self, PluginError> {
         let chosen: Vec<&str> = settings.chosen_filters().collect();
         let lane = |(t, d): (&ObjectType, &DetectorSettings)| {
-            Lane::open(plugins, job, d, &chosen, StreamInfo { object_type: t.clone(), size, frame_rate })
+            let stream = StreamInfo { object_type: t.clone(), size, frame_rate };
+            Lane::open(plugins, job, d, &chosen, &settings.plugins, stream)
         };
         let lanes = settings.active().map(lane).collect::<Result<_, _>>()?;
         let start = settings.use_stream_timestamp.then_some(settings.start_stream_timestamp);
@@ -282,10 +283,25 @@ struct Lane {
 
 impl Lane {
     /// `chosen`: filters that the user named, which come before those of the settings.
-    fn open(plugins: &Plugins, job: JobId, settings: &DetectorSettings, chosen: &[&str], stream: StreamInfo) -> Result<Self, PluginError> {
-        let tracker = plugins.tracker_seat(&settings.tracker_type, &tracker_settings(plugins, settings), &stream)?;
+    /// `own`: what the user says to plugins by name, over what follows from the detector's settings.
+    fn open(
+        plugins: &Plugins,
+        job: JobId,
+        settings: &DetectorSettings,
+        chosen: &[&str],
+        own: &BTreeMap<String, Value>,
+        stream: StreamInfo,
+    ) -> Result<Self, PluginError> {
+        let with_own = |name: &str, mut general: Value| {
+            if let (Some(general), Some(own)) = (general.as_object_mut(), own.get(name).and_then(Value::as_object)) {
+                general.extend(own.clone());
+            }
+            general
+        };
+        let name = &settings.tracker_type;
+        let tracker = plugins.tracker_seat(name, &with_own(name, tracker_settings(plugins, settings)), &stream)?;
         let filters = chosen.iter().map(|name| (*name, json!({}))).chain(filter_settings(settings));
-        let filters = filters.map(|(name, s)| plugins.filter_seat(name, &s, &stream)).collect::<Result<_, _>>()?;
+        let filters = filters.map(|(name, s)| plugins.filter_seat(name, &with_own(name, s), &stream)).collect::<Result<_, _>>()?;
         let (object_type, reporting) = (stream.object_type, Reporting::new(settings));
         Ok(Self { job, object_type, tracker, filters, reporting, tracks: BTreeMap::new() })
     }

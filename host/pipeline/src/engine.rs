@@ -159,7 +159,9 @@ impl Engine {
             return Ok(Arc::clone(schema));
         }
         let (trackers, filters) = (self.0.plugins.names(Kind::Tracker), self.0.plugins.names(Kind::Filter));
-        let schema = SettingsSchema::new(&self.0.detectors.types(), &trackers, &filters)?.checked_by(job::check_settings);
+        let schemas: Vec<_> = self.0.plugins.list().into_iter().filter_map(|p| Some((p.name?, p.schema?))).collect();
+        let schema = SettingsSchema::new(&self.0.detectors.types(), &trackers, &filters)?;
+        let schema = schema.with_plugins(&schemas)?.checked_by(job::check_settings);
         let schema = Arc::new(schema);
         *cached = Some((generation, Arc::clone(&schema)));
         Ok(schema)

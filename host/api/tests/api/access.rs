@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::server::{Server, TOKEN};
 
-const GUARDED: [(&str, &str); 20] = [
+const GUARDED: [(&str, &str); 23] = [
     ("GET", "/videos/"),
     ("POST", "/videos/"),
     ("GET", "/videos/count/"),
@@ -27,6 +27,9 @@ const GUARDED: [(&str, &str); 20] = [
     ("POST", "/videos/1/deliveries/retry/"),
     ("POST", "/deliveries/1-1-face-1-0/retry/"),
     ("GET", "/plugins/"),
+    ("GET", "/plugins/quality/"),
+    ("PUT", "/plugins/quality/"),
+    ("DELETE", "/plugins/quality/"),
 ];
 
 #[tokio::test(flavor = "multi_thread")]

@@ -97,7 +97,7 @@ fn prepare(outbox: &Inner, desk: &Desk, id: &ObjectId) -> ocellus_core::Result<R
     }
     let (camera, camera_group) = (desk.plan.camera, Some(desk.plan.camera_group));
     let post = Post { object: &object, url: &desk.url, camera, camera_group, pictures: &infos };
-    let request = match outbox.with_router(|router| router.encode(&post)) {
+    let request = match outbox.with_router(&desk.plan, |router| router.encode(&post)) {
         Ok(request) => request,
         Err(error) => return Ok(Err(error.to_string())),
     };
@@ -156,7 +156,7 @@ async fn send(outbox: &Inner, desk: &Desk, id: &ObjectId, prepared: Prepared) ->
             break;
         }
     }
-    match outbox.with_router(|router| router.judge(status, &headers, &seen)) {
+    match outbox.with_router(&desk.plan, |router| router.judge(status, &headers, &seen)) {
         Ok(verdict) => Answer::Response { status, verdict, wait },
         Err(error) => Answer::Unfit(error.to_string()),
     }

@@ -17,7 +17,7 @@ mod schedule;
 mod signature;
 
 use std::{
-    collections::VecDeque,
+    collections::{HashMap, VecDeque},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -121,7 +121,8 @@ struct Desk {
 #[derive(Default)]
 struct Routers {
     generation: u64,
-    idle: Vec<Router>,
+    /// By their settings.
+    idle: HashMap<String, Vec<Router>>,
 }
 
 impl Outbox {
@@ -375,23 +376,25 @@ impl Inner {
     }
 
     /// Has a router session do something. One that failed is not used again, nor one of a plugin that has changed.
-    fn with_router<R>(&self, f: impl FnOnce(&mut Router) -> Result<R, PluginError>) -> Result<R, PluginError> {
+    fn with_router<R>(&self, plan: &Plan, f: impl FnOnce(&mut Router) -> Result<R, PluginError>) -> Result<R, PluginError> {
         let generation = self.plugins.generation();
+        let settings = plan.stream_settings.plugins.get(ROUTER).cloned().unwrap_or_else(|| serde_json::json!({}));
+        let key = settings.to_string();
         let idle = {
             let mut routers = self.routers.lock();
             if routers.generation != generation {
-                *routers = Routers { generation, idle: Vec::new() };
+                *routers = Routers { generation, idle: HashMap::new() };
             }
-            routers.idle.pop()
+            routers.idle.get_mut(&key).and_then(Vec::pop)
         };
         let mut router = match idle {
             Some(router) => router,
-            None => self.plugins.router(ROUTER, &serde_json::json!({}))?,
+            None => self.plugins.router(ROUTER, &settings)?,
         };
         let result = f(&mut router)?;
         let mut routers = self.routers.lock();
         if routers.generation == generation {
-            routers.idle.push(router);
+            routers.idle.entry(key).or_default().push(router);
         }
         Ok(result)
     }
