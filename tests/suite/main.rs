@@ -24,6 +24,7 @@ mod lifecycle;
 mod outbox;
 mod plugins;
 mod process;
+mod replay;
 mod settings;
 mod sources;
 mod url_sources;

@@ -78,6 +78,8 @@ fn guarded() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(videos::process::process))
         .routes(routes!(videos::stop::stop))
         .routes(routes!(videos::screenshot::screenshot, videos::screenshot::retake))
+        .routes(routes!(videos::replay::replay))
+        .routes(routes!(videos::replay::decisions))
         .routes(routes!(objects::list::list))
         .routes(routes!(objects::picture::thumbnail))
         .routes(routes!(objects::picture::fullframe))

@@ -11,9 +11,11 @@ use ocellus_core::{
     StreamSettings, Timestamp, TrackId, TrackPoint,
 };
 use ocellus_runtime::{
-    Candidate, FilterSeat, FrameInfo, Kind, Moment, Object, PluginError, Plugins, Stage, StreamInfo, TrackerSeat, Verdict,
+    Candidate, FilterSeat, FrameInfo, Kind, Moment, Object, PluginError, Plugins, Rejection, Stage, StreamInfo, TrackerSeat, Verdict,
 };
 use serde_json::{Value, json};
+
+use crate::replay::{Decision, DecisionStage};
 
 /// A track, among all of a job.
 pub(crate) type TrackKey = (ObjectType, TrackId);
@@ -36,6 +38,8 @@ pub(crate) enum Event {
     Object(Box<ObjectRecord>),
     /// The track is over and nothing is reported.
     Dropped(TrackKey),
+    /// Something went no further here; only where that is asked for.
+    Decided(Decision),
 }
 
 pub(crate) struct Analysis {
@@ -51,11 +55,12 @@ impl Analysis {
         settings: &StreamSettings,
         size: Size,
         frame_rate: Option<f64>,
+        explain: bool,
     ) -> Result<Self, PluginError> {
         let chosen: Vec<&str> = settings.chosen_filters().collect();
         let lane = |(t, d): (&ObjectType, &DetectorSettings)| {
             let stream = StreamInfo { object_type: t.clone(), size, frame_rate };
-            Lane::open(plugins, job, d, &chosen, &settings.plugins, stream)
+            Ok(Lane { explain, ..Lane::open(plugins, job, d, &chosen, &settings.plugins, stream)? })
         };
         let lanes = settings.active().map(lane).collect::<Result<_, _>>()?;
         let start = settings.use_stream_timestamp.then_some(settings.start_stream_timestamp);
@@ -260,10 +265,13 @@ fn between(a: &ShotSummary, b: &ShotSummary, n: u64, gap: u64) -> TrackPoint {
 type Attributes = Vec<(String, String)>;
 
 /// Drops what a verdict rejects, and hands each verdict's notes to what stays.
-fn apply<T>(items: &mut Vec<T>, verdicts: Vec<Verdict>, mut note: impl FnMut(&mut T, Attributes)) {
+fn apply<T>(items: &mut Vec<T>, verdicts: Vec<Verdict>, mut note: impl FnMut(&mut T, Attributes), mut dropped: impl FnMut(&T, Rejection)) {
     let mut verdicts = verdicts.into_iter();
     items.retain_mut(|item| match verdicts.next() {
-        Some(Verdict::Reject(_)) => false,
+        Some(Verdict::Reject(rejection)) => {
+            dropped(item, rejection);
+            false
+        }
         Some(Verdict::Annotate(more)) => {
             note(item, more);
             true
@@ -279,6 +287,8 @@ struct Lane {
     filters: Vec<FilterSeat>,
     reporting: Reporting,
     tracks: BTreeMap<TrackId, Track>,
+    /// Whether to tell what went no further, and why.
+    explain: bool,
 }
 
 impl Lane {
@@ -303,7 +313,7 @@ impl Lane {
         let filters = chosen.iter().map(|name| (*name, json!({}))).chain(filter_settings(settings));
         let filters = filters.map(|(name, s)| plugins.filter_seat(name, &with_own(name, s), &stream)).collect::<Result<_, _>>()?;
         let (object_type, reporting) = (stream.object_type, Reporting::new(settings));
-        Ok(Self { job, object_type, tracker, filters, reporting, tracks: BTreeMap::new() })
+        Ok(Self { job, object_type, tracker, filters, reporting, tracks: BTreeMap::new(), explain: false })
     }
 
     fn frame(&mut self, now: &Now, seen: &[Detection], events: &mut Vec<Event>) -> Result<(), PluginError> {
@@ -314,7 +324,20 @@ impl Lane {
             if shown.is_empty() {
                 break;
             }
-            apply(&mut kept, filter.detections(&now.frame, &shown)?, |(_, noted), more| noted.extend(more));
+            let verdicts = filter.detections(&now.frame, &shown)?;
+            let explain = self.explain.then(|| (self.object_type.clone(), filter.name().to_owned()));
+            apply(
+                &mut kept,
+                verdicts,
+                |(_, noted), more| noted.extend(more),
+                |(detection, _), Rejection { rule, value }| {
+                    events.extend(explain.as_ref().map(|(object_type, plugin)| {
+                        let (summary, plugin) = (Shot::new(now, detection).summary, plugin.clone());
+                        let stage = DecisionStage::Detections;
+                        Event::Decided(Decision::new(object_type, stage, None, &summary, plugin, rule, value))
+                    }));
+                },
+            );
         }
 
         self.end_windows(now.frame.time, events)?;
@@ -323,8 +346,23 @@ impl Lane {
         let realtime = self.reporting.realtime.is_some();
         let mut candidates = Vec::new();
         for ((detection, noted), id) in kept.iter().zip(noted).zip(update.ids) {
-            let Some(id) = id else { continue };
             let shot = Shot::new(now, detection);
+            let Some(id) = id else {
+                if self.explain {
+                    let (plugin, rule) = (self.tracker.name().to_owned(), "no track".to_owned());
+                    let of = &self.object_type;
+                    events.push(Event::Decided(Decision::new(
+                        of,
+                        DecisionStage::Tracker,
+                        None,
+                        &shot.summary,
+                        plugin,
+                        rule,
+                        String::new(),
+                    )));
+                }
+                continue;
+            };
             let track = self.tracks.entry(id).or_insert_with(|| Track::new(&shot));
             let roles = [(self.reporting.first_frame && track.detections == 0, Role::First), (self.reporting.last_frame, Role::Last)];
             for (_, role) in roles.into_iter().filter(|(wanted, _)| *wanted) {
@@ -342,7 +380,19 @@ impl Lane {
             }
             let shown: Vec<Candidate<'_>> = candidates.iter().map(|(track, detection, _)| Candidate { track: *track, detection }).collect();
             let verdicts = filter.shots(&now.frame, &shown)?;
-            apply(&mut candidates, verdicts, |(_, _, noted), more| noted.extend(more));
+            let explain = self.explain.then(|| (self.object_type.clone(), filter.name().to_owned()));
+            apply(
+                &mut candidates,
+                verdicts,
+                |(_, _, noted), more| noted.extend(more),
+                |(track, detection, _), Rejection { rule, value }| {
+                    events.extend(explain.as_ref().map(|(object_type, plugin)| {
+                        let (summary, plugin) = (Shot::new(now, detection).summary, plugin.clone());
+                        let stage = DecisionStage::Shots;
+                        Event::Decided(Decision::new(object_type, stage, Some(*track), &summary, plugin, rule, value))
+                    }));
+                },
+            );
         }
         for (id, detection, attributes) in candidates {
             let Some(track) = self.tracks.get_mut(&id) else { continue };
@@ -398,7 +448,7 @@ impl Lane {
         if posted.is_some_and(|(last, most)| last == frame || !(every || quality > most)) {
             return Ok(());
         }
-        let Some(object) = self.object(id, &best, BestShotType::Realtime, shots + 1)? else { return Ok(()) };
+        let Some(object) = self.object(id, &best, BestShotType::Realtime, shots + 1, events)? else { return Ok(()) };
         events.push(Event::Object(Box::new(object)));
         if let Some(Track { window, .. }) = self.tracks.get_mut(&id) {
             window.posted = Some((frame, posted.map_or(quality, |(_, most)| most.max(quality))));
@@ -412,7 +462,7 @@ impl Lane {
             // A tracker may open and close a track without ever giving it a detection.
             let Some(track) = self.tracks.get(id) else { continue };
             let object = match track.best.clone() {
-                Some(best) => self.object(*id, &best, BestShotType::Overall, OVERALL)?,
+                Some(best) => self.object(*id, &best, BestShotType::Overall, OVERALL, events)?,
                 None => None,
             };
             let history = self.tracks.remove(id).map(|t| t.history).unwrap_or_default();
@@ -425,7 +475,14 @@ impl Lane {
     }
 
     /// What is reported of an open track, if anything, without its history.
-    fn object(&mut self, id: TrackId, best: &Noted, bs_type: BestShotType, shot: u32) -> Result<Option<ObjectRecord>, PluginError> {
+    fn object(
+        &mut self,
+        id: TrackId,
+        best: &Noted,
+        bs_type: BestShotType,
+        shot: u32,
+        events: &mut Vec<Event>,
+    ) -> Result<Option<ObjectRecord>, PluginError> {
         let Some(track) = self.tracks.get(&id) else { return Ok(None) };
         let end_of_track = bs_type == BestShotType::Overall;
         let (first, last, best, mut attributes) = (&track.first, &track.last, &best.shot, best.attributes.clone());
@@ -436,7 +493,14 @@ impl Lane {
                 match verdict {
                     Verdict::Keep => {}
                     Verdict::Annotate(more) => attributes.extend(more),
-                    Verdict::Reject(_) => return Ok(None),
+                    Verdict::Reject(Rejection { rule, value }) => {
+                        if self.explain {
+                            let (of, plugin) = (&self.object_type, filter.name().to_owned());
+                            let decision = Decision::new(of, DecisionStage::Objects, Some(id), &best.summary, plugin, rule, value);
+                            events.push(Event::Decided(decision));
+                        }
+                        return Ok(None);
+                    }
                 }
             }
         }

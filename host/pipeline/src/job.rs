@@ -118,11 +118,12 @@ pub(crate) fn run(context: &Context<'_>, keep_open: impl Fn() -> bool) -> Result
     // A stream of which nobody knows where it ends brings its own pace.
     let is_live = matches!(context.input.location, Location::Url(_)) && info.duration.is_none();
     context.live.opened(&info);
-    let mut analysis = Analysis::open(context.plugins, context.job.id(), settings, info.size, info.frame_rate)
+    let mut analysis = Analysis::open(context.plugins, context.job.id(), settings, info.size, info.frame_rate, false)
         .map_err(|e| misconfigured(plugin_fault(e)))?;
 
     let header = LogHeader {
         frame_size: info.size,
+        frame_rate: info.frame_rate,
         types: types.clone(),
         detectors: detectors.iter().map(|d| (d.name().to_owned(), d.digest().to_owned())).collect(),
     };
@@ -434,6 +435,8 @@ impl Analyse<'_> {
                 }
                 Event::Dropped(track) => self.forget(&track),
                 Event::Object(object) => self.report(&object)?,
+                // Only a replay asks for those.
+                Event::Decided(_) => {}
             }
         }
         Ok(())

@@ -31,9 +31,11 @@ mod pictures;
 mod plan;
 mod quality;
 mod recording;
+mod replay;
 mod screenshot;
 
 pub use engine::{Engine, EngineConfig, Health, Running};
 pub use outbox::{OutboxConfig, SigningSecret};
 pub use quality::quality;
+pub use replay::{Change, Decision, DecisionStage, Diff, Explained, Replay, Wanted, compare, decisions, replay, settings_of};
 pub use screenshot::ScreenshotQuery;

@@ -6,6 +6,7 @@
 mod assets;
 mod check;
 mod config;
+mod replay;
 mod serve;
 mod token;
 
@@ -33,12 +34,15 @@ enum Command {
     Serve(config::ServeArguments),
     /// Verify an archive folder; the server must not be running on it.
     Check(check::CheckArguments),
+    /// Go through a finished job once more, with other settings or plugins: what would be different, and why.
+    Replay(replay::ReplayArguments),
 }
 
 fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Serve(arguments) => serve::run(arguments).map(|()| ExitCode::SUCCESS),
         Command::Check(arguments) => check::run(&arguments),
+        Command::Replay(arguments) => replay::run(&arguments),
     };
     result.unwrap_or_else(|error| {
         eprintln!("ocellus: {error:#}");

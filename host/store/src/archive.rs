@@ -22,6 +22,7 @@ use crate::{
     index::{Index, Summary, number_of},
     job::{self, Job, Picture, PictureFile, WeakJob},
     list::{Condition, DeliveryQuery, ListQuery, ObjectQuery, OrderKey, Page, VideoFilter, page},
+    stored::StoredJob,
     upload::{self, Upload},
 };
 
@@ -450,6 +451,11 @@ impl Archive {
     pub fn job(&self, id: JobId) -> Result<Option<Job>> {
         let current = self.video(id.video)?.is_some_and(|v| v.job == id.number);
         if current && self.0.folder.job(id).is_dir() { self.open_job(id).map(Some) } else { Ok(None) }
+    }
+
+    /// The last job of a video, to be read.
+    pub fn stored_job(&self, id: VideoId) -> Result<StoredJob> {
+        StoredJob::within(self.0.folder.clone(), id)
     }
 
     fn open_job(&self, id: JobId) -> Result<Job> {

@@ -27,6 +27,8 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LogHeader {
     pub frame_size: Size,
+    /// Frames per second, where the source declares it.
+    pub frame_rate: Option<f64>,
     pub types: Vec<ObjectType>,
     /// Name and digest of each detector.
     pub detectors: Vec<(String, String)>,
@@ -172,11 +174,7 @@ impl Job {
 
     /// The frames in the detection log; `None` before it was begun.
     pub fn detections(&self) -> Result<Option<DetectionReader>> {
-        let path = self.file("detections.log");
-        let Some(mut log) = LogReader::open(&path, Kind::Detections)? else { return Ok(None) };
-        let Some(payload) = log.next_record()? else { return Ok(None) };
-        let header = decode(&path, &payload)?;
-        Ok(Some(DetectionReader { path, log, header }))
+        DetectionReader::open(self.file("detections.log"))
     }
 
     /// Puts an object into the archive: its pictures, then its record, durably. One that is there already stays as it
@@ -256,6 +254,13 @@ pub struct DetectionReader {
 }
 
 impl DetectionReader {
+    pub(crate) fn open(path: PathBuf) -> Result<Option<Self>> {
+        let Some(mut log) = LogReader::open(&path, Kind::Detections)? else { return Ok(None) };
+        let Some(payload) = log.next_record()? else { return Ok(None) };
+        let header = decode(&path, &payload)?;
+        Ok(Some(Self { path, log, header }))
+    }
+
     pub fn header(&self) -> &LogHeader {
         &self.header
     }
@@ -274,7 +279,7 @@ fn decode<T: serde::de::DeserializeOwned>(path: &std::path::Path, bytes: &[u8]) 
     postcard::from_bytes(bytes).map_err(|e| StoreError::Damaged { path: path.to_path_buf(), reason: e.to_string() })
 }
 
-fn parse<T: serde::de::DeserializeOwned>(path: &std::path::Path, bytes: &[u8]) -> Result<T> {
+pub(crate) fn parse<T: serde::de::DeserializeOwned>(path: &std::path::Path, bytes: &[u8]) -> Result<T> {
     serde_json::from_slice(bytes).map_err(|e| StoreError::Damaged { path: path.to_path_buf(), reason: e.to_string() })
 }
 
@@ -345,7 +350,7 @@ const PLAN: &str = "plan.json";
 /// The key of a plan that says where its objects are posted to.
 const ROUTER_URL: &str = "router_url";
 
-fn read_plan(folder: &Folder, job: JobId) -> Result<Value> {
+pub(crate) fn read_plan(folder: &Folder, job: JobId) -> Result<Value> {
     let path = folder.job(job).join(PLAN);
     let bytes = fs::read(&path).at(&path)?;
     parse(&path, &bytes)

@@ -21,6 +21,7 @@ mod index;
 mod job;
 mod list;
 mod log;
+mod stored;
 mod upload;
 
 pub use archive::{Archive, OpenReport};
@@ -29,4 +30,5 @@ pub use delivery::{Delivery, DeliveryState};
 pub use error::StoreError;
 pub use job::{Appended, DetectionReader, DetectionWriter, Job, LogHeader, Picture, PictureFile};
 pub use list::{Condition, Cursor, DeliveryQuery, ListQuery, ObjectQuery, Order, OrderKey, Page, VideoFilter};
+pub use stored::StoredJob;
 pub use upload::Upload;

@@ -11,6 +11,7 @@ pub(crate) mod patch;
 pub(crate) mod process;
 pub(crate) mod read;
 pub(crate) mod replace;
+pub(crate) mod replay;
 pub(crate) mod screenshot;
 mod shape;
 pub(crate) mod stop;

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::server::{Server, TOKEN};
 
-const GUARDED: [(&str, &str); 23] = [
+const GUARDED: [(&str, &str); 25] = [
     ("GET", "/videos/"),
     ("POST", "/videos/"),
     ("GET", "/videos/count/"),
@@ -26,6 +26,8 @@ const GUARDED: [(&str, &str); 23] = [
     ("GET", "/videos/1/deliveries/"),
     ("POST", "/videos/1/deliveries/retry/"),
     ("POST", "/deliveries/1-1-face-1-0/retry/"),
+    ("POST", "/videos/1/replay/"),
+    ("GET", "/videos/1/decisions/"),
     ("GET", "/plugins/"),
     ("GET", "/plugins/quality/"),
     ("PUT", "/plugins/quality/"),

@@ -1,0 +1,142 @@
+//! `POST /videos/{id}/replay/` and `GET /videos/{id}/decisions/`
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use axum::{Json, extract::State};
+use ocellus_core::{Error, ErrorKind, PluginUse, Result, TrackId};
+use ocellus_pipeline::{Change, Decision, DecisionStage, Explained, Wanted};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::{
+    Api, blocking,
+    body::JsonObject,
+    error::{ApiError, BadParam, Conflict, NotFound, Unauthorized},
+    path::VideoPath,
+    query::Query,
+};
+
+const DEFAULT_LIMIT: usize = 100;
+const MOST: usize = 1000;
+const SETTINGS: &str = "stream_settings";
+
+/// What a replay gave, and how that differs from what is in the archive.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Replay)]
+pub(crate) struct ReplayJson {
+    frames: u64,
+    frames_per_second: f64,
+    /// How many objects it gave.
+    objects: usize,
+    /// Of these objects as lines of JSON.
+    sha256: String,
+    /// Objects that are the same, their ids aside.
+    same: u64,
+    /// At most 1000 of each.
+    #[schema(value_type = Vec<Object>)]
+    changed: Vec<Change>,
+    #[schema(value_type = Vec<Object>)]
+    gained: Vec<Explained>,
+    #[schema(value_type = Vec<Object>)]
+    lost: Vec<Explained>,
+    /// What each plugin cost.
+    #[schema(value_type = Object)]
+    plugins: BTreeMap<String, PluginUse>,
+}
+
+/// Goes through a finished job once more, with other settings or plugins.
+///
+/// From what the detectors saw, which is kept: no decoding, no detectors, thousands of frames a second. Nothing is stored and
+/// nothing is sent. The settings are laid over those of the job; without any, they are the job's.
+#[utoipa::path(
+    post, path = "/videos/{id}/replay/", tag = "videos", operation_id = "replayVideo",
+    params(("id" = u64, Path, description = "Video archive ID.")),
+    request_body(content = Object, description = "`stream_settings`, as for PATCH; may be empty."),
+    responses((status = 200, description = "What it gave.", body = ReplayJson), BadParam, Unauthorized, NotFound, Conflict),
+)]
+pub(crate) async fn replay(
+    State(api): State<Arc<Api>>,
+    VideoPath(video): VideoPath,
+    JsonObject(body): JsonObject,
+) -> Result<Json<ReplayJson>, ApiError> {
+    if let Some(unknown) = body.keys().find(|key| *key != SETTINGS) {
+        return Err(Error::bad_param(unknown, "Unknown field.").into());
+    }
+    let engine = api.engine.clone();
+    let done = blocking(move || {
+        let job = engine.archive().stored_job(video)?;
+        if job.video().status.is_enabled() {
+            return Err(Error::new(ErrorKind::Conflict, "The video is queued or being processed: replay it when that is over."));
+        }
+        let before = ocellus_pipeline::settings_of(&job)?;
+        let settings = match body.get(SETTINGS) {
+            Some(sent) => engine.settings_schema()?.merge(&before, sent)?,
+            None => before,
+        };
+        let replay = ocellus_pipeline::replay(&job, &settings, engine.plugins())?;
+        let diff = ocellus_pipeline::compare(&job, &replay, &settings, engine.plugins())?;
+        let (changed, gained, lost) = (first(diff.changed), first(diff.gained), first(diff.lost));
+        Ok(ReplayJson {
+            frames: replay.frames,
+            frames_per_second: replay.frames as f64 / replay.took.as_secs_f64().max(1e-9),
+            objects: replay.objects.len(),
+            sha256: replay.digest(),
+            same: diff.same,
+            changed,
+            gained,
+            lost,
+            plugins: replay.plugins,
+        })
+    });
+    Ok(Json(done.await?))
+}
+
+fn first<T>(mut items: Vec<T>) -> Vec<T> {
+    items.truncate(MOST);
+    items
+}
+
+/// What went no further in the last processing of a video.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Decisions {
+    #[schema(value_type = Vec<Object>)]
+    results: Vec<Decision>,
+}
+
+/// Why something is not there: which plugin dropped which detection or track, by which rule and value.
+///
+/// Found out by a replay with the settings of the job and the plugins that are installed now.
+#[utoipa::path(
+    get, path = "/videos/{id}/decisions/", tag = "videos", operation_id = "listDecisions",
+    params(
+        ("id" = u64, Path, description = "Video archive ID."),
+        ("type" = Option<String>, Query, description = "Object type, such as face."),
+        ("stage" = Option<String>, Query, description = "detections, tracker, shots, objects."),
+        ("track" = Option<u64>, Query, description = "Track number."),
+        ("frame" = Option<u64>, Query, description = "Frame number."),
+        ("limit" = Option<u32>, Query, minimum = 1, maximum = 1000, description = "At most so many, 100 without it."),
+    ),
+    responses((status = 200, description = "In the order of frames.", body = Decisions), BadParam, Unauthorized, NotFound, Conflict),
+)]
+pub(crate) async fn decisions(State(api): State<Arc<Api>>, VideoPath(video): VideoPath, query: Query) -> Result<Json<Decisions>, ApiError> {
+    let stage = |text: &str| match text {
+        "detections" => Ok(DecisionStage::Detections),
+        "tracker" => Ok(DecisionStage::Tracker),
+        "shots" => Ok(DecisionStage::Shots),
+        "objects" => Ok(DecisionStage::Objects),
+        other => Err(Error::bad_param("stage", format!("{other:?} is no stage: detections, tracker, shots, objects."))),
+    };
+    let wanted = Wanted {
+        object_type: query.last("type").map(|t| t.parse().map_err(|e: String| Error::bad_param("type", e))).transpose()?,
+        stage: query.last("stage").map(stage).transpose()?,
+        track: query.integer("track")?.map(TrackId),
+        frame: query.integer("frame")?,
+    };
+    let limit = query.integer_within("limit", 1, MOST)?.unwrap_or(DEFAULT_LIMIT);
+    let engine = api.engine.clone();
+    let found = blocking(move || {
+        let job = engine.archive().stored_job(video)?;
+        ocellus_pipeline::decisions(&job, engine.plugins(), &wanted, limit)
+    });
+    Ok(Json(Decisions { results: found.await? }))
+}

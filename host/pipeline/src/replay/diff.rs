@@ -1,0 +1,131 @@
+//! What is different between two runs over one log.
+
+use std::collections::HashMap;
+
+use ocellus_core::{BestShotType, ObjectId, ObjectRecord, ObjectType};
+use serde::Serialize;
+
+use super::Decision;
+
+/// From what was made to what would be.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Diff {
+    /// How many are the same, their ids aside.
+    pub same: u64,
+    pub changed: Vec<Change>,
+    pub gained: Vec<Explained>,
+    pub lost: Vec<Explained>,
+}
+
+impl Diff {
+    pub fn is_empty(&self) -> bool {
+        self.changed.is_empty() && self.gained.is_empty() && self.lost.is_empty()
+    }
+}
+
+/// One thing that both runs report, differently.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Change {
+    #[serde(serialize_with = "as_text")]
+    pub before: ObjectId,
+    #[serde(serialize_with = "as_text")]
+    pub after: ObjectId,
+    /// Which fields differ.
+    pub fields: Vec<&'static str>,
+}
+
+/// One thing that only one run reports.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Explained {
+    #[serde(serialize_with = "as_text")]
+    pub id: ObjectId,
+    pub frame: u64,
+    pub time: f64,
+    pub bbox: [i32; 4],
+    pub quality: f32,
+    /// What the other run said of its best shot last; `None` where it is part of another track there.
+    pub reason: Option<Decision>,
+}
+
+fn as_text<S: serde::Serializer>(id: &ObjectId, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(id)
+}
+
+/// Object type, whether it is a realtime shot, and a frame with a box in it.
+type Key = (ObjectType, bool, u64, [i32; 4]);
+
+/// Things are the same where their best shots are; what is left, where their tracks begin alike.
+pub(super) fn diff(before: &[ObjectRecord], after: &[ObjectRecord]) -> Diff {
+    let realtime = |o: &ObjectRecord| o.bs_type == BestShotType::Realtime;
+    let by_best = |o: &ObjectRecord| -> Key { (o.id.object_type.clone(), realtime(o), o.best.frame, o.best.bbox) };
+    let by_first = |o: &ObjectRecord| -> Key { (o.id.object_type.clone(), realtime(o), o.first.frame, o.first.bbox) };
+    let mut diff = Diff::default();
+    let (lost, gained) = pair(before.iter().collect(), after.iter().collect(), by_best, &mut diff);
+    let (lost, gained) = pair(lost, gained, by_first, &mut diff);
+    let explained = |o: &ObjectRecord| Explained {
+        id: o.id.clone(),
+        frame: o.best.frame,
+        time: o.best.time,
+        bbox: o.best.bbox,
+        quality: o.best.quality,
+        reason: None,
+    };
+    diff.lost = lost.into_iter().map(explained).collect();
+    diff.gained = gained.into_iter().map(explained).collect();
+    diff
+}
+
+/// Pairs what has the same key, books each pair, and gives back the rest.
+fn pair<'a>(
+    before: Vec<&'a ObjectRecord>,
+    after: Vec<&'a ObjectRecord>,
+    key: impl Fn(&ObjectRecord) -> Key,
+    diff: &mut Diff,
+) -> (Vec<&'a ObjectRecord>, Vec<&'a ObjectRecord>) {
+    let mut there: HashMap<Key, Vec<(usize, &ObjectRecord)>> = HashMap::new();
+    for (place, object) in after.iter().enumerate().rev() {
+        there.entry(key(object)).or_default().push((place, object));
+    }
+    let mut lost = Vec::new();
+    for old in before {
+        match there.get_mut(&key(old)).and_then(Vec::pop) {
+            Some((_, new)) => {
+                let fields = fields(old, new);
+                if fields.is_empty() {
+                    diff.same += 1;
+                } else {
+                    diff.changed.push(Change { before: old.id.clone(), after: new.id.clone(), fields });
+                }
+            }
+            None => lost.push(old),
+        }
+    }
+    let mut gained: Vec<_> = there.into_values().flatten().collect();
+    gained.sort_by_key(|(place, _)| *place);
+    (lost, gained.into_iter().map(|(_, object)| object).collect())
+}
+
+/// Which fields differ; ids are no matter of what was found.
+fn fields(a: &ObjectRecord, b: &ObjectRecord) -> Vec<&'static str> {
+    let differ = [
+        ("end_of_track", a.end_of_track != b.end_of_track),
+        ("best", a.best != b.best),
+        ("first", a.first != b.first),
+        ("last", a.last != b.last),
+        ("detections", a.detections != b.detections),
+        ("interpolated", a.interpolated != b.interpolated),
+        ("history", a.history != b.history),
+        ("landmarks", a.landmarks != b.landmarks),
+        ("attributes", a.attributes != b.attributes),
+    ];
+    differ.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name).collect()
+}
+
+/// Notes what the other run says of a detection, where it is the best shot of one of these.
+pub(super) fn explain(items: &mut [Explained], decision: &Decision) {
+    let of =
+        |item: &&mut Explained| item.id.object_type == decision.object_type && item.frame == decision.frame && item.bbox == decision.bbox;
+    for item in items.iter_mut().filter(of) {
+        item.reason = Some(decision.clone());
+    }
+}

@@ -1,0 +1,135 @@
+//! A finished job once more, from its detection log: no decoding, no detectors.
+//!
+//! Guarantees: with the settings and the plugins that the job had, the objects are the job's, byte for byte. Nothing is
+//! stored and nothing is sent.
+
+mod decision;
+mod diff;
+
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
+
+use ocellus_core::{Error, ErrorKind, ObjectRecord, PluginUse, Result, StreamSettings};
+use ocellus_runtime::{PluginError, Plugins};
+use ocellus_store::StoredJob;
+use sha2::{Digest, Sha256};
+
+pub use self::{
+    decision::{Decision, DecisionStage, Wanted},
+    diff::{Change, Diff, Explained},
+};
+use crate::{
+    analysis::{Analysis, Event},
+    plan::Plan,
+};
+
+/// What came of it.
+#[derive(Debug)]
+pub struct Replay {
+    pub frames: u64,
+    pub took: Duration,
+    /// In the order in which they were made.
+    pub objects: Vec<ObjectRecord>,
+    /// What each plugin cost.
+    pub plugins: BTreeMap<String, PluginUse>,
+}
+
+impl Replay {
+    /// SHA-256, in hex, of the objects as lines of JSON.
+    pub fn digest(&self) -> String {
+        digest(&self.objects)
+    }
+}
+
+fn digest(objects: &[ObjectRecord]) -> String {
+    let mut hash = Sha256::new();
+    for object in objects {
+        hash.update(serde_json::to_vec(object).unwrap_or_default());
+        hash.update(b"\n");
+    }
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Runs a job's log through these settings and plugins.
+///
+/// # Errors
+/// A job without a log, settings that ask for object types that its detectors were not asked for, a plugin that fails.
+pub fn replay(job: &StoredJob, settings: &StreamSettings, plugins: &Plugins) -> Result<Replay> {
+    run(job, settings, plugins, None)
+}
+
+/// What went no further in a job, as its log, settings and the plugins of now say; at most `most` of what is wanted.
+pub fn decisions(job: &StoredJob, plugins: &Plugins, wanted: &Wanted, most: usize) -> Result<Vec<Decision>> {
+    let mut found = Vec::new();
+    let mut take = |decision: Decision| {
+        if found.len() < most && wanted.holds(&decision) {
+            found.push(decision);
+        }
+    };
+    run(job, &settings_of(job)?, plugins, Some(&mut take))?;
+    Ok(found)
+}
+
+/// What a replay changes against what the job made, with the reasons.
+pub fn compare(job: &StoredJob, replay: &Replay, settings: &StreamSettings, plugins: &Plugins) -> Result<Diff> {
+    let before = job.objects()?;
+    let mut diff = diff::diff(&before, &replay.objects);
+    let explain = |settings: &StreamSettings, items: &mut [Explained]| {
+        if items.is_empty() {
+            return Ok(());
+        }
+        run(job, settings, plugins, Some(&mut |decision: Decision| diff::explain(items, &decision))).map(|_| ())
+    };
+    explain(settings, &mut diff.lost)?;
+    explain(&settings_of(job)?, &mut diff.gained)?;
+    Ok(diff)
+}
+
+/// The settings that a job ran by.
+pub fn settings_of(job: &StoredJob) -> Result<StreamSettings> {
+    let plan: Plan = serde_json::from_value(job.plan()?.ok_or_else(not_processed)?).map_err(Error::internal)?;
+    Ok(plan.stream_settings)
+}
+
+fn run(job: &StoredJob, settings: &StreamSettings, plugins: &Plugins, explain: Option<&mut dyn FnMut(Decision)>) -> Result<Replay> {
+    let log = job.detections()?.ok_or_else(not_processed)?;
+    let header = log.header().clone();
+    if let Some((missing, _)) = settings.active().find(|(t, _)| !header.types.contains(t)) {
+        let path = format!("stream_settings.detectors.{missing}");
+        return Err(Error::bad_param(path, format!("The video was processed without looking for {missing}: there is nothing to replay.")));
+    }
+    let begun = Instant::now();
+    let mut analysis =
+        Analysis::open(plugins, job.id(), settings, header.frame_size, header.frame_rate, explain.is_some()).map_err(fault)?;
+    let (mut frames, mut objects) = (0, Vec::new());
+    let mut explain = explain;
+    let mut take = |events: Vec<Event>| {
+        for event in events {
+            match event {
+                Event::Object(object) => objects.push(*object),
+                Event::Decided(decision) => {
+                    if let Some(explain) = &mut explain {
+                        explain(decision);
+                    }
+                }
+                Event::Keep(..) | Event::Dropped(_) => {}
+            }
+        }
+    };
+    for record in log {
+        take(analysis.frame(&record?, header.frame_size).map_err(fault)?);
+        frames += 1;
+    }
+    take(analysis.finish().map_err(fault)?);
+    Ok(Replay { frames, took: begun.elapsed(), objects, plugins: analysis.report() })
+}
+
+fn not_processed() -> Error {
+    Error::new(ErrorKind::Conflict, "The video was not processed yet.")
+}
+
+fn fault(error: PluginError) -> Error {
+    Error::new(ErrorKind::BadParam, error.to_string()).because(error)
+}

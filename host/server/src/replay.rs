@@ -1,0 +1,116 @@
+//! `ocellus replay`: a finished job once more, with other settings or plugins. Reads the archive and changes nothing in it;
+//! the server may be running on it.
+
+use std::{
+    io::Write,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use anyhow::{Context, Result};
+use clap::Args;
+use ocellus_core::{SettingsSchema, StreamSettings, VideoId};
+use ocellus_pipeline::{Diff, Explained, Replay};
+use ocellus_runtime::{Kind, Limits, Plugins};
+use ocellus_store::StoredJob;
+
+use crate::assets;
+
+#[derive(Args, Debug)]
+pub(crate) struct ReplayArguments {
+    /// The video's id.
+    video: u64,
+
+    /// Folder that holds the archive; only read.
+    #[arg(long, env = "OCELLUS_DATA", value_name = "DIR")]
+    data: PathBuf,
+
+    /// JSON file with stream_settings to lay over those of the job.
+    #[arg(long, value_name = "FILE")]
+    settings: Option<PathBuf>,
+
+    /// Folder of plugins (*.wasm). [default: plugins beside the program]
+    #[arg(long, env = "OCELLUS_PLUGINS", value_name = "DIR")]
+    plugins: Option<PathBuf>,
+
+    /// Write the objects to this file, one line of JSON each.
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+
+    /// Print the difference as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// 0: the same objects as in the archive. 1: others.
+pub(crate) fn run(arguments: &ReplayArguments) -> Result<ExitCode> {
+    let ReplayArguments { video, data, settings, plugins, out, json } = arguments;
+    let job = StoredJob::open(data, VideoId(*video)).with_context(|| format!("cannot read video {video} in {}", data.display()))?;
+    let folder = match plugins {
+        Some(dir) => dir.clone(),
+        None => assets::find("plugins").context("there is no folder of plugins: --plugins names one")?,
+    };
+    let plugins = Plugins::open(&folder, Limits::default()).with_context(|| format!("cannot read the plugins in {}", folder.display()))?;
+    let before = ocellus_pipeline::settings_of(&job)?;
+    let settings = match settings {
+        Some(path) => laid_over(path, &before, &plugins)?,
+        None => before,
+    };
+    let replay = ocellus_pipeline::replay(&job, &settings, &plugins)?;
+    let diff = ocellus_pipeline::compare(&job, &replay, &settings, &plugins)?;
+    if let Some(path) = out {
+        let mut file = std::io::BufWriter::new(std::fs::File::create(path).with_context(|| format!("cannot write {}", path.display()))?);
+        for object in &replay.objects {
+            serde_json::to_writer(&mut file, object)?;
+            file.write_all(b"\n")?;
+        }
+        file.flush()?;
+    }
+    let mut stdout = std::io::stdout().lock();
+    if *json {
+        serde_json::to_writer_pretty(&mut stdout, &diff)?;
+        writeln!(stdout)?;
+    } else {
+        tell(&mut stdout, &replay, &diff)?;
+    }
+    Ok(if diff.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(1) })
+}
+
+fn laid_over(path: &Path, before: &StreamSettings, plugins: &Plugins) -> Result<StreamSettings> {
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let sent = serde_json::from_str(&text).with_context(|| format!("{} is no JSON", path.display()))?;
+    // Only what was looked for can be replayed.
+    let types: Vec<_> = before.detectors.keys().cloned().collect();
+    let schemas: Vec<_> = plugins.list().into_iter().filter_map(|p| Some((p.name?, p.schema?))).collect();
+    let schema = SettingsSchema::new(&types, &plugins.names(Kind::Tracker), &plugins.names(Kind::Filter))?;
+    schema.with_plugins(&schemas)?.merge(before, &sent).map_err(|e| anyhow::anyhow!("{}: {e}", path.display()))
+}
+
+fn tell(out: &mut impl Write, replay: &Replay, diff: &Diff) -> Result<()> {
+    let Replay { frames, took, objects, plugins } = replay;
+    writeln!(
+        out,
+        "{frames} frames in {:.2} s ({:.0} a second): {} objects",
+        took.as_secs_f64(),
+        *frames as f64 / took.as_secs_f64(),
+        objects.len()
+    )?;
+    writeln!(out, "{} the same, {} changed, {} gained, {} lost", diff.same, diff.changed.len(), diff.gained.len(), diff.lost.len())?;
+    for change in &diff.changed {
+        writeln!(out, "  ~ {} as {}: {}", change.before, change.after, change.fields.join(", "))?;
+    }
+    for (sign, list, instead) in [("+", &diff.gained, "was"), ("-", &diff.lost, "is")] {
+        for Explained { id, time, bbox, quality, reason, .. } in list {
+            let why = match reason {
+                Some(d) => format!("{instead} dropped by {}, {} {}", d.plugin, d.rule, d.value),
+                None => format!("{instead} part of another track"),
+            };
+            writeln!(out, "  {sign} {id} at {time:.2} s {bbox:?}, quality {quality:.2}: {why}")?;
+        }
+    }
+    for (name, used) in plugins {
+        writeln!(out, "{name}: {} calls, {:.1} ms", used.calls, used.time_ms)?;
+    }
+    writeln!(out, "sha256 {}", replay.digest())?;
+    Ok(())
+}

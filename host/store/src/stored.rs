@@ -1,0 +1,56 @@
+//! A job's files, to be read and nothing else: also beside a server that is at work on them.
+
+use std::path::Path;
+
+use ocellus_core::{JobId, ObjectRecord, VideoId, VideoRecord};
+use serde_json::Value;
+
+use crate::{
+    error::{Result, StoreError},
+    folder::Folder,
+    job::{self, DetectionReader},
+    log::{Kind, LogReader},
+};
+
+/// The last job of a video. What a server appends meanwhile may be seen or not; a job that takes its place makes it fail.
+pub struct StoredJob {
+    folder: Folder,
+    video: VideoRecord,
+}
+
+impl StoredJob {
+    /// In the data folder `data`, which is not locked.
+    pub fn open(data: &Path, id: VideoId) -> Result<Self> {
+        Self::within(Folder::new(data), id)
+    }
+
+    pub(crate) fn within(folder: Folder, id: VideoId) -> Result<Self> {
+        let video = folder.read(id)?.ok_or(StoreError::NoVideo(id))?;
+        Ok(Self { folder, video })
+    }
+
+    pub fn id(&self) -> JobId {
+        JobId { video: self.video.id, number: self.video.job }
+    }
+
+    pub fn video(&self) -> &VideoRecord {
+        &self.video
+    }
+
+    /// What the job ran by; `None` before the first.
+    pub fn plan(&self) -> Result<Option<Value>> {
+        if self.video.job == 0 { Ok(None) } else { job::read_plan(&self.folder, self.id()).map(Some) }
+    }
+
+    /// The frames in the detection log; `None` before it was begun.
+    pub fn detections(&self) -> Result<Option<DetectionReader>> {
+        DetectionReader::open(self.folder.job(self.id()).join("detections.log"))
+    }
+
+    /// All objects, in the order in which they were made.
+    pub fn objects(&self) -> Result<Vec<ObjectRecord>> {
+        let path = self.folder.job(self.id()).join("objects.log");
+        let Some(mut log) = LogReader::open(&path, Kind::Objects)? else { return Ok(Vec::new()) };
+        std::iter::from_fn(|| log.next_record().transpose()).map(|payload| job::parse(&path, &payload?)).collect()
+    }
+}
