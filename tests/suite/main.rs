@@ -18,6 +18,7 @@ mod server;
 mod tls;
 mod web;
 
+mod authoring;
 mod crash;
 mod job;
 mod lifecycle;

@@ -16,7 +16,8 @@ use crate::{
     server::{Options, Server},
 };
 
-fn copy_plugins(to: &Path) {
+/// A folder of plugins of a test's own.
+pub(crate) fn copy_plugins(to: &Path) {
     fs::create_dir_all(to).unwrap();
     for file in fs::read_dir(media::assets().join("plugins")).expect("plugins are missing: run cargo xtask build") {
         let path = file.unwrap().path();

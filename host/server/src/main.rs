@@ -6,6 +6,7 @@
 mod assets;
 mod check;
 mod config;
+mod plugin;
 mod replay;
 mod serve;
 mod token;
@@ -36,6 +37,9 @@ enum Command {
     Check(check::CheckArguments),
     /// Go through a finished job once more, with other settings or plugins: what would be different, and why.
     Replay(replay::ReplayArguments),
+    /// Begin, build, look at and test plugins.
+    #[command(subcommand)]
+    Plugin(plugin::PluginCommand),
 }
 
 fn main() -> ExitCode {
@@ -43,6 +47,7 @@ fn main() -> ExitCode {
         Command::Serve(arguments) => serve::run(arguments).map(|()| ExitCode::SUCCESS),
         Command::Check(arguments) => check::run(&arguments),
         Command::Replay(arguments) => replay::run(&arguments),
+        Command::Plugin(command) => plugin::run(&command),
     };
     result.unwrap_or_else(|error| {
         eprintln!("ocellus: {error:#}");

@@ -254,7 +254,8 @@ pub struct DetectionReader {
 }
 
 impl DetectionReader {
-    pub(crate) fn open(path: PathBuf) -> Result<Option<Self>> {
+    /// A log by its file; `None` where there is none.
+    pub fn open(path: PathBuf) -> Result<Option<Self>> {
         let Some(mut log) = LogReader::open(&path, Kind::Detections)? else { return Ok(None) };
         let Some(payload) = log.next_record()? else { return Ok(None) };
         let header = decode(&path, &payload)?;

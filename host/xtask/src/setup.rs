@@ -8,9 +8,10 @@ use std::fs;
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 
+use ocellus_build::Toolchain;
+
 use crate::{
     fetch::{self, Inner, Source},
-    plugins::Toolchain,
     shell::{assets, root, say, succeeds},
     system,
 };

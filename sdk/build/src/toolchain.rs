@@ -1,0 +1,65 @@
+//! What compiles to WebAssembly on this machine.
+
+use std::{
+    fmt,
+    path::PathBuf,
+    process::{Command, Stdio},
+};
+
+pub const TRIPLE: &str = "wasm32-unknown-unknown";
+const DEBIAN_RUSTC: &str = "/usr/bin/rustc";
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Toolchain {
+    /// The one in use has the target.
+    Rustup,
+    /// Debian's compiler for the web, which brings the library's source: `rustc-web`, `rust-web-src`, `lld-19`.
+    Debian { linker: String },
+}
+
+impl fmt::Display for Toolchain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Rustup => "the toolchain in use has the target",
+            Self::Debian { .. } => "Debian's rustc-web",
+        })
+    }
+}
+
+impl Toolchain {
+    pub const DEBIAN_PACKAGES: &[&str] = &["rustc-web", "rust-web-src", "lld-19"];
+
+    /// What is installed, the toolchain in use first.
+    pub fn find() -> Option<Self> {
+        if folder_of("rustc", &["target-libdir", "--target", TRIPLE]).is_some() {
+            return Some(Self::Rustup);
+        }
+        let linker = ["wasm-ld-19", "wasm-ld"].into_iter().find(|l| runs(l))?;
+        let source = folder_of(DEBIAN_RUSTC, &["sysroot"])?.join("lib/rustlib/src/rust/library/Cargo.toml");
+        source.is_file().then(|| Self::Debian { linker: linker.into() })
+    }
+
+    /// `cargo build` for the target.
+    pub(crate) fn command(&self) -> Command {
+        let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        command.args(["build", "--release", "--target", TRIPLE]);
+        if let Self::Debian { linker } = self {
+            command.arg("-Zbuild-std=std,panic_abort").env("RUSTC", DEBIAN_RUSTC).env("RUSTC_BOOTSTRAP", "1");
+            command.env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER", linker);
+        }
+        command
+    }
+}
+
+/// A folder that a compiler prints, if it exists.
+fn folder_of(rustc: &str, print: &[&str]) -> Option<PathBuf> {
+    let output = Command::new(rustc).arg("--print").args(print).output().ok().filter(|o| o.status.success())?;
+    let folder = PathBuf::from(String::from_utf8(output.stdout).ok()?.trim());
+    folder.is_dir().then_some(folder)
+}
+
+fn runs(program: &str) -> bool {
+    let mut command = Command::new(program);
+    command.arg("--version").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command.status().is_ok_and(|s| s.success())
+}

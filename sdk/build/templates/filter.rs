@@ -1,0 +1,70 @@
+//! `{name}`: lets no shot stand for a track that is further out of shape than a user allows.
+//!
+//! Begin here: say in `MANIFEST` what settings there are, in `STAGES` when to be asked, and answer for each item with a
+//! verdict. What is rejected needs a rule and a value, so that a user can find out why something is not there.
+
+use ocellus_plugin::{Candidate, Filter, FrameInfo, Manifest, Stages, StreamInfo, Verdict};
+use serde::Deserialize;
+
+#[derive(Deserialize)]
+#[serde(default)]
+pub struct Settings {
+    /// Width by height.
+    max_ratio: f32,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { max_ratio: 2.0 }
+    }
+}
+
+pub struct {type}(Settings);
+
+impl Filter for {type} {
+    type Settings = Settings;
+    const MANIFEST: Manifest = Manifest {
+        name: "{name}",
+        version: env!("CARGO_PKG_VERSION"),
+        description: "Drops shots that are too wide for their height.",
+        settings_schema: r#"{
+            "type": "object",
+            "additionalProperties": false,
+            "properties": {
+                "max_ratio": {"type": "number", "minimum": 0, "default": 2, "description": "Greatest width by height."}
+            }
+        }"#,
+    };
+    const STAGES: Stages = Stages::SHOTS;
+
+    fn open(settings: Settings, _: StreamInfo) -> Result<Self, String> {
+        Ok(Self(settings))
+    }
+
+    fn shots(&mut self, _: FrameInfo, candidates: Vec<Candidate>) -> Vec<Verdict> {
+        let ratio = |c: &Candidate| c.detection.rect.width() / c.detection.rect.height();
+        candidates.iter().map(|c| Verdict::reject_if(ratio(c) > self.0.max_ratio, "max_ratio", || format!("{:.2}", ratio(c)))).collect()
+    }
+}
+
+ocellus_plugin::filter!({type});
+
+#[cfg(test)]
+mod tests {
+    use ocellus_plugin::{Detection, Rect, Size};
+
+    use super::*;
+
+    #[test]
+    fn what_is_too_wide_is_dropped() {
+        let mut filter = {type}(Settings::default());
+        let frame = FrameInfo { index: 0, time: 0.0, size: Size { width: 640, height: 480 }, cut: false };
+        let shot = |right| {
+            let rect = Rect { left: 0.0, top: 0.0, right, bottom: 10.0 };
+            Candidate { track: 1, detection: Detection { rect, score: 1.0, quality: 1.0, landmarks: None, appearance: None } }
+        };
+        let verdicts = filter.shots(frame, vec![shot(10.0), shot(30.0)]);
+        assert_eq!(verdicts[0], Verdict::Keep);
+        assert!(matches!(&verdicts[1], Verdict::Reject(r) if r.value == "3.00"));
+    }
+}

@@ -1,0 +1,129 @@
+//! `{name}`: a tracker that takes what is nearest for the same thing.
+//!
+//! Begin here: `update` is called for every frame and gives each detection the id of its track. Ids start at 1, rise, and
+//! are never used again; a track closes once. `snapshot` and `restore` let a newer build take over in the middle of a job.
+
+use ocellus_plugin::{Detection, FrameInfo, Manifest, State, StreamInfo, Tracker, Update};
+use serde::{Deserialize, Serialize};
+
+#[derive(Deserialize)]
+#[serde(default)]
+pub struct Settings {
+    /// Pixels.
+    reach: f32,
+    /// Seconds of stream time.
+    miss_interval: f64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { reach: 50.0, miss_interval: 1.0 }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Track {
+    id: u64,
+    centre: (f32, f32),
+    time: f64,
+}
+
+#[derive(Default, Serialize, Deserialize)]
+struct Tracks {
+    last_id: u64,
+    open: Vec<Track>,
+}
+
+pub struct {type} {
+    settings: Settings,
+    tracks: Tracks,
+}
+
+fn centre(detection: &Detection) -> (f32, f32) {
+    let r = &detection.rect;
+    ((r.left + r.right) / 2.0, (r.top + r.bottom) / 2.0)
+}
+
+impl Tracker for {type} {
+    type Settings = Settings;
+    const MANIFEST: Manifest = Manifest {
+        name: "{name}",
+        version: env!("CARGO_PKG_VERSION"),
+        description: "Takes what is nearest for the same thing.",
+        settings_schema: r#"{
+            "type": "object",
+            "additionalProperties": false,
+            "properties": {
+                "reach": {"type": "number", "minimum": 0, "default": 50, "description": "Pixels that a thing may move from frame to frame."},
+                "miss_interval": {"type": "number", "minimum": 0, "default": 1, "description": "Seconds after which a track that was not seen closes."}
+            }
+        }"#,
+    };
+
+    fn open(settings: Settings, _: StreamInfo) -> Result<Self, String> {
+        Ok(Self { settings, tracks: Tracks::default() })
+    }
+
+    fn update(&mut self, frame: FrameInfo, detections: Vec<Detection>) -> Result<Update, String> {
+        let Tracks { last_id, open } = &mut self.tracks;
+        let over = |t: &mut Track| frame.cut || frame.time - t.time > self.settings.miss_interval;
+        let closed = open.extract_if(.., over).map(|t| t.id).collect();
+        let mut free = std::mem::take(open);
+        let mut ids = Vec::new();
+        for detection in &detections {
+            let (x, y) = centre(detection);
+            let distance = |t: &Track| (t.centre.0 - x).hypot(t.centre.1 - y);
+            let nearest = (0..free.len()).min_by(|a, b| distance(&free[*a]).total_cmp(&distance(&free[*b])));
+            let id = match nearest.filter(|n| distance(&free[*n]) <= self.settings.reach) {
+                Some(nearest) => free.swap_remove(nearest).id,
+                None => {
+                    *last_id += 1;
+                    *last_id
+                }
+            };
+            open.push(Track { id, centre: (x, y), time: frame.time });
+            ids.push(Some(id));
+        }
+        open.extend(free);
+        Ok(Update { ids, closed })
+    }
+
+    fn finish(&mut self) -> Vec<u64> {
+        std::mem::take(&mut self.tracks.open).into_iter().map(|t| t.id).collect()
+    }
+
+    fn snapshot(&self) -> State {
+        State { schema_tag: "{name}/1".into(), bytes: serde_json::to_vec(&self.tracks).unwrap_or_default() }
+    }
+
+    fn restore(&mut self, state: State) -> Result<(), String> {
+        if state.schema_tag != "{name}/1" {
+            return Err(format!("a state of the form {}", state.schema_tag));
+        }
+        self.tracks = serde_json::from_slice(&state.bytes).map_err(|e| e.to_string())?;
+        Ok(())
+    }
+}
+
+ocellus_plugin::tracker!({type});
+
+#[cfg(test)]
+mod tests {
+    use ocellus_plugin::{Rect, Size};
+
+    use super::*;
+
+    #[test]
+    fn what_moves_a_little_is_one_track() {
+        let size = Size { width: 640, height: 480 };
+        let mut tracker = {type} { settings: Settings::default(), tracks: Tracks::default() };
+        for i in 0..20 {
+            let left = 10.0 * i as f32;
+            let rect = Rect { left, top: 0.0, right: left + 20.0, bottom: 20.0 };
+            let detection = Detection { rect, score: 1.0, quality: 1.0, landmarks: None, appearance: None };
+            let frame = FrameInfo { index: i, time: i as f64 / 25.0, size, cut: false };
+            assert_eq!(tracker.update(frame, vec![detection]).unwrap().ids, [Some(1)]);
+        }
+        assert_eq!(tracker.finish(), [1]);
+    }
+}
