@@ -63,6 +63,55 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let (tracking, filtering) = (median_us(tracking), median_us(filtering));
         println!("{count:>6} {tracking:>14.2} {filtering:>16.2} {:>16.2}", tracking + filtering);
     }
+    swaps(Path::new(&folder), &stream)
+}
+
+/// What a frame costs in which a newer component takes over, ten boxes in view. The components differ in a custom section.
+#[expect(clippy::print_stdout, reason = "the table is what a benchmark is for")]
+fn swaps(shipped: &Path, stream: &StreamInfo) -> Result<(), Box<dyn std::error::Error>> {
+    let count: u64 = std::env::var("OCELLUS_SWAPS").ok().and_then(|n| n.parse().ok()).unwrap_or(100);
+    let folder = std::env::temp_dir().join(format!("ocellus-swaps-{}", std::process::id()));
+    std::fs::create_dir_all(&folder)?;
+    let bytes = std::fs::read(shipped.join("simple-iou.wasm"))?;
+    std::fs::write(folder.join("simple-iou.wasm"), &bytes)?;
+    let plugins = Plugins::open(&folder, Limits::default())?;
+    let mut seat = plugins.tracker_seat("simple_iou", &json!({}), stream)?;
+    let (mut pauses, mut frame_costs, mut index) = (Vec::new(), Vec::new(), 0);
+    let mut expected = None;
+    for swap in 1..=count {
+        let mut build = bytes.clone();
+        build.extend([0, 9, 8]);
+        build.extend(format!("{swap:08}").bytes());
+        plugins.install("simple_iou", &build)?;
+        let mut done = 0;
+        while done < swap {
+            let frame = FrameInfo { index, time: index as f64 / 25.0, size: SIZE, cut: false };
+            let boxes = boxes(0, 10);
+            let start = Instant::now();
+            let update = seat.update(&frame, &boxes)?;
+            let took = start.elapsed();
+            done = seat.report().swaps;
+            if done == swap {
+                pauses.push(took)
+            } else {
+                frame_costs.push(took)
+            }
+            if expected.get_or_insert_with(|| update.ids.clone()) != &update.ids {
+                return Err("ids do not go on".into());
+            }
+            index += 1;
+        }
+    }
+    std::fs::remove_dir_all(&folder)?;
+    pauses.sort();
+    let at = |share: f64| pauses.get((pauses.len() as f64 * share) as usize).or(pauses.last()).map_or(0.0, |d| d.as_secs_f64() * 1e6);
+    println!(
+        "{count} swaps in {index} frames, ids go on: median {:.0} us, p99 {:.0} us, longest {:.0} us; a frame otherwise {:.1} us",
+        at(0.5),
+        at(0.99),
+        at(1.0),
+        median_us(frame_costs)
+    );
     Ok(())
 }
 

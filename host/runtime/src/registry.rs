@@ -195,9 +195,13 @@ impl Plugins {
         }
         let file = self.table().owner_of(name).unwrap_or_else(|| format!("{name}.wasm"));
         // Not `.wasm` while it is written, and in place at once.
-        let part = folder.join(format!("{file}.part"));
-        fs::File::create(&part).and_then(|mut f| f.write_all(bytes).and_then(|()| f.sync_all()))?;
-        fs::rename(&part, folder.join(&file))?;
+        static NUMBER: AtomicU64 = AtomicU64::new(0);
+        let part = folder.join(format!("{file}.part-{}", NUMBER.fetch_add(1, Ordering::Relaxed)));
+        let written = fs::File::create(&part).and_then(|mut f| f.write_all(bytes).and_then(|()| f.sync_all()));
+        if let Err(error) = written.and_then(|()| fs::rename(&part, folder.join(&file))) {
+            let _ = fs::remove_file(&part);
+            return Err(error.into());
+        }
         self.0.refresh(Some((&file, plugin)));
         self.info(name).ok_or_else(|| io::Error::other("the file was changed meanwhile").into())
     }

@@ -123,17 +123,18 @@ impl Duty {
         }
     }
 
+    /// The registry has changed since it was last looked at.
+    fn is_behind(&self) -> bool {
+        self.plugins.generation() != self.generation
+    }
+
     /// Opens a session of a newer component on a thread of its own, where there is one.
     fn successor<S: Send + 'static>(
         &mut self,
         present: Digest,
         open: impl FnOnce(&Plugins, &str, &Value, &StreamInfo) -> Result<S, PluginError> + Send + 'static,
     ) -> Option<Receiver<Result<S, PluginError>>> {
-        let generation = self.plugins.generation();
-        if generation == self.generation {
-            return None;
-        }
-        self.generation = generation;
+        self.generation = self.plugins.generation();
         // A plugin that was taken out of the folder serves the jobs that have it.
         if self.plugins.digest(self.kind, &self.name).is_none_or(|d| d == present) {
             return None;
@@ -209,6 +210,8 @@ pub struct TrackerSeat {
     duty: Duty,
     session: Tracker,
     warming: Option<Receiver<Result<Tracker, PluginError>>>,
+    /// The session before: giving its memory back takes longer than a frame should, and is left to the next warm-up.
+    retired: Option<Tracker>,
     /// What is added to the ids of the present session: one that began without a state counts from 1.
     base: u64,
     /// For a restart: the state, and what was shown since.
@@ -223,7 +226,7 @@ impl TrackerSeat {
         let session = plugins.tracker(name, settings, stream)?;
         let mut duty = Duty::new(plugins, Kind::Tracker, name, settings, stream);
         duty.serves(session.digest(), 0);
-        Ok(Self { duty, session, warming: None, base: 0, saved: None, since: Vec::new(), orphans: Vec::new() })
+        Ok(Self { duty, session, warming: None, retired: None, base: 0, saved: None, since: Vec::new(), orphans: Vec::new() })
     }
 
     pub fn name(&self) -> &str {
@@ -235,8 +238,13 @@ impl TrackerSeat {
     /// # Errors
     /// A fault that the policy does not forgive.
     pub fn update(&mut self, frame: &FrameInfo, detections: &[Detection]) -> Result<Update, PluginError> {
-        if self.warming.is_none() {
-            self.warming = self.duty.successor(self.session.digest(), Plugins::tracker);
+        if self.warming.is_none() && self.duty.is_behind() {
+            let retired = self.retired.take();
+            let open = move |plugins: &Plugins, name: &str, settings: &Value, stream: &StreamInfo| {
+                drop(retired);
+                plugins.tracker(name, settings, stream)
+            };
+            self.warming = self.duty.successor(self.session.digest(), open);
         }
         let faults = self.duty.record.faults;
         let update = match self.warming.as_ref().map(Receiver::try_recv) {
@@ -309,6 +317,7 @@ impl TrackerSeat {
                 let digest = fresh.digest();
                 let old = std::mem::replace(&mut self.session, fresh);
                 self.duty.settle(old.meters());
+                self.retired = Some(old);
                 (self.saved, self.since) = (Some(state), Vec::new());
                 self.duty.swapped(digest, frame.index, begun.elapsed());
                 Ok(update)
@@ -428,7 +437,7 @@ impl FilterSeat {
     pub fn begin_frame(&mut self, frame: &FrameInfo) {
         self.frame = frame.index;
         let Some(session) = &self.session else { return };
-        if self.warming.is_none() {
+        if self.warming.is_none() && self.duty.is_behind() {
             self.warming = self.duty.successor(session.digest(), Plugins::filter);
         }
         match self.warming.as_ref().map(Receiver::try_recv) {

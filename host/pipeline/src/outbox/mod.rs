@@ -245,7 +245,9 @@ impl Inner {
             }
             let taken = item.map_err(Error::from).and_then(|(object, number)| {
                 if job.as_ref().is_none_or(|(id, _)| *id != object.job) {
-                    let plan = self.archive.job(object.job)?.map(|j| plan(&j)).transpose()?;
+                    // Only read: what there is to deliver may be of a hundred thousand videos.
+                    let stored = Some(self.archive.stored_job(object.job.video)?).filter(|s| s.id() == object.job);
+                    let plan = stored.map(|s| s.plan()).transpose()?.flatten().map(plan).transpose()?;
                     job = Some((object.job, plan.and_then(|p| destination(&p))));
                 }
                 let due = self.archive.delivery(&object)?.and_then(|d| d.next_try);
@@ -303,7 +305,7 @@ impl Inner {
             return Ok(Some(Arc::clone(desk)));
         }
         let Some(job) = self.archive.job(id)? else { return Ok(None) };
-        let plan = plan(&job)?;
+        let plan = plan(job.plan()?)?;
         let (Some(url), Some(destination)) = (plan.router_url.clone(), destination(&plan)) else { return Ok(None) };
         let desk = Arc::new(Desk { job, plan, url, destination, warned: AtomicBool::new(false) });
         desks.truncate(DESKS - 1);
@@ -400,8 +402,8 @@ impl Inner {
     }
 }
 
-fn plan(job: &Job) -> Result<Plan> {
-    serde_json::from_value(job.plan()?).map_err(Error::internal)
+fn plan(written: serde_json::Value) -> Result<Plan> {
+    serde_json::from_value(written).map_err(Error::internal)
 }
 
 /// Scheme, host and port of the router, and whether it has to prove who it is: one job may reach what another may not.
