@@ -16,7 +16,7 @@ use std::{
 use ocellus_core::{Clock, Error, NetworkPolicy, ObjectId, Result, SettingsSchema, VideoId, VideoRecord, VideoStatus};
 use ocellus_detect::Detectors;
 use ocellus_media::Interrupt;
-use ocellus_runtime::{Kind, PluginInfo, Plugins};
+use ocellus_runtime::{PluginInfo, Plugins};
 use ocellus_store::{Archive, Delivery};
 use parking_lot::{Condvar, Mutex};
 use serde::Serialize;
@@ -25,7 +25,7 @@ use tracing::{error, info, warn};
 use crate::{
     job::{self, Context, Ended, Failure, FailureKind},
     live::Live,
-    outbox::{Outbox, OutboxConfig},
+    outbox::{Deliveries, Outbox, OutboxConfig},
     plan::Plan,
     recording::{Kept, Recording},
     screenshot::{self, ScreenshotQuery},
@@ -89,15 +89,6 @@ pub struct Health {
     pub deliveries: Deliveries,
 }
 
-/// Objects on their way to routers.
-#[derive(Clone, Copy, Debug, Serialize)]
-pub struct Deliveries {
-    pub waiting: usize,
-    pub in_flight: usize,
-    /// Routers that did not answer when they were last tried.
-    pub unreachable_routers: usize,
-}
-
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Running {
     pub running: usize,
@@ -158,11 +149,7 @@ impl Engine {
         {
             return Ok(Arc::clone(schema));
         }
-        let (trackers, filters) = (self.0.plugins.names(Kind::Tracker), self.0.plugins.names(Kind::Filter));
-        let schemas: Vec<_> = self.0.plugins.list().into_iter().filter_map(|p| Some((p.name?, p.schema?))).collect();
-        let schema = SettingsSchema::new(&self.0.detectors.types(), &trackers, &filters)?;
-        let schema = schema.with_plugins(&schemas)?.checked_by(job::check_settings);
-        let schema = Arc::new(schema);
+        let schema = Arc::new(job::settings_schema(&self.0.detectors.types(), &self.0.plugins)?);
         *cached = Some((generation, Arc::clone(&schema)));
         Ok(schema)
     }
@@ -248,17 +235,12 @@ impl Engine {
     }
 
     pub fn health(&self) -> Health {
-        let deliveries = self.0.outbox.figures();
         Health {
             version: env!("CARGO_PKG_VERSION"),
             detectors: self.0.detectors.report().clone(),
             plugins: self.0.plugins.list(),
             jobs: Running { running: self.0.running.lock().len(), most: self.0.config.jobs.max(1) },
-            deliveries: Deliveries {
-                waiting: deliveries.waiting,
-                in_flight: deliveries.in_flight,
-                unreachable_routers: deliveries.unreachable,
-            },
+            deliveries: self.0.outbox.figures(),
         }
     }
 

@@ -17,11 +17,11 @@ use std::{
 
 use ocellus_core::{
     BestShotType, Clock, Detection, Error, ErrorKind, FrameRecord, InputImage, NetworkPolicy, ObjectRecord, ObjectType, Point, Rect,
-    Region, Result, Size, StreamSettings, VideoId, VideoRecord,
+    Region, Result, SettingsSchema, Size, StreamSettings, VideoId, VideoRecord,
 };
 use ocellus_detect::{DetectError, Detector, Detectors, RawDetection};
 use ocellus_media::{Decoder, Frame, Input, Interrupt, Location, MediaError, SHARPNESS_SIZE, Scaler};
-use ocellus_runtime::Plugins;
+use ocellus_runtime::{Kind, Plugins};
 use ocellus_store::{Appended, Archive, DetectionWriter, Job, LogHeader};
 use tracing::debug;
 
@@ -470,8 +470,15 @@ impl Analyse<'_> {
     }
 }
 
+/// The schema of settings that jobs can be run by, for these object types and plugins.
+pub fn settings_schema(types: &[ObjectType], plugins: &Plugins) -> Result<SettingsSchema> {
+    let schemas: Vec<_> = plugins.list().into_iter().filter_map(|p| Some((p.name?, p.schema?))).collect();
+    let schema = SettingsSchema::new(types, &plugins.names(Kind::Tracker), &plugins.names(Kind::Filter))?;
+    Ok(schema.with_plugins(&schemas)?.checked_by(check_settings))
+}
+
 /// Refuses what FFmpeg may not be told, before anything is stored.
-pub(crate) fn check_settings(settings: &StreamSettings) -> Result<()> {
+fn check_settings(settings: &StreamSettings) -> Result<()> {
     options(settings)?;
     let format = &settings.ffmpeg_format;
     if format.is_empty() {

@@ -35,7 +35,8 @@ mod replay;
 mod screenshot;
 
 pub use engine::{Engine, EngineConfig, Health, Running};
-pub use outbox::{OutboxConfig, SigningSecret};
+pub use job::settings_schema;
+pub use outbox::{Deliveries, OutboxConfig, SigningSecret};
 pub use quality::quality;
 pub use replay::{Change, Decision, DecisionStage, Diff, Explained, Replay, Wanted, compare, decisions, replay, settings_of};
 pub use screenshot::ScreenshotQuery;

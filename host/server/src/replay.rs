@@ -9,9 +9,9 @@ use std::{
 
 use anyhow::{Context, Result};
 use clap::Args;
-use ocellus_core::{SettingsSchema, StreamSettings, VideoId};
+use ocellus_core::{StreamSettings, VideoId};
 use ocellus_pipeline::{Diff, Explained, Replay};
-use ocellus_runtime::{Kind, Limits, Plugins};
+use ocellus_runtime::{Limits, Plugins};
 use ocellus_store::StoredJob;
 
 use crate::assets;
@@ -81,9 +81,7 @@ fn laid_over(path: &Path, before: &StreamSettings, plugins: &Plugins) -> Result<
     let sent = serde_json::from_str(&text).with_context(|| format!("{} is no JSON", path.display()))?;
     // Only what was looked for can be replayed.
     let types: Vec<_> = before.detectors.keys().cloned().collect();
-    let schemas: Vec<_> = plugins.list().into_iter().filter_map(|p| Some((p.name?, p.schema?))).collect();
-    let schema = SettingsSchema::new(&types, &plugins.names(Kind::Tracker), &plugins.names(Kind::Filter))?;
-    schema.with_plugins(&schemas)?.merge(before, &sent).map_err(|e| anyhow::anyhow!("{}: {e}", path.display()))
+    ocellus_pipeline::settings_schema(&types, plugins)?.merge(before, &sent).map_err(|e| anyhow::anyhow!("{}: {e}", path.display()))
 }
 
 fn tell(out: &mut impl Write, replay: &Replay, diff: &Diff) -> Result<()> {

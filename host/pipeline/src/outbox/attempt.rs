@@ -34,10 +34,8 @@ pub(super) enum Outcome {
 }
 
 pub(super) enum Answer {
-    /// There is no request that could be sent.
+    /// There is no request that could be sent, or the policy of the network forbids it.
     Unfit(String),
-    /// The policy of the network forbids the target.
-    Forbidden(String),
     Silence(String),
     Response {
         status: u16,
@@ -115,7 +113,7 @@ async fn send(outbox: &Inner, desk: &Desk, id: &ObjectId, prepared: Prepared) ->
     let Prepared { request, content_type, body } = prepared;
     // What the client resolves it checks itself, without knowing of ports; addresses in the URL it does not see.
     if let Err(refused) = ocellus_media::check_target(&outbox.network, &request.url).await {
-        return Answer::Forbidden(refused.to_string());
+        return Answer::Unfit(refused.to_string());
     }
     let method = match reqwest::Method::from_bytes(request.method.as_bytes()) {
         Ok(method) => method,
@@ -194,7 +192,6 @@ pub(super) fn judge(before: Delivery, answer: Answer, now: Timestamp, give_up_af
     };
     match answer {
         Answer::Unfit(reason) => (ended(DeliveryState::Failed, None, Some(reason)), Contact::None),
-        Answer::Forbidden(reason) => (ended(DeliveryState::Failed, None, Some(reason)), Contact::None),
         Answer::Silence(reason) => (again(None, reason, backoff(now, attempts, LONGEST_SILENCE)), Contact::Unanswered),
         Answer::Response { status, verdict: Verdict::Accepted, .. } => {
             (ended(DeliveryState::Posted, Some(status), None), Contact::Answered)

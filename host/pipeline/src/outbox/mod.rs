@@ -35,7 +35,7 @@ use tokio::{runtime::Handle, sync::Notify};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{debug, error, warn};
 
-pub(crate) use schedule::Figures;
+pub use schedule::Deliveries;
 use schedule::{Contact, Destination, Schedule, Ticket};
 pub use signature::SigningSecret;
 
@@ -212,7 +212,7 @@ impl Outbox {
         }
     }
 
-    pub(crate) fn figures(&self) -> Figures {
+    pub(crate) fn figures(&self) -> Deliveries {
         self.0.schedule.lock().figures()
     }
 

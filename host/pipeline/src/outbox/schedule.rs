@@ -12,6 +12,7 @@ use std::{
 
 use jiff::Timestamp;
 use ocellus_core::{JobId, ObjectId, ObjectType, TrackId, VideoId};
+use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use super::backoff;
@@ -87,13 +88,13 @@ pub(crate) enum Contact {
     Busy(Timestamp),
 }
 
-/// Figures for operators.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Figures {
+/// Objects on their way to routers, for operators.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Deliveries {
     pub waiting: usize,
     pub in_flight: usize,
-    /// Destinations that do not answer.
-    pub unreachable: usize,
+    /// Routers that did not answer when they were last tried.
+    pub unreachable_routers: usize,
 }
 
 impl Schedule {
@@ -234,10 +235,10 @@ impl Schedule {
         gone
     }
 
-    pub(crate) fn figures(&self) -> Figures {
+    pub(crate) fn figures(&self) -> Deliveries {
         let waiting = self.videos.values().flat_map(|q| q.tracks.values()).map(BTreeMap::len).sum();
-        let unreachable = self.destinations.values().filter(|c| c.unanswered > 0 && !c.due.is_empty()).count();
-        Figures { waiting, in_flight: self.in_flight, unreachable }
+        let unreachable_routers = self.destinations.values().filter(|c| c.unanswered > 0 && !c.due.is_empty()).count();
+        Deliveries { waiting, in_flight: self.in_flight, unreachable_routers }
     }
 }
 
@@ -293,7 +294,7 @@ mod tests {
             let (again, contact) = if *ticket.destination == *a { (Some(at(1)), Contact::Unanswered) } else { (None, Contact::Answered) };
             schedule.settle(ticket, again, contact, at(0));
         }
-        assert_eq!(schedule.figures().unreachable, 1);
+        assert_eq!(schedule.figures().unreachable_routers, 1);
         let (later, _) = schedule.take(at(100));
         let count = |d: &Destination| later.iter().filter(|t| t.destination == *d).count();
         assert_eq!((count(&a), count(&b)), (1, AT_ONCE));
@@ -323,7 +324,7 @@ mod tests {
         assert!(schedule.take(at(9)).0.is_empty());
         tickets.iter().for_each(|t| schedule.settle(t, Some(at(1)), Contact::None, at(0)));
         assert!(schedule.withdraw(VideoId(1)));
-        assert_eq!(schedule.figures(), Figures::default());
+        assert_eq!(schedule.figures(), Deliveries::default());
         assert!(schedule.destinations.is_empty());
     }
 
@@ -364,7 +365,7 @@ mod tests {
                 // With bad luck only, it takes for ever.
                 if now > 20_000 { return Ok(()); }
             }
-            prop_assert_eq!(schedule.figures(), Figures { waiting: 0, in_flight: 0, unreachable: schedule.figures().unreachable });
+            prop_assert_eq!(schedule.figures(), Deliveries { unreachable_routers: schedule.figures().unreachable_routers, ..Deliveries::default() });
         }
     }
 }

@@ -8,7 +8,7 @@ use std::{
 use ocellus_runtime::{Digest, Limits, PluginInfo, Plugins, State};
 use serde_json::json;
 
-use crate::house::{at, component, folder, frame, stream};
+use crate::house::{at, component, folder, frame, rebuilt, stream};
 
 /// Waits until what is said of a file is so, whatever steps lead there.
 fn wait_until(plugins: &Plugins, file: &str, so: impl Fn(Option<&PluginInfo>) -> bool) {
@@ -25,16 +25,11 @@ fn wait_until(plugins: &Plugins, file: &str, so: impl Fn(Option<&PluginInfo>) ->
     }
 }
 
-/// The same component, another build: a custom section more.
-fn rebuilt(bytes: &[u8]) -> Vec<u8> {
-    [bytes, b"\0\x06\x05build"].concat()
-}
-
 #[test]
 fn a_changed_file_is_for_new_sessions_at_once_and_running_ones_keep_theirs() {
     let folder = folder(&["plugins/simple-iou.wasm"]);
     let path = folder.path().join("simple-iou.wasm");
-    let (first, second) = (component("plugins/simple-iou.wasm"), rebuilt(&component("plugins/simple-iou.wasm")));
+    let (first, second) = (component("plugins/simple-iou.wasm"), rebuilt(&component("plugins/simple-iou.wasm"), 1));
     let plugins = Plugins::open(folder.path(), Limits::default()).unwrap();
     let mut running = plugins.tracker("simple_iou", &json!({}), &stream()).unwrap();
     running.update(&frame(0), &[at(0.0, 0.0)]).unwrap();

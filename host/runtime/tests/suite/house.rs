@@ -20,6 +20,12 @@ pub(crate) fn component(path: &str) -> Vec<u8> {
     fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}: run cargo xtask build", path.display()))
 }
 
+/// The same component, another build: a custom section more.
+pub(crate) fn rebuilt(bytes: &[u8], number: usize) -> Vec<u8> {
+    let name = format!("build{number:06}");
+    [bytes, &[0, name.len() as u8 + 1, name.len() as u8], name.as_bytes()].concat()
+}
+
 /// A plugins folder with these components in it.
 pub(crate) fn folder(components: &[&str]) -> TempDir {
     let folder = TempDir::new().unwrap();

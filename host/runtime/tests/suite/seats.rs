@@ -12,13 +12,7 @@ use ocellus_runtime::{
 };
 use serde_json::{Value, json};
 
-use crate::house::{at, component, folder, frame, stream};
-
-/// The same component, another build.
-fn rebuilt(bytes: &[u8], number: usize) -> Vec<u8> {
-    let name = format!("build{number:06}");
-    [bytes, &[0, name.len() as u8 + 1, name.len() as u8], name.as_bytes()].concat()
-}
+use crate::house::{at, component, folder, frame, rebuilt, stream};
 
 fn plugins(components: &[&str], on_fault: OnFault) -> (Plugins, tempfile::TempDir) {
     let folder = folder(components);
