@@ -88,6 +88,8 @@ fn guarded() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(deliveries::retry::all))
         .routes(routes!(plugins::plugins))
         .routes(routes!(plugins::plugin, plugins::install, plugins::remove))
+        .routes(routes!(plugins::candidate, plugins::install_candidate, plugins::remove_candidate))
+        .routes(routes!(plugins::trace))
 }
 
 /// Routes for anyone.

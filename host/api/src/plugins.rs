@@ -1,14 +1,15 @@
-//! `/plugins/` and `/plugins/{name}/`
+//! `/plugins/`, `/plugins/{name}/`, and beside it `shadow/` and `trace/`
 
 use std::sync::Arc;
 
 use axum::{
     Json,
     extract::{FromRequestParts, RawPathParams, Request, State},
-    http::{StatusCode, request::Parts},
+    http::{StatusCode, header, request::Parts},
+    response::{IntoResponse, Response},
 };
 use ocellus_core::{Error, Result};
-use ocellus_runtime::InstallError;
+use ocellus_runtime::{InstallError, Role};
 use serde_json::{Value, json};
 
 use crate::{
@@ -53,7 +54,7 @@ pub(crate) async fn plugins(State(api): State<Arc<Api>>) -> Json<Value> {
     responses((status = 200, description = "The plugin.", body = Value), Unauthorized, NotFound),
 )]
 pub(crate) async fn plugin(State(api): State<Arc<Api>>, PluginPath(name): PluginPath) -> Result<Json<Value>, ApiError> {
-    Ok(Json(json!(api.engine.plugins().info(&name).ok_or_else(no_plugin)?)))
+    get(&api, &name, Role::Serves)
 }
 
 /// Installs a plugin, or replaces it.
@@ -67,6 +68,79 @@ pub(crate) async fn plugin(State(api): State<Arc<Api>>, PluginPath(name): Plugin
     responses((status = 200, description = "The plugin.", body = Value), BadParam, Unauthorized, TooLarge),
 )]
 pub(crate) async fn install(State(api): State<Arc<Api>>, PluginPath(name): PluginPath, request: Request) -> Result<Json<Value>, ApiError> {
+    put(&api, name, Role::Serves, request).await
+}
+
+/// Takes a plugin out.
+///
+/// Running jobs that use it finish with it; new ones do not find it.
+#[utoipa::path(
+    delete, path = "/plugins/{name}/", tag = "plugins", operation_id = "removePlugin",
+    params(("name" = String, Path, description = "As settings call it.")),
+    responses((status = 204, description = "It is gone."), Unauthorized, NotFound),
+)]
+pub(crate) async fn remove(State(api): State<Arc<Api>>, PluginPath(name): PluginPath) -> Result<StatusCode, ApiError> {
+    delete(&api, name, Role::Serves).await
+}
+
+/// The candidate beside a plugin.
+#[utoipa::path(
+    get, path = "/plugins/{name}/shadow/", tag = "plugins", operation_id = "getCandidate",
+    params(("name" = String, Path, description = "As settings call the plugin.")),
+    responses((status = 200, description = "The candidate.", body = Value), Unauthorized, NotFound),
+)]
+pub(crate) async fn candidate(State(api): State<Arc<Api>>, PluginPath(name): PluginPath) -> Result<Json<Value>, ApiError> {
+    get(&api, &name, Role::Candidate)
+}
+
+/// Puts a candidate beside a plugin.
+///
+/// The body is the component. In every job it is shown what the plugin of its name is shown, without effect; how often it
+/// answers otherwise, and what it costs, stands in the plugin's `used.shadow` and in the job's `statistic.plugins`.
+#[utoipa::path(
+    put, path = "/plugins/{name}/shadow/", tag = "plugins", operation_id = "installCandidate",
+    params(("name" = String, Path, description = "As the component calls itself.")),
+    request_body(content_type = "application/wasm", description = "A component of a world of wit/."),
+    responses((status = 200, description = "The candidate.", body = Value), BadParam, Unauthorized, TooLarge),
+)]
+pub(crate) async fn install_candidate(
+    State(api): State<Arc<Api>>,
+    PluginPath(name): PluginPath,
+    request: Request,
+) -> Result<Json<Value>, ApiError> {
+    put(&api, name, Role::Candidate, request).await
+}
+
+/// Takes a candidate out.
+#[utoipa::path(
+    delete, path = "/plugins/{name}/shadow/", tag = "plugins", operation_id = "removeCandidate",
+    params(("name" = String, Path, description = "As settings call the plugin.")),
+    responses((status = 204, description = "It is gone."), Unauthorized, NotFound),
+)]
+pub(crate) async fn remove_candidate(State(api): State<Arc<Api>>, PluginPath(name): PluginPath) -> Result<StatusCode, ApiError> {
+    delete(&api, name, Role::Candidate).await
+}
+
+/// The trace of a plugin's last fault.
+///
+/// `ocellus plugin test COMPONENT --trace FILE` makes the fault happen again.
+#[utoipa::path(
+    get, path = "/plugins/{name}/trace/", tag = "plugins", operation_id = "getTrace",
+    params(("name" = String, Path, description = "As settings call it.")),
+    responses((status = 200, description = "What the session was told until it failed.", body = Value), Unauthorized, NotFound),
+)]
+pub(crate) async fn trace(State(api): State<Arc<Api>>, PluginPath(name): PluginPath) -> Result<Response, ApiError> {
+    let plugins = api.engine.plugins().clone();
+    let trace = blocking(move || plugins.last_trace(&name).map_err(Error::internal)).await?;
+    let trace = trace.ok_or_else(|| Error::not_found("Trace"))?;
+    Ok(([(header::CONTENT_TYPE, "application/json")], trace).into_response())
+}
+
+fn get(api: &Api, name: &str, role: Role) -> Result<Json<Value>, ApiError> {
+    Ok(Json(json!(api.engine.plugins().info(name, role).ok_or_else(no_plugin)?)))
+}
+
+async fn put(api: &Api, name: String, role: Role, request: Request) -> Result<Json<Value>, ApiError> {
     if announced(&request).is_some_and(|n| n > MOST_BYTES) {
         return Err(too_large(MOST_BYTES).into());
     }
@@ -80,7 +154,7 @@ pub(crate) async fn install(State(api): State<Arc<Api>>, PluginPath(name): Plugi
     }
     let plugins = api.engine.plugins().clone();
     let installed = blocking(move || {
-        plugins.install(&name, &bytes).map_err(|error| match error {
+        plugins.install(&name, role, &bytes).map_err(|error| match error {
             InstallError::Refused(refusal) => Error::bad_param(BODY, format!("The component {refusal}.")),
             InstallError::OtherName { .. } => Error::bad_param("name", format!("{error}.")),
             InstallError::Io(error) => Error::internal(error),
@@ -89,16 +163,8 @@ pub(crate) async fn install(State(api): State<Arc<Api>>, PluginPath(name): Plugi
     Ok(Json(json!(installed.await?)))
 }
 
-/// Takes a plugin out.
-///
-/// Running jobs that use it finish with it; new ones do not find it.
-#[utoipa::path(
-    delete, path = "/plugins/{name}/", tag = "plugins", operation_id = "removePlugin",
-    params(("name" = String, Path, description = "As settings call it.")),
-    responses((status = 204, description = "It is gone."), Unauthorized, NotFound),
-)]
-pub(crate) async fn remove(State(api): State<Arc<Api>>, PluginPath(name): PluginPath) -> Result<StatusCode, ApiError> {
+async fn delete(api: &Api, name: String, role: Role) -> Result<StatusCode, ApiError> {
     let plugins = api.engine.plugins().clone();
-    let removed = blocking(move || plugins.remove(&name).map_err(Error::internal)).await?;
+    let removed = blocking(move || plugins.remove(&name, role).map_err(Error::internal)).await?;
     if removed { Ok(StatusCode::NO_CONTENT) } else { Err(no_plugin().into()) }
 }

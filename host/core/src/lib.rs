@@ -25,6 +25,6 @@ pub use image::{ChannelOrder, InputImage, InputSpec, RgbImage};
 pub use jiff::Timestamp;
 pub use network::{BadNetwork, Network, NetworkPolicy, NotAllowed};
 pub use object::{BestShotType, ObjectRecord, ShotSummary, TrackPoint};
-pub use plugin_use::{ComponentUse, PluginUse};
+pub use plugin_use::{ComponentUse, PluginUse, ShadowUse};
 pub use settings::{DetectorSettings, SettingsSchema, StreamSettings, VideoTransform};
 pub use video::{Counts, HealthStatus, Light, Statistic, VideoRecord, VideoStatus};

@@ -1,17 +1,18 @@
 //! What follows from the detection log: filters, tracker, best shot, filters, objects.
 //!
-//! Guarantees: a function of the records that it is given in order, the settings and the plugins; it sees no pixels and
-//! no clock. Where a picture will be wanted it says so ([`Event::Keep`]) while the frame is at hand. One [`Lane`] for
+//! Guarantees: a function of the records that it is given in order, the settings and the plugins; it sees no clock, and no
+//! pixels but those that it hands on to filters that were granted them. Where a picture will be wanted it says so ([`Event::Keep`]) while the frame is at hand. One [`Lane`] for
 //! each object type; lanes do not know each other.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use ocellus_core::{
     BestShotType, Detection, DetectorSettings, FrameRecord, JobId, ObjectId, ObjectRecord, ObjectType, PluginUse, ShotSummary, Size,
     StreamSettings, Timestamp, TrackId, TrackPoint,
 };
 use ocellus_runtime::{
-    Candidate, FilterSeat, FrameInfo, Kind, Moment, Object, PluginError, Plugins, Rejection, Stage, StreamInfo, TrackerSeat, Verdict,
+    Candidate, FilterSeat, FrameInfo, Kind, Moment, Object, Pixels, PluginError, Plugins, Rejection, Stage, StreamInfo, TrackerSeat,
+    Verdict,
 };
 use serde_json::{Value, json};
 
@@ -67,8 +68,21 @@ impl Analysis {
         Ok(Self { lanes, clock: StreamClock { start } })
     }
 
-    /// Takes the next record of the log, of a frame of this size.
-    pub(crate) fn frame(&mut self, record: &FrameRecord, size: Size) -> Result<Vec<Event>, PluginError> {
+    /// Shows candidates what the plugins that serve are shown.
+    pub(crate) fn follow_candidates(&mut self) {
+        for lane in &mut self.lanes {
+            lane.tracker.follow_candidate();
+            lane.filters.iter_mut().for_each(FilterSeat::follow_candidate);
+        }
+    }
+
+    /// Whether a filter was granted pictures: a replay has to decode then.
+    pub(crate) fn reads_crops(&self) -> bool {
+        self.lanes.iter().any(|lane| lane.filters.iter().any(FilterSeat::reads_crops))
+    }
+
+    /// Takes the next record of the log, of a frame of this size. `pixels`: of this frame, where they are at hand.
+    pub(crate) fn frame(&mut self, record: &FrameRecord, size: Size, pixels: Option<Arc<dyn Pixels>>) -> Result<Vec<Event>, PluginError> {
         let mut events = Vec::new();
         if record.still {
             return Ok(events);
@@ -76,6 +90,7 @@ impl Analysis {
         let now = Now {
             frame: FrameInfo { index: record.index, time: record.time, size, cut: record.cut },
             timestamp: self.clock.timestamp(record),
+            pixels,
         };
         for lane in &mut self.lanes {
             let seen = record.seen.iter().find(|(t, _)| *t == lane.object_type).map_or(&[][..], |(_, d)| d);
@@ -102,6 +117,7 @@ impl Analysis {
         for lane in &mut self.lanes {
             let closed = lane.tracker.finish()?;
             lane.close(&closed, &mut events)?;
+            lane.filters.iter_mut().for_each(FilterSeat::finish);
         }
         Ok(events)
     }
@@ -126,6 +142,7 @@ impl StreamClock {
 struct Now {
     frame: FrameInfo,
     timestamp: Timestamp,
+    pixels: Option<Arc<dyn Pixels>>,
 }
 
 /// A detection and when it was made.
@@ -148,8 +165,8 @@ impl Shot {
         Self { summary, detection: detection.clone() }
     }
 
-    fn moment(&self) -> Moment<'_> {
-        Moment { frame: self.summary.frame, time: self.summary.time, detection: &self.detection }
+    fn moment(&self) -> Moment {
+        Moment { frame: self.summary.frame, time: self.summary.time, detection: self.detection.clone() }
     }
 }
 
@@ -317,14 +334,14 @@ impl Lane {
     }
 
     fn frame(&mut self, now: &Now, seen: &[Detection], events: &mut Vec<Event>) -> Result<(), PluginError> {
-        self.filters.iter_mut().for_each(|f| f.begin_frame(&now.frame));
+        self.filters.iter_mut().for_each(|f| f.begin_frame(&now.frame, now.pixels.clone()));
         let mut kept: Vec<(Detection, Attributes)> = seen.iter().map(|d| (d.clone(), Vec::new())).collect();
         for filter in self.filters.iter_mut().filter(|f| f.wants(Stage::Detections)) {
             let shown: Vec<Detection> = kept.iter().map(|(d, _)| d.clone()).collect();
             if shown.is_empty() {
                 break;
             }
-            let verdicts = filter.detections(&now.frame, &shown)?;
+            let verdicts = filter.detections(&now.frame, shown)?;
             let explain = self.explain.then(|| (self.object_type.clone(), filter.name().to_owned()));
             apply(
                 &mut kept,
@@ -378,8 +395,8 @@ impl Lane {
             if candidates.is_empty() {
                 break;
             }
-            let shown: Vec<Candidate<'_>> = candidates.iter().map(|(track, detection, _)| Candidate { track: *track, detection }).collect();
-            let verdicts = filter.shots(&now.frame, &shown)?;
+            let shown = |(track, detection, _): &(TrackId, &Detection, _)| Candidate { track: *track, detection: (*detection).clone() };
+            let verdicts = filter.shots(&now.frame, candidates.iter().map(shown).collect())?;
             let explain = self.explain.then(|| (self.object_type.clone(), filter.name().to_owned()));
             apply(
                 &mut candidates,
@@ -487,9 +504,9 @@ impl Lane {
         let end_of_track = bs_type == BestShotType::Overall;
         let (first, last, best, mut attributes) = (&track.first, &track.last, &best.shot, best.attributes.clone());
         let detections = track.detections;
-        let shown = Object { track: id, first: first.moment(), last: last.moment(), best: best.moment(), detections, end_of_track };
+        let shown = || Object { track: id, first: first.moment(), last: last.moment(), best: best.moment(), detections, end_of_track };
         for filter in self.filters.iter_mut().filter(|f| f.wants(Stage::Objects)) {
-            for verdict in filter.objects(&[shown])? {
+            for verdict in filter.objects(vec![shown()])? {
                 match verdict {
                     Verdict::Keep => {}
                     Verdict::Annotate(more) => attributes.extend(more),

@@ -33,7 +33,7 @@ use crate::{
     motion::MotionGate,
     outbox::Outbox,
     pace::Pace,
-    pictures::{self, Frames},
+    pictures::{self, Frames, pixels},
     quality::quality,
     recording::Recording,
 };
@@ -120,6 +120,7 @@ pub(crate) fn run(context: &Context<'_>, keep_open: impl Fn() -> bool) -> Result
     context.live.opened(&info);
     let mut analysis = Analysis::open(context.plugins, context.job.id(), settings, info.size, info.frame_rate, false)
         .map_err(|e| misconfigured(plugin_fault(e)))?;
+    analysis.follow_candidates();
 
     let header = LogHeader {
         frame_size: info.size,
@@ -415,7 +416,7 @@ impl Analyse<'_> {
 
     fn frame(&mut self, frame: &Frame, record: &FrameRecord, analysis: &mut Analysis) -> Result<()> {
         self.frames += 1;
-        let events = analysis.frame(record, frame.size()).map_err(plugin_fault)?;
+        let events = analysis.frame(record, frame.size(), Some(pixels(frame))).map_err(plugin_fault)?;
         self.handle(Some(frame), events)?;
         self.context.live.frame(record, frame.size());
         if self.frames.is_multiple_of(REPORT_EVERY) {
@@ -499,7 +500,11 @@ pub(crate) fn input(archive: &Archive, video: &VideoRecord, network: &NetworkPol
         (Some(url), None) => Location::Url(url.clone()),
         (None, None) => return Err(no_source(video.id)),
     };
-    let settings = &video.stream_settings;
+    read(location, &video.stream_settings, network)
+}
+
+/// A source as the settings want it decoded.
+pub(crate) fn read(location: Location, settings: &StreamSettings, network: &NetworkPolicy) -> Result<Input> {
     let options = options(settings)?;
     Ok(Input {
         location,

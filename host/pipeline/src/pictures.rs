@@ -1,11 +1,13 @@
 //! The pictures of an object: made when it is reported, from the frames that were kept for it, and chosen when it is
 //! posted.
 
+use std::sync::Arc;
+
 use ocellus_core::{
     BestShotType, DetectorSettings, Error, ObjectRecord, Rect, Region, Result, RgbImage, ShotSummary, Size, StreamSettings,
 };
 use ocellus_media::{Frame, encode_jpeg, encode_png};
-use ocellus_runtime::Picture as Part;
+use ocellus_runtime::{Picture as Part, Pixels};
 use ocellus_store::Picture;
 
 use crate::align;
@@ -20,6 +22,19 @@ pub(crate) struct Frames<'a> {
     pub best: &'a Frame,
     pub first: Option<&'a Frame>,
     pub last: Option<&'a Frame>,
+}
+
+/// A frame, as filters see it that were granted pictures.
+pub(crate) fn pixels(frame: &Frame) -> Arc<dyn Pixels> {
+    struct Shown(Frame);
+
+    impl Pixels for Shown {
+        fn crop(&self, rect: Rect, size: Size) -> Option<Vec<u8>> {
+            self.0.rgb(rect, size).ok().map(|image| image.data)
+        }
+    }
+
+    Arc::new(Shown(frame.clone()))
 }
 
 /// Files for the archive.

@@ -9,7 +9,7 @@ use std::{
 };
 
 use ocellus_core::{Detection, ObjectType, Rect, Size};
-use ocellus_runtime::{Candidate, Filter, FrameInfo, Limits, Plugins, StreamInfo};
+use ocellus_runtime::{Candidate, Filter, FrameInfo, Limits, Plugins, Role, StreamInfo};
 use serde_json::json;
 
 const FRAMES: u64 = 5_000;
@@ -53,8 +53,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             tracking.push(start.elapsed());
 
             let start = Instant::now();
-            let candidates: Vec<_> =
-                update.ids.iter().zip(detections).filter_map(|(id, detection)| Some(Candidate { track: (*id)?, detection })).collect();
+            let candidates: Vec<_> = update
+                .ids
+                .iter()
+                .zip(detections)
+                .filter_map(|(id, detection)| Some(Candidate { track: (*id)?, detection: detection.clone() }))
+                .collect();
             for filter in &mut filters {
                 black_box(filter.shots(&frame, &candidates)?);
             }
@@ -82,7 +86,7 @@ fn swaps(shipped: &Path, stream: &StreamInfo) -> Result<(), Box<dyn std::error::
         let mut build = bytes.clone();
         build.extend([0, 9, 8]);
         build.extend(format!("{swap:08}").bytes());
-        plugins.install("simple_iou", &build)?;
+        plugins.install("simple_iou", Role::Serves, &build)?;
         let mut done = 0;
         while done < swap {
             let frame = FrameInfo { index, time: index as f64 / 25.0, size: SIZE, cut: false };

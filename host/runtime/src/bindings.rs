@@ -5,18 +5,22 @@
 mod shared {
     wasmtime::component::bindgen!({
         path: "../../wit/v0.1",
-        inline: "package ocellus:host; world shared { import ocellus:plugin/types@0.1.0; }",
+        inline: "package ocellus:host; world shared { import ocellus:plugin/types@0.1.0; import ocellus:plugin/logging@0.1.0; import ocellus:plugin/crops@0.1.0; }",
         world: "ocellus:host/shared",
     });
 }
 
-pub use shared::ocellus::plugin::types;
+pub use shared::ocellus::plugin::{crops, logging, types};
 
 pub(crate) mod filter {
     wasmtime::component::bindgen!({
         path: "../../wit/v0.1",
         world: "filter",
-        with: { "ocellus:plugin/types@0.1.0": crate::bindings::types },
+        with: {
+            "ocellus:plugin/types@0.1.0": crate::bindings::types,
+            "ocellus:plugin/logging@0.1.0": crate::bindings::logging,
+            "ocellus:plugin/crops@0.1.0": crate::bindings::crops,
+        },
     });
 }
 
@@ -24,7 +28,10 @@ pub(crate) mod tracker {
     wasmtime::component::bindgen!({
         path: "../../wit/v0.1",
         world: "tracker",
-        with: { "ocellus:plugin/types@0.1.0": crate::bindings::types },
+        with: {
+            "ocellus:plugin/types@0.1.0": crate::bindings::types,
+            "ocellus:plugin/logging@0.1.0": crate::bindings::logging,
+        },
     });
 }
 
@@ -32,6 +39,9 @@ pub(crate) mod router {
     wasmtime::component::bindgen!({
         path: "../../wit/v0.1",
         world: "router",
-        with: { "ocellus:plugin/types@0.1.0": crate::bindings::types },
+        with: {
+            "ocellus:plugin/types@0.1.0": crate::bindings::types,
+            "ocellus:plugin/logging@0.1.0": crate::bindings::logging,
+        },
     });
 }

@@ -31,13 +31,13 @@ pub enum Refusal {
     TooLarge { size: u64, most: u64 },
     #[error("is not WebAssembly")]
     NotWebAssembly,
-    #[error("is a core module, not a component: build it with `cargo xtask build`, or run `wasm-tools component new` on it")]
+    #[error("is a core module, not a component: build it with `ocellus plugin build`, or run `wasm-tools component new` on it")]
     CoreModule,
     #[error("is truncated: it ends in the middle of a section")]
     Truncated,
     #[error("is damaged: {0}")]
     Damaged(String),
-    #[error("imports {0}, which is not granted: a plugin imports nothing")]
+    #[error("imports {0}, which is not granted: a plugin imports nothing but what its world names")]
     Import(String),
     #[error("exports {export}; this server speaks {CONTRACT}")]
     Version { export: String },
@@ -56,8 +56,10 @@ pub enum Refusal {
     Describe(Fault),
     #[error("has a wrong manifest: {0}")]
     Manifest(String),
-    #[error("asks for the capability {0:?}, which this server does not have")]
-    Capability(String),
+    #[error("asks for the capability {capability:?}, which this server does not have for a {kind}")]
+    Capability { capability: String, kind: Kind },
+    #[error("imports ocellus:plugin/{0} without asking for the capability {0:?} in its manifest")]
+    NotAskedFor(&'static str),
     #[error("is called {name:?}, as the plugin in {file} is")]
     NameTaken { name: String, file: String },
 }

@@ -1,17 +1,22 @@
 //! Sessions of filters.
 
-use ocellus_core::{Detection, TrackId};
+use std::sync::Arc;
+
+use ocellus_core::{Detection, Rect, TrackId};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use wasmtime::{Store, component::ResourceAny};
 
 use crate::{
-    Digest, Fault, FrameInfo, Meters, PluginError, StreamInfo,
+    Digest, Fault, FrameInfo, Meters, Pixels, PluginError, StreamInfo,
     bindings::{
         filter as wit,
         filter::exports::ocellus::plugin::filtering,
         types::{self, Stages},
     },
+    call::Call,
     convert,
+    imports::Lent,
     plugin::{Plugin, World},
     sandbox::{Gauge, Sandbox},
 };
@@ -45,28 +50,28 @@ pub enum Verdict {
 }
 
 /// A detection that could represent its track.
-#[derive(Clone, Copy, Debug)]
-pub struct Candidate<'a> {
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Candidate {
     pub track: TrackId,
-    pub detection: &'a Detection,
+    pub detection: Detection,
 }
 
 /// A moment of a track.
-#[derive(Clone, Copy, Debug)]
-pub struct Moment<'a> {
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Moment {
     pub frame: u64,
     /// Stream time in seconds.
     pub time: f64,
-    pub detection: &'a Detection,
+    pub detection: Detection,
 }
 
 /// A track about to be posted.
-#[derive(Clone, Copy, Debug)]
-pub struct Object<'a> {
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Object {
     pub track: TrackId,
-    pub first: Moment<'a>,
-    pub last: Moment<'a>,
-    pub best: Moment<'a>,
+    pub first: Moment,
+    pub last: Moment,
+    pub best: Moment,
     /// How many frames hold a detection.
     pub detections: u64,
     pub end_of_track: bool,
@@ -78,6 +83,8 @@ pub struct Filter {
     bindings: wit::Filter,
     session: ResourceAny,
     stages: Stages,
+    reads_crops: bool,
+    pixels: Option<Arc<dyn Pixels>>,
 }
 
 impl Filter {
@@ -91,7 +98,18 @@ impl Filter {
             Ok((bindings, session))
         })?;
         let session = session.map_err(|reason| sandbox.fail("open", Fault::Reported(reason)))?;
-        Ok(Some(Self { sandbox, bindings, session, stages: plugin.stages }))
+        let reads_crops = !plugin.capabilities.is_empty();
+        Ok(Some(Self { sandbox, bindings, session, stages: plugin.stages, reads_crops, pixels: None }))
+    }
+
+    /// Whether the filter was granted pictures of what it is asked about.
+    pub fn reads_crops(&self) -> bool {
+        self.reads_crops
+    }
+
+    /// The pixels of the frame that the next calls are about; without effect where it was not granted them.
+    pub fn see(&mut self, pixels: Option<Arc<dyn Pixels>>) {
+        self.pixels = pixels.filter(|_| self.reads_crops);
     }
 
     /// Whether the filter has something to say in a stage. Where it has not, asking it costs nothing and keeps all.
@@ -109,25 +127,35 @@ impl Filter {
     /// Whatever ended the session, here and in the other stages; the caller decides by the failure policy.
     pub fn detections(&mut self, frame: &FrameInfo, detections: &[Detection]) -> Result<Vec<Verdict>, PluginError> {
         let session = self.session;
-        self.ask(Stage::Detections, "detections", detections, convert::detection, |filter, store, detections| {
-            filter.call_detections(store, session, convert::frame(frame), detections)
-        })
+        self.run(
+            Stage::Detections,
+            "detections",
+            detections,
+            |d| d.rect,
+            convert::detection,
+            |filter, store, detections| filter.call_detections(store, session, convert::frame(frame), detections),
+        )
     }
 
     /// One verdict for each candidate, in the same order. Once a frame, after tracking.
-    pub fn shots(&mut self, frame: &FrameInfo, candidates: &[Candidate<'_>]) -> Result<Vec<Verdict>, PluginError> {
+    pub fn shots(&mut self, frame: &FrameInfo, candidates: &[Candidate]) -> Result<Vec<Verdict>, PluginError> {
         let session = self.session;
-        let candidate = |c: &Candidate<'_>| filtering::Candidate { track: c.track.0, detection: convert::detection(c.detection) };
-        self.ask(Stage::Shots, "shots", candidates, candidate, |filter, store, candidates| {
-            filter.call_shots(store, session, convert::frame(frame), candidates)
-        })
+        let candidate = |c: &Candidate| filtering::Candidate { track: c.track.0, detection: convert::detection(&c.detection) };
+        self.run(
+            Stage::Shots,
+            "shots",
+            candidates,
+            |c| c.detection.rect,
+            candidate,
+            |filter, store, candidates| filter.call_shots(store, session, convert::frame(frame), candidates),
+        )
     }
 
     /// One verdict for each object, in the same order.
-    pub fn objects(&mut self, objects: &[Object<'_>]) -> Result<Vec<Verdict>, PluginError> {
+    pub fn objects(&mut self, objects: &[Object]) -> Result<Vec<Verdict>, PluginError> {
         let session = self.session;
-        let moment = |m: &Moment<'_>| filtering::Moment { frame: m.frame, time: m.time, detection: convert::detection(m.detection) };
-        let object = |o: &Object<'_>| filtering::Object {
+        let moment = |m: &Moment| filtering::Moment { frame: m.frame, time: m.time, detection: convert::detection(&m.detection) };
+        let object = |o: &Object| filtering::Object {
             track: o.track.0,
             first: moment(&o.first),
             last: moment(&o.last),
@@ -135,7 +163,24 @@ impl Filter {
             detections: o.detections,
             end_of_track: o.end_of_track,
         };
-        self.ask(Stage::Objects, "objects", objects, object, |filter, store, objects| filter.call_objects(store, session, objects))
+        self.run(
+            Stage::Objects,
+            "objects",
+            objects,
+            |o| o.best.detection.rect,
+            object,
+            |filter, store, objects| filter.call_objects(store, session, objects),
+        )
+    }
+
+    /// One of the three above; a call of another kind is about nothing.
+    pub(crate) fn ask(&mut self, call: &Call) -> Result<Vec<Verdict>, PluginError> {
+        match call {
+            Call::Detections { frame, detections } => self.detections(frame, detections),
+            Call::Shots { frame, candidates } => self.shots(frame, candidates),
+            Call::Objects { objects } => self.objects(objects),
+            Call::Update { .. } | Call::Snapshot | Call::Finish => Ok(Vec::new()),
+        }
     }
 
     /// Of the component that does the work.
@@ -147,11 +192,12 @@ impl Filter {
         self.sandbox.meters()
     }
 
-    fn ask<T, W>(
+    fn run<T, W>(
         &mut self,
         stage: Stage,
         call: &'static str,
         items: &[T],
+        rect: impl Fn(&T) -> Rect,
         convert: impl Fn(&T) -> W,
         ask: impl FnOnce(&filtering::GuestSession<'_>, &mut Store<Gauge>, &[W]) -> wasmtime::Result<Vec<filtering::Verdict>>,
     ) -> Result<Vec<Verdict>, PluginError> {
@@ -159,6 +205,9 @@ impl Filter {
             return Ok(vec![Verdict::Keep; items.len()]);
         }
         let given: Vec<W> = items.iter().map(convert).collect();
+        // An object is of many frames: there is none to show.
+        let pixels = self.pixels.clone().filter(|_| stage != Stage::Objects);
+        self.sandbox.lend(pixels.map(|pixels| Lent { pixels, boxes: items.iter().map(rect).collect() }));
         let bindings = &self.bindings;
         let answer = self.sandbox.call(call, |store| ask(&bindings.ocellus_plugin_filtering().session(), store, &given))?;
         let verdicts = verdicts(answer, items.len()).map_err(|broken| self.sandbox.fail(call, Fault::Contract(broken)))?;

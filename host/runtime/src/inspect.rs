@@ -4,11 +4,19 @@ use wasmparser::{Encoding, Parser, Payload, Validator, WasmFeatures};
 
 use crate::{Kind, Refusal, error::CONTRACT};
 
-/// The one import that a component may have: types without functions.
-const TYPES: &str = "ocellus:plugin/types";
+/// What every kind may import: types without functions, and lines in the log.
+const GRANTED: [&str; 2] = ["ocellus:plugin/types", "ocellus:plugin/logging"];
+/// The capability that opens the interface of the same name to filters.
+pub(crate) const CROPS: &str = "crops";
 
-/// The kind of plugin that `bytes` are, or why they are none.
-pub(crate) fn inspect(bytes: &[u8]) -> Result<Kind, Refusal> {
+pub(crate) struct Inspected {
+    pub(crate) kind: Kind,
+    /// It wants to read pictures: its manifest has to say so.
+    pub(crate) imports_crops: bool,
+}
+
+/// What plugin `bytes` are, or why they are none.
+pub(crate) fn inspect(bytes: &[u8]) -> Result<Inspected, Refusal> {
     if bytes.is_empty() {
         return Err(Refusal::Empty);
     }
@@ -24,13 +32,16 @@ pub(crate) fn inspect(bytes: &[u8]) -> Result<Kind, Refusal> {
 
     let (imports, exports) = names(bytes).map_err(|e| malformed(&e))?;
     let kind = kind(&exports)?;
+    let mut imports_crops = false;
     for import in imports {
         let (name, version) = versioned(&import);
-        if name != TYPES || !speaks(version) {
+        let crops = kind == Kind::Filter && name.strip_prefix("ocellus:plugin/") == Some(CROPS);
+        if !(crops || GRANTED.contains(&name)) || !speaks(version) {
             return Err(Refusal::Import(import));
         }
+        imports_crops |= crops;
     }
-    Ok(kind)
+    Ok(Inspected { kind, imports_crops })
 }
 
 fn malformed(error: &wasmparser::BinaryReaderError) -> Refusal {
@@ -112,11 +123,12 @@ mod tests {
 
     #[test]
     fn what_is_no_component() {
-        assert_eq!(inspect(b""), Err(Refusal::Empty));
-        assert_eq!(inspect(b"hello"), Err(Refusal::NotWebAssembly));
-        assert_eq!(inspect(b"\0asm\x01\0\0\0"), Err(Refusal::CoreModule));
-        assert_eq!(inspect(b"\0asm\x0d\0\x01\0"), Err(Refusal::NoContract { exports: vec![] }));
-        assert_eq!(inspect(b"\0asm\x0d"), Err(Refusal::Truncated));
+        let refusal = |bytes: &[u8]| inspect(bytes).map(|_| ()).unwrap_err();
+        assert_eq!(refusal(b""), Refusal::Empty);
+        assert_eq!(refusal(b"hello"), Refusal::NotWebAssembly);
+        assert_eq!(refusal(b"\0asm\x01\0\0\0"), Refusal::CoreModule);
+        assert_eq!(refusal(b"\0asm\x0d\0\x01\0"), Refusal::NoContract { exports: vec![] });
+        assert_eq!(refusal(b"\0asm\x0d"), Refusal::Truncated);
     }
 
     proptest! {

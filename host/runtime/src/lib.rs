@@ -11,16 +11,20 @@
 //! * What a caller gets has passed the contract's rules: as many answers as questions, ids that were never used before,
 //!   text within its bounds.
 //!
+//! A candidate (`NAME.shadow.wasm`) is shown what the plugin of that name is shown, without effect. A fault leaves a [`Trace`].
+//!
 //! [`Plugins`] is the folder; [`Tracker`], [`Filter`] and [`Router`] are sessions. A session keeps the component that it was
 //! opened with. [`TrackerSeat`] and [`FilterSeat`] are places in a running job: a changed file takes over there between two
 //! frames, and what fails is answered by the [`FaultPolicy`].
 
 mod bindings;
+mod call;
 mod convert;
 mod digest;
 mod engine;
 mod error;
 mod filter;
+mod imports;
 mod inspect;
 mod limits;
 mod plugin;
@@ -28,23 +32,29 @@ mod registry;
 mod router;
 mod sandbox;
 mod seat;
+mod shadow;
+mod trace;
 mod tracker;
 
+pub use call::Call;
 pub use digest::Digest;
 pub use error::{Fault, InstallError, OpenError, PluginError, Refusal};
 pub use filter::{Candidate, Filter, Moment, Object, Rejection, Stage, Verdict};
+pub use imports::Pixels;
 pub use limits::Limits;
 pub use plugin::Kind;
-pub use registry::{PluginInfo, Plugins, State};
+pub use registry::{PluginInfo, Plugins, Role, State};
 pub use router::{Body, Content, Outcome, Part, Picture, PictureInfo, Post, Request, Router};
 pub use sandbox::Meters;
 pub use seat::{FaultPolicy, FilterSeat, OnFault, TrackerSeat};
+pub use trace::Trace;
 pub use tracker::{Tracker, TrackerState, Update};
 
 use ocellus_core::{ObjectType, Size};
+use serde::{Deserialize, Serialize};
 
 /// What a session is opened for: one object type of one job.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StreamInfo {
     pub object_type: ObjectType,
     /// Of the frames at the start.
@@ -54,7 +64,7 @@ pub struct StreamInfo {
 }
 
 /// Which frame a call is about.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FrameInfo {
     /// From 0, only growing.
     pub index: u64,

@@ -1,13 +1,16 @@
 //! What a plugin may use, and what follows where it does not keep to it.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
-use crate::FaultPolicy;
+use serde::{Serialize, Serializer};
+
+use crate::{FaultPolicy, bindings::types};
 
 /// Limits of each session (and of `describe` at load). All of them are enforced by the host, whatever the plugin does.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub struct Limits {
     /// Wall-clock time of one call. A call is stopped within 10 ms after it.
+    #[serde(rename = "deadline_ms", serialize_with = "milliseconds")]
     pub deadline: Duration,
     /// Linear memory of a session in bytes, all its memories together.
     pub memory_bytes: usize,
@@ -19,7 +22,15 @@ pub struct Limits {
     pub output_bytes: usize,
     /// Size of a component's file.
     pub component_bytes: u64,
+    /// Lines that a session may write into the log at once.
+    pub log_lines: u32,
+    /// And so many more each second.
+    pub log_lines_per_second: u32,
+    #[serde(skip)]
     pub faults: FaultPolicy,
+    /// The folder that faults leave their traces in.
+    #[serde(skip)]
+    pub traces: Option<PathBuf>,
 }
 
 impl Default for Limits {
@@ -31,7 +42,45 @@ impl Default for Limits {
             instances: 32,
             output_bytes: 8 << 20,
             component_bytes: 64 << 20,
+            log_lines: 50,
+            log_lines_per_second: 10,
             faults: FaultPolicy::default(),
+            traces: None,
         }
+    }
+}
+
+impl Limits {
+    /// The lower of these and what a plugin asks for.
+    pub(crate) fn lowered(&self, asked: &types::Limits) -> Self {
+        let least = |limit: usize, asked: Option<u64>| asked.map_or(limit, |a| limit.min(usize::try_from(a).unwrap_or(usize::MAX)));
+        Self {
+            deadline: asked.deadline_ms.map_or(self.deadline, |ms| self.deadline.min(Duration::from_millis(ms.into()))),
+            memory_bytes: least(self.memory_bytes, asked.memory_bytes),
+            output_bytes: least(self.output_bytes, asked.output_bytes),
+            ..self.clone()
+        }
+    }
+}
+
+fn milliseconds<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_u64(u64::try_from(time.as_millis()).unwrap_or(u64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plugin_lowers_limits_and_raises_none() {
+        let operator = Limits::default();
+        let low = operator.lowered(&types::Limits { deadline_ms: Some(5), memory_bytes: Some(1 << 20), output_bytes: None });
+        assert_eq!((low.deadline, low.memory_bytes, low.output_bytes), (Duration::from_millis(5), 1 << 20, operator.output_bytes));
+        let high =
+            operator.lowered(&types::Limits { deadline_ms: Some(u32::MAX), memory_bytes: Some(u64::MAX), output_bytes: Some(u64::MAX) });
+        assert_eq!(
+            (high.deadline, high.memory_bytes, high.output_bytes),
+            (operator.deadline, operator.memory_bytes, operator.output_bytes)
+        );
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use wasmtime::{
     Engine,
@@ -10,14 +10,15 @@ use wasmtime::{
 };
 
 use crate::{
-    Digest, Limits, PluginError, Refusal,
+    Digest, Limits, OnFault, PluginError, Refusal,
     bindings::{filter::FilterPre, router::RouterPre, tracker::TrackerPre, types},
-    inspect::inspect,
+    imports,
+    inspect::{CROPS, Inspected, inspect},
     sandbox::{Gauge, Sandbox},
 };
 
 /// The kinds of plugin: the worlds of the contract.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
     Filter,
@@ -35,7 +36,7 @@ impl fmt::Display for Kind {
     }
 }
 
-/// A component ready for sessions, linked to nothing.
+/// A component ready for sessions, linked to what its kind may call.
 pub(crate) enum World {
     Filter(FilterPre<Gauge>),
     Tracker(TrackerPre<Gauge>),
@@ -44,7 +45,8 @@ pub(crate) enum World {
 
 pub(crate) struct Plugin {
     engine: Engine,
-    limits: Limits,
+    /// The lower of the operator's and its own.
+    pub(crate) limits: Limits,
     pub(crate) world: World,
     pub(crate) digest: Digest,
     pub(crate) name: String,
@@ -52,6 +54,9 @@ pub(crate) struct Plugin {
     pub(crate) description: String,
     pub(crate) stages: types::Stages,
     pub(crate) schema: Value,
+    pub(crate) capabilities: Vec<String>,
+    /// What its author wants.
+    pub(crate) on_fault: Option<OnFault>,
     validator: jsonschema::Validator,
 }
 
@@ -59,11 +64,13 @@ impl Plugin {
     /// Takes a component through all checks: form, imports and exports, types, compilation, `describe`, manifest. `file` is
     /// what it is called while its name is not known.
     pub(crate) fn load(engine: &Engine, limits: &Limits, file: &str, bytes: &[u8]) -> Result<Self, Refusal> {
-        let kind = inspect(bytes)?;
+        let Inspected { kind, imports_crops } = inspect(bytes)?;
         let digest = Digest::of(bytes);
         let component = Component::new(engine, bytes).map_err(|e| Refusal::Compile(format!("{e:#}")))?;
         let types = |e: wasmtime::Error| Refusal::Types(format!("{e:#}"));
-        let linked = Linker::new(engine).instantiate_pre(&component).map_err(types)?;
+        let mut linker = Linker::new(engine);
+        imports::link(&mut linker, kind).map_err(types)?;
+        let linked = linker.instantiate_pre(&component).map_err(types)?;
         let world = match kind {
             Kind::Filter => World::Filter(FilterPre::new(linked).map_err(types)?),
             Kind::Tracker => World::Tracker(TrackerPre::new(linked).map_err(types)?),
@@ -79,8 +86,12 @@ impl Plugin {
             })
             .map_err(|e| e.fault().map_or_else(|| Refusal::Types(e.to_string()), |fault| Refusal::Describe(fault.clone())))?;
         let (schema, validator) = check(&manifest, kind)?;
-        let types::Manifest { name, version, description, stages, .. } = manifest;
-        Ok(Self { engine: engine.clone(), limits: limits.clone(), world, digest, name, version, description, stages, schema, validator })
+        if imports_crops && !manifest.capabilities.iter().any(|c| c == CROPS) {
+            return Err(Refusal::NotAskedFor(CROPS));
+        }
+        let types::Manifest { name, version, description, stages, capabilities, limits: asked, on_fault, .. } = manifest;
+        let (engine, limits, on_fault) = (engine.clone(), limits.lowered(&asked), on_fault.map(OnFault::from));
+        Ok(Self { engine, limits, world, digest, name, version, description, stages, schema, capabilities, on_fault, validator })
     }
 
     pub(crate) fn kind(&self) -> Kind {
@@ -116,8 +127,17 @@ fn check(manifest: &types::Manifest, kind: Kind) -> Result<(Value, jsonschema::V
     if manifest.description.len() > 1024 {
         return wrong("the description has more than 1024 bytes".into());
     }
-    if let Some(capability) = manifest.capabilities.first() {
-        return Err(Refusal::Capability(capability.clone()));
+    if let Some(capability) = manifest.capabilities.iter().find(|c| kind != Kind::Filter || *c != CROPS) {
+        return Err(Refusal::Capability { capability: capability.clone(), kind });
+    }
+    if manifest.capabilities.len() > 1 {
+        return wrong(format!("the capability {CROPS} is asked for more than once"));
+    }
+    if manifest.limits.deadline_ms == Some(0) {
+        return wrong("a deadline of 0 ms leaves no time for a call".into());
+    }
+    if kind == Kind::Router && manifest.on_fault.is_some() {
+        return wrong("a router has no policy for faults: they fail the attempt".into());
     }
     match kind {
         Kind::Filter if manifest.stages == types::Stages::default() => return wrong("a filter names at least one stage".into()),

@@ -26,8 +26,8 @@ use serde_json::Value;
 use wasmtime::Engine;
 
 use crate::{
-    Digest, FaultPolicy, Filter, FilterSeat, InstallError, Kind, Limits, OpenError, PluginError, Refusal, Router, StreamInfo, Tracker,
-    TrackerSeat, engine, plugin::Plugin,
+    Digest, FaultPolicy, Filter, FilterSeat, InstallError, Kind, Limits, OnFault, OpenError, PluginError, Refusal, Router, StreamInfo,
+    Tracker, TrackerSeat, call::Session, engine, plugin::Plugin,
 };
 
 /// A folder is looked at again when nothing has changed in it for this long: files are written in many small steps.
@@ -38,6 +38,7 @@ const QUIET: Duration = Duration::from_millis(200);
 pub struct PluginInfo {
     /// The file's name within the folder.
     pub file: String,
+    pub role: Role,
     pub state: State,
     /// Name and what follows: absent for a file that was never taken into use.
     pub name: Option<String>,
@@ -52,8 +53,35 @@ pub struct PluginInfo {
     pub replacement_refused: Option<String>,
     /// What it was granted beyond its arguments.
     pub capabilities: Option<Vec<String>>,
-    /// What it cost since the server's start.
+    /// What it is held to: the lower of the operator's limits and its own.
+    pub limits: Option<Limits>,
+    /// What follows from its faults; a router's fail the attempt.
+    pub on_fault: Option<OnFault>,
+    /// What it cost since the server's start, and what a candidate beside it did.
     pub used: Option<PluginUse>,
+}
+
+/// What a file is there for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Jobs use it.
+    Serves,
+    /// `NAME.shadow.wasm`: it is shown what the plugin of its name is shown in jobs, without effect.
+    Candidate,
+}
+
+impl Role {
+    fn of(file: &str) -> Self {
+        if file.ends_with(Self::Candidate.ending()) { Self::Candidate } else { Self::Serves }
+    }
+
+    fn ending(self) -> &'static str {
+        match self {
+            Self::Serves => ".wasm",
+            Self::Candidate => ".shadow.wasm",
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -97,6 +125,8 @@ struct Table {
     /// By the file's name.
     files: BTreeMap<String, Entry>,
     by_name: HashMap<String, Arc<Plugin>>,
+    /// The candidates, by the names of the plugins that they may follow.
+    candidates: HashMap<String, Arc<Plugin>>,
 }
 
 /// What became of one file.
@@ -172,7 +202,7 @@ impl Plugins {
     /// Every file of the folder, in order of file names.
     pub fn list(&self) -> Vec<PluginInfo> {
         let uses = self.0.uses.lock();
-        self.table().files.iter().map(|(file, entry)| entry.info(file, &uses)).collect()
+        self.table().files.iter().map(|(file, entry)| entry.info(file, &uses, &self.0.limits.faults)).collect()
     }
 
     /// The component that a new session would be of.
@@ -184,7 +214,7 @@ impl Plugins {
     ///
     /// # Errors
     /// What is wrong with the component, one that is called otherwise than `name`, or a folder that cannot be written to.
-    pub fn install(&self, name: &str, bytes: &[u8]) -> Result<PluginInfo, InstallError> {
+    pub fn install(&self, name: &str, role: Role, bytes: &[u8]) -> Result<PluginInfo, InstallError> {
         let Shared { engine, limits, folder, .. } = &*self.0;
         if bytes.len() as u64 > limits.component_bytes {
             return Err(Refusal::TooLarge { size: bytes.len() as u64, most: limits.component_bytes }.into());
@@ -193,7 +223,7 @@ impl Plugins {
         if plugin.name != name {
             return Err(InstallError::OtherName { found: plugin.name, wanted: name.to_owned() });
         }
-        let file = self.table().owner_of(name).unwrap_or_else(|| format!("{name}.wasm"));
+        let file = self.table().owner_of(name, role).unwrap_or_else(|| format!("{name}{}", role.ending()));
         // Not `.wasm` while it is written, and in place at once.
         static NUMBER: AtomicU64 = AtomicU64::new(0);
         let part = folder.join(format!("{file}.part-{}", NUMBER.fetch_add(1, Ordering::Relaxed)));
@@ -203,20 +233,20 @@ impl Plugins {
             return Err(error.into());
         }
         self.0.refresh(Some((&file, plugin)));
-        self.info(name).ok_or_else(|| io::Error::other("the file was changed meanwhile").into())
+        self.info(name, role).ok_or_else(|| io::Error::other("the file was changed meanwhile").into())
     }
 
-    /// Takes a plugin out of the folder; whether there was one. Jobs that use it finish with it.
-    pub fn remove(&self, name: &str) -> io::Result<bool> {
-        let Some(file) = self.table().owner_of(name) else { return Ok(false) };
+    /// Takes a plugin out of the folder; whether there was one. Jobs that it serves finish with it.
+    pub fn remove(&self, name: &str, role: Role) -> io::Result<bool> {
+        let Some(file) = self.table().owner_of(name, role) else { return Ok(false) };
         fs::remove_file(self.0.folder.join(file))?;
         self.0.refresh(None);
         Ok(true)
     }
 
     /// What there is to say of a plugin.
-    pub fn info(&self, name: &str) -> Option<PluginInfo> {
-        self.list().into_iter().find(|i| i.name.as_deref() == Some(name))
+    pub fn info(&self, name: &str, role: Role) -> Option<PluginInfo> {
+        self.list().into_iter().find(|i| i.name.as_deref() == Some(name) && i.role == role)
     }
 
     /// A tracker's place in a job: a session, and those that follow it.
@@ -229,24 +259,46 @@ impl Plugins {
         FilterSeat::open(self, name, settings, stream)
     }
 
-    pub(crate) fn fault_policy(&self) -> &FaultPolicy {
-        &self.0.limits.faults
+    /// What follows from a plugin's faults: what the operator says of it, what its author says, what the operator says of all.
+    pub(crate) fn on_fault(&self, name: &str) -> OnFault {
+        let own = self.table().by_name.get(name).and_then(|p| p.on_fault);
+        self.0.limits.faults.of(name, own)
+    }
+
+    /// After how many faults in one job a plugin is evicted.
+    pub(crate) fn strikes(&self) -> u64 {
+        self.0.limits.faults.strikes
+    }
+
+    /// The component that is shown what the plugin of this name is shown.
+    pub(crate) fn candidate(&self, kind: Kind, name: &str) -> Option<Arc<Plugin>> {
+        self.table().candidates.get(name).filter(|p| p.kind() == kind).cloned()
+    }
+
+    /// The folder for the traces of faults.
+    pub(crate) fn traces(&self) -> Option<&Path> {
+        self.0.limits.traces.as_deref()
+    }
+
+    /// What the last fault of a plugin left, if it is still there.
+    pub fn last_trace(&self, name: &str) -> io::Result<Option<Vec<u8>>> {
+        let Some(file) = self.0.uses.lock().get(name).and_then(|u| u.last_trace.clone()) else { return Ok(None) };
+        let Some(folder) = self.traces() else { return Ok(None) };
+        match fs::read(folder.join(file)) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// A session of a plugin that is shown frames.
+    pub(crate) fn session_of(&self, kind: Kind, name: &str, settings: &Value, stream: &StreamInfo) -> Result<Session, PluginError> {
+        self.session(kind, name, |plugin| if plugin.kind() == kind { Session::open(plugin, settings, stream) } else { Ok(None) })
     }
 
     /// Adds what a job used since it was last asked.
     pub(crate) fn book(&self, name: &str, now: &PluginUse, told: &PluginUse) {
-        let more = PluginUse {
-            calls: now.calls - told.calls,
-            time_ms: now.time_ms - told.time_ms,
-            rejected: now.rejected - told.rejected,
-            faults: now.faults - told.faults,
-            swaps: now.swaps - told.swaps,
-            components: Vec::new(),
-            last_fault: now.last_fault.clone().filter(|f| told.last_fault.as_ref() != Some(f)),
-            evicted: false,
-            ..now.clone()
-        };
-        self.0.uses.lock().entry(name.to_owned()).or_default().add(&more);
+        self.0.uses.lock().entry(name.to_owned()).or_default().add(&now.since(told));
     }
 
     /// A session of a tracker with settings that fit its schema.
@@ -313,13 +365,14 @@ impl Shared {
                 (read, old) => self.entry(&file, read, old),
             };
             if let Some(plugin) = &entry.plugin {
-                match table.owner_of(&plugin.name) {
+                let role = Role::of(&file);
+                match table.owner_of(&plugin.name, role) {
                     Some(owner) => {
                         entry.refusal = Some(Refusal::NameTaken { name: plugin.name.clone(), file: owner });
                         entry.plugin = None;
                     }
                     None => {
-                        table.by_name.insert(plugin.name.clone(), plugin.clone());
+                        table.of(role).insert(plugin.name.clone(), plugin.clone());
                     }
                 }
             }
@@ -375,9 +428,16 @@ impl Shared {
 }
 
 impl Table {
-    fn owner_of(&self, name: &str) -> Option<String> {
-        let owner = self.files.iter().find(|(_, e)| e.plugin.as_ref().is_some_and(|p| p.name == name));
-        owner.map(|(file, _)| file.clone())
+    fn of(&mut self, role: Role) -> &mut HashMap<String, Arc<Plugin>> {
+        match role {
+            Role::Serves => &mut self.by_name,
+            Role::Candidate => &mut self.candidates,
+        }
+    }
+
+    fn owner_of(&self, name: &str, role: Role) -> Option<String> {
+        let is_it = |(file, entry): &(&String, &Entry)| Role::of(file) == role && entry.plugin.as_ref().is_some_and(|p| p.name == name);
+        self.files.iter().find(is_it).map(|(file, _)| file.clone())
     }
 }
 
@@ -391,8 +451,8 @@ impl Entry {
         self.seen == other.seen && digest(self) == digest(other) && self.refusal == other.refusal
     }
 
-    fn info(&self, file: &str, uses: &HashMap<String, PluginUse>) -> PluginInfo {
-        let plugin = self.plugin.as_ref();
+    fn info(&self, file: &str, uses: &HashMap<String, PluginUse>, faults: &FaultPolicy) -> PluginInfo {
+        let (plugin, role) = (self.plugin.as_ref(), Role::of(file));
         let (state, replacement_refused) = match (&self.refusal, plugin) {
             (None, _) => (State::Ready, None),
             (Some(refusal), Some(_)) => (State::Ready, Some(refusal.to_string())),
@@ -400,6 +460,7 @@ impl Entry {
         };
         PluginInfo {
             file: file.to_owned(),
+            role,
             state,
             name: plugin.map(|p| p.name.clone()),
             version: plugin.map(|p| p.version.clone()),
@@ -408,8 +469,10 @@ impl Entry {
             digest: plugin.map(|p| p.digest),
             schema: plugin.map(|p| p.schema.clone()),
             replacement_refused,
-            capabilities: plugin.map(|_| Vec::new()),
-            used: plugin.map(|p| uses.get(&p.name).cloned().unwrap_or_default()),
+            capabilities: plugin.map(|p| p.capabilities.clone()),
+            limits: plugin.map(|p| p.limits.clone()),
+            on_fault: plugin.filter(|p| p.kind() != Kind::Router).map(|p| faults.of(&p.name, p.on_fault)),
+            used: plugin.filter(|_| role == Role::Serves).map(|p| uses.get(&p.name).cloned().unwrap_or_default()),
         }
     }
 }

@@ -8,7 +8,10 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 use wasmtime::{Engine, ResourceLimiter, Store, Trap};
 
-use crate::{Digest, Fault, Limits, PluginError, engine};
+use crate::{
+    Digest, Fault, Limits, PluginError, engine,
+    imports::{Lent, LogBucket},
+};
 
 /// What a session has used so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
@@ -24,16 +27,20 @@ pub struct Meters {
     pub rejected: u64,
     /// 0 or 1: a fault ends the session.
     pub faults: u64,
+    /// Lines that it wrote and that came too fast to be taken.
+    pub log_lines_dropped: u64,
 }
 
-/// Counts what a store holds, and says no.
-#[derive(Debug)]
+/// What a store is held to and what its plugin may call: counts, and says no.
 pub(crate) struct Gauge {
-    limits: Limits,
+    pub(crate) limits: Limits,
     memory: usize,
     table: usize,
     /// The limit that the plugin ran into; the trap that follows is due to it.
     denied: Option<Fault>,
+    pub(crate) log: LogBucket,
+    /// During a call that may read pictures.
+    pub(crate) lent: Option<Lent>,
 }
 
 impl Gauge {
@@ -88,7 +95,8 @@ pub(crate) struct Sandbox {
 
 impl Sandbox {
     pub(crate) fn new(engine: &Engine, limits: &Limits, plugin: &str, digest: Digest) -> Self {
-        let mut store = Store::new(engine, Gauge { limits: limits.clone(), memory: 0, table: 0, denied: None });
+        let log = LogBucket::new(plugin, limits);
+        let mut store = Store::new(engine, Gauge { limits: limits.clone(), memory: 0, table: 0, denied: None, log, lent: None });
         store.limiter(|gauge| gauge);
         store.set_hostcall_fuel(limits.output_bytes);
         store.epoch_deadline_trap();
@@ -112,10 +120,16 @@ impl Sandbox {
         self.meters.time += took;
         self.meters.longest = self.meters.longest.max(took);
         self.meters.memory_bytes = self.store.data().memory;
+        self.meters.log_lines_dropped = self.store.data().log.dropped();
         result.map_err(|error| {
             let fault = self.explain(&error);
             self.fail(call, fault)
         })
+    }
+
+    /// Lets the next call read pictures, or no longer.
+    pub(crate) fn lend(&mut self, lent: Option<Lent>) {
+        self.store.data_mut().lent = lent;
     }
 
     /// Ends the session: `call` was answered, but wrongly.

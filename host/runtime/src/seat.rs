@@ -8,24 +8,33 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     str::FromStr,
-    sync::mpsc::{Receiver, TryRecvError, channel},
+    sync::{
+        Arc,
+        mpsc::{Receiver, TryRecvError, channel},
+    },
     thread,
     time::{Duration, Instant},
 };
 
 use ocellus_core::{ComponentUse, Detection, PluginUse, TrackId};
+use serde::Serialize;
 use serde_json::Value;
 
 use crate::{
-    Candidate, Digest, Filter, FrameInfo, Kind, Meters, Object, PluginError, Plugins, Stage, StreamInfo, Tracker, TrackerState, Update,
-    Verdict,
+    Candidate, Digest, Filter, FrameInfo, Kind, Meters, Object, Pixels, PluginError, Plugins, Stage, StreamInfo, Tracker, TrackerState,
+    Update, Verdict,
+    bindings::types,
+    call::{Answer, Call},
+    shadow::Shadow,
+    trace::{History, Trace},
 };
 
 /// Frames after which a tracker's state is saved, for a restart.
 const SAVE_EVERY: usize = 64;
 
 /// What follows from a fault.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum OnFault {
     /// The job ends, and says why.
     #[default]
@@ -50,6 +59,16 @@ pub struct FaultPolicy {
 impl Default for FaultPolicy {
     fn default() -> Self {
         Self { on_fault: OnFault::default(), by_name: BTreeMap::new(), strikes: 3 }
+    }
+}
+
+impl From<types::OnFault> for OnFault {
+    fn from(on_fault: types::OnFault) -> Self {
+        match on_fault {
+            types::OnFault::Fail => Self::Fail,
+            types::OnFault::Skip => Self::Skip,
+            types::OnFault::Restart => Self::Restart,
+        }
     }
 }
 
@@ -85,8 +104,9 @@ impl FromStr for FaultPolicy {
 }
 
 impl FaultPolicy {
-    fn of(&self, name: &str) -> OnFault {
-        self.by_name.get(name).copied().unwrap_or(self.on_fault)
+    /// `own`: what the plugin's author wants.
+    pub(crate) fn of(&self, name: &str, own: Option<OnFault>) -> OnFault {
+        self.by_name.get(name).copied().or(own).unwrap_or(self.on_fault)
     }
 }
 
@@ -104,22 +124,30 @@ struct Duty {
     record: PluginUse,
     /// What of `record` the registry was told.
     told: PluginUse,
+    /// What the present session was told.
+    history: History,
+    /// Whether to show a candidate what this plugin is shown.
+    shadowed: bool,
+    /// With the digest that it has.
+    shadow: Option<(Digest, Shadow)>,
 }
 
 impl Duty {
     fn new(plugins: &Plugins, kind: Kind, name: &str, settings: &Value, stream: &StreamInfo) -> Self {
-        let policy = plugins.fault_policy();
         Self {
             plugins: plugins.clone(),
             kind,
             name: name.to_owned(),
             settings: settings.clone(),
             stream: stream.clone(),
-            on_fault: policy.of(name),
-            strikes: policy.strikes,
+            on_fault: plugins.on_fault(name),
+            strikes: plugins.strikes(),
             generation: plugins.generation(),
             record: PluginUse::default(),
             told: PluginUse::default(),
+            history: History::default(),
+            shadowed: false,
+            shadow: None,
         }
     }
 
@@ -159,14 +187,65 @@ impl Duty {
         tracing::info!(plugin = self.name, %digest, from_frame, "the plugin {} was replaced while its job runs", self.name);
     }
 
-    fn refused(&mut self, error: &PluginError) {
+    /// Opens a session of the candidate that there is now, unless it is there already.
+    fn follow_candidate(&mut self) {
+        let candidate = self.plugins.candidate(self.kind, &self.name).filter(|_| self.shadowed);
+        if candidate.as_ref().map(|c| c.digest) == self.shadow.as_ref().map(|(digest, _)| *digest) {
+            return;
+        }
+        if let Some((_, before)) = self.shadow.take() {
+            // What it was shown and did not answer yet is not waited for while a job runs.
+            self.record.shadow = Some(before.report());
+        }
+        self.shadow = candidate.and_then(|c| Some((c.digest, Shadow::begin(c, self.settings.clone(), self.stream.clone())?)));
+    }
+
+    /// A call went well: a candidate is shown it, and it is kept for the trace of a later fault.
+    fn made(&mut self, call: Call, answer: impl FnOnce() -> Answer, pixels: Option<Arc<dyn Pixels>>) {
+        if let Some((_, shadow)) = &mut self.shadow {
+            shadow.show(&call, &answer(), pixels);
+        }
+        self.history.push(call);
+    }
+
+    /// A newer component failed in taking over from `state` (or in opening, without one), or in its first `call`.
+    fn refused(&mut self, error: &PluginError, state: Option<TrackerState>, call: Option<Call>) {
+        let mut history = History::default();
+        history.begin(state);
+        self.trace(error, &history, call);
         tracing::warn!(plugin = self.name, %error, "the newer {} is not taken into a running job: {error}", self.name);
         self.record.last_fault = Some(format!("a newer component was not taken: {error}"));
     }
 
-    /// Books a fault; whether there have been too many.
-    fn strike(&mut self, error: &PluginError) -> bool {
+    /// Writes down how it came to a fault, where there is a folder for that. `call`: the failing one.
+    fn trace(&mut self, error: &PluginError, history: &History, call: Option<Call>) {
+        let (Some(folder), PluginError::Fault { digest, .. }) = (self.plugins.traces(), error) else { return };
+        let trace = Trace {
+            plugin: self.name.clone(),
+            kind: self.kind,
+            digest: digest.to_string(),
+            fault: error.to_string(),
+            settings: self.settings.clone(),
+            stream: self.stream.clone(),
+            state: history.state().cloned(),
+            calls: history.calls().cloned().chain(call).collect(),
+            complete: history.is_complete(),
+        };
+        match trace.keep(folder) {
+            Ok(name) => {
+                tracing::info!(plugin = self.name, trace = name, "the trace of the fault is {}", folder.join(&name).display());
+                self.record.last_trace = Some(name);
+            }
+            Err(error) => tracing::warn!(folder = %folder.display(), %error, "the trace of a fault is lost: {error}"),
+        }
+    }
+
+    /// Books a fault in `call`; whether there have been too many.
+    fn strike(&mut self, error: &PluginError, call: Option<Call>) -> bool {
         tracing::warn!(plugin = self.name, %error, "{error}");
+        let history = std::mem::take(&mut self.history);
+        self.trace(error, &history, call);
+        self.history = history;
         self.record.last_fault = Some(error.to_string());
         self.record.faults += 1;
         self.record.evicted = self.on_fault != OnFault::Fail && self.record.faults >= self.strikes;
@@ -182,8 +261,18 @@ impl Duty {
         self.record.add(&used(meters));
     }
 
+    /// The job is over: what was shown to a candidate is waited for.
+    fn end(&mut self) {
+        if let Some((_, mut shadow)) = self.shadow.take() {
+            self.record.shadow = Some(shadow.end());
+        }
+    }
+
     fn report(&mut self, present: Option<Meters>) -> PluginUse {
         let mut all = self.record.clone();
+        if let Some((_, shadow)) = &self.shadow {
+            all.shadow = Some(shadow.report());
+        }
         if let Some(meters) = present {
             all.add(&used(meters));
         }
@@ -201,6 +290,7 @@ fn used(meters: Meters) -> PluginUse {
         longest_call_ms: meters.longest.as_secs_f64() * 1e3,
         memory_bytes: meters.memory_bytes as u64,
         rejected: meters.rejected,
+        log_lines_dropped: meters.log_lines_dropped,
         ..PluginUse::default()
     }
 }
@@ -214,9 +304,6 @@ pub struct TrackerSeat {
     retired: Option<Tracker>,
     /// What is added to the ids of the present session: one that began without a state counts from 1.
     base: u64,
-    /// For a restart: the state, and what was shown since.
-    saved: Option<TrackerState>,
-    since: Vec<(FrameInfo, Vec<Detection>)>,
     /// Tracks that a lost session left open.
     orphans: Vec<TrackId>,
 }
@@ -226,11 +313,17 @@ impl TrackerSeat {
         let session = plugins.tracker(name, settings, stream)?;
         let mut duty = Duty::new(plugins, Kind::Tracker, name, settings, stream);
         duty.serves(session.digest(), 0);
-        Ok(Self { duty, session, warming: None, retired: None, base: 0, saved: None, since: Vec::new(), orphans: Vec::new() })
+        Ok(Self { duty, session, warming: None, retired: None, base: 0, orphans: Vec::new() })
     }
 
     pub fn name(&self) -> &str {
         &self.duty.name
+    }
+
+    /// Shows a candidate what this plugin is shown, where there is one.
+    pub fn follow_candidate(&mut self) {
+        self.duty.shadowed = true;
+        self.duty.follow_candidate();
     }
 
     /// Takes one frame further: [`Tracker::update`], by whichever component serves now.
@@ -239,6 +332,7 @@ impl TrackerSeat {
     /// A fault that the policy does not forgive.
     pub fn update(&mut self, frame: &FrameInfo, detections: &[Detection]) -> Result<Update, PluginError> {
         if self.warming.is_none() && self.duty.is_behind() {
+            self.duty.follow_candidate();
             let retired = self.retired.take();
             let open = move |plugins: &Plugins, name: &str, settings: &Value, stream: &StreamInfo| {
                 drop(retired);
@@ -254,7 +348,7 @@ impl TrackerSeat {
             }
             Some(Ok(Err(error))) => {
                 self.warming = None;
-                self.duty.refused(&error);
+                self.duty.refused(&error, None, None);
                 self.step(frame, detections)?
             }
             Some(Err(TryRecvError::Disconnected)) => {
@@ -263,20 +357,24 @@ impl TrackerSeat {
             }
             Some(Err(TryRecvError::Empty)) | None => self.step(frame, detections)?,
         };
+        let update = self.public(update);
         // A frame that a session failed in is not shown to the next.
         if self.duty.record.faults == faults {
-            self.save(frame, detections)?;
+            self.duty.made(shown(frame, detections), || Answer::Update(update.clone()), None);
+            self.save()?;
         }
-        Ok(self.public(update))
+        Ok(update)
     }
 
     /// [`Tracker::finish`].
     pub fn finish(&mut self) -> Result<Vec<TrackId>, PluginError> {
         let open = self.open_tracks();
-        match self.session.finish() {
+        let closed = self.session.finish();
+        self.duty.end();
+        match closed {
             Ok(closed) => Ok(self.public(Update { ids: Vec::new(), closed }).closed),
             Err(error) => {
-                self.duty.strike(&error);
+                self.duty.strike(&error, Some(Call::Finish));
                 // There is nothing left for another session to do.
                 if self.duty.on_fault == OnFault::Fail { Err(error) } else { Ok(open) }
             }
@@ -292,7 +390,7 @@ impl TrackerSeat {
         match self.session.update(frame, detections) {
             Ok(update) => Ok(update),
             Err(error) => {
-                self.recover(error)?;
+                self.recover(error, shown(frame, detections))?;
                 Ok(Update { ids: vec![None; detections.len()], closed: Vec::new() })
             }
         }
@@ -305,58 +403,56 @@ impl TrackerSeat {
             Ok(state) => state,
             Err(error) => {
                 // That ended the session; a job must not end because somebody replaced a plugin.
-                self.duty.strike(&error);
+                self.duty.strike(&error, Some(Call::Snapshot));
                 let digest = fresh.digest();
                 self.begin_anew(fresh);
                 self.duty.swapped(digest, frame.index, begun.elapsed());
                 return self.step(frame, detections);
             }
         };
-        match fresh.restore(&state).and_then(|()| fresh.update(frame, detections)) {
+        let restored = fresh.restore(&state);
+        let failed_in = restored.is_ok().then(|| shown(frame, detections));
+        match restored.and_then(|()| fresh.update(frame, detections)) {
             Ok(update) => {
                 let digest = fresh.digest();
                 let old = std::mem::replace(&mut self.session, fresh);
                 self.duty.settle(old.meters());
                 self.retired = Some(old);
-                (self.saved, self.since) = (Some(state), Vec::new());
+                self.duty.history.begin(Some(state));
                 self.duty.swapped(digest, frame.index, begun.elapsed());
                 Ok(update)
             }
             Err(error) => {
-                self.duty.refused(&error);
+                self.duty.refused(&error, Some(state), failed_in);
                 self.step(frame, detections)
             }
         }
     }
 
     /// Remembers what a restart needs.
-    fn save(&mut self, frame: &FrameInfo, detections: &[Detection]) -> Result<(), PluginError> {
-        if self.duty.on_fault != OnFault::Restart {
-            return Ok(());
-        }
-        self.since.push((*frame, detections.to_vec()));
-        if self.since.len() < SAVE_EVERY {
+    fn save(&mut self) -> Result<(), PluginError> {
+        if self.duty.on_fault != OnFault::Restart || self.duty.history.len() < SAVE_EVERY {
             return Ok(());
         }
         match self.session.snapshot() {
             Ok(state) => {
-                (self.saved, self.since) = (Some(state), Vec::new());
+                self.duty.history.begin(Some(state));
                 Ok(())
             }
-            Err(error) => self.recover(error),
+            Err(error) => self.recover(error, Call::Snapshot),
         }
     }
 
     /// Puts a fresh session in the place of one that failed.
-    fn recover(&mut self, error: PluginError) -> Result<(), PluginError> {
-        let evicted = self.duty.strike(&error);
+    fn recover(&mut self, error: PluginError, call: Call) -> Result<(), PluginError> {
+        let evicted = self.duty.strike(&error, Some(call));
         if self.duty.on_fault == OnFault::Fail {
             return Err(error);
         }
         if evicted {
             return Err(self.duty.evicted(error));
         }
-        let restarted = (self.duty.on_fault == OnFault::Restart).then(|| self.restart());
+        let restarted = (self.duty.on_fault == OnFault::Restart && self.duty.history.is_complete()).then(|| self.restart());
         if let Some(Ok(session)) = restarted {
             self.duty.settle(self.session.meters());
             self.session = session;
@@ -371,7 +467,7 @@ impl TrackerSeat {
     fn begin_anew(&mut self, fresh: Tracker) {
         self.orphans.extend(self.open_tracks());
         self.base += self.session.last_id();
-        (self.saved, self.since) = (None, Vec::new());
+        self.duty.history.begin(None);
         self.duty.settle(self.session.meters());
         self.session = fresh;
     }
@@ -383,11 +479,13 @@ impl TrackerSeat {
     /// A session that knows what the lost one knew before the frame that it failed in.
     fn restart(&self) -> Result<Tracker, PluginError> {
         let mut session = self.fresh()?;
-        if let Some(state) = &self.saved {
+        if let Some(state) = self.duty.history.state() {
             session.restore(state)?;
         }
-        for (frame, detections) in &self.since {
-            session.update(frame, detections)?;
+        for call in self.duty.history.calls() {
+            if let Call::Update { frame, detections } = call {
+                session.update(frame, detections)?;
+            }
         }
         Ok(session)
     }
@@ -404,8 +502,13 @@ impl TrackerSeat {
     }
 }
 
+fn shown(frame: &FrameInfo, detections: &[Detection]) -> Call {
+    Call::Update { frame: *frame, detections: detections.to_vec() }
+}
+
 impl Drop for TrackerSeat {
     fn drop(&mut self) {
+        self.duty.end();
         self.report();
     }
 }
@@ -419,6 +522,7 @@ pub struct FilterSeat {
     /// Opened, and to be asked next.
     warm: Option<Filter>,
     frame: u64,
+    pixels: Option<Arc<dyn Pixels>>,
 }
 
 impl FilterSeat {
@@ -426,29 +530,36 @@ impl FilterSeat {
         let session = plugins.filter(name, settings, stream)?;
         let mut duty = Duty::new(plugins, Kind::Filter, name, settings, stream);
         duty.serves(session.digest(), 0);
-        Ok(Self { duty, session: Some(session), warming: None, warm: None, frame: 0 })
+        Ok(Self { duty, session: Some(session), warming: None, warm: None, frame: 0, pixels: None })
     }
 
     pub fn name(&self) -> &str {
         &self.duty.name
     }
 
-    /// Lets a newer component take over from this frame on; to be called between frames.
-    pub fn begin_frame(&mut self, frame: &FrameInfo) {
-        self.frame = frame.index;
+    /// Lets a newer component take over from this frame on; to be called between frames. `pixels`: of this frame, where they
+    /// are at hand.
+    pub fn begin_frame(&mut self, frame: &FrameInfo, pixels: Option<Arc<dyn Pixels>>) {
+        (self.frame, self.pixels) = (frame.index, pixels);
         let Some(session) = &self.session else { return };
         if self.warming.is_none() && self.duty.is_behind() {
+            self.duty.follow_candidate();
             self.warming = self.duty.successor(session.digest(), Plugins::filter);
         }
         match self.warming.as_ref().map(Receiver::try_recv) {
             Some(Ok(Ok(fresh))) => (self.warming, self.warm) = (None, Some(fresh)),
             Some(Ok(Err(error))) => {
                 self.warming = None;
-                self.duty.refused(&error);
+                self.duty.refused(&error, None, None);
             }
             Some(Err(TryRecvError::Disconnected)) => self.warming = None,
             Some(Err(TryRecvError::Empty)) | None => {}
         }
+    }
+
+    /// [`Filter::reads_crops`].
+    pub fn reads_crops(&self) -> bool {
+        self.warm.as_ref().or(self.session.as_ref()).is_some_and(Filter::reads_crops)
     }
 
     /// [`Filter::wants`].
@@ -457,18 +568,29 @@ impl FilterSeat {
     }
 
     /// [`Filter::detections`].
-    pub fn detections(&mut self, frame: &FrameInfo, detections: &[Detection]) -> Result<Vec<Verdict>, PluginError> {
-        self.ask(detections.len(), |filter| filter.detections(frame, detections))
+    pub fn detections(&mut self, frame: &FrameInfo, detections: Vec<Detection>) -> Result<Vec<Verdict>, PluginError> {
+        self.ask(detections.len(), Call::Detections { frame: *frame, detections })
     }
 
     /// [`Filter::shots`].
-    pub fn shots(&mut self, frame: &FrameInfo, candidates: &[Candidate<'_>]) -> Result<Vec<Verdict>, PluginError> {
-        self.ask(candidates.len(), |filter| filter.shots(frame, candidates))
+    pub fn shots(&mut self, frame: &FrameInfo, candidates: Vec<Candidate>) -> Result<Vec<Verdict>, PluginError> {
+        self.ask(candidates.len(), Call::Shots { frame: *frame, candidates })
     }
 
     /// [`Filter::objects`].
-    pub fn objects(&mut self, objects: &[Object<'_>]) -> Result<Vec<Verdict>, PluginError> {
-        self.ask(objects.len(), |filter| filter.objects(objects))
+    pub fn objects(&mut self, objects: Vec<Object>) -> Result<Vec<Verdict>, PluginError> {
+        self.ask(objects.len(), Call::Objects { objects })
+    }
+
+    /// Shows a candidate what this plugin is shown, where there is one.
+    pub fn follow_candidate(&mut self) {
+        self.duty.shadowed = true;
+        self.duty.follow_candidate();
+    }
+
+    /// The job is over.
+    pub fn finish(&mut self) {
+        self.duty.end();
     }
 
     /// What the plugin cost this job so far.
@@ -476,7 +598,12 @@ impl FilterSeat {
         self.duty.report(self.session.as_ref().map(Filter::meters))
     }
 
-    fn ask(&mut self, items: usize, ask: impl Fn(&mut Filter) -> Result<Vec<Verdict>, PluginError>) -> Result<Vec<Verdict>, PluginError> {
+    fn ask(&mut self, items: usize, call: Call) -> Result<Vec<Verdict>, PluginError> {
+        let pixels = &self.pixels;
+        let ask = |filter: &mut Filter| {
+            filter.see(pixels.clone());
+            filter.ask(&call)
+        };
         if let Some(mut fresh) = self.warm.take() {
             let begun = Instant::now();
             match ask(&mut fresh) {
@@ -485,23 +612,29 @@ impl FilterSeat {
                     if let Some(old) = self.session.replace(fresh) {
                         self.duty.settle(old.meters());
                     }
+                    self.duty.history.begin(None);
                     self.duty.swapped(digest, self.frame, begun.elapsed());
+                    self.duty.made(call, || Answer::Verdicts(verdicts.clone()), self.pixels.clone());
                     return Ok(verdicts);
                 }
-                Err(error) => self.duty.refused(&error),
+                Err(error) => self.duty.refused(&error, None, Some(call.clone())),
             }
         }
         let keep = || vec![Verdict::Keep; items];
         let Some(session) = &mut self.session else { return Ok(keep()) };
         let error = match ask(session) {
-            Ok(verdicts) => return Ok(verdicts),
+            Ok(verdicts) => {
+                self.duty.made(call, || Answer::Verdicts(verdicts.clone()), self.pixels.clone());
+                return Ok(verdicts);
+            }
             Err(error) => error,
         };
-        let evicted = self.duty.strike(&error);
+        let evicted = self.duty.strike(&error, Some(call));
         if self.duty.on_fault == OnFault::Fail {
             return Err(error);
         }
         self.duty.settle(session.meters());
+        self.duty.history.begin(None);
         self.session = None;
         if !evicted {
             self.session = Some(self.duty.plugins.filter(&self.duty.name, &self.duty.settings, &self.duty.stream)?);
@@ -512,6 +645,7 @@ impl FilterSeat {
 
 impl Drop for FilterSeat {
     fn drop(&mut self) {
+        self.duty.end();
         self.report();
     }
 }

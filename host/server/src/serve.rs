@@ -7,7 +7,7 @@ use ocellus_api::Api;
 use ocellus_core::{Clock, NetworkPolicy, SystemClock};
 use ocellus_detect::{Detectors, Device};
 use ocellus_pipeline::{Engine, EngineConfig};
-use ocellus_runtime::Plugins;
+use ocellus_runtime::{Limits, Plugins};
 use ocellus_store::Archive;
 use tokio::{
     net::TcpListener,
@@ -67,8 +67,8 @@ async fn serve(config: Config) -> Result<()> {
     }
     let plugins = folder(config.plugins, "plugins")?
         .context("there is no folder of plugins: cargo xtask build makes them, --plugins names another folder")?;
-    let plugins =
-        Plugins::open(&plugins, config.plugin_limits).with_context(|| format!("cannot read the plugins in {}", plugins.display()))?;
+    let plugin_limits = Limits { traces: Some(config.data.join("plugin-faults")), ..config.plugin_limits };
+    let plugins = Plugins::open(&plugins, plugin_limits).with_context(|| format!("cannot read the plugins in {}", plugins.display()))?;
 
     // Before the engine: jobs must not be led to where the server itself listens.
     let listener = TcpListener::bind(config.listen).await.with_context(|| format!("cannot listen on {}", config.listen))?;

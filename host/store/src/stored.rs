@@ -1,6 +1,6 @@
 //! A job's files, to be read and nothing else: also beside a server that is at work on them.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use ocellus_core::{JobId, ObjectRecord, VideoId, VideoRecord};
 use serde_json::Value;
@@ -45,6 +45,11 @@ impl StoredJob {
     /// The frames in the detection log; `None` before it was begun.
     pub fn detections(&self) -> Result<Option<DetectionReader>> {
         DetectionReader::open(self.folder.job(self.id()).join("detections.log"))
+    }
+
+    /// The uploaded file, where there is one.
+    pub fn source(&self) -> Option<PathBuf> {
+        self.video.file_size.map(|_| self.folder.source(self.video.id))
     }
 
     /// All objects, in the order in which they were made.

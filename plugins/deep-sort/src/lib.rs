@@ -101,6 +101,7 @@ impl Tracker for DeepSort {
                     "description": "A track counts only from the third frame running in which it is seen."}
             }
         }"#,
+        ..Manifest::DEFAULT
     };
 
     fn open(settings: Settings, _: StreamInfo) -> Result<Self, String> {
@@ -186,7 +187,7 @@ impl Tracks {
     }
 }
 
-ocellus_plugin::tracker!(DeepSort);
+ocellus_plugin::register!(DeepSort: Tracker);
 
 #[cfg(test)]
 mod tests {

@@ -33,6 +33,7 @@ impl Router for Http {
                     "description": "Sent as \"Authorization: Token <token>\"; empty sends no such header."}
             }
         }"#,
+        ..Manifest::DEFAULT
     };
 
     fn open(settings: Settings) -> Result<Self, String> {
@@ -79,7 +80,7 @@ fn file(info: &PictureInfo) -> Part {
     Part::picture(part_name(info.picture), format!("{stem}.{extension}"), info.picture)
 }
 
-ocellus_plugin::router!(Http);
+ocellus_plugin::register!(Http: Router);
 
 #[cfg(test)]
 mod tests {

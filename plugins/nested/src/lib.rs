@@ -47,6 +47,7 @@ impl Filter for Nested {
                     "description": "Share of a box that must lie within the larger one."}
             }
         }"#,
+        ..Manifest::DEFAULT
     };
     const STAGES: Stages = Stages::DETECTIONS;
 
@@ -64,7 +65,7 @@ impl Filter for Nested {
     }
 }
 
-ocellus_plugin::filter!(Nested);
+ocellus_plugin::register!(Nested: Filter);
 
 #[cfg(test)]
 mod tests {

@@ -26,6 +26,7 @@ impl Filter for Quality {
                 "min": {"type": "number", "minimum": 0, "maximum": 1, "default": 0, "description": "Least quality of a shot."}
             }
         }"#,
+        ..Manifest::DEFAULT
     };
     const STAGES: Stages = Stages::SHOTS;
 
@@ -39,7 +40,7 @@ impl Filter for Quality {
     }
 }
 
-ocellus_plugin::filter!(Quality);
+ocellus_plugin::register!(Quality: Filter);
 
 #[cfg(test)]
 mod tests {

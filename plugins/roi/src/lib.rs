@@ -47,6 +47,7 @@ impl Filter for Roi {
                     "description": "WxH+X+Y in pixels of the frame; empty is the whole frame."}
             }
         }"#,
+        ..Manifest::DEFAULT
     };
     const STAGES: Stages = Stages::SHOTS;
 
@@ -61,7 +62,7 @@ impl Filter for Roi {
     }
 }
 
-ocellus_plugin::filter!(Roi);
+ocellus_plugin::register!(Roi: Filter);
 
 #[cfg(test)]
 mod tests {

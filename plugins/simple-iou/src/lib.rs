@@ -87,6 +87,7 @@ impl Tracker for SimpleIou {
                     "description": "Frames in which nothing was seen of a track count for its duration."}
             }
         }"#,
+        ..Manifest::DEFAULT
     };
 
     fn open(settings: Settings, _: StreamInfo) -> Result<Self, String> {
@@ -175,7 +176,7 @@ impl Tracks {
     }
 }
 
-ocellus_plugin::tracker!(SimpleIou);
+ocellus_plugin::register!(SimpleIou: Tracker);
 
 #[cfg(test)]
 mod tests {

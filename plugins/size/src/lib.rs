@@ -53,6 +53,7 @@ impl Filter for Size {
                     "description": "Greatest length of the box's longer side in pixels; 0 is no limit."}
             }
         }"#,
+        ..Manifest::DEFAULT
     };
     const STAGES: Stages = Stages::SHOTS;
 
@@ -65,7 +66,7 @@ impl Filter for Size {
     }
 }
 
-ocellus_plugin::filter!(Size);
+ocellus_plugin::register!(Size: Filter);
 
 #[cfg(test)]
 mod tests {

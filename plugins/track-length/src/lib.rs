@@ -37,6 +37,7 @@ impl Filter for TrackLength {
                 "count_gaps": {"type": "boolean", "default": true, "description": "Frames in which nothing was seen of the track count."}
             }
         }"#,
+        ..Manifest::DEFAULT
     };
     const STAGES: Stages = Stages::OBJECTS;
 
@@ -50,7 +51,7 @@ impl Filter for TrackLength {
     }
 }
 
-ocellus_plugin::filter!(TrackLength);
+ocellus_plugin::register!(TrackLength: Filter);
 
 #[cfg(test)]
 mod tests {

@@ -34,6 +34,7 @@ impl Filter for {type} {
                 "max_ratio": {"type": "number", "minimum": 0, "default": 2, "description": "Greatest width by height."}
             }
         }"#,
+        ..Manifest::DEFAULT
     };
     const STAGES: Stages = Stages::SHOTS;
 
@@ -47,7 +48,7 @@ impl Filter for {type} {
     }
 }
 
-ocellus_plugin::filter!({type});
+ocellus_plugin::register!({type}: Filter);
 
 #[cfg(test)]
 mod tests {

@@ -20,6 +20,7 @@ impl Router for {type} {
         version: env!("CARGO_PKG_VERSION"),
         description: "Posts objects as JSON.",
         settings_schema: r#"{"type": "object", "additionalProperties": false}"#,
+        ..Manifest::DEFAULT
     };
 
     fn open(_: Settings) -> Result<Self, String> {
@@ -45,7 +46,7 @@ impl Router for {type} {
     }
 }
 
-ocellus_plugin::router!({type});
+ocellus_plugin::register!({type}: Router);
 
 #[cfg(test)]
 mod tests {

@@ -58,6 +58,7 @@ impl Tracker for {type} {
                 "miss_interval": {"type": "number", "minimum": 0, "default": 1, "description": "Seconds after which a track that was not seen closes."}
             }
         }"#,
+        ..Manifest::DEFAULT
     };
 
     fn open(settings: Settings, _: StreamInfo) -> Result<Self, String> {
@@ -105,7 +106,7 @@ impl Tracker for {type} {
     }
 }
 
-ocellus_plugin::tracker!({type});
+ocellus_plugin::register!({type}: Tracker);
 
 #[cfg(test)]
 mod tests {

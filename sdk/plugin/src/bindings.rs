@@ -7,20 +7,24 @@
 mod shared {
     wit_bindgen::generate!({
         path: "../../wit/v0.1",
-        inline: "package ocellus:sdk; world shared { import ocellus:plugin/types@0.1.0; }",
+        inline: "package ocellus:sdk; world shared { import ocellus:plugin/types@0.1.0; import ocellus:plugin/logging@0.1.0; import ocellus:plugin/crops@0.1.0; }",
         world: "ocellus:sdk/shared",
         generate_all,
         additional_derives: [PartialEq],
     });
 }
 
-pub(crate) use shared::ocellus::plugin::types;
+pub(crate) use shared::ocellus::plugin::{crops, logging, types};
 
 pub mod filter {
     wit_bindgen::generate!({
         path: "../../wit/v0.1",
         world: "filter",
-        with: { "ocellus:plugin/types@0.1.0": crate::bindings::types },
+        with: {
+            "ocellus:plugin/types@0.1.0": crate::bindings::types,
+            "ocellus:plugin/logging@0.1.0": crate::bindings::logging,
+            "ocellus:plugin/crops@0.1.0": crate::bindings::crops,
+        },
         pub_export_macro: true,
         export_macro_name: "export_filter",
         default_bindings_module: "ocellus_plugin::__private::filter",
@@ -32,7 +36,10 @@ pub mod tracker {
     wit_bindgen::generate!({
         path: "../../wit/v0.1",
         world: "tracker",
-        with: { "ocellus:plugin/types@0.1.0": crate::bindings::types },
+        with: {
+            "ocellus:plugin/types@0.1.0": crate::bindings::types,
+            "ocellus:plugin/logging@0.1.0": crate::bindings::logging,
+        },
         pub_export_macro: true,
         export_macro_name: "export_tracker",
         default_bindings_module: "ocellus_plugin::__private::tracker",
@@ -44,7 +51,10 @@ pub mod router {
     wit_bindgen::generate!({
         path: "../../wit/v0.1",
         world: "router",
-        with: { "ocellus:plugin/types@0.1.0": crate::bindings::types },
+        with: {
+            "ocellus:plugin/types@0.1.0": crate::bindings::types,
+            "ocellus:plugin/logging@0.1.0": crate::bindings::logging,
+        },
         pub_export_macro: true,
         export_macro_name: "export_router",
         default_bindings_module: "ocellus_plugin::__private::router",

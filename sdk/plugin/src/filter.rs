@@ -55,18 +55,6 @@ impl Object {
     }
 }
 
-/// Exports a type that implements [`Filter`] as the plugin that this crate is. Once per crate.
-#[macro_export]
-macro_rules! filter {
-    ($plugin:ty) => {
-        #[cfg(target_arch = "wasm32")]
-        const _: () = {
-            type Exported = $crate::__private::FilterExports<$plugin>;
-    $crate::__private::filter::export_filter!(Exported with_types_in $crate::__private::filter);
-        };
-    };
-}
-
 #[doc(hidden)]
 pub struct Exports<T>(PhantomData<T>);
 

@@ -23,6 +23,7 @@
 //!         version: env!("CARGO_PKG_VERSION"),
 //!         description: "Drops shots that are too wide for their height.",
 //!         settings_schema: r#"{"type":"object","properties":{"max":{"type":"number","minimum":0,"default":0}},"additionalProperties":false}"#,
+//!         ..Manifest::DEFAULT
 //!     };
 //!     const STAGES: Stages = Stages::SHOTS;
 //!
@@ -36,7 +37,7 @@
 //!     }
 //! }
 //!
-//! ocellus_plugin::filter!(Upright);
+//! ocellus_plugin::register!(Upright: Filter);
 //! # fn main() {}
 //! ```
 //!
@@ -48,6 +49,7 @@
 
 mod bindings;
 mod filter;
+mod host;
 mod manifest;
 mod router;
 mod time;
@@ -55,7 +57,8 @@ mod tracker;
 
 pub use bindings::types::{Attribute, Detection, FrameInfo, Landmarks, Point, Rect, Size, Stages, StreamInfo};
 pub use filter::{Candidate, Filter, Moment, Object, Rejection, Verdict};
-pub use manifest::Manifest;
+pub use host::{Crop, Level, Unavailable, crop, log};
+pub use manifest::{Capability, Limits, Manifest, OnFault};
 pub use ocellus_tracking as tracking;
 pub use router::{
     Bbox, BestShotType, Body, Content, Header, Outcome, Part, Picture, PictureInfo, Post, PostMoment, Request, Router, TrackPoint,
@@ -71,6 +74,33 @@ pub mod __private {
         filter::Exports as FilterExports,
         router::Exports as RouterExports,
         tracker::Exports as TrackerExports,
+    };
+}
+
+/// Exports a type as the plugin that this crate is, once per crate: `register!(Upright: Filter)`, and so for [`Tracker`] and
+/// [`Router`].
+#[macro_export]
+macro_rules! register {
+    ($plugin:ty: Filter) => {
+        #[cfg(target_arch = "wasm32")]
+        const _: () = {
+            type Exported = $crate::__private::FilterExports<$plugin>;
+    $crate::__private::filter::export_filter!(Exported with_types_in $crate::__private::filter);
+        };
+    };
+    ($plugin:ty: Tracker) => {
+        #[cfg(target_arch = "wasm32")]
+        const _: () = {
+            type Exported = $crate::__private::TrackerExports<$plugin>;
+    $crate::__private::tracker::export_tracker!(Exported with_types_in $crate::__private::tracker);
+        };
+    };
+    ($plugin:ty: Router) => {
+        #[cfg(target_arch = "wasm32")]
+        const _: () = {
+            type Exported = $crate::__private::RouterExports<$plugin>;
+    $crate::__private::router::export_router!(Exported with_types_in $crate::__private::router);
+        };
     };
 }
 

@@ -51,18 +51,6 @@ impl Part {
     }
 }
 
-/// Exports a type that implements [`Router`] as the plugin that this crate is. Once per crate.
-#[macro_export]
-macro_rules! router {
-    ($plugin:ty) => {
-        #[cfg(target_arch = "wasm32")]
-        const _: () = {
-            type Exported = $crate::__private::RouterExports<$plugin>;
-    $crate::__private::router::export_router!(Exported with_types_in $crate::__private::router);
-        };
-    };
-}
-
 #[doc(hidden)]
 pub struct Exports<T>(PhantomData<T>);
 

@@ -32,18 +32,6 @@ pub trait Tracker: Sized + 'static {
     fn restore(&mut self, state: State) -> Result<(), String>;
 }
 
-/// Exports a type that implements [`Tracker`] as the plugin that this crate is. Once per crate.
-#[macro_export]
-macro_rules! tracker {
-    ($plugin:ty) => {
-        #[cfg(target_arch = "wasm32")]
-        const _: () = {
-            type Exported = $crate::__private::TrackerExports<$plugin>;
-    $crate::__private::tracker::export_tracker!(Exported with_types_in $crate::__private::tracker);
-        };
-    };
-}
-
 #[doc(hidden)]
 pub struct Exports<T>(PhantomData<T>);
 

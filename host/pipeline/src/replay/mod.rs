@@ -1,4 +1,4 @@
-//! A finished job once more, from its detection log: no decoding, no detectors.
+//! A finished job once more, from its detection log: no detectors, and no decoding but for filters that read pictures.
 //!
 //! Guarantees: with the settings and the plugins that the job had, the objects are the job's, byte for byte. Nothing is
 //! stored and nothing is sent.
@@ -11,7 +11,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ocellus_core::{Error, ErrorKind, ObjectRecord, PluginUse, Result, StreamSettings};
+use ocellus_core::{Error, ErrorKind, NetworkPolicy, ObjectRecord, PluginUse, Result, StreamSettings};
+use ocellus_media::{Decoder, Frame, Interrupt, Location};
 use ocellus_runtime::{PluginError, Plugins};
 use ocellus_store::StoredJob;
 use sha2::{Digest, Sha256};
@@ -22,6 +23,8 @@ pub use self::{
 };
 use crate::{
     analysis::{Analysis, Event},
+    job::{public, read},
+    pictures::pixels,
     plan::Plan,
 };
 
@@ -118,12 +121,41 @@ fn run(job: &StoredJob, settings: &StreamSettings, plugins: &Plugins, explain: O
             }
         }
     };
+    let mut film = if analysis.reads_crops() { Some(Film::open(job, settings)?) } else { None };
     for record in log {
-        take(analysis.frame(&record?, header.frame_size).map_err(fault)?);
+        let record = record?;
+        let frame = film.as_mut().filter(|_| !record.still).map(|film| film.frame(record.index)).transpose()?;
+        let size = frame.as_ref().map_or(header.frame_size, Frame::size);
+        take(analysis.frame(&record, size, frame.as_ref().map(pixels)).map_err(fault)?);
         frames += 1;
     }
     take(analysis.finish().map_err(fault)?);
     Ok(Replay { frames, took: begun.elapsed(), objects, plugins: analysis.report() })
+}
+
+/// The source, for those who want to see it again.
+struct Film(Decoder);
+
+impl Film {
+    fn open(job: &StoredJob, settings: &StreamSettings) -> Result<Self> {
+        let Some(file) = job.source() else {
+            let reason = "A plugin of these settings reads pictures, and the video's file is not there any more.";
+            return Err(Error::new(ErrorKind::Conflict, reason));
+        };
+        let input = read(Location::File(file), settings, &NetworkPolicy::default())?;
+        Ok(Self(Decoder::open(&input, &Interrupt::new()).map_err(public)?))
+    }
+
+    /// The frame of this number, which is none of those asked for before.
+    fn frame(&mut self, index: u64) -> Result<Frame> {
+        loop {
+            match self.0.next_frame().map_err(public)? {
+                Some(frame) if frame.index() == index => return Ok(frame),
+                Some(_) => {}
+                None => return Err(Error::new(ErrorKind::Conflict, format!("The video's file ends before frame {index}."))),
+            }
+        }
+    }
 }
 
 fn not_processed() -> Error {

@@ -12,7 +12,8 @@ fn filter(name: &str, settings: &Value) -> Filter {
 
 /// `rule=value` of each rejected shot, empty for what is kept.
 fn shots(filter: &mut Filter, detections: &[Detection]) -> Vec<String> {
-    let candidates: Vec<_> = (1..).zip(detections).map(|(id, detection)| Candidate { track: TrackId(id), detection }).collect();
+    let candidates: Vec<_> =
+        (1..).zip(detections).map(|(id, detection)| Candidate { track: TrackId(id), detection: detection.clone() }).collect();
     let said = |verdict| match verdict {
         Verdict::Keep => String::new(),
         Verdict::Reject(r) => format!("{}={}", r.rule, r.value),
@@ -52,8 +53,7 @@ fn roi_looks_at_the_centre() {
 #[test]
 fn track_length_counts_gaps() {
     let mut filter = filter("track-length", &json!({"min": 5}));
-    let detection = at(0.0, 0.0);
-    let moment = |frame| Moment { frame, time: 0.0, detection: &detection };
+    let moment = |frame| Moment { frame, time: 0.0, detection: at(0.0, 0.0) };
     let object =
         |last| Object { track: TrackId(1), first: moment(10), last: moment(last), best: moment(10), detections: 2, end_of_track: true };
     let verdicts = filter.objects(&[object(14), object(13)]).unwrap();

@@ -119,8 +119,7 @@ fn faults_in_snapshot_restore_and_finish() {
 
 fn filter_fault(misdeed: &str) -> Fault {
     let mut filter = hostile().filter("hostile_filter", &json!({"misdeed": misdeed}), &stream()).unwrap();
-    let detection = at(0.0, 0.0);
-    fault(filter.shots(&frame(0), &[Candidate { track: TrackId(1), detection: &detection }]).unwrap_err(), "shots")
+    fault(filter.shots(&frame(0), &[Candidate { track: TrackId(1), detection: at(0.0, 0.0) }]).unwrap_err(), "shots")
 }
 
 #[test]
@@ -141,6 +140,16 @@ fn a_router_cannot_send_elsewhere_or_break_out_of_its_request() {
     }
     let mut router = hostile().router("hostile_router", &json!({"misdeed": "report-error"})).unwrap();
     assert_eq!(fault(router.encode(&post(&object, &none)).unwrap_err(), "encode"), Fault::Reported("cannot say this".into()));
+}
+
+#[test]
+fn a_chatterer_is_cut_short_and_goes_on() {
+    assert_eq!(update_fault("write-forever"), Fault::Deadline(DEADLINE));
+    let mut chatterer = tracker("chatter").unwrap();
+    chatterer.update(&frame(0), &[at(0.0, 0.0)]).unwrap();
+    // A thousand lines, of which 50 and what comes back meanwhile are taken.
+    let dropped = chatterer.meters().log_lines_dropped;
+    assert!((900..=950).contains(&dropped), "{dropped}");
 }
 
 #[test]

@@ -1,5 +1,5 @@
 //! Covers: the shipped plugins in the real runtime; what hostile guests cost; what is refused at load; the plugins folder while
-//! it changes. One program, since every one of them would link wasmtime again.
+//! it changes; pictures for filters; candidates; traces of faults. One program, since every one of them would link wasmtime again.
 
 #![allow(
     clippy::unwrap_used,
@@ -10,6 +10,8 @@
     reason = "these are tests; clippy.toml reaches test functions only, not what they share"
 )]
 
+mod candidates;
+mod crops;
 mod deep_sort;
 mod filters;
 mod folder;
@@ -19,3 +21,4 @@ mod http_router;
 mod refusals;
 mod seats;
 mod simple_iou;
+mod traces;

@@ -28,6 +28,7 @@ fn files_that_are_no_components() {
     assert_eq!(refusal(b"#!/bin/sh"), Refusal::NotWebAssembly);
     let core = refusal(b"\0asm\x01\0\0\0");
     assert!(core.to_string().contains("core module, not a component: build it with"), "{core}");
+    assert!(core.to_string().contains("`ocellus plugin build`"), "{core}");
 }
 
 #[test]
@@ -60,7 +61,9 @@ fn components_of_other_contracts() {
     let other = refusal(&component("guests/other-world.wasm")).to_string();
     assert!(other.ends_with("it exports example:greeting/greeter"), "{other}");
     let curious = refusal(&component("guests/ungranted-import.wasm")).to_string();
-    assert_eq!(curious, "imports example:files/reading@1.0.0, which is not granted: a plugin imports nothing");
+    assert_eq!(curious, "imports example:files/reading@1.0.0, which is not granted: a plugin imports nothing but what its world names");
+    let unasked = refusal(&component("guests/ungranted-crops.wasm")).to_string();
+    assert_eq!(unasked, "imports ocellus:plugin/crops without asking for the capability \"crops\" in its manifest");
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::{
 
 use ocellus_core::{PluginUse, TrackId};
 use ocellus_runtime::{
-    Candidate, Digest, InstallError, Limits, OnFault, PluginError, Plugins, Refusal, Stage, TrackerSeat, Update, Verdict,
+    Candidate, Digest, InstallError, Limits, OnFault, PluginError, Plugins, Refusal, Role, Stage, TrackerSeat, Update, Verdict,
 };
 use serde_json::{Value, json};
 
@@ -50,7 +50,7 @@ fn fifty_swaps_lose_no_frame_and_ids_go_on() {
     let bytes = component("plugins/simple-iou.wasm");
     let mut index = 0;
     for swap in 1..=50 {
-        plugins.install("simple_iou", &rebuilt(&bytes, swap)).unwrap();
+        plugins.install("simple_iou", Role::Serves, &rebuilt(&bytes, swap)).unwrap();
         index = until(&mut seat, index, |r| r.swaps == swap as u64, |update| assert_eq!(ids(&update), [Some(1)]));
     }
     let report = seat.report();
@@ -61,7 +61,7 @@ fn fifty_swaps_lose_no_frame_and_ids_go_on() {
     println!("{index} frames, longest pause {:.3} ms", report.longest_swap_ms);
     assert_eq!(seat.finish().unwrap(), [TrackId(1)]);
     drop(seat);
-    let told = plugins.info("simple_iou").unwrap().used.unwrap();
+    let told = plugins.info("simple_iou", Role::Serves).unwrap().used.unwrap();
     assert_eq!((told.swaps, told.calls), (50, report.calls + 1));
 }
 
@@ -69,7 +69,7 @@ fn fifty_swaps_lose_no_frame_and_ids_go_on() {
 fn a_newer_component_that_fails_to_take_over_is_not_taken() {
     let (mut seat, plugins, _folder) = hostile("trap-in-restore", OnFault::Fail);
     let name = seat.name().to_owned();
-    plugins.install(&name, &rebuilt(&component("guests/hostile-tracker.wasm"), 1)).unwrap();
+    plugins.install(&name, Role::Serves, &rebuilt(&component("guests/hostile-tracker.wasm"), 1)).unwrap();
     let index = until(&mut seat, 0, |r| r.last_fault.is_some(), |update| assert_eq!(update.ids.len(), 1));
     let report = seat.report();
     assert!(report.last_fault.as_ref().unwrap().contains("restore"), "{report:?}");
@@ -81,7 +81,7 @@ fn a_newer_component_that_fails_to_take_over_is_not_taken() {
 fn one_that_traps_in_snapshot_is_followed_by_one_that_begins_anew_and_ids_go_on() {
     let (mut seat, plugins, _folder) = hostile("trap-in-snapshot", OnFault::Fail);
     let name = seat.name().to_owned();
-    plugins.install(&name, &rebuilt(&component("guests/hostile-tracker.wasm"), 1)).unwrap();
+    plugins.install(&name, Role::Serves, &rebuilt(&component("guests/hostile-tracker.wasm"), 1)).unwrap();
     let given = Mutex::new((0, Vec::new()));
     let check = |update: Update| {
         let (greatest, closed) = &mut *given.lock().unwrap();
@@ -138,10 +138,9 @@ fn a_filter_that_fails_keeps_everything_and_is_evicted_in_the_end() {
     let settings: Value = json!({"misdeed": "million-verdicts"});
     let mut seat = plugins.filter_seat(&name, &settings, &stream()).unwrap();
     for index in 0..6 {
-        seat.begin_frame(&frame(index));
-        let detection = at(0.0, 0.0);
-        let candidate = Candidate { track: TrackId(1), detection: &detection };
-        assert_eq!(seat.shots(&frame(index), &[candidate, candidate]).unwrap(), [Verdict::Keep, Verdict::Keep]);
+        seat.begin_frame(&frame(index), None);
+        let candidate = Candidate { track: TrackId(1), detection: at(0.0, 0.0) };
+        assert_eq!(seat.shots(&frame(index), vec![candidate.clone(), candidate]).unwrap(), [Verdict::Keep, Verdict::Keep]);
     }
     let report = seat.report();
     assert_eq!((report.faults, report.evicted), (3, true));
@@ -153,14 +152,13 @@ fn a_filter_that_fails_keeps_everything_and_is_evicted_in_the_end() {
 fn a_filter_is_replaced_between_frames() {
     let (plugins, _folder) = plugins(&["plugins/quality.wasm"], OnFault::Fail);
     let mut seat = plugins.filter_seat("quality", &json!({"min": 0.9}), &stream()).unwrap();
-    plugins.install("quality", &rebuilt(&component("plugins/quality.wasm"), 1)).unwrap();
+    plugins.install("quality", Role::Serves, &rebuilt(&component("plugins/quality.wasm"), 1)).unwrap();
     let end = Instant::now() + Duration::from_secs(60);
     let mut index = 0;
     while seat.report().swaps == 0 {
-        seat.begin_frame(&frame(index));
-        let detection = at(0.0, 0.0);
-        let candidate = Candidate { track: TrackId(1), detection: &detection };
-        assert!(matches!(seat.shots(&frame(index), &[candidate]).unwrap()[..], [Verdict::Reject(_)]));
+        seat.begin_frame(&frame(index), None);
+        let candidate = Candidate { track: TrackId(1), detection: at(0.0, 0.0) };
+        assert!(matches!(seat.shots(&frame(index), vec![candidate]).unwrap()[..], [Verdict::Reject(_)]));
         index += 1;
         assert!(Instant::now() < end, "{:?}", seat.report());
     }
@@ -173,13 +171,13 @@ fn what_is_installed_is_checked_first() {
     let (plugins, folder) = plugins(&["plugins/simple-iou.wasm"], OnFault::Fail);
     let good = component("plugins/simple-iou.wasm");
     let before = plugins.list();
-    let refused = plugins.install("simple_iou", &good[..good.len() / 2]).unwrap_err();
+    let refused = plugins.install("simple_iou", Role::Serves, &good[..good.len() / 2]).unwrap_err();
     assert!(matches!(refused, InstallError::Refused(Refusal::Truncated)), "{refused}");
-    assert!(matches!(plugins.install("quality", &good), Err(InstallError::OtherName { .. })));
+    assert!(matches!(plugins.install("quality", Role::Serves, &good), Err(InstallError::OtherName { .. })));
     assert_eq!(format!("{:?}", plugins.list()), format!("{before:?}"));
-    let info = plugins.install("quality", &component("plugins/quality.wasm")).unwrap();
+    let info = plugins.install("quality", Role::Serves, &component("plugins/quality.wasm")).unwrap();
     assert_eq!((info.file.as_str(), info.name.as_deref()), ("quality.wasm", Some("quality")));
     assert!(folder.path().join("quality.wasm").is_file());
-    assert!(plugins.remove("quality").unwrap() && !plugins.remove("quality").unwrap());
+    assert!(plugins.remove("quality", Role::Serves).unwrap() && !plugins.remove("quality", Role::Serves).unwrap());
     assert!(!folder.path().join("quality.wasm").exists());
 }

@@ -4,7 +4,7 @@
 use std::{
     fmt::Write as _,
     io::Write as _,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::ExitCode,
     time::{Duration, Instant},
 };
@@ -12,7 +12,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use ocellus_core::{Detection, FrameRecord, ObjectType, Size, TrackId, VideoId};
-use ocellus_runtime::{Candidate, Filter, FrameInfo, Kind, Plugins, Stage, StreamInfo, Tracker, Verdict};
+use ocellus_runtime::{Candidate, Filter, FrameInfo, Kind, Moment, Object, Plugins, Stage, StreamInfo, Trace, Tracker, Verdict};
 use ocellus_store::{DetectionReader, StoredJob};
 use serde_json::{Value, json};
 
@@ -47,6 +47,10 @@ pub(crate) struct TestArguments {
     /// Write the golden file instead.
     #[arg(long, requires = "golden")]
     bless: bool,
+
+    /// Show it what a fault's trace holds instead (GET /plugins/NAME/trace/): does it still fail?
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["video", "golden", "repeat", "settings"])]
+    trace: Option<PathBuf>,
 
     /// Go through the recording so many times and say what a call costs.
     #[arg(long, value_name = "N", default_value_t = 1)]
@@ -96,6 +100,9 @@ impl Recording {
 
 /// 0: as expected. 1: not.
 pub(crate) fn run(arguments: &TestArguments) -> Result<ExitCode> {
+    if let Some(trace) = &arguments.trace {
+        return reproduce(&arguments.file, trace);
+    }
     let settings: Value = serde_json::from_str(&arguments.settings).context("--settings is no JSON")?;
     let recording = Recording::read(arguments)?;
     let (plugins, info, _folder) = super::load(&arguments.file)?;
@@ -150,6 +157,28 @@ pub(crate) fn run(arguments: &TestArguments) -> Result<ExitCode> {
     Ok(ExitCode::from(1))
 }
 
+/// 0: it goes through. 1: it fails, as it did or otherwise.
+fn reproduce(component: &Path, trace: &Path) -> Result<ExitCode> {
+    let text = std::fs::read(trace).with_context(|| format!("cannot read {}", trace.display()))?;
+    let trace: Trace = serde_json::from_slice(&text).with_context(|| format!("{} is no trace", trace.display()))?;
+    let (plugins, info, _folder) = super::load(component)?;
+    if info.digest.is_none_or(|d| d.to_string() != trace.digest) {
+        eprintln!("this is another build than the one that failed ({})", trace.digest);
+    }
+    let mut stdout = std::io::stdout().lock();
+    match trace.reproduce(&plugins)? {
+        Some(error) => {
+            writeln!(stdout, "it fails after {} calls: {error}", trace.calls.len())?;
+            Ok(ExitCode::from(1))
+        }
+        None => {
+            let left_out = if trace.complete { "" } else { "; the first calls of its session are not in the trace" };
+            writeln!(stdout, "{} calls without a fault{left_out}", trace.calls.len())?;
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
 /// What came of one run.
 struct Answers {
     text: String,
@@ -179,11 +208,12 @@ fn filter(plugins: &Plugins, name: &str, settings: &Value, recording: &Recording
             if !filter.wants(wanted) {
                 return Ok(());
             }
-            let candidates: Vec<_> = (1..).zip(seen).map(|(n, detection)| Candidate { track: TrackId(n), detection }).collect();
-            let moment = |detection| ocellus_runtime::Moment { frame: frame.index, time: frame.time, detection };
+            let candidate = |(n, detection): (u64, &Detection)| Candidate { track: TrackId(n), detection: detection.clone() };
+            let candidates: Vec<_> = (1..).zip(seen).map(candidate).collect();
+            let moment = |detection: &Detection| Moment { frame: frame.index, time: frame.time, detection: detection.clone() };
             let object = |(n, detection)| {
-                let moment = moment(detection);
-                ocellus_runtime::Object { track: TrackId(n), first: moment, last: moment, best: moment, detections: 1, end_of_track: true }
+                let (first, last, best) = (moment(detection), moment(detection), moment(detection));
+                Object { track: TrackId(n), first, last, best, detections: 1, end_of_track: true }
             };
             let objects: Vec<_> = (1..).zip(seen).map(object).collect();
             let begun = Instant::now();

@@ -21,8 +21,13 @@ struct Hostile(Misdeed);
 
 impl Filter for Hostile {
     type Settings = Settings;
-    const MANIFEST: Manifest =
-        Manifest { name: "hostile_filter", version: "0.1.0", description: "Misbehaves.", settings_schema: r#"{"type": "object"}"# };
+    const MANIFEST: Manifest = Manifest {
+        name: "hostile_filter",
+        version: "0.1.0",
+        description: "Misbehaves.",
+        settings_schema: r#"{"type": "object"}"#,
+        ..Manifest::DEFAULT
+    };
     const STAGES: Stages = Stages::SHOTS;
 
     fn open(settings: Settings, _: StreamInfo) -> Result<Self, String> {
@@ -41,4 +46,4 @@ impl Filter for Hostile {
     }
 }
 
-ocellus_plugin::filter!(Hostile);
+ocellus_plugin::register!(Hostile: Filter);

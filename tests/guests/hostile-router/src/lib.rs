@@ -23,8 +23,13 @@ struct Hostile(Misdeed);
 
 impl Router for Hostile {
     type Settings = Settings;
-    const MANIFEST: Manifest =
-        Manifest { name: "hostile_router", version: "0.1.0", description: "Misbehaves.", settings_schema: r#"{"type": "object"}"# };
+    const MANIFEST: Manifest = Manifest {
+        name: "hostile_router",
+        version: "0.1.0",
+        description: "Misbehaves.",
+        settings_schema: r#"{"type": "object"}"#,
+        ..Manifest::DEFAULT
+    };
 
     fn open(settings: Settings) -> Result<Self, String> {
         Ok(Self(settings.misdeed))
@@ -48,4 +53,4 @@ impl Router for Hostile {
     }
 }
 
-ocellus_plugin::router!(Hostile);
+ocellus_plugin::register!(Hostile: Router);

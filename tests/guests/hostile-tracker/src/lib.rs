@@ -2,7 +2,7 @@
 
 use std::hint::black_box;
 
-use ocellus_plugin::{Detection, FrameInfo, Manifest, State, StreamInfo, Tracker, Update};
+use ocellus_plugin::{Detection, FrameInfo, Level, Manifest, State, StreamInfo, Tracker, Update, log};
 use serde::Deserialize;
 
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
@@ -15,6 +15,8 @@ enum Misdeed {
     Allocate,
     Recurse,
     TrapOnThird,
+    #[serde(rename = "trap-on-frame-99")]
+    TrapOnFrame99,
     FewerIds,
     MillionIds,
     DuplicateIds,
@@ -25,6 +27,9 @@ enum Misdeed {
     TrapInSnapshot,
     TrapInRestore,
     LeaveOpenAtFinish,
+    /// Does its work, and writes a thousand lines a frame.
+    Chatter,
+    WriteForever,
 }
 
 #[derive(Debug, Deserialize)]
@@ -67,6 +72,7 @@ impl Tracker for Hostile {
         version: "0.1.0",
         description: "Misbehaves.",
         settings_schema: r#"{"type": "object", "required": ["misdeed"], "properties": {"misdeed": {"type": "string"}}}"#,
+        ..Manifest::DEFAULT
     };
 
     fn open(Settings { misdeed }: Settings, _: StreamInfo) -> Result<Self, String> {
@@ -78,7 +84,7 @@ impl Tracker for Hostile {
         }
     }
 
-    fn update(&mut self, _: FrameInfo, detections: Vec<Detection>) -> Result<Update, String> {
+    fn update(&mut self, frame: FrameInfo, detections: Vec<Detection>) -> Result<Update, String> {
         self.calls += 1;
         self.open = self.open.max(detections.len() as u64);
         let mut ids: Vec<Option<u64>> = (1..=detections.len() as u64).map(Some).collect();
@@ -88,12 +94,17 @@ impl Tracker for Hostile {
             Misdeed::Allocate => allocate(),
             Misdeed::Recurse => closed.push(recurse(0)),
             Misdeed::TrapOnThird if self.calls == 3 => panic!(),
+            Misdeed::TrapOnFrame99 if frame.index == 99 => panic!(),
             Misdeed::FewerIds => drop(ids.pop()),
             Misdeed::MillionIds => ids = vec![Some(1); 1_000_000],
             Misdeed::DuplicateIds => ids.fill(Some(1)),
             Misdeed::ZeroId => ids.fill(Some(0)),
             Misdeed::UseClosedAgain => closed.push(1),
             Misdeed::CloseUnknown => closed.push(77),
+            Misdeed::Chatter => (0..1000).for_each(|n| log(Level::Info, &format!("line {n}\nof many"))),
+            Misdeed::WriteForever => loop {
+                log(Level::Error, "again");
+            },
             Misdeed::ReportError => return Err("lost the thread".into()),
             _ => {}
         }
@@ -116,4 +127,4 @@ impl Tracker for Hostile {
     }
 }
 
-ocellus_plugin::tracker!(Hostile);
+ocellus_plugin::register!(Hostile: Tracker);

@@ -1,0 +1,103 @@
+//! Calls into sessions as values: to be kept, written down and made again.
+
+use std::sync::Arc;
+
+use ocellus_core::Detection;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Candidate, Filter, FrameInfo, Meters, Object, Pixels, PluginError, StreamInfo, Tracker, TrackerState, Update, Verdict, plugin::Plugin,
+};
+
+/// What a session is asked, apart from opening and ending it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "call", rename_all = "snake_case")]
+pub enum Call {
+    Update { frame: FrameInfo, detections: Vec<Detection> },
+    Snapshot,
+    Finish,
+    Detections { frame: FrameInfo, detections: Vec<Detection> },
+    Shots { frame: FrameInfo, candidates: Vec<Candidate> },
+    Objects { objects: Vec<Object> },
+}
+
+impl Call {
+    /// About how much memory it holds, in bytes.
+    pub(crate) fn size(&self) -> usize {
+        let one = |d: &Detection| size_of::<Detection>() + d.appearance.len() * size_of::<f32>();
+        let items: usize = match self {
+            Self::Snapshot | Self::Finish => 0,
+            Self::Update { detections, .. } | Self::Detections { detections, .. } => detections.iter().map(one).sum(),
+            Self::Shots { candidates, .. } => candidates.iter().map(|c| one(&c.detection)).sum(),
+            Self::Objects { objects } => objects.iter().flat_map(|o| [&o.first, &o.last, &o.best]).map(|m| one(&m.detection)).sum(),
+        };
+        size_of::<Self>() + items
+    }
+
+    /// The frame that it is about; an object is of many.
+    pub(crate) fn frame(&self) -> Option<u64> {
+        match self {
+            Self::Update { frame, .. } | Self::Detections { frame, .. } | Self::Shots { frame, .. } => Some(frame.index),
+            Self::Objects { objects } => objects.last().map(|o| o.last.frame),
+            Self::Snapshot | Self::Finish => None,
+        }
+    }
+}
+
+/// What came back.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Answer {
+    Update(Update),
+    Verdicts(Vec<Verdict>),
+    /// Of calls that are made for what they do.
+    Done,
+}
+
+/// A session of either kind that is shown frames.
+pub(crate) enum Session {
+    Tracker(Tracker),
+    Filter(Filter),
+}
+
+impl Session {
+    /// `None` for a router.
+    pub(crate) fn open(plugin: &Plugin, settings: &serde_json::Value, stream: &StreamInfo) -> Result<Option<Self>, PluginError> {
+        if let Some(tracker) = Tracker::open(plugin, settings, stream)? {
+            return Ok(Some(Self::Tracker(tracker)));
+        }
+        Ok(Filter::open(plugin, settings, stream)?.map(Self::Filter))
+    }
+
+    /// Makes a call; one of the other kind does nothing.
+    pub(crate) fn make(&mut self, call: &Call) -> Result<Answer, PluginError> {
+        match (self, call) {
+            (Self::Tracker(tracker), Call::Update { frame, detections }) => tracker.update(frame, detections).map(Answer::Update),
+            (Self::Tracker(tracker), Call::Snapshot) => tracker.snapshot().map(|_| Answer::Done),
+            (Self::Tracker(tracker), Call::Finish) => tracker.finish().map(|_| Answer::Done),
+            (Self::Filter(filter), call) => filter.ask(call).map(Answer::Verdicts),
+            (Self::Tracker(_), _) => Ok(Answer::Done),
+        }
+    }
+
+    /// Goes on from a state; only straight after opening. Without one, nothing happens.
+    pub(crate) fn restore(&mut self, state: Option<&TrackerState>) -> Result<(), PluginError> {
+        match (self, state) {
+            (Self::Tracker(tracker), Some(state)) => tracker.restore(state),
+            _ => Ok(()),
+        }
+    }
+
+    /// [`Filter::see`].
+    pub(crate) fn see(&mut self, pixels: Option<Arc<dyn Pixels>>) {
+        if let Self::Filter(filter) = self {
+            filter.see(pixels);
+        }
+    }
+
+    pub(crate) fn meters(&self) -> Meters {
+        match self {
+            Self::Tracker(tracker) => tracker.meters(),
+            Self::Filter(filter) => filter.meters(),
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! What plugins may call: a line in the log, and small pictures of what a filter is asked about.
+//!
+//! Guarantees: a plugin writes no more lines than its limits allow, whatever it does; it sees the pixels of the call at hand
+//! and of no other. Ends with the sandbox that it belongs to.
+
+use std::{fmt::Write as _, sync::Arc, time::Instant};
+
+use ocellus_core::{Rect, Size};
+use wasmtime::component::{HasSelf, Linker};
+
+use crate::{
+    Kind, Limits,
+    bindings::{crops, logging, types},
+    sandbox::Gauge,
+};
+
+/// A longer line is cut.
+const LINE_BYTES: usize = 1024;
+/// Of a picture that a plugin may read, in pixels.
+const MOST_SIDE: u32 = 256;
+
+/// The pixels of a frame, for plugins that were granted them.
+pub trait Pixels: Send + Sync {
+    /// What `rect` shows, cut off at the frame's edges, scaled to `size`: rows from the top, three bytes (red, green, blue) a
+    /// pixel. The same for the same arguments. `None` where nothing of `rect` is within the frame.
+    fn crop(&self, rect: Rect, size: Size) -> Option<Vec<u8>>;
+}
+
+/// What a filter may read pictures of during one call.
+pub(crate) struct Lent {
+    pub(crate) pixels: Arc<dyn Pixels>,
+    /// Of the items of the call, in order.
+    pub(crate) boxes: Vec<Rect>,
+}
+
+/// Lets plugins of this kind call what there is for them.
+pub(crate) fn link(linker: &mut Linker<Gauge>, kind: Kind) -> wasmtime::Result<()> {
+    logging::add_to_linker::<_, HasSelf<Gauge>>(linker, |gauge| gauge)?;
+    if kind == Kind::Filter {
+        crops::add_to_linker::<_, HasSelf<Gauge>>(linker, |gauge| gauge)?;
+    }
+    Ok(())
+}
+
+/// A token bucket over the lines that a session writes.
+#[derive(Debug)]
+pub(crate) struct LogBucket {
+    plugin: String,
+    /// Lines that may be written now.
+    left: f64,
+    filled: Instant,
+    dropped: u64,
+}
+
+impl LogBucket {
+    pub(crate) fn new(plugin: &str, limits: &Limits) -> Self {
+        Self { plugin: plugin.to_owned(), left: f64::from(limits.log_lines), filled: Instant::now(), dropped: 0 }
+    }
+
+    /// Lines that were not written.
+    pub(crate) fn dropped(&self) -> u64 {
+        self.dropped
+    }
+
+    fn admits(&mut self, limits: &Limits) -> bool {
+        let now = Instant::now();
+        let more = now.duration_since(self.filled).as_secs_f64() * f64::from(limits.log_lines_per_second);
+        (self.left, self.filled) = ((self.left + more).min(f64::from(limits.log_lines)), now);
+        if self.left < 1.0 {
+            self.dropped += 1;
+            return false;
+        }
+        self.left -= 1.0;
+        true
+    }
+}
+
+impl logging::Host for Gauge {
+    fn log(&mut self, level: logging::Level, line: String) {
+        let Self { log, limits, .. } = self;
+        if !log.admits(limits) {
+            if log.dropped == 1 {
+                tracing::warn!(plugin = log.plugin, "{} writes more lines than it may: some are dropped", log.plugin);
+            }
+            return;
+        }
+        let (plugin, line) = (&log.plugin, printable(&line));
+        match level {
+            logging::Level::Debug => tracing::debug!(plugin, "{plugin}: {line}"),
+            logging::Level::Info => tracing::info!(plugin, "{plugin}: {line}"),
+            logging::Level::Warn => tracing::warn!(plugin, "{plugin}: {line}"),
+            logging::Level::Error => tracing::error!(plugin, "{plugin}: {line}"),
+        }
+    }
+}
+
+/// Cut to its length, control characters as escapes: a line cannot pretend to be two, or move the cursor.
+fn printable(line: &str) -> String {
+    let mut shown = String::new();
+    for c in line.get(..line.floor_char_boundary(LINE_BYTES)).unwrap_or_default().chars() {
+        let written = if c.is_control() { write!(shown, "{}", c.escape_default()) } else { write!(shown, "{c}") };
+        // Text takes all there is to write.
+        let _ = written;
+    }
+    shown
+}
+
+impl crops::Host for Gauge {
+    fn read(&mut self, item: u32, margin: f32, size: types::Size) -> Result<Vec<u8>, crops::Unavailable> {
+        let sides = 1..=MOST_SIDE;
+        if !sides.contains(&size.width) || !sides.contains(&size.height) {
+            return Err(crops::Unavailable::WrongSize);
+        }
+        let Some(Lent { pixels, boxes }) = &self.lent else { return Err(crops::Unavailable::NoPixels) };
+        let rect = boxes.get(item as usize).ok_or(crops::Unavailable::NoSuchItem)?;
+        // A margin that is no number is none.
+        let margin = if margin.is_finite() { margin.clamp(0.0, 1.0) } else { 0.0 };
+        let size = Size { width: size.width, height: size.height };
+        pixels.crop(rect.padded(margin), size).ok_or(crops::Unavailable::NoPixels)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_stays_one_line() {
+        assert_eq!(printable("a\nb\u{1b}[2J\u{e9}"), "a\\nb\\u{1b}[2J\u{e9}");
+        assert_eq!(printable(&"\u{e9}".repeat(600)).len(), 1024);
+    }
+
+    #[test]
+    fn lines_come_back_with_time() {
+        let limits = Limits { log_lines: 2, log_lines_per_second: 1000, ..Limits::default() };
+        let mut bucket = LogBucket::new("p", &limits);
+        // As if no time passed between these.
+        let frozen = Limits { log_lines_per_second: 0, ..limits.clone() };
+        assert_eq!([0; 3].map(|_| bucket.admits(&frozen)), [true, true, false]);
+        assert_eq!(bucket.dropped(), 1);
+        bucket.filled -= std::time::Duration::from_secs(1);
+        assert!(bucket.admits(&limits));
+    }
+}

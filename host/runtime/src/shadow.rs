@@ -1,0 +1,198 @@
+//! A candidate beside the plugin that serves: shown the same calls, without effect.
+//!
+//! Guarantees: nothing that a candidate does reaches the job: it runs on a thread of its own, its answers are compared and
+//! dropped, and one that fails or cannot keep up is asked no more. Ends with its seat, after the calls that it was shown.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
+    },
+    thread::{self, JoinHandle},
+};
+
+use ocellus_core::{ShadowUse, TrackId};
+use parking_lot::Mutex;
+use serde_json::Value;
+
+use crate::{
+    Pixels, PluginError, StreamInfo, Update, Verdict,
+    call::{Answer, Call, Session},
+    plugin::Plugin,
+};
+
+/// Calls that may wait for a candidate.
+const QUEUE: usize = 64;
+
+struct Shown {
+    call: Call,
+    answer: Answer,
+    pixels: Option<Arc<dyn Pixels>>,
+}
+
+pub(crate) struct Shadow {
+    /// Gone once the candidate is asked no more.
+    shown: Option<SyncSender<Shown>>,
+    found: Arc<Mutex<ShadowUse>>,
+    worker: Option<JoinHandle<()>>,
+}
+
+impl Shadow {
+    /// Opens a session of the candidate, which begins with what is seen now. `None` where there is no thread.
+    pub(crate) fn begin(plugin: Arc<Plugin>, settings: Value, stream: StreamInfo) -> Option<Self> {
+        let found = Arc::new(Mutex::new(ShadowUse { digest: plugin.digest.to_string(), ..ShadowUse::default() }));
+        let (sender, receiver) = sync_channel(QUEUE);
+        let told = found.clone();
+        let work = move || {
+            if let Err(error) = run(&plugin, &settings, &stream, &receiver, &told) {
+                tracing::warn!(plugin = plugin.name, %error, "the candidate for {} is asked no more: {error}", plugin.name);
+                told.lock().ended = Some(error.to_string());
+            }
+        };
+        let worker = thread::Builder::new().name("plugin-shadow".into()).spawn(work).ok()?;
+        Some(Self { shown: Some(sender), found, worker: Some(worker) })
+    }
+
+    /// Shows the candidate a call and what the serving plugin answered.
+    pub(crate) fn show(&mut self, call: &Call, answer: &Answer, pixels: Option<Arc<dyn Pixels>>) {
+        let Some(sender) = &self.shown else { return };
+        match sender.try_send(Shown { call: call.clone(), answer: answer.clone(), pixels }) {
+            Ok(()) => {}
+            Err(error) => {
+                if let TrySendError::Full(_) = error {
+                    self.found.lock().ended = Some(format!("it could not keep up: {QUEUE} calls were waiting"));
+                }
+                self.shown = None;
+            }
+        }
+    }
+
+    pub(crate) fn report(&self) -> ShadowUse {
+        self.found.lock().clone()
+    }
+
+    /// The last word, once all that was shown is looked at.
+    pub(crate) fn end(&mut self) -> ShadowUse {
+        self.shown = None;
+        // A worker that panicked has said nothing more; there is nobody else to tell.
+        let _ = self.worker.take().map(JoinHandle::join);
+        self.report()
+    }
+}
+
+fn run(
+    plugin: &Plugin,
+    settings: &Value,
+    stream: &StreamInfo,
+    shown: &Receiver<Shown>,
+    found: &Mutex<ShadowUse>,
+) -> Result<(), PluginError> {
+    let Some(mut session) = Session::open(plugin, settings, stream)? else { return Ok(()) };
+    let mut pairs = Pairs::default();
+    for Shown { call, answer, pixels } in shown {
+        session.see(pixels);
+        let other = session.make(&call);
+        let meters = session.meters();
+        let mut found = found.lock();
+        found.calls = meters.calls;
+        found.time_ms = meters.time.as_secs_f64() * 1e3;
+        found.longest_call_ms = meters.longest.as_secs_f64() * 1e3;
+        found.memory_bytes = meters.memory_bytes as u64;
+        let differences = match (&answer, other?) {
+            (Answer::Update(one), Answer::Update(other)) => pairs.compare(one, &other),
+            (Answer::Verdicts(one), Answer::Verdicts(other)) => verdicts(one, &other),
+            _ => continue,
+        };
+        found.items += differences.len() as u64;
+        for difference in differences.into_iter().flatten() {
+            found.different += 1;
+            let frame = call.frame().unwrap_or_default();
+            found.first_difference.get_or_insert_with(|| format!("frame {frame}: {difference}"));
+        }
+    }
+    Ok(())
+}
+
+/// For each item what is different, if anything.
+type Differences = Vec<Option<String>>;
+
+/// Which track of one tracker is which of the other: they number them as they like.
+#[derive(Default)]
+struct Pairs {
+    forth: BTreeMap<TrackId, TrackId>,
+    back: BTreeMap<TrackId, TrackId>,
+}
+
+impl Pairs {
+    fn compare(&mut self, one: &Update, other: &Update) -> Differences {
+        let pairs = one.ids.iter().zip(&other.ids);
+        let differences = pairs.map(|(one, other)| match (*one, *other) {
+            (None, None) => None,
+            (Some(one), Some(other)) => self.pair(one, other),
+            (Some(one), None) => Some(format!("track {one}; the candidate gives no track")),
+            (None, Some(other)) => Some(format!("no track; the candidate gives track {other}")),
+        });
+        let differences = differences.collect();
+        for id in &one.closed {
+            self.forth.remove(id);
+        }
+        for id in &other.closed {
+            self.back.remove(id);
+        }
+        differences
+    }
+
+    fn pair(&mut self, one: TrackId, other: TrackId) -> Option<String> {
+        let (was, whose) = (self.forth.insert(one, other), self.back.insert(other, one));
+        let fits = was.is_none_or(|was| was == other) && whose.is_none_or(|whose| whose == one);
+        (!fits).then(|| match was {
+            Some(was) if was != other => format!("track {one} goes on; the candidate goes from its track {was} to {other}"),
+            _ => format!("track {one} begins; the candidate goes on with its track {other}"),
+        })
+    }
+}
+
+fn verdicts(one: &[Verdict], other: &[Verdict]) -> Differences {
+    let pairs = one.iter().zip(other);
+    let difference = |(one, other): (&Verdict, &Verdict)| match (one, other) {
+        (Verdict::Reject(_), Verdict::Reject(_)) => None,
+        (Verdict::Reject(r), _) => Some(format!("rejected by {} ({}); the candidate keeps it", r.rule, r.value)),
+        (_, Verdict::Reject(r)) => Some(format!("kept; the candidate rejects it by {} ({})", r.rule, r.value)),
+        (one, other) => (one != other).then(|| "the candidate notes something else".to_owned()),
+    };
+    pairs.map(difference).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn update(ids: &[u64], closed: &[u64]) -> Update {
+        let id = |n: &u64| TrackId(*n);
+        Update { ids: ids.iter().map(|n| (*n > 0).then_some(TrackId(*n))).collect(), closed: closed.iter().map(id).collect() }
+    }
+
+    fn different(pairs: &mut Pairs, one: &[u64], other: &[u64]) -> usize {
+        pairs.compare(&update(one, &[]), &update(other, &[])).into_iter().flatten().count()
+    }
+
+    #[test]
+    fn trackers_agree_whatever_they_call_a_track() {
+        let mut pairs = Pairs::default();
+        assert_eq!(different(&mut pairs, &[1, 2, 0], &[7, 5, 0]), 0);
+        assert_eq!(different(&mut pairs, &[2, 1, 3], &[5, 7, 9]), 0);
+        // One lost track 1, and the other one found it again.
+        assert_eq!(different(&mut pairs, &[4], &[7]), 1);
+        assert_eq!(different(&mut pairs, &[4], &[7]), 0);
+        assert_eq!(different(&mut pairs, &[4], &[8]), 1);
+        assert_eq!(different(&mut pairs, &[0], &[8]), 1);
+    }
+
+    #[test]
+    fn tracks_that_are_over_are_forgotten() {
+        let mut pairs = Pairs::default();
+        pairs.compare(&update(&[1], &[1]), &update(&[1], &[1]));
+        assert!(pairs.forth.is_empty() && pairs.back.is_empty());
+    }
+}

@@ -1,0 +1,167 @@
+//! What a session was told before it failed: enough to make it fail again, and little enough to mail.
+//!
+//! Guarantees: a trace holds no more than [`MOST_BYTES`] of calls; where that left out the first of them it says so. The
+//! folder of traces holds the latest [`MOST_FILES`]. A trace outlives its job: it goes when newer ones take its place.
+
+use std::{
+    collections::VecDeque,
+    fs, io,
+    path::Path,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::{Kind, PluginError, Plugins, StreamInfo, TrackerState, call::Call};
+
+/// Calls that are kept of a session, in memory.
+const MOST_BYTES: usize = 1 << 20;
+/// Traces that are kept in the folder.
+const MOST_FILES: usize = 32;
+
+/// A fault, and the way to it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Trace {
+    pub plugin: String,
+    pub kind: Kind,
+    /// SHA-256, in hex, of the component that failed.
+    pub digest: String,
+    /// As the failure was told.
+    pub fault: String,
+    pub settings: Value,
+    pub stream: StreamInfo,
+    /// What the session was given to go on from.
+    pub state: Option<TrackerState>,
+    /// The calls since, the failing one last; none where it failed in opening or in taking the state over.
+    pub calls: Vec<Call>,
+    /// Nothing was left out: the calls begin where the session did. Otherwise the fault may not come back.
+    pub complete: bool,
+}
+
+impl Trace {
+    /// Does all that again with the plugin of that name: the failure, where it fails.
+    ///
+    /// # Errors
+    /// There is no such plugin.
+    pub fn reproduce(&self, plugins: &Plugins) -> Result<Option<PluginError>, PluginError> {
+        let mut session = match plugins.session_of(self.kind, &self.plugin, &self.settings, &self.stream) {
+            Ok(session) => session,
+            Err(error) if error.fault().is_some() => return Ok(Some(error)),
+            Err(error) => return Err(error),
+        };
+        let restored = session.restore(self.state.as_ref());
+        Ok(restored.and_then(|()| self.calls.iter().try_for_each(|call| session.make(call).map(|_| ()))).err())
+    }
+
+    /// Puts it into the folder; the file's name.
+    pub(crate) fn keep(&self, folder: &Path) -> io::Result<String> {
+        fs::create_dir_all(folder)?;
+        let millis = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
+        let name = format!("{millis}-{}.json", self.plugin);
+        fs::write(folder.join(&name), serde_json::to_vec(self)?)?;
+        // Names begin with the time, so that the oldest come first; thirteen digits last for some centuries.
+        let mut all: Vec<_> = fs::read_dir(folder)?.filter_map(Result::ok).map(|entry| entry.file_name()).collect();
+        all.sort();
+        for old in all.iter().take(all.len().saturating_sub(MOST_FILES)) {
+            fs::remove_file(folder.join(old))?;
+        }
+        Ok(name)
+    }
+}
+
+/// What a session was told so far, as far as it is kept.
+#[derive(Default)]
+pub(crate) struct History {
+    state: Option<TrackerState>,
+    calls: VecDeque<Call>,
+    bytes: usize,
+    left_out: bool,
+}
+
+impl History {
+    /// Begins with a session that goes on from this state.
+    pub(crate) fn begin(&mut self, state: Option<TrackerState>) {
+        *self = Self { state, ..Self::default() };
+    }
+
+    pub(crate) fn push(&mut self, call: Call) {
+        self.bytes += call.size();
+        self.calls.push_back(call);
+        while self.bytes > MOST_BYTES
+            && let Some(oldest) = self.calls.pop_front()
+        {
+            self.bytes -= oldest.size();
+            self.left_out = true;
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.calls.len()
+    }
+
+    pub(crate) fn is_complete(&self) -> bool {
+        !self.left_out
+    }
+
+    pub(crate) fn state(&self) -> Option<&TrackerState> {
+        self.state.as_ref()
+    }
+
+    pub(crate) fn calls(&self) -> impl Iterator<Item = &Call> {
+        self.calls.iter()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::FrameInfo;
+
+    fn call(index: u64) -> Call {
+        let frame = FrameInfo { index, time: 0.1 + index as f64 / 3.0, size: ocellus_core::Size { width: 640, height: 480 }, cut: false };
+        let rect = ocellus_core::Rect::new(0.1, 0.2, 1.0 / 3.0, 4e7);
+        let detection = ocellus_core::Detection { rect, score: 0.7, quality: 0.1, landmarks: None, appearance: vec![0.3; 100] };
+        Call::Update { frame, detections: vec![detection; 100] }
+    }
+
+    #[test]
+    fn the_latest_calls_are_kept_and_what_is_left_out_is_told() {
+        let mut history = History::default();
+        history.push(call(0));
+        assert!(history.is_complete());
+        for index in 1..1000 {
+            history.push(call(index));
+        }
+        assert!(!history.is_complete() && history.bytes <= MOST_BYTES && history.len() > 5, "{}", history.len());
+        assert_eq!(history.calls().last().and_then(Call::frame), Some(999));
+    }
+
+    #[test]
+    fn a_call_survives_being_written_down() {
+        for index in 0..1000 {
+            let text = serde_json::to_string(&call(index)).unwrap();
+            assert_eq!(serde_json::from_str::<Call>(&text).unwrap(), call(index));
+        }
+    }
+
+    #[test]
+    fn the_folder_holds_the_latest() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let trace = |n: usize| Trace {
+            plugin: format!("p{n:03}"),
+            kind: Kind::Tracker,
+            digest: String::new(),
+            fault: String::new(),
+            settings: Value::Null,
+            stream: StreamInfo { object_type: "face".parse().unwrap(), size: ocellus_core::Size { width: 1, height: 1 }, frame_rate: None },
+            state: None,
+            calls: vec![call(1)],
+            complete: true,
+        };
+        let names: Vec<_> = (0..MOST_FILES + 5).map(|n| trace(n).keep(folder.path()).unwrap()).collect();
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), MOST_FILES);
+        let kept = fs::read(folder.path().join(names.last().unwrap())).unwrap();
+        assert_eq!(serde_json::from_slice::<Trace>(&kept).unwrap(), trace(MOST_FILES + 4));
+    }
+}
