@@ -19,7 +19,9 @@ mod tls;
 mod web;
 
 mod authoring;
+mod candidates;
 mod crash;
+mod hostile;
 mod job;
 mod lifecycle;
 mod outbox;

@@ -71,7 +71,7 @@ async fn a_changed_plugin_serves_the_next_job() {
 }
 
 /// The same component, another build: a custom section more.
-fn rebuilt(bytes: &[u8], number: u32) -> Vec<u8> {
+pub(crate) fn rebuilt(bytes: &[u8], number: u32) -> Vec<u8> {
     let name = format!("build{number:06}");
     [bytes, &[0, name.len() as u8 + 1, name.len() as u8], name.as_bytes()].concat()
 }
@@ -137,7 +137,7 @@ async fn a_plugin_is_replaced_in_the_middle_of_a_job_and_taken_out_again() {
 }
 
 /// Guests that misbehave, as `cargo xtask build` left them.
-fn guest(name: &str) -> Vec<u8> {
+pub(crate) fn guest(name: &str) -> Vec<u8> {
     fs::read(media::assets().join("guests").join(name)).expect("guests are missing: run cargo xtask build")
 }
 

@@ -21,8 +21,8 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::{
-    Candidate, Digest, Filter, FrameInfo, Kind, Meters, Object, Pixels, PluginError, Plugins, Stage, StreamInfo, Tracker, TrackerState,
-    Update, Verdict,
+    Candidate, Digest, Fault, Filter, FrameInfo, Kind, Meters, Object, Pixels, PluginError, Plugins, Stage, StreamInfo, Tracker,
+    TrackerState, Update, Verdict,
     bindings::types,
     call::{Answer, Call},
     shadow::Shadow,
@@ -373,6 +373,8 @@ impl TrackerSeat {
         self.duty.end();
         match closed {
             Ok(closed) => Ok(self.public(Update { ids: Vec::new(), closed }).closed),
+            // Of a session that failed before, that was told.
+            Err(error) if error.fault() == Some(&Fault::Ended) => Err(error),
             Err(error) => {
                 self.duty.strike(&error, Some(Call::Finish));
                 // There is nothing left for another session to do.

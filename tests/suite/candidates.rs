@@ -1,0 +1,98 @@
+//! Covers: a candidate beside a plugin, over the API: it is shown a job's calls without effect, what it would change and what it
+//! costs is told, and it takes the place of the plugin only when it is installed as one. A filter that reads pictures, in a job
+//! and in its replay.
+
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+
+use crate::{
+    media,
+    plugins::{copy_plugins, guest},
+    server::{Options, Server},
+};
+
+fn server(dir: &std::path::Path) -> Server {
+    let plugins = dir.join("plugins");
+    copy_plugins(&plugins);
+    Options::new(&dir.join("data")).plugins(&plugins).start()
+}
+
+async fn put(server: &Server, path: &str, component: Vec<u8>) -> Value {
+    let response = server.request(Method::PUT, path).body(component).send().await.unwrap();
+    let (status, told) = (response.status(), response.json().await.unwrap());
+    assert_eq!(status, StatusCode::OK, "{told:#}");
+    told
+}
+
+async fn processed(server: &Server, dir: &std::path::Path, filters: &str) -> (u64, Value) {
+    let car = json!({"filter_min_size": 15, "filter_min_quality": 0.1});
+    let settings = json!({"detectors": {"face": null, "car": car}, "stream_data_filter": filters});
+    let id = server.create(json!({"stream_settings": settings})).await;
+    server.upload(id, &media::short_street(dir, 60)).await;
+    server.process(id).await;
+    let video = server.finished(id).await;
+    assert_eq!(video["health_status"]["status"], "COMPLETED", "{video:#}");
+    (id, video["health_status"]["statistic"]["plugins"].clone())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_candidate_changes_nothing_and_is_told_about() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = server(dir.path());
+    let (alone, used) = processed(&server, dir.path(), "").await;
+    assert_eq!(used["simple_iou"]["shadow"], Value::Null);
+    let bare = async |id| -> Vec<Value> {
+        server.objects(id).await.into_iter().map(|o| json!([o["track_id"], o["bbox"], o["quality"], o["detections"]])).collect()
+    };
+
+    let path = "/plugins/simple_iou/shadow/";
+    let candidate = put(&server, path, guest("forgetful.wasm")).await;
+    assert_eq!((&candidate["role"], &candidate["version"]), (&json!("candidate"), &json!("0.2.0")), "{candidate:#}");
+    let (beside, used) = processed(&server, dir.path(), "").await;
+    assert_eq!(bare(beside).await, bare(alone).await, "it is without effect");
+    let shadow = &used["simple_iou"]["shadow"];
+    assert_eq!((&shadow["digest"], &shadow["ended"]), (&candidate["digest"], &Value::Null), "{shadow:#}");
+    assert!(shadow["different"].as_u64() > Some(10) && shadow["items"].as_u64() >= shadow["different"].as_u64(), "{shadow:#}");
+    assert!(shadow["first_difference"].as_str().unwrap().contains("the candidate goes from its track"), "{shadow:#}");
+    assert!(shadow["time_ms"].as_f64() > Some(0.0) && shadow["memory_bytes"].as_u64() > Some(0), "{shadow:#}");
+
+    let serving = server.get("/plugins/simple_iou/").await;
+    assert_eq!((&serving["role"], &serving["used"]["shadow"]["items"]), (&json!("serves"), &shadow["items"]), "{serving:#}");
+    assert_ne!(serving["digest"], candidate["digest"]);
+    assert_eq!(server.get(path).await["file"], "simple_iou.shadow.wasm");
+    let remove = async || server.request(Method::DELETE, path).send().await.unwrap().status();
+    assert_eq!((remove().await, remove().await), (StatusCode::NO_CONTENT, StatusCode::NOT_FOUND));
+    assert_eq!(server.get("/plugins/simple_iou/").await["digest"], serving["digest"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_filter_reads_pictures_in_a_job_and_in_its_replay() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = server(dir.path());
+    let plugin = put(&server, "/plugins/colour/", guest("colour.wasm")).await;
+    assert_eq!(plugin["capabilities"], json!(["crops"]), "{plugin:#}");
+    let (id, _) = processed(&server, dir.path(), "colour").await;
+    let objects = server.objects(id).await;
+    assert!(!objects.is_empty());
+    for object in &objects {
+        let colour = object["attributes"]["colour"].as_str().unwrap_or_else(|| panic!("{object:#}"));
+        let channels: Vec<u8> = colour.split(' ').map(|c| c.parse().unwrap()).collect();
+        // A grey street in daylight: neither black nor white, and of no strong colour.
+        assert!(channels.len() == 3 && channels.iter().all(|c| (20..=235).contains(c)), "{colour}");
+        assert_eq!(object["attributes"]["colour_of_object"], "no-pixels");
+    }
+
+    let replay = async || {
+        let response = server.request(Method::POST, &format!("/videos/{id}/replay/")).json(&json!({})).send().await.unwrap();
+        (response.status(), response.json::<Value>().await.unwrap())
+    };
+    let (status, told) = replay().await;
+    assert_eq!((status, &told["same"]), (StatusCode::OK, &json!(objects.len())), "{told:#}");
+    assert_eq!((&told["changed"], &told["gained"], &told["lost"]), (&json!([]), &json!([]), &json!([])));
+
+    let gone = server.request(Method::DELETE, &format!("/videos/{id}/file/")).send().await.unwrap();
+    assert!(gone.status().is_success(), "{}", gone.status());
+    let (status, told) = replay().await;
+    assert_eq!(status, StatusCode::CONFLICT, "{told}");
+    assert!(told["desc"].as_str().unwrap().contains("reads pictures"), "{told}");
+}
