@@ -1,30 +1,111 @@
-//! What a frame costs in plugins (medians): the shipped tracker and filters on 1, 10 and 100 boxes.
+//! What a frame costs in plugins (medians): the shipped tracker and three filters on 1, 10 and 100 boxes, as sessions, in the
+//! seats of a job (which also keep what a trace of a fault needs), and beside them the same source as native code.
 //!
-//! `cargo bench -p ocellus-runtime`, after `cargo xtask build`.
+//! `cargo xtask bench calls`, which builds the native program and names it in `OCELLUS_NATIVE_CHAIN`.
 
-use std::{
-    hint::black_box,
-    path::Path,
-    time::{Duration, Instant},
-};
+use std::{hint::black_box, path::Path, process::Command, time::Instant};
 
-use ocellus_core::{Detection, ObjectType, Rect, Size};
-use ocellus_runtime::{Candidate, Filter, FrameInfo, Limits, Plugins, Role, StreamInfo};
+use ocellus_core::{Detection, ObjectType, Rect, Size, TrackId};
+use ocellus_runtime::{Candidate, Filter, FilterSeat, FrameInfo, Limits, Plugins, Role, StreamInfo, TrackerSeat};
 use serde_json::json;
 
-const FRAMES: u64 = 5_000;
-const SIZE: Size = Size { width: 1920, height: 1080 };
+#[allow(unreachable_pub, reason = "shared with a program of its own")]
+mod scene;
+use scene::median_us;
+
+const SIZE: Size = Size { width: scene::SIZE.0, height: scene::SIZE.1 };
+
+type Failure = Box<dyn std::error::Error>;
 
 fn boxes(frame: u64, count: usize) -> Vec<Detection> {
-    let at = |i: usize| {
-        let (left, top) = ((i % 16) as f32 * 110.0 + (frame % 40) as f32, (i / 16) as f32 * 110.0);
-        Detection { rect: Rect::new(left, top, left + 80.0, top + 90.0), score: 0.9, quality: 0.8, landmarks: None, appearance: vec![] }
+    let one = |[left, top, right, bottom]: [f32; 4]| Detection {
+        rect: Rect::new(left, top, right, bottom),
+        score: 0.9,
+        quality: 0.8,
+        landmarks: None,
+        appearance: vec![],
     };
-    (0..count).map(at).collect()
+    scene::boxes(frame, count).map(one).collect()
+}
+
+fn frame(index: u64) -> FrameInfo {
+    FrameInfo { index, time: scene::time(index), size: SIZE, cut: false }
+}
+
+fn candidates(ids: &[Option<TrackId>], detections: &[Detection]) -> Vec<Candidate> {
+    ids.iter().zip(detections).filter_map(|(id, detection)| Some(Candidate { track: (*id)?, detection: detection.clone() })).collect()
+}
+
+/// Medians of a frame in the tracker and in the three filters, microseconds.
+struct Costs {
+    tracker: f64,
+    filters: f64,
+}
+
+impl Costs {
+    fn all(&self) -> f64 {
+        self.tracker + self.filters
+    }
+}
+
+fn measure(
+    count: usize,
+    mut track: impl FnMut(&FrameInfo, &[Detection]) -> Result<Vec<Option<TrackId>>, Failure>,
+    mut filter: impl FnMut(&FrameInfo, &[Candidate]) -> Result<(), Failure>,
+) -> Result<Costs, Failure> {
+    let (mut tracking, mut filtering) = (Vec::new(), Vec::new());
+    for index in 0..scene::FRAMES {
+        let (frame, seen) = (frame(index), boxes(index, count));
+        let start = Instant::now();
+        let ids = track(&frame, &seen)?;
+        tracking.push(start.elapsed());
+        let candidates = candidates(&ids, &seen);
+        let start = Instant::now();
+        filter(&frame, &candidates)?;
+        filtering.push(start.elapsed());
+    }
+    Ok(Costs { tracker: median_us(tracking), filters: median_us(filtering) })
+}
+
+fn sessions(plugins: &Plugins, stream: &StreamInfo, count: usize) -> Result<Costs, Failure> {
+    let mut tracker = plugins.tracker("simple_iou", &json!({}), stream)?;
+    let open = |(name, settings): (&str, &str)| Ok(plugins.filter(name, &serde_json::from_str(settings)?, stream)?);
+    let mut filters = scene::FILTERS.into_iter().map(open).collect::<Result<Vec<Filter>, Failure>>()?;
+    let filter = |frame: &FrameInfo, candidates: &[Candidate]| {
+        filters.iter_mut().try_for_each(|f| f.shots(frame, candidates).map(|verdicts| drop(black_box(verdicts))))?;
+        Ok(())
+    };
+    measure(count, |frame, seen| Ok(tracker.update(frame, seen)?.ids), filter)
+}
+
+fn seats(plugins: &Plugins, stream: &StreamInfo, count: usize) -> Result<Costs, Failure> {
+    let mut tracker: TrackerSeat = plugins.tracker_seat("simple_iou", &json!({}), stream)?;
+    let open = |(name, settings): (&str, &str)| Ok(plugins.filter_seat(name, &serde_json::from_str(settings)?, stream)?);
+    let mut filters = scene::FILTERS.into_iter().map(open).collect::<Result<Vec<FilterSeat>, Failure>>()?;
+    let filter = |frame: &FrameInfo, candidates: &[Candidate]| {
+        for filter in &mut filters {
+            filter.begin_frame(frame, None);
+            black_box(filter.shots(frame, candidates.to_vec())?);
+        }
+        Ok(())
+    };
+    measure(count, |frame, seen| Ok(tracker.update(frame, seen)?.ids), filter)
+}
+
+/// By number of boxes; empty where the native program is not named.
+fn native() -> Result<Vec<Costs>, Failure> {
+    let Some(program) = std::env::var_os("OCELLUS_NATIVE_CHAIN") else { return Ok(Vec::new()) };
+    let said = String::from_utf8(Command::new(program).output()?.stdout)?;
+    let line = |line: &str| {
+        let mut figures = line.split(' ').skip(1).map(str::parse);
+        let mut figure = || figures.next().ok_or("a figure is missing")?.map_err(Failure::from);
+        Ok(Costs { tracker: figure()?, filters: figure()? })
+    };
+    said.lines().map(line).collect()
 }
 
 #[expect(clippy::print_stdout, reason = "the table is what a benchmark is for")]
-fn main() -> Result<(), Box<dyn std::error::Error>> {
+fn main() -> Result<(), Failure> {
     let folder =
         std::env::var("OCELLUS_PLUGINS").unwrap_or_else(|_| concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/assets/plugins").into());
     let start = Instant::now();
@@ -36,43 +117,28 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     drop(plugins.tracker("simple_iou", &json!({}), &stream)?);
     println!("open a session: {:.0} us", start.elapsed().as_secs_f64() * 1e6);
 
-    println!("{:>6} {:>14} {:>16} {:>16}", "boxes", "tracker us", "3 filters us", "together us");
-    for count in [1, 10, 100] {
-        let mut tracker = plugins.tracker("simple_iou", &json!({}), &stream)?;
-        let mut filters: Vec<Filter> =
-            [("quality", json!({"min": 0.42})), ("size", json!({"min": 60})), ("roi", json!({"roi": "1900x1000+0+0"}))]
-                .into_iter()
-                .map(|(name, settings)| plugins.filter(name, &settings, &stream))
-                .collect::<Result<_, _>>()?;
-        let frames: Vec<_> = (0..FRAMES).map(|i| boxes(i, count)).collect();
-        let (mut tracking, mut filtering) = (Vec::new(), Vec::new());
-        for (index, detections) in (0u64..).zip(&frames) {
-            let frame = FrameInfo { index, time: index as f64 / 25.0, size: SIZE, cut: false };
-            let start = Instant::now();
-            let update = tracker.update(&frame, detections)?;
-            tracking.push(start.elapsed());
-
-            let start = Instant::now();
-            let candidates: Vec<_> = update
-                .ids
-                .iter()
-                .zip(detections)
-                .filter_map(|(id, detection)| Some(Candidate { track: (*id)?, detection: detection.clone() }))
-                .collect();
-            for filter in &mut filters {
-                black_box(filter.shots(&frame, &candidates)?);
-            }
-            filtering.push(start.elapsed());
+    let native = native()?;
+    println!("us a frame   tracker   3 filters   together   by native code");
+    for (count, native) in scene::COUNTS.into_iter().zip(native.into_iter().map(Some).chain(std::iter::repeat_with(|| None))) {
+        println!("{count} boxes");
+        let base = native.as_ref().map(Costs::all);
+        let rows = [
+            ("sessions", Some(sessions(&plugins, &stream, count)?)),
+            ("in a job", Some(seats(&plugins, &stream, count)?)),
+            ("native", native),
+        ];
+        for (name, costs) in rows {
+            let Some(costs) = costs else { continue };
+            let ratio = base.map_or(String::new(), |base| format!("{:.2}", costs.all() / base));
+            println!("  {name:>8}  {:>8.2}    {:>8.2}   {:>8.2}   {ratio:>14}", costs.tracker, costs.filters, costs.all());
         }
-        let (tracking, filtering) = (median_us(tracking), median_us(filtering));
-        println!("{count:>6} {tracking:>14.2} {filtering:>16.2} {:>16.2}", tracking + filtering);
     }
     swaps(Path::new(&folder), &stream)
 }
 
 /// What a frame costs in which a newer component takes over, ten boxes in view. The components differ in a custom section.
 #[expect(clippy::print_stdout, reason = "the table is what a benchmark is for")]
-fn swaps(shipped: &Path, stream: &StreamInfo) -> Result<(), Box<dyn std::error::Error>> {
+fn swaps(shipped: &Path, stream: &StreamInfo) -> Result<(), Failure> {
     let count: u64 = std::env::var("OCELLUS_SWAPS").ok().and_then(|n| n.parse().ok()).unwrap_or(100);
     let folder = std::env::temp_dir().join(format!("ocellus-swaps-{}", std::process::id()));
     std::fs::create_dir_all(&folder)?;
@@ -89,8 +155,7 @@ fn swaps(shipped: &Path, stream: &StreamInfo) -> Result<(), Box<dyn std::error::
         plugins.install("simple_iou", Role::Serves, &build)?;
         let mut done = 0;
         while done < swap {
-            let frame = FrameInfo { index, time: index as f64 / 25.0, size: SIZE, cut: false };
-            let boxes = boxes(0, 10);
+            let (frame, boxes) = (frame(index), boxes(0, 10));
             let start = Instant::now();
             let update = seat.update(&frame, &boxes)?;
             let took = start.elapsed();
@@ -117,10 +182,4 @@ fn swaps(shipped: &Path, stream: &StreamInfo) -> Result<(), Box<dyn std::error::
         median_us(frame_costs)
     );
     Ok(())
-}
-
-/// The median, since the machine does other things meanwhile.
-fn median_us(mut times: Vec<Duration>) -> f64 {
-    times.sort();
-    times.get(times.len() / 2).map_or(0.0, |t| t.as_secs_f64() * 1e6)
 }
