@@ -16,7 +16,7 @@ use serde_json::Value;
 use crate::{Kind, PluginError, Plugins, StreamInfo, TrackerState, call::Call};
 
 /// Calls that are kept of a session, in memory.
-const MOST_BYTES: usize = 1 << 20;
+const MOST_BYTES: usize = 256 << 10;
 /// Traces that are kept in the folder.
 const MOST_FILES: usize = 32;
 
@@ -133,7 +133,7 @@ mod tests {
         for index in 1..1000 {
             history.push(call(index));
         }
-        assert!(!history.is_complete() && history.bytes <= MOST_BYTES && history.len() > 5, "{}", history.len());
+        assert!(!history.is_complete() && history.bytes <= MOST_BYTES && history.len() > 1, "{}", history.len());
         assert_eq!(history.calls().last().and_then(Call::frame), Some(999));
     }
 
