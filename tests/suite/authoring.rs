@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::{
     media,
     plugins::copy_plugins,
-    server::{Options, program},
+    server::{Options, program, run},
 };
 
 /// Runs `ocellus plugin …` in a folder: exit code, standard output, standard error. What cargo compiles is kept for the next.
@@ -25,6 +25,29 @@ fn inspect(dir: &Path, file: &str) -> Value {
     let (code, said, error) = plugin(dir, &["inspect", file]);
     assert_eq!(code, Some(0), "{error}");
     serde_json::from_str(&said).unwrap()
+}
+
+#[test]
+fn a_router_is_shown_objects_and_answers() {
+    let http = media::assets().join("plugins/http.wasm");
+    let (status, said, error) = run(&["plugin", "test", http.to_str().unwrap(), "--repeat", "2"]);
+    assert!(status.success(), "{error}");
+    let lines: Vec<Value> = said.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let encoded: Vec<&Value> = lines.iter().filter(|l| l["encode"].is_string()).collect();
+    assert!(encoded.len() > 10 && encoded.iter().all(|l| l["request"]["method"] == "POST"), "{said}");
+    assert!(encoded[0]["request"]["body"].to_string().contains("photo"), "{said}");
+    let outcome = |status: u64| lines.iter().find(|l| l["judge"] == status).map(|l| l["outcome"].clone()).unwrap();
+    assert_eq!((outcome(200), outcome(429)), (json!("accepted"), json!({"retry_after_ms": 7000})));
+
+    let (status, said, _) = run(&["plugin", "bench", http.to_str().unwrap(), "--seconds", "0.1"]);
+    assert!(status.success() && said.contains("http 0.1.0 (") && said.contains(" us") && said.contains("a frame"), "{said}");
+}
+
+#[test]
+fn what_a_plugin_logs_is_shown_to_its_author() {
+    let chatter = media::assets().join("guests/hostile-tracker.wasm");
+    let (_, _, error) = run(&["plugin", "test", chatter.to_str().unwrap(), "--settings", r#"{"misdeed": "chatter"}"#]);
+    assert!(error.contains(r"hostile_tracker: line 0\nof many") && error.contains("writes more lines than it may"), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

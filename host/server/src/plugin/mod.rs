@@ -12,6 +12,7 @@ use anyhow::{Context, Result, bail};
 use clap::Subcommand;
 use ocellus_build::Kind;
 use ocellus_runtime::{InstallError, Limits, PluginInfo, Plugins};
+use tracing_subscriber::EnvFilter;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum PluginCommand {
@@ -41,9 +42,14 @@ pub(crate) enum PluginCommand {
     },
     /// Run a component in the server's own runtime over a recording's detections and print what it answers.
     Test(test::TestArguments),
+    /// Say what a call costs, on this machine.
+    Bench(test::BenchArguments),
 }
 
 pub(crate) fn run(command: &PluginCommand) -> Result<ExitCode> {
+    // What plugins say themselves, and nothing of the runtime around them.
+    let lines = EnvFilter::new("off,ocellus_runtime::imports=debug");
+    tracing_subscriber::fmt().with_env_filter(lines).with_writer(std::io::stderr).without_time().with_target(false).init();
     let mut stdout = std::io::stdout().lock();
     match command {
         PluginCommand::New { kind, name, dir } => {
@@ -66,6 +72,7 @@ pub(crate) fn run(command: &PluginCommand) -> Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         PluginCommand::Test(arguments) => test::run(arguments),
+        PluginCommand::Bench(arguments) => test::bench(arguments),
     }
 }
 

@@ -1,5 +1,5 @@
-//! `ocellus plugin test`: a component in the real runtime over a detection log. What it answers is printed, one line of JSON a
-//! call, and held against a golden file.
+//! `ocellus plugin test` and `bench`: a component in the real runtime over a detection log. What it answers is printed, one
+//! line of JSON a call, and held against a golden file; or what a call costs.
 
 use std::{
     fmt::Write as _,
@@ -11,16 +11,24 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use ocellus_core::{Detection, FrameRecord, ObjectType, Size, TrackId, VideoId};
-use ocellus_runtime::{Candidate, Filter, FrameInfo, Kind, Moment, Object, Plugins, Stage, StreamInfo, Trace, Tracker, Verdict};
+use ocellus_core::{
+    BestShotType, Detection, FrameRecord, JobId, ObjectId, ObjectRecord, ObjectType, ShotSummary, Size, Timestamp, TrackId, VideoId,
+};
+use ocellus_runtime::{
+    Body, Candidate, Content, Fault, Filter, FrameInfo, Kind, Moment, Object, Outcome, Part, Picture, PictureInfo, PluginError, PluginInfo,
+    Plugins, Post, Stage, StreamInfo, Trace, Tracker, Verdict,
+};
 use ocellus_store::{DetectionReader, StoredJob};
 use serde_json::{Value, json};
+
+use super::Folder;
 
 /// Detections of vehicles in three seconds of street.
 const SAMPLE: &[u8] = include_bytes!("../../samples/street.log");
 
+/// What to show to what.
 #[derive(Args, Debug)]
-pub(crate) struct TestArguments {
+struct Subject {
     /// The component.
     file: PathBuf,
 
@@ -39,6 +47,22 @@ pub(crate) struct TestArguments {
     /// Object type to look at. [default: the first that was seen]
     #[arg(long = "type", value_name = "TYPE")]
     object_type: Option<ObjectType>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct BenchArguments {
+    #[command(flatten)]
+    subject: Subject,
+
+    /// Seconds to measure for.
+    #[arg(long, value_name = "S", default_value_t = 3.0)]
+    seconds: f64,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct TestArguments {
+    #[command(flatten)]
+    subject: Subject,
 
     /// What it should answer; another answer is an error that shows the first line that differs.
     #[arg(long, value_name = "FILE")]
@@ -52,7 +76,7 @@ pub(crate) struct TestArguments {
     #[arg(long, value_name = "FILE", conflicts_with_all = ["video", "golden", "repeat", "settings"])]
     trace: Option<PathBuf>,
 
-    /// Go through the recording so many times and say what a call costs.
+    /// Go through the recording so many times: the answers must stay the same.
     #[arg(long, value_name = "N", default_value_t = 1)]
     repeat: u32,
 }
@@ -65,7 +89,7 @@ struct Recording {
 }
 
 impl Recording {
-    fn read(arguments: &TestArguments) -> Result<Self> {
+    fn read(arguments: &Subject) -> Result<Self> {
         let log = match (arguments.video, &arguments.data) {
             (Some(video), Some(data)) => StoredJob::open(data, VideoId(video))?.detections()?,
             _ => {
@@ -89,6 +113,32 @@ impl Recording {
         StreamInfo { object_type: self.object_type.clone(), size: self.size, frame_rate: self.frame_rate }
     }
 
+    /// A track that was seen once.
+    fn object(&self, number: u64, frame: &FrameInfo, detection: &Detection) -> ObjectRecord {
+        let shot = || ShotSummary {
+            frame: frame.index,
+            time: frame.time,
+            timestamp: Timestamp::from_microsecond((frame.time * 1e6) as i64).unwrap_or_default(),
+            bbox: detection.rect.to_pixels(self.size),
+            score: detection.score,
+            quality: detection.quality,
+        };
+        let job = JobId { video: VideoId(1), number: 1 };
+        ObjectRecord {
+            id: ObjectId { job, object_type: self.object_type.clone(), track: TrackId(number), shot: 0 },
+            bs_type: BestShotType::Overall,
+            end_of_track: true,
+            landmarks: detection.landmarks,
+            best: shot(),
+            first: shot(),
+            last: shot(),
+            detections: 1,
+            interpolated: 0,
+            history: Vec::new(),
+            attributes: Vec::new(),
+        }
+    }
+
     /// Each frame that was looked at, and what was seen in it.
     fn frames(&self) -> impl Iterator<Item = (FrameInfo, &[Detection])> {
         self.frames.iter().filter(|f| !f.still).map(|f| {
@@ -101,37 +151,19 @@ impl Recording {
 /// 0: as expected. 1: not.
 pub(crate) fn run(arguments: &TestArguments) -> Result<ExitCode> {
     if let Some(trace) = &arguments.trace {
-        return reproduce(&arguments.file, trace);
+        return reproduce(&arguments.subject.file, trace);
     }
-    let settings: Value = serde_json::from_str(&arguments.settings).context("--settings is no JSON")?;
-    let recording = Recording::read(arguments)?;
-    let (plugins, info, _folder) = super::load(&arguments.file)?;
-    let name = info.name.context("it has no name")?;
-    let go = match info.kind {
-        Some(Kind::Tracker) => track,
-        Some(Kind::Filter) => filter,
-        Some(Kind::Router) | None => bail!("{name} is a router: only filters and trackers are shown recordings"),
-    };
-    let mut answers = go(&plugins, &name, &settings, &recording)?;
+    let plugin = UnderTest::open(&arguments.subject)?;
+    let mut answers = plugin.go()?;
     for _ in 1..arguments.repeat {
-        let again = go(&plugins, &name, &settings, &recording)?;
+        let again = plugin.go()?;
         if again.text != answers.text {
-            bail!("{name} answers otherwise when it is asked again: a plugin must be a function of its settings and calls");
+            bail!("{} answers otherwise when it is asked again: a plugin must be a function of its settings and calls", plugin.name);
         }
         answers.costs.extend(again.costs);
     }
     let mut stdout = std::io::stdout().lock();
-    answers.costs.sort_unstable();
-    let at = |share: f64| answers.costs.get((answers.costs.len() as f64 * share) as usize).map_or(0.0, |d| d.as_secs_f64() * 1e6);
-    let told = format!(
-        "{name} {} ({}): {} calls, median {:.1} us, 99 of 100 within {:.1} us, {} kB of memory",
-        info.version.unwrap_or_default(),
-        info.digest.map(|d| d.to_string()).unwrap_or_default(),
-        answers.costs.len(),
-        at(0.5),
-        at(0.99),
-        answers.memory_bytes / 1000,
-    );
+    let told = plugin.told(&mut answers);
     let Some(golden) = &arguments.golden else {
         write!(stdout, "{}", answers.text)?;
         eprintln!("{told}");
@@ -155,6 +187,73 @@ pub(crate) fn run(arguments: &TestArguments) -> Result<ExitCode> {
     let shown = |line: Option<&str>| line.unwrap_or("(the end)").to_owned();
     writeln!(stdout, "{}:{number}\n- {}\n+ {}", golden.display(), shown(wanted), shown(got))?;
     Ok(ExitCode::from(1))
+}
+
+/// What a call costs, on this machine, with a recording that fits the plugin's work.
+pub(crate) fn bench(arguments: &BenchArguments) -> Result<ExitCode> {
+    let plugin = UnderTest::open(&arguments.subject)?;
+    let end = Instant::now() + Duration::try_from_secs_f64(arguments.seconds).context("--seconds")?;
+    let mut answers = plugin.go()?;
+    while Instant::now() < end {
+        answers.costs.extend(plugin.go()?.costs);
+    }
+    let items: usize = plugin.recording.frames().map(|(_, seen)| seen.len()).sum();
+    let frames = plugin.recording.frames().count().max(1);
+    writeln!(
+        std::io::stdout(),
+        "{}\n{:.1} {} a frame",
+        plugin.told(&mut answers),
+        items as f64 / frames as f64,
+        plugin.recording.object_type
+    )?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A component, and what it is shown.
+struct UnderTest {
+    plugins: Plugins,
+    info: PluginInfo,
+    name: String,
+    settings: Value,
+    recording: Recording,
+    /// Holds the component.
+    _folder: Folder,
+}
+
+impl UnderTest {
+    fn open(subject: &Subject) -> Result<Self> {
+        let settings = serde_json::from_str(&subject.settings).context("--settings is no JSON")?;
+        let recording = Recording::read(subject)?;
+        let (plugins, info, folder) = super::load(&subject.file)?;
+        let name = info.name.clone().context("it has no name")?;
+        Ok(Self { plugins, info, name, settings, recording, _folder: folder })
+    }
+
+    /// Once through the recording, in a session of its own.
+    fn go(&self) -> Result<Answers> {
+        let go = match self.info.kind.context("it is of no kind")? {
+            Kind::Tracker => track,
+            Kind::Filter => filter,
+            Kind::Router => route,
+        };
+        go(&self.plugins, &self.name, &self.settings, &self.recording)
+    }
+
+    /// Which build it is, and what it costs.
+    fn told(&self, answers: &mut Answers) -> String {
+        answers.costs.sort_unstable();
+        let at = |share: f64| answers.costs.get((answers.costs.len() as f64 * share) as usize).map_or(0.0, |d| d.as_secs_f64() * 1e6);
+        format!(
+            "{} {} ({}): {} calls, median {:.1} us, 99 of 100 within {:.1} us, {} kB of memory",
+            self.name,
+            self.info.version.as_deref().unwrap_or_default(),
+            self.info.digest.map(|d| d.to_string()).unwrap_or_default(),
+            answers.costs.len(),
+            at(0.5),
+            at(0.99),
+            answers.memory_bytes / 1000,
+        )
+    }
 }
 
 /// 0: it goes through. 1: it fails, as it did or otherwise.
@@ -238,5 +337,67 @@ fn shown(verdict: Verdict) -> Value {
         Verdict::Keep => json!("keep"),
         Verdict::Reject(rejection) => json!({"reject": rejection.rule, "value": rejection.value}),
         Verdict::Annotate(notes) => json!({"annotate": notes}),
+    }
+}
+
+/// Each detection as the object of a track of its own, at a receiver that takes some and not others.
+fn route(plugins: &Plugins, name: &str, settings: &Value, recording: &Recording) -> Result<Answers> {
+    let mut router = plugins.router(name, settings)?;
+    let pictures = [PictureInfo {
+        picture: Picture::Photo,
+        content_type: "image/jpeg".to_owned(),
+        size: recording.size,
+        region: recording.size.to_rect().to_pixels(recording.size),
+    }];
+    let (mut text, mut costs) = (String::new(), Vec::new());
+    let mut number = 0;
+    for (frame, seen) in recording.frames() {
+        for detection in seen {
+            number += 1;
+            let object = recording.object(number, &frame, detection);
+            let url = "http://receiver.example/frame";
+            let post = Post { object: &object, url, camera: None, camera_group: Some(1), pictures: &pictures };
+            let begun = Instant::now();
+            let request = router.encode(&post);
+            costs.push(begun.elapsed());
+            let said = match request {
+                Ok(request) => {
+                    json!({"method": request.method, "url": request.url, "headers": request.headers, "body": body(request.body)})
+                }
+                Err(PluginError::Fault { fault: Fault::Reported(reason), .. }) => json!({"refused": reason}),
+                Err(error) => return Err(error.into()),
+            };
+            writeln!(text, "{}", json!({"encode": object.id.to_string(), "request": said}))?;
+        }
+    }
+    for (status, headers) in [(200, None), (400, None), (404, None), (429, Some("7")), (500, None), (503, Some("2"))] {
+        let headers: Vec<_> = headers.map(|seconds| ("retry-after".to_owned(), seconds.to_owned())).into_iter().collect();
+        let begun = Instant::now();
+        let outcome = router.judge(status, &headers, b"")?;
+        costs.push(begun.elapsed());
+        let outcome = match outcome {
+            Outcome::Accepted => json!("accepted"),
+            Outcome::Retry { after_ms } => json!({"retry_after_ms": after_ms}),
+            Outcome::Refused { reason } => json!({"refused": reason}),
+        };
+        writeln!(text, "{}", json!({"judge": status, "headers": headers, "outcome": outcome}))?;
+    }
+    Ok(Answers { text, costs, memory_bytes: router.meters().memory_bytes })
+}
+
+fn body(body: Body) -> Value {
+    let bytes =
+        |bytes: Vec<u8>| String::from_utf8(bytes).map_or_else(|e| json!({"bytes": e.into_bytes().len()}), |text| json!({"text": text}));
+    let part = |part: Part| {
+        let content = match part.content {
+            Content::Text(text) => json!({"text": text}),
+            Content::Bytes(content) => bytes(content),
+            Content::Picture(picture) => json!({"picture": format!("{picture:?}")}),
+        };
+        json!({"name": part.name, "filename": part.filename, "content_type": part.content_type, "content": content})
+    };
+    match body {
+        Body::Bytes(content) => bytes(content),
+        Body::Multipart(parts) => parts.into_iter().map(part).collect(),
     }
 }
