@@ -13,6 +13,42 @@ use crate::{
 };
 
 /// A router. It keeps nothing between calls: the same post gives the same request.
+///
+/// A whole router:
+///
+/// ```
+/// use ocellus_plugin::{Body, Header, Manifest, Outcome, Post, Request, Router};
+/// use serde::Deserialize;
+///
+/// #[derive(Deserialize)]
+/// struct Settings {}
+///
+/// /// Posts who was seen when, as JSON, without pictures.
+/// struct Json;
+///
+/// impl Router for Json {
+///     type Settings = Settings;
+///     const MANIFEST: Manifest = Manifest { name: "json", version: "1.0.0", description: "Posts JSON.", ..Manifest::DEFAULT };
+///
+///     fn open(_: Settings) -> Result<Self, String> {
+///         Ok(Self)
+///     }
+///
+///     fn encode(&self, post: Post) -> Result<Request, String> {
+///         let body = serde_json::json!({"id": post.id, "type": post.object_type, "seen": post.best.timestamp});
+///         Ok(Request {
+///             method: "POST".into(),
+///             url: None,
+///             headers: vec![Header { name: "content-type".into(), value: "application/json".into() }],
+///             body: Body::Bytes(body.to_string().into_bytes()),
+///         })
+///     }
+/// }
+///
+/// ocellus_plugin::register!(Json: Router);
+///
+/// assert_eq!(Json.judge(201, vec![], vec![]), Outcome::Accepted);
+/// ```
 pub trait Router: Sized + 'static {
     /// Read from JSON that fits the manifest's schema; give absent keys their defaults with `#[serde(default)]`.
     type Settings: DeserializeOwned;

@@ -11,6 +11,65 @@ use crate::{
 };
 
 /// One session of a tracker: one object type of one job. `tracker.wit` has the rules for ids.
+///
+/// A whole tracker, for scenes with one thing in them:
+///
+/// ```
+/// use ocellus_plugin::{Detection, FrameInfo, Manifest, State, StreamInfo, Tracker, Update};
+/// use serde::Deserialize;
+///
+/// #[derive(Deserialize)]
+/// struct Settings {}
+///
+/// /// Holds the best detection of each frame to be the same thing, until a cut.
+/// #[derive(Default)]
+/// struct Only {
+///     /// Tracks given so far.
+///     given: u64,
+///     open: bool,
+/// }
+///
+/// impl Tracker for Only {
+///     type Settings = Settings;
+///     const MANIFEST: Manifest =
+///         Manifest { name: "only", version: "1.0.0", description: "Tracks the one thing that there is.", ..Manifest::DEFAULT };
+///
+///     fn open(_: Settings, _: StreamInfo) -> Result<Self, String> {
+///         Ok(Self::default())
+///     }
+///
+///     fn update(&mut self, frame: FrameInfo, detections: Vec<Detection>) -> Result<Update, String> {
+///         let closed = if frame.cut { self.finish() } else { Vec::new() };
+///         let best = (0..detections.len()).max_by(|a, b| detections[*a].score.total_cmp(&detections[*b].score));
+///         if best.is_some() && !self.open {
+///             self.given += 1;
+///             self.open = true;
+///         }
+///         let ids = (0..detections.len()).map(|i| (Some(i) == best).then_some(self.given)).collect();
+///         Ok(Update { ids, closed })
+///     }
+///
+///     fn finish(&mut self) -> Vec<u64> {
+///         if std::mem::take(&mut self.open) { vec![self.given] } else { Vec::new() }
+///     }
+///
+///     fn snapshot(&self) -> State {
+///         State { schema_tag: "only/1".into(), bytes: serde_json::to_vec(&(self.given, self.open)).unwrap_or_default() }
+///     }
+///
+///     fn restore(&mut self, state: State) -> Result<(), String> {
+///         (self.given, self.open) = serde_json::from_slice(&state.bytes).map_err(|e| e.to_string())?;
+///         Ok(())
+///     }
+/// }
+///
+/// ocellus_plugin::register!(Only: Tracker);
+///
+/// let mut seen = Only { given: 3, open: true };
+/// let mut heir = Only::default();
+/// heir.restore(seen.snapshot()).unwrap();
+/// assert_eq!(heir.finish(), seen.finish());
+/// ```
 pub trait Tracker: Sized + 'static {
     /// Read from JSON that fits the manifest's schema; give absent keys their defaults with `#[serde(default)]`.
     type Settings: DeserializeOwned;
