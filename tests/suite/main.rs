@@ -23,6 +23,7 @@ mod candidates;
 mod crash;
 mod hostile;
 mod job;
+mod languages;
 mod lifecycle;
 mod outbox;
 mod plugins;

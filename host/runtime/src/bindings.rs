@@ -19,7 +19,6 @@ pub(crate) mod filter {
         with: {
             "ocellus:plugin/types@0.1.0": crate::bindings::types,
             "ocellus:plugin/logging@0.1.0": crate::bindings::logging,
-            "ocellus:plugin/crops@0.1.0": crate::bindings::crops,
         },
     });
 }

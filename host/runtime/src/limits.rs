@@ -16,7 +16,8 @@ pub struct Limits {
     pub memory_bytes: usize,
     /// Elements of all tables of a session.
     pub table_elements: usize,
-    /// Core instances within a session; a component made by `wit-component` has up to four.
+    /// Core instances within a session; a component of Rust has some four, one with an interpreter and
+    /// its shims inside has dozens.
     pub instances: usize,
     /// Bytes that one call may hand to the host.
     pub output_bytes: usize,
@@ -39,7 +40,7 @@ impl Default for Limits {
             deadline: Duration::from_millis(250),
             memory_bytes: 64 << 20,
             table_elements: 20_000,
-            instances: 32,
+            instances: 128,
             output_bytes: 8 << 20,
             component_bytes: 64 << 20,
             log_lines: 50,

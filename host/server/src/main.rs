@@ -50,6 +50,10 @@ fn main() -> ExitCode {
         Command::Plugin(command) => plugin::run(&command),
     };
     result.unwrap_or_else(|error| {
+        // Whoever reads what is printed has seen enough: `ocellus plugin inspect … | head`.
+        if error.chain().any(|e| e.downcast_ref::<std::io::Error>().is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe)) {
+            return ExitCode::SUCCESS;
+        }
         eprintln!("ocellus: {error:#}");
         ExitCode::FAILURE
     })

@@ -5,6 +5,7 @@ mod bless;
 mod build;
 mod client;
 mod demo;
+mod examples;
 mod fetch;
 mod plugins;
 mod setup;
@@ -33,6 +34,9 @@ enum Command {
         /// Only the plugins and the guests of the tests.
         #[arg(long)]
         plugins_only: bool,
+        /// Only the plugins in other languages, for which Python and Node.js are needed.
+        #[arg(long, conflicts_with = "plugins_only")]
+        examples_only: bool,
     },
     /// Process a recording before your eyes: server, receiver, progress, objects.
     Demo(demo::DemoArguments),
@@ -50,7 +54,8 @@ enum Command {
 fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Setup => setup::run(),
-        Command::Build { plugins_only } => build::run(plugins_only),
+        Command::Build { examples_only: true, .. } => examples::build(),
+        Command::Build { plugins_only, .. } => build::run(plugins_only),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Test => test::run(),
         Command::Bench { filter } => bench::run(filter.as_deref()),

@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Result, bail};
 
 use crate::{
-    build, plugins, setup,
+    build, examples, plugins, setup,
     shell::{self, cargo, root, say},
 };
 
@@ -18,6 +18,7 @@ const STEPS: &[Step] = &[
     ("set up", setup::ensure),
     ("formatting", formatting),
     ("plugins", plugins::build),
+    ("plugins in other languages", examples::build),
     ("programs", build::programs),
     ("lints", lints),
     ("tests of plugins and SDK", plugin_tests),
@@ -39,7 +40,7 @@ pub(crate) fn run() -> Result<()> {
         }
         took.push((name, begun.elapsed()));
         // Nothing can be tested that could not be built.
-        if !failed.is_empty() && matches!(*name, "set up" | "plugins" | "programs") {
+        if !failed.is_empty() && matches!(*name, "set up" | "plugins" | "plugins in other languages" | "programs") {
             break;
         }
     }

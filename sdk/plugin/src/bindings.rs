@@ -23,7 +23,6 @@ pub mod filter {
         with: {
             "ocellus:plugin/types@0.1.0": crate::bindings::types,
             "ocellus:plugin/logging@0.1.0": crate::bindings::logging,
-            "ocellus:plugin/crops@0.1.0": crate::bindings::crops,
         },
         pub_export_macro: true,
         export_macro_name: "export_filter",

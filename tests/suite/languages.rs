@@ -1,0 +1,62 @@
+//! Covers: plugins in other languages. Filters in Python and JavaScript, built from the examples, serve a job like any other,
+//! within the limits that all plugins have, and answer the same in its replay.
+
+use std::fs;
+
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+
+use crate::{
+    media,
+    plugins::copy_plugins,
+    server::{Options, Server},
+};
+
+async fn install(server: &Server, name: &str) {
+    let file = media::assets().join("examples").join(format!("{name}.wasm"));
+    let component = fs::read(&file).unwrap_or_else(|e| panic!("{}: {e}: run cargo xtask build --examples-only", file.display()));
+    let response = server.request(Method::PUT, &format!("/plugins/{name}/")).body(component).send().await.unwrap();
+    let (status, told) = (response.status(), response.json::<Value>().await.unwrap());
+    assert_eq!((status, &told["state"]), (StatusCode::OK, &json!("ready")), "{told:#}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn filters_in_python_and_javascript_serve_a_job_and_its_replay() {
+    let dir = tempfile::tempdir().unwrap();
+    let plugins = dir.path().join("plugins");
+    copy_plugins(&plugins);
+    let server = Options::new(&dir.path().join("data")).plugins(&plugins).start();
+    install(&server, "tall").await;
+    install(&server, "loiter").await;
+
+    let clip = media::short_street(dir.path(), 100);
+    let run = async |own: Value| {
+        let car = json!({"filter_min_size": 15, "filter_min_quality": 0.1});
+        let settings = json!({"detectors": {"face": null, "car": car}, "stream_data_filter": "tall,loiter", "plugins": own});
+        let id = server.create(json!({"stream_settings": settings})).await;
+        server.upload(id, &clip).await;
+        server.process(id).await;
+        let video = server.finished(id).await;
+        assert_eq!(video["health_status"]["status"], "COMPLETED", "{video:#}");
+        (id, video["health_status"]["statistic"]["plugins"].clone())
+    };
+    let (all, _) = run(json!({})).await;
+    let seconds = |object: &Value| object["attributes"]["seconds"].as_str().unwrap().parse::<f64>().unwrap();
+    let objects = server.objects(all).await;
+    assert!(objects.len() > 1 && objects.iter().any(|o| seconds(o) < 0.5) && objects.iter().any(|o| seconds(o) >= 0.5));
+
+    let (some, used) = run(json!({"tall": {"min": 0.6}, "loiter": {"min_seconds": 0.5}})).await;
+    let kept = server.objects(some).await;
+    assert!(!kept.is_empty() && kept.len() < objects.len(), "{} of {}", kept.len(), objects.len());
+    for object in &kept {
+        let side = |at: usize| object["bbox"][at].as_f64().unwrap();
+        // The box is told in whole pixels.
+        assert!((side(3) - side(1) + 1.0) / (side(2) - side(0) - 1.0) >= 0.6 && seconds(object) >= 0.5, "{object:#}");
+    }
+    for name in ["tall", "loiter"] {
+        assert!(used[name]["rejected"].as_u64() > Some(0) && used[name]["faults"] == 0, "{used:#}");
+    }
+    let replay = server.request(Method::POST, &format!("/videos/{some}/replay/")).json(&json!({})).send().await.unwrap();
+    let told: Value = replay.json().await.unwrap();
+    assert_eq!((&told["same"], &told["changed"], &told["gained"], &told["lost"]), (&json!(kept.len()), &json!([]), &json!([]), &json!([])));
+}
