@@ -61,7 +61,8 @@ impl Analysis {
         let chosen: Vec<&str> = settings.chosen_filters().collect();
         let lane = |(t, d): (&ObjectType, &DetectorSettings)| {
             let stream = StreamInfo { object_type: t.clone(), size, frame_rate };
-            Ok(Lane { explain, ..Lane::open(plugins, job, d, &chosen, &settings.plugins, stream)? })
+            let lane = Lane::open(plugins, job, d, &chosen, &settings.plugins, stream)?;
+            Ok(Lane { witness: Witness { asked: explain, ..lane.witness }, ..lane })
         };
         let lanes = settings.active().map(lane).collect::<Result<_, _>>()?;
         let start = settings.use_stream_timestamp.then_some(settings.start_stream_timestamp);
@@ -93,7 +94,7 @@ impl Analysis {
             pixels,
         };
         for lane in &mut self.lanes {
-            let seen = record.seen.iter().find(|(t, _)| *t == lane.object_type).map_or(&[][..], |(_, d)| d);
+            let seen = record.seen.iter().find(|(t, _)| *t == lane.witness.object_type).map_or(&[][..], |(_, d)| d);
             lane.frame(&now, seen, &mut events)?;
         }
         Ok(events)
@@ -281,31 +282,53 @@ fn between(a: &ShotSummary, b: &ShotSummary, n: u64, gap: u64) -> TrackPoint {
 
 type Attributes = Vec<(String, String)>;
 
-/// Drops what a verdict rejects, and hands each verdict's notes to what stays.
-fn apply<T>(items: &mut Vec<T>, verdicts: Vec<Verdict>, mut note: impl FnMut(&mut T, Attributes), mut dropped: impl FnMut(&T, Rejection)) {
-    let mut verdicts = verdicts.into_iter();
-    items.retain_mut(|item| match verdicts.next() {
-        Some(Verdict::Reject(rejection)) => {
-            dropped(item, rejection);
-            false
+/// What stays by its verdict, with the verdict's notes, and what goes.
+fn apply<T>(items: Vec<T>, verdicts: Vec<Verdict>, note: impl Fn(&mut T, Attributes)) -> (Vec<T>, Vec<(T, Rejection)>) {
+    let (mut kept, mut dropped) = (Vec::with_capacity(items.len()), Vec::new());
+    for (mut item, verdict) in items.into_iter().zip(verdicts) {
+        match verdict {
+            Verdict::Reject(rejection) => {
+                dropped.push((item, rejection));
+                continue;
+            }
+            Verdict::Annotate(more) => note(&mut item, more),
+            Verdict::Keep => {}
         }
-        Some(Verdict::Annotate(more)) => {
-            note(item, more);
-            true
+        kept.push(item);
+    }
+    (kept, dropped)
+}
+
+/// Tells what went no further, where that is asked for.
+struct Witness {
+    object_type: ObjectType,
+    asked: bool,
+}
+
+impl Witness {
+    fn tell(
+        &self,
+        events: &mut Vec<Event>,
+        stage: DecisionStage,
+        track: Option<TrackId>,
+        shot: &ShotSummary,
+        plugin: &str,
+        why: Rejection,
+    ) {
+        if self.asked {
+            let Rejection { rule, value } = why;
+            events.push(Event::Decided(Decision::new(&self.object_type, stage, track, shot, plugin.to_owned(), rule, value)));
         }
-        Some(Verdict::Keep) | None => true,
-    });
+    }
 }
 
 struct Lane {
     job: JobId,
-    object_type: ObjectType,
     tracker: TrackerSeat,
     filters: Vec<FilterSeat>,
     reporting: Reporting,
     tracks: BTreeMap<TrackId, Track>,
-    /// Whether to tell what went no further, and why.
-    explain: bool,
+    witness: Witness,
 }
 
 impl Lane {
@@ -329,8 +352,8 @@ impl Lane {
         let tracker = plugins.tracker_seat(name, &with_own(name, tracker_settings(plugins, settings)), &stream)?;
         let filters = chosen.iter().map(|name| (*name, json!({}))).chain(filter_settings(settings));
         let filters = filters.map(|(name, s)| plugins.filter_seat(name, &with_own(name, s), &stream)).collect::<Result<_, _>>()?;
-        let (object_type, reporting) = (stream.object_type, Reporting::new(settings));
-        Ok(Self { job, object_type, tracker, filters, reporting, tracks: BTreeMap::new(), explain: false })
+        let witness = Witness { object_type: stream.object_type, asked: false };
+        Ok(Self { job, tracker, filters, reporting: Reporting::new(settings), tracks: BTreeMap::new(), witness })
     }
 
     fn frame(&mut self, now: &Now, seen: &[Detection], events: &mut Vec<Event>) -> Result<(), PluginError> {
@@ -342,19 +365,12 @@ impl Lane {
                 break;
             }
             let verdicts = filter.detections(&now.frame, shown)?;
-            let explain = self.explain.then(|| (self.object_type.clone(), filter.name().to_owned()));
-            apply(
-                &mut kept,
-                verdicts,
-                |(_, noted), more| noted.extend(more),
-                |(detection, _), Rejection { rule, value }| {
-                    events.extend(explain.as_ref().map(|(object_type, plugin)| {
-                        let (summary, plugin) = (Shot::new(now, detection).summary, plugin.clone());
-                        let stage = DecisionStage::Detections;
-                        Event::Decided(Decision::new(object_type, stage, None, &summary, plugin, rule, value))
-                    }));
-                },
-            );
+            let dropped;
+            (kept, dropped) = apply(kept, verdicts, |(_, noted), more| noted.extend(more));
+            for ((detection, _), why) in dropped {
+                let shot = Shot::new(now, &detection).summary;
+                self.witness.tell(events, DecisionStage::Detections, None, &shot, filter.name(), why);
+            }
         }
 
         self.end_windows(now.frame.time, events)?;
@@ -365,25 +381,14 @@ impl Lane {
         for ((detection, noted), id) in kept.iter().zip(noted).zip(update.ids) {
             let shot = Shot::new(now, detection);
             let Some(id) = id else {
-                if self.explain {
-                    let (plugin, rule) = (self.tracker.name().to_owned(), "no track".to_owned());
-                    let of = &self.object_type;
-                    events.push(Event::Decided(Decision::new(
-                        of,
-                        DecisionStage::Tracker,
-                        None,
-                        &shot.summary,
-                        plugin,
-                        rule,
-                        String::new(),
-                    )));
-                }
+                let why = Rejection { rule: "no track".to_owned(), value: String::new() };
+                self.witness.tell(events, DecisionStage::Tracker, None, &shot.summary, self.tracker.name(), why);
                 continue;
             };
             let track = self.tracks.entry(id).or_insert_with(|| Track::new(&shot));
             let roles = [(self.reporting.first_frame && track.detections == 0, Role::First), (self.reporting.last_frame, Role::Last)];
             for (_, role) in roles.into_iter().filter(|(wanted, _)| *wanted) {
-                events.push(Event::Keep((self.object_type.clone(), id), role));
+                events.push(Event::Keep((self.witness.object_type.clone(), id), role));
             }
             track.extend(shot, &self.reporting);
             // The filters need not look at what would not become the best shot anyway.
@@ -397,30 +402,23 @@ impl Lane {
             }
             let shown = |(track, detection, _): &(TrackId, &Detection, _)| Candidate { track: *track, detection: (*detection).clone() };
             let verdicts = filter.shots(&now.frame, candidates.iter().map(shown).collect())?;
-            let explain = self.explain.then(|| (self.object_type.clone(), filter.name().to_owned()));
-            apply(
-                &mut candidates,
-                verdicts,
-                |(_, _, noted), more| noted.extend(more),
-                |(track, detection, _), Rejection { rule, value }| {
-                    events.extend(explain.as_ref().map(|(object_type, plugin)| {
-                        let (summary, plugin) = (Shot::new(now, detection).summary, plugin.clone());
-                        let stage = DecisionStage::Shots;
-                        Event::Decided(Decision::new(object_type, stage, Some(*track), &summary, plugin, rule, value))
-                    }));
-                },
-            );
+            let dropped;
+            (candidates, dropped) = apply(candidates, verdicts, |(_, _, noted), more| noted.extend(more));
+            for ((track, detection, _), why) in dropped {
+                let shot = Shot::new(now, detection).summary;
+                self.witness.tell(events, DecisionStage::Shots, Some(track), &shot, filter.name(), why);
+            }
         }
         for (id, detection, attributes) in candidates {
             let Some(track) = self.tracks.get_mut(&id) else { continue };
             let noted = Noted { shot: Shot::new(now, detection), attributes };
             if realtime && beats(detection, track.window.best.as_ref()) {
                 track.window.best = Some(noted.clone());
-                events.push(Event::Keep((self.object_type.clone(), id), Role::Window));
+                events.push(Event::Keep((self.witness.object_type.clone(), id), Role::Window));
             }
             if beats(detection, track.best.as_ref()) {
                 track.best = Some(noted);
-                events.push(Event::Keep((self.object_type.clone(), id), Role::Best));
+                events.push(Event::Keep((self.witness.object_type.clone(), id), Role::Best));
             }
         }
         self.post_first_shots(events)?;
@@ -485,7 +483,7 @@ impl Lane {
             let history = self.tracks.remove(id).map(|t| t.history).unwrap_or_default();
             events.push(match object {
                 Some(object) => Event::Object(Box::new(ObjectRecord { history, ..object })),
-                None => Event::Dropped((self.object_type.clone(), *id)),
+                None => Event::Dropped((self.witness.object_type.clone(), *id)),
             });
         }
         Ok(())
@@ -510,19 +508,15 @@ impl Lane {
                 match verdict {
                     Verdict::Keep => {}
                     Verdict::Annotate(more) => attributes.extend(more),
-                    Verdict::Reject(Rejection { rule, value }) => {
-                        if self.explain {
-                            let (of, plugin) = (&self.object_type, filter.name().to_owned());
-                            let decision = Decision::new(of, DecisionStage::Objects, Some(id), &best.summary, plugin, rule, value);
-                            events.push(Event::Decided(decision));
-                        }
+                    Verdict::Reject(why) => {
+                        self.witness.tell(events, DecisionStage::Objects, Some(id), &best.summary, filter.name(), why);
                         return Ok(None);
                     }
                 }
             }
         }
         Ok(Some(ObjectRecord {
-            id: ObjectId { job: self.job, object_type: self.object_type.clone(), track: id, shot },
+            id: ObjectId { job: self.job, object_type: self.witness.object_type.clone(), track: id, shot },
             bs_type,
             end_of_track,
             landmarks: best.detection.landmarks,

@@ -1,9 +1,15 @@
 //! What a frame costs in plugins (medians): the shipped tracker and three filters on 1, 10 and 100 boxes, as sessions, in the
-//! seats of a job (which also keep what a trace of a fault needs), and beside them the same source as native code.
+//! seats of a job (which also keep what a trace of a fault needs), and beside them the same source as native code. And what
+//! a swap takes, and how well limits hold.
 //!
 //! `cargo xtask bench calls`, which builds the native program and names it in `OCELLUS_NATIVE_CHAIN`.
 
-use std::{hint::black_box, path::Path, process::Command, time::Instant};
+use std::{
+    hint::black_box,
+    path::Path,
+    process::Command,
+    time::{Duration, Instant},
+};
 
 use ocellus_core::{Detection, ObjectType, Rect, Size, TrackId};
 use ocellus_runtime::{Candidate, Filter, FilterSeat, FrameInfo, Limits, Plugins, Role, StreamInfo, TrackerSeat};
@@ -133,7 +139,35 @@ fn main() -> Result<(), Failure> {
             println!("  {name:>8}  {:>8.2}    {:>8.2}   {:>8.2}   {ratio:>14}", costs.tracker, costs.filters, costs.all());
         }
     }
-    swaps(Path::new(&folder), &stream)
+    swaps(Path::new(&folder), &stream)?;
+    stops(&Path::new(&folder).join("../guests"), &stream)
+}
+
+/// How long after its deadline a call ends that never would, and how much memory one gets that wants all of it.
+#[expect(clippy::print_stdout, reason = "the table is what a benchmark is for")]
+fn stops(guests: &Path, stream: &StreamInfo) -> Result<(), Failure> {
+    let limits = Limits { deadline: Duration::from_millis(100), ..Limits::default() };
+    let (deadline, memory) = (limits.deadline, limits.memory_bytes);
+    let plugins = Plugins::open(guests, limits)?;
+    let mut late = Vec::new();
+    for index in 0..20 {
+        let mut spinner = plugins.tracker("hostile_tracker", &json!({"misdeed": "spin"}), stream)?;
+        let start = Instant::now();
+        if spinner.update(&frame(index), &[]).is_ok() {
+            return Err("a spinner came back".into());
+        }
+        late.push(start.elapsed().saturating_sub(deadline));
+    }
+    let latest = late.iter().max().map_or(0.0, |d| d.as_secs_f64() * 1e3);
+    println!(
+        "a spinner is stopped {:.1} ms after its deadline (median), {latest:.1} ms at the latest of {}",
+        median_us(late.clone()) / 1e3,
+        late.len()
+    );
+    let mut hoarder = plugins.tracker("hostile_tracker", &json!({"misdeed": "allocate"}), stream)?;
+    let ended = hoarder.update(&frame(0), &[]);
+    println!("a hoarder had {} of {memory} bytes: {}", hoarder.meters().memory_bytes, ended.err().ok_or("it had enough")?);
+    Ok(())
 }
 
 /// What a frame costs in which a newer component takes over, ten boxes in view. The components differ in a custom section.

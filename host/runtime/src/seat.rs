@@ -212,14 +212,14 @@ impl Duty {
     fn refused(&mut self, error: &PluginError, state: Option<TrackerState>, call: Option<Call>) {
         let mut history = History::default();
         history.begin(state);
-        self.trace(error, &history, call);
+        self.record.last_trace = self.trace(error, &history, call);
         tracing::warn!(plugin = self.name, %error, "the newer {} is not taken into a running job: {error}", self.name);
         self.record.last_fault = Some(format!("a newer component was not taken: {error}"));
     }
 
-    /// Writes down how it came to a fault, where there is a folder for that. `call`: the failing one.
-    fn trace(&mut self, error: &PluginError, history: &History, call: Option<Call>) {
-        let (Some(folder), PluginError::Fault { digest, .. }) = (self.plugins.traces(), error) else { return };
+    /// Writes down how it came to a fault, where there is a folder for that; the file. `call`: the failing one.
+    fn trace(&self, error: &PluginError, history: &History, call: Option<Call>) -> Option<String> {
+        let (Some(folder), PluginError::Fault { digest, .. }) = (self.plugins.traces(), error) else { return None };
         let trace = Trace {
             plugin: self.name.clone(),
             kind: self.kind,
@@ -234,18 +234,28 @@ impl Duty {
         match trace.keep(folder) {
             Ok(name) => {
                 tracing::info!(plugin = self.name, trace = name, "the trace of the fault is {}", folder.join(&name).display());
-                self.record.last_trace = Some(name);
+                Some(name)
             }
-            Err(error) => tracing::warn!(folder = %folder.display(), %error, "the trace of a fault is lost: {error}"),
+            Err(error) => {
+                tracing::warn!(folder = %folder.display(), %error, "the trace of a fault is lost: {error}");
+                None
+            }
         }
+    }
+
+    /// Books a fault in opening; one that is no fault of the plugin's is only handed on.
+    fn cannot_begin(&mut self, error: PluginError) -> PluginError {
+        if error.fault().is_some() {
+            self.strike(&error, None);
+            self.report(None);
+        }
+        error
     }
 
     /// Books a fault in `call`; whether there have been too many.
     fn strike(&mut self, error: &PluginError, call: Option<Call>) -> bool {
         tracing::warn!(plugin = self.name, %error, "{error}");
-        let history = std::mem::take(&mut self.history);
-        self.trace(error, &history, call);
-        self.history = history;
+        self.record.last_trace = self.trace(error, &self.history, call);
         self.record.last_fault = Some(error.to_string());
         self.record.faults += 1;
         self.record.evicted = self.on_fault != OnFault::Fail && self.record.faults >= self.strikes;
@@ -310,8 +320,8 @@ pub struct TrackerSeat {
 
 impl TrackerSeat {
     pub(crate) fn open(plugins: &Plugins, name: &str, settings: &Value, stream: &StreamInfo) -> Result<Self, PluginError> {
-        let session = plugins.tracker(name, settings, stream)?;
         let mut duty = Duty::new(plugins, Kind::Tracker, name, settings, stream);
+        let session = plugins.tracker(name, settings, stream).map_err(|e| duty.cannot_begin(e))?;
         duty.serves(session.digest(), 0);
         Ok(Self { duty, session, warming: None, retired: None, base: 0, orphans: Vec::new() })
     }
@@ -529,8 +539,8 @@ pub struct FilterSeat {
 
 impl FilterSeat {
     pub(crate) fn open(plugins: &Plugins, name: &str, settings: &Value, stream: &StreamInfo) -> Result<Self, PluginError> {
-        let session = plugins.filter(name, settings, stream)?;
         let mut duty = Duty::new(plugins, Kind::Filter, name, settings, stream);
+        let session = plugins.filter(name, settings, stream).map_err(|e| duty.cannot_begin(e))?;
         duty.serves(session.digest(), 0);
         Ok(Self { duty, session: Some(session), warming: None, warm: None, frame: 0, pixels: None })
     }

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::server::{Server, TOKEN};
 
-const GUARDED: [(&str, &str); 25] = [
+const GUARDED: [(&str, &str); 29] = [
     ("GET", "/videos/"),
     ("POST", "/videos/"),
     ("GET", "/videos/count/"),
@@ -32,6 +32,10 @@ const GUARDED: [(&str, &str); 25] = [
     ("GET", "/plugins/quality/"),
     ("PUT", "/plugins/quality/"),
     ("DELETE", "/plugins/quality/"),
+    ("GET", "/plugins/quality/shadow/"),
+    ("PUT", "/plugins/quality/shadow/"),
+    ("DELETE", "/plugins/quality/shadow/"),
+    ("GET", "/plugins/quality/trace/"),
 ];
 
 #[tokio::test(flavor = "multi_thread")]

@@ -59,6 +59,18 @@ fn a_trace_begins_with_the_state_that_was_saved() {
 }
 
 #[test]
+fn a_fault_in_opening_leaves_one_too() {
+    let yard = yard(OnFault::Skip);
+    let Err(error) = yard.plugins.tracker_seat("hostile_tracker", &json!({"misdeed": "trap-in-open"}), &stream()) else { panic!() };
+    let trace: Trace = serde_json::from_slice(&yard.plugins.last_trace("hostile_tracker").unwrap().unwrap()).unwrap();
+    assert!(trace.calls.is_empty() && trace.fault == error.to_string(), "{trace:?}");
+    assert_eq!(trace.reproduce(&yard.plugins).unwrap(), Some(error));
+    // Settings that do not fit are the user's fault.
+    assert!(yard.plugins.tracker_seat("hostile_tracker", &json!({}), &stream()).is_err());
+    assert_eq!(yard.plugins.info("hostile_tracker", Role::Serves).unwrap().used.unwrap().faults, 1);
+}
+
+#[test]
 fn a_filters_fault_comes_back_with_its_trace() {
     let yard = yard(OnFault::Skip);
     let mut seat = yard.plugins.filter_seat("hostile_filter", &json!({"misdeed": "many-notes"}), &stream()).unwrap();
