@@ -9,7 +9,7 @@ use crate::{
     Device,
     family::{Family, Unexpected, family},
     graph::{Array, InputShape, Network, NetworkError},
-    manifest::{InputSize, Manifest, ManifestError},
+    manifest::{InputSize, Manifest, ManifestError, Model},
     nms::{Candidate, suppress},
     service::{Service, ServiceError, run_batch},
 };
@@ -31,14 +31,14 @@ pub enum LoadError {
     Read { file: String, reason: String },
     #[error(transparent)]
     Manifest(#[from] ManifestError),
-    #[error("{file} is not the file that detector.toml names: sha256 {actual}, expected {expected}")]
+    #[error("{file} is not the file that the manifest names: sha256 {actual}, expected {expected}")]
     Changed { file: String, expected: String, actual: String },
     #[error(transparent)]
     Network(#[from] NetworkError),
     /// It loads, and a picture does not go through it.
     #[error("the first run: {0}")]
     FirstRun(String),
-    #[error("all of its object types are already detected by {0}")]
+    #[error("all of its object types are already served by {0}")]
     Superseded(String),
 }
 
@@ -48,6 +48,12 @@ pub enum LoadError {
 pub struct DetectError {
     detector: String,
     reason: String,
+}
+
+impl DetectError {
+    pub(crate) fn new(network: &str, reason: String) -> Self {
+        Self { detector: network.to_owned(), reason }
+    }
 }
 
 /// A network with its family, shared by all jobs. Its service thread ends when the detector is dropped.
@@ -68,19 +74,9 @@ impl Detector {
     /// Loads a detector's folder, without the object types that `taken` gives another detector for, and runs it once.
     /// Gives those types, too.
     pub(crate) fn load(folder: &Path, taken: &dyn Fn(&ObjectType) -> Option<String>, device: &Device) -> Result<(Self, Taken), LoadError> {
-        let read = |name: &str| {
-            fs::read(folder.join(name))
-                .map_err(|e| LoadError::Read { file: folder.join(name).display().to_string(), reason: e.to_string() })
-        };
-        let text = read("detector.toml")?;
+        let text = read_file(folder, "detector.toml")?;
         let manifest = Manifest::parse(&String::from_utf8_lossy(&text))?;
-        let model = read(&manifest.model.file)?;
-        let actual = hexadecimal(&Sha256::digest(&model));
-        if actual != manifest.model.sha256 {
-            let file = folder.join(&manifest.model.file).display().to_string();
-            return Err(LoadError::Changed { file, expected: manifest.model.sha256, actual });
-        }
-
+        let model = read_model(folder, &manifest.model)?;
         let Groups { types, classes, superseded } = Groups::new(&manifest, taken)?;
         let size = manifest.input_size()?;
         // A CPU is as fast with one picture after another, and they come sooner.
@@ -178,8 +174,24 @@ impl Detector {
     }
 
     fn failed(&self, reason: impl ToString) -> DetectError {
-        DetectError { detector: self.name.clone(), reason: reason.to_string() }
+        DetectError::new(&self.name, reason.to_string())
     }
+}
+
+pub(crate) fn read_file(folder: &Path, name: &str) -> Result<Vec<u8>, LoadError> {
+    let path = folder.join(name);
+    fs::read(&path).map_err(|e| LoadError::Read { file: path.display().to_string(), reason: e.to_string() })
+}
+
+/// The network that a manifest names, unless it is another file by now.
+pub(crate) fn read_model(folder: &Path, model: &Model) -> Result<Vec<u8>, LoadError> {
+    let bytes = read_file(folder, &model.file)?;
+    let actual = hexadecimal(&Sha256::digest(&bytes));
+    if actual != model.sha256 {
+        let file = folder.join(&model.file).display().to_string();
+        return Err(LoadError::Changed { file, expected: model.sha256.clone(), actual });
+    }
+    Ok(bytes)
 }
 
 /// Object types, each with the detector that finds it already.
@@ -245,7 +257,7 @@ fn input_size(size: InputSize, frame: Size) -> (u32, u32) {
 }
 
 /// Packed bytes, row by row, to planes of floats, 0..=255.
-fn planes(packed: &[u8], width: usize, height: usize) -> Array {
+pub(crate) fn planes(packed: &[u8], width: usize, height: usize) -> Array {
     let pixels = width * height;
     let mut data = vec![0.0; 3 * pixels];
     let (first, rest) = data.split_at_mut(pixels);

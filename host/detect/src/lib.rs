@@ -1,4 +1,4 @@
-//! Finds objects in pictures. Nothing else in Ocellus knows burn.
+//! Finds objects in pictures and tells them apart. Nothing else in Ocellus knows burn.
 //!
 //! A detector is data: a folder with a manifest (`detector.toml`) and an ONNX file as its authors published it. The
 //! modules, from the device up:
@@ -7,7 +7,8 @@
 //! * `graph` runs an ONNX network with burn tensors;
 //! * `family` knows what a family of networks wants to see and what its numbers mean; `nms` removes doubles;
 //! * `service` owns a network on a thread of its own and runs the pictures of all jobs through it in batches;
-//! * `detector` puts these together, `manifest` reads what it is to be, `registry` loads all detectors of a folder.
+//! * `detector` puts these together, `manifest` reads what it is to be, `registry` loads all detectors of a folder;
+//! * `embedder` does the same for networks that tell individuals apart.
 //!
 //! Guarantees: a detector that is loaded has run once; neither a file nor a picture makes it panic; the same pictures
 //! on the same device give the same boxes, whoever else uses the detector.
@@ -34,6 +35,7 @@
 
 mod detector;
 mod device;
+mod embedder;
 mod family;
 mod graph;
 mod manifest;
@@ -43,6 +45,7 @@ mod service;
 
 pub use detector::{DetectError, Detector, LoadError, RawDetection};
 pub use device::{Device, DeviceChoice, DeviceError};
+pub use embedder::{Embedder, EmbedderReport, Embedders, LoadedEmbedder};
 pub use graph::{Array, InputShape, Network, NetworkError};
 pub use manifest::{Class, FamilyName, Input, InputSize, Manifest, ManifestError, Model, Source, SourceKind, Thresholds};
 pub use registry::{Detectors, FolderError, Loaded, Refused, Report, Superseded};

@@ -124,8 +124,23 @@ pub enum SourceKind {
 pub enum ManifestError {
     #[error("detector.toml: {0}")]
     Syntax(String),
-    #[error("detector.toml: {key}: {reason}")]
+    #[error("{key}: {reason}")]
     Value { key: &'static str, reason: String },
+}
+
+impl Model {
+    pub(crate) fn check(&self) -> Result<(), ManifestError> {
+        let wrong = |key, reason: String| Err(ManifestError::Value { key, reason });
+        // The file must stay within its folder, whoever wrote the manifest.
+        if self.file.is_empty() || self.file.contains(['/', '\\']) || self.file.starts_with('.') {
+            return wrong("model.file", format!("{:?}: the name of a file in this folder", self.file));
+        }
+        let hexadecimal = |s: &str| s.len() == 64 && s.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+        if !hexadecimal(&self.sha256) {
+            return wrong("model.sha256", "64 lower-case hexadecimal digits".into());
+        }
+        Ok(())
+    }
 }
 
 impl Manifest {
@@ -140,14 +155,7 @@ impl Manifest {
         if self.name.is_empty() || !self.name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-') {
             return wrong("name", format!("{:?}: lower-case letters, digits and -", self.name));
         }
-        // The file must stay within its folder, whoever wrote the manifest.
-        if self.model.file.is_empty() || self.model.file.contains(['/', '\\']) || self.model.file.starts_with('.') {
-            return wrong("model.file", format!("{:?}: the name of a file in this folder", self.model.file));
-        }
-        let hexadecimal = |s: &str| s.len() == 64 && s.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
-        if !hexadecimal(&self.model.sha256) {
-            return wrong("model.sha256", "64 lower-case hexadecimal digits".into());
-        }
+        self.model.check()?;
         if !(1..=MAX_BATCH).contains(&self.input.max_batch) {
             return wrong("input.max_batch", format!("1 to {MAX_BATCH}"));
         }

@@ -18,9 +18,9 @@ pub struct Detectors {
     report: Arc<Report>,
 }
 
-/// The folder of the detectors cannot be read.
+/// The folder of the detectors, or of the embedders, cannot be read.
 #[derive(Debug, thiserror::Error)]
-#[error("{folder}: no detectors can be read; run cargo xtask setup")]
+#[error("{folder}: no networks can be read; run cargo xtask setup")]
 pub struct FolderError {
     folder: String,
     #[source]
@@ -62,14 +62,19 @@ pub struct Superseded {
     pub by: String,
 }
 
+impl FolderError {
+    pub(crate) fn new(folder: &Path, source: io::Error) -> Self {
+        Self { folder: folder.display().to_string(), source }
+    }
+}
+
 impl Detectors {
     /// Loads every sub-folder of `folder`, in the order of their names. A folder that cannot be used is reported and
     /// does not keep the others from being used.
     pub fn load(folder: &Path, device: &Device) -> Result<Self, FolderError> {
-        let unreadable = |source| FolderError { folder: folder.display().to_string(), source };
         let mut detectors: Vec<Arc<Detector>> = Vec::new();
         let mut report = Report { device: device.describe().to_owned(), ..Report::default() };
-        for (name, path) in sub_folders(folder).map_err(unreadable)? {
+        for (name, path) in sub_folders(folder).map_err(|source| FolderError::new(folder, source))? {
             let taken = |object_type: &ObjectType| {
                 let other = detectors.iter().find(|d| d.types().contains(object_type));
                 other.map(|other| other.name().to_owned())
@@ -122,7 +127,7 @@ fn refuse(report: &mut Report, name: String, reason: &str) {
 }
 
 /// Names and paths, by name. What is hidden is none of ours.
-fn sub_folders(folder: &Path) -> io::Result<Vec<(String, PathBuf)>> {
+pub(crate) fn sub_folders(folder: &Path) -> io::Result<Vec<(String, PathBuf)>> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();

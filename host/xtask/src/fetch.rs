@@ -124,7 +124,7 @@ fn extract(archive: &Path, inner: &str) -> Result<Vec<u8>> {
     bail!("there is no {inner} in it")
 }
 
-fn digest(path: &Path) -> Result<String> {
+pub(crate) fn digest(path: &Path) -> Result<String> {
     let bytes = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
     Ok(hex(&Sha256::digest(bytes)))
 }

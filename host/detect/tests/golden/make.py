@@ -2,7 +2,7 @@
 of one operator each.
 
     python3 -m venv venv && venv/bin/pip install onnx onnxruntime numpy
-    venv/bin/python make.py ../../../../target/assets/detectors
+    venv/bin/python make.py ../../../../target/assets
 
 The input is noise from a formula that tests/networks.rs has, too. Of each output every n-th number is kept, so that a
 file stays small and still has numbers from everywhere.
@@ -19,8 +19,9 @@ from onnx import TensorProto, helper
 
 # Folder, model file, width, height of the input.
 NETWORKS = [
-    ("centerface", "centerface.onnx", 96, 64),
-    ("yolox-nano", "yolox_nano_416.onnx", 416, 416),
+    ("detectors/centerface", "centerface.onnx", 96, 64),
+    ("detectors/yolox-nano", "yolox_nano_416.onnx", 416, 416),
+    ("embedders/dlib-face", "dlib_face.onnx", 150, 150),
 ]
 KEEP = 150
 
@@ -31,9 +32,9 @@ def noise(width, height):
     return ((index * 2654435761 % 2**32) >> 24).astype(numpy.float32).reshape(1, 3, height, width)
 
 
-def networks(detectors):
+def networks(assets):
     for folder, file, width, height in NETWORKS:
-        model = onnx.load(detectors / folder / file)
+        model = onnx.load(assets / folder / file)
         weights = {w.name for w in model.graph.initializer}
         (given,) = [i for i in model.graph.input if i.name not in weights]
         for dim, size in zip(given.type.tensor_type.shape.dim, (1, 3, height, width)):
@@ -54,7 +55,7 @@ def networks(detectors):
                 "step": step,
                 "values": [float(f"{v:.7g}") for v in flat[::step]],
             })
-        path = pathlib.Path(__file__).with_name(f"{folder}.json")
+        path = pathlib.Path(__file__).with_name(f"{pathlib.PurePath(folder).name}.json")
         path.write_text(json.dumps(golden) + "\n")
         print(path, path.stat().st_size)
 

@@ -1,0 +1,237 @@
+//! An embedder: pictures of single things in, numbers out by which individuals are told apart.
+//!
+//! It is data, as a detector is: a folder with a manifest (`embedder.toml`) and an ONNX file of one input and one output, a
+//! row for each picture. The smaller the Euclidean distance of two rows, the likelier they are of one individual.
+
+use std::{path::Path, sync::Arc};
+
+use ocellus_core::{ObjectType, Point, RgbImage, Size};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::{
+    Device, Refused,
+    detector::{DetectError, LoadError, hexadecimal, planes, read_file, read_model},
+    graph::{Array, InputShape, Network},
+    manifest::Model,
+    registry::{FolderError, sub_folders},
+    service::{Service, run_batch},
+};
+
+/// The most pictures that may go through at once, and the longest side of one, in pixels.
+const MAX_BATCH: usize = 64;
+const MAX_SIDE: u32 = 1024;
+
+/// `embedder.toml`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Manifest {
+    name: String,
+    version: String,
+    #[serde(default)]
+    #[allow(dead_code, reason = "for people")]
+    description: String,
+    /// Of the weights, as an SPDX expression.
+    licence: String,
+    object_type: ObjectType,
+    model: Model,
+    input: Input,
+    distance: Distance,
+    /// Where `cargo xtask setup` gets the model from.
+    #[serde(default)]
+    #[allow(dead_code, reason = "for the set-up")]
+    source: Option<toml::Table>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Input {
+    width: u32,
+    height: u32,
+    #[serde(default = "one")]
+    max_batch: usize,
+    /// Where the picture has left eye, right eye, nose, left and right corner of the mouth; absent for what has no landmarks.
+    landmarks: Option<[[f32; 2]; 5]>,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Distance {
+    /// Two pictures whose rows are nearer than this are held to be of one individual.
+    same: f32,
+}
+
+fn one() -> usize {
+    1
+}
+
+/// A network that tells individuals of one object type apart, shared by all jobs. Its thread ends with it.
+pub struct Embedder {
+    name: String,
+    digest: String,
+    object_type: ObjectType,
+    size: Size,
+    landmarks: Option<[Point; 5]>,
+    same: f32,
+    service: Service,
+}
+
+impl Embedder {
+    fn load(folder: &Path, device: &Device) -> Result<(Self, LoadedEmbedder), LoadError> {
+        let text = read_file(folder, "embedder.toml")?;
+        let wrong = |reason: String| LoadError::Read { file: folder.join("embedder.toml").display().to_string(), reason };
+        let manifest: Manifest = toml::from_str(&String::from_utf8_lossy(&text)).map_err(|e| wrong(e.to_string().trim_end().to_owned()))?;
+        let Input { width, height, max_batch, landmarks } = manifest.input;
+        let sides = 1..=MAX_SIDE;
+        if !sides.contains(&width) || !sides.contains(&height) || !(1..=MAX_BATCH).contains(&max_batch) {
+            return Err(wrong(format!("input: {max_batch} pictures of {width}x{height}: 1 to {MAX_BATCH}, of at most {MAX_SIDE} a side")));
+        }
+        if !(manifest.distance.same > 0.0 && manifest.distance.same.is_finite()) {
+            return Err(wrong(format!("distance.same: {}: a positive number", manifest.distance.same)));
+        }
+        manifest.model.check()?;
+        let model = read_model(folder, &manifest.model)?;
+        let max_batch = if device.is_gpu() { max_batch } else { 1 };
+        let (columns, rows) = (width as usize, height as usize);
+        let shape = InputShape { batch: (max_batch == 1).then_some(1), width: Some(columns), height: Some(rows) };
+        let network = Network::parse(&manifest.model.file, &model, shape, device)?;
+        let grey = planes(&vec![128; columns * rows * 3], columns, rows);
+        let outputs = run_batch(&network, vec![grey; max_batch.min(2)]).map_err(|e| LoadError::FirstRun(e.to_string()))?;
+        let numbers = outputs.first().map_or(Ok(0), |outputs| row(outputs).map(<[f32]>::len)).map_err(LoadError::FirstRun)?;
+        let service = Service::start(&manifest.name, network, max_batch).map_err(|e| LoadError::FirstRun(format!("no thread: {e}")))?;
+        let loaded = LoadedEmbedder {
+            name: manifest.name.clone(),
+            version: manifest.version,
+            object_type: manifest.object_type.clone(),
+            numbers,
+            digest: hexadecimal(&Sha256::digest(&text)),
+            licence: manifest.licence,
+        };
+        let embedder = Self {
+            name: manifest.name,
+            digest: loaded.digest.clone(),
+            object_type: manifest.object_type,
+            size: Size { width, height },
+            landmarks: landmarks.map(|points| points.map(|[x, y]| Point { x, y })),
+            same: manifest.distance.same,
+            service,
+        };
+        Ok((embedder, loaded))
+    }
+}
+
+/// The row among a network's outputs for one picture.
+fn row(outputs: &[Array]) -> Result<&[f32], String> {
+    match outputs {
+        [Array { dims, data }] if dims.len() == 1 && !data.is_empty() && data.iter().all(|v| v.is_finite()) => Ok(data),
+        outputs => {
+            let dims: Vec<_> = outputs.iter().map(|o| &o.dims).collect();
+            Err(format!("outputs {dims:?} for a picture, where an embedder gives a row of numbers"))
+        }
+    }
+}
+
+impl Embedder {
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// SHA-256 of the manifest, which holds that of the network: rows of another digest cannot be compared.
+    pub fn digest(&self) -> &str {
+        &self.digest
+    }
+
+    pub fn object_type(&self) -> &ObjectType {
+        &self.object_type
+    }
+
+    /// Of the pictures that it takes.
+    pub fn size(&self) -> Size {
+        self.size
+    }
+
+    /// Where its pictures have left eye, right eye, nose, left and right corner of the mouth, if it wants them aligned.
+    pub fn landmarks(&self) -> Option<&[Point; 5]> {
+        self.landmarks.as_ref()
+    }
+
+    /// The Euclidean distance below which two rows are held to be of one individual.
+    pub fn same(&self) -> f32 {
+        self.same
+    }
+
+    /// A row of numbers for each picture of [`Embedder::size`]. Blocks until all are done; pictures of callers that wait share
+    /// batches.
+    ///
+    /// # Errors
+    /// A picture of another size, or a network that fails.
+    pub fn embed(&self, pictures: &[RgbImage]) -> Result<Vec<Vec<f32>>, DetectError> {
+        let failed = |reason: String| DetectError::new(&self.name, reason);
+        let (width, height) = (self.size.width as usize, self.size.height as usize);
+        if let Some(p) = pictures.iter().find(|p| (p.width, p.height) != (self.size.width, self.size.height)) {
+            return Err(failed(format!("a picture of {}x{}, where it takes {width}x{height}", p.width, p.height)));
+        }
+        let outcomes = self.service.run(pictures.iter().map(|p| planes(&p.data, width, height)).collect());
+        let outcomes = outcomes.into_iter().map(|outcome| outcome.map_err(|e| failed(e.to_string())));
+        outcomes.map(|outputs| row(&outputs?).map(<[f32]>::to_vec).map_err(failed)).collect()
+    }
+}
+
+/// The embedders that were loaded at start. Cheap to clone.
+#[derive(Clone, Default)]
+pub struct Embedders {
+    embedders: Arc<[Arc<Embedder>]>,
+    report: Arc<EmbedderReport>,
+}
+
+/// What was loaded and what was not, for the operator.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct EmbedderReport {
+    pub embedders: Vec<LoadedEmbedder>,
+    pub refused: Vec<Refused>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct LoadedEmbedder {
+    pub name: String,
+    pub version: String,
+    pub object_type: ObjectType,
+    /// In a row.
+    pub numbers: usize,
+    pub digest: String,
+    pub licence: String,
+}
+
+impl Embedders {
+    /// Loads every sub-folder of `folder`, in the order of their names; of two for one object type the first is used. A folder
+    /// that cannot be used is reported and does not keep the others from being used.
+    pub fn load(folder: &Path, device: &Device) -> Result<Self, FolderError> {
+        let mut embedders: Vec<Arc<Embedder>> = Vec::new();
+        let mut report = EmbedderReport::default();
+        for (name, path) in sub_folders(folder).map_err(|source| FolderError::new(folder, source))? {
+            let reason = match Embedder::load(&path, device) {
+                Ok((embedder, loaded)) => match embedders.iter().find(|e| e.object_type == embedder.object_type) {
+                    None => {
+                        report.embedders.push(loaded);
+                        embedders.push(Arc::new(embedder));
+                        continue;
+                    }
+                    Some(first) => LoadError::Superseded(first.name.clone()).to_string(),
+                },
+                Err(error) => error.to_string(),
+            };
+            tracing::warn!(embedder = name, reason, "an embedder is not used");
+            report.refused.push(Refused { name, reason });
+        }
+        Ok(Self { embedders: embedders.into(), report: Arc::new(report) })
+    }
+
+    /// The one that tells individuals of this type apart, if any.
+    pub fn for_type(&self, object_type: &ObjectType) -> Option<&Arc<Embedder>> {
+        self.embedders.iter().find(|e| e.object_type == *object_type)
+    }
+
+    pub fn report(&self) -> &EmbedderReport {
+        &self.report
+    }
+}

@@ -1,0 +1,102 @@
+//! Covers: the network that tells faces apart gives what ONNX Runtime gives (tests/golden/make.py writes that), for one picture
+//! and for several; folders that are no embedders are refused in words, and the others are used.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "a test ends where something is wrong"
+)]
+
+mod common;
+
+use std::{fs, path::Path, sync::Arc};
+
+use common::{detectors, embedders, noise};
+use ocellus_core::{ObjectType, RgbImage, Size};
+use ocellus_detect::{Device, DeviceChoice, Embedder, Embedders};
+
+fn load(folder: &Path) -> Embedders {
+    Embedders::load(folder, &Device::choose(DeviceChoice::Cpu).unwrap()).unwrap()
+}
+
+fn faces(folder: &Path) -> Arc<Embedder> {
+    load(folder).for_type(&ObjectType::face()).expect("no embedder of faces").clone()
+}
+
+/// The golden outputs' input, packed as pictures are.
+fn picture(side: u32) -> RgbImage {
+    let planes = noise(1, side as usize, side as usize).data;
+    let pixels = (side * side) as usize;
+    let data = (0..pixels).flat_map(|at| [0, 1, 2].map(|plane| planes[plane * pixels + at] as u8)).collect();
+    RgbImage { width: side, height: side, data }
+}
+
+#[test]
+fn rows_agree_with_onnx_runtime() {
+    let golden: serde_json::Value = serde_json::from_str(include_str!("golden/dlib-face.json")).unwrap();
+    let golden: Vec<f32> = golden["outputs"][0]["values"].as_array().unwrap().iter().map(|v| v.as_f64().unwrap() as f32).collect();
+    let embedder = faces(&embedders());
+    assert_eq!(embedder.size(), Size { width: 150, height: 150 });
+    assert!(embedder.landmarks().is_some() && embedder.same() > 0.0);
+    let grey = RgbImage { width: 150, height: 150, data: vec![128; 150 * 150 * 3] };
+    let rows = embedder.embed(&[picture(150), grey, picture(150)]).unwrap();
+    let largest = rows[0].iter().zip(&golden).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    println!("dlib-face: {largest:e}");
+    assert!(rows[0].len() == 128 && golden.len() == 128 && largest < 1e-4, "{largest}");
+    assert_eq!(rows[0], rows[2]);
+    assert_ne!(rows[0], rows[1]);
+}
+
+#[test]
+fn a_picture_of_another_size_is_an_error() {
+    let error = faces(&embedders()).embed(&[picture(64)]).unwrap_err().to_string();
+    assert!(error.contains("64x64") && error.contains("150x150"), "{error}");
+}
+
+#[test]
+fn folders_that_are_no_embedders_are_refused_in_words() {
+    let folder = tempfile::tempdir().unwrap();
+    let copy = |name: &str, change: &dyn Fn(String) -> String| {
+        let to = folder.path().join(name);
+        fs::create_dir(&to).unwrap();
+        let from = embedders().join("dlib-face");
+        let manifest = fs::read_to_string(from.join("embedder.toml")).unwrap();
+        fs::write(to.join("embedder.toml"), change(manifest)).unwrap();
+        for model in [from.join("dlib_face.onnx"), detectors().join("yolox-nano/yolox_nano_416.onnx")] {
+            fs::copy(&model, to.join(model.file_name().unwrap())).unwrap();
+        }
+    };
+    let network = "202a26d0bfb75b0d100df20ede9654f5c3aff9bf7ff5ce76575a09a1984e16da";
+    let detector = "615e266100c341c28d62abe255f7a6d9d7e2b91c1b0b87fc24c5d9e53141a57b";
+    copy("b-good", &|m| m);
+    copy("c-second", &|m| m);
+    copy("d-other-file", &|m| m.replace(network, detector));
+    copy("e-detector", &|m| m.replace(network, detector).replace("dlib_face.onnx", "yolox_nano_416.onnx").replace("= 150", "= 416"));
+    copy("f-misspelt", &|m| m.replace("max_batch", "max_bach"));
+    copy("g-size", &|m| m.replace("width = 150", "width = 100000"));
+    copy("h-distance", &|m| m.replace("same = 0.55", "same = -1.0"));
+    copy("i-elsewhere", &|m| m.replace("dlib_face.onnx", "../b-good/dlib_face.onnx"));
+    fs::create_dir(folder.path().join("j-empty")).unwrap();
+
+    let embedders = load(folder.path());
+    let report = embedders.report();
+    assert_eq!(report.embedders.iter().map(|e| (e.name.as_str(), e.numbers)).collect::<Vec<_>>(), [("dlib-face", 128)]);
+    let reasons: Vec<_> = report.refused.iter().map(|r| (r.name.as_str(), r.reason.as_str())).collect();
+    for (name, why) in [
+        ("c-second", "already served by dlib-face"),
+        ("d-other-file", "is not the file that the manifest names"),
+        ("e-detector", "where an embedder gives a row of numbers"),
+        ("f-misspelt", "max_bach"),
+        ("g-size", "100000x150"),
+        ("h-distance", "-1: a positive number"),
+        ("i-elsewhere", "the name of a file in this folder"),
+        ("j-empty", "embedder.toml"),
+    ] {
+        let told = reasons.iter().find(|(n, _)| *n == name).unwrap_or_else(|| panic!("{name} is used: {reasons:#?}"));
+        assert!(told.1.contains(why), "{name}: {}", told.1);
+    }
+    assert_eq!(reasons.len(), 8);
+}
