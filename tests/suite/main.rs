@@ -22,6 +22,7 @@ mod authoring;
 mod candidates;
 mod crash;
 mod hostile;
+mod identities;
 mod job;
 mod languages;
 mod lifecycle;

@@ -81,6 +81,8 @@ fn guarded() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(videos::replay::replay))
         .routes(routes!(videos::replay::decisions))
         .routes(routes!(objects::list::list))
+        .routes(routes!(videos::clusters::list))
+        .routes(routes!(videos::clusters::objects))
         .routes(routes!(objects::picture::thumbnail))
         .routes(routes!(objects::picture::fullframe))
         .routes(routes!(deliveries::list::list))

@@ -5,6 +5,7 @@
 //! dependency, so that every other crate can speak these types without knowing each other.
 
 mod clock;
+mod cluster;
 mod detection;
 mod error;
 mod geometry;
@@ -17,6 +18,7 @@ mod settings;
 mod video;
 
 pub use clock::{Clock, ManualClock, SystemClock};
+pub use cluster::Cluster;
 pub use detection::{Detection, FrameRecord, Landmarks};
 pub use error::{Error, ErrorKind, Result};
 pub use geometry::{Point, Rect, Region, Size};

@@ -192,6 +192,9 @@ pub struct VideoRecord {
     pub statistic: Option<Statistic>,
     /// Objects that the last job made, by type.
     pub counts: BTreeMap<ObjectType, u64>,
+    /// How many individuals these are, by type; none before the job's end.
+    #[serde(default)]
+    pub clusters: BTreeMap<ObjectType, u64>,
 }
 
 impl VideoRecord {
@@ -218,6 +221,7 @@ impl VideoRecord {
             processing_start_date: None,
             statistic: None,
             counts: BTreeMap::new(),
+            clusters: BTreeMap::new(),
         }
     }
 

@@ -77,7 +77,7 @@ fn folders_that_are_no_embedders_are_refused_in_words() {
     copy("e-detector", &|m| m.replace(network, detector).replace("dlib_face.onnx", "yolox_nano_416.onnx").replace("= 150", "= 416"));
     copy("f-misspelt", &|m| m.replace("max_batch", "max_bach"));
     copy("g-size", &|m| m.replace("width = 150", "width = 100000"));
-    copy("h-distance", &|m| m.replace("same = 0.55", "same = -1.0"));
+    copy("h-distance", &|m| m.replace("same = 0.45", "same = -1.0"));
     copy("i-elsewhere", &|m| m.replace("dlib_face.onnx", "../b-good/dlib_face.onnx"));
     fs::create_dir(folder.path().join("j-empty")).unwrap();
 

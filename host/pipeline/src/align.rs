@@ -7,11 +7,17 @@
 use ocellus_core::{Landmarks, Point, Rect, RgbImage, Size};
 use ocellus_media::Frame;
 
-/// Pixels of a side.
-pub(crate) const SIDE: u32 = 112;
+/// Of the pictures that receivers get.
+pub(crate) const SIZE: Size = Size { width: 112, height: 112 };
 
 /// Where ArcFace's training pictures have left eye, right eye, nose, left and right corner of the mouth (Deng et al. 2019).
-const PLACES: [(f32, f32); 5] = [(38.2946, 51.6963), (73.5318, 51.5014), (56.0252, 71.7366), (41.5493, 92.3655), (70.7299, 92.2041)];
+pub(crate) const PLACES: Landmarks = [
+    Point { x: 38.2946, y: 51.6963 },
+    Point { x: 73.5318, y: 51.5014 },
+    Point { x: 56.0252, y: 71.7366 },
+    Point { x: 41.5493, y: 92.3655 },
+    Point { x: 70.7299, y: 92.2041 },
+];
 
 /// From the frame to the aligned picture: `(x, y)` goes to `(re*x - im*y + dx, im*x + re*y + dy)`.
 #[derive(Clone, Copy, Debug)]
@@ -24,16 +30,16 @@ struct Similarity {
 
 impl Similarity {
     /// `None` for landmarks that lie in one point.
-    fn between(from: &Landmarks) -> Option<Self> {
+    fn between(from: &Landmarks, to: &Landmarks) -> Option<Self> {
         let n = from.len() as f32;
         let mean = |points: &mut dyn Iterator<Item = (f32, f32)>| {
             let (x, y) = points.fold((0.0, 0.0), |(a, b), (x, y)| (a + x, b + y));
             (x / n, y / n)
         };
         let (fx, fy) = mean(&mut from.iter().map(|p| (p.x, p.y)));
-        let (tx, ty) = mean(&mut PLACES.into_iter());
+        let (tx, ty) = mean(&mut to.iter().map(|p| (p.x, p.y)));
         let (mut re, mut im, mut size) = (0.0, 0.0, 0.0);
-        for (Point { x, y }, (u, v)) in from.iter().zip(PLACES) {
+        for (Point { x, y }, Point { x: u, y: v }) in from.iter().zip(to) {
             let (x, y, u, v) = (x - fx, y - fy, u - tx, v - ty);
             re += x * u + y * v;
             im += x * v - y * u;
@@ -56,11 +62,11 @@ impl Similarity {
     }
 }
 
-/// The aligned face; black where it reaches over the frame's edge. `None` where the landmarks name no face in the frame.
-pub(crate) fn aligned(frame: &Frame, landmarks: &Landmarks) -> Option<RgbImage> {
-    let map = Similarity::between(landmarks)?;
-    let side = SIDE as f32;
-    let corners = [(0.0, 0.0), (side, 0.0), (0.0, side), (side, side)].map(|(u, v)| map.source(u, v));
+/// The face with its landmarks at `places`; black where it reaches over the frame's edge. `None` where the landmarks name no face in the frame.
+pub(crate) fn aligned(frame: &Frame, landmarks: &Landmarks, places: &Landmarks, out: Size) -> Option<RgbImage> {
+    let map = Similarity::between(landmarks, places)?;
+    let (across, down) = (out.width as f32, out.height as f32);
+    let corners = [(0.0, 0.0), (across, 0.0), (0.0, down), (across, down)].map(|(u, v)| map.source(u, v));
     let bound = |pick: fn(&(f32, f32)) -> f32, size: u32| {
         let low = corners.iter().map(pick).fold(f32::INFINITY, f32::min).floor().clamp(0.0, size as f32);
         let high = corners.iter().map(pick).fold(f32::NEG_INFINITY, f32::max).ceil().clamp(0.0, size as f32);
@@ -74,14 +80,14 @@ pub(crate) fn aligned(frame: &Frame, landmarks: &Landmarks) -> Option<RgbImage> 
     let part = frame.rgb(Rect::new(left, top, right, bottom), Size { width: size(right - left), height: size(bottom - top) }).ok()?;
     let (sx, sy) = (part.width as f32 / (right - left), part.height as f32 / (bottom - top));
 
-    let mut data = Vec::with_capacity((SIDE * SIDE * 3) as usize);
-    for v in 0..SIDE {
-        for u in 0..SIDE {
+    let mut data = Vec::with_capacity((out.width * out.height * 3) as usize);
+    for v in 0..out.height {
+        for u in 0..out.width {
             let (x, y) = map.source(u as f32 + 0.5, v as f32 + 0.5);
             data.extend(sample(&part, (x - left) * sx - 0.5, (y - top) * sy - 0.5));
         }
     }
-    Some(RgbImage { width: SIDE, height: SIDE, data })
+    Some(RgbImage { width: out.width, height: out.height, data })
 }
 
 /// Bilinear.
@@ -114,10 +120,10 @@ mod tests {
         #[test]
         fn landmarks_land_on_their_places(angle in -3.1_f32..3.1, scale in 0.2_f32..8.0, dx in -500.0_f32..500.0, dy in -500.0_f32..500.0) {
             let (sin, cos) = angle.sin_cos();
-            let landmarks = PLACES.map(|(u, v)| Point { x: scale * (cos * u - sin * v) + dx, y: scale * (sin * u + cos * v) + dy });
-            let map = Similarity::between(&landmarks).unwrap();
+            let landmarks = PLACES.map(|Point { x: u, y: v }| Point { x: scale * (cos * u - sin * v) + dx, y: scale * (sin * u + cos * v) + dy });
+            let map = Similarity::between(&landmarks, &PLACES).unwrap();
             prop_assert!((map.scale() * scale - 1.0).abs() < 1e-2);
-            for (p, (u, v)) in landmarks.iter().zip(PLACES) {
+            for (p, Point { x: u, y: v }) in landmarks.iter().zip(PLACES) {
                 let (x, y) = map.source(u, v);
                 prop_assert!((x - p.x).abs() < 0.1 * scale.max(1.0) && (y - p.y).abs() < 0.1 * scale.max(1.0), "{x},{y} is not {p:?}");
             }
@@ -126,6 +132,6 @@ mod tests {
 
     #[test]
     fn landmarks_in_one_point_have_no_transform() {
-        assert!(Similarity::between(&[Point { x: 3.0, y: 3.0 }; 5]).is_none());
+        assert!(Similarity::between(&[Point { x: 3.0, y: 3.0 }; 5], &PLACES).is_none());
     }
 }

@@ -4,7 +4,7 @@
 //! before anyone is told. Ends with [`Engine::shutdown`], which leaves running jobs where the next start takes them up.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -13,8 +13,8 @@ use std::{
     time::Duration,
 };
 
-use ocellus_core::{Clock, Error, NetworkPolicy, ObjectId, Result, SettingsSchema, VideoId, VideoRecord, VideoStatus};
-use ocellus_detect::Detectors;
+use ocellus_core::{Clock, Error, NetworkPolicy, ObjectId, ObjectType, Result, SettingsSchema, VideoId, VideoRecord, VideoStatus};
+use ocellus_detect::{Detectors, Embedders};
 use ocellus_media::Interrupt;
 use ocellus_runtime::{PluginInfo, Plugins};
 use ocellus_store::{Archive, Delivery};
@@ -23,6 +23,7 @@ use serde::Serialize;
 use tracing::{error, info, warn};
 
 use crate::{
+    identity,
     job::{self, Context, Ended, Failure, FailureKind},
     live::Live,
     outbox::{Deliveries, Outbox, OutboxConfig},
@@ -56,6 +57,7 @@ pub struct Engine(Arc<Inner>);
 struct Inner {
     archive: Archive,
     detectors: Detectors,
+    embedders: Embedders,
     plugins: Plugins,
     clock: Arc<dyn Clock>,
     config: EngineConfig,
@@ -84,6 +86,8 @@ pub struct Health {
     pub version: &'static str,
     /// Where detectors run, which there are, and which folders are none.
     pub detectors: ocellus_detect::Report,
+    /// What tells individuals apart.
+    pub embedders: ocellus_detect::EmbedderReport,
     pub plugins: Vec<PluginInfo>,
     pub jobs: Running,
     pub deliveries: Deliveries,
@@ -97,7 +101,14 @@ pub struct Running {
 
 impl Engine {
     /// Takes up what an earlier server left undone, and starts the workers. Must be called within a tokio runtime.
-    pub fn start(config: EngineConfig, archive: Archive, detectors: Detectors, plugins: Plugins, clock: Arc<dyn Clock>) -> Result<Self> {
+    pub fn start(
+        config: EngineConfig,
+        archive: Archive,
+        detectors: Detectors,
+        embedders: Embedders,
+        plugins: Plugins,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self> {
         let tasks = tokio::runtime::Handle::current();
         let outbox = Outbox::start(
             archive.clone(),
@@ -110,6 +121,7 @@ impl Engine {
         let engine = Self(Arc::new(Inner {
             archive,
             detectors,
+            embedders,
             plugins,
             clock,
             config,
@@ -238,6 +250,7 @@ impl Engine {
         Health {
             version: env!("CARGO_PKG_VERSION"),
             detectors: self.0.detectors.report().clone(),
+            embedders: self.0.embedders.report().clone(),
             plugins: self.0.plugins.list(),
             jobs: Running { running: self.0.running.lock().len(), most: self.0.config.jobs.max(1) },
             deliveries: self.0.outbox.figures(),
@@ -415,14 +428,33 @@ impl Inner {
         {
             warn!(video = %id, %error, "video {id}: no screenshot: {error}");
         }
+        let clusters = if finished { self.clusters(id) } else { BTreeMap::new() };
         let (video, ()) = self.archive.update(id, |v| {
             run.live.write_to(v);
+            v.clusters.clone_from(&clusters);
             v.source_len = kept.length.or(v.source_len);
             (v.status, v.finished, v.error) = (status, finished, problem);
             Ok(())
         })?;
         info!(video = %id, ?status, objects = ?video.counts, "video {id}: {status:?}");
         Ok(())
+    }
+
+    /// Finds the individuals among a finished job's objects; how many there are of each type.
+    fn clusters(&self, id: VideoId) -> BTreeMap<ObjectType, u64> {
+        let found = self.archive.stored_job(id).map_err(Error::from).and_then(|stored| {
+            let clusters = identity::clusters(&stored, &self.embedders)?;
+            if let Some(job) = self.archive.job(stored.id())? {
+                job.save_clusters(&clusters)?;
+            }
+            Ok(clusters)
+        });
+        let mut counts = BTreeMap::new();
+        match found {
+            Ok(clusters) => clusters.into_iter().for_each(|c| *counts.entry(c.id.object_type).or_default() += 1),
+            Err(error) => error!(video = %id, %error, "video {id}: its individuals cannot be told apart: {error}"),
+        }
+        counts
     }
 
     fn run_job(&self, video: &VideoRecord, run: &Run, recording: Option<&Recording>) -> Result<Ended, Failure> {
@@ -445,6 +477,7 @@ impl Inner {
             video,
             input,
             detectors: &self.detectors,
+            embedders: &self.embedders,
             plugins: &self.plugins,
             clock: &*self.clock,
             interrupt: &run.interrupt,

@@ -19,7 +19,7 @@ use ocellus_core::{
     BestShotType, Clock, Detection, Error, ErrorKind, FrameRecord, InputImage, NetworkPolicy, ObjectRecord, ObjectType, Point, Rect,
     Region, Result, SettingsSchema, Size, StreamSettings, VideoId, VideoRecord,
 };
-use ocellus_detect::{DetectError, Detector, Detectors, RawDetection};
+use ocellus_detect::{DetectError, Detector, Detectors, Embedders, RawDetection};
 use ocellus_media::{Decoder, Frame, Input, Interrupt, Location, MediaError, SHARPNESS_SIZE, Scaler};
 use ocellus_runtime::{Kind, Plugins};
 use ocellus_store::{Appended, Archive, DetectionWriter, Job, LogHeader};
@@ -29,6 +29,7 @@ use crate::{
     analysis::{Analysis, Event, Role, TrackKey},
     appearance::appearance,
     cut::CutDetector,
+    identity,
     live::Live,
     motion::MotionGate,
     outbox::Outbox,
@@ -53,6 +54,7 @@ pub(crate) struct Context<'a> {
     pub video: &'a VideoRecord,
     pub input: Input,
     pub detectors: &'a Detectors,
+    pub embedders: &'a Embedders,
     pub plugins: &'a Plugins,
     pub clock: &'a dyn Clock,
     pub interrupt: &'a Interrupt,
@@ -206,7 +208,7 @@ pub(crate) fn run(context: &Context<'_>, keep_open: impl Fn() -> bool) -> Result
 }
 
 fn plugin_fault(error: ocellus_runtime::PluginError) -> Error {
-    Error::new(ErrorKind::BadParam, error.to_string()).because(error)
+    Error::new(ErrorKind::BadParam, error.to_string())
 }
 
 /// A frame, and what was found out about it while it was decoded.
@@ -456,6 +458,11 @@ impl Analyse<'_> {
         let settings = &self.context.video.stream_settings;
         let detector = settings.detector(&object.id.object_type).ok_or_else(|| Error::internal(format!("{} is off", object.id)))?;
         let files = pictures::make(&Frames { best, first: end(Role::First), last: end(Role::Last) }, object, settings, detector)?;
+        if object.end_of_track
+            && let Some(embedding) = identity::embed(self.context.embedders, best, object)?
+        {
+            self.context.job.append_embedding(&embedding)?;
+        }
         self.sync()?;
         let files: Vec<_> = files.iter().map(|(p, bytes)| (*p, bytes.as_slice())).collect();
         let appended = self.context.job.append_object(object, &files)?;

@@ -22,6 +22,7 @@ mod analysis;
 mod appearance;
 mod cut;
 mod engine;
+mod identity;
 mod job;
 mod live;
 mod motion;

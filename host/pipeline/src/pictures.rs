@@ -66,7 +66,7 @@ pub(crate) fn make(
 /// Of faces, aligned by their landmarks. Of everything else the padded crop is what networks want, and that is the
 /// thumbnail.
 fn normalized(frame: &Frame, object: &ObjectRecord) -> Option<RgbImage> {
-    align::aligned(frame, object.landmarks.as_ref()?)
+    align::aligned(frame, object.landmarks.as_ref()?, &align::PLACES, align::SIZE)
 }
 
 /// What an object's thumbnail shows; may reach over the frame's edge.
@@ -115,7 +115,7 @@ pub(crate) fn shows(
     };
     let region @ [left, top, right, bottom] = part.to_pixels(frame);
     let size = match picture {
-        Picture::Normalized => Size { width: align::SIDE, height: align::SIDE },
+        Picture::Normalized => align::SIZE,
         _ => Size { width: right.abs_diff(left), height: bottom.abs_diff(top) },
     };
     (region, size)

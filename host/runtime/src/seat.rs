@@ -213,7 +213,7 @@ impl Duty {
         let mut history = History::default();
         history.begin(state);
         self.record.last_trace = self.trace(error, &history, call);
-        tracing::warn!(plugin = self.name, %error, "the newer {} is not taken into a running job: {error}", self.name);
+        tracing::warn!(plugin = self.name, "the newer {} is not taken into a running job: {error}", self.name);
         self.record.last_fault = Some(format!("a newer component was not taken: {error}"));
     }
 
@@ -254,7 +254,7 @@ impl Duty {
 
     /// Books a fault in `call`; whether there have been too many.
     fn strike(&mut self, error: &PluginError, call: Option<Call>) -> bool {
-        tracing::warn!(plugin = self.name, %error, "{error}");
+        tracing::warn!(plugin = self.name, "{error}");
         self.record.last_trace = self.trace(error, &self.history, call);
         self.record.last_fault = Some(error.to_string());
         self.record.faults += 1;

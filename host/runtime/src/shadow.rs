@@ -46,7 +46,7 @@ impl Shadow {
         let told = found.clone();
         let work = move || {
             if let Err(error) = run(&plugin, &settings, &stream, &receiver, &told) {
-                tracing::warn!(plugin = plugin.name, %error, "the candidate for {} is asked no more: {error}", plugin.name);
+                tracing::warn!(plugin = plugin.name, "the candidate for {} is asked no more: {error}", plugin.name);
                 told.lock().ended = Some(error.to_string());
             }
         };

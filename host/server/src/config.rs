@@ -61,6 +61,10 @@ struct Settings {
     #[arg(long, env = "OCELLUS_DETECTORS", value_name = "DIR")]
     detectors: Option<PathBuf>,
 
+    /// Folder of embedders, which tell individuals apart, each a folder with an embedder.toml. [default: embedders beside the program]
+    #[arg(long, env = "OCELLUS_EMBEDDERS", value_name = "DIR")]
+    embedders: Option<PathBuf>,
+
     /// What absolute URLs in answers begin with, for a server behind a proxy. [default: what the request says]
     #[arg(long, env = "OCELLUS_PUBLIC_URL", value_name = "URL")]
     public_url: Option<String>,
@@ -143,6 +147,7 @@ pub(crate) struct Config {
     pub jobs: usize,
     pub plugins: Option<PathBuf>,
     pub detectors: Option<PathBuf>,
+    pub embedders: Option<PathBuf>,
     pub allow_network: Vec<Network>,
     pub outbox: OutboxConfig,
     pub plugin_limits: Limits,
@@ -170,6 +175,7 @@ impl ServeArguments {
             jobs: given.jobs.or(file.jobs).map_or(1, |n| usize::from(n.max(1))),
             plugins: given.plugins.or(file.plugins),
             detectors: given.detectors.or(file.detectors),
+            embedders: given.embedders.or(file.embedders),
             allow_network: given.allow_network.or(file.allow_network).unwrap_or_default(),
             plugin_limits: {
                 let limits = Limits::default();

@@ -5,7 +5,7 @@ use std::{io::Write, path::PathBuf, sync::Arc, time::Instant};
 use anyhow::{Context, Result};
 use ocellus_api::Api;
 use ocellus_core::{Clock, NetworkPolicy, SystemClock};
-use ocellus_detect::{Detectors, Device};
+use ocellus_detect::{Detectors, Device, Embedders};
 use ocellus_pipeline::{Engine, EngineConfig};
 use ocellus_runtime::{Limits, Plugins};
 use ocellus_store::Archive;
@@ -65,6 +65,13 @@ async fn serve(config: Config) -> Result<()> {
     for refused in &detectors.report().refused {
         warn!("detector {} is not used: {}", refused.name, refused.reason);
     }
+    let embedders = match folder(config.embedders, "embedders")? {
+        Some(dir) => Embedders::load(&dir, &device).with_context(|| format!("cannot read the embedders in {}", dir.display()))?,
+        None => Embedders::default(),
+    };
+    for refused in &embedders.report().refused {
+        warn!("embedder {} is not used: {}", refused.name, refused.reason);
+    }
     let plugins = folder(config.plugins, "plugins")?
         .context("there is no folder of plugins: cargo xtask build makes them, --plugins names another folder")?;
     let plugin_limits = Limits { traces: Some(config.data.join("plugin-faults")), ..config.plugin_limits };
@@ -75,7 +82,7 @@ async fn serve(config: Config) -> Result<()> {
     let address = listener.local_addr()?;
     let network = NetworkPolicy::new(config.allow_network, Some(address));
     let engine_config = EngineConfig { jobs: config.jobs, network, outbox: config.outbox };
-    let engine = Engine::start(engine_config, archive, detectors, plugins, Arc::clone(&clock))?;
+    let engine = Engine::start(engine_config, archive, detectors, embedders, plugins, Arc::clone(&clock))?;
     let router = ocellus_api::router(Api { engine: engine.clone(), token, config: config.api, clock });
 
     info!(start_ms = begun.elapsed().as_millis() as u64, "ready");

@@ -440,6 +440,7 @@ impl Archive {
             v.processing_start_date = None;
             v.statistic = None;
             v.counts.clear();
+            v.clusters.clear();
             Ok(())
         })?;
         self.0.index.clear_objects(id)?;

@@ -7,7 +7,7 @@ use std::{
     sync::{Arc, Weak},
 };
 
-use ocellus_core::{FrameRecord, JobId, ObjectId, ObjectRecord, ObjectType, Size};
+use ocellus_core::{Cluster, FrameRecord, JobId, ObjectId, ObjectRecord, ObjectType, Size};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -79,6 +79,15 @@ pub enum Appended {
     Known,
 }
 
+/// What an object looks like, as numbers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Embedding {
+    pub object: ObjectId,
+    /// What made it: only rows of one source can be compared.
+    pub source: String,
+    pub row: Vec<f32>,
+}
+
 /// A job's folder, open. Cheap to clone.
 #[derive(Clone)]
 pub struct Job(Arc<Inner>);
@@ -92,6 +101,7 @@ pub(crate) struct Inner {
     posts: bool,
     objects: Mutex<Objects>,
     deliveries: Mutex<LogWriter>,
+    embeddings: Mutex<LogWriter>,
 }
 
 struct Objects {
@@ -113,9 +123,10 @@ impl Job {
             Ok(())
         })?;
         let deliveries = LogWriter::open(&folder.join("deliveries.log"), Kind::Deliveries, |_, _| Ok(()))?;
+        let embeddings = Mutex::new(LogWriter::open(&folder.join(EMBEDDINGS), Kind::Embeddings, |_, _| Ok(()))?);
         let posts = read_plan(archive.folder(), id).is_ok_and(|plan| has_router(&plan));
         let objects = Mutex::new(Objects { log, known });
-        Ok(Self(Arc::new(Inner { archive, id, posts, objects, deliveries: Mutex::new(deliveries) })))
+        Ok(Self(Arc::new(Inner { archive, id, posts, objects, deliveries: Mutex::new(deliveries), embeddings })))
     }
 
     pub(crate) fn downgrade(&self) -> WeakJob {
@@ -200,6 +211,21 @@ impl Job {
         Ok(Appended::New { number })
     }
 
+    /// Keeps what an object looks like. It becomes durable with the object, before which it is to be kept: one without an object
+    /// is none.
+    pub fn append_embedding(&self, embedding: &Embedding) -> Result<()> {
+        let path = self.file(EMBEDDINGS);
+        let bytes = postcard::to_stdvec(embedding).map_err(|e| StoreError::Damaged { path: path.clone(), reason: e.to_string() })?;
+        let mut log = self.0.embeddings.lock();
+        log.append(&bytes)?;
+        log.sync()
+    }
+
+    /// Puts down the individuals among the objects, in place of those before.
+    pub fn save_clusters(&self, clusters: &[Cluster]) -> Result<()> {
+        durable::replace(&self.file(CLUSTERS), &to_json(&clusters))
+    }
+
     /// Writes down how far a delivery has come, durably. Nothing happens once the job is not its video's any more.
     pub fn book(&self, delivery: &Delivery) -> Result<()> {
         self.0.archive.if_current(self.0.id, || {
@@ -276,13 +302,16 @@ impl Iterator for DetectionReader {
     }
 }
 
-fn decode<T: serde::de::DeserializeOwned>(path: &std::path::Path, bytes: &[u8]) -> Result<T> {
+pub(crate) fn decode<T: serde::de::DeserializeOwned>(path: &std::path::Path, bytes: &[u8]) -> Result<T> {
     postcard::from_bytes(bytes).map_err(|e| StoreError::Damaged { path: path.to_path_buf(), reason: e.to_string() })
 }
 
 pub(crate) fn parse<T: serde::de::DeserializeOwned>(path: &std::path::Path, bytes: &[u8]) -> Result<T> {
     serde_json::from_slice(bytes).map_err(|e| StoreError::Damaged { path: path.to_path_buf(), reason: e.to_string() })
 }
+
+pub(crate) const EMBEDDINGS: &str = "embeddings.log";
+pub(crate) const CLUSTERS: &str = "clusters.json";
 
 /// What every PNG begins with.
 const PNG_MAGIC: &[u8] = b"\x89PNG\r\n\x1a\n";

@@ -31,6 +31,7 @@ pub(crate) enum Kind {
     Detections = b'D',
     Objects = b'O',
     Deliveries = b'P',
+    Embeddings = b'E',
 }
 
 fn head(kind: Kind) -> [u8; HEAD as usize] {

@@ -1,14 +1,17 @@
 //! A job's files, to be read and nothing else: also beside a server that is at work on them.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
 
-use ocellus_core::{JobId, ObjectRecord, VideoId, VideoRecord};
+use ocellus_core::{Cluster, JobId, ObjectRecord, VideoId, VideoRecord};
 use serde_json::Value;
 
 use crate::{
-    error::{Result, StoreError},
+    error::{At, Result, StoreError},
     folder::Folder,
-    job::{self, DetectionReader},
+    job::{self, DetectionReader, Embedding},
     log::{Kind, LogReader},
 };
 
@@ -57,5 +60,22 @@ impl StoredJob {
         let path = self.folder.job(self.id()).join("objects.log");
         let Some(mut log) = LogReader::open(&path, Kind::Objects)? else { return Ok(Vec::new()) };
         std::iter::from_fn(|| log.next_record().transpose()).map(|payload| job::parse(&path, &payload?)).collect()
+    }
+
+    /// What objects look like, in the order in which that was kept; some may be of objects that there are none of, or twice.
+    pub fn embeddings(&self) -> Result<Vec<Embedding>> {
+        let path = self.folder.job(self.id()).join(job::EMBEDDINGS);
+        let Some(mut log) = LogReader::open(&path, Kind::Embeddings)? else { return Ok(Vec::new()) };
+        std::iter::from_fn(|| log.next_record().transpose()).map(|payload| job::decode(&path, &payload?)).collect()
+    }
+
+    /// The individuals among the objects, in order of their ids; none before the job's end.
+    pub fn clusters(&self) -> Result<Vec<Cluster>> {
+        let path = self.folder.job(self.id()).join(job::CLUSTERS);
+        match fs::read(&path) {
+            Ok(bytes) => job::parse(&path, &bytes),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+            Err(error) => Err(error).at(path),
+        }
     }
 }

@@ -2,4 +2,4 @@
 
 pub(crate) mod list;
 pub(crate) mod picture;
-mod shape;
+pub(crate) mod shape;

@@ -86,8 +86,7 @@ pub(crate) struct VideoJson {
 impl VideoJson {
     pub(crate) fn new(video: VideoRecord, base: &BaseUrl) -> Self {
         let count = |t: ObjectType| video.counts.get(&t).copied().unwrap_or(0);
-        // Nothing makes clusters yet, so there are none: that is 0, not unknown.
-        let clusters = Some(0);
+        let clusters = |t: ObjectType| Some(video.clusters.get(&t).copied().unwrap_or(0));
         Self {
             id: video.id.0,
             camera_group: video.camera_group,
@@ -104,9 +103,9 @@ impl VideoJson {
             body_count: count(ObjectType::body()),
             car_count: count(ObjectType::car()),
             case: video.case,
-            face_cluster_count: clusters,
-            body_cluster_count: clusters,
-            car_cluster_count: clusters,
+            face_cluster_count: clusters(ObjectType::face()),
+            body_cluster_count: clusters(ObjectType::body()),
+            car_cluster_count: clusters(ObjectType::car()),
             frame_height: video.frame_height,
             frame_width: video.frame_width,
             progress: progress(&video),

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::server::{Server, TOKEN};
 
-const GUARDED: [(&str, &str); 29] = [
+const GUARDED: [(&str, &str); 31] = [
     ("GET", "/videos/"),
     ("POST", "/videos/"),
     ("GET", "/videos/count/"),
@@ -28,6 +28,8 @@ const GUARDED: [(&str, &str); 29] = [
     ("POST", "/deliveries/1-1-face-1-0/retry/"),
     ("POST", "/videos/1/replay/"),
     ("GET", "/videos/1/decisions/"),
+    ("GET", "/videos/1/clusters/"),
+    ("GET", "/clusters/1-1-face-1-0/objects/"),
     ("GET", "/plugins/"),
     ("GET", "/plugins/quality/"),
     ("PUT", "/plugins/quality/"),

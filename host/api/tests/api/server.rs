@@ -4,7 +4,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use ocellus_api::{AdminToken, Api, ApiConfig, router, serve};
 use ocellus_core::{Clock, SystemClock};
-use ocellus_detect::{Detectors, Device, DeviceChoice};
+use ocellus_detect::{Detectors, Device, DeviceChoice, Embedders};
 use ocellus_pipeline::{Engine, EngineConfig};
 use ocellus_runtime::{Limits, Plugins};
 use ocellus_store::Archive;
@@ -77,7 +77,8 @@ impl Server {
         let (archive, _) = Archive::open(&of("data"), Arc::clone(&clock)).unwrap();
         let detectors = Detectors::load(&of("detectors"), &Device::choose(DeviceChoice::Cpu).unwrap()).unwrap();
         let plugins = Plugins::open(&of("plugins"), Limits::default()).unwrap();
-        let engine = Engine::start(EngineConfig::default(), archive.clone(), detectors, plugins, Arc::clone(&clock)).unwrap();
+        let engine =
+            Engine::start(EngineConfig::default(), archive.clone(), detectors, Embedders::default(), plugins, Arc::clone(&clock)).unwrap();
         let api = Api { engine: engine.clone(), token: AdminToken::new(TOKEN).unwrap(), config, clock };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();

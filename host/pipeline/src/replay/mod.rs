@@ -163,5 +163,5 @@ fn not_processed() -> Error {
 }
 
 fn fault(error: PluginError) -> Error {
-    Error::new(ErrorKind::BadParam, error.to_string()).because(error)
+    Error::new(ErrorKind::BadParam, error.to_string())
 }

@@ -1,0 +1,205 @@
+//! Who is who: what the objects of a finished job look like, and which of them are the same individual.
+//!
+//! Guarantees: clusters are a function of the objects and what they look like, not of their order. Two tracks that were alive
+//! at the same time are never one individual. What was embedded by another network is in no cluster.
+
+use std::collections::BTreeMap;
+
+use kodama::{Method, linkage};
+use ocellus_core::{BestShotType, Cluster, Error, ObjectId, ObjectRecord, ObjectType, Rect, Result, RgbImage};
+use ocellus_detect::{Embedder, Embedders};
+use ocellus_media::Frame;
+use ocellus_store::{Embedding, StoredJob};
+
+use crate::{align, appearance::appearance};
+
+/// What an object looks like where no network tells its kind apart: the histogram of `appearance`, whose rows have length 1.
+const APPEARANCE: &str = "appearance/1";
+/// The Euclidean distance below which two such rows are held to be of one individual. On the development clips one man in one
+/// coat came out .1 from himself, and different people at least .32 from each other.
+const APPEARANCE_SAME: f32 = 0.25;
+/// Between tracks that cannot be one: farther than any two rows.
+const APART: f32 = 1e6;
+/// Objects of one type that are compared each with each: memory grows with the square, 200 MB for these.
+const MOST: usize = 10_000;
+
+/// The row of numbers by which an object is compared; `None` where its picture cannot be had.
+pub(crate) fn embed(embedders: &Embedders, frame: &Frame, object: &ObjectRecord) -> Result<Option<Embedding>> {
+    let (source, row) = match embedders.for_type(&object.id.object_type) {
+        Some(embedder) => (embedder.digest().to_owned(), row(embedder, frame, object)?),
+        None => (APPEARANCE.to_owned(), Some(appearance(frame, rect(object))).filter(|row| !row.is_empty())),
+    };
+    Ok(row.map(|row| Embedding { object: object.id.clone(), source, row }))
+}
+
+fn row(embedder: &Embedder, frame: &Frame, object: &ObjectRecord) -> Result<Option<Vec<f32>>> {
+    let picture: Option<RgbImage> = match (embedder.landmarks(), &object.landmarks) {
+        (Some(places), Some(landmarks)) => align::aligned(frame, landmarks, places, embedder.size()),
+        // It cannot be turned upright: what would come out would be compared with what was.
+        (Some(_), None) => None,
+        (None, _) => frame.rgb(rect(object), embedder.size()).ok(),
+    };
+    let Some(picture) = picture else { return Ok(None) };
+    Ok(embedder.embed(&[picture]).map_err(Error::internal)?.pop())
+}
+
+fn rect(object: &ObjectRecord) -> Rect {
+    let [left, top, right, bottom] = object.best.bbox.map(|v| v as f32);
+    Rect::new(left, top, right, bottom)
+}
+
+/// The individuals of a job, in order of their ids.
+pub(crate) fn clusters(job: &StoredJob, embedders: &Embedders) -> Result<Vec<Cluster>> {
+    let mut rows: BTreeMap<ObjectId, Embedding> = job.embeddings()?.into_iter().map(|e| (e.object.clone(), e)).collect();
+    let mut by_type = BTreeMap::<ObjectType, Vec<(ObjectRecord, Vec<f32>)>>::new();
+    for object in job.objects()?.into_iter().filter(|o| o.bs_type == BestShotType::Overall) {
+        let object_type = object.id.object_type.clone();
+        let source = embedders.for_type(&object_type).map_or(APPEARANCE, |e| e.digest());
+        if let Some(embedding) = rows.remove(&object.id).filter(|e| e.source == source) {
+            by_type.entry(object_type).or_default().push((object, embedding.row));
+        }
+    }
+    let mut all = Vec::new();
+    for (object_type, members) in by_type {
+        if members.len() > MOST {
+            tracing::warn!(job = %job.id(), "job {}: {} objects of type {object_type} are too many to be told apart", job.id(), members.len());
+            continue;
+        }
+        let same = embedders.for_type(&object_type).map_or(APPEARANCE_SAME, |e| e.same());
+        all.extend(agglomerate(members, same));
+    }
+    Ok(all)
+}
+
+/// Average linkage over Euclidean distances, down to where clusters are farther apart than `same`.
+fn agglomerate(mut members: Vec<(ObjectRecord, Vec<f32>)>, same: f32) -> Vec<Cluster> {
+    members.sort_by(|(a, _), (b, _)| a.id.cmp(&b.id));
+    let mut distances = Vec::with_capacity(members.len() * members.len().saturating_sub(1) / 2);
+    for (n, one) in members.iter().enumerate() {
+        distances.extend(members.iter().skip(n + 1).map(|other| distance(one, other)));
+    }
+    let dendrogram = linkage(&mut distances, members.len(), Method::Average);
+    // Each member, and then each step, by what is in it.
+    let mut groups: Vec<Option<Vec<usize>>> = (0..members.len()).map(|n| Some(vec![n])).collect();
+    for step in dendrogram.steps() {
+        let near = step.dissimilarity < same;
+        let mut take = |n: usize| groups.get_mut(n).filter(|_| near).and_then(Option::take);
+        let merged = take(step.cluster1).into_iter().chain(take(step.cluster2)).flatten().collect::<Vec<_>>();
+        groups.push(near.then_some(merged));
+    }
+    let mut groups: Vec<Vec<usize>> = groups.into_iter().flatten().collect();
+    groups.iter_mut().for_each(|g| g.sort_unstable());
+    groups.sort();
+    groups.iter().filter_map(|group| cluster(&group.iter().filter_map(|n| members.get(*n)).map(|(o, _)| o).collect::<Vec<_>>())).collect()
+}
+
+fn distance((a, one): &(ObjectRecord, Vec<f32>), (b, other): &(ObjectRecord, Vec<f32>)) -> f32 {
+    let together = a.first.frame <= b.last.frame && b.first.frame <= a.last.frame;
+    if together || one.len() != other.len() {
+        return APART;
+    }
+    one.iter().zip(other).map(|(x, y)| (x - y) * (x - y)).sum::<f32>().sqrt()
+}
+
+fn cluster(objects: &[&ObjectRecord]) -> Option<Cluster> {
+    let best = objects.iter().max_by(|a, b| a.best.quality.total_cmp(&b.best.quality).then_with(|| b.id.cmp(&a.id)))?;
+    let first_time = objects.iter().map(|o| o.first.time).fold(f64::INFINITY, f64::min);
+    let last_time = objects.iter().map(|o| o.last.time).fold(0.0, f64::max);
+    Some(Cluster {
+        id: objects.first()?.id.clone(),
+        best: best.id.clone(),
+        objects: objects.iter().map(|o| o.id.clone()).collect(),
+        first_time,
+        last_time,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use ocellus_core::{JobId, ShotSummary, Timestamp, TrackId, VideoId};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// A track in these frames that looks like this.
+    fn member(track: u64, (first, last): (u64, u64), row: Vec<f32>) -> (ObjectRecord, Vec<f32>) {
+        let shot = |frame: u64| ShotSummary {
+            frame,
+            time: frame as f64 / 10.0,
+            timestamp: Timestamp::UNIX_EPOCH,
+            bbox: [0, 0, 10, 10],
+            score: 0.9,
+            quality: 0.5,
+        };
+        let job = JobId { video: VideoId(1), number: 1 };
+        let object = ObjectRecord {
+            id: ObjectId { job, object_type: ObjectType::face(), track: TrackId(track), shot: 0 },
+            bs_type: BestShotType::Overall,
+            end_of_track: true,
+            landmarks: None,
+            best: shot(first),
+            first: shot(first),
+            last: shot(last),
+            detections: 2,
+            interpolated: 0,
+            history: Vec::new(),
+            attributes: Vec::new(),
+        };
+        (object, row)
+    }
+
+    fn tracks(clusters: &[Cluster]) -> Vec<Vec<u64>> {
+        clusters.iter().map(|c| c.objects.iter().map(|o| o.track.0).collect()).collect()
+    }
+
+    #[test]
+    fn those_who_look_alike_are_one_and_are_told_from_the_others() {
+        let members = vec![
+            member(1, (0, 9), vec![0.0, 0.0]),
+            member(2, (20, 29), vec![5.0, 0.0]),
+            member(3, (40, 49), vec![0.1, 0.0]),
+            member(4, (60, 69), vec![0.0, 0.1]),
+        ];
+        let clusters = agglomerate(members, 0.5);
+        assert_eq!(tracks(&clusters), [vec![1, 3, 4], vec![2]]);
+        assert_eq!((clusters[0].first_time, clusters[0].last_time), (0.0, 6.9));
+        assert_eq!((clusters[0].id.to_string(), clusters[0].best.to_string()), ("1-1-face-1-0".into(), "1-1-face-1-0".into()));
+    }
+
+    #[test]
+    fn two_who_were_there_together_are_not_one() {
+        let twins = vec![member(1, (0, 20), vec![0.0]), member(2, (20, 30), vec![0.0]), member(3, (40, 50), vec![0.0])];
+        let found = tracks(&agglomerate(twins, 0.5));
+        assert!(found.len() == 2 && !found.iter().any(|t| t.contains(&1) && t.contains(&2)), "{found:?}");
+    }
+
+    #[test]
+    fn nobody_is_no_cluster() {
+        assert_eq!(agglomerate(Vec::new(), 0.5), []);
+        assert_eq!(tracks(&agglomerate(vec![member(7, (0, 1), vec![1.0])], 0.5)), [[7]]);
+    }
+
+    proptest! {
+        #[test]
+        fn clusters_are_a_function_of_the_objects_and_not_of_their_order(
+            (members, shuffled) in proptest::collection::vec((0u64..100, 0u64..20, -1.0f32..1.0, -1.0f32..1.0), 0..30)
+                .prop_map(|all| (1..).zip(all).map(|(n, (first, long, x, y))| member(n, (first, first + long), vec![x, y])).collect::<Vec<_>>())
+                .prop_flat_map(|members| (Just(members.clone()), Just(members).prop_shuffle())),
+        ) {
+            let clusters = agglomerate(members.clone(), 0.4);
+            prop_assert_eq!(&clusters, &agglomerate(shuffled, 0.4));
+            // Each object is in one cluster, and none with one that was there at the same time.
+            let mut all: Vec<u64> = tracks(&clusters).concat();
+            all.sort_unstable();
+            prop_assert_eq!(all, (1..=members.len() as u64).collect::<Vec<_>>());
+            for cluster in tracks(&clusters) {
+                let seen: Vec<_> = cluster.iter().map(|t| &members[*t as usize - 1].0).collect();
+                for (n, a) in seen.iter().enumerate() {
+                    for b in &seen[n + 1..] {
+                        prop_assert!(a.last.frame < b.first.frame || b.last.frame < a.first.frame);
+                    }
+                }
+            }
+        }
+    }
+}
