@@ -459,6 +459,7 @@ impl Analyse<'_> {
         let detector = settings.detector(&object.id.object_type).ok_or_else(|| Error::internal(format!("{} is off", object.id)))?;
         let files = pictures::make(&Frames { best, first: end(Role::First), last: end(Role::Last) }, object, settings, detector)?;
         if object.end_of_track
+            && !self.context.job.knows(&object.id)
             && let Some(embedding) = identity::embed(self.context.embedders, best, object)?
         {
             self.context.job.append_embedding(&embedding)?;

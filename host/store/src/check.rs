@@ -9,8 +9,9 @@ use crate::{
     error::{Result, StoreError},
     folder::Folder,
     index::Index,
-    job::{Picture, find_picture},
+    job::{EMBEDDINGS, Picture, find_picture},
     log::{Kind, LogReader},
+    stored::StoredJob,
 };
 
 /// Something that is not as it should be.
@@ -128,7 +129,15 @@ pub fn check(data: &Path, rebuild: bool, report: &mut dyn FnMut(Finding)) -> Res
             find(&mut summary, Finding::NoSource { video, bytes });
         }
         let job = JobId { video, number: record.job };
-        for (name, kind) in [("detections.log", Kind::Detections), ("objects.log", Kind::Objects), ("deliveries.log", Kind::Deliveries)] {
+        if let Err(error) = StoredJob::within(folder.clone(), video).and_then(|stored| stored.clusters()) {
+            find(&mut summary, Finding::Damaged { video, reason: error.to_string() });
+        }
+        for (name, kind) in [
+            ("detections.log", Kind::Detections),
+            ("objects.log", Kind::Objects),
+            ("deliveries.log", Kind::Deliveries),
+            (EMBEDDINGS, Kind::Embeddings),
+        ] {
             let result = read_log(&folder, job, name, kind, |payload| {
                 if kind != Kind::Objects {
                     return Ok(());

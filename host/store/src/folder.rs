@@ -10,6 +10,8 @@
 //!                      detections.log
 //!                      objects.log
 //!                      deliveries.log
+//!                      embeddings.log        what objects look like, as numbers
+//!                      clusters.json         the individuals, once the job is over
 //!                      pictures/2-…-0.thumbnail.jpg
 //! archive/.new-1, .gone-1             videos being made and unmade
 //! index/                              sled

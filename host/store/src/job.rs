@@ -211,6 +211,11 @@ impl Job {
         Ok(Appended::New { number })
     }
 
+    /// Whether an object is in the archive.
+    pub fn knows(&self, object: &ObjectId) -> bool {
+        self.0.objects.lock().known.contains_key(object)
+    }
+
     /// Keeps what an object looks like. It becomes durable with the object, before which it is to be kept: one without an object
     /// is none.
     pub fn append_embedding(&self, embedding: &Embedding) -> Result<()> {
