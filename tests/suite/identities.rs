@@ -48,6 +48,7 @@ async fn a_man_who_comes_back_is_counted_once() {
     assert!(members[0]["last_time"].as_f64() < members[1]["first_time"].as_f64(), "{members:#?}");
     assert!(members.iter().any(|o| o["id"] == man["best"]) && members[0]["id"] == man["id"]);
     assert!(server.bytes(man["thumbnail"].as_str().unwrap()).await.starts_with(&[0xff, 0xd8]));
+    assert!(server.objects(id).await.iter().all(|o| o["cluster"] == man["id"]));
     assert_eq!(clusters(&server, id, "?type=car").await, Vec::<Value>::new());
 
     server.process(id).await;

@@ -44,7 +44,7 @@ pub enum LoadError {
 
 /// Why pictures were not looked at.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("detector {detector}: {reason}")]
+#[error("{detector}: {reason}")]
 pub struct DetectError {
     detector: String,
     reason: String,

@@ -132,17 +132,9 @@ fn row(outputs: &[Array]) -> Result<&[f32], String> {
 }
 
 impl Embedder {
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
     /// SHA-256 of the manifest, which holds that of the network: rows of another digest cannot be compared.
     pub fn digest(&self) -> &str {
         &self.digest
-    }
-
-    pub fn object_type(&self) -> &ObjectType {
-        &self.object_type
     }
 
     /// Of the pictures that it takes.

@@ -503,6 +503,11 @@ impl Archive {
         Ok(Page { items, next, prev })
     }
 
+    /// The individual that an object is held to be.
+    pub fn cluster_of(&self, object: &ObjectId) -> Result<Option<ObjectId>> {
+        self.0.index.cluster_of(object)
+    }
+
     pub fn object(&self, id: &ObjectId) -> Result<Option<ObjectRecord>> {
         let Some(offset) = self.0.index.object(id)? else { return Ok(None) };
         let found = job::read_objects(&self.0.folder, id.job, &[offset])?;

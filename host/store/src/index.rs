@@ -9,6 +9,7 @@
 //! | `cut` | id of a video whose job is under way | - |
 //! | `objects` | video id, number in the log | offset in `objects.log`, type |
 //! | `numbers` | object id | number in the log |
+//! | `clusters` | object id | id of the cluster that it is in |
 //!
 //! and those of [`DeliveryTrees`].
 
@@ -17,7 +18,7 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-use ocellus_core::{ObjectId, Timestamp, VideoId, VideoRecord, VideoStatus};
+use ocellus_core::{Cluster, ObjectId, Timestamp, VideoId, VideoRecord, VideoStatus};
 use serde::{Deserialize, Serialize};
 use sled::{
     Batch, Transactional, Tree,
@@ -31,7 +32,7 @@ use crate::{
 };
 
 /// Changes whenever the trees do; an index of another version is rebuilt.
-const VERSION: &[u8] = b"2";
+const VERSION: &[u8] = b"3";
 
 #[derive(Clone)]
 pub(crate) struct Index {
@@ -43,6 +44,7 @@ pub(crate) struct Index {
     cut: Tree,
     objects: Tree,
     numbers: Tree,
+    clusters: Tree,
     pub(crate) deliveries: DeliveryTrees,
     /// A change did not reach it.
     doubtful: Arc<AtomicBool>,
@@ -118,6 +120,7 @@ impl Index {
             cut: tree("cut")?,
             objects: tree("objects")?,
             numbers: tree("numbers")?,
+            clusters: tree("clusters")?,
             deliveries: DeliveryTrees::open(&db)?,
             doubtful: Arc::default(),
             db,
@@ -291,6 +294,21 @@ impl Index {
         Ok(())
     }
 
+    /// Which individuals a job's objects are.
+    pub(crate) fn put_clusters(&self, clusters: &[Cluster]) -> Result<()> {
+        let members = clusters.iter().flat_map(|c| c.objects.iter().map(|o| (o, &c.id)));
+        self.noted(members.into_iter().try_for_each(|(object, cluster)| {
+            self.clusters.insert(object.to_string(), cluster.to_string().into_bytes())?;
+            Ok(())
+        }))
+    }
+
+    /// The cluster that an object is in.
+    pub(crate) fn cluster_of(&self, object: &ObjectId) -> Result<Option<ObjectId>> {
+        let Some(value) = self.clusters.get(object.to_string())? else { return Ok(None) };
+        Ok(std::str::from_utf8(&value).ok().and_then(|text| text.parse().ok()))
+    }
+
     /// Where an object lies in its job's log.
     pub(crate) fn object(&self, id: &ObjectId) -> Result<Option<u64>> {
         let Some(key) = self.key_of_object(id)? else { return Ok(None) };
@@ -339,8 +357,10 @@ impl Index {
         for key in self.objects.scan_prefix(video.0.to_be_bytes()).keys() {
             self.objects.remove(key?)?;
         }
-        for key in self.numbers.scan_prefix(format!("{video}-")).keys() {
-            self.numbers.remove(key?)?;
+        for tree in [&self.numbers, &self.clusters] {
+            for key in tree.scan_prefix(format!("{video}-")).keys() {
+                tree.remove(key?)?;
+            }
         }
         self.deliveries.clear(video)
     }

@@ -228,7 +228,10 @@ impl Job {
 
     /// Puts down the individuals among the objects, in place of those before.
     pub fn save_clusters(&self, clusters: &[Cluster]) -> Result<()> {
-        durable::replace(&self.file(CLUSTERS), &to_json(&clusters))
+        self.0.archive.if_current(self.0.id, || {
+            durable::replace(&self.file(CLUSTERS), &to_json(&clusters))?;
+            self.0.archive.index().put_clusters(clusters)
+        })
     }
 
     /// Writes down how far a delivery has come, durably. Nothing happens once the job is not its video's any more.
@@ -316,7 +319,7 @@ pub(crate) fn parse<T: serde::de::DeserializeOwned>(path: &std::path::Path, byte
 }
 
 pub(crate) const EMBEDDINGS: &str = "embeddings.log";
-pub(crate) const CLUSTERS: &str = "clusters.json";
+const CLUSTERS: &str = "clusters.json";
 
 /// What every PNG begins with.
 const PNG_MAGIC: &[u8] = b"\x89PNG\r\n\x1a\n";
@@ -350,8 +353,20 @@ pub(crate) fn read_objects(folder: &Folder, job: JobId, offsets: &[u64]) -> Resu
     Ok(objects)
 }
 
-/// Puts the objects of a job's log into the index, and their deliveries.
+/// The individuals among a job's objects; none before its end.
+pub(crate) fn read_clusters(folder: &Folder, job: JobId) -> Result<Vec<Cluster>> {
+    let path = folder.job(job).join(CLUSTERS);
+    match fs::read(&path) {
+        Ok(bytes) => parse(&path, &bytes),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(error).at(path),
+    }
+}
+
+/// Puts the objects of a job's log into the index, who they are, and their deliveries.
 pub(crate) fn index_objects(folder: &Folder, index: &Index, job: JobId) -> Result<()> {
+    // What cannot be read is a check's to tell; it keeps no object from being found.
+    index.put_clusters(&read_clusters(folder, job).unwrap_or_default())?;
     let path = folder.job(job).join("objects.log");
     let Some(mut log) = LogReader::open(&path, Kind::Objects)? else { return Ok(()) };
     let mut deliveries = read_plan(folder, job).is_ok_and(|p| has_router(&p)).then(|| last_deliveries(folder, job)).transpose()?;

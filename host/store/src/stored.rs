@@ -1,15 +1,12 @@
 //! A job's files, to be read and nothing else: also beside a server that is at work on them.
 
-use std::{
-    fs, io,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use ocellus_core::{Cluster, JobId, ObjectRecord, VideoId, VideoRecord};
 use serde_json::Value;
 
 use crate::{
-    error::{At, Result, StoreError},
+    error::{Result, StoreError},
     folder::Folder,
     job::{self, DetectionReader, Embedding},
     log::{Kind, LogReader},
@@ -71,11 +68,6 @@ impl StoredJob {
 
     /// The individuals among the objects, in order of their ids; none before the job's end.
     pub fn clusters(&self) -> Result<Vec<Cluster>> {
-        let path = self.folder.job(self.id()).join(job::CLUSTERS);
-        match fs::read(&path) {
-            Ok(bytes) => job::parse(&path, &bytes),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
-            Err(error) => Err(error).at(path),
-        }
+        job::read_clusters(&self.folder, self.id())
     }
 }

@@ -37,10 +37,16 @@ fn individuals_are_kept_with_their_job() {
     drop((job, archive));
 
     let archive = open(dir.path());
+    assert_eq!(archive.cluster_of(&object(video, 2)).unwrap(), Some(object(video, 1)));
+    assert_eq!(archive.cluster_of(&object(video, 3)).unwrap(), None);
     let stored = archive.stored_job(video).unwrap();
     assert_eq!(stored.embeddings().unwrap(), rows);
     assert_eq!(stored.clusters().unwrap(), [cluster]);
     drop(archive);
+
+    // Without the index, too.
+    fs::remove_dir_all(dir.path().join("index")).unwrap();
+    assert_eq!(open(dir.path()).cluster_of(&object(video, 2)).unwrap(), Some(object(video, 1)));
 
     let folder = dir.path().join("archive/000").join(video.to_string()).join("jobs/1");
     let found = || {
@@ -58,6 +64,7 @@ fn individuals_are_kept_with_their_job() {
 
     let archive = open(dir.path());
     archive.start_job(video, &json!({})).unwrap();
+    assert_eq!(archive.cluster_of(&object(video, 2)).unwrap(), None);
     let stored = archive.stored_job(video).unwrap();
     assert!(stored.embeddings().unwrap().is_empty() && stored.clusters().unwrap().is_empty(), "another job, other individuals");
 }

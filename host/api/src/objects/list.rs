@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use axum::{Json, extract::State, http::Uri};
-use ocellus_core::{Error, ObjectType, Result};
-use ocellus_store::ObjectQuery;
+use ocellus_core::{Error, ObjectRecord, ObjectType, Result};
+use ocellus_store::{ObjectQuery, Page};
 
 use super::shape::ObjectJson;
 use crate::{
@@ -41,7 +41,10 @@ pub(crate) async fn list(
     let archive = api.engine.archive().clone();
     let found = blocking(move || {
         archive.video(video)?.ok_or_else(no_video)?;
-        Ok(archive.objects(video, &wanted)?)
+        let Page { items, next, prev } = archive.objects(video, &wanted)?;
+        let with_cluster = |object: ObjectRecord| archive.cluster_of(&object.id).map(|cluster| (object, cluster));
+        let items = items.into_iter().map(with_cluster).collect::<Result<_, _>>()?;
+        Ok(Page { items, next, prev })
     })
     .await?;
     Ok(Json(PageJson::new(found, &base, &uri, &query, |object| ObjectJson::new(object, &base))))

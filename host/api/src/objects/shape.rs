@@ -1,6 +1,6 @@
 //! An object as the API shows it.
 
-use ocellus_core::{BestShotType, ObjectRecord};
+use ocellus_core::{BestShotType, ObjectId, ObjectRecord};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
@@ -43,6 +43,9 @@ pub(crate) struct ObjectJson {
     detections: u64,
     /// Frames between them that were filled with boxes in between.
     interpolated: u64,
+    /// The individual that it is held to be: an id of `/clusters/`; null before the end of the processing, and for realtime
+    /// shots.
+    cluster: Option<String>,
     /// Small facts that filters added.
     #[schema(value_type = std::collections::BTreeMap<String, String>)]
     attributes: Map<String, Value>,
@@ -60,7 +63,7 @@ fn rounded(value: impl Into<f64>) -> f64 {
 }
 
 impl ObjectJson {
-    pub(crate) fn new(object: ObjectRecord, base: &BaseUrl) -> Self {
+    pub(crate) fn new((object, cluster): (ObjectRecord, Option<ObjectId>), base: &BaseUrl) -> Self {
         let ObjectRecord { id, bs_type, end_of_track, best, first, last, detections, interpolated, attributes, .. } = object;
         Self {
             r#type: id.object_type.to_string(),
@@ -78,6 +81,7 @@ impl ObjectJson {
             quality: rounded(best.quality),
             detections,
             interpolated,
+            cluster: cluster.map(|c| c.to_string()),
             attributes: attributes.into_iter().map(|(key, value)| (key, Value::String(value))).collect(),
             thumbnail: base.join(&format!("/objects/{id}/thumbnail/")),
             fullframe: base.join(&format!("/objects/{id}/fullframe/")),

@@ -127,6 +127,7 @@ pub(crate) async fn objects(
     base: BaseUrl,
 ) -> Result<Json<AllJson<ObjectJson>>, ApiError> {
     let archive = api.engine.archive().clone();
+    let cluster = id.clone();
     let found = blocking(move || {
         archive.video(id.job.video)?.ok_or_else(no_cluster)?;
         let stored = archive.stored_job(id.job.video)?;
@@ -135,5 +136,5 @@ pub(crate) async fn objects(
         Ok(objects.collect::<Vec<_>>())
     })
     .await?;
-    Ok(Json(AllJson { results: found.into_iter().map(|object| ObjectJson::new(object, &base)).collect() }))
+    Ok(Json(AllJson { results: found.into_iter().map(|object| ObjectJson::new((object, Some(cluster.clone())), &base)).collect() }))
 }

@@ -58,7 +58,7 @@ async fn an_object_is_as_documented() {
         "id": id, "type": "face", "track_id": 0, "bs_type": "overall", "end_of_track": true,
         "first_timestamp": time, "best_timestamp": time, "last_timestamp": time,
         "first_time": 0.333333, "best_time": 0.666667, "last_time": 1.0,
-        "bbox": [1, 2, 30, 40], "score": 0.9, "quality": 0.123457, "detections": 3, "interpolated": 0, "attributes": {"colour": "red"},
+        "bbox": [1, 2, 30, 40], "score": 0.9, "quality": 0.123457, "detections": 3, "interpolated": 0, "cluster": null, "attributes": {"colour": "red"},
         "thumbnail": server.url(&format!("/objects/{id}/thumbnail/")), "fullframe": server.url(&format!("/objects/{id}/fullframe/")),
     });
     assert_eq!(page, json!({"next_page": null, "prev_page": null, "results": [expected]}));
