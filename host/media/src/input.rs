@@ -1,6 +1,7 @@
 //! What to read, and what is known of it.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use ocellus_core::{NetworkPolicy, Size, VideoTransform};
 
@@ -12,6 +13,8 @@ use crate::{Interrupt, Result};
 pub enum Location {
     /// An uploaded file. It is read alone: whatever it refers to is not opened.
     File(PathBuf),
+    /// The bytes of a file, read as a file is.
+    Memory(Arc<[u8]>),
     /// http, https, rtsp or rtsps. A playlist may refer to more of http and https, never to files.
     Url(String),
 }

@@ -1,6 +1,7 @@
 //! An opened container: its packets, and what its header says.
 
 use std::fs::File;
+use std::io::Cursor;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -57,7 +58,12 @@ impl Source {
                     .and_then(|file| if file.metadata()?.is_file() { Ok(file) } else { Err(std::io::ErrorKind::InvalidInput.into()) });
                 let watch = Watch::file(interrupt);
                 let file = file.map_err(|e| MediaError::NotFound(e.into()))?;
-                let reader = Reader::file(file, watch.clone()).map_err(MediaError::internal)?;
+                let reader = Reader::local(file, watch.clone()).map_err(MediaError::internal)?;
+                (open_bytes(reader, forced, &options, Reach::File), watch, None)
+            }
+            Location::Memory(bytes) => {
+                let watch = Watch::file(interrupt);
+                let reader = Reader::local(Cursor::new(Arc::clone(bytes)), watch.clone()).map_err(MediaError::internal)?;
                 (open_bytes(reader, forced, &options, Reach::File), watch, None)
             }
             Location::Url(url) => {

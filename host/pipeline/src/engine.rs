@@ -30,6 +30,7 @@ use crate::{
     plan::Plan,
     recording::{Kept, Recording},
     screenshot::{self, ScreenshotQuery},
+    search::{self, Search, SearchQuery},
 };
 
 /// How long a job waits at its beginning to learn where its router is.
@@ -58,6 +59,8 @@ struct Inner {
     archive: Archive,
     detectors: Detectors,
     embedders: Embedders,
+    /// Held by the search that looks at its picture.
+    looking: Mutex<()>,
     plugins: Plugins,
     clock: Arc<dyn Clock>,
     config: EngineConfig,
@@ -122,6 +125,7 @@ impl Engine {
             archive,
             detectors,
             embedders,
+            looking: Mutex::new(()),
             plugins,
             clock,
             config,
@@ -242,6 +246,22 @@ impl Engine {
                 inner.archive.save_screenshot(id, &bytes)?;
             }
             Ok(bytes)
+        })
+        .await
+    }
+
+    /// The objects that look most like what `picture` shows: JPEG, PNG, or whatever else FFmpeg reads a frame of.
+    pub async fn search(&self, picture: Vec<u8>, query: SearchQuery) -> Result<Search> {
+        self.blocking(move |inner| {
+            if let Some(video) = query.video {
+                inner.video(video)?;
+            }
+            let look = {
+                // One picture at a time is in memory as pixels; the detectors take one at a time anyway.
+                let _turn = inner.looking.lock();
+                search::look(&inner.detectors, &inner.embedders, picture.into(), &query)?
+            };
+            look.find(&inner.archive, &inner.embedders, &query)
         })
         .await
     }

@@ -20,22 +20,22 @@ use ocellus_core::{
     Region, Result, SettingsSchema, Size, StreamSettings, VideoId, VideoRecord,
 };
 use ocellus_detect::{DetectError, Detector, Detectors, Embedders, RawDetection};
-use ocellus_media::{Decoder, Frame, Input, Interrupt, Location, MediaError, SHARPNESS_SIZE, Scaler};
+use ocellus_media::{Decoder, Frame, Input, Interrupt, Location, MediaError, Scaler};
 use ocellus_runtime::{Kind, Plugins};
-use ocellus_store::{Appended, Archive, DetectionWriter, Job, LogHeader};
+use ocellus_store::{Appended, Archive, DetectionWriter, Embedding, Job, LogHeader};
 use tracing::debug;
 
 use crate::{
     analysis::{Analysis, Event, Role, TrackKey},
     appearance::appearance,
     cut::CutDetector,
-    identity,
+    identity::{self, Thing},
     live::Live,
     motion::MotionGate,
     outbox::Outbox,
     pace::Pace,
     pictures::{self, Frames, pixels},
-    quality::quality,
+    quality::quality_in,
     recording::Recording,
 };
 
@@ -396,10 +396,10 @@ impl Analyse<'_> {
     /// Measures what later stages want to know of the pixels, and writes the frame down.
     fn log(&mut self, Shown { frame, cut, still, taken_us }: &Shown, raw: Vec<RawDetection>) -> Result<FrameRecord> {
         let mut seen: Vec<(ObjectType, Vec<Detection>)> = self.types.iter().map(|t| (t.clone(), Vec::new())).collect();
-        for RawDetection { object_type, rect, score, landmarks } in raw {
-            let Some((_, list)) = seen.iter_mut().find(|(t, _)| *t == object_type) else { continue };
-            let sharpness = frame.luma(rect, SHARPNESS_SIZE).map_or(0.0, |grey| ocellus_media::sharpness(&grey, SHARPNESS_SIZE));
-            let quality = quality(&object_type, &rect, score, sharpness, landmarks.as_ref(), frame.size());
+        for raw in raw {
+            let Some((_, list)) = seen.iter_mut().find(|(t, _)| *t == raw.object_type) else { continue };
+            let quality = quality_in(frame, &raw);
+            let RawDetection { rect, score, landmarks, .. } = raw;
             list.push(Detection { rect, score, quality, landmarks, appearance: appearance(frame, rect) });
         }
         let wall_us = taken_us.unwrap_or_else(|| self.context.clock.now().as_microsecond());
@@ -429,6 +429,7 @@ impl Analyse<'_> {
 
     /// `frame` is the one that the events follow from; there is none at the end of a source.
     fn handle(&mut self, frame: Option<&Frame>, events: Vec<Event>) -> Result<()> {
+        self.embed(frame, &events)?;
         for event in events {
             match event {
                 Event::Keep(track, role) => {
@@ -445,6 +446,29 @@ impl Analyse<'_> {
         Ok(())
     }
 
+    /// Keeps what the objects look like whose tracks these events end, all at once.
+    fn embed(&self, frame: Option<&Frame>, events: &[Event]) -> Result<()> {
+        let ended = events.iter().enumerate().filter_map(|(n, event)| match event {
+            Event::Object(object) if object.bs_type == BestShotType::Overall && !self.context.job.knows(&object.id) => Some((n, object)),
+            _ => None,
+        });
+        let best_frame = |n: usize, object: &ObjectRecord| {
+            let key = (object.id.object_type.clone(), object.id.track);
+            // The best one may be this one, which is kept only by the events before.
+            let is_this = events.iter().take(n).any(|e| matches!(e, Event::Keep(track, Role::Best) if *track == key));
+            if is_this { frame } else { self.album.get(&(key, Role::Best)) }
+        };
+        let things: Vec<_> = ended.filter_map(|(n, object)| Some((object, best_frame(n, object)?))).collect();
+        let rows =
+            identity::rows(self.context.embedders, &things.iter().map(|(object, frame)| Thing::object(frame, object)).collect::<Vec<_>>())?;
+        let embeddings = things.iter().zip(rows).filter_map(|((object, _), row)| {
+            let (source, _) = identity::measure(self.context.embedders, &object.id.object_type);
+            Some(Embedding { object: object.id.clone(), source: source.to_owned(), row: row? })
+        });
+        let embeddings: Vec<_> = embeddings.collect();
+        if embeddings.is_empty() { Ok(()) } else { Ok(self.context.job.append_embeddings(&embeddings)?) }
+    }
+
     fn forget(&mut self, track: &TrackKey) {
         self.album.retain(|(kept, _), _| kept != track);
     }
@@ -458,12 +482,6 @@ impl Analyse<'_> {
         let settings = &self.context.video.stream_settings;
         let detector = settings.detector(&object.id.object_type).ok_or_else(|| Error::internal(format!("{} is off", object.id)))?;
         let files = pictures::make(&Frames { best, first: end(Role::First), last: end(Role::Last) }, object, settings, detector)?;
-        if object.end_of_track
-            && !self.context.job.knows(&object.id)
-            && let Some(embedding) = identity::embed(self.context.embedders, best, object)?
-        {
-            self.context.job.append_embedding(&embedding)?;
-        }
         self.sync()?;
         let files: Vec<_> = files.iter().map(|(p, bytes)| (*p, bytes.as_slice())).collect();
         let appended = self.context.job.append_object(object, &files)?;

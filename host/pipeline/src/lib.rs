@@ -34,10 +34,13 @@ mod quality;
 mod recording;
 mod replay;
 mod screenshot;
+mod search;
 
 pub use engine::{Engine, EngineConfig, Health, Running};
+pub use identity::{Point, agglomerate};
 pub use job::settings_schema;
 pub use outbox::{Deliveries, OutboxConfig, SigningSecret};
 pub use quality::quality;
 pub use replay::{Change, Decision, DecisionStage, Diff, Explained, Replay, Wanted, compare, decisions, replay, settings_of};
 pub use screenshot::ScreenshotQuery;
+pub use search::{Search, SearchQuery, Similar};

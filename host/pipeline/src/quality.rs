@@ -13,6 +13,8 @@
 //! | pose | landmarks: turned, tilted or nodding head | see [`pose`] | - |
 
 use ocellus_core::{Landmarks, ObjectType, Rect, Size};
+use ocellus_detect::RawDetection;
+use ocellus_media::{Frame, SHARPNESS_SIZE};
 
 /// A ramp from (`low`, `floor`) to (`high`, 1).
 struct Ramp {
@@ -70,6 +72,13 @@ pub fn quality(object_type: &ObjectType, rect: &Rect, score: f32, sharpness: f32
         * scale.sharpness.at(sharpness)
         * scale.whole.at(rect.share_within(frame))
         * pose
+}
+
+/// The quality of what a detector saw in a frame.
+pub(crate) fn quality_in(frame: &Frame, seen: &RawDetection) -> f32 {
+    let RawDetection { object_type, rect, score, landmarks } = seen;
+    let sharpness = frame.luma(*rect, SHARPNESS_SIZE).map_or(0.0, |grey| ocellus_media::sharpness(&grey, SHARPNESS_SIZE));
+    quality(object_type, rect, *score, sharpness, landmarks.as_ref(), frame.size())
 }
 
 /// How frontal a face is: 1 looking at the camera, falling to 0.1 in profile, upside down or face down.

@@ -10,6 +10,7 @@
 //! | `objects` | video id, number in the log | offset in `objects.log`, type |
 //! | `numbers` | object id | number in the log |
 //! | `clusters` | object id | id of the cluster that it is in |
+//! | `rows` | object id | where its row is among those of [`Rows`] |
 //!
 //! and those of [`DeliveryTrees`].
 
@@ -28,11 +29,13 @@ use sled::{
 use crate::{
     delivery::{Delivery, DeliveryTrees},
     error::{Result, StoreError},
+    job::Embedding,
     list::OrderKey,
+    rows::{Likeness, Rows},
 };
 
 /// Changes whenever the trees do; an index of another version is rebuilt.
-const VERSION: &[u8] = b"3";
+const VERSION: &[u8] = b"4";
 
 #[derive(Clone)]
 pub(crate) struct Index {
@@ -45,6 +48,7 @@ pub(crate) struct Index {
     objects: Tree,
     numbers: Tree,
     clusters: Tree,
+    rows: Arc<Rows>,
     pub(crate) deliveries: DeliveryTrees,
     /// A change did not reach it.
     doubtful: Arc<AtomicBool>,
@@ -121,6 +125,8 @@ impl Index {
             objects: tree("objects")?,
             numbers: tree("numbers")?,
             clusters: tree("clusters")?,
+            // Within sled's own folder: what becomes of the one becomes of the other.
+            rows: Arc::new(Rows::new(&path.join("rows"), tree("rows")?)),
             deliveries: DeliveryTrees::open(&db)?,
             doubtful: Arc::default(),
             db,
@@ -138,7 +144,7 @@ impl Index {
 
     pub(crate) fn flush(&self) -> Result<()> {
         self.db.flush()?;
-        Ok(())
+        self.rows.flush()
     }
 
     pub(crate) fn len(&self) -> u64 {
@@ -309,6 +315,16 @@ impl Index {
         Ok(std::str::from_utf8(&value).ok().and_then(|text| text.parse().ok()))
     }
 
+    /// What an object looks like.
+    pub(crate) fn put_row(&self, embedding: &Embedding) -> Result<()> {
+        self.noted(self.rows.put(embedding))
+    }
+
+    /// The objects that look most like what is looked for, nearest first, with their distances.
+    pub(crate) fn nearest(&self, like: &Likeness<'_>) -> Result<Vec<(ObjectId, f32)>> {
+        self.rows.nearest(like, |object| Ok(self.numbers.contains_key(object.to_string())?))
+    }
+
     /// Where an object lies in its job's log.
     pub(crate) fn object(&self, id: &ObjectId) -> Result<Option<u64>> {
         let Some(key) = self.key_of_object(id)? else { return Ok(None) };
@@ -362,6 +378,7 @@ impl Index {
                 tree.remove(key?)?;
             }
         }
+        self.rows.clear(video)?;
         self.deliveries.clear(video)
     }
 }

@@ -216,14 +216,16 @@ impl Job {
         self.0.objects.lock().known.contains_key(object)
     }
 
-    /// Keeps what an object looks like. It becomes durable with the object, before which it is to be kept: one without an object
-    /// is none.
-    pub fn append_embedding(&self, embedding: &Embedding) -> Result<()> {
+    /// Keeps what objects look like, durably, before the objects themselves are kept: a row without an object is none.
+    pub fn append_embeddings(&self, embeddings: &[Embedding]) -> Result<()> {
         let path = self.file(EMBEDDINGS);
-        let bytes = postcard::to_stdvec(embedding).map_err(|e| StoreError::Damaged { path: path.clone(), reason: e.to_string() })?;
         let mut log = self.0.embeddings.lock();
-        log.append(&bytes)?;
-        log.sync()
+        for embedding in embeddings {
+            let bytes = postcard::to_stdvec(embedding).map_err(|e| StoreError::Damaged { path: path.clone(), reason: e.to_string() })?;
+            log.append(&bytes)?;
+        }
+        log.sync()?;
+        embeddings.iter().try_for_each(|embedding| self.0.archive.index().put_row(embedding))
     }
 
     /// Puts down the individuals among the objects, in place of those before.
@@ -363,10 +365,18 @@ pub(crate) fn read_clusters(folder: &Folder, job: JobId) -> Result<Vec<Cluster>>
     }
 }
 
-/// Puts the objects of a job's log into the index, who they are, and their deliveries.
+/// What a job's objects look like.
+pub(crate) fn read_embeddings(folder: &Folder, job: JobId) -> Result<Vec<Embedding>> {
+    let path = folder.job(job).join(EMBEDDINGS);
+    let Some(mut log) = LogReader::open(&path, Kind::Embeddings)? else { return Ok(Vec::new()) };
+    std::iter::from_fn(|| log.next_record().transpose()).map(|payload| decode(&path, &payload?)).collect()
+}
+
+/// Puts the objects of a job's log into the index, what they look like, who they are, and their deliveries.
 pub(crate) fn index_objects(folder: &Folder, index: &Index, job: JobId) -> Result<()> {
     // What cannot be read is a check's to tell; it keeps no object from being found.
     index.put_clusters(&read_clusters(folder, job).unwrap_or_default())?;
+    read_embeddings(folder, job).unwrap_or_default().iter().try_for_each(|embedding| index.put_row(embedding))?;
     let path = folder.job(job).join("objects.log");
     let Some(mut log) = LogReader::open(&path, Kind::Objects)? else { return Ok(()) };
     let mut deliveries = read_plan(folder, job).is_ok_and(|p| has_router(&p)).then(|| last_deliveries(folder, job)).transpose()?;

@@ -21,6 +21,7 @@ mod index;
 mod job;
 mod list;
 mod log;
+mod rows;
 mod stored;
 mod upload;
 
@@ -30,5 +31,6 @@ pub use delivery::{Delivery, DeliveryState};
 pub use error::StoreError;
 pub use job::{Appended, DetectionReader, DetectionWriter, Embedding, Job, LogHeader, Picture, PictureFile};
 pub use list::{Condition, Cursor, DeliveryQuery, ListQuery, ObjectQuery, Order, OrderKey, Page, VideoFilter};
+pub use rows::Likeness;
 pub use stored::StoredJob;
 pub use upload::Upload;

@@ -61,9 +61,7 @@ impl StoredJob {
 
     /// What objects look like, in the order in which that was kept; some may be of objects that there are none of, or twice.
     pub fn embeddings(&self) -> Result<Vec<Embedding>> {
-        let path = self.folder.job(self.id()).join(job::EMBEDDINGS);
-        let Some(mut log) = LogReader::open(&path, Kind::Embeddings)? else { return Ok(Vec::new()) };
-        std::iter::from_fn(|| log.next_record().transpose()).map(|payload| job::decode(&path, &payload?)).collect()
+        job::read_embeddings(&self.folder, self.id())
     }
 
     /// The individuals among the objects, in order of their ids; none before the job's end.

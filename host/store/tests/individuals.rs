@@ -29,7 +29,7 @@ fn individuals_are_kept_with_their_job() {
         source: "a network".into(),
         row: vec![track as f32 / 3.0, f32::MIN_POSITIVE],
     });
-    rows.iter().for_each(|row| job.append_embedding(row).unwrap());
+    job.append_embeddings(&rows).unwrap();
     assert_eq!(archive.stored_job(video).unwrap().clusters().unwrap(), []);
     let id = object(video, 1);
     let cluster = Cluster { id: id.clone(), best: id.clone(), objects: vec![id, object(video, 2)], first_time: 0.1, last_time: 2.0 / 3.0 };

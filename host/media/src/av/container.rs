@@ -1,7 +1,6 @@
 //! Opening and reading containers.
 
 use std::ffi::{CStr, CString, c_char, c_int};
-use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};
@@ -54,19 +53,19 @@ pub(crate) fn find_format(name: &str) -> Option<Format> {
     (!format.is_null()).then_some(Format(format))
 }
 
-/// A file that gives up reading when told to.
-struct Watched {
-    file: File,
+/// A file, or the bytes of one, that gives up being read when told to.
+struct Watched<T> {
+    file: T,
     watch: Watch,
 }
 
-impl Read for Watched {
+impl<T: Read> Read for Watched<T> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.watch.is_interrupted() { Err(io::ErrorKind::ConnectionAborted.into()) } else { self.file.read(buffer) }
     }
 }
 
-impl Seek for Watched {
+impl<T: Seek> Seek for Watched<T> {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
         self.file.seek(to)
     }
@@ -83,7 +82,7 @@ pub(crate) struct Reader {
 }
 
 impl Reader {
-    pub(crate) fn file(file: File, watch: Watch) -> Result<Self, Error> {
+    pub(crate) fn local(file: impl Read + Seek + Send + 'static, watch: Watch) -> Result<Self, Error> {
         super::init();
         let io = StreamIo::from_read_seek_with_capacity(Watched { file, watch: watch.clone() }, BUFFER)?;
         Ok(Self { io, watch, opener: None, url: CString::default() })

@@ -3,14 +3,16 @@
 //! Guarantees: clusters are a function of the objects and what they look like, not of their order. Two tracks that were alive
 //! at the same time are never one individual. What was embedded by another network is in no cluster.
 
+mod agglomerate;
+
 use std::collections::BTreeMap;
 
-use kodama::{Method, linkage};
-use ocellus_core::{BestShotType, Cluster, Error, ObjectId, ObjectRecord, ObjectType, Rect, Result, RgbImage};
+use ocellus_core::{BestShotType, Cluster, Error, Landmarks, ObjectId, ObjectRecord, ObjectType, Rect, Result, RgbImage};
 use ocellus_detect::{Embedder, Embedders};
 use ocellus_media::Frame;
 use ocellus_store::{Embedding, StoredJob};
 
+pub use self::agglomerate::{Point, agglomerate};
 use crate::{align, appearance::appearance};
 
 /// What an object looks like where no network tells its kind apart: the histogram of `appearance`, whose rows have length 1.
@@ -18,87 +20,95 @@ const APPEARANCE: &str = "appearance/1";
 /// The Euclidean distance below which two such rows are held to be of one individual. On the development clips one man in one
 /// coat came out .1 from himself, and different people at least .32 from each other.
 const APPEARANCE_SAME: f32 = 0.25;
-/// Between tracks that cannot be one: farther than any two rows.
-const APART: f32 = 1e6;
-/// Objects of one type that are compared each with each: memory grows with the square, 200 MB for these.
-const MOST: usize = 10_000;
+/// Objects of one type beyond which a job's end would wait for minutes: time grows with the square.
+const MOST: usize = 200_000;
 
-/// The row of numbers by which an object is compared; `None` where its picture cannot be had.
-pub(crate) fn embed(embedders: &Embedders, frame: &Frame, object: &ObjectRecord) -> Result<Option<Embedding>> {
-    let (source, row) = match embedders.for_type(&object.id.object_type) {
-        Some(embedder) => (embedder.digest().to_owned(), row(embedder, frame, object)?),
-        None => (APPEARANCE.to_owned(), Some(appearance(frame, rect(object))).filter(|row| !row.is_empty())),
-    };
-    Ok(row.map(|row| Embedding { object: object.id.clone(), source, row }))
+/// Something in a frame.
+pub(crate) struct Thing<'a> {
+    pub frame: &'a Frame,
+    pub object_type: &'a ObjectType,
+    pub rect: Rect,
+    pub landmarks: Option<&'a Landmarks>,
 }
 
-fn row(embedder: &Embedder, frame: &Frame, object: &ObjectRecord) -> Result<Option<Vec<f32>>> {
-    let picture: Option<RgbImage> = match (embedder.landmarks(), &object.landmarks) {
-        (Some(places), Some(landmarks)) => align::aligned(frame, landmarks, places, embedder.size()),
-        // It cannot be turned upright: what would come out would be compared with what was.
-        (Some(_), None) => None,
-        (None, _) => frame.rgb(rect(object), embedder.size()).ok(),
-    };
-    let Some(picture) = picture else { return Ok(None) };
-    Ok(embedder.embed(&[picture]).map_err(Error::internal)?.pop())
+impl<'a> Thing<'a> {
+    pub(crate) fn object(frame: &'a Frame, object: &'a ObjectRecord) -> Self {
+        let [left, top, right, bottom] = object.best.bbox.map(|v| v as f32);
+        let rect = Rect::new(left, top, right, bottom);
+        Self { frame, object_type: &object.id.object_type, rect, landmarks: object.landmarks.as_ref() }
+    }
+
+    /// What the embedder wants to see of it; `None` where that cannot be had.
+    fn picture(&self, embedder: &Embedder) -> Option<RgbImage> {
+        match (embedder.landmarks(), self.landmarks) {
+            (Some(places), Some(landmarks)) => align::aligned(self.frame, landmarks, places, embedder.size()),
+            // It cannot be turned upright: what would come out would be compared with what was.
+            (Some(_), None) => None,
+            (None, _) => self.frame.rgb(self.rect, embedder.size()).ok(),
+        }
+    }
 }
 
-fn rect(object: &ObjectRecord) -> Rect {
-    let [left, top, right, bottom] = object.best.bbox.map(|v| v as f32);
-    Rect::new(left, top, right, bottom)
+/// What rows of a type are made by, and the Euclidean distance below which two of them are held to be of one individual.
+pub(crate) fn measure<'a>(embedders: &'a Embedders, object_type: &ObjectType) -> (&'a str, f32) {
+    embedders.for_type(object_type).map_or((APPEARANCE, APPEARANCE_SAME), |e| (e.digest(), e.same()))
+}
+
+/// The row of numbers by which each thing is compared, by the [`measure`] of its type; `None` where its picture cannot be had.
+/// Things that one network looks at go through it together.
+pub(crate) fn rows(embedders: &Embedders, things: &[Thing<'_>]) -> Result<Vec<Option<Vec<f32>>>> {
+    let mut rows: Vec<_> = things.iter().map(|_| None).collect();
+    let mut pictures = BTreeMap::<&ObjectType, (Vec<&mut Option<Vec<f32>>>, Vec<RgbImage>)>::new();
+    for (thing, row) in things.iter().zip(&mut rows) {
+        match embedders.for_type(thing.object_type) {
+            None => *row = Some(appearance(thing.frame, thing.rect)).filter(|row| !row.is_empty()),
+            Some(embedder) => {
+                if let Some(picture) = thing.picture(embedder) {
+                    let (places, together) = pictures.entry(thing.object_type).or_default();
+                    places.push(row);
+                    together.push(picture);
+                }
+            }
+        }
+    }
+    for (object_type, (places, together)) in pictures {
+        let Some(embedder) = embedders.for_type(object_type) else { continue };
+        let given = embedder.embed(&together).map_err(Error::internal)?;
+        places.into_iter().zip(given).for_each(|(place, row)| *place = Some(row));
+    }
+    Ok(rows)
 }
 
 /// The individuals of a job, in order of their ids.
 pub(crate) fn clusters(job: &StoredJob, embedders: &Embedders) -> Result<Vec<Cluster>> {
     let mut rows: BTreeMap<ObjectId, Embedding> = job.embeddings()?.into_iter().map(|e| (e.object.clone(), e)).collect();
-    let mut by_type = BTreeMap::<ObjectType, Vec<(ObjectRecord, Vec<f32>)>>::new();
+    // By the length of their rows, too, which is the same for all of a source.
+    let mut by_type = BTreeMap::<(ObjectType, usize), Vec<(ObjectRecord, Vec<f32>)>>::new();
     for object in job.objects()?.into_iter().filter(|o| o.bs_type == BestShotType::Overall) {
         let object_type = object.id.object_type.clone();
-        let source = embedders.for_type(&object_type).map_or(APPEARANCE, |e| e.digest());
+        let (source, _) = measure(embedders, &object_type);
         if let Some(embedding) = rows.remove(&object.id).filter(|e| e.source == source) {
-            by_type.entry(object_type).or_default().push((object, embedding.row));
+            by_type.entry((object_type, embedding.row.len())).or_default().push((object, embedding.row));
         }
     }
     let mut all = Vec::new();
-    for (object_type, members) in by_type {
+    for ((object_type, _), members) in by_type {
         if members.len() > MOST {
             tracing::warn!(job = %job.id(), "job {}: {} objects of type {object_type} are too many to be told apart", job.id(), members.len());
             continue;
         }
-        let same = embedders.for_type(&object_type).map_or(APPEARANCE_SAME, |e| e.same());
-        all.extend(agglomerate(members, same));
+        let (_, same) = measure(embedders, &object_type);
+        all.extend(individuals(members, same));
     }
     Ok(all)
 }
 
-/// Average linkage over Euclidean distances, down to where clusters are farther apart than `same`.
-fn agglomerate(mut members: Vec<(ObjectRecord, Vec<f32>)>, same: f32) -> Vec<Cluster> {
+/// Who is who among objects of one type.
+fn individuals(mut members: Vec<(ObjectRecord, Vec<f32>)>, same: f32) -> Vec<Cluster> {
     members.sort_by(|(a, _), (b, _)| a.id.cmp(&b.id));
-    let mut distances = Vec::with_capacity(members.len() * members.len().saturating_sub(1) / 2);
-    for (n, one) in members.iter().enumerate() {
-        distances.extend(members.iter().skip(n + 1).map(|other| distance(one, other)));
-    }
-    let dendrogram = linkage(&mut distances, members.len(), Method::Average);
-    // Each member, and then each step, by what is in it.
-    let mut groups: Vec<Option<Vec<usize>>> = (0..members.len()).map(|n| Some(vec![n])).collect();
-    for step in dendrogram.steps() {
-        let near = step.dissimilarity < same;
-        let mut take = |n: usize| groups.get_mut(n).filter(|_| near).and_then(Option::take);
-        let merged = take(step.cluster1).into_iter().chain(take(step.cluster2)).flatten().collect::<Vec<_>>();
-        groups.push(near.then_some(merged));
-    }
-    let mut groups: Vec<Vec<usize>> = groups.into_iter().flatten().collect();
-    groups.iter_mut().for_each(|g| g.sort_unstable());
-    groups.sort();
+    let points: Vec<_> = members.iter().map(|(o, row)| Point { row, during: (o.first.frame, o.last.frame) }).collect();
+    let groups = agglomerate(&points, same);
     groups.iter().filter_map(|group| cluster(&group.iter().filter_map(|n| members.get(*n)).map(|(o, _)| o).collect::<Vec<_>>())).collect()
-}
-
-fn distance((a, one): &(ObjectRecord, Vec<f32>), (b, other): &(ObjectRecord, Vec<f32>)) -> f32 {
-    let together = a.first.frame <= b.last.frame && b.first.frame <= a.last.frame;
-    if together || one.len() != other.len() {
-        return APART;
-    }
-    one.iter().zip(other).map(|(x, y)| (x - y) * (x - y)).sum::<f32>().sqrt()
 }
 
 fn cluster(objects: &[&ObjectRecord]) -> Option<Cluster> {
@@ -160,7 +170,7 @@ mod tests {
             member(3, (40, 49), vec![0.1, 0.0]),
             member(4, (60, 69), vec![0.0, 0.1]),
         ];
-        let clusters = agglomerate(members, 0.5);
+        let clusters = individuals(members, 0.5);
         assert_eq!(tracks(&clusters), [vec![1, 3, 4], vec![2]]);
         assert_eq!((clusters[0].first_time, clusters[0].last_time), (0.0, 6.9));
         assert_eq!((clusters[0].id.to_string(), clusters[0].best.to_string()), ("1-1-face-1-0".into(), "1-1-face-1-0".into()));
@@ -169,14 +179,14 @@ mod tests {
     #[test]
     fn two_who_were_there_together_are_not_one() {
         let twins = vec![member(1, (0, 20), vec![0.0]), member(2, (20, 30), vec![0.0]), member(3, (40, 50), vec![0.0])];
-        let found = tracks(&agglomerate(twins, 0.5));
+        let found = tracks(&individuals(twins, 0.5));
         assert!(found.len() == 2 && !found.iter().any(|t| t.contains(&1) && t.contains(&2)), "{found:?}");
     }
 
     #[test]
     fn nobody_is_no_cluster() {
-        assert_eq!(agglomerate(Vec::new(), 0.5), []);
-        assert_eq!(tracks(&agglomerate(vec![member(7, (0, 1), vec![1.0])], 0.5)), [[7]]);
+        assert_eq!(individuals(Vec::new(), 0.5), []);
+        assert_eq!(tracks(&individuals(vec![member(7, (0, 1), vec![1.0])], 0.5)), [[7]]);
     }
 
     proptest! {
@@ -186,8 +196,8 @@ mod tests {
                 .prop_map(|all| (1..).zip(all).map(|(n, (first, long, x, y))| member(n, (first, first + long), vec![x, y])).collect::<Vec<_>>())
                 .prop_flat_map(|members| (Just(members.clone()), Just(members).prop_shuffle())),
         ) {
-            let clusters = agglomerate(members.clone(), 0.4);
-            prop_assert_eq!(&clusters, &agglomerate(shuffled, 0.4));
+            let clusters = individuals(members.clone(), 0.4);
+            prop_assert_eq!(&clusters, &individuals(shuffled, 0.4));
             // Each object is in one cluster, and none with one that was there at the same time.
             let mut all: Vec<u64> = tracks(&clusters).concat();
             all.sort_unstable();

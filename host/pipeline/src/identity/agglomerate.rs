@@ -1,0 +1,348 @@
+//! Agglomerative clustering by average linkage (UPGMA) of squared Euclidean distances, some points kept apart.
+//!
+//! Two groups are as far from each other as the mean of the squared distances of their points, which is that of their centroids
+//! plus how far each group is spread about its own: so a group needs no more memory than a point. The two nearest groups become
+//! one, again and again, until no two are nearer than asked for.
+//!
+//! Two groups can only be so near if some of their points are. So what is merged is looked for among the neighbours of the points:
+//! all pairs are compared once, block by block as a product of matrices, and the nearest [`NEIGHBOURS`] of each point are kept.
+//! Where there are more than that, the groups that came out are compared again, until nothing is left to merge; what is merged
+//! first is then a matter of the neighbours that were kept. Memory is linear;
+//! time is quadratic, in products of matrices.
+
+use std::{
+    cmp::Reverse,
+    collections::{BTreeSet, BinaryHeap},
+    thread,
+};
+
+use ndarray::{Array2, ArrayView2, s};
+
+/// Groups are compared with so many others at once: the product of two such blocks fits into a core's cache.
+const BLOCK: usize = 256;
+/// Of a group, that are kept when all are compared, and that it may come to in a round by taking over those of others.
+const NEIGHBOURS: usize = 32;
+const MOST_NEIGHBOURS: usize = 64;
+/// By how much the squared distances of single precision may be wrong, as a share; candidates are measured again.
+const SLACK: f32 = 1e-3;
+
+/// What is to be grouped: a row of numbers, and when it was there.
+#[derive(Clone, Debug)]
+pub struct Point<'a> {
+    /// As long as all others.
+    pub row: &'a [f32],
+    /// Two points whose ranges share a number are never in one group.
+    pub during: (u64, u64),
+}
+
+#[derive(Clone, Debug)]
+struct Group {
+    points: Vec<usize>,
+    centroid: Vec<f64>,
+    /// The mean of the points' squared distances to the centroid.
+    spread: f64,
+    /// In order, none overlapping another.
+    during: Vec<(u64, u64)>,
+}
+
+impl Group {
+    /// The mean of the squared distances of their points, if it is below `reach` and they are not to be kept apart.
+    fn squared(&self, other: &Self, reach: f64) -> Option<f64> {
+        let squared = self.between(other) + self.spread + other.spread;
+        (squared < reach && !self.is_with(other)).then_some(squared)
+    }
+
+    fn between(&self, other: &Self) -> f64 {
+        let (ours, our_rest) = self.centroid.as_chunks::<8>();
+        let (theirs, their_rest) = other.centroid.as_chunks::<8>();
+        let mut sums = [0.0; 8];
+        for (ours, theirs) in ours.iter().zip(theirs) {
+            for (sum, (a, b)) in sums.iter_mut().zip(ours.iter().zip(theirs)) {
+                *sum += (a - b) * (a - b);
+            }
+        }
+        sums.iter().sum::<f64>() + our_rest.iter().zip(their_rest).map(|(a, b)| (a - b) * (a - b)).sum::<f64>()
+    }
+
+    fn is_with(&self, other: &Self) -> bool {
+        let (few, many) = if self.during.len() < other.during.len() { (self, other) } else { (other, self) };
+        few.during.iter().any(|(first, last)| {
+            let next = many.during.partition_point(|(_, end)| end < first);
+            many.during.get(next).is_some_and(|(begin, _)| begin <= last)
+        })
+    }
+
+    fn join(self, other: Self) -> Self {
+        let (n, m) = (self.points.len() as f64, other.points.len() as f64);
+        let (ours, theirs) = (n / (n + m), m / (n + m));
+        let between = self.between(&other);
+        let mut during = [self.during, other.during].concat();
+        during.sort_unstable();
+        Self {
+            points: [self.points, other.points].concat(),
+            centroid: self.centroid.iter().zip(&other.centroid).map(|(a, b)| ours * a + theirs * b).collect(),
+            spread: ours * self.spread + theirs * other.spread + ours * theirs * between,
+            during,
+        }
+    }
+}
+
+/// Groups of points, each in order, in the order of their first ones. `same` is the root of the mean squared distance below which
+/// two groups become one.
+pub fn agglomerate(points: &[Point<'_>], same: f32) -> Vec<Vec<usize>> {
+    let alone = |(n, point): (usize, &Point<'_>)| Group {
+        points: vec![n],
+        centroid: point.row.iter().map(|v| f64::from(*v)).collect(),
+        spread: 0.0,
+        during: vec![point.during],
+    };
+    let mut groups: Vec<Group> = points.iter().enumerate().map(alone).collect();
+    loop {
+        let (before, near) = (groups.len(), near(&groups, same));
+        let is_all;
+        (groups, is_all) = merge(groups, &near, same);
+        // What had no more neighbours than were looked at has none now.
+        if is_all || groups.len() == before {
+            break;
+        }
+    }
+    let mut found: Vec<Vec<usize>> = groups.into_iter().map(|g| g.points).collect();
+    found.iter_mut().for_each(|points| points.sort_unstable());
+    found.sort_unstable();
+    found
+}
+
+/// The nearest of one group: squared distance as bits, which sort as numbers do that are not negative, and number.
+#[derive(Clone, Default)]
+struct Nearest {
+    /// The farthest is on top.
+    kept: BinaryHeap<(u32, usize)>,
+    left_out: bool,
+}
+
+impl Nearest {
+    fn has_no_room(&self, squared: f32) -> bool {
+        self.kept.len() == NEIGHBOURS && self.kept.peek().is_some_and(|(farthest, _)| squared.to_bits() > *farthest)
+    }
+
+    fn offer(&mut self, squared: u32, n: usize) {
+        self.kept.push((squared, n));
+        if self.kept.len() > NEIGHBOURS {
+            self.kept.pop();
+            self.left_out = true;
+        }
+    }
+}
+
+/// Of each group, those that it may be merged with.
+fn near(groups: &[Group], same: f32) -> Vec<Nearest> {
+    let numbers = groups.first().map_or(0, |g| g.centroid.len());
+    let rows =
+        Array2::from_shape_fn((groups.len(), numbers), |(n, k)| groups.get(n).and_then(|g| g.centroid.get(k)).map_or(0.0, |v| *v as f32));
+    // Squared lengths, and what the spread adds.
+    let lengths: Vec<f32> =
+        rows.outer_iter().zip(groups).map(|(row, g)| row.iter().map(|v| v * v).sum::<f32>() + g.spread as f32).collect();
+    let threads = thread::available_parallelism().map_or(1, usize::from).min(groups.len().div_ceil(BLOCK)).max(1);
+    let of_thread = |n: usize| search(groups, rows.view(), &lengths, (n, threads), same);
+    let mut parts = thread::scope(|scope| {
+        let of_thread = &of_thread;
+        let others: Vec<_> = (1..threads).map(|n| scope.spawn(move || of_thread(n))).collect();
+        let mut parts = vec![of_thread(0)];
+        parts.extend(others.into_iter().map(|t| t.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))));
+        parts
+    })
+    .into_iter();
+    let mut lists = parts.next().unwrap_or_default();
+    for part in parts {
+        for (list, more) in lists.iter_mut().zip(part) {
+            list.left_out |= more.left_out;
+            more.kept.into_iter().for_each(|(squared, n)| list.offer(squared, n));
+        }
+    }
+    lists
+}
+
+/// One thread's part of all pairs: every `threads`th block of groups from the `thread`th, each with itself and those behind it.
+fn search(groups: &[Group], rows: ArrayView2<'_, f32>, lengths: &[f32], (thread, threads): (usize, usize), same: f32) -> Vec<Nearest> {
+    let reach = same * same * (1.0 + SLACK);
+    let block = |begin: usize| begin..(begin + BLOCK).min(groups.len());
+    let mut found = vec![Nearest::default(); groups.len()];
+    for ours in (0..groups.len()).step_by(BLOCK).skip(thread).step_by(threads).map(block) {
+        for theirs in (ours.start..groups.len()).step_by(BLOCK).map(block) {
+            let products = rows.slice(s![ours.clone(), ..]).dot(&rows.slice(s![theirs.clone(), ..]).t());
+            for (n, products) in ours.clone().zip(products.outer_iter()) {
+                let (Some(group), Some(length)) = (groups.get(n), lengths.get(n)) else { continue };
+                let others = theirs.clone().zip(products).zip(lengths.get(theirs.clone()).unwrap_or_default());
+                for ((m, product), other_length) in others {
+                    let squared = (length + other_length - 2.0 * product).max(0.0);
+                    if squared >= reach || m <= n {
+                        continue;
+                    }
+                    let Ok([one, other]) = found.get_disjoint_mut([n, m]) else { continue };
+                    let no_room = [one.has_no_room(squared), other.has_no_room(squared)];
+                    // Whether they are to be kept apart is not looked at then: at worst there is a round more.
+                    one.left_out |= no_room[0];
+                    other.left_out |= no_room[1];
+                    if no_room == [true, true] || groups.get(m).is_none_or(|other| group.is_with(other)) {
+                        continue;
+                    }
+                    if !no_room[0] {
+                        one.offer(squared.to_bits(), m);
+                    }
+                    if !no_room[1] {
+                        other.offer(squared.to_bits(), n);
+                    }
+                }
+            }
+        }
+    }
+    found
+}
+
+/// Merges neighbours, the nearest first; whether none was passed over for want of room.
+fn merge(groups: Vec<Group>, near: &[Nearest], same: f32) -> (Vec<Group>, bool) {
+    let reach = f64::from(same) * f64::from(same);
+    let mut is_all = near.iter().all(|list| !list.left_out);
+    let mut near_to: Vec<BTreeSet<usize>> = near.iter().map(|list| list.kept.iter().map(|(_, m)| *m).collect()).collect();
+    for (n, list) in near.iter().enumerate() {
+        for (_, m) in &list.kept {
+            if let Some(theirs) = near_to.get_mut(*m) {
+                theirs.insert(n);
+            }
+        }
+    }
+    let mut groups: Vec<Option<Group>> = groups.into_iter().map(Some).collect();
+    let squared = |groups: &[Option<Group>], n: usize, m: usize| {
+        let (one, other) = (groups.get(n)?.as_ref()?, groups.get(m)?.as_ref()?);
+        one.squared(other, reach).map(f64::to_bits)
+    };
+    let mut pairs = BinaryHeap::new();
+    for (n, others) in near_to.iter().enumerate() {
+        pairs.extend(others.range(n + 1..).filter_map(|m| Some(Reverse((squared(&groups, n, *m)?, n, *m)))));
+    }
+    while let Some(Reverse((_, n, m))) = pairs.pop() {
+        let is_there = |n: usize| groups.get(n).is_some_and(Option::is_some);
+        if !is_there(n) || !is_there(m) {
+            continue;
+        }
+        let mut take = |n: usize| Some((groups.get_mut(n)?.take()?, std::mem::take(near_to.get_mut(n)?)));
+        let (Some((one, ours)), Some((other, theirs))) = (take(n), take(m)) else { continue };
+        let new = groups.len();
+        groups.push(Some(one.join(other)));
+        let mut others: Vec<(u64, usize)> = Vec::with_capacity(ours.len() + theirs.len());
+        for o in &ours | &theirs {
+            if let Some(near_to_it) = near_to.get_mut(o) {
+                near_to_it.remove(&n);
+                near_to_it.remove(&m);
+            }
+            others.extend(squared(&groups, o, new).map(|squared| (squared, o)));
+        }
+        others.sort_unstable();
+        is_all &= others.len() <= MOST_NEIGHBOURS;
+        others.truncate(MOST_NEIGHBOURS);
+        for (squared, o) in &others {
+            if let Some(near_to_it) = near_to.get_mut(*o) {
+                near_to_it.insert(new);
+            }
+            pairs.push(Reverse((*squared, *o, new)));
+        }
+        near_to.push(others.into_iter().map(|(_, o)| o).collect());
+    }
+    (groups.into_iter().flatten().collect(), is_all)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// The same by a library that holds all distances, and knows apart as very far.
+    fn by_all_distances(points: &[Point<'_>], same: f32) -> Vec<Vec<usize>> {
+        let apart = |a: &Point<'_>, b: &Point<'_>| a.during.0 <= b.during.1 && b.during.0 <= a.during.1;
+        let squared =
+            |a: &Point<'_>, b: &Point<'_>| a.row.iter().zip(b.row).map(|(x, y)| (f64::from(*x) - f64::from(*y)).powi(2)).sum::<f64>();
+        let mut distances: Vec<f64> = Vec::new();
+        for (n, a) in points.iter().enumerate() {
+            distances.extend(points[n + 1..].iter().map(|b| if apart(a, b) { 1e12 } else { squared(a, b) }));
+        }
+        let mut groups: Vec<Vec<usize>> = (0..points.len()).map(|n| vec![n]).collect();
+        let dendrogram = kodama::linkage(&mut distances, points.len(), kodama::Method::Average);
+        for step in dendrogram.steps() {
+            let near = step.dissimilarity < f64::from(same) * f64::from(same);
+            let merged = if near { [step.cluster1, step.cluster2].map(|c| std::mem::take(&mut groups[c])).concat() } else { Vec::new() };
+            groups.push(merged);
+        }
+        groups.retain(|g| !g.is_empty());
+        groups.iter_mut().for_each(|g| g.sort_unstable());
+        groups.sort();
+        groups
+    }
+
+    fn rows(numbers: usize, most: usize) -> impl Strategy<Value = Vec<(Vec<f32>, (u64, u64))>> {
+        let during = (0u64..200, 0u64..20).prop_map(|(first, long)| (first, first + long));
+        proptest::collection::vec((proptest::collection::vec(-1.0f32..1.0, numbers), during), 0..most)
+    }
+
+    fn points(rows: &[(Vec<f32>, (u64, u64))]) -> Vec<Point<'_>> {
+        rows.iter().map(|(row, during)| Point { row, during: *during }).collect()
+    }
+
+    proptest! {
+        // No more points than a round looks at: then the two are the same to the last.
+        #[test]
+        fn it_is_average_linkage(rows in rows(3, NEIGHBOURS + 1), same in 0.05f32..1.0) {
+            let points = points(&rows);
+            prop_assert_eq!(agglomerate(&points, same), by_all_distances(&points, same));
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(16))]
+        #[test]
+        fn nothing_that_could_be_merged_is_left(rows in rows(2, 600), same in 0.05f32..1.0) {
+            let points = points(&rows);
+            let found = agglomerate(&points, same);
+            let mut all = found.concat();
+            all.sort_unstable();
+            prop_assert_eq!(all, (0..points.len()).collect::<Vec<_>>());
+            let alone = |n: usize| Group {
+                points: vec![n],
+                centroid: points[n].row.iter().map(|v| f64::from(*v)).collect(),
+                spread: 0.0,
+                during: vec![points[n].during],
+            };
+            let groups: Vec<Group> = found.iter().map(|g| g.iter().map(|n| alone(*n)).reduce(Group::join).unwrap()).collect();
+            for (n, one) in groups.iter().enumerate() {
+                prop_assert!(one.during.windows(2).all(|w| w[0].1 < w[1].0));
+                for other in &groups[n + 1..] {
+                    prop_assert!(one.squared(other, f64::from(same).powi(2) - 1e-9).is_none());
+                }
+            }
+        }
+    }
+
+    /// Of `n` points there are these many: each `people`th is of one individual.
+    fn crowd(n: usize, people: usize, within: f32) -> Vec<(Vec<f32>, (u64, u64))> {
+        let mut random = fastrand::Rng::with_seed(7);
+        let mut row = |around: Option<&Vec<f32>>, by: f32| -> Vec<f32> {
+            (0..128).map(|k| around.map_or(0.0, |c| c[k]) + (random.f32() - 0.5) * by).collect()
+        };
+        // About .8 from each other, as dlib's are.
+        let centres: Vec<Vec<f32>> = (0..people).map(|_| row(None, 0.17)).collect();
+        (0..n).map(|i| (row(Some(&centres[i % people]), within), (i as u64 * 2, i as u64 * 2))).collect()
+    }
+
+    #[test]
+    fn a_crowd_is_told_apart() {
+        let rows = crowd(3000, 300, 0.05);
+        let found = agglomerate(&points(&rows), 0.45);
+        assert_eq!(found, (0..300).map(|p| (0..10).map(|k| p + k * 300).collect()).collect::<Vec<Vec<_>>>());
+    }
+
+    #[test]
+    fn one_who_comes_again_and_again_is_one() {
+        let rows = crowd(2000, 1, 0.05);
+        assert_eq!(agglomerate(&points(&rows), 0.45).len(), 1);
+    }
+}
