@@ -1,5 +1,6 @@
 //! Covers: the same face is counted once. A man who goes and comes back is one individual with two appearances, and another
-//! picture between them is none; what was found goes with the job: processed again it is the same, deleted it is gone.
+//! picture between them is none; a picture of him finds both. What was found goes with the job: processed again it is the same,
+//! deleted it is gone; a restart and a lost index change nothing.
 
 use std::path::{Path, PathBuf};
 
@@ -20,6 +21,25 @@ fn man_twice(dir: &Path) -> PathBuf {
     let pause = "testsrc2=size=352x288:rate=12:duration=2";
     media::ffmpeg(&["-i", man, "-f", "lavfi", "-i", pause, "-i", man, "-filter_complex", &graph, "-c:v", "libx264"], &path);
     path
+}
+
+/// A moment of the man that neither appearance is the best shot of.
+fn picture_of_him(dir: &Path) -> Vec<u8> {
+    let path = dir.join("him.png");
+    let man = media::assets().join("media/carphone_pristine.mp4");
+    media::ffmpeg(&["-ss", "1.3", "-i", man.to_str().unwrap(), "-frames:v", "1", "-vf", "scale=704:576"], &path);
+    std::fs::read(path).unwrap()
+}
+
+/// The ids of those who look like him, with how much.
+async fn search(server: &Server, path: &str, picture: &[u8]) -> Vec<(String, f64)> {
+    let answer = server.request(Method::POST, path).body(picture.to_vec()).send().await.unwrap();
+    let (status, text) = (answer.status(), answer.text().await.unwrap());
+    assert_eq!(status, StatusCode::OK, "{path}: {text}");
+    let answer: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(answer["looked_for"]["type"], "face", "{answer:#}");
+    let results = answer["results"].as_array().unwrap().iter();
+    results.map(|r| (r["object"]["id"].as_str().unwrap().to_owned(), r["similarity"].as_f64().unwrap())).collect()
 }
 
 async fn clusters(server: &Server, id: u64, query: &str) -> Vec<Value> {
@@ -69,4 +89,47 @@ async fn a_man_who_comes_back_is_counted_once() {
     for path in ["/clusters/x/objects/", "/clusters/9-1-face-1-0/objects/"] {
         assert_eq!(gone(path).await, StatusCode::NOT_FOUND, "{path}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_picture_finds_a_man_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    let server = Server::start(&data);
+    let face = json!({"stream_settings": {"detectors": {"face": {"filter_min_size": 30, "filter_min_quality": 0.1}}}});
+    let (twice, once) = (server.create(face.clone()).await, server.create(face).await);
+    let him = picture_of_him(dir.path());
+    assert_eq!(search(&server, "/search/", &him).await, [], "nobody yet");
+    server.upload(twice, &man_twice(dir.path())).await;
+    server.upload(once, &media::assets().join("media/carphone_pristine.mp4")).await;
+    for id in [twice, once] {
+        server.process(id).await;
+        assert_eq!(server.finished(id).await["health_status"]["status"], "COMPLETED");
+    }
+
+    let found = search(&server, "/search/?type=face&threshold=0.4", &him).await;
+    let of = |id: u64| found.iter().filter(|(object, _)| object.starts_with(&format!("{id}-"))).cloned().collect::<Vec<_>>();
+    assert!(of(twice).len() == 2 && !of(once).is_empty(), "{found:?}");
+    assert!(found.is_sorted_by(|(_, a), (_, b)| a >= b) && found.iter().all(|(_, s)| (0.4..=1.0).contains(s)), "{found:?}");
+    assert_eq!(search(&server, &format!("/videos/{twice}/search/?threshold=0.4"), &him).await, of(twice));
+    assert_eq!(search(&server, "/search/?limit=1", &him).await, found[..1]);
+    assert_eq!(search(&server, "/search/?threshold=1", &him).await, []);
+
+    // Objects stay without their file, and so does what they look like.
+    server.request(Method::DELETE, &format!("/videos/{twice}/file/")).send().await.unwrap().error_for_status().unwrap();
+    assert!(server.terminate().success());
+    let server = Server::start(&data);
+    assert_eq!(search(&server, "/search/?threshold=0.4", &him).await, found, "after a restart");
+    server.kill();
+    std::fs::remove_dir_all(data.join("index")).unwrap();
+    let server = Server::start(&data);
+    assert_eq!(search(&server, "/search/?threshold=0.4", &him).await, found, "without the index");
+
+    server.process(once).await;
+    server.finished(once).await;
+    let again = search(&server, "/search/?threshold=0.4", &him).await;
+    let second = |(object, s): (String, f64)| (object.replacen(&format!("{once}-1-"), &format!("{once}-2-"), 1), s);
+    assert_eq!(again, found.iter().cloned().map(second).collect::<Vec<_>>(), "the same, as objects of the second job");
+    server.request(Method::DELETE, &format!("/videos/{once}/")).send().await.unwrap().error_for_status().unwrap();
+    assert_eq!(search(&server, "/search/?threshold=0.4", &him).await, of(twice), "the others are gone");
 }

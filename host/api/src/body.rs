@@ -50,6 +50,22 @@ pub(crate) fn announced(request: &Request) -> Option<u64> {
     request.headers().get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
+/// All of a body.
+pub(crate) async fn whole(request: Request, most: usize) -> Result<Vec<u8>> {
+    if announced(&request).is_some_and(|n| n > most as u64) {
+        return Err(too_large(most as u64));
+    }
+    let mut body = request.into_body();
+    let mut bytes = Vec::new();
+    while let Some(piece) = next_piece(&mut body).await? {
+        if bytes.len() + piece.len() > most {
+            return Err(too_large(most as u64));
+        }
+        bytes.extend_from_slice(&piece);
+    }
+    Ok(bytes)
+}
+
 /// A body that is one JSON object. `Content-Type` is not looked at: there is nothing else that it could be.
 pub(crate) struct JsonObject(pub(crate) Map<String, Value>);
 
@@ -57,18 +73,7 @@ impl FromRequest<Arc<Api>> for JsonObject {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, _: &Arc<Api>) -> Result<Self, ApiError> {
-        if announced(&request).is_some_and(|n| n > MAX_JSON_BYTES as u64) {
-            return Err(too_large(MAX_JSON_BYTES as u64).into());
-        }
-        let mut body = request.into_body();
-        let mut text = Vec::new();
-        while let Some(piece) = next_piece(&mut body).await? {
-            if text.len() + piece.len() > MAX_JSON_BYTES {
-                return Err(too_large(MAX_JSON_BYTES as u64).into());
-            }
-            text.extend_from_slice(&piece);
-        }
-        match serde_json::from_slice(&text) {
+        match serde_json::from_slice(&whole(request, MAX_JSON_BYTES).await?) {
             Ok(Value::Object(map)) => Ok(Self(map)),
             Ok(_) => Err(Error::bad_param(BODY, "Invalid data. Expected a JSON object.").into()),
             Err(e) => Err(Error::bad_param(BODY, format!("JSON parse error - {e}")).into()),

@@ -39,8 +39,24 @@ impl<S: Send + Sync> FromRequestParts<S> for ObjectPath {
     }
 }
 
+/// `{id}` of a cluster.
+pub(crate) struct ClusterPath(pub(crate) ObjectId);
+
+impl<S: Send + Sync> FromRequestParts<S> for ClusterPath {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        let id = id(parts).await.and_then(|text| text.parse().ok());
+        id.map(Self).ok_or_else(|| no_cluster().into())
+    }
+}
+
 pub(crate) fn no_video() -> Error {
     Error::not_found("VideoArchive")
+}
+
+pub(crate) fn no_cluster() -> Error {
+    Error::not_found("Cluster")
 }
 
 pub(crate) fn no_object() -> Error {

@@ -14,12 +14,12 @@ use serde_json::{Value, json};
 
 use crate::{
     Api, blocking,
-    body::{BODY, announced, next_piece, too_large},
+    body::{self, BODY},
     error::{ApiError, BadParam, NotFound, TooLarge, Unauthorized},
 };
 
 /// A larger component is none that a server would run.
-const MOST_BYTES: u64 = 64 << 20;
+const MOST_BYTES: usize = 64 << 20;
 
 /// `{name}` of a plugin.
 pub(crate) struct PluginPath(String);
@@ -141,17 +141,7 @@ fn get(api: &Api, name: &str, role: Role) -> Result<Json<Value>, ApiError> {
 }
 
 async fn put(api: &Api, name: String, role: Role, request: Request) -> Result<Json<Value>, ApiError> {
-    if announced(&request).is_some_and(|n| n > MOST_BYTES) {
-        return Err(too_large(MOST_BYTES).into());
-    }
-    let mut body = request.into_body();
-    let mut bytes = Vec::new();
-    while let Some(piece) = next_piece(&mut body).await? {
-        if (bytes.len() + piece.len()) as u64 > MOST_BYTES {
-            return Err(too_large(MOST_BYTES).into());
-        }
-        bytes.extend_from_slice(&piece);
-    }
+    let bytes = body::whole(request, MOST_BYTES).await?;
     let plugins = api.engine.plugins().clone();
     let installed = blocking(move || {
         plugins.install(&name, role, &bytes).map_err(|error| match error {

@@ -39,6 +39,12 @@ impl Query {
         }
     }
 
+    /// A number from 0 to 1.
+    pub(crate) fn share(&self, name: &str) -> Result<Option<f32>> {
+        let share = |text: &str| text.parse().ok().filter(|n| (0.0..=1.0).contains(n));
+        self.last(name).map(|text| share(text).ok_or_else(|| Error::bad_param(name, "A number from 0 to 1 is required."))).transpose()
+    }
+
     pub(crate) fn flag(&self, name: &str) -> Result<Option<bool>> {
         match self.last(name).map(str::to_ascii_lowercase).as_deref() {
             None => Ok(None),
@@ -94,6 +100,11 @@ mod tests {
         assert_eq!(within("limit="), Ok(None));
         assert_eq!(within("limit=0"), Err("Ensure this value is greater than or equal to 1.".into()));
         assert_eq!(within("limit=1001"), Err("Ensure this value is less than or equal to 1000.".into()));
+        let share = |text: &str| Query::parse(text).share("limit").map_err(|e| e.public().to_owned());
+        assert_eq!((share("limit=0.25"), share("")), (Ok(Some(0.25)), Ok(None)));
+        for bad in ["limit=-0.1", "limit=1.1", "limit=NaN", "limit=half"] {
+            assert_eq!(share(bad), Err("A number from 0 to 1 is required.".into()), "{bad}");
+        }
         for bad in ["limit=-1", "limit=ten", "limit=1.5", "limit=99999999999999999999"] {
             assert_eq!(within(bad), Err("A valid integer is required.".into()), "{bad}");
         }

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use axum::{Json, extract::State, http::Uri};
-use ocellus_core::{Error, ObjectRecord, ObjectType, Result};
-use ocellus_store::{ObjectQuery, Page};
+use ocellus_core::{Error, ObjectId, ObjectRecord, ObjectType, Result, VideoId};
+use ocellus_store::{Archive, ObjectQuery, Page};
 
 use super::shape::ObjectJson;
 use crate::{
@@ -41,13 +41,17 @@ pub(crate) async fn list(
     let archive = api.engine.archive().clone();
     let found = blocking(move || {
         archive.video(video)?.ok_or_else(no_video)?;
-        let Page { items, next, prev } = archive.objects(video, &wanted)?;
-        let with_cluster = |object: ObjectRecord| archive.cluster_of(&object.id).map(|cluster| (object, cluster));
-        let items = items.into_iter().map(with_cluster).collect::<Result<_, _>>()?;
-        Ok(Page { items, next, prev })
+        page_of(&archive, video, &wanted)
     })
     .await?;
     Ok(Json(PageJson::new(found, &base, &uri, &query, |object| ObjectJson::new(object, &base))))
+}
+
+/// Objects with the individuals that they are held to be.
+pub(crate) fn page_of(archive: &Archive, video: VideoId, wanted: &ObjectQuery) -> Result<Page<(ObjectRecord, Option<ObjectId>)>> {
+    let Page { items, next, prev } = archive.objects(video, wanted)?;
+    let with_cluster = |object: ObjectRecord| archive.cluster_of(&object.id).map(|cluster| (object, cluster));
+    Ok(Page { items: items.into_iter().map(with_cluster).collect::<Result<_, _>>()?, next, prev })
 }
 
 fn types(query: &Query) -> Result<Vec<ObjectType>> {

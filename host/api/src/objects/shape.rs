@@ -58,7 +58,7 @@ pub(crate) struct ObjectJson {
 }
 
 /// Six digits: what a network's single precision is worth.
-fn rounded(value: impl Into<f64>) -> f64 {
+pub(crate) fn rounded(value: impl Into<f64>) -> f64 {
     (value.into() * 1e6).round() / 1e6
 }
 

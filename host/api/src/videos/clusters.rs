@@ -2,12 +2,8 @@
 
 use std::sync::Arc;
 
-use axum::{
-    Json,
-    extract::{FromRequestParts, RawPathParams, State},
-    http::request::Parts,
-};
-use ocellus_core::{Cluster, Error, ObjectId, ObjectType, Result};
+use axum::{Json, extract::State};
+use ocellus_core::{Cluster, Error, ObjectType, Result};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -17,7 +13,7 @@ use crate::{
     blocking,
     error::{ApiError, BadParam, NotFound, Unauthorized},
     objects::shape::ObjectJson,
-    path::{VideoPath, no_video},
+    path::{ClusterPath, VideoPath, no_cluster, no_video},
     query::Query,
 };
 
@@ -66,23 +62,6 @@ impl ClusterJson {
 #[derive(Serialize, ToSchema)]
 pub(crate) struct AllJson<T> {
     results: Vec<T>,
-}
-
-/// `{id}` of a cluster.
-pub(crate) struct ClusterPath(ObjectId);
-
-impl<S: Send + Sync> FromRequestParts<S> for ClusterPath {
-    type Rejection = ApiError;
-
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
-        let params = RawPathParams::from_request_parts(parts, state).await.map_err(|_| no_cluster())?;
-        let id = params.iter().find(|(key, _)| *key == "id").and_then(|(_, value)| value.parse().ok());
-        id.map(Self).ok_or_else(|| no_cluster().into())
-    }
-}
-
-fn no_cluster() -> Error {
-    Error::not_found("Cluster")
 }
 
 /// The individuals that the last processing of a video found.

@@ -13,6 +13,7 @@
 mod access;
 mod changing;
 mod deliveries;
+mod events;
 mod filtering;
 mod hostile;
 mod objects;
@@ -20,6 +21,7 @@ mod openapi;
 mod paging;
 mod processing;
 mod refused_settings;
+mod searching;
 mod server;
 mod uploads;
 mod videos;

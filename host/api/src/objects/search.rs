@@ -1,0 +1,122 @@
+//! `POST /search/` and `POST /videos/{id}/search/`
+
+use std::sync::Arc;
+
+use axum::{
+    Json,
+    extract::{Request, State},
+};
+use ocellus_core::{Error, Result, VideoId};
+use ocellus_pipeline::{Search, SearchQuery, Similar};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::shape::{ObjectJson, rounded};
+use crate::{
+    Api,
+    base_url::BaseUrl,
+    body,
+    error::{ApiError, BadParam, NotFound, TooLarge, Unauthorized},
+    page,
+    path::VideoPath,
+    query::Query,
+};
+
+/// A larger picture is none that a camera makes.
+const MOST_BYTES: usize = 32 << 20;
+
+/// What a picture shows, and the objects that look like it.
+#[derive(Serialize, ToSchema)]
+#[schema(as = SearchResult)]
+pub(crate) struct SearchJson {
+    looked_for: LookedForJson,
+    /// The most similar first.
+    results: Vec<SimilarJson>,
+}
+
+/// What was found in the picture.
+#[derive(Serialize, ToSchema)]
+#[schema(as = LookedFor)]
+pub(crate) struct LookedForJson {
+    #[schema(examples("face"))]
+    r#type: String,
+    /// Left, top, right, bottom in the picture, in pixels.
+    bbox: [i32; 4],
+    /// The detector's confidence, 0..1.
+    score: f64,
+}
+
+#[derive(Serialize, ToSchema)]
+#[schema(as = SimilarObject)]
+pub(crate) struct SimilarJson {
+    /// 0..1; above 0.5 the two are held to be the same individual.
+    similarity: f64,
+    object: ObjectJson,
+}
+
+impl SearchJson {
+    fn new(search: Search, base: &BaseUrl) -> Self {
+        let Search { object_type, bbox, score, found } = search;
+        let similar = |Similar { object, cluster, similarity }| SimilarJson {
+            similarity: rounded(similarity),
+            object: ObjectJson::new((object, cluster), base),
+        };
+        Self {
+            looked_for: LookedForJson { r#type: object_type.to_string(), bbox, score: rounded(score) },
+            results: found.into_iter().map(similar).collect(),
+        }
+    }
+}
+
+/// Search all videos by a picture.
+///
+/// The face that is best to be seen in the picture is looked for, or such a body or car where there is none, and the objects are
+/// returned that look most like it. Objects are found as soon as they are listed; where no embedder is installed for a type, it is the
+/// colours of its objects that are compared.
+#[utoipa::path(
+    post, path = "/search/", tag = "objects", operation_id = "search",
+    params(
+        ("type" = Option<String>, Query, description = "What is looked for in the picture, such as face."),
+        ("limit" = Option<u32>, Query, minimum = 1, maximum = 1000, description = "How many objects at most, 10 without it."),
+        ("threshold" = Option<f64>, Query, minimum = 0, maximum = 1, description = "The least similarity, 0 without it; 0.5 is where the same individual ends."),
+    ),
+    request_body(content = Vec<u8>, content_type = "image/*", description = "JPEG, PNG or another picture, of at most 32 MiB and 100 million pixels."),
+    responses((status = 200, description = "The objects.", body = SearchJson), BadParam, Unauthorized, TooLarge),
+)]
+pub(crate) async fn everywhere(
+    State(api): State<Arc<Api>>,
+    query: Query,
+    base: BaseUrl,
+    request: Request,
+) -> Result<Json<SearchJson>, ApiError> {
+    search(&api, None, &query, &base, request).await
+}
+
+/// Search a video by a picture.
+#[utoipa::path(
+    post, path = "/videos/{id}/search/", tag = "objects", operation_id = "searchVideo",
+    params(
+        ("id" = u64, Path, description = "Video archive ID."),
+        ("type" = Option<String>, Query, description = "What is looked for in the picture, such as face."),
+        ("limit" = Option<u32>, Query, minimum = 1, maximum = 1000, description = "How many objects at most, 10 without it."),
+        ("threshold" = Option<f64>, Query, minimum = 0, maximum = 1, description = "The least similarity, 0 without it; 0.5 is where the same individual ends."),
+    ),
+    request_body(content = Vec<u8>, content_type = "image/*", description = "JPEG, PNG or another picture, of at most 32 MiB and 100 million pixels."),
+    responses((status = 200, description = "The objects.", body = SearchJson), BadParam, Unauthorized, NotFound, TooLarge),
+)]
+pub(crate) async fn in_video(
+    State(api): State<Arc<Api>>,
+    VideoPath(video): VideoPath,
+    query: Query,
+    base: BaseUrl,
+    request: Request,
+) -> Result<Json<SearchJson>, ApiError> {
+    search(&api, Some(video), &query, &base, request).await
+}
+
+async fn search(api: &Api, video: Option<VideoId>, query: &Query, base: &BaseUrl, request: Request) -> Result<Json<SearchJson>, ApiError> {
+    let object_type = query.last("type").map(|text| text.parse().map_err(|e: String| Error::bad_param("type", e))).transpose()?;
+    let wanted = SearchQuery { object_type, video, limit: page::limit(query)?, threshold: query.share("threshold")?.unwrap_or(0.0) };
+    let picture = body::whole(request, MOST_BYTES).await?;
+    Ok(Json(SearchJson::new(api.engine.search(picture, wanted).await?, base)))
+}
