@@ -80,6 +80,7 @@ struct Place {
 struct RowFile {
     path: PathBuf,
     file: File,
+    record_len: u64,
     rows: u64,
 }
 
@@ -141,7 +142,7 @@ impl Rows {
             let moved = object_of(&record, &space.object_type).ok_or_else(damaged)?;
             self.set_place(&moved, &Place { source: space.source.clone(), numbers, slot })?;
         }
-        file.file.set_len(last * space.record_len() as u64).at(&file.path)?;
+        file.file.set_len(last * file.record_len).at(&file.path)?;
         file.rows = last;
         self.places.remove(object.to_string())?;
         Ok(())
@@ -206,21 +207,23 @@ impl RowFile {
     fn open(path: PathBuf, space: &Space, write: bool) -> Result<Self> {
         let file = File::options().read(true).write(write).create(write).truncate(false).open(&path).at(&path)?;
         let len = file.metadata().at(&path)?.len();
-        Ok(Self { rows: len / space.record_len() as u64, path, file })
+        let record_len = space.record_len() as u64;
+        Ok(Self { rows: len / record_len, record_len, path, file })
     }
 
-    fn read(&mut self, slot: u64, record: &mut [u8]) -> Result<()> {
-        self.seek(slot, record.len())?;
-        self.file.read_exact(record).at(&self.path)
+    /// Records from a slot on, as many as there is room for.
+    fn read(&mut self, slot: u64, records: &mut [u8]) -> Result<()> {
+        self.seek(slot)?;
+        self.file.read_exact(records).at(&self.path)
     }
 
     fn write(&mut self, slot: u64, record: &[u8]) -> Result<()> {
-        self.seek(slot, record.len())?;
+        self.seek(slot)?;
         self.file.write_all(record).at(&self.path)
     }
 
-    fn seek(&mut self, slot: u64, record_len: usize) -> Result<()> {
-        self.file.seek(SeekFrom::Start(slot * record_len as u64)).at(&self.path)?;
+    fn seek(&mut self, slot: u64) -> Result<()> {
+        self.file.seek(SeekFrom::Start(slot * self.record_len)).at(&self.path)?;
         Ok(())
     }
 }
@@ -385,6 +388,22 @@ mod tests {
             let odd = rows.nearest(&Likeness { video: Some(VideoId(1)), ..all(&face, &query) }, |o| Ok(o.track.0 % 2 == 1)).unwrap();
             let expected: Vec<_> = found.iter().filter(|(o, _)| o.job.video.0 == 1 && o.track.0 % 2 == 1).cloned().collect();
             prop_assert_eq!(odd, expected);
+        }
+    }
+
+    #[test]
+    fn all_blocks_are_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let rows = rows(dir.path());
+        // Sixteen to a block.
+        let row = |n: u64| vec![n as f32; BLOCK / 64];
+        for track in 0..50 {
+            rows.put(&Embedding { object: object(1, track), source: "a/1".into(), row: row(track) }).unwrap();
+        }
+        for track in [0, 15, 16, 33, 49] {
+            let face = ObjectType::face();
+            let found = rows.nearest(&Likeness { limit: 1, ..all(&face, &row(track)) }, |_| Ok(true)).unwrap();
+            assert_eq!(found, [(object(1, track), 0.0)]);
         }
     }
 

@@ -1,12 +1,15 @@
-//! Covers: what the archive keeps of individuals. Rows and clusters of a job are read as they were written, also after a
-//! restart; the next job begins without them; damage is found by a check.
+//! Covers: what the archive keeps of individuals. Rows and clusters of a job are read as they were written, and found by what
+//! objects look like, also after a restart; the next job begins without them; damage is found by a check.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "a test ends where something is wrong")]
 
 use std::{fs, path::Path, sync::Arc};
 
-use ocellus_core::{Cluster, JobId, ObjectId, ObjectType, SettingsSchema, SystemClock, TrackId, VideoId, VideoRecord};
-use ocellus_store::{Archive, Embedding, Finding, check};
+use ocellus_core::{
+    BestShotType, Cluster, JobId, ObjectId, ObjectRecord, ObjectType, SettingsSchema, ShotSummary, SystemClock, Timestamp, TrackId,
+    VideoId, VideoRecord,
+};
+use ocellus_store::{Archive, Embedding, Finding, Likeness, Picture, check};
 use serde_json::json;
 
 fn open(dir: &Path) -> Archive {
@@ -15,6 +18,73 @@ fn open(dir: &Path) -> Archive {
 
 fn object(video: VideoId, track: u64) -> ObjectId {
     ObjectId { job: JobId { video, number: 1 }, object_type: ObjectType::face(), track: TrackId(track), shot: 0 }
+}
+
+fn record(id: ObjectId) -> ObjectRecord {
+    let shot = ShotSummary { frame: 1, time: 0.1, timestamp: Timestamp::UNIX_EPOCH, bbox: [0, 0, 9, 9], score: 0.9, quality: 0.5 };
+    ObjectRecord {
+        id,
+        bs_type: BestShotType::Overall,
+        end_of_track: true,
+        best: shot.clone(),
+        first: shot.clone(),
+        last: shot,
+        detections: 1,
+        interpolated: 0,
+        history: Vec::new(),
+        landmarks: None,
+        attributes: Vec::new(),
+    }
+}
+
+/// The tracks of the objects that look like this, the likest first.
+fn nearest(archive: &Archive, row: &[f32]) -> Vec<(VideoId, u64)> {
+    let face = ObjectType::face();
+    let like = Likeness { object_type: &face, source: "a network", row, video: None, within: f32::INFINITY, limit: 10 };
+    archive.nearest(&like).unwrap().into_iter().map(|(object, _)| (object.id.job.video, object.id.track.0)).collect()
+}
+
+#[test]
+fn objects_are_found_by_what_they_look_like() {
+    let dir = tempfile::tempdir().unwrap();
+    let archive = open(dir.path());
+    let settings = SettingsSchema::new(&[], &["simple_iou".into()], &[]).unwrap().complete(None).unwrap();
+    let videos = [0, 1].map(|_| {
+        let settings = settings.clone();
+        archive.create(move |id, now| VideoRecord::new(id, 1, None, settings, now)).unwrap().id
+    });
+    let process = |archive: &Archive, video: VideoId| {
+        let job = archive.start_job(video, &json!({})).unwrap();
+        for track in 1..=3 {
+            let id = ObjectId { job: job.id(), ..object(video, track) };
+            job.append_embeddings(&[Embedding { object: id.clone(), source: "a network".into(), row: vec![track as f32, video.0 as f32] }])
+                .unwrap();
+            // The last is cut off before its object is kept.
+            if track < 3 {
+                job.append_object(&record(id), &[(Picture::Thumbnail, b"\xff\xd8"), (Picture::Fullframe, b"\xff\xd8")]).unwrap();
+            }
+        }
+    };
+    videos.iter().for_each(|video| process(&archive, *video));
+    let [first, second] = videos;
+    let expected = [(first, 1), (first, 2), (second, 1), (second, 2)];
+    let query = [0.0, first.0 as f32 - 5.0];
+    assert_eq!(nearest(&archive, &query), expected, "the nearest first, and none that there is no object of");
+    drop(archive);
+    let archive = open(dir.path());
+    assert_eq!(nearest(&archive, &query), expected, "after a restart");
+    drop(archive);
+    fs::remove_dir_all(dir.path().join("index")).unwrap();
+    let archive = open(dir.path());
+    assert_eq!(nearest(&archive, &query), expected, "without the index");
+
+    let job = archive.start_job(first, &json!({})).unwrap();
+    assert_eq!(nearest(&archive, &query), expected[2..], "a new job begins without them");
+    drop(job);
+    process(&archive, first);
+    assert_eq!(nearest(&archive, &query), expected, "made again they are the same");
+    archive.delete(second).unwrap();
+    assert_eq!(nearest(&archive, &query), expected[..2], "gone with their video");
 }
 
 #[test]
