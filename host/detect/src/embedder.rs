@@ -37,6 +37,7 @@ struct Manifest {
     model: Model,
     input: Input,
     distance: Distance,
+    tracking: Option<Tracking>,
     /// Where `cargo xtask setup` gets the model from.
     #[serde(default)]
     #[allow(dead_code, reason = "for the set-up")]
@@ -61,6 +62,13 @@ struct Distance {
     same: f32,
 }
 
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Tracking {
+    /// The mean row of many individuals.
+    centre: Vec<f32>,
+}
+
 fn one() -> usize {
     1
 }
@@ -73,6 +81,7 @@ pub struct Embedder {
     size: Size,
     landmarks: Option<[Point; 5]>,
     same: f32,
+    centre: Option<Vec<f32>>,
     service: Service,
 }
 
@@ -98,6 +107,10 @@ impl Embedder {
         let grey = planes(&vec![128; columns * rows * 3], columns, rows);
         let outputs = run_batch(&network, vec![grey; max_batch.min(2)]).map_err(|e| LoadError::FirstRun(e.to_string()))?;
         let numbers = outputs.first().map_or(Ok(0), |outputs| row(outputs).map(<[f32]>::len)).map_err(LoadError::FirstRun)?;
+        let centre = manifest.tracking.map(|t| t.centre);
+        if let Some(centre) = centre.as_ref().filter(|c| c.len() != numbers || !c.iter().all(|v| v.is_finite())) {
+            return Err(wrong(format!("tracking.centre: {} numbers, where rows have {numbers}", centre.len())));
+        }
         let service = Service::start(&manifest.name, network, max_batch).map_err(|e| LoadError::FirstRun(format!("no thread: {e}")))?;
         let loaded = LoadedEmbedder {
             name: manifest.name.clone(),
@@ -114,6 +127,7 @@ impl Embedder {
             size: Size { width, height },
             landmarks: landmarks.map(|points| points.map(|[x, y]| Point { x, y })),
             same: manifest.distance.same,
+            centre,
             service,
         };
         Ok((embedder, loaded))
@@ -132,6 +146,10 @@ fn row(outputs: &[Array]) -> Result<&[f32], String> {
 }
 
 impl Embedder {
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// SHA-256 of the manifest, which holds that of the network: rows of another digest cannot be compared.
     pub fn digest(&self) -> &str {
         &self.digest
@@ -150,6 +168,20 @@ impl Embedder {
     /// The Euclidean distance below which two rows are held to be of one individual.
     pub fn same(&self) -> f32 {
         self.same
+    }
+
+    /// Whether there are [`Self::direction`]s.
+    pub fn has_directions(&self) -> bool {
+        self.centre.is_some()
+    }
+
+    /// Where a row lies from the middle of all rows, of length 1, for those who compare by cosine; empty where the manifest does
+    /// not say where that is.
+    pub fn direction(&self, row: &[f32]) -> Vec<f32> {
+        let Some(centre) = &self.centre else { return Vec::new() };
+        let from_centre: Vec<f32> = row.iter().zip(centre).map(|(v, c)| v - c).collect();
+        let length = from_centre.iter().map(|v| v * v).sum::<f32>().sqrt();
+        if length > 0.0 { from_centre.into_iter().map(|v| v / length).collect() } else { Vec::new() }
     }
 
     /// A row of numbers for each picture of [`Embedder::size`]. Blocks until all are done; pictures of callers that wait share

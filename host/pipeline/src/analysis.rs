@@ -534,6 +534,14 @@ impl Lane {
 /// The shot number of the object that a track ends with; realtime shots count from 1.
 const OVERALL: u32 = 0;
 
+/// Whether the tracker that the settings name compares what detections look like.
+pub(crate) fn compares_appearances(plugins: &Plugins, s: &DetectorSettings) -> bool {
+    tracker_settings(plugins, s).get(MATCHING).is_some()
+}
+
+/// How alike two detections of one thing have to look.
+const MATCHING: &str = "matching_threshold";
+
 /// What the settings say, as far as this tracker's schema asks for it.
 fn tracker_settings(plugins: &Plugins, s: &DetectorSettings) -> Value {
     let mut settings = json!({
@@ -541,7 +549,7 @@ fn tracker_settings(plugins: &Plugins, s: &DetectorSettings) -> Value {
         "miss_interval": s.track_miss_interval,
         "max_duration_frames": s.track_max_duration_frames,
         "interpolate_bboxes": s.track_interpolate_bboxes,
-        "matching_threshold": s.track_deep_sort_matching_threshold,
+        MATCHING: s.track_deep_sort_matching_threshold,
         "filter_unconfirmed_tracks": s.track_deep_sort_filter_unconfirmed_tracks,
     });
     let installed = plugins.list().into_iter().find(|p| p.kind == Some(Kind::Tracker) && p.name.as_ref() == Some(&s.tracker_type));

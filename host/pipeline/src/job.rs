@@ -26,8 +26,7 @@ use ocellus_store::{Appended, Archive, DetectionWriter, Embedding, Job, LogHeade
 use tracing::debug;
 
 use crate::{
-    analysis::{Analysis, Event, Role, TrackKey},
-    appearance::appearance,
+    analysis::{Analysis, Event, Role, TrackKey, compares_appearances},
     cut::CutDetector,
     identity::{self, Thing},
     live::Live,
@@ -124,11 +123,13 @@ pub(crate) fn run(context: &Context<'_>, keep_open: impl Fn() -> bool) -> Result
         .map_err(|e| misconfigured(plugin_fault(e)))?;
     analysis.follow_candidates();
 
+    let compared = settings.active().filter(|(_, s)| compares_appearances(context.plugins, s)).map(|(t, _)| t.clone()).collect::<Vec<_>>();
+    let looking = compared.iter().filter_map(|t| context.embedders.for_type(t)).map(|e| (e.name(), e.digest()));
     let header = LogHeader {
         frame_size: info.size,
         frame_rate: info.frame_rate,
         types: types.clone(),
-        detectors: detectors.iter().map(|d| (d.name().to_owned(), d.digest().to_owned())).collect(),
+        detectors: detectors.iter().map(|d| (d.name(), d.digest())).chain(looking).map(|(n, d)| (n.to_owned(), d.to_owned())).collect(),
     };
     let (writer, fresh) = context.job.detection_writer(&header).map_err(|e| not_started(e.into()))?;
     if fresh > 0 {
@@ -137,7 +138,8 @@ pub(crate) fn run(context: &Context<'_>, keep_open: impl Fn() -> bool) -> Result
     // Read as the frames come by: a log may be longer than memory is large. What is appended meanwhile is not in it.
     let known = context.job.detections().map_err(|e| not_started(e.into()))?;
 
-    let mut stage = Analyse { context, types: &types, writer, synced: Instant::now(), album: HashMap::new(), frames: 0 };
+    let mut stage =
+        Analyse { context, types: &types, compared: &compared, writer, synced: Instant::now(), album: HashMap::new(), frames: 0 };
     let mut known = known.into_iter().flatten().peekable();
 
     let result = thread::scope(|scope| -> Result<Ended> {
@@ -385,6 +387,8 @@ fn shift(detection: &mut RawDetection, rot: Region) {
 struct Analyse<'a> {
     context: &'a Context<'a>,
     types: &'a [ObjectType],
+    /// Those of them whose trackers compare what detections look like.
+    compared: &'a [ObjectType],
     writer: DetectionWriter,
     synced: Instant,
     /// The frames that are kept for open tracks.
@@ -400,7 +404,10 @@ impl Analyse<'_> {
             let Some((_, list)) = seen.iter_mut().find(|(t, _)| *t == raw.object_type) else { continue };
             let quality = quality_in(frame, &raw);
             let RawDetection { rect, score, landmarks, .. } = raw;
-            list.push(Detection { rect, score, quality, landmarks, appearance: appearance(frame, rect) });
+            list.push(Detection { rect, score, quality, landmarks, appearance: Vec::new() });
+        }
+        for (object_type, seen) in &mut seen {
+            identity::describe(self.context.embedders, frame, object_type, self.compared.contains(object_type), seen)?;
         }
         let wall_us = taken_us.unwrap_or_else(|| self.context.clock.now().as_microsecond());
         let record = FrameRecord { index: frame.index(), time: frame.time(), wall_us, cut: *cut, still: *still, seen };

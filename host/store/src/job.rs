@@ -30,7 +30,7 @@ pub struct LogHeader {
     /// Frames per second, where the source declares it.
     pub frame_rate: Option<f64>,
     pub types: Vec<ObjectType>,
-    /// Name and digest of each detector.
+    /// Name and digest of each detector, and of each embedder that looked at detections.
     pub detectors: Vec<(String, String)>,
 }
 

@@ -7,7 +7,7 @@ mod agglomerate;
 
 use std::collections::BTreeMap;
 
-use ocellus_core::{BestShotType, Cluster, Error, Landmarks, ObjectId, ObjectRecord, ObjectType, Rect, Result, RgbImage};
+use ocellus_core::{BestShotType, Cluster, Detection, Error, Landmarks, ObjectId, ObjectRecord, ObjectType, Rect, Result, RgbImage};
 use ocellus_detect::{Embedder, Embedders};
 use ocellus_media::Frame;
 use ocellus_store::{Embedding, StoredJob};
@@ -77,6 +77,19 @@ pub(crate) fn rows(embedders: &Embedders, things: &[Thing<'_>]) -> Result<Vec<Op
         places.into_iter().zip(given).for_each(|(place, row)| *place = Some(row));
     }
     Ok(rows)
+}
+
+/// Says of detections what they look like, for trackers that compare that: by the network that tells the type apart, if there is
+/// one that gives directions and the tracker is `worth` it, and by colours otherwise.
+pub(crate) fn describe(embedders: &Embedders, frame: &Frame, object_type: &ObjectType, worth: bool, seen: &mut [Detection]) -> Result<()> {
+    let Some(embedder) = embedders.for_type(object_type).filter(|e| worth && e.has_directions()) else {
+        seen.iter_mut().for_each(|d| d.appearance = appearance(frame, d.rect));
+        return Ok(());
+    };
+    let things: Vec<_> = seen.iter().map(|d| Thing { frame, object_type, rect: d.rect, landmarks: d.landmarks.as_ref() }).collect();
+    let rows = rows(embedders, &things)?;
+    seen.iter_mut().zip(rows).for_each(|(d, row)| d.appearance = row.map_or_else(Vec::new, |row| embedder.direction(&row)));
+    Ok(())
 }
 
 /// The individuals of a job, in order of their ids.
@@ -160,6 +173,33 @@ mod tests {
 
     fn tracks(clusters: &[Cluster]) -> Vec<Vec<u64>> {
         clusters.iter().map(|c| c.objects.iter().map(|o| o.track.0).collect()).collect()
+    }
+
+    #[test]
+    fn trackers_that_compare_get_what_individuals_are_told_apart_by() {
+        use ocellus_detect::{Device, DeviceChoice};
+        use ocellus_media::{Decoder, Input, Interrupt, Location};
+
+        let pixels = (0..64 * 64).flat_map(|n: u32| [(n % 251) as u8, (n / 64 * 3) as u8, 90]);
+        let picture: Vec<u8> = b"P6\n64 64\n255\n".iter().copied().chain(pixels).collect();
+        let frame = Decoder::open(&Input::new(Location::Memory(picture.into())), &Interrupt::new()).unwrap().next_frame().unwrap().unwrap();
+        let assets = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/assets/embedders");
+        assert!(assets.is_dir(), "{}: not there: run cargo xtask setup", assets.display());
+        let embedders = Embedders::load(&assets, &Device::choose(DeviceChoice::Cpu).unwrap()).unwrap();
+
+        let rect = Rect::new(10.0, 10.0, 50.0, 50.0);
+        let landmarks = align::PLACES.map(|p| ocellus_core::Point { x: p.x / 2.0, y: p.y / 2.0 });
+        let described = |object_type: ObjectType, worth: bool, landmarks: Option<Landmarks>| {
+            let mut seen = [Detection { rect, score: 0.9, quality: 0.9, landmarks, appearance: Vec::new() }];
+            describe(&embedders, &frame, &object_type, worth, &mut seen).unwrap();
+            let [Detection { appearance, .. }] = seen;
+            (appearance.len(), appearance.iter().map(|v| v * v).sum::<f32>().sqrt().round())
+        };
+        let colours = described(ObjectType::body(), true, None);
+        assert_eq!(described(ObjectType::face(), true, Some(landmarks)), (128, 1.0));
+        assert_eq!(described(ObjectType::face(), false, Some(landmarks)), colours, "no tracker asks for more");
+        assert_eq!(described(ObjectType::face(), true, None), (0, 0.0), "it cannot be turned upright");
+        assert_eq!(colours.1, 1.0);
     }
 
     #[test]
