@@ -22,7 +22,6 @@ use crate::{
     index::{Index, Summary, number_of},
     job::{self, Job, Picture, PictureFile, WeakJob},
     list::{Condition, DeliveryQuery, ListQuery, ObjectQuery, OrderKey, Page, VideoFilter, page},
-    rows::Likeness,
     stored::StoredJob,
     upload::{self, Upload},
 };
@@ -502,19 +501,6 @@ impl Archive {
         )?;
         let items = job::read_objects(&self.0.folder, JobId { video: id, number: record.job }, &items)?;
         Ok(Page { items, next, prev })
-    }
-
-    /// The individual that an object is held to be.
-    pub fn cluster_of(&self, object: &ObjectId) -> Result<Option<ObjectId>> {
-        self.0.index.cluster_of(object)
-    }
-
-    /// The objects that look most like what is looked for, nearest first, with their Euclidean distances. Exact, and as slow as
-    /// reading all rows of their kind.
-    pub fn nearest(&self, like: &Likeness<'_>) -> Result<Vec<(ObjectRecord, f32)>> {
-        let found = self.0.index.nearest(like)?;
-        // One that was removed meanwhile is not found.
-        found.into_iter().filter_map(|(id, far)| self.object(&id).map(|o| o.map(|o| (o, far))).transpose()).collect()
     }
 
     pub fn object(&self, id: &ObjectId) -> Result<Option<ObjectRecord>> {

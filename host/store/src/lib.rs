@@ -18,6 +18,7 @@ mod durable;
 mod error;
 mod folder;
 mod index;
+mod individuals;
 mod job;
 mod list;
 mod log;

@@ -9,7 +9,7 @@ use ocellus_core::{
     BestShotType, Cluster, JobId, ObjectId, ObjectRecord, ObjectType, SettingsSchema, ShotSummary, SystemClock, Timestamp, TrackId,
     VideoId, VideoRecord,
 };
-use ocellus_store::{Archive, Embedding, Finding, Likeness, Picture, check};
+use ocellus_store::{Archive, Cursor, Embedding, Finding, Likeness, ObjectQuery, Page, Picture, check};
 use serde_json::json;
 
 fn open(dir: &Path) -> Archive {
@@ -18,6 +18,11 @@ fn open(dir: &Path) -> Archive {
 
 fn object(video: VideoId, track: u64) -> ObjectId {
     ObjectId { job: JobId { video, number: 1 }, object_type: ObjectType::face(), track: TrackId(track), shot: 0 }
+}
+
+fn new_video(archive: &Archive) -> VideoId {
+    let settings = SettingsSchema::new(&[], &["simple_iou".into()], &[]).unwrap().complete(None).unwrap();
+    archive.create(move |id, now| VideoRecord::new(id, 1, None, settings, now)).unwrap().id
 }
 
 fn record(id: ObjectId) -> ObjectRecord {
@@ -48,11 +53,7 @@ fn nearest(archive: &Archive, row: &[f32]) -> Vec<(VideoId, u64)> {
 fn objects_are_found_by_what_they_look_like() {
     let dir = tempfile::tempdir().unwrap();
     let archive = open(dir.path());
-    let settings = SettingsSchema::new(&[], &["simple_iou".into()], &[]).unwrap().complete(None).unwrap();
-    let videos = [0, 1].map(|_| {
-        let settings = settings.clone();
-        archive.create(move |id, now| VideoRecord::new(id, 1, None, settings, now)).unwrap().id
-    });
+    let videos = [0, 1].map(|_| new_video(&archive));
     let process = |archive: &Archive, video: VideoId| {
         let job = archive.start_job(video, &json!({})).unwrap();
         for track in 1..=3 {
@@ -88,11 +89,45 @@ fn objects_are_found_by_what_they_look_like() {
 }
 
 #[test]
+fn individuals_and_their_appearances_come_page_by_page() {
+    let dir = tempfile::tempdir().unwrap();
+    let archive = open(dir.path());
+    let video = new_video(&archive);
+    let job = archive.start_job(video, &json!({})).unwrap();
+    for track in 1..=9 {
+        job.append_object(&record(object(video, track)), &[]).unwrap();
+    }
+    // 1, 4 and 7 are one; so are 2, 5 and 8, and 3, 6 and 9.
+    let members = |n: u64| (0..3).map(|k| object(video, n + 3 * k)).collect::<Vec<_>>();
+    let cluster = |n| Cluster { id: object(video, n), best: object(video, n), objects: members(n), first_time: 0.0, last_time: 1.0 };
+    job.save_clusters(&[cluster(1), cluster(2), cluster(3)]).unwrap();
+
+    let query = |types: Vec<ObjectType>, cursor| ObjectQuery { types, limit: 2, cursor };
+    let first = archive.clusters(video, &query(vec![ObjectType::face()], None)).unwrap();
+    assert_eq!((first.items, first.prev), (vec![cluster(1), cluster(2)], None));
+    let second = archive.clusters(video, &query(vec![], first.next)).unwrap();
+    assert_eq!((second.items, second.next), (vec![cluster(3)], None));
+    let back = archive.clusters(video, &query(vec![], second.prev)).unwrap();
+    assert_eq!((back.items, back.prev), (vec![cluster(1), cluster(2)], None));
+    assert!(archive.clusters(video, &query(vec![ObjectType::car()], None)).unwrap().items.is_empty());
+
+    let ids = |page: Page<ObjectRecord>| page.items.into_iter().map(|o| o.id).collect::<Vec<_>>();
+    let first = archive.cluster_objects(&object(video, 2), None, 2).unwrap().unwrap();
+    let second = archive.cluster_objects(&object(video, 2), first.next.as_ref(), 2).unwrap().unwrap();
+    assert!(second.next.is_none());
+    assert_eq!([ids(first), ids(second)].concat(), members(2));
+    assert!(archive.clusters(video, &query(vec![], second_cursor_of_objects(&archive, video))).is_err(), "a page of another list");
+}
+
+fn second_cursor_of_objects(archive: &Archive, video: VideoId) -> Option<Cursor> {
+    archive.objects(video, &ObjectQuery { types: vec![], limit: 1, cursor: None }).unwrap().next
+}
+
+#[test]
 fn individuals_are_kept_with_their_job() {
     let dir = tempfile::tempdir().unwrap();
     let archive = open(dir.path());
-    let settings = SettingsSchema::new(&[], &["simple_iou".into()], &[]).unwrap().complete(None).unwrap();
-    let video = archive.create(move |id, now| VideoRecord::new(id, 1, None, settings, now)).unwrap().id;
+    let video = new_video(&archive);
     let job = archive.start_job(video, &json!({})).unwrap();
     let rows = [1, 2].map(|track| Embedding {
         object: object(video, track),
@@ -109,6 +144,7 @@ fn individuals_are_kept_with_their_job() {
     let archive = open(dir.path());
     assert_eq!(archive.cluster_of(&object(video, 2)).unwrap(), Some(object(video, 1)));
     assert_eq!(archive.cluster_of(&object(video, 3)).unwrap(), None);
+    assert!(archive.cluster_objects(&object(video, 2), None, 10).unwrap().is_none(), "a member, not a cluster");
     let stored = archive.stored_job(video).unwrap();
     assert_eq!(stored.embeddings().unwrap(), rows);
     assert_eq!(stored.clusters().unwrap(), [cluster]);

@@ -54,6 +54,6 @@ pub(crate) fn page_of(archive: &Archive, video: VideoId, wanted: &ObjectQuery) -
     Ok(Page { items: items.into_iter().map(with_cluster).collect::<Result<_, _>>()?, next, prev })
 }
 
-fn types(query: &Query) -> Result<Vec<ObjectType>> {
+pub(crate) fn types(query: &Query) -> Result<Vec<ObjectType>> {
     query.all("type").map(|text| text.parse().map_err(|e: String| Error::bad_param("type", e))).collect()
 }

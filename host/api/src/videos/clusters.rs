@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use axum::{Json, extract::State};
-use ocellus_core::{Cluster, Error, ObjectType, Result};
+use axum::{Json, extract::State, http::Uri};
+use ocellus_core::{Cluster, Result};
+use ocellus_store::ObjectQuery;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -12,8 +13,9 @@ use crate::{
     base_url::BaseUrl,
     blocking,
     error::{ApiError, BadParam, NotFound, Unauthorized},
-    objects::shape::ObjectJson,
-    path::{ClusterPath, VideoPath, no_cluster, no_video},
+    objects::{list::types, shape::ObjectJson},
+    page::{self, PageJson},
+    path::{ClusterPath, VideoPath, no_cluster},
     query::Query,
 };
 
@@ -58,12 +60,6 @@ impl ClusterJson {
     }
 }
 
-/// The list of a video's individuals, or of one individual's objects.
-#[derive(Serialize, ToSchema)]
-pub(crate) struct AllJson<T> {
-    results: Vec<T>,
-}
-
 /// The individuals that the last processing of a video found.
 ///
 /// Tracks that look alike are held to be one individual; two that were there at the same time never are. There are none
@@ -73,47 +69,44 @@ pub(crate) struct AllJson<T> {
     params(
         ("id" = u64, Path, description = "Video archive ID."),
         ("type" = Option<Vec<String>>, Query, description = "Object types, such as face; all without it."),
+        ("limit" = Option<u32>, Query, minimum = 1, maximum = 1000, description = "Items for each page, 10 without it."),
+        ("page" = Option<String>, Query, description = "Where the page begins: taken from next_page or prev_page."),
     ),
-    responses((status = 200, description = "The individuals.", body = AllJson<ClusterJson>), BadParam, Unauthorized, NotFound),
+    responses((status = 200, description = "A page of individuals.", body = PageJson<ClusterJson>), BadParam, Unauthorized, NotFound),
 )]
 pub(crate) async fn list(
     State(api): State<Arc<Api>>,
     VideoPath(video): VideoPath,
     query: Query,
     base: BaseUrl,
-) -> Result<Json<AllJson<ClusterJson>>, ApiError> {
-    let types: Vec<ObjectType> =
-        query.all("type").map(|text| text.parse().map_err(|e: String| Error::bad_param("type", e))).collect::<Result<_>>()?;
+    uri: Uri,
+) -> Result<Json<PageJson<ClusterJson>>, ApiError> {
+    let wanted = ObjectQuery { limit: page::limit(&query)?, cursor: page::cursor(&query)?, types: types(&query)? };
     let archive = api.engine.archive().clone();
-    let found = blocking(move || {
-        archive.video(video)?.ok_or_else(no_video)?;
-        Ok(archive.stored_job(video)?.clusters()?)
-    })
-    .await?;
-    let wanted = found.iter().filter(|c| types.is_empty() || types.contains(&c.id.object_type));
-    Ok(Json(AllJson { results: wanted.map(|c| ClusterJson::new(c, &base)).collect() }))
+    let found = blocking(move || Ok(archive.clusters(video, &wanted)?)).await?;
+    Ok(Json(PageJson::new(found, &base, &uri, &query, |cluster| ClusterJson::new(&cluster, &base))))
 }
 
 /// All appearances of an individual in its video.
 #[utoipa::path(
     get, path = "/clusters/{id}/objects/", tag = "objects", operation_id = "listClusterObjects",
-    params(("id" = String, Path, description = "The cluster's id.")),
-    responses((status = 200, description = "Its objects.", body = AllJson<ObjectJson>), Unauthorized, NotFound),
+    params(
+        ("id" = String, Path, description = "The cluster's id."),
+        ("limit" = Option<u32>, Query, minimum = 1, maximum = 1000, description = "Items for each page, 10 without it."),
+        ("page" = Option<String>, Query, description = "Where the page begins: taken from next_page or prev_page."),
+    ),
+    responses((status = 200, description = "A page of its objects.", body = PageJson<ObjectJson>), BadParam, Unauthorized, NotFound),
 )]
 pub(crate) async fn objects(
     State(api): State<Arc<Api>>,
     ClusterPath(id): ClusterPath,
+    query: Query,
     base: BaseUrl,
-) -> Result<Json<AllJson<ObjectJson>>, ApiError> {
+    uri: Uri,
+) -> Result<Json<PageJson<ObjectJson>>, ApiError> {
+    let (limit, cursor) = (page::limit(&query)?, page::cursor(&query)?);
     let archive = api.engine.archive().clone();
     let cluster = id.clone();
-    let found = blocking(move || {
-        archive.video(id.job.video)?.ok_or_else(no_cluster)?;
-        let stored = archive.stored_job(id.job.video)?;
-        let cluster = stored.clusters()?.into_iter().find(|c| c.id == id).ok_or_else(no_cluster)?;
-        let objects = stored.objects()?.into_iter().filter(|o| cluster.objects.binary_search(&o.id).is_ok());
-        Ok(objects.collect::<Vec<_>>())
-    })
-    .await?;
-    Ok(Json(AllJson { results: found.into_iter().map(|object| ObjectJson::new((object, Some(cluster.clone())), &base)).collect() }))
+    let found = blocking(move || archive.cluster_objects(&id, cursor.as_ref(), limit)?.ok_or_else(no_cluster)).await?;
+    Ok(Json(PageJson::new(found, &base, &uri, &query, |object| ObjectJson::new((object, Some(cluster.clone())), &base))))
 }

@@ -1,0 +1,60 @@
+//! Who is who: individuals, their appearances, and objects by what they look like.
+
+use ocellus_core::{Cluster, JobId, ObjectId, ObjectRecord, VideoId};
+
+use crate::{
+    Archive, Likeness,
+    error::{Result, StoreError},
+    job,
+    list::{Cursor, ObjectQuery, Page, page},
+};
+
+impl Archive {
+    /// The individual that an object is held to be.
+    pub fn cluster_of(&self, object: &ObjectId) -> Result<Option<ObjectId>> {
+        self.index().cluster_of(object)
+    }
+
+    /// The individuals among the objects of a video's job, in order of their ids; none before the job's end.
+    pub fn clusters(&self, id: VideoId, query: &ObjectQuery) -> Result<Page<Cluster>> {
+        let record = self.video(id)?.ok_or(StoreError::NoVideo(id))?;
+        let mut all = job::read_clusters(self.folder(), JobId { video: id, number: record.job })?;
+        all.retain(|c| query.types.is_empty() || query.types.contains(&c.id.object_type));
+        page_among(*b"cl", query.cursor.as_ref(), query.limit, all)
+    }
+
+    /// The appearances of an individual, in order of their ids; `None` where there is no such individual.
+    pub fn cluster_objects(&self, id: &ObjectId, cursor: Option<&Cursor>, limit: usize) -> Result<Option<Page<ObjectRecord>>> {
+        // The objects of earlier jobs are not in the index.
+        if self.cluster_of(id)?.as_ref() != Some(id) {
+            return Ok(None);
+        }
+        let all = job::read_clusters(self.folder(), id.job)?;
+        let Some(cluster) = all.into_iter().find(|c| c.id == *id) else { return Ok(None) };
+        let Page { items, next, prev } = page_among(*b"co", cursor, limit, cluster.objects)?;
+        let items = items.iter().filter_map(|object| self.object(object).transpose()).collect::<Result<_>>()?;
+        Ok(Some(Page { items, next, prev }))
+    }
+
+    /// The objects that look most like what is looked for, nearest first, with their Euclidean distances. Exact, and as slow as
+    /// reading all rows of their kind.
+    pub fn nearest(&self, like: &Likeness<'_>) -> Result<Vec<(ObjectRecord, f32)>> {
+        let found = self.index().nearest(like)?;
+        // One that was removed meanwhile is not found.
+        found.into_iter().filter_map(|(id, far)| self.object(&id).map(|o| o.map(|o| (o, far))).transpose()).collect()
+    }
+}
+
+/// A page of what is in memory already.
+fn page_among<T: Clone>(list: [u8; 2], cursor: Option<&Cursor>, limit: usize, all: Vec<T>) -> Result<Page<T>> {
+    let keyed: Vec<([u8; 4], T)> = (0_u32..).map(u32::to_be_bytes).zip(all).collect();
+    let place = |key: &[u8]| keyed.partition_point(|(k, _)| k.as_slice() < key);
+    let some = |(key, item): &([u8; 4], T)| Ok((key.to_vec(), item.clone()));
+    let after = |from: Option<&[u8]>| {
+        let is_there = |n: usize| from.is_some_and(|from| keyed.get(n).is_some_and(|(k, _)| k.as_slice() == from));
+        let begin = from.map_or(0, |from| place(from) + usize::from(is_there(place(from))));
+        keyed.iter().skip(begin).map(some)
+    };
+    let until = |to: Option<&[u8]>| keyed.iter().take(to.map_or(keyed.len(), place)).rev().map(some);
+    page(list, cursor, limit, after, until)
+}
