@@ -15,6 +15,7 @@
 //!                      pictures/2-…-0.thumbnail.jpg
 //! archive/.new-1, .gone-1             videos being made and unmade
 //! index/                              sled
+//!      rows/                          what objects look like, to be read from end to end
 //! lock
 //! ```
 
