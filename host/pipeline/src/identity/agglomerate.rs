@@ -7,8 +7,7 @@
 //! Two groups can only be so near if some of their points are. So what is merged is looked for among the neighbours of the points:
 //! all pairs are compared once, block by block as a product of matrices, and the nearest [`NEIGHBOURS`] of each point are kept.
 //! Where there are more than that, the groups that came out are compared again, until nothing is left to merge; what is merged
-//! first is then a matter of the neighbours that were kept. Memory is linear;
-//! time is quadratic, in products of matrices.
+//! first is then a matter of the neighbours that were kept. Memory is linear, time quadratic.
 
 use std::{
     cmp::Reverse,
@@ -23,8 +22,9 @@ const BLOCK: usize = 256;
 /// Of a group, that are kept when all are compared, and that it may come to in a round by taking over those of others.
 const NEIGHBOURS: usize = 32;
 const MOST_NEIGHBOURS: usize = 64;
-/// By how much the squared distances of single precision may be wrong, as a share; candidates are measured again.
-const SLACK: f32 = 1e-3;
+/// By how much a squared distance out of single precision may be wrong, as a share of the squared lengths that it is the rest of;
+/// candidates are measured again.
+const ROUNDING: f32 = 1e-5;
 
 /// What is to be grouped: a row of numbers, and when it was there.
 #[derive(Clone, Debug)]
@@ -164,7 +164,7 @@ fn near(groups: &[Group], same: f32) -> Vec<Nearest> {
 
 /// One thread's part of all pairs: every `threads`th block of groups from the `thread`th, each with itself and those behind it.
 fn search(groups: &[Group], rows: ArrayView2<'_, f32>, lengths: &[f32], (thread, threads): (usize, usize), same: f32) -> Vec<Nearest> {
-    let reach = same * same * (1.0 + SLACK);
+    let reach = same * same;
     let block = |begin: usize| begin..(begin + BLOCK).min(groups.len());
     let mut found = vec![Nearest::default(); groups.len()];
     for ours in (0..groups.len()).step_by(BLOCK).skip(thread).step_by(threads).map(block) {
@@ -174,8 +174,9 @@ fn search(groups: &[Group], rows: ArrayView2<'_, f32>, lengths: &[f32], (thread,
                 let (Some(group), Some(length)) = (groups.get(n), lengths.get(n)) else { continue };
                 let others = theirs.clone().zip(products).zip(lengths.get(theirs.clone()).unwrap_or_default());
                 for ((m, product), other_length) in others {
-                    let squared = (length + other_length - 2.0 * product).max(0.0);
-                    if squared >= reach || m <= n {
+                    let lengths = length + other_length;
+                    let squared = (lengths - 2.0 * product).max(0.0);
+                    if squared >= reach + ROUNDING * lengths || m <= n {
                         continue;
                     }
                     let Ok([one, other]) = found.get_disjoint_mut([n, m]) else { continue };
