@@ -21,6 +21,7 @@ mod web;
 mod authoring;
 mod candidates;
 mod crash;
+mod devices;
 mod hostile;
 mod identities;
 mod job;

@@ -46,9 +46,9 @@ impl<'a> Options<'a> {
 
     pub(crate) fn command(&self) -> Command {
         let mut command = Command::new(program());
-        command.args(["serve", "--listen", "127.0.0.1:0", "--device", "cpu", "--data"]).arg(self.data);
+        command.args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(self.data);
         command.arg("--plugins").arg(&self.plugins).arg("--detectors").arg(super::media::assets().join("detectors"));
-        command.env("OCELLUS_LOG", "warn").args(&self.arguments);
+        command.env("OCELLUS_LOG", "warn").env("OCELLUS_DEVICE", "cpu").args(&self.arguments);
         command
     }
 

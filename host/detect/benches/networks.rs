@@ -15,9 +15,14 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let folder = std::env::var_os("OCELLUS_DETECTORS")
         .map_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/assets/detectors")), PathBuf::from);
     let runs: usize = std::env::var("OCELLUS_BENCH_RUNS").ok().and_then(|runs| runs.parse().ok()).unwrap_or(15);
-    let mut devices = vec![Device::choose(DeviceChoice::Cpu)?];
+    let mut devices = vec![Device::choose(DeviceChoice::Cpu, None)?];
+    let library = concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/assets/onnxruntime");
+    match Device::choose(DeviceChoice::OnnxRuntime, Some(library.as_ref())) {
+        Ok(device) => devices.push(device),
+        Err(error) => println!("{error}"),
+    }
     let choice = std::env::var("OCELLUS_DEVICE").ok().and_then(|choice| choice.parse().ok()).unwrap_or(DeviceChoice::Auto);
-    match Device::choose(choice) {
+    match Device::choose(choice, None) {
         Ok(device) if devices.iter().all(|other| other.describe() != device.describe()) => devices.push(device),
         Ok(_) => println!("no GPU here"),
         Err(error) => println!("{error}"),

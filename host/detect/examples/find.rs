@@ -18,7 +18,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args_os().skip(1).map(PathBuf::from);
     let usage = "usage: find DETECTORS PICTURE.ppm...";
     let folder = arguments.next().ok_or(usage)?;
-    let detectors = Detectors::load(&folder, &Device::choose(DeviceChoice::Auto)?)?;
+    let detectors = Detectors::load(&folder, &Device::choose(DeviceChoice::Auto, None)?)?;
     for refused in &detectors.report().refused {
         println!("{} is not used: {}", refused.name, refused.reason);
     }

@@ -1,24 +1,30 @@
-//! Chooses where networks run, once at start.
+//! Chooses where networks run and what runs them, once at start: a GPU by burn, the CPU by ONNX Runtime where its library is at
+//! hand, or the CPU by burn, which takes longer.
 //!
 //! The GPU is asked for by its native API, since wgpu's own choice without a driver ends in something that hangs. Only
 //! kinds of adapters that are GPUs are looked at, unless wgpu is asked for by name: a CPU that plays a GPU is slower
 //! than the CPU itself.
 
-use std::{fmt, str::FromStr, sync::OnceLock};
+use std::{env::consts, fmt, path::Path, str::FromStr, sync::OnceLock, thread};
 
 use burn::tensor::{
     DeviceKind,
     wgpu::{WgpuBackend, WgpuInitError},
 };
 
+use crate::graph::OnnxRuntime;
+
 /// What the operator asks for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum DeviceChoice {
-    /// A GPU where there is one, the CPU otherwise.
+    /// The first of those below that there is; no software GPU.
     #[default]
     Auto,
     /// A GPU, or a software one, or an error.
     Wgpu,
+    /// The CPU by ONNX Runtime, or an error.
+    OnnxRuntime,
+    /// The CPU by burn.
     Cpu,
 }
 
@@ -29,8 +35,9 @@ impl FromStr for DeviceChoice {
         match s {
             "auto" => Ok(Self::Auto),
             "wgpu" => Ok(Self::Wgpu),
+            "onnxruntime" => Ok(Self::OnnxRuntime),
             "cpu" => Ok(Self::Cpu),
-            other => Err(format!("{other:?} is no device: expected auto, wgpu or cpu")),
+            other => Err(format!("{other:?} is no device: expected auto, wgpu, onnxruntime or cpu")),
         }
     }
 }
@@ -40,52 +47,78 @@ impl fmt::Display for DeviceChoice {
         f.write_str(match self {
             Self::Auto => "auto",
             Self::Wgpu => "wgpu",
+            Self::OnnxRuntime => "onnxruntime",
             Self::Cpu => "cpu",
         })
     }
 }
 
-/// There is no adapter of the wanted kind, or it does not come up.
+/// Why a device cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("no GPU can be used through {api}: {reason}")]
-pub struct DeviceError {
-    api: &'static str,
-    reason: String,
+pub enum DeviceError {
+    /// There is no adapter of the wanted kind, or it does not come up.
+    #[error("no GPU can be used through {api}: {reason}")]
+    NoGpu { api: &'static str, reason: String },
+    /// Its library is not there, or does not load.
+    #[error("ONNX Runtime cannot be used: {reason}")]
+    NoOnnxRuntime { reason: String },
 }
 
 /// A place to run networks. Cheap to clone; all clones are the same device.
 #[derive(Clone)]
 pub struct Device {
     burn: burn::tensor::Device,
+    /// Runs networks in place of burn.
+    onnxruntime: Option<OnnxRuntime>,
     description: String,
     gpu: bool,
 }
 
 impl Device {
-    /// Brings up a device. A GPU is brought up once in a process and shared from then on.
-    pub fn choose(choice: DeviceChoice) -> Result<Self, DeviceError> {
+    /// Brings up a device. A GPU, or ONNX Runtime, is brought up once in a process and shared from then on.
+    ///
+    /// `onnxruntime`: the folder that holds ONNX Runtime's shared library, by the name that the system gives libraries.
+    pub fn choose(choice: DeviceChoice, onnxruntime: Option<&Path>) -> Result<Self, DeviceError> {
         match choice {
             DeviceChoice::Cpu => Ok(Self::cpu()),
+            DeviceChoice::OnnxRuntime => Self::onnxruntime(onnxruntime),
             DeviceChoice::Wgpu => gpu().clone().or_else(|_| software_gpu().clone()),
-            DeviceChoice::Auto => Ok(gpu().clone().unwrap_or_else(|error| {
-                tracing::info!(%error, "detectors run on the CPU");
-                Self::cpu()
+            DeviceChoice::Auto => Ok(gpu().clone().unwrap_or_else(|no_gpu| {
+                Self::onnxruntime(onnxruntime).inspect(|_| tracing::info!("networks run on the CPU: {no_gpu}")).unwrap_or_else(|error| {
+                    tracing::info!("networks run on the CPU, by burn: {no_gpu}; {error}");
+                    Self::cpu()
+                })
             })),
         }
     }
 
     fn cpu() -> Self {
         let threads = rayon::current_num_threads();
-        Self { burn: burn::tensor::Device::flex(), description: format!("cpu (burn-flex, {threads} threads)"), gpu: false }
+        let description = format!("cpu (burn-flex, {threads} threads)");
+        Self { burn: burn::tensor::Device::flex(), onnxruntime: None, description, gpu: false }
     }
 
-    /// For people: `wgpu (NVIDIA H100, vulkan)`, `cpu (burn-flex, 8 threads)`.
+    fn onnxruntime(folder: Option<&Path>) -> Result<Self, DeviceError> {
+        let without = |reason: String| DeviceError::NoOnnxRuntime { reason };
+        let folder = folder.ok_or_else(|| without("there is no folder of its library".into()))?;
+        let library = folder.join(format!("{}onnxruntime{}", consts::DLL_PREFIX, consts::DLL_SUFFIX));
+        let threads = thread::available_parallelism().map_or(1, usize::from);
+        let onnxruntime = OnnxRuntime::load(&library, threads).map_err(without)?;
+        let description = format!("cpu (ONNX Runtime, {threads} threads)");
+        Ok(Self { onnxruntime: Some(onnxruntime), description, ..Self::cpu() })
+    }
+
+    /// For people: `wgpu (NVIDIA H100, vulkan)`, `cpu (ONNX Runtime, 8 threads)`.
     pub fn describe(&self) -> &str {
         &self.description
     }
 
     pub(crate) fn is_gpu(&self) -> bool {
         self.gpu
+    }
+
+    pub(crate) fn runtime(&self) -> Option<&OnnxRuntime> {
+        self.onnxruntime.as_ref()
     }
 
     pub(crate) fn burn(&self) -> &burn::tensor::Device {
@@ -119,14 +152,14 @@ fn first_of(kinds: &[DeviceKind]) -> Result<Device, DeviceError> {
         match burn::tensor::Device::wgpu_options().graphics_api(backend).device_kind(kind.clone()).init_with_setup() {
             Ok((burn, setup)) => {
                 let name = setup.adapter.get_info().name;
-                return Ok(Device { burn, description: format!("wgpu ({name}, {api})"), gpu: true });
+                return Ok(Device { burn, onnxruntime: None, description: format!("wgpu ({name}, {api})"), gpu: true });
             }
             Err(WgpuInitError::AdapterUnavailable { .. }) if reason.is_empty() => reason = "there is no adapter".into(),
             Err(WgpuInitError::AdapterUnavailable { .. }) => {}
             Err(error) => reason = error.to_string(),
         }
     }
-    Err(DeviceError { api, reason })
+    Err(DeviceError::NoGpu { api, reason })
 }
 
 #[cfg(test)]
@@ -135,7 +168,7 @@ mod tests {
 
     #[test]
     fn choices_survive_print_and_parse() {
-        for choice in [DeviceChoice::Auto, DeviceChoice::Wgpu, DeviceChoice::Cpu] {
+        for choice in [DeviceChoice::Auto, DeviceChoice::Wgpu, DeviceChoice::OnnxRuntime, DeviceChoice::Cpu] {
             assert_eq!(choice.to_string().parse(), Ok(choice));
         }
         assert!("gpu".parse::<DeviceChoice>().is_err());

@@ -19,7 +19,7 @@
 //!
 //! # fn scaled(_: ocellus_core::InputSpec) -> Vec<u8> { vec![] }
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let device = Device::choose(DeviceChoice::Auto)?;
+//! let device = Device::choose(DeviceChoice::Auto, None)?;
 //! let detectors = Detectors::load("target/assets/detectors".as_ref(), &device)?;
 //! let frame = Size { width: 1920, height: 1080 };
 //! for detector in detectors.for_types(&[ObjectType::face()]) {

@@ -25,7 +25,7 @@ use ocellus_detect::{Detector, Detectors, Device, DeviceChoice};
 use tempfile::TempDir;
 
 fn cpu() -> Device {
-    Device::choose(DeviceChoice::Cpu).unwrap()
+    Device::choose(DeviceChoice::Cpu, None).unwrap()
 }
 
 fn shipped() -> &'static Detectors {

@@ -19,7 +19,7 @@ use ocellus_core::{ObjectType, RgbImage, Size};
 use ocellus_detect::{Device, DeviceChoice, Embedder, Embedders};
 
 fn load(folder: &Path) -> Embedders {
-    Embedders::load(folder, &Device::choose(DeviceChoice::Cpu).unwrap()).unwrap()
+    Embedders::load(folder, &Device::choose(DeviceChoice::Cpu, None).unwrap()).unwrap()
 }
 
 fn faces(embedders: &Embedders) -> Arc<Embedder> {
@@ -59,6 +59,12 @@ fn rows_agree_with_onnx_runtime() {
     assert_eq!(embedder.size(), Size { width: 150, height: 150 });
     assert!(embedder.landmarks().is_some() && embedder.same() > 0.0);
     assert_agrees(&embedder);
+}
+
+#[test]
+fn rows_agree_by_onnx_runtime() {
+    let Some(device) = common::onnxruntime() else { return println!("not run: no package of ONNX Runtime is known for this machine") };
+    assert_agrees(&faces(&Embedders::load(&embedders(), &device).unwrap()));
 }
 
 /// Most of its time goes into compiling GPU kernels for a CPU.

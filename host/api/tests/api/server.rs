@@ -75,7 +75,7 @@ impl Server {
             path
         };
         let (archive, _) = Archive::open(&of("data"), Arc::clone(&clock)).unwrap();
-        let detectors = Detectors::load(&of("detectors"), &Device::choose(DeviceChoice::Cpu).unwrap()).unwrap();
+        let detectors = Detectors::load(&of("detectors"), &Device::choose(DeviceChoice::Cpu, None).unwrap()).unwrap();
         let plugins = Plugins::open(&of("plugins"), Limits::default()).unwrap();
         let engine =
             Engine::start(EngineConfig::default(), archive.clone(), detectors, Embedders::default(), plugins, Arc::clone(&clock)).unwrap();

@@ -1,13 +1,15 @@
-//! Runs a network: an ONNX file as its authors published it, walked with burn tensors.
+//! Runs a network: an ONNX file as its authors published it, walked with burn tensors, or by ONNX Runtime.
 //!
 //! `model` reads the file and fixes its input shape, `kernel` turns each operator into a closure, `plan` orders them,
-//! decides where each value lives and hands a value's last use over by move. Nothing here knows what a network is for.
+//! decides where each value lives and hands a value's last use over by move; `onnxruntime` takes the place of those two where the
+//! device says so. Nothing here knows what a network is for.
 //!
 //! Guarantees: everything that cannot be run is found when the network is loaded, and named all at once; no file and
 //! no input makes a call panic.
 
 mod kernel;
 mod model;
+mod onnxruntime;
 mod plan;
 mod value;
 
@@ -22,6 +24,7 @@ use burn::tensor::{Tensor, TensorData};
 
 use crate::Device;
 pub use model::InputShape;
+pub(crate) use onnxruntime::OnnxRuntime;
 use plan::Plan;
 use value::Value;
 
@@ -65,9 +68,13 @@ impl Fault {
 
 /// A network with one picture-like input, its weights on a device. Can be shared between threads.
 pub struct Network {
-    plan: Plan,
+    runner: Runner,
     shape: InputShape,
-    device: Device,
+}
+
+enum Runner {
+    Burn(Plan, burn::tensor::Device),
+    OnnxRuntime(onnxruntime::Session),
 }
 
 impl Network {
@@ -80,11 +87,15 @@ impl Network {
 
     /// Loads a network from the bytes of an ONNX file; `name` is for errors.
     pub fn parse(name: &str, bytes: &[u8], shape: InputShape, device: &Device) -> Result<Self, NetworkError> {
-        let model = model::read(name, bytes, shape)?;
+        let (bytes, outputs) = model::declare(name, bytes, shape)?;
+        if let Some(runtime) = device.runtime() {
+            return Ok(Self { runner: Runner::OnnxRuntime(runtime.open(name, &bytes)?), shape });
+        }
+        let model = model::read(name, &bytes, outputs)?;
         // Weights are uploaded while planning, and burn panics on what it does not expect.
         let plan = contained(|| Plan::new(name, &model, shape, device))
             .unwrap_or_else(|reason| Err(NetworkError::Malformed { file: name.into(), reason }))?;
-        Ok(Self { plan, shape, device: device.clone() })
+        Ok(Self { runner: Runner::Burn(plan, device.burn().clone()), shape })
     }
 
     /// Runs the network on a batch, `[batch, channels, height, width]`, and waits for the named outputs.
@@ -93,17 +104,16 @@ impl Network {
         if !self.shape.takes(&dims) || data.len() != dims.iter().product::<usize>() {
             return Err(NetworkError::Input { wanted: self.shape, given: dims });
         }
+        let (plan, device) = match &self.runner {
+            Runner::OnnxRuntime(session) => return session.run(&Array { dims, data }),
+            Runner::Burn(plan, device) => (plan, device),
+        };
         let ran = contained(|| {
             let rank: [usize; 4] = std::array::from_fn(|i| dims.get(i).copied().unwrap_or(1));
-            let input = Value::R4(Tensor::from_data(TensorData::new(data, rank), self.device.burn()));
-            self.plan.run(input)
+            let input = Value::R4(Tensor::from_data(TensorData::new(data, rank), device));
+            plan.run(input)
         });
         ran.unwrap_or_else(|reason| Err(NetworkError::Run { node: "the network".into(), reason }))
-    }
-
-    /// How often each operator runs, after fusing; for benchmarks and reports.
-    pub fn operators(&self) -> Vec<(String, usize)> {
-        self.plan.operators()
     }
 }
 

@@ -48,22 +48,30 @@ pub(super) struct Model {
     pub(super) outputs: Vec<String>,
 }
 
-/// Parses and simplifies a network for `shape`.
-pub(super) fn read(name: &str, bytes: &[u8], shape: InputShape) -> Result<Model, NetworkError> {
-    let malformed = |reason: String| NetworkError::Malformed { file: name.into(), reason };
-    let parse = || {
+/// The file of a network with `shape` as that of its input, and the names of its outputs.
+pub(super) fn declare(name: &str, bytes: &[u8], shape: InputShape) -> Result<(Vec<u8>, Vec<String>), NetworkError> {
+    read_by(name, || {
         let mut model = ModelProto::parse_from_bytes(bytes).map_err(|e| e.to_string())?;
-        declare(&mut model, shape)?;
+        declare_input(&mut model, shape)?;
         let outputs = model.graph.output.iter().map(|output| output.name.clone()).collect();
-        let bytes = model.write_to_bytes().map_err(|e| e.to_string())?;
-        let graph = OnnxGraphBuilder::new().simplify(true).parse_bytes(&bytes).map_err(|e| e.to_string())?;
-        Ok(Model { graph, outputs })
-    };
-    // onnx-ir indexes into what a sound file has and panics where a file has it not.
-    contained(parse).unwrap_or_else(Err).map_err(malformed)
+        Ok((model.write_to_bytes().map_err(|e| e.to_string())?, outputs))
+    })
 }
 
-fn declare(model: &mut ModelProto, shape: InputShape) -> Result<(), String> {
+/// Parses and simplifies a network.
+pub(super) fn read(name: &str, bytes: &[u8], outputs: Vec<String>) -> Result<Model, NetworkError> {
+    read_by(name, || {
+        let graph = OnnxGraphBuilder::new().simplify(true).parse_bytes(bytes).map_err(|e| e.to_string())?;
+        Ok(Model { graph, outputs })
+    })
+}
+
+/// onnx-ir indexes into what a sound file has and panics where a file has it not.
+fn read_by<T>(name: &str, parse: impl FnOnce() -> Result<T, String>) -> Result<T, NetworkError> {
+    contained(parse).unwrap_or_else(Err).map_err(|reason| NetworkError::Malformed { file: name.into(), reason })
+}
+
+fn declare_input(model: &mut ModelProto, shape: InputShape) -> Result<(), String> {
     if model.graph.node.is_empty() {
         return Err("no operators in it".into());
     }

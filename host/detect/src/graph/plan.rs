@@ -131,14 +131,6 @@ impl Plan {
         });
         outputs.collect()
     }
-
-    pub(super) fn operators(&self) -> Vec<(String, usize)> {
-        let mut counts = BTreeMap::<&str, usize>::new();
-        for step in &self.steps {
-            *counts.entry(&step.operator).or_default() += 1;
-        }
-        counts.into_iter().map(|(operator, count)| (operator.to_owned(), count)).collect()
-    }
 }
 
 /// The values of a run, by slot.

@@ -47,8 +47,18 @@ pub(crate) fn in_software_gpu_process(test: &str) {
     assert!(command.status().unwrap().success());
 }
 
+/// ONNX Runtime, where `cargo xtask setup` knows a package of it.
+pub(crate) fn onnxruntime() -> Option<Device> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/assets/onnxruntime");
+    let known = cfg!(any(
+        all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")),
+        all(target_os = "macos", target_arch = "aarch64")
+    ));
+    known.then(|| Device::choose(DeviceChoice::OnnxRuntime, Some(&folder)).expect("run cargo xtask setup"))
+}
+
 pub(crate) fn software_gpu() -> Device {
-    let gpu = Device::choose(DeviceChoice::Wgpu).unwrap();
+    let gpu = Device::choose(DeviceChoice::Wgpu, None).unwrap();
     assert!(gpu.describe().contains("SwiftShader"), "{}", gpu.describe());
     gpu
 }

@@ -185,7 +185,7 @@ mod tests {
         let frame = Decoder::open(&Input::new(Location::Memory(picture.into())), &Interrupt::new()).unwrap().next_frame().unwrap().unwrap();
         let assets = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/assets/embedders");
         assert!(assets.is_dir(), "{}: not there: run cargo xtask setup", assets.display());
-        let embedders = Embedders::load(&assets, &Device::choose(DeviceChoice::Cpu).unwrap()).unwrap();
+        let embedders = Embedders::load(&assets, &Device::choose(DeviceChoice::Cpu, None).unwrap()).unwrap();
 
         let rect = Rect::new(10.0, 10.0, 50.0, 50.0);
         let landmarks = align::PLACES.map(|p| ocellus_core::Point { x: p.x / 2.0, y: p.y / 2.0 });
