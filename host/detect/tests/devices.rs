@@ -1,6 +1,6 @@
 //! Covers: where networks run: what is chosen, and what is said where that is not there.
 
-#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test ends where something is wrong")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "a test ends where something is wrong")]
 
 mod common;
 
