@@ -30,8 +30,8 @@ use http_body_util::BodyExt;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use tokio::runtime::Handle;
 
-/// Enough for what is under way when a refusal is sent; whoever has more to say is cut off.
-const MAX_BYTES: usize = 8 << 20;
+/// Enough for whatever is somewhat over a limit of ours, so that its sender reads why; whoever has more to say is cut off.
+const MAX_BYTES: usize = 64 << 20;
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A body that tells when its end has been seen, and is read on where it is dropped before that.

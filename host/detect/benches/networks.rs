@@ -1,52 +1,94 @@
-//! Milliseconds per picture of each network that ships, by device and batch: the median of a few runs.
+//! Milliseconds a picture of each network that ships, by device: alone (one after the other) and together (as many at a time as the
+//! device runs, as jobs have it; in batches on a GPU), beside ONNX Runtime in Python.
 //!
-//! `cargo bench -p ocellus-detect` measures the CPU, and a GPU where there is one. `OCELLUS_DEVICE=wgpu` takes a software
-//! GPU, too, which says nothing about real ones.
+//! `cargo xtask bench networks` measures the CPU, and a GPU where there is one; it names the Python that has ONNX Runtime in
+//! `OCELLUS_PEER`. `OCELLUS_DEVICE=wgpu` takes a software GPU, too, which says nothing about real ones.
 
-use std::{path::PathBuf, time::Instant};
+#![allow(clippy::print_stdout, reason = "a benchmark prints")]
+
+use std::{collections::HashMap, path::PathBuf, process::Command, thread, time::Instant};
 
 use ocellus_detect::{Array, Device, DeviceChoice, InputShape, Manifest, Network};
+use ocellus_figures::{Figure, Unit};
+use serde_json::Value;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-#[expect(clippy::print_stdout, reason = "its purpose")]
-fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let folder = std::env::var_os("OCELLUS_DETECTORS")
-        .map_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/assets/detectors")), PathBuf::from);
-    let runs: usize = std::env::var("OCELLUS_BENCH_RUNS").ok().and_then(|runs| runs.parse().ok()).unwrap_or(15);
-    let mut devices = vec![Device::choose(DeviceChoice::Cpu, None)?];
-    let library = concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/assets/onnxruntime");
-    match Device::choose(DeviceChoice::OnnxRuntime, Some(library.as_ref())) {
-        Ok(device) => devices.push(device),
-        Err(error) => println!("{error}"),
+type Failure = Box<dyn std::error::Error>;
+
+fn main() -> Result<(), Failure> {
+    let assets = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/assets"));
+    let detectors = std::env::var_os("OCELLUS_DETECTORS").map_or_else(|| assets.join("detectors"), PathBuf::from);
+    let runs: usize = std::env::var("OCELLUS_BENCH_RUNS").ok().and_then(|runs| runs.parse().ok()).unwrap_or(40);
+    let peer = peer(&detectors)?;
+    let mut devices = Vec::new();
+    let wanted = std::env::var("OCELLUS_DEVICE").ok().and_then(|choice| choice.parse().ok()).unwrap_or(DeviceChoice::Auto);
+    for choice in [DeviceChoice::Cpu, DeviceChoice::OnnxRuntime, wanted] {
+        match Device::choose(choice, Some(&assets.join("onnxruntime"))) {
+            Ok(device) if devices.iter().all(|other: &Device| other.describe() != device.describe()) => devices.push(device),
+            Ok(_) => {}
+            Err(error) => println!("{error}"),
+        }
     }
-    let choice = std::env::var("OCELLUS_DEVICE").ok().and_then(|choice| choice.parse().ok()).unwrap_or(DeviceChoice::Auto);
-    match Device::choose(choice, None) {
-        Ok(device) if devices.iter().all(|other| other.describe() != device.describe()) => devices.push(device),
-        Ok(_) => println!("no GPU here"),
-        Err(error) => println!("{error}"),
-    }
-    println!("{:<12} {:>9} {:>6} {:>12} {:>10}  device", "network", "input", "batch", "ms/picture", "first ms");
     for (name, width, height) in [("yolox-nano", 416, 416), ("centerface", 640, 384)] {
-        let manifest = Manifest::parse(&std::fs::read_to_string(folder.join(name).join("detector.toml"))?)?;
-        let file = folder.join(name).join(&manifest.model.file);
+        let manifest = Manifest::parse(&std::fs::read_to_string(detectors.join(name).join("detector.toml"))?)?;
+        let file = detectors.join(name).join(&manifest.model.file);
         for device in &devices {
-            for batch in [1, 2, 8] {
+            let batches: &[usize] = if device.describe().starts_with("wgpu") { &[1, 8] } else { &[1] };
+            for &batch in batches {
                 let shape = InputShape { batch: (batch == 1).then_some(1), width: Some(width), height: Some(height) };
                 let network = Network::load(&file, shape, device)?;
                 let input = Array { dims: vec![batch, 3, height, width], data: vec![128.0; batch * 3 * width * height] };
-                let run = || {
-                    let start = Instant::now();
-                    network.run(input.clone()).map(|_| start.elapsed().as_secs_f64() * 1e3)
+                let label = |how: &str| match batch {
+                    1 => format!("{name} {width}x{height}, {}, {how}", device.describe()),
+                    _ => format!("{name} {width}x{height}, {}, {batch} {how}", device.describe()),
                 };
-                let first = run()?;
-                let mut times = (0..runs).map(|_| run()).collect::<Result<Vec<_>, _>>()?;
+                let first = time(|| network.run(input.clone()).map(drop))?;
+                Figure::new(label("first"), first, Unit::Milliseconds).report();
+                let mut times = (0..runs).map(|_| time(|| network.run(input.clone()).map(drop))).collect::<Result<Vec<_>, _>>()?;
                 times.sort_by(f64::total_cmp);
-                let median = times.get(times.len() / 2).copied().unwrap_or(first) / batch as f64;
-                println!("{name:<12} {:>9} {batch:>6} {median:>12.2} {first:>10.0}  {}", format!("{width}x{height}"), device.describe());
+                let alone = times.get(times.len() / 2).copied().unwrap_or(first) / batch as f64;
+                compare(label("alone"), alone, peer.get(name).map(|p| p.0)).report();
+                let lanes = network.lanes();
+                if lanes > 1 {
+                    let rounds = || (0..runs).try_for_each(|_| network.run(input.clone()).map(drop));
+                    let all = time(|| {
+                        thread::scope(|scope| {
+                            let running: Vec<_> = (0..lanes).map(|_| scope.spawn(rounds)).collect();
+                            running.into_iter().try_for_each(|r| r.join().map_err(|_| "a run panicked")?.map_err(|_| "a run failed"))
+                        })
+                    })?;
+                    compare(label("together"), all / (lanes * runs * batch) as f64, peer.get(name).map(|p| p.1)).report();
+                }
             }
         }
     }
     Ok(())
+}
+
+fn compare(name: String, ours: f64, theirs: Option<f64>) -> Figure {
+    let figure = Figure::new(name, ours, Unit::Milliseconds);
+    match theirs {
+        Some(theirs) => figure.beside("ONNX Runtime in Python", theirs),
+        None => figure,
+    }
+}
+
+/// Milliseconds.
+fn time<E>(work: impl FnOnce() -> Result<(), E>) -> Result<f64, E> {
+    let start = Instant::now();
+    work()?;
+    Ok(start.elapsed().as_secs_f64() * 1e3)
+}
+
+/// By network: alone and together; empty where no Python is named.
+fn peer(detectors: &PathBuf) -> Result<HashMap<String, (f64, f64)>, Failure> {
+    let Some(python) = std::env::var_os("OCELLUS_PEER") else { return Ok(HashMap::new()) };
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/peer/networks.py");
+    let output = Command::new(python).arg(script).arg(detectors).output()?;
+    let said: HashMap<String, Value> =
+        serde_json::from_slice(&output.stdout).map_err(|e| format!("{script}: {e}: {}", String::from_utf8_lossy(&output.stderr)))?;
+    let figure = |figures: &Value, name| figures.get(name).and_then(Value::as_f64).ok_or("a figure is missing");
+    said.into_iter().map(|(name, figures)| Ok((name, (figure(&figures, "alone")?, figure(&figures, "together")?)))).collect()
 }

@@ -11,7 +11,7 @@ use crate::{
     graph::{Array, InputShape, Network, NetworkError},
     manifest::{InputSize, Manifest, ManifestError, Model},
     nms::{Candidate, suppress},
-    service::{Service, ServiceError, run_batch},
+    service::{Picture, Service, ServiceError, Waiting, run_batch},
 };
 
 /// A box that a detector found, in pixels of the frame. May reach over the frame's edge.
@@ -54,9 +54,14 @@ impl DetectError {
     pub(crate) fn new(network: &str, reason: String) -> Self {
         Self { detector: network.to_owned(), reason }
     }
+
+    /// The name of the detector or embedder.
+    pub fn detector(&self) -> &str {
+        &self.detector
+    }
 }
 
-/// A network with its family, shared by all jobs. Its service thread ends when the detector is dropped.
+/// A network with its family, shared by all jobs. Its threads end when the detector is dropped.
 pub struct Detector {
     name: String,
     version: String,
@@ -70,6 +75,25 @@ pub struct Detector {
     service: Service,
 }
 
+/// A picture that a detector looks at.
+pub struct Looking<'a> {
+    detector: &'a Detector,
+    waiting: Waiting,
+    spec: InputSpec,
+    scale: f32,
+}
+
+impl Looking<'_> {
+    /// What was found, best first. Blocks until it is.
+    ///
+    /// # Errors
+    /// A network that fails.
+    pub fn wait(self) -> Result<Vec<RawDetection>, DetectError> {
+        let Self { detector, waiting, spec, scale } = self;
+        detector.boxes(&waiting.wait().map_err(|e| detector.failed(e))?, spec, scale)
+    }
+}
+
 impl Detector {
     /// Loads a detector's folder, without the object types that `taken` gives another detector for, and runs it once.
     /// Gives those types, too.
@@ -79,7 +103,7 @@ impl Detector {
         let model = read_model(folder, &manifest.model)?;
         let Groups { types, classes, superseded } = Groups::new(&manifest, taken)?;
         let size = manifest.input_size()?;
-        // A CPU is as fast with one picture after another, and they come sooner.
+        // A CPU's lanes take one picture each.
         let max_batch = if device.is_gpu() { manifest.input.max_batch } else { 1 };
         let (width, height) = match size {
             InputSize::Fixed { width, height } => (Some(width as usize), Some(height as usize)),
@@ -135,20 +159,32 @@ impl Detector {
         InputSpec { width, height, order, fill }
     }
 
-    /// Finds objects in pictures made for [`Detector::input`]; one list for each picture, best first. Blocks until all
-    /// are done. Called from many threads at once, whose pictures then share batches.
-    pub fn detect(&self, images: Vec<InputImage>) -> Result<Vec<Vec<RawDetection>>, DetectError> {
-        let mut pictures = Vec::with_capacity(images.len());
-        let mut seen = Vec::with_capacity(images.len());
-        for InputImage { spec, data, scale, frame } in images {
-            if spec != self.input(frame) || data.len() != spec.width as usize * spec.height as usize * 3 || scale.is_nan() || scale <= 0.0 {
-                return Err(self.failed("a picture that was not made for it"));
-            }
-            pictures.push(planes(&data, spec.width as usize, spec.height as usize));
-            seen.push((spec, scale));
+    /// Pictures to have under way at once, so that it never waits for the next.
+    pub fn depth(&self) -> usize {
+        self.service.capacity()
+    }
+
+    /// Begins to look for objects in a picture made for [`Detector::input`]. Waits only where [`Self::depth`] pictures wait
+    /// already; called from many threads at once, whose pictures then share batches.
+    ///
+    /// # Errors
+    /// A picture that was not made for it.
+    pub fn begin(&self, image: InputImage) -> Result<Looking<'_>, DetectError> {
+        let InputImage { spec, data, scale, frame } = image;
+        let (width, height) = (spec.width as usize, spec.height as usize);
+        if spec != self.input(frame) || data.len() != width * height * 3 || scale.is_nan() || scale <= 0.0 {
+            return Err(self.failed("a picture that was not made for it"));
         }
-        let outcomes = self.service.run(pictures).into_iter().zip(seen);
-        outcomes.map(|(outcome, (spec, scale))| self.boxes(&outcome.map_err(|e| self.failed(e))?, spec, scale)).collect()
+        Ok(Looking { detector: self, waiting: self.service.submit(Picture { width, height, data }), spec, scale })
+    }
+
+    /// Finds objects in pictures; one list for each picture, best first. Blocks until all are done.
+    ///
+    /// # Errors
+    /// As [`Detector::begin`], or a network that fails.
+    pub fn detect(&self, images: Vec<InputImage>) -> Result<Vec<Vec<RawDetection>>, DetectError> {
+        let looking = images.into_iter().map(|image| self.begin(image)).collect::<Result<Vec<_>, _>>()?;
+        looking.into_iter().map(Looking::wait).collect()
     }
 
     /// Runs the network once as it will be run for frames of this size, so that a GPU's kernels are compiled and tuned
@@ -238,8 +274,8 @@ fn first_run(network: &Network, family: &dyn Family, size: InputSize, batch: usi
         // Not square, so that rows and columns are told apart; small, since only shapes matter.
         InputSize::Adaptive { multiple, .. } => (4 * multiple as usize, 2 * multiple as usize),
     };
-    let grey = planes(&vec![128; width * height * 3], width, height);
-    let outputs = run_batch(network, vec![grey; batch]).map_err(|e: ServiceError| e.to_string())?;
+    let grey = Picture { width, height, data: vec![128; width * height * 3] };
+    let outputs = run_batch(network, &vec![grey; batch]).map_err(|e: ServiceError| e.to_string())?;
     outputs.iter().try_for_each(|outputs| family.decode(outputs, width, height).map(drop)).map_err(|e: Unexpected| e.to_string())
 }
 
@@ -254,18 +290,6 @@ fn input_size(size: InputSize, frame: Size) -> (u32, u32) {
             (side(frame.width), side(frame.height))
         }
     }
-}
-
-/// Packed bytes, row by row, to planes of floats, 0..=255.
-pub(crate) fn planes(packed: &[u8], width: usize, height: usize) -> Array {
-    let pixels = width * height;
-    let mut data = vec![0.0; 3 * pixels];
-    let (first, rest) = data.split_at_mut(pixels);
-    let (second, third) = rest.split_at_mut(pixels);
-    for (((pixel, a), b), c) in packed.as_chunks::<3>().0.iter().zip(first).zip(second).zip(third) {
-        [*a, *b, *c] = pixel.map(f32::from);
-    }
-    Array { dims: vec![3, height, width], data }
 }
 
 pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
@@ -290,12 +314,6 @@ mod tests {
         assert_eq!(of(640, 480), (640, 480));
         assert_eq!(of(176, 144), (192, 160));
         assert_eq!(of(5000, 1), (640, 32));
-    }
-
-    #[test]
-    fn channels_become_planes() {
-        let array = planes(&[1, 2, 3, 4, 5, 6], 2, 1);
-        assert_eq!(array, Array { dims: vec![3, 1, 2], data: vec![1.0, 4.0, 2.0, 5.0, 3.0, 6.0] });
     }
 
     proptest! {

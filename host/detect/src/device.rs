@@ -71,7 +71,29 @@ pub struct Device {
     /// Runs networks in place of burn.
     onnxruntime: Option<OnnxRuntime>,
     description: String,
-    gpu: bool,
+    /// Of a CPU; a GPU has one.
+    lanes: Option<Lanes>,
+}
+
+/// How many runs of a network go on at the same time, and what each has for itself.
+///
+/// Pictures side by side on a core each take less than one picture on all cores: nothing waits for the slowest part of an
+/// operator, and what another thread takes of one core holds up one picture, not all. A GPU is full with one run, of many pictures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Lanes {
+    pub count: usize,
+    /// Threads of each.
+    pub threads: usize,
+}
+
+impl Lanes {
+    /// More cost memory, and gain little: cores share theirs.
+    const MOST: usize = 8;
+
+    fn of_cores(cores: usize) -> Self {
+        let count = cores.clamp(1, Self::MOST);
+        Self { count, threads: (cores / count).max(1) }
+    }
 }
 
 impl Device {
@@ -95,7 +117,7 @@ impl Device {
     fn cpu() -> Self {
         let threads = rayon::current_num_threads();
         let description = format!("cpu (burn-flex, {threads} threads)");
-        Self { burn: burn::tensor::Device::flex(), onnxruntime: None, description, gpu: false }
+        Self { burn: burn::tensor::Device::flex(), onnxruntime: None, description, lanes: Some(Lanes::of_cores(threads)) }
     }
 
     fn onnxruntime(folder: Option<&Path>) -> Result<Self, DeviceError> {
@@ -103,9 +125,9 @@ impl Device {
         let folder = folder.ok_or_else(|| without("there is no folder of its library".into()))?;
         let library = folder.join(format!("{}onnxruntime{}", consts::DLL_PREFIX, consts::DLL_SUFFIX));
         let threads = thread::available_parallelism().map_or(1, usize::from);
-        let onnxruntime = OnnxRuntime::load(&library, threads).map_err(without)?;
+        let onnxruntime = OnnxRuntime::load(&library).map_err(without)?;
         let description = format!("cpu (ONNX Runtime, {threads} threads)");
-        Ok(Self { onnxruntime: Some(onnxruntime), description, ..Self::cpu() })
+        Ok(Self { onnxruntime: Some(onnxruntime), description, lanes: Some(Lanes::of_cores(threads)), ..Self::cpu() })
     }
 
     /// For people: `wgpu (NVIDIA H100, vulkan)`, `cpu (ONNX Runtime, 8 threads)`.
@@ -114,7 +136,12 @@ impl Device {
     }
 
     pub(crate) fn is_gpu(&self) -> bool {
-        self.gpu
+        self.lanes.is_none()
+    }
+
+    /// Of a CPU's cores; a GPU does one run after the other.
+    pub(crate) fn lanes(&self) -> Option<Lanes> {
+        self.lanes
     }
 
     pub(crate) fn runtime(&self) -> Option<&OnnxRuntime> {
@@ -152,7 +179,7 @@ fn first_of(kinds: &[DeviceKind]) -> Result<Device, DeviceError> {
         match burn::tensor::Device::wgpu_options().graphics_api(backend).device_kind(kind.clone()).init_with_setup() {
             Ok((burn, setup)) => {
                 let name = setup.adapter.get_info().name;
-                return Ok(Device { burn, onnxruntime: None, description: format!("wgpu ({name}, {api})"), gpu: true });
+                return Ok(Device { burn, onnxruntime: None, description: format!("wgpu ({name}, {api})"), lanes: None });
             }
             Err(WgpuInitError::AdapterUnavailable { .. }) if reason.is_empty() => reason = "there is no adapter".into(),
             Err(WgpuInitError::AdapterUnavailable { .. }) => {}
@@ -165,6 +192,14 @@ fn first_of(kinds: &[DeviceKind]) -> Result<Device, DeviceError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lanes_take_all_cores_and_no_more() {
+        assert_eq!(Lanes::of_cores(1), Lanes { count: 1, threads: 1 });
+        assert_eq!(Lanes::of_cores(2), Lanes { count: 2, threads: 1 });
+        assert_eq!(Lanes::of_cores(16), Lanes { count: 8, threads: 2 });
+        assert_eq!(Lanes::of_cores(20), Lanes { count: 8, threads: 2 });
+    }
 
     #[test]
     fn choices_survive_print_and_parse() {

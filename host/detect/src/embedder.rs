@@ -11,11 +11,11 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     Device, Refused,
-    detector::{DetectError, LoadError, hexadecimal, planes, read_file, read_model},
+    detector::{DetectError, LoadError, hexadecimal, read_file, read_model},
     graph::{Array, InputShape, Network},
     manifest::Model,
     registry::{FolderError, sub_folders},
-    service::{Service, run_batch},
+    service::{Picture, Service, run_batch},
 };
 
 /// The most pictures that may go through at once, and the longest side of one, in pixels.
@@ -73,7 +73,7 @@ fn one() -> usize {
     1
 }
 
-/// A network that tells individuals of one object type apart, shared by all jobs. Its thread ends with it.
+/// A network that tells individuals of one object type apart, shared by all jobs. Its threads end with it.
 pub struct Embedder {
     name: String,
     digest: String,
@@ -104,8 +104,8 @@ impl Embedder {
         let (columns, rows) = (width as usize, height as usize);
         let shape = InputShape { batch: (max_batch == 1).then_some(1), width: Some(columns), height: Some(rows) };
         let network = Network::parse(&manifest.model.file, &model, shape, device)?;
-        let grey = planes(&vec![128; columns * rows * 3], columns, rows);
-        let outputs = run_batch(&network, vec![grey; max_batch.min(2)]).map_err(|e| LoadError::FirstRun(e.to_string()))?;
+        let grey = Picture { width: columns, height: rows, data: vec![128; columns * rows * 3] };
+        let outputs = run_batch(&network, &vec![grey; max_batch.min(2)]).map_err(|e| LoadError::FirstRun(e.to_string()))?;
         let numbers = outputs.first().map_or(Ok(0), |outputs| row(outputs).map(<[f32]>::len)).map_err(LoadError::FirstRun)?;
         let centre = manifest.tracking.map(|t| t.centre);
         if let Some(centre) = centre.as_ref().filter(|c| c.len() != numbers || !c.iter().all(|v| v.is_finite())) {
@@ -195,7 +195,7 @@ impl Embedder {
         if let Some(p) = pictures.iter().find(|p| (p.width, p.height) != (self.size.width, self.size.height)) {
             return Err(failed(format!("a picture of {}x{}, where it takes {width}x{height}", p.width, p.height)));
         }
-        let outcomes = self.service.run(pictures.iter().map(|p| planes(&p.data, width, height)).collect());
+        let outcomes = self.service.run(pictures.iter().map(|p| Picture { width, height, data: p.data.clone() }).collect());
         let outcomes = outcomes.into_iter().map(|outcome| outcome.map_err(|e| failed(e.to_string())));
         outcomes.map(|outputs| row(&outputs?).map(<[f32]>::to_vec).map_err(failed)).collect()
     }

@@ -6,7 +6,7 @@
 //! * `device` chooses where networks run, once at start;
 //! * `graph` runs an ONNX network with burn tensors;
 //! * `family` knows what a family of networks wants to see and what its numbers mean; `nms` removes doubles;
-//! * `service` owns a network on a thread of its own and runs the pictures of all jobs through it in batches;
+//! * `service` owns a network and the threads that run the pictures of all jobs through it, in batches;
 //! * `detector` puts these together, `manifest` reads what it is to be, `registry` loads all detectors of a folder;
 //! * `embedder` does the same for networks that tell individuals apart.
 //!
@@ -43,7 +43,7 @@ mod nms;
 mod registry;
 mod service;
 
-pub use detector::{DetectError, Detector, LoadError, RawDetection};
+pub use detector::{DetectError, Detector, LoadError, Looking, RawDetection};
 pub use device::{Device, DeviceChoice, DeviceError};
 pub use embedder::{Embedder, EmbedderReport, Embedders, LoadedEmbedder};
 pub use graph::{Array, InputShape, Network, NetworkError};

@@ -1,8 +1,9 @@
-//! One thread that owns a network, and the queue before it.
+//! The threads that run a network, and the queue before them.
 //!
-//! Jobs put pictures into the queue and wait; the thread takes the oldest and, where the device gains from it, all that
-//! wait with the same size, up to the batch that the network takes. The queue is bounded: who comes when it is full
-//! waits, so memory is too. The thread ends when the service is dropped; who still waits then is told so.
+//! Jobs put pictures into the queue and wait for them later; a thread takes the oldest and, where the device gains from it, all
+//! that wait with the same size, up to the batch that the network takes. There are as many threads as runs go on at the same time.
+//! The queue is bounded: who comes when it is full waits, so memory is too. The threads end when the service is dropped; who still
+//! waits then is told so.
 
 use std::{
     collections::VecDeque,
@@ -27,9 +28,33 @@ pub(crate) enum ServiceError {
     Closed,
 }
 
-/// One picture, `[channels, height, width]`.
+/// What a network is shown: packed bytes, row by row, three for each pixel.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Picture {
+    pub width: usize,
+    pub height: usize,
+    /// `3 * width * height` of them.
+    pub data: Vec<u8>,
+}
+
+impl Picture {
+    fn size(&self) -> (usize, usize) {
+        (self.width, self.height)
+    }
+
+    /// As planes of floats, 0..=255.
+    fn write_planes(&self, planes: &mut [f32]) {
+        let pixels = self.width * self.height;
+        let (first, rest) = planes.split_at_mut(pixels.min(planes.len()));
+        let (second, third) = rest.split_at_mut(pixels.min(rest.len()));
+        for (((pixel, a), b), c) in self.data.as_chunks::<3>().0.iter().zip(first).zip(second).zip(third) {
+            [*a, *b, *c] = pixel.map(f32::from);
+        }
+    }
+}
+
 struct Request {
-    picture: Array,
+    picture: Picture,
     reply: mpsc::Sender<Outcome>,
 }
 
@@ -50,35 +75,58 @@ struct Shared {
 
 pub(crate) struct Service {
     shared: Arc<Shared>,
-    thread: Option<JoinHandle<()>>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+/// A picture on its way.
+pub(crate) struct Waiting(mpsc::Receiver<Outcome>);
+
+impl Waiting {
+    pub(crate) fn wait(self) -> Outcome {
+        self.0.recv().unwrap_or(Err(ServiceError::Closed))
+    }
 }
 
 impl Service {
-    /// Starts the thread. `max_batch` is at least 1.
+    /// Starts the threads. `max_batch` is at least 1.
     pub(crate) fn start(name: &str, network: Network, max_batch: usize) -> std::io::Result<Self> {
+        let lanes = network.lanes();
         let shared = Arc::new(Shared {
             queue: Mutex::new(Queue::default()),
             came: Condvar::new(),
             room: Condvar::new(),
-            // One batch that runs next, one that gathers meanwhile.
-            capacity: 2 * max_batch,
+            // One batch that runs next in each lane, one that gathers meanwhile.
+            capacity: (lanes + 1) * max_batch,
         });
-        let for_thread = shared.clone();
-        let serve = move || {
-            while let Some(batch) = for_thread.next_batch(max_batch) {
-                answer(&network, batch);
-            }
-        };
-        let thread = thread::Builder::new().name(format!("detect {name}")).spawn(serve)?;
-        Ok(Self { shared, thread: Some(thread) })
+        let network = Arc::new(network);
+        let mut service = Self { shared, threads: Vec::with_capacity(lanes) };
+        for _ in 0..lanes {
+            let (shared, network) = (Arc::clone(&service.shared), Arc::clone(&network));
+            let serve = move || {
+                while let Some(batch) = shared.next_batch(max_batch) {
+                    answer(&network, batch);
+                }
+            };
+            service.threads.push(thread::Builder::new().name(format!("detect {name}")).spawn(serve)?);
+        }
+        Ok(service)
+    }
+
+    /// Pictures that it holds without anybody waiting.
+    pub(crate) fn capacity(&self) -> usize {
+        self.shared.capacity
+    }
+
+    /// Puts a picture into the queue; waits only for room.
+    pub(crate) fn submit(&self, picture: Picture) -> Waiting {
+        self.shared.submit(picture)
     }
 
     /// Runs pictures through the network and waits for all of them; the outcomes are in the pictures' order.
-    pub(crate) fn run(&self, pictures: Vec<Array>) -> Vec<Outcome> {
-        let replies = pictures.into_iter().map(|picture| self.shared.submit(picture));
+    pub(crate) fn run(&self, pictures: Vec<Picture>) -> Vec<Outcome> {
         // All are submitted before the first is waited for, so that they can share a batch.
-        let replies: Vec<_> = replies.collect();
-        replies.into_iter().map(|reply| reply.recv().unwrap_or(Err(ServiceError::Closed))).collect()
+        let waiting: Vec<_> = pictures.into_iter().map(|picture| self.submit(picture)).collect();
+        waiting.into_iter().map(Waiting::wait).collect()
     }
 }
 
@@ -92,15 +140,15 @@ impl Drop for Service {
         }
         self.shared.came.notify_all();
         self.shared.room.notify_all();
-        if let Some(thread) = self.thread.take() {
-            // It answers faults and does not panic; if it did, there is nobody left to tell.
+        for thread in self.threads.drain(..) {
+            // They answer faults and do not panic; if one did, there is nobody left to tell.
             let _ = thread.join();
         }
     }
 }
 
 impl Shared {
-    fn submit(&self, picture: Array) -> mpsc::Receiver<Outcome> {
+    fn submit(&self, picture: Picture) -> Waiting {
         let (reply, outcome) = mpsc::channel();
         let mut queue = self.queue.lock();
         self.room.wait_while(&mut queue, |queue| !queue.closed && queue.waiting.len() >= self.capacity);
@@ -108,7 +156,7 @@ impl Shared {
             queue.waiting.push_back(Request { picture, reply });
             self.came.notify_one();
         }
-        outcome
+        Waiting(outcome)
     }
 
     /// The oldest picture and those of its size behind it; `None` once closed.
@@ -117,12 +165,13 @@ impl Shared {
         self.came.wait_while(&mut queue, |queue| !queue.closed && queue.waiting.is_empty());
         let first = queue.waiting.pop_front()?;
         let mut batch = vec![first];
-        let mut others = VecDeque::with_capacity(queue.waiting.len());
-        while let Some(request) = queue.waiting.pop_front() {
-            let same = batch.first().is_some_and(|first| first.picture.dims == request.picture.dims);
-            if same && batch.len() < max_batch { batch.push(request) } else { others.push_back(request) }
+        let mut place = 0;
+        while batch.len() < max_batch
+            && let Some(next) = queue.waiting.get(place)
+        {
+            let same = batch.first().is_some_and(|first| first.picture.size() == next.picture.size());
+            if same { batch.extend(queue.waiting.remove(place)) } else { place += 1 }
         }
-        queue.waiting = others;
         drop(queue);
         self.room.notify_all();
         Some(batch)
@@ -132,7 +181,7 @@ impl Shared {
 fn answer(network: &Network, batch: Vec<Request>) {
     let (pictures, replies): (Vec<_>, Vec<_>) = batch.into_iter().map(|request| (request.picture, request.reply)).unzip();
     let count = pictures.len();
-    match run_batch(network, pictures) {
+    match run_batch(network, &pictures) {
         Ok(outcomes) => {
             for (reply, outcome) in replies.into_iter().zip(outcomes) {
                 // Who does not wait any more has been stopped.
@@ -149,15 +198,14 @@ fn answer(network: &Network, batch: Vec<Request>) {
 }
 
 /// Runs pictures of one size at once; gives the outputs picture by picture.
-pub(crate) fn run_batch(network: &Network, pictures: Vec<Array>) -> Result<Vec<Vec<Array>>, ServiceError> {
+pub(crate) fn run_batch(network: &Network, pictures: &[Picture]) -> Result<Vec<Vec<Array>>, ServiceError> {
     let batch = pictures.len();
-    let mut dims = vec![batch];
-    dims.extend(pictures.first().map(|p| p.dims.clone()).unwrap_or_default());
-    let mut pictures = pictures.into_iter();
-    let mut data = pictures.next().map(|p| p.data).unwrap_or_default();
-    for picture in pictures {
-        data.extend_from_slice(&picture.data);
+    let (width, height) = pictures.first().map_or((0, 0), Picture::size);
+    let mut data = vec![0.0; 3 * batch * width * height];
+    for (planes, picture) in data.chunks_exact_mut((3 * width * height).max(1)).zip(pictures) {
+        picture.write_planes(planes);
     }
+    let dims = vec![batch, 3, height, width];
     let outputs = network.run(Array { dims, data })?;
     let mut by_picture = vec![Vec::with_capacity(outputs.len()); batch];
     for (_, Array { dims, data }) in outputs {
@@ -171,4 +219,16 @@ pub(crate) fn run_batch(network: &Network, pictures: Vec<Array>) -> Result<Vec<V
         }
     }
     Ok(by_picture)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn channels_become_planes() {
+        let mut planes = [0.0; 6];
+        Picture { width: 2, height: 1, data: vec![1, 2, 3, 4, 5, 6] }.write_planes(&mut planes);
+        assert_eq!(planes, [1.0, 4.0, 2.0, 5.0, 3.0, 6.0]);
+    }
 }

@@ -19,7 +19,7 @@ use ocellus_core::{
     BestShotType, Clock, Detection, Error, ErrorKind, FrameRecord, InputImage, NetworkPolicy, ObjectRecord, ObjectType, Point, Rect,
     Region, Result, SettingsSchema, Size, StreamSettings, VideoId, VideoRecord,
 };
-use ocellus_detect::{DetectError, Detector, Detectors, Embedders, RawDetection};
+use ocellus_detect::{DetectError, Detector, Detectors, Embedders, Looking, RawDetection};
 use ocellus_media::{Decoder, Frame, Input, Interrupt, Location, MediaError, Scaler};
 use ocellus_runtime::{Kind, Plugins};
 use ocellus_store::{Appended, Archive, DetectionWriter, Embedding, Job, LogHeader};
@@ -40,8 +40,8 @@ use crate::{
 
 /// Frames that wait between two stages.
 const QUEUE: usize = 4;
-/// Frames that are shown to a detector at once, where that many are waiting.
-const BATCH: usize = 4;
+/// Frames that detectors may have under way, at most; each is in memory as pixels.
+const UNDER_WAY: usize = 32;
 /// Frames after which the figures of the plugins are brought up to date.
 const REPORT_EVERY: u64 = 16;
 /// The log reaches the disk this often, and before every object that follows from it.
@@ -143,9 +143,11 @@ pub(crate) fn run(context: &Context<'_>, keep_open: impl Fn() -> bool) -> Result
     let mut known = known.into_iter().flatten().peekable();
 
     let result = thread::scope(|scope| -> Result<Ended> {
+        // What they are through with may wait, too, so that they go on while an object is written.
+        let under_way = detectors.iter().map(|d| d.depth()).max().unwrap_or(1).min(UNDER_WAY) + QUEUE;
         let (to_detect, decoded) = sync_channel(QUEUE);
-        let (to_log, detected) = sync_channel(QUEUE);
-        let (spawned, rot) = (&detectors, settings.rot);
+        let (to_log, shown) = sync_channel(under_way);
+        let spawned = &detectors;
         let pace = Pace::new(settings, is_live, context.interrupt);
         let decode = thread::Builder::new().name("decode".into()).spawn_scoped(scope, move || {
             decode(&mut decoder, spawned, context, fresh, pace, &to_detect);
@@ -155,12 +157,13 @@ pub(crate) fn run(context: &Context<'_>, keep_open: impl Fn() -> bool) -> Result
         let decode = decode.map_err(Error::internal)?;
         thread::Builder::new()
             .name("detect".into())
-            .spawn_scoped(scope, move || detect(spawned, rot, &decoded, &to_log))
+            .spawn_scoped(scope, move || show(spawned, &decoded, &to_log))
             .map_err(Error::internal)?;
 
         let mut ended = Ok(());
-        for item in detected {
-            let step = item.and_then(|(shown, seen)| {
+        for item in shown {
+            let step = item.and_then(|(shown, looking)| {
+                let seen = seen(looking, settings.rot)?;
                 let index = shown.frame.index();
                 let record = match known.next_if(|record| record.as_ref().map_or(true, |r| r.index == index)) {
                     Some(record) => record?,
@@ -226,8 +229,8 @@ struct Shown {
 
 /// A frame on its way to the detectors, with a picture for each; without pictures where the log knows it already.
 type Decoded = Result<(Shown, Vec<InputImage>)>;
-/// A frame and what was seen in it.
-type Detected = Result<(Shown, Vec<RawDetection>)>;
+/// A frame that detectors look at.
+type LookedAt<'a> = Result<(Shown, Vec<Looking<'a>>)>;
 
 /// `fresh`: the first frame that the log does not know of.
 fn decode(
@@ -306,71 +309,47 @@ impl Scale<'_> {
     /// Whether a cut lies before the frame, and a picture for each detector.
     fn look(&mut self, frame: &Frame) -> Result<(bool, Vec<InputImage>)> {
         let looked_at = self.rot.map_or(frame.size(), |r| Size { width: r.width, height: r.height });
-        let inputs = self.detectors.iter().map(|d| self.scaler.input(frame, &d.input(looked_at), self.rot));
-        let inputs = inputs.collect::<Result<Vec<_>, _>>().map_err(public)?;
+        let mut inputs: Vec<InputImage> = Vec::with_capacity(self.detectors.len());
+        for detector in self.detectors {
+            let spec = detector.input(looked_at);
+            let input = match inputs.iter().find(|made| made.spec == spec) {
+                Some(made) => made.clone(),
+                None => self.scaler.input(frame, &spec, self.rot).map_err(public)?,
+            };
+            inputs.push(input);
+        }
         Ok((inputs.first().is_some_and(|i| self.cuts.is_cut(i)), inputs))
     }
 }
 
-fn detect(detectors: &[Arc<Detector>], rot: Option<Region>, frames: &Receiver<Decoded>, out: &SyncSender<Detected>) {
-    while let Ok(first) = frames.recv() {
-        let mut waiting = vec![first];
-        while waiting.len() < BATCH
-            && let Ok(next) = frames.try_recv()
-        {
-            waiting.push(next);
-        }
-        let mut failed = None;
-        let mut batch = Vec::with_capacity(waiting.len());
-        let mut inputs: Vec<Vec<_>> = detectors.iter().map(|_| Vec::new()).collect();
-        for item in waiting {
-            match item {
-                Ok((frame, pictures)) => {
-                    let looked_at = !pictures.is_empty();
-                    inputs.iter_mut().zip(pictures).for_each(|(i, p)| i.push(p));
-                    batch.push((frame, looked_at, Vec::new()));
-                }
-                Err(error) => failed = Some(error),
-            }
-        }
-        for (detector, found) in all(detectors, inputs) {
-            match found {
-                Ok(found) => {
-                    batch.iter_mut().filter(|(_, looked_at, _)| *looked_at).zip(found).for_each(|((_, _, seen), f)| seen.extend(f))
-                }
-                Err(error) => {
-                    let _ =
-                        out.send(Err(Error::new(ErrorKind::Internal, format!("The detector {} failed.", detector.name())).because(error)));
-                    return;
-                }
-            }
-        }
-        for (frame, _, mut seen) in batch {
-            if let Some(rot) = rot {
-                seen.iter_mut().for_each(|d| shift(d, rot));
-            }
-            if out.send(Ok((frame, seen))).is_err() {
-                return;
-            }
-        }
-        if let Some(error) = failed {
-            let _ = out.send(Err(error));
+/// Shows the detectors what was decoded, as fast as they take it; who waits for what they find is behind `out`.
+fn show<'a>(detectors: &'a [Arc<Detector>], frames: &Receiver<Decoded>, out: &SyncSender<LookedAt<'a>>) {
+    while let Ok(item) = frames.recv() {
+        let shown = item.and_then(|(frame, pictures)| {
+            let looking = detectors.iter().zip(pictures).map(|(detector, picture)| detector.begin(picture));
+            Ok((frame, looking.collect::<Result<Vec<_>, _>>().map_err(failed)?))
+        });
+        let last = shown.is_err();
+        if out.send(shown).is_err() || last {
             return;
         }
     }
 }
 
-/// What a detector saw in each of its pictures.
-type Found = Result<Vec<Vec<RawDetection>>, DetectError>;
+/// What all detectors found in a frame.
+fn seen(looking: Vec<Looking<'_>>, rot: Option<Region>) -> Result<Vec<RawDetection>> {
+    let mut seen = Vec::new();
+    for looking in looking {
+        seen.extend(looking.wait().map_err(failed)?);
+    }
+    if let Some(rot) = rot {
+        seen.iter_mut().for_each(|d| shift(d, rot));
+    }
+    Ok(seen)
+}
 
-/// Shows every detector its pictures; all look at the same time.
-fn all(detectors: &[Arc<Detector>], inputs: Vec<Vec<InputImage>>) -> Vec<(&Detector, Found)> {
-    let with_pictures = detectors.iter().zip(inputs).filter(|(_, pictures)| !pictures.is_empty());
-    thread::scope(|scope| {
-        let looking: Vec<_> = with_pictures.map(|(d, pictures)| (d, scope.spawn(move || d.detect(pictures)))).collect();
-        let found = looking.into_iter().map(|(d, found)| (&**d, found.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))));
-        found.collect()
-    })
+fn failed(error: DetectError) -> Error {
+    Error::new(ErrorKind::Internal, format!("The detector {} failed.", error.detector())).because(error)
 }
 
 /// From the region of tracking's coordinates to the frame's.

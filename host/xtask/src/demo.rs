@@ -1,14 +1,13 @@
 //! `cargo xtask demo`: the main job before your eyes.
 //!
-//! Owns the server and the receiver that it starts, on ports of their own and a data folder of its own; both end with it.
+//! The server and the receiver that it starts have ports of their own and a data folder of its own; both end with it.
 
 use std::{
     env, fs,
-    io::{BufRead, BufReader, Write, stdout},
+    io::{Write, stdout},
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::Command,
     sync::mpsc::{self, Receiver},
-    thread,
     time::Duration,
 };
 
@@ -21,7 +20,9 @@ use serde_json::{Value, json};
 use crate::{
     build,
     client::{Client, Deliveries, Objects, Received, Video},
-    plugins, setup,
+    plugins,
+    running::Running,
+    setup,
     shell::{assets, say, target},
 };
 
@@ -51,52 +52,6 @@ impl Stop {
     /// Waits for the wish, but no longer than `time`; whether it came.
     fn within(&self, time: Duration) -> bool {
         self.0.recv_timeout(time).is_ok()
-    }
-}
-
-/// A program of ours that listens; ended when dropped.
-struct Running {
-    process: Child,
-    url: String,
-}
-
-impl Running {
-    /// Starts it and waits until it says where it listens.
-    fn start(command: &mut Command) -> Result<Self> {
-        let name = command.get_program().to_string_lossy().into_owned();
-        let mut process = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().with_context(|| format!("cannot run {name}"))?;
-        let output = process.stdout.take().context("no output")?;
-        let mut running = Self { process, url: String::new() };
-        let mut lines = BufReader::new(output).lines();
-        for line in &mut lines {
-            if let Some(url) = line?.strip_prefix("listening on ") {
-                running.url = url.to_owned();
-                // Whatever it says later must not fill the pipe.
-                thread::spawn(move || lines.for_each(drop));
-                return Ok(running);
-            }
-        }
-        bail!("{name} ended before it listened")
-    }
-
-    /// Fails if it has ended.
-    fn check(&mut self) -> Result<()> {
-        match self.process.try_wait()? {
-            Some(status) => bail!("it ended ({status})"),
-            None => Ok(()),
-        }
-    }
-}
-
-impl Drop for Running {
-    /// Asks it to end, and waits until it has.
-    fn drop(&mut self) {
-        // By the shell, whose own `kill` is there also where the program of that name is not.
-        let asked = Command::new("sh").args(["-c", "kill -TERM \"$0\"", &self.process.id().to_string()]).stderr(Stdio::null()).status();
-        if !asked.is_ok_and(|status| status.success()) {
-            let _ = self.process.kill();
-        }
-        let _ = self.process.wait();
     }
 }
 

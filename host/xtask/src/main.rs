@@ -10,6 +10,7 @@ mod examples;
 mod fetch;
 mod onnx;
 mod plugins;
+mod running;
 mod setup;
 mod shell;
 mod system;
@@ -44,11 +45,8 @@ enum Command {
     Demo(demo::DemoArguments),
     /// Run every check: formatting, lints, plugins built from source, all tests.
     Test,
-    /// Run the benchmarks.
-    Bench {
-        /// Only those whose name contains this.
-        filter: Option<String>,
-    },
+    /// Run the benchmarks, each beside what it is held against.
+    Bench(bench::BenchArguments),
     /// Accept what the code now says as golden files.
     Bless,
 }
@@ -60,7 +58,7 @@ fn main() -> ExitCode {
         Command::Build { plugins_only, .. } => build::run(plugins_only),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Test => test::run(),
-        Command::Bench { filter } => bench::run(filter.as_deref()),
+        Command::Bench(arguments) => bench::run(&arguments),
         Command::Bless => bless::run(),
     };
     match result {

@@ -2,12 +2,13 @@
 //!
 //! `model` reads the file and fixes its input shape, `kernel` turns each operator into a closure, `plan` orders them,
 //! decides where each value lives and hands a value's last use over by move; `onnxruntime` takes the place of those two where the
-//! device says so. Nothing here knows what a network is for.
+//! device says so; `lanes` lets as many runs go on at the same time as suits the device. Nothing here knows what a network is for.
 //!
 //! Guarantees: everything that cannot be run is found when the network is loaded, and named all at once; no file and
 //! no input makes a call panic.
 
 mod kernel;
+mod lanes;
 mod model;
 mod onnxruntime;
 mod plan;
@@ -23,6 +24,7 @@ use std::{
 use burn::tensor::{Tensor, TensorData};
 
 use crate::Device;
+use lanes::Pool;
 pub use model::InputShape;
 pub(crate) use onnxruntime::OnnxRuntime;
 use plan::Plan;
@@ -70,11 +72,14 @@ impl Fault {
 pub struct Network {
     runner: Runner,
     shape: InputShape,
+    /// Runs that go on at the same time.
+    lanes: usize,
 }
 
 enum Runner {
-    Burn(Plan, burn::tensor::Device),
-    OnnxRuntime(onnxruntime::Session),
+    /// A CPU's lanes have threads of their own; a GPU has one lane.
+    Burn(Plan, burn::tensor::Device, Option<Pool<rayon::ThreadPool>>),
+    OnnxRuntime(onnxruntime::Sessions),
 }
 
 impl Network {
@@ -88,14 +93,26 @@ impl Network {
     /// Loads a network from the bytes of an ONNX file; `name` is for errors.
     pub fn parse(name: &str, bytes: &[u8], shape: InputShape, device: &Device) -> Result<Self, NetworkError> {
         let (bytes, outputs) = model::declare(name, bytes, shape)?;
-        if let Some(runtime) = device.runtime() {
-            return Ok(Self { runner: Runner::OnnxRuntime(runtime.open(name, &bytes)?), shape });
+        let lanes = device.lanes();
+        let count = lanes.map_or(1, |lanes| lanes.count);
+        if let Some((runtime, lanes)) = device.runtime().zip(lanes) {
+            return Ok(Self { runner: Runner::OnnxRuntime(runtime.open(name, &bytes, lanes)?), shape, lanes: count });
         }
         let model = model::read(name, &bytes, outputs)?;
         // Weights are uploaded while planning, and burn panics on what it does not expect.
         let plan = contained(|| Plan::new(name, &model, shape, device))
             .unwrap_or_else(|reason| Err(NetworkError::Malformed { file: name.into(), reason }))?;
-        Ok(Self { runner: Runner::Burn(plan, device.burn().clone()), shape })
+        let pools = lanes.map(|lanes| {
+            let pool = |_| rayon::ThreadPoolBuilder::new().num_threads(lanes.threads).build();
+            (0..lanes.count).map(pool).collect::<Result<Vec<_>, _>>().map(Pool::new)
+        });
+        let pools = pools.transpose().map_err(|e| NetworkError::Run { node: "the network".into(), reason: format!("no threads: {e}") })?;
+        Ok(Self { runner: Runner::Burn(plan, device.burn().clone(), pools), shape, lanes: count })
+    }
+
+    /// Runs that go on at the same time, where that many are asked for; at least 1.
+    pub fn lanes(&self) -> usize {
+        self.lanes
     }
 
     /// Runs the network on a batch, `[batch, channels, height, width]`, and waits for the named outputs.
@@ -104,15 +121,19 @@ impl Network {
         if !self.shape.takes(&dims) || data.len() != dims.iter().product::<usize>() {
             return Err(NetworkError::Input { wanted: self.shape, given: dims });
         }
-        let (plan, device) = match &self.runner {
-            Runner::OnnxRuntime(session) => return session.run(&Array { dims, data }),
-            Runner::Burn(plan, device) => (plan, device),
+        let (plan, device, pools) = match &self.runner {
+            Runner::OnnxRuntime(sessions) => return sessions.run(&Array { dims, data }),
+            Runner::Burn(plan, device, pools) => (plan, device, pools),
         };
-        let ran = contained(|| {
+        let run = || {
             let rank: [usize; 4] = std::array::from_fn(|i| dims.get(i).copied().unwrap_or(1));
             let input = Value::R4(Tensor::from_data(TensorData::new(data, rank), device));
             plan.run(input)
-        });
+        };
+        let ran = match pools {
+            Some(pools) => pools.with(|pool| contained(|| pool.install(run))),
+            None => contained(run),
+        };
         ran.unwrap_or_else(|reason| Err(NetworkError::Run { node: "the network".into(), reason }))
     }
 }
