@@ -139,6 +139,12 @@ impl Device {
         self.lanes.is_none()
     }
 
+    /// The same, for a network that is asked now and then: one run at a time, with all threads. Each lane costs the memory of its weights.
+    pub(crate) fn in_one_lane(&self) -> Self {
+        let lanes = self.lanes.map(|lanes| Lanes { count: 1, threads: lanes.count * lanes.threads });
+        Self { lanes, ..self.clone() }
+    }
+
     /// Of a CPU's cores; a GPU does one run after the other.
     pub(crate) fn lanes(&self) -> Option<Lanes> {
         self.lanes

@@ -53,7 +53,7 @@ pub(super) fn measure(clips: &[Clip], python: &Path, figures: &Path) -> Result<(
             let name = format!("{}, {what}", clip.name);
             let ours = {
                 let server = Server::start(1)?;
-                let seconds = server.jobs(&[server.video(clip, types, 0)?])?;
+                let seconds = server.jobs(&[server.video(clip, types, 0.0)?])?;
                 Ours { frames: server.frames(1)?, seconds, cpu_seconds: server.cpu_seconds(), memory_mb: server.peak_memory() }
             };
             let peer = peer(python, clip, types)?;
@@ -84,7 +84,7 @@ fn at_once(report: &Report<'_>, clip: &Clip) -> Result<()> {
     let mut one = None;
     for jobs in AT_ONCE {
         let server = Server::start(jobs)?;
-        let videos = (0..jobs).map(|_| server.video(clip, &["body", "car"], 0)).collect::<Result<Vec<_>>>()?;
+        let videos = (0..jobs).map(|_| server.video(clip, &["body", "car"], 0.0)).collect::<Result<Vec<_>>>()?;
         let seconds = server.jobs(&videos)?;
         let mut frames = 0;
         for video in &videos {
@@ -101,7 +101,7 @@ fn at_once(report: &Report<'_>, clip: &Clip) -> Result<()> {
 fn still(report: &Report<'_>) -> Result<()> {
     let clip = clips::still()?;
     let server = Server::start(1)?;
-    let video = server.video(&clip, &["face", "body", "car"], 10)?;
+    let video = server.video(&clip, &["face", "body", "car"], 0.005)?;
     let seconds = server.jobs(&[video])?;
     let frames = server.frames(video)? as f64;
     let start = Instant::now();
@@ -124,7 +124,7 @@ fn upload(report: &Report<'_>) -> Result<()> {
     let copying = start.elapsed().as_secs_f64();
     let server = Server::start(1)?;
     let start = Instant::now();
-    server.video(&Clip { name: "upload".into(), file: from.clone() }, &["face"], 0)?;
+    server.video(&Clip { name: "upload".into(), file: from.clone() }, &["face"], 0.0)?;
     let uploading = start.elapsed().as_secs_f64();
     fs::remove_file(from)?;
     fs::remove_file(copy)?;
@@ -174,11 +174,9 @@ impl Server {
         Ok(server)
     }
 
-    fn video(&self, clip: &Clip, types: &[&str], imotion_threshold: u32) -> Result<u64> {
-        let mut detectors = json!({"face": null, "body": null, "car": null});
-        for t in types {
-            detectors[*t] = json!({"filter_min_size": 1, "filter_min_quality": 0});
-        }
+    fn video(&self, clip: &Clip, types: &[&str], imotion_threshold: f64) -> Result<u64> {
+        let on = |t: &str| if types.contains(&t) { json!({"filter_min_size": 1, "filter_min_quality": 0}) } else { Value::Null };
+        let detectors = json!({"face": on("face"), "body": on("body"), "car": on("car")});
         let settings = json!({"detectors": detectors, "imotion_threshold": imotion_threshold});
         let made = self.api.post("/videos/", &json!({"camera_group": 1, "name": clip.name, "stream_settings": settings}))?;
         let Video { id, .. } = serde_json::from_str(&made).context("the server's answer is no video")?;

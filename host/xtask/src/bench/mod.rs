@@ -21,8 +21,8 @@ use crate::{
 
 #[derive(Args)]
 pub(crate) struct BenchArguments {
-    /// Only those whose name contains this: stages, networks, jobs, calls, lists, likeness, individuals, decode, or a crate.
-    filter: Option<String>,
+    /// Only those whose name contains one of these: stages, networks, jobs, calls, lists, likeness, individuals, decode, or a crate.
+    only: Vec<String>,
 
     /// Keep what was measured as a row of the table in tests/bench; says what has changed since the row before.
     #[arg(long, value_name = "WHAT CHANGED")]
@@ -54,7 +54,8 @@ struct Target {
 pub(crate) fn run(arguments: &BenchArguments) -> Result<()> {
     setup::ensure()?;
     plugins::build()?;
-    let wanted = |name: &str, package: &str| arguments.filter.as_deref().is_none_or(|f| name.contains(f) || package.contains(f));
+    let only = &arguments.only;
+    let wanted = |name: &str, package: &str| only.is_empty() || only.iter().any(|o| name.contains(o) || package.contains(o));
     let folder = target().join("bench");
     fs::create_dir_all(&folder)?;
     let figures = folder.join("figures.jsonl");
