@@ -36,9 +36,12 @@ pub(super) fn make() -> Result<Vec<Clip>> {
     Ok(clips)
 }
 
+/// Frames of [`still`].
+pub(super) const STILL_FRAMES: u32 = 1500;
+
 /// A minute of a street in which nothing moves but the sensor's noise.
 pub(super) fn still() -> Result<Clip> {
-    let filter = "trim=end_frame=1,loop=1500:1:0,setpts=N/25/TB,scale=-2:720,crop=1280:720,noise=alls=3:allf=t";
+    let filter = "trim=end_frame=1,loop=1499:1:0,setpts=N/25/TB,scale=-2:720,crop=1280:720,noise=alls=3:allf=t";
     clip(&target().join("bench/clips"), "still-720p", &[], &assets().join("media/bikes.mp4"), &["-vf", filter, "-b:v", "2M"])
 }
 
