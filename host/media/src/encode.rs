@@ -1,21 +1,45 @@
 //! Pictures as files.
 
-use jpeg_encoder::{ColorType, Encoder};
 use ocellus_core::RgbImage;
+use turbojpeg::{Compressor, PixelFormat, Subsamp};
 
 use crate::{MediaError, Result};
 
-/// A baseline JPEG. `quality` is 0..=100, on the scale of libjpeg; 0 is taken as 1.
+/// The colour that a JPEG keeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Chroma {
+    /// 4:4:4.
+    Full,
+    /// 4:2:0: one sample for two by two pixels.
+    Halved,
+}
+
+/// A baseline JPEG with chroma in full. `quality` is 0..=100, on the scale of libjpeg; 0 is taken as 1.
 ///
 /// # Errors
-/// [`MediaError::Internal`], when a side is 0 or over 65535, or `data` is too short for the size.
+/// [`MediaError::Internal`], when a side is 0 or over 65500, or `data` does not fit the size.
 pub fn encode_jpeg(image: &RgbImage, quality: u8) -> Result<Vec<u8>> {
-    let side = |n: u32| u16::try_from(n).map_err(MediaError::internal);
-    let (width, height) = (side(image.width)?, side(image.height)?);
-    // About what photographs take; saves growing.
-    let mut file = Vec::with_capacity(image.data.len() / 8);
-    Encoder::new(&mut file, quality.clamp(1, 100)).encode(&image.data, width, height, ColorType::Rgb).map_err(MediaError::internal)?;
-    Ok(file)
+    encode_jpeg_with(image, quality, Chroma::Full)
+}
+
+/// [`encode_jpeg`], with the chroma asked for.
+pub(crate) fn encode_jpeg_with(image: &RgbImage, quality: u8, chroma: Chroma) -> Result<Vec<u8>> {
+    let (width, height) = (image.width as usize, image.height as usize);
+    // The encoder takes a buffer that is too short as a fault of the program and panics.
+    if image.data.len() != width * height * 3 {
+        return Err(MediaError::internal("pixels that do not fit their size"));
+    }
+    let picture = turbojpeg::Image { pixels: image.data.as_slice(), width, height, pitch: width * 3, format: PixelFormat::RGB };
+    let encode = || {
+        let mut encoder = Compressor::new()?;
+        encoder.set_quality(quality.clamp(1, 100).into())?;
+        encoder.set_subsamp(match chroma {
+            Chroma::Full => Subsamp::None,
+            Chroma::Halved => Subsamp::Sub2x2,
+        })?;
+        encoder.compress_to_vec(picture)
+    };
+    encode().map_err(MediaError::internal)
 }
 
 /// An 8-bit RGB PNG, quick rather than small.
@@ -42,6 +66,7 @@ mod tests {
     fn sizes_that_do_not_fit_are_errors() {
         let image = |width, height, n| RgbImage { width, height, data: vec![0; n] };
         assert!(encode_jpeg(&image(2, 2, 11), 90).is_err());
+        assert!(encode_jpeg(&image(0, 2, 0), 90).is_err());
         assert!(encode_jpeg(&image(70_000, 1, 210_000), 90).is_err());
         assert!(encode_png(&image(2, 2, 11)).is_err());
         assert!(encode_png(&image(0, 2, 0)).is_err());

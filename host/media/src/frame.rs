@@ -6,7 +6,7 @@ use ffmpeg_next::{format::Pixel, frame};
 use ocellus_core::{Rect, Region, RgbImage, Size};
 
 use crate::av::{self, Quality};
-use crate::encode::encode_jpeg;
+use crate::encode::{Chroma, encode_jpeg_with};
 use crate::orientation::{Orientation, PixelRect};
 use crate::render::Contexts;
 use crate::{MediaError, Result};
@@ -75,14 +75,14 @@ impl Frame {
     }
 
     /// `part` of the frame as shown, as packed RGB of `size`.
-    fn render(&self, part: PixelRect, size: Size) -> Result<RgbImage> {
+    fn render(&self, part: PixelRect, size: Size, quality: Quality) -> Result<RgbImage> {
         if size.width == 0 || size.height == 0 {
             return Err(MediaError::OutsideFrame);
         }
         let orientation = self.0.orientation;
         let stored = orientation.size(size);
         let mut contexts = Contexts::default();
-        let packed = contexts.render(&self.0.picture, orientation.to_decoded(part, self.0.size), stored, Pixel::RGB24, Quality::Fine)?;
+        let packed = contexts.render(&self.0.picture, orientation.to_decoded(part, self.0.size), stored, Pixel::RGB24, quality)?;
         let stride = size.width as usize * 3;
         let mut data = vec![0; stride * size.height as usize];
         orientation.place::<3>(packed.data(0), packed.stride(0), stored, &mut data, stride);
@@ -104,15 +104,21 @@ impl Frame {
             }
             _ => part.size(),
         };
-        self.render(part, size)
+        self.render(part, size, Quality::Fine)
     }
 
-    /// [`Frame::crop`] as a JPEG; `quality` as in [`encode_jpeg`].
+    /// [`Frame::crop`] as a JPEG; `quality` as in [`encode_jpeg`](crate::encode_jpeg). The whole frame of a stream
+    /// in planar 4:2:0 is a 4:2:0 JPEG of the same chroma samples: half the work, and nothing is lost.
     ///
     /// # Errors
-    /// As [`Frame::crop`] and [`encode_jpeg`].
+    /// As [`Frame::crop`] and [`encode_jpeg`](crate::encode_jpeg).
     pub fn jpeg(&self, region: Option<Rect>, max_side: Option<u32>, quality: u8) -> Result<Vec<u8>> {
-        encode_jpeg(&self.crop(region, max_side)?, quality)
+        let whole = PixelRect::all(self.0.size);
+        if region.is_none() && max_side.is_none_or(|max| max >= whole.width.max(whole.height)) && av::repeats_chroma(&self.0.picture) {
+            // The encoder's average of two by two pixels finds their chroma sample again.
+            return encode_jpeg_with(&self.render(whole, whole.size(), Quality::Fast)?, quality, Chroma::Halved);
+        }
+        encode_jpeg_with(&self.crop(region, max_side)?, quality, Chroma::Full)
     }
 
     /// The part of `region` that lies within the frame, stretched to `out`.
@@ -120,7 +126,7 @@ impl Frame {
     /// # Errors
     /// [`MediaError::OutsideFrame`], when the region has no pixel of the frame or `out` has no area.
     pub fn rgb(&self, region: Rect, out: Size) -> Result<RgbImage> {
-        self.render(self.pixels(region)?, out)
+        self.render(self.pixels(region)?, out, Quality::Fine)
     }
 
     /// As [`Frame::rgb`], in grey: luma from 0 (black) to 255 (white), whatever range the stream uses, one byte a pixel.
@@ -132,7 +138,7 @@ impl Frame {
         let part = self.pixels(region)?;
         let decoded = self.0.orientation.to_decoded(part, self.0.size);
         let Some(view) = av::luma_view(&self.0.picture, decoded) else {
-            return Ok(grey(&self.render(part, out)?));
+            return Ok(grey(&self.render(part, out, Quality::Fine)?));
         };
         if out.width == 0 || out.height == 0 {
             return Err(MediaError::OutsideFrame);

@@ -161,6 +161,23 @@ fn crops_meet_the_edges() {
 }
 
 #[test]
+fn a_jpeg_of_the_frame_shows_what_the_frame_shows() {
+    let media = Media::new();
+    for format in ["yuv420p", "nv12", "yuv420p10le", "yuv422p", "yuv444p", "gray", "rgb24"] {
+        for (size, transform) in [("160x96", VideoTransform::None), ("131x97", VideoTransform::None), ("160x96", VideoTransform::Rotate90)]
+        {
+            let clip = media.make(&format!("-f lavfi -i testsrc2=s={size}:r=5:d=0.2 -pix_fmt {format} -c:v rawvideo"), "frame.nut");
+            let frame = first(&turned(&clip, transform));
+            let jpeg = media.write("frame.jpg", &frame.jpeg(None, None, 100).unwrap());
+            let seen = first(&input(&jpeg));
+            assert_eq!(seen.size(), frame.size());
+            let apart = difference(&seen.crop(None, None).unwrap().data, &frame.crop(None, None).unwrap().data);
+            assert!(apart < 1.0, "{format} {size} {transform:?}: {apart}");
+        }
+    }
+}
+
+#[test]
 fn turning_agrees_with_ffmpegs_filters() {
     let media = Media::new();
     let clip = media.make("-f lavfi -i testsrc2=s=150x100:r=5:d=0.2 -pix_fmt yuv444p -c:v ffv1", "plain.mkv");

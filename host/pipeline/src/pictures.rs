@@ -46,8 +46,11 @@ pub(crate) fn make(
 ) -> Result<Vec<(Picture, Vec<u8>)>> {
     let region = shown(settings, detector).map(|r| r.to_rect());
     let full = |frame: &Frame| {
-        let image = frame.crop(region, None).map_err(Error::internal)?;
-        let encoded = if detector.fullframe_use_png { encode_png(&image) } else { encode_jpeg(&image, detector.jpeg_quality) };
+        let encoded = if detector.fullframe_use_png {
+            frame.crop(region, None).and_then(|image| encode_png(&image))
+        } else {
+            frame.jpeg(region, None, detector.jpeg_quality)
+        };
         encoded.map_err(Error::internal)
     };
     let thumbnail = frames.best.jpeg(Some(crop(&object.best)), None, detector.jpeg_quality).map_err(Error::internal)?;

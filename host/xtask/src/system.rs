@@ -49,6 +49,19 @@ const PACKAGES: &[Package] = &[
         optional: false,
     },
     Package {
+        there: || succeeds("cmake", &["--version"]),
+        apt: &["cmake"],
+        elsewhere: "cmake, which builds the JPEG encoder (dnf: cmake; brew: cmake)",
+        optional: false,
+    },
+    Package {
+        // Of x86 processors only.
+        there: || !cfg!(any(target_arch = "x86_64", target_arch = "x86")) || succeeds("nasm", &["-v"]),
+        apt: &["nasm"],
+        elsewhere: "nasm, which assembles the JPEG encoder's vector code (dnf: nasm; brew: nasm)",
+        optional: false,
+    },
+    Package {
         there: || succeeds("ffmpeg", &["-version"]),
         apt: &["ffmpeg"],
         elsewhere: "the program ffmpeg, with which tests make their recordings (dnf: ffmpeg-free; brew: ffmpeg)",

@@ -19,7 +19,7 @@ use ffmpeg_next::ffi;
 pub(crate) use codec::{codec_name, open_decoder};
 pub(crate) use container::{Container, Format, Reader, find_format, open_rtsp, stored_size};
 pub(crate) use muxer::Muxer;
-pub(crate) use picture::{View, colour_is_limited, luma_view};
+pub(crate) use picture::{View, colour_is_limited, luma_view, repeats_chroma};
 pub(crate) use swscale::{Geometry, Quality, Swscale};
 
 static ONCE: Once = Once::new();

@@ -77,6 +77,13 @@ pub(crate) fn colour_is_limited(picture: &frame::Video) -> bool {
     descriptor(picture).and_then(|(format, d)| colour(picture, format, d)).is_some_and(|c| !c.full)
 }
 
+/// Whether [`Quality::Fast`](super::Quality::Fast), unscaled, gives two by two pixels the chroma sample that they share.
+/// From other layouts of 4:2:0 swscale interpolates.
+pub(crate) fn repeats_chroma(picture: &frame::Video) -> bool {
+    use ffi::AVPixelFormat as P;
+    matches!(picture.format().into(), P::AV_PIX_FMT_YUV420P | P::AV_PIX_FMT_YUVJ420P)
+}
+
 /// Chroma samples beyond its edge that a pixel's colour is interpolated from.
 const TAPS: u32 = 2;
 
