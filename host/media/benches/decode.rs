@@ -68,6 +68,15 @@ fn measure(file: &Path) {
     time("sharpness of a face", &mut |f| {
         sharpness(&f.luma(face, SHARPNESS_SIZE).unwrap(), SHARPNESS_SIZE);
     });
+    let car = Rect::new(size.width as f32 * 0.3, size.height as f32 * 0.3, size.width as f32 * 0.7, size.height as f32 * 0.8);
+    time("sharpness of a car", &mut |f| {
+        sharpness(&f.luma(car, SHARPNESS_SIZE).unwrap(), SHARPNESS_SIZE);
+    });
+    for (what, part) in [("face", face), ("car", car)] {
+        let small = Size { width: 16, height: 32 };
+        time(&format!("pixels of a {what}"), &mut |f| drop(f.rgb(part, small).unwrap()));
+        time(&format!("colours of a {what}"), &mut |f| drop(f.colours(part, small).unwrap()));
+    }
     time("jpeg of a face", &mut |f| drop(f.jpeg(Some(face), None, 95).unwrap()));
     time("jpeg of the frame", &mut |f| drop(f.jpeg(None, None, 95).unwrap()));
 }

@@ -129,6 +129,15 @@ impl Frame {
         self.render(self.pixels(region)?, out, Quality::Fine)
     }
 
+    /// As [`Frame::rgb`], several times as fast, for what only measures colours: bilinear, and the chroma of the part may lie up
+    /// to one of its samples aside.
+    ///
+    /// # Errors
+    /// As [`Frame::rgb`].
+    pub fn colours(&self, region: Rect, out: Size) -> Result<RgbImage> {
+        self.render(self.pixels(region)?, out, Quality::Even)
+    }
+
     /// As [`Frame::rgb`], in grey: luma from 0 (black) to 255 (white), whatever range the stream uses, one byte a pixel.
     /// Taken from the luma plane where there is one, without converting anything else.
     ///

@@ -22,7 +22,7 @@ pub(crate) fn appearance(frame: &Frame, rect: Rect) -> Vec<f32> {
     // The edges of a box show what is behind.
     let (dx, dy) = (rect.width() * 0.1, rect.height() * 0.05);
     let inner = Rect::new(rect.left + dx, rect.top + dy, rect.right - dx, rect.bottom - dy);
-    frame.rgb(inner, LOOK).map_or_else(|_| Vec::new(), |image| descriptor(&image))
+    frame.colours(inner, LOOK).map_or_else(|_| Vec::new(), |image| descriptor(&image))
 }
 
 fn descriptor(image: &RgbImage) -> Vec<f32> {

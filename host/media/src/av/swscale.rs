@@ -12,6 +12,8 @@ use crate::{MediaError, Result};
 pub(crate) enum Quality {
     /// For detectors: bilinear.
     Fast,
+    /// For small pictures that are measured: bilinear, chroma at full resolution.
+    Even,
     /// For pictures that people look at: bicubic, chroma at full resolution.
     Fine,
 }
@@ -20,6 +22,7 @@ impl Quality {
     fn flags(self) -> i32 {
         match self {
             Self::Fast => ffi::SWS_BILINEAR,
+            Self::Even => ffi::SWS_BILINEAR | ffi::SWS_FULL_CHR_H_INT | ffi::SWS_ACCURATE_RND,
             Self::Fine => ffi::SWS_BICUBIC | ffi::SWS_FULL_CHR_H_INT | ffi::SWS_ACCURATE_RND,
         }
     }

@@ -16,7 +16,7 @@ pub use self::agglomerate::{Point, agglomerate};
 use crate::{align, appearance::appearance};
 
 /// What an object looks like where no network tells its kind apart: the histogram of `appearance`, whose rows have length 1.
-const APPEARANCE: &str = "appearance/1";
+const APPEARANCE: &str = "appearance/2";
 /// The Euclidean distance below which two such rows are held to be of one individual. On the development clips one man in one
 /// coat came out .1 from himself, and different people at least .32 from each other.
 const APPEARANCE_SAME: f32 = 0.25;
