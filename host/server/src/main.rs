@@ -6,6 +6,7 @@
 mod assets;
 mod check;
 mod config;
+mod memory;
 mod plugin;
 mod replay;
 mod serve;

@@ -1,8 +1,8 @@
 //! `ocellus serve`: builds the house from the bottom up, serves, and takes it down in the other order.
 
-use std::{io::Write, path::PathBuf, sync::Arc, time::Instant};
+use std::{io::Write, path::PathBuf, sync::Arc, thread, time::Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use ocellus_api::Api;
 use ocellus_core::{Clock, NetworkPolicy, SystemClock};
 use ocellus_detect::{Detectors, Device, Embedders};
@@ -19,7 +19,7 @@ use tracing_subscriber::EnvFilter;
 use crate::{
     assets,
     config::{Config, LogFormat, ServeArguments},
-    token,
+    memory, token,
 };
 
 pub(crate) fn run(arguments: ServeArguments) -> Result<()> {
@@ -50,33 +50,20 @@ async fn serve(config: Config) -> Result<()> {
     let onnxruntime = folder(config.onnxruntime, "onnxruntime")?;
     let device = Device::choose(config.device, onnxruntime.as_deref()).context("--device")?;
     info!("networks run on {}", device.describe());
-    let detectors = match folder(config.detectors, "detectors")? {
-        Some(dir) => {
-            let detectors = Detectors::load(&dir, &device).with_context(|| format!("cannot read the detectors in {}", dir.display()))?;
-            info!("detectors from {}", dir.display());
-            detectors
-        }
-        None => {
-            warn!(
-                "there is no folder of detectors: nothing will be found in videos (cargo xtask setup fetches them, --detectors names another folder)"
-            );
-            Detectors::default()
-        }
-    };
-    for refused in &detectors.report().refused {
-        warn!("detector {} is not used: {}", refused.name, refused.reason);
-    }
-    let embedders = match folder(config.embedders, "embedders")? {
-        Some(dir) => Embedders::load(&dir, &device).with_context(|| format!("cannot read the embedders in {}", dir.display()))?,
-        None => Embedders::default(),
-    };
-    for refused in &embedders.report().refused {
-        warn!("embedder {} is not used: {}", refused.name, refused.reason);
-    }
+    let detectors = folder(config.detectors, "detectors")?;
+    let embedders = folder(config.embedders, "embedders")?;
     let plugins = folder(config.plugins, "plugins")?
         .context("there is no folder of plugins: cargo xtask build makes them, --plugins names another folder")?;
     let plugin_limits = Limits { traces: Some(config.data.join("plugin-faults")), ..config.plugin_limits };
-    let plugins = Plugins::open(&plugins, plugin_limits).with_context(|| format!("cannot read the plugins in {}", plugins.display()))?;
+    // Nothing is served yet that this could hold up.
+    let (detectors, embedders, plugins) = thread::scope(|scope| {
+        let detectors = scope.spawn(|| load_detectors(detectors, &device));
+        let embedders = scope.spawn(|| load_embedders(embedders, &device));
+        let plugins = Plugins::open(&plugins, plugin_limits).with_context(|| format!("cannot read the plugins in {}", plugins.display()));
+        let ended = |_| anyhow!("the thread that loads networks panicked");
+        Ok::<_, anyhow::Error>((detectors.join().map_err(ended)??, embedders.join().map_err(ended)??, plugins?))
+    })?;
+    memory::give_back();
 
     // Before the engine: jobs must not be led to where the server itself listens.
     let listener = TcpListener::bind(config.listen).await.with_context(|| format!("cannot listen on {}", config.listen))?;
@@ -107,6 +94,30 @@ async fn serve(config: Config) -> Result<()> {
     engine.shutdown().await;
     info!("stopped");
     Ok(())
+}
+
+fn load_detectors(folder: Option<PathBuf>, device: &Device) -> Result<Detectors> {
+    let Some(dir) = folder else {
+        warn!(
+            "there is no folder of detectors: nothing will be found in videos (cargo xtask setup fetches them, --detectors names another folder)"
+        );
+        return Ok(Detectors::default());
+    };
+    let detectors = Detectors::load(&dir, device).with_context(|| format!("cannot read the detectors in {}", dir.display()))?;
+    info!("detectors from {}", dir.display());
+    for refused in &detectors.report().refused {
+        warn!("detector {} is not used: {}", refused.name, refused.reason);
+    }
+    Ok(detectors)
+}
+
+fn load_embedders(folder: Option<PathBuf>, device: &Device) -> Result<Embedders> {
+    let Some(dir) = folder else { return Ok(Embedders::default()) };
+    let embedders = Embedders::load(&dir, device).with_context(|| format!("cannot read the embedders in {}", dir.display()))?;
+    for refused in &embedders.report().refused {
+        warn!("embedder {} is not used: {}", refused.name, refused.reason);
+    }
+    Ok(embedders)
 }
 
 /// The folder that the operator named, which must exist, or the one that comes with the program.
