@@ -110,7 +110,7 @@ impl Detector {
             InputSize::Adaptive { .. } => (None, None),
         };
         let shape = InputShape { batch: (max_batch == 1).then_some(1), width, height };
-        let network = Network::parse(&manifest.model.file, &model, shape, device)?;
+        let network = Network::parse(&manifest.model.file, model, shape, device)?;
         let family = family(&manifest, classes);
         first_run(&network, family.as_ref(), size, max_batch.min(2)).map_err(LoadError::FirstRun)?;
 
@@ -185,14 +185,6 @@ impl Detector {
     pub fn detect(&self, images: Vec<InputImage>) -> Result<Vec<Vec<RawDetection>>, DetectError> {
         let looking = images.into_iter().map(|image| self.begin(image)).collect::<Result<Vec<_>, _>>()?;
         looking.into_iter().map(Looking::wait).collect()
-    }
-
-    /// Runs the network once as it will be run for frames of this size, so that a GPU's kernels are compiled and tuned
-    /// before a job waits for them.
-    pub fn warm_up(&self, frame: Size) -> Result<(), DetectError> {
-        let spec = self.input(frame);
-        let data = vec![spec.fill; spec.width as usize * spec.height as usize * 3];
-        self.detect(vec![InputImage { spec, data, scale: spec.fit(frame).1, frame }]).map(drop)
     }
 
     fn boxes(&self, outputs: &[Array], spec: InputSpec, scale: f32) -> Result<Vec<RawDetection>, DetectError> {

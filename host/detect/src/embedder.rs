@@ -103,7 +103,7 @@ impl Embedder {
         let max_batch = if device.is_gpu() { max_batch } else { 1 };
         let (columns, rows) = (width as usize, height as usize);
         let shape = InputShape { batch: (max_batch == 1).then_some(1), width: Some(columns), height: Some(rows) };
-        let network = Network::parse(&manifest.model.file, &model, shape, &device.in_one_lane())?;
+        let network = Network::parse(&manifest.model.file, model, shape, &device.in_one_lane())?;
         let grey = Picture { width: columns, height: rows, data: vec![128; columns * rows * 3] };
         let outputs = run_batch(&network, &vec![grey; max_batch.min(2)]).map_err(|e| LoadError::FirstRun(e.to_string()))?;
         let numbers = outputs.first().map_or(Ok(0), |outputs| row(outputs).map(<[f32]>::len)).map_err(LoadError::FirstRun)?;

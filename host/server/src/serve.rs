@@ -1,6 +1,12 @@
 //! `ocellus serve`: builds the house from the bottom up, serves, and takes it down in the other order.
 
-use std::{io::Write, path::PathBuf, sync::Arc, thread, time::Instant};
+use std::{
+    io::Write,
+    path::PathBuf,
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, Result, anyhow};
 use ocellus_api::Api;
@@ -57,13 +63,14 @@ async fn serve(config: Config) -> Result<()> {
     let plugin_limits = Limits { traces: Some(config.data.join("plugin-faults")), ..config.plugin_limits };
     // Nothing is served yet that this could hold up.
     let (detectors, embedders, plugins) = thread::scope(|scope| {
-        let detectors = scope.spawn(|| load_detectors(detectors, &device));
-        let embedders = scope.spawn(|| load_embedders(embedders, &device));
+        // One after the other: preparing a network takes several times the memory that it then has.
+        let networks = scope.spawn(|| Ok::<_, anyhow::Error>((load_detectors(detectors, &device)?, load_embedders(embedders, &device)?)));
         let plugins = Plugins::open(&plugins, plugin_limits).with_context(|| format!("cannot read the plugins in {}", plugins.display()));
-        let ended = |_| anyhow!("the thread that loads networks panicked");
-        Ok::<_, anyhow::Error>((detectors.join().map_err(ended)??, embedders.join().map_err(ended)??, plugins?))
+        let (detectors, embedders) = networks.join().map_err(|_| anyhow!("the thread that loads networks panicked"))??;
+        Ok::<_, anyhow::Error>((detectors, embedders, plugins?))
     })?;
     memory::give_back();
+    tokio::spawn(tidy());
 
     // Before the engine: jobs must not be led to where the server itself listens.
     let listener = TcpListener::bind(config.listen).await.with_context(|| format!("cannot listen on {}", config.listen))?;
@@ -94,6 +101,16 @@ async fn serve(config: Config) -> Result<()> {
     engine.shutdown().await;
     info!("stopped");
     Ok(())
+}
+
+/// Jobs that ended leave room behind, now and then.
+async fn tidy() {
+    let mut minute = tokio::time::interval(Duration::from_secs(60));
+    minute.tick().await;
+    loop {
+        minute.tick().await;
+        let _ = tokio::task::spawn_blocking(memory::give_back).await;
+    }
 }
 
 fn load_detectors(folder: Option<PathBuf>, device: &Device) -> Result<Detectors> {

@@ -87,11 +87,11 @@ impl Network {
     pub fn load(file: &Path, shape: InputShape, device: &Device) -> Result<Self, NetworkError> {
         let name = file.display().to_string();
         let bytes = fs::read(file).map_err(|e| NetworkError::Read { file: name.clone(), reason: e.to_string() })?;
-        Self::parse(&name, &bytes, shape, device)
+        Self::parse(&name, bytes, shape, device)
     }
 
     /// Loads a network from the bytes of an ONNX file; `name` is for errors.
-    pub fn parse(name: &str, bytes: &[u8], shape: InputShape, device: &Device) -> Result<Self, NetworkError> {
+    pub fn parse(name: &str, bytes: Vec<u8>, shape: InputShape, device: &Device) -> Result<Self, NetworkError> {
         let (bytes, outputs) = model::declare(name, bytes, shape)?;
         let lanes = device.lanes();
         let count = lanes.map_or(1, |lanes| lanes.count);

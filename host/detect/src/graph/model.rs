@@ -49,9 +49,11 @@ pub(super) struct Model {
 }
 
 /// The file of a network with `shape` as that of its input, and the names of its outputs.
-pub(super) fn declare(name: &str, bytes: &[u8], shape: InputShape) -> Result<(Vec<u8>, Vec<String>), NetworkError> {
+pub(super) fn declare(name: &str, bytes: Vec<u8>, shape: InputShape) -> Result<(Vec<u8>, Vec<String>), NetworkError> {
     read_by(name, || {
-        let mut model = ModelProto::parse_from_bytes(bytes).map_err(|e| e.to_string())?;
+        let mut model = ModelProto::parse_from_bytes(&bytes).map_err(|e| e.to_string())?;
+        // Weights are in memory often enough while a network is prepared.
+        drop(bytes);
         declare_input(&mut model, shape)?;
         let outputs = model.graph.output.iter().map(|output| output.name.clone()).collect();
         Ok((model.write_to_bytes().map_err(|e| e.to_string())?, outputs))
