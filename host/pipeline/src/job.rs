@@ -39,7 +39,7 @@ use crate::{
 };
 
 /// Frames that wait between two stages.
-const QUEUE: usize = 4;
+const QUEUE: usize = 2;
 /// Frames that detectors may have under way, at most; each is in memory as pixels.
 const UNDER_WAY: usize = 32;
 /// Frames after which the figures of the plugins are brought up to date.
