@@ -77,6 +77,8 @@ fn measure(file: &Path) {
         time(&format!("pixels of a {what}"), &mut |f| drop(f.rgb(part, small).unwrap()));
         time(&format!("colours of a {what}"), &mut |f| drop(f.colours(part, small).unwrap()));
     }
+    time("crop of a car", &mut |f| drop(f.crop(Some(car), None).unwrap()));
+    time("jpeg of a car", &mut |f| drop(f.jpeg(Some(car), None, 95).unwrap()));
     time("jpeg of a face", &mut |f| drop(f.jpeg(Some(face), None, 95).unwrap()));
     time("jpeg of the frame", &mut |f| drop(f.jpeg(None, None, 95).unwrap()));
 }

@@ -1,6 +1,6 @@
 //! Pictures as files.
 
-use ocellus_core::RgbImage;
+use ocellus_core::{RgbImage, Size};
 use turbojpeg::{Compressor, PixelFormat, Subsamp};
 
 use crate::{MediaError, Result};
@@ -17,19 +17,20 @@ pub(crate) enum Chroma {
 /// A baseline JPEG with chroma in full. `quality` is 0..=100, on the scale of libjpeg; 0 is taken as 1.
 ///
 /// # Errors
-/// [`MediaError::Internal`], when a side is 0 or over 65500, or `data` does not fit the size.
+/// [`MediaError::Internal`], when a side is 0 or over 65500, or `data` is too short for the size.
 pub fn encode_jpeg(image: &RgbImage, quality: u8) -> Result<Vec<u8>> {
-    encode_jpeg_with(image, quality, Chroma::Full)
+    let size = Size { width: image.width, height: image.height };
+    encode_rows(&image.data, size.width as usize * 3, size, quality, Chroma::Full)
 }
 
-/// [`encode_jpeg`], with the chroma asked for.
-pub(crate) fn encode_jpeg_with(image: &RgbImage, quality: u8, chroma: Chroma) -> Result<Vec<u8>> {
-    let (width, height) = (image.width as usize, image.height as usize);
+/// [`encode_jpeg`] of packed RGB whose rows begin every `stride` bytes, with the chroma asked for.
+pub(crate) fn encode_rows(pixels: &[u8], stride: usize, size: Size, quality: u8, chroma: Chroma) -> Result<Vec<u8>> {
+    let (width, height) = (size.width as usize, size.height as usize);
     // The encoder takes a buffer that is too short as a fault of the program and panics.
-    if image.data.len() != width * height * 3 {
+    if stride < width * 3 || pixels.len() < stride * height {
         return Err(MediaError::internal("pixels that do not fit their size"));
     }
-    let picture = turbojpeg::Image { pixels: image.data.as_slice(), width, height, pitch: width * 3, format: PixelFormat::RGB };
+    let picture = turbojpeg::Image { pixels, width, height, pitch: stride, format: PixelFormat::RGB };
     let encode = || {
         let mut encoder = Compressor::new()?;
         encoder.set_quality(quality.clamp(1, 100).into())?;

@@ -6,7 +6,7 @@ use ffmpeg_next::{format::Pixel, frame};
 use ocellus_core::{Rect, Region, RgbImage, Size};
 
 use crate::av::{self, Quality};
-use crate::encode::{Chroma, encode_jpeg_with};
+use crate::encode::{Chroma, encode_jpeg, encode_rows};
 use crate::orientation::{Orientation, PixelRect};
 use crate::render::Contexts;
 use crate::{MediaError, Result};
@@ -74,18 +74,28 @@ impl Frame {
         Ok(PixelRect { x, y, width, height })
     }
 
-    /// `part` of the frame as shown, as packed RGB of `size`.
-    fn render(&self, part: PixelRect, size: Size, quality: Quality) -> Result<RgbImage> {
+    /// `part` of the frame as packed RGB of `size`, not turned yet, for `work`, which gets its rows and how many bytes lie from one
+    /// to the next.
+    fn packed<T>(&self, part: PixelRect, size: Size, quality: Quality, work: impl FnOnce(&[u8], usize) -> T) -> Result<T> {
         if size.width == 0 || size.height == 0 {
             return Err(MediaError::OutsideFrame);
         }
         let orientation = self.0.orientation;
-        let stored = orientation.size(size);
+        let part = orientation.to_decoded(part, self.0.size);
         let mut contexts = Contexts::default();
-        let packed = contexts.render(&self.0.picture, orientation.to_decoded(part, self.0.size), stored, Pixel::RGB24, quality)?;
-        let stride = size.width as usize * 3;
-        let mut data = vec![0; stride * size.height as usize];
-        orientation.place::<3>(packed.data(0), packed.stride(0), stored, &mut data, stride);
+        let packed = contexts.render(&self.0.picture, part, orientation.size(size), Pixel::RGB24, quality)?;
+        Ok(work(packed.data(0), packed.stride(0)))
+    }
+
+    /// `part` of the frame as shown, as packed RGB of `size`.
+    fn render(&self, part: PixelRect, size: Size, quality: Quality) -> Result<RgbImage> {
+        let orientation = self.0.orientation;
+        let data = self.packed(part, size, quality, |rows, from_stride| {
+            let stride = size.width as usize * 3;
+            let mut data = vec![0; stride * size.height as usize];
+            orientation.place::<3>(rows, from_stride, orientation.size(size), &mut data, stride);
+            data
+        })?;
         Ok(RgbImage { width: size.width, height: size.height, data })
     }
 
@@ -107,18 +117,20 @@ impl Frame {
         self.render(part, size, Quality::Fine)
     }
 
-    /// [`Frame::crop`] as a JPEG; `quality` as in [`encode_jpeg`](crate::encode_jpeg). The whole frame of a stream
-    /// in planar 4:2:0 is a 4:2:0 JPEG of the same chroma samples: half the work, and nothing is lost.
+    /// [`Frame::crop`] as a JPEG; `quality` as in [`encode_jpeg`]. The whole frame of a stream in planar
+    /// 4:2:0 that need not be turned is a 4:2:0 JPEG of the same chroma samples: half the work, and nothing is lost.
     ///
     /// # Errors
-    /// As [`Frame::crop`] and [`encode_jpeg`](crate::encode_jpeg).
+    /// As [`Frame::crop`] and [`encode_jpeg`].
     pub fn jpeg(&self, region: Option<Rect>, max_side: Option<u32>, quality: u8) -> Result<Vec<u8>> {
         let whole = PixelRect::all(self.0.size);
-        if region.is_none() && max_side.is_none_or(|max| max >= whole.width.max(whole.height)) && av::repeats_chroma(&self.0.picture) {
+        let is_whole = region.is_none() && max_side.is_none_or(|max| max >= whole.width.max(whole.height));
+        if is_whole && self.0.orientation == Orientation::default() && av::repeats_chroma(&self.0.picture) {
             // The encoder's average of two by two pixels finds their chroma sample again.
-            return encode_jpeg_with(&self.render(whole, whole.size(), Quality::Fast)?, quality, Chroma::Halved);
+            let size = whole.size();
+            return self.packed(whole, size, Quality::Fast, |rows, stride| encode_rows(rows, stride, size, quality, Chroma::Halved))?;
         }
-        encode_jpeg_with(&self.crop(region, max_side)?, quality, Chroma::Full)
+        encode_jpeg(&self.crop(region, max_side)?, quality)
     }
 
     /// The part of `region` that lies within the frame, stretched to `out`.
