@@ -116,7 +116,7 @@ fn chain(operators: &[(&str, &str)]) -> Vec<u8> {
 #[test]
 fn what_cannot_be_run_is_named_all_at_once() {
     let bytes = chain(&[("", "Relu"), ("", "Sin"), ("com.example", "Warp"), ("", "Sin"), ("", "Exp")]);
-    let Err(NetworkError::Unsupported { operators, .. }) = Network::parse("net", bytes.clone(), InputShape::single(6, 4), &cpu()) else {
+    let Err(NetworkError::Unsupported { operators, .. }) = Network::parse("net", bytes, InputShape::single(6, 4), &cpu()) else {
         panic!("loaded");
     };
     assert_eq!(operators.len(), 2, "{operators:?}");
@@ -134,7 +134,7 @@ fn settings_that_cannot_be_run_are_refused_and_not_ignored() {
         let node = &mut model.graph.mut_or_insert_default().node[0];
         node.attribute.iter_mut().find(|a| a.name == attribute).unwrap().s = value.as_bytes().to_vec().into();
         let bytes = model.write_to_bytes().unwrap();
-        let refused = Network::parse("net", bytes.clone(), InputShape::single(6, 4), &cpu());
+        let refused = Network::parse("net", bytes, InputShape::single(6, 4), &cpu());
         assert!(matches!(&refused, Err(NetworkError::Unsupported { .. })), "{value}: {:?}", refused.err());
     }
 }
@@ -166,7 +166,7 @@ proptest! {
                 bytes[at] = value;
             }
         }
-        if let Ok(network) = Network::parse("net", bytes.clone(), InputShape::single(6, 4), &cpu()) {
+        if let Ok(network) = Network::parse("net", bytes, InputShape::single(6, 4), &cpu()) {
             let _ = network.run(noise(1, 6, 4));
         }
     }

@@ -62,13 +62,14 @@ async fn serve(config: Config) -> Result<()> {
         .context("there is no folder of plugins: cargo xtask build makes them, --plugins names another folder")?;
     let plugin_limits = Limits { traces: Some(config.data.join("plugin-faults")), ..config.plugin_limits };
     // Nothing is served yet that this could hold up.
-    let (detectors, embedders, plugins) = thread::scope(|scope| {
+    let (networks, plugins) = thread::scope(|scope| {
         // One after the other: preparing a network takes several times the memory that it then has.
-        let networks = scope.spawn(|| Ok::<_, anyhow::Error>((load_detectors(detectors, &device)?, load_embedders(embedders, &device)?)));
+        let networks = scope.spawn(|| -> Result<_> { Ok((load_detectors(detectors, &device)?, load_embedders(embedders, &device)?)) });
         let plugins = Plugins::open(&plugins, plugin_limits).with_context(|| format!("cannot read the plugins in {}", plugins.display()));
-        let (detectors, embedders) = networks.join().map_err(|_| anyhow!("the thread that loads networks panicked"))??;
-        Ok::<_, anyhow::Error>((detectors, embedders, plugins?))
-    })?;
+        (networks.join(), plugins)
+    });
+    let (detectors, embedders) = networks.map_err(|_| anyhow!("the thread that loads networks panicked"))??;
+    let plugins = plugins?;
     memory::give_back();
     tokio::spawn(tidy());
 
@@ -122,19 +123,12 @@ fn load_detectors(folder: Option<PathBuf>, device: &Device) -> Result<Detectors>
     };
     let detectors = Detectors::load(&dir, device).with_context(|| format!("cannot read the detectors in {}", dir.display()))?;
     info!("detectors from {}", dir.display());
-    for refused in &detectors.report().refused {
-        warn!("detector {} is not used: {}", refused.name, refused.reason);
-    }
     Ok(detectors)
 }
 
 fn load_embedders(folder: Option<PathBuf>, device: &Device) -> Result<Embedders> {
     let Some(dir) = folder else { return Ok(Embedders::default()) };
-    let embedders = Embedders::load(&dir, device).with_context(|| format!("cannot read the embedders in {}", dir.display()))?;
-    for refused in &embedders.report().refused {
-        warn!("embedder {} is not used: {}", refused.name, refused.reason);
-    }
-    Ok(embedders)
+    Embedders::load(&dir, device).with_context(|| format!("cannot read the embedders in {}", dir.display()))
 }
 
 /// The folder that the operator named, which must exist, or the one that comes with the program.
