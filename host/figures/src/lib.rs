@@ -47,6 +47,8 @@ pub enum Unit {
     Megabytes,
     #[serde(rename = "%")]
     Percent,
+    #[serde(rename = "objects")]
+    Objects,
 }
 
 impl Unit {
@@ -65,6 +67,7 @@ impl fmt::Display for Unit {
             Self::Microseconds => "us",
             Self::Megabytes => "MB",
             Self::Percent => "%",
+            Self::Objects => "objects",
         })
     }
 }

@@ -105,7 +105,7 @@ impl Frame {
     /// # Errors
     /// [`MediaError::OutsideFrame`], when the region has no pixel of the frame.
     pub fn crop(&self, region: Option<Rect>, max_side: Option<u32>) -> Result<RgbImage> {
-        let part = region.map_or(Ok(PixelRect::all(self.0.size)), |rect| self.pixels(rect))?;
+        let part = self.part(region)?;
         let longer = part.width.max(part.height);
         let size = match max_side {
             Some(max) if max < longer => {
@@ -117,20 +117,26 @@ impl Frame {
         self.render(part, size, Quality::Fine)
     }
 
-    /// [`Frame::crop`] as a JPEG; `quality` as in [`encode_jpeg`]. The whole frame of a stream in planar
-    /// 4:2:0 that need not be turned is a 4:2:0 JPEG of the same chroma samples: half the work, and nothing is lost.
+    /// [`Frame::crop`] as a JPEG; `quality` as in [`encode_jpeg`]. Of a stream in planar 4:2:0 that need not be turned, a part in its
+    /// own resolution whose edges lie between chroma samples, at even columns and rows, is a 4:2:0 JPEG of the same samples: half
+    /// the work, and nothing is lost.
     ///
     /// # Errors
     /// As [`Frame::crop`] and [`encode_jpeg`].
     pub fn jpeg(&self, region: Option<Rect>, max_side: Option<u32>, quality: u8) -> Result<Vec<u8>> {
-        let whole = PixelRect::all(self.0.size);
-        let is_whole = region.is_none() && max_side.is_none_or(|max| max >= whole.width.max(whole.height));
-        if is_whole && self.0.orientation == Orientation::default() && av::repeats_chroma(&self.0.picture) {
+        let part = self.part(region)?;
+        let even = [part.x, part.y, part.width, part.height].iter().all(|n| n.is_multiple_of(2));
+        let unscaled = max_side.is_none_or(|max| max >= part.width.max(part.height));
+        if even && unscaled && self.0.orientation == Orientation::default() && av::repeats_chroma(&self.0.picture) {
             // The encoder's average of two by two pixels finds their chroma sample again.
-            let size = whole.size();
-            return self.packed(whole, size, Quality::Fast, |rows, stride| encode_rows(rows, stride, size, quality, Chroma::Halved))?;
+            let size = part.size();
+            return self.packed(part, size, Quality::Fast, |rows, stride| encode_rows(rows, stride, size, quality, Chroma::Halved))?;
         }
         encode_jpeg(&self.crop(region, max_side)?, quality)
+    }
+
+    fn part(&self, region: Option<Rect>) -> Result<PixelRect> {
+        region.map_or(Ok(PixelRect::all(self.0.size)), |rect| self.pixels(rect))
     }
 
     /// The part of `region` that lies within the frame, stretched to `out`.

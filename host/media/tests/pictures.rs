@@ -178,6 +178,26 @@ fn a_jpeg_of_the_frame_shows_what_the_frame_shows() {
 }
 
 #[test]
+fn a_jpeg_of_a_part_shows_what_the_part_shows() {
+    let media = Media::new();
+    for format in ["yuv420p", "nv12", "yuv422p", "yuv444p"] {
+        let clip = media.make(&format!("-f lavfi -i testsrc2=s=160x96:r=5:d=0.2 -pix_fmt {format} -c:v rawvideo"), "frame.nut");
+        let frame = first(&input(&clip));
+        for [left, top, right, bottom] in
+            [[20.0, 10.0, 90.0, 60.0], [21.0, 11.0, 90.0, 60.0], [20.0, 10.0, 91.0, 61.0], [100.0, 50.0, 170.0, 99.0]]
+        {
+            let part = Some(Rect::new(left, top, right, bottom));
+            let jpeg = media.write("part.jpg", &frame.jpeg(part, None, 100).unwrap());
+            let seen = first(&input(&jpeg)).crop(None, None).unwrap();
+            let shown = frame.crop(part, None).unwrap();
+            assert_eq!((seen.width, seen.height), (shown.width, shown.height));
+            let apart = difference(&seen.data, &shown.data);
+            assert!(apart < 1.5, "{format} {part:?}: {apart}");
+        }
+    }
+}
+
+#[test]
 fn turning_agrees_with_ffmpegs_filters() {
     let media = Media::new();
     let clip = media.make("-f lavfi -i testsrc2=s=150x100:r=5:d=0.2 -pix_fmt yuv444p -c:v ffv1", "plain.mkv");

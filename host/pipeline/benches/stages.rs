@@ -1,4 +1,5 @@
-//! What the stages of a job take, each alone: decoding (beside `ffmpeg -benchmark`), scaling for the detectors, and the detectors.
+//! What the stages of a job take, each alone: decoding (beside `ffmpeg -benchmark`), scaling for the detectors, the detectors,
+//! and the pictures of what they find.
 //!
 //! `cargo xtask bench stages`, which makes the recordings and names them in `OCELLUS_CLIPS`, as paths are listed.
 
@@ -14,7 +15,7 @@ use std::{
     time::Instant,
 };
 
-use ocellus_core::{InputImage, ObjectType};
+use ocellus_core::{InputImage, ObjectType, Rect};
 use ocellus_detect::{Detector, Detectors, Device, DeviceChoice};
 use ocellus_figures::{Figure, Unit};
 use ocellus_media::{Decoder, Frame, Input, Interrupt, Location, Scaler};
@@ -25,6 +26,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// Frames that are scaled once and shown to detectors again and again.
 const KEPT: usize = 30;
 const SHOWN: usize = 240;
+/// Of JPEGs, as jobs have it unless asked otherwise.
+const QUALITY: u8 = 95;
 
 fn main() {
     let clips = env::var_os("OCELLUS_CLIPS").expect("OCELLUS_CLIPS names recordings; cargo xtask bench stages makes them");
@@ -35,10 +38,12 @@ fn main() {
     for clip in env::split_paths(&clips) {
         let name = clip.file_stem().unwrap().to_string_lossy().into_owned();
         decode(&name, &clip);
-        for (what, object_type) in [("bodies and cars", ObjectType::body()), ("faces", ObjectType::face())] {
-            let detectors = detectors.for_types(&[object_type]);
+        for (what, object_types) in [("bodies and cars", vec![ObjectType::body(), ObjectType::car()]), ("faces", vec![ObjectType::face()])]
+        {
+            let detectors = detectors.for_types(&object_types);
             let inputs = scale(&format!("{name}, {what}"), &clip, &detectors);
             detect(&format!("{name}, {what}"), &inputs, &detectors);
+            pictures(&format!("{name}, {what}"), &clip, &detectors, &object_types);
         }
     }
 }
@@ -106,6 +111,31 @@ fn detect(name: &str, inputs: &[Vec<InputImage>], detectors: &[Arc<Detector>]) {
     let shown = SHOWN as f64;
     Figure::new(format!("{name}: detect"), shown / wall, Unit::FramesPerSecond).report();
     Figure::new(format!("{name}: detect, CPU"), cpu / shown * 1e3, Unit::Milliseconds).report();
+}
+
+/// The thumbnail and the full frame of what is found in every tenth frame.
+fn pictures(name: &str, clip: &Path, detectors: &[Arc<Detector>], object_types: &[ObjectType]) {
+    let mut decoder = open(clip);
+    let mut scaler = Scaler::new();
+    let mut found: Vec<(Frame, Rect)> = Vec::new();
+    for frame in std::iter::from_fn(|| decoder.next_frame().unwrap()).step_by(10).take(KEPT) {
+        for detector in detectors {
+            let picture = scaler.input(&frame, &detector.input(frame.size()), None).unwrap();
+            let objects = detector.begin(picture).unwrap().wait().unwrap();
+            let wanted = objects.into_iter().filter(|o| object_types.contains(&o.object_type));
+            found.extend(wanted.map(|o| (frame.clone(), o.rect.padded(0.15))));
+        }
+    }
+    if found.is_empty() {
+        return;
+    }
+    let start = Instant::now();
+    for (frame, part) in &found {
+        frame.jpeg(Some(*part), None, QUALITY).unwrap();
+        frame.jpeg(None, None, QUALITY).unwrap();
+    }
+    let took = start.elapsed().as_secs_f64() / found.len() as f64;
+    Figure::new(format!("{name}: pictures of an object, CPU"), took * 1e3, Unit::Milliseconds).report();
 }
 
 /// Of this process, in all threads; 0 where that cannot be asked.

@@ -72,10 +72,13 @@ fn normalized(frame: &Frame, object: &ObjectRecord) -> Option<RgbImage> {
     align::aligned(frame, object.landmarks.as_ref()?, &align::PLACES, align::SIZE)
 }
 
-/// What an object's thumbnail shows; may reach over the frame's edge.
+/// What an object's thumbnail shows; may reach over the frame's edge. Its edges lie where [`Frame::jpeg`] has the least to do.
 fn crop(shot: &ShotSummary) -> Rect {
     let [left, top, right, bottom] = shot.bbox.map(|v| v as f32);
-    Rect::new(left, top, right, bottom).padded(CROP_MARGIN)
+    let Rect { left, top, right, bottom } = Rect::new(left, top, right, bottom).padded(CROP_MARGIN);
+    let low = |edge: f32| (edge / 2.0).floor() * 2.0;
+    let high = |edge: f32| (edge / 2.0).ceil() * 2.0;
+    Rect::new(low(left), low(top), high(right), high(bottom))
 }
 
 /// The part of the frame that full frames show; `None` for all of it.

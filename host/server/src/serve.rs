@@ -63,8 +63,13 @@ async fn serve(config: Config) -> Result<()> {
     let plugin_limits = Limits { traces: Some(config.data.join("plugin-faults")), ..config.plugin_limits };
     // Nothing is served yet that this could hold up.
     let (networks, plugins) = thread::scope(|scope| {
-        // One after the other: preparing a network takes several times the memory that it then has.
-        let networks = scope.spawn(|| -> Result<_> { Ok((load_detectors(detectors, &device)?, load_embedders(embedders, &device)?)) });
+        // One after the other, and the larger ones while there is nothing else: preparing a network takes several times the memory
+        // that it then has.
+        let networks = scope.spawn(|| -> Result<_> {
+            let embedders = load_embedders(embedders, &device)?;
+            memory::give_back();
+            Ok((load_detectors(detectors, &device)?, embedders))
+        });
         let plugins = Plugins::open(&plugins, plugin_limits).with_context(|| format!("cannot read the plugins in {}", plugins.display()));
         (networks.join(), plugins)
     });

@@ -53,17 +53,23 @@ pub(super) fn measure(clips: &[Clip], python: &Path, figures: &Path) -> Result<(
             let name = format!("{}, {what}", clip.name);
             let ours = {
                 let server = Server::start(1)?;
-                let seconds = server.jobs(&[server.video(clip, types, 0.0)?])?;
-                Ours { frames: server.frames(1)?, seconds, cpu_seconds: server.cpu_seconds(), memory_mb: server.peak_memory() }
+                let id = server.video(clip, types, 0.0)?;
+                let seconds = server.jobs(&[id])?;
+                // What asking takes is not the job's.
+                let cpu_seconds = server.cpu_seconds();
+                Ours { video: server.get(id)?, seconds, cpu_seconds, memory_mb: server.peak_memory() }
             };
+            let processed = ours.video.health_status.statistic.frames_processed;
             let peer = peer(python, clip, types)?;
-            if ours.frames != peer.frames {
-                bail!("{name}: {} frames here, {} in the peer", ours.frames, peer.frames);
+            if processed != peer.frames {
+                bail!("{name}: {processed} frames here, {} in the peer", peer.frames);
             }
-            let frames = ours.frames as f64;
+            let frames = processed as f64;
             report.add(&Figure::new(format!("{name}: job"), frames / ours.seconds, Unit::FramesPerSecond).beside("peer.py", peer.fps))?;
             let cpu = Figure::new(format!("{name}: job, CPU"), ours.cpu_seconds / frames * 1e3, Unit::Milliseconds);
             report.add(&cpu.beside("peer.py", peer.cpu_seconds / frames * 1e3))?;
+            let objects = ours.video.face_count + ours.video.body_count + ours.video.car_count;
+            report.add(&Figure::new(format!("{name}: job, in 100 frames"), objects as f64 / frames * 100.0, Unit::Objects))?;
             report.add(&Figure::new(format!("{name}: job, memory"), ours.memory_mb, Unit::Megabytes).beside("peer.py", peer.memory_mb))?;
         }
     }
@@ -73,7 +79,7 @@ pub(super) fn measure(clips: &[Clip], python: &Path, figures: &Path) -> Result<(
 }
 
 struct Ours {
-    frames: u64,
+    video: Video,
     seconds: f64,
     /// Of the job alone.
     cpu_seconds: f64,
@@ -88,7 +94,7 @@ fn at_once(report: &Report<'_>, clip: &Clip) -> Result<()> {
         let seconds = server.jobs(&videos)?;
         let mut frames = 0;
         for video in &videos {
-            frames += server.frames(*video)?;
+            frames += server.get(*video)?.health_status.statistic.frames_processed;
         }
         let fps = frames as f64 / seconds;
         let figure = Figure::new(format!("{}, {jobs} jobs at once", clip.name), fps, Unit::FramesPerSecond);
@@ -193,7 +199,7 @@ impl Server {
         }
         for id in videos {
             loop {
-                let video: Video = self.api.get(&format!("/videos/{id}/"))?;
+                let video = self.get(*id)?;
                 if let Some(error) = video.error {
                     bail!("video {id}: {error}");
                 }
@@ -206,8 +212,8 @@ impl Server {
         Ok(start.elapsed().as_secs_f64())
     }
 
-    fn frames(&self, video: u64) -> Result<u64> {
-        Ok(self.api.get::<Video>(&format!("/videos/{video}/"))?.health_status.statistic.frames_processed)
+    fn get(&self, video: u64) -> Result<Video> {
+        self.api.get(&format!("/videos/{video}/"))
     }
 
     /// Since it had started.

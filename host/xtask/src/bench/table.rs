@@ -110,15 +110,22 @@ fn markdown(rows: &[Row]) -> Result<String> {
     Ok(text)
 }
 
-/// What a job takes beside decoding, scaling and detecting, in shares of the slowest of the three, each as it is alone: of all runs of
-/// which the figures tell.
+/// What a job takes beside decoding, scaling, detecting and making pictures, in shares of the slowest of the four, each as it is
+/// alone: of all runs of which the figures tell.
 pub(super) fn overheads(figures: &[Figure]) -> Vec<Figure> {
     let by_name: BTreeMap<&str, f64> = figures.iter().map(|f| (f.name.as_str(), f.value)).collect();
     let overhead = |(name, job): (&&str, &f64)| {
         let name = name.strip_suffix(": job, CPU")?;
         let (clip, _) = name.split_once(',')?;
         let part = |what: String| by_name.get(what.as_str()).copied();
-        let stages = [part(format!("{clip}: decode, CPU"))?, part(format!("{name}: scale, CPU"))?, part(format!("{name}: detect, CPU"))?];
+        let objects = part(format!("{name}: job, in 100 frames"))? / 100.0;
+        let stages = [
+            part(format!("{clip}: decode, CPU"))?,
+            part(format!("{name}: scale, CPU"))?,
+            part(format!("{name}: detect, CPU"))?,
+            // A clip in which nothing is found has none.
+            if objects > 0.0 { objects * part(format!("{name}: pictures of an object, CPU"))? } else { 0.0 },
+        ];
         let slowest = stages.iter().copied().fold(0.0, f64::max);
         Some(Figure::new(format!("{name}: overhead"), (job - stages.iter().sum::<f64>()) / slowest * 100.0, Unit::Percent))
     };
@@ -136,7 +143,9 @@ mod tests {
             ms("a: decode, CPU", 10.0),
             ms("a, faces: scale, CPU", 1.0),
             ms("a, faces: detect, CPU", 20.0),
-            ms("a, faces: job, CPU", 32.0),
+            ms("a, faces: pictures of an object, CPU", 8.0),
+            ms("a, faces: job, CPU", 34.0),
+            Figure::new("a, faces: job, in 100 frames", 25.0, Unit::Objects),
             ms("a, all three: job, CPU", 50.0),
         ];
         assert_eq!(overheads(&figures), [Figure::new("a, faces: overhead", 5.0, Unit::Percent)]);
