@@ -23,7 +23,8 @@ fn server(dir: &Path, policy: &str) -> Server {
         .plugins(&plugins)
         .argument("--jobs", "3")
         .argument("--on-plugin-fault", policy)
-        .argument("--plugin-deadline-ms", "100")
+        // A busy machine takes a while to hand out the memory that some of them ask for.
+        .argument("--plugin-deadline-ms", "1000")
         .argument("--plugin-memory-bytes", &MEMORY.to_string())
         .start()
 }
@@ -71,9 +72,9 @@ async fn every_misdeed_ends_its_own_job_and_nothing_else() {
     for (clip, misdeed, call, reason) in [
         (&short, "refuse-open", "open", "it failed: not today"),
         (&short, "trap-in-open", "open", "trapped"),
-        (&short, "spin-in-open", "open", "deadline of 100 ms"),
-        (&short, "spin", "update", "deadline of 100 ms"),
-        (&short, "write-forever", "update", "deadline of 100 ms"),
+        (&short, "spin-in-open", "open", "deadline of 1000 ms"),
+        (&short, "spin", "update", "deadline of 1000 ms"),
+        (&short, "write-forever", "update", "deadline of 1000 ms"),
         (&short, "allocate", "update", "bytes of memory, of 33554432 allowed"),
         (&short, "recurse", "update", "trapped"),
         (&short, "trap-on-third", "update", "trapped"),

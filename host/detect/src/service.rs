@@ -214,6 +214,10 @@ pub(crate) fn run_batch(network: &Network, pictures: &[Picture]) -> Result<Vec<V
         if *first != batch || size == 0 {
             return Err(ServiceError::Batch { batch, given: dims });
         }
+        if let [outputs] = by_picture.as_mut_slice() {
+            outputs.push(Array { dims: rest.to_vec(), data });
+            continue;
+        }
         for (outputs, data) in by_picture.iter_mut().zip(data.chunks_exact(size)) {
             outputs.push(Array { dims: rest.to_vec(), data: data.to_vec() });
         }
