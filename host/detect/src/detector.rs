@@ -100,7 +100,7 @@ impl Detector {
     pub(crate) fn load(folder: &Path, taken: &dyn Fn(&ObjectType) -> Option<String>, device: &Device) -> Result<(Self, Taken), LoadError> {
         let text = read_file(folder, "detector.toml")?;
         let manifest = Manifest::parse(&String::from_utf8_lossy(&text))?;
-        let model = read_model(folder, &manifest.model)?;
+        let model = checked_model(folder, &manifest.model)?;
         let Groups { types, classes, superseded } = Groups::new(&manifest, taken)?;
         let size = manifest.input_size()?;
         // A CPU's lanes take one picture each.
@@ -110,7 +110,7 @@ impl Detector {
             InputSize::Adaptive { .. } => (None, None),
         };
         let shape = InputShape { batch: (max_batch == 1).then_some(1), width, height };
-        let network = Network::parse(&manifest.model.file, model, shape, device)?;
+        let network = Network::open(&manifest.model.file, model, shape, device)?;
         let family = family(&manifest, classes);
         first_run(&network, family.as_ref(), size, max_batch.min(2)).map_err(LoadError::FirstRun)?;
 
@@ -164,6 +164,10 @@ impl Detector {
         self.service.capacity()
     }
 
+    pub(crate) fn release_if_idle(&self) -> bool {
+        self.service.release_if_idle()
+    }
+
     /// Begins to look for objects in a picture made for [`Detector::input`]. Waits only where [`Self::depth`] pictures wait
     /// already; called from many threads at once, whose pictures then share batches.
     ///
@@ -211,8 +215,17 @@ pub(crate) fn read_file(folder: &Path, name: &str) -> Result<Vec<u8>, LoadError>
     fs::read(&path).map_err(|e| LoadError::Read { file: path.display().to_string(), reason: e.to_string() })
 }
 
-/// The network that a manifest names, unless it is another file by now.
-pub(crate) fn read_model(folder: &Path, model: &Model) -> Result<Vec<u8>, LoadError> {
+/// Reads the network that a manifest names, unless it is another file by then; it is the right one now.
+pub(crate) fn checked_model(
+    folder: &Path,
+    model: &Model,
+) -> Result<impl Fn() -> Result<Vec<u8>, NetworkError> + Send + Sync + use<>, LoadError> {
+    read_model(folder, model)?;
+    let (folder, model) = (folder.to_owned(), model.clone());
+    Ok(move || read_model(&folder, &model).map_err(|e| NetworkError::Read { file: model.file.clone(), reason: e.to_string() }))
+}
+
+fn read_model(folder: &Path, model: &Model) -> Result<Vec<u8>, LoadError> {
     let bytes = read_file(folder, &model.file)?;
     let actual = hexadecimal(&Sha256::digest(&bytes));
     if actual != model.sha256 {

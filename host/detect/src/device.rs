@@ -7,9 +7,12 @@
 
 use std::{env::consts, fmt, path::Path, str::FromStr, sync::OnceLock, thread};
 
-use burn::tensor::{
-    DeviceKind,
-    wgpu::{WgpuBackend, WgpuInitError},
+use burn::{
+    cubecl::config::{CubeClRuntimeConfig, RuntimeConfig, cache::CacheConfig},
+    tensor::{
+        DeviceKind,
+        wgpu::{WgpuBackend, WgpuInitError},
+    },
 };
 
 use crate::graph::OnnxRuntime;
@@ -94,6 +97,16 @@ impl Lanes {
         let count = cores.clamp(1, Self::MOST);
         Self { count, threads: (cores / count).max(1) }
     }
+}
+
+/// Keeps what burn measures of a GPU's kernels in a folder, where the next process finds it: measuring takes minutes. Shaders are
+/// kept by the GPU's driver, in a place of its own.
+///
+/// Must be called before the first device is brought up; whether it was, and no other folder was named before.
+pub fn remember_in(folder: &Path) -> bool {
+    let mut config = CubeClRuntimeConfig::default().override_from_env();
+    config.environment.path = CacheConfig::Directory(folder.to_owned());
+    CubeClRuntimeConfig::try_set(config)
 }
 
 impl Device {

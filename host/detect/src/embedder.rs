@@ -3,7 +3,10 @@
 //! It is data, as a detector is: a folder with a manifest (`embedder.toml`) and an ONNX file of one input and one output, a
 //! row for each picture. The smaller the Euclidean distance of two rows, the likelier they are of one individual.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use ocellus_core::{ObjectType, Point, RgbImage, Size};
 use serde::{Deserialize, Serialize};
@@ -11,9 +14,10 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     Device, Refused,
-    detector::{DetectError, LoadError, hexadecimal, read_file, read_model},
+    detector::{DetectError, LoadError, checked_model, hexadecimal, read_file},
     graph::{Array, InputShape, Network},
     manifest::Model,
+    pending::Pending,
     registry::{FolderError, sub_folders},
     service::{Picture, Service, run_batch},
 };
@@ -99,11 +103,11 @@ impl Embedder {
             return Err(wrong(format!("distance.same: {}: a positive number", manifest.distance.same)));
         }
         manifest.model.check()?;
-        let model = read_model(folder, &manifest.model)?;
+        let model = checked_model(folder, &manifest.model)?;
         let max_batch = if device.is_gpu() { max_batch } else { 1 };
         let (columns, rows) = (width as usize, height as usize);
         let shape = InputShape { batch: (max_batch == 1).then_some(1), width: Some(columns), height: Some(rows) };
-        let network = Network::parse(&manifest.model.file, model, shape, &device.in_one_lane())?;
+        let network = Network::open(&manifest.model.file, model, shape, &device.in_one_lane())?;
         let grey = Picture { width: columns, height: rows, data: vec![128; columns * rows * 3] };
         let outputs = run_batch(&network, &vec![grey; max_batch.min(2)]).map_err(|e| LoadError::FirstRun(e.to_string()))?;
         let numbers = outputs.first().map_or(Ok(0), |outputs| row(outputs).map(<[f32]>::len)).map_err(LoadError::FirstRun)?;
@@ -201,16 +205,21 @@ impl Embedder {
     }
 }
 
-/// The embedders that were loaded at start. Cheap to clone.
-#[derive(Clone, Default)]
-pub struct Embedders {
-    embedders: Arc<[Arc<Embedder>]>,
-    report: Arc<EmbedderReport>,
+/// The embedders of a folder. Cheap to clone; all clones are the same.
+#[derive(Clone)]
+pub struct Embedders(Arc<Pending<Set>>);
+
+#[derive(Default)]
+struct Set {
+    embedders: Vec<Arc<Embedder>>,
+    report: EmbedderReport,
 }
 
 /// What was loaded and what was not, for the operator.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct EmbedderReport {
+    /// The networks are not ready yet; who needs one waits for it.
+    pub loading: bool,
     pub embedders: Vec<LoadedEmbedder>,
     pub refused: Vec<Refused>,
 }
@@ -226,14 +235,53 @@ pub struct LoadedEmbedder {
     pub licence: String,
 }
 
+impl Default for Embedders {
+    fn default() -> Self {
+        Self(Pending::promised().0)
+    }
+}
+
 impl Embedders {
     /// Loads every sub-folder of `folder`, in the order of their names; of two for one object type the first is used. A folder
     /// that cannot be used is reported and does not keep the others from being used.
     pub fn load(folder: &Path, device: &Device) -> Result<Self, FolderError> {
+        let (embedders, load) = Self::open(folder)?;
+        load(device);
+        Ok(embedders)
+    }
+
+    /// Reads what there is to load. The loading is left to the caller, on whatever thread; where it is not done, there are none.
+    pub fn open(folder: &Path) -> Result<(Self, impl FnOnce(&Device) + Send + use<>), FolderError> {
+        let folders = sub_folders(folder).map_err(|source| FolderError::new(folder, source))?;
+        let (loaded, promise) = Pending::promised();
+        let load = move |device: &Device| promise.keep(Set::load(&folders, device));
+        Ok((Self(loaded), load))
+    }
+
+    /// The one that tells individuals of this type apart, if any. Waits until all are loaded.
+    pub fn for_type(&self, object_type: &ObjectType) -> Option<&Arc<Embedder>> {
+        self.0.wait().embedders.iter().find(|e| e.object_type == *object_type)
+    }
+
+    /// As [`Detectors::make_room`](crate::Detectors::make_room).
+    pub fn make_room(&self, wanted: &[ObjectType]) -> bool {
+        let embedders = self.0.get().into_iter().flat_map(|set| &set.embedders);
+        // All are asked: each lets go of its own.
+        embedders.filter(|e| !wanted.contains(&e.object_type)).filter(|e| e.service.release_if_idle()).count() > 0
+    }
+
+    /// What was loaded and what was not; nothing yet while it is being loaded.
+    pub fn report(&self) -> EmbedderReport {
+        self.0.get().map_or_else(|| EmbedderReport { loading: true, ..EmbedderReport::default() }, |set| set.report.clone())
+    }
+}
+
+impl Set {
+    fn load(folders: &[(String, PathBuf)], device: &Device) -> Self {
         let mut embedders: Vec<Arc<Embedder>> = Vec::new();
         let mut report = EmbedderReport::default();
-        for (name, path) in sub_folders(folder).map_err(|source| FolderError::new(folder, source))? {
-            let reason = match Embedder::load(&path, device) {
+        for (name, path) in folders {
+            let reason = match Embedder::load(path, device) {
                 Ok((embedder, loaded)) => match embedders.iter().find(|e| e.object_type == embedder.object_type) {
                     None => {
                         report.embedders.push(loaded);
@@ -245,17 +293,8 @@ impl Embedders {
                 Err(error) => error.to_string(),
             };
             tracing::warn!(embedder = name, reason, "an embedder is not used");
-            report.refused.push(Refused { name, reason });
+            report.refused.push(Refused { name: name.clone(), reason });
         }
-        Ok(Self { embedders: embedders.into(), report: Arc::new(report) })
-    }
-
-    /// The one that tells individuals of this type apart, if any.
-    pub fn for_type(&self, object_type: &ObjectType) -> Option<&Arc<Embedder>> {
-        self.embedders.iter().find(|e| e.object_type == *object_type)
-    }
-
-    pub fn report(&self) -> &EmbedderReport {
-        &self.report
+        Self { embedders, report }
     }
 }

@@ -7,7 +7,8 @@
 //! * `graph` runs an ONNX network with burn tensors;
 //! * `family` knows what a family of networks wants to see and what its numbers mean; `nms` removes doubles;
 //! * `service` owns a network and the threads that run the pictures of all jobs through it, in batches;
-//! * `detector` puts these together, `manifest` reads what it is to be, `registry` loads all detectors of a folder;
+//! * `detector` puts these together, `manifest` reads what it is to be, `registry` loads all detectors of a folder, `pending` lets
+//!   others wait for them;
 //! * `embedder` does the same for networks that tell individuals apart.
 //!
 //! Guarantees: a detector that is loaded has run once; neither a file nor a picture makes it panic; the same pictures
@@ -40,11 +41,12 @@ mod family;
 mod graph;
 mod manifest;
 mod nms;
+mod pending;
 mod registry;
 mod service;
 
 pub use detector::{DetectError, Detector, LoadError, Looking, RawDetection};
-pub use device::{Device, DeviceChoice, DeviceError};
+pub use device::{Device, DeviceChoice, DeviceError, remember_in};
 pub use embedder::{Embedder, EmbedderReport, Embedders, LoadedEmbedder};
 pub use graph::{Array, InputShape, Network, NetworkError};
 pub use manifest::{Class, FamilyName, Input, InputSize, Manifest, ManifestError, Model, Source, SourceKind, Thresholds};

@@ -1,6 +1,10 @@
 //! All detectors of a folder: one sub-folder each.
+//!
+//! What they find is known from their manifests at once; whether their networks run is known when they were loaded, which may be
+//! while the server answers already. A detector that then turns out not to be usable no longer finds anything.
 
 use std::{
+    collections::BTreeSet,
     fs, io,
     path::{Path, PathBuf},
     sync::Arc,
@@ -9,13 +13,20 @@ use std::{
 use ocellus_core::ObjectType;
 use serde::Serialize;
 
-use crate::{Detector, Device};
+use crate::{Detector, Device, Manifest, pending::Pending};
 
-/// The detectors that were loaded at start. Cheap to clone.
-#[derive(Clone, Default)]
+/// The detectors of a folder. Cheap to clone; all clones are the same.
+#[derive(Clone)]
 pub struct Detectors {
-    detectors: Arc<[Arc<Detector>]>,
-    report: Arc<Report>,
+    /// What the manifests promise.
+    declared: Arc<[ObjectType]>,
+    loaded: Arc<Pending<Set>>,
+}
+
+#[derive(Default)]
+struct Set {
+    detectors: Vec<Arc<Detector>>,
+    report: Report,
 }
 
 /// The folder of the detectors, or of the embedders, cannot be read.
@@ -30,6 +41,8 @@ pub struct FolderError {
 /// What was loaded and what was not, for the operator.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Report {
+    /// The networks are not ready yet; jobs wait for them.
+    pub loading: bool,
     /// Where the networks run.
     pub device: String,
     pub detectors: Vec<Loaded>,
@@ -68,18 +81,79 @@ impl FolderError {
     }
 }
 
+impl Default for Detectors {
+    fn default() -> Self {
+        Self { declared: Arc::default(), loaded: Pending::promised().0 }
+    }
+}
+
 impl Detectors {
     /// Loads every sub-folder of `folder`, in the order of their names. A folder that cannot be used is reported and
     /// does not keep the others from being used.
     pub fn load(folder: &Path, device: &Device) -> Result<Self, FolderError> {
+        let (detectors, load) = Self::open(folder)?;
+        load(device);
+        Ok(detectors)
+    }
+
+    /// Reads what there is to load. The loading is left to the caller, on whatever thread; where it is not done, there are none.
+    pub fn open(folder: &Path) -> Result<(Self, impl FnOnce(&Device) + Send + use<>), FolderError> {
+        let folders = sub_folders(folder).map_err(|source| FolderError::new(folder, source))?;
+        let manifests = folders.iter().filter_map(|(_, path)| Manifest::parse(&fs::read_to_string(path.join("detector.toml")).ok()?).ok());
+        let declared: BTreeSet<ObjectType> = manifests.flat_map(|m| m.classes).map(|class| class.object_type).collect();
+        let (loaded, promise) = Pending::promised();
+        let load = move |device: &Device| promise.keep(Set::load(&folders, device));
+        Ok((Self { declared: declared.into_iter().collect(), loaded }, load))
+    }
+
+    /// What can be found, in the order that the API lists it. While networks are being loaded, what their manifests promise.
+    pub fn types(&self) -> Vec<ObjectType> {
+        let Some(set) = self.loaded.get() else { return self.declared.to_vec() };
+        let mut types: Vec<_> = set.detectors.iter().flat_map(|d| d.types()).cloned().collect();
+        types.sort();
+        types
+    }
+
+    /// Whether all is loaded: from then on the answers of [`Self::types`] and [`Self::report`] stay.
+    pub fn are_loaded(&self) -> bool {
+        self.loaded.get().is_some()
+    }
+
+    /// Waits until all is loaded, or `enough` says that it is no longer wanted; whether it is loaded.
+    pub fn wait_unless(&self, enough: impl Fn() -> bool) -> bool {
+        self.loaded.wait_unless(enough).is_some()
+    }
+
+    /// The detectors that find these types, each once, however many of the types it finds. A type that none finds has
+    /// none; see [`Detectors::types`]. Waits for their networks.
+    pub fn for_types(&self, types: &[ObjectType]) -> Vec<Arc<Detector>> {
+        self.loaded.wait().detectors.iter().filter(|d| d.types().iter().any(|t| types.contains(t))).cloned().collect()
+    }
+
+    /// Lets go of networks that nobody asked for a minute, unless they find one of the `wanted` types; they are made ready again
+    /// when they are asked. Whether there were some: their memory is then free, but still the process's.
+    pub fn make_room(&self, wanted: &[ObjectType]) -> bool {
+        let detectors = self.loaded.get().into_iter().flat_map(|set| &set.detectors);
+        // All are asked: each lets go of its own.
+        detectors.filter(|d| !d.types().iter().any(|t| wanted.contains(t))).filter(|d| d.release_if_idle()).count() > 0
+    }
+
+    /// What was loaded and what was not; nothing yet while it is being loaded.
+    pub fn report(&self) -> Report {
+        self.loaded.get().map_or_else(|| Report { loading: true, ..Report::default() }, |set| set.report.clone())
+    }
+}
+
+impl Set {
+    fn load(folders: &[(String, PathBuf)], device: &Device) -> Self {
         let mut detectors: Vec<Arc<Detector>> = Vec::new();
         let mut report = Report { device: device.describe().to_owned(), ..Report::default() };
-        for (name, path) in sub_folders(folder).map_err(|source| FolderError::new(folder, source))? {
+        for (name, path) in folders {
             let taken = |object_type: &ObjectType| {
                 let other = detectors.iter().find(|d| d.types().contains(object_type));
                 other.map(|other| other.name().to_owned())
             };
-            match Detector::load(&path, &taken, device) {
+            match Detector::load(path, &taken, device) {
                 Ok((detector, _)) if detectors.iter().any(|d| d.name() == detector.name()) => {
                     refuse(&mut report, name, &format!("another folder holds a detector named {}", detector.name()));
                 }
@@ -100,30 +174,13 @@ impl Detectors {
                 Err(error) => refuse(&mut report, name, &error.to_string()),
             }
         }
-        Ok(Self { detectors: detectors.into(), report: Arc::new(report) })
-    }
-
-    /// What can be found, in the order that the API lists it.
-    pub fn types(&self) -> Vec<ObjectType> {
-        let mut types: Vec<_> = self.detectors.iter().flat_map(|d| d.types()).cloned().collect();
-        types.sort();
-        types
-    }
-
-    /// The detectors that find these types, each once, however many of the types it finds. A type that none finds has
-    /// none; see [`Detectors::types`].
-    pub fn for_types(&self, types: &[ObjectType]) -> Vec<Arc<Detector>> {
-        self.detectors.iter().filter(|d| d.types().iter().any(|t| types.contains(t))).cloned().collect()
-    }
-
-    pub fn report(&self) -> &Report {
-        &self.report
+        Self { detectors, report }
     }
 }
 
-fn refuse(report: &mut Report, name: String, reason: &str) {
+fn refuse(report: &mut Report, name: &str, reason: &str) {
     tracing::warn!(detector = name, reason, "a detector is not used");
-    report.refused.push(Refused { name, reason: reason.to_owned() });
+    report.refused.push(Refused { name: name.to_owned(), reason: reason.to_owned() });
 }
 
 /// Names and paths, by name. What is hidden is none of ours.

@@ -9,11 +9,15 @@ use std::{
     collections::VecDeque,
     sync::{Arc, mpsc},
     thread::{self, JoinHandle},
+    time::{Duration, Instant},
 };
 
 use parking_lot::{Condvar, Mutex};
 
 use crate::graph::{Array, Network, NetworkError};
+
+/// A network that was not asked for so long is idle: making it ready again takes a fraction of a second.
+const IDLE: Duration = Duration::from_secs(60);
 
 /// What became of one picture: the network's outputs for it, each without the batch dimension.
 pub(crate) type Outcome = Result<Vec<Array>, ServiceError>;
@@ -62,6 +66,8 @@ struct Request {
 struct Queue {
     waiting: VecDeque<Request>,
     closed: bool,
+    /// When a picture came last.
+    used: Option<Instant>,
 }
 
 struct Shared {
@@ -75,6 +81,7 @@ struct Shared {
 
 pub(crate) struct Service {
     shared: Arc<Shared>,
+    network: Arc<Network>,
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -98,10 +105,9 @@ impl Service {
             // One batch that runs next in each lane, one that gathers meanwhile.
             capacity: (lanes + 1) * max_batch,
         });
-        let network = Arc::new(network);
-        let mut service = Self { shared, threads: Vec::with_capacity(lanes) };
+        let mut service = Self { shared, network: Arc::new(network), threads: Vec::with_capacity(lanes) };
         for _ in 0..lanes {
-            let (shared, network) = (Arc::clone(&service.shared), Arc::clone(&network));
+            let (shared, network) = (Arc::clone(&service.shared), Arc::clone(&service.network));
             let serve = move || {
                 while let Some(batch) = shared.next_batch(max_batch) {
                     answer(&network, batch);
@@ -110,6 +116,12 @@ impl Service {
             service.threads.push(thread::Builder::new().name(format!("detect {name}")).spawn(serve)?);
         }
         Ok(service)
+    }
+
+    /// Lets go of the network, unless a picture came within [`IDLE`]; the next one makes it ready again. Whether there was something.
+    pub(crate) fn release_if_idle(&self) -> bool {
+        let queue = self.shared.queue.lock();
+        queue.used.is_none_or(|used| used.elapsed() >= IDLE) && self.network.release()
     }
 
     /// Pictures that it holds without anybody waiting.
@@ -152,6 +164,7 @@ impl Shared {
         let (reply, outcome) = mpsc::channel();
         let mut queue = self.queue.lock();
         self.room.wait_while(&mut queue, |queue| !queue.closed && queue.waiting.len() >= self.capacity);
+        queue.used = Some(Instant::now());
         if !queue.closed {
             queue.waiting.push_back(Request { picture, reply });
             self.came.notify_one();

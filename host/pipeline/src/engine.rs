@@ -43,11 +43,13 @@ pub struct EngineConfig {
     /// Where `url` and `router_url` may lead.
     pub network: NetworkPolicy,
     pub outbox: OutboxConfig,
+    /// Called when networks were let go of: gives back to the system what nobody uses.
+    pub give_back: fn(),
 }
 
 impl Default for EngineConfig {
     fn default() -> Self {
-        Self { jobs: 1, network: NetworkPolicy::default(), outbox: OutboxConfig::default() }
+        Self { jobs: 1, network: NetworkPolicy::default(), outbox: OutboxConfig::default(), give_back: || {} }
     }
 }
 
@@ -74,8 +76,11 @@ struct Inner {
     ended: Condvar,
     shutting_down: AtomicBool,
     workers: Mutex<Vec<thread::JoinHandle<()>>>,
-    schema: Mutex<Option<(u64, Arc<SettingsSchema>)>>,
+    schema: Mutex<Option<(Installed, Arc<SettingsSchema>)>>,
 }
+
+/// What a schema of settings was made for: the generation of the plugins, and whether the detectors are loaded.
+type Installed = (u64, bool);
 
 /// A job under way.
 struct Run {
@@ -158,15 +163,15 @@ impl Engine {
 
     /// For the object types and trackers that there are now.
     pub fn settings_schema(&self) -> Result<Arc<SettingsSchema>> {
-        let generation = self.0.plugins.generation();
+        let installed = (self.0.plugins.generation(), self.0.detectors.are_loaded());
         let mut cached = self.0.schema.lock();
         if let Some((made_for, schema)) = &*cached
-            && *made_for == generation
+            && *made_for == installed
         {
             return Ok(Arc::clone(schema));
         }
         let schema = Arc::new(job::settings_schema(&self.0.detectors.types(), &self.0.plugins)?);
-        *cached = Some((generation, Arc::clone(&schema)));
+        *cached = Some((installed, Arc::clone(&schema)));
         Ok(schema)
     }
 
@@ -266,11 +271,17 @@ impl Engine {
         .await
     }
 
+    /// Lets go of what was not used for a minute, and gives it back.
+    pub fn tidy(&self) {
+        self.0.make_room(&[]);
+        (self.0.config.give_back)();
+    }
+
     pub fn health(&self) -> Health {
         Health {
             version: env!("CARGO_PKG_VERSION"),
-            detectors: self.0.detectors.report().clone(),
-            embedders: self.0.embedders.report().clone(),
+            detectors: self.0.detectors.report(),
+            embedders: self.0.embedders.report(),
             plugins: self.0.plugins.list(),
             jobs: Running { running: self.0.running.lock().len(), most: self.0.config.jobs.max(1) },
             deliveries: self.0.outbox.figures(),
@@ -323,6 +334,12 @@ impl Engine {
 impl Inner {
     fn video(&self, id: VideoId) -> Result<VideoRecord> {
         self.archive.video(id)?.ok_or_else(|| Error::not_found("VideoArchive"))
+    }
+
+    /// For a job that wants these types: networks that nobody uses go.
+    fn make_room(&self, wanted: &[ObjectType]) -> bool {
+        let detectors = self.detectors.make_room(wanted);
+        self.embedders.make_room(wanted) || detectors
     }
 
     fn process(&self, id: VideoId) -> Result<()> {
@@ -490,6 +507,14 @@ impl Inner {
 
         if let Some(url) = &video.router_url {
             self.check_router(url).map_err(|error| Failure { error, kind: FailureKind::Misconfigured })?;
+        }
+
+        if !self.detectors.wait_unless(|| run.interrupt.is_raised()) {
+            return Ok(Ended::Interrupted);
+        }
+        let wanted: Vec<ObjectType> = video.stream_settings.active().map(|(t, _)| t.clone()).collect();
+        if self.make_room(&wanted) {
+            (self.config.give_back)();
         }
 
         let context = Context {

@@ -4,11 +4,11 @@ use std::{
     io::Write,
     path::PathBuf,
     sync::Arc,
-    thread,
+    thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result};
 use ocellus_api::Api;
 use ocellus_core::{Clock, NetworkPolicy, SystemClock};
 use ocellus_detect::{Detectors, Device, Embedders};
@@ -19,7 +19,7 @@ use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
 };
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 use tracing_subscriber::EnvFilter;
 
 use crate::{
@@ -54,36 +54,24 @@ async fn serve(config: Config) -> Result<()> {
     }
 
     let onnxruntime = folder(config.onnxruntime, "onnxruntime")?;
+    ocellus_detect::remember_in(&config.data.join("gpu"));
     let device = Device::choose(config.device, onnxruntime.as_deref()).context("--device")?;
     info!("networks run on {}", device.describe());
-    let detectors = folder(config.detectors, "detectors")?;
-    let embedders = folder(config.embedders, "embedders")?;
     let plugins = folder(config.plugins, "plugins")?
         .context("there is no folder of plugins: cargo xtask build makes them, --plugins names another folder")?;
     let plugin_limits = Limits { traces: Some(config.data.join("plugin-faults")), ..config.plugin_limits };
-    // Nothing is served yet that this could hold up.
-    let (networks, plugins) = thread::scope(|scope| {
-        // One after the other, and the larger ones while there is nothing else: preparing a network takes several times the memory
-        // that it then has.
-        let networks = scope.spawn(|| -> Result<_> {
-            let embedders = load_embedders(embedders, &device)?;
-            memory::give_back();
-            Ok((load_detectors(detectors, &device)?, embedders))
-        });
-        let plugins = Plugins::open(&plugins, plugin_limits).with_context(|| format!("cannot read the plugins in {}", plugins.display()));
-        (networks.join(), plugins)
-    });
-    let (detectors, embedders) = networks.map_err(|_| anyhow!("the thread that loads networks panicked"))??;
-    let plugins = plugins?;
+    let plugins = Plugins::open(&plugins, plugin_limits).with_context(|| format!("cannot read the plugins in {}", plugins.display()))?;
     memory::give_back();
-    tokio::spawn(tidy());
+    // Behind the plugins: the larger network takes several times its memory while it is made ready.
+    let (detectors, embedders, loading) = networks(folder(config.detectors, "detectors")?, folder(config.embedders, "embedders")?, device)?;
 
     // Before the engine: jobs must not be led to where the server itself listens.
     let listener = TcpListener::bind(config.listen).await.with_context(|| format!("cannot listen on {}", config.listen))?;
     let address = listener.local_addr()?;
     let network = NetworkPolicy::new(config.allow_network, Some(address));
-    let engine_config = EngineConfig { jobs: config.jobs, network, outbox: config.outbox };
+    let engine_config = EngineConfig { jobs: config.jobs, network, outbox: config.outbox, give_back: memory::give_back };
     let engine = Engine::start(engine_config, archive, detectors, embedders, plugins, Arc::clone(&clock))?;
+    tokio::spawn(tidy(engine.clone()));
     let router = ocellus_api::router(Api { engine: engine.clone(), token, config: config.api, clock });
 
     info!(start_ms = begun.elapsed().as_millis() as u64, "ready");
@@ -105,35 +93,63 @@ async fn serve(config: Config) -> Result<()> {
     };
     ocellus_api::serve(listener, router, stop).await.context("serving")?;
     engine.shutdown().await;
+    // A library must not be taken down while it loads.
+    if tokio::task::spawn_blocking(|| loading.join()).await?.is_err() {
+        error!("the thread that loads networks panicked");
+    }
     info!("stopped");
     Ok(())
 }
 
-/// Jobs that ended leave room behind, now and then.
-async fn tidy() {
+/// Jobs that ended leave room behind, and networks that nobody asks for, now and then.
+async fn tidy(engine: Engine) {
     let mut minute = tokio::time::interval(Duration::from_secs(60));
     minute.tick().await;
     loop {
         minute.tick().await;
-        let _ = tokio::task::spawn_blocking(memory::give_back).await;
+        let engine = engine.clone();
+        let _ = tokio::task::spawn_blocking(move || engine.tidy()).await;
     }
 }
 
-fn load_detectors(folder: Option<PathBuf>, device: &Device) -> Result<Detectors> {
-    let Some(dir) = folder else {
-        warn!(
-            "there is no folder of detectors: nothing will be found in videos (cargo xtask setup fetches them, --detectors names another folder)"
-        );
-        return Ok(Detectors::default());
+/// What is in the folders of networks, and the thread that makes it ready: jobs wait for that, the API does not.
+fn networks(detectors: Option<PathBuf>, embedders: Option<PathBuf>, device: Device) -> Result<(Detectors, Embedders, JoinHandle<()>)> {
+    let (embedders, load_embedders) = match embedders {
+        Some(dir) => {
+            let (embedders, load) = Embedders::open(&dir).with_context(|| format!("cannot read the embedders in {}", dir.display()))?;
+            (embedders, Some(load))
+        }
+        None => (Embedders::default(), None),
     };
-    let detectors = Detectors::load(&dir, device).with_context(|| format!("cannot read the detectors in {}", dir.display()))?;
-    info!("detectors from {}", dir.display());
-    Ok(detectors)
-}
-
-fn load_embedders(folder: Option<PathBuf>, device: &Device) -> Result<Embedders> {
-    let Some(dir) = folder else { return Ok(Embedders::default()) };
-    Embedders::load(&dir, device).with_context(|| format!("cannot read the embedders in {}", dir.display()))
+    let (detectors, load_detectors) = match detectors {
+        Some(dir) => {
+            let (detectors, load) = Detectors::open(&dir).with_context(|| format!("cannot read the detectors in {}", dir.display()))?;
+            info!("detectors from {}", dir.display());
+            (detectors, Some(load))
+        }
+        None => {
+            warn!(
+                "there is no folder of detectors: nothing will be found in videos (cargo xtask setup fetches them, --detectors names another folder)"
+            );
+            (Detectors::default(), None)
+        }
+    };
+    let load = move || {
+        let begun = Instant::now();
+        // One after the other, and what they took is given back between: preparing a network takes several times the memory that it
+        // then has.
+        if let Some(load) = load_embedders {
+            load(&device);
+            memory::give_back();
+        }
+        if let Some(load) = load_detectors {
+            load(&device);
+            memory::give_back();
+        }
+        info!(load_ms = begun.elapsed().as_millis() as u64, "the networks are ready");
+    };
+    let loading = thread::Builder::new().name("load-networks".into()).spawn(load).context("cannot start a thread")?;
+    Ok((detectors, embedders, loading))
 }
 
 /// The folder that the operator named, which must exist, or the one that comes with the program.

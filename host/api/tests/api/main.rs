@@ -16,6 +16,7 @@ mod deliveries;
 mod events;
 mod filtering;
 mod hostile;
+mod loading;
 mod objects;
 mod openapi;
 mod paging;

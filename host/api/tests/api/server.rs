@@ -4,7 +4,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use ocellus_api::{AdminToken, Api, ApiConfig, router, serve};
 use ocellus_core::{Clock, SystemClock};
-use ocellus_detect::{Detectors, Device, DeviceChoice, Embedders};
+use ocellus_detect::{Detectors, Embedders};
 use ocellus_pipeline::{Engine, EngineConfig};
 use ocellus_runtime::{Limits, Plugins};
 use ocellus_store::Archive;
@@ -68,6 +68,10 @@ impl Server {
     }
 
     pub(crate) async fn with(config: ApiConfig, clock: Arc<dyn Clock>) -> Self {
+        Self::over(Detectors::default(), config, clock).await
+    }
+
+    pub(crate) async fn over(detectors: Detectors, config: ApiConfig, clock: Arc<dyn Clock>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let of = |name: &str| {
             let path = folder.path().join(name);
@@ -75,7 +79,6 @@ impl Server {
             path
         };
         let (archive, _) = Archive::open(&of("data"), Arc::clone(&clock)).unwrap();
-        let detectors = Detectors::load(&of("detectors"), &Device::choose(DeviceChoice::Cpu, None).unwrap()).unwrap();
         let plugins = Plugins::open(&of("plugins"), Limits::default()).unwrap();
         let engine =
             Engine::start(EngineConfig::default(), archive.clone(), detectors, Embedders::default(), plugins, Arc::clone(&clock)).unwrap();

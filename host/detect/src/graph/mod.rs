@@ -19,9 +19,11 @@ use std::{
     fs,
     panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
+    sync::Arc,
 };
 
 use burn::tensor::{Tensor, TensorData};
+use parking_lot::Mutex;
 
 use crate::Device;
 use lanes::Pool;
@@ -69,62 +71,97 @@ impl Fault {
 }
 
 /// A network with one picture-like input, its weights on a device. Can be shared between threads.
+///
+/// It can be let go while nobody runs it; the next run makes it ready again.
 pub struct Network {
-    runner: Runner,
+    name: String,
+    read: Box<dyn Fn() -> Result<Vec<u8>, NetworkError> + Send + Sync>,
+    device: Device,
     shape: InputShape,
-    /// Runs that go on at the same time.
-    lanes: usize,
+    runner: Mutex<Option<Arc<Runner>>>,
 }
 
 enum Runner {
     /// A CPU's lanes have threads of their own; a GPU has one lane.
     Burn(Plan, burn::tensor::Device, Option<Pool<rayon::ThreadPool>>),
-    OnnxRuntime(onnxruntime::Sessions),
+    OnnxRuntime(onnxruntime::Prepared),
 }
 
 impl Network {
-    /// Loads a network from an ONNX file. `shape` takes the place of the input shape that the file declares.
-    pub fn load(file: &Path, shape: InputShape, device: &Device) -> Result<Self, NetworkError> {
-        let name = file.display().to_string();
-        let bytes = fs::read(file).map_err(|e| NetworkError::Read { file: name.clone(), reason: e.to_string() })?;
-        Self::parse(&name, bytes, shape, device)
+    /// Makes a network ready whose ONNX file `read` gives, now and after [`Network::release`]. `name` is for errors; `shape` takes
+    /// the place of the input shape that the file declares.
+    pub fn open(
+        name: &str,
+        read: impl Fn() -> Result<Vec<u8>, NetworkError> + Send + Sync + 'static,
+        shape: InputShape,
+        device: &Device,
+    ) -> Result<Self, NetworkError> {
+        let runner = Mutex::new(None);
+        let network = Self { name: name.to_owned(), read: Box::new(read), device: device.clone(), shape, runner };
+        network.runner()?;
+        Ok(network)
     }
 
-    /// Loads a network from the bytes of an ONNX file; `name` is for errors.
+    /// A network from an ONNX file.
+    pub fn load(file: &Path, shape: InputShape, device: &Device) -> Result<Self, NetworkError> {
+        let (name, file) = (file.display().to_string(), file.to_owned());
+        let read = move || fs::read(&file).map_err(|e| NetworkError::Read { file: file.display().to_string(), reason: e.to_string() });
+        Self::open(&name, read, shape, device)
+    }
+
+    /// A network from the bytes of an ONNX file, which it keeps.
     pub fn parse(name: &str, bytes: Vec<u8>, shape: InputShape, device: &Device) -> Result<Self, NetworkError> {
-        let (bytes, outputs) = model::declare(name, bytes, shape)?;
+        Self::open(name, move || Ok(bytes.clone()), shape, device)
+    }
+
+    /// Runs that go on at the same time, where that many are asked for; at least 1.
+    pub fn lanes(&self) -> usize {
+        self.device.lanes().map_or(1, |lanes| lanes.count)
+    }
+
+    /// Lets go of what it takes to run it; runs that are under way end first. Whether there was something.
+    pub fn release(&self) -> bool {
+        self.runner.lock().take().is_some()
+    }
+
+    fn runner(&self) -> Result<Arc<Runner>, NetworkError> {
+        let mut runner = self.runner.lock();
+        if let Some(runner) = &*runner {
+            return Ok(Arc::clone(runner));
+        }
+        Ok(Arc::clone(runner.insert(Arc::new(self.prepare()?))))
+    }
+
+    fn prepare(&self) -> Result<Runner, NetworkError> {
+        let Self { name, device, shape, .. } = self;
+        let (bytes, outputs) = model::declare(name, (self.read)()?, *shape)?;
         let lanes = device.lanes();
-        let count = lanes.map_or(1, |lanes| lanes.count);
         if let Some((runtime, lanes)) = device.runtime().zip(lanes) {
-            return Ok(Self { runner: Runner::OnnxRuntime(runtime.open(name, &bytes, lanes)?), shape, lanes: count });
+            return Ok(Runner::OnnxRuntime(runtime.open(name, &bytes, lanes)?));
         }
         let model = model::read(name, &bytes, outputs)?;
         // Weights are uploaded while planning, and burn panics on what it does not expect.
-        let plan = contained(|| Plan::new(name, &model, shape, device))
-            .unwrap_or_else(|reason| Err(NetworkError::Malformed { file: name.into(), reason }))?;
+        let plan = contained(|| Plan::new(name, &model, *shape, device))
+            .unwrap_or_else(|reason| Err(NetworkError::Malformed { file: name.clone(), reason }))?;
         let pools = lanes.map(|lanes| {
             let pool = |_| rayon::ThreadPoolBuilder::new().num_threads(lanes.threads).build();
             (0..lanes.count).map(pool).collect::<Result<Vec<_>, _>>().map(Pool::new)
         });
         let pools = pools.transpose().map_err(|e| NetworkError::Run { node: "the network".into(), reason: format!("no threads: {e}") })?;
-        Ok(Self { runner: Runner::Burn(plan, device.burn().clone(), pools), shape, lanes: count })
-    }
-
-    /// Runs that go on at the same time, where that many are asked for; at least 1.
-    pub fn lanes(&self) -> usize {
-        self.lanes
+        Ok(Runner::Burn(plan, device.burn().clone(), pools))
     }
 
     /// Runs the network on a batch, `[batch, channels, height, width]`, and waits for the named outputs.
     pub fn run(&self, input: Array) -> Result<Vec<(String, Array)>, NetworkError> {
-        let Array { dims, data } = input;
-        if !self.shape.takes(&dims) || data.len() != dims.iter().product::<usize>() {
-            return Err(NetworkError::Input { wanted: self.shape, given: dims });
+        if !self.shape.takes(&input.dims) || input.data.len() != input.dims.iter().product::<usize>() {
+            return Err(NetworkError::Input { wanted: self.shape, given: input.dims });
         }
-        let (plan, device, pools) = match &self.runner {
-            Runner::OnnxRuntime(sessions) => return sessions.run(&Array { dims, data }),
+        let runner = self.runner()?;
+        let (plan, device, pools) = match &*runner {
+            Runner::OnnxRuntime(prepared) => return prepared.run(&input),
             Runner::Burn(plan, device, pools) => (plan, device, pools),
         };
+        let Array { dims, data } = input;
         let run = || {
             let rank: [usize; 4] = std::array::from_fn(|i| dims.get(i).copied().unwrap_or(1));
             let input = Value::R4(Tensor::from_data(TensorData::new(data, rank), device));

@@ -3,14 +3,18 @@
 //! The library is loaded once in a process, from the file that is asked for first, and stays. Its threads sleep while there is
 //! nothing to do: what runs beside them is FFmpeg and the other stages of jobs.
 //!
+//! The lanes of a network run one session, so that its weights are in memory once.
+//!
 //! All networks take the memory of their runs from one arena, which grows by what is asked for. In a first run ONNX Runtime asks for
 //! each array by itself and notes which are there at the same time; from then on it asks for all of them at once. What the first
-//! run took is given back at its end, since nothing else would fit into the pieces.
+//! run took is given back at its end, since nothing else would fit into the pieces. Weights lie outside of the arena, so that they
+//! go with their session.
 
 use std::{
     collections::HashSet,
+    ffi::{CString, NulError},
     path::Path,
-    ptr,
+    ptr::{self, NonNull},
     sync::{Arc, OnceLock},
 };
 
@@ -20,11 +24,11 @@ use ort::{
     logging::LogLevel,
     memory::{AllocationDevice, AllocatorType, MemoryInfo, MemoryType},
     session::{RunOptions, Session, builder::GraphOptimizationLevel},
-    value::TensorRef,
+    value::{DynValue, TensorRef},
 };
 use parking_lot::Mutex;
 
-use super::{Array, NetworkError, lanes::Pool};
+use super::{Array, NetworkError};
 use crate::device::Lanes;
 
 /// ONNX Runtime, ready to run networks. Cheap to clone.
@@ -55,16 +59,25 @@ impl OnnxRuntime {
     }
 
     /// Makes a network ready whose input has the shape that the file declares.
-    pub(super) fn open(&self, name: &str, network: &[u8], lanes: Lanes) -> Result<Sessions, NetworkError> {
-        let open = |_| -> ort::Result<Session> {
-            let builder = Session::builder(self.0)?;
-            let builder = builder.with_intra_threads(lanes.threads)?.with_intra_op_spinning(false)?.with_env_allocators()?;
+    pub(super) fn open(&self, name: &str, network: &[u8], lanes: Lanes) -> Result<Prepared, NetworkError> {
+        // Each lane runs on its own thread, and what it shares out goes to the threads of all.
+        let threads = lanes.count * (lanes.threads - 1) + 1;
+        let open = || -> ort::Result<Session> {
+            let builder = Session::builder(self.0)?.with_intra_threads(threads)?.with_intra_op_spinning(false)?.with_env_allocators()?;
+            let builder = builder.with_config_entry("session.use_device_allocator_for_initializers", "1")?;
             builder.with_optimization_level(GraphOptimizationLevel::Level3)?.commit_from_memory(network)
         };
-        let lane = |n| Ok(Lane { session: open(n)?, ran: HashSet::new() });
-        let sessions = (0..lanes.count).map(lane).collect::<ort::Result<Vec<_>>>();
-        let sessions = sessions.map_err(|e| NetworkError::Malformed { file: name.into(), reason: e.to_string() })?;
-        Ok(Sessions(Pool::new(sessions)))
+        let malformed = |reason: String| NetworkError::Malformed { file: name.into(), reason };
+        let session = open().map_err(|e| malformed(e.to_string()))?;
+        let [input] = session.inputs() else {
+            return Err(malformed(format!("{} inputs, where a detector has one", session.inputs().len())));
+        };
+        let names = || -> Result<_, NulError> {
+            let outputs = session.outputs().iter().map(|output| CString::new(output.name())).collect::<Result<_, _>>()?;
+            Ok((CString::new(input.name())?, outputs))
+        };
+        let (input, outputs) = names().map_err(|e| malformed(e.to_string()))?;
+        Ok(Prepared { session, input, outputs, ran: Mutex::default() })
     }
 }
 
@@ -95,40 +108,67 @@ fn share_arena(environment: &Environment) -> ort::Result<()> {
     }
 }
 
-/// A network, once for each lane.
-pub(super) struct Sessions(Pool<Lane>);
-
-struct Lane {
+/// A network, ready to be run from as many threads as want to.
+pub(super) struct Prepared {
     session: Session,
-    /// The shapes of inputs that it has run.
-    ran: HashSet<Vec<usize>>,
+    input: CString,
+    /// In the order of the file.
+    outputs: Vec<CString>,
+    /// The shapes of inputs that it has run. Held while it runs one for the first time.
+    ran: Mutex<HashSet<Vec<usize>>>,
 }
 
-impl Sessions {
+impl Prepared {
     /// The named outputs, in the order of the file.
     pub(super) fn run(&self, input: &Array) -> Result<Vec<(String, Array)>, NetworkError> {
-        let ran = self.0.with(|lane| lane.run(input));
-        ran.map_err(|e| NetworkError::Run { node: "the network".into(), reason: e.to_string() })
-    }
-}
-
-impl Lane {
-    fn run(&mut self, Array { dims, data }: &Array) -> ort::Result<Vec<(String, Array)>> {
-        let input = TensorRef::from_array_view((dims.as_slice(), data.as_slice()))?;
-        let mut first;
-        let outputs = if self.ran.contains(dims) {
-            self.session.run(ort::inputs![input])?
-        } else {
-            self.ran.insert(dims.clone());
-            first = RunOptions::new()?;
-            first.set("memory.enable_memory_arena_shrinkage", "cpu:0")?;
-            self.session.run_with_options(ort::inputs![input], &first)?
+        let run = || {
+            {
+                let mut ran = self.ran.lock();
+                if !ran.contains(&input.dims) {
+                    let mut options = RunOptions::new()?;
+                    options.set("memory.enable_memory_arena_shrinkage", "cpu:0")?;
+                    let outputs = self.run_with(input, Some(&options))?;
+                    ran.insert(input.dims.clone());
+                    return Ok(outputs);
+                }
+            }
+            self.run_with(input, None)
         };
-        let array = |(name, value): (&str, ort::value::ValueRef<'_>)| {
+        run().map_err(|e: ort::Error| NetworkError::Run { node: "the network".into(), reason: e.to_string() })
+    }
+
+    #[allow(unsafe_code, reason = "ort has no interface for runs of one session side by side")]
+    fn run_with(&self, Array { dims, data }: &Array, options: Option<&RunOptions>) -> ort::Result<Vec<(String, Array)>> {
+        let input = TensorRef::from_array_view((dims.as_slice(), data.as_slice()))?;
+        let names: Vec<_> = self.outputs.iter().map(|name| name.as_ptr()).collect();
+        let mut pointers = vec![ptr::null_mut(); names.len()];
+        // SAFETY: all pointers are to things that live until the call returns, as many names and values as the counts say. That
+        // one session may be run from many threads at once is what the library's C API promises of `Run`; ort is stricter for the
+        // sake of devices other than the CPU, which these sessions do not use.
+        unsafe {
+            ort::Error::result_from_status((ort::api().Run)(
+                self.session.ptr().cast_mut(),
+                options.map_or(ptr::null(), AsPointer::ptr),
+                &self.input.as_ptr(),
+                &input.ptr(),
+                1,
+                names.as_ptr(),
+                names.len(),
+                pointers.as_mut_ptr(),
+            ))?;
+        }
+        // All are taken over before the first is looked at, so that each is released whatever comes.
+        let taken = pointers.into_iter().map(|pointer| {
+            // SAFETY: the library hands its outputs over with the call, made by the session's allocator.
+            NonNull::new(pointer).map(|pointer| unsafe { DynValue::from_ptr(pointer, Some(self.session.allocator())) })
+        });
+        let taken: Vec<Option<DynValue>> = taken.collect();
+        let array = |(name, value): (&CString, Option<DynValue>)| {
+            let value = value.ok_or_else(|| ort::Error::new(format!("no output {}", name.to_string_lossy())))?;
             let (shape, data) = value.try_extract_tensor::<f32>()?;
             let dims = shape.iter().map(|n| usize::try_from(*n).unwrap_or_default()).collect();
-            Ok((name.to_owned(), Array { dims, data: data.to_vec() }))
+            Ok((name.to_string_lossy().into_owned(), Array { dims, data: data.to_vec() }))
         };
-        outputs.iter().map(array).collect()
+        self.outputs.iter().zip(taken).map(array).collect()
     }
 }
