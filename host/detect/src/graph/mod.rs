@@ -1,12 +1,13 @@
 //! Runs a network: an ONNX file as its authors published it, walked with burn tensors, or by ONNX Runtime.
 //!
-//! `model` reads the file and fixes its input shape, `kernel` turns each operator into a closure, `plan` orders them,
-//! decides where each value lives and hands a value's last use over by move; `onnxruntime` takes the place of those two where the
+//! `model` reads the file and fixes its input shape, `kernel` turns each operator into a closure, `fusion` finds those that are one
+//! step, `plan` orders them, decides where each value lives and hands a value's last use over by move; `onnxruntime` takes the place of those two where the
 //! device says so; `lanes` lets as many runs go on at the same time as suits the device. Nothing here knows what a network is for.
 //!
 //! Guarantees: everything that cannot be run is found when the network is loaded, and named all at once; no file and
 //! no input makes a call panic.
 
+mod fusion;
 mod kernel;
 mod lanes;
 mod model;
@@ -26,6 +27,7 @@ use burn::tensor::{Tensor, TensorData};
 use parking_lot::Mutex;
 
 use crate::Device;
+use kernel::Buffers;
 use lanes::Pool;
 pub use model::InputShape;
 pub(crate) use onnxruntime::OnnxRuntime;
@@ -82,8 +84,8 @@ pub struct Network {
 }
 
 enum Runner {
-    /// A CPU's lanes have threads of their own; a GPU has one lane.
-    Burn(Plan, burn::tensor::Device, Option<Pool<rayon::ThreadPool>>),
+    /// A CPU's lanes have threads and memory of their own; a GPU has one lane.
+    Burn(Plan, burn::tensor::Device, Option<Pool<(rayon::ThreadPool, Buffers)>>),
     OnnxRuntime(onnxruntime::Prepared),
 }
 
@@ -144,10 +146,13 @@ impl Network {
         let plan = contained(|| Plan::new(name, &model, *shape, device))
             .unwrap_or_else(|reason| Err(NetworkError::Malformed { file: name.clone(), reason }))?;
         let pools = lanes.map(|lanes| {
-            let pool = |_| rayon::ThreadPoolBuilder::new().num_threads(lanes.threads).build();
+            let pool = |_| Ok((rayon::ThreadPoolBuilder::new().num_threads(lanes.threads).build()?, Buffers::default()));
             (0..lanes.count).map(pool).collect::<Result<Vec<_>, _>>().map(Pool::new)
         });
-        let pools = pools.transpose().map_err(|e| NetworkError::Run { node: "the network".into(), reason: format!("no threads: {e}") })?;
+        let pools = pools.transpose().map_err(|e: rayon::ThreadPoolBuildError| NetworkError::Run {
+            node: "the network".into(),
+            reason: format!("no threads: {e}"),
+        })?;
         Ok(Runner::Burn(plan, device.burn().clone(), pools))
     }
 
@@ -162,14 +167,14 @@ impl Network {
             Runner::Burn(plan, device, pools) => (plan, device, pools),
         };
         let Array { dims, data } = input;
-        let run = || {
+        let run = |buffers: &Buffers| {
             let rank: [usize; 4] = std::array::from_fn(|i| dims.get(i).copied().unwrap_or(1));
             let input = Value::R4(Tensor::from_data(TensorData::new(data, rank), device));
-            plan.run(input)
+            plan.run(input, buffers)
         };
         let ran = match pools {
-            Some(pools) => pools.with(|pool| contained(|| pool.install(run))),
-            None => contained(run),
+            Some(pools) => pools.with(|(threads, buffers)| contained(|| threads.install(|| run(buffers)))),
+            None => contained(|| run(&Buffers::default())),
         };
         ran.unwrap_or_else(|reason| Err(NetworkError::Run { node: "the network".into(), reason }))
     }

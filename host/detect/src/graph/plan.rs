@@ -5,11 +5,12 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use onnx_ir::{Argument, Node, OnnxGraph};
+use onnx_ir::{Argument, Node};
 
 use super::{
     Array, Device, Fault, InputShape, NetworkError,
-    kernel::{self, Kernel, Operands, Setting},
+    fusion::Chains,
+    kernel::{self, Buffers, Kernel, Operands, Setting},
     model::Model,
     value::Value,
 };
@@ -46,23 +47,22 @@ impl Plan {
         let malformed = |reason: String| NetworkError::Malformed { file: file.into(), reason };
         let graph = &model.graph;
         let setting = Setting { batched: shape.batch != Some(1), on_host: !device.is_gpu() };
-        let silu = SiluPairs::find(graph);
+        let mut chains = Chains::find(graph, setting);
         let mut slots: HashMap<&str, usize> = graph.inputs.iter().enumerate().map(|(slot, input)| (input.name.as_str(), slot)).collect();
         let mut constants = Constants { device, by_name: HashMap::new() };
         let mut unsupported: BTreeMap<String, Vec<&str>> = BTreeMap::new();
         let mut steps = Vec::new();
 
         for (index, node) in graph.nodes.iter().enumerate() {
-            if matches!(node, Node::Constant(_)) || silu.sigmoids.contains(&index) {
+            if matches!(node, Node::Constant(_)) || chains.within.contains(&index) {
                 continue;
             }
-            let operator = operator_name(node);
-            let (operator, arguments, kernel) = match silu.muls.get(&index) {
-                Some(&input) => ("SiLU".into(), std::slice::from_ref(input), Ok(kernel::silu(setting))),
+            let (operator, arguments, kernel) = match chains.by_last.remove(&index) {
+                Some(chain) => (chain.operator.to_owned(), chain.arguments, Ok(chain.kernel)),
                 None => {
                     let kernel = kernel::build(node, setting);
-                    let reads = kernel.as_ref().map_or(0, |k| k.reads).min(node.inputs().len());
-                    (operator, node.inputs().get(..reads).unwrap_or_default(), kernel)
+                    let reads = kernel.as_ref().map_or(0, |k| k.reads);
+                    (operator_name(node), node.inputs().iter().take(reads).collect(), kernel)
                 }
             };
             let outputs = node.outputs().iter().map(|output| {
@@ -112,13 +112,13 @@ impl Plan {
         }
     }
 
-    pub(super) fn run(&self, input: Value) -> Result<Vec<(String, Array)>, NetworkError> {
+    pub(super) fn run(&self, input: Value, buffers: &Buffers) -> Result<Vec<(String, Array)>, NetworkError> {
         let mut slots = Slots(vec![None; self.slots]);
         slots.put(0, input);
         for step in &self.steps {
             let failed = |Fault(reason)| NetworkError::Run { node: format!("{} ({})", step.node, step.operator), reason };
             let operands = step.sources.iter().map(|source| slots.take(source)).collect::<Result<Vec<_>, _>>().map_err(failed)?;
-            let results = (step.kernel.run)(Operands::new(operands)).map_err(failed)?;
+            let results = (step.kernel.run)(Operands::new(operands, buffers)).map_err(failed)?;
             for (&slot, result) in step.outputs.iter().zip(results) {
                 slots.put(slot, result);
             }
@@ -129,7 +129,9 @@ impl Plan {
             let (dims, data) = value.into_floats().map_err(failed)?;
             Ok((name.clone(), Array { dims, data }))
         });
-        outputs.collect()
+        let outputs = outputs.collect();
+        buffers.end_run();
+        outputs
     }
 }
 
@@ -178,47 +180,6 @@ impl<'a> Constants<'a> {
             self.by_name.insert(&argument.name, value.clone());
         }
         Ok(Source::Constant(value))
-    }
-}
-
-/// Sigmoids whose only use is to be multiplied with their own input: x * sigmoid(x), which is one kernel here.
-struct SiluPairs<'a> {
-    /// Indices of the nodes that are not run on their own.
-    sigmoids: HashSet<usize>,
-    /// The multiplication's index, and x.
-    muls: HashMap<usize, &'a Argument>,
-}
-
-impl<'a> SiluPairs<'a> {
-    fn find(graph: &'a OnnxGraph) -> Self {
-        let mut uses: HashMap<&str, usize> = HashMap::new();
-        for argument in graph.nodes.iter().flat_map(Node::inputs).chain(&graph.outputs) {
-            *uses.entry(&argument.name).or_default() += 1;
-        }
-        let mut sigmoids: HashMap<&str, (usize, &Argument)> = HashMap::new();
-        let mut pairs = Self { sigmoids: HashSet::new(), muls: HashMap::new() };
-        for (index, node) in graph.nodes.iter().enumerate() {
-            match node {
-                Node::Sigmoid(_) => {
-                    if let ([input], [output]) = (node.inputs(), node.outputs())
-                        && uses.get(output.name.as_str()) == Some(&1)
-                    {
-                        sigmoids.insert(&output.name, (index, input));
-                    }
-                }
-                Node::Mul(_) => {
-                    let [a, b] = node.inputs() else { continue };
-                    let gated =
-                        |x: &Argument, s: &Argument| sigmoids.get(s.name.as_str()).copied().filter(|(_, input)| input.name == x.name);
-                    if let Some((sigmoid, input)) = gated(a, b).or_else(|| gated(b, a)) {
-                        pairs.sigmoids.insert(sigmoid);
-                        pairs.muls.insert(index, input);
-                    }
-                }
-                _ => {}
-            }
-        }
-        pairs
     }
 }
 

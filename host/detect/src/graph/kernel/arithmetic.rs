@@ -13,18 +13,28 @@ macro_rules! pairwise {
             if let (Value::Host(left), Value::Host(right)) = (&left, &right) {
                 return Ok(vec![Value::Host(integers(left, right, $integers)?)]);
             }
-            let rank = left.rank().max(right.rank());
-            let result = match (left.raised_to(rank)?, right.raised_to(rank)?) {
-                (Value::R1($a), Value::R1($b)) => Value::R1($e),
-                (Value::R2($a), Value::R2($b)) => Value::R2($e),
-                (Value::R3($a), Value::R3($b)) => Value::R3($e),
-                (Value::R4($a), Value::R4($b)) => Value::R4($e),
-                (Value::R5($a), Value::R5($b)) => Value::R5($e),
-                _ => return Err(Fault::expected("two float tensors", "a float tensor and integers")),
-            };
-            Ok(vec![result])
+            Ok(vec![floats!(left, right, |$a, $b| $e)?])
         })
     };
+}
+
+macro_rules! floats {
+    ($left:expr, $right:expr, |$a:ident, $b:ident| $e:expr) => {{
+        let rank = $left.rank().max($right.rank());
+        match ($left.raised_to(rank)?, $right.raised_to(rank)?) {
+            (Value::R1($a), Value::R1($b)) => Ok(Value::R1($e)),
+            (Value::R2($a), Value::R2($b)) => Ok(Value::R2($e)),
+            (Value::R3($a), Value::R3($b)) => Ok(Value::R3($e)),
+            (Value::R4($a), Value::R4($b)) => Ok(Value::R4($e)),
+            (Value::R5($a), Value::R5($b)) => Ok(Value::R5($e)),
+            _ => Err(Fault::expected("two float tensors", "a float tensor and integers")),
+        }
+    }};
+}
+
+/// The sum of two float tensors that broadcast.
+pub(super) fn add(left: Value, right: Value) -> Result<Value, Fault> {
+    floats!(left, right, |a, b| a + b)
 }
 
 pub(super) fn build(node: &Node, _: Setting) -> Option<Result<Kernel, Fault>> {

@@ -14,7 +14,10 @@ use onnx_ir::{
     },
 };
 
-use super::{Fault, Kernel, Operands, Setting, Value};
+use super::{
+    Fault, Kernel, Operands, Setting, Value,
+    host::{Activation, Convolution},
+};
 use crate::graph::value::map;
 
 pub(super) fn build(node: &Node, _: Setting) -> Option<Result<Kernel, Fault>> {
@@ -79,6 +82,14 @@ fn convolution(config: Conv2dConfig) -> Kernel {
         }
         let options = ConvOptions::new_with_padding(window.stride, window.padding(height, width), window.dilation, groups);
         Ok(vec![Value::R4(module::conv2d(x, weight, bias, options))])
+    })
+}
+
+/// A convolution of ours with what follows it: x, and what is added, where something is.
+pub(in crate::graph) fn fused(convolution: Convolution, activation: Activation) -> Kernel {
+    Kernel::new(2, move |mut operands| {
+        let (x, residual) = (operands.next()?.rank4()?, operands.optional());
+        Ok(vec![convolution.run(x, activation, residual, operands.buffers)?])
     })
 }
 

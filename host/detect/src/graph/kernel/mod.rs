@@ -4,6 +4,7 @@
 mod activation;
 mod arithmetic;
 mod convolution;
+mod host;
 mod layout;
 mod logistic;
 mod pooling;
@@ -16,6 +17,8 @@ use onnx_ir::Node;
 use super::{Fault, value::Value};
 
 pub(super) use activation::silu;
+pub(super) use convolution::fused as convolution;
+pub(super) use host::{Activation, Buffers, Convolution};
 
 /// An operator, ready to run.
 pub(super) struct Kernel {
@@ -24,10 +27,10 @@ pub(super) struct Kernel {
     pub(super) run: Run,
 }
 
-type Run = Box<dyn Fn(Operands) -> Result<Vec<Value>, Fault> + Send + Sync>;
+type Run = Box<dyn Fn(Operands<'_>) -> Result<Vec<Value>, Fault> + Send + Sync>;
 
 impl Kernel {
-    fn new(reads: usize, run: impl Fn(Operands) -> Result<Vec<Value>, Fault> + Send + Sync + 'static) -> Self {
+    fn new(reads: usize, run: impl Fn(Operands<'_>) -> Result<Vec<Value>, Fault> + Send + Sync + 'static) -> Self {
         Self { reads, run: Box::new(run) }
     }
 
@@ -38,11 +41,15 @@ impl Kernel {
 }
 
 /// The operands of one step, in the order that ONNX defines.
-pub(super) struct Operands(std::vec::IntoIter<Option<Value>>);
+pub(super) struct Operands<'a> {
+    values: std::vec::IntoIter<Option<Value>>,
+    /// For results, on the CPU.
+    buffers: &'a Buffers,
+}
 
-impl Operands {
-    pub(super) fn new(values: Vec<Option<Value>>) -> Self {
-        Self(values.into_iter())
+impl<'a> Operands<'a> {
+    pub(super) fn new(values: Vec<Option<Value>>, buffers: &'a Buffers) -> Self {
+        Self { values: values.into_iter(), buffers }
     }
 
     fn next(&mut self) -> Result<Value, Fault> {
@@ -50,17 +57,17 @@ impl Operands {
     }
 
     fn optional(&mut self) -> Option<Value> {
-        self.0.next().flatten()
+        self.values.next().flatten()
     }
 
     /// The one at `index` of those that are left.
     fn nth(mut self, index: usize) -> Result<Value, Fault> {
-        self.0.nth(index).flatten().ok_or_else(|| Fault::new("an input is missing"))
+        self.values.nth(index).flatten().ok_or_else(|| Fault::new("an input is missing"))
     }
 
     /// All that are left.
     fn rest(self) -> Result<Vec<Value>, Fault> {
-        self.0.map(|value| value.ok_or_else(|| Fault::new("an input is missing"))).collect()
+        self.values.map(|value| value.ok_or_else(|| Fault::new("an input is missing"))).collect()
     }
 }
 

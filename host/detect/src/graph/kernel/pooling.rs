@@ -9,12 +9,12 @@ use onnx_ir::{
     node::{avg_pool2d::AvgPool2dConfig, max_pool2d::MaxPool2dConfig},
 };
 
-use super::{Fault, Kernel, Setting, Value, convolution::Window};
+use super::{Fault, Kernel, Setting, Value, convolution::Window, host};
 
-pub(super) fn build(node: &Node, _: Setting) -> Option<Result<Kernel, Fault>> {
+pub(super) fn build(node: &Node, setting: Setting) -> Option<Result<Kernel, Fault>> {
     Some(match node {
         Node::MaxPool2d(n) if n.outputs.len() > 1 => Err(Fault::new("the indices of the maxima as an output")),
-        Node::MaxPool2d(n) => Ok(maximum(n.config.clone())),
+        Node::MaxPool2d(n) => Ok(maximum(n.config.clone(), setting)),
         Node::AveragePool2d(n) => average(n.config.clone()),
         Node::GlobalAveragePool(_) => Ok(Kernel::unary(|x| Ok(Value::R4(module::adaptive_avg_pool2d(x.rank4()?, [1, 1]))))),
         Node::GlobalMaxPool(_) => Ok(Kernel::unary(|x| Ok(Value::R4(x.rank4()?.max_dim(2).max_dim(3))))),
@@ -22,18 +22,25 @@ pub(super) fn build(node: &Node, _: Setting) -> Option<Result<Kernel, Fault>> {
     })
 }
 
-fn maximum(config: MaxPool2dConfig) -> Kernel {
+fn maximum(config: MaxPool2dConfig, setting: Setting) -> Kernel {
     let MaxPool2dConfig { kernel_size, strides, padding, dilation, ceil_mode, auto_pad, .. } = config;
     let window = Window { kernel: kernel_size, stride: strides, dilation, padding, auto_pad };
-    Kernel::unary(move |x| {
-        let x = x.rank4()?;
+    let ours = setting.on_host && window.dilation == [1, 1] && !ceil_mode;
+    Kernel::new(1, move |mut operands| {
+        let mut x = operands.next()?.rank4()?;
+        if ours {
+            match host::maximum(x, &window, operands.buffers)? {
+                Ok(largest) => return Ok(vec![Value::R4(largest)]),
+                Err(same) => x = same,
+            }
+        }
         let [_, _, height, width] = x.dims();
         let options = MaxPoolOptions::new(window.kernel)
             .with_stride(window.stride)
             .with_padding_pairs(window.padding(height, width))
             .with_dilation(window.dilation)
             .with_ceil_mode(ceil_mode);
-        Ok(Value::R4(module::max_pool2d(x, options)))
+        Ok(vec![Value::R4(module::max_pool2d(x, options))])
     })
 }
 
