@@ -1,5 +1,6 @@
 //! Covers: the detectors that ship load and say what they find; a folder that cannot be used is refused in words and
-//! leaves the others; pictures from many threads give the same boxes as alone.
+//! leaves the others; what they find is known before they are loaded; a network that was let go comes back when it is asked;
+//! pictures from many threads give the same boxes as alone.
 
 #![allow(
     clippy::unwrap_used,
@@ -55,9 +56,9 @@ fn edit(file: PathBuf, from: &str, to: &str) {
 
 /// The reason that the folder `name` was refused for.
 fn refusal(folder: &Path, name: &str) -> String {
-    let loaded = Detectors::load(folder, &cpu()).unwrap();
-    let refused = loaded.report().refused.iter().find(|refused| refused.name == name);
-    refused.unwrap_or_else(|| panic!("{:?}", loaded.report())).reason.clone()
+    let report = Detectors::load(folder, &cpu()).unwrap().report();
+    let refused = report.refused.iter().find(|refused| refused.name == name);
+    refused.unwrap_or_else(|| panic!("{report:?}")).reason.clone()
 }
 
 fn image(detector: &Detector, frame: Size, seed: usize) -> InputImage {
@@ -148,6 +149,46 @@ fn pictures_that_were_not_made_for_a_detector_are_refused() {
         assert!(detector.detect(vec![image]).is_err());
     }
     assert_eq!(detector.detect(vec![]).unwrap(), Vec::<Vec<_>>::new());
+}
+
+#[test]
+fn what_is_declared_is_known_before_it_is_loaded() {
+    let (detectors, load) = Detectors::open(&common::detectors()).unwrap();
+    let declared = detectors.types();
+    assert!(!detectors.are_loaded() && detectors.report().loading && !detectors.wait_unless(|| true));
+    thread::scope(|scope| {
+        let waiting = scope.spawn(|| detectors.for_types(&[ObjectType::face()]).len());
+        load(&cpu());
+        assert_eq!(waiting.join().unwrap(), 1);
+    });
+    assert!(detectors.are_loaded() && !detectors.report().loading);
+    assert_eq!(detectors.types(), declared);
+
+    let (detectors, load) = Detectors::open(&common::detectors()).unwrap();
+    drop(load);
+    assert_eq!(detectors.for_types(&[ObjectType::face()]).len(), 0, "nobody waits for what does not come");
+}
+
+#[test]
+fn a_network_that_was_let_go_comes_back_when_it_is_asked() {
+    let folder = folder(&[("centerface", "centerface"), ("yolox-nano", "yolox-nano")]);
+    edit(folder.path().join("centerface/detector.toml"), "score = 0.5", "score = 0.001");
+    let loaded = Detectors::load(folder.path(), &cpu()).unwrap();
+    let faces = &loaded.for_types(&[ObjectType::face()])[0];
+    let look = || faces.detect(vec![image(faces, Size { width: 96, height: 64 }, 0)]);
+    assert!(loaded.make_room(&[ObjectType::face()]), "bodies go, which nobody wants");
+    assert!(!loaded.make_room(&[ObjectType::face()]), "they have gone");
+    assert!(loaded.make_room(&[]), "faces were not asked for, either");
+    let found = look().unwrap();
+    assert!(!found[0].is_empty());
+    assert!(!loaded.make_room(&[]), "they were asked for a moment ago");
+    assert_eq!(look().unwrap(), found);
+
+    // The file is another one when it is read again.
+    let bodies = &loaded.for_types(&[ObjectType::body()])[0];
+    fs::write(folder.path().join("yolox-nano/yolox_nano_416.onnx"), "something else").unwrap();
+    let error = bodies.detect(vec![image(bodies, Size { width: 96, height: 64 }, 0)]).unwrap_err().to_string();
+    assert!(error.contains("yolox_nano_416.onnx") && error.contains("sha256"), "{error}");
 }
 
 #[test]

@@ -139,7 +139,7 @@ impl Network {
         let (bytes, outputs) = model::declare(name, (self.read)()?, *shape)?;
         let lanes = device.lanes();
         if let Some((runtime, lanes)) = device.runtime().zip(lanes) {
-            return Ok(Runner::OnnxRuntime(runtime.open(name, &bytes, lanes)?));
+            return Ok(Runner::OnnxRuntime(runtime.open(name, bytes, lanes)?));
         }
         let model = model::read(name, &bytes, outputs)?;
         // Weights are uploaded while planning, and burn panics on what it does not expect.

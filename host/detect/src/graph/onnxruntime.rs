@@ -13,6 +13,7 @@
 use std::{
     collections::HashSet,
     ffi::{CString, NulError},
+    io::{self, Write},
     path::Path,
     ptr::{self, NonNull},
     sync::{Arc, OnceLock},
@@ -27,6 +28,7 @@ use ort::{
     value::{DynValue, TensorRef},
 };
 use parking_lot::Mutex;
+use tempfile::NamedTempFile;
 
 use super::{Array, NetworkError};
 use crate::device::Lanes;
@@ -59,13 +61,21 @@ impl OnnxRuntime {
     }
 
     /// Makes a network ready whose input has the shape that the file declares.
-    pub(super) fn open(&self, name: &str, network: &[u8], lanes: Lanes) -> Result<Prepared, NetworkError> {
+    pub(super) fn open(&self, name: &str, network: Vec<u8>, lanes: Lanes) -> Result<Prepared, NetworkError> {
         // Each lane runs on its own thread, and what it shares out goes to the threads of all.
         let threads = lanes.count * (lanes.threads - 1) + 1;
         let open = || -> ort::Result<Session> {
             let builder = Session::builder(self.0)?.with_intra_threads(threads)?.with_intra_op_spinning(false)?.with_env_allocators()?;
             let builder = builder.with_config_entry("session.use_device_allocator_for_initializers", "1")?;
-            builder.with_optimization_level(GraphOptimizationLevel::Level3)?.commit_from_memory(network)
+            let mut builder = builder.with_optimization_level(GraphOptimizationLevel::Level3)?;
+            // From a file it takes piece by piece what lies in memory once more otherwise.
+            match temporary_file(&network) {
+                Ok(file) => {
+                    drop(network);
+                    builder.commit_from_file(file.path())
+                }
+                Err(_) => builder.commit_from_memory(&network),
+            }
         };
         let malformed = |reason: String| NetworkError::Malformed { file: name.into(), reason };
         let session = open().map_err(|e| malformed(e.to_string()))?;
@@ -79,6 +89,12 @@ impl OnnxRuntime {
         let (input, outputs) = names().map_err(|e| malformed(e.to_string()))?;
         Ok(Prepared { session, input, outputs, ran: Mutex::default() })
     }
+}
+
+fn temporary_file(content: &[u8]) -> io::Result<NamedTempFile> {
+    let mut file = NamedTempFile::new()?;
+    file.write_all(content)?;
+    Ok(file)
 }
 
 /// What the library has to say is for the log. It warns of files that declare other shapes than they are run with.
