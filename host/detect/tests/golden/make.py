@@ -1,5 +1,5 @@
 """Writes the golden outputs beside this file: what ONNX Runtime makes of the networks that ship, and of small networks
-of one operator each.
+of one operator, or of a few, each.
 
     python3 -m venv venv && venv/bin/pip install onnx onnxruntime numpy
     venv/bin/python make.py ../../../../target/assets
@@ -105,6 +105,24 @@ def operators():
     yield "Conv, SAME_LOWER", [node("Conv", "x,w", auto_pad="SAME_LOWER", strides=[1, 2])], [weights], 13
     yield "Conv, dilated", [node("Conv", "x,w", pads=[2, 2, 2, 2], dilations=[2, 2])], [weights], 13
     yield "Conv, depthwise", [node("Conv", "x,w", group=3, pads=[1, 1, 1, 1])], [constant("w", ramp(3, 1, 3, 3))], 13
+    # What may be one step with a convolution, and what may not.
+    conv, alike = node("Conv", "x,w,b", "c", pads=[1, 1, 1, 1]), [constant("w", ramp(3, 3, 3, 3)), constant("b", ramp(3))]
+    gate = [node("Sigmoid", "c", "s"), node("Mul", "c,s", "m")]
+    yield "Conv and Relu", [conv, node("Relu", "c")], alike, 13
+    yield "Conv and Sigmoid", [conv, node("Sigmoid", "c")], alike, 13
+    yield "Conv and SiLU", [conv, node("Sigmoid", "c", "s"), node("Mul", "s,c")], alike, 13
+    yield "Conv and Add", [conv, node("Add", "x,c")], alike, 13
+    yield "Conv, SiLU and Add", [conv, *gate, node("Add", "m,x")], alike, 13
+    yield "Conv and Add of a constant", [conv, node("Add", "c,k")], [*alike, constant("k", ramp(3, 1, 1))], 13
+    yield "Conv and Add that broadcasts", [conv, node("ReduceMean", "x", "k", axes=[2, 3]), node("Add", "c,k")], alike, 13
+    yield "Conv and Add that is broadcast", [node("GlobalMaxPool", "x", "g"), node("Conv", "g,w", "c"), node("Add", "c,x")], [constant("w", ramp(3, 3, 1, 1))], 13
+    yield "Conv, Add and Relu", [conv, node("Add", "c,x", "a"), node("Relu", "a")], alike, 13
+    yield "Conv and Relu, used twice", [conv, node("Relu", "c", "r"), node("Sub", "r,c")], alike, 13
+    yield "Conv and a gate used twice", [conv, *gate, node("Sub", "m,s")], alike, 13
+    yield "Conv and the gate of another", [conv, node("Sigmoid", "c", "s"), node("Mul", "x,s")], alike, 13
+    yield "Conv, doubled", [conv, node("Add", "c,c")], alike, 13
+    yield "Conv of Conv", [conv, node("Relu", "c", "r"), node("Conv", "r,w", "d", pads=[1, 1, 1, 1]), node("Add", "d,r")], alike, 13
+    yield "Sum of two Convs", [conv, node("Relu", "c", "r"), node("Conv", "x,v", "d", group=3, pads=[1, 1, 1, 1]), node("Add", "r,d")], [*alike, constant("v", ramp(3, 1, 3, 3))], 13
     yield "ConvTranspose", [node("ConvTranspose", "x,w,b", strides=[2, 2], pads=[1, 1, 1, 1], output_padding=[1, 1])], [constant("w", ramp(3, 2, 3, 3)), constant("b", ramp(2))], 13
     statistics = [constant("s", ramp(3) + 1), constant("b", ramp(3)), constant("m", ramp(3)), constant("v", ramp(3) + 1)]
     yield "BatchNormalization", [node("BatchNormalization", "x,s,b,m,v", epsilon=1e-3)], statistics, 15

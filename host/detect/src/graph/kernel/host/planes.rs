@@ -4,6 +4,8 @@
 
 #![expect(clippy::indexing_slicing, reason = "lengths are checked against the geometry before; checks here would be in the inner loop")]
 
+use std::array;
+
 use macerator::{Scalar, Simd, WithSimd};
 use rayon::prelude::*;
 
@@ -108,25 +110,31 @@ impl<'a> Ring<'a> {
         }
     }
 
-    /// The lines from the one that is `above` before the window's first.
+    /// Where the pixels of a window's column lie in a line.
+    #[inline(always)]
+    fn column(&self, column: usize) -> usize {
+        column % self.geometry.stride[1] * self.phase + column / self.geometry.stride[1]
+    }
+
+    /// The lines under a row of windows, which are `ROWS` high.
     #[inline(always)]
     fn lines<const ROWS: usize>(&self, row: usize) -> [&[f32]; ROWS] {
         let mut lines = [&self.numbers[..0]; ROWS];
         for (kernel_row, line) in lines.iter_mut().enumerate() {
-            *line = self.line_of(row, kernel_row);
+            *line = self.line_of(row, kernel_row, ROWS);
         }
         lines
     }
 
-    /// The line under a window's row.
+    /// The line under a row of windows, which are `rows` high; a constant where it can be, since it is divided by.
     #[inline(always)]
-    fn line_of(&self, row: usize, kernel_row: usize) -> &[f32] {
-        let Geometry { height, kernel, stride, before, .. } = *self.geometry;
+    fn line_of(&self, row: usize, kernel_row: usize, rows: usize) -> &[f32] {
+        let Geometry { height, stride, before, .. } = *self.geometry;
         let length = self.phase * stride[1];
         let y = (row * stride[0] + kernel_row).checked_sub(before[0]);
         let place = match y {
-            Some(y) if y < height => y % kernel[0],
-            _ => kernel[0],
+            Some(y) if y < height => y % rows,
+            _ => rows,
         };
         &self.numbers[place * length..][..length]
     }
@@ -172,6 +180,7 @@ impl Convolution<'_> {
         let geometry = self.geometry;
         let columns = geometry.columns;
         let mut ring = Ring::new(self.ring, geometry, 0.0);
+        let places: [usize; SIZE] = array::from_fn(|column| ring.column(column));
         for (channel, (plane, out)) in self.x.chunks_exact(geometry.plane()).zip(self.out.chunks_exact_mut(geometry.windows())).enumerate()
         {
             let weights = &self.weights[channel * SIZE * SIZE..][..SIZE * SIZE];
@@ -182,8 +191,7 @@ impl Convolution<'_> {
                 ring.advance::<S>(plane, row, &mut next);
                 let row = Row {
                     lines: ring.lines::<SIZE>(row),
-                    phase: ring.phase,
-                    stride: geometry.stride[1],
+                    columns: places,
                     weights,
                     bias,
                     activation: self.finish.activation,
@@ -211,8 +219,8 @@ impl Convolution<'_> {
 /// A row of windows.
 struct Row<'a, const SIZE: usize> {
     lines: [&'a [f32]; SIZE],
-    phase: usize,
-    stride: usize,
+    /// Where the pixels of a window's columns lie in a line.
+    columns: [usize; SIZE],
     weights: &'a [f32],
     bias: f32,
     activation: Activation,
@@ -226,8 +234,8 @@ impl<const SIZE: usize> Row<'_, SIZE> {
         let lanes = S::lanes32();
         let mut sums = [self.bias.splat::<S>(); VECTORS];
         for (line, weights) in self.lines.iter().zip(self.weights.chunks_exact(SIZE)) {
-            for (column, weight) in weights.iter().enumerate() {
-                let pixels = &line[column % self.stride * self.phase + column / self.stride + at..][..VECTORS * lanes];
+            for (column, weight) in self.columns.into_iter().zip(weights) {
+                let pixels = &line[column + at..][..VECTORS * lanes];
                 let weight = weight.splat::<S>();
                 for (sum, pixels) in sums.iter_mut().zip(pixels.chunks_exact(lanes)) {
                     *sum = load::<S>(pixels).mul_add(weight, *sum);
@@ -266,14 +274,14 @@ impl WithSimd for Maximum<'_> {
             let mut next = 0;
             for (row, out) in out.chunks_exact_mut(geometry.columns).enumerate() {
                 ring.advance::<S>(plane, row, &mut next);
-                line.copy_from_slice(ring.line_of(row, 0));
+                line.copy_from_slice(ring.line_of(row, 0, kernel_rows));
                 for kernel_row in 1..kernel_rows {
-                    larger::<S>(line, ring.line_of(row, kernel_row));
+                    larger::<S>(line, ring.line_of(row, kernel_row, kernel_rows));
                 }
                 for (at, out) in out.chunks_mut(lanes).enumerate() {
                     let mut largest = f32::NEG_INFINITY.splat::<S>();
                     for column in 0..kernel_columns {
-                        let from = column % geometry.stride[1] * ring.phase + column / geometry.stride[1] + at * lanes;
+                        let from = ring.column(column) + at * lanes;
                         largest = largest.max(load::<S>(&line[from..]));
                     }
                     store_some::<S>(out, largest);
