@@ -16,7 +16,7 @@ use onnx_ir::{
     },
 };
 
-use super::{Fault, Kernel, Operands, Setting, Value, computed, host};
+use super::{Fault, Kernel, Operands, Setting, Value, computed};
 use crate::graph::value::{array, map};
 
 pub(super) fn build(node: &Node, setting: Setting) -> Option<Result<Kernel, Fault>> {
@@ -46,7 +46,7 @@ pub(super) fn build(node: &Node, setting: Setting) -> Option<Result<Kernel, Faul
             Some(SqueezeInput::Static(axes)) => Ok(squeeze(Some(axes.clone()))),
             Some(SqueezeInput::Runtime(_)) => Err(computed("axes")),
         },
-        Node::Concat(n) => Ok(concat(n.config.axis, n.inputs.len(), setting)),
+        Node::Concat(n) => Ok(concat(n.config.axis, n.inputs.len())),
         Node::Slice(n) => slice(&n.config),
         Node::Split(n) => split(&n.config, n.outputs.len()),
         Node::Pad(n) => padding(&n.config),
@@ -176,7 +176,7 @@ fn squeeze(axes: Option<Vec<i64>>) -> Kernel {
     })
 }
 
-fn concat(axis: usize, reads: usize, setting: Setting) -> Kernel {
+fn concat(axis: usize, reads: usize) -> Kernel {
     macro_rules! join {
         ($values:expr, $first:expr, $($rank:ident),*) => {
             match $first {
@@ -189,12 +189,7 @@ fn concat(axis: usize, reads: usize, setting: Setting) -> Kernel {
         };
     }
     Kernel::new(reads, move |operands: Operands| {
-        let buffers = operands.buffers;
         let values = operands.rest()?;
-        if setting.on_host && values.iter().all(|value| matches!(value, Value::R4(_))) {
-            let pictures = values.into_iter().map(Value::rank4).collect::<Result<_, _>>()?;
-            return Ok(vec![Value::R4(host::join(pictures, axis, buffers)?)]);
-        }
         let first = values.first().cloned().ok_or_else(|| Fault::new("nothing to join"))?;
         let joined: Result<Value, Fault> = join!(values, first, R1, R2, R3, R4, R5);
         Ok(vec![joined?])

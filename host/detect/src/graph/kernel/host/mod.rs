@@ -1,13 +1,12 @@
 //! Kernels of our own for the CPU, where burn-flex takes longer: convolutions with what follows them, and the largest of a window.
 //!
 //! `geometry` says where windows lie; `lines` how they read it; `dense` lays pixels out for `product`, the inner loop of a
-//! convolution that takes all channels; `planes` has what goes channel by channel; `join` lays pictures side by side; `vector` the machine's vectors and the activations; `buffers` the memory of results.
+//! convolution that takes all channels; `planes` has what goes channel by channel; `vector` the machine's vectors and the activations; `buffers` the memory of results.
 //! They work on the tensors' own memory, and what they do not cover, burn does.
 
 mod buffers;
 mod dense;
 mod geometry;
-mod join;
 mod lines;
 mod planes;
 mod product;
@@ -22,7 +21,6 @@ use onnx_ir::node::conv2d::Conv2dNode;
 
 pub(in crate::graph) use buffers::Buffers;
 use geometry::Geometry;
-pub(super) use join::join;
 use product::{Finish, Weights};
 pub(in crate::graph) use vector::Activation;
 
@@ -351,26 +349,6 @@ mod tests {
         }
     }
 
-    proptest! {
-        #[test]
-        fn joined_views_are_burns(case in cases(&[1], 5), axis in 0..4usize, steps in prop::collection::vec([1..4usize, 1..4usize], 1..4), turned: bool) {
-            // Views of one tensor: its pixels from some on, every so-manyth, perhaps with rows and columns exchanged or one repeated.
-            let whole = case.x();
-            let [batch, channels, height, width] = whole.dims();
-            let parts = steps.iter().map(|&[down, right]| {
-                let (rows, columns) = ((height / 2).max(1), (width / 2).max(1));
-                let part = whole.clone().repeat(&[1, 1, down, right]).slice_dim(2, burn::tensor::Slice::new(0, Some((rows * down) as isize), down as isize));
-                let part = part.slice_dim(3, burn::tensor::Slice::new(0, Some((columns * right) as isize), right as isize));
-                if turned { part.flip([3]).swap_dims(2, 3) } else { part }
-            });
-            let mut parts: Vec<_> = parts.collect();
-            let dims = parts[0].dims();
-            parts.push(Tensor::<4>::from_data(case.noise(5, [1, 1, dims[2], 1]), &Device::flex()).expand([batch, channels, dims[2], dims[3]]));
-            let ours = join(parts.clone(), axis, &Buffers::default()).unwrap();
-            prop_assert_eq!(differ(Value::R4(ours), &Tensor::cat(parts, axis)), 0.0);
-        }
-    }
-
     #[test]
     fn what_does_not_fit_is_refused() {
         let case = Case { batch: 1, channels: [3, 4], size: [4, 4], kernel: [5, 5], stride: [1, 1], padding: [0; 4], seed: 1 };
@@ -379,8 +357,6 @@ mod tests {
         let run = |x| ours.run(x, Activation::None, None, &Buffers::default()).err().unwrap().0;
         assert!(run(case.x()).starts_with("no window fits"));
         assert!(run(Tensor::zeros([1, 2, 8, 8], &Device::flex())).starts_with("2 channels"));
-        let zeros = |dims| Tensor::<4>::zeros(dims, &Device::flex());
-        assert!(join(vec![zeros([1, 2, 3, 4]), zeros([1, 2, 4, 4])], 1, &Buffers::default()).is_err());
         // Two groups of channels, and a window with gaps, are burn's.
         assert!(packed(2, 2, case.window()).is_none());
         assert!(packed(1, 3, Window { dilation: [2, 1], ..case.window() }).is_none());
