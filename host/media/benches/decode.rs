@@ -1,4 +1,4 @@
-//! Frames a second of the decoder beside `ffmpeg -benchmark` on the same file, and milliseconds of each picture made of a
+//! Frames a second of the decoder beside `ffmpeg -benchmark` on the same file, of many decoders at once with their memory, and milliseconds of each picture made of a
 //! frame. `cargo bench -p ocellus-media -- FILE...`; without files, on a generated 720p clip.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::print_stdout, reason = "a bench")]
 
@@ -27,8 +27,39 @@ fn main() {
     }
 }
 
+/// Decoders at once, in frames a second of all together and megabytes that they take: with a thread for each core, and with the cores
+/// shared.
+fn at_once(file: &Path) {
+    let cores = std::thread::available_parallelism().unwrap().get();
+    for decoders in [1, 2, 4, 8] {
+        for (what, threads) in [("shared", 0), ("all cores each", cores)] {
+            let input = Input { threads, ..Input::new(Location::File(file.to_owned())) };
+            // The peak of memory begins anew.
+            std::fs::write("/proc/self/clear_refs", "5").unwrap();
+            let before = memory("VmRSS:");
+            let started = Instant::now();
+            let opened: Vec<_> = (0..decoders).map(|_| Decoder::open(&input, &Interrupt::new()).unwrap()).collect();
+            let frames: u32 = std::thread::scope(|scope| {
+                let count = |mut decoder: Decoder| std::iter::from_fn(|| decoder.next_frame().unwrap()).fold(0, |n, _| n + 1);
+                let running: Vec<_> = opened.into_iter().map(|decoder| scope.spawn(move || count(decoder))).collect();
+                running.into_iter().map(|running| running.join().unwrap()).sum()
+            });
+            let fps = f64::from(frames) / started.elapsed().as_secs_f64();
+            println!("  {decoders} at once, {what}: {fps:.0} fps, {:.0} MB", memory("VmHWM:") - before);
+        }
+    }
+}
+
+/// A line of this process's status, in megabytes.
+fn memory(line: &str) -> f64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let kilobytes = status.lines().find_map(|l| l.strip_prefix(line)?.trim().strip_suffix(" kB")?.trim().parse::<f64>().ok());
+    kilobytes.unwrap() / 1024.0
+}
+
 fn measure(file: &Path) {
     println!("{}", file.display());
+    at_once(file);
     for threads in [1, 2] {
         let input = Input { threads, ..Input::new(Location::File(file.to_owned())) };
         let started = Instant::now();
@@ -65,6 +96,8 @@ fn measure(file: &Path) {
     time("input 416x416", &mut |f| drop(scaler.input(f, &spec(416, 416), None).unwrap()));
     time("input 640x384", &mut |f| drop(scaler.input(f, &spec(640, 384), None).unwrap()));
     time("luma 160x90 of the frame", &mut |f| drop(f.luma(whole, Size { width: 160, height: 90 }).unwrap()));
+    let mut brightness = Vec::new();
+    time("brightness 64x36 of the frame", &mut |f| scaler.brightness(f, whole, Size { width: 64, height: 36 }, &mut brightness).unwrap());
     time("sharpness of a face", &mut |f| {
         sharpness(&f.luma(face, SHARPNESS_SIZE).unwrap(), SHARPNESS_SIZE);
     });

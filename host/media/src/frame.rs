@@ -105,6 +105,12 @@ impl Frame {
     /// # Errors
     /// [`MediaError::OutsideFrame`], when the region has no pixel of the frame.
     pub fn crop(&self, region: Option<Rect>, max_side: Option<u32>) -> Result<RgbImage> {
+        let (part, size) = self.fitted(region, max_side)?;
+        self.render(part, size, Quality::Fine)
+    }
+
+    /// The part of a region, and its size where no side is over `max_side`.
+    fn fitted(&self, region: Option<Rect>, max_side: Option<u32>) -> Result<(PixelRect, Size)> {
         let part = self.part(region)?;
         let longer = part.width.max(part.height);
         let size = match max_side {
@@ -114,7 +120,7 @@ impl Frame {
             }
             _ => part.size(),
         };
-        self.render(part, size, Quality::Fine)
+        Ok((part, size))
     }
 
     /// [`Frame::crop`] as a JPEG; `quality` as in [`encode_jpeg`]. Of a stream in planar 4:2:0 that need not be turned, a part in its
@@ -124,15 +130,15 @@ impl Frame {
     /// # Errors
     /// As [`Frame::crop`] and [`encode_jpeg`].
     pub fn jpeg(&self, region: Option<Rect>, max_side: Option<u32>, quality: u8) -> Result<Vec<u8>> {
-        let part = self.part(region)?;
-        let even = [part.x, part.y, part.width, part.height].iter().all(|n| n.is_multiple_of(2));
-        let unscaled = max_side.is_none_or(|max| max >= part.width.max(part.height));
-        if even && unscaled && self.0.orientation == Orientation::default() && av::repeats_chroma(&self.0.picture) {
-            // The encoder's average of two by two pixels finds their chroma sample again.
-            let size = part.size();
-            return self.packed(part, size, Quality::Fast, |rows, stride| encode_rows(rows, stride, size, quality, Chroma::Halved))?;
+        let (part, size) = self.fitted(region, max_side)?;
+        if self.0.orientation != Orientation::default() {
+            return encode_jpeg(&self.render(part, size, Quality::Fine)?, quality);
         }
-        encode_jpeg(&self.crop(region, max_side)?, quality)
+        let even = [part.x, part.y, part.width, part.height].iter().all(|n| n.is_multiple_of(2));
+        // The encoder's average of two by two pixels finds their chroma sample again.
+        let as_coded = even && size == part.size() && av::repeats_chroma(&self.0.picture);
+        let (scaling, chroma) = if as_coded { (Quality::Fast, Chroma::Halved) } else { (Quality::Fine, Chroma::Full) };
+        self.packed(part, size, scaling, |rows, stride| encode_rows(rows, stride, size, quality, chroma))?
     }
 
     fn part(&self, region: Option<Rect>) -> Result<PixelRect> {
@@ -162,25 +168,33 @@ impl Frame {
     /// # Errors
     /// As [`Frame::rgb`].
     pub fn luma(&self, region: Rect, out: Size) -> Result<Vec<u8>> {
+        let mut luma = Vec::new();
+        self.luma_into(&mut Contexts::default(), region, out, Quality::Fast, &mut luma)?;
+        Ok(luma)
+    }
+
+    /// `luma` is filled anew.
+    pub(crate) fn luma_into(&self, contexts: &mut Contexts, region: Rect, out: Size, quality: Quality, luma: &mut Vec<u8>) -> Result<()> {
         let part = self.pixels(region)?;
         let decoded = self.0.orientation.to_decoded(part, self.0.size);
         let Some(view) = av::luma_view(&self.0.picture, decoded) else {
-            return Ok(grey(&self.render(part, out, Quality::Fine)?));
+            *luma = grey(&self.render(part, out, Quality::Fine)?);
+            return Ok(());
         };
         if out.width == 0 || out.height == 0 {
             return Err(MediaError::OutsideFrame);
         }
         let stored = self.0.orientation.size(out);
-        let mut contexts = Contexts::default();
-        let packed = contexts.scale(&view, stored, Pixel::GRAY8, Quality::Fast)?;
-        let mut luma = vec![0; out.width as usize * out.height as usize];
-        self.0.orientation.place::<1>(packed.data(0), packed.stride(0), stored, &mut luma, out.width as usize);
+        let packed = contexts.scale(&view, stored, Pixel::GRAY8, quality)?;
+        luma.clear();
+        luma.resize(out.width as usize * out.height as usize, 0);
+        self.0.orientation.place::<1>(packed.data(0), packed.stride(0), stored, luma, out.width as usize);
         if av::colour_is_limited(&self.0.picture) {
-            for sample in &mut luma {
+            for sample in luma {
                 *sample = ((u32::from(*sample).saturating_sub(16) * 255 + 109) / 219).min(255) as u8;
             }
         }
-        Ok(luma)
+        Ok(())
     }
 }
 
@@ -206,5 +220,93 @@ impl From<Region> for Edges {
     fn from(region: Region) -> Self {
         let (x, y) = (f64::from(region.x), f64::from(region.y));
         Self([x, y, x + f64::from(region.width), y + f64::from(region.height)])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use ocellus_core::{ChannelOrder, InputSpec};
+
+    use super::*;
+    use crate::{Decoder, Input, Interrupt, Location, Scaler};
+
+    /// The first frame of what `ffmpeg` makes of a test picture.
+    fn first(format: &str) -> Frame {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("picture.mkv");
+        let made = Command::new("ffmpeg")
+            .args(["-v", "error", "-nostdin", "-f", "lavfi", "-i", "testsrc2=s=160x120:r=5:d=0.2", "-pix_fmt", format])
+            .args(["-colorspace", "bt709", "-color_range", "tv", "-c:v", "ffv1"])
+            .arg(&file)
+            .status();
+        assert!(made.expect("these tests make their media with the ffmpeg program: install the package ffmpeg").success());
+        decode(Location::File(file))
+    }
+
+    fn decode(location: Location) -> Frame {
+        let input = Input { threads: 1, ..Input::new(location) };
+        Decoder::open(&input, &Interrupt::new()).unwrap().next_frame().unwrap().unwrap()
+    }
+
+    /// As devices hand pictures over: both kinds of chroma in one plane, 10 bits at the upper end of 16.
+    fn semi_planar(frame: &Frame, format: Pixel, bytes: usize) -> Frame {
+        let from = frame.picture();
+        let mut to = frame::Video::new(format, from.width(), from.height());
+        to.set_color_space(from.color_space());
+        to.set_color_range(from.color_range());
+        let rows = |plane: usize| {
+            let width = from.plane_width(plane) as usize * bytes;
+            from.data(plane).chunks(from.stride(plane)).take(from.plane_height(plane) as usize).map(move |row| &row[..width])
+        };
+        let moved = |sample: &[u8]| -> Vec<u8> {
+            match sample {
+                &[low, high] => (u16::from_le_bytes([low, high]) << 6).to_le_bytes().to_vec(),
+                one => one.to_vec(),
+            }
+        };
+        let stride = to.stride(0);
+        for (to, from) in to.data_mut(0).chunks_mut(stride).zip(rows(0)) {
+            to.iter_mut().zip(from.chunks(bytes).flat_map(moved)).for_each(|(to, from)| *to = from);
+        }
+        let stride = to.stride(1);
+        for (to, (u, v)) in to.data_mut(1).chunks_mut(stride).zip(rows(1).zip(rows(2))) {
+            let pairs = u.chunks(bytes).zip(v.chunks(bytes)).flat_map(|(u, v)| [moved(u), moved(v)].concat());
+            to.iter_mut().zip(pairs).for_each(|(to, from)| *to = from);
+        }
+        Frame::new(to, 0, 0.0, Orientation::default())
+    }
+
+    #[test]
+    fn pictures_of_devices_look_like_those_of_software() {
+        for (planar, format, bytes) in [("yuv420p", Pixel::NV12, 1), ("yuv420p10le", Pixel::P010LE, 2)] {
+            let a = first(planar);
+            let b = semi_planar(&a, format, bytes);
+            let same = |what: &str, a: &[u8], b: &[u8], tolerance: f64| {
+                assert_eq!(a.len(), b.len());
+                let apart = a.iter().zip(b).map(|(a, b)| f64::from(a.abs_diff(*b))).sum::<f64>() / a.len() as f64;
+                assert!(apart <= tolerance, "{format:?}, {what}: {apart}");
+            };
+            let (whole, part) = (a.size().to_rect(), Rect::new(33.0, 17.0, 94.0, 80.0));
+            let small = Size { width: 40, height: 30 };
+            same("whole", &a.crop(None, None).unwrap().data, &b.crop(None, None).unwrap().data, 0.1);
+            same("part", &a.crop(Some(part), None).unwrap().data, &b.crop(Some(part), None).unwrap().data, 0.1);
+            same("scaled", &a.rgb(part, small).unwrap().data, &b.rgb(part, small).unwrap().data, 0.5);
+            same("colours", &a.colours(part, small).unwrap().data, &b.colours(part, small).unwrap().data, 0.5);
+            same("luma", &a.luma(part, small).unwrap(), &b.luma(part, small).unwrap(), 0.1);
+            let (mut bright_a, mut bright_b) = (Vec::new(), Vec::new());
+            let mut scaler = Scaler::new();
+            scaler.brightness(&a, whole, small, &mut bright_a).unwrap();
+            scaler.brightness(&b, whole, small, &mut bright_b).unwrap();
+            same("brightness", &bright_a, &bright_b, 0.1);
+            let spec = InputSpec { width: 64, height: 48, order: ChannelOrder::Bgr, fill: 0 };
+            same("input", &scaler.input(&a, &spec, None).unwrap().data, &scaler.input(&b, &spec, None).unwrap().data, 1.0);
+            let shown = |jpeg: Vec<u8>| decode(Location::Memory(jpeg.into())).crop(None, None).unwrap().data;
+            let [jpeg_a, jpeg_b] = [&a, &b].map(|frame| shown(frame.jpeg(None, None, 95).unwrap()));
+            same("jpeg", &jpeg_a, &jpeg_b, 5.0);
+            let [jpeg_a, jpeg_b] = [&a, &b].map(|frame| shown(frame.jpeg(Some(part), None, 95).unwrap()));
+            same("jpeg of a part", &jpeg_a, &jpeg_b, 0.5);
+        }
     }
 }

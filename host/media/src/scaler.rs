@@ -1,7 +1,7 @@
 //! What detectors look at: the frame, scaled once for each network's input.
 
 use ffmpeg_next::format::Pixel;
-use ocellus_core::{ChannelOrder, InputImage, InputSpec, Region, Size};
+use ocellus_core::{ChannelOrder, InputImage, InputSpec, Rect, Region, Size};
 
 use crate::av::Quality;
 use crate::orientation::PixelRect;
@@ -50,5 +50,14 @@ impl Scaler {
         let mut data = vec![spec.fill; stride * spec.height as usize];
         orientation.place::<3>(packed.data(0), packed.stride(0), stored, &mut data, stride);
         Ok(InputImage { spec: *spec, data, scale, frame: shown })
+    }
+
+    /// The brightness of a small picture of a region: as [`Frame::luma`], but each pixel is the mean of what it covers, and `luma` is
+    /// filled anew, so that nothing is made for a single frame.
+    ///
+    /// # Errors
+    /// As [`Frame::luma`].
+    pub fn brightness(&mut self, frame: &Frame, region: Rect, out: Size, luma: &mut Vec<u8>) -> Result<()> {
+        frame.luma_into(&mut self.0, region, out, Quality::Mean, luma)
     }
 }

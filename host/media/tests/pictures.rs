@@ -73,7 +73,6 @@ fn every_pixel_format_is_shown_as_it_is() {
         "yuv444p16le",
         "nv12",
         "nv21",
-        "p010le",
         "yuyv422",
         "uyvy422",
         "gray",
@@ -314,4 +313,20 @@ fn blur_lowers_sharpness() {
         sharpness(&luma, SHARPNESS_SIZE)
     });
     assert!(measured[0] > 2.0 * measured[1] && measured[1] > 2.0 * measured[2], "{measured:?}");
+}
+
+#[test]
+fn brightness_is_the_mean_of_what_a_pixel_covers() {
+    let media = Media::new();
+    for format in ["yuv420p", "yuv420p10le"] {
+        // Black and white columns, a pixel wide, beside white ones.
+        let filter = "nullsrc=s=160x120:r=5:d=0.2,format=gray,geq=lum='if(lt(X,80),255*mod(X,2),255)'";
+        let clip =
+            media.make(&format!("-f lavfi -i {filter} -vf scale=out_range=tv,format={format} -color_range tv -c:v ffv1"), "bars.mkv");
+        let frame = first(&input(&clip));
+        let mut luma = vec![7; 3];
+        Scaler::new().brightness(&frame, frame.size().to_rect(), Size { width: 4, height: 2 }, &mut luma).unwrap();
+        let expected = [127, 127, 255, 255, 127, 127, 255, 255];
+        assert!(luma.len() == 8 && luma.iter().zip(expected).all(|(seen, mean)| seen.abs_diff(mean) <= 2), "{format}: {luma:?}");
+    }
 }

@@ -6,19 +6,22 @@
 //! to .03; a pan of the camera .1 and more.
 
 use ocellus_core::{Rect, Size};
-use ocellus_media::Frame;
+use ocellus_media::{Frame, Scaler};
 
 const LOOK: Size = Size { width: 64, height: 36 };
 
 pub(crate) struct MotionGate {
     /// 0..=1; 0 lets everything through.
     threshold: f64,
+    scaler: Scaler,
     before: Option<Vec<u8>>,
+    /// What it was measured in before.
+    spare: Vec<u8>,
 }
 
 impl MotionGate {
     pub(crate) fn new(threshold: f64) -> Self {
-        Self { threshold, before: None }
+        Self { threshold, scaler: Scaler::new(), before: None, spare: Vec::new() }
     }
 
     /// Whether nothing moved within `region` since the last frame of which this was not said. Never for the first frame.
@@ -27,7 +30,9 @@ impl MotionGate {
             return false;
         }
         // What cannot be measured is looked at.
-        frame.luma(region, LOOK).is_ok_and(|now| self.compare(now))
+        let mut now = std::mem::take(&mut self.spare);
+        let measured = self.scaler.brightness(frame, region, LOOK, &mut now);
+        measured.is_ok() && self.compare(now)
     }
 
     /// What was looked at last is not to be compared with.
@@ -37,9 +42,10 @@ impl MotionGate {
 
     fn compare(&mut self, now: Vec<u8>) -> bool {
         if self.before.as_ref().is_some_and(|before| intensity(before, &now) < self.threshold) {
+            self.spare = now;
             return true;
         }
-        self.before = Some(now);
+        self.spare = self.before.replace(now).unwrap_or_default();
         false
     }
 }

@@ -174,17 +174,34 @@ impl<'a> View<'a> {
     }
 }
 
-/// The luma of a part, as a grey picture; `None` where the format has no plane of 8-bit luma.
+/// A grey format whose samples are those of a luma component that has its plane for itself.
+fn grey_format(descriptor: &ffi::AVPixFmtDescriptor) -> Option<ffi::AVPixelFormat> {
+    use ffi::AVPixelFormat as P;
+    let luma = descriptor.comp.first()?;
+    let odd = has(descriptor, ffi::AV_PIX_FMT_FLAG_BITSTREAM) || has(descriptor, ffi::AV_PIX_FMT_FLAG_BE);
+    if odd || luma.offset != 0 {
+        return None;
+    }
+    match (luma.step, luma.depth, luma.shift) {
+        (1, 8, 0) => Some(P::AV_PIX_FMT_GRAY8),
+        (2, 9, 0) => Some(P::AV_PIX_FMT_GRAY9LE),
+        (2, 10, 0) => Some(P::AV_PIX_FMT_GRAY10LE),
+        (2, 12, 0) => Some(P::AV_PIX_FMT_GRAY12LE),
+        (2, 14, 0) => Some(P::AV_PIX_FMT_GRAY14LE),
+        // In the upper bits, as P010 has it.
+        (2, depth, shift) if depth + shift == 16 => Some(P::AV_PIX_FMT_GRAY16LE),
+        _ => None,
+    }
+}
+
+/// The luma of a part, as a grey picture; `None` where the format has no plane of luma.
 pub(crate) fn luma_view(picture: &frame::Video, part: PixelRect) -> Option<View<'_>> {
     let (format, descriptor) = descriptor(picture)?;
     colour(picture, format, descriptor)?;
-    let luma = descriptor.comp.first()?;
-    let alone = luma.step == 1 && luma.depth == 8 && luma.offset == 0 && !has(descriptor, ffi::AV_PIX_FMT_FLAG_BITSTREAM);
-    if !alone {
-        return None;
-    }
-    let view = View::within(picture, part, |plane| if plane == 0 { (part.x as isize, part.y as isize) } else { (0, 0) })?;
+    let format = grey_format(descriptor)?;
+    let step = descriptor.comp.first()?.step as isize;
+    let view = View::within(picture, part, |plane| if plane == 0 { (part.x as isize * step, part.y as isize) } else { (0, 0) })?;
     let ([plane, ..], [stride, ..]) = (view.planes, view.strides);
     let null = std::ptr::null();
-    Some(View { planes: [plane, null, null, null], strides: [stride, 0, 0, 0], ..view })
+    Some(View { planes: [plane, null, null, null], strides: [stride, 0, 0, 0], format, ..view })
 }

@@ -14,6 +14,8 @@ pub(crate) enum Quality {
     Fast,
     /// For small pictures that are measured: bilinear, chroma at full resolution.
     Even,
+    /// For what compares brightness: the mean of what each pixel covers.
+    Mean,
     /// For pictures that people look at: bicubic, chroma at full resolution.
     Fine,
 }
@@ -23,6 +25,7 @@ impl Quality {
         match self {
             Self::Fast => ffi::SWS_BILINEAR,
             Self::Even => ffi::SWS_BILINEAR | ffi::SWS_FULL_CHR_H_INT | ffi::SWS_ACCURATE_RND,
+            Self::Mean => ffi::SWS_AREA,
             Self::Fine => ffi::SWS_BICUBIC | ffi::SWS_FULL_CHR_H_INT | ffi::SWS_ACCURATE_RND,
         }
     }
