@@ -26,13 +26,14 @@ async fn health_needs_no_token_and_says_what_runs_where() {
     let url = server.request(Method::GET, "/health/").build().unwrap().url().clone();
     let health: serde_json::Value = reqwest::get(url).await.unwrap().json().await.unwrap();
     assert!(health["detectors"]["device"].as_str().unwrap().starts_with("cpu"), "{health:#}");
+    assert_eq!(health["decoding"], serde_json::json!({"choice": "software", "devices": []}), "{health:#}");
 }
 
 #[test]
 fn help_explains_every_option() {
     let (status, out, _) = run(&["serve", "--help"]);
     assert!(status.success());
-    for option in ["--data", "--listen", "--device", "--jobs", "--plugins", "--detectors", "OCELLUS_JOBS"] {
+    for option in ["--data", "--listen", "--device", "--decoding", "--jobs", "--plugins", "--detectors", "OCELLUS_JOBS"] {
         assert!(out.contains(option), "{option} is not explained in\n{out}");
     }
 }
@@ -43,6 +44,8 @@ fn wrong_arguments_are_named() {
     let data = dir.path().to_str().unwrap();
     let (status, _, err) = run(&["serve", "--data", data, "--device", "abacus"]);
     assert!(!status.success() && err.contains("abacus"), "{err}");
+    let (status, _, err) = run(&["serve", "--data", data, "--decoding", "abacus"]);
+    assert!(!status.success() && err.contains("abacus") && err.contains("vaapi"), "{err}");
     let (status, _, err) = run(&["serve", "--data", data, "--plugins", "/no/such/folder"]);
     assert!(!status.success() && err.contains("/no/such/folder"), "{err}");
     std::fs::write(dir.path().join("ocellus.toml"), "jobs = \"many\"\n").unwrap();

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use ocellus_core::{NetworkPolicy, Size, VideoTransform};
 
 use crate::source::Source;
-use crate::{Interrupt, Result};
+use crate::{Decoding, Interrupt, Result};
 
 /// Where the bytes are.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,14 +31,23 @@ pub struct Input {
     pub network: NetworkPolicy,
     /// Applied after the container's own rotation.
     pub transform: VideoTransform,
-    /// For decoding; 0 is one for each core.
+    /// For decoding; 0 is one for each core, or fewer beside other decoders.
     pub threads: usize,
+    pub decoding: Decoding,
 }
 
 impl Input {
     /// `location` with nothing special about it.
     pub fn new(location: Location) -> Self {
-        Self { location, format: None, options: Vec::new(), network: NetworkPolicy::default(), transform: VideoTransform::None, threads: 0 }
+        Self {
+            location,
+            format: None,
+            options: Vec::new(),
+            network: NetworkPolicy::default(),
+            transform: VideoTransform::None,
+            threads: 0,
+            decoding: Decoding::Software,
+        }
     }
 }
 

@@ -15,6 +15,7 @@
 
 mod av;
 mod decoder;
+mod decoding;
 mod encode;
 mod error;
 mod frame;
@@ -25,12 +26,15 @@ mod network;
 mod options;
 mod orientation;
 mod recorder;
+mod relay;
 mod render;
 mod scaler;
 mod sharpness;
 mod source;
+mod threads;
 
 pub use decoder::Decoder;
+pub use decoding::{Decoding, Hardware, NoDevice};
 pub use encode::{encode_jpeg, encode_png};
 pub use error::{MediaError, Result};
 pub use frame::Frame;

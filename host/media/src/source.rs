@@ -9,7 +9,7 @@ use ffmpeg_next::format::context;
 use ffmpeg_next::{Error, Packet, Stream, decoder, media, packet};
 use url::Url;
 
-use crate::av::{self, Container, Format, Reader};
+use crate::av::{self, Coded, Container, Format, Reader};
 use crate::error::Cause;
 use crate::http::Session;
 use crate::interrupt::Watch;
@@ -125,10 +125,13 @@ impl Source {
         (self.container.stream(self.stream), self.container.streams().best(media::Type::Audio))
     }
 
-    pub(crate) fn decoder(&self, threads: usize) -> Result<decoder::Video> {
-        let unsupported = |cause: Cause| MediaError::UnsupportedCodec { codec: self.info.codec.clone(), cause };
-        let stream = self.container.stream(self.stream).ok_or(MediaError::NoVideoStream)?;
-        av::open_decoder(&stream, threads).map_err(|error| unsupported(error.into()))
+    /// What a decoder has to know of the video stream.
+    pub(crate) fn coded(&self) -> Result<Coded> {
+        self.container.stream(self.stream).map(|stream| Coded::of(&stream)).ok_or(MediaError::NoVideoStream)
+    }
+
+    pub(crate) fn unsupported(&self, cause: Cause) -> MediaError {
+        MediaError::UnsupportedCodec { codec: self.info.codec.clone(), cause }
     }
 
     /// The next packet of any stream.

@@ -15,7 +15,7 @@ use std::{
 
 use ocellus_core::{Clock, Error, NetworkPolicy, ObjectId, ObjectType, Result, SettingsSchema, VideoId, VideoRecord, VideoStatus};
 use ocellus_detect::{Detectors, Embedders};
-use ocellus_media::Interrupt;
+use ocellus_media::{Decoding, Hardware, Input, Interrupt};
 use ocellus_runtime::{PluginInfo, Plugins};
 use ocellus_store::{Archive, Delivery};
 use parking_lot::{Condvar, Mutex};
@@ -45,11 +45,19 @@ pub struct EngineConfig {
     pub outbox: OutboxConfig,
     /// Called when networks were let go of: gives back to the system what nobody uses.
     pub give_back: fn(),
+    /// What decodes the videos of jobs.
+    pub decoding: Decoding,
 }
 
 impl Default for EngineConfig {
     fn default() -> Self {
-        Self { jobs: 1, network: NetworkPolicy::default(), outbox: OutboxConfig::default(), give_back: || {} }
+        Self {
+            jobs: 1,
+            network: NetworkPolicy::default(),
+            outbox: OutboxConfig::default(),
+            give_back: || {},
+            decoding: Decoding::default(),
+        }
     }
 }
 
@@ -97,8 +105,18 @@ pub struct Health {
     /// What tells individuals apart.
     pub embedders: ocellus_detect::EmbedderReport,
     pub plugins: Vec<PluginInfo>,
+    pub decoding: DecodingReport,
     pub jobs: Running,
     pub deliveries: Deliveries,
+}
+
+/// What decodes.
+#[derive(Clone, Debug, Serialize)]
+pub struct DecodingReport {
+    /// What the operator asked for.
+    pub choice: String,
+    /// Devices at hand, in the order in which they are tried; software does what they do not.
+    pub devices: Vec<&'static str>,
 }
 
 #[derive(Clone, Copy, Debug, Serialize)]
@@ -283,6 +301,10 @@ impl Engine {
             detectors: self.0.detectors.report(),
             embedders: self.0.embedders.report(),
             plugins: self.0.plugins.list(),
+            decoding: DecodingReport {
+                choice: self.0.config.decoding.to_string(),
+                devices: self.0.config.decoding.bring_up().unwrap_or_default().into_iter().map(Hardware::name).collect(),
+            },
             jobs: Running { running: self.0.running.lock().len(), most: self.0.config.jobs.max(1) },
             deliveries: self.0.outbox.figures(),
         }
@@ -504,6 +526,7 @@ impl Inner {
             .and_then(|j| j.ok_or_else(|| Error::internal(format!("job {job_id} has no folder"))))
             .map_err(not_started)?;
         let input = job::input(&self.archive, video, &self.config.network).map_err(not_started)?;
+        let input = Input { decoding: self.config.decoding, ..input };
 
         if let Some(url) = &video.router_url {
             self.check_router(url).map_err(|error| Failure { error, kind: FailureKind::Misconfigured })?;

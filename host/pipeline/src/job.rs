@@ -20,7 +20,7 @@ use ocellus_core::{
     Region, Result, SettingsSchema, Size, StreamSettings, VideoId, VideoRecord,
 };
 use ocellus_detect::{DetectError, Detector, Detectors, Embedders, Looking, RawDetection};
-use ocellus_media::{Decoder, Frame, Input, Interrupt, Location, MediaError, Scaler};
+use ocellus_media::{Decoder, Decoding, Frame, Input, Interrupt, Location, MediaError, Scaler};
 use ocellus_runtime::{Kind, Plugins};
 use ocellus_store::{Appended, Archive, DetectionWriter, Embedding, Job, LogHeader};
 use tracing::debug;
@@ -524,7 +524,8 @@ pub(crate) fn read(location: Location, settings: &StreamSettings, network: &Netw
         options,
         network: network.clone(),
         transform: settings.video_transform,
-        threads: thread::available_parallelism().map_or(1, usize::from),
+        threads: 0,
+        decoding: Decoding::Software,
     })
 }
 

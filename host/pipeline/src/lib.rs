@@ -36,7 +36,7 @@ mod replay;
 mod screenshot;
 mod search;
 
-pub use engine::{Engine, EngineConfig, Health, Running};
+pub use engine::{DecodingReport, Engine, EngineConfig, Health, Running};
 pub use identity::{Point, agglomerate};
 pub use job::settings_schema;
 pub use outbox::{Deliveries, OutboxConfig, SigningSecret};

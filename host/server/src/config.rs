@@ -15,6 +15,7 @@ use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 use ocellus_core::Network;
 use ocellus_detect::DeviceChoice;
+use ocellus_media::Decoding;
 use ocellus_pipeline::{OutboxConfig, SigningSecret};
 use ocellus_runtime::{FaultPolicy, Limits};
 use serde::{Deserialize, de};
@@ -49,6 +50,13 @@ struct Settings {
     #[arg(long, env = "OCELLUS_DEVICE", value_name = "DEVICE")]
     #[serde(deserialize_with = "from_text")]
     device: Option<DeviceChoice>,
+
+    /// What decodes videos: software (the CPU), auto (the first device at hand that takes a video's codec), or a device by name:
+    /// cuda (NVIDIA), vaapi (Intel and AMD on Linux), videotoolbox (Apple), d3d11va (Windows). Software takes over where a device
+    /// does not take a video or fails in it. [default: software]
+    #[arg(long, env = "OCELLUS_DECODING", value_name = "DECODING")]
+    #[serde(deserialize_with = "from_text")]
+    decoding: Option<Decoding>,
 
     /// Jobs that run at the same time. [default: 1]
     #[arg(long, env = "OCELLUS_JOBS", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
@@ -149,6 +157,7 @@ pub(crate) struct Config {
     pub data: PathBuf,
     pub listen: SocketAddr,
     pub device: DeviceChoice,
+    pub decoding: Decoding,
     pub jobs: usize,
     pub plugins: Option<PathBuf>,
     pub detectors: Option<PathBuf>,
@@ -178,6 +187,7 @@ impl ServeArguments {
             data,
             listen: given.listen.or(file.listen).unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8000))),
             device: given.device.or(file.device).unwrap_or(DeviceChoice::Auto),
+            decoding: given.decoding.or(file.decoding).unwrap_or_default(),
             jobs: given.jobs.or(file.jobs).map_or(1, |n| usize::from(n.max(1))),
             plugins: given.plugins.or(file.plugins),
             detectors: given.detectors.or(file.detectors),
@@ -252,11 +262,15 @@ mod tests {
     #[test]
     fn an_argument_beats_the_file_and_the_file_beats_the_default() {
         let data = tempfile::tempdir().unwrap();
-        std::fs::write(data.path().join("ocellus.toml"), "jobs = 3\nlisten = \"127.0.0.1:9000\"\ncameras = [5]\ndevice = \"cpu\"\n")
-            .unwrap();
+        std::fs::write(
+            data.path().join("ocellus.toml"),
+            "jobs = 3\nlisten = \"127.0.0.1:9000\"\ncameras = [5]\ndevice = \"cpu\"\ndecoding = \"vaapi\"\n",
+        )
+        .unwrap();
         let config = resolve(data.path(), &["--jobs", "2"]).unwrap();
         assert_eq!(config.jobs, 2);
         assert_eq!(config.listen.port(), 9000);
+        assert_eq!((config.decoding.to_string(), Decoding::default()), ("vaapi".into(), Decoding::Software));
         assert_eq!(config.api.cameras, [5]);
         assert_eq!(config.api.camera_groups, [-1, 1]);
     }

@@ -57,6 +57,9 @@ async fn serve(config: Config) -> Result<()> {
     ocellus_detect::remember_in(&config.data.join("gpu"));
     let device = Device::choose(config.device, onnxruntime.as_deref()).context("--device")?;
     info!("networks run on {}", device.describe());
+    let devices = config.decoding.bring_up().context("--decoding")?;
+    let devices: Vec<_> = devices.into_iter().map(|device| format!("{device}, ")).collect();
+    info!("videos are decoded by {}software", devices.concat());
     let plugins = folder(config.plugins, "plugins")?
         .context("there is no folder of plugins: cargo xtask build makes them, --plugins names another folder")?;
     let plugin_limits = Limits { traces: Some(config.data.join("plugin-faults")), ..config.plugin_limits };
@@ -69,7 +72,8 @@ async fn serve(config: Config) -> Result<()> {
     let listener = TcpListener::bind(config.listen).await.with_context(|| format!("cannot listen on {}", config.listen))?;
     let address = listener.local_addr()?;
     let network = NetworkPolicy::new(config.allow_network, Some(address));
-    let engine_config = EngineConfig { jobs: config.jobs, network, outbox: config.outbox, give_back: memory::give_back };
+    let engine_config =
+        EngineConfig { jobs: config.jobs, network, outbox: config.outbox, give_back: memory::give_back, decoding: config.decoding };
     let engine = Engine::start(engine_config, archive, detectors, embedders, plugins, Arc::clone(&clock))?;
     tokio::spawn(tidy(engine.clone()));
     let router = ocellus_api::router(Api { engine: engine.clone(), token, config: config.api, clock });

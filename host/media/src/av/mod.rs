@@ -8,6 +8,7 @@
 
 mod codec;
 mod container;
+mod hardware;
 mod muxer;
 mod picture;
 mod swscale;
@@ -16,8 +17,9 @@ use std::sync::Once;
 
 use ffmpeg_next::ffi;
 
-pub(crate) use codec::{codec_name, open_decoder};
+pub(crate) use codec::{Coded, codec_name, open_decoder};
 pub(crate) use container::{Container, Format, Reader, find_format, open_rtsp, stored_size};
+pub(crate) use hardware::device;
 pub(crate) use muxer::Muxer;
 pub(crate) use picture::{View, colour_is_limited, luma_view, repeats_chroma};
 pub(crate) use swscale::{Geometry, Quality, Swscale};

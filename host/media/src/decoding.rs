@@ -1,0 +1,146 @@
+//! Where videos are decoded: by the CPU, or by a device that FFmpeg can reach.
+//!
+//! Owns the names of what an operator may ask for, and which devices are at hand. A device is opened at most once in a process;
+//! all decoders share it, and it lives as long as the process does.
+
+use std::{fmt, str::FromStr, sync::Arc};
+
+use crate::{av, relay::Device};
+
+/// An interface to decoders in hardware, by FFmpeg's name for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Hardware {
+    /// NVIDIA's, by its driver.
+    Cuda,
+    /// Intel's and AMD's, on Linux.
+    Vaapi,
+    /// Apple's.
+    VideoToolbox,
+    /// Windows'.
+    D3d11va,
+}
+
+impl Hardware {
+    /// In the order in which [`Decoding::Auto`] tries them.
+    pub const ALL: [Self; 4] = [Self::Cuda, Self::Vaapi, Self::VideoToolbox, Self::D3d11va];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Cuda => "cuda",
+            Self::Vaapi => "vaapi",
+            Self::VideoToolbox => "videotoolbox",
+            Self::D3d11va => "d3d11va",
+        }
+    }
+}
+
+impl fmt::Display for Hardware {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// What decodes. Whatever is asked for, software takes over where hardware does not offer a codec or fails, without a frame lost or
+/// shown twice.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Decoding {
+    /// The CPU.
+    #[default]
+    Software,
+    /// The first device at hand that offers the codec.
+    Auto,
+    /// This one.
+    On(Hardware),
+}
+
+/// A device that was asked for and cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no {hardware} device for decoding comes up (FFmpeg: {reason})")]
+pub struct NoDevice {
+    pub hardware: Hardware,
+    /// As FFmpeg says it.
+    pub reason: String,
+}
+
+impl Decoding {
+    fn asked_for(self) -> &'static [Hardware] {
+        match self {
+            Self::Software => &[],
+            Self::Auto => &Hardware::ALL,
+            Self::On(Hardware::Cuda) => &[Hardware::Cuda],
+            Self::On(Hardware::Vaapi) => &[Hardware::Vaapi],
+            Self::On(Hardware::VideoToolbox) => &[Hardware::VideoToolbox],
+            Self::On(Hardware::D3d11va) => &[Hardware::D3d11va],
+        }
+    }
+
+    /// Brings up the devices that were asked for; which there are, in the order in which they are tried.
+    ///
+    /// # Errors
+    /// [`NoDevice`], when one was asked for by its name and cannot be used.
+    pub fn bring_up(self) -> Result<Vec<Hardware>, NoDevice> {
+        let mut found = Vec::new();
+        for hardware in self.asked_for() {
+            match av::device(*hardware) {
+                Ok(_) => found.push(*hardware),
+                Err(error) if self == Self::On(*hardware) => return Err(NoDevice { hardware: *hardware, reason: error.to_string() }),
+                Err(_) => {}
+            }
+        }
+        Ok(found)
+    }
+
+    /// Those at hand.
+    pub(crate) fn devices(self) -> Vec<Arc<dyn Device>> {
+        self.asked_for().iter().filter_map(|hardware| av::device(*hardware).ok()).collect()
+    }
+}
+
+impl FromStr for Decoding {
+    type Err = String;
+
+    fn from_str(s: &str) -> Result<Self, String> {
+        match s {
+            "software" => Ok(Self::Software),
+            "auto" => Ok(Self::Auto),
+            other => {
+                let named = Hardware::ALL.into_iter().find(|hardware| hardware.name() == other);
+                let expected = "expected software, auto, cuda, vaapi, videotoolbox or d3d11va";
+                named.map(Self::On).ok_or_else(|| format!("{other:?} decodes nothing: {expected}"))
+            }
+        }
+    }
+}
+
+impl fmt::Display for Decoding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Software => f.write_str("software"),
+            Self::Auto => f.write_str("auto"),
+            Self::On(hardware) => hardware.fmt(f),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn choices_survive_print_and_parse() {
+        for choice in [Decoding::Software, Decoding::Auto].into_iter().chain(Hardware::ALL.map(Decoding::On)) {
+            assert_eq!(choice.to_string().parse(), Ok(choice));
+        }
+        let error = "gpu".parse::<Decoding>().unwrap_err();
+        assert!(Hardware::ALL.iter().all(|hardware| error.contains(hardware.name())), "{error}");
+    }
+
+    #[test]
+    fn each_asks_for_what_it_says() {
+        for hardware in Hardware::ALL {
+            assert_eq!(Decoding::On(hardware).asked_for(), [hardware]);
+        }
+        assert_eq!(Decoding::Auto.asked_for(), Hardware::ALL);
+        assert_eq!(Decoding::Software.bring_up(), Ok(Vec::new()));
+    }
+}

@@ -1,0 +1,311 @@
+//! A device decodes while it can, software from there on.
+//!
+//! Owns the change from one to the other. While a device decodes, the packets are kept that software would need to begin with:
+//! those since the key frame before the last one, each with a note of whether its picture came out. When the device fails, at
+//! opening, in a packet, or as a picture is read back, software decodes the kept packets again, and pictures that had come out are left out. So
+//! what comes out is the same from first to last, whoever made it.
+//!
+//! Pictures are known by the time stamps of their packets. A stream whose packets have none, or that has too much between its key
+//! frames for keeping, is decoded by software.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use ffmpeg_next::{Error, Packet, decoder, error, frame};
+
+use crate::av::{self, Coded};
+use crate::error::Cause;
+
+/// Bytes of packets that are kept, at most: minutes of a camera's stream.
+const MOST_KEPT: usize = 64 << 20;
+
+/// What a decoder answers.
+pub(crate) enum Output {
+    /// In memory.
+    Picture(frame::Video),
+    /// There is none before the next packet.
+    Hungry,
+    /// There will be none.
+    Ended,
+}
+
+/// Makes pictures in memory of packets. Wherever it decodes, it hands out what the CPU can read.
+pub(crate) trait Codec: Send {
+    /// Takes a packet, once all pictures of those before were taken.
+    fn send(&mut self, packet: &Packet) -> Result<(), Cause>;
+    /// There are no more packets.
+    fn send_end(&mut self) -> Result<(), Cause>;
+    fn receive(&mut self) -> Result<Output, Cause>;
+    /// Forgets what it has; what follows is from another place of the stream.
+    fn flush(&mut self);
+}
+
+impl Codec for decoder::Video {
+    fn send(&mut self, packet: &Packet) -> Result<(), Cause> {
+        Ok(self.send_packet(packet)?)
+    }
+
+    fn send_end(&mut self) -> Result<(), Cause> {
+        Ok(self.send_eof()?)
+    }
+
+    fn receive(&mut self) -> Result<Output, Cause> {
+        let mut picture = frame::Video::empty();
+        match self.receive_frame(&mut picture) {
+            Ok(()) => Ok(Output::Picture(picture)),
+            Err(Error::Eof) => Ok(Output::Ended),
+            Err(Error::Other { errno: error::EAGAIN }) => Ok(Output::Hungry),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn flush(&mut self) {
+        decoder::Opened::flush(self);
+    }
+}
+
+/// What decodes beside the CPU.
+pub(crate) trait Device: Send + Sync {
+    /// For the log.
+    fn name(&self) -> &str;
+
+    /// A decoder for a stream.
+    ///
+    /// # Errors
+    /// Why the device does not take it.
+    fn open(&self, stream: &Coded) -> Result<Box<dyn Codec>, Cause>;
+}
+
+/// Decodes a stream. Ends with it; a new place in the stream is reached by [`Relay::flush`], a reopened stream by
+/// [`Relay::restart`].
+pub(crate) struct Relay {
+    stream: Coded,
+    threads: usize,
+    /// Empty once one has failed.
+    devices: Vec<Arc<dyn Device>>,
+    engine: Engine,
+    /// The packets are through.
+    ending: bool,
+}
+
+enum Engine {
+    Software { decoder: decoder::Video, behind: Behind },
+    Device { device: Arc<dyn Device>, codec: Box<dyn Codec>, kept: Kept },
+}
+
+impl Relay {
+    /// By the first device that takes the stream, by software where none does.
+    ///
+    /// # Errors
+    /// Why software cannot decode it.
+    pub(crate) fn open(stream: Coded, threads: usize, devices: Vec<Arc<dyn Device>>) -> Result<Self, Cause> {
+        let engine = Engine::open(&stream, threads, &devices)?;
+        Ok(Self { stream, threads, devices, engine, ending: false })
+    }
+
+    /// Begins with `stream`, which is the same one opened again.
+    pub(crate) fn restart(&mut self, stream: Coded) -> Result<(), Cause> {
+        self.engine = Engine::open(&stream, self.threads, &self.devices)?;
+        self.stream = stream;
+        self.ending = false;
+        Ok(())
+    }
+
+    pub(crate) fn flush(&mut self) {
+        self.ending = false;
+        match &mut self.engine {
+            Engine::Software { decoder, behind } => {
+                Codec::flush(decoder);
+                *behind = Behind::default();
+            }
+            Engine::Device { codec, kept, .. } => {
+                codec.flush();
+                *kept = Kept::default();
+            }
+        }
+    }
+
+    /// Takes a packet, once [`Relay::receive`] said [`Output::Hungry`]. Whether it was found to be damaged.
+    ///
+    /// # Errors
+    /// A device failed, and software cannot decode the stream.
+    pub(crate) fn send(&mut self, packet: Packet) -> Result<bool, Cause> {
+        match &mut self.engine {
+            Engine::Software { decoder, behind } if behind.waiting.is_empty() => Ok(decoder.send(&packet).is_err()),
+            Engine::Software { behind, .. } => {
+                behind.waiting.push_back(packet);
+                Ok(false)
+            }
+            Engine::Device { codec, kept, .. } => {
+                let sent = kept.check(&packet).and_then(|()| codec.send(&packet));
+                kept.push(packet);
+                sent.or_else(|reason| self.fall_back(&reason)).map(|()| false)
+            }
+        }
+    }
+
+    /// There are no more packets.
+    ///
+    /// # Errors
+    /// As [`Relay::send`].
+    pub(crate) fn send_end(&mut self) -> Result<(), Cause> {
+        self.ending = true;
+        match &mut self.engine {
+            Engine::Software { decoder, behind } => {
+                if behind.waiting.is_empty() {
+                    // It can only answer that it is ending already.
+                    let _ = decoder.send_end();
+                }
+                Ok(())
+            }
+            Engine::Device { codec, .. } => codec.send_end().or_else(|reason| self.fall_back(&reason)),
+        }
+    }
+
+    /// The next picture. `Ok(Err(_))`: something was damaged, and decoding goes on.
+    ///
+    /// # Errors
+    /// As [`Relay::send`].
+    pub(crate) fn receive(&mut self) -> Result<Result<Output, Cause>, Cause> {
+        loop {
+            match &mut self.engine {
+                Engine::Device { codec, kept, .. } => {
+                    let reason = match codec.receive() {
+                        Ok(Output::Picture(picture)) if !kept.came_out(picture.pts()) => "a picture has the time of no packet".into(),
+                        Ok(output) => return Ok(Ok(output)),
+                        Err(reason) => reason,
+                    };
+                    self.fall_back(&reason)?;
+                }
+                Engine::Software { decoder, behind } => match decoder.receive() {
+                    Ok(Output::Picture(picture)) if behind.was_out(picture.pts()) => {}
+                    Ok(Output::Hungry) if !behind.waiting.is_empty() => {
+                        let Some(packet) = behind.waiting.pop_front() else { continue };
+                        let sent = decoder.send(&packet);
+                        if behind.waiting.is_empty() && self.ending {
+                            let _ = decoder.send_end();
+                        }
+                        // One that came damaged was counted when it came.
+                        if let Err(damage) = sent
+                            && !packet.is_corrupt()
+                        {
+                            return Ok(Err(damage));
+                        }
+                    }
+                    output => return Ok(output),
+                },
+            }
+        }
+    }
+
+    fn fall_back(&mut self, reason: &Cause) -> Result<(), Cause> {
+        let decoder = av::open_decoder(&self.stream, self.threads)?;
+        let software = Engine::Software { decoder, behind: Behind::default() };
+        if let Engine::Device { device, kept, .. } = std::mem::replace(&mut self.engine, software) {
+            say(device.name(), &self.stream.codec(), &format!("failed: {reason}"));
+            if let Engine::Software { decoder, behind } = &mut self.engine {
+                *behind = kept.behind();
+                if behind.waiting.is_empty() && self.ending {
+                    let _ = decoder.send_end();
+                }
+            }
+        }
+        self.devices.clear();
+        Ok(())
+    }
+}
+
+impl Engine {
+    fn open(stream: &Coded, threads: usize, devices: &[Arc<dyn Device>]) -> Result<Self, Cause> {
+        for device in devices {
+            match device.open(stream) {
+                Ok(codec) => return Ok(Self::Device { device: Arc::clone(device), codec, kept: Kept::default() }),
+                Err(reason) => say(device.name(), &stream.codec(), &format!("does not take it: {reason}")),
+            }
+        }
+        Ok(Self::Software { decoder: av::open_decoder(stream, threads)?, behind: Behind::default() })
+    }
+}
+
+/// Into the log, each thing once: thousands of videos may meet the same.
+fn say(device: &str, codec: &str, what: &str) {
+    static SAID: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+    let line = format!("{codec} is decoded by software, {device} {what}");
+    if SAID.lock().unwrap_or_else(PoisonError::into_inner).insert(line.clone()) {
+        tracing::warn!(device, codec, "{line}");
+    }
+}
+
+/// What software would begin with.
+#[derive(Default)]
+struct Kept {
+    packets: VecDeque<KeptPacket>,
+    bytes: usize,
+}
+
+struct KeptPacket {
+    packet: Packet,
+    /// Its picture came out.
+    out: bool,
+}
+
+impl Kept {
+    /// Whether a packet can be kept.
+    fn check(&self, packet: &Packet) -> Result<(), Cause> {
+        if packet.pts().is_none() {
+            return Err("a packet has no time".into());
+        }
+        if self.bytes + packet.size() > MOST_KEPT { Err("key frames are too far apart".into()) } else { Ok(()) }
+    }
+
+    fn push(&mut self, packet: Packet) {
+        self.bytes += packet.size();
+        self.packets.push_back(KeptPacket { packet, out: false });
+    }
+
+    /// A picture with this time came out: whether it is one of a packet that is kept.
+    ///
+    /// With the picture of a key frame, all pictures before it are out, and so are those that follow it in the stream and come
+    /// before it on the screen. One key frame more is kept, since some streams are whole only some way after one.
+    fn came_out(&mut self, pts: Option<i64>) -> bool {
+        let Some(pts) = pts else { return false };
+        let Some((place, kept)) = self.packets.iter_mut().enumerate().find(|(_, kept)| !kept.out && kept.packet.pts() == Some(pts)) else {
+            return false;
+        };
+        kept.out = true;
+        if kept.packet.is_key() {
+            let before = self.packets.iter().take(place).rposition(|kept| kept.packet.is_key());
+            let needless = self.packets.drain(..before.unwrap_or(0)).map(|kept| kept.packet.size());
+            self.bytes -= needless.sum::<usize>();
+        }
+        true
+    }
+
+    fn behind(self) -> Behind {
+        let out = self.packets.iter().filter(|kept| kept.out).filter_map(|kept| kept.packet.pts()).collect();
+        Behind { waiting: self.packets.into_iter().map(|kept| kept.packet).collect(), out }
+    }
+}
+
+/// How far software is behind what came out before it began.
+#[derive(Default)]
+struct Behind {
+    /// Packets to decode before any other.
+    waiting: VecDeque<Packet>,
+    /// Times of pictures that are not to come out again.
+    out: Vec<i64>,
+}
+
+impl Behind {
+    fn was_out(&mut self, pts: Option<i64>) -> bool {
+        let Some(pts) = pts else { return false };
+        let place = self.out.iter().position(|out| *out == pts);
+        match place {
+            Some(place) => drop(self.out.swap_remove(place)),
+            // Caught up: a time that comes again later in the stream is another picture's.
+            None if self.waiting.is_empty() && self.out.iter().all(|out| *out < pts) => self.out.clear(),
+            None => {}
+        }
+        place.is_some()
+    }
+}
