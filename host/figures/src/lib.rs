@@ -1,6 +1,9 @@
 //! What a benchmark measures: figures, each beside what it is held against in the same run.
 //!
 //! A figure is printed, and written as a line of JSON to the file that [`FILE`] names, where `cargo xtask bench` collects them.
+//! Beside figures there is what several benchmarks need to get at one: [`percentile`], [`process`].
+
+pub mod process;
 
 use std::{
     fmt,
@@ -13,6 +16,10 @@ use serde::{Deserialize, Serialize};
 
 /// The environment's name of the file that figures are added to.
 pub const FILE: &str = "OCELLUS_FIGURES";
+
+/// What jobs and their stages are measured with: what it is called, and the object types that are looked for.
+pub const LOOKED_FOR: [(&str, &[&str]); 3] =
+    [("bodies and cars", &["body", "car"]), ("faces", &["face"]), ("all three", &["face", "body", "car"])];
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Figure {
@@ -35,6 +42,8 @@ pub struct Beside {
 pub enum Unit {
     #[serde(rename = "fps")]
     FramesPerSecond,
+    #[serde(rename = "requests/s")]
+    RequestsPerSecond,
     #[serde(rename = "MB/s")]
     MegabytesPerSecond,
     #[serde(rename = "s")]
@@ -53,7 +62,7 @@ pub enum Unit {
 
 impl Unit {
     fn more_is_better(self) -> bool {
-        matches!(self, Self::FramesPerSecond | Self::MegabytesPerSecond)
+        matches!(self, Self::FramesPerSecond | Self::RequestsPerSecond | Self::MegabytesPerSecond)
     }
 }
 
@@ -61,6 +70,7 @@ impl fmt::Display for Unit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::FramesPerSecond => "fps",
+            Self::RequestsPerSecond => "requests/s",
             Self::MegabytesPerSecond => "MB/s",
             Self::Seconds => "s",
             Self::Milliseconds => "ms",
@@ -121,13 +131,31 @@ impl Figure {
 
 impl fmt::Display for Figure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let digits = |value: f64| if value.abs() < 10.0 { 2 } else { usize::from(value.abs() < 100.0) };
-        write!(f, "{:<48} {:>9.*} {:<4}", self.name, digits(self.value), self.value, self.unit.to_string())?;
+        write!(f, "{:<48} {:>9} {:<4}", self.name, rounded(self.value), self.unit.to_string())?;
         if let (Some(beside), Some(ratio)) = (&self.beside, self.ratio()) {
-            write!(f, "  {}: {:.*}, {ratio:.2} times as good", beside.what, digits(beside.value), beside.value)?;
+            write!(f, "  {}: {}, {ratio:.2} times as good", beside.what, rounded(beside.value))?;
         }
         Ok(())
     }
+}
+
+/// A value as a reader wants it: three digits, or all before the point.
+pub fn rounded(value: f64) -> String {
+    let digits = match value.abs() {
+        below if below < 1.0 => 3,
+        below if below < 10.0 => 2,
+        below if below < 100.0 => 1,
+        _ => 0,
+    };
+    format!("{value:.digits$}")
+}
+
+/// The value that this share of them does not exceed, `share` from 0 to 1: 0.5 gives the median. One of the values; NaN of none.
+pub fn percentile(values: &[f64], share: f64) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let rank = (sorted.len() as f64 * share).ceil() as usize;
+    sorted.get(rank.saturating_sub(1)).or(sorted.last()).copied().unwrap_or(f64::NAN)
 }
 
 #[cfg(test)]
@@ -141,6 +169,20 @@ mod tests {
         assert_eq!(figure(Unit::Milliseconds, 10.0, 20.0), Some(2.0));
         assert_eq!(figure(Unit::Milliseconds, 0.0, 20.0), None);
         assert_eq!(Figure::new("x", 1.0, Unit::Seconds).ratio(), None);
+    }
+
+    #[test]
+    fn a_percentile_is_one_of_the_values() {
+        let values: Vec<f64> = (1..=200).rev().map(f64::from).collect();
+        assert_eq!([0.0, 0.5, 0.99, 1.0].map(|share| percentile(&values, share)), [1.0, 100.0, 198.0, 200.0]);
+        assert_eq!([0.5, 1.0].map(|share| percentile(&[3.0, 1.0, 2.0], share)), [2.0, 3.0]);
+        assert_eq!(percentile(&[7.0], 0.99), 7.0);
+        assert!(percentile(&[], 0.5).is_nan());
+    }
+
+    #[test]
+    fn three_digits_are_shown() {
+        assert_eq!([0.0123, 1.234, 12.34, 123.4, 1234.0, -0.5].map(rounded), ["0.012", "1.23", "12.3", "123", "1234", "-0.500"]);
     }
 
     #[test]

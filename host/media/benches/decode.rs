@@ -1,17 +1,27 @@
-//! Frames a second of the decoder beside `ffmpeg -benchmark` on the same file, of many decoders at once with their memory, and milliseconds of each picture made of a
-//! frame. `cargo bench -p ocellus-media -- FILE...`; without files, on a generated 720p clip.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::print_stdout, reason = "a bench")]
+//! Frames a second of the decoder beside the ffmpeg program on the same file, in turns, by threads, and of many decoders at once with the
+//! memory that they take; and milliseconds of each picture made of a frame.
+//!
+//! `cargo bench -p ocellus-media -- FILE...`; without files, on those that `OCELLUS_CLIPS` names, as `cargo xtask bench decode` does, or on a
+//! generated 720p clip.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "a bench")]
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
 
 use ocellus_core::{ChannelOrder, InputSpec, Rect, Size};
+use ocellus_figures::{Figure, Unit, percentile, process};
 use ocellus_media::{Decoder, Input, Interrupt, Location, SHARPNESS_SIZE, Scaler, sharpness};
+
+/// How often each way of decoding is measured; the median counts.
+const ROUNDS: usize = 3;
 
 fn main() {
     let folder = tempfile::tempdir().unwrap();
     let mut files: Vec<PathBuf> = std::env::args().skip(1).filter(|a| a != "--bench").map(PathBuf::from).collect();
+    if files.is_empty() {
+        files = std::env::var_os("OCELLUS_CLIPS").iter().flat_map(std::env::split_paths).collect();
+    }
     if files.is_empty() {
         let clip = folder.path().join("720p.mp4");
         let made = Command::new("ffmpeg")
@@ -27,16 +37,16 @@ fn main() {
     }
 }
 
-/// Decoders at once, in frames a second of all together and megabytes that they take: with a thread for each core, and with the cores
+/// Decoders at once, in frames a second of all together and MiB that they take: with a thread for each core, and with the cores
 /// shared.
-fn at_once(file: &Path) {
+fn at_once(name: &str, file: &Path) {
     let cores = std::thread::available_parallelism().unwrap().get();
     for decoders in [1, 2, 4, 8] {
-        for (what, threads) in [("shared", 0), ("all cores each", cores)] {
+        for (what, threads) in [("shared", 0), ("for all cores each", cores)] {
             let input = Input { threads, ..Input::new(Location::File(file.to_owned())) };
             // The peak of memory begins anew.
             std::fs::write("/proc/self/clear_refs", "5").unwrap();
-            let before = memory("VmRSS:");
+            let before = process::peak_memory(std::process::id());
             let started = Instant::now();
             let opened: Vec<_> = (0..decoders).map(|_| Decoder::open(&input, &Interrupt::new()).unwrap()).collect();
             let frames: u32 = std::thread::scope(|scope| {
@@ -45,39 +55,39 @@ fn at_once(file: &Path) {
                 running.into_iter().map(|running| running.join().unwrap()).sum()
             });
             let fps = f64::from(frames) / started.elapsed().as_secs_f64();
-            println!("  {decoders} at once, {what}: {fps:.0} fps, {:.0} MB", memory("VmHWM:") - before);
+            let took = process::peak_memory(std::process::id()) - before;
+            let label = format!("{name}: {decoders} decoders at once, threads {what}");
+            Figure::new(label.clone(), fps, Unit::FramesPerSecond).report();
+            Figure::new(format!("{label}, memory"), took, Unit::Megabytes).report();
         }
     }
 }
 
-/// A line of this process's status, in megabytes.
-fn memory(line: &str) -> f64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let kilobytes = status.lines().find_map(|l| l.strip_prefix(line)?.trim().strip_suffix(" kB")?.trim().parse::<f64>().ok());
-    kilobytes.unwrap() / 1024.0
-}
-
 fn measure(file: &Path) {
-    println!("{}", file.display());
-    at_once(file);
+    let name = file.file_stem().unwrap().to_string_lossy();
+    at_once(&name, file);
     for threads in [1, 2] {
-        let input = Input { threads, ..Input::new(Location::File(file.to_owned())) };
-        let started = Instant::now();
-        let mut decoder = Decoder::open(&input, &Interrupt::new()).unwrap();
-        let mut frames = 0u32;
-        while decoder.next_frame().unwrap().is_some() {
-            frames += 1;
+        let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+        for _ in 0..ROUNDS {
+            let input = Input { threads, ..Input::new(Location::File(file.to_owned())) };
+            let started = Instant::now();
+            let mut decoder = Decoder::open(&input, &Interrupt::new()).unwrap();
+            let mut frames = 0u32;
+            while decoder.next_frame().unwrap().is_some() {
+                frames += 1;
+            }
+            ours.push(f64::from(frames) / started.elapsed().as_secs_f64());
+            let started = Instant::now();
+            let program = Command::new("ffmpeg")
+                .args(["-v", "error", "-threads", &threads.to_string(), "-i"])
+                .arg(file)
+                .args(["-an", "-fps_mode", "passthrough", "-f", "null", "-"])
+                .status();
+            assert!(program.unwrap().success());
+            theirs.push(f64::from(frames) / started.elapsed().as_secs_f64());
         }
-        let ours = f64::from(frames) / started.elapsed().as_secs_f64();
-        let started = Instant::now();
-        let program = Command::new("ffmpeg")
-            .args(["-v", "error", "-threads", &threads.to_string(), "-i"])
-            .arg(file)
-            .args(["-an", "-fps_mode", "passthrough", "-f", "null", "-"])
-            .status();
-        assert!(program.unwrap().success());
-        let theirs = f64::from(frames) / started.elapsed().as_secs_f64();
-        println!("  decode, {threads} threads: {ours:.0} fps, ffmpeg {theirs:.0} fps, ratio {:.2}", ours / theirs);
+        let figure = Figure::new(format!("{name}: decode in {threads} threads"), percentile(&ours, 0.5), Unit::FramesPerSecond);
+        figure.beside("ffmpeg", percentile(&theirs, 0.5)).report();
     }
 
     let mut decoder = Decoder::open(&Input::new(Location::File(file.to_owned())), &Interrupt::new()).unwrap();
@@ -91,7 +101,8 @@ fn measure(file: &Path) {
         work(&frames[0]);
         let started = Instant::now();
         frames.iter().for_each(work);
-        println!("  {what}: {:.3} ms", started.elapsed().as_secs_f64() * 1e3 / frames.len() as f64);
+        let took = started.elapsed().as_secs_f64() * 1e3 / frames.len() as f64;
+        Figure::new(format!("{name}: {what}"), took, Unit::Milliseconds).report();
     };
     time("input 416x416", &mut |f| drop(scaler.input(f, &spec(416, 416), None).unwrap()));
     time("input 640x384", &mut |f| drop(scaler.input(f, &spec(640, 384), None).unwrap()));

@@ -1,17 +1,21 @@
-//! Telling individuals apart: 1,000, 10,000 and 50,000 objects of ten appearances each, of a hundred each, and all of one man.
+//! Telling individuals apart: 1,000, 10,000 and 50,000 objects of ten appearances each, of a hundred each, and all of one man; held
+//! against kodama, as far as all distances fit into memory.
 //!
 //! `cargo xtask bench individuals`
 
-#![allow(clippy::print_stdout, clippy::indexing_slicing, reason = "a benchmark prints, and ends where something is wrong")]
+#![allow(clippy::indexing_slicing, reason = "a benchmark ends where something is wrong")]
 
 use std::time::Instant;
 
+use ocellus_figures::{Figure, Unit};
 use ocellus_pipeline::{Point, agglomerate};
 
 /// In a row of dlib's.
 const NUMBERS: usize = 128;
 /// Of dlib's rows: below it two are of one individual.
 const SAME: f32 = 0.45;
+/// Objects whose distances, each to each, are 200 MB.
+const MOST_BY_DISTANCES: usize = 10_000;
 
 fn main() {
     let mut random = fastrand::Rng::with_seed(7);
@@ -25,7 +29,23 @@ fn main() {
         let points: Vec<_> = rows.iter().enumerate().map(|(n, row)| Point { row, during: (n as u64, n as u64) }).collect();
         let begun = Instant::now();
         let found = agglomerate(&points, SAME).len();
-        println!("{objects:>6} objects of {people:>5}: {found:>5} individuals in {:>7.2} s", begun.elapsed().as_secs_f64());
+        let figure = Figure::new(format!("{objects} objects of {people}: tell apart"), begun.elapsed().as_secs_f64(), Unit::Seconds);
         assert_eq!(found, people, "those that were made");
+        if objects > MOST_BY_DISTANCES {
+            figure.report();
+            continue;
+        }
+        let begun = Instant::now();
+        let found = by_distances(&rows);
+        figure.beside("kodama", begun.elapsed().as_secs_f64()).report();
+        assert_eq!(found, people, "the same by kodama");
     }
+}
+
+/// How many individuals there are, by average linkage of all squared distances.
+fn by_distances(rows: &[Vec<f32>]) -> usize {
+    let squared = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| (a - b) * (a - b)).sum::<f32>();
+    let mut distances: Vec<f32> = (1..rows.len()).flat_map(|n| rows[n..].iter().map(move |row| squared(&rows[n - 1], row))).collect();
+    let dendrogram = kodama::linkage(&mut distances, rows.len(), kodama::Method::Average);
+    rows.len() - dendrogram.steps().iter().filter(|step| step.dissimilarity < SAME * SAME).count()
 }

@@ -1,31 +1,45 @@
-//! What the stages of a job take, each alone: decoding (beside `ffmpeg -benchmark`), scaling for the detectors, the detectors,
-//! and the pictures of what they find.
+//! What the stages of a job take, each alone: decoding (beside `ffmpeg -benchmark`), decoding and scaling for the detectors, the
+//! detectors, what is measured of all that they find, and the pictures and the embedding of what is reported.
 //!
-//! `cargo xtask bench stages`, which makes the recordings and names them in `OCELLUS_CLIPS`, as paths are listed.
+//! Frames a second are by the clock, with as many threads as a job has. CPU is that of a frame, a picture or an object, with all
+//! cores at work, as they are in a job: a core whose neighbour idles is faster.
+//!
+//! `cargo xtask bench stages`, which makes the recordings and names them in `OCELLUS_CLIPS`, as paths are listed. With `OCELLUS_STAGES_OF`,
+//! one of [`LOOKED_FOR`], only the stages of a job that looks for these, once and without a peer: `cargo xtask bench jobs` asks for
+//! that between jobs.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a benchmark ends where something is wrong")]
 
 use std::{
     collections::VecDeque,
-    env, fs,
+    env,
     path::{Path, PathBuf},
     process::Command,
     sync::Arc,
     thread,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use ocellus_core::{InputImage, ObjectType, Rect};
-use ocellus_detect::{Detector, Detectors, Device, DeviceChoice};
-use ocellus_figures::{Figure, Unit};
-use ocellus_media::{Decoder, Frame, Input, Interrupt, Location, Scaler};
+use ocellus_detect::{Detector, Detectors, Device, DeviceChoice, Embedders, RawDetection};
+use ocellus_figures::{
+    Figure, LOOKED_FOR, Unit, percentile,
+    process::{SELF, cpu_seconds},
+};
+use ocellus_media::{Decoder, Frame, Input, Interrupt, Location, SHARPNESS_SIZE, Scaler, sharpness};
+use ocellus_pipeline::quality;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Frames that are scaled once and shown to detectors again and again.
+/// Of these, every tenth of a recording, pictures are shown to detectors again and again.
 const KEPT: usize = 30;
-const SHOWN: usize = 240;
+/// How often decoding is measured, in turns with what it is held against.
+const ROUNDS: usize = 3;
+/// A stage is measured for so long, at least: what a process used is known to a hundredth of a second.
+const DECODING: Duration = Duration::from_secs(1);
+const DETECTING: Duration = Duration::from_millis(2500);
+const OTHERS: Duration = Duration::from_millis(500);
 /// Of JPEGs, as jobs have it unless asked otherwise.
 const QUALITY: u8 = 95;
 
@@ -35,31 +49,125 @@ fn main() {
     let choice = env::var("OCELLUS_DEVICE").map_or(DeviceChoice::Auto, |choice| choice.parse().unwrap());
     let device = Device::choose(choice, Some(&assets.join("onnxruntime"))).unwrap();
     let detectors = Detectors::load(&assets.join("detectors"), &device).unwrap();
+    let embedders = Embedders::load(&assets.join("embedders"), &device).unwrap();
+    let only = env::var("OCELLUS_STAGES_OF").ok();
+    let looks = LOOKED_FOR.iter().filter(|(what, _)| only.as_ref().is_none_or(|only| only == what));
+    let looks: Vec<Look> = looks.map(|(what, types)| Look::new(what, types, &detectors)).collect();
+    assert!(!looks.is_empty(), "there are no stages of {only:?}");
     for clip in env::split_paths(&clips) {
         let name = clip.file_stem().unwrap().to_string_lossy().into_owned();
-        decode(&name, &clip);
-        for (what, object_types) in [("bodies and cars", vec![ObjectType::body(), ObjectType::car()]), ("faces", vec![ObjectType::face()])]
-        {
-            let detectors = detectors.for_types(&object_types);
-            let inputs = scale(&format!("{name}, {what}"), &clip, &detectors);
-            detect(&format!("{name}, {what}"), &inputs, &detectors);
-            pictures(&format!("{name}, {what}"), &clip, &detectors, &object_types);
+        let samples =
+            if only.is_some() { looks.iter().map(|look| look.decode(&name, &clip)).collect() } else { decode(&name, &clip, &looks) };
+        for (look, samples) in looks.iter().zip(samples) {
+            let name = format!("{name}, {}", look.what);
+            let frames: Vec<&Frame> = samples.iter().map(|(frame, _)| frame).collect();
+            let scaling = on_all_cores(&frames, || {
+                let mut scaler = Scaler::new();
+                move |frame: &&Frame| drop(look.scale(&mut scaler, frame))
+            });
+            Figure::new(format!("{name}: scale, CPU"), scaling, Unit::Milliseconds).report();
+            detect(&name, &samples.iter().map(|(_, inputs)| inputs.clone()).collect::<Vec<_>>(), &look.detectors);
+            objects(&name, look, &samples, &embedders);
         }
     }
 }
 
 fn open(clip: &Path) -> Decoder {
-    let threads = thread::available_parallelism().unwrap().get();
-    Decoder::open(&Input { threads, ..Input::new(Location::File(clip.to_owned())) }, &Interrupt::new()).unwrap()
+    Decoder::open(&Input { threads: cores(), ..Input::new(Location::File(clip.to_owned())) }, &Interrupt::new()).unwrap()
 }
 
-fn decode(name: &str, clip: &Path) {
-    let (mut decoder, mut frames) = (open(clip), 0_u32);
-    let (start, cpu) = (Instant::now(), cpu_seconds());
-    while decoder.next_frame().unwrap().is_some() {
-        frames += 1;
+fn cores() -> usize {
+    thread::available_parallelism().unwrap().get()
+}
+
+/// A frame, and the picture of it for each detector.
+type Sample = (Frame, Vec<InputImage>);
+
+/// What a job looks for.
+struct Look {
+    what: &'static str,
+    object_types: Vec<ObjectType>,
+    detectors: Vec<Arc<Detector>>,
+}
+
+impl Look {
+    fn new(what: &'static str, types: &[&str], detectors: &Detectors) -> Self {
+        let object_types: Vec<ObjectType> = types.iter().map(|t| t.parse().unwrap()).collect();
+        let detectors = detectors.for_types(&object_types);
+        Self { what, object_types, detectors }
     }
-    let (wall, cpu) = (start.elapsed().as_secs_f64(), cpu_seconds() - cpu);
+
+    /// As a job's decoder does it.
+    fn scale(&self, scaler: &mut Scaler, frame: &Frame) -> Vec<InputImage> {
+        self.detectors.iter().map(|d| scaler.input(frame, &d.input(frame.size()), None).unwrap()).collect()
+    }
+
+    /// Decodes and scales a recording to its end; some of what comes out.
+    fn samples(&self, clip: &Path) -> (u32, Vec<Sample>) {
+        let (mut decoder, mut scaler, mut kept) = (open(clip), Scaler::new(), Vec::new());
+        let mut frames = 0_u32;
+        while let Some(frame) = decoder.next_frame().unwrap() {
+            let inputs = self.scale(&mut scaler, &frame);
+            if frames.is_multiple_of(10) && kept.len() < KEPT {
+                kept.push((frame, inputs));
+            }
+            frames += 1;
+        }
+        (frames, kept)
+    }
+
+    /// The stage alone, without a peer.
+    fn decode(&self, name: &str, clip: &Path) -> Vec<Sample> {
+        let (mut frames, mut kept) = (0, Vec::new());
+        let (start, cpu) = (Instant::now(), cpu_seconds(SELF));
+        while start.elapsed() < DECODING {
+            let (some, samples) = self.samples(clip);
+            (frames, kept) = (frames + some, samples);
+        }
+        let (wall, cpu, frames) = (start.elapsed().as_secs_f64(), cpu_seconds(SELF) - cpu, f64::from(frames));
+        let name = format!("{name}, {}: decode + scale", self.what);
+        Figure::new(&name, frames / wall, Unit::FramesPerSecond).report();
+        Figure::new(format!("{name}, CPU"), cpu / frames * 1e3, Unit::Milliseconds).report();
+        kept
+    }
+}
+
+/// Decoding, the same by ffmpeg, and decoding with scaling, in turns; samples for each of what is looked for.
+fn decode(name: &str, clip: &Path, looks: &[Look]) -> Vec<Vec<Sample>> {
+    let [mut ours, mut our_cpu, mut theirs, mut their_cpu] = [const { Vec::new() }; 4];
+    let mut scaled: Vec<_> = looks.iter().map(|_| (Vec::new(), Vec::new())).collect();
+    for _ in 0..ROUNDS {
+        let (mut decoder, mut frames) = (open(clip), 0_u32);
+        let (start, cpu) = (Instant::now(), cpu_seconds(SELF));
+        while decoder.next_frame().unwrap().is_some() {
+            frames += 1;
+        }
+        let frames = f64::from(frames);
+        ours.push(frames / start.elapsed().as_secs_f64());
+        our_cpu.push((cpu_seconds(SELF) - cpu) / frames * 1e3);
+        let (cpu, real) = ffmpeg(clip);
+        theirs.push(frames / real);
+        their_cpu.push(cpu / frames * 1e3);
+        for (look, (rates, samples)) in looks.iter().zip(&mut scaled) {
+            let start = Instant::now();
+            *samples = look.samples(clip).1;
+            rates.push(frames / start.elapsed().as_secs_f64());
+        }
+    }
+    let median = |values: &[f64]| percentile(values, 0.5);
+    let (fps, ms) = (Unit::FramesPerSecond, Unit::Milliseconds);
+    Figure::new(format!("{name}: decode"), median(&ours), fps).beside("ffmpeg -benchmark", median(&theirs)).report();
+    Figure::new(format!("{name}: decode, CPU"), median(&our_cpu), ms).beside("ffmpeg -benchmark", median(&their_cpu)).report();
+    let with_scaling = |(look, (rates, samples)): (&Look, (Vec<f64>, Vec<Sample>))| {
+        let name = format!("{name}, {}: decode + scale", look.what);
+        Figure::new(name, median(&rates), fps).beside("decoding alone", median(&ours)).report();
+        samples
+    };
+    looks.iter().zip(scaled).map(with_scaling).collect()
+}
+
+/// Seconds of CPU and by the clock that ffmpeg says it needs to decode a recording.
+fn ffmpeg(clip: &Path) -> (f64, f64) {
     let program = Command::new("ffmpeg").args(["-v", "info", "-benchmark", "-an", "-i"]).arg(clip).args(["-f", "null", "-"]).output();
     let said = String::from_utf8_lossy(&program.expect("the ffmpeg program").stderr).into_owned();
     let bench = said.lines().rev().find_map(|line| line.strip_prefix("bench: utime=")).expect("the line of -benchmark");
@@ -67,81 +175,108 @@ fn decode(name: &str, clip: &Path) {
     else {
         panic!("{bench}")
     };
-    let frames = f64::from(frames);
-    Figure::new(format!("{name}: decode"), frames / wall, Unit::FramesPerSecond).beside("ffmpeg -benchmark", frames / real).report();
-    let theirs = (user + system) / frames * 1e3;
-    Figure::new(format!("{name}: decode, CPU"), cpu / frames * 1e3, Unit::Milliseconds).beside("ffmpeg -benchmark", theirs).report();
-}
-
-/// As a job's decoder does it; some of what it makes.
-fn scale(name: &str, clip: &Path, detectors: &[Arc<Detector>]) -> Vec<Vec<InputImage>> {
-    let mut decoder = open(clip);
-    let frames: Vec<Frame> = std::iter::from_fn(|| decoder.next_frame().unwrap()).take(KEPT).collect();
-    let mut scaler = Scaler::new();
-    let mut look = |frame: &Frame| -> Vec<InputImage> {
-        detectors.iter().map(|d| scaler.input(frame, &d.input(frame.size()), None).unwrap()).collect()
-    };
-    let inputs = frames.iter().map(&mut look).collect();
-    let start = Instant::now();
-    for _ in 0..4 {
-        frames.iter().for_each(|frame| drop(look(frame)));
-    }
-    let took = start.elapsed().as_secs_f64() / (4 * frames.len()) as f64;
-    Figure::new(format!("{name}: scale, CPU"), took * 1e3, Unit::Milliseconds).report();
-    inputs
+    (user + system, real)
 }
 
 /// With as many pictures under way as a job has.
 fn detect(name: &str, inputs: &[Vec<InputImage>], detectors: &[Arc<Detector>]) {
     let depth = detectors.iter().map(|d| d.depth()).max().unwrap();
     let mut under_way = VecDeque::new();
-    let mut show = |shown: usize| {
-        let (start, cpu) = (Instant::now(), cpu_seconds());
-        for pictures in inputs.iter().cycle().take(shown) {
+    let mut show = |least: usize, time: Duration| {
+        let (start, cpu, mut shown) = (Instant::now(), cpu_seconds(SELF), 0_usize);
+        for pictures in inputs.iter().cycle() {
+            if shown >= least && start.elapsed() >= time {
+                break;
+            }
+            shown += 1;
             under_way.push_back(detectors.iter().zip(pictures).map(|(d, p)| d.begin(p.clone()).unwrap()).collect::<Vec<_>>());
             if under_way.len() > depth {
                 under_way.pop_front().into_iter().flatten().for_each(|looking| drop(looking.wait().unwrap()));
             }
         }
         under_way.drain(..).flatten().for_each(|looking| drop(looking.wait().unwrap()));
-        (start.elapsed().as_secs_f64(), cpu_seconds() - cpu)
+        (start.elapsed().as_secs_f64(), cpu_seconds(SELF) - cpu, shown as f64)
     };
-    show(depth);
-    let (wall, cpu) = show(SHOWN);
-    let shown = SHOWN as f64;
+    show(depth, Duration::ZERO);
+    let (wall, cpu, shown) = show(depth, DETECTING);
     Figure::new(format!("{name}: detect"), shown / wall, Unit::FramesPerSecond).report();
     Figure::new(format!("{name}: detect, CPU"), cpu / shown * 1e3, Unit::Milliseconds).report();
 }
 
-/// The thumbnail and the full frame of what is found in every tenth frame.
-fn pictures(name: &str, clip: &Path, detectors: &[Arc<Detector>], object_types: &[ObjectType]) {
-    let mut decoder = open(clip);
-    let mut scaler = Scaler::new();
-    let mut found: Vec<(Frame, Rect)> = Vec::new();
-    for frame in std::iter::from_fn(|| decoder.next_frame().unwrap()).step_by(10).take(KEPT) {
-        for detector in detectors {
-            let picture = scaler.input(&frame, &detector.input(frame.size()), None).unwrap();
-            let objects = detector.begin(picture).unwrap().wait().unwrap();
-            let wanted = objects.into_iter().filter(|o| object_types.contains(&o.object_type));
-            found.extend(wanted.map(|o| (frame.clone(), o.rect.padded(0.15))));
+/// What becomes of what is found in the samples: what is measured of each, and of one of each type, as if a track ended there,
+/// its pictures and its row of numbers.
+fn objects(name: &str, look: &Look, samples: &[Sample], embedders: &Embedders) {
+    let found: Vec<(&Frame, Vec<RawDetection>)> = samples
+        .iter()
+        .map(|(frame, inputs)| {
+            let seen = look.detectors.iter().zip(inputs).flat_map(|(d, p)| d.begin(p.clone()).unwrap().wait().unwrap());
+            (frame, seen.filter(|seen| look.object_types.contains(&seen.object_type)).collect())
+        })
+        .collect();
+    let measuring = on_all_cores(&found, || |(frame, seen): &(&Frame, Vec<RawDetection>)| seen.iter().for_each(|s| measured(frame, s)));
+    Figure::new(format!("{name}: measure what is found, CPU"), measuring, Unit::Milliseconds).report();
+    for object_type in &look.object_types {
+        let of_type =
+            found.iter().flat_map(|(frame, seen)| seen.iter().filter(|s| s.object_type == *object_type).map(|s| (*frame, s.rect)));
+        let of_type: Vec<(&Frame, Rect)> = of_type.collect();
+        // Without one of them a job has none to report, either, or few.
+        if of_type.is_empty() {
+            continue;
         }
+        let pictures = on_all_cores(&of_type, || {
+            |(frame, rect): &(&Frame, Rect)| {
+                frame.jpeg(Some(thumbnail(*rect)), None, QUALITY).unwrap();
+                frame.jpeg(None, None, QUALITY).unwrap();
+            }
+        });
+        Figure::new(format!("{name}: pictures of a {object_type}, CPU"), pictures, Unit::Milliseconds).report();
+        let embedding = match embedders.for_type(object_type) {
+            Some(embedder) => on_all_cores(&of_type, || {
+                |(frame, rect): &(&Frame, Rect)| drop(embedder.embed(&[frame.rgb(*rect, embedder.size()).unwrap()]).unwrap())
+            }),
+            None => on_all_cores(&of_type, || |(frame, rect): &(&Frame, Rect)| colours(frame, *rect)),
+        };
+        Figure::new(format!("{name}: embedding of a {object_type}, CPU"), embedding, Unit::Milliseconds).report();
     }
-    if found.is_empty() {
-        return;
-    }
-    let start = Instant::now();
-    for (frame, part) in &found {
-        frame.jpeg(Some(*part), None, QUALITY).unwrap();
-        frame.jpeg(None, None, QUALITY).unwrap();
-    }
-    let took = start.elapsed().as_secs_f64() / found.len() as f64;
-    Figure::new(format!("{name}: pictures of an object, CPU"), took * 1e3, Unit::Milliseconds).report();
 }
 
-/// Of this process, in all threads; 0 where that cannot be asked.
-fn cpu_seconds() -> f64 {
-    let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    // The name before it may hold spaces; utime and stime are the 14th and 15th field, in hundredths of a second.
-    let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace().skip(11).take(2);
-    fields.filter_map(|ticks| ticks.parse::<f64>().ok()).sum::<f64>() / 100.0
+/// What the log says of a detection beside what the detector does.
+fn measured(frame: &Frame, seen: &RawDetection) {
+    let sharpness = frame.luma(seen.rect, SHARPNESS_SIZE).map_or(0.0, |grey| sharpness(&grey, SHARPNESS_SIZE));
+    quality(&seen.object_type, &seen.rect, seen.score, sharpness, seen.landmarks.as_ref(), frame.size());
+    colours(frame, seen.rect);
+}
+
+/// What the histograms of an appearance are made of.
+fn colours(frame: &Frame, rect: Rect) {
+    let (dx, dy) = (rect.width() * 0.1, rect.height() * 0.05);
+    let inner = Rect::new(rect.left + dx, rect.top + dy, rect.right - dx, rect.bottom - dy);
+    // Of what lies outside of the frame there are none.
+    let _ = frame.colours(inner, ocellus_core::Size { width: 16, height: 32 });
+}
+
+/// What a thumbnail shows.
+fn thumbnail(rect: Rect) -> Rect {
+    let Rect { left, top, right, bottom } = rect.padded(0.15);
+    let low = |edge: f32| (edge / 2.0).floor() * 2.0;
+    let high = |edge: f32| (edge / 2.0).ceil() * 2.0;
+    Rect::new(low(left), low(top), high(right), high(bottom))
+}
+
+/// Milliseconds of CPU for each item, all cores at it, from the first to the last again and again.
+fn on_all_cores<T: Sync, W: FnMut(&T)>(items: &[T], work: impl Fn() -> W + Sync) -> f64 {
+    let (start, cpu) = (Instant::now(), cpu_seconds(SELF));
+    let one = || {
+        let (mut work, mut done) = (work(), 0_usize);
+        while start.elapsed() < OTHERS {
+            items.iter().for_each(&mut work);
+            done += items.len();
+        }
+        done
+    };
+    let done: usize = thread::scope(|scope| {
+        let threads: Vec<_> = (0..cores()).map(|_| scope.spawn(one)).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).sum()
+    });
+    (cpu_seconds(SELF) - cpu) * 1e3 / done as f64
 }

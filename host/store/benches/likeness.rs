@@ -1,19 +1,18 @@
-//! Searching for who looks like somebody among 100,000 objects, and what that takes on disk and in memory; held against the same
-//! rows in memory.
+//! Searching for who looks like somebody among 100,000 objects, and what that takes on disk and in memory; held against reading the
+//! same numbers from memory.
 //!
 //! `cargo xtask bench likeness`; `OCELLUS_BENCH_ROWS` sets another size.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::print_stdout,
-    clippy::indexing_slicing,
-    reason = "a benchmark ends where something is wrong, and prints"
-)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a benchmark ends where something is wrong")]
 
-use std::{path::Path, sync::Arc, time::Instant};
+use std::{hint::black_box, path::Path, sync::Arc, thread, time::Instant};
 
 use ocellus_core::{
     BestShotType, JobId, ObjectId, ObjectRecord, ObjectType, SettingsSchema, ShotSummary, SystemClock, Timestamp, TrackId, VideoRecord,
+};
+use ocellus_figures::{
+    Figure, Unit, percentile,
+    process::{SELF, own_memory},
 };
 use ocellus_store::{Archive, Embedding, Likeness};
 
@@ -44,38 +43,56 @@ fn main() {
     let embedding = |(n, row): (usize, &Vec<f32>)| Embedding { object: id(job.id(), n), source: SOURCE.into(), row: row.clone() };
     let embeddings: Vec<_> = all.iter().enumerate().map(embedding).collect();
     embeddings.chunks(100).for_each(|some| job.append_embeddings(some).unwrap());
-    println!("keeping {rows} rows{:>41.1} us each", begun.elapsed().as_secs_f64() * 1e6 / rows as f64);
+    let name = |what: &str| format!("{rows} rows: {what}");
+    Figure::new(name("keep one"), begun.elapsed().as_secs_f64() * 1e6 / rows as f64, Unit::Microseconds).report();
     for n in 0..rows {
         job.append_object(&object(id(job.id(), n)), &[]).unwrap();
     }
     drop((embeddings, job));
 
     let face = ObjectType::face();
-    let (mut times, mut same) = (Vec::new(), 0);
-    let before = resident();
+    let flat: Vec<f32> = all.concat();
+    let (mut ours, mut theirs, mut same) = (Vec::new(), Vec::new(), 0);
+    let before = own_memory(SELF);
     for query in &queries {
         let like = Likeness { object_type: &face, source: SOURCE, row: query, video: None, within: f32::INFINITY, limit: 10 };
         let begun = Instant::now();
         let found = archive.nearest(&like).unwrap();
-        times.push(begun.elapsed());
+        ours.push(begun.elapsed().as_secs_f64() * 1e3);
+        let begun = Instant::now();
+        black_box(sum(&flat));
+        theirs.push(begun.elapsed().as_secs_f64() * 1e3);
         let mut by_hand: Vec<(f32, usize)> = all.iter().enumerate().map(|(n, row)| (squared(row, query), n)).collect();
         by_hand.select_nth_unstable_by(9, |a, b| a.0.total_cmp(&b.0));
         same += by_hand[..10].iter().filter(|(_, n)| found.iter().any(|(o, _)| o.id.track.0 == *n as u64)).count();
     }
-    times.sort();
-    let ms = |at: usize| times[at].as_secs_f64() * 1e3;
-    println!("searching them, p50 {:>36.1} ms", ms(25));
-    println!("searching them, p98 {:>36.1} ms", ms(48));
-    println!("recall@10 {:>46.3}", same as f64 / (10 * queries.len()) as f64);
-    println!("more memory while searching {:>28.1} MB", resident() - before);
+    let more = own_memory(SELF) - before;
+    for (percent, share) in [("p50", 0.5), ("p98", 0.98)] {
+        let figure = Figure::new(name(&format!("search, {percent}")), percentile(&ours, share), Unit::Milliseconds);
+        figure.beside("reading them from memory", percentile(&theirs, share)).report();
+    }
+    let found = same as f64 / (10 * queries.len()) as f64 * 100.0;
+    Figure::new(name("of the ten nearest found"), found, Unit::Percent).report();
+    Figure::new(name("memory of searches"), more, Unit::Megabytes).report();
     let files = std::fs::read_dir(dir.path().join("index/rows")).unwrap();
     let bytes: u64 = files.map(|f| f.unwrap().metadata().unwrap().len()).sum();
-    println!("on disk, beside the log {:>32.1} MB", bytes as f64 / 1e6);
+    let numbers = size_of_val(flat.as_slice()) as f64 / 1e6;
+    Figure::new(name("on disk, beside the log"), bytes as f64 / 1e6, Unit::Megabytes).beside("their numbers", numbers).report();
     drop(archive);
     std::fs::remove_dir_all(dir.path().join("index")).unwrap();
     let begun = Instant::now();
     Archive::open(dir.path(), Arc::new(SystemClock)).unwrap();
-    println!("making a lost index anew {:>31.1} s", begun.elapsed().as_secs_f64());
+    Figure::new(name("start-up, index lost"), begun.elapsed().as_secs_f64(), Unit::Seconds).report();
+}
+
+/// Reads all numbers once, in all threads: nothing that compares them is faster.
+fn sum(numbers: &[f32]) -> u32 {
+    let threads = thread::available_parallelism().map_or(1, usize::from);
+    thread::scope(|scope| {
+        let parts = numbers.chunks(numbers.len().div_ceil(threads));
+        let sums: Vec<_> = parts.map(|part| scope.spawn(|| part.iter().fold(0_u32, |sum, v| sum.wrapping_add(v.to_bits())))).collect();
+        sums.into_iter().fold(0_u32, |sum, part| sum.wrapping_add(part.join().unwrap()))
+    })
 }
 
 fn squared(a: &[f32], b: &[f32]) -> f32 {
@@ -101,11 +118,4 @@ fn object(id: ObjectId) -> ObjectRecord {
         landmarks: None,
         attributes: Vec::new(),
     }
-}
-
-/// Megabytes of the process that are in memory and its own; 0 where that cannot be asked.
-fn resident() -> f64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let kilobytes = status.lines().find_map(|line| line.strip_prefix("RssAnon:")?.trim().strip_suffix(" kB")?.trim().parse::<f64>().ok());
-    kilobytes.unwrap_or_default() / 1e3
 }

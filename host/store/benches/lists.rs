@@ -1,70 +1,125 @@
-//! An archive of 100,000 videos: building its index, opening it, and pages of lists at their 50th and 99th percentile.
+//! An archive of 100,000 videos: starting up with and without its index, pages of lists, filters and counts, and making one more; held
+//! against sled alone, and against the files alone.
 //!
 //! `cargo xtask bench lists`; `OCELLUS_BENCH_VIDEOS` sets another size.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::print_stdout,
-    clippy::indexing_slicing,
-    reason = "a benchmark ends where something is wrong, and prints"
-)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a benchmark ends where something is wrong")]
 
 use std::{
+    fs::{self, File},
+    io::Write,
+    path::{Path, PathBuf},
     sync::Arc,
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use ocellus_core::{SettingsSchema, SystemClock, Timestamp, VideoId, VideoRecord};
+use ocellus_figures::{Figure, Unit, percentile};
 use ocellus_store::{Archive, Cursor, ListQuery, Order, OrderKey, VideoFilter};
+
+const PAGES: usize = 200;
+const LIMIT: usize = 50;
+const CREATED: u64 = 200;
+/// How often what takes long is measured; the median counts.
+const ROUNDS: usize = 3;
 
 fn main() {
     let videos: u64 = std::env::var("OCELLUS_BENCH_VIDEOS").ok().and_then(|v| v.parse().ok()).unwrap_or(100_000);
     let dir = tempfile::tempdir().unwrap();
     let settings = SettingsSchema::new(&[], &["simple_iou".into()], &[]).unwrap().complete(None).unwrap();
-    // Written without waiting for the disk: only reading is measured here.
-    for id in 1..=videos {
-        let folder = dir.path().join(format!("archive/{:03}/{id}", id / 1000));
-        std::fs::create_dir_all(&folder).unwrap();
-        let created = Timestamp::from_second(1_700_000_000 + id as i64 * 60).unwrap();
-        let record = VideoRecord::new(VideoId(id), 1, Some(format!("camera {} of {}", id % 97, id)), settings.clone(), created);
-        std::fs::write(folder.join("video.json"), serde_json::to_vec_pretty(&record).unwrap()).unwrap();
-    }
-
-    let timed = |what: &str| {
-        let begun = Instant::now();
-        let (archive, _) = Archive::open(dir.path(), Arc::new(SystemClock)).unwrap();
-        println!("{what:<44} {:>9.1} ms", begun.elapsed().as_secs_f64() * 1e3);
-        archive
+    let record = |id: VideoId| {
+        let created = Timestamp::from_second(1_700_000_000 + id.0 as i64 * 60).unwrap();
+        VideoRecord::new(id, 1, Some(format!("camera {} of {id}", id.0 % 97)), settings.clone(), created)
     };
-    drop(timed(&format!("building the index of {videos} videos")));
-    let archive = timed("opening it again");
-
-    for (name, key, filter) in [
-        ("by id", OrderKey::Id, VideoFilter::default()),
-        ("by creation date", OrderKey::CreatedDate, VideoFilter::default()),
-        ("by name", OrderKey::Name, VideoFilter::default()),
-        (
-            "by id, name_contains (1 in 97)",
-            OrderKey::Id,
-            VideoFilter { name_contains: Some("CAMERA 13 ".into()), ..VideoFilter::default() },
-        ),
-    ] {
-        let mut cursor: Option<Cursor> = None;
-        let mut times: Vec<Duration> = (0..200)
-            .map(|_| {
-                let query = ListQuery { filter: filter.clone(), order: Order { key, descending: true }, limit: 20, cursor: cursor.take() };
-                let begun = Instant::now();
-                let page = archive.list(&query).unwrap();
-                let took = begun.elapsed();
-                cursor = page.next;
-                took
-            })
-            .collect();
-        times.sort();
-        let ms = |t: Duration| t.as_secs_f64() * 1e3;
-        println!("page of 20 {name:<33} {:>9.2} ms (p50) {:>9.2} ms (p99)", ms(times[100]), ms(times[197]));
+    // Written without waiting for the disk; what that costs is measured below.
+    for id in (1..=videos).map(VideoId) {
+        let file = file_of(dir.path(), id);
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(file, serde_json::to_vec_pretty(&record(id)).unwrap()).unwrap();
     }
+    let name = |what: &str| format!("{videos} videos: {what}");
+
+    let open = || Archive::open(dir.path(), Arc::new(SystemClock)).unwrap().0;
+    let (lost, archive) = seconds(open);
+    drop(archive);
+    let (mut starts, mut of_sled, mut scans) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        starts.push(seconds(open).0);
+        let (opening, db) = seconds(|| sled::Config::new().path(dir.path().join("index")).cache_capacity(64 << 20).open().unwrap());
+        of_sled.push(opening);
+        let summaries = db.open_tree("videos").unwrap();
+        let (scan, read) = seconds(|| summaries.iter().map(|item| item.unwrap().1.len()).filter(|bytes| *bytes > 0).count());
+        assert_eq!(read as u64, videos, "the index has all of them");
+        scans.push(scan * 1e3);
+    }
+    let start = percentile(&starts, 0.5);
+    Figure::new(name("start-up"), start, Unit::Seconds).beside("sled alone", percentile(&of_sled, 0.5)).report();
+    Figure::new(name("start-up, index lost"), lost, Unit::Seconds).beside("index there", start).report();
+
+    let archive = open();
+    let by_name = VideoFilter { name_contains: Some("CAMERA 13 ".into()), ..VideoFilter::default() };
+    for (what, key, filter) in [
+        ("page of 50 by id", OrderKey::Id, VideoFilter::default()),
+        ("page of 50 by creation", OrderKey::CreatedDate, VideoFilter::default()),
+        ("page of 50 by name", OrderKey::Name, VideoFilter::default()),
+        ("filter by name, page of 50 (1 in 97)", OrderKey::Id, by_name.clone()),
+    ] {
+        let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+        let mut cursor: Option<Cursor> = None;
+        for _ in 0..PAGES {
+            let query = ListQuery { filter: filter.clone(), order: Order { key, descending: true }, limit: LIMIT, cursor: cursor.take() };
+            let (took, page) = seconds(|| archive.list(&query).unwrap());
+            ours.push(took * 1e3);
+            let ids: Vec<VideoId> = page.items.iter().map(|video| video.id).collect();
+            theirs.push(seconds(|| ids.iter().for_each(|id| drop(read(dir.path(), *id)))).0 * 1e3);
+            cursor = page.next;
+        }
+        for (percent, share) in [("p50", 0.5), ("p99", 0.99)] {
+            let figure = Figure::new(name(&format!("{what}, {percent}")), percentile(&ours, share), Unit::Milliseconds);
+            figure.beside("their files alone", percentile(&theirs, share)).report();
+        }
+    }
+    let (all, count) = seconds(|| archive.count(&VideoFilter::default()).unwrap());
+    assert_eq!(count, videos, "all are counted");
+    Figure::new(name("count"), all * 1e3, Unit::Milliseconds).report();
+    let counting = (0..ROUNDS).map(|_| seconds(|| archive.count(&by_name).unwrap())).collect::<Vec<_>>();
+    assert!(counting.iter().all(|(_, count)| *count == (1..=videos).filter(|id| id % 97 == 13).count() as u64), "those of the name");
+    let counting = percentile(&counting.iter().map(|(took, _)| took * 1e3).collect::<Vec<_>>(), 0.5);
+    Figure::new(name("count by name"), counting, Unit::Milliseconds).beside("a walk of sled alone", percentile(&scans, 0.5)).report();
+
+    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+    for n in 0..CREATED {
+        ours.push(seconds(|| archive.create(|id, _| record(id)).unwrap()).0 * 1e3);
+        let bytes = serde_json::to_vec_pretty(&record(VideoId(videos + n))).unwrap();
+        theirs.push(seconds(|| replace(&dir.path().join("alone"), &bytes)).0 * 1e3);
+    }
+    for (percent, share) in [("p50", 0.5), ("p99", 0.99)] {
+        let figure = Figure::new(name(&format!("create, {percent}")), percentile(&ours, share), Unit::Milliseconds);
+        figure.beside("a file written, renamed and synced", percentile(&theirs, share)).report();
+    }
+}
+
+/// Seconds that some work takes, and what comes of it.
+fn seconds<T>(work: impl FnOnce() -> T) -> (f64, T) {
     let begun = Instant::now();
-    let count = archive.count(&VideoFilter { name_contains: Some("CAMERA 13 ".into()), ..VideoFilter::default() }).unwrap();
-    println!("{:<44} {:>9.1} ms", format!("counting {count} by name_contains"), begun.elapsed().as_secs_f64() * 1e3);
+    let done = work();
+    (begun.elapsed().as_secs_f64(), done)
+}
+
+fn file_of(data: &Path, id: VideoId) -> PathBuf {
+    data.join(format!("archive/{:03}/{id}/video.json", id.0 / 1000))
+}
+
+fn read(data: &Path, id: VideoId) -> VideoRecord {
+    serde_json::from_slice(&fs::read(file_of(data, id)).unwrap()).unwrap()
+}
+
+/// What a file costs that is there after a power cut.
+fn replace(path: &Path, bytes: &[u8]) {
+    let part = path.with_extension("part");
+    let mut file = File::create(&part).unwrap();
+    file.write_all(bytes).unwrap();
+    file.sync_all().unwrap();
+    fs::rename(&part, path).unwrap();
+    File::open(path.parent().unwrap()).unwrap().sync_all().unwrap();
 }
