@@ -1,4 +1,4 @@
-//! The server's API as a client sees it, as far as the demo needs it.
+//! The server's API as a client sees it, as far as the demo and the benchmarks need it.
 
 use std::{fs, path::Path};
 
@@ -83,15 +83,23 @@ impl Client {
         Self { agent, base, token }
     }
 
+    /// The same, with connections of its own.
+    pub(crate) fn another(&self) -> Self {
+        Self::new(self.base.clone(), self.token.clone())
+    }
+
     fn authorization(&self) -> String {
         format!("Token {}", self.token)
     }
 
-    /// `path` may be a whole URL, as pages name each other.
-    pub(crate) fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T> {
+    /// The text of the answer. `path` may be a whole URL, as pages name each other.
+    pub(crate) fn read(&self, path: &str) -> Result<String> {
         let url = if path.starts_with("http") { path.to_owned() } else { format!("{}{path}", self.base) };
-        let response = self.agent.get(url).header("Authorization", self.authorization()).call();
-        let text = accepted(path, response)?;
+        accepted(path, self.agent.get(url).header("Authorization", self.authorization()).call())
+    }
+
+    pub(crate) fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T> {
+        let text = self.read(path)?;
         serde_json::from_str(&text).with_context(|| format!("{path} answered something else than expected: {text}"))
     }
 
@@ -99,6 +107,11 @@ impl Client {
     pub(crate) fn post(&self, path: &str, body: &Value) -> Result<String> {
         let request = self.agent.post(format!("{}{path}", self.base)).header("Authorization", self.authorization());
         accepted(path, if body.is_null() { request.send_empty() } else { request.content_type("application/json").send(body.to_string()) })
+    }
+
+    pub(crate) fn delete(&self, path: &str) -> Result<()> {
+        let request = self.agent.delete(format!("{}{path}", self.base)).header("Authorization", self.authorization());
+        accepted(path, request.call()).map(drop)
     }
 
     /// Sends a file as the body, with a progress bar.

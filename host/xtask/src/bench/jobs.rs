@@ -1,40 +1,41 @@
-//! Whole jobs: a server of its own for each, asked through its API, beside the Python peer on the same recording.
+//! Whole jobs: a server of its own for each, asked through its API, beside the Python peer on the same recording and beside what the
+//! job's stages take alone, in turns.
 
 use std::{
     fs,
     path::{Path, PathBuf},
     process::Command,
-    thread,
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use anyhow::{Context, Result, bail};
-use ocellus_figures::{Figure, Unit};
+use ocellus_figures::{FILE, Figure, LOOKED_FOR, Unit};
 use serde::Deserialize;
-use serde_json::{Value, json};
 
-use super::clips::{self, Clip};
+use super::{
+    clips::{self, Clip},
+    overhead::{self, Objects, Paired, Stages},
+    report::{Report, median},
+    server::{Data, Server},
+};
 use crate::{
-    client::{Client, Video},
-    running::Running,
+    client::Video,
     shell::{assets, root, target},
 };
 
-/// What jobs look for: what it is called, and the object types.
-const WHAT: [(&str, &[&str]); 3] = [("bodies and cars", &["body", "car"]), ("faces", &["face"]), ("all three", &["face", "body", "car"])];
+/// How often each job runs; figures are the medians.
+const ROUNDS: usize = 3;
+/// Types beyond which the peer runs once: it takes a minute then, and its share of the whole time is the largest.
+const PEER_TYPES: usize = 2;
 /// Jobs at once.
 const AT_ONCE: [usize; 4] = [1, 2, 4, 8];
-const UPLOAD: u64 = 512 << 20;
 
-/// Where figures go.
-struct Report<'a>(&'a Path);
-
-impl Report<'_> {
-    #[expect(clippy::print_stdout, reason = "its purpose")]
-    fn add(&self, figure: &Figure) -> Result<()> {
-        println!("{figure}");
-        figure.append(self.0).with_context(|| format!("cannot write {}", self.0.display()))
-    }
+/// What is run beside the server.
+pub(super) struct Beside {
+    /// Python with what the peer needs.
+    pub python: PathBuf,
+    /// The benchmark of the stages.
+    pub stages: PathBuf,
 }
 
 /// What the peer says of itself.
@@ -46,38 +47,6 @@ struct Peer {
     memory_mb: f64,
 }
 
-pub(super) fn measure(clips: &[Clip], python: &Path, figures: &Path) -> Result<()> {
-    let report = Report(figures);
-    for clip in clips {
-        for (what, types) in WHAT {
-            let name = format!("{}, {what}", clip.name);
-            let ours = {
-                let server = Server::start(1)?;
-                let id = server.video(clip, types, 0.0)?;
-                let seconds = server.jobs(&[id])?;
-                // What asking takes is not the job's.
-                let cpu_seconds = server.cpu_seconds();
-                Ours { video: server.get(id)?, seconds, cpu_seconds, memory_mb: server.peak_memory() }
-            };
-            let processed = ours.video.health_status.statistic.frames_processed;
-            let peer = peer(python, clip, types)?;
-            if processed != peer.frames {
-                bail!("{name}: {processed} frames here, {} in the peer", peer.frames);
-            }
-            let frames = processed as f64;
-            report.add(&Figure::new(format!("{name}: job"), frames / ours.seconds, Unit::FramesPerSecond).beside("peer.py", peer.fps))?;
-            let cpu = Figure::new(format!("{name}: job, CPU"), ours.cpu_seconds / frames * 1e3, Unit::Milliseconds);
-            report.add(&cpu.beside("peer.py", peer.cpu_seconds / frames * 1e3))?;
-            let objects = ours.video.face_count + ours.video.body_count + ours.video.car_count;
-            report.add(&Figure::new(format!("{name}: job, in 100 frames"), objects as f64 / frames * 100.0, Unit::Objects))?;
-            report.add(&Figure::new(format!("{name}: job, memory"), ours.memory_mb, Unit::Megabytes).beside("peer.py", peer.memory_mb))?;
-        }
-    }
-    at_once(&report, clips.first().context("no recordings")?)?;
-    still(&report)?;
-    upload(&report)
-}
-
 struct Ours {
     video: Video,
     seconds: f64,
@@ -86,57 +55,83 @@ struct Ours {
     memory_mb: f64,
 }
 
-fn at_once(report: &Report<'_>, clip: &Clip) -> Result<()> {
-    let mut one = None;
-    for jobs in AT_ONCE {
-        let server = Server::start(jobs)?;
-        let videos = (0..jobs).map(|_| server.video(clip, &["body", "car"], 0.0)).collect::<Result<Vec<_>>>()?;
-        let seconds = server.jobs(&videos)?;
-        let mut frames = 0;
-        for video in &videos {
-            frames += server.get(*video)?.health_status.statistic.frames_processed;
+pub(super) fn measure(clips: &[Clip], beside: &Beside, report: &Report<'_>) -> Result<()> {
+    for clip in clips {
+        for (what, types) in LOOKED_FOR {
+            job(report, clip, what, types, beside)?;
         }
-        let fps = frames as f64 / seconds;
-        let figure = Figure::new(format!("{}, {jobs} jobs at once", clip.name), fps, Unit::FramesPerSecond);
-        report.add(&figure.beside("one job", *one.get_or_insert(fps)))?;
     }
-    Ok(())
+    at_once(report, clips.first().context("no recordings")?)?;
+    still(report)
 }
 
-/// A minute in which nothing moves.
-fn still(report: &Report<'_>) -> Result<()> {
-    let clip = clips::still()?;
-    let server = Server::start(1)?;
-    let video = server.video(&clip, &["face", "body", "car"], 0.005)?;
-    let seconds = server.jobs(&[video])?;
-    // Those that were not looked at do not count as processed.
-    let frames = f64::from(clips::STILL_FRAMES);
-    let start = Instant::now();
-    let decoded = Command::new("ffmpeg").args(["-v", "error", "-i"]).arg(&clip.file).args(["-f", "null", "-"]).status()?;
-    if !decoded.success() {
-        bail!("ffmpeg cannot decode {}", clip.file.display());
+fn job(report: &Report<'_>, clip: &Clip, what: &str, types: &[&str], beside: &Beside) -> Result<()> {
+    let name = format!("{}, {what}", clip.name);
+    let peers = if types.len() > PEER_TYPES { 1 } else { ROUNDS };
+    let (mut jobs, mut scripts, mut rounds) = (Vec::new(), Vec::new(), Vec::new());
+    let mut before = stages(beside, clip, what)?;
+    for round in 0..ROUNDS {
+        let ours = ours(clip, types)?;
+        let after = stages(beside, clip, what)?;
+        if round < peers {
+            scripts.push(peer(&beside.python, clip, types)?);
+        }
+        let frames = ours.video.health_status.statistic.frames_processed;
+        if let Some(peer) = scripts.iter().find(|peer| peer.frames != frames) {
+            bail!("{name}: {frames} frames here, {} in the peer", peer.frames);
+        }
+        let count = |objects: u64| objects as f64 / frames as f64;
+        let video = &ours.video;
+        let objects =
+            Objects::from([("face", count(video.face_count)), ("body", count(video.body_count)), ("car", count(video.car_count))]);
+        rounds.push(Paired { job: ours.cpu_seconds / frames as f64 * 1e3, objects, before, after: after.clone() });
+        before = after;
+        jobs.push((ours, frames as f64));
     }
-    let decoding = frames / start.elapsed().as_secs_f64();
-    report.add(&Figure::new(format!("{}: job", clip.name), frames / seconds, Unit::FramesPerSecond).beside("ffmpeg", decoding))
+    let ours = |value: fn(&(Ours, f64)) -> f64| median(&jobs.iter().map(value).collect::<Vec<_>>());
+    let theirs = |value: fn(&Peer) -> f64| median(&scripts.iter().map(value).collect::<Vec<_>>());
+    let (fps, ms) = (Unit::FramesPerSecond, Unit::Milliseconds);
+    let speed = ours(|(job, frames)| frames / job.seconds);
+    report.add(&Figure::new(format!("{name}: job"), speed, fps).beside("peer.py", theirs(|peer| peer.fps)))?;
+    let cpu = Figure::new(format!("{name}: job, CPU"), ours(|(job, frames)| job.cpu_seconds / frames * 1e3), ms);
+    report.add(&cpu.beside("peer.py", theirs(|peer| peer.cpu_seconds / peer.frames as f64 * 1e3)))?;
+    let memory = Figure::new(format!("{name}: job, memory"), ours(|(job, _)| job.memory_mb), Unit::Megabytes);
+    report.add(&memory.beside("peer.py", theirs(|peer| peer.memory_mb)))?;
+    let objects = ours(|(job, frames)| (job.video.face_count + job.video.body_count + job.video.car_count) as f64 / frames * 100.0);
+    report.add(&Figure::new(format!("{name}: job, in 100 frames"), objects, Unit::Objects))?;
+    overhead::figures(&name, &rounds).iter().try_for_each(|figure| report.add(figure))?;
+    let slowest = rounds.iter().map(Paired::stages).collect::<Vec<_>>();
+    let slowest = slowest.iter().map(|stages| stages.slowest().context("no stages were measured")).collect::<Result<Vec<_>>>()?;
+    let (stage, _) = slowest.first().context("no rounds")?;
+    let alone = median(&slowest.iter().map(|(_, fps)| *fps).collect::<Vec<_>>());
+    report.add(&Figure::new(format!("{name}: job, by its slowest stage"), speed, fps).beside(format!("{stage} alone"), alone))
 }
 
-fn upload(report: &Report<'_>) -> Result<()> {
-    let folder = target().join("bench");
-    let (from, copy) = (folder.join("upload.bin"), folder.join("upload.copy"));
-    let block: Vec<u8> = (0..1_u32 << 20).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
-    fs::write(&from, block.repeat((UPLOAD >> 20) as usize))?;
-    let start = Instant::now();
-    fs::copy(&from, &copy)?;
-    fs::File::open(&copy)?.sync_all()?;
-    let copying = start.elapsed().as_secs_f64();
-    let server = Server::start(1)?;
-    let start = Instant::now();
-    server.video(&Clip { name: "upload".into(), file: from.clone() }, &["face"], 0.0)?;
-    let uploading = start.elapsed().as_secs_f64();
-    fs::remove_file(from)?;
-    fs::remove_file(copy)?;
-    let rate = |seconds: f64| UPLOAD as f64 / 1e6 / seconds;
-    report.add(&Figure::new("upload of 537 MB", rate(uploading), Unit::MegabytesPerSecond).beside("copying and syncing", rate(copying)))
+fn ours(clip: &Clip, types: &[&str]) -> Result<Ours> {
+    let data = Data::empty("data")?;
+    let server = Server::start(&data, 1)?;
+    let id = server.video(clip, types, 0.0)?;
+    let before = server.cpu_seconds();
+    let seconds = server.jobs(&[id])?;
+    // What asking takes is not the job's.
+    let cpu_seconds = server.cpu_seconds() - before;
+    Ok(Ours { video: server.get(id)?, seconds, cpu_seconds, memory_mb: server.peak_memory() })
+}
+
+/// Each stage of such a job alone, now.
+fn stages(beside: &Beside, clip: &Clip, what: &str) -> Result<Stages> {
+    let figures = target().join("bench/stages.jsonl");
+    match fs::remove_file(&figures) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => bail!("cannot clear {}: {error}", figures.display()),
+        _ => {}
+    }
+    let mut command = Command::new(&beside.stages);
+    command.env("OCELLUS_CLIPS", &clip.file).env("OCELLUS_STAGES_OF", what).env(FILE, &figures);
+    let output = command.output().context("cannot run the benchmark of the stages")?;
+    if !output.status.success() {
+        bail!("the benchmark of the stages failed:\n{}", String::from_utf8_lossy(&output.stderr));
+    }
+    Ok(Stages::of(&Figure::read(&figures)?))
 }
 
 /// The peer on the same recording, by itself.
@@ -151,95 +146,48 @@ fn peer(python: &Path, clip: &Clip, types: &[&str]) -> Result<Peer> {
     serde_json::from_slice(&output.stdout).context("the peer said something else than expected")
 }
 
-/// A server with an empty data folder, which goes with it.
-struct Server {
-    running: Running,
-    api: Client,
-    data: PathBuf,
-    /// When it had started.
-    cpu_before: f64,
-}
-
-impl Server {
-    fn start(jobs: usize) -> Result<Self> {
-        let data = target().join("bench/data");
-        match fs::remove_dir_all(&data) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => bail!("cannot clear {}: {error}", data.display()),
-            _ => {}
-        }
-        let log = fs::File::create(target().join("bench/server.log"))?;
-        let mut program = Command::new(target().join("release/ocellus"));
-        program.args(["serve", "--listen", "127.0.0.1:0", "--jobs", &jobs.to_string(), "--data"]).arg(&data).stderr(log);
-        if let Some(device) = std::env::var_os("OCELLUS_DEVICE") {
-            program.arg("--device").arg(device);
-        }
-        let running = Running::start(&mut program)?;
-        let token = fs::read_to_string(data.join("admin.token"))?.trim().to_owned();
-        let api = Client::new(running.url.clone(), token);
-        let mut server = Self { running, api, data, cpu_before: 0.0 };
-        server.cpu_before = cpu_seconds(server.running.id());
-        Ok(server)
-    }
-
-    fn video(&self, clip: &Clip, types: &[&str], imotion_threshold: f64) -> Result<u64> {
-        let on = |t: &str| if types.contains(&t) { json!({"filter_min_size": 1, "filter_min_quality": 0}) } else { Value::Null };
-        let detectors = json!({"face": on("face"), "body": on("body"), "car": on("car")});
-        let settings = json!({"detectors": detectors, "imotion_threshold": imotion_threshold});
-        let made = self.api.post("/videos/", &json!({"camera_group": 1, "name": clip.name, "stream_settings": settings}))?;
-        let Video { id, .. } = serde_json::from_str(&made).context("the server's answer is no video")?;
-        self.api.upload(&format!("/videos/{id}/upload/source_file/"), &clip.file)?;
-        Ok(id)
-    }
-
-    /// Runs the jobs of videos; seconds from the first request until all have ended.
-    fn jobs(&self, videos: &[u64]) -> Result<f64> {
-        let start = Instant::now();
-        for id in videos {
-            self.api.post(&format!("/videos/{id}/process/"), &Value::Null)?;
-        }
-        for id in videos {
-            loop {
-                let video = self.get(*id)?;
-                if let Some(error) = video.error {
-                    bail!("video {id}: {error}");
-                }
-                if video.finished {
-                    break;
-                }
-                thread::sleep(Duration::from_millis(10));
+fn at_once(report: &Report<'_>, clip: &Clip) -> Result<()> {
+    let mut rates = AT_ONCE.map(|_| Vec::new());
+    for _ in 0..ROUNDS {
+        for (jobs, rates) in AT_ONCE.into_iter().zip(&mut rates) {
+            let data = Data::empty("data")?;
+            let server = Server::start(&data, jobs)?;
+            let videos = (0..jobs).map(|_| server.video(clip, &["body", "car"], 0.0)).collect::<Result<Vec<_>>>()?;
+            let seconds = server.jobs(&videos)?;
+            let mut frames = 0;
+            for video in &videos {
+                frames += server.get(*video)?.health_status.statistic.frames_processed;
             }
+            rates.push(frames as f64 / seconds);
         }
-        Ok(start.elapsed().as_secs_f64())
     }
-
-    fn get(&self, video: u64) -> Result<Video> {
-        self.api.get(&format!("/videos/{video}/"))
+    let rates = rates.map(|rates| median(&rates));
+    for (jobs, fps) in AT_ONCE.into_iter().zip(rates) {
+        let figure = Figure::new(format!("{}, {jobs} jobs at once", clip.name), fps, Unit::FramesPerSecond);
+        let [one, ..] = rates;
+        report.add(&figure.beside("one job", one))?;
     }
-
-    /// Since it had started.
-    fn cpu_seconds(&self) -> f64 {
-        cpu_seconds(self.running.id()) - self.cpu_before
-    }
-
-    /// The most it had at a time; megabytes.
-    fn peak_memory(&self) -> f64 {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.running.id())).unwrap_or_default();
-        let kilobytes = status.lines().find_map(|l| l.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.trim().parse::<f64>().ok());
-        kilobytes.unwrap_or_default() / 1024.0
-    }
+    Ok(())
 }
 
-impl Drop for Server {
-    fn drop(&mut self) {
-        // What is left of it is in the way of nobody.
-        let _ = fs::remove_dir_all(&self.data);
+/// A minute in which nothing moves.
+fn still(report: &Report<'_>) -> Result<()> {
+    let clip = clips::still()?;
+    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+    // Those that were not looked at do not count as processed.
+    let frames = f64::from(clips::STILL_FRAMES);
+    for _ in 0..ROUNDS {
+        let data = Data::empty("data")?;
+        let server = Server::start(&data, 1)?;
+        let video = server.video(&clip, &["face", "body", "car"], 0.005)?;
+        ours.push(frames / server.jobs(&[video])?);
+        drop(server);
+        let start = Instant::now();
+        let decoded = Command::new("ffmpeg").args(["-v", "error", "-i"]).arg(&clip.file).args(["-f", "null", "-"]).status()?;
+        if !decoded.success() {
+            bail!("ffmpeg cannot decode {}", clip.file.display());
+        }
+        theirs.push(frames / start.elapsed().as_secs_f64());
     }
-}
-
-/// Of a process, in all its threads; 0 where that cannot be asked.
-fn cpu_seconds(process: u32) -> f64 {
-    let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
-    // The name before it may hold spaces; utime and stime are the 14th and 15th field, in hundredths of a second.
-    let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace().skip(11).take(2);
-    fields.filter_map(|ticks| ticks.parse::<f64>().ok()).sum::<f64>() / 100.0
+    report.add(&Figure::new(format!("{}: job", clip.name), median(&ours), Unit::FramesPerSecond).beside("ffmpeg", median(&theirs)))
 }

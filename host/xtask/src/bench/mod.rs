@@ -1,36 +1,54 @@
-//! `cargo xtask bench`: the benchmarks of all crates, one after the other, as cargo knows them, and whole jobs of a running server.
+//! `cargo xtask bench`: the benchmarks of all crates, one after the other, as cargo knows them, then a running server: its lists and its
+//! jobs.
 //!
-//! With `--keep`, what was measured becomes a row of the table in `tests/bench`.
+//! With `--keep`, what was measured becomes a row of the tables in `tests/bench`.
 
+mod build;
 mod clips;
 mod jobs;
+mod overhead;
 mod peer;
+mod report;
+mod server;
+mod serving;
 mod table;
 
-use std::{fs, path::PathBuf};
+use std::{fs, path::PathBuf, process::Stdio};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use ocellus_figures::{FILE, Figure};
 use serde::Deserialize;
 
+use self::report::Report;
 use crate::{
-    build, plugins, setup,
+    build::programs,
+    plugins, setup,
     shell::{self, cargo, root, say, target},
 };
 
 #[derive(Args)]
 pub(crate) struct BenchArguments {
-    /// Only those whose name contains one of these: stages, networks, jobs, calls, lists, likeness, individuals, decode, or a crate.
+    /// Only those whose name contains one of these, or all of a crate. Benchmarks of parts: stages, networks, decode, calls, lists,
+    /// likeness, individuals. Of a running server: serving (100,000 videos, uploads), jobs. Only where it is named: build (cold; takes as
+    /// long as a first build does).
     only: Vec<String>,
 
-    /// Keep what was measured as a row of the table in tests/bench; says what has changed since the row before.
+    /// Only with these recordings: bikes, street-720p, street-1080p.
+    #[arg(long, value_name = "NAME")]
+    clip: Vec<String>,
+
+    /// Keep what was measured as a row of the tables in tests/bench.
     #[arg(long, value_name = "WHAT CHANGED")]
     keep: Option<String>,
 
     /// With --keep: seconds that CI took, which only its log knows.
     #[arg(long, value_name = "SECONDS", requires = "keep")]
     ci: Option<f64>,
+
+    /// With --keep: seconds that a cold build took, where it was measured before.
+    #[arg(long, value_name = "SECONDS", requires = "keep")]
+    build: Option<f64>,
 }
 
 /// What matters here of `cargo metadata`.
@@ -66,7 +84,11 @@ pub(crate) fn run(arguments: &BenchArguments) -> Result<()> {
 
     let native = native_chain()?;
     let python = peer::python()?;
-    let clips = clips::make()?;
+    let mut clips = clips::make()?;
+    clips.retain(|made| arguments.clip.is_empty() || arguments.clip.contains(&made.name));
+    if clips.is_empty() {
+        bail!("there is no recording of that name");
+    }
     let output = cargo().args(["metadata", "--no-deps", "--format-version", "1"]).output().context("cannot run cargo metadata")?;
     let metadata: Metadata = serde_json::from_slice(&output.stdout).context("cargo metadata failed")?;
     let mut measured = false;
@@ -84,23 +106,58 @@ pub(crate) fn run(arguments: &BenchArguments) -> Result<()> {
             shell::run(command.env("OCELLUS_CLIPS", std::env::join_paths(clips.iter().map(|c| &c.file))?))?;
         }
     }
+    let report = Report(&figures);
+    if wanted("serving", "xtask") {
+        measured = true;
+        programs()?;
+        say("Measuring", "serving (a running server)");
+        serving::measure(&report)?;
+    }
     if wanted("jobs", "xtask") {
         measured = true;
-        build::programs()?;
+        programs()?;
+        let beside = jobs::Beside { python, stages: executable("stages")? };
         say("Measuring", "jobs (a running server)");
-        jobs::measure(&clips, &python, &figures)?;
+        jobs::measure(&clips, &beside, &report)?;
+    }
+    if only.iter().any(|o| o == "build") {
+        measured = true;
+        say("Measuring", "build (from nothing)");
+        build::measure(&report)?;
     }
     if !measured {
         bail!("there is no benchmark of that name");
     }
-    let mut all = if figures.is_file() { Figure::read(&figures)? } else { Vec::new() };
-    let overheads = table::overheads(&all);
-    overheads.iter().for_each(Figure::report);
-    all.extend(overheads);
     if let Some(change) = &arguments.keep {
+        let measured = if figures.is_file() { Figure::read(&figures)? } else { Vec::new() };
+        let all = measured.into_iter().chain(arguments.build.map(build::figure)).collect();
         table::keep(change, all, arguments.ci)?;
     }
     Ok(())
+}
+
+/// Writes the tables in `tests/bench` as they now look.
+pub(crate) fn bless() -> Result<()> {
+    table::bless()
+}
+
+/// What cargo says of something that it has built.
+#[derive(Deserialize)]
+struct Artifact {
+    target: Target,
+    executable: Option<PathBuf>,
+}
+
+/// The program of a benchmark, to be run without cargo.
+fn executable(bench: &str) -> Result<PathBuf> {
+    let mut command = cargo();
+    command.args(["bench", "--no-run", "--profile", "release", "--workspace", "--bench", bench]);
+    let output = command.arg("--message-format=json-render-diagnostics").stderr(Stdio::inherit()).output().context("cannot run cargo")?;
+    // Lines of other kinds have other fields.
+    let artifacts = output.stdout.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice::<Artifact>(line).ok());
+    let mut of_bench =
+        artifacts.filter(|artifact| artifact.target.name == bench && artifact.target.kind.iter().any(|kind| kind == "bench"));
+    of_bench.find_map(|artifact| artifact.executable).with_context(|| format!("cargo has not built the benchmark {bench}"))
 }
 
 /// The shipped plugins as native code, for the benchmark of calls to compare with.

@@ -1,7 +1,6 @@
-//! The table in the repository: a row for each change that was measured, and all figures of the newest.
+//! The tables in the repository: a row for each change that was measured, and all figures of the newest.
 
 use std::{
-    collections::BTreeMap,
     fmt::Write,
     fs,
     path::{Path, PathBuf},
@@ -11,9 +10,10 @@ use std::{
 
 use anyhow::{Context, Result};
 use jiff::Zoned;
-use ocellus_figures::{Figure, Unit};
+use ocellus_figures::{Figure, rounded};
 use serde::{Deserialize, Serialize};
 
+use super::{build, overhead};
 use crate::shell::{root, say};
 
 /// A run that was kept.
@@ -30,31 +30,85 @@ struct Row {
     figures: Vec<Figure>,
 }
 
-/// The columns of the table: what it is called, and how the figure's name begins and ends.
-const COLUMNS: [(&str, &str, &str); 10] = [
-    ("decode 1080p : ffmpeg", "street-1080p: decode", ""),
-    ("YOLOX : ONNX Runtime", "yolox-nano 416x416, cpu (ONNX", "together"),
-    ("CenterFace : ONNX Runtime", "centerface 640x384, cpu (ONNX", "together"),
-    ("YOLOX, burn : ONNX Runtime", "yolox-nano 416x416, cpu (burn", "together"),
-    ("CenterFace, burn : ONNX Runtime", "centerface 640x384, cpu (burn", "together"),
-    ("job 720p, bodies and cars : peer", "street-720p, bodies and cars: job", ""),
-    ("job 1080p, bodies and cars : peer", "street-1080p, bodies and cars: job", ""),
-    ("job 1080p, faces : peer", "street-1080p, faces: job", ""),
-    ("memory, 1080p, all three : peer", "street-1080p, all three: job, memory", ""),
-    ("8 jobs at once : 1", "bikes, 8 jobs at once", ""),
+/// What a column shows of a row.
+enum Cell {
+    /// How many times as good the figure is as what it is held against. How its name begins and ends; without an end it is the name.
+    Ratio(&'static str, &'static str),
+    /// The figure of this name, in its unit.
+    Value(&'static str),
+    /// The same, of seconds, in minutes.
+    Minutes(&'static str),
+    /// The largest of all figures whose names end so.
+    Worst(&'static str),
+}
+
+use Cell::{Minutes, Ratio, Value, Worst};
+
+/// Of the table of speed: what a column is called, and what it shows.
+const SPEED: [(&str, Cell); 14] = [
+    ("decode 1080p : ffmpeg", Ratio("street-1080p: decode", "")),
+    ("decode + scale 1080p : decode", Ratio("street-1080p, bodies and cars: decode + scale", "")),
+    ("YOLOX : ONNX Runtime", Ratio("yolox-nano 416x416, cpu (ONNX", "together")),
+    ("CenterFace : ONNX Runtime", Ratio("centerface 640x384, cpu (ONNX", "together")),
+    ("YOLOX, burn : ONNX Runtime", Ratio("yolox-nano 416x416, cpu (burn", "together")),
+    ("CenterFace, burn : ONNX Runtime", Ratio("centerface 640x384, cpu (burn", "together")),
+    ("plugin chain, 10 boxes : native", Ratio("plugin chain, 10 boxes: sessions", "")),
+    ("job 720p, bodies and cars : peer", Ratio("street-720p, bodies and cars: job", "")),
+    ("job 1080p, bodies and cars : peer", Ratio("street-1080p, bodies and cars: job", "")),
+    ("job 1080p, faces : peer", Ratio("street-1080p, faces: job", "")),
+    ("job 1080p, faces : slowest stage", Ratio("street-1080p, faces: job, by its slowest stage", "")),
+    ("overhead, worst", Worst(overhead::NAME)),
+    ("a still minute : ffmpeg", Ratio("still-720p: job", "")),
+    ("8 jobs at once : 1", Ratio("bikes, 8 jobs at once", "")),
 ];
+
+/// Of the table of size and scale.
+const SCALE: [(&str, Cell); 9] = [
+    ("memory, 272p, all three : peer", Ratio("bikes, all three: job, memory", "")),
+    ("memory, 1080p, all three : peer", Ratio("street-1080p, all three: job, memory", "")),
+    ("100,000 videos: page of 50, p99", Value("100000 videos: page of 50 by creation, p99")),
+    ("create, p50", Value("100000 videos: create, p50")),
+    ("count by name", Value("100000 videos: count by name")),
+    ("pages of 50 over HTTP", Value("server, 100000 videos: page of 50")),
+    ("start-up of the server", Value("server, 100000 videos: start-up")),
+    ("start-up : empty archive", Ratio("server, 100000 videos: start-up", "")),
+    ("cold build", Minutes(build::NAME)),
+];
+
+impl Cell {
+    /// Empty where the row has no such figure.
+    fn of(&self, row: &Row) -> String {
+        let named = |name: &str| row.figures.iter().find(|f| f.name == name);
+        let text = match *self {
+            Ratio(name, "") => named(name).and_then(Figure::ratio).map(ratio),
+            Ratio(begin, end) => {
+                row.figures.iter().find(|f| f.name.starts_with(begin) && f.name.ends_with(end)).and_then(Figure::ratio).map(ratio)
+            }
+            Value(name) => named(name).map(|f| format!("{} {}", rounded(f.value), f.unit)),
+            Minutes(name) => named(name).map(|f| minutes(f.value)),
+            Worst(end) => {
+                let worst = row.figures.iter().filter(|f| f.name.ends_with(end)).max_by(|a, b| a.value.total_cmp(&b.value));
+                worst.map(|f| format!("{:.1} {}", f.value, f.unit))
+            }
+        };
+        text.unwrap_or_default()
+    }
+}
+
+fn ratio(ratio: f64) -> String {
+    format!("{ratio:.2}")
+}
+
+fn minutes(seconds: f64) -> String {
+    format!("{:.0} min", seconds / 60.0)
+}
 
 fn folder() -> PathBuf {
     root().join("tests/bench")
 }
 
 pub(super) fn keep(change: &str, figures: Vec<Figure>, ci: Option<f64>) -> Result<()> {
-    let history = folder().join("history.json");
-    let mut rows: Vec<Row> = match fs::read_to_string(&history) {
-        Ok(text) => serde_json::from_str(&text).with_context(|| format!("{} is wrong", history.display()))?,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
-        Err(error) => return Err(error).with_context(|| format!("cannot read {}", history.display())),
-    };
+    let mut rows = history()?;
     let commit = Command::new("git").current_dir(root()).args(["rev-parse", "--short", "HEAD"]).output().context("cannot run git")?;
     rows.push(Row {
         date: Zoned::now().date().to_string(),
@@ -65,11 +119,25 @@ pub(super) fn keep(change: &str, figures: Vec<Figure>, ci: Option<f64>) -> Resul
         figures,
     });
     fs::create_dir_all(folder())?;
-    write(&history, &(serde_json::to_string_pretty(&rows)? + "\n"))?;
+    write(&folder().join("history.json"), &(serde_json::to_string_pretty(&rows)? + "\n"))?;
     let table = folder().join("README.md");
     write(&table, &markdown(&rows)?)?;
     say("Kept", &format!("a row in {}", table.display()));
     Ok(())
+}
+
+/// Writes the tables again, of the rows that there are.
+pub(super) fn bless() -> Result<()> {
+    write(&folder().join("README.md"), &markdown(&history()?)?)
+}
+
+fn history() -> Result<Vec<Row>> {
+    let history = folder().join("history.json");
+    match fs::read_to_string(&history) {
+        Ok(text) => serde_json::from_str(&text).with_context(|| format!("{} is wrong", history.display())),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(error).with_context(|| format!("cannot read {}", history.display())),
+    }
 }
 
 fn write(file: &Path, text: &str) -> Result<()> {
@@ -79,75 +147,113 @@ fn write(file: &Path, text: &str) -> Result<()> {
 fn markdown(rows: &[Row]) -> Result<String> {
     let mut text = String::from(
         "# How fast it is\n\n\
-         Written by `cargo xtask bench --keep`. Each cell of the first table says how many times as good something is as what stands \
-         behind the colon, measured in the same run: above 1 is better. Machines are shared, and their figures change from run to \
-         run; the ratios less so.\n\n\
+         Written by `cargo xtask bench --keep`. A cell without a unit says how many times as good something is as what stands behind the \
+         colon, measured in the same run: above 1 is better. Machines are shared, and their figures change from run to run; the ratios \
+         less so. Ours and what it is held against run in turns, three times, and medians are kept; of plugins the best of three. Networks \
+         run once, one after the other.\n\n\
          * `ffmpeg` is `ffmpeg -benchmark`, `ONNX Runtime` its Python package with the same network and as many threads, `peer` \
-         is [peer.py](../peer/peer.py): what one would write with OpenCV, ONNX Runtime and ByteTrack.\n\
+         is [peer.py](../peer/peer.py): what one would write with OpenCV, ONNX Runtime and ByteTrack (with all three types it runs \
+         once), `native` the plugins' own source compiled for this machine.\n\
          * A job goes from the request to the last object in the archive; the peer from opening the file to the last picture. Both \
-         have loaded their networks before.\n\n",
+         have loaded their networks before. 272p is the packaged recording, 720p and 1080p are made of it.\n\
+         * The stages of a job are decoding with scaling, detecting, measuring what is found, and the pictures and the embedding of each \
+         object that it reports. Each is measured alone, with all cores, right before and right after each job. `slowest stage` is the one \
+         with the fewest frames a second: a job cannot be faster.\n\
+         * `overhead` is what a job takes beside its stages: the CPU time that its server takes for a frame, less what all stages alone \
+         take for one, in shares of the slowest stage's. CPU time, and the sum, as stages share the cores: on a machine that is busy a job is as slow \
+         as the sum. Filters, trackers, the log, the archive and what is passed between threads are overhead. A job is held against the mean of its \
+         stages before and after; of three jobs the median, of all recordings and types the worst.\n\
+         * 100,000 videos lie in the archive when one more is made (`create`, acknowledged when it is on the disk) and lists are asked \
+         for. Pages over HTTP are those of two clients that share the cores with the server. `cold build` compiles all of the workspace from \
+         nothing; `CI` is all that `cargo xtask test` does on a clean clone.\n",
     );
-    let titles: Vec<&str> = COLUMNS.iter().map(|c| c.0).collect();
-    writeln!(text, "| change | date | cores | {} | CI |\n|---|---|---|{}---|", titles.join(" | "), "---|".repeat(titles.len()))?;
-    for row in rows {
-        let cells = COLUMNS.iter().map(|(_, begin, end)| {
-            let figure =
-                row.figures.iter().find(|f| f.name == *begin || (!end.is_empty() && f.name.starts_with(begin) && f.name.ends_with(end)));
-            figure.and_then(Figure::ratio).map_or(String::new(), |ratio| format!("{ratio:.2}"))
-        });
-        let cells: Vec<String> = cells.collect();
-        let ci = row.ci.map_or(String::new(), |seconds| format!("{:.0} min", seconds / 60.0));
-        writeln!(text, "| {} ({}) | {} | {} | {} | {ci} |", row.change, row.commit, row.date, row.cores, cells.join(" | "))?;
-    }
+    table(&mut text, "Speed", rows, &SPEED, &[])?;
+    let ci = |row: &Row| row.ci.map_or(String::new(), minutes);
+    table(&mut text, "Size and scale", rows, &SCALE, &[("CI", &ci)])?;
     if let Some(row) = rows.last() {
         writeln!(text, "\n## All figures of the newest row\n\n| what | figure | held against | times as good |\n|---|---|---|---|")?;
         for figure in &row.figures {
-            let beside = figure.beside.as_ref().map_or(String::new(), |b| format!("{}: {:.1} {}", b.what, b.value, figure.unit));
-            let ratio = figure.ratio().map_or(String::new(), |ratio| format!("{ratio:.2}"));
-            writeln!(text, "| {} | {:.1} {} | {beside} | {ratio} |", figure.name, figure.value, figure.unit)?;
+            let beside = figure.beside.as_ref().map_or(String::new(), |b| format!("{}: {} {}", b.what, rounded(b.value), figure.unit));
+            let times = figure.ratio().map_or(String::new(), ratio);
+            writeln!(text, "| {} | {} {} | {beside} | {times} |", figure.name, rounded(figure.value), figure.unit)?;
         }
     }
     Ok(text)
 }
 
-/// What a job takes beside decoding, scaling, detecting and making pictures, in shares of the slowest of the four, each as it is
-/// alone: of all runs of which the figures tell.
-pub(super) fn overheads(figures: &[Figure]) -> Vec<Figure> {
-    let by_name: BTreeMap<&str, f64> = figures.iter().map(|f| (f.name.as_str(), f.value)).collect();
-    let overhead = |(name, job): (&&str, &f64)| {
-        let name = name.strip_suffix(": job, CPU")?;
-        let (clip, _) = name.split_once(',')?;
-        let part = |what: String| by_name.get(what.as_str()).copied();
-        let objects = part(format!("{name}: job, in 100 frames"))? / 100.0;
-        let stages = [
-            part(format!("{clip}: decode, CPU"))?,
-            part(format!("{name}: scale, CPU"))?,
-            part(format!("{name}: detect, CPU"))?,
-            // A clip in which nothing is found has none.
-            if objects > 0.0 { objects * part(format!("{name}: pictures of an object, CPU"))? } else { 0.0 },
-        ];
-        let slowest = stages.iter().copied().fold(0.0, f64::max);
-        Some(Figure::new(format!("{name}: overhead"), (job - stages.iter().sum::<f64>()) / slowest * 100.0, Unit::Percent))
-    };
-    by_name.iter().filter_map(overhead).collect()
+/// A column that is not made of figures.
+type Other<'a> = (&'a str, &'a dyn Fn(&Row) -> String);
+
+fn table(text: &mut String, title: &str, rows: &[Row], columns: &[(&str, Cell)], others: &[Other<'_>]) -> Result<()> {
+    let titles: Vec<&str> = columns.iter().map(|c| c.0).chain(others.iter().map(|c| c.0)).collect();
+    writeln!(text, "\n## {title}\n\n| change | date | cores | {} |\n|---|---|---|{}", titles.join(" | "), "---|".repeat(titles.len()))?;
+    for row in rows {
+        let cells: Vec<String> = columns.iter().map(|(_, cell)| cell.of(row)).chain(others.iter().map(|(_, cell)| cell(row))).collect();
+        writeln!(text, "| {} ({}) | {} | {} | {} |", row.change, row.commit, row.date, row.cores, cells.join(" | "))?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
+    use ocellus_figures::Unit;
+
     use super::*;
 
+    fn row(change: &str, ci: Option<f64>, figures: Vec<Figure>) -> Row {
+        Row { date: "2026-11-25".into(), commit: "abc1234".into(), change: change.into(), cores: 2, ci, figures }
+    }
+
     #[test]
-    fn overhead_is_what_no_stage_takes() {
-        let ms = |name: &str, value| Figure::new(name, value, Unit::Milliseconds);
-        let figures = [
-            ms("a: decode, CPU", 10.0),
-            ms("a, faces: scale, CPU", 1.0),
-            ms("a, faces: detect, CPU", 20.0),
-            ms("a, faces: pictures of an object, CPU", 8.0),
-            ms("a, faces: job, CPU", 34.0),
-            Figure::new("a, faces: job, in 100 frames", 25.0, Unit::Objects),
-            ms("a, all three: job, CPU", 50.0),
+    fn a_cell_shows_what_its_column_asks_for() {
+        let row = row(
+            "x",
+            None,
+            vec![
+                Figure::new("job", 30.0, Unit::FramesPerSecond).beside("peer", 20.0),
+                Figure::new("net (ONNX 2), alone", 9.0, Unit::Milliseconds).beside("theirs", 9.0),
+                Figure::new("net (ONNX 2), together", 5.0, Unit::Milliseconds).beside("theirs", 4.0),
+                Figure::new("page", 1.234, Unit::Milliseconds),
+                Figure::new("build", 1830.0, Unit::Seconds),
+                Figure::new("a: overhead", 1.04, Unit::Percent),
+                Figure::new("b: overhead", 4.26, Unit::Percent),
+                Figure::new("c: overhead", -7.0, Unit::Percent),
+            ],
+        );
+        let cells = [
+            Ratio("job", ""),
+            Ratio("net (ONNX", "together"),
+            Value("page"),
+            Minutes("build"),
+            Worst(": overhead"),
+            Ratio("page", ""),
+            Ratio("jo", ""),
+            Worst(": undertow"),
         ];
-        assert_eq!(overheads(&figures), [Figure::new("a, faces: overhead", 5.0, Unit::Percent)]);
+        assert_eq!(cells.map(|cell| cell.of(&row)), ["1.50", "0.80", "1.23 ms", "30 min", "4.3 %", "", "", ""]);
+    }
+
+    #[test]
+    fn rows_of_before_a_column_was_there_are_blank_in_it() {
+        let figures = |f: Figure| vec![f.clone()];
+        let rows = [
+            row("one", Some(2400.0), figures(Figure::new("street-1080p: decode", 9.0, Unit::FramesPerSecond).beside("ffmpeg", 10.0))),
+            row("two", None, figures(build::figure(1500.0))),
+        ];
+        let text = markdown(&rows).unwrap();
+        let lines: Vec<&str> = text.lines().filter(|line| line.starts_with("| one") || line.starts_with("| two")).collect();
+        let [speed_one, speed_two, scale_one, scale_two] = lines[..] else { panic!("{text}") };
+        assert!(speed_one.starts_with("| one (abc1234) | 2026-11-25 | 2 | 0.90 |"), "{speed_one}");
+        assert!(!speed_two.contains("0.90"), "{speed_two}");
+        assert!(scale_one.ends_with("|  | 40 min |"), "{scale_one}");
+        assert!(scale_two.ends_with("| 25 min |  |"), "{scale_two}");
+        let widths = |lines: &[&str]| lines.iter().map(|l| l.matches('|').count()).collect::<Vec<_>>();
+        assert_eq!(widths(&[speed_one, speed_two, scale_one, scale_two]), [18, 18, 14, 14]);
+    }
+
+    #[test]
+    fn the_table_in_the_repository_is_what_its_history_says() {
+        let table = fs::read_to_string(folder().join("README.md")).unwrap();
+        assert!(table == markdown(&history().unwrap()).unwrap(), "cargo xtask bless writes it");
     }
 }
