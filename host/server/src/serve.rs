@@ -78,20 +78,21 @@ async fn serve(config: Config) -> Result<()> {
     tokio::spawn(tidy(engine.clone()));
     let router = ocellus_api::router(Api { engine: engine.clone(), token, config: config.api, clock });
 
+    // Before anybody is told that there is somebody to stop.
+    let (mut terminated, mut interrupted) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     info!(start_ms = begun.elapsed().as_millis() as u64, "ready");
     // The one line on standard output: scripts wait for it.
     let mut stdout = std::io::stdout();
     writeln!(stdout, "listening on http://{address}").and_then(|()| stdout.flush()).context("cannot write to standard output")?;
 
-    let mut terminated = signal(SignalKind::terminate())?;
     let stop = async move {
         tokio::select! {
             _ = terminated.recv() => {}
-            _ = tokio::signal::ctrl_c() => {}
+            _ = interrupted.recv() => {}
         }
         info!("stopping; running jobs go on at the next start");
-        tokio::spawn(async {
-            let _ = tokio::signal::ctrl_c().await;
+        tokio::spawn(async move {
+            interrupted.recv().await;
             std::process::exit(130);
         });
     };

@@ -10,6 +10,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use ocellus_figures::process;
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::clips::Clip;
@@ -19,13 +20,24 @@ use crate::{
     shell::target,
 };
 
+/// What matters here of `/health/`.
+#[derive(Deserialize)]
+struct Health {
+    detectors: Networks,
+}
+
+#[derive(Deserialize)]
+struct Networks {
+    loading: bool,
+}
+
 /// Ended when dropped.
 pub(super) struct Server {
     running: Running,
     pub api: Client,
     /// Seconds from its start until it listened.
     pub start_up: f64,
-    /// When it listened.
+    /// When its networks were loaded.
     cpu_before: f64,
 }
 
@@ -70,8 +82,10 @@ impl Server {
         let start_up = start.elapsed().as_secs_f64();
         let token = fs::read_to_string(data.path().join("admin.token"))?.trim().to_owned();
         let api = Client::new(running.url.clone(), token);
-        // It says where it listens before it can be told to end in good order: killed in between, it would leave an index to be rebuilt.
-        api.read("/health/")?;
+        // Networks are loaded beside the API, and nobody's job.
+        while api.get::<Health>("/health/")?.detectors.loading {
+            thread::sleep(Duration::from_millis(10));
+        }
         let cpu_before = process::cpu_seconds(running.id());
         Ok(Self { running, api, start_up, cpu_before })
     }
@@ -114,7 +128,7 @@ impl Server {
         self.api.get(&format!("/videos/{video}/"))
     }
 
-    /// Since it listened.
+    /// Since its networks were loaded.
     pub(super) fn cpu_seconds(&self) -> f64 {
         process::cpu_seconds(self.running.id()) - self.cpu_before
     }
