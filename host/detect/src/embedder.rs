@@ -245,17 +245,17 @@ impl Embedders {
     /// Loads every sub-folder of `folder`, in the order of their names; of two for one object type the first is used. A folder
     /// that cannot be used is reported and does not keep the others from being used.
     pub fn load(folder: &Path, device: &Device) -> Result<Self, FolderError> {
-        let (embedders, load) = Self::open(folder)?;
-        load(device);
+        let (embedders, load) = Self::open(folder, device)?;
+        load();
         Ok(embedders)
     }
 
     /// Reads what there is to load. The loading is left to the caller, on whatever thread; where it is not done, there are none.
-    pub fn open(folder: &Path) -> Result<(Self, impl FnOnce(&Device) + Send + use<>), FolderError> {
+    pub fn open(folder: &Path, device: &Device) -> Result<(Self, impl FnOnce() + Send + use<>), FolderError> {
         let folders = sub_folders(folder).map_err(|source| FolderError::new(folder, source))?;
         let (loaded, promise) = Pending::promised();
-        let load = move |device: &Device| promise.keep(Set::load(&folders, device));
-        Ok((Self(loaded), load))
+        let device = device.clone();
+        Ok((Self(loaded), move || promise.keep(Set::load(&folders, &device))))
     }
 
     /// The one that tells individuals of this type apart, if any. Waits until all are loaded.

@@ -20,6 +20,8 @@ use crate::{Detector, Device, Manifest, pending::Pending};
 pub struct Detectors {
     /// What the manifests promise.
     declared: Arc<[ObjectType]>,
+    /// Where they run.
+    device: Arc<str>,
     loaded: Arc<Pending<Set>>,
 }
 
@@ -83,7 +85,7 @@ impl FolderError {
 
 impl Default for Detectors {
     fn default() -> Self {
-        Self { declared: Arc::default(), loaded: Pending::promised().0 }
+        Self { declared: Arc::default(), device: Arc::default(), loaded: Pending::promised().0 }
     }
 }
 
@@ -91,19 +93,20 @@ impl Detectors {
     /// Loads every sub-folder of `folder`, in the order of their names. A folder that cannot be used is reported and
     /// does not keep the others from being used.
     pub fn load(folder: &Path, device: &Device) -> Result<Self, FolderError> {
-        let (detectors, load) = Self::open(folder)?;
-        load(device);
+        let (detectors, load) = Self::open(folder, device)?;
+        load();
         Ok(detectors)
     }
 
     /// Reads what there is to load. The loading is left to the caller, on whatever thread; where it is not done, there are none.
-    pub fn open(folder: &Path) -> Result<(Self, impl FnOnce(&Device) + Send + use<>), FolderError> {
+    pub fn open(folder: &Path, device: &Device) -> Result<(Self, impl FnOnce() + Send + use<>), FolderError> {
         let folders = sub_folders(folder).map_err(|source| FolderError::new(folder, source))?;
         let manifests = folders.iter().filter_map(|(_, path)| Manifest::parse(&fs::read_to_string(path.join("detector.toml")).ok()?).ok());
         let declared: BTreeSet<ObjectType> = manifests.flat_map(|m| m.classes).map(|class| class.object_type).collect();
         let (loaded, promise) = Pending::promised();
-        let load = move |device: &Device| promise.keep(Set::load(&folders, device));
-        Ok((Self { declared: declared.into_iter().collect(), loaded }, load))
+        let detectors = Self { declared: declared.into_iter().collect(), device: device.describe().into(), loaded };
+        let device = device.clone();
+        Ok((detectors, move || promise.keep(Set::load(&folders, &device))))
     }
 
     /// What can be found, in the order that the API lists it. While networks are being loaded, what their manifests promise.
@@ -138,16 +141,20 @@ impl Detectors {
         detectors.filter(|d| !d.types().iter().any(|t| wanted.contains(t))).filter(|d| d.release_if_idle()).count() > 0
     }
 
-    /// What was loaded and what was not; nothing yet while it is being loaded.
+    /// Where they run, what was loaded and what was not; nothing of that yet while it is being loaded.
     pub fn report(&self) -> Report {
-        self.loaded.get().map_or_else(|| Report { loading: true, ..Report::default() }, |set| set.report.clone())
+        let device = self.device.to_string();
+        match self.loaded.get() {
+            Some(set) => Report { device, ..set.report.clone() },
+            None => Report { loading: true, device, ..Report::default() },
+        }
     }
 }
 
 impl Set {
     fn load(folders: &[(String, PathBuf)], device: &Device) -> Self {
         let mut detectors: Vec<Arc<Detector>> = Vec::new();
-        let mut report = Report { device: device.describe().to_owned(), ..Report::default() };
+        let mut report = Report::default();
         for (name, path) in folders {
             let taken = |object_type: &ObjectType| {
                 let other = detectors.iter().find(|d| d.types().contains(object_type));

@@ -66,7 +66,8 @@ async fn serve(config: Config) -> Result<()> {
     let plugins = Plugins::open(&plugins, plugin_limits).with_context(|| format!("cannot read the plugins in {}", plugins.display()))?;
     memory::give_back();
     // Behind the plugins: the larger network takes several times its memory while it is made ready.
-    let (detectors, embedders, loading) = networks(folder(config.detectors, "detectors")?, folder(config.embedders, "embedders")?, device)?;
+    let (detectors, embedders, loading) =
+        networks(folder(config.detectors, "detectors")?, folder(config.embedders, "embedders")?, &device)?;
 
     // Before the engine: jobs must not be led to where the server itself listens.
     let listener = TcpListener::bind(config.listen).await.with_context(|| format!("cannot listen on {}", config.listen))?;
@@ -118,17 +119,19 @@ async fn tidy(engine: Engine) {
 }
 
 /// What is in the folders of networks, and the thread that makes it ready: jobs wait for that, the API does not.
-fn networks(detectors: Option<PathBuf>, embedders: Option<PathBuf>, device: Device) -> Result<(Detectors, Embedders, JoinHandle<()>)> {
+fn networks(detectors: Option<PathBuf>, embedders: Option<PathBuf>, device: &Device) -> Result<(Detectors, Embedders, JoinHandle<()>)> {
     let (embedders, load_embedders) = match embedders {
         Some(dir) => {
-            let (embedders, load) = Embedders::open(&dir).with_context(|| format!("cannot read the embedders in {}", dir.display()))?;
+            let (embedders, load) =
+                Embedders::open(&dir, device).with_context(|| format!("cannot read the embedders in {}", dir.display()))?;
             (embedders, Some(load))
         }
         None => (Embedders::default(), None),
     };
     let (detectors, load_detectors) = match detectors {
         Some(dir) => {
-            let (detectors, load) = Detectors::open(&dir).with_context(|| format!("cannot read the detectors in {}", dir.display()))?;
+            let (detectors, load) =
+                Detectors::open(&dir, device).with_context(|| format!("cannot read the detectors in {}", dir.display()))?;
             info!("detectors from {}", dir.display());
             (detectors, Some(load))
         }
@@ -144,11 +147,11 @@ fn networks(detectors: Option<PathBuf>, embedders: Option<PathBuf>, device: Devi
         // One after the other, and what they took is given back between: preparing a network takes several times the memory that it
         // then has.
         if let Some(load) = load_embedders {
-            load(&device);
+            load();
             memory::give_back();
         }
         if let Some(load) = load_detectors {
-            load(&device);
+            load();
             memory::give_back();
         }
         info!(load_ms = begun.elapsed().as_millis() as u64, "the networks are ready");

@@ -136,12 +136,12 @@ impl Network {
 
     fn prepare(&self) -> Result<Runner, NetworkError> {
         let Self { name, device, shape, .. } = self;
-        let (bytes, outputs) = model::declare(name, (self.read)()?, *shape)?;
+        let (model, outputs) = model::declare(name, (self.read)()?, *shape)?;
         let lanes = device.lanes();
         if let Some((runtime, lanes)) = device.runtime().zip(lanes) {
-            return Ok(Runner::OnnxRuntime(runtime.open(name, bytes, lanes)?));
+            return Ok(Runner::OnnxRuntime(runtime.open(name, model, lanes)?));
         }
-        let model = model::read(name, &bytes, outputs)?;
+        let model = model::read(name, model, outputs)?;
         // Weights are uploaded while planning, and burn panics on what it does not expect.
         let plan = contained(|| Plan::new(name, &model, *shape, device))
             .unwrap_or_else(|reason| Err(NetworkError::Malformed { file: name.clone(), reason }))?;

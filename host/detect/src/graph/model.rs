@@ -6,6 +6,7 @@
 
 use std::{collections::HashSet, fmt};
 
+use bytes::Bytes;
 use onnx_ir::{Message, ModelProto, OnnxGraph, OnnxGraphBuilder};
 
 use super::{NetworkError, contained};
@@ -48,22 +49,22 @@ pub(super) struct Model {
     pub(super) outputs: Vec<String>,
 }
 
-/// The file of a network with `shape` as that of its input, and the names of its outputs.
-pub(super) fn declare(name: &str, bytes: Vec<u8>, shape: InputShape) -> Result<(Vec<u8>, Vec<String>), NetworkError> {
+/// A network with `shape` as that of its input, and the names of its outputs. Its weights are those of `bytes`, not copied.
+pub(super) fn declare(name: &str, bytes: Vec<u8>, shape: InputShape) -> Result<(ModelProto, Vec<String>), NetworkError> {
     read_by(name, || {
-        let mut model = ModelProto::parse_from_bytes(&bytes).map_err(|e| e.to_string())?;
-        // Weights are in memory often enough while a network is prepared.
-        drop(bytes);
+        let mut model = ModelProto::parse_from_tokio_bytes(&Bytes::from(bytes)).map_err(|e| e.to_string())?;
         declare_input(&mut model, shape)?;
         let outputs = model.graph.output.iter().map(|output| output.name.clone()).collect();
-        Ok((model.write_to_bytes().map_err(|e| e.to_string())?, outputs))
+        Ok((model, outputs))
     })
 }
 
-/// Parses and simplifies a network.
-pub(super) fn read(name: &str, bytes: &[u8], outputs: Vec<String>) -> Result<Model, NetworkError> {
+/// Simplifies a network.
+pub(super) fn read(name: &str, model: ModelProto, outputs: Vec<String>) -> Result<Model, NetworkError> {
     read_by(name, || {
-        let graph = OnnxGraphBuilder::new().simplify(true).parse_bytes(bytes).map_err(|e| e.to_string())?;
+        let bytes = model.write_to_bytes().map_err(|e| e.to_string())?;
+        drop(model);
+        let graph = OnnxGraphBuilder::new().simplify(true).parse_bytes(&bytes).map_err(|e| e.to_string())?;
         Ok(Model { graph, outputs })
     })
 }

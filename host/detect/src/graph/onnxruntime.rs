@@ -13,12 +13,13 @@
 use std::{
     collections::HashSet,
     ffi::{CString, NulError},
-    io::{self, Write},
+    io,
     path::Path,
     ptr::{self, NonNull},
     sync::{Arc, OnceLock},
 };
 
+use onnx_ir::{Message, ModelProto};
 use ort::{
     AsPointer,
     environment::Environment,
@@ -61,7 +62,7 @@ impl OnnxRuntime {
     }
 
     /// Makes a network ready whose input has the shape that the file declares.
-    pub(super) fn open(&self, name: &str, network: Vec<u8>, lanes: Lanes) -> Result<Prepared, NetworkError> {
+    pub(super) fn open(&self, name: &str, network: ModelProto, lanes: Lanes) -> Result<Prepared, NetworkError> {
         // Each lane runs on its own thread, and what it shares out goes to the threads of all.
         let threads = lanes.count * (lanes.threads - 1) + 1;
         let open = || -> ort::Result<Session> {
@@ -69,13 +70,9 @@ impl OnnxRuntime {
             let builder = builder.with_config_entry("session.use_device_allocator_for_initializers", "1")?;
             let mut builder = builder.with_optimization_level(GraphOptimizationLevel::Level3)?;
             // From a file it takes piece by piece what lies in memory once more otherwise.
-            match temporary_file(&network) {
-                Ok(file) => {
-                    drop(network);
-                    builder.commit_from_file(file.path())
-                }
-                Err(_) => builder.commit_from_memory(&network),
-            }
+            let file = temporary_file(&network).map_err(|e| ort::Error::new(format!("no temporary file: {e}")))?;
+            drop(network);
+            builder.commit_from_file(file.path())
         };
         let malformed = |reason: String| NetworkError::Malformed { file: name.into(), reason };
         let session = open().map_err(|e| malformed(e.to_string()))?;
@@ -91,9 +88,9 @@ impl OnnxRuntime {
     }
 }
 
-fn temporary_file(content: &[u8]) -> io::Result<NamedTempFile> {
+fn temporary_file(network: &ModelProto) -> io::Result<NamedTempFile> {
     let mut file = NamedTempFile::new()?;
-    file.write_all(content)?;
+    network.write_to_writer(&mut file).map_err(io::Error::other)?;
     Ok(file)
 }
 
