@@ -59,14 +59,12 @@ impl<'a> Chains<'a> {
         }
         let mut arguments = vec![x];
         // A sum of two convolutions is part of the first one's chain.
-        if let Some((add, other, sum)) = nodes.sum(output)
+        if let Some((add, other)) = nodes.sum(output)
             && !self.by_last.contains_key(&add)
         {
             members.push(add);
             arguments.push(other);
-            output = sum;
         }
-        let _ = output;
         let Some(last) = members.pop() else { return };
         self.within.extend(members);
         self.by_last.insert(last, Chain { operator: "Conv", arguments, kernel: kernel::convolution(convolution, activation) });
@@ -135,14 +133,14 @@ impl<'a> Nodes<'a> {
         }
     }
 
-    /// The sum that is all that x is for: its index, what is added, and its output.
-    fn sum(&self, x: &Argument) -> Option<(usize, &'a Argument, &'a Argument)> {
+    /// The sum that is all that x is for: its index, and what is added.
+    fn sum(&self, x: &Argument) -> Option<(usize, &'a Argument)> {
         let &[add] = self.takers(x) else { return None };
-        let (node @ Node::Add(_), output) = self.get(add)? else { return None };
+        let (node @ Node::Add(_), _) = self.get(add)? else { return None };
         let [a, b] = node.inputs() else { return None };
         let other = if a.name == x.name { b } else { a };
         // A constant is rarely as large as the output.
         let computed = !other.is_optional() && other.value().is_none();
-        computed.then_some((add, other, output))
+        computed.then_some((add, other))
     }
 }
