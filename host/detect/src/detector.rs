@@ -280,7 +280,7 @@ fn first_run(network: &Network, family: &dyn Family, size: InputSize, batch: usi
         InputSize::Adaptive { multiple, .. } => (4 * multiple as usize, 2 * multiple as usize),
     };
     let grey = Picture { width, height, data: vec![128; width * height * 3] };
-    let outputs = run_batch(network, &vec![grey; batch]).map_err(|e: ServiceError| e.to_string())?;
+    let outputs = run_batch(network, vec![grey; batch], &mut Vec::new()).map_err(|e: ServiceError| e.to_string())?;
     outputs.iter().try_for_each(|outputs| family.decode(outputs, width, height).map(drop)).map_err(|e: Unexpected| e.to_string())
 }
 

@@ -138,9 +138,10 @@ impl Device {
         let folder = folder.ok_or_else(|| without("there is no folder of its library".into()))?;
         let library = folder.join(format!("{}onnxruntime{}", consts::DLL_PREFIX, consts::DLL_SUFFIX));
         let threads = thread::available_parallelism().map_or(1, usize::from);
-        let onnxruntime = OnnxRuntime::load(&library).map_err(without)?;
+        let lanes = Lanes::of_cores(threads);
+        let onnxruntime = OnnxRuntime::load(&library, lanes.count).map_err(without)?;
         let description = format!("cpu (ONNX Runtime, {threads} threads)");
-        Ok(Self { onnxruntime: Some(onnxruntime), description, lanes: Some(Lanes::of_cores(threads)), ..Self::cpu() })
+        Ok(Self { onnxruntime: Some(onnxruntime), description, lanes: Some(lanes), ..Self::cpu() })
     }
 
     /// For people: `wgpu (NVIDIA H100, vulkan)`, `cpu (ONNX Runtime, 8 threads)`.

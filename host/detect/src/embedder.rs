@@ -109,7 +109,7 @@ impl Embedder {
         let shape = InputShape { batch: (max_batch == 1).then_some(1), width: Some(columns), height: Some(rows) };
         let network = Network::open(&manifest.model.file, model, shape, &device.in_one_lane())?;
         let grey = Picture { width: columns, height: rows, data: vec![128; columns * rows * 3] };
-        let outputs = run_batch(&network, &vec![grey; max_batch.min(2)]).map_err(|e| LoadError::FirstRun(e.to_string()))?;
+        let outputs = run_batch(&network, vec![grey; max_batch.min(2)], &mut Vec::new()).map_err(|e| LoadError::FirstRun(e.to_string()))?;
         let numbers = outputs.first().map_or(Ok(0), |outputs| row(outputs).map(<[f32]>::len)).map_err(LoadError::FirstRun)?;
         let centre = manifest.tracking.map(|t| t.centre);
         if let Some(centre) = centre.as_ref().filter(|c| c.len() != numbers || !c.iter().all(|v| v.is_finite())) {

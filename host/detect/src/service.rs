@@ -7,6 +7,7 @@
 
 use std::{
     collections::VecDeque,
+    mem,
     sync::{Arc, mpsc},
     thread::{self, JoinHandle},
     time::{Duration, Instant},
@@ -102,15 +103,16 @@ impl Service {
             queue: Mutex::new(Queue::default()),
             came: Condvar::new(),
             room: Condvar::new(),
-            // One batch that runs next in each lane, one that gathers meanwhile.
-            capacity: (lanes + 1) * max_batch,
+            // What each lane runs next; of batches one that gathers meanwhile, too.
+            capacity: if max_batch == 1 { lanes } else { (lanes + 1) * max_batch },
         });
         let mut service = Self { shared, network: Arc::new(network), threads: Vec::with_capacity(lanes) };
         for _ in 0..lanes {
             let (shared, network) = (Arc::clone(&service.shared), Arc::clone(&service.network));
             let serve = move || {
-                while let Some(batch) = shared.next_batch(max_batch) {
-                    answer(&network, batch);
+                let mut planes = Vec::new();
+                while let Some(batch) = shared.next_batch(max_batch, &mut planes) {
+                    answer(&network, batch, &mut planes);
                 }
             };
             service.threads.push(thread::Builder::new().name(format!("detect {name}")).spawn(serve)?);
@@ -172,9 +174,12 @@ impl Shared {
         Waiting(outcome)
     }
 
-    /// The oldest picture and those of its size behind it; `None` once closed.
-    fn next_batch(&self, max_batch: usize) -> Option<Vec<Request>> {
+    /// The oldest picture and those of its size behind it; `None` once closed. Who has to wait for one keeps no memory meanwhile.
+    fn next_batch(&self, max_batch: usize, planes: &mut Vec<f32>) -> Option<Vec<Request>> {
         let mut queue = self.queue.lock();
+        if queue.waiting.is_empty() {
+            *planes = Vec::new();
+        }
         self.came.wait_while(&mut queue, |queue| !queue.closed && queue.waiting.is_empty());
         let first = queue.waiting.pop_front()?;
         let mut batch = vec![first];
@@ -191,10 +196,10 @@ impl Shared {
     }
 }
 
-fn answer(network: &Network, batch: Vec<Request>) {
+fn answer(network: &Network, batch: Vec<Request>, planes: &mut Vec<f32>) {
     let (pictures, replies): (Vec<_>, Vec<_>) = batch.into_iter().map(|request| (request.picture, request.reply)).unzip();
     let count = pictures.len();
-    match run_batch(network, &pictures) {
+    match run_batch(network, pictures, planes) {
         Ok(outcomes) => {
             for (reply, outcome) in replies.into_iter().zip(outcomes) {
                 // Who does not wait any more has been stopped.
@@ -210,16 +215,20 @@ fn answer(network: &Network, batch: Vec<Request>) {
     }
 }
 
-/// Runs pictures of one size at once; gives the outputs picture by picture.
-pub(crate) fn run_batch(network: &Network, pictures: &[Picture]) -> Result<Vec<Vec<Array>>, ServiceError> {
+/// Runs pictures of one size at once; gives the outputs picture by picture. `planes` is memory for the network's input.
+pub(crate) fn run_batch(network: &Network, pictures: Vec<Picture>, planes: &mut Vec<f32>) -> Result<Vec<Vec<Array>>, ServiceError> {
     let batch = pictures.len();
     let (width, height) = pictures.first().map_or((0, 0), Picture::size);
-    let mut data = vec![0.0; 3 * batch * width * height];
+    let mut data = mem::take(planes);
+    data.resize(3 * batch * width * height, 0.0);
+    // Each is gone before the network runs.
     for (planes, picture) in data.chunks_exact_mut((3 * width * height).max(1)).zip(pictures) {
         picture.write_planes(planes);
     }
-    let dims = vec![batch, 3, height, width];
-    let outputs = network.run(Array { dims, data })?;
+    let mut input = Array { dims: vec![batch, 3, height, width], data };
+    let outputs = network.run_from(&mut input);
+    *planes = input.data;
+    let outputs = outputs?;
     let mut by_picture = vec![Vec::with_capacity(outputs.len()); batch];
     for (_, Array { dims, data }) in outputs {
         let (first, rest) = dims.split_first().ok_or(ServiceError::Batch { batch, given: vec![] })?;

@@ -76,21 +76,27 @@ impl Frame {
 
     /// `part` of the frame as packed RGB of `size`, not turned yet, for `work`, which gets its rows and how many bytes lie from one
     /// to the next.
-    fn packed<T>(&self, part: PixelRect, size: Size, quality: Quality, work: impl FnOnce(&[u8], usize) -> T) -> Result<T> {
+    fn packed<T>(
+        &self,
+        contexts: &mut Contexts,
+        part: PixelRect,
+        size: Size,
+        quality: Quality,
+        work: impl FnOnce(&[u8], usize) -> T,
+    ) -> Result<T> {
         if size.width == 0 || size.height == 0 {
             return Err(MediaError::OutsideFrame);
         }
         let orientation = self.0.orientation;
         let part = orientation.to_decoded(part, self.0.size);
-        let mut contexts = Contexts::default();
         let packed = contexts.render(&self.0.picture, part, orientation.size(size), Pixel::RGB24, quality)?;
         Ok(work(packed.data(0), packed.stride(0)))
     }
 
     /// `part` of the frame as shown, as packed RGB of `size`.
-    fn render(&self, part: PixelRect, size: Size, quality: Quality) -> Result<RgbImage> {
+    fn render(&self, contexts: &mut Contexts, part: PixelRect, size: Size, quality: Quality) -> Result<RgbImage> {
         let orientation = self.0.orientation;
-        let data = self.packed(part, size, quality, |rows, from_stride| {
+        let data = self.packed(contexts, part, size, quality, |rows, from_stride| {
             let stride = size.width as usize * 3;
             let mut data = vec![0; stride * size.height as usize];
             orientation.place::<3>(rows, from_stride, orientation.size(size), &mut data, stride);
@@ -106,7 +112,7 @@ impl Frame {
     /// [`MediaError::OutsideFrame`], when the region has no pixel of the frame.
     pub fn crop(&self, region: Option<Rect>, max_side: Option<u32>) -> Result<RgbImage> {
         let (part, size) = self.fitted(region, max_side)?;
-        self.render(part, size, Quality::Fine)
+        self.render(&mut Contexts::default(), part, size, Quality::Fine)
     }
 
     /// The part of a region, and its size where no side is over `max_side`.
@@ -130,15 +136,19 @@ impl Frame {
     /// # Errors
     /// As [`Frame::crop`] and [`encode_jpeg`].
     pub fn jpeg(&self, region: Option<Rect>, max_side: Option<u32>, quality: u8) -> Result<Vec<u8>> {
+        self.jpeg_by(&mut Contexts::default(), region, max_side, quality)
+    }
+
+    pub(crate) fn jpeg_by(&self, contexts: &mut Contexts, region: Option<Rect>, max_side: Option<u32>, quality: u8) -> Result<Vec<u8>> {
         let (part, size) = self.fitted(region, max_side)?;
         if self.0.orientation != Orientation::default() {
-            return encode_jpeg(&self.render(part, size, Quality::Fine)?, quality);
+            return encode_jpeg(&self.render(contexts, part, size, Quality::Fine)?, quality);
         }
         let even = [part.x, part.y, part.width, part.height].iter().all(|n| n.is_multiple_of(2));
         // The encoder's average of two by two pixels finds their chroma sample again.
         let as_coded = even && size == part.size() && av::repeats_chroma(&self.0.picture);
         let (scaling, chroma) = if as_coded { (Quality::Fast, Chroma::Halved) } else { (Quality::Fine, Chroma::Full) };
-        self.packed(part, size, scaling, |rows, stride| encode_rows(rows, stride, size, quality, chroma))?
+        self.packed(contexts, part, size, scaling, |rows, stride| encode_rows(rows, stride, size, quality, chroma))?
     }
 
     fn part(&self, region: Option<Rect>) -> Result<PixelRect> {
@@ -150,7 +160,7 @@ impl Frame {
     /// # Errors
     /// [`MediaError::OutsideFrame`], when the region has no pixel of the frame or `out` has no area.
     pub fn rgb(&self, region: Rect, out: Size) -> Result<RgbImage> {
-        self.render(self.pixels(region)?, out, Quality::Fine)
+        self.render(&mut Contexts::default(), self.pixels(region)?, out, Quality::Fine)
     }
 
     /// As [`Frame::rgb`], several times as fast, for what only measures colours: bilinear, and the chroma of the part may lie up
@@ -159,7 +169,7 @@ impl Frame {
     /// # Errors
     /// As [`Frame::rgb`].
     pub fn colours(&self, region: Rect, out: Size) -> Result<RgbImage> {
-        self.render(self.pixels(region)?, out, Quality::Even)
+        self.render(&mut Contexts::default(), self.pixels(region)?, out, Quality::Even)
     }
 
     /// As [`Frame::rgb`], in grey: luma from 0 (black) to 255 (white), whatever range the stream uses, one byte a pixel.
@@ -178,7 +188,7 @@ impl Frame {
         let part = self.pixels(region)?;
         let decoded = self.0.orientation.to_decoded(part, self.0.size);
         let Some(view) = av::luma_view(&self.0.picture, decoded) else {
-            *luma = grey(&self.render(part, out, Quality::Fine)?);
+            *luma = grey(&self.render(contexts, part, out, Quality::Fine)?);
             return Ok(());
         };
         if out.width == 0 || out.height == 0 {

@@ -1,4 +1,4 @@
-//! What detectors look at: the frame, scaled once for each network's input.
+//! What is made of frame after frame in the same way: what detectors look at, scaled once for each network's input, and full frames.
 
 use ffmpeg_next::format::Pixel;
 use ocellus_core::{ChannelOrder, InputImage, InputSpec, Rect, Region, Size};
@@ -8,7 +8,7 @@ use crate::orientation::PixelRect;
 use crate::render::Contexts;
 use crate::{Frame, MediaError, Result};
 
-/// Keeps swscale's tables between frames. One for each thread that makes inputs; ends with it.
+/// Keeps swscale's tables, and the pictures that it writes to, between frames. One for each thread that needs one; ends with it.
 #[derive(Default)]
 pub struct Scaler(Contexts);
 
@@ -50,6 +50,14 @@ impl Scaler {
         let mut data = vec![spec.fill; stride * spec.height as usize];
         orientation.place::<3>(packed.data(0), packed.stride(0), stored, &mut data, stride);
         Ok(InputImage { spec: *spec, data, scale, frame: shown })
+    }
+
+    /// [`Frame::jpeg`], for parts of the same size again and again.
+    ///
+    /// # Errors
+    /// As [`Frame::jpeg`].
+    pub fn jpeg(&mut self, frame: &Frame, region: Option<Rect>, max_side: Option<u32>, quality: u8) -> Result<Vec<u8>> {
+        frame.jpeg_by(&mut self.0, region, max_side, quality)
     }
 
     /// The brightness of a small picture of a region: as [`Frame::luma`], but each pixel is the mean of what it covers, and `luma` is

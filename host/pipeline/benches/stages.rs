@@ -224,9 +224,10 @@ fn objects(name: &str, look: &Look, samples: &[Sample], embedders: &Embedders) {
             continue;
         }
         let pictures = on_all_cores(&of_type, || {
-            |(frame, rect): &(&Frame, Rect)| {
+            let mut scaler = Scaler::new();
+            move |(frame, rect): &(&Frame, Rect)| {
                 frame.jpeg(Some(thumbnail(*rect)), None, QUALITY).unwrap();
-                frame.jpeg(None, None, QUALITY).unwrap();
+                scaler.jpeg(frame, None, None, QUALITY).unwrap();
             }
         });
         Figure::new(format!("{name}: pictures of a {object_type}, CPU"), pictures, Unit::Milliseconds).report();

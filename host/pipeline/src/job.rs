@@ -39,7 +39,7 @@ use crate::{
 };
 
 /// Frames that wait between two stages.
-const QUEUE: usize = 2;
+const QUEUE: usize = 1;
 /// Frames that detectors may have under way, at most; each is in memory as pixels.
 const UNDER_WAY: usize = 32;
 /// Frames after which the figures of the plugins are brought up to date.
@@ -138,8 +138,16 @@ pub(crate) fn run(context: &Context<'_>, keep_open: impl Fn() -> bool) -> Result
     // Read as the frames come by: a log may be longer than memory is large. What is appended meanwhile is not in it.
     let known = context.job.detections().map_err(|e| not_started(e.into()))?;
 
-    let mut stage =
-        Analyse { context, types: &types, compared: &compared, writer, synced: Instant::now(), album: HashMap::new(), frames: 0 };
+    let mut stage = Analyse {
+        context,
+        types: &types,
+        compared: &compared,
+        writer,
+        synced: Instant::now(),
+        album: HashMap::new(),
+        scaler: Scaler::new(),
+        frames: 0,
+    };
     let mut known = known.into_iter().flatten().peekable();
 
     let result = thread::scope(|scope| -> Result<Ended> {
@@ -372,6 +380,7 @@ struct Analyse<'a> {
     synced: Instant,
     /// The frames that are kept for open tracks.
     album: HashMap<(TrackKey, Role), Frame>,
+    scaler: Scaler,
     frames: u64,
 }
 
@@ -467,7 +476,8 @@ impl Analyse<'_> {
         let end = |role| kept(role).filter(|_| object.end_of_track);
         let settings = &self.context.video.stream_settings;
         let detector = settings.detector(&object.id.object_type).ok_or_else(|| Error::internal(format!("{} is off", object.id)))?;
-        let files = pictures::make(&Frames { best, first: end(Role::First), last: end(Role::Last) }, object, settings, detector)?;
+        let files =
+            pictures::make(&mut self.scaler, &Frames { best, first: end(Role::First), last: end(Role::Last) }, object, settings, detector)?;
         self.sync()?;
         let files: Vec<_> = files.iter().map(|(p, bytes)| (*p, bytes.as_slice())).collect();
         let appended = self.context.job.append_object(object, &files)?;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use ocellus_core::{
     BestShotType, DetectorSettings, Error, ObjectRecord, Rect, Region, Result, RgbImage, ShotSummary, Size, StreamSettings,
 };
-use ocellus_media::{Frame, encode_jpeg, encode_png};
+use ocellus_media::{Frame, Scaler, encode_jpeg, encode_png};
 use ocellus_runtime::{Picture as Part, Pixels};
 use ocellus_store::Picture;
 
@@ -37,19 +37,20 @@ pub(crate) fn pixels(frame: &Frame) -> Arc<dyn Pixels> {
     Arc::new(Shown(frame.clone()))
 }
 
-/// Files for the archive.
+/// Files for the archive. `scaler` is for full frames, which are all of one size.
 pub(crate) fn make(
+    scaler: &mut Scaler,
     frames: &Frames<'_>,
     object: &ObjectRecord,
     settings: &StreamSettings,
     detector: &DetectorSettings,
 ) -> Result<Vec<(Picture, Vec<u8>)>> {
     let region = shown(settings, detector).map(|r| r.to_rect());
-    let full = |frame: &Frame| {
+    let mut full = |frame: &Frame| {
         let encoded = if detector.fullframe_use_png {
             frame.crop(region, None).and_then(|image| encode_png(&image))
         } else {
-            frame.jpeg(region, None, detector.jpeg_quality)
+            scaler.jpeg(frame, region, None, detector.jpeg_quality)
         };
         encoded.map_err(Error::internal)
     };

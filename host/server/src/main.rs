@@ -44,6 +44,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    memory::set_up();
     let result = match Arguments::parse().command {
         Command::Serve(arguments) => serve::run(arguments).map(|()| ExitCode::SUCCESS),
         Command::Check(arguments) => check::run(&arguments),

@@ -28,4 +28,9 @@ impl<T> Pool<T> {
         self.came_back.notify_one();
         result
     }
+
+    /// Calls `work` with all that serve nobody.
+    pub(super) fn each_idle(&self, work: impl FnMut(&mut T)) {
+        self.idle.lock().iter_mut().for_each(work);
+    }
 }

@@ -2,7 +2,7 @@
 //!
 //! `model` reads the file and fixes its input shape, `kernel` turns each operator into a closure, `fusion` finds those that are one
 //! step, `plan` orders them, decides where each value lives and hands a value's last use over by move; `onnxruntime` takes the place of those two where the
-//! device says so; `lanes` lets as many runs go on at the same time as suits the device. Nothing here knows what a network is for.
+//! device says so, and its runs share `seats`; `lanes` lets as many runs go on at the same time as suits the device. Nothing here knows what a network is for.
 //!
 //! Guarantees: everything that cannot be run is found when the network is loaded, and named all at once; no file and
 //! no input makes a call panic.
@@ -13,11 +13,12 @@ mod lanes;
 mod model;
 mod onnxruntime;
 mod plan;
+mod seats;
 mod value;
 
 use std::{
     any::Any,
-    fs,
+    fs, mem,
     panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
     sync::Arc,
@@ -157,16 +158,21 @@ impl Network {
     }
 
     /// Runs the network on a batch, `[batch, channels, height, width]`, and waits for the named outputs.
-    pub fn run(&self, input: Array) -> Result<Vec<(String, Array)>, NetworkError> {
+    pub fn run(&self, mut input: Array) -> Result<Vec<(String, Array)>, NetworkError> {
+        self.run_from(&mut input)
+    }
+
+    /// [`Network::run`], which may leave the input's data in place, for the next.
+    pub(crate) fn run_from(&self, input: &mut Array) -> Result<Vec<(String, Array)>, NetworkError> {
         if !self.shape.takes(&input.dims) || input.data.len() != input.dims.iter().product::<usize>() {
-            return Err(NetworkError::Input { wanted: self.shape, given: input.dims });
+            return Err(NetworkError::Input { wanted: self.shape, given: input.dims.clone() });
         }
         let runner = self.runner()?;
         let (plan, device, pools) = match &*runner {
-            Runner::OnnxRuntime(prepared) => return prepared.run(&input),
+            Runner::OnnxRuntime(prepared) => return prepared.run(input),
             Runner::Burn(plan, device, pools) => (plan, device, pools),
         };
-        let Array { dims, data } = input;
+        let Array { dims, data } = mem::take(input);
         let run = |buffers: &Buffers| {
             let rank: [usize; 4] = std::array::from_fn(|i| dims.get(i).copied().unwrap_or(1));
             let input = Value::R4(Tensor::from_data(TensorData::new(data, rank), device));

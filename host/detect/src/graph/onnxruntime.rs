@@ -5,10 +5,7 @@
 //!
 //! The lanes of a network run one session, so that its weights are in memory once.
 //!
-//! All networks take the memory of their runs from one arena, which grows by what is asked for. In a first run ONNX Runtime asks for
-//! each array by itself and notes which are there at the same time; from then on it asks for all of them at once. What the first
-//! run took is given back at its end, since nothing else would fit into the pieces. Weights lie outside of the arena, so that they
-//! go with their session.
+//! Of all networks together as many run at the same time as the device has lanes, in memory that they share (`seats`).
 
 use std::{
     collections::HashSet,
@@ -24,24 +21,31 @@ use ort::{
     AsPointer,
     environment::Environment,
     logging::LogLevel,
-    memory::{AllocationDevice, AllocatorType, MemoryInfo, MemoryType},
-    session::{RunOptions, Session, builder::GraphOptimizationLevel},
+    session::{Session, builder::GraphOptimizationLevel},
     value::{DynValue, TensorRef},
 };
 use parking_lot::Mutex;
 use tempfile::NamedTempFile;
 
-use super::{Array, NetworkError};
+use super::{
+    Array, NetworkError,
+    seats::{self, Seats},
+};
 use crate::device::Lanes;
 
 /// ONNX Runtime, ready to run networks. Cheap to clone.
 #[derive(Clone)]
-pub(crate) struct OnnxRuntime(&'static Environment);
+pub(crate) struct OnnxRuntime(&'static Loaded);
+
+struct Loaded {
+    environment: Environment,
+    seats: Seats,
+}
 
 impl OnnxRuntime {
-    /// Loads the library, unless one was loaded before: that one stays.
-    pub(crate) fn load(library: &Path) -> Result<Self, String> {
-        static LOADED: OnceLock<Environment> = OnceLock::new();
+    /// Loads the library, unless one was loaded before: that one stays. Runs at most `seats` networks at the same time.
+    pub(crate) fn load(library: &Path, seats: usize) -> Result<Self, String> {
+        static LOADED: OnceLock<Loaded> = OnceLock::new();
         static TURN: Mutex<()> = Mutex::new(());
         let load = || {
             if !library.is_file() {
@@ -51,13 +55,13 @@ impl OnnxRuntime {
             let environment = environment.with_name("ocellus").with_telemetry(false).with_logger(Arc::new(log));
             let environment = environment.build().map_err(|e| e.to_string())?;
             environment.set_log_level(LogLevel::Warning);
-            share_arena(&environment).map_err(|e| e.to_string())?;
-            Ok(environment)
+            seats::register(&environment).map_err(|e| e.to_string())?;
+            Ok(Loaded { environment, seats: Seats::new(seats) })
         };
         let _turn = TURN.lock();
         match LOADED.get() {
-            Some(environment) => Ok(Self(environment)),
-            None => load().map(|environment| Self(LOADED.get_or_init(|| environment))),
+            Some(loaded) => Ok(Self(loaded)),
+            None => load().map(|loaded| Self(LOADED.get_or_init(|| loaded))),
         }
     }
 
@@ -66,8 +70,8 @@ impl OnnxRuntime {
         // Each lane runs on its own thread, and what it shares out goes to the threads of all.
         let threads = lanes.count * (lanes.threads - 1) + 1;
         let open = || -> ort::Result<Session> {
-            let builder = Session::builder(self.0)?.with_intra_threads(threads)?.with_intra_op_spinning(false)?.with_env_allocators()?;
-            let builder = builder.with_config_entry("session.use_device_allocator_for_initializers", "1")?;
+            let builder =
+                Session::builder(&self.0.environment)?.with_intra_threads(threads)?.with_intra_op_spinning(false)?.with_env_allocators()?;
             let mut builder = builder.with_optimization_level(GraphOptimizationLevel::Level3)?;
             // From a file it takes piece by piece what lies in memory once more otherwise.
             let file = temporary_file(&network).map_err(|e| ort::Error::new(format!("no temporary file: {e}")))?;
@@ -84,7 +88,7 @@ impl OnnxRuntime {
             Ok((CString::new(input.name())?, outputs))
         };
         let (input, outputs) = names().map_err(|e| malformed(e.to_string()))?;
-        Ok(Prepared { session, input, outputs, ran: Mutex::default() })
+        Ok(Prepared { session, input, outputs, seats: &self.0.seats, ran: Mutex::default() })
     }
 }
 
@@ -103,31 +107,14 @@ fn log(level: LogLevel, _category: &str, _id: &str, _location: &str, message: &s
     }
 }
 
-/// The arena of all sessions that want one.
-#[allow(unsafe_code, reason = "ort has no other interface to it")]
-fn share_arena(environment: &Environment) -> ort::Result<()> {
-    const AS_REQUESTED: i32 = 1;
-    const DEFAULT: i32 = -1;
-    let memory = MemoryInfo::new(AllocationDevice::CPU, 0, AllocatorType::Arena, MemoryType::Default)?;
-    let mut config = ptr::null_mut();
-    let api = ort::api();
-    // SAFETY: the pointers are to things that live until the calls return; the library copies what it keeps. It hands out a
-    // configuration where it does not give an error, and that is released once.
-    unsafe {
-        ort::Error::result_from_status((api.CreateArenaCfg)(0, AS_REQUESTED, DEFAULT, DEFAULT, &raw mut config))?;
-        let registered = (api.CreateAndRegisterAllocator)(environment.ptr().cast_mut(), memory.ptr(), config);
-        (api.ReleaseArenaCfg)(config);
-        ort::Error::result_from_status(registered)
-    }
-}
-
 /// A network, ready to be run from as many threads as want to.
 pub(super) struct Prepared {
     session: Session,
     input: CString,
     /// In the order of the file.
     outputs: Vec<CString>,
-    /// The shapes of inputs that it has run. Held while it runs one for the first time.
+    seats: &'static Seats,
+    /// The shapes of inputs that it has run. Held while it runs one for the first time, which takes more memory.
     ran: Mutex<HashSet<Vec<usize>>>,
 }
 
@@ -138,20 +125,18 @@ impl Prepared {
             {
                 let mut ran = self.ran.lock();
                 if !ran.contains(&input.dims) {
-                    let mut options = RunOptions::new()?;
-                    options.set("memory.enable_memory_arena_shrinkage", "cpu:0")?;
-                    let outputs = self.run_with(input, Some(&options))?;
+                    let outputs = self.run_seated(input)?;
                     ran.insert(input.dims.clone());
                     return Ok(outputs);
                 }
             }
-            self.run_with(input, None)
+            self.run_seated(input)
         };
-        run().map_err(|e: ort::Error| NetworkError::Run { node: "the network".into(), reason: e.to_string() })
+        self.seats.take(run).map_err(|e: ort::Error| NetworkError::Run { node: "the network".into(), reason: e.to_string() })
     }
 
     #[allow(unsafe_code, reason = "ort has no interface for runs of one session side by side")]
-    fn run_with(&self, Array { dims, data }: &Array, options: Option<&RunOptions>) -> ort::Result<Vec<(String, Array)>> {
+    fn run_seated(&self, Array { dims, data }: &Array) -> ort::Result<Vec<(String, Array)>> {
         let input = TensorRef::from_array_view((dims.as_slice(), data.as_slice()))?;
         let names: Vec<_> = self.outputs.iter().map(|name| name.as_ptr()).collect();
         let mut pointers = vec![ptr::null_mut(); names.len()];
@@ -161,7 +146,7 @@ impl Prepared {
         unsafe {
             ort::Error::result_from_status((ort::api().Run)(
                 self.session.ptr().cast_mut(),
-                options.map_or(ptr::null(), AsPointer::ptr),
+                ptr::null(),
                 &self.input.as_ptr(),
                 &input.ptr(),
                 1,
@@ -183,5 +168,12 @@ impl Prepared {
             Ok((name.to_string_lossy().into_owned(), Array { dims, data: data.to_vec() }))
         };
         self.outputs.iter().zip(taken).map(array).collect()
+    }
+}
+
+impl Drop for Prepared {
+    fn drop(&mut self) {
+        // Nobody may want as much again.
+        self.seats.clear();
     }
 }
