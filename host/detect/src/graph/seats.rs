@@ -268,7 +268,7 @@ mod tests {
         });
         // SAFETY: they are in use still.
         assert_eq!(unsafe { (*first.cast::<u8>(), *second.cast::<u8>()) }, (1, 2));
-        [small, first, second].map(back);
+        [small, first, second].into_iter().for_each(back);
     }
 
     #[test]
