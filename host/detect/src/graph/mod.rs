@@ -1,8 +1,9 @@
 //! Runs a network: an ONNX file as its authors published it, walked with burn tensors, or by ONNX Runtime.
 //!
 //! `model` reads the file and fixes its input shape, `kernel` turns each operator into a closure, `fusion` finds those that are one
-//! step, `plan` orders them, decides where each value lives and hands a value's last use over by move; `onnxruntime` takes the place of those two where the
-//! device says so, and its runs share `seats`; `lanes` lets as many runs go on at the same time as suits the device. Nothing here knows what a network is for.
+//! step, `plan` orders them, decides where each value lives and hands a value's last use over by move; `onnxruntime` takes the place
+//! of those where the device says so, and its runs share the memory of `seats`; `lanes` lets as many runs go on at the same time as
+//! suits the device. Nothing here knows what a network is for.
 //!
 //! Guarantees: everything that cannot be run is found when the network is loaded, and named all at once; no file and
 //! no input makes a call panic.

@@ -26,7 +26,8 @@ use ort::{
 
 use super::lanes::Pool;
 
-/// A run's piece is larger; whatever is smaller is an allocation of its own. Bytes.
+/// A run's piece is at least as large; whatever is smaller is an allocation of its own. What is large is of the system's heap: the
+/// server has that give memory of this size back at once, where Rust's keeps it for a while. Bytes.
 const LARGE: usize = 256 << 10;
 
 pub(super) struct Seats(Pool<Option<Piece>>);
