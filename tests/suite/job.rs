@@ -33,6 +33,10 @@ async fn a_street_gives_vehicles_and_people() {
     assert_eq!(statistic["frames_processed"], 120);
     assert_eq!(statistic["frames_dropped"], 0);
     assert_eq!(statistic["job_starts"], 1);
+    let took = &statistic["cpu_seconds"];
+    for stage in ["decode", "scale", "detect", "measure", "plugins", "pictures", "embed", "other"] {
+        assert!(took[stage].as_f64().is_some_and(|seconds| seconds > 0.0), "{stage}: {took:#}");
+    }
     assert!(video["source_len"].as_f64().unwrap() > 3.0);
     assert!(video["processing_start_date"].is_string());
 

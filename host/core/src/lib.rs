@@ -1,11 +1,13 @@
 //! The words of Ocellus as types.
 //!
 //! Owns: what a video, a frame, a detection, a track and an object *are*; [`StreamSettings`] and the JSON Schema that
-//! validates, completes and documents them; the kinds of [`Error`]; the [`Clock`]. Does no I/O and has no heavy
+//! validates, completes and documents them; the kinds of [`Error`]; the [`Clock`] and the
+//! [`CpuMeter`]. Does no I/O and has no heavy
 //! dependency, so that every other crate can speak these types without knowing each other.
 
 mod clock;
 mod cluster;
+mod cpu;
 mod detection;
 mod error;
 mod geometry;
@@ -19,6 +21,7 @@ mod video;
 
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use cluster::Cluster;
+pub use cpu::{CpuClock, CpuLaps, CpuMeter, Stage};
 pub use detection::{Detection, FrameRecord, Landmarks};
 pub use error::{Error, ErrorKind, Result};
 pub use geometry::{Point, Rect, Region, Size};

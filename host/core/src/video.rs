@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{ObjectType, PluginUse, StreamSettings, VideoId};
+use crate::{ObjectType, PluginUse, Stage, StreamSettings, VideoId};
 
 /// Where a video's job stands. Spelled as the API spells it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -116,6 +116,9 @@ pub struct Statistic {
     /// By the plugin's name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub plugins: BTreeMap<String, PluginUse>,
+    /// Seconds that the job's own threads took of the CPU.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub cpu_seconds: BTreeMap<Stage, f64>,
 }
 
 impl Statistic {

@@ -1,17 +1,17 @@
 //! A detector: pictures in, boxes in the frame out.
 
-use std::{fs, path::Path};
+use std::{fs, path::Path, sync::Arc};
 
-use ocellus_core::{InputImage, InputSpec, Landmarks, ObjectType, Point, Rect, Size};
+use ocellus_core::{CpuMeter, InputImage, InputSpec, Landmarks, ObjectType, Point, Rect, Size, Stage};
 use sha2::{Digest, Sha256};
 
 use crate::{
     Device,
-    family::{Family, Unexpected, family},
+    family::{Family, family},
     graph::{Array, InputShape, Network, NetworkError},
     manifest::{InputSize, Manifest, ManifestError, Model},
     nms::{Candidate, suppress},
-    service::{Picture, Service, ServiceError, Waiting, run_batch},
+    service::{Picture, Read, Scratch, Service, Waiting, run_batch},
 };
 
 /// A box that a detector found, in pixels of the frame. May reach over the frame's edge.
@@ -71,15 +71,14 @@ pub struct Detector {
     /// By group.
     types: Vec<ObjectType>,
     iou: f32,
-    family: Box<dyn Family>,
-    service: Service,
+    family: Arc<dyn Family>,
+    service: Service<Vec<Candidate>>,
 }
 
 /// A picture that a detector looks at.
 pub struct Looking<'a> {
     detector: &'a Detector,
-    waiting: Waiting,
-    spec: InputSpec,
+    waiting: Waiting<Vec<Candidate>>,
     scale: f32,
 }
 
@@ -89,8 +88,8 @@ impl Looking<'_> {
     /// # Errors
     /// A network that fails.
     pub fn wait(self) -> Result<Vec<RawDetection>, DetectError> {
-        let Self { detector, waiting, spec, scale } = self;
-        detector.boxes(&waiting.wait().map_err(|e| detector.failed(e))?, spec, scale)
+        let Self { detector, waiting, scale } = self;
+        Ok(detector.boxes(waiting.wait().map_err(|e| detector.failed(e))?, scale))
     }
 }
 
@@ -111,10 +110,15 @@ impl Detector {
         };
         let shape = InputShape { batch: (max_batch == 1).then_some(1), width, height };
         let network = Network::open(&manifest.model.file, model, shape, device)?;
-        let family = family(&manifest, classes);
-        first_run(&network, family.as_ref(), size, max_batch.min(2)).map_err(LoadError::FirstRun)?;
+        let family: Arc<dyn Family> = family(&manifest, classes).into();
+        let read = {
+            let family = Arc::clone(&family);
+            move |outputs: &[Array], width, height| family.decode(outputs, width, height).map_err(|e| e.to_string())
+        };
+        first_run(&network, &read, size, max_batch.min(2)).map_err(LoadError::FirstRun)?;
 
-        let service = Service::start(&manifest.name, network, max_batch).map_err(|e| LoadError::FirstRun(format!("no thread: {e}")))?;
+        let service = Service::start(&manifest.name, network, max_batch, Stage::Detect, read)
+            .map_err(|e| LoadError::FirstRun(format!("no thread: {e}")))?;
         let detector = Self {
             name: manifest.name,
             version: manifest.version,
@@ -169,17 +173,17 @@ impl Detector {
     }
 
     /// Begins to look for objects in a picture made for [`Detector::input`]. Waits only where [`Self::depth`] pictures wait
-    /// already; called from many threads at once, whose pictures then share batches.
+    /// already; called from many threads at once, whose pictures then share batches. What the network's run takes is added to `meter`.
     ///
     /// # Errors
     /// A picture that was not made for it.
-    pub fn begin(&self, image: InputImage) -> Result<Looking<'_>, DetectError> {
+    pub fn begin(&self, image: InputImage, meter: &Arc<CpuMeter>) -> Result<Looking<'_>, DetectError> {
         let InputImage { spec, data, scale, frame } = image;
         let (width, height) = (spec.width as usize, spec.height as usize);
         if spec != self.input(frame) || data.len() != width * height * 3 || scale.is_nan() || scale <= 0.0 {
             return Err(self.failed("a picture that was not made for it"));
         }
-        Ok(Looking { detector: self, waiting: self.service.submit(Picture { width, height, data }), spec, scale })
+        Ok(Looking { detector: self, waiting: self.service.submit(Picture { width, height, data }, meter), scale })
     }
 
     /// Finds objects in pictures; one list for each picture, best first. Blocks until all are done.
@@ -187,14 +191,13 @@ impl Detector {
     /// # Errors
     /// As [`Detector::begin`], or a network that fails.
     pub fn detect(&self, images: Vec<InputImage>) -> Result<Vec<Vec<RawDetection>>, DetectError> {
-        let looking = images.into_iter().map(|image| self.begin(image)).collect::<Result<Vec<_>, _>>()?;
+        let nobodys = Arc::default();
+        let looking = images.into_iter().map(|image| self.begin(image, &nobodys)).collect::<Result<Vec<_>, _>>()?;
         looking.into_iter().map(Looking::wait).collect()
     }
 
-    fn boxes(&self, outputs: &[Array], spec: InputSpec, scale: f32) -> Result<Vec<RawDetection>, DetectError> {
-        let found = self.family.decode(outputs, spec.width as usize, spec.height as usize).map_err(|e| self.failed(e))?;
-        let kept = suppress(found, self.iou).into_iter();
-        Ok(kept.filter_map(|candidate| self.in_frame(candidate, scale)).collect())
+    fn boxes(&self, found: Vec<Candidate>, scale: f32) -> Vec<RawDetection> {
+        suppress(found, self.iou).into_iter().filter_map(|candidate| self.in_frame(candidate, scale)).collect()
     }
 
     fn in_frame(&self, candidate: Candidate, scale: f32) -> Option<RawDetection> {
@@ -273,15 +276,15 @@ impl Groups {
 
 /// Sends grey pictures through: a network that cannot run, that takes no batch, or that is of another family is found
 /// out here and not in the middle of a job.
-fn first_run(network: &Network, family: &dyn Family, size: InputSize, batch: usize) -> Result<(), String> {
+fn first_run(network: &Network, read: impl Read<Vec<Candidate>>, size: InputSize, batch: usize) -> Result<(), String> {
     let (width, height) = match size {
         InputSize::Fixed { width, height } => (width as usize, height as usize),
         // Not square, so that rows and columns are told apart; small, since only shapes matter.
         InputSize::Adaptive { multiple, .. } => (4 * multiple as usize, 2 * multiple as usize),
     };
     let grey = Picture { width, height, data: vec![128; width * height * 3] };
-    let outputs = run_batch(network, vec![grey; batch], &mut Vec::new()).map_err(|e: ServiceError| e.to_string())?;
-    outputs.iter().try_for_each(|outputs| family.decode(outputs, width, height).map(drop)).map_err(|e: Unexpected| e.to_string())
+    let outcomes = run_batch(network, vec![grey; batch], &mut Scratch::default(), read).map_err(|e| e.to_string())?;
+    outcomes.into_iter().try_for_each(|outcome| outcome.map(drop)).map_err(|e| e.to_string())
 }
 
 fn input_size(size: InputSize, frame: Size) -> (u32, u32) {

@@ -8,7 +8,7 @@ use std::{
     sync::Arc,
 };
 
-use ocellus_core::{ObjectType, Point, RgbImage, Size};
+use ocellus_core::{CpuMeter, ObjectType, Point, RgbImage, Size, Stage};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -19,7 +19,7 @@ use crate::{
     manifest::Model,
     pending::Pending,
     registry::{FolderError, sub_folders},
-    service::{Picture, Service, run_batch},
+    service::{Picture, Scratch, Service, ServiceError, run_batch},
 };
 
 /// The most pictures that may go through at once, and the longest side of one, in pixels.
@@ -86,7 +86,7 @@ pub struct Embedder {
     landmarks: Option<[Point; 5]>,
     same: f32,
     centre: Option<Vec<f32>>,
-    service: Service,
+    service: Service<Vec<f32>>,
 }
 
 impl Embedder {
@@ -109,13 +109,17 @@ impl Embedder {
         let shape = InputShape { batch: (max_batch == 1).then_some(1), width: Some(columns), height: Some(rows) };
         let network = Network::open(&manifest.model.file, model, shape, &device.in_one_lane())?;
         let grey = Picture { width: columns, height: rows, data: vec![128; columns * rows * 3] };
-        let outputs = run_batch(&network, vec![grey; max_batch.min(2)], &mut Vec::new()).map_err(|e| LoadError::FirstRun(e.to_string()))?;
-        let numbers = outputs.first().map_or(Ok(0), |outputs| row(outputs).map(<[f32]>::len)).map_err(LoadError::FirstRun)?;
+        let first_run = || -> Result<usize, ServiceError> {
+            let rows = run_batch(&network, vec![grey; max_batch.min(2)], &mut Scratch::default(), row)?;
+            Ok(rows.into_iter().collect::<Result<Vec<_>, _>>()?.first().map_or(0, Vec::len))
+        };
+        let numbers = first_run().map_err(|e| LoadError::FirstRun(e.to_string()))?;
         let centre = manifest.tracking.map(|t| t.centre);
         if let Some(centre) = centre.as_ref().filter(|c| c.len() != numbers || !c.iter().all(|v| v.is_finite())) {
             return Err(wrong(format!("tracking.centre: {} numbers, where rows have {numbers}", centre.len())));
         }
-        let service = Service::start(&manifest.name, network, max_batch).map_err(|e| LoadError::FirstRun(format!("no thread: {e}")))?;
+        let service = Service::start(&manifest.name, network, max_batch, Stage::Embed, row)
+            .map_err(|e| LoadError::FirstRun(format!("no thread: {e}")))?;
         let loaded = LoadedEmbedder {
             name: manifest.name.clone(),
             version: manifest.version,
@@ -139,9 +143,9 @@ impl Embedder {
 }
 
 /// The row among a network's outputs for one picture.
-fn row(outputs: &[Array]) -> Result<&[f32], String> {
+fn row(outputs: &[Array], _width: usize, _height: usize) -> Result<Vec<f32>, String> {
     match outputs {
-        [Array { dims, data }] if dims.len() == 1 && !data.is_empty() && data.iter().all(|v| v.is_finite()) => Ok(data),
+        [Array { dims, data }] if dims.len() == 1 && !data.is_empty() && data.iter().all(|v| v.is_finite()) => Ok(data.clone()),
         outputs => {
             let dims: Vec<_> = outputs.iter().map(|o| &o.dims).collect();
             Err(format!("outputs {dims:?} for a picture, where an embedder gives a row of numbers"))
@@ -189,19 +193,18 @@ impl Embedder {
     }
 
     /// A row of numbers for each picture of [`Embedder::size`]. Blocks until all are done; pictures of callers that wait share
-    /// batches.
+    /// batches. What the network's runs take is added to `meter`.
     ///
     /// # Errors
     /// A picture of another size, or a network that fails.
-    pub fn embed(&self, pictures: &[RgbImage]) -> Result<Vec<Vec<f32>>, DetectError> {
+    pub fn embed(&self, pictures: &[RgbImage], meter: &Arc<CpuMeter>) -> Result<Vec<Vec<f32>>, DetectError> {
         let failed = |reason: String| DetectError::new(&self.name, reason);
         let (width, height) = (self.size.width as usize, self.size.height as usize);
         if let Some(p) = pictures.iter().find(|p| (p.width, p.height) != (self.size.width, self.size.height)) {
             return Err(failed(format!("a picture of {}x{}, where it takes {width}x{height}", p.width, p.height)));
         }
-        let outcomes = self.service.run(pictures.iter().map(|p| Picture { width, height, data: p.data.clone() }).collect());
-        let outcomes = outcomes.into_iter().map(|outcome| outcome.map_err(|e| failed(e.to_string())));
-        outcomes.map(|outputs| row(&outputs?).map(<[f32]>::to_vec).map_err(failed)).collect()
+        let outcomes = self.service.run(pictures.iter().map(|p| Picture { width, height, data: p.data.clone() }).collect(), meter);
+        outcomes.into_iter().map(|outcome| outcome.map_err(|e| failed(e.to_string()))).collect()
     }
 }
 

@@ -13,6 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use ocellus_core::{CpuClock, CpuMeter, Stage};
 use parking_lot::{Condvar, Mutex};
 
 use crate::graph::{Array, Network, NetworkError};
@@ -20,8 +21,13 @@ use crate::graph::{Array, Network, NetworkError};
 /// A network that was not asked for so long is idle: making it ready again takes a fraction of a second.
 const IDLE: Duration = Duration::from_secs(60);
 
-/// What became of one picture: the network's outputs for it, each without the batch dimension.
-pub(crate) type Outcome = Result<Vec<Array>, ServiceError>;
+/// What became of one picture: what was read in the network's outputs for it.
+pub(crate) type Outcome<T> = Result<T, ServiceError>;
+
+/// Reads the outputs for one picture of this width and height, each without the batch dimension.
+pub(crate) trait Read<T>: Fn(&[Array], usize, usize) -> Result<T, String> {}
+
+impl<T, F: Fn(&[Array], usize, usize) -> Result<T, String>> Read<T> for F {}
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum ServiceError {
@@ -29,6 +35,9 @@ pub(crate) enum ServiceError {
     Network(#[from] NetworkError),
     #[error("the network gives {given:?} for {batch} pictures")]
     Batch { batch: usize, given: Vec<usize> },
+    /// They are not what was expected.
+    #[error("{0}")]
+    Outputs(String),
     #[error("the detector is being shut down")]
     Closed,
 }
@@ -58,21 +67,22 @@ impl Picture {
     }
 }
 
-struct Request {
+struct Request<T> {
     picture: Picture,
-    reply: mpsc::Sender<Outcome>,
+    /// Of who asks.
+    meter: Arc<CpuMeter>,
+    reply: mpsc::Sender<Outcome<T>>,
 }
 
-#[derive(Default)]
-struct Queue {
-    waiting: VecDeque<Request>,
+struct Queue<T> {
+    waiting: VecDeque<Request<T>>,
     closed: bool,
     /// When a picture came last.
     used: Option<Instant>,
 }
 
-struct Shared {
-    queue: Mutex<Queue>,
+struct Shared<T> {
+    queue: Mutex<Queue<T>>,
     /// A picture came, or the queue was closed.
     came: Condvar,
     /// There is room, or the queue was closed.
@@ -80,27 +90,41 @@ struct Shared {
     capacity: usize,
 }
 
-pub(crate) struct Service {
-    shared: Arc<Shared>,
+/// Memory that a thread keeps from one run to the next.
+#[derive(Default)]
+pub(crate) struct Scratch {
+    planes: Vec<f32>,
+    outputs: Vec<Array>,
+}
+
+pub(crate) struct Service<T> {
+    shared: Arc<Shared<T>>,
     network: Arc<Network>,
     threads: Vec<JoinHandle<()>>,
 }
 
 /// A picture on its way.
-pub(crate) struct Waiting(mpsc::Receiver<Outcome>);
+pub(crate) struct Waiting<T>(mpsc::Receiver<Outcome<T>>);
 
-impl Waiting {
-    pub(crate) fn wait(self) -> Outcome {
+impl<T> Waiting<T> {
+    pub(crate) fn wait(self) -> Outcome<T> {
         self.0.recv().unwrap_or(Err(ServiceError::Closed))
     }
 }
 
-impl Service {
-    /// Starts the threads. `max_batch` is at least 1.
-    pub(crate) fn start(name: &str, network: Network, max_batch: usize) -> std::io::Result<Self> {
+impl<T: Send + 'static> Service<T> {
+    /// Starts the threads, which `read` what the network gives. `max_batch` is at least 1; `stage` is what its runs are to those who
+    /// ask for them.
+    pub(crate) fn start(
+        name: &str,
+        network: Network,
+        max_batch: usize,
+        stage: Stage,
+        read: impl Read<T> + Clone + Send + 'static,
+    ) -> std::io::Result<Self> {
         let lanes = network.lanes();
         let shared = Arc::new(Shared {
-            queue: Mutex::new(Queue::default()),
+            queue: Mutex::new(Queue { waiting: VecDeque::new(), closed: false, used: None }),
             came: Condvar::new(),
             room: Condvar::new(),
             // What each lane runs next; of batches one that gathers meanwhile, too.
@@ -108,11 +132,11 @@ impl Service {
         });
         let mut service = Self { shared, network: Arc::new(network), threads: Vec::with_capacity(lanes) };
         for _ in 0..lanes {
-            let (shared, network) = (Arc::clone(&service.shared), Arc::clone(&service.network));
+            let (shared, network, read) = (Arc::clone(&service.shared), Arc::clone(&service.network), read.clone());
             let serve = move || {
-                let mut planes = Vec::new();
-                while let Some(batch) = shared.next_batch(max_batch, &mut planes) {
-                    answer(&network, batch, &mut planes);
+                let (mut scratch, mut clock) = (Scratch::default(), CpuClock::start());
+                while let Some(batch) = shared.next_batch(max_batch, &mut scratch) {
+                    answer(batch, stage, &mut clock, |pictures| run_batch(&network, pictures, &mut scratch, &read));
                 }
             };
             service.threads.push(thread::Builder::new().name(format!("detect {name}")).spawn(serve)?);
@@ -131,20 +155,20 @@ impl Service {
         self.shared.capacity
     }
 
-    /// Puts a picture into the queue; waits only for room.
-    pub(crate) fn submit(&self, picture: Picture) -> Waiting {
-        self.shared.submit(picture)
+    /// Puts a picture into the queue; waits only for room. What its run takes is added to `meter`.
+    pub(crate) fn submit(&self, picture: Picture, meter: &Arc<CpuMeter>) -> Waiting<T> {
+        self.shared.submit(picture, Arc::clone(meter))
     }
 
     /// Runs pictures through the network and waits for all of them; the outcomes are in the pictures' order.
-    pub(crate) fn run(&self, pictures: Vec<Picture>) -> Vec<Outcome> {
+    pub(crate) fn run(&self, pictures: Vec<Picture>, meter: &Arc<CpuMeter>) -> Vec<Outcome<T>> {
         // All are submitted before the first is waited for, so that they can share a batch.
-        let waiting: Vec<_> = pictures.into_iter().map(|picture| self.submit(picture)).collect();
+        let waiting: Vec<_> = pictures.into_iter().map(|picture| self.submit(picture, meter)).collect();
         waiting.into_iter().map(Waiting::wait).collect()
     }
 }
 
-impl Drop for Service {
+impl<T> Drop for Service<T> {
     fn drop(&mut self) {
         {
             let mut queue = self.shared.queue.lock();
@@ -161,24 +185,24 @@ impl Drop for Service {
     }
 }
 
-impl Shared {
-    fn submit(&self, picture: Picture) -> Waiting {
+impl<T> Shared<T> {
+    fn submit(&self, picture: Picture, meter: Arc<CpuMeter>) -> Waiting<T> {
         let (reply, outcome) = mpsc::channel();
         let mut queue = self.queue.lock();
         self.room.wait_while(&mut queue, |queue| !queue.closed && queue.waiting.len() >= self.capacity);
         queue.used = Some(Instant::now());
         if !queue.closed {
-            queue.waiting.push_back(Request { picture, reply });
+            queue.waiting.push_back(Request { picture, meter, reply });
             self.came.notify_one();
         }
         Waiting(outcome)
     }
 
     /// The oldest picture and those of its size behind it; `None` once closed. Who has to wait for one keeps no memory meanwhile.
-    fn next_batch(&self, max_batch: usize, planes: &mut Vec<f32>) -> Option<Vec<Request>> {
+    fn next_batch(&self, max_batch: usize, scratch: &mut Scratch) -> Option<Vec<Request<T>>> {
         let mut queue = self.queue.lock();
         if queue.waiting.is_empty() {
-            *planes = Vec::new();
+            *scratch = Scratch::default();
         }
         self.came.wait_while(&mut queue, |queue| !queue.closed && queue.waiting.is_empty());
         let first = queue.waiting.pop_front()?;
@@ -196,14 +220,31 @@ impl Shared {
     }
 }
 
-fn answer(network: &Network, batch: Vec<Request>, planes: &mut Vec<f32>) {
-    let (pictures, replies): (Vec<_>, Vec<_>) = batch.into_iter().map(|request| (request.picture, request.reply)).unzip();
+fn answer<T>(
+    batch: Vec<Request<T>>,
+    stage: Stage,
+    clock: &mut CpuClock,
+    run: impl FnOnce(Vec<Picture>) -> Result<Vec<Outcome<T>>, ServiceError>,
+) {
+    let mut pictures = Vec::with_capacity(batch.len());
+    let (meters, replies): (Vec<_>, Vec<_>) = batch
+        .into_iter()
+        .map(|Request { picture, meter, reply }| {
+            pictures.push(picture);
+            (meter, reply)
+        })
+        .unzip();
     let count = pictures.len();
-    match run_batch(network, pictures, planes) {
+    // Each picture of a batch has the same share in it.
+    let share = |time: Duration, stage| meters.iter().for_each(|meter| meter.add(stage, time / u32::try_from(count).unwrap_or(u32::MAX)));
+    share(clock.lap(), Stage::Other);
+    let outcome = run(pictures);
+    share(clock.lap(), stage);
+    match outcome {
         Ok(outcomes) => {
             for (reply, outcome) in replies.into_iter().zip(outcomes) {
                 // Who does not wait any more has been stopped.
-                let _ = reply.send(Ok(outcome));
+                let _ = reply.send(outcome);
             }
         }
         Err(error) => {
@@ -215,10 +256,16 @@ fn answer(network: &Network, batch: Vec<Request>, planes: &mut Vec<f32>) {
     }
 }
 
-/// Runs pictures of one size at once; gives the outputs picture by picture. `planes` is memory for the network's input.
-pub(crate) fn run_batch(network: &Network, pictures: Vec<Picture>, planes: &mut Vec<f32>) -> Result<Vec<Vec<Array>>, ServiceError> {
+/// Runs pictures of one size at once and reads the outputs, picture by picture.
+pub(crate) fn run_batch<T>(
+    network: &Network,
+    pictures: Vec<Picture>,
+    scratch: &mut Scratch,
+    read: impl Read<T>,
+) -> Result<Vec<Outcome<T>>, ServiceError> {
     let batch = pictures.len();
     let (width, height) = pictures.first().map_or((0, 0), Picture::size);
+    let Scratch { planes, outputs } = scratch;
     let mut data = mem::take(planes);
     data.resize(3 * batch * width * height, 0.0);
     // Each is gone before the network runs.
@@ -226,25 +273,27 @@ pub(crate) fn run_batch(network: &Network, pictures: Vec<Picture>, planes: &mut 
         picture.write_planes(planes);
     }
     let mut input = Array { dims: vec![batch, 3, height, width], data };
-    let outputs = network.run_from(&mut input);
+    let ran = network.run_from(&mut input, outputs);
     *planes = input.data;
-    let outputs = outputs?;
-    let mut by_picture = vec![Vec::with_capacity(outputs.len()); batch];
-    for (_, Array { dims, data }) in outputs {
-        let (first, rest) = dims.split_first().ok_or(ServiceError::Batch { batch, given: vec![] })?;
-        let size: usize = rest.iter().product();
-        if *first != batch || size == 0 {
-            return Err(ServiceError::Batch { batch, given: dims });
+    ran?;
+    for Array { dims, data } in &mut *outputs {
+        if dims.first() != Some(&batch) || data.is_empty() {
+            return Err(ServiceError::Batch { batch, given: dims.clone() });
         }
-        if let [outputs] = by_picture.as_mut_slice() {
-            outputs.push(Array { dims: rest.to_vec(), data });
-            continue;
-        }
-        for (outputs, data) in by_picture.iter_mut().zip(data.chunks_exact(size)) {
-            outputs.push(Array { dims: rest.to_vec(), data: data.to_vec() });
-        }
+        dims.remove(0);
     }
-    Ok(by_picture)
+    let read = |outputs: &[Array]| read(outputs, width, height).map_err(ServiceError::Outputs);
+    if batch == 1 {
+        return Ok(vec![read(outputs)]);
+    }
+    let of_picture = |n: usize| {
+        let part = |Array { dims, data }: &Array| {
+            let size = data.len() / batch;
+            Array { dims: dims.clone(), data: data.iter().skip(n * size).take(size).copied().collect() }
+        };
+        outputs.iter().map(part).collect::<Vec<_>>()
+    };
+    Ok((0..batch).map(|n| read(&of_picture(n))).collect())
 }
 
 #[cfg(test)]

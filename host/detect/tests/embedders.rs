@@ -37,7 +37,7 @@ fn picture(side: u32) -> RgbImage {
 /// The rows of the golden picture, of a grey one, and of the golden one again.
 fn rows(embedder: &Embedder) -> Vec<Vec<f32>> {
     let grey = RgbImage { width: 150, height: 150, data: vec![128; 150 * 150 * 3] };
-    embedder.embed(&[picture(150), grey, picture(150)]).unwrap()
+    embedder.embed(&[picture(150), grey, picture(150)], &Arc::default()).unwrap()
 }
 
 fn assert_agrees(embedder: &Embedder) {
@@ -92,7 +92,7 @@ fn directions_have_length_one() {
 
 #[test]
 fn a_picture_of_another_size_is_an_error() {
-    let error = faces(&load(&embedders())).embed(&[picture(64)]).unwrap_err().to_string();
+    let error = faces(&load(&embedders())).embed(&[picture(64)], &Arc::default()).unwrap_err().to_string();
     assert!(error.contains("64x64") && error.contains("150x150"), "{error}");
 }
 

@@ -189,7 +189,8 @@ fn detect(name: &str, inputs: &[Vec<InputImage>], detectors: &[Arc<Detector>]) {
                 break;
             }
             shown += 1;
-            under_way.push_back(detectors.iter().zip(pictures).map(|(d, p)| d.begin(p.clone()).unwrap()).collect::<Vec<_>>());
+            under_way
+                .push_back(detectors.iter().zip(pictures).map(|(d, p)| d.begin(p.clone(), &Arc::default()).unwrap()).collect::<Vec<_>>());
             if under_way.len() > depth {
                 under_way.pop_front().into_iter().flatten().for_each(|looking| drop(looking.wait().unwrap()));
             }
@@ -209,7 +210,7 @@ fn objects(name: &str, look: &Look, samples: &[Sample], embedders: &Embedders) {
     let found: Vec<(&Frame, Vec<RawDetection>)> = samples
         .iter()
         .map(|(frame, inputs)| {
-            let seen = look.detectors.iter().zip(inputs).flat_map(|(d, p)| d.begin(p.clone()).unwrap().wait().unwrap());
+            let seen = look.detectors.iter().zip(inputs).flat_map(|(d, p)| d.detect(vec![p.clone()]).unwrap().concat());
             (frame, seen.filter(|seen| look.object_types.contains(&seen.object_type)).collect())
         })
         .collect();
@@ -233,7 +234,9 @@ fn objects(name: &str, look: &Look, samples: &[Sample], embedders: &Embedders) {
         Figure::new(format!("{name}: pictures of a {object_type}, CPU"), pictures, Unit::Milliseconds).report();
         let embedding = match embedders.for_type(object_type) {
             Some(embedder) => on_all_cores(&of_type, || {
-                |(frame, rect): &(&Frame, Rect)| drop(embedder.embed(&[frame.rgb(*rect, embedder.size()).unwrap()]).unwrap())
+                |(frame, rect): &(&Frame, Rect)| {
+                    drop(embedder.embed(&[frame.rgb(*rect, embedder.size()).unwrap()], &Arc::default()).unwrap())
+                }
             }),
             None => on_all_cores(&of_type, || |(frame, rect): &(&Frame, Rect)| colours(frame, *rect)),
         };

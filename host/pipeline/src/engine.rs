@@ -13,7 +13,9 @@ use std::{
     time::Duration,
 };
 
-use ocellus_core::{Clock, Error, NetworkPolicy, ObjectId, ObjectType, Result, SettingsSchema, VideoId, VideoRecord, VideoStatus};
+use ocellus_core::{
+    Clock, CpuLaps, Error, NetworkPolicy, ObjectId, ObjectType, Result, SettingsSchema, Stage, VideoId, VideoRecord, VideoStatus,
+};
 use ocellus_detect::{Detectors, Embedders};
 use ocellus_media::{Decoding, Hardware, Input, Interrupt};
 use ocellus_runtime::{PluginInfo, Plugins};
@@ -480,6 +482,8 @@ impl Inner {
                 (status, true, Some(error.public().to_owned()))
             }
         };
+        // What the job itself took is in already.
+        let mut laps = CpuLaps::start(run.live.cpu());
         if status == VideoStatus::Completed
             && let Err(error) = job::input(&self.archive, &video, &self.config.network)
                 .and_then(|input| screenshot::take(&input, &video.stream_settings, &ScreenshotQuery::default()))
@@ -487,7 +491,9 @@ impl Inner {
         {
             warn!(video = %id, %error, "video {id}: no screenshot: {error}");
         }
+        laps.lap(Stage::Pictures);
         let clusters = if finished { self.clusters(id) } else { BTreeMap::new() };
+        laps.lap(Stage::Other);
         let (video, ()) = self.archive.update(id, |v| {
             run.live.write_to(v);
             v.clusters.clone_from(&clusters);

@@ -16,8 +16,8 @@ use std::{
 };
 
 use ocellus_core::{
-    BestShotType, Clock, Detection, Error, ErrorKind, FrameRecord, InputImage, NetworkPolicy, ObjectRecord, ObjectType, Point, Rect,
-    Region, Result, SettingsSchema, Size, StreamSettings, VideoId, VideoRecord,
+    BestShotType, Clock, CpuLaps, Detection, Error, ErrorKind, FrameRecord, InputImage, NetworkPolicy, ObjectRecord, ObjectType, Point,
+    Rect, Region, Result, SettingsSchema, Size, Stage, StreamSettings, VideoId, VideoRecord,
 };
 use ocellus_detect::{DetectError, Detector, Detectors, Embedders, Looking, RawDetection};
 use ocellus_media::{Decoder, Decoding, Frame, Input, Interrupt, Location, MediaError, Scaler};
@@ -110,18 +110,22 @@ pub(crate) fn run(context: &Context<'_>, keep_open: impl Fn() -> bool) -> Result
         return Err(misconfigured(Error::bad_param(path, format!("track_send_history of {t} needs track_max_duration_frames above 0."))));
     }
 
+    let mut laps = CpuLaps::start(context.live.cpu());
     let mut decoder = Decoder::open(&context.input, context.interrupt).map_err(|error| match error {
         MediaError::Refused { .. } => misconfigured(public(error)),
         error => not_started(public(error)),
     })?;
+    laps.lap(Stage::Decode);
     let recording = context.recording.map(|r| r.attach(&mut decoder)).transpose().map_err(not_started)?;
     let info = decoder.info().clone();
     // A stream of which nobody knows where it ends brings its own pace.
     let is_live = matches!(context.input.location, Location::Url(_)) && info.duration.is_none();
     context.live.opened(&info);
+    laps.lap(Stage::Other);
     let mut analysis = Analysis::open(context.plugins, context.job.id(), settings, info.size, info.frame_rate, false)
         .map_err(|e| misconfigured(plugin_fault(e)))?;
     analysis.follow_candidates();
+    laps.lap(Stage::Plugins);
 
     let compared = settings.active().filter(|(_, s)| compares_appearances(context.plugins, s)).map(|(t, _)| t.clone()).collect::<Vec<_>>();
     let looking = compared.iter().filter_map(|t| context.embedders.for_type(t)).map(|e| (e.name(), e.digest()));
@@ -146,6 +150,7 @@ pub(crate) fn run(context: &Context<'_>, keep_open: impl Fn() -> bool) -> Result
         synced: Instant::now(),
         album: HashMap::new(),
         scaler: Scaler::new(),
+        laps,
         frames: 0,
     };
     let mut known = known.into_iter().flatten().peekable();
@@ -165,7 +170,7 @@ pub(crate) fn run(context: &Context<'_>, keep_open: impl Fn() -> bool) -> Result
         let decode = decode.map_err(Error::internal)?;
         thread::Builder::new()
             .name("detect".into())
-            .spawn_scoped(scope, move || show(spawned, &decoded, &to_log))
+            .spawn_scoped(scope, move || show(spawned, context, &decoded, &to_log))
             .map_err(Error::internal)?;
 
         let mut ended = Ok(());
@@ -202,9 +207,13 @@ pub(crate) fn run(context: &Context<'_>, keep_open: impl Fn() -> bool) -> Result
     let flushed = if suspended {
         stage.sync()
     } else {
-        analysis.finish().map_err(plugin_fault).and_then(|e| stage.handle(None, e)).and_then(|()| stage.sync())
+        stage.laps.lap(Stage::Other);
+        let events = analysis.finish().map_err(plugin_fault);
+        stage.laps.lap(Stage::Plugins);
+        events.and_then(|e| stage.handle(None, e)).and_then(|()| stage.sync())
     };
     context.live.update(|s| s.plugins = analysis.report());
+    stage.laps.lap(Stage::Other);
     let frames = stage.frames;
     match (result, flushed) {
         // A source that fails because it was told to is no failure.
@@ -250,11 +259,13 @@ fn decode(
     out: &SyncSender<Decoded>,
 ) {
     let settings = &context.video.stream_settings;
+    let mut laps = CpuLaps::start(context.live.cpu());
     let mut scale = Scale { detectors, rot: settings.rot, scaler: Scaler::new(), cuts: CutDetector::default() };
     let mut gate = MotionGate::new(settings.imotion_threshold);
     // A frame with a cut before it was dropped: the one after it has to tell.
     let mut lost_cut = false;
     loop {
+        laps.lap(Stage::Other);
         let frame = match decoder.next_frame() {
             Ok(None) => return,
             Ok(Some(frame)) => frame,
@@ -269,10 +280,11 @@ fn decode(
             pace.wait_for(&frame);
             still = gate.is_still(&frame, settings.rot.map_or(frame.size().to_rect(), Region::to_rect));
         }
+        laps.lap(Stage::Decode);
         let (mut cut, mut inputs) = (lost_cut, Vec::new());
         // The last frame in the log is what the first new one is compared with.
         if !still && frame.index() + 1 >= fresh {
-            let looked_at = match scale.look(&frame) {
+            let looked_at = match scale.look(&frame, &mut laps) {
                 Ok(looked_at) => looked_at,
                 Err(error) => {
                     let _ = out.send(Err(error));
@@ -315,7 +327,7 @@ struct Scale<'a> {
 
 impl Scale<'_> {
     /// Whether a cut lies before the frame, and a picture for each detector.
-    fn look(&mut self, frame: &Frame) -> Result<(bool, Vec<InputImage>)> {
+    fn look(&mut self, frame: &Frame, laps: &mut CpuLaps<'_>) -> Result<(bool, Vec<InputImage>)> {
         let looked_at = self.rot.map_or(frame.size(), |r| Size { width: r.width, height: r.height });
         let mut inputs: Vec<InputImage> = Vec::with_capacity(self.detectors.len());
         for detector in self.detectors {
@@ -326,19 +338,25 @@ impl Scale<'_> {
             };
             inputs.push(input);
         }
-        Ok((inputs.first().is_some_and(|i| self.cuts.is_cut(i)), inputs))
+        laps.lap(Stage::Scale);
+        let cut = inputs.first().is_some_and(|i| self.cuts.is_cut(i));
+        laps.lap(Stage::Measure);
+        Ok((cut, inputs))
     }
 }
 
 /// Shows the detectors what was decoded, as fast as they take it; who waits for what they find is behind `out`.
-fn show<'a>(detectors: &'a [Arc<Detector>], frames: &Receiver<Decoded>, out: &SyncSender<LookedAt<'a>>) {
+fn show<'a>(detectors: &'a [Arc<Detector>], context: &Context<'_>, frames: &Receiver<Decoded>, out: &SyncSender<LookedAt<'a>>) {
+    let meter = context.live.cpu();
+    let mut laps = CpuLaps::start(meter);
     while let Ok(item) = frames.recv() {
         let shown = item.and_then(|(frame, pictures)| {
-            let looking = detectors.iter().zip(pictures).map(|(detector, picture)| detector.begin(picture));
+            let looking = detectors.iter().zip(pictures).map(|(detector, picture)| detector.begin(picture, meter));
             Ok((frame, looking.collect::<Result<Vec<_>, _>>().map_err(failed)?))
         });
-        let last = shown.is_err();
-        if out.send(shown).is_err() || last {
+        let last = shown.is_err() | out.send(shown).is_err();
+        laps.lap(Stage::Other);
+        if last {
             return;
         }
     }
@@ -381,12 +399,15 @@ struct Analyse<'a> {
     /// The frames that are kept for open tracks.
     album: HashMap<(TrackKey, Role), Frame>,
     scaler: Scaler,
+    /// Of the thread that this runs on.
+    laps: CpuLaps<'a>,
     frames: u64,
 }
 
 impl Analyse<'_> {
     /// Measures what later stages want to know of the pixels, and writes the frame down.
     fn log(&mut self, Shown { frame, cut, still, taken_us }: &Shown, raw: Vec<RawDetection>) -> Result<FrameRecord> {
+        self.laps.lap(Stage::Other);
         let mut seen: Vec<(ObjectType, Vec<Detection>)> = self.types.iter().map(|t| (t.clone(), Vec::new())).collect();
         for raw in raw {
             let Some((_, list)) = seen.iter_mut().find(|(t, _)| *t == raw.object_type) else { continue };
@@ -395,8 +416,10 @@ impl Analyse<'_> {
             list.push(Detection { rect, score, quality, landmarks, appearance: Vec::new() });
         }
         for (object_type, seen) in &mut seen {
-            identity::describe(self.context.embedders, frame, object_type, self.compared.contains(object_type), seen)?;
+            let worth = self.compared.contains(object_type);
+            identity::describe(self.context.embedders, frame, object_type, worth, seen, self.context.live.cpu())?;
         }
+        self.laps.lap(Stage::Measure);
         let wall_us = taken_us.unwrap_or_else(|| self.context.clock.now().as_microsecond());
         let record = FrameRecord { index: frame.index(), time: frame.time(), wall_us, cut: *cut, still: *still, seen };
         self.writer.append(&record)?;
@@ -413,7 +436,9 @@ impl Analyse<'_> {
 
     fn frame(&mut self, frame: &Frame, record: &FrameRecord, analysis: &mut Analysis) -> Result<()> {
         self.frames += 1;
+        self.laps.lap(Stage::Other);
         let events = analysis.frame(record, frame.size(), Some(pixels(frame))).map_err(plugin_fault)?;
+        self.laps.lap(Stage::Plugins);
         self.handle(Some(frame), events)?;
         self.context.live.frame(record, frame.size());
         if self.frames.is_multiple_of(REPORT_EVERY) {
@@ -442,7 +467,7 @@ impl Analyse<'_> {
     }
 
     /// Keeps what the objects look like whose tracks these events end, all at once.
-    fn embed(&self, frame: Option<&Frame>, events: &[Event]) -> Result<()> {
+    fn embed(&mut self, frame: Option<&Frame>, events: &[Event]) -> Result<()> {
         let ended = events.iter().enumerate().filter_map(|(n, event)| match event {
             Event::Object(object) if object.bs_type == BestShotType::Overall && !self.context.job.knows(&object.id) => Some((n, object)),
             _ => None,
@@ -454,8 +479,10 @@ impl Analyse<'_> {
             if is_this { frame } else { self.album.get(&(key, Role::Best)) }
         };
         let things: Vec<_> = ended.filter_map(|(n, object)| Some((object, best_frame(n, object)?))).collect();
-        let rows =
-            identity::rows(self.context.embedders, &things.iter().map(|(object, frame)| Thing::object(frame, object)).collect::<Vec<_>>())?;
+        let shown: Vec<_> = things.iter().map(|(object, frame)| Thing::object(frame, object)).collect();
+        self.laps.lap(Stage::Other);
+        let rows = identity::rows(self.context.embedders, &shown, self.context.live.cpu())?;
+        self.laps.lap(Stage::Embed);
         let embeddings = things.iter().zip(rows).filter_map(|((object, _), row)| {
             let (source, _) = identity::measure(self.context.embedders, &object.id.object_type);
             Some(Embedding { object: object.id.clone(), source: source.to_owned(), row: row? })
@@ -476,8 +503,10 @@ impl Analyse<'_> {
         let end = |role| kept(role).filter(|_| object.end_of_track);
         let settings = &self.context.video.stream_settings;
         let detector = settings.detector(&object.id.object_type).ok_or_else(|| Error::internal(format!("{} is off", object.id)))?;
+        self.laps.lap(Stage::Other);
         let files =
             pictures::make(&mut self.scaler, &Frames { best, first: end(Role::First), last: end(Role::Last) }, object, settings, detector)?;
+        self.laps.lap(Stage::Pictures);
         self.sync()?;
         let files: Vec<_> = files.iter().map(|(p, bytes)| (*p, bytes.as_slice())).collect();
         let appended = self.context.job.append_object(object, &files)?;

@@ -2,14 +2,15 @@
 //!
 //! Written by the job, read by anyone. Ends with the job, which puts what is here into the archive.
 
-use std::time::Instant;
+use std::{sync::Arc, time::Instant};
 
-use ocellus_core::{FrameRecord, ObjectType, Size, Statistic, VideoRecord, VideoStatus};
+use ocellus_core::{CpuMeter, FrameRecord, ObjectType, Size, Statistic, VideoRecord, VideoStatus};
 use ocellus_media::MediaInfo;
 use parking_lot::Mutex;
 
 pub(crate) struct Live {
     started: Instant,
+    cpu: Arc<CpuMeter>,
     state: Mutex<State>,
 }
 
@@ -26,7 +27,12 @@ impl Live {
     pub(crate) fn new(job_starts: u32) -> Self {
         let statistic = Statistic { job_starts, ..Statistic::default() };
         let state = State { status: VideoStatus::Starting, source_len: None, frame: None, counts: Default::default(), statistic };
-        Self { started: Instant::now(), state: Mutex::new(state) }
+        Self { started: Instant::now(), cpu: Arc::default(), state: Mutex::new(state) }
+    }
+
+    /// What the job's threads take.
+    pub(crate) fn cpu(&self) -> &Arc<CpuMeter> {
+        &self.cpu
     }
 
     pub(crate) fn opened(&self, info: &MediaInfo) {
@@ -69,7 +75,7 @@ impl Live {
         record.frame_width = state.frame.map(|f| f.width);
         record.frame_height = state.frame.map(|f| f.height);
         record.counts.clone_from(&state.counts);
-        record.statistic = Some(state.statistic.clone());
+        record.statistic = Some(Statistic { cpu_seconds: self.cpu.seconds(), ..state.statistic.clone() });
     }
 }
 

@@ -75,7 +75,7 @@ pub(crate) fn look(detectors: &Detectors, embedders: &Embedders, picture: Arc<[u
     });
     for (_, _, RawDetection { object_type, rect, score, landmarks }) in seen {
         let thing = Thing { frame: &frame, object_type: &object_type, rect, landmarks: landmarks.as_ref() };
-        if let Some(row) = identity::rows(embedders, &[thing])?.pop().flatten() {
+        if let Some(row) = identity::rows(embedders, &[thing], &Arc::default())?.pop().flatten() {
             let bbox = [rect.left, rect.top, rect.right, rect.bottom].map(|v| v.round() as i32);
             return Ok(Look { object_type, bbox, score, row });
         }

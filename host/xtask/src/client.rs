@@ -1,6 +1,6 @@
 //! The server's API as a client sees it, as far as the demo and the benchmarks need it.
 
-use std::{fs, path::Path};
+use std::{collections::BTreeMap, fs, path::Path};
 
 use anyhow::{Context, Result, bail};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -35,6 +35,8 @@ pub(crate) struct Statistic {
     pub(crate) processing_fps: f64,
     /// Seconds of media.
     pub(crate) processed_duration: f64,
+    /// By what for.
+    pub(crate) cpu_seconds: BTreeMap<String, f64>,
 }
 
 #[derive(Deserialize)]

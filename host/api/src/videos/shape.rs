@@ -153,7 +153,13 @@ fn health_status() -> Schema {
             "objects",
             of(Type::Object).description(Some("By object type.")).additional_properties(Some(AdditionalProperties::RefOr(counts.into()))),
         )
-        .property("extractors", of(Type::Object));
+        .property("extractors", of(Type::Object))
+        .property(
+            "cpu_seconds",
+            of(Type::Object)
+                .description(Some("What the threads of the job took of the CPU, by what for; FFmpeg's own threads are not in it."))
+                .additional_properties(Some(AdditionalProperties::RefOr(of(Type::Number).into()))),
+        );
     let one_of = |values: &[&str]| of(Type::String).enum_values(Some(values.iter().map(|v| v.to_string())));
     let statuses = [
         "WAITING_FOR_SYNC",

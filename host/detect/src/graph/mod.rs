@@ -160,17 +160,20 @@ impl Network {
 
     /// Runs the network on a batch, `[batch, channels, height, width]`, and waits for the named outputs.
     pub fn run(&self, mut input: Array) -> Result<Vec<(String, Array)>, NetworkError> {
-        self.run_from(&mut input)
+        let mut outputs = Vec::new();
+        self.run_from(&mut input, &mut outputs)?;
+        Ok(self.runner()?.names().into_iter().zip(outputs).collect())
     }
 
-    /// [`Network::run`], which may leave the input's data in place, for the next.
-    pub(crate) fn run_from(&self, input: &mut Array) -> Result<Vec<(String, Array)>, NetworkError> {
+    /// [`Network::run`], which may leave the input's data in place, for the next, and have the outputs where those of the run before
+    /// are.
+    pub(crate) fn run_from(&self, input: &mut Array, outputs: &mut Vec<Array>) -> Result<(), NetworkError> {
         if !self.shape.takes(&input.dims) || input.data.len() != input.dims.iter().product::<usize>() {
             return Err(NetworkError::Input { wanted: self.shape, given: input.dims.clone() });
         }
         let runner = self.runner()?;
         let (plan, device, pools) = match &*runner {
-            Runner::OnnxRuntime(prepared) => return prepared.run(input),
+            Runner::OnnxRuntime(prepared) => return prepared.run(input, outputs),
             Runner::Burn(plan, device, pools) => (plan, device, pools),
         };
         let Array { dims, data } = mem::take(input);
@@ -183,7 +186,18 @@ impl Network {
             Some(pools) => pools.with(|(threads, buffers)| contained(|| threads.install(|| run(buffers)))),
             None => contained(|| run(&Buffers::default())),
         };
-        ran.unwrap_or_else(|reason| Err(NetworkError::Run { node: "the network".into(), reason }))
+        *outputs = ran.unwrap_or_else(|reason| Err(NetworkError::Run { node: "the network".into(), reason }))?;
+        Ok(())
+    }
+}
+
+impl Runner {
+    /// What the outputs are called.
+    fn names(&self) -> Vec<String> {
+        match self {
+            Self::Burn(plan, ..) => plan.names().map(str::to_owned).collect(),
+            Self::OnnxRuntime(prepared) => prepared.names().collect(),
+        }
     }
 }
 

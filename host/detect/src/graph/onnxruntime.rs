@@ -8,7 +8,7 @@
 //! Of all networks together as many run at the same time as the device has lanes, in memory that they share (`seats`).
 
 use std::{
-    collections::HashSet,
+    collections::HashMap,
     ffi::{CString, NulError},
     io,
     path::Path,
@@ -22,7 +22,7 @@ use ort::{
     environment::Environment,
     logging::LogLevel,
     session::{Session, builder::GraphOptimizationLevel},
-    value::{DynValue, TensorRef},
+    value::{DynValue, TensorRef, TensorRefMut},
 };
 use parking_lot::Mutex;
 use tempfile::NamedTempFile;
@@ -114,32 +114,58 @@ pub(super) struct Prepared {
     /// In the order of the file.
     outputs: Vec<CString>,
     seats: &'static Seats,
-    /// The shapes of inputs that it has run. Held while it runs one for the first time, which takes more memory.
-    ran: Mutex<HashSet<Vec<usize>>>,
+    /// By the shapes of inputs that it has run, those of the outputs. Held while it runs one for the first time, which takes more
+    /// memory.
+    ran: Mutex<HashMap<Vec<usize>, Shapes>>,
 }
 
+/// Of all outputs, in the order of the file; `None` where they are not the same in each run.
+type Shapes = Option<Arc<[Vec<usize>]>>;
+
 impl Prepared {
-    /// The named outputs, in the order of the file.
-    pub(super) fn run(&self, input: &Array) -> Result<Vec<(String, Array)>, NetworkError> {
+    /// What its outputs are called, in the order of the file.
+    pub(super) fn names(&self) -> impl Iterator<Item = String> {
+        self.outputs.iter().map(|name| name.to_string_lossy().into_owned())
+    }
+
+    /// The outputs, in the order of the file, into the memory of those of the run before where they are as large.
+    pub(super) fn run(&self, input: &Array, outputs: &mut Vec<Array>) -> Result<(), NetworkError> {
         let run = || {
-            {
+            let known = {
                 let mut ran = self.ran.lock();
-                if !ran.contains(&input.dims) {
-                    let outputs = self.run_seated(input)?;
-                    ran.insert(input.dims.clone());
-                    return Ok(outputs);
+                match ran.get(&input.dims) {
+                    Some(shapes) => shapes.clone(),
+                    None => {
+                        *outputs = self.run_seated(input)?;
+                        ran.insert(input.dims.clone(), Some(outputs.iter().map(|output| output.dims.clone()).collect()));
+                        return Ok(());
+                    }
                 }
+            };
+            if let Some(shapes) = known {
+                match self.run_into(input, &shapes, outputs) {
+                    Ok(()) => return Ok(()),
+                    // Other shapes, or a fault that comes again.
+                    Err(error) => tracing::debug!(%error, "a network's outputs have no place"),
+                }
+                *outputs = self.run_seated(input)?;
+                self.ran.lock().insert(input.dims.clone(), None);
+                return Ok(());
             }
-            self.run_seated(input)
+            *outputs = self.run_seated(input)?;
+            Ok(())
         };
         self.seats.take(run).map_err(|e: ort::Error| NetworkError::Run { node: "the network".into(), reason: e.to_string() })
     }
 
+    /// Runs with a place for each output, null for one that the library is to make.
     #[allow(unsafe_code, reason = "ort has no interface for runs of one session side by side")]
-    fn run_seated(&self, Array { dims, data }: &Array) -> ort::Result<Vec<(String, Array)>> {
+    fn call(&self, Array { dims, data }: &Array, outputs: &mut [*mut ort::sys::OrtValue]) -> ort::Result<()> {
         let input = TensorRef::from_array_view((dims.as_slice(), data.as_slice()))?;
         let names: Vec<_> = self.outputs.iter().map(|name| name.as_ptr()).collect();
-        let mut pointers = vec![ptr::null_mut(); names.len()];
+        if outputs.len() != names.len() {
+            return Err(ort::Error::new(format!("{} places for {} outputs", outputs.len(), names.len())));
+        }
         // SAFETY: all pointers are to things that live until the call returns, as many names and values as the counts say. That
         // one session may be run from many threads at once is what the library's C API promises of `Run`; ort is stricter for the
         // sake of devices other than the CPU, which these sessions do not use.
@@ -152,9 +178,29 @@ impl Prepared {
                 1,
                 names.as_ptr(),
                 names.len(),
-                pointers.as_mut_ptr(),
-            ))?;
+                outputs.as_mut_ptr(),
+            ))
         }
+    }
+
+    /// As large outputs need no memory and are not copied.
+    fn run_into(&self, input: &Array, shapes: &[Vec<usize>], outputs: &mut Vec<Array>) -> ort::Result<()> {
+        outputs.resize_with(shapes.len(), Array::default);
+        for (output, dims) in outputs.iter_mut().zip(shapes) {
+            output.dims.clone_from(dims);
+            output.data.resize(dims.iter().product(), 0.0);
+        }
+        let places =
+            outputs.iter_mut().map(|Array { dims, data }| TensorRefMut::from_array_view_mut((dims.as_slice(), data.as_mut_slice())));
+        let places = places.collect::<ort::Result<Vec<_>>>()?;
+        let mut pointers: Vec<_> = places.iter().map(|place| place.ptr().cast_mut()).collect();
+        self.call(input, &mut pointers)
+    }
+
+    #[allow(unsafe_code, reason = "outputs come from a C interface")]
+    fn run_seated(&self, input: &Array) -> ort::Result<Vec<Array>> {
+        let mut pointers = vec![ptr::null_mut(); self.outputs.len()];
+        self.call(input, &mut pointers)?;
         // All are taken over before the first is looked at, so that each is released whatever comes.
         let taken = pointers.into_iter().map(|pointer| {
             // SAFETY: the library hands its outputs over with the call, made by the session's allocator.
@@ -165,7 +211,7 @@ impl Prepared {
             let value = value.ok_or_else(|| ort::Error::new(format!("no output {}", name.to_string_lossy())))?;
             let (shape, data) = value.try_extract_tensor::<f32>()?;
             let dims = shape.iter().map(|n| usize::try_from(*n).unwrap_or_default()).collect();
-            Ok((name.to_string_lossy().into_owned(), Array { dims, data: data.to_vec() }))
+            Ok(Array { dims, data: data.to_vec() })
         };
         self.outputs.iter().zip(taken).map(array).collect()
     }

@@ -112,7 +112,13 @@ impl Plan {
         }
     }
 
-    pub(super) fn run(&self, input: Value, buffers: &Buffers) -> Result<Vec<(String, Array)>, NetworkError> {
+    /// What its outputs are called, in the order of the file.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.outputs.iter().map(|(name, _)| name.as_str())
+    }
+
+    /// The outputs, in the order of the file.
+    pub(super) fn run(&self, input: Value, buffers: &Buffers) -> Result<Vec<Array>, NetworkError> {
         let mut slots = Slots(vec![None; self.slots]);
         slots.put(0, input);
         for step in &self.steps {
@@ -127,7 +133,7 @@ impl Plan {
             let failed = |Fault(reason)| NetworkError::Run { node: format!("output {name}"), reason };
             let value = slots.take(source).and_then(|value| value.ok_or_else(|| Fault::new("is not computed"))).map_err(failed)?;
             let (dims, data) = value.into_floats().map_err(failed)?;
-            Ok((name.clone(), Array { dims, data }))
+            Ok(Array { dims, data })
         });
         let outputs = outputs.collect();
         buffers.end_run();

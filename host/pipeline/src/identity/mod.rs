@@ -5,9 +5,11 @@
 
 mod agglomerate;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
-use ocellus_core::{BestShotType, Cluster, Detection, Error, Landmarks, ObjectId, ObjectRecord, ObjectType, Rect, Result, RgbImage};
+use ocellus_core::{
+    BestShotType, Cluster, CpuMeter, Detection, Error, Landmarks, ObjectId, ObjectRecord, ObjectType, Rect, Result, RgbImage,
+};
 use ocellus_detect::{Embedder, Embedders};
 use ocellus_media::Frame;
 use ocellus_store::{Embedding, StoredJob};
@@ -55,8 +57,8 @@ pub(crate) fn measure<'a>(embedders: &'a Embedders, object_type: &ObjectType) ->
 }
 
 /// The row of numbers by which each thing is compared, by the [`measure`] of its type; `None` where its picture cannot be had.
-/// Things that one network looks at go through it together.
-pub(crate) fn rows(embedders: &Embedders, things: &[Thing<'_>]) -> Result<Vec<Option<Vec<f32>>>> {
+/// Things that one network looks at go through it together; what that takes is added to `meter`.
+pub(crate) fn rows(embedders: &Embedders, things: &[Thing<'_>], meter: &Arc<CpuMeter>) -> Result<Vec<Option<Vec<f32>>>> {
     let mut rows: Vec<_> = things.iter().map(|_| None).collect();
     let mut pictures = BTreeMap::<&ObjectType, (Vec<&mut Option<Vec<f32>>>, Vec<RgbImage>)>::new();
     for (thing, row) in things.iter().zip(&mut rows) {
@@ -73,21 +75,28 @@ pub(crate) fn rows(embedders: &Embedders, things: &[Thing<'_>]) -> Result<Vec<Op
     }
     for (object_type, (places, together)) in pictures {
         let Some(embedder) = embedders.for_type(object_type) else { continue };
-        let given = embedder.embed(&together).map_err(Error::internal)?;
+        let given = embedder.embed(&together, meter).map_err(Error::internal)?;
         places.into_iter().zip(given).for_each(|(place, row)| *place = Some(row));
     }
     Ok(rows)
 }
 
 /// Says of detections what they look like, for trackers that compare that: by the network that tells the type apart, if there is
-/// one that gives directions and the tracker is `worth` it, and by colours otherwise.
-pub(crate) fn describe(embedders: &Embedders, frame: &Frame, object_type: &ObjectType, worth: bool, seen: &mut [Detection]) -> Result<()> {
+/// one that gives directions and the tracker is `worth` it, and by colours otherwise. `meter` as in [`rows`].
+pub(crate) fn describe(
+    embedders: &Embedders,
+    frame: &Frame,
+    object_type: &ObjectType,
+    worth: bool,
+    seen: &mut [Detection],
+    meter: &Arc<CpuMeter>,
+) -> Result<()> {
     let Some(embedder) = embedders.for_type(object_type).filter(|e| worth && e.has_directions()) else {
         seen.iter_mut().for_each(|d| d.appearance = appearance(frame, d.rect));
         return Ok(());
     };
     let things: Vec<_> = seen.iter().map(|d| Thing { frame, object_type, rect: d.rect, landmarks: d.landmarks.as_ref() }).collect();
-    let rows = rows(embedders, &things)?;
+    let rows = rows(embedders, &things, meter)?;
     seen.iter_mut().zip(rows).for_each(|(d, row)| d.appearance = row.map_or_else(Vec::new, |row| embedder.direction(&row)));
     Ok(())
 }
@@ -191,7 +200,7 @@ mod tests {
         let landmarks = align::PLACES.map(|p| ocellus_core::Point { x: p.x / 2.0, y: p.y / 2.0 });
         let described = |object_type: ObjectType, worth: bool, landmarks: Option<Landmarks>| {
             let mut seen = [Detection { rect, score: 0.9, quality: 0.9, landmarks, appearance: Vec::new() }];
-            describe(&embedders, &frame, &object_type, worth, &mut seen).unwrap();
+            describe(&embedders, &frame, &object_type, worth, &mut seen, &Arc::default()).unwrap();
             let [Detection { appearance, .. }] = seen;
             (appearance.len(), appearance.iter().map(|v| v * v).sum::<f32>().sqrt().round())
         };

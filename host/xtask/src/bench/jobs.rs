@@ -84,7 +84,9 @@ fn job(report: &Report<'_>, clip: &Clip, what: &str, types: &[&str], beside: &Be
         let video = &ours.video;
         let objects =
             Objects::from([("face", count(video.face_count)), ("body", count(video.body_count)), ("car", count(video.car_count))]);
-        rounds.push(Paired { job: ours.cpu_seconds / frames as f64 * 1e3, objects, before, after: after.clone() });
+        let of_frame = |seconds: f64| seconds / frames as f64 * 1e3;
+        let beside = overhead::beside_stages(&video.health_status.statistic.cpu_seconds)?;
+        rounds.push(Paired { job: of_frame(ours.cpu_seconds), beside: of_frame(beside), objects, before, after: after.clone() });
         before = after;
         jobs.push((ours, frames as f64));
     }

@@ -159,10 +159,10 @@ fn markdown(rows: &[Row]) -> Result<String> {
          * The stages of a job are decoding with scaling, detecting, measuring what is found, and the pictures and the embedding of each \
          object that it reports. Each is measured alone, with all cores, right before and right after each job. `slowest stage` is the one \
          with the fewest frames a second: a job cannot be faster.\n\
-         * `overhead` is what a job takes beside its stages: the CPU time that its server takes for a frame, less what all stages alone \
-         take for one, in shares of the slowest stage's. CPU time, and the sum, as stages share the cores: on a machine that is busy a job is as slow \
-         as the sum. Filters, trackers, the log, the archive and what is passed between threads are overhead. A job is held against the mean of its \
-         stages before and after; of three jobs the median, of all recordings and types the worst.\n\
+         * `overhead` is what the threads of a job do beside its stages, by their own CPU clocks, in shares of what the slowest stage takes \
+         alone: filters, trackers, the log, the archive, and what is passed between threads. Of three jobs the median, of all recordings and \
+         types the worst. `CPU, by its stages`, among all figures, is what stages at the same time take of each other, too: all CPU of the \
+         server beside what its stages take alone, before and after.\n\
          * 100,000 videos lie in the archive when one more is made (`create`, acknowledged when it is on the disk) and lists are asked \
          for. Pages over HTTP are those of two clients that share the cores with the server. `cold build` compiles all of the workspace from \
          nothing; `CI` is all that `cargo xtask test` does on a clean clone.\n",
