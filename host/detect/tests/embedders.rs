@@ -1,5 +1,6 @@
 //! Covers: the network that tells faces apart gives what ONNX Runtime gives (tests/golden/make.py writes that), for one picture
-//! and for several; folders that are no embedders are refused in words, and the others are used.
+//! and for several; what a GPU's kernels were measured to be is kept for the next process; folders that are no embedders are refused in
+//! words, and the others are used.
 
 #![allow(
     clippy::unwrap_used,
@@ -12,7 +13,12 @@
 
 mod common;
 
-use std::{fs, path::Path, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    env, fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use common::{detectors, embedders, noise};
 use ocellus_core::{ObjectType, RgbImage, Size};
@@ -70,7 +76,7 @@ fn rows_agree_by_onnx_runtime() {
 /// Most of its time goes into compiling GPU kernels for a CPU.
 #[test]
 fn rows_agree_on_a_software_gpu() {
-    common::in_software_gpu_process("on_a_software_gpu");
+    common::in_software_gpu_process("on_a_software_gpu", &[]);
 }
 
 #[test]
@@ -78,6 +84,39 @@ fn rows_agree_on_a_software_gpu() {
 fn on_a_software_gpu() {
     // Three pictures at once: there it is batches that go through.
     assert_agrees(&faces(&Embedders::load(&embedders(), &common::software_gpu()).unwrap()));
+}
+
+const REMEMBER_IN: &str = "OCELLUS_TEST_REMEMBER_IN";
+
+#[test]
+fn what_was_measured_of_a_gpu_is_found_by_the_next_process() {
+    let folder = tempfile::tempdir().unwrap();
+    let remembered =
+        || common::in_software_gpu_process("loading_on_a_software_gpu", &[(REMEMBER_IN, folder.path())]).then(|| files(folder.path()));
+    let Some((first, second)) = remembered().zip(remembered()) else { return };
+    // An empty data base is a few pages.
+    assert!(first.values().map(Vec::len).sum::<usize>() > 256 << 10, "nothing was kept: {:?}", sizes(&first));
+    assert!(first == second, "the second start measured again: {:?}, then {:?}", sizes(&first), sizes(&second));
+}
+
+/// Loading runs a network once, with the same batch each time.
+#[test]
+#[ignore = "run by what_was_measured_of_a_gpu_is_found_by_the_next_process"]
+fn loading_on_a_software_gpu() {
+    assert!(ocellus_detect::remember_in(env::var_os(REMEMBER_IN).unwrap().as_ref()));
+    faces(&Embedders::load(&embedders(), &common::software_gpu()).unwrap());
+}
+
+/// All files below, by their paths.
+fn files(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let (folders, leaves): (Vec<_>, Vec<_>) = entries.partition(|path| path.is_dir());
+    let here = leaves.into_iter().map(|file| (file.clone(), fs::read(file).unwrap()));
+    here.chain(folders.iter().flat_map(|folder| files(folder))).collect()
+}
+
+fn sizes(files: &BTreeMap<PathBuf, Vec<u8>>) -> Vec<(&Path, usize)> {
+    files.iter().map(|(path, bytes)| (path.as_path(), bytes.len())).collect()
 }
 
 #[test]

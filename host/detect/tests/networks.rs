@@ -82,7 +82,7 @@ fn networks_agree_by_onnx_runtime() {
 #[test]
 #[ignore = "minutes"]
 fn networks_agree_on_a_software_gpu() {
-    common::in_software_gpu_process("on_a_software_gpu");
+    common::in_software_gpu_process("on_a_software_gpu", &[]);
 }
 
 #[test]

@@ -75,7 +75,7 @@ fn operators_agree_where_the_shape_is_open() {
 
 #[test]
 fn operators_agree_on_a_software_gpu() {
-    common::in_software_gpu_process("on_a_software_gpu");
+    common::in_software_gpu_process("on_a_software_gpu", &[]);
 }
 
 #[test]

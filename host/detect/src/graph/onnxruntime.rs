@@ -223,3 +223,87 @@ impl Drop for Prepared {
         self.seats.clear();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{env::consts, path::PathBuf};
+
+    use super::*;
+
+    fn field(number: u8, bytes: &[u8]) -> Vec<u8> {
+        let (low, high) = (bytes.len() % 128, bytes.len() / 128);
+        let length = if high == 0 { vec![low as u8] } else { vec![low as u8 | 0x80, high as u8] };
+        [&[number << 3 | 2], length.as_slice(), bytes].concat()
+    }
+
+    fn number(number: u8, value: u8) -> Vec<u8> {
+        vec![number << 3, value]
+    }
+
+    /// A value of floats.
+    fn value(name: &str, dims: &[&[u8]]) -> Vec<u8> {
+        let dims: Vec<u8> = dims.iter().flat_map(|dim| field(1, dim)).collect();
+        let tensor = [number(1, 1), field(2, &dims)].concat();
+        [field(1, name.as_bytes()), field(2, &field(1, &tensor))].concat()
+    }
+
+    fn node(kind: &str, from: &str, to: &str, attribute: &[u8]) -> Vec<u8> {
+        [field(1, from.as_bytes()), field(2, to.as_bytes()), field(4, kind.as_bytes()), attribute.to_vec()].concat()
+    }
+
+    /// Where the input is not zero, as floats, and the input's negative.
+    fn places() -> ModelProto {
+        // `to` is a number (type 2): floats. Tag 20 takes two bytes.
+        let to_floats = field(5, &[field(1, b"to"), number(3, 1), vec![0xa0, 0x01, 2]].concat());
+        let graph = [
+            field(1, &node("NonZero", "x", "places", &[])),
+            field(1, &node("Cast", "places", "floats", &to_floats)),
+            field(1, &node("Neg", "x", "negative", &[])),
+            field(2, b"g"),
+            field(11, &value("x", &[&number(1, 1), &number(1, 6)])),
+            field(12, &value("floats", &[&number(1, 2), &field(2, b"n")])),
+            field(12, &value("negative", &[&number(1, 1), &number(1, 6)])),
+        ];
+        let model = [number(1, 8), field(7, &graph.concat()), field(8, &number(2, 13))].concat();
+        ModelProto::parse_from_bytes(&model).unwrap()
+    }
+
+    fn open(model: ModelProto) -> Option<Prepared> {
+        let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../target/assets/onnxruntime");
+        let library = folder.join(format!("{}onnxruntime{}", consts::DLL_PREFIX, consts::DLL_SUFFIX));
+        if !library.is_file() {
+            println!("not run: there is no package of ONNX Runtime for this machine, or cargo xtask setup has not run");
+            return None;
+        }
+        let runtime = OnnxRuntime::load(&library, 2).unwrap();
+        Some(runtime.open("a test", model, Lanes { count: 1, threads: 1 }).unwrap())
+    }
+
+    #[test]
+    fn outputs_that_are_of_another_size_each_time_have_new_memory() {
+        let Some(network) = open(places()) else { return };
+        let mut outputs = Vec::new();
+        for data in [[1.0, 0.0, 0.0, 2.0, 0.0, 0.0], [0.0, 3.0, 4.0, 0.0, 0.0, 5.0], [0.0, 0.0, 0.0, 0.0, 0.0, 6.0], [7.0; 6]] {
+            network.run(&Array { dims: vec![1, 6], data: data.to_vec() }, &mut outputs).unwrap();
+            let columns: Vec<f32> = (0_u8..6).filter(|n| data[usize::from(*n)] != 0.0).map(f32::from).collect();
+            let places = [vec![0.0; columns.len()], columns.clone()].concat();
+            assert_eq!(outputs[0], Array { dims: vec![2, columns.len()], data: places });
+            assert_eq!(outputs[1], Array { dims: vec![1, 6], data: data.map(|v| -v).to_vec() });
+        }
+    }
+
+    #[test]
+    fn outputs_that_are_as_large_have_the_memory_of_those_before() {
+        let mut model = places();
+        model.graph.as_mut().unwrap().output.remove(0);
+        let Some(network) = open(model) else { return };
+        let mut outputs = Vec::new();
+        let mut run = |value: f32| {
+            network.run(&Array { dims: vec![1, 6], data: vec![value; 6] }, &mut outputs).unwrap();
+            assert_eq!(outputs, [Array { dims: vec![1, 6], data: vec![-value; 6] }]);
+            outputs[0].data.as_ptr()
+        };
+        let place = run(1.0);
+        assert_eq!((run(2.0), run(3.0)), (place, place));
+    }
+}

@@ -34,17 +34,19 @@ pub(crate) fn noise(batch: usize, width: usize, height: usize) -> Array {
 }
 
 /// Runs an ignored test of this suite in a process of its own, in which SwiftShader is the only GPU: a GPU in software,
-/// as Debian's `chromium-common` brings it. The loader of GPU drivers finds it by an environment variable.
-pub(crate) fn in_software_gpu_process(test: &str) {
+/// as Debian's `chromium-common` brings it; false where there is none. The loader of GPU drivers finds it by an environment variable.
+pub(crate) fn in_software_gpu_process(test: &str, environment: &[(&str, &Path)]) -> bool {
     let driver = Path::new("/usr/lib/chromium/vk_swiftshader_icd.json");
     if !driver.exists() {
         assert!(!Path::new("/etc/debian_version").exists(), "{}: no SwiftShader there: run cargo xtask setup", driver.display());
         println!("not run: {} is only there on Debian", driver.display());
-        return;
+        return false;
     }
     let mut command = Command::new(env::current_exe().unwrap());
     command.args(["--exact", test, "--ignored", "--nocapture"]).env("VK_DRIVER_FILES", driver).env("CUBECL_AUTOTUNE_LEVEL", "minimal");
+    command.envs(environment.iter().copied());
     assert!(command.status().unwrap().success());
+    true
 }
 
 /// ONNX Runtime, where `cargo xtask setup` knows a package of it.

@@ -14,7 +14,7 @@ use anyhow::{Context, Result};
 use ocellus_figures::{Figure, Unit, percentile};
 
 /// How the names of its figures end.
-pub(super) const NAME: &str = ": overhead";
+pub(super) const NAME: &str = ": overhead of its threads";
 /// What is none of the stages, as the server calls it.
 const BESIDE: [&str; 2] = ["plugins", "other"];
 
@@ -141,7 +141,7 @@ mod tests {
         // 10 + 20 + 1 + (8 + 4) / 4
         let alone = Figure::new("a, faces: job, CPU, by its stages", 40.0, Unit::Milliseconds).beside("all of them alone", 34.0);
         assert_eq!(cpu, alone);
-        assert_eq!(overhead, Figure::new("a, faces: overhead", 5.0, Unit::Percent), "the median, of the slowest stage's 20");
+        assert_eq!(overhead, Figure::new("a, faces: overhead of its threads", 5.0, Unit::Percent), "the median, of the slowest stage's 20");
     }
 
     #[test]
