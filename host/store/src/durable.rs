@@ -3,7 +3,7 @@
 use std::{
     fs::{self, File},
     io::{ErrorKind, Write},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use crate::error::{At, Result};
@@ -19,6 +19,14 @@ pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
     File::create(&part).and_then(|mut f| f.write_all(bytes).and_then(|()| f.sync_all())).at(&part)?;
     fs::rename(&part, path).at(path)?;
     path.parent().map_or(Ok(()), sync_folder)
+}
+
+/// Writes files of one folder, whatever was at their paths: for what nobody looks for before something else says that it is there.
+pub(crate) fn write<'a>(folder: &Path, files: impl IntoIterator<Item = (PathBuf, &'a [u8])>) -> Result<()> {
+    for (path, bytes) in files {
+        File::create(&path).and_then(|mut f| f.write_all(bytes).and_then(|()| f.sync_all())).at(&path)?;
+    }
+    sync_folder(folder)
 }
 
 /// Removes a file or a folder with all in it; one that is not there is fine.

@@ -195,10 +195,12 @@ impl Job {
         if objects.known.contains_key(&object.id) {
             return Ok(Appended::Known);
         }
-        for (picture, bytes) in pictures {
+        let folder = self.0.archive.folder();
+        let files = pictures.iter().map(|(picture, bytes)| {
             let format = if bytes.starts_with(PNG_MAGIC) { PNG } else { JPEG };
-            durable::replace(&picture_path(self.0.archive.folder(), &object.id, *picture, format), bytes)?;
-        }
+            (picture_path(folder, &object.id, *picture, format), *bytes)
+        });
+        durable::write(&pictures_folder(folder, object.id.job), files)?;
         let offset = objects.log.append(&to_json(object))?;
         objects.log.sync()?;
         let number = objects.known.len() as u32;
@@ -331,8 +333,12 @@ type Format = (&'static str, &'static str);
 const JPEG: Format = ("jpg", "image/jpeg");
 const PNG: Format = ("png", "image/png");
 
+fn pictures_folder(folder: &Folder, job: JobId) -> PathBuf {
+    folder.job(job).join("pictures")
+}
+
 fn picture_path(folder: &Folder, id: &ObjectId, picture: Picture, (extension, _): Format) -> PathBuf {
-    folder.job(id.job).join("pictures").join(format!("{id}.{}.{extension}", picture.name()))
+    pictures_folder(folder, id.job).join(format!("{id}.{}.{extension}", picture.name()))
 }
 
 /// A picture, where there is one.
