@@ -226,15 +226,9 @@ fn answer<T>(
     clock: &mut CpuClock,
     run: impl FnOnce(Vec<Picture>) -> Result<Vec<Outcome<T>>, ServiceError>,
 ) {
-    let mut pictures = Vec::with_capacity(batch.len());
-    let (meters, replies): (Vec<_>, Vec<_>) = batch
-        .into_iter()
-        .map(|Request { picture, meter, reply }| {
-            pictures.push(picture);
-            (meter, reply)
-        })
-        .unzip();
-    let count = pictures.len();
+    let count = batch.len();
+    let parts = batch.into_iter().map(|Request { picture, meter, reply }| (picture, (meter, reply)));
+    let (pictures, (meters, replies)): (Vec<_>, (Vec<_>, Vec<_>)) = parts.unzip();
     // Each picture of a batch has the same share in it.
     let share = |time: Duration, stage| meters.iter().for_each(|meter| meter.add(stage, time / u32::try_from(count).unwrap_or(u32::MAX)));
     share(clock.lap(), Stage::Other);
@@ -273,7 +267,7 @@ pub(crate) fn run_batch<T>(
         picture.write_planes(planes);
     }
     let mut input = Array { dims: vec![batch, 3, height, width], data };
-    let ran = network.run_from(&mut input, outputs);
+    let ran = network.run_into(&mut input, outputs);
     *planes = input.data;
     ran?;
     for Array { dims, data } in &mut *outputs {

@@ -354,9 +354,10 @@ fn show<'a>(detectors: &'a [Arc<Detector>], context: &Context<'_>, frames: &Rece
             let looking = detectors.iter().zip(pictures).map(|(detector, picture)| detector.begin(picture, meter));
             Ok((frame, looking.collect::<Result<Vec<_>, _>>().map_err(failed)?))
         });
-        let last = shown.is_err() | out.send(shown).is_err();
+        let failed = shown.is_err();
+        let gone = out.send(shown).is_err();
         laps.lap(Stage::Other);
-        if last {
+        if failed || gone {
             return;
         }
     }

@@ -23,9 +23,13 @@ pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
 
 /// Writes files of one folder, whatever was at their paths: for what nobody looks for before something else says that it is there.
 pub(crate) fn write<'a>(folder: &Path, files: impl IntoIterator<Item = (PathBuf, &'a [u8])>) -> Result<()> {
-    for (path, bytes) in files {
-        File::create(&path).and_then(|mut f| f.write_all(bytes).and_then(|()| f.sync_all())).at(&path)?;
-    }
+    let write = |(path, bytes): (PathBuf, &[u8])| {
+        let file = File::create(&path).and_then(|mut file| file.write_all(bytes).map(|()| file)).at(&path)?;
+        Ok((path, file))
+    };
+    let written = files.into_iter().map(write).collect::<Result<Vec<_>>>()?;
+    // Where the file system has a journal, the first of these takes all others with it.
+    written.iter().try_for_each(|(path, file)| file.sync_all().at(path))?;
     sync_folder(folder)
 }
 

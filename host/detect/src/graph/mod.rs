@@ -161,13 +161,13 @@ impl Network {
     /// Runs the network on a batch, `[batch, channels, height, width]`, and waits for the named outputs.
     pub fn run(&self, mut input: Array) -> Result<Vec<(String, Array)>, NetworkError> {
         let mut outputs = Vec::new();
-        self.run_from(&mut input, &mut outputs)?;
+        self.run_into(&mut input, &mut outputs)?;
         Ok(self.runner()?.names().into_iter().zip(outputs).collect())
     }
 
-    /// [`Network::run`], which may leave the input's data in place, for the next, and have the outputs where those of the run before
-    /// are.
-    pub(crate) fn run_from(&self, input: &mut Array, outputs: &mut Vec<Array>) -> Result<(), NetworkError> {
+    /// [`Network::run`] again and again: the outputs, in the order of the file, take the place of those of the run before, and their
+    /// memory where the engine can. The input's data is as it was, or taken.
+    pub fn run_into(&self, input: &mut Array, outputs: &mut Vec<Array>) -> Result<(), NetworkError> {
         if !self.shape.takes(&input.dims) || input.data.len() != input.dims.iter().product::<usize>() {
             return Err(NetworkError::Input { wanted: self.shape, given: input.dims.clone() });
         }

@@ -130,32 +130,32 @@ impl Prepared {
 
     /// The outputs, in the order of the file, into the memory of those of the run before where they are as large.
     pub(super) fn run(&self, input: &Array, outputs: &mut Vec<Array>) -> Result<(), NetworkError> {
-        let run = || {
-            let known = {
-                let mut ran = self.ran.lock();
-                match ran.get(&input.dims) {
-                    Some(shapes) => shapes.clone(),
-                    None => {
-                        *outputs = self.run_seated(input)?;
-                        ran.insert(input.dims.clone(), Some(outputs.iter().map(|output| output.dims.clone()).collect()));
-                        return Ok(());
-                    }
+        let ran = self.seats.take(|| self.run_seated(input, outputs));
+        ran.map_err(|e: ort::Error| NetworkError::Run { node: "the network".into(), reason: e.to_string() })
+    }
+
+    fn run_seated(&self, input: &Array, outputs: &mut Vec<Array>) -> ort::Result<()> {
+        let known = {
+            let mut ran = self.ran.lock();
+            match ran.get(&input.dims) {
+                Some(shapes) => shapes.clone(),
+                None => {
+                    *outputs = self.run_anew(input)?;
+                    ran.insert(input.dims.clone(), Some(outputs.iter().map(|output| output.dims.clone()).collect()));
+                    return Ok(());
                 }
-            };
-            if let Some(shapes) = known {
-                match self.run_into(input, &shapes, outputs) {
-                    Ok(()) => return Ok(()),
-                    // Other shapes, or a fault that comes again.
-                    Err(error) => tracing::debug!(%error, "a network's outputs have no place"),
-                }
-                *outputs = self.run_seated(input)?;
-                self.ran.lock().insert(input.dims.clone(), None);
-                return Ok(());
             }
-            *outputs = self.run_seated(input)?;
-            Ok(())
         };
-        self.seats.take(run).map_err(|e: ort::Error| NetworkError::Run { node: "the network".into(), reason: e.to_string() })
+        if let Some(shapes) = known {
+            match self.run_into(input, &shapes, outputs) {
+                Ok(()) => return Ok(()),
+                // Of another fault the run after it tells.
+                Err(error) => tracing::debug!(%error, "a network's outputs are of another shape"),
+            }
+            self.ran.lock().insert(input.dims.clone(), None);
+        }
+        *outputs = self.run_anew(input)?;
+        Ok(())
     }
 
     /// Runs with a place for each output, null for one that the library is to make.
@@ -183,7 +183,7 @@ impl Prepared {
         }
     }
 
-    /// As large outputs need no memory and are not copied.
+    /// Into memory of the caller's: none is made, and nothing copied.
     fn run_into(&self, input: &Array, shapes: &[Vec<usize>], outputs: &mut Vec<Array>) -> ort::Result<()> {
         outputs.resize_with(shapes.len(), Array::default);
         for (output, dims) in outputs.iter_mut().zip(shapes) {
@@ -198,7 +198,7 @@ impl Prepared {
     }
 
     #[allow(unsafe_code, reason = "outputs come from a C interface")]
-    fn run_seated(&self, input: &Array) -> ort::Result<Vec<Array>> {
+    fn run_anew(&self, input: &Array) -> ort::Result<Vec<Array>> {
         let mut pointers = vec![ptr::null_mut(); self.outputs.len()];
         self.call(input, &mut pointers)?;
         // All are taken over before the first is looked at, so that each is released whatever comes.
