@@ -22,7 +22,7 @@ pub enum Stage {
     Scale,
     /// Running the detectors' networks, and reading boxes in what they give.
     Detect,
-    /// What is found is measured: sharpness, colours, landmarks.
+    /// A frame is held against the one before, for cuts, and what is found in it is measured: sharpness, colours, landmarks.
     Measure,
     /// Trackers and filters.
     Plugins,
