@@ -22,7 +22,7 @@ use ocellus_core::{
 use ocellus_detect::{DetectError, Detector, Detectors, Embedders, Looking, RawDetection};
 use ocellus_media::{Decoder, Decoding, Frame, Input, Interrupt, Location, MediaError, Scaler};
 use ocellus_runtime::{Kind, Plugins};
-use ocellus_store::{Appended, Archive, DetectionWriter, Embedding, Job, LogHeader};
+use ocellus_store::{Archive, DetectionWriter, Embedding, Job, LogHeader, NewObject, Picture};
 use tracing::debug;
 
 use crate::{
@@ -46,6 +46,8 @@ const UNDER_WAY: usize = 32;
 const REPORT_EVERY: u64 = 16;
 /// The log reaches the disk this often, and before every object that follows from it.
 const SYNC_EVERY: Duration = Duration::from_secs(2);
+/// Objects of one frame that go into the archive at once, at most; their pictures are in memory until then.
+const AT_ONCE: usize = 8;
 
 /// What a job works with.
 pub(crate) struct Context<'a> {
@@ -149,6 +151,7 @@ pub(crate) fn run(context: &Context<'_>, keep_open: impl Fn() -> bool) -> Result
         writer,
         synced: Instant::now(),
         album: HashMap::new(),
+        reported: Vec::new(),
         scaler: Scaler::new(),
         laps,
         frames: 0,
@@ -399,6 +402,8 @@ struct Analyse<'a> {
     synced: Instant,
     /// The frames that are kept for open tracks.
     album: HashMap<(TrackKey, Role), Frame>,
+    /// Objects that are not in the archive yet.
+    reported: Vec<NewObject>,
     scaler: Scaler,
     /// Of the thread that this runs on.
     laps: CpuLaps<'a>,
@@ -451,18 +456,22 @@ impl Analyse<'_> {
     /// `frame` is the one that the events follow from; there is none at the end of a source.
     fn handle(&mut self, frame: Option<&Frame>, events: Vec<Event>) -> Result<()> {
         self.embed(frame, &events)?;
-        for event in events {
-            match event {
-                Event::Keep(track, role) => {
-                    if let Some(frame) = frame {
-                        self.album.insert((track, role), frame.clone());
-                    }
+        let handled = events.into_iter().try_for_each(|event| self.event(frame, event));
+        // What came before a failure is kept.
+        self.keep_objects().and(handled)
+    }
+
+    fn event(&mut self, frame: Option<&Frame>, event: Event) -> Result<()> {
+        match event {
+            Event::Keep(track, role) => {
+                if let Some(frame) = frame {
+                    self.album.insert((track, role), frame.clone());
                 }
-                Event::Dropped(track) => self.forget(&track),
-                Event::Object(object) => self.report(&object)?,
-                // Only a replay asks for those.
-                Event::Decided(_) => {}
             }
+            Event::Dropped(track) => self.forget(&track),
+            Event::Object(object) => self.report(*object)?,
+            // Only a replay asks for those.
+            Event::Decided(_) => {}
         }
         Ok(())
     }
@@ -496,8 +505,24 @@ impl Analyse<'_> {
         self.album.retain(|(kept, _), _| kept != track);
     }
 
-    fn report(&mut self, object: &ObjectRecord) -> Result<()> {
+    /// Makes the pictures of an object; it goes into the archive with the others of its frame.
+    fn report(&mut self, object: ObjectRecord) -> Result<()> {
         let key = (object.id.object_type.clone(), object.id.track);
+        let ends = object.end_of_track;
+        // One that the archive knows already was taken up with what else was undelivered.
+        if self.context.job.knows(&object.id) {
+            self.context.live.object(&object.id.object_type);
+        } else {
+            let pictures = self.pictures(&key, &object)?;
+            self.reported.push(NewObject { record: object, pictures });
+        }
+        if ends {
+            self.forget(&key);
+        }
+        if self.reported.len() < AT_ONCE { Ok(()) } else { self.keep_objects() }
+    }
+
+    fn pictures(&mut self, key: &TrackKey, object: &ObjectRecord) -> Result<Vec<(Picture, Vec<u8>)>> {
         let role = if object.bs_type == BestShotType::Overall { Role::Best } else { Role::Window };
         let kept = |role| self.album.get(&(key.clone(), role));
         let best = kept(role).ok_or_else(|| Error::internal(format!("no frame was kept for {}", object.id)))?;
@@ -505,19 +530,23 @@ impl Analyse<'_> {
         let settings = &self.context.video.stream_settings;
         let detector = settings.detector(&object.id.object_type).ok_or_else(|| Error::internal(format!("{} is off", object.id)))?;
         self.laps.lap(Stage::Other);
-        let files =
-            pictures::make(&mut self.scaler, &Frames { best, first: end(Role::First), last: end(Role::Last) }, object, settings, detector)?;
+        let frames = Frames { best, first: end(Role::First), last: end(Role::Last) };
+        let pictures = pictures::make(&mut self.scaler, &frames, object, settings, detector)?;
         self.laps.lap(Stage::Pictures);
-        self.sync()?;
-        let files: Vec<_> = files.iter().map(|(p, bytes)| (*p, bytes.as_slice())).collect();
-        let appended = self.context.job.append_object(object, &files)?;
-        self.context.live.object(&object.id.object_type);
-        if object.end_of_track {
-            self.forget(&key);
+        Ok(pictures)
+    }
+
+    /// Puts what was reported into the archive, after the log that it follows from, and has it delivered.
+    fn keep_objects(&mut self) -> Result<()> {
+        if self.reported.is_empty() {
+            return Ok(());
         }
-        // An object that the archive knew already was taken up with what else was undelivered.
-        if let (Appended::New { number }, Some(outbox)) = (appended, self.context.outbox) {
-            outbox.add(&object.id, number);
+        self.sync()?;
+        let objects = std::mem::take(&mut self.reported);
+        let new = self.context.job.append_objects(&objects)?;
+        objects.iter().for_each(|object| self.context.live.object(&object.record.id.object_type));
+        if let Some(outbox) = self.context.outbox {
+            new.into_iter().for_each(|(id, number)| outbox.add(id, number));
         }
         Ok(())
     }

@@ -14,7 +14,7 @@ use ocellus_figures::{
     Figure, Unit, percentile,
     process::{SELF, own_memory},
 };
-use ocellus_store::{Archive, Embedding, Likeness};
+use ocellus_store::{Archive, Embedding, Likeness, NewObject};
 
 /// In a row of dlib's.
 const NUMBERS: usize = 128;
@@ -45,9 +45,8 @@ fn main() {
     embeddings.chunks(100).for_each(|some| job.append_embeddings(some).unwrap());
     let name = |what: &str| format!("{rows} rows: {what}");
     Figure::new(name("keep one"), begun.elapsed().as_secs_f64() * 1e6 / rows as f64, Unit::Microseconds).report();
-    for n in 0..rows {
-        job.append_object(&object(id(job.id(), n)), &[]).unwrap();
-    }
+    let objects: Vec<_> = (0..rows).map(|n| NewObject { record: object(id(job.id(), n)), pictures: vec![] }).collect();
+    job.append_objects(&objects).unwrap();
     drop((embeddings, job));
 
     let face = ObjectType::face();

@@ -16,21 +16,21 @@ pub(crate) fn sync_folder(path: &Path) -> Result<()> {
 /// Puts `bytes` in place of what is at `path`, or fails and leaves that as it was.
 pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
     let part = path.with_extension("part");
-    File::create(&part).and_then(|mut f| f.write_all(bytes).and_then(|()| f.sync_all())).at(&part)?;
+    create(&part, bytes)?.sync_all().at(&part)?;
     fs::rename(&part, path).at(path)?;
     path.parent().map_or(Ok(()), sync_folder)
 }
 
 /// Writes files of one folder, whatever was at their paths: for what nobody looks for before something else says that it is there.
 pub(crate) fn write<'a>(folder: &Path, files: impl IntoIterator<Item = (PathBuf, &'a [u8])>) -> Result<()> {
-    let write = |(path, bytes): (PathBuf, &[u8])| {
-        let file = File::create(&path).and_then(|mut file| file.write_all(bytes).map(|()| file)).at(&path)?;
-        Ok((path, file))
-    };
-    let written = files.into_iter().map(write).collect::<Result<Vec<_>>>()?;
+    let written = files.into_iter().map(|(path, bytes)| Ok((create(&path, bytes)?, path))).collect::<Result<Vec<_>>>()?;
     // Where the file system has a journal, the first of these takes all others with it.
-    written.iter().try_for_each(|(path, file)| file.sync_all().at(path))?;
+    written.iter().try_for_each(|(file, path)| file.sync_all().at(path))?;
     sync_folder(folder)
+}
+
+fn create(path: &Path, bytes: &[u8]) -> Result<File> {
+    File::create(path).and_then(|mut file| file.write_all(bytes).map(|()| file)).at(path)
 }
 
 /// Removes a file or a folder with all in it; one that is not there is fine.

@@ -1,7 +1,7 @@
 //! One job's folder: its plan, its logs, its pictures.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     fs,
     path::PathBuf,
     sync::{Arc, Weak},
@@ -69,14 +69,12 @@ pub struct PictureFile {
     pub content_type: &'static str,
 }
 
-/// Whether an object was there already.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Appended {
-    /// It got this number: the objects of a job are numbered in the order in which they were made.
-    New {
-        number: u32,
-    },
-    Known,
+/// An object for the archive.
+#[derive(Clone, Debug)]
+pub struct NewObject {
+    pub record: ObjectRecord,
+    /// JPEG or PNG.
+    pub pictures: Vec<(Picture, Vec<u8>)>,
 }
 
 /// What an object looks like, as numbers.
@@ -188,29 +186,38 @@ impl Job {
         DetectionReader::open(self.file("detections.log"))
     }
 
-    /// Puts an object into the archive: its pictures, then its record, durably. One that is there already stays as it
-    /// is.
-    pub fn append_object(&self, object: &ObjectRecord, pictures: &[(Picture, &[u8])]) -> Result<Appended> {
-        let mut objects = self.0.objects.lock();
-        if objects.known.contains_key(&object.id) {
-            return Ok(Appended::Known);
+    /// Puts objects into the archive: their pictures, then their records, durably, and with no more syncs for many than for one.
+    /// Those that were not there yet, with their numbers: a job's objects are numbered in the order in which they were made. One
+    /// that is there already stays as it is.
+    pub fn append_objects<'a>(&self, objects: &'a [NewObject]) -> Result<Vec<(&'a ObjectId, u32)>> {
+        let mut kept = self.0.objects.lock();
+        let mut seen = HashSet::new();
+        let new: Vec<_> = objects.iter().filter(|o| !kept.known.contains_key(&o.record.id) && seen.insert(&o.record.id)).collect();
+        if new.is_empty() {
+            return Ok(Vec::new());
         }
         let folder = self.0.archive.folder();
-        let files = pictures.iter().map(|(picture, bytes)| {
-            let format = if bytes.starts_with(PNG_MAGIC) { PNG } else { JPEG };
-            (picture_path(folder, &object.id, *picture, format), *bytes)
+        let files = new.iter().flat_map(|object| {
+            object.pictures.iter().map(|(picture, bytes)| {
+                let format = if bytes.starts_with(PNG_MAGIC) { PNG } else { JPEG };
+                (picture_path(folder, &object.record.id, *picture, format), bytes.as_slice())
+            })
         });
-        durable::write(&pictures_folder(folder, object.id.job), files)?;
-        let offset = objects.log.append(&to_json(object))?;
-        objects.log.sync()?;
-        let number = objects.known.len() as u32;
-        objects.known.insert(object.id.clone(), number);
+        durable::write(&pictures_folder(folder, self.0.id), files)?;
+        let offsets = new.iter().map(|object| kept.log.append(&to_json(&object.record))).collect::<Result<Vec<_>>>()?;
+        kept.log.sync()?;
         let index = self.0.archive.index();
-        index.put_object(&object.id, number, offset)?;
-        if self.0.posts {
-            index.put_delivery(number, &Delivery::pending(object.id.clone()))?;
-        }
-        Ok(Appended::New { number })
+        let index = |(object, offset): (&'a NewObject, u64)| {
+            let id = &object.record.id;
+            let number = kept.known.len() as u32;
+            kept.known.insert(id.clone(), number);
+            index.put_object(id, number, offset)?;
+            if self.0.posts {
+                index.put_delivery(number, &Delivery::pending(id.clone()))?;
+            }
+            Ok((id, number))
+        };
+        new.into_iter().zip(offsets).map(index).collect()
     }
 
     /// Whether an object is in the archive.

@@ -30,7 +30,7 @@ pub use archive::{Archive, OpenReport};
 pub use check::{CheckSummary, Finding, check};
 pub use delivery::{Delivery, DeliveryState};
 pub use error::StoreError;
-pub use job::{Appended, DetectionReader, DetectionWriter, Embedding, Job, LogHeader, Picture, PictureFile};
+pub use job::{DetectionReader, DetectionWriter, Embedding, Job, LogHeader, NewObject, Picture, PictureFile};
 pub use list::{Condition, Cursor, DeliveryQuery, ListQuery, ObjectQuery, Order, OrderKey, Page, VideoFilter};
 pub use rows::Likeness;
 pub use stored::StoredJob;

@@ -10,42 +10,17 @@
     reason = "a test ends where something is wrong"
 )]
 
-use std::{path::Path, sync::Arc};
+mod common;
 
-use ocellus_core::{
-    BestShotType, JobId, ObjectId, ObjectRecord, SettingsSchema, ShotSummary, SystemClock, Timestamp, TrackId, VideoId, VideoRecord,
-};
-use ocellus_store::{Appended, Archive, Delivery, DeliveryQuery, DeliveryState, Job};
+use common::{new_object, new_video, open};
+use ocellus_core::{JobId, ObjectId, Timestamp, TrackId, VideoId};
+use ocellus_store::{Archive, Delivery, DeliveryQuery, DeliveryState, Job};
 use proptest::prelude::*;
 use serde_json::json;
 
-fn open(dir: &Path) -> Archive {
-    Archive::open(dir, Arc::new(SystemClock)).unwrap().0
-}
-
-fn video(archive: &Archive) -> VideoId {
-    let settings = SettingsSchema::new(&[], &["simple_iou".into()], &[]).unwrap().complete(None).unwrap();
-    archive.create(move |id, now| VideoRecord::new(id, 1, None, settings, now)).unwrap().id
-}
-
 fn add(job: &Job, object_type: &str, track: u64) -> ObjectId {
-    let shot = ShotSummary { frame: 1, time: 0.0, timestamp: Timestamp::UNIX_EPOCH, bbox: [0, 0, 9, 9], score: 0.5, quality: 0.5 };
     let id = ObjectId { job: job.id(), object_type: object_type.parse().unwrap(), track: TrackId(track), shot: 0 };
-    let object = ObjectRecord {
-        id: id.clone(),
-        bs_type: BestShotType::Overall,
-        end_of_track: true,
-        best: shot.clone(),
-        first: shot.clone(),
-        last: shot,
-        detections: 1,
-        interpolated: 0,
-        history: vec![],
-        landmarks: None,
-        attributes: vec![],
-    };
-    assert!(matches!(job.append_object(&object, &[]).unwrap(), Appended::New { .. }));
-    assert_eq!(job.append_object(&object, &[]).unwrap(), Appended::Known);
+    job.append_objects(&[new_object(id.clone(), &[])]).unwrap();
     id
 }
 
@@ -65,7 +40,7 @@ fn undelivered(archive: &Archive) -> Vec<(ObjectId, u32)> {
 fn without_a_router_nothing_is_a_delivery() {
     let dir = tempfile::tempdir().unwrap();
     let archive = open(dir.path());
-    let id = video(&archive);
+    let id = new_video(&archive);
     let job = archive.start_job(id, &json!({"router_url": null})).unwrap();
     let object = add(&job, "face", 1);
     assert_eq!(archive.delivery(&object).unwrap(), None);
@@ -77,7 +52,7 @@ fn without_a_router_nothing_is_a_delivery() {
 fn a_new_job_and_a_deletion_leave_nothing_of_the_old() {
     let dir = tempfile::tempdir().unwrap();
     let archive = open(dir.path());
-    let (again, gone) = (video(&archive), video(&archive));
+    let (again, gone) = (new_video(&archive), new_video(&archive));
     let plan = json!({"router_url": "http://127.0.0.1:1/"});
     let old = archive.start_job(again, &plan).unwrap();
     let object = add(&old, "face", 1);
@@ -98,7 +73,7 @@ fn a_new_job_and_a_deletion_leave_nothing_of_the_old() {
 fn who_asks_for_a_job_that_is_open_gets_the_same_one() {
     let dir = tempfile::tempdir().unwrap();
     let archive = open(dir.path());
-    let id = video(&archive);
+    let id = new_video(&archive);
     let one = archive.start_job(id, &json!({"router_url": "http://127.0.0.1:1/"})).unwrap();
     let other = archive.job(JobId { video: id, number: 1 }).unwrap().unwrap();
     let objects = [add(&one, "face", 1), add(&other, "face", 2), add(&one, "face", 3)];
@@ -126,7 +101,7 @@ proptest! {
     ) {
         let dir = tempfile::tempdir().unwrap();
         let archive = open(dir.path());
-        let id = video(&archive);
+        let id = new_video(&archive);
         let job = archive.start_job(id, &json!({"router_url": "http://127.0.0.1:1/"})).unwrap();
         let mut expected: Vec<_> = types.iter().zip(0..).map(|(t, track)| Delivery::pending(add(&job, t, track))).collect();
         for (which, state, attempts) in booked {

@@ -3,43 +3,17 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "a test ends where something is wrong")]
 
-use std::{fs, path::Path, sync::Arc};
+mod common;
 
-use ocellus_core::{
-    BestShotType, Cluster, JobId, ObjectId, ObjectRecord, ObjectType, SettingsSchema, ShotSummary, SystemClock, Timestamp, TrackId,
-    VideoId, VideoRecord,
-};
+use std::fs;
+
+use common::{new_object, new_video, open};
+use ocellus_core::{Cluster, JobId, ObjectId, ObjectRecord, ObjectType, TrackId, VideoId};
 use ocellus_store::{Archive, Cursor, Embedding, Finding, Likeness, ObjectQuery, Page, Picture, check};
 use serde_json::json;
 
-fn open(dir: &Path) -> Archive {
-    Archive::open(dir, Arc::new(SystemClock)).unwrap().0
-}
-
 fn object(video: VideoId, track: u64) -> ObjectId {
     ObjectId { job: JobId { video, number: 1 }, object_type: ObjectType::face(), track: TrackId(track), shot: 0 }
-}
-
-fn new_video(archive: &Archive) -> VideoId {
-    let settings = SettingsSchema::new(&[], &["simple_iou".into()], &[]).unwrap().complete(None).unwrap();
-    archive.create(move |id, now| VideoRecord::new(id, 1, None, settings, now)).unwrap().id
-}
-
-fn record(id: ObjectId) -> ObjectRecord {
-    let shot = ShotSummary { frame: 1, time: 0.1, timestamp: Timestamp::UNIX_EPOCH, bbox: [0, 0, 9, 9], score: 0.9, quality: 0.5 };
-    ObjectRecord {
-        id,
-        bs_type: BestShotType::Overall,
-        end_of_track: true,
-        best: shot.clone(),
-        first: shot.clone(),
-        last: shot,
-        detections: 1,
-        interpolated: 0,
-        history: Vec::new(),
-        landmarks: None,
-        attributes: Vec::new(),
-    }
 }
 
 /// The tracks of the objects that look like this, the likest first.
@@ -62,7 +36,8 @@ fn objects_are_found_by_what_they_look_like() {
                 .unwrap();
             // The last is cut off before its object is kept.
             if track < 3 {
-                job.append_object(&record(id), &[(Picture::Thumbnail, b"\xff\xd8"), (Picture::Fullframe, b"\xff\xd8")]).unwrap();
+                let pictures: [(_, &[u8]); 2] = [(Picture::Thumbnail, b"\xff\xd8"), (Picture::Fullframe, b"\xff\xd8")];
+                job.append_objects(&[new_object(id, &pictures)]).unwrap();
             }
         }
     };
@@ -95,7 +70,7 @@ fn individuals_and_their_appearances_come_page_by_page() {
     let video = new_video(&archive);
     let job = archive.start_job(video, &json!({})).unwrap();
     for track in 1..=9 {
-        job.append_object(&record(object(video, track)), &[]).unwrap();
+        job.append_objects(&[new_object(object(video, track), &[])]).unwrap();
     }
     // 1, 4 and 7 are one; so are 2, 5 and 8, and 3, 6 and 9.
     let members = |n: u64| (0..3).map(|k| object(video, n + 3 * k)).collect::<Vec<_>>();

@@ -1,7 +1,7 @@
 //! Covers: the list of a video's objects, its filter and pages, and the objects' pictures.
 
 use ocellus_core::{BestShotType, ObjectId, ObjectRecord, ShotSummary, TrackId, VideoId};
-use ocellus_store::{Job, Picture};
+use ocellus_store::{Job, NewObject, Picture};
 use serde_json::{Value, json};
 
 use crate::server::Server;
@@ -27,7 +27,7 @@ pub(crate) async fn in_job(server: &Server, types: &[&str], plan: &Value) -> (u6
     for (track, object_type) in types.iter().enumerate() {
         let id = ObjectId { job: job.id(), object_type: object_type.parse().unwrap(), track: TrackId(track as u64), shot: 0 };
         ids.push(id.to_string());
-        let object = ObjectRecord {
+        let record = ObjectRecord {
             id,
             bs_type: BestShotType::Overall,
             end_of_track: true,
@@ -40,7 +40,8 @@ pub(crate) async fn in_job(server: &Server, types: &[&str], plan: &Value) -> (u6
             landmarks: None,
             attributes: vec![("colour".into(), "red".into())],
         };
-        job.append_object(&object, &[(Picture::Thumbnail, b"\xff\xd8 thumbnail"), (Picture::Fullframe, b"\xff\xd8 fullframe")]).unwrap();
+        let pictures = vec![(Picture::Thumbnail, b"\xff\xd8 thumbnail".to_vec()), (Picture::Fullframe, b"\xff\xd8 fullframe".to_vec())];
+        job.append_objects(&[NewObject { record, pictures }]).unwrap();
     }
     (video, job, ids)
 }
