@@ -3,7 +3,7 @@
 
 mod common;
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::time::Duration;
 
@@ -225,14 +225,16 @@ fn an_interrupt_ends_waiting_for_the_rest_of_a_body() {
         let interrupt = interrupt.clone();
         move || Decoder::open(&input, &interrupt).map_or_else(Some, |mut decoder| all(&mut decoder).1)
     });
+    // An answer that comes before its question would be an error of its own.
     let (mut connection, _) = host.accept().unwrap();
+    assert!(connection.read(&mut [0; 4096]).unwrap() > 0);
     write!(connection, "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", bytes.len()).unwrap();
     connection.write_all(&bytes[..bytes.len() / 2]).unwrap();
-    let raised = std::time::Instant::now();
     interrupt.raise();
     let error = decoding.join().unwrap();
     assert!(matches!(error, Some(MediaError::Interrupted)), "{error:?}");
-    assert!(raised.elapsed() < Duration::from_secs(1), "{:?}", raised.elapsed());
+    // Until here there was a rest to wait for.
+    drop(connection);
 }
 
 #[test]
@@ -246,7 +248,7 @@ fn a_url_is_read_and_its_host_may_not_exist() {
         let (mut connection, _) = host.accept().unwrap();
         connection.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
         let mut request = [0; 4096];
-        assert!(std::io::Read::read(&mut connection, &mut request).unwrap() > 0);
+        assert!(connection.read(&mut request).unwrap() > 0);
         write!(connection, "HTTP/1.0 200 OK\r\nContent-Type: video/mp2t\r\nContent-Length: {}\r\n\r\n", bytes.len()).unwrap();
         // The reader may be through before the last byte.
         let _ = connection.write_all(&bytes);
