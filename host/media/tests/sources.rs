@@ -225,16 +225,16 @@ fn an_interrupt_ends_waiting_for_the_rest_of_a_body() {
         let interrupt = interrupt.clone();
         move || Decoder::open(&input, &interrupt).map_or_else(Some, |mut decoder| all(&mut decoder).1)
     });
-    // An answer that comes before its question would be an error of its own.
     let (mut connection, _) = host.accept().unwrap();
+    // An answer that comes before its question would be an error of its own.
     assert!(connection.read(&mut [0; 4096]).unwrap() > 0);
     write!(connection, "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", bytes.len()).unwrap();
     connection.write_all(&bytes[..bytes.len() / 2]).unwrap();
+    let raised = std::time::Instant::now();
     interrupt.raise();
     let error = decoding.join().unwrap();
     assert!(matches!(error, Some(MediaError::Interrupted)), "{error:?}");
-    // Until here there was a rest to wait for.
-    drop(connection);
+    assert!(raised.elapsed() < Duration::from_secs(1), "{:?}", raised.elapsed());
 }
 
 #[test]
