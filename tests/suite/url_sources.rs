@@ -1,6 +1,7 @@
 //! Covers: videos whose source is a URL. HTTP and RTSP are processed and recorded, sound included, and the recording can be
-//! processed again; a body that breaks off is gone on with or ends INTERRUPTED with what was found; addresses that the
-//! operator does not allow are not talked to, whatever leads there.
+//! processed again; a body that breaks off is gone on with or ends INTERRUPTED with what was found; who stops while a host
+//! keeps the job waiting finds it as any other that was stopped; addresses that the operator does not allow are not talked to,
+//! whatever leads there.
 
 use std::{net::TcpListener, path::Path, process::Command};
 
@@ -162,6 +163,32 @@ async fn a_source_that_breaks_off_for_good_keeps_what_was_found() {
     let objects = server.objects(id).await.len();
     assert!(objects > 0 && video["car_count"] == objects, "{objects}: {video:#}");
     assert_recorded(&server, &data, id, &video, &["video"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stopping_while_a_host_is_silent_is_no_failure_of_the_video() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    let bytes = std::fs::read(clip(dir.path())).unwrap();
+    let host = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let server = Server::start(&data);
+    let id = server.create(json!({"url": format!("http://{}/clip.mp4", host.local_addr().unwrap())})).await;
+    server.process(id).await;
+    let asked = host.accept().await.unwrap();
+    server.post(&format!("/videos/{id}/stop/")).await;
+    let stopped = server.video(id).await;
+    assert_eq!(stopped["health_status"]["status"], "DISABLED", "{stopped:#}");
+    assert_eq!((&stopped["finished"], &stopped["error"]), (&json!(false), &json!(null)), "{stopped:#}");
+    drop(asked);
+
+    server.process(id).await;
+    let asked = host.accept().await.unwrap();
+    assert!(server.terminate().success());
+    drop(asked);
+    let _web = Web::at(host, [("/clip.mp4", Resource::Whole(bytes))]);
+    let server = Server::start(&data);
+    let video = server.finished(id).await;
+    assert_eq!((video["health_status"]["status"].as_str(), frames(&video)), (Some("COMPLETED"), 100), "{video:#}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -27,8 +27,11 @@ pub(crate) struct Web {
 
 impl Web {
     pub(crate) async fn start(resources: impl IntoIterator<Item = (&'static str, Resource)>) -> Self {
+        Self::at(TcpListener::bind("127.0.0.1:0").await.unwrap(), resources)
+    }
+
+    pub(crate) fn at(listener: TcpListener, resources: impl IntoIterator<Item = (&'static str, Resource)>) -> Self {
         let resources: Arc<HashMap<_, _>> = Arc::new(resources.into_iter().collect());
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let serving = tokio::spawn(async move {
             loop {

@@ -75,14 +75,15 @@ impl Source {
                 } else {
                     open_rtsp(&session, &url, &options, &watch)
                 };
-                // FFmpeg only says that something could not be had.
-                let opened = opened.map_err(|error| session.refusal().unwrap_or(error));
-                (opened.map_err(|error| if watch.is_overdue() { MediaError::Stalled } else { error }), watch, Some(session))
+                (opened, watch, Some(session))
             }
         };
-        let container = container.map_err(|error| if watch.is_interrupted() { MediaError::Interrupted } else { error })?;
         let endless = matches!(&input.location, Location::Url(url) if url.to_ascii_lowercase().starts_with("rtsp"));
-        Self::new(container, watch, session, input, start).map(|source| Self { endless, ..source })
+        // FFmpeg only says that something could not be had, or takes what it had until then for all there is.
+        container
+            .and_then(|container| Self::new(container, watch.clone(), session.clone(), input, start))
+            .map(|source| Self { endless, ..source })
+            .map_err(|error| stopped(&watch, session.as_deref()).unwrap_or(error))
     }
 
     fn new(container: context::Input, watch: Watch, session: Option<Arc<Session>>, input: &Input, start: Option<f64>) -> Result<Self> {
@@ -146,11 +147,7 @@ impl Source {
 
     /// The user's or our own reason to have given up reading, if there is one.
     pub(crate) fn stopped(&self) -> Option<MediaError> {
-        if self.watch.is_interrupted() {
-            return Some(MediaError::Interrupted);
-        }
-        let refused = self.session.as_ref().and_then(|session| session.refusal());
-        refused.or_else(|| self.watch.is_overdue().then_some(MediaError::Stalled))
+        stopped(&self.watch, self.session.as_deref())
     }
 
     /// Seconds of a time stamp of the video stream.
@@ -182,6 +179,13 @@ impl Source {
         // FFmpeg takes the end of the range as part of it.
         self.container.seek(target, ..target)
     }
+}
+
+fn stopped(watch: &Watch, session: Option<&Session>) -> Option<MediaError> {
+    if watch.is_interrupted() {
+        return Some(MediaError::Interrupted);
+    }
+    session.and_then(Session::refusal).or_else(|| watch.is_overdue().then_some(MediaError::Stalled))
 }
 
 fn open_web(

@@ -4,7 +4,7 @@
 mod common;
 
 use std::io::{Read, Write};
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
 
 use common::{Media, all, input, open};
@@ -12,6 +12,20 @@ use ocellus_core::Size;
 use ocellus_media::{Decoder, Input, Interrupt, Location, MediaError, probe};
 
 const CLIP: &str = "-f lavfi -i testsrc2=s=320x180:r=25:d=4 -pix_fmt yuv420p -g 12";
+
+/// Waits for a request. An answer that comes before its question would be an error of its own.
+fn asked(host: &TcpListener) -> TcpStream {
+    let (mut connection, _) = host.accept().unwrap();
+    connection.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    assert!(connection.read(&mut [0; 4096]).unwrap() > 0);
+    connection
+}
+
+/// Answers with the first `sent` bytes of `body`. The reader may be through before the last byte.
+fn answer(connection: &mut TcpStream, body: &[u8], sent: usize) {
+    write!(connection, "HTTP/1.0 200 OK\r\nContent-Type: video/mp2t\r\nContent-Length: {}\r\n\r\n", body.len()).unwrap();
+    let _ = connection.write_all(&body[..sent]);
+}
 
 #[test]
 fn what_the_header_says() {
@@ -225,16 +239,37 @@ fn an_interrupt_ends_waiting_for_the_rest_of_a_body() {
         let interrupt = interrupt.clone();
         move || Decoder::open(&input, &interrupt).map_or_else(Some, |mut decoder| all(&mut decoder).1)
     });
-    let (mut connection, _) = host.accept().unwrap();
-    // An answer that comes before its question would be an error of its own.
-    assert!(connection.read(&mut [0; 4096]).unwrap() > 0);
-    write!(connection, "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", bytes.len()).unwrap();
-    connection.write_all(&bytes[..bytes.len() / 2]).unwrap();
+    let mut connection = asked(&host);
+    answer(&mut connection, &bytes, bytes.len() / 2);
     let raised = std::time::Instant::now();
     interrupt.raise();
     let error = decoding.join().unwrap();
     assert!(matches!(error, Some(MediaError::Interrupted)), "{error:?}");
     assert!(raised.elapsed() < Duration::from_secs(1), "{:?}", raised.elapsed());
+}
+
+#[test]
+fn an_interrupt_before_the_first_picture_is_no_damage() {
+    let media = Media::new();
+    let clip = std::fs::read(media.make(CLIP, "clip.ts")).unwrap();
+    // That there is video, again and again, and nothing of it.
+    let tables = clip[..3 * 188].repeat(20);
+    let playlist = "#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\ntables.ts\n#EXTINF:2,\npictures.ts\n#EXT-X-ENDLIST\n";
+    let host = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/clip.m3u8", host.local_addr().unwrap());
+    let interrupt = Interrupt::new();
+    let opening = std::thread::spawn({
+        let interrupt = interrupt.clone();
+        move || Decoder::open(&Input::new(Location::Url(url)), &interrupt).err()
+    });
+    for body in [playlist.as_bytes(), &tables] {
+        answer(&mut asked(&host), body, body.len());
+    }
+    // Now the first picture is looked for.
+    let _connection = asked(&host);
+    interrupt.raise();
+    let error = opening.join().unwrap();
+    assert!(matches!(error, Some(MediaError::Interrupted)), "{error:?}");
 }
 
 #[test]
@@ -245,13 +280,7 @@ fn a_url_is_read_and_its_host_may_not_exist() {
     let host = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = host.local_addr().unwrap();
     let serving = std::thread::spawn(move || {
-        let (mut connection, _) = host.accept().unwrap();
-        connection.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
-        let mut request = [0; 4096];
-        assert!(connection.read(&mut request).unwrap() > 0);
-        write!(connection, "HTTP/1.0 200 OK\r\nContent-Type: video/mp2t\r\nContent-Length: {}\r\n\r\n", bytes.len()).unwrap();
-        // The reader may be through before the last byte.
-        let _ = connection.write_all(&bytes);
+        answer(&mut asked(&host), &bytes, bytes.len());
     });
     let url = |path: &str| Input { threads: 1, ..Input::new(Location::Url(format!("http://{address}/{path}"))) };
     let (frames, error) = all(&mut Decoder::open(&url("clip.ts"), &Interrupt::new()).unwrap());

@@ -113,10 +113,12 @@ pub(crate) fn run(context: &Context<'_>, keep_open: impl Fn() -> bool) -> Result
     }
 
     let mut laps = CpuLaps::start(context.live.cpu());
-    let mut decoder = Decoder::open(&context.input, context.interrupt).map_err(|error| match error {
-        MediaError::Refused { .. } => misconfigured(public(error)),
-        error => not_started(public(error)),
-    })?;
+    let mut decoder = match Decoder::open(&context.input, context.interrupt) {
+        Ok(decoder) => decoder,
+        Err(MediaError::Interrupted) => return Ok(Ended::Interrupted),
+        Err(error @ MediaError::Refused { .. }) => return Err(misconfigured(public(error))),
+        Err(error) => return Err(not_started(public(error))),
+    };
     laps.lap(Stage::Decode);
     let recording = context.recording.map(|r| r.attach(&mut decoder)).transpose().map_err(not_started)?;
     let info = decoder.info().clone();
