@@ -177,6 +177,9 @@ pub struct VideoRecord {
 
     /// Bytes of the uploaded file; `None` without one.
     pub file_size: Option<u64>,
+    /// Of the uploaded file, in hexadecimal digits; `None` without one, and for one that release 0.1 took.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_sha256: Option<String>,
     /// Seconds.
     pub source_len: Option<f64>,
     pub frame_width: Option<u32>,
@@ -213,6 +216,7 @@ impl VideoRecord {
             stream_settings,
             created_date,
             file_size: None,
+            source_sha256: None,
             source_len: None,
             frame_width: None,
             frame_height: None,

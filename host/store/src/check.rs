@@ -1,45 +1,73 @@
 //! Does the archive hold together? For `ocellus check`.
+//!
+//! Every file is read to its end, what its checksum or its record says of it is compared with what it holds, and the index is
+//! compared, entry by entry, with one that is made anew from the folders. Nothing is changed but the index, where that is asked for.
 
-use std::{fmt, path::Path};
-
-use ocellus_core::{JobId, ObjectRecord, VideoId};
-
-use crate::{
-    archive, durable,
-    error::{Result, StoreError},
-    folder::Folder,
-    index::Index,
-    job::{EMBEDDINGS, Picture, find_picture},
-    log::{Kind, LogReader},
-    stored::StoredJob,
+use std::{
+    collections::BTreeMap,
+    fmt, fs,
+    io::ErrorKind,
+    panic::catch_unwind,
+    path::{Path, PathBuf},
 };
 
-/// Something that is not as it should be.
+use ocellus_core::{JobId, ObjectRecord, ObjectType, VideoId, VideoRecord, VideoStatus};
+
+use crate::{
+    closing::{self, Left},
+    codec::{FileDigest, decode, parse},
+    delivery::Delivery,
+    disk::Disk,
+    error::{Result, StoreError},
+    folder::Folder,
+    format, ids,
+    index::Index,
+    job_seal,
+    log::{Kind, LogReader, Unread},
+    objects::{DETECTIONS, Embedding, LOGS, Picture, StoredObject, find_picture, pictures_folder, read_clusters, read_plan},
+    opening, recovery,
+};
+
+/// Something that is not as it should be. Files are named from the data folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Finding {
-    /// A file cannot be read or does not say what it should.
-    Damaged { video: VideoId, reason: String },
-    /// A log ends in bytes that are no record: a crash cut it, and the next job to write there cuts them off.
-    Torn { video: VideoId, file: String, bytes: u64 },
-    /// A picture of an object is not there.
-    NoPicture { video: VideoId, object: String },
-    /// The record says that there is a source file of this size.
-    NoSource { video: VideoId, bytes: u64 },
-    /// The index says something else than the folder.
-    Index { video: VideoId },
-    /// There is no index, or it cannot be read.
-    NoIndex { reason: String },
+    /// A file does not hold what was written.
+    Damaged {
+        file: PathBuf,
+        reason: String,
+    },
+    Missing {
+        file: PathBuf,
+    },
+    /// A log ends in bytes that are no record; the next job to write there cuts them off.
+    Torn {
+        file: PathBuf,
+        bytes: u64,
+    },
+    /// Two places say different things of a video.
+    Disagreement {
+        video: VideoId,
+        reason: String,
+    },
+    /// A damaged file as it was when it was set aside. What could be read of it is where it should be; remove it once that will do.
+    SetAside {
+        file: PathBuf,
+    },
+    /// The index does not say what the folders do; `--rebuild` makes it anew, and so does the next start where it notices.
+    Index {
+        reason: String,
+    },
 }
 
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Damaged { video, reason } => write!(f, "video {video}: {reason}"),
-            Self::Torn { video, file, bytes } => write!(f, "video {video}: {file} ends in {bytes} bytes that are no record"),
-            Self::NoPicture { video, object } => write!(f, "video {video}: a picture of object {object} is missing"),
-            Self::NoSource { video, bytes } => write!(f, "video {video}: the source file of {bytes} bytes is missing or of another size"),
-            Self::Index { video } => write!(f, "video {video}: the index does not agree with the folder"),
-            Self::NoIndex { reason } => write!(f, "the index cannot be used: {reason}"),
+            Self::Damaged { file, reason } => write!(f, "{} is damaged: {reason}", file.display()),
+            Self::Missing { file } => write!(f, "{} is missing", file.display()),
+            Self::Torn { file, bytes } => write!(f, "{} ends in {bytes} bytes that are no record", file.display()),
+            Self::Disagreement { video, reason } => write!(f, "video {video}: {reason}"),
+            Self::SetAside { file } => write!(f, "{} was damaged and set aside; remove it once it is of no more use", file.display()),
+            Self::Index { reason } => write!(f, "the index: {reason}"),
         }
     }
 }
@@ -49,8 +77,12 @@ impl fmt::Display for Finding {
 pub struct CheckSummary {
     pub videos: u64,
     pub objects: u64,
+    /// Files that were read to their end, and compared where there is something to compare them with.
+    pub files: u64,
     pub findings: u64,
     pub rebuilt: bool,
+    /// The server did not come to a good end, so that the next start makes the index anew.
+    pub after_crash: bool,
 }
 
 impl CheckSummary {
@@ -61,128 +93,350 @@ impl CheckSummary {
 
 impl fmt::Display for CheckSummary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} videos, {} objects: ", self.videos, self.objects)?;
+        write!(f, "{} videos, {} objects, {} files: ", self.videos, self.objects, self.files)?;
         match self.findings {
             0 => f.write_str("all is well")?,
+            1 => f.write_str("1 finding")?,
             n => write!(f, "{n} findings")?,
         }
-        if self.rebuilt { f.write_str("; the index was rebuilt") } else { Ok(()) }
+        if self.rebuilt {
+            f.write_str("; the index was rebuilt")?;
+        }
+        if self.after_crash {
+            f.write_str("; the server did not come to a good end, and the next start makes the index anew")?;
+        }
+        Ok(())
     }
 }
 
 /// Verifies the archive in `data` against itself; with `rebuild`, makes a new index first. Errs where it cannot look,
-/// which includes a server at work there.
+/// which includes a server at work there and an archive of a later release.
 pub fn check(data: &Path, rebuild: bool, report: &mut dyn FnMut(Finding)) -> Result<CheckSummary> {
-    let _lock = archive::lock(data)?;
-    let folder = Folder::new(data);
-    let (path, clean) = (data.join("index"), data.join("index.clean"));
-    let mut summary = CheckSummary { rebuilt: rebuild, ..CheckSummary::default() };
-    let mut find = |summary: &mut CheckSummary, finding| {
-        summary.findings += 1;
-        report(finding);
-    };
+    let _lock = opening::lock(data)?;
+    let folder = Folder::new(data, Disk::default());
+    let mut check = Check { data, folder: &folder, summary: CheckSummary::default(), report };
+    match format::of(data) {
+        Err(error @ StoreError::Damaged { .. }) => check.error(&data.join("format.json"), &error),
+        found => {
+            found?;
+        }
+    }
     if rebuild {
-        archive::set_aside(&path)?;
+        let path = data.join("index");
+        closing::unmark(folder.disk(), data)?;
+        opening::set_aside(folder.disk(), &path)?;
         let index = Index::open(&path)?;
-        archive::rebuild(&folder, &index)?;
-        index.flush()?;
-        durable::replace(&clean, b"")?;
+        recovery::rebuild(&folder, &index, true)?;
+        close(index, &folder, data)?;
+        check.summary.rebuilt = true;
     }
-    let index = if path.exists() {
-        match std::panic::catch_unwind(|| Index::open(&path)) {
-            Ok(Ok(index)) => Some(index),
-            Ok(Err(error)) => {
-                find(&mut summary, Finding::NoIndex { reason: error.to_string() });
-                None
-            }
-            Err(_) => {
-                find(&mut summary, Finding::NoIndex { reason: "it is damaged".into() });
-                None
-            }
-        }
-    } else {
-        find(&mut summary, Finding::NoIndex { reason: "there is none; the next start makes one".into() });
-        None
-    };
-
+    let left = closing::left(data)?;
+    check.summary.after_crash = matches!(left, Left::Open);
+    if let Err(error) = ids::read_mark(&folder) {
+        check.error(&folder.last_id_file(), &error);
+    }
     for video in folder.ids()? {
-        summary.videos += 1;
-        let record = match folder.read(video) {
-            Ok(Some(record)) => record,
-            Ok(None) => {
-                find(&mut summary, Finding::Damaged { video, reason: "there is a folder and no record".into() });
-                continue;
-            }
-            Err(error) => {
-                find(&mut summary, Finding::Damaged { video, reason: error.to_string() });
-                continue;
-            }
-        };
-        if let Some(index) = &index
-            && !index.agrees(&record)?
-        {
-            find(&mut summary, Finding::Index { video });
-        }
-        if let Some(bytes) = record.file_size
-            && folder.source(video).metadata().map(|m| m.len()).ok() != Some(bytes)
-        {
-            find(&mut summary, Finding::NoSource { video, bytes });
-        }
-        let job = JobId { video, number: record.job };
-        if let Err(error) = StoredJob::within(folder.clone(), video).and_then(|stored| stored.clusters()) {
-            find(&mut summary, Finding::Damaged { video, reason: error.to_string() });
-        }
-        for (name, kind) in [
-            ("detections.log", Kind::Detections),
-            ("objects.log", Kind::Objects),
-            ("deliveries.log", Kind::Deliveries),
-            (EMBEDDINGS, Kind::Embeddings),
-        ] {
-            let result = read_log(&folder, job, name, kind, |payload| {
-                if kind != Kind::Objects {
-                    return Ok(());
-                }
-                summary.objects += 1;
-                let object: ObjectRecord = serde_json::from_slice(payload).map_err(|e| e.to_string())?;
-                let whole = [Picture::Thumbnail, Picture::Fullframe].iter().all(|p| find_picture(&folder, &object.id, *p).is_some());
-                if whole { Ok(()) } else { Err(object.id.to_string()) }
-            });
-            match result {
-                Ok((torn, missing)) => {
-                    if torn > 0 {
-                        find(&mut summary, Finding::Torn { video, file: name.into(), bytes: torn });
-                    }
-                    for object in missing {
-                        find(&mut summary, Finding::NoPicture { video, object });
-                    }
-                }
-                Err(error) => find(&mut summary, Finding::Damaged { video, reason: error.to_string() }),
-            }
-        }
+        check.video(video);
     }
-    if let Some(index) = &index {
-        for id in index.ids() {
-            let video = id?;
-            if !folder.video(video).exists() {
-                find(&mut summary, Finding::Index { video });
-            }
-        }
+    match left {
+        Left::Open => {}
+        Left::Changed(reason) => check.find(Finding::Index { reason }),
+        Left::Whole => check.index()?,
     }
-    Ok(summary)
+    Ok(check.summary)
 }
 
-/// Reads a log to its end: bytes behind its sound part, and what `each` found wrong.
-fn read_log(
-    folder: &Folder,
-    job: JobId,
-    name: &str,
-    kind: Kind,
-    mut each: impl FnMut(&[u8]) -> Result<(), String>,
-) -> Result<(u64, Vec<String>), StoreError> {
-    let Some(mut log) = LogReader::open(&folder.job(job).join(name), kind)? else { return Ok((0, Vec::new())) };
-    let mut wrong = Vec::new();
-    while let Some(payload) = log.next_record()? {
-        wrong.extend(each(&payload).err());
+/// Closes an index that is known to be whole.
+fn close(index: Index, folder: &Folder, data: &Path) -> Result<()> {
+    index.flush()?;
+    drop(index);
+    closing::mark(folder.disk(), data)
+}
+
+struct Check<'a> {
+    data: &'a Path,
+    folder: &'a Folder,
+    summary: CheckSummary,
+    report: &'a mut dyn FnMut(Finding),
+}
+
+impl Check<'_> {
+    fn find(&mut self, finding: Finding) {
+        self.summary.findings += 1;
+        (self.report)(finding);
     }
-    Ok((log.torn(), wrong))
+
+    fn name(&self, path: &Path) -> PathBuf {
+        path.strip_prefix(self.data).unwrap_or(path).to_path_buf()
+    }
+
+    fn damaged(&mut self, path: &Path, reason: impl ToString) {
+        let file = self.name(path);
+        self.find(Finding::Damaged { file, reason: reason.to_string() });
+    }
+
+    fn missing(&mut self, path: &Path) {
+        let file = self.name(path);
+        self.find(Finding::Missing { file });
+    }
+
+    fn error(&mut self, path: &Path, error: &StoreError) {
+        match error {
+            StoreError::Damaged { path, reason } => self.damaged(path, reason),
+            StoreError::Io { path, source } if source.kind() == ErrorKind::NotFound => self.missing(path),
+            other => self.damaged(path, other),
+        }
+    }
+
+    fn disagree(&mut self, video: VideoId, reason: String) {
+        self.find(Finding::Disagreement { video, reason });
+    }
+
+    fn video(&mut self, video: VideoId) {
+        self.summary.videos += 1;
+        self.set_aside(&self.folder.video(video));
+        let path = self.folder.record(video);
+        let record = match self.folder.read(video) {
+            Ok(Some(record)) => record,
+            // Deleted while we looked; nobody else is at work here.
+            Ok(None) => return,
+            Err(error) => return self.error(&path, &error),
+        };
+        self.summary.files += 1;
+        self.source(&record);
+        self.screenshot(video);
+        if record.job > 0 {
+            self.job(&record);
+        }
+    }
+
+    fn source(&mut self, record: &VideoRecord) {
+        let (path, next) = (self.folder.source(record.id), self.folder.next_source(record.id));
+        if self.summary.after_crash && next.exists() {
+            // The next start finishes what was going on.
+            return;
+        }
+        if next.exists() {
+            self.damaged(&next, "it is of an upload that came to no end");
+        }
+        let Some(bytes) = record.file_size else {
+            if path.exists() && !self.summary.after_crash {
+                self.disagree(record.id, "there is a source that its record does not know of".into());
+            }
+            return;
+        };
+        let expected = record.source_sha256.clone().map(|sha256| FileDigest { bytes, sha256 });
+        self.file(&path, expected.as_ref(), bytes);
+    }
+
+    /// Reads a file that should hold this, or, where nobody wrote down what, have this length.
+    fn file(&mut self, path: &Path, expected: Option<&FileDigest>, bytes: u64) {
+        let found = match FileDigest::of_file(path) {
+            Ok(found) => found,
+            Err(error) => return self.error(path, &error),
+        };
+        self.summary.files += 1;
+        if found.bytes != expected.map_or(bytes, |e| e.bytes) {
+            self.damaged(path, format!("it has {} bytes, not {}", found.bytes, expected.map_or(bytes, |e| e.bytes)));
+        } else if expected.is_some_and(|e| *e != found) {
+            self.damaged(path, "it holds something else than was written");
+        }
+    }
+
+    fn screenshot(&mut self, video: VideoId) {
+        let path = self.folder.screenshot(video);
+        match fs::read(&path) {
+            Err(e) if e.kind() == ErrorKind::NotFound => {}
+            Err(e) => self.damaged(&path, e),
+            Ok(bytes) => {
+                self.summary.files += 1;
+                if !(bytes.starts_with(b"\xff\xd8") && bytes.ends_with(b"\xff\xd9")) {
+                    self.damaged(&path, "it is no whole JPEG");
+                }
+            }
+        }
+    }
+
+    fn job(&mut self, record: &VideoRecord) {
+        let job = JobId { video: record.id, number: record.job };
+        let dir = self.folder.job(job);
+        self.set_aside(&dir);
+        let plan = read_plan(self.folder, job);
+        if let Err(error) = &plan {
+            self.error(&dir.join("plan.json"), error);
+        }
+        self.summary.files += 1;
+        // A job that was just queued by release 0.1 may have none yet.
+        let is_new = record.processing_start_date.is_none();
+        for (name, kind) in LOGS {
+            let path = dir.join(name);
+            if !path.exists() {
+                if !is_new {
+                    self.missing(&path);
+                }
+                continue;
+            }
+            match kind {
+                Kind::Objects => self.objects(record, &path),
+                Kind::Deliveries => self.log(record, &path, kind, |payload| parse::<Delivery>(&path, payload).map(|_| ())),
+                _ => self.log(record, &path, kind, |payload| decode::<Embedding>(&path, payload).map(|_| ())),
+            }
+        }
+        let detections = dir.join(DETECTIONS);
+        if detections.exists() {
+            self.log(record, &detections, Kind::Detections, |_| Ok(()));
+        } else if record.statistic.as_ref().is_some_and(|s| s.frames_processed > 0) {
+            self.missing(&detections);
+        }
+        self.clusters(record, job);
+        self.seal(record, job);
+    }
+
+    /// Reads a log to its end.
+    fn log(&mut self, record: &VideoRecord, path: &Path, kind: Kind, mut each: impl FnMut(&[u8]) -> Result<()>) {
+        let read = || -> Result<Option<Unread>> {
+            let Some(mut log) = LogReader::open(path, kind)? else { return Ok(None) };
+            while let Some(payload) = log.next_record()? {
+                each(&payload)?;
+            }
+            Ok(Some(log.unread()))
+        }();
+        self.summary.files += 1;
+        match read {
+            Err(error) => self.error(path, &error),
+            Ok(None) => self.damaged(path, "it has no beginning"),
+            Ok(Some(Unread { damaged, torn })) => {
+                if damaged > 0 {
+                    self.damaged(path, format!("{damaged} bytes in it are no record"));
+                }
+                // What a crash cut off in the middle is nothing that anybody was told of: a job that goes on does so behind it.
+                let goes_on = record.status.is_enabled() || (self.summary.after_crash && (!record.finished || kind == Kind::Deliveries));
+                if torn > 0 && !goes_on {
+                    let file = self.name(path);
+                    self.find(Finding::Torn { file, bytes: torn });
+                }
+            }
+        }
+    }
+
+    fn objects(&mut self, record: &VideoRecord, path: &Path) {
+        let (mut objects, mut counts) = (Vec::new(), BTreeMap::<ObjectType, u64>::new());
+        self.log(record, path, Kind::Objects, |payload| {
+            objects.push(parse::<StoredObject>(path, payload)?);
+            Ok(())
+        });
+        for StoredObject { record: object, pictures } in objects {
+            self.summary.objects += 1;
+            *counts.entry(object.id.object_type.clone()).or_default() += 1;
+            self.pictures(&object, &pictures);
+        }
+        if record.status == VideoStatus::Completed && record.counts != counts {
+            self.disagree(
+                record.id,
+                format!("its record counts {:?} objects, its log has {:?}", by_type(&record.counts), by_type(&counts)),
+            );
+        }
+    }
+
+    fn pictures(&mut self, object: &ObjectRecord, pictures: &BTreeMap<String, FileDigest>) {
+        let folder = pictures_folder(self.folder, object.id.job);
+        for (name, digest) in pictures {
+            self.file(&folder.join(name), Some(digest), digest.bytes);
+        }
+        if !pictures.is_empty() {
+            return;
+        }
+        // Release 0.1 did not write down which there are.
+        for picture in [Picture::Thumbnail, Picture::Fullframe] {
+            match find_picture(self.folder, &object.id, picture) {
+                None => self.missing(&folder.join(format!("{}: its {picture:?}", object.id))),
+                Some(file) => match fs::read(&file.path) {
+                    Err(e) => self.damaged(&file.path, e),
+                    Ok(bytes) => {
+                        self.summary.files += 1;
+                        if !(bytes.starts_with(b"\xff\xd8") || bytes.starts_with(b"\x89PNG")) {
+                            self.damaged(&file.path, "it is no picture");
+                        }
+                    }
+                },
+            }
+        }
+    }
+
+    fn clusters(&mut self, record: &VideoRecord, job: JobId) {
+        let path = self.folder.job(job).join("clusters.json");
+        match read_clusters(self.folder, job) {
+            Err(error) => self.error(&path, &error),
+            Ok(None) if record.clusters.is_empty() => {}
+            Ok(None) => self.missing(&path),
+            Ok(Some(clusters)) => {
+                self.summary.files += 1;
+                let mut counts = BTreeMap::<ObjectType, u64>::new();
+                clusters.into_iter().for_each(|c| *counts.entry(c.id.object_type).or_default() += 1);
+                if record.finished && counts != record.clusters {
+                    let reason =
+                        format!("its record counts {:?} individuals, clusters.json has {:?}", by_type(&record.clusters), by_type(&counts));
+                    self.disagree(record.id, reason);
+                }
+            }
+        }
+    }
+
+    fn seal(&mut self, record: &VideoRecord, job: JobId) {
+        match job_seal::read(self.folder, job) {
+            Err(error) => self.error(&self.folder.job(job).join(job_seal::NAME), &error),
+            // Release 0.1 wrote none.
+            Ok(None) if !record.finished || job_seal::is_older(self.folder, job) => {}
+            Ok(None) => self.missing(&self.folder.job(job).join(job_seal::NAME)),
+            Ok(Some(files)) => {
+                self.summary.files += 1;
+                for (name, digest) in files {
+                    self.file(&self.folder.job(job).join(name), Some(&digest), digest.bytes);
+                }
+            }
+        }
+    }
+
+    fn set_aside(&mut self, folder: &Path) {
+        let Ok(entries) = fs::read_dir(folder) else { return };
+        for entry in entries.flatten().filter(|e| e.file_name().to_string_lossy().contains(".damaged-")) {
+            let file = self.name(&entry.path());
+            self.find(Finding::SetAside { file });
+        }
+    }
+
+    /// Compares the index with one that is made anew.
+    fn index(&mut self) -> Result<()> {
+        let path = self.data.join("index");
+        if !path.exists() {
+            self.find(Finding::Index { reason: "there is none; the next start makes one".into() });
+            return Ok(());
+        }
+        let index = match catch_unwind(|| Index::open(&path)) {
+            Ok(Ok(index)) => index,
+            Ok(Err(error)) => {
+                self.find(Finding::Index { reason: error.to_string() });
+                return Ok(());
+            }
+            Err(_) => {
+                self.find(Finding::Index { reason: "it cannot be read".into() });
+                return Ok(());
+            }
+        };
+        let beside = self.data.join("index.check");
+        self.folder.disk().remove(&beside)?;
+        let compared = (|| {
+            let expected = Index::open(&beside)?;
+            recovery::rebuild(self.folder, &expected, false)?;
+            index.differences(&expected, &mut |reason| self.find(Finding::Index { reason }))
+        })();
+        self.folder.disk().remove(&beside)?;
+        compared?;
+        // sled may have written to its files.
+        close(index, self.folder, self.data)
+    }
+}
+
+fn by_type(counts: &BTreeMap<ObjectType, u64>) -> BTreeMap<&str, u64> {
+    counts.iter().map(|(t, n)| (t.as_str(), *n)).collect()
 }

@@ -10,7 +10,7 @@ use ocellus_core::{Counts, ObjectId, ObjectType, VideoId};
 use serde::{Deserialize, Serialize};
 use sled::Tree;
 
-use crate::{error::Result, index::damaged};
+use crate::error::{Result, unreadable_entry};
 
 /// How far a delivery has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -73,9 +73,13 @@ impl DeliveryTrees {
         Ok(Self { deliveries: db.open_tree("deliveries")?, pending: db.open_tree("pending")?, tallies: db.open_tree("tallies")? })
     }
 
+    pub(crate) fn trees(&self) -> [Tree; 3] {
+        [self.deliveries.clone(), self.pending.clone(), self.tallies.clone()]
+    }
+
     /// Puts a delivery in place of what was there under its key. One delivery is put by one thread at a time.
     pub(crate) fn put(&self, key: &[u8], delivery: &Delivery) -> Result<()> {
-        let value = serde_json::to_vec(delivery).map_err(|_| damaged())?;
+        let value = serde_json::to_vec(delivery).map_err(|_| unreadable_entry())?;
         let before = self.deliveries.insert(key, value)?.map(|v| read(&v)).transpose()?.map(|d| d.state);
         if delivery.state.is_final() {
             self.pending.remove(key)?;
@@ -112,7 +116,7 @@ impl DeliveryTrees {
     pub(crate) fn pending(&self, beginning: &[u8]) -> impl Iterator<Item = Result<(Vec<u8>, ObjectId)>> + use<> {
         self.pending.scan_prefix(beginning).map(|item| {
             let (key, value) = item?;
-            let id = std::str::from_utf8(&value).ok().and_then(|text| text.parse().ok()).ok_or_else(damaged)?;
+            let id = std::str::from_utf8(&value).ok().and_then(|text| text.parse().ok()).ok_or_else(unreadable_entry)?;
             Ok((key.to_vec(), id))
         })
     }
@@ -143,9 +147,9 @@ fn counter(counts: &mut Counts, state: DeliveryState) -> &mut u64 {
 }
 
 fn read(value: &[u8]) -> Result<Delivery> {
-    serde_json::from_slice(value).map_err(|_| damaged())
+    serde_json::from_slice(value).map_err(|_| unreadable_entry())
 }
 
 fn read_tally(value: &[u8]) -> Result<BTreeMap<ObjectType, Counts>> {
-    serde_json::from_slice(value).map_err(|_| damaged())
+    serde_json::from_slice(value).map_err(|_| unreadable_entry())
 }

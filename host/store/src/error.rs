@@ -11,6 +11,8 @@ pub enum StoreError {
     Io { path: PathBuf, source: io::Error },
     #[error("{} is damaged: {reason}", path.display())]
     Damaged { path: PathBuf, reason: String },
+    #[error("{} was made by a newer Ocellus ({made_by}) than this one, {}", path.display(), env!("CARGO_PKG_VERSION"))]
+    Newer { path: PathBuf, made_by: String },
     #[error("the index failed: {0}")]
     Index(#[from] sled::Error),
     #[error("another server is at work in {}", .0.display())]
@@ -24,6 +26,11 @@ pub enum StoreError {
     Refused(#[from] Error),
 }
 
+/// Of an entry of the index that is none.
+pub(crate) fn unreadable_entry() -> StoreError {
+    StoreError::Index(sled::Error::ReportableBug("an entry of the index cannot be read".into()))
+}
+
 pub(crate) type Result<T, E = StoreError> = std::result::Result<T, E>;
 
 impl From<StoreError> for Error {
@@ -34,6 +41,10 @@ impl From<StoreError> for Error {
             StoreError::BadCursor => Error::bad_param("page", "Invalid cursor."),
             StoreError::Io { ref source, .. } if source.kind() == io::ErrorKind::StorageFull => {
                 Error::new(ErrorKind::Unavailable, "The server's disk is full.").because(error)
+            }
+            StoreError::Damaged { .. } => {
+                Error::new(ErrorKind::Conflict, "Damaged in the archive. The server's log and `ocellus check` name the file.")
+                    .because(error)
             }
             other => Error::internal(other),
         }

@@ -1,10 +1,12 @@
 //! Where things lie in the data folder.
 //!
 //! ```text
+//! format.json                         the format of this folder
 //! archive/last-id                     the highest id that was ever deleted
 //! archive/000/1/video.json            the record
 //!               source                the uploaded file
 //!               source.part-*         an upload under way
+//!               source.next           what the file is that is about to become the source
 //!               screenshot.jpg
 //!               jobs/2/plan.json      settings that the job runs by
 //!                      detections.log
@@ -12,10 +14,13 @@
 //!                      deliveries.log
 //!                      embeddings.log        what objects look like, as numbers
 //!                      clusters.json         the individuals, once the job is over
+//!                      seal.json             by which the files above are known again, once it is over
 //!                      pictures/2-…-0.thumbnail.jpg
 //! archive/.new-1, .gone-1             videos being made and unmade
+//! *.damaged-1                         a log as it was when damage was found in it
 //! index/                              sled
 //!      rows/                          what objects look like, to be read from end to end
+//! index.clean                         by which the index is known to be whole
 //! lock
 //! ```
 
@@ -27,18 +32,25 @@ use std::{
 use ocellus_core::{JobId, VideoId, VideoRecord};
 
 use crate::{
-    durable,
-    error::{At, Result, StoreError},
+    codec::{damaged, unseal},
+    disk::Disk,
+    error::{At, Result},
 };
 
+/// Where things lie, and the disk by which they are changed. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(crate) struct Folder {
     archive: PathBuf,
+    disk: Disk,
 }
 
 impl Folder {
-    pub(crate) fn new(data: &Path) -> Self {
-        Self { archive: data.join("archive") }
+    pub(crate) fn new(data: &Path, disk: Disk) -> Self {
+        Self { archive: data.join("archive"), disk }
+    }
+
+    pub(crate) fn disk(&self) -> &Disk {
+        &self.disk
     }
 
     pub(crate) fn archive(&self) -> &Path {
@@ -61,6 +73,10 @@ impl Folder {
         self.video(id).join("source")
     }
 
+    pub(crate) fn screenshot(&self, id: VideoId) -> PathBuf {
+        self.video(id).join("screenshot.jpg")
+    }
+
     pub(crate) fn jobs(&self, id: VideoId) -> PathBuf {
         self.video(id).join("jobs")
     }
@@ -77,31 +93,21 @@ impl Folder {
         self.archive.join(format!(".gone-{id}"))
     }
 
-    fn last_id_file(&self) -> PathBuf {
+    pub(crate) fn last_id_file(&self) -> PathBuf {
         self.archive.join("last-id")
     }
 
-    /// The highest id that was ever deleted; 0 for none.
-    pub(crate) fn last_deleted(&self) -> Result<u64> {
-        let path = self.last_id_file();
-        match fs::read_to_string(&path) {
-            Ok(text) => text.trim().parse().map_err(|_| StoreError::Damaged { path, reason: format!("{text:?} is no id") }),
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(0),
-            Err(e) => Err(e).at(path),
-        }
+    /// What a source is that is about to be put in its place.
+    pub(crate) fn next_source(&self, id: VideoId) -> PathBuf {
+        self.video(id).join("source.next")
     }
 
-    pub(crate) fn set_last_deleted(&self, id: VideoId) -> Result<()> {
-        durable::replace(&self.last_id_file(), format!("{id}\n").as_bytes())
-    }
-
-    /// Clears away what a crash left of videos being made or unmade.
+    /// Clears away what a crash left of videos being made.
     pub(crate) fn tidy(&self) -> Result<()> {
         for entry in fs::read_dir(&self.archive).at(&self.archive)? {
             let entry = entry.at(&self.archive)?;
-            let name = entry.file_name();
-            if name.to_string_lossy().starts_with(".new-") || name.to_string_lossy().starts_with(".gone-") {
-                durable::remove(&entry.path())?;
+            if entry.file_name().to_string_lossy().starts_with(".new-") {
+                self.disk.remove(&entry.path())?;
             }
         }
         Ok(())
@@ -124,16 +130,19 @@ impl Folder {
         Ok(ids)
     }
 
+    /// # Errors
+    /// `Damaged` where the record cannot be read, `Newer` where a later release wrote it.
     pub(crate) fn read(&self, id: VideoId) -> Result<Option<VideoRecord>> {
         let path = self.record(id);
         let bytes = match fs::read(&path) {
+            // A folder without a record was never made so.
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound && self.video(id).is_dir() => Err(damaged(&path, "it is missing")),
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            bytes => bytes.at(&path)?,
-        };
-        let record: VideoRecord =
-            serde_json::from_slice(&bytes).map_err(|e| StoreError::Damaged { path: path.clone(), reason: e.to_string() })?;
+            bytes => bytes.at(&path),
+        }?;
+        let record: VideoRecord = unseal(&path, &bytes)?;
         if record.id != id {
-            return Err(StoreError::Damaged { path, reason: format!("it is the record of video {}", record.id) });
+            return Err(damaged(&path, format!("it is the record of video {}", record.id)));
         }
         Ok(Some(record))
     }

@@ -28,9 +28,9 @@ use sled::{
 
 use crate::{
     delivery::{Delivery, DeliveryTrees},
-    error::{Result, StoreError},
-    job::Embedding,
+    error::{Result, StoreError, unreadable_entry},
     list::OrderKey,
+    objects::Embedding,
     rows::{Likeness, Rows},
 };
 
@@ -151,35 +151,28 @@ impl Index {
         self.videos.len() as u64
     }
 
-    pub(crate) fn ids(&self) -> impl Iterator<Item = Result<VideoId>> + use<> {
-        self.videos.iter().keys().map(|k| id_of(&k?).ok_or_else(damaged))
-    }
-
     pub(crate) fn highest(&self) -> Result<u64> {
         Ok(self.videos.last()?.and_then(|(k, _)| id_of(&k)).map_or(0, |id| id.0))
     }
 
     pub(crate) fn summary(&self, id: VideoId) -> Result<Option<Summary>> {
-        self.videos.get(id.0.to_be_bytes())?.map(|v| postcard::from_bytes(&v).map_err(|_| damaged())).transpose()
+        self.videos.get(id.0.to_be_bytes())?.map(|v| postcard::from_bytes(&v).map_err(|_| unreadable_entry())).transpose()
     }
 
-    /// Whether the trees say of this video what they should.
-    pub(crate) fn agrees(&self, record: &VideoRecord) -> Result<bool> {
-        let summary = Summary::of(record);
-        Ok(self.summary(record.id)?.as_ref() == Some(&summary)
-            && self.created.contains_key(with_id(time_key(summary.created_us).to_vec(), record.id))?
-            && self.names.contains_key(with_id(name_key(summary.name.as_deref()), record.id))?)
+    /// Set once a change failed, so that the trees may not say what the folders do.
+    pub(crate) fn doubtful(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.doubtful)
     }
 
-    /// A change failed, so that the trees may not say what the folders do.
-    pub(crate) fn is_doubtful(&self) -> bool {
-        self.doubtful.load(Ordering::Relaxed)
+    /// A change of a folder may or may not have come about.
+    pub(crate) fn doubt(&self) {
+        self.doubtful.store(true, Ordering::Relaxed);
     }
 
     /// Remembers a change that failed.
     fn noted<T>(&self, result: Result<T>) -> Result<T> {
         if result.is_err() {
-            self.doubtful.store(true, Ordering::Relaxed);
+            self.doubt();
         }
         result
     }
@@ -208,7 +201,7 @@ impl Index {
             cut.remove(&plain);
         }
         if let Some(s) = &now {
-            videos.insert(&plain, postcard::to_stdvec(s).map_err(|_| damaged())?);
+            videos.insert(&plain, postcard::to_stdvec(s).map_err(|_| unreadable_entry())?);
             created.insert(with_id(time_key(s.created_us).to_vec(), id), &[]);
             names.insert(with_id(name_key(s.name.as_deref()), id), &[]);
             if let Some(us) = s.queued_us {
@@ -230,7 +223,7 @@ impl Index {
         });
         applied.map_err(|e| match e {
             TransactionError::Storage(e) => StoreError::Index(e),
-            TransactionError::Abort(()) => damaged(),
+            TransactionError::Abort(()) => unreadable_entry(),
         })
     }
 
@@ -253,7 +246,7 @@ impl Index {
         let range = (!empty).then(|| tree.range::<Vec<u8>, _>((bound(from), bound(to))));
         range.into_iter().flatten().map(|item| {
             let (key, _) = item?;
-            let id = id_of(&key).ok_or_else(damaged)?;
+            let id = id_of(&key).ok_or_else(unreadable_entry)?;
             Ok((key.to_vec(), id))
         })
     }
@@ -272,8 +265,9 @@ impl Index {
         time_key(t.as_microsecond()).to_vec()
     }
 
-    pub(crate) fn first_queued(&self) -> Result<Option<VideoId>> {
-        self.queue.first()?.map(|(k, _)| id_of(&k).ok_or_else(damaged)).transpose()
+    /// The queue, in its order.
+    pub(crate) fn waiting(&self) -> impl Iterator<Item = Result<VideoId>> + use<> {
+        self.queue.iter().keys().map(|k| id_of(&k?).ok_or_else(unreadable_entry))
     }
 
     pub(crate) fn queued(&self) -> u64 {
@@ -281,7 +275,7 @@ impl Index {
     }
 
     pub(crate) fn cut(&self) -> Result<Vec<VideoId>> {
-        self.cut.iter().keys().map(|k| id_of(&k?).ok_or_else(damaged)).collect()
+        self.cut.iter().keys().map(|k| id_of(&k?).ok_or_else(unreadable_entry)).collect()
     }
 
     pub(crate) fn put_object(&self, id: &ObjectId, number: u32, offset: u64) -> Result<()> {
@@ -334,7 +328,7 @@ impl Index {
     /// The key of an object, and of its delivery.
     pub(crate) fn key_of_object(&self, id: &ObjectId) -> Result<Option<Vec<u8>>> {
         let Some(number) = self.numbers.get(id.to_string())? else { return Ok(None) };
-        let number = number.as_ref().try_into().map(u32::from_be_bytes).map_err(|_| damaged())?;
+        let number = number.as_ref().try_into().map(u32::from_be_bytes).map_err(|_| unreadable_entry())?;
         Ok(Some(object_key(id.job.video, number)))
     }
 
@@ -364,6 +358,26 @@ impl Index {
         range.into_iter().flatten()
     }
 
+    /// Tells where this index says something else than `other` does.
+    pub(crate) fn differences(&self, other: &Self, tell: &mut dyn FnMut(String)) -> Result<()> {
+        let trees = |index: &Self| {
+            let Self { videos, created, names, queue, cut, objects, numbers, clusters, .. } = index;
+            let own = [videos, created, names, queue, cut, objects, numbers, clusters].map(Clone::clone);
+            own.into_iter().chain(index.deliveries.trees()).collect::<Vec<_>>()
+        };
+        for (mine, theirs) in trees(self).into_iter().zip(trees(other)) {
+            let different = differing(entries(&mine), entries(&theirs))?;
+            if different > 0 {
+                tell(format!("{different} entries of {} are not what the folders say", String::from_utf8_lossy(&mine.name())));
+            }
+        }
+        let different = differing(self.rows.entries(), other.rows.entries())?;
+        if different > 0 {
+            tell(format!("{different} of the rows that pictures are searched by are not what the folders say"));
+        }
+        Ok(())
+    }
+
     /// Takes all objects of a video out, and their deliveries.
     pub(crate) fn clear_objects(&self, video: VideoId) -> Result<()> {
         self.noted(self.try_clear_objects(video))
@@ -391,23 +405,42 @@ fn between(video: VideoId, from: Option<&[u8]>, to: Option<&[u8]>) -> Option<(Ve
     (low.starts_with(&prefix) && high.starts_with(&prefix) && low < high).then_some((low, high))
 }
 
+/// A key and what it stands for.
+type Entry = Result<(Vec<u8>, Vec<u8>)>;
+
+fn entries(tree: &Tree) -> impl Iterator<Item = Entry> + use<> {
+    tree.iter().map(|item| item.map(|(key, value)| (key.to_vec(), value.to_vec())).map_err(StoreError::from))
+}
+
+/// How many keys of two sorted lists have another value in the other, or none.
+fn differing(mine: impl Iterator<Item = Entry>, theirs: impl Iterator<Item = Entry>) -> Result<u64> {
+    let (mut mine, mut theirs, mut different) = (mine.peekable(), theirs.peekable(), 0);
+    loop {
+        let order = match (mine.peek(), theirs.peek()) {
+            (None, None) => return Ok(different),
+            (Some(Ok((a, _))), Some(Ok((b, _)))) => a.cmp(b),
+            (Some(_), None) | (Some(Err(_)), _) => std::cmp::Ordering::Less,
+            (None, Some(_)) | (_, Some(Err(_))) => std::cmp::Ordering::Greater,
+        };
+        let a = if order.is_le() { mine.next().transpose()? } else { None };
+        let b = if order.is_ge() { theirs.next().transpose()? } else { None };
+        different += u64::from(a != b);
+    }
+}
+
 fn object_key(video: VideoId, number: u32) -> Vec<u8> {
     [&video.0.to_be_bytes()[..], &number.to_be_bytes()].concat()
 }
 
 pub(crate) fn number_of(key: &[u8]) -> Result<u32> {
-    let number = key.get(8..).and_then(|n| n.try_into().ok()).ok_or_else(damaged)?;
+    let number = key.get(8..).and_then(|n| n.try_into().ok()).ok_or_else(unreadable_entry)?;
     Ok(u32::from_be_bytes(number))
 }
 
 fn offset_and_type(value: &[u8]) -> Result<(u64, String)> {
-    let (offset, object_type) = value.split_at_checked(8).ok_or_else(damaged)?;
-    let offset = offset.try_into().map(u64::from_be_bytes).map_err(|_| damaged())?;
+    let (offset, object_type) = value.split_at_checked(8).ok_or_else(unreadable_entry)?;
+    let offset = offset.try_into().map(u64::from_be_bytes).map_err(|_| unreadable_entry())?;
     Ok((offset, String::from_utf8_lossy(object_type).into_owned()))
-}
-
-pub(crate) fn damaged() -> StoreError {
-    StoreError::Index(sled::Error::ReportableBug("an entry of the index cannot be read".into()))
 }
 
 #[cfg(test)]

@@ -5,20 +5,20 @@ use ocellus_core::{Cluster, JobId, ObjectId, ObjectRecord, VideoId};
 use crate::{
     Archive, Likeness,
     error::{Result, StoreError},
-    job,
     list::{Cursor, ObjectQuery, Page, page},
+    objects::read_clusters,
 };
 
 impl Archive {
     /// The individual that an object is held to be.
     pub fn cluster_of(&self, object: &ObjectId) -> Result<Option<ObjectId>> {
-        self.index().cluster_of(object)
+        self.shared().index.cluster_of(object)
     }
 
     /// The individuals among the objects of a video's job, in order of their ids; none before the job's end.
     pub fn clusters(&self, id: VideoId, query: &ObjectQuery) -> Result<Page<Cluster>> {
         let record = self.video(id)?.ok_or(StoreError::NoVideo(id))?;
-        let mut all = job::read_clusters(self.folder(), JobId { video: id, number: record.job })?;
+        let mut all = read_clusters(&self.shared().folder, JobId { video: id, number: record.job })?.unwrap_or_default();
         all.retain(|c| query.types.is_empty() || query.types.contains(&c.id.object_type));
         page_among(*b"cl", query.cursor.as_ref(), query.limit, all)
     }
@@ -29,7 +29,7 @@ impl Archive {
         if self.cluster_of(id)?.as_ref() != Some(id) {
             return Ok(None);
         }
-        let all = job::read_clusters(self.folder(), id.job)?;
+        let all = read_clusters(&self.shared().folder, id.job)?.unwrap_or_default();
         let Some(cluster) = all.into_iter().find(|c| c.id == *id) else { return Ok(None) };
         let Page { items, next, prev } = page_among(*b"co", cursor, limit, cluster.objects)?;
         let items = items.iter().filter_map(|object| self.object(object).transpose()).collect::<Result<_>>()?;
@@ -39,7 +39,7 @@ impl Archive {
     /// The objects that look most like what is looked for, nearest first, with their Euclidean distances. Exact, and as slow as
     /// reading all rows of their kind.
     pub fn nearest(&self, like: &Likeness<'_>) -> Result<Vec<(ObjectRecord, f32)>> {
-        let found = self.index().nearest(like)?;
+        let found = self.shared().index.nearest(like)?;
         // One that was removed meanwhile is not found.
         found.into_iter().filter_map(|(id, far)| self.object(&id).map(|o| o.map(|o| (o, far))).transpose()).collect()
     }

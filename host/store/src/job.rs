@@ -1,8 +1,9 @@
-//! One job's folder: its plan, its logs, its pictures.
+//! One job's folder, open: its plan, its logs, its pictures.
+//!
+//! Owns the writers of the job's logs: who asks for a job that somebody holds gets the same one. Ends with its last holder.
 
 use std::{
     collections::{HashMap, HashSet},
-    fs,
     path::PathBuf,
     sync::{Arc, Weak},
 };
@@ -10,17 +11,17 @@ use std::{
 use ocellus_core::{Cluster, FrameRecord, JobId, ObjectId, ObjectRecord, ObjectType, Size};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
+use tracing::error;
 
 use crate::{
-    Archive,
-    archive::to_json,
+    codec::{decode, encode, parse, seal, to_json},
     delivery::Delivery,
-    durable,
-    error::{At, Result, StoreError},
-    folder::Folder,
-    index::Index,
+    error::Result,
     log::{Kind, LogReader, LogWriter},
+    objects::{self, CLUSTERS, DETECTIONS, Embedding, NewObject, PLAN, ROUTER_URL, StoredObject},
+    recovery,
+    shared::Shared,
 };
 
 /// What begins a detection log: what its frames were seen with.
@@ -34,58 +35,6 @@ pub struct LogHeader {
     pub detectors: Vec<(String, String)>,
 }
 
-/// Which picture of an object.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Picture {
-    /// The object, with a margin.
-    Thumbnail,
-    /// The frame that holds it.
-    Fullframe,
-    /// The object as networks want to see it.
-    Normalized,
-    /// The frame in which the track began.
-    FirstFrame,
-    /// The frame in which the track was last seen.
-    LastFrame,
-}
-
-impl Picture {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Thumbnail => "thumbnail",
-            Self::Fullframe => "fullframe",
-            Self::Normalized => "normalized",
-            Self::FirstFrame => "first-frame",
-            Self::LastFrame => "last-frame",
-        }
-    }
-}
-
-/// A picture in the archive.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PictureFile {
-    pub path: PathBuf,
-    /// `image/jpeg` or `image/png`.
-    pub content_type: &'static str,
-}
-
-/// An object for the archive.
-#[derive(Clone, Debug)]
-pub struct NewObject {
-    pub record: ObjectRecord,
-    /// JPEG or PNG.
-    pub pictures: Vec<(Picture, Vec<u8>)>,
-}
-
-/// What an object looks like, as numbers.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Embedding {
-    pub object: ObjectId,
-    /// What made it: only rows of one source can be compared.
-    pub source: String,
-    pub row: Vec<f32>,
-}
-
 /// A job's folder, open. Cheap to clone.
 #[derive(Clone)]
 pub struct Job(Arc<Inner>);
@@ -93,7 +42,7 @@ pub struct Job(Arc<Inner>);
 pub(crate) type WeakJob = Weak<Inner>;
 
 pub(crate) struct Inner {
-    archive: Archive,
+    archive: Arc<Shared>,
     id: JobId,
     /// The plan names a router, so that every object is a delivery.
     posts: bool,
@@ -109,22 +58,32 @@ struct Objects {
 }
 
 impl Job {
-    pub(crate) fn open(archive: Archive, id: JobId) -> Result<Self> {
-        let folder = archive.folder().job(id);
-        fs::create_dir_all(folder.join("pictures")).at(&folder)?;
-        let mut known = HashMap::new();
-        let path = folder.join("objects.log");
-        let log = LogWriter::open(&path, Kind::Objects, |_, payload| {
+    pub(crate) fn open(archive: &Arc<Shared>, id: JobId) -> Result<Self> {
+        let (folder, disk) = (&archive.folder, archive.folder.disk());
+        let posts = objects::has_router(&objects::read_plan(folder, id)?);
+        disk.create_folders(&objects::pictures_folder(folder, id))?;
+        let file = |name: &str| folder.job(id).join(name);
+        let path = file("objects.log");
+        let (log, known) = LogWriter::open(disk, &path, Kind::Objects, |known: &mut HashMap<_, _>, _, payload| {
             let object: ObjectRecord = parse(&path, payload)?;
             let number = known.len() as u32;
             known.insert(object.id, number);
             Ok(())
         })?;
-        let deliveries = LogWriter::open(&folder.join("deliveries.log"), Kind::Deliveries, |_, _| Ok(()))?;
-        let embeddings = Mutex::new(LogWriter::open(&folder.join(EMBEDDINGS), Kind::Embeddings, |_, _| Ok(()))?);
-        let posts = read_plan(archive.folder(), id).is_ok_and(|plan| has_router(&plan));
-        let objects = Mutex::new(Objects { log, known });
-        Ok(Self(Arc::new(Inner { archive, id, posts, objects, deliveries: Mutex::new(deliveries), embeddings })))
+        let open = |name: &str, kind| LogWriter::open::<()>(disk, &file(name), kind, |(), _, _| Ok(())).map(|(log, ())| log);
+        let (deliveries, embeddings) = (open("deliveries.log", Kind::Deliveries)?, open("embeddings.log", Kind::Embeddings)?);
+
+        let damaged: Vec<_> = [&log, &deliveries, &embeddings].into_iter().filter_map(LogWriter::set_aside).collect();
+        for aside in &damaged {
+            error!(job = %id, "a log of job {id} was damaged: what can be read of it goes on, {} is the file as it was", aside.display());
+        }
+        if !damaged.is_empty() {
+            // Records lie elsewhere, and some are gone.
+            archive.index.clear_objects(id.video)?;
+            recovery::index_job(folder, &archive.index, id)?;
+        }
+        let (objects, deliveries, embeddings) = (Mutex::new(Objects { log, known }), Mutex::new(deliveries), Mutex::new(embeddings));
+        Ok(Self(Arc::new(Inner { archive: Arc::clone(archive), id, posts, objects, deliveries, embeddings })))
     }
 
     pub(crate) fn downgrade(&self) -> WeakJob {
@@ -137,11 +96,11 @@ impl Job {
 
     /// What the job runs by.
     pub fn plan(&self) -> Result<Value> {
-        read_plan(self.0.archive.folder(), self.0.id)
+        objects::read_plan(&self.0.archive.folder, self.0.id)
     }
 
     fn file(&self, name: &str) -> PathBuf {
-        self.0.archive.folder().job(self.0.id).join(name)
+        self.0.archive.folder.job(self.0.id).join(name)
     }
 
     pub fn id(&self) -> JobId {
@@ -151,30 +110,37 @@ impl Job {
     /// Opens the detection log to go on with it: the writer, and the number of the first frame that it does not know of.
     /// A log that was begun with other detectors or for frames of another size is begun anew.
     pub fn detection_writer(&self, header: &LogHeader) -> Result<(DetectionWriter, u64)> {
-        let path = self.file("detections.log");
-        // The last record is looked into once all are read.
-        let (mut records, mut same, mut last) = (0_u64, false, Vec::new());
-        let mut log = LogWriter::open(&path, Kind::Detections, |_, payload| {
-            if records == 0 {
-                same = postcard::from_bytes::<LogHeader>(payload).is_ok_and(|h| h == *header);
-            }
-            records += 1;
-            last.clear();
-            last.extend_from_slice(payload);
-            Ok(())
-        })?;
-        if records > 0 && !same {
-            drop(log);
-            durable::remove(&path)?;
-            log = LogWriter::open(&path, Kind::Detections, |_, _| Ok(()))?;
-            records = 0;
+        #[derive(Default)]
+        struct Found {
+            records: u64,
+            same: bool,
+            /// Looked into once all are read.
+            last: Vec<u8>,
         }
-        if records > 1 {
-            let frame: FrameRecord = decode(&path, &last)?;
+        let (path, disk) = (self.file(DETECTIONS), self.0.archive.folder.disk());
+        let open = || {
+            LogWriter::open(disk, &path, Kind::Detections, |found: &mut Found, _, payload| {
+                if found.records == 0 {
+                    found.same = postcard::from_bytes::<LogHeader>(payload).is_ok_and(|h| h == *header);
+                }
+                found.records += 1;
+                found.last.clear();
+                found.last.extend_from_slice(payload);
+                Ok(())
+            })
+        };
+        let (mut log, mut found) = open()?;
+        if found.records > 0 && !found.same {
+            drop(log);
+            disk.remove(&path)?;
+            (log, found) = open()?;
+        }
+        if found.records > 1 {
+            let frame: FrameRecord = decode(&path, &found.last)?;
             return Ok((DetectionWriter { path, log }, frame.index + 1));
         }
         let mut writer = DetectionWriter { path, log };
-        if records == 0 {
+        if found.records == 0 {
             writer.put(header)?;
             writer.sync()?;
         }
@@ -183,7 +149,7 @@ impl Job {
 
     /// The frames in the detection log; `None` before it was begun.
     pub fn detections(&self) -> Result<Option<DetectionReader>> {
-        DetectionReader::open(self.file("detections.log"))
+        DetectionReader::open(self.file(DETECTIONS))
     }
 
     /// Puts objects into the archive: their pictures, then their records, durably, and with no more syncs for many than for one.
@@ -196,17 +162,13 @@ impl Job {
         if new.is_empty() {
             return Ok(Vec::new());
         }
-        let folder = self.0.archive.folder();
-        let files = new.iter().flat_map(|object| {
-            object.pictures.iter().map(|(picture, bytes)| {
-                let format = if bytes.starts_with(PNG_MAGIC) { PNG } else { JPEG };
-                (picture_path(folder, &object.record.id, *picture, format), bytes.as_slice())
-            })
-        });
-        durable::write(&pictures_folder(folder, self.0.id), files)?;
-        let offsets = new.iter().map(|object| kept.log.append(&to_json(&object.record))).collect::<Result<Vec<_>>>()?;
-        kept.log.sync()?;
-        let index = self.0.archive.index();
+        let folder = &self.0.archive.folder;
+        let (stored, files): (Vec<_>, Vec<_>) = new.iter().map(|object| StoredObject::of(folder, object)).unzip();
+        folder.disk().write(&objects::pictures_folder(folder, self.0.id), files.into_iter().flatten())?;
+        let index = &self.0.archive.index;
+        let logged = stored.iter().map(|object| kept.log.append(&to_json(object))).collect::<Result<Vec<_>>>();
+        // Where it failed, some may be in the log after a crash: then nobody was told of them.
+        let offsets = logged.and_then(|offsets| kept.log.sync().map(|()| offsets)).inspect_err(|_| index.doubt())?;
         let index = |(object, offset): (&'a NewObject, u64)| {
             let id = &object.record.id;
             let number = kept.known.len() as u32;
@@ -227,21 +189,19 @@ impl Job {
 
     /// Keeps what objects look like, durably, before the objects themselves are kept: a row without an object is none.
     pub fn append_embeddings(&self, embeddings: &[Embedding]) -> Result<()> {
-        let path = self.file(EMBEDDINGS);
+        let path = self.file("embeddings.log");
         let mut log = self.0.embeddings.lock();
-        for embedding in embeddings {
-            let bytes = postcard::to_stdvec(embedding).map_err(|e| StoreError::Damaged { path: path.clone(), reason: e.to_string() })?;
-            log.append(&bytes)?;
-        }
+        embeddings.iter().try_for_each(|embedding| log.append(&encode(&path, embedding)?).map(|_| ()))?;
         log.sync()?;
-        embeddings.iter().try_for_each(|embedding| self.0.archive.index().put_row(embedding))
+        embeddings.iter().try_for_each(|embedding| self.0.archive.index.put_row(embedding))
     }
 
     /// Puts down the individuals among the objects, in place of those before.
     pub fn save_clusters(&self, clusters: &[Cluster]) -> Result<()> {
-        self.0.archive.if_current(self.0.id, || {
-            durable::replace(&self.file(CLUSTERS), &to_json(&clusters))?;
-            self.0.archive.index().put_clusters(clusters)
+        let archive = &self.0.archive;
+        archive.if_current(self.0.id, || {
+            archive.folder.disk().replace(&self.file(CLUSTERS), &seal(&json!({ "clusters": clusters })))?;
+            archive.index.put_clusters(clusters)
         })
     }
 
@@ -252,18 +212,19 @@ impl Job {
             let mut log = self.0.deliveries.lock();
             log.append(&to_json(delivery))?;
             log.sync()?;
-            self.0.archive.index().put_delivery(number, delivery)
+            self.0.archive.index.put_delivery(number, delivery)
         })
     }
 
     /// Lets deliveries go to another router from now on.
     pub fn set_router(&self, url: &str) -> Result<()> {
-        self.0.archive.if_current(self.0.id, || {
+        let archive = &self.0.archive;
+        archive.if_current(self.0.id, || {
             let mut plan = self.plan()?;
             if let Some(plan) = plan.as_object_mut() {
                 plan.insert(ROUTER_URL.into(), url.into());
             }
-            durable::replace(&self.file(PLAN), &to_json(&plan))
+            archive.folder.disk().replace(&self.file(PLAN), &seal(&plan))
         })
     }
 }
@@ -280,8 +241,7 @@ impl DetectionWriter {
     }
 
     fn put(&mut self, record: &impl Serialize) -> Result<()> {
-        let bytes = postcard::to_stdvec(record).map_err(|e| StoreError::Damaged { path: self.path.clone(), reason: e.to_string() })?;
-        self.log.append(&bytes)?;
+        self.log.append(&encode(&self.path, record)?)?;
         Ok(())
     }
 
@@ -319,116 +279,4 @@ impl Iterator for DetectionReader {
         let payload = self.log.next_record().transpose()?;
         Some(payload.and_then(|p| decode(&self.path, &p)))
     }
-}
-
-pub(crate) fn decode<T: serde::de::DeserializeOwned>(path: &std::path::Path, bytes: &[u8]) -> Result<T> {
-    postcard::from_bytes(bytes).map_err(|e| StoreError::Damaged { path: path.to_path_buf(), reason: e.to_string() })
-}
-
-pub(crate) fn parse<T: serde::de::DeserializeOwned>(path: &std::path::Path, bytes: &[u8]) -> Result<T> {
-    serde_json::from_slice(bytes).map_err(|e| StoreError::Damaged { path: path.to_path_buf(), reason: e.to_string() })
-}
-
-pub(crate) const EMBEDDINGS: &str = "embeddings.log";
-const CLUSTERS: &str = "clusters.json";
-
-/// What every PNG begins with.
-const PNG_MAGIC: &[u8] = b"\x89PNG\r\n\x1a\n";
-
-/// A kind of picture: the extension of its files, and its media type.
-type Format = (&'static str, &'static str);
-const JPEG: Format = ("jpg", "image/jpeg");
-const PNG: Format = ("png", "image/png");
-
-fn pictures_folder(folder: &Folder, job: JobId) -> PathBuf {
-    folder.job(job).join("pictures")
-}
-
-fn picture_path(folder: &Folder, id: &ObjectId, picture: Picture, (extension, _): Format) -> PathBuf {
-    pictures_folder(folder, id.job).join(format!("{id}.{}.{extension}", picture.name()))
-}
-
-/// A picture, where there is one.
-pub(crate) fn find_picture(folder: &Folder, id: &ObjectId, picture: Picture) -> Option<PictureFile> {
-    let file = |format: Format| PictureFile { path: picture_path(folder, id, picture, format), content_type: format.1 };
-    [JPEG, PNG].into_iter().map(file).find(|file| file.path.exists())
-}
-
-/// Reads objects by the offsets of their records.
-pub(crate) fn read_objects(folder: &Folder, job: JobId, offsets: &[u64]) -> Result<Vec<ObjectRecord>> {
-    let path = folder.job(job).join("objects.log");
-    let Some(mut log) = LogReader::open(&path, Kind::Objects)? else { return Ok(Vec::new()) };
-    let mut objects = Vec::with_capacity(offsets.len());
-    for offset in offsets {
-        log.seek(*offset)?;
-        if let Some(payload) = log.next_record()? {
-            objects.push(parse(&path, &payload)?);
-        }
-    }
-    Ok(objects)
-}
-
-/// The individuals among a job's objects; none before its end.
-pub(crate) fn read_clusters(folder: &Folder, job: JobId) -> Result<Vec<Cluster>> {
-    let path = folder.job(job).join(CLUSTERS);
-    match fs::read(&path) {
-        Ok(bytes) => parse(&path, &bytes),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
-        Err(error) => Err(error).at(path),
-    }
-}
-
-/// What a job's objects look like.
-pub(crate) fn read_embeddings(folder: &Folder, job: JobId) -> Result<Vec<Embedding>> {
-    let path = folder.job(job).join(EMBEDDINGS);
-    let Some(mut log) = LogReader::open(&path, Kind::Embeddings)? else { return Ok(Vec::new()) };
-    std::iter::from_fn(|| log.next_record().transpose()).map(|payload| decode(&path, &payload?)).collect()
-}
-
-/// Puts the objects of a job's log into the index, what they look like, who they are, and their deliveries.
-pub(crate) fn index_objects(folder: &Folder, index: &Index, job: JobId) -> Result<()> {
-    // What cannot be read is a check's to tell; it keeps no object from being found.
-    index.put_clusters(&read_clusters(folder, job).unwrap_or_default())?;
-    read_embeddings(folder, job).unwrap_or_default().iter().try_for_each(|embedding| index.put_row(embedding))?;
-    let path = folder.job(job).join("objects.log");
-    let Some(mut log) = LogReader::open(&path, Kind::Objects)? else { return Ok(()) };
-    let mut deliveries = read_plan(folder, job).is_ok_and(|p| has_router(&p)).then(|| last_deliveries(folder, job)).transpose()?;
-    let mut number = 0;
-    loop {
-        let offset = log.offset();
-        let Some(payload) = log.next_record()? else { return Ok(()) };
-        let object: ObjectRecord = parse(&path, &payload)?;
-        index.put_object(&object.id, number, offset)?;
-        if let Some(deliveries) = &mut deliveries {
-            let delivery = deliveries.remove(&object.id).unwrap_or_else(|| Delivery::pending(object.id));
-            index.put_delivery(number, &delivery)?;
-        }
-        number += 1;
-    }
-}
-
-/// The last line of each delivery that has one.
-fn last_deliveries(folder: &Folder, job: JobId) -> Result<HashMap<ObjectId, Delivery>> {
-    let path = folder.job(job).join("deliveries.log");
-    let Some(mut log) = LogReader::open(&path, Kind::Deliveries)? else { return Ok(HashMap::new()) };
-    std::iter::from_fn(|| log.next_record().transpose())
-        .map(|payload| {
-            let delivery: Delivery = parse(&path, &payload?)?;
-            Ok((delivery.object.clone(), delivery))
-        })
-        .collect()
-}
-
-const PLAN: &str = "plan.json";
-/// The key of a plan that says where its objects are posted to.
-const ROUTER_URL: &str = "router_url";
-
-pub(crate) fn read_plan(folder: &Folder, job: JobId) -> Result<Value> {
-    let path = folder.job(job).join(PLAN);
-    let bytes = fs::read(&path).at(&path)?;
-    parse(&path, &bytes)
-}
-
-fn has_router(plan: &Value) -> bool {
-    plan.get(ROUTER_URL).is_some_and(Value::is_string)
 }

@@ -2,36 +2,62 @@
 //!
 //! Owns: everything under the data folder but the admin token. **The folders are the truth**: what was acknowledged is in
 //! a file that was fsynced, in a folder that was fsynced. **sled is an index**: it answers queries, holds nothing that
-//! the folders do not say, and is thrown away and rebuilt whenever it was not closed in good order, cannot be read, or
+//! the folders do not say, and is thrown away and rebuilt whenever it was not closed in good order, is not as it was closed, or
 //! is missing.
 //!
 //! Guarantees: an acknowledged write survives a crash and a power cut; a crash in the middle of a write leaves the state
-//! before or after it. Ids are never used twice. A list costs as much as its page, whatever the archive's size. One
-//! process at a time: the folder is locked.
+//! before or after it. Ids are never used twice. A damaged file costs what it holds and nothing else: it is named, kept as it is, and
+//! everything beside it goes on. A list costs as much as its page, whatever the archive's size. One process at a time: the
+//! folder is locked.
 //!
 //! Synchronous: callers choose the thread.
+//!
+//! ```text
+//! archive, source, listing, individuals    what callers see
+//!   job                                    one job, open
+//!   opening, recovery, closing, check      from a folder to an archive and back
+//!     shared                               folder, index, ids, locks
+//!       index (rows, delivery), ids        what answers queries; which ids were given
+//!       objects, job_seal, stored          a job's files, to be read
+//!         folder, log, format              where things lie, and how
+//!           codec, disk                    bytes; every change of the disk
+//! ```
+//! Imports run down that list.
 
 mod archive;
 mod check;
+mod closing;
+mod codec;
 mod delivery;
-mod durable;
+mod disk;
 mod error;
 mod folder;
+mod format;
+mod ids;
 mod index;
 mod individuals;
 mod job;
+mod job_seal;
 mod list;
+mod listing;
 mod log;
+mod objects;
+mod opening;
+mod recovery;
 mod rows;
+mod shared;
+mod source;
 mod stored;
-mod upload;
 
-pub use archive::{Archive, OpenReport};
+pub use archive::Archive;
 pub use check::{CheckSummary, Finding, check};
 pub use delivery::{Delivery, DeliveryState};
+pub use disk::{Backend, BackendFile, LocalDisk};
 pub use error::StoreError;
-pub use job::{DetectionReader, DetectionWriter, Embedding, Job, LogHeader, NewObject, Picture, PictureFile};
+pub use job::{DetectionReader, DetectionWriter, Job, LogHeader};
 pub use list::{Condition, Cursor, DeliveryQuery, ListQuery, ObjectQuery, Order, OrderKey, Page, VideoFilter};
+pub use objects::{Embedding, NewObject, Picture, PictureFile};
+pub use opening::OpenReport;
 pub use rows::Likeness;
+pub use source::Upload;
 pub use stored::StoredJob;
-pub use upload::Upload;

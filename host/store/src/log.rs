@@ -6,24 +6,36 @@
 //! The checksum is of length and payload: a file system may leave zeros where it had no time to write, and those are no
 //! record.
 //!
-//! Guarantees: what a reader yields was written, whole and in order; it ends where the file is torn or damaged. A writer
-//! cuts off what lies behind that point before it appends. What could not be written is not there later either: after a
-//! failure the log ends where it was last synced.
+//! Guarantees: what a reader yields was written, whole and in order. Bytes that are no record are either a **torn end**, behind
+//! which there is none, as a crash leaves it, or **damage**, behind which there are others. A reader passes over damage and counts
+//! it. A writer cuts off a torn end before it appends, and never damage: it sets the file aside as it is, and goes on in a
+//! copy that has all records that can be read. What could not be written is not there later either: after a failure the log
+//! ends where it was last synced.
 
 use std::{
-    fs::{File, OpenOptions},
+    fs::File,
     io::{BufReader, BufWriter, ErrorKind, Read, Seek, SeekFrom, Write},
     path::{Path, PathBuf},
 };
 
-use crate::error::{At, Result, StoreError};
+use tracing::debug;
+
+use crate::{
+    codec::damaged,
+    disk::{BackendFile, Disk},
+    error::{At, Result, StoreError},
+};
 
 const MAGIC: &[u8; 5] = b"OCLOG";
+/// Of the framing and of what records hold. 2 since release 0.1.
 const VERSION: u16 = 2;
 const HEAD: u64 = 8;
 const FRAME: u64 = 8;
 /// A longer record is damage: it would be a frame with a hundred thousand boxes.
 const LONGEST: u32 = 64 << 20;
+/// Bytes that are checksummed at most to find the next record behind damage. Random bytes look like the frame of a long record now
+/// and then.
+const SEARCH: u64 = 2 << 30;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -47,12 +59,29 @@ fn checksum(length: [u8; 4], payload: &[u8]) -> u32 {
     hasher.finalize()
 }
 
+/// A log without a record, as it stands in a file.
+pub(crate) fn empty(kind: Kind) -> [u8; HEAD as usize] {
+    head(kind)
+}
+
+/// What a reader passed over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Unread {
+    /// Bytes that are no record and have records behind them.
+    pub damaged: u64,
+    /// Bytes at the end that are no record.
+    pub torn: u64,
+}
+
 /// Yields the records of a log with the offset where each begins.
 pub(crate) struct LogReader {
     path: PathBuf,
     file: BufReader<File>,
     offset: u64,
     length: u64,
+    unread: Unread,
+    /// What may still be checksummed in search of records.
+    search: u64,
 }
 
 impl LogReader {
@@ -69,10 +98,17 @@ impl LogReader {
         let mut file = BufReader::with_capacity(1 << 16, file);
         let mut found = [0; HEAD as usize];
         file.read_exact(&mut found).at(path)?;
-        if found != head(kind) {
-            return Err(StoreError::Damaged { path: path.to_path_buf(), reason: "it is no log of this kind and version".into() });
+        let expected = head(kind);
+        if found != expected {
+            let [.., low, high] = found;
+            let version = u16::from_le_bytes([low, high]);
+            let same_kind = found.starts_with(expected.get(..6).unwrap_or_default());
+            if same_kind && version > VERSION {
+                return Err(StoreError::Newer { path: path.to_path_buf(), made_by: format!("version {version} of this log") });
+            }
+            return Err(damaged(path, "it does not begin as a log of this kind"));
         }
-        Ok(Some(Self { path: path.to_path_buf(), file, offset: HEAD, length }))
+        Ok(Some(Self { path: path.to_path_buf(), file, offset: HEAD, length, unread: Unread::default(), search: SEARCH }))
     }
 
     /// Goes to a record by its offset.
@@ -82,17 +118,23 @@ impl LogReader {
         Ok(())
     }
 
-    /// Where the next record begins; after the last one, where the sound part ends.
+    /// Where the record ends that was read last.
     pub(crate) fn offset(&self) -> u64 {
         self.offset
     }
 
-    /// Bytes behind the sound part, once all was read.
-    pub(crate) fn torn(&self) -> u64 {
-        self.length.saturating_sub(self.offset)
+    /// Where the record begins that was read last.
+    pub(crate) fn begin_of(&self, last: &[u8]) -> u64 {
+        self.offset.saturating_sub(FRAME + last.len() as u64)
     }
 
-    pub(crate) fn next_record(&mut self) -> Result<Option<Vec<u8>>> {
+    /// What was passed over so far.
+    pub(crate) fn unread(&self) -> Unread {
+        self.unread
+    }
+
+    /// The record at the present offset; `None` where there is none.
+    pub(crate) fn record_here(&mut self) -> Result<Option<Vec<u8>>> {
         let left = self.length.saturating_sub(self.offset);
         if left < FRAME {
             return Ok(None);
@@ -111,57 +153,141 @@ impl LogReader {
         self.offset += FRAME + u64::from(bytes);
         Ok(Some(payload))
     }
+
+    /// The next record that can be read, damage passed over.
+    pub(crate) fn next_record(&mut self) -> Result<Option<Vec<u8>>> {
+        let begin = self.offset;
+        if let Some(payload) = self.record_here()? {
+            return Ok(Some(payload));
+        }
+        match self.find_behind(begin)? {
+            Some(next) => {
+                self.unread.damaged += next - begin;
+                self.seek(next)?;
+                self.record_here()
+            }
+            None => {
+                self.unread.torn = self.length.saturating_sub(begin);
+                self.seek(begin)?;
+                Ok(None)
+            }
+        }
+    }
+
+    /// Where the first record begins that lies behind `begin`, where there is none.
+    fn find_behind(&mut self, begin: u64) -> Result<Option<u64>> {
+        /// Frames that are looked at without reading again.
+        const WINDOW: u64 = 1 << 20;
+        let mut at = begin + 1;
+        while at + FRAME <= self.length {
+            let bytes = (self.length - at).min(WINDOW) as usize;
+            let mut window = vec![0; bytes];
+            self.file.seek(SeekFrom::Start(at)).and_then(|_| self.file.read_exact(&mut window)).at(&self.path)?;
+            let frames = window.windows(FRAME as usize).enumerate();
+            let possible = frames.filter_map(|(n, frame)| {
+                let (length, _) = frame.split_first_chunk()?;
+                let place = at + n as u64;
+                let payload = u64::from(u32::from_le_bytes(*length));
+                (payload <= u64::from(LONGEST) && payload <= self.length - place - FRAME).then_some((place, payload))
+            });
+            for (place, payload) in possible.collect::<Vec<_>>() {
+                self.search = self.search.saturating_sub(payload + FRAME);
+                if self.search == 0 {
+                    return Ok(None);
+                }
+                self.seek(place)?;
+                if self.record_here()?.is_some() {
+                    return Ok(Some(place));
+                }
+            }
+            at += bytes as u64 - (FRAME - 1);
+        }
+        Ok(None)
+    }
 }
 
 /// Appends records. Ends with [`LogWriter::sync`] for what is to be kept; dropped, it writes out what it has.
 pub(crate) struct LogWriter {
     path: PathBuf,
-    file: BufWriter<File>,
+    disk: Disk,
+    file: BufWriter<Box<dyn BackendFile>>,
     offset: u64,
     /// Up to here it is on the disk.
     synced: u64,
     /// Something failed, and what lies behind `synced` is to go.
     torn: bool,
+    set_aside: Option<PathBuf>,
 }
 
 impl LogWriter {
-    /// Opens or begins a log, its torn end cut off; `each` sees the records that are there.
-    pub(crate) fn open(path: &Path, kind: Kind, mut each: impl FnMut(u64, &[u8]) -> Result<()>) -> Result<Self> {
-        let mut offset = 0;
+    /// Opens or begins a log, its torn end cut off; `each` puts the records that are there into a state, with where each begins.
+    pub(crate) fn open<S: Default>(
+        disk: &Disk,
+        path: &Path,
+        kind: Kind,
+        mut each: impl FnMut(&mut S, u64, &[u8]) -> Result<()>,
+    ) -> Result<(Self, S)> {
+        let (mut state, mut end, mut length) = (S::default(), 0, 0);
         if let Some(mut reader) = LogReader::open(path, kind)? {
-            offset = reader.offset();
+            length = reader.length;
+            end = reader.offset();
+            let mut sound = vec![HEAD..HEAD];
             while let Some(payload) = reader.next_record()? {
-                each(offset, &payload)?;
-                offset = reader.offset();
+                let begin = reader.begin_of(&payload);
+                each(&mut state, begin, &payload)?;
+                match sound.last_mut() {
+                    Some(last) if last.end == begin => last.end = reader.offset(),
+                    _ => sound.push(begin..reader.offset()),
+                }
+                end = reader.offset();
+            }
+            if reader.unread.damaged > 0 || reader.search == 0 {
+                let set_aside = Some(keep_readable(disk, path, kind, &sound)?);
+                // From the beginning: the records lie elsewhere now.
+                return Self::open(disk, path, kind, each).map(|(log, state)| (Self { set_aside, ..log }, state));
             }
         }
-        let file = OpenOptions::new().create(true).truncate(false).write(true).open(path).at(path)?;
-        file.set_len(offset).at(path)?;
+        if end == 0 {
+            // A log that is not begun, or not to the end of its head.
+            disk.replace(path, &empty(kind))?;
+            (end, length) = (HEAD, HEAD);
+        }
+        let mut file = disk.open(path)?;
+        if end < length {
+            file.set_len(end).at(path)?;
+        }
         let mut file = BufWriter::with_capacity(1 << 16, file);
-        file.seek(SeekFrom::Start(offset)).at(path)?;
-        if offset == 0 {
-            file.write_all(&head(kind)).at(path)?;
-            offset = HEAD;
-            if let Some(folder) = path.parent() {
-                crate::durable::sync_folder(folder)?;
-            }
-        }
-        Ok(Self { path: path.to_path_buf(), file, offset, synced: offset, torn: false })
+        file.seek(SeekFrom::Start(end)).at(path)?;
+        let log = Self { path: path.to_path_buf(), disk: disk.clone(), file, offset: end, synced: end, torn: false, set_aside: None };
+        Ok((log, state))
+    }
+
+    /// Where the file is kept as it was, if it was damaged when it was opened.
+    pub(crate) fn set_aside(&self) -> Option<&Path> {
+        self.set_aside.as_deref()
     }
 
     /// Appends a record; where it begins.
     pub(crate) fn append(&mut self, payload: &[u8]) -> Result<u64> {
         let length = u32::try_from(payload.len()).ok().filter(|l| *l <= LONGEST);
-        let length = length.ok_or_else(|| StoreError::Damaged { path: self.path.clone(), reason: "a record is too long".into() })?;
+        let length = length.ok_or_else(|| damaged(&self.path, "a record is too long"))?;
         self.mend()?;
         let at = self.offset;
         let bytes = length.to_le_bytes();
         let crc = checksum(bytes, payload).to_le_bytes();
         let written = [&bytes[..], &crc, payload].iter().try_for_each(|b| self.file.write_all(b));
-        self.torn = written.is_err();
-        written.at(&self.path)?;
+        self.judge(written)?;
         self.offset += FRAME + u64::from(length);
         Ok(at)
+    }
+
+    /// After a failure the log ends where it was last synced, at once if possible: who opens it next must not find more.
+    fn judge(&mut self, outcome: std::io::Result<()>) -> Result<()> {
+        self.torn = outcome.is_err();
+        if let Err(error) = self.mend() {
+            debug!("{error}; it is tried again before anything else is written there");
+        }
+        outcome.at(&self.path)
     }
 
     /// Goes back to where the log was last whole.
@@ -169,10 +295,10 @@ impl LogWriter {
         if !self.torn {
             return Ok(());
         }
-        let file = OpenOptions::new().write(true).open(&self.path).at(&self.path)?;
+        let file = self.disk.open(&self.path)?;
         // Without what it could not write out.
         let (_, _) = std::mem::replace(&mut self.file, BufWriter::with_capacity(1 << 16, file)).into_parts();
-        self.file.get_ref().set_len(self.synced).at(&self.path)?;
+        self.file.get_mut().set_len(self.synced).at(&self.path)?;
         self.file.seek(SeekFrom::Start(self.synced)).at(&self.path)?;
         (self.offset, self.torn) = (self.synced, false);
         Ok(())
@@ -181,12 +307,38 @@ impl LogWriter {
     /// Makes all that was appended durable.
     pub(crate) fn sync(&mut self) -> Result<()> {
         self.mend()?;
-        let synced = self.file.flush().and_then(|()| self.file.get_ref().sync_data());
-        self.torn = synced.is_err();
-        synced.at(&self.path)?;
-        self.synced = self.offset;
+        let end = self.offset;
+        let synced = self.file.flush().and_then(|()| self.file.get_mut().sync());
+        self.judge(synced)?;
+        self.synced = end;
         Ok(())
     }
+}
+
+/// Cuts off what a crash left at the end of a log; damage is left as it is.
+pub(crate) fn cut_torn_end(disk: &Disk, path: &Path, kind: Kind) -> Result<()> {
+    let Some(mut reader) = LogReader::open(path, kind)? else { return Ok(()) };
+    while reader.next_record()?.is_some() {}
+    if reader.unread.torn == 0 || reader.unread.damaged > 0 || reader.search == 0 {
+        return Ok(());
+    }
+    let mut file = disk.open(path)?;
+    file.set_len(reader.offset()).and_then(|()| file.sync()).at(path)
+}
+
+/// Puts a log with the records at `sound` in place of a damaged one; where that is kept.
+fn keep_readable(disk: &Disk, path: &Path, kind: Kind, sound: &[std::ops::Range<u64>]) -> Result<PathBuf> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let aside = (1..).map(|n| path.with_file_name(format!("{name}.damaged-{n}"))).find(|aside| !aside.exists()).unwrap_or_default();
+    disk.copy(path, &aside)?;
+    let mut source = File::open(path).at(path)?;
+    let mut bytes = empty(kind).to_vec();
+    for range in sound {
+        source.seek(SeekFrom::Start(range.start)).at(path)?;
+        Read::take(&mut source, range.end - range.start).read_to_end(&mut bytes).at(path)?;
+    }
+    disk.replace(path, &bytes)?;
+    Ok(aside)
 }
 
 #[cfg(test)]
@@ -195,12 +347,17 @@ mod tests {
 
     use super::*;
 
-    fn write(path: &Path, records: &[Vec<u8>]) {
-        let mut writer = LogWriter::open(path, Kind::Objects, |_, _| Ok(())).unwrap();
+    fn writer(path: &Path) -> LogWriter {
+        LogWriter::open::<()>(&Disk::default(), path, Kind::Objects, |(), _, _| Ok(())).unwrap().0
+    }
+
+    fn write(path: &Path, records: &[Vec<u8>]) -> Option<PathBuf> {
+        let mut writer = writer(path);
         for record in records {
             writer.append(record).unwrap();
         }
         writer.sync().unwrap();
+        writer.set_aside
     }
 
     fn read(path: &Path) -> Vec<Vec<u8>> {
@@ -223,9 +380,9 @@ mod tests {
         let path = dir.path().join("log");
         write(&path, &[b"one".to_vec()]);
         let length = std::fs::metadata(&path).unwrap().len();
-        OpenOptions::new().write(true).open(&path).unwrap().set_len(length + 4096).unwrap();
+        File::options().write(true).open(&path).unwrap().set_len(length + 4096).unwrap();
         assert_eq!(read(&path), [b"one".to_vec()]);
-        write(&path, &[b"two".to_vec()]);
+        assert_eq!(write(&path, &[b"two".to_vec()]), None);
         assert_eq!(read(&path), [b"one".to_vec(), b"two".to_vec()]);
     }
 
@@ -233,16 +390,37 @@ mod tests {
     fn a_write_that_failed_takes_nothing_after_it_along() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("log");
-        let mut writer = LogWriter::open(&path, Kind::Objects, |_, _| Ok(())).unwrap();
+        let mut writer = writer(&path);
         writer.append(b"one").unwrap();
         writer.sync().unwrap();
         // A handle that cannot write stands for a disk that is full.
-        writer.file = BufWriter::new(File::open(&path).unwrap());
+        writer.file = BufWriter::new(Box::new(File::open(&path).unwrap()));
         writer.append(b"lost").unwrap();
         assert!(writer.sync().is_err());
         assert_eq!(writer.append(b"two").unwrap(), HEAD + FRAME + 3);
         writer.sync().unwrap();
         assert_eq!(read(&path), [b"one".to_vec(), b"two".to_vec()]);
+    }
+
+    #[test]
+    fn a_log_of_a_later_version_is_refused_by_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log");
+        std::fs::write(&path, b"OCLOGO\x09\x00").unwrap();
+        let error = LogReader::open(&path, Kind::Objects).err().unwrap();
+        assert!(matches!(&error, StoreError::Newer { made_by, .. } if made_by.contains('9')), "{error}");
+        assert!(matches!(LogReader::open(&path, Kind::Deliveries), Err(StoreError::Damaged { .. })));
+    }
+
+    #[test]
+    fn garbage_without_end_is_searched_within_bounds() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log");
+        write(&path, &[b"one".to_vec()]);
+        let mut random = fastrand::Rng::with_seed(7);
+        let garbage: Vec<u8> = std::iter::repeat_with(|| random.u8(..)).take(24 << 20).collect();
+        std::fs::write(&path, [std::fs::read(&path).unwrap(), garbage].concat()).unwrap();
+        assert_eq!(read(&path), [b"one".to_vec()]);
     }
 
     proptest! {
@@ -256,23 +434,43 @@ mod tests {
         }
 
         #[test]
-        fn a_damaged_log_yields_a_prefix_and_can_be_appended_to(all in records(), cut in any::<prop::sample::Index>(), flip in any::<Option<u8>>()) {
+        fn a_log_that_was_cut_yields_what_was_whole_and_can_be_appended_to(all in records(), cut in any::<prop::sample::Index>()) {
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().join("log");
+            write(&path, &all);
+            let bytes = std::fs::read(&path).unwrap();
+            std::fs::write(&path, &bytes[..cut.index(bytes.len())]).unwrap();
+            let left = read(&path);
+            prop_assert!(all.starts_with(&left), "{:?} is no prefix of {:?}", left, all);
+            prop_assert_eq!(write(&path, &[b"more".to_vec()]), None);
+            prop_assert_eq!(read(&path), [left, vec![b"more".to_vec()]].concat());
+        }
+
+        /// All records but the damaged one are there, before and after more is appended, and the file as it was, too.
+        #[test]
+        fn damage_costs_the_record_that_it_is_in(all in records(), at in any::<prop::sample::Index>(), bits in 1_u8..) {
             let dir = tempfile::tempdir().unwrap();
             let path = dir.path().join("log");
             write(&path, &all);
             let mut bytes = std::fs::read(&path).unwrap();
-            let at = cut.index(bytes.len());
-            match flip {
-                Some(bits) if at >= HEAD as usize => bytes[at] ^= bits | 1,
-                _ => bytes.truncate(at),
-            }
+            prop_assume!(bytes.len() > HEAD as usize);
+            let at = HEAD as usize + at.index(bytes.len() - HEAD as usize);
+            bytes[at] ^= bits;
             std::fs::write(&path, &bytes).unwrap();
-            let left = read(&path);
-            prop_assert!(all.starts_with(&left), "{:?} is no prefix of {:?}", left, all);
-            write(&path, &[b"more".to_vec()]);
-            let mut expected = left;
+            let mut end = HEAD as usize;
+            let hit = all.iter().position(|r| { end += FRAME as usize + r.len(); at < end }).unwrap();
+            let mut expected = all.clone();
+            expected.remove(hit);
+            prop_assert_eq!(&read(&path), &expected);
+
+            let aside = write(&path, &[b"more".to_vec()]);
             expected.push(b"more".to_vec());
             prop_assert_eq!(read(&path), expected);
+            // The last record of a log may as well be one that a crash cut.
+            prop_assert_eq!(aside.is_some(), hit + 1 < all.len());
+            if let Some(aside) = aside {
+                prop_assert_eq!(std::fs::read(aside).unwrap(), bytes);
+            }
         }
     }
 }

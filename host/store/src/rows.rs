@@ -24,9 +24,8 @@ use serde::{Deserialize, Serialize};
 use sled::Tree;
 
 use crate::{
-    error::{At, Result},
-    index::damaged,
-    job::Embedding,
+    error::{At, Result, unreadable_entry},
+    objects::Embedding,
 };
 
 /// Of a record before its numbers, in bytes.
@@ -121,7 +120,7 @@ impl Rows {
         let mut files = self.files.write();
         for item in self.places.scan_prefix(format!("{video}-")) {
             let (key, _) = item?;
-            let object: ObjectId = std::str::from_utf8(&key).ok().and_then(|text| text.parse().ok()).ok_or_else(damaged)?;
+            let object: ObjectId = std::str::from_utf8(&key).ok().and_then(|text| text.parse().ok()).ok_or_else(unreadable_entry)?;
             // Read again: what was removed before it may have moved it.
             if let Some(place) = self.place(&object)? {
                 self.remove(&mut files, &object, place)?;
@@ -134,12 +133,12 @@ impl Rows {
         let Place { source, numbers, slot } = place;
         let space = Space { object_type: object.object_type.clone(), source, numbers };
         let file = self.file(files, &space)?;
-        let last = file.rows.checked_sub(1).ok_or_else(damaged)?;
+        let last = file.rows.checked_sub(1).ok_or_else(unreadable_entry)?;
         if slot != last {
             let mut record = vec![0; space.record_len()];
             file.read(last, &mut record)?;
             file.write(slot, &record)?;
-            let moved = object_of(&record, &space.object_type).ok_or_else(damaged)?;
+            let moved = object_of(&record, &space.object_type).ok_or_else(unreadable_entry)?;
             self.set_place(&moved, &Place { source: space.source.clone(), numbers, slot })?;
         }
         file.file.set_len(last * file.record_len).at(&file.path)?;
@@ -149,11 +148,11 @@ impl Rows {
     }
 
     fn place(&self, object: &ObjectId) -> Result<Option<Place>> {
-        self.places.get(object.to_string())?.map(|v| postcard::from_bytes(&v).map_err(|_| damaged())).transpose()
+        self.places.get(object.to_string())?.map(|v| postcard::from_bytes(&v).map_err(|_| unreadable_entry())).transpose()
     }
 
     fn set_place(&self, object: &ObjectId, place: &Place) -> Result<()> {
-        self.places.insert(object.to_string(), postcard::to_stdvec(place).map_err(|_| damaged())?)?;
+        self.places.insert(object.to_string(), postcard::to_stdvec(place).map_err(|_| unreadable_entry())?)?;
         Ok(())
     }
 
@@ -162,7 +161,20 @@ impl Rows {
             fs::create_dir_all(&self.folder).at(&self.folder)?;
             files.insert(space.clone(), RowFile::open(self.folder.join(space.file_name()), space, true)?);
         }
-        files.get_mut(space).ok_or_else(damaged)
+        files.get_mut(space).ok_or_else(unreadable_entry)
+    }
+
+    /// All rows by their objects: what made each, and its record in the file.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = Result<(Vec<u8>, Vec<u8>)>> {
+        self.places.iter().map(|item| {
+            let (key, value) = item?;
+            let object: ObjectId = std::str::from_utf8(&key).ok().and_then(|text| text.parse().ok()).ok_or_else(unreadable_entry)?;
+            let Place { source, numbers, slot } = postcard::from_bytes(&value).map_err(|_| unreadable_entry())?;
+            let space = Space { object_type: object.object_type, source, numbers };
+            let mut record = vec![0; space.record_len()];
+            self.file(&mut self.files.write(), &space)?.read(slot, &mut record)?;
+            Ok((key.to_vec(), [space.source.as_bytes(), &record].concat()))
+        })
     }
 
     /// The objects that look most like what is looked for, nearest first, with their distances: of those of which `there_is`
@@ -188,7 +200,7 @@ impl Rows {
             let scan = &scan;
             let others: Vec<_> = (1..threads).map(|n| scope.spawn(move || scan(n))).collect();
             let mut parts = vec![scan(0)];
-            parts.extend(others.into_iter().map(|thread| thread.join().unwrap_or_else(|_| Err(damaged()))));
+            parts.extend(others.into_iter().map(|thread| thread.join().unwrap_or_else(|_| Err(unreadable_entry()))));
             parts
         });
         let mut found = parts.into_iter().collect::<Result<Vec<_>>>()?.concat();
@@ -275,7 +287,7 @@ fn nearest_of(
             if squared > reach {
                 continue;
             }
-            let object = object_of(head, &space.object_type).ok_or_else(damaged)?;
+            let object = object_of(head, &space.object_type).ok_or_else(unreadable_entry)?;
             if like.video.is_some_and(|video| video != object.job.video) || !there_is(&object)? {
                 continue;
             }

@@ -6,10 +6,13 @@ use ocellus_core::{Cluster, JobId, ObjectRecord, VideoId, VideoRecord};
 use serde_json::Value;
 
 use crate::{
+    codec::parse,
+    disk::Disk,
     error::{Result, StoreError},
     folder::Folder,
-    job::{self, DetectionReader, Embedding},
+    job::DetectionReader,
     log::{Kind, LogReader},
+    objects::{self, DETECTIONS, Embedding},
 };
 
 /// The last job of a video. What a server appends meanwhile may be seen or not; a job that takes its place makes it fail.
@@ -21,7 +24,7 @@ pub struct StoredJob {
 impl StoredJob {
     /// In the data folder `data`, which is not locked.
     pub fn open(data: &Path, id: VideoId) -> Result<Self> {
-        Self::within(Folder::new(data), id)
+        Self::within(Folder::new(data, Disk::default()), id)
     }
 
     pub(crate) fn within(folder: Folder, id: VideoId) -> Result<Self> {
@@ -39,12 +42,12 @@ impl StoredJob {
 
     /// What the job ran by; `None` before the first.
     pub fn plan(&self) -> Result<Option<Value>> {
-        if self.video.job == 0 { Ok(None) } else { job::read_plan(&self.folder, self.id()).map(Some) }
+        if self.video.job == 0 { Ok(None) } else { objects::read_plan(&self.folder, self.id()).map(Some) }
     }
 
     /// The frames in the detection log; `None` before it was begun.
     pub fn detections(&self) -> Result<Option<DetectionReader>> {
-        DetectionReader::open(self.folder.job(self.id()).join("detections.log"))
+        DetectionReader::open(self.folder.job(self.id()).join(DETECTIONS))
     }
 
     /// The uploaded file, where there is one.
@@ -56,16 +59,16 @@ impl StoredJob {
     pub fn objects(&self) -> Result<Vec<ObjectRecord>> {
         let path = self.folder.job(self.id()).join("objects.log");
         let Some(mut log) = LogReader::open(&path, Kind::Objects)? else { return Ok(Vec::new()) };
-        std::iter::from_fn(|| log.next_record().transpose()).map(|payload| job::parse(&path, &payload?)).collect()
+        std::iter::from_fn(|| log.next_record().transpose()).map(|payload| parse(&path, &payload?)).collect()
     }
 
     /// What objects look like, in the order in which that was kept; some may be of objects that there are none of, or twice.
     pub fn embeddings(&self) -> Result<Vec<Embedding>> {
-        job::read_embeddings(&self.folder, self.id())
+        objects::read_embeddings(&self.folder, self.id())
     }
 
     /// The individuals among the objects, in order of their ids; none before the job's end.
     pub fn clusters(&self) -> Result<Vec<Cluster>> {
-        job::read_clusters(&self.folder, self.id())
+        Ok(objects::read_clusters(&self.folder, self.id())?.unwrap_or_default())
     }
 }

@@ -10,7 +10,7 @@
     reason = "a test ends where something is wrong"
 )]
 
-use std::{io::Write, path::Path, sync::Arc};
+use std::{io::Write, os::unix::fs::PermissionsExt, path::Path, sync::Arc};
 
 use ocellus_core::{SettingsSchema, SystemClock, Timestamp, VideoId, VideoRecord, VideoStatus};
 use ocellus_store::{Archive, ListQuery, OpenReport, Order, OrderKey, StoreError, VideoFilter, check};
@@ -141,49 +141,24 @@ fn a_new_job_clears_what_the_earlier_one_made() {
 }
 
 #[test]
-fn check_finds_what_is_wrong_and_a_rebuild_mends_the_index() {
-    let dir = tempfile::tempdir().unwrap();
-    let (archive, _) = open(dir.path());
-    let id = archive.create(record("x")).unwrap().id;
-    let folder = archive.source_path(id).parent().unwrap().to_path_buf();
-    drop(archive);
-    assert!(check(dir.path(), false, &mut |_| {}).unwrap().is_sound());
-
-    let json = folder.join("video.json");
-    let text = std::fs::read_to_string(&json).unwrap();
-    std::fs::write(&json, text.replace("\"x\"", "\"y\"")).unwrap();
-    let mut findings = Vec::new();
-    assert!(!check(dir.path(), false, &mut |f| findings.push(f.to_string())).unwrap().is_sound());
-    assert_eq!(findings.len(), 1, "{findings:?}");
-    assert!(check(dir.path(), true, &mut |_| {}).unwrap().is_sound());
-
-    std::fs::write(&json, "{").unwrap();
-    assert!(!check(dir.path(), false, &mut |_| {}).unwrap().is_sound());
-}
-
-#[test]
 fn what_a_crash_cut_off_between_two_steps_is_finished() {
     let dir = tempfile::tempdir().unwrap();
     let (archive, _) = open(dir.path());
-    let [replaced, first, plain] = ["replaced", "first", "plain"].map(|name| archive.create(record(name)).unwrap().id);
-    for id in [replaced, plain] {
-        let mut upload = archive.begin_upload(id).unwrap();
-        upload.write_all(b"before").unwrap();
-        upload.commit().unwrap();
-    }
+    let [first, plain] = ["first", "plain"].map(|name| archive.create(record(name)).unwrap().id);
+    let mut upload = archive.begin_upload(plain).unwrap();
+    upload.write_all(b"before").unwrap();
+    upload.commit().unwrap();
     archive.start_job(plain, &json!({})).unwrap();
-    let sources = [replaced, first, plain].map(|id| archive.source_path(id));
+    let sources = [first, plain].map(|id| archive.source_path(id));
     drop(archive);
-    // A file that was put in place, and no record that says so; a job that no record names.
-    std::fs::write(&sources[0], b"a longer one").unwrap();
-    std::fs::write(&sources[1], b"nobody was told").unwrap();
-    let jobs = sources[2].with_file_name("jobs");
+    // A file that no record knows of; a job that no record names.
+    std::fs::write(&sources[0], b"nobody was told").unwrap();
+    let jobs = sources[1].with_file_name("jobs");
     std::fs::create_dir_all(jobs.join("2/pictures")).unwrap();
     std::fs::remove_file(dir.path().join("index.clean")).unwrap();
 
     let (archive, _) = open(dir.path());
-    assert_eq!(archive.video(replaced).unwrap().unwrap().file_size, Some(12));
-    assert!(!sources[1].exists());
+    assert!(!sources[0].exists());
     assert_eq!(archive.video(first).unwrap().unwrap().file_size, None);
     assert_eq!(archive.video(plain).unwrap().unwrap().file_size, Some(6));
     assert_eq!(std::fs::read_dir(jobs).unwrap().count(), 1);
@@ -191,4 +166,40 @@ fn what_a_crash_cut_off_between_two_steps_is_finished() {
     let mut findings = Vec::new();
     check(dir.path(), false, &mut |f| findings.push(f)).unwrap();
     assert!(findings.is_empty(), "{findings:?}");
+}
+
+#[test]
+fn a_source_that_changed_on_the_disk_is_no_new_source() {
+    let dir = tempfile::tempdir().unwrap();
+    let (archive, _) = open(dir.path());
+    let id = archive.create(record("x")).unwrap().id;
+    let mut upload = archive.begin_upload(id).unwrap();
+    upload.write_all(b"before").unwrap();
+    let sha256 = upload.commit().unwrap().source_sha256.unwrap();
+    assert_eq!(sha256.len(), 64);
+    let source = archive.source_path(id);
+    drop(archive);
+    for contents in ["after!", "longer than before"] {
+        std::fs::write(&source, contents).unwrap();
+        let mut findings = Vec::new();
+        check(dir.path(), true, &mut |f| findings.push(f.to_string())).unwrap();
+        assert!(findings.len() == 1 && findings[0].contains("source"), "{findings:?}");
+        std::fs::remove_file(dir.path().join("index.clean")).unwrap();
+        let (archive, _) = open(dir.path());
+        assert_eq!(archive.video(id).unwrap().unwrap().file_size, Some(6));
+    }
+}
+
+#[test]
+fn nobody_else_may_read_what_is_in_the_archive() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let (archive, _) = open(dir.path());
+    let id = archive.create(record("x")).unwrap().id;
+    let mut upload = archive.begin_upload(id).unwrap();
+    upload.write_all(b"a recording").unwrap();
+    upload.commit().unwrap();
+    let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    let source = archive.source_path(id);
+    assert_eq!((mode(dir.path()), mode(source.parent().unwrap()), mode(&source)), (0o700, 0o700, 0o600));
 }

@@ -1,0 +1,161 @@
+//! By which an index is known to be the one that was closed in good order.
+//!
+//! Owns `index.clean`: length and CRC-32 of every file of the index, written when it is closed. sled repairs itself where its files
+//! were cut or changed, by leaving out what it cannot read, and says nothing: an index is trusted only where every byte of it is
+//! as it was.
+//!
+//! Dropped, it marks the index as whole, unless a change did not reach it.
+
+use std::{
+    collections::BTreeMap,
+    fs::{self, File, TryLockError},
+    io::{self, Read},
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use serde::{Deserialize, Serialize};
+use tracing::error;
+
+use crate::{
+    codec::{seal, unseal},
+    disk::Disk,
+    error::{At, Result},
+};
+
+#[derive(PartialEq, Eq, Serialize, Deserialize)]
+struct Mark {
+    /// By their paths in the folder of the index.
+    files: BTreeMap<String, Sum>,
+}
+
+#[derive(PartialEq, Eq, Serialize, Deserialize)]
+struct Sum {
+    bytes: u64,
+    crc32: u32,
+}
+
+pub(crate) struct Closing {
+    disk: Disk,
+    data: PathBuf,
+    doubtful: Arc<AtomicBool>,
+}
+
+impl Closing {
+    /// `doubtful`: set where a change does not reach the index.
+    pub(crate) fn new(disk: &Disk, data: &Path, doubtful: Arc<AtomicBool>) -> Self {
+        Self { disk: disk.clone(), data: data.to_path_buf(), doubtful }
+    }
+}
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        if self.doubtful.load(Ordering::Relaxed) {
+            return;
+        }
+        if let Err(error) = mark(&self.disk, &self.data) {
+            error!("the index could not be marked as whole, the next start makes it anew: {error}");
+        }
+    }
+}
+
+/// How long sled may take to let go of its files.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Of an index that was closed.
+pub(crate) fn mark(disk: &Disk, data: &Path) -> Result<()> {
+    let db = data.join("index/db");
+    let file = File::open(&db).at(&db)?;
+    let begun = Instant::now();
+    // sled's own threads hold its files for a moment longer than whoever closed it.
+    while let Err(error) = file.try_lock() {
+        match error {
+            TryLockError::WouldBlock if begun.elapsed() < PATIENCE => thread::sleep(Duration::from_millis(1)),
+            TryLockError::WouldBlock => return Err(io::ErrorKind::ResourceBusy.into()).at(&db),
+            TryLockError::Error(e) => return Err(e).at(&db),
+        }
+    }
+    disk.replace(&mark_path(data), &seal(&sums(&data.join("index"))?))
+}
+
+/// Takes the mark away, so that a crash leaves an index that is not trusted.
+pub(crate) fn unmark(disk: &Disk, data: &Path) -> Result<()> {
+    disk.remove(&mark_path(data))?;
+    // Or a power cut would bring the mark back over an index that has changed since.
+    disk.sync_folder(data)
+}
+
+/// How an index was left.
+pub(crate) enum Left {
+    /// As it was closed.
+    Whole,
+    /// In use, by a server that came to a sudden end.
+    Open,
+    /// With files that are not as they were when it was closed.
+    Changed(String),
+}
+
+pub(crate) fn left(data: &Path) -> Result<Left> {
+    let path = mark_path(data);
+    let bytes = match fs::read(&path) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Left::Open),
+        bytes => bytes.at(&path)?,
+    };
+    // Release 0.1 left an empty file.
+    if bytes.is_empty() {
+        return Ok(Left::Open);
+    }
+    let Ok(Mark { files: mut before }) = unseal::<Mark>(&path, &bytes) else {
+        return Ok(Left::Changed("index.clean is damaged".into()));
+    };
+    for (name, sum) in sums(&data.join("index"))?.files {
+        if before.remove(&name).as_ref() != Some(&sum) {
+            return Ok(Left::Changed(format!("index/{name} is not as it was when it was closed")));
+        }
+    }
+    match before.into_keys().next() {
+        Some(name) => Ok(Left::Changed(format!("index/{name} is missing"))),
+        None => Ok(Left::Whole),
+    }
+}
+
+fn mark_path(data: &Path) -> PathBuf {
+    data.join("index.clean")
+}
+
+fn sums(index: &Path) -> Result<Mark> {
+    let mut files = BTreeMap::new();
+    let mut folders = vec![index.to_path_buf()];
+    while let Some(folder) = folders.pop() {
+        let entries = match fs::read_dir(&folder) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
+            entries => entries.at(&folder)?,
+        };
+        for entry in entries {
+            let path = entry.at(&folder)?.path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                let name = path.strip_prefix(index).unwrap_or(&path).to_string_lossy().into_owned();
+                files.insert(name, sum(&path).at(&path)?);
+            }
+        }
+    }
+    Ok(Mark { files })
+}
+
+fn sum(path: &Path) -> io::Result<Sum> {
+    let (mut file, mut block) = (File::open(path)?, vec![0; 1 << 18]);
+    let (mut hasher, mut bytes) = (crc32fast::Hasher::new(), 0);
+    loop {
+        let read = file.read(&mut block)?;
+        let Some(some) = block.get(..read).filter(|some| !some.is_empty()) else { return Ok(Sum { bytes, crc32: hasher.finalize() }) };
+        hasher.update(some);
+        bytes += read as u64;
+    }
+}

@@ -1,0 +1,191 @@
+//! How values become bytes: JSON files with a format and a checksum, and what logs hold.
+//!
+//! A sealed file is a JSON object whose first key is `format` and whose last one `checksum`, the CRC-32 of all that stands
+//! before it, in hexadecimal digits. Files of release 0.1 have neither, and are read as format 1. Who edits such a file by
+//! hand removes both keys.
+
+use std::{
+    fs::File,
+    io::{self, Read},
+    path::Path,
+};
+
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
+
+use crate::error::{At, Result, StoreError};
+
+/// Of the data folder and of the files in it, as this release writes them. 1: release 0.1. 2: `format.json`; JSON files with a
+/// format and a checksum.
+pub(crate) const FORMAT: u32 = 2;
+
+/// What stands between the checksummed part of a sealed file and its checksum.
+const BEFORE_CHECKSUM: &str = ",\n  \"checksum\": \"";
+
+#[derive(Deserialize)]
+struct Seal {
+    format: Option<u32>,
+    checksum: Option<String>,
+}
+
+/// A JSON object as it stands in a file. `value` has to serialize as an object.
+pub(crate) fn seal(value: &impl Serialize) -> Vec<u8> {
+    let mut fields = Map::from_iter([("format".to_owned(), Value::from(FORMAT))]);
+    // The types that are written have string keys and finite numbers only.
+    if let Ok(Value::Object(own)) = serde_json::to_value(value) {
+        fields.extend(own);
+    }
+    let mut text = serde_json::to_string_pretty(&fields).unwrap_or_default();
+    text.truncate(text.strip_suffix("\n}").map_or(0, str::len));
+    let checksum = crc32fast::hash(text.as_bytes());
+    text.push_str(&format!("{BEFORE_CHECKSUM}{checksum:08x}\"\n}}\n"));
+    text.into_bytes()
+}
+
+/// Reads what [`seal`] wrote, or a file of release 0.1.
+///
+/// # Errors
+/// `Damaged` where it is not what was written, `Newer` where it was written by a later release.
+pub(crate) fn unseal<T: DeserializeOwned>(path: &Path, bytes: &[u8]) -> Result<T> {
+    verify(path, bytes)?;
+    parse(path, bytes)
+}
+
+/// As [`unseal`], for a value that is kept as it is, without the keys of the seal.
+pub(crate) fn unseal_value(path: &Path, bytes: &[u8]) -> Result<Value> {
+    let mut value: Value = unseal(path, bytes)?;
+    if let Some(fields) = value.as_object_mut() {
+        fields.shift_remove("format");
+        fields.shift_remove("checksum");
+    }
+    Ok(value)
+}
+
+fn verify(path: &Path, bytes: &[u8]) -> Result<()> {
+    // What was written before there were seals may be a list.
+    if bytes.first() == Some(&b'[') {
+        return Ok(());
+    }
+    let seal: Seal = parse(path, bytes)?;
+    match seal {
+        Seal { format: Some(format), .. } if format > FORMAT => {
+            Err(StoreError::Newer { path: path.into(), made_by: format!("format {format}") })
+        }
+        Seal { format: None, checksum: None } => Ok(()),
+        Seal { format: Some(_), checksum: Some(written) } => {
+            let end = memmem_last(bytes, BEFORE_CHECKSUM.as_bytes());
+            let found = end.and_then(|end| bytes.get(..end)).map(crc32fast::hash);
+            if found.is_some_and(|found| format!("{found:08x}") == written) {
+                Ok(())
+            } else {
+                Err(damaged(path, "its checksum is another"))
+            }
+        }
+        _ => Err(damaged(path, "it has no format or no checksum")),
+    }
+}
+
+/// Where `needle` stands last.
+fn memmem_last(bytes: &[u8], needle: &[u8]) -> Option<usize> {
+    bytes.windows(needle.len()).rposition(|window| window == needle)
+}
+
+pub(crate) fn damaged(path: &Path, reason: impl ToString) -> StoreError {
+    StoreError::Damaged { path: path.to_path_buf(), reason: reason.to_string() }
+}
+
+/// A record of a log that is JSON.
+pub(crate) fn to_json(value: &impl Serialize) -> Vec<u8> {
+    // The types that are written have string keys and finite numbers only.
+    serde_json::to_vec_pretty(value).unwrap_or_default()
+}
+
+pub(crate) fn parse<T: DeserializeOwned>(path: &Path, bytes: &[u8]) -> Result<T> {
+    serde_json::from_slice(bytes).map_err(|e| damaged(path, e))
+}
+
+pub(crate) fn decode<T: DeserializeOwned>(path: &Path, bytes: &[u8]) -> Result<T> {
+    postcard::from_bytes(bytes).map_err(|e| damaged(path, e))
+}
+
+pub(crate) fn encode(path: &Path, value: &impl Serialize) -> Result<Vec<u8>> {
+    postcard::to_stdvec(value).map_err(|e| damaged(path, e))
+}
+
+/// By which a file is known again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct FileDigest {
+    pub bytes: u64,
+    /// In hexadecimal digits.
+    pub sha256: String,
+}
+
+impl FileDigest {
+    pub(crate) fn of(bytes: &[u8]) -> Self {
+        Self::new(bytes.len() as u64, Sha256::new_with_prefix(bytes))
+    }
+
+    pub(crate) fn new(bytes: u64, hasher: Sha256) -> Self {
+        Self { bytes, sha256: hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect() }
+    }
+
+    /// Reads a file from end to end.
+    pub(crate) fn of_file(path: &Path) -> Result<Self> {
+        let mut file = File::open(path).at(path)?;
+        let (mut hasher, mut bytes, mut block) = (Sha256::new(), 0, vec![0; 1 << 18]);
+        loop {
+            let read = match file.read(&mut block) {
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+                read => read.at(path)?,
+            };
+            let Some(some) = block.get(..read).filter(|some| !some.is_empty()) else { return Ok(Self::new(bytes, hasher)) };
+            hasher.update(some);
+            bytes += read as u64;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    fn read(bytes: &[u8]) -> Result<Value> {
+        unseal_value(Path::new("x.json"), bytes)
+    }
+
+    #[test]
+    fn what_release_0_1_wrote_is_read() {
+        assert_eq!(read(br#"{"a": 1}"#).unwrap(), json!({"a": 1}));
+        assert_eq!(read(b"[1, 2]").unwrap(), json!([1, 2]));
+    }
+
+    #[test]
+    fn what_a_later_release_wrote_is_refused_by_name() {
+        let error = read(br#"{"format": 99, "a": 1}"#).unwrap_err();
+        assert!(matches!(&error, StoreError::Newer { made_by, .. } if made_by == "format 99"), "{error}");
+    }
+
+    proptest! {
+        #[test]
+        fn what_was_sealed_is_read(name in ".*", number: i64) {
+            let value = json!({"name": name, "number": number, "empty": {}});
+            prop_assert_eq!(read(&seal(&value)).unwrap(), value);
+        }
+
+        /// Whichever byte is another one: what is read is what was written, or nothing.
+        #[test]
+        fn a_changed_byte_is_noticed(at in any::<prop::sample::Index>(), bits in 1_u8..) {
+            let value = json!({"name": "a camera", "job": 7});
+            let mut bytes = seal(&value);
+            let at = at.index(bytes.len());
+            bytes[at] ^= bits;
+            if let Ok(read) = read(&bytes) {
+                prop_assert_eq!(read, value);
+            }
+        }
+    }
+}

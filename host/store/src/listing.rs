@@ -1,0 +1,206 @@
+//! Lists of videos, of their objects and of their deliveries: what a page of them holds.
+
+use std::{collections::BTreeMap, ops::Range};
+
+use ocellus_core::{Counts, JobId, ObjectId, ObjectRecord, ObjectType, Timestamp, VideoId, VideoRecord};
+
+use crate::{
+    archive::Archive,
+    delivery::Delivery,
+    error::{Result, StoreError},
+    index::{Index, Summary, number_of},
+    list::{Condition, DeliveryQuery, ListQuery, ObjectQuery, OrderKey, Page, VideoFilter, page},
+    objects::read_objects,
+};
+
+impl Archive {
+    pub fn list(&self, query: &ListQuery) -> Result<Page<VideoRecord>> {
+        let Page { items, next, prev } = self.list_ids(query)?;
+        // A video that was deleted meanwhile is not on the page, nor is one that is damaged.
+        let items = items.into_iter().filter_map(|id| self.shared().readable(id).transpose()).collect::<Result<_>>()?;
+        Ok(Page { items, next, prev })
+    }
+
+    fn list_ids(&self, query: &ListQuery) -> Result<Page<VideoId>> {
+        let ListQuery { filter, order, limit, cursor } = query;
+        let list = [order.key as u8, if order.descending { b'd' } else { b'a' }];
+        let (index, matcher) = (&self.shared().index, Matcher::new(filter));
+        if let Some(ids) = &filter.id_in {
+            let mut found = BTreeMap::new();
+            for id in ids {
+                if let Some(summary) = index.summary(*id)?.filter(|s| matcher.matches(s)) {
+                    found.insert(Index::key(order.key, *id, &summary), *id);
+                }
+            }
+            let item = |(k, id): (&Vec<u8>, &VideoId)| Ok((k.clone(), *id));
+            let forwards = |from: Option<&[u8]>| found.range::<[u8], _>(bounds(from, None)).map(item).collect::<Vec<_>>();
+            let backwards = |to: Option<&[u8]>| found.range::<[u8], _>(bounds(None, to)).rev().map(item).collect::<Vec<_>>();
+            return if order.descending {
+                page(list, cursor.as_ref(), *limit, |k| backwards(k).into_iter(), |k| forwards(k).into_iter())
+            } else {
+                page(list, cursor.as_ref(), *limit, |k| forwards(k).into_iter(), |k| backwards(k).into_iter())
+            };
+        }
+        let range = (order.key == OrderKey::CreatedDate).then(|| matcher.created_range());
+        let (low, high) = range.unwrap_or_default();
+        let matching = |item: Result<(Vec<u8>, VideoId)>| match item {
+            Ok((key, id)) => match index.summary(id) {
+                Ok(Some(summary)) if matcher.matches(&summary) => Some(Ok((key, id))),
+                Ok(_) => None,
+                Err(e) => Some(Err(e)),
+            },
+            Err(e) => Some(Err(e)),
+        };
+        let later = |a: Option<&[u8]>, b: &Option<Vec<u8>>| a.map(<[u8]>::to_vec).max(b.clone());
+        let sooner = |a: Option<&[u8]>, b: &Option<Vec<u8>>| match (a, b) {
+            (Some(a), Some(b)) => Some(a.min(b).to_vec()),
+            (a, b) => a.map(<[u8]>::to_vec).or_else(|| b.clone()),
+        };
+        let forwards = |from: Option<&[u8]>| index.walk(order.key, later(from, &low).as_deref(), high.as_deref()).filter_map(matching);
+        let backwards = |to: Option<&[u8]>| index.walk(order.key, low.as_deref(), sooner(to, &high).as_deref()).rev().filter_map(matching);
+        if order.descending {
+            page(list, cursor.as_ref(), *limit, backwards, forwards)
+        } else {
+            page(list, cursor.as_ref(), *limit, forwards, backwards)
+        }
+    }
+
+    pub fn count(&self, filter: &VideoFilter) -> Result<u64> {
+        let (index, matcher) = (&self.shared().index, Matcher::new(filter));
+        let mut count = 0;
+        let mut look = |id: VideoId| -> Result<()> {
+            count += u64::from(index.summary(id)?.is_some_and(|s| matcher.matches(&s)));
+            Ok(())
+        };
+        if let Some(ids) = &filter.id_in {
+            let ids: std::collections::BTreeSet<_> = ids.iter().collect();
+            ids.into_iter().try_for_each(|id| look(*id))?;
+        } else if matcher.is_open() {
+            return Ok(index.len());
+        } else {
+            let (low, high) = matcher.created_range();
+            index.walk(OrderKey::CreatedDate, low.as_deref(), high.as_deref()).try_for_each(|item| look(item?.1))?;
+        }
+        Ok(count)
+    }
+
+    /// Objects of a video's job, in the order in which they were made.
+    pub fn objects(&self, id: VideoId, query: &ObjectQuery) -> Result<Page<ObjectRecord>> {
+        let record = self.video(id)?.ok_or(StoreError::NoVideo(id))?;
+        let index = &self.shared().index;
+        let wanted = |item: Result<(Vec<u8>, u64, String)>| match item {
+            Ok((key, offset, t)) => (query.types.is_empty() || query.types.iter().any(|w| w.as_str() == t)).then_some(Ok((key, offset))),
+            Err(e) => Some(Err(e)),
+        };
+        let Page { items, next, prev } = page(
+            *b"ob",
+            query.cursor.as_ref(),
+            query.limit,
+            |from| index.walk_objects(id, from, None).filter_map(wanted),
+            |to| index.walk_objects(id, None, to).rev().filter_map(wanted),
+        )?;
+        let items = read_objects(&self.shared().folder, JobId { video: id, number: record.job }, &items)?;
+        Ok(Page { items, next, prev })
+    }
+
+    pub fn object(&self, id: &ObjectId) -> Result<Option<ObjectRecord>> {
+        let Some(offset) = self.shared().index.object(id)? else { return Ok(None) };
+        let found = read_objects(&self.shared().folder, id.job, &[offset])?;
+        Ok(found.into_iter().next().filter(|o| o.id == *id))
+    }
+
+    /// Deliveries of a video's job, in the order in which their objects were made.
+    pub fn deliveries(&self, id: VideoId, query: &DeliveryQuery) -> Result<Page<Delivery>> {
+        let index = &self.shared().index;
+        let wanted = |item: &Result<(Vec<u8>, Delivery)>| {
+            item.as_ref().map_or(true, |(_, d)| query.states.is_empty() || query.states.contains(&d.state))
+        };
+        page(
+            *b"dl",
+            query.cursor.as_ref(),
+            query.limit,
+            |from| index.walk_deliveries(id, from, None).filter(wanted),
+            |to| index.walk_deliveries(id, None, to).rev().filter(wanted),
+        )
+    }
+
+    /// How far an object has come; `None` where there is no such object, or no router.
+    pub fn delivery(&self, id: &ObjectId) -> Result<Option<Delivery>> {
+        let Some(key) = self.shared().index.key_of_object(id)? else { return Ok(None) };
+        self.shared().index.deliveries.get(&key)
+    }
+
+    /// Objects that are still to be delivered, of one video or of all, with their numbers, by video and number.
+    pub fn undelivered(&self, video: Option<VideoId>) -> impl Iterator<Item = Result<(ObjectId, u32)>> + use<> {
+        let beginning = video.map(|v| v.0.to_be_bytes());
+        self.shared().index.deliveries.pending(beginning.as_ref().map_or(&[], |b| &b[..])).map(|item| {
+            let (key, id) = item?;
+            Ok((id, number_of(&key)?))
+        })
+    }
+
+    /// The number of an object among those of its job.
+    pub fn number(&self, id: &ObjectId) -> Result<Option<u32>> {
+        self.shared().index.key_of_object(id)?.map(|key| number_of(&key)).transpose()
+    }
+
+    /// What became of the objects of a video's job, by type; `None` where none was to be delivered.
+    pub fn tally(&self, id: VideoId) -> Result<Option<BTreeMap<ObjectType, Counts>>> {
+        self.shared().index.deliveries.tally(id)
+    }
+}
+
+fn bounds<'a>(from: Option<&'a [u8]>, to: Option<&'a [u8]>) -> (std::ops::Bound<&'a [u8]>, std::ops::Bound<&'a [u8]>) {
+    use std::ops::Bound::{Excluded, Unbounded};
+    (from.map_or(Unbounded, Excluded), to.map_or(Unbounded, Excluded))
+}
+
+/// A filter with what is computed of it once for all videos.
+struct Matcher<'a> {
+    filter: &'a VideoFilter,
+    name: Option<String>,
+}
+
+impl<'a> Matcher<'a> {
+    fn new(filter: &'a VideoFilter) -> Self {
+        Self { filter, name: filter.name_contains.as_deref().map(str::to_lowercase) }
+    }
+
+    /// Everything matches.
+    fn is_open(&self) -> bool {
+        let f = self.filter;
+        f.camera_groups.is_none()
+            && f.case_in.is_none()
+            && f.id_in.is_none()
+            && self.name.is_none()
+            && f.created.is_empty()
+            && f.created_within.is_empty()
+    }
+
+    fn matches(&self, s: &Summary) -> bool {
+        let f = self.filter;
+        let created = s.created();
+        f.camera_groups.as_ref().is_none_or(|g| g.contains(&s.camera_group))
+            && f.case_in.as_ref().is_none_or(|c| c.contains(&s.case))
+            && self.name.as_ref().is_none_or(|n| s.name.as_ref().is_some_and(|name| name.contains(n.as_str())))
+            && f.created.iter().all(|c| c.holds(created))
+            && (f.created_within.is_empty() || f.created_within.iter().any(|r| r.contains(&created)))
+    }
+
+    /// Keys of the creation-date ordering outside which nothing matches.
+    fn created_range(&self) -> (Option<Vec<u8>>, Option<Vec<u8>>) {
+        let earliest = self.filter.created.iter().filter_map(|c| match c {
+            Condition::After(t) | Condition::From(t) => Some(*t),
+            Condition::Before(_) | Condition::To(_) => None,
+        });
+        let latest = self.filter.created.iter().filter_map(|c| match c {
+            Condition::Before(t) | Condition::To(t) => Some(*t),
+            Condition::After(_) | Condition::From(_) => None,
+        });
+        let within: &[Range<Timestamp>] = &self.filter.created_within;
+        let low = earliest.max().max(within.iter().map(|r| r.start).min());
+        let high = latest.min().into_iter().chain(within.iter().map(|r| r.end).max()).min();
+        let microsecond = |t: Timestamp, by: i64| Timestamp::from_microsecond(t.as_microsecond().saturating_add(by)).unwrap_or(t);
+        (low.map(Index::created_key), high.map(|t| Index::created_key(microsecond(t, 1))))
+    }
+}
