@@ -182,3 +182,40 @@ fn ids_never_come_again_whatever_is_deleted_while_the_disk_is_full() {
         assert!(next > made[2], "{next} after {made:?}");
     }
 }
+
+/// A folder as release 0.1 leaves it: no `format.json`.
+fn of_release_0_1() -> TempDir {
+    let (dir, disk, archive) = filled();
+    drop((archive, disk));
+    for name in ["format.json", "index.clean"] {
+        std::fs::remove_file(dir.path().join(name)).unwrap();
+    }
+    std::fs::remove_dir_all(dir.path().join("index")).unwrap();
+    dir
+}
+
+#[test]
+fn a_way_to_the_present_format_that_is_cut_off_is_gone_to_its_end_by_the_next_start() {
+    let mut points = 0;
+    let reference = of_release_0_1();
+    let disk = FaultyDisk::over(reference.path());
+    let archive = open(Arc::new(disk.clone()), reference.path()).unwrap();
+    let (expected, steps) = (view(&archive), disk.steps());
+    drop(archive);
+    for (step, cut) in (0..=steps).flat_map(|step| CUTS.map(|cut| (step, cut))) {
+        let image = folder();
+        disk.image(step, cut, image.path());
+        holds(image.path(), &format!("power cut after step {step} of {steps}, {cut:?}"), &expected, &|found| *found == expected);
+        points += 1;
+    }
+    for (step, fault) in (0..steps).flat_map(|step| FAULTS.map(|fault| (step, fault))) {
+        let dir = of_release_0_1();
+        let disk = FaultyDisk::over(dir.path());
+        disk.fail(step, fault);
+        drop(open(Arc::new(disk), dir.path()));
+        holds(dir.path(), &format!("step {step} of {steps} fails, {fault:?}"), &expected, &|found| *found == expected);
+        points += 1;
+    }
+    println!("{points} states on the way from one format to the next");
+    assert!(points > 20);
+}
