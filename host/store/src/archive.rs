@@ -346,13 +346,17 @@ impl Archive {
         self.0.folder.source(id)
     }
 
-    /// Puts a part file in place of the source.
-    pub(crate) fn commit_upload(&self, id: VideoId, part: &Path, bytes: u64) -> Result<VideoRecord> {
+    /// Puts a part file in place of the source, where `check` allows it for the record as it is.
+    pub(crate) fn commit_upload(
+        &self,
+        id: VideoId,
+        part: &Path,
+        bytes: u64,
+        check: impl FnOnce(&VideoRecord) -> ocellus_core::Result<()>,
+    ) -> Result<VideoRecord> {
         let _guard = self.guard(id);
         let source = self.0.folder.source(id);
-        if !self.0.folder.video(id).exists() {
-            return Err(StoreError::NoVideo(id));
-        }
+        check(&self.0.folder.read(id)?.ok_or(StoreError::NoVideo(id))?)?;
         fs::rename(part, &source).at(&source)?;
         durable::sync_folder(&self.0.folder.video(id))?;
         durable::remove(&self.screenshot_path(id))?;

@@ -57,12 +57,18 @@ impl Upload {
     }
 
     /// Makes what was written the video's source, durably. The video may have been deleted meanwhile: an error then.
-    pub fn commit(mut self) -> Result<VideoRecord> {
+    pub fn commit(self) -> Result<VideoRecord> {
+        self.commit_if(|_| Ok(()))
+    }
+
+    /// As [`Upload::commit`], where `check` allows it for the record as it is then. Nothing changes the record between the
+    /// two; refused, the upload leaves nothing.
+    pub fn commit_if(mut self, check: impl FnOnce(&VideoRecord) -> ocellus_core::Result<()>) -> Result<VideoRecord> {
         if let Some(file) = self.file.take() {
             file.sync_all().at(&self.part)?;
             self.bytes = file.metadata().at(&self.part)?.len();
         }
-        self.archive.commit_upload(self.video, &self.part, self.bytes)
+        self.archive.commit_upload(self.video, &self.part, self.bytes, check)
     }
 }
 
