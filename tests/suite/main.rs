@@ -20,6 +20,7 @@ mod web;
 
 mod authoring;
 mod candidates;
+mod connections;
 mod crash;
 mod devices;
 mod hostile;
@@ -33,4 +34,5 @@ mod process;
 mod replay;
 mod settings;
 mod sources;
+mod unwritable_log;
 mod url_sources;

@@ -53,7 +53,12 @@ impl<'a> Options<'a> {
     }
 
     pub(crate) fn start(&self) -> Server {
-        let mut process = self.command().stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().unwrap();
+        self.start_with_stderr(Stdio::inherit())
+    }
+
+    /// `stderr` takes its log.
+    pub(crate) fn start_with_stderr(&self, stderr: Stdio) -> Server {
+        let mut process = self.command().stdout(Stdio::piped()).stderr(stderr).spawn().unwrap();
         let mut lines = BufReader::new(process.stdout.take().unwrap());
         let mut line = String::new();
         lines.read_line(&mut line).unwrap();

@@ -243,6 +243,49 @@ async fn what_is_not_allowed_is_refused_when_it_is_sent() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn metadata_services_are_refused_however_their_address_is_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(&dir.path().join("data"));
+    for host in [
+        "168.63.129.16",
+        "100.100.100.200",
+        "192.0.0.192",
+        "169.254.170.2",
+        "[fd00:ec2::254]",
+        "[fd00:ec2::23]",
+        "[fd20:ce::254]",
+        "[fe80::a9fe:a9fe]",
+        "[::ffff:169.254.169.254]",
+        "[::169.254.169.254]",
+        "[::ffff:0:a9fe:a9fe]",
+        "[64:ff9b::a9fe:a9fe]",
+        "[64:ff9b:1::a9fe:a9fe]",
+        "[64:ff9b:1:a9fe:a9:fe00::]",
+        "[2002:a9fe:a9fe::1]",
+        "[2001:0:a9fe:a9fe::1]",
+        "[2001:0:808:808:0:ffff:5601:5601]",
+        "[2001:db8::5efe:a9fe:a9fe]",
+        "[64:ff9b::a83f:8110]",
+    ] {
+        for (field, url) in
+            [("url", format!("http://{host}/latest/")), ("url", format!("rtsp://{host}/")), ("router_url", format!("http://{host}/"))]
+        {
+            let body = json!({"camera_group": 1, "name": "test", field: url});
+            let response = server.request(Method::POST, "/videos/").json(&body).send().await.unwrap();
+            assert_eq!(response.status(), StatusCode::BAD_REQUEST, "{field} {url}");
+            let error: Value = response.json().await.unwrap();
+            assert_eq!((&error["code"], &error["param"]), (&json!("BAD_PARAM"), &json!(field)), "{url}: {error}");
+            assert!(error["desc"].as_str().unwrap().contains("not allowed by the server's configuration"), "{url}: {error}");
+        }
+    }
+    assert_eq!(server.get("/videos/count/").await["count"], 0);
+    // Addresses that carry one that anybody may ask for.
+    for host in ["[64:ff9b::808:808]", "[2002:808:808::1]", "168.63.129.17"] {
+        server.create(json!({"url": format!("http://{host}/clip.mp4")})).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn names_and_redirects_lead_nowhere_that_is_not_allowed() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(&dir.path().join("data"));

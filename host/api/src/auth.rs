@@ -1,6 +1,9 @@
 //! Who may ask: one token, in the `Authorization` header.
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{Arc, Weak},
+};
 
 use axum::{
     extract::{Request, State},
@@ -12,7 +15,7 @@ use ocellus_core::{Error, ErrorKind};
 use subtle::ConstantTimeEq;
 use thiserror::Error as ThisError;
 
-use crate::{Api, error::ApiError};
+use crate::{Api, error::ApiError, serve::Place};
 
 /// The secret that opens every route.
 #[derive(Clone)]
@@ -39,6 +42,16 @@ impl fmt::Debug for AdminToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("AdminToken(..)")
     }
+}
+
+/// Tells the connection of a request that has the token, whatever it asks for: it is none of a stranger then.
+pub(crate) async fn recognise(State(api): State<Arc<Api>>, request: Request, next: Next) -> Response {
+    if let Some(place) = request.extensions().get::<Weak<Place>>().and_then(Weak::upgrade)
+        && check(&api.token, request.headers()).is_ok()
+    {
+        place.authenticated();
+    }
+    next.run(request).await
 }
 
 pub(crate) async fn require_token(State(api): State<Arc<Api>>, request: Request, next: Next) -> Response {

@@ -36,7 +36,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 pub use auth::{AdminToken, InvalidToken};
 pub use openapi::document as openapi_document;
-pub use serve::serve;
+pub use serve::{ConnectionLimits, serve};
 
 /// What the operator chooses.
 #[derive(Clone, Debug)]
@@ -117,6 +117,7 @@ pub fn router(api: Api) -> Router {
         .method_not_allowed_fallback(path::wrong_method)
         .layer(Extension(openapi::Document::new(document)))
         .layer(middleware::from_fn(unread::close))
+        .layer(middleware::from_fn_with_state(Arc::clone(&api), auth::recognise))
         .layer(middleware::from_fn(trace::trace))
         .with_state(api)
 }

@@ -2,8 +2,15 @@
 
 use std::sync::Arc;
 
-use axum::{Extension, Json, extract::State};
+use axum::{
+    Extension,
+    extract::State,
+    http::header::CONTENT_TYPE,
+    response::{IntoResponse, Response},
+};
+use bytes::Bytes;
 use ocellus_core::SettingsSchema;
+use parking_lot::Mutex;
 use serde_json::Value;
 use utoipa::{
     Modify, OpenApi,
@@ -62,15 +69,34 @@ pub(crate) fn base() -> Doc {
 
 /// What the routes made, kept for requests.
 #[derive(Clone)]
-pub(crate) struct Document(Arc<Doc>);
+pub(crate) struct Document(Arc<Inner>);
+
+struct Inner {
+    made: Doc,
+    /// As text, and for which settings. Anybody may ask for it, any number at a time, and read it as slowly as they like: all
+    /// of them share one copy.
+    served: Mutex<Option<(Arc<SettingsSchema>, Bytes)>>,
+}
 
 impl Document {
-    pub(crate) fn new(document: Doc) -> Self {
-        Self(Arc::new(document))
+    pub(crate) fn new(made: Doc) -> Self {
+        Self(Arc::new(Inner { made, served: Mutex::new(None) }))
+    }
+
+    fn text(&self, schema: Arc<SettingsSchema>) -> serde_json::Result<Bytes> {
+        let mut served = self.0.served.lock();
+        if let Some((made_for, text)) = &*served
+            && Arc::ptr_eq(made_for, &schema)
+        {
+            return Ok(text.clone());
+        }
+        let text = Bytes::from(serde_json::to_vec(&self.with_settings(&schema)?)?);
+        *served = Some((schema, text.clone()));
+        Ok(text)
     }
 
     fn with_settings(&self, schema: &SettingsSchema) -> serde_json::Result<Value> {
-        let mut document = serde_json::to_value(&*self.0)?;
+        let mut document = serde_json::to_value(&self.0.made)?;
         if let Some(schemas) = document.pointer_mut("/components/schemas").and_then(Value::as_object_mut) {
             schemas.insert(SETTINGS.into(), schema.document().clone());
         }
@@ -92,7 +118,7 @@ pub fn document(schema: &SettingsSchema) -> serde_json::Result<Value> {
     get, path = "/openapi.json", tag = "server", operation_id = "openapi", security(()),
     responses((status = 200, description = "OpenAPI 3.1.", body = Object)),
 )]
-pub(crate) async fn openapi(State(api): State<Arc<Api>>, Extension(document): Extension<Document>) -> Result<Json<Value>, ApiError> {
-    let schema = api.engine.settings_schema()?;
-    Ok(Json(document.with_settings(&schema).map_err(ocellus_core::Error::internal)?))
+pub(crate) async fn openapi(State(api): State<Arc<Api>>, Extension(document): Extension<Document>) -> Result<Response, ApiError> {
+    let text = document.text(api.engine.settings_schema()?).map_err(ocellus_core::Error::internal)?;
+    Ok(([(CONTENT_TYPE, "application/json")], text).into_response())
 }

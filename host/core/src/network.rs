@@ -1,7 +1,8 @@
 //! Which addresses the server may talk to on behalf of a user: for a video's `url` and its `router_url`.
 //!
-//! Guarantees: the answer depends on the address alone, however it was come by; an IPv4 address is the same address where
-//! it is written as IPv6. Does no I/O: who resolves a name has to ask about each address that comes out.
+//! Guarantees: the answer depends on the address alone, however it was come by. An IPv4 address that an IPv6 address
+//! carries ([`destinations`]) is judged as itself, so that no translator or tunnel leads where the address itself must not.
+//! Does no I/O: who resolves a name has to ask about each address that comes out.
 
 use std::{
     fmt,
@@ -47,17 +48,28 @@ pub struct NotAllowed {
 /// receivers of those who host themselves live there.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NetworkPolicy {
-    /// Where there are any, only these are allowed, and they are allowed whatever else they are.
+    /// Where there are any, only these are allowed, and they are allowed whatever else they are. An address that carries
+    /// others is allowed where all of its [`destinations`] are.
     allowed: Vec<Network>,
     /// Where the server listens.
     own: Option<SocketAddr>,
 }
 
-/// Metadata services outside the link-local networks: AWS on IPv6, Alibaba, Oracle.
-const METADATA: [IpAddr; 3] = [
-    IpAddr::V6(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254)),
+/// Single addresses of metadata services outside the link-local networks.
+const METADATA: [IpAddr; 7] = [
+    // Azure: its platform, which also hands certificates to the machine.
+    IpAddr::V4(Ipv4Addr::new(168, 63, 129, 16)),
+    // Alibaba Cloud.
     IpAddr::V4(Ipv4Addr::new(100, 100, 100, 200)),
+    // Oracle Cloud, before it took a link-local address; then by IPv6.
     IpAddr::V4(Ipv4Addr::new(192, 0, 0, 192)),
+    IpAddr::V6(Ipv6Addr::new(0xfd00, 0xc1, 0, 0, 0, 0, 0xa9fe, 0xa9fe)),
+    // Google Cloud. Its customers' own networks lie around it.
+    IpAddr::V6(Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254)),
+    // Scaleway.
+    IpAddr::V6(Ipv6Addr::new(0xfd00, 0x42, 0, 0, 0, 0, 0, 0x42)),
+    // Akamai.
+    IpAddr::V6(Ipv6Addr::new(0xfd00, 0xa9fe, 0xa9fe, 0, 0, 0, 0, 1)),
 ];
 
 impl NetworkPolicy {
@@ -67,11 +79,14 @@ impl NetworkPolicy {
 
     /// May the server connect to this address? Port 0 stands for one that is not known yet.
     pub fn allows(&self, address: SocketAddr) -> bool {
-        let ip = plain(address.ip());
+        destinations(address.ip()).into_iter().all(|ip| self.allows_destination(ip, address.port()))
+    }
+
+    fn allows_destination(&self, ip: IpAddr, port: u16) -> bool {
         if !self.allowed.is_empty() {
             return self.allowed.iter().any(|network| network.0.contains(&ip));
         }
-        !is_special(ip) && !self.is_own(ip, address.port())
+        !is_special(ip) && !self.is_own(ip, port)
     }
 
     /// Refuses a host that is an address (IPv6 with or without brackets) and not allowed. A name passes: it is what it
@@ -90,25 +105,62 @@ impl NetworkPolicy {
     }
 
     fn is_own(&self, ip: IpAddr, port: u16) -> bool {
-        self.own.is_some_and(|own| own.port() == port && (plain(own.ip()) == ip || ip.is_loopback()))
+        self.own.is_some_and(|own| own.port() == port && (own.ip().to_canonical() == ip || ip.is_loopback()))
     }
 }
 
-/// The IPv4 address within an IPv6 address that stands for one (mapped, or the well-known prefix of NAT64).
-fn plain(ip: IpAddr) -> IpAddr {
-    match ip {
-        IpAddr::V6(v6) => match v6.segments() {
-            [0x64, 0xff9b, 0, 0, 0, 0, high, low] => Ipv4Addr::from(u32::from(high) << 16 | u32::from(low)).into(),
-            _ => v6.to_canonical(),
-        },
-        v4 => v4,
+/// What a connection to an address may reach: the address itself, and every IPv4 address that it carries. At least one.
+///
+/// An address that stands for an IPv4 address and nothing else (mapped, compatible, translated, NAT64, 6to4) is that IPv4
+/// address alone. One that leads through a tunnel (Teredo, ISATAP) is itself and the ends of the tunnel. Of a NAT64 prefix
+/// for local use nobody but the network knows how long it is: all lengths that the rest of the address leaves open count.
+pub fn destinations(ip: IpAddr) -> Vec<IpAddr> {
+    let IpAddr::V6(v6) = ip else { return vec![ip] };
+    let v4 = |high: u16, low: u16| IpAddr::V4(Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low)));
+    match v6.segments() {
+        // Unspecified and loopback, which look like IPv4-compatible addresses.
+        [0, 0, 0, 0, 0, 0, 0, 0 | 1] => vec![ip],
+        // RFC 4291: compatible and mapped; RFC 2765: translated.
+        [0, 0, 0, 0, 0, 0, high, low] | [0, 0, 0, 0, 0, 0xffff, high, low] | [0, 0, 0, 0, 0xffff, 0, high, low] => vec![v4(high, low)],
+        // RFC 6052: the well-known prefix of NAT64.
+        [0x64, 0xff9b, 0, 0, 0, 0, high, low] => vec![v4(high, low)],
+        // RFC 8215: NAT64 for local use.
+        [0x64, 0xff9b, 1, ..] => local_nat64(v6),
+        // RFC 3056: 6to4.
+        [0x2002, high, low, ..] => vec![v4(high, low)],
+        // RFC 4380: Teredo, its server and its client; the latter is written inverted.
+        [0x2001, 0, server_high, server_low, _, _, high, low] => vec![ip, v4(server_high, server_low), v4(!high, !low)],
+        // RFC 5214: ISATAP, in any network.
+        [_, _, _, _, 0 | 0x200, 0x5efe, high, low] => vec![ip, v4(high, low)],
+        _ => vec![ip],
     }
+}
+
+/// The places that RFC 6052 gives an IPv4 address within 64:ff9b:1::/48, by the length of the prefix: 96, 64, 56, 48 bits.
+/// Byte 8 stays 0 where the address lies around it, and what follows the address stays 0, too.
+fn local_nat64(v6: Ipv6Addr) -> Vec<IpAddr> {
+    let [_, _, _, _, _, _, b6, b7, b8, b9, b10, b11, b12, b13, b14, b15] = v6.octets();
+    let mut found = vec![[b12, b13, b14, b15]];
+    if [b8, b13, b14, b15] == [0; 4] {
+        found.push([b9, b10, b11, b12]);
+        if b12 == 0 {
+            found.push([b7, b9, b10, b11]);
+            if b11 == 0 {
+                found.push([b6, b7, b9, b10]);
+            }
+        }
+    }
+    // 0.0.0.0/8 is nobody's address: a length by which it comes out is not the one that the network has.
+    let (somebody, nobody): (Vec<_>, Vec<_>) = found.into_iter().partition(|[first, ..]| *first != 0);
+    let found = if somebody.is_empty() { nobody } else { somebody };
+    found.into_iter().map(|octets| IpAddr::from(Ipv4Addr::from(octets))).collect()
 }
 
 fn is_special(ip: IpAddr) -> bool {
     let special = match ip {
         IpAddr::V4(v4) => v4.is_link_local() || v4.is_broadcast() || v4.octets().first() == Some(&0),
-        IpAddr::V6(v6) => v6.is_unicast_link_local() || v6.is_unspecified(),
+        // fd00:ec2::/32 is what AWS answers on within each machine: metadata, credentials of pods, time, names.
+        IpAddr::V6(v6) => v6.is_unicast_link_local() || v6.is_unspecified() || matches!(v6.segments(), [0xfd00, 0xec2, ..]),
     };
     special || ip.is_multicast() || METADATA.contains(&ip)
 }
@@ -134,12 +186,7 @@ mod tests {
             assert!(allows(&policy, good), "{good}");
         }
         for bad in [
-            "169.254.169.254:80",
-            "[::ffff:169.254.169.254]:80",
-            "[64:ff9b::a9fe:a9fe]:80",
             "[fe80::1]:80",
-            "[fd00:ec2::254]:80",
-            "100.100.100.200:80",
             "0.0.0.0:80",
             "0.1.2.3:80",
             "[::]:80",
@@ -152,6 +199,77 @@ mod tests {
             "[::ffff:127.0.0.1]:8000",
         ] {
             assert!(!allows(&policy, bad), "{bad}");
+        }
+    }
+
+    /// An IPv6 address that carries this IPv4 address, in every way that one may.
+    fn carriers(v4: Ipv4Addr) -> Vec<Ipv6Addr> {
+        let [a, b, c, d] = v4.octets();
+        let inverted = Ipv4Addr::from_bits(!v4.to_bits());
+        [
+            format!("::ffff:{v4}"),
+            format!("::{v4}"),
+            format!("::ffff:0:{v4}"),
+            format!("64:ff9b::{v4}"),
+            // For local use: prefixes of 96, 64, 56 and 48 bits.
+            format!("64:ff9b:1::{v4}"),
+            format!("64:ff9b:1:ffff:0:0:{v4}"),
+            format!("64:ff9b:1:0:{a:02x}:{b:02x}{c:02x}:{d:02x}00:0"),
+            format!("64:ff9b:1:{a:02x}:{b:02x}:{c:02x}{d:02x}::"),
+            format!("64:ff9b:1:{a:02x}{b:02x}:{c:02x}:{d:02x}00::"),
+            format!("2002:{a:02x}{b:02x}:{c:02x}{d:02x}::1"),
+            // Teredo: the address of its server, then of its client.
+            format!("2001:0:{a:02x}{b:02x}:{c:02x}{d:02x}:0:ffff:f7f7:f7f7"),
+            format!("2001:0:808:808:0:ffff:{inverted}"),
+            format!("2001:db8::5efe:{v4}"),
+            format!("2001:db8::200:5efe:{v4}"),
+        ]
+        .iter()
+        .map(|text| text.parse().unwrap_or_else(|e| panic!("{text}: {e}")))
+        .collect()
+    }
+
+    #[test]
+    fn metadata_is_refused_however_its_address_is_written() {
+        let policy = policy(&[]);
+        for bad in [
+            "fd00:ec2::254",
+            "fd00:ec2::23",
+            "fd00:ec2:0:1::1",
+            "fd20:ce::254",
+            "fd00:c1::a9fe:a9fe",
+            "fd00:42::42",
+            "fd00:a9fe:a9fe::1",
+            "fe80::a9fe:a9fe",
+        ] {
+            assert!(!allows(&policy, &format!("[{bad}]:80")), "{bad}");
+        }
+        for bad in ["169.254.169.254", "169.254.170.2", "169.254.42.42", "168.63.129.16", "100.100.100.200", "192.0.0.192"] {
+            let bad: Ipv4Addr = bad.parse().unwrap();
+            assert!(!policy.allows((bad, 80).into()), "{bad}");
+            for carrier in carriers(bad) {
+                assert!(!policy.allows((carrier, 80).into()), "{bad} as {carrier}");
+            }
+        }
+        for good in ["168.63.129.17:80", "100.100.100.201:80", "[fd20:ce::255]:80", "[fd00:ec3::254]:80", "[fd00:ec::254]:80"] {
+            assert!(allows(&policy, good), "{good}");
+        }
+    }
+
+    #[test]
+    fn an_address_that_only_resembles_a_carrier_is_itself() {
+        for own in ["::1", "::", "64:ff9b:2::a9fe:a9fe", "2001:1::a9fe:a9fe", "2003:a9fe:a9fe::1", "2001:db8::5eff:a9fe:a9fe"] {
+            let own: IpAddr = own.parse().unwrap();
+            assert_eq!(destinations(own), [own]);
+        }
+        let policy = policy(&[]);
+        assert!(allows(&policy, "[64:ff9b:1::8.8.8.8]:80") && allows(&policy, "[64:ff9b:1:808:8:800::]:80"));
+    }
+
+    #[test]
+    fn the_servers_own_port_is_refused_through_a_translator_too() {
+        for carrier in carriers(Ipv4Addr::LOCALHOST) {
+            assert!(!policy(&[]).allows((carrier, 8000).into()), "{carrier}");
         }
     }
 
@@ -191,8 +309,13 @@ mod tests {
             let policy = if listed { policy(&["0.0.0.0/1"]) } else { policy(&[]) };
             let as_v6 = |ip: Ipv6Addr| policy.allows((ip, port).into());
             let expected = policy.allows((v4, port).into());
-            prop_assert_eq!(as_v6(v4.to_ipv6_mapped()), expected);
-            prop_assert_eq!(as_v6(format!("64:ff9b::{v4}").parse().unwrap()), expected);
+            // A tunnel has an address of its own, which a list may not hold; NAT64 for local use may be read in other ways,
+            // too, and 0.0.0.0/8 is none of them.
+            for (n, carrier) in carriers(v4).into_iter().enumerate() {
+                let exact = n < 4 || n == 9;
+                let right = if exact { as_v6(carrier) == expected } else { expected || v4.octets()[0] == 0 || !as_v6(carrier) };
+                prop_assert!(right, "{carrier}: {expected}");
+            }
             if listed {
                 prop_assert_eq!(expected, bits < 1 << 31);
             }
@@ -201,7 +324,11 @@ mod tests {
         #[test]
         fn link_local_addresses_are_refused(low: u16, rest: u64, port: u16) {
             let [a, b] = low.to_be_bytes();
-            prop_assert!(!NetworkPolicy::default().allows((Ipv4Addr::new(169, 254, a, b), port).into()));
+            let v4 = Ipv4Addr::new(169, 254, a, b);
+            prop_assert!(!NetworkPolicy::default().allows((v4, port).into()));
+            for carrier in carriers(v4) {
+                prop_assert!(!NetworkPolicy::default().allows((carrier, port).into()), "{carrier}");
+            }
             let v6 = Ipv6Addr::from(0xfe80_u128 << 112 | u128::from(rest));
             prop_assert!(!NetworkPolicy::default().allows((v6, port).into()));
         }

@@ -8,7 +8,7 @@ use std::error::Error as StdError;
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 
-use ocellus_core::{NetworkPolicy, NotAllowed};
+use ocellus_core::{NetworkPolicy, NotAllowed, destinations};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::Url;
 
@@ -61,7 +61,8 @@ pub(crate) async fn lookup(policy: &NetworkPolicy, host: &str, port: u16) -> Res
 
 /// A server that listens on every address is found at any address that the machine has: one that a socket can be bound to.
 fn is_own_port(policy: &NetworkPolicy, address: SocketAddr) -> bool {
-    policy.own_port_everywhere().is_some_and(|port| port == address.port() && UdpSocket::bind((address.ip(), 0)).is_ok())
+    let is_here = |ip| UdpSocket::bind((ip, 0)).is_ok();
+    policy.own_port_everywhere().is_some_and(|port| port == address.port() && destinations(address.ip()).into_iter().any(is_here))
 }
 
 /// Refuses a URL that leads where the policy does not allow. A name that does not resolve now passes: connecting to it
@@ -110,6 +111,8 @@ mod tests {
         let policy = NetworkPolicy::new(Vec::new(), Some(([0, 0, 0, 0], 8000).into()));
         assert!(is_own_port(&policy, ([127, 0, 0, 5], 8000).into()));
         assert!(!is_own_port(&policy, ([127, 0, 0, 5], 8001).into()));
+        // By way of a translator.
+        assert!(is_own_port(&policy, "[64:ff9b::127.0.0.5]:8000".parse().unwrap()));
         // Kept for documents: no machine has it.
         assert!(!is_own_port(&policy, ([192, 0, 2, 1], 8000).into()));
         let policy = NetworkPolicy::new(Vec::new(), Some(([127, 0, 0, 1], 8000).into()));

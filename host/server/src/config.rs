@@ -13,6 +13,7 @@ use std::{
 
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
+use ocellus_api::ConnectionLimits;
 use ocellus_core::Network;
 use ocellus_detect::DeviceChoice;
 use ocellus_media::Decoding;
@@ -85,6 +86,24 @@ struct Settings {
     /// The largest file that may be uploaded. [default: no limit]
     #[arg(long, env = "OCELLUS_MAX_UPLOAD_BYTES", value_name = "BYTES")]
     max_upload_bytes: Option<u64>,
+
+    /// Connections at a time; half of them are kept for who has the token. [default: 2048, or half of the files that the process
+    /// may open where that is less]
+    #[arg(long, env = "OCELLUS_MAX_CONNECTIONS", value_name = "N", value_parser = clap::value_parser!(u32).range(2..))]
+    max_connections: Option<u32>,
+
+    /// Milliseconds that a new connection may take for its first request. [default: 30000]
+    #[arg(long, env = "OCELLUS_FIRST_REQUEST_TIMEOUT_MS", value_name = "MS", value_parser = clap::value_parser!(u32).range(1..))]
+    first_request_timeout_ms: Option<u32>,
+
+    /// Milliseconds that a connection may be kept without a request. [default: 75000]
+    #[arg(long, env = "OCELLUS_IDLE_TIMEOUT_MS", value_name = "MS", value_parser = clap::value_parser!(u32).range(1..))]
+    idle_timeout_ms: Option<u32>,
+
+    /// Milliseconds for which a client may take nothing of an answer. A slow one that takes a little is not cut off.
+    /// [default: 60000]
+    #[arg(long, env = "OCELLUS_SEND_TIMEOUT_MS", value_name = "MS", value_parser = clap::value_parser!(u32).range(1..))]
+    send_timeout_ms: Option<u32>,
 
     /// Ids that camera_group may have, separated by commas. [default: -1,1]
     #[arg(long, env = "OCELLUS_CAMERA_GROUPS", value_name = "IDS", value_delimiter = ',', allow_hyphen_values = true)]
@@ -168,6 +187,7 @@ pub(crate) struct Config {
     pub plugin_limits: Limits,
     pub log: String,
     pub log_format: LogFormat,
+    pub connections: ConnectionLimits,
     pub api: ocellus_api::ApiConfig,
 }
 
@@ -214,6 +234,16 @@ impl ServeArguments {
                         .with_context(|| format!("--router-give-up-hours {hours}: expected a number from 0"))?,
                     None => OutboxConfig::default().give_up_after,
                 },
+            },
+            connections: {
+                let limits = ConnectionLimits::default();
+                let time = |ms: Option<u32>, default| ms.map_or(default, |ms| Duration::from_millis(ms.max(1).into()));
+                ConnectionLimits {
+                    connections: given.max_connections.or(file.max_connections).map_or(limits.connections, |n| n.max(2) as usize),
+                    first_request: time(given.first_request_timeout_ms.or(file.first_request_timeout_ms), limits.first_request),
+                    idle: time(given.idle_timeout_ms.or(file.idle_timeout_ms), limits.idle),
+                    send: time(given.send_timeout_ms.or(file.send_timeout_ms), limits.send),
+                }
             },
             log: given.log.or(file.log).unwrap_or_else(|| "info,onnx_ir=warn".into()),
             log_format: given.log_format.or(file.log_format).unwrap_or_default(),
@@ -273,6 +303,21 @@ mod tests {
         assert_eq!((config.decoding.to_string(), Decoding::default()), ("vaapi".into(), Decoding::Software));
         assert_eq!(config.api.cameras, [5]);
         assert_eq!(config.api.camera_groups, [-1, 1]);
+    }
+
+    #[test]
+    fn limits_of_connections_are_read_from_arguments_and_the_file() {
+        let data = tempfile::tempdir().unwrap();
+        assert_eq!(resolve(data.path(), &[]).unwrap().connections, ConnectionLimits::default());
+        std::fs::write(data.path().join("ocellus.toml"), "max_connections = 0\nidle_timeout_ms = 5000\nsend_timeout_ms = 10\n").unwrap();
+        let limits = resolve(data.path(), &["--first-request-timeout-ms", "2000", "--send-timeout-ms", "700"]).unwrap().connections;
+        let expected = ConnectionLimits {
+            connections: 2,
+            first_request: Duration::from_secs(2),
+            idle: Duration::from_secs(5),
+            send: Duration::from_millis(700),
+        };
+        assert_eq!(limits, expected);
     }
 
     #[test]

@@ -6,13 +6,15 @@
 mod assets;
 mod check;
 mod config;
+mod descriptors;
+mod log;
 mod memory;
 mod plugin;
 mod replay;
 mod serve;
 mod token;
 
-use std::process::ExitCode;
+use std::{io::Write, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 
@@ -56,7 +58,8 @@ fn main() -> ExitCode {
         if error.chain().any(|e| e.downcast_ref::<std::io::Error>().is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe)) {
             return ExitCode::SUCCESS;
         }
-        eprintln!("ocellus: {error:#}");
+        // The exit status says it, too, where standard error takes nothing.
+        let _ = writeln!(std::io::stderr(), "ocellus: {error:#}");
         ExitCode::FAILURE
     })
 }

@@ -20,23 +20,28 @@ use tokio::{
     signal::unix::{SignalKind, signal},
 };
 use tracing::{error, info, warn};
-use tracing_subscriber::EnvFilter;
 
 use crate::{
     assets,
-    config::{Config, LogFormat, ServeArguments},
+    config::{Config, ServeArguments},
+    descriptors,
+    log::Log,
     memory, token,
 };
 
 pub(crate) fn run(arguments: ServeArguments) -> Result<()> {
     let config = arguments.resolve()?;
-    log_to_stderr(&config)?;
+    let log = Log::to_stderr(&config.log, config.log_format)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start threads")?;
-    runtime.block_on(serve(config))
+    let outcome = runtime.block_on(serve(config));
+    drop(runtime);
+    log.finish();
+    outcome
 }
 
 async fn serve(config: Config) -> Result<()> {
     let begun = Instant::now();
+    let connections = config.connections.within(descriptors::raise_limit());
     std::fs::create_dir_all(&config.data).with_context(|| format!("cannot make the data folder {}", config.data.display()))?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
 
@@ -81,7 +86,7 @@ async fn serve(config: Config) -> Result<()> {
 
     // Before anybody is told that there is somebody to stop.
     let (mut terminated, mut interrupted) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    info!(start_ms = begun.elapsed().as_millis() as u64, "ready");
+    info!(start_ms = begun.elapsed().as_millis() as u64, connections = connections.connections, "ready");
     // The one line on standard output: scripts wait for it.
     let mut stdout = std::io::stdout();
     writeln!(stdout, "listening on http://{address}").and_then(|()| stdout.flush()).context("cannot write to standard output")?;
@@ -97,7 +102,7 @@ async fn serve(config: Config) -> Result<()> {
             std::process::exit(130);
         });
     };
-    ocellus_api::serve(listener, router, stop).await.context("serving")?;
+    ocellus_api::serve(listener, router, connections, stop).await;
     engine.shutdown().await;
     // A library must not be taken down while it loads.
     if tokio::task::spawn_blocking(|| loading.join()).await?.is_err() {
@@ -167,14 +172,4 @@ fn folder(named: Option<PathBuf>, name: &str) -> Result<Option<PathBuf>> {
         Some(dir) => anyhow::bail!("--{name}: {} is no folder", dir.display()),
         None => Ok(assets::find(name)),
     }
-}
-
-fn log_to_stderr(config: &Config) -> Result<()> {
-    let filter = EnvFilter::try_new(&config.log).with_context(|| format!("--log {:?} is no filter", config.log))?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
-    match config.log_format {
-        LogFormat::Text => builder.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).init(),
-        LogFormat::Json => builder.json().init(),
-    }
-    Ok(())
 }

@@ -12,8 +12,8 @@ use axum::{
         header::{CONTENT_RANGE, CONTENT_TYPE},
     },
 };
-use ocellus_core::{Error, ErrorKind, Result, VideoId};
-use ocellus_store::{Archive, Upload};
+use ocellus_core::{Error, ErrorKind, Result, VideoRecord};
+use ocellus_store::Upload;
 
 use crate::{
     Api, blocking,
@@ -40,7 +40,7 @@ pub(crate) async fn upload(State(api): State<Arc<Api>>, VideoPath(id): VideoPath
     // Refusals before the first byte: a client that waits for "100 Continue" is spared sending the file.
     blocking({
         let archive = archive.clone();
-        move || check_ready(&archive, id)
+        move || check_idle(&archive.video(id)?.ok_or_else(no_video)?)
     })
     .await?;
     check_headers(request.headers())?;
@@ -51,11 +51,7 @@ pub(crate) async fn upload(State(api): State<Arc<Api>>, VideoPath(id): VideoPath
         _ => {}
     }
 
-    let mut upload = blocking({
-        let archive = archive.clone();
-        move || Ok(archive.begin_upload(id)?)
-    })
-    .await?;
+    let mut upload = blocking(move || Ok(archive.begin_upload(id)?)).await?;
     let mut body = request.into_body();
     let (mut buffer, mut received) = (Vec::with_capacity(BUFFER_BYTES), 0_u64);
     while let Some(piece) = next_piece(&mut body).await? {
@@ -72,13 +68,8 @@ pub(crate) async fn upload(State(api): State<Arc<Api>>, VideoPath(id): VideoPath
         return Err(empty().into());
     }
     let (upload, _) = write(upload, buffer).await?;
-    blocking(move || {
-        // Once more: the upload may have taken hours.
-        check_ready(&archive, id)?;
-        upload.commit()?;
-        Ok(())
-    })
-    .await?;
+    // Once more: the upload may have taken hours.
+    blocking(move || Ok(upload.commit_if(check_idle)?)).await?;
     Ok(StatusCode::CREATED)
 }
 
@@ -86,8 +77,8 @@ fn empty() -> Error {
     Error::bad_param(BODY, "The submitted file is empty.")
 }
 
-fn check_ready(archive: &Archive, id: VideoId) -> Result<()> {
-    let video = archive.video(id)?.ok_or_else(no_video)?;
+/// A job that is queued or runs reads the file.
+fn check_idle(video: &VideoRecord) -> Result<()> {
     if video.status.is_enabled() {
         return Err(Error::new(ErrorKind::Conflict, "The video is queued or being processed: stop it before replacing its file."));
     }

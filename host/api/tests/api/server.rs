@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use ocellus_api::{AdminToken, Api, ApiConfig, router, serve};
+use ocellus_api::{AdminToken, Api, ApiConfig, ConnectionLimits, router, serve};
 use ocellus_core::{Clock, SystemClock};
 use ocellus_detect::{Detectors, Embedders};
 use ocellus_pipeline::{Engine, EngineConfig};
@@ -25,7 +25,7 @@ pub(crate) struct Server {
     engine: Engine,
     client: reqwest::Client,
     stop: oneshot::Sender<()>,
-    served: JoinHandle<std::io::Result<()>>,
+    served: JoinHandle<()>,
     folder: tempfile::TempDir,
 }
 
@@ -86,7 +86,7 @@ impl Server {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let (stop, stopped) = oneshot::channel();
-        let served = tokio::spawn(serve(listener, router(api), async {
+        let served = tokio::spawn(serve(listener, router(api), ConnectionLimits::default(), async {
             let _ = stopped.await;
         }));
         let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().build().unwrap();
@@ -97,7 +97,7 @@ impl Server {
     pub(crate) async fn stop(self) -> tempfile::TempDir {
         drop(self.client);
         let _ = self.stop.send(());
-        self.served.await.unwrap().unwrap();
+        self.served.await.unwrap();
         self.engine.shutdown().await;
         self.folder
     }

@@ -112,6 +112,41 @@ async fn a_video_at_work_keeps_its_file() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_begins_in_the_middle_keeps_its_file() {
+    let server = Server::start().await;
+    let id = server.add("a").await;
+    let set = |status: VideoStatus| {
+        let change = move |v: &mut VideoRecord| {
+            v.status = status;
+            Ok(())
+        };
+        server.archive.update(VideoId(id), change).unwrap();
+    };
+    let source = server.archive.source_path(VideoId(id));
+    let mut refused = 0;
+    // Whichever of the two comes first: from the moment that the job is under way its file stays.
+    for round in 0..100_u32 {
+        let (upload, begun) = tokio::join!(server.upload(id, round.to_string()), async {
+            // Later from round to round, so that some are met at each of their steps.
+            for _ in 0..round * 10 {
+                tokio::task::yield_now().await;
+            }
+            tokio::task::block_in_place(|| set(VideoStatus::InProgress));
+            std::fs::read(&source).ok()
+        });
+        assert_eq!(std::fs::read(&source).ok(), begun, "round {round}");
+        match upload.status.as_u16() {
+            201 => assert_eq!(begun, Some(round.to_string().into_bytes())),
+            409 => refused += 1,
+            other => panic!("{other}: {}", upload.json()),
+        }
+        set(VideoStatus::Disabled);
+    }
+    assert!(refused > 0);
+    assert!(!server.files(id).iter().any(|name| name.contains("part")), "{:?}", server.files(id));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn uploads_at_once_do_not_mix() {
     let server = Server::start().await;
     let id = server.add("a").await;

@@ -166,10 +166,10 @@ pub(crate) fn run(arguments: &TestArguments) -> Result<ExitCode> {
     let told = plugin.told(&mut answers);
     let Some(golden) = &arguments.golden else {
         write!(stdout, "{}", answers.text)?;
-        eprintln!("{told}");
+        writeln!(std::io::stderr(), "{told}")?;
         return Ok(ExitCode::SUCCESS);
     };
-    eprintln!("{told}");
+    writeln!(std::io::stderr(), "{told}")?;
     if arguments.bless {
         std::fs::write(golden, &answers.text).with_context(|| format!("cannot write {}", golden.display()))?;
         return Ok(ExitCode::SUCCESS);
@@ -262,7 +262,7 @@ fn reproduce(component: &Path, trace: &Path) -> Result<ExitCode> {
     let trace: Trace = serde_json::from_slice(&text).with_context(|| format!("{} is no trace", trace.display()))?;
     let (plugins, info, _folder) = super::load(component)?;
     if info.digest.is_none_or(|d| d.to_string() != trace.digest) {
-        eprintln!("this is another build than the one that failed ({})", trace.digest);
+        writeln!(std::io::stderr(), "this is another build than the one that failed ({})", trace.digest)?;
     }
     let mut stdout = std::io::stdout().lock();
     match trace.reproduce(&plugins)? {

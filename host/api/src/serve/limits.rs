@@ -1,0 +1,61 @@
+//! How many connections there may be, and how long one may do nothing: the numbers that an operator may change.
+
+use std::time::Duration;
+
+/// See the table in the README of this crate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ConnectionLimits {
+    /// Connections at a time, 2 at least. Each costs a file descriptor.
+    pub connections: usize,
+    /// From accepting a connection to the end of the head of its first request.
+    pub first_request: Duration,
+    /// From the end of an answer to the end of the head of the next request.
+    pub idle: Duration,
+    /// For which a client takes nothing of an answer that waits for it.
+    pub send: Duration,
+}
+
+impl Default for ConnectionLimits {
+    fn default() -> Self {
+        Self {
+            connections: 2048,
+            first_request: Duration::from_secs(30),
+            // Proxies keep connections for 60 s, mostly: who closes first must not be the server.
+            idle: Duration::from_secs(75),
+            send: Duration::from_secs(60),
+        }
+    }
+}
+
+impl ConnectionLimits {
+    /// Leaves half of the files that the process may open to the archive, to jobs and to deliveries.
+    #[must_use]
+    pub fn within(self, open_files: u64) -> Self {
+        let half = usize::try_from(open_files / 2).unwrap_or(usize::MAX);
+        Self { connections: self.connections.min(half).max(2), ..self }
+    }
+
+    /// Of all connections, those that have not shown the token.
+    pub(super) fn newcomers(&self) -> usize {
+        (self.connections / 2).max(1)
+    }
+
+    /// For a connection that was asked to end: it finishes what it is at, but waits for nothing more.
+    pub(super) fn leaving(self) -> Self {
+        const GOODBYE: Duration = Duration::from_secs(5);
+        Self { first_request: self.first_request.min(GOODBYE), idle: self.idle.min(GOODBYE), ..self }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_leave_half_of_the_open_files() {
+        let limits = ConnectionLimits::default();
+        assert_eq!(limits.within(1 << 20), limits);
+        assert_eq!((limits.within(1024).connections, limits.within(1024).newcomers()), (512, 256));
+        assert_eq!((limits.within(0).connections, limits.within(0).newcomers()), (2, 1));
+    }
+}

@@ -1,0 +1,86 @@
+//! Connections: accepting them, and ending them in good order.
+//!
+//! | module | owns |
+//! |---|---|
+//! | `limits` | the numbers |
+//! | `room` | who is let in, and who makes room for whom: the decision, and the reasons for it |
+//! | `pool` | the connections that are open |
+//! | `activity` | what one connection is at, and how long it may stay so |
+//! | `connection` | one connection from its first byte to its last |
+//! | `answer`, `socket` | what `activity` is told: requests and bodies; whether the client takes its bytes |
+//!
+//! Guarantees: clients without the token, however many, whatever they send or leave unsaid, keep out nobody who has it. A
+//! connection that does nothing for too long is ended; one that moves, however slowly, is not. Bodies of requests have their
+//! own limit (see `body`). After `shutdown` no connection is accepted and those that are open finish what they are at, for at
+//! most [`GRACE`].
+
+mod activity;
+mod answer;
+mod connection;
+mod limits;
+mod pool;
+mod room;
+mod socket;
+
+use std::{io, net::SocketAddr, pin::pin, time::Duration};
+
+use axum::Router;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+pub use limits::ConnectionLimits;
+pub(crate) use pool::Place;
+use pool::Pool;
+
+/// For open connections, once the server is told to stop.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// Serves until `shutdown` is ready.
+pub async fn serve(listener: TcpListener, router: Router, limits: ConnectionLimits, shutdown: impl Future<Output = ()>) {
+    let (builder, pool) = (connection::builder(), Pool::new(&limits));
+    let (connections, stopping, over) = (TaskTracker::new(), CancellationToken::new(), CancellationToken::new());
+    let mut shutdown = pin!(shutdown);
+
+    loop {
+        let next = async {
+            let (stream, address) = accept(&listener).await;
+            (stream, pool.place(address.ip()).await)
+        };
+        let (stream, place) = tokio::select! {
+            () = &mut shutdown => break,
+            next = next => next,
+        };
+        let connection = connection::run(stream, router.clone(), builder.clone(), limits, place, stopping.clone());
+        connections.spawn(over.clone().run_until_cancelled_owned(connection));
+    }
+
+    drop(listener);
+    stopping.cancel();
+    connections.close();
+    if tokio::time::timeout(GRACE, connections.wait()).await.is_err() {
+        let open = connections.len();
+        tracing::warn!(open, "{open} connections still open after {} s are dropped", GRACE.as_secs());
+        over.cancel();
+        connections.wait().await;
+    }
+}
+
+/// The next connection.
+async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
+    loop {
+        match listener.accept().await {
+            Ok(accepted) => return accepted,
+            // This one failed; the next may not.
+            Err(e)
+                if matches!(
+                    e.kind(),
+                    io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionRefused
+                ) => {}
+            Err(e) => {
+                // Out of file descriptors, most likely: that passes, and spinning until then helps nobody.
+                tracing::error!("accepting connections: {e}");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+}
