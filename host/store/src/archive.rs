@@ -420,6 +420,24 @@ impl Archive {
 
     /// Begins a job by `plan`, clears what earlier ones made, and puts the video into the queue.
     pub fn start_job(&self, id: VideoId, plan: &Value) -> Result<Job> {
+        let now = self.0.clock.now();
+        self.new_job(id, plan, |v| {
+            v.status = VideoStatus::Awaiting;
+            v.queued_date = Some(now);
+            v.finished = false;
+            v.error = None;
+            v.processing_start_date = None;
+            v.statistic = None;
+        })
+    }
+
+    /// Puts a new job in place of one that is under way: by the same plan, under the next number, without anything that the old
+    /// one made. For what it makes differs, and an object's id may never stand for two things.
+    pub fn restart_job(&self, job: &Job) -> Result<Job> {
+        self.new_job(job.id().video, &job.plan()?, |_| {})
+    }
+
+    fn new_job(&self, id: VideoId, plan: &Value, change: impl FnOnce(&mut VideoRecord)) -> Result<Job> {
         let _guard = self.guard(id);
         let before = self.0.folder.read(id)?.ok_or(StoreError::NoVideo(id))?;
         let job = JobId { video: id, number: before.job + 1 };
@@ -430,17 +448,11 @@ impl Archive {
         durable::replace(&folder.join("plan.json"), &to_json(plan))?;
         durable::sync_folder(&self.0.folder.jobs(id))?;
         durable::sync_folder(&self.0.folder.video(id))?;
-        let now = self.0.clock.now();
         self.update_guarded(id, |v| {
             v.job = job.number;
-            v.status = VideoStatus::Awaiting;
-            v.queued_date = Some(now);
-            v.finished = false;
-            v.error = None;
-            v.processing_start_date = None;
-            v.statistic = None;
             v.counts.clear();
             v.clusters.clear();
+            change(v);
             Ok(())
         })?;
         self.0.index.clear_objects(id)?;

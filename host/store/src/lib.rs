@@ -14,6 +14,7 @@
 mod archive;
 mod check;
 mod delivery;
+mod detections;
 mod durable;
 mod error;
 mod folder;
@@ -29,8 +30,9 @@ mod upload;
 pub use archive::{Archive, OpenReport};
 pub use check::{CheckSummary, Finding, check};
 pub use delivery::{Delivery, DeliveryState};
+pub use detections::{DetectionReader, DetectionWriter, Gap, LogHeader, Logged, Written};
 pub use error::StoreError;
-pub use job::{DetectionReader, DetectionWriter, Embedding, Job, LogHeader, NewObject, Picture, PictureFile};
+pub use job::{Embedding, Job, NewObject, Picture, PictureFile};
 pub use list::{Condition, Cursor, DeliveryQuery, ListQuery, ObjectQuery, Order, OrderKey, Page, VideoFilter};
 pub use rows::Likeness;
 pub use stored::StoredJob;

@@ -6,9 +6,10 @@ use ocellus_core::{Cluster, JobId, ObjectRecord, VideoId, VideoRecord};
 use serde_json::Value;
 
 use crate::{
+    detections::{self, DetectionReader},
     error::{Result, StoreError},
     folder::Folder,
-    job::{self, DetectionReader, Embedding},
+    job::{self, Embedding},
     log::{Kind, LogReader},
 };
 
@@ -42,9 +43,9 @@ impl StoredJob {
         if self.video.job == 0 { Ok(None) } else { job::read_plan(&self.folder, self.id()).map(Some) }
     }
 
-    /// The frames in the detection log; `None` before it was begun.
+    /// The records of the detection log; `None` before it was begun.
     pub fn detections(&self) -> Result<Option<DetectionReader>> {
-        DetectionReader::open(self.folder.job(self.id()).join("detections.log"))
+        DetectionReader::open(detections::path_in(&self.folder.job(self.id())))
     }
 
     /// The uploaded file, where there is one.
