@@ -31,6 +31,28 @@ pub(crate) fn short_street(dir: &Path, frames: u32) -> PathBuf {
     path
 }
 
+/// As [`short_street`], with few key frames and frames that are stored out of order; what is needed to read it comes first. Longer than
+/// the street it begins again.
+pub(crate) fn seldom_key_frames(dir: &Path, frames: u32) -> PathBuf {
+    let path = dir.join(format!("seldom-{frames}.mp4"));
+    let (frames, street) = (frames.to_string(), street());
+    let coding = "keyint=120:min-keyint=120:scenecut=0:bframes=3:b-pyramid=normal:open-gop=0";
+    let input =
+        ["-stream_loop", "-1", "-i", street.to_str().unwrap(), "-frames:v", &frames, "-an", "-c:v", "libx264", "-preset", "veryfast"];
+    ffmpeg(&[&input[..], &["-x264-params", coding, "-movflags", "+faststart"]].concat(), &path);
+    path
+}
+
+/// As [`short_street`], with sound and without frames that are stored out of order: what a camera sends.
+pub(crate) fn filmed_street(dir: &Path, frames: u32) -> PathBuf {
+    let path = dir.join(format!("filmed-{frames}.mp4"));
+    let (count, street) = (frames.to_string(), street());
+    let input = ["-stream_loop", "-1", "-i", street.to_str().unwrap(), "-f", "lavfi", "-i", "sine", "-map", "0:v", "-map", "1:a"];
+    let coded = ["-frames:v", &count, "-c:v", "libx264", "-preset", "ultrafast", "-g", "25", "-bf", "0", "-c:a", "aac", "-shortest"];
+    ffmpeg(&[&input[..], &coded].concat(), &path);
+    path
+}
+
 /// Nothing but a test picture: no detector finds anything in it. `size` as `640x480`.
 pub(crate) fn pattern(dir: &Path, size: &str, seconds: u32) -> PathBuf {
     let path = dir.join(format!("pattern-{size}-{seconds}.mp4"));

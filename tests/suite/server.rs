@@ -26,16 +26,23 @@ pub(crate) struct Server {
 pub(crate) struct Options<'a> {
     data: &'a Path,
     plugins: PathBuf,
+    detectors: PathBuf,
     arguments: Vec<String>,
 }
 
 impl<'a> Options<'a> {
     pub(crate) fn new(data: &'a Path) -> Self {
-        Self { data, plugins: super::media::assets().join("plugins"), arguments: Vec::new() }
+        let assets = super::media::assets();
+        Self { data, plugins: assets.join("plugins"), detectors: assets.join("detectors"), arguments: Vec::new() }
     }
 
     pub(crate) fn plugins(mut self, dir: &Path) -> Self {
         self.plugins = dir.to_path_buf();
+        self
+    }
+
+    pub(crate) fn detectors(mut self, dir: &Path) -> Self {
+        self.detectors = dir.to_path_buf();
         self
     }
 
@@ -47,7 +54,7 @@ impl<'a> Options<'a> {
     pub(crate) fn command(&self) -> Command {
         let mut command = Command::new(program());
         command.args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(self.data);
-        command.arg("--plugins").arg(&self.plugins).arg("--detectors").arg(super::media::assets().join("detectors"));
+        command.arg("--plugins").arg(&self.plugins).arg("--detectors").arg(&self.detectors);
         command.env("OCELLUS_LOG", "warn").env("OCELLUS_DEVICE", "cpu").args(&self.arguments);
         command
     }

@@ -35,8 +35,10 @@ pub struct Decoder {
     /// As long as the threads are there.
     _share: Share,
     state: State,
-    /// Frames handed out since the beginning or the last seek.
-    delivered: u64,
+    /// The number of the next frame.
+    next: u64,
+    /// Seconds that are added to the times of frames.
+    shift: f64,
     soft_errors: u64,
     /// Time of the last frame that came out of the codec.
     last: Option<f64>,
@@ -95,7 +97,8 @@ impl Decoder {
             input: input.clone(),
             interrupt: interrupt.clone(),
             state: State::Reading,
-            delivered: 0,
+            next: 0,
+            shift: 0.0,
             soft_errors: 0,
             last: None,
             end: None,
@@ -115,10 +118,16 @@ impl Decoder {
         &self.source.info
     }
 
+    /// Opened again, the source shows what is filmed then, and not what was seen before: a camera, or any stream of which nobody
+    /// knows how long it is.
+    pub fn is_live(&self) -> bool {
+        self.source.is_live
+    }
+
     /// When the frame of a time was taken, where the sender of a live stream says so; microseconds since the Unix epoch.
     /// Unknown until the first report has come.
     pub fn taken_us(&self, time: f64) -> Option<i64> {
-        Some(self.source.realtime_start()?.saturating_add((time * 1e6).round() as i64))
+        Some(self.source.realtime_start()?.saturating_add(((time - self.shift) * 1e6).round() as i64))
     }
 
     /// Packets and frames that were damaged. Damaged packets are given to the codec all the same, since most of the
@@ -161,7 +170,14 @@ impl Decoder {
     /// As [`Decoder::open`], when the source has to be opened again.
     pub fn seek(&mut self, seconds: f64) -> Result<()> {
         let seconds = if seconds.is_finite() { seconds.max(0.0) } else { 0.0 };
+        self.next = 0;
         self.approach(seconds, 0.0)
+    }
+
+    /// Numbers the next frame `next` and those after it onwards, and adds `shift` seconds to their times: they go on where others
+    /// ended. Holds until the next seek, the shift for good.
+    pub fn go_on(&mut self, next: u64, shift: f64) {
+        (self.next, self.shift) = (next, shift);
     }
 
     fn approach(&mut self, seconds: f64, lead: f64) -> Result<()> {
@@ -185,7 +201,6 @@ impl Decoder {
 
     fn restart(&mut self, aim: Aim) {
         self.state = State::Reading;
-        self.delivered = 0;
         self.last = None;
         self.end = None;
         self.last_packet_cut = false;
@@ -303,8 +318,8 @@ impl Decoder {
             return Ok(None);
         }
         self.aim = None;
-        let frame = Frame::new(picture, self.delivered, time, self.source.orientation);
-        self.delivered += 1;
+        let frame = Frame::new(picture, self.next, time + self.shift, self.source.orientation);
+        self.next += 1;
         Ok(Some(frame))
     }
 
@@ -319,10 +334,10 @@ impl Decoder {
             None if self.last_packet_cut => "the last packet is cut".into(),
             None if self.source.endless && self.source.claimed_end().is_none() => "the stream ended by itself".into(),
             None if early => "it ends before the time in its header".into(),
-            None if self.delivered == 0 && !self.moved => "no packet gave a frame".into(),
+            None if self.next == 0 && !self.moved => "no packet gave a frame".into(),
             None => return Ok(()),
         };
-        Err(MediaError::BrokenOff { frames: self.delivered, cause })
+        Err(MediaError::BrokenOff { frames: self.next, cause })
     }
 }
 

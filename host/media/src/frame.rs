@@ -30,12 +30,12 @@ impl Frame {
         Self(Arc::new(Inner { picture, index, time, orientation, size }))
     }
 
-    /// Counts from 0 at the beginning of the source, or at the last seek.
+    /// Counts from 0 at the beginning of the source, or at the last seek, or from where [`Decoder::go_on`](crate::Decoder::go_on) says.
     pub fn index(&self) -> u64 {
         self.0.index
     }
 
-    /// Seconds from the beginning of the source.
+    /// Seconds from the beginning of the source, and what [`Decoder::go_on`](crate::Decoder::go_on) adds to them.
     pub fn time(&self) -> f64 {
         self.0.time
     }

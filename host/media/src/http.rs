@@ -202,6 +202,11 @@ impl Body {
         self.url.as_str()
     }
 
+    /// Bytes, where the server says how many.
+    pub(crate) fn size(&self) -> Option<u64> {
+        self.size
+    }
+
     /// Asks for the bytes from `position` on.
     fn request(&mut self) -> Result<()> {
         let (url, response) = self.session.get(self.url.clone(), self.position, self.end)?;

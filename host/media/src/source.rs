@@ -38,7 +38,12 @@ pub(crate) struct Source {
     pub(crate) is_timed: bool,
     /// A stream that does not say how long it is goes on until it is broken off.
     pub(crate) endless: bool,
+    /// Opened again, it shows what is filmed then, and not what was seen before.
+    pub(crate) is_live: bool,
 }
+
+/// Formats whose files list others, so that the length of such a file says nothing.
+const PLAYLISTS: [&str; 2] = ["hls", "dash"];
 
 impl Source {
     pub(crate) fn open(input: &Input, interrupt: &Interrupt) -> Result<Self> {
@@ -52,6 +57,8 @@ impl Source {
         if interrupt.is_raised() {
             return Err(MediaError::Interrupted);
         }
+        // Bytes of which the server knows how many there are.
+        let mut is_file = true;
         let (container, watch, session) = match &input.location {
             Location::File(path) => {
                 let file = File::open(path)
@@ -71,8 +78,12 @@ impl Source {
                 let watch = Watch::network(interrupt);
                 let session = Session::new(&input.network, &options, &watch)?;
                 let opened = if matches!(url.scheme(), "http" | "https") {
-                    open_web(&session, &url, forced, &options, &watch)
+                    let body = session.open(url.as_str(), None);
+                    is_file = body.as_ref().is_ok_and(|body| body.size().is_some());
+                    body.and_then(|body| Reader::web(&session, body, watch.clone()).map_err(MediaError::internal))
+                        .and_then(|reader| open_bytes(reader, forced, &options, Reach::Network))
                 } else {
+                    is_file = false;
                     open_rtsp(&session, &url, &options, &watch)
                 };
                 (opened, watch, Some(session))
@@ -82,7 +93,11 @@ impl Source {
         // FFmpeg only says that something could not be had, or takes what it had until then for all there is.
         container
             .and_then(|container| Self::new(container, watch.clone(), session.clone(), input, start))
-            .map(|source| Self { endless, ..source })
+            .map(|source| {
+                let is_listed = PLAYLISTS.contains(&source.info.container.as_str());
+                let is_live = source.info.duration.is_none() && (!is_file || is_listed);
+                Self { endless, is_live, ..source }
+            })
             .map_err(|error| stopped(&watch, session.as_deref()).unwrap_or(error))
     }
 
@@ -118,7 +133,7 @@ impl Source {
         let origin = if origin == ffmpeg_next::ffi::AV_NOPTS_VALUE { 0 } else { origin };
         let stream = stream.index();
         let is_timed = !demuxer.is_untimed();
-        Ok(Self { container, watch, session, stream, tick, origin, info, orientation, start, is_timed, endless: false })
+        Ok(Self { container, watch, session, stream, tick, origin, info, orientation, start, is_timed, endless: false, is_live: false })
     }
 
     /// The video stream, and the best of the audio streams.
@@ -186,18 +201,6 @@ fn stopped(watch: &Watch, session: Option<&Session>) -> Option<MediaError> {
         return Some(MediaError::Interrupted);
     }
     session.and_then(Session::refusal).or_else(|| watch.is_overdue().then_some(MediaError::Stalled))
-}
-
-fn open_web(
-    session: &Arc<Session>,
-    url: &Url,
-    forced: Option<Format>,
-    options: &[(String, String)],
-    watch: &Watch,
-) -> Result<context::Input> {
-    let body = session.open(url.as_str(), None)?;
-    let reader = Reader::web(session, body, watch.clone()).map_err(MediaError::internal)?;
-    open_bytes(reader, forced, options, Reach::Network)
 }
 
 /// Finds out what bytes are, and reads their header.

@@ -95,6 +95,26 @@ fn seeking_gives_the_same_frame_as_reading() {
 }
 
 #[test]
+fn numbers_and_times_go_on_where_others_ended() {
+    let media = Media::new();
+    let clip = media.make(CLIP, "clip.mp4");
+    let (frames, _) = all(&mut open(&clip).unwrap());
+    let mut decoder = open(&clip).unwrap();
+    decoder.seek(frames[60].time()).unwrap();
+    decoder.go_on(60, 0.0);
+    let (rest, error) = all(&mut decoder);
+    assert!(error.is_none(), "{error:?}");
+    let places = |frames: &[Frame]| frames.iter().map(|f| (f.index(), f.time())).collect::<Vec<_>>();
+    assert_eq!(places(&rest), places(&frames[60..]), "to the last bit");
+
+    let mut decoder = open(&clip).unwrap();
+    decoder.go_on(1000, 40.5);
+    let (later, _) = all(&mut decoder);
+    assert_eq!(later.len(), 150);
+    assert!(later.iter().zip(&frames).all(|(l, f)| l.index() == f.index() + 1000 && close(l.time(), f.time() + 40.5)));
+}
+
+#[test]
 fn ss_starts_late_and_keeps_the_times() {
     let media = Media::new();
     let clip = media.make(CLIP, "clip.mp4");

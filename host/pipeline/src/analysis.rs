@@ -2,7 +2,7 @@
 //!
 //! Guarantees: a function of the records that it is given in order, the settings and the plugins; it sees no clock, and no
 //! pixels but those that it hands on to filters that were granted them. Where a picture will be wanted it says so ([`Event::Keep`]) while the frame is at hand. One [`Lane`] for
-//! each object type; lanes do not know each other.
+//! each object type; lanes do not know each other. At a gap all tracks end, and every plugin begins anew.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -14,6 +14,7 @@ use ocellus_runtime::{
     Candidate, FilterSeat, FrameInfo, Kind, Moment, Object, Pixels, PluginError, Plugins, Rejection, Stage, StreamInfo, TrackerSeat,
     Verdict,
 };
+use ocellus_store::Gap;
 use serde_json::{Value, json};
 
 use crate::replay::{Decision, DecisionStage};
@@ -46,6 +47,37 @@ pub(crate) enum Event {
 pub(crate) struct Analysis {
     lanes: Vec<Lane>,
     clock: StreamClock,
+    opening: Opening,
+    /// What sessions cost that a gap ended, by the names of their plugins.
+    before_gap: BTreeMap<String, PluginUse>,
+    /// A gap lies before the next frame.
+    after_gap: bool,
+}
+
+/// What the sessions of plugins are opened with.
+struct Opening {
+    plugins: Plugins,
+    job: JobId,
+    settings: StreamSettings,
+    explain: bool,
+    follow_candidates: bool,
+}
+
+impl Opening {
+    /// A lane for each object type, for frames of `size`, `frame_rate` a second.
+    fn lanes(&self, size: Size, frame_rate: Option<f64>) -> Result<Vec<Lane>, PluginError> {
+        let chosen: Vec<&str> = self.settings.chosen_filters().collect();
+        let lane = |(t, d): (&ObjectType, &DetectorSettings)| {
+            let stream = StreamInfo { object_type: t.clone(), size, frame_rate };
+            let mut lane = Lane::open(&self.plugins, self.job, d, &chosen, &self.settings.plugins, stream)?;
+            lane.witness.asked = self.explain;
+            if self.follow_candidates {
+                lane.follow_candidates();
+            }
+            Ok(lane)
+        };
+        self.settings.active().map(lane).collect()
+    }
 }
 
 impl Analysis {
@@ -58,23 +90,37 @@ impl Analysis {
         frame_rate: Option<f64>,
         explain: bool,
     ) -> Result<Self, PluginError> {
-        let chosen: Vec<&str> = settings.chosen_filters().collect();
-        let lane = |(t, d): (&ObjectType, &DetectorSettings)| {
-            let stream = StreamInfo { object_type: t.clone(), size, frame_rate };
-            let lane = Lane::open(plugins, job, d, &chosen, &settings.plugins, stream)?;
-            Ok(Lane { witness: Witness { asked: explain, ..lane.witness }, ..lane })
-        };
-        let lanes = settings.active().map(lane).collect::<Result<_, _>>()?;
+        let opening = Opening { plugins: plugins.clone(), job, settings: settings.clone(), explain, follow_candidates: false };
+        let lanes = opening.lanes(size, frame_rate)?;
         let start = settings.use_stream_timestamp.then_some(settings.start_stream_timestamp);
-        Ok(Self { lanes, clock: StreamClock { start } })
+        Ok(Self { lanes, clock: StreamClock { start }, opening, before_gap: BTreeMap::new(), after_gap: false })
     }
 
     /// Shows candidates what the plugins that serve are shown.
     pub(crate) fn follow_candidates(&mut self) {
+        self.opening.follow_candidates = true;
+        self.lanes.iter_mut().for_each(Lane::follow_candidates);
+    }
+
+    /// A number for each object type that none of its tracks so far exceeds.
+    pub(crate) fn tracks(&self) -> impl Iterator<Item = (&ObjectType, TrackId)> {
+        self.lanes.iter().map(|lane| (&lane.witness.object_type, lane.last))
+    }
+
+    /// Begins anew behind a gap, once [`Self::finish`] has ended what was before it; tracks are numbered on from there.
+    pub(crate) fn go_on_behind(&mut self, gap: &Gap) -> Result<(), PluginError> {
+        self.before_gap = self.report();
+        self.after_gap = true;
+        let fresh = self.opening.lanes(gap.header.frame_size, gap.header.frame_rate)?;
+        let before = std::mem::replace(&mut self.lanes, fresh);
         for lane in &mut self.lanes {
-            lane.tracker.follow_candidate();
-            lane.filters.iter_mut().for_each(FilterSeat::follow_candidate);
+            let object_type = &lane.witness.object_type;
+            let own = before.iter().filter(|b| b.witness.object_type == *object_type).map(|b| b.last);
+            let said = gap.tracks.iter().filter(|(t, _)| t == object_type).map(|(_, last)| *last);
+            lane.base = own.chain(said).max().unwrap_or(TrackId(0));
+            lane.last = lane.base;
         }
+        Ok(())
     }
 
     /// Whether a filter was granted pictures: a replay has to decode then.
@@ -88,11 +134,9 @@ impl Analysis {
         if record.still {
             return Ok(events);
         }
-        let now = Now {
-            frame: FrameInfo { index: record.index, time: record.time, size, cut: record.cut },
-            timestamp: self.clock.timestamp(record),
-            pixels,
-        };
+        let cut = std::mem::take(&mut self.after_gap) || record.cut;
+        let now =
+            Now { frame: FrameInfo { index: record.index, time: record.time, size, cut }, timestamp: self.clock.timestamp(record), pixels };
         for lane in &mut self.lanes {
             let seen = record.seen.iter().find(|(t, _)| *t == lane.witness.object_type).map_or(&[][..], |(_, d)| d);
             lane.frame(&now, seen, &mut events)?;
@@ -102,7 +146,7 @@ impl Analysis {
 
     /// What each plugin cost so far, by its name.
     pub(crate) fn report(&mut self) -> BTreeMap<String, PluginUse> {
-        let mut all = BTreeMap::<String, PluginUse>::new();
+        let mut all = self.before_gap.clone();
         for lane in &mut self.lanes {
             let tracker = (lane.tracker.name().to_owned(), lane.tracker.report());
             for (name, used) in lane.filters.iter_mut().map(|f| (f.name().to_owned(), f.report())).chain([tracker]) {
@@ -116,7 +160,7 @@ impl Analysis {
     pub(crate) fn finish(&mut self) -> Result<Vec<Event>, PluginError> {
         let mut events = Vec::new();
         for lane in &mut self.lanes {
-            let closed = lane.tracker.finish()?;
+            let closed = lane.tracker.finish()?.into_iter().map(|id| lane.number(id)).collect::<Vec<_>>();
             lane.close(&closed, &mut events)?;
             lane.filters.iter_mut().for_each(FilterSeat::finish);
         }
@@ -329,6 +373,10 @@ struct Lane {
     reporting: Reporting,
     tracks: BTreeMap<TrackId, Track>,
     witness: Witness,
+    /// What is added to the tracker's numbers: those of before the last gap are not given again.
+    base: TrackId,
+    /// The greatest number so far.
+    last: TrackId,
 }
 
 impl Lane {
@@ -353,7 +401,20 @@ impl Lane {
         let filters = chosen.iter().map(|name| (*name, json!({}))).chain(filter_settings(settings));
         let filters = filters.map(|(name, s)| plugins.filter_seat(name, &with_own(name, s), &stream)).collect::<Result<_, _>>()?;
         let witness = Witness { object_type: stream.object_type, asked: false };
-        Ok(Self { job, tracker, filters, reporting: Reporting::new(settings), tracks: BTreeMap::new(), witness })
+        let (reporting, none) = (Reporting::new(settings), TrackId(0));
+        Ok(Self { job, tracker, filters, reporting, tracks: BTreeMap::new(), witness, base: none, last: none })
+    }
+
+    fn follow_candidates(&mut self) {
+        self.tracker.follow_candidate();
+        self.filters.iter_mut().for_each(FilterSeat::follow_candidate);
+    }
+
+    /// The number of one of the tracker's tracks among all of the job.
+    fn number(&mut self, TrackId(own): TrackId) -> TrackId {
+        let id = TrackId(self.base.0.saturating_add(own));
+        self.last = self.last.max(id);
+        id
     }
 
     fn frame(&mut self, now: &Now, seen: &[Detection], events: &mut Vec<Event>) -> Result<(), PluginError> {
@@ -380,7 +441,7 @@ impl Lane {
         let mut candidates = Vec::new();
         for ((detection, noted), id) in kept.iter().zip(noted).zip(update.ids) {
             let shot = Shot::new(now, detection);
-            let Some(id) = id else {
+            let Some(id) = id.map(|id| self.number(id)) else {
                 let why = Rejection { rule: "no track".to_owned(), value: String::new() };
                 self.witness.tell(events, DecisionStage::Tracker, None, &shot.summary, self.tracker.name(), why);
                 continue;
@@ -422,7 +483,8 @@ impl Lane {
             }
         }
         self.post_first_shots(events)?;
-        self.close(&update.closed, events)
+        let closed = update.closed.into_iter().map(|id| self.number(id)).collect::<Vec<_>>();
+        self.close(&closed, events)
     }
 
     /// Posts what the windows hold that are over by `now`, and begins new ones.
@@ -537,6 +599,13 @@ const OVERALL: u32 = 0;
 /// Whether the tracker that the settings name compares what detections look like.
 pub(crate) fn compares_appearances(plugins: &Plugins, s: &DetectorSettings) -> bool {
     tracker_settings(plugins, s).get(MATCHING).is_some()
+}
+
+/// The plugins that a job by these settings uses, those behind which objects are posted aside.
+pub(crate) fn plugins_of(settings: &StreamSettings) -> impl Iterator<Item = (Kind, &str)> {
+    let trackers = settings.active().map(|(_, s)| (Kind::Tracker, s.tracker_type.as_str()));
+    let of_settings = settings.active().flat_map(|(_, s)| filter_settings(s)).map(|(name, _)| (Kind::Filter, name));
+    trackers.chain(settings.chosen_filters().map(|name| (Kind::Filter, name))).chain(of_settings)
 }
 
 /// How alike two detections of one thing have to look.

@@ -29,7 +29,7 @@ use crate::{
     job::{self, Context, Ended, Failure, FailureKind},
     live::Live,
     outbox::{Deliveries, Outbox, OutboxConfig},
-    plan::Plan,
+    plan::{Pins, Plan},
     recording::{Kept, Recording},
     screenshot::{self, ScreenshotQuery},
     search::{self, Search, SearchQuery},
@@ -379,7 +379,8 @@ impl Inner {
             })?;
             return Ok(());
         }
-        let plan = serde_json::to_value(Plan::of(&video)).map_err(Error::internal)?;
+        let pins = Pins::of(&video.stream_settings, &self.detectors, &self.embedders, &self.plugins);
+        let plan = serde_json::to_value(Plan::of(&video, pins)).map_err(Error::internal)?;
         self.outbox.withdraw(id);
         self.archive.start_job(id, &plan)?;
         self.queued.notify_one();
@@ -531,24 +532,26 @@ impl Inner {
             .map_err(Error::from)
             .and_then(|j| j.ok_or_else(|| Error::internal(format!("job {job_id} has no folder"))))
             .map_err(not_started)?;
-        let input = job::input(&self.archive, video, &self.config.network).map_err(not_started)?;
+        let plan = Plan::read(&job).map_err(not_started)?;
+        let input = job::planned_input(&self.archive, video, &plan, &self.config.network).map_err(not_started)?;
         let input = Input { decoding: self.config.decoding, ..input };
 
-        if let Some(url) = &video.router_url {
+        if let Some(url) = &plan.router_url {
             self.check_router(url).map_err(|error| Failure { error, kind: FailureKind::Misconfigured })?;
         }
 
         if !self.detectors.wait_unless(|| run.interrupt.is_raised()) {
             return Ok(Ended::Interrupted);
         }
-        let wanted: Vec<ObjectType> = video.stream_settings.active().map(|(t, _)| t.clone()).collect();
+        let wanted: Vec<ObjectType> = plan.stream_settings.active().map(|(t, _)| t.clone()).collect();
         if self.make_room(&wanted) {
             (self.config.give_back)();
         }
 
         let context = Context {
             job: &job,
-            video,
+            plan: &plan,
+            archive: &self.archive,
             input,
             detectors: &self.detectors,
             embedders: &self.embedders,
@@ -557,7 +560,7 @@ impl Inner {
             interrupt: &run.interrupt,
             live: &run.live,
             recording,
-            outbox: video.router_url.is_some().then_some(&self.outbox),
+            outbox: plan.router_url.is_some().then_some(&self.outbox),
         };
         // A panic would be a fault of ours; it must not take the worker with it.
         std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| job::run(&context, || self.shutting_down.load(Ordering::SeqCst))))

@@ -4,7 +4,8 @@
 //! quality means, and the posting of objects. Guarantees:
 //!
 //! * What follows the detection log ([`analysis`]) is a function of the log, the settings and the plugins. A job that
-//!   was cut off is run again over its own log and makes the same objects under the same ids.
+//!   was cut off goes on behind its own log and makes the same objects under the same ids, or begins anew under another number.
+//! * A job runs by its [`plan`]; what is changed of its video later does not reach it.
 //! * What is found is delivered, however long its router is away; no job waits for that.
 //! * Nothing is delivered before it is in the archive, and nothing is in the archive before the log that it follows
 //!   from.
@@ -22,6 +23,7 @@ mod analysis;
 mod appearance;
 mod cut;
 mod engine;
+mod film;
 mod identity;
 mod job;
 mod live;

@@ -2,7 +2,7 @@
 //!
 //! Written by the job, read by anyone. Ends with the job, which puts what is here into the archive.
 
-use std::{sync::Arc, time::Instant};
+use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
 use ocellus_core::{CpuMeter, FrameRecord, ObjectType, Size, Statistic, VideoRecord, VideoStatus};
 use ocellus_media::MediaInfo;
@@ -14,19 +14,50 @@ pub(crate) struct Live {
     state: Mutex<State>,
 }
 
+/// What the log of a job says that is taken up again.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Known {
+    processed: u64,
+    still: u64,
+    /// Numbers that are missing.
+    dropped: u64,
+    next: u64,
+    /// Of the last frame.
+    time: f64,
+}
+
+impl Known {
+    pub(crate) fn add(&mut self, record: &FrameRecord) {
+        if record.still {
+            self.still += 1;
+        } else {
+            self.processed += 1;
+        }
+        self.dropped += record.index.saturating_sub(self.next);
+        self.next = record.index.saturating_add(1);
+        self.time = record.time;
+    }
+
+    pub(crate) fn frames(&self) -> u64 {
+        self.processed + self.still
+    }
+}
+
 struct State {
     status: VideoStatus,
     source_len: Option<f64>,
     frame: Option<Size>,
-    counts: std::collections::BTreeMap<ObjectType, u64>,
+    counts: BTreeMap<ObjectType, u64>,
     statistic: Statistic,
+    /// Frames of earlier starts.
+    known: u64,
 }
 
 impl Live {
     /// `job_starts`: how often this job was started, this time included.
     pub(crate) fn new(job_starts: u32) -> Self {
         let statistic = Statistic { job_starts, ..Statistic::default() };
-        let state = State { status: VideoStatus::Starting, source_len: None, frame: None, counts: Default::default(), statistic };
+        let state = State { status: VideoStatus::Starting, source_len: None, frame: None, counts: Default::default(), statistic, known: 0 };
         Self { started: Instant::now(), cpu: Arc::default(), state: Mutex::new(state) }
     }
 
@@ -41,11 +72,23 @@ impl Live {
         state.set_frame(info.size);
     }
 
+    /// The job goes on behind what its log and its archive hold already.
+    pub(crate) fn go_on(&self, known: &Known, counts: BTreeMap<ObjectType, u64>) {
+        let mut state = self.state.lock();
+        state.status = VideoStatus::InProgress;
+        (state.counts, state.known) = (counts, known.frames());
+        let statistic = &mut state.statistic;
+        (statistic.frames_processed, statistic.frames_imotion_skipped) = (known.processed, known.still);
+        statistic.frames_dropped = known.dropped;
+        (statistic.processed_duration, statistic.last_stream_timestamp) = (known.time, known.time);
+    }
+
     pub(crate) fn frame(&self, record: &FrameRecord, size: Size) {
         let elapsed = self.started.elapsed().as_secs_f64();
         let mut state = self.state.lock();
         state.status = VideoStatus::InProgress;
         state.set_frame(size);
+        let known = state.known;
         let statistic = &mut state.statistic;
         if record.still {
             statistic.frames_imotion_skipped += 1;
@@ -54,7 +97,7 @@ impl Live {
         }
         statistic.processed_duration = record.time;
         statistic.last_stream_timestamp = record.time;
-        let frames = statistic.frames_processed + statistic.frames_imotion_skipped;
+        let frames = statistic.frames_processed + statistic.frames_imotion_skipped - known;
         statistic.processing_fps = if elapsed > 0.0 { frames as f64 / elapsed } else { 0.0 };
     }
 

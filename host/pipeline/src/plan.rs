@@ -1,26 +1,130 @@
 //! What a job runs by: written down when it is asked for, so that later changes of its video do not reach it.
+//!
+//! Networks and plugins are pinned by their digests. Pins do not choose: a job runs with what is installed under a name when it
+//! begins, since plugins may be replaced even while it runs. They say whether that is what was installed when it was asked for,
+//! and the log tells where it is not. One whose network or plugin is gone altogether ends MISCONFIGURED.
 
-use ocellus_core::{StreamSettings, VideoRecord};
+use std::collections::BTreeMap;
+
+use ocellus_core::{Error, ObjectType, Result, StreamSettings, VideoRecord};
+use ocellus_detect::{Detectors, Embedders};
+use ocellus_runtime::Plugins;
+use ocellus_store::Job;
 use serde::{Deserialize, Serialize};
 
+use crate::analysis::plugins_of;
+
 /// `plan.json`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Plan {
     pub stream_settings: StreamSettings,
     pub url: Option<String>,
     pub router_url: Option<String>,
     pub camera: Option<i64>,
     pub camera_group: i64,
+    #[serde(flatten)]
+    pub pins: Pins,
+}
+
+/// Digests by names, of what was installed when the job was asked for. Where there are none, that was not known: version 0.1 did not
+/// write them down, and networks have none while they are being loaded.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Pins {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detectors: Option<BTreeMap<String, String>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub embedders: Option<BTreeMap<String, String>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plugins: Option<BTreeMap<String, String>>,
 }
 
 impl Plan {
-    pub(crate) fn of(video: &VideoRecord) -> Self {
+    pub(crate) fn of(video: &VideoRecord, pins: Pins) -> Self {
         Self {
             stream_settings: video.stream_settings.clone(),
             url: video.url.clone(),
             router_url: video.router_url.clone(),
             camera: video.camera,
             camera_group: video.camera_group,
+            pins,
         }
+    }
+
+    pub(crate) fn read(job: &Job) -> Result<Self> {
+        Self::parse(job.plan()?)
+    }
+
+    pub(crate) fn parse(written: serde_json::Value) -> Result<Self> {
+        serde_json::from_value(written).map_err(Error::internal)
+    }
+}
+
+impl Pins {
+    /// What a job by these settings would run with now. Waits for nothing.
+    pub(crate) fn of(settings: &StreamSettings, detectors: &Detectors, embedders: &Embedders, plugins: &Plugins) -> Self {
+        let types: Vec<&ObjectType> = settings.active().map(|(t, _)| t).collect();
+        let (found_by, told_apart_by) = (detectors.report(), embedders.report());
+        let detectors = found_by.detectors.into_iter().filter(|d| d.types.iter().any(|t| types.contains(&t))).map(|d| (d.name, d.digest));
+        let embedders = told_apart_by.embedders.into_iter().filter(|e| types.contains(&&e.object_type)).map(|e| (e.name, e.digest));
+        let plugins = plugins_of(settings).filter_map(|(kind, name)| Some((name.to_owned(), plugins.digest(kind, name)?.to_string())));
+        Self {
+            detectors: (!found_by.loading).then(|| detectors.collect()),
+            embedders: (!told_apart_by.loading).then(|| embedders.collect()),
+            plugins: Some(plugins.collect()),
+        }
+    }
+
+    /// What is installed now and is not what was pinned, in words: "plugin quality (pinned 0f…, installed 1e…)".
+    pub(crate) fn differences(&self, now: &Self) -> Vec<String> {
+        let mut differences = Vec::new();
+        for (what, pinned, installed) in [
+            ("detector", &self.detectors, &now.detectors),
+            ("embedder", &self.embedders, &now.embedders),
+            ("plugin", &self.plugins, &now.plugins),
+        ] {
+            let (Some(pinned), Some(installed)) = (pinned, installed) else { continue };
+            for name in pinned.keys().chain(installed.keys().filter(|name| !pinned.contains_key(*name))) {
+                let digest = |of: &BTreeMap<String, String>| of.get(name).map_or_else(|| "none".to_owned(), Clone::clone);
+                let (pinned, installed) = (digest(pinned), digest(installed));
+                if pinned != installed {
+                    differences.push(format!("{what} {name} (pinned {pinned}, installed {installed})"));
+                }
+            }
+        }
+        differences
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn pins(of: &[(&str, &str)]) -> Option<BTreeMap<String, String>> {
+        Some(of.iter().map(|(name, digest)| ((*name).to_owned(), (*digest).to_owned())).collect())
+    }
+
+    #[test]
+    fn a_plan_of_0_1_is_read_and_pins_nothing() {
+        let schema = ocellus_core::SettingsSchema::new(&[ObjectType::car()], &["simple_iou".into()], &[]).unwrap();
+        let settings = serde_json::to_value(schema.complete(None).unwrap()).unwrap();
+        let old = json!({"stream_settings": settings, "url": null, "router_url": "http://r/", "camera": 4, "camera_group": 1});
+        let plan = Plan::parse(old.clone()).unwrap();
+        assert_eq!(plan.pins, Pins::default());
+        assert_eq!(serde_json::to_value(&plan).unwrap(), old, "and is written as it was");
+        let pinned = Plan { pins: Pins { plugins: pins(&[("roi", "0f")]), ..Pins::default() }, ..plan };
+        let written = serde_json::to_value(&pinned).unwrap();
+        assert_eq!(written["plugins"], json!({"roi": "0f"}));
+        assert_eq!(Plan::parse(written).unwrap(), pinned);
+    }
+
+    #[test]
+    fn what_is_not_what_was_pinned_is_named() {
+        let before = Pins { detectors: None, embedders: pins(&[]), plugins: pins(&[("quality", "0f"), ("roi", "aa"), ("size", "cc")]) };
+        let now = Pins { detectors: pins(&[("cars", "1")]), embedders: pins(&[]), plugins: pins(&[("quality", "1e"), ("size", "cc")]) };
+        let expected = ["plugin quality (pinned 0f, installed 1e)", "plugin roi (pinned aa, installed none)"];
+        assert_eq!(before.differences(&now), expected);
+        assert!(before.differences(&before).is_empty());
     }
 }

@@ -168,8 +168,26 @@ impl Archive {
 
     /// Begins a job by `plan`, clears what earlier ones made, and puts the video into the queue.
     pub fn start_job(&self, id: VideoId, plan: &Value) -> Result<Job> {
+        let now = self.shared().clock.now();
+        self.new_job(id, plan, |v| {
+            v.status = VideoStatus::Awaiting;
+            v.queued_date = Some(now);
+            v.finished = false;
+            v.error = None;
+            v.processing_start_date = None;
+            v.statistic = None;
+        })
+    }
+
+    /// Puts a new job in place of one that is under way: by the same plan, under the next number, without anything that the old
+    /// one made. For what it makes differs, and an object's id may never stand for two things.
+    pub fn restart_job(&self, job: &Job) -> Result<Job> {
+        self.new_job(job.id().video, &job.plan()?, |_| {})
+    }
+
+    fn new_job(&self, id: VideoId, plan: &Value, change: impl FnOnce(&mut VideoRecord)) -> Result<Job> {
         let _guard = self.shared().guard(id);
-        let Shared { folder, index, clock, .. } = self.shared();
+        let Shared { folder, index, .. } = self.shared();
         let before = self.video(id)?.ok_or(StoreError::NoVideo(id))?;
         let job = JobId { video: id, number: before.job + 1 };
         let disk = folder.disk();
@@ -182,17 +200,11 @@ impl Archive {
         disk.write(&folder.job(job), files.map(|(name, bytes)| (folder.job(job).join(name), bytes)))?;
         disk.sync_folder(&folder.jobs(id))?;
         disk.sync_folder(&folder.video(id))?;
-        let now = clock.now();
         self.update_guarded(id, |v| {
             v.job = job.number;
-            v.status = VideoStatus::Awaiting;
-            v.queued_date = Some(now);
-            v.finished = false;
-            v.error = None;
-            v.processing_start_date = None;
-            v.statistic = None;
             v.counts.clear();
             v.clusters.clear();
+            change(v);
             Ok(())
         })?;
         index.clear_objects(id)?;

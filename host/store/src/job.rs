@@ -1,39 +1,28 @@
 //! One job's folder, open: its plan, its logs, its pictures.
 //!
-//! Owns the writers of the job's logs: who asks for a job that somebody holds gets the same one. Ends with its last holder.
+//! Owns the writers of the job's logs but that of detections, which `detections` opens: who asks for a job that somebody holds gets the same one. Ends with its last holder.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     path::PathBuf,
     sync::{Arc, Weak},
 };
 
-use ocellus_core::{Cluster, FrameRecord, JobId, ObjectId, ObjectRecord, ObjectType, Size};
+use ocellus_core::{Cluster, JobId, ObjectId, ObjectRecord, ObjectType, TrackId};
 use parking_lot::Mutex;
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tracing::error;
 
 use crate::{
-    codec::{decode, encode, parse, seal, to_json},
+    codec::{encode, parse, seal, to_json},
     delivery::Delivery,
+    disk::Disk,
     error::Result,
     log::{Kind, LogReader, LogWriter},
-    objects::{self, CLUSTERS, DETECTIONS, Embedding, NewObject, PLAN, ROUTER_URL, StoredObject},
+    objects::{self, CLUSTERS, Embedding, NewObject, PLAN, ROUTER_URL, StoredObject},
     recovery,
     shared::Shared,
 };
-
-/// What begins a detection log: what its frames were seen with.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct LogHeader {
-    pub frame_size: Size,
-    /// Frames per second, where the source declares it.
-    pub frame_rate: Option<f64>,
-    pub types: Vec<ObjectType>,
-    /// Name and digest of each detector, and of each embedder that looked at detections.
-    pub detectors: Vec<(String, String)>,
-}
 
 /// A job's folder, open. Cheap to clone.
 #[derive(Clone)]
@@ -99,7 +88,7 @@ impl Job {
         objects::read_plan(&self.0.archive.folder, self.0.id)
     }
 
-    fn file(&self, name: &str) -> PathBuf {
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.0.archive.folder.job(self.0.id).join(name)
     }
 
@@ -107,49 +96,16 @@ impl Job {
         self.0.id
     }
 
-    /// Opens the detection log to go on with it: the writer, and the number of the first frame that it does not know of.
-    /// A log that was begun with other detectors or for frames of another size is begun anew.
-    pub fn detection_writer(&self, header: &LogHeader) -> Result<(DetectionWriter, u64)> {
-        #[derive(Default)]
-        struct Found {
-            records: u64,
-            same: bool,
-            /// Looked into once all are read.
-            last: Vec<u8>,
-        }
-        let (path, disk) = (self.file(DETECTIONS), self.0.archive.folder.disk());
-        let open = || {
-            LogWriter::open(disk, &path, Kind::Detections, |found: &mut Found, _, payload| {
-                if found.records == 0 {
-                    found.same = postcard::from_bytes::<LogHeader>(payload).is_ok_and(|h| h == *header);
-                }
-                found.records += 1;
-                found.last.clear();
-                found.last.extend_from_slice(payload);
-                Ok(())
-            })
-        };
-        let (mut log, mut found) = open()?;
-        if found.records > 0 && !found.same {
-            drop(log);
-            disk.remove(&path)?;
-            (log, found) = open()?;
-        }
-        if found.records > 1 {
-            let frame: FrameRecord = decode(&path, &found.last)?;
-            return Ok((DetectionWriter { path, log }, frame.index + 1));
-        }
-        let mut writer = DetectionWriter { path, log };
-        if found.records == 0 {
-            writer.put(header)?;
-            writer.sync()?;
-        }
-        Ok((writer, 0))
+    pub(crate) fn disk(&self) -> &Disk {
+        self.0.archive.folder.disk()
     }
 
-    /// The frames in the detection log; `None` before it was begun.
-    pub fn detections(&self) -> Result<Option<DetectionReader>> {
-        DetectionReader::open(self.file(DETECTIONS))
+    /// The objects in the archive, in the order in which they were made, read one at a time.
+    pub fn objects(&self) -> Result<impl Iterator<Item = Result<ObjectRecord>> + use<>> {
+        let path = self.file("objects.log");
+        let mut log = LogReader::open(&path, Kind::Objects)?;
+        let payloads = std::iter::from_fn(move || log.as_mut()?.next_record().transpose());
+        Ok(payloads.map(move |payload| parse(&path, &payload?)))
     }
 
     /// Puts objects into the archive: their pictures, then their records, durably, and with no more syncs for many than for one.
@@ -180,6 +136,23 @@ impl Job {
             Ok((id, number))
         };
         new.into_iter().zip(offsets).map(index).collect()
+    }
+
+    /// How many objects there are in the archive, by type.
+    pub fn counts(&self) -> BTreeMap<ObjectType, u64> {
+        let mut counts = BTreeMap::new();
+        self.0.objects.lock().known.keys().for_each(|id| *counts.entry(id.object_type.clone()).or_default() += 1);
+        counts
+    }
+
+    /// By object type, the greatest number of a track that there is an object of.
+    pub fn greatest_tracks(&self) -> BTreeMap<ObjectType, TrackId> {
+        let mut greatest = BTreeMap::new();
+        for id in self.0.objects.lock().known.keys() {
+            let track: &mut TrackId = greatest.entry(id.object_type.clone()).or_insert(id.track);
+            *track = id.track.max(*track);
+        }
+        greatest
     }
 
     /// Whether an object is in the archive.
@@ -226,57 +199,5 @@ impl Job {
             }
             archive.folder.disk().replace(&self.file(PLAN), &seal(&plan))
         })
-    }
-}
-
-/// Appends to a detection log.
-pub struct DetectionWriter {
-    path: PathBuf,
-    log: LogWriter,
-}
-
-impl DetectionWriter {
-    pub fn append(&mut self, frame: &FrameRecord) -> Result<()> {
-        self.put(frame)
-    }
-
-    fn put(&mut self, record: &impl Serialize) -> Result<()> {
-        self.log.append(&encode(&self.path, record)?)?;
-        Ok(())
-    }
-
-    /// Makes all that was appended durable.
-    pub fn sync(&mut self) -> Result<()> {
-        self.log.sync()
-    }
-}
-
-/// Reads a detection log to the end of its sound part.
-pub struct DetectionReader {
-    path: PathBuf,
-    log: LogReader,
-    header: LogHeader,
-}
-
-impl DetectionReader {
-    /// A log by its file; `None` where there is none.
-    pub fn open(path: PathBuf) -> Result<Option<Self>> {
-        let Some(mut log) = LogReader::open(&path, Kind::Detections)? else { return Ok(None) };
-        let Some(payload) = log.next_record()? else { return Ok(None) };
-        let header = decode(&path, &payload)?;
-        Ok(Some(Self { path, log, header }))
-    }
-
-    pub fn header(&self) -> &LogHeader {
-        &self.header
-    }
-}
-
-impl Iterator for DetectionReader {
-    type Item = Result<FrameRecord>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let payload = self.log.next_record().transpose()?;
-        Some(payload.and_then(|p| decode(&self.path, &p)))
     }
 }

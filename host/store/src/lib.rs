@@ -14,11 +14,12 @@
 //!
 //! ```text
 //! archive, source, listing, individuals    what callers see
+//!   stored, detections                     a job's logs, to be read; its detection log, to be written
 //!   job                                    one job, open
 //!   opening, recovery, closing, check      from a folder to an archive and back
 //!     shared                               folder, index, ids, locks
 //!       index (rows, delivery), ids        what answers queries; which ids were given
-//!       objects, job_seal, stored          a job's files, to be read
+//!       objects, job_seal                  a job's files, to be read
 //!         folder, log, format              where things lie, and how
 //!           codec, disk                    bytes; every change of the disk
 //! ```
@@ -29,6 +30,7 @@ mod check;
 mod closing;
 mod codec;
 mod delivery;
+mod detections;
 mod disk;
 mod error;
 mod folder;
@@ -52,9 +54,10 @@ mod stored;
 pub use archive::Archive;
 pub use check::{CheckSummary, Finding, check};
 pub use delivery::{Delivery, DeliveryState};
+pub use detections::{DetectionReader, DetectionWriter, Gap, LogHeader, Logged, Written};
 pub use disk::{Backend, BackendFile, LocalDisk};
 pub use error::StoreError;
-pub use job::{DetectionReader, DetectionWriter, Job, LogHeader};
+pub use job::Job;
 pub use list::{Condition, Cursor, DeliveryQuery, ListQuery, ObjectQuery, Order, OrderKey, Page, VideoFilter};
 pub use objects::{Embedding, NewObject, Picture, PictureFile};
 pub use opening::OpenReport;

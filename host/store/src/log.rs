@@ -231,7 +231,7 @@ impl LogWriter {
         if let Some(mut reader) = LogReader::open(path, kind)? {
             length = reader.length;
             end = reader.offset();
-            let mut sound = Vec::from([HEAD..HEAD]);
+            let mut sound = Vec::<std::ops::Range<u64>>::new();
             while let Some(payload) = reader.next_record()? {
                 let begin = reader.begin_of(&payload);
                 each(&mut state, begin, &payload)?;

@@ -7,10 +7,10 @@ use serde_json::Value;
 
 use crate::{
     codec::parse,
+    detections::DetectionReader,
     disk::Disk,
     error::{Result, StoreError},
     folder::Folder,
-    job::DetectionReader,
     log::{Kind, LogReader},
     objects::{self, DETECTIONS, Embedding},
 };
@@ -45,7 +45,7 @@ impl StoredJob {
         if self.video.job == 0 { Ok(None) } else { objects::read_plan(&self.folder, self.id()).map(Some) }
     }
 
-    /// The frames in the detection log; `None` before it was begun.
+    /// The records of the detection log; `None` before it was begun.
     pub fn detections(&self) -> Result<Option<DetectionReader>> {
         DetectionReader::open(self.folder.job(self.id()).join(DETECTIONS))
     }

@@ -5,17 +5,15 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "a test ends where something is wrong")]
 
-mod common;
-
 use std::{
     fs,
     io::{ErrorKind, Write},
     path::Path,
     process::Command,
+    sync::Arc,
 };
 
-use common::{new_video, open};
-use ocellus_core::{SettingsSchema, VideoId, VideoRecord};
+use ocellus_core::{SettingsSchema, SystemClock, VideoId, VideoRecord};
 use ocellus_store::{Archive, ListQuery, Order, OrderKey, StoreError, VideoFilter, check};
 
 /// Unmounted when it is dropped.
@@ -42,6 +40,14 @@ fn fill(path: &Path) {
     while file.write_all(&block).is_ok() {}
     // And the rest, byte by byte.
     while file.write_all(&[7]).is_ok() {}
+}
+
+fn open(data: &Path) -> Archive {
+    Archive::open(data, Arc::new(SystemClock)).unwrap().0
+}
+
+fn new_video(archive: &Archive) -> VideoId {
+    try_create(archive).unwrap().id
 }
 
 fn try_create(archive: &Archive) -> Result<VideoRecord, StoreError> {

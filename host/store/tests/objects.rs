@@ -35,6 +35,26 @@ fn kept(archive: &Archive, job: JobId) -> (Vec<(u64, String)>, Vec<u64>) {
 }
 
 #[test]
+fn a_job_that_begins_anew_has_another_number_and_nothing_of_before() {
+    let dir = tempfile::tempdir().unwrap();
+    let archive = open(dir.path());
+    let plan = json!({ "router_url": "http://localhost/", "camera": 7 });
+    let old = archive.start_job(new_video(&archive), &plan).unwrap();
+    let video = old.id().video;
+    old.append_objects(&[object(old.id(), 5), object(old.id(), 3)]).unwrap();
+    let before = archive.video(video).unwrap().unwrap();
+    let new = archive.restart_job(&old).unwrap();
+    assert_eq!((new.id(), new.plan().unwrap()), (JobId { video, number: old.id().number + 1 }, plan));
+    let after = archive.video(video).unwrap().unwrap();
+    assert_eq!((after.job, after.status, after.queued_date), (new.id().number, before.status, before.queued_date), "it goes on running");
+    assert_eq!(kept(&archive, new.id()), (vec![], vec![]));
+    assert!(archive.job(old.id()).unwrap().is_none());
+    new.append_objects(&[object(new.id(), 5)]).unwrap();
+    assert_eq!(new.objects().unwrap().map(|o| o.unwrap().id).collect::<Vec<_>>(), [object(new.id(), 5).record.id]);
+    assert_eq!((new.counts()[&ObjectType::face()], new.greatest_tracks()[&ObjectType::face()]), (1, TrackId(5)));
+}
+
+#[test]
 fn each_is_as_if_it_came_alone() {
     let dir = tempfile::tempdir().unwrap();
     let archive = open(dir.path());

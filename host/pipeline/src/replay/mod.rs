@@ -1,20 +1,20 @@
 //! A finished job once more, from its detection log: no detectors, and no decoding but for filters that read pictures.
 //!
 //! Guarantees: with the settings and the plugins that the job had, the objects are the job's, byte for byte. Nothing is
-//! stored and nothing is sent.
+//! stored and nothing is sent. At a gap in the log it ends all tracks, as the job did.
 
 mod decision;
 mod diff;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashSet},
     time::{Duration, Instant},
 };
 
 use ocellus_core::{Error, ErrorKind, NetworkPolicy, ObjectRecord, PluginUse, Result, StreamSettings};
-use ocellus_media::{Decoder, Frame, Interrupt, Location};
+use ocellus_media::{Frame, Interrupt, Location};
 use ocellus_runtime::{PluginError, Plugins};
-use ocellus_store::StoredJob;
+use ocellus_store::{Gap, Logged, StoredJob};
 use sha2::{Digest, Sha256};
 
 pub use self::{
@@ -23,7 +23,8 @@ pub use self::{
 };
 use crate::{
     analysis::{Analysis, Event},
-    job::{public, read},
+    film::{Film, Place},
+    job::read,
     pictures::pixels,
     plan::Plan,
 };
@@ -92,8 +93,7 @@ pub fn compare(job: &StoredJob, replay: &Replay, settings: &StreamSettings, plug
 
 /// The settings that a job ran by.
 pub fn settings_of(job: &StoredJob) -> Result<StreamSettings> {
-    let plan: Plan = serde_json::from_value(job.plan()?.ok_or_else(not_processed)?).map_err(Error::internal)?;
-    Ok(plan.stream_settings)
+    Ok(Plan::parse(job.plan()?.ok_or_else(not_processed)?)?.stream_settings)
 }
 
 fn run(job: &StoredJob, settings: &StreamSettings, plugins: &Plugins, explain: Option<&mut dyn FnMut(Decision)>) -> Result<Replay> {
@@ -108,7 +108,7 @@ fn run(job: &StoredJob, settings: &StreamSettings, plugins: &Plugins, explain: O
         Analysis::open(plugins, job.id(), settings, header.frame_size, header.frame_rate, explain.is_some()).map_err(fault)?;
     let (mut frames, mut objects) = (0, Vec::new());
     let mut explain = explain;
-    let mut take = |events: Vec<Event>| {
+    let mut take = |objects: &mut Vec<ObjectRecord>, events: Vec<Event>| {
         for event in events {
             match event {
                 Event::Object(object) => objects.push(*object),
@@ -121,41 +121,48 @@ fn run(job: &StoredJob, settings: &StreamSettings, plugins: &Plugins, explain: O
             }
         }
     };
-    let mut film = if analysis.reads_crops() { Some(Film::open(job, settings)?) } else { None };
-    for record in log {
-        let record = record?;
-        let frame = film.as_mut().filter(|_| !record.still).map(|film| film.frame(record.index)).transpose()?;
-        let size = frame.as_ref().map_or(header.frame_size, Frame::size);
-        take(analysis.frame(&record, size, frame.as_ref().map(pixels)).map_err(fault)?);
+    let mut film = if analysis.reads_crops() { Some(film(job, settings)?) } else { None };
+    let mut frame_size = header.frame_size;
+    for logged in log {
+        let record = match logged? {
+            Logged::Frame(record) => record,
+            Logged::Gap(gap) => {
+                take(&mut objects, analysis.finish().map_err(fault)?);
+                let lost = lose(&mut objects, &gap);
+                take(&mut objects, lost);
+                analysis.go_on_behind(&gap).map_err(fault)?;
+                frame_size = gap.header.frame_size;
+                continue;
+            }
+        };
+        let place = Place { index: record.index, time: record.time };
+        let frame = film.as_mut().filter(|_| !record.still).map(|film| film.frame(place)).transpose()?;
+        let size = frame.as_ref().map_or(frame_size, Frame::size);
+        take(&mut objects, analysis.frame(&record, size, frame.as_ref().map(pixels)).map_err(fault)?);
         frames += 1;
     }
-    take(analysis.finish().map_err(fault)?);
+    take(&mut objects, analysis.finish().map_err(fault)?);
     Ok(Replay { frames, took: begun.elapsed(), objects, plugins: analysis.report() })
 }
 
+/// Takes out what the job could not report because of a gap; the reasons.
+fn lose(objects: &mut Vec<ObjectRecord>, gap: &Gap) -> Vec<Event> {
+    let lost: HashSet<_> = gap.lost.iter().collect();
+    let lost: Vec<_> = objects.extract_if(.., |object| lost.contains(&object.id)).collect();
+    let why = |o: ObjectRecord| {
+        let (stage, rule) = (DecisionStage::Objects, "picture lost".to_owned());
+        Decision::new(&o.id.object_type, stage, Some(o.id.track), &o.best, "ocellus".to_owned(), rule, String::new())
+    };
+    lost.into_iter().map(|object| Event::Decided(why(object))).collect()
+}
+
 /// The source, for those who want to see it again.
-struct Film(Decoder);
-
-impl Film {
-    fn open(job: &StoredJob, settings: &StreamSettings) -> Result<Self> {
-        let Some(file) = job.source() else {
-            let reason = "A plugin of these settings reads pictures, and the video's file is not there any more.";
-            return Err(Error::new(ErrorKind::Conflict, reason));
-        };
-        let input = read(Location::File(file), settings, &NetworkPolicy::default())?;
-        Ok(Self(Decoder::open(&input, &Interrupt::new()).map_err(public)?))
-    }
-
-    /// The frame of this number, which is none of those asked for before.
-    fn frame(&mut self, index: u64) -> Result<Frame> {
-        loop {
-            match self.0.next_frame().map_err(public)? {
-                Some(frame) if frame.index() == index => return Ok(frame),
-                Some(_) => {}
-                None => return Err(Error::new(ErrorKind::Conflict, format!("The video's file ends before frame {index}."))),
-            }
-        }
-    }
+fn film(job: &StoredJob, settings: &StreamSettings) -> Result<Film> {
+    let Some(file) = job.source() else {
+        let reason = "A plugin of these settings reads pictures, and the video's file is not there any more.";
+        return Err(Error::new(ErrorKind::Conflict, reason));
+    };
+    Ok(Film::new(read(Location::File(file), settings, &NetworkPolicy::default())?, &Interrupt::new()))
 }
 
 fn not_processed() -> Error {

@@ -18,7 +18,7 @@ use ocellus_runtime::{
     Body, Candidate, Content, Fault, Filter, FrameInfo, Kind, Moment, Object, Outcome, Part, Picture, PictureInfo, PluginError, PluginInfo,
     Plugins, Post, Stage, StreamInfo, Trace, Tracker, Verdict,
 };
-use ocellus_store::{DetectionReader, StoredJob};
+use ocellus_store::{DetectionReader, Logged, StoredJob};
 use serde_json::{Value, json};
 
 use super::Folder;
@@ -102,7 +102,15 @@ impl Recording {
         };
         let log = log.context("the video was not processed yet")?;
         let header = log.header().clone();
-        let frames = log.collect::<Result<Vec<_>, _>>()?;
+        let mut frames = Vec::new();
+        let mut after_gap = false;
+        for logged in log {
+            match logged? {
+                // Nothing goes on over a gap, as nothing does over a cut.
+                Logged::Gap(_) => after_gap = true,
+                Logged::Frame(frame) => frames.push(FrameRecord { cut: frame.cut || std::mem::take(&mut after_gap), ..frame }),
+            }
+        }
         let seen = |t: &ObjectType| frames.iter().any(|f| f.seen.iter().any(|(s, d)| s == t && !d.is_empty()));
         let object_type = arguments.object_type.clone().or_else(|| header.types.iter().find(|t| seen(t)).cloned());
         let object_type = object_type.context("nothing was seen in this recording")?;

@@ -181,7 +181,10 @@ fn log_frames(archive: &Archive, id: VideoId, frames: std::ops::Range<u64>) -> R
     };
     let job = archive.stored_job(id)?.id();
     let job = archive.job(job)?.unwrap();
-    let (mut writer, fresh) = job.detection_writer(&header)?;
+    let (mut writer, fresh) = match job.resume_detections()? {
+        Some((writer, written)) => (writer, written.last.map_or(0, |last| last.index + 1)),
+        None => (job.begin_detections(&header)?, 0),
+    };
     for index in frames.start.max(fresh)..frames.end {
         writer.append(&FrameRecord { index, time: index as f64 / 25.0, wall_us: 7, cut: false, still: false, seen: Vec::new() })?;
     }

@@ -1,0 +1,287 @@
+//! The last stage: log, analysis, archive.
+//!
+//! Owns the detection log while it grows, the frames that hold best shots, and the objects that are not in the archive yet. Guarantees:
+//! an object goes into the archive after the part of the log that it follows from, and to the outbox after that.
+
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
+
+use ocellus_core::{BestShotType, CpuLaps, Detection, Error, FrameRecord, ObjectId, ObjectRecord, ObjectType, Result, ShotSummary, Stage};
+use ocellus_detect::RawDetection;
+use ocellus_media::{Frame, Scaler};
+use ocellus_store::{DetectionWriter, Embedding, Gap, Job, NewObject, Picture};
+
+use super::{Context, decode::Shown, plugin_fault};
+use crate::{
+    analysis::{Analysis, Event, Role, TrackKey},
+    film::{Film, Place},
+    identity::{self, Thing},
+    pictures::{self, Frames, pixels},
+    quality::quality_in,
+};
+
+/// Frames after which the figures of the plugins are brought up to date.
+const REPORT_EVERY: u64 = 16;
+/// The log reaches the disk this often, and before every object that follows from it.
+const SYNC_EVERY: Duration = Duration::from_secs(2);
+/// Objects of one frame that go into the archive at once, at most; their pictures are in memory until then.
+const AT_ONCE: usize = 8;
+
+/// An object's pictures, JPEG or PNG.
+type Files = Vec<(Picture, Vec<u8>)>;
+
+pub(super) struct Output<'a> {
+    pub context: &'a Context<'a>,
+    pub job: Job,
+    pub types: &'a [ObjectType],
+    /// Those of them whose trackers compare what detections look like.
+    pub compared: &'a [ObjectType],
+    pub writer: DetectionWriter,
+    pub analysis: Analysis,
+    /// The source once more, for frames that were seen before the job was cut off; `None` where it shows them only once.
+    pub film: Option<Film>,
+    /// Of the thread that this runs on.
+    pub laps: CpuLaps<'a>,
+    /// Those that the log holds.
+    pub frames: u64,
+    pub state: State,
+}
+
+/// What is on its way.
+pub(super) struct State {
+    synced: Instant,
+    /// The frames that are kept for open tracks.
+    album: HashMap<(TrackKey, Role), Frame>,
+    /// Objects that are not in the archive yet.
+    reported: Vec<NewObject>,
+    scaler: Scaler,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self { synced: Instant::now(), album: HashMap::new(), reported: Vec::new(), scaler: Scaler::new() }
+    }
+}
+
+impl Output<'_> {
+    /// Takes a frame and what was found in it through all that is left to do.
+    pub(super) fn take(&mut self, shown: &Shown, raw: Vec<RawDetection>) -> Result<()> {
+        let record = self.log(shown, raw)?;
+        self.frames += 1;
+        self.laps.lap(Stage::Other);
+        let frame = &shown.frame;
+        let events = self.analysis.frame(&record, frame.size(), Some(pixels(frame))).map_err(plugin_fault)?;
+        self.laps.lap(Stage::Plugins);
+        self.handle(Some(frame), events)?;
+        self.context.live.frame(&record, frame.size());
+        if self.frames.is_multiple_of(REPORT_EVERY) {
+            self.report_plugins();
+        }
+        Ok(())
+    }
+
+    /// Measures what later stages want to know of the pixels, and writes the frame down.
+    fn log(&mut self, Shown { frame, cut, still, taken_us }: &Shown, raw: Vec<RawDetection>) -> Result<FrameRecord> {
+        self.laps.lap(Stage::Other);
+        let mut seen: Vec<(ObjectType, Vec<Detection>)> = self.types.iter().map(|t| (t.clone(), Vec::new())).collect();
+        for raw in raw {
+            let Some((_, list)) = seen.iter_mut().find(|(t, _)| *t == raw.object_type) else { continue };
+            let quality = quality_in(frame, &raw);
+            let RawDetection { rect, score, landmarks, .. } = raw;
+            list.push(Detection { rect, score, quality, landmarks, appearance: Vec::new() });
+        }
+        for (object_type, seen) in &mut seen {
+            let worth = self.compared.contains(object_type);
+            identity::describe(self.context.embedders, frame, object_type, worth, seen, self.context.live.cpu())?;
+        }
+        self.laps.lap(Stage::Measure);
+        let wall_us = taken_us.unwrap_or_else(|| self.context.clock.now().as_microsecond());
+        let record = FrameRecord { index: frame.index(), time: frame.time(), wall_us, cut: *cut, still: *still, seen };
+        self.writer.append(&record)?;
+        if self.state.synced.elapsed() > SYNC_EVERY {
+            self.sync()?;
+        }
+        Ok(record)
+    }
+
+    /// Makes the log durable.
+    pub(super) fn sync(&mut self) -> Result<()> {
+        self.state.synced = Instant::now();
+        Ok(self.writer.sync()?)
+    }
+
+    pub(super) fn report_plugins(&mut self) {
+        self.context.live.update(|s| s.plugins = self.analysis.report());
+    }
+
+    /// Ends the tracks that are open, and puts everything where it belongs.
+    pub(super) fn finish(&mut self) -> Result<()> {
+        self.laps.lap(Stage::Other);
+        let events = self.analysis.finish().map_err(plugin_fault);
+        self.laps.lap(Stage::Plugins);
+        self.handle(None, events?)?;
+        self.sync()
+    }
+
+    /// `frame` is the one that the events follow from; there is none at the end of a source.
+    fn handle(&mut self, frame: Option<&Frame>, mut events: Vec<Event>) -> Result<()> {
+        // What is there already was reported at the job's end, before the server was cut off.
+        events.retain(|event| !matches!(event, Event::Object(object) if self.job.knows(&object.id)));
+        let objects = events.iter().filter_map(|event| if let Event::Object(object) = event { Some(&**object) } else { None });
+        self.embed(frame, objects)?;
+        let handled = events.into_iter().try_for_each(|event| self.event(frame, event));
+        // What came before a failure is kept.
+        self.keep_objects().and(handled)
+    }
+
+    fn event(&mut self, frame: Option<&Frame>, event: Event) -> Result<()> {
+        match event {
+            Event::Keep(track, role) => {
+                if let Some(frame) = frame {
+                    self.state.album.insert((track, role), frame.clone());
+                }
+            }
+            Event::Dropped(track) => self.forget(&track),
+            Event::Object(object) => self.report(*object)?,
+            // Only a replay asks for those.
+            Event::Decided(_) => {}
+        }
+        Ok(())
+    }
+
+    /// Reports objects that follow from what the log held already, with their pictures from the source.
+    pub(super) fn catch_up(&mut self, objects: Vec<ObjectRecord>) -> Result<()> {
+        self.handle(None, objects.into_iter().map(|object| Event::Object(Box::new(object))).collect())
+    }
+
+    /// Ends what a live source showed before the server was cut off, and begins anew behind it. Objects whose frames went with the
+    /// server get the pictures that an earlier shot of their track has of the same moment; those that have none are lost. `unarchived`:
+    /// objects that follow from the log and are not in the archive.
+    pub(super) fn go_on_behind_gap(&mut self, unarchived: Vec<ObjectRecord>, mut gap: Gap) -> Result<()> {
+        let ended = self.analysis.finish().map_err(plugin_fault)?;
+        let ended = ended.into_iter().filter_map(|event| if let Event::Object(object) = event { Some(*object) } else { None });
+        for object in unarchived.into_iter().chain(ended).filter(|object| !self.job.knows(&object.id)).collect::<Vec<_>>() {
+            match self.earlier_pictures(&object)? {
+                Some(pictures) => {
+                    self.state.reported.push(NewObject { record: object, pictures });
+                    self.keep_objects()?;
+                }
+                None => gap.lost.push(object.id),
+            }
+        }
+        let mut tracks = self.job.greatest_tracks();
+        for (object_type, last) in self.analysis.tracks() {
+            let greatest = tracks.entry(object_type.clone()).or_insert(last);
+            *greatest = last.max(*greatest);
+        }
+        gap.tracks = tracks.into_iter().collect();
+        if !gap.lost.is_empty() {
+            let (job, lost) = (self.job.id(), gap.lost.len());
+            tracing::warn!(%job, lost, "job {job}: {lost} objects are lost: their pictures were in the memory of a server that was cut off");
+        }
+        self.writer.append_gap(&gap)?;
+        self.sync()?;
+        self.analysis.go_on_behind(&gap).map_err(plugin_fault)
+    }
+
+    /// The pictures of a realtime shot with the same best moment, where the archive has one.
+    fn earlier_pictures(&self, object: &ObjectRecord) -> Result<Option<Files>> {
+        let archive = self.context.archive;
+        for shot in 1.. {
+            let Some(earlier) = archive.object(&ObjectId { shot, ..object.id.clone() })? else { break };
+            if (earlier.best.frame, earlier.best.bbox) != (object.best.frame, object.best.bbox) {
+                continue;
+            }
+            let mut pictures = Vec::new();
+            for picture in [Picture::Thumbnail, Picture::Fullframe, Picture::Normalized] {
+                if let Some(file) = archive.picture(&earlier.id, picture)? {
+                    pictures.push((picture, std::fs::read(file.path).map_err(Error::internal)?));
+                }
+            }
+            return Ok(Some(pictures));
+        }
+        Ok(None)
+    }
+
+    /// Keeps what the objects look like whose tracks have ended, all at once.
+    fn embed<'o>(&mut self, frame: Option<&Frame>, objects: impl Iterator<Item = &'o ObjectRecord>) -> Result<()> {
+        let mut things = Vec::new();
+        for object in objects.filter(|object| object.bs_type == BestShotType::Overall) {
+            // The best one may be this one, which is not in the album yet.
+            let best = frame.filter(|frame| frame.index() == object.best.frame).cloned();
+            let best = best.map_or_else(|| self.frame_of(object, Role::Best, &object.best), Ok)?;
+            things.push((object, best));
+        }
+        let shown: Vec<_> = things.iter().map(|(object, frame)| Thing::object(frame, object)).collect();
+        self.laps.lap(Stage::Other);
+        let rows = identity::rows(self.context.embedders, &shown, self.context.live.cpu())?;
+        self.laps.lap(Stage::Embed);
+        let embeddings = things.iter().zip(rows).filter_map(|((object, _), row)| {
+            let (source, _) = identity::measure(self.context.embedders, &object.id.object_type);
+            Some(Embedding { object: object.id.clone(), source: source.to_owned(), row: row? })
+        });
+        let embeddings: Vec<_> = embeddings.collect();
+        if embeddings.is_empty() { Ok(()) } else { Ok(self.job.append_embeddings(&embeddings)?) }
+    }
+
+    fn forget(&mut self, track: &TrackKey) {
+        self.state.album.retain(|(kept, _), _| kept != track);
+    }
+
+    /// Makes the pictures of an object; it goes into the archive with the others of its frame.
+    fn report(&mut self, object: ObjectRecord) -> Result<()> {
+        let pictures = self.pictures(&object)?;
+        if object.end_of_track {
+            self.forget(&(object.id.object_type.clone(), object.id.track));
+        }
+        self.state.reported.push(NewObject { record: object, pictures });
+        if self.state.reported.len() < AT_ONCE { Ok(()) } else { self.keep_objects() }
+    }
+
+    /// The frame of a shot: the one that was kept for it, or, of a time before the job was cut off, from the source.
+    fn frame_of(&mut self, object: &ObjectRecord, role: Role, shot: &ShotSummary) -> Result<Frame> {
+        let key = ((object.id.object_type.clone(), object.id.track), role);
+        if let Some(frame) = self.state.album.get(&key).filter(|frame| frame.index() == shot.frame) {
+            return Ok(frame.clone());
+        }
+        let film = self.film.as_mut().ok_or_else(|| Error::internal(format!("no frame was kept for {}", object.id)))?;
+        let frame = film.frame(Place::from(shot))?;
+        self.state.album.insert(key, frame.clone());
+        Ok(frame)
+    }
+
+    fn pictures(&mut self, object: &ObjectRecord) -> Result<Files> {
+        let settings = &self.context.plan.stream_settings;
+        let detector = settings.detector(&object.id.object_type).ok_or_else(|| Error::internal(format!("{} is off", object.id)))?;
+        let role = if object.bs_type == BestShotType::Overall { Role::Best } else { Role::Window };
+        let best = self.frame_of(object, role, &object.best)?;
+        let mut end = |wanted: bool, role, shot| if wanted { self.frame_of(object, role, shot).map(Some) } else { Ok(None) };
+        let first = end(object.end_of_track && detector.post_first_track_frame, Role::First, &object.first)?;
+        let last = end(object.end_of_track && detector.post_last_track_frame, Role::Last, &object.last)?;
+        self.laps.lap(Stage::Other);
+        let frames = Frames { best: &best, first: first.as_ref(), last: last.as_ref() };
+        let pictures = pictures::make(&mut self.state.scaler, &frames, object, settings, detector)?;
+        self.laps.lap(Stage::Pictures);
+        Ok(pictures)
+    }
+
+    /// Puts what was reported into the archive, after the log that it follows from, and has it delivered.
+    fn keep_objects(&mut self) -> Result<()> {
+        if self.state.reported.is_empty() {
+            return Ok(());
+        }
+        if let Some(film) = &mut self.film {
+            film.rest();
+        }
+        self.sync()?;
+        let objects = std::mem::take(&mut self.state.reported);
+        let new = self.job.append_objects(&objects)?;
+        objects.iter().for_each(|object| self.context.live.object(&object.record.id.object_type));
+        if let Some(outbox) = self.context.outbox {
+            new.into_iter().for_each(|(id, number)| outbox.add(id, number));
+        }
+        Ok(())
+    }
+}

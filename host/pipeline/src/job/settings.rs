@@ -1,0 +1,38 @@
+//! What settings a job can be run by.
+
+use ocellus_core::{Error, ObjectType, Result, SettingsSchema, StreamSettings};
+use ocellus_runtime::{Kind, Plugins};
+
+/// The schema of settings that jobs can be run by, for these object types and plugins.
+pub fn settings_schema(types: &[ObjectType], plugins: &Plugins) -> Result<SettingsSchema> {
+    let schemas: Vec<_> = plugins.list().into_iter().filter_map(|p| Some((p.name?, p.schema?))).collect();
+    let schema = SettingsSchema::new(types, &plugins.names(Kind::Tracker), &plugins.names(Kind::Filter))?;
+    Ok(schema.with_plugins(&schemas)?.checked_by(check_settings))
+}
+
+/// Refuses what FFmpeg may not be told, before anything is stored.
+fn check_settings(settings: &StreamSettings) -> Result<()> {
+    ffmpeg_options(settings)?;
+    let format = &settings.ffmpeg_format;
+    if format.is_empty() {
+        return Ok(());
+    }
+    ocellus_media::check_format(format).map_err(|e| Error::bad_param("stream_settings.ffmpeg_format", e.to_string()))
+}
+
+pub(super) fn ffmpeg_options(settings: &StreamSettings) -> Result<Vec<(String, String)>> {
+    ocellus_media::parse_options(&settings.ffmpeg_params)
+        .map_err(|e| Error::bad_param(format!("stream_settings.ffmpeg_params.{}", e.index), format!("{e}.")))
+}
+
+/// Refuses settings that no job can carry out; what a schema cannot say.
+pub(super) fn check_job(settings: &StreamSettings, found: &[ObjectType]) -> Result<()> {
+    if let Some((missing, _)) = settings.active().find(|(t, _)| !found.contains(t)) {
+        return Err(Error::bad_param(format!("stream_settings.detectors.{missing}"), format!("No detector for {missing} is installed.")));
+    }
+    if let Some((t, _)) = settings.active().find(|(_, d)| d.track_send_history && d.track_max_duration_frames == 0) {
+        let path = format!("stream_settings.detectors.{t}.track_send_history");
+        return Err(Error::bad_param(path, format!("track_send_history of {t} needs track_max_duration_frames above 0.")));
+    }
+    Ok(())
+}

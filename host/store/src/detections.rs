@@ -1,0 +1,251 @@
+//! A job's detection log: what was seen, frame by frame, and where nobody looked.
+//!
+//! The first record is a [`LogHeader`], each one after it a [`FrameRecord`] or a [`Gap`], all of them postcard. A gap begins with
+//! [`GAP`], where a frame has its number, so that a log without gaps is what version 0.1 wrote, byte for byte.
+//!
+//! Guarantees: frames are numbered in ascending order over the whole log, gaps or not. A log has one writer, its [`Job`].
+
+use std::path::{Path, PathBuf};
+
+use ocellus_core::{FrameRecord, ObjectId, ObjectType, Size, TrackId};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    codec::{decode, encode},
+    error::Result,
+    job::Job,
+    log::{Kind, LogReader, LogWriter},
+    objects::DETECTIONS as NAME,
+};
+
+/// Stands where a frame has its number, which no frame reaches.
+const GAP: u64 = u64::MAX;
+
+/// What begins a detection log: what its frames were seen with.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LogHeader {
+    pub frame_size: Size,
+    /// Frames per second, where the source declares it.
+    pub frame_rate: Option<f64>,
+    pub types: Vec<ObjectType>,
+    /// Name and digest of each detector, and of each embedder that looked at detections.
+    pub detectors: Vec<(String, String)>,
+}
+
+/// A time in which nobody watched a live source, because the server was down. All tracks end here, and what follows is seen
+/// anew: numbers and stream times go on behind the last frame before it, as if no time had passed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Gap {
+    /// What the frames behind it were seen with.
+    pub header: LogHeader,
+    /// The server's clock when the source was opened again, in microseconds since the Unix epoch.
+    pub wall_us: i64,
+    /// By object type, a number that no track before it exceeds: those behind it have greater ones.
+    pub tracks: Vec<(ObjectType, TrackId)>,
+    /// Objects of the frames before it that were never reported: the frames for their pictures were in the memory of the server
+    /// that was cut off.
+    pub lost: Vec<ObjectId>,
+}
+
+/// A record of a detection log.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Logged {
+    Frame(FrameRecord),
+    Gap(Gap),
+}
+
+impl Logged {
+    fn parse(path: &Path, payload: &[u8]) -> Result<Self> {
+        if postcard::take_from_bytes::<u64>(payload).is_ok_and(|(number, _)| number == GAP) {
+            let (_, gap): (u64, Gap) = decode(path, payload)?;
+            return Ok(Self::Gap(gap));
+        }
+        decode(path, payload).map(Self::Frame)
+    }
+}
+
+/// What there was in a log that is gone on with.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Written {
+    /// What the frames behind the last gap were seen with.
+    pub header: LogHeader,
+    pub gaps: u64,
+    /// The last frame, if there is one.
+    pub last: Option<FrameRecord>,
+}
+
+/// Appends to a detection log. Ends with [`DetectionWriter::sync`] for what is to be kept.
+pub struct DetectionWriter {
+    path: PathBuf,
+    log: LogWriter,
+}
+
+impl Job {
+    /// Begins the detection log, anew where there was one.
+    pub fn begin_detections(&self, header: &LogHeader) -> Result<DetectionWriter> {
+        let (path, disk) = (self.file(NAME), self.disk());
+        disk.remove(&path)?;
+        let (log, ()) = LogWriter::open(disk, &path, Kind::Detections, |(), _, _| Ok(()))?;
+        let mut writer = DetectionWriter { path, log };
+        writer.put(header)?;
+        writer.sync()?;
+        Ok(writer)
+    }
+
+    /// Opens the detection log to go on with it; `None` before it was begun.
+    ///
+    /// # Errors
+    /// A record that is none of a detection log.
+    pub fn resume_detections(&self) -> Result<Option<(DetectionWriter, Written)>> {
+        let path = self.file(NAME);
+        if LogReader::open(&path, Kind::Detections)?.is_none() {
+            return Ok(None);
+        }
+        #[derive(Default)]
+        struct Found {
+            header: Option<LogHeader>,
+            gaps: u64,
+            last: Vec<u8>,
+        }
+        // Of the records between, only gaps are looked into.
+        let (log, Found { header, gaps, last }) =
+            LogWriter::open(self.disk(), &path, Kind::Detections, |found: &mut Found, _, payload| {
+                if found.header.is_none() {
+                    found.header = Some(decode(&path, payload)?);
+                } else if postcard::take_from_bytes::<u64>(payload).is_ok_and(|(number, _)| number == GAP) {
+                    let (_, gap): (u64, Gap) = decode(&path, payload)?;
+                    found.header = Some(gap.header);
+                    found.gaps += 1;
+                } else {
+                    found.last.clear();
+                    found.last.extend_from_slice(payload);
+                }
+                Ok(())
+            })?;
+        let Some(header) = header else { return Ok(None) };
+        let last = if last.is_empty() { None } else { Some(decode(&path, &last)?) };
+        Ok(Some((DetectionWriter { path, log }, Written { header, gaps, last })))
+    }
+
+    /// The records of the detection log; `None` before it was begun.
+    pub fn detections(&self) -> Result<Option<DetectionReader>> {
+        DetectionReader::open(self.file(NAME))
+    }
+}
+
+impl DetectionWriter {
+    pub fn append(&mut self, frame: &FrameRecord) -> Result<()> {
+        self.put(frame)
+    }
+
+    pub fn append_gap(&mut self, gap: &Gap) -> Result<()> {
+        self.put(&(GAP, gap))
+    }
+
+    fn put(&mut self, record: &impl Serialize) -> Result<()> {
+        self.log.append(&encode(&self.path, record)?).map(|_| ())
+    }
+
+    /// Makes all that was appended durable.
+    pub fn sync(&mut self) -> Result<()> {
+        self.log.sync()
+    }
+}
+
+/// Reads a detection log to the end of its sound part.
+pub struct DetectionReader {
+    path: PathBuf,
+    log: LogReader,
+    header: LogHeader,
+}
+
+impl DetectionReader {
+    /// A log by its file; `None` where there is none.
+    pub fn open(path: PathBuf) -> Result<Option<Self>> {
+        let Some(mut log) = LogReader::open(&path, Kind::Detections)? else { return Ok(None) };
+        let Some(payload) = log.next_record()? else { return Ok(None) };
+        let header = decode(&path, &payload)?;
+        Ok(Some(Self { path, log, header }))
+    }
+
+    /// What the frames before the first gap were seen with.
+    pub fn header(&self) -> &LogHeader {
+        &self.header
+    }
+}
+
+impl Iterator for DetectionReader {
+    type Item = Result<Logged>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let payload = self.log.next_record().transpose()?;
+        Some(payload.and_then(|p| Logged::parse(&self.path, &p)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ocellus_core::{JobId, VideoId};
+
+    use super::*;
+    use crate::disk::Disk;
+
+    fn header() -> LogHeader {
+        let size = Size { width: 640, height: 272 };
+        let detectors = vec![("cars".into(), "0f".repeat(32))];
+        LogHeader { frame_size: size, frame_rate: Some(25.0), types: vec![ObjectType::car()], detectors }
+    }
+
+    fn frame(index: u64) -> FrameRecord {
+        let seen = vec![(ObjectType::car(), Vec::new())];
+        FrameRecord { index, time: index as f64 / 25.0, wall_us: 7, cut: false, still: false, seen }
+    }
+
+    fn gap() -> Gap {
+        let job = JobId { video: VideoId(3), number: 1 };
+        let lost = vec![ObjectId { job, object_type: ObjectType::car(), track: TrackId(9), shot: 0 }];
+        Gap { header: LogHeader { frame_rate: None, ..header() }, wall_us: -5, tracks: vec![(ObjectType::car(), TrackId(9))], lost }
+    }
+
+    fn writer(path: &Path) -> LogWriter {
+        LogWriter::open::<()>(&Disk::default(), path, Kind::Detections, |(), _, _| Ok(())).unwrap().0
+    }
+
+    /// As version 0.1 wrote logs: a header, then frames, each a record of its own.
+    fn old_log(path: &Path, frames: &[FrameRecord]) {
+        let mut log = writer(path);
+        log.append(&postcard::to_stdvec(&header()).unwrap()).unwrap();
+        for frame in frames {
+            log.append(&postcard::to_stdvec(frame).unwrap()).unwrap();
+        }
+        log.sync().unwrap();
+    }
+
+    #[test]
+    fn frames_and_gaps_come_back_in_their_order() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(NAME);
+        old_log(&path, &[frame(0), frame(u64::MAX - 1)]);
+        let mut writer = DetectionWriter { path: path.clone(), log: writer(&path) };
+        writer.append_gap(&gap()).unwrap();
+        writer.append(&frame(2)).unwrap();
+        writer.sync().unwrap();
+        let reader = DetectionReader::open(path).unwrap().unwrap();
+        assert_eq!(reader.header(), &header());
+        let all: Vec<_> = reader.map(Result::unwrap).collect();
+        assert_eq!(all, [Logged::Frame(frame(0)), Logged::Frame(frame(u64::MAX - 1)), Logged::Gap(gap()), Logged::Frame(frame(2))]);
+    }
+
+    #[test]
+    fn a_log_without_gaps_is_what_0_1_wrote() {
+        let dir = tempfile::tempdir().unwrap();
+        let (old, new) = (dir.path().join("old"), dir.path().join("new"));
+        old_log(&old, &[frame(0), frame(1)]);
+        let mut log = DetectionWriter { path: new.clone(), log: writer(&new) };
+        log.put(&header()).unwrap();
+        log.append(&frame(0)).unwrap();
+        log.append(&frame(1)).unwrap();
+        log.sync().unwrap();
+        assert_eq!(std::fs::read(old).unwrap(), std::fs::read(new).unwrap());
+    }
+}
