@@ -20,6 +20,7 @@ mod web;
 
 mod authoring;
 mod candidates;
+mod compiling;
 mod crash;
 mod devices;
 mod hostile;
