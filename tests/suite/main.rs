@@ -21,6 +21,7 @@ mod web;
 mod authoring;
 mod candidates;
 mod connections;
+mod compiling;
 mod crash;
 mod devices;
 mod hostile;

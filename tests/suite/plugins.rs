@@ -1,6 +1,6 @@
 //! Covers: plugins in a running server. A changed file serves running and new jobs; a broken one is refused with a reason
-//! and the one before goes on; plugins are installed and removed over the API; one that fails is answered by the operator's
-//! policy and hurts no other job; an unknown tracker is a 400 that names those there are.
+//! and the one before goes on; plugins are installed and removed over the API, over those that ship; one that fails is answered
+//! by the operator's policy and hurts no other job; an unknown tracker is a 400 that names those there are.
 
 use std::{
     fs,
@@ -30,7 +30,7 @@ async fn plugin(server: &Server, name: &str) -> Option<Value> {
     plugins["results"].as_array().unwrap().iter().find(|p| p["name"] == name).cloned()
 }
 
-async fn wait_for(what: &str, mut done: impl AsyncFnMut() -> bool) {
+pub(crate) async fn wait_for(what: &str, mut done: impl AsyncFnMut() -> bool) {
     let begun = Instant::now();
     while !done().await {
         assert!(begun.elapsed() < Duration::from_secs(60), "waited in vain for {what}");
@@ -132,8 +132,53 @@ async fn a_plugin_is_replaced_in_the_middle_of_a_job_and_taken_out_again() {
     assert_eq!((status, &refused["param"]), (StatusCode::BAD_REQUEST, &json!("name")), "{refused}");
 
     let deleted = async |name: &str| server.request(Method::DELETE, &format!("/plugins/{name}/")).send().await.unwrap().status();
-    assert_eq!((deleted("nested").await, deleted("nested").await), (StatusCode::NO_CONTENT, StatusCode::NOT_FOUND));
-    assert!(!plugins.join("nested.wasm").exists());
+    assert_eq!((deleted("quality").await, deleted("nobody").await), (StatusCode::NO_CONTENT, StatusCode::NOT_FOUND));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn users_plugins_live_in_the_data_folder_over_those_that_ship() {
+    let dir = tempfile::tempdir().unwrap();
+    let (data, ships) = (dir.path().join("data"), dir.path().join("plugins"));
+    copy_plugins(&ships);
+    let server = Options::new(&data).plugins(&ships).start();
+    let shipped = server.get("/plugins/quality/").await;
+    assert_eq!(shipped["origin"], "shipped");
+    let bytes = fs::read(ships.join("quality.wasm")).unwrap();
+    let put = async |server: &Server, number: u32| {
+        let response = server.request(Method::PUT, "/plugins/quality/").body(rebuilt(&bytes, number)).send().await.unwrap();
+        (response.status(), response.json::<Value>().await.unwrap())
+    };
+    let delete = async |server: &Server| {
+        let response = server.request(Method::DELETE, "/plugins/quality/").send().await.unwrap();
+        (response.status(), response.text().await.unwrap())
+    };
+
+    let (status, installed) = put(&server, 1).await;
+    assert_eq!((status, &installed["origin"], &installed["file"]), (StatusCode::OK, &json!("user"), &json!("quality.wasm")));
+    assert!(data.join("plugins/quality.wasm").is_file());
+    assert_eq!(fs::read(ships.join("quality.wasm")).unwrap(), bytes);
+    assert!(server.terminate().success());
+
+    // It outlives the server.
+    let server = Options::new(&data).plugins(&ships).start();
+    let all = server.get("/plugins/").await["results"].as_array().unwrap().clone();
+    let quality: Vec<_> = all.iter().filter(|p| p["name"] == "quality").map(|p| (p["origin"].clone(), p["state"].clone())).collect();
+    let overridden = json!("overridden: by the user's plugin in quality.wasm");
+    assert_eq!(quality, [(json!("user"), json!("ready")), (json!("shipped"), overridden)]);
+
+    assert_eq!(delete(&server).await.0, StatusCode::NO_CONTENT);
+    let back = server.get("/plugins/quality/").await;
+    assert_eq!((&back["digest"], &back["origin"], &back["state"]), (&shipped["digest"], &json!("shipped"), &json!("ready")));
+    let (status, told) = delete(&server).await;
+    assert_eq!(status, StatusCode::CONFLICT, "a request that is sent twice takes nothing else out: {told}");
+    assert!(ships.join("quality.wasm").exists());
+
+    // A folder that nothing can be written to.
+    fs::remove_dir(data.join("plugins")).unwrap();
+    let (status, told) = put(&server, 2).await;
+    assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR);
+    let desc = told["desc"].as_str().unwrap();
+    assert!(desc.contains("cannot write to its folder of plugins") && !told.to_string().contains(dir.path().to_str().unwrap()), "{told}");
 }
 
 /// Guests that misbehave, as `cargo xtask build` left them.

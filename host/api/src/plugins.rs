@@ -8,18 +8,22 @@ use axum::{
     http::{StatusCode, header, request::Parts},
     response::{IntoResponse, Response},
 };
-use ocellus_core::{Error, Result};
-use ocellus_runtime::{InstallError, Role};
+use ocellus_core::{Error, ErrorKind, Result};
+use ocellus_runtime::{InstallError, Refusal, RemoveError, Role};
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 
 use crate::{
     Api, blocking,
     body::{self, BODY},
-    error::{ApiError, BadParam, NotFound, TooLarge, Unauthorized},
+    error::{ApiError, BadParam, Conflict, NotFound, TooLarge, Unauthorized},
 };
 
 /// A larger component is none that a server would run.
 const MOST_BYTES: usize = 64 << 20;
+
+/// One component is compiled at a time. Who waits for that holds none of the threads that other requests need.
+static INSTALLING: Semaphore = Semaphore::const_new(1);
 
 /// `{name}` of a plugin.
 pub(crate) struct PluginPath(String);
@@ -38,7 +42,9 @@ fn no_plugin() -> Error {
     Error::not_found("Plugin")
 }
 
-/// The plugins that are installed.
+/// The plugins that ship and those that users installed.
+///
+/// `origin` says which folder a plugin comes from: `user` or `shipped`. A user's goes before one of its name that ships.
 #[utoipa::path(
     get, path = "/plugins/", tag = "plugins", operation_id = "listPlugins",
     responses((status = 200, description = "Filters, trackers and routers, what they cost since the server's start, and what was refused and why.", body = Value), Unauthorized),
@@ -59,8 +65,9 @@ pub(crate) async fn plugin(State(api): State<Arc<Api>>, PluginPath(name): Plugin
 
 /// Installs a plugin, or replaces it.
 ///
-/// The body is the component. It is checked and compiled before anything changes; running jobs go over to it between two
-/// frames, with the state of the one before, or keep that where the new one does not take it.
+/// The body is the component. It is checked and compiled, within limits of time and memory, before anything changes; running jobs
+/// go over to it between two frames, with the state of the one before, or keep that where the new one does not take it. It
+/// goes before one of its name that ships, and is kept in the data folder.
 #[utoipa::path(
     put, path = "/plugins/{name}/", tag = "plugins", operation_id = "installPlugin",
     params(("name" = String, Path, description = "As the component calls itself.")),
@@ -71,13 +78,14 @@ pub(crate) async fn install(State(api): State<Arc<Api>>, PluginPath(name): Plugi
     put(&api, name, Role::Serves, request).await
 }
 
-/// Takes a plugin out.
+/// Takes a user's plugin out.
 ///
-/// Running jobs that use it finish with it; new ones do not find it.
+/// Running jobs that use it finish with it; new ones do not find it. Where one of its name ships, that is back: running jobs
+/// go over to it. One that ships cannot be taken out: 409.
 #[utoipa::path(
     delete, path = "/plugins/{name}/", tag = "plugins", operation_id = "removePlugin",
     params(("name" = String, Path, description = "As settings call it.")),
-    responses((status = 204, description = "It is gone."), Unauthorized, NotFound),
+    responses((status = 204, description = "It is gone."), Unauthorized, NotFound, Conflict),
 )]
 pub(crate) async fn remove(State(api): State<Arc<Api>>, PluginPath(name): PluginPath) -> Result<StatusCode, ApiError> {
     delete(&api, name, Role::Serves).await
@@ -115,7 +123,7 @@ pub(crate) async fn install_candidate(
 #[utoipa::path(
     delete, path = "/plugins/{name}/shadow/", tag = "plugins", operation_id = "removeCandidate",
     params(("name" = String, Path, description = "As settings call the plugin.")),
-    responses((status = 204, description = "It is gone."), Unauthorized, NotFound),
+    responses((status = 204, description = "It is gone."), Unauthorized, NotFound, Conflict),
 )]
 pub(crate) async fn remove_candidate(State(api): State<Arc<Api>>, PluginPath(name): PluginPath) -> Result<StatusCode, ApiError> {
     delete(&api, name, Role::Candidate).await
@@ -143,18 +151,31 @@ fn get(api: &Api, name: &str, role: Role) -> Result<Json<Value>, ApiError> {
 async fn put(api: &Api, name: String, role: Role, request: Request) -> Result<Json<Value>, ApiError> {
     let bytes = body::whole(request, MOST_BYTES).await?;
     let plugins = api.engine.plugins().clone();
-    let installed = blocking(move || {
-        plugins.install(&name, role, &bytes).map_err(|error| match error {
-            InstallError::Refused(refusal) => Error::bad_param(BODY, format!("The component {refusal}.")),
-            InstallError::OtherName { .. } => Error::bad_param("name", format!("{error}.")),
-            InstallError::Io(error) => Error::internal(error),
-        })
-    });
+    let _turn = INSTALLING.acquire().await.map_err(Error::internal)?;
+    let installed = blocking(move || plugins.install(&name, role, &bytes).map_err(not_installed));
     Ok(Json(json!(installed.await?)))
+}
+
+fn not_installed(error: InstallError) -> Error {
+    match error {
+        InstallError::Refused(Refusal::Stopping) => Error::new(ErrorKind::Unavailable, "The server is stopping."),
+        InstallError::Refused(Refusal::NoCompiler(_)) => Error::internal(error),
+        InstallError::Refused(refusal) => Error::bad_param(BODY, format!("The component {refusal}.")),
+        InstallError::OtherName { .. } => Error::bad_param("name", format!("{error}.")),
+        InstallError::Changed(_) => Error::new(ErrorKind::Conflict, "The plugin's file was changed meanwhile."),
+        InstallError::Io { .. } => {
+            Error::new(ErrorKind::Internal, "The component is sound, but the server cannot write to its folder of plugins.").because(error)
+        }
+    }
 }
 
 async fn delete(api: &Api, name: String, role: Role) -> Result<StatusCode, ApiError> {
     let plugins = api.engine.plugins().clone();
-    let removed = blocking(move || plugins.remove(&name, role).map_err(Error::internal)).await?;
-    if removed { Ok(StatusCode::NO_CONTENT) } else { Err(no_plugin().into()) }
+    let removed = blocking(move || {
+        plugins.remove(&name, role).map_err(|error| match error {
+            RemoveError::Ships(_) => Error::new(ErrorKind::Conflict, "The plugin ships with the server and cannot be taken out."),
+            RemoveError::Io { .. } => Error::new(ErrorKind::Internal, "The server cannot write to its folder of plugins.").because(error),
+        })
+    });
+    if removed.await? { Ok(StatusCode::NO_CONTENT) } else { Err(no_plugin().into()) }
 }

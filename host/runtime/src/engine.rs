@@ -1,8 +1,13 @@
 //! The wasmtime engine, and the thread that gives it a sense of time.
 
-use std::{thread, time::Duration};
+use std::{
+    hash::{DefaultHasher, Hash, Hasher},
+    path::Path,
+    thread,
+    time::Duration,
+};
 
-use wasmtime::{Config, Engine, OptLevel};
+use wasmtime::{Cache, CacheConfig, Config, Engine, OptLevel};
 
 use crate::OpenError;
 
@@ -10,14 +15,8 @@ use crate::OpenError;
 const TICK: Duration = Duration::from_millis(5);
 
 /// An engine whose code is deterministic and can be interrupted. Its ticker ends with the last clone of the engine.
-pub(crate) fn engine() -> Result<Engine, OpenError> {
-    let mut config = Config::new();
-    config.epoch_interruption(true);
-    config.cranelift_nan_canonicalization(true);
-    config.wasm_relaxed_simd(false);
-    config.cranelift_opt_level(OptLevel::Speed);
-    let engine = Engine::new(&config).map_err(|e| OpenError::Engine(e.to_string()))?;
-
+pub(crate) fn engine(cache: Option<Cache>) -> Result<Engine, OpenError> {
+    let engine = build(cache)?;
     // A thread of the operating system, since a task of an executor could be starved by the very call it has to end.
     let weak = engine.weak();
     thread::Builder::new()
@@ -31,6 +30,36 @@ pub(crate) fn engine() -> Result<Engine, OpenError> {
         })
         .map_err(OpenError::Thread)?;
     Ok(engine)
+}
+
+/// An engine that compiles and runs nothing: its code goes into a cache below this folder. What it compiles runs on
+/// [`engine`], since both are of one configuration.
+pub(crate) fn compiler(into: Option<&Path>) -> Result<Engine, OpenError> {
+    build(into.map(cache).transpose()?)
+}
+
+/// wasmtime's own cache, in a folder of ours.
+pub(crate) fn cache(folder: &Path) -> Result<Cache, OpenError> {
+    let mut config = CacheConfig::new();
+    config.with_directory(folder);
+    Cache::new(config).map_err(|e| OpenError::Engine(format!("{e:#}")))
+}
+
+/// Tells engines apart whose code is not for one another: another version, configuration or CPU.
+pub(crate) fn key(engine: &Engine) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    engine.precompile_compatibility_hash().hash(&mut hasher);
+    hasher.finish()
+}
+
+fn build(cache: Option<Cache>) -> Result<Engine, OpenError> {
+    let mut config = Config::new();
+    config.epoch_interruption(true);
+    config.cranelift_nan_canonicalization(true);
+    config.wasm_relaxed_simd(false);
+    config.cranelift_opt_level(OptLevel::Speed);
+    config.cache(cache);
+    Engine::new(&config).map_err(|e| OpenError::Engine(e.to_string()))
 }
 
 /// The epochs that pass in `deadline`, and one more, since the first of them has begun already.

@@ -12,6 +12,8 @@ pub(crate) const CONTRACT: &str = "0.1";
 pub enum OpenError {
     #[error("cannot read the plugins folder {path}")]
     Folder { path: PathBuf, source: io::Error },
+    #[error("cannot make the plugins folder {path}")]
+    Make { path: PathBuf, source: io::Error },
     #[error("cannot watch the plugins folder {path}")]
     Watch { path: PathBuf, source: notify::Error },
     #[error("cannot start a thread")]
@@ -50,8 +52,21 @@ pub enum Refusal {
     SeveralKinds(Vec<String>),
     #[error("does not fit the contract: {0}")]
     Types(String),
+    #[error("has {found} {what}, more than the {limit} that this server compiles")]
+    Extent { what: &'static str, found: u64, limit: u64 },
     #[error("cannot be compiled: {0}")]
     Compile(String),
+    #[error("takes longer to compile than the {} s that this server gives it", .0.as_secs())]
+    CompileTime(Duration),
+    #[error("takes more memory to compile than the {0} bytes that this server gives it")]
+    CompileMemory(u64),
+    #[error("cannot be compiled: the compiler fails on it")]
+    CompilerFailed,
+    /// No fault of the file's; nor is the next.
+    #[error("is not compiled: the compiler does not start: {0}")]
+    NoCompiler(String),
+    #[error("is not compiled: the server is stopping")]
+    Stopping,
     #[error("fails in describe: {0}")]
     Describe(Fault),
     #[error("has a wrong manifest: {0}")]
@@ -62,6 +77,13 @@ pub enum Refusal {
     NotAskedFor(&'static str),
     #[error("is called {name:?}, as the plugin in {file} is")]
     NameTaken { name: String, file: String },
+}
+
+impl Refusal {
+    /// Whether the same file would be refused again.
+    pub(crate) fn is_final(&self) -> bool {
+        !matches!(self, Self::NoCompiler(_) | Self::Stopping)
+    }
 }
 
 /// How a session ended.
@@ -111,8 +133,21 @@ pub enum InstallError {
     Refused(#[from] Refusal),
     #[error("the component is called {found:?}, not {wanted:?}")]
     OtherName { found: String, wanted: String },
-    #[error("cannot write to the plugins folder")]
-    Io(#[from] io::Error),
+    #[error("cannot write to the plugins folder {folder}")]
+    Io { folder: PathBuf, source: io::Error },
+    /// The file was taken away or replaced before it was in use.
+    #[error("the file {0} was changed meanwhile")]
+    Changed(String),
+}
+
+/// Why a plugin is not removed.
+#[derive(Debug, thiserror::Error)]
+pub enum RemoveError {
+    /// It is none that was installed: the next release would bring it again.
+    #[error("the plugin {0:?} ships with the server")]
+    Ships(String),
+    #[error("cannot write to the plugins folder {folder}")]
+    Io { folder: PathBuf, source: io::Error },
 }
 
 impl PluginError {

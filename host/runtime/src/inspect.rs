@@ -2,7 +2,7 @@
 
 use wasmparser::{Encoding, Parser, Payload, Validator, WasmFeatures};
 
-use crate::{Kind, Refusal, error::CONTRACT};
+use crate::{CompileLimits, Kind, Refusal, error::CONTRACT};
 
 /// What every kind may import: types without functions, and lines in the log.
 const GRANTED: [&str; 2] = ["ocellus:plugin/types", "ocellus:plugin/logging"];
@@ -15,8 +15,8 @@ pub(crate) struct Inspected {
     pub(crate) imports_crops: bool,
 }
 
-/// What plugin `bytes` are, or why they are none.
-pub(crate) fn inspect(bytes: &[u8]) -> Result<Inspected, Refusal> {
+/// What plugin `bytes` are, or why they are none or too much of one.
+pub(crate) fn inspect(bytes: &[u8], limits: &CompileLimits) -> Result<Inspected, Refusal> {
     if bytes.is_empty() {
         return Err(Refusal::Empty);
     }
@@ -26,6 +26,7 @@ pub(crate) fn inspect(bytes: &[u8]) -> Result<Inspected, Refusal> {
     if Parser::is_core_wasm(bytes) {
         return Err(Refusal::CoreModule);
     }
+    Extent::default().measure(bytes, limits)?;
     // What the engine would compile, so that what passes here is not refused by it for its form.
     let features = WasmFeatures::default().difference(WasmFeatures::RELAXED_SIMD | WasmFeatures::THREADS);
     Validator::new_with_features(features).validate_all(bytes).map_err(|e| malformed(&e))?;
@@ -46,6 +47,47 @@ pub(crate) fn inspect(bytes: &[u8]) -> Result<Inspected, Refusal> {
 
 fn malformed(error: &wasmparser::BinaryReaderError) -> Refusal {
     if error.message().contains("unexpected end") { Refusal::Truncated } else { Refusal::Damaged(error.to_string()) }
+}
+
+/// How much a component is, over all that lies in it.
+#[derive(Default)]
+struct Extent {
+    functions: u64,
+    types: u64,
+    parts: u64,
+    depth: u64,
+}
+
+impl Extent {
+    /// Goes over the sections and stops at the first limit that is passed.
+    fn measure(&mut self, bytes: &[u8], limits: &CompileLimits) -> Result<(), Refusal> {
+        for payload in Parser::new(0).parse_all(bytes) {
+            match payload.map_err(|e| malformed(&e))? {
+                Payload::Version { .. } => {
+                    add(&mut self.depth, 1u64, "parts within one another", limits.depth)?;
+                    add(&mut self.parts, 1u64, "parts", limits.parts)?;
+                }
+                Payload::End(_) => self.depth = self.depth.saturating_sub(1),
+                Payload::CodeSectionStart { count, .. } => add(&mut self.functions, count, "functions", limits.functions)?,
+                Payload::CodeSectionEntry(body) => {
+                    let length = body.range().len() as u64;
+                    add(&mut 0, length, "bytes in one function", limits.function_bytes)?;
+                }
+                Payload::TypeSection(section) => add(&mut self.types, section.count(), "types", limits.types)?,
+                Payload::CoreTypeSection(section) => add(&mut self.types, section.count(), "types", limits.types)?,
+                Payload::ComponentTypeSection(section) => add(&mut self.types, section.count(), "types", limits.types)?,
+                Payload::InstanceSection(section) => add(&mut self.parts, section.count(), "parts", limits.parts)?,
+                Payload::ComponentInstanceSection(section) => add(&mut self.parts, section.count(), "parts", limits.parts)?,
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+fn add(so_far: &mut u64, more: impl Into<u64>, what: &'static str, limit: u64) -> Result<(), Refusal> {
+    *so_far = so_far.saturating_add(more.into());
+    if *so_far > limit { Err(Refusal::Extent { what, found: *so_far, limit }) } else { Ok(()) }
 }
 
 /// Imports and exports of the outermost component.
@@ -123,7 +165,7 @@ mod tests {
 
     #[test]
     fn what_is_no_component() {
-        let refusal = |bytes: &[u8]| inspect(bytes).map(|_| ()).unwrap_err();
+        let refusal = |bytes: &[u8]| inspect(bytes, &CompileLimits::default()).map(|_| ()).unwrap_err();
         assert_eq!(refusal(b""), Refusal::Empty);
         assert_eq!(refusal(b"hello"), Refusal::NotWebAssembly);
         assert_eq!(refusal(b"\0asm\x01\0\0\0"), Refusal::CoreModule);
@@ -134,7 +176,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_bytes_bring_it_down(tail in proptest::collection::vec(any::<u8>(), 0..256)) {
-            let _ = inspect(&[b"\0asm\x0d\0\x01\0".as_slice(), &tail].concat());
+            let _ = inspect(&[b"\0asm\x0d\0\x01\0".as_slice(), &tail].concat(), &CompileLimits::default());
         }
     }
 }

@@ -1,7 +1,8 @@
 //! Plugins: WebAssembly components that filter, track and route.
 //!
-//! Owns: reading components from a folder and again when a file changes; checking them against the contract in `wit/`;
-//! running their calls under limits; checking what they answer. Nothing else in the house knows wasmtime.
+//! Owns: reading components from folders and again when a file changes; checking them against the contract in `wit/`;
+//! compiling them within limits, once; running their calls under limits; checking what they answer. Nothing else in the
+//! house knows wasmtime.
 //!
 //! Guarantees:
 //! * A plugin that traps, spins, hoards memory or breaks the contract costs its session and gives a [`PluginError`] that
@@ -13,22 +14,27 @@
 //!
 //! A candidate (`NAME.shadow.wasm`) is shown what the plugin of that name is shown, without effect. A fault leaves a [`Trace`].
 //!
-//! [`Plugins`] is the folder; [`Tracker`], [`Filter`] and [`Router`] are sessions. A session keeps the component that it was
+//! [`Plugins`] is the folders; [`Tracker`], [`Filter`] and [`Router`] are sessions. A session keeps the component that it was
 //! opened with. [`TrackerSeat`] and [`FilterSeat`] are places in a running job: a changed file takes over there between two
 //! frames, and what fails is answered by the [`FaultPolicy`].
 
 mod bindings;
 mod call;
+mod child;
+mod compile;
+mod compiled;
 mod convert;
 mod digest;
 mod engine;
 mod error;
 mod filter;
+mod folders;
 mod imports;
 mod inspect;
 mod limits;
 mod plugin;
 mod registry;
+mod restart;
 mod router;
 mod sandbox;
 mod seat;
@@ -37,13 +43,15 @@ mod trace;
 mod tracker;
 
 pub use call::Call;
+pub use child::{CompilerProgram, compile};
 pub use digest::Digest;
-pub use error::{Fault, InstallError, OpenError, PluginError, Refusal};
+pub use error::{Fault, InstallError, OpenError, PluginError, Refusal, RemoveError};
 pub use filter::{Candidate, Filter, Moment, Object, Rejection, Stage, Verdict};
+pub use folders::Origin;
 pub use imports::Pixels;
-pub use limits::Limits;
+pub use limits::{CompileLimits, Limits};
 pub use plugin::Kind;
-pub use registry::{PluginInfo, Plugins, Role, State};
+pub use registry::{PluginInfo, Plugins, Role, Setup, State};
 pub use router::{Body, Content, Outcome, Part, Picture, PictureInfo, Post, Request, Router};
 pub use sandbox::Meters;
 pub use seat::{FaultPolicy, FilterSeat, OnFault, TrackerSeat};

@@ -28,6 +28,8 @@ pub struct Limits {
     /// And so many more each second.
     pub log_lines_per_second: u32,
     #[serde(skip)]
+    pub compile: CompileLimits,
+    #[serde(skip)]
     pub faults: FaultPolicy,
     /// The folder that faults leave their traces in.
     #[serde(skip)]
@@ -45,8 +47,44 @@ impl Default for Limits {
             component_bytes: 64 << 20,
             log_lines: 50,
             log_lines_per_second: 10,
+            compile: CompileLimits::default(),
             faults: FaultPolicy::default(),
             traces: None,
+        }
+    }
+}
+
+/// Limits of making native code of a component. The first two are enforced where a program compiles
+/// ([`Setup::compiler`](crate::Setup)), the others before anything is compiled, over all that a component holds.
+#[derive(Clone, Debug)]
+pub struct CompileLimits {
+    /// Wall-clock time.
+    pub time: Duration,
+    /// Address space of the process that compiles, its own code included.
+    pub memory_bytes: u64,
+    /// Functions with a body.
+    pub functions: u64,
+    /// Length of one function's body.
+    pub function_bytes: u64,
+    /// Types of functions, interfaces and values.
+    pub types: u64,
+    /// Modules, components and instances of either.
+    pub parts: u64,
+    /// How deep modules and components lie within one another.
+    pub depth: u64,
+}
+
+// Python's interpreter has some 25,000 functions, the longest of 200 kB. Each of these limits is a few times of that.
+impl Default for CompileLimits {
+    fn default() -> Self {
+        Self {
+            time: Duration::from_secs(60),
+            memory_bytes: 2 << 30,
+            functions: 100_000,
+            function_bytes: 1 << 20,
+            types: 50_000,
+            parts: 2_000,
+            depth: 8,
         }
     }
 }

@@ -4,14 +4,12 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use wasmtime::{
-    Engine,
-    component::{Component, Linker},
-};
+use wasmtime::{Engine, component::Linker};
 
 use crate::{
     Digest, Limits, OnFault, PluginError, Refusal,
     bindings::{filter::FilterPre, router::RouterPre, tracker::TrackerPre, types},
+    compile::Compiler,
     imports,
     inspect::{CROPS, Inspected, inspect},
     sandbox::{Gauge, Sandbox},
@@ -60,19 +58,13 @@ pub(crate) struct Plugin {
     validator: jsonschema::Validator,
 }
 
-/// Compiles functions side by side, on threads that end with it: those of a pool that stays would keep what compiling took.
-fn compile(engine: &Engine, bytes: &[u8]) -> wasmtime::Result<Component> {
-    let compile = || Component::new(engine, bytes);
-    rayon::ThreadPoolBuilder::new().build().map_or_else(|_| compile(), |pool| pool.install(compile))
-}
-
 impl Plugin {
     /// Takes a component through all checks: form, imports and exports, types, compilation, `describe`, manifest. `file` is
     /// what it is called while its name is not known.
-    pub(crate) fn load(engine: &Engine, limits: &Limits, file: &str, bytes: &[u8]) -> Result<Self, Refusal> {
-        let Inspected { kind, imports_crops } = inspect(bytes)?;
-        let digest = Digest::of(bytes);
-        let component = compile(engine, bytes).map_err(|e| Refusal::Compile(format!("{e:#}")))?;
+    pub(crate) fn load(compiler: &Compiler, limits: &Limits, file: &str, bytes: &[u8]) -> Result<Self, Refusal> {
+        let Inspected { kind, imports_crops } = inspect(bytes, &limits.compile)?;
+        let (engine, digest) = (compiler.engine(), Digest::of(bytes));
+        let component = compiler.component(limits, digest, bytes)?;
         let types = |e: wasmtime::Error| Refusal::Types(format!("{e:#}"));
         let mut linker = Linker::new(engine);
         imports::link(&mut linker, kind).map_err(types)?;

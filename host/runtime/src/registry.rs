@@ -1,13 +1,13 @@
-//! The folder of plugins, and what has been made of it.
+//! The folders of plugins, and what has been made of them.
 //!
-//! Guarantees: changes of the table happen one at a time;
-//! a lookup sees the table before a change or after it, never between; a file whose new content is refused leaves the old
-//! component in use. The watcher and its thread end with the last clone of [`Plugins`].
+//! Guarantees: changes of the table happen one at a time, and none waits for a compilation; a lookup sees the table before a
+//! change or after it, never between; a file whose new content is refused leaves the old component in use; a user's plugin
+//! goes before one of its name that ships, which is back as soon as the user's is gone. The watcher and its thread end with
+//! the last clone of [`Plugins`].
 
 use std::{
     collections::{BTreeMap, HashMap},
-    fs,
-    io::{self, Write},
+    fs, io,
     path::{Path, PathBuf},
     sync::{
         Arc, Weak,
@@ -23,24 +23,49 @@ use ocellus_core::PluginUse;
 use parking_lot::{Condvar, Mutex};
 use serde::{Serialize, Serializer};
 use serde_json::Value;
-use wasmtime::Engine;
 
 use crate::{
-    Digest, FaultPolicy, Filter, FilterSeat, InstallError, Kind, Limits, OnFault, OpenError, PluginError, Refusal, Router, StreamInfo,
-    Tracker, TrackerSeat, call::Session, engine, plugin::Plugin,
+    CompilerProgram, Digest, FaultPolicy, Filter, FilterSeat, InstallError, Kind, Limits, OnFault, OpenError, Origin, PluginError, Refusal,
+    RemoveError, Router, StreamInfo, Tracker, TrackerSeat,
+    call::Session,
+    compile::Compiler,
+    folders::{Folders, Source},
+    plugin::Plugin,
 };
 
 /// A folder is looked at again when nothing has changed in it for this long: files are written in many small steps.
 const QUIET: Duration = Duration::from_millis(200);
 
-/// What is to be said of a file in the folder.
+/// Where plugins come from, and what makes native code of them.
+///
+/// A path becomes one of a single folder, in which plugins are also installed, whose components are compiled by this process.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// The folder of those that ship with the server.
+    pub shipped: PathBuf,
+    /// The folder of those that users install; made where there is none. Its plugins go before those that ship.
+    pub user: Option<PathBuf>,
+    /// The folder that compiled components are kept in; made where there is none. It must be nobody else's.
+    pub compiled: Option<PathBuf>,
+    /// What compiles, within [`Limits::compile`].
+    pub compiler: Option<CompilerProgram>,
+}
+
+impl<P: AsRef<Path> + ?Sized> From<&P> for Setup {
+    fn from(folder: &P) -> Self {
+        Self { shipped: folder.as_ref().to_owned(), user: None, compiled: None, compiler: None }
+    }
+}
+
+/// What is to be said of a file in a folder.
 #[derive(Clone, Debug, Serialize)]
 pub struct PluginInfo {
-    /// The file's name within the folder.
+    /// The file's name within its folder.
     pub file: String,
+    pub origin: Origin,
     pub role: Role,
     pub state: State,
-    /// Name and what follows: absent for a file that was never taken into use.
+    /// Name and what follows: absent for a file that never was a plugin.
     pub name: Option<String>,
     pub version: Option<String>,
     pub description: Option<String>,
@@ -88,6 +113,8 @@ impl Role {
 pub enum State {
     Ready,
     Refused(Refusal),
+    /// It ships, and the user's plugin in this file has its name.
+    Overridden(String),
 }
 
 impl Serialize for State {
@@ -95,18 +122,19 @@ impl Serialize for State {
         match self {
             Self::Ready => serializer.serialize_str("ready"),
             Self::Refused(reason) => serializer.collect_str(&format_args!("refused: {reason}")),
+            Self::Overridden(file) => serializer.collect_str(&format_args!("overridden: by the user's plugin in {file}")),
         }
     }
 }
 
-/// The plugins of a folder. Clones are the same registry.
+/// The plugins of the folders. Clones are the same registry.
 #[derive(Clone)]
 pub struct Plugins(Arc<Shared>);
 
 struct Shared {
-    folder: PathBuf,
+    folders: Folders,
     limits: Limits,
-    engine: Engine,
+    compiler: Compiler,
     table: Mutex<Arc<Table>>,
     changed: Condvar,
     /// As `table` has it, for those who ask every frame.
@@ -122,8 +150,7 @@ struct Shared {
 #[derive(Default)]
 struct Table {
     generation: u64,
-    /// By the file's name.
-    files: BTreeMap<String, Entry>,
+    files: BTreeMap<Source, Entry>,
     by_name: HashMap<String, Arc<Plugin>>,
     /// The candidates, by the names of the plugins that they may follow.
     candidates: HashMap<String, Arc<Plugin>>,
@@ -132,20 +159,33 @@ struct Table {
 /// What became of one file.
 #[derive(Clone)]
 struct Entry {
-    /// Of the content that was looked at last, in use or not; none where it could not be read.
+    /// Of the content that was looked at last, in use or not; none where it has to be looked at again.
     seen: Option<Digest>,
     plugin: Option<Arc<Plugin>>,
     refusal: Option<Refusal>,
+    /// The file whose plugin has the name.
+    name_taken: Option<Source>,
+}
+
+/// What was made of a file's content.
+struct Loaded {
+    /// None where it could not be read.
+    digest: Option<Digest>,
+    plugin: Result<Arc<Plugin>, Refusal>,
 }
 
 impl Plugins {
-    /// Loads every `*.wasm` in `folder`, and again what changes there. A file that is refused does not keep the others from
+    /// Loads every `*.wasm` in the folders, and again what changes there. A file that is refused does not keep the others from
     /// being loaded: see [`Plugins::list`].
-    pub fn open(folder: &Path, limits: Limits) -> Result<Self, OpenError> {
+    pub fn open(setup: impl Into<Setup>, limits: Limits) -> Result<Self, OpenError> {
+        let Setup { shipped, user, compiled, compiler } = setup.into();
+        if let Some(path) = &user {
+            fs::create_dir_all(path).map_err(|source| OpenError::Make { path: path.clone(), source })?;
+        }
         let shared = Arc::new(Shared {
-            folder: folder.to_owned(),
+            folders: Folders { shipped, user },
             limits,
-            engine: engine::engine()?,
+            compiler: Compiler::new(compiled.as_deref(), compiler)?,
             table: Mutex::default(),
             changed: Condvar::new(),
             generation: AtomicU64::new(0),
@@ -153,9 +193,8 @@ impl Plugins {
             uses: Mutex::default(),
             watcher: Mutex::new(None),
         });
-        // Watched before it is read, so that no change falls between.
+        // Watched before they are read, so that no change falls between.
         let (events, changes) = mpsc::channel();
-        let watch = |source| OpenError::Watch { path: folder.to_owned(), source };
         let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
             if event.is_ok_and(|e| e.kind.is_access()) {
                 return;
@@ -163,15 +202,23 @@ impl Plugins {
             // The receiver is gone only while the registry is being dropped.
             let _ = events.send(());
         })
-        .map_err(watch)?;
-        fs::read_dir(folder).map_err(|source| OpenError::Folder { path: folder.to_owned(), source })?;
-        watcher.watch(folder, notify::RecursiveMode::NonRecursive).map_err(watch)?;
+        .map_err(|source| OpenError::Watch { path: shared.folders.shipped.clone(), source })?;
+        for (_, path) in shared.folders.all() {
+            fs::read_dir(path).map_err(|source| OpenError::Folder { path: path.to_owned(), source })?;
+            let watched = watcher.watch(path, notify::RecursiveMode::NonRecursive);
+            watched.map_err(|source| OpenError::Watch { path: path.to_owned(), source })?;
+        }
         *shared.watcher.lock() = Some(watcher);
 
-        shared.refresh(None);
+        shared.reload();
         let weak = Arc::downgrade(&shared);
         thread::Builder::new().name("plugin-loader".into()).spawn(move || follow(&changes, &weak)).map_err(OpenError::Thread)?;
         Ok(Self(shared))
+    }
+
+    /// Ends what is being compiled; from now on nothing else is. For a server that stops.
+    pub fn stop_compiling(&self) {
+        self.0.compiler.stop();
     }
 
     /// Raised whenever the plugins change.
@@ -199,10 +246,10 @@ impl Plugins {
         names
     }
 
-    /// Every file of the folder, in order of file names.
+    /// Every file: the users' first, then those that ship, each in order of file names.
     pub fn list(&self) -> Vec<PluginInfo> {
         let uses = self.0.uses.lock();
-        self.table().files.iter().map(|(file, entry)| entry.info(file, &uses, &self.0.limits.faults)).collect()
+        self.table().files.iter().map(|(source, entry)| entry.info(source, &uses, &self.0.limits.faults)).collect()
     }
 
     /// The component that a new session would be of.
@@ -210,43 +257,49 @@ impl Plugins {
         self.table().by_name.get(name).filter(|p| p.kind() == kind).map(|p| p.digest)
     }
 
-    /// Takes a component into use and keeps it in the folder: checked and compiled before anything is changed.
+    /// Takes a component into use and keeps it in the users' folder: checked and compiled before anything is changed.
     ///
     /// # Errors
     /// What is wrong with the component, one that is called otherwise than `name`, or a folder that cannot be written to.
     pub fn install(&self, name: &str, role: Role, bytes: &[u8]) -> Result<PluginInfo, InstallError> {
-        let Shared { engine, limits, folder, .. } = &*self.0;
+        let Shared { compiler, limits, folders, .. } = &*self.0;
         if bytes.len() as u64 > limits.component_bytes {
             return Err(Refusal::TooLarge { size: bytes.len() as u64, most: limits.component_bytes }.into());
         }
-        let plugin = Plugin::load(engine, limits, name, bytes)?;
+        let plugin = Plugin::load(compiler, limits, name, bytes)?;
         if plugin.name != name {
             return Err(InstallError::OtherName { found: plugin.name, wanted: name.to_owned() });
         }
-        let file = self.table().owner_of(name, role).unwrap_or_else(|| format!("{name}{}", role.ending()));
-        // Not `.wasm` while it is written, and in place at once.
-        static NUMBER: AtomicU64 = AtomicU64::new(0);
-        let part = folder.join(format!("{file}.part-{}", NUMBER.fetch_add(1, Ordering::Relaxed)));
-        let written = fs::File::create(&part).and_then(|mut f| f.write_all(bytes).and_then(|()| f.sync_all()));
-        if let Err(error) = written.and_then(|()| fs::rename(&part, folder.join(&file))) {
-            let _ = fs::remove_file(&part);
-            return Err(error.into());
-        }
-        self.0.refresh(Some((&file, plugin)));
-        self.info(name, role).ok_or_else(|| io::Error::other("the file was changed meanwhile").into())
+        let before = self.table().file_of(name, role, |source| source.origin == folders.own());
+        let file = before.map_or_else(|| format!("{name}{}", role.ending()), |source| source.file);
+        let written = folders.write(&file, bytes);
+        let source = written.map_err(|source| InstallError::Io { folder: folders.path(folders.own()).to_owned(), source })?;
+        let loaded = Loaded { digest: Some(plugin.digest), plugin: Ok(Arc::new(plugin)) };
+        self.0.place(BTreeMap::from([(source, loaded)]));
+        self.info(name, role).ok_or(InstallError::Changed(file))
     }
 
-    /// Takes a plugin out of the folder; whether there was one. Jobs that it serves finish with it.
-    pub fn remove(&self, name: &str, role: Role) -> io::Result<bool> {
-        let Some(file) = self.table().owner_of(name, role) else { return Ok(false) };
-        fs::remove_file(self.0.folder.join(file))?;
-        self.0.refresh(None);
+    /// Takes a user's plugin out of the folder; whether there was one. Jobs that it serves finish with it, or go over to the one
+    /// of its name that ships.
+    ///
+    /// # Errors
+    /// The plugin ships, or the folder cannot be written to.
+    pub fn remove(&self, name: &str, role: Role) -> Result<bool, RemoveError> {
+        let folders = &self.0.folders;
+        let Some(source) = self.table().file_of(name, role, |_| true) else { return Ok(false) };
+        if source.origin != folders.own() {
+            return Err(RemoveError::Ships(name.to_owned()));
+        }
+        folders.remove(&source).map_err(|error| RemoveError::Io { folder: folders.path(source.origin).to_owned(), source: error })?;
+        self.0.place(BTreeMap::new());
         Ok(true)
     }
 
-    /// What there is to say of a plugin.
+    /// What there is to say of the plugin that has this name.
     pub fn info(&self, name: &str, role: Role) -> Option<PluginInfo> {
-        self.list().into_iter().find(|i| i.name.as_deref() == Some(name) && i.role == role)
+        let (uses, table) = (self.0.uses.lock(), self.table());
+        let source = table.file_of(name, role, |_| true)?;
+        table.files.get(&source).map(|entry| entry.info(&source, &uses, &self.0.limits.faults))
     }
 
     /// A tracker's place in a job: a session, and those that follow it.
@@ -336,50 +389,50 @@ fn follow(changes: &mpsc::Receiver<()>, shared: &Weak<Shared>) {
     while changes.recv().is_ok() {
         while changes.recv_timeout(QUIET).is_ok() {}
         let Some(shared) = shared.upgrade() else { return };
-        shared.refresh(None);
+        shared.reload();
     }
 }
 
 impl Shared {
-    /// Brings the table in line with the folder.
-    fn refresh(&self, ready: Option<(&str, Plugin)>) {
-        let _changing = self.changing.lock();
-        let (ready_file, mut ready) = ready.map_or((None, None), |(file, plugin)| (Some(file), Some(Arc::new(plugin))));
-        let before = self.table.lock().clone();
-        let names = match self.file_names() {
-            Ok(names) => names,
-            Err(error) => {
-                tracing::error!(folder = %self.folder.display(), %error, "cannot read the plugins folder; its plugins stay as they are");
-                return;
+    /// Loads what is new in the folders, which may take long, and brings the table in line with them.
+    fn reload(&self) {
+        let Some(sources) = self.list() else { return };
+        let known = self.table.lock().clone();
+        let mut loaded = BTreeMap::new();
+        for source in sources {
+            let read = self.folders.read(&source, self.limits.component_bytes);
+            let digest = read.as_deref().ok().map(Digest::of);
+            if digest.is_none() || known.files.get(&source).is_none_or(|entry| entry.seen != digest) {
+                let plugin = read.and_then(|bytes| Plugin::load(&self.compiler, &self.limits, &source.file, &bytes)).map(Arc::new);
+                loaded.insert(source, Loaded { digest, plugin });
             }
-        };
-        let mut table = Table { generation: before.generation + 1, ..Table::default() };
-        let mut different = before.files.len() != names.len() || before.generation == 0;
-        for file in names {
-            let old = before.files.get(&file);
-            let mut entry = match (self.read(&file), old) {
-                (Ok(bytes), Some(old)) if old.seen == Some(Digest::of(&bytes)) && !old.name_taken() => old.clone(),
-                (Ok(bytes), _) if ready_file == Some(&*file) && ready.as_ref().is_some_and(|p| p.digest == Digest::of(&bytes)) => {
-                    Entry { seen: Some(Digest::of(&bytes)), plugin: ready.take(), refusal: None }
-                }
-                (read, old) => self.entry(&file, read, old),
-            };
-            if let Some(plugin) = &entry.plugin {
-                let role = Role::of(&file);
-                match table.owner_of(&plugin.name, role) {
-                    Some(owner) => {
-                        entry.refusal = Some(Refusal::NameTaken { name: plugin.name.clone(), file: owner });
-                        entry.plugin = None;
-                    }
-                    None => {
-                        table.of(role).insert(plugin.name.clone(), plugin.clone());
-                    }
-                }
-            }
-            different |= old.is_none_or(|old| !old.same_as(&entry));
-            table.files.insert(file, entry);
         }
-        if different {
+        self.place(loaded);
+    }
+
+    /// Brings the table in line with the folders. A file that is new there stays out of it until it is among the `loaded`, one
+    /// that has changed stays as it was.
+    fn place(&self, mut loaded: BTreeMap<Source, Loaded>) {
+        let _changing = self.changing.lock();
+        let before = self.table.lock().clone();
+        let Some(sources) = self.list() else { return };
+        let mut table = Table { generation: before.generation + 1, ..Table::default() };
+        for source in sources {
+            let old = before.files.get(&source);
+            let Some(mut entry) = loaded.remove(&source).and_then(|new| self.entry(&source, new, old)).or_else(|| old.cloned()) else {
+                continue;
+            };
+            entry.name_taken = None;
+            if let Some(plugin) = &entry.plugin {
+                let role = Role::of(&source.file);
+                entry.name_taken = table.file_of(&plugin.name, role, |_| true);
+                if entry.name_taken.is_none() {
+                    table.of(role).insert(plugin.name.clone(), plugin.clone());
+                }
+            }
+            table.files.insert(source, entry);
+        }
+        if before.generation == 0 || !table.same_as(&before) {
             let generation = table.generation;
             *self.table.lock() = Arc::new(table);
             // After the table: who sees the number finds what it is of.
@@ -388,42 +441,34 @@ impl Shared {
         }
     }
 
-    fn file_names(&self) -> std::io::Result<Vec<String>> {
-        let mut names = Vec::new();
-        for entry in fs::read_dir(&self.folder)? {
-            let name = entry?.file_name();
-            if let Some(name) = name.to_str().filter(|n| n.ends_with(".wasm")) {
-                names.push(name.to_owned());
-            }
-        }
-        names.sort();
-        Ok(names)
+    /// What the folders hold; `None` where one cannot be read.
+    fn list(&self) -> Option<Vec<Source>> {
+        let failed = |(folder, error): &(&Path, io::Error)| {
+            tracing::error!(folder = %folder.display(), %error, "cannot read the plugins folder {}; its plugins stay as they are", folder.display());
+        };
+        self.folders.list().inspect_err(failed).ok()
     }
 
-    fn read(&self, file: &str) -> Result<Vec<u8>, Refusal> {
-        let path = self.folder.join(file);
-        let unreadable = |e: std::io::Error| Refusal::Unreadable(e.to_string());
-        let (size, most) = (fs::metadata(&path).map_err(unreadable)?.len(), self.limits.component_bytes);
-        if size > most {
-            return Err(Refusal::TooLarge { size, most });
+    /// `None` where the file is another by now, and nobody has to know what it was.
+    fn entry(&self, source: &Source, new: Loaded, old: Option<&Entry>) -> Option<Entry> {
+        let now = self.folders.read(source, self.limits.component_bytes).ok().map(|bytes| Digest::of(&bytes));
+        if now != new.digest {
+            return None;
         }
-        fs::read(&path).map_err(unreadable)
-    }
-
-    fn entry(&self, file: &str, read: Result<Vec<u8>, Refusal>, old: Option<&Entry>) -> Entry {
-        let seen = read.as_deref().ok().map(Digest::of);
-        let loaded = read.and_then(|bytes| Plugin::load(&self.engine, &self.limits, file, &bytes));
-        match loaded {
+        let (file, origin) = (&source.file, source.origin);
+        Some(match new.plugin {
             Ok(plugin) => {
-                tracing::info!(file, plugin = plugin.name, version = plugin.version, digest = %plugin.digest, "loaded the plugin {}", plugin.name);
-                Entry { seen, plugin: Some(Arc::new(plugin)), refusal: None }
+                tracing::info!(
+                    file, ?origin, plugin = plugin.name, version = plugin.version, digest = %plugin.digest, "loaded the plugin {}", plugin.name
+                );
+                Entry { seen: new.digest, plugin: Some(plugin), refusal: None, name_taken: None }
             }
             Err(refusal) => {
                 let plugin = old.and_then(|e| e.plugin.clone());
-                tracing::warn!(file, %refusal, kept = plugin.is_some(), "the plugin file {file} is not taken into use: it {refusal}");
-                Entry { seen, plugin, refusal: Some(refusal) }
+                tracing::warn!(file, ?origin, %refusal, kept = plugin.is_some(), "the plugin file {file} is not taken into use: it {refusal}");
+                Entry { seen: new.digest.filter(|_| refusal.is_final()), plugin, refusal: Some(refusal), name_taken: None }
             }
-        }
+        })
     }
 }
 
@@ -435,31 +480,40 @@ impl Table {
         }
     }
 
-    fn owner_of(&self, name: &str, role: Role) -> Option<String> {
-        let is_it = |(file, entry): &(&String, &Entry)| Role::of(file) == role && entry.plugin.as_ref().is_some_and(|p| p.name == name);
-        self.files.iter().find(is_it).map(|(file, _)| file.clone())
+    /// The first file, of those that are `fit`, whose plugin has this name.
+    fn file_of(&self, name: &str, role: Role, fit: impl Fn(&Source) -> bool) -> Option<Source> {
+        let has_it = |(source, entry): &(&Source, &Entry)| {
+            Role::of(&source.file) == role && fit(source) && entry.plugin.as_ref().is_some_and(|p| p.name == name)
+        };
+        self.files.iter().find(has_it).map(|(source, _)| source.clone())
+    }
+
+    fn same_as(&self, other: &Self) -> bool {
+        self.files.len() == other.files.len()
+            && self.files.iter().all(|(source, entry)| other.files.get(source).is_some_and(|other| entry.same_as(other)))
     }
 }
 
 impl Entry {
-    fn name_taken(&self) -> bool {
-        matches!(self.refusal, Some(Refusal::NameTaken { .. }))
-    }
-
     fn same_as(&self, other: &Self) -> bool {
         let digest = |e: &Self| e.plugin.as_ref().map(|p| p.digest);
-        self.seen == other.seen && digest(self) == digest(other) && self.refusal == other.refusal
+        let taken = self.name_taken == other.name_taken;
+        taken && self.seen == other.seen && digest(self) == digest(other) && self.refusal == other.refusal
     }
 
-    fn info(&self, file: &str, uses: &HashMap<String, PluginUse>, faults: &FaultPolicy) -> PluginInfo {
+    fn info(&self, Source { origin, file }: &Source, uses: &HashMap<String, PluginUse>, faults: &FaultPolicy) -> PluginInfo {
         let (plugin, role) = (self.plugin.as_ref(), Role::of(file));
-        let (state, replacement_refused) = match (&self.refusal, plugin) {
-            (None, _) => (State::Ready, None),
-            (Some(refusal), Some(_)) => (State::Ready, Some(refusal.to_string())),
-            (Some(refusal), None) => (State::Refused(refusal.clone()), None),
+        let (state, replacement_refused) = match (&self.refusal, plugin, &self.name_taken) {
+            (_, Some(_), Some(by)) if by.origin != *origin => (State::Overridden(by.file.clone()), None),
+            (_, Some(p), Some(by)) => (State::Refused(Refusal::NameTaken { name: p.name.clone(), file: by.file.clone() }), None),
+            (None, ..) => (State::Ready, None),
+            (Some(refusal), Some(_), None) => (State::Ready, Some(refusal.to_string())),
+            (Some(refusal), None, _) => (State::Refused(refusal.clone()), None),
         };
+        let serves = role == Role::Serves && self.name_taken.is_none();
         PluginInfo {
-            file: file.to_owned(),
+            file: file.clone(),
+            origin: *origin,
             role,
             state,
             name: plugin.map(|p| p.name.clone()),
@@ -472,7 +526,7 @@ impl Entry {
             capabilities: plugin.map(|p| p.capabilities.clone()),
             limits: plugin.map(|p| p.limits.clone()),
             on_fault: plugin.filter(|p| p.kind() != Kind::Router).map(|p| faults.of(&p.name, p.on_fault)),
-            used: plugin.filter(|_| role == Role::Serves).map(|p| uses.get(&p.name).cloned().unwrap_or_default()),
+            used: plugin.filter(|_| serves).map(|p| uses.get(&p.name).cloned().unwrap_or_default()),
         }
     }
 }

@@ -25,12 +25,10 @@ use crate::{
     TrackerState, Update, Verdict,
     bindings::types,
     call::{Answer, Call},
+    restart::RestartLog,
     shadow::Shadow,
     trace::{History, Trace},
 };
-
-/// Frames after which a tracker's state is saved, for a restart.
-const SAVE_EVERY: usize = 64;
 
 /// What follows from a fault.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -124,7 +122,7 @@ struct Duty {
     record: PluginUse,
     /// What of `record` the registry was told.
     told: PluginUse,
-    /// What the present session was told.
+    /// What the present session was told, as far as a trace of its fault needs it.
     history: History,
     /// Whether to show a candidate what this plugin is shown.
     shadowed: bool,
@@ -201,7 +199,7 @@ impl Duty {
     }
 
     /// A call went well: a candidate is shown it, and it is kept for the trace of a later fault.
-    fn made(&mut self, call: Call, answer: impl FnOnce() -> Answer, pixels: Option<Arc<dyn Pixels>>) {
+    fn made(&mut self, call: Arc<Call>, answer: impl FnOnce() -> Answer, pixels: Option<Arc<dyn Pixels>>) {
         if let Some((_, shadow)) = &mut self.shadow {
             shadow.show(&call, &answer(), pixels);
         }
@@ -209,7 +207,7 @@ impl Duty {
     }
 
     /// A newer component failed in taking over from `state` (or in opening, without one), or in its first `call`.
-    fn refused(&mut self, error: &PluginError, state: Option<TrackerState>, call: Option<Call>) {
+    fn refused(&mut self, error: &PluginError, state: Option<Arc<TrackerState>>, call: Option<Call>) {
         let mut history = History::default();
         history.begin(state);
         self.record.last_trace = self.trace(error, &history, call);
@@ -316,6 +314,8 @@ pub struct TrackerSeat {
     base: u64,
     /// Tracks that a lost session left open.
     orphans: Vec<TrackId>,
+    /// Empty unless the policy is [`OnFault::Restart`].
+    log: RestartLog,
 }
 
 impl TrackerSeat {
@@ -323,7 +323,7 @@ impl TrackerSeat {
         let mut duty = Duty::new(plugins, Kind::Tracker, name, settings, stream);
         let session = plugins.tracker(name, settings, stream).map_err(|e| duty.cannot_begin(e))?;
         duty.serves(session.digest(), 0);
-        Ok(Self { duty, session, warming: None, retired: None, base: 0, orphans: Vec::new() })
+        Ok(Self { duty, session, warming: None, retired: None, base: 0, orphans: Vec::new(), log: RestartLog::default() })
     }
 
     pub fn name(&self) -> &str {
@@ -350,7 +350,6 @@ impl TrackerSeat {
             };
             self.warming = self.duty.successor(self.session.digest(), open);
         }
-        let faults = self.duty.record.faults;
         let update = match self.warming.as_ref().map(Receiver::try_recv) {
             Some(Ok(Ok(fresh))) => {
                 self.warming = None;
@@ -367,12 +366,13 @@ impl TrackerSeat {
             }
             Some(Err(TryRecvError::Empty)) | None => self.step(frame, detections)?,
         };
+        let Some(update) = update else {
+            return Ok(self.public(Update { ids: vec![None; detections.len()], closed: Vec::new() }));
+        };
         let update = self.public(update);
-        // A frame that a session failed in is not shown to the next.
-        if self.duty.record.faults == faults {
-            self.duty.made(shown(frame, detections), || Answer::Update(update.clone()), None);
-            self.save()?;
-        }
+        let call = Arc::new(shown(frame, detections));
+        self.duty.made(Arc::clone(&call), || Answer::Update(update.clone()), None);
+        self.remember(call)?;
         Ok(update)
     }
 
@@ -398,21 +398,19 @@ impl TrackerSeat {
         self.duty.report(Some(self.session.meters()))
     }
 
-    fn step(&mut self, frame: &FrameInfo, detections: &[Detection]) -> Result<Update, PluginError> {
+    /// `None` where the session failed in this frame, which is not shown to the next one.
+    fn step(&mut self, frame: &FrameInfo, detections: &[Detection]) -> Result<Option<Update>, PluginError> {
         match self.session.update(frame, detections) {
-            Ok(update) => Ok(update),
-            Err(error) => {
-                self.recover(error, shown(frame, detections))?;
-                Ok(Update { ids: vec![None; detections.len()], closed: Vec::new() })
-            }
+            Ok(update) => Ok(Some(update)),
+            Err(error) => self.recover(error, shown(frame, detections)).map(|()| None),
         }
     }
 
     /// Lets a newer component take over with this frame, or goes on with the present one.
-    fn swap(&mut self, mut fresh: Tracker, frame: &FrameInfo, detections: &[Detection]) -> Result<Update, PluginError> {
+    fn swap(&mut self, mut fresh: Tracker, frame: &FrameInfo, detections: &[Detection]) -> Result<Option<Update>, PluginError> {
         let begun = Instant::now();
         let state = match self.session.snapshot() {
-            Ok(state) => state,
+            Ok(state) => Arc::new(state),
             Err(error) => {
                 // That ended the session; a job must not end because somebody replaced a plugin.
                 self.duty.strike(&error, Some(Call::Snapshot));
@@ -430,9 +428,9 @@ impl TrackerSeat {
                 let old = std::mem::replace(&mut self.session, fresh);
                 self.duty.settle(old.meters());
                 self.retired = Some(old);
-                self.duty.history.begin(Some(state));
+                self.begin_from(Some(state));
                 self.duty.swapped(digest, frame.index, begun.elapsed());
-                Ok(update)
+                Ok(Some(update))
             }
             Err(error) => {
                 self.duty.refused(&error, Some(state), failed_in);
@@ -441,18 +439,30 @@ impl TrackerSeat {
         }
     }
 
-    /// Remembers what a restart needs.
-    fn save(&mut self) -> Result<(), PluginError> {
-        if self.duty.on_fault != OnFault::Restart || self.duty.history.len() < SAVE_EVERY {
+    /// Keeps what a restart needs.
+    fn remember(&mut self, call: Arc<Call>) -> Result<(), PluginError> {
+        if self.duty.on_fault != OnFault::Restart {
+            return Ok(());
+        }
+        self.log.push(call);
+        if !self.log.is_due() {
             return Ok(());
         }
         match self.session.snapshot() {
             Ok(state) => {
-                self.duty.history.begin(Some(state));
+                self.begin_from(Some(Arc::new(state)));
                 Ok(())
             }
             Err(error) => self.recover(error, Call::Snapshot),
         }
+    }
+
+    /// What the session was told before is in this state.
+    fn begin_from(&mut self, state: Option<Arc<TrackerState>>) {
+        if self.duty.on_fault == OnFault::Restart {
+            self.log.begin(state.clone());
+        }
+        self.duty.history.begin(state);
     }
 
     /// Puts a fresh session in the place of one that failed.
@@ -464,7 +474,7 @@ impl TrackerSeat {
         if evicted {
             return Err(self.duty.evicted(error));
         }
-        let restarted = (self.duty.on_fault == OnFault::Restart && self.duty.history.is_complete()).then(|| self.restart());
+        let restarted = (self.duty.on_fault == OnFault::Restart).then(|| self.restart());
         if let Some(Ok(session)) = restarted {
             self.duty.settle(self.session.meters());
             self.session = session;
@@ -479,7 +489,7 @@ impl TrackerSeat {
     fn begin_anew(&mut self, fresh: Tracker) {
         self.orphans.extend(self.open_tracks());
         self.base += self.session.last_id();
-        self.duty.history.begin(None);
+        self.begin_from(None);
         self.duty.settle(self.session.meters());
         self.session = fresh;
     }
@@ -491,10 +501,10 @@ impl TrackerSeat {
     /// A session that knows what the lost one knew before the frame that it failed in.
     fn restart(&self) -> Result<Tracker, PluginError> {
         let mut session = self.fresh()?;
-        if let Some(state) = self.duty.history.state() {
+        if let Some(state) = self.log.state() {
             session.restore(state)?;
         }
-        for call in self.duty.history.calls() {
+        for call in self.log.calls() {
             if let Call::Update { frame, detections } = call {
                 session.update(frame, detections)?;
             }
@@ -626,7 +636,7 @@ impl FilterSeat {
                     }
                     self.duty.history.begin(None);
                     self.duty.swapped(digest, self.frame, begun.elapsed());
-                    self.duty.made(call, || Answer::Verdicts(verdicts.clone()), self.pixels.clone());
+                    self.duty.made(Arc::new(call), || Answer::Verdicts(verdicts.clone()), self.pixels.clone());
                     return Ok(verdicts);
                 }
                 Err(error) => self.duty.refused(&error, None, Some(call.clone())),
@@ -636,7 +646,7 @@ impl FilterSeat {
         let Some(session) = &mut self.session else { return Ok(keep()) };
         let error = match ask(session) {
             Ok(verdicts) => {
-                self.duty.made(call, || Answer::Verdicts(verdicts.clone()), self.pixels.clone());
+                self.duty.made(Arc::new(call), || Answer::Verdicts(verdicts.clone()), self.pixels.clone());
                 return Ok(verdicts);
             }
             Err(error) => error,

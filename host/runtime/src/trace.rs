@@ -7,6 +7,7 @@ use std::{
     collections::VecDeque,
     fs, io,
     path::Path,
+    sync::Arc,
     time::{SystemTime, UNIX_EPOCH},
 };
 
@@ -70,22 +71,22 @@ impl Trace {
     }
 }
 
-/// What a session was told so far, as far as it is kept.
+/// What a session was told so far, as far as a trace has room for it.
 #[derive(Default)]
 pub(crate) struct History {
-    state: Option<TrackerState>,
-    calls: VecDeque<Call>,
+    state: Option<Arc<TrackerState>>,
+    calls: VecDeque<Arc<Call>>,
     bytes: usize,
     left_out: bool,
 }
 
 impl History {
     /// Begins with a session that goes on from this state.
-    pub(crate) fn begin(&mut self, state: Option<TrackerState>) {
+    pub(crate) fn begin(&mut self, state: Option<Arc<TrackerState>>) {
         *self = Self { state, ..Self::default() };
     }
 
-    pub(crate) fn push(&mut self, call: Call) {
+    pub(crate) fn push(&mut self, call: Arc<Call>) {
         self.bytes += call.size();
         self.calls.push_back(call);
         while self.bytes > MOST_BYTES
@@ -96,20 +97,16 @@ impl History {
         }
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.calls.len()
-    }
-
     pub(crate) fn is_complete(&self) -> bool {
         !self.left_out
     }
 
     pub(crate) fn state(&self) -> Option<&TrackerState> {
-        self.state.as_ref()
+        self.state.as_deref()
     }
 
     pub(crate) fn calls(&self) -> impl Iterator<Item = &Call> {
-        self.calls.iter()
+        self.calls.iter().map(Arc::as_ref)
     }
 }
 
@@ -128,12 +125,12 @@ mod tests {
     #[test]
     fn the_latest_calls_are_kept_and_what_is_left_out_is_told() {
         let mut history = History::default();
-        history.push(call(0));
+        history.push(Arc::new(call(0)));
         assert!(history.is_complete());
         for index in 1..1000 {
-            history.push(call(index));
+            history.push(Arc::new(call(index)));
         }
-        assert!(!history.is_complete() && history.bytes <= MOST_BYTES && history.len() > 1, "{}", history.len());
+        assert!(!history.is_complete() && history.bytes <= MOST_BYTES && history.calls.len() > 1, "{}", history.calls.len());
         assert_eq!(history.calls().last().and_then(Call::frame), Some(999));
     }
 

@@ -18,7 +18,7 @@ use ocellus_core::Network;
 use ocellus_detect::DeviceChoice;
 use ocellus_media::Decoding;
 use ocellus_pipeline::{OutboxConfig, SigningSecret};
-use ocellus_runtime::{FaultPolicy, Limits};
+use ocellus_runtime::{CompileLimits, FaultPolicy, Limits};
 use serde::{Deserialize, de};
 
 /// `ocellus serve`. Each setting may also stand in the configuration file, under its long name with underscores
@@ -63,7 +63,8 @@ struct Settings {
     #[arg(long, env = "OCELLUS_JOBS", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     jobs: Option<u16>,
 
-    /// Folder of plugins (*.wasm), watched for changes. [default: plugins beside the program]
+    /// Folder of the plugins that ship (*.wasm), watched for changes. What is installed goes into plugins in the data folder, whose
+    /// plugins go before those of the same name here. [default: plugins beside the program]
     #[arg(long, env = "OCELLUS_PLUGINS", value_name = "DIR")]
     plugins: Option<PathBuf>,
 
@@ -153,6 +154,14 @@ struct Settings {
     #[arg(long, env = "OCELLUS_PLUGIN_MEMORY_BYTES", value_name = "BYTES")]
     plugin_memory_bytes: Option<usize>,
 
+    /// Seconds that compiling a plugin may take. [default: 60]
+    #[arg(long, env = "OCELLUS_PLUGIN_COMPILE_SECONDS", value_name = "S", value_parser = clap::value_parser!(u64).range(1..=3600))]
+    plugin_compile_seconds: Option<u64>,
+
+    /// Memory that the process which compiles a plugin may have, at least 268435456. [default: 2147483648]
+    #[arg(long, env = "OCELLUS_PLUGIN_COMPILE_MEMORY_BYTES", value_name = "BYTES")]
+    plugin_compile_memory_bytes: Option<u64>,
+
     /// What is logged, by severity and module (error, warn, info, debug, trace). [default: info]
     #[arg(long, env = "OCELLUS_LOG", value_name = "FILTER")]
     log: Option<String>,
@@ -219,9 +228,17 @@ impl ServeArguments {
                 let faults = given.on_plugin_fault.or(file.on_plugin_fault).unwrap_or_default();
                 let strikes = given.plugin_strikes.or(file.plugin_strikes).map_or(faults.strikes, |n| n.max(1));
                 let deadline = given.plugin_deadline_ms.or(file.plugin_deadline_ms);
+                let compile_seconds = given.plugin_compile_seconds.or(file.plugin_compile_seconds);
+                let compile_memory = given.plugin_compile_memory_bytes.or(file.plugin_compile_memory_bytes);
+                let compile = CompileLimits {
+                    time: compile_seconds.map_or(limits.compile.time, |s| Duration::from_secs(s.clamp(1, 3600))),
+                    memory_bytes: compile_memory.map_or(limits.compile.memory_bytes, |bytes| bytes.max(256 << 20)),
+                    ..limits.compile
+                };
                 Limits {
                     deadline: deadline.map_or(limits.deadline, |ms| Duration::from_millis(ms.max(1))),
                     memory_bytes: given.plugin_memory_bytes.or(file.plugin_memory_bytes).unwrap_or(limits.memory_bytes),
+                    compile,
                     faults: FaultPolicy { strikes, ..faults },
                     ..limits
                 }

@@ -5,6 +5,7 @@
 
 mod assets;
 mod check;
+mod compile;
 mod config;
 mod descriptors;
 mod log;
@@ -43,6 +44,8 @@ enum Command {
     /// Begin, build, look at and test plugins.
     #[command(subcommand)]
     Plugin(plugin::PluginCommand),
+    #[command(hide = true)]
+    CompilePlugin(compile::CompileArguments),
 }
 
 fn main() -> ExitCode {
@@ -52,6 +55,7 @@ fn main() -> ExitCode {
         Command::Check(arguments) => check::run(&arguments),
         Command::Replay(arguments) => replay::run(&arguments),
         Command::Plugin(command) => plugin::run(&command),
+        Command::CompilePlugin(arguments) => Ok(compile::run(&arguments)),
     };
     result.unwrap_or_else(|error| {
         // Whoever reads what is printed has seen enough: `ocellus plugin inspect … | head`.

@@ -11,7 +11,7 @@ use anyhow::{Context, Result};
 use clap::Args;
 use ocellus_core::{StreamSettings, VideoId};
 use ocellus_pipeline::{Diff, Explained, Replay};
-use ocellus_runtime::{Limits, Plugins};
+use ocellus_runtime::{Limits, Plugins, Setup};
 use ocellus_store::StoredJob;
 
 use crate::assets;
@@ -29,7 +29,7 @@ pub(crate) struct ReplayArguments {
     #[arg(long, value_name = "FILE")]
     settings: Option<PathBuf>,
 
-    /// Folder of plugins (*.wasm). [default: plugins beside the program]
+    /// Folder of the plugins that ship (*.wasm); those in the data folder go before them. [default: plugins beside the program]
     #[arg(long, env = "OCELLUS_PLUGINS", value_name = "DIR")]
     plugins: Option<PathBuf>,
 
@@ -50,7 +50,8 @@ pub(crate) fn run(arguments: &ReplayArguments) -> Result<ExitCode> {
         Some(dir) => dir.clone(),
         None => assets::find("plugins").context("there is no folder of plugins: --plugins names one")?,
     };
-    let plugins = Plugins::open(&folder, Limits::default()).with_context(|| format!("cannot read the plugins in {}", folder.display()))?;
+    let user = Some(data.join("plugins")).filter(|dir| dir.is_dir());
+    let plugins = Plugins::open(Setup { user, ..Setup::from(&folder) }, Limits::default())?;
     let before = ocellus_pipeline::settings_of(&job)?;
     let settings = match settings {
         Some(path) => laid_over(path, &before, &plugins)?,

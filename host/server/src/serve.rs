@@ -13,7 +13,7 @@ use ocellus_api::Api;
 use ocellus_core::{Clock, NetworkPolicy, SystemClock};
 use ocellus_detect::{Detectors, Device, Embedders};
 use ocellus_pipeline::{Engine, EngineConfig};
-use ocellus_runtime::{Limits, Plugins};
+use ocellus_runtime::{Limits, Plugins, Setup};
 use ocellus_store::Archive;
 use tokio::{
     net::TcpListener,
@@ -22,7 +22,7 @@ use tokio::{
 use tracing::{error, info, warn};
 
 use crate::{
-    assets,
+    assets, compile,
     config::{Config, ServeArguments},
     descriptors,
     log::Log,
@@ -68,7 +68,13 @@ async fn serve(config: Config) -> Result<()> {
     let plugins = folder(config.plugins, "plugins")?
         .context("there is no folder of plugins: cargo xtask build makes them, --plugins names another folder")?;
     let plugin_limits = Limits { traces: Some(config.data.join("plugin-faults")), ..config.plugin_limits };
-    let plugins = Plugins::open(&plugins, plugin_limits).with_context(|| format!("cannot read the plugins in {}", plugins.display()))?;
+    let setup = Setup {
+        shipped: plugins,
+        user: Some(config.data.join("plugins")),
+        compiled: Some(config.data.join("compiled-plugins")),
+        compiler: Some(compile::program()?),
+    };
+    let plugins = Plugins::open(setup, plugin_limits)?;
     memory::give_back();
     // Behind the plugins: the larger network takes several times its memory while it is made ready.
     let (detectors, embedders, loading) =
@@ -91,11 +97,13 @@ async fn serve(config: Config) -> Result<()> {
     let mut stdout = std::io::stdout();
     writeln!(stdout, "listening on http://{address}").and_then(|()| stdout.flush()).context("cannot write to standard output")?;
 
+    let compiling = engine.plugins().clone();
     let stop = async move {
         tokio::select! {
             _ = terminated.recv() => {}
             _ = interrupted.recv() => {}
         }
+        compiling.stop_compiling();
         info!("stopping; running jobs go on at the next start");
         tokio::spawn(async move {
             interrupted.recv().await;

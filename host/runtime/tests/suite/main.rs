@@ -1,5 +1,6 @@
 //! Covers: the shipped plugins in the real runtime; what hostile guests cost; what is refused at load; the plugins folder while
-//! it changes; pictures for filters; candidates; traces of faults. One program, since every one of them would link wasmtime again.
+//! it changes; users' plugins over those that ship; compiled components that are kept; pictures for filters; candidates; traces of
+//! faults. One program, since every one of them would link wasmtime again.
 
 #![allow(
     clippy::unwrap_used,
@@ -11,6 +12,7 @@
 )]
 
 mod candidates;
+mod compiled;
 mod crops;
 mod deep_sort;
 mod filters;
@@ -18,6 +20,7 @@ mod folder;
 mod hostile;
 mod house;
 mod http_router;
+mod origins;
 mod refusals;
 mod seats;
 mod simple_iou;

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use ocellus_runtime::{Limits, PluginInfo, Plugins, Refusal, State};
+use ocellus_runtime::{CompileLimits, Limits, PluginInfo, Plugins, Refusal, State};
 use tempfile::TempDir;
 
 use crate::house::component;
@@ -18,7 +18,7 @@ fn info(bytes: &[u8], limits: Limits) -> PluginInfo {
 fn refusal(bytes: &[u8]) -> Refusal {
     match info(bytes, Limits::default()).state {
         State::Refused(refusal) => refusal,
-        State::Ready => panic!("taken into use"),
+        other => panic!("{other:?}"),
     }
 }
 
@@ -70,6 +70,26 @@ fn components_of_other_contracts() {
 fn a_file_that_is_too_large_is_not_read() {
     let limits = Limits { component_bytes: 1000, ..Limits::default() };
     assert!(matches!(info(&component("plugins/quality.wasm"), limits).state, State::Refused(Refusal::TooLarge { most: 1000, .. })));
+}
+
+#[test]
+fn a_component_that_is_too_much_is_not_compiled() {
+    let sound = component("plugins/quality.wasm");
+    let limits = |change: fn(&mut CompileLimits)| {
+        let mut limits = Limits::default();
+        change(&mut limits.compile);
+        limits
+    };
+    for (limits, what) in [
+        (limits(|l| l.functions = 5), "functions, more than the 5"),
+        (limits(|l| l.function_bytes = 50), "bytes in one function, more than the 50"),
+        (limits(|l| l.types = 3), "types, more than the 3"),
+        (limits(|l| l.parts = 2), "parts, more than the 2"),
+        (limits(|l| l.depth = 1), "has 2 parts within one another, more than the 1"),
+    ] {
+        let State::Refused(refusal) = info(&sound, limits).state else { panic!("{what}: taken into use") };
+        assert!(refusal.to_string().contains(what), "{refusal}");
+    }
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ocellus_core::{PluginUse, TrackId};
+use ocellus_core::{Detection, PluginUse, TrackId};
 use ocellus_runtime::{
     Candidate, Digest, InstallError, Limits, OnFault, PluginError, Plugins, Refusal, Role, Stage, TrackerSeat, Update, Verdict,
 };
@@ -128,6 +128,27 @@ fn a_fault_is_answered_by_the_policy() {
         assert!(report.evicted && report.faults == 3 && report.last_fault.is_some());
         // A session that begins anew lives for two frames more; one that is told what was before fails at once again.
         assert_eq!(index, if on_fault == OnFault::Skip { 8 } else { 4 });
+    }
+}
+
+/// What a restart needs is kept apart from the trace, which has room for 13 detections a frame and no more.
+#[test]
+fn a_crowd_goes_on_after_a_restart_as_one_face_does() {
+    for faces in [1, 20, 100] {
+        let (mut seat, ..) = hostile("trap-on-frame-99", OnFault::Restart);
+        let one = |n: u64| Detection { appearance: vec![0.1; 128], ..at(n as f32 * 6.0, 0.0) };
+        let crowd: Vec<_> = (0..faces).map(one).collect();
+        let all: Vec<_> = (1..=faces).map(Some).collect();
+        for index in 0..200 {
+            // In the end there is one left: that there were more the session knows from before its fault alone.
+            let here = if index < 80 { &crowd[..] } else { &crowd[..1] };
+            let update = seat.update(&frame(index), here).unwrap();
+            assert_eq!(update.closed, [], "{faces} faces, frame {index}");
+            assert_eq!(ids(&update), if index == 99 { vec![None; here.len()] } else { all[..here.len()].to_vec() });
+        }
+        let report = seat.report();
+        assert_eq!((report.faults, report.evicted), (1, false), "{report:?}");
+        assert_eq!(seat.finish().unwrap(), (1..=faces).map(TrackId).collect::<Vec<_>>());
     }
 }
 

@@ -1,0 +1,201 @@
+//! A process of its own that compiles one component: both ends of it.
+//!
+//! The program is called with `--memory-bytes N --cpu-seconds N` and, where the code is wanted, `--into DIR`; the component
+//! comes on standard input. It answers by its exit status: 0, [`REFUSED`] or [`NO_MEMORY`], the reason on standard error.
+//!
+//! Guarantees: [`run`] returns at the deadline at the latest, and at once when it is told to stop; the process is gone by
+//! then. What a component makes the compiler do, a crash and an endless loop included, ends with the process. The child
+//! holds none of the server's environment, has a lower priority, and dies with the thread that waits for it.
+
+use std::{
+    io::{self, Read, Write},
+    os::unix::process::{CommandExt, ExitStatusExt},
+    path::{Path, PathBuf},
+    process::{ChildStderr, Command, ExitCode, ExitStatus, Stdio},
+    sync::mpsc,
+    thread,
+    time::Duration,
+};
+
+use parking_lot::Mutex;
+use rustix::{
+    io::Errno,
+    process::{Resource, Rlimit, Signal, setrlimit},
+};
+use wasmtime::component::Component;
+
+use crate::{Limits, Refusal, engine};
+
+/// Exit status: the component cannot be compiled.
+const REFUSED: u8 = 10;
+/// Exit status: there was not enough memory for it.
+const NO_MEMORY: u8 = 11;
+/// Exit status of a Rust program that panics.
+const PANICKED: u8 = 101;
+/// How much of what a child says is kept, in bytes.
+const SAID: usize = 4 << 10;
+/// How much lower than the server's the priority is: jobs and requests go first.
+const NICE: i32 = 5;
+
+/// The program that compiles components, as [`compile`] does it.
+#[derive(Clone, Debug)]
+pub struct CompilerProgram {
+    pub path: PathBuf,
+    /// Before those that the runtime adds.
+    pub arguments: Vec<String>,
+    /// All that it has beside the path of the system's libraries.
+    pub environment: Vec<(String, String)>,
+}
+
+/// Ends the compilation that runs, and all that would follow.
+#[derive(Default)]
+pub(crate) struct Stop(Mutex<Stopping>);
+
+#[derive(Default)]
+struct Stopping {
+    stopped: bool,
+    waiting: Option<mpsc::Sender<Event>>,
+}
+
+enum Event {
+    Ended,
+    Stop,
+}
+
+impl Stop {
+    pub(crate) fn raise(&self) {
+        let mut stopping = self.0.lock();
+        stopping.stopped = true;
+        if let Some(waiting) = stopping.waiting.take() {
+            // Whoever waited may be through.
+            let _ = waiting.send(Event::Stop);
+        }
+    }
+
+    fn tell(&self, waiting: mpsc::Sender<Event>) {
+        let mut stopping = self.0.lock();
+        if stopping.stopped {
+            let _ = waiting.send(Event::Stop);
+        } else {
+            stopping.waiting = Some(waiting);
+        }
+    }
+}
+
+/// Has a component compiled; the code, if it is wanted, lies below `into` then as wasmtime's cache left it.
+pub(crate) fn run(program: &CompilerProgram, limits: &Limits, into: Option<&Path>, bytes: &[u8], stop: &Stop) -> Result<(), Refusal> {
+    let broken = |error: io::Error| Refusal::NoCompiler(error.to_string());
+    let (time, memory) = (limits.compile.time, limits.compile.memory_bytes);
+    let mut command = Command::new(&program.path);
+    command.arg0("ocellus").args(&program.arguments);
+    command.arg("--memory-bytes").arg(memory.to_string()).arg("--cpu-seconds").arg(cpu_seconds(time).to_string());
+    if let Some(into) = into {
+        command.arg("--into").arg(into);
+    }
+    command.env_clear().envs(std::env::var_os("LD_LIBRARY_PATH").map(|path| ("LD_LIBRARY_PATH", path)));
+    command.envs(program.environment.iter().map(|(name, value)| (name, value)));
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().map_err(broken)?;
+
+    let (sender, events) = mpsc::channel();
+    let (stdin, stderr) = (child.stdin.take(), child.stderr.take());
+    let (event, status, said) = thread::scope(|scope| {
+        let feed = move || {
+            // A child that ended before has no ear for the rest.
+            let _ = stdin.map(|mut pipe| pipe.write_all(bytes));
+        };
+        let hear = {
+            let sender = sender.clone();
+            move || {
+                let said = stderr.map(listen).unwrap_or_default();
+                let _ = sender.send(Event::Ended);
+                said
+            }
+        };
+        let named = |name: &str| thread::Builder::new().name(name.into());
+        let hearing = named("feed-compiler").spawn_scoped(scope, feed).and_then(|_| named("hear-compiler").spawn_scoped(scope, hear));
+        stop.tell(sender);
+        let event = if hearing.is_ok() { events.recv_timeout(time).ok() } else { Some(Event::Stop) };
+        if !matches!(event, Some(Event::Ended)) {
+            // One that is gone already is as good.
+            let _ = child.kill();
+        }
+        let status = child.wait();
+        (event, status, hearing.map(|thread| thread.join().unwrap_or_default()))
+    });
+    let (status, said) = (status.map_err(broken)?, said.map_err(broken)?);
+    match event {
+        Some(Event::Ended) => judge(status, said.trim(), limits),
+        Some(Event::Stop) => Err(Refusal::Stopping),
+        None => Err(Refusal::CompileTime(time)),
+    }
+}
+
+/// All that a child says until it ends; the beginning is kept.
+fn listen(mut pipe: ChildStderr) -> String {
+    let (mut said, mut piece) = (Vec::new(), [0; 1 << 10]);
+    while let Ok(length @ 1..) = pipe.read(&mut piece) {
+        let room = SAID.saturating_sub(said.len());
+        said.extend(piece.iter().take(length.min(room)));
+    }
+    String::from_utf8_lossy(&said).into_owned()
+}
+
+fn judge(status: ExitStatus, said: &str, limits: &Limits) -> Result<(), Refusal> {
+    let (time, memory) = (limits.compile.time, limits.compile.memory_bytes);
+    match (status.code().map(|code| u8::try_from(code).unwrap_or(u8::MAX)), status.signal().and_then(Signal::from_named_raw)) {
+        (Some(0), _) => Ok(()),
+        (Some(REFUSED), _) => Err(Refusal::Compile(said.to_owned())),
+        (Some(NO_MEMORY), _) => Err(Refusal::CompileMemory(memory)),
+        (None, Some(Signal::XCPU)) => Err(Refusal::CompileTime(time)),
+        // The system's own way to say so is to kill.
+        (None, Some(Signal::KILL)) => Err(Refusal::CompileMemory(memory)),
+        (None, _) if said.contains("memory allocation of") => Err(Refusal::CompileMemory(memory)),
+        (None | Some(PANICKED), _) => {
+            tracing::warn!(%status, said, "the compiler failed on a component: {status}");
+            Err(Refusal::CompilerFailed)
+        }
+        (Some(_), _) => Err(Refusal::NoCompiler(format!("{status}: {said}"))),
+    }
+}
+
+/// The most that all threads of a child can use until its deadline, for the case that nobody is there to end it.
+fn cpu_seconds(time: Duration) -> u64 {
+    let threads = thread::available_parallelism().map_or(1, |n| n.get() as u64);
+    (time.as_secs() + 1).saturating_mul(threads)
+}
+
+/// What the child does: compiles the component on standard input under these limits, of its address space and of the CPU.
+///
+/// `into`: the folder for the code. To be called on the process's first thread, before it has others.
+pub fn compile(into: Option<&Path>, memory_bytes: u64, cpu_seconds: u64) -> ExitCode {
+    let mut bytes = Vec::new();
+    let begun = restrict(memory_bytes, cpu_seconds).and_then(|()| io::stdin().lock().read_to_end(&mut bytes));
+    let engine = begun.map_err(|e| e.to_string()).and_then(|_| engine::compiler(into).map_err(|e| e.to_string()));
+    let engine = match engine {
+        Ok(engine) => engine,
+        Err(error) => {
+            eprintln!("{error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    match Component::new(&engine, &bytes) {
+        Ok(_) => ExitCode::SUCCESS,
+        Err(error) => {
+            let error = format!("{error:#}");
+            eprintln!("{error}");
+            let no_memory = [Errno::NOMEM.to_string().as_str(), "out of memory"].iter().any(|sign| error.contains(sign));
+            ExitCode::from(if no_memory { NO_MEMORY } else { REFUSED })
+        }
+    }
+}
+
+fn restrict(memory_bytes: u64, cpu_seconds: u64) -> io::Result<()> {
+    #[cfg(target_os = "linux")]
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+    let limit = |resource, soft, hard| setrlimit(resource, Rlimit { current: Some(soft), maximum: Some(hard) });
+    limit(Resource::As, memory_bytes, memory_bytes)?;
+    limit(Resource::Cpu, cpu_seconds, cpu_seconds + 1)?;
+    limit(Resource::Core, 0, 0)?;
+    rustix::process::nice(NICE)?;
+    Ok(())
+}

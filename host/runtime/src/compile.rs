@@ -1,0 +1,128 @@
+//! From a component to native code: out of the folder of compiled components, or by compiling it within limits.
+//!
+//! Guarantees: where there is a program to compile with, nothing is compiled in this process but what that program has
+//! compiled within the limits before. One component is compiled at a time. Ends with its registry.
+
+use std::path::Path;
+
+use parking_lot::Mutex;
+use wasmtime::{Cache, Engine, component::Component};
+
+use crate::{
+    Digest, Limits, OpenError, Refusal,
+    child::{self, CompilerProgram, Stop},
+    compiled::{CompiledFolder, LaidOut},
+    engine,
+};
+
+pub(crate) struct Compiler {
+    engine: Engine,
+    /// Without it nothing is kept.
+    kept: Option<Kept>,
+    /// Without it compiling happens in this process and has no limits of time and memory.
+    program: Option<CompilerProgram>,
+    compiling: Mutex<()>,
+    stop: Stop,
+}
+
+struct Kept {
+    folder: CompiledFolder,
+    /// Of the engine, which reads below [`CompiledFolder::loading`].
+    cache: Cache,
+    /// Two that lay out the same code would take it away from one another.
+    loading: Mutex<()>,
+}
+
+impl Compiler {
+    pub(crate) fn new(compiled: Option<&Path>, program: Option<CompilerProgram>) -> Result<Self, OpenError> {
+        // Plugins are worth more than a faster start.
+        let folder = compiled.and_then(|path| {
+            let failed = |error: &std::io::Error| {
+                tracing::error!(folder = %path.display(), %error, "compiled plugins cannot be kept in {}: {error}", path.display());
+            };
+            CompiledFolder::open(path).inspect_err(failed).ok()
+        });
+        let kept = match folder {
+            Some(folder) => Some(Kept { cache: engine::cache(&folder.loading())?, folder, loading: Mutex::default() }),
+            None => None,
+        };
+        let engine = engine::engine(kept.as_ref().map(|kept| kept.cache.clone()))?;
+        Ok(Self { engine, kept, program, compiling: Mutex::default(), stop: Stop::default() })
+    }
+
+    pub(crate) fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// Ends the compilation that runs; no other begins.
+    pub(crate) fn stop(&self) {
+        self.stop.raise();
+    }
+
+    /// The code of a component that has passed [`inspect`](crate::inspect::inspect).
+    pub(crate) fn component(&self, limits: &Limits, digest: Digest, bytes: &[u8]) -> Result<Component, Refusal> {
+        let Some(kept) = &self.kept else {
+            let _one = self.compiling.lock();
+            self.compile(limits, None, bytes)?;
+            return self.here(bytes);
+        };
+        let name = format!("{digest}-{:016x}", engine::key(&self.engine));
+        if let Some(component) = self.load_kept(kept, &name, bytes) {
+            return component;
+        }
+        let _one = self.compiling.lock();
+        // Unless somebody had to be waited for who compiled just this.
+        if let Some(component) = self.load_kept(kept, &name, bytes) {
+            return component;
+        }
+        let fresh = kept.folder.fresh();
+        self.compile(limits, fresh.as_ref().ok().map(|fresh| fresh.0.as_path()), bytes)?;
+        match fresh.and_then(|fresh| kept.folder.keep(&name, &fresh.0)) {
+            Ok(()) => self.load_kept(kept, &name, bytes).unwrap_or_else(|| self.here(bytes)),
+            Err(error) => {
+                tracing::warn!(%error, "the compiled plugin is not kept, and compiled at the next start again: {error}");
+                self.here(bytes)
+            }
+        }
+    }
+
+    fn load_kept(&self, kept: &Kept, name: &str, bytes: &[u8]) -> Option<Result<Component, Refusal>> {
+        let _one = kept.loading.lock();
+        let _laid_out: LaidOut = kept.folder.lay_out(name)?;
+        let hits = kept.cache.cache_hits();
+        let component = Component::new(&self.engine, bytes).map_err(refused);
+        if component.is_ok() && kept.cache.cache_hits() == hits {
+            tracing::warn!(name, "the compiled plugin {name} was kept for another server and is compiled again");
+            kept.folder.forget(name);
+        }
+        Some(component)
+    }
+
+    /// Compiles within the limits where there are any; the code lies below `into` then.
+    fn compile(&self, limits: &Limits, into: Option<&Path>, bytes: &[u8]) -> Result<(), Refusal> {
+        match (&self.program, into) {
+            (Some(program), into) => child::run(program, limits, into, bytes, &self.stop),
+            (None, Some(into)) => {
+                let engine = engine::compiler(Some(into)).map_err(|e| Refusal::NoCompiler(e.to_string()))?;
+                pooled(|| Component::new(&engine, bytes)).map(|_| ()).map_err(refused)
+            }
+            (None, None) => Ok(()),
+        }
+    }
+
+    fn here(&self, bytes: &[u8]) -> Result<Component, Refusal> {
+        pooled(|| Component::new(&self.engine, bytes)).map_err(refused)
+    }
+}
+
+fn refused(error: wasmtime::Error) -> Refusal {
+    Refusal::Compile(format!("{error:#}"))
+}
+
+/// Compiles functions side by side, on threads that end with it: those of a pool that stays would keep what compiling took.
+fn pooled(compile: impl FnOnce() -> wasmtime::Result<Component> + Send) -> wasmtime::Result<Component> {
+    match rayon::ThreadPoolBuilder::new().build() {
+        Ok(pool) => pool.install(compile),
+        Err(_) => compile(),
+    }
+}
