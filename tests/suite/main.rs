@@ -33,4 +33,5 @@ mod process;
 mod replay;
 mod settings;
 mod sources;
+mod upgrade;
 mod url_sources;
