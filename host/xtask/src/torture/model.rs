@@ -167,7 +167,6 @@ impl Shown {
 pub(super) struct Settled<'a> {
     pub(super) id: u64,
     pub(super) nature: &'a Nature,
-    pub(super) file: Option<File>,
     /// A job was asked for and not called off.
     pub(super) job: bool,
 }
@@ -343,7 +342,6 @@ impl Model {
         self.videos.iter().map(|(id, video)| Settled {
             id: *id,
             nature: &video.nature,
-            file: video.file.possible().last().copied().flatten(),
             job: video.wish.possible().all(|wish| matches!(wish, Wish::Job { sourceless: false })),
         })
     }
@@ -521,7 +519,7 @@ mod tests {
         let queued = Shown { health_status: Health { enabled: true, status: "AWAITING".into() }, ..there.clone() };
         model.observe(&[queued], |_| Some(file), &faults);
         assert_eq!(kinds(&faults), []);
-        assert!(model.settled().all(|video| video.job && video.file == Some(file)));
+        assert!(model.settled().all(|video| video.job));
         model.observe(&[there], |_| Some(file), &faults);
         assert_eq!(kinds(&faults), [FaultKind::Lost]);
     }
