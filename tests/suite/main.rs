@@ -38,4 +38,5 @@ mod replay;
 mod settings;
 mod sources;
 mod unwritable_log;
+mod upgrade;
 mod url_sources;

@@ -87,6 +87,11 @@ impl Server {
         Options::new(data).start()
     }
 
+    /// Where it listens, as URLs begin.
+    pub(crate) fn base(&self) -> &str {
+        &self.base
+    }
+
     pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
         let url = if path.starts_with("http") { path.to_owned() } else { format!("{}{path}", self.base) };
         self.client.request(method, url).header("Authorization", format!("Token {}", self.token))

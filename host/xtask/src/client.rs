@@ -1,12 +1,15 @@
-//! The server's API as a client sees it, as far as the demo and the benchmarks need it.
+//! The server's API as a client sees it, as far as the commands of this program need it.
 
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{collections::BTreeMap, fs, path::Path, time::Duration};
 
 use anyhow::{Context, Result, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
-use ureq::{Agent, SendBody, http::Response};
+use ureq::{
+    Agent, SendBody,
+    http::{Method, Request, Response},
+};
 
 #[derive(Deserialize)]
 pub(crate) struct Video {
@@ -72,6 +75,23 @@ pub(crate) struct Received {
     pub(crate) duplicates: u64,
 }
 
+/// An answer, whatever its status.
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Reply {
+    pub(crate) fn is_success(&self) -> bool {
+        (200..300).contains(&self.status)
+    }
+
+    /// The body, where it is what is expected.
+    pub(crate) fn json<T: DeserializeOwned>(&self) -> Result<T> {
+        serde_json::from_slice(&self.body).with_context(|| format!("unexpected answer: {}", String::from_utf8_lossy(&self.body)))
+    }
+}
+
 pub(crate) struct Client {
     agent: Agent,
     /// Without a slash at its end.
@@ -81,7 +101,12 @@ pub(crate) struct Client {
 
 impl Client {
     pub(crate) fn new(base: String, token: String) -> Self {
-        let agent = Agent::config_builder().http_status_as_error(false).build().into();
+        Self::patient(base, token, None)
+    }
+
+    /// One that gives an answer up which is not complete after `patience`.
+    pub(crate) fn patient(base: String, token: String, patience: Option<Duration>) -> Self {
+        let agent = Agent::config_builder().http_status_as_error(false).timeout_global(patience).build().into();
         Self { agent, base, token }
     }
 
@@ -92,6 +117,15 @@ impl Client {
 
     fn authorization(&self) -> String {
         format!("Token {}", self.token)
+    }
+
+    /// Whatever is answered, refusals too; an error where there is no complete answer.
+    pub(crate) fn ask(&self, method: Method, path: &str, body: &[u8]) -> Result<Reply, ureq::Error> {
+        let url = if path.starts_with("http") { path.to_owned() } else { format!("{}{path}", self.base) };
+        let bodiless = matches!(method, Method::GET | Method::DELETE);
+        let request = Request::builder().method(method).uri(url).header("Authorization", self.authorization());
+        let mut response = if bodiless { self.agent.run(request.body(())?)? } else { self.agent.run(request.body(body)?)? };
+        Ok(Reply { status: response.status().as_u16(), body: response.body_mut().read_to_vec()? })
     }
 
     /// The text of the answer. `path` may be a whole URL, as pages name each other.

@@ -2,6 +2,7 @@
 
 #![allow(clippy::print_stderr, reason = "a command that nobody can read may as well end")]
 
+mod attack;
 mod bench;
 mod bless;
 mod build;
@@ -10,6 +11,7 @@ mod demo;
 mod dlib;
 mod examples;
 mod fetch;
+mod load;
 mod onnx;
 mod plugins;
 mod running;
@@ -17,6 +19,7 @@ mod setup;
 mod shell;
 mod system;
 mod test;
+mod torture;
 
 use std::process::ExitCode;
 
@@ -49,6 +52,10 @@ enum Command {
     Test,
     /// Run the benchmarks, each beside what it is held against.
     Bench(bench::BenchArguments),
+    /// Kill a server again and again while clients use it, and verify that nothing is lost.
+    Torture(torture::TortureArguments),
+    /// Use a server with 200 clients beside 600 silent connections, receivers that never answer and a full disk.
+    Load(load::LoadArguments),
     /// Accept what the code now says as golden files.
     Bless,
 }
@@ -61,6 +68,8 @@ fn main() -> ExitCode {
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Test => test::run(),
         Command::Bench(arguments) => bench::run(&arguments),
+        Command::Torture(arguments) => torture::run(&arguments),
+        Command::Load(arguments) => load::run(&arguments),
         Command::Bless => bless::run(),
     };
     match result {

@@ -1,0 +1,85 @@
+//! Small recordings of several kinds: a few frames each, so that jobs are short.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Context, Result};
+use serde_json::{Value, json};
+
+use crate::shell::{assets, run_quietly, target};
+
+/// What becomes of a job with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ends {
+    /// COMPLETED, with the same objects each time.
+    Completed,
+    /// With an error: it is no recording.
+    Failed,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Recording {
+    pub(crate) name: &'static str,
+    bytes: Vec<u8>,
+    /// As `stream_settings.detectors` has it.
+    pub(crate) detectors: Value,
+    pub(crate) ends: Ends,
+}
+
+impl Recording {
+    /// Its bytes, followed by some that are of no meaning and no other copy has: each upload can
+    /// be told from any other.
+    pub(crate) fn copy(&self, random: &mut fastrand::Rng) -> Vec<u8> {
+        let mut bytes = self.bytes.clone();
+        // A box of MP4 that readers skip; readers of the others stop before it.
+        let mut filling = vec![0; random.usize(16..256)];
+        random.fill(&mut filling);
+        let length = u32::try_from(filling.len() + 8).unwrap_or(u32::MAX);
+        bytes.extend(length.to_be_bytes());
+        bytes.extend(b"free");
+        bytes.extend(filling);
+        bytes
+    }
+}
+
+/// Faces alone, bodies and cars, both with many shots of a track, and nothing at all.
+pub(crate) fn make() -> Result<Vec<Recording>> {
+    let folder = target().join("attack/recordings");
+    fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    let media = assets().join("media");
+    let (street, man) = (media.join("bikes.mp4"), media.join("carphone_pristine.mp4"));
+    let of = |path: &Path| path.to_string_lossy().into_owned();
+    let pattern = "testsrc2=size=160x120:rate=10:duration=0.4";
+    let found = json!({"filter_min_size": 15, "filter_min_quality": 0.05});
+    let often = json!({
+        "filter_min_size": 15, "filter_min_quality": 0.05, "overall_only": false, "realtime_post_interval": 0.1,
+        "realtime_post_every_interval": true,
+    });
+    let cars = json!({"face": null, "body": found, "car": often});
+    let faces = json!({"face": found, "body": null, "car": null});
+    let ultrafast = ["-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p"];
+    let made = [
+        ("street", "street.mp4", cars.clone(), vec!["-ss", "4", "-i", &of(&street), "-frames:v", "12"]),
+        ("street, MPEG-TS", "street.ts", cars.clone(), vec!["-ss", "7", "-i", &of(&street), "-frames:v", "8"]),
+        ("face, Matroska", "face.mkv", faces, vec!["-i", &of(&man), "-frames:v", "6"]),
+        ("pattern", "pattern.mp4", cars.clone(), vec!["-f", "lavfi", "-i", pattern]),
+    ]
+    .map(|(name, file, detectors, input)| {
+        let path = folder.join(file);
+        film(&path, &[&input[..], &ultrafast].concat())?;
+        let bytes = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        Ok(Recording { name, bytes, detectors, ends: Ends::Completed })
+    });
+    let mut recordings = made.into_iter().collect::<Result<Vec<_>>>()?;
+    let text = b"This is no recording. ".repeat(200);
+    recordings.push(Recording { name: "text", bytes: text, detectors: cars, ends: Ends::Failed });
+    Ok(recordings)
+}
+
+fn film(path: &PathBuf, arguments: &[&str]) -> Result<()> {
+    let mut ffmpeg = Command::new("ffmpeg");
+    run_quietly(ffmpeg.args(["-nostdin", "-v", "error", "-y"]).args(arguments).arg("-an").arg(path))
+}
