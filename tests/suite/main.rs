@@ -30,6 +30,7 @@ mod lifecycle;
 mod outbox;
 mod plugins;
 mod process;
+mod queue;
 mod replay;
 mod settings;
 mod sources;

@@ -86,12 +86,15 @@ async fn serve(config: Config) -> Result<()> {
     let mut stdout = std::io::stdout();
     writeln!(stdout, "listening on http://{address}").and_then(|()| stdout.flush()).context("cannot write to standard output")?;
 
+    let closing = engine.clone();
     let stop = async move {
         tokio::select! {
             _ = terminated.recv() => {}
             _ = interrupted.recv() => {}
         }
         info!("stopping; running jobs go on at the next start");
+        // Requests that wait for a job or a slow source would keep their connections open.
+        closing.close();
         tokio::spawn(async move {
             interrupted.recv().await;
             std::process::exit(130);

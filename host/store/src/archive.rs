@@ -409,6 +409,11 @@ impl Archive {
         self.0.index.first_queued()
     }
 
+    /// The videos that wait in the queue, in its order, and since when each does.
+    pub fn waiting(&self) -> Result<Vec<(Timestamp, VideoId)>> {
+        self.0.index.waiting().collect()
+    }
+
     pub fn queued(&self) -> u64 {
         self.0.index.queued()
     }

@@ -276,6 +276,16 @@ impl Index {
         self.queue.first()?.map(|(k, _)| id_of(&k).ok_or_else(damaged)).transpose()
     }
 
+    /// All that wait, in order.
+    pub(crate) fn waiting(&self) -> impl Iterator<Item = Result<(Timestamp, VideoId)>> + use<> {
+        self.queue.iter().keys().map(|key| {
+            let key = key?;
+            let us = key.get(..8).and_then(|bytes| Some(u64::from_be_bytes(bytes.try_into().ok()?) ^ (1 << 63)));
+            let since = us.and_then(|us| Timestamp::from_microsecond(us as i64).ok());
+            Ok((since.ok_or_else(damaged)?, id_of(&key).ok_or_else(damaged)?))
+        })
+    }
+
     pub(crate) fn queued(&self) -> u64 {
         self.queue.len() as u64
     }

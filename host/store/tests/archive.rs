@@ -116,6 +116,8 @@ fn the_queue_keeps_its_order_over_a_crash() {
     drop(archive);
     std::fs::remove_file(dir.path().join("index.clean")).unwrap();
     let (archive, _) = open(dir.path());
+    let waiting = [c, a, b].map(|id| (archive.video(id).unwrap().unwrap().queued_date.unwrap(), id));
+    assert_eq!(archive.waiting().unwrap(), waiting);
     for id in [c, a, b] {
         assert_eq!(archive.next_queued().unwrap(), Some(id));
         archive

@@ -13,13 +13,14 @@ use axum::{
     },
 };
 use ocellus_core::{Error, ErrorKind, Result, VideoId};
-use ocellus_store::{Archive, Upload};
+use ocellus_pipeline::Engine;
+use ocellus_store::Upload;
 
 use crate::{
     Api, blocking,
     body::{BODY, announced, next_piece, too_large},
     error::{ApiError, BadParam, Conflict, NotFound, TooLarge, Unauthorized},
-    path::{VideoPath, no_video},
+    path::VideoPath,
 };
 
 /// What is gathered before a thread is asked to write it.
@@ -36,11 +37,10 @@ const BUFFER_BYTES: usize = 1 << 20;
     responses((status = 201, description = "The file is stored."), BadParam, Unauthorized, NotFound, Conflict, TooLarge),
 )]
 pub(crate) async fn upload(State(api): State<Arc<Api>>, VideoPath(id): VideoPath, request: Request) -> Result<StatusCode, ApiError> {
-    let archive = api.engine.archive().clone();
     // Refusals before the first byte: a client that waits for "100 Continue" is spared sending the file.
     blocking({
-        let archive = archive.clone();
-        move || check_ready(&archive, id)
+        let engine = api.engine.clone();
+        move || check_ready(&engine, id)
     })
     .await?;
     check_headers(request.headers())?;
@@ -51,11 +51,8 @@ pub(crate) async fn upload(State(api): State<Arc<Api>>, VideoPath(id): VideoPath
         _ => {}
     }
 
-    let mut upload = blocking({
-        let archive = archive.clone();
-        move || Ok(archive.begin_upload(id)?)
-    })
-    .await?;
+    let archive = api.engine.archive().clone();
+    let mut upload = blocking(move || Ok(archive.begin_upload(id)?)).await?;
     let mut body = request.into_body();
     let (mut buffer, mut received) = (Vec::with_capacity(BUFFER_BYTES), 0_u64);
     while let Some(piece) = next_piece(&mut body).await? {
@@ -74,7 +71,7 @@ pub(crate) async fn upload(State(api): State<Arc<Api>>, VideoPath(id): VideoPath
     let (upload, _) = write(upload, buffer).await?;
     blocking(move || {
         // Once more: the upload may have taken hours.
-        check_ready(&archive, id)?;
+        check_ready(&api.engine, id)?;
         upload.commit()?;
         Ok(())
     })
@@ -86,8 +83,8 @@ fn empty() -> Error {
     Error::bad_param(BODY, "The submitted file is empty.")
 }
 
-fn check_ready(archive: &Archive, id: VideoId) -> Result<()> {
-    let video = archive.video(id)?.ok_or_else(no_video)?;
+fn check_ready(engine: &Engine, id: VideoId) -> Result<()> {
+    let video = engine.settled(id)?;
     if video.status.is_enabled() {
         return Err(Error::new(ErrorKind::Conflict, "The video is queued or being processed: stop it before replacing its file."));
     }
