@@ -34,6 +34,7 @@ mod outbox;
 mod plan;
 mod plugins;
 mod process;
+mod queue;
 mod replay;
 mod settings;
 mod sources;

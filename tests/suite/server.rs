@@ -93,8 +93,13 @@ impl Server {
     }
 
     pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.request_by(&self.client, method, path)
+    }
+
+    /// By a client of the test's own.
+    pub(crate) fn request_by(&self, client: &reqwest::Client, method: Method, path: &str) -> RequestBuilder {
         let url = if path.starts_with("http") { path.to_owned() } else { format!("{}{path}", self.base) };
-        self.client.request(method, url).header("Authorization", format!("Token {}", self.token))
+        client.request(method, url).header("Authorization", format!("Token {}", self.token))
     }
 
     pub(crate) async fn get(&self, path: &str) -> Value {
@@ -203,7 +208,14 @@ impl Server {
     pub(crate) fn terminate(mut self) -> ExitStatus {
         let id = self.process.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
-        self.process.wait().unwrap()
+        let begun = Instant::now();
+        loop {
+            if let Some(status) = self.process.try_wait().unwrap() {
+                return status;
+            }
+            assert!(begun.elapsed() < PATIENCE, "the server does not end after SIGTERM");
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{ObjectType, PluginUse, Stage, StreamSettings, VideoId};
+use crate::{Error, ObjectType, PluginUse, Result, Stage, StreamSettings, VideoId};
 
 /// Where a video's job stands. Spelled as the API spells it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -45,6 +45,41 @@ pub enum Light {
 }
 
 impl VideoStatus {
+    pub const ALL: [Self; 10] = [
+        Self::WaitingForSync,
+        Self::Disabled,
+        Self::Awaiting,
+        Self::Starting,
+        Self::InProgress,
+        Self::Completed,
+        Self::Interrupted,
+        Self::NotStarted,
+        Self::Misconfigured,
+        Self::NoSource,
+    ];
+
+    /// Whether a video may go from this status to another: all moves that there are, and who makes them. The README of
+    /// host/pipeline shows the same as a table.
+    pub fn may_move_to(self, to: Self) -> bool {
+        match to {
+            Self::WaitingForSync => false,
+            // `stop/` of one that waits or runs; a new source file for one that does neither.
+            Self::Disabled => self != Self::Disabled,
+            // `process/`; and the next start, for a job that was cut off.
+            Self::Awaiting => !self.is_queued(),
+            // A worker takes it out of the queue.
+            Self::Starting => self.is_queued(),
+            // Its first frame is through.
+            Self::InProgress => self == Self::Starting,
+            // The job ends. One that was taken up again may find all its frames in the log.
+            Self::Completed | Self::Interrupted => self.is_active(),
+            // The job ends before its first frame.
+            Self::NotStarted | Self::Misconfigured => self == Self::Starting,
+            // `process/` without a source, or the source is removed.
+            Self::NoSource => !self.is_enabled() && self != Self::NoSource,
+        }
+    }
+
     /// A job is wanted: waiting or running.
     pub fn is_enabled(self) -> bool {
         self.is_queued() || self.is_active()
@@ -236,6 +271,18 @@ impl VideoRecord {
         self.file_size.is_some() || self.url.is_some()
     }
 
+    /// Changes the status; staying as it is counts as allowed.
+    ///
+    /// # Errors
+    /// `Internal` where [`VideoStatus::may_move_to`] knows no such move; nothing is changed then.
+    pub fn move_to(&mut self, to: VideoStatus) -> Result<()> {
+        if self.status != to && !self.status.may_move_to(to) {
+            return Err(Error::internal(format!("video {} cannot go from {:?} to {to:?}", self.id, self.status)));
+        }
+        self.status = to;
+        Ok(())
+    }
+
     /// What the API shows. A running or finished job that could not deliver turns yellow.
     pub fn health_status(&self) -> HealthStatus {
         let undelivered = self.statistic.as_ref().is_some_and(|s| s.objects.values().any(|c| c.failed > 0));
@@ -264,6 +311,32 @@ mod tests {
         assert_eq!(spelled(VideoStatus::WaitingForSync), "WAITING_FOR_SYNC");
         assert_eq!(spelled(VideoStatus::InProgress), "INPROGRESS");
         assert_eq!(spelled(VideoStatus::NotStarted), "NOT_STARTED");
+    }
+
+    #[test]
+    fn a_status_is_reached_by_its_moves_only() {
+        use VideoStatus::*;
+        let resting = [WaitingForSync, Disabled, Completed, Interrupted, NotStarted, Misconfigured, NoSource];
+        let to = |from: VideoStatus| VideoStatus::ALL.into_iter().filter(move |to| from.may_move_to(*to)).collect::<Vec<_>>();
+        assert_eq!(to(Awaiting), [Disabled, Starting]);
+        assert_eq!(to(Starting), [Disabled, Awaiting, InProgress, Completed, Interrupted, NotStarted, Misconfigured]);
+        assert_eq!(to(InProgress), [Disabled, Awaiting, Completed, Interrupted]);
+        for status in resting {
+            let expected: Vec<_> = [Disabled, Awaiting, NoSource].into_iter().filter(|to| *to != status).collect();
+            assert_eq!(to(status), expected, "{status:?}");
+        }
+    }
+
+    #[test]
+    fn a_move_that_is_not_in_the_table_is_refused_and_changes_nothing() {
+        let settings = crate::SettingsSchema::new(&[], &["simple_iou".into()], &[]).unwrap().complete(None).unwrap();
+        let mut video = VideoRecord::new(VideoId(1), 1, None, settings, Timestamp::UNIX_EPOCH);
+        assert!(video.move_to(VideoStatus::Starting).is_err());
+        assert_eq!(video.status, VideoStatus::WaitingForSync);
+        for to in [VideoStatus::Awaiting, VideoStatus::Awaiting, VideoStatus::Starting, VideoStatus::InProgress] {
+            video.move_to(to).unwrap();
+        }
+        assert!(video.move_to(VideoStatus::NotStarted).is_err());
     }
 
     #[test]

@@ -54,10 +54,15 @@ struct State {
 }
 
 impl Live {
-    /// `job_starts`: how often this job was started, this time included.
-    pub(crate) fn new(job_starts: u32) -> Self {
-        let statistic = Statistic { job_starts, ..Statistic::default() };
-        let state = State { status: VideoStatus::Starting, source_len: None, frame: None, counts: Default::default(), statistic, known: 0 };
+    pub(crate) fn new() -> Self {
+        let state = State {
+            status: VideoStatus::Starting,
+            source_len: None,
+            frame: None,
+            counts: Default::default(),
+            statistic: Statistic::default(),
+            known: 0,
+        };
         Self { started: Instant::now(), cpu: Arc::default(), state: Mutex::new(state) }
     }
 
@@ -101,6 +106,10 @@ impl Live {
         statistic.processing_fps = if elapsed > 0.0 { frames as f64 / elapsed } else { 0.0 };
     }
 
+    pub(crate) fn has_frames(&self) -> bool {
+        self.state.lock().status == VideoStatus::InProgress
+    }
+
     pub(crate) fn object(&self, object_type: &ObjectType) {
         *self.state.lock().counts.entry(object_type.clone()).or_default() += 1;
     }
@@ -109,10 +118,12 @@ impl Live {
         f(&mut self.state.lock().statistic);
     }
 
-    /// Puts the figures into a record; its status, too.
+    /// Puts the figures into the record of a video whose job this is; its status, too.
     pub(crate) fn write_to(&self, record: &mut VideoRecord) {
         let state = self.state.lock();
-        record.status = state.status;
+        if record.status.may_move_to(state.status) {
+            record.status = state.status;
+        }
         // A stream that does not say how long it is turned out to be as long as it was.
         record.source_len = state.source_len.or(Some(state.statistic.last_stream_timestamp).filter(|t| *t > 0.0));
         record.frame_width = state.frame.map(|f| f.width);

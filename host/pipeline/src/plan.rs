@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use ocellus_core::{Error, ObjectType, Result, StreamSettings, VideoRecord};
+use ocellus_core::{Error, ErrorKind, ObjectType, Result, StreamSettings, VideoRecord};
 use ocellus_detect::{Detectors, Embedders};
 use ocellus_runtime::Plugins;
 use ocellus_store::Job;
@@ -50,12 +50,25 @@ impl Plan {
         }
     }
 
+    /// The plan of a job, as it was written down.
+    ///
+    /// # Errors
+    /// `Internal` where it cannot be read, with a sentence for the user.
     pub(crate) fn read(job: &Job) -> Result<Self> {
-        Self::parse(job.plan()?)
+        let unreadable =
+            |e: Error| Error::new(ErrorKind::Internal, "The plan of this processing cannot be read: process the video again.").because(e);
+        let written = job.plan().map_err(|e| unreadable(e.into()))?;
+        Self::parse(written).map_err(unreadable)
     }
 
     pub(crate) fn parse(written: serde_json::Value) -> Result<Self> {
         serde_json::from_value(written).map_err(Error::internal)
+    }
+
+    /// A video as the job is to see it: what the plan says of it in place of what its record says by now.
+    pub(crate) fn over(&self, video: VideoRecord) -> VideoRecord {
+        let Self { stream_settings, url, router_url, camera, camera_group, .. } = self.clone();
+        VideoRecord { stream_settings, url, router_url, camera, camera_group, ..video }
     }
 }
 

@@ -27,9 +27,9 @@ impl Default for ScreenshotQuery {
     }
 }
 
-/// Opens the source and takes a picture of it.
-pub(crate) fn take(input: &Input, settings: &StreamSettings, query: &ScreenshotQuery) -> Result<Vec<u8>> {
-    let frame = representative(input)?;
+/// Opens the source and takes a picture of it. Blocks, for a URL as long as it takes; ends once `interrupt` is raised.
+pub(crate) fn take(input: &Input, settings: &StreamSettings, query: &ScreenshotQuery, interrupt: &Interrupt) -> Result<Vec<u8>> {
+    let frame = representative(input, interrupt)?;
     let region = settings.rot.filter(|_| query.rot).map(|r| r.to_rect());
     let shown = region.unwrap_or(frame.size().to_rect());
     // The longer side that makes the picture fit into what was asked for.
@@ -41,9 +41,8 @@ pub(crate) fn take(input: &Input, settings: &StreamSettings, query: &ScreenshotQ
     frame.jpeg(region, max_side, query.quality.unwrap_or(90)).map_err(Error::internal)
 }
 
-fn representative(input: &Input) -> Result<Frame> {
-    let interrupt = Interrupt::new();
-    let open = || Decoder::open(input, &interrupt).map_err(public);
+fn representative(input: &Input, interrupt: &Interrupt) -> Result<Frame> {
+    let open = || Decoder::open(input, interrupt).map_err(public);
     let mut decoder = open()?;
     let at = decoder.info().duration.map_or(0.0, |d| (d / 10.0).min(INTO));
     if at > 0.0 && decoder.seek(at).is_err() {

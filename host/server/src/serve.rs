@@ -98,6 +98,7 @@ async fn serve(config: Config) -> Result<()> {
     writeln!(stdout, "listening on http://{address}").and_then(|()| stdout.flush()).context("cannot write to standard output")?;
 
     let compiling = engine.plugins().clone();
+    let closing = engine.clone();
     let stop = async move {
         tokio::select! {
             _ = terminated.recv() => {}
@@ -105,6 +106,8 @@ async fn serve(config: Config) -> Result<()> {
         }
         compiling.stop_compiling();
         info!("stopping; running jobs go on at the next start");
+        // Requests that wait for a job or a slow source would keep their connections open.
+        closing.close();
         tokio::spawn(async move {
             interrupted.recv().await;
             std::process::exit(130);

@@ -146,15 +146,9 @@ impl Archive {
         Ok(())
     }
 
-    /// The video that has waited longest, of those whose records can be read.
-    pub fn next_queued(&self) -> Result<Option<VideoId>> {
-        for id in self.shared().index.waiting() {
-            let id = id?;
-            if self.shared().readable(id)?.is_some() {
-                return Ok(Some(id));
-            }
-        }
-        Ok(None)
+    /// The videos that wait in the queue, in its order, and since when each does.
+    pub fn waiting(&self) -> Result<Vec<(Timestamp, VideoId)>> {
+        self.shared().index.waiting().collect()
     }
 
     pub fn queued(&self) -> u64 {

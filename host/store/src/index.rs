@@ -265,9 +265,14 @@ impl Index {
         time_key(t.as_microsecond()).to_vec()
     }
 
-    /// The queue, in its order.
-    pub(crate) fn waiting(&self) -> impl Iterator<Item = Result<VideoId>> + use<> {
-        self.queue.iter().keys().map(|k| id_of(&k?).ok_or_else(unreadable_entry))
+    /// All that wait, in order.
+    pub(crate) fn waiting(&self) -> impl Iterator<Item = Result<(Timestamp, VideoId)>> + use<> {
+        self.queue.iter().keys().map(|key| {
+            let key = key?;
+            let us = key.get(..8).and_then(|bytes| Some(u64::from_be_bytes(bytes.try_into().ok()?) ^ (1 << 63)));
+            let since = us.and_then(|us| Timestamp::from_microsecond(us as i64).ok());
+            Ok((since.ok_or_else(unreadable_entry)?, id_of(&key).ok_or_else(unreadable_entry)?))
+        })
     }
 
     pub(crate) fn queued(&self) -> u64 {

@@ -116,8 +116,10 @@ fn the_queue_keeps_its_order_over_a_crash() {
     drop(archive);
     std::fs::remove_file(dir.path().join("index.clean")).unwrap();
     let (archive, _) = open(dir.path());
+    let waiting = [c, a, b].map(|id| (archive.video(id).unwrap().unwrap().queued_date.unwrap(), id));
+    assert_eq!(archive.waiting().unwrap(), waiting);
     for id in [c, a, b] {
-        assert_eq!(archive.next_queued().unwrap(), Some(id));
+        assert_eq!(archive.waiting().unwrap()[0].1, id);
         archive
             .update(id, |v| {
                 v.status = VideoStatus::Starting;
@@ -125,7 +127,7 @@ fn the_queue_keeps_its_order_over_a_crash() {
             })
             .unwrap();
     }
-    assert_eq!(archive.next_queued().unwrap(), None);
+    assert!(archive.waiting().unwrap().is_empty());
     assert_eq!(archive.unfinished().unwrap(), [a, b, c]);
 }
 

@@ -28,10 +28,13 @@ pub(crate) async fn patch(
     base: BaseUrl,
     JsonObject(sent): JsonObject,
 ) -> Result<Json<VideoJson>, ApiError> {
-    let (archive, schema, asked) = (api.engine.archive().clone(), api.engine.settings_schema()?, Arc::clone(&api));
-    let (video, ()) = blocking(move || {
-        Ok(archive.update(id, |video| VideoPatch::parse(&sent, &asked.config, asked.engine.network())?.apply(video, &schema))?)
+    let schema = api.engine.settings_schema()?;
+    let video = blocking(move || {
+        let engine = &api.engine;
+        let change = |video: &mut _| VideoPatch::parse(&sent, &api.config, engine.network())?.apply(video, &schema);
+        let (video, ()) = engine.archive().update(id, change)?;
+        engine.live(video)
     })
     .await?;
-    Ok(Json(VideoJson::new(api.engine.live(video)?, &base)))
+    Ok(Json(VideoJson::new(video, &base)))
 }

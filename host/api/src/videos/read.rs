@@ -20,7 +20,7 @@ use crate::{
     responses((status = 200, description = "The video.", body = VideoJson), Unauthorized, NotFound),
 )]
 pub(crate) async fn read(State(api): State<Arc<Api>>, VideoPath(id): VideoPath, base: BaseUrl) -> Result<Json<VideoJson>, ApiError> {
-    let archive = api.engine.archive().clone();
-    let video = blocking(move || archive.video(id)?.ok_or_else(no_video)).await?;
-    Ok(Json(VideoJson::new(api.engine.live(video)?, &base)))
+    let engine = api.engine.clone();
+    let video = blocking(move || engine.live(engine.archive().video(id)?.ok_or_else(no_video)?)).await?;
+    Ok(Json(VideoJson::new(video, &base)))
 }

@@ -28,16 +28,18 @@ pub(crate) async fn replace(
     base: BaseUrl,
     JsonObject(sent): JsonObject,
 ) -> Result<Json<VideoJson>, ApiError> {
-    let (archive, schema, asked) = (api.engine.archive().clone(), api.engine.settings_schema()?, Arc::clone(&api));
-    let (video, ()) = blocking(move || {
+    let schema = api.engine.settings_schema()?;
+    let video = blocking(move || {
+        let engine = &api.engine;
         // Within the update, so that a video that is not there is told before what is wrong with the body.
-        Ok(archive.update(id, |video| {
-            let fields = NewVideo::parse(&sent, &asked.config, asked.engine.network())?;
+        let (video, ()) = engine.archive().update(id, |video| {
+            let fields = NewVideo::parse(&sent, &api.config, engine.network())?;
             let settings = fields.settings(&schema)?;
             fields.apply(settings, video);
             Ok(())
-        })?)
+        })?;
+        engine.live(video)
     })
     .await?;
-    Ok(Json(VideoJson::new(api.engine.live(video)?, &base)))
+    Ok(Json(VideoJson::new(video, &base)))
 }

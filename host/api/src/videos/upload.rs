@@ -19,7 +19,7 @@ use crate::{
     Api, blocking,
     body::{BODY, announced, next_piece, too_large},
     error::{ApiError, BadParam, Conflict, NotFound, TooLarge, Unauthorized},
-    path::{VideoPath, no_video},
+    path::VideoPath,
 };
 
 /// What is gathered before a thread is asked to write it.
@@ -36,11 +36,10 @@ const BUFFER_BYTES: usize = 1 << 20;
     responses((status = 201, description = "The file is stored."), BadParam, Unauthorized, NotFound, Conflict, TooLarge),
 )]
 pub(crate) async fn upload(State(api): State<Arc<Api>>, VideoPath(id): VideoPath, request: Request) -> Result<StatusCode, ApiError> {
-    let archive = api.engine.archive().clone();
     // Refusals before the first byte: a client that waits for "100 Continue" is spared sending the file.
     blocking({
-        let archive = archive.clone();
-        move || check_idle(&archive.video(id)?.ok_or_else(no_video)?)
+        let engine = api.engine.clone();
+        move || check_idle(&engine.settled(id)?)
     })
     .await?;
     check_headers(request.headers())?;
@@ -51,6 +50,7 @@ pub(crate) async fn upload(State(api): State<Arc<Api>>, VideoPath(id): VideoPath
         _ => {}
     }
 
+    let archive = api.engine.archive().clone();
     let mut upload = blocking(move || Ok(archive.begin_upload(id)?)).await?;
     let mut body = request.into_body();
     let (mut buffer, mut received) = (Vec::with_capacity(BUFFER_BYTES), 0_u64);
@@ -68,8 +68,12 @@ pub(crate) async fn upload(State(api): State<Arc<Api>>, VideoPath(id): VideoPath
         return Err(empty().into());
     }
     let (upload, _) = write(upload, buffer).await?;
-    // Once more: the upload may have taken hours.
-    blocking(move || Ok(upload.commit_if(check_idle)?)).await?;
+    blocking(move || {
+        // Once more: the upload may have taken hours. A job's end that could not be written until now does not count as a job.
+        api.engine.settled(id)?;
+        Ok(upload.commit_if(check_idle)?)
+    })
+    .await?;
     Ok(StatusCode::CREATED)
 }
 

@@ -15,7 +15,7 @@ mod stages;
 
 use std::{collections::BTreeSet, ops::ControlFlow, sync::Arc};
 
-use ocellus_core::{Clock, CpuLaps, Error, ErrorKind, ObjectType, Result, Stage};
+use ocellus_core::{Clock, CpuLaps, Error, ErrorKind, JobId, ObjectType, Result, Stage};
 use ocellus_detect::{Detector, Detectors, Embedders};
 use ocellus_media::{Decoder, Input, Interrupt, Location, MediaError};
 use ocellus_runtime::{PluginError, Plugins};
@@ -23,7 +23,7 @@ use ocellus_store::{Archive, Gap, Job, LogHeader};
 use tracing::warn;
 
 pub use self::settings::settings_schema;
-pub(crate) use self::source::{input, planned_input, public, read};
+pub(crate) use self::source::{input, public, read};
 use self::{
     decode::{Decode, Shown},
     output::Output,
@@ -47,6 +47,8 @@ pub(crate) struct Context<'a> {
     pub job: &'a Job,
     pub plan: &'a Plan,
     pub archive: &'a Archive,
+    /// Told the number under which the job goes on where it had to begin anew.
+    pub begun_anew: &'a (dyn Fn(JobId) + Sync),
     pub input: Input,
     pub detectors: &'a Detectors,
     pub embedders: &'a Embedders,
@@ -269,6 +271,7 @@ fn begin_anew(context: &Context<'_>) -> Result<Job> {
     }
     let job = context.archive.restart_job(context.job)?;
     let new = job.id();
+    (context.begun_anew)(new);
     warn!(%old, %new, "job {old} begins anew as {new}: what it would make now is not what it made before it was cut off");
     Ok(job)
 }

@@ -9,29 +9,21 @@ use ocellus_store::Archive;
 use tracing::debug;
 
 use super::settings::ffmpeg_options;
-use crate::{film::Place, plan::Plan};
+use crate::film::Place;
 
 /// An error of decoding, with the sentence that its user may read.
 pub(crate) fn public(error: MediaError) -> Error {
     Error::new(ErrorKind::BadParam, error.to_string()).because(error)
 }
 
-/// Where a video's pixels come from, as its settings are now; `network` is where a URL may lead.
+/// Where a video's pixels come from; `network` is where a URL may lead.
 pub(crate) fn input(archive: &Archive, video: &VideoRecord, network: &NetworkPolicy) -> Result<Input> {
-    read(location(archive, video, video.url.as_ref())?, &video.stream_settings, network)
-}
-
-/// Where the pixels of a job by `plan` come from: the video's file, which nobody changes while it is queued, or the plan's URL.
-pub(crate) fn planned_input(archive: &Archive, video: &VideoRecord, plan: &Plan, network: &NetworkPolicy) -> Result<Input> {
-    read(location(archive, video, plan.url.as_ref())?, &plan.stream_settings, network)
-}
-
-fn location(archive: &Archive, video: &VideoRecord, url: Option<&String>) -> Result<Location> {
-    match (url, video.file_size) {
-        (_, Some(_)) => Ok(Location::File(archive.source_path(video.id))),
-        (Some(url), None) => Ok(Location::Url(url.clone())),
-        (None, None) => Err(no_source(video.id)),
-    }
+    let location = match (&video.url, video.file_size) {
+        (_, Some(_)) => Location::File(archive.source_path(video.id)),
+        (Some(url), None) => Location::Url(url.clone()),
+        (None, None) => return Err(no_source(video.id)),
+    };
+    read(location, &video.stream_settings, network)
 }
 
 /// A source as the settings want it decoded.

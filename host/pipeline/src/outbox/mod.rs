@@ -176,9 +176,19 @@ impl Outbox {
         }
     }
 
-    /// Forgets what is to be delivered of a video, and waits until nothing of it is under way.
+    /// Forgets what is to be delivered of a video's present job, and tells what is under way to end. Returns at once.
     pub(crate) fn withdraw(&self, video: VideoId) {
+        self.0.schedule.lock().withdraw(video);
+    }
+
+    /// Blocks until nothing of a video is under way; what is to be delivered of it is forgotten.
+    pub(crate) fn wait_withdrawn(&self, video: VideoId) {
         self.0.withdraw(video);
+    }
+
+    /// Delivers what the archive holds undelivered of a video: after a withdrawal that nothing came of.
+    pub(crate) fn take_up(&self, video: VideoId) {
+        self.0.take_up(Some(video));
     }
 
     /// Tries a delivery now, whether it waits or was given up.

@@ -1,0 +1,111 @@
+//! What requests do with videos that they hold, on the disk and in the queue; and what the start puts into the queue.
+//!
+//! The disk comes first: a claim that is dropped before its video's new state is written leaves the queue as it was.
+
+use ocellus_core::{Error, Result, VideoId, VideoRecord, VideoStatus};
+use ocellus_store::StoreError;
+use tracing::{error, info, warn};
+
+use super::{Inner, jobs::Claim};
+use crate::plan::{Pins, Plan};
+
+impl Inner {
+    /// Puts into the queue what waited when the last server ended, and what was under way. What cannot be read is left out.
+    pub(super) fn take_up(&self) {
+        let cut_off = self.archive.unfinished().unwrap_or_else(|error| {
+            error!(%error, "which jobs were cut off cannot be read: {error}");
+            Vec::new()
+        });
+        for id in cut_off {
+            match self.archive.enqueue(id) {
+                Ok(()) => info!(video = %id, "video {id} was cut off and goes on"),
+                Err(error @ (StoreError::Damaged { .. } | StoreError::NoVideo(_))) => {
+                    error!(video = %id, %error, "video {id} was cut off and cannot go on: {error}");
+                }
+                Err(error) => {
+                    warn!(video = %id, %error, "video {id} was cut off and goes on, although that cannot be written down: {error}");
+                    self.jobs.enqueue(id, self.clock.now());
+                }
+            }
+        }
+        match self.archive.waiting() {
+            Ok(waiting) => waiting.into_iter().for_each(|(since, id)| self.jobs.enqueue(id, since)),
+            Err(error) => error!(%error, "the queue cannot be read: {error}"),
+        }
+    }
+
+    /// Begins a new job of a video that has none under way.
+    pub(super) fn queue(&self, claim: Claim) -> Result<()> {
+        let id = claim.id();
+        let mut video = self.video(id)?;
+        self.endings.lay_over(&mut video);
+        if video.status.is_enabled() {
+            // Its record could not be read when its turn came.
+            self.archive.enqueue(id)?;
+        } else if video.has_source() {
+            let pins = Pins::of(&video.stream_settings, &inner.detectors, &inner.embedders, &inner.plugins);
+            let plan = serde_json::to_value(Plan::of(&video, pins)).map_err(Error::internal)?;
+            self.withdrawn(id, || Ok(self.archive.start_job(id, &plan)?))?;
+            self.endings.forget(id);
+        } else {
+            self.endings.settle(id)?;
+            self.archive.update(id, |v| v.move_to(VideoStatus::NoSource))?;
+            return Ok(());
+        }
+        let queued = self.archive.video(id).ok().flatten().and_then(|v| v.queued_date);
+        claim.wait(queued.unwrap_or_else(|| self.clock.now()));
+        Ok(())
+    }
+
+    /// Makes the record of a video say that it does not wait any more.
+    pub(super) fn let_rest(&self, claim: Claim) -> Result<()> {
+        self.no_longer_wanted(claim.id())?;
+        claim.rest();
+        Ok(())
+    }
+
+    fn no_longer_wanted(&self, id: VideoId) -> Result<()> {
+        if self.endings.settle(id).is_err() {
+            // Its job has ended, as everybody is shown; only the record does not say so yet.
+            return Ok(());
+        }
+        let end = |v: &mut VideoRecord| if v.status.is_enabled() { v.move_to(VideoStatus::Disabled) } else { Ok(()) };
+        match self.archive.update(id, end) {
+            // What cannot be read is in no queue and not processed.
+            Ok(_) | Err(StoreError::Damaged { .. }) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    pub(super) fn delete(&self, claim: Claim) -> Result<()> {
+        let id = claim.id();
+        let existed = self.withdrawn(id, || Ok(self.archive.delete(id)?))?;
+        self.endings.forget(id);
+        claim.rest();
+        self.room_was_made();
+        if existed { Ok(()) } else { Err(Error::not_found("VideoArchive")) }
+    }
+
+    pub(super) fn delete_file(&self, claim: Claim) -> Result<()> {
+        let id = claim.id();
+        self.endings.settle(id)?;
+        self.no_longer_wanted(id)?;
+        self.archive.delete_source(id)?;
+        claim.rest();
+        self.room_was_made();
+        Ok(())
+    }
+
+    /// Does what makes a video's deliveries void, with none of them under way. Where it fails they go on.
+    fn withdrawn<R>(&self, id: VideoId, change: impl FnOnce() -> Result<R>) -> Result<R> {
+        self.outbox.withdraw(id);
+        self.outbox.wait_withdrawn(id);
+        change().inspect_err(|_| self.outbox.take_up(id))
+    }
+
+    /// What a full disk kept from happening may go well now.
+    fn room_was_made(&self) {
+        self.endings.wake();
+        self.jobs.wake();
+    }
+}

@@ -1,0 +1,370 @@
+//! How jobs ended, until it is written down.
+//!
+//! Owns the last state of every job whose record does not say it yet. Guarantees:
+//!
+//! * What a job ended with is shown as soon as it has ended, and lost only with the process: then the record says that the
+//!   job is under way, and the next start takes it up.
+//! * A record that cannot be written (a full disk) is tried again, after waits that double up to [`LONGEST_WAIT`], and at
+//!   once when room was made ([`Endings::wake`]).
+//! * It never overwrites what a later job wrote.
+//!
+//! A thread of its own does the trying; it ends with [`Endings::close`].
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+    time::Duration,
+};
+
+use ocellus_core::{Clock, JobId, ObjectType, Result, Timestamp, VideoId, VideoRecord, VideoStatus};
+use ocellus_store::{Archive, StoreError};
+use parking_lot::{Condvar, Mutex};
+use tracing::{error, info};
+
+use super::{contained::contained, jobs::Run};
+
+/// From the first attempt to the second; doubled for each further one.
+const FIRST_WAIT: Duration = Duration::from_secs(1);
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
+
+/// The last state of a job.
+pub(super) struct Ending {
+    pub job: JobId,
+    pub run: Arc<Run>,
+    pub status: VideoStatus,
+    pub finished: bool,
+    /// What went wrong, for the user.
+    pub error: Option<String>,
+    /// Individuals among its objects, by type.
+    pub clusters: BTreeMap<ObjectType, u64>,
+    /// Seconds, where the job found out more than its source said.
+    pub source_len: Option<f64>,
+}
+
+impl Ending {
+    /// Makes the record of a video say how its job ended; whether it does not say so already.
+    fn lay_over(&self, record: &mut VideoRecord) -> bool {
+        if record.job != self.job.number || !record.status.is_active() {
+            return false;
+        }
+        self.run.live.write_to(record);
+        // A job that has shown frames was started: what fails it then interrupts it.
+        record.status = if record.status.may_move_to(self.status) { self.status } else { VideoStatus::Interrupted };
+        (record.finished, record.error) = (self.finished, self.error.clone());
+        record.clusters.clone_from(&self.clusters);
+        record.source_len = self.source_len.or(record.source_len);
+        true
+    }
+}
+
+/// Puts an ending into the record of its video, durably.
+type Write = dyn Fn(&Ending) -> Result<(), StoreError> + Send + Sync;
+
+pub(super) struct Endings {
+    write: Box<Write>,
+    clock: Arc<dyn Clock>,
+    state: Mutex<State>,
+    /// There is something to be tried sooner, or nothing any more.
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    unwritten: HashMap<VideoId, Unwritten>,
+    closed: bool,
+}
+
+struct Unwritten {
+    ending: Arc<Ending>,
+    failures: u32,
+    due: Timestamp,
+}
+
+impl Endings {
+    pub(super) fn new(archive: Archive, clock: Arc<dyn Clock>) -> Arc<Self> {
+        Self::written_by(clock, move |ending| {
+            archive
+                .update(ending.job.video, |record| {
+                    ending.lay_over(record);
+                    Ok(())
+                })
+                .map(drop)
+        })
+    }
+
+    fn written_by(clock: Arc<dyn Clock>, write: impl Fn(&Ending) -> Result<(), StoreError> + Send + Sync + 'static) -> Arc<Self> {
+        Arc::new(Self { write: Box::new(write), clock, state: Mutex::default(), changed: Condvar::new() })
+    }
+
+    /// Writes down how a job ended, or keeps it until that can be done. Blocks.
+    pub(super) fn put(&self, ending: Ending) {
+        let (id, due) = (ending.job.video, self.clock.now());
+        // Before the attempt: from now on it is shown, whatever becomes of the attempt.
+        self.state.lock().unwritten.insert(id, Unwritten { ending: Arc::new(ending), failures: 0, due });
+        self.attempt(id);
+    }
+
+    /// Makes a record say how its job ended where that is not written down yet; whether it was so.
+    pub(super) fn lay_over(&self, record: &mut VideoRecord) -> bool {
+        let ending = self.ending(record.id);
+        ending.is_some_and(|ending| ending.lay_over(record))
+    }
+
+    /// Writes down how the job of a video ended, where that is still to be done. Blocks.
+    ///
+    /// # Errors
+    /// What the archive says where it cannot be written now.
+    pub(super) fn settle(&self, id: VideoId) -> Result<()> {
+        self.attempt(id).map_or(Ok(()), |error| Err(error.into()))
+    }
+
+    /// The video is gone, or a later job of it has begun.
+    pub(super) fn forget(&self, id: VideoId) {
+        self.state.lock().unwritten.remove(&id);
+    }
+
+    /// Tries all again now: room was made.
+    pub(super) fn wake(&self) {
+        let now = self.clock.now();
+        self.state.lock().unwritten.values_mut().for_each(|u| u.due = now);
+        self.changed.notify_all();
+    }
+
+    /// Tries what is due, until [`Endings::close`].
+    pub(super) fn keep_trying(&self) {
+        let mut state = self.state.lock();
+        while !state.closed {
+            let now = self.clock.now();
+            let next = state.unwritten.iter().map(|(id, u)| (u.due, *id)).min();
+            match next {
+                None => self.changed.wait(&mut state),
+                Some((due, _)) if due > now => {
+                    let wait = Duration::try_from(due.duration_since(now)).unwrap_or_default();
+                    self.changed.wait_for(&mut state, wait);
+                }
+                Some((_, id)) => {
+                    drop(state);
+                    self.attempt(id);
+                    state = self.state.lock();
+                }
+            }
+        }
+    }
+
+    /// Tries all once more and no further. What cannot be written even now is taken up by the next start.
+    pub(super) fn close(&self) {
+        self.state.lock().closed = true;
+        self.changed.notify_all();
+        let left: Vec<_> = self.state.lock().unwritten.keys().copied().collect();
+        for id in left {
+            if self.attempt(id).is_some() {
+                error!(video = %id, "video {id}: how its job ended is not written down; the next start takes the job up");
+            }
+        }
+    }
+
+    fn ending(&self, id: VideoId) -> Option<Arc<Ending>> {
+        self.state.lock().unwritten.get(&id).map(|u| Arc::clone(&u.ending))
+    }
+
+    /// Writes down how the job of a video ended, if that is to be done; why it could not be.
+    fn attempt(&self, id: VideoId) -> Option<StoreError> {
+        let ending = self.ending(id)?;
+        // The lock is not held meanwhile: who shows the video must not wait for the disk.
+        let written = contained("writing the end of a job", || Ok((self.write)(&ending))).unwrap_or_else(|panic| Err(panic.into()));
+        let mut state = self.state.lock();
+        // Another attempt may have been faster, or a later job have begun.
+        if !state.unwritten.get(&id).is_some_and(|u| Arc::ptr_eq(&u.ending, &ending)) {
+            return None;
+        }
+        let error = match written {
+            Ok(()) => {
+                state.unwritten.remove(&id);
+                drop(state);
+                let Ending { status, error, .. } = &*ending;
+                info!(video = %id, ?status, error = error.as_deref().unwrap_or_default(), "video {id}: {status:?}");
+                return None;
+            }
+            Err(StoreError::NoVideo(_)) => {
+                state.unwritten.remove(&id);
+                return None;
+            }
+            Err(error @ StoreError::Damaged { .. }) => {
+                // No attempt will ever read it.
+                state.unwritten.remove(&id);
+                drop(state);
+                error!(video = %id, %error, "video {id}: how its job ended cannot be written down: {error}");
+                return None;
+            }
+            Err(error) => error,
+        };
+        if let Some(unwritten) = state.unwritten.get_mut(&id) {
+            let wait = FIRST_WAIT.saturating_mul(1 << unwritten.failures.min(10)).min(LONGEST_WAIT);
+            unwritten.failures += 1;
+            let first = unwritten.failures == 1;
+            unwritten.due = self.clock.now().checked_add(wait).unwrap_or(Timestamp::MAX);
+            drop(state);
+            self.changed.notify_all();
+            if first {
+                error!(video = %id, %error, "video {id}: how its job ended cannot be written down yet: {error}");
+            }
+        }
+        Some(error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use ocellus_core::{ErrorKind, FrameRecord, ManualClock, SettingsSchema, Size};
+
+    use super::*;
+
+    /// A folder that refuses to be written while it is full.
+    struct Disk {
+        record: Mutex<VideoRecord>,
+        full: Mutex<bool>,
+        attempts: Mutex<u32>,
+    }
+
+    const ID: VideoId = VideoId(3);
+
+    impl Disk {
+        fn new() -> Arc<Self> {
+            let settings = SettingsSchema::new(&[], &["simple_iou".into()], &[]).unwrap().complete(None).unwrap();
+            let mut record = VideoRecord::new(ID, 1, None, settings, Timestamp::UNIX_EPOCH);
+            (record.job, record.status) = (2, VideoStatus::Starting);
+            Arc::new(Self { record: Mutex::new(record), full: Mutex::new(true), attempts: Mutex::default() })
+        }
+
+        fn endings(self: &Arc<Self>) -> Arc<Endings> {
+            let disk = Arc::clone(self);
+            Endings::written_by(clock(), move |ending| {
+                *disk.attempts.lock() += 1;
+                if *disk.full.lock() {
+                    return Err(StoreError::Io { path: "video.json".into(), source: io::ErrorKind::StorageFull.into() });
+                }
+                ending.lay_over(&mut disk.record.lock());
+                Ok(())
+            })
+        }
+
+        fn change(&self, change: impl FnOnce(&mut VideoRecord)) {
+            change(&mut self.record.lock());
+        }
+
+        /// The record as it is on the disk, and as it is shown.
+        fn seen(&self, endings: &Endings) -> (VideoStatus, VideoStatus) {
+            let mut shown = self.record.lock().clone();
+            let on_disk = shown.status;
+            endings.lay_over(&mut shown);
+            (on_disk, shown.status)
+        }
+    }
+
+    /// One that stands still: what is due then is due at once.
+    fn clock() -> Arc<dyn Clock> {
+        Arc::new(ManualClock::new(Timestamp::UNIX_EPOCH))
+    }
+
+    fn ending(job: u32, status: VideoStatus) -> Ending {
+        Ending {
+            job: JobId { video: ID, number: job },
+            run: Arc::new(Run::new()),
+            status,
+            finished: true,
+            error: Some("The server's disk is full.".into()),
+            clusters: BTreeMap::new(),
+            source_len: None,
+        }
+    }
+
+    use VideoStatus::{Completed, Disabled, Interrupted, NotStarted, Starting};
+
+    #[test]
+    fn an_ending_is_shown_at_once_and_written_when_there_is_room() {
+        let disk = Disk::new();
+        let endings = disk.endings();
+        endings.put(ending(2, Interrupted));
+        assert_eq!(disk.seen(&endings), (Starting, Interrupted));
+        assert_eq!(endings.settle(ID).unwrap_err().kind(), ErrorKind::Unavailable);
+        *disk.full.lock() = false;
+        endings.settle(ID).unwrap();
+        assert_eq!(disk.seen(&endings), (Interrupted, Interrupted));
+        assert_eq!(disk.record.lock().error.as_deref(), Some("The server's disk is full."));
+        assert!(endings.state.lock().unwritten.is_empty());
+        assert_eq!(*disk.attempts.lock(), 3);
+    }
+
+    #[test]
+    fn it_is_tried_again_after_waits_that_double_and_at_once_when_room_was_made() {
+        let disk = Disk::new();
+        let endings = disk.endings();
+        endings.put(ending(2, Interrupted));
+        let wait = || endings.state.lock().unwritten[&ID].due.as_second();
+        let waits = [(); 7].map(|()| {
+            let wait = wait();
+            endings.settle(ID).unwrap_err();
+            wait
+        });
+        assert_eq!(waits, [1, 2, 4, 8, 16, 30, 30]);
+        let trying = std::thread::spawn({
+            let endings = Arc::clone(&endings);
+            move || endings.keep_trying()
+        });
+        *disk.full.lock() = false;
+        endings.wake();
+        while disk.seen(&endings) != (Interrupted, Interrupted) || !endings.state.lock().unwritten.is_empty() {
+            std::thread::yield_now();
+        }
+        endings.close();
+        trying.join().unwrap();
+    }
+
+    #[test]
+    fn a_later_job_is_never_overwritten() {
+        let disk = Disk::new();
+        let endings = disk.endings();
+        endings.put(ending(2, Completed));
+        disk.change(|record| (record.job, record.status) = (3, VideoStatus::Awaiting));
+        assert_eq!(disk.seen(&endings), (VideoStatus::Awaiting, VideoStatus::Awaiting));
+        disk.change(|record| record.status = Starting);
+        *disk.full.lock() = false;
+        endings.settle(ID).unwrap();
+        assert_eq!(disk.seen(&endings), (Starting, Starting));
+    }
+
+    #[test]
+    fn a_stop_that_was_written_first_stays() {
+        let disk = Disk::new();
+        let endings = disk.endings();
+        endings.put(ending(2, Completed));
+        disk.change(|record| record.status = Disabled);
+        *disk.full.lock() = false;
+        endings.settle(ID).unwrap();
+        assert_eq!(disk.seen(&endings), (Disabled, Disabled));
+    }
+
+    #[test]
+    fn a_job_that_has_shown_frames_was_interrupted_whatever_fails_it() {
+        let disk = Disk::new();
+        *disk.full.lock() = false;
+        let endings = disk.endings();
+        let ending = ending(2, NotStarted);
+        let frame = FrameRecord { index: 0, time: 0.0, wall_us: 0, cut: false, still: false, seen: Vec::new() };
+        ending.run.live.frame(&frame, Size { width: 64, height: 64 });
+        endings.put(ending);
+        assert_eq!(disk.seen(&endings), (Interrupted, Interrupted));
+    }
+
+    #[test]
+    fn a_write_that_panics_is_one_that_failed() {
+        let endings = Endings::written_by(clock(), |_| panic!("on purpose"));
+        endings.put(ending(2, Completed));
+        assert_eq!(endings.settle(ID).unwrap_err().kind(), ErrorKind::Internal);
+        endings.close();
+        endings.forget(ID);
+        endings.settle(ID).unwrap();
+    }
+}

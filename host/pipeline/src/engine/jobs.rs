@@ -1,0 +1,230 @@
+//! The queue, shared by requests and workers.
+//!
+//! Owns the queue's lock, under which nothing waits and nothing touches the disk. Requests wait for each other and for
+//! runs to end as tasks, without a thread; workers wait as the threads that they are. Ends with [`Jobs::close`].
+
+use std::{
+    sync::Arc,
+    time::Duration,
+};
+
+use ocellus_core::{Clock, JobId, Result, Timestamp, VideoId};
+use ocellus_media::Interrupt;
+use parking_lot::{Condvar, Mutex};
+
+use super::{
+    queue::{Answer, Next, Queue, RunId, Take, Wish},
+    stopping,
+};
+use crate::live::Live;
+
+/// A job under way, as seen from outside.
+pub(super) struct Run {
+    pub interrupt: Interrupt,
+    pub live: Live,
+    /// Which one it is, once its video's record says that it has begun; another one where it had to begin anew.
+    pub job: Mutex<Option<JobId>>,
+}
+
+impl Run {
+    pub(super) fn new() -> Self {
+        Self { interrupt: Interrupt::new(), live: Live::new(), job: Mutex::default() }
+    }
+}
+
+/// A video in the hands of a worker.
+pub(super) type Taken = super::queue::Taken<Arc<Run>>;
+
+pub(super) struct Jobs {
+    queue: Mutex<Queue<Arc<Run>>>,
+    /// Something may begin, or nothing any more.
+    changed: Condvar,
+    clock: Arc<dyn Clock>,
+}
+
+impl Jobs {
+    pub(super) fn new(clock: Arc<dyn Clock>) -> Arc<Self> {
+        Arc::new(Self { queue: Mutex::default(), changed: Condvar::new(), clock })
+    }
+
+    /// Lets a video wait that nobody holds.
+    pub(super) fn enqueue(&self, id: VideoId, since: Timestamp) {
+        self.queue.lock().enqueue(id, since);
+        self.changed.notify_one();
+    }
+
+    /// Waits until nobody else holds the video and holds it then; a job of it that is to end is interrupted. `None` where the
+    /// video is to begin, and waits or runs already.
+    ///
+    /// # Errors
+    /// `Unavailable` once the server stops.
+    pub(super) async fn claim(self: &Arc<Self>, id: VideoId, wish: Wish) -> Result<Option<Claim>> {
+        loop {
+            let answer = self.queue.lock().claim(id, wish);
+            match answer {
+                Answer::Granted => return Ok(Some(Claim { jobs: Arc::clone(self), id, next: Next::AsBefore })),
+                Answer::UnderWay => return Ok(None),
+                Answer::Closed => return Err(stopping()),
+                Answer::Later { free, interrupt } => {
+                    if let Some(run) = interrupt {
+                        run.interrupt.raise();
+                    }
+                    free.cancelled().await;
+                }
+            }
+        }
+    }
+
+    /// Waits for the next video and takes it; `None` once the queue is closed.
+    pub(super) fn next(&self) -> Option<Taken> {
+        let mut queue = self.queue.lock();
+        loop {
+            let now = self.clock.now();
+            match queue.take(now, || Arc::new(Run::new())) {
+                Take::Job(taken) => return Some(taken),
+                Take::Closed => return None,
+                Take::None { until: None } => self.changed.wait(&mut queue),
+                Take::None { until: Some(until) } => {
+                    let wait = Duration::try_from(until.duration_since(now)).unwrap_or_default();
+                    self.changed.wait_for(&mut queue, wait);
+                }
+            }
+        }
+    }
+
+    pub(super) fn finish(&self, id: VideoId, run: RunId) {
+        self.queue.lock().finish(id, run);
+    }
+
+    pub(super) fn postpone(&self, id: VideoId, run: RunId) {
+        self.queue.lock().postpone(id, run, self.clock.now());
+        self.changed.notify_one();
+    }
+
+    /// Lets those try again that could not begin.
+    pub(super) fn wake(&self) {
+        self.queue.lock().wake();
+        self.changed.notify_all();
+    }
+
+    /// Lets nobody begin any more, and interrupts what runs.
+    pub(super) fn close(&self) {
+        let running = self.queue.lock().close();
+        running.iter().for_each(|run| run.interrupt.raise());
+        self.changed.notify_all();
+    }
+
+    pub(super) fn is_cut_off(&self, id: VideoId, run: RunId) -> bool {
+        self.queue.lock().is_cut_off(id, run)
+    }
+
+    pub(super) fn run(&self, id: VideoId) -> Option<Arc<Run>> {
+        self.queue.lock().handle(id).cloned()
+    }
+
+    pub(super) fn running(&self) -> usize {
+        self.queue.lock().handles().count()
+    }
+}
+
+/// A video that nobody else may do anything with. Dropped, it leaves the video where it was in the queue.
+pub(super) struct Claim {
+    jobs: Arc<Jobs>,
+    id: VideoId,
+    next: Next,
+}
+
+impl Claim {
+    pub(super) fn id(&self) -> VideoId {
+        self.id
+    }
+
+    /// Lets go of a video that neither waits nor runs.
+    pub(super) fn rest(mut self) {
+        self.next = Next::Rests;
+    }
+
+    /// Lets go of a video that waits.
+    pub(super) fn wait(mut self, since: Timestamp) {
+        self.next = Next::Waits(since);
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        self.jobs.queue.lock().release(self.id, self.next);
+        self.jobs.changed.notify_one();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ocellus_core::{ErrorKind, SystemClock};
+
+    use super::*;
+
+    fn jobs() -> Arc<Jobs> {
+        Jobs::new(Arc::new(SystemClock))
+    }
+
+    const ID: VideoId = VideoId(7);
+
+    #[tokio::test]
+    async fn who_stops_a_job_waits_for_its_end_without_a_thread() {
+        let jobs = jobs();
+        jobs.enqueue(ID, Timestamp::UNIX_EPOCH);
+        let taken = jobs.next().unwrap();
+        // On the only thread that there is.
+        let stops: Vec<_> = (0..1000)
+            .map(|_| {
+                let jobs = Arc::clone(&jobs);
+                tokio::spawn(async move { jobs.claim(ID, Wish::End).await.map(|claim| claim.unwrap().rest()) })
+            })
+            .collect();
+        while !taken.handle.interrupt.is_raised() {
+            tokio::task::yield_now().await;
+        }
+        assert!(stops.iter().all(|stop| !stop.is_finished()));
+        jobs.finish(taken.id, taken.run);
+        for stop in stops {
+            stop.await.unwrap().unwrap();
+        }
+        assert_eq!(jobs.running(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_client_that_goes_away_leaves_the_video_to_the_next() {
+        let jobs = jobs();
+        let held = jobs.claim(ID, Wish::End).await.unwrap().unwrap();
+        let waiting = tokio::spawn({
+            let jobs = Arc::clone(&jobs);
+            async move { jobs.claim(ID, Wish::End).await.is_ok() }
+        });
+        tokio::task::yield_now().await;
+        waiting.abort();
+        drop(held);
+        assert!(jobs.claim(ID, Wish::Begin).await.unwrap().is_some());
+    }
+
+    #[tokio::test]
+    async fn nobody_waits_beyond_the_end_of_the_server() {
+        let jobs = jobs();
+        jobs.enqueue(ID, Timestamp::UNIX_EPOCH);
+        let taken = jobs.next().unwrap();
+        let stop = tokio::spawn({
+            let jobs = Arc::clone(&jobs);
+            async move { jobs.claim(ID, Wish::End).await.err().map(|e| e.kind()) }
+        });
+        let idle = std::thread::spawn({
+            let jobs = Arc::clone(&jobs);
+            move || jobs.next().is_none()
+        });
+        while !taken.handle.interrupt.is_raised() {
+            tokio::task::yield_now().await;
+        }
+        jobs.close();
+        jobs.finish(taken.id, taken.run);
+        assert_eq!(stop.await.unwrap(), Some(ErrorKind::Unavailable));
+        assert!(idle.join().unwrap());
+    }
+}

@@ -1,0 +1,149 @@
+//! Requests whose work blocks, on threads of their own.
+//!
+//! Guarantees: at most so many threads at once, and nothing of the runtime's own pool, which every other request needs. Who
+//! comes when all threads are at work waits as a task; who comes when too many wait already is refused. Once the pool's token is
+//! cancelled, nothing more is begun. A panic ends its own request.
+
+use std::{sync::Arc, thread};
+
+use ocellus_core::{Error, ErrorKind, Result};
+use tokio::sync::{Semaphore, oneshot};
+use tokio_util::sync::CancellationToken;
+
+use super::{contained::contained, stopping};
+
+pub(super) struct Pool {
+    /// Of the threads; said in the log where one panics.
+    name: &'static str,
+    count: u32,
+    threads: Arc<Semaphore>,
+    /// One for each request that runs or waits.
+    places: Arc<Semaphore>,
+    closing: CancellationToken,
+}
+
+impl Pool {
+    /// `waiting`: how many requests may wait for one of the `threads`.
+    pub(super) fn new(name: &'static str, threads: u32, waiting: usize, closing: CancellationToken) -> Self {
+        let places = waiting.saturating_add(threads as usize).min(Semaphore::MAX_PERMITS);
+        Self {
+            name,
+            count: threads,
+            threads: Arc::new(Semaphore::new(threads as usize)),
+            places: Arc::new(Semaphore::new(places)),
+            closing,
+        }
+    }
+
+    /// Runs `work` once there is a thread for it. Dropped before, it never runs; after, it runs to its end.
+    ///
+    /// # Errors
+    /// `Unavailable` where too many wait, or the server stops; `Internal` where it panics; what `work` fails with.
+    pub(super) async fn run<R: Send + 'static>(&self, work: impl FnOnce() -> Result<R> + Send + 'static) -> Result<R> {
+        let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| busy(self.name))?;
+        let turn = tokio::select! {
+            biased;
+            () = self.closing.cancelled() => return Err(stopping()),
+            turn = Arc::clone(&self.threads).acquire_owned() => turn.map_err(Error::internal)?,
+        };
+        let (answer, answered) = oneshot::channel();
+        let name = self.name;
+        let work = move || {
+            let outcome = contained(name, work);
+            // First the room, then the answer: who is answered finds room.
+            drop((turn, place));
+            // Nobody waits for it where the client has gone away.
+            let _ = answer.send(outcome);
+        };
+        thread::Builder::new().name(name.into()).spawn(work).map_err(|e| busy(name).because(e))?;
+        answered.await.map_err(Error::internal)?
+    }
+
+    /// Waits until no work is under way. After the token of the pool was cancelled, that is its end.
+    pub(super) async fn drained(&self) {
+        let _ = self.threads.acquire_many(self.count).await;
+    }
+}
+
+fn busy(name: &str) -> Error {
+    Error::new(ErrorKind::Unavailable, "The server has too many requests of this kind: try again later.").because(format!("pool {name}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    /// Work that goes on until it is told to end.
+    fn held() -> (mpsc::Sender<()>, impl FnOnce() -> Result<()> + Send + 'static) {
+        let (release, released) = mpsc::channel();
+        (release, move || released.recv().map_err(Error::internal))
+    }
+
+    fn kind<R>(result: Result<R>) -> Option<ErrorKind> {
+        result.err().map(|e| e.kind())
+    }
+
+    #[tokio::test]
+    async fn who_comes_when_too_many_wait_is_refused_and_room_comes_back() {
+        let pool = Arc::new(Pool::new("test", 2, 1, CancellationToken::new()));
+        let mut releases = Vec::new();
+        let mut requests = Vec::new();
+        for _ in 0..3 {
+            let (release, work) = held();
+            releases.push(release);
+            let pool = Arc::clone(&pool);
+            requests.push(tokio::spawn(async move { pool.run(work).await }));
+        }
+        while pool.places.available_permits() > 0 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(kind(pool.run(|| Ok(())).await), Some(ErrorKind::Unavailable));
+        // The one that waits goes away, and leaves its place.
+        let waiting = requests.pop().unwrap();
+        waiting.abort();
+        assert!(waiting.await.unwrap_err().is_cancelled());
+        let next = tokio::spawn({
+            let pool = Arc::clone(&pool);
+            async move { pool.run(|| Ok(5)).await }
+        });
+        releases.iter().for_each(|release| release.send(()).unwrap_or_default());
+        assert_eq!(next.await.unwrap().unwrap(), 5);
+        for request in requests {
+            request.await.unwrap().unwrap();
+        }
+        pool.drained().await;
+        assert_eq!(pool.places.available_permits(), 3);
+    }
+
+    #[tokio::test]
+    async fn a_panic_ends_its_own_request() {
+        let pool = Pool::new("test", 1, 0, CancellationToken::new());
+        assert_eq!(kind(pool.run(|| -> Result<()> { panic!("on purpose") }).await), Some(ErrorKind::Internal));
+        assert_eq!(pool.run(|| Ok(1)).await.unwrap(), 1);
+    }
+
+    #[tokio::test]
+    async fn nothing_is_begun_once_the_server_stops() {
+        let closing = CancellationToken::new();
+        let pool = Arc::new(Pool::new("test", 1, 9, closing.clone()));
+        let (release, work) = held();
+        let running = tokio::spawn({
+            let pool = Arc::clone(&pool);
+            async move { pool.run(work).await }
+        });
+        while pool.threads.available_permits() > 0 {
+            tokio::task::yield_now().await;
+        }
+        let waiting = tokio::spawn({
+            let pool = Arc::clone(&pool);
+            async move { kind(pool.run(|| Ok(())).await) }
+        });
+        closing.cancel();
+        assert_eq!(waiting.await.unwrap(), Some(ErrorKind::Unavailable));
+        release.send(()).unwrap();
+        running.await.unwrap().unwrap();
+        pool.drained().await;
+    }
+}

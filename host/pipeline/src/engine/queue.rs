@@ -1,0 +1,553 @@
+//! The queue of videos, and who holds which of them: a state machine without threads, disk or clock.
+//!
+//! A video rests, waits, is with a worker, or is claimed by somebody who changes it: who puts it into the queue, takes it
+//! out, or removes it. Guarantees:
+//!
+//! * A video has one holder at a time. One that was taken out of the queue does not begin.
+//! * Those that wait begin in the order of their dates; of equals, the lower id first.
+//! * One that could not begin is left alone for a while, longer each time, and holds nobody up.
+//! * Who is told to come back later is told when: a token is cancelled once the holder lets go.
+//!
+//! Whether a video may wait at all is the archive's to say: who holds a claim writes there before letting go of it.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    time::Duration,
+};
+
+use jiff::Timestamp;
+use ocellus_core::VideoId;
+use tokio_util::sync::CancellationToken;
+
+/// For how long a video is left alone after it could not begin; doubled each time.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+/// `R` is what others can do with a run: interrupt it, look at its figures.
+pub(super) struct Queue<R> {
+    /// Those that do not rest.
+    videos: HashMap<VideoId, State<R>>,
+    /// Those that may begin, by the dates since when they wait.
+    ready: BTreeSet<(Timestamp, VideoId)>,
+    /// Those that are left alone, by the dates until when.
+    paused: BTreeSet<(Timestamp, VideoId)>,
+    runs: u64,
+    closed: bool,
+}
+
+enum State<R> {
+    Waiting(Place),
+    Running { run: RunId, handle: R, place: Place, told_to_end: bool, ended: CancellationToken },
+    Claimed { before: Option<Place>, released: CancellationToken },
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    since: Timestamp,
+    /// How often it could not begin.
+    failures: u32,
+    paused_until: Option<Timestamp>,
+}
+
+/// Tells one run of a video from another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct RunId(u64);
+
+/// What somebody claims a video for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wish {
+    /// To put it into the queue.
+    Begin,
+    /// To end what is done with it: to take it out of the queue, or to remove it.
+    End,
+}
+
+pub(super) enum Answer<R> {
+    /// The video is the caller's until [`Queue::release`].
+    Granted,
+    /// It waits or runs already, as the caller wishes.
+    UnderWay,
+    /// Somebody else holds it: to be asked again once `free` is cancelled. `interrupt` is the run that has to end first.
+    Later { free: CancellationToken, interrupt: Option<R> },
+    /// No more claims are granted.
+    Closed,
+}
+
+/// What becomes of a video that was claimed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    AsBefore,
+    Rests,
+    /// It waits, since then.
+    Waits(Timestamp),
+}
+
+pub(super) enum Take<R> {
+    Job(Taken<R>),
+    /// None may begin now. `until`: when one may that could not before.
+    None {
+        until: Option<Timestamp>,
+    },
+    Closed,
+}
+
+/// A video that is a worker's until [`Queue::finish`] or [`Queue::postpone`].
+pub(super) struct Taken<R> {
+    pub id: VideoId,
+    pub run: RunId,
+    pub handle: R,
+    /// How often it could not begin.
+    pub failures: u32,
+}
+
+impl<R> Default for Queue<R> {
+    fn default() -> Self {
+        Self { videos: HashMap::new(), ready: BTreeSet::new(), paused: BTreeSet::new(), runs: 0, closed: false }
+    }
+}
+
+impl<R: Clone> Queue<R> {
+    /// Lets a video wait that rests so far.
+    pub(super) fn enqueue(&mut self, id: VideoId, since: Timestamp) {
+        if !self.videos.contains_key(&id) {
+            self.wait(id, Place { since, failures: 0, paused_until: None });
+        }
+    }
+
+    pub(super) fn claim(&mut self, id: VideoId, wish: Wish) -> Answer<R> {
+        if self.closed {
+            return Answer::Closed;
+        }
+        let before = match self.videos.get_mut(&id) {
+            None => None,
+            Some(State::Claimed { released, .. }) => return Answer::Later { free: released.clone(), interrupt: None },
+            Some(State::Waiting(_) | State::Running { told_to_end: false, .. }) if wish == Wish::Begin => return Answer::UnderWay,
+            Some(State::Running { handle, told_to_end, ended, .. }) => {
+                *told_to_end = true;
+                return Answer::Later { free: ended.clone(), interrupt: Some(handle.clone()) };
+            }
+            Some(State::Waiting(place)) => Some(*place),
+        };
+        if let Some(place) = before {
+            self.ready.remove(&(place.since, id));
+            if let Some(until) = place.paused_until {
+                self.paused.remove(&(until, id));
+            }
+        }
+        self.videos.insert(id, State::Claimed { before, released: CancellationToken::new() });
+        Answer::Granted
+    }
+
+    /// Ends a claim.
+    pub(super) fn release(&mut self, id: VideoId, next: Next) {
+        let Some(State::Claimed { before, released }) = self.videos.get(&id) else { return };
+        let (before, released) = (*before, released.clone());
+        self.videos.remove(&id);
+        let place = match next {
+            Next::AsBefore => before,
+            Next::Rests => None,
+            Next::Waits(since) => Some(Place { since, failures: 0, paused_until: None }),
+        };
+        if let Some(place) = place {
+            self.wait(id, place);
+        }
+        released.cancel();
+    }
+
+    /// Gives the video that has waited longest to a worker.
+    pub(super) fn take(&mut self, now: Timestamp, handle: impl FnOnce() -> R) -> Take<R> {
+        if self.closed {
+            return Take::Closed;
+        }
+        while self.paused.first().is_some_and(|(until, _)| *until <= now)
+            && let Some((_, id)) = self.paused.pop_first()
+        {
+            self.unpause(id);
+        }
+        let Some((_, id)) = self.ready.pop_first() else { return Take::None { until: self.paused.first().map(|(until, _)| *until) } };
+        let Some(State::Waiting(place)) = self.videos.get(&id) else { return Take::None { until: Some(now) } };
+        let (place, run, handle) = (*place, RunId(self.runs), handle());
+        self.runs += 1;
+        let running = State::Running { run, handle: handle.clone(), place, told_to_end: false, ended: CancellationToken::new() };
+        self.videos.insert(id, running);
+        Take::Job(Taken { id, run, handle, failures: place.failures })
+    }
+
+    /// Ends a run, and no other one of its video.
+    pub(super) fn finish(&mut self, id: VideoId, run: RunId) {
+        if let Some(State::Running { ended, .. }) = self.running(id, run) {
+            ended.cancel();
+            self.videos.remove(&id);
+        }
+    }
+
+    /// Ends a run that could not begin: its video waits again, and is left alone for a while.
+    pub(super) fn postpone(&mut self, id: VideoId, run: RunId, now: Timestamp) {
+        if let Some(State::Running { place, ended, .. }) = self.running(id, run) {
+            ended.cancel();
+            let pause = FIRST_PAUSE.saturating_mul(1 << place.failures.min(10)).min(LONGEST_PAUSE);
+            let paused_until = now.checked_add(pause).ok();
+            let place = Place { failures: place.failures + 1, paused_until, ..*place };
+            self.wait(id, place);
+        }
+    }
+
+    /// Those that are left alone may begin: what kept them from it may be over.
+    pub(super) fn wake(&mut self) {
+        while let Some((_, id)) = self.paused.pop_first() {
+            self.unpause(id);
+        }
+    }
+
+    /// Nothing is taken or claimed from now on; what there is to be interrupted.
+    pub(super) fn close(&mut self) -> Vec<R> {
+        self.closed = true;
+        self.handles().cloned().collect()
+    }
+
+    /// Whether a run is to be left so that the next start takes it up: the end of the server is why it ends, and no user.
+    pub(super) fn is_cut_off(&self, id: VideoId, run: RunId) -> bool {
+        self.closed && matches!(self.running(id, run), Some(State::Running { told_to_end: false, .. }))
+    }
+
+    /// The run of a video.
+    pub(super) fn handle(&self, id: VideoId) -> Option<&R> {
+        match self.videos.get(&id) {
+            Some(State::Running { handle, .. }) => Some(handle),
+            _ => None,
+        }
+    }
+
+    /// All runs.
+    pub(super) fn handles(&self) -> impl Iterator<Item = &R> {
+        self.videos.values().filter_map(|state| match state {
+            State::Running { handle, .. } => Some(handle),
+            _ => None,
+        })
+    }
+
+    fn running(&self, id: VideoId, run: RunId) -> Option<&State<R>> {
+        self.videos.get(&id).filter(|state| matches!(state, State::Running { run: of, .. } if *of == run))
+    }
+
+    fn wait(&mut self, id: VideoId, place: Place) {
+        match place.paused_until {
+            Some(until) => self.paused.insert((until, id)),
+            None => self.ready.insert((place.since, id)),
+        };
+        self.videos.insert(id, State::Waiting(place));
+    }
+
+    /// A video that is out of `paused` may begin.
+    fn unpause(&mut self, id: VideoId) {
+        if let Some(State::Waiting(place)) = self.videos.get_mut(&id) {
+            place.paused_until = None;
+            self.ready.insert((place.since, id));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_second(seconds).unwrap()
+    }
+
+    fn taken(queue: &mut Queue<u32>, now: i64) -> Option<Taken<u32>> {
+        match queue.take(at(now), || 0) {
+            Take::Job(taken) => Some(taken),
+            Take::None { .. } | Take::Closed => None,
+        }
+    }
+
+    fn granted(queue: &mut Queue<u32>, id: u64, wish: Wish) -> bool {
+        matches!(queue.claim(VideoId(id), wish), Answer::Granted)
+    }
+
+    #[test]
+    fn those_that_wait_begin_in_the_order_of_their_dates() {
+        let mut queue = Queue::default();
+        for (id, since) in [(1, 5), (2, 3), (4, 5), (3, 5)] {
+            queue.enqueue(VideoId(id), at(since));
+        }
+        let order: Vec<_> = std::iter::from_fn(|| taken(&mut queue, 9)).map(|t| t.id.0).collect();
+        assert_eq!(order, [2, 1, 3, 4]);
+    }
+
+    #[test]
+    fn one_that_cannot_begin_holds_nobody_up_and_comes_again_later_each_time() {
+        let mut queue = Queue::default();
+        queue.enqueue(VideoId(1), at(0));
+        queue.enqueue(VideoId(2), at(1));
+        let first = taken(&mut queue, 10).unwrap();
+        queue.postpone(first.id, first.run, at(10));
+        assert_eq!(taken(&mut queue, 10).unwrap().id, VideoId(2));
+        assert!(matches!(queue.take(at(10), || 0), Take::None { until: Some(until) } if until == at(11)));
+        let again = taken(&mut queue, 11).unwrap();
+        assert_eq!((again.id, again.failures), (VideoId(1), 1));
+        queue.postpone(again.id, again.run, at(11));
+        assert!(taken(&mut queue, 12).is_none());
+        queue.wake();
+        assert_eq!(taken(&mut queue, 12).unwrap().failures, 2);
+    }
+
+    #[test]
+    fn a_stopped_one_does_not_begin_and_one_that_could_not_be_stopped_keeps_its_place() {
+        let mut queue = Queue::default();
+        queue.enqueue(VideoId(1), at(0));
+        queue.enqueue(VideoId(2), at(1));
+        assert!(granted(&mut queue, 1, Wish::End));
+        assert_eq!(taken(&mut queue, 9).unwrap().id, VideoId(2));
+        assert!(taken(&mut queue, 9).is_none());
+        queue.release(VideoId(1), Next::AsBefore);
+        assert!(granted(&mut queue, 1, Wish::End));
+        queue.release(VideoId(1), Next::Rests);
+        assert!(taken(&mut queue, 9).is_none());
+    }
+
+    #[test]
+    fn one_that_was_told_to_end_may_begin_again_afterwards() {
+        let mut queue = Queue::default();
+        queue.enqueue(VideoId(1), at(0));
+        let run = taken(&mut queue, 0).unwrap();
+        assert!(matches!(queue.claim(VideoId(1), Wish::Begin), Answer::UnderWay));
+        let Answer::Later { free, interrupt: Some(_) } = queue.claim(VideoId(1), Wish::End) else { panic!("there is a run to end") };
+        let Answer::Later { free: also, .. } = queue.claim(VideoId(1), Wish::Begin) else { panic!("the run has to end first") };
+        assert!(!free.is_cancelled());
+        queue.finish(run.id, run.run);
+        assert!(free.is_cancelled() && also.is_cancelled());
+        assert!(granted(&mut queue, 1, Wish::Begin));
+    }
+
+    #[test]
+    fn a_worker_ends_its_own_run_only() {
+        let mut queue = Queue::default();
+        queue.enqueue(VideoId(1), at(0));
+        let old = taken(&mut queue, 0).unwrap();
+        queue.finish(old.id, old.run);
+        queue.enqueue(VideoId(1), at(1));
+        let new = taken(&mut queue, 1).unwrap();
+        queue.finish(old.id, old.run);
+        assert!(queue.handle(new.id).is_some());
+        queue.finish(new.id, new.run);
+        assert!(queue.handle(new.id).is_none());
+    }
+
+    #[test]
+    fn the_end_of_the_server_cuts_off_what_no_user_ends() {
+        let mut queue = Queue::default();
+        queue.enqueue(VideoId(1), at(0));
+        queue.enqueue(VideoId(2), at(1));
+        queue.enqueue(VideoId(3), at(2));
+        let (stopped, cut) = (taken(&mut queue, 9).unwrap(), taken(&mut queue, 9).unwrap());
+        queue.claim(stopped.id, Wish::End);
+        assert!(!queue.is_cut_off(cut.id, cut.run));
+        assert_eq!(queue.close().len(), 2);
+        assert!(!queue.is_cut_off(stopped.id, stopped.run));
+        assert!(queue.is_cut_off(cut.id, cut.run));
+        assert!(matches!(queue.take(at(9), || 0), Take::Closed));
+        assert!(matches!(queue.claim(VideoId(9), Wish::Begin), Answer::Closed));
+    }
+
+    #[derive(Clone, Debug)]
+    enum Event {
+        Claim(u64, Wish),
+        /// Of the claims that are held, the one at this place.
+        Release(usize, Then),
+        Take,
+        Finish(usize),
+        Postpone(usize),
+        Wake,
+        Tick(i64),
+        Close,
+    }
+
+    #[derive(Clone, Copy, Debug)]
+    enum Then {
+        AsBefore,
+        Rests,
+        Waits,
+    }
+
+    fn event() -> impl Strategy<Value = Event> {
+        let wish = prop_oneof![Just(Wish::Begin), Just(Wish::End)];
+        let then = prop_oneof![1 => Just(Then::AsBefore), 1 => Just(Then::Rests), 3 => Just(Then::Waits)];
+        prop_oneof![
+            60 => (0_u64..5, wish).prop_map(|(id, wish)| Event::Claim(id, wish)),
+            60 => (0_usize..5, then).prop_map(|(n, then)| Event::Release(n, then)),
+            50 => Just(Event::Take),
+            25 => (0_usize..5).prop_map(Event::Finish),
+            20 => (0_usize..5).prop_map(Event::Postpone),
+            4 => Just(Event::Wake),
+            20 => (0_i64..90).prop_map(Event::Tick),
+            1 => Just(Event::Close),
+        ]
+    }
+
+    #[derive(Clone, Copy, PartialEq, Debug)]
+    struct Waits {
+        since: Timestamp,
+        paused_until: Option<Timestamp>,
+    }
+
+    /// What the queue is held against: plain lists, looked through from end to end.
+    #[derive(Default)]
+    struct Expected {
+        now: i64,
+        waiting: Vec<(VideoId, Waits)>,
+        claims: Vec<(VideoId, Option<Waits>)>,
+        runs: Vec<Run>,
+        /// Tokens that somebody waits for, by the video whose holder cancels them.
+        asked: Vec<(VideoId, CancellationToken)>,
+        closed: bool,
+    }
+
+    struct Run {
+        taken: Taken<u32>,
+        waits: Waits,
+        told_to_end: bool,
+    }
+
+    impl Expected {
+        fn now(&self) -> Timestamp {
+            at(self.now)
+        }
+
+        /// Who waited for the holder of a video has been told; nobody else has.
+        fn let_go(&mut self, id: VideoId) {
+            assert!(self.asked.iter().all(|(of, token)| token.is_cancelled() == (*of == id)));
+            self.asked.retain(|(of, _)| *of != id);
+        }
+
+        /// The video that is to begin next.
+        fn next(&self) -> Option<VideoId> {
+            let may = self.waiting.iter().filter(|(_, w)| w.paused_until.is_none_or(|until| until <= self.now()));
+            may.min_by_key(|(id, w)| (w.since, *id)).map(|(id, _)| *id)
+        }
+
+        fn apply(&mut self, queue: &mut Queue<u32>, event: &Event) {
+            match *event {
+                Event::Claim(id, wish) => self.claim(queue, VideoId(id), wish),
+                Event::Release(n, then) if n < self.claims.len() => self.release(queue, n, then),
+                Event::Take => self.take(queue),
+                Event::Finish(n) if n < self.runs.len() => {
+                    let run = self.runs.remove(n);
+                    queue.finish(run.taken.id, run.taken.run);
+                    self.let_go(run.taken.id);
+                }
+                Event::Postpone(n) if n < self.runs.len() => {
+                    let run = self.runs.remove(n);
+                    queue.postpone(run.taken.id, run.taken.run, self.now());
+                    let pause = (1 << run.taken.failures.min(10)).min(60);
+                    self.waiting.push((run.taken.id, Waits { paused_until: Some(at(self.now + pause)), ..run.waits }));
+                    self.let_go(run.taken.id);
+                }
+                Event::Wake => {
+                    queue.wake();
+                    self.waiting.iter_mut().for_each(|(_, w)| w.paused_until = None);
+                }
+                Event::Tick(seconds) => self.now += seconds,
+                Event::Close => {
+                    assert_eq!(queue.close().len(), self.runs.len());
+                    self.closed = true;
+                }
+                Event::Release(..) | Event::Finish(_) | Event::Postpone(_) => {}
+            }
+            assert!(self.asked.iter().all(|(_, token)| !token.is_cancelled()), "told to come back while it is still held");
+        }
+
+        fn claim(&mut self, queue: &mut Queue<u32>, id: VideoId, wish: Wish) {
+            let answer = queue.claim(id, wish);
+            if self.closed {
+                assert!(matches!(answer, Answer::Closed));
+            } else if self.claims.iter().any(|(of, _)| *of == id) {
+                let Answer::Later { free, interrupt: None } = answer else { panic!("{id} is claimed") };
+                self.asked.push((id, free));
+            } else if let Some(run) = self.runs.iter_mut().find(|r| r.taken.id == id) {
+                if wish == Wish::Begin && !run.told_to_end {
+                    assert!(matches!(answer, Answer::UnderWay));
+                } else {
+                    run.told_to_end = true;
+                    let Answer::Later { free, interrupt: Some(_) } = answer else { panic!("{id} runs") };
+                    self.asked.push((id, free));
+                }
+            } else if let Some(n) = self.waiting.iter().position(|(of, _)| *of == id) {
+                if wish == Wish::Begin {
+                    assert!(matches!(answer, Answer::UnderWay));
+                } else {
+                    assert!(matches!(answer, Answer::Granted));
+                    let (_, waits) = self.waiting.remove(n);
+                    self.claims.push((id, Some(waits)));
+                }
+            } else {
+                assert!(matches!(answer, Answer::Granted));
+                self.claims.push((id, None));
+            }
+        }
+
+        fn release(&mut self, queue: &mut Queue<u32>, n: usize, then: Then) {
+            let (id, before) = self.claims.remove(n);
+            let (next, waits) = match then {
+                Then::AsBefore => (Next::AsBefore, before),
+                Then::Rests => (Next::Rests, None),
+                Then::Waits => (Next::Waits(self.now()), Some(Waits { since: self.now(), paused_until: None })),
+            };
+            queue.release(id, next);
+            self.waiting.extend(waits.map(|w| (id, w)));
+            self.let_go(id);
+        }
+
+        fn take(&mut self, queue: &mut Queue<u32>) {
+            let next = self.next();
+            match queue.take(self.now(), || 0) {
+                Take::Closed => assert!(self.closed),
+                Take::None { until } => {
+                    assert!(!self.closed);
+                    assert_eq!(next, None);
+                    assert_eq!(until, self.waiting.iter().filter_map(|(_, w)| w.paused_until).min());
+                }
+                Take::Job(taken) => {
+                    assert!(!self.closed);
+                    assert_eq!(Some(taken.id), next);
+                    assert!(self.runs.iter().all(|r| r.taken.id != taken.id), "two workers have {}", taken.id);
+                    assert!(self.claims.iter().all(|(id, _)| *id != taken.id), "{} is claimed", taken.id);
+                    let n = self.waiting.iter().position(|(id, _)| *id == taken.id).unwrap();
+                    let (_, waits) = self.waiting.remove(n);
+                    self.runs.push(Run { taken, waits: Waits { paused_until: None, ..waits }, told_to_end: false });
+                }
+            }
+        }
+    }
+
+    proptest! {
+        /// Whatever happens in whatever order, the queue does as the lists say, and in the end nobody and nothing waits.
+        #[test]
+        fn nothing_is_held_twice_begins_out_of_order_or_waits_for_ever(events in prop::collection::vec(event(), 1..200)) {
+            let (mut queue, mut expected) = (Queue::default(), Expected::default());
+            for event in &events {
+                expected.apply(&mut queue, event);
+            }
+            while !expected.claims.is_empty() {
+                expected.apply(&mut queue, &Event::Release(0, Then::AsBefore));
+            }
+            while !expected.runs.is_empty() {
+                expected.apply(&mut queue, &Event::Finish(0));
+            }
+            prop_assert!(expected.asked.is_empty());
+            if expected.closed {
+                return Ok(());
+            }
+            for _ in 0..expected.waiting.len() {
+                expected.apply(&mut queue, &Event::Tick(60));
+                expected.apply(&mut queue, &Event::Take);
+                prop_assert_eq!(expected.runs.len(), 1);
+                expected.apply(&mut queue, &Event::Finish(0));
+            }
+            prop_assert!(expected.waiting.is_empty() && queue.videos.is_empty() && queue.ready.is_empty() && queue.paused.is_empty());
+        }
+    }
+}

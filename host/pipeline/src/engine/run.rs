@@ -1,0 +1,242 @@
+//! One run of a job: from the queue to how it ended.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use ocellus_core::{CpuLaps, Error, JobId, ObjectType, Result, Stage, VideoRecord, VideoStatus};
+use ocellus_media::Input;
+use ocellus_store::{Job, StoreError};
+use tracing::{error, info, warn};
+
+use super::{
+    Inner,
+    contained::contained,
+    ending::Ending,
+    jobs::{Run, Taken},
+    workers::{Done, Work},
+};
+use crate::{
+    identity,
+    job::{self, Context, Ended, Failure, FailureKind},
+    plan::Plan,
+    recording::{Kept, Recording},
+    screenshot::{self, ScreenshotQuery},
+};
+
+/// How long a job waits at its beginning to learn where its router is.
+const RESOLVE: Duration = Duration::from_secs(2);
+
+impl Work for Inner {
+    fn run(&self, taken: &Taken) -> Done {
+        let id = taken.id;
+        match self.begin(taken) {
+            Ok(Some(video)) => {
+                info!(video = %id, job = video.job, "video {id}: processing");
+                match self.process_to_end(video, taken) {
+                    Some(ending) => self.endings.put(ending),
+                    None => info!(video = %id, "video {id}: left to go on with later"),
+                }
+                Done::Ended
+            }
+            Ok(None) => Done::Ended,
+            Err(error @ (StoreError::Damaged { .. } | StoreError::NoVideo(_))) => {
+                error!(video = %id, %error, "video {id} is passed over in the queue: {error}");
+                Done::Ended
+            }
+            Err(error) => {
+                if taken.failures == 0 {
+                    warn!(video = %id, %error, "video {id} cannot begin yet: {error}");
+                }
+                Done::Postponed
+            }
+        }
+    }
+
+    fn give_up(&self, taken: &Taken, error: Error) -> Done {
+        let run = &taken.handle;
+        let Some(job) = *run.job.lock() else {
+            error!(video = %taken.id, %error, "video {} cannot begin yet: {error}", taken.id);
+            return Done::Postponed;
+        };
+        let status = if run.live.has_frames() { VideoStatus::Interrupted } else { VideoStatus::NotStarted };
+        let sentence = Some(error.public().to_owned());
+        self.endings.put(ended(job, run, status, sentence));
+        error!(video = %taken.id, %error, "video {}: {error}", taken.id);
+        Done::Ended
+    }
+}
+
+/// How a job ended that found no individuals.
+fn ended(job: JobId, run: &Arc<Run>, status: VideoStatus, error: Option<String>) -> Ending {
+    let finished = status != VideoStatus::Disabled;
+    Ending { job, run: Arc::clone(run), status, finished, error, clusters: BTreeMap::new(), source_len: None }
+}
+
+fn not_started(error: Error) -> Failure {
+    Failure { error, kind: FailureKind::NotStarted }
+}
+
+impl Inner {
+    /// Makes the record say that the video is being processed; `None` where it is not to be, by now.
+    fn begin(&self, taken: &Taken) -> Result<Option<VideoRecord>, StoreError> {
+        let (now, run) = (self.clock.now(), &taken.handle);
+        let (video, wanted) = self.archive.update(taken.id, |v| {
+            if !v.status.is_enabled() {
+                return Ok(false);
+            }
+            // One that was cut off is active still where the start could not write that it waits.
+            if v.status.is_queued() {
+                v.move_to(VideoStatus::Starting)?;
+            }
+            v.processing_start_date.get_or_insert(now);
+            let statistic = v.statistic.get_or_insert_default();
+            statistic.job_starts += 1;
+            // Before the record says so: from then on it is these that are shown.
+            run.live.update(|s| s.job_starts = statistic.job_starts);
+            Ok(true)
+        })?;
+        *run.job.lock() = Some(JobId { video: taken.id, number: video.job });
+        Ok(wanted.then_some(video))
+    }
+
+    /// Runs the job of a video that has begun. `None` where the server's end cut it off.
+    fn process_to_end(&self, video: VideoRecord, taken: &Taken) -> Option<Ending> {
+        let (id, run) = (video.id, &taken.handle);
+        let job_id = JobId { video: id, number: video.job };
+        let (job, plan) = match self.open(job_id) {
+            Ok(opened) => opened,
+            Err(error) => {
+                warn!(video = %id, %error, "video {id}: {error}");
+                return Some(ended(job_id, run, VideoStatus::NotStarted, Some(error.public().to_owned())));
+            }
+        };
+        let mut video = plan.over(video);
+        let recording = contained("the recording", || Recording::begin(&self.archive, &video));
+        let outcome = contained("the job", || Ok(self.run_job(&video, &plan, &job, taken, recording.as_ref().ok().and_then(Option::as_ref))))
+            .unwrap_or_else(|error| {
+                let kind = if run.live.has_frames() { FailureKind::Interrupted } else { FailureKind::NotStarted };
+                Err(Failure { error, kind })
+            });
+        if matches!(outcome, Ok(Ended::Interrupted)) && self.jobs.is_cut_off(id, taken.run) {
+            return None;
+        }
+        let keep = |recording: Option<Recording>| recording.map_or_else(|| Ok(Kept::default()), |r| r.keep(&self.archive));
+        let kept = recording.and_then(|r| contained("the recording", || keep(r))).unwrap_or_else(|error| {
+            warn!(video = %id, %error, "video {id}: the recording is lost: {error}");
+            Kept { problem: Some("The stream could not be recorded.".into()), ..Kept::default() }
+        });
+        if let Some(record) = kept.record {
+            video.file_size = record.file_size;
+        }
+        // One that had to begin anew has another number by now.
+        let job_id = run.job.lock().unwrap_or(job_id);
+        let mut ending = match outcome {
+            Ok(Ended::EndOfSource) => ended(job_id, run, VideoStatus::Completed, kept.problem),
+            Ok(Ended::Interrupted) => ended(job_id, run, VideoStatus::Disabled, None),
+            Err(Failure { error, kind }) => {
+                warn!(video = %id, %error, "video {id}: {error}");
+                let status = match kind {
+                    FailureKind::NotStarted => VideoStatus::NotStarted,
+                    FailureKind::Interrupted => VideoStatus::Interrupted,
+                    FailureKind::Misconfigured => VideoStatus::Misconfigured,
+                };
+                ended(job_id, run, status, Some(error.public().to_owned()))
+            }
+        };
+        ending.source_len = kept.length;
+        // What the job itself took is in already.
+        let mut laps = CpuLaps::start(run.live.cpu());
+        if ending.status == VideoStatus::Completed
+            && let Err(error) = contained("the screenshot", || self.keep_screenshot(&video, run))
+        {
+            warn!(video = %id, %error, "video {id}: no screenshot: {error}");
+        }
+        laps.lap(Stage::Pictures);
+        if ending.finished {
+            match contained("telling individuals apart", || self.clusters(job_id)) {
+                Ok(clusters) => ending.clusters = clusters,
+                Err(error) => {
+                    error!(video = %id, %error, "video {id}: its individuals cannot be told apart: {error}");
+                    ending.error.get_or_insert_with(|| "The individuals could not be told apart.".into());
+                }
+            }
+        }
+        laps.lap(Stage::Other);
+        Some(ending)
+    }
+
+    /// The folder of a job, and what it runs by.
+    fn open(&self, id: JobId) -> Result<(Job, Plan)> {
+        let job = self.archive.job(id)?.ok_or_else(|| Error::internal(format!("job {id} has no folder")))?;
+        let plan = Plan::read(&job)?;
+        Ok((job, plan))
+    }
+
+    fn run_job(
+        &self,
+        video: &VideoRecord,
+        plan: &Plan,
+        job: &Job,
+        taken: &Taken,
+        recording: Option<&Recording>,
+    ) -> Result<Ended, Failure> {
+        let run = &taken.handle;
+        let input = job::input(&self.archive, video, &self.config.network).map_err(not_started)?;
+        let input = Input { decoding: self.config.decoding, ..input };
+
+        if let Some(url) = &plan.router_url {
+            self.check_router(url).map_err(|error| Failure { error, kind: FailureKind::Misconfigured })?;
+        }
+
+        if !self.detectors.wait_unless(|| run.interrupt.is_raised()) {
+            return Ok(Ended::Interrupted);
+        }
+        let wanted: Vec<ObjectType> = plan.stream_settings.active().map(|(t, _)| t.clone()).collect();
+        if self.make_room(&wanted) {
+            (self.config.give_back)();
+        }
+
+        let context = Context {
+            job,
+            plan,
+            archive: &self.archive,
+            begun_anew: &|job| *run.job.lock() = Some(job),
+            input,
+            detectors: &self.detectors,
+            embedders: &self.embedders,
+            plugins: &self.plugins,
+            clock: &*self.clock,
+            interrupt: &run.interrupt,
+            live: &run.live,
+            recording,
+            outbox: plan.router_url.is_some().then_some(&self.outbox),
+        };
+        job::run(&context, || self.jobs.is_cut_off(taken.id, taken.run))
+    }
+
+    /// A router that may not be talked to is told before the job begins; one that cannot be found yet is not.
+    fn check_router(&self, url: &str) -> Result<()> {
+        let check = ocellus_media::check_target(&self.config.network, url);
+        match self.tasks.block_on(async { tokio::time::timeout(RESOLVE, check).await }) {
+            Ok(Err(refused)) => Err(Error::bad_param("router_url", refused.to_string())),
+            Ok(Ok(())) | Err(_) => Ok(()),
+        }
+    }
+
+    fn keep_screenshot(&self, video: &VideoRecord, run: &Run) -> Result<()> {
+        let input = job::input(&self.archive, video, &self.config.network)?;
+        let jpeg = screenshot::take(&input, &video.stream_settings, &ScreenshotQuery::default(), &run.interrupt)?;
+        Ok(self.archive.save_screenshot(video.id, &jpeg)?)
+    }
+
+    /// Finds the individuals among a finished job's objects; how many there are of each type.
+    fn clusters(&self, id: JobId) -> Result<BTreeMap<ObjectType, u64>> {
+        let stored = self.archive.stored_job(id.video)?;
+        let clusters = identity::clusters(&stored, &self.embedders)?;
+        if let Some(job) = self.archive.job(id)? {
+            job.save_clusters(&clusters)?;
+        }
+        let mut counts = BTreeMap::new();
+        clusters.into_iter().for_each(|c| *counts.entry(c.id.object_type).or_default() += 1);
+        Ok(counts)
+    }
+}
