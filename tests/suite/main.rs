@@ -31,6 +31,7 @@ mod outbox;
 mod plugins;
 mod process;
 mod replay;
+mod routers;
 mod settings;
 mod sources;
 mod url_sources;

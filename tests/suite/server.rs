@@ -27,11 +27,12 @@ pub(crate) struct Options<'a> {
     data: &'a Path,
     plugins: PathBuf,
     arguments: Vec<String>,
+    log: Option<PathBuf>,
 }
 
 impl<'a> Options<'a> {
     pub(crate) fn new(data: &'a Path) -> Self {
-        Self { data, plugins: super::media::assets().join("plugins"), arguments: Vec::new() }
+        Self { data, plugins: super::media::assets().join("plugins"), arguments: Vec::new(), log: None }
     }
 
     pub(crate) fn plugins(mut self, dir: &Path) -> Self {
@@ -44,6 +45,12 @@ impl<'a> Options<'a> {
         self
     }
 
+    /// Writes its log into a file, from level `info`.
+    pub(crate) fn log(mut self, file: &Path) -> Self {
+        self.log = Some(file.to_path_buf());
+        self.argument("--log", "info")
+    }
+
     pub(crate) fn command(&self) -> Command {
         let mut command = Command::new(program());
         command.args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(self.data);
@@ -53,7 +60,8 @@ impl<'a> Options<'a> {
     }
 
     pub(crate) fn start(&self) -> Server {
-        let mut process = self.command().stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().unwrap();
+        let log = self.log.as_ref().map_or_else(Stdio::inherit, |file| std::fs::File::create(file).unwrap().into());
+        let mut process = self.command().stdout(Stdio::piped()).stderr(log).spawn().unwrap();
         let mut lines = BufReader::new(process.stdout.take().unwrap());
         let mut line = String::new();
         lines.read_line(&mut line).unwrap();

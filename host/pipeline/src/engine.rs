@@ -19,7 +19,7 @@ use ocellus_core::{
 use ocellus_detect::{Detectors, Embedders};
 use ocellus_media::{Decoding, Hardware, Input, Interrupt};
 use ocellus_runtime::{PluginInfo, Plugins};
-use ocellus_store::{Archive, Delivery};
+use ocellus_store::{Archive, Delivery, DeliveryQuery, Page};
 use parking_lot::{Condvar, Mutex};
 use serde::Serialize;
 use tracing::{error, info, warn};
@@ -138,14 +138,7 @@ impl Engine {
         clock: Arc<dyn Clock>,
     ) -> Result<Self> {
         let tasks = tokio::runtime::Handle::current();
-        let outbox = Outbox::start(
-            archive.clone(),
-            plugins.clone(),
-            Arc::clone(&clock),
-            config.outbox.clone(),
-            config.network.clone(),
-            tasks.clone(),
-        )?;
+        let outbox = Outbox::start(archive.clone(), plugins.clone(), Arc::clone(&clock), config.outbox.clone(), config.network.clone())?;
         let engine = Self(Arc::new(Inner {
             archive,
             detectors,
@@ -211,6 +204,7 @@ impl Engine {
         self.blocking(move |inner| {
             inner.stop(id)?;
             inner.outbox.withdraw(id);
+            inner.outbox.wait_withdrawn(id);
             if inner.archive.delete(id)? { Ok(()) } else { Err(Error::not_found("VideoArchive")) }
         })
         .await
@@ -232,6 +226,15 @@ impl Engine {
     /// `NotFound` where there is no such delivery, `Conflict` where it came to a good end already.
     pub async fn retry_delivery(&self, object: ObjectId) -> Result<Delivery> {
         self.blocking(move |inner| inner.outbox.retry(&object)).await
+    }
+
+    /// Deliveries of a video's job, with the times at which they are really tried next.
+    pub async fn deliveries(&self, id: VideoId, query: DeliveryQuery) -> Result<Page<Delivery>> {
+        self.blocking(move |inner| {
+            inner.video(id)?;
+            inner.outbox.deliveries(id, &query)
+        })
+        .await
     }
 
     /// Tries all deliveries of a video that were given up; how many there are.
@@ -367,7 +370,7 @@ impl Inner {
     }
 
     fn process(&self, id: VideoId) -> Result<()> {
-        let _queue = self.queue.lock();
+        let queue = self.queue.lock();
         let video = self.video(id)?;
         if video.status.is_enabled() {
             return Ok(());
@@ -383,6 +386,8 @@ impl Inner {
         self.outbox.withdraw(id);
         self.archive.start_job(id, &plan)?;
         self.queued.notify_one();
+        drop(queue);
+        self.outbox.wait_withdrawn(id);
         Ok(())
     }
 
