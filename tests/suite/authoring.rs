@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Runs `ocellus plugin …` in a folder: exit code, standard output, standard error. What cargo compiles is kept for the next.
-fn plugin(dir: &Path, arguments: &[&str]) -> (Option<i32>, String, String) {
+pub(crate) fn plugin(dir: &Path, arguments: &[&str]) -> (Option<i32>, String, String) {
     let mut command = Command::new(program());
     command.current_dir(dir).arg("plugin").args(arguments).env("CARGO_TARGET_DIR", media::target().join("wasm/authoring"));
     let output = command.output().unwrap();

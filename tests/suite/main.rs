@@ -36,6 +36,7 @@ mod plugins;
 mod process;
 mod queue;
 mod replay;
+mod routers;
 mod settings;
 mod sources;
 mod unwritable_log;

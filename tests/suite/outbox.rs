@@ -1,6 +1,8 @@
-//! Covers: what is found arrives. Every object reaches its router exactly once and in order within its track, whether the
-//! router is down, fails, is killed, or the server is; a router that is dead slows no job; what was given up can be
-//! taken up again.
+//! Covers: what is found arrives. Every object reaches its router exactly once and in order within
+//! its track, whether the router is down, fails, is killed, or the server is; a router that is dead
+//! slows no job, and any number of them no router that answers; what goes down is said once, as is
+//! its return, and meanwhile figures, lists and times agree; what was given up can be taken up
+//! again.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -179,6 +181,98 @@ async fn a_dead_router_stops_no_job_and_a_killed_server_delivers_when_it_is_back
     in_order(&keys);
     assert_eq!(sorted(keys), sorted(ids(&objects)));
     assert_eq!(other.posts().len(), objects.len(), "nothing that was delivered is sent again");
+}
+
+/// Takes what it is sent and never answers, until the test's runtime ends. Its URL.
+async fn never_answering() -> String {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/frame", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        loop {
+            let (mut connection, _) = listener.accept().await.unwrap();
+            tokio::spawn(async move { tokio::io::copy(&mut connection, &mut tokio::io::sink()).await });
+        }
+    });
+    url
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn routers_that_never_answer_keep_nothing_from_one_that_does() {
+    const DEAD: usize = 34;
+    let dir = tempfile::tempdir().unwrap();
+    let server = Options::new(&dir.path().join("data")).argument("--jobs", "2").start();
+    let clip = media::short_street(dir.path(), 15);
+    let mut patient = settings();
+    patient["router_timeout_ms"] = json!(300_000);
+    let mut dead = Vec::new();
+    for _ in 0..DEAD {
+        let id = server.create(json!({"stream_settings": patient, "router_url": never_answering().await})).await;
+        server.upload(id, &clip).await;
+        server.process(id).await;
+        dead.push(id);
+    }
+    for id in &dead {
+        server.finished(*id).await;
+    }
+    until("all of them are tried", async || server.get("/health/").await["deliveries"]["in_flight"] == DEAD).await;
+
+    let receiver = Receiver::start(StatusCode::OK).await;
+    let begun = Instant::now();
+    let fine = begin(&server, &clip, &receiver.url).await;
+    let video = server.delivered(fine).await;
+    assert!(begun.elapsed() < Duration::from_secs(60), "{:?}", begun.elapsed());
+    let objects = server.objects(fine).await;
+    assert!(!objects.is_empty());
+    assert_eq!(sums(&video), [objects.len() as u64, 0, 0]);
+    assert_eq!(sorted(receiver.posts().into_iter().map(|p| p.key).collect()), sorted(ids(&objects)));
+
+    let gone = server.request(Method::DELETE, &format!("/videos/{}/", dead[0])).send().await.unwrap();
+    assert_eq!(gone.status(), StatusCode::NO_CONTENT);
+    let begun = Instant::now();
+    assert!(server.terminate().success());
+    assert!(begun.elapsed() < Duration::from_secs(60), "{:?}", begun.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_router_that_goes_down_is_said_once_and_all_that_is_shown_agrees() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = dir.path().join("log");
+    let server = Options::new(&dir.path().join("data")).log(&log).start();
+    let unused = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = unused.local_addr().unwrap().to_string();
+    drop(unused);
+    let id = begin(&server, &media::short_street(dir.path(), 60), &format!("http://{address}/frame")).await;
+    server.finished(id).await;
+    until("it was tried for a while", async || server.deliveries(id, "retrying").await.iter().any(|d| d["attempts"].as_u64() > Some(3)))
+        .await;
+
+    let asked = jiff::Timestamp::now();
+    let open = server.deliveries(id, "pending,retrying").await;
+    let past = |d: &&Value| d["next_try"].as_str().is_some_and(|t| t.parse::<jiff::Timestamp>().unwrap() < asked);
+    assert_eq!(open.iter().find(past), None);
+    assert!(open.iter().any(|d| d["next_try"].is_string()), "{open:#?}");
+    let video = server.video(id).await;
+    let failed = server.deliveries(id, "failed").await;
+    assert_eq!(sums(&video), [0, failed.len() as u64, open.len() as u64]);
+    assert!(failed.is_empty());
+    assert_eq!(video["health_status"]["code"], "yellow", "{video:#}");
+    assert!(video["health_status"]["statistic"]["objects"]["car"]["retrying"].as_u64() > Some(0), "{video:#}");
+    let said = |what: &str| -> Vec<String> {
+        let log = std::fs::read_to_string(&log).unwrap();
+        log.lines().filter(|line| line.contains(&format!("router http://{address} {what}"))).map(str::to_owned).collect()
+    };
+    let down = said("does not answer");
+    assert!(down.len() == 1 && down[0].contains("WARN") && down[0].contains("refused"), "{down:#?}");
+    assert!(said("answers again").is_empty());
+
+    let receiver = Program::start(&address, &dir.path().join("kept"), &[]);
+    let video = server.delivered(id).await;
+    assert_eq!(sums(&video), [open.len() as u64, 0, 0]);
+    assert_eq!(video["health_status"]["code"], "green");
+    assert_eq!(receiver.keys().len(), open.len());
+    let back = said("answers again");
+    assert!(back.len() == 1 && back[0].contains("INFO") && back[0].contains("away_ms"), "{back:#?}");
+    assert_eq!(said("does not answer").len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -28,12 +28,13 @@ pub(crate) struct Options<'a> {
     plugins: PathBuf,
     detectors: PathBuf,
     arguments: Vec<String>,
+    log: Option<PathBuf>,
 }
 
 impl<'a> Options<'a> {
     pub(crate) fn new(data: &'a Path) -> Self {
         let assets = super::media::assets();
-        Self { data, plugins: assets.join("plugins"), detectors: assets.join("detectors"), arguments: Vec::new() }
+        Self { data, plugins: assets.join("plugins"), detectors: assets.join("detectors"), arguments: Vec::new(), log: None }
     }
 
     pub(crate) fn plugins(mut self, dir: &Path) -> Self {
@@ -51,6 +52,12 @@ impl<'a> Options<'a> {
         self
     }
 
+    /// Writes its log into a file, from level `info`.
+    pub(crate) fn log(mut self, file: &Path) -> Self {
+        self.log = Some(file.to_path_buf());
+        self.argument("--log", "info")
+    }
+
     pub(crate) fn command(&self) -> Command {
         let mut command = Command::new(program());
         command.args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(self.data);
@@ -60,7 +67,8 @@ impl<'a> Options<'a> {
     }
 
     pub(crate) fn start(&self) -> Server {
-        self.start_with_stderr(Stdio::inherit())
+        let log = self.log.as_ref().map_or_else(Stdio::inherit, |file| std::fs::File::create(file).unwrap().into());
+        self.start_with_stderr(log)
     }
 
     /// `stderr` takes its log.

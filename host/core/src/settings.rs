@@ -100,9 +100,25 @@ pub struct StreamSettings {
     pub enable_liveness: bool,
     pub record_audio: bool,
     pub use_rtsp_time: bool,
-    /// Settings of plugins, by their names: an extension of the vendor's schema.
+    /// The router plugin that objects are posted by: an extension of the vendor's schema, as is the
+    /// next.
+    #[serde(default = "default_router", skip_serializing_if = "is_default_router")]
+    pub router: String,
+    /// Settings of plugins, by their names.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub plugins: BTreeMap<String, Value>,
+}
+
+/// The router plugin that ships. Its name is not written where it is the one: clients of the
+/// vendor's do not know the key.
+const DEFAULT_ROUTER: &str = "http";
+
+fn default_router() -> String {
+    DEFAULT_ROUTER.into()
+}
+
+fn is_default_router(name: &str) -> bool {
+    name == DEFAULT_ROUTER
 }
 
 impl StreamSettings {
@@ -164,6 +180,7 @@ fn validator(document: &Value) -> Result<jsonschema::Validator, String> {
 }
 
 const PATH: &str = "stream_settings";
+const ROUTER_PATH: &str = "stream_settings.router";
 
 /// The schema of `stream_settings` for the object types and trackers that this server has.
 #[derive(Debug)]
@@ -172,16 +189,29 @@ pub struct SettingsSchema {
     validator: jsonschema::Validator,
     trackers: Vec<String>,
     filters: Vec<String>,
+    routers: Vec<String>,
     check: fn(&StreamSettings) -> Result<()>,
 }
 
 impl SettingsSchema {
-    /// `object_types`: what installed detectors find; face, body and car are always part of the schema. `trackers`: the
-    /// names that `tracker_type` may have; `filters`: those for `stream_data_filter`.
+    /// `object_types`: what installed detectors find; face, body and car are always part of the
+    /// schema. `trackers`: the names that `tracker_type` may have; `filters`: those for
+    /// `stream_data_filter`. `router` may be the one that ships.
     pub fn new(object_types: &[ObjectType], trackers: &[String], filters: &[String]) -> Result<Self> {
         let document = document(object_types, trackers);
         let validator = validator(&document).map_err(Error::internal)?;
-        Ok(Self { document, validator, trackers: trackers.to_vec(), filters: filters.to_vec(), check: |_| Ok(()) })
+        let routers = vec![DEFAULT_ROUTER.into()];
+        Ok(Self { document, validator, trackers: trackers.to_vec(), filters: filters.to_vec(), routers, check: |_| Ok(()) })
+    }
+
+    /// Lets `router` have these names and no others.
+    pub fn with_routers(mut self, routers: &[String]) -> Result<Self> {
+        if let Some(router) = self.document.pointer_mut("/properties/router") {
+            *router = router_name(routers);
+        }
+        self.routers = routers.to_vec();
+        self.validator = validator(&self.document).map_err(Error::internal)?;
+        Ok(self)
     }
 
     /// Lets the settings hold those of these plugins, by name and JSON Schema. A schema that only its plugin understands is one of
@@ -284,6 +314,9 @@ impl SettingsSchema {
             Kind::Enum { .. } if path.ends_with("tracker_type") => {
                 Error::bad_param(path, format!("There is no tracker {value}; installed: {}.", self.trackers.join(", ")))
             }
+            Kind::Enum { .. } if path == ROUTER_PATH => {
+                Error::bad_param(path, format!("There is no router {value}; installed: {}.", self.routers.join(", ")))
+            }
             Kind::Not { .. } if path.ends_with("play_speed") => {
                 Error::bad_param(path, "0 is no speed: give a multiple of real time, or -1 for as fast as possible.")
             }
@@ -376,8 +409,14 @@ fn document(object_types: &[ObjectType], trackers: &[String]) -> Value {
             "enable_liveness": flag(false, "Judge whether a face is alive; needs a liveness detector."),
             "record_audio": flag(false, "Keep audio too, with enable_recorder."),
             "use_rtsp_time": flag(true, "Take the wall clock from an RTSP source."),
+            "router": router_name(&[DEFAULT_ROUTER.into()]),
         }
     })
+}
+
+fn router_name(routers: &[String]) -> Value {
+    let description = "The router plugin that makes requests to router_url out of objects and judges the answers, by its name. Where it is http, the key is not shown.";
+    json!({"type": "string", "enum": routers, "default": DEFAULT_ROUTER, "description": description})
 }
 
 fn region(description: &str) -> Value {
@@ -507,6 +546,23 @@ mod tests {
             let error = schema.complete(Some(&json!({"plugins": sent}))).unwrap_err();
             assert_eq!(error.param(), Some(&*format!("stream_settings.{path}")), "{sent}");
         }
+    }
+
+    #[test]
+    fn a_router_is_chosen_by_its_name_and_the_one_that_ships_is_not_written() {
+        let schema = schema().with_routers(&["http".into(), "to-queue".into()]).unwrap();
+        let settings = schema.complete(None).unwrap();
+        assert_eq!(settings.router, "http");
+        let written = serde_json::to_value(&settings).unwrap();
+        assert_eq!(written.get("router"), None);
+        assert_eq!(serde_json::from_value::<StreamSettings>(written).unwrap(), settings);
+        let chosen = schema.merge(&settings, &json!({"router": "to-queue"})).unwrap();
+        assert_eq!((chosen.router.as_str(), &serde_json::to_value(&chosen).unwrap()["router"]), ("to-queue", &json!("to-queue")));
+        assert_eq!(schema.merge(&chosen, &json!({"play_speed": 2})).unwrap().router, "to-queue");
+        let error = schema.complete(Some(&json!({"router": "to-que"}))).unwrap_err();
+        assert_eq!(error.param(), Some("stream_settings.router"));
+        assert_eq!(error.public(), "There is no router \"to-que\"; installed: http, to-queue.");
+        assert_eq!(refused(json!({"router": "to-queue"})).0, "stream_settings.router", "it is not installed");
     }
 
     #[test]

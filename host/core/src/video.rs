@@ -121,10 +121,18 @@ impl VideoStatus {
 pub struct Counts {
     /// Accepted.
     pub posted: u64,
-    /// Tried, and not accepted: refused, given up, or to be tried again.
+    /// Refused, or given up: only a user has them tried again.
     pub failed: u64,
-    /// Not tried yet.
+    /// Not accepted yet, whether they were tried or not.
     pub not_posted: u64,
+    /// Those of `not_posted` that were tried, and will be again. An extension of the vendor's, left
+    /// out where there are none.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub retrying: u64,
+}
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// Figures of a job, as `health_status.statistic` shows them.
@@ -159,7 +167,7 @@ pub struct Statistic {
 impl Statistic {
     /// Says what became of the objects, in `objects` and in the fields that only faces have.
     pub fn set_deliveries(&mut self, objects: BTreeMap<ObjectType, Counts>) {
-        let Counts { posted, failed, not_posted } = objects.get(&ObjectType::face()).copied().unwrap_or_default();
+        let Counts { posted, failed, not_posted, retrying: _ } = objects.get(&ObjectType::face()).copied().unwrap_or_default();
         (self.faces_posted, self.faces_failed, self.faces_not_posted) = (posted, failed, not_posted);
         self.objects = objects;
     }
@@ -283,9 +291,10 @@ impl VideoRecord {
         Ok(())
     }
 
-    /// What the API shows. A running or finished job that could not deliver turns yellow.
+    /// What the API shows. A running or finished job that could not deliver turns yellow, whether
+    /// it is tried again or not.
     pub fn health_status(&self) -> HealthStatus {
-        let undelivered = self.statistic.as_ref().is_some_and(|s| s.objects.values().any(|c| c.failed > 0));
+        let undelivered = self.statistic.as_ref().is_some_and(|s| s.objects.values().any(|c| c.failed + c.retrying > 0));
         let (code, code_desc) = match self.status.light() {
             Light::Green if undelivered => (Light::Yellow, "Some objects could not be delivered to the router"),
             light => (light, self.status.description()),
@@ -342,9 +351,27 @@ mod tests {
     #[test]
     fn counting_faces_keeps_the_old_fields_in_step() {
         let mut statistic = Statistic::default();
-        let counts = |posted, failed| Counts { posted, failed, not_posted: 0 };
+        let counts = |posted, failed| Counts { posted, failed, ..Counts::default() };
         statistic.set_deliveries([(ObjectType::face(), counts(1, 0)), (ObjectType::car(), counts(0, 1))].into());
         assert_eq!((statistic.faces_posted, statistic.faces_failed), (1, 0));
         assert_eq!(statistic.objects[&ObjectType::car()].failed, 1);
+    }
+
+    #[test]
+    fn what_was_tried_and_not_accepted_turns_the_light_yellow_and_is_no_failure_yet() {
+        let settings = crate::SettingsSchema::new(&[], &["simple_iou".into()], &[]).unwrap().complete(None).unwrap();
+        let mut video = VideoRecord::new(VideoId(1), 1, None, settings, Timestamp::UNIX_EPOCH);
+        video.status = VideoStatus::Completed;
+        let light = |video: &mut VideoRecord, counts: Counts| {
+            video.statistic.get_or_insert_default().set_deliveries([(ObjectType::face(), counts)].into());
+            (video.health_status().code, serde_json::to_value(counts).unwrap())
+        };
+        let waiting = Counts { posted: 1, not_posted: 2, ..Counts::default() };
+        assert_eq!(light(&mut video, waiting), (Light::Green, serde_json::json!({"posted": 1, "failed": 0, "not_posted": 2})));
+        let tried = Counts { retrying: 1, ..waiting };
+        let shown = serde_json::json!({"posted": 1, "failed": 0, "not_posted": 2, "retrying": 1});
+        assert_eq!(light(&mut video, tried), (Light::Yellow, shown));
+        assert_eq!(video.statistic.as_ref().map(|s| (s.faces_failed, s.faces_not_posted)), Some((0, 2)));
+        assert_eq!(light(&mut video, Counts { failed: 1, ..Counts::default() }).0, Light::Yellow);
     }
 }

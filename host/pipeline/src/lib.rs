@@ -41,7 +41,7 @@ mod search;
 pub use engine::{DecodingReport, Engine, EngineConfig, Health, Running};
 pub use identity::{Point, agglomerate};
 pub use job::settings_schema;
-pub use outbox::{Deliveries, OutboxConfig, SigningSecret};
+pub use outbox::{Deliveries, OutboxConfig, RouterToken, SigningSecret};
 pub use quality::quality;
 pub use replay::{Change, Decision, DecisionStage, Diff, Explained, Replay, Wanted, compare, decisions, replay, settings_of};
 pub use screenshot::ScreenshotQuery;

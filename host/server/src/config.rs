@@ -17,7 +17,7 @@ use ocellus_api::ConnectionLimits;
 use ocellus_core::Network;
 use ocellus_detect::DeviceChoice;
 use ocellus_media::Decoding;
-use ocellus_pipeline::{OutboxConfig, SigningSecret};
+use ocellus_pipeline::{OutboxConfig, RouterToken, SigningSecret};
 use ocellus_runtime::{CompileLimits, FaultPolicy, Limits};
 use serde::{Deserialize, de};
 
@@ -122,7 +122,8 @@ struct Settings {
 
     /// Sent to routers as "Authorization: Token …". [default: no such header]
     #[arg(long, env = "OCELLUS_ROUTER_TOKEN", value_name = "TOKEN", hide_env_values = true)]
-    router_token: Option<String>,
+    #[serde(deserialize_with = "from_text")]
+    router_token: Option<RouterToken>,
 
     /// Posts to routers are signed with this secret, as Standard Webhooks has it: whsec_<base64>, 24 to 64 bytes.
     /// [default: not signed]
@@ -358,6 +359,23 @@ mod tests {
         assert!(error.contains("router_signing_secret") && error.contains("5 bytes"), "{error}");
         std::fs::write(data.path().join("ocellus.toml"), "router_signing_secret = \"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\"\n").unwrap();
         assert!(resolve(data.path(), &[]).unwrap().outbox.signing_secret.is_some());
+    }
+
+    #[test]
+    fn a_router_token_that_no_header_can_hold_is_refused_with_its_option() {
+        let data = tempfile::tempdir().unwrap();
+        let given = |token: &str| Program::try_parse_from(["ocellus", "--data", "x", "--router-token", token]);
+        for bad in ["", " ", "schlüssel", "a\r\nb", "a\0"] {
+            let error = given(bad).err().map(|e| e.to_string()).unwrap_or_default();
+            assert!(error.contains("--router-token"), "{bad:?}: {error:?}");
+            let file = toml::to_string(&std::collections::BTreeMap::from([("router_token", bad)])).unwrap();
+            std::fs::write(data.path().join("ocellus.toml"), file).unwrap();
+            let error = format!("{:#}", resolve(data.path(), &[]).unwrap_err());
+            assert!(error.contains("router_token"), "{bad:?}: {error}");
+        }
+        std::fs::write(data.path().join("ocellus.toml"), "router_token = \"open sesame\"\n").unwrap();
+        let token = resolve(data.path(), &[]).unwrap().outbox.token.unwrap();
+        assert!(!format!("{token:?}").contains("sesame"), "{token:?}");
     }
 
     #[test]

@@ -91,10 +91,9 @@ impl DeliveryTrees {
             let mut tally = old.and_then(|v| read_tally(v).ok()).unwrap_or_default();
             let counts = tally.entry(delivery.object.object_type.clone()).or_default();
             if let Some(before) = before {
-                let counter = counter(counts, before);
-                *counter = counter.saturating_sub(1);
+                counters(counts, before).into_iter().flatten().for_each(|counter| *counter = counter.saturating_sub(1));
             }
-            *counter(counts, delivery.state) += 1;
+            counters(counts, delivery.state).into_iter().flatten().for_each(|counter| *counter += 1);
             serde_json::to_vec(&tally).ok()
         })?;
         Ok(())
@@ -138,11 +137,14 @@ impl DeliveryTrees {
     }
 }
 
-fn counter(counts: &mut Counts, state: DeliveryState) -> &mut u64 {
+/// What a state counts as: `failed` is what the state of that name is, and `retrying` a part of
+/// `not_posted`.
+fn counters(counts: &mut Counts, state: DeliveryState) -> [Option<&mut u64>; 2] {
     match state {
-        DeliveryState::Pending => &mut counts.not_posted,
-        DeliveryState::Retrying | DeliveryState::Failed => &mut counts.failed,
-        DeliveryState::Posted => &mut counts.posted,
+        DeliveryState::Pending => [Some(&mut counts.not_posted), None],
+        DeliveryState::Retrying => [Some(&mut counts.not_posted), Some(&mut counts.retrying)],
+        DeliveryState::Failed => [Some(&mut counts.failed), None],
+        DeliveryState::Posted => [Some(&mut counts.posted), None],
     }
 }
 

@@ -35,7 +35,7 @@ use crate::{
 };
 
 /// Changes whenever the trees do; an index of another version is rebuilt.
-const VERSION: &[u8] = b"4";
+const VERSION: &[u8] = b"5";
 
 #[derive(Clone)]
 pub(crate) struct Index {

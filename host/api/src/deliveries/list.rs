@@ -10,16 +10,17 @@ use super::shape::DeliveryJson;
 use crate::{
     Api,
     base_url::BaseUrl,
-    blocking,
     error::{ApiError, BadParam, NotFound, Unauthorized},
     page::{self, PageJson},
-    path::{VideoPath, no_video},
+    path::VideoPath,
     query::Query,
 };
 
 /// The objects of a video on their way to its router.
 ///
 /// In the order in which they were made. Empty where the video had no router when it was processed.
+/// The states are counted in the video's `health_status.statistic.objects`: `failed` there is
+/// `failed` here, `not_posted` is `pending` and `retrying`.
 #[utoipa::path(
     get, path = "/videos/{id}/deliveries/", tag = "deliveries", operation_id = "listDeliveries",
     params(
@@ -38,12 +39,7 @@ pub(crate) async fn list(
     uri: Uri,
 ) -> Result<Json<PageJson<DeliveryJson>>, ApiError> {
     let wanted = DeliveryQuery { limit: page::limit(&query)?, cursor: page::cursor(&query)?, states: states(&query)? };
-    let archive = api.engine.archive().clone();
-    let found = blocking(move || {
-        archive.video(video)?.ok_or_else(no_video)?;
-        Ok(archive.deliveries(video, &wanted)?)
-    })
-    .await?;
+    let found = api.engine.deliveries(video, wanted).await?;
     Ok(Json(PageJson::new(found, &base, &uri, &query, DeliveryJson::from)))
 }
 

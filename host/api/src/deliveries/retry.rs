@@ -21,8 +21,9 @@ pub(crate) struct Retried {
 
 /// Tries a delivery now.
 ///
-/// It goes to the `router_url` that its video has now. One that waits for its next try is tried at once, one that failed is taken
-/// up again; one that was accepted stays as it is.
+/// It goes to the `router_url` that its video has now. One that waits for its next try is due at
+/// once, one that failed is taken up again; one that was accepted stays as it is. A router that did
+/// not answer is left alone for up to a minute, also now: `next_try` says how long.
 #[utoipa::path(
     post, path = "/deliveries/{id}/retry/", tag = "deliveries", operation_id = "retryDelivery",
     params(("id" = String, Path, description = "Object ID.")),

@@ -24,6 +24,10 @@ pub(crate) struct DeliveryJson {
     /// Why the last attempt was in vain.
     #[schema(required)]
     reason: Option<String>,
+    /// When it is tried next: the later of its own time and the end of the pause that its router is
+    /// given. Never in the past. Null where nothing has to pass but the end of another attempt: it
+    /// is being sent, or waits for its turn behind others. Null, too, where it was posted or has
+    /// failed.
     #[schema(required, format = DateTime)]
     next_try: Option<String>,
 }

@@ -133,7 +133,14 @@ fn health_status() -> Schema {
     let figures = |names: &[&str], kind: fn() -> Type, object: ObjectBuilder| {
         names.iter().fold(object, |object, name| object.property(*name, ObjectBuilder::new().schema_type(kind())))
     };
-    let counts = ["posted", "failed", "not_posted"].iter().fold(of(Type::Object), |o, name| o.property(*name, of(Type::Integer)));
+    let counts = [
+        ("posted", "Accepted by the router."),
+        ("failed", "Refused, or given up: the deliveries in state failed."),
+        ("not_posted", "Not accepted yet: the deliveries in states pending and retrying."),
+        ("retrying", "Those of not_posted that were tried already; absent where there are none."),
+    ];
+    let counts =
+        counts.iter().fold(of(Type::Object), |o, (name, meaning)| o.property(*name, of(Type::Integer).description(Some(*meaning))));
     let whole = [
         "faces_posted",
         "faces_failed",

@@ -43,7 +43,7 @@ impl Inner {
             // Its record could not be read when its turn came.
             self.archive.enqueue(id)?;
         } else if video.has_source() {
-            let pins = Pins::of(&video.stream_settings, &inner.detectors, &inner.embedders, &inner.plugins);
+            let pins = Pins::of(&video.stream_settings, &self.detectors, &self.embedders, &self.plugins);
             let plan = serde_json::to_value(Plan::of(&video, pins)).map_err(Error::internal)?;
             self.withdrawn(id, || Ok(self.archive.start_job(id, &plan)?))?;
             self.endings.forget(id);

@@ -131,14 +131,7 @@ impl Engine {
         clock: Arc<dyn Clock>,
     ) -> Result<Self> {
         let tasks = tokio::runtime::Handle::current();
-        let outbox = Outbox::start(
-            archive.clone(),
-            plugins.clone(),
-            Arc::clone(&clock),
-            config.outbox.clone(),
-            config.network.clone(),
-            tasks.clone(),
-        )?;
+        let outbox = Outbox::start(archive.clone(), plugins.clone(), Arc::clone(&clock), config.outbox.clone(), config.network.clone())?;
         let closing = CancellationToken::new();
         let pool = |name, threads, waiting| Pool::new(name, threads, waiting, closing.clone());
         let inner = Arc::new(Inner {
@@ -229,6 +222,15 @@ impl Engine {
     pub async fn retry_delivery(&self, object: ObjectId) -> Result<Delivery> {
         let inner = Arc::clone(&self.0);
         self.0.changes.run(move || inner.outbox.retry(&object)).await
+    }
+
+    /// Deliveries of a video's job, with the times at which they are really tried next.
+    pub async fn deliveries(&self, id: VideoId, query: DeliveryQuery) -> Result<Page<Delivery>> {
+        self.blocking(move |inner| {
+            inner.video(id)?;
+            inner.outbox.deliveries(id, &query)
+        })
+        .await
     }
 
     /// Tries all deliveries of a video that were given up; how many there are.

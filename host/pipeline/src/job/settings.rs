@@ -7,7 +7,7 @@ use ocellus_runtime::{Kind, Plugins};
 pub fn settings_schema(types: &[ObjectType], plugins: &Plugins) -> Result<SettingsSchema> {
     let schemas: Vec<_> = plugins.list().into_iter().filter_map(|p| Some((p.name?, p.schema?))).collect();
     let schema = SettingsSchema::new(types, &plugins.names(Kind::Tracker), &plugins.names(Kind::Filter))?;
-    Ok(schema.with_plugins(&schemas)?.checked_by(check_settings))
+    Ok(schema.with_routers(&plugins.names(Kind::Router))?.with_plugins(&schemas)?.checked_by(check_settings))
 }
 
 /// Refuses what FFmpeg may not be told, before anything is stored.

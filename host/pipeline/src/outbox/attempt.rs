@@ -3,13 +3,19 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
+use http_body_util::Full;
 use jiff::Timestamp;
 use ocellus_core::{Error, ObjectId};
-use ocellus_runtime::{Body, Outcome as Verdict, PictureInfo, Post, Request};
+use ocellus_runtime::{Body, Outcome as Verdict, PictureInfo, PluginError, Post, Request};
 use ocellus_store::{Delivery, DeliveryState};
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, RETRY_AFTER};
+use tokio_util::sync::CancellationToken;
 
-use super::{Desk, Inner, LONGEST_SILENCE, LONGEST_WAIT, backoff, body::multipart, schedule::Contact};
+use super::{
+    Inner, JobContext, LONGEST_SILENCE, LONGEST_WAIT, backoff,
+    body::multipart,
+    schedule::{Contact, Ticket},
+};
 use crate::pictures;
 
 /// What a router plugin sees of a response's body.
@@ -22,20 +28,43 @@ const BUSY: [u16; 2] = [429, 503];
 
 /// What came of an attempt.
 pub(super) enum Outcome {
-    /// There is nothing to deliver any more, or nobody to do it.
+    /// There is nothing to deliver any more.
     Gone,
+    /// It was told to end.
+    Interrupted,
     /// The archive could not be read.
     Unread(Error),
     Tried {
-        desk: Arc<Desk>,
+        open: Arc<JobContext>,
         before: Delivery,
-        answer: Answer,
+        reply: Reply,
     },
 }
 
-pub(super) enum Answer {
-    /// There is no request that could be sent, or the policy of the network forbids it.
+/// What came back, before the router plugin was asked what it means.
+pub(super) enum Reply {
+    Nothing(Unsent),
+    Silence(String),
+    Response {
+        status: u16,
+        headers: Vec<(String, String)>,
+        /// Its beginning.
+        body: Vec<u8>,
+        /// What `Retry-After` says.
+        wait: Option<Duration>,
+    },
+}
+
+/// Why no request was sent.
+pub(super) enum Unsent {
+    /// There is none that could be sent, or the policy of the network forbids it.
     Unfit(String),
+    /// The router plugin is not installed now.
+    NoRouter(String),
+}
+
+pub(super) enum Answer {
+    Nothing(Unsent),
     Silence(String),
     Response {
         status: u16,
@@ -47,41 +76,74 @@ pub(super) enum Answer {
 
 /// What every attempt sends.
 struct Prepared {
-    request: Request,
+    method: String,
+    url: String,
+    headers: Vec<(String, String)>,
     /// Where it is ours to name.
     content_type: Option<String>,
-    body: Bytes,
+    body: Vec<u8>,
 }
 
-pub(super) async fn attempt(outbox: &Arc<Inner>, id: &ObjectId) -> Outcome {
+/// A body on its way: the last one who holds a part of it says that it was sent, or that nobody
+/// will send it.
+struct SentBody {
+    bytes: Vec<u8>,
+    outbox: Arc<Inner>,
+    attempt: u64,
+}
+
+impl AsRef<[u8]> for SentBody {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl Drop for SentBody {
+    fn drop(&mut self) {
+        self.outbox.schedule.lock().set_body(self.attempt, 0);
+    }
+}
+
+pub(super) async fn attempt(outbox: &Arc<Inner>, ticket: &Ticket) -> Outcome {
+    let id = &ticket.id;
     let read = {
         let (outbox, id) = (Arc::clone(outbox), id.clone());
         tokio::task::spawn_blocking(move || {
-            let Some(desk) = outbox.desk(id.job)? else { return Ok(None) };
+            let Some(open) = outbox.job(id.job)? else { return Ok(None) };
             let Some(before) = outbox.archive.delivery(&id)?.filter(|d| !d.state.is_final()) else { return Ok(None) };
-            let prepared = prepare(&outbox, &desk, &id)?;
-            Ok(Some((desk, before, prepared)))
+            let prepared = prepare(&outbox, &open, &id)?;
+            Ok(Some((open, before, prepared)))
         })
     };
-    let (desk, before, prepared) = match read.await {
+    let (open, before, prepared) = match read.await {
         Ok(Ok(Some(read))) => read,
         Ok(Ok(None)) => return Outcome::Gone,
         Ok(Err(error)) => return Outcome::Unread(error),
         Err(error) => return Outcome::Unread(Error::internal(error)),
     };
-    let answer = match prepared {
-        Ok(prepared) => send(outbox, &desk, id, prepared).await,
-        Err(reason) => Answer::Unfit(reason),
+    let reply = match prepared {
+        Ok(prepared) => {
+            let response = tokio::select! {
+                response = send(outbox, &open, ticket, prepared) => response,
+                () = ticket.abandoned.cancelled() => Err(Reply::Silence("no response yet, while others had to wait".into())),
+            };
+            match response {
+                Ok(response) => read_reply(response, &ticket.abandoned).await,
+                Err(reply) => reply,
+            }
+        }
+        Err(unsent) => Reply::Nothing(unsent),
     };
-    Outcome::Tried { desk, before, answer }
+    Outcome::Tried { open, before, reply }
 }
 
 /// Reads what is to be posted and has the router encode it; or why that gives no request.
-fn prepare(outbox: &Inner, desk: &Desk, id: &ObjectId) -> ocellus_core::Result<Result<Prepared, String>> {
-    let Some(object) = outbox.archive.object(id)? else { return Ok(Err("the object is gone".into())) };
-    let Some(log) = desk.job.detections()? else { return Ok(Err("the job has no log".into())) };
-    let (frame, settings) = (log.header().frame_size, &desk.plan.stream_settings);
-    let Some(detector) = settings.detector(&id.object_type) else { return Ok(Err("its detector is off".into())) };
+fn prepare(outbox: &Inner, open: &JobContext, id: &ObjectId) -> ocellus_core::Result<Result<Prepared, Unsent>> {
+    let unfit = |reason: &str| Ok(Err(Unsent::Unfit(reason.to_owned())));
+    let Some(object) = outbox.archive.object(id)? else { return unfit("the object is gone") };
+    let Some(log) = open.job.detections()? else { return unfit("the job has no log") };
+    let (frame, settings) = (log.header().frame_size, &open.plan.stream_settings);
+    let Some(detector) = settings.detector(&id.object_type) else { return unfit("its detector is off") };
     let (mut infos, mut files) = (Vec::new(), Vec::new());
     for (part, kept) in pictures::posted(&object, detector) {
         for picture in kept {
@@ -93,70 +155,94 @@ fn prepare(outbox: &Inner, desk: &Desk, id: &ObjectId) -> ocellus_core::Result<R
             }
         }
     }
-    let (camera, camera_group) = (desk.plan.camera, Some(desk.plan.camera_group));
-    let post = Post { object: &object, url: &desk.url, camera, camera_group, pictures: &infos };
-    let request = match outbox.with_router(&desk.plan, |router| router.encode(&post)) {
+    let (camera, camera_group) = (open.plan.camera, Some(open.plan.camera_group));
+    let post = Post { object: &object, url: &open.url, camera, camera_group, pictures: &infos };
+    let Request { method, url, headers, body } = match outbox.with_router(&open.plan, |router| router.encode(&post)) {
         Ok(request) => request,
-        Err(error) => return Ok(Err(error.to_string())),
+        Err(error @ PluginError::Unknown { .. }) => return Ok(Err(Unsent::NoRouter(error.to_string()))),
+        Err(error) => return unfit(&error.to_string()),
     };
-    Ok(match &request.body {
-        Body::Bytes(bytes) => Ok((None, bytes.clone())),
+    let made = match body {
+        Body::Bytes(bytes) => Ok((None, bytes)),
         Body::Multipart(parts) => {
             let pictures: Vec<_> = infos.into_iter().zip(files).collect();
-            multipart(id, parts, &pictures).map(|(content_type, body)| (Some(content_type), body))
+            multipart(id, &parts, &pictures).map(|(content_type, body)| (Some(content_type), body))
         }
-    }
-    .map(|(content_type, body)| Prepared { request, content_type, body: body.into() }))
+    };
+    Ok(made.map(|(content_type, body)| Prepared { method, url, headers, content_type, body }).map_err(Unsent::Unfit))
 }
 
-async fn send(outbox: &Inner, desk: &Desk, id: &ObjectId, prepared: Prepared) -> Answer {
-    let Prepared { request, content_type, body } = prepared;
+async fn send(outbox: &Arc<Inner>, open: &JobContext, ticket: &Ticket, prepared: Prepared) -> Result<reqwest::Response, Reply> {
+    let unfit = |reason: String| Err(Reply::Nothing(Unsent::Unfit(reason)));
+    let Prepared { method, url, headers, content_type, body } = prepared;
+    outbox.schedule.lock().set_body(ticket.attempt, body.len() as u64);
+    let signature = outbox.config.signing_secret.as_ref().map(|secret| secret.headers(&ticket.id, Timestamp::now(), &body));
+    let body = Bytes::from_owner(SentBody { bytes: body, outbox: Arc::clone(outbox), attempt: ticket.attempt });
     // What the client resolves it checks itself, without knowing of ports; addresses in the URL it does not see.
-    if let Err(refused) = ocellus_media::check_target(&outbox.network, &request.url).await {
-        return Answer::Unfit(refused.to_string());
+    if let Err(refused) = ocellus_media::check_target(&outbox.network, &url).await {
+        return unfit(refused.to_string());
     }
-    let method = match reqwest::Method::from_bytes(request.method.as_bytes()) {
+    let method = match reqwest::Method::from_bytes(method.as_bytes()) {
         Ok(method) => method,
-        Err(error) => return Answer::Unfit(error.to_string()),
+        Err(error) => return unfit(error.to_string()),
     };
-    let settings = &desk.plan.stream_settings;
+    let settings = &open.plan.stream_settings;
     let timeout = if settings.router_timeout_ms == 0 { DEFAULT_TIMEOUT } else { Duration::from_millis(settings.router_timeout_ms) };
     let client = if settings.router_verify_ssl { &outbox.clients.verifying } else { &outbox.clients.trusting };
-    let mut builder = client.request(method, &request.url).timeout(timeout);
-    if let Some(authorization) = &outbox.authorization {
-        builder = builder.header(AUTHORIZATION, authorization);
+    let mut builder = client.request(method, &url).timeout(timeout);
+    if let Some(token) = &outbox.config.token {
+        builder = builder.header(AUTHORIZATION, token.0.clone());
     }
-    if !request.headers.iter().any(|(name, _)| name == IDEMPOTENCY_KEY) {
-        builder = builder.header(IDEMPOTENCY_KEY, id.to_string());
+    if !headers.iter().any(|(name, _)| name == IDEMPOTENCY_KEY) {
+        builder = builder.header(IDEMPOTENCY_KEY, ticket.id.to_string());
     }
-    for (name, value) in &request.headers {
+    for (name, value) in &headers {
         builder = builder.header(name, value);
     }
     if let Some(content_type) = content_type {
         builder = builder.header(CONTENT_TYPE, content_type);
     }
-    if let Some(secret) = &outbox.config.signing_secret {
-        builder = secret.headers(id, Timestamp::now(), &body).into_iter().fold(builder, |b, (name, value)| b.header(name, value));
+    for (name, value) in signature.into_iter().flatten() {
+        builder = builder.header(name, value);
     }
-    let mut response = match builder.body(body).send().await {
-        Ok(response) => response,
-        Err(error) if error.is_builder() => return Answer::Unfit(with_causes(&error)),
-        Err(error) if error.is_timeout() => return Answer::Silence("no response in time".into()),
-        Err(error) => return Answer::Silence(with_causes(&error)),
-    };
+    // A body of bytes would be kept until the response, for redirects that are not followed here.
+    match builder.body(reqwest::Body::wrap(Full::new(body))).send().await {
+        Ok(response) => Ok(response),
+        Err(error) if error.is_builder() => unfit(with_causes(&error.without_url())),
+        Err(error) if error.is_timeout() => Err(Reply::Silence("no response in time".into())),
+        Err(error) => Err(Reply::Silence(with_causes(&error.without_url()))),
+    }
+}
+
+/// Reads a response as far as it is looked at. The status counts, however slowly the rest comes.
+async fn read_reply(mut response: reqwest::Response, abandoned: &CancellationToken) -> Reply {
     let status = response.status().as_u16();
     let wait = retry_after(response.headers(), Timestamp::now());
-    let headers = response.headers().iter().filter_map(|(k, v)| Some((k.to_string(), v.to_str().ok()?.to_owned()))).collect::<Vec<_>>();
-    let mut seen = Vec::new();
-    while let Ok(Some(chunk)) = response.chunk().await {
-        seen.extend(chunk.iter().take(BODY_PREFIX - seen.len()));
-        if seen.len() >= BODY_PREFIX {
-            break;
-        }
+    let headers = response.headers().iter().filter_map(|(k, v)| Some((k.to_string(), v.to_str().ok()?.to_owned()))).collect();
+    let mut body = Vec::new();
+    while body.len() < BODY_PREFIX {
+        let chunk = tokio::select! {
+            chunk = response.chunk() => chunk,
+            () = abandoned.cancelled() => break,
+        };
+        let Ok(Some(chunk)) = chunk else { break };
+        body.extend(chunk.iter().take(BODY_PREFIX - body.len()));
     }
-    match outbox.with_router(&desk.plan, |router| router.judge(status, &headers, &seen)) {
+    Reply::Response { status, headers, body, wait }
+}
+
+/// Has the router plugin say what a response means. Runs its code, so that nothing else should run
+/// on this thread.
+pub(super) fn understand(outbox: &Inner, open: &JobContext, reply: Reply) -> Answer {
+    let (status, headers, body, wait) = match reply {
+        Reply::Nothing(unsent) => return Answer::Nothing(unsent),
+        Reply::Silence(reason) => return Answer::Silence(reason),
+        Reply::Response { status, headers, body, wait } => (status, headers, body, wait),
+    };
+    match outbox.with_router(&open.plan, |router| router.judge(status, &headers, &body)) {
         Ok(verdict) => Answer::Response { status, verdict, wait },
-        Err(error) => Answer::Unfit(error.to_string()),
+        Err(error @ PluginError::Unknown { .. }) => Answer::Nothing(Unsent::NoRouter(error.to_string())),
+        Err(error) => Answer::Nothing(Unsent::Unfit(error.to_string())),
     }
 }
 
@@ -191,7 +277,8 @@ pub(super) fn judge(before: Delivery, answer: Answer, now: Timestamp, give_up_af
         }
     };
     match answer {
-        Answer::Unfit(reason) => (ended(DeliveryState::Failed, None, Some(reason)), Contact::None),
+        Answer::Nothing(Unsent::Unfit(reason)) => (ended(DeliveryState::Failed, None, Some(reason)), Contact::None),
+        Answer::Nothing(Unsent::NoRouter(reason)) => (again(None, reason, backoff(now, attempts, LONGEST_SILENCE)), Contact::None),
         Answer::Silence(reason) => (again(None, reason, backoff(now, attempts, LONGEST_SILENCE)), Contact::Unanswered),
         Answer::Response { status, verdict: Verdict::Accepted, .. } => {
             (ended(DeliveryState::Posted, Some(status), None), Contact::Answered)
@@ -279,6 +366,14 @@ mod tests {
         let (last, _) = judge(first, Answer::Silence("refused".into()), at(86_500), DAY);
         assert_eq!((last.state, last.next_try), (DeliveryState::Failed, None));
         assert!(last.reason.unwrap().contains("given up after 2 attempts"));
+    }
+
+    #[test]
+    fn a_router_plugin_that_is_not_there_may_come_back() {
+        let (missing, contact) = judge(fresh(), Answer::Nothing(Unsent::NoRouter("no router".into())), at(0), DAY);
+        assert_eq!((missing.state, contact, missing.next_try.is_some()), (DeliveryState::Retrying, Contact::None, true));
+        let (unfit, _) = judge(fresh(), Answer::Nothing(Unsent::Unfit("too large".into())), at(0), DAY);
+        assert_eq!((unfit.state, unfit.next_try), (DeliveryState::Failed, None));
     }
 
     #[test]

@@ -1,13 +1,19 @@
-//! The outbox: every object of a job with a router, on its way there.
+//! Outbox: every object of a job with a router, on its way there.
 //!
-//! Owns: the network, the timeouts, the retries, and the record of how each delivery stands. Guarantees:
+//! Owns: the network, the timeouts, the retries, the record of how each delivery stands, and
+//! threads of its own for all of it, so that requests that wait for it can't hold up what they wait
+//! for. Guarantees:
 //!
-//! * A delivery is durable before it is first tried: it is its object, in the archive. What is undelivered when the
-//!   server ends, however it ends, is taken up by the next one.
-//! * An object is always sent under the same `Idempotency-Key`, its id, and not again once a router accepted it and that
-//!   was written down. In between lies a moment in which a crash makes it be sent twice: under that same key.
+//! * A delivery is durable before it is first tried: it is its object, in the archive. What is
+//!   undelivered when the server ends, however it ends, is taken up by the next one.
+//! * An object is always sent under the same `Idempotency-Key`, its id, and not again once a router
+//!   accepted it and that was written down. In between lies a moment in which a crash makes it be
+//!   sent twice: under that same key.
 //! * Objects of a track go out in order; see [`schedule`].
-//! * Jobs never wait for a router, and one router never waits for another.
+//! * Jobs never wait for a router. A router that answers waits for none that does not; see
+//!   [`schedule`].
+//! * A router that goes down is one warning, with the number of objects that wait; its return is
+//!   one line.
 //!
 //! Ends with [`Outbox::shutdown`].
 
@@ -17,7 +23,9 @@ mod schedule;
 mod signature;
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::VecDeque,
+    fmt,
+    str::FromStr,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -28,22 +36,20 @@ use std::{
 use jiff::Timestamp;
 use ocellus_core::{Clock, Error, ErrorKind, JobId, NetworkPolicy, ObjectId, Result, VideoId};
 use ocellus_runtime::{PluginError, Plugins, Router};
-use ocellus_store::{Archive, Delivery, DeliveryQuery, DeliveryState, Job};
+use ocellus_store::{Archive, Delivery, DeliveryQuery, DeliveryState, Job, Page};
 use parking_lot::{Condvar, Mutex};
 use reqwest::header::HeaderValue;
-use tokio::{runtime::Handle, sync::Notify};
+use tokio::{runtime::Runtime, sync::Notify};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tracing::{debug, error, warn};
+use tracing::{debug, error, info, warn};
 
 pub use schedule::Deliveries;
-use schedule::{Contact, Destination, Schedule, Ticket};
+use schedule::{Change, Contact, Destination, Schedule, Ticket};
 pub use signature::SigningSecret;
 
 use self::attempt::{Outcome, attempt};
 use crate::plan::Plan;
 
-/// The router that ships.
-const ROUTER: &str = "http";
 /// Wait before the second attempt; doubled for each further one.
 const FIRST_WAIT: Duration = Duration::from_millis(500);
 /// The longest wait after an answer; and the most that `Retry-After` is honoured.
@@ -53,7 +59,11 @@ const LONGEST_SILENCE: Duration = Duration::from_secs(60);
 /// How long attempts that are under way may take when the server stops.
 const GRACE: Duration = Duration::from_secs(2);
 /// Jobs that are kept open for their next object.
-const DESKS: usize = 16;
+const OPEN_JOBS: usize = 16;
+/// Sessions of router plugins that are kept for the next object.
+const IDLE_ROUTERS: usize = 16;
+/// Threads that carry connections; disk and plugins have others.
+const THREADS: usize = 2;
 /// Failed deliveries that are read at once.
 const PAGE: usize = 1000;
 
@@ -61,7 +71,7 @@ const PAGE: usize = 1000;
 #[derive(Clone, Debug)]
 pub struct OutboxConfig {
     /// Sent to routers as `Authorization: Token …`.
-    pub token: Option<String>,
+    pub token: Option<RouterToken>,
     /// Posts are signed with it, as Standard Webhooks has it.
     pub signing_secret: Option<SigningSecret>,
     /// How long after its first attempt a delivery is given up.
@@ -74,9 +84,36 @@ impl Default for OutboxConfig {
     }
 }
 
-/// Cheap to clone; all clones are one outbox.
+/// What routers know this server by. Never printed.
 #[derive(Clone)]
-pub(crate) struct Outbox(Arc<Inner>);
+pub struct RouterToken(HeaderValue);
+
+impl FromStr for RouterToken {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text.trim().is_empty() {
+            return Err("it is empty".into());
+        }
+        let value = HeaderValue::from_str(&format!("Token {text}"));
+        let mut value = value.map_err(|_| "a header can hold visible ASCII characters, spaces and tabs only")?;
+        value.set_sensitive(true);
+        Ok(Self(value))
+    }
+}
+
+impl fmt::Debug for RouterToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("RouterToken(…)")
+    }
+}
+
+/// Ends with [`Outbox::shutdown`], or where it is when it is dropped.
+pub(crate) struct Outbox {
+    inner: Arc<Inner>,
+    /// `None` after the end.
+    runtime: Mutex<Option<Runtime>>,
+}
 
 struct Inner {
     archive: Archive,
@@ -84,10 +121,9 @@ struct Inner {
     clock: Arc<dyn Clock>,
     config: OutboxConfig,
     network: NetworkPolicy,
-    authorization: Option<HeaderValue>,
     clients: Clients,
     routers: Mutex<Routers>,
-    desks: Mutex<VecDeque<Arc<Desk>>>,
+    jobs: Mutex<VecDeque<Arc<JobContext>>>,
     schedule: Mutex<Schedule>,
     /// Something came that may be due now.
     changed: Notify,
@@ -98,7 +134,6 @@ struct Inner {
     /// What is under way ends where it is.
     halted: CancellationToken,
     tasks: TaskTracker,
-    handle: Handle,
 }
 
 /// One with and one without the proof that a TLS server is who it says.
@@ -107,8 +142,8 @@ struct Clients {
     trusting: reqwest::Client,
 }
 
-/// A job that objects are delivered of.
-struct Desk {
+/// A job whose objects are delivered.
+struct JobContext {
     job: Job,
     plan: Plan,
     url: String,
@@ -117,12 +152,27 @@ struct Desk {
     warned: AtomicBool,
 }
 
-/// Router sessions that nobody uses now.
+/// Sessions of router plugins that nobody uses now, the last used first.
 #[derive(Default)]
 struct Routers {
     generation: u64,
-    /// By their settings.
-    idle: HashMap<String, Vec<Router>>,
+    /// With the plugin's name and its settings.
+    idle: VecDeque<(String, String, Router)>,
+}
+
+/// An attempt under way. Its ticket goes back whatever becomes of the task.
+struct UnderWay {
+    outbox: Arc<Inner>,
+    ticket: Ticket,
+    result: Concluded,
+}
+
+/// What follows from an attempt.
+struct Concluded {
+    /// When to try again; `None` at the end.
+    again: Option<Timestamp>,
+    contact: Contact,
+    reason: Option<String>,
 }
 
 impl Outbox {
@@ -133,78 +183,89 @@ impl Outbox {
         clock: Arc<dyn Clock>,
         config: OutboxConfig,
         network: NetworkPolicy,
-        handle: Handle,
     ) -> Result<Self> {
         let client = |verify: bool| {
             let builder = reqwest::Client::builder().danger_accept_invalid_certs(!verify);
             ocellus_media::guard_client(builder, &network).build().map_err(Error::internal)
         };
         let clients = Clients { verifying: client(true)?, trusting: client(false)? };
-        let authorization = config.token.as_deref().and_then(|t| HeaderValue::from_str(&format!("Token {t}")).ok());
-        let outbox = Self(Arc::new(Inner {
+        let mut runtime = tokio::runtime::Builder::new_multi_thread();
+        let runtime = runtime.worker_threads(THREADS).thread_name("outbox").enable_all().build().map_err(Error::internal)?;
+        let inner = Arc::new(Inner {
             archive,
             plugins,
             clock,
             config,
             network,
-            authorization,
             clients,
             routers: Mutex::default(),
-            desks: Mutex::default(),
+            jobs: Mutex::default(),
             schedule: Mutex::default(),
             changed: Notify::new(),
             settled: Condvar::new(),
             closing: CancellationToken::new(),
             halted: CancellationToken::new(),
             tasks: TaskTracker::new(),
-            handle: handle.clone(),
-        }));
-        let (inner, loading) = (Arc::clone(&outbox.0), Arc::clone(&outbox.0));
-        outbox.0.tasks.spawn_on(inner.dispatch(), &handle);
-        outbox.0.tasks.spawn_blocking_on(move || loading.take_up(None), &handle);
-        Ok(outbox)
+        });
+        inner.tasks.spawn_on(Arc::clone(&inner).dispatch(), runtime.handle());
+        let loading = Arc::clone(&inner);
+        inner.tasks.spawn_blocking_on(move || loading.take_up(None), runtime.handle());
+        Ok(Self { inner, runtime: Mutex::new(Some(runtime)) })
     }
 
     /// Takes a new object over.
     pub(crate) fn add(&self, object: &ObjectId, number: u32) {
-        let inner = &self.0;
-        match inner.desk(object.job) {
-            Ok(Some(desk)) => inner.add(object.clone(), number, &desk.destination, inner.clock.now()),
+        let inner = &self.inner;
+        match inner.job(object.job) {
+            Ok(Some(job)) => inner.add(object.clone(), number, &job.destination, inner.clock.now()),
             Ok(None) => {}
             // It is in the archive; the next start takes it up.
             Err(error) => error!(%object, %error, "object {object} cannot be delivered for now: {error}"),
         }
     }
 
-    /// Forgets what is to be delivered of a video's present job, and tells what is under way to end. Returns at once.
+    /// Begins nothing more of the jobs that a video has had so far, and tells what is under way of
+    /// them to end. Never waits.
     pub(crate) fn withdraw(&self, video: VideoId) {
-        self.0.schedule.lock().withdraw(video);
+        self.inner.schedule.lock().withdraw(video);
+        self.inner.jobs.lock().retain(|open| open.job.id().video != video);
     }
 
-    /// Blocks until nothing of a video is under way; what is to be delivered of it is forgotten.
+    /// Waits until nothing is under way any more of what was withdrawn of a video. To be called
+    /// without locks.
     pub(crate) fn wait_withdrawn(&self, video: VideoId) {
-        self.0.withdraw(video);
+        let mut schedule = self.inner.schedule.lock();
+        while schedule.is_ending(video) {
+            self.inner.settled.wait(&mut schedule);
+        }
+    }
+
+    /// Deliveries of a video's job, with the times at which they are really tried next.
+    pub(crate) fn deliveries(&self, video: VideoId, query: &DeliveryQuery) -> Result<Page<Delivery>> {
+        let Page { items, next, prev } = self.inner.archive.deliveries(video, query)?;
+        let items = items.into_iter().map(|delivery| self.inner.scheduled(delivery)).collect::<Result<_>>()?;
+        Ok(Page { items, next, prev })
     }
 
     /// Delivers what the archive holds undelivered of a video: after a withdrawal that nothing came of.
     pub(crate) fn take_up(&self, video: VideoId) {
-        self.0.take_up(Some(video));
+        self.inner.take_up(Some(video));
     }
 
     /// Tries a delivery now, whether it waits or was given up.
     pub(crate) fn retry(&self, object: &ObjectId) -> Result<Delivery> {
-        let inner = &self.0;
+        let inner = &self.inner;
         let delivery = inner.archive.delivery(object)?.ok_or_else(|| Error::not_found("Delivery"))?;
         if delivery.state == DeliveryState::Posted {
             return Err(Error::new(ErrorKind::Conflict, format!("Object {object} was delivered already.")));
         }
         inner.readdress(object.job)?;
-        inner.revive(delivery)
+        inner.scheduled(inner.revive(delivery)?)
     }
 
     /// Tries all deliveries of a video that were given up; how many there are.
     pub(crate) fn retry_failed(&self, video: VideoId) -> Result<u64> {
-        let inner = &self.0;
+        let inner = &self.inner;
         let number = inner.archive.video(video)?.ok_or_else(|| Error::not_found("VideoArchive"))?.job;
         inner.readdress(JobId { video, number })?;
         let mut query = DeliveryQuery { states: vec![DeliveryState::Failed], limit: PAGE, cursor: None };
@@ -223,20 +284,54 @@ impl Outbox {
     }
 
     pub(crate) fn figures(&self) -> Deliveries {
-        self.0.schedule.lock().figures()
+        self.inner.schedule.lock().figures()
     }
 
-    /// Begins nothing more and gives what is under way a moment. Must not be called within a task of the runtime.
+    /// Begins nothing more and gives what is under way a moment. Must not be called within a task
+    /// of a runtime.
     pub(crate) fn shutdown(&self) {
-        let inner = &self.0;
+        let inner = &self.inner;
         inner.closing.cancel();
         inner.tasks.close();
-        inner.handle.block_on(async {
+        let Some(runtime) = self.runtime.lock().take() else { return };
+        runtime.block_on(async {
             if tokio::time::timeout(GRACE, inner.tasks.wait()).await.is_err() {
                 inner.halted.cancel();
                 inner.tasks.wait().await;
             }
         });
+        runtime.shutdown_background();
+    }
+}
+
+impl Drop for Outbox {
+    fn drop(&mut self) {
+        self.inner.closing.cancel();
+        // It may be dropped by a task, where nothing may wait.
+        if let Some(runtime) = self.runtime.lock().take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        let Concluded { again, contact, reason } = &self.result;
+        let (outbox, router) = (&self.outbox, &self.ticket.destination);
+        let change = outbox.schedule.lock().settle(&self.ticket, *again, *contact, outbox.clock.now());
+        outbox.settled.notify_all();
+        outbox.changed.notify_one();
+        match change {
+            Some(Change::Down { waiting }) => {
+                let reason = reason.as_deref().unwrap_or_default();
+                warn!(%router, waiting, reason, "router {router} does not answer ({reason}); {waiting} objects wait for it and are tried again");
+            }
+            Some(Change::Back { away, waiting }) => {
+                let away_ms = away.as_millis() as u64;
+                info!(%router, waiting, away_ms, "router {router} answers again, after {} s; {waiting} objects wait for it", away.as_secs());
+            }
+            None => {}
+        }
     }
 }
 
@@ -272,55 +367,60 @@ impl Inner {
         }
     }
 
-    fn withdraw(&self, video: VideoId) {
-        let mut schedule = self.schedule.lock();
-        while !schedule.withdraw(video) {
-            self.settled.wait(&mut schedule);
+    /// A delivery with the time at which it is really tried next.
+    fn scheduled(&self, delivery: Delivery) -> Result<Delivery> {
+        if delivery.state.is_final() {
+            return Ok(Delivery { next_try: None, ..delivery });
         }
-        drop(schedule);
-        self.desks.lock().retain(|desk| desk.job.id().video != video);
+        let Some(number) = self.archive.number(&delivery.object)? else { return Ok(delivery) };
+        let next_try = self.schedule.lock().next_try(&delivery.object, number, delivery.next_try, self.clock.now());
+        Ok(Delivery { next_try, ..delivery })
     }
 
-    /// Deliveries that a user takes up again go to where the video says now.
+    /// Deliveries that a user takes up again go to where the video says now, and with them all
+    /// others of its job.
     fn readdress(&self, id: JobId) -> Result<()> {
         let wanted = self.archive.video(id.video)?.and_then(|v| v.router_url);
-        let (Some(wanted), Some(desk)) = (wanted, self.desk(id)?) else { return Ok(()) };
-        if wanted != desk.url {
-            self.withdraw(id.video);
-            desk.job.set_router(&wanted)?;
-            self.take_up(Some(id.video));
+        let (Some(wanted), Some(open)) = (wanted, self.job(id)?) else { return Ok(()) };
+        if wanted != open.url {
+            open.job.set_router(&wanted)?;
+            self.jobs.lock().retain(|open| open.job.id() != id);
+            if let Some(open) = self.job(id)? {
+                self.schedule.lock().redirect(id, &open.destination);
+                self.changed.notify_one();
+            }
         }
         Ok(())
     }
 
     fn revive(&self, before: Delivery) -> Result<Delivery> {
         let now = self.clock.now();
-        let (Some(desk), Some(number)) = (self.desk(before.object.job)?, self.archive.number(&before.object)?) else {
+        let (Some(open), Some(number)) = (self.job(before.object.job)?, self.archive.number(&before.object)?) else {
             return Err(Error::not_found("Delivery"));
         };
         if before.state != DeliveryState::Failed {
-            self.add(before.object.clone(), number, &desk.destination, now);
+            self.add(before.object.clone(), number, &open.destination, now);
             return Ok(Delivery { next_try: Some(now), ..before });
         }
         let delivery = Delivery { state: DeliveryState::Retrying, next_try: Some(now), since: Some(now), ..before };
-        desk.job.book(&delivery)?;
-        self.add(delivery.object.clone(), number, &desk.destination, now);
+        open.job.book(&delivery)?;
+        self.add(delivery.object.clone(), number, &open.destination, now);
         Ok(delivery)
     }
 
     /// The job of an object, open; `None` where it is its video's no more, or has no router.
-    fn desk(&self, id: JobId) -> Result<Option<Arc<Desk>>> {
-        let mut desks = self.desks.lock();
-        if let Some(desk) = desks.iter().find(|d| d.job.id() == id) {
-            return Ok(Some(Arc::clone(desk)));
+    fn job(&self, id: JobId) -> Result<Option<Arc<JobContext>>> {
+        let mut jobs = self.jobs.lock();
+        if let Some(open) = jobs.iter().find(|open| open.job.id() == id) {
+            return Ok(Some(Arc::clone(open)));
         }
         let Some(job) = self.archive.job(id)? else { return Ok(None) };
         let plan = plan(job.plan()?)?;
         let (Some(url), Some(destination)) = (plan.router_url.clone(), destination(&plan)) else { return Ok(None) };
-        let desk = Arc::new(Desk { job, plan, url, destination, warned: AtomicBool::new(false) });
-        desks.truncate(DESKS - 1);
-        desks.push_front(Arc::clone(&desk));
-        Ok(Some(desk))
+        let open = Arc::new(JobContext { job, plan, url, destination, warned: AtomicBool::new(false) });
+        jobs.truncate(OPEN_JOBS - 1);
+        jobs.push_front(Arc::clone(&open));
+        Ok(Some(open))
     }
 
     /// Begins what is due, until the server stops.
@@ -342,71 +442,83 @@ impl Inner {
 
     /// One attempt, and what follows from it.
     async fn deliver(self: Arc<Self>, ticket: Ticket) {
+        let now = self.clock.now();
+        let unfinished = Concluded { again: Some(backoff(now, 6, LONGEST_SILENCE)), contact: Contact::None, reason: None };
+        let mut under_way = UnderWay { outbox: Arc::clone(&self), ticket, result: unfinished };
+        let ticket = &under_way.ticket;
         let outcome = tokio::select! {
-            outcome = attempt(&self, &ticket.id) => outcome,
-            () = ticket.withdrawn.cancelled() => Outcome::Gone,
-            () = self.halted.cancelled() => Outcome::Gone,
+            outcome = attempt(&self, ticket) => outcome,
+            () = ticket.cancelled.cancelled() => Outcome::Interrupted,
+            () = self.halted.cancelled() => Outcome::Interrupted,
         };
-        let booking = tokio::task::spawn_blocking(move || {
-            let (again, contact) = self.conclude(&ticket.id, outcome);
-            self.schedule.lock().settle(&ticket, again, contact, self.clock.now());
-            self.settled.notify_all();
-            self.changed.notify_one();
-        });
-        // It ends with the runtime at the latest; then nobody waits for it any more.
-        let _ = booking.await;
+        if matches!(outcome, Outcome::Interrupted) {
+            under_way.result.again = Some(now);
+            return;
+        }
+        let id = ticket.id.clone();
+        // The plugin's judgement and the disk are for threads that may wait.
+        match tokio::task::spawn_blocking(move || self.conclude(&id, outcome)).await {
+            Ok(result) => under_way.result = result,
+            Err(error) => error!(object = %under_way.ticket.id, %error, "delivering object {} broke off: {error}", under_way.ticket.id),
+        }
     }
 
-    /// Writes down what came of an attempt. When to try again; `None` at the end.
-    fn conclude(&self, id: &ObjectId, outcome: Outcome) -> (Option<Timestamp>, Contact) {
+    /// Writes down what came of an attempt.
+    fn conclude(&self, id: &ObjectId, outcome: Outcome) -> Concluded {
         let now = self.clock.now();
-        let (desk, delivery, contact) = match outcome {
-            Outcome::Gone => return (None, Contact::None),
+        let over = Concluded { again: None, contact: Contact::None, reason: None };
+        let (open, delivery, contact) = match outcome {
+            Outcome::Gone | Outcome::Interrupted => return over,
             Outcome::Unread(error) => {
                 warn!(object = %id, %error, "object {id} cannot be read: {error}");
-                return (Some(backoff(now, 6, LONGEST_SILENCE)), Contact::None);
+                return Concluded { again: Some(backoff(now, 6, LONGEST_SILENCE)), ..over };
             }
-            Outcome::Tried { desk, before, answer } => {
+            Outcome::Tried { open, before, reply } => {
+                let answer = attempt::understand(self, &open, reply);
                 let (delivery, contact) = attempt::judge(before, answer, now, self.config.give_up_after);
-                (desk, delivery, contact)
+                (open, delivery, contact)
             }
         };
         let reason = delivery.reason.as_deref().unwrap_or_default();
         match delivery.state {
-            DeliveryState::Failed if !desk.warned.swap(true, Ordering::Relaxed) => {
-                warn!(object = %id, attempts = delivery.attempts, "object {id} could not be delivered: {reason}; others of its video that fail are not logged")
+            DeliveryState::Failed if !open.warned.swap(true, Ordering::Relaxed) => {
+                warn!(object = %id, attempts = delivery.attempts, reason, "object {id} could not be delivered: {reason}; others of its video that fail are not logged")
             }
             DeliveryState::Posted => debug!(object = %id, attempts = delivery.attempts, "object {id} was delivered"),
-            _ => debug!(object = %id, attempts = delivery.attempts, "delivering object {id} failed ({reason}), trying again later"),
+            _ => debug!(object = %id, attempts = delivery.attempts, reason, "delivering object {id} failed ({reason}), trying again later"),
         }
-        if let Err(error) = desk.job.book(&delivery) {
+        if let Err(error) = open.job.book(&delivery) {
             error!(object = %id, %error, "how the delivery of object {id} stands could not be written down: {error}");
             // Sent again, it has the same key.
-            return (Some(backoff(now, delivery.attempts, LONGEST_SILENCE)), contact);
+            return Concluded { again: Some(backoff(now, delivery.attempts, LONGEST_SILENCE)), contact, reason: delivery.reason };
         }
-        (delivery.next_try, contact)
+        Concluded { again: delivery.next_try, contact, reason: delivery.reason }
     }
 
-    /// Has a router session do something. One that failed is not used again, nor one of a plugin that has changed.
+    /// Has a session of the job's router do something. One that failed is not used again, nor one
+    /// of a plugin that has changed.
     fn with_router<R>(&self, plan: &Plan, f: impl FnOnce(&mut Router) -> Result<R, PluginError>) -> Result<R, PluginError> {
         let generation = self.plugins.generation();
-        let settings = plan.stream_settings.plugins.get(ROUTER).cloned().unwrap_or_else(|| serde_json::json!({}));
+        let name = &plan.stream_settings.router;
+        let settings = plan.stream_settings.plugins.get(name).cloned().unwrap_or_else(|| serde_json::json!({}));
         let key = settings.to_string();
         let idle = {
             let mut routers = self.routers.lock();
             if routers.generation != generation {
-                *routers = Routers { generation, idle: HashMap::new() };
+                *routers = Routers { generation, idle: VecDeque::new() };
             }
-            routers.idle.get_mut(&key).and_then(Vec::pop)
+            let place = routers.idle.iter().position(|(n, k, _)| n == name && *k == key);
+            place.and_then(|place| routers.idle.remove(place)).map(|(.., router)| router)
         };
         let mut router = match idle {
             Some(router) => router,
-            None => self.plugins.router(ROUTER, &settings)?,
+            None => self.plugins.router(name, &settings)?,
         };
         let result = f(&mut router)?;
         let mut routers = self.routers.lock();
         if routers.generation == generation {
-            routers.idle.entry(key).or_default().push(router);
+            routers.idle.truncate(IDLE_ROUTERS - 1);
+            routers.idle.push_front((name.clone(), key, router));
         }
         Ok(result)
     }
@@ -419,7 +531,7 @@ fn plan(written: serde_json::Value) -> Result<Plan> {
 /// Scheme, host and port of the router, and whether it has to prove who it is: one job may reach what another may not.
 fn destination(plan: &Plan) -> Option<Destination> {
     let origin = reqwest::Url::parse(plan.router_url.as_ref()?).ok()?.origin().ascii_serialization();
-    let trusted = if plan.stream_settings.router_verify_ssl { "" } else { " unverified" };
+    let trusted = if plan.stream_settings.router_verify_ssl { "" } else { " (certificate not verified)" };
     Some(format!("{origin}{trusted}").into())
 }
 

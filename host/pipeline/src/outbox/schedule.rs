@@ -1,11 +1,25 @@
-//! Which delivery is tried next, and when.
+//! Delivery scheduler: which object is tried next, to which destination, and when.
 //!
-//! Guarantees: of a track, one object is under way at a time, in the order in which they were made; the next one only
-//! once the one before has come to its end. A destination (scheme, host and port) that does not answer is left alone for a
-//! while and then tried with one object at a time; others are not held up by it. Pure: no clock, no I/O.
+//! Owns: what waits, of which job and for which destination; how each destination stands; what is
+//! under way. Guarantees:
+//!
+//! * Of a track, one object is under way at a time, in the order in which they were made; the next
+//!   one once the one before was accepted or given up.
+//! * Destinations take turns: whose last attempt is longest ago comes first. One that is not known
+//!   to answer is tried with one object at a time, out of slots that those that answer do not need;
+//!   see [`attempts`].
+//! * A destination that does not answer is left alone for a while, twice as long each time.
+//! * Of a withdrawn job nothing is begun any more. What is under way of it is told to end, and is
+//!   waited for apart from what a later job of the same video does.
+//!
+//! Pure: no clock, no I/O. The caller says what time it is, and carries out what it is given.
+
+mod attempts;
+#[cfg(test)]
+mod tests;
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
     time::Duration,
 };
@@ -15,33 +29,43 @@ use ocellus_core::{JobId, ObjectId, ObjectType, TrackId, VideoId};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
-use super::backoff;
+use self::attempts::{Attempts, Slot};
+use super::{backoff, until};
 
-/// Posts under way at once, to one destination.
+/// Posts under way at once, to one destination that answers.
 const AT_ONCE: usize = 4;
-/// Posts under way at once, to all of them: each holds its pictures in memory.
-const IN_ALL: usize = 32;
 /// The longest that a destination without an answer is left alone.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// Attempts without an answer after which a destination is down: one alone is often a connection
+/// that broke.
+const DOWN_AFTER: u32 = 2;
+/// How long a destination that answered is known to, with nothing to send.
+const REMEMBERED: Duration = Duration::from_secs(600);
 
+/// Scheme, host and port of a router.
 pub(crate) type Destination = Arc<str>;
 type TrackKey = (ObjectType, TrackId);
 
-/// Everything that waits, and how its destinations are. Some hundred bytes for each object that waits.
+/// Some hundred bytes for each object that waits.
 #[derive(Default)]
 pub(crate) struct Schedule {
-    videos: HashMap<VideoId, Queue>,
-    destinations: HashMap<Destination, Courier>,
-    in_flight: usize,
+    jobs: BTreeMap<JobId, JobQueue>,
+    destinations: HashMap<Destination, DestinationQueue>,
+    attempts: Attempts,
+    /// How many attempts of withdrawn jobs have not ended yet, by video.
+    ending: HashMap<VideoId, usize>,
+    /// Numbers given to attempts and to queues of jobs so far.
+    numbers: u64,
 }
 
-/// What waits of one job.
-struct Queue {
-    job: JobId,
+/// What waits of one job, and what is under way.
+struct JobQueue {
+    /// Tells this queue from one of the same job before it, which was withdrawn.
+    number: u64,
     destination: Destination,
     tracks: HashMap<TrackKey, BTreeMap<u32, Waiting>>,
     in_flight: usize,
-    withdrawn: CancellationToken,
+    cancelled: CancellationToken,
 }
 
 struct Waiting {
@@ -54,18 +78,34 @@ struct Waiting {
 enum Place {
     /// Behind another of its track.
     Behind,
-    /// In its courier's list.
+    /// In the queue of its destination.
     Listed,
     InFlight,
 }
 
 #[derive(Default)]
-struct Courier {
-    due: BTreeMap<(Timestamp, VideoId, u32), ObjectId>,
+struct DestinationQueue {
+    due: BTreeMap<(Timestamp, JobId, u32), ObjectId>,
     in_flight: usize,
-    /// Attempts without an answer since the last one with.
-    unanswered: u32,
+    standing: Standing,
+    /// When it answered last.
+    answered: Option<Timestamp>,
     paused_until: Option<Timestamp>,
+    /// The number of its last attempt.
+    turn: u64,
+}
+
+/// What is known of a destination.
+#[derive(Clone, Copy, Default)]
+enum Standing {
+    #[default]
+    Unknown,
+    Answering,
+    Silent {
+        since: Timestamp,
+        /// Attempts without an answer since the last one with.
+        attempts: u32,
+    },
 }
 
 /// A delivery to be tried now.
@@ -73,8 +113,13 @@ pub(crate) struct Ticket {
     pub id: ObjectId,
     pub number: u32,
     pub destination: Destination,
-    /// Its video is deleted or processed anew.
-    pub withdrawn: CancellationToken,
+    /// Its job was withdrawn, or goes to another destination now.
+    pub cancelled: CancellationToken,
+    /// It had its time, and others have no room.
+    pub abandoned: CancellationToken,
+    /// Of the attempt.
+    pub attempt: u64,
+    queue: u64,
 }
 
 /// What an attempt showed of the destination.
@@ -88,6 +133,13 @@ pub(crate) enum Contact {
     Busy(Timestamp),
 }
 
+/// What an operator is told of a destination, with the number of objects that wait for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Change {
+    Down { waiting: usize },
+    Back { away: Duration, waiting: usize },
+}
+
 /// Objects on their way to routers, for operators.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Deliveries {
@@ -98,20 +150,20 @@ pub struct Deliveries {
 }
 
 impl Schedule {
-    /// Puts an object in its place; one that waits already is due at the sooner time.
+    /// Puts an object in its place; one that waits already is due at the sooner time. A job that
+    /// waits goes on to the destination that it has.
     pub(crate) fn add(&mut self, id: ObjectId, number: u32, destination: &Destination, due: Timestamp) {
-        let (job, video) = (id.job, id.job.video);
-        let queue = self.videos.entry(video).or_insert_with(|| Queue {
-            job,
-            destination: Arc::clone(destination),
-            tracks: HashMap::new(),
-            in_flight: 0,
-            withdrawn: CancellationToken::new(),
+        let job = id.job;
+        let queue = self.jobs.entry(job).or_insert_with(|| {
+            self.numbers += 1;
+            JobQueue {
+                number: self.numbers,
+                destination: Arc::clone(destination),
+                tracks: HashMap::new(),
+                in_flight: 0,
+                cancelled: CancellationToken::new(),
+            }
         });
-        if queue.job != job || queue.withdrawn.is_cancelled() {
-            // Of a job that is cleared away.
-            return;
-        }
         let key = (id.object_type.clone(), id.track);
         let track = queue.tracks.entry(key.clone()).or_default();
         match track.get_mut(&number) {
@@ -120,20 +172,20 @@ impl Schedule {
             }
             Some(waiting) if waiting.place == Place::Behind => waiting.due = waiting.due.min(due),
             Some(waiting) if waiting.place == Place::Listed && due < waiting.due => {
-                if let Some(courier) = self.destinations.get_mut(&queue.destination) {
-                    courier.due.remove(&(waiting.due, video, number));
-                    courier.due.insert((due, video, number), waiting.id.clone());
+                if let Some(destination) = self.destinations.get_mut(&queue.destination) {
+                    destination.due.remove(&(waiting.due, job, number));
+                    destination.due.insert((due, job, number), waiting.id.clone());
                 }
                 waiting.due = due;
             }
             Some(_) => {}
         }
-        self.list_head(video, &key);
+        self.list_head(job, &key);
     }
 
     /// Lists the first of a track, unless one of it is listed or under way.
-    fn list_head(&mut self, video: VideoId, key: &TrackKey) {
-        let Some(queue) = self.videos.get_mut(&video) else { return };
+    fn list_head(&mut self, job: JobId, key: &TrackKey) {
+        let Some(queue) = self.jobs.get_mut(&job) else { return };
         let Some(track) = queue.tracks.get_mut(key) else { return };
         if track.values().any(|w| w.place != Place::Behind) {
             return;
@@ -141,231 +193,251 @@ impl Schedule {
         match track.iter_mut().next() {
             Some((number, waiting)) => {
                 waiting.place = Place::Listed;
-                let courier = self.destinations.entry(Arc::clone(&queue.destination)).or_default();
-                courier.due.insert((waiting.due, video, *number), waiting.id.clone());
+                let destination = self.destinations.entry(Arc::clone(&queue.destination)).or_default();
+                destination.due.insert((waiting.due, job, *number), waiting.id.clone());
             }
             None => {
                 queue.tracks.remove(key);
                 if queue.tracks.is_empty() && queue.in_flight == 0 {
-                    self.videos.remove(&video);
+                    self.jobs.remove(&job);
                 }
             }
         }
     }
 
-    /// What is to be tried now; and when to ask again, if there is anything to wait for.
+    /// What is to be tried now; and when to ask again, if there is anything to wait for but the end
+    /// of an attempt.
     pub(crate) fn take(&mut self, now: Timestamp) -> (Vec<Ticket>, Option<Timestamp>) {
-        let (mut tickets, mut next) = (Vec::new(), None::<Timestamp>);
-        for (destination, courier) in &mut self.destinations {
-            let at_once = if courier.unanswered > 0 { 1 } else { AT_ONCE };
-            while courier.in_flight < at_once
-                && self.in_flight < IN_ALL
-                && let Some((&(due, video, number), _)) = courier.due.first_key_value()
-            {
-                let start = courier.paused_until.map_or(due, |p| p.max(due));
-                if start > now {
-                    next = Some(next.map_or(start, |n| n.min(start)));
-                    break;
-                }
-                let Some(id) = courier.due.remove(&(due, video, number)) else { break };
-                let Some(queue) = self.videos.get_mut(&video) else { continue };
-                let track = queue.tracks.get_mut(&(id.object_type.clone(), id.track));
-                if let Some(waiting) = track.and_then(|t| t.get_mut(&number)) {
-                    waiting.place = Place::InFlight;
-                }
-                queue.in_flight += 1;
-                courier.in_flight += 1;
-                self.in_flight += 1;
-                let (destination, withdrawn) = (Arc::clone(destination), queue.withdrawn.clone());
-                tickets.push(Ticket { id, number, destination, withdrawn });
+        self.attempts.free_slots(now);
+        let (mut tickets, mut next, mut without_slot) = (Vec::new(), None::<Timestamp>, 0);
+        let mut turns = BTreeSet::new();
+        for (name, destination) in &self.destinations {
+            match destination.next_start() {
+                Some(start) if start <= now => drop(turns.insert((destination.turn, Arc::clone(name)))),
+                start => next = next.into_iter().chain(start).min(),
             }
+        }
+        while let Some((_, name)) = turns.pop_first() {
+            let Some(destination) = self.destinations.get(&name) else { continue };
+            if !self.attempts.has_room(destination.slot()) {
+                without_slot += 1;
+                continue;
+            }
+            let Some(ticket) = self.begin(&name, now) else { continue };
+            match self.destinations.get(&name).and_then(DestinationQueue::next_start) {
+                Some(start) if start <= now => drop(turns.insert((ticket.attempt, name))),
+                start => next = next.into_iter().chain(start).min(),
+            }
+            tickets.push(ticket);
+        }
+        if without_slot > 0 {
+            next = self.attempts.make_room(without_slot, now).into_iter().chain(next).min();
         }
         (tickets, next)
     }
 
+    /// Begins the first object that is due to a destination.
+    fn begin(&mut self, name: &Destination, now: Timestamp) -> Option<Ticket> {
+        let destination = self.destinations.get_mut(name)?;
+        let ((_, job, number), id) = destination.due.pop_first()?;
+        let queue = self.jobs.get_mut(&job)?;
+        let track = queue.tracks.get_mut(&(id.object_type.clone(), id.track));
+        track.and_then(|t| t.get_mut(&number))?.place = Place::InFlight;
+        self.numbers += 1;
+        destination.turn = self.numbers;
+        destination.in_flight += 1;
+        queue.in_flight += 1;
+        let abandoned = self.attempts.begin(self.numbers, Arc::clone(name), destination.slot(), now);
+        Some(Ticket {
+            id,
+            number,
+            destination: Arc::clone(name),
+            cancelled: queue.cancelled.clone(),
+            abandoned,
+            attempt: self.numbers,
+            queue: queue.number,
+        })
+    }
+
+    /// Says how much of the body of an attempt's request is in memory: all of it once it was made,
+    /// none once it was sent.
+    pub(crate) fn set_body(&mut self, attempt: u64, bytes: u64) {
+        self.attempts.set_body(attempt, bytes);
+    }
+
     /// Takes a ticket back. `again`: when its delivery is to be tried again; `None` where it has come to its end.
-    pub(crate) fn settle(&mut self, ticket: &Ticket, again: Option<Timestamp>, contact: Contact, now: Timestamp) {
-        self.in_flight -= 1;
-        if let Some(courier) = self.destinations.get_mut(&ticket.destination) {
-            courier.in_flight -= 1;
-            match contact {
-                Contact::None => {}
-                Contact::Unanswered => {
-                    courier.unanswered += 1;
-                    courier.paused_until = Some(backoff(now, courier.unanswered, LONGEST_PAUSE));
-                }
-                Contact::Answered => (courier.unanswered, courier.paused_until) = (0, None),
-                Contact::Busy(until) => (courier.unanswered, courier.paused_until) = (0, Some(until)),
+    pub(crate) fn settle(&mut self, ticket: &Ticket, again: Option<Timestamp>, contact: Contact, now: Timestamp) -> Option<Change> {
+        let begun = self.attempts.end(ticket.attempt).unwrap_or(now);
+        let mut news = None;
+        if let Some(destination) = self.destinations.get_mut(&ticket.destination) {
+            destination.in_flight -= 1;
+            news = destination.hear(contact, begun, now);
+            if matches!(destination.standing, Standing::Silent { .. }) {
+                self.attempts.lose_patience(&ticket.destination);
             }
         }
-        let video = ticket.id.job.video;
-        if let Some(queue) = self.videos.get_mut(&video).filter(|q| q.job == ticket.id.job) {
-            queue.in_flight -= 1;
-            let key = (ticket.id.object_type.clone(), ticket.id.track);
-            if let Some(track) = queue.tracks.get_mut(&key) {
-                match (again, track.get_mut(&ticket.number)) {
-                    (Some(due), Some(waiting)) => (waiting.due, waiting.place) = (due, Place::Behind),
-                    _ => {
-                        track.remove(&ticket.number);
+        let job = ticket.id.job;
+        match self.jobs.get_mut(&job).filter(|queue| queue.number == ticket.queue) {
+            Some(queue) => {
+                queue.in_flight -= 1;
+                let key = (ticket.id.object_type.clone(), ticket.id.track);
+                if let Some(track) = queue.tracks.get_mut(&key) {
+                    match (again, track.get_mut(&ticket.number)) {
+                        (Some(due), Some(waiting)) => (waiting.due, waiting.place) = (due, Place::Behind),
+                        _ => {
+                            track.remove(&ticket.number);
+                        }
+                    }
+                }
+                self.list_head(job, &key);
+            }
+            None => {
+                if let Some(count) = self.ending.get_mut(&job.video) {
+                    *count -= 1;
+                    if *count == 0 {
+                        self.ending.remove(&job.video);
                     }
                 }
             }
-            if queue.withdrawn.is_cancelled() && queue.in_flight == 0 {
-                self.videos.remove(&video);
-            } else {
-                self.list_head(video, &key);
-            }
         }
-        // A destination of which there is nothing to say is forgotten.
-        self.destinations.retain(|_, c| !c.due.is_empty() || c.in_flight > 0 || c.paused_until.is_some_and(|p| p > now));
+        self.destinations.retain(|_, d| !d.can_be_forgotten(now));
+        let waiting = || self.jobs.values().filter(|q| q.destination == ticket.destination).map(JobQueue::len).sum();
+        news.map(|news| match news {
+            News::Down => Change::Down { waiting: waiting() },
+            News::Back { away } => Change::Back { away, waiting: waiting() },
+        })
     }
 
-    /// Forgets what waits of a video. True once nothing of it is under way; its tickets are told to end.
-    pub(crate) fn withdraw(&mut self, video: VideoId) -> bool {
-        let Some(queue) = self.videos.get_mut(&video) else { return true };
-        queue.withdrawn.cancel();
-        queue.tracks.clear();
-        if let Some(courier) = self.destinations.get_mut(&queue.destination) {
-            courier.due.retain(|(_, v, _), _| *v != video);
+    /// Forgets what waits of all jobs that a video has had so far. What is under way of them is
+    /// told to end; a job that is added later is not touched.
+    pub(crate) fn withdraw(&mut self, video: VideoId) {
+        let jobs: Vec<JobId> = self.jobs.range(all_of(video)).map(|(id, _)| *id).collect();
+        for id in jobs {
+            let Some(queue) = self.jobs.remove(&id) else { continue };
+            queue.cancelled.cancel();
+            if let Some(destination) = self.destinations.get_mut(&queue.destination) {
+                queue.listed().for_each(|(due, number)| {
+                    destination.due.remove(&(due, id, number));
+                });
+            }
+            if queue.in_flight > 0 {
+                *self.ending.entry(video).or_default() += queue.in_flight;
+            }
         }
-        let gone = queue.in_flight == 0;
-        if gone {
-            self.videos.remove(&video);
+    }
+
+    /// Whether attempts of a withdrawn job of the video have not ended yet.
+    pub(crate) fn is_ending(&self, video: VideoId) -> bool {
+        self.ending.contains_key(&video)
+    }
+
+    /// Sends a job's objects to another destination from now on. What is under way is told to end,
+    /// to begin anew.
+    pub(crate) fn redirect(&mut self, job: JobId, destination: &Destination) {
+        let Some(queue) = self.jobs.get_mut(&job) else { return };
+        std::mem::take(&mut queue.cancelled).cancel();
+        let before = std::mem::replace(&mut queue.destination, Arc::clone(destination));
+        for (due, number) in queue.listed() {
+            let listed = self.destinations.get_mut(&before).and_then(|d| d.due.remove(&(due, job, number)));
+            if let Some(id) = listed {
+                self.destinations.entry(Arc::clone(destination)).or_default().due.insert((due, job, number), id);
+            }
         }
-        gone
+    }
+
+    /// When an object that waits is tried next; `None` for one that is under way, or whose turn
+    /// comes with the end of another. Never before `now`. `known` is what holds of an object that
+    /// does not wait here.
+    pub(crate) fn next_try(&self, id: &ObjectId, number: u32, known: Option<Timestamp>, now: Timestamp) -> Option<Timestamp> {
+        let place = self.jobs.get(&id.job).and_then(|queue| {
+            let waiting = queue.tracks.get(&(id.object_type.clone(), id.track))?.get(&number)?;
+            Some((waiting, self.destinations.get(&queue.destination)))
+        });
+        let next = match place {
+            None => known,
+            Some((waiting, destination)) if waiting.place == Place::Listed => {
+                destination.and_then(|d| d.paused_until).max(Some(waiting.due))
+            }
+            Some(_) => None,
+        };
+        next.filter(|next| *next > now)
     }
 
     pub(crate) fn figures(&self) -> Deliveries {
-        let waiting = self.videos.values().flat_map(|q| q.tracks.values()).map(BTreeMap::len).sum();
-        let unreachable_routers = self.destinations.values().filter(|c| c.unanswered > 0 && !c.due.is_empty()).count();
-        Deliveries { waiting, in_flight: self.in_flight, unreachable_routers }
+        let waiting = self.jobs.values().map(JobQueue::len).sum();
+        let unreachable = |d: &&DestinationQueue| matches!(d.standing, Standing::Silent { .. }) && !(d.due.is_empty() && d.in_flight == 0);
+        let unreachable_routers = self.destinations.values().filter(unreachable).count();
+        Deliveries { waiting, in_flight: self.attempts.len(), unreachable_routers }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use std::collections::{BTreeSet, HashSet};
-
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn at(seconds: i64) -> Timestamp {
-        Timestamp::from_second(seconds).unwrap()
+impl JobQueue {
+    fn len(&self) -> usize {
+        self.tracks.values().map(BTreeMap::len).sum()
     }
 
-    fn id(video: u64, track: u64, shot: u32) -> ObjectId {
-        format!("{video}-1-face-{track}-{shot}").parse().unwrap()
+    /// When those that its destination's queue holds are due, and their numbers.
+    fn listed(&self) -> impl Iterator<Item = (Timestamp, u32)> {
+        let all = self.tracks.values().flatten();
+        all.filter(|(_, waiting)| waiting.place == Place::Listed).map(|(number, waiting)| (waiting.due, *number))
+    }
+}
+
+/// What a contact changed.
+enum News {
+    Down,
+    Back { away: Duration },
+}
+
+impl DestinationQueue {
+    fn slot(&self) -> Slot {
+        if matches!(self.standing, Standing::Answering) { Slot::Answering } else { Slot::Probe }
     }
 
-    fn names(tickets: &[Ticket]) -> Vec<String> {
-        tickets.iter().map(|t| t.id.to_string()).collect()
+    /// When its first object may begin; `None` where it has none, or as many under way as it may.
+    fn next_start(&self) -> Option<Timestamp> {
+        let at_once = if matches!(self.standing, Standing::Answering) { AT_ONCE } else { 1 };
+        let (&(due, ..), _) = self.due.first_key_value().filter(|_| self.in_flight < at_once)?;
+        Some(self.paused_until.map_or(due, |pause| pause.max(due)))
     }
 
-    #[test]
-    fn a_track_waits_for_its_first_object_and_others_do_not() {
-        let (mut schedule, a) = (Schedule::default(), Destination::from("a"));
-        schedule.add(id(1, 1, 1), 0, &a, at(0));
-        schedule.add(id(1, 1, 0), 1, &a, at(0));
-        schedule.add(id(1, 2, 0), 2, &a, at(0));
-        let (tickets, _) = schedule.take(at(0));
-        assert_eq!(names(&tickets), ["1-1-face-1-1", "1-1-face-2-0"]);
-        assert!(schedule.take(at(9)).0.is_empty());
-        schedule.settle(&tickets[0], Some(at(5)), Contact::Answered, at(0));
-        let (none, next) = schedule.take(at(4));
-        assert!(none.is_empty());
-        assert_eq!(next, Some(at(5)));
-        let (again, _) = schedule.take(at(5));
-        assert_eq!(names(&again), ["1-1-face-1-1"]);
-        schedule.settle(&again[0], None, Contact::Answered, at(5));
-        assert_eq!(names(&schedule.take(at(5)).0), ["1-1-face-1-0"]);
-    }
-
-    #[test]
-    fn who_does_not_answer_is_asked_by_one_at_a_time_and_holds_up_nobody_else() {
-        let (mut schedule, a, b) = (Schedule::default(), Destination::from("a"), Destination::from("b"));
-        for track in 0..10 {
-            schedule.add(id(1, track, 0), track as u32, &a, at(0));
-            schedule.add(id(2, track, 0), track as u32, &b, at(0));
-        }
-        let (tickets, _) = schedule.take(at(0));
-        assert_eq!(tickets.len(), 2 * AT_ONCE);
-        for ticket in &tickets {
-            let (again, contact) = if *ticket.destination == *a { (Some(at(1)), Contact::Unanswered) } else { (None, Contact::Answered) };
-            schedule.settle(ticket, again, contact, at(0));
-        }
-        assert_eq!(schedule.figures().unreachable_routers, 1);
-        let (later, _) = schedule.take(at(100));
-        let count = |d: &Destination| later.iter().filter(|t| t.destination == *d).count();
-        assert_eq!((count(&a), count(&b)), (1, AT_ONCE));
-        let probe = later.iter().find(|t| t.destination == a).unwrap();
-        schedule.settle(probe, None, Contact::Answered, at(100));
-        assert_eq!(schedule.take(at(100)).0.iter().filter(|t| t.destination == a).count(), AT_ONCE);
-    }
-
-    #[test]
-    fn a_busy_destination_is_left_alone_as_long_as_it_asks() {
-        let (mut schedule, a) = (Schedule::default(), Destination::from("a"));
-        schedule.add(id(1, 1, 0), 0, &a, at(0));
-        schedule.add(id(1, 2, 0), 1, &a, at(0));
-        let (tickets, _) = schedule.take(at(0));
-        tickets.iter().for_each(|t| schedule.settle(t, Some(at(1)), Contact::Busy(at(30)), at(0)));
-        assert!(schedule.take(at(29)).0.is_empty());
-        assert_eq!(schedule.take(at(30)).0.len(), 2);
-    }
-
-    #[test]
-    fn what_was_withdrawn_is_not_tried_and_what_is_under_way_is_told() {
-        let (mut schedule, a) = (Schedule::default(), Destination::from("a"));
-        (0..6).for_each(|track| schedule.add(id(1, track, 0), track as u32, &a, at(0)));
-        let (tickets, _) = schedule.take(at(0));
-        assert!(!schedule.withdraw(VideoId(1)));
-        assert!(tickets.iter().all(|t| t.withdrawn.is_cancelled()));
-        assert!(schedule.take(at(9)).0.is_empty());
-        tickets.iter().for_each(|t| schedule.settle(t, Some(at(1)), Contact::None, at(0)));
-        assert!(schedule.withdraw(VideoId(1)));
-        assert_eq!(schedule.figures(), Deliveries::default());
-        assert!(schedule.destinations.is_empty());
-    }
-
-    proptest! {
-        /// Whatever happens to the attempts, all are delivered, each once, in order within their tracks.
-        #[test]
-        fn everything_is_delivered_in_order(
-            objects in prop::collection::vec((1_u64..4, 0_u64..5), 1..60),
-            luck in prop::collection::vec(0_u8..5, 1..80),
-        ) {
-            let destinations = [Destination::from("a"), Destination::from("b")];
-            let mut schedule = Schedule::default();
-            for (number, (video, track)) in objects.iter().enumerate() {
-                schedule.add(id(*video, *track, number as u32), number as u32, &destinations[*video as usize % 2], at(0));
+    fn hear(&mut self, contact: Contact, begun: Timestamp, now: Timestamp) -> Option<News> {
+        let before = self.standing;
+        match contact {
+            Contact::None => return None,
+            // It answered another meanwhile: not it is silent, but what it does with this one
+            // request takes long.
+            Contact::Unanswered if self.answered.is_some_and(|answered| answered > begun) => return None,
+            Contact::Unanswered => {
+                let (since, attempts) = match before {
+                    Standing::Silent { since, attempts } => (since, attempts.saturating_add(1)),
+                    Standing::Unknown | Standing::Answering => (now, 1),
+                };
+                self.standing = Standing::Silent { since, attempts };
+                self.paused_until = Some(backoff(now, attempts, LONGEST_PAUSE));
+                return (attempts == DOWN_AFTER).then_some(News::Down);
             }
-            let (mut now, mut luck) = (0, luck.into_iter().cycle());
-            let (mut delivered, mut latest) = (BTreeSet::new(), HashMap::new());
-            while delivered.len() < objects.len() {
-                let (tickets, next) = schedule.take(at(now));
-                prop_assert!(!tickets.is_empty() || next.is_some_and(|n| n > at(now)), "stuck at {now}");
-                let tracks: HashSet<_> = tickets.iter().map(|t| (t.id.job.video, t.id.track)).collect();
-                prop_assert_eq!(tracks.len(), tickets.len());
-                for ticket in tickets {
-                    let (again, contact) = match luck.next().unwrap() {
-                        0 => (Some(at(now + 3)), Contact::Unanswered),
-                        1 => (Some(at(now + 2)), Contact::Answered),
-                        2 => (Some(at(now + 1)), Contact::Busy(at(now + 7))),
-                        _ => (None, Contact::Answered),
-                    };
-                    if again.is_none() {
-                        let before = latest.insert((ticket.id.job.video, ticket.id.track), ticket.number);
-                        prop_assert!(before < Some(ticket.number));
-                        prop_assert!(delivered.insert(ticket.id.clone()));
-                    }
-                    schedule.settle(&ticket, again, contact, at(now));
-                }
-                now += 1;
-                // With bad luck only, it takes for ever.
-                if now > 20_000 { return Ok(()); }
-            }
-            prop_assert_eq!(schedule.figures(), Deliveries { unreachable_routers: schedule.figures().unreachable_routers, ..Deliveries::default() });
+            Contact::Answered => self.paused_until = None,
+            Contact::Busy(until) => self.paused_until = Some(until),
+        }
+        (self.standing, self.answered) = (Standing::Answering, Some(now));
+        match before {
+            Standing::Silent { since, attempts } if attempts >= DOWN_AFTER => Some(News::Back { away: until(since, now) }),
+            _ => None,
         }
     }
+
+    fn can_be_forgotten(&self, now: Timestamp) -> bool {
+        let known = matches!(self.standing, Standing::Answering) && self.answered.is_some_and(|answered| until(answered, now) < REMEMBERED);
+        self.due.is_empty() && self.in_flight == 0 && self.paused_until.is_none_or(|pause| pause <= now) && !known
+    }
+}
+
+/// The ids of all jobs that a video can have.
+fn all_of(video: VideoId) -> std::ops::RangeInclusive<JobId> {
+    JobId { video, number: 0 }..=JobId { video, number: u32::MAX }
+}
+
+fn later(time: Timestamp, by: Duration) -> Timestamp {
+    time.checked_add(by).unwrap_or(Timestamp::MAX)
 }
