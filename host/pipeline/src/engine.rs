@@ -384,7 +384,10 @@ impl Inner {
         }
         let plan = serde_json::to_value(Plan::of(&video)).map_err(Error::internal)?;
         self.outbox.withdraw(id);
-        self.archive.start_job(id, &plan)?;
+        if let Err(error) = self.archive.start_job(id, &plan) {
+            self.outbox.take_up(id);
+            return Err(error.into());
+        }
         self.queued.notify_one();
         drop(queue);
         self.outbox.wait_withdrawn(id);

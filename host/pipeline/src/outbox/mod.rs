@@ -209,7 +209,7 @@ impl Outbox {
         });
         inner.tasks.spawn_on(Arc::clone(&inner).dispatch(), runtime.handle());
         let loading = Arc::clone(&inner);
-        inner.tasks.spawn_blocking_on(move || loading.take_up(), runtime.handle());
+        inner.tasks.spawn_blocking_on(move || loading.take_up(None), runtime.handle());
         Ok(Self { inner, runtime: Mutex::new(Some(runtime)) })
     }
 
@@ -238,6 +238,11 @@ impl Outbox {
         while schedule.is_ending(video) {
             self.inner.settled.wait(&mut schedule);
         }
+    }
+
+    /// Delivers what the archive holds undelivered of a video: after a withdrawal that nothing came of.
+    pub(crate) fn take_up(&self, video: VideoId) {
+        self.inner.take_up(Some(video));
     }
 
     /// Deliveries of a video's job, with the times at which they are really tried next.
@@ -336,10 +341,10 @@ impl Inner {
         self.changed.notify_one();
     }
 
-    /// Puts what the archive holds undelivered into the schedule.
-    fn take_up(&self) {
+    /// Puts what the archive holds undelivered into the schedule, of one video or of all.
+    fn take_up(&self, video: Option<VideoId>) {
         let mut job: Option<(JobId, Option<Destination>)> = None;
-        for item in self.archive.undelivered(None) {
+        for item in self.archive.undelivered(video) {
             if self.closing.is_cancelled() {
                 return;
             }
