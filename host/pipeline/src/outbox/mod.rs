@@ -240,6 +240,11 @@ impl Outbox {
         }
     }
 
+    /// Delivers what the archive holds undelivered of a video: after a withdrawal that nothing came of.
+    pub(crate) fn take_up(&self, video: VideoId) {
+        self.inner.take_up(Some(video));
+    }
+
     /// Deliveries of a video's job, with the times at which they are really tried next.
     pub(crate) fn deliveries(&self, video: VideoId, query: &DeliveryQuery) -> Result<Page<Delivery>> {
         let Page { items, next, prev } = self.inner.archive.deliveries(video, query)?;
