@@ -19,6 +19,10 @@ fn ids(objects: &[Value]) -> HashSet<String> {
     objects.iter().map(|o| o["id"].as_str().unwrap().to_owned()).collect()
 }
 
+fn tracks<'a>(objects: impl Iterator<Item = &'a Value>) -> HashSet<u64> {
+    objects.map(|o| o["track_id"].as_u64().unwrap()).collect()
+}
+
 fn frames(video: &Value) -> u64 {
     let statistic = &video["health_status"]["statistic"];
     statistic["frames_processed"].as_u64().unwrap() + statistic["frames_dropped"].as_u64().unwrap()
@@ -59,8 +63,7 @@ async fn a_camera_is_watched_at_once_after_a_restart() {
     let last_before = before.iter().map(|o| o["last_time"].as_f64().unwrap()).fold(0.0, f64::max);
     let after: Vec<_> = objects.iter().filter(|o| o["first_time"].as_f64().unwrap() > last_before + 2.0).collect();
     assert!(!after.is_empty(), "{objects:#?}");
-    let tracks = |all: &mut dyn Iterator<Item = &Value>| all.map(|o| o["track_id"].as_u64().unwrap()).collect::<HashSet<_>>();
-    assert!(tracks(&mut before.iter()).is_disjoint(&tracks(&mut after.iter().copied())), "{objects:#?}");
+    assert!(tracks(before.iter()).is_disjoint(&tracks(after.iter().copied())), "{objects:#?}");
     for object in &objects {
         assert!(media::jpeg_size(&server.bytes(object["thumbnail"].as_str().unwrap()).await).is_some(), "{object:#}");
     }
