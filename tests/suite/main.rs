@@ -20,8 +20,8 @@ mod web;
 
 mod authoring;
 mod candidates;
-mod connections;
 mod compiling;
+mod connections;
 mod crash;
 mod devices;
 mod hostile;

@@ -167,6 +167,7 @@ fn cpu_seconds(time: Duration) -> u64 {
 /// What the child does: compiles the component on standard input under these limits, of its address space and of the CPU.
 ///
 /// `into`: the folder for the code. To be called on the process's first thread, before it has others.
+#[expect(clippy::print_stderr, reason = "its parent reads there why it failed")]
 pub fn compile(into: Option<&Path>, memory_bytes: u64, cpu_seconds: u64) -> ExitCode {
     let mut bytes = Vec::new();
     let begun = restrict(memory_bytes, cpu_seconds).and_then(|()| io::stdin().lock().read_to_end(&mut bytes));

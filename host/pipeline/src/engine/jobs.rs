@@ -3,10 +3,7 @@
 //! Owns the queue's lock, under which nothing waits and nothing touches the disk. Requests wait for each other and for
 //! runs to end as tasks, without a thread; workers wait as the threads that they are. Ends with [`Jobs::close`].
 
-use std::{
-    sync::Arc,
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use ocellus_core::{Clock, JobId, Result, Timestamp, VideoId};
 use ocellus_media::Interrupt;

@@ -22,7 +22,7 @@ use ocellus_core::{Clock, Error, ErrorKind, NetworkPolicy, ObjectId, ObjectType,
 use ocellus_detect::{Detectors, Embedders};
 use ocellus_media::{Decoding, Interrupt};
 use ocellus_runtime::Plugins;
-use ocellus_store::{Archive, Delivery};
+use ocellus_store::{Archive, Delivery, DeliveryQuery, Page};
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;

@@ -111,11 +111,12 @@ impl Inner {
         };
         let mut video = plan.over(video);
         let recording = contained("the recording", || Recording::begin(&self.archive, &video));
-        let outcome = contained("the job", || Ok(self.run_job(&video, &plan, &job, taken, recording.as_ref().ok().and_then(Option::as_ref))))
-            .unwrap_or_else(|error| {
-                let kind = if run.live.has_frames() { FailureKind::Interrupted } else { FailureKind::NotStarted };
-                Err(Failure { error, kind })
-            });
+        let outcome =
+            contained("the job", || Ok(self.run_job(&video, &plan, &job, taken, recording.as_ref().ok().and_then(Option::as_ref))))
+                .unwrap_or_else(|error| {
+                    let kind = if run.live.has_frames() { FailureKind::Interrupted } else { FailureKind::NotStarted };
+                    Err(Failure { error, kind })
+                });
         if matches!(outcome, Ok(Ended::Interrupted)) && self.jobs.is_cut_off(id, taken.run) {
             return None;
         }
@@ -171,14 +172,7 @@ impl Inner {
         Ok((job, plan))
     }
 
-    fn run_job(
-        &self,
-        video: &VideoRecord,
-        plan: &Plan,
-        job: &Job,
-        taken: &Taken,
-        recording: Option<&Recording>,
-    ) -> Result<Ended, Failure> {
+    fn run_job(&self, video: &VideoRecord, plan: &Plan, job: &Job, taken: &Taken, recording: Option<&Recording>) -> Result<Ended, Failure> {
         let run = &taken.handle;
         let input = job::input(&self.archive, video, &self.config.network).map_err(not_started)?;
         let input = Input { decoding: self.config.decoding, ..input };

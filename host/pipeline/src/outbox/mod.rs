@@ -252,11 +252,6 @@ impl Outbox {
         Ok(Page { items, next, prev })
     }
 
-    /// Delivers what the archive holds undelivered of a video: after a withdrawal that nothing came of.
-    pub(crate) fn take_up(&self, video: VideoId) {
-        self.inner.take_up(Some(video));
-    }
-
     /// Tries a delivery now, whether it waits or was given up.
     pub(crate) fn retry(&self, object: &ObjectId) -> Result<Delivery> {
         let inner = &self.inner;

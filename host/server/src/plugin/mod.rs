@@ -89,6 +89,8 @@ fn load(file: &Path) -> Result<(Plugins, PluginInfo, Folder)> {
         ocellus_runtime::State::Refused(refusal) => {
             Err(InstallError::from(refusal)).with_context(|| format!("{} is no plugin", file.display()))
         }
+        // There is one folder.
+        ocellus_runtime::State::Overridden(file) => bail!("{file} stands in its place"),
     }
 }
 
