@@ -84,14 +84,10 @@ fn load(file: &Path) -> Result<(Plugins, PluginInfo, Folder)> {
     std::fs::write(&component, bytes)?;
     let plugins = Plugins::open(&folder.0, Limits::default())?;
     let Some(info) = plugins.list().pop() else { bail!("{} cannot be loaded", file.display()) };
-    match info.state {
-        ocellus_runtime::State::Ready => Ok((plugins, info, folder)),
-        ocellus_runtime::State::Refused(refusal) => {
-            Err(InstallError::from(refusal)).with_context(|| format!("{} is no plugin", file.display()))
-        }
-        // There is one folder.
-        ocellus_runtime::State::Overridden(file) => bail!("{file} stands in its place"),
+    if let ocellus_runtime::State::Refused(refusal) = &info.state {
+        return Err(InstallError::from(refusal.clone())).with_context(|| format!("{} is no plugin", file.display()));
     }
+    Ok((plugins, info, folder))
 }
 
 /// A folder of this process, gone when it is dropped.
