@@ -365,7 +365,7 @@ mod tests {
     fn a_router_token_that_no_header_can_hold_is_refused_with_its_option() {
         let data = tempfile::tempdir().unwrap();
         let given = |token: &str| Program::try_parse_from(["ocellus", "--data", "x", "--router-token", token]);
-        for bad in ["", " ", "schlüssel", "a\r\nb", "a\0"] {
+        for bad in ["", " ", "a\r\nb", "a\0"] {
             let error = given(bad).err().map(|e| e.to_string()).unwrap_or_default();
             assert!(error.contains("--router-token"), "{bad:?}: {error:?}");
             let file = toml::to_string(&std::collections::BTreeMap::from([("router_token", bad)])).unwrap();

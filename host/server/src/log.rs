@@ -276,8 +276,8 @@ mod tests {
             let whole: Vec<serde_json::Value> = lines(&sink).iter().filter_map(|l| serde_json::from_str(l).ok()).collect();
             let written = whole.iter().filter(|l| l["line"].is_number()).count() as u64;
             let lost: u64 = whole.iter().filter_map(|l| l["fields"]["lost"].as_u64()).sum();
-            // The notice itself may break off, and what it counted is said by the next one: never less than was lost.
-            prop_assert_eq!(written + lost, rooms.len() as u64);
+            // A line of which only the line break is missing counts as lost, and can be read: never less than was lost.
+            prop_assert!(written + lost >= rooms.len() as u64);
         }
     }
 

@@ -233,6 +233,7 @@ mod tests {
         strangers[0].authenticated();
         assert_eq!(pool.open.lock().authenticated, 5, "it has left");
         drop((known, strangers));
-        assert_eq!((pool.open.lock().connections.len(), pool.open.lock().authenticated), (0, 0));
+        let open = pool.open.lock();
+        assert_eq!((open.connections.len(), open.authenticated), (0, 0));
     }
 }
