@@ -139,6 +139,8 @@ async fn a_job_that_was_cut_after_its_last_object_is_over() {
     let mut video: serde_json::Value = serde_json::from_slice(&std::fs::read(&record).unwrap()).unwrap();
     video["status"] = json!("INPROGRESS");
     video["finished"] = json!(false);
+    // Written by hand.
+    video.as_object_mut().unwrap().retain(|key, _| key != "format" && key != "checksum");
     std::fs::write(&record, video.to_string()).unwrap();
     let server = Server::start(&data);
     let after = server.finished(id).await;

@@ -18,6 +18,7 @@ use crate::{
     delivery::Delivery,
     disk::Disk,
     error::Result,
+    job_seal,
     log::{Kind, LogReader, LogWriter},
     objects::{self, CLUSTERS, Embedding, NewObject, PLAN, ROUTER_URL, StoredObject},
     recovery,
@@ -194,6 +195,11 @@ impl Job {
         let archive = &self.0.archive;
         archive.if_current(self.0.id, || {
             let mut plan = self.plan()?;
+            let folder = &archive.folder;
+            // By its plan a job of release 0.1 is known to have no seal; from here on it is one of this release.
+            if job_seal::read(folder, self.0.id)?.is_none() && folder.read(self.0.id.video)?.is_some_and(|v| v.finished) {
+                job_seal::write(folder, self.0.id)?;
+            }
             if let Some(plan) = plan.as_object_mut() {
                 plan.insert(ROUTER_URL.into(), url.into());
             }

@@ -138,11 +138,8 @@ fn individuals_are_kept_with_their_job() {
     assert_eq!(found(), []);
     let whole = fs::read(folder.join("embeddings.log")).unwrap();
     fs::write(folder.join("embeddings.log"), &whole[..whole.len() - 3]).unwrap();
-    assert!(
-        matches!(&found()[..], [Finding::Torn { file, .. }, Finding::Index { .. }] if file.ends_with("embeddings.log")),
-        "{:?}",
-        found()
-    );
+    // The job is to go on behind the torn end; a row less is there.
+    assert!(matches!(&found()[..], [Finding::Index { .. }]), "{:?}", found());
     fs::write(folder.join("embeddings.log"), whole).unwrap();
     fs::write(folder.join("clusters.json"), b"[{").unwrap();
     assert!(
