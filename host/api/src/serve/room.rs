@@ -53,9 +53,10 @@ pub(super) struct Guest {
 }
 
 impl Guest {
-    /// Smallest for the one that makes room first: idle ones by how long they have been, then busy ones by age.
-    fn order(&self) -> (bool, Instant) {
-        (self.idle.is_none(), self.idle.unwrap_or(self.accepted))
+    /// Smallest for the one that makes room first: idle ones by how long they have been, then busy ones by age, of equals the one
+    /// that came first.
+    fn order(&self) -> (bool, Instant, u64) {
+        (self.idle.is_none(), self.idle.unwrap_or(self.accepted), self.id)
     }
 }
 
@@ -92,7 +93,7 @@ pub(super) fn find(guests: &[Guest], peer: Peer, total: usize, newcomers: usize,
     let has_some = strangers().any(|g| g.peer == crowd);
     let crowding = || strangers().filter(|g| g.peer == crowd || !has_some);
     let settled = crowding().filter(|g| now.duration_since(g.accepted) >= GRACE).min_by_key(|g| g.order());
-    let first = crowding().min_by_key(|g| g.accepted);
+    let first = crowding().min_by_key(|g| (g.accepted, g.id));
     match (settled, first) {
         (Some(guest), _) => Room::InsteadOf(guest.id),
         (None, Some(guest)) if crowd != peer => Room::InsteadOf(guest.id),
