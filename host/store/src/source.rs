@@ -96,6 +96,8 @@ impl Drop for Upload {
 impl Archive {
     /// Begins to take a new source for a video.
     pub fn begin_upload(&self, id: VideoId) -> Result<Upload> {
+        // Or a deletion could come between the question and the file.
+        let _guard = self.shared().guard(id);
         if self.video(id)?.is_none() {
             return Err(StoreError::NoVideo(id));
         }

@@ -205,3 +205,17 @@ fn nobody_else_may_read_what_is_in_the_archive() {
     let source = archive.source_path(id);
     assert_eq!((mode(dir.path()), mode(source.parent().unwrap()), mode(&source)), (0o700, 0o700, 0o600));
 }
+
+#[test]
+fn an_upload_that_begins_while_its_video_is_deleted_finds_it_or_does_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let (archive, _) = open(dir.path());
+    for _ in 0..200 {
+        let id = archive.create(record("x")).unwrap().id;
+        std::thread::scope(|scope| {
+            scope.spawn(|| archive.delete(id).unwrap());
+            let begun = archive.begin_upload(id);
+            assert!(matches!(begun, Ok(_) | Err(StoreError::NoVideo(_))), "{:?}", begun.err());
+        });
+    }
+}
