@@ -148,12 +148,6 @@ pub(crate) fn run(arguments: &TortureArguments) -> Result<()> {
     Ok(())
 }
 
-/// As a step of `cargo xtask test`, which has built everything.
-pub(crate) fn test() -> Result<()> {
-    let exe = Some(target().join("release/ocellus"));
-    run(&TortureArguments { cycles: CYCLES, seed: None, data: None, exe, keep: false, go_on: false })
-}
-
 /// Where a run has its files.
 fn home(given: Option<&Path>) -> Result<PathBuf> {
     let Some(given) = given else {
