@@ -151,10 +151,6 @@ impl Archive {
         self.shared().index.waiting().collect()
     }
 
-    pub fn queued(&self) -> u64 {
-        self.shared().index.queued()
-    }
-
     /// Videos whose job was under way when the last server ended.
     pub fn unfinished(&self) -> Result<Vec<VideoId>> {
         self.shared().index.cut()

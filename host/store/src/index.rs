@@ -275,10 +275,6 @@ impl Index {
         })
     }
 
-    pub(crate) fn queued(&self) -> u64 {
-        self.queue.len() as u64
-    }
-
     pub(crate) fn cut(&self) -> Result<Vec<VideoId>> {
         self.cut.iter().keys().map(|k| id_of(&k?).ok_or_else(unreadable_entry)).collect()
     }

@@ -46,7 +46,8 @@ pub(crate) enum Kind {
     Embeddings = b'E',
 }
 
-fn head(kind: Kind) -> [u8; HEAD as usize] {
+/// A log without a record, as it stands in a file.
+pub(crate) fn empty(kind: Kind) -> [u8; HEAD as usize] {
     let [v0, v1] = VERSION.to_le_bytes();
     let [m0, m1, m2, m3, m4] = *MAGIC;
     [m0, m1, m2, m3, m4, kind as u8, v0, v1]
@@ -57,11 +58,6 @@ fn checksum(length: [u8; 4], payload: &[u8]) -> u32 {
     hasher.update(&length);
     hasher.update(payload);
     hasher.finalize()
-}
-
-/// A log without a record, as it stands in a file.
-pub(crate) fn empty(kind: Kind) -> [u8; HEAD as usize] {
-    head(kind)
 }
 
 /// What a reader passed over.
@@ -98,7 +94,7 @@ impl LogReader {
         let mut file = BufReader::with_capacity(1 << 16, file);
         let mut found = [0; HEAD as usize];
         file.read_exact(&mut found).at(path)?;
-        let expected = head(kind);
+        let expected = empty(kind);
         if found != expected {
             let [.., low, high] = found;
             let version = u16::from_le_bytes([low, high]);

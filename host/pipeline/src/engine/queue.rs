@@ -394,7 +394,7 @@ mod tests {
         paused_until: Option<Timestamp>,
     }
 
-    /// What the queue is held against: plain lists, looked through from end to end.
+    /// A model that the queue is compared with: plain lists, searched from end to end.
     #[derive(Default)]
     struct Expected {
         now: i64,
