@@ -10,6 +10,7 @@ use crate::{
     codec::seal,
     disk::{Backend, LocalDisk},
     error::{Result, StoreError},
+    index::Index,
     job::{Job, WeakJob},
     job_seal,
     log::empty,
@@ -68,7 +69,7 @@ impl Archive {
             let _ = disk.remove(&new).and_then(|()| disk.remove(&folder.video(id)));
         }
         made?;
-        index.put(id, Some(&record))?;
+        index.change(|index| index.put(id, Some(&record)))?;
         Ok(record)
     }
 
@@ -109,13 +110,13 @@ impl Archive {
                 // It may be in its place and not be durable: the index says what anybody reads now.
                 index.doubt();
                 let now = folder.read(id)?;
-                index.put(id, now.as_ref())?;
+                index.change(|index| index.put(id, now.as_ref()))?;
                 if now.is_some_and(|now| now.job != before.job) {
-                    index.clear_objects(id)?;
+                    index.change(|index| index.clear_objects(id))?;
                 }
                 return Err(error);
             }
-            index.put(id, Some(&record))?;
+            index.change(|index| index.put(id, Some(&record)))?;
         }
         Ok((record, result))
     }
@@ -131,7 +132,7 @@ impl Archive {
         folder.disk().rename(&here, &gone)?;
         // From here on nobody finds it any more, and what takes room goes, whatever else fails.
         let synced = folder.disk().sync_folder(&folder.shard(id));
-        let ended = [synced, index.put(id, None), index.clear_objects(id), ids.forget(id)];
+        let ended = [synced, index.change(|index| index.put(id, None).and_then(|()| index.clear_objects(id))), ids.forget(id)];
         ended.into_iter().collect::<Result<()>>().map(|()| true)
     }
 
@@ -148,12 +149,12 @@ impl Archive {
 
     /// The videos that wait in the queue, in its order, and since when each does.
     pub fn waiting(&self) -> Result<Vec<(Timestamp, VideoId)>> {
-        self.shared().index.waiting().collect()
+        self.shared().index.ask(|index| index.waiting().collect())
     }
 
     /// Videos whose job was under way when the last server ended.
     pub fn unfinished(&self) -> Result<Vec<VideoId>> {
-        self.shared().index.cut()
+        self.shared().index.ask(Index::cut)
     }
 
     /// Begins a job by `plan`, clears what earlier ones made, and puts the video into the queue.
@@ -197,7 +198,7 @@ impl Archive {
             change(v);
             Ok(())
         })?;
-        index.clear_objects(id)?;
+        index.change(|index| index.clear_objects(id))?;
         recovery::clear_other_jobs(folder, job)?;
         self.open_job(job)
     }
@@ -231,6 +232,6 @@ impl Archive {
 
     /// Writes the index out.
     pub fn flush(&self) -> Result<()> {
-        self.shared().index.flush()
+        self.shared().index.ask(Index::flush)
     }
 }

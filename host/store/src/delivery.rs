@@ -3,14 +3,18 @@
 //! Every object of a job whose plan names a router is a delivery. The truth is `objects.log` and `deliveries.log`: an
 //! object without a line in the latter is pending, otherwise its last line counts. The trees follow from the two.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    ops::Bound::{Excluded, Included},
+};
 
+use crate::{
+    error::{Result, unreadable_entry},
+    tree::{Forest, Tree},
+};
 use jiff::Timestamp;
 use ocellus_core::{Counts, ObjectId, ObjectType, VideoId};
 use serde::{Deserialize, Serialize};
-use sled::Tree;
-
-use crate::error::{Result, unreadable_entry};
 
 /// How far a delivery has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -69,8 +73,8 @@ pub(crate) struct DeliveryTrees {
 }
 
 impl DeliveryTrees {
-    pub(crate) fn open(db: &sled::Db) -> Result<Self> {
-        Ok(Self { deliveries: db.open_tree("deliveries")?, pending: db.open_tree("pending")?, tallies: db.open_tree("tallies")? })
+    pub(crate) fn open(forest: &Forest) -> Result<Self> {
+        Ok(Self { deliveries: forest.tree("deliveries")?, pending: forest.tree("pending")?, tallies: forest.tree("tallies")? })
     }
 
     pub(crate) fn trees(&self) -> [Tree; 3] {
@@ -80,14 +84,14 @@ impl DeliveryTrees {
     /// Puts a delivery in place of what was there under its key. One delivery is put by one thread at a time.
     pub(crate) fn put(&self, key: &[u8], delivery: &Delivery) -> Result<()> {
         let value = serde_json::to_vec(delivery).map_err(|_| unreadable_entry())?;
-        let before = self.deliveries.insert(key, value)?.map(|v| read(&v)).transpose()?.map(|d| d.state);
+        let before = self.deliveries.insert(key, &value)?.map(|v| read(&v)).transpose()?.map(|d| d.state);
         if delivery.state.is_final() {
             self.pending.remove(key)?;
         } else {
             self.pending.insert(key, delivery.object.to_string().as_bytes())?;
         }
         let video = delivery.object.job.video.0.to_be_bytes();
-        self.tallies.update_and_fetch(video, |old| {
+        self.tallies.update(video, |old| {
             let mut tally = old.and_then(|v| read_tally(v).ok()).unwrap_or_default();
             let counts = tally.entry(delivery.object.object_type.clone()).or_default();
             if let Some(before) = before {
@@ -105,18 +109,18 @@ impl DeliveryTrees {
 
     /// Those of keys from `low` up to but not including `high`.
     pub(crate) fn range(&self, low: Vec<u8>, high: Vec<u8>) -> impl DoubleEndedIterator<Item = Result<(Vec<u8>, Delivery)>> + use<> {
-        self.deliveries.range(low..high).map(|item| {
+        self.deliveries.range(Included(low), Excluded(high)).map(|item| {
             let (key, value) = item?;
-            Ok((key.to_vec(), read(&value)?))
+            Ok((key, read(&value)?))
         })
     }
 
     /// Keys and objects of all that have no final state and keys that begin so; all of them for an empty beginning.
     pub(crate) fn pending(&self, beginning: &[u8]) -> impl Iterator<Item = Result<(Vec<u8>, ObjectId)>> + use<> {
-        self.pending.scan_prefix(beginning).map(|item| {
+        self.pending.with_prefix(beginning).map(|item| {
             let (key, value) = item?;
             let id = std::str::from_utf8(&value).ok().and_then(|text| text.parse().ok()).ok_or_else(unreadable_entry)?;
-            Ok((key.to_vec(), id))
+            Ok((key, id))
         })
     }
 
@@ -128,7 +132,7 @@ impl DeliveryTrees {
     pub(crate) fn clear(&self, video: VideoId) -> Result<()> {
         let prefix = video.0.to_be_bytes();
         for tree in [&self.deliveries, &self.pending] {
-            for key in tree.scan_prefix(prefix).keys() {
+            for key in tree.with_prefix(&prefix).keys() {
                 tree.remove(key?)?;
             }
         }

@@ -15,6 +15,8 @@ pub enum StoreError {
     Newer { path: PathBuf, made_by: String },
     #[error("the index failed: {0}")]
     Index(#[from] sled::Error),
+    #[error("nothing is searched by what it looks like while the index is in memory")]
+    NotSearchable,
     #[error("another server is at work in {}", .0.display())]
     InUse(PathBuf),
     #[error("there is no video {0}")]
@@ -41,6 +43,10 @@ impl From<StoreError> for Error {
             StoreError::BadCursor => Error::bad_param("page", "Invalid cursor."),
             StoreError::Io { ref source, .. } if source.kind() == io::ErrorKind::StorageFull => {
                 Error::new(ErrorKind::Unavailable, "The server's disk is full.").because(error)
+            }
+            StoreError::NotSearchable => {
+                let sentence = "Nothing can be searched for while the server cannot write its index; its log says why.";
+                Error::new(ErrorKind::Unavailable, sentence).because(error)
             }
             StoreError::Damaged { .. } => {
                 Error::new(ErrorKind::Conflict, "Damaged in the archive. The server's log and `ocellus check` name the file.")

@@ -1,4 +1,6 @@
-//! The sled trees: every one a function of the folders.
+//! The trees of the index: every one a function of the folders.
+//!
+//! They are sled's, or in memory where sled cannot write: then without rows.
 //!
 //! | tree | key | value |
 //! |---|---|---|
@@ -14,16 +16,10 @@
 //!
 //! and those of [`DeliveryTrees`].
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
-};
-
-use ocellus_core::{Cluster, ObjectId, Timestamp, VideoId, VideoRecord, VideoStatus};
-use serde::{Deserialize, Serialize};
-use sled::{
-    Batch, Transactional, Tree,
-    transaction::{ConflictableTransactionResult, TransactionError},
+use std::{
+    ops::Bound::{Excluded, Included, Unbounded},
+    path::Path,
+    sync::Arc,
 };
 
 use crate::{
@@ -32,14 +28,17 @@ use crate::{
     list::OrderKey,
     objects::Embedding,
     rows::{Likeness, Rows},
+    tree::{Changes, Entries, Forest, Tree},
 };
+use ocellus_core::{Cluster, ObjectId, Timestamp, VideoId, VideoRecord, VideoStatus};
+use serde::{Deserialize, Serialize};
 
 /// Changes whenever the trees do; an index of another version is rebuilt.
 const VERSION: &[u8] = b"5";
 
 #[derive(Clone)]
 pub(crate) struct Index {
-    db: sled::Db,
+    forest: Forest,
     videos: Tree,
     created: Tree,
     names: Tree,
@@ -48,10 +47,9 @@ pub(crate) struct Index {
     objects: Tree,
     numbers: Tree,
     clusters: Tree,
-    rows: Arc<Rows>,
+    /// None in memory.
+    rows: Option<Arc<Rows>>,
     pub(crate) deliveries: DeliveryTrees,
-    /// A change did not reach it.
-    doubtful: Arc<AtomicBool>,
 }
 
 /// Of a video: what filters ask for, and what the other trees hold of it.
@@ -113,9 +111,19 @@ fn id_of(key: &[u8]) -> Option<VideoId> {
 }
 
 impl Index {
-    pub(crate) fn open(path: &std::path::Path) -> Result<Self> {
+    pub(crate) fn open(path: &Path) -> Result<Self> {
         let db = sled::Config::new().path(path).cache_capacity(64 << 20).open()?;
-        let tree = |name: &str| db.open_tree(name);
+        // Within sled's own folder: what becomes of the one becomes of the other.
+        let rows = Rows::new(&path.join("rows"), Tree::Stored(db.open_tree("rows")?));
+        Self::of(Forest::Stored(db), Some(Arc::new(rows)))
+    }
+
+    pub(crate) fn in_memory() -> Result<Self> {
+        Self::of(Forest::in_memory(), None)
+    }
+
+    fn of(forest: Forest, rows: Option<Arc<Rows>>) -> Result<Self> {
+        let tree = |name: &'static str| forest.tree(name);
         Ok(Self {
             videos: tree("videos")?,
             created: tree("created")?,
@@ -125,106 +133,84 @@ impl Index {
             objects: tree("objects")?,
             numbers: tree("numbers")?,
             clusters: tree("clusters")?,
-            // Within sled's own folder: what becomes of the one becomes of the other.
-            rows: Arc::new(Rows::new(&path.join("rows"), tree("rows")?)),
-            deliveries: DeliveryTrees::open(&db)?,
-            doubtful: Arc::default(),
-            db,
+            rows,
+            deliveries: DeliveryTrees::open(&forest)?,
+            forest,
         })
     }
 
+    pub(crate) fn is_in_memory(&self) -> bool {
+        matches!(self.forest, Forest::InMemory(_))
+    }
+
+    /// Of a new index it is false.
     pub(crate) fn is_current(&self) -> Result<bool> {
-        Ok(self.db.get("version")?.as_deref() == Some(VERSION))
+        match &self.forest {
+            Forest::Stored(db) => Ok(db.get("version")?.as_deref() == Some(VERSION)),
+            Forest::InMemory(_) => Ok(false),
+        }
     }
 
     pub(crate) fn set_current(&self) -> Result<()> {
-        self.db.insert("version", VERSION)?;
+        if let Forest::Stored(db) = &self.forest {
+            db.insert("version", VERSION)?;
+        }
         self.flush()
     }
 
     pub(crate) fn flush(&self) -> Result<()> {
-        self.db.flush()?;
-        self.rows.flush()
+        if let Forest::Stored(db) = &self.forest {
+            db.flush()?;
+        }
+        self.rows.as_ref().map_or(Ok(()), |rows| rows.flush())
+    }
+
+    /// Bytes of keys and values.
+    pub(crate) fn size(&self) -> Result<u64> {
+        let size = |tree: &Tree| tree.all().try_fold(0, |size, entry| entry.map(|(key, value)| size + (key.len() + value.len()) as u64));
+        self.trees().iter().map(size).sum()
     }
 
     pub(crate) fn len(&self) -> u64 {
-        self.videos.len() as u64
+        self.videos.all().count() as u64
     }
 
     pub(crate) fn highest(&self) -> Result<u64> {
-        Ok(self.videos.last()?.and_then(|(k, _)| id_of(&k)).map_or(0, |id| id.0))
+        let last = self.videos.all().keys().next_back().transpose()?;
+        Ok(last.and_then(|key| id_of(&key)).map_or(0, |id| id.0))
     }
 
     pub(crate) fn summary(&self, id: VideoId) -> Result<Option<Summary>> {
         self.videos.get(id.0.to_be_bytes())?.map(|v| postcard::from_bytes(&v).map_err(|_| unreadable_entry())).transpose()
     }
 
-    /// Set once a change failed, so that the trees may not say what the folders do.
-    pub(crate) fn doubtful(&self) -> Arc<AtomicBool> {
-        Arc::clone(&self.doubtful)
-    }
-
-    /// A change of a folder may or may not have come about.
-    pub(crate) fn doubt(&self) {
-        self.doubtful.store(true, Ordering::Relaxed);
-    }
-
-    /// Remembers a change that failed.
-    fn noted<T>(&self, result: Result<T>) -> Result<T> {
-        if result.is_err() {
-            self.doubt();
-        }
-        result
-    }
-
     /// Makes all trees say what `record` says; `None` takes the video out.
     pub(crate) fn put(&self, id: VideoId, record: Option<&VideoRecord>) -> Result<()> {
-        self.noted(self.try_put(id, record))
-    }
-
-    fn try_put(&self, id: VideoId, record: Option<&VideoRecord>) -> Result<()> {
         let before = self.summary(id)?;
         let now = record.map(Summary::of);
         if before == now {
             return Ok(());
         }
-        let mut batches: [Batch; 5] = Default::default();
-        let [videos, created, names, queue, cut] = &mut batches;
-        let plain = id.0.to_be_bytes();
-        if let Some(s) = &before {
-            videos.remove(&plain);
-            created.remove(with_id(time_key(s.created_us).to_vec(), id));
-            names.remove(with_id(name_key(s.name.as_deref()), id));
-            if let Some(us) = s.queued_us {
-                queue.remove(with_id(time_key(us).to_vec(), id));
+        let mut changes: [Changes; 5] = Default::default();
+        let [videos, created, names, queue, cut] = &mut changes;
+        let plain = id.0.to_be_bytes().to_vec();
+        // What is put after it was removed is there.
+        for (summary, is_now) in [(before, false), (now, true)].into_iter().filter_map(|(s, is_now)| Some((s?, is_now))) {
+            let there = is_now.then(Vec::new);
+            let value = is_now.then(|| postcard::to_stdvec(&summary)).transpose().map_err(|_| unreadable_entry())?;
+            videos.push((plain.clone(), value));
+            created.push((with_id(time_key(summary.created_us).to_vec(), id), there.clone()));
+            names.push((with_id(name_key(summary.name.as_deref()), id), there.clone()));
+            if let Some(us) = summary.queued_us {
+                queue.push((with_id(time_key(us).to_vec(), id), there.clone()));
             }
-            cut.remove(&plain);
-        }
-        if let Some(s) = &now {
-            videos.insert(&plain, postcard::to_stdvec(s).map_err(|_| unreadable_entry())?);
-            created.insert(with_id(time_key(s.created_us).to_vec(), id), &[]);
-            names.insert(with_id(name_key(s.name.as_deref()), id), &[]);
-            if let Some(us) = s.queued_us {
-                queue.insert(with_id(time_key(us).to_vec(), id), &[]);
-            }
-            if s.cut {
-                cut.insert(&plain, &[]);
+            if summary.cut {
+                cut.push((plain.clone(), there));
             }
         }
-        let trees = (&self.videos, &self.created, &self.names, &self.queue, &self.cut);
-        let applied: Result<(), TransactionError<()>> = trees.transaction(|(v, c, n, q, u)| -> ConflictableTransactionResult<(), ()> {
-            let [videos, created, names, queue, cut] = &batches;
-            v.apply_batch(videos)?;
-            c.apply_batch(created)?;
-            n.apply_batch(names)?;
-            q.apply_batch(queue)?;
-            u.apply_batch(cut)?;
-            Ok(())
-        });
-        applied.map_err(|e| match e {
-            TransactionError::Storage(e) => StoreError::Index(e),
-            TransactionError::Abort(()) => unreadable_entry(),
-        })
+        let [videos, created, names, queue, cut] = changes;
+        let trees = [(&self.videos, videos), (&self.created, created), (&self.names, names), (&self.queue, queue), (&self.cut, cut)];
+        self.forest.apply(&trees)
     }
 
     /// Keys of an ordering and the videos that they are of, from one key to another, both left out.
@@ -234,20 +220,16 @@ impl Index {
         from: Option<&[u8]>,
         to: Option<&[u8]>,
     ) -> impl DoubleEndedIterator<Item = Result<(Vec<u8>, VideoId)>> + use<> {
-        use std::ops::Bound::{Excluded, Unbounded};
         let tree = match by {
             OrderKey::Id => &self.videos,
             OrderKey::CreatedDate => &self.created,
             OrderKey::Name => &self.names,
         };
-        // sled refuses a range whose bounds are in the wrong order.
-        let empty = from.zip(to).is_some_and(|(f, t)| f >= t);
         let bound = |b: Option<&[u8]>| b.map_or(Unbounded, |b| Excluded(b.to_vec()));
-        let range = (!empty).then(|| tree.range::<Vec<u8>, _>((bound(from), bound(to))));
-        range.into_iter().flatten().map(|item| {
-            let (key, _) = item?;
+        tree.range(bound(from), bound(to)).keys().map(|key| {
+            let key = key?;
             let id = id_of(&key).ok_or_else(unreadable_entry)?;
-            Ok((key.to_vec(), id))
+            Ok((key, id))
         })
     }
 
@@ -267,7 +249,7 @@ impl Index {
 
     /// All that wait, in order.
     pub(crate) fn waiting(&self) -> impl Iterator<Item = Result<(Timestamp, VideoId)>> + use<> {
-        self.queue.iter().keys().map(|key| {
+        self.queue.all().keys().map(|key| {
             let key = key?;
             let us = key.get(..8).and_then(|bytes| Some(u64::from_be_bytes(bytes.try_into().ok()?) ^ (1 << 63)));
             let since = us.and_then(|us| Timestamp::from_microsecond(us as i64).ok());
@@ -276,32 +258,28 @@ impl Index {
     }
 
     pub(crate) fn cut(&self) -> Result<Vec<VideoId>> {
-        self.cut.iter().keys().map(|k| id_of(&k?).ok_or_else(unreadable_entry)).collect()
+        self.cut.all().keys().map(|k| id_of(&k?).ok_or_else(unreadable_entry)).collect()
     }
 
     pub(crate) fn put_object(&self, id: &ObjectId, number: u32, offset: u64) -> Result<()> {
-        self.noted(self.try_put_object(id, number, offset))
+        let mut value = offset.to_be_bytes().to_vec();
+        value.extend(id.object_type.as_str().bytes());
+        self.objects.insert(object_key(id.job.video, number), &value)?;
+        self.numbers.insert(id.to_string(), &number.to_be_bytes())?;
+        Ok(())
     }
 
     pub(crate) fn put_delivery(&self, number: u32, delivery: &Delivery) -> Result<()> {
-        self.noted(self.deliveries.put(&object_key(delivery.object.job.video, number), delivery))
-    }
-
-    fn try_put_object(&self, id: &ObjectId, number: u32, offset: u64) -> Result<()> {
-        let mut value = offset.to_be_bytes().to_vec();
-        value.extend(id.object_type.as_str().bytes());
-        self.objects.insert(object_key(id.job.video, number), value)?;
-        self.numbers.insert(id.to_string(), &number.to_be_bytes())?;
-        Ok(())
+        self.deliveries.put(&object_key(delivery.object.job.video, number), delivery)
     }
 
     /// Which individuals a job's objects are.
     pub(crate) fn put_clusters(&self, clusters: &[Cluster]) -> Result<()> {
         let members = clusters.iter().flat_map(|c| c.objects.iter().map(|o| (o, &c.id)));
-        self.noted(members.into_iter().try_for_each(|(object, cluster)| {
-            self.clusters.insert(object.to_string(), cluster.to_string().into_bytes())?;
+        members.into_iter().try_for_each(|(object, cluster)| {
+            self.clusters.insert(object.to_string(), cluster.to_string().as_bytes())?;
             Ok(())
-        }))
+        })
     }
 
     /// The cluster that an object is in.
@@ -310,14 +288,18 @@ impl Index {
         Ok(std::str::from_utf8(&value).ok().and_then(|text| text.parse().ok()))
     }
 
-    /// What an object looks like.
+    /// What an object looks like. Nothing in memory, where nobody searches.
     pub(crate) fn put_row(&self, embedding: &Embedding) -> Result<()> {
-        self.noted(self.rows.put(embedding))
+        self.rows.as_ref().map_or(Ok(()), |rows| rows.put(embedding))
     }
 
     /// The objects that look most like what is looked for, nearest first, with their distances.
+    ///
+    /// # Errors
+    /// `NotSearchable` in memory.
     pub(crate) fn nearest(&self, like: &Likeness<'_>) -> Result<Vec<(ObjectId, f32)>> {
-        self.rows.nearest(like, |object| Ok(self.numbers.contains_key(object.to_string())?))
+        let rows = self.rows.as_ref().ok_or(StoreError::NotSearchable)?;
+        rows.nearest(like, |object| Ok(self.numbers.get(object.to_string())?.is_some()))
     }
 
     /// Where an object lies in its job's log.
@@ -329,7 +311,7 @@ impl Index {
     /// The key of an object, and of its delivery.
     pub(crate) fn key_of_object(&self, id: &ObjectId) -> Result<Option<Vec<u8>>> {
         let Some(number) = self.numbers.get(id.to_string())? else { return Ok(None) };
-        let number = number.as_ref().try_into().map(u32::from_be_bytes).map_err(|_| unreadable_entry())?;
+        let number = number.as_slice().try_into().map(u32::from_be_bytes).map_err(|_| unreadable_entry())?;
         Ok(Some(object_key(id.job.video, number)))
     }
 
@@ -340,11 +322,11 @@ impl Index {
         from: Option<&[u8]>,
         to: Option<&[u8]>,
     ) -> impl DoubleEndedIterator<Item = Result<(Vec<u8>, u64, String)>> + use<> {
-        let range = between(video, from, to).map(|(low, high)| self.objects.range(low..high));
-        range.into_iter().flatten().map(|item| {
+        let range = between(video, from, to).map_or(Entries::None, |(low, high)| self.objects.range(Included(low), Excluded(high)));
+        range.map(|item| {
             let (key, value) = item?;
             let (offset, object_type) = offset_and_type(&value)?;
-            Ok((key.to_vec(), offset, object_type))
+            Ok((key, offset, object_type))
         })
     }
 
@@ -361,39 +343,40 @@ impl Index {
 
     /// Tells where this index says something else than `other` does.
     pub(crate) fn differences(&self, other: &Self, tell: &mut dyn FnMut(String)) -> Result<()> {
-        let trees = |index: &Self| {
-            let Self { videos, created, names, queue, cut, objects, numbers, clusters, .. } = index;
-            let own = [videos, created, names, queue, cut, objects, numbers, clusters].map(Clone::clone);
-            own.into_iter().chain(index.deliveries.trees()).collect::<Vec<_>>()
-        };
-        for (mine, theirs) in trees(self).into_iter().zip(trees(other)) {
-            let different = differing(entries(&mine), entries(&theirs))?;
+        for (mine, theirs) in self.trees().iter().zip(other.trees()) {
+            let different = differing(mine.all(), theirs.all())?;
             if different > 0 {
-                tell(format!("{different} entries of {} are not what the folders say", String::from_utf8_lossy(&mine.name())));
+                tell(format!("{different} entries of {} are not what the folders say", mine.name()));
             }
         }
-        let different = differing(self.rows.entries(), other.rows.entries())?;
-        if different > 0 {
-            tell(format!("{different} of the rows that pictures are searched by are not what the folders say"));
+        let rows = |index: &Self| index.rows.clone();
+        if let (Some(mine), Some(theirs)) = (rows(self), rows(other)) {
+            let different = differing(mine.entries(), theirs.entries())?;
+            if different > 0 {
+                tell(format!("{different} of the rows that pictures are searched by are not what the folders say"));
+            }
         }
         Ok(())
     }
 
-    /// Takes all objects of a video out, and their deliveries.
-    pub(crate) fn clear_objects(&self, video: VideoId) -> Result<()> {
-        self.noted(self.try_clear_objects(video))
+    /// All but that of rows.
+    fn trees(&self) -> Vec<Tree> {
+        let Self { videos, created, names, queue, cut, objects, numbers, clusters, deliveries, .. } = self;
+        let own = [videos, created, names, queue, cut, objects, numbers, clusters].map(Clone::clone);
+        own.into_iter().chain(deliveries.trees()).collect()
     }
 
-    fn try_clear_objects(&self, video: VideoId) -> Result<()> {
-        for key in self.objects.scan_prefix(video.0.to_be_bytes()).keys() {
+    /// Takes all objects of a video out, and their deliveries.
+    pub(crate) fn clear_objects(&self, video: VideoId) -> Result<()> {
+        for key in self.objects.with_prefix(&video.0.to_be_bytes()).keys() {
             self.objects.remove(key?)?;
         }
         for tree in [&self.numbers, &self.clusters] {
-            for key in tree.scan_prefix(format!("{video}-")).keys() {
+            for key in tree.with_prefix(format!("{video}-").as_bytes()).keys() {
                 tree.remove(key?)?;
             }
         }
-        self.rows.clear(video)?;
+        self.rows.as_ref().map_or(Ok(()), |rows| rows.clear(video))?;
         self.deliveries.clear(video)
     }
 }
@@ -408,10 +391,6 @@ fn between(video: VideoId, from: Option<&[u8]>, to: Option<&[u8]>) -> Option<(Ve
 
 /// A key and what it stands for.
 type Entry = Result<(Vec<u8>, Vec<u8>)>;
-
-fn entries(tree: &Tree) -> impl Iterator<Item = Entry> + use<> {
-    tree.iter().map(|item| item.map(|(key, value)| (key.to_vec(), value.to_vec())).map_err(StoreError::from))
-}
 
 /// How many keys of two sorted lists have another value in the other, or none.
 fn differing(mine: impl Iterator<Item = Entry>, theirs: impl Iterator<Item = Entry>) -> Result<u64> {

@@ -12,7 +12,7 @@ use crate::{
 impl Archive {
     /// The individual that an object is held to be.
     pub fn cluster_of(&self, object: &ObjectId) -> Result<Option<ObjectId>> {
-        self.shared().index.cluster_of(object)
+        self.shared().index.ask(|index| index.cluster_of(object))
     }
 
     /// The individuals among the objects of a video's job, in order of their ids; none before the job's end.
@@ -39,7 +39,7 @@ impl Archive {
     /// The objects that look most like what is looked for, nearest first, with their Euclidean distances. Exact, and as slow as
     /// reading all rows of their kind.
     pub fn nearest(&self, like: &Likeness<'_>) -> Result<Vec<(ObjectRecord, f32)>> {
-        let found = self.shared().index.nearest(like)?;
+        let found = self.shared().index.ask(|index| index.nearest(like))?;
         // One that was removed meanwhile is not found.
         found.into_iter().filter_map(|(id, far)| self.object(&id).map(|o| o.map(|o| (o, far))).transpose()).collect()
     }

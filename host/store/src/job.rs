@@ -69,8 +69,10 @@ impl Job {
         }
         if !damaged.is_empty() {
             // Records lie elsewhere, and some are gone.
-            archive.index.clear_objects(id.video)?;
-            recovery::index_job(folder, &archive.index, id)?;
+            archive.index.change(|index| {
+                index.clear_objects(id.video)?;
+                recovery::index_job(folder, index, id)
+            })?;
         }
         let (objects, deliveries, embeddings) = (Mutex::new(Objects { log, known }), Mutex::new(deliveries), Mutex::new(embeddings));
         Ok(Self(Arc::new(Inner { archive: Arc::clone(archive), id, posts, objects, deliveries, embeddings })))
@@ -130,10 +132,10 @@ impl Job {
             let id = &object.record.id;
             let number = kept.known.len() as u32;
             kept.known.insert(id.clone(), number);
-            index.put_object(id, number, offset)?;
-            if self.0.posts {
-                index.put_delivery(number, &Delivery::pending(id.clone()))?;
-            }
+            index.change(|index| {
+                index.put_object(id, number, offset)?;
+                if self.0.posts { index.put_delivery(number, &Delivery::pending(id.clone())) } else { Ok(()) }
+            })?;
             Ok((id, number))
         };
         new.into_iter().zip(offsets).map(index).collect()
@@ -167,7 +169,7 @@ impl Job {
         let mut log = self.0.embeddings.lock();
         embeddings.iter().try_for_each(|embedding| log.append(&encode(&path, embedding)?).map(|_| ()))?;
         log.sync()?;
-        embeddings.iter().try_for_each(|embedding| self.0.archive.index.put_row(embedding))
+        self.0.archive.index.change(|index| embeddings.iter().try_for_each(|embedding| index.put_row(embedding)))
     }
 
     /// Puts down the individuals among the objects, in place of those before.
@@ -175,7 +177,7 @@ impl Job {
         let archive = &self.0.archive;
         archive.if_current(self.0.id, || {
             archive.folder.disk().replace(&self.file(CLUSTERS), &seal(&json!({ "clusters": clusters })))?;
-            archive.index.put_clusters(clusters)
+            archive.index.change(|index| index.put_clusters(clusters))
         })
     }
 
@@ -186,7 +188,7 @@ impl Job {
             let mut log = self.0.deliveries.lock();
             log.append(&to_json(delivery))?;
             log.sync()?;
-            self.0.archive.index.put_delivery(number, delivery)
+            self.0.archive.index.change(|index| index.put_delivery(number, delivery))
         })
     }
 

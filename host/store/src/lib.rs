@@ -18,7 +18,8 @@
 //!   job                                    one job, open
 //!   opening, recovery, closing, check      from a folder to an archive and back
 //!     shared                               folder, index, ids, locks
-//!       index (rows, delivery), ids        what answers queries; which ids were given
+//!       serving, ids                       the index that answers now; which ids were given
+//!         index (rows, delivery), tree     what answers queries
 //!       objects, job_seal                  a job's files, to be read
 //!         folder, log, format              where things lie, and how
 //!           codec, disk                    bytes; every change of the disk
@@ -47,9 +48,11 @@ mod objects;
 mod opening;
 mod recovery;
 mod rows;
+mod serving;
 mod shared;
 mod source;
 mod stored;
+mod tree;
 
 pub use archive::Archive;
 pub use check::{CheckSummary, Finding, check};

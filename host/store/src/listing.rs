@@ -15,139 +15,136 @@ use crate::{
 
 impl Archive {
     pub fn list(&self, query: &ListQuery) -> Result<Page<VideoRecord>> {
-        let Page { items, next, prev } = self.list_ids(query)?;
+        let Page { items, next, prev } = self.shared().index.ask(|index| list_ids(index, query))?;
         // A video that was deleted meanwhile is not on the page, nor is one that is damaged.
         let items = items.into_iter().filter_map(|id| self.shared().readable(id).transpose()).collect::<Result<_>>()?;
         Ok(Page { items, next, prev })
     }
 
-    fn list_ids(&self, query: &ListQuery) -> Result<Page<VideoId>> {
-        let ListQuery { filter, order, limit, cursor } = query;
-        let list = [order.key as u8, if order.descending { b'd' } else { b'a' }];
-        let (index, matcher) = (&self.shared().index, Matcher::new(filter));
-        if let Some(ids) = &filter.id_in {
-            let mut found = BTreeMap::new();
-            for id in ids {
-                if let Some(summary) = index.summary(*id)?.filter(|s| matcher.matches(s)) {
-                    found.insert(Index::key(order.key, *id, &summary), *id);
-                }
-            }
-            let item = |(k, id): (&Vec<u8>, &VideoId)| Ok((k.clone(), *id));
-            let forwards = |from: Option<&[u8]>| found.range::<[u8], _>(bounds(from, None)).map(item).collect::<Vec<_>>();
-            let backwards = |to: Option<&[u8]>| found.range::<[u8], _>(bounds(None, to)).rev().map(item).collect::<Vec<_>>();
-            return if order.descending {
-                page(list, cursor.as_ref(), *limit, |k| backwards(k).into_iter(), |k| forwards(k).into_iter())
-            } else {
-                page(list, cursor.as_ref(), *limit, |k| forwards(k).into_iter(), |k| backwards(k).into_iter())
-            };
-        }
-        let range = (order.key == OrderKey::CreatedDate).then(|| matcher.created_range());
-        let (low, high) = range.unwrap_or_default();
-        let matching = |item: Result<(Vec<u8>, VideoId)>| match item {
-            Ok((key, id)) => match index.summary(id) {
-                Ok(Some(summary)) if matcher.matches(&summary) => Some(Ok((key, id))),
-                Ok(_) => None,
-                Err(e) => Some(Err(e)),
-            },
-            Err(e) => Some(Err(e)),
-        };
-        let later = |a: Option<&[u8]>, b: &Option<Vec<u8>>| a.map(<[u8]>::to_vec).max(b.clone());
-        let sooner = |a: Option<&[u8]>, b: &Option<Vec<u8>>| match (a, b) {
-            (Some(a), Some(b)) => Some(a.min(b).to_vec()),
-            (a, b) => a.map(<[u8]>::to_vec).or_else(|| b.clone()),
-        };
-        let forwards = |from: Option<&[u8]>| index.walk(order.key, later(from, &low).as_deref(), high.as_deref()).filter_map(matching);
-        let backwards = |to: Option<&[u8]>| index.walk(order.key, low.as_deref(), sooner(to, &high).as_deref()).rev().filter_map(matching);
-        if order.descending {
-            page(list, cursor.as_ref(), *limit, backwards, forwards)
-        } else {
-            page(list, cursor.as_ref(), *limit, forwards, backwards)
-        }
-    }
-
     pub fn count(&self, filter: &VideoFilter) -> Result<u64> {
-        let (index, matcher) = (&self.shared().index, Matcher::new(filter));
-        let mut count = 0;
-        let mut look = |id: VideoId| -> Result<()> {
-            count += u64::from(index.summary(id)?.is_some_and(|s| matcher.matches(&s)));
-            Ok(())
-        };
-        if let Some(ids) = &filter.id_in {
-            let ids: std::collections::BTreeSet<_> = ids.iter().collect();
-            ids.into_iter().try_for_each(|id| look(*id))?;
-        } else if matcher.is_open() {
-            return Ok(index.len());
-        } else {
-            let (low, high) = matcher.created_range();
-            index.walk(OrderKey::CreatedDate, low.as_deref(), high.as_deref()).try_for_each(|item| look(item?.1))?;
-        }
-        Ok(count)
+        self.shared().index.ask(|index| count(index, filter))
     }
 
     /// Objects of a video's job, in the order in which they were made.
     pub fn objects(&self, id: VideoId, query: &ObjectQuery) -> Result<Page<ObjectRecord>> {
         let record = self.video(id)?.ok_or(StoreError::NoVideo(id))?;
-        let index = &self.shared().index;
         let wanted = |item: Result<(Vec<u8>, u64, String)>| match item {
             Ok((key, offset, t)) => (query.types.is_empty() || query.types.iter().any(|w| w.as_str() == t)).then_some(Ok((key, offset))),
             Err(e) => Some(Err(e)),
         };
-        let Page { items, next, prev } = page(
-            *b"ob",
-            query.cursor.as_ref(),
-            query.limit,
-            |from| index.walk_objects(id, from, None).filter_map(wanted),
-            |to| index.walk_objects(id, None, to).rev().filter_map(wanted),
-        )?;
+        let Page { items, next, prev } = self.shared().index.ask(|index| {
+            let forwards = |from: Option<&[u8]>| index.walk_objects(id, from, None).filter_map(wanted);
+            let backwards = |to: Option<&[u8]>| index.walk_objects(id, None, to).rev().filter_map(wanted);
+            page(*b"ob", query.cursor.as_ref(), query.limit, forwards, backwards)
+        })?;
         let items = read_objects(&self.shared().folder, JobId { video: id, number: record.job }, &items)?;
         Ok(Page { items, next, prev })
     }
 
     pub fn object(&self, id: &ObjectId) -> Result<Option<ObjectRecord>> {
-        let Some(offset) = self.shared().index.object(id)? else { return Ok(None) };
+        let Some(offset) = self.shared().index.ask(|index| index.object(id))? else { return Ok(None) };
         let found = read_objects(&self.shared().folder, id.job, &[offset])?;
         Ok(found.into_iter().next().filter(|o| o.id == *id))
     }
 
     /// Deliveries of a video's job, in the order in which their objects were made.
     pub fn deliveries(&self, id: VideoId, query: &DeliveryQuery) -> Result<Page<Delivery>> {
-        let index = &self.shared().index;
         let wanted = |item: &Result<(Vec<u8>, Delivery)>| {
             item.as_ref().map_or(true, |(_, d)| query.states.is_empty() || query.states.contains(&d.state))
         };
-        page(
-            *b"dl",
-            query.cursor.as_ref(),
-            query.limit,
-            |from| index.walk_deliveries(id, from, None).filter(wanted),
-            |to| index.walk_deliveries(id, None, to).rev().filter(wanted),
-        )
+        self.shared().index.ask(|index| {
+            let forwards = |from: Option<&[u8]>| index.walk_deliveries(id, from, None).filter(wanted);
+            let backwards = |to: Option<&[u8]>| index.walk_deliveries(id, None, to).rev().filter(wanted);
+            page(*b"dl", query.cursor.as_ref(), query.limit, forwards, backwards)
+        })
     }
 
     /// How far an object has come; `None` where there is no such object, or no router.
     pub fn delivery(&self, id: &ObjectId) -> Result<Option<Delivery>> {
-        let Some(key) = self.shared().index.key_of_object(id)? else { return Ok(None) };
-        self.shared().index.deliveries.get(&key)
+        self.shared().index.ask(|index| index.key_of_object(id)?.map_or(Ok(None), |key| index.deliveries.get(&key)))
     }
 
     /// Objects that are still to be delivered, of one video or of all, with their numbers, by video and number.
-    pub fn undelivered(&self, video: Option<VideoId>) -> impl Iterator<Item = Result<(ObjectId, u32)>> + use<> {
+    pub fn undelivered(&self, video: Option<VideoId>) -> Result<Vec<(ObjectId, u32)>> {
         let beginning = video.map(|v| v.0.to_be_bytes());
-        self.shared().index.deliveries.pending(beginning.as_ref().map_or(&[], |b| &b[..])).map(|item| {
-            let (key, id) = item?;
-            Ok((id, number_of(&key)?))
-        })
+        let beginning = beginning.as_ref().map_or(&[][..], |b| &b[..]);
+        let numbered = |item: Result<(Vec<u8>, ObjectId)>| item.and_then(|(key, id)| Ok((id, number_of(&key)?)));
+        self.shared().index.ask(|index| index.deliveries.pending(beginning).map(numbered).collect())
     }
 
     /// The number of an object among those of its job.
     pub fn number(&self, id: &ObjectId) -> Result<Option<u32>> {
-        self.shared().index.key_of_object(id)?.map(|key| number_of(&key)).transpose()
+        self.shared().index.ask(|index| index.key_of_object(id)?.map(|key| number_of(&key)).transpose())
     }
 
     /// What became of the objects of a video's job, by type; `None` where none was to be delivered.
     pub fn tally(&self, id: VideoId) -> Result<Option<BTreeMap<ObjectType, Counts>>> {
-        self.shared().index.deliveries.tally(id)
+        self.shared().index.ask(|index| index.deliveries.tally(id))
     }
+}
+
+/// The ids of a page of videos.
+fn list_ids(index: &Index, query: &ListQuery) -> Result<Page<VideoId>> {
+    let ListQuery { filter, order, limit, cursor } = query;
+    let list = [order.key as u8, if order.descending { b'd' } else { b'a' }];
+    let matcher = Matcher::new(filter);
+    if let Some(ids) = &filter.id_in {
+        let mut found = BTreeMap::new();
+        for id in ids {
+            if let Some(summary) = index.summary(*id)?.filter(|s| matcher.matches(s)) {
+                found.insert(Index::key(order.key, *id, &summary), *id);
+            }
+        }
+        let item = |(k, id): (&Vec<u8>, &VideoId)| Ok((k.clone(), *id));
+        let forwards = |from: Option<&[u8]>| found.range::<[u8], _>(bounds(from, None)).map(item).collect::<Vec<_>>();
+        let backwards = |to: Option<&[u8]>| found.range::<[u8], _>(bounds(None, to)).rev().map(item).collect::<Vec<_>>();
+        return if order.descending {
+            page(list, cursor.as_ref(), *limit, |k| backwards(k).into_iter(), |k| forwards(k).into_iter())
+        } else {
+            page(list, cursor.as_ref(), *limit, |k| forwards(k).into_iter(), |k| backwards(k).into_iter())
+        };
+    }
+    let range = (order.key == OrderKey::CreatedDate).then(|| matcher.created_range());
+    let (low, high) = range.unwrap_or_default();
+    let matching = |item: Result<(Vec<u8>, VideoId)>| match item {
+        Ok((key, id)) => match index.summary(id) {
+            Ok(Some(summary)) if matcher.matches(&summary) => Some(Ok((key, id))),
+            Ok(_) => None,
+            Err(e) => Some(Err(e)),
+        },
+        Err(e) => Some(Err(e)),
+    };
+    let later = |a: Option<&[u8]>, b: &Option<Vec<u8>>| a.map(<[u8]>::to_vec).max(b.clone());
+    let sooner = |a: Option<&[u8]>, b: &Option<Vec<u8>>| match (a, b) {
+        (Some(a), Some(b)) => Some(a.min(b).to_vec()),
+        (a, b) => a.map(<[u8]>::to_vec).or_else(|| b.clone()),
+    };
+    let forwards = |from: Option<&[u8]>| index.walk(order.key, later(from, &low).as_deref(), high.as_deref()).filter_map(matching);
+    let backwards = |to: Option<&[u8]>| index.walk(order.key, low.as_deref(), sooner(to, &high).as_deref()).rev().filter_map(matching);
+    if order.descending {
+        page(list, cursor.as_ref(), *limit, backwards, forwards)
+    } else {
+        page(list, cursor.as_ref(), *limit, forwards, backwards)
+    }
+}
+
+fn count(index: &Index, filter: &VideoFilter) -> Result<u64> {
+    let matcher = Matcher::new(filter);
+    let mut count = 0;
+    let mut look = |id: VideoId| -> Result<()> {
+        count += u64::from(index.summary(id)?.is_some_and(|s| matcher.matches(&s)));
+        Ok(())
+    };
+    if let Some(ids) = &filter.id_in {
+        let ids: std::collections::BTreeSet<_> = ids.iter().collect();
+        ids.into_iter().try_for_each(|id| look(*id))?;
+    } else if matcher.is_open() {
+        return Ok(index.len());
+    } else {
+        let (low, high) = matcher.created_range();
+        index.walk(OrderKey::CreatedDate, low.as_deref(), high.as_deref()).try_for_each(|item| look(item?.1))?;
+    }
+    Ok(count)
 }
 
 fn bounds<'a>(from: Option<&'a [u8]>, to: Option<&'a [u8]>) -> (std::ops::Bound<&'a [u8]>, std::ops::Bound<&'a [u8]>) {

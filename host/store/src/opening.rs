@@ -20,6 +20,7 @@ use crate::{
     ids::Ids,
     index::Index,
     recovery,
+    serving::Serving,
     shared::Shared,
 };
 
@@ -49,8 +50,8 @@ pub(crate) fn open(data: &Path, clock: Arc<dyn Clock>, backend: Arc<dyn Backend>
     closing::unmark(disk, data)?;
     let (path, is_new) = (data.join("index"), folder.ids()?.is_empty());
     let existed = path.exists();
-    let (index, rebuilt) = match trusted(&path, &left) {
-        Ok(index) => (index, None),
+    let (index, passing, rebuilt) = match trusted(&path, &left) {
+        Ok(index) => (index, None, None),
         Err(reason) => {
             if matches!(left, Left::Open) {
                 disk.remove(&path)?
@@ -59,13 +60,17 @@ pub(crate) fn open(data: &Path, clock: Arc<dyn Clock>, backend: Arc<dyn Backend>
             }
             let begun = Instant::now();
             let index = Index::open(&path)?;
-            recovery::rebuild(&folder, &index, true)?;
+            let passing = recovery::rebuild(&folder, &index, true)?;
             info!(videos = index.len(), duration_ms = begun.elapsed().as_millis() as u64, "index built from {} videos", index.len());
-            (index, (existed || !is_new).then_some(reason))
+            (index, passing, (existed || !is_new).then_some(reason))
         }
     };
     let ids = Ids::open(&folder, index.highest()?)?;
     let report = OpenReport { videos: index.len(), index_rebuilt: rebuilt };
+    let index = Serving::new(folder.clone(), path, index)?;
+    if passing.is_some() {
+        index.doubt();
+    }
     let closing = Closing::new(disk, data, index.doubtful());
     Ok((Shared::new(folder, index, ids, clock, closing, lock), report))
 }

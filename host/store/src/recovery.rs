@@ -17,16 +17,21 @@ use crate::{
 };
 
 /// Makes a new index from all folders; `mend`: finishes what a crash cut off in them, too. What cannot be read is left out and
-/// named in the log.
-pub(crate) fn rebuild(folder: &Folder, index: &Index, mend: bool) -> Result<()> {
+/// named in the log; an error that may be over the next time is returned.
+pub(crate) fn rebuild(folder: &Folder, index: &Index, mend: bool) -> Result<Option<StoreError>> {
+    let mut passing = None;
     for id in folder.ids()? {
         match rebuild_video(folder, index, id, mend) {
             Err(error @ StoreError::Index(_)) => return Err(error),
-            Err(error) => error!(video = %id, "video {id} is left out, or what its job made: {error}"),
+            Err(error) => {
+                error!(video = %id, "video {id} is left out, or what its job made: {error}");
+                passing = matches!(error, StoreError::Io { .. }).then_some(error).or(passing);
+            }
             Ok(()) => {}
         }
     }
-    index.set_current()
+    index.set_current()?;
+    Ok(passing)
 }
 
 fn rebuild_video(folder: &Folder, index: &Index, id: VideoId, mend: bool) -> Result<()> {

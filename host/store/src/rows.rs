@@ -21,11 +21,11 @@ use std::{
 use ocellus_core::{JobId, ObjectId, ObjectType, TrackId, VideoId};
 use parking_lot::RwLock;
 use serde::{Deserialize, Serialize};
-use sled::Tree;
 
 use crate::{
     error::{At, Result, unreadable_entry},
     objects::Embedding,
+    tree::Tree,
 };
 
 /// Of a record before its numbers, in bytes.
@@ -118,8 +118,8 @@ impl Rows {
     /// Takes the rows of all objects of a video out.
     pub(crate) fn clear(&self, video: VideoId) -> Result<()> {
         let mut files = self.files.write();
-        for item in self.places.scan_prefix(format!("{video}-")) {
-            let (key, _) = item?;
+        for item in self.places.with_prefix(format!("{video}-").as_bytes()).keys() {
+            let key = item?;
             let object: ObjectId = std::str::from_utf8(&key).ok().and_then(|text| text.parse().ok()).ok_or_else(unreadable_entry)?;
             // Read again: what was removed before it may have moved it.
             if let Some(place) = self.place(&object)? {
@@ -152,7 +152,7 @@ impl Rows {
     }
 
     fn set_place(&self, object: &ObjectId, place: &Place) -> Result<()> {
-        self.places.insert(object.to_string(), postcard::to_stdvec(place).map_err(|_| unreadable_entry())?)?;
+        self.places.insert(object.to_string(), &postcard::to_stdvec(place).map_err(|_| unreadable_entry())?)?;
         Ok(())
     }
 
@@ -166,14 +166,14 @@ impl Rows {
 
     /// All rows by their objects: what made each, and its record in the file.
     pub(crate) fn entries(&self) -> impl Iterator<Item = Result<(Vec<u8>, Vec<u8>)>> {
-        self.places.iter().map(|item| {
+        self.places.all().map(|item| {
             let (key, value) = item?;
             let object: ObjectId = std::str::from_utf8(&key).ok().and_then(|text| text.parse().ok()).ok_or_else(unreadable_entry)?;
             let Place { source, numbers, slot } = postcard::from_bytes(&value).map_err(|_| unreadable_entry())?;
             let space = Space { object_type: object.object_type, source, numbers };
             let mut record = vec![0; space.record_len()];
             self.file(&mut self.files.write(), &space)?.read(slot, &mut record)?;
-            Ok((key.to_vec(), [space.source.as_bytes(), &record].concat()))
+            Ok((key, [space.source.as_bytes(), &record].concat()))
         })
     }
 
@@ -340,14 +340,14 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::tree::Forest;
 
     fn object(video: u64, track: u64) -> ObjectId {
         ObjectId { job: JobId { video: VideoId(video), number: 1 }, object_type: ObjectType::face(), track: TrackId(track), shot: 0 }
     }
 
     fn rows(dir: &Path) -> Rows {
-        let db = sled::Config::new().temporary(true).open().unwrap();
-        Rows::new(&dir.join("rows"), db.open_tree("rows").unwrap())
+        Rows::new(&dir.join("rows"), Forest::in_memory().tree("rows").unwrap())
     }
 
     fn all<'a>(object_type: &'a ObjectType, row: &'a [f32]) -> Likeness<'a> {

@@ -19,12 +19,12 @@ use crate::{
     error::{Result, StoreError},
     folder::Folder,
     ids::Ids,
-    index::Index,
+    serving::Serving,
 };
 
 pub(crate) struct Shared {
     pub folder: Folder,
-    pub index: Index,
+    pub index: Serving,
     pub ids: Ids,
     pub clock: Arc<dyn Clock>,
     /// A record is changed by one thread at a time; videos share locks by their ids.
@@ -36,16 +36,8 @@ pub(crate) struct Shared {
     _lock: File,
 }
 
-impl Drop for Shared {
-    fn drop(&mut self) {
-        if let Err(error) = self.index.flush() {
-            error!("the index could not be written out, the next start makes it anew: {error}");
-        }
-    }
-}
-
 impl Shared {
-    pub(crate) fn new(folder: Folder, index: Index, ids: Ids, clock: Arc<dyn Clock>, closing: Closing, lock: File) -> Self {
+    pub(crate) fn new(folder: Folder, index: Serving, ids: Ids, clock: Arc<dyn Clock>, closing: Closing, lock: File) -> Self {
         let locks = std::array::from_fn(|_| Mutex::new(()));
         Self { folder, index, ids, clock, locks, named: Mutex::default(), _closing: closing, _lock: lock }
     }

@@ -149,7 +149,7 @@ impl Archive {
             index.doubt();
         }
         put?;
-        index.put(id, Some(&record))?;
+        index.change(|index| index.put(id, Some(&record)))?;
         Ok(record)
     }
 

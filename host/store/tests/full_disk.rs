@@ -1,20 +1,28 @@
-//! Covers: a file system without room. What needs room fails with an error that says so, and leaves what there was; deleting needs none;
-//! with room again everything goes on in the same process, the index included.
+//! Covers: a file system without room. What needs room fails with an error that says so, and leaves what there was;
+//! deleting needs none. The index answers from memory meanwhile, all but searches. With room again everything goes on in the
+//! same process, and the index is on the disk.
 //!
 //! Needs a file system of its own, and so the right to mount one; without it the test says that it was left out.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "a test ends where something is wrong")]
+
+mod common;
 
 use std::{
     fs,
     io::{ErrorKind, Write},
     path::Path,
     process::Command,
-    sync::Arc,
 };
 
-use ocellus_core::{SettingsSchema, SystemClock, VideoId, VideoRecord};
-use ocellus_store::{Archive, ListQuery, Order, OrderKey, StoreError, VideoFilter, check};
+use ocellus_core::{JobId, ObjectId, ObjectType, TrackId};
+use ocellus_core::{SettingsSchema, VideoId, VideoRecord};
+use ocellus_store::{
+    Archive, Delivery, DeliveryState, Embedding, Likeness, ListQuery, ObjectQuery, Order, OrderKey, Picture, StoreError, VideoFilter, check,
+};
+use serde_json::json;
+
+use common::{new_object, new_video, open};
 
 /// Unmounted when it is dropped.
 struct Mounted(tempfile::TempDir);
@@ -40,14 +48,6 @@ fn fill(path: &Path) {
     while file.write_all(&block).is_ok() {}
     // And the rest, byte by byte.
     while file.write_all(&[7]).is_ok() {}
-}
-
-fn open(data: &Path) -> Archive {
-    Archive::open(data, Arc::new(SystemClock)).unwrap().0
-}
-
-fn new_video(archive: &Archive) -> VideoId {
-    try_create(archive).unwrap().id
 }
 
 fn try_create(archive: &Archive) -> Result<VideoRecord, StoreError> {
@@ -110,4 +110,83 @@ fn a_disk_that_was_full_and_has_room_again_is_served_as_before() {
     let archive = open(&data);
     assert_eq!(listed(&archive).len(), ids.len());
     assert!(new_video(&archive) > *ids.iter().max().unwrap());
+}
+
+/// A video with a job that posts, and objects of it.
+fn with_objects(archive: &Archive, count: u64) -> (VideoId, Vec<ObjectId>) {
+    let id = new_video(archive);
+    let job = archive.start_job(id, &json!({"router_url": "http://127.0.0.1:1/"})).unwrap();
+    let object = |track| ObjectId { job: JobId { video: id, number: 1 }, object_type: ObjectType::face(), track: TrackId(track), shot: 0 };
+    let objects: Vec<_> = (0..count).map(object).collect();
+    for some in objects.chunks(50) {
+        let rows: Vec<_> =
+            some.iter().map(|o| Embedding { object: o.clone(), source: "net/1".into(), row: vec![o.track.0 as f32; 8] }).collect();
+        job.append_embeddings(&rows).unwrap();
+        let new: Vec<_> =
+            some.iter().map(|o| new_object(o.clone(), &[(Picture::Thumbnail, b"small"), (Picture::Fullframe, b"large")])).collect();
+        job.append_objects(&new).unwrap();
+    }
+    (id, objects)
+}
+
+fn nearest(archive: &Archive) -> Result<Option<u64>, StoreError> {
+    let face = ObjectType::face();
+    let like = Likeness { object_type: &face, source: "net/1", row: &[7.0; 8], video: None, within: 1.0, limit: 1 };
+    Ok(archive.nearest(&like)?.first().map(|(object, _)| object.id.track.0))
+}
+
+#[test]
+fn the_index_answers_from_memory_while_it_cannot_be_written_and_comes_back() {
+    let Some(mounted) = Mounted::new(48) else {
+        println!("left out: no file system can be mounted here");
+        return;
+    };
+    let data = mounted.0.path().join("data");
+    fs::create_dir(&data).unwrap();
+    let archive = open(&data);
+    let (video, objects) = with_objects(&archive, 300);
+    let mut ids: Vec<VideoId> = (0..400).map(|_| new_video(&archive)).collect();
+    assert_eq!(nearest(&archive).unwrap(), Some(7));
+    let job = archive.job(objects[0].job).unwrap().unwrap();
+
+    // Whatever room a deletion makes somebody else takes at once.
+    let fillers = mounted.0.path().join("fillers");
+    fs::create_dir(&fillers).unwrap();
+    let mut filled = 0;
+    let mut refused = false;
+    while !refused || filled < 20 {
+        fill(&fillers.join(filled.to_string()));
+        filled += 1;
+        for id in ids.split_off(ids.len().saturating_sub(8)) {
+            assert!(archive.delete(id).unwrap(), "deleting needs no room");
+        }
+        let _ = archive.flush();
+        assert_eq!(listed(&archive).len(), ids.len() + 1);
+        let page = archive.objects(video, &ObjectQuery { types: Vec::new(), limit: 1000, cursor: None }).unwrap();
+        assert_eq!(page.items.len(), objects.len());
+        assert_eq!(archive.undelivered(None).unwrap().len(), objects.len());
+        refused = matches!(nearest(&archive), Err(StoreError::NotSearchable));
+        assert!(refused || !ids.is_empty(), "the index was never in need of room");
+    }
+
+    fs::remove_dir_all(&fillers).unwrap();
+    let posted = Delivery { state: DeliveryState::Posted, attempts: 1, ..Delivery::pending(objects[3].clone()) };
+    job.book(&posted).unwrap();
+    ids.push(new_video(&archive));
+    rename(&archive, ids[0], "another").unwrap();
+    let found = loop {
+        match nearest(&archive) {
+            Err(StoreError::NotSearchable) => std::thread::yield_now(),
+            found => break found.unwrap(),
+        }
+    };
+    assert_eq!(found, Some(7));
+    assert!(data.join("index/db").exists());
+    assert_eq!(listed(&archive).len(), ids.len() + 1);
+    assert_eq!(archive.delivery(&objects[3]).unwrap(), Some(posted));
+    assert_eq!(archive.undelivered(None).unwrap().len(), objects.len() - 1);
+    drop((archive, job));
+    let mut findings = Vec::new();
+    check(&data, false, &mut |f| findings.push(f.to_string())).unwrap();
+    assert!(findings.is_empty(), "{findings:?}");
 }

@@ -10,6 +10,7 @@ use anyhow::{Result, bail};
 use crate::{
     build, examples, plugins, setup,
     shell::{self, cargo, root, say},
+    torture,
 };
 
 type Step = (&'static str, fn() -> Result<()>);
@@ -23,6 +24,7 @@ const STEPS: &[Step] = &[
     ("lints", lints),
     ("tests of plugins and SDK", plugin_tests),
     ("tests", tests),
+    ("torture", torture::test),
 ];
 
 /// Workspaces beside the main one.

@@ -89,6 +89,10 @@ impl Jobs {
         }
     }
 
+    pub(super) fn is_over(&self, id: VideoId, run: RunId) {
+        self.queue.lock().is_over(id, run);
+    }
+
     pub(super) fn finish(&self, id: VideoId, run: RunId) {
         self.queue.lock().finish(id, run);
     }

@@ -37,8 +37,18 @@ pub(super) struct Queue<R> {
 
 enum State<R> {
     Waiting(Place),
-    Running { run: RunId, handle: R, place: Place, told_to_end: bool, ended: CancellationToken },
-    Claimed { before: Option<Place>, released: CancellationToken },
+    /// `ends`: it was told to, or is over already and its worker is still writing down how.
+    Running {
+        run: RunId,
+        handle: R,
+        place: Place,
+        ends: bool,
+        ended: CancellationToken,
+    },
+    Claimed {
+        before: Option<Place>,
+        released: CancellationToken,
+    },
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -121,9 +131,9 @@ impl<R: Clone> Queue<R> {
         let before = match self.videos.get_mut(&id) {
             None => None,
             Some(State::Claimed { released, .. }) => return Answer::Later { free: released.clone(), interrupt: None },
-            Some(State::Waiting(_) | State::Running { told_to_end: false, .. }) if wish == Wish::Begin => return Answer::UnderWay,
-            Some(State::Running { handle, told_to_end, ended, .. }) => {
-                *told_to_end = true;
+            Some(State::Waiting(_) | State::Running { ends: false, .. }) if wish == Wish::Begin => return Answer::UnderWay,
+            Some(State::Running { handle, ends, ended, .. }) => {
+                *ends = true;
                 return Answer::Later { free: ended.clone(), interrupt: Some(handle.clone()) };
             }
             Some(State::Waiting(place)) => Some(*place),
@@ -168,9 +178,19 @@ impl<R: Clone> Queue<R> {
         let Some(State::Waiting(place)) = self.videos.get(&id) else { return Take::None { until: Some(now) } };
         let (place, run, handle) = (*place, RunId(self.runs), handle());
         self.runs += 1;
-        let running = State::Running { run, handle: handle.clone(), place, told_to_end: false, ended: CancellationToken::new() };
+        let running = State::Running { run, handle: handle.clone(), place, ends: false, ended: CancellationToken::new() };
         self.videos.insert(id, running);
         Take::Job(Taken { id, run, handle, failures: place.failures })
+    }
+
+    /// From now on the run is no longer what somebody wishes for who wants the video to begin: it is over, but for what its
+    /// worker still writes down.
+    pub(super) fn is_over(&mut self, id: VideoId, run: RunId) {
+        if let Some(State::Running { run: of, ends, .. }) = self.videos.get_mut(&id)
+            && *of == run
+        {
+            *ends = true;
+        }
     }
 
     /// Ends a run, and no other one of its video.
@@ -207,7 +227,7 @@ impl<R: Clone> Queue<R> {
 
     /// Whether a run is to be left so that the next start takes it up: the end of the server is why it ends, and no user.
     pub(super) fn is_cut_off(&self, id: VideoId, run: RunId) -> bool {
-        self.closed && matches!(self.running(id, run), Some(State::Running { told_to_end: false, .. }))
+        self.closed && matches!(self.running(id, run), Some(State::Running { ends: false, .. }))
     }
 
     /// The run of a video.
@@ -310,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_was_told_to_end_may_begin_again_afterwards() {
+    fn one_that_was_ends_may_begin_again_afterwards() {
         let mut queue = Queue::default();
         queue.enqueue(VideoId(1), at(0));
         let run = taken(&mut queue, 0).unwrap();
@@ -320,6 +340,18 @@ mod tests {
         assert!(!free.is_cancelled());
         queue.finish(run.id, run.run);
         assert!(free.is_cancelled() && also.is_cancelled());
+        assert!(granted(&mut queue, 1, Wish::Begin));
+    }
+
+    #[test]
+    fn one_that_is_over_may_begin_again_once_its_worker_has_written_down_how() {
+        let mut queue = Queue::default();
+        queue.enqueue(VideoId(1), at(0));
+        let run = taken(&mut queue, 0).unwrap();
+        queue.is_over(run.id, run.run);
+        let Answer::Later { free, .. } = queue.claim(VideoId(1), Wish::Begin) else { panic!("this run is over") };
+        queue.finish(run.id, run.run);
+        assert!(free.is_cancelled());
         assert!(granted(&mut queue, 1, Wish::Begin));
     }
 
@@ -409,7 +441,7 @@ mod tests {
     struct Run {
         taken: Taken<u32>,
         waits: Waits,
-        told_to_end: bool,
+        ends: bool,
     }
 
     impl Expected {
@@ -468,10 +500,10 @@ mod tests {
                 let Answer::Later { free, interrupt: None } = answer else { panic!("{id} is claimed") };
                 self.asked.push((id, free));
             } else if let Some(run) = self.runs.iter_mut().find(|r| r.taken.id == id) {
-                if wish == Wish::Begin && !run.told_to_end {
+                if wish == Wish::Begin && !run.ends {
                     assert!(matches!(answer, Answer::UnderWay));
                 } else {
-                    run.told_to_end = true;
+                    run.ends = true;
                     let Answer::Later { free, interrupt: Some(_) } = answer else { panic!("{id} runs") };
                     self.asked.push((id, free));
                 }
@@ -517,7 +549,7 @@ mod tests {
                     assert!(self.claims.iter().all(|(id, _)| *id != taken.id), "{} is claimed", taken.id);
                     let n = self.waiting.iter().position(|(id, _)| *id == taken.id).unwrap();
                     let (_, waits) = self.waiting.remove(n);
-                    self.runs.push(Run { taken, waits: Waits { paused_until: None, ..waits }, told_to_end: false });
+                    self.runs.push(Run { taken, waits: Waits { paused_until: None, ..waits }, ends: false });
                 }
             }
         }

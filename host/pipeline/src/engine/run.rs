@@ -32,7 +32,7 @@ impl Work for Inner {
             Ok(Some(video)) => {
                 info!(video = %id, job = video.job, "video {id}: processing");
                 match self.process_to_end(video, taken) {
-                    Some(ending) => self.endings.put(ending),
+                    Some(ending) => self.end_run(taken, ending),
                     None => info!(video = %id, "video {id}: left to go on with later"),
                 }
                 Done::Ended
@@ -59,7 +59,7 @@ impl Work for Inner {
         };
         let status = if run.live.has_frames() { VideoStatus::Interrupted } else { VideoStatus::NotStarted };
         let sentence = Some(error.public().to_owned());
-        self.endings.put(ended(job, run, status, sentence));
+        self.end_run(taken, ended(job, run, status, sentence));
         error!(video = %taken.id, %error, "video {}: {error}", taken.id);
         Done::Ended
     }
@@ -76,6 +76,12 @@ fn not_started(error: Error) -> Failure {
 }
 
 impl Inner {
+    /// Who sees that a job has ended may ask for the next one at once: it must not be taken for the one that is over.
+    fn end_run(&self, taken: &Taken, ending: Ending) {
+        self.jobs.is_over(taken.id, taken.run);
+        self.endings.put(ending);
+    }
+
     /// Makes the record say that the video is being processed; `None` where it is not to be, by now.
     fn begin(&self, taken: &Taken) -> Result<Option<VideoRecord>, StoreError> {
         let (now, run) = (self.clock.now(), &taken.handle);

@@ -344,11 +344,15 @@ impl Inner {
     /// Puts what the archive holds undelivered into the schedule, of one video or of all.
     fn take_up(&self, video: Option<VideoId>) {
         let mut job: Option<(JobId, Option<Destination>)> = None;
-        for item in self.archive.undelivered(video) {
+        let undelivered = self.archive.undelivered(video).unwrap_or_else(|error| {
+            error!(%error, "which deliveries are to be taken up cannot be read: {error}");
+            Vec::new()
+        });
+        for (object, number) in undelivered {
             if self.closing.is_cancelled() {
                 return;
             }
-            let taken = item.map_err(Error::from).and_then(|(object, number)| {
+            let taken = (|| -> Result<()> {
                 if job.as_ref().is_none_or(|(id, _)| *id != object.job) {
                     // Only read: what there is to deliver may be of a hundred thousand videos.
                     let stored = Some(self.archive.stored_job(object.job.video)?).filter(|s| s.id() == object.job);
@@ -360,7 +364,7 @@ impl Inner {
                     self.add(object, number, destination, due.unwrap_or_else(|| self.clock.now()));
                 }
                 Ok(())
-            });
+            })();
             if let Err(error) = taken {
                 error!(%error, "a delivery cannot be taken up: {error}");
             }

@@ -215,6 +215,8 @@ impl Model {
                         Deletion::NotAsked => Deletion::Asked(1),
                         Deletion::Asked(times) => Deletion::Asked(times + 1),
                     };
+                    // Its job is ended first: a kill may come between the two.
+                    begun.wish = Some(video.wish.begin(Wish::Idle));
                 }
             }
         }
@@ -243,6 +245,8 @@ impl Model {
                     self.forget(id);
                 } else if not_found && self.videos.get(&id).is_some_and(|v| v.deletion == Deletion::Asked(1)) {
                     faults.add(FaultKind::Lost, format!("video {id} was gone before it was deleted"));
+                } else if let Some(video) = self.videos.get_mut(&id) {
+                    settle_one(&mut video.wish, wish, false);
                 }
                 return;
             }
@@ -476,6 +480,17 @@ mod tests {
         let begun = model.begin(Change::Delete { id: 1 });
         model.end(begun, Outcome::Refused { not_found: true }, &faults);
         assert_eq!(kinds(&faults), [FaultKind::Lost]);
+    }
+
+    #[test]
+    fn a_deletion_in_doubt_may_have_ended_the_job() {
+        let faults = Faults::default();
+        let mut model = model(1, &faults);
+        let begun = model.begin(Change::Process { id: 1 });
+        model.end(begun, Outcome::Done(None), &faults);
+        let _unanswered = model.begin(Change::Delete { id: 1 });
+        model.observe(&[shown(1, "1")], |_| None, &faults);
+        assert_eq!(kinds(&faults), []);
     }
 
     #[test]
