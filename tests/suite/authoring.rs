@@ -1,5 +1,5 @@
-//! Covers: what a plugin author does, from nothing to a running job: begin, test, build, look at, try over a recording, hold
-//! against a golden file, install.
+//! Covers: what a plugin author does, from nothing to a running job: begin, test, build, look at,
+//! try over a recording, hold against a golden file, install.
 
 use std::{path::Path, process::Command};
 
@@ -12,7 +12,8 @@ use crate::{
     server::{Options, program, run},
 };
 
-/// Runs `ocellus plugin …` in a folder: exit code, standard output, standard error. What cargo compiles is kept for the next.
+/// Runs `ocellus plugin …` in a folder: exit code, standard output, standard error. What cargo
+/// compiles is kept for the next.
 pub(crate) fn plugin(dir: &Path, arguments: &[&str]) -> (Option<i32>, String, String) {
     let mut command = Command::new(program());
     command.current_dir(dir).arg("plugin").args(arguments).env("CARGO_TARGET_DIR", media::target().join("wasm/authoring"));

@@ -1,6 +1,6 @@
-//! Covers: a candidate beside a plugin, over the API: it is shown a job's calls without effect, what it would change and what it
-//! costs is told, and it takes the place of the plugin only when it is installed as one. A filter that reads pictures, in a job
-//! and in its replay.
+//! Covers: a candidate beside a plugin, over the API: it is shown a job's calls without effect,
+//! what it would change and what it costs is told, and it takes the place of the plugin only when
+//! it is installed as one. A filter that reads pictures, in a job and in its replay.
 
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};

@@ -1,6 +1,7 @@
-//! Covers: compiling plugins. What takes too long or too much memory is refused with the limit that it met, while requests are
-//! answered; a server that compiles stops at once; the second start compiles nothing, and whatever happened to the code that
-//! was kept, the server starts and its plugins serve.
+//! Covers: compiling plugins. What takes too long or too much memory is refused with the limit that
+//! it met, while requests are answered; a server that compiles stops at once; the second start
+//! compiles nothing, and whatever happened to the code that was kept, the server starts and its
+//! plugins serve.
 
 use std::{
     collections::BTreeMap,
@@ -19,8 +20,8 @@ use crate::{
     server::{Options, Server},
 };
 
-/// `quality` with a module more in it, which nothing uses and which a compiler is at for very long: functions of loops that
-/// go through many variables.
+/// `quality` with a module more in it, which nothing uses and which a compiler is at for very long:
+/// functions of loops that go through many variables.
 fn slow_to_compile(functions: u64) -> Vec<u8> {
     let variables = 64;
     let mut body = Vec::new();

@@ -1,6 +1,7 @@
-//! Covers: connections without the token, in numbers above every limit, beside which clients that have it are answered:
-//! silent ones, idle ones of HTTP/2 that answer pings, readers that never read. Each of them ends in its time; a slow reader is
-//! served to the end; a server that is told to stop lets answers go out and waits for nothing else.
+//! Covers: connections without the token, in numbers above every limit, beside which clients that
+//! have it are answered: silent ones, idle ones of HTTP/2 that answer pings, readers that never
+//! read. Each of them ends in its time; a slow reader is served to the end; a server that is told
+//! to stop lets answers go out and waits for nothing else.
 
 use std::{future::Future, path::Path, time::Duration};
 

@@ -1,6 +1,7 @@
-//! Covers: what kill -9 leaves. A job that was cut goes on after the restart, behind the last frame in its log, and ends with the
-//! objects and pictures that it would have ended with; none is there twice, none is posted under two keys; where it would make other
-//! objects now it begins anew, and no key stands for two of them; a lost or broken index is rebuilt.
+//! Covers: what kill -9 leaves. A job that was cut goes on after the restart, behind the last frame
+//! in its log, and ends with the objects and pictures that it would have ended with; none is there
+//! twice, none is posted under two keys; where it would make other objects now it begins anew, and
+//! no key stands for two of them; a lost or broken index is rebuilt.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -182,7 +183,8 @@ async fn stillness_is_told_across_a_cut() {
     assert!(after.1 == expected.1, "other objects or pictures");
 }
 
-/// A folder of detectors that look alike and are others by their digests; they want to be this sure of what they find.
+/// A folder of detectors that look alike and are others by their digests; they want to be this sure
+/// of what they find.
 fn other_detectors(to: &Path, score: f64) {
     for folder in std::fs::read_dir(media::assets().join("detectors")).unwrap() {
         let folder = folder.unwrap().path();

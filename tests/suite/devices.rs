@@ -1,4 +1,5 @@
-//! Covers: networks that another library runs find the same; one that is not there is told at the start.
+//! Covers: networks that another library runs find the same; one that is not there is told at the
+//! start.
 
 use serde_json::{Value, json};
 

@@ -1,6 +1,7 @@
-//! Covers: hostile plugins in a running server. Whatever a guest does, its job ends by the policy with a message that names
-//! plugin, call and reason, the server stays up and another job's objects are what they always are; what is no plugin is
-//! refused and says why; a fault's trace makes it happen again on an author's machine.
+//! Covers: hostile plugins in a running server. Whatever a guest does, its job ends by the policy
+//! with a message that names plugin, call and reason, the server stays up and another job's objects
+//! are what they always are; what is no plugin is refused and says why; a fault's trace makes it
+//! happen again on an author's machine.
 
 use std::{fs, path::Path};
 

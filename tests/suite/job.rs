@@ -1,5 +1,5 @@
-//! Covers: the main job. A recording goes in; objects with pictures come out, in the archive and at the router; the
-//! figures of the job are those of the recording.
+//! Covers: the main job. A recording goes in; objects with pictures come out, in the archive and at
+//! the router; the figures of the job are those of the recording.
 
 use std::collections::HashSet;
 

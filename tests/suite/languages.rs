@@ -1,5 +1,6 @@
-//! Covers: plugins in other languages. Filters in Python and JavaScript, built from the examples, serve a job like any other,
-//! within the limits that all plugins have, and answer the same in its replay.
+//! Covers: plugins in other languages. Filters in Python and JavaScript, built from the examples,
+//! serve a job like any other, within the limits that all plugins have, and answer the same in its
+//! replay.
 
 use std::fs;
 

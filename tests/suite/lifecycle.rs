@@ -1,5 +1,5 @@
-//! Covers: process, stop and process again. Stopping keeps what was found, processing again clears it, a video without a
-//! source says so, and the queue runs as many jobs as it may.
+//! Covers: process, stop and process again. Stopping keeps what was found, processing again clears
+//! it, a video without a source says so, and the queue runs as many jobs as it may.
 
 use std::time::{Duration, Instant};
 

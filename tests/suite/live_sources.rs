@@ -1,5 +1,6 @@
-//! Covers: a camera over a restart of the server. It is watched at once; numbers and times go on behind what was seen before; what was
-//! found before is there, and what is found after it, and a replay makes the same of the log with its gap.
+//! Covers: a camera over a restart of the server. It is watched at once; numbers and times go on
+//! behind what was seen before; what was found before is there, and what is found after it, and a
+//! replay makes the same of the log with its gap.
 
 use std::collections::HashSet;
 

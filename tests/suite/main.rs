@@ -1,7 +1,7 @@
 //! Black-box suites: a real server process, real media, real HTTP.
 //!
-//! One file per behaviour; [`server`] starts and ends the program, [`receiver`] is a router of its own, [`media`] makes
-//! recordings. Everything listens on loopback and ends with its test.
+//! One file per behaviour; [`server`] starts and ends the program, [`receiver`] is a router of its
+//! own, [`media`] makes recordings. Everything listens on loopback and ends with its test.
 
 #![allow(
     clippy::unwrap_used,

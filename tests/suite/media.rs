@@ -31,8 +31,8 @@ pub(crate) fn short_street(dir: &Path, frames: u32) -> PathBuf {
     path
 }
 
-/// As [`short_street`], with few key frames and frames that are stored out of order; what is needed to read it comes first. Longer than
-/// the street it begins again.
+/// As [`short_street`], with few key frames and frames that are stored out of order; what is needed
+/// to read it comes first. Longer than the street it begins again.
 pub(crate) fn seldom_key_frames(dir: &Path, frames: u32) -> PathBuf {
     let path = dir.join(format!("seldom-{frames}.mp4"));
     let (frames, street) = (frames.to_string(), street());
@@ -43,7 +43,8 @@ pub(crate) fn seldom_key_frames(dir: &Path, frames: u32) -> PathBuf {
     path
 }
 
-/// As [`short_street`], with sound and without frames that are stored out of order: what a camera sends.
+/// As [`short_street`], with sound and without frames that are stored out of order: what a camera
+/// sends.
 pub(crate) fn filmed_street(dir: &Path, frames: u32) -> PathBuf {
     let path = dir.join(format!("filmed-{frames}.mp4"));
     let (count, street) = (frames.to_string(), street());

@@ -1,5 +1,6 @@
-//! Covers: a job runs by its plan. What is changed of its video while it is queued, or while the server is down, changes neither its
-//! objects nor what its replay says of them; the plan names what the job was asked for with.
+//! Covers: a job runs by its plan. What is changed of its video while it is queued, or while the
+//! server is down, changes neither its objects nor what its replay says of them; the plan names
+//! what the job was asked for with.
 
 use std::path::Path;
 

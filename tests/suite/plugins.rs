@@ -1,6 +1,7 @@
-//! Covers: plugins in a running server. A changed file serves running and new jobs; a broken one is refused with a reason
-//! and the one before goes on; plugins are installed and removed over the API, over those that ship; one that fails is answered
-//! by the operator's policy and hurts no other job; an unknown tracker is a 400 that names those there are.
+//! Covers: plugins in a running server. A changed file serves running and new jobs; a broken one is
+//! refused with a reason and the one before goes on; plugins are installed and removed over the
+//! API, over those that ship; one that fails is answered by the operator's policy and hurts no
+//! other job; an unknown tracker is a 400 that names those there are.
 
 use std::{
     fs,
@@ -55,7 +56,8 @@ async fn a_changed_plugin_serves_the_next_job() {
     assert_eq!(job_status(&server, &file).await, "COMPLETED");
     let before = plugin(&server, "simple_iou").await.unwrap();
 
-    // The same component with an empty custom section at its end: another file, another digest, the same behaviour.
+    // The same component with an empty custom section at its end: another file, another digest, the
+    // same behaviour.
     let path = plugins.join("simple-iou.wasm");
     let mut bytes = fs::read(&path).unwrap();
     bytes.extend([0, 2, 1, b'x']);

@@ -1,6 +1,7 @@
-//! Covers: the queue when much happens at once or something is broken. Hundreds of requests beside a delivery that is in
-//! flight, and beside sources that never answer; a damaged record in the queue; a full disk at a job's end; what a job runs by.
-//! Every request is answered, and SIGTERM ends the server.
+//! Covers: the queue when much happens at once or something is broken. Hundreds of requests beside
+//! a delivery that is in flight, and beside sources that never answer; a damaged record in the
+//! queue; a full disk at a job's end; what a job runs by. Every request is answered, and SIGTERM
+//! ends the server.
 
 use std::{
     io::Write,

@@ -1,5 +1,6 @@
-//! Covers: replay. The same settings and plugins give the same objects, byte for byte, over the API and on the command line;
-//! other settings give the right difference with reasons; decisions say what went no further.
+//! Covers: replay. The same settings and plugins give the same objects, byte for byte, over the API
+//! and on the command line; other settings give the right difference with reasons; decisions say
+//! what went no further.
 
 use std::path::Path;
 

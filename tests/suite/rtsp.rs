@@ -1,5 +1,5 @@
-//! A camera: an RTSP server (RFC 2326) that plays a recording to whoever asks, over the connection that asks. `ffmpeg`
-//! makes the RTP packets. Ends when it is dropped.
+//! A camera: an RTSP server (RFC 2326) that plays a recording to whoever asks, over the connection
+//! that asks. `ffmpeg` makes the RTP packets. Ends when it is dropped.
 
 use std::{
     collections::HashMap,
@@ -15,7 +15,8 @@ use std::{
     time::Duration,
 };
 
-/// How far its clock is behind, in seconds: its sender reports (RTCP, RFC 3550 section 6.4.1) can be told from ours.
+/// How far its clock is behind, in seconds: its sender reports (RTCP, RFC 3550 section 6.4.1) can
+/// be told from ours.
 pub(crate) const BEHIND: i64 = 100_000_000;
 
 /// What it does.
@@ -240,7 +241,8 @@ struct Request {
 }
 
 impl Request {
-    /// `None` at the end of the connection. Reports that the client sends between requests are passed over.
+    /// `None` at the end of the connection. Reports that the client sends between requests are
+    /// passed over.
     fn read(from: &mut BufReader<TcpStream>) -> Option<Self> {
         loop {
             let first = *from.fill_buf().ok()?.first()?;

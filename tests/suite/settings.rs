@@ -1,5 +1,5 @@
-//! Covers: every key of `stream_settings` changes what a user sees. Each test would fail if its key were ignored: it
-//! compares two jobs over the same recording, one with the key and one without.
+//! Covers: every key of `stream_settings` changes what a user sees. Each test would fail if its key
+//! were ignored: it compares two jobs over the same recording, one with the key and one without.
 
 use std::{
     collections::BTreeSet,
@@ -264,7 +264,8 @@ async fn realtime_shots_come_while_the_track_goes_on() {
         let gaps = |pair: &[&Value]| number(pair[1], "best_time") > number(pair[0], "best_time");
         assert!(shots.windows(2).all(gaps));
     }
-    // A window of two seconds is longer than any of these tracks: only a first shot can come of them.
+    // A window of two seconds is longer than any of these tracks: only a first shot can come of
+    // them.
     let slow = |first: bool| json!({"overall_only": false, "realtime_post_interval": 2.9, "realtime_post_first_immediately": first});
     assert!(bench.run(cars(slow(false), none())).await.of("realtime").is_empty());
     let first = bench.run(cars(slow(true), none())).await;

@@ -1,5 +1,5 @@
-//! Covers: sources that are not what they should be. Each ends in a status and a sentence for the user, and none keeps a
-//! worker.
+//! Covers: sources that are not what they should be. Each ends in a status and a sentence for the
+//! user, and none keeps a worker.
 
 use serde_json::{Value, json};
 

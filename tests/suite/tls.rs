@@ -1,4 +1,5 @@
-//! A router behind TLS with a certificate that nobody signed but itself. Ends with its test's runtime.
+//! A router behind TLS with a certificate that nobody signed but itself. Ends with its test's
+//! runtime.
 
 use std::{io, net::SocketAddr, sync::Arc};
 

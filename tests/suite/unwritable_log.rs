@@ -1,5 +1,5 @@
-//! Covers: a log that cannot be written. On a full disk, into a pipe that is closed and into one that nobody reads: lines are
-//! lost, every request is answered, and the server ends in good order.
+//! Covers: a log that cannot be written. On a full disk, into a pipe that is closed and into one
+//! that nobody reads: lines are lost, every request is answered, and the server ends in good order.
 
 use std::{fs::File, io::Read, path::Path, process::Stdio};
 

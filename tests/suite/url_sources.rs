@@ -1,7 +1,8 @@
-//! Covers: videos whose source is a URL. HTTP and RTSP are processed and recorded, sound included, and the recording can be
-//! processed again; a body that breaks off is gone on with or ends INTERRUPTED with what was found; who stops while a host
-//! keeps the job waiting finds it as any other that was stopped; addresses that the operator does not allow are not talked to,
-//! whatever leads there.
+//! Covers: videos whose source is a URL. HTTP and RTSP are processed and recorded, sound included,
+//! and the recording can be processed again; a body that breaks off is gone on with or ends
+//! INTERRUPTED with what was found; who stops while a host keeps the job waiting finds it as any
+//! other that was stopped; addresses that the operator does not allow are not talked to, whatever
+//! leads there.
 
 use std::{net::TcpListener, path::Path, process::Command};
 

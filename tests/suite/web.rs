@@ -1,5 +1,5 @@
-//! A web server with recordings, sound and otherwise. Speaks just enough HTTP to break off where it should, which a real one
-//! would not do on demand. Ends when it is dropped.
+//! A web server with recordings, sound and otherwise. Speaks just enough HTTP to break off where it
+//! should, which a real one would not do on demand. Ends when it is dropped.
 
 use std::{collections::HashMap, net::SocketAddr, sync::Arc};
 

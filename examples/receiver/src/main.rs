@@ -1,7 +1,7 @@
 //! A receiver for what Ocellus posts: takes the objects, keeps their pictures, counts.
 //!
-//! Shows how to read the multipart request of the worker's protocol, and serves as a router to try things with: it can
-//! be told to be slow or to refuse.
+//! Shows how to read the multipart request of the worker's protocol, and serves as a router to try
+//! things with: it can be told to be slow or to refuse.
 
 mod journal;
 mod post;
@@ -50,7 +50,8 @@ struct Arguments {
     /// Wait this many milliseconds before answering, as a slow receiver would.
     #[arg(long, alias = "delay-ms", value_name = "MS", default_value_t = 0)]
     slow: u64,
-    /// Close every connection without an answer for this long after the start, as a receiver that is down would.
+    /// Close every connection without an answer for this long after the start, as a receiver that
+    /// is down would.
     #[arg(long, value_name = "SECONDS", default_value_t = 0)]
     down_for: u64,
     /// Answer every Nth post with 500; 0 answers none so.
@@ -78,7 +79,8 @@ fn share(text: &str) -> Result<f64, String> {
     text.parse().ok().filter(|p| (0.0..=1.0).contains(p)).ok_or_else(|| "not a number from 0 to 1".into())
 }
 
-/// A number from 0 to below 1 that looks like chance and is the same for the same post (SplitMix64's finalizer).
+/// A number from 0 to below 1 that looks like chance and is the same for the same post
+/// (SplitMix64's finalizer).
 fn lot(number: u64) -> f64 {
     let mut z = number.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

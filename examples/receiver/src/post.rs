@@ -23,8 +23,8 @@ const LARGEST_POST: u64 = 128 << 20;
 
 #[derive(Debug)]
 pub(crate) struct Post {
-    /// The Idempotency-Key, under which a sender may post again what it does not know to have arrived. A post without
-    /// one gets a name of its own.
+    /// The Idempotency-Key, under which a sender may post again what it does not know to have
+    /// arrived. A post without one gets a name of its own.
     pub(crate) id: String,
     pub(crate) has_key: bool,
     /// Text parts by name.

@@ -1,4 +1,5 @@
-//! Covers: what is kept of a post, what is refused and how, duplicates, and the ways in which it misbehaves when told to.
+//! Covers: what is kept of a post, what is refused and how, duplicates, and the ways in which it
+//! misbehaves when told to.
 
 #![allow(
     clippy::unwrap_used,

@@ -44,7 +44,8 @@ impl fmt::Debug for AdminToken {
     }
 }
 
-/// Tells the connection of a request that has the token, whatever it asks for: it is none of a stranger then.
+/// Tells the connection of a request that has the token, whatever it asks for: it is none of a
+/// stranger then.
 pub(crate) async fn recognise(State(api): State<Arc<Api>>, request: Request, next: Next) -> Response {
     if let Some(place) = request.extensions().get::<Weak<Place>>().and_then(Weak::upgrade)
         && check(&api.token, request.headers()).is_ok()

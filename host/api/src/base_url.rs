@@ -9,7 +9,8 @@ use axum::{
 
 use crate::Api;
 
-/// Scheme, host and port (and the path of `public_url`, where it has one), without a slash at the end.
+/// Scheme, host and port (and the path of `public_url`, where it has one), without a slash at the
+/// end.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct BaseUrl(String);
 

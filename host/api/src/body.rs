@@ -21,7 +21,8 @@ const MAX_JSON_BYTES: usize = 1 << 20;
 /// What `param` says where the body as a whole is at fault.
 pub(crate) const BODY: &str = "body";
 
-/// The next piece, never an empty one; `None` at the announced end. A body that breaks off before is an error.
+/// The next piece, never an empty one; `None` at the announced end. A body that breaks off before
+/// is an error.
 pub(crate) async fn next_piece(body: &mut Body) -> Result<Option<Bytes>> {
     loop {
         let frame = tokio::time::timeout(IDLE, body.frame())
@@ -66,7 +67,8 @@ pub(crate) async fn whole(request: Request, most: usize) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// A body that is one JSON object. `Content-Type` is not looked at: there is nothing else that it could be.
+/// A body that is one JSON object. `Content-Type` is not looked at: there is nothing else that it
+/// could be.
 pub(crate) struct JsonObject(pub(crate) Map<String, Value>);
 
 impl FromRequest<Arc<Api>> for JsonObject {

@@ -1,7 +1,7 @@
 //! From the kinds of [`ocellus_core::Error`] to HTTP, in one place.
 //!
-//! The body is the vendor's: one flat object, for the first thing that is wrong. `traceback` is there for clients that
-//! read it, and always empty.
+//! The body is the vendor's: one flat object, for the first thing that is wrong. `traceback` is
+//! there for clients that read it, and always empty.
 
 use std::collections::BTreeMap;
 
@@ -30,7 +30,8 @@ pub(crate) struct ErrorBody {
     /// For people.
     #[schema(examples("This field is required."))]
     desc: String,
-    /// With BAD_PARAM: the dotted path of the field or the query parameter that is wrong; `body` for the body as a whole.
+    /// With BAD_PARAM: the dotted path of the field or the query parameter that is wrong; `body`
+    /// for the body as a whole.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(examples("stream_settings.detectors.face.roi"))]
     param: Option<String>,

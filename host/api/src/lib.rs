@@ -1,12 +1,13 @@
 //! The HTTP surface: routes, tokens, errors, pages, OpenAPI.
 //!
-//! Owns what goes over the wire and nothing behind it. A handler reads a request, asks the [`Engine`] or its archive, and
-//! writes a response; rules about videos and jobs live there. The routes and the OpenAPI document come from the same
-//! declarations ([`routes`]).
+//! Owns what goes over the wire and nothing behind it. A handler reads a request, asks the
+//! [`Engine`] or its archive, and writes a response; rules about videos and jobs live there. The
+//! routes and the OpenAPI document come from the same declarations ([`routes`]).
 //!
-//! Guarantees: whatever a client sends, the answer is a response of the documented shape. No error body holds more than
-//! [`ocellus_core::Error::public`] allows. Bodies are read in constant memory. Nothing here outlives [`serve`]: it returns
-//! once every connection has ended or the time for that is over.
+//! Guarantees: whatever a client sends, the answer is a response of the documented shape. No error
+//! body holds more than [`ocellus_core::Error::public`] allows. Bodies are read in constant memory.
+//! Nothing here outlives [`serve`]: it returns once every connection has ended or the time for that
+//! is over.
 
 mod auth;
 mod base_url;
@@ -47,13 +48,15 @@ pub struct ApiConfig {
     pub camera_groups: Vec<i64>,
     /// The values that `camera` may have, beside null.
     pub cameras: Vec<i64>,
-    /// What absolute URLs begin with, for example `https://archive.example.org`. Without it, what the request says.
+    /// What absolute URLs begin with, for example `https://archive.example.org`. Without it, what
+    /// the request says.
     pub public_url: Option<String>,
 }
 
 impl Default for ApiConfig {
     fn default() -> Self {
-        // The two groups that the vendor's server is installed with: -1 is that of video archives, 1 the default one.
+        // The two groups that the vendor's server is installed with: -1 is that of video archives,
+        // 1 the default one.
         Self { max_upload_bytes: None, camera_groups: vec![-1, 1], cameras: Vec::new(), public_url: None }
     }
 }

@@ -25,8 +25,8 @@ use crate::{Api, error::ApiError};
 
 const SETTINGS: &str = "StreamSettings";
 
-/// Refers to the settings' own JSON Schema, which is put in when the document is asked for: it depends on what is
-/// installed.
+/// Refers to the settings' own JSON Schema, which is put in when the document is asked for: it
+/// depends on what is installed.
 pub(crate) fn settings() -> Ref {
     Ref::from_schema_name(SETTINGS)
 }
@@ -73,8 +73,8 @@ pub(crate) struct Document(Arc<Inner>);
 
 struct Inner {
     made: Doc,
-    /// As text, and for which settings. Anybody may ask for it, any number at a time, and read it as slowly as they like: all
-    /// of them share one copy.
+    /// As text, and for which settings. Anybody may ask for it, any number at a time, and read it
+    /// as slowly as they like: all of them share one copy.
     served: Mutex<Option<(Arc<SettingsSchema>, Bytes)>>,
 }
 

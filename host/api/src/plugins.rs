@@ -22,7 +22,8 @@ use crate::{
 /// A larger component is none that a server would run.
 const MOST_BYTES: usize = 64 << 20;
 
-/// One component is compiled at a time. Who waits for that holds none of the threads that other requests need.
+/// One component is compiled at a time. Who waits for that holds none of the threads that other
+/// requests need.
 static INSTALLING: Semaphore = Semaphore::const_new(1);
 
 /// `{name}` of a plugin.
@@ -44,7 +45,8 @@ fn no_plugin() -> Error {
 
 /// The plugins that ship and those that users installed.
 ///
-/// `origin` says which folder a plugin comes from: `user` or `shipped`. A user's goes before one of its name that ships.
+/// `origin` says which folder a plugin comes from: `user` or `shipped`. A user's goes before one of
+/// its name that ships.
 #[utoipa::path(
     get, path = "/plugins/", tag = "plugins", operation_id = "listPlugins",
     responses((status = 200, description = "Filters, trackers and routers, what they cost since the server's start, and what was refused and why.", body = Value), Unauthorized),
@@ -65,9 +67,10 @@ pub(crate) async fn plugin(State(api): State<Arc<Api>>, PluginPath(name): Plugin
 
 /// Installs a plugin, or replaces it.
 ///
-/// The body is the component. It is checked and compiled, within limits of time and memory, before anything changes; running jobs
-/// go over to it between two frames, with the state of the one before, or keep that where the new one does not take it. It
-/// goes before one of its name that ships, and is kept in the data folder.
+/// The body is the component. It is checked and compiled, within limits of time and memory, before
+/// anything changes; running jobs go over to it between two frames, with the state of the one
+/// before, or keep that where the new one does not take it. It goes before one of its name that
+/// ships, and is kept in the data folder.
 #[utoipa::path(
     put, path = "/plugins/{name}/", tag = "plugins", operation_id = "installPlugin",
     params(("name" = String, Path, description = "As the component calls itself.")),
@@ -80,8 +83,8 @@ pub(crate) async fn install(State(api): State<Arc<Api>>, PluginPath(name): Plugi
 
 /// Takes a user's plugin out.
 ///
-/// Running jobs that use it finish with it; new ones do not find it. Where one of its name ships, that is back: running jobs
-/// go over to it. One that ships cannot be taken out: 409.
+/// Running jobs that use it finish with it; new ones do not find it. Where one of its name ships,
+/// that is back: running jobs go over to it. One that ships cannot be taken out: 409.
 #[utoipa::path(
     delete, path = "/plugins/{name}/", tag = "plugins", operation_id = "removePlugin",
     params(("name" = String, Path, description = "As settings call it.")),
@@ -103,8 +106,9 @@ pub(crate) async fn candidate(State(api): State<Arc<Api>>, PluginPath(name): Plu
 
 /// Puts a candidate beside a plugin.
 ///
-/// The body is the component. In every job it is shown what the plugin of its name is shown, without effect; how often it
-/// answers otherwise, and what it costs, stands in the plugin's `used.shadow` and in the job's `statistic.plugins`.
+/// The body is the component. In every job it is shown what the plugin of its name is shown,
+/// without effect; how often it answers otherwise, and what it costs, stands in the plugin's
+/// `used.shadow` and in the job's `statistic.plugins`.
 #[utoipa::path(
     put, path = "/plugins/{name}/shadow/", tag = "plugins", operation_id = "installCandidate",
     params(("name" = String, Path, description = "As the component calls itself.")),

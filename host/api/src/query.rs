@@ -6,7 +6,8 @@ use axum::{extract::FromRequestParts, http::request::Parts};
 use ocellus_core::{Error, Result};
 use url::form_urlencoded;
 
-/// The pairs of a query string, decoded, in order. Whatever bytes come, this parses: what is no UTF-8 is replaced.
+/// The pairs of a query string, decoded, in order. Whatever bytes come, this parses: what is no
+/// UTF-8 is replaced.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Query(Vec<(String, String)>);
 
@@ -54,7 +55,8 @@ impl Query {
         }
     }
 
-    /// Encoded again, with `value` for `name`, which comes last: clients cut a cursor out of a URL by its end.
+    /// Encoded again, with `value` for `name`, which comes last: clients cut a cursor out of a URL
+    /// by its end.
     pub(crate) fn with_last(&self, name: &str, value: &str) -> String {
         let others = self.0.iter().filter(|(key, _)| key != name);
         form_urlencoded::Serializer::new(String::new()).extend_pairs(others).append_pair(name, value).finish()

@@ -31,12 +31,13 @@ fn next_id() -> String {
     format!("{started:x}-{:x}", COUNT.fetch_add(1, Ordering::Relaxed))
 }
 
-/// Gives the request an id, logs what became of it, and turns a panic into an answer: a fault in one handler must not
-/// cost the other requests of the same connection.
+/// Gives the request an id, logs what became of it, and turns a panic into an answer: a fault in
+/// one handler must not cost the other requests of the same connection.
 pub(crate) async fn trace(request: Request, next: Next) -> Response {
     let id = next_id();
     let method = request.method().clone();
-    // The template, not the path: ids and tokens in paths have no place in a log that is counted by route.
+    // The template, not the path: ids and tokens in paths have no place in a log that is counted by
+    // route.
     let route = request.extensions().get::<MatchedPath>().map_or("-", MatchedPath::as_str).to_owned();
     let span = tracing::info_span!("request", request_id = %id);
     async move {

@@ -1,8 +1,9 @@
 //! What becomes of a body that a refusal leaves unread.
 //!
-//! What follows an answer on an HTTP/1 connection is the rest of that body, so hyper closes the connection where it is not
-//! read. A client that is still sending then loses the answer, and one that keeps connections sends its next request into
-//! the closing one. So a little is read and thrown away, and `Connection: close` is said.
+//! What follows an answer on an HTTP/1 connection is the rest of that body, so hyper closes the
+//! connection where it is not read. A client that is still sending then loses the answer, and one
+//! that keeps connections sends its next request into the closing one. So a little is read and
+//! thrown away, and `Connection: close` is said.
 
 use std::{
     mem,
@@ -30,7 +31,8 @@ use http_body_util::BodyExt;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use tokio::runtime::Handle;
 
-/// Enough for whatever is somewhat over a limit of ours, so that its sender reads why; whoever has more to say is cut off.
+/// Enough for whatever is somewhat over a limit of ours, so that its sender reads why; whoever has
+/// more to say is cut off.
 const MAX_BYTES: usize = 64 << 20;
 const PATIENCE: Duration = Duration::from_secs(5);
 

@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::ObjectId;
 
-/// Tracks of one video that are held to be of the same individual, by the objects that they ended with.
+/// Tracks of one video that are held to be of the same individual, by the objects that they ended
+/// with.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Cluster {
     /// That of its first object: a function of what is in it.

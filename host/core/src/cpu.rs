@@ -1,8 +1,9 @@
 //! What the threads of a job take of the CPU, and for what.
 //!
-//! Each thread reads its own clock between one piece of work and the next; the sums belong to the job. Time in which a thread waits is
-//! nobody's. Threads that libraries keep for themselves are not counted: FFmpeg's that decode, ONNX Runtime's and burn's beyond the one
-//! that runs a network, a GPU driver's.
+//! Each thread reads its own clock between one piece of work and the next; the sums belong to the
+//! job. Time in which a thread waits is nobody's. Threads that libraries keep for themselves are
+//! not counted: FFmpeg's that decode, ONNX Runtime's and burn's beyond the one that runs a network,
+//! a GPU driver's.
 
 use std::{
     collections::BTreeMap,
@@ -22,7 +23,8 @@ pub enum Stage {
     Scale,
     /// Running the detectors' networks, and reading boxes in what they give.
     Detect,
-    /// A frame is held against the one before, for cuts, and what is found in it is measured: sharpness, colours, landmarks.
+    /// A frame is held against the one before, for cuts, and what is found in it is measured:
+    /// sharpness, colours, landmarks.
     Measure,
     /// Trackers and filters.
     Plugins,

@@ -13,10 +13,12 @@ pub struct Detection {
     pub rect: Rect,
     /// The detector's own confidence, 0..=1.
     pub score: f32,
-    /// How good a picture of the object this is, 0..=1; `host/pipeline` defines it for each object type.
+    /// How good a picture of the object this is, 0..=1; `host/pipeline` defines it for each object
+    /// type.
     pub quality: f32,
     pub landmarks: Option<Landmarks>,
-    /// What the object looks like, for trackers that compare appearances; empty where nothing was computed.
+    /// What the object looks like, for trackers that compare appearances; empty where nothing was
+    /// computed.
     pub appearance: Vec<f32>,
 }
 
@@ -27,13 +29,14 @@ pub struct FrameRecord {
     pub index: u64,
     /// Stream time in seconds, from the start of the source.
     pub time: f64,
-    /// The server's clock when the frame was looked at, in microseconds since the Unix epoch: part of the log, so that
-    /// what follows from it can be replayed.
+    /// The server's clock when the frame was looked at, in microseconds since the Unix epoch: part
+    /// of the log, so that what follows from it can be replayed.
     pub wall_us: i64,
     /// A hard cut lies between this frame and the one before.
     pub cut: bool,
     /// The detectors did not look at this frame, since nothing moved in it.
     pub still: bool,
-    /// What was seen, by object type; a type that was looked for and not found is there with an empty list.
+    /// What was seen, by object type; a type that was looked for and not found is there with an
+    /// empty list.
     pub seen: Vec<(ObjectType, Vec<Detection>)>,
 }

@@ -1,7 +1,8 @@
 //! One error type for everything that can reach a user, and its kinds.
 //!
-//! Guarantees: [`Error::public`] never holds internal detail (paths, library messages, SQL, back traces); what happened
-//! inside travels in `source` and goes to the log only. `host/api` maps a kind to an HTTP status in one place.
+//! Guarantees: [`Error::public`] never holds internal detail (paths, library messages, SQL, back
+//! traces); what happened inside travels in `source` and goes to the log only. `host/api` maps a
+//! kind to an HTTP status in one place.
 
 use std::{error::Error as StdError, fmt};
 
@@ -42,7 +43,8 @@ impl Error {
         Self { kind, public: public.into(), param: None, source: None }
     }
 
-    /// A wrong value; `param` is the dotted path of the field (`stream_settings.detectors.face.roi`).
+    /// A wrong value; `param` is the dotted path of the field
+    /// (`stream_settings.detectors.face.roi`).
     pub fn bad_param(param: impl Into<String>, public: impl Into<String>) -> Self {
         Self { param: Some(param.into()), ..Self::new(ErrorKind::BadParam, public) }
     }

@@ -1,4 +1,5 @@
-//! Boxes and regions, in pixels of the frame as the user sees it (after `video_transform`), origin top left.
+//! Boxes and regions, in pixels of the frame as the user sees it (after `video_transform`), origin
+//! top left.
 
 use std::{fmt, str::FromStr};
 
@@ -83,7 +84,8 @@ impl Rect {
         [self.left, self.top, self.right, self.bottom].iter().all(|v| v.is_finite()) && self.right > self.left && self.bottom > self.top
     }
 
-    /// As the API prints it: `[left, top, right, bottom]` rounded to whole pixels and clipped to the frame.
+    /// As the API prints it: `[left, top, right, bottom]` rounded to whole pixels and clipped to
+    /// the frame.
     pub fn to_pixels(&self, frame: Size) -> [i32; 4] {
         let x = |v: f32| v.round().clamp(0.0, frame.width as f32) as i32;
         let y = |v: f32| v.round().clamp(0.0, frame.height as f32) as i32;

@@ -104,8 +104,9 @@ impl FromStr for ObjectType {
 
 /// An object's name: `<video>-<job>-<type>-<track>-<shot>`.
 ///
-/// A function of what is reported, not of when: a job that runs again after a crash gives the same object the same id.
-/// `shot` is 0 for the shot at the end of the track and counts from 1 for realtime shots.
+/// A function of what is reported, not of when: a job that runs again after a crash gives the same
+/// object the same id. `shot` is 0 for the shot at the end of the track and counts from 1 for
+/// realtime shots.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ObjectId {
     pub job: JobId,

@@ -1,4 +1,5 @@
-//! Pictures as they pass between decoding and detection: packed 8-bit samples, rows without padding.
+//! Pictures as they pass between decoding and detection: packed 8-bit samples, rows without
+//! padding.
 
 use crate::Size;
 
@@ -16,8 +17,8 @@ pub enum ChannelOrder {
     Bgr,
 }
 
-/// What a network wants to see: a picture of this size, the frame scaled by one factor to fit, put in the top left
-/// corner, the rest filled with `fill` in every channel.
+/// What a network wants to see: a picture of this size, the frame scaled by one factor to fit, put
+/// in the top left corner, the rest filled with `fill` in every channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct InputSpec {
     pub width: u32,
@@ -27,7 +28,8 @@ pub struct InputSpec {
 }
 
 impl InputSpec {
-    /// The size of the frame's picture within the input, and the factor from frame pixels to input pixels.
+    /// The size of the frame's picture within the input, and the factor from frame pixels to input
+    /// pixels.
     pub fn fit(&self, frame: Size) -> (Size, f32) {
         let scale = (self.width as f32 / frame.width as f32).min(self.height as f32 / frame.height as f32);
         let side = |n: u32, max: u32| ((n as f32 * scale).round() as u32).clamp(1, max);
@@ -35,7 +37,8 @@ impl InputSpec {
     }
 }
 
-/// A frame as a network wants to see it: `data` is packed (row, column, channel), `spec.width * spec.height * 3` bytes.
+/// A frame as a network wants to see it: `data` is packed (row, column, channel), `spec.width *
+/// spec.height * 3` bytes.
 #[derive(Clone, Debug)]
 pub struct InputImage {
     pub spec: InputSpec,

@@ -1,8 +1,10 @@
-//! Which addresses the server may talk to on behalf of a user: for a video's `url` and its `router_url`.
+//! Which addresses the server may talk to on behalf of a user: for a video's `url` and its
+//! `router_url`.
 //!
-//! Guarantees: the answer depends on the address alone, however it was come by. An IPv4 address that an IPv6 address
-//! carries ([`destinations`]) is judged as itself, so that no translator or tunnel leads where the address itself must not.
-//! Does no I/O: who resolves a name has to ask about each address that comes out.
+//! Guarantees: the answer depends on the address alone, however it was come by. An IPv4 address
+//! that an IPv6 address carries ([`destinations`]) is judged as itself, so that no translator or
+//! tunnel leads where the address itself must not. Does no I/O: who resolves a name has to ask
+//! about each address that comes out.
 
 use std::{
     fmt,
@@ -43,13 +45,14 @@ pub struct NotAllowed {
     pub host: String,
 }
 
-/// By default everything but what only the server itself should reach: link-local addresses and the metadata services of
-/// clouds, the server's own port, and what is no single host's address. Private networks and loopback are allowed: the
-/// receivers of those who host themselves live there.
+/// By default everything but what only the server itself should reach: link-local addresses and the
+/// metadata services of clouds, the server's own port, and what is no single host's address.
+/// Private networks and loopback are allowed: the receivers of those who host themselves live
+/// there.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NetworkPolicy {
-    /// Where there are any, only these are allowed, and they are allowed whatever else they are. An address that carries
-    /// others is allowed where all of its [`destinations`] are.
+    /// Where there are any, only these are allowed, and they are allowed whatever else they are. An
+    /// address that carries others is allowed where all of its [`destinations`] are.
     allowed: Vec<Network>,
     /// Where the server listens.
     own: Option<SocketAddr>,
@@ -89,8 +92,8 @@ impl NetworkPolicy {
         !is_special(ip) && !self.is_own(ip, port)
     }
 
-    /// Refuses a host that is an address (IPv6 with or without brackets) and not allowed. A name passes: it is what it
-    /// resolves to that counts.
+    /// Refuses a host that is an address (IPv6 with or without brackets) and not allowed. A name
+    /// passes: it is what it resolves to that counts.
     pub fn check_literal(&self, host: &str, port: u16) -> Result<(), NotAllowed> {
         let bare = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(host);
         match bare.parse::<IpAddr>() {
@@ -99,7 +102,8 @@ impl NetworkPolicy {
         }
     }
 
-    /// The port of the server, where it listens on every address of the machine, so that any of them could be its own.
+    /// The port of the server, where it listens on every address of the machine, so that any of
+    /// them could be its own.
     pub fn own_port_everywhere(&self) -> Option<u16> {
         self.own.filter(|own| own.ip().is_unspecified() && self.allowed.is_empty()).map(|own| own.port())
     }
@@ -109,11 +113,13 @@ impl NetworkPolicy {
     }
 }
 
-/// What a connection to an address may reach: the address itself, and every IPv4 address that it carries. At least one.
+/// What a connection to an address may reach: the address itself, and every IPv4 address that it
+/// carries. At least one.
 ///
-/// An address that stands for an IPv4 address and nothing else (mapped, compatible, translated, NAT64, 6to4) is that IPv4
-/// address alone. One that leads through a tunnel (Teredo, ISATAP) is itself and the ends of the tunnel. Of a NAT64 prefix
-/// for local use nobody but the network knows how long it is: all lengths that the rest of the address leaves open count.
+/// An address that stands for an IPv4 address and nothing else (mapped, compatible, translated,
+/// NAT64, 6to4) is that IPv4 address alone. One that leads through a tunnel (Teredo, ISATAP) is
+/// itself and the ends of the tunnel. Of a NAT64 prefix for local use nobody but the network knows
+/// how long it is: all lengths that the rest of the address leaves open count.
 pub fn destinations(ip: IpAddr) -> Vec<IpAddr> {
     let IpAddr::V6(v6) = ip else { return vec![ip] };
     let v4 = |high: u16, low: u16| IpAddr::V4(Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low)));
@@ -136,8 +142,9 @@ pub fn destinations(ip: IpAddr) -> Vec<IpAddr> {
     }
 }
 
-/// The places that RFC 6052 gives an IPv4 address within 64:ff9b:1::/48, by the length of the prefix: 96, 64, 56, 48 bits.
-/// Byte 8 stays 0 where the address lies around it, and what follows the address stays 0, too.
+/// The places that RFC 6052 gives an IPv4 address within 64:ff9b:1::/48, by the length of the
+/// prefix: 96, 64, 56, 48 bits. Byte 8 stays 0 where the address lies around it, and what follows
+/// the address stays 0, too.
 fn local_nat64(v6: Ipv6Addr) -> Vec<IpAddr> {
     let [_, _, _, _, _, _, b6, b7, b8, b9, b10, b11, b12, b13, b14, b15] = v6.octets();
     let mut found = vec![[b12, b13, b14, b15]];
@@ -150,7 +157,8 @@ fn local_nat64(v6: Ipv6Addr) -> Vec<IpAddr> {
             }
         }
     }
-    // 0.0.0.0/8 is nobody's address: a length by which it comes out is not the one that the network has.
+    // 0.0.0.0/8 is nobody's address: a length by which it comes out is not the one that the network
+    // has.
     let (somebody, nobody): (Vec<_>, Vec<_>) = found.into_iter().partition(|[first, ..]| *first != 0);
     let found = if somebody.is_empty() { nobody } else { somebody };
     found.into_iter().map(|octets| IpAddr::from(Ipv4Addr::from(octets))).collect()
@@ -159,7 +167,8 @@ fn local_nat64(v6: Ipv6Addr) -> Vec<IpAddr> {
 fn is_special(ip: IpAddr) -> bool {
     let special = match ip {
         IpAddr::V4(v4) => v4.is_link_local() || v4.is_broadcast() || v4.octets().first() == Some(&0),
-        // fd00:ec2::/32 is what AWS answers on within each machine: metadata, credentials of pods, time, names.
+        // fd00:ec2::/32 is what AWS answers on within each machine: metadata, credentials of pods,
+        // time, names.
         IpAddr::V6(v6) => v6.is_unicast_link_local() || v6.is_unspecified() || matches!(v6.segments(), [0xfd00, 0xec2, ..]),
     };
     special || ip.is_multicast() || METADATA.contains(&ip)
@@ -309,8 +318,8 @@ mod tests {
             let policy = if listed { policy(&["0.0.0.0/1"]) } else { policy(&[]) };
             let as_v6 = |ip: Ipv6Addr| policy.allows((ip, port).into());
             let expected = policy.allows((v4, port).into());
-            // A tunnel has an address of its own, which a list may not hold; NAT64 for local use may be read in other ways,
-            // too, and 0.0.0.0/8 is none of them.
+            // A tunnel has an address of its own, which a list may not hold; NAT64 for local use
+            // may be read in other ways, too, and 0.0.0.0/8 is none of them.
             for (n, carrier) in carriers(v4).into_iter().enumerate() {
                 let exact = n < 4 || n == 9;
                 let right = if exact { as_v6(carrier) == expected } else { expected || v4.octets()[0] == 0 || !as_v6(carrier) };

@@ -1,7 +1,9 @@
-//! `stream_settings`: the types, and the one JSON Schema that validates, completes and documents them.
+//! `stream_settings`: the types, and the one JSON Schema that validates, completes and documents
+//! them.
 //!
-//! Guarantees: objects are closed (an unknown key is refused by its path); a [`StreamSettings`] that exists was valid
-//! against the schema that made it; completing and merging never touch a key that the caller did not send.
+//! Guarantees: objects are closed (an unknown key is refused by its path); a [`StreamSettings`]
+//! that exists was valid against the schema that made it; completing and merging never touch a key
+//! that the caller did not send.
 
 use std::{collections::BTreeMap, fmt, str::FromStr};
 
@@ -10,8 +12,8 @@ use serde_json::{Map, Value, json};
 
 use crate::{Error, ObjectType, Region, Result};
 
-/// How one object type is tracked and reported. `../shared/reference/stream-settings.md` says what each key means; the
-/// schema's descriptions say it again for the user.
+/// How one object type is tracked and reported. `../shared/reference/stream-settings.md` says what
+/// each key means; the schema's descriptions say it again for the user.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DetectorSettings {
     /// Pixels, of the longer side; 0 is no limit.
@@ -214,8 +216,9 @@ impl SettingsSchema {
         Ok(self)
     }
 
-    /// Lets the settings hold those of these plugins, by name and JSON Schema. A schema that only its plugin understands is one of
-    /// any object here, and held against the plugin when the job begins.
+    /// Lets the settings hold those of these plugins, by name and JSON Schema. A schema that only
+    /// its plugin understands is one of any object here, and held against the plugin when the job
+    /// begins.
     pub fn with_plugins(mut self, plugins: &[(String, Value)]) -> Result<Self> {
         let mut properties = Map::new();
         for (name, schema) in plugins {
@@ -259,8 +262,8 @@ impl SettingsSchema {
         self.typed(with_defaults(&self.document, sent))
     }
 
-    /// `current` with what a client sent laid over it, key by key. A detector that was off and is sent as an object
-    /// comes on with its defaults.
+    /// `current` with what a client sent laid over it, key by key. A detector that was off and is
+    /// sent as an object comes on with its defaults.
     pub fn merge(&self, current: &StreamSettings, sent: &Value) -> Result<StreamSettings> {
         self.validate(sent)?;
         let mut merged = serde_json::to_value(current).map_err(Error::internal)?;

@@ -58,8 +58,8 @@ impl VideoStatus {
         Self::NoSource,
     ];
 
-    /// Whether a video may go from this status to another: all moves that there are, and who makes them. The README of
-    /// host/pipeline shows the same as a table.
+    /// Whether a video may go from this status to another: all moves that there are, and who makes
+    /// them. The README of host/pipeline shows the same as a table.
     pub fn may_move_to(self, to: Self) -> bool {
         match to {
             Self::WaitingForSync => false,
@@ -205,7 +205,8 @@ mod statistic_or_empty {
     }
 }
 
-/// A video as the archive keeps it (`video.json`). Flags of the API that follow from `status` are not stored.
+/// A video as the archive keeps it (`video.json`). Flags of the API that follow from `status` are
+/// not stored.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct VideoRecord {
     pub id: VideoId,
@@ -220,7 +221,8 @@ pub struct VideoRecord {
 
     /// Bytes of the uploaded file; `None` without one.
     pub file_size: Option<u64>,
-    /// Of the uploaded file, in hexadecimal digits; `None` without one, and for one that release 0.1 took.
+    /// Of the uploaded file, in hexadecimal digits; `None` without one, and for one that release
+    /// 0.1 took.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source_sha256: Option<String>,
     /// Seconds.
@@ -229,7 +231,8 @@ pub struct VideoRecord {
     pub frame_height: Option<u32>,
 
     pub status: VideoStatus,
-    /// Since when it waits in the queue, which is in this order; `None` for a video that does not wait.
+    /// Since when it waits in the queue, which is in this order; `None` for a video that does not
+    /// wait.
     pub queued_date: Option<Timestamp>,
     /// The last job reached its end, good or bad.
     pub finished: bool,

@@ -1,8 +1,10 @@
-//! Milliseconds a picture of each network that ships, by device: alone (one after the other) and together (as many at a time as the
-//! device runs, as jobs have it; in batches on a GPU), beside ONNX Runtime in Python.
+//! Milliseconds a picture of each network that ships, by device: alone (one after the other) and
+//! together (as many at a time as the device runs, as jobs have it; in batches on a GPU), beside
+//! ONNX Runtime in Python.
 //!
-//! `cargo xtask bench networks` measures the CPU, and a GPU where there is one; it names the Python that has ONNX Runtime in
-//! `OCELLUS_PEER`. `OCELLUS_DEVICE=wgpu` takes a software GPU, too, which says nothing about real ones.
+//! `cargo xtask bench networks` measures the CPU, and a GPU where there is one; it names the Python
+//! that has ONNX Runtime in `OCELLUS_PEER`. `OCELLUS_DEVICE=wgpu` takes a software GPU, too, which
+//! says nothing about real ones.
 
 #![allow(clippy::print_stdout, reason = "a benchmark prints")]
 

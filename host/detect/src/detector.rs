@@ -94,8 +94,8 @@ impl Looking<'_> {
 }
 
 impl Detector {
-    /// Loads a detector's folder, without the object types that `taken` gives another detector for, and runs it once.
-    /// Gives those types, too.
+    /// Loads a detector's folder, without the object types that `taken` gives another detector for,
+    /// and runs it once. Gives those types, too.
     pub(crate) fn load(folder: &Path, taken: &dyn Fn(&ObjectType) -> Option<String>, device: &Device) -> Result<(Self, Taken), LoadError> {
         let text = read_file(folder, "detector.toml")?;
         let manifest = Manifest::parse(&String::from_utf8_lossy(&text))?;
@@ -151,7 +151,8 @@ impl Detector {
         &self.types
     }
 
-    /// SHA-256 of the manifest, which holds that of the network: the same digest finds the same boxes.
+    /// SHA-256 of the manifest, which holds that of the network: the same digest finds the same
+    /// boxes.
     pub fn digest(&self) -> &str {
         &self.digest
     }
@@ -172,8 +173,9 @@ impl Detector {
         self.service.release_if_idle()
     }
 
-    /// Begins to look for objects in a picture made for [`Detector::input`]. Waits only where [`Self::depth`] pictures wait
-    /// already; called from many threads at once, whose pictures then share batches. What the network's run takes is added to `meter`.
+    /// Begins to look for objects in a picture made for [`Detector::input`]. Waits only where
+    /// [`Self::depth`] pictures wait already; called from many threads at once, whose pictures then
+    /// share batches. What the network's run takes is added to `meter`.
     ///
     /// # Errors
     /// A picture that was not made for it.
@@ -218,7 +220,8 @@ pub(crate) fn read_file(folder: &Path, name: &str) -> Result<Vec<u8>, LoadError>
     fs::read(&path).map_err(|e| LoadError::Read { file: path.display().to_string(), reason: e.to_string() })
 }
 
-/// Reads the network that a manifest names, unless it is another file by then; it is the right one now.
+/// Reads the network that a manifest names, unless it is another file by then; it is the right one
+/// now.
 pub(crate) fn checked_model(
     folder: &Path,
     model: &Model,
@@ -274,8 +277,8 @@ impl Groups {
     }
 }
 
-/// Sends grey pictures through: a network that cannot run, that takes no batch, or that is of another family is found
-/// out here and not in the middle of a job.
+/// Sends grey pictures through: a network that cannot run, that takes no batch, or that is of
+/// another family is found out here and not in the middle of a job.
 fn first_run(network: &Network, read: impl Read<Vec<Candidate>>, size: InputSize, batch: usize) -> Result<(), String> {
     let (width, height) = match size {
         InputSize::Fixed { width, height } => (width as usize, height as usize),
@@ -333,7 +336,8 @@ mod tests {
             let spec = InputSpec { width: w, height: h, order: ChannelOrder::Rgb, fill: 0 };
             let (shown, scale) = spec.fit(frame);
             prop_assert!(shown.width <= w && shown.height <= h);
-            // A box that spans the picture spans the frame: letterboxing and its inverse agree to a pixel of the input.
+            // A box that spans the picture spans the frame: letterboxing and its inverse agree to a
+            // pixel of the input.
             prop_assert!((shown.width as f32 / scale - width as f32).abs() <= 1.0 / scale);
             prop_assert!((shown.height as f32 / scale - height as f32).abs() <= 1.0 / scale);
         }

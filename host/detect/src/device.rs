@@ -1,9 +1,9 @@
-//! Chooses where networks run and what runs them, once at start: a GPU by burn, the CPU by ONNX Runtime where its library is at
-//! hand, or the CPU by burn, which takes longer.
+//! Chooses where networks run and what runs them, once at start: a GPU by burn, the CPU by ONNX
+//! Runtime where its library is at hand, or the CPU by burn, which takes longer.
 //!
-//! The GPU is asked for by its native API, since wgpu's own choice without a driver ends in something that hangs. Only
-//! kinds of adapters that are GPUs are looked at, unless wgpu is asked for by name: a CPU that plays a GPU is slower
-//! than the CPU itself.
+//! The GPU is asked for by its native API, since wgpu's own choice without a driver ends in
+//! something that hangs. Only kinds of adapters that are GPUs are looked at, unless wgpu is asked
+//! for by name: a CPU that plays a GPU is slower than the CPU itself.
 
 use std::{env::consts, fmt, path::Path, str::FromStr, sync::OnceLock, thread};
 
@@ -80,8 +80,9 @@ pub struct Device {
 
 /// How many runs of a network go on at the same time, and what each has for itself.
 ///
-/// Pictures side by side on a core each take less than one picture on all cores: nothing waits for the slowest part of an
-/// operator, and what another thread takes of one core holds up one picture, not all. A GPU is full with one run, of many pictures.
+/// Pictures side by side on a core each take less than one picture on all cores: nothing waits for
+/// the slowest part of an operator, and what another thread takes of one core holds up one picture,
+/// not all. A GPU is full with one run, of many pictures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Lanes {
     pub count: usize,
@@ -99,10 +100,11 @@ impl Lanes {
     }
 }
 
-/// Keeps what burn measures of a GPU's kernels in a folder, where the next process finds it: measuring takes minutes. Shaders are
-/// kept by the GPU's driver, in a place of its own.
+/// Keeps what burn measures of a GPU's kernels in a folder, where the next process finds it:
+/// measuring takes minutes. Shaders are kept by the GPU's driver, in a place of its own.
 ///
-/// Must be called before the first device is brought up; whether it was, and no other folder was named before.
+/// Must be called before the first device is brought up; whether it was, and no other folder was
+/// named before.
 pub fn remember_in(folder: &Path) -> bool {
     let mut config = CubeClRuntimeConfig::default().override_from_env();
     config.environment.path = CacheConfig::Directory(folder.to_owned());
@@ -110,9 +112,11 @@ pub fn remember_in(folder: &Path) -> bool {
 }
 
 impl Device {
-    /// Brings up a device. A GPU, or ONNX Runtime, is brought up once in a process and shared from then on.
+    /// Brings up a device. A GPU, or ONNX Runtime, is brought up once in a process and shared from
+    /// then on.
     ///
-    /// `onnxruntime`: the folder that holds ONNX Runtime's shared library, by the name that the system gives libraries.
+    /// `onnxruntime`: the folder that holds ONNX Runtime's shared library, by the name that the
+    /// system gives libraries.
     pub fn choose(choice: DeviceChoice, onnxruntime: Option<&Path>) -> Result<Self, DeviceError> {
         match choice {
             DeviceChoice::Cpu => Ok(Self::cpu()),
@@ -153,7 +157,8 @@ impl Device {
         self.lanes.is_none()
     }
 
-    /// The same, for a network that is asked now and then: one run at a time, with all threads. Each lane costs the memory of its weights.
+    /// The same, for a network that is asked now and then: one run at a time, with all threads.
+    /// Each lane costs the memory of its weights.
     pub(crate) fn in_one_lane(&self) -> Self {
         let lanes = self.lanes.map(|lanes| Lanes { count: 1, threads: lanes.count * lanes.threads });
         Self { lanes, ..self.clone() }

@@ -1,7 +1,8 @@
 //! An embedder: pictures of single things in, numbers out by which individuals are told apart.
 //!
-//! It is data, as a detector is: a folder with a manifest (`embedder.toml`) and an ONNX file of one input and one output, a
-//! row for each picture. The smaller the Euclidean distance of two rows, the likelier they are of one individual.
+//! It is data, as a detector is: a folder with a manifest (`embedder.toml`) and an ONNX file of one
+//! input and one output, a row for each picture. The smaller the Euclidean distance of two rows,
+//! the likelier they are of one individual.
 
 use std::{
     path::{Path, PathBuf},
@@ -55,7 +56,8 @@ struct Input {
     height: u32,
     #[serde(default = "one")]
     max_batch: usize,
-    /// Where the picture has left eye, right eye, nose, left and right corner of the mouth; absent for what has no landmarks.
+    /// Where the picture has left eye, right eye, nose, left and right corner of the mouth; absent
+    /// for what has no landmarks.
     landmarks: Option<[[f32; 2]; 5]>,
 }
 
@@ -77,7 +79,8 @@ fn one() -> usize {
     1
 }
 
-/// A network that tells individuals of one object type apart, shared by all jobs. Its threads end with it.
+/// A network that tells individuals of one object type apart, shared by all jobs. Its threads end
+/// with it.
 pub struct Embedder {
     name: String,
     digest: String,
@@ -158,7 +161,8 @@ impl Embedder {
         &self.name
     }
 
-    /// SHA-256 of the manifest, which holds that of the network: rows of another digest cannot be compared.
+    /// SHA-256 of the manifest, which holds that of the network: rows of another digest cannot be
+    /// compared.
     pub fn digest(&self) -> &str {
         &self.digest
     }
@@ -168,7 +172,8 @@ impl Embedder {
         self.size
     }
 
-    /// Where its pictures have left eye, right eye, nose, left and right corner of the mouth, if it wants them aligned.
+    /// Where its pictures have left eye, right eye, nose, left and right corner of the mouth, if it
+    /// wants them aligned.
     pub fn landmarks(&self) -> Option<&[Point; 5]> {
         self.landmarks.as_ref()
     }
@@ -183,8 +188,8 @@ impl Embedder {
         self.centre.is_some()
     }
 
-    /// Where a row lies from the middle of all rows, of length 1, for those who compare by cosine; empty where the manifest does
-    /// not say where that is.
+    /// Where a row lies from the middle of all rows, of length 1, for those who compare by cosine;
+    /// empty where the manifest does not say where that is.
     pub fn direction(&self, row: &[f32]) -> Vec<f32> {
         let Some(centre) = &self.centre else { return Vec::new() };
         let from_centre: Vec<f32> = row.iter().zip(centre).map(|(v, c)| v - c).collect();
@@ -192,8 +197,8 @@ impl Embedder {
         if length > 0.0 { from_centre.into_iter().map(|v| v / length).collect() } else { Vec::new() }
     }
 
-    /// A row of numbers for each picture of [`Embedder::size`]. Blocks until all are done; pictures of callers that wait share
-    /// batches. What the network's runs take is added to `meter`.
+    /// A row of numbers for each picture of [`Embedder::size`]. Blocks until all are done; pictures
+    /// of callers that wait share batches. What the network's runs take is added to `meter`.
     ///
     /// # Errors
     /// A picture of another size, or a network that fails.
@@ -245,15 +250,17 @@ impl Default for Embedders {
 }
 
 impl Embedders {
-    /// Loads every sub-folder of `folder`, in the order of their names; of two for one object type the first is used. A folder
-    /// that cannot be used is reported and does not keep the others from being used.
+    /// Loads every sub-folder of `folder`, in the order of their names; of two for one object type
+    /// the first is used. A folder that cannot be used is reported and does not keep the others
+    /// from being used.
     pub fn load(folder: &Path, device: &Device) -> Result<Self, FolderError> {
         let (embedders, load) = Self::open(folder, device)?;
         load();
         Ok(embedders)
     }
 
-    /// Reads what there is to load. The loading is left to the caller, on whatever thread; where it is not done, there are none.
+    /// Reads what there is to load. The loading is left to the caller, on whatever thread; where it
+    /// is not done, there are none.
     pub fn open(folder: &Path, device: &Device) -> Result<(Self, impl FnOnce() + Send + use<>), FolderError> {
         let folders = sub_folders(folder).map_err(|source| FolderError::new(folder, source))?;
         let (loaded, promise) = Pending::promised();

@@ -1,18 +1,20 @@
 //! Finds objects in pictures and tells them apart. Nothing else in Ocellus knows burn.
 //!
-//! A detector is data: a folder with a manifest (`detector.toml`) and an ONNX file as its authors published it. The
-//! modules, from the device up:
+//! A detector is data: a folder with a manifest (`detector.toml`) and an ONNX file as its authors
+//! published it. The modules, from the device up:
 //!
 //! * `device` chooses where networks run, once at start;
 //! * `graph` runs an ONNX network with burn tensors;
-//! * `family` knows what a family of networks wants to see and what its numbers mean; `nms` removes doubles;
-//! * `service` owns a network and the threads that run the pictures of all jobs through it, in batches;
-//! * `detector` puts these together, `manifest` reads what it is to be, `registry` loads all detectors of a folder, `pending` lets
-//!   others wait for them;
+//! * `family` knows what a family of networks wants to see and what its numbers mean; `nms` removes
+//!   doubles;
+//! * `service` owns a network and the threads that run the pictures of all jobs through it, in
+//!   batches;
+//! * `detector` puts these together, `manifest` reads what it is to be, `registry` loads all
+//!   detectors of a folder, `pending` lets others wait for them;
 //! * `embedder` does the same for networks that tell individuals apart.
 //!
-//! Guarantees: a detector that is loaded has run once; neither a file nor a picture makes it panic; the same pictures
-//! on the same device give the same boxes, whoever else uses the detector.
+//! Guarantees: a detector that is loaded has run once; neither a file nor a picture makes it panic;
+//! the same pictures on the same device give the same boxes, whoever else uses the detector.
 //!
 //! ```no_run
 //! use ocellus_core::{InputImage, ObjectType, Size};

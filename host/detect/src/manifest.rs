@@ -1,7 +1,8 @@
 //! `detector.toml`: what a detector is, beside the network that it describes.
 //!
-//! Strict: an unknown key is an error, so that a misspelt threshold does not silently stay at its default. The folder
-//! `detectors` of this crate holds the manifests that ship, and its README explains every key.
+//! Strict: an unknown key is an error, so that a misspelt threshold does not silently stay at its
+//! default. The folder `detectors` of this crate holds the manifests that ship, and its README
+//! explains every key.
 
 use std::collections::BTreeSet;
 
@@ -51,8 +52,8 @@ pub struct Model {
     pub sha256: String,
 }
 
-/// The size of the network's input: `width` and `height` where the network fixes it; `max_side` and `multiple` where it
-/// takes any, and then the frame keeps its aspect.
+/// The size of the network's input: `width` and `height` where the network fixes it; `max_side` and
+/// `multiple` where it takes any, and then the frame keeps its aspect.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Input {

@@ -13,13 +13,14 @@ pub(crate) struct Candidate {
     pub(crate) landmarks: Option<Landmarks>,
 }
 
-/// More boxes than this are not looked at: the suppression is quadratic, and a picture that no threshold fits (noise,
-/// a crowd of thousands) must not stall a job.
+/// More boxes than this are not looked at: the suppression is quadratic, and a picture that no
+/// threshold fits (noise, a crowd of thousands) must not stall a job.
 const MOST: usize = 2000;
 
-/// Greedy, as in Felzenszwalb et al. (2010): by falling score, a box stays unless its intersection over union with one
-/// of its group that stayed is above `iou`. Boxes that are none (not finite, no area) are dropped. Equal scores keep
-/// their order, so the same candidates always give the same answer.
+/// Greedy, as in Felzenszwalb et al. (2010): by falling score, a box stays unless its intersection
+/// over union with one of its group that stayed is above `iou`. Boxes that are none (not finite, no
+/// area) are dropped. Equal scores keep their order, so the same candidates always give the same
+/// answer.
 pub(crate) fn suppress(mut candidates: Vec<Candidate>, iou: f32) -> Vec<Candidate> {
     candidates.retain(|c| c.rect.is_valid() && c.score.is_finite());
     candidates.sort_by(|a, b| b.score.total_cmp(&a.score));

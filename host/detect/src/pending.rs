@@ -1,7 +1,8 @@
 //! What is made ready while those who will use it go on already.
 //!
-//! It is there once its [`Promise`] is kept, or dropped, which leaves the default; all who wait are told. Networks take a second to
-//! load, and minutes where a GPU compiles its kernels for the first time, which is no reason for a server not to answer.
+//! It is there once its [`Promise`] is kept, or dropped, which leaves the default; all who wait are
+//! told. Networks take a second to load, and minutes where a GPU compiles its kernels for the first
+//! time, which is no reason for a server not to answer.
 
 use std::{
     sync::{Arc, OnceLock},

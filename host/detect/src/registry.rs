@@ -1,7 +1,8 @@
 //! All detectors of a folder: one sub-folder each.
 //!
-//! What they find is known from their manifests at once; whether their networks run is known when they were loaded, which may be
-//! while the server answers already. A detector that then turns out not to be usable no longer finds anything.
+//! What they find is known from their manifests at once; whether their networks run is known when
+//! they were loaded, which may be while the server answers already. A detector that then turns out
+//! not to be usable no longer finds anything.
 
 use std::{
     collections::BTreeSet,
@@ -90,15 +91,16 @@ impl Default for Detectors {
 }
 
 impl Detectors {
-    /// Loads every sub-folder of `folder`, in the order of their names. A folder that cannot be used is reported and
-    /// does not keep the others from being used.
+    /// Loads every sub-folder of `folder`, in the order of their names. A folder that cannot be
+    /// used is reported and does not keep the others from being used.
     pub fn load(folder: &Path, device: &Device) -> Result<Self, FolderError> {
         let (detectors, load) = Self::open(folder, device)?;
         load();
         Ok(detectors)
     }
 
-    /// Reads what there is to load. The loading is left to the caller, on whatever thread; where it is not done, there are none.
+    /// Reads what there is to load. The loading is left to the caller, on whatever thread; where it
+    /// is not done, there are none.
     pub fn open(folder: &Path, device: &Device) -> Result<(Self, impl FnOnce() + Send + use<>), FolderError> {
         let folders = sub_folders(folder).map_err(|source| FolderError::new(folder, source))?;
         let manifests = folders.iter().filter_map(|(_, path)| Manifest::parse(&fs::read_to_string(path.join("detector.toml")).ok()?).ok());
@@ -109,7 +111,8 @@ impl Detectors {
         Ok((detectors, move || promise.keep(Set::load(&folders, &device))))
     }
 
-    /// What can be found, in the order that the API lists it. While networks are being loaded, what their manifests promise.
+    /// What can be found, in the order that the API lists it. While networks are being loaded, what
+    /// their manifests promise.
     pub fn types(&self) -> Vec<ObjectType> {
         let Some(set) = self.loaded.get() else { return self.declared.to_vec() };
         let mut types: Vec<_> = set.detectors.iter().flat_map(|d| d.types()).cloned().collect();
@@ -117,31 +120,35 @@ impl Detectors {
         types
     }
 
-    /// Whether all is loaded: from then on the answers of [`Self::types`] and [`Self::report`] stay.
+    /// Whether all is loaded: from then on the answers of [`Self::types`] and [`Self::report`]
+    /// stay.
     pub fn are_loaded(&self) -> bool {
         self.loaded.get().is_some()
     }
 
-    /// Waits until all is loaded, or `enough` says that it is no longer wanted; whether it is loaded.
+    /// Waits until all is loaded, or `enough` says that it is no longer wanted; whether it is
+    /// loaded.
     pub fn wait_unless(&self, enough: impl Fn() -> bool) -> bool {
         self.loaded.wait_unless(enough).is_some()
     }
 
-    /// The detectors that find these types, each once, however many of the types it finds. A type that none finds has
-    /// none; see [`Detectors::types`]. Waits for their networks.
+    /// The detectors that find these types, each once, however many of the types it finds. A type
+    /// that none finds has none; see [`Detectors::types`]. Waits for their networks.
     pub fn for_types(&self, types: &[ObjectType]) -> Vec<Arc<Detector>> {
         self.loaded.wait().detectors.iter().filter(|d| d.types().iter().any(|t| types.contains(t))).cloned().collect()
     }
 
-    /// Lets go of networks that nobody asked for a minute, unless they find one of the `wanted` types; they are made ready again
-    /// when they are asked. Whether there were some: their memory is then free, but still the process's.
+    /// Lets go of networks that nobody asked for a minute, unless they find one of the `wanted`
+    /// types; they are made ready again when they are asked. Whether there were some: their memory
+    /// is then free, but still the process's.
     pub fn make_room(&self, wanted: &[ObjectType]) -> bool {
         let detectors = self.loaded.get().into_iter().flat_map(|set| &set.detectors);
         // All are asked: each lets go of its own.
         detectors.filter(|d| !d.types().iter().any(|t| wanted.contains(t))).filter(|d| d.release_if_idle()).count() > 0
     }
 
-    /// Where they run, what was loaded and what was not; nothing of that yet while it is being loaded.
+    /// Where they run, what was loaded and what was not; nothing of that yet while it is being
+    /// loaded.
     pub fn report(&self) -> Report {
         let device = self.device.to_string();
         match self.loaded.get() {

@@ -1,8 +1,9 @@
 //! The threads that run a network, and the queue before them.
 //!
-//! Jobs put pictures into the queue and wait for them later; a thread takes the oldest and, where the device gains from it, all
-//! that wait with the same size, up to the batch that the network takes. There are as many threads as runs go on at the same time.
-//! The queue is bounded: who comes when it is full waits, so memory is too. The threads end when the service is dropped; who still
+//! Jobs put pictures into the queue and wait for them later; a thread takes the oldest and, where
+//! the device gains from it, all that wait with the same size, up to the batch that the network
+//! takes. There are as many threads as runs go on at the same time. The queue is bounded: who comes
+//! when it is full waits, so memory is too. The threads end when the service is dropped; who still
 //! waits then is told so.
 
 use std::{
@@ -18,7 +19,8 @@ use parking_lot::{Condvar, Mutex};
 
 use crate::graph::{Array, Network, NetworkError};
 
-/// A network that was not asked for so long is idle: making it ready again takes a fraction of a second.
+/// A network that was not asked for so long is idle: making it ready again takes a fraction of a
+/// second.
 const IDLE: Duration = Duration::from_secs(60);
 
 /// What became of one picture: what was read in the network's outputs for it.
@@ -113,8 +115,8 @@ impl<T> Waiting<T> {
 }
 
 impl<T: Send + 'static> Service<T> {
-    /// Starts the threads, which `read` what the network gives. `max_batch` is at least 1; `stage` is what its runs are to those who
-    /// ask for them.
+    /// Starts the threads, which `read` what the network gives. `max_batch` is at least 1; `stage`
+    /// is what its runs are to those who ask for them.
     pub(crate) fn start(
         name: &str,
         network: Network,
@@ -144,7 +146,8 @@ impl<T: Send + 'static> Service<T> {
         Ok(service)
     }
 
-    /// Lets go of the network, unless a picture came within [`IDLE`]; the next one makes it ready again. Whether there was something.
+    /// Lets go of the network, unless a picture came within [`IDLE`]; the next one makes it ready
+    /// again. Whether there was something.
     pub(crate) fn release_if_idle(&self) -> bool {
         let queue = self.shared.queue.lock();
         queue.used.is_none_or(|used| used.elapsed() >= IDLE) && self.network.release()
@@ -160,7 +163,8 @@ impl<T: Send + 'static> Service<T> {
         self.shared.submit(picture, Arc::clone(meter))
     }
 
-    /// Runs pictures through the network and waits for all of them; the outcomes are in the pictures' order.
+    /// Runs pictures through the network and waits for all of them; the outcomes are in the
+    /// pictures' order.
     pub(crate) fn run(&self, pictures: Vec<Picture>, meter: &Arc<CpuMeter>) -> Vec<Outcome<T>> {
         // All are submitted before the first is waited for, so that they can share a batch.
         let waiting: Vec<_> = pictures.into_iter().map(|picture| self.submit(picture, meter)).collect();
@@ -198,7 +202,8 @@ impl<T> Shared<T> {
         Waiting(outcome)
     }
 
-    /// The oldest picture and those of its size behind it; `None` once closed. Who has to wait for one keeps no memory meanwhile.
+    /// The oldest picture and those of its size behind it; `None` once closed. Who has to wait for
+    /// one keeps no memory meanwhile.
     fn next_batch(&self, max_batch: usize, scratch: &mut Scratch) -> Option<Vec<Request<T>>> {
         let mut queue = self.queue.lock();
         if queue.waiting.is_empty() {

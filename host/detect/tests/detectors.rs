@@ -1,6 +1,7 @@
-//! Covers: the detectors that ship load and say what they find; a folder that cannot be used is refused in words and
-//! leaves the others; what they find is known before they are loaded; a network that was let go comes back when it is asked;
-//! pictures from many threads give the same boxes as alone.
+//! Covers: the detectors that ship load and say what they find; a folder that cannot be used is
+//! refused in words and leaves the others; what they find is known before they are loaded; a
+//! network that was let go comes back when it is asked; pictures from many threads give the same
+//! boxes as alone.
 
 #![allow(
     clippy::unwrap_used,

@@ -1,6 +1,7 @@
-//! Covers: the network that tells faces apart gives what ONNX Runtime gives (tests/golden/make.py writes that), for one picture
-//! and for several; what a GPU's kernels were measured to be is kept for the next process; folders that are no embedders are refused in
-//! words, and the others are used.
+//! Covers: the network that tells faces apart gives what ONNX Runtime gives (tests/golden/make.py
+//! writes that), for one picture and for several; what a GPU's kernels were measured to be is kept
+//! for the next process; folders that are no embedders are refused in words, and the others are
+//! used.
 
 #![allow(
     clippy::unwrap_used,

@@ -1,5 +1,6 @@
-//! Covers: the networks that ship give what ONNX Runtime gives (tests/golden/make.py writes that), on the CPU and, where
-//! there is one, on a software GPU; batches give what single pictures give; what cannot be run is refused in words.
+//! Covers: the networks that ship give what ONNX Runtime gives (tests/golden/make.py writes that),
+//! on the CPU and, where there is one, on a software GPU; batches give what single pictures give;
+//! what cannot be run is refused in words.
 
 #![allow(
     clippy::unwrap_used,
@@ -78,7 +79,8 @@ fn networks_agree_by_onnx_runtime() {
     assert!(difference("yolox-nano", YOLOX, &device) < 1e-4);
 }
 
-/// Minutes, nearly all of them compiling GPU kernels for a CPU; the suite `operators` has what fits into every run.
+/// Minutes, nearly all of them compiling GPU kernels for a CPU; the suite `operators` has what fits
+/// into every run.
 #[test]
 #[ignore = "minutes"]
 fn networks_agree_on_a_software_gpu() {
@@ -93,7 +95,8 @@ fn on_a_software_gpu() {
     assert!(difference("yolox-nano", YOLOX, &gpu) < 1e-4);
 }
 
-/// A network for any size and batch, as an adaptive detector on a GPU has it, gives the same as one for that size.
+/// A network for any size and batch, as an adaptive detector on a GPU has it, gives the same as one
+/// for that size.
 #[test]
 fn open_shapes_and_batches_change_nothing() {
     for (folder, file, shape, width, height) in [

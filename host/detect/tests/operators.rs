@@ -1,5 +1,6 @@
-//! Covers: each operator gives what ONNX Runtime gives (tests/golden/make.py writes that); operators and settings that
-//! cannot be run are named when the network is loaded, all at once; broken files are errors, whatever is broken.
+//! Covers: each operator gives what ONNX Runtime gives (tests/golden/make.py writes that);
+//! operators and settings that cannot be run are named when the network is loaded, all at once;
+//! broken files are errors, whatever is broken.
 
 #![allow(
     clippy::unwrap_used,

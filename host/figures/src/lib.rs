@@ -1,7 +1,8 @@
 //! What a benchmark measures: figures, each beside what it is held against in the same run.
 //!
-//! A figure is printed, and written as a line of JSON to the file that [`FILE`] names, where `cargo xtask bench` collects them.
-//! Beside figures there is what several benchmarks need to get at one: [`percentile`], [`process`].
+//! A figure is printed, and written as a line of JSON to the file that [`FILE`] names, where `cargo
+//! xtask bench` collects them. Beside figures there is what several benchmarks need to get at one:
+//! [`percentile`], [`process`].
 
 pub mod process;
 
@@ -17,7 +18,8 @@ use serde::{Deserialize, Serialize};
 /// The environment's name of the file that figures are added to.
 pub const FILE: &str = "OCELLUS_FIGURES";
 
-/// What jobs and their stages are measured with: what it is called, and the object types that are looked for.
+/// What jobs and their stages are measured with: what it is called, and the object types that are
+/// looked for.
 pub const LOOKED_FOR: [(&str, &[&str]); 3] =
     [("bodies and cars", &["body", "car"]), ("faces", &["face"]), ("all three", &["face", "body", "car"])];
 
@@ -150,7 +152,8 @@ pub fn rounded(value: f64) -> String {
     format!("{value:.digits$}")
 }
 
-/// The value that this share of them does not exceed, `share` from 0 to 1: 0.5 gives the median. One of the values; NaN of none.
+/// The value that this share of them does not exceed, `share` from 0 to 1: 0.5 gives the median.
+/// One of the values; NaN of none.
 pub fn percentile(values: &[f64], share: f64) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);

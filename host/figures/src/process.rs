@@ -5,13 +5,15 @@ use std::{fmt::Display, fs};
 /// This process, for the functions of this module, which take process ids.
 pub const SELF: &str = "self";
 
-/// Seconds of all cores, in all threads, those that have ended included; to a hundredth of a second.
+/// Seconds of all cores, in all threads, those that have ended included; to a hundredth of a
+/// second.
 pub fn cpu_seconds(process: impl Display) -> f64 {
     cpu_of(&fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default())
 }
 
 fn cpu_of(stat: &str) -> f64 {
-    // The name before it may hold spaces; utime and stime are the 14th and 15th field, in hundredths of a second.
+    // The name before it may hold spaces; utime and stime are the 14th and 15th field, in
+    // hundredths of a second.
     let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace().skip(11).take(2);
     fields.filter_map(|ticks| ticks.parse::<f64>().ok()).sum::<f64>() / 100.0
 }

@@ -1,8 +1,9 @@
-//! Frames a second of the decoder beside the ffmpeg program on the same file, in turns, by threads, and of many decoders at once with the
-//! memory that they take; and milliseconds of each picture made of a frame.
+//! Frames a second of the decoder beside the ffmpeg program on the same file, in turns, by threads,
+//! and of many decoders at once with the memory that they take; and milliseconds of each picture
+//! made of a frame.
 //!
-//! `cargo bench -p ocellus-media -- FILE...`; without files, on those that `OCELLUS_CLIPS` names, as `cargo xtask bench decode` does, or on a
-//! generated 720p clip.
+//! `cargo bench -p ocellus-media -- FILE...`; without files, on those that `OCELLUS_CLIPS` names,
+//! as `cargo xtask bench decode` does, or on a generated 720p clip.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "a bench")]
 
 use std::path::{Path, PathBuf};
@@ -37,8 +38,8 @@ fn main() {
     }
 }
 
-/// Decoders at once, in frames a second of all together and MiB that they take: with a thread for each core, and with the cores
-/// shared.
+/// Decoders at once, in frames a second of all together and MiB that they take: with a thread for
+/// each core, and with the cores shared.
 fn at_once(name: &str, file: &Path) {
     let cores = std::thread::available_parallelism().unwrap().get();
     for decoders in [1, 2, 4, 8] {

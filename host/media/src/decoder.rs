@@ -22,11 +22,12 @@ const DEFAULT_RATE: f64 = 25.0;
 /// Reads that may fail one after the other before the source counts as broken.
 const MAX_BAD_READS: u32 = 1000;
 
-/// A source may end before its claimed end by this share, or by a second, and be whole: headers round.
+/// A source may end before its claimed end by this share, or by a second, and be whole: headers
+/// round.
 const SLACK: f64 = 0.02;
 
-/// Yields the frames of a source, in the order they are shown. Lives on one thread at a time; ends with the source, with
-/// its [`Interrupt`], or when dropped.
+/// Yields the frames of a source, in the order they are shown. Lives on one thread at a time; ends
+/// with the source, with its [`Interrupt`], or when dropped.
 pub struct Decoder {
     input: Input,
     interrupt: Interrupt,
@@ -69,9 +70,9 @@ struct Aim {
     sure: bool,
 }
 
-/// Containers without an index go to any place near, and the codec then waits for the next key frame. So the first miss
-/// starts this many seconds earlier, each further one `LEAD_GROWTH` times as early, and past `MAX_LEAD` decoding starts
-/// from the beginning.
+/// Containers without an index go to any place near, and the codec then waits for the next key
+/// frame. So the first miss starts this many seconds earlier, each further one `LEAD_GROWTH` times
+/// as early, and past `MAX_LEAD` decoding starts from the beginning.
 const FIRST_LEAD: f64 = 2.0;
 const LEAD_GROWTH: f64 = 5.0;
 const MAX_LEAD: f64 = 60.0;
@@ -118,26 +119,28 @@ impl Decoder {
         &self.source.info
     }
 
-    /// Opened again, the source shows what is filmed then, and not what was seen before: a camera, or any stream of which nobody
-    /// knows how long it is.
+    /// Opened again, the source shows what is filmed then, and not what was seen before: a camera,
+    /// or any stream of which nobody knows how long it is.
     pub fn is_live(&self) -> bool {
         self.source.is_live
     }
 
-    /// When the frame of a time was taken, where the sender of a live stream says so; microseconds since the Unix epoch.
-    /// Unknown until the first report has come.
+    /// When the frame of a time was taken, where the sender of a live stream says so; microseconds
+    /// since the Unix epoch. Unknown until the first report has come.
     pub fn taken_us(&self, time: f64) -> Option<i64> {
         Some(self.source.realtime_start()?.saturating_add(((time - self.shift) * 1e6).round() as i64))
     }
 
-    /// Packets and frames that were damaged. Damaged packets are given to the codec all the same, since most of the
-    /// picture may be in them; frames that it then marks as corrupt are left out, frames that it mended are not.
+    /// Packets and frames that were damaged. Damaged packets are given to the codec all the same,
+    /// since most of the picture may be in them; frames that it then marks as corrupt are left out,
+    /// frames that it mended are not.
     pub fn soft_errors(&self) -> u64 {
         self.soft_errors
     }
 
-    /// From here on keeps what is read in `file`, as it is: the video, and the audio too if `audio`. Recording never fails
-    /// decoding. It begins with the next key frame; a decoder that is to record must not seek.
+    /// From here on keeps what is read in `file`, as it is: the video, and the audio too if
+    /// `audio`. Recording never fails decoding. It begins with the next key frame; a decoder that
+    /// is to record must not seek.
     pub fn record(&mut self, file: File, audio: bool) {
         self.recorder = Some(Recorder::begin(&self.source, file, audio));
     }
@@ -149,12 +152,13 @@ impl Decoder {
 
     /// The next frame, or `None` at the end.
     ///
-    /// Times rise from frame to frame. Where the stream's time stamps are missing or go back, a frame follows the one
-    /// before by one frame of the average rate.
+    /// Times rise from frame to frame. Where the stream's time stamps are missing or go back, a
+    /// frame follows the one before by one frame of the average rate.
     ///
     /// # Errors
     /// [`BrokenOff`](MediaError::BrokenOff) after the last frame of a source that ended early,
-    /// [`Interrupted`](MediaError::Interrupted), [`Stalled`](MediaError::Stalled). After an error comes `None`.
+    /// [`Interrupted`](MediaError::Interrupted), [`Stalled`](MediaError::Stalled). After an error
+    /// comes `None`.
     pub fn next_frame(&mut self) -> Result<Option<Frame>> {
         let next = self.advance();
         if next.is_err() {
@@ -163,8 +167,8 @@ impl Decoder {
         next
     }
 
-    /// Goes to a time: the next frame is the first at or after `seconds`, whatever it takes, in the worst case decoding
-    /// from the beginning. Frames are numbered from 0 again.
+    /// Goes to a time: the next frame is the first at or after `seconds`, whatever it takes, in the
+    /// worst case decoding from the beginning. Frames are numbered from 0 again.
     ///
     /// # Errors
     /// As [`Decoder::open`], when the source has to be opened again.
@@ -174,8 +178,8 @@ impl Decoder {
         self.approach(seconds, 0.0)
     }
 
-    /// Numbers the next frame `next` and those after it onwards, and adds `shift` seconds to their times: they go on where others
-    /// ended. Holds until the next seek, the shift for good.
+    /// Numbers the next frame `next` and those after it onwards, and adds `shift` seconds to their
+    /// times: they go on where others ended. Holds until the next seek, the shift for good.
     pub fn go_on(&mut self, next: u64, shift: f64) {
         (self.next, self.shift) = (next, shift);
     }

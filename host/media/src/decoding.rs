@@ -1,7 +1,8 @@
 //! Where videos are decoded: by the CPU, or by a device that FFmpeg can reach.
 //!
-//! Owns the names of what an operator may ask for, and which devices are at hand. A device is opened at most once in a process;
-//! all decoders share it, and it lives as long as the process does.
+//! Owns the names of what an operator may ask for, and which devices are at hand. A device is
+//! opened at most once in a process; all decoders share it, and it lives as long as the process
+//! does.
 
 use std::{fmt, str::FromStr, sync::Arc};
 
@@ -40,8 +41,8 @@ impl fmt::Display for Hardware {
     }
 }
 
-/// What decodes. Whatever is asked for, software takes over where hardware does not offer a codec or fails, without a frame lost or
-/// shown twice.
+/// What decodes. Whatever is asked for, software takes over where hardware does not offer a codec
+/// or fails, without a frame lost or shown twice.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Decoding {
     /// The CPU.
@@ -74,7 +75,8 @@ impl Decoding {
         }
     }
 
-    /// Brings up the devices that were asked for; which there are, in the order in which they are tried.
+    /// Brings up the devices that were asked for; which there are, in the order in which they are
+    /// tried.
     ///
     /// # Errors
     /// [`NoDevice`], when one was asked for by its name and cannot be used.

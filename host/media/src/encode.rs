@@ -14,7 +14,8 @@ pub(crate) enum Chroma {
     Halved,
 }
 
-/// A baseline JPEG with chroma in full. `quality` is 0..=100, on the scale of libjpeg; 0 is taken as 1.
+/// A baseline JPEG with chroma in full. `quality` is 0..=100, on the scale of libjpeg; 0 is taken
+/// as 1.
 ///
 /// # Errors
 /// [`MediaError::Internal`], when a side is 0 or over 65500, or `data` is too short for the size.

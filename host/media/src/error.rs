@@ -1,5 +1,5 @@
-//! What can go wrong between a source and its pictures. `Display` is the sentence for the user and names neither paths
-//! nor FFmpeg; what FFmpeg said is the `source`, for the log.
+//! What can go wrong between a source and its pictures. `Display` is the sentence for the user and
+//! names neither paths nor FFmpeg; what FFmpeg said is the `source`, for the log.
 
 use std::error::Error as StdError;
 
@@ -32,7 +32,8 @@ pub enum MediaError {
         #[source]
         cause: Cause,
     },
-    /// The source ended before its own header said it would, or cannot be read on. `frames` came out before that.
+    /// The source ended before its own header said it would, or cannot be read on. `frames` came
+    /// out before that.
     #[error("The video is damaged or cut off: {}.", broken_off(*frames))]
     BrokenOff {
         frames: u64,
@@ -42,7 +43,8 @@ pub enum MediaError {
     /// Its [`Interrupt`](crate::Interrupt) was raised.
     #[error("Reading the video was stopped.")]
     Interrupted,
-    /// The settings or the source ask for what is not allowed: an option, a protocol, a kind of container.
+    /// The settings or the source ask for what is not allowed: an option, a protocol, a kind of
+    /// container.
     #[error("{what}")]
     Refused { what: String },
     /// What a URL streams was to be kept, and was not, or not all of it.

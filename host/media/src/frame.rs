@@ -11,8 +11,8 @@ use crate::orientation::{Orientation, PixelRect};
 use crate::render::Contexts;
 use crate::{MediaError, Result};
 
-/// One decoded picture with its stream time. Cloning shares the pixels, which stay as the codec left them (any format)
-/// until a part is asked for.
+/// One decoded picture with its stream time. Cloning shares the pixels, which stay as the codec
+/// left them (any format) until a part is asked for.
 #[derive(Clone)]
 pub struct Frame(Arc<Inner>);
 
@@ -30,12 +30,14 @@ impl Frame {
         Self(Arc::new(Inner { picture, index, time, orientation, size }))
     }
 
-    /// Counts from 0 at the beginning of the source, or at the last seek, or from where [`Decoder::go_on`](crate::Decoder::go_on) says.
+    /// Counts from 0 at the beginning of the source, or at the last seek, or from where
+    /// [`Decoder::go_on`](crate::Decoder::go_on) says.
     pub fn index(&self) -> u64 {
         self.0.index
     }
 
-    /// Seconds from the beginning of the source, and what [`Decoder::go_on`](crate::Decoder::go_on) adds to them.
+    /// Seconds from the beginning of the source, and what [`Decoder::go_on`](crate::Decoder::go_on)
+    /// adds to them.
     pub fn time(&self) -> f64 {
         self.0.time
     }
@@ -53,8 +55,8 @@ impl Frame {
         self.0.orientation
     }
 
-    /// The part of a region that this frame has: what [`Scaler::input`](crate::Scaler::input) shows of it. `None` where
-    /// they do not meet.
+    /// The part of a region that this frame has: what [`Scaler::input`](crate::Scaler::input) shows
+    /// of it. `None` where they do not meet.
     pub fn clip(&self, region: Region) -> Option<Region> {
         let part = self.pixels(region).ok()?;
         Some(Region { width: part.width, height: part.height, x: i32::try_from(part.x).ok()?, y: i32::try_from(part.y).ok()? })
@@ -74,8 +76,8 @@ impl Frame {
         Ok(PixelRect { x, y, width, height })
     }
 
-    /// `part` of the frame as packed RGB of `size`, not turned yet, for `work`, which gets its rows and how many bytes lie from one
-    /// to the next.
+    /// `part` of the frame as packed RGB of `size`, not turned yet, for `work`, which gets its rows
+    /// and how many bytes lie from one to the next.
     fn packed<T>(
         &self,
         contexts: &mut Contexts,
@@ -105,8 +107,8 @@ impl Frame {
         Ok(RgbImage { width: size.width, height: size.height, data })
     }
 
-    /// A part of the frame (`None`: all of it), clipped to the frame, in its own resolution, or smaller so that no side
-    /// is over `max_side`.
+    /// A part of the frame (`None`: all of it), clipped to the frame, in its own resolution, or
+    /// smaller so that no side is over `max_side`.
     ///
     /// # Errors
     /// [`MediaError::OutsideFrame`], when the region has no pixel of the frame.
@@ -129,9 +131,10 @@ impl Frame {
         Ok((part, size))
     }
 
-    /// [`Frame::crop`] as a JPEG; `quality` as in [`encode_jpeg`]. Of a stream in planar 4:2:0 that need not be turned, a part in its
-    /// own resolution whose edges lie between chroma samples, at even columns and rows, is a 4:2:0 JPEG of the same samples: half
-    /// the work, and nothing is lost.
+    /// [`Frame::crop`] as a JPEG; `quality` as in [`encode_jpeg`]. Of a stream in planar 4:2:0 that
+    /// need not be turned, a part in its own resolution whose edges lie between chroma samples, at
+    /// even columns and rows, is a 4:2:0 JPEG of the same samples: half the work, and nothing is
+    /// lost.
     ///
     /// # Errors
     /// As [`Frame::crop`] and [`encode_jpeg`].
@@ -158,13 +161,14 @@ impl Frame {
     /// The part of `region` that lies within the frame, stretched to `out`.
     ///
     /// # Errors
-    /// [`MediaError::OutsideFrame`], when the region has no pixel of the frame or `out` has no area.
+    /// [`MediaError::OutsideFrame`], when the region has no pixel of the frame or `out` has no
+    /// area.
     pub fn rgb(&self, region: Rect, out: Size) -> Result<RgbImage> {
         self.render(&mut Contexts::default(), self.pixels(region)?, out, Quality::Fine)
     }
 
-    /// As [`Frame::rgb`], several times as fast, for what only measures colours: bilinear, and the chroma of the part may lie up
-    /// to one of its samples aside.
+    /// As [`Frame::rgb`], several times as fast, for what only measures colours: bilinear, and the
+    /// chroma of the part may lie up to one of its samples aside.
     ///
     /// # Errors
     /// As [`Frame::rgb`].
@@ -172,8 +176,9 @@ impl Frame {
         self.render(&mut Contexts::default(), self.pixels(region)?, out, Quality::Even)
     }
 
-    /// As [`Frame::rgb`], in grey: luma from 0 (black) to 255 (white), whatever range the stream uses, one byte a pixel.
-    /// Taken from the luma plane where there is one, without converting anything else.
+    /// As [`Frame::rgb`], in grey: luma from 0 (black) to 255 (white), whatever range the stream
+    /// uses, one byte a pixel. Taken from the luma plane where there is one, without converting
+    /// anything else.
     ///
     /// # Errors
     /// As [`Frame::rgb`].
@@ -260,7 +265,8 @@ mod tests {
         Decoder::open(&input, &Interrupt::new()).unwrap().next_frame().unwrap().unwrap()
     }
 
-    /// As devices hand pictures over: both kinds of chroma in one plane, 10 bits at the upper end of 16.
+    /// As devices hand pictures over: both kinds of chroma in one plane, 10 bits at the upper end
+    /// of 16.
     fn semi_planar(frame: &Frame, format: Pixel, bytes: usize) -> Frame {
         let from = frame.picture();
         let mut to = frame::Video::new(format, from.width(), from.height());

@@ -1,9 +1,9 @@
 //! Sources on the web: bytes of a URL, read as if it were a file.
 //!
-//! FFmpeg's own network code is not used for them, since it resolves names and follows redirects without asking. A
-//! [`Session`] belongs to one source and ends with it; a [`Body`] is one resource, and playlists open several. Each read
-//! gives up within a second of its [`Watch`] saying so. A body that breaks off is asked for again from where it broke, if
-//! the server can give parts.
+//! FFmpeg's own network code is not used for them, since it resolves names and follows redirects
+//! without asking. A [`Session`] belongs to one source and ends with it; a [`Body`] is one
+//! resource, and playlists open several. Each read gives up within a second of its [`Watch`] saying
+//! so. A body that breaks off is asked for again from where it broke, if the server can give parts.
 
 use std::future::Future;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -26,7 +26,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 /// How often a wait asks whether it should go on.
 const TICK: Duration = Duration::from_millis(100);
 const MAX_REDIRECTS: usize = 10;
-/// Attempts to go on with a body that broke off, before it counts as broken; any byte starts the count again.
+/// Attempts to go on with a body that broke off, before it counts as broken; any byte starts the
+/// count again.
 const RECONNECTS: u32 = 5;
 /// Before the first of them; doubled each time.
 const BACKOFF: Duration = Duration::from_millis(250);

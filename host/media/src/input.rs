@@ -56,8 +56,9 @@ impl Input {
 pub struct MediaInfo {
     /// Seconds; `None` where the source does not know (live streams, some Matroska files).
     pub duration: Option<f64>,
-    /// As the user sees it: stored pixels, turned by the container's rotation and the transform. The shape of the pixels
-    /// is not evened out. A stream may change its size; each frame knows its own.
+    /// As the user sees it: stored pixels, turned by the container's rotation and the transform.
+    /// The shape of the pixels is not evened out. A stream may change its size; each frame knows
+    /// its own.
     pub size: Size,
     /// Frames a second, on average where it varies.
     pub frame_rate: Option<f64>,

@@ -6,7 +6,8 @@ use std::sync::{
 };
 use std::time::{Duration, Instant};
 
-/// A flag that stops all decoders that were opened with it. Clones share the flag; it is never lowered again.
+/// A flag that stops all decoders that were opened with it. Clones share the flag; it is never
+/// lowered again.
 #[derive(Clone, Debug, Default)]
 pub struct Interrupt(Arc<AtomicBool>);
 
@@ -15,7 +16,8 @@ impl Interrupt {
         Self::default()
     }
 
-    /// Stops what runs and refuses what comes: [`MediaError::Interrupted`](crate::MediaError::Interrupted).
+    /// Stops what runs and refuses what comes:
+    /// [`MediaError::Interrupted`](crate::MediaError::Interrupted).
     pub fn raise(&self) {
         self.0.store(true, Ordering::Relaxed);
     }

@@ -1,17 +1,19 @@
 //! Video in, pictures out: everything of Ocellus that touches FFmpeg.
 //!
-//! Owns: opening a source under the allow-lists ([`Input`], [`parse_options`]), what is known of it ([`probe`]),
-//! decoding ([`Decoder`] yields [`Frame`]s), pictures of parts of a frame ([`Frame::jpeg`], [`Frame::rgb`],
-//! [`Frame::luma`]), the pictures that detectors look at ([`Scaler`]), and two measures of pixels ([`sharpness`],
-//! [`encode_jpeg`] and [`encode_png`] beside them).
+//! Owns: opening a source under the allow-lists ([`Input`], [`parse_options`]), what is known of it
+//! ([`probe`]), decoding ([`Decoder`] yields [`Frame`]s), pictures of parts of a frame
+//! ([`Frame::jpeg`], [`Frame::rgb`], [`Frame::luma`]), the pictures that detectors look at
+//! ([`Scaler`]), and two measures of pixels ([`sharpness`], [`encode_jpeg`] and [`encode_png`]
+//! beside them).
 //!
-//! Guarantees: a source that is no video ends in a [`MediaError`] with a sentence for the user, never in a panic or an
-//! endless wait; an uploaded file makes FFmpeg open nothing but itself; a raised [`Interrupt`] ends any call within a
-//! second, also one that waits for the network. All coordinates are those of the frame as the user sees it: the
-//! container's rotation first, then the user's [`VideoTransform`](ocellus_core::VideoTransform).
+//! Guarantees: a source that is no video ends in a [`MediaError`] with a sentence for the user,
+//! never in a panic or an endless wait; an uploaded file makes FFmpeg open nothing but itself; a
+//! raised [`Interrupt`] ends any call within a second, also one that waits for the network. All
+//! coordinates are those of the frame as the user sees it: the container's rotation first, then the
+//! user's [`VideoTransform`](ocellus_core::VideoTransform).
 //!
-//! Nobody else sees an FFmpeg type, and a [`Decoder`] takes only plain data, so that decoding can move into a process of
-//! its own. `unsafe` lives in `av` alone.
+//! Nobody else sees an FFmpeg type, and a [`Decoder`] takes only plain data, so that decoding can
+//! move into a process of its own. `unsafe` lives in `av` alone.
 
 mod av;
 mod decoder;

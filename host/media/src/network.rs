@@ -1,8 +1,8 @@
-//! The network as users may reach it: names are resolved here, and every address is held against the
-//! [`NetworkPolicy`] before anything connects to it.
+//! The network as users may reach it: names are resolved here, and every address is held against
+//! the [`NetworkPolicy`] before anything connects to it.
 //!
-//! For sources, and for whoever else sends requests to where a user says: [`guard_client`] and [`check_target`]
-//! together.
+//! For sources, and for whoever else sends requests to where a user says: [`guard_client`] and
+//! [`check_target`] together.
 
 use std::error::Error as StdError;
 use std::net::{SocketAddr, UdpSocket};
@@ -14,9 +14,9 @@ use url::Url;
 
 use crate::error::Cause;
 
-/// Makes a client connect only to addresses that the policy allows, whatever names resolve to, and never by a proxy.
-/// Redirects are not followed. An address that stands in a URL itself, and the server's own port, are not seen here:
-/// [`check_target`] is for them.
+/// Makes a client connect only to addresses that the policy allows, whatever names resolve to, and
+/// never by a proxy. Redirects are not followed. An address that stands in a URL itself, and the
+/// server's own port, are not seen here: [`check_target`] is for them.
 pub fn guard_client(builder: reqwest::ClientBuilder, policy: &NetworkPolicy) -> reqwest::ClientBuilder {
     builder.no_proxy().redirect(reqwest::redirect::Policy::none()).dns_resolver(Arc::new(Resolver(policy.clone())))
 }
@@ -59,14 +59,15 @@ pub(crate) async fn lookup(policy: &NetworkPolicy, host: &str, port: u16) -> Res
     if allowed.is_empty() { Err(ResolveError::NotAllowed(NotAllowed { host: host.to_owned() })) } else { Ok(allowed) }
 }
 
-/// A server that listens on every address is found at any address that the machine has: one that a socket can be bound to.
+/// A server that listens on every address is found at any address that the machine has: one that a
+/// socket can be bound to.
 fn is_own_port(policy: &NetworkPolicy, address: SocketAddr) -> bool {
     let is_here = |ip| UdpSocket::bind((ip, 0)).is_ok();
     policy.own_port_everywhere().is_some_and(|port| port == address.port() && destinations(address.ip()).into_iter().any(is_here))
 }
 
-/// Refuses a URL that leads where the policy does not allow. A name that does not resolve now passes: connecting to it
-/// will fail, or be checked again.
+/// Refuses a URL that leads where the policy does not allow. A name that does not resolve now
+/// passes: connecting to it will fail, or be checked again.
 ///
 /// # Errors
 /// [`NotAllowed`] names the host.

@@ -1,8 +1,8 @@
 //! What the user may ask of FFmpeg: the allow-lists for `ffmpeg_params`, `ffmpeg_format` and URLs.
 //!
-//! FFmpeg's options reach far: some name files to read, programs' sockets to open or other demuxers to load. So only the
-//! names below pass, and everything that a source could pull in by itself (playlists, image sequences, session
-//! descriptions) is cut by demuxer.
+//! FFmpeg's options reach far: some name files to read, programs' sockets to open or other demuxers
+//! to load. So only the names below pass, and everything that a source could pull in by itself
+//! (playlists, image sequences, session descriptions) is cut by demuxer.
 
 use url::Url;
 
@@ -29,7 +29,8 @@ const ALLOWED: &[&str] = &[
     "fifo_size",
     "overrun_nonfatal",
     "pkt_size",
-    // HTTP, HLS. Whatever can be asked for again is, unless reconnect=0; the others of its family change nothing.
+    // HTTP, HLS. Whatever can be asked for again is, unless reconnect=0; the others of its family
+    // change nothing.
     "reconnect",
     "reconnect_at_eof",
     "reconnect_streamed",
@@ -148,7 +149,8 @@ const REFUSED_FORMATS: &[&str] = &[
 /// Lists of URLs: right on the network, where the protocols are limited, wrong in an upload.
 const NETWORK_FORMATS: &[&str] = &["hls", "rtsp"];
 
-/// May a demuxer be used? `name` as FFmpeg has it, several separated by commas; `own_io`: it opens its input by itself.
+/// May a demuxer be used? `name` as FFmpeg has it, several separated by commas; `own_io`: it opens
+/// its input by itself.
 pub(crate) fn format_is_allowed(name: &str, own_io: bool, reach: Reach) -> bool {
     let network = name.split(',').any(|n| NETWORK_FORMATS.contains(&n));
     let refused = name.split(',').any(|n| REFUSED_FORMATS.contains(&n)) || (own_io && !network);

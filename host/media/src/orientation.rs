@@ -1,7 +1,8 @@
-//! Turning and mirroring: the eight orientations of EXIF, as what has to be done to a decoded picture to show it.
+//! Turning and mirroring: the eight orientations of EXIF, as what has to be done to a decoded
+//! picture to show it.
 //!
-//! Large pictures are never turned. A place that the user names is mapped back onto the decoded picture, and the small
-//! picture cut out there is turned.
+//! Large pictures are never turned. A place that the user names is mapped back onto the decoded
+//! picture, and the small picture cut out there is turned.
 
 use ocellus_core::{Size, VideoTransform};
 
@@ -49,8 +50,9 @@ impl From<VideoTransform> for Orientation {
 }
 
 impl Orientation {
-    /// From a container's display matrix: `[a, b, u, c, d, v, x, y, w]` takes (p, q) to (a p + c q, b p + d q). Only
-    /// quarter turns and mirrorings exist here; a matrix for any other angle shows the picture as it is.
+    /// From a container's display matrix: `[a, b, u, c, d, v, x, y, w]` takes (p, q) to (a p + c q,
+    /// b p + d q). Only quarter turns and mirrorings exist here; a matrix for any other angle shows
+    /// the picture as it is.
     pub(crate) fn from_display_matrix(matrix: [i32; 9]) -> Self {
         let [a, b, _, c, d, ..] = matrix;
         match (a != 0 && d != 0, b != 0 && c != 0) {
@@ -82,7 +84,8 @@ impl Orientation {
         }
     }
 
-    /// Copies a picture of `size` with `N` bytes a pixel, turned, to the top left of `target`. Strides are in bytes.
+    /// Copies a picture of `size` with `N` bytes a pixel, turned, to the top left of `target`.
+    /// Strides are in bytes.
     ///
     /// What does not fit into `target` is left out.
     pub(crate) fn place<const N: usize>(self, source: &[u8], source_stride: usize, size: Size, target: &mut [u8], target_stride: usize) {

@@ -1,7 +1,7 @@
 //! Keeping what a URL streams, while it is decoded.
 //!
-//! Packets are written as they come, not encoded again. Guarantees: nothing that goes wrong here reaches decoding; the
-//! recording then ends with what was written so far, and says why.
+//! Packets are written as they come, not encoded again. Guarantees: nothing that goes wrong here
+//! reaches decoding; the recording then ends with what was written so far, and says why.
 
 use std::fs::File;
 

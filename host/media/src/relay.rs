@@ -1,12 +1,13 @@
 //! A device decodes while it can, software from there on.
 //!
-//! Owns the change from one to the other. While a device decodes, the packets are kept that software would need to begin with:
-//! those since the key frame before the last one, each with a note of whether its picture came out. When the device fails, at
-//! opening, in a packet, or as a picture is read back, software decodes the kept packets again, and pictures that had come out are left out. So
-//! what comes out is the same from first to last, whoever made it.
+//! Owns the change from one to the other. While a device decodes, the packets are kept that
+//! software would need to begin with: those since the key frame before the last one, each with a
+//! note of whether its picture came out. When the device fails, at opening, in a packet, or as a
+//! picture is read back, software decodes the kept packets again, and pictures that had come out
+//! are left out. So what comes out is the same from first to last, whoever made it.
 //!
-//! Pictures are known by the time stamps of their packets. A stream whose packets have none, or that has too much between its key
-//! frames for keeping, is decoded by software.
+//! Pictures are known by the time stamps of their packets. A stream whose packets have none, or
+//! that has too much between its key frames for keeping, is decoded by software.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -76,8 +77,8 @@ pub(crate) trait Device: Send + Sync {
     fn open(&self, stream: &Coded) -> Result<Box<dyn Codec>, Cause>;
 }
 
-/// Decodes a stream. Ends with it; a new place in the stream is reached by [`Relay::flush`], a reopened stream by
-/// [`Relay::restart`].
+/// Decodes a stream. Ends with it; a new place in the stream is reached by [`Relay::flush`], a
+/// reopened stream by [`Relay::restart`].
 pub(crate) struct Relay {
     stream: Coded,
     threads: usize,
@@ -125,7 +126,8 @@ impl Relay {
         }
     }
 
-    /// Takes a packet, once [`Relay::receive`] said [`Output::Hungry`]. Whether it was found to be damaged.
+    /// Takes a packet, once [`Relay::receive`] said [`Output::Hungry`]. Whether it was found to be
+    /// damaged.
     ///
     /// # Errors
     /// A device failed, and software cannot decode the stream.
@@ -265,8 +267,9 @@ impl Kept {
 
     /// A picture with this time came out: whether it is one of a packet that is kept.
     ///
-    /// With the picture of a key frame, all pictures before it are out, and so are those that follow it in the stream and come
-    /// before it on the screen. One key frame more is kept, since some streams are whole only some way after one.
+    /// With the picture of a key frame, all pictures before it are out, and so are those that
+    /// follow it in the stream and come before it on the screen. One key frame more is kept, since
+    /// some streams are whole only some way after one.
     fn came_out(&mut self, pts: Option<i64>) -> bool {
         let Some(pts) = pts else { return false };
         let Some((place, kept)) = self.packets.iter_mut().enumerate().find(|(_, kept)| !kept.out && kept.packet.pts() == Some(pts)) else {

@@ -34,8 +34,9 @@ impl Contexts {
 
     /// `part` of a decoded picture as packed `format` of `size`, not turned yet.
     ///
-    /// Only the part is converted. Where chroma has fewer samples than luma, a little more than the part is converted,
-    /// unscaled, and cut, so that colours stay at their place and the edges look as they do in the whole frame.
+    /// Only the part is converted. Where chroma has fewer samples than luma, a little more than the
+    /// part is converted, unscaled, and cut, so that colours stay at their place and the edges look
+    /// as they do in the whole frame.
     pub(crate) fn render(
         &mut self,
         picture: &frame::Video,

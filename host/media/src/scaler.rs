@@ -1,4 +1,5 @@
-//! What is made of frame after frame in the same way: what detectors look at, scaled once for each network's input, and full frames.
+//! What is made of frame after frame in the same way: what detectors look at, scaled once for each
+//! network's input, and full frames.
 
 use ffmpeg_next::format::Pixel;
 use ocellus_core::{ChannelOrder, InputImage, InputSpec, Rect, Region, Size};
@@ -8,7 +9,8 @@ use crate::orientation::PixelRect;
 use crate::render::Contexts;
 use crate::{Frame, MediaError, Result};
 
-/// Keeps swscale's tables, and the pictures that it writes to, between frames. One for each thread that needs one; ends with it.
+/// Keeps swscale's tables, and the pictures that it writes to, between frames. One for each thread
+/// that needs one; ends with it.
 #[derive(Default)]
 pub struct Scaler(Contexts);
 
@@ -17,15 +19,15 @@ impl Scaler {
         Self::default()
     }
 
-    /// The frame as a network wants to see it, straight from the decoded format: scaled to fit ([`InputSpec::fit`]), in
-    /// the top left corner, the rest filled.
+    /// The frame as a network wants to see it, straight from the decoded format: scaled to fit
+    /// ([`InputSpec::fit`]), in the top left corner, the rest filled.
     ///
-    /// With a `region`, only what [`Frame::clip`] leaves of it is shown: [`InputImage::frame`] is the size of that part,
-    /// and boxes found in it have to be moved by its `x` and `y`.
+    /// With a `region`, only what [`Frame::clip`] leaves of it is shown: [`InputImage::frame`] is
+    /// the size of that part, and boxes found in it have to be moved by its `x` and `y`.
     ///
     /// # Errors
-    /// [`MediaError::OutsideFrame`], when the region has no pixel of the frame; [`MediaError::Internal`], when swscale
-    /// does not take the pixel format.
+    /// [`MediaError::OutsideFrame`], when the region has no pixel of the frame;
+    /// [`MediaError::Internal`], when swscale does not take the pixel format.
     pub fn input(&mut self, frame: &Frame, spec: &InputSpec, region: Option<Region>) -> Result<InputImage> {
         if spec.width == 0 || spec.height == 0 {
             return Err(MediaError::internal("an input without area"));
@@ -60,8 +62,9 @@ impl Scaler {
         frame.jpeg_by(&mut self.0, region, max_side, quality)
     }
 
-    /// The brightness of a small picture of a region: as [`Frame::luma`], but each pixel is the mean of what it covers, and `luma` is
-    /// filled anew, so that nothing is made for a single frame.
+    /// The brightness of a small picture of a region: as [`Frame::luma`], but each pixel is the
+    /// mean of what it covers, and `luma` is filled anew, so that nothing is made for a single
+    /// frame.
     ///
     /// # Errors
     /// As [`Frame::luma`].

@@ -2,16 +2,18 @@
 
 use ocellus_core::Size;
 
-/// The size that pictures have to be brought to ([`Frame::luma`](crate::Frame::luma)) for their sharpness to compare.
+/// The size that pictures have to be brought to ([`Frame::luma`](crate::Frame::luma)) for their
+/// sharpness to compare.
 ///
 /// A small object is enlarged to it and so measures as the blur that it is.
 pub const SHARPNESS_SIZE: Size = Size { width: 96, height: 96 };
 
-/// The variance of the Laplacian (Pech-Pacheco et al., "Diatom autofocusing in brightfield microscopy", ICPR 2000) over
-/// the inner pixels of a grey picture, `luma.len() == size.width * size.height`.
+/// The variance of the Laplacian (Pech-Pacheco et al., "Diatom autofocusing in brightfield
+/// microscopy", ICPR 2000) over the inner pixels of a grey picture, `luma.len() == size.width *
+/// size.height`.
 ///
-/// 0 for a flat picture; at [`SHARPNESS_SIZE`] a blurred face gives tens, a sharp one hundreds. 0 as well where there is
-/// nothing to measure: a side below 3, or fewer samples than the size says.
+/// 0 for a flat picture; at [`SHARPNESS_SIZE`] a blurred face gives tens, a sharp one hundreds. 0
+/// as well where there is nothing to measure: a side below 3, or fewer samples than the size says.
 pub fn sharpness(luma: &[u8], size: Size) -> f32 {
     let (width, height) = (size.width as usize, size.height as usize);
     if width < 3 || height < 3 || luma.len() < width * height {
@@ -49,7 +51,8 @@ mod tests {
     #[test]
     fn a_checkerboard_by_hand() {
         let board: Vec<u8> = (0..64).map(|i| if (i % 8 + i / 8) % 2 == 0 { 0 } else { 10 }).collect();
-        // Every inner pixel differs by 10 from its four neighbours: the Laplacian is +40 and -40 in equal number.
+        // Every inner pixel differs by 10 from its four neighbours: the Laplacian is +40 and -40 in
+        // equal number.
         assert_eq!(sharpness(&board, SIZE), 1600.0);
     }
 

@@ -90,7 +90,8 @@ impl Source {
             }
         };
         let endless = matches!(&input.location, Location::Url(url) if url.to_ascii_lowercase().starts_with("rtsp"));
-        // FFmpeg only says that something could not be had, or takes what it had until then for all there is.
+        // FFmpeg only says that something could not be had, or takes what it had until then for all
+        // there is.
         container
             .and_then(|container| Self::new(container, watch.clone(), session.clone(), input, start))
             .map(|source| {
@@ -177,7 +178,8 @@ impl Source {
         Some(start.saturating_add(packet.duration()) as f64 * tick - self.container.earliest() as f64 * MICROSECOND)
     }
 
-    /// When second 0 was, where the sender says so (RTCP sender reports); microseconds since the Unix epoch.
+    /// When second 0 was, where the sender says so (RTCP sender reports); microseconds since the
+    /// Unix epoch.
     pub(crate) fn realtime_start(&self) -> Option<i64> {
         self.container.realtime_start()
     }

@@ -1,9 +1,10 @@
 //! How many threads a decoder gets.
 //!
-//! Each of FFmpeg's threads that works on a frame of its own holds that frame, and the memory that decoding it takes. As many of them
-//! as there are cores, for each of many videos at once, would decode no faster, and cost memory by the product. So the cores are shared:
-//! the first decoder gets a thread for each, those that open beside others a part. All together never have more threads
-//! than the cores times 1 + 1/2 + 1/3 + ..., and one each.
+//! Each of FFmpeg's threads that works on a frame of its own holds that frame, and the memory that
+//! decoding it takes. As many of them as there are cores, for each of many videos at once, would
+//! decode no faster, and cost memory by the product. So the cores are shared: the first decoder
+//! gets a thread for each, those that open beside others a part. All together never have more
+//! threads than the cores times 1 + 1/2 + 1/3 + ..., and one each.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;

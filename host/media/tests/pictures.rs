@@ -1,5 +1,5 @@
-//! Covers: what pictures show: colours by matrix and range, pixel formats, crops at every place and edge, turning,
-//! letterboxes, grey pictures and sharpness.
+//! Covers: what pictures show: colours by matrix and range, pixel formats, crops at every place and
+//! edge, turning, letterboxes, grey pictures and sharpness.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
 mod common;
@@ -109,7 +109,8 @@ fn every_pixel_format_is_shown_as_it_is() {
 #[test]
 fn crops_show_what_the_whole_shows() {
     let media = Media::new();
-    // With an odd side swscale stretches the chroma of the whole by half a sample, so there the whole is the worse one.
+    // With an odd side swscale stretches the chroma of the whole by half a sample, so there the
+    // whole is the worse one.
     for (width, height, tolerance) in [(130, 96, 1.0), (131, 97, 25.0)] {
         let clip = media.make(
             &format!("-f lavfi -i testsrc2=s=130x96:r=5:d=0.2,format=rgb24,pad={width}:{height} -pix_fmt yuv420p -c:v ffv1"),
@@ -205,7 +206,8 @@ fn turning_agrees_with_ffmpegs_filters() {
         (VideoTransform::FlipHorizontal, "hflip"),
         (VideoTransform::Rotate180, "hflip,vflip"),
         (VideoTransform::FlipVertical, "vflip"),
-        // `transpose` by its numbers: 0 is counter-clockwise and flipped, 1 clockwise, 2 counter-clockwise, 3 clockwise and flipped.
+        // `transpose` by its numbers: 0 is counter-clockwise and flipped, 1 clockwise, 2
+        // counter-clockwise, 3 clockwise and flipped.
         (VideoTransform::Transpose, "transpose=0"),
         (VideoTransform::Rotate90, "transpose=1"),
         (VideoTransform::Transverse, "transpose=3"),

@@ -1,5 +1,5 @@
-//! Covers: keeping a source while it is decoded. The recording gives the same frames at the same times, turned as they were;
-//! what cannot be kept is said, and takes nothing from decoding.
+//! Covers: keeping a source while it is decoded. The recording gives the same frames at the same
+//! times, turned as they were; what cannot be kept is said, and takes nothing from decoding.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
 mod common;

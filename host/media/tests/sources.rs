@@ -1,4 +1,5 @@
-//! Covers: what a source is found to be: whole, cut off, damaged, no video at all, hostile, silent; and stopping.
+//! Covers: what a source is found to be: whole, cut off, damaged, no video at all, hostile, silent;
+//! and stopping.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
 mod common;

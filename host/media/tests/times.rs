@@ -1,5 +1,5 @@
-//! Covers: time stamps and numbers of frames, variable rates, streams without times, seeking, starting late, and sizes
-//! that change on the way.
+//! Covers: time stamps and numbers of frames, variable rates, streams without times, seeking,
+//! starting late, and sizes that change on the way.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
 mod common;

@@ -1,5 +1,5 @@
-//! Telling individuals apart: 1,000, 10,000 and 50,000 objects of ten appearances each, of a hundred each, and all of one man; held
-//! against kodama, as far as all distances fit into memory.
+//! Telling individuals apart: 1,000, 10,000 and 50,000 objects of ten appearances each, of a
+//! hundred each, and all of one man; held against kodama, as far as all distances fit into memory.
 //!
 //! `cargo xtask bench individuals`
 

@@ -1,12 +1,14 @@
-//! What the stages of a job take, each alone: decoding (beside `ffmpeg -benchmark`), decoding and scaling for the detectors, the
-//! detectors, what is measured of all that they find, and the pictures and the embedding of what is reported.
+//! What the stages of a job take, each alone: decoding (beside `ffmpeg -benchmark`), decoding and
+//! scaling for the detectors, the detectors, what is measured of all that they find, and the
+//! pictures and the embedding of what is reported.
 //!
-//! Frames a second are by the clock, with as many threads as a job has. CPU is that of a frame, a picture or an object, with all
-//! cores at work, as they are in a job: a core whose neighbour idles is faster.
+//! Frames a second are by the clock, with as many threads as a job has. CPU is that of a frame, a
+//! picture or an object, with all cores at work, as they are in a job: a core whose neighbour idles
+//! is faster.
 //!
-//! `cargo xtask bench stages`, which makes the recordings and names them in `OCELLUS_CLIPS`, as paths are listed. With `OCELLUS_STAGES_OF`,
-//! one of [`LOOKED_FOR`], only the stages of a job that looks for these, once and without a peer: `cargo xtask bench jobs` asks for
-//! that between jobs.
+//! `cargo xtask bench stages`, which makes the recordings and names them in `OCELLUS_CLIPS`, as
+//! paths are listed. With `OCELLUS_STAGES_OF`, one of [`LOOKED_FOR`], only the stages of a job that
+//! looks for these, once and without a peer: `cargo xtask bench jobs` asks for that between jobs.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a benchmark ends where something is wrong")]
 
@@ -36,7 +38,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const KEPT: usize = 30;
 /// How often decoding is measured, in turns with what it is held against.
 const ROUNDS: usize = 3;
-/// A stage is measured for so long, at least: what a process used is known to a hundredth of a second.
+/// A stage is measured for so long, at least: what a process used is known to a hundredth of a
+/// second.
 const DECODING: Duration = Duration::from_secs(1);
 const DETECTING: Duration = Duration::from_millis(2500);
 const OTHERS: Duration = Duration::from_millis(500);
@@ -132,7 +135,8 @@ impl Look {
     }
 }
 
-/// Decoding, the same by ffmpeg, and decoding with scaling, in turns; samples for each of what is looked for.
+/// Decoding, the same by ffmpeg, and decoding with scaling, in turns; samples for each of what is
+/// looked for.
 fn decode(name: &str, clip: &Path, looks: &[Look]) -> Vec<Vec<Sample>> {
     let [mut ours, mut our_cpu, mut theirs, mut their_cpu] = [const { Vec::new() }; 4];
     let mut scaled: Vec<_> = looks.iter().map(|_| (Vec::new(), Vec::new())).collect();
@@ -204,8 +208,8 @@ fn detect(name: &str, inputs: &[Vec<InputImage>], detectors: &[Arc<Detector>]) {
     Figure::new(format!("{name}: detect, CPU"), cpu / shown * 1e3, Unit::Milliseconds).report();
 }
 
-/// What becomes of what is found in the samples: what is measured of each, and of one of each type, as if a track ended there,
-/// its pictures and its row of numbers.
+/// What becomes of what is found in the samples: what is measured of each, and of one of each type,
+/// as if a track ended there, its pictures and its row of numbers.
 fn objects(name: &str, look: &Look, samples: &[Sample], embedders: &Embedders) {
     let found: Vec<(&Frame, Vec<RawDetection>)> = samples
         .iter()

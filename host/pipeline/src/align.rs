@@ -1,8 +1,9 @@
-//! Faces as recognition networks want to see them: turned upright, the eyes, nose and mouth always in the same places.
+//! Faces as recognition networks want to see them: turned upright, the eyes, nose and mouth always
+//! in the same places.
 //!
-//! The similarity transform (turn, scale, move; no mirroring) that brings the five landmarks closest to the places below,
-//! by least squares. Seen as complex numbers it is `place = a * landmark + b`, and with both sides centred the best `a` is
-//! a quotient of two sums.
+//! The similarity transform (turn, scale, move; no mirroring) that brings the five landmarks
+//! closest to the places below, by least squares. Seen as complex numbers it is `place = a *
+//! landmark + b`, and with both sides centred the best `a` is a quotient of two sums.
 
 use ocellus_core::{Landmarks, Point, Rect, RgbImage, Size};
 use ocellus_media::Frame;
@@ -10,7 +11,8 @@ use ocellus_media::Frame;
 /// Of the pictures that receivers get.
 pub(crate) const SIZE: Size = Size { width: 112, height: 112 };
 
-/// Where ArcFace's training pictures have left eye, right eye, nose, left and right corner of the mouth (Deng et al. 2019).
+/// Where ArcFace's training pictures have left eye, right eye, nose, left and right corner of the
+/// mouth (Deng et al. 2019).
 pub(crate) const PLACES: Landmarks = [
     Point { x: 38.2946, y: 51.6963 },
     Point { x: 73.5318, y: 51.5014 },
@@ -62,7 +64,8 @@ impl Similarity {
     }
 }
 
-/// The face with its landmarks at `places`; black where it reaches over the frame's edge. `None` where the landmarks name no face in the frame.
+/// The face with its landmarks at `places`; black where it reaches over the frame's edge. `None`
+/// where the landmarks name no face in the frame.
 pub(crate) fn aligned(frame: &Frame, landmarks: &Landmarks, places: &Landmarks, out: Size) -> Option<RgbImage> {
     let map = Similarity::between(landmarks, places)?;
     let (across, down) = (out.width as f32, out.height as f32);

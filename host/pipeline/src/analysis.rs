@@ -1,8 +1,10 @@
 //! What follows from the detection log: filters, tracker, best shot, filters, objects.
 //!
-//! Guarantees: a function of the records that it is given in order, the settings and the plugins; it sees no clock, and no
-//! pixels but those that it hands on to filters that were granted them. Where a picture will be wanted it says so ([`Event::Keep`]) while the frame is at hand. One [`Lane`] for
-//! each object type; lanes do not know each other. At a gap all tracks end, and every plugin begins anew.
+//! Guarantees: a function of the records that it is given in order, the settings and the plugins;
+//! it sees no clock, and no pixels but those that it hands on to filters that were granted them.
+//! Where a picture will be wanted it says so ([`Event::Keep`]) while the frame is at hand. One
+//! [`Lane`] for each object type; lanes do not know each other. At a gap all tracks end, and every
+//! plugin begins anew.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -81,7 +83,8 @@ impl Opening {
 }
 
 impl Analysis {
-    /// Opens a session of every plugin that the settings name, for frames of `size`, `frame_rate` a second.
+    /// Opens a session of every plugin that the settings name, for frames of `size`, `frame_rate` a
+    /// second.
     pub(crate) fn open(
         plugins: &Plugins,
         job: JobId,
@@ -107,7 +110,8 @@ impl Analysis {
         self.lanes.iter().map(|lane| (&lane.witness.object_type, lane.last))
     }
 
-    /// Begins anew behind a gap, once [`Self::finish`] has ended what was before it; tracks are numbered on from there.
+    /// Begins anew behind a gap, once [`Self::finish`] has ended what was before it; tracks are
+    /// numbered on from there.
     pub(crate) fn go_on_behind(&mut self, gap: &Gap) -> Result<(), PluginError> {
         self.before_gap = self.report();
         self.after_gap = true;
@@ -128,7 +132,8 @@ impl Analysis {
         self.lanes.iter().any(|lane| lane.filters.iter().any(FilterSeat::reads_crops))
     }
 
-    /// Takes the next record of the log, of a frame of this size. `pixels`: of this frame, where they are at hand.
+    /// Takes the next record of the log, of a frame of this size. `pixels`: of this frame, where
+    /// they are at hand.
     pub(crate) fn frame(&mut self, record: &FrameRecord, size: Size, pixels: Option<Arc<dyn Pixels>>) -> Result<Vec<Event>, PluginError> {
         let mut events = Vec::new();
         if record.still {
@@ -380,8 +385,8 @@ struct Lane {
 }
 
 impl Lane {
-    /// `chosen`: filters that the user named, which come before those of the settings.
-    /// `own`: what the user says to plugins by name, over what follows from the detector's settings.
+    /// `chosen`: filters that the user named, which come before those of the settings. `own`: what
+    /// the user says to plugins by name, over what follows from the detector's settings.
     fn open(
         plugins: &Plugins,
         job: JobId,
@@ -502,7 +507,8 @@ impl Lane {
         Ok(())
     }
 
-    /// Posts the first good shots of tracks of which nothing was posted yet, where that is asked for.
+    /// Posts the first good shots of tracks of which nothing was posted yet, where that is asked
+    /// for.
     fn post_first_shots(&mut self, events: &mut Vec<Event>) -> Result<(), PluginError> {
         if !self.reporting.realtime.as_ref().is_some_and(|r| r.first_immediately) {
             return Ok(());

@@ -1,16 +1,19 @@
-//! What an object looks like, as numbers that can be compared: colour and brightness, band by band from top to bottom.
+//! What an object looks like, as numbers that can be compared: colour and brightness, band by band
+//! from top to bottom.
 //!
-//! The picture is cut into horizontal bands; for each there is a histogram of brightness and one of hue, in which a pixel
-//! counts by how colourful it is. Square roots are taken (comparing by cosine is then the Hellinger affinity of the
-//! histograms), the mean is taken off, so that two things that have nothing in common come out near 0 rather than near
-//! .7, and the whole has length 1: the cosine similarity of two objects is the sum of the products.
+//! The picture is cut into horizontal bands; for each there is a histogram of brightness and one of
+//! hue, in which a pixel counts by how colourful it is. Square roots are taken (comparing by cosine
+//! is then the Hellinger affinity of the histograms), the mean is taken off, so that two things
+//! that have nothing in common come out near 0 rather than near .7, and the whole has length 1: the
+//! cosine similarity of two objects is the sum of the products.
 //!
 //! It tells a red coat from a black one, not two people in the same uniform.
 
 use ocellus_core::{Rect, RgbImage, Size};
 use ocellus_media::Frame;
 
-/// Pixels that are looked at: a few hundred suffice for histograms, and swscale averages what lies between.
+/// Pixels that are looked at: a few hundred suffice for histograms, and swscale averages what lies
+/// between.
 const LOOK: Size = Size { width: 16, height: 32 };
 const BANDS: usize = 4;
 const BRIGHTNESS: usize = 6;
@@ -49,7 +52,8 @@ fn descriptor(image: &RgbImage) -> Vec<f32> {
     bins
 }
 
-/// Shares `weight` out between the two bins that `at` lies between, so that nothing jumps at a bin's edge.
+/// Shares `weight` out between the two bins that `at` lies between, so that nothing jumps at a
+/// bin's edge.
 fn spread(bins: &mut [f32], first: usize, count: usize, at: f32, around: bool, weight: f32) {
     let low = at.floor();
     let share = at - low;

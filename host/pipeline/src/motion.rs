@@ -1,9 +1,10 @@
 //! The motion gate: frames in which nothing moved need not be looked at.
 //!
-//! Intensity is the mean absolute difference of luma, as a share of white, between a frame and the last one that was
-//! looked at, both scaled to a small picture. Comparing with the last one *looked at* means that slow motion adds up until
-//! it shows. Sensor noise is averaged away by the scaling and stays near .002; a person who walks through a hall makes .01
-//! to .03; a pan of the camera .1 and more.
+//! Intensity is the mean absolute difference of luma, as a share of white, between a frame and the
+//! last one that was looked at, both scaled to a small picture. Comparing with the last one *looked
+//! at* means that slow motion adds up until it shows. Sensor noise is averaged away by the scaling
+//! and stays near .002; a person who walks through a hall makes .01 to .03; a pan of the camera .1
+//! and more.
 
 use ocellus_core::{Rect, Size};
 use ocellus_media::{Frame, Scaler};
@@ -24,7 +25,8 @@ impl MotionGate {
         Self { threshold, scaler: Scaler::new(), before: None, spare: Vec::new() }
     }
 
-    /// Whether nothing moved within `region` since the last frame of which this was not said. Never for the first frame.
+    /// Whether nothing moved within `region` since the last frame of which this was not said. Never
+    /// for the first frame.
     pub(crate) fn is_still(&mut self, frame: &Frame, region: Rect) -> bool {
         if self.threshold <= 0.0 {
             return false;

@@ -1,7 +1,7 @@
 //! How fast a source is read.
 //!
-//! Owns: waiting for a frame's turn (`play_speed`), and whether frames may be dropped (`disable_drops`). A live stream
-//! brings its own pace.
+//! Owns: waiting for a frame's turn (`play_speed`), and whether frames may be dropped
+//! (`disable_drops`). A live stream brings its own pace.
 
 use std::{
     thread,

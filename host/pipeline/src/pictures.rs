@@ -1,5 +1,5 @@
-//! The pictures of an object: made when it is reported, from the frames that were kept for it, and chosen when it is
-//! posted.
+//! The pictures of an object: made when it is reported, from the frames that were kept for it, and
+//! chosen when it is posted.
 
 use std::sync::Arc;
 
@@ -67,13 +67,14 @@ pub(crate) fn make(
     Ok(files)
 }
 
-/// Of faces, aligned by their landmarks. Of everything else the padded crop is what networks want, and that is the
-/// thumbnail.
+/// Of faces, aligned by their landmarks. Of everything else the padded crop is what networks want,
+/// and that is the thumbnail.
 fn normalized(frame: &Frame, object: &ObjectRecord) -> Option<RgbImage> {
     align::aligned(frame, object.landmarks.as_ref()?, &align::PLACES, align::SIZE)
 }
 
-/// What an object's thumbnail shows; may reach over the frame's edge. Its edges lie where [`Frame::jpeg`] has the least to do.
+/// What an object's thumbnail shows; may reach over the frame's edge. Its edges lie where
+/// [`Frame::jpeg`] has the least to do.
 fn crop(shot: &ShotSummary) -> Rect {
     let [left, top, right, bottom] = shot.bbox.map(|v| v as f32);
     let Rect { left, top, right, bottom } = Rect::new(left, top, right, bottom).padded(CROP_MARGIN);
@@ -87,8 +88,8 @@ fn shown(settings: &StreamSettings, detector: &DetectorSettings) -> Option<Regio
     settings.rot.filter(|_| detector.fullframe_crop_rot)
 }
 
-/// What a post of this object carries, in the order of preference: of several pictures for one part, the first that there
-/// is.
+/// What a post of this object carries, in the order of preference: of several pictures for one
+/// part, the first that there is.
 pub(crate) fn posted(object: &ObjectRecord, detector: &DetectorSettings) -> Vec<(Part, &'static [Picture])> {
     // The switches speak of the post at the end of a track.
     let overall = object.bs_type == BestShotType::Overall;
@@ -108,7 +109,8 @@ pub(crate) fn posted(object: &ObjectRecord, detector: &DetectorSettings) -> Vec<
     parts
 }
 
-/// The part of a frame of this size that a picture shows, `[left, top, right, bottom]`, and the picture's own size.
+/// The part of a frame of this size that a picture shows, `[left, top, right, bottom]`, and the
+/// picture's own size.
 pub(crate) fn shows(
     picture: Picture,
     object: &ObjectRecord,

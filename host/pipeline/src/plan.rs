@@ -1,8 +1,10 @@
-//! What a job runs by: written down when it is asked for, so that later changes of its video do not reach it.
+//! What a job runs by: written down when it is asked for, so that later changes of its video do not
+//! reach it.
 //!
-//! Networks and plugins are pinned by their digests. Pins do not choose: a job runs with what is installed under a name when it
-//! begins, since plugins may be replaced even while it runs. They say whether that is what was installed when it was asked for,
-//! and the log tells where it is not. One whose network or plugin is gone altogether ends MISCONFIGURED.
+//! Networks and plugins are pinned by their digests. Pins do not choose: a job runs with what is
+//! installed under a name when it begins, since plugins may be replaced even while it runs. They
+//! say whether that is what was installed when it was asked for, and the log tells where it is not.
+//! One whose network or plugin is gone altogether ends MISCONFIGURED.
 
 use std::collections::BTreeMap;
 
@@ -26,8 +28,9 @@ pub(crate) struct Plan {
     pub pins: Pins,
 }
 
-/// Digests by names, of what was installed when the job was asked for. Where there are none, that was not known: version 0.1 did not
-/// write them down, and networks have none while they are being loaded.
+/// Digests by names, of what was installed when the job was asked for. Where there are none, that
+/// was not known: version 0.1 did not write them down, and networks have none while they are being
+/// loaded.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Pins {
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -65,7 +68,8 @@ impl Plan {
         serde_json::from_value(written).map_err(Error::internal)
     }
 
-    /// A video as the job is to see it: what the plan says of it in place of what its record says by now.
+    /// A video as the job is to see it: what the plan says of it in place of what its record says
+    /// by now.
     pub(crate) fn over(&self, video: VideoRecord) -> VideoRecord {
         let Self { stream_settings, url, router_url, camera, camera_group, .. } = self.clone();
         VideoRecord { stream_settings, url, router_url, camera, camera_group, ..video }
@@ -87,7 +91,8 @@ impl Pins {
         }
     }
 
-    /// What is installed now and is not what was pinned, in words: "plugin quality (pinned 0f…, installed 1e…)".
+    /// What is installed now and is not what was pinned, in words: "plugin quality (pinned 0f…,
+    /// installed 1e…)".
     pub(crate) fn differences(&self, now: &Self) -> Vec<String> {
         let mut differences = Vec::new();
         for (what, pinned, installed) in [

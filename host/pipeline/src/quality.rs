@@ -1,8 +1,9 @@
 //! How good a picture of its object a detection is, from 0 to 1.
 //!
-//! Quality is a product of terms, each 1 where a picture is good enough in that respect and falling to a floor where it
-//! is useless: one bad property spoils a picture, and no number of good ones makes up for it. All terms are ramps
-//! between two figures that were set by looking at pictures; the table in the crate's README says what came out.
+//! Quality is a product of terms, each 1 where a picture is good enough in that respect and falling
+//! to a floor where it is useless: one bad property spoils a picture, and no number of good ones
+//! makes up for it. All terms are ramps between two figures that were set by looking at pictures;
+//! the table in the crate's README says what came out.
 //!
 //! | term | from | face | body, car, others |
 //! |---|---|---|---|
@@ -58,8 +59,8 @@ const OTHER: Scale = Scale {
 
 /// The quality of a detection.
 ///
-/// `score` is the detector's, 0..=1; `sharpness` as [`ocellus_media::sharpness`] measures it; `landmarks` count for
-/// faces only. Never NaN; 0 for a box that is none.
+/// `score` is the detector's, 0..=1; `sharpness` as [`ocellus_media::sharpness`] measures it;
+/// `landmarks` count for faces only. Never NaN; 0 for a box that is none.
 pub fn quality(object_type: &ObjectType, rect: &Rect, score: f32, sharpness: f32, landmarks: Option<&Landmarks>, frame: Size) -> f32 {
     if !rect.is_valid() || !score.is_finite() || !sharpness.is_finite() {
         return 0.0;
@@ -81,11 +82,13 @@ pub(crate) fn quality_in(frame: &Frame, seen: &RawDetection) -> f32 {
     quality(object_type, rect, *score, sharpness, landmarks.as_ref(), frame.size())
 }
 
-/// How frontal a face is: 1 looking at the camera, falling to 0.1 in profile, upside down or face down.
+/// How frontal a face is: 1 looking at the camera, falling to 0.1 in profile, upside down or face
+/// down.
 ///
-/// Turn: how far the nose lies from the middle between the eyes, along the line of the eyes, in eye distances: 0
-/// frontal, about 0.5 in profile. Nod: where the nose lies on the way from the eyes to the mouth: about 0.6 level.
-/// Tilt: the angle of the line of the eyes; only beyond 30 degrees does it count.
+/// Turn: how far the nose lies from the middle between the eyes, along the line of the eyes, in eye
+/// distances: 0 frontal, about 0.5 in profile. Nod: where the nose lies on the way from the eyes to
+/// the mouth: about 0.6 level. Tilt: the angle of the line of the eyes; only beyond 30 degrees does
+/// it count.
 fn pose(landmarks: &Landmarks) -> f32 {
     const TURN: Ramp = Ramp::new(-0.50, -0.18, 0.1);
     const NOD: Ramp = Ramp::new(-0.45, -0.22, 0.2);

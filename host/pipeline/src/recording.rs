@@ -1,7 +1,7 @@
 //! Keeping the stream of a URL as the video's source file (`enable_recorder`, `record_audio`).
 //!
-//! Owns the file while the job writes it. It becomes the source when the job has ended, however it did, as long as there
-//! is a picture in it; dropped before that, it leaves nothing.
+//! Owns the file while the job writes it. It becomes the source when the job has ended, however it
+//! did, as long as there is a picture in it; dropped before that, it leaves nothing.
 
 use std::sync::Arc;
 
@@ -24,7 +24,8 @@ pub(crate) struct Recording {
 pub(crate) struct Ending(Arc<Mutex<Option<ocellus_media::Recording>>>);
 
 impl Recording {
-    /// `None` where the plan of the video's job does not say to record it, or it has a file already.
+    /// `None` where the plan of the video's job does not say to record it, or it has a file
+    /// already.
     pub(crate) fn begin(archive: &Archive, video: &VideoRecord) -> Result<Option<Self>> {
         if video.file_size.is_some() {
             return Ok(None);

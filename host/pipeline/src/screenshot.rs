@@ -5,8 +5,8 @@ use ocellus_media::{Decoder, Frame, Input, Interrupt};
 
 use crate::job::public;
 
-/// The video's screenshot is taken this far into it, so as not to show the black that many begin with; earlier in a
-/// video that is shorter than ten times this. Seconds.
+/// The video's screenshot is taken this far into it, so as not to show the black that many begin
+/// with; earlier in a video that is shorter than ten times this. Seconds.
 const INTO: f64 = 1.0;
 
 /// What a client wants to see.
@@ -27,7 +27,8 @@ impl Default for ScreenshotQuery {
     }
 }
 
-/// Opens the source and takes a picture of it. Blocks, for a URL as long as it takes; ends once `interrupt` is raised.
+/// Opens the source and takes a picture of it. Blocks, for a URL as long as it takes; ends once
+/// `interrupt` is raised.
 pub(crate) fn take(input: &Input, settings: &StreamSettings, query: &ScreenshotQuery, interrupt: &Interrupt) -> Result<Vec<u8>> {
     let frame = representative(input, interrupt)?;
     let region = settings.rot.filter(|_| query.rot).map(|r| r.to_rect());

@@ -1,6 +1,7 @@
 //! By a picture: the objects that look most like what it shows.
 //!
-//! The picture goes the way of a job's frames: the same detectors find the thing, the same embedder looks at it.
+//! The picture goes the way of a job's frames: the same detectors find the thing, the same embedder
+//! looks at it.
 
 use std::sync::Arc;
 
@@ -49,12 +50,13 @@ pub struct Similar {
     pub object: ObjectRecord,
     /// The individual that it is held to be.
     pub cluster: Option<ObjectId>,
-    /// 1 where the rows are the same, and 0.5 where they are as far apart as those of one individual may be: two to the power of
-    /// minus the square of their distance over that one.
+    /// 1 where the rows are the same, and 0.5 where they are as far apart as those of one
+    /// individual may be: two to the power of minus the square of their distance over that one.
     pub similarity: f32,
 }
 
-/// Finds what the picture shows; where there are several, the one that would be the best shot. Blocks.
+/// Finds what the picture shows; where there are several, the one that would be the best shot.
+/// Blocks.
 pub(crate) fn look(detectors: &Detectors, embedders: &Embedders, picture: Arc<[u8]>, query: &SearchQuery) -> Result<Look> {
     let frame = decode(picture)?;
     let types = query.object_type.clone().map_or_else(|| detectors.types(), |t| vec![t]);

@@ -1,8 +1,10 @@
-//! What a frame costs in plugins (medians, the best of three rounds in turns): the shipped tracker and three filters on 1, 10 and 100
-//! boxes, as sessions, in the seats of a job (which also keep what a trace of a fault needs), and beside them the same source as
-//! native code. And what a swap takes, and how well limits hold.
+//! What a frame costs in plugins (medians, the best of three rounds in turns): the shipped tracker
+//! and three filters on 1, 10 and 100 boxes, as sessions, in the seats of a job (which also keep
+//! what a trace of a fault needs), and beside them the same source as native code. And what a swap
+//! takes, and how well limits hold.
 //!
-//! `cargo xtask bench calls`, which builds the native program and names it in `OCELLUS_NATIVE_CHAIN`.
+//! `cargo xtask bench calls`, which builds the native program and names it in
+//! `OCELLUS_NATIVE_CHAIN`.
 
 use std::{
     hint::black_box,
@@ -162,7 +164,8 @@ fn main() -> Result<(), Failure> {
     stops(&Path::new(&folder).join("../guests"), &stream)
 }
 
-/// How long after its deadline a call ends that never would, and how much memory one gets that wants all of it.
+/// How long after its deadline a call ends that never would, and how much memory one gets that
+/// wants all of it.
 fn stops(guests: &Path, stream: &StreamInfo) -> Result<(), Failure> {
     let limits = Limits { deadline: Duration::from_millis(100), ..Limits::default() };
     let (deadline, memory) = (limits.deadline, limits.memory_bytes);
@@ -189,7 +192,8 @@ fn stops(guests: &Path, stream: &StreamInfo) -> Result<(), Failure> {
     Ok(())
 }
 
-/// What a frame costs in which a newer component takes over, ten boxes in view. The components differ in a custom section.
+/// What a frame costs in which a newer component takes over, ten boxes in view. The components
+/// differ in a custom section.
 fn swaps(shipped: &Path, stream: &StreamInfo) -> Result<(), Failure> {
     let count: u64 = std::env::var("OCELLUS_SWAPS").ok().and_then(|n| n.parse().ok()).unwrap_or(100);
     let folder = std::env::temp_dir().join(format!("ocellus-swaps-{}", std::process::id()));

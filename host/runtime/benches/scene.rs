@@ -1,4 +1,5 @@
-// What the plugins are shown in the benchmark, as components and natively: boxes that move to the right, in rows.
+// What the plugins are shown in the benchmark, as components and natively: boxes that move to the
+// right, in rows.
 
 pub const FRAMES: u64 = 5_000;
 pub const SIZE: (u32, u32) = (1920, 1080);

@@ -1,11 +1,13 @@
 //! A process of its own that compiles one component: both ends of it.
 //!
-//! The program is called with `--memory-bytes N --cpu-seconds N` and, where the code is wanted, `--into DIR`; the component
-//! comes on standard input. It answers by its exit status: 0, [`REFUSED`] or [`NO_MEMORY`], the reason on standard error.
+//! The program is called with `--memory-bytes N --cpu-seconds N` and, where the code is wanted,
+//! `--into DIR`; the component comes on standard input. It answers by its exit status: 0,
+//! [`REFUSED`] or [`NO_MEMORY`], the reason on standard error.
 //!
-//! Guarantees: [`run`] returns at the deadline at the latest, and at once when it is told to stop; the process is gone by
-//! then. What a component makes the compiler do, a crash and an endless loop included, ends with the process. The child
-//! holds none of the server's environment, has a lower priority, and dies with the thread that waits for it.
+//! Guarantees: [`run`] returns at the deadline at the latest, and at once when it is told to stop;
+//! the process is gone by then. What a component makes the compiler do, a crash and an endless loop
+//! included, ends with the process. The child holds none of the server's environment, has a lower
+//! priority, and dies with the thread that waits for it.
 
 use std::{
     io::{self, Read, Write},
@@ -82,7 +84,8 @@ impl Stop {
     }
 }
 
-/// Has a component compiled; the code, if it is wanted, lies below `into` then as wasmtime's cache left it.
+/// Has a component compiled; the code, if it is wanted, lies below `into` then as wasmtime's cache
+/// left it.
 pub(crate) fn run(program: &CompilerProgram, limits: &Limits, into: Option<&Path>, bytes: &[u8], stop: &Stop) -> Result<(), Refusal> {
     let broken = |error: io::Error| Refusal::NoCompiler(error.to_string());
     let (time, memory) = (limits.compile.time, limits.compile.memory_bytes);
@@ -158,15 +161,18 @@ fn judge(status: ExitStatus, said: &str, limits: &Limits) -> Result<(), Refusal>
     }
 }
 
-/// The most that all threads of a child can use until its deadline, for the case that nobody is there to end it.
+/// The most that all threads of a child can use until its deadline, for the case that nobody is
+/// there to end it.
 fn cpu_seconds(time: Duration) -> u64 {
     let threads = thread::available_parallelism().map_or(1, |n| n.get() as u64);
     (time.as_secs() + 1).saturating_mul(threads)
 }
 
-/// What the child does: compiles the component on standard input under these limits, of its address space and of the CPU.
+/// What the child does: compiles the component on standard input under these limits, of its address
+/// space and of the CPU.
 ///
-/// `into`: the folder for the code. To be called on the process's first thread, before it has others.
+/// `into`: the folder for the code. To be called on the process's first thread, before it has
+/// others.
 #[expect(clippy::print_stderr, reason = "its parent reads there why it failed")]
 pub fn compile(into: Option<&Path>, memory_bytes: u64, cpu_seconds: u64) -> ExitCode {
     let mut bytes = Vec::new();

@@ -1,7 +1,9 @@
-//! From a component to native code: out of the folder of compiled components, or by compiling it within limits.
+//! From a component to native code: out of the folder of compiled components, or by compiling it
+//! within limits.
 //!
-//! Guarantees: where there is a program to compile with, nothing is compiled in this process but what that program has
-//! compiled within the limits before. One component is compiled at a time. Ends with its registry.
+//! Guarantees: where there is a program to compile with, nothing is compiled in this process but
+//! what that program has compiled within the limits before. One component is compiled at a time.
+//! Ends with its registry.
 
 use std::path::Path;
 
@@ -119,7 +121,8 @@ fn refused(error: wasmtime::Error) -> Refusal {
     Refusal::Compile(format!("{error:#}"))
 }
 
-/// Compiles functions side by side, on threads that end with it: those of a pool that stays would keep what compiling took.
+/// Compiles functions side by side, on threads that end with it: those of a pool that stays would
+/// keep what compiling took.
 fn pooled(compile: impl FnOnce() -> wasmtime::Result<Component> + Send) -> wasmtime::Result<Component> {
     match rayon::ThreadPoolBuilder::new().build() {
         Ok(pool) => pool.install(compile),

@@ -1,13 +1,16 @@
 //! The folder of compiled components: native code that is kept from one start to the next.
 //!
-//! Owns the folder. A file in it is named after the component's digest and the engine. It holds a SHA-256, the path at which
-//! wasmtime's cache looks for this code, and the code as that cache wrote it; the sum is of the name and of all that follows.
+//! Owns the folder. A file in it is named after the component's digest and the engine. It holds a
+//! SHA-256, the path at which wasmtime's cache looks for this code, and the code as that cache
+//! wrote it; the sum is of the name and of all that follows.
 //!
-//! Guarantees: wasmtime reads no code but what was checked just before, or compiled by this process. Its own cache checks
-//! nothing of what it reads, so the folder that it is given is empty at the start; while a component is loaded it holds the
-//! code of that one, once the checksum was right. A checksum proves that nothing was damaged, not who wrote it: the folder belongs to the server's user and is
-//! closed to all others, and one that others could write to is emptied first. At most [`MOST_BYTES`] are kept, the latest
-//! used. It outlives the process; a file that is lost or damaged costs a compilation.
+//! Guarantees: wasmtime reads no code but what was checked just before, or compiled by this
+//! process. Its own cache checks nothing of what it reads, so the folder that it is given is empty
+//! at the start; while a component is loaded it holds the code of that one, once the checksum was
+//! right. A checksum proves that nothing was damaged, not who wrote it: the folder belongs to the
+//! server's user and is closed to all others, and one that others could write to is emptied first.
+//! At most [`MOST_BYTES`] are kept, the latest used. It outlives the process; a file that is lost
+//! or damaged costs a compilation.
 
 use std::{
     fs, io,
@@ -19,7 +22,8 @@ use std::{
 
 use sha2::{Digest as _, Sha256};
 
-/// All files together. The plugins that ship take some 5 MB, one with an interpreter inside some 30.
+/// All files together. The plugins that ship take some 5 MB, one with an interpreter inside some
+/// 30.
 const MOST_BYTES: u64 = 256 << 20;
 /// The length of a SHA-256.
 const SUM: usize = 32;
@@ -96,8 +100,8 @@ impl CompiledFolder {
         kept.and_then(|()| self.bound(name))
     }
 
-    /// Puts kept code where wasmtime's cache looks for it, until the answer is dropped. `None` where there is none, or none
-    /// that can be used any more.
+    /// Puts kept code where wasmtime's cache looks for it, until the answer is dropped. `None`
+    /// where there is none, or none that can be used any more.
     pub(crate) fn lay_out(&self, name: &str) -> Option<LaidOut> {
         match self.try_lay_out(name) {
             Ok(laid_out) => Some(laid_out),
@@ -135,7 +139,8 @@ impl CompiledFolder {
             fs::create_dir_all(folder)?;
         }
         fs::write(&laid_out.0, code)?;
-        // Which ones are used, for `bound`; a folder that cannot be written to is found out elsewhere.
+        // Which ones are used, for `bound`; a folder that cannot be written to is found out
+        // elsewhere.
         let _ = fs::File::options().append(true).open(path).and_then(|file| file.set_modified(SystemTime::now()));
         Ok(laid_out)
     }

@@ -14,10 +14,12 @@ use crate::OpenError;
 /// How exactly deadlines are kept.
 const TICK: Duration = Duration::from_millis(5);
 
-/// An engine whose code is deterministic and can be interrupted. Its ticker ends with the last clone of the engine.
+/// An engine whose code is deterministic and can be interrupted. Its ticker ends with the last
+/// clone of the engine.
 pub(crate) fn engine(cache: Option<Cache>) -> Result<Engine, OpenError> {
     let engine = build(cache)?;
-    // A thread of the operating system, since a task of an executor could be starved by the very call it has to end.
+    // A thread of the operating system, since a task of an executor could be starved by the very
+    // call it has to end.
     let weak = engine.weak();
     thread::Builder::new()
         .name("plugin-ticker".into())
@@ -32,8 +34,8 @@ pub(crate) fn engine(cache: Option<Cache>) -> Result<Engine, OpenError> {
     Ok(engine)
 }
 
-/// An engine that compiles and runs nothing: its code goes into a cache below this folder. What it compiles runs on
-/// [`engine`], since both are of one configuration.
+/// An engine that compiles and runs nothing: its code goes into a cache below this folder. What it
+/// compiles runs on [`engine`], since both are of one configuration.
 pub(crate) fn compiler(into: Option<&Path>) -> Result<Engine, OpenError> {
     build(into.map(cache).transpose()?)
 }

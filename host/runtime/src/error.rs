@@ -115,7 +115,8 @@ pub enum Fault {
 pub enum PluginError {
     #[error("there is no {kind} {name:?}; installed: {}", if installed.is_empty() { "none".to_owned() } else { installed.join(", ") })]
     Unknown { kind: Kind, name: String, installed: Vec<String> },
-    /// The settings do not fit the plugin's schema; `path` is the dotted path of the offending key, empty for the whole.
+    /// The settings do not fit the plugin's schema; `path` is the dotted path of the offending key,
+    /// empty for the whole.
     #[error("settings of the plugin {plugin:?}{}: {reason}", if path.is_empty() { String::new() } else { format!(", {path}") })]
     Settings { plugin: String, path: String, reason: String },
     /// `digest` tells which build; `call` is the function of the contract. The session is over.

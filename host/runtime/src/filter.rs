@@ -107,12 +107,14 @@ impl Filter {
         self.reads_crops
     }
 
-    /// The pixels of the frame that the next calls are about; without effect where it was not granted them.
+    /// The pixels of the frame that the next calls are about; without effect where it was not
+    /// granted them.
     pub fn see(&mut self, pixels: Option<Arc<dyn Pixels>>) {
         self.pixels = pixels.filter(|_| self.reads_crops);
     }
 
-    /// Whether the filter has something to say in a stage. Where it has not, asking it costs nothing and keeps all.
+    /// Whether the filter has something to say in a stage. Where it has not, asking it costs
+    /// nothing and keeps all.
     pub fn wants(&self, stage: Stage) -> bool {
         self.stages.contains(match stage {
             Stage::Detections => Stages::DETECTIONS,
@@ -124,7 +126,8 @@ impl Filter {
     /// One verdict for each detection, in the same order. Once a frame, before tracking.
     ///
     /// # Errors
-    /// Whatever ended the session, here and in the other stages; the caller decides by the failure policy.
+    /// Whatever ended the session, here and in the other stages; the caller decides by the failure
+    /// policy.
     pub fn detections(&mut self, frame: &FrameInfo, detections: &[Detection]) -> Result<Vec<Verdict>, PluginError> {
         let session = self.session;
         self.run(

@@ -1,7 +1,8 @@
-//! The folders that plugins come from: those that ship with the server, and over them the users' own.
+//! The folders that plugins come from: those that ship with the server, and over them the users'
+//! own.
 //!
-//! Guarantees: what is installed and removed changes the users' folder alone, and a file appears in it at once or not at all.
-//! Where there is no users' folder, the one folder is theirs.
+//! Guarantees: what is installed and removed changes the users' folder alone, and a file appears in
+//! it at once or not at all. Where there is no users' folder, the one folder is theirs.
 
 use std::{
     fmt, fs,

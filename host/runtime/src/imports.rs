@@ -1,7 +1,7 @@
 //! What plugins may call: a line in the log, and small pictures of what a filter is asked about.
 //!
-//! Guarantees: a plugin writes no more lines than its limits allow, whatever it does; it sees the pixels of the call at hand
-//! and of no other. Ends with the sandbox that it belongs to.
+//! Guarantees: a plugin writes no more lines than its limits allow, whatever it does; it sees the
+//! pixels of the call at hand and of no other. Ends with the sandbox that it belongs to.
 
 use std::{fmt::Write as _, sync::Arc, time::Instant};
 
@@ -21,8 +21,9 @@ const MOST_SIDE: u32 = 256;
 
 /// The pixels of a frame, for plugins that were granted them.
 pub trait Pixels: Send + Sync {
-    /// What `rect` shows, cut off at the frame's edges, scaled to `size`: rows from the top, three bytes (red, green, blue) a
-    /// pixel. The same for the same arguments. `None` where nothing of `rect` is within the frame.
+    /// What `rect` shows, cut off at the frame's edges, scaled to `size`: rows from the top, three
+    /// bytes (red, green, blue) a pixel. The same for the same arguments. `None` where nothing of
+    /// `rect` is within the frame.
     fn crop(&self, rect: Rect, size: Size) -> Option<Vec<u8>>;
 }
 
@@ -94,7 +95,8 @@ impl logging::Host for Gauge {
     }
 }
 
-/// Cut to its length, control characters as escapes: a line cannot pretend to be two, or move the cursor.
+/// Cut to its length, control characters as escapes: a line cannot pretend to be two, or move the
+/// cursor.
 fn printable(line: &str) -> String {
     let mut shown = String::new();
     for c in line.get(..line.floor_char_boundary(LINE_BYTES)).unwrap_or_default().chars() {

@@ -1,4 +1,5 @@
-//! Reading a file in full before anything is compiled: what it is, what it wants and what it offers.
+//! Reading a file in full before anything is compiled: what it is, what it wants and what it
+//! offers.
 
 use wasmparser::{Encoding, Parser, Payload, Validator, WasmFeatures};
 

@@ -1,22 +1,25 @@
 //! Plugins: WebAssembly components that filter, track and route.
 //!
-//! Owns: reading components from folders and again when a file changes; checking them against the contract in `wit/`;
-//! compiling them within limits, once; running their calls under limits; checking what they answer. Nothing else in the
-//! house knows wasmtime.
+//! Owns: reading components from folders and again when a file changes; checking them against the
+//! contract in `wit/`; compiling them within limits, once; running their calls under limits;
+//! checking what they answer. Nothing else in the house knows wasmtime.
 //!
 //! Guarantees:
-//! * A plugin that traps, spins, hoards memory or breaks the contract costs its session and gives a [`PluginError`] that
-//!   says plugin, digest, call and reason. It never takes the process, or another session, with it.
-//! * What a session answers follows from the component, the settings and the calls so far alone: no clock, no randomness,
-//!   canonical NaNs, no relaxed SIMD.
-//! * What a caller gets has passed the contract's rules: as many answers as questions, ids that were never used before,
-//!   text within its bounds.
+//! * A plugin that traps, spins, hoards memory or breaks the contract costs its session and gives a
+//!   [`PluginError`] that says plugin, digest, call and reason. It never takes the process, or
+//!   another session, with it.
+//! * What a session answers follows from the component, the settings and the calls so far alone: no
+//!   clock, no randomness, canonical NaNs, no relaxed SIMD.
+//! * What a caller gets has passed the contract's rules: as many answers as questions, ids that
+//!   were never used before, text within its bounds.
 //!
-//! A candidate (`NAME.shadow.wasm`) is shown what the plugin of that name is shown, without effect. A fault leaves a [`Trace`].
+//! A candidate (`NAME.shadow.wasm`) is shown what the plugin of that name is shown, without effect.
+//! A fault leaves a [`Trace`].
 //!
-//! [`Plugins`] is the folders; [`Tracker`], [`Filter`] and [`Router`] are sessions. A session keeps the component that it was
-//! opened with. [`TrackerSeat`] and [`FilterSeat`] are places in a running job: a changed file takes over there between two
-//! frames, and what fails is answered by the [`FaultPolicy`].
+//! [`Plugins`] is the folders; [`Tracker`], [`Filter`] and [`Router`] are sessions. A session keeps
+//! the component that it was opened with. [`TrackerSeat`] and [`FilterSeat`] are places in a
+//! running job: a changed file takes over there between two frames, and what fails is answered by
+//! the [`FaultPolicy`].
 
 mod bindings;
 mod call;

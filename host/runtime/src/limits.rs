@@ -6,7 +6,8 @@ use serde::{Serialize, Serializer};
 
 use crate::{FaultPolicy, bindings::types};
 
-/// Limits of each session (and of `describe` at load). All of them are enforced by the host, whatever the plugin does.
+/// Limits of each session (and of `describe` at load). All of them are enforced by the host,
+/// whatever the plugin does.
 #[derive(Clone, Debug, Serialize)]
 pub struct Limits {
     /// Wall-clock time of one call. A call is stopped within 10 ms after it.
@@ -16,8 +17,8 @@ pub struct Limits {
     pub memory_bytes: usize,
     /// Elements of all tables of a session.
     pub table_elements: usize,
-    /// Core instances within a session; a component of Rust has some four, one with an interpreter and
-    /// its shims inside has dozens.
+    /// Core instances within a session; a component of Rust has some four, one with an interpreter
+    /// and its shims inside has dozens.
     pub instances: usize,
     /// Bytes that one call may hand to the host.
     pub output_bytes: usize,
@@ -55,7 +56,8 @@ impl Default for Limits {
 }
 
 /// Limits of making native code of a component. The first two are enforced where a program compiles
-/// ([`Setup::compiler`](crate::Setup)), the others before anything is compiled, over all that a component holds.
+/// ([`Setup::compiler`](crate::Setup)), the others before anything is compiled, over all that a
+/// component holds.
 #[derive(Clone, Debug)]
 pub struct CompileLimits {
     /// Wall-clock time.
@@ -74,7 +76,8 @@ pub struct CompileLimits {
     pub depth: u64,
 }
 
-// Python's interpreter has some 25,000 functions, the longest of 200 kB. Each of these limits is a few times of that.
+// Python's interpreter has some 25,000 functions, the longest of 200 kB. Each of these limits is a
+// few times of that.
 impl Default for CompileLimits {
     fn default() -> Self {
         Self {

@@ -59,8 +59,8 @@ pub(crate) struct Plugin {
 }
 
 impl Plugin {
-    /// Takes a component through all checks: form, imports and exports, types, compilation, `describe`, manifest. `file` is
-    /// what it is called while its name is not known.
+    /// Takes a component through all checks: form, imports and exports, types, compilation,
+    /// `describe`, manifest. `file` is what it is called while its name is not known.
     pub(crate) fn load(compiler: &Compiler, limits: &Limits, file: &str, bytes: &[u8]) -> Result<Self, Refusal> {
         let Inspected { kind, imports_crops } = inspect(bytes, &limits.compile)?;
         let (engine, digest) = (compiler.engine(), Digest::of(bytes));
@@ -150,7 +150,8 @@ fn check(manifest: &types::Manifest, kind: Kind) -> Result<(Value, jsonschema::V
         Ok(_) => return wrong("the settings schema is no JSON object".into()),
         Err(e) => return wrong(format!("the settings schema is no JSON: {e}")),
     };
-    // Patterns come from the plugin: the engine without backtracking takes linear time on any of them.
+    // Patterns come from the plugin: the engine without backtracking takes linear time on any of
+    // them.
     let built = jsonschema::options().with_pattern_options(jsonschema::PatternOptions::regex()).build(&schema);
     match built {
         Ok(validator) => Ok((schema, validator)),

@@ -1,9 +1,10 @@
 //! The folders of plugins, and what has been made of them.
 //!
-//! Guarantees: changes of the table happen one at a time, and none waits for a compilation; a lookup sees the table before a
-//! change or after it, never between; a file whose new content is refused leaves the old component in use; a user's plugin
-//! goes before one of its name that ships, which is back as soon as the user's is gone. The watcher and its thread end with
-//! the last clone of [`Plugins`].
+//! Guarantees: changes of the table happen one at a time, and none waits for a compilation; a
+//! lookup sees the table before a change or after it, never between; a file whose new content is
+//! refused leaves the old component in use; a user's plugin goes before one of its name that ships,
+//! which is back as soon as the user's is gone. The watcher and its thread end with the last clone
+//! of [`Plugins`].
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -33,19 +34,23 @@ use crate::{
     plugin::Plugin,
 };
 
-/// A folder is looked at again when nothing has changed in it for this long: files are written in many small steps.
+/// A folder is looked at again when nothing has changed in it for this long: files are written in
+/// many small steps.
 const QUIET: Duration = Duration::from_millis(200);
 
 /// Where plugins come from, and what makes native code of them.
 ///
-/// A path becomes one of a single folder, in which plugins are also installed, whose components are compiled by this process.
+/// A path becomes one of a single folder, in which plugins are also installed, whose components are
+/// compiled by this process.
 #[derive(Clone, Debug)]
 pub struct Setup {
     /// The folder of those that ship with the server.
     pub shipped: PathBuf,
-    /// The folder of those that users install; made where there is none. Its plugins go before those that ship.
+    /// The folder of those that users install; made where there is none. Its plugins go before
+    /// those that ship.
     pub user: Option<PathBuf>,
-    /// The folder that compiled components are kept in; made where there is none. It must be nobody else's.
+    /// The folder that compiled components are kept in; made where there is none. It must be nobody
+    /// else's.
     pub compiled: Option<PathBuf>,
     /// What compiles, within [`Limits::compile`].
     pub compiler: Option<CompilerProgram>,
@@ -92,7 +97,8 @@ pub struct PluginInfo {
 pub enum Role {
     /// Jobs use it.
     Serves,
-    /// `NAME.shadow.wasm`: it is shown what the plugin of its name is shown in jobs, without effect.
+    /// `NAME.shadow.wasm`: it is shown what the plugin of its name is shown in jobs, without
+    /// effect.
     Candidate,
 }
 
@@ -159,7 +165,8 @@ struct Table {
 /// What became of one file.
 #[derive(Clone)]
 struct Entry {
-    /// Of the content that was looked at last, in use or not; none where it has to be looked at again.
+    /// Of the content that was looked at last, in use or not; none where it has to be looked at
+    /// again.
     seen: Option<Digest>,
     plugin: Option<Arc<Plugin>>,
     refusal: Option<Refusal>,
@@ -175,8 +182,8 @@ struct Loaded {
 }
 
 impl Plugins {
-    /// Loads every `*.wasm` in the folders, and again what changes there. A file that is refused does not keep the others from
-    /// being loaded: see [`Plugins::list`].
+    /// Loads every `*.wasm` in the folders, and again what changes there. A file that is refused
+    /// does not keep the others from being loaded: see [`Plugins::list`].
     pub fn open(setup: impl Into<Setup>, limits: Limits) -> Result<Self, OpenError> {
         let Setup { shipped, user, compiled, compiler } = setup.into();
         if let Some(path) = &user {
@@ -226,7 +233,8 @@ impl Plugins {
         self.0.generation.load(Ordering::Acquire)
     }
 
-    /// Waits until the generation is another than `known`, at most for `patience`; the generation then.
+    /// Waits until the generation is another than `known`, at most for `patience`; the generation
+    /// then.
     pub fn wait_for_change(&self, known: u64, patience: Duration) -> u64 {
         let end = Instant::now() + patience;
         let mut table = self.0.table.lock();
@@ -257,10 +265,12 @@ impl Plugins {
         self.table().by_name.get(name).filter(|p| p.kind() == kind).map(|p| p.digest)
     }
 
-    /// Takes a component into use and keeps it in the users' folder: checked and compiled before anything is changed.
+    /// Takes a component into use and keeps it in the users' folder: checked and compiled before
+    /// anything is changed.
     ///
     /// # Errors
-    /// What is wrong with the component, one that is called otherwise than `name`, or a folder that cannot be written to.
+    /// What is wrong with the component, one that is called otherwise than `name`, or a folder that
+    /// cannot be written to.
     pub fn install(&self, name: &str, role: Role, bytes: &[u8]) -> Result<PluginInfo, InstallError> {
         let Shared { compiler, limits, folders, .. } = &*self.0;
         if bytes.len() as u64 > limits.component_bytes {
@@ -279,8 +289,8 @@ impl Plugins {
         self.info(name, role).ok_or(InstallError::Changed(file))
     }
 
-    /// Takes a user's plugin out of the folder; whether there was one. Jobs that it serves finish with it, or go over to the one
-    /// of its name that ships.
+    /// Takes a user's plugin out of the folder; whether there was one. Jobs that it serves finish
+    /// with it, or go over to the one of its name that ships.
     ///
     /// # Errors
     /// The plugin ships, or the folder cannot be written to.
@@ -312,7 +322,8 @@ impl Plugins {
         FilterSeat::open(self, name, settings, stream)
     }
 
-    /// What follows from a plugin's faults: what the operator says of it, what its author says, what the operator says of all.
+    /// What follows from a plugin's faults: what the operator says of it, what its author says,
+    /// what the operator says of all.
     pub(crate) fn on_fault(&self, name: &str) -> OnFault {
         let own = self.table().by_name.get(name).and_then(|p| p.on_fault);
         self.0.limits.faults.of(name, own)
@@ -357,7 +368,8 @@ impl Plugins {
     /// A session of a tracker with settings that fit its schema.
     ///
     /// # Errors
-    /// No such tracker, settings that do not fit, or a plugin that fails in `open`; here and in the two below.
+    /// No such tracker, settings that do not fit, or a plugin that fails in `open`; here and in the
+    /// two below.
     pub fn tracker(&self, name: &str, settings: &Value, stream: &StreamInfo) -> Result<Tracker, PluginError> {
         self.session(Kind::Tracker, name, |plugin| Tracker::open(plugin, settings, stream))
     }
@@ -394,7 +406,8 @@ fn follow(changes: &mpsc::Receiver<()>, shared: &Weak<Shared>) {
 }
 
 impl Shared {
-    /// Loads what is new in the folders, which may take long, and brings the table in line with them.
+    /// Loads what is new in the folders, which may take long, and brings the table in line with
+    /// them.
     fn reload(&self) {
         let Some(sources) = self.list() else { return };
         let known = self.table.lock().clone();
@@ -410,8 +423,8 @@ impl Shared {
         self.place(loaded);
     }
 
-    /// Brings the table in line with the folders. A file that is new there stays out of it until it is among the `loaded`, one
-    /// that has changed stays as it was.
+    /// Brings the table in line with the folders. A file that is new there stays out of it until it
+    /// is among the `loaded`, one that has changed stays as it was.
     fn place(&self, mut loaded: BTreeMap<Source, Loaded>) {
         let _changing = self.changing.lock();
         let before = self.table.lock().clone();

@@ -1,8 +1,9 @@
 //! The restart log of a tracker's session: the state that it saved last, and every call since.
 //!
-//! Guarantees: no call between the saved state and now is missing. The log is bounded by its owner, who saves a new state as
-//! soon as [`RestartLog::is_due`] says so: it holds [`MOST_CALLS`] calls or [`MOST_BYTES`] and one call at the most, and one
-//! more for each state that could not be saved. It ends with its seat.
+//! Guarantees: no call between the saved state and now is missing. The log is bounded by its owner,
+//! who saves a new state as soon as [`RestartLog::is_due`] says so: it holds [`MOST_CALLS`] calls
+//! or [`MOST_BYTES`] and one call at the most, and one more for each state that could not be saved.
+//! It ends with its seat.
 
 use std::sync::Arc;
 
@@ -10,7 +11,8 @@ use crate::{TrackerState, call::Call};
 
 /// Frames after which a state is saved, whatever is in them.
 const MOST_CALLS: usize = 64;
-/// Memory of the calls after which a state is saved, in bytes: some 20 frames of 100 people with what they look like.
+/// Memory of the calls after which a state is saved, in bytes: some 20 frames of 100 people with
+/// what they look like.
 const MOST_BYTES: usize = 4 << 20;
 
 #[derive(Default)]

@@ -76,8 +76,8 @@ pub enum Body {
     Bytes(Vec<u8>),
 }
 
-/// What to send. The sender adds `host`, `content-length` and, for multipart, `content-type`; and `idempotency-key` with the
-/// object's id where `headers` has none.
+/// What to send. The sender adds `host`, `content-length` and, for multipart, `content-type`; and
+/// `idempotency-key` with the object's id where `headers` has none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
     /// `POST`, `PUT` or `PATCH`.
@@ -126,8 +126,8 @@ impl Router {
     /// The request for an object: the same for the same post.
     ///
     /// # Errors
-    /// [`Fault::Reported`] when the router will not encode this object: the delivery fails for good, and the session goes
-    /// on. Any other error ends the session.
+    /// [`Fault::Reported`] when the router will not encode this object: the delivery fails for
+    /// good, and the session goes on. Any other error ends the session.
     pub fn encode(&mut self, post: &Post<'_>) -> Result<Request, PluginError> {
         const CALL: &str = "encode";
         let given = encode_post(post);
@@ -137,7 +137,8 @@ impl Router {
         request(answer, post).map_err(|broken| self.sandbox.fail(CALL, Fault::Contract(broken)))
     }
 
-    /// What a response means. `headers` with names in lower case; of `body` the beginning is enough.
+    /// What a response means. `headers` with names in lower case; of `body` the beginning is
+    /// enough.
     ///
     /// # Errors
     /// Whatever ended the session.
@@ -235,8 +236,8 @@ fn track_point(point: &TrackPoint) -> routing::TrackPoint {
     }
 }
 
-/// An answer of `encode` that keeps the rules: nothing in it can break out of its place in an HTTP message, and it goes
-/// nowhere but where the user wanted.
+/// An answer of `encode` that keeps the rules: nothing in it can break out of its place in an HTTP
+/// message, and it goes nowhere but where the user wanted.
 fn request(answer: routing::Request, post: &Post<'_>) -> Result<Request, String> {
     if !["POST", "PUT", "PATCH"].contains(&answer.method.as_str()) {
         return Err(format!("the method {:?}", answer.method));
@@ -294,7 +295,8 @@ fn part(part: routing::Part, post: &Post<'_>) -> Result<Part, String> {
     Ok(Part { name, filename, content_type, content })
 }
 
-/// `https://example.org:8443` of a URL, in lower case. Strict: what two parsers could read differently is none.
+/// `https://example.org:8443` of a URL, in lower case. Strict: what two parsers could read
+/// differently is none.
 fn origin(url: &str) -> Option<String> {
     let (scheme, rest) = url.split_once("://")?;
     let authority = rest.split(['/', '?', '#']).next()?;

@@ -1,7 +1,8 @@
 //! One store with its limits and meters: every call into a plugin goes through here.
 //!
-//! Guarantees: no call outlasts its deadline; memory and tables stay within their limits; after a fault the plugin's code
-//! never runs in this store again. A sandbox ends with the session that owns it.
+//! Guarantees: no call outlasts its deadline; memory and tables stay within their limits; after a
+//! fault the plugin's code never runs in this store again. A sandbox ends with the session that
+//! owns it.
 
 use std::time::{Duration, Instant};
 
@@ -51,8 +52,8 @@ impl Gauge {
     }
 }
 
-// An error, and not a mere "no": the guest traps at once, so that the fault is told apart from what the guest's own
-// allocator would make of it.
+// An error, and not a mere "no": the guest traps at once, so that the fault is told apart from what
+// the guest's own allocator would make of it.
 impl ResourceLimiter for Gauge {
     fn memory_growing(&mut self, current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
         let (wanted, limit) = (self.memory.saturating_add(desired.saturating_sub(current)), self.limits.memory_bytes);

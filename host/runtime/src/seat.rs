@@ -1,9 +1,10 @@
 //! A place in a job that a plugin fills, while sessions come and go in it.
 //!
-//! Guarantees: a newer component takes over between two frames, with the state of the one before, or does not at all: it
-//! is opened beside the job, given the state, and shown the next frame; if any of that fails the one before goes on, and
-//! has missed nothing. Track ids go on whatever happens. A fault ends a session and is answered by the operator's
-//! [`FaultPolicy`]. A seat ends with its job.
+//! Guarantees: a newer component takes over between two frames, with the state of the one before,
+//! or does not at all: it is opened beside the job, given the state, and shown the next frame; if
+//! any of that fails the one before goes on, and has missed nothing. Track ids go on whatever
+//! happens. A fault ends a session and is answered by the operator's [`FaultPolicy`]. A seat ends
+//! with its job.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -37,9 +38,11 @@ pub enum OnFault {
     /// The job ends, and says why.
     #[default]
     Fail,
-    /// The call counts as one that keeps all and tracks nothing; a fresh session goes on, without what the old one knew.
+    /// The call counts as one that keeps all and tracks nothing; a fresh session goes on, without
+    /// what the old one knew.
     Skip,
-    /// The same, but a tracker's fresh session is given the last saved state and what it was shown since.
+    /// The same, but a tracker's fresh session is given the last saved state and what it was shown
+    /// since.
     Restart,
 }
 
@@ -49,8 +52,8 @@ pub struct FaultPolicy {
     pub on_fault: OnFault,
     /// By the plugin's name, where it differs.
     pub by_name: BTreeMap<String, OnFault>,
-    /// With so many faults in one job a plugin is evicted: a filter keeps everything from then on, without a tracker the
-    /// job ends.
+    /// With so many faults in one job a plugin is evicted: a filter keeps everything from then on,
+    /// without a tracker the job ends.
     pub strikes: u64,
 }
 
@@ -206,7 +209,8 @@ impl Duty {
         self.history.push(call);
     }
 
-    /// A newer component failed in taking over from `state` (or in opening, without one), or in its first `call`.
+    /// A newer component failed in taking over from `state` (or in opening, without one), or in its
+    /// first `call`.
     fn refused(&mut self, error: &PluginError, state: Option<Arc<TrackerState>>, call: Option<Call>) {
         let mut history = History::default();
         history.begin(state);
@@ -215,7 +219,8 @@ impl Duty {
         self.record.last_fault = Some(format!("a newer component was not taken: {error}"));
     }
 
-    /// Writes down how it came to a fault, where there is a folder for that; the file. `call`: the failing one.
+    /// Writes down how it came to a fault, where there is a folder for that; the file. `call`: the
+    /// failing one.
     fn trace(&self, error: &PluginError, history: &History, call: Option<Call>) -> Option<String> {
         let (Some(folder), PluginError::Fault { digest, .. }) = (self.plugins.traces(), error) else { return None };
         let trace = Trace {
@@ -308,9 +313,11 @@ pub struct TrackerSeat {
     duty: Duty,
     session: Tracker,
     warming: Option<Receiver<Result<Tracker, PluginError>>>,
-    /// The session before: giving its memory back takes longer than a frame should, and is left to the next warm-up.
+    /// The session before: giving its memory back takes longer than a frame should, and is left to
+    /// the next warm-up.
     retired: Option<Tracker>,
-    /// What is added to the ids of the present session: one that began without a state counts from 1.
+    /// What is added to the ids of the present session: one that began without a state counts from
+    /// 1.
     base: u64,
     /// Tracks that a lost session left open.
     orphans: Vec<TrackId>,
@@ -485,7 +492,8 @@ impl TrackerSeat {
         Ok(())
     }
 
-    /// Goes on with a session that knows nothing: what was open is over, and its ids follow those that were given.
+    /// Goes on with a session that knows nothing: what was open is over, and its ids follow those
+    /// that were given.
     fn begin_anew(&mut self, fresh: Tracker) {
         self.orphans.extend(self.open_tracks());
         self.base += self.session.last_id();
@@ -559,8 +567,8 @@ impl FilterSeat {
         &self.duty.name
     }
 
-    /// Lets a newer component take over from this frame on; to be called between frames. `pixels`: of this frame, where they
-    /// are at hand.
+    /// Lets a newer component take over from this frame on; to be called between frames. `pixels`:
+    /// of this frame, where they are at hand.
     pub fn begin_frame(&mut self, frame: &FrameInfo, pixels: Option<Arc<dyn Pixels>>) {
         (self.frame, self.pixels) = (frame.index, pixels);
         let Some(session) = &self.session else { return };

@@ -1,7 +1,8 @@
 //! A candidate beside the plugin that serves: shown the same calls, without effect.
 //!
-//! Guarantees: nothing that a candidate does reaches the job: it runs on a thread of its own, its answers are compared and
-//! dropped, and one that fails or cannot keep up is asked no more. Ends with its seat, after the calls that it was shown.
+//! Guarantees: nothing that a candidate does reaches the job: it runs on a thread of its own, its
+//! answers are compared and dropped, and one that fails or cannot keep up is asked no more. Ends
+//! with its seat, after the calls that it was shown.
 
 use std::{
     collections::BTreeMap,
@@ -39,7 +40,8 @@ pub(crate) struct Shadow {
 }
 
 impl Shadow {
-    /// Opens a session of the candidate, which begins with what is seen now. `None` where there is no thread.
+    /// Opens a session of the candidate, which begins with what is seen now. `None` where there is
+    /// no thread.
     pub(crate) fn begin(plugin: Arc<Plugin>, settings: Value, stream: StreamInfo) -> Option<Self> {
         let found = Arc::new(Mutex::new(ShadowUse { digest: plugin.digest.to_string(), ..ShadowUse::default() }));
         let (sender, receiver) = sync_channel(QUEUE);

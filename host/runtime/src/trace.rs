@@ -1,7 +1,9 @@
-//! What a session was told before it failed: enough to make it fail again, and little enough to mail.
+//! What a session was told before it failed: enough to make it fail again, and little enough to
+//! mail.
 //!
-//! Guarantees: a trace holds no more than [`MOST_BYTES`] of calls; where that left out the first of them it says so. The
-//! folder of traces holds the latest [`MOST_FILES`]. A trace outlives its job: it goes when newer ones take its place.
+//! Guarantees: a trace holds no more than [`MOST_BYTES`] of calls; where that left out the first of
+//! them it says so. The folder of traces holds the latest [`MOST_FILES`]. A trace outlives its job:
+//! it goes when newer ones take its place.
 
 use std::{
     collections::VecDeque,
@@ -34,9 +36,11 @@ pub struct Trace {
     pub stream: StreamInfo,
     /// What the session was given to go on from.
     pub state: Option<TrackerState>,
-    /// The calls since, the failing one last; none where it failed in opening or in taking the state over.
+    /// The calls since, the failing one last; none where it failed in opening or in taking the
+    /// state over.
     pub calls: Vec<Call>,
-    /// Nothing was left out: the calls begin where the session did. Otherwise the fault may not come back.
+    /// Nothing was left out: the calls begin where the session did. Otherwise the fault may not
+    /// come back.
     pub complete: bool,
 }
 
@@ -61,7 +65,8 @@ impl Trace {
         let millis = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
         let name = format!("{millis}-{}.json", self.plugin);
         fs::write(folder.join(&name), serde_json::to_vec(self)?)?;
-        // Names begin with the time, so that the oldest come first; thirteen digits last for some centuries.
+        // Names begin with the time, so that the oldest come first; thirteen digits last for some
+        // centuries.
         let mut all: Vec<_> = fs::read_dir(folder)?.filter_map(Result::ok).map(|entry| entry.file_name()).collect();
         all.sort();
         for old in all.iter().take(all.len().saturating_sub(MOST_FILES)) {

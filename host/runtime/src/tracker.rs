@@ -18,7 +18,8 @@ use crate::{
 /// What a frame did to the tracks.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Update {
-    /// For each detection, in the same order, its track. No id stands here twice; a new one is greater than all before.
+    /// For each detection, in the same order, its track. No id stands here twice; a new one is
+    /// greater than all before.
     pub ids: Vec<Option<TrackId>>,
     /// Tracks that are over, in ascending order. One may end with a detection of this frame.
     pub closed: Vec<TrackId>,
@@ -60,8 +61,8 @@ impl Tracker {
         Ok(Some(Self { sandbox, bindings, session, books: Books::default(), scratch: Vec::new() }))
     }
 
-    /// Takes one frame further. To be called for every frame that the detectors looked at, in order, also when nothing
-    /// was found in it.
+    /// Takes one frame further. To be called for every frame that the detectors looked at, in
+    /// order, also when nothing was found in it.
     ///
     /// # Errors
     /// Whatever ended the session; the caller decides by the failure policy how the job goes on.
@@ -133,8 +134,8 @@ impl Tracker {
     }
 }
 
-/// What the host knows of the ids that a tracker gave: enough to find every one that breaks the rules, in memory that
-/// does not grow with the number of tracks that are over.
+/// What the host knows of the ids that a tracker gave: enough to find every one that breaks the
+/// rules, in memory that does not grow with the number of tracks that are over.
 #[derive(Debug, Default)]
 struct Books {
     last_id: u64,

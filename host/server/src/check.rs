@@ -21,7 +21,8 @@ pub(crate) struct CheckArguments {
     rebuild: bool,
 }
 
-/// Prints each finding on a line of its own; fails when there was one that is still true at the end.
+/// Prints each finding on a line of its own; fails when there was one that is still true at the
+/// end.
 pub(crate) fn run(arguments: &CheckArguments) -> Result<ExitCode> {
     let mut printed = Ok(());
     let mut print = |line: &dyn Display| {

@@ -1,4 +1,5 @@
-//! `ocellus compile-plugin`: what the server starts for each component that it compiles. Not for people.
+//! `ocellus compile-plugin`: what the server starts for each component that it compiles. Not for
+//! people.
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -19,12 +20,14 @@ pub(crate) struct CompileArguments {
 
 /// This program, as the one that compiles.
 pub(crate) fn program() -> Result<CompilerProgram> {
-    // A newer program may lie at its path by now, whose code would be for another engine: Linux still has this one.
+    // A newer program may lie at its path by now, whose code would be for another engine: Linux
+    // still has this one.
     let path = match cfg!(target_os = "linux") {
         true => PathBuf::from("/proc/self/exe"),
         false => std::env::current_exe().context("cannot find this program")?,
     };
-    // What is limited is address space, of which mimalloc takes a GiB at a time when it is not told otherwise. In KiB.
+    // What is limited is address space, of which mimalloc takes a GiB at a time when it is not told
+    // otherwise. In KiB.
     let environment = vec![("MIMALLOC_ARENA_RESERVE".into(), "65536".into())];
     Ok(CompilerProgram { path, arguments: vec!["compile-plugin".into()], environment })
 }

@@ -1,7 +1,7 @@
 //! What the operator chooses: arguments, then environment, then the file, then defaults.
 //!
-//! Guarantees: every setting can be given in each of the three ways, under the same name; an unknown key in the file is
-//! an error that names it.
+//! Guarantees: every setting can be given in each of the three ways, under the same name; an
+//! unknown key in the file is an error that names it.
 
 use std::{
     fmt::Display,
@@ -21,11 +21,12 @@ use ocellus_pipeline::{OutboxConfig, RouterToken, SigningSecret};
 use ocellus_runtime::{CompileLimits, FaultPolicy, Limits};
 use serde::{Deserialize, de};
 
-/// `ocellus serve`. Each setting may also stand in the configuration file, under its long name with underscores
-/// (`max_upload_bytes = 10000000000`).
+/// `ocellus serve`. Each setting may also stand in the configuration file, under its long name with
+/// underscores (`max_upload_bytes = 10000000000`).
 #[derive(Args, Debug)]
 pub(crate) struct ServeArguments {
-    /// Configuration file (TOML). Without it, ocellus.toml in the data folder is read where there is one.
+    /// Configuration file (TOML). Without it, ocellus.toml in the data folder is read where there
+    /// is one.
     #[arg(long, env = "OCELLUS_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
 
@@ -46,15 +47,16 @@ struct Settings {
     #[arg(long, env = "OCELLUS_LISTEN", value_name = "ADDR")]
     listen: Option<SocketAddr>,
 
-    /// Where networks run: wgpu (a GPU), onnxruntime (the CPU, by ONNX Runtime), cpu (the CPU, by burn), auto (the first of these
-    /// that there is). [default: auto]
+    /// Where networks run: wgpu (a GPU), onnxruntime (the CPU, by ONNX Runtime), cpu (the CPU, by
+    /// burn), auto (the first of these that there is). [default: auto]
     #[arg(long, env = "OCELLUS_DEVICE", value_name = "DEVICE")]
     #[serde(deserialize_with = "from_text")]
     device: Option<DeviceChoice>,
 
-    /// What decodes videos: software (the CPU), auto (the first device at hand that takes a video's codec), or a device by name:
-    /// cuda (NVIDIA), vaapi (Intel and AMD on Linux), videotoolbox (Apple), d3d11va (Windows). Software takes over where a device
-    /// does not take a video or fails in it. [default: software]
+    /// What decodes videos: software (the CPU), auto (the first device at hand that takes a video's
+    /// codec), or a device by name: cuda (NVIDIA), vaapi (Intel and AMD on Linux), videotoolbox
+    /// (Apple), d3d11va (Windows). Software takes over where a device does not take a video or
+    /// fails in it. [default: software]
     #[arg(long, env = "OCELLUS_DECODING", value_name = "DECODING")]
     #[serde(deserialize_with = "from_text")]
     decoding: Option<Decoding>,
@@ -63,16 +65,19 @@ struct Settings {
     #[arg(long, env = "OCELLUS_JOBS", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     jobs: Option<u16>,
 
-    /// Folder of the plugins that ship (*.wasm), watched for changes. What is installed goes into plugins in the data folder, whose
-    /// plugins go before those of the same name here. [default: plugins beside the program]
+    /// Folder of the plugins that ship (*.wasm), watched for changes. What is installed goes into
+    /// plugins in the data folder, whose plugins go before those of the same name here. [default:
+    /// plugins beside the program]
     #[arg(long, env = "OCELLUS_PLUGINS", value_name = "DIR")]
     plugins: Option<PathBuf>,
 
-    /// Folder of detectors, each a folder with a detector.toml. [default: detectors beside the program]
+    /// Folder of detectors, each a folder with a detector.toml. [default: detectors beside the
+    /// program]
     #[arg(long, env = "OCELLUS_DETECTORS", value_name = "DIR")]
     detectors: Option<PathBuf>,
 
-    /// Folder of embedders, which tell individuals apart, each a folder with an embedder.toml. [default: embedders beside the program]
+    /// Folder of embedders, which tell individuals apart, each a folder with an embedder.toml.
+    /// [default: embedders beside the program]
     #[arg(long, env = "OCELLUS_EMBEDDERS", value_name = "DIR")]
     embedders: Option<PathBuf>,
 
@@ -80,7 +85,8 @@ struct Settings {
     #[arg(long, env = "OCELLUS_ONNXRUNTIME", value_name = "DIR")]
     onnxruntime: Option<PathBuf>,
 
-    /// What absolute URLs in answers begin with, for a server behind a proxy. [default: what the request says]
+    /// What absolute URLs in answers begin with, for a server behind a proxy. [default: what the
+    /// request says]
     #[arg(long, env = "OCELLUS_PUBLIC_URL", value_name = "URL")]
     public_url: Option<String>,
 
@@ -88,8 +94,8 @@ struct Settings {
     #[arg(long, env = "OCELLUS_MAX_UPLOAD_BYTES", value_name = "BYTES")]
     max_upload_bytes: Option<u64>,
 
-    /// Connections at a time; half of them are kept for who has the token. [default: 2048, or half of the files that the process
-    /// may open where that is less]
+    /// Connections at a time; half of them are kept for who has the token. [default: 2048, or half
+    /// of the files that the process may open where that is less]
     #[arg(long, env = "OCELLUS_MAX_CONNECTIONS", value_name = "N", value_parser = clap::value_parser!(u32).range(2..))]
     max_connections: Option<u32>,
 
@@ -101,8 +107,8 @@ struct Settings {
     #[arg(long, env = "OCELLUS_IDLE_TIMEOUT_MS", value_name = "MS", value_parser = clap::value_parser!(u32).range(1..))]
     idle_timeout_ms: Option<u32>,
 
-    /// Milliseconds for which a client may take nothing of an answer. A slow one that takes a little is not cut off.
-    /// [default: 60000]
+    /// Milliseconds for which a client may take nothing of an answer. A slow one that takes a
+    /// little is not cut off. [default: 60000]
     #[arg(long, env = "OCELLUS_SEND_TIMEOUT_MS", value_name = "MS", value_parser = clap::value_parser!(u32).range(1..))]
     send_timeout_ms: Option<u32>,
 
@@ -114,8 +120,8 @@ struct Settings {
     #[arg(long, env = "OCELLUS_CAMERAS", value_name = "IDS", value_delimiter = ',')]
     cameras: Option<Vec<i64>>,
 
-    /// Networks that url and router_url may lead to, separated by commas (10.0.0.0/8,fd00::/8); no others then.
-    /// [default: all but link-local addresses, cloud metadata and this server itself]
+    /// Networks that url and router_url may lead to, separated by commas (10.0.0.0/8,fd00::/8); no
+    /// others then. [default: all but link-local addresses, cloud metadata and this server itself]
     #[arg(long, env = "OCELLUS_ALLOW_NETWORK", value_name = "CIDR", value_delimiter = ',')]
     #[serde(deserialize_with = "networks")]
     allow_network: Option<Vec<Network>>,
@@ -125,20 +131,20 @@ struct Settings {
     #[serde(deserialize_with = "from_text")]
     router_token: Option<RouterToken>,
 
-    /// Posts to routers are signed with this secret, as Standard Webhooks has it: whsec_<base64>, 24 to 64 bytes.
-    /// [default: not signed]
+    /// Posts to routers are signed with this secret, as Standard Webhooks has it: whsec_<base64>,
+    /// 24 to 64 bytes. [default: not signed]
     #[arg(long, env = "OCELLUS_ROUTER_SIGNING_SECRET", value_name = "SECRET", hide_env_values = true)]
     #[serde(deserialize_with = "from_text")]
     router_signing_secret: Option<SigningSecret>,
 
-    /// Objects that a router does not take are tried again for this long, then given up until a user retries them.
-    /// [default: 24]
+    /// Objects that a router does not take are tried again for this long, then given up until a
+    /// user retries them. [default: 24]
     #[arg(long, env = "OCELLUS_ROUTER_GIVE_UP_HOURS", value_name = "HOURS")]
     router_give_up_hours: Option<f64>,
 
-    /// What follows where a plugin fails in a job: fail (the job ends), skip (the call counts as one that keeps all, a fresh session
-    /// goes on), restart (the same, with the state of before). For single plugins with their names: skip,deep_sort=restart.
-    /// [default: fail]
+    /// What follows where a plugin fails in a job: fail (the job ends), skip (the call counts as
+    /// one that keeps all, a fresh session goes on), restart (the same, with the state of before).
+    /// For single plugins with their names: skip,deep_sort=restart. [default: fail]
     #[arg(long, env = "OCELLUS_ON_PLUGIN_FAULT", value_name = "POLICY")]
     #[serde(deserialize_with = "from_text")]
     on_plugin_fault: Option<FaultPolicy>,
@@ -159,7 +165,8 @@ struct Settings {
     #[arg(long, env = "OCELLUS_PLUGIN_COMPILE_SECONDS", value_name = "S", value_parser = clap::value_parser!(u64).range(1..=3600))]
     plugin_compile_seconds: Option<u64>,
 
-    /// Memory that the process which compiles a plugin may have, at least 268435456. [default: 2147483648]
+    /// Memory that the process which compiles a plugin may have, at least 268435456. [default:
+    /// 2147483648]
     #[arg(long, env = "OCELLUS_PLUGIN_COMPILE_MEMORY_BYTES", value_name = "BYTES")]
     plugin_compile_memory_bytes: Option<u64>,
 

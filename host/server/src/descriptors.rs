@@ -3,8 +3,8 @@
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tracing::warn;
 
-/// Raises the limit to the highest that the system allows the process; what holds then. Systems start programs with 1024 for
-/// the sake of some that cannot count further.
+/// Raises the limit to the highest that the system allows the process; what holds then. Systems
+/// start programs with 1024 for the sake of some that cannot count further.
 pub(crate) fn raise_limit() -> u64 {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     if current == maximum {

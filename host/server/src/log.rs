@@ -1,9 +1,10 @@
 //! The log: lines on standard error, written by a thread of their own.
 //!
-//! Guarantees: whoever logs waits for nobody and never fails. Where standard error takes nothing (a full disk, a pipe that is
-//! closed or that nobody reads) lines are lost and counted, and once it takes lines again the log says how many. What a panic
-//! has to say is a line like the others. Lines come in the order in which they were logged; they end with the process, which
-//! should call [`Log::finish`] first.
+//! Guarantees: whoever logs waits for nobody and never fails. Where standard error takes nothing (a
+//! full disk, a pipe that is closed or that nobody reads) lines are lost and counted, and once it
+//! takes lines again the log says how many. What a panic has to say is a line like the others.
+//! Lines come in the order in which they were logged; they end with the process, which should call
+//! [`Log::finish`] first.
 
 use std::{
     collections::VecDeque,
@@ -57,11 +58,13 @@ impl Log {
     /// Where `filter` is none, or the thread cannot be started.
     pub(crate) fn to_stderr(filter: &str, format: LogFormat) -> Result<Self> {
         let filter = EnvFilter::try_new(filter).with_context(|| format!("--log {filter:?} is no filter"))?;
-        // Not by way of the standard library, whose lock a full pipe would keep for as long as it is full.
+        // Not by way of the standard library, whose lock a full pipe would keep for as long as it
+        // is full.
         let stderr = File::from(io::stderr().as_fd().try_clone_to_owned().context("cannot write to standard error")?);
         let colours = stderr.is_terminal();
         let log = Self::start(Sink::new(stderr, format)).context("cannot start a thread")?;
-        // It would report lines that it cannot write by `eprintln!`, which panics where that cannot be written either.
+        // It would report lines that it cannot write by `eprintln!`, which panics where that cannot
+        // be written either.
         let builder =
             tracing_subscriber::fmt().with_env_filter(filter).with_writer(log.clone()).with_target(false).log_internal_errors(false);
         match format {
@@ -115,7 +118,8 @@ impl Queue {
         self.filled.notify_one();
     }
 
-    /// All lines that wait, as soon as there are any, and how many were lost behind them. What was taken before is done with.
+    /// All lines that wait, as soon as there are any, and how many were lost behind them. What was
+    /// taken before is done with.
     fn take(&self) -> (VecDeque<Vec<u8>>, u64) {
         let mut waiting = self.waiting.lock();
         waiting.writing = false;
@@ -276,7 +280,8 @@ mod tests {
             let whole: Vec<serde_json::Value> = lines(&sink).iter().filter_map(|l| serde_json::from_str(l).ok()).collect();
             let written = whole.iter().filter(|l| l["line"].is_number()).count() as u64;
             let lost: u64 = whole.iter().filter_map(|l| l["fields"]["lost"].as_u64()).sum();
-            // A line of which only the line break is missing counts as lost, and can be read: never less than was lost.
+            // A line of which only the line break is missing counts as lost, and can be read: never
+            // less than was lost.
             prop_assert!(written + lost >= rooms.len() as u64);
         }
     }

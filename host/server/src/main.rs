@@ -1,7 +1,7 @@
 //! The `ocellus` program: arguments, configuration, wiring, sub-commands.
 //!
-//! Owns the process: what it was asked to do, the signals that end it, and its exit status (0 done, 1 failed, 2 wrong
-//! arguments). Everything else lives in the crates below it.
+//! Owns the process: what it was asked to do, the signals that end it, and its exit status (0 done,
+//! 1 failed, 2 wrong arguments). Everything else lives in the crates below it.
 
 mod assets;
 mod check;
@@ -19,12 +19,13 @@ use std::{io::Write, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 
-// burn's CPU engine makes and frees large tensors all the time: glibc's allocator gives each back to the system at once.
+// burn's CPU engine makes and frees large tensors all the time: glibc's allocator gives each back
+// to the system at once.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// A self-hosted server for video archives: finds the faces, bodies and vehicles in recordings and posts them to the
-/// system you name.
+/// A self-hosted server for video archives: finds the faces, bodies and vehicles in recordings and
+/// posts them to the system you name.
 #[derive(Debug, Parser)]
 #[command(name = "ocellus", version, max_term_width = 100)]
 struct Arguments {
@@ -39,7 +40,8 @@ enum Command {
     Serve(config::ServeArguments),
     /// Verify an archive folder; the server must not be running on it.
     Check(check::CheckArguments),
-    /// Go through a finished job once more, with other settings or plugins: what would be different, and why.
+    /// Go through a finished job once more, with other settings or plugins: what would be
+    /// different, and why.
     Replay(replay::ReplayArguments),
     /// Begin, build, look at and test plugins.
     #[command(subcommand)]

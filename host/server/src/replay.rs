@@ -1,5 +1,5 @@
-//! `ocellus replay`: a finished job once more, with other settings or plugins. Reads the archive and changes nothing in it;
-//! the server may be running on it.
+//! `ocellus replay`: a finished job once more, with other settings or plugins. Reads the archive
+//! and changes nothing in it; the server may be running on it.
 
 use std::{
     io::Write,
@@ -29,7 +29,8 @@ pub(crate) struct ReplayArguments {
     #[arg(long, value_name = "FILE")]
     settings: Option<PathBuf>,
 
-    /// Folder of the plugins that ship (*.wasm); those in the data folder go before them. [default: plugins beside the program]
+    /// Folder of the plugins that ship (*.wasm); those in the data folder go before them. [default:
+    /// plugins beside the program]
     #[arg(long, env = "OCELLUS_PLUGINS", value_name = "DIR")]
     plugins: Option<PathBuf>,
 

@@ -1,4 +1,5 @@
-//! `ocellus serve`: builds the house from the bottom up, serves, and takes it down in the other order.
+//! `ocellus serve`: builds the house from the bottom up, serves, and takes it down in the other
+//! order.
 
 use std::{
     io::Write,
@@ -134,7 +135,8 @@ async fn tidy(engine: Engine) {
     }
 }
 
-/// What is in the folders of networks, and the thread that makes it ready: jobs wait for that, the API does not.
+/// What is in the folders of networks, and the thread that makes it ready: jobs wait for that, the
+/// API does not.
 fn networks(detectors: Option<PathBuf>, embedders: Option<PathBuf>, device: &Device) -> Result<(Detectors, Embedders, JoinHandle<()>)> {
     let (embedders, load_embedders) = match embedders {
         Some(dir) => {
@@ -160,8 +162,8 @@ fn networks(detectors: Option<PathBuf>, embedders: Option<PathBuf>, device: &Dev
     };
     let load = move || {
         let begun = Instant::now();
-        // One after the other, and what they took is given back between: preparing a network takes several times the memory that it
-        // then has.
+        // One after the other, and what they took is given back between: preparing a network takes
+        // several times the memory that it then has.
         if let Some(load) = load_embedders {
             load();
             memory::give_back();

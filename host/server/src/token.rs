@@ -10,7 +10,8 @@ use std::{
 use anyhow::{Context, Result};
 use ocellus_api::AdminToken;
 
-/// Reads the token from `path`, or makes one there that only the owner may read. The second value says which.
+/// Reads the token from `path`, or makes one there that only the owner may read. The second value
+/// says which.
 pub(crate) fn read_or_make(path: &Path) -> Result<(AdminToken, bool)> {
     match fs::read_to_string(path) {
         Ok(text) => {

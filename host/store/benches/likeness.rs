@@ -1,5 +1,5 @@
-//! Searching for who looks like somebody among 100,000 objects, and what that takes on disk and in memory; held against reading the
-//! same numbers from memory.
+//! Searching for who looks like somebody among 100,000 objects, and what that takes on disk and in
+//! memory; held against reading the same numbers from memory.
 //!
 //! `cargo xtask bench likeness`; `OCELLUS_BENCH_ROWS` sets another size.
 
@@ -22,7 +22,8 @@ const SOURCE: &str = "bench";
 
 fn main() {
     let rows: usize = std::env::var("OCELLUS_BENCH_ROWS").ok().and_then(|v| v.parse().ok()).unwrap_or(100_000);
-    // In memory where that is a folder: waiting for the disk a million times is not what is measured.
+    // In memory where that is a folder: waiting for the disk a million times is not what is
+    // measured.
     let shared = Path::new("/dev/shm");
     let dir = if shared.is_dir() { tempfile::tempdir_in(shared) } else { tempfile::tempdir() }.unwrap();
     let (archive, _) = Archive::open(dir.path(), Arc::new(SystemClock)).unwrap();

@@ -21,7 +21,8 @@ use crate::{
     stored::StoredJob,
 };
 
-/// The archive. Cheap to clone; all clones are one archive, which closes with the last of them and of its jobs.
+/// The archive. Cheap to clone; all clones are one archive, which closes with the last of them and
+/// of its jobs.
 #[derive(Clone)]
 pub struct Archive(Arc<Inner>);
 
@@ -64,7 +65,8 @@ impl Archive {
             disk.sync_folder(&shard)
         })();
         if made.is_err() {
-            // It may be in its place and not be durable: nobody was told of it. What cannot be removed the next start looks at.
+            // It may be in its place and not be durable: nobody was told of it. What cannot be
+            // removed the next start looks at.
             index.doubt();
             let _ = disk.remove(&new).and_then(|()| disk.remove(&folder.video(id)));
         }
@@ -121,7 +123,8 @@ impl Archive {
         Ok((record, result))
     }
 
-    /// Removes all that there is of a video, a damaged one, too; whether there was one. Needs no room on the disk.
+    /// Removes all that there is of a video, a damaged one, too; whether there was one. Needs no
+    /// room on the disk.
     pub fn delete(&self, id: VideoId) -> Result<bool> {
         let _guard = self.shared().guard(id);
         let Shared { folder, index, ids, .. } = self.shared();
@@ -170,8 +173,9 @@ impl Archive {
         })
     }
 
-    /// Puts a new job in place of one that is under way: by the same plan, under the next number, without anything that the old
-    /// one made. For what it makes differs, and an object's id may never stand for two things.
+    /// Puts a new job in place of one that is under way: by the same plan, under the next number,
+    /// without anything that the old one made. For what it makes differs, and an object's id may
+    /// never stand for two things.
     pub fn restart_job(&self, job: &Job) -> Result<Job> {
         self.new_job(job.id().video, &job.plan()?, |_| {})
     }

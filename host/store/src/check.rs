@@ -1,7 +1,8 @@
 //! Does the archive hold together? For `ocellus check`.
 //!
-//! Every file is read to its end, what its checksum or its record says of it is compared with what it holds, and the index is
-//! compared, entry by entry, with one that is made anew from the folders. Nothing is changed but the index, where that is asked for.
+//! Every file is read to its end, what its checksum or its record says of it is compared with what
+//! it holds, and the index is compared, entry by entry, with one that is made anew from the
+//! folders. Nothing is changed but the index, where that is asked for.
 
 use std::{
     collections::BTreeMap,
@@ -49,11 +50,13 @@ pub enum Finding {
         video: VideoId,
         reason: String,
     },
-    /// A damaged file as it was when it was set aside. What could be read of it is where it should be; remove it once that will do.
+    /// A damaged file as it was when it was set aside. What could be read of it is where it should
+    /// be; remove it once that will do.
     SetAside {
         file: PathBuf,
     },
-    /// The index does not say what the folders do; `--rebuild` makes it anew, and so does the next start where it notices.
+    /// The index does not say what the folders do; `--rebuild` makes it anew, and so does the next
+    /// start where it notices.
     Index {
         reason: String,
     },
@@ -77,7 +80,8 @@ impl fmt::Display for Finding {
 pub struct CheckSummary {
     pub videos: u64,
     pub objects: u64,
-    /// Files that were read to their end, and compared where there is something to compare them with.
+    /// Files that were read to their end, and compared where there is something to compare them
+    /// with.
     pub files: u64,
     pub findings: u64,
     pub rebuilt: bool,
@@ -109,8 +113,8 @@ impl fmt::Display for CheckSummary {
     }
 }
 
-/// Verifies the archive in `data` against itself; with `rebuild`, makes a new index first. Errs where it cannot look,
-/// which includes a server at work there and an archive of a later release.
+/// Verifies the archive in `data` against itself; with `rebuild`, makes a new index first. Errs
+/// where it cannot look, which includes a server at work there and an archive of a later release.
 pub fn check(data: &Path, rebuild: bool, report: &mut dyn FnMut(Finding)) -> Result<CheckSummary> {
     let _lock = opening::lock(data)?;
     let folder = Folder::new(data, Disk::default());
@@ -309,7 +313,8 @@ impl Check<'_> {
                 if damaged > 0 {
                     self.damaged(path, format!("{damaged} bytes in it are no record"));
                 }
-                // What a crash cut off in the middle is nothing that anybody was told of: a job that goes on does so behind it.
+                // What a crash cut off in the middle is nothing that anybody was told of: a job
+                // that goes on does so behind it.
                 let goes_on = record.status.is_enabled() || (self.summary.after_crash && (!record.finished || kind == Kind::Deliveries));
                 if torn > 0 && !goes_on {
                     let file = self.name(path);

@@ -1,8 +1,8 @@
 //! By which an index is known to be the one that was closed in good order.
 //!
-//! Owns `index.clean`: length and CRC-32 of every file of the index, written when it is closed. sled repairs itself where its files
-//! were cut or changed, by leaving out what it cannot read, and says nothing: an index is trusted only where every byte of it is
-//! as it was.
+//! Owns `index.clean`: length and CRC-32 of every file of the index, written when it is closed.
+//! sled repairs itself where its files were cut or changed, by leaving out what it cannot read, and
+//! says nothing: an index is trusted only where every byte of it is as it was.
 //!
 //! Dropped, it marks the index as whole, unless a change did not reach it.
 

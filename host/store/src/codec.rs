@@ -1,8 +1,8 @@
 //! How values become bytes: JSON files with a format and a checksum, and what logs hold.
 //!
-//! A sealed file is a JSON object whose first key is `format` and whose last one `checksum`, the CRC-32 of all that stands
-//! before it, in hexadecimal digits. Files of release 0.1 have neither, and are read as format 1. Who edits such a file by
-//! hand removes both keys.
+//! A sealed file is a JSON object whose first key is `format` and whose last one `checksum`, the
+//! CRC-32 of all that stands before it, in hexadecimal digits. Files of release 0.1 have neither,
+//! and are read as format 1. Who edits such a file by hand removes both keys.
 
 use std::{
     fs::File,
@@ -16,8 +16,8 @@ use sha2::{Digest, Sha256};
 
 use crate::error::{At, Result, StoreError};
 
-/// Of the data folder and of the files in it, as this release writes them. 1: release 0.1. 2: `format.json`; JSON files with a
-/// format and a checksum.
+/// Of the data folder and of the files in it, as this release writes them. 1: release 0.1. 2:
+/// `format.json`; JSON files with a format and a checksum.
 pub(crate) const FORMAT: u32 = 2;
 
 /// What stands between the checksummed part of a sealed file and its checksum.

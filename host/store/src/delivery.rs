@@ -1,7 +1,8 @@
 //! What becomes of objects on their way to a router, and the trees that answer for it.
 //!
-//! Every object of a job whose plan names a router is a delivery. The truth is `objects.log` and `deliveries.log`: an
-//! object without a line in the latter is pending, otherwise its last line counts. The trees follow from the two.
+//! Every object of a job whose plan names a router is a delivery. The truth is `objects.log` and
+//! `deliveries.log`: an object without a line in the latter is pending, otherwise its last line
+//! counts. The trees follow from the two.
 
 use std::{
     collections::BTreeMap,
@@ -81,7 +82,8 @@ impl DeliveryTrees {
         [self.deliveries.clone(), self.pending.clone(), self.tallies.clone()]
     }
 
-    /// Puts a delivery in place of what was there under its key. One delivery is put by one thread at a time.
+    /// Puts a delivery in place of what was there under its key. One delivery is put by one thread
+    /// at a time.
     pub(crate) fn put(&self, key: &[u8], delivery: &Delivery) -> Result<()> {
         let value = serde_json::to_vec(delivery).map_err(|_| unreadable_entry())?;
         let before = self.deliveries.insert(key, &value)?.map(|v| read(&v)).transpose()?.map(|d| d.state);
@@ -115,7 +117,8 @@ impl DeliveryTrees {
         })
     }
 
-    /// Keys and objects of all that have no final state and keys that begin so; all of them for an empty beginning.
+    /// Keys and objects of all that have no final state and keys that begin so; all of them for an
+    /// empty beginning.
     pub(crate) fn pending(&self, beginning: &[u8]) -> impl Iterator<Item = Result<(Vec<u8>, ObjectId)>> + use<> {
         self.pending.with_prefix(beginning).map(|item| {
             let (key, value) = item?;

@@ -1,9 +1,11 @@
 //! A job's detection log: what was seen, frame by frame, and where nobody looked.
 //!
-//! The first record is a [`LogHeader`], each one after it a [`FrameRecord`] or a [`Gap`], all of them postcard. A gap begins with
-//! [`GAP`], where a frame has its number, so that a log without gaps is what version 0.1 wrote, byte for byte.
+//! The first record is a [`LogHeader`], each one after it a [`FrameRecord`] or a [`Gap`], all of
+//! them postcard. A gap begins with [`GAP`], where a frame has its number, so that a log without
+//! gaps is what version 0.1 wrote, byte for byte.
 //!
-//! Guarantees: frames are numbered in ascending order over the whole log, gaps or not. A log has one writer, its [`Job`].
+//! Guarantees: frames are numbered in ascending order over the whole log, gaps or not. A log has
+//! one writer, its [`Job`].
 
 use std::path::{Path, PathBuf};
 
@@ -32,8 +34,9 @@ pub struct LogHeader {
     pub detectors: Vec<(String, String)>,
 }
 
-/// A time in which nobody watched a live source, because the server was down. All tracks end here, and what follows is seen
-/// anew: numbers and stream times go on behind the last frame before it, as if no time had passed.
+/// A time in which nobody watched a live source, because the server was down. All tracks end here,
+/// and what follows is seen anew: numbers and stream times go on behind the last frame before it,
+/// as if no time had passed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Gap {
     /// What the frames behind it were seen with.
@@ -42,8 +45,8 @@ pub struct Gap {
     pub wall_us: i64,
     /// By object type, a number that no track before it exceeds: those behind it have greater ones.
     pub tracks: Vec<(ObjectType, TrackId)>,
-    /// Objects of the frames before it that were never reported: the frames for their pictures were in the memory of the server
-    /// that was cut off.
+    /// Objects of the frames before it that were never reported: the frames for their pictures were
+    /// in the memory of the server that was cut off.
     pub lost: Vec<ObjectId>,
 }
 

@@ -1,11 +1,12 @@
 //! The one way by which the store changes what is on the disk.
 //!
-//! Owns: how a file is made, written, made durable, renamed and removed. All of it goes through a [`Backend`], so that a test
-//! can crash, tear or refuse any single step (`tests/faults`). What does not: sled's own files and `index/rows`, which are
-//! made anew after a crash, and the bytes of a recording under way, which nobody was told of yet.
+//! Owns: how a file is made, written, made durable, renamed and removed. All of it goes through a
+//! [`Backend`], so that a test can crash, tear or refuse any single step (`tests/faults`). What
+//! does not: sled's own files and `index/rows`, which are made anew after a crash, and the bytes of
+//! a recording under way, which nobody was told of yet.
 //!
-//! Guarantees: everything made here can be read by its owner alone. Nothing here is durable before it is synced: a file by its
-//! own sync, its name by a sync of the folder.
+//! Guarantees: everything made here can be read by its owner alone. Nothing here is durable before
+//! it is synced: a file by its own sync, its name by a sync of the folder.
 
 use std::{
     fmt,
@@ -140,19 +141,22 @@ impl Disk {
         self.0.rename(from, to).at(from)
     }
 
-    /// Puts `bytes` in place of what is at `path`, durably, or fails and leaves that as it was. One caller at a time for one path.
+    /// Puts `bytes` in place of what is at `path`, durably, or fails and leaves that as it was. One
+    /// caller at a time for one path.
     pub(crate) fn replace(&self, path: &Path, bytes: &[u8]) -> Result<()> {
         let part = path.with_extension("part");
         let written = self.create(&part, bytes).and_then(|mut file| file.sync().at(&part)).and_then(|()| self.rename(&part, path));
         if written.is_err() {
-            // It takes room that may be what is missing; the next replacement overwrites it at the latest.
+            // It takes room that may be what is missing; the next replacement overwrites it at the
+            // latest.
             let _ = self.0.remove_file(&part);
         }
         written?;
         path.parent().map_or(Ok(()), |folder| self.sync_folder(folder))
     }
 
-    /// Writes files of one folder, durably, whatever was at their paths: for what nobody looks for before something else names it.
+    /// Writes files of one folder, durably, whatever was at their paths: for what nobody looks for
+    /// before something else names it.
     pub(crate) fn write<'a>(&self, folder: &Path, files: impl IntoIterator<Item = (PathBuf, &'a [u8])>) -> Result<()> {
         let written = files.into_iter().map(|(path, bytes)| Ok((self.create(&path, bytes)?, path))).collect::<Result<Vec<_>>>()?;
         // Where the file system has a journal, the first of these takes all others with it.

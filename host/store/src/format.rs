@@ -1,10 +1,12 @@
 //! The format of a data folder, and the way from one to the next.
 //!
-//! `format.json` says in which format the folder is and which release wrote it last. A folder without it is of release 0.1,
-//! format 1, or new. Files say their format, too (see `codec` and `log`): a step need not rewrite what can still be read.
+//! `format.json` says in which format the folder is and which release wrote it last. A folder
+//! without it is of release 0.1, format 1, or new. Files say their format, too (see `codec` and
+//! `log`): a step need not rewrite what can still be read.
 //!
-//! Guarantees: a folder of any earlier format is brought to [`FORMAT`] by [`migrate`], step by step; each step may be cut off by a
-//! crash and run again. A folder of a later format is refused before anything in it is changed.
+//! Guarantees: a folder of any earlier format is brought to [`FORMAT`] by [`migrate`], step by
+//! step; each step may be cut off by a crash and run again. A folder of a later format is refused
+//! before anything in it is changed.
 
 use std::{fs, io::ErrorKind, path::Path};
 
@@ -74,7 +76,8 @@ pub(crate) fn migrate(disk: &Disk, data: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Recordings of people are nobody's business but the operator's. The folders within need not be looked at: nobody gets to them.
+/// Recordings of people are nobody's business but the operator's. The folders within need not be
+/// looked at: nobody gets to them.
 fn close_to_others(disk: &Disk, data: &Path) -> Result<()> {
     match disk.restrict(data) {
         Ok(true) => info!("{} could be read by other users of this machine; from now on only by its owner", data.display()),

@@ -1,10 +1,11 @@
 //! Which ids were ever given to a video.
 //!
-//! Owns: `archive/last-id`, the highest id that was ever deleted, and the empty folders `archive/.gone-ID` that stand for deleted
-//! ids which are not in it yet.
+//! Owns: `archive/last-id`, the highest id that was ever deleted, and the empty folders
+//! `archive/.gone-ID` that stand for deleted ids which are not in it yet.
 //!
-//! Guarantees: no id is given twice, whatever a crash, a full disk or two deletions at once do. Deleting needs no room: the folder
-//! that stands for the id is the video's own, emptied and renamed.
+//! Guarantees: no id is given twice, whatever a crash, a full disk or two deletions at once do.
+//! Deleting needs no room: the folder that stands for the id is the video's own, emptied and
+//! renamed.
 
 use std::{
     fs,
@@ -66,7 +67,8 @@ impl Ids {
         }
     }
 
-    /// Forgets a video that was deleted: what its folder, now at `.gone-ID`, holds is removed, its id never given again.
+    /// Forgets a video that was deleted: what its folder, now at `.gone-ID`, holds is removed, its
+    /// id never given again.
     pub(crate) fn forget(&self, id: VideoId) -> Result<()> {
         let gone = self.folder.being_removed(id);
         self.folder.disk().empty(&gone)?;

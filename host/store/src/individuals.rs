@@ -15,7 +15,8 @@ impl Archive {
         self.shared().index.ask(|index| index.cluster_of(object))
     }
 
-    /// The individuals among the objects of a video's job, in order of their ids; none before the job's end.
+    /// The individuals among the objects of a video's job, in order of their ids; none before the
+    /// job's end.
     pub fn clusters(&self, id: VideoId, query: &ObjectQuery) -> Result<Page<Cluster>> {
         let record = self.video(id)?.ok_or(StoreError::NoVideo(id))?;
         let mut all = read_clusters(&self.shared().folder, JobId { video: id, number: record.job })?.unwrap_or_default();
@@ -23,7 +24,8 @@ impl Archive {
         page_among(*b"cl", query.cursor.as_ref(), query.limit, all)
     }
 
-    /// The appearances of an individual, in order of their ids; `None` where there is no such individual.
+    /// The appearances of an individual, in order of their ids; `None` where there is no such
+    /// individual.
     pub fn cluster_objects(&self, id: &ObjectId, cursor: Option<&Cursor>, limit: usize) -> Result<Option<Page<ObjectRecord>>> {
         // The objects of earlier jobs are not in the index.
         if self.cluster_of(id)?.as_ref() != Some(id) {
@@ -36,8 +38,8 @@ impl Archive {
         Ok(Some(Page { items, next, prev }))
     }
 
-    /// The objects that look most like what is looked for, nearest first, with their Euclidean distances. Exact, and as slow as
-    /// reading all rows of their kind.
+    /// The objects that look most like what is looked for, nearest first, with their Euclidean
+    /// distances. Exact, and as slow as reading all rows of their kind.
     pub fn nearest(&self, like: &Likeness<'_>) -> Result<Vec<(ObjectRecord, f32)>> {
         let found = self.shared().index.ask(|index| index.nearest(like))?;
         // One that was removed meanwhile is not found.

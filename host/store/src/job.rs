@@ -1,6 +1,7 @@
 //! One job's folder, open: its plan, its logs, its pictures.
 //!
-//! Owns the writers of the job's logs but that of detections, which `detections` opens: who asks for a job that somebody holds gets the same one. Ends with its last holder.
+//! Owns the writers of the job's logs but that of detections, which `detections` opens: who asks
+//! for a job that somebody holds gets the same one. Ends with its last holder.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -111,9 +112,10 @@ impl Job {
         Ok(payloads.map(move |payload| parse(&path, &payload?)))
     }
 
-    /// Puts objects into the archive: their pictures, then their records, durably, and with no more syncs for many than for one.
-    /// Those that were not there yet, with their numbers: a job's objects are numbered in the order in which they were made. One
-    /// that is there already stays as it is.
+    /// Puts objects into the archive: their pictures, then their records, durably, and with no more
+    /// syncs for many than for one. Those that were not there yet, with their numbers: a job's
+    /// objects are numbered in the order in which they were made. One that is there already stays
+    /// as it is.
     pub fn append_objects<'a>(&self, objects: &'a [NewObject]) -> Result<Vec<(&'a ObjectId, u32)>> {
         let mut kept = self.0.objects.lock();
         let mut seen = HashSet::new();
@@ -163,7 +165,8 @@ impl Job {
         self.0.objects.lock().known.contains_key(object)
     }
 
-    /// Keeps what objects look like, durably, before the objects themselves are kept: a row without an object is none.
+    /// Keeps what objects look like, durably, before the objects themselves are kept: a row without
+    /// an object is none.
     pub fn append_embeddings(&self, embeddings: &[Embedding]) -> Result<()> {
         let path = self.file("embeddings.log");
         let mut log = self.0.embeddings.lock();
@@ -181,7 +184,8 @@ impl Job {
         })
     }
 
-    /// Writes down how far a delivery has come, durably. Nothing happens once the job is not its video's any more.
+    /// Writes down how far a delivery has come, durably. Nothing happens once the job is not its
+    /// video's any more.
     pub fn book(&self, delivery: &Delivery) -> Result<()> {
         self.0.archive.if_current(self.0.id, || {
             let Some(number) = self.0.objects.lock().known.get(&delivery.object).copied() else { return Ok(()) };
@@ -198,7 +202,8 @@ impl Job {
         archive.if_current(self.0.id, || {
             let mut plan = self.plan()?;
             let folder = &archive.folder;
-            // By its plan a job of release 0.1 is known to have no seal; from here on it is one of this release.
+            // By its plan a job of release 0.1 is known to have no seal; from here on it is one of
+            // this release.
             if job_seal::read(folder, self.0.id)?.is_none() && folder.read(self.0.id.video)?.is_some_and(|v| v.finished) {
                 job_seal::write(folder, self.0.id)?;
             }

@@ -1,14 +1,15 @@
 //! The archive folder, and the index over it.
 //!
-//! Owns: everything under the data folder but the admin token. **The folders are the truth**: what was acknowledged is in
-//! a file that was fsynced, in a folder that was fsynced. **sled is an index**: it answers queries, holds nothing that
-//! the folders do not say, and is thrown away and rebuilt whenever it was not closed in good order, is not as it was closed, or
-//! is missing.
+//! Owns: everything under the data folder but the admin token. **The folders are the truth**: what
+//! was acknowledged is in a file that was fsynced, in a folder that was fsynced. **sled is an
+//! index**: it answers queries, holds nothing that the folders do not say, and is thrown away and
+//! rebuilt whenever it was not closed in good order, is not as it was closed, or is missing.
 //!
-//! Guarantees: an acknowledged write survives a crash and a power cut; a crash in the middle of a write leaves the state
-//! before or after it. Ids are never used twice. A damaged file costs what it holds and nothing else: it is named, kept as it is, and
-//! everything beside it goes on. A list costs as much as its page, whatever the archive's size. One process at a time: the
-//! folder is locked.
+//! Guarantees: an acknowledged write survives a crash and a power cut; a crash in the middle of a
+//! write leaves the state before or after it. Ids are never used twice. A damaged file costs what
+//! it holds and nothing else: it is named, kept as it is, and everything beside it goes on. A list
+//! costs as much as its page, whatever the archive's size. One process at a time: the folder is
+//! locked.
 //!
 //! Synchronous: callers choose the thread.
 //!

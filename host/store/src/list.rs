@@ -90,8 +90,8 @@ pub struct Page<T> {
     pub prev: Option<Cursor>,
 }
 
-/// A place between two items of one list: the key of an item, and whether the page lies behind or before it. Holds the
-/// key itself, so that it stays right when that item is gone.
+/// A place between two items of one list: the key of an item, and whether the page lies behind or
+/// before it. Holds the key itself, so that it stays right when that item is gone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cursor {
     /// Which list: an ordering's key and direction, or objects.
@@ -129,8 +129,8 @@ impl Cursor {
 
 /// One page of a list whose items come with their keys.
 ///
-/// `after` and `until` walk the list forwards and backwards from a key, which itself is left out; from the list's end
-/// where there is none.
+/// `after` and `until` walk the list forwards and backwards from a key, which itself is left out;
+/// from the list's end where there is none.
 pub(crate) fn page<T, A, B>(
     list: [u8; 2],
     cursor: Option<&Cursor>,

@@ -64,7 +64,8 @@ impl Archive {
         self.shared().index.ask(|index| index.key_of_object(id)?.map_or(Ok(None), |key| index.deliveries.get(&key)))
     }
 
-    /// Objects that are still to be delivered, of one video or of all, with their numbers, by video and number.
+    /// Objects that are still to be delivered, of one video or of all, with their numbers, by video
+    /// and number.
     pub fn undelivered(&self, video: Option<VideoId>) -> Result<Vec<(ObjectId, u32)>> {
         let beginning = video.map(|v| v.0.to_be_bytes());
         let beginning = beginning.as_ref().map_or(&[][..], |b| &b[..]);

@@ -3,14 +3,15 @@
 //! ```text
 //! "OCLOG" kind(1) version(2)  { length(4) crc32(4) payload(length) }*      numbers little-endian
 //! ```
-//! The checksum is of length and payload: a file system may leave zeros where it had no time to write, and those are no
-//! record.
+//! The checksum is of length and payload: a file system may leave zeros where it had no time to
+//! write, and those are no record.
 //!
-//! Guarantees: what a reader yields was written, whole and in order. Bytes that are no record are either a **torn end**, behind
-//! which there is none, as a crash leaves it, or **damage**, behind which there are others. A reader passes over damage and counts
-//! it. A writer cuts off a torn end before it appends, and never damage: it sets the file aside as it is, and goes on in a
-//! copy that has all records that can be read. What could not be written is not there later either: after a failure the log
-//! ends where it was last synced.
+//! Guarantees: what a reader yields was written, whole and in order. Bytes that are no record are
+//! either a **torn end**, behind which there is none, as a crash leaves it, or **damage**, behind
+//! which there are others. A reader passes over damage and counts it. A writer cuts off a torn end
+//! before it appends, and never damage: it sets the file aside as it is, and goes on in a copy that
+//! has all records that can be read. What could not be written is not there later either: after a
+//! failure the log ends where it was last synced.
 
 use std::{
     fs::File,
@@ -33,8 +34,8 @@ const HEAD: u64 = 8;
 const FRAME: u64 = 8;
 /// A longer record is damage: it would be a frame with a hundred thousand boxes.
 const LONGEST: u32 = 64 << 20;
-/// Bytes that are checksummed at most to find the next record behind damage. Random bytes look like the frame of a long record now
-/// and then.
+/// Bytes that are checksummed at most to find the next record behind damage. Random bytes look like
+/// the frame of a long record now and then.
 const SEARCH: u64 = 2 << 30;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -202,7 +203,8 @@ impl LogReader {
     }
 }
 
-/// Appends records. Ends with [`LogWriter::sync`] for what is to be kept; dropped, it writes out what it has.
+/// Appends records. Ends with [`LogWriter::sync`] for what is to be kept; dropped, it writes out
+/// what it has.
 pub(crate) struct LogWriter {
     path: PathBuf,
     disk: Disk,
@@ -216,7 +218,8 @@ pub(crate) struct LogWriter {
 }
 
 impl LogWriter {
-    /// Opens or begins a log, its torn end cut off; `each` puts the records that are there into a state, with where each begins.
+    /// Opens or begins a log, its torn end cut off; `each` puts the records that are there into a
+    /// state, with where each begins.
     pub(crate) fn open<S: Default>(
         disk: &Disk,
         path: &Path,
@@ -277,7 +280,8 @@ impl LogWriter {
         Ok(at)
     }
 
-    /// After a failure the log ends where it was last synced, at once if possible: who opens it next must not find more.
+    /// After a failure the log ends where it was last synced, at once if possible: who opens it
+    /// next must not find more.
     fn judge(&mut self, outcome: std::io::Result<()>) -> Result<()> {
         self.torn = outcome.is_err();
         if let Err(error) = self.mend() {
@@ -442,7 +446,8 @@ mod tests {
             prop_assert_eq!(read(&path), [left, vec![b"more".to_vec()]].concat());
         }
 
-        /// All records but the damaged one are there, before and after more is appended, and the file as it was, too.
+        /// All records but the damaged one are there, before and after more is appended, and the
+        /// file as it was, too.
         #[test]
         fn damage_costs_the_record_that_it_is_in(all in records(), at in any::<prop::sample::Index>(), bits in 1_u8..) {
             let dir = tempfile::tempdir().unwrap();

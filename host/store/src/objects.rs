@@ -1,4 +1,5 @@
-//! What a job's folder says of its objects: their records, pictures, deliveries, looks and individuals. Read by anyone.
+//! What a job's folder says of its objects: their records, pictures, deliveries, looks and
+//! individuals. Read by anyone.
 
 use std::{
     collections::{BTreeMap, HashMap},

@@ -16,8 +16,9 @@ use crate::{
     objects::{LOGS, has_router, last_deliveries, read_clusters, read_embeddings, read_plan},
 };
 
-/// Makes a new index from all folders; `mend`: finishes what a crash cut off in them, too. What cannot be read is left out and
-/// named in the log; an error that may be over the next time is returned.
+/// Makes a new index from all folders; `mend`: finishes what a crash cut off in them, too. What
+/// cannot be read is left out and named in the log; an error that may be over the next time is
+/// returned.
 pub(crate) fn rebuild(folder: &Folder, index: &Index, mend: bool) -> Result<Option<StoreError>> {
     let mut passing = None;
     for id in folder.ids()? {
@@ -68,7 +69,8 @@ fn finish(folder: &Folder, mut record: VideoRecord) -> Result<VideoRecord> {
     Ok(record)
 }
 
-/// The record that goes with the source that was put in place last, where that was cut off before the record was.
+/// The record that goes with the source that was put in place last, where that was cut off before
+/// the record was.
 fn pending_source(folder: &Folder, id: VideoId) -> Result<Option<VideoRecord>> {
     let (source, next) = (folder.source(id), folder.next_source(id));
     let bytes = match fs::read(&next) {
@@ -110,7 +112,8 @@ pub(crate) fn clear_other_jobs(folder: &Folder, current: JobId) -> Result<()> {
     Ok(())
 }
 
-/// Puts the objects of a job's log into the index, what they look like, who they are, and their deliveries.
+/// Puts the objects of a job's log into the index, what they look like, who they are, and their
+/// deliveries.
 pub(crate) fn index_job(folder: &Folder, index: &Index, job: JobId) -> Result<()> {
     // What cannot be read is a check's to tell; it keeps no object from being found.
     index.put_clusters(&read_clusters(folder, job).ok().flatten().unwrap_or_default())?;

@@ -1,14 +1,17 @@
-//! What objects look like, row beside row, in files that are read from end to end when somebody is looked for.
+//! What objects look like, row beside row, in files that are read from end to end when somebody is
+//! looked for.
 //!
-//! A part of the index. There is one file for each space: rows of one object type, source and length. A record is the object's
-//! video (u64), track (u64), job number and shot (u32 each), then its numbers (f32), all little-endian, without gaps: the last
-//! record takes the place of one that is removed. The tree `rows` says where each object's is.
+//! A part of the index. There is one file for each space: rows of one object type, source and
+//! length. A record is the object's video (u64), track (u64), job number and shot (u32 each), then
+//! its numbers (f32), all little-endian, without gaps: the last record takes the place of one that
+//! is removed. The tree `rows` says where each object's is.
 //!
-//! Guarantees: what is found is exact, and a function of the rows. A search holds a block of one file in memory for each
-//! thread, whatever the archive's size. Not durable before [`Rows::flush`].
+//! Guarantees: what is found is exact, and a function of the rows. A search holds a block of one
+//! file in memory for each thread, whatever the archive's size. Not durable before [`Rows::flush`].
 //!
-//! Read through, not searched by a graph of neighbours: a million rows of 128 take about as long as detecting the face in the
-//! picture that is asked with, while such graphs took a millisecond and a half per row to build, and missed some.
+//! Read through, not searched by a graph of neighbours: a million rows of 128 take about as long as
+//! detecting the face in the picture that is asked with, while such graphs took a millisecond and a
+//! half per row to build, and missed some.
 
 use std::{
     collections::{BinaryHeap, HashMap},
@@ -177,8 +180,8 @@ impl Rows {
         })
     }
 
-    /// The objects that look most like what is looked for, nearest first, with their distances: of those of which `there_is`
-    /// says so.
+    /// The objects that look most like what is looked for, nearest first, with their distances: of
+    /// those of which `there_is` says so.
     pub(crate) fn nearest(&self, like: &Likeness<'_>, there_is: impl Fn(&ObjectId) -> Result<bool> + Sync) -> Result<Vec<(ObjectId, f32)>> {
         let space = Space { object_type: like.object_type.clone(), source: like.source.to_owned(), numbers: like.row.len() };
         let path = self.folder.join(space.file_name());
@@ -316,7 +319,8 @@ fn object_of(record: &[u8], object_type: &ObjectType) -> Option<ObjectId> {
     })
 }
 
-/// Of a row as it is in the file from `row`, which is as long. Sixteen sums side by side, which is what vector registers take.
+/// Of a row as it is in the file from `row`, which is as long. Sixteen sums side by side, which is
+/// what vector registers take.
 fn squared_distance(bytes: &[u8], row: &[f32]) -> f32 {
     const LANES: usize = 16;
     let (groups, rest) = row.as_chunks::<LANES>();

@@ -1,15 +1,18 @@
 //! The index that answers now.
 //!
-//! sled answers nothing any more once a write of it failed, as it does where the disk is full. Then an index in memory takes its
-//! place at once, which needs no room; one on the disk comes back as soon as that can be written.
+//! sled answers nothing any more once a write of it failed, as it does where the disk is full. Then
+//! an index in memory takes its place at once, which needs no room; one on the disk comes back as
+//! soon as that can be written.
 //!
 //! Guarantees:
 //!
-//! * What fails in the one index is done in the next: callers notice nothing but the wait, which is that of a start.
-//! * Every change is in the index that answers afterwards: the folders are changed first, and while an index is made from them
-//!   nobody changes another one.
+//! * What fails in the one index is done in the next: callers notice nothing but the wait, which is
+//!   that of a start.
+//! * Every change is in the index that answers afterwards: the folders are changed first, and while
+//!   an index is made from them nobody changes another one.
 //!
-//! A thread of its own brings the index back to the disk. It ends with the [`Serving`], the index after it.
+//! A thread of its own brings the index back to the disk. It ends with the [`Serving`], the index
+//! after it.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -32,7 +35,8 @@ use crate::{
     recovery,
 };
 
-/// From the loss of the index on the disk to the first attempt to make it anew; doubled for each further one.
+/// From the loss of the index on the disk to the first attempt to make it anew; doubled for each
+/// further one.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 /// Bytes that sled takes for nothing.
@@ -78,7 +82,8 @@ impl Serving {
         Ok(Self { inner, comes_back: Some(comes_back) })
     }
 
-    /// What the index says, asked twice where it fails the first time. `question` must not wait for who waits for the index.
+    /// What the index says, asked twice where it fails the first time. `question` must not wait for
+    /// who waits for the index.
     pub(crate) fn ask<R>(&self, question: impl Fn(&Index) -> Result<R>) -> Result<R> {
         let failure = {
             let index = self.inner.index.read();

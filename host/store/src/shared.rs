@@ -1,7 +1,8 @@
 //! What an archive and the jobs that are open in it hold in common.
 //!
-//! Owns: the folder, the index, the locks of records, and the lock of the data folder. Ends with the last archive and job that hold
-//! it; the index is closed then, and marked as whole where nothing failed.
+//! Owns: the folder, the index, the locks of records, and the lock of the data folder. Ends with
+//! the last archive and job that hold it; the index is closed then, and marked as whole where
+//! nothing failed.
 
 use std::{
     collections::HashSet,
@@ -31,7 +32,8 @@ pub(crate) struct Shared {
     locks: [Mutex<()>; 64],
     /// Damaged files that the log has named.
     named: Mutex<HashSet<PathBuf>>,
-    // In this order: the index is closed, then known to be whole, then somebody else may open the archive.
+    // In this order: the index is closed, then known to be whole, then somebody else may open the
+    // archive.
     _closing: Closing,
     _lock: File,
 }

@@ -1,8 +1,9 @@
 //! A video's source file and its picture: taking a new one in, removing it.
 //!
-//! Guarantees: a source and what its record says of it change together. The record that goes with a new source is on the disk, as
-//! `source.next`, before the source is put in its place, and takes the old record's place after it: two renames, which need no
-//! room. A crash between them is finished by the next start.
+//! Guarantees: a source and what its record says of it change together. The record that goes with a
+//! new source is on the disk, as `source.next`, before the source is put in its place, and takes
+//! the old record's place after it: two renames, which need no room. A crash between them is
+//! finished by the next start.
 
 use std::{
     fs::File,
@@ -25,8 +26,9 @@ use crate::{
 
 static UPLOADS: AtomicU64 = AtomicU64::new(0);
 
-/// Takes bytes into a file beside the source. [`Upload::commit`] puts it in the source's place; dropped before that, it
-/// leaves nothing. Of several uploads to one video, the last to commit stays.
+/// Takes bytes into a file beside the source. [`Upload::commit`] puts it in the source's place;
+/// dropped before that, it leaves nothing. Of several uploads to one video, the last to commit
+/// stays.
 pub struct Upload {
     archive: Archive,
     video: VideoId,
@@ -51,12 +53,14 @@ impl Upload {
         File::options().write(true).open(&self.part)
     }
 
-    /// Makes what was written the video's source, durably. The video may have been deleted meanwhile: an error then.
+    /// Makes what was written the video's source, durably. The video may have been deleted
+    /// meanwhile: an error then.
     pub fn commit(self) -> Result<VideoRecord> {
         self.commit_if(|_| Ok(()))
     }
 
-    /// As [`Upload::commit`], where `check` allows it for the video as it is at that moment; nothing comes between the two.
+    /// As [`Upload::commit`], where `check` allows it for the video as it is at that moment;
+    /// nothing comes between the two.
     pub fn commit_if(mut self, check: impl FnOnce(&VideoRecord) -> ocellus_core::Result<()>) -> Result<VideoRecord> {
         let mut file = self.file.take().ok_or_else(|| io::Error::from(io::ErrorKind::BrokenPipe)).at(&self.part)?;
         file.sync().at(&self.part)?;

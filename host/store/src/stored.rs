@@ -15,7 +15,8 @@ use crate::{
     objects::{self, DETECTIONS, Embedding},
 };
 
-/// The last job of a video. What a server appends meanwhile may be seen or not; a job that takes its place makes it fail.
+/// The last job of a video. What a server appends meanwhile may be seen or not; a job that takes
+/// its place makes it fail.
 pub struct StoredJob {
     folder: Folder,
     video: VideoRecord,
@@ -62,7 +63,8 @@ impl StoredJob {
         std::iter::from_fn(|| log.next_record().transpose()).map(|payload| parse(&path, &payload?)).collect()
     }
 
-    /// What objects look like, in the order in which that was kept; some may be of objects that there are none of, or twice.
+    /// What objects look like, in the order in which that was kept; some may be of objects that
+    /// there are none of, or twice.
     pub fn embeddings(&self) -> Result<Vec<Embedding>> {
         objects::read_embeddings(&self.folder, self.id())
     }

@@ -1,6 +1,7 @@
 //! Ordered maps of byte strings: sled's, or ones in memory, which need no room on the disk.
 //!
-//! An [`Entries`] sees what is put and removed while it is read. Maps in memory end with the last tree of them.
+//! An [`Entries`] sees what is put and removed while it is read. Maps in memory end with the last
+//! tree of them.
 
 use std::{
     collections::BTreeMap,
@@ -99,7 +100,8 @@ impl Tree {
         Ok(())
     }
 
-    /// Puts what `change` makes of a value in its place, with nobody else changing it meanwhile. It may be asked more than once.
+    /// Puts what `change` makes of a value in its place, with nobody else changing it meanwhile. It
+    /// may be asked more than once.
     pub(crate) fn update(&self, key: impl AsRef<[u8]>, change: impl Fn(Option<&[u8]>) -> Option<Vec<u8>>) -> Result<()> {
         match self {
             Self::Stored(tree) => drop(tree.update_and_fetch(key, change)?),

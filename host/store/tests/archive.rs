@@ -1,5 +1,5 @@
-//! Covers: what an archive keeps over its closing, its crash and the loss of its index; ids; uploads that are given up;
-//! the queue's order; jobs that clear what earlier ones made.
+//! Covers: what an archive keeps over its closing, its crash and the loss of its index; ids;
+//! uploads that are given up; the queue's order; jobs that clear what earlier ones made.
 
 #![allow(
     clippy::unwrap_used,

@@ -1,6 +1,7 @@
-//! Covers: damage. A changed byte in a file costs what that file holds, and nothing beside it; it is named; a damaged log is kept as it
-//! was; whatever is damaged, the archive opens, lists, queues and deletes; `check` finds every change of every file; an index that is
-//! not as it was closed is made anew and gives the same answers.
+//! Covers: damage. A changed byte in a file costs what that file holds, and nothing beside it; it
+//! is named; a damaged log is kept as it was; whatever is damaged, the archive opens, lists, queues
+//! and deletes; `check` finds every change of every file; an index that is not as it was closed is
+//! made anew and gives the same answers.
 
 #![allow(
     clippy::unwrap_used,

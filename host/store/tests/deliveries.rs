@@ -1,6 +1,6 @@
-//! Covers: what the archive says of deliveries. An object of a job with a router is one from the start; the last thing that was written
-//! down counts, also after a restart and without the index; the figures always add up; a job that is over and done with
-//! leaves nothing.
+//! Covers: what the archive says of deliveries. An object of a job with a router is one from the
+//! start; the last thing that was written down counts, also after a restart and without the index;
+//! the figures always add up; a job that is over and done with leaves nothing.
 
 #![allow(
     clippy::unwrap_used,

@@ -1,8 +1,9 @@
-//! Covers: a file system without room. What needs room fails with an error that says so, and leaves what there was;
-//! deleting needs none. The index answers from memory meanwhile, all but searches. With room again everything goes on in the
-//! same process, and the index is on the disk.
+//! Covers: a file system without room. What needs room fails with an error that says so, and leaves
+//! what there was; deleting needs none. The index answers from memory meanwhile, all but searches.
+//! With room again everything goes on in the same process, and the index is on the disk.
 //!
-//! Needs a file system of its own, and so the right to mount one; without it the test says that it was left out.
+//! Needs a file system of its own, and so the right to mount one; without it the test says that it
+//! was left out.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "a test ends where something is wrong")]
 

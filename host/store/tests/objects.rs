@@ -1,5 +1,6 @@
-//! Covers: objects that go into the archive together. Each gets its own number, pictures and delivery; one that is there stays as it
-//! is; where one of them cannot be written none is there, and they can be put in again.
+//! Covers: objects that go into the archive together. Each gets its own number, pictures and
+//! delivery; one that is there stays as it is; where one of them cannot be written none is there,
+//! and they can be put in again.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test ends where something is wrong")]
 

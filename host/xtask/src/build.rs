@@ -19,7 +19,8 @@ pub(crate) fn run(plugins_only: bool) -> Result<()> {
     Ok(())
 }
 
-/// All of the workspace, so that dependencies are built once, with the features that the tests use, too.
+/// All of the workspace, so that dependencies are built once, with the features that the tests use,
+/// too.
 pub(crate) fn programs() -> Result<()> {
     say("Building", "the programs (a first build takes half an hour on two cores)");
     shell::run(cargo().args(["build", "--release", "--workspace", "--bins", "--benches"]))

@@ -1,6 +1,7 @@
 //! `cargo xtask demo`: the main job before your eyes.
 //!
-//! The server and the receiver that it starts have ports of their own and a data folder of its own; both end with it.
+//! The server and the receiver that it starts have ports of their own and a data folder of its own;
+//! both end with it.
 
 use std::{
     env, fs,
@@ -133,7 +134,8 @@ fn begin(api: &Client, file: &Path, receiver: &str) -> Result<u64> {
     Ok(id)
 }
 
-/// Shows how the job goes on until it has ended and all was delivered; the video then, or nothing where the user did not want to wait.
+/// Shows how the job goes on until it has ended and all was delivered; the video then, or nothing
+/// where the user did not want to wait.
 fn watch(api: &Client, id: u64, server: &mut Running, stop: &Stop) -> Result<Option<Video>> {
     let style = ProgressStyle::with_template("  Processing {bar:30} {percent:>3} %  {msg}")?;
     let bar = ProgressBar::new(1000).with_style(style);

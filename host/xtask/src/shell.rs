@@ -12,7 +12,8 @@ pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).map_or_else(PathBuf::new, Path::to_path_buf)
 }
 
-/// Where cargo builds to; a relative path in the environment counts from the repository, where cargo is run.
+/// Where cargo builds to; a relative path in the environment counts from the repository, where
+/// cargo is run.
 pub(crate) fn target() -> PathBuf {
     root().join(std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into()))
 }

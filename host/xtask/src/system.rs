@@ -1,7 +1,8 @@
 //! System packages: what is needed, how to see that it is there, and how to get it.
 //!
-//! Installs with apt where it may (Debian or Ubuntu, as root); elsewhere says what to install. What only tests need of a
-//! graphics card without one is optional: where it cannot be had, that test says so itself.
+//! Installs with apt where it may (Debian or Ubuntu, as root); elsewhere says what to install. What
+//! only tests need of a graphics card without one is optional: where it cannot be had, that test
+//! says so itself.
 
 use std::{
     env, fs, io,
@@ -142,7 +143,8 @@ fn has_apt() -> bool {
     succeeds("apt-get", &["--version"])
 }
 
-/// Whether bindgen will find libclang, which it loads as it runs. macOS brings one with its compiler.
+/// Whether bindgen will find libclang, which it loads as it runs. macOS brings one with its
+/// compiler.
 fn libclang() -> bool {
     cfg!(target_os = "macos")
         || env::var_os("LIBCLANG_PATH").is_some()

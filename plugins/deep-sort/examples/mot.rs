@@ -1,6 +1,8 @@
-//! Runs a tracker over detections in the form of MOT Challenge and prints its tracks in the same form, for scoring.
+//! Runs a tracker over detections in the form of MOT Challenge and prints its tracks in the same
+//! form, for scoring.
 //!
-//! `cargo run --release --example mot -- det.txt simple_iou|deep_sort [least score] [frames a second] > tracks.txt`
+//! `cargo run --release --example mot -- det.txt simple_iou|deep_sort [least score] [frames a
+//! second] > tracks.txt`
 
 #![allow(
     clippy::unwrap_used,

@@ -1,16 +1,20 @@
 //! `deep_sort`: the tracker that knows where a box is heading and what it looks like.
 //!
-//! From the papers SORT (Bewley et al. 2016) and DeepSORT (Wojke et al. 2017). A Kalman filter says where each track
-//! is expected. A detection near enough (Mahalanobis distance within [`tracking::GATE`]) whose appearance has a cosine
-//! similarity of at least `matching_threshold` to one of the track's last [`gallery::LENGTH`] continues it; tracks that were seen more
-//! recently choose first (the matching cascade). What is left over is matched by its overlap with where a track is
-//! expected, for tracks that were seen in the frame before or are not confirmed yet. A track is confirmed when it
-//! was seen in three frames running; before that, one frame without it ends it.
+//! From the papers SORT (Bewley et al. 2016) and DeepSORT (Wojke et al. 2017). A Kalman filter says
+//! where each track is expected. A detection near enough (Mahalanobis distance within
+//! [`tracking::GATE`]) whose appearance has a cosine similarity of at least `matching_threshold` to
+//! one of the track's last [`gallery::LENGTH`] continues it; tracks that were seen more recently
+//! choose first (the matching cascade). What is left over is matched by its overlap with where a
+//! track is expected, for tracks that were seen in the frame before or are not confirmed yet. A
+//! track is confirmed when it was seen in three frames running; before that, one frame without it
+//! ends it.
 //!
-//! Where detections have no appearance, motion decides alone: overlap with the expected box, for tracks of any age.
+//! Where detections have no appearance, motion decides alone: overlap with the expected box, for
+//! tracks of any age.
 //!
-//! A track closes when nothing was seen of it for more than `miss_interval` seconds of stream time, at a hard cut, or when it
-//! has become `max_duration_frames` long. After that last one it goes on under a new id, with all that is known of it.
+//! A track closes when nothing was seen of it for more than `miss_interval` seconds of stream time,
+//! at a hard cut, or when it has become `max_duration_frames` long. After that last one it goes on
+//! under a new id, with all that is known of it.
 
 mod gallery;
 mod matching;
@@ -26,7 +30,8 @@ use crate::{gallery::Budget, matching::associate, track::Track};
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default)]
 pub struct Settings {
-    /// Least intersection over union with the expected box, 0 to 1. Boxes that do not overlap at all never match.
+    /// Least intersection over union with the expected box, 0 to 1. Boxes that do not overlap at
+    /// all never match.
     pub overlap_threshold: f32,
     /// Seconds of stream time.
     pub miss_interval: f64,
@@ -166,7 +171,8 @@ impl Tracks {
         std::mem::take(&mut self.open).into_iter().filter_map(|track| track.id).collect()
     }
 
-    /// Goes on to this frame: everything is expected a little further, and what is over closes. How many frames further.
+    /// Goes on to this frame: everything is expected a little further, and what is over closes. How
+    /// many frames further.
     fn advance(&mut self, frame: &FrameInfo, settings: &Settings, closed: &mut Vec<u64>) -> u64 {
         let step = frame.index.saturating_sub(self.frame);
         self.frame = frame.index;

@@ -10,7 +10,8 @@ use crate::{CONFIRMED_AFTER, Settings, gallery::Gallery};
 
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Track {
-    /// What it is reported as; `None` before it counts, and when its last id has lasted long enough.
+    /// What it is reported as; `None` before it counts, and when its last id has lasted long
+    /// enough.
     pub(crate) id: Option<u64>,
     /// When its present id began, and how often it was seen under that.
     first_frame: u64,

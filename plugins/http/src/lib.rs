@@ -1,7 +1,8 @@
 //! `http`: posts objects as the FindFace video worker does, one multipart request each.
 //!
-//! The parts: `photo` and `normalized` (and `first_frame`, `last_frame` where asked for) as files; `cam_id`, `timestamp`,
-//! `bbox`, `detectorParams`, `bs_type` and `labels` as fields. 2xx is delivered; 408, 425, 429 and 5xx are tried again.
+//! The parts: `photo` and `normalized` (and `first_frame`, `last_frame` where asked for) as files;
+//! `cam_id`, `timestamp`, `bbox`, `detectorParams`, `bs_type` and `labels` as fields. 2xx is
+//! delivered; 408, 425, 429 and 5xx are tried again.
 
 mod params;
 

@@ -1,7 +1,8 @@
 //! `nested`: a box that lies within a larger one of the same type is dropped before tracking.
 //!
-//! Detectors see a torso in a person and a bonnet in a car; the overlap of two such boxes (intersection over union) is too
-//! small for the detector's own suppression to notice. For `stream_data_filter`.
+//! Detectors see a torso in a person and a bonnet in a car; the overlap of two such boxes
+//! (intersection over union) is too small for the detector's own suppression to notice. For
+//! `stream_data_filter`.
 
 use ocellus_plugin::{Detection, Filter, FrameInfo, Manifest, Rect, Stages, StreamInfo, Verdict};
 use serde::Deserialize;

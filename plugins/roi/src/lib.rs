@@ -1,4 +1,5 @@
-//! `roi`: only a shot whose centre lies in a rectangle can stand for its track. What is outside is still tracked.
+//! `roi`: only a shot whose centre lies in a rectangle can stand for its track. What is outside is
+//! still tracked.
 
 use ocellus_plugin::{Candidate, Filter, FrameInfo, Manifest, Rect, Stages, StreamInfo, Verdict};
 use serde::Deserialize;

@@ -1,9 +1,10 @@
 //! `simple_iou`: the tracker that follows boxes by their overlap.
 //!
 //! A detection continues the track whose last box it overlaps (intersection over union) by at least
-//! `overlap_threshold`; among all such pairings of a frame the one with the greatest sum of overlaps is taken. What
-//! continues no track opens one. A track closes when nothing was seen of it for more than `miss_interval` seconds of
-//! stream time, at a hard cut, or when it has become `max_duration_frames` long; what is seen of the same thing later is a new track.
+//! `overlap_threshold`; among all such pairings of a frame the one with the greatest sum of
+//! overlaps is taken. What continues no track opens one. A track closes when nothing was seen of it
+//! for more than `miss_interval` seconds of stream time, at a hard cut, or when it has become
+//! `max_duration_frames` long; what is seen of the same thing later is a new track.
 
 use std::{collections::BTreeMap, mem};
 
@@ -109,7 +110,8 @@ impl Tracker for SimpleIou {
     }
 
     fn snapshot(&self) -> State {
-        // Writing to memory cannot fail, and every key is a number; an empty state would be refused by `restore`.
+        // Writing to memory cannot fail, and every key is a number; an empty state would be refused
+        // by `restore`.
         State { schema_tag: SCHEMA_TAG.into(), bytes: serde_json::to_vec(&self.tracks).unwrap_or_default() }
     }
 

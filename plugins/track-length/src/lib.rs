@@ -1,7 +1,7 @@
 //! `track-length`: a track that was too short is not posted.
 //!
-//! The length counts the frames from the first detection to the last; those between in which nothing was seen count unless
-//! `count_gaps` is off.
+//! The length counts the frames from the first detection to the last; those between in which
+//! nothing was seen count unless `count_gaps` is off.
 
 use ocellus_plugin::{Filter, Manifest, Object, Stages, StreamInfo, Verdict};
 use serde::Deserialize;

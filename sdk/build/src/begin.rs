@@ -47,7 +47,8 @@ impl Kind {
 /// Writes a plugin called `name` into the new folder `to`.
 ///
 /// # Errors
-/// A name that is none for a crate and a plugin, a folder that is there already, a disk that refuses.
+/// A name that is none for a crate and a plugin, a folder that is there already, a disk that
+/// refuses.
 pub fn begin(kind: Kind, name: &str, to: &Path) -> Result<()> {
     let mut bytes = name.bytes();
     let sound =

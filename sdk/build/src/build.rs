@@ -11,8 +11,9 @@ use serde::Deserialize;
 
 use crate::{TRIPLE, Toolchain};
 
-/// Compiles the crate or workspace in `source` and leaves its components in `to`, named as their crates; their paths. cargo
-/// works in `target`, where one is given. A component that did not change is not written, so that a running server keeps it.
+/// Compiles the crate or workspace in `source` and leaves its components in `to`, named as their
+/// crates; their paths. cargo works in `target`, where one is given. A component that did not
+/// change is not written, so that a running server keeps it.
 pub fn build(source: &Path, target: Option<&Path>, to: &Path) -> Result<Vec<PathBuf>> {
     let toolchain = Toolchain::find().with_context(|| {
         let packages = Toolchain::DEBIAN_PACKAGES.join(" ");
@@ -34,8 +35,8 @@ struct Artifact {
     filenames: Vec<PathBuf>,
 }
 
-/// Runs a build; the core modules that it made. Asking cargo, and not the folder, leaves out what an earlier state of
-/// the source left there.
+/// Runs a build; the core modules that it made. Asking cargo, and not the folder, leaves out what
+/// an earlier state of the source left there.
 fn modules(build: &mut Command) -> Result<Vec<PathBuf>> {
     let output = build.arg("--message-format=json-render-diagnostics").stderr(Stdio::inherit()).output().context("cannot run cargo")?;
     if !output.status.success() {

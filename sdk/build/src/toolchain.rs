@@ -13,7 +13,8 @@ const DEBIAN_RUSTC: &str = "/usr/bin/rustc";
 pub enum Toolchain {
     /// The one in use has the target.
     Rustup,
-    /// Debian's compiler for the web, which brings the library's source: `rustc-web`, `rust-web-src`, `lld-19`.
+    /// Debian's compiler for the web, which brings the library's source: `rustc-web`,
+    /// `rust-web-src`, `lld-19`.
     Debian { linker: String },
 }
 

@@ -1,7 +1,8 @@
 //! `{name}`: lets no shot stand for a track that is further out of shape than a user allows.
 //!
-//! Begin here: say in `MANIFEST` what settings there are, in `STAGES` when to be asked, and answer for each item with a
-//! verdict. What is rejected needs a rule and a value, so that a user can find out why something is not there.
+//! Begin here: say in `MANIFEST` what settings there are, in `STAGES` when to be asked, and answer
+//! for each item with a verdict. What is rejected needs a rule and a value, so that a user can find
+//! out why something is not there.
 
 use ocellus_plugin::{Candidate, Filter, FrameInfo, Manifest, Stages, StreamInfo, Verdict};
 use serde::Deserialize;

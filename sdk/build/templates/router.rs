@@ -1,7 +1,7 @@
 //! `{name}`: posts objects as JSON.
 //!
-//! Begin here: `encode` makes a request of an object, `judge` says what the answer means. The server sends, retries and
-//! remembers; a router only ever talks to the host that the user named.
+//! Begin here: `encode` makes a request of an object, `judge` says what the answer means. The
+//! server sends, retries and remembers; a router only ever talks to the host that the user named.
 
 use ocellus_plugin::{Body, Header, Manifest, Outcome, Post, Request, Router};
 use serde::Deserialize;

@@ -1,7 +1,8 @@
 //! `{name}`: a tracker that takes what is nearest for the same thing.
 //!
-//! Begin here: `update` is called for every frame and gives each detection the id of its track. Ids start at 1, rise, and
-//! are never used again; a track closes once. `snapshot` and `restore` let a newer build take over in the middle of a job.
+//! Begin here: `update` is called for every frame and gives each detection the id of its track. Ids
+//! start at 1, rise, and are never used again; a track closes once. `snapshot` and `restore` let a
+//! newer build take over in the middle of a job.
 
 use ocellus_plugin::{Detection, FrameInfo, Manifest, State, StreamInfo, Tracker, Update};
 use serde::{Deserialize, Serialize};

@@ -12,10 +12,12 @@ use crate::{
 
 /// One session of a filter: one object type of one job.
 ///
-/// Implement the functions of the stages that [`Filter::STAGES`] names; the others are never called. Each answers one
-/// verdict for each item, in the same order; the host ends a session that answers fewer or more.
+/// Implement the functions of the stages that [`Filter::STAGES`] names; the others are never
+/// called. Each answers one verdict for each item, in the same order; the host ends a session that
+/// answers fewer or more.
 pub trait Filter: Sized + 'static {
-    /// Read from JSON that fits the manifest's schema; give absent keys their defaults with `#[serde(default)]`.
+    /// Read from JSON that fits the manifest's schema; give absent keys their defaults with
+    /// `#[serde(default)]`.
     type Settings: DeserializeOwned;
     const MANIFEST: Manifest;
     const STAGES: Stages;
@@ -42,7 +44,8 @@ pub trait Filter: Sized + 'static {
 }
 
 impl Verdict {
-    /// Rejects by `rule` where `broken`, otherwise keeps. `value` says what was measured; it is only asked where needed.
+    /// Rejects by `rule` where `broken`, otherwise keeps. `value` says what was measured; it is
+    /// only asked where needed.
     pub fn reject_if(broken: bool, rule: &str, value: impl FnOnce() -> String) -> Self {
         if broken { Self::Reject(Rejection { rule: rule.into(), value: value() }) } else { Self::Keep }
     }

@@ -5,7 +5,8 @@ use crate::Size;
 use crate::bindings::crops;
 pub use crate::bindings::{crops::Unavailable, logging::Level};
 
-/// A line in the server's log, under the plugin's name; in the plugin's own tests it goes to standard error.
+/// A line in the server's log, under the plugin's name; in the plugin's own tests it goes to
+/// standard error.
 ///
 /// ```
 /// use ocellus_plugin::{Level, log};
@@ -27,11 +28,12 @@ pub struct Crop {
     pub rgb: Vec<u8>,
 }
 
-/// What the box of an item shows, scaled to `size` (sides of 1 to 256 pixels); `item` is its place in the list of the
-/// present call. `margin` widens the box on every side by so many of its widths and heights, 0 to 1.
+/// What the box of an item shows, scaled to `size` (sides of 1 to 256 pixels); `item` is its place
+/// in the list of the present call. `margin` widens the box on every side by so many of its widths
+/// and heights, 0 to 1.
 ///
-/// For filters whose manifest asks for [`Capability::Crops`](crate::Capability::Crops), in the stages `detections` and `shots`. There are no pixels
-/// in the plugin's own tests.
+/// For filters whose manifest asks for [`Capability::Crops`](crate::Capability::Crops), in the
+/// stages `detections` and `shots`. There are no pixels in the plugin's own tests.
 ///
 /// # Errors
 /// There is no such item, no such size, or there are no pixels.

@@ -1,7 +1,7 @@
 //! Write filters, trackers and routers for Ocellus.
 //!
-//! A plugin is a crate with `crate-type = ["cdylib"]`, one type that implements [`Filter`], [`Tracker`] or [`Router`],
-//! and one line that registers it. This is a whole filter:
+//! A plugin is a crate with `crate-type = ["cdylib"]`, one type that implements [`Filter`],
+//! [`Tracker`] or [`Router`], and one line that registers it. This is a whole filter:
 //!
 //! ```
 //! use ocellus_plugin::{Candidate, Filter, FrameInfo, Manifest, Stages, StreamInfo, Verdict};
@@ -41,11 +41,11 @@
 //! # fn main() {}
 //! ```
 //!
-//! What the host promises and expects (who calls, in which order, what a trap means) stands in `wit/v0.1`. A panic is a
-//! trap: it ends the session and is reported with the plugin's name.
+//! What the host promises and expects (who calls, in which order, what a trap means) stands in
+//! `wit/v0.1`. A panic is a trap: it ends the session and is reported with the plugin's name.
 //!
-//! Plugins have no clock, no randomness and no files; iterate over `BTreeMap` and not `HashMap`, so that a replay gives the
-//! same answers.
+//! Plugins have no clock, no randomness and no files; iterate over `BTreeMap` and not `HashMap`, so
+//! that a replay gives the same answers.
 
 mod bindings;
 mod filter;
@@ -77,8 +77,8 @@ pub mod __private {
     };
 }
 
-/// Exports a type as the plugin that this crate is, once per crate: `register!(Upright: Filter)`, and so for [`Tracker`] and
-/// [`Router`].
+/// Exports a type as the plugin that this crate is, once per crate: `register!(Upright: Filter)`,
+/// and so for [`Tracker`] and [`Router`].
 #[macro_export]
 macro_rules! register {
     ($plugin:ty: Filter) => {

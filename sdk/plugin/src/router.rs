@@ -50,7 +50,8 @@ use crate::{
 /// assert_eq!(Json.judge(201, vec![], vec![]), Outcome::Accepted);
 /// ```
 pub trait Router: Sized + 'static {
-    /// Read from JSON that fits the manifest's schema; give absent keys their defaults with `#[serde(default)]`.
+    /// Read from JSON that fits the manifest's schema; give absent keys their defaults with
+    /// `#[serde(default)]`.
     type Settings: DeserializeOwned;
     const MANIFEST: Manifest;
 
@@ -60,8 +61,8 @@ pub trait Router: Sized + 'static {
     /// An error fails the delivery for good, with this text as the reason.
     fn encode(&self, post: Post) -> Result<Request, String>;
 
-    /// 2xx is delivered; 408, 425, 429 and 5xx are worth another attempt, after `retry-after` seconds where the answer
-    /// says so; all else is refused.
+    /// 2xx is delivered; 408, 425, 429 and 5xx are worth another attempt, after `retry-after`
+    /// seconds where the answer says so; all else is refused.
     fn judge(&self, status: u16, headers: Vec<Header>, body: Vec<u8>) -> Outcome {
         let _ = body;
         match status {

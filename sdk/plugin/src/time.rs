@@ -1,9 +1,10 @@
 //! Time stamps as text.
 
-/// Microseconds since the Unix epoch as RFC 3339 in UTC with milliseconds: `2021-07-01T07:52:14.822Z`.
+/// Microseconds since the Unix epoch as RFC 3339 in UTC with milliseconds:
+/// `2021-07-01T07:52:14.822Z`.
 ///
-/// The proleptic Gregorian calendar, by the days-from-civil inverse of Howard Hinnant, "chrono-Compatible Low-Level Date
-/// Algorithms". Rounded down.
+/// The proleptic Gregorian calendar, by the days-from-civil inverse of Howard Hinnant,
+/// "chrono-Compatible Low-Level Date Algorithms". Rounded down.
 pub fn rfc3339_millis(microseconds: i64) -> String {
     const DAY_MS: i64 = 86_400_000;
     let milliseconds = microseconds.div_euclid(1000);

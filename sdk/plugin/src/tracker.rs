@@ -71,7 +71,8 @@ use crate::{
 /// assert_eq!(heir.finish(), seen.finish());
 /// ```
 pub trait Tracker: Sized + 'static {
-    /// Read from JSON that fits the manifest's schema; give absent keys their defaults with `#[serde(default)]`.
+    /// Read from JSON that fits the manifest's schema; give absent keys their defaults with
+    /// `#[serde(default)]`.
     type Settings: DeserializeOwned;
     const MANIFEST: Manifest;
 
@@ -87,7 +88,8 @@ pub trait Tracker: Sized + 'static {
     /// The whole state, so that another session continues exactly as this one would.
     fn snapshot(&self) -> State;
 
-    /// Takes over a state that an earlier session, maybe of an older build, gave to [`Tracker::snapshot`].
+    /// Takes over a state that an earlier session, maybe of an older build, gave to
+    /// [`Tracker::snapshot`].
     fn restore(&mut self, state: State) -> Result<(), String>;
 }
 

@@ -1,8 +1,9 @@
 //! Who belongs to whom: maximum-weight matching in a sparse bipartite graph.
 //!
-//! The pairs that may match at all fall apart into small groups in practice (a face overlaps one track, rarely two), so
-//! the graph is cut into connected components first. Each is then solved by successive shortest augmenting paths with
-//! potentials (Kuhn 1955, Munkres 1957; in the form of Jonker and Volgenant 1987), in cubic time of the component.
+//! The pairs that may match at all fall apart into small groups in practice (a face overlaps one
+//! track, rarely two), so the graph is cut into connected components first. Each is then solved by
+//! successive shortest augmenting paths with potentials (Kuhn 1955, Munkres 1957; in the form of
+//! Jonker and Volgenant 1987), in cubic time of the component.
 
 use alloc::{vec, vec::Vec};
 
@@ -14,8 +15,9 @@ pub struct Pair {
     pub weight: f32,
 }
 
-/// For each of `rows` rows the column that it is matched with, so that no column is taken twice and the sum of the
-/// weights is the greatest possible. Of equal matchings the answer is always the same one for the same order of pairs.
+/// For each of `rows` rows the column that it is matched with, so that no column is taken twice and
+/// the sum of the weights is the greatest possible. Of equal matchings the answer is always the
+/// same one for the same order of pairs.
 ///
 /// Pairs outside of `rows` and `columns`, and weights that are not above 0, are passed over.
 pub fn assign(rows: usize, columns: usize, pairs: &[Pair]) -> Vec<Option<usize>> {
@@ -69,7 +71,8 @@ impl Groups {
 
     fn join(&mut self, a: usize, b: usize) {
         let (a, b) = (self.root(a), self.root(b));
-        // The smaller number stays the root, so that groups come out in the order of their first row.
+        // The smaller number stays the root, so that groups come out in the order of their first
+        // row.
         if let Some(slot) = self.0.get_mut(a.max(b)) {
             *slot = a.min(b);
         }
@@ -84,7 +87,8 @@ fn solve(component: &[(usize, Pair)]) -> Vec<(usize, usize)> {
         names.sort_unstable();
         names.dedup();
     }
-    // A private column of weight 0 for each row stands for "no match", so that a full assignment always exists.
+    // A private column of weight 0 for each row stands for "no match", so that a full assignment
+    // always exists.
     let (n, real) = (rows.len(), columns.len());
     let m = real + n;
     let mut cost = vec![0f64; n * m];

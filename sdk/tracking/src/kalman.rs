@@ -1,21 +1,25 @@
 //! Where a box will be: a Kalman filter of constant velocity.
 //!
-//! As in SORT (Bewley et al. 2016) and DeepSORT (Wojke et al. 2017): what is observed is the box's centre, its aspect (width
-//! by height) and its height; what is estimated is each of them and its velocity per frame. Nothing in this model ties one of
-//! the four to another (neither the motion nor the noise), so that the covariance of all eight is made of four blocks of two
-//! by two, and the filter is four small ones side by side. That is exact, and needs neither matrices nor square roots.
+//! As in SORT (Bewley et al. 2016) and DeepSORT (Wojke et al. 2017): what is observed is the box's
+//! centre, its aspect (width by height) and its height; what is estimated is each of them and its
+//! velocity per frame. Nothing in this model ties one of the four to another (neither the motion
+//! nor the noise), so that the covariance of all eight is made of four blocks of two by two, and
+//! the filter is four small ones side by side. That is exact, and needs neither matrices nor square
+//! roots.
 
 use crate::Rect;
 
-/// The 0.95 quantile of the chi-squared distribution of four degrees of freedom: a box that belongs to the track is nearer
-/// than this in 19 of 20 cases.
+/// The 0.95 quantile of the chi-squared distribution of four degrees of freedom: a box that belongs
+/// to the track is nearer than this in 19 of 20 cases.
 pub const GATE: f64 = 9.4877;
 
-/// Noise grows with the height, since what is nearer moves faster in the picture and is found less exactly. A detector is
-/// wrong by about a twentieth of the height; from one frame to the next a velocity changes by an eighth of that.
+/// Noise grows with the height, since what is nearer moves faster in the picture and is found less
+/// exactly. A detector is wrong by about a twentieth of the height; from one frame to the next a
+/// velocity changes by an eighth of that.
 const POSITION: f64 = 1.0 / 20.0;
 const VELOCITY: f64 = 1.0 / 160.0;
-/// The aspect is a ratio and does not grow with the height. It is hardly a matter of motion; a detector's is rough.
+/// The aspect is a ratio and does not grow with the height. It is hardly a matter of motion; a
+/// detector's is rough.
 const ASPECT_PROCESS: f64 = 1e-2;
 const ASPECT_VELOCITY: f64 = 1e-5;
 const ASPECT_OBSERVED: f64 = 1e-1;
@@ -28,7 +32,8 @@ const FIRST_VELOCITY: f64 = 10.0;
 pub struct Kalman {
     /// Centre x, centre y, aspect, height.
     axes: [Axis; 4],
-    /// As last observed, so that the noise of a long prediction does not follow an extrapolated height.
+    /// As last observed, so that the noise of a long prediction does not follow an extrapolated
+    /// height.
     height: f64,
 }
 
@@ -57,7 +62,8 @@ fn noises(height: f64) -> [Noise; 4] {
     [length, length, aspect, length]
 }
 
-/// Centre x, centre y, aspect and height. A box without a height has no aspect: it is given a height that nobody can see.
+/// Centre x, centre y, aspect and height. A box without a height has no aspect: it is given a
+/// height that nobody can see.
 fn observe(rect: &Rect) -> [f64; 4] {
     let [left, top, right, bottom] = [rect.left, rect.top, rect.right, rect.bottom].map(f64::from);
     let height = if bottom - top > 1e-3 { bottom - top } else { 1e-3 };
@@ -86,7 +92,8 @@ impl Kalman {
         for (axis, noise) in self.axes.iter_mut().zip(noises(self.height)) {
             let (q, w) = (noise.value * noise.value, noise.velocity * noise.velocity);
             axis.value += n * axis.velocity;
-            // The noise of each frame's velocity moves the value in all the frames after it: sums of 0 to n-1 and of squares.
+            // The noise of each frame's velocity moves the value in all the frames after it: sums
+            // of 0 to n-1 and of squares.
             axis.pp += 2.0 * n * axis.pv + n * n * axis.vv + n * q + w * n * (n - 1.0) * (2.0 * n - 1.0) / 6.0;
             axis.pv += n * axis.vv + w * n * (n - 1.0) / 2.0;
             axis.vv += n * w;
@@ -102,7 +109,8 @@ impl Kalman {
             let innovation = value - axis.value;
             axis.value += axis.pp / s * innovation;
             axis.velocity += axis.pv / s * innovation;
-            // Written so that nothing is taken from something nearly equal: variances stay above 0 after long gaps.
+            // Written so that nothing is taken from something nearly equal: variances stay above 0
+            // after long gaps.
             let determinant = axis.pp * axis.vv - axis.pv * axis.pv;
             axis.vv = ((if determinant > 0.0 { determinant } else { 0.0 }) + axis.vv * r) / s;
             axis.pp *= r / s;
@@ -112,7 +120,8 @@ impl Kalman {
         self.height = height;
     }
 
-    /// Squared Mahalanobis distance of a box from where one is expected; to be held against [`GATE`].
+    /// Squared Mahalanobis distance of a box from where one is expected; to be held against
+    /// [`GATE`].
     pub fn distance(&self, rect: &Rect) -> f64 {
         let of_axis = |((axis, value), noise): ((&Axis, f64), Noise)| {
             let innovation = value - axis.value;

@@ -38,7 +38,8 @@ impl Rect {
     }
 }
 
-// `f32::max` and `f32::min` treat NaN as WebAssembly's own instructions do not, and become calls there.
+// `f32::max` and `f32::min` treat NaN as WebAssembly's own instructions do not, and become calls
+// there.
 fn greater(a: f32, b: f32) -> f32 {
     if a > b { a } else { b }
 }

@@ -1,4 +1,5 @@
-//! `GET /events/faces/`, `/events/bodies/`, `/events/cars/`: objects as integrators of the vendor's events API know them.
+//! `GET /events/faces/`, `/events/bodies/`, `/events/cars/`: objects as integrators of the vendor's
+//! events API know them.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -22,7 +23,8 @@ use crate::{
 
 const VIDEO: &str = "video_archive";
 
-/// One object as an event. What cards and watch lists would say is as for an event that no card matches.
+/// One object as an event. What cards and watch lists would say is as for an event that no card
+/// matches.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Event)]
 pub(crate) struct EventJson {
@@ -152,7 +154,8 @@ impl EventJson {
 
 /// The faces of a video as events.
 ///
-/// The objects of `/videos/{id}/objects/` in the shape of the vendor's events, for clients that know those.
+/// The objects of `/videos/{id}/objects/` in the shape of the vendor's events, for clients that
+/// know those.
 #[utoipa::path(
     get, path = "/events/faces/", tag = "objects", operation_id = "listFaceEvents",
     params(

@@ -70,9 +70,10 @@ impl SearchJson {
 
 /// Search all videos by a picture.
 ///
-/// The face that is best to be seen in the picture is looked for, or such a body or car where there is none, and the objects are
-/// returned that look most like it. Objects are found as soon as they are listed; where no embedder is installed for a type, it is the
-/// colours of its objects that are compared.
+/// The face that is best to be seen in the picture is looked for, or such a body or car where there
+/// is none, and the objects are returned that look most like it. Objects are found as soon as they
+/// are listed; where no embedder is installed for a type, it is the colours of its objects that are
+/// compared.
 #[utoipa::path(
     post, path = "/search/", tag = "objects", operation_id = "search",
     params(

@@ -43,8 +43,8 @@ pub(crate) struct ObjectJson {
     detections: u64,
     /// Frames between them that were filled with boxes in between.
     interpolated: u64,
-    /// The individual that it is held to be: an id of `/clusters/`; null before the end of the processing, and for realtime
-    /// shots.
+    /// The individual that it is held to be: an id of `/clusters/`; null before the end of the
+    /// processing, and for realtime shots.
     cluster: Option<String>,
     /// Small facts that filters added.
     #[schema(value_type = std::collections::BTreeMap<String, String>)]

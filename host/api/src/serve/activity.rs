@@ -1,8 +1,8 @@
 //! What one connection is at, and how long it may stay so.
 //!
-//! Reported by those who see it: requests and bodies (`answer`), the socket (`socket`). Progress is that the client takes
-//! something, not how fast: a download of any length goes on as long as a piece of it moves within
-//! [`ConnectionLimits::send`].
+//! Reported by those who see it: requests and bodies (`answer`), the socket (`socket`). Progress is
+//! that the client takes something, not how fast: a download of any length goes on as long as a
+//! piece of it moves within [`ConnectionLimits::send`].
 
 use std::fmt;
 
@@ -103,7 +103,8 @@ struct State {
     sending: usize,
     /// There has been a request.
     asked: bool,
-    /// Answers share the connection: what the socket takes may be anything, and is no progress of an answer.
+    /// Answers share the connection: what the socket takes may be anything, and is no progress of
+    /// an answer.
     shared: bool,
     /// The last time that an answer moved.
     moved: Instant,
@@ -164,7 +165,8 @@ impl State {
         (self.answering == 0 && self.sending == 0 && self.blocked.is_none()).then_some(self.rested)
     }
 
-    /// What begins after `now` is over no sooner than the shortest limit from `now`: to look again by then is soon enough.
+    /// What begins after `now` is over no sooner than the shortest limit from `now`: to look again
+    /// by then is soon enough.
     fn judge(&self, limits: &ConnectionLimits, now: Instant) -> Verdict {
         let look_again = now + limits.first_request.min(limits.idle).min(limits.send);
         let (end, overdue) = match (self.blocked, self.idle()) {

@@ -19,7 +19,8 @@ use tower::ServiceExt;
 
 use super::{activity::Activity, pool::Place};
 
-/// Large bodies are handed over in pieces of this size: how fast they are asked for is how fast the client takes them.
+/// Large bodies are handed over in pieces of this size: how fast they are asked for is how fast the
+/// client takes them.
 const PIECE_BYTES: usize = 32 << 10;
 
 /// Answers one request. It counts from the call, not from when its answer is first asked for.

@@ -1,7 +1,8 @@
 //! One connection, from its first byte to its last.
 //!
-//! Ends when the client closes it, when it is overdue ([`Activity`](super::activity::Activity)), when its place is taken, or
-//! when the server stops. Idle ones and those of a server that stops are told so first, and finish what they are at.
+//! Ends when the client closes it, when it is overdue ([`Activity`](super::activity::Activity)),
+//! when its place is taken, or when the server stops. Idle ones and those of a server that stops
+//! are told so first, and finish what they are at.
 
 use std::{pin::pin, sync::Arc, time::Duration};
 
@@ -22,7 +23,8 @@ use super::{
     socket::{self, Reporting},
 };
 
-/// How often an HTTP/2 client has to show that it is still there. HTTP/1.1 has no such thing: limits do.
+/// How often an HTTP/2 client has to show that it is still there. HTTP/1.1 has no such thing:
+/// limits do.
 const PING: Duration = Duration::from_secs(30);
 const MAX_STREAMS_PER_CONNECTION: u32 = 64;
 
@@ -30,7 +32,8 @@ pub(super) type Builder = auto::Builder<TokioExecutor>;
 
 pub(super) fn builder() -> Builder {
     let mut builder = auto::Builder::new(TokioExecutor::new());
-    // Its own limit of that kind starts once it knows the protocol, which a silent client never tells.
+    // Its own limit of that kind starts once it knows the protocol, which a silent client never
+    // tells.
     builder.http1().timer(TokioTimer::new()).header_read_timeout(None);
     builder.http2().timer(TokioTimer::new()).keep_alive_interval(PING).max_concurrent_streams(MAX_STREAMS_PER_CONNECTION);
     builder

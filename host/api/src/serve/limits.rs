@@ -1,4 +1,5 @@
-//! How many connections there may be, and how long one may do nothing: the numbers that an operator may change.
+//! How many connections there may be, and how long one may do nothing: the numbers that an operator
+//! may change.
 
 use std::time::Duration;
 
@@ -28,7 +29,8 @@ impl Default for ConnectionLimits {
 }
 
 impl ConnectionLimits {
-    /// Leaves half of the files that the process may open to the archive, to jobs and to deliveries.
+    /// Leaves half of the files that the process may open to the archive, to jobs and to
+    /// deliveries.
     #[must_use]
     pub fn within(self, open_files: u64) -> Self {
         let half = usize::try_from(open_files / 2).unwrap_or(usize::MAX);
@@ -40,7 +42,8 @@ impl ConnectionLimits {
         (self.connections / 2).max(1)
     }
 
-    /// For a connection that was asked to end: it finishes what it is at, but waits for nothing more.
+    /// For a connection that was asked to end: it finishes what it is at, but waits for nothing
+    /// more.
     pub(super) fn leaving(self) -> Self {
         const GOODBYE: Duration = Duration::from_secs(5);
         Self { first_request: self.first_request.min(GOODBYE), idle: self.idle.min(GOODBYE), ..self }

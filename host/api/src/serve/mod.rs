@@ -9,10 +9,11 @@
 //! | `connection` | one connection from its first byte to its last |
 //! | `answer`, `socket` | what `activity` is told: requests and bodies; whether the client takes its bytes |
 //!
-//! Guarantees: clients without the token, however many, whatever they send or leave unsaid, keep out nobody who has it. A
-//! connection that does nothing for too long is ended; one that moves, however slowly, is not. Bodies of requests have their
-//! own limit (see `body`). After `shutdown` no connection is accepted and those that are open finish what they are at, for at
-//! most [`GRACE`].
+//! Guarantees: clients without the token, however many, whatever they send or leave unsaid, keep
+//! out nobody who has it. A connection that does nothing for too long is ended; one that moves,
+//! however slowly, is not. Bodies of requests have their own limit (see `body`). After `shutdown`
+//! no connection is accepted and those that are open finish what they are at, for at most
+//! [`GRACE`].
 
 mod activity;
 mod answer;
@@ -77,7 +78,8 @@ async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
                     io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionRefused
                 ) => {}
             Err(e) => {
-                // Out of file descriptors, most likely: that passes, and spinning until then helps nobody.
+                // Out of file descriptors, most likely: that passes, and spinning until then helps
+                // nobody.
                 tracing::error!("accepting connections: {e}");
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }

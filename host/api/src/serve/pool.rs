@@ -1,7 +1,7 @@
 //! The connections that are open.
 //!
-//! Guarantees: there are never more than [`ConnectionLimits`] allows; a connection leaves by dropping its [`Place`]. Who
-//! makes room for whom is decided in [`room`](super::room).
+//! Guarantees: there are never more than [`ConnectionLimits`] allows; a connection leaves by
+//! dropping its [`Place`]. Who makes room for whom is decided in [`room`](super::room).
 
 use std::{collections::HashMap, net::IpAddr, sync::Arc, time::Duration};
 
@@ -58,7 +58,8 @@ impl Pool {
         Arc::new(Self { total: limits.connections, newcomers: limits.newcomers(), open: Mutex::default(), changed: Notify::new() })
     }
 
-    /// A place for a connection from this address, as soon as there is one. For one caller at a time.
+    /// A place for a connection from this address, as soon as there is one. For one caller at a
+    /// time.
     pub(super) async fn place(self: &Arc<Self>, address: IpAddr) -> Place {
         loop {
             match self.try_place(address.into(), Instant::now()) {

@@ -1,20 +1,25 @@
-//! Who is let in, and who makes room for whom. No I/O, no clock: the pool asks for each new connection.
+//! Who is let in, and who makes room for whom. No I/O, no clock: the pool asks for each new
+//! connection.
 //!
-//! Before its first request nothing tells a connection of a client with the token from one of an attacker, and the address
-//! does not either: everybody may come from one, that of a reverse proxy or of this machine. So a newcomer is never refused
-//! for its address, and none waits for another to leave of itself:
+//! Before its first request nothing tells a connection of a client with the token from one of an
+//! attacker, and the address does not either: everybody may come from one, that of a reverse proxy
+//! or of this machine. So a newcomer is never refused for its address, and none waits for another
+//! to leave of itself:
 //!
-//! * Connections that have shown the token are not counted with those that have not. Newcomers may take half of the room;
-//!   the other half is out of their reach, however many they are.
-//! * Where newcomers have no room left, the one that has been idle longest makes room, then the one that came first. A
-//!   client with the token shows it in its first packets and is among the newest; whoever is silent grows old.
-//! * The address that crowds most makes room first (of IPv6 the network of 64 bits, which one host has all of). An attacker
-//!   at one address so takes room from nobody at another.
-//! * A newcomer has [`GRACE`] to send its first request, in which others from its own address wait rather than drive it out:
-//!   many clients may come at once. They wait in the kernel's queue, without a thread.
+//! * Connections that have shown the token are not counted with those that have not. Newcomers may
+//!   take half of the room; the other half is out of their reach, however many they are.
+//! * Where newcomers have no room left, the one that has been idle longest makes room, then the one
+//!   that came first. A client with the token shows it in its first packets and is among the
+//!   newest; whoever is silent grows old.
+//! * The address that crowds most makes room first (of IPv6 the network of 64 bits, which one host
+//!   has all of). An attacker at one address so takes room from nobody at another.
+//! * A newcomer has [`GRACE`] to send its first request, in which others from its own address wait
+//!   rather than drive it out: many clients may come at once. They wait in the kernel's queue,
+//!   without a thread.
 //!
-//! What an attacker can still do: send so many new connections that all room is taken anew within [`GRACE`]. Then newcomers
-//! wait for their turn, and clients that keep their connection notice nothing.
+//! What an attacker can still do: send so many new connections that all room is taken anew within
+//! [`GRACE`]. Then newcomers wait for their turn, and clients that keep their connection notice
+//! nothing.
 
 use std::{
     collections::HashMap,
@@ -53,8 +58,8 @@ pub(super) struct Guest {
 }
 
 impl Guest {
-    /// Smallest for the one that makes room first: idle ones by how long they have been, then busy ones by age, of equals the one
-    /// that came first.
+    /// Smallest for the one that makes room first: idle ones by how long they have been, then busy
+    /// ones by age, of equals the one that came first.
     fn order(&self) -> (bool, Instant, u64) {
         (self.idle.is_none(), self.idle.unwrap_or(self.accepted), self.id)
     }
@@ -71,7 +76,8 @@ pub(super) enum Room {
     Later,
 }
 
-/// For one more from `peer`, where there is room for `total` connections and for `newcomers` without the token.
+/// For one more from `peer`, where there is room for `total` connections and for `newcomers`
+/// without the token.
 pub(super) fn find(guests: &[Guest], peer: Peer, total: usize, newcomers: usize, now: Instant) -> Room {
     let strangers = || guests.iter().filter(|g| !g.authenticated);
     if strangers().count() < newcomers {
@@ -89,7 +95,8 @@ pub(super) fn find(guests: &[Guest], peer: Peer, total: usize, newcomers: usize,
     }
     // Among equals the one that wants more room gives it.
     let Some(crowd) = by_peer.into_iter().max_by_key(|&(p, n)| (n, p == peer)).map(|(p, _)| p) else { return Room::Later };
-    // Where those with the token have nearly everything, one who has nothing yet may find only strangers from elsewhere.
+    // Where those with the token have nearly everything, one who has nothing yet may find only
+    // strangers from elsewhere.
     let has_some = strangers().any(|g| g.peer == crowd);
     let crowding = || strangers().filter(|g| g.peer == crowd || !has_some);
     let settled = crowding().filter(|g| now.duration_since(g.accepted) >= GRACE).min_by_key(|g| g.order());
@@ -155,7 +162,8 @@ mod tests {
         let mut guests = [silent(1, 1, now, 90), silent(2, 1, now, 60), silent(3, 1, now, 50)];
         guests[0].authenticated = true;
         assert_eq!(find(&guests, peer(1), 4, 2, now), Room::InsteadOf(2));
-        // Only where those with the token have everything does an idle one of them leave; a busy one never does.
+        // Only where those with the token have everything does an idle one of them leave; a busy
+        // one never does.
         guests.iter_mut().for_each(|g| g.authenticated = true);
         assert_eq!(find(&guests, peer(1), 3, 2, now), Room::InsteadOf(1));
         guests.iter_mut().for_each(|g| g.idle = None);

@@ -14,12 +14,13 @@ use tokio::{
 
 use super::activity::Activity;
 
-/// What the kernel holds of an answer before it says that the socket is full. Left to itself it takes megabytes, and a slow
-/// client could not be told from one that takes nothing.
+/// What the kernel holds of an answer before it says that the socket is full. Left to itself it
+/// takes megabytes, and a slow client could not be told from one that takes nothing.
 #[cfg(target_os = "linux")]
 const UNSENT_BYTES: u32 = 128 << 10;
 
-/// Answers are not held back to fill packets, and not hoarded in the kernel. Either is a courtesy: without, it works.
+/// Answers are not held back to fill packets, and not hoarded in the kernel. Either is a courtesy:
+/// without, it works.
 pub(super) fn set_up(stream: &TcpStream) {
     if let Err(e) = stream.set_nodelay(true) {
         tracing::debug!("set_nodelay: {e}");

@@ -62,8 +62,8 @@ impl ClusterJson {
 
 /// The individuals that the last processing of a video found.
 ///
-/// Tracks that look alike are held to be one individual; two that were there at the same time never are. There are none
-/// before the end of the processing.
+/// Tracks that look alike are held to be one individual; two that were there at the same time never
+/// are. There are none before the end of the processing.
 #[utoipa::path(
     get, path = "/videos/{id}/clusters/", tag = "objects", operation_id = "listClusters",
     params(

@@ -10,7 +10,8 @@ use crate::{
     path::VideoPath,
 };
 
-/// Removes a video with its source, its objects and their pictures; its processing is stopped first.
+/// Removes a video with its source, its objects and their pictures; its processing is stopped
+/// first.
 #[utoipa::path(
     delete, path = "/videos/{id}/", tag = "videos", operation_id = "deleteVideo",
     params(("id" = u64, Path, description = "Video archive ID.")),

@@ -10,7 +10,8 @@ use crate::{
     path::VideoPath,
 };
 
-/// Removes a video's source file; its processing is stopped first. Objects stay. Without a file nothing happens.
+/// Removes a video's source file; its processing is stopped first. Objects stay. Without a file
+/// nothing happens.
 #[utoipa::path(
     delete, path = "/videos/{id}/file/", tag = "videos", operation_id = "deleteVideoFile",
     params(("id" = u64, Path, description = "Video archive ID.")),

@@ -1,6 +1,8 @@
-//! What a client may write of a video: read from JSON, refused in the words of the vendor's framework, laid on a record.
+//! What a client may write of a video: read from JSON, refused in the words of the vendor's
+//! framework, laid on a record.
 //!
-//! Keys that are read-only or unknown are passed over, as there; inside `stream_settings` nothing is.
+//! Keys that are read-only or unknown are passed over, as there; inside `stream_settings` nothing
+//! is.
 
 use ocellus_core::{Error, NetworkPolicy, Result, SettingsSchema, StreamSettings, VideoRecord, VideoStatus};
 use serde::Serialize;
@@ -174,12 +176,14 @@ fn text(sent: &Map<String, Value>, name: &str, most: usize) -> Result<Option<Opt
     }
 }
 
-/// An absolute URL with a host. FFmpeg would also open files, pipes and lists of them: only `schemes` get through, and no
-/// address that the server must not talk to. What a name resolves to is checked when it is used.
+/// An absolute URL with a host. FFmpeg would also open files, pipes and lists of them: only
+/// `schemes` get through, and no address that the server must not talk to. What a name resolves to
+/// is checked when it is used.
 fn url(sent: &Map<String, Value>, name: &str, schemes: &[&str], network: &NetworkPolicy) -> Result<Option<Option<String>>> {
     let value = text(sent, name, MAX_URL_CHARS)?;
     if let Some(Some(text)) = &value {
-        // The parser mends what browsers mend, and FFmpeg, which gets the text as it is, reads otherwise.
+        // The parser mends what browsers mend, and FFmpeg, which gets the text as it is, reads
+        // otherwise.
         let mended = text.chars().any(|c| c.is_whitespace() || c.is_control() || c == '\\') || text.contains(":///");
         let parsed = Url::parse(text).ok().filter(|url| schemes.contains(&url.scheme()) && url.port() != Some(0));
         match parsed.as_ref().and_then(|url| Some((url.host_str()?, url.port_or_known_default().unwrap_or(0)))) {

@@ -64,7 +64,8 @@ impl IntoParams for Filters {
 
 /// The videos of the archive, page by page.
 ///
-/// A cursor stays right while videos are added and removed: each video that is there throughout comes exactly once.
+/// A cursor stays right while videos are added and removed: each video that is there throughout
+/// comes exactly once.
 #[utoipa::path(
     get, path = "/videos/", tag = "videos", operation_id = "listVideos",
     params(

@@ -12,7 +12,8 @@ use crate::{
 
 /// Puts a video into the queue. What an earlier processing found is removed.
 ///
-/// A video that is queued or being processed is left alone. One without a source gets the status NO_SOURCE.
+/// A video that is queued or being processed is left alone. One without a source gets the status
+/// NO_SOURCE.
 #[utoipa::path(
     post, path = "/videos/{id}/process/", tag = "videos", operation_id = "processVideo",
     params(("id" = u64, Path, description = "Video archive ID.")),

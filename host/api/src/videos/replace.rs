@@ -31,7 +31,8 @@ pub(crate) async fn replace(
     let schema = api.engine.settings_schema()?;
     let video = blocking(move || {
         let engine = &api.engine;
-        // Within the update, so that a video that is not there is told before what is wrong with the body.
+        // Within the update, so that a video that is not there is told before what is wrong with
+        // the body.
         let (video, ()) = engine.archive().update(id, |video| {
             let fields = NewVideo::parse(&sent, &api.config, engine.network())?;
             let settings = fields.settings(&schema)?;

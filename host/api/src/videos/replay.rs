@@ -46,8 +46,9 @@ pub(crate) struct ReplayJson {
 
 /// Goes through a finished job once more, with other settings or plugins.
 ///
-/// From what the detectors saw, which is kept: no decoding, no detectors, thousands of frames a second. Nothing is stored and
-/// nothing is sent. The settings are laid over those of the job; without any, they are the job's.
+/// From what the detectors saw, which is kept: no decoding, no detectors, thousands of frames a
+/// second. Nothing is stored and nothing is sent. The settings are laid over those of the job;
+/// without any, they are the job's.
 #[utoipa::path(
     post, path = "/videos/{id}/replay/", tag = "videos", operation_id = "replayVideo",
     params(("id" = u64, Path, description = "Video archive ID.")),
@@ -103,7 +104,8 @@ pub(crate) struct Decisions {
     results: Vec<Decision>,
 }
 
-/// Why something is not there: which plugin dropped which detection or track, by which rule and value.
+/// Why something is not there: which plugin dropped which detection or track, by which rule and
+/// value.
 ///
 /// Found out by a replay with the settings of the job and the plugins that are installed now.
 #[utoipa::path(

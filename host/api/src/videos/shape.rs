@@ -77,7 +77,8 @@ pub(crate) struct VideoJson {
     /// What went wrong in the last processing.
     #[schema(required, read_only)]
     error: Option<String>,
-    /// How much of the source the running or completed processing is through, 0..1; absent where that is not known.
+    /// How much of the source the running or completed processing is through, 0..1; absent where
+    /// that is not known.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(read_only, minimum = 0, maximum = 1)]
     progress: Option<f64>,

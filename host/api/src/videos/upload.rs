@@ -1,7 +1,8 @@
 //! `PUT /videos/{id}/upload/source_file/`
 //!
-//! A body of any size passes through a buffer of constant size. Until the last byte is on the disk the video keeps the
-//! source that it has; a request that ends before leaves nothing, since the store's `Upload` takes its file with it.
+//! A body of any size passes through a buffer of constant size. Until the last byte is on the disk
+//! the video keeps the source that it has; a request that ends before leaves nothing, since the
+//! store's `Upload` takes its file with it.
 
 use std::{io::Write, sync::Arc};
 
@@ -25,10 +26,11 @@ use crate::{
 /// What is gathered before a thread is asked to write it.
 const BUFFER_BYTES: usize = 1 << 20;
 
-/// Uploads the source file of a video: the bytes of the file as the body, whatever the Content-Type.
+/// Uploads the source file of a video: the bytes of the file as the body, whatever the
+/// Content-Type.
 ///
-/// Replaces the file that there was, at once and only when all bytes have come. Objects that were found stay until the
-/// video is processed again.
+/// Replaces the file that there was, at once and only when all bytes have come. Objects that were
+/// found stay until the video is processed again.
 #[utoipa::path(
     put, path = "/videos/{id}/upload/source_file/", tag = "videos", operation_id = "uploadVideoFile",
     params(("id" = u64, Path, description = "Video archive ID.")),
@@ -36,7 +38,8 @@ const BUFFER_BYTES: usize = 1 << 20;
     responses((status = 201, description = "The file is stored."), BadParam, Unauthorized, NotFound, Conflict, TooLarge),
 )]
 pub(crate) async fn upload(State(api): State<Arc<Api>>, VideoPath(id): VideoPath, request: Request) -> Result<StatusCode, ApiError> {
-    // Refusals before the first byte: a client that waits for "100 Continue" is spared sending the file.
+    // Refusals before the first byte: a client that waits for "100 Continue" is spared sending the
+    // file.
     blocking({
         let engine = api.engine.clone();
         move || check_idle(&engine.settled(id)?)
@@ -69,7 +72,8 @@ pub(crate) async fn upload(State(api): State<Arc<Api>>, VideoPath(id): VideoPath
     }
     let (upload, _) = write(upload, buffer).await?;
     blocking(move || {
-        // Once more: the upload may have taken hours. A job's end that could not be written until now does not count as a job.
+        // Once more: the upload may have taken hours. A job's end that could not be written until
+        // now does not count as a job.
         api.engine.settled(id)?;
         Ok(upload.commit_if(check_idle)?)
     })

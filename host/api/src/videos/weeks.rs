@@ -1,7 +1,7 @@
 //! "The last N weeks", as half-open ranges of time.
 //!
-//! Weeks are ISO weeks, Monday to Sunday, in UTC. The week that is under way is not full and does not count: N = 1 is the
-//! one before it.
+//! Weeks are ISO weeks, Monday to Sunday, in UTC. The week that is under way is not full and does
+//! not count: N = 1 is the one before it.
 
 use std::ops::Range;
 

@@ -1,5 +1,5 @@
-//! Covers: the token on every route, what needs none, HEAD, OPTIONS, wrong methods, unknown paths, missing slashes,
-//! request ids, HTTP/2, shutting down.
+//! Covers: the token on every route, what needs none, HEAD, OPTIONS, wrong methods, unknown paths,
+//! missing slashes, request ids, HTTP/2, shutting down.
 
 use reqwest::Method;
 use serde_json::json;

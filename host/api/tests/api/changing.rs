@@ -1,4 +1,5 @@
-//! Covers: PUT, PATCH and DELETE of a video, and DELETE of its file: effects, refusals, what is left behind.
+//! Covers: PUT, PATCH and DELETE of a video, and DELETE of its file: effects, refusals, what is
+//! left behind.
 
 use serde_json::{Value, json};
 

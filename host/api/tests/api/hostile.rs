@@ -1,5 +1,5 @@
-//! Covers: requests that no client sends. Whatever comes, there is no 500, and what is refused is refused in the
-//! documented shape.
+//! Covers: requests that no client sends. Whatever comes, there is no 500, and what is refused is
+//! refused in the documented shape.
 
 use proptest::{prelude::*, test_runner::TestRunner};
 use serde_json::Value;

@@ -1,4 +1,5 @@
-//! Covers: what the server says and does while its networks are being loaded, and what becomes of it when one cannot be used.
+//! Covers: what the server says and does while its networks are being loaded, and what becomes of
+//! it when one cannot be used.
 
 use std::sync::Arc;
 

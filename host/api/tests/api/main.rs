@@ -1,5 +1,5 @@
-//! Covers: the HTTP surface, by HTTP. Every test starts a server of its own on a free port, over a fresh archive and an
-//! engine without detectors and plugins.
+//! Covers: the HTTP surface, by HTTP. Every test starts a server of its own on a free port, over a
+//! fresh archive and an engine without detectors and plugins.
 
 #![allow(
     clippy::unwrap_used,

@@ -1,4 +1,5 @@
-//! Covers: the OpenAPI document against its golden file, every reference in it, and what every route declares.
+//! Covers: the OpenAPI document against its golden file, every reference in it, and what every
+//! route declares.
 //!
 //! `OCELLUS_BLESS=1` writes the golden file anew.
 

@@ -1,4 +1,5 @@
-//! Covers: walking the list by its links while videos are added and deleted, in every ordering, against a model.
+//! Covers: walking the list by its links while videos are added and deleted, in every ordering,
+//! against a model.
 
 use std::collections::BTreeSet;
 
@@ -110,7 +111,8 @@ fn what_is_there_throughout_comes_exactly_once() {
             let kept: Vec<u64> = seen.iter().copied().filter(|id| throughout.contains(id)).collect();
             prop_assert_eq!(kept, throughout, "{}: seen {:?}, deleted {:?}", ordering, seen, deleted);
 
-            // And back to the beginning, with nothing happening: all that lies before, each once, in order.
+            // And back to the beginning, with nothing happening: all that lies before, each once,
+            // in order.
             let mut reversed = Vec::new();
             let mut last = None;
             while let Some(path) = back {

@@ -1,4 +1,5 @@
-//! Covers: process/ and stop/ with and without a source, in every state; screenshot/; what they leave behind.
+//! Covers: process/ and stop/ with and without a source, in every state; screenshot/; what they
+//! leave behind.
 
 use ocellus_core::{VideoId, VideoStatus};
 use serde_json::{Value, json};

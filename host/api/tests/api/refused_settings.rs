@@ -1,6 +1,6 @@
-//! Covers: every wrong value of every key of `stream_settings` is a 400 that names its path, with POST, PUT and PATCH alike, and
-//! nothing is stored. The keys and what they may hold are read from the server's own document, so that a new key is
-//! covered from its first day.
+//! Covers: every wrong value of every key of `stream_settings` is a 400 that names its path, with
+//! POST, PUT and PATCH alike, and nothing is stored. The keys and what they may hold are read from
+//! the server's own document, so that a new key is covered from its first day.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,5 @@
-//! Covers: searching by a picture where nothing can be found: what is refused, and which parameter is to blame.
+//! Covers: searching by a picture where nothing can be found: what is refused, and which parameter
+//! is to blame.
 
 use reqwest::Method;
 

@@ -159,11 +159,12 @@ impl Server {
         TcpStream::connect(&self.address).await.unwrap()
     }
 
-    /// Sends bytes as they are and reads until the server closes: the status of the answer and all of it; `None` where there
-    /// is none.
+    /// Sends bytes as they are and reads until the server closes: the status of the answer and all
+    /// of it; `None` where there is none.
     pub(crate) async fn raw(&self, bytes: &[u8]) -> Option<(u16, String)> {
         let mut stream = self.connect().await;
-        // The server may have answered and closed before it has read all: then the answer is what counts.
+        // The server may have answered and closed before it has read all: then the answer is what
+        // counts.
         let _ = stream.write_all(bytes).await;
         let mut text = Vec::new();
         let _ = stream.read_to_end(&mut text).await;

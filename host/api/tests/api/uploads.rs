@@ -1,4 +1,5 @@
-//! Covers: uploads of every kind that goes well or wrong, their memory, and what they leave in the folder.
+//! Covers: uploads of every kind that goes well or wrong, their memory, and what they leave in the
+//! folder.
 
 use std::sync::Arc;
 

@@ -1,4 +1,5 @@
-//! Covers: POST and GET of a video: the documented shape field by field, defaults, refusals and what they leave behind.
+//! Covers: POST and GET of a video: the documented shape field by field, defaults, refusals and
+//! what they leave behind.
 
 use ocellus_api::ApiConfig;
 use serde_json::{Value, json};

@@ -1,8 +1,9 @@
 //! What a family of networks wants to see, and what its numbers mean.
 //!
-//! Pictures go in as they come from `host/media`: scaled by one factor to fit, in the top left corner, the rest filled.
-//! No family here normalises its input; the networks do that themselves. What a family decodes is in pixels of the
-//! input; [`crate::Detector`] brings it back to the frame.
+//! Pictures go in as they come from `host/media`: scaled by one factor to fit, in the top left
+//! corner, the rest filled. No family here normalises its input; the networks do that themselves.
+//! What a family decodes is in pixels of the input; [`crate::Detector`] brings it back to the
+//! frame.
 
 mod centerface;
 mod yolox;
@@ -20,8 +21,9 @@ pub(crate) trait Family: Send + Sync {
     /// The order of the channels, and what fills the part of the input that shows nothing.
     fn picture(&self) -> (ChannelOrder, u8);
 
-    /// The boxes of one picture from the network's outputs for it, in the network's order, each without the batch
-    /// dimension. `width` and `height` are the input's. Nothing is suppressed yet.
+    /// The boxes of one picture from the network's outputs for it, in the network's order, each
+    /// without the batch dimension. `width` and `height` are the input's. Nothing is suppressed
+    /// yet.
     fn decode(&self, outputs: &[Array], width: usize, height: usize) -> Result<Vec<Candidate>, Unexpected>;
 }
 
@@ -40,7 +42,8 @@ impl Unexpected {
     }
 }
 
-/// `groups` has an entry for each class that is reported: its index in the network's output, and its group.
+/// `groups` has an entry for each class that is reported: its index in the network's output, and
+/// its group.
 pub(crate) fn family(manifest: &Manifest, groups: Vec<(usize, usize)>) -> Box<dyn Family> {
     let score = manifest.thresholds.score;
     match manifest.family {

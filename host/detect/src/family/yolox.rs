@@ -1,7 +1,8 @@
 //! YOLOX (Ge et al., 2021, arXiv:2107.08430), as Megvii exports it: sigmoids applied, grids not.
 //!
-//! One output, `[cells, 5 + classes]`: the grids of stride 8, 16 and 32 one after another, row by row. A cell holds the
-//! centre (in cells, from its own corner), the logarithm of the size (in cells), the objectness and the classes.
+//! One output, `[cells, 5 + classes]`: the grids of stride 8, 16 and 32 one after another, row by
+//! row. A cell holds the centre (in cells, from its own corner), the logarithm of the size (in
+//! cells), the objectness and the classes.
 
 use ocellus_core::{ChannelOrder, Rect};
 

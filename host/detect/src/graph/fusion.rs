@@ -1,6 +1,8 @@
-//! Nodes that are one step: a convolution with the activation and the sum that follow it, and x * sigmoid(x).
+//! Nodes that are one step: a convolution with the activation and the sum that follow it, and x *
+//! sigmoid(x).
 //!
-//! A chain runs in the place of its last node, where all it takes is there. What lies within it is computed for nobody else.
+//! A chain runs in the place of its last node, where all it takes is there. What lies within it is
+//! computed for nobody else.
 
 use std::collections::{HashMap, HashSet};
 
@@ -74,7 +76,8 @@ impl<'a> Chains<'a> {
 /// Who takes what.
 struct Nodes<'a> {
     graph: &'a OnnxGraph,
-    /// Indices of the nodes that take a value, once for each time; no node's index where it is an output of the network.
+    /// Indices of the nodes that take a value, once for each time; no node's index where it is an
+    /// output of the network.
     takers: HashMap<&'a str, Vec<usize>>,
 }
 
@@ -102,7 +105,8 @@ impl<'a> Nodes<'a> {
         Some((node, output))
     }
 
-    /// The multiplication of x with its sigmoid, which is the node at `sigmoid`, if that is all the sigmoid is for.
+    /// The multiplication of x with its sigmoid, which is the node at `sigmoid`, if that is all the
+    /// sigmoid is for.
     fn gate(&self, sigmoid: usize, x: &Argument) -> Option<(usize, &'a Argument)> {
         let (_, gate) = self.get(sigmoid)?;
         let &[mul] = self.takers(gate) else { return None };

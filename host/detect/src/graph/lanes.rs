@@ -2,7 +2,8 @@
 
 use parking_lot::{Condvar, Mutex};
 
-/// As many calls at a time as there are things; more wait. A thing that a call panicked in is not used again.
+/// As many calls at a time as there are things; more wait. A thing that a call panicked in is not
+/// used again.
 pub(super) struct Pool<T> {
     idle: Mutex<Vec<T>>,
     came_back: Condvar,

@@ -1,12 +1,14 @@
-//! Runs a network: an ONNX file as its authors published it, walked with burn tensors, or by ONNX Runtime.
+//! Runs a network: an ONNX file as its authors published it, walked with burn tensors, or by ONNX
+//! Runtime.
 //!
-//! `model` reads the file and fixes its input shape, `kernel` turns each operator into a closure, `fusion` finds those that are one
-//! step, `plan` orders them, decides where each value lives and hands a value's last use over by move; `onnxruntime` takes the place
-//! of those where the device says so, and its runs share the memory of `seats`; `lanes` lets as many runs go on at the same time as
-//! suits the device. Nothing here knows what a network is for.
+//! `model` reads the file and fixes its input shape, `kernel` turns each operator into a closure,
+//! `fusion` finds those that are one step, `plan` orders them, decides where each value lives and
+//! hands a value's last use over by move; `onnxruntime` takes the place of those where the device
+//! says so, and its runs share the memory of `seats`; `lanes` lets as many runs go on at the same
+//! time as suits the device. Nothing here knows what a network is for.
 //!
-//! Guarantees: everything that cannot be run is found when the network is loaded, and named all at once; no file and
-//! no input makes a call panic.
+//! Guarantees: everything that cannot be run is found when the network is loaded, and named all at
+//! once; no file and no input makes a call panic.
 
 mod fusion;
 mod kernel;
@@ -92,8 +94,8 @@ enum Runner {
 }
 
 impl Network {
-    /// Makes a network ready whose ONNX file `read` gives, now and after [`Network::release`]. `name` is for errors; `shape` takes
-    /// the place of the input shape that the file declares.
+    /// Makes a network ready whose ONNX file `read` gives, now and after [`Network::release`].
+    /// `name` is for errors; `shape` takes the place of the input shape that the file declares.
     pub fn open(
         name: &str,
         read: impl Fn() -> Result<Vec<u8>, NetworkError> + Send + Sync + 'static,
@@ -123,7 +125,8 @@ impl Network {
         self.device.lanes().map_or(1, |lanes| lanes.count)
     }
 
-    /// Lets go of what it takes to run it; runs that are under way end first. Whether there was something.
+    /// Lets go of what it takes to run it; runs that are under way end first. Whether there was
+    /// something.
     pub fn release(&self) -> bool {
         self.runner.lock().take().is_some()
     }
@@ -158,15 +161,17 @@ impl Network {
         Ok(Runner::Burn(plan, device.burn().clone(), pools))
     }
 
-    /// Runs the network on a batch, `[batch, channels, height, width]`, and waits for the named outputs.
+    /// Runs the network on a batch, `[batch, channels, height, width]`, and waits for the named
+    /// outputs.
     pub fn run(&self, mut input: Array) -> Result<Vec<(String, Array)>, NetworkError> {
         let mut outputs = Vec::new();
         self.run_into(&mut input, &mut outputs)?;
         Ok(self.runner()?.names().into_iter().zip(outputs).collect())
     }
 
-    /// [`Network::run`] again and again: the outputs, in the order of the file, take the place of those of the run before, and their
-    /// memory where the engine can. The input's data is as it was, or taken.
+    /// [`Network::run`] again and again: the outputs, in the order of the file, take the place of
+    /// those of the run before, and their memory where the engine can. The input's data is as it
+    /// was, or taken.
     pub fn run_into(&self, input: &mut Array, outputs: &mut Vec<Array>) -> Result<(), NetworkError> {
         if !self.shape.takes(&input.dims) || input.data.len() != input.dims.iter().product::<usize>() {
             return Err(NetworkError::Input { wanted: self.shape, given: input.dims.clone() });
@@ -201,10 +206,11 @@ impl Runner {
     }
 }
 
-/// Runs what may panic on input from outside, and gives the panic's text. The panic is still printed by the process's
-/// panic hook, which belongs to the program.
+/// Runs what may panic on input from outside, and gives the panic's text. The panic is still
+/// printed by the process's panic hook, which belongs to the program.
 fn contained<T>(call: impl FnOnce() -> T) -> Result<T, String> {
-    // What a panic leaves behind is dropped with the closure, so no broken state is seen afterwards.
+    // What a panic leaves behind is dropped with the closure, so no broken state is seen
+    // afterwards.
     catch_unwind(AssertUnwindSafe(call)).map_err(|panic| panic_text(panic.as_ref()))
 }
 

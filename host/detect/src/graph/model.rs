@@ -1,8 +1,8 @@
 //! Reads an ONNX file and fixes the shape of its input.
 //!
-//! onnx-ir infers shapes and folds what follows from them into constants, so a declared shape that is not the one to
-//! run (CenterFace declares ten pictures of 32x32) must be replaced before it sees the file. It has no call for that;
-//! the protobuf is rewritten.
+//! onnx-ir infers shapes and folds what follows from them into constants, so a declared shape that
+//! is not the one to run (CenterFace declares ten pictures of 32x32) must be replaced before it
+//! sees the file. It has no call for that; the protobuf is rewritten.
 
 use std::{collections::HashSet, fmt};
 
@@ -43,13 +43,15 @@ impl fmt::Display for InputShape {
     }
 }
 
-/// A parsed network. onnx-ir renames values; `outputs` are the names that the file gives its outputs, in order.
+/// A parsed network. onnx-ir renames values; `outputs` are the names that the file gives its
+/// outputs, in order.
 pub(super) struct Model {
     pub(super) graph: OnnxGraph,
     pub(super) outputs: Vec<String>,
 }
 
-/// A network with `shape` as that of its input, and the names of its outputs. Its weights are those of `bytes`, not copied.
+/// A network with `shape` as that of its input, and the names of its outputs. Its weights are those
+/// of `bytes`, not copied.
 pub(super) fn declare(name: &str, bytes: Vec<u8>, shape: InputShape) -> Result<(ModelProto, Vec<String>), NetworkError> {
     read_by(name, || {
         let mut model = ModelProto::parse_from_tokio_bytes(&Bytes::from(bytes)).map_err(|e| e.to_string())?;
@@ -79,7 +81,8 @@ fn declare_input(model: &mut ModelProto, shape: InputShape) -> Result<(), String
         return Err("no operators in it".into());
     }
     let graph = model.graph.mut_or_insert_default();
-    // Sizes recorded by the exporter would contradict the new ones; how many dimensions there are stays true.
+    // Sizes recorded by the exporter would contradict the new ones; how many dimensions there are
+    // stays true.
     for value in graph.value_info.iter_mut().chain(&mut graph.output) {
         for dim in &mut value.type_.mut_or_insert_default().mut_tensor_type().shape.mut_or_insert_default().dim {
             dim.set_dim_param("any".into());

@@ -1,11 +1,13 @@
 //! Runs a network by ONNX Runtime, where its shared library is at hand.
 //!
-//! The library is loaded once in a process, from the file that is asked for first, and stays. Its threads sleep while there is
-//! nothing to do: what runs beside them is FFmpeg and the other stages of jobs.
+//! The library is loaded once in a process, from the file that is asked for first, and stays. Its
+//! threads sleep while there is nothing to do: what runs beside them is FFmpeg and the other stages
+//! of jobs.
 //!
 //! The lanes of a network run one session, so that its weights are in memory once.
 //!
-//! Of all networks together as many run at the same time as the device has lanes, in memory that they share (`seats`).
+//! Of all networks together as many run at the same time as the device has lanes, in memory that
+//! they share (`seats`).
 
 use std::{
     collections::HashMap,
@@ -43,7 +45,8 @@ struct Loaded {
 }
 
 impl OnnxRuntime {
-    /// Loads the library, unless one was loaded before: that one stays. Runs at most `seats` networks at the same time.
+    /// Loads the library, unless one was loaded before: that one stays. Runs at most `seats`
+    /// networks at the same time.
     pub(crate) fn load(library: &Path, seats: usize) -> Result<Self, String> {
         static LOADED: OnceLock<Loaded> = OnceLock::new();
         static TURN: Mutex<()> = Mutex::new(());
@@ -98,7 +101,8 @@ fn temporary_file(network: &ModelProto) -> io::Result<NamedTempFile> {
     Ok(file)
 }
 
-/// What the library has to say is for the log. It warns of files that declare other shapes than they are run with.
+/// What the library has to say is for the log. It warns of files that declare other shapes than
+/// they are run with.
 fn log(level: LogLevel, _category: &str, _id: &str, _location: &str, message: &str) {
     match level {
         LogLevel::Error | LogLevel::Fatal => tracing::warn!("ONNX Runtime: {message}"),
@@ -114,8 +118,8 @@ pub(super) struct Prepared {
     /// In the order of the file.
     outputs: Vec<CString>,
     seats: &'static Seats,
-    /// By the shapes of inputs that it has run, those of the outputs. Held while it runs one for the first time, which takes more
-    /// memory.
+    /// By the shapes of inputs that it has run, those of the outputs. Held while it runs one for
+    /// the first time, which takes more memory.
     ran: Mutex<HashMap<Vec<usize>, Shapes>>,
 }
 
@@ -128,7 +132,8 @@ impl Prepared {
         self.outputs.iter().map(|name| name.to_string_lossy().into_owned())
     }
 
-    /// The outputs, in the order of the file, into the memory of those of the run before where they are as large.
+    /// The outputs, in the order of the file, into the memory of those of the run before where they
+    /// are as large.
     pub(super) fn run(&self, input: &Array, outputs: &mut Vec<Array>) -> Result<(), NetworkError> {
         let ran = self.seats.take(|| self.run_seated(input, outputs));
         ran.map_err(|e: ort::Error| NetworkError::Run { node: "the network".into(), reason: e.to_string() })
@@ -166,9 +171,10 @@ impl Prepared {
         if outputs.len() != names.len() {
             return Err(ort::Error::new(format!("{} places for {} outputs", outputs.len(), names.len())));
         }
-        // SAFETY: all pointers are to things that live until the call returns, as many names and values as the counts say. That
-        // one session may be run from many threads at once is what the library's C API promises of `Run`; ort is stricter for the
-        // sake of devices other than the CPU, which these sessions do not use.
+        // SAFETY: all pointers are to things that live until the call returns, as many names and
+        // values as the counts say. That one session may be run from many threads at once is what
+        // the library's C API promises of `Run`; ort is stricter for the sake of devices other than
+        // the CPU, which these sessions do not use.
         unsafe {
             ort::Error::result_from_status((ort::api().Run)(
                 self.session.ptr().cast_mut(),
@@ -201,9 +207,11 @@ impl Prepared {
     fn run_anew(&self, input: &Array) -> ort::Result<Vec<Array>> {
         let mut pointers = vec![ptr::null_mut(); self.outputs.len()];
         self.call(input, &mut pointers)?;
-        // All are taken over before the first is looked at, so that each is released whatever comes.
+        // All are taken over before the first is looked at, so that each is released whatever
+        // comes.
         let taken = pointers.into_iter().map(|pointer| {
-            // SAFETY: the library hands its outputs over with the call, made by the session's allocator.
+            // SAFETY: the library hands its outputs over with the call, made by the session's
+            // allocator.
             NonNull::new(pointer).map(|pointer| unsafe { DynValue::from_ptr(pointer, Some(self.session.allocator())) })
         });
         let taken: Vec<Option<DynValue>> = taken.collect();

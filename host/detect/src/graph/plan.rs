@@ -1,7 +1,8 @@
 //! The order of work: which kernel takes which values, and where they are kept.
 //!
-//! Planned once, when the network is loaded. Each value has a slot; the last step that takes it empties the slot, so
-//! that the tensor arrives alone, burn may work in place, and its memory is free as early as can be.
+//! Planned once, when the network is loaded. Each value has a slot; the last step that takes it
+//! empties the slot, so that the tensor arrives alone, burn may work in place, and its memory is
+//! free as early as can be.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 

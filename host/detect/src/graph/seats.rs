@@ -1,11 +1,13 @@
 //! Turns of ONNX Runtime's networks, and the memory that their runs take.
 //!
-//! A network that was run with a shape before asks for one piece of memory, in which all arrays of the run have their place. As many
-//! runs go on at the same time as there are seats, whichever networks they are of, and a seat keeps the piece of the run before: it
-//! grows to what the largest network takes. So networks that take turns share memory. ONNX Runtime's own arena instead cuts the
-//! piece of one up for another, and grows by one more when the first comes back.
+//! A network that was run with a shape before asks for one piece of memory, in which all arrays of
+//! the run have their place. As many runs go on at the same time as there are seats, whichever
+//! networks they are of, and a seat keeps the piece of the run before: it grows to what the largest
+//! network takes. So networks that take turns share memory. ONNX Runtime's own arena instead cuts
+//! the piece of one up for another, and grows by one more when the first comes back.
 //!
-//! Pieces are let go with [`Seats::clear`]; what a run took and still holds at its end is then an allocation like any other.
+//! Pieces are let go with [`Seats::clear`]; what a run took and still holds at its end is then an
+//! allocation like any other.
 #![allow(unsafe_code, reason = "an allocator behind a C interface")]
 
 use std::{
@@ -26,8 +28,9 @@ use ort::{
 
 use super::lanes::Pool;
 
-/// A run's piece is at least as large; whatever is smaller is an allocation of its own. What is large is of the system's heap: the
-/// server has that give memory of this size back at once, where Rust's keeps it for a while. Bytes.
+/// A run's piece is at least as large; whatever is smaller is an allocation of its own. What is
+/// large is of the system's heap: the server has that give memory of this size back at once, where
+/// Rust's keeps it for a while. Bytes.
 const LARGE: usize = 256 << 10;
 
 pub(super) struct Seats(Pool<Option<Piece>>);
@@ -37,7 +40,8 @@ impl Seats {
         Self(Pool::new((0..count.max(1)).map(|_| None).collect()))
     }
 
-    /// Calls `run` when a seat is free; what ONNX Runtime allocates first on this thread meanwhile is the seat's.
+    /// Calls `run` when a seat is free; what ONNX Runtime allocates first on this thread meanwhile
+    /// is the seat's.
     pub(super) fn take<R>(&self, run: impl FnOnce() -> R) -> R {
         self.0.with(|piece| {
             let before = SITTING.replace(Sitting::Came(piece.take()));
@@ -133,7 +137,8 @@ unsafe impl Send for Piece {}
 
 impl Piece {
     fn header(&self) -> &Header {
-        // SAFETY: it is there for as long as the piece is: while it is not `OWN`, only the piece frees it.
+        // SAFETY: it is there for as long as the piece is: while it is not `OWN`, only the piece
+        // frees it.
         unsafe { self.0.as_ref() }
     }
 

@@ -1,7 +1,7 @@
 //! A value on an edge of a network: a float tensor on the device, or integers on the host.
 //!
-//! The integers in detection networks are shapes, sizes and indices. They are few and they steer what is launched, so
-//! they never go to the device: reading one back would stall it.
+//! The integers in detection networks are shapes, sizes and indices. They are few and they steer
+//! what is launched, so they never go to the device: reading one back would stall it.
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
 
@@ -49,13 +49,15 @@ macro_rules! with {
 
 pub(super) use map;
 
-/// The first `N` of `items`, which the caller knows to be there; zero where it does not hold, for burn to refuse.
+/// The first `N` of `items`, which the caller knows to be there; zero where it does not hold, for
+/// burn to refuse.
 pub(super) fn array<const N: usize>(items: &[i64]) -> [i64; N] {
     std::array::from_fn(|i| items.get(i).copied().unwrap_or_default())
 }
 
 impl Value {
-    /// Puts floats on the device and leaves integers and booleans on the host. A scalar becomes a list of one.
+    /// Puts floats on the device and leaves integers and booleans on the host. A scalar becomes a
+    /// list of one.
     pub(super) fn from_data(data: TensorData, device: &Device) -> Result<Self, Fault> {
         if !matches!(data.dtype(), DType::F32 | DType::F64 | DType::F16 | DType::BF16) {
             return data.try_to_vec_as::<i64>().map(Value::Host).map_err(|e| Fault::new(format!("constant: {e:?}")));

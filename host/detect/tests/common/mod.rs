@@ -26,15 +26,17 @@ pub(crate) fn embedders() -> PathBuf {
     folder
 }
 
-/// The input of the golden outputs: whole numbers 0..=255, the top byte of the index times Knuth's constant.
+/// The input of the golden outputs: whole numbers 0..=255, the top byte of the index times Knuth's
+/// constant.
 pub(crate) fn noise(batch: usize, width: usize, height: usize) -> Array {
     let count = batch * 3 * width * height;
     let data = (0..count as u64).map(|i| ((i * 2_654_435_761 % (1 << 32)) >> 24) as f32).collect();
     Array { dims: vec![batch, 3, height, width], data }
 }
 
-/// Runs an ignored test of this suite in a process of its own, in which SwiftShader is the only GPU: a GPU in software,
-/// as Debian's `chromium-common` brings it; false where there is none. The loader of GPU drivers finds it by an environment variable.
+/// Runs an ignored test of this suite in a process of its own, in which SwiftShader is the only
+/// GPU: a GPU in software, as Debian's `chromium-common` brings it; false where there is none. The
+/// loader of GPU drivers finds it by an environment variable.
 pub(crate) fn in_software_gpu_process(test: &str, environment: &[(&str, &Path)]) -> bool {
     let driver = Path::new("/usr/lib/chromium/vk_swiftshader_icd.json");
     if !driver.exists() {

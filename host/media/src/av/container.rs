@@ -25,7 +25,8 @@ pub(crate) struct Format(*const ffi::AVInputFormat);
 impl Format {
     /// All names that it goes by, separated by commas.
     pub(crate) fn name(self) -> String {
-        // SAFETY: a `Format` is only made of a demuxer that FFmpeg gave; those are static, and so are their names.
+        // SAFETY: a `Format` is only made of a demuxer that FFmpeg gave; those are static, and so
+        // are their names.
         unsafe { CStr::from_ptr((*self.0).name) }.to_string_lossy().into_owned()
     }
 
@@ -98,7 +99,8 @@ impl Reader {
     /// Which demuxer takes it, by its first bytes (at most 1 MiB).
     pub(crate) fn probe(&mut self) -> Result<Format, Error> {
         let mut format = ptr::null();
-        // SAFETY: the AVIOContext is alive and ours alone; the name is a C string; a null log context is allowed.
+        // SAFETY: the AVIOContext is alive and ours alone; the name is a C string; a null log
+        // context is allowed.
         let score = unsafe { ffi::av_probe_input_buffer2(self.io.as_mut_ptr(), &raw mut format, c"".as_ptr(), ptr::null_mut(), 0, 0) };
         if score < 0 {
             return Err(score.into());
@@ -106,8 +108,8 @@ impl Reader {
         if format.is_null() { Err(Error::InvalidData) } else { Ok(Format(format)) }
     }
 
-    /// Reads the header. No protocol of FFmpeg's own is on its list: a file can refer to nothing, and what a playlist
-    /// refers to is opened by the [`Opener`].
+    /// Reads the header. No protocol of FFmpeg's own is on its list: a file can refer to nothing,
+    /// and what a playlist refers to is opened by the [`Opener`].
     pub(crate) fn open(self, format: Format, options: &[(String, String)]) -> Result<context::Input, Error> {
         let Self { io, watch, opener, url } = self;
         let mut options: Dictionary<'_> = options.iter().collect();
@@ -119,8 +121,8 @@ impl Reader {
     }
 }
 
-/// Opens an RTSP URL whose host is an address that was checked. FFmpeg may make one connection: a redirect cannot be
-/// followed.
+/// Opens an RTSP URL whose host is an address that was checked. FFmpeg may make one connection: a
+/// redirect cannot be followed.
 pub(crate) fn open_rtsp(url: &str, options: &[(String, String)], watch: Watch) -> Result<context::Input, Error> {
     super::init();
     let url = CString::new(url).map_err(|_| Error::InvalidData)?;
@@ -130,10 +132,10 @@ pub(crate) fn open_rtsp(url: &str, options: &[(String, String)], watch: Watch) -
     options.set("protocol_whitelist", "tcp,tls");
     options.set("format_whitelist", "rtsp,asf");
     open(&url, None, find_format("rtsp"), options, move |context| {
-        // FFmpeg asks for the first time while it connects. By then it has looked at the list, which it does for each
-        // connection anew.
-        // SAFETY: FFmpeg calls back in the thread that uses the context, which lives as long as this closure. The list is
-        // null or a C string of FFmpeg's that begins with `tcp` or has been cut before.
+        // FFmpeg asks for the first time while it connects. By then it has looked at the list,
+        // which it does for each connection anew. SAFETY: FFmpeg calls back in the thread that uses
+        // the context, which lives as long as this closure. The list is null or a C string of
+        // FFmpeg's that begins with `tcp` or has been cut before.
         unsafe {
             if !context.is_null() && !(*context).protocol_whitelist.is_null() {
                 *(*context).protocol_whitelist = b'-' as c_char;
@@ -148,7 +150,8 @@ fn body_io(body: Body) -> Result<StreamIo, Error> {
     if body.can_seek { StreamIo::from_read_seek_with_capacity(body, BUFFER) } else { StreamIo::from_read_with_capacity(body, BUFFER) }
 }
 
-/// Opens for a demuxer what its playlist refers to. Lives until the context is closed, as the callback's state does.
+/// Opens for a demuxer what its playlist refers to. Lives until the context is closed, as the
+/// callback's state does.
 pub(crate) struct Opener {
     session: Arc<Session>,
     /// What is open, until FFmpeg closes it.
@@ -162,7 +165,8 @@ impl Opener {
             ffi::AVERROR(ffi::EIO)
         })?;
         let mut io = body_io(body).map_err(c_int::from)?;
-        // FFmpeg gives the pointer back to `close` before the context ends; `io` stays in `open` until then.
+        // FFmpeg gives the pointer back to `close` before the context ends; `io` stays in `open`
+        // until then.
         let pointer = io.as_mut_ptr();
         self.open.lock().unwrap_or_else(PoisonError::into_inner).push(io);
         Ok(pointer)
@@ -183,14 +187,15 @@ unsafe extern "C" fn open_reference(
     flags: c_int,
     options: *mut *mut ffi::AVDictionary,
 ) -> c_int {
-    // SAFETY: FFmpeg gives a context whose `opaque` `open` has set, a C string, a place for the answer, and null or a
-    // dictionary.
+    // SAFETY: FFmpeg gives a context whose `opaque` `open` has set, a C string, a place for the
+    // answer, and null or a dictionary.
     let (opener, url, options) = unsafe {
         let opener = (*context).opaque.cast::<Opener>().as_ref();
         (opener, CStr::from_ptr(url), options.as_ref().map_or(ptr::null_mut(), |o| *o))
     };
     let number = |key: &CStr| {
-        // SAFETY: `options` is null or a dictionary, `key` a C string; the answer is null or an entry with a C string.
+        // SAFETY: `options` is null or a dictionary, `key` a C string; the answer is null or an
+        // entry with a C string.
         let value = unsafe { ffi::av_dict_get(options, key.as_ptr(), ptr::null(), 0).as_ref().map(|e| CStr::from_ptr(e.value)) };
         value.and_then(|v| v.to_str().ok()?.parse::<u64>().ok())
     };
@@ -217,7 +222,8 @@ unsafe extern "C" fn close_reference(context: *mut ffi::AVFormatContext, io: *mu
     0
 }
 
-/// `stop` is asked again and again while FFmpeg waits; it gets the context, or null before there is one.
+/// `stop` is asked again and again while FFmpeg waits; it gets the context, or null before there is
+/// one.
 fn open(
     url: &CStr,
     io: Option<(StreamIo, Option<Arc<Opener>>)>,
@@ -236,10 +242,10 @@ fn open(
         }
     }));
     let format = format.map_or(ptr::null(), |f| f.0);
-    // SAFETY: the context is fresh and checked for null. The callback's state, with it the opener, lives in the guard, the
-    // AVIOContext in `io`; both go into the value that closes the context, or, where opening failed and FFmpeg has freed
-    // the context, are dropped after it. `url` and `options` live through the call, and what is left of the options is
-    // taken back.
+    // SAFETY: the context is fresh and checked for null. The callback's state, with it the opener,
+    // lives in the guard, the AVIOContext in `io`; both go into the value that closes the context,
+    // or, where opening failed and FFmpeg has freed the context, are dropped after it. `url` and
+    // `options` live through the call, and what is left of the options is taken back.
     unsafe {
         let mut context = ffi::avformat_alloc_context();
         if context.is_null() {

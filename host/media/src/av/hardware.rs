@@ -19,7 +19,8 @@ struct Opened {
     context: NonNull<ffi::AVBufferRef>,
 }
 
-// SAFETY: after opening, the reference is only read, to make further ones of it, which FFmpeg allows from any thread.
+// SAFETY: after opening, the reference is only read, to make further ones of it, which FFmpeg
+// allows from any thread.
 unsafe impl Send for Opened {}
 // SAFETY: as above.
 unsafe impl Sync for Opened {}
@@ -32,8 +33,8 @@ impl Drop for Opened {
     }
 }
 
-/// The device of a kind, opened when it is first asked for. What became of that holds for the life of the process: drivers do not come and go, and some
-/// take seconds to say no.
+/// The device of a kind, opened when it is first asked for. What became of that holds for the life
+/// of the process: drivers do not come and go, and some take seconds to say no.
 pub(crate) fn device(hardware: Hardware) -> Result<Arc<dyn Device>, Error> {
     static CUDA: OnceLock<Result<Arc<Opened>, Error>> = OnceLock::new();
     static VAAPI: OnceLock<Result<Arc<Opened>, Error>> = OnceLock::new();
@@ -59,7 +60,8 @@ impl Opened {
             return Err(Error::DecoderNotFound);
         }
         let mut context = ptr::null_mut();
-        // SAFETY: the place for the answer is ours; a null name and null options mean the kind's default device.
+        // SAFETY: the place for the answer is ours; a null name and null options mean the kind's
+        // default device.
         let answer = unsafe { ffi::av_hwdevice_ctx_create(&raw mut context, kind, ptr::null(), ptr::null_mut(), 0) };
         if answer < 0 {
             return Err(answer.into());
@@ -67,14 +69,17 @@ impl Opened {
         NonNull::new(context).map(|context| Self { hardware, kind, context }).ok_or(Error::Unknown)
     }
 
-    /// FFmpeg's own decoder that can leave the work to this device, and the format of its pictures there.
+    /// FFmpeg's own decoder that can leave the work to this device, and the format of its pictures
+    /// there.
     ///
-    /// Decoders that belong to a device altogether, as `h264_cuvid`, are not meant: they bring parsers and timing of their own.
+    /// Decoders that belong to a device altogether, as `h264_cuvid`, are not meant: they bring
+    /// parsers and timing of their own.
     fn offer(&self, id: codec::Id) -> Option<(Implementation, ffi::AVPixelFormat)> {
         let id = ffi::AVCodecID::from(id);
         let mut walk = ptr::null_mut();
         loop {
-            // SAFETY: `walk` is FFmpeg's note of where it is; the answer is null or static, and so are the configurations.
+            // SAFETY: `walk` is FFmpeg's note of where it is; the answer is null or static, and so
+            // are the configurations.
             let codec = unsafe { ffi::av_codec_iterate(&raw mut walk).as_ref() }?;
             let whole = (ffi::AV_CODEC_CAP_HARDWARE | ffi::AV_CODEC_CAP_HYBRID) as c_int;
             // SAFETY: takes any codec.
@@ -104,8 +109,8 @@ impl Device for Opened {
         // The work is the device's: threads would wait for it and hold its pictures.
         let mut context = stream.context(1)?;
         let wish = Box::new(Wish { format, refused: AtomicBool::new(false) });
-        // SAFETY: plain fields of a context that is ours and not opened yet. It owns the reference from here on. The wish lives until
-        // after the context has ended.
+        // SAFETY: plain fields of a context that is ours and not opened yet. It owns the reference
+        // from here on. The wish lives until after the context has ended.
         unsafe {
             let raw = context.as_mut_ptr();
             (*raw).hw_device_ctx = ffi::av_buffer_ref(self.context.as_ptr());
@@ -128,11 +133,12 @@ struct Wish {
     refused: AtomicBool,
 }
 
-/// Takes the device's format, or none. None ends decoding here: software then begins with threads of its own, which this context
-/// lacks.
+/// Takes the device's format, or none. None ends decoding here: software then begins with threads
+/// of its own, which this context lacks.
 unsafe extern "C" fn choose(context: *mut ffi::AVCodecContext, offered: *const ffi::AVPixelFormat) -> ffi::AVPixelFormat {
-    // SAFETY: FFmpeg gives an open context of ours, whose wish is alive and only read, and a list that ends with `AV_PIX_FMT_NONE`. Its
-    // entries are read as the numbers that they are, since FFmpeg may know more formats than our bindings.
+    // SAFETY: FFmpeg gives an open context of ours, whose wish is alive and only read, and a list
+    // that ends with `AV_PIX_FMT_NONE`. Its entries are read as the numbers that they are, since
+    // FFmpeg may know more formats than our bindings.
     unsafe {
         let Some(wish) = (*context).opaque.cast::<Wish>().as_ref() else { return ffi::AVPixelFormat::AV_PIX_FMT_NONE };
         let mut entry = offered.cast::<c_int>();
@@ -195,9 +201,10 @@ const MARKS: usize = 16;
 fn read_back(surface: &frame::Video) -> Result<frame::Video, Cause> {
     let failed = |answer: c_int| -> Cause { format!("a picture cannot be read back: {}", Error::from(answer)).into() };
     let mut picture = frame::Video::empty();
-    // SAFETY: both frames are alive. A surface has the context of its frames, whose size the target gets, as the transfer wants it; the size
-    // that is shown is not larger. The list of formats is FFmpeg's, has one entry at least, and is freed here. `marks` stays within the planes: it
-    // is used while the target has the buffer that it was asked for.
+    // SAFETY: both frames are alive. A surface has the context of its frames, whose size the target
+    // gets, as the transfer wants it; the size that is shown is not larger. The list of formats is
+    // FFmpeg's, has one entry at least, and is freed here. `marks` stays within the planes: it is
+    // used while the target has the buffer that it was asked for.
     unsafe {
         let from = surface.as_ptr();
         // FFmpeg leaves this to whoever shows the surface.

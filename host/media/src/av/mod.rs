@@ -1,8 +1,9 @@
-//! The only `unsafe` of the project: the calls of FFmpeg that ffmpeg-next does not wrap, each behind a safe function.
+//! The only `unsafe` of the project: the calls of FFmpeg that ffmpeg-next does not wrap, each
+//! behind a safe function.
 //!
-//! Guarantees: pointers do not leave this folder; what FFmpeg allocates here is freed by the `Drop` of the value that is
-//! returned; no region outside a picture can be addressed. FFmpeg's own log is silenced: its error codes reach our log
-//! as the `source` of a [`MediaError`](crate::MediaError).
+//! Guarantees: pointers do not leave this folder; what FFmpeg allocates here is freed by the `Drop`
+//! of the value that is returned; no region outside a picture can be addressed. FFmpeg's own log is
+//! silenced: its error codes reach our log as the `source` of a [`MediaError`](crate::MediaError).
 #![expect(unsafe_code, reason = "FFmpeg is a C library")]
 #![warn(clippy::undocumented_unsafe_blocks)]
 

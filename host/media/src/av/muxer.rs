@@ -37,7 +37,8 @@ impl Muxer {
         let turned = streams.iter().any(|s| display_matrix(s).is_some());
         let mut io = StreamIo::from_write_seek_with_capacity(file, BUFFER)?;
         let mut context = ptr::null_mut();
-        // SAFETY: the context is checked; the AVIOContext goes into the value that frees both, in the right order.
+        // SAFETY: the context is checked; the AVIOContext goes into the value that frees both, in
+        // the right order.
         let mut output = unsafe {
             let format = if turned { TURNED } else { USUAL };
             let made = ffi::avformat_alloc_output_context2(&raw mut context, ptr::null(), format.as_ptr(), ptr::null());
@@ -51,7 +52,8 @@ impl Muxer {
         };
         let mut tracks = Vec::new();
         for stream in streams {
-            // SAFETY: the context is alive; the new stream is checked and belongs to it; the source's stream is borrowed.
+            // SAFETY: the context is alive; the new stream is checked and belongs to it; the
+            // source's stream is borrowed.
             let target = unsafe {
                 let target = ffi::avformat_new_stream(output.as_mut_ptr(), ptr::null());
                 if target.is_null() {
@@ -89,8 +91,8 @@ impl Muxer {
     pub(crate) fn takes(codec: codec::Id) -> bool {
         super::init();
         let id = codec.into();
-        // SAFETY: C strings and null are what these take; the format is null or static, and so are the tables, whose list
-        // ends with null.
+        // SAFETY: C strings and null are what these take; the format is null or static, and so are
+        // the tables, whose list ends with null.
         unsafe {
             let format = ffi::av_guess_format(USUAL.as_ptr(), ptr::null(), ptr::null());
             let tables = [ffi::avformat_get_riff_video_tags(), ffi::avformat_get_riff_audio_tags(), ptr::null()];
@@ -131,7 +133,8 @@ impl Muxer {
 
 fn display_matrix<'a>(stream: &'a Stream<'_>) -> Option<&'a [u8]> {
     let mut size = 0;
-    // SAFETY: the stream is alive, and its side data with it; the answer is null or holds `size` bytes.
+    // SAFETY: the stream is alive, and its side data with it; the answer is null or holds `size`
+    // bytes.
     unsafe {
         let matrix = ffi::av_stream_get_side_data(stream.as_ptr(), ffi::AVPacketSideDataType::AV_PKT_DATA_DISPLAYMATRIX, &raw mut size);
         (!matrix.is_null()).then(|| std::slice::from_raw_parts(matrix, size))

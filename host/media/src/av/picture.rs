@@ -28,7 +28,8 @@ pub(crate) struct Colour {
     pub(super) full: bool,
 }
 
-/// Pictures from this height on are taken as BT.709 where the stream does not say, below as BT.601, as players do.
+/// Pictures from this height on are taken as BT.709 where the stream does not say, below as BT.601,
+/// as players do.
 const HD_HEIGHT: u32 = 720;
 
 fn descriptor(picture: &frame::Video) -> Option<(ffi::AVPixelFormat, &'static ffi::AVPixFmtDescriptor)> {
@@ -61,7 +62,8 @@ fn colour(picture: &frame::Video, format: ffi::AVPixelFormat, descriptor: &ffi::
     let full = match picture.color_range() {
         color::Range::JPEG => true,
         color::Range::MPEG => false,
-        // The "J" formats say it by their name; grey without a range is a still camera's, which uses all values.
+        // The "J" formats say it by their name; grey without a range is a still camera's, which
+        // uses all values.
         color::Range::Unspecified => {
             grey || matches!(
                 format,
@@ -77,8 +79,8 @@ pub(crate) fn colour_is_limited(picture: &frame::Video) -> bool {
     descriptor(picture).and_then(|(format, d)| colour(picture, format, d)).is_some_and(|c| !c.full)
 }
 
-/// Whether [`Quality::Fast`](super::Quality::Fast), unscaled, gives two by two pixels the chroma sample that they share.
-/// From other layouts of 4:2:0 swscale interpolates.
+/// Whether [`Quality::Fast`](super::Quality::Fast), unscaled, gives two by two pixels the chroma
+/// sample that they share. From other layouts of 4:2:0 swscale interpolates.
 pub(crate) fn repeats_chroma(picture: &frame::Video) -> bool {
     use ffi::AVPixelFormat as P;
     matches!(picture.format().into(), P::AV_PIX_FMT_YUV420P | P::AV_PIX_FMT_YUVJ420P)
@@ -87,8 +89,9 @@ pub(crate) fn repeats_chroma(picture: &frame::Video) -> bool {
 /// Chroma samples beyond its edge that a pixel's colour is interpolated from.
 const TAPS: u32 = 2;
 
-/// From where to where pixels have to be converted, so that those from `start` on, `length` of them, come out as they do
-/// in the whole picture: from the first to the last chroma sample that they depend on.
+/// From where to where pixels have to be converted, so that those from `start` on, `length` of
+/// them, come out as they do in the whole picture: from the first to the last chroma sample that
+/// they depend on.
 fn around(start: u32, length: u32, shift: u8, end: u32) -> (u32, u32) {
     let margin = TAPS << shift;
     // Half a chroma sample at the end would make swscale stretch the chroma of the whole view.
@@ -102,11 +105,11 @@ impl<'a> View<'a> {
     }
 
     /// A view that covers `part`: just it where colours allow that, otherwise more on all sides.
-    /// The second value is where `part` begins within the view. `None`: no view, for a picture that is not in memory or
-    /// does not hold `part`.
+    /// The second value is where `part` begins within the view. `None`: no view, for a picture that
+    /// is not in memory or does not hold `part`.
     ///
-    /// With `exact` false the view is `part` wherever it can be addressed, and its chroma may be shifted by up to one chroma sample less a
-    /// pixel, which detectors do not see.
+    /// With `exact` false the view is `part` wherever it can be addressed, and its chroma may be
+    /// shifted by up to one chroma sample less a pixel, which detectors do not see.
     pub(crate) fn of(picture: &'a frame::Video, part: PixelRect, exact: bool) -> Option<(Self, (u32, u32))> {
         let (format, descriptor) = descriptor(picture)?;
         let planar = has(descriptor, ffi::AV_PIX_FMT_FLAG_PLANAR);
@@ -158,8 +161,8 @@ impl<'a> View<'a> {
                 continue;
             }
             let (bytes, rows) = offset(plane);
-            // SAFETY: `part` lies in the picture, so its first pixel lies in each plane that the picture has. Strides may
-            // be negative.
+            // SAFETY: `part` lies in the picture, so its first pixel lies in each plane that the
+            // picture has. Strides may be negative.
             *to = unsafe { from.offset(rows * stride as isize + bytes) };
             *to_stride = stride;
         }

@@ -48,8 +48,8 @@ impl Geometry {
     }
 }
 
-/// A swscale context with its target picture, which is aligned and padded as swscale's vector code wants it and reused
-/// from run to run.
+/// A swscale context with its target picture, which is aligned and padded as swscale's vector code
+/// wants it and reused from run to run.
 pub(crate) struct Swscale {
     context: NonNull<ffi::SwsContext>,
     geometry: Geometry,
@@ -64,7 +64,8 @@ impl Swscale {
         let Geometry { source, format, colour, target, target_format, quality } = geometry;
         let side = |n: u32| i32::try_from(n).map_err(MediaError::internal);
         let sizes = (side(source.width)?, side(source.height)?, side(target.width)?, side(target.height)?);
-        // SAFETY: swscale checks sizes and formats and answers null; null filters and parameters are its defaults.
+        // SAFETY: swscale checks sizes and formats and answers null; null filters and parameters
+        // are its defaults.
         let context = unsafe {
             let none = ptr::null_mut();
             ffi::sws_getContext(sizes.0, sizes.1, format, sizes.2, sizes.3, target_format.into(), quality.flags(), none, none, ptr::null())
@@ -95,8 +96,9 @@ impl Swscale {
         if Geometry::new(view, self.geometry.target, self.geometry.target_format, self.geometry.quality) != self.geometry {
             return None;
         }
-        // SAFETY: the view's planes hold a picture of the size and format that the context was made for (checked above),
-        // and stay alive while the view does; the target has the context's target size and format.
+        // SAFETY: the view's planes hold a picture of the size and format that the context was made
+        // for (checked above), and stay alive while the view does; the target has the context's
+        // target size and format.
         let rows = unsafe {
             let target = self.target.as_mut_ptr();
             let height = i32::try_from(view.size.height).ok()?;

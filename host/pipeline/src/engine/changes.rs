@@ -1,6 +1,8 @@
-//! What requests do with videos that they hold, on the disk and in the queue; and what the start puts into the queue.
+//! What requests do with videos that they hold, on the disk and in the queue; and what the start
+//! puts into the queue.
 //!
-//! The disk comes first: a claim that is dropped before its video's new state is written leaves the queue as it was.
+//! The disk comes first: a claim that is dropped before its video's new state is written leaves the
+//! queue as it was.
 
 use ocellus_core::{Error, Result, VideoId, VideoRecord, VideoStatus};
 use ocellus_store::StoreError;
@@ -10,7 +12,8 @@ use super::{Inner, jobs::Claim};
 use crate::plan::{Pins, Plan};
 
 impl Inner {
-    /// Puts into the queue what waited when the last server ended, and what was under way. What cannot be read is left out.
+    /// Puts into the queue what waited when the last server ended, and what was under way. What
+    /// cannot be read is left out.
     pub(super) fn take_up(&self) {
         let cut_off = self.archive.unfinished().unwrap_or_else(|error| {
             error!(%error, "which jobs were cut off cannot be read: {error}");
@@ -96,7 +99,8 @@ impl Inner {
         Ok(())
     }
 
-    /// Does what makes a video's deliveries void, with none of them under way. Where it fails they go on.
+    /// Does what makes a video's deliveries void, with none of them under way. Where it fails they
+    /// go on.
     fn withdrawn<R>(&self, id: VideoId, change: impl FnOnce() -> Result<R>) -> Result<R> {
         self.outbox.withdraw(id);
         self.outbox.wait_withdrawn(id);

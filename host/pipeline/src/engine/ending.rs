@@ -2,10 +2,10 @@
 //!
 //! Owns the last state of every job whose record does not say it yet. Guarantees:
 //!
-//! * What a job ended with is shown as soon as it has ended, and lost only with the process: then the record says that the
-//!   job is under way, and the next start takes it up.
-//! * A record that cannot be written (a full disk) is tried again, after waits that double up to [`LONGEST_WAIT`], and at
-//!   once when room was made ([`Endings::wake`]).
+//! * What a job ended with is shown as soon as it has ended, and lost only with the process: then
+//!   the record says that the job is under way, and the next start takes it up.
+//! * A record that cannot be written (a full disk) is tried again, after waits that double up to
+//!   [`LONGEST_WAIT`], and at once when room was made ([`Endings::wake`]).
 //! * It never overwrites what a later job wrote.
 //!
 //! A thread of its own does the trying; it ends with [`Endings::close`].
@@ -151,7 +151,8 @@ impl Endings {
         }
     }
 
-    /// Tries all once more and no further. What cannot be written even now is taken up by the next start.
+    /// Tries all once more and no further. What cannot be written even now is taken up by the next
+    /// start.
     pub(super) fn close(&self) {
         self.state.lock().closed = true;
         self.changed.notify_all();

@@ -1,7 +1,8 @@
 //! The queue, shared by requests and workers.
 //!
-//! Owns the queue's lock, under which nothing waits and nothing touches the disk. Requests wait for each other and for
-//! runs to end as tasks, without a thread; workers wait as the threads that they are. Ends with [`Jobs::close`].
+//! Owns the queue's lock, under which nothing waits and nothing touches the disk. Requests wait for
+//! each other and for runs to end as tasks, without a thread; workers wait as the threads that they
+//! are. Ends with [`Jobs::close`].
 
 use std::{sync::Arc, time::Duration};
 
@@ -19,7 +20,8 @@ use crate::live::Live;
 pub(super) struct Run {
     pub interrupt: Interrupt,
     pub live: Live,
-    /// Which one it is, once its video's record says that it has begun; another one where it had to begin anew.
+    /// Which one it is, once its video's record says that it has begun; another one where it had to
+    /// begin anew.
     pub job: Mutex<Option<JobId>>,
 }
 
@@ -50,8 +52,8 @@ impl Jobs {
         self.changed.notify_one();
     }
 
-    /// Waits until nobody else holds the video and holds it then; a job of it that is to end is interrupted. `None` where the
-    /// video is to begin, and waits or runs already.
+    /// Waits until nobody else holds the video and holds it then; a job of it that is to end is
+    /// interrupted. `None` where the video is to begin, and waits or runs already.
     ///
     /// # Errors
     /// `Unavailable` once the server stops.
@@ -128,7 +130,8 @@ impl Jobs {
     }
 }
 
-/// A video that nobody else may do anything with. Dropped, it leaves the video where it was in the queue.
+/// A video that nobody else may do anything with. Dropped, it leaves the video where it was in the
+/// queue.
 pub(super) struct Claim {
     jobs: Arc<Jobs>,
     id: VideoId,

@@ -1,8 +1,9 @@
 //! What the API asks of jobs.
 //!
-//! Owns: which video is processed now, and the change from one status to the next (`VideoStatus::may_move_to`). A status
-//! changes in the archive before anyone is told, but for the end of a job that cannot be written down ([`ending`]).
-//! Nothing waits under the queue's lock ([`jobs`]); what blocks for long has threads of its own ([`pool`]). Ends with
+//! Owns: which video is processed now, and the change from one status to the next
+//! (`VideoStatus::may_move_to`). A status changes in the archive before anyone is told, but for the
+//! end of a job that cannot be written down ([`ending`]). Nothing waits under the queue's lock
+//! ([`jobs`]); what blocks for long has threads of its own ([`pool`]). Ends with
 //! [`Engine::shutdown`], which leaves running jobs where the next start takes them up.
 
 mod changes;
@@ -116,12 +117,13 @@ struct Threads {
     endings: Option<thread::JoinHandle<()>>,
 }
 
-/// What a schema of settings was made for: the generation of the plugins, and whether the detectors are loaded.
+/// What a schema of settings was made for: the generation of the plugins, and whether the detectors
+/// are loaded.
 type Installed = (u64, bool);
 
 impl Engine {
-    /// Takes up what an earlier server left undone, and starts the workers; what is damaged is named in the log. Must be
-    /// called within a tokio runtime.
+    /// Takes up what an earlier server left undone, and starts the workers; what is damaged is
+    /// named in the log. Must be called within a tokio runtime.
     pub fn start(
         config: EngineConfig,
         archive: Archive,
@@ -181,8 +183,8 @@ impl Engine {
         Ok(schema)
     }
 
-    /// Queues a video, clearing what an earlier job made. A video without a source gets the status for that; one that is
-    /// queued or running is left alone.
+    /// Queues a video, clearing what an earlier job made. A video without a source gets the status
+    /// for that; one that is queued or running is left alone.
     pub async fn process(&self, id: VideoId) -> Result<()> {
         let Some(claim) = self.0.jobs.claim(id, Wish::Begin).await? else { return Ok(()) };
         let inner = Arc::clone(&self.0);
@@ -239,8 +241,8 @@ impl Engine {
         self.0.changes.run(move || inner.outbox.retry_failed(id)).await
     }
 
-    /// A record with the figures of its job and of its deliveries laid over it, and how the job ended where that could not be
-    /// written down yet. Reads the disk.
+    /// A record with the figures of its job and of its deliveries laid over it, and how the job
+    /// ended where that could not be written down yet. Reads the disk.
     pub fn live(&self, mut record: VideoRecord) -> Result<VideoRecord> {
         let inner = &self.0;
         // A record that says how its job ended is right, even while the worker is still tidying up.
@@ -265,8 +267,8 @@ impl Engine {
         self.0.video(id)
     }
 
-    /// A JPEG of the video. Without wishes it is taken from the archive where it was made before, unless `retake`. Dropped, it
-    /// is not taken any further.
+    /// A JPEG of the video. Without wishes it is taken from the archive where it was made before,
+    /// unless `retake`. Dropped, it is not taken any further.
     ///
     /// # Errors
     /// `NotFound`; `Unavailable` where too many are being taken.
@@ -299,10 +301,12 @@ impl Engine {
         }
     }
 
-    /// The objects that look most like what `picture` shows: JPEG, PNG, or whatever else FFmpeg reads a frame of.
+    /// The objects that look most like what `picture` shows: JPEG, PNG, or whatever else FFmpeg
+    /// reads a frame of.
     ///
     /// # Errors
-    /// `BadParam` where the picture shows nothing that can be looked for; `Unavailable` where too many searches wait.
+    /// `BadParam` where the picture shows nothing that can be looked for; `Unavailable` where too
+    /// many searches wait.
     pub async fn search(&self, picture: Vec<u8>, query: SearchQuery) -> Result<Search> {
         let inner = Arc::clone(&self.0);
         let search = self.0.searches.run(move || {
@@ -310,7 +314,8 @@ impl Engine {
                 inner.video(video)?;
             }
             let look = {
-                // One picture at a time is in memory as pixels; the detectors take one at a time anyway.
+                // One picture at a time is in memory as pixels; the detectors take one at a time
+                // anyway.
                 let _turn = inner.looking.lock();
                 search::look(&inner.detectors, &inner.embedders, picture.into(), &query)?
             };
@@ -338,13 +343,15 @@ impl Engine {
         &self.0.plugins
     }
 
-    /// Interrupts running jobs, and refuses requests that wait or come from now on. Returns at once.
+    /// Interrupts running jobs, and refuses requests that wait or come from now on. Returns at
+    /// once.
     pub fn close(&self) {
         self.0.closing.cancel();
         self.0.jobs.close();
     }
 
-    /// Ends jobs, requests and deliveries and waits for their ends; the next start takes up what is left undone.
+    /// Ends jobs, requests and deliveries and waits for their ends; the next start takes up what is
+    /// left undone.
     pub async fn shutdown(&self) {
         self.close();
         let inner = Arc::clone(&self.0);

@@ -1,8 +1,9 @@
 //! Requests whose work blocks, on threads of their own.
 //!
-//! Guarantees: at most so many threads at once, and nothing of the runtime's own pool, which every other request needs. Who
-//! comes when all threads are at work waits as a task; who comes when too many wait already is refused. Once the pool's token is
-//! cancelled, nothing more is begun. A panic ends its own request.
+//! Guarantees: at most so many threads at once, and nothing of the runtime's own pool, which every
+//! other request needs. Who comes when all threads are at work waits as a task; who comes when too
+//! many wait already is refused. Once the pool's token is cancelled, nothing more is begun. A panic
+//! ends its own request.
 
 use std::{sync::Arc, thread};
 
@@ -35,10 +36,12 @@ impl Pool {
         }
     }
 
-    /// Runs `work` once there is a thread for it. Dropped before, it never runs; after, it runs to its end.
+    /// Runs `work` once there is a thread for it. Dropped before, it never runs; after, it runs to
+    /// its end.
     ///
     /// # Errors
-    /// `Unavailable` where too many wait, or the server stops; `Internal` where it panics; what `work` fails with.
+    /// `Unavailable` where too many wait, or the server stops; `Internal` where it panics; what
+    /// `work` fails with.
     pub(super) async fn run<R: Send + 'static>(&self, work: impl FnOnce() -> Result<R> + Send + 'static) -> Result<R> {
         let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| busy(self.name))?;
         let turn = tokio::select! {
@@ -59,7 +62,8 @@ impl Pool {
         answered.await.map_err(Error::internal)?
     }
 
-    /// Waits until no work is under way. After the token of the pool was cancelled, that is its end.
+    /// Waits until no work is under way. After the token of the pool was cancelled, that is its
+    /// end.
     pub(super) async fn drained(&self) {
         let _ = self.threads.acquire_many(self.count).await;
     }

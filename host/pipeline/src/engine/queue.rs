@@ -1,14 +1,16 @@
-//! The queue of videos, and who holds which of them: a state machine without threads, disk or clock.
+//! The queue of videos, and who holds which of them: a state machine without threads, disk or
+//! clock.
 //!
-//! A video rests, waits, is with a worker, or is claimed by somebody who changes it: who puts it into the queue, takes it
-//! out, or removes it. Guarantees:
+//! A video rests, waits, is with a worker, or is claimed by somebody who changes it: who puts it
+//! into the queue, takes it out, or removes it. Guarantees:
 //!
 //! * A video has one holder at a time. One that was taken out of the queue does not begin.
 //! * Those that wait begin in the order of their dates; of equals, the lower id first.
 //! * One that could not begin is left alone for a while, longer each time, and holds nobody up.
 //! * Who is told to come back later is told when: a token is cancelled once the holder lets go.
 //!
-//! Whether a video may wait at all is the archive's to say: who holds a claim writes there before letting go of it.
+//! Whether a video may wait at all is the archive's to say: who holds a claim writes there before
+//! letting go of it.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -77,7 +79,8 @@ pub(super) enum Answer<R> {
     Granted,
     /// It waits or runs already, as the caller wishes.
     UnderWay,
-    /// Somebody else holds it: to be asked again once `free` is cancelled. `interrupt` is the run that has to end first.
+    /// Somebody else holds it: to be asked again once `free` is cancelled. `interrupt` is the run
+    /// that has to end first.
     Later { free: CancellationToken, interrupt: Option<R> },
     /// No more claims are granted.
     Closed,
@@ -183,8 +186,8 @@ impl<R: Clone> Queue<R> {
         Take::Job(Taken { id, run, handle, failures: place.failures })
     }
 
-    /// From now on the run is no longer what somebody wishes for who wants the video to begin: it is over, but for what its
-    /// worker still writes down.
+    /// From now on the run is no longer what somebody wishes for who wants the video to begin: it
+    /// is over, but for what its worker still writes down.
     pub(super) fn is_over(&mut self, id: VideoId, run: RunId) {
         if let Some(State::Running { run: of, ends, .. }) = self.videos.get_mut(&id)
             && *of == run
@@ -225,7 +228,8 @@ impl<R: Clone> Queue<R> {
         self.handles().cloned().collect()
     }
 
-    /// Whether a run is to be left so that the next start takes it up: the end of the server is why it ends, and no user.
+    /// Whether a run is to be left so that the next start takes it up: the end of the server is why
+    /// it ends, and no user.
     pub(super) fn is_cut_off(&self, id: VideoId, run: RunId) -> bool {
         self.closed && matches!(self.running(id, run), Some(State::Running { ends: false, .. }))
     }
@@ -556,7 +560,8 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever happens in whatever order, the queue does as the lists say, and in the end nobody and nothing waits.
+        /// Whatever happens in whatever order, the queue does as the lists say, and in the end
+        /// nobody and nothing waits.
         #[test]
         fn nothing_is_held_twice_begins_out_of_order_or_waits_for_ever(events in prop::collection::vec(event(), 1..200)) {
             let (mut queue, mut expected) = (Queue::default(), Expected::default());

@@ -76,13 +76,15 @@ fn not_started(error: Error) -> Failure {
 }
 
 impl Inner {
-    /// Who sees that a job has ended may ask for the next one at once: it must not be taken for the one that is over.
+    /// Who sees that a job has ended may ask for the next one at once: it must not be taken for the
+    /// one that is over.
     fn end_run(&self, taken: &Taken, ending: Ending) {
         self.jobs.is_over(taken.id, taken.run);
         self.endings.put(ending);
     }
 
-    /// Makes the record say that the video is being processed; `None` where it is not to be, by now.
+    /// Makes the record say that the video is being processed; `None` where it is not to be, by
+    /// now.
     fn begin(&self, taken: &Taken) -> Result<Option<VideoRecord>, StoreError> {
         let (now, run) = (self.clock.now(), &taken.handle);
         let (video, wanted) = self.archive.update(taken.id, |v| {
@@ -213,7 +215,8 @@ impl Inner {
         job::run(&context, || self.jobs.is_cut_off(taken.id, taken.run))
     }
 
-    /// A router that may not be talked to is told before the job begins; one that cannot be found yet is not.
+    /// A router that may not be talked to is told before the job begins; one that cannot be found
+    /// yet is not.
     fn check_router(&self, url: &str) -> Result<()> {
         let check = ocellus_media::check_target(&self.config.network, url);
         match self.tasks.block_on(async { tokio::time::timeout(RESOLVE, check).await }) {

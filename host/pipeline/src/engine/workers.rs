@@ -1,7 +1,7 @@
 //! The threads that run jobs.
 //!
-//! Guarantees: whatever panics in a job ends that job and nothing else; whoever waits for the end of a run is told, however
-//! it ended; a worker goes on until the queue is closed.
+//! Guarantees: whatever panics in a job ends that job and nothing else; whoever waits for the end
+//! of a run is told, however it ended; a worker goes on until the queue is closed.
 
 use std::{
     io,

@@ -1,12 +1,15 @@
-//! Agglomerative clustering by average linkage (UPGMA) of squared Euclidean distances, some points kept apart.
+//! Agglomerative clustering by average linkage (UPGMA) of squared Euclidean distances, some points
+//! kept apart.
 //!
-//! Two groups are as far from each other as the mean of the squared distances of their points, which is that of their centroids
-//! plus how far each group is spread about its own: so a group needs no more memory than a point. The two nearest groups become
-//! one, again and again, until no two are nearer than asked for.
+//! Two groups are as far from each other as the mean of the squared distances of their points,
+//! which is that of their centroids plus how far each group is spread about its own: so a group
+//! needs no more memory than a point. The two nearest groups become one, again and again, until no
+//! two are nearer than asked for.
 //!
-//! Two groups can only be so near if some of their points are. So what is merged is looked for among the neighbours of the points:
-//! all pairs are compared once, block by block as a product of matrices, and the nearest [`NEIGHBOURS`] of each point are kept.
-//! Where there are more than that, the groups that came out are compared again, until nothing is left to merge; what is merged
+//! Two groups can only be so near if some of their points are. So what is merged is looked for
+//! among the neighbours of the points: all pairs are compared once, block by block as a product of
+//! matrices, and the nearest [`NEIGHBOURS`] of each point are kept. Where there are more than that,
+//! the groups that came out are compared again, until nothing is left to merge; what is merged
 //! first is then a matter of the neighbours that were kept. Memory is linear, time quadratic.
 
 use std::{
@@ -17,13 +20,15 @@ use std::{
 
 use ndarray::{Array2, ArrayView2, s};
 
-/// Groups are compared with so many others at once: the product of two such blocks fits into a core's cache.
+/// Groups are compared with so many others at once: the product of two such blocks fits into a
+/// core's cache.
 const BLOCK: usize = 256;
-/// Of a group, that are kept when all are compared, and that it may come to in a round by taking over those of others.
+/// Of a group, that are kept when all are compared, and that it may come to in a round by taking
+/// over those of others.
 const NEIGHBOURS: usize = 32;
 const MOST_NEIGHBOURS: usize = 64;
-/// By how much a squared distance out of single precision may be wrong, as a share of the squared lengths that it is the rest of;
-/// candidates are measured again.
+/// By how much a squared distance out of single precision may be wrong, as a share of the squared
+/// lengths that it is the rest of; candidates are measured again.
 const ROUNDING: f32 = 1e-5;
 
 /// What is to be grouped: a row of numbers, and when it was there.
@@ -46,7 +51,8 @@ struct Group {
 }
 
 impl Group {
-    /// The mean of the squared distances of their points, if it is below `reach` and they are not to be kept apart.
+    /// The mean of the squared distances of their points, if it is below `reach` and they are not
+    /// to be kept apart.
     fn squared(&self, other: &Self, reach: f64) -> Option<f64> {
         let squared = self.between(other) + self.spread + other.spread;
         (squared < reach && !self.is_with(other)).then_some(squared)
@@ -87,8 +93,8 @@ impl Group {
     }
 }
 
-/// Groups of points, each in order, in the order of their first ones. `same` is the root of the mean squared distance below which
-/// two groups become one.
+/// Groups of points, each in order, in the order of their first ones. `same` is the root of the
+/// mean squared distance below which two groups become one.
 pub fn agglomerate(points: &[Point<'_>], same: f32) -> Vec<Vec<usize>> {
     let alone = |(n, point): (usize, &Point<'_>)| Group {
         points: vec![n],
@@ -112,7 +118,8 @@ pub fn agglomerate(points: &[Point<'_>], same: f32) -> Vec<Vec<usize>> {
     found
 }
 
-/// The nearest of one group: squared distance as bits, which sort as numbers do that are not negative, and number.
+/// The nearest of one group: squared distance as bits, which sort as numbers do that are not
+/// negative, and number.
 #[derive(Clone, Default)]
 struct Nearest {
     /// The farthest is on top.
@@ -162,7 +169,8 @@ fn near(groups: &[Group], same: f32) -> Vec<Nearest> {
     lists
 }
 
-/// One thread's part of all pairs: every `threads`th block of groups from the `thread`th, each with itself and those behind it.
+/// One thread's part of all pairs: every `threads`th block of groups from the `thread`th, each with
+/// itself and those behind it.
 fn search(groups: &[Group], rows: ArrayView2<'_, f32>, lengths: &[f32], (thread, threads): (usize, usize), same: f32) -> Vec<Nearest> {
     let reach = same * same;
     let block = |begin: usize| begin..(begin + BLOCK).min(groups.len());
@@ -181,7 +189,8 @@ fn search(groups: &[Group], rows: ArrayView2<'_, f32>, lengths: &[f32], (thread,
                     }
                     let Ok([one, other]) = found.get_disjoint_mut([n, m]) else { continue };
                     let no_room = [one.has_no_room(squared), other.has_no_room(squared)];
-                    // Whether they are to be kept apart is not looked at then: at worst there is a round more.
+                    // Whether they are to be kept apart is not looked at then: at worst there is a
+                    // round more.
                     one.left_out |= no_room[0];
                     other.left_out |= no_room[1];
                     if no_room == [true, true] || groups.get(m).is_none_or(|other| group.is_with(other)) {

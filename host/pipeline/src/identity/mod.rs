@@ -1,7 +1,9 @@
-//! Who is who: what the objects of a finished job look like, and which of them are the same individual.
+//! Who is who: what the objects of a finished job look like, and which of them are the same
+//! individual.
 //!
-//! Guarantees: clusters are a function of the objects and what they look like, not of their order. Two tracks that were alive
-//! at the same time are never one individual. What was embedded by another network is in no cluster.
+//! Guarantees: clusters are a function of the objects and what they look like, not of their order.
+//! Two tracks that were alive at the same time are never one individual. What was embedded by
+//! another network is in no cluster.
 
 mod agglomerate;
 
@@ -17,10 +19,12 @@ use ocellus_store::{Embedding, StoredJob};
 pub use self::agglomerate::{Point, agglomerate};
 use crate::{align, appearance::appearance};
 
-/// What an object looks like where no network tells its kind apart: the histogram of `appearance`, whose rows have length 1.
+/// What an object looks like where no network tells its kind apart: the histogram of `appearance`,
+/// whose rows have length 1.
 const APPEARANCE: &str = "appearance/2";
-/// The Euclidean distance below which two such rows are held to be of one individual. On the development clips one man in one
-/// coat came out .1 from himself, and different people at least .32 from each other.
+/// The Euclidean distance below which two such rows are held to be of one individual. On the
+/// development clips one man in one coat came out .1 from himself, and different people at least
+/// .32 from each other.
 const APPEARANCE_SAME: f32 = 0.25;
 /// Objects of one type beyond which a job's end would wait for minutes: time grows with the square.
 const MOST: usize = 200_000;
@@ -51,13 +55,15 @@ impl<'a> Thing<'a> {
     }
 }
 
-/// What rows of a type are made by, and the Euclidean distance below which two of them are held to be of one individual.
+/// What rows of a type are made by, and the Euclidean distance below which two of them are held to
+/// be of one individual.
 pub(crate) fn measure<'a>(embedders: &'a Embedders, object_type: &ObjectType) -> (&'a str, f32) {
     embedders.for_type(object_type).map_or((APPEARANCE, APPEARANCE_SAME), |e| (e.digest(), e.same()))
 }
 
-/// The row of numbers by which each thing is compared, by the [`measure`] of its type; `None` where its picture cannot be had.
-/// Things that one network looks at go through it together; what that takes is added to `meter`.
+/// The row of numbers by which each thing is compared, by the [`measure`] of its type; `None` where
+/// its picture cannot be had. Things that one network looks at go through it together; what that
+/// takes is added to `meter`.
 pub(crate) fn rows(embedders: &Embedders, things: &[Thing<'_>], meter: &Arc<CpuMeter>) -> Result<Vec<Option<Vec<f32>>>> {
     let mut rows: Vec<_> = things.iter().map(|_| None).collect();
     let mut pictures = BTreeMap::<&ObjectType, (Vec<&mut Option<Vec<f32>>>, Vec<RgbImage>)>::new();
@@ -81,8 +87,9 @@ pub(crate) fn rows(embedders: &Embedders, things: &[Thing<'_>], meter: &Arc<CpuM
     Ok(rows)
 }
 
-/// Says of detections what they look like, for trackers that compare that: by the network that tells the type apart, if there is
-/// one that gives directions and the tracker is `worth` it, and by colours otherwise. `meter` as in [`rows`].
+/// Says of detections what they look like, for trackers that compare that: by the network that
+/// tells the type apart, if there is one that gives directions and the tracker is `worth` it, and
+/// by colours otherwise. `meter` as in [`rows`].
 pub(crate) fn describe(
     embedders: &Embedders,
     frame: &Frame,

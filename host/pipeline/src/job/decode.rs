@@ -1,7 +1,8 @@
-//! The first stage: frames of the source, at their pace, and the pictures of them that detectors look at.
+//! The first stage: frames of the source, at their pace, and the pictures of them that detectors
+//! look at.
 //!
-//! Frames that come too late to be looked at are dropped where the settings allow it; they are not in the log, where their numbers
-//! are missing.
+//! Frames that come too late to be looked at are dropped where the settings allow it; they are not
+//! in the log, where their numbers are missing.
 
 use std::sync::{
     Arc,
@@ -26,7 +27,8 @@ pub(super) struct Shown {
     pub taken_us: Option<i64>,
 }
 
-/// A frame on its way to the detectors, with a picture for each; without pictures where nothing moved in it.
+/// A frame on its way to the detectors, with a picture for each; without pictures where nothing
+/// moved in it.
 pub(super) type Decoded = Result<(Shown, Vec<InputImage>)>;
 
 pub(super) struct Decode<'a> {

@@ -20,13 +20,14 @@ const UNDER_WAY: usize = 32;
 /// A frame that detectors look at.
 pub(super) type LookedAt<'a> = Result<(Shown, Vec<Looking<'a>>)>;
 
-/// How many frames may wait for what is found in them. What detectors are through with may wait, too, so that they go on while an
-/// object is written.
+/// How many frames may wait for what is found in them. What detectors are through with may wait,
+/// too, so that they go on while an object is written.
 pub(super) fn under_way(detectors: &[Arc<Detector>]) -> usize {
     detectors.iter().map(|d| d.depth()).max().unwrap_or(1).min(UNDER_WAY) + QUEUE
 }
 
-/// Shows the detectors what was decoded, as fast as they take it; who waits for what they find is behind `out`.
+/// Shows the detectors what was decoded, as fast as they take it; who waits for what they find is
+/// behind `out`.
 pub(super) fn show<'a>(detectors: &'a [Arc<Detector>], live: &Live, frames: &Receiver<Decoded>, out: &SyncSender<LookedAt<'a>>) {
     let meter = live.cpu();
     let mut laps = CpuLaps::start(meter);

@@ -1,9 +1,10 @@
 //! One job, from its source to its objects.
 //!
-//! Owns: the order in which a job comes to life, and what its end is called. What it is made of: [`source`] and [`settings`], the
-//! [`stages`] with their threads ([`decode`], [`detect`], [`output`]), and [`resume`] for one that was cut off. Runs by its plan: the
-//! video's record is not looked at. Ends when the source does, when its [`Interrupt`] is raised, or at the first failure; the threads
-//! are gone when [`run`] returns.
+//! Owns: the order in which a job comes to life, and what its end is called. What it is made of:
+//! [`source`] and [`settings`], the [`stages`] with their threads ([`decode`], [`detect`],
+//! [`output`]), and [`resume`] for one that was cut off. Runs by its plan: the video's record is
+//! not looked at. Ends when the source does, when its [`Interrupt`] is raised, or at the first
+//! failure; the threads are gone when [`run`] returns.
 
 mod decode;
 mod detect;
@@ -97,7 +98,8 @@ fn plugin_fault(error: PluginError) -> Error {
 
 /// Runs a job, behind what its log already holds, to the end of its source.
 ///
-/// `keep_open`: asked when the job is interrupted; true leaves open tracks as they are, for the job to go on later.
+/// `keep_open`: asked when the job is interrupted; true leaves open tracks as they are, for the job
+/// to go on later.
 pub(crate) fn run(context: &Context<'_>, keep_open: impl Fn() -> bool) -> Result<Ended, Failure> {
     let settings = &context.plan.stream_settings;
     let types: Vec<ObjectType> = settings.active().map(|(t, _)| t.clone()).collect();
@@ -244,7 +246,8 @@ fn begin<'a>(
     Ok((decoder, decode, recording, output))
 }
 
-/// Whether what follows from a log, and from what comes behind it, is what the archive has and will get.
+/// Whether what follows from a log, and from what comes behind it, is what the archive has and will
+/// get.
 fn goes_on(context: &Context<'_>, log: &Log, now: &LogHeader) -> Result<bool> {
     if log.header != *now {
         return Ok(false);

@@ -1,7 +1,8 @@
 //! The last stage: log, analysis, archive.
 //!
-//! Owns the detection log while it grows, the frames that hold best shots, and the objects that are not in the archive yet. Guarantees:
-//! an object goes into the archive after the part of the log that it follows from, and to the outbox after that.
+//! Owns the detection log while it grows, the frames that hold best shots, and the objects that are
+//! not in the archive yet. Guarantees: an object goes into the archive after the part of the log
+//! that it follows from, and to the outbox after that.
 
 use std::{
     collections::HashMap,
@@ -26,7 +27,8 @@ use crate::{
 const REPORT_EVERY: u64 = 16;
 /// The log reaches the disk this often, and before every object that follows from it.
 const SYNC_EVERY: Duration = Duration::from_secs(2);
-/// Objects of one frame that go into the archive at once, at most; their pictures are in memory until then.
+/// Objects of one frame that go into the archive at once, at most; their pictures are in memory
+/// until then.
 const AT_ONCE: usize = 8;
 
 /// An object's pictures, JPEG or PNG.
@@ -40,7 +42,8 @@ pub(super) struct Output<'a> {
     pub compared: &'a [ObjectType],
     pub writer: DetectionWriter,
     pub analysis: Analysis,
-    /// The source once more, for frames that were seen before the job was cut off; `None` where it shows them only once.
+    /// The source once more, for frames that were seen before the job was cut off; `None` where it
+    /// shows them only once.
     pub film: Option<Film>,
     /// Of the thread that this runs on.
     pub laps: CpuLaps<'a>,
@@ -151,14 +154,16 @@ impl Output<'_> {
         Ok(())
     }
 
-    /// Reports objects that follow from what the log held already, with their pictures from the source.
+    /// Reports objects that follow from what the log held already, with their pictures from the
+    /// source.
     pub(super) fn catch_up(&mut self, objects: Vec<ObjectRecord>) -> Result<()> {
         self.handle(None, objects.into_iter().map(|object| Event::Object(Box::new(object))).collect())
     }
 
-    /// Ends what a live source showed before the server was cut off, and begins anew behind it. Objects whose frames went with the
-    /// server get the pictures that an earlier shot of their track has of the same moment; those that have none are lost. `unarchived`:
-    /// objects that follow from the log and are not in the archive.
+    /// Ends what a live source showed before the server was cut off, and begins anew behind it.
+    /// Objects whose frames went with the server get the pictures that an earlier shot of their
+    /// track has of the same moment; those that have none are lost. `unarchived`: objects that
+    /// follow from the log and are not in the archive.
     pub(super) fn go_on_behind_gap(&mut self, unarchived: Vec<ObjectRecord>, mut gap: Gap) -> Result<()> {
         let ended = self.analysis.finish().map_err(plugin_fault)?;
         let ended = ended.into_iter().filter_map(|event| if let Event::Object(object) = event { Some(*object) } else { None });
@@ -240,7 +245,8 @@ impl Output<'_> {
         if self.state.reported.len() < AT_ONCE { Ok(()) } else { self.keep_objects() }
     }
 
-    /// The frame of a shot: the one that was kept for it, or, of a time before the job was cut off, from the source.
+    /// The frame of a shot: the one that was kept for it, or, of a time before the job was cut off,
+    /// from the source.
     fn frame_of(&mut self, object: &ObjectRecord, role: Role, shot: &ShotSummary) -> Result<Frame> {
         let key = ((object.id.object_type.clone(), object.id.track), role);
         if let Some(frame) = self.state.album.get(&key).filter(|frame| frame.index() == shot.frame) {
@@ -267,7 +273,8 @@ impl Output<'_> {
         Ok(pictures)
     }
 
-    /// Puts what was reported into the archive, after the log that it follows from, and has it delivered.
+    /// Puts what was reported into the archive, after the log that it follows from, and has it
+    /// delivered.
     fn keep_objects(&mut self) -> Result<()> {
         if self.state.reported.is_empty() {
             return Ok(());

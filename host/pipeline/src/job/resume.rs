@@ -1,12 +1,15 @@
 //! Taking a job up again that was cut off.
 //!
-//! What its log holds goes through the analysis once more, without pixels, thousands of frames a second; the source is then gone on
-//! with behind the last frame. That is only right where everything is as it was, and nothing has to be remembered for that: the
-//! objects in the archive have to be those that follow from the log now, one by one. Where they are not, because a plugin was
-//! replaced meanwhile, or where the detectors are others, the job begins anew, under a new number. Going on would give an id that
-//! was posted already to something else, or hold back what has the id of something else.
+//! What its log holds goes through the analysis once more, without pixels, thousands of frames a
+//! second; the source is then gone on with behind the last frame. That is only right where
+//! everything is as it was, and nothing has to be remembered for that: the objects in the archive
+//! have to be those that follow from the log now, one by one. Where they are not, because a plugin
+//! was replaced meanwhile, or where the detectors are others, the job begins anew, under a new
+//! number. Going on would give an id that was posted already to something else, or hold back what
+//! has the id of something else.
 //!
-//! A live source cannot be seen again: there a [`Gap`](ocellus_store::Gap) ends what was, and nothing is thrown away.
+//! A live source cannot be seen again: there a [`Gap`](ocellus_store::Gap) ends what was, and
+//! nothing is thrown away.
 
 use std::collections::VecDeque;
 
@@ -23,7 +26,8 @@ use crate::{
     pictures::pixels,
 };
 
-/// So many of the last frames have to come out of the source as they are in the log, before it is gone on with.
+/// So many of the last frames have to come out of the source as they are in the log, before it is
+/// gone on with.
 const CHECKED: usize = 16;
 
 /// What there is of a job when it begins.
@@ -43,7 +47,8 @@ pub(super) struct Log {
     pub header: LogHeader,
     pub last: FrameRecord,
     pub replayed: Replayed,
-    /// The tracks that are open behind the last frame were reported: the job had come to an end, though nobody was told.
+    /// The tracks that are open behind the last frame were reported: the job had come to an end,
+    /// though nobody was told.
     pub over: bool,
 }
 
@@ -110,8 +115,8 @@ fn is_file(context: &Context<'_>) -> bool {
     matches!(context.input.location, Location::File(_))
 }
 
-/// Takes the records of the log through the analysis. All that was before its last gap is over, and only counted. `finish`: the
-/// tracks that are open behind the last frame end there.
+/// Takes the records of the log through the analysis. All that was before its last gap is over, and
+/// only counted. `finish`: the tracks that are open behind the last frame end there.
 fn replay(context: &Context<'_>, header: &LogHeader, gaps: u64, finish: bool) -> Result<Replayed, Failure> {
     let (job, settings) = (context.job, &context.plan.stream_settings);
     let analysis = Analysis::open(context.plugins, job.id(), settings, header.frame_size, header.frame_rate, false)
@@ -170,8 +175,8 @@ fn follow(context: &Context<'_>, header: &LogHeader, gaps: u64, finish: bool, mu
     Ok(Replayed { analysis, known, unarchived: objects.unarchived, archive, tail: tail.into(), looked_at })
 }
 
-/// The source once more, for filters that read pictures. A live source does not show again what they wanted to see of it; what they
-/// said of it is not known, then.
+/// The source once more, for filters that read pictures. A live source does not show again what
+/// they wanted to see of it; what they said of it is not known, then.
 fn film(context: &Context<'_>, analysis: &Analysis) -> Result<Option<Film>> {
     if !analysis.reads_crops() {
         return Ok(None);

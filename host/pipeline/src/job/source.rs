@@ -1,7 +1,7 @@
 //! Where the pixels of a job come from.
 //!
-//! Owns: which bytes are a video's source, and how the settings want them decoded; finding the frame that comes after the last one
-//! in the log.
+//! Owns: which bytes are a video's source, and how the settings want them decoded; finding the
+//! frame that comes after the last one in the log.
 
 use ocellus_core::{Error, ErrorKind, NetworkPolicy, Result, StreamSettings, VideoId, VideoRecord};
 use ocellus_media::{Decoder, Decoding, Frame, Input, Interrupt, Location, MediaError};
@@ -52,11 +52,12 @@ fn can_seek(input: &Input) -> bool {
     }
 }
 
-/// Takes a decoder that has just been opened to the frame after `known`, which are the last frames in the log, in order; those of
-/// them come out that were decoded on the way, as few as there may be.
+/// Takes a decoder that has just been opened to the frame after `known`, which are the last frames
+/// in the log, in order; those of them come out that were decoded on the way, as few as there may
+/// be.
 ///
-/// The source is gone to where the first of them was, and decoded from there; where one of them does not come out at its time, it is
-/// decoded from its beginning. `seek`: it need not be tried.
+/// The source is gone to where the first of them was, and decoded from there; where one of them
+/// does not come out at its time, it is decoded from its beginning. `seek`: it need not be tried.
 pub(super) fn go_behind(decoder: &mut Decoder, input: &Input, interrupt: &Interrupt, known: &[Place], seek: bool) -> Result<Vec<Frame>> {
     let (Some(first), Some(last)) = (known.first(), known.last()) else { return Ok(Vec::new()) };
     // From the beginning there is nothing to be gained.

@@ -3,8 +3,9 @@
 //! ```text
 //! decode ──▶ detect ──▶ take
 //! ```
-//! Owns both threads: they are gone when [`run`] returns. Each stage ends by itself when the one before it has, and at its next item
-//! when the one behind it is gone. Guarantees: nothing that a stage does is taken for the end of the source, a panic least of all.
+//! Owns both threads: they are gone when [`run`] returns. Each stage ends by itself when the one
+//! before it has, and at its next item when the one behind it is gone. Guarantees: nothing that a
+//! stage does is taken for the end of the source, a panic least of all.
 
 use std::{
     any::Any,
@@ -27,8 +28,9 @@ pub(super) enum Stopped {
     Panicked(Error),
 }
 
-/// Runs the stages side by side until each is through; what `decode` came to. `take` is called on this thread for each item that
-/// gets there, up to `waiting` of which wait before it; it breaks off by its answer.
+/// Runs the stages side by side until each is through; what `decode` came to. `take` is called on
+/// this thread for each item that gets there, up to `waiting` of which wait before it; it breaks
+/// off by its answer.
 pub(super) fn run<A: Send, B: Send, R: Send>(
     waiting: usize,
     decode: impl FnOnce(&SyncSender<A>) -> R + Send,

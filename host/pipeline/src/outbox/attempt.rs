@@ -23,7 +23,8 @@ const BODY_PREFIX: usize = 4096;
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
 /// `router_timeout_ms` of 0.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(15);
-/// Too Many Requests and Service Unavailable: with a time, they speak of the server, not of the one request.
+/// Too Many Requests and Service Unavailable: with a time, they speak of the server, not of the one
+/// request.
 const BUSY: [u16; 2] = [429, 503];
 
 /// What came of an attempt.
@@ -178,7 +179,8 @@ async fn send(outbox: &Arc<Inner>, open: &JobContext, ticket: &Ticket, prepared:
     outbox.schedule.lock().set_body(ticket.attempt, body.len() as u64);
     let signature = outbox.config.signing_secret.as_ref().map(|secret| secret.headers(&ticket.id, Timestamp::now(), &body));
     let body = Bytes::from_owner(SentBody { bytes: body, outbox: Arc::clone(outbox), attempt: ticket.attempt });
-    // What the client resolves it checks itself, without knowing of ports; addresses in the URL it does not see.
+    // What the client resolves it checks itself, without knowing of ports; addresses in the URL it
+    // does not see.
     if let Err(refused) = ocellus_media::check_target(&outbox.network, &url).await {
         return unfit(refused.to_string());
     }

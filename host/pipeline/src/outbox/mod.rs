@@ -240,7 +240,8 @@ impl Outbox {
         }
     }
 
-    /// Delivers what the archive holds undelivered of a video: after a withdrawal that nothing came of.
+    /// Delivers what the archive holds undelivered of a video: after a withdrawal that nothing came
+    /// of.
     pub(crate) fn take_up(&self, video: VideoId) {
         self.inner.take_up(Some(video));
     }
@@ -532,7 +533,8 @@ fn plan(written: serde_json::Value) -> Result<Plan> {
     serde_json::from_value(written).map_err(Error::internal)
 }
 
-/// Scheme, host and port of the router, and whether it has to prove who it is: one job may reach what another may not.
+/// Scheme, host and port of the router, and whether it has to prove who it is: one job may reach
+/// what another may not.
 fn destination(plan: &Plan) -> Option<Destination> {
     let origin = reqwest::Url::parse(plan.router_url.as_ref()?).ok()?.origin().ascii_serialization();
     let trusted = if plan.stream_settings.router_verify_ssl { "" } else { " (certificate not verified)" };
@@ -544,8 +546,8 @@ fn until(now: Timestamp, then: Timestamp) -> Duration {
     then.duration_since(now).try_into().unwrap_or_default()
 }
 
-/// When to try again after so many attempts in vain: twice as long each time, by up to half less so that those that
-/// failed together do not come together again.
+/// When to try again after so many attempts in vain: twice as long each time, by up to half less so
+/// that those that failed together do not come together again.
 fn backoff(now: Timestamp, attempts: u32, longest: Duration) -> Timestamp {
     let wait = FIRST_WAIT.saturating_mul(1 << attempts.saturating_sub(1).min(20)).min(longest);
     now.checked_add(wait.mul_f64(0.5 + fastrand::f64() / 2.0)).unwrap_or(now)

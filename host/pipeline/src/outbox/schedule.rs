@@ -265,7 +265,8 @@ impl Schedule {
         self.attempts.set_body(attempt, bytes);
     }
 
-    /// Takes a ticket back. `again`: when its delivery is to be tried again; `None` where it has come to its end.
+    /// Takes a ticket back. `again`: when its delivery is to be tried again; `None` where it has
+    /// come to its end.
     pub(crate) fn settle(&mut self, ticket: &Ticket, again: Option<Timestamp>, contact: Contact, now: Timestamp) -> Option<Change> {
         let begun = self.attempts.end(ticket.attempt).unwrap_or(now);
         let mut news = None;

@@ -43,7 +43,8 @@ pub struct Explained {
     pub time: f64,
     pub bbox: [i32; 4],
     pub quality: f32,
-    /// What the other run said of its best shot last; `None` where it is part of another track there.
+    /// What the other run said of its best shot last; `None` where it is part of another track
+    /// there.
     pub reason: Option<Decision>,
 }
 

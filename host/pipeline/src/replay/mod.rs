@@ -1,7 +1,9 @@
-//! A finished job once more, from its detection log: no detectors, and no decoding but for filters that read pictures.
+//! A finished job once more, from its detection log: no detectors, and no decoding but for filters
+//! that read pictures.
 //!
-//! Guarantees: with the settings and the plugins that the job had, the objects are the job's, byte for byte. Nothing is
-//! stored and nothing is sent. At a gap in the log it ends all tracks, as the job did.
+//! Guarantees: with the settings and the plugins that the job had, the objects are the job's, byte
+//! for byte. Nothing is stored and nothing is sent. At a gap in the log it ends all tracks, as the
+//! job did.
 
 mod decision;
 mod diff;
@@ -59,12 +61,14 @@ fn digest(objects: &[ObjectRecord]) -> String {
 /// Runs a job's log through these settings and plugins.
 ///
 /// # Errors
-/// A job without a log, settings that ask for object types that its detectors were not asked for, a plugin that fails.
+/// A job without a log, settings that ask for object types that its detectors were not asked for, a
+/// plugin that fails.
 pub fn replay(job: &StoredJob, settings: &StreamSettings, plugins: &Plugins) -> Result<Replay> {
     run(job, settings, plugins, None)
 }
 
-/// What went no further in a job, as its log, settings and the plugins of now say; at most `most` of what is wanted.
+/// What went no further in a job, as its log, settings and the plugins of now say; at most `most`
+/// of what is wanted.
 pub fn decisions(job: &StoredJob, plugins: &Plugins, wanted: &Wanted, most: usize) -> Result<Vec<Decision>> {
     let mut found = Vec::new();
     let mut take = |decision: Decision| {

@@ -1,5 +1,5 @@
-//! Covers: a candidate beside a plugin is shown the same calls without effect; how often it answers otherwise is told, and what it
-//! costs; one that fails hurts nobody.
+//! Covers: a candidate beside a plugin is shown the same calls without effect; how often it answers
+//! otherwise is told, and what it costs; one that fails hurts nobody.
 
 use std::time::{Duration, Instant};
 

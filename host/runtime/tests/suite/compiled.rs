@@ -1,5 +1,6 @@
-//! Covers: compiled components that are kept. The second start compiles nothing; what was damaged, cut off or put there by
-//! somebody else is compiled again and serves as before; nothing is left where wasmtime would find it unchecked.
+//! Covers: compiled components that are kept. The second start compiles nothing; what was damaged,
+//! cut off or put there by somebody else is compiled again and serves as before; nothing is left
+//! where wasmtime would find it unchecked.
 
 use std::{
     collections::BTreeMap,
@@ -99,7 +100,8 @@ fn what_was_damaged_is_compiled_again() {
 fn what_somebody_else_put_there_is_not_loaded() {
     let place = Place::new();
     place.start();
-    // Where wasmtime's own cache would take it for what it wrote itself, and a file of ours under the name of another.
+    // Where wasmtime's own cache would take it for what it wrote itself, and a file of ours under
+    // the name of another.
     let (loading, files) = (place.compiled().join("loading"), place.files());
     let (one, other) = (files.keys().next().unwrap(), files.keys().last().unwrap());
     let sealed = fs::read(one).unwrap();

@@ -1,5 +1,5 @@
-//! Covers: a filter that asked for pictures reads them, in the calls that have pixels, and no others; what its manifest asks to
-//! be held to.
+//! Covers: a filter that asked for pictures reads them, in the calls that have pixels, and no
+//! others; what its manifest asks to be held to.
 
 use std::sync::{Arc, Mutex};
 

@@ -1,4 +1,5 @@
-//! Covers: the tracker `deep_sort` as a component: confirmation, appearance, settings, and a snapshot with full galleries.
+//! Covers: the tracker `deep_sort` as a component: confirmation, appearance, settings, and a
+//! snapshot with full galleries.
 
 use ocellus_core::Detection;
 use ocellus_runtime::Tracker;

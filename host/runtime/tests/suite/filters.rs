@@ -1,4 +1,5 @@
-//! Covers: the shipped filters as components: what each rejects, in which stage, and what the rejection says.
+//! Covers: the shipped filters as components: what each rejects, in which stage, and what the
+//! rejection says.
 
 use ocellus_core::{Detection, Rect, TrackId};
 use ocellus_runtime::{Candidate, Filter, Moment, Object, Stage, Verdict};

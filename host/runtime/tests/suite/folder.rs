@@ -1,4 +1,5 @@
-//! Covers: the plugins folder while it changes: new, changed, broken and deleted files, and sessions that run meanwhile.
+//! Covers: the plugins folder while it changes: new, changed, broken and deleted files, and
+//! sessions that run meanwhile.
 
 use std::{
     fs,

@@ -1,5 +1,5 @@
-//! Covers: guests that spin, hoard, recurse, trap, flood and lie. Each ends its own session with an error that names plugin,
-//! digest, call and reason; other sessions go on.
+//! Covers: guests that spin, hoard, recurse, trap, flood and lie. Each ends its own session with an
+//! error that names plugin, digest, call and reason; other sessions go on.
 
 use std::{sync::OnceLock, time::Duration};
 

@@ -1,4 +1,5 @@
-//! Covers: the shipped router as a component: the video worker's multipart request, and the judgement of answers.
+//! Covers: the shipped router as a component: the video worker's multipart request, and the
+//! judgement of answers.
 
 use ocellus_core::{BestShotType, JobId, ObjectId, ObjectRecord, ObjectType, ShotSummary, Timestamp, TrackId, VideoId};
 use ocellus_runtime::{Body, Content, Outcome, Part, Picture, PictureInfo, Post, Request};

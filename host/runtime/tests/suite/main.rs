@@ -1,6 +1,7 @@
-//! Covers: the shipped plugins in the real runtime; what hostile guests cost; what is refused at load; the plugins folder while
-//! it changes; users' plugins over those that ship; compiled components that are kept; pictures for filters; candidates; traces of
-//! faults. One program, since every one of them would link wasmtime again.
+//! Covers: the shipped plugins in the real runtime; what hostile guests cost; what is refused at
+//! load; the plugins folder while it changes; users' plugins over those that ship; compiled
+//! components that are kept; pictures for filters; candidates; traces of faults. One program, since
+//! every one of them would link wasmtime again.
 
 #![allow(
     clippy::unwrap_used,

@@ -1,5 +1,6 @@
-//! Covers: the two folders that plugins come from. A user's plugin goes before the one of its name that ships, which is back
-//! once the user's is gone; what is installed and removed changes the users' folder alone; running jobs follow.
+//! Covers: the two folders that plugins come from. A user's plugin goes before the one of its name
+//! that ships, which is back once the user's is gone; what is installed and removed changes the
+//! users' folder alone; running jobs follow.
 
 use std::{
     fs,

@@ -47,7 +47,8 @@ fn a_flipped_bit_brings_nothing_down() {
     for at in (8..whole.len()).step_by(whole.len() / 23) {
         let mut flipped = whole.clone();
         flipped[at] ^= 0x40;
-        // Some flips leave a sound plugin (a letter of a text); what counts is that an answer comes.
+        // Some flips leave a sound plugin (a letter of a text); what counts is that an answer
+        // comes.
         let _ = info(&flipped, Limits::default()).state;
     }
 }

@@ -1,5 +1,6 @@
-//! Covers: plugins that change and fail under a running job. A newer component takes over between two frames with ids that go
-//! on, or not at all; a fault is answered by the operator's policy; what it cost is told.
+//! Covers: plugins that change and fail under a running job. A newer component takes over between
+//! two frames with ids that go on, or not at all; a fault is answered by the operator's policy;
+//! what it cost is told.
 
 use std::{
     sync::Mutex,
@@ -31,7 +32,8 @@ fn ids(update: &Update) -> Vec<Option<u64>> {
     update.ids.iter().map(|id| id.map(|i| i.0)).collect()
 }
 
-/// Goes on frame by frame, each with one box, until the seat has something new to tell; the number of the next frame.
+/// Goes on frame by frame, each with one box, until the seat has something new to tell; the number
+/// of the next frame.
 fn until(seat: &mut TrackerSeat, mut index: u64, done: impl Fn(&PluginUse) -> bool, mut each: impl FnMut(Update)) -> u64 {
     let end = Instant::now() + Duration::from_secs(60);
     while !done(&seat.report()) {
@@ -126,12 +128,14 @@ fn a_fault_is_answered_by_the_policy() {
         assert!(text.contains("evicted after 3 faults") && text.contains("update") && text.contains("trapped"), "{text}");
         let report = seat.report();
         assert!(report.evicted && report.faults == 3 && report.last_fault.is_some());
-        // A session that begins anew lives for two frames more; one that is told what was before fails at once again.
+        // A session that begins anew lives for two frames more; one that is told what was before
+        // fails at once again.
         assert_eq!(index, if on_fault == OnFault::Skip { 8 } else { 4 });
     }
 }
 
-/// What a restart needs is kept apart from the trace, which has room for 13 detections a frame and no more.
+/// What a restart needs is kept apart from the trace, which has room for 13 detections a frame and
+/// no more.
 #[test]
 fn a_crowd_goes_on_after_a_restart_as_one_face_does() {
     for faces in [1, 20, 100] {
@@ -140,7 +144,8 @@ fn a_crowd_goes_on_after_a_restart_as_one_face_does() {
         let crowd: Vec<_> = (0..faces).map(one).collect();
         let all: Vec<_> = (1..=faces).map(Some).collect();
         for index in 0..200 {
-            // In the end there is one left: that there were more the session knows from before its fault alone.
+            // In the end there is one left: that there were more the session knows from before its
+            // fault alone.
             let here = if index < 80 { &crowd[..] } else { &crowd[..1] };
             let update = seat.update(&frame(index), here).unwrap();
             assert_eq!(update.closed, [], "{faces} faces, frame {index}");

@@ -1,4 +1,5 @@
-//! Covers: the shipped tracker as a component: continuity, ids, closing, settings, snapshot and restore.
+//! Covers: the shipped tracker as a component: continuity, ids, closing, settings, snapshot and
+//! restore.
 
 use ocellus_core::TrackId;
 use ocellus_runtime::{PluginError, Tracker, Update};

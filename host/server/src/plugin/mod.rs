@@ -40,7 +40,8 @@ pub(crate) enum PluginCommand {
         /// The component.
         file: PathBuf,
     },
-    /// Run a component in the server's own runtime over a recording's detections and print what it answers.
+    /// Run a component in the server's own runtime over a recording's detections and print what it
+    /// answers.
     Test(test::TestArguments),
     /// Say what a call costs, on this machine.
     Bench(test::BenchArguments),

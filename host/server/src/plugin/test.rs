@@ -1,5 +1,6 @@
-//! `ocellus plugin test` and `bench`: a component in the real runtime over a detection log. What it answers is printed, one
-//! line of JSON a call, and held against a golden file; or what a call costs.
+//! `ocellus plugin test` and `bench`: a component in the real runtime over a detection log. What it
+//! answers is printed, one line of JSON a call, and held against a golden file; or what a call
+//! costs.
 
 use std::{
     fmt::Write as _,
@@ -348,7 +349,8 @@ fn shown(verdict: Verdict) -> Value {
     }
 }
 
-/// Each detection as the object of a track of its own, at a receiver that takes some and not others.
+/// Each detection as the object of a track of its own, at a receiver that takes some and not
+/// others.
 fn route(plugins: &Plugins, name: &str, settings: &Value, recording: &Recording) -> Result<Answers> {
     let mut router = plugins.router(name, settings)?;
     let pictures = [PictureInfo {

@@ -1,4 +1,5 @@
-//! A disk that writes down every step, refuses the one it is told to, and knows what a power cut would leave.
+//! A disk that writes down every step, refuses the one it is told to, and knows what a power cut
+//! would leave.
 
 use std::{
     collections::BTreeMap,
@@ -289,7 +290,8 @@ type Inode = usize;
 struct Model {
     nodes: Vec<Node>,
     handles: BTreeMap<usize, Inode>,
-    /// Renames from one folder to another of which neither was synced since; they come about as a whole.
+    /// Renames from one folder to another of which neither was synced since; they come about as a
+    /// whole.
     moves: Vec<Move>,
 }
 

@@ -1,8 +1,10 @@
-//! Covers: a power cut, a full disk, a torn write and a disk error at every single step of every operation that changes an
-//! archive. What was acknowledged is there, whole; what was not is there or not; no id comes again; `check` says that all is
-//! well, before and after the next start; and what failed can be tried again.
+//! Covers: a power cut, a full disk, a torn write and a disk error at every single step of every
+//! operation that changes an archive. What was acknowledged is there, whole; what was not is there
+//! or not; no id comes again; `check` says that all is well, before and after the next start; and
+//! what failed can be tried again.
 //!
-//! The disk is real, with a journal of all steps from which the state after a power cut is made: see [`disk`].
+//! The disk is real, with a journal of all steps from which the state after a power cut is made:
+//! see [`disk`].
 
 #![allow(
     clippy::unwrap_used,

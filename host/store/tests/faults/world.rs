@@ -1,4 +1,5 @@
-//! An archive with something of everything in it, what a reader sees of an archive, and the operations that change one.
+//! An archive with something of everything in it, what a reader sees of an archive, and the
+//! operations that change one.
 
 use std::{collections::BTreeMap, fs, io::Write, path::Path, sync::Arc};
 
@@ -91,8 +92,9 @@ pub(crate) fn difference(expected: &View, found: &View) -> String {
     missing.chain(found.iter().filter(|l| !expected.contains(l)).map(|l| format!("+ {l}\n"))).collect()
 }
 
-/// Whether `between` may be seen after an operation that leads from `before` to `after` was cut off: each video is as it was or as it
-/// is to be, or some of the objects or frames that come are there already.
+/// Whether `between` may be seen after an operation that leads from `before` to `after` was cut
+/// off: each video is as it was or as it is to be, or some of the objects or frames that come are
+/// there already.
 pub(crate) fn lies_between(before: &View, between: &View, after: &View) -> bool {
     let ids = before.keys().chain(between.keys()).chain(after.keys());
     ids.into_iter().all(|id| {

@@ -16,8 +16,8 @@ pub(super) struct Clip {
     pub file: PathBuf,
 }
 
-/// The packaged recording is 640x272 and lasts 10 s; the others last 20. Noise takes the place of detail, so that decoding costs what
-/// it does for a camera: 4 and 8 Mbit/s.
+/// The packaged recording is 640x272 and lasts 10 s; the others last 20. Noise takes the place of
+/// detail, so that decoding costs what it does for a camera: 4 and 8 Mbit/s.
 pub(super) fn make() -> Result<Vec<Clip>> {
     let street = assets().join("media/bikes.mp4");
     let folder = target().join("bench/clips");

@@ -1,5 +1,5 @@
-//! Whole jobs: a server of its own for each, asked through its API, beside the Python peer on the same recording and beside what the
-//! job's stages take alone, in turns.
+//! Whole jobs: a server of its own for each, asked through its API, beside the Python peer on the
+//! same recording and beside what the job's stages take alone, in turns.
 
 use std::{
     fs,
@@ -25,7 +25,8 @@ use crate::{
 
 /// How often each job runs; figures are the medians.
 const ROUNDS: usize = 3;
-/// Types beyond which the peer runs once: it takes a minute then, and its share of the whole time is the largest.
+/// Types beyond which the peer runs once: it takes a minute then, and its share of the whole time
+/// is the largest.
 const PEER_TYPES: usize = 2;
 /// Jobs at once.
 const AT_ONCE: [usize; 4] = [1, 2, 4, 8];

@@ -1,5 +1,5 @@
-//! `cargo xtask bench`: the benchmarks of all crates, one after the other, as cargo knows them, then a running server: its lists and its
-//! jobs.
+//! `cargo xtask bench`: the benchmarks of all crates, one after the other, as cargo knows them,
+//! then a running server: its lists and its jobs.
 //!
 //! With `--keep`, what was measured becomes a row of the tables in `tests/bench`.
 
@@ -29,9 +29,10 @@ use crate::{
 
 #[derive(Args)]
 pub(crate) struct BenchArguments {
-    /// Only those whose name contains one of these, or all of a crate. Benchmarks of parts: stages, networks, decode, calls, lists,
-    /// likeness, individuals. Of a running server: serving (100,000 videos, uploads), jobs. Only where it is named: build (cold; takes as
-    /// long as a first build does).
+    /// Only those whose name contains one of these, or all of a crate. Benchmarks of parts: stages,
+    /// networks, decode, calls, lists, likeness, individuals. Of a running server: serving (100,000
+    /// videos, uploads), jobs. Only where it is named: build (cold; takes as long as a first build
+    /// does).
     only: Vec<String>,
 
     /// Only with these recordings: bikes, street-720p, street-1080p.
@@ -99,7 +100,8 @@ pub(crate) fn run(arguments: &BenchArguments) -> Result<()> {
             }
             measured = true;
             say("Measuring", &format!("{} ({})", bench.name, package.name));
-            // The release profile and all of the workspace: nothing is compiled once more in another shape.
+            // The release profile and all of the workspace: nothing is compiled once more in
+            // another shape.
             let mut command = cargo();
             command.args(["bench", "--profile", "release", "--workspace", "--bench", &bench.name]);
             command.env("OCELLUS_NATIVE_CHAIN", &native).env("OCELLUS_PEER", &python).env(FILE, &figures);

@@ -1,12 +1,15 @@
 //! What a job takes beside its stages, as a share of the slowest of them.
 //!
-//! The stages: decoding, scaling, detecting, measuring what is found, and for each object that the job reports its pictures and its
-//! embedding. A job's threads read their own CPU clocks between one and the other: what they do beside these is what is asked for here.
-//! That is filters and trackers, the log, the archive, and what is passed from thread to thread.
+//! The stages: decoding, scaling, detecting, measuring what is found, and for each object that the
+//! job reports its pictures and its embedding. A job's threads read their own CPU clocks between
+//! one and the other: what they do beside these is what is asked for here. That is filters and
+//! trackers, the log, the archive, and what is passed from thread to thread.
 //!
-//! Stages at the same time share caches and cores, and each takes more of the CPU than alone. How much that is, is told by all CPU that
-//! the server takes, beside what all stages take alone. Machines are shared, so that stages are measured right before and right after
-//! each job, and the job is held against what lies between the two. All of it is milliseconds for each frame of the recording.
+//! Stages at the same time share caches and cores, and each takes more of the CPU than alone. How
+//! much that is, is told by all CPU that the server takes, beside what all stages take alone.
+//! Machines are shared, so that stages are measured right before and right after each job, and the
+//! job is held against what lies between the two. All of it is milliseconds for each frame of the
+//! recording.
 
 use std::collections::BTreeMap;
 

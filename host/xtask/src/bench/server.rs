@@ -101,8 +101,8 @@ impl Server {
         Ok(id)
     }
 
-    /// Runs the jobs of videos; seconds from the first request until all have ended, of which this finds out a hundredth of them later
-    /// at most.
+    /// Runs the jobs of videos; seconds from the first request until all have ended, of which this
+    /// finds out a hundredth of them later at most.
     pub(super) fn jobs(&self, videos: &[u64]) -> Result<f64> {
         let start = Instant::now();
         for id in videos {

@@ -1,5 +1,5 @@
-//! A running server over an archive of 100,000 videos: starting up, lists, memory, each beside the same with an empty archive or beside
-//! what answers without looking at one; and uploads.
+//! A running server over an archive of 100,000 videos: starting up, lists, memory, each beside the
+//! same with an empty archive or beside what answers without looking at one; and uploads.
 
 use std::{
     fs, thread,
@@ -79,7 +79,8 @@ pub(super) fn measure(report: &Report<'_>) -> Result<()> {
     upload(report, &empty)
 }
 
-/// Writes the records of all videos, as the server itself wrote the first; their index is missing then.
+/// Writes the records of all videos, as the server itself wrote the first; their index is missing
+/// then.
 fn fill(data: &Data) -> Result<()> {
     say("Making", &format!("an archive of {VIDEOS} videos"));
     let server = Server::start(data, 1)?;

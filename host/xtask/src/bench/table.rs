@@ -1,4 +1,5 @@
-//! The tables in the repository: a row for each change that was measured, and all figures of the newest.
+//! The tables in the repository: a row for each change that was measured, and all figures of the
+//! newest.
 
 use std::{
     fmt::Write,
@@ -32,7 +33,8 @@ struct Row {
 
 /// What a column shows of a row.
 enum Cell {
-    /// How many times as good the figure is as what it is held against. How its name begins and ends; without an end it is the name.
+    /// How many times as good the figure is as what it is held against. How its name begins and
+    /// ends; without an end it is the name.
     Ratio(&'static str, &'static str),
     /// The figure of this name, in its unit.
     Value(&'static str),

@@ -1,4 +1,5 @@
-//! A filter that reads pictures, and asks to be held to little: it notes the mean colour of what it is shown.
+//! A filter that reads pictures, and asks to be held to little: it notes the mean colour of what it
+//! is shown.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! A filter that calls itself `quality` and keeps what that rejects: a candidate that differs. With some settings it fails
-//! instead.
+//! A filter that calls itself `quality` and keeps what that rejects: a candidate that differs. With
+//! some settings it fails instead.
 
 use ocellus_plugin::{Candidate, Filter, FrameInfo, Manifest, Stages, StreamInfo, Verdict};
 use serde::Deserialize;

@@ -1,4 +1,5 @@
-//! A tracker that calls itself `simple_iou` and holds every detection to be something new: a candidate that differs.
+//! A tracker that calls itself `simple_iou` and holds every detection to be something new: a
+//! candidate that differs.
 
 use ocellus_plugin::{Detection, FrameInfo, Manifest, State, StreamInfo, Tracker, Update};
 use serde::Deserialize;

@@ -67,7 +67,8 @@ fn clip(min: Option<&ClipInput>, max: Option<&ClipInput>) -> Result<Kernel, Faul
     Ok(each!(t => t.clamp(min, max)))
 }
 
-/// The slope broadcasts, so it is not always the one value per channel that burn's own `prelu` takes.
+/// The slope broadcasts, so it is not always the one value per channel that burn's own `prelu`
+/// takes.
 fn prelu(mut operands: Operands) -> Result<Vec<Value>, Fault> {
     let (x, slope) = (operands.next()?, operands.next()?.raised_to(4)?);
     let (x, slope) = (x.rank4()?, slope.rank4()?);

@@ -1,4 +1,5 @@
-//! Convolutions and what comes with them: transposed ones, batch normalisation, padding worked out from sizes.
+//! Convolutions and what comes with them: transposed ones, batch normalisation, padding worked out
+//! from sizes.
 
 use burn::tensor::{
     module,

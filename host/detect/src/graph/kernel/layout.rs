@@ -78,8 +78,8 @@ fn is_computed(argument: &Argument) -> bool {
     !argument.is_static() && !argument.is_constant()
 }
 
-/// An export fixes the batch that it was made with: `[1, 85, -1]`. Run with more pictures, that 1 means "as it comes";
-/// who loads the network checks with a trial run that it does.
+/// An export fixes the batch that it was made with: `[1, 85, -1]`. Run with more pictures, that 1
+/// means "as it comes"; who loads the network checks with a trial run that it does.
 fn fixed_reshape(mut dims: Vec<i64>, batched: bool) -> Kernel {
     if let Some(first) = dims.first_mut()
         && batched
@@ -196,7 +196,8 @@ fn concat(axis: usize, reads: usize) -> Kernel {
     })
 }
 
-/// One cut along one axis. Bounds count from the end where they are negative, and may reach over it.
+/// One cut along one axis. Bounds count from the end where they are negative, and may reach over
+/// it.
 #[derive(Clone, Copy, Debug)]
 struct Cut {
     axis: i64,

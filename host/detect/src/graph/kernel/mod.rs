@@ -1,5 +1,5 @@
-//! Operators as closures, by family. What an operator is set to is read once, when the network is loaded; a setting
-//! that cannot be carried out is an error then, never a silent approximation.
+//! Operators as closures, by family. What an operator is set to is read once, when the network is
+//! loaded; a setting that cannot be carried out is an error then, never a silent approximation.
 
 mod activation;
 mod arithmetic;
@@ -22,7 +22,8 @@ pub(super) use host::{Activation, Buffers, Convolution};
 
 /// An operator, ready to run.
 pub(super) struct Kernel {
-    /// How many of the node's inputs it takes, from the first on; the others were read when it was built.
+    /// How many of the node's inputs it takes, from the first on; the others were read when it was
+    /// built.
     pub(super) reads: usize,
     pub(super) run: Run,
 }
@@ -94,7 +95,8 @@ pub(super) fn build(node: &Node, setting: Setting) -> Result<Kernel, Fault> {
     families.iter().find_map(|build| build(node, setting)).unwrap_or_else(|| Err(Fault::new("there is no kernel for it")))
 }
 
-/// For a setting that ONNX allows to be computed by the network, where only a constant can be carried out.
+/// For a setting that ONNX allows to be computed by the network, where only a constant can be
+/// carried out.
 fn computed(what: &str) -> Fault {
     Fault::new(format!("{what} computed by the network"))
 }

@@ -1,8 +1,9 @@
 //! Scaling of feature maps.
 //!
-//! ONNX leaves open where a sample is taken (six coordinate systems) and how it is rounded (four ways). Nearest-neighbour
-//! scaling is carried out in all of them: the rows and columns to take are worked out on the host. Linear scaling exists
-//! in the two systems that burn has; everything else is refused.
+//! ONNX leaves open where a sample is taken (six coordinate systems) and how it is rounded (four
+//! ways). Nearest-neighbour scaling is carried out in all of them: the rows and columns to take are
+//! worked out on the host. Linear scaling exists in the two systems that burn has; everything else
+//! is refused.
 
 use burn::tensor::{
     Int, Tensor, TensorData, module,

@@ -1,5 +1,5 @@
-//! The chain of `benches/calls.rs` as native code: for each number of boxes a line with the medians of tracker and filters in
-//! microseconds.
+//! The chain of `benches/calls.rs` as native code: for each number of boxes a line with the medians
+//! of tracker and filters in microseconds.
 
 use std::{hint::black_box, time::Instant};
 

@@ -1,7 +1,8 @@
 //! Memory that one step gives back and a later one takes, in the same run or the next.
 //!
-//! The large tensors of a network come and go in each run. From the system, their memory comes page by page and full of zeros, which
-//! takes as long as a cheap operator. What a run did not take is freed at its end, so that a network holds what its last run needed.
+//! The large tensors of a network come and go in each run. From the system, their memory comes page
+//! by page and full of zeros, which takes as long as a cheap operator. What a run did not take is
+//! freed at its end, so that a network holds what its last run needed.
 
 use parking_lot::Mutex;
 

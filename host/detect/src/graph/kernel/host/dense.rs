@@ -1,8 +1,10 @@
 //! Convolutions that take all channels.
 //!
-//! For a window of one pixel, some pixels of all channels at a time are laid side by side in a panel that stays in the core's cache.
-//! For any other, some lines at a time are laid out with their padding, each stride's pixels together, so that a window's weight always
-//! finds its pixels as far from the window's first as for any other window; what lies between two lines is computed and dropped.
+//! For a window of one pixel, some pixels of all channels at a time are laid side by side in a
+//! panel that stays in the core's cache. For any other, some lines at a time are laid out with
+//! their padding, each stride's pixels together, so that a window's weight always finds its pixels
+//! as far from the window's first as for any other window; what lies between two lines is computed
+//! and dropped.
 
 #![expect(
     clippy::indexing_slicing,

@@ -1,13 +1,14 @@
 //! A picture's lines as windows read them: padded, and parted by stride.
 //!
-//! With a stride of n, every nth pixel lies side by side, so that what windows side by side read is side by side, whatever the stride.
+//! With a stride of n, every nth pixel lies side by side, so that what windows side by side read is
+//! side by side, whatever the stride.
 
 use macerator::Simd;
 
 use super::vector::{load, store};
 
-/// Every `stride`th pixel of a line that has `before` numbers of padding before it and as many as are needed after it, from the `phase`th
-/// on.
+/// Every `stride`th pixel of a line that has `before` numbers of padding before it and as many as
+/// are needed after it, from the `phase`th on.
 #[inline(always)]
 pub(super) fn lay<S: Simd>(line: &[f32], stride: usize, phase: usize, before: usize, padding: f32, to: &mut [f32]) {
     let skipped = before.saturating_sub(phase).div_ceil(stride).min(to.len());

@@ -1,8 +1,10 @@
-//! Kernels of our own for the CPU, where burn-flex takes longer: convolutions with what follows them, and the largest of a window.
+//! Kernels of our own for the CPU, where burn-flex takes longer: convolutions with what follows
+//! them, and the largest of a window.
 //!
-//! `geometry` says where windows lie; `lines` how they read it; `dense` lays pixels out for `product`, the inner loop of a
-//! convolution that takes all channels; `planes` has what goes channel by channel; `vector` the machine's vectors and the activations; `buffers` the memory of results.
-//! They work on the tensors' own memory, and what they do not cover, burn does.
+//! `geometry` says where windows lie; `lines` how they read it; `dense` lays pixels out for
+//! `product`, the inner loop of a convolution that takes all channels; `planes` has what goes
+//! channel by channel; `vector` the machine's vectors and the activations; `buffers` the memory of
+//! results. They work on the tensors' own memory, and what they do not cover, burn does.
 
 mod buffers;
 mod dense;

@@ -1,6 +1,7 @@
 //! Windows over each plane by itself: depthwise convolutions and the largest of a window.
 //!
-//! A few lines of the plane are kept, as windows read them, in a ring that stays in the core's nearest cache.
+//! A few lines of the plane are kept, as windows read them, in a ring that stays in the core's
+//! nearest cache.
 
 #![expect(clippy::indexing_slicing, reason = "lengths are checked against the geometry before; checks here would be in the inner loop")]
 
@@ -68,7 +69,8 @@ fn in_parts(channels: usize, part: impl Fn(usize, usize, &mut [f32]) + Sync, win
     }
 }
 
-/// Lines of a plane with their padding, as many as a window is high, and one of nothing but padding.
+/// Lines of a plane with their padding, as many as a window is high, and one of nothing but
+/// padding.
 struct Ring<'a> {
     numbers: &'a mut [f32],
     geometry: &'a Geometry,
@@ -126,7 +128,8 @@ impl<'a> Ring<'a> {
         lines
     }
 
-    /// The line under a row of windows, which are `rows` high; a constant where it can be, since it is divided by.
+    /// The line under a row of windows, which are `rows` high; a constant where it can be, since it
+    /// is divided by.
     #[inline(always)]
     fn line_of(&self, row: usize, kernel_row: usize, rows: usize) -> &[f32] {
         let Geometry { height, stride, before, .. } = *self.geometry;
@@ -139,7 +142,8 @@ impl<'a> Ring<'a> {
         &self.numbers[place * length..][..length]
     }
 
-    /// Lays the lines that a row of windows needs and that are not there yet; `next` is the first of those.
+    /// Lays the lines that a row of windows needs and that are not there yet; `next` is the first
+    /// of those.
     #[inline(always)]
     fn advance<S: Simd>(&mut self, plane: &[f32], row: usize, next: &mut usize) {
         let Geometry { height, kernel, stride, before, .. } = *self.geometry;

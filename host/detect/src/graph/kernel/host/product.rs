@@ -1,7 +1,8 @@
 //! Weights times pixels: the inner loop of every dense convolution.
 //!
-//! Weights are packed once, in blocks of [`ROWS`] output channels. A tile of sums, some channels by some pixels, stays in registers from
-//! the first weight to the last, and goes through bias, activation and residual before it is stored.
+//! Weights are packed once, in blocks of [`ROWS`] output channels. A tile of sums, some channels by
+//! some pixels, stays in registers from the first weight to the last, and goes through bias,
+//! activation and residual before it is stored.
 
 #![expect(clippy::indexing_slicing, reason = "the callers' lengths are checked once for all tiles; checks here would be in the inner loop")]
 
@@ -19,7 +20,8 @@ pub(super) const WIDEST: usize = 3;
 
 /// The weights of a dense convolution, `depth` for each output channel.
 pub(super) struct Weights {
-    /// Block after block, the weights of its channels side by side; zeros where the last block has no channel.
+    /// Block after block, the weights of its channels side by side; zeros where the last block has
+    /// no channel.
     packed: Vec<[f32; ROWS]>,
     pub(super) channels: usize,
     pub(super) depth: usize,
@@ -58,7 +60,8 @@ pub(super) struct Finish<'a> {
 pub(super) enum Pixels<'a> {
     /// Tile after tile, for each weight as many numbers as the tile is wide.
     Packed(&'a [f32]),
-    /// For each weight a place; a tile's numbers lie as far after it as the tile lies after the first.
+    /// For each weight a place; a tile's numbers lie as far after it as the tile lies after the
+    /// first.
     Spread(&'a [f32], &'a [usize]),
 }
 
@@ -76,8 +79,8 @@ pub(super) struct Place {
     pub(super) pitch: usize,
 }
 
-/// Multiplies, tile after tile of `VECTORS` vectors, `tiles` of them from the sum `from` on, with the channels that `out` has room for;
-/// `out` and the residual begin at `place.first`.
+/// Multiplies, tile after tile of `VECTORS` vectors, `tiles` of them from the sum `from` on, with
+/// the channels that `out` has room for; `out` and the residual begin at `place.first`.
 #[inline(always)]
 pub(super) fn multiply<S: Simd, const VECTORS: usize>(
     weights: &Weights,
@@ -88,11 +91,13 @@ pub(super) fn multiply<S: Simd, const VECTORS: usize>(
     out: &mut [f32],
 ) {
     let channels = out.len() / place.plane;
-    // Two blocks at a time keep as many sums as there are registers, but on x86-64 before AVX-512, which has half of them.
+    // Two blocks at a time keep as many sums as there are registers, but on x86-64 before AVX-512,
+    // which has half of them.
     let pairs = S::lanes32() == 16 || cfg!(target_arch = "aarch64");
     let mut channel = 0;
     while channel < channels {
-        // All tiles for some channels before the next, so that few lines of memory are written at a time.
+        // All tiles for some channels before the next, so that few lines of memory are written at a
+        // time.
         if pairs && channels - channel > ROWS {
             for tile in 0..tiles {
                 Tile::<VECTORS, 2>::new::<S>(weights, pixels, tile, from, place).run::<S>(finish, channel, out);

@@ -1,7 +1,8 @@
 //! Vectors of floats, as wide as the machine has them, and what activations make of them.
 //!
-//! The program is built for the oldest machine of its kind; macerator chooses at run time. A kernel is a `WithSimd` whose parts are all
-//! inlined into it, since only what is inlined is compiled for the chosen machine: no closures, `#[inline(always)]` throughout.
+//! The program is built for the oldest machine of its kind; macerator chooses at run time. A kernel
+//! is a `WithSimd` whose parts are all inlined into it, since only what is inlined is compiled for
+//! the chosen machine: no closures, `#[inline(always)]` throughout.
 
 use macerator::{AutoArch, Scalar, Simd, Vector, WithSimd};
 
@@ -89,13 +90,15 @@ fn sigmoid<S: Simd>(x: Floats<S>) -> Floats<S> {
 
 /// e^x within 3e-7 of its value; below -87 it stays at e^-87, above 87 at e^87.
 ///
-/// Cody and Waite (1980): x is n ln 2 + r, so that e^x is 2^n e^r, with |r| <= ln 2 / 2; e^r is its Taylor polynomial.
+/// Cody and Waite (1980): x is n ln 2 + r, so that e^x is 2^n e^r, with |r| <= ln 2 / 2; e^r is its
+/// Taylor polynomial.
 #[inline(always)]
 fn exp<S: Simd>(x: Floats<S>) -> Floats<S> {
     // ln 2 in two parts, the first with few digits, so that n times it is exact.
     const LN2_HIGH: f32 = 0.693_359_4;
     const LN2_LOW: f32 = -2.121_944_4e-4;
-    // Adding and taking away 1.5 * 2^23 rounds to a whole number, which then stands in the sum's low bits.
+    // Adding and taking away 1.5 * 2^23 rounds to a whole number, which then stands in the sum's
+    // low bits.
     const ROUND: f32 = 12_582_912.0;
 
     let bounded = 87f32.splat::<S>().min((-87f32).splat::<S>().max(x));
