@@ -27,7 +27,7 @@ pub(crate) async fn next_piece(body: &mut Body) -> Result<Option<Bytes>> {
     loop {
         let frame = tokio::time::timeout(IDLE, body.frame())
             .await
-            .map_err(|_| Error::bad_param(BODY, format!("Nothing came for {} seconds.", IDLE.as_secs())))?;
+            .map_err(|_| Error::bad_param(BODY, format!("No data was received for {} seconds.", IDLE.as_secs())))?;
         match frame {
             None => return Ok(None),
             Some(Err(e)) => return Err(Error::bad_param(BODY, "The body broke off before its end.").because(e)),

@@ -56,7 +56,10 @@ impl Modify for TokenScheme {
     fn modify(&self, document: &mut Doc) {
         let components = document.components.get_or_insert_default();
         // OpenAPI has no name for Django's scheme; as a key in a header it is described in full.
-        let header = ApiKeyValue::with_description("Authorization", "`Token <token>`, as printed at the first start.");
+        let header = ApiKeyValue::with_description(
+            "Authorization",
+            "`Token <token>`, which the first start leaves in `admin.token` in the data folder.",
+        );
         components.add_security_scheme("token", SecurityScheme::ApiKey(ApiKey::Header(header)));
         components.schemas.insert("Error".into(), crate::error::schema());
     }

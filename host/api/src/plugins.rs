@@ -155,8 +155,12 @@ fn get(api: &Api, name: &str, role: Role) -> Result<Json<Value>, ApiError> {
 async fn put(api: &Api, name: String, role: Role, request: Request) -> Result<Json<Value>, ApiError> {
     let bytes = body::whole(request, MOST_BYTES).await?;
     let plugins = api.engine.plugins().clone();
-    let _turn = INSTALLING.acquire().await.map_err(Error::internal)?;
-    let installed = blocking(move || plugins.install(&name, role, &bytes).map_err(not_installed));
+    let turn = INSTALLING.acquire().await.map_err(Error::internal)?;
+    let installed = blocking(move || {
+        // Until it is through, also where the client goes away meanwhile.
+        let _turn = turn;
+        plugins.install(&name, role, &bytes).map_err(not_installed)
+    });
     Ok(Json(json!(installed.await?)))
 }
 
@@ -177,7 +181,7 @@ async fn delete(api: &Api, name: String, role: Role) -> Result<StatusCode, ApiEr
     let plugins = api.engine.plugins().clone();
     let removed = blocking(move || {
         plugins.remove(&name, role).map_err(|error| match error {
-            RemoveError::Ships(_) => Error::new(ErrorKind::Conflict, "The plugin ships with the server and cannot be taken out."),
+            RemoveError::Ships(_) => Error::new(ErrorKind::Conflict, "The plugin is built in and cannot be removed."),
             RemoveError::Io { .. } => Error::new(ErrorKind::Internal, "The server cannot write to its folder of plugins.").because(error),
         })
     });

@@ -81,7 +81,8 @@ impl ShadowUse {
 
     /// What came after `told`.
     fn since(&self, told: &Self) -> Self {
-        if self.digest != told.digest {
+        // One that was taken out and put back counts anew.
+        if self.digest != told.digest || self.calls < told.calls {
             return self.clone();
         }
         Self {

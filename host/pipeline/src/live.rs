@@ -77,6 +77,19 @@ impl Live {
         state.set_frame(info.size);
     }
 
+    /// Objects that the archive has of the job already.
+    pub(crate) fn holds(&self, counts: BTreeMap<ObjectType, u64>) {
+        self.state.lock().counts = counts;
+    }
+
+    /// Nothing counts any more of what there was of the job.
+    pub(crate) fn begin_anew(&self) {
+        let mut state = self.state.lock();
+        (state.status, state.known) = (VideoStatus::Starting, 0);
+        state.counts.clear();
+        state.statistic = Statistic { job_starts: state.statistic.job_starts, ..Statistic::default() };
+    }
+
     /// The job goes on behind what its log and its archive hold already.
     pub(crate) fn go_on(&self, known: &Known, counts: BTreeMap<ObjectType, u64>) {
         let mut state = self.state.lock();

@@ -11,8 +11,6 @@ use ocellus_store::{Archive, Upload};
 use parking_lot::Mutex;
 use tracing::warn;
 
-use crate::plan::Plan;
-
 pub(crate) struct Recording {
     upload: Upload,
     audio: bool,
@@ -24,16 +22,11 @@ pub(crate) struct Recording {
 pub(crate) struct Ending(Arc<Mutex<Option<ocellus_media::Recording>>>);
 
 impl Recording {
-    /// `None` where the plan of the video's job does not say to record it, or it has a file
+    /// `None` where the video, as its job's plan has it, is not to be recorded, or has a file
     /// already.
     pub(crate) fn begin(archive: &Archive, video: &VideoRecord) -> Result<Option<Self>> {
-        if video.file_size.is_some() {
-            return Ok(None);
-        }
-        let Some(plan) = archive.stored_job(video.id)?.plan()? else { return Ok(None) };
-        let plan = Plan::parse(plan)?;
-        let settings = &plan.stream_settings;
-        if !settings.enable_recorder || plan.url.is_none() {
+        let settings = &video.stream_settings;
+        if video.file_size.is_some() || !settings.enable_recorder || video.url.is_none() {
             return Ok(None);
         }
         let upload = archive.begin_upload(video.id)?;

@@ -92,6 +92,7 @@ pub(crate) fn run(program: &CompilerProgram, limits: &Limits, into: Option<&Path
     let mut command = Command::new(&program.path);
     command.arg0("ocellus").args(&program.arguments);
     command.arg("--memory-bytes").arg(memory.to_string()).arg("--cpu-seconds").arg(cpu_seconds(time).to_string());
+    command.arg("--parent").arg(std::process::id().to_string());
     if let Some(into) = into {
         command.arg("--into").arg(into);
     }
@@ -150,6 +151,8 @@ fn judge(status: ExitStatus, said: &str, limits: &Limits) -> Result<(), Refusal>
         (Some(REFUSED), _) => Err(Refusal::Compile(said.to_owned())),
         (Some(NO_MEMORY), _) => Err(Refusal::CompileMemory(memory)),
         (None, Some(Signal::XCPU)) => Err(Refusal::CompileTime(time)),
+        // Sent to this server and all that it has started: Ctrl-C, or the end of its service.
+        (None, Some(Signal::INT | Signal::TERM | Signal::HUP)) => Err(Refusal::Stopping),
         // The system's own way to say so is to kill.
         (None, Some(Signal::KILL)) => Err(Refusal::CompileMemory(memory)),
         (None, _) if said.contains("memory allocation of") => Err(Refusal::CompileMemory(memory)),
@@ -171,12 +174,12 @@ fn cpu_seconds(time: Duration) -> u64 {
 /// What the child does: compiles the component on standard input under these limits, of its address
 /// space and of the CPU.
 ///
-/// `into`: the folder for the code. To be called on the process's first thread, before it has
+/// `into`: the folder for the code; `parent`: the process that asked. To be called on the process's first thread, before it has
 /// others.
 #[expect(clippy::print_stderr, reason = "its parent reads there why it failed")]
-pub fn compile(into: Option<&Path>, memory_bytes: u64, cpu_seconds: u64) -> ExitCode {
+pub fn compile(into: Option<&Path>, parent: u32, memory_bytes: u64, cpu_seconds: u64) -> ExitCode {
     let mut bytes = Vec::new();
-    let begun = restrict(memory_bytes, cpu_seconds).and_then(|()| io::stdin().lock().read_to_end(&mut bytes));
+    let begun = restrict(parent, memory_bytes, cpu_seconds).and_then(|()| io::stdin().lock().read_to_end(&mut bytes));
     let engine = begun.map_err(|e| e.to_string()).and_then(|_| engine::compiler(into).map_err(|e| e.to_string()));
     let engine = match engine {
         Ok(engine) => engine,
@@ -196,9 +199,13 @@ pub fn compile(into: Option<&Path>, memory_bytes: u64, cpu_seconds: u64) -> Exit
     }
 }
 
-fn restrict(memory_bytes: u64, cpu_seconds: u64) -> io::Result<()> {
+fn restrict(parent: u32, memory_bytes: u64, cpu_seconds: u64) -> io::Result<()> {
     #[cfg(target_os = "linux")]
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+    // It may have ended before that.
+    if rustix::process::getppid().is_none_or(|now| now.as_raw_nonzero().get().cast_unsigned() != parent) {
+        return Err(io::Error::other("the server has ended"));
+    }
     let limit = |resource, soft, hard| setrlimit(resource, Rlimit { current: Some(soft), maximum: Some(hard) });
     limit(Resource::As, memory_bytes, memory_bytes)?;
     limit(Resource::Cpu, cpu_seconds, cpu_seconds + 1)?;

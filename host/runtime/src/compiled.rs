@@ -107,8 +107,11 @@ impl CompiledFolder {
             Ok(laid_out) => Some(laid_out),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => {
-                tracing::warn!(name, %error, "the compiled plugin {name} cannot be used and is compiled again: {error}");
-                self.forget(name);
+                tracing::warn!(name, %error, "cached code {name} cannot be used, its plugin is compiled again: {error}");
+                // A full disk is no reason to lose it.
+                if error.kind() == io::ErrorKind::InvalidData {
+                    self.forget(name);
+                }
                 None
             }
         }

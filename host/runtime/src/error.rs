@@ -22,7 +22,7 @@ pub enum OpenError {
     Engine(String),
 }
 
-/// Why a file is not taken into use.
+/// Why a file is not loaded.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum Refusal {
     #[error("cannot be read: {0}")]
@@ -60,12 +60,12 @@ pub enum Refusal {
     CompileTime(Duration),
     #[error("takes more memory to compile than the {0} bytes that this server gives it")]
     CompileMemory(u64),
-    #[error("cannot be compiled: the compiler fails on it")]
+    #[error("cannot be compiled: the compiler crashed on it")]
     CompilerFailed,
     /// No fault of the file's; nor is the next.
-    #[error("is not compiled: the compiler does not start: {0}")]
+    #[error("could not be compiled: the compiler process failed: {0}")]
     NoCompiler(String),
-    #[error("is not compiled: the server is stopping")]
+    #[error("was not compiled: the server is stopping")]
     Stopping,
     #[error("fails in describe: {0}")]
     Describe(Fault),

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use jsonschema::error::ValidationErrorKind;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use wasmtime::{Engine, component::Linker};
@@ -108,8 +109,18 @@ impl Plugin {
     /// Settings as the plugin gets them, once they fit its schema.
     pub(crate) fn settings(&self, settings: &Value) -> Result<String, PluginError> {
         let Some(error) = self.validator.iter_errors(settings).next() else { return Ok(settings.to_string()) };
-        let path = error.instance_path().to_string().trim_start_matches('/').replace('/', ".");
-        Err(PluginError::Settings { plugin: self.name.clone(), path, reason: error.to_string() })
+        let mut path = error.instance_path().to_string().trim_start_matches('/').replace('/', ".");
+        let unknown = match error.kind() {
+            ValidationErrorKind::AdditionalProperties { unexpected } => unexpected.first(),
+            // So the library says it where a schema names no key at all.
+            ValidationErrorKind::FalseSchema => error.instance().as_object().and_then(|keys| keys.keys().next()),
+            _ => None,
+        };
+        let reason = unknown.map_or_else(|| error.to_string(), |key| format!("unknown key {key:?}"));
+        if let Some(key) = unknown {
+            path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+        }
+        Err(PluginError::Settings { plugin: self.name.clone(), path, reason })
     }
 }
 

@@ -478,7 +478,7 @@ impl Shared {
             }
             Err(refusal) => {
                 let plugin = old.and_then(|e| e.plugin.clone());
-                tracing::warn!(file, ?origin, %refusal, kept = plugin.is_some(), "the plugin file {file} is not taken into use: it {refusal}");
+                tracing::warn!(file, ?origin, %refusal, kept = plugin.is_some(), "the plugin file {file} was not loaded: it {refusal}");
                 Entry { seen: new.digest.filter(|_| refusal.is_final()), plugin, refusal: Some(refusal), name_taken: None }
             }
         })

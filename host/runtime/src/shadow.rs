@@ -2,7 +2,7 @@
 //!
 //! Guarantees: nothing that a candidate does reaches the job: it runs on a thread of its own, its
 //! answers are compared and dropped, and one that fails or cannot keep up is asked no more. Ends
-//! with its seat, after the calls that it was shown.
+//! with its seat, after the calls that it was shown, for which it has [`PATIENCE`].
 
 use std::{
     collections::BTreeMap,
@@ -11,6 +11,7 @@ use std::{
         mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
     },
     thread::{self, JoinHandle},
+    time::{Duration, Instant},
 };
 
 use ocellus_core::{ShadowUse, TrackId};
@@ -25,6 +26,8 @@ use crate::{
 
 /// Calls that may wait for a candidate.
 const QUEUE: usize = 64;
+/// How long the end of a job waits for it.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 struct Shown {
     call: Call,
@@ -35,6 +38,8 @@ struct Shown {
 pub(crate) struct Shadow {
     /// Gone once the candidate is asked no more.
     shown: Option<SyncSender<Shown>>,
+    /// When it is asked no more, whatever waits.
+    until: Arc<Mutex<Option<Instant>>>,
     found: Arc<Mutex<ShadowUse>>,
     worker: Option<JoinHandle<()>>,
 }
@@ -46,14 +51,16 @@ impl Shadow {
         let found = Arc::new(Mutex::new(ShadowUse { digest: plugin.digest.to_string(), ..ShadowUse::default() }));
         let (sender, receiver) = sync_channel(QUEUE);
         let told = found.clone();
+        let until = Arc::<Mutex<Option<Instant>>>::default();
+        let limit = Arc::clone(&until);
         let work = move || {
-            if let Err(error) = run(&plugin, &settings, &stream, &receiver, &told) {
+            if let Err(error) = run(&plugin, &settings, &stream, &receiver, &told, &limit) {
                 tracing::warn!(plugin = plugin.name, "the candidate for {} is asked no more: {error}", plugin.name);
                 told.lock().ended = Some(error.to_string());
             }
         };
         let worker = thread::Builder::new().name("plugin-shadow".into()).spawn(work).ok()?;
-        Some(Self { shown: Some(sender), found, worker: Some(worker) })
+        Some(Self { shown: Some(sender), until, found, worker: Some(worker) })
     }
 
     /// Shows the candidate a call and what the serving plugin answered.
@@ -65,6 +72,7 @@ impl Shadow {
                 if let TrySendError::Full(_) = error {
                     self.found.lock().ended = Some(format!("it could not keep up: {QUEUE} calls were waiting"));
                 }
+                *self.until.lock() = Some(Instant::now());
                 self.shown = None;
             }
         }
@@ -74,8 +82,9 @@ impl Shadow {
         self.found.lock().clone()
     }
 
-    /// The last word, once all that was shown is looked at.
+    /// The last word, once all that was shown is looked at, or its time is up.
     pub(crate) fn end(&mut self) -> ShadowUse {
+        self.until.lock().get_or_insert_with(|| Instant::now() + PATIENCE);
         self.shown = None;
         // A worker that panicked has said nothing more; there is nobody else to tell.
         let _ = self.worker.take().map(JoinHandle::join);
@@ -89,10 +98,15 @@ fn run(
     stream: &StreamInfo,
     shown: &Receiver<Shown>,
     found: &Mutex<ShadowUse>,
+    until: &Mutex<Option<Instant>>,
 ) -> Result<(), PluginError> {
     let Some(mut session) = Session::open(plugin, settings, stream)? else { return Ok(()) };
     let mut pairs = Pairs::default();
     for Shown { call, answer, pixels } in shown {
+        if until.lock().is_some_and(|until| Instant::now() > until) {
+            found.lock().ended.get_or_insert_with(|| "it could not keep up: calls were waiting at the end".into());
+            break;
+        }
         session.see(pixels);
         let other = session.make(&call);
         let meters = session.meters();

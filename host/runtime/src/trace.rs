@@ -69,8 +69,12 @@ impl Trace {
         // centuries.
         let mut all: Vec<_> = fs::read_dir(folder)?.filter_map(Result::ok).map(|entry| entry.file_name()).collect();
         all.sort();
-        for old in all.iter().take(all.len().saturating_sub(MOST_FILES)) {
-            fs::remove_file(folder.join(old))?;
+        for old in all.iter().take(all.len().saturating_sub(MOST_FILES)).filter(|old| **old != *name) {
+            match fs::remove_file(folder.join(old)) {
+                // Another job keeps order, too.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                removed => removed?,
+            }
         }
         Ok(name)
     }

@@ -15,6 +15,8 @@ pub(crate) struct CompileArguments {
     #[arg(long)]
     cpu_seconds: u64,
     #[arg(long)]
+    parent: u32,
+    #[arg(long)]
     into: Option<PathBuf>,
 }
 
@@ -32,6 +34,6 @@ pub(crate) fn program() -> Result<CompilerProgram> {
     Ok(CompilerProgram { path, arguments: vec!["compile-plugin".into()], environment })
 }
 
-pub(crate) fn run(CompileArguments { memory_bytes, cpu_seconds, into }: &CompileArguments) -> ExitCode {
-    ocellus_runtime::compile(into.as_deref(), *memory_bytes, *cpu_seconds)
+pub(crate) fn run(CompileArguments { memory_bytes, cpu_seconds, parent, into }: &CompileArguments) -> ExitCode {
+    ocellus_runtime::compile(into.as_deref(), *parent, *memory_bytes, *cpu_seconds)
 }

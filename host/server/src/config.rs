@@ -94,7 +94,7 @@ struct Settings {
     #[arg(long, env = "OCELLUS_MAX_UPLOAD_BYTES", value_name = "BYTES")]
     max_upload_bytes: Option<u64>,
 
-    /// Connections at a time; half of them are kept for who has the token. [default: 2048, or half
+    /// Connections at a time; half of them are reserved for clients with the token. [default: 2048, or half
     /// of the files that the process may open where that is less]
     #[arg(long, env = "OCELLUS_MAX_CONNECTIONS", value_name = "N", value_parser = clap::value_parser!(u32).range(2..))]
     max_connections: Option<u32>,
@@ -142,14 +142,14 @@ struct Settings {
     #[arg(long, env = "OCELLUS_ROUTER_GIVE_UP_HOURS", value_name = "HOURS")]
     router_give_up_hours: Option<f64>,
 
-    /// What follows where a plugin fails in a job: fail (the job ends), skip (the call counts as
-    /// one that keeps all, a fresh session goes on), restart (the same, with the state of before).
-    /// For single plugins with their names: skip,deep_sort=restart. [default: fail]
+    /// What follows where a plugin fails in a job: fail (the job ends), skip (everything is kept
+    /// for that call, and a new session goes on), restart (the same, with the tracker's last state
+    /// restored). For single plugins with their names: skip,deep_sort=restart. [default: fail]
     #[arg(long, env = "OCELLUS_ON_PLUGIN_FAULT", value_name = "POLICY")]
     #[serde(deserialize_with = "from_text")]
     on_plugin_fault: Option<FaultPolicy>,
 
-    /// Faults of a plugin in one job after which it is asked no more. [default: 3]
+    /// Faults in one job after which a plugin is switched off for that job. [default: 3]
     #[arg(long, env = "OCELLUS_PLUGIN_STRIKES", value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     plugin_strikes: Option<u64>,
 

@@ -43,7 +43,7 @@ enum Command {
     /// Go through a finished job once more, with other settings or plugins: what would be
     /// different, and why.
     Replay(replay::ReplayArguments),
-    /// Begin, build, look at and test plugins.
+    /// Create, build, inspect, test and benchmark plugins.
     #[command(subcommand)]
     Plugin(plugin::PluginCommand),
     #[command(hide = true)]
@@ -52,7 +52,9 @@ enum Command {
 
 fn main() -> ExitCode {
     memory::set_up();
-    let result = match Arguments::parse().command {
+    let command = Arguments::parse().command;
+    let serving = matches!(command, Command::Serve(_));
+    let result = match command {
         Command::Serve(arguments) => serve::run(arguments).map(|()| ExitCode::SUCCESS),
         Command::Check(arguments) => check::run(&arguments),
         Command::Replay(arguments) => replay::run(&arguments),
@@ -61,7 +63,8 @@ fn main() -> ExitCode {
     };
     result.unwrap_or_else(|error| {
         // Whoever reads what is printed has seen enough: `ocellus plugin inspect … | head`.
-        if error.chain().any(|e| e.downcast_ref::<std::io::Error>().is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe)) {
+        if !serving && error.chain().any(|e| e.downcast_ref::<std::io::Error>().is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe))
+        {
             return ExitCode::SUCCESS;
         }
         // The exit status says it, too, where standard error takes nothing.

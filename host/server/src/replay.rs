@@ -10,6 +10,7 @@ use std::{
 use anyhow::{Context, Result};
 use clap::Args;
 use ocellus_core::{StreamSettings, VideoId};
+use ocellus_media::Interrupt;
 use ocellus_pipeline::{Diff, Explained, Replay};
 use ocellus_runtime::{Limits, Plugins, Setup};
 use ocellus_store::StoredJob;
@@ -58,8 +59,10 @@ pub(crate) fn run(arguments: &ReplayArguments) -> Result<ExitCode> {
         Some(path) => laid_over(path, &before, &plugins)?,
         None => before,
     };
-    let replay = ocellus_pipeline::replay(&job, &settings, &plugins)?;
-    let diff = ocellus_pipeline::compare(&job, &replay, &settings, &plugins)?;
+    // Ctrl-C ends the process.
+    let interrupt = Interrupt::new();
+    let replay = ocellus_pipeline::replay(&job, &settings, &plugins, &interrupt)?;
+    let diff = ocellus_pipeline::compare(&job, &replay, &settings, &plugins, &interrupt)?;
     if let Some(path) = out {
         let mut file = std::io::BufWriter::new(std::fs::File::create(path).with_context(|| format!("cannot write {}", path.display()))?);
         for object in &replay.objects {

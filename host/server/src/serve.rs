@@ -31,6 +31,8 @@ use crate::{
 };
 
 pub(crate) fn run(arguments: ServeArguments) -> Result<()> {
+    // What others must not read may be in any file that is made here or by a plugin's compiler.
+    rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
     let config = arguments.resolve()?;
     let log = Log::to_stderr(&config.log, config.log_format)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start threads")?;
@@ -77,13 +79,13 @@ async fn serve(config: Config) -> Result<()> {
     };
     let plugins = Plugins::open(setup, plugin_limits)?;
     memory::give_back();
+    // Before the networks, which have to be loaded to the end; and before the engine: jobs must not
+    // be led to where the server itself listens.
+    let listener = TcpListener::bind(config.listen).await.with_context(|| format!("cannot listen on {}", config.listen))?;
+    let address = listener.local_addr()?;
     // Behind the plugins: the larger network takes several times its memory while it is made ready.
     let (detectors, embedders, loading) =
         networks(folder(config.detectors, "detectors")?, folder(config.embedders, "embedders")?, &device)?;
-
-    // Before the engine: jobs must not be led to where the server itself listens.
-    let listener = TcpListener::bind(config.listen).await.with_context(|| format!("cannot listen on {}", config.listen))?;
-    let address = listener.local_addr()?;
     let network = NetworkPolicy::new(config.allow_network, Some(address));
     let engine_config =
         EngineConfig { jobs: config.jobs, network, outbox: config.outbox, give_back: memory::give_back, decoding: config.decoding };
@@ -96,7 +98,9 @@ async fn serve(config: Config) -> Result<()> {
     info!(start_ms = begun.elapsed().as_millis() as u64, connections = connections.connections, "ready");
     // The one line on standard output: scripts wait for it.
     let mut stdout = std::io::stdout();
-    writeln!(stdout, "listening on http://{address}").and_then(|()| stdout.flush()).context("cannot write to standard output")?;
+    if let Err(error) = writeln!(stdout, "listening on http://{address}").and_then(|()| stdout.flush()) {
+        warn!(%error, "where the server listens cannot be written to standard output ({error}): http://{address}");
+    }
 
     let compiling = engine.plugins().clone();
     let closing = engine.clone();

@@ -29,7 +29,7 @@ pub struct Archive(Arc<Inner>);
 struct Inner {
     shared: Arc<Shared>,
     /// A log has one writer: who asks for a job that somebody holds gets the same one.
-    jobs: Mutex<HashMap<JobId, WeakJob>>,
+    jobs: Mutex<HashMap<JobId, Arc<Mutex<WeakJob>>>>,
 }
 
 impl Archive {
@@ -52,6 +52,8 @@ impl Archive {
     pub fn create(&self, make: impl FnOnce(VideoId, Timestamp) -> VideoRecord) -> Result<VideoRecord> {
         let Shared { folder, index, ids, clock, .. } = self.shared();
         let id = ids.take();
+        // Ids can be guessed.
+        let _guard = self.shared().guard(id);
         let record = make(id, clock.now());
         let (new, shard, disk) = (folder.being_made(id), folder.shard(id), folder.disk());
         let made = (|| {
@@ -69,6 +71,7 @@ impl Archive {
             // removed the next start looks at.
             index.doubt();
             let _ = disk.remove(&new).and_then(|()| disk.remove(&folder.video(id)));
+            index.change(|index| index.put(id, None))?;
         }
         made?;
         index.change(|index| index.put(id, Some(&record)))?;
@@ -98,6 +101,7 @@ impl Archive {
         change: impl FnOnce(&mut VideoRecord) -> ocellus_core::Result<R>,
     ) -> Result<(VideoRecord, R)> {
         let Shared { folder, index, .. } = self.shared();
+        self.finish_source(id)?;
         let before = self.video(id)?.ok_or(StoreError::NoVideo(id))?;
         let mut record = before.clone();
         let result = change(&mut record)?;
@@ -107,20 +111,32 @@ impl Archive {
         if record.finished && !before.finished && record.job > 0 {
             job_seal::write(folder, JobId { video: id, number: record.job })?;
         }
-        if record != before {
-            if let Err(error) = folder.disk().replace(&folder.record(id), &seal(&record)) {
-                // It may be in its place and not be durable: the index says what anybody reads now.
-                index.doubt();
-                let now = folder.read(id)?;
-                index.change(|index| index.put(id, now.as_ref()))?;
-                if now.is_some_and(|now| now.job != before.job) {
-                    index.change(|index| index.clear_objects(id))?;
-                }
-                return Err(error);
+        let is_new = record != before;
+        if let Err(error) = self.shared().write(&record, is_new) {
+            // It may be in its place and not be durable: the index says what anybody reads now.
+            index.doubt();
+            let now = folder.read(id)?;
+            index.change(|index| index.put(id, now.as_ref()))?;
+            if now.is_some_and(|now| now.job != before.job) {
+                index.change(|index| index.clear_objects(id))?;
             }
+            return Err(error);
+        }
+        if is_new {
             index.change(|index| index.put(id, Some(&record)))?;
         }
         Ok((record, result))
+    }
+
+    /// With the lock of `id` held: finishes an upload that failed when its file was in place.
+    pub(crate) fn finish_source(&self, id: VideoId) -> Result<()> {
+        let Shared { folder, index, .. } = self.shared();
+        if folder.next_source(id).exists()
+            && let Some(record) = recovery::finish_source(folder, id)?
+        {
+            index.change(|index| index.put(id, Some(&record)))?;
+        }
+        Ok(())
     }
 
     /// Removes all that there is of a video, a damaged one, too; whether there was one. Needs no
@@ -209,8 +225,19 @@ impl Archive {
 
     /// A video's current job; `None` for any other.
     pub fn job(&self, id: JobId) -> Result<Option<Job>> {
-        let current = self.video(id.video)?.is_some_and(|v| v.job == id.number);
-        if current && self.shared().folder.job(id).is_dir() { self.open_job(id).map(Some) } else { Ok(None) }
+        if !self.is_current(id)? {
+            return Ok(None);
+        }
+        match self.open_job(id) {
+            // Removed meanwhile.
+            Err(_) if !self.is_current(id)? => Ok(None),
+            opened => opened.map(Some),
+        }
+    }
+
+    /// Whether a job is its video's, and there.
+    pub fn is_current(&self, id: JobId) -> Result<bool> {
+        Ok(self.video(id.video)?.is_some_and(|v| v.job == id.number) && self.shared().folder.job(id).is_dir())
     }
 
     /// The last job of a video, to be read.
@@ -219,13 +246,19 @@ impl Archive {
     }
 
     fn open_job(&self, id: JobId) -> Result<Job> {
-        let mut jobs = self.0.jobs.lock();
-        if let Some(job) = jobs.get(&id).and_then(Job::upgrade) {
+        let slot = {
+            let mut jobs = self.0.jobs.lock();
+            // Those that somebody waits for stay, too.
+            jobs.retain(|_, slot| Arc::strong_count(slot) > 1 || slot.lock().strong_count() > 0);
+            Arc::clone(jobs.entry(id).or_default())
+        };
+        // Opening reads the job's logs: only who wants the same job waits for it.
+        let mut open = slot.lock();
+        if let Some(job) = Job::upgrade(&open) {
             return Ok(job);
         }
         let job = Job::open(&self.0.shared, id)?;
-        jobs.retain(|_, job| job.strong_count() > 0);
-        jobs.insert(id, job.downgrade());
+        *open = job.downgrade();
         Ok(job)
     }
 

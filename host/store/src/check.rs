@@ -8,7 +8,6 @@ use std::{
     collections::BTreeMap,
     fmt, fs,
     io::ErrorKind,
-    panic::catch_unwind,
     path::{Path, PathBuf},
 };
 
@@ -85,7 +84,7 @@ pub struct CheckSummary {
     pub files: u64,
     pub findings: u64,
     pub rebuilt: bool,
-    /// The server did not come to a good end, so that the next start makes the index anew.
+    /// The server was not shut down cleanly, so that the next start makes the index anew.
     pub after_crash: bool,
 }
 
@@ -107,7 +106,7 @@ impl fmt::Display for CheckSummary {
             f.write_str("; the index was rebuilt")?;
         }
         if self.after_crash {
-            f.write_str("; the server did not come to a good end, and the next start makes the index anew")?;
+            f.write_str("; the server was not shut down cleanly, and the next start makes the index anew")?;
         }
         Ok(())
     }
@@ -130,8 +129,12 @@ pub fn check(data: &Path, rebuild: bool, report: &mut dyn FnMut(Finding)) -> Res
         closing::unmark(folder.disk(), data)?;
         opening::set_aside(folder.disk(), &path)?;
         let index = Index::open(&path)?;
-        recovery::rebuild(&folder, &index, true)?;
-        close(index, &folder, data)?;
+        if recovery::rebuild(&folder, &index, true)?.is_some() {
+            // Some of it could not be read now: the next start makes another.
+            index.flush()?;
+        } else {
+            close(index, &folder, data)?;
+        }
         check.summary.rebuilt = true;
     }
     let left = closing::left(data)?;
@@ -308,7 +311,7 @@ impl Check<'_> {
         self.summary.files += 1;
         match read {
             Err(error) => self.error(path, &error),
-            Ok(None) => self.damaged(path, "it has no beginning"),
+            Ok(None) => self.damaged(path, "its header is incomplete"),
             Ok(Some(Unread { damaged, torn })) => {
                 if damaged > 0 {
                     self.damaged(path, format!("{damaged} bytes in it are no record"));
@@ -417,14 +420,12 @@ impl Check<'_> {
             self.find(Finding::Index { reason: "there is none; the next start makes one".into() });
             return Ok(());
         }
-        let index = match catch_unwind(|| Index::open(&path)) {
-            Ok(Ok(index)) => index,
-            Ok(Err(error)) => {
+        // sled may write to its files, and this may be cut off.
+        closing::unmark(self.folder.disk(), self.data)?;
+        let index = match Index::open(&path) {
+            Ok(index) => index,
+            Err(error) => {
                 self.find(Finding::Index { reason: error.to_string() });
-                return Ok(());
-            }
-            Err(_) => {
-                self.find(Finding::Index { reason: "it cannot be read".into() });
                 return Ok(());
             }
         };
@@ -437,7 +438,6 @@ impl Check<'_> {
         })();
         self.folder.disk().remove(&beside)?;
         compared?;
-        // sled may have written to its files.
         close(index, self.folder, self.data)
     }
 }

@@ -104,7 +104,8 @@ pub(crate) fn left(data: &Path) -> Result<Left> {
     let path = mark_path(data);
     let bytes = match fs::read(&path) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Left::Open),
-        bytes => bytes.at(&path)?,
+        Err(error) => return Ok(Left::Changed(format!("index.clean cannot be read: {error}"))),
+        Ok(bytes) => bytes,
     };
     // Release 0.1 left an empty file.
     if bytes.is_empty() {
@@ -113,7 +114,11 @@ pub(crate) fn left(data: &Path) -> Result<Left> {
     let Ok(Mark { files: mut before }) = unseal::<Mark>(&path, &bytes) else {
         return Ok(Left::Changed("index.clean is damaged".into()));
     };
-    for (name, sum) in sums(&data.join("index"))?.files {
+    let now = match sums(&data.join("index")) {
+        Ok(now) => now,
+        Err(error) => return Ok(Left::Changed(error.to_string())),
+    };
+    for (name, sum) in now.files {
         if before.remove(&name).as_ref() != Some(&sum) {
             return Ok(Left::Changed(format!("index/{name} is not as it was when it was closed")));
         }

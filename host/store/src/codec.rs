@@ -79,7 +79,7 @@ fn verify(path: &Path, bytes: &[u8]) -> Result<()> {
             if found.is_some_and(|found| format!("{found:08x}") == written) {
                 Ok(())
             } else {
-                Err(damaged(path, "its checksum is another"))
+                Err(damaged(path, "its checksum does not match"))
             }
         }
         _ => Err(damaged(path, "it has no format or no checksum")),

@@ -66,7 +66,6 @@ impl Delivery {
 /// | `deliveries` | video id, number in `objects.log` | [`Delivery`], JSON |
 /// | `pending` | the same, where the state is not final | object id |
 /// | `tallies` | video id | [`Counts`] by object type, JSON |
-#[derive(Clone)]
 pub(crate) struct DeliveryTrees {
     deliveries: Tree,
     pending: Tree,
@@ -78,8 +77,8 @@ impl DeliveryTrees {
         Ok(Self { deliveries: forest.tree("deliveries")?, pending: forest.tree("pending")?, tallies: forest.tree("tallies")? })
     }
 
-    pub(crate) fn trees(&self) -> [Tree; 3] {
-        [self.deliveries.clone(), self.pending.clone(), self.tallies.clone()]
+    pub(crate) fn trees(&self) -> [&Tree; 3] {
+        [&self.deliveries, &self.pending, &self.tallies]
     }
 
     /// Puts a delivery in place of what was there under its key. One delivery is put by one thread

@@ -15,22 +15,35 @@ pub enum StoreError {
     Newer { path: PathBuf, made_by: String },
     #[error("the index failed: {0}")]
     Index(#[from] sled::Error),
-    #[error("nothing is searched by what it looks like while the index is in memory")]
+    #[error("similarity search is unavailable while the index is held in memory")]
     NotSearchable,
     #[error("another server is at work in {}", .0.display())]
     InUse(PathBuf),
     #[error("there is no video {0}")]
     NoVideo(ocellus_core::VideoId),
-    #[error("this is no page of this list")]
+    #[error("invalid page cursor for this list")]
     BadCursor,
     /// What a caller's own change of a record ended in.
     #[error(transparent)]
     Refused(#[from] Error),
 }
 
+impl StoreError {
+    /// There is no room on the disk.
+    pub fn is_full(&self) -> bool {
+        match self {
+            Self::Io { source, .. } | Self::Index(sled::Error::Io(source)) => {
+                matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+            }
+            _ => false,
+        }
+    }
+}
+
 /// Of an entry of the index that is none.
 pub(crate) fn unreadable_entry() -> StoreError {
-    StoreError::Index(sled::Error::ReportableBug("an entry of the index cannot be read".into()))
+    let error = io::Error::new(io::ErrorKind::InvalidData, "an entry cannot be decoded");
+    StoreError::Index(sled::Error::Io(error))
 }
 
 pub(crate) type Result<T, E = StoreError> = std::result::Result<T, E>;
@@ -41,9 +54,7 @@ impl From<StoreError> for Error {
             StoreError::Refused(error) => error,
             StoreError::NoVideo(_) => Error::not_found("VideoArchive"),
             StoreError::BadCursor => Error::bad_param("page", "Invalid cursor."),
-            StoreError::Io { ref source, .. } if source.kind() == io::ErrorKind::StorageFull => {
-                Error::new(ErrorKind::Unavailable, "The server's disk is full.").because(error)
-            }
+            error if error.is_full() => Error::new(ErrorKind::Unavailable, "The server's disk is full.").because(error),
             StoreError::NotSearchable => {
                 let sentence = "Nothing can be searched for while the server cannot write its index; its log says why.";
                 Error::new(ErrorKind::Unavailable, sentence).because(error)

@@ -30,6 +30,7 @@ use std::{
 };
 
 use ocellus_core::{JobId, VideoId, VideoRecord};
+use tracing::error;
 
 use crate::{
     codec::{damaged, unseal},
@@ -102,12 +103,14 @@ impl Folder {
         self.video(id).join("source.next")
     }
 
-    /// Clears away what a crash left of videos being made.
+    /// Clears away what a crash left of videos being made, as far as it can be.
     pub(crate) fn tidy(&self) -> Result<()> {
         for entry in fs::read_dir(&self.archive).at(&self.archive)? {
             let entry = entry.at(&self.archive)?;
-            if entry.file_name().to_string_lossy().starts_with(".new-") {
-                self.disk.remove(&entry.path())?;
+            if entry.file_name().to_string_lossy().starts_with(".new-")
+                && let Err(error) = self.disk.remove(&entry.path())
+            {
+                error!("what is left of a video that was never made cannot be removed: {error}");
             }
         }
         Ok(())

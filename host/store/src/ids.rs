@@ -30,6 +30,8 @@ const JUMP: u64 = 1_000_000;
 pub(crate) struct Ids {
     folder: Folder,
     next: AtomicU64,
+    /// What `last-id` has to say at least, since the start.
+    least: u64,
     /// What `last-id` says.
     mark: Mutex<u64>,
 }
@@ -48,11 +50,14 @@ impl Ids {
         };
         let gone = gone(folder)?;
         let next = gone.iter().map(|id| id.0 + 1).fold(next, u64::max);
-        let ids = Self { folder: folder.clone(), next: AtomicU64::new(next), mark: Mutex::new(mark) };
-        if next > mark.max(highest) + 1 {
-            ids.raise(next - 1);
+        let least = if next > mark.max(highest) + 1 { next - 1 } else { mark };
+        let ids = Self { folder: folder.clone(), next: AtomicU64::new(next), least, mark: Mutex::new(mark) };
+        ids.raise(least);
+        for id in gone {
+            if let Err(error) = ids.forget(id) {
+                error!("what is left of the deleted video {id} cannot be removed yet: {error}");
+            }
         }
-        gone.into_iter().try_for_each(|id| ids.forget(id))?;
         Ok(ids)
     }
 
@@ -82,9 +87,11 @@ impl Ids {
         if *mark >= id {
             return true;
         }
-        match self.folder.disk().replace(&self.folder.last_id_file(), &line(id)) {
+        // Where the highest id was not known, those that were passed over are not given either.
+        let highest = id.max(self.least);
+        match self.folder.disk().replace(&self.folder.last_id_file(), &line(highest)) {
             Ok(()) => {
-                *mark = id;
+                *mark = highest;
                 true
             }
             Err(error) => {

@@ -18,8 +18,9 @@
 
 use std::{
     ops::Bound::{Excluded, Included, Unbounded},
+    panic::catch_unwind,
     path::Path,
-    sync::Arc,
+    sync::atomic::{AtomicU64, Ordering},
 };
 
 use crate::{
@@ -35,8 +36,11 @@ use serde::{Deserialize, Serialize};
 
 /// Changes whenever the trees do; an index of another version is rebuilt.
 const VERSION: &[u8] = b"5";
+/// Bytes of a sled database with nothing in it.
+const EMPTY_DATABASE: u64 = 4 << 20;
+/// What sled takes on the disk for a byte, at most.
+const ON_DISK_PER_BYTE: u64 = 4;
 
-#[derive(Clone)]
 pub(crate) struct Index {
     forest: Forest,
     videos: Tree,
@@ -48,7 +52,9 @@ pub(crate) struct Index {
     numbers: Tree,
     clusters: Tree,
     /// None in memory.
-    rows: Option<Arc<Rows>>,
+    rows: Option<Rows>,
+    /// Bytes of those that there would be.
+    without_rows: AtomicU64,
     pub(crate) deliveries: DeliveryTrees,
 }
 
@@ -112,17 +118,19 @@ fn id_of(key: &[u8]) -> Option<VideoId> {
 
 impl Index {
     pub(crate) fn open(path: &Path) -> Result<Self> {
-        let db = sled::Config::new().path(path).cache_capacity(64 << 20).open()?;
+        // sled panics on some damage.
+        let open = || sled::Config::new().path(path).cache_capacity(64 << 20).open();
+        let db = catch_unwind(open).map_err(|_| unreadable_entry())??;
         // Within sled's own folder: what becomes of the one becomes of the other.
         let rows = Rows::new(&path.join("rows"), Tree::Stored(db.open_tree("rows")?));
-        Self::of(Forest::Stored(db), Some(Arc::new(rows)))
+        Self::of(Forest::Stored(db), Some(rows))
     }
 
     pub(crate) fn in_memory() -> Result<Self> {
         Self::of(Forest::in_memory(), None)
     }
 
-    fn of(forest: Forest, rows: Option<Arc<Rows>>) -> Result<Self> {
+    fn of(forest: Forest, rows: Option<Rows>) -> Result<Self> {
         let tree = |name: &'static str| forest.tree(name);
         Ok(Self {
             videos: tree("videos")?,
@@ -134,6 +142,7 @@ impl Index {
             numbers: tree("numbers")?,
             clusters: tree("clusters")?,
             rows,
+            without_rows: AtomicU64::new(0),
             deliveries: DeliveryTrees::open(&forest)?,
             forest,
         })
@@ -165,14 +174,15 @@ impl Index {
         self.rows.as_ref().map_or(Ok(()), |rows| rows.flush())
     }
 
-    /// Bytes of keys and values.
-    pub(crate) fn size(&self) -> Result<u64> {
+    /// Bytes that the same index takes on the disk, at most.
+    pub(crate) fn room(&self) -> Result<u64> {
         let size = |tree: &Tree| tree.all().try_fold(0, |size, entry| entry.map(|(key, value)| size + (key.len() + value.len()) as u64));
-        self.trees().iter().map(size).sum()
+        let size: u64 = self.trees().into_iter().map(size).sum::<Result<_>>()?;
+        Ok(EMPTY_DATABASE + size * ON_DISK_PER_BYTE + self.without_rows.load(Ordering::Relaxed))
     }
 
-    pub(crate) fn len(&self) -> u64 {
-        self.videos.all().count() as u64
+    pub(crate) fn len(&self) -> Result<u64> {
+        self.videos.all().try_fold(0, |count, entry| entry.map(|_| count + 1))
     }
 
     pub(crate) fn highest(&self) -> Result<u64> {
@@ -194,7 +204,7 @@ impl Index {
         let mut changes: [Changes; 5] = Default::default();
         let [videos, created, names, queue, cut] = &mut changes;
         let plain = id.0.to_be_bytes().to_vec();
-        // What is put after it was removed is there.
+        // Removals come first: a key in both is there in the end.
         for (summary, is_now) in [(before, false), (now, true)].into_iter().filter_map(|(s, is_now)| Some((s?, is_now))) {
             let there = is_now.then(Vec::new);
             let value = is_now.then(|| postcard::to_stdvec(&summary)).transpose().map_err(|_| unreadable_entry())?;
@@ -290,7 +300,11 @@ impl Index {
 
     /// What an object looks like. Nothing in memory, where nobody searches.
     pub(crate) fn put_row(&self, embedding: &Embedding) -> Result<()> {
-        self.rows.as_ref().map_or(Ok(()), |rows| rows.put(embedding))
+        let Some(rows) = &self.rows else {
+            self.without_rows.fetch_add(Rows::bytes(embedding), Ordering::Relaxed);
+            return Ok(());
+        };
+        rows.put(embedding)
     }
 
     /// The objects that look most like what is looked for, nearest first, with their distances.
@@ -343,14 +357,13 @@ impl Index {
 
     /// Tells where this index says something else than `other` does.
     pub(crate) fn differences(&self, other: &Self, tell: &mut dyn FnMut(String)) -> Result<()> {
-        for (mine, theirs) in self.trees().iter().zip(other.trees()) {
+        for (mine, theirs) in self.trees().into_iter().zip(other.trees()) {
             let different = differing(mine.all(), theirs.all())?;
             if different > 0 {
                 tell(format!("{different} entries of {} are not what the folders say", mine.name()));
             }
         }
-        let rows = |index: &Self| index.rows.clone();
-        if let (Some(mine), Some(theirs)) = (rows(self), rows(other)) {
+        if let (Some(mine), Some(theirs)) = (&self.rows, &other.rows) {
             let different = differing(mine.entries(), theirs.entries())?;
             if different > 0 {
                 tell(format!("{different} of the rows that pictures are searched by are not what the folders say"));
@@ -360,9 +373,9 @@ impl Index {
     }
 
     /// All but that of rows.
-    fn trees(&self) -> Vec<Tree> {
+    fn trees(&self) -> Vec<&Tree> {
         let Self { videos, created, names, queue, cut, objects, numbers, clusters, deliveries, .. } = self;
-        let own = [videos, created, names, queue, cut, objects, numbers, clusters].map(Clone::clone);
+        let own = [videos, created, names, queue, cut, objects, numbers, clusters];
         own.into_iter().chain(deliveries.trees()).collect()
     }
 

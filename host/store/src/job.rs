@@ -130,17 +130,20 @@ impl Job {
         let logged = stored.iter().map(|object| kept.log.append(&to_json(object))).collect::<Result<Vec<_>>>();
         // Where it failed, some may be in the log after a crash: then nobody was told of them.
         let offsets = logged.and_then(|offsets| kept.log.sync().map(|()| offsets)).inspect_err(|_| index.doubt())?;
-        let index = |(object, offset): (&'a NewObject, u64)| {
-            let id = &object.record.id;
+        // All of them, before anything else can fail: they are in the log.
+        let mut numbered = Vec::with_capacity(new.len());
+        for (object, offset) in new.into_iter().zip(offsets) {
             let number = kept.known.len() as u32;
-            kept.known.insert(id.clone(), number);
-            index.change(|index| {
-                index.put_object(id, number, offset)?;
-                if self.0.posts { index.put_delivery(number, &Delivery::pending(id.clone())) } else { Ok(()) }
-            })?;
-            Ok((id, number))
-        };
-        new.into_iter().zip(offsets).map(index).collect()
+            kept.known.insert(object.record.id.clone(), number);
+            numbered.push((&object.record.id, number, offset));
+        }
+        index.change(|index| {
+            numbered.iter().try_for_each(|(id, number, offset)| {
+                index.put_object(id, *number, *offset)?;
+                if self.0.posts { index.put_delivery(*number, &Delivery::pending((*id).clone())) } else { Ok(()) }
+            })
+        })?;
+        Ok(numbered.into_iter().map(|(id, number, _)| (id, number)).collect())
     }
 
     /// How many objects there are in the archive, by type.

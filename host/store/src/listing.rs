@@ -140,7 +140,7 @@ fn count(index: &Index, filter: &VideoFilter) -> Result<u64> {
         let ids: std::collections::BTreeSet<_> = ids.iter().collect();
         ids.into_iter().try_for_each(|id| look(*id))?;
     } else if matcher.is_open() {
-        return Ok(index.len());
+        return index.len();
     } else {
         let (low, high) = matcher.created_range();
         index.walk(OrderKey::CreatedDate, low.as_deref(), high.as_deref()).try_for_each(|item| look(item?.1))?;

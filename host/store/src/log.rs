@@ -22,7 +22,6 @@ use std::{
 use tracing::debug;
 
 use crate::{
-    codec::damaged,
     disk::{BackendFile, Disk},
     error::{At, Result, StoreError},
 };
@@ -103,9 +102,10 @@ impl LogReader {
             if same_kind && version > VERSION {
                 return Err(StoreError::Newer { path: path.to_path_buf(), made_by: format!("version {version} of this log") });
             }
-            return Err(damaged(path, "it does not begin as a log of this kind"));
         }
-        Ok(Some(Self { path: path.to_path_buf(), file, offset: HEAD, length, unread: Unread::default(), search: SEARCH }))
+        // A head that is damaged costs no record.
+        let unread = Unread { damaged: if found == expected { 0 } else { HEAD }, torn: 0 };
+        Ok(Some(Self { path: path.to_path_buf(), file, offset: HEAD, length, unread, search: SEARCH }))
     }
 
     /// Goes to a record by its offset.
@@ -137,18 +137,31 @@ impl LogReader {
             return Ok(None);
         }
         let (mut length, mut crc) = ([0; 4], [0; 4]);
-        self.file.read_exact(&mut length).and_then(|()| self.file.read_exact(&mut crc)).at(&self.path)?;
+        if !self.fill(&mut length)? || !self.fill(&mut crc)? {
+            return Ok(None);
+        }
         let bytes = u32::from_le_bytes(length);
         if bytes > LONGEST || u64::from(bytes) > left - FRAME {
             return Ok(None);
         }
         let mut payload = vec![0; bytes as usize];
-        self.file.read_exact(&mut payload).at(&self.path)?;
+        if !self.fill(&mut payload)? {
+            return Ok(None);
+        }
         if checksum(length, &payload) != u32::from_le_bytes(crc) {
             return Ok(None);
         }
         self.offset += FRAME + u64::from(bytes);
         Ok(Some(payload))
+    }
+
+    /// Reads so many bytes; whether there were. A writer whose disk is full cuts off what it could
+    /// not write while others read.
+    fn fill(&mut self, bytes: &mut [u8]) -> Result<bool> {
+        match self.file.read_exact(bytes) {
+            Err(error) if error.kind() == ErrorKind::UnexpectedEof => Ok(false),
+            read => read.at(&self.path).map(|()| true),
+        }
     }
 
     /// The next record that can be read, damage passed over.
@@ -179,7 +192,10 @@ impl LogReader {
         while at + FRAME <= self.length {
             let bytes = (self.length - at).min(WINDOW) as usize;
             let mut window = vec![0; bytes];
-            self.file.seek(SeekFrom::Start(at)).and_then(|_| self.file.read_exact(&mut window)).at(&self.path)?;
+            self.file.seek(SeekFrom::Start(at)).at(&self.path)?;
+            if !self.fill(&mut window)? {
+                return Ok(None);
+            }
             let frames = window.windows(FRAME as usize).enumerate();
             let possible = frames.filter_map(|(n, frame)| {
                 let (length, _) = frame.split_first_chunk()?;
@@ -269,29 +285,29 @@ impl LogWriter {
     /// Appends a record; where it begins.
     pub(crate) fn append(&mut self, payload: &[u8]) -> Result<u64> {
         let length = u32::try_from(payload.len()).ok().filter(|l| *l <= LONGEST);
-        let length = length.ok_or_else(|| damaged(&self.path, "a record is too long"))?;
-        self.mend()?;
+        let length = length.ok_or(ErrorKind::FileTooLarge).map_err(Into::into).at(&self.path)?;
+        self.roll_back()?;
         let at = self.offset;
         let bytes = length.to_le_bytes();
         let crc = checksum(bytes, payload).to_le_bytes();
         let written = [&bytes[..], &crc, payload].iter().try_for_each(|b| self.file.write_all(b));
-        self.judge(written)?;
+        self.roll_back_on_error(written)?;
         self.offset += FRAME + u64::from(length);
         Ok(at)
     }
 
     /// After a failure the log ends where it was last synced, at once if possible: who opens it
     /// next must not find more.
-    fn judge(&mut self, outcome: std::io::Result<()>) -> Result<()> {
+    fn roll_back_on_error(&mut self, outcome: std::io::Result<()>) -> Result<()> {
         self.torn = outcome.is_err();
-        if let Err(error) = self.mend() {
+        if let Err(error) = self.roll_back() {
             debug!("{error}; it is tried again before anything else is written there");
         }
         outcome.at(&self.path)
     }
 
     /// Goes back to where the log was last whole.
-    fn mend(&mut self) -> Result<()> {
+    fn roll_back(&mut self) -> Result<()> {
         if !self.torn {
             return Ok(());
         }
@@ -306,10 +322,10 @@ impl LogWriter {
 
     /// Makes all that was appended durable.
     pub(crate) fn sync(&mut self) -> Result<()> {
-        self.mend()?;
+        self.roll_back()?;
         let end = self.offset;
         let synced = self.file.flush().and_then(|()| self.file.get_mut().sync());
-        self.judge(synced)?;
+        self.roll_back_on_error(synced)?;
         self.synced = end;
         Ok(())
     }
@@ -409,7 +425,8 @@ mod tests {
         std::fs::write(&path, b"OCLOGO\x09\x00").unwrap();
         let error = LogReader::open(&path, Kind::Objects).err().unwrap();
         assert!(matches!(&error, StoreError::Newer { made_by, .. } if made_by.contains('9')), "{error}");
-        assert!(matches!(LogReader::open(&path, Kind::Deliveries), Err(StoreError::Damaged { .. })));
+        let other = LogReader::open(&path, Kind::Deliveries).unwrap().unwrap();
+        assert_eq!(other.unread(), Unread { damaged: HEAD, torn: 0 });
     }
 
     #[test]

@@ -162,10 +162,11 @@ pub(crate) fn read_clusters(folder: &Folder, job: JobId) -> Result<Option<Vec<Cl
 }
 
 /// What a job's objects look like.
-pub(crate) fn read_embeddings(folder: &Folder, job: JobId) -> Result<Vec<Embedding>> {
+pub(crate) fn embeddings(folder: &Folder, job: JobId) -> Result<impl Iterator<Item = Result<Embedding>> + use<>> {
     let path = folder.job(job).join("embeddings.log");
-    let Some(mut log) = LogReader::open(&path, Kind::Embeddings)? else { return Ok(Vec::new()) };
-    std::iter::from_fn(|| log.next_record().transpose()).map(|payload| decode(&path, &payload?)).collect()
+    let mut log = LogReader::open(&path, Kind::Embeddings)?;
+    let payloads = std::iter::from_fn(move || log.as_mut()?.next_record().transpose());
+    Ok(payloads.map(move |payload| decode(&path, &payload?)))
 }
 
 /// The last line of each delivery that has one.

@@ -2,14 +2,13 @@
 
 use std::{
     fs::{File, TryLockError},
-    panic::catch_unwind,
     path::Path,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use ocellus_core::Clock;
-use tracing::info;
+use tracing::{error, info};
 
 use crate::{
     closing::{self, Closing, Left},
@@ -50,43 +49,69 @@ pub(crate) fn open(data: &Path, clock: Arc<dyn Clock>, backend: Arc<dyn Backend>
     closing::unmark(disk, data)?;
     let (path, is_new) = (data.join("index"), folder.ids()?.is_empty());
     let existed = path.exists();
-    let (index, passing, rebuilt) = match trusted(&path, &left) {
+    let (index, transient, rebuilt) = match trusted(&path, &left) {
         Ok(index) => (index, None, None),
-        Err(reason) => {
-            if matches!(left, Left::Open) {
-                disk.remove(&path)?
-            } else {
+        Err(Distrust { reason, keep }) => {
+            if keep {
                 set_aside(disk, &path)?
+            } else {
+                disk.remove(&path)?
             }
-            let begun = Instant::now();
-            let index = Index::open(&path)?;
-            let passing = recovery::rebuild(&folder, &index, true)?;
-            info!(videos = index.len(), duration_ms = begun.elapsed().as_millis() as u64, "index built from {} videos", index.len());
-            (index, passing, (existed || !is_new).then_some(reason))
+            let (index, transient) = build(&folder, &path)?;
+            (index, transient, (existed || !is_new).then_some(reason))
         }
     };
     let ids = Ids::open(&folder, index.highest()?)?;
-    let report = OpenReport { videos: index.len(), index_rebuilt: rebuilt };
+    let report = OpenReport { videos: index.len()?, index_rebuilt: rebuilt };
+    let whole = transient.is_none() && !index.is_in_memory();
     let index = Serving::new(folder.clone(), path, index)?;
-    if passing.is_some() {
+    if !whole {
         index.doubt();
     }
     let closing = Closing::new(disk, data, index.doubtful());
     Ok((Shared::new(folder, index, ids, clock, closing, lock), report))
 }
 
-/// The index that there is, or why it is not to be trusted.
-fn trusted(path: &Path, left: &Left) -> std::result::Result<Index, String> {
+/// An index of all folders, in memory where none can be written; and an error that may be over the
+/// next time.
+fn build(folder: &Folder, path: &Path) -> Result<(Index, Option<StoreError>)> {
+    let begun = Instant::now();
+    let built = Index::open(path).and_then(|index| {
+        let transient = recovery::rebuild(folder, &index, true)?;
+        Ok((index, transient))
+    });
+    let (index, transient) = match built {
+        Err(error @ StoreError::Index(_)) => {
+            error!("the index cannot be written; it is in memory until it can be: {error}");
+            let index = Index::in_memory()?;
+            let transient = recovery::rebuild(folder, &index, true)?;
+            (index, transient)
+        }
+        built => built?,
+    };
+    let videos = index.len()?;
+    info!(videos, duration_ms = begun.elapsed().as_millis() as u64, "index built from {videos} videos");
+    Ok((index, transient))
+}
+
+/// Why an index is not to be trusted, and whether it is kept to be looked at.
+struct Distrust {
+    reason: String,
+    keep: bool,
+}
+
+/// The index that there is, if it is to be trusted.
+fn trusted(path: &Path, left: &Left) -> Result<Index, Distrust> {
+    let no = |reason: &str, keep| Err(Distrust { reason: reason.into(), keep });
     match left {
-        _ if !path.exists() => Err("it was missing".into()),
-        Left::Open => Err("it was not closed in good order".into()),
-        Left::Changed(what) => Err(what.clone()),
-        // sled panics on some damage.
-        Left::Whole => match catch_unwind(|| Index::open(path).and_then(|index| Ok((index.is_current()?, index)))) {
-            Ok(Ok((true, index))) => Ok(index),
-            Ok(Ok((false, _))) => Err("it was made by another version".into()),
-            Ok(Err(error)) => Err(error.to_string()),
-            Err(_) => Err("it cannot be read".into()),
+        _ if !path.exists() => no("it was missing", false),
+        Left::Open => no("it was not closed cleanly", false),
+        Left::Changed(what) => no(what, true),
+        Left::Whole => match Index::open(path).and_then(|index| Ok((index.is_current()?, index))) {
+            Ok((true, index)) => Ok(index),
+            Ok((false, _)) => no("it was made by another version", true),
+            // Where there is no room, none is to be kept by what is of no use.
+            Err(error) => no(&error.to_string(), !error.is_full()),
         },
     }
 }

@@ -13,60 +13,74 @@ use crate::{
     folder::Folder,
     index::Index,
     log::{Kind, LogReader, cut_torn_end},
-    objects::{LOGS, has_router, last_deliveries, read_clusters, read_embeddings, read_plan},
+    objects::{LOGS, embeddings, has_router, last_deliveries, read_clusters, read_plan},
 };
 
 /// Makes a new index from all folders; `mend`: finishes what a crash cut off in them, too. What
 /// cannot be read is left out and named in the log; an error that may be over the next time is
 /// returned.
 pub(crate) fn rebuild(folder: &Folder, index: &Index, mend: bool) -> Result<Option<StoreError>> {
-    let mut passing = None;
+    let mut transient = None;
     for id in folder.ids()? {
         match rebuild_video(folder, index, id, mend) {
             Err(error @ StoreError::Index(_)) => return Err(error),
             Err(error) => {
-                error!(video = %id, "video {id} is left out, or what its job made: {error}");
-                passing = matches!(error, StoreError::Io { .. }).then_some(error).or(passing);
+                error!(video = %id, "video {id}: it, or some of what its job made, is not in the index: {error}");
+                transient = matches!(error, StoreError::Io { .. }).then_some(error).or(transient);
             }
             Ok(()) => {}
         }
     }
     index.set_current()?;
-    Ok(passing)
+    Ok(transient)
 }
 
 fn rebuild_video(folder: &Folder, index: &Index, id: VideoId, mend: bool) -> Result<()> {
     let Some(mut record) = folder.read(id)? else { return Ok(()) };
+    let mut finished = Ok(());
     if mend {
-        record = finish(folder, record)?;
+        match finish_source(folder, id) {
+            Ok(newer) => record = newer.unwrap_or(record),
+            Err(error) => finished = Err(error),
+        }
+        finished = finished.and_then(|()| finish(folder, &record));
     }
+    // Whatever else cannot be read, its record can.
     index.put(id, Some(&record))?;
-    if record.job == 0 { Ok(()) } else { index_job(folder, index, JobId { video: id, number: record.job }) }
+    if record.job > 0 {
+        index_job(folder, index, JobId { video: id, number: record.job })?;
+    }
+    finished
 }
 
-/// Finishes what a crash cut off in a video's folder; the record that is right then.
-fn finish(folder: &Folder, mut record: VideoRecord) -> Result<VideoRecord> {
+/// Finishes what a crash cut off in a video's folder.
+fn finish(folder: &Folder, record: &VideoRecord) -> Result<()> {
     let (id, disk) = (record.id, folder.disk());
     tidy(disk, &folder.video(id))?;
-    let (source, next) = (folder.source(id), folder.next_source(id));
-    if let Some(newer) = pending_source(folder, id)? {
-        disk.remove(&folder.screenshot(id))?;
-        disk.rename(&next, &folder.record(id))?;
-        disk.sync_folder(&folder.video(id))?;
-        record = newer;
-    } else {
-        disk.remove(&next)?;
-    }
     // Its deletion was written down.
     if record.file_size.is_none() {
-        disk.remove(&source)?;
+        disk.remove(&folder.source(id))?;
     }
     let job = JobId { video: id, number: record.job };
     clear_other_jobs(folder, job)?;
     // Of a job that is over, only deliveries go on.
     let grow = LOGS.iter().filter(|(_, kind)| !record.finished || *kind == Kind::Deliveries);
-    grow.filter(|_| record.job > 0).try_for_each(|(name, kind)| cut_torn_end(disk, &folder.job(job).join(name), *kind))?;
-    Ok(record)
+    grow.filter(|_| record.job > 0).try_for_each(|(name, kind)| cut_torn_end(disk, &folder.job(job).join(name), *kind))
+}
+
+/// Puts down the record that goes with the source that was put in place last, where that was cut
+/// off or failed before the record was; that record. Before anybody else writes the record.
+pub(crate) fn finish_source(folder: &Folder, id: VideoId) -> Result<Option<VideoRecord>> {
+    let (next, disk) = (folder.next_source(id), folder.disk());
+    let newer = pending_source(folder, id)?;
+    if newer.is_some() {
+        disk.remove(&folder.screenshot(id))?;
+        disk.rename(&next, &folder.record(id))?;
+        disk.sync_folder(&folder.video(id))?;
+    } else {
+        disk.remove(&next)?;
+    }
+    Ok(newer)
 }
 
 /// The record that goes with the source that was put in place last, where that was cut off before
@@ -113,14 +127,17 @@ pub(crate) fn clear_other_jobs(folder: &Folder, current: JobId) -> Result<()> {
 }
 
 /// Puts the objects of a job's log into the index, what they look like, who they are, and their
-/// deliveries.
+/// deliveries. What is damaged is a check's to tell, and keeps no object from being found.
+///
+/// # Errors
+/// Of what cannot be read now; the rest is in the index all the same.
 pub(crate) fn index_job(folder: &Folder, index: &Index, job: JobId) -> Result<()> {
-    // What cannot be read is a check's to tell; it keeps no object from being found.
-    index.put_clusters(&read_clusters(folder, job).ok().flatten().unwrap_or_default())?;
-    read_embeddings(folder, job).unwrap_or_default().iter().try_for_each(|embedding| index.put_row(embedding))?;
+    let mut unread = None;
+    index.put_clusters(&or_default(read_clusters(folder, job), &mut unread).unwrap_or_default())?;
+    index_rows(folder, index, job, &mut unread)?;
     let path = folder.job(job).join("objects.log");
     let Some(mut log) = LogReader::open(&path, Kind::Objects)? else { return Ok(()) };
-    let mut deliveries = last_deliveries(folder, job)?;
+    let mut deliveries = or_default(last_deliveries(folder, job), &mut unread);
     // Where the plan cannot be read, there were deliveries if there is a line of one.
     let posts = read_plan(folder, job).map_or(!deliveries.is_empty(), |plan| has_router(&plan));
     let mut number = 0;
@@ -133,5 +150,24 @@ pub(crate) fn index_job(folder: &Folder, index: &Index, job: JobId) -> Result<()
         }
         number += 1;
     }
+    unread.map_or(Ok(()), Err)
+}
+
+fn index_rows(folder: &Folder, index: &Index, job: JobId, unread: &mut Option<StoreError>) -> Result<()> {
+    let rows = or_default(embeddings(folder, job).map(Some), unread);
+    for row in rows.into_iter().flatten() {
+        let Some(embedding) = or_default(row.map(Some), unread) else { break };
+        index.put_row(&embedding)?;
+    }
     Ok(())
+}
+
+/// Nothing in place of what is damaged, and of what cannot be read now, which is kept as `unread`.
+fn or_default<T: Default>(read: Result<T>, unread: &mut Option<StoreError>) -> T {
+    read.unwrap_or_else(|error| {
+        if !matches!(error, StoreError::Damaged { .. }) {
+            unread.get_or_insert(error);
+        }
+        T::default()
+    })
 }

@@ -16,7 +16,7 @@
 use std::{
     collections::{BinaryHeap, HashMap},
     fs::{self, File},
-    io::{Read, Seek, SeekFrom, Write},
+    io::{self, Read, Seek, SeekFrom, Write},
     path::{Path, PathBuf},
     thread,
 };
@@ -26,7 +26,7 @@ use parking_lot::RwLock;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    error::{At, Result, unreadable_entry},
+    error::{At, Result, StoreError, unreadable_entry},
     objects::Embedding,
     tree::Tree,
 };
@@ -97,6 +97,11 @@ impl Rows {
         Self { folder: folder.to_path_buf(), places, files: RwLock::default() }
     }
 
+    /// What a row takes in its file.
+    pub(crate) fn bytes(embedding: &Embedding) -> u64 {
+        (HEAD + embedding.row.len() * 4) as u64
+    }
+
     /// Puts a row down, in place of the one that the object has.
     pub(crate) fn put(&self, embedding: &Embedding) -> Result<()> {
         let Embedding { object, source, row } = embedding;
@@ -144,7 +149,7 @@ impl Rows {
             let moved = object_of(&record, &space.object_type).ok_or_else(unreadable_entry)?;
             self.set_place(&moved, &Place { source: space.source.clone(), numbers, slot })?;
         }
-        file.file.set_len(last * file.record_len).at(&file.path)?;
+        file.file.set_len(last * file.record_len).map_err(|e| unwritable(&file.path, &e))?;
         file.rows = last;
         self.places.remove(object.to_string())?;
         Ok(())
@@ -161,7 +166,7 @@ impl Rows {
 
     fn file<'a>(&self, files: &'a mut HashMap<Space, RowFile>, space: &Space) -> Result<&'a mut RowFile> {
         if !files.contains_key(space) {
-            fs::create_dir_all(&self.folder).at(&self.folder)?;
+            fs::create_dir_all(&self.folder).map_err(|e| unwritable(&self.folder, &e))?;
             files.insert(space.clone(), RowFile::open(self.folder.join(space.file_name()), space, true)?);
         }
         files.get_mut(space).ok_or_else(unreadable_entry)
@@ -214,7 +219,7 @@ impl Rows {
 
     /// Makes all that was written durable.
     pub(crate) fn flush(&self) -> Result<()> {
-        self.files.read().values().try_for_each(|file| file.file.sync_all().at(&file.path))
+        self.files.read().values().try_for_each(|file| file.file.sync_all().map_err(|e| unwritable(&file.path, &e)))
     }
 }
 
@@ -234,13 +239,18 @@ impl RowFile {
 
     fn write(&mut self, slot: u64, record: &[u8]) -> Result<()> {
         self.seek(slot)?;
-        self.file.write_all(record).at(&self.path)
+        self.file.write_all(record).map_err(|e| unwritable(&self.path, &e))
     }
 
     fn seek(&mut self, slot: u64) -> Result<()> {
         self.file.seek(SeekFrom::Start(slot * self.record_len)).at(&self.path)?;
         Ok(())
     }
+}
+
+/// Rows that cannot be written are an index that cannot be.
+fn unwritable(path: &Path, error: &io::Error) -> StoreError {
+    StoreError::Index(sled::Error::Io(io::Error::new(error.kind(), format!("{}: {error}", path.display()))))
 }
 
 /// Ordered by distance, then by object.

@@ -39,11 +39,6 @@ use crate::{
 /// further one.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
-/// Bytes that sled takes for nothing.
-const LEAST_ROOM: u64 = 4 << 20;
-/// What sled takes for a byte, at most.
-const ROOM_PER_BYTE: u64 = 4;
-
 pub(crate) struct Serving {
     inner: Arc<Inner>,
     comes_back: Option<JoinHandle<()>>,
@@ -57,14 +52,9 @@ struct Inner {
     index: RwLock<Index>,
     /// A change did not reach the index on the disk.
     doubtful: Arc<AtomicBool>,
-    state: Mutex<State>,
+    closed: Mutex<bool>,
+    /// The index is in memory now, or nothing more is to be done.
     changed: Condvar,
-}
-
-#[derive(Default)]
-struct State {
-    in_memory: bool,
-    closed: bool,
 }
 
 impl Serving {
@@ -74,7 +64,7 @@ impl Serving {
             path: path.clone(),
             index: RwLock::new(index),
             doubtful: Arc::default(),
-            state: Mutex::default(),
+            closed: Mutex::default(),
             changed: Condvar::new(),
         });
         let of_thread = Arc::clone(&inner);
@@ -88,7 +78,7 @@ impl Serving {
         let failure = {
             let index = self.inner.index.read();
             match question(&index) {
-                Err(error @ (StoreError::Index(_) | StoreError::Io { .. })) if !index.is_in_memory() => error,
+                Err(error @ StoreError::Index(_)) if !index.is_in_memory() => error,
                 answer => return answer,
             }
         };
@@ -114,7 +104,7 @@ impl Serving {
 
 impl Drop for Serving {
     fn drop(&mut self) {
-        self.inner.state.lock().closed = true;
+        *self.inner.closed.lock() = true;
         self.inner.changed.notify_all();
         if self.comes_back.take().is_some_and(|thread| thread.join().is_err()) {
             error!("the thread that brings the index back to the disk panicked");
@@ -136,50 +126,55 @@ impl Inner {
         self.doubtful.store(true, Ordering::Relaxed);
         let begun = Instant::now();
         let another = Index::in_memory()?;
-        recovery::rebuild(&self.folder, &another, false)?.map_or(Ok(()), Err)?;
+        recovery::rebuild(&self.folder, &another, false)?;
         *index = another;
         drop(index);
         let ms = begun.elapsed().as_millis() as u64;
         error!(duration_ms = ms, "the index cannot be written; it is in memory until it can be: {failure}");
         // Nobody reads it any more, and others need the room.
-        if let Err(error) = self.folder.disk().remove(&self.path) {
-            error!("the index that cannot be written could not be removed: {error}");
-        }
-        self.state.lock().in_memory = true;
+        self.clear_disk();
+        let _closed = self.closed.lock();
         self.changed.notify_all();
         Ok(())
+    }
+
+    fn clear_disk(&self) {
+        if let Err(error) = self.folder.disk().remove(&self.path) {
+            error!("what there is of an index on the disk cannot be removed: {error}");
+        }
     }
 
     /// Makes the index on the disk anew each time it was lost, until the end.
     fn come_back(&self) {
         let (mut wait, mut back) = (FIRST_WAIT, None::<Instant>);
-        let mut state = self.state.lock();
+        let mut closed = self.closed.lock();
         loop {
-            while !state.in_memory && !state.closed {
-                self.changed.wait(&mut state);
+            while !*closed && !self.index.read().is_in_memory() {
+                self.changed.wait(&mut closed);
             }
             if back.take().is_some_and(|back| back.elapsed() > LONGEST_WAIT) {
                 wait = FIRST_WAIT;
             }
             let until = Instant::now() + wait;
-            while !state.closed && !self.changed.wait_until(&mut state, until).timed_out() {}
-            if state.closed {
+            while !*closed && !self.changed.wait_until(&mut closed, until).timed_out() {}
+            if *closed {
                 return;
             }
-            drop(state);
-            let is_back = self.has_room() && self.to_disk();
-            state = self.state.lock();
-            if is_back {
-                (state.in_memory, back) = (false, Some(Instant::now()));
+            drop(closed);
+            let begun = Instant::now();
+            if self.has_room() && self.to_disk() {
+                back = Some(Instant::now());
             }
-            wait = (wait * 2).min(LONGEST_WAIT);
+            // What all have to wait for is not tried over and over.
+            wait = (wait * 2).min(LONGEST_WAIT).max(begun.elapsed() * 10);
+            closed = self.closed.lock();
         }
     }
 
     /// Whether it is worth an attempt, for which all have to wait.
     fn has_room(&self) -> bool {
-        let Ok(size) = self.index.read().size() else { return true };
-        room(self.folder.archive()).is_none_or(|room| room > LEAST_ROOM + size * ROOM_PER_BYTE)
+        let Ok(needed) = self.index.read().room() else { return true };
+        room(self.folder.archive()).is_none_or(|room| room > needed)
     }
 
     fn to_disk(&self) -> bool {
@@ -187,7 +182,8 @@ impl Inner {
         let make = || {
             self.folder.disk().remove(&self.path)?;
             let another = Index::open(&self.path)?;
-            recovery::rebuild(&self.folder, &another, false)?.map_or(Ok(another), Err)
+            recovery::rebuild(&self.folder, &another, false)?;
+            Ok(another)
         };
         // sled panics on some failures.
         let made = catch_unwind(AssertUnwindSafe(make)).unwrap_or_else(|_| Err(unreadable_entry()));
@@ -199,6 +195,7 @@ impl Inner {
             }
             Err(error) => {
                 error!("the index cannot be written yet: {error}");
+                self.clear_disk();
                 false
             }
         }

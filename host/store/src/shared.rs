@@ -17,6 +17,7 @@ use tracing::error;
 
 use crate::{
     closing::Closing,
+    codec::seal,
     error::{Result, StoreError},
     folder::Folder,
     ids::Ids,
@@ -30,6 +31,8 @@ pub(crate) struct Shared {
     pub clock: Arc<dyn Clock>,
     /// A record is changed by one thread at a time; videos share locks by their ids.
     locks: [Mutex<()>; 64],
+    /// Videos whose record may be in its place and not be durable.
+    unsynced: Mutex<HashSet<VideoId>>,
     /// Damaged files that the log has named.
     named: Mutex<HashSet<PathBuf>>,
     // In this order: the index is closed, then known to be whole, then somebody else may open the
@@ -41,7 +44,7 @@ pub(crate) struct Shared {
 impl Shared {
     pub(crate) fn new(folder: Folder, index: Serving, ids: Ids, clock: Arc<dyn Clock>, closing: Closing, lock: File) -> Self {
         let locks = std::array::from_fn(|_| Mutex::new(()));
-        Self { folder, index, ids, clock, locks, named: Mutex::default(), _closing: closing, _lock: lock }
+        Self { folder, index, ids, clock, locks, unsynced: Mutex::default(), named: Mutex::default(), _closing: closing, _lock: lock }
     }
 
     /// Held by who changes what there is of a video.
@@ -49,6 +52,21 @@ impl Shared {
         let locks = &self.locks;
         #[expect(clippy::indexing_slicing, reason = "the remainder is less than the length")]
         locks[id.0 as usize % locks.len()].lock()
+    }
+
+    /// Writes a record, also in place of the same one where it is not known to be durable. With the
+    /// lock of its video held.
+    pub(crate) fn write(&self, record: &VideoRecord, is_new: bool) -> Result<()> {
+        let id = record.id;
+        if !is_new && !self.unsynced.lock().contains(&id) {
+            return Ok(());
+        }
+        let written = self.folder.disk().replace(&self.folder.record(id), &seal(record));
+        match written {
+            Ok(()) => self.unsynced.lock().remove(&id),
+            Err(_) => self.unsynced.lock().insert(id),
+        };
+        written
     }
 
     /// A video's record, or `None` where it cannot be read, which the log says once.
@@ -65,7 +83,7 @@ impl Shared {
     /// Says in the log what is damaged, unless it was said before.
     pub(crate) fn name_once(&self, path: &Path, what: &StoreError) {
         if self.named.lock().insert(path.to_path_buf()) {
-            error!("left out: {what}");
+            error!("cannot be read: {what}");
         }
     }
 

@@ -126,6 +126,7 @@ impl Archive {
     ) -> Result<VideoRecord> {
         let _guard = self.shared().guard(id);
         let Shared { folder, index, .. } = self.shared();
+        self.finish_source(id)?;
         let mut record = self.video(id)?.ok_or(StoreError::NoVideo(id))?;
         check(&record)?;
         record.file_size = Some(digest.bytes);
@@ -149,7 +150,7 @@ impl Archive {
             disk.sync_folder(&here)
         })();
         if put.is_err() {
-            // The next start looks which of the two is there.
+            // Whoever writes the record next looks which of the two is there, or the next start.
             index.doubt();
         }
         put?;
@@ -167,7 +168,9 @@ impl Archive {
             }
             Ok(())
         })?;
-        self.shared().folder.disk().remove(&self.source_path(id))?;
+        let Shared { folder, index, .. } = self.shared();
+        // What is left of it the next start removes.
+        folder.disk().remove(&folder.source(id)).inspect_err(|_| index.doubt())?;
         Ok(record)
     }
 
@@ -176,9 +179,13 @@ impl Archive {
         self.shared().folder.screenshot(id)
     }
 
-    pub fn save_screenshot(&self, id: VideoId, jpeg: &[u8]) -> Result<()> {
+    /// Keeps a picture of a video, unless the video has another source by now than `video` says.
+    pub fn save_screenshot(&self, video: &VideoRecord, jpeg: &[u8]) -> Result<()> {
+        let id = video.id;
         let _guard = self.shared().guard(id);
-        let Shared { folder, .. } = self.shared();
-        if folder.video(id).exists() { folder.disk().replace(&self.screenshot_path(id), jpeg) } else { Ok(()) }
+        let folder = &self.shared().folder;
+        let source = |v: &VideoRecord| (v.source_sha256.clone(), v.file_size, v.url.clone());
+        let same = folder.read(id)?.is_some_and(|now| source(&now) == source(video));
+        if same { folder.disk().replace(&self.screenshot_path(id), jpeg) } else { Ok(()) }
     }
 }

@@ -66,7 +66,7 @@ impl StoredJob {
     /// What objects look like, in the order in which that was kept; some may be of objects that
     /// there are none of, or twice.
     pub fn embeddings(&self) -> Result<Vec<Embedding>> {
-        objects::read_embeddings(&self.folder, self.id())
+        objects::embeddings(&self.folder, self.id())?.collect()
     }
 
     /// The individuals among the objects, in order of their ids; none before the job's end.

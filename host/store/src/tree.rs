@@ -20,7 +20,6 @@ use crate::error::{Result, StoreError, unreadable_entry};
 type Map = BTreeMap<Vec<u8>, Vec<u8>>;
 
 /// Where trees are.
-#[derive(Clone)]
 pub(crate) enum Forest {
     Stored(sled::Db),
     /// By their names.

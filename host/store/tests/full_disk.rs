@@ -170,6 +170,14 @@ fn the_index_answers_from_memory_while_it_cannot_be_written_and_comes_back() {
         assert!(refused || !ids.is_empty(), "the index was never in need of room");
     }
 
+    // A start finds no room either.
+    drop((archive, job));
+    let archive = open(&data);
+    let job = archive.job(objects[0].job).unwrap().unwrap();
+    assert_eq!(listed(&archive).len(), ids.len() + 1);
+    assert_eq!(archive.undelivered(None).unwrap().len(), objects.len());
+    assert!(matches!(nearest(&archive), Err(StoreError::NotSearchable)));
+
     fs::remove_dir_all(&fillers).unwrap();
     let posted = Delivery { state: DeliveryState::Posted, attempts: 1, ..Delivery::pending(objects[3].clone()) };
     job.book(&posted).unwrap();

@@ -27,6 +27,8 @@ use super::{
 /// limits do.
 const PING: Duration = Duration::from_secs(30);
 const MAX_STREAMS_PER_CONNECTION: u32 = 64;
+/// Of a request's head, at most; so much of an unfinished one is in memory.
+const MAX_HEAD_BYTES: usize = 64 << 10;
 
 pub(super) type Builder = auto::Builder<TokioExecutor>;
 
@@ -34,7 +36,7 @@ pub(super) fn builder() -> Builder {
     let mut builder = auto::Builder::new(TokioExecutor::new());
     // Its own limit of that kind starts once it knows the protocol, which a silent client never
     // tells.
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(None);
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(None).max_buf_size(MAX_HEAD_BYTES);
     builder.http2().timer(TokioTimer::new()).keep_alive_interval(PING).max_concurrent_streams(MAX_STREAMS_PER_CONNECTION);
     builder
 }

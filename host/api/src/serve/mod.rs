@@ -80,7 +80,7 @@ async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
             Err(e) => {
                 // Out of file descriptors, most likely: that passes, and spinning until then helps
                 // nobody.
-                tracing::error!("accepting connections: {e}");
+                tracing::error!("cannot accept a connection: {e}");
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
         }

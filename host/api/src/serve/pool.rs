@@ -8,13 +8,13 @@ use std::{collections::HashMap, net::IpAddr, sync::Arc, time::Duration};
 use parking_lot::Mutex;
 use tokio::{
     sync::Notify,
-    time::{Instant, timeout_at},
+    time::{Instant, timeout, timeout_at},
 };
 
 use super::{
     activity::Activity,
     limits::ConnectionLimits,
-    room::{self, Guest, Peer, Room},
+    room::{self, GRACE, Guest, Peer, Room},
 };
 
 /// How often the log says that connections are closed to make room.
@@ -65,7 +65,8 @@ impl Pool {
             match self.try_place(address.into(), Instant::now()) {
                 Ok(place) => return place,
                 Err(Some(then)) => drop(timeout_at(then, self.changed.notified()).await),
-                Err(None) => self.changed.notified().await,
+                // Nobody says when a connection falls idle.
+                Err(None) => drop(timeout(GRACE, self.changed.notified()).await),
             }
         }
     }
@@ -119,7 +120,7 @@ impl Open {
         self.made_room += 1;
         if self.said.is_none_or(|said| now.duration_since(said) >= SAY_AGAIN) {
             let (closed, open) = (self.made_room, self.connections.len() + 1);
-            tracing::warn!(closed, open, "{closed} connections were closed to make room for others: all that there may be are open");
+            tracing::warn!(closed, open, "{closed} connections were closed to make room for others: --max-connections is reached");
             (self.made_room, self.said) = (0, Some(now));
         }
     }
@@ -161,7 +162,6 @@ mod tests {
     use futures_util::FutureExt;
 
     use super::*;
-    use crate::serve::room::GRACE;
 
     fn pool(connections: usize) -> Arc<Pool> {
         Pool::new(&ConnectionLimits { connections, ..ConnectionLimits::default() })

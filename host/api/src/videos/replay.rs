@@ -3,13 +3,13 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use axum::{Json, extract::State};
-use ocellus_core::{Error, ErrorKind, PluginUse, Result, TrackId};
+use ocellus_core::{Error, PluginUse, Result, TrackId};
 use ocellus_pipeline::{Change, Decision, DecisionStage, Explained, Wanted};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::{
-    Api, blocking,
+    Api,
     body::JsonObject,
     error::{ApiError, BadParam, Conflict, NotFound, Unauthorized},
     path::VideoPath,
@@ -63,33 +63,18 @@ pub(crate) async fn replay(
     if let Some(unknown) = body.keys().find(|key| *key != SETTINGS) {
         return Err(Error::bad_param(unknown, "Unknown field.").into());
     }
-    let engine = api.engine.clone();
-    let done = blocking(move || {
-        let job = engine.archive().stored_job(video)?;
-        if job.video().status.is_enabled() {
-            return Err(Error::new(ErrorKind::Conflict, "The video is queued or being processed: replay it when that is over."));
-        }
-        let before = ocellus_pipeline::settings_of(&job)?;
-        let settings = match body.get(SETTINGS) {
-            Some(sent) => engine.settings_schema()?.merge(&before, sent)?,
-            None => before,
-        };
-        let replay = ocellus_pipeline::replay(&job, &settings, engine.plugins())?;
-        let diff = ocellus_pipeline::compare(&job, &replay, &settings, engine.plugins())?;
-        let (changed, gained, lost) = (first(diff.changed), first(diff.gained), first(diff.lost));
-        Ok(ReplayJson {
-            frames: replay.frames,
-            frames_per_second: replay.frames as f64 / replay.took.as_secs_f64().max(1e-9),
-            objects: replay.objects.len(),
-            sha256: replay.digest(),
-            same: diff.same,
-            changed,
-            gained,
-            lost,
-            plugins: replay.plugins,
-        })
-    });
-    Ok(Json(done.await?))
+    let (replay, diff) = api.engine.replay(video, body.get(SETTINGS).cloned()).await?;
+    Ok(Json(ReplayJson {
+        frames: replay.frames,
+        frames_per_second: replay.frames as f64 / replay.took.as_secs_f64().max(1e-9),
+        objects: replay.objects.len(),
+        sha256: replay.digest(),
+        same: diff.same,
+        changed: first(diff.changed),
+        gained: first(diff.gained),
+        lost: first(diff.lost),
+        plugins: replay.plugins,
+    }))
 }
 
 fn first<T>(mut items: Vec<T>) -> Vec<T> {
@@ -135,10 +120,5 @@ pub(crate) async fn decisions(State(api): State<Arc<Api>>, VideoPath(video): Vid
         frame: query.integer("frame")?,
     };
     let limit = query.integer_within("limit", 1, MOST)?.unwrap_or(DEFAULT_LIMIT);
-    let engine = api.engine.clone();
-    let found = blocking(move || {
-        let job = engine.archive().stored_job(video)?;
-        ocellus_pipeline::decisions(&job, engine.plugins(), &wanted, limit)
-    });
-    Ok(Json(Decisions { results: found.await? }))
+    Ok(Json(Decisions { results: api.engine.decisions(video, wanted, limit).await? }))
 }

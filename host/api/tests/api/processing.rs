@@ -90,7 +90,7 @@ async fn screenshots_are_taken_or_refused() {
         server.post(&format!("{path}?{query}"), Value::Null).await.refuses(param);
     }
     server.get(&path).await.expect(404);
-    server.archive.save_screenshot(VideoId(id), b"\xff\xd8 a picture").unwrap();
+    server.archive.save_screenshot(&server.archive.video(VideoId(id)).unwrap().unwrap(), b"\xff\xd8 a picture").unwrap();
     let picture = server.get(&path).await.expect(200);
     assert_eq!((picture.headers["content-type"].to_str().unwrap(), &*picture.body), ("image/jpeg", &b"\xff\xd8 a picture"[..]));
     // Another size is not what is kept, and there is no source to take it from.

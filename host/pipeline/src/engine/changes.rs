@@ -21,12 +21,12 @@ impl Inner {
         });
         for id in cut_off {
             match self.archive.enqueue(id) {
-                Ok(()) => info!(video = %id, "video {id} was cut off and goes on"),
+                Ok(()) => info!(video = %id, "video {id} was interrupted by the server's end and is queued to resume"),
                 Err(error @ (StoreError::Damaged { .. } | StoreError::NoVideo(_))) => {
                     error!(video = %id, %error, "video {id} was cut off and cannot go on: {error}");
                 }
                 Err(error) => {
-                    warn!(video = %id, %error, "video {id} was cut off and goes on, although that cannot be written down: {error}");
+                    warn!(video = %id, %error, "video {id} was interrupted by the server's end and resumes, although that cannot be written down: {error}");
                     self.jobs.enqueue(id, self.clock.now());
                 }
             }

@@ -183,7 +183,7 @@ impl Endings {
                 state.unwritten.remove(&id);
                 drop(state);
                 let Ending { status, error, .. } = &*ending;
-                info!(video = %id, ?status, error = error.as_deref().unwrap_or_default(), "video {id}: {status:?}");
+                info!(video = %id, ?status, error = error.as_deref().unwrap_or_default(), "video {id}: its job ended as {status:?}");
                 return None;
             }
             Err(StoreError::NoVideo(_)) => {

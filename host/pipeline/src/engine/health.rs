@@ -1,7 +1,7 @@
 //! How the server is, for operators.
 
 use ocellus_media::Hardware;
-use ocellus_runtime::PluginInfo;
+use ocellus_runtime::{Kind, PluginInfo, Role, State};
 use serde::Serialize;
 
 use super::Engine;
@@ -15,10 +15,19 @@ pub struct Health {
     pub detectors: ocellus_detect::Report,
     /// What tells individuals apart.
     pub embedders: ocellus_detect::EmbedderReport,
-    pub plugins: Vec<PluginInfo>,
+    /// Those that are in use; `/plugins/` says more.
+    pub plugins: Vec<PluginHealth>,
     pub decoding: DecodingReport,
     pub jobs: Running,
     pub deliveries: Deliveries,
+}
+
+/// A plugin that jobs use. What it said and what it costs is for those with the token.
+#[derive(Clone, Debug, Serialize)]
+pub struct PluginHealth {
+    pub name: String,
+    pub version: Option<String>,
+    pub kind: Option<Kind>,
 }
 
 /// What decodes.
@@ -36,13 +45,21 @@ pub struct Running {
     pub most: usize,
 }
 
+impl PluginHealth {
+    fn of(plugin: PluginInfo) -> Option<Self> {
+        let PluginInfo { name, version, kind, role, state, .. } = plugin;
+        let in_use = role == Role::Serves && state == State::Ready;
+        name.filter(|_| in_use).map(|name| Self { name, version, kind })
+    }
+}
+
 impl Engine {
     pub fn health(&self) -> Health {
         Health {
             version: env!("CARGO_PKG_VERSION"),
             detectors: self.0.detectors.report(),
             embedders: self.0.embedders.report(),
-            plugins: self.0.plugins.list(),
+            plugins: self.0.plugins.list().into_iter().filter_map(PluginHealth::of).collect(),
             decoding: DecodingReport {
                 choice: self.0.config.decoding.to_string(),
                 devices: self.0.config.decoding.bring_up().unwrap_or_default().into_iter().map(Hardware::name).collect(),

@@ -25,6 +25,7 @@ use ocellus_media::{Decoding, Interrupt};
 use ocellus_runtime::Plugins;
 use ocellus_store::{Archive, Delivery, DeliveryQuery, Page};
 use parking_lot::Mutex;
+use serde_json::Value;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
@@ -39,6 +40,7 @@ use self::{
 use crate::{
     job,
     outbox::{Outbox, OutboxConfig},
+    replay::{self, Decision, Diff, Replay, Wanted},
     screenshot::{self, ScreenshotQuery},
     search::{self, Search, SearchQuery},
 };
@@ -54,6 +56,9 @@ const WAITING_SCREENSHOTS: usize = 64;
 const SEARCHES: u32 = 2;
 /// Each has its picture in memory.
 const WAITING_SEARCHES: usize = 16;
+/// Each keeps a core busy, for a minute where the log is of a day.
+const REPLAYS: u32 = 2;
+const WAITING_REPLAYS: usize = 64;
 /// For the work of requests, once the server is told to stop.
 const GRACE: Duration = Duration::from_secs(10);
 
@@ -104,6 +109,7 @@ struct Inner {
     removals: Pool,
     screenshots: Pool,
     searches: Pool,
+    replays: Pool,
     /// Requests that wait are refused, and nothing is begun.
     closing: CancellationToken,
     threads: Mutex<Threads>,
@@ -151,6 +157,7 @@ impl Engine {
             removals: pool("removals", REMOVALS, usize::MAX),
             screenshots: pool("screenshots", SCREENSHOTS, WAITING_SCREENSHOTS),
             searches: pool("searches", SEARCHES, WAITING_SEARCHES),
+            replays: pool("replays", REPLAYS, WAITING_REPLAYS),
             closing,
             threads: Mutex::default(),
             schema: Mutex::default(),
@@ -291,7 +298,7 @@ impl Engine {
             let bytes = screenshot::take(&input, &video.stream_settings, &query, &interrupt)
                 .map_err(|e| Error::not_found("Screenshot").because(e))?;
             if plain {
-                inner.archive.save_screenshot(id, &bytes)?;
+                inner.archive.save_screenshot(&video, &bytes)?;
             }
             Ok(bytes)
         });
@@ -323,6 +330,49 @@ impl Engine {
         });
         tokio::select! {
             found = search => found,
+            () = self.0.closing.cancelled() => Err(stopping()),
+        }
+    }
+
+    /// Goes through the log of a video's last job once more, with other settings or plugins, and
+    /// compares. Dropped, it is not gone through any further.
+    ///
+    /// # Errors
+    /// `Conflict` before the job is over; `BadParam`; `Unavailable` where too many wait.
+    pub async fn replay(&self, id: VideoId, changes: Option<Value>) -> Result<(Replay, Diff)> {
+        let schema = self.settings_schema()?;
+        let again = move |inner: &Inner, interrupt: &Interrupt| {
+            let mut video = inner.video(id)?;
+            inner.endings.lay_over(&mut video);
+            if video.status.is_enabled() {
+                return Err(Error::new(ErrorKind::Conflict, "The video is queued or being processed: replay it when that is over."));
+            }
+            let job = inner.archive.stored_job(id)?;
+            let before = replay::settings_of(&job)?;
+            let settings = changes.map_or(Ok(before.clone()), |changes| schema.merge(&before, &changes))?;
+            let replay = replay::replay(&job, &settings, &inner.plugins, interrupt)?;
+            let diff = replay::compare(&job, &replay, &settings, &inner.plugins, interrupt)?;
+            Ok((replay, diff))
+        };
+        self.look_back(again).await
+    }
+
+    /// What went no further in a video's last job; see [`Engine::replay`].
+    pub async fn decisions(&self, id: VideoId, wanted: Wanted, limit: usize) -> Result<Vec<Decision>> {
+        self.look_back(move |inner, interrupt| {
+            inner.video(id)?;
+            let job = inner.archive.stored_job(id)?;
+            replay::decisions(&job, &inner.plugins, interrupt, &wanted, limit)
+        })
+        .await
+    }
+
+    async fn look_back<R: Send + 'static>(&self, work: impl FnOnce(&Inner, &Interrupt) -> Result<R> + Send + 'static) -> Result<R> {
+        let interrupt = Interrupt::new();
+        let _raised = RaisedAtEnd(interrupt.clone());
+        let inner = Arc::clone(&self.0);
+        tokio::select! {
+            done = self.0.replays.run(move || work(&inner, &interrupt)) => done,
             () = self.0.closing.cancelled() => Err(stopping()),
         }
     }
@@ -364,7 +414,7 @@ impl Engine {
             let _ = done.send(());
         };
         let ending = thread::Builder::new().name("shutdown".into()).spawn(end);
-        let pools = [&self.0.changes, &self.0.removals, &self.0.screenshots, &self.0.searches];
+        let pools = [&self.0.changes, &self.0.removals, &self.0.screenshots, &self.0.searches, &self.0.replays];
         if tokio::time::timeout(GRACE, join_all(pools.map(Pool::drained))).await.is_err() {
             warn!("requests that are still at work after {} s are dropped", GRACE.as_secs());
         }

@@ -33,13 +33,13 @@ impl Work for Inner {
                 info!(video = %id, job = video.job, "video {id}: processing");
                 match self.process_to_end(video, taken) {
                     Some(ending) => self.end_run(taken, ending),
-                    None => info!(video = %id, "video {id}: left to go on with later"),
+                    None => info!(video = %id, "video {id}: suspended, the next start goes on with it"),
                 }
                 Done::Ended
             }
             Ok(None) => Done::Ended,
             Err(error @ (StoreError::Damaged { .. } | StoreError::NoVideo(_))) => {
-                error!(video = %id, %error, "video {id} is passed over in the queue: {error}");
+                error!(video = %id, %error, "video {id} is skipped in the queue: {error}");
                 Done::Ended
             }
             Err(error) => {
@@ -117,6 +117,7 @@ impl Inner {
                 return Some(ended(job_id, run, VideoStatus::NotStarted, Some(error.public().to_owned())));
             }
         };
+        run.live.holds(job.counts());
         let mut video = plan.over(video);
         let recording = contained("the recording", || Recording::begin(&self.archive, &video));
         let outcome =
@@ -164,8 +165,8 @@ impl Inner {
             match contained("telling individuals apart", || self.clusters(job_id)) {
                 Ok(clusters) => ending.clusters = clusters,
                 Err(error) => {
-                    error!(video = %id, %error, "video {id}: its individuals cannot be told apart: {error}");
-                    ending.error.get_or_insert_with(|| "The individuals could not be told apart.".into());
+                    error!(video = %id, %error, "video {id}: grouping its objects into individuals failed: {error}");
+                    ending.error.get_or_insert_with(|| "Grouping objects into individuals failed; the server's log says why.".into());
                 }
             }
         }
@@ -228,7 +229,7 @@ impl Inner {
     fn keep_screenshot(&self, video: &VideoRecord, run: &Run) -> Result<()> {
         let input = job::input(&self.archive, video, &self.config.network)?;
         let jpeg = screenshot::take(&input, &video.stream_settings, &ScreenshotQuery::default(), &run.interrupt)?;
-        Ok(self.archive.save_screenshot(video.id, &jpeg)?)
+        Ok(self.archive.save_screenshot(video, &jpeg)?)
     }
 
     /// Finds the individuals among a finished job's objects; how many there are of each type.

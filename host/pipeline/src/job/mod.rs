@@ -182,6 +182,10 @@ fn begin<'a>(
     let looking: Vec<_> = looking.map(|(n, d)| (n.to_owned(), d.to_owned())).collect();
     // Before the source is opened: a camera would have to wait.
     let before = resume::before(context, &looking)?;
+    if let Before::Log(log) = &before {
+        // Whatever becomes of the source.
+        context.live.go_on(&log.replayed.known, context.job.counts());
+    }
     laps.lap(Stage::Plugins);
 
     let mut decoder = match Decoder::open(&context.input, context.interrupt) {
@@ -220,7 +224,6 @@ fn begin<'a>(
         Ok(log) => {
             let Log { writer, last, replayed, .. } = *log;
             let job = context.job.clone();
-            context.live.go_on(&replayed.known, job.counts());
             let frames = replayed.known.frames();
             if decoder.is_live() {
                 let gap = Gap { header, wall_us: context.clock.now().as_microsecond(), tracks: Vec::new(), lost: Vec::new() };
@@ -258,7 +261,11 @@ fn goes_on(context: &Context<'_>, log: &Log, now: &LogHeader) -> Result<bool> {
     // Tracks that were reported as over must not go on: there may be nothing left to be seen.
     let mut decoder = Decoder::open(&context.input, context.interrupt).map_err(public)?;
     source::go_behind(&mut decoder, &context.input, context.interrupt, &log.replayed.tail, true)?;
-    Ok(!matches!(decoder.next_frame(), Ok(Some(_))))
+    match decoder.next_frame() {
+        Ok(Some(_)) => Ok(false),
+        Ok(None) | Err(MediaError::BrokenOff { .. }) => Ok(true),
+        Err(error) => Err(public(error)),
+    }
 }
 
 /// A failure of a job that has seen frames.
@@ -272,9 +279,23 @@ fn begin_anew(context: &Context<'_>) -> Result<Job> {
     if let Some(outbox) = context.outbox {
         outbox.withdraw(old.video);
     }
-    let job = context.archive.restart_job(context.job)?;
+    let restarted = context.archive.restart_job(context.job);
+    let job = match restarted {
+        Ok(job) => job,
+        Err(error) => {
+            // Which of the two the record names now is the one that ends.
+            if let Some(now) = context.archive.video(old.video).ok().flatten() {
+                (context.begun_anew)(JobId { number: now.job, ..old });
+            }
+            if let Some(outbox) = context.outbox {
+                outbox.take_up(old.video);
+            }
+            return Err(error.into());
+        }
+    };
     let new = job.id();
     (context.begun_anew)(new);
-    warn!(%old, %new, "job {old} begins anew as {new}: what it would make now is not what it made before it was cut off");
+    context.live.begin_anew();
+    warn!(%old, %new, "job {old} is restarted from the beginning as job {new}: it would make other objects now than those it made before");
     Ok(job)
 }

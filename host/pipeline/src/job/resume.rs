@@ -104,7 +104,7 @@ pub(super) fn before(context: &Context<'_>, detectors: &[(String, String)]) -> R
     if is_file && header.detectors != detectors {
         return Ok(Before::Misfit);
     }
-    info!(job = %job.id(), frames = last.index + 1, "job {} goes on behind frame {}", job.id(), last.index);
+    info!(job = %job.id(), frames = last.index + 1, "job {} resumes after frame {}", job.id(), last.index);
     let replayed = replay(context, &header, gaps, false)?;
     let over = replayed.archive == Archived::Ahead && replay(context, &header, gaps, true)?.archive == Archived::Agrees;
     Ok(Before::Log(Box::new(Log { writer, header, last, replayed, over })))

@@ -74,7 +74,7 @@ pub(super) fn go_behind(decoder: &mut Decoder, input: &Input, interrupt: &Interr
     let mut frames = Vec::new();
     loop {
         let Some(frame) = decoder.next_frame().map_err(public)? else {
-            let reason = format!("The video's source ends at frame {}, before the last one that was seen.", frames.len());
+            let reason = format!("The video's source is shorter than when processing began: it ends at frame {}.", frames.len());
             return Err(Error::new(ErrorKind::BadParam, reason));
         };
         let index = frame.index();

@@ -6,13 +6,13 @@ use bytes::Bytes;
 use http_body_util::Full;
 use jiff::Timestamp;
 use ocellus_core::{Error, ObjectId};
-use ocellus_runtime::{Body, Outcome as Verdict, PictureInfo, PluginError, Post, Request};
+use ocellus_runtime::{Body, Fault, Outcome as Verdict, PictureInfo, PluginError, Post, Request};
 use ocellus_store::{Delivery, DeliveryState};
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, RETRY_AFTER};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Inner, JobContext, LONGEST_SILENCE, LONGEST_WAIT, backoff,
+    FIRST_WAIT, Inner, JobContext, LONGEST_SILENCE, LONGEST_WAIT, backoff,
     body::multipart,
     schedule::{Contact, Ticket},
 };
@@ -35,6 +35,8 @@ pub(super) enum Outcome {
     Interrupted,
     /// The archive could not be read.
     Unread(Error),
+    /// What came of an attempt before was written down only now; when it is tried again.
+    Booked(Option<Timestamp>),
     Tried {
         open: Arc<JobContext>,
         before: Delivery,
@@ -60,7 +62,7 @@ pub(super) enum Reply {
 pub(super) enum Unsent {
     /// There is none that could be sent, or the policy of the network forbids it.
     Unfit(String),
-    /// The router plugin is not installed now.
+    /// The router plugin is not installed now, or failed without meaning to.
     NoRouter(String),
 }
 
@@ -110,15 +112,22 @@ pub(super) async fn attempt(outbox: &Arc<Inner>, ticket: &Ticket) -> Outcome {
     let read = {
         let (outbox, id) = (Arc::clone(outbox), id.clone());
         tokio::task::spawn_blocking(move || {
-            let Some(open) = outbox.job(id.job)? else { return Ok(None) };
-            let Some(before) = outbox.archive.delivery(&id)?.filter(|d| !d.state.is_final()) else { return Ok(None) };
+            let Some(open) = outbox.job(id.job)? else { return Ok(Err(Outcome::Gone)) };
+            if let Some(delivery) = outbox.unwritten.lock().get(&id).cloned() {
+                open.job.book(&delivery)?;
+                outbox.unwritten.lock().remove(&id);
+                return Ok(Err(Outcome::Booked(delivery.next_try)));
+            }
+            let Some(before) = outbox.archive.delivery(&id)?.filter(|d| !d.state.is_final()) else {
+                return Ok(Err(Outcome::Gone));
+            };
             let prepared = prepare(&outbox, &open, &id)?;
-            Ok(Some((open, before, prepared)))
+            Ok(Ok((open, before, prepared)))
         })
     };
     let (open, before, prepared) = match read.await {
-        Ok(Ok(Some(read))) => read,
-        Ok(Ok(None)) => return Outcome::Gone,
+        Ok(Ok(Ok(read))) => read,
+        Ok(Ok(Err(outcome))) => return outcome,
         Ok(Err(error)) => return Outcome::Unread(error),
         Err(error) => return Outcome::Unread(Error::internal(error)),
     };
@@ -126,7 +135,7 @@ pub(super) async fn attempt(outbox: &Arc<Inner>, ticket: &Ticket) -> Outcome {
         Ok(prepared) => {
             let response = tokio::select! {
                 response = send(outbox, &open, ticket, prepared) => response,
-                () = ticket.abandoned.cancelled() => Err(Reply::Silence("no response yet, while others had to wait".into())),
+                () = ticket.abandoned.cancelled() => Err(Reply::Silence("no response yet; given up early because other deliveries were waiting".into())),
             };
             match response {
                 Ok(response) => read_reply(response, &ticket.abandoned).await,
@@ -160,8 +169,7 @@ fn prepare(outbox: &Inner, open: &JobContext, id: &ObjectId) -> ocellus_core::Re
     let post = Post { object: &object, url: &open.url, camera, camera_group, pictures: &infos };
     let Request { method, url, headers, body } = match outbox.with_router(&open.plan, |router| router.encode(&post)) {
         Ok(request) => request,
-        Err(error @ PluginError::Unknown { .. }) => return Ok(Err(Unsent::NoRouter(error.to_string()))),
-        Err(error) => return unfit(&error.to_string()),
+        Err(error) => return Ok(Err(unsent(&error))),
     };
     let made = match body {
         Body::Bytes(bytes) => Ok((None, bytes)),
@@ -243,8 +251,15 @@ pub(super) fn understand(outbox: &Inner, open: &JobContext, reply: Reply) -> Ans
     };
     match outbox.with_router(&open.plan, |router| router.judge(status, &headers, &body)) {
         Ok(verdict) => Answer::Response { status, verdict, wait },
-        Err(error @ PluginError::Unknown { .. }) => Answer::Nothing(Unsent::NoRouter(error.to_string())),
-        Err(error) => Answer::Nothing(Unsent::Unfit(error.to_string())),
+        Err(error) => Answer::Nothing(unsent(&error)),
+    }
+}
+
+/// What a plugin says of the object holds for good; a crash or a deadline may be of the moment.
+fn unsent(error: &PluginError) -> Unsent {
+    match error.fault() {
+        Some(Fault::Reported(_) | Fault::Contract(_)) => Unsent::Unfit(error.to_string()),
+        _ => Unsent::NoRouter(error.to_string()),
     }
 }
 
@@ -290,6 +305,8 @@ pub(super) fn judge(before: Delivery, answer: Answer, now: Timestamp, give_up_af
         }
         Answer::Response { status, verdict: Verdict::Retry { after_ms }, wait } => {
             let asked = after_ms.map(Duration::from_millis).or(wait).map(|w| w.min(LONGEST_WAIT));
+            // At once, as an answer may say by mistake, or a clock that is wrong, would be over and over.
+            let asked = asked.filter(|w| *w >= FIRST_WAIT);
             let asked = asked.and_then(|w| now.checked_add(w).ok());
             let contact = asked.filter(|_| BUSY.contains(&status)).map_or(Contact::Answered, Contact::Busy);
             let at = asked.unwrap_or_else(|| backoff(now, attempts, LONGEST_WAIT));
@@ -350,6 +367,9 @@ mod tests {
     fn retry_after_is_honoured_up_to_an_hour() {
         let (asked, contact) = judge(fresh(), response(429, Verdict::Retry { after_ms: None }, Some(90)), at(0), DAY);
         assert_eq!((asked.next_try, contact), (Some(at(90)), Contact::Busy(at(90))));
+        let (at_once, contact) = judge(fresh(), response(429, Verdict::Retry { after_ms: None }, Some(0)), at(0), DAY);
+        assert!(at_once.next_try > Some(at(0)), "{at_once:?}");
+        assert_eq!(contact, Contact::Answered);
         let (capped, contact) = judge(fresh(), response(500, Verdict::Retry { after_ms: Some(1 << 40) }, None), at(0), DAY);
         assert_eq!((capped.next_try, contact), (Some(at(3600)), Contact::Answered));
         let header = |text: &str| HeaderMap::from_iter([(RETRY_AFTER, text.parse().unwrap())]);

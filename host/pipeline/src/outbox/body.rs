@@ -15,7 +15,8 @@ pub(crate) fn multipart(id: &ObjectId, parts: &[Part], pictures: &[(PictureInfo,
             Content::Bytes(bytes) => (bytes.as_slice(), None),
             Content::Picture(picture) => {
                 let found = pictures.iter().find(|(info, _)| info.picture == *picture);
-                let (info, bytes) = found.ok_or_else(|| format!("the router asks for a picture that there is not: {picture:?}"))?;
+                let (info, bytes) =
+                    found.ok_or_else(|| format!("the router plugin asked for {picture:?}, which this object does not have"))?;
                 (bytes.as_slice(), Some(info.content_type.as_str()))
             }
         });

@@ -23,7 +23,7 @@ mod schedule;
 mod signature;
 
 use std::{
-    collections::VecDeque,
+    collections::{HashMap, VecDeque},
     fmt,
     str::FromStr,
     sync::{
@@ -123,7 +123,11 @@ struct Inner {
     network: NetworkPolicy,
     clients: Clients,
     routers: Mutex<Routers>,
-    jobs: Mutex<VecDeque<Arc<JobContext>>>,
+    jobs: Mutex<OpenJobs>,
+    /// What came of attempts that could not be written down yet: they are not made again for that.
+    unwritten: Mutex<HashMap<ObjectId, Delivery>>,
+    /// Held by who takes failed deliveries up again.
+    reviving: Mutex<()>,
     schedule: Mutex<Schedule>,
     /// Something came that may be due now.
     changed: Notify,
@@ -150,6 +154,35 @@ struct JobContext {
     destination: Destination,
     /// Somebody was told that an object of it could not be delivered; the API has the others.
     warned: AtomicBool,
+}
+
+/// Jobs that are kept open, the last used first.
+#[derive(Default)]
+struct OpenJobs {
+    open: VecDeque<Arc<JobContext>>,
+    /// How often one was sent somewhere else.
+    readdressed: u64,
+}
+
+impl OpenJobs {
+    fn get(&mut self, id: JobId) -> Option<Arc<JobContext>> {
+        let place = self.open.iter().position(|open| open.job.id() == id)?;
+        let open = self.open.remove(place)?;
+        self.open.push_front(Arc::clone(&open));
+        Some(open)
+    }
+
+    fn put(&mut self, open: &Arc<JobContext>) {
+        if self.get(open.job.id()).is_none() {
+            self.open.truncate(OPEN_JOBS - 1);
+            self.open.push_front(Arc::clone(open));
+        }
+    }
+
+    fn readdress(&mut self, id: JobId) {
+        self.open.retain(|open| open.job.id() != id);
+        self.readdressed += 1;
+    }
 }
 
 /// Sessions of router plugins that nobody uses now, the last used first.
@@ -200,6 +233,8 @@ impl Outbox {
             clients,
             routers: Mutex::default(),
             jobs: Mutex::default(),
+            unwritten: Mutex::default(),
+            reviving: Mutex::default(),
             schedule: Mutex::default(),
             changed: Notify::new(),
             settled: Condvar::new(),
@@ -207,9 +242,15 @@ impl Outbox {
             halted: CancellationToken::new(),
             tasks: TaskTracker::new(),
         });
-        inner.tasks.spawn_on(Arc::clone(&inner).dispatch(), runtime.handle());
-        let loading = Arc::clone(&inner);
-        inner.tasks.spawn_blocking_on(move || loading.take_up(None), runtime.handle());
+        let taking_up = Arc::clone(&inner);
+        let taken_up = inner.tasks.spawn_blocking_on(move || taking_up.take_up(None), runtime.handle());
+        let dispatching = Arc::clone(&inner);
+        let begin = async move {
+            // What a job adds meanwhile may come behind these.
+            let _ = taken_up.await;
+            dispatching.dispatch().await;
+        };
+        inner.tasks.spawn_on(begin, runtime.handle());
         Ok(Self { inner, runtime: Mutex::new(Some(runtime)) })
     }
 
@@ -228,7 +269,8 @@ impl Outbox {
     /// them to end. Never waits.
     pub(crate) fn withdraw(&self, video: VideoId) {
         self.inner.schedule.lock().withdraw(video);
-        self.inner.jobs.lock().retain(|open| open.job.id().video != video);
+        self.inner.jobs.lock().open.retain(|open| open.job.id().video != video);
+        self.inner.unwritten.lock().retain(|object, _| object.job.video != video);
     }
 
     /// Waits until nothing is under way any more of what was withdrawn of a video. To be called
@@ -355,9 +397,11 @@ impl Inner {
             }
             let taken = (|| -> Result<()> {
                 if job.as_ref().is_none_or(|(id, _)| *id != object.job) {
+                    // Said once where it cannot be read.
+                    job = Some((object.job, None));
                     // Only read: what there is to deliver may be of a hundred thousand videos.
                     let stored = Some(self.archive.stored_job(object.job.video)?).filter(|s| s.id() == object.job);
-                    let plan = stored.map(|s| s.plan()).transpose()?.flatten().map(plan).transpose()?;
+                    let plan = stored.map(|s| s.plan()).transpose()?.flatten().map(Plan::parse).transpose()?;
                     job = Some((object.job, plan.and_then(|p| destination(&p))));
                 }
                 let due = self.archive.delivery(&object)?.and_then(|d| d.next_try);
@@ -389,7 +433,7 @@ impl Inner {
         let (Some(wanted), Some(open)) = (wanted, self.job(id)?) else { return Ok(()) };
         if wanted != open.url {
             open.job.set_router(&wanted)?;
-            self.jobs.lock().retain(|open| open.job.id() != id);
+            self.jobs.lock().readdress(id);
             if let Some(open) = self.job(id)? {
                 self.schedule.lock().redirect(id, &open.destination);
                 self.changed.notify_one();
@@ -400,6 +444,12 @@ impl Inner {
 
     fn revive(&self, before: Delivery) -> Result<Delivery> {
         let now = self.clock.now();
+        let _turn = self.reviving.lock();
+        // Another request may have been faster.
+        let before = self.archive.delivery(&before.object)?.unwrap_or(before);
+        if before.state == DeliveryState::Posted {
+            return Ok(before);
+        }
         let (Some(open), Some(number)) = (self.job(before.object.job)?, self.archive.number(&before.object)?) else {
             return Err(Error::not_found("Delivery"));
         };
@@ -415,16 +465,28 @@ impl Inner {
 
     /// The job of an object, open; `None` where it is its video's no more, or has no router.
     fn job(&self, id: JobId) -> Result<Option<Arc<JobContext>>> {
-        let mut jobs = self.jobs.lock();
-        if let Some(open) = jobs.iter().find(|open| open.job.id() == id) {
-            return Ok(Some(Arc::clone(open)));
-        }
+        let readdressed = {
+            let mut jobs = self.jobs.lock();
+            if let Some(open) = jobs.get(id) {
+                return Ok(Some(open));
+            }
+            jobs.readdressed
+        };
+        // Reads the job's logs: nobody else has to wait for that.
         let Some(job) = self.archive.job(id)? else { return Ok(None) };
-        let plan = plan(job.plan()?)?;
+        let written = match job.plan() {
+            // Removed meanwhile.
+            Err(_) if !self.archive.is_current(id)? => return Ok(None),
+            written => written?,
+        };
+        let plan = Plan::parse(written)?;
         let (Some(url), Some(destination)) = (plan.router_url.clone(), destination(&plan)) else { return Ok(None) };
         let open = Arc::new(JobContext { job, plan, url, destination, warned: AtomicBool::new(false) });
-        jobs.truncate(OPEN_JOBS - 1);
-        jobs.push_front(Arc::clone(&open));
+        let mut jobs = self.jobs.lock();
+        // The next one who asks reads where it goes by now.
+        if jobs.readdressed == readdressed {
+            jobs.put(&open);
+        }
         Ok(Some(open))
     }
 
@@ -474,8 +536,14 @@ impl Inner {
         let over = Concluded { again: None, contact: Contact::None, reason: None };
         let (open, delivery, contact) = match outcome {
             Outcome::Gone | Outcome::Interrupted => return over,
+            Outcome::Booked(again) => return Concluded { again, ..over },
+            // It will not be another time either, before somebody mends it.
+            Outcome::Unread(error) if error.kind() == ErrorKind::Conflict => {
+                error!(object = %id, %error, "object {id} is not delivered: {error}");
+                return over;
+            }
             Outcome::Unread(error) => {
-                warn!(object = %id, %error, "object {id} cannot be read: {error}");
+                warn!(object = %id, %error, "object {id} cannot be delivered yet: {error}");
                 return Concluded { again: Some(backoff(now, 6, LONGEST_SILENCE)), ..over };
             }
             Outcome::Tried { open, before, reply } => {
@@ -493,9 +561,10 @@ impl Inner {
             _ => debug!(object = %id, attempts = delivery.attempts, reason, "delivering object {id} failed ({reason}), trying again later"),
         }
         if let Err(error) = open.job.book(&delivery) {
-            error!(object = %id, %error, "how the delivery of object {id} stands could not be written down: {error}");
-            // Sent again, it has the same key.
-            return Concluded { again: Some(backoff(now, delivery.attempts, LONGEST_SILENCE)), contact, reason: delivery.reason };
+            error!(object = %id, %error, "how the delivery of object {id} stands cannot be written down yet: {error}");
+            let reason = delivery.reason.clone();
+            self.unwritten.lock().insert(id.clone(), delivery);
+            return Concluded { again: Some(backoff(now, 6, LONGEST_SILENCE)), contact, reason };
         }
         Concluded { again: delivery.next_try, contact, reason: delivery.reason }
     }
@@ -527,10 +596,6 @@ impl Inner {
         }
         Ok(result)
     }
-}
-
-fn plan(written: serde_json::Value) -> Result<Plan> {
-    serde_json::from_value(written).map_err(Error::internal)
 }
 
 /// Scheme, host and port of the router, and whether it has to prove who it is: one job may reach

@@ -72,6 +72,8 @@ struct Waiting {
     id: ObjectId,
     due: Timestamp,
     place: Place,
+    /// It was added once more while it was under way, to be tried then.
+    wanted: Option<Timestamp>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -168,7 +170,7 @@ impl Schedule {
         let track = queue.tracks.entry(key.clone()).or_default();
         match track.get_mut(&number) {
             None => {
-                track.insert(number, Waiting { id, due, place: Place::Behind });
+                track.insert(number, Waiting { id, due, place: Place::Behind, wanted: None });
             }
             Some(waiting) if waiting.place == Place::Behind => waiting.due = waiting.due.min(due),
             Some(waiting) if waiting.place == Place::Listed && due < waiting.due => {
@@ -178,6 +180,7 @@ impl Schedule {
                 }
                 waiting.due = due;
             }
+            Some(waiting) if waiting.place == Place::InFlight => waiting.wanted = Some(due),
             Some(_) => {}
         }
         self.list_head(job, &key);
@@ -283,7 +286,8 @@ impl Schedule {
                 queue.in_flight -= 1;
                 let key = (ticket.id.object_type.clone(), ticket.id.track);
                 if let Some(track) = queue.tracks.get_mut(&key) {
-                    match (again, track.get_mut(&ticket.number)) {
+                    let wanted = track.get_mut(&ticket.number).and_then(|waiting| waiting.wanted.take());
+                    match (again.or(wanted), track.get_mut(&ticket.number)) {
                         (Some(due), Some(waiting)) => (waiting.due, waiting.place) = (due, Place::Behind),
                         _ => {
                             track.remove(&ticket.number);
@@ -415,17 +419,23 @@ impl DestinationQueue {
                     Standing::Unknown | Standing::Answering => (now, 1),
                 };
                 self.standing = Standing::Silent { since, attempts };
-                self.paused_until = Some(backoff(now, attempts, LONGEST_PAUSE));
+                self.pause(backoff(now, attempts, LONGEST_PAUSE));
                 return (attempts == DOWN_AFTER).then_some(News::Down);
             }
-            Contact::Answered => self.paused_until = None,
-            Contact::Busy(until) => self.paused_until = Some(until),
+            // What it asked for itself holds on.
+            Contact::Answered if matches!(before, Standing::Silent { .. }) => self.paused_until = None,
+            Contact::Answered => {}
+            Contact::Busy(until) => self.pause(until),
         }
         (self.standing, self.answered) = (Standing::Answering, Some(now));
         match before {
             Standing::Silent { since, attempts } if attempts >= DOWN_AFTER => Some(News::Back { away: until(since, now) }),
             _ => None,
         }
+    }
+
+    fn pause(&mut self, until: Timestamp) {
+        self.paused_until = self.paused_until.max(Some(until));
     }
 
     fn can_be_forgotten(&self, now: Timestamp) -> bool {

@@ -58,37 +58,37 @@ fn digest(objects: &[ObjectRecord]) -> String {
     hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Runs a job's log through these settings and plugins.
+/// Runs a job's log through these settings and plugins, unless it is interrupted.
 ///
 /// # Errors
 /// A job without a log, settings that ask for object types that its detectors were not asked for, a
 /// plugin that fails.
-pub fn replay(job: &StoredJob, settings: &StreamSettings, plugins: &Plugins) -> Result<Replay> {
-    run(job, settings, plugins, None)
+pub fn replay(job: &StoredJob, settings: &StreamSettings, plugins: &Plugins, interrupt: &Interrupt) -> Result<Replay> {
+    run(job, settings, plugins, interrupt, None)
 }
 
 /// What went no further in a job, as its log, settings and the plugins of now say; at most `most`
 /// of what is wanted.
-pub fn decisions(job: &StoredJob, plugins: &Plugins, wanted: &Wanted, most: usize) -> Result<Vec<Decision>> {
+pub fn decisions(job: &StoredJob, plugins: &Plugins, interrupt: &Interrupt, wanted: &Wanted, most: usize) -> Result<Vec<Decision>> {
     let mut found = Vec::new();
     let mut take = |decision: Decision| {
         if found.len() < most && wanted.holds(&decision) {
             found.push(decision);
         }
     };
-    run(job, &settings_of(job)?, plugins, Some(&mut take))?;
+    run(job, &settings_of(job)?, plugins, interrupt, Some(&mut take))?;
     Ok(found)
 }
 
 /// What a replay changes against what the job made, with the reasons.
-pub fn compare(job: &StoredJob, replay: &Replay, settings: &StreamSettings, plugins: &Plugins) -> Result<Diff> {
+pub fn compare(job: &StoredJob, replay: &Replay, settings: &StreamSettings, plugins: &Plugins, interrupt: &Interrupt) -> Result<Diff> {
     let before = job.objects()?;
     let mut diff = diff::diff(&before, &replay.objects);
     let explain = |settings: &StreamSettings, items: &mut [Explained]| {
         if items.is_empty() {
             return Ok(());
         }
-        run(job, settings, plugins, Some(&mut |decision: Decision| diff::explain(items, &decision))).map(|_| ())
+        run(job, settings, plugins, interrupt, Some(&mut |decision: Decision| diff::explain(items, &decision))).map(|_| ())
     };
     explain(settings, &mut diff.lost)?;
     explain(&settings_of(job)?, &mut diff.gained)?;
@@ -100,7 +100,13 @@ pub fn settings_of(job: &StoredJob) -> Result<StreamSettings> {
     Ok(Plan::parse(job.plan()?.ok_or_else(not_processed)?)?.stream_settings)
 }
 
-fn run(job: &StoredJob, settings: &StreamSettings, plugins: &Plugins, explain: Option<&mut dyn FnMut(Decision)>) -> Result<Replay> {
+fn run(
+    job: &StoredJob,
+    settings: &StreamSettings,
+    plugins: &Plugins,
+    interrupt: &Interrupt,
+    explain: Option<&mut dyn FnMut(Decision)>,
+) -> Result<Replay> {
     let log = job.detections()?.ok_or_else(not_processed)?;
     let header = log.header().clone();
     if let Some((missing, _)) = settings.active().find(|(t, _)| !header.types.contains(t)) {
@@ -125,9 +131,12 @@ fn run(job: &StoredJob, settings: &StreamSettings, plugins: &Plugins, explain: O
             }
         }
     };
-    let mut film = if analysis.reads_crops() { Some(film(job, settings)?) } else { None };
+    let mut film = if analysis.reads_crops() { Some(film(job, settings, interrupt)?) } else { None };
     let mut frame_size = header.frame_size;
     for logged in log {
+        if interrupt.is_raised() {
+            return Err(Error::new(ErrorKind::Unavailable, "The replay was stopped."));
+        }
         let record = match logged? {
             Logged::Frame(record) => record,
             Logged::Gap(gap) => {
@@ -161,12 +170,12 @@ fn lose(objects: &mut Vec<ObjectRecord>, gap: &Gap) -> Vec<Event> {
 }
 
 /// The source, for those who want to see it again.
-fn film(job: &StoredJob, settings: &StreamSettings) -> Result<Film> {
+fn film(job: &StoredJob, settings: &StreamSettings, interrupt: &Interrupt) -> Result<Film> {
     let Some(file) = job.source() else {
         let reason = "A plugin of these settings reads pictures, and the video's file is not there any more.";
         return Err(Error::new(ErrorKind::Conflict, reason));
     };
-    Ok(Film::new(read(Location::File(file), settings, &NetworkPolicy::default())?, &Interrupt::new()))
+    Ok(Film::new(read(Location::File(file), settings, &NetworkPolicy::default())?, interrupt))
 }
 
 fn not_processed() -> Error {

@@ -12,6 +12,7 @@ use anyhow::{Context, Result, bail};
 use clap::Subcommand;
 use ocellus_build::Kind;
 use ocellus_runtime::{InstallError, Limits, PluginInfo, Plugins};
+use tempfile::TempDir;
 use tracing_subscriber::EnvFilter;
 
 #[derive(Debug, Subcommand)]
@@ -78,32 +79,16 @@ pub(crate) fn run(command: &PluginCommand) -> Result<ExitCode> {
 }
 
 /// A registry that holds this component and nothing else, for as long as its folder is held.
-fn load(file: &Path) -> Result<(Plugins, PluginInfo, Folder)> {
+fn load(file: &Path) -> Result<(Plugins, PluginInfo, TempDir)> {
     let bytes = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
-    let folder = Folder::new()?;
-    let component = folder.0.join("plugin.wasm");
+    // Of this process alone: no other user may have made it before.
+    let folder = tempfile::Builder::new().prefix("ocellus-plugin-").tempdir().context("cannot make a temporary folder")?;
+    let component = folder.path().join("plugin.wasm");
     std::fs::write(&component, bytes)?;
-    let plugins = Plugins::open(&folder.0, Limits::default())?;
+    let plugins = Plugins::open(folder.path(), Limits::default())?;
     let Some(info) = plugins.list().pop() else { bail!("{} cannot be loaded", file.display()) };
     if let ocellus_runtime::State::Refused(refusal) = &info.state {
         return Err(InstallError::from(refusal.clone())).with_context(|| format!("{} is no plugin", file.display()));
     }
     Ok((plugins, info, folder))
-}
-
-/// A folder of this process, gone when it is dropped.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new() -> Result<Self> {
-        let path = std::env::temp_dir().join(format!("ocellus-plugin-{}", std::process::id()));
-        std::fs::create_dir_all(&path).with_context(|| format!("cannot make {}", path.display()))?;
-        Ok(Self(path))
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
 }

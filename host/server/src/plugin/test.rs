@@ -21,8 +21,7 @@ use ocellus_runtime::{
 };
 use ocellus_store::{DetectionReader, Logged, StoredJob};
 use serde_json::{Value, json};
-
-use super::Folder;
+use tempfile::TempDir;
 
 /// Detections of vehicles in three seconds of street.
 const SAMPLE: &[u8] = include_bytes!("../../samples/street.log");
@@ -226,7 +225,7 @@ struct UnderTest {
     settings: Value,
     recording: Recording,
     /// Holds the component.
-    _folder: Folder,
+    _folder: TempDir,
 }
 
 impl UnderTest {

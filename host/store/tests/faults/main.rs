@@ -27,7 +27,7 @@ use disk::{CUTS, Cut, FAULTS, FaultyDisk};
 use ocellus_core::VideoId;
 use ocellus_store::{Archive, LocalDisk, check};
 use tempfile::TempDir;
-use world::{DELETED, OPERATIONS, Operation, View, begin, difference, lies_between, open, record, view};
+use world::{DELETED, DONE, OPERATIONS, Operation, View, begin, difference, lies_between, open, record, view};
 
 /// In memory where the system has such a folder: nothing here needs a disk that keeps anything.
 fn folder() -> TempDir {
@@ -135,6 +135,50 @@ fn a_step_that_fails_loses_nothing_and_can_be_tried_again() {
     let points: u32 = OPERATIONS.iter().map(fail_everywhere).sum();
     println!("{points} states after steps that failed in {} operations", OPERATIONS.len());
     assert!(points > 1000);
+}
+
+/// Lets each step of an operation fail, does another one after it and cuts the power; how many
+/// states were looked at.
+fn fail_then_change(operation: &Operation, next: &Operation) -> u32 {
+    let steps = {
+        let (_dir, disk, archive) = filled();
+        let begin = disk.steps();
+        (operation.run)(&archive).unwrap();
+        disk.steps() - begin
+    };
+    let mut points = 0;
+    for (step, fault) in (0..steps).flat_map(|step| FAULTS.map(|fault| (step, fault))) {
+        let (dir, disk, archive) = filled();
+        disk.fail(step, fault);
+        let _ = (operation.run)(&archive);
+        disk.mend();
+        // Of a video that is gone there is nothing to be changed.
+        if (next.run)(&archive).is_err() {
+            continue;
+        }
+        let acknowledged = view(&archive).remove(&DONE.0);
+        let image = folder();
+        disk.image(disk.steps(), Cut::Strict, image.path());
+        drop(archive);
+        for data in [image.path(), dir.path()] {
+            let where_ = format!("{}, step {step} of {steps} fails, {fault:?}; then {}", operation.name, next.name);
+            is_sound(data, &where_);
+            let found = view(&open(Arc::new(LocalDisk), data).unwrap()).remove(&DONE.0);
+            assert_eq!(found, acknowledged, "{where_}");
+            points += 1;
+        }
+    }
+    points
+}
+
+#[test]
+fn what_is_acknowledged_after_a_step_that_failed_is_kept() {
+    let named = |names: &'static [&str]| OPERATIONS.iter().filter(|o| names.contains(&o.name));
+    let failing = named(&["upload in place of another", "patch", "process again", "delivery", "delete the file"]);
+    let next = || named(&["upload as long as the one before", "patch", "process again", "delete the file"]);
+    let points: u32 = failing.flat_map(|operation| next().map(|next| fail_then_change(operation, next))).sum();
+    println!("{points} states after an operation that follows one that failed");
+    assert!(points > 500);
 }
 
 /// What a power cut left is itself finished in steps that a power cut may end.

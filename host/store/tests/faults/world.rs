@@ -16,7 +16,7 @@ use serde_json::json;
 type Result<T = ()> = std::result::Result<T, StoreError>;
 
 /// A video whose job is over, with a source and objects that are partly delivered.
-const DONE: VideoId = VideoId(1);
+pub(crate) const DONE: VideoId = VideoId(1);
 /// Without a source and a job.
 const PLAIN: VideoId = VideoId(2);
 /// Its job is under way.
@@ -131,6 +131,10 @@ fn upload(archive: &Archive, id: VideoId, bytes: &[u8]) -> Result {
     upload.commit().map(|_| ())
 }
 
+fn screenshot(archive: &Archive, id: VideoId, jpeg: &[u8]) -> Result {
+    archive.save_screenshot(&archive.video(id)?.unwrap(), jpeg)
+}
+
 fn plan() -> serde_json::Value {
     json!({"router_url": "http://localhost/", "stream_settings": {}})
 }
@@ -214,7 +218,7 @@ pub(crate) fn begin(archive: &Archive) -> Result {
     }
     archive.delete(DELETED)?;
     upload(archive, DONE, b"a recording")?;
-    archive.save_screenshot(DONE, b"\xff\xd8 a picture \xff\xd9")?;
+    screenshot(archive, DONE, b"\xff\xd8 a picture \xff\xd9")?;
     let job = archive.start_job(DONE, &plan())?;
     let id = job.id();
     log_frames(archive, DONE, 0..3)?;
@@ -282,8 +286,8 @@ pub(crate) const OPERATIONS: &[Operation] = &[
         job.save_clusters(&clusters(job.id()))?;
         status(a, RUNNING, VideoStatus::Interrupted, true, 1)
     }),
-    operation("picture", |a| a.save_screenshot(PLAIN, b"\xff\xd8 one \xff\xd9")),
-    operation("picture in place of another", |a| a.save_screenshot(DONE, b"\xff\xd8 one \xff\xd9")),
+    operation("picture", |a| screenshot(a, PLAIN, b"\xff\xd8 one \xff\xd9")),
+    operation("picture in place of another", |a| screenshot(a, DONE, b"\xff\xd8 one \xff\xd9")),
     operation("delete the file", |a| a.delete_source(DONE).map(|_| ())),
     operation("delete", |a| a.delete(DONE).map(|_| ())),
     operation("delete the last", |a| a.delete(LAST).map(|_| ())),

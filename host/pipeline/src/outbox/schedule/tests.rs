@@ -72,6 +72,34 @@ fn a_track_waits_for_its_first_object_and_others_do_not() {
 }
 
 #[test]
+fn one_that_is_wanted_while_it_is_under_way_is_tried_once_more() {
+    let a = named("a");
+    let mut schedule = answering(&a);
+    schedule.add(id(1, 1, 0), 0, &a, at(0));
+    let (tickets, _) = schedule.take(at(0));
+    schedule.add(id(1, 1, 0), 0, &a, at(7));
+    assert!(schedule.take(at(8)).0.is_empty(), "it is under way");
+    schedule.settle(&tickets[0], None, Contact::Answered, at(8));
+    let (again, _) = schedule.take(at(8));
+    assert_eq!(names(&again), ["1-1-face-1-0"]);
+    schedule.settle(&again[0], None, Contact::Answered, at(8));
+    assert_eq!(schedule.figures(), Deliveries::default());
+}
+
+#[test]
+fn the_pause_that_a_destination_asked_for_holds_whatever_others_are_answered() {
+    let a = named("a");
+    let mut schedule = answering(&a);
+    add_tracks(&mut schedule, 1, &a, 0..9);
+    let (tickets, _) = schedule.take(at(0));
+    schedule.settle(&tickets[0], Some(at(60)), Contact::Busy(at(60)), at(1));
+    schedule.settle(&tickets[1], None, Contact::Answered, at(2));
+    schedule.settle(&tickets[2], Some(at(3)), Contact::Busy(at(4)), at(2));
+    assert_eq!(schedule.take(at(10)).1, Some(at(60)));
+    assert!(!schedule.take(at(60)).0.is_empty());
+}
+
+#[test]
 fn a_destination_is_tried_with_one_object_until_it_answers_and_again_once_it_is_silent() {
     let (mut schedule, a) = (Schedule::default(), named("a"));
     add_tracks(&mut schedule, 1, &a, 0..20);
