@@ -112,8 +112,12 @@ impl Plugin {
         let mut path = error.instance_path().to_string().trim_start_matches('/').replace('/', ".");
         let unknown = match error.kind() {
             ValidationErrorKind::AdditionalProperties { unexpected } => unexpected.first(),
-            // So the library says it where a schema names no key at all.
-            ValidationErrorKind::FalseSchema => error.instance().as_object().and_then(|keys| keys.keys().next()),
+            // So the library says it where a schema names no key at all, with the value and the path
+            // of the object that holds it.
+            ValidationErrorKind::FalseSchema => {
+                let holder = settings.pointer(error.instance_path().as_str()).and_then(Value::as_object);
+                holder.and_then(|keys| keys.iter().find(|(_, value)| *value == error.instance().as_ref())).map(|(key, _)| key)
+            }
             _ => None,
         };
         let reason = unknown.map_or_else(|| error.to_string(), |key| format!("unknown key {key:?}"));
