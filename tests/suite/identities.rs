@@ -1,4 +1,4 @@
-//! Covers: the same face is counted once. A man who goes and comes back is one individual with two
+//! Covers: the same face is counted once. A man who goes and comes back is one identity with two
 //! appearances, and another picture between them is none; a picture of him finds both. What was
 //! found goes with the job: processed again it is the same, deleted it is gone; a restart and a
 //! lost index change nothing.

@@ -105,7 +105,7 @@ fn sums(video: &Value) -> [u64; 3] {
 async fn until(what: &str, mut done: impl AsyncFnMut() -> bool) {
     let begun = Instant::now();
     while !done().await {
-        assert!(begun.elapsed() < Duration::from_secs(120), "waited in vain until {what}");
+        assert!(begun.elapsed() < Duration::from_secs(120), "gave up waiting until {what}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }

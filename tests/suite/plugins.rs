@@ -34,7 +34,7 @@ async fn plugin(server: &Server, name: &str) -> Option<Value> {
 pub(crate) async fn wait_for(what: &str, mut done: impl AsyncFnMut() -> bool) {
     let begun = Instant::now();
     while !done().await {
-        assert!(begun.elapsed() < Duration::from_secs(60), "waited in vain for {what}");
+        assert!(begun.elapsed() < Duration::from_secs(60), "gave up waiting for {what}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }

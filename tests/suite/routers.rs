@@ -85,7 +85,7 @@ async fn a_video_names_the_router_that_its_objects_are_posted_by() {
     assert_eq!(put.status(), StatusCode::OK);
     let wrong = refused(&server, json!({"router": "to-queue", "plugins": {"to-queue": {"topic": "cars"}}})).await;
     assert_eq!(wrong["param"], "stream_settings.plugins.to-queue.topic", "{wrong}");
-    assert!(wrong["desc"].as_str().unwrap().contains("unknown key \"topic\""), "{wrong}");
+    assert!(wrong["desc"].as_str().unwrap().contains("Unknown key \"topic\""), "{wrong}");
 
     let clip = media::short_street(dir.path(), 60);
     let (queue, plain) = (Queue::start(503).await, Receiver::start(StatusCode::OK).await);

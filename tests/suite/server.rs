@@ -172,7 +172,7 @@ impl Server {
             if wanted(&video) {
                 return video;
             }
-            assert!(begun.elapsed() < PATIENCE, "waited in vain until video {id} is {what}: {video:#}");
+            assert!(begun.elapsed() < PATIENCE, "gave up waiting until video {id} is {what}: {video:#}");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
@@ -196,7 +196,7 @@ impl Server {
             if open.is_empty() {
                 return self.video(id).await;
             }
-            assert!(begun.elapsed() < PATIENCE, "waited in vain for the deliveries of video {id}: {open:#?}");
+            assert!(begun.elapsed() < PATIENCE, "gave up waiting for the deliveries of video {id}: {open:#?}");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }

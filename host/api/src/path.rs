@@ -1,4 +1,4 @@
-//! What is in a path, and what happens to paths that are none of ours.
+//! What is in a path, and what happens to paths that no route takes.
 
 use axum::{
     extract::{FromRequestParts, RawPathParams, Request},

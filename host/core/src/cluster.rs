@@ -1,10 +1,10 @@
-//! Individuals.
+//! Identities.
 
 use serde::{Deserialize, Serialize};
 
 use crate::ObjectId;
 
-/// Tracks of one video that are held to be of the same individual, by the objects that they ended
+/// Tracks of one video that are held to be of the same identity, by the objects that they ended
 /// with.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Cluster {

@@ -23,7 +23,7 @@ pub enum Stage {
     Scale,
     /// Running the detectors' networks, and reading boxes in what they give.
     Detect,
-    /// A frame is held against the one before, for cuts, and what is found in it is measured:
+    /// A frame is compared with the one before, for cuts, and what is found in it is measured:
     /// sharpness, colours, landmarks.
     Measure,
     /// Trackers and filters.

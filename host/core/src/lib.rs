@@ -31,5 +31,5 @@ pub use jiff::Timestamp;
 pub use network::{BadNetwork, Network, NetworkPolicy, NotAllowed, destinations};
 pub use object::{BestShotType, ObjectRecord, ShotSummary, TrackPoint};
 pub use plugin_use::{ComponentUse, PluginUse, ShadowUse};
-pub use settings::{DetectorSettings, SettingsSchema, StreamSettings, VideoTransform};
+pub use settings::{DetectorSettings, SettingsSchema, StreamSettings, VideoTransform, unknown_key};
 pub use video::{Counts, HealthStatus, Light, Statistic, VideoRecord, VideoStatus};

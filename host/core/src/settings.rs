@@ -217,7 +217,7 @@ impl SettingsSchema {
     }
 
     /// Lets the settings hold those of these plugins, by name and JSON Schema. A schema that only
-    /// its plugin understands is one of any object here, and held against the plugin when the job
+    /// its plugin understands is one of any object here, and compared with the plugin when the job
     /// begins.
     pub fn with_plugins(mut self, plugins: &[(String, Value)]) -> Result<Self> {
         let mut properties = Map::new();
@@ -273,7 +273,7 @@ impl SettingsSchema {
 
     fn validate(&self, sent: &Value) -> Result<()> {
         match self.validator.iter_errors(sent).next() {
-            Some(error) => Err(self.refusal(&error)),
+            Some(error) => Err(self.refusal(&error, sent)),
             None => Ok(()),
         }
     }
@@ -296,7 +296,7 @@ impl SettingsSchema {
         Ok(settings)
     }
 
-    fn refusal(&self, error: &jsonschema::ValidationError<'_>) -> Error {
+    fn refusal(&self, error: &jsonschema::ValidationError<'_>, sent: &Value) -> Error {
         use jsonschema::error::ValidationErrorKind as Kind;
 
         let mut path = PATH.to_owned();
@@ -305,11 +305,10 @@ impl SettingsSchema {
             path.push_str(&segment.replace("~1", "/").replace("~0", "~"));
         }
         let value = shortened(&error.instance().to_string());
+        if let Some(key) = unknown_key(error, sent) {
+            return Error::bad_param(format!("{path}.{key}"), format!("Unknown key {key:?}."));
+        }
         match error.kind() {
-            Kind::AdditionalProperties { unexpected } => {
-                let key = unexpected.first().map_or("", String::as_str);
-                Error::bad_param(format!("{path}.{key}"), format!("Unknown key {key:?}."))
-            }
             Kind::Format { .. } => Error::bad_param(
                 path,
                 format!("{value} is no rectangle: expected \"WxH+X+Y\" in pixels, for example \"640x480+0+0\", or \"\"."),
@@ -331,6 +330,22 @@ impl SettingsSchema {
                 Error::bad_param(path, text)
             }
         }
+    }
+}
+
+/// The key that a schema does not know, where that is what is wrong; `whole` is what was validated.
+pub fn unknown_key(error: &jsonschema::ValidationError<'_>, whole: &Value) -> Option<String> {
+    use jsonschema::error::ValidationErrorKind as Kind;
+
+    match error.kind() {
+        Kind::AdditionalProperties { unexpected } => unexpected.first().cloned(),
+        // So the library says it where a schema names no key at all, with the value that the key has
+        // and the path of the object that it is in.
+        Kind::FalseSchema => {
+            let object = whole.pointer(error.instance_path().as_str())?.as_object()?;
+            object.iter().find(|(_, value)| *value == error.instance().as_ref()).map(|(key, _)| key.clone())
+        }
+        _ => None,
     }
 }
 

@@ -244,7 +244,7 @@ pub struct VideoRecord {
     pub statistic: Option<Statistic>,
     /// Objects that the last job made, by type.
     pub counts: BTreeMap<ObjectType, u64>,
-    /// How many individuals these are, by type; none before the job's end.
+    /// How many identities these are, by type; none before the job's end.
     #[serde(default)]
     pub clusters: BTreeMap<ObjectType, u64>,
 }

@@ -51,17 +51,17 @@ fn main() -> Result<(), Failure> {
                 Figure::new(label("first"), first, Unit::Milliseconds).report();
                 let alone = percentile(&again()?, 0.5) / batch as f64;
                 compare(label("alone"), alone, peer.get(name).map(|p| p.0)).report();
-                let lanes = network.lanes();
-                if lanes > 1 {
+                let workers = network.workers();
+                if workers > 1 {
                     let all = time(|| {
                         thread::scope(|scope| {
-                            let running: Vec<_> = (0..lanes).map(|_| scope.spawn(again)).collect();
+                            let running: Vec<_> = (0..workers).map(|_| scope.spawn(again)).collect();
                             running
                                 .into_iter()
                                 .try_for_each(|r| r.join().map_err(|_| "a run panicked")?.map(drop).map_err(|_| "a run failed"))
                         })
                     })?;
-                    compare(label("together"), all / (lanes * runs * batch) as f64, peer.get(name).map(|p| p.1)).report();
+                    compare(label("together"), all / (workers * runs * batch) as f64, peer.get(name).map(|p| p.1)).report();
                 }
             }
         }
@@ -69,7 +69,7 @@ fn main() -> Result<(), Failure> {
     Ok(())
 }
 
-/// Milliseconds of each run, of one after the other as a lane does them.
+/// Milliseconds of each run, of one after the other as a worker does them.
 fn again(network: &Network, input: &Array, runs: usize) -> Result<Vec<f64>, NetworkError> {
     let (mut shown, mut outputs) = (Array::default(), Vec::new());
     let run = |_| {

@@ -76,13 +76,13 @@ pub struct Detector {
 }
 
 /// A picture that a detector looks at.
-pub struct Looking<'a> {
+pub struct PendingDetection<'a> {
     detector: &'a Detector,
     waiting: Waiting<Vec<Candidate>>,
     scale: f32,
 }
 
-impl Looking<'_> {
+impl PendingDetection<'_> {
     /// What was found, best first. Blocks until it is.
     ///
     /// # Errors
@@ -102,7 +102,7 @@ impl Detector {
         let model = checked_model(folder, &manifest.model)?;
         let Groups { types, classes, superseded } = Groups::new(&manifest, taken)?;
         let size = manifest.input_size()?;
-        // A CPU's lanes take one picture each.
+        // A CPU's workers take one picture each.
         let max_batch = if device.is_gpu() { manifest.input.max_batch } else { 1 };
         let (width, height) = match size {
             InputSize::Fixed { width, height } => (Some(width as usize), Some(height as usize)),
@@ -179,13 +179,13 @@ impl Detector {
     ///
     /// # Errors
     /// A picture that was not made for it.
-    pub fn begin(&self, image: InputImage, meter: &Arc<CpuMeter>) -> Result<Looking<'_>, DetectError> {
+    pub fn begin(&self, image: InputImage, meter: &Arc<CpuMeter>) -> Result<PendingDetection<'_>, DetectError> {
         let InputImage { spec, data, scale, frame } = image;
         let (width, height) = (spec.width as usize, spec.height as usize);
         if spec != self.input(frame) || data.len() != width * height * 3 || scale.is_nan() || scale <= 0.0 {
             return Err(self.failed("a picture that was not made for it"));
         }
-        Ok(Looking { detector: self, waiting: self.service.submit(Picture { width, height, data }, meter), scale })
+        Ok(PendingDetection { detector: self, waiting: self.service.submit(Picture { width, height, data }, meter), scale })
     }
 
     /// Finds objects in pictures; one list for each picture, best first. Blocks until all are done.
@@ -195,7 +195,7 @@ impl Detector {
     pub fn detect(&self, images: Vec<InputImage>) -> Result<Vec<Vec<RawDetection>>, DetectError> {
         let nobodys = Arc::default();
         let looking = images.into_iter().map(|image| self.begin(image, &nobodys)).collect::<Result<Vec<_>, _>>()?;
-        looking.into_iter().map(Looking::wait).collect()
+        looking.into_iter().map(PendingDetection::wait).collect()
     }
 
     fn boxes(&self, found: Vec<Candidate>, scale: f32) -> Vec<RawDetection> {

@@ -75,7 +75,7 @@ pub struct Device {
     onnxruntime: Option<OnnxRuntime>,
     description: String,
     /// Of a CPU; a GPU has one.
-    lanes: Option<Lanes>,
+    workers: Option<Workers>,
 }
 
 /// How many runs of a network go on at the same time, and what each has for itself.
@@ -84,13 +84,13 @@ pub struct Device {
 /// the slowest part of an operator, and what another thread takes of one core holds up one picture,
 /// not all. A GPU is full with one run, of many pictures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Lanes {
+pub(crate) struct Workers {
     pub count: usize,
     /// Threads of each.
     pub threads: usize,
 }
 
-impl Lanes {
+impl Workers {
     /// More cost memory, and gain little: cores share theirs.
     const MOST: usize = 8;
 
@@ -134,7 +134,7 @@ impl Device {
     fn cpu() -> Self {
         let threads = rayon::current_num_threads();
         let description = format!("cpu (burn-flex, {threads} threads)");
-        Self { burn: burn::tensor::Device::flex(), onnxruntime: None, description, lanes: Some(Lanes::of_cores(threads)) }
+        Self { burn: burn::tensor::Device::flex(), onnxruntime: None, description, workers: Some(Workers::of_cores(threads)) }
     }
 
     fn onnxruntime(folder: Option<&Path>) -> Result<Self, DeviceError> {
@@ -142,10 +142,10 @@ impl Device {
         let folder = folder.ok_or_else(|| without("there is no folder of its library".into()))?;
         let library = folder.join(format!("{}onnxruntime{}", consts::DLL_PREFIX, consts::DLL_SUFFIX));
         let threads = thread::available_parallelism().map_or(1, usize::from);
-        let lanes = Lanes::of_cores(threads);
-        let onnxruntime = OnnxRuntime::load(&library, lanes.count).map_err(without)?;
+        let workers = Workers::of_cores(threads);
+        let onnxruntime = OnnxRuntime::load(&library, workers.count).map_err(without)?;
         let description = format!("cpu (ONNX Runtime, {threads} threads)");
-        Ok(Self { onnxruntime: Some(onnxruntime), description, lanes: Some(lanes), ..Self::cpu() })
+        Ok(Self { onnxruntime: Some(onnxruntime), description, workers: Some(workers), ..Self::cpu() })
     }
 
     /// For people: `wgpu (NVIDIA H100, vulkan)`, `cpu (ONNX Runtime, 8 threads)`.
@@ -154,19 +154,19 @@ impl Device {
     }
 
     pub(crate) fn is_gpu(&self) -> bool {
-        self.lanes.is_none()
+        self.workers.is_none()
     }
 
     /// The same, for a network that is asked now and then: one run at a time, with all threads.
-    /// Each lane costs the memory of its weights.
+    /// Each worker costs the memory of its weights.
     pub(crate) fn in_one_lane(&self) -> Self {
-        let lanes = self.lanes.map(|lanes| Lanes { count: 1, threads: lanes.count * lanes.threads });
-        Self { lanes, ..self.clone() }
+        let workers = self.workers.map(|workers| Workers { count: 1, threads: workers.count * workers.threads });
+        Self { workers, ..self.clone() }
     }
 
     /// Of a CPU's cores; a GPU does one run after the other.
-    pub(crate) fn lanes(&self) -> Option<Lanes> {
-        self.lanes
+    pub(crate) fn workers(&self) -> Option<Workers> {
+        self.workers
     }
 
     pub(crate) fn runtime(&self) -> Option<&OnnxRuntime> {
@@ -204,7 +204,7 @@ fn first_of(kinds: &[DeviceKind]) -> Result<Device, DeviceError> {
         match burn::tensor::Device::wgpu_options().graphics_api(backend).device_kind(kind.clone()).init_with_setup() {
             Ok((burn, setup)) => {
                 let name = setup.adapter.get_info().name;
-                return Ok(Device { burn, onnxruntime: None, description: format!("wgpu ({name}, {api})"), lanes: None });
+                return Ok(Device { burn, onnxruntime: None, description: format!("wgpu ({name}, {api})"), workers: None });
             }
             Err(WgpuInitError::AdapterUnavailable { .. }) if reason.is_empty() => reason = "there is no adapter".into(),
             Err(WgpuInitError::AdapterUnavailable { .. }) => {}
@@ -220,10 +220,10 @@ mod tests {
 
     #[test]
     fn lanes_take_all_cores_and_no_more() {
-        assert_eq!(Lanes::of_cores(1), Lanes { count: 1, threads: 1 });
-        assert_eq!(Lanes::of_cores(2), Lanes { count: 2, threads: 1 });
-        assert_eq!(Lanes::of_cores(16), Lanes { count: 8, threads: 2 });
-        assert_eq!(Lanes::of_cores(20), Lanes { count: 8, threads: 2 });
+        assert_eq!(Workers::of_cores(1), Workers { count: 1, threads: 1 });
+        assert_eq!(Workers::of_cores(2), Workers { count: 2, threads: 1 });
+        assert_eq!(Workers::of_cores(16), Workers { count: 8, threads: 2 });
+        assert_eq!(Workers::of_cores(20), Workers { count: 8, threads: 2 });
     }
 
     #[test]

@@ -1,8 +1,8 @@
-//! An embedder: pictures of single things in, numbers out by which individuals are told apart.
+//! An embedder: pictures of single things in, numbers out by which identities are told apart.
 //!
 //! It is data, as a detector is: a folder with a manifest (`embedder.toml`) and an ONNX file of one
 //! input and one output, a row for each picture. The smaller the Euclidean distance of two rows,
-//! the likelier they are of one individual.
+//! the likelier they are of one identity.
 
 use std::{
     path::{Path, PathBuf},
@@ -64,14 +64,14 @@ struct Input {
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Distance {
-    /// Two pictures whose rows are nearer than this are held to be of one individual.
+    /// Two pictures whose rows are nearer than this are held to be of one identity.
     same: f32,
 }
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Tracking {
-    /// The mean row of many individuals.
+    /// The mean row of many identities.
     centre: Vec<f32>,
 }
 
@@ -79,7 +79,7 @@ fn one() -> usize {
     1
 }
 
-/// A network that tells individuals of one object type apart, shared by all jobs. Its threads end
+/// A network that tells identities of one object type apart, shared by all jobs. Its threads end
 /// with it.
 pub struct Embedder {
     name: String,
@@ -178,7 +178,7 @@ impl Embedder {
         self.landmarks.as_ref()
     }
 
-    /// The Euclidean distance below which two rows are held to be of one individual.
+    /// The Euclidean distance below which two rows are held to be of one identity.
     pub fn same(&self) -> f32 {
         self.same
     }
@@ -268,7 +268,7 @@ impl Embedders {
         Ok((Self(loaded), move || promise.keep(Set::load(&folders, &device))))
     }
 
-    /// The one that tells individuals of this type apart, if any. Waits until all are loaded.
+    /// The one that tells identities of this type apart, if any. Waits until all are loaded.
     pub fn for_type(&self, object_type: &ObjectType) -> Option<&Arc<Embedder>> {
         self.0.wait().embedders.iter().find(|e| e.object_type == *object_type)
     }

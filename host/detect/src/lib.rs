@@ -11,7 +11,7 @@
 //!   batches;
 //! * `detector` puts these together, `manifest` reads what it is to be, `registry` loads all
 //!   detectors of a folder, `pending` lets others wait for them;
-//! * `embedder` does the same for networks that tell individuals apart.
+//! * `embedder` does the same for networks that tell identities apart.
 //!
 //! Guarantees: a detector that is loaded has run once; neither a file nor a picture makes it panic;
 //! the same pictures on the same device give the same boxes, whoever else uses the detector.
@@ -47,7 +47,7 @@ mod pending;
 mod registry;
 mod service;
 
-pub use detector::{DetectError, Detector, LoadError, Looking, RawDetection};
+pub use detector::{DetectError, Detector, LoadError, PendingDetection, RawDetection};
 pub use device::{Device, DeviceChoice, DeviceError, remember_in};
 pub use embedder::{Embedder, EmbedderReport, Embedders, LoadedEmbedder};
 pub use graph::{Array, InputShape, Network, NetworkError};

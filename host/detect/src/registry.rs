@@ -197,7 +197,7 @@ fn refuse(report: &mut Report, name: &str, reason: &str) {
     report.refused.push(Refused { name: name.to_owned(), reason: reason.to_owned() });
 }
 
-/// Names and paths, by name. What is hidden is none of ours.
+/// Names and paths, by name. Hidden files are skipped.
 pub(crate) fn sub_folders(folder: &Path) -> io::Result<Vec<(String, PathBuf)>> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder)? {

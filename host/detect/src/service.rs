@@ -124,16 +124,16 @@ impl<T: Send + 'static> Service<T> {
         stage: Stage,
         read: impl Read<T> + Clone + Send + 'static,
     ) -> std::io::Result<Self> {
-        let lanes = network.lanes();
+        let workers = network.workers();
         let shared = Arc::new(Shared {
             queue: Mutex::new(Queue { waiting: VecDeque::new(), closed: false, used: None }),
             came: Condvar::new(),
             room: Condvar::new(),
-            // What each lane runs next; of batches one that gathers meanwhile, too.
-            capacity: if max_batch == 1 { lanes } else { (lanes + 1) * max_batch },
+            // What each worker runs next; of batches one that gathers meanwhile, too.
+            capacity: if max_batch == 1 { workers } else { (workers + 1) * max_batch },
         });
-        let mut service = Self { shared, network: Arc::new(network), threads: Vec::with_capacity(lanes) };
-        for _ in 0..lanes {
+        let mut service = Self { shared, network: Arc::new(network), threads: Vec::with_capacity(workers) };
+        for _ in 0..workers {
             let (shared, network, read) = (Arc::clone(&service.shared), Arc::clone(&service.network), read.clone());
             let serve = move || {
                 let (mut scratch, mut clock) = (Scratch::default(), CpuClock::start());

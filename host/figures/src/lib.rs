@@ -1,4 +1,4 @@
-//! What a benchmark measures: figures, each beside what it is held against in the same run.
+//! What a benchmark measures: figures, each beside what it is compared with in the same run.
 //!
 //! A figure is printed, and written as a line of JSON to the file that [`FILE`] names, where `cargo
 //! xtask bench` collects them. Beside figures there is what several benchmarks need to get at one:
@@ -95,7 +95,7 @@ impl Figure {
         Self { beside: Some(Beside { what: what.into(), value }), ..self }
     }
 
-    /// How many times as good as what it is held against: above 1 is better, whatever the unit.
+    /// How many times as good as what it is compared with: above 1 is better, whatever the unit.
     pub fn ratio(&self) -> Option<f64> {
         let other = self.beside.as_ref()?.value;
         let ratio = if self.unit.more_is_better() { self.value / other } else { other / self.value };

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use ffmpeg_next::{Error, Packet, error, frame};
 
 use crate::error::Cause;
+use crate::fallback::{Device, FallbackDecoder, Output};
 use crate::recorder::{Recorder, Recording};
-use crate::relay::{Device, Output, Relay};
 use crate::source::Source;
 use crate::threads::Share;
 use crate::{Frame, Input, Interrupt, MediaError, MediaInfo, Result};
@@ -32,7 +32,7 @@ pub struct Decoder {
     input: Input,
     interrupt: Interrupt,
     source: Source,
-    codec: Relay,
+    codec: FallbackDecoder,
     /// As long as the threads are there.
     _share: Share,
     state: State,
@@ -47,7 +47,7 @@ pub struct Decoder {
     end: Option<f64>,
     last_packet_cut: bool,
     failure: Option<Error>,
-    aim: Option<Aim>,
+    aim: Option<SeekTarget>,
     moved: bool,
     recorder: Option<Recorder>,
 }
@@ -62,7 +62,7 @@ enum State {
 
 /// Frames before this time are thrown away.
 #[derive(Clone, Copy)]
-struct Aim {
+struct SeekTarget {
     seconds: f64,
     /// How long before it the container was asked to go, in seconds.
     lead: f64,
@@ -90,7 +90,7 @@ impl Decoder {
         let source = Source::open(input, interrupt)?;
         let start = source.start;
         let share = Share::take(input.threads);
-        let codec = Relay::open(source.coded()?, share.threads(), devices).map_err(|cause| source.unsupported(cause))?;
+        let codec = FallbackDecoder::open(source.coded()?, share.threads(), devices).map_err(|cause| source.unsupported(cause))?;
         let mut opened = Self {
             codec,
             _share: share,
@@ -188,22 +188,22 @@ impl Decoder {
         let place = seconds - lead;
         if self.source.is_timed && place >= 0.0 && lead <= MAX_LEAD && self.source.seek(place).is_ok() {
             self.codec.flush();
-            self.restart(Aim { seconds, lead, sure: false });
+            self.restart(SeekTarget { seconds, lead, sure: false });
             return Ok(());
         }
         self.source = Source::open(&self.input, &self.interrupt)?;
         self.codec.restart(self.source.coded()?).map_err(|cause| self.source.unsupported(cause))?;
-        self.restart(Aim { seconds, lead, sure: true });
+        self.restart(SeekTarget { seconds, lead, sure: true });
         Ok(())
     }
 
     /// Decoding began after the place it was to find.
-    fn retreat(&mut self, aim: Aim) -> Result<()> {
+    fn retreat(&mut self, aim: SeekTarget) -> Result<()> {
         let lead = if aim.lead == 0.0 { FIRST_LEAD } else { aim.lead * LEAD_GROWTH };
         self.approach(aim.seconds, lead)
     }
 
-    fn restart(&mut self, aim: Aim) {
+    fn restart(&mut self, aim: SeekTarget) {
         self.state = State::Reading;
         self.last = None;
         self.end = None;
@@ -355,7 +355,7 @@ mod tests {
     use super::*;
     use crate::Location;
     use crate::av::{self, Coded};
-    use crate::relay::Codec;
+    use crate::fallback::Codec;
 
     /// Where a device fails.
     #[derive(Clone, Copy, Debug)]

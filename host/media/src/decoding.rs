@@ -6,7 +6,7 @@
 
 use std::{fmt, str::FromStr, sync::Arc};
 
-use crate::{av, relay::Device};
+use crate::{av, fallback::Device};
 
 /// An interface to decoders in hardware, by FFmpeg's name for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -1,4 +1,4 @@
-//! The network as users may reach it: names are resolved here, and every address is held against
+//! The network as users may reach it: names are resolved here, and every address is compared with
 //! the [`NetworkPolicy`] before anything connects to it.
 //!
 //! For sources, and for whoever else sends requests to where a user says: [`guard_client`] and

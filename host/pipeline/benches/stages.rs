@@ -36,7 +36,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Of these, every tenth of a recording, pictures are shown to detectors again and again.
 const KEPT: usize = 30;
-/// How often decoding is measured, in turns with what it is held against.
+/// How often decoding is measured, in turns with what it is compared with.
 const ROUNDS: usize = 3;
 /// A stage is measured for so long, at least: what a process used is known to a hundredth of a
 /// second.

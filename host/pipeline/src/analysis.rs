@@ -3,7 +3,7 @@
 //! Guarantees: a function of the records that it is given in order, the settings and the plugins;
 //! it sees no clock, and no pixels but those that it hands on to filters that were granted them.
 //! Where a picture will be wanted it says so ([`Event::Keep`]) while the frame is at hand. One
-//! [`Lane`] for each object type; lanes do not know each other. At a gap all tracks end, and every
+//! [`TypePipeline`] for each object type; types do not know each other. At a gap all tracks end, and every
 //! plugin begins anew.
 
 use std::{collections::BTreeMap, sync::Arc};
@@ -13,7 +13,7 @@ use ocellus_core::{
     StreamSettings, Timestamp, TrackId, TrackPoint,
 };
 use ocellus_runtime::{
-    Candidate, FilterSeat, FrameInfo, Kind, Moment, Object, Pixels, PluginError, Plugins, Rejection, Stage, StreamInfo, TrackerSeat,
+    Candidate, FilterSlot, FrameInfo, Kind, Moment, Object, Pixels, PluginError, Plugins, Rejection, Stage, StreamInfo, TrackerSlot,
     Verdict,
 };
 use ocellus_store::Gap;
@@ -43,11 +43,11 @@ pub(crate) enum Event {
     /// The track is over and nothing is reported.
     Dropped(TrackKey),
     /// Something went no further here; only where that is asked for.
-    Decided(Decision),
+    Decision(Decision),
 }
 
 pub(crate) struct Analysis {
-    lanes: Vec<Lane>,
+    types: Vec<TypePipeline>,
     clock: StreamClock,
     opening: Opening,
     /// What sessions cost that a gap ended, by the names of their plugins.
@@ -67,12 +67,12 @@ struct Opening {
 
 impl Opening {
     /// A lane for each object type, for frames of `size`, `frame_rate` a second.
-    fn lanes(&self, size: Size, frame_rate: Option<f64>) -> Result<Vec<Lane>, PluginError> {
+    fn types(&self, size: Size, frame_rate: Option<f64>) -> Result<Vec<TypePipeline>, PluginError> {
         let chosen: Vec<&str> = self.settings.chosen_filters().collect();
         let lane = |(t, d): (&ObjectType, &DetectorSettings)| {
             let stream = StreamInfo { object_type: t.clone(), size, frame_rate };
-            let mut lane = Lane::open(&self.plugins, self.job, d, &chosen, &self.settings.plugins, stream)?;
-            lane.witness.asked = self.explain;
+            let mut lane = TypePipeline::open(&self.plugins, self.job, d, &chosen, &self.settings.plugins, stream)?;
+            lane.recorder.asked = self.explain;
             if self.follow_candidates {
                 lane.follow_candidates();
             }
@@ -94,20 +94,20 @@ impl Analysis {
         explain: bool,
     ) -> Result<Self, PluginError> {
         let opening = Opening { plugins: plugins.clone(), job, settings: settings.clone(), explain, follow_candidates: false };
-        let lanes = opening.lanes(size, frame_rate)?;
+        let types = opening.types(size, frame_rate)?;
         let start = settings.use_stream_timestamp.then_some(settings.start_stream_timestamp);
-        Ok(Self { lanes, clock: StreamClock { start }, opening, before_gap: BTreeMap::new(), after_gap: false })
+        Ok(Self { types, clock: StreamClock { start }, opening, before_gap: BTreeMap::new(), after_gap: false })
     }
 
     /// Shows candidates what the plugins that serve are shown.
     pub(crate) fn follow_candidates(&mut self) {
         self.opening.follow_candidates = true;
-        self.lanes.iter_mut().for_each(Lane::follow_candidates);
+        self.types.iter_mut().for_each(TypePipeline::follow_candidates);
     }
 
     /// A number for each object type that none of its tracks so far exceeds.
     pub(crate) fn tracks(&self) -> impl Iterator<Item = (&ObjectType, TrackId)> {
-        self.lanes.iter().map(|lane| (&lane.witness.object_type, lane.last))
+        self.types.iter().map(|lane| (&lane.recorder.object_type, lane.last))
     }
 
     /// Begins anew behind a gap, once [`Self::finish`] has ended what was before it; tracks are
@@ -115,11 +115,11 @@ impl Analysis {
     pub(crate) fn go_on_behind(&mut self, gap: &Gap) -> Result<(), PluginError> {
         self.before_gap = self.report();
         self.after_gap = true;
-        let fresh = self.opening.lanes(gap.header.frame_size, gap.header.frame_rate)?;
-        let before = std::mem::replace(&mut self.lanes, fresh);
-        for lane in &mut self.lanes {
-            let object_type = &lane.witness.object_type;
-            let own = before.iter().filter(|b| b.witness.object_type == *object_type).map(|b| b.last);
+        let fresh = self.opening.types(gap.header.frame_size, gap.header.frame_rate)?;
+        let before = std::mem::replace(&mut self.types, fresh);
+        for lane in &mut self.types {
+            let object_type = &lane.recorder.object_type;
+            let own = before.iter().filter(|b| b.recorder.object_type == *object_type).map(|b| b.last);
             let said = gap.tracks.iter().filter(|(t, _)| t == object_type).map(|(_, last)| *last);
             lane.base = own.chain(said).max().unwrap_or(TrackId(0));
             lane.last = lane.base;
@@ -129,7 +129,7 @@ impl Analysis {
 
     /// Whether a filter was granted pictures: a replay has to decode then.
     pub(crate) fn reads_crops(&self) -> bool {
-        self.lanes.iter().any(|lane| lane.filters.iter().any(FilterSeat::reads_crops))
+        self.types.iter().any(|lane| lane.filters.iter().any(FilterSlot::reads_crops))
     }
 
     /// Takes the next record of the log, of a frame of this size. `pixels`: of this frame, where
@@ -142,8 +142,8 @@ impl Analysis {
         let cut = std::mem::take(&mut self.after_gap) || record.cut;
         let now =
             Now { frame: FrameInfo { index: record.index, time: record.time, size, cut }, timestamp: self.clock.timestamp(record), pixels };
-        for lane in &mut self.lanes {
-            let seen = record.seen.iter().find(|(t, _)| *t == lane.witness.object_type).map_or(&[][..], |(_, d)| d);
+        for lane in &mut self.types {
+            let seen = record.seen.iter().find(|(t, _)| *t == lane.recorder.object_type).map_or(&[][..], |(_, d)| d);
             lane.frame(&now, seen, &mut events)?;
         }
         Ok(events)
@@ -152,7 +152,7 @@ impl Analysis {
     /// What each plugin cost so far, by its name.
     pub(crate) fn report(&mut self) -> BTreeMap<String, PluginUse> {
         let mut all = self.before_gap.clone();
-        for lane in &mut self.lanes {
+        for lane in &mut self.types {
             let tracker = (lane.tracker.name().to_owned(), lane.tracker.report());
             for (name, used) in lane.filters.iter_mut().map(|f| (f.name().to_owned(), f.report())).chain([tracker]) {
                 all.entry(name).or_default().add(&used);
@@ -164,10 +164,10 @@ impl Analysis {
     /// Ends every track that is still open.
     pub(crate) fn finish(&mut self) -> Result<Vec<Event>, PluginError> {
         let mut events = Vec::new();
-        for lane in &mut self.lanes {
+        for lane in &mut self.types {
             let closed = lane.tracker.finish()?.into_iter().map(|id| lane.number(id)).collect::<Vec<_>>();
             lane.close(&closed, &mut events)?;
-            lane.filters.iter_mut().for_each(FilterSeat::finish);
+            lane.filters.iter_mut().for_each(FilterSlot::finish);
         }
         Ok(events)
     }
@@ -255,12 +255,12 @@ impl Reporting {
 
 /// A shot, and what filters noted of its detection.
 #[derive(Clone)]
-struct Noted {
+struct AnnotatedShot {
     shot: Shot,
     attributes: Attributes,
 }
 
-fn beats(detection: &Detection, other: Option<&Noted>) -> bool {
+fn beats(detection: &Detection, other: Option<&AnnotatedShot>) -> bool {
     other.is_none_or(|o| detection.quality > o.shot.detection.quality)
 }
 
@@ -268,7 +268,7 @@ fn beats(detection: &Detection, other: Option<&Noted>) -> bool {
 struct Window {
     /// Stream time in seconds.
     start: f64,
-    best: Option<Noted>,
+    best: Option<AnnotatedShot>,
     /// The frame that was posted last, and the quality of the best that was.
     posted: Option<(u64, f32)>,
     /// How many were posted.
@@ -285,7 +285,7 @@ struct Track {
     /// Empty where nobody asked for it.
     history: Vec<TrackPoint>,
     /// The best shot so far of those that the filters let represent the track.
-    best: Option<Noted>,
+    best: Option<AnnotatedShot>,
     window: Window,
 }
 
@@ -349,12 +349,12 @@ fn apply<T>(items: Vec<T>, verdicts: Vec<Verdict>, note: impl Fn(&mut T, Attribu
 }
 
 /// Tells what went no further, where that is asked for.
-struct Witness {
+struct DecisionRecorder {
     object_type: ObjectType,
     asked: bool,
 }
 
-impl Witness {
+impl DecisionRecorder {
     fn tell(
         &self,
         events: &mut Vec<Event>,
@@ -366,25 +366,25 @@ impl Witness {
     ) {
         if self.asked {
             let Rejection { rule, value } = why;
-            events.push(Event::Decided(Decision::new(&self.object_type, stage, track, shot, plugin.to_owned(), rule, value)));
+            events.push(Event::Decision(Decision::new(&self.object_type, stage, track, shot, plugin.to_owned(), rule, value)));
         }
     }
 }
 
-struct Lane {
+struct TypePipeline {
     job: JobId,
-    tracker: TrackerSeat,
-    filters: Vec<FilterSeat>,
+    tracker: TrackerSlot,
+    filters: Vec<FilterSlot>,
     reporting: Reporting,
     tracks: BTreeMap<TrackId, Track>,
-    witness: Witness,
+    recorder: DecisionRecorder,
     /// What is added to the tracker's numbers: those of before the last gap are not given again.
     base: TrackId,
     /// The greatest number so far.
     last: TrackId,
 }
 
-impl Lane {
+impl TypePipeline {
     /// `chosen`: filters that the user named, which come before those of the settings. `own`: what
     /// the user says to plugins by name, over what follows from the detector's settings.
     fn open(
@@ -405,14 +405,14 @@ impl Lane {
         let tracker = plugins.tracker_seat(name, &with_own(name, tracker_settings(plugins, settings)), &stream)?;
         let filters = chosen.iter().map(|name| (*name, json!({}))).chain(filter_settings(settings));
         let filters = filters.map(|(name, s)| plugins.filter_seat(name, &with_own(name, s), &stream)).collect::<Result<_, _>>()?;
-        let witness = Witness { object_type: stream.object_type, asked: false };
+        let recorder = DecisionRecorder { object_type: stream.object_type, asked: false };
         let (reporting, none) = (Reporting::new(settings), TrackId(0));
-        Ok(Self { job, tracker, filters, reporting, tracks: BTreeMap::new(), witness, base: none, last: none })
+        Ok(Self { job, tracker, filters, reporting, tracks: BTreeMap::new(), recorder, base: none, last: none })
     }
 
     fn follow_candidates(&mut self) {
         self.tracker.follow_candidate();
-        self.filters.iter_mut().for_each(FilterSeat::follow_candidate);
+        self.filters.iter_mut().for_each(FilterSlot::follow_candidate);
     }
 
     /// The number of one of the tracker's tracks among all of the job.
@@ -435,7 +435,7 @@ impl Lane {
             (kept, dropped) = apply(kept, verdicts, |(_, noted), more| noted.extend(more));
             for ((detection, _), why) in dropped {
                 let shot = Shot::new(now, &detection).summary;
-                self.witness.tell(events, DecisionStage::Detections, None, &shot, filter.name(), why);
+                self.recorder.tell(events, DecisionStage::Detections, None, &shot, filter.name(), why);
             }
         }
 
@@ -448,13 +448,13 @@ impl Lane {
             let shot = Shot::new(now, detection);
             let Some(id) = id.map(|id| self.number(id)) else {
                 let why = Rejection { rule: "no track".to_owned(), value: String::new() };
-                self.witness.tell(events, DecisionStage::Tracker, None, &shot.summary, self.tracker.name(), why);
+                self.recorder.tell(events, DecisionStage::Tracker, None, &shot.summary, self.tracker.name(), why);
                 continue;
             };
             let track = self.tracks.entry(id).or_insert_with(|| Track::new(&shot));
             let roles = [(self.reporting.first_frame && track.detections == 0, Role::First), (self.reporting.last_frame, Role::Last)];
             for (_, role) in roles.into_iter().filter(|(wanted, _)| *wanted) {
-                events.push(Event::Keep((self.witness.object_type.clone(), id), role));
+                events.push(Event::Keep((self.recorder.object_type.clone(), id), role));
             }
             track.extend(shot, &self.reporting);
             // The filters need not look at what would not become the best shot anyway.
@@ -472,19 +472,19 @@ impl Lane {
             (candidates, dropped) = apply(candidates, verdicts, |(_, _, noted), more| noted.extend(more));
             for ((track, detection, _), why) in dropped {
                 let shot = Shot::new(now, detection).summary;
-                self.witness.tell(events, DecisionStage::Shots, Some(track), &shot, filter.name(), why);
+                self.recorder.tell(events, DecisionStage::Shots, Some(track), &shot, filter.name(), why);
             }
         }
         for (id, detection, attributes) in candidates {
             let Some(track) = self.tracks.get_mut(&id) else { continue };
-            let noted = Noted { shot: Shot::new(now, detection), attributes };
+            let noted = AnnotatedShot { shot: Shot::new(now, detection), attributes };
             if realtime && beats(detection, track.window.best.as_ref()) {
                 track.window.best = Some(noted.clone());
-                events.push(Event::Keep((self.witness.object_type.clone(), id), Role::Window));
+                events.push(Event::Keep((self.recorder.object_type.clone(), id), Role::Window));
             }
             if beats(detection, track.best.as_ref()) {
                 track.best = Some(noted);
-                events.push(Event::Keep((self.witness.object_type.clone(), id), Role::Best));
+                events.push(Event::Keep((self.recorder.object_type.clone(), id), Role::Best));
             }
         }
         self.post_first_shots(events)?;
@@ -551,7 +551,7 @@ impl Lane {
             let history = self.tracks.remove(id).map(|t| t.history).unwrap_or_default();
             events.push(match object {
                 Some(object) => Event::Object(Box::new(ObjectRecord { history, ..object })),
-                None => Event::Dropped((self.witness.object_type.clone(), *id)),
+                None => Event::Dropped((self.recorder.object_type.clone(), *id)),
             });
         }
         Ok(())
@@ -561,7 +561,7 @@ impl Lane {
     fn object(
         &mut self,
         id: TrackId,
-        best: &Noted,
+        best: &AnnotatedShot,
         bs_type: BestShotType,
         shot: u32,
         events: &mut Vec<Event>,
@@ -577,14 +577,14 @@ impl Lane {
                     Verdict::Keep => {}
                     Verdict::Annotate(more) => attributes.extend(more),
                     Verdict::Reject(why) => {
-                        self.witness.tell(events, DecisionStage::Objects, Some(id), &best.summary, filter.name(), why);
+                        self.recorder.tell(events, DecisionStage::Objects, Some(id), &best.summary, filter.name(), why);
                         return Ok(None);
                     }
                 }
             }
         }
         Ok(Some(ObjectRecord {
-            id: ObjectId { job: self.job, object_type: self.witness.object_type.clone(), track: id, shot },
+            id: ObjectId { job: self.job, object_type: self.recorder.object_type.clone(), track: id, shot },
             bs_type,
             end_of_track,
             landmarks: best.detection.landmarks,

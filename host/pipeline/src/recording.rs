@@ -19,7 +19,7 @@ pub(crate) struct Recording {
 }
 
 /// The end of a recording that a decoding thread has to bring about.
-pub(crate) struct Ending(Arc<Mutex<Option<ocellus_media::Recording>>>);
+pub(crate) struct RecordingHandle(Arc<Mutex<Option<ocellus_media::Recording>>>);
 
 impl Recording {
     /// `None` where the video, as its job's plan has it, is not to be recorded, or has a file
@@ -33,14 +33,14 @@ impl Recording {
         Ok(Some(Self { upload, audio: settings.record_audio, outcome: Arc::default() }))
     }
 
-    pub(crate) fn attach(&self, decoder: &mut Decoder) -> Result<Ending> {
+    pub(crate) fn attach(&self, decoder: &mut Decoder) -> Result<RecordingHandle> {
         decoder.record(self.upload.handle().map_err(Error::internal)?, self.audio);
-        Ok(Ending(Arc::clone(&self.outcome)))
+        Ok(RecordingHandle(Arc::clone(&self.outcome)))
     }
 
     /// Makes the file the video's source.
-    pub(crate) fn keep(self, archive: &Archive) -> Result<Kept> {
-        let Some(outcome) = self.outcome.lock().take() else { return Ok(Kept::default()) };
+    pub(crate) fn keep(self, archive: &Archive) -> Result<RecordingResult> {
+        let Some(outcome) = self.outcome.lock().take() else { return Ok(RecordingResult::default()) };
         let problem = outcome.problem.map(|error| {
             let sentence = error.to_string();
             let error = Error::from(error);
@@ -48,18 +48,18 @@ impl Recording {
             sentence
         });
         if outcome.packets == 0 {
-            return Ok(Kept { problem, ..Kept::default() });
+            return Ok(RecordingResult { problem, ..RecordingResult::default() });
         }
         let record = self.upload.commit()?;
         let file = Input::new(Location::File(archive.source_path(record.id)));
         let length = ocellus_media::probe(&file, &Interrupt::new()).ok().and_then(|info| info.duration);
-        Ok(Kept { record: Some(record), length, problem })
+        Ok(RecordingResult { record: Some(record), length, problem })
     }
 }
 
 /// What a recording has become.
 #[derive(Default)]
-pub(crate) struct Kept {
+pub(crate) struct RecordingResult {
     /// The video's record, now that it has a file.
     pub record: Option<VideoRecord>,
     /// Seconds. A source that broke off may have claimed more.
@@ -68,7 +68,7 @@ pub(crate) struct Kept {
     pub problem: Option<String>,
 }
 
-impl Ending {
+impl RecordingHandle {
     pub(crate) fn take_from(&self, decoder: &mut Decoder) {
         *self.0.lock() = decoder.finish_recording();
     }

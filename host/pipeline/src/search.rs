@@ -8,10 +8,10 @@ use std::sync::Arc;
 use ocellus_core::{Error, ObjectId, ObjectRecord, ObjectType, Result, VideoId};
 use ocellus_detect::{Detectors, Embedders, RawDetection};
 use ocellus_media::{Decoder, Frame, Input, Interrupt, Location, MediaError, Scaler};
-use ocellus_store::{Archive, Likeness};
+use ocellus_store::{Archive, SimilarityQuery};
 
 use crate::{
-    identity::{self, Thing},
+    identity::{self, Crop},
     quality::quality_in,
 };
 
@@ -48,10 +48,10 @@ pub struct Search {
 #[derive(Clone, Debug)]
 pub struct Similar {
     pub object: ObjectRecord,
-    /// The individual that it is held to be.
+    /// The identity that it is held to be.
     pub cluster: Option<ObjectId>,
     /// 1 where the rows are the same, and 0.5 where they are as far apart as those of one
-    /// individual may be: two to the power of minus the square of their distance over that one.
+    /// identity may be: two to the power of minus the square of their distance over that one.
     pub similarity: f32,
 }
 
@@ -76,7 +76,7 @@ pub(crate) fn look(detectors: &Detectors, embedders: &Embedders, picture: Arc<[u
         a.object_type.cmp(&b.object_type).then_with(|| r.total_cmp(q)).then_with(|| other.total_cmp(area))
     });
     for (_, _, RawDetection { object_type, rect, score, landmarks }) in seen {
-        let thing = Thing { frame: &frame, object_type: &object_type, rect, landmarks: landmarks.as_ref() };
+        let thing = Crop { frame: &frame, object_type: &object_type, rect, landmarks: landmarks.as_ref() };
         if let Some(row) = identity::rows(embedders, &[thing], &Arc::default())?.pop().flatten() {
             let bbox = [rect.left, rect.top, rect.right, rect.bottom].map(|v| v.round() as i32);
             return Ok(Look { object_type, bbox, score, row });
@@ -100,7 +100,7 @@ impl Look {
         let Self { object_type, bbox, score, row } = self;
         let (source, same) = identity::measure(embedders, &object_type);
         let within = distance(query.threshold, same);
-        let like = Likeness { object_type: &object_type, source, row: &row, video: query.video, within, limit: query.limit };
+        let like = SimilarityQuery { object_type: &object_type, source, row: &row, video: query.video, within, limit: query.limit };
         let found = archive.nearest(&like)?.into_iter().map(|(object, distance)| {
             let cluster = archive.cluster_of(&object.id)?;
             Ok(Similar { object, cluster, similarity: similarity(distance, same) })

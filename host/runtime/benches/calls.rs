@@ -1,5 +1,5 @@
 //! What a frame costs in plugins (medians, the best of three rounds in turns): the shipped tracker
-//! and three filters on 1, 10 and 100 boxes, as sessions, in the seats of a job (which also keep
+//! and three filters on 1, 10 and 100 boxes, as sessions, in the slots of a job (which also keep
 //! what a trace of a fault needs), and beside them the same source as native code. And what a swap
 //! takes, and how well limits hold.
 //!
@@ -15,7 +15,7 @@ use std::{
 
 use ocellus_core::{Detection, ObjectType, Rect, Size, TrackId};
 use ocellus_figures::{Figure, Unit, percentile};
-use ocellus_runtime::{Candidate, Filter, FilterSeat, FrameInfo, Limits, Plugins, Role, StreamInfo, TrackerSeat};
+use ocellus_runtime::{Candidate, Filter, FilterSlot, FrameInfo, Limits, Plugins, Role, StreamInfo, TrackerSlot};
 use serde_json::json;
 
 #[allow(unreachable_pub, reason = "shared with a program of its own")]
@@ -93,10 +93,10 @@ fn sessions(plugins: &Plugins, stream: &StreamInfo, count: usize) -> Result<Cost
     measure(count, |frame, seen| Ok(tracker.update(frame, seen)?.ids), filter)
 }
 
-fn seats(plugins: &Plugins, stream: &StreamInfo, count: usize) -> Result<Costs, Failure> {
-    let mut tracker: TrackerSeat = plugins.tracker_seat("simple_iou", &json!({}), stream)?;
+fn slots(plugins: &Plugins, stream: &StreamInfo, count: usize) -> Result<Costs, Failure> {
+    let mut tracker: TrackerSlot = plugins.tracker_seat("simple_iou", &json!({}), stream)?;
     let open = |(name, settings): (&str, &str)| Ok(plugins.filter_seat(name, &serde_json::from_str(settings)?, stream)?);
-    let mut filters = scene::FILTERS.into_iter().map(open).collect::<Result<Vec<FilterSeat>, Failure>>()?;
+    let mut filters = scene::FILTERS.into_iter().map(open).collect::<Result<Vec<FilterSlot>, Failure>>()?;
     let filter = |frame: &FrameInfo, candidates: &[Candidate]| {
         for filter in &mut filters {
             filter.begin_frame(frame, None);
@@ -139,7 +139,7 @@ fn main() -> Result<(), Failure> {
         }
         for (count, (in_sessions, in_seats)) in scene::COUNTS.into_iter().zip(in_sessions.iter_mut().zip(&mut in_seats)) {
             in_sessions.push(sessions(&plugins, &stream, count)?);
-            in_seats.push(seats(&plugins, &stream, count)?);
+            in_seats.push(slots(&plugins, &stream, count)?);
         }
     }
     let plural = |count: usize| if count == 1 { "box" } else { "boxes" };
@@ -201,7 +201,7 @@ fn swaps(shipped: &Path, stream: &StreamInfo) -> Result<(), Failure> {
     let bytes = std::fs::read(shipped.join("simple-iou.wasm"))?;
     std::fs::write(folder.join("simple-iou.wasm"), &bytes)?;
     let plugins = Plugins::open(&folder, Limits::default())?;
-    let mut seat = plugins.tracker_seat("simple_iou", &json!({}), stream)?;
+    let mut slot = plugins.tracker_seat("simple_iou", &json!({}), stream)?;
     let (mut pauses, mut frame_costs, mut index) = (Vec::new(), Vec::new(), 0);
     let mut expected = None;
     for swap in 1..=count {
@@ -213,9 +213,9 @@ fn swaps(shipped: &Path, stream: &StreamInfo) -> Result<(), Failure> {
         while done < swap {
             let (frame, boxes) = (frame(index), boxes(0, 10));
             let start = Instant::now();
-            let update = seat.update(&frame, &boxes)?;
+            let update = slot.update(&frame, &boxes)?;
             let took = start.elapsed();
-            done = seat.report().swaps;
+            done = slot.report().swaps;
             if done == swap {
                 pauses.push(took)
             } else {

@@ -1,4 +1,4 @@
-//! The house's words as the contract's types.
+//! The common's words as the contract's types.
 
 use ocellus_core::{Detection, Landmarks, Point, Size};
 

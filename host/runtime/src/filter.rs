@@ -16,9 +16,9 @@ use crate::{
     },
     call::Call,
     convert,
-    imports::Lent,
+    imports::CropAccess,
     plugin::{Plugin, World},
-    sandbox::{Gauge, Sandbox},
+    sandbox::{Sandbox, StoreLimits},
 };
 
 /// When a filter is asked.
@@ -202,7 +202,7 @@ impl Filter {
         items: &[T],
         rect: impl Fn(&T) -> Rect,
         convert: impl Fn(&T) -> W,
-        ask: impl FnOnce(&filtering::GuestSession<'_>, &mut Store<Gauge>, &[W]) -> wasmtime::Result<Vec<filtering::Verdict>>,
+        ask: impl FnOnce(&filtering::GuestSession<'_>, &mut Store<StoreLimits>, &[W]) -> wasmtime::Result<Vec<filtering::Verdict>>,
     ) -> Result<Vec<Verdict>, PluginError> {
         if items.is_empty() || !self.wants(stage) {
             return Ok(vec![Verdict::Keep; items.len()]);
@@ -210,7 +210,7 @@ impl Filter {
         let given: Vec<W> = items.iter().map(convert).collect();
         // An object is of many frames: there is none to show.
         let pixels = self.pixels.clone().filter(|_| stage != Stage::Objects);
-        self.sandbox.lend(pixels.map(|pixels| Lent { pixels, boxes: items.iter().map(rect).collect() }));
+        self.sandbox.lend(pixels.map(|pixels| CropAccess { pixels, boxes: items.iter().map(rect).collect() }));
         let bindings = &self.bindings;
         let answer = self.sandbox.call(call, |store| ask(&bindings.ocellus_plugin_filtering().session(), store, &given))?;
         let verdicts = verdicts(answer, items.len()).map_err(|broken| self.sandbox.fail(call, Fault::Contract(broken)))?;

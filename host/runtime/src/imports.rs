@@ -11,7 +11,7 @@ use wasmtime::component::{HasSelf, Linker};
 use crate::{
     Kind, Limits,
     bindings::{crops, logging, types},
-    sandbox::Gauge,
+    sandbox::StoreLimits,
 };
 
 /// A longer line is cut.
@@ -28,17 +28,17 @@ pub trait Pixels: Send + Sync {
 }
 
 /// What a filter may read pictures of during one call.
-pub(crate) struct Lent {
+pub(crate) struct CropAccess {
     pub(crate) pixels: Arc<dyn Pixels>,
     /// Of the items of the call, in order.
     pub(crate) boxes: Vec<Rect>,
 }
 
 /// Lets plugins of this kind call what there is for them.
-pub(crate) fn link(linker: &mut Linker<Gauge>, kind: Kind) -> wasmtime::Result<()> {
-    logging::add_to_linker::<_, HasSelf<Gauge>>(linker, |gauge| gauge)?;
+pub(crate) fn link(linker: &mut Linker<StoreLimits>, kind: Kind) -> wasmtime::Result<()> {
+    logging::add_to_linker::<_, HasSelf<StoreLimits>>(linker, |limits| limits)?;
     if kind == Kind::Filter {
-        crops::add_to_linker::<_, HasSelf<Gauge>>(linker, |gauge| gauge)?;
+        crops::add_to_linker::<_, HasSelf<StoreLimits>>(linker, |limits| limits)?;
     }
     Ok(())
 }
@@ -76,7 +76,7 @@ impl LogBucket {
     }
 }
 
-impl logging::Host for Gauge {
+impl logging::Host for StoreLimits {
     fn log(&mut self, level: logging::Level, line: String) {
         let Self { log, limits, .. } = self;
         if !log.admits(limits) {
@@ -107,13 +107,13 @@ fn printable(line: &str) -> String {
     shown
 }
 
-impl crops::Host for Gauge {
+impl crops::Host for StoreLimits {
     fn read(&mut self, item: u32, margin: f32, size: types::Size) -> Result<Vec<u8>, crops::Unavailable> {
         let sides = 1..=MOST_SIDE;
         if !sides.contains(&size.width) || !sides.contains(&size.height) {
             return Err(crops::Unavailable::WrongSize);
         }
-        let Some(Lent { pixels, boxes }) = &self.lent else { return Err(crops::Unavailable::NoPixels) };
+        let Some(CropAccess { pixels, boxes }) = &self.lent else { return Err(crops::Unavailable::NoPixels) };
         let rect = boxes.get(item as usize).ok_or(crops::Unavailable::NoSuchItem)?;
         // A margin that is no number is none.
         let margin = if margin.is_finite() { margin.clamp(0.0, 1.0) } else { 0.0 };

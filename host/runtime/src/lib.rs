@@ -2,7 +2,7 @@
 //!
 //! Owns: reading components from folders and again when a file changes; checking them against the
 //! contract in `wit/`; compiling them within limits, once; running their calls under limits;
-//! checking what they answer. Nothing else in the house knows wasmtime.
+//! checking what they answer. Nothing else in the common knows wasmtime.
 //!
 //! Guarantees:
 //! * A plugin that traps, spins, hoards memory or breaks the contract costs its session and gives a
@@ -17,7 +17,7 @@
 //! A fault leaves a [`Trace`].
 //!
 //! [`Plugins`] is the folders; [`Tracker`], [`Filter`] and [`Router`] are sessions. A session keeps
-//! the component that it was opened with. [`TrackerSeat`] and [`FilterSeat`] are places in a
+//! the component that it was opened with. [`TrackerSlot`] and [`FilterSlot`] are places in a
 //! running job: a changed file takes over there between two frames, and what fails is answered by
 //! the [`FaultPolicy`].
 
@@ -40,8 +40,8 @@ mod registry;
 mod restart;
 mod router;
 mod sandbox;
-mod seat;
 mod shadow;
+mod slot;
 mod trace;
 mod tracker;
 
@@ -57,7 +57,7 @@ pub use plugin::Kind;
 pub use registry::{PluginInfo, Plugins, Role, Setup, State};
 pub use router::{Body, Content, Outcome, Part, Picture, PictureInfo, Post, Request, Router};
 pub use sandbox::Meters;
-pub use seat::{FaultPolicy, FilterSeat, OnFault, TrackerSeat};
+pub use slot::{FaultPolicy, FilterSlot, OnFault, TrackerSlot};
 pub use trace::Trace;
 pub use tracker::{Tracker, TrackerState, Update};
 

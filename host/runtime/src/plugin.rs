@@ -2,7 +2,6 @@
 
 use std::fmt;
 
-use jsonschema::error::ValidationErrorKind;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use wasmtime::{Engine, component::Linker};
@@ -13,7 +12,7 @@ use crate::{
     compile::Compiler,
     imports,
     inspect::{CROPS, Inspected, inspect},
-    sandbox::{Gauge, Sandbox},
+    sandbox::{Sandbox, StoreLimits},
 };
 
 /// The kinds of plugin: the worlds of the contract.
@@ -37,9 +36,9 @@ impl fmt::Display for Kind {
 
 /// A component ready for sessions, linked to what its kind may call.
 pub(crate) enum World {
-    Filter(FilterPre<Gauge>),
-    Tracker(TrackerPre<Gauge>),
-    Router(RouterPre<Gauge>),
+    Filter(FilterPre<StoreLimits>),
+    Tracker(TrackerPre<StoreLimits>),
+    Router(RouterPre<StoreLimits>),
 }
 
 pub(crate) struct Plugin {
@@ -110,19 +109,10 @@ impl Plugin {
     pub(crate) fn settings(&self, settings: &Value) -> Result<String, PluginError> {
         let Some(error) = self.validator.iter_errors(settings).next() else { return Ok(settings.to_string()) };
         let mut path = error.instance_path().to_string().trim_start_matches('/').replace('/', ".");
-        let unknown = match error.kind() {
-            ValidationErrorKind::AdditionalProperties { unexpected } => unexpected.first(),
-            // So the library says it where a schema names no key at all, with the value and the path
-            // of the object that holds it.
-            ValidationErrorKind::FalseSchema => {
-                let holder = settings.pointer(error.instance_path().as_str()).and_then(Value::as_object);
-                holder.and_then(|keys| keys.iter().find(|(_, value)| *value == error.instance().as_ref())).map(|(key, _)| key)
-            }
-            _ => None,
-        };
-        let reason = unknown.map_or_else(|| error.to_string(), |key| format!("unknown key {key:?}"));
+        let unknown = ocellus_core::unknown_key(&error, settings);
+        let reason = unknown.as_ref().map_or_else(|| error.to_string(), |key| format!("unknown key {key:?}"));
         if let Some(key) = unknown {
-            path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+            path = if path.is_empty() { key } else { format!("{path}.{key}") };
         }
         Err(PluginError::Settings { plugin: self.name.clone(), path, reason })
     }

@@ -26,8 +26,8 @@ use serde::{Serialize, Serializer};
 use serde_json::Value;
 
 use crate::{
-    CompilerProgram, Digest, FaultPolicy, Filter, FilterSeat, InstallError, Kind, Limits, OnFault, OpenError, Origin, PluginError, Refusal,
-    RemoveError, Router, StreamInfo, Tracker, TrackerSeat,
+    CompilerProgram, Digest, FaultPolicy, Filter, FilterSlot, InstallError, Kind, Limits, OnFault, OpenError, Origin, PluginError, Refusal,
+    RemoveError, Router, StreamInfo, Tracker, TrackerSlot,
     call::Session,
     compile::Compiler,
     folders::{Folders, Source},
@@ -313,13 +313,13 @@ impl Plugins {
     }
 
     /// A tracker's place in a job: a session, and those that follow it.
-    pub fn tracker_seat(&self, name: &str, settings: &Value, stream: &StreamInfo) -> Result<TrackerSeat, PluginError> {
-        TrackerSeat::open(self, name, settings, stream)
+    pub fn tracker_seat(&self, name: &str, settings: &Value, stream: &StreamInfo) -> Result<TrackerSlot, PluginError> {
+        TrackerSlot::open(self, name, settings, stream)
     }
 
     /// A filter's place in a job.
-    pub fn filter_seat(&self, name: &str, settings: &Value, stream: &StreamInfo) -> Result<FilterSeat, PluginError> {
-        FilterSeat::open(self, name, settings, stream)
+    pub fn filter_seat(&self, name: &str, settings: &Value, stream: &StreamInfo) -> Result<FilterSlot, PluginError> {
+        FilterSlot::open(self, name, settings, stream)
     }
 
     /// What follows from a plugin's faults: what the operator says of it, what its author says,

@@ -3,7 +3,7 @@
 //! Guarantees: no call between the saved state and now is missing. The log is bounded by its owner,
 //! who saves a new state as soon as [`RestartLog::is_due`] says so: it holds [`MOST_CALLS`] calls
 //! or [`MOST_BYTES`] and one call at the most, and one more for each state that could not be saved.
-//! It ends with its seat.
+//! It ends with its slot.
 
 use std::sync::Arc;
 

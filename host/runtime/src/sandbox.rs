@@ -11,7 +11,7 @@ use wasmtime::{Engine, ResourceLimiter, Store, Trap};
 
 use crate::{
     Digest, Fault, Limits, PluginError, engine,
-    imports::{Lent, LogBucket},
+    imports::{CropAccess, LogBucket},
 };
 
 /// What a session has used so far.
@@ -33,7 +33,7 @@ pub struct Meters {
 }
 
 /// What a store is held to and what its plugin may call: counts, and says no.
-pub(crate) struct Gauge {
+pub(crate) struct StoreLimits {
     pub(crate) limits: Limits,
     memory: usize,
     table: usize,
@@ -41,10 +41,10 @@ pub(crate) struct Gauge {
     denied: Option<Fault>,
     pub(crate) log: LogBucket,
     /// During a call that may read pictures.
-    pub(crate) lent: Option<Lent>,
+    pub(crate) lent: Option<CropAccess>,
 }
 
-impl Gauge {
+impl StoreLimits {
     fn deny<T>(&mut self, fault: Fault) -> wasmtime::Result<T> {
         let error = wasmtime::Error::msg(fault.to_string());
         self.denied = Some(fault);
@@ -54,7 +54,7 @@ impl Gauge {
 
 // An error, and not a mere "no": the guest traps at once, so that the fault is told apart from what
 // the guest's own allocator would make of it.
-impl ResourceLimiter for Gauge {
+impl ResourceLimiter for StoreLimits {
     fn memory_growing(&mut self, current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
         let (wanted, limit) = (self.memory.saturating_add(desired.saturating_sub(current)), self.limits.memory_bytes);
         if wanted > limit {
@@ -87,7 +87,7 @@ impl ResourceLimiter for Gauge {
 }
 
 pub(crate) struct Sandbox {
-    store: Store<Gauge>,
+    store: Store<StoreLimits>,
     plugin: String,
     digest: Digest,
     meters: Meters,
@@ -97,8 +97,8 @@ pub(crate) struct Sandbox {
 impl Sandbox {
     pub(crate) fn new(engine: &Engine, limits: &Limits, plugin: &str, digest: Digest) -> Self {
         let log = LogBucket::new(plugin, limits);
-        let mut store = Store::new(engine, Gauge { limits: limits.clone(), memory: 0, table: 0, denied: None, log, lent: None });
-        store.limiter(|gauge| gauge);
+        let mut store = Store::new(engine, StoreLimits { limits: limits.clone(), memory: 0, table: 0, denied: None, log, lent: None });
+        store.limiter(|limits| limits);
         store.set_hostcall_fuel(limits.output_bytes);
         store.epoch_deadline_trap();
         Self { store, plugin: plugin.to_owned(), digest, meters: Meters::default(), over: false }
@@ -108,7 +108,7 @@ impl Sandbox {
     pub(crate) fn call<R>(
         &mut self,
         call: &'static str,
-        f: impl FnOnce(&mut Store<Gauge>) -> wasmtime::Result<R>,
+        f: impl FnOnce(&mut Store<StoreLimits>) -> wasmtime::Result<R>,
     ) -> Result<R, PluginError> {
         if self.over {
             return Err(self.error(call, Fault::Ended));
@@ -129,7 +129,7 @@ impl Sandbox {
     }
 
     /// Lets the next call read pictures, or no longer.
-    pub(crate) fn lend(&mut self, lent: Option<Lent>) {
+    pub(crate) fn lend(&mut self, lent: Option<CropAccess>) {
         self.store.data_mut().lent = lent;
     }
 

@@ -2,7 +2,7 @@
 //!
 //! Guarantees: nothing that a candidate does reaches the job: it runs on a thread of its own, its
 //! answers are compared and dropped, and one that fails or cannot keep up is asked no more. Ends
-//! with its seat, after the calls that it was shown, for which it has [`PATIENCE`].
+//! with its slot, after the calls that it was shown, for which it has [`PATIENCE`].
 
 use std::{
     collections::BTreeMap,

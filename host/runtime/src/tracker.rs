@@ -25,7 +25,7 @@ pub struct Update {
     pub closed: Vec<TrackId>,
 }
 
-/// The whole state of a session, the host's books included.
+/// The whole state of a session, the host's ids included.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TrackerState {
     /// Names the form of `bytes`; the plugin's business, as `bytes` are.
@@ -42,7 +42,7 @@ pub struct Tracker {
     sandbox: Sandbox,
     bindings: wit::Tracker,
     session: ResourceAny,
-    books: Books,
+    ids: IdLedger,
     /// Kept between calls for its memory.
     scratch: Vec<types::Detection>,
 }
@@ -58,7 +58,7 @@ impl Tracker {
             Ok((bindings, session))
         })?;
         let session = session.map_err(|reason| sandbox.fail("open", Fault::Reported(reason)))?;
-        Ok(Some(Self { sandbox, bindings, session, books: Books::default(), scratch: Vec::new() }))
+        Ok(Some(Self { sandbox, bindings, session, ids: IdLedger::default(), scratch: Vec::new() }))
     }
 
     /// Takes one frame further. To be called for every frame that the detectors looked at, in
@@ -75,7 +75,7 @@ impl Tracker {
             .sandbox
             .call(CALL, |store| bindings.ocellus_plugin_tracking().session().call_update(store, session, convert::frame(frame), scratch))?;
         let answer = answer.map_err(|reason| self.sandbox.fail(CALL, Fault::Reported(reason)))?;
-        self.books.enter(answer, detections.len()).map_err(|broken| self.sandbox.fail(CALL, Fault::Contract(broken)))
+        self.ids.enter(answer, detections.len()).map_err(|broken| self.sandbox.fail(CALL, Fault::Contract(broken)))
     }
 
     /// Ends the session after the last frame: the tracks that were still open, in ascending order.
@@ -84,7 +84,7 @@ impl Tracker {
         let (bindings, session) = (&self.bindings, self.session);
         let closed = self.sandbox.call(CALL, |store| bindings.ocellus_plugin_tracking().session().call_finish(store, session))?;
         self.sandbox.end();
-        let closed = self.books.close(closed).and_then(|closed| match self.books.open.first() {
+        let closed = self.ids.close(closed).and_then(|closed| match self.ids.open.first() {
             Some(id) => Err(format!("track {id} is still open after finish")),
             None => Ok(closed),
         });
@@ -99,8 +99,8 @@ impl Tracker {
         if state.schema_tag.len() > 64 {
             return Err(self.sandbox.fail(CALL, Fault::Contract("the schema tag has more than 64 bytes".into())));
         }
-        let open = self.books.open.iter().copied().map(TrackId).collect();
-        Ok(TrackerState { schema_tag: state.schema_tag, bytes: state.bytes, last_id: self.books.last_id, open })
+        let open = self.ids.open.iter().copied().map(TrackId).collect();
+        Ok(TrackerState { schema_tag: state.schema_tag, bytes: state.bytes, last_id: self.ids.last_id, open })
     }
 
     /// Takes over the state of an earlier session. Only straight after opening.
@@ -110,18 +110,18 @@ impl Tracker {
         let given = tracking::State { schema_tag: state.schema_tag.clone(), bytes: state.bytes.clone() };
         let answer = self.sandbox.call(CALL, |store| bindings.ocellus_plugin_tracking().session().call_restore(store, session, &given))?;
         answer.map_err(|reason| self.sandbox.fail(CALL, Fault::Reported(reason)))?;
-        self.books = Books { last_id: state.last_id, open: state.open.iter().map(|id| id.0).collect() };
+        self.ids = IdLedger { last_id: state.last_id, open: state.open.iter().map(|id| id.0).collect() };
         Ok(())
     }
 
     /// Tracks that are not over, in ascending order.
     pub(crate) fn open_tracks(&self) -> impl Iterator<Item = TrackId> + use<'_> {
-        self.books.open.iter().copied().map(TrackId)
+        self.ids.open.iter().copied().map(TrackId)
     }
 
     /// The greatest id given so far.
     pub(crate) fn last_id(&self) -> u64 {
-        self.books.last_id
+        self.ids.last_id
     }
 
     /// Of the component that does the work.
@@ -137,12 +137,12 @@ impl Tracker {
 /// What the host knows of the ids that a tracker gave: enough to find every one that breaks the
 /// rules, in memory that does not grow with the number of tracks that are over.
 #[derive(Debug, Default)]
-struct Books {
+struct IdLedger {
     last_id: u64,
     open: BTreeSet<u64>,
 }
 
-impl Books {
+impl IdLedger {
     fn enter(&mut self, answer: tracking::Update, detections: usize) -> Result<Update, String> {
         if answer.ids.len() != detections {
             return Err(format!("{} ids for {detections} detections", answer.ids.len()));
@@ -183,10 +183,10 @@ mod tests {
 
     #[test]
     fn a_track_may_open_and_close_in_one_frame() {
-        let mut books = Books::default();
-        let update = books.enter(answer(&[1, 2], &[2]), 2).unwrap();
+        let mut ids = IdLedger::default();
+        let update = ids.enter(answer(&[1, 2], &[2]), 2).unwrap();
         assert_eq!(update.closed, [TrackId(2)]);
-        assert_eq!(books.open, BTreeSet::from([1]));
+        assert_eq!(ids.open, BTreeSet::from([1]));
     }
 
     #[test]
@@ -200,9 +200,9 @@ mod tests {
             (answer(&[1, 4], &[1, 1]), "track 1 is closed"),
             (answer(&[1, 4], &[9]), "track 9 is closed"),
         ] {
-            let mut books = Books::default();
-            books.enter(answer(&[1, 2, 3], &[2, 3]), 3).unwrap();
-            let broken = books.enter(second, 2).unwrap_err();
+            let mut ids = IdLedger::default();
+            ids.enter(answer(&[1, 2, 3], &[2, 3]), 3).unwrap();
+            let broken = ids.enter(second, 2).unwrap_err();
             assert!(broken.contains(why), "{broken}");
         }
     }

@@ -76,7 +76,7 @@ struct Settings {
     #[arg(long, env = "OCELLUS_DETECTORS", value_name = "DIR")]
     detectors: Option<PathBuf>,
 
-    /// Folder of embedders, which tell individuals apart, each a folder with an embedder.toml.
+    /// Folder of embedders, which tell identities apart, each a folder with an embedder.toml.
     /// [default: embedders beside the program]
     #[arg(long, env = "OCELLUS_EMBEDDERS", value_name = "DIR")]
     embedders: Option<PathBuf>,

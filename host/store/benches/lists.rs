@@ -1,5 +1,5 @@
 //! An archive of 100,000 videos: starting up with and without its index, pages of lists, filters
-//! and counts, and making one more; held against sled alone, and against the files alone.
+//! and counts, and making one more; compared with sled alone, and against the files alone.
 //!
 //! `cargo xtask bench lists`; `OCELLUS_BENCH_VIDEOS` sets another size.
 

@@ -69,7 +69,7 @@ impl Archive {
         if made.is_err() {
             // It may be in its place and not be durable: nobody was told of it. What cannot be
             // removed the next start looks at.
-            index.doubt();
+            index.mark_dirty();
             let _ = disk.remove(&new).and_then(|()| disk.remove(&folder.video(id)));
             index.change(|index| index.put(id, None))?;
         }
@@ -114,7 +114,7 @@ impl Archive {
         let is_new = record != before;
         if let Err(error) = self.shared().write(&record, is_new) {
             // It may be in its place and not be durable: the index says what anybody reads now.
-            index.doubt();
+            index.mark_dirty();
             let now = folder.read(id)?;
             index.change(|index| index.put(id, now.as_ref()))?;
             if now.is_some_and(|now| now.job != before.job) {

@@ -383,7 +383,7 @@ impl Check<'_> {
                 clusters.into_iter().for_each(|c| *counts.entry(c.id.object_type).or_default() += 1);
                 if record.finished && counts != record.clusters {
                     let reason =
-                        format!("its record counts {:?} individuals, clusters.json has {:?}", by_type(&record.clusters), by_type(&counts));
+                        format!("its record counts {:?} identities, clusters.json has {:?}", by_type(&record.clusters), by_type(&counts));
                     self.disagree(record.id, reason);
                 }
             }

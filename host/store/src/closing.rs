@@ -43,19 +43,19 @@ struct Sum {
 pub(crate) struct Closing {
     disk: Disk,
     data: PathBuf,
-    doubtful: Arc<AtomicBool>,
+    dirty: Arc<AtomicBool>,
 }
 
 impl Closing {
-    /// `doubtful`: set where a change does not reach the index.
-    pub(crate) fn new(disk: &Disk, data: &Path, doubtful: Arc<AtomicBool>) -> Self {
-        Self { disk: disk.clone(), data: data.to_path_buf(), doubtful }
+    /// `dirty`: set where a change does not reach the index.
+    pub(crate) fn new(disk: &Disk, data: &Path, dirty: Arc<AtomicBool>) -> Self {
+        Self { disk: disk.clone(), data: data.to_path_buf(), dirty }
     }
 }
 
 impl Drop for Closing {
     fn drop(&mut self) {
-        if self.doubtful.load(Ordering::Relaxed) {
+        if self.dirty.load(Ordering::Relaxed) {
             return;
         }
         if let Err(error) = mark(&self.disk, &self.data) {

@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 pub enum DeliveryState {
     /// Not tried yet.
     Pending,
-    /// Tried in vain, and to be tried again.
+    /// Tried without success, and to be tried again.
     Retrying,
     /// Accepted.
     Posted,
@@ -46,7 +46,7 @@ pub struct Delivery {
     pub attempts: u32,
     /// Of the last response; `None` where the last attempt had none.
     pub last_status: Option<u16>,
-    /// Why the last attempt was in vain.
+    /// Why the last attempt failed.
     pub reason: Option<String>,
     /// When it is tried again.
     pub next_try: Option<Timestamp>,

@@ -13,7 +13,7 @@
 //!                      objects.log
 //!                      deliveries.log
 //!                      embeddings.log        what objects look like, as numbers
-//!                      clusters.json         the individuals, once the job is over
+//!                      clusters.json         the identities, once the job is over
 //!                      seal.json             by which the files above are known again, once it is over
 //!                      pictures/2-…-0.thumbnail.jpg
 //! archive/.new-1, .gone-1             videos being made and unmade

@@ -12,7 +12,7 @@
 //! | `objects` | video id, number in the log | offset in `objects.log`, type |
 //! | `numbers` | object id | number in the log |
 //! | `clusters` | object id | id of the cluster that it is in |
-//! | `rows` | object id | where its row is among those of [`Rows`] |
+//! | `rows` | object id | where its row is among those of [`VectorStore`] |
 //!
 //! and those of [`DeliveryTrees`].
 
@@ -28,8 +28,8 @@ use crate::{
     error::{Result, StoreError, unreadable_entry},
     list::OrderKey,
     objects::Embedding,
-    rows::{Likeness, Rows},
     tree::{Changes, Entries, Forest, Tree},
+    vectors::{SimilarityQuery, VectorStore},
 };
 use ocellus_core::{Cluster, ObjectId, Timestamp, VideoId, VideoRecord, VideoStatus};
 use serde::{Deserialize, Serialize};
@@ -52,7 +52,7 @@ pub(crate) struct Index {
     numbers: Tree,
     clusters: Tree,
     /// None in memory.
-    rows: Option<Rows>,
+    rows: Option<VectorStore>,
     /// Bytes of those that there would be.
     without_rows: AtomicU64,
     pub(crate) deliveries: DeliveryTrees,
@@ -122,7 +122,7 @@ impl Index {
         let open = || sled::Config::new().path(path).cache_capacity(64 << 20).open();
         let db = catch_unwind(open).map_err(|_| unreadable_entry())??;
         // Within sled's own folder: what becomes of the one becomes of the other.
-        let rows = Rows::new(&path.join("rows"), Tree::Stored(db.open_tree("rows")?));
+        let rows = VectorStore::new(&path.join("rows"), Tree::Stored(db.open_tree("rows")?));
         Self::of(Forest::Stored(db), Some(rows))
     }
 
@@ -130,7 +130,7 @@ impl Index {
         Self::of(Forest::in_memory(), None)
     }
 
-    fn of(forest: Forest, rows: Option<Rows>) -> Result<Self> {
+    fn of(forest: Forest, rows: Option<VectorStore>) -> Result<Self> {
         let tree = |name: &'static str| forest.tree(name);
         Ok(Self {
             videos: tree("videos")?,
@@ -283,7 +283,7 @@ impl Index {
         self.deliveries.put(&object_key(delivery.object.job.video, number), delivery)
     }
 
-    /// Which individuals a job's objects are.
+    /// Which identities a job's objects are.
     pub(crate) fn put_clusters(&self, clusters: &[Cluster]) -> Result<()> {
         let members = clusters.iter().flat_map(|c| c.objects.iter().map(|o| (o, &c.id)));
         members.into_iter().try_for_each(|(object, cluster)| {
@@ -301,7 +301,7 @@ impl Index {
     /// What an object looks like. Nothing in memory, where nobody searches.
     pub(crate) fn put_row(&self, embedding: &Embedding) -> Result<()> {
         let Some(rows) = &self.rows else {
-            self.without_rows.fetch_add(Rows::bytes(embedding), Ordering::Relaxed);
+            self.without_rows.fetch_add(VectorStore::bytes(embedding), Ordering::Relaxed);
             return Ok(());
         };
         rows.put(embedding)
@@ -311,7 +311,7 @@ impl Index {
     ///
     /// # Errors
     /// `NotSearchable` in memory.
-    pub(crate) fn nearest(&self, like: &Likeness<'_>) -> Result<Vec<(ObjectId, f32)>> {
+    pub(crate) fn nearest(&self, like: &SimilarityQuery<'_>) -> Result<Vec<(ObjectId, f32)>> {
         let rows = self.rows.as_ref().ok_or(StoreError::NotSearchable)?;
         rows.nearest(like, |object| Ok(self.numbers.get(object.to_string())?.is_some()))
     }

@@ -129,7 +129,7 @@ impl Job {
         let index = &self.0.archive.index;
         let logged = stored.iter().map(|object| kept.log.append(&to_json(object))).collect::<Result<Vec<_>>>();
         // Where it failed, some may be in the log after a crash: then nobody was told of them.
-        let offsets = logged.and_then(|offsets| kept.log.sync().map(|()| offsets)).inspect_err(|_| index.doubt())?;
+        let offsets = logged.and_then(|offsets| kept.log.sync().map(|()| offsets)).inspect_err(|_| index.mark_dirty())?;
         // All of them, before anything else can fail: they are in the log.
         let mut numbered = Vec::with_capacity(new.len());
         for (object, offset) in new.into_iter().zip(offsets) {
@@ -178,7 +178,7 @@ impl Job {
         self.0.archive.index.change(|index| embeddings.iter().try_for_each(|embedding| index.put_row(embedding)))
     }
 
-    /// Puts down the individuals among the objects, in place of those before.
+    /// Puts down the identities among the objects, in place of those before.
     pub fn save_clusters(&self, clusters: &[Cluster]) -> Result<()> {
         let archive = &self.0.archive;
         archive.if_current(self.0.id, || {
@@ -189,7 +189,7 @@ impl Job {
 
     /// Writes down how far a delivery has come, durably. Nothing happens once the job is not its
     /// video's any more.
-    pub fn book(&self, delivery: &Delivery) -> Result<()> {
+    pub fn record_delivery(&self, delivery: &Delivery) -> Result<()> {
         self.0.archive.if_current(self.0.id, || {
             let Some(number) = self.0.objects.lock().known.get(&delivery.object).copied() else { return Ok(()) };
             let mut log = self.0.deliveries.lock();

@@ -14,7 +14,7 @@
 //! Synchronous: callers choose the thread.
 //!
 //! ```text
-//! archive, source, listing, individuals    what callers see
+//! archive, source, listing, identities    what callers see
 //!   stored, detections                     a job's logs, to be read; its detection log, to be written
 //!   job                                    one job, open
 //!   opening, recovery, closing, check      from a folder to an archive and back
@@ -37,9 +37,9 @@ mod disk;
 mod error;
 mod folder;
 mod format;
+mod identities;
 mod ids;
 mod index;
-mod individuals;
 mod job;
 mod job_seal;
 mod list;
@@ -48,12 +48,12 @@ mod log;
 mod objects;
 mod opening;
 mod recovery;
-mod rows;
 mod serving;
 mod shared;
 mod source;
 mod stored;
 mod tree;
+mod vectors;
 
 pub use archive::Archive;
 pub use check::{CheckSummary, Finding, check};
@@ -65,6 +65,6 @@ pub use job::Job;
 pub use list::{Condition, Cursor, DeliveryQuery, ListQuery, ObjectQuery, Order, OrderKey, Page, VideoFilter};
 pub use objects::{Embedding, NewObject, Picture, PictureFile};
 pub use opening::OpenReport;
-pub use rows::Likeness;
 pub use source::Upload;
 pub use stored::StoredJob;
+pub use vectors::SimilarityQuery;

@@ -1,5 +1,5 @@
 //! What a job's folder says of its objects: their records, pictures, deliveries, looks and
-//! individuals. Read by anyone.
+//! identities. Read by anyone.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -140,7 +140,7 @@ pub(crate) fn read_objects(folder: &Folder, job: JobId, offsets: &[u64]) -> Resu
     Ok(objects)
 }
 
-/// The individuals among a job's objects; `None` before its end.
+/// The identities among a job's objects; `None` before its end.
 pub(crate) fn read_clusters(folder: &Folder, job: JobId) -> Result<Option<Vec<Cluster>>> {
     #[derive(Deserialize)]
     #[serde(untagged)]

@@ -66,9 +66,9 @@ pub(crate) fn open(data: &Path, clock: Arc<dyn Clock>, backend: Arc<dyn Backend>
     let whole = transient.is_none() && !index.is_in_memory();
     let index = Serving::new(folder.clone(), path, index)?;
     if !whole {
-        index.doubt();
+        index.mark_dirty();
     }
-    let closing = Closing::new(disk, data, index.doubtful());
+    let closing = Closing::new(disk, data, index.dirty());
     Ok((Shared::new(folder, index, ids, clock, closing, lock), report))
 }
 

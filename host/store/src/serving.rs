@@ -51,7 +51,7 @@ struct Inner {
     /// Held for writing while another index is made.
     index: RwLock<Index>,
     /// A change did not reach the index on the disk.
-    doubtful: Arc<AtomicBool>,
+    dirty: Arc<AtomicBool>,
     closed: Mutex<bool>,
     /// The index is in memory now, or nothing more is to be done.
     changed: Condvar,
@@ -63,7 +63,7 @@ impl Serving {
             folder,
             path: path.clone(),
             index: RwLock::new(index),
-            doubtful: Arc::default(),
+            dirty: Arc::default(),
             closed: Mutex::default(),
             changed: Condvar::new(),
         });
@@ -88,17 +88,17 @@ impl Serving {
 
     /// Puts down what a folder says by now.
     pub(crate) fn change(&self, change: impl Fn(&Index) -> Result<()>) -> Result<()> {
-        self.ask(change).inspect_err(|_| self.doubt())
+        self.ask(change).inspect_err(|_| self.mark_dirty())
     }
 
     /// Set where the index on the disk may not say what the folders do.
-    pub(crate) fn doubtful(&self) -> Arc<AtomicBool> {
-        Arc::clone(&self.inner.doubtful)
+    pub(crate) fn dirty(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.inner.dirty)
     }
 
     /// A change of a folder may or may not have come about.
-    pub(crate) fn doubt(&self) {
-        self.inner.doubtful.store(true, Ordering::Relaxed);
+    pub(crate) fn mark_dirty(&self) {
+        self.inner.dirty.store(true, Ordering::Relaxed);
     }
 }
 
@@ -110,7 +110,7 @@ impl Drop for Serving {
             error!("the thread that brings the index back to the disk panicked");
         }
         if let Err(error) = self.inner.index.read().flush() {
-            self.doubt();
+            self.mark_dirty();
             error!("the index could not be written out, the next start makes it anew: {error}");
         }
     }
@@ -123,7 +123,7 @@ impl Inner {
         if index.is_in_memory() {
             return Ok(());
         }
-        self.doubtful.store(true, Ordering::Relaxed);
+        self.dirty.store(true, Ordering::Relaxed);
         let begun = Instant::now();
         let another = Index::in_memory()?;
         recovery::rebuild(&self.folder, &another, false)?;

@@ -151,7 +151,7 @@ impl Archive {
         })();
         if put.is_err() {
             // Whoever writes the record next looks which of the two is there, or the next start.
-            index.doubt();
+            index.mark_dirty();
         }
         put?;
         index.change(|index| index.put(id, Some(&record)))?;
@@ -170,7 +170,7 @@ impl Archive {
         })?;
         let Shared { folder, index, .. } = self.shared();
         // What is left of it the next start removes.
-        folder.disk().remove(&folder.source(id)).inspect_err(|_| index.doubt())?;
+        folder.disk().remove(&folder.source(id)).inspect_err(|_| index.mark_dirty())?;
         Ok(record)
     }
 

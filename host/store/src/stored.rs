@@ -69,7 +69,7 @@ impl StoredJob {
         objects::embeddings(&self.folder, self.id())?.collect()
     }
 
-    /// The individuals among the objects, in order of their ids; none before the job's end.
+    /// The identities among the objects, in order of their ids; none before the job's end.
     pub fn clusters(&self) -> Result<Vec<Cluster>> {
         Ok(objects::read_clusters(&self.folder, self.id())?.unwrap_or_default())
     }

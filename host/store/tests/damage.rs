@@ -22,8 +22,8 @@ use std::{
 use common::{new_object, new_video, open};
 use ocellus_core::{Cluster, JobId, ObjectId, ObjectType, TrackId, VideoId, VideoStatus};
 use ocellus_store::{
-    Archive, Delivery, DeliveryQuery, DeliveryState, Embedding, Likeness, ListQuery, NewObject, ObjectQuery, Order, OrderKey, Picture,
-    StoreError, VideoFilter, check,
+    Archive, Delivery, DeliveryQuery, DeliveryState, Embedding, ListQuery, NewObject, ObjectQuery, Order, OrderKey, Picture,
+    SimilarityQuery, StoreError, VideoFilter, check,
 };
 use serde_json::json;
 
@@ -53,7 +53,7 @@ fn finished(archive: &Archive) -> VideoId {
     for track in tracks.clone() {
         let delivery =
             Delivery { state: DeliveryState::Posted, attempts: 1, last_status: Some(200), ..Delivery::pending(id_of(job.id(), track)) };
-        job.book(&delivery).unwrap();
+        job.record_delivery(&delivery).unwrap();
     }
     let ids: Vec<_> = tracks.map(|track| id_of(job.id(), track)).collect();
     let cluster = Cluster { id: ids[0].clone(), best: ids[0].clone(), objects: ids, first_time: 0.1, last_time: 0.1 };
@@ -96,7 +96,7 @@ fn answers(archive: &Archive) -> String {
     }
     let face = ObjectType::face();
     for query in [vec![0.0; 19], vec![3.2; 19]] {
-        let like = Likeness { object_type: &face, source: "a/1", row: &query, video: None, within: f32::INFINITY, limit: 100 };
+        let like = SimilarityQuery { object_type: &face, source: "a/1", row: &query, video: None, within: f32::INFINITY, limit: 100 };
         all += &format!("{:?}", archive.nearest(&like).unwrap().iter().map(|(o, far)| (o.id.clone(), *far)).collect::<Vec<_>>());
     }
     all + &format!("{:?} {:?}", archive.waiting().unwrap(), archive.unfinished().unwrap())
@@ -174,7 +174,7 @@ fn a_changed_byte_in_the_middle_of_a_log_costs_one_record_and_is_kept() {
     assert_eq!(left.len() as u64, TRACKS - 1, "{left:?}");
     // What appends to a log of the job sets the damaged one aside.
     let delivery = archive.delivery(&id_of(job, 0)).unwrap().unwrap();
-    archive.job(job).unwrap().unwrap().book(&Delivery { attempts: 2, ..delivery }).unwrap();
+    archive.job(job).unwrap().unwrap().record_delivery(&Delivery { attempts: 2, ..delivery }).unwrap();
     assert_eq!(tracks(&archive, video), left);
     assert_eq!(fs::read(log.with_file_name("objects.log.damaged-1")).unwrap(), damaged);
     let before = answers(&archive);

@@ -61,7 +61,7 @@ fn a_new_job_and_a_deletion_leave_nothing_of_the_old() {
 
     let new = archive.start_job(again, &plan).unwrap();
     assert!(archive.delete(gone).unwrap());
-    old.book(&Delivery { state: DeliveryState::Posted, ..Delivery::pending(object) }).unwrap();
+    old.record_delivery(&Delivery { state: DeliveryState::Posted, ..Delivery::pending(object) }).unwrap();
     assert!(undelivered(&archive).is_empty());
     assert!(all(&archive, again).is_empty());
     assert_eq!((archive.tally(again).unwrap(), archive.tally(gone).unwrap()), (None, None));
@@ -78,7 +78,7 @@ fn who_asks_for_a_job_that_is_open_gets_the_same_one() {
     let other = archive.job(JobId { video: id, number: 1 }).unwrap().unwrap();
     let objects = [add(&one, "face", 1), add(&other, "face", 2), add(&one, "face", 3)];
     for (job, object) in [&other, &one, &other].into_iter().zip(&objects) {
-        job.book(&Delivery { state: DeliveryState::Posted, attempts: 1, ..Delivery::pending(object.clone()) }).unwrap();
+        job.record_delivery(&Delivery { state: DeliveryState::Posted, attempts: 1, ..Delivery::pending(object.clone()) }).unwrap();
     }
     drop((one, other, archive));
     std::fs::remove_dir_all(dir.path().join("index")).unwrap();
@@ -108,7 +108,7 @@ proptest! {
             let place = &mut expected[which.index(types.len())];
             let now = Timestamp::from_second(1_000).unwrap();
             *place = Delivery { state, attempts, last_status: Some(500), since: Some(now), ..place.clone() };
-            job.book(place).unwrap();
+            job.record_delivery(place).unwrap();
         }
         let says = |archive: &Archive| (all(archive, id), archive.tally(id).unwrap().unwrap(), undelivered(archive));
         let before = says(&archive);

@@ -19,7 +19,8 @@ use std::{
 use ocellus_core::{JobId, ObjectId, ObjectType, TrackId};
 use ocellus_core::{SettingsSchema, VideoId, VideoRecord};
 use ocellus_store::{
-    Archive, Delivery, DeliveryState, Embedding, Likeness, ListQuery, ObjectQuery, Order, OrderKey, Picture, StoreError, VideoFilter, check,
+    Archive, Delivery, DeliveryState, Embedding, ListQuery, ObjectQuery, Order, OrderKey, Picture, SimilarityQuery, StoreError,
+    VideoFilter, check,
 };
 use serde_json::json;
 
@@ -132,7 +133,7 @@ fn with_objects(archive: &Archive, count: u64) -> (VideoId, Vec<ObjectId>) {
 
 fn nearest(archive: &Archive) -> Result<Option<u64>, StoreError> {
     let face = ObjectType::face();
-    let like = Likeness { object_type: &face, source: "net/1", row: &[7.0; 8], video: None, within: 1.0, limit: 1 };
+    let like = SimilarityQuery { object_type: &face, source: "net/1", row: &[7.0; 8], video: None, within: 1.0, limit: 1 };
     Ok(archive.nearest(&like)?.first().map(|(object, _)| object.id.track.0))
 }
 
@@ -180,7 +181,7 @@ fn the_index_answers_from_memory_while_it_cannot_be_written_and_comes_back() {
 
     fs::remove_dir_all(&fillers).unwrap();
     let posted = Delivery { state: DeliveryState::Posted, attempts: 1, ..Delivery::pending(objects[3].clone()) };
-    job.book(&posted).unwrap();
+    job.record_delivery(&posted).unwrap();
     ids.push(new_video(&archive));
     rename(&archive, ids[0], "another").unwrap();
     let found = loop {

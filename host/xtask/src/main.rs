@@ -50,7 +50,7 @@ enum Command {
     Demo(demo::DemoArguments),
     /// Run every check: formatting, lints, plugins built from source, all tests.
     Test,
-    /// Run the benchmarks, each beside what it is held against.
+    /// Run the benchmarks, each beside what it is compared with.
     Bench(bench::BenchArguments),
     /// Kill a server again and again while clients use it, and verify that nothing is lost.
     Torture(torture::TortureArguments),

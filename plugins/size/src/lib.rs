@@ -1,7 +1,7 @@
 //! `size`: a shot that is too small or too large cannot stand for its track. It still extends the
 //! track.
 //!
-//! The minimum is held against the shorter side of the box and the maximum against the longer, so
+//! The minimum is compared with the shorter side of the box and the maximum against the longer, so
 //! that a box between the two is so in both directions.
 
 use ocellus_plugin::{Candidate, Filter, FrameInfo, Manifest, Rect, Stages, StreamInfo, Verdict};

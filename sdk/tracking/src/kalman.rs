@@ -120,7 +120,7 @@ impl Kalman {
         self.height = height;
     }
 
-    /// Squared Mahalanobis distance of a box from where one is expected; to be held against
+    /// Squared Mahalanobis distance of a box from where one is expected; to be compared with
     /// [`GATE`].
     pub fn distance(&self, rect: &Rect) -> f64 {
         let of_axis = |((axis, value), noise): ((&Axis, f64), Noise)| {

@@ -13,7 +13,7 @@ pub(crate) struct DeliveryJson {
     /// The object's id; also the Idempotency-Key that it is sent under.
     #[schema(examples("6-1-face-3-0"))]
     id: String,
-    /// `pending`: not tried yet. `retrying`: tried in vain, and to be tried again. `posted`:
+    /// `pending`: not tried yet. `retrying`: tried without success, and to be tried again. `posted`:
     /// accepted. `failed`: refused, or given up after too long.
     #[schema(value_type = String, examples("pending", "retrying", "posted", "failed"))]
     state: DeliveryState,
@@ -21,7 +21,7 @@ pub(crate) struct DeliveryJson {
     /// Of the last response; null where the last attempt had none.
     #[schema(required)]
     last_status: Option<u16>,
-    /// Why the last attempt was in vain.
+    /// Why the last attempt failed.
     #[schema(required)]
     reason: Option<String>,
     /// When it is tried next: the later of its own time and the end of the pause that its router is

@@ -47,7 +47,7 @@ pub(crate) async fn list(
     Ok(Json(PageJson::new(found, &base, &uri, &query, |object| ObjectJson::new(object, &base))))
 }
 
-/// Objects with the individuals that they are held to be.
+/// Objects with the identities that they are held to be.
 pub(crate) fn page_of(archive: &Archive, video: VideoId, wanted: &ObjectQuery) -> Result<Page<(ObjectRecord, Option<ObjectId>)>> {
     let Page { items, next, prev } = archive.objects(video, wanted)?;
     let with_cluster = |object: ObjectRecord| archive.cluster_of(&object.id).map(|cluster| (object, cluster));

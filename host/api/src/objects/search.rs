@@ -49,7 +49,7 @@ pub(crate) struct LookedForJson {
 #[derive(Serialize, ToSchema)]
 #[schema(as = SimilarObject)]
 pub(crate) struct SimilarJson {
-    /// 0..1; above 0.5 the two are held to be the same individual.
+    /// 0..1; above 0.5 the two are held to be the same identity.
     similarity: f64,
     object: ObjectJson,
 }
@@ -79,7 +79,7 @@ impl SearchJson {
     params(
         ("type" = Option<String>, Query, description = "What is looked for in the picture, such as face."),
         ("limit" = Option<u32>, Query, minimum = 1, maximum = 1000, description = "How many objects at most, 10 without it."),
-        ("threshold" = Option<f64>, Query, minimum = 0, maximum = 1, description = "The least similarity, 0 without it; 0.5 is where the same individual ends."),
+        ("threshold" = Option<f64>, Query, minimum = 0, maximum = 1, description = "The least similarity, 0 without it; 0.5 is where the same identity ends."),
     ),
     request_body(content = Vec<u8>, content_type = "image/*", description = "JPEG, PNG or another picture, of at most 32 MiB and 100 million pixels."),
     responses((status = 200, description = "The objects.", body = SearchJson), BadParam, Unauthorized, TooLarge),
@@ -100,7 +100,7 @@ pub(crate) async fn everywhere(
         ("id" = u64, Path, description = "Video archive ID."),
         ("type" = Option<String>, Query, description = "What is looked for in the picture, such as face."),
         ("limit" = Option<u32>, Query, minimum = 1, maximum = 1000, description = "How many objects at most, 10 without it."),
-        ("threshold" = Option<f64>, Query, minimum = 0, maximum = 1, description = "The least similarity, 0 without it; 0.5 is where the same individual ends."),
+        ("threshold" = Option<f64>, Query, minimum = 0, maximum = 1, description = "The least similarity, 0 without it; 0.5 is where the same identity ends."),
     ),
     request_body(content = Vec<u8>, content_type = "image/*", description = "JPEG, PNG or another picture, of at most 32 MiB and 100 million pixels."),
     responses((status = 200, description = "The objects.", body = SearchJson), BadParam, Unauthorized, NotFound, TooLarge),

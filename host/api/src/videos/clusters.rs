@@ -19,7 +19,7 @@ use crate::{
     query::Query,
 };
 
-/// Tracks of a video that are held to be of the same individual.
+/// Tracks of a video that are held to be of the same identity.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Cluster)]
 pub(crate) struct ClusterJson {
@@ -60,9 +60,9 @@ impl ClusterJson {
     }
 }
 
-/// The individuals that the last processing of a video found.
+/// The identities that the last processing of a video found.
 ///
-/// Tracks that look alike are held to be one individual; two that were there at the same time never
+/// Tracks that look alike are held to be one identity; two that were there at the same time never
 /// are. There are none before the end of the processing.
 #[utoipa::path(
     get, path = "/videos/{id}/clusters/", tag = "objects", operation_id = "listClusters",
@@ -72,7 +72,7 @@ impl ClusterJson {
         ("limit" = Option<u32>, Query, minimum = 1, maximum = 1000, description = "Items for each page, 10 without it."),
         ("page" = Option<String>, Query, description = "Where the page begins: taken from next_page or prev_page."),
     ),
-    responses((status = 200, description = "A page of individuals.", body = PageJson<ClusterJson>), BadParam, Unauthorized, NotFound),
+    responses((status = 200, description = "A page of identities.", body = PageJson<ClusterJson>), BadParam, Unauthorized, NotFound),
 )]
 pub(crate) async fn list(
     State(api): State<Arc<Api>>,
@@ -87,7 +87,7 @@ pub(crate) async fn list(
     Ok(Json(PageJson::new(found, &base, &uri, &query, |cluster| ClusterJson::new(&cluster, &base))))
 }
 
-/// All appearances of an individual in its video.
+/// All appearances of an identity in its video.
 #[utoipa::path(
     get, path = "/clusters/{id}/objects/", tag = "objects", operation_id = "listClusterObjects",
     params(

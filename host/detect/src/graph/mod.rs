@@ -4,7 +4,7 @@
 //! `model` reads the file and fixes its input shape, `kernel` turns each operator into a closure,
 //! `fusion` finds those that are one step, `plan` orders them, decides where each value lives and
 //! hands a value's last use over by move; `onnxruntime` takes the place of those where the device
-//! says so, and its runs share the memory of `seats`; `lanes` lets as many runs go on at the same
+//! says so, and its runs share the memory of `scratch`; `workers` lets as many runs go on at the same
 //! time as suits the device. Nothing here knows what a network is for.
 //!
 //! Guarantees: everything that cannot be run is found when the network is loaded, and named all at
@@ -12,11 +12,11 @@
 
 mod fusion;
 mod kernel;
-mod lanes;
 mod model;
 mod onnxruntime;
 mod plan;
-mod seats;
+mod pool;
+mod scratch;
 mod value;
 
 use std::{
@@ -32,10 +32,10 @@ use parking_lot::Mutex;
 
 use crate::Device;
 use kernel::Buffers;
-use lanes::Pool;
 pub use model::InputShape;
 pub(crate) use onnxruntime::OnnxRuntime;
 use plan::Plan;
+use pool::Pool;
 use value::Value;
 
 /// A dense array of floats, row-major.
@@ -88,7 +88,7 @@ pub struct Network {
 }
 
 enum Runner {
-    /// A CPU's lanes have threads and memory of their own; a GPU has one lane.
+    /// A CPU's workers have threads and memory of their own; a GPU has one worker.
     Burn(Plan, burn::tensor::Device, Option<Pool<(rayon::ThreadPool, Buffers)>>),
     OnnxRuntime(onnxruntime::Prepared),
 }
@@ -121,8 +121,8 @@ impl Network {
     }
 
     /// Runs that go on at the same time, where that many are asked for; at least 1.
-    pub fn lanes(&self) -> usize {
-        self.device.lanes().map_or(1, |lanes| lanes.count)
+    pub fn workers(&self) -> usize {
+        self.device.workers().map_or(1, |workers| workers.count)
     }
 
     /// Lets go of what it takes to run it; runs that are under way end first. Whether there was
@@ -142,17 +142,17 @@ impl Network {
     fn prepare(&self) -> Result<Runner, NetworkError> {
         let Self { name, device, shape, .. } = self;
         let (model, outputs) = model::declare(name, (self.read)()?, *shape)?;
-        let lanes = device.lanes();
-        if let Some((runtime, lanes)) = device.runtime().zip(lanes) {
-            return Ok(Runner::OnnxRuntime(runtime.open(name, model, lanes)?));
+        let workers = device.workers();
+        if let Some((runtime, workers)) = device.runtime().zip(workers) {
+            return Ok(Runner::OnnxRuntime(runtime.open(name, model, workers)?));
         }
         let model = model::read(name, model, outputs)?;
         // Weights are uploaded while planning, and burn panics on what it does not expect.
         let plan = contained(|| Plan::new(name, &model, *shape, device))
             .unwrap_or_else(|reason| Err(NetworkError::Malformed { file: name.clone(), reason }))?;
-        let pools = lanes.map(|lanes| {
-            let pool = |_| Ok((rayon::ThreadPoolBuilder::new().num_threads(lanes.threads).build()?, Buffers::default()));
-            (0..lanes.count).map(pool).collect::<Result<Vec<_>, _>>().map(Pool::new)
+        let pools = workers.map(|workers| {
+            let pool = |_| Ok((rayon::ThreadPoolBuilder::new().num_threads(workers.threads).build()?, Buffers::default()));
+            (0..workers.count).map(pool).collect::<Result<Vec<_>, _>>().map(Pool::new)
         });
         let pools = pools.transpose().map_err(|e: rayon::ThreadPoolBuildError| NetworkError::Run {
             node: "the network".into(),

@@ -4,10 +4,10 @@
 //! threads sleep while there is nothing to do: what runs beside them is FFmpeg and the other stages
 //! of jobs.
 //!
-//! The lanes of a network run one session, so that its weights are in memory once.
+//! The workers of a network run one session, so that its weights are in memory once.
 //!
-//! Of all networks together as many run at the same time as the device has lanes, in memory that
-//! they share (`seats`).
+//! Of all networks together as many run at the same time as the device has workers, in memory that
+//! they share (`scratch`).
 
 use std::{
     collections::HashMap,
@@ -31,9 +31,9 @@ use tempfile::NamedTempFile;
 
 use super::{
     Array, NetworkError,
-    seats::{self, Seats},
+    scratch::{self, ScratchPool},
 };
-use crate::device::Lanes;
+use crate::device::Workers;
 
 /// ONNX Runtime, ready to run networks. Cheap to clone.
 #[derive(Clone)]
@@ -41,13 +41,13 @@ pub(crate) struct OnnxRuntime(&'static Loaded);
 
 struct Loaded {
     environment: Environment,
-    seats: Seats,
+    scratch: ScratchPool,
 }
 
 impl OnnxRuntime {
-    /// Loads the library, unless one was loaded before: that one stays. Runs at most `seats`
+    /// Loads the library, unless one was loaded before: that one stays. Runs at most `scratch`
     /// networks at the same time.
-    pub(crate) fn load(library: &Path, seats: usize) -> Result<Self, String> {
+    pub(crate) fn load(library: &Path, scratch: usize) -> Result<Self, String> {
         static LOADED: OnceLock<Loaded> = OnceLock::new();
         static TURN: Mutex<()> = Mutex::new(());
         let load = || {
@@ -58,8 +58,8 @@ impl OnnxRuntime {
             let environment = environment.with_name("ocellus").with_telemetry(false).with_logger(Arc::new(log));
             let environment = environment.build().map_err(|e| e.to_string())?;
             environment.set_log_level(LogLevel::Warning);
-            seats::register(&environment).map_err(|e| e.to_string())?;
-            Ok(Loaded { environment, seats: Seats::new(seats) })
+            scratch::register(&environment).map_err(|e| e.to_string())?;
+            Ok(Loaded { environment, scratch: ScratchPool::new(scratch) })
         };
         let _turn = TURN.lock();
         match LOADED.get() {
@@ -69,9 +69,9 @@ impl OnnxRuntime {
     }
 
     /// Makes a network ready whose input has the shape that the file declares.
-    pub(super) fn open(&self, name: &str, network: ModelProto, lanes: Lanes) -> Result<Prepared, NetworkError> {
-        // Each lane runs on its own thread, and what it shares out goes to the threads of all.
-        let threads = lanes.count * (lanes.threads - 1) + 1;
+    pub(super) fn open(&self, name: &str, network: ModelProto, workers: Workers) -> Result<Prepared, NetworkError> {
+        // Each worker runs on its own thread, and what it shares out goes to the threads of all.
+        let threads = workers.count * (workers.threads - 1) + 1;
         let open = || -> ort::Result<Session> {
             let builder =
                 Session::builder(&self.0.environment)?.with_intra_threads(threads)?.with_intra_op_spinning(false)?.with_env_allocators()?;
@@ -91,7 +91,7 @@ impl OnnxRuntime {
             Ok((CString::new(input.name())?, outputs))
         };
         let (input, outputs) = names().map_err(|e| malformed(e.to_string()))?;
-        Ok(Prepared { session, input, outputs, seats: &self.0.seats, ran: Mutex::default() })
+        Ok(Prepared { session, input, outputs, scratch: &self.0.scratch, ran: Mutex::default() })
     }
 }
 
@@ -117,7 +117,7 @@ pub(super) struct Prepared {
     input: CString,
     /// In the order of the file.
     outputs: Vec<CString>,
-    seats: &'static Seats,
+    scratch: &'static ScratchPool,
     /// By the shapes of inputs that it has run, those of the outputs. Held while it runs one for
     /// the first time, which takes more memory.
     ran: Mutex<HashMap<Vec<usize>, Shapes>>,
@@ -135,7 +135,7 @@ impl Prepared {
     /// The outputs, in the order of the file, into the memory of those of the run before where they
     /// are as large.
     pub(super) fn run(&self, input: &Array, outputs: &mut Vec<Array>) -> Result<(), NetworkError> {
-        let ran = self.seats.take(|| self.run_seated(input, outputs));
+        let ran = self.scratch.take(|| self.run_seated(input, outputs));
         ran.map_err(|e: ort::Error| NetworkError::Run { node: "the network".into(), reason: e.to_string() })
     }
 
@@ -228,7 +228,7 @@ impl Prepared {
 impl Drop for Prepared {
     fn drop(&mut self) {
         // Nobody may want as much again.
-        self.seats.clear();
+        self.scratch.clear();
     }
 }
 
@@ -284,7 +284,7 @@ mod tests {
             return None;
         }
         let runtime = OnnxRuntime::load(&library, 2).unwrap();
-        Some(runtime.open("a test", model, Lanes { count: 1, threads: 1 }).unwrap())
+        Some(runtime.open("a test", model, Workers { count: 1, threads: 1 }).unwrap())
     }
 
     #[test]

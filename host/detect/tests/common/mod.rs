@@ -19,7 +19,7 @@ pub(crate) fn detectors() -> PathBuf {
     folder
 }
 
-/// The folder beside it, with the networks that tell individuals apart.
+/// The folder beside it, with the networks that tell identities apart.
 pub(crate) fn embedders() -> PathBuf {
     let folder = detectors().join("../embedders");
     assert!(folder.join("dlib-face/dlib_face.onnx").exists(), "{}: no embedders there: run cargo xtask setup", folder.display());

@@ -10,7 +10,7 @@ use ffmpeg_next::{Codec as Implementation, Error, Packet, codec, decoder, ffi, f
 use super::codec::Coded;
 use crate::decoding::Hardware;
 use crate::error::Cause;
-use crate::relay::{Codec, Device, Output};
+use crate::fallback::{Codec, Device, Output};
 
 /// An open device. What decodes within it holds a reference of its own.
 struct Opened {

@@ -28,26 +28,26 @@ const FIRST_WAIT: Duration = Duration::from_secs(1);
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
 /// The last state of a job.
-pub(super) struct Ending {
+pub(super) struct FinalState {
     pub job: JobId,
     pub run: Arc<Run>,
     pub status: VideoStatus,
     pub finished: bool,
     /// What went wrong, for the user.
     pub error: Option<String>,
-    /// Individuals among its objects, by type.
+    /// Identities among its objects, by type.
     pub clusters: BTreeMap<ObjectType, u64>,
     /// Seconds, where the job found out more than its source said.
     pub source_len: Option<f64>,
 }
 
-impl Ending {
+impl FinalState {
     /// Makes the record of a video say how its job ended; whether it does not say so already.
     fn lay_over(&self, record: &mut VideoRecord) -> bool {
         if record.job != self.job.number || !record.status.is_active() {
             return false;
         }
-        self.run.live.write_to(record);
+        self.run.progress.write_to(record);
         // A job that has shown frames was started: what fails it then interrupts it.
         record.status = if record.status.may_move_to(self.status) { self.status } else { VideoStatus::Interrupted };
         (record.finished, record.error) = (self.finished, self.error.clone());
@@ -58,7 +58,7 @@ impl Ending {
 }
 
 /// Puts an ending into the record of its video, durably.
-type Write = dyn Fn(&Ending) -> Result<(), StoreError> + Send + Sync;
+type Write = dyn Fn(&FinalState) -> Result<(), StoreError> + Send + Sync;
 
 pub(super) struct Endings {
     write: Box<Write>,
@@ -75,7 +75,7 @@ struct State {
 }
 
 struct Unwritten {
-    ending: Arc<Ending>,
+    ending: Arc<FinalState>,
     failures: u32,
     due: Timestamp,
 }
@@ -92,12 +92,12 @@ impl Endings {
         })
     }
 
-    fn written_by(clock: Arc<dyn Clock>, write: impl Fn(&Ending) -> Result<(), StoreError> + Send + Sync + 'static) -> Arc<Self> {
+    fn written_by(clock: Arc<dyn Clock>, write: impl Fn(&FinalState) -> Result<(), StoreError> + Send + Sync + 'static) -> Arc<Self> {
         Arc::new(Self { write: Box::new(write), clock, state: Mutex::default(), changed: Condvar::new() })
     }
 
     /// Writes down how a job ended, or keeps it until that can be done. Blocks.
-    pub(super) fn put(&self, ending: Ending) {
+    pub(super) fn put(&self, ending: FinalState) {
         let (id, due) = (ending.job.video, self.clock.now());
         // Before the attempt: from now on it is shown, whatever becomes of the attempt.
         self.state.lock().unwritten.insert(id, Unwritten { ending: Arc::new(ending), failures: 0, due });
@@ -164,7 +164,7 @@ impl Endings {
         }
     }
 
-    fn ending(&self, id: VideoId) -> Option<Arc<Ending>> {
+    fn ending(&self, id: VideoId) -> Option<Arc<FinalState>> {
         self.state.lock().unwritten.get(&id).map(|u| Arc::clone(&u.ending))
     }
 
@@ -182,7 +182,7 @@ impl Endings {
             Ok(()) => {
                 state.unwritten.remove(&id);
                 drop(state);
-                let Ending { status, error, .. } = &*ending;
+                let FinalState { status, error, .. } = &*ending;
                 info!(video = %id, ?status, error = error.as_deref().unwrap_or_default(), "video {id}: its job ended as {status:?}");
                 return None;
             }
@@ -269,8 +269,8 @@ mod tests {
         Arc::new(ManualClock::new(Timestamp::UNIX_EPOCH))
     }
 
-    fn ending(job: u32, status: VideoStatus) -> Ending {
-        Ending {
+    fn ending(job: u32, status: VideoStatus) -> FinalState {
+        FinalState {
             job: JobId { video: ID, number: job },
             run: Arc::new(Run::new()),
             status,
@@ -354,7 +354,7 @@ mod tests {
         let endings = disk.endings();
         let ending = ending(2, NotStarted);
         let frame = FrameRecord { index: 0, time: 0.0, wall_us: 0, cut: false, still: false, seen: Vec::new() };
-        ending.run.live.frame(&frame, Size { width: 64, height: 64 });
+        ending.run.progress.frame(&frame, Size { width: 64, height: 64 });
         endings.put(ending);
         assert_eq!(disk.seen(&endings), (Interrupted, Interrupted));
     }

@@ -13,7 +13,7 @@ pub struct Health {
     pub version: &'static str,
     /// Where detectors run, which there are, and which folders are none.
     pub detectors: ocellus_detect::Report,
-    /// What tells individuals apart.
+    /// What tells identities apart.
     pub embedders: ocellus_detect::EmbedderReport,
     /// Those that are in use; `/plugins/` says more.
     pub plugins: Vec<PluginHealth>,

@@ -14,12 +14,12 @@ use super::{
     queue::{Answer, Next, Queue, RunId, Take, Wish},
     stopping,
 };
-use crate::live::Live;
+use crate::progress::Progress;
 
 /// A job under way, as seen from outside.
 pub(super) struct Run {
     pub interrupt: Interrupt,
-    pub live: Live,
+    pub progress: Progress,
     /// Which one it is, once its video's record says that it has begun; another one where it had to
     /// begin anew.
     pub job: Mutex<Option<JobId>>,
@@ -27,7 +27,7 @@ pub(super) struct Run {
 
 impl Run {
     pub(super) fn new() -> Self {
-        Self { interrupt: Interrupt::new(), live: Live::new(), job: Mutex::default() }
+        Self { interrupt: Interrupt::new(), progress: Progress::new(), job: Mutex::default() }
     }
 }
 

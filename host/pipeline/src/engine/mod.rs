@@ -257,7 +257,7 @@ impl Engine {
             && !inner.endings.lay_over(&mut record)
             && let Some(run) = inner.jobs.run(record.id)
         {
-            run.live.write_to(&mut record);
+            run.progress.write_to(&mut record);
         }
         if let Some(statistic) = &mut record.statistic {
             statistic.set_deliveries(inner.archive.tally(record.id)?.unwrap_or_default());

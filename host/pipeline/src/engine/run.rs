@@ -10,15 +10,15 @@ use tracing::{error, info, warn};
 use super::{
     Inner,
     contained::contained,
-    ending::Ending,
+    ending::FinalState,
     jobs::{Run, Taken},
     workers::{Done, Work},
 };
 use crate::{
     identity,
-    job::{self, Context, Ended, Failure, FailureKind},
+    job::{self, Context, Failure, FailureKind, JobOutcome},
     plan::Plan,
-    recording::{Kept, Recording},
+    recording::{Recording, RecordingResult},
     screenshot::{self, ScreenshotQuery},
 };
 
@@ -35,12 +35,12 @@ impl Work for Inner {
                     Some(ending) => self.end_run(taken, ending),
                     None => info!(video = %id, "video {id}: suspended, the next start goes on with it"),
                 }
-                Done::Ended
+                Done::JobOutcome
             }
-            Ok(None) => Done::Ended,
+            Ok(None) => Done::JobOutcome,
             Err(error @ (StoreError::Damaged { .. } | StoreError::NoVideo(_))) => {
                 error!(video = %id, %error, "video {id} is skipped in the queue: {error}");
-                Done::Ended
+                Done::JobOutcome
             }
             Err(error) => {
                 if taken.failures == 0 {
@@ -57,18 +57,18 @@ impl Work for Inner {
             error!(video = %taken.id, %error, "video {} cannot begin yet: {error}", taken.id);
             return Done::Postponed;
         };
-        let status = if run.live.has_frames() { VideoStatus::Interrupted } else { VideoStatus::NotStarted };
+        let status = if run.progress.has_frames() { VideoStatus::Interrupted } else { VideoStatus::NotStarted };
         let sentence = Some(error.public().to_owned());
         self.end_run(taken, ended(job, run, status, sentence));
         error!(video = %taken.id, %error, "video {}: {error}", taken.id);
-        Done::Ended
+        Done::JobOutcome
     }
 }
 
-/// How a job ended that found no individuals.
-fn ended(job: JobId, run: &Arc<Run>, status: VideoStatus, error: Option<String>) -> Ending {
+/// How a job ended that found no identities.
+fn ended(job: JobId, run: &Arc<Run>, status: VideoStatus, error: Option<String>) -> FinalState {
     let finished = status != VideoStatus::Disabled;
-    Ending { job, run: Arc::clone(run), status, finished, error, clusters: BTreeMap::new(), source_len: None }
+    FinalState { job, run: Arc::clone(run), status, finished, error, clusters: BTreeMap::new(), source_len: None }
 }
 
 fn not_started(error: Error) -> Failure {
@@ -78,7 +78,7 @@ fn not_started(error: Error) -> Failure {
 impl Inner {
     /// Who sees that a job has ended may ask for the next one at once: it must not be taken for the
     /// one that is over.
-    fn end_run(&self, taken: &Taken, ending: Ending) {
+    fn end_run(&self, taken: &Taken, ending: FinalState) {
         self.jobs.is_over(taken.id, taken.run);
         self.endings.put(ending);
     }
@@ -99,7 +99,7 @@ impl Inner {
             let statistic = v.statistic.get_or_insert_default();
             statistic.job_starts += 1;
             // Before the record says so: from then on it is these that are shown.
-            run.live.update(|s| s.job_starts = statistic.job_starts);
+            run.progress.update(|s| s.job_starts = statistic.job_starts);
             Ok(true)
         })?;
         *run.job.lock() = Some(JobId { video: taken.id, number: video.job });
@@ -107,7 +107,7 @@ impl Inner {
     }
 
     /// Runs the job of a video that has begun. `None` where the server's end cut it off.
-    fn process_to_end(&self, video: VideoRecord, taken: &Taken) -> Option<Ending> {
+    fn process_to_end(&self, video: VideoRecord, taken: &Taken) -> Option<FinalState> {
         let (id, run) = (video.id, &taken.handle);
         let job_id = JobId { video: id, number: video.job };
         let (job, plan) = match self.open(job_id) {
@@ -117,22 +117,22 @@ impl Inner {
                 return Some(ended(job_id, run, VideoStatus::NotStarted, Some(error.public().to_owned())));
             }
         };
-        run.live.holds(job.counts());
+        run.progress.holds(job.counts());
         let mut video = plan.over(video);
         let recording = contained("the recording", || Recording::begin(&self.archive, &video));
         let outcome =
             contained("the job", || Ok(self.run_job(&video, &plan, &job, taken, recording.as_ref().ok().and_then(Option::as_ref))))
                 .unwrap_or_else(|error| {
-                    let kind = if run.live.has_frames() { FailureKind::Interrupted } else { FailureKind::NotStarted };
+                    let kind = if run.progress.has_frames() { FailureKind::Interrupted } else { FailureKind::NotStarted };
                     Err(Failure { error, kind })
                 });
-        if matches!(outcome, Ok(Ended::Interrupted)) && self.jobs.is_cut_off(id, taken.run) {
+        if matches!(outcome, Ok(JobOutcome::Interrupted)) && self.jobs.is_cut_off(id, taken.run) {
             return None;
         }
-        let keep = |recording: Option<Recording>| recording.map_or_else(|| Ok(Kept::default()), |r| r.keep(&self.archive));
+        let keep = |recording: Option<Recording>| recording.map_or_else(|| Ok(RecordingResult::default()), |r| r.keep(&self.archive));
         let kept = recording.and_then(|r| contained("the recording", || keep(r))).unwrap_or_else(|error| {
             warn!(video = %id, %error, "video {id}: the recording is lost: {error}");
-            Kept { problem: Some("The stream could not be recorded.".into()), ..Kept::default() }
+            RecordingResult { problem: Some("The stream could not be recorded.".into()), ..RecordingResult::default() }
         });
         if let Some(record) = kept.record {
             video.file_size = record.file_size;
@@ -140,8 +140,8 @@ impl Inner {
         // One that had to begin anew has another number by now.
         let job_id = run.job.lock().unwrap_or(job_id);
         let mut ending = match outcome {
-            Ok(Ended::EndOfSource) => ended(job_id, run, VideoStatus::Completed, kept.problem),
-            Ok(Ended::Interrupted) => ended(job_id, run, VideoStatus::Disabled, None),
+            Ok(JobOutcome::EndOfSource) => ended(job_id, run, VideoStatus::Completed, kept.problem),
+            Ok(JobOutcome::Interrupted) => ended(job_id, run, VideoStatus::Disabled, None),
             Err(Failure { error, kind }) => {
                 warn!(video = %id, %error, "video {id}: {error}");
                 let status = match kind {
@@ -154,7 +154,7 @@ impl Inner {
         };
         ending.source_len = kept.length;
         // What the job itself took is in already.
-        let mut laps = CpuLaps::start(run.live.cpu());
+        let mut laps = CpuLaps::start(run.progress.cpu());
         if ending.status == VideoStatus::Completed
             && let Err(error) = contained("the screenshot", || self.keep_screenshot(&video, run))
         {
@@ -162,11 +162,11 @@ impl Inner {
         }
         laps.lap(Stage::Pictures);
         if ending.finished {
-            match contained("telling individuals apart", || self.clusters(job_id)) {
+            match contained("telling identities apart", || self.clusters(job_id)) {
                 Ok(clusters) => ending.clusters = clusters,
                 Err(error) => {
-                    error!(video = %id, %error, "video {id}: grouping its objects into individuals failed: {error}");
-                    ending.error.get_or_insert_with(|| "Grouping objects into individuals failed; the server's log says why.".into());
+                    error!(video = %id, %error, "video {id}: grouping its objects into identities failed: {error}");
+                    ending.error.get_or_insert_with(|| "Grouping objects into identities failed; the server's log says why.".into());
                 }
             }
         }
@@ -181,7 +181,14 @@ impl Inner {
         Ok((job, plan))
     }
 
-    fn run_job(&self, video: &VideoRecord, plan: &Plan, job: &Job, taken: &Taken, recording: Option<&Recording>) -> Result<Ended, Failure> {
+    fn run_job(
+        &self,
+        video: &VideoRecord,
+        plan: &Plan,
+        job: &Job,
+        taken: &Taken,
+        recording: Option<&Recording>,
+    ) -> Result<JobOutcome, Failure> {
         let run = &taken.handle;
         let input = job::input(&self.archive, video, &self.config.network).map_err(not_started)?;
         let input = Input { decoding: self.config.decoding, ..input };
@@ -191,7 +198,7 @@ impl Inner {
         }
 
         if !self.detectors.wait_unless(|| run.interrupt.is_raised()) {
-            return Ok(Ended::Interrupted);
+            return Ok(JobOutcome::Interrupted);
         }
         let wanted: Vec<ObjectType> = plan.stream_settings.active().map(|(t, _)| t.clone()).collect();
         if self.make_room(&wanted) {
@@ -209,7 +216,7 @@ impl Inner {
             plugins: &self.plugins,
             clock: &*self.clock,
             interrupt: &run.interrupt,
-            live: &run.live,
+            progress: &run.progress,
             recording,
             outbox: plan.router_url.is_some().then_some(&self.outbox),
         };
@@ -232,7 +239,7 @@ impl Inner {
         Ok(self.archive.save_screenshot(video, &jpeg)?)
     }
 
-    /// Finds the individuals among a finished job's objects; how many there are of each type.
+    /// Finds the identities among a finished job's objects; how many there are of each type.
     fn clusters(&self, id: JobId) -> Result<BTreeMap<ObjectType, u64>> {
         let stored = self.archive.stored_job(id.video)?;
         let clusters = identity::clusters(&stored, &self.embedders)?;

@@ -28,7 +28,7 @@ pub(super) trait Work: Send + Sync + 'static {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Done {
-    Ended,
+    JobOutcome,
     /// It could not begin and waits again.
     Postponed,
 }
@@ -46,7 +46,7 @@ pub(super) fn spawn(count: usize, jobs: &Arc<Jobs>, work: &Arc<impl Work>) -> io
 }
 
 fn carry_out(jobs: &Jobs, work: &impl Work, taken: Taken) {
-    let mut held = Held { jobs, taken, done: Done::Ended };
+    let mut held = Held { jobs, taken, done: Done::JobOutcome };
     let done = catch_unwind(AssertUnwindSafe(|| work.run(&held.taken))).or_else(|panic| {
         let error = panicked("the job", &*panic);
         catch_unwind(AssertUnwindSafe(|| work.give_up(&held.taken, error)))
@@ -66,7 +66,7 @@ struct Held<'a> {
 impl Drop for Held<'_> {
     fn drop(&mut self) {
         match self.done {
-            Done::Ended => self.jobs.finish(self.taken.id, self.taken.run),
+            Done::JobOutcome => self.jobs.finish(self.taken.id, self.taken.run),
             Done::Postponed => self.jobs.postpone(self.taken.id, self.taken.run),
         }
     }
@@ -91,13 +91,13 @@ mod tests {
         fn run(&self, taken: &Taken) -> Done {
             self.ran.lock().push(taken.id.0);
             assert!(taken.id.0 % 2 == 1, "video {} is even", taken.id);
-            Done::Ended
+            Done::JobOutcome
         }
 
         fn give_up(&self, taken: &Taken, error: Error) -> Done {
             assert!(!taken.id.0.is_multiple_of(4), "video {} is a multiple of four", taken.id);
             self.given_up.lock().push(error.to_string());
-            Done::Ended
+            Done::JobOutcome
         }
     }
 
@@ -126,7 +126,7 @@ mod tests {
             let mut left = self.0.lock();
             *left = left.saturating_sub(1);
             if *left == 0 {
-                return Done::Ended;
+                return Done::JobOutcome;
             }
             assert_eq!(taken.failures, 2 - *left);
             Done::Postponed

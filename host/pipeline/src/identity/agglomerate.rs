@@ -332,7 +332,7 @@ mod tests {
         }
     }
 
-    /// Of `n` points there are these many: each `people`th is of one individual.
+    /// Of `n` points there are these many: each `people`th is of one identity.
     fn crowd(n: usize, people: usize, within: f32) -> Vec<(Vec<f32>, (u64, u64))> {
         let mut random = fastrand::Rng::with_seed(7);
         let mut row = |around: Option<&Vec<f32>>, by: f32| -> Vec<f32> {

@@ -1,8 +1,8 @@
 //! Who is who: what the objects of a finished job look like, and which of them are the same
-//! individual.
+//! identity.
 //!
 //! Guarantees: clusters are a function of the objects and what they look like, not of their order.
-//! Two tracks that were alive at the same time are never one individual. What was embedded by
+//! Two tracks that were alive at the same time are never one identity. What was embedded by
 //! another network is in no cluster.
 
 mod agglomerate;
@@ -22,7 +22,7 @@ use crate::{align, appearance::appearance};
 /// What an object looks like where no network tells its kind apart: the histogram of `appearance`,
 /// whose rows have length 1.
 const APPEARANCE: &str = "appearance/2";
-/// The Euclidean distance below which two such rows are held to be of one individual. On the
+/// The Euclidean distance below which two such rows are held to be of one identity. On the
 /// development clips one man in one coat came out .1 from himself, and different people at least
 /// .32 from each other.
 const APPEARANCE_SAME: f32 = 0.25;
@@ -30,14 +30,14 @@ const APPEARANCE_SAME: f32 = 0.25;
 const MOST: usize = 200_000;
 
 /// Something in a frame.
-pub(crate) struct Thing<'a> {
+pub(crate) struct Crop<'a> {
     pub frame: &'a Frame,
     pub object_type: &'a ObjectType,
     pub rect: Rect,
     pub landmarks: Option<&'a Landmarks>,
 }
 
-impl<'a> Thing<'a> {
+impl<'a> Crop<'a> {
     pub(crate) fn object(frame: &'a Frame, object: &'a ObjectRecord) -> Self {
         let [left, top, right, bottom] = object.best.bbox.map(|v| v as f32);
         let rect = Rect::new(left, top, right, bottom);
@@ -56,7 +56,7 @@ impl<'a> Thing<'a> {
 }
 
 /// What rows of a type are made by, and the Euclidean distance below which two of them are held to
-/// be of one individual.
+/// be of one identity.
 pub(crate) fn measure<'a>(embedders: &'a Embedders, object_type: &ObjectType) -> (&'a str, f32) {
     embedders.for_type(object_type).map_or((APPEARANCE, APPEARANCE_SAME), |e| (e.digest(), e.same()))
 }
@@ -64,7 +64,7 @@ pub(crate) fn measure<'a>(embedders: &'a Embedders, object_type: &ObjectType) ->
 /// The row of numbers by which each thing is compared, by the [`measure`] of its type; `None` where
 /// its picture cannot be had. Things that one network looks at go through it together; what that
 /// takes is added to `meter`.
-pub(crate) fn rows(embedders: &Embedders, things: &[Thing<'_>], meter: &Arc<CpuMeter>) -> Result<Vec<Option<Vec<f32>>>> {
+pub(crate) fn rows(embedders: &Embedders, things: &[Crop<'_>], meter: &Arc<CpuMeter>) -> Result<Vec<Option<Vec<f32>>>> {
     let mut rows: Vec<_> = things.iter().map(|_| None).collect();
     let mut pictures = BTreeMap::<&ObjectType, (Vec<&mut Option<Vec<f32>>>, Vec<RgbImage>)>::new();
     for (thing, row) in things.iter().zip(&mut rows) {
@@ -102,13 +102,13 @@ pub(crate) fn describe(
         seen.iter_mut().for_each(|d| d.appearance = appearance(frame, d.rect));
         return Ok(());
     };
-    let things: Vec<_> = seen.iter().map(|d| Thing { frame, object_type, rect: d.rect, landmarks: d.landmarks.as_ref() }).collect();
+    let things: Vec<_> = seen.iter().map(|d| Crop { frame, object_type, rect: d.rect, landmarks: d.landmarks.as_ref() }).collect();
     let rows = rows(embedders, &things, meter)?;
     seen.iter_mut().zip(rows).for_each(|(d, row)| d.appearance = row.map_or_else(Vec::new, |row| embedder.direction(&row)));
     Ok(())
 }
 
-/// The individuals of a job, in order of their ids.
+/// The identities of a job, in order of their ids.
 pub(crate) fn clusters(job: &StoredJob, embedders: &Embedders) -> Result<Vec<Cluster>> {
     let mut rows: BTreeMap<ObjectId, Embedding> = job.embeddings()?.into_iter().map(|e| (e.object.clone(), e)).collect();
     // By the length of their rows, too, which is the same for all of a source.
@@ -127,13 +127,13 @@ pub(crate) fn clusters(job: &StoredJob, embedders: &Embedders) -> Result<Vec<Clu
             continue;
         }
         let (_, same) = measure(embedders, &object_type);
-        all.extend(individuals(members, same));
+        all.extend(identities(members, same));
     }
     Ok(all)
 }
 
 /// Who is who among objects of one type.
-fn individuals(mut members: Vec<(ObjectRecord, Vec<f32>)>, same: f32) -> Vec<Cluster> {
+fn identities(mut members: Vec<(ObjectRecord, Vec<f32>)>, same: f32) -> Vec<Cluster> {
     members.sort_by(|(a, _), (b, _)| a.id.cmp(&b.id));
     let points: Vec<_> = members.iter().map(|(o, row)| Point { row, during: (o.first.frame, o.last.frame) }).collect();
     let groups = agglomerate(&points, same);
@@ -226,7 +226,7 @@ mod tests {
             member(3, (40, 49), vec![0.1, 0.0]),
             member(4, (60, 69), vec![0.0, 0.1]),
         ];
-        let clusters = individuals(members, 0.5);
+        let clusters = identities(members, 0.5);
         assert_eq!(tracks(&clusters), [vec![1, 3, 4], vec![2]]);
         assert_eq!((clusters[0].first_time, clusters[0].last_time), (0.0, 6.9));
         assert_eq!((clusters[0].id.to_string(), clusters[0].best.to_string()), ("1-1-face-1-0".into(), "1-1-face-1-0".into()));
@@ -235,14 +235,14 @@ mod tests {
     #[test]
     fn two_who_were_there_together_are_not_one() {
         let twins = vec![member(1, (0, 20), vec![0.0]), member(2, (20, 30), vec![0.0]), member(3, (40, 50), vec![0.0])];
-        let found = tracks(&individuals(twins, 0.5));
+        let found = tracks(&identities(twins, 0.5));
         assert!(found.len() == 2 && !found.iter().any(|t| t.contains(&1) && t.contains(&2)), "{found:?}");
     }
 
     #[test]
     fn nobody_is_no_cluster() {
-        assert_eq!(individuals(Vec::new(), 0.5), []);
-        assert_eq!(tracks(&individuals(vec![member(7, (0, 1), vec![1.0])], 0.5)), [[7]]);
+        assert_eq!(identities(Vec::new(), 0.5), []);
+        assert_eq!(tracks(&identities(vec![member(7, (0, 1), vec![1.0])], 0.5)), [[7]]);
     }
 
     proptest! {
@@ -252,8 +252,8 @@ mod tests {
                 .prop_map(|all| (1..).zip(all).map(|(n, (first, long, x, y))| member(n, (first, first + long), vec![x, y])).collect::<Vec<_>>())
                 .prop_flat_map(|members| (Just(members.clone()), Just(members).prop_shuffle())),
         ) {
-            let clusters = individuals(members.clone(), 0.4);
-            prop_assert_eq!(&clusters, &individuals(shuffled, 0.4));
+            let clusters = identities(members.clone(), 0.4);
+            prop_assert_eq!(&clusters, &identities(shuffled, 0.4));
             // Each object is in one cluster, and none with one that was there at the same time.
             let mut all: Vec<u64> = tracks(&clusters).concat();
             all.sort_unstable();

@@ -14,10 +14,10 @@ use ocellus_detect::Detector;
 use ocellus_media::{Decoder, Frame, Interrupt, Scaler};
 
 use super::source::public;
-use crate::{cut::CutDetector, live::Live, motion::MotionGate, pace::Pace};
+use crate::{cut::CutDetector, motion::MotionGate, pace::Pace, progress::Progress};
 
 /// A frame, and what was found out about it while it was decoded.
-pub(super) struct Shown {
+pub(super) struct FrameInFlight {
     pub frame: Frame,
     /// A cut lies before it.
     pub cut: bool,
@@ -29,11 +29,11 @@ pub(super) struct Shown {
 
 /// A frame on its way to the detectors, with a picture for each; without pictures where nothing
 /// moved in it.
-pub(super) type Decoded = Result<(Shown, Vec<InputImage>)>;
+pub(super) type Decoded = Result<(FrameInFlight, Vec<InputImage>)>;
 
 pub(super) struct Decode<'a> {
     settings: &'a StreamSettings,
-    live: &'a Live,
+    progress: &'a Progress,
     pace: Pace<'a>,
     scale: Scale<'a>,
     gate: MotionGate,
@@ -44,13 +44,13 @@ impl<'a> Decode<'a> {
     pub(super) fn new(
         settings: &'a StreamSettings,
         detectors: &'a [Arc<Detector>],
-        live: &'a Live,
+        progress: &'a Progress,
         interrupt: &'a Interrupt,
         is_live: bool,
     ) -> Self {
         let pace = Pace::new(settings, is_live, interrupt);
         let scale = Scale { detectors, rot: settings.rot, scaler: Scaler::new(), cuts: CutDetector::default() };
-        Self { settings, live, pace, scale, gate: MotionGate::new(settings.imotion_threshold) }
+        Self { settings, progress, pace, scale, gate: MotionGate::new(settings.imotion_threshold) }
     }
 
     /// Goes on behind a frame that was looked at before: what comes next is compared with it.
@@ -67,7 +67,7 @@ impl<'a> Decode<'a> {
 
     /// Hands on what the decoder gives, to its end or until nobody takes it.
     pub(super) fn run(mut self, decoder: &mut Decoder, out: &SyncSender<Decoded>) {
-        let mut laps = CpuLaps::start(self.live.cpu());
+        let mut laps = CpuLaps::start(self.progress.cpu());
         // A frame with a cut before it was dropped: the one after it has to tell.
         let mut lost_cut = false;
         loop {
@@ -80,7 +80,7 @@ impl<'a> Decode<'a> {
                 }
                 Err(error) => Err(public(error)),
             };
-            let Ok((Shown { cut, .. }, _)) = item else {
+            let Ok((FrameInFlight { cut, .. }, _)) = item else {
                 let _ = out.send(item);
                 return;
             };
@@ -93,7 +93,7 @@ impl<'a> Decode<'a> {
             lost_cut = match out.try_send(item) {
                 Ok(()) => false,
                 Err(TrySendError::Full(_)) => {
-                    self.live.update(|s| s.frames_dropped += 1);
+                    self.progress.update(|s| s.frames_dropped += 1);
                     // Nobody saw it, so that nothing can be still since.
                     self.gate.forget();
                     cut
@@ -108,7 +108,7 @@ impl<'a> Decode<'a> {
         let still = self.gate.is_still(&frame, self.watched(&frame));
         laps.lap(Stage::Decode);
         let (cut, inputs) = if still { (false, Vec::new()) } else { self.scale.look(&frame, laps)? };
-        Ok((Shown { frame, cut: cut || lost_cut, still, taken_us }, inputs))
+        Ok((FrameInFlight { frame, cut: cut || lost_cut, still, taken_us }, inputs))
     }
 }
 

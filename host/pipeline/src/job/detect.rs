@@ -6,19 +6,19 @@ use std::sync::{
 };
 
 use ocellus_core::{CpuLaps, Error, ErrorKind, Point, Rect, Region, Result, Stage};
-use ocellus_detect::{DetectError, Detector, Looking, RawDetection};
+use ocellus_detect::{DetectError, Detector, PendingDetection, RawDetection};
 
 use super::{
-    decode::{Decoded, Shown},
+    decode::{Decoded, FrameInFlight},
     stages::QUEUE,
 };
-use crate::live::Live;
+use crate::progress::Progress;
 
 /// Frames that detectors may have under way, at most; each is in memory as pixels.
 const UNDER_WAY: usize = 32;
 
 /// A frame that detectors look at.
-pub(super) type LookedAt<'a> = Result<(Shown, Vec<Looking<'a>>)>;
+pub(super) type LookedAt<'a> = Result<(FrameInFlight, Vec<PendingDetection<'a>>)>;
 
 /// How many frames may wait for what is found in them. What detectors are through with may wait,
 /// too, so that they go on while an object is written.
@@ -28,8 +28,8 @@ pub(super) fn under_way(detectors: &[Arc<Detector>]) -> usize {
 
 /// Shows the detectors what was decoded, as fast as they take it; who waits for what they find is
 /// behind `out`.
-pub(super) fn show<'a>(detectors: &'a [Arc<Detector>], live: &Live, frames: &Receiver<Decoded>, out: &SyncSender<LookedAt<'a>>) {
-    let meter = live.cpu();
+pub(super) fn show<'a>(detectors: &'a [Arc<Detector>], progress: &Progress, frames: &Receiver<Decoded>, out: &SyncSender<LookedAt<'a>>) {
+    let meter = progress.cpu();
     let mut laps = CpuLaps::start(meter);
     while let Ok(item) = frames.recv() {
         let shown = item.and_then(|(frame, pictures)| {
@@ -46,7 +46,7 @@ pub(super) fn show<'a>(detectors: &'a [Arc<Detector>], live: &Live, frames: &Rec
 }
 
 /// What all detectors found in a frame.
-pub(super) fn seen(looking: Vec<Looking<'_>>, rot: Option<Region>) -> Result<Vec<RawDetection>> {
+pub(super) fn seen(looking: Vec<PendingDetection<'_>>, rot: Option<Region>) -> Result<Vec<RawDetection>> {
     let mut seen = Vec::new();
     for looking in looking {
         seen.extend(looking.wait().map_err(failed)?);

@@ -26,18 +26,18 @@ use tracing::warn;
 pub use self::settings::settings_schema;
 pub(crate) use self::source::{input, public, read};
 use self::{
-    decode::{Decode, Shown},
+    decode::{Decode, FrameInFlight},
     output::Output,
     resume::{Archived, Before, Log},
     stages::Stopped,
 };
 use crate::{
     analysis::{Analysis, compares_appearances},
-    film::Film,
-    live::Live,
+    frame_reader::FrameReader,
     outbox::Outbox,
     plan::{Pins, Plan},
-    recording::{Ending, Recording},
+    progress::Progress,
+    recording::{Recording, RecordingHandle},
 };
 
 /// Assumed for a live source that does not say how many frames it shows a second.
@@ -56,7 +56,7 @@ pub(crate) struct Context<'a> {
     pub plugins: &'a Plugins,
     pub clock: &'a dyn Clock,
     pub interrupt: &'a Interrupt,
-    pub live: &'a Live,
+    pub progress: &'a Progress,
     /// Keeps the source, where that is asked for.
     pub recording: Option<&'a Recording>,
     /// Where new objects go to be delivered; `None` without a router.
@@ -65,7 +65,7 @@ pub(crate) struct Context<'a> {
 
 /// Why a job that did not fail came to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Ended {
+pub(crate) enum JobOutcome {
     EndOfSource,
     /// Its [`Interrupt`] was raised.
     Interrupted,
@@ -100,7 +100,7 @@ fn plugin_fault(error: PluginError) -> Error {
 ///
 /// `keep_open`: asked when the job is interrupted; true leaves open tracks as they are, for the job
 /// to go on later.
-pub(crate) fn run(context: &Context<'_>, keep_open: impl Fn() -> bool) -> Result<Ended, Failure> {
+pub(crate) fn run(context: &Context<'_>, keep_open: impl Fn() -> bool) -> Result<JobOutcome, Failure> {
     let settings = &context.plan.stream_settings;
     let types: Vec<ObjectType> = settings.active().map(|(t, _)| t.clone()).collect();
     let detectors = context.detectors.for_types(&types);
@@ -112,7 +112,7 @@ pub(crate) fn run(context: &Context<'_>, keep_open: impl Fn() -> bool) -> Result
     let begun = begin(context, &types, &detectors, &compared);
     let (mut decoder, decode, recording, mut output) = match begun {
         // A source that fails because it was told to is no failure.
-        Err(_) if context.interrupt.is_raised() => return Ok(Ended::Interrupted),
+        Err(_) if context.interrupt.is_raised() => return Ok(JobOutcome::Interrupted),
         begun => begun?,
     };
     // A stream of which nobody will see again what it shows now is at its end.
@@ -123,11 +123,11 @@ pub(crate) fn run(context: &Context<'_>, keep_open: impl Fn() -> bool) -> Result
         |out| {
             decode.run(&mut decoder, out);
             recording.iter().for_each(|r| r.take_from(&mut decoder));
-            context.live.update(|s| s.decoding_soft_errors = decoder.soft_errors());
+            context.progress.update(|s| s.decoding_soft_errors = decoder.soft_errors());
         },
-        |frames, out| detect::show(&detectors, context.live, frames, out),
+        |frames, out| detect::show(&detectors, context.progress, frames, out),
         |item| {
-            let (shown, looking): (Shown, _) = item?;
+            let (shown, looking): (FrameInFlight, _) = item?;
             output.take(&shown, detect::seen(looking, settings.rot)?)?;
             Ok(if context.interrupt.is_raised() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
         },
@@ -137,7 +137,7 @@ pub(crate) fn run(context: &Context<'_>, keep_open: impl Fn() -> bool) -> Result
         output.sync()
     } else {
         // Who stops a job keeps what it found.
-        output.film.iter_mut().for_each(Film::ignore_interrupt);
+        output.reader.iter_mut().for_each(FrameReader::ignore_interrupt);
         output.finish()
     };
     output.report_plugins();
@@ -148,11 +148,11 @@ pub(crate) fn run(context: &Context<'_>, keep_open: impl Fn() -> bool) -> Result
     };
     match (ended, flushed) {
         (Err(Stopped::Panicked(error)), _) => Err(Failure { error, kind: FailureKind::Interrupted }),
-        (Err(Stopped::Failed(_)), _) if interrupted => Ok(Ended::Interrupted),
+        (Err(Stopped::Failed(_)), _) if interrupted => Ok(JobOutcome::Interrupted),
         (Err(Stopped::Failed(error)), _) | (_, Err(error)) => failed(error),
-        (Ok(()), Ok(())) if interrupted => Ok(Ended::Interrupted),
+        (Ok(()), Ok(())) if interrupted => Ok(JobOutcome::Interrupted),
         (Ok(()), Ok(())) if output.frames == 0 => failed(Error::new(ErrorKind::BadParam, "No frame of the video could be decoded.")),
-        (Ok(()), Ok(())) => Ok(Ended::EndOfSource),
+        (Ok(()), Ok(())) => Ok(JobOutcome::EndOfSource),
     }
 }
 
@@ -166,7 +166,7 @@ fn tell_differences(context: &Context<'_>) {
     }
 }
 
-type Begun<'a> = (Decoder, Decode<'a>, Option<Ending>, Output<'a>);
+type Begun<'a> = (Decoder, Decode<'a>, Option<RecordingHandle>, Output<'a>);
 
 /// Opens what a job needs, and takes it to where its log ends.
 fn begin<'a>(
@@ -176,7 +176,7 @@ fn begin<'a>(
     compared: &'a [ObjectType],
 ) -> Result<Begun<'a>, Failure> {
     let settings = &context.plan.stream_settings;
-    let mut laps = CpuLaps::start(context.live.cpu());
+    let mut laps = CpuLaps::start(context.progress.cpu());
     let looking = compared.iter().filter_map(|t| context.embedders.for_type(t)).map(|e| (e.name(), e.digest()));
     let looking = detectors.iter().map(|d| (d.name(), d.digest())).chain(looking);
     let looking: Vec<_> = looking.map(|(n, d)| (n.to_owned(), d.to_owned())).collect();
@@ -184,7 +184,7 @@ fn begin<'a>(
     let before = resume::before(context, &looking)?;
     if let Before::Log(log) = &before {
         // Whatever becomes of the source.
-        context.live.go_on(&log.replayed.known, context.job.counts());
+        context.progress.go_on(&log.replayed.known, context.job.counts());
     }
     laps.lap(Stage::Plugins);
 
@@ -196,16 +196,16 @@ fn begin<'a>(
     laps.lap(Stage::Decode);
     let recording = context.recording.map(|r| r.attach(&mut decoder)).transpose().map_err(not_started)?;
     let info = decoder.info().clone();
-    context.live.opened(&info);
+    context.progress.opened(&info);
     let header = LogHeader { frame_size: info.size, frame_rate: info.frame_rate, types: types.to_vec(), detectors: looking };
     // A stream of which nobody knows where it ends brings its own pace.
     let brings_pace = matches!(context.input.location, Location::Url(_)) && info.duration.is_none();
-    let mut decode = Decode::new(settings, detectors, context.live, context.interrupt, brings_pace);
-    let output = |job, writer, mut analysis: Analysis, film, laps, frames| {
+    let mut decode = Decode::new(settings, detectors, context.progress, context.interrupt, brings_pace);
+    let output = |job, writer, mut analysis: Analysis, reader, laps, frames| {
         analysis.follow_candidates();
-        Output { context, job, types, compared, writer, analysis, film, laps, frames, state: output::State::default() }
+        Output { context, job, types, compared, writer, analysis, reader, laps, frames, state: output::State::default() }
     };
-    let film = || Film::new(context.input.clone(), context.interrupt);
+    let reader = || FrameReader::new(context.input.clone(), context.interrupt);
     laps.lap(Stage::Other);
 
     let log = match before {
@@ -219,7 +219,7 @@ fn begin<'a>(
             let analysis = Analysis::open(context.plugins, job.id(), settings, info.size, info.frame_rate, false)
                 .map_err(|e| misconfigured(plugin_fault(e)))?;
             laps.lap(Stage::Plugins);
-            output(job, writer, analysis, (!decoder.is_live()).then(film), laps, 0)
+            output(job, writer, analysis, (!decoder.is_live()).then(reader), laps, 0)
         }
         Ok(log) => {
             let Log { writer, last, replayed, .. } = *log;
@@ -232,15 +232,15 @@ fn begin<'a>(
                 output.go_on_behind_gap(replayed.unarchived, gap).map_err(interrupted)?;
                 output
             } else {
-                let mut film = film();
+                let mut reader = reader();
                 let seen = source::go_behind(&mut decoder, &context.input, context.interrupt, &replayed.tail, recording.is_none());
                 laps.lap(Stage::Decode);
-                let looked_at = seen.and_then(|frames| replayed.looked_at(&frames, &mut film)).map_err(interrupted)?;
+                let looked_at = seen.and_then(|frames| replayed.looked_at(&frames, &mut reader)).map_err(interrupted)?;
                 if let Some(frame) = looked_at {
                     decode.follow(&frame, &mut laps).map_err(interrupted)?;
                 }
-                film.rest();
-                let mut output = output(job, writer, replayed.analysis, Some(film), laps, frames);
+                reader.rest();
+                let mut output = output(job, writer, replayed.analysis, Some(reader), laps, frames);
                 output.catch_up(replayed.unarchived).map_err(interrupted)?;
                 output
             }
@@ -295,7 +295,7 @@ fn begin_anew(context: &Context<'_>) -> Result<Job> {
     };
     let new = job.id();
     (context.begun_anew)(new);
-    context.live.begin_anew();
+    context.progress.begin_anew();
     warn!(%old, %new, "job {old} is restarted from the beginning as job {new}: it would make other objects now than those it made before");
     Ok(job)
 }

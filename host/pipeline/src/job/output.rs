@@ -14,11 +14,11 @@ use ocellus_detect::RawDetection;
 use ocellus_media::{Frame, Scaler};
 use ocellus_store::{DetectionWriter, Embedding, Gap, Job, NewObject, Picture};
 
-use super::{Context, decode::Shown, plugin_fault};
+use super::{Context, decode::FrameInFlight, plugin_fault};
 use crate::{
     analysis::{Analysis, Event, Role, TrackKey},
-    film::{Film, Place},
-    identity::{self, Thing},
+    frame_reader::{FrameReader, Place},
+    identity::{self, Crop},
     pictures::{self, Frames, pixels},
     quality::quality_in,
 };
@@ -44,7 +44,7 @@ pub(super) struct Output<'a> {
     pub analysis: Analysis,
     /// The source once more, for frames that were seen before the job was cut off; `None` where it
     /// shows them only once.
-    pub film: Option<Film>,
+    pub reader: Option<FrameReader>,
     /// Of the thread that this runs on.
     pub laps: CpuLaps<'a>,
     /// Those that the log holds.
@@ -56,7 +56,7 @@ pub(super) struct Output<'a> {
 pub(super) struct State {
     synced: Instant,
     /// The frames that are kept for open tracks.
-    album: HashMap<(TrackKey, Role), Frame>,
+    retained: HashMap<(TrackKey, Role), Frame>,
     /// Objects that are not in the archive yet.
     reported: Vec<NewObject>,
     scaler: Scaler,
@@ -64,13 +64,13 @@ pub(super) struct State {
 
 impl Default for State {
     fn default() -> Self {
-        Self { synced: Instant::now(), album: HashMap::new(), reported: Vec::new(), scaler: Scaler::new() }
+        Self { synced: Instant::now(), retained: HashMap::new(), reported: Vec::new(), scaler: Scaler::new() }
     }
 }
 
 impl Output<'_> {
     /// Takes a frame and what was found in it through all that is left to do.
-    pub(super) fn take(&mut self, shown: &Shown, raw: Vec<RawDetection>) -> Result<()> {
+    pub(super) fn take(&mut self, shown: &FrameInFlight, raw: Vec<RawDetection>) -> Result<()> {
         let record = self.log(shown, raw)?;
         self.frames += 1;
         self.laps.lap(Stage::Other);
@@ -78,7 +78,7 @@ impl Output<'_> {
         let events = self.analysis.frame(&record, frame.size(), Some(pixels(frame))).map_err(plugin_fault)?;
         self.laps.lap(Stage::Plugins);
         self.handle(Some(frame), events)?;
-        self.context.live.frame(&record, frame.size());
+        self.context.progress.frame(&record, frame.size());
         if self.frames.is_multiple_of(REPORT_EVERY) {
             self.report_plugins();
         }
@@ -86,7 +86,7 @@ impl Output<'_> {
     }
 
     /// Measures what later stages want to know of the pixels, and writes the frame down.
-    fn log(&mut self, Shown { frame, cut, still, taken_us }: &Shown, raw: Vec<RawDetection>) -> Result<FrameRecord> {
+    fn log(&mut self, FrameInFlight { frame, cut, still, taken_us }: &FrameInFlight, raw: Vec<RawDetection>) -> Result<FrameRecord> {
         self.laps.lap(Stage::Other);
         let mut seen: Vec<(ObjectType, Vec<Detection>)> = self.types.iter().map(|t| (t.clone(), Vec::new())).collect();
         for raw in raw {
@@ -97,7 +97,7 @@ impl Output<'_> {
         }
         for (object_type, seen) in &mut seen {
             let worth = self.compared.contains(object_type);
-            identity::describe(self.context.embedders, frame, object_type, worth, seen, self.context.live.cpu())?;
+            identity::describe(self.context.embedders, frame, object_type, worth, seen, self.context.progress.cpu())?;
         }
         self.laps.lap(Stage::Measure);
         let wall_us = taken_us.unwrap_or_else(|| self.context.clock.now().as_microsecond());
@@ -116,7 +116,7 @@ impl Output<'_> {
     }
 
     pub(super) fn report_plugins(&mut self) {
-        self.context.live.update(|s| s.plugins = self.analysis.report());
+        self.context.progress.update(|s| s.plugins = self.analysis.report());
     }
 
     /// Ends the tracks that are open, and puts everything where it belongs.
@@ -143,13 +143,13 @@ impl Output<'_> {
         match event {
             Event::Keep(track, role) => {
                 if let Some(frame) = frame {
-                    self.state.album.insert((track, role), frame.clone());
+                    self.state.retained.insert((track, role), frame.clone());
                 }
             }
             Event::Dropped(track) => self.forget(&track),
             Event::Object(object) => self.report(*object)?,
             // Only a replay asks for those.
-            Event::Decided(_) => {}
+            Event::Decision(_) => {}
         }
         Ok(())
     }
@@ -214,14 +214,14 @@ impl Output<'_> {
     fn embed<'o>(&mut self, frame: Option<&Frame>, objects: impl Iterator<Item = &'o ObjectRecord>) -> Result<()> {
         let mut things = Vec::new();
         for object in objects.filter(|object| object.bs_type == BestShotType::Overall) {
-            // The best one may be this one, which is not in the album yet.
+            // The best one may be this one, which is not in the retained yet.
             let best = frame.filter(|frame| frame.index() == object.best.frame).cloned();
             let best = best.map_or_else(|| self.frame_of(object, Role::Best, &object.best), Ok)?;
             things.push((object, best));
         }
-        let shown: Vec<_> = things.iter().map(|(object, frame)| Thing::object(frame, object)).collect();
+        let shown: Vec<_> = things.iter().map(|(object, frame)| Crop::object(frame, object)).collect();
         self.laps.lap(Stage::Other);
-        let rows = identity::rows(self.context.embedders, &shown, self.context.live.cpu())?;
+        let rows = identity::rows(self.context.embedders, &shown, self.context.progress.cpu())?;
         self.laps.lap(Stage::Embed);
         let embeddings = things.iter().zip(rows).filter_map(|((object, _), row)| {
             let (source, _) = identity::measure(self.context.embedders, &object.id.object_type);
@@ -232,7 +232,7 @@ impl Output<'_> {
     }
 
     fn forget(&mut self, track: &TrackKey) {
-        self.state.album.retain(|(kept, _), _| kept != track);
+        self.state.retained.retain(|(kept, _), _| kept != track);
     }
 
     /// Makes the pictures of an object; it goes into the archive with the others of its frame.
@@ -249,12 +249,12 @@ impl Output<'_> {
     /// from the source.
     fn frame_of(&mut self, object: &ObjectRecord, role: Role, shot: &ShotSummary) -> Result<Frame> {
         let key = ((object.id.object_type.clone(), object.id.track), role);
-        if let Some(frame) = self.state.album.get(&key).filter(|frame| frame.index() == shot.frame) {
+        if let Some(frame) = self.state.retained.get(&key).filter(|frame| frame.index() == shot.frame) {
             return Ok(frame.clone());
         }
-        let film = self.film.as_mut().ok_or_else(|| Error::internal(format!("no frame was kept for {}", object.id)))?;
-        let frame = film.frame(Place::from(shot))?;
-        self.state.album.insert(key, frame.clone());
+        let reader = self.reader.as_mut().ok_or_else(|| Error::internal(format!("no frame was kept for {}", object.id)))?;
+        let frame = reader.frame(Place::from(shot))?;
+        self.state.retained.insert(key, frame.clone());
         Ok(frame)
     }
 
@@ -279,13 +279,13 @@ impl Output<'_> {
         if self.state.reported.is_empty() {
             return Ok(());
         }
-        if let Some(film) = &mut self.film {
-            film.rest();
+        if let Some(reader) = &mut self.reader {
+            reader.rest();
         }
         self.sync()?;
         let objects = std::mem::take(&mut self.state.reported);
         let new = self.job.append_objects(&objects)?;
-        objects.iter().for_each(|object| self.context.live.object(&object.record.id.object_type));
+        objects.iter().for_each(|object| self.context.progress.object(&object.record.id.object_type));
         if let Some(outbox) = self.context.outbox {
             new.into_iter().for_each(|(id, number)| outbox.add(id, number));
         }

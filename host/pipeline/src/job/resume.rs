@@ -21,9 +21,9 @@ use tracing::info;
 use super::{Context, Failure, interrupted, misconfigured, plugin_fault, public};
 use crate::{
     analysis::{Analysis, Event},
-    film::{Film, Place},
-    live::Known,
+    frame_reader::{FrameReader, Place},
     pictures::pixels,
+    progress::LoggedProgress,
 };
 
 /// So many of the last frames have to come out of the source as they are in the log, before it is
@@ -55,7 +55,7 @@ pub(super) struct Log {
 /// What the frames of a log come to.
 pub(super) struct Replayed {
     pub analysis: Analysis,
-    pub known: Known,
+    pub known: LoggedProgress,
     /// Objects that follow and are not in the archive.
     pub unarchived: Vec<ObjectRecord>,
     /// How the archive's objects compare with those that follow.
@@ -78,11 +78,11 @@ pub(super) enum Archived {
 
 impl Replayed {
     /// The last frame that was looked at, among the `frames` of the tail or from the source.
-    pub(super) fn looked_at(&self, frames: &[Frame], film: &mut Film) -> Result<Option<Frame>> {
+    pub(super) fn looked_at(&self, frames: &[Frame], reader: &mut FrameReader) -> Result<Option<Frame>> {
         let Some(place) = self.looked_at else { return Ok(None) };
         match frames.iter().find(|frame| frame.index() == place.index) {
             Some(frame) => Ok(Some(frame.clone())),
-            None => film.frame(place).map(Some),
+            None => reader.frame(place).map(Some),
         }
     }
 }
@@ -126,9 +126,9 @@ fn replay(context: &Context<'_>, header: &LogHeader, gaps: u64, finish: bool) ->
 
 fn follow(context: &Context<'_>, header: &LogHeader, gaps: u64, finish: bool, mut analysis: Analysis) -> Result<Replayed> {
     let (job, is_file) = (context.job, is_file(context));
-    let mut film = film(context, &analysis)?;
+    let mut reader = reader(context, &analysis)?;
     let mut objects = Objects { archived: job.objects()?, from_start: gaps == 0, unarchived: Vec::new(), differ: false };
-    let (mut known, mut looked_at, mut tail) = (Known::default(), None, VecDeque::with_capacity(CHECKED));
+    let (mut known, mut looked_at, mut tail) = (LoggedProgress::default(), None, VecDeque::with_capacity(CHECKED));
     let mut ahead = gaps;
     for logged in job.detections()?.into_iter().flatten() {
         if context.interrupt.is_raised() {
@@ -159,7 +159,7 @@ fn follow(context: &Context<'_>, header: &LogHeader, gaps: u64, finish: bool, mu
         if !record.still {
             looked_at = Some(place);
         }
-        let seen = film.as_mut().filter(|_| !record.still).map(|film| film.frame(place)).transpose()?;
+        let seen = reader.as_mut().filter(|_| !record.still).map(|reader| reader.frame(place)).transpose()?;
         let size = seen.as_ref().map_or(header.frame_size, Frame::size);
         objects.compare(job, analysis.frame(&record, size, seen.as_ref().map(pixels)).map_err(plugin_fault)?)?;
     }
@@ -177,12 +177,12 @@ fn follow(context: &Context<'_>, header: &LogHeader, gaps: u64, finish: bool, mu
 
 /// The source once more, for filters that read pictures. A live source does not show again what
 /// they wanted to see of it; what they said of it is not known, then.
-fn film(context: &Context<'_>, analysis: &Analysis) -> Result<Option<Film>> {
+fn reader(context: &Context<'_>, analysis: &Analysis) -> Result<Option<FrameReader>> {
     if !analysis.reads_crops() {
         return Ok(None);
     }
-    let mut film = Film::new(context.input.clone(), context.interrupt);
-    Ok(if is_file(context) || !film.is_live()? { Some(film) } else { None })
+    let mut reader = FrameReader::new(context.input.clone(), context.interrupt);
+    Ok(if is_file(context) || !reader.is_live()? { Some(reader) } else { None })
 }
 
 /// The archive's objects, beside those that follow from the log.

@@ -9,7 +9,7 @@ use ocellus_store::Archive;
 use tracing::debug;
 
 use super::settings::ffmpeg_options;
-use crate::film::Place;
+use crate::frame_reader::Place;
 
 /// An error of decoding, with the sentence that its user may read.
 pub(crate) fn public(error: MediaError) -> Error {

@@ -114,7 +114,7 @@ pub(super) async fn attempt(outbox: &Arc<Inner>, ticket: &Ticket) -> Outcome {
         tokio::task::spawn_blocking(move || {
             let Some(open) = outbox.job(id.job)? else { return Ok(Err(Outcome::Gone)) };
             if let Some(delivery) = outbox.unwritten.lock().get(&id).cloned() {
-                open.job.book(&delivery)?;
+                open.job.record_delivery(&delivery)?;
                 outbox.unwritten.lock().remove(&id);
                 return Ok(Err(Outcome::Booked(delivery.next_try)));
             }

@@ -458,7 +458,7 @@ impl Inner {
             return Ok(Delivery { next_try: Some(now), ..before });
         }
         let delivery = Delivery { state: DeliveryState::Retrying, next_try: Some(now), since: Some(now), ..before };
-        open.job.book(&delivery)?;
+        open.job.record_delivery(&delivery)?;
         self.add(delivery.object.clone(), number, &open.destination, now);
         Ok(delivery)
     }
@@ -560,7 +560,7 @@ impl Inner {
             DeliveryState::Posted => debug!(object = %id, attempts = delivery.attempts, "object {id} was delivered"),
             _ => debug!(object = %id, attempts = delivery.attempts, reason, "delivering object {id} failed ({reason}), trying again later"),
         }
-        if let Err(error) = open.job.book(&delivery) {
+        if let Err(error) = open.job.record_delivery(&delivery) {
             error!(object = %id, %error, "how the delivery of object {id} stands cannot be written down yet: {error}");
             let reason = delivery.reason.clone();
             self.unwritten.lock().insert(id.clone(), delivery);
@@ -611,7 +611,7 @@ fn until(now: Timestamp, then: Timestamp) -> Duration {
     then.duration_since(now).try_into().unwrap_or_default()
 }
 
-/// When to try again after so many attempts in vain: twice as long each time, by up to half less so
+/// When to try again after so many failed attempts: twice as long each time, by up to half less so
 /// that those that failed together do not come together again.
 fn backoff(now: Timestamp, attempts: u32, longest: Duration) -> Timestamp {
     let wait = FIRST_WAIT.saturating_mul(1 << attempts.saturating_sub(1).min(20)).min(longest);

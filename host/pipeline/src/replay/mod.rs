@@ -25,7 +25,7 @@ pub use self::{
 };
 use crate::{
     analysis::{Analysis, Event},
-    film::{Film, Place},
+    frame_reader::{FrameReader, Place},
     job::read,
     pictures::pixels,
     plan::Plan,
@@ -122,7 +122,7 @@ fn run(
         for event in events {
             match event {
                 Event::Object(object) => objects.push(*object),
-                Event::Decided(decision) => {
+                Event::Decision(decision) => {
                     if let Some(explain) = &mut explain {
                         explain(decision);
                     }
@@ -131,7 +131,7 @@ fn run(
             }
         }
     };
-    let mut film = if analysis.reads_crops() { Some(film(job, settings, interrupt)?) } else { None };
+    let mut reader = if analysis.reads_crops() { Some(reader(job, settings, interrupt)?) } else { None };
     let mut frame_size = header.frame_size;
     for logged in log {
         if interrupt.is_raised() {
@@ -149,7 +149,7 @@ fn run(
             }
         };
         let place = Place { index: record.index, time: record.time };
-        let frame = film.as_mut().filter(|_| !record.still).map(|film| film.frame(place)).transpose()?;
+        let frame = reader.as_mut().filter(|_| !record.still).map(|reader| reader.frame(place)).transpose()?;
         let size = frame.as_ref().map_or(frame_size, Frame::size);
         take(&mut objects, analysis.frame(&record, size, frame.as_ref().map(pixels)).map_err(fault)?);
         frames += 1;
@@ -166,16 +166,16 @@ fn lose(objects: &mut Vec<ObjectRecord>, gap: &Gap) -> Vec<Event> {
         let (stage, rule) = (DecisionStage::Objects, "picture lost".to_owned());
         Decision::new(&o.id.object_type, stage, Some(o.id.track), &o.best, "ocellus".to_owned(), rule, String::new())
     };
-    lost.into_iter().map(|object| Event::Decided(why(object))).collect()
+    lost.into_iter().map(|object| Event::Decision(why(object))).collect()
 }
 
 /// The source, for those who want to see it again.
-fn film(job: &StoredJob, settings: &StreamSettings, interrupt: &Interrupt) -> Result<Film> {
+fn reader(job: &StoredJob, settings: &StreamSettings, interrupt: &Interrupt) -> Result<FrameReader> {
     let Some(file) = job.source() else {
         let reason = "A plugin of these settings reads pictures, and the video's file is not there any more.";
         return Err(Error::new(ErrorKind::Conflict, reason));
     };
-    Ok(Film::new(read(Location::File(file), settings, &NetworkPolicy::default())?, interrupt))
+    Ok(FrameReader::new(read(Location::File(file), settings, &NetworkPolicy::default())?, interrupt))
 }
 
 fn not_processed() -> Error {

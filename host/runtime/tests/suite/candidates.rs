@@ -4,11 +4,11 @@
 use std::time::{Duration, Instant};
 
 use ocellus_core::{ShadowUse, TrackId};
-use ocellus_runtime::{Candidate, FilterSeat, Limits, Plugins, Role, TrackerSeat, Verdict};
+use ocellus_runtime::{Candidate, FilterSlot, Limits, Plugins, Role, TrackerSlot, Verdict};
 use serde_json::json;
 use tempfile::TempDir;
 
-use crate::house::{at, component, folder, frame, rebuilt, stream};
+use crate::common::{at, component, folder, frame, rebuilt, stream};
 
 /// A shipped plugin and a candidate for its place.
 fn with_candidate(name: &str, candidate: &[u8]) -> (Plugins, TempDir) {
@@ -18,23 +18,23 @@ fn with_candidate(name: &str, candidate: &[u8]) -> (Plugins, TempDir) {
     (plugins, folder)
 }
 
-fn tracker(plugins: &Plugins) -> TrackerSeat {
-    let mut seat = plugins.tracker_seat("simple_iou", &json!({}), &stream()).unwrap();
-    seat.follow_candidate();
-    seat
+fn tracker(plugins: &Plugins) -> TrackerSlot {
+    let mut slot = plugins.tracker_seat("simple_iou", &json!({}), &stream()).unwrap();
+    slot.follow_candidate();
+    slot
 }
 
-fn filter(plugins: &Plugins, min: f64) -> FilterSeat {
-    let mut seat = plugins.filter_seat("quality", &json!({"min": min}), &stream()).unwrap();
-    seat.follow_candidate();
-    seat
+fn filter(plugins: &Plugins, min: f64) -> FilterSlot {
+    let mut slot = plugins.filter_seat("quality", &json!({"min": min}), &stream()).unwrap();
+    slot.follow_candidate();
+    slot
 }
 
 /// Asks about two boxes of quality .5.
-fn ask(seat: &mut FilterSeat, index: u64) -> Vec<Verdict> {
+fn ask(slot: &mut FilterSlot, index: u64) -> Vec<Verdict> {
     let candidate = || Candidate { track: TrackId(1), detection: at(0.0, 0.0) };
-    seat.begin_frame(&frame(index), None);
-    seat.shots(&frame(index), vec![candidate(), candidate()]).unwrap()
+    slot.begin_frame(&frame(index), None);
+    slot.shots(&frame(index), vec![candidate(), candidate()]).unwrap()
 }
 
 /// Waits until the candidate has looked at so many calls, or has ended.
@@ -54,19 +54,19 @@ fn looked_at(calls: u64, mut report: impl FnMut() -> Option<ShadowUse>) -> Shado
 #[test]
 fn the_same_code_agrees_and_is_metered() {
     let (plugins, _folder) = with_candidate("simple_iou", &rebuilt(&component("plugins/simple-iou.wasm"), 7));
-    let mut seat = tracker(&plugins);
+    let mut slot = tracker(&plugins);
     for index in 0..50 {
-        seat.update(&frame(index), &[at(index as f32, 0.0), at(300.0, 0.0)]).unwrap();
+        slot.update(&frame(index), &[at(index as f32, 0.0), at(300.0, 0.0)]).unwrap();
     }
-    let used = looked_at(50, || seat.report().shadow);
+    let used = looked_at(50, || slot.report().shadow);
     assert_eq!((used.items, used.different, used.first_difference, used.ended), (100, 0, None, None));
     assert!(used.time_ms > 0.0 && used.memory_bytes > 0);
     let candidate = plugins.info("simple_iou", Role::Candidate).unwrap();
     assert_eq!((used.digest, candidate.file.as_str()), (candidate.digest.unwrap().to_string(), "simple_iou.shadow.wasm"));
 
     // Since the start, once the job is over.
-    seat.finish().unwrap();
-    drop(seat);
+    slot.finish().unwrap();
+    drop(slot);
     let told = plugins.info("simple_iou", Role::Serves).unwrap().used.unwrap();
     assert_eq!(told.shadow.unwrap().items, 100);
     assert_eq!(told.swaps, 0, "a candidate takes nobody's place");
@@ -75,13 +75,13 @@ fn the_same_code_agrees_and_is_metered() {
 #[test]
 fn what_a_tracker_would_change_is_told() {
     let (plugins, _folder) = with_candidate("simple_iou", &component("guests/forgetful.wasm"));
-    let mut seat = tracker(&plugins);
+    let mut slot = tracker(&plugins);
     for index in 0..10 {
-        assert_eq!(seat.update(&frame(index), &[at(0.0, 0.0)]).unwrap().ids, [Some(TrackId(1))]);
+        assert_eq!(slot.update(&frame(index), &[at(0.0, 0.0)]).unwrap().ids, [Some(TrackId(1))]);
     }
-    seat.finish().unwrap();
+    slot.finish().unwrap();
     // Waited for: the job is over.
-    let used = seat.report().shadow.unwrap();
+    let used = slot.report().shadow.unwrap();
     assert_eq!((used.items, used.different), (10, 9));
     assert_eq!(used.first_difference.unwrap(), "frame 1: track 1 goes on; the candidate goes from its track 1 to 2");
 }
@@ -89,27 +89,27 @@ fn what_a_tracker_would_change_is_told() {
 #[test]
 fn what_a_filter_would_change_is_told() {
     let (plugins, _folder) = with_candidate("quality", &component("guests/contrary.wasm"));
-    let mut seat = filter(&plugins, 0.9);
+    let mut slot = filter(&plugins, 0.9);
     for index in 0..3 {
-        assert!(ask(&mut seat, index).iter().all(|v| matches!(v, Verdict::Reject(_))));
+        assert!(ask(&mut slot, index).iter().all(|v| matches!(v, Verdict::Reject(_))));
     }
-    seat.finish();
-    let used = seat.report().shadow.unwrap();
+    slot.finish();
+    let used = slot.report().shadow.unwrap();
     assert_eq!((used.items, used.different), (6, 6));
     assert_eq!(used.first_difference.unwrap(), "frame 0: rejected by min (0.500); the candidate keeps it");
-    assert_eq!(seat.report().rejected, 6);
+    assert_eq!(slot.report().rejected, 6);
 }
 
 #[test]
 fn a_candidate_that_fails_is_asked_no_more_and_hurts_nobody() {
     for (min, why) in [(0.5, "trapped"), (0.25, "ran for longer than its deadline")] {
         let (plugins, _folder) = with_candidate("quality", &component("guests/contrary.wasm"));
-        let mut seat = filter(&plugins, min);
+        let mut slot = filter(&plugins, min);
         for index in 0..10 {
-            assert_eq!(ask(&mut seat, index), [Verdict::Keep, Verdict::Keep]);
+            assert_eq!(ask(&mut slot, index), [Verdict::Keep, Verdict::Keep]);
         }
-        seat.finish();
-        let report = seat.report();
+        slot.finish();
+        let report = slot.report();
         let ended = report.shadow.unwrap().ended.unwrap();
         assert!(ended.contains(why) && ended.contains("quality") && ended.contains("shots"), "{ended}");
         assert_eq!((report.faults, report.last_fault, report.evicted), (0, None, false));
@@ -120,13 +120,13 @@ fn a_candidate_that_fails_is_asked_no_more_and_hurts_nobody() {
 fn a_candidate_may_come_and_go_while_a_job_runs() {
     let (plugins, _folder) = with_candidate("quality", &component("guests/contrary.wasm"));
     assert!(plugins.remove("quality", Role::Candidate).unwrap());
-    let mut seat = filter(&plugins, 0.9);
-    ask(&mut seat, 0);
-    assert_eq!(seat.report().shadow, None);
+    let mut slot = filter(&plugins, 0.9);
+    ask(&mut slot, 0);
+    assert_eq!(slot.report().shadow, None);
     plugins.install("quality", Role::Candidate, &component("guests/contrary.wasm")).unwrap();
-    ask(&mut seat, 1);
-    assert_eq!(looked_at(1, || seat.report().shadow).different, 2);
+    ask(&mut slot, 1);
+    assert_eq!(looked_at(1, || slot.report().shadow).different, 2);
     assert!(plugins.remove("quality", Role::Candidate).unwrap() && plugins.info("quality", Role::Candidate).is_none());
-    ask(&mut seat, 2);
-    assert_eq!(seat.report().shadow.unwrap().items, 2, "what it did is still told");
+    ask(&mut slot, 2);
+    assert_eq!(slot.report().shadow.unwrap().items, 2, "what it did is still told");
 }

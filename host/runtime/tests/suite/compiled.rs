@@ -13,7 +13,7 @@ use ocellus_runtime::{Limits, Plugins, Role, Setup, State};
 use serde_json::json;
 use tempfile::TempDir;
 
-use crate::house::{at, component, folder, frame, rebuilt, stream};
+use crate::common::{at, component, folder, frame, rebuilt, stream};
 
 const COMPONENTS: [&str; 2] = ["plugins/simple-iou.wasm", "plugins/quality.wasm"];
 

@@ -7,7 +7,7 @@ use ocellus_core::{Rect, Size, TrackId};
 use ocellus_runtime::{Candidate, Filter, Limits, Moment, Object, OnFault, Pixels, Plugins, Role, Verdict};
 use serde_json::json;
 
-use crate::house::{at, folder, frame, stream};
+use crate::common::{at, folder, frame, stream};
 
 /// A frame in one colour, which knows what was asked of it.
 #[derive(Default)]

@@ -5,7 +5,7 @@ use ocellus_core::Detection;
 use ocellus_runtime::Tracker;
 use serde_json::{Value, json};
 
-use crate::house::{at, frame, shipped, stream};
+use crate::common::{at, frame, shipped, stream};
 
 fn tracker(settings: &Value) -> Tracker {
     shipped().tracker("deep_sort", settings, &stream()).unwrap()

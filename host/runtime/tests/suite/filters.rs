@@ -5,7 +5,7 @@ use ocellus_core::{Detection, Rect, TrackId};
 use ocellus_runtime::{Candidate, Filter, Moment, Object, Stage, Verdict};
 use serde_json::{Value, json};
 
-use crate::house::{at, frame, shipped, stream};
+use crate::common::{at, frame, shipped, stream};
 
 fn filter(name: &str, settings: &Value) -> Filter {
     shipped().filter(name, settings, &stream()).unwrap()

@@ -9,7 +9,7 @@ use std::{
 use ocellus_runtime::{Digest, Limits, PluginInfo, Plugins, State};
 use serde_json::json;
 
-use crate::house::{at, component, folder, frame, rebuilt, stream};
+use crate::common::{at, component, folder, frame, rebuilt, stream};
 
 /// Waits until what is said of a file is so, whatever steps lead there.
 fn wait_until(plugins: &Plugins, file: &str, so: impl Fn(Option<&PluginInfo>) -> bool) {

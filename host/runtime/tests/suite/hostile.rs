@@ -9,7 +9,7 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use crate::{
-    house::{at, folder, frame, stream},
+    common::{at, folder, frame, stream},
     http_router::{object, post},
 };
 

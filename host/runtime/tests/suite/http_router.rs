@@ -5,7 +5,7 @@ use ocellus_core::{BestShotType, JobId, ObjectId, ObjectRecord, ObjectType, Shot
 use ocellus_runtime::{Body, Content, Outcome, Part, Picture, PictureInfo, Post, Request};
 use serde_json::{Value, json};
 
-use crate::house::{SIZE, shipped};
+use crate::common::{SIZE, shipped};
 
 pub(crate) fn object() -> ObjectRecord {
     let shot = |frame: u64| ShotSummary {

@@ -13,16 +13,16 @@
 )]
 
 mod candidates;
+mod common;
 mod compiled;
 mod crops;
 mod deep_sort;
 mod filters;
 mod folder;
 mod hostile;
-mod house;
 mod http_router;
 mod origins;
 mod refusals;
-mod seats;
 mod simple_iou;
+mod slots;
 mod traces;

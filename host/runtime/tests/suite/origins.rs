@@ -12,7 +12,7 @@ use ocellus_runtime::{Digest, InstallError, Kind, Limits, Origin, Plugins, Refus
 use serde_json::json;
 use tempfile::TempDir;
 
-use crate::house::{at, component, folder, frame, rebuilt, stream};
+use crate::common::{at, component, folder, frame, rebuilt, stream};
 
 struct Place {
     plugins: Plugins,
@@ -45,7 +45,7 @@ impl Place {
             if so(self) {
                 return;
             }
-            assert!(Instant::now() < end, "waited in vain for {what}: {:#?}", self.plugins.list());
+            assert!(Instant::now() < end, "gave up waiting for {what}: {:#?}", self.plugins.list());
             self.plugins.wait_for_change(generation, Duration::from_secs(5));
         }
     }
@@ -87,14 +87,14 @@ fn one_that_ships_is_not_removed() {
 #[test]
 fn a_running_job_follows_there_and_back_with_its_tracks() {
     let place = place();
-    let mut seat = place.plugins.tracker_seat("simple_iou", &json!({}), &stream()).unwrap();
+    let mut slot = place.plugins.tracker_seat("simple_iou", &json!({}), &stream()).unwrap();
     let mut index = 0;
     let mut until_swaps = |swaps: u64| {
         let end = Instant::now() + Duration::from_secs(60);
-        while seat.report().swaps < swaps {
-            assert_eq!(seat.update(&frame(index), &[at(0.0, 0.0)]).unwrap().ids, [Some(TrackId(1))]);
+        while slot.report().swaps < swaps {
+            assert_eq!(slot.update(&frame(index), &[at(0.0, 0.0)]).unwrap().ids, [Some(TrackId(1))]);
             index += 1;
-            assert!(Instant::now() < end, "{:?}", seat.report());
+            assert!(Instant::now() < end, "{:?}", slot.report());
         }
     };
     place.plugins.install("simple_iou", Role::Serves, &rebuilt(&component("plugins/simple-iou.wasm"), 1)).unwrap();

@@ -5,7 +5,7 @@ use std::fs;
 use ocellus_runtime::{CompileLimits, Limits, PluginInfo, Plugins, Refusal, State};
 use tempfile::TempDir;
 
-use crate::house::component;
+use crate::common::component;
 
 /// What is said of a folder with this one file in it.
 fn info(bytes: &[u8], limits: Limits) -> PluginInfo {
@@ -102,7 +102,7 @@ fn a_plugin_that_cannot_start_within_its_memory_is_refused() {
 
 #[test]
 fn a_refused_file_leaves_the_others_in_use() {
-    let folder = crate::house::folder(&["plugins/quality.wasm", "plugins/size.wasm"]);
+    let folder = crate::common::folder(&["plugins/quality.wasm", "plugins/size.wasm"]);
     fs::write(folder.path().join("a.wasm"), b"junk").unwrap();
     fs::write(folder.path().join("z.wasm"), component("plugins/quality.wasm")).unwrap();
     let plugins = Plugins::open(folder.path(), Limits::default()).unwrap();

@@ -6,7 +6,7 @@ use ocellus_runtime::{PluginError, Tracker, Update};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use crate::house::{at, frame, shipped, stream};
+use crate::common::{at, frame, shipped, stream};
 
 fn tracker(settings: &Value) -> Tracker {
     shipped().tracker("simple_iou", settings, &stream()).unwrap()

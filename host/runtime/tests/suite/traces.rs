@@ -5,7 +5,7 @@ use ocellus_runtime::{Candidate, Limits, OnFault, Plugins, Role, Trace};
 use serde_json::json;
 use tempfile::TempDir;
 
-use crate::house::{at, folder, frame, rebuilt, stream};
+use crate::common::{at, folder, frame, rebuilt, stream};
 
 struct Yard {
     plugins: Plugins,
@@ -31,10 +31,10 @@ impl Yard {
 fn a_trackers_fault_comes_back_with_its_trace() {
     let yard = yard(OnFault::Fail);
     for (misdeed, call) in [("trap-on-third", "update"), ("fewer-ids", "update"), ("leave-open-at-finish", "finish")] {
-        let mut seat = yard.plugins.tracker_seat("hostile_tracker", &json!({"misdeed": misdeed}), &stream()).unwrap();
+        let mut slot = yard.plugins.tracker_seat("hostile_tracker", &json!({"misdeed": misdeed}), &stream()).unwrap();
         let boxes = [at(0.0, 0.0), at(50.0, 0.0)];
-        let error = (0..5).find_map(|i| seat.update(&frame(i), &boxes).err()).unwrap_or_else(|| seat.finish().unwrap_err());
-        let trace = yard.trace(&seat.report().last_trace.unwrap());
+        let error = (0..5).find_map(|i| slot.update(&frame(i), &boxes).err()).unwrap_or_else(|| slot.finish().unwrap_err());
+        let trace = yard.trace(&slot.report().last_trace.unwrap());
         assert_eq!(trace.fault, error.to_string());
         assert!(trace.complete && trace.fault.contains(call), "{trace:?}");
         assert_eq!(trace.reproduce(&yard.plugins).unwrap(), Some(error), "{misdeed}");
@@ -48,11 +48,11 @@ fn a_trackers_fault_comes_back_with_its_trace() {
 #[test]
 fn a_trace_begins_with_the_state_that_was_saved() {
     let yard = yard(OnFault::Restart);
-    let mut seat = yard.plugins.tracker_seat("hostile_tracker", &json!({"misdeed": "trap-on-frame-99"}), &stream()).unwrap();
+    let mut slot = yard.plugins.tracker_seat("hostile_tracker", &json!({"misdeed": "trap-on-frame-99"}), &stream()).unwrap();
     for index in 0..100 {
-        seat.update(&frame(index), &[at(0.0, 0.0)]).unwrap();
+        slot.update(&frame(index), &[at(0.0, 0.0)]).unwrap();
     }
-    let trace = yard.trace(&seat.report().last_trace.unwrap());
+    let trace = yard.trace(&slot.report().last_trace.unwrap());
     assert!(trace.complete && trace.state.is_some(), "{trace:?}");
     assert_eq!(trace.calls.len(), 100 - 64);
     assert_eq!(trace.reproduce(&yard.plugins).unwrap().unwrap().to_string(), trace.fault);
@@ -73,14 +73,14 @@ fn a_fault_in_opening_leaves_one_too() {
 #[test]
 fn a_filters_fault_comes_back_with_its_trace() {
     let yard = yard(OnFault::Skip);
-    let mut seat = yard.plugins.filter_seat("hostile_filter", &json!({"misdeed": "many-notes"}), &stream()).unwrap();
-    seat.begin_frame(&frame(0), None);
-    seat.shots(&frame(0), vec![Candidate { track: TrackId(1), detection: at(0.0, 0.0) }]).unwrap();
-    let used = seat.report();
+    let mut slot = yard.plugins.filter_seat("hostile_filter", &json!({"misdeed": "many-notes"}), &stream()).unwrap();
+    slot.begin_frame(&frame(0), None);
+    slot.shots(&frame(0), vec![Candidate { track: TrackId(1), detection: at(0.0, 0.0) }]).unwrap();
+    let used = slot.report();
     let trace = yard.trace(used.last_trace.as_ref().unwrap());
     assert_eq!(trace.fault, used.last_fault.unwrap());
     assert_eq!(trace.reproduce(&yard.plugins).unwrap().unwrap().to_string(), trace.fault);
-    drop(seat);
+    drop(slot);
     assert!(yard.plugins.last_trace("hostile_filter").unwrap().is_some());
     assert_eq!(yard.plugins.last_trace("hostile_tracker").unwrap(), None);
 }
@@ -88,18 +88,18 @@ fn a_filters_fault_comes_back_with_its_trace() {
 #[test]
 fn a_successor_that_fails_leaves_a_trace_of_its_own() {
     let yard = yard(OnFault::Fail);
-    let mut seat = yard.plugins.tracker_seat("hostile_tracker", &json!({"misdeed": "trap-in-restore"}), &stream()).unwrap();
-    seat.update(&frame(0), &[at(0.0, 0.0)]).unwrap();
+    let mut slot = yard.plugins.tracker_seat("hostile_tracker", &json!({"misdeed": "trap-in-restore"}), &stream()).unwrap();
+    slot.update(&frame(0), &[at(0.0, 0.0)]).unwrap();
     let newer = rebuilt(&std::fs::read(yard.folder.path().join("hostile-tracker.wasm")).unwrap(), 1);
     let installed = yard.plugins.install("hostile_tracker", Role::Serves, &newer).unwrap();
     let end = std::time::Instant::now() + std::time::Duration::from_secs(60);
     let mut index = 1;
-    while seat.report().last_trace.is_none() {
-        seat.update(&frame(index), &[at(0.0, 0.0)]).unwrap();
+    while slot.report().last_trace.is_none() {
+        slot.update(&frame(index), &[at(0.0, 0.0)]).unwrap();
         index += 1;
-        assert!(std::time::Instant::now() < end, "{:?}", seat.report());
+        assert!(std::time::Instant::now() < end, "{:?}", slot.report());
     }
-    let trace = yard.trace(&seat.report().last_trace.unwrap());
+    let trace = yard.trace(&slot.report().last_trace.unwrap());
     assert_eq!(trace.digest, installed.digest.unwrap().to_string());
     assert!(trace.fault.contains("restore") && trace.calls.is_empty(), "{trace:?}");
     assert_eq!(trace.reproduce(&yard.plugins).unwrap().unwrap().to_string(), trace.fault);

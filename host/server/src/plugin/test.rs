@@ -1,5 +1,5 @@
 //! `ocellus plugin test` and `bench`: a component in the real runtime over a detection log. What it
-//! answers is printed, one line of JSON a call, and held against a golden file; or what a call
+//! answers is printed, one line of JSON a call, and compared with a golden file; or what a call
 //! costs.
 
 use std::{

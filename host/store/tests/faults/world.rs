@@ -197,7 +197,7 @@ fn log_frames(archive: &Archive, id: VideoId, frames: std::ops::Range<u64>) -> R
     writer.sync()
 }
 
-fn booked(job: JobId, track: u64, state: DeliveryState) -> Delivery {
+fn recorded(job: JobId, track: u64, state: DeliveryState) -> Delivery {
     Delivery { state, attempts: 1, last_status: Some(200), since: Some(noon()), ..Delivery::pending(object(job, track).record.id) }
 }
 
@@ -224,7 +224,7 @@ pub(crate) fn begin(archive: &Archive) -> Result {
     log_frames(archive, DONE, 0..3)?;
     job.append_embeddings(&[embedding(id, 1), embedding(id, 2)])?;
     job.append_objects(&[object(id, 1), object(id, 2)])?;
-    job.book(&booked(id, 1, DeliveryState::Posted))?;
+    job.record_delivery(&recorded(id, 1, DeliveryState::Posted))?;
     job.save_clusters(&clusters(id))?;
     status(archive, DONE, VideoStatus::Completed, true, 2)?;
 
@@ -274,10 +274,10 @@ pub(crate) const OPERATIONS: &[Operation] = &[
     }),
     operation("delivery", |a| {
         let job = job_of(a, DONE)?;
-        job.book(&booked(job.id(), 2, DeliveryState::Failed))
+        job.record_delivery(&recorded(job.id(), 2, DeliveryState::Failed))
     }),
     operation("another router", |a| job_of(a, DONE)?.set_router("http://localhost:1/")),
-    operation("individuals", |a| {
+    operation("identities", |a| {
         let job = job_of(a, RUNNING)?;
         job.save_clusters(&clusters(job.id()))
     }),

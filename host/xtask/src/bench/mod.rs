@@ -30,7 +30,7 @@ use crate::{
 #[derive(Args)]
 pub(crate) struct BenchArguments {
     /// Only those whose name contains one of these, or all of a crate. Benchmarks of parts: stages,
-    /// networks, decode, calls, lists, likeness, individuals. Of a running server: serving (100,000
+    /// networks, decode, calls, lists, similarity, identities. Of a running server: serving (100,000
     /// videos, uploads), jobs. Only where it is named: build (cold; takes as long as a first build
     /// does).
     only: Vec<String>,

@@ -8,7 +8,7 @@
 //! Stages at the same time share caches and cores, and each takes more of the CPU than alone. How
 //! much that is, is told by all CPU that the server takes, beside what all stages take alone.
 //! Machines are shared, so that stages are measured right before and right after each job, and the
-//! job is held against what lies between the two. All of it is milliseconds for each frame of the
+//! job is compared with what lies between the two. All of it is milliseconds for each frame of the
 //! recording.
 
 use std::collections::BTreeMap;

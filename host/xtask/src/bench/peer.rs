@@ -1,4 +1,4 @@
-//! The Python that runs what our figures are held against, in an environment of its own.
+//! The Python that runs what our figures are compared with, in an environment of its own.
 
 use std::{fs, path::PathBuf, process::Command};
 

@@ -33,7 +33,7 @@ struct Row {
 
 /// What a column shows of a row.
 enum Cell {
-    /// How many times as good the figure is as what it is held against. How its name begins and
+    /// How many times as good the figure is as what it is compared with. How its name begins and
     /// ends; without an end it is the name.
     Ratio(&'static str, &'static str),
     /// The figure of this name, in its unit.
@@ -151,7 +151,7 @@ fn markdown(rows: &[Row]) -> Result<String> {
         "# How fast it is\n\n\
          Written by `cargo xtask bench --keep`. A cell without a unit says how many times as good something is as what stands behind the \
          colon, measured in the same run: above 1 is better. Machines are shared, and their figures change from run to run; the ratios \
-         less so. Ours and what it is held against run in turns, three times, and medians are kept; of plugins the best of three. Networks \
+         less so. Ours and what it is compared with run in turns, three times, and medians are kept; of plugins the best of three. Networks \
          run once, one after the other.\n\n\
          * `ffmpeg` is `ffmpeg -benchmark`, `ONNX Runtime` its Python package with the same network and as many threads, `peer` \
          is [peer.py](../peer/peer.py): what one would write with OpenCV, ONNX Runtime and ByteTrack (with all three types it runs \
@@ -173,7 +173,7 @@ fn markdown(rows: &[Row]) -> Result<String> {
     let ci = |row: &Row| row.ci.map_or(String::new(), minutes);
     table(&mut text, "Size and scale", rows, &SCALE, &[("CI", &ci)])?;
     if let Some(row) = rows.last() {
-        writeln!(text, "\n## All figures of the newest row\n\n| what | figure | held against | times as good |\n|---|---|---|---|")?;
+        writeln!(text, "\n## All figures of the newest row\n\n| what | figure | compared with | times as good |\n|---|---|---|---|")?;
         for figure in &row.figures {
             let beside = figure.beside.as_ref().map_or(String::new(), |b| format!("{}: {} {}", b.what, rounded(b.value), figure.unit));
             let times = figure.ratio().map_or(String::new(), ratio);

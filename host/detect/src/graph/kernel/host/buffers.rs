@@ -6,7 +6,7 @@
 
 use parking_lot::Mutex;
 
-/// The buffers of one lane.
+/// The buffers of one worker.
 #[derive(Default)]
 pub(in crate::graph) struct Buffers(Mutex<Vec<Free>>);
 

@@ -201,15 +201,15 @@ impl Convolution<'_> {
                     activation: self.finish.activation,
                     residual: residual.map(|residual| &residual[row * columns..][..columns]),
                 };
-                let lanes = S::lanes32();
+                let workers = S::lanes32();
                 let mut at = 0;
                 while at < columns {
                     let left = columns - at;
-                    at += if left > 3 * lanes {
+                    at += if left > 3 * workers {
                         row.windows::<S, 4>(at, out)
-                    } else if left > 2 * lanes {
+                    } else if left > 2 * workers {
                         row.windows::<S, 3>(at, out)
-                    } else if left > lanes {
+                    } else if left > workers {
                         row.windows::<S, 2>(at, out)
                     } else {
                         row.windows::<S, 1>(at, out)
@@ -235,24 +235,24 @@ impl<const SIZE: usize> Row<'_, SIZE> {
     /// `VECTORS` vectors of windows, from `at` on; how many windows they have room for.
     #[inline(always)]
     fn windows<S: Simd, const VECTORS: usize>(&self, at: usize, out: &mut [f32]) -> usize {
-        let lanes = S::lanes32();
+        let workers = S::lanes32();
         let mut sums = [self.bias.splat::<S>(); VECTORS];
         for (line, weights) in self.lines.iter().zip(self.weights.chunks_exact(SIZE)) {
             for (column, weight) in self.columns.into_iter().zip(weights) {
-                let pixels = &line[column + at..][..VECTORS * lanes];
+                let pixels = &line[column + at..][..VECTORS * workers];
                 let weight = weight.splat::<S>();
-                for (sum, pixels) in sums.iter_mut().zip(pixels.chunks_exact(lanes)) {
+                for (sum, pixels) in sums.iter_mut().zip(pixels.chunks_exact(workers)) {
                     *sum = load::<S>(pixels).mul_add(weight, *sum);
                 }
             }
         }
         for (v, sum) in sums.into_iter().enumerate() {
-            let (from, to) = (at + v * lanes, out.len().min(at + (v + 1) * lanes));
+            let (from, to) = (at + v * workers, out.len().min(at + (v + 1) * workers));
             let sum = self.activation.of::<S>(sum);
             let sum = if let Some(residual) = self.residual { sum + load_some::<S>(&residual[from..to]) } else { sum };
             store_some::<S>(&mut out[from..to], sum);
         }
-        VECTORS * lanes
+        VECTORS * workers
     }
 }
 
@@ -270,7 +270,7 @@ impl WithSimd for Maximum<'_> {
     /// Of each column of a row of windows first, then of the columns side by side.
     #[inline(always)]
     fn with_simd<S: Simd>(self) {
-        let (geometry, lanes) = (self.geometry, S::lanes32());
+        let (geometry, workers) = (self.geometry, S::lanes32());
         let [kernel_rows, kernel_columns] = geometry.kernel;
         let (line, ring) = self.ring.split_at_mut(Ring::line(geometry));
         let mut ring = Ring::new(ring, geometry, f32::NEG_INFINITY);
@@ -282,10 +282,10 @@ impl WithSimd for Maximum<'_> {
                 for kernel_row in 1..kernel_rows {
                     larger::<S>(line, ring.line_of(row, kernel_row, kernel_rows));
                 }
-                for (at, out) in out.chunks_mut(lanes).enumerate() {
+                for (at, out) in out.chunks_mut(workers).enumerate() {
                     let mut largest = f32::NEG_INFINITY.splat::<S>();
                     for column in 0..kernel_columns {
-                        let from = ring.column(column) + at * lanes;
+                        let from = ring.column(column) + at * workers;
                         largest = largest.max(load::<S>(&line[from..]));
                     }
                     store_some::<S>(out, largest);

@@ -134,15 +134,15 @@ impl<'a, const VECTORS: usize, const BLOCKS: usize> Tile<'a, VECTORS, BLOCKS> {
 
     #[inline(always)]
     fn run<S: Simd>(&self, finish: Finish, channel: usize, out: &mut [f32]) {
-        let (lanes, depth) = (S::lanes32(), self.weights.depth);
+        let (workers, depth) = (S::lanes32(), self.weights.depth);
         let first_block = (self.place.first + channel) / ROWS;
         let blocks: [&[[f32; ROWS]]; BLOCKS] = array::from_fn(|i| &self.weights.packed[(first_block + i) * depth..][..depth]);
         let sums = match self.pixels {
-            Pixels::Packed(panel) => sums_of::<S, VECTORS, BLOCKS>(panel.chunks_exact(VECTORS * lanes), blocks),
+            Pixels::Packed(panel) => sums_of::<S, VECTORS, BLOCKS>(panel.chunks_exact(VECTORS * workers), blocks),
             Pixels::Spread(numbers, offsets) => {
                 let pixels = offsets.iter().map_while(
                     #[inline(always)]
-                    |&offset| numbers.get(offset..offset + VECTORS * lanes),
+                    |&offset| numbers.get(offset..offset + VECTORS * workers),
                 );
                 sums_of::<S, VECTORS, BLOCKS>(pixels, blocks)
             }
@@ -150,8 +150,8 @@ impl<'a, const VECTORS: usize, const BLOCKS: usize> Tile<'a, VECTORS, BLOCKS> {
         let Place { first, plane, at, columns, pitch, .. } = self.place;
         // Where each vector goes, if it goes there as a whole.
         let whole: [Option<usize>; VECTORS] = array::from_fn(|v| {
-            let (row, column) = ((self.from + v * lanes) / pitch, (self.from + v * lanes) % pitch);
-            (row < self.place.rows && column + lanes <= columns).then_some(at + row * columns + column)
+            let (row, column) = ((self.from + v * workers) / pitch, (self.from + v * workers) % pitch);
+            (row < self.place.rows && column + workers <= columns).then_some(at + row * columns + column)
         });
         for (row, sums) in sums.as_flattened().iter().enumerate() {
             let row = channel + row;
@@ -168,7 +168,7 @@ impl<'a, const VECTORS: usize, const BLOCKS: usize> Tile<'a, VECTORS, BLOCKS> {
                 } else {
                     let mut numbers = [0.0; MOST_LANES];
                     store::<S>(&mut numbers, sum);
-                    self.scatter(&numbers[..lanes], self.from + v * lanes, row, finish.residual, out);
+                    self.scatter(&numbers[..workers], self.from + v * workers, row, finish.residual, out);
                 }
             }
         }

@@ -17,10 +17,10 @@ pub(super) fn run<Kernel: WithSimd>(kernel: Kernel) -> Kernel::Output {
     AutoArch::new().dispatch(kernel)
 }
 
-/// The most lanes that any machine has.
+/// The most workers that any machine has.
 pub(super) const MOST_LANES: usize = 16;
 
-/// The first lanes of `from`, which has as many at least.
+/// The first workers of `from`, which has as many at least.
 #[inline(always)]
 #[expect(clippy::indexing_slicing, reason = "callers' slices are long enough; the length is known when compiled")]
 pub(super) fn load<S: Simd>(from: &[f32]) -> Floats<S> {
@@ -33,29 +33,29 @@ pub(super) fn store<S: Simd>(to: &mut [f32], vector: Floats<S>) {
     to[..S::lanes32()].copy_from_slice(bytemuck::cast_slice(std::slice::from_ref(&vector)));
 }
 
-/// As many lanes as `from` has; zeros in the others.
+/// As many workers as `from` has; zeros in the others.
 #[inline(always)]
 pub(super) fn load_some<S: Simd>(from: &[f32]) -> Floats<S> {
     if from.len() >= S::lanes32() {
         return load::<S>(from);
     }
-    let mut lanes = [0.0; MOST_LANES];
-    for (lane, number) in lanes.iter_mut().zip(from) {
-        *lane = *number;
+    let mut workers = [0.0; MOST_LANES];
+    for (worker, number) in workers.iter_mut().zip(from) {
+        *worker = *number;
     }
-    load::<S>(&lanes)
+    load::<S>(&workers)
 }
 
-/// As many lanes as `to` takes.
+/// As many workers as `to` takes.
 #[inline(always)]
 pub(super) fn store_some<S: Simd>(to: &mut [f32], vector: Floats<S>) {
     if to.len() >= S::lanes32() {
         return store::<S>(to, vector);
     }
-    let mut lanes = [0.0; MOST_LANES];
-    store::<S>(&mut lanes, vector);
-    for (number, lane) in to.iter_mut().zip(lanes) {
-        *number = lane;
+    let mut workers = [0.0; MOST_LANES];
+    store::<S>(&mut workers, vector);
+    for (number, worker) in to.iter_mut().zip(workers) {
+        *number = worker;
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Guarantees: a frame that it gives is the one of that number. It is looked for where its time
 //! says, and taken only where its time is the same to the last bit; otherwise the source is decoded
-//! from its beginning. Ends when it is dropped; in between, [`Film::rest`] lets go of the decoder.
+//! from its beginning. Ends when it is dropped; in between, [`FrameReader::rest`] lets go of the decoder.
 
 use ocellus_core::{Error, ErrorKind, Result, ShotSummary};
 use ocellus_media::{Decoder, Frame, Input, Interrupt};
@@ -26,7 +26,7 @@ impl From<&ShotSummary> for Place {
     }
 }
 
-pub(crate) struct Film {
+pub(crate) struct FrameReader {
     input: Input,
     interrupt: Interrupt,
     decoder: Option<Decoder>,
@@ -34,7 +34,7 @@ pub(crate) struct Film {
     last: Option<Frame>,
 }
 
-impl Film {
+impl FrameReader {
     pub(crate) fn new(input: Input, interrupt: &Interrupt) -> Self {
         Self { input, interrupt: interrupt.clone(), decoder: None, last: None }
     }

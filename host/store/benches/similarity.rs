@@ -1,7 +1,7 @@
 //! Searching for who looks like somebody among 100,000 objects, and what that takes on disk and in
-//! memory; held against reading the same numbers from memory.
+//! memory; compared with reading the same numbers from memory.
 //!
-//! `cargo xtask bench likeness`; `OCELLUS_BENCH_ROWS` sets another size.
+//! `cargo xtask bench similarity`; `OCELLUS_BENCH_ROWS` sets another size.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a benchmark ends where something is wrong")]
 
@@ -14,7 +14,7 @@ use ocellus_figures::{
     Figure, Unit, percentile,
     process::{SELF, own_memory},
 };
-use ocellus_store::{Archive, Embedding, Likeness, NewObject};
+use ocellus_store::{Archive, Embedding, NewObject, SimilarityQuery};
 
 /// In a row of dlib's.
 const NUMBERS: usize = 128;
@@ -31,7 +31,7 @@ fn main() {
     let video = archive.create(move |id, now| VideoRecord::new(id, 1, None, settings, now)).unwrap().id;
     let job = archive.start_job(video, &serde_json::json!({})).unwrap();
 
-    // Ten appearances of each individual, as far from each other as dlib's are.
+    // Ten appearances of each identity, as far from each other as dlib's are.
     let mut random = fastrand::Rng::with_seed(7);
     let mut row = |centre: Option<&Vec<f32>>, spread: f32| -> Vec<f32> {
         (0..NUMBERS).map(|k| centre.map_or(0.0, |c| c[k]) + (random.f32() - 0.5) * spread).collect()
@@ -55,7 +55,7 @@ fn main() {
     let (mut ours, mut theirs, mut same) = (Vec::new(), Vec::new(), 0);
     let before = own_memory(SELF);
     for query in &queries {
-        let like = Likeness { object_type: &face, source: SOURCE, row: query, video: None, within: f32::INFINITY, limit: 10 };
+        let like = SimilarityQuery { object_type: &face, source: SOURCE, row: query, video: None, within: f32::INFINITY, limit: 10 };
         let begun = Instant::now();
         let found = archive.nearest(&like).unwrap();
         ours.push(begun.elapsed().as_secs_f64() * 1e3);

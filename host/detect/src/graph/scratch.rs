@@ -1,12 +1,12 @@
 //! Turns of ONNX Runtime's networks, and the memory that their runs take.
 //!
 //! A network that was run with a shape before asks for one piece of memory, in which all arrays of
-//! the run have their place. As many runs go on at the same time as there are seats, whichever
-//! networks they are of, and a seat keeps the piece of the run before: it grows to what the largest
+//! the run have their place. As many runs go on at the same time as there are scratch, whichever
+//! networks they are of, and a scratch keeps the piece of the run before: it grows to what the largest
 //! network takes. So networks that take turns share memory. ONNX Runtime's own arena instead cuts
 //! the piece of one up for another, and grows by one more when the first comes back.
 //!
-//! Pieces are let go with [`Seats::clear`]; what a run took and still holds at its end is then an
+//! Pieces are let go with [`ScratchPool::clear`]; what a run took and still holds at its end is then an
 //! allocation like any other.
 #![allow(unsafe_code, reason = "an allocator behind a C interface")]
 
@@ -26,22 +26,22 @@ use ort::{
     sys::{OrtAllocator, OrtMemoryInfo},
 };
 
-use super::lanes::Pool;
+use super::pool::Pool;
 
 /// A run's piece is at least as large; whatever is smaller is an allocation of its own. What is
 /// large is of the system's heap: the server has that give memory of this size back at once, where
 /// Rust's keeps it for a while. Bytes.
 const LARGE: usize = 256 << 10;
 
-pub(super) struct Seats(Pool<Option<Piece>>);
+pub(super) struct ScratchPool(Pool<Option<Piece>>);
 
-impl Seats {
+impl ScratchPool {
     pub(super) fn new(count: usize) -> Self {
         Self(Pool::new((0..count.max(1)).map(|_| None).collect()))
     }
 
-    /// Calls `run` when a seat is free; what ONNX Runtime allocates first on this thread meanwhile
-    /// is the seat's.
+    /// Calls `run` when a scratch is free; what ONNX Runtime allocates first on this thread meanwhile
+    /// is the scratch's.
     pub(super) fn take<R>(&self, run: impl FnOnce() -> R) -> R {
         self.0.with(|piece| {
             let before = SITTING.replace(Sitting::Came(piece.take()));
@@ -51,13 +51,13 @@ impl Seats {
         })
     }
 
-    /// Lets go of the memory of seats that nobody sits on.
+    /// Lets go of the memory of scratch that nobody sits on.
     pub(super) fn clear(&self) {
         self.0.each_idle(|piece| *piece = None);
     }
 }
 
-/// A thread and its seat.
+/// A thread and its scratch.
 #[derive(Default)]
 enum Sitting {
     #[default]
@@ -93,9 +93,9 @@ struct Header {
 
 /// Nobody's but its user's, and gone when that is done with it.
 const OWN: u8 = 0;
-/// A seat's, and in use.
+/// A scratch's, and in use.
 const LENT: u8 = 1;
-/// A seat's.
+/// A scratch's.
 const KEPT: u8 = 2;
 
 fn layout(size: usize) -> Option<Layout> {
@@ -129,7 +129,7 @@ fn contents(header: NonNull<Header>) -> *mut c_void {
     unsafe { header.add(1) }.as_ptr().cast()
 }
 
-/// Memory that a seat keeps. Not [`OWN`] until it is dropped.
+/// Memory that a scratch keeps. Not [`OWN`] until it is dropped.
 struct Piece(NonNull<Header>);
 
 // SAFETY: it is memory, with no ties to a thread.
@@ -188,7 +188,7 @@ unsafe extern "system" fn describe(this: *const OrtAllocator) -> *const OrtMemor
 }
 
 unsafe extern "system" fn give(_: *mut OrtAllocator, size: usize) -> *mut c_void {
-    let seat = |sitting: &Cell<Sitting>| match sitting.take() {
+    let scratch = |sitting: &Cell<Sitting>| match sitting.take() {
         Sitting::Came(piece) if size >= LARGE => {
             let kept = piece.filter(|piece| piece.header().size >= size).inspect(|p| p.header().state.store(LENT, Ordering::Release));
             // One that is too small is gone by now.
@@ -205,8 +205,8 @@ unsafe extern "system" fn give(_: *mut OrtAllocator, size: usize) -> *mut c_void
     if size == 0 {
         return ptr::null_mut();
     }
-    // A thread that ends has no seat any more.
-    let given = SITTING.try_with(seat).ok().flatten().or_else(|| allocate(size, OWN));
+    // A thread that ends has no scratch any more.
+    let given = SITTING.try_with(scratch).ok().flatten().or_else(|| allocate(size, OWN));
     given.map_or(ptr::null_mut(), contents)
 }
 
@@ -217,7 +217,7 @@ unsafe extern "system" fn take_back(_: *mut OrtAllocator, contents: *mut c_void)
     // SAFETY: it is there until it is given back.
     let state = &unsafe { header.as_ref() }.state;
     if state.compare_exchange(LENT, KEPT, Ordering::AcqRel, Ordering::Acquire).is_err() {
-        // SAFETY: nobody uses it any more, and it is no seat's.
+        // SAFETY: nobody uses it any more, and it is no scratch's.
         unsafe { free(header) };
     }
 }
@@ -238,9 +238,9 @@ mod tests {
 
     #[test]
     fn a_seat_keeps_its_memory_for_the_next_run() {
-        let seats = Seats::new(1);
+        let scratch = ScratchPool::new(1);
         let run = |size: usize| {
-            seats.take(|| {
+            scratch.take(|| {
                 let piece = given(size);
                 assert_eq!(piece as usize % 64, 0);
                 // SAFETY: as large as asked for.
@@ -254,20 +254,20 @@ mod tests {
         run(8 << 20);
         let large = run(8 << 20);
         assert_eq!(run(1 << 20), large);
-        seats.clear();
-        assert!(seats.take(|| matches!(SITTING.take(), Sitting::Came(None))));
+        scratch.clear();
+        assert!(scratch.take(|| matches!(SITTING.take(), Sitting::Came(None))));
     }
 
     #[test]
     fn only_the_first_large_piece_of_a_run_is_the_seats() {
-        let seats = Seats::new(1);
-        let (small, first, second) = seats.take(|| (given(100), given(1 << 20), given(1 << 20)));
+        let scratch = ScratchPool::new(1);
+        let (small, first, second) = scratch.take(|| (given(100), given(1 << 20), given(1 << 20)));
         // SAFETY: both are in use still.
         unsafe {
             ptr::write_bytes(first.cast::<u8>(), 1, 1 << 20);
             ptr::write_bytes(second.cast::<u8>(), 2, 1 << 20);
         }
-        seats.take(|| {
+        scratch.take(|| {
             let other = given(1 << 20);
             assert!(other != first && other != second, "what a run still holds is not given to the next");
             back(other);

@@ -1,21 +1,21 @@
-//! Who is who: individuals, their appearances, and objects by what they look like.
+//! Who is who: identities, their appearances, and objects by what they look like.
 
 use ocellus_core::{Cluster, JobId, ObjectId, ObjectRecord, VideoId};
 
 use crate::{
-    Archive, Likeness,
+    Archive, SimilarityQuery,
     error::{Result, StoreError},
     list::{Cursor, ObjectQuery, Page, page},
     objects::read_clusters,
 };
 
 impl Archive {
-    /// The individual that an object is held to be.
+    /// The identity that an object is held to be.
     pub fn cluster_of(&self, object: &ObjectId) -> Result<Option<ObjectId>> {
         self.shared().index.ask(|index| index.cluster_of(object))
     }
 
-    /// The individuals among the objects of a video's job, in order of their ids; none before the
+    /// The identities among the objects of a video's job, in order of their ids; none before the
     /// job's end.
     pub fn clusters(&self, id: VideoId, query: &ObjectQuery) -> Result<Page<Cluster>> {
         let record = self.video(id)?.ok_or(StoreError::NoVideo(id))?;
@@ -24,8 +24,8 @@ impl Archive {
         page_among(*b"cl", query.cursor.as_ref(), query.limit, all)
     }
 
-    /// The appearances of an individual, in order of their ids; `None` where there is no such
-    /// individual.
+    /// The appearances of an identity, in order of their ids; `None` where there is no such
+    /// identity.
     pub fn cluster_objects(&self, id: &ObjectId, cursor: Option<&Cursor>, limit: usize) -> Result<Option<Page<ObjectRecord>>> {
         // The objects of earlier jobs are not in the index.
         if self.cluster_of(id)?.as_ref() != Some(id) {
@@ -40,7 +40,7 @@ impl Archive {
 
     /// The objects that look most like what is looked for, nearest first, with their Euclidean
     /// distances. Exact, and as slow as reading all rows of their kind.
-    pub fn nearest(&self, like: &Likeness<'_>) -> Result<Vec<(ObjectRecord, f32)>> {
+    pub fn nearest(&self, like: &SimilarityQuery<'_>) -> Result<Vec<(ObjectRecord, f32)>> {
         let found = self.shared().index.ask(|index| index.nearest(like))?;
         // One that was removed meanwhile is not found.
         found.into_iter().filter_map(|(id, far)| self.object(&id).map(|o| o.map(|o| (o, far))).transpose()).collect()

@@ -1,7 +1,7 @@
-//! Telling individuals apart: 1,000, 10,000 and 50,000 objects of ten appearances each, of a
-//! hundred each, and all of one man; held against kodama, as far as all distances fit into memory.
+//! Telling identities apart: 1,000, 10,000 and 50,000 objects of ten appearances each, of a
+//! hundred each, and all of one man; compared with kodama, as far as all distances fit into memory.
 //!
-//! `cargo xtask bench individuals`
+//! `cargo xtask bench identities`
 
 #![allow(clippy::indexing_slicing, reason = "a benchmark ends where something is wrong")]
 
@@ -12,7 +12,7 @@ use ocellus_pipeline::{Point, agglomerate};
 
 /// In a row of dlib's.
 const NUMBERS: usize = 128;
-/// Of dlib's rows: below it two are of one individual.
+/// Of dlib's rows: below it two are of one identity.
 const SAME: f32 = 0.45;
 /// Objects whose distances, each to each, are 200 MB.
 const MOST_BY_DISTANCES: usize = 10_000;
@@ -42,7 +42,7 @@ fn main() {
     }
 }
 
-/// How many individuals there are, by average linkage of all squared distances.
+/// How many identities there are, by average linkage of all squared distances.
 fn by_distances(rows: &[Vec<f32>]) -> usize {
     let squared = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| (a - b) * (a - b)).sum::<f32>();
     let mut distances: Vec<f32> = (1..rows.len()).flat_map(|n| rows[n..].iter().map(move |row| squared(&rows[n - 1], row))).collect();

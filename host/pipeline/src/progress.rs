@@ -8,7 +8,7 @@ use ocellus_core::{CpuMeter, FrameRecord, ObjectType, Size, Statistic, VideoReco
 use ocellus_media::MediaInfo;
 use parking_lot::Mutex;
 
-pub(crate) struct Live {
+pub(crate) struct Progress {
     started: Instant,
     cpu: Arc<CpuMeter>,
     state: Mutex<State>,
@@ -16,7 +16,7 @@ pub(crate) struct Live {
 
 /// What the log of a job says that is taken up again.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Known {
+pub(crate) struct LoggedProgress {
     processed: u64,
     still: u64,
     /// Numbers that are missing.
@@ -26,7 +26,7 @@ pub(crate) struct Known {
     time: f64,
 }
 
-impl Known {
+impl LoggedProgress {
     pub(crate) fn add(&mut self, record: &FrameRecord) {
         if record.still {
             self.still += 1;
@@ -53,7 +53,7 @@ struct State {
     known: u64,
 }
 
-impl Live {
+impl Progress {
     pub(crate) fn new() -> Self {
         let state = State {
             status: VideoStatus::Starting,
@@ -91,7 +91,7 @@ impl Live {
     }
 
     /// The job goes on behind what its log and its archive hold already.
-    pub(crate) fn go_on(&self, known: &Known, counts: BTreeMap<ObjectType, u64>) {
+    pub(crate) fn go_on(&self, known: &LoggedProgress, counts: BTreeMap<ObjectType, u64>) {
         let mut state = self.state.lock();
         state.status = VideoStatus::InProgress;
         (state.counts, state.known) = (counts, known.frames());

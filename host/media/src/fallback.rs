@@ -77,9 +77,9 @@ pub(crate) trait Device: Send + Sync {
     fn open(&self, stream: &Coded) -> Result<Box<dyn Codec>, Cause>;
 }
 
-/// Decodes a stream. Ends with it; a new place in the stream is reached by [`Relay::flush`], a
-/// reopened stream by [`Relay::restart`].
-pub(crate) struct Relay {
+/// Decodes a stream. Ends with it; a new place in the stream is reached by [`FallbackDecoder::flush`], a
+/// reopened stream by [`FallbackDecoder::restart`].
+pub(crate) struct FallbackDecoder {
     stream: Coded,
     threads: usize,
     /// Empty once one has failed.
@@ -94,7 +94,7 @@ enum Engine {
     Device { device: Arc<dyn Device>, codec: Box<dyn Codec>, kept: Kept },
 }
 
-impl Relay {
+impl FallbackDecoder {
     /// By the first device that takes the stream, by software where none does.
     ///
     /// # Errors
@@ -126,7 +126,7 @@ impl Relay {
         }
     }
 
-    /// Takes a packet, once [`Relay::receive`] said [`Output::Hungry`]. Whether it was found to be
+    /// Takes a packet, once [`FallbackDecoder::receive`] said [`Output::Hungry`]. Whether it was found to be
     /// damaged.
     ///
     /// # Errors
@@ -149,7 +149,7 @@ impl Relay {
     /// There are no more packets.
     ///
     /// # Errors
-    /// As [`Relay::send`].
+    /// As [`FallbackDecoder::send`].
     pub(crate) fn send_end(&mut self) -> Result<(), Cause> {
         self.ending = true;
         match &mut self.engine {
@@ -167,7 +167,7 @@ impl Relay {
     /// The next picture. `Ok(Err(_))`: something was damaged, and decoding goes on.
     ///
     /// # Errors
-    /// As [`Relay::send`].
+    /// As [`FallbackDecoder::send`].
     pub(crate) fn receive(&mut self) -> Result<Result<Output, Cause>, Cause> {
         loop {
             match &mut self.engine {

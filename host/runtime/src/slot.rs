@@ -3,7 +3,7 @@
 //! Guarantees: a newer component takes over between two frames, with the state of the one before,
 //! or does not at all: it is opened beside the job, given the state, and shown the next frame; if
 //! any of that fails the one before goes on, and has missed nothing. Track ids go on whatever
-//! happens. A fault ends a session and is answered by the operator's [`FaultPolicy`]. A seat ends
+//! happens. A fault ends a session and is answered by the operator's [`FaultPolicy`]. A slot ends
 //! with its job.
 
 use std::{
@@ -111,8 +111,8 @@ impl FaultPolicy {
     }
 }
 
-/// What both kinds of seat need to know.
-struct Duty {
+/// What both kinds of slot need to know.
+struct Supervisor {
     plugins: Plugins,
     kind: Kind,
     name: String,
@@ -133,7 +133,7 @@ struct Duty {
     shadow: Option<(Digest, Shadow)>,
 }
 
-impl Duty {
+impl Supervisor {
     fn new(plugins: &Plugins, kind: Kind, name: &str, settings: &Value, stream: &StreamInfo) -> Self {
         Self {
             plugins: plugins.clone(),
@@ -171,7 +171,7 @@ impl Duty {
         let (plugins, name, settings, stream) = (self.plugins.clone(), self.name.clone(), self.settings.clone(), self.stream.clone());
         let (sender, receiver) = channel();
         let opening = move || {
-            // The seat may be gone by now.
+            // The slot may be gone by now.
             let _ = sender.send(open(&plugins, &name, &settings, &stream));
         };
         thread::Builder::new().name("plugin-warmup".into()).spawn(opening).ok().map(|_| receiver)
@@ -246,7 +246,7 @@ impl Duty {
         }
     }
 
-    /// Books a fault in opening; one that is no fault of the plugin's is only handed on.
+    /// Records a fault in opening; one that is no fault of the plugin's is only handed on.
     fn cannot_begin(&mut self, error: PluginError) -> PluginError {
         if error.fault().is_some() {
             self.strike(&error, None);
@@ -255,7 +255,7 @@ impl Duty {
         error
     }
 
-    /// Books a fault in `call`; whether there have been too many.
+    /// Records a fault in `call`; whether there have been too many.
     fn strike(&mut self, error: &PluginError, call: Option<Call>) -> bool {
         tracing::warn!(plugin = self.name, "{error}");
         self.record.last_trace = self.trace(error, &self.history, call);
@@ -295,7 +295,7 @@ impl Duty {
     }
 }
 
-/// Faults are counted by the seat: some of them are no session's.
+/// Faults are counted by the slot: some of them are no session's.
 fn used(meters: Meters) -> PluginUse {
     PluginUse {
         calls: meters.calls,
@@ -309,8 +309,8 @@ fn used(meters: Meters) -> PluginUse {
 }
 
 /// A tracker's place in a job.
-pub struct TrackerSeat {
-    duty: Duty,
+pub struct TrackerSlot {
+    supervisor: Supervisor,
     session: Tracker,
     warming: Option<Receiver<Result<Tracker, PluginError>>>,
     /// The session before: giving its memory back takes longer than a frame should, and is left to
@@ -325,22 +325,22 @@ pub struct TrackerSeat {
     log: RestartLog,
 }
 
-impl TrackerSeat {
+impl TrackerSlot {
     pub(crate) fn open(plugins: &Plugins, name: &str, settings: &Value, stream: &StreamInfo) -> Result<Self, PluginError> {
-        let mut duty = Duty::new(plugins, Kind::Tracker, name, settings, stream);
-        let session = plugins.tracker(name, settings, stream).map_err(|e| duty.cannot_begin(e))?;
-        duty.serves(session.digest(), 0);
-        Ok(Self { duty, session, warming: None, retired: None, base: 0, orphans: Vec::new(), log: RestartLog::default() })
+        let mut supervisor = Supervisor::new(plugins, Kind::Tracker, name, settings, stream);
+        let session = plugins.tracker(name, settings, stream).map_err(|e| supervisor.cannot_begin(e))?;
+        supervisor.serves(session.digest(), 0);
+        Ok(Self { supervisor, session, warming: None, retired: None, base: 0, orphans: Vec::new(), log: RestartLog::default() })
     }
 
     pub fn name(&self) -> &str {
-        &self.duty.name
+        &self.supervisor.name
     }
 
     /// Shows a candidate what this plugin is shown, where there is one.
     pub fn follow_candidate(&mut self) {
-        self.duty.shadowed = true;
-        self.duty.follow_candidate();
+        self.supervisor.shadowed = true;
+        self.supervisor.follow_candidate();
     }
 
     /// Takes one frame further: [`Tracker::update`], by whichever component serves now.
@@ -348,14 +348,14 @@ impl TrackerSeat {
     /// # Errors
     /// A fault that the policy does not forgive.
     pub fn update(&mut self, frame: &FrameInfo, detections: &[Detection]) -> Result<Update, PluginError> {
-        if self.warming.is_none() && self.duty.is_behind() {
-            self.duty.follow_candidate();
+        if self.warming.is_none() && self.supervisor.is_behind() {
+            self.supervisor.follow_candidate();
             let retired = self.retired.take();
             let open = move |plugins: &Plugins, name: &str, settings: &Value, stream: &StreamInfo| {
                 drop(retired);
                 plugins.tracker(name, settings, stream)
             };
-            self.warming = self.duty.successor(self.session.digest(), open);
+            self.warming = self.supervisor.successor(self.session.digest(), open);
         }
         let update = match self.warming.as_ref().map(Receiver::try_recv) {
             Some(Ok(Ok(fresh))) => {
@@ -364,7 +364,7 @@ impl TrackerSeat {
             }
             Some(Ok(Err(error))) => {
                 self.warming = None;
-                self.duty.refused(&error, None, None);
+                self.supervisor.refused(&error, None, None);
                 self.step(frame, detections)?
             }
             Some(Err(TryRecvError::Disconnected)) => {
@@ -378,7 +378,7 @@ impl TrackerSeat {
         };
         let update = self.public(update);
         let call = Arc::new(shown(frame, detections));
-        self.duty.made(Arc::clone(&call), || Answer::Update(update.clone()), None);
+        self.supervisor.made(Arc::clone(&call), || Answer::Update(update.clone()), None);
         self.remember(call)?;
         Ok(update)
     }
@@ -387,22 +387,22 @@ impl TrackerSeat {
     pub fn finish(&mut self) -> Result<Vec<TrackId>, PluginError> {
         let open = self.open_tracks();
         let closed = self.session.finish();
-        self.duty.end();
+        self.supervisor.end();
         match closed {
             Ok(closed) => Ok(self.public(Update { ids: Vec::new(), closed }).closed),
             // Of a session that failed before, that was told.
             Err(error) if error.fault() == Some(&Fault::Ended) => Err(error),
             Err(error) => {
-                self.duty.strike(&error, Some(Call::Finish));
+                self.supervisor.strike(&error, Some(Call::Finish));
                 // There is nothing left for another session to do.
-                if self.duty.on_fault == OnFault::Fail { Err(error) } else { Ok(open) }
+                if self.supervisor.on_fault == OnFault::Fail { Err(error) } else { Ok(open) }
             }
         }
     }
 
     /// What the plugin cost this job so far.
     pub fn report(&mut self) -> PluginUse {
-        self.duty.report(Some(self.session.meters()))
+        self.supervisor.report(Some(self.session.meters()))
     }
 
     /// `None` where the session failed in this frame, which is not shown to the next one.
@@ -420,10 +420,10 @@ impl TrackerSeat {
             Ok(state) => Arc::new(state),
             Err(error) => {
                 // That ended the session; a job must not end because somebody replaced a plugin.
-                self.duty.strike(&error, Some(Call::Snapshot));
+                self.supervisor.strike(&error, Some(Call::Snapshot));
                 let digest = fresh.digest();
                 self.begin_anew(fresh);
-                self.duty.swapped(digest, frame.index, begun.elapsed());
+                self.supervisor.swapped(digest, frame.index, begun.elapsed());
                 return self.step(frame, detections);
             }
         };
@@ -433,14 +433,14 @@ impl TrackerSeat {
             Ok(update) => {
                 let digest = fresh.digest();
                 let old = std::mem::replace(&mut self.session, fresh);
-                self.duty.settle(old.meters());
+                self.supervisor.settle(old.meters());
                 self.retired = Some(old);
                 self.begin_from(Some(state));
-                self.duty.swapped(digest, frame.index, begun.elapsed());
+                self.supervisor.swapped(digest, frame.index, begun.elapsed());
                 Ok(Some(update))
             }
             Err(error) => {
-                self.duty.refused(&error, Some(state), failed_in);
+                self.supervisor.refused(&error, Some(state), failed_in);
                 self.step(frame, detections)
             }
         }
@@ -448,7 +448,7 @@ impl TrackerSeat {
 
     /// Keeps what a restart needs.
     fn remember(&mut self, call: Arc<Call>) -> Result<(), PluginError> {
-        if self.duty.on_fault != OnFault::Restart {
+        if self.supervisor.on_fault != OnFault::Restart {
             return Ok(());
         }
         self.log.push(call);
@@ -466,24 +466,24 @@ impl TrackerSeat {
 
     /// What the session was told before is in this state.
     fn begin_from(&mut self, state: Option<Arc<TrackerState>>) {
-        if self.duty.on_fault == OnFault::Restart {
+        if self.supervisor.on_fault == OnFault::Restart {
             self.log.begin(state.clone());
         }
-        self.duty.history.begin(state);
+        self.supervisor.history.begin(state);
     }
 
     /// Puts a fresh session in the place of one that failed.
     fn recover(&mut self, error: PluginError, call: Call) -> Result<(), PluginError> {
-        let evicted = self.duty.strike(&error, Some(call));
-        if self.duty.on_fault == OnFault::Fail {
+        let evicted = self.supervisor.strike(&error, Some(call));
+        if self.supervisor.on_fault == OnFault::Fail {
             return Err(error);
         }
         if evicted {
-            return Err(self.duty.evicted(error));
+            return Err(self.supervisor.evicted(error));
         }
-        let restarted = (self.duty.on_fault == OnFault::Restart).then(|| self.restart());
+        let restarted = (self.supervisor.on_fault == OnFault::Restart).then(|| self.restart());
         if let Some(Ok(session)) = restarted {
-            self.duty.settle(self.session.meters());
+            self.supervisor.settle(self.session.meters());
             self.session = session;
             return Ok(());
         }
@@ -498,12 +498,12 @@ impl TrackerSeat {
         self.orphans.extend(self.open_tracks());
         self.base += self.session.last_id();
         self.begin_from(None);
-        self.duty.settle(self.session.meters());
+        self.supervisor.settle(self.session.meters());
         self.session = fresh;
     }
 
     fn fresh(&self) -> Result<Tracker, PluginError> {
-        self.duty.plugins.tracker(&self.duty.name, &self.duty.settings, &self.duty.stream)
+        self.supervisor.plugins.tracker(&self.supervisor.name, &self.supervisor.settings, &self.supervisor.stream)
     }
 
     /// A session that knows what the lost one knew before the frame that it failed in.
@@ -536,16 +536,16 @@ fn shown(frame: &FrameInfo, detections: &[Detection]) -> Call {
     Call::Update { frame: *frame, detections: detections.to_vec() }
 }
 
-impl Drop for TrackerSeat {
+impl Drop for TrackerSlot {
     fn drop(&mut self) {
-        self.duty.end();
+        self.supervisor.end();
         self.report();
     }
 }
 
 /// A filter's place in a job.
-pub struct FilterSeat {
-    duty: Duty,
+pub struct FilterSlot {
+    supervisor: Supervisor,
     /// `None` once it was evicted.
     session: Option<Filter>,
     warming: Option<Receiver<Result<Filter, PluginError>>>,
@@ -555,16 +555,16 @@ pub struct FilterSeat {
     pixels: Option<Arc<dyn Pixels>>,
 }
 
-impl FilterSeat {
+impl FilterSlot {
     pub(crate) fn open(plugins: &Plugins, name: &str, settings: &Value, stream: &StreamInfo) -> Result<Self, PluginError> {
-        let mut duty = Duty::new(plugins, Kind::Filter, name, settings, stream);
-        let session = plugins.filter(name, settings, stream).map_err(|e| duty.cannot_begin(e))?;
-        duty.serves(session.digest(), 0);
-        Ok(Self { duty, session: Some(session), warming: None, warm: None, frame: 0, pixels: None })
+        let mut supervisor = Supervisor::new(plugins, Kind::Filter, name, settings, stream);
+        let session = plugins.filter(name, settings, stream).map_err(|e| supervisor.cannot_begin(e))?;
+        supervisor.serves(session.digest(), 0);
+        Ok(Self { supervisor, session: Some(session), warming: None, warm: None, frame: 0, pixels: None })
     }
 
     pub fn name(&self) -> &str {
-        &self.duty.name
+        &self.supervisor.name
     }
 
     /// Lets a newer component take over from this frame on; to be called between frames. `pixels`:
@@ -572,15 +572,15 @@ impl FilterSeat {
     pub fn begin_frame(&mut self, frame: &FrameInfo, pixels: Option<Arc<dyn Pixels>>) {
         (self.frame, self.pixels) = (frame.index, pixels);
         let Some(session) = &self.session else { return };
-        if self.warming.is_none() && self.duty.is_behind() {
-            self.duty.follow_candidate();
-            self.warming = self.duty.successor(session.digest(), Plugins::filter);
+        if self.warming.is_none() && self.supervisor.is_behind() {
+            self.supervisor.follow_candidate();
+            self.warming = self.supervisor.successor(session.digest(), Plugins::filter);
         }
         match self.warming.as_ref().map(Receiver::try_recv) {
             Some(Ok(Ok(fresh))) => (self.warming, self.warm) = (None, Some(fresh)),
             Some(Ok(Err(error))) => {
                 self.warming = None;
-                self.duty.refused(&error, None, None);
+                self.supervisor.refused(&error, None, None);
             }
             Some(Err(TryRecvError::Disconnected)) => self.warming = None,
             Some(Err(TryRecvError::Empty)) | None => {}
@@ -614,18 +614,18 @@ impl FilterSeat {
 
     /// Shows a candidate what this plugin is shown, where there is one.
     pub fn follow_candidate(&mut self) {
-        self.duty.shadowed = true;
-        self.duty.follow_candidate();
+        self.supervisor.shadowed = true;
+        self.supervisor.follow_candidate();
     }
 
     /// The job is over.
     pub fn finish(&mut self) {
-        self.duty.end();
+        self.supervisor.end();
     }
 
     /// What the plugin cost this job so far.
     pub fn report(&mut self) -> PluginUse {
-        self.duty.report(self.session.as_ref().map(Filter::meters))
+        self.supervisor.report(self.session.as_ref().map(Filter::meters))
     }
 
     fn ask(&mut self, items: usize, call: Call) -> Result<Vec<Verdict>, PluginError> {
@@ -640,42 +640,43 @@ impl FilterSeat {
                 Ok(verdicts) => {
                     let digest = fresh.digest();
                     if let Some(old) = self.session.replace(fresh) {
-                        self.duty.settle(old.meters());
+                        self.supervisor.settle(old.meters());
                     }
-                    self.duty.history.begin(None);
-                    self.duty.swapped(digest, self.frame, begun.elapsed());
-                    self.duty.made(Arc::new(call), || Answer::Verdicts(verdicts.clone()), self.pixels.clone());
+                    self.supervisor.history.begin(None);
+                    self.supervisor.swapped(digest, self.frame, begun.elapsed());
+                    self.supervisor.made(Arc::new(call), || Answer::Verdicts(verdicts.clone()), self.pixels.clone());
                     return Ok(verdicts);
                 }
-                Err(error) => self.duty.refused(&error, None, Some(call.clone())),
+                Err(error) => self.supervisor.refused(&error, None, Some(call.clone())),
             }
         }
         let keep = || vec![Verdict::Keep; items];
         let Some(session) = &mut self.session else { return Ok(keep()) };
         let error = match ask(session) {
             Ok(verdicts) => {
-                self.duty.made(Arc::new(call), || Answer::Verdicts(verdicts.clone()), self.pixels.clone());
+                self.supervisor.made(Arc::new(call), || Answer::Verdicts(verdicts.clone()), self.pixels.clone());
                 return Ok(verdicts);
             }
             Err(error) => error,
         };
-        let evicted = self.duty.strike(&error, Some(call));
-        if self.duty.on_fault == OnFault::Fail {
+        let evicted = self.supervisor.strike(&error, Some(call));
+        if self.supervisor.on_fault == OnFault::Fail {
             return Err(error);
         }
-        self.duty.settle(session.meters());
-        self.duty.history.begin(None);
+        self.supervisor.settle(session.meters());
+        self.supervisor.history.begin(None);
         self.session = None;
         if !evicted {
-            self.session = Some(self.duty.plugins.filter(&self.duty.name, &self.duty.settings, &self.duty.stream)?);
+            self.session =
+                Some(self.supervisor.plugins.filter(&self.supervisor.name, &self.supervisor.settings, &self.supervisor.stream)?);
         }
         Ok(keep())
     }
 }
 
-impl Drop for FilterSeat {
+impl Drop for FilterSlot {
     fn drop(&mut self) {
-        self.duty.end();
+        self.supervisor.end();
         self.report();
     }
 }

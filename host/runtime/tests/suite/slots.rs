@@ -9,11 +9,11 @@ use std::{
 
 use ocellus_core::{Detection, PluginUse, TrackId};
 use ocellus_runtime::{
-    Candidate, Digest, InstallError, Limits, OnFault, PluginError, Plugins, Refusal, Role, Stage, TrackerSeat, Update, Verdict,
+    Candidate, Digest, InstallError, Limits, OnFault, PluginError, Plugins, Refusal, Role, Stage, TrackerSlot, Update, Verdict,
 };
 use serde_json::{Value, json};
 
-use crate::house::{at, component, folder, frame, rebuilt, stream};
+use crate::common::{at, component, folder, frame, rebuilt, stream};
 
 fn plugins(components: &[&str], on_fault: OnFault) -> (Plugins, tempfile::TempDir) {
     let folder = folder(components);
@@ -22,7 +22,7 @@ fn plugins(components: &[&str], on_fault: OnFault) -> (Plugins, tempfile::TempDi
     (Plugins::open(folder.path(), limits).unwrap(), folder)
 }
 
-fn hostile(misdeed: &str, on_fault: OnFault) -> (TrackerSeat, Plugins, tempfile::TempDir) {
+fn hostile(misdeed: &str, on_fault: OnFault) -> (TrackerSlot, Plugins, tempfile::TempDir) {
     let (plugins, folder) = plugins(&["guests/hostile-tracker.wasm"], on_fault);
     let name = plugins.list()[0].name.clone().unwrap();
     (plugins.tracker_seat(&name, &json!({"misdeed": misdeed}), &stream()).unwrap(), plugins, folder)
@@ -32,14 +32,14 @@ fn ids(update: &Update) -> Vec<Option<u64>> {
     update.ids.iter().map(|id| id.map(|i| i.0)).collect()
 }
 
-/// Goes on frame by frame, each with one box, until the seat has something new to tell; the number
+/// Goes on frame by frame, each with one box, until the slot has something new to tell; the number
 /// of the next frame.
-fn until(seat: &mut TrackerSeat, mut index: u64, done: impl Fn(&PluginUse) -> bool, mut each: impl FnMut(Update)) -> u64 {
+fn until(slot: &mut TrackerSlot, mut index: u64, done: impl Fn(&PluginUse) -> bool, mut each: impl FnMut(Update)) -> u64 {
     let end = Instant::now() + Duration::from_secs(60);
-    while !done(&seat.report()) {
-        each(seat.update(&frame(index), &[at(0.0, 0.0)]).unwrap());
+    while !done(&slot.report()) {
+        each(slot.update(&frame(index), &[at(0.0, 0.0)]).unwrap());
         index += 1;
-        assert!(Instant::now() < end, "it did not come to that: {:?}", seat.report());
+        assert!(Instant::now() < end, "it did not come to that: {:?}", slot.report());
         std::thread::yield_now();
     }
     index
@@ -48,41 +48,41 @@ fn until(seat: &mut TrackerSeat, mut index: u64, done: impl Fn(&PluginUse) -> bo
 #[test]
 fn fifty_swaps_lose_no_frame_and_ids_go_on() {
     let (plugins, _folder) = plugins(&["plugins/simple-iou.wasm"], OnFault::Fail);
-    let mut seat = plugins.tracker_seat("simple_iou", &json!({}), &stream()).unwrap();
+    let mut slot = plugins.tracker_seat("simple_iou", &json!({}), &stream()).unwrap();
     let bytes = component("plugins/simple-iou.wasm");
     let mut index = 0;
     for swap in 1..=50 {
         plugins.install("simple_iou", Role::Serves, &rebuilt(&bytes, swap)).unwrap();
-        index = until(&mut seat, index, |r| r.swaps == swap as u64, |update| assert_eq!(ids(&update), [Some(1)]));
+        index = until(&mut slot, index, |r| r.swaps == swap as u64, |update| assert_eq!(ids(&update), [Some(1)]));
     }
-    let report = seat.report();
+    let report = slot.report();
     assert_eq!((report.calls > index, report.faults, report.components.len()), (true, 0, 51));
     let last = Digest::of(&rebuilt(&bytes, 50));
     assert_eq!(report.components.last().unwrap().digest, last.to_string());
     assert!(report.components.is_sorted_by_key(|c| c.from_frame));
     println!("{index} frames, longest pause {:.3} ms", report.longest_swap_ms);
-    assert_eq!(seat.finish().unwrap(), [TrackId(1)]);
-    drop(seat);
+    assert_eq!(slot.finish().unwrap(), [TrackId(1)]);
+    drop(slot);
     let told = plugins.info("simple_iou", Role::Serves).unwrap().used.unwrap();
     assert_eq!((told.swaps, told.calls), (50, report.calls + 1));
 }
 
 #[test]
 fn a_newer_component_that_fails_to_take_over_is_not_taken() {
-    let (mut seat, plugins, _folder) = hostile("trap-in-restore", OnFault::Fail);
-    let name = seat.name().to_owned();
+    let (mut slot, plugins, _folder) = hostile("trap-in-restore", OnFault::Fail);
+    let name = slot.name().to_owned();
     plugins.install(&name, Role::Serves, &rebuilt(&component("guests/hostile-tracker.wasm"), 1)).unwrap();
-    let index = until(&mut seat, 0, |r| r.last_fault.is_some(), |update| assert_eq!(update.ids.len(), 1));
-    let report = seat.report();
+    let index = until(&mut slot, 0, |r| r.last_fault.is_some(), |update| assert_eq!(update.ids.len(), 1));
+    let report = slot.report();
     assert!(report.last_fault.as_ref().unwrap().contains("restore"), "{report:?}");
     assert_eq!((report.swaps, report.components.len(), report.faults), (0, 1, 0));
-    assert_eq!(seat.update(&frame(index), &[at(0.0, 0.0)]).unwrap().ids.len(), 1, "the one before goes on");
+    assert_eq!(slot.update(&frame(index), &[at(0.0, 0.0)]).unwrap().ids.len(), 1, "the one before goes on");
 }
 
 #[test]
 fn one_that_traps_in_snapshot_is_followed_by_one_that_begins_anew_and_ids_go_on() {
-    let (mut seat, plugins, _folder) = hostile("trap-in-snapshot", OnFault::Fail);
-    let name = seat.name().to_owned();
+    let (mut slot, plugins, _folder) = hostile("trap-in-snapshot", OnFault::Fail);
+    let name = slot.name().to_owned();
     plugins.install(&name, Role::Serves, &rebuilt(&component("guests/hostile-tracker.wasm"), 1)).unwrap();
     let given = Mutex::new((0, Vec::new()));
     let check = |update: Update| {
@@ -93,13 +93,13 @@ fn one_that_traps_in_snapshot_is_followed_by_one_that_begins_anew_and_ids_go_on(
         }
         closed.extend(update.closed.iter().map(|i| i.0));
     };
-    let index = until(&mut seat, 0, |r| r.swaps == 1, check);
-    check(seat.update(&frame(index), &[at(0.0, 0.0)]).unwrap());
-    let report = seat.report();
+    let index = until(&mut slot, 0, |r| r.swaps == 1, check);
+    check(slot.update(&frame(index), &[at(0.0, 0.0)]).unwrap());
+    let report = slot.report();
     assert_eq!(report.faults, 1);
     assert!(report.last_fault.unwrap().contains("snapshot"));
     let closed = given.lock().unwrap().1.clone();
-    let all: Vec<_> = closed.into_iter().chain(seat.finish().unwrap().into_iter().map(|i| i.0)).collect();
+    let all: Vec<_> = closed.into_iter().chain(slot.finish().unwrap().into_iter().map(|i| i.0)).collect();
     let mut once = all.clone();
     once.sort_unstable();
     once.dedup();
@@ -108,17 +108,17 @@ fn one_that_traps_in_snapshot_is_followed_by_one_that_begins_anew_and_ids_go_on(
 
 #[test]
 fn a_fault_is_answered_by_the_policy() {
-    let (mut seat, ..) = hostile("trap-on-third", OnFault::Fail);
-    let update = |seat: &mut TrackerSeat, index| seat.update(&frame(index), &[at(0.0, 0.0)]);
-    update(&mut seat, 0).unwrap();
-    update(&mut seat, 1).unwrap();
-    assert!(matches!(update(&mut seat, 2), Err(PluginError::Fault { call: "update", .. })));
+    let (mut slot, ..) = hostile("trap-on-third", OnFault::Fail);
+    let update = |slot: &mut TrackerSlot, index| slot.update(&frame(index), &[at(0.0, 0.0)]);
+    update(&mut slot, 0).unwrap();
+    update(&mut slot, 1).unwrap();
+    assert!(matches!(update(&mut slot, 2), Err(PluginError::Fault { call: "update", .. })));
 
     for on_fault in [OnFault::Skip, OnFault::Restart] {
-        let (mut seat, ..) = hostile("trap-on-third", on_fault);
+        let (mut slot, ..) = hostile("trap-on-third", on_fault);
         let mut index = 0;
         let error = loop {
-            match update(&mut seat, index) {
+            match update(&mut slot, index) {
                 Ok(_) => index += 1,
                 Err(error) => break error,
             }
@@ -126,7 +126,7 @@ fn a_fault_is_answered_by_the_policy() {
         };
         let text = error.to_string();
         assert!(text.contains("evicted after 3 faults") && text.contains("update") && text.contains("trapped"), "{text}");
-        let report = seat.report();
+        let report = slot.report();
         assert!(report.evicted && report.faults == 3 && report.last_fault.is_some());
         // A session that begins anew lives for two frames more; one that is told what was before
         // fails at once again.
@@ -139,7 +139,7 @@ fn a_fault_is_answered_by_the_policy() {
 #[test]
 fn a_crowd_goes_on_after_a_restart_as_one_face_does() {
     for faces in [1, 20, 100] {
-        let (mut seat, ..) = hostile("trap-on-frame-99", OnFault::Restart);
+        let (mut slot, ..) = hostile("trap-on-frame-99", OnFault::Restart);
         let one = |n: u64| Detection { appearance: vec![0.1; 128], ..at(n as f32 * 6.0, 0.0) };
         let crowd: Vec<_> = (0..faces).map(one).collect();
         let all: Vec<_> = (1..=faces).map(Some).collect();
@@ -147,13 +147,13 @@ fn a_crowd_goes_on_after_a_restart_as_one_face_does() {
             // In the end there is one left: that there were more the session knows from before its
             // fault alone.
             let here = if index < 80 { &crowd[..] } else { &crowd[..1] };
-            let update = seat.update(&frame(index), here).unwrap();
+            let update = slot.update(&frame(index), here).unwrap();
             assert_eq!(update.closed, [], "{faces} faces, frame {index}");
             assert_eq!(ids(&update), if index == 99 { vec![None; here.len()] } else { all[..here.len()].to_vec() });
         }
-        let report = seat.report();
+        let report = slot.report();
         assert_eq!((report.faults, report.evicted), (1, false), "{report:?}");
-        assert_eq!(seat.finish().unwrap(), (1..=faces).map(TrackId).collect::<Vec<_>>());
+        assert_eq!(slot.finish().unwrap(), (1..=faces).map(TrackId).collect::<Vec<_>>());
     }
 }
 
@@ -162,33 +162,33 @@ fn a_filter_that_fails_keeps_everything_and_is_evicted_in_the_end() {
     let (plugins, _folder) = plugins(&["guests/hostile-filter.wasm"], OnFault::Skip);
     let name = plugins.list()[0].name.clone().unwrap();
     let settings: Value = json!({"misdeed": "million-verdicts"});
-    let mut seat = plugins.filter_seat(&name, &settings, &stream()).unwrap();
+    let mut slot = plugins.filter_seat(&name, &settings, &stream()).unwrap();
     for index in 0..6 {
-        seat.begin_frame(&frame(index), None);
+        slot.begin_frame(&frame(index), None);
         let candidate = Candidate { track: TrackId(1), detection: at(0.0, 0.0) };
-        assert_eq!(seat.shots(&frame(index), vec![candidate.clone(), candidate]).unwrap(), [Verdict::Keep, Verdict::Keep]);
+        assert_eq!(slot.shots(&frame(index), vec![candidate.clone(), candidate]).unwrap(), [Verdict::Keep, Verdict::Keep]);
     }
-    let report = seat.report();
+    let report = slot.report();
     assert_eq!((report.faults, report.evicted), (3, true));
     assert!(report.last_fault.unwrap().contains("shots"));
-    assert!(!seat.wants(Stage::Shots), "it is asked no more");
+    assert!(!slot.wants(Stage::Shots), "it is asked no more");
 }
 
 #[test]
 fn a_filter_is_replaced_between_frames() {
     let (plugins, _folder) = plugins(&["plugins/quality.wasm"], OnFault::Fail);
-    let mut seat = plugins.filter_seat("quality", &json!({"min": 0.9}), &stream()).unwrap();
+    let mut slot = plugins.filter_seat("quality", &json!({"min": 0.9}), &stream()).unwrap();
     plugins.install("quality", Role::Serves, &rebuilt(&component("plugins/quality.wasm"), 1)).unwrap();
     let end = Instant::now() + Duration::from_secs(60);
     let mut index = 0;
-    while seat.report().swaps == 0 {
-        seat.begin_frame(&frame(index), None);
+    while slot.report().swaps == 0 {
+        slot.begin_frame(&frame(index), None);
         let candidate = Candidate { track: TrackId(1), detection: at(0.0, 0.0) };
-        assert!(matches!(seat.shots(&frame(index), vec![candidate]).unwrap()[..], [Verdict::Reject(_)]));
+        assert!(matches!(slot.shots(&frame(index), vec![candidate]).unwrap()[..], [Verdict::Reject(_)]));
         index += 1;
-        assert!(Instant::now() < end, "{:?}", seat.report());
+        assert!(Instant::now() < end, "{:?}", slot.report());
     }
-    let report = seat.report();
+    let report = slot.report();
     assert_eq!((report.rejected, report.components.len()), (index, 2));
 }
 

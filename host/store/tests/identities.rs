@@ -1,4 +1,4 @@
-//! Covers: what the archive keeps of individuals. Rows and clusters of a job are read as they were
+//! Covers: what the archive keeps of identities. VectorStore and clusters of a job are read as they were
 //! written, and found by what objects look like, also after a restart; the next job begins without
 //! them; damage is found by a check.
 
@@ -10,7 +10,7 @@ use std::fs;
 
 use common::{new_object, new_video, open};
 use ocellus_core::{Cluster, JobId, ObjectId, ObjectRecord, ObjectType, TrackId, VideoId};
-use ocellus_store::{Archive, Cursor, Embedding, Finding, Likeness, ObjectQuery, Page, Picture, check};
+use ocellus_store::{Archive, Cursor, Embedding, Finding, ObjectQuery, Page, Picture, SimilarityQuery, check};
 use serde_json::json;
 
 fn object(video: VideoId, track: u64) -> ObjectId {
@@ -20,7 +20,7 @@ fn object(video: VideoId, track: u64) -> ObjectId {
 /// The tracks of the objects that look like this, the likest first.
 fn nearest(archive: &Archive, row: &[f32]) -> Vec<(VideoId, u64)> {
     let face = ObjectType::face();
-    let like = Likeness { object_type: &face, source: "a network", row, video: None, within: f32::INFINITY, limit: 10 };
+    let like = SimilarityQuery { object_type: &face, source: "a network", row, video: None, within: f32::INFINITY, limit: 10 };
     archive.nearest(&like).unwrap().into_iter().map(|(object, _)| (object.id.job.video, object.id.track.0)).collect()
 }
 
@@ -153,5 +153,5 @@ fn individuals_are_kept_with_their_job() {
     archive.start_job(video, &json!({})).unwrap();
     assert_eq!(archive.cluster_of(&object(video, 2)).unwrap(), None);
     let stored = archive.stored_job(video).unwrap();
-    assert!(stored.embeddings().unwrap().is_empty() && stored.clusters().unwrap().is_empty(), "another job, other individuals");
+    assert!(stored.embeddings().unwrap().is_empty() && stored.clusters().unwrap().is_empty(), "another job, other identities");
 }

@@ -7,7 +7,7 @@
 //! is removed. The tree `rows` says where each object's is.
 //!
 //! Guarantees: what is found is exact, and a function of the rows. A search holds a block of one
-//! file in memory for each thread, whatever the archive's size. Not durable before [`Rows::flush`].
+//! file in memory for each thread, whatever the archive's size. Not durable before [`VectorStore::flush`].
 //!
 //! Read through, not searched by a graph of neighbours: a million rows of 128 take about as long as
 //! detecting the face in the picture that is asked with, while such graphs took a millisecond and a
@@ -35,12 +35,12 @@ use crate::{
 const HEAD: usize = 24;
 /// Read at once, in bytes.
 const BLOCK: usize = 1 << 20;
-/// Rows below which another thread is not worth starting.
+/// VectorStore below which another thread is not worth starting.
 const ROWS_A_THREAD: u64 = 20_000;
 
 /// What is looked for.
 #[derive(Clone, Debug)]
-pub struct Likeness<'a> {
+pub struct SimilarityQuery<'a> {
     pub object_type: &'a ObjectType,
     /// What made `row`: only rows of one source can be compared.
     pub source: &'a str,
@@ -52,7 +52,7 @@ pub struct Likeness<'a> {
     pub limit: usize,
 }
 
-/// Rows that can be compared.
+/// VectorStore that can be compared.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Space {
     object_type: ObjectType,
@@ -86,13 +86,13 @@ struct RowFile {
     rows: u64,
 }
 
-pub(crate) struct Rows {
+pub(crate) struct VectorStore {
     folder: PathBuf,
     places: Tree,
     files: RwLock<HashMap<Space, RowFile>>,
 }
 
-impl Rows {
+impl VectorStore {
     pub(crate) fn new(folder: &Path, places: Tree) -> Self {
         Self { folder: folder.to_path_buf(), places, files: RwLock::default() }
     }
@@ -187,7 +187,11 @@ impl Rows {
 
     /// The objects that look most like what is looked for, nearest first, with their distances: of
     /// those of which `there_is` says so.
-    pub(crate) fn nearest(&self, like: &Likeness<'_>, there_is: impl Fn(&ObjectId) -> Result<bool> + Sync) -> Result<Vec<(ObjectId, f32)>> {
+    pub(crate) fn nearest(
+        &self,
+        like: &SimilarityQuery<'_>,
+        there_is: impl Fn(&ObjectId) -> Result<bool> + Sync,
+    ) -> Result<Vec<(ObjectId, f32)>> {
         let space = Space { object_type: like.object_type.clone(), source: like.source.to_owned(), numbers: like.row.len() };
         let path = self.folder.join(space.file_name());
         if !self.files.read().contains_key(&space) {
@@ -248,7 +252,7 @@ impl RowFile {
     }
 }
 
-/// Rows that cannot be written are an index that cannot be.
+/// VectorStore that cannot be written are an index that cannot be.
 fn unwritable(path: &Path, error: &io::Error) -> StoreError {
     StoreError::Index(sled::Error::Io(io::Error::new(error.kind(), format!("{}: {error}", path.display()))))
 }
@@ -278,7 +282,7 @@ fn nearest_of(
     file: &mut RowFile,
     space: &Space,
     slots: std::ops::Range<u64>,
-    like: &Likeness<'_>,
+    like: &SimilarityQuery<'_>,
     there_is: &impl Fn(&ObjectId) -> Result<bool>,
 ) -> Result<Vec<Found>> {
     let record_len = space.record_len();
@@ -360,12 +364,12 @@ mod tests {
         ObjectId { job: JobId { video: VideoId(video), number: 1 }, object_type: ObjectType::face(), track: TrackId(track), shot: 0 }
     }
 
-    fn rows(dir: &Path) -> Rows {
-        Rows::new(&dir.join("rows"), Forest::in_memory().tree("rows").unwrap())
+    fn rows(dir: &Path) -> VectorStore {
+        VectorStore::new(&dir.join("rows"), Forest::in_memory().tree("rows").unwrap())
     }
 
-    fn all<'a>(object_type: &'a ObjectType, row: &'a [f32]) -> Likeness<'a> {
-        Likeness { object_type, source: "a/1", row, video: None, within: f32::INFINITY, limit: usize::MAX }
+    fn all<'a>(object_type: &'a ObjectType, row: &'a [f32]) -> SimilarityQuery<'a> {
+        SimilarityQuery { object_type, source: "a/1", row, video: None, within: f32::INFINITY, limit: usize::MAX }
     }
 
     #[derive(Clone, Debug)]
@@ -408,10 +412,10 @@ mod tests {
             prop_assert!(found.iter().all(|(object, far)| (distance(&model[object]) - far).abs() < 1e-5));
             prop_assert!(found.is_sorted_by(|(_, a), (_, b)| a <= b));
             for limit in [0, 1, 3] {
-                let some = rows.nearest(&Likeness { limit, ..all(&face, &query) }, |_| Ok(true)).unwrap();
+                let some = rows.nearest(&SimilarityQuery { limit, ..all(&face, &query) }, |_| Ok(true)).unwrap();
                 prop_assert_eq!(&some[..], &found[..limit.min(found.len())]);
             }
-            let odd = rows.nearest(&Likeness { video: Some(VideoId(1)), ..all(&face, &query) }, |o| Ok(o.track.0 % 2 == 1)).unwrap();
+            let odd = rows.nearest(&SimilarityQuery { video: Some(VideoId(1)), ..all(&face, &query) }, |o| Ok(o.track.0 % 2 == 1)).unwrap();
             let expected: Vec<_> = found.iter().filter(|(o, _)| o.job.video.0 == 1 && o.track.0 % 2 == 1).cloned().collect();
             prop_assert_eq!(odd, expected);
         }
@@ -428,7 +432,7 @@ mod tests {
         }
         for track in [0, 15, 16, 33, 49] {
             let face = ObjectType::face();
-            let found = rows.nearest(&Likeness { limit: 1, ..all(&face, &row(track)) }, |_| Ok(true)).unwrap();
+            let found = rows.nearest(&SimilarityQuery { limit: 1, ..all(&face, &row(track)) }, |_| Ok(true)).unwrap();
             assert_eq!(found, [(object(1, track), 0.0)]);
         }
     }
