@@ -1,6 +1,6 @@
-//! What was received: pictures and `posts.jsonl` in a folder, and counts of this run. A post under
-//! a key that was kept before, by this run or an earlier one, is counted and not kept again: that
-//! is what the key is for.
+//! Journal of received posts: pictures and `posts.jsonl` in a folder, and counts of this run. A
+//! post under a key that was kept before, by this run or an earlier one, is counted and not kept
+//! again: that is what the key is for.
 
 use std::{
     collections::{BTreeMap, HashSet},

@@ -1,4 +1,4 @@
-//! Who may ask: one token, in the `Authorization` header.
+//! Authentication: one token, in the `Authorization` header.
 
 use std::{
     fmt,

@@ -1,4 +1,4 @@
-//! Where the client sees this server: the beginning of every absolute URL in a response.
+//! Base URL: where the client sees this server, the beginning of every absolute URL in a response.
 
 use std::{convert::Infallible, sync::Arc};
 

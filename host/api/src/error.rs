@@ -1,4 +1,4 @@
-//! From the kinds of [`ocellus_core::Error`] to HTTP, in one place.
+//! Error mapping: kinds of [`ocellus_core::Error`] to HTTP, in one place.
 //!
 //! The body is the vendor's: one flat object, for the first thing that is wrong. `traceback` is
 //! there for clients that read it, and always empty.

@@ -1,4 +1,4 @@
-//! What is in a path, and what happens to paths that no route takes.
+//! Path parameters, and the answers to paths that no route takes.
 
 use axum::{
     extract::{FromRequestParts, RawPathParams, Request},

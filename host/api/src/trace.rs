@@ -47,7 +47,7 @@ pub(crate) async fn trace(request: Request, next: Next) -> Response {
         if let Ok(value) = HeaderValue::try_from(id) {
             response.headers_mut().insert(REQUEST_ID.clone(), value);
         }
-        let (status, duration_ms) = (response.status().as_u16(), started.elapsed().as_secs_f64() * 1e3);
+        let (status, duration_ms) = (response.status().as_u16(), started.elapsed().as_millis() as u64);
         tracing::info!(%method, route, status, duration_ms, "{method} {route} {status}");
         response
     }

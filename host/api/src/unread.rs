@@ -1,4 +1,4 @@
-//! What becomes of a body that a refusal leaves unread.
+//! Draining of a request body that a refusal leaves unread.
 //!
 //! What follows an answer on an HTTP/1 connection is the rest of that body, so hyper closes the
 //! connection where it is not read. A client that is still sending then loses the answer, and one

@@ -1,4 +1,4 @@
-//! What the threads of a job take of the CPU, and for what.
+//! CPU time of the threads of a job, by stage.
 //!
 //! Each thread reads its own clock between one piece of work and the next; the sums belong to the
 //! job. Time in which a thread waits is nobody's. Threads that libraries keep for themselves are

@@ -1,4 +1,4 @@
-//! What a detector saw: the records of the detection log.
+//! Detections: the records of the detection log.
 
 use serde::{Deserialize, Serialize};
 

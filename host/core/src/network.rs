@@ -1,5 +1,5 @@
-//! Which addresses the server may talk to on behalf of a user: for a video's `url` and its
-//! `router_url`.
+//! Network policy: the addresses that the server may talk to on behalf of a user, for a video's
+//! `url` and its `router_url`.
 //!
 //! Guarantees: the answer depends on the address alone, however it was come by. An IPv4 address
 //! that an IPv6 address carries ([`destinations`]) is judged as itself, so that no translator or

@@ -1,4 +1,4 @@
-//! What is reported of a track.
+//! Objects: what is reported of a track.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};

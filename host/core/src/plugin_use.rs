@@ -1,4 +1,4 @@
-//! What a plugin cost, and what became of it.
+//! Usage of a plugin: its cost, its faults, its candidate.
 
 use serde::{Deserialize, Serialize};
 

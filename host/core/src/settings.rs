@@ -339,8 +339,8 @@ pub fn unknown_key(error: &jsonschema::ValidationError<'_>, whole: &Value) -> Op
 
     match error.kind() {
         Kind::AdditionalProperties { unexpected } => unexpected.first().cloned(),
-        // So the library says it where a schema names no key at all, with the value that the key has
-        // and the path of the object that it is in.
+        // So the library says it where a schema names no key at all, with the value that the key
+        // has and the path of the object that it is in.
         Kind::FalseSchema => {
             let object = whole.pointer(error.instance_path().as_str())?.as_object()?;
             object.iter().find(|(_, value)| *value == error.instance().as_ref()).map(|(key, _)| key.clone())

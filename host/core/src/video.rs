@@ -1,6 +1,6 @@
 //! An archive record and the life of its job.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -32,6 +32,24 @@ pub enum VideoStatus {
     Misconfigured,
     /// Neither a file nor a URL.
     NoSource,
+}
+
+impl fmt::Display for VideoStatus {
+    /// As the API writes it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::WaitingForSync => "WAITING_FOR_SYNC",
+            Self::Disabled => "DISABLED",
+            Self::Awaiting => "AWAITING",
+            Self::Starting => "STARTING",
+            Self::InProgress => "INPROGRESS",
+            Self::Completed => "COMPLETED",
+            Self::Interrupted => "INTERRUPTED",
+            Self::NotStarted => "NOT_STARTED",
+            Self::Misconfigured => "MISCONFIGURED",
+            Self::NoSource => "NO_SOURCE",
+        })
+    }
 }
 
 /// The colour that a status is shown in.
@@ -316,6 +334,14 @@ impl VideoRecord {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_status_is_printed_as_the_api_writes_it() {
+        for status in ["WAITING_FOR_SYNC", "INPROGRESS", "NOT_STARTED", "NO_SOURCE", "AWAITING", "MISCONFIGURED"] {
+            let parsed: VideoStatus = serde_json::from_value(status.into()).unwrap();
+            assert_eq!(parsed.to_string(), status);
+        }
+    }
 
     #[test]
     fn statuses_are_spelled_as_the_api_spells_them() {

@@ -1,4 +1,4 @@
-//! What is made ready while those who will use it go on already.
+//! Networks that are loaded in the background, and those who wait for them.
 //!
 //! It is there once its [`Promise`] is kept, or dropped, which leaves the default; all who wait are
 //! told. Networks take a second to load, and minutes where a GPU compiles its kernels for the first

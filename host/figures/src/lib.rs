@@ -1,4 +1,4 @@
-//! What a benchmark measures: figures, each beside what it is compared with in the same run.
+//! Benchmark figures, each beside what it is compared with in the same run.
 //!
 //! A figure is printed, and written as a line of JSON to the file that [`FILE`] names, where `cargo
 //! xtask bench` collects them. Beside figures there is what several benchmarks need to get at one:

@@ -1,4 +1,4 @@
-//! What a process has taken of the machine, as Linux says it; 0 where that cannot be asked.
+//! Resource usage of a process, as Linux reports it; 0 where that cannot be asked.
 
 use std::{fmt::Display, fs};
 

@@ -1,4 +1,4 @@
-//! From packets to frames.
+//! Decoder: packets to frames.
 
 use std::fs::File;
 

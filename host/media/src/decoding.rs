@@ -1,4 +1,4 @@
-//! Where videos are decoded: by the CPU, or by a device that FFmpeg can reach.
+//! Choice of the decoding device: the CPU, or one that FFmpeg can reach.
 //!
 //! Owns the names of what an operator may ask for, and which devices are at hand. A device is
 //! opened at most once in a process; all decoders share it, and it lives as long as the process

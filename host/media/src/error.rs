@@ -1,4 +1,4 @@
-//! What can go wrong between a source and its pictures. `Display` is the sentence for the user and
+//! Errors between a source and its pictures. `Display` is the sentence for the user and
 //! names neither paths nor FFmpeg; what FFmpeg said is the `source`, for the log.
 
 use std::error::Error as StdError;

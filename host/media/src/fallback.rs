@@ -77,8 +77,8 @@ pub(crate) trait Device: Send + Sync {
     fn open(&self, stream: &Coded) -> Result<Box<dyn Codec>, Cause>;
 }
 
-/// Decodes a stream. Ends with it; a new place in the stream is reached by [`FallbackDecoder::flush`], a
-/// reopened stream by [`FallbackDecoder::restart`].
+/// Decodes a stream. Ends with it; a new place in the stream is reached by
+/// [`FallbackDecoder::flush`], a reopened stream by [`FallbackDecoder::restart`].
 pub(crate) struct FallbackDecoder {
     stream: Coded,
     threads: usize,
@@ -126,8 +126,8 @@ impl FallbackDecoder {
         }
     }
 
-    /// Takes a packet, once [`FallbackDecoder::receive`] said [`Output::Hungry`]. Whether it was found to be
-    /// damaged.
+    /// Takes a packet, once [`FallbackDecoder::receive`] said [`Output::Hungry`]. Whether it was
+    /// found to be damaged.
     ///
     /// # Errors
     /// A device failed, and software cannot decode the stream.

@@ -1,4 +1,4 @@
-//! What to read, and what is known of it.
+//! Input: a source to read, and its properties.
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -1,4 +1,5 @@
-//! What the user may ask of FFmpeg: the allow-lists for `ffmpeg_params`, `ffmpeg_format` and URLs.
+//! FFmpeg options that a user may set: the allow-lists for `ffmpeg_params`, `ffmpeg_format` and
+//! URLs.
 //!
 //! FFmpeg's options reach far: some name files to read, programs' sockets to open or other demuxers
 //! to load. So only the names below pass, and everything that a source could pull in by itself

@@ -1,4 +1,5 @@
-//! From a part of a decoded picture to packed samples, scaled: what frames and scalers share.
+//! Rendering of a part of a decoded picture to packed samples, scaled; shared by frames and
+//! scalers.
 
 use ffmpeg_next::{format::Pixel, frame};
 use ocellus_core::Size;

@@ -1,4 +1,4 @@
-//! What is made of frame after frame in the same way: what detectors look at, scaled once for each
+//! Scalers: the same conversion of frame after frame. Detector inputs are scaled once for each
 //! network's input, and full frames.
 
 use ffmpeg_next::format::Pixel;

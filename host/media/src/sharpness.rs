@@ -1,4 +1,4 @@
-//! How sharp a small picture is.
+//! Sharpness of a small picture.
 
 use ocellus_core::Size;
 

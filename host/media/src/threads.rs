@@ -1,4 +1,4 @@
-//! How many threads a decoder gets.
+//! Thread budget of decoders.
 //!
 //! Each of FFmpeg's threads that works on a frame of its own holds that frame, and the memory that
 //! decoding it takes. As many of them as there are cores, for each of many videos at once, would

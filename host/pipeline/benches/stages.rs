@@ -1,5 +1,5 @@
-//! What the stages of a job take, each alone: decoding (beside `ffmpeg -benchmark`), decoding and
-//! scaling for the detectors, the detectors, what is measured of all that they find, and the
+//! Benchmark of the stages of a job, each alone: decoding (beside `ffmpeg -benchmark`), decoding
+//! and scaling for the detectors, the detectors, what is measured of all that they find, and the
 //! pictures and the embedding of what is reported.
 //!
 //! Frames a second are by the clock, with as many threads as a job has. CPU is that of a frame, a

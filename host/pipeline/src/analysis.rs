@@ -1,10 +1,10 @@
-//! What follows from the detection log: filters, tracker, best shot, filters, objects.
+//! Analysis of the detection log: filters, tracker, best shot, filters, objects.
 //!
 //! Guarantees: a function of the records that it is given in order, the settings and the plugins;
 //! it sees no clock, and no pixels but those that it hands on to filters that were granted them.
 //! Where a picture will be wanted it says so ([`Event::Keep`]) while the frame is at hand. One
-//! [`TypePipeline`] for each object type; types do not know each other. At a gap all tracks end, and every
-//! plugin begins anew.
+//! [`TypePipeline`] for each object type; types do not know each other. At a gap all tracks end,
+//! and every plugin begins anew.
 
 use std::{collections::BTreeMap, sync::Arc};
 

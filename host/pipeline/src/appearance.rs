@@ -1,4 +1,4 @@
-//! What an object looks like, as numbers that can be compared: colour and brightness, band by band
+//! Appearance descriptor of an object, as comparable numbers: colour and brightness, band by band
 //! from top to bottom.
 //!
 //! The picture is cut into horizontal bands; for each there is a histogram of brightness and one of

@@ -2,7 +2,8 @@
 //!
 //! Guarantees: a frame that it gives is the one of that number. It is looked for where its time
 //! says, and taken only where its time is the same to the last bit; otherwise the source is decoded
-//! from its beginning. Ends when it is dropped; in between, [`FrameReader::rest`] lets go of the decoder.
+//! from its beginning. Ends when it is dropped; in between, [`FrameReader::rest`] lets go of the
+//! decoder.
 
 use ocellus_core::{Error, ErrorKind, Result, ShotSummary};
 use ocellus_media::{Decoder, Frame, Input, Interrupt};

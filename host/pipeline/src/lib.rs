@@ -1,4 +1,4 @@
-//! From a video's settings to a running job.
+//! Processing pipeline: from a video's settings to a running job.
 //!
 //! Owns: the queue's workers, the stages of a job and what passes between them, the choice of the
 //! best shot, what quality means, and the posting of objects. Guarantees:

@@ -1,4 +1,4 @@
-//! How fast a source is read.
+//! Pace at which a source is read.
 //!
 //! Owns: waiting for a frame's turn (`play_speed`), and whether frames may be dropped
 //! (`disable_drops`). A live stream brings its own pace.

@@ -1,5 +1,5 @@
-//! What a job runs by: written down when it is asked for, so that later changes of its video do not
-//! reach it.
+//! Job plan: the specification that a job runs by, written down when it is asked for, so that later
+//! changes of its video do not reach it.
 //!
 //! Networks and plugins are pinned by their digests. Pins do not choose: a job runs with what is
 //! installed under a name when it begins, since plugins may be replaced even while it runs. They

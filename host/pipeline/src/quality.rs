@@ -1,4 +1,4 @@
-//! How good a picture of its object a detection is, from 0 to 1.
+//! Quality of a detection as a picture of its object, from 0 to 1.
 //!
 //! Quality is a product of terms, each 1 where a picture is good enough in that respect and falling
 //! to a floor where it is useless: one bad property spoils a picture, and no number of good ones

@@ -1,4 +1,4 @@
-//! By a picture: the objects that look most like what it shows.
+//! Search by a picture: the objects that look most like what it shows.
 //!
 //! The picture goes the way of a job's frames: the same detectors find the thing, the same embedder
 //! looks at it.

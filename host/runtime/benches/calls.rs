@@ -1,7 +1,7 @@
-//! What a frame costs in plugins (medians, the best of three rounds in turns): the shipped tracker
-//! and three filters on 1, 10 and 100 boxes, as sessions, in the slots of a job (which also keep
-//! what a trace of a fault needs), and beside them the same source as native code. And what a swap
-//! takes, and how well limits hold.
+//! Benchmark of a frame in plugins (medians, the best of three rounds in turns): the shipped
+//! tracker and three filters on 1, 10 and 100 boxes, as sessions, in the slots of a job (which also
+//! keep what a trace of a fault needs), and beside them the same source as native code. And what a
+//! swap takes, and how well limits hold.
 //!
 //! `cargo xtask bench calls`, which builds the native program and names it in
 //! `OCELLUS_NATIVE_CHAIN`.

@@ -174,8 +174,8 @@ fn cpu_seconds(time: Duration) -> u64 {
 /// What the child does: compiles the component on standard input under these limits, of its address
 /// space and of the CPU.
 ///
-/// `into`: the folder for the code; `parent`: the process that asked. To be called on the process's first thread, before it has
-/// others.
+/// `into`: the folder for the code; `parent`: the process that asked. To be called on the process's
+/// first thread, before it has others.
 #[expect(clippy::print_stderr, reason = "its parent reads there why it failed")]
 pub fn compile(into: Option<&Path>, parent: u32, memory_bytes: u64, cpu_seconds: u64) -> ExitCode {
     let mut bytes = Vec::new();

@@ -1,5 +1,5 @@
-//! From a component to native code: out of the folder of compiled components, or by compiling it
-//! within limits.
+//! Compilation of a component to native code: out of the folder of compiled components, or by
+//! compiling it within limits.
 //!
 //! Guarantees: where there is a program to compile with, nothing is compiled in this process but
 //! what that program has compiled within the limits before. One component is compiled at a time.

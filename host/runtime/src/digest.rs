@@ -1,4 +1,4 @@
-//! What tells one build of a plugin from another.
+//! Digest: tells one build of a plugin from another.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! What goes wrong with plugins, in words that their authors and users can act on.
+//! Plugin errors, in words that their authors and users can act on.
 
 use std::{io, path::PathBuf, time::Duration};
 

@@ -1,4 +1,5 @@
-//! What plugins may call: a line in the log, and small pictures of what a filter is asked about.
+//! Host functions that plugins may call: a line in the log, and small pictures of what a filter is
+//! asked about.
 //!
 //! Guarantees: a plugin writes no more lines than its limits allow, whatever it does; it sees the
 //! pixels of the call at hand and of no other. Ends with the sandbox that it belongs to.

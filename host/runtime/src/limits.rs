@@ -1,4 +1,4 @@
-//! What a plugin may use, and what follows where it does not keep to it.
+//! Plugin limits, and what follows where one is exceeded.
 
 use std::{path::PathBuf, time::Duration};
 

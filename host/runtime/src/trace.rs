@@ -1,5 +1,5 @@
-//! What a session was told before it failed: enough to make it fail again, and little enough to
-//! mail.
+//! Trace of the calls of a session before it failed: enough to make it fail again, and little
+//! enough to mail.
 //!
 //! Guarantees: a trace holds no more than [`MOST_BYTES`] of calls; where that left out the first of
 //! them it says so. The folder of traces holds the latest [`MOST_FILES`]. A trace outlives its job:

@@ -1,4 +1,4 @@
-//! Where plugins and detectors are, when nobody says.
+//! Default folders of plugins and detectors.
 
 use std::path::PathBuf;
 

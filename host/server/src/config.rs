@@ -1,4 +1,4 @@
-//! What the operator chooses: arguments, then environment, then the file, then defaults.
+//! Configuration: arguments, then environment, then the file, then defaults.
 //!
 //! Guarantees: every setting can be given in each of the three ways, under the same name; an
 //! unknown key in the file is an error that names it.
@@ -94,8 +94,8 @@ struct Settings {
     #[arg(long, env = "OCELLUS_MAX_UPLOAD_BYTES", value_name = "BYTES")]
     max_upload_bytes: Option<u64>,
 
-    /// Connections at a time; half of them are reserved for clients with the token. [default: 2048, or half
-    /// of the files that the process may open where that is less]
+    /// Connections at a time; half of them are reserved for clients with the token. [default: 2048,
+    /// or half of the files that the process may open where that is less]
     #[arg(long, env = "OCELLUS_MAX_CONNECTIONS", value_name = "N", value_parser = clap::value_parser!(u32).range(2..))]
     max_connections: Option<u32>,
 

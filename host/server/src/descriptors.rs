@@ -1,4 +1,4 @@
-//! How many files and sockets the process may have open.
+//! Limit of open files and sockets of the process.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tracing::warn;

@@ -1,4 +1,4 @@
-//! What the two heaps of the process hold that nobody uses: Rust's (mimalloc) and that of the C
+//! Unused memory of the two heaps of the process: Rust's (mimalloc) and that of the C
 //! libraries (glibc).
 #![allow(unsafe_code, reason = "allocators have no other interface")]
 

@@ -1,4 +1,4 @@
-//! By which an index is known to be the one that was closed in good order.
+//! Closing mark: tells whether an index is as it was closed.
 //!
 //! Owns `index.clean`: length and CRC-32 of every file of the index, written when it is closed.
 //! sled repairs itself where its files were cut or changed, by leaving out what it cannot read, and

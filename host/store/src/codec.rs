@@ -1,4 +1,4 @@
-//! How values become bytes: JSON files with a format and a checksum, and what logs hold.
+//! Encoding of values: JSON files with a format and a checksum, and what logs hold.
 //!
 //! A sealed file is a JSON object whose first key is `format` and whose last one `checksum`, the
 //! CRC-32 of all that stands before it, in hexadecimal digits. Files of release 0.1 have neither,

@@ -1,4 +1,4 @@
-//! What becomes of objects on their way to a router, and the trees that answer for it.
+//! Deliveries: the state of objects on their way to a router, and the trees that hold it.
 //!
 //! Every object of a job whose plan names a router is a delivery. The truth is `objects.log` and
 //! `deliveries.log`: an object without a line in the latter is pending, otherwise its last line

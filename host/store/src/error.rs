@@ -1,4 +1,4 @@
-//! What can go wrong in the archive.
+//! Errors of the archive.
 
 use std::{io, path::PathBuf};
 

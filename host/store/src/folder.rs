@@ -1,4 +1,4 @@
-//! Where things lie in the data folder.
+//! Layout of the data folder.
 //!
 //! ```text
 //! format.json                         the format of this folder

@@ -1,4 +1,4 @@
-//! Who is who: identities, their appearances, and objects by what they look like.
+//! Queries about identities, their appearances, and objects by what they look like.
 
 use ocellus_core::{Cluster, JobId, ObjectId, ObjectRecord, VideoId};
 

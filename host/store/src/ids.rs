@@ -1,4 +1,4 @@
-//! Which ids were ever given to a video.
+//! Video ids that were ever given.
 //!
 //! Owns: `archive/last-id`, the highest id that was ever deleted, and the empty folders
 //! `archive/.gone-ID` that stand for deleted ids which are not in it yet.

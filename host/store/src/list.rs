@@ -1,4 +1,4 @@
-//! What can be asked of lists: filters, orderings, pages.
+//! List queries: filters, orderings, pages.
 
 use std::ops::Range;
 

@@ -1,4 +1,4 @@
-//! What a job's folder says of its objects: their records, pictures, deliveries, looks and
+//! Objects of a job's folder, to be read: their records, pictures, deliveries, looks and
 //! identities. Read by anyone.
 
 use std::{

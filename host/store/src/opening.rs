@@ -1,4 +1,4 @@
-//! From a data folder to an archive.
+//! Opening of an archive in a data folder.
 
 use std::{
     fs::{File, TryLockError},

@@ -1,4 +1,4 @@
-//! What a crash cut off is finished, and the index made from what the folders say.
+//! Recovery: finishes what a crash interrupted, and makes the index from the folders.
 
 use std::{fs, io::ErrorKind, path::Path};
 

@@ -1,4 +1,4 @@
-//! What an archive and the jobs that are open in it hold in common.
+//! Shared state of an archive and the jobs that are open in it.
 //!
 //! Owns: the folder, the index, the locks of records, and the lock of the data folder. Ends with
 //! the last archive and job that hold it; the index is closed then, and marked as whole where

@@ -1,5 +1,5 @@
-//! What objects look like, row beside row, in files that are read from end to end when somebody is
-//! looked for.
+//! Vector store: what objects look like, row beside row, in files that are read from end to end
+//! when somebody is looked for.
 //!
 //! A part of the index. There is one file for each space: rows of one object type, source and
 //! length. A record is the object's video (u64), track (u64), job number and shot (u32 each), then
@@ -7,7 +7,8 @@
 //! is removed. The tree `rows` says where each object's is.
 //!
 //! Guarantees: what is found is exact, and a function of the rows. A search holds a block of one
-//! file in memory for each thread, whatever the archive's size. Not durable before [`VectorStore::flush`].
+//! file in memory for each thread, whatever the archive's size. Not durable before
+//! [`VectorStore::flush`].
 //!
 //! Read through, not searched by a graph of neighbours: a million rows of 128 take about as long as
 //! detecting the face in the picture that is asked with, while such graphs took a millisecond and a

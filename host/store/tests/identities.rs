@@ -1,6 +1,6 @@
-//! Covers: what the archive keeps of identities. VectorStore and clusters of a job are read as they were
-//! written, and found by what objects look like, also after a restart; the next job begins without
-//! them; damage is found by a check.
+//! Covers: what the archive keeps of identities. VectorStore and clusters of a job are read as they
+//! were written, and found by what objects look like, also after a restart; the next job begins
+//! without them; damage is found by a check.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "a test ends where something is wrong")]
 

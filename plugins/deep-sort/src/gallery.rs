@@ -1,4 +1,4 @@
-//! What a track looked like, the last hundred times.
+//! Gallery: what a track looked like, the last hundred times.
 
 use std::collections::VecDeque;
 

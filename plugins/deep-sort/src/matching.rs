@@ -1,4 +1,4 @@
-//! Which detection continues which track.
+//! Matching of detections to tracks.
 
 use ocellus_plugin::{
     Detection,

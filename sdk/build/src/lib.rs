@@ -1,4 +1,4 @@
-//! From nothing to a component: beginning a plugin ([`begin`]), compiling it ([`build`]).
+//! Plugin projects: beginning one ([`begin`]), compiling it ([`build`]).
 //!
 //! What plugins are written with, the crates of `sdk/` and the contract of `wit/`, is within the
 //! program that this is linked to, so that nobody needs a checkout. No tool is run but cargo.

@@ -1,4 +1,4 @@
-//! What compiles to WebAssembly on this machine.
+//! WebAssembly toolchain of this machine.
 
 use std::{
     fmt,

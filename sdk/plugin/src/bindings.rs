@@ -1,5 +1,5 @@
-//! What `wit-bindgen` makes of `wit/v0.1`. Private, so that a change of its conventions stays in
-//! this crate.
+//! Bindings that `wit-bindgen` makes of `wit/v0.1`. Private, so that a change of its conventions
+//! stays in this crate.
 //!
 //! The three worlds share one set of types, made by a world that only imports them.
 

@@ -1,4 +1,4 @@
-//! What plugins may call.
+//! Host functions that plugins may call.
 
 use crate::Size;
 #[cfg(target_arch = "wasm32")]

@@ -1,4 +1,4 @@
-//! What a plugin says of itself.
+//! Manifest: what a plugin says of itself.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Who belongs to whom: maximum-weight matching in a sparse bipartite graph.
+//! Assignment: maximum-weight matching in a sparse bipartite graph.
 //!
 //! The pairs that may match at all fall apart into small groups in practice (a face overlaps one
 //! track, rarely two), so the graph is cut into connected components first. Each is then solved by

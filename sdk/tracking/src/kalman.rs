@@ -1,4 +1,4 @@
-//! Where a box will be: a Kalman filter of constant velocity.
+//! Box prediction: a Kalman filter of constant velocity.
 //!
 //! As in SORT (Bewley et al. 2016) and DeepSORT (Wojke et al. 2017): what is observed is the box's
 //! centre, its aspect (width by height) and its height; what is estimated is each of them and its

@@ -13,8 +13,8 @@ pub(crate) struct DeliveryJson {
     /// The object's id; also the Idempotency-Key that it is sent under.
     #[schema(examples("6-1-face-3-0"))]
     id: String,
-    /// `pending`: not tried yet. `retrying`: tried without success, and to be tried again. `posted`:
-    /// accepted. `failed`: refused, or given up after too long.
+    /// `pending`: not tried yet. `retrying`: tried without success, and to be tried again.
+    /// `posted`: accepted. `failed`: refused, or given up after too long.
     #[schema(value_type = String, examples("pending", "retrying", "posted", "failed"))]
     state: DeliveryState,
     attempts: u32,

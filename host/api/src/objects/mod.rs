@@ -1,4 +1,4 @@
-//! What was found in a video: the records and their pictures.
+//! Objects that were found in a video: records and pictures.
 
 pub(crate) mod events;
 pub(crate) mod list;

@@ -1,4 +1,4 @@
-//! What one connection is at, and how long it may stay so.
+//! Activity of one connection, and how long each state of it may last.
 //!
 //! Reported by those who see it: requests and bodies (`answer`), the socket (`socket`). Progress is
 //! that the client takes something, not how fast: a download of any length goes on as long as a

@@ -1,5 +1,5 @@
-//! How many connections there may be, and how long one may do nothing: the numbers that an operator
-//! may change.
+//! Connection limits: how many there may be and how long one may be idle; the numbers that an
+//! operator may change.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! Who is let in, and who makes room for whom. No I/O, no clock: the pool asks for each new
-//! connection.
+//! Admission policy: who is let in, and who makes room for whom. No I/O, no clock: the pool asks
+//! for each new connection.
 //!
 //! Before its first request nothing tells a connection of a client with the token from one of an
 //! attacker, and the address does not either: everybody may come from one, that of a reverse proxy

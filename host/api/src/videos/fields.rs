@@ -1,4 +1,4 @@
-//! What a client may write of a video: read from JSON, refused in the words of the vendor's
+//! Writable fields of a video: read from JSON, refused in the words of the vendor's
 //! framework, laid on a record.
 //!
 //! Keys that are read-only or unknown are passed over, as there; inside `stream_settings` nothing

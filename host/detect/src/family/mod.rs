@@ -1,4 +1,4 @@
-//! What a family of networks wants to see, and what its numbers mean.
+//! Families of networks: the input that each wants, and the meaning of its output.
 //!
 //! Pictures go in as they come from `host/media`: scaled by one factor to fit, in the top left
 //! corner, the rest filled. No family here normalises its input; the networks do that themselves.

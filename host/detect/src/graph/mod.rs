@@ -4,8 +4,8 @@
 //! `model` reads the file and fixes its input shape, `kernel` turns each operator into a closure,
 //! `fusion` finds those that are one step, `plan` orders them, decides where each value lives and
 //! hands a value's last use over by move; `onnxruntime` takes the place of those where the device
-//! says so, and its runs share the memory of `scratch`; `workers` lets as many runs go on at the same
-//! time as suits the device. Nothing here knows what a network is for.
+//! says so, and its runs share the memory of `scratch`; `workers` lets as many runs go on at the
+//! same time as suits the device. Nothing here knows what a network is for.
 //!
 //! Guarantees: everything that cannot be run is found when the network is loaded, and named all at
 //! once; no file and no input makes a call panic.

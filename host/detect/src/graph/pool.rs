@@ -1,4 +1,4 @@
-//! Things that serve one call at a time each.
+//! Object pool: values that serve one call at a time each.
 
 use parking_lot::{Condvar, Mutex};
 

@@ -2,12 +2,12 @@
 //!
 //! A network that was run with a shape before asks for one piece of memory, in which all arrays of
 //! the run have their place. As many runs go on at the same time as there are scratch, whichever
-//! networks they are of, and a scratch keeps the piece of the run before: it grows to what the largest
-//! network takes. So networks that take turns share memory. ONNX Runtime's own arena instead cuts
-//! the piece of one up for another, and grows by one more when the first comes back.
+//! networks they are of, and a scratch keeps the piece of the run before: it grows to what the
+//! largest network takes. So networks that take turns share memory. ONNX Runtime's own arena
+//! instead cuts the piece of one up for another, and grows by one more when the first comes back.
 //!
-//! Pieces are let go with [`ScratchPool::clear`]; what a run took and still holds at its end is then an
-//! allocation like any other.
+//! Pieces are let go with [`ScratchPool::clear`]; what a run took and still holds at its end is
+//! then an allocation like any other.
 #![allow(unsafe_code, reason = "an allocator behind a C interface")]
 
 use std::{
@@ -40,8 +40,8 @@ impl ScratchPool {
         Self(Pool::new((0..count.max(1)).map(|_| None).collect()))
     }
 
-    /// Calls `run` when a scratch is free; what ONNX Runtime allocates first on this thread meanwhile
-    /// is the scratch's.
+    /// Calls `run` when a scratch is free; what ONNX Runtime allocates first on this thread
+    /// meanwhile is the scratch's.
     pub(super) fn take<R>(&self, run: impl FnOnce() -> R) -> R {
         self.0.with(|piece| {
             let before = SITTING.replace(Sitting::Came(piece.take()));

@@ -1,4 +1,4 @@
-//! What requests do with videos that they hold, on the disk and in the queue; and what the start
+//! Changes of videos by requests that hold them, on the disk and in the queue; and what the start
 //! puts into the queue.
 //!
 //! The disk comes first: a claim that is dropped before its video's new state is written leaves the

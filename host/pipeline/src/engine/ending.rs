@@ -1,4 +1,4 @@
-//! How jobs ended, until it is written down.
+//! Final states of jobs, until they are written down.
 //!
 //! Owns the last state of every job whose record does not say it yet. Guarantees:
 //!
@@ -183,7 +183,7 @@ impl Endings {
                 state.unwritten.remove(&id);
                 drop(state);
                 let FinalState { status, error, .. } = &*ending;
-                info!(video = %id, ?status, error = error.as_deref().unwrap_or_default(), "video {id}: its job ended as {status:?}");
+                info!(video = %id, %status, error = error.as_deref().unwrap_or_default(), "video {id}: its job ended as {status}");
                 return None;
             }
             Err(StoreError::NoVideo(_)) => {

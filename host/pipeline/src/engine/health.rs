@@ -1,4 +1,4 @@
-//! How the server is, for operators.
+//! Health report for operators.
 
 use ocellus_media::Hardware;
 use ocellus_runtime::{Kind, PluginInfo, Role, State};

@@ -1,4 +1,4 @@
-//! What the API asks of jobs.
+//! Job engine: what the API asks of jobs.
 //!
 //! Owns: which video is processed now, and the change from one status to the next
 //! (`VideoStatus::may_move_to`). A status changes in the archive before anyone is told, but for the

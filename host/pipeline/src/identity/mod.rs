@@ -1,4 +1,4 @@
-//! Who is who: what the objects of a finished job look like, and which of them are the same
+//! Identities: what the objects of a finished job look like, and which of them are the same
 //! identity.
 //!
 //! Guarantees: clusters are a function of the objects and what they look like, not of their order.

@@ -1,4 +1,4 @@
-//! What settings a job can be run by.
+//! Validation of the settings that a job can be run by.
 
 use ocellus_core::{Error, ObjectType, Result, SettingsSchema, StreamSettings};
 use ocellus_runtime::{Kind, Plugins};

@@ -1,4 +1,4 @@
-//! Where the pixels of a job come from.
+//! Source of the pixels of a job.
 //!
 //! Owns: which bytes are a video's source, and how the settings want them decoded; finding the
 //! frame that comes after the last one in the log.

@@ -305,7 +305,8 @@ pub(super) fn judge(before: Delivery, answer: Answer, now: Timestamp, give_up_af
         }
         Answer::Response { status, verdict: Verdict::Retry { after_ms }, wait } => {
             let asked = after_ms.map(Duration::from_millis).or(wait).map(|w| w.min(LONGEST_WAIT));
-            // At once, as an answer may say by mistake, or a clock that is wrong, would be over and over.
+            // At once, as an answer may say by mistake, or a clock that is wrong, would be over and
+            // over.
             let asked = asked.filter(|w| *w >= FIRST_WAIT);
             let asked = asked.and_then(|w| now.checked_add(w).ok());
             let contact = asked.filter(|_| BUSY.contains(&status)).map_or(Contact::Answered, Contact::Busy);

@@ -1,4 +1,4 @@
-//! Why something is not there: what went no further, where, and by which rule.
+//! Decisions: what was dropped, at which stage, and by which rule.
 
 use ocellus_core::{ObjectType, ShotSummary, TrackId};
 use serde::Serialize;

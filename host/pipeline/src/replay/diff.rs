@@ -1,4 +1,4 @@
-//! What is different between two runs over one log.
+//! Differences between two runs over one log.
 
 use std::collections::HashMap;
 

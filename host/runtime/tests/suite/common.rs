@@ -1,4 +1,5 @@
-//! What the tests share: components as `cargo xtask build` left them, and frames to feed them.
+//! Helpers that the tests share: components as `cargo xtask build` left them, and frames to feed
+//! them.
 
 use std::{
     fs,

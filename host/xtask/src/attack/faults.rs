@@ -1,4 +1,4 @@
-//! What the server did that it must not do.
+//! Faults: what the server did that it must not do.
 
 use std::{fmt, sync::Mutex};
 

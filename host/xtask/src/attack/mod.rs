@@ -1,5 +1,5 @@
-//! What `torture` and `load` share: a server of their own, recordings, receivers, and a note of
-//! what went wrong.
+//! Parts that `torture` and `load` share: a server of their own, recordings, receivers, and a note
+//! of what went wrong.
 //!
 //! Everything listens on 127.0.0.1 and ends with the command. Only processes that were started
 //! here are ever ended.

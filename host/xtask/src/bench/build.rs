@@ -1,4 +1,4 @@
-//! What a newcomer waits for: everything compiled from nothing.
+//! Build benchmark: everything compiled from nothing.
 
 use std::{fs, time::Instant};
 

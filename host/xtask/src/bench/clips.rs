@@ -1,4 +1,4 @@
-//! What is decoded and processed: the packaged street, as it is and blown up to what cameras send.
+//! Recordings of the benchmarks: the packaged street, as it is and blown up to what cameras send.
 
 use std::{
     fs,

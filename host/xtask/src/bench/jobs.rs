@@ -1,5 +1,5 @@
-//! Whole jobs: a server of its own for each, asked through its API, beside the Python peer on the
-//! same recording and beside what the job's stages take alone, in turns.
+//! Benchmark of whole jobs: a server of its own for each, asked through its API, beside the Python
+//! peer on the same recording and beside what the job's stages take alone, in turns.
 
 use std::{
     fs,

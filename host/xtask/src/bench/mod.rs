@@ -30,9 +30,9 @@ use crate::{
 #[derive(Args)]
 pub(crate) struct BenchArguments {
     /// Only those whose name contains one of these, or all of a crate. Benchmarks of parts: stages,
-    /// networks, decode, calls, lists, similarity, identities. Of a running server: serving (100,000
-    /// videos, uploads), jobs. Only where it is named: build (cold; takes as long as a first build
-    /// does).
+    /// networks, decode, calls, lists, similarity, identities. Of a running server: serving
+    /// (100,000 videos, uploads), jobs. Only where it is named: build (cold; takes as long as a
+    /// first build does).
     only: Vec<String>,
 
     /// Only with these recordings: bikes, street-720p, street-1080p.

@@ -1,4 +1,4 @@
-//! What a job takes beside its stages, as a share of the slowest of them.
+//! Overhead of a job beside its stages, as a share of the slowest of them.
 //!
 //! The stages: decoding, scaling, detecting, measuring what is found, and for each object that the
 //! job reports its pictures and its embedding. A job's threads read their own CPU clocks between

@@ -1,4 +1,4 @@
-//! Where figures go that are measured here, and not in a benchmark of cargo's.
+//! Report of the figures that are measured here, and not in a benchmark of cargo's.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! What the archive must hold, by what clients were told.
+//! Model of what the archive must hold, by what clients were answered.
 //!
 //! A client says what it is about to ask before it asks ([`Model::begin`]) and what was answered
 //! afterwards ([`Model::end`]). Where there was no answer the request stays in doubt: it may have

@@ -1,4 +1,4 @@
-//! What a run came to.
+//! Report of a run.
 
 use std::{
     io::{Write, stdout},

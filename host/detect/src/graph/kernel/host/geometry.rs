@@ -1,4 +1,4 @@
-//! Where windows lie over a picture.
+//! Geometry of windows over a picture.
 
 /// A window that is moved over the planes of one picture.
 #[derive(Clone, Copy, Debug)]
