@@ -94,8 +94,8 @@ fn sessions(plugins: &Plugins, stream: &StreamInfo, count: usize) -> Result<Cost
 }
 
 fn slots(plugins: &Plugins, stream: &StreamInfo, count: usize) -> Result<Costs, Failure> {
-    let mut tracker: TrackerSlot = plugins.tracker_seat("simple_iou", &json!({}), stream)?;
-    let open = |(name, settings): (&str, &str)| Ok(plugins.filter_seat(name, &serde_json::from_str(settings)?, stream)?);
+    let mut tracker: TrackerSlot = plugins.tracker_slot("simple_iou", &json!({}), stream)?;
+    let open = |(name, settings): (&str, &str)| Ok(plugins.filter_slot(name, &serde_json::from_str(settings)?, stream)?);
     let mut filters = scene::FILTERS.into_iter().map(open).collect::<Result<Vec<FilterSlot>, Failure>>()?;
     let filter = |frame: &FrameInfo, candidates: &[Candidate]| {
         for filter in &mut filters {
@@ -201,7 +201,7 @@ fn swaps(shipped: &Path, stream: &StreamInfo) -> Result<(), Failure> {
     let bytes = std::fs::read(shipped.join("simple-iou.wasm"))?;
     std::fs::write(folder.join("simple-iou.wasm"), &bytes)?;
     let plugins = Plugins::open(&folder, Limits::default())?;
-    let mut slot = plugins.tracker_seat("simple_iou", &json!({}), stream)?;
+    let mut slot = plugins.tracker_slot("simple_iou", &json!({}), stream)?;
     let (mut pauses, mut frame_costs, mut index) = (Vec::new(), Vec::new(), 0);
     let mut expected = None;
     for swap in 1..=count {

@@ -313,12 +313,12 @@ impl Plugins {
     }
 
     /// A tracker's place in a job: a session, and those that follow it.
-    pub fn tracker_seat(&self, name: &str, settings: &Value, stream: &StreamInfo) -> Result<TrackerSlot, PluginError> {
+    pub fn tracker_slot(&self, name: &str, settings: &Value, stream: &StreamInfo) -> Result<TrackerSlot, PluginError> {
         TrackerSlot::open(self, name, settings, stream)
     }
 
     /// A filter's place in a job.
-    pub fn filter_seat(&self, name: &str, settings: &Value, stream: &StreamInfo) -> Result<FilterSlot, PluginError> {
+    pub fn filter_slot(&self, name: &str, settings: &Value, stream: &StreamInfo) -> Result<FilterSlot, PluginError> {
         FilterSlot::open(self, name, settings, stream)
     }
 

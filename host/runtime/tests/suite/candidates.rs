@@ -19,13 +19,13 @@ fn with_candidate(name: &str, candidate: &[u8]) -> (Plugins, TempDir) {
 }
 
 fn tracker(plugins: &Plugins) -> TrackerSlot {
-    let mut slot = plugins.tracker_seat("simple_iou", &json!({}), &stream()).unwrap();
+    let mut slot = plugins.tracker_slot("simple_iou", &json!({}), &stream()).unwrap();
     slot.follow_candidate();
     slot
 }
 
 fn filter(plugins: &Plugins, min: f64) -> FilterSlot {
-    let mut slot = plugins.filter_seat("quality", &json!({"min": min}), &stream()).unwrap();
+    let mut slot = plugins.filter_slot("quality", &json!({"min": min}), &stream()).unwrap();
     slot.follow_candidate();
     slot
 }

@@ -87,7 +87,7 @@ fn one_that_ships_is_not_removed() {
 #[test]
 fn a_running_job_follows_there_and_back_with_its_tracks() {
     let place = place();
-    let mut slot = place.plugins.tracker_seat("simple_iou", &json!({}), &stream()).unwrap();
+    let mut slot = place.plugins.tracker_slot("simple_iou", &json!({}), &stream()).unwrap();
     let mut index = 0;
     let mut until_swaps = |swaps: u64| {
         let end = Instant::now() + Duration::from_secs(60);

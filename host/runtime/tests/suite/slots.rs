@@ -25,7 +25,7 @@ fn plugins(components: &[&str], on_fault: OnFault) -> (Plugins, tempfile::TempDi
 fn hostile(misdeed: &str, on_fault: OnFault) -> (TrackerSlot, Plugins, tempfile::TempDir) {
     let (plugins, folder) = plugins(&["guests/hostile-tracker.wasm"], on_fault);
     let name = plugins.list()[0].name.clone().unwrap();
-    (plugins.tracker_seat(&name, &json!({"misdeed": misdeed}), &stream()).unwrap(), plugins, folder)
+    (plugins.tracker_slot(&name, &json!({"misdeed": misdeed}), &stream()).unwrap(), plugins, folder)
 }
 
 fn ids(update: &Update) -> Vec<Option<u64>> {
@@ -48,7 +48,7 @@ fn until(slot: &mut TrackerSlot, mut index: u64, done: impl Fn(&PluginUse) -> bo
 #[test]
 fn fifty_swaps_lose_no_frame_and_ids_go_on() {
     let (plugins, _folder) = plugins(&["plugins/simple-iou.wasm"], OnFault::Fail);
-    let mut slot = plugins.tracker_seat("simple_iou", &json!({}), &stream()).unwrap();
+    let mut slot = plugins.tracker_slot("simple_iou", &json!({}), &stream()).unwrap();
     let bytes = component("plugins/simple-iou.wasm");
     let mut index = 0;
     for swap in 1..=50 {
@@ -162,7 +162,7 @@ fn a_filter_that_fails_keeps_everything_and_is_evicted_in_the_end() {
     let (plugins, _folder) = plugins(&["guests/hostile-filter.wasm"], OnFault::Skip);
     let name = plugins.list()[0].name.clone().unwrap();
     let settings: Value = json!({"misdeed": "million-verdicts"});
-    let mut slot = plugins.filter_seat(&name, &settings, &stream()).unwrap();
+    let mut slot = plugins.filter_slot(&name, &settings, &stream()).unwrap();
     for index in 0..6 {
         slot.begin_frame(&frame(index), None);
         let candidate = Candidate { track: TrackId(1), detection: at(0.0, 0.0) };
@@ -177,7 +177,7 @@ fn a_filter_that_fails_keeps_everything_and_is_evicted_in_the_end() {
 #[test]
 fn a_filter_is_replaced_between_frames() {
     let (plugins, _folder) = plugins(&["plugins/quality.wasm"], OnFault::Fail);
-    let mut slot = plugins.filter_seat("quality", &json!({"min": 0.9}), &stream()).unwrap();
+    let mut slot = plugins.filter_slot("quality", &json!({"min": 0.9}), &stream()).unwrap();
     plugins.install("quality", Role::Serves, &rebuilt(&component("plugins/quality.wasm"), 1)).unwrap();
     let end = Instant::now() + Duration::from_secs(60);
     let mut index = 0;

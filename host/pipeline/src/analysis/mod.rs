@@ -1,0 +1,201 @@
+//! Analysis of the detection log: filters, tracker, best shot, filters, objects.
+//!
+//! Guarantees: a function of the records that it is given in order, the settings and the plugins;
+//! it sees no clock, and no pixels but those that it hands on to filters that were granted them.
+//! Where a picture will be wanted it says so ([`Event::Keep`]) while the frame is at hand. One
+//! [`TypePipeline`] for each object type; types do not know each other. At a gap all tracks end,
+//! and every plugin begins anew.
+//!
+//! | file | owns |
+//! |---|---|
+//! | `type_pipeline` | one object type: filters, tracker, selection of shots, reports |
+//! | `track` | one open track: its shots, its history, its realtime window |
+//! | `plugins` | which plugins the settings ask for, and with which settings |
+
+mod plugins;
+mod track;
+mod type_pipeline;
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use ocellus_core::{DetectorSettings, FrameRecord, JobId, ObjectRecord, ObjectType, PluginUse, Size, StreamSettings, Timestamp, TrackId};
+use ocellus_runtime::{FilterSlot, FrameInfo, Pixels, PluginError, Plugins, StreamInfo};
+use ocellus_store::Gap;
+
+pub(crate) use self::plugins::{compares_appearances, plugins_of};
+use self::type_pipeline::TypePipeline;
+use crate::replay::Decision;
+
+/// A track, among all of a job.
+pub(crate) type TrackKey = (ObjectType, TrackId);
+
+/// What a frame is kept for, until its track is over or another frame takes its place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Role {
+    /// It holds the best shot so far.
+    Best,
+    /// It holds the best shot so far of the present realtime window.
+    Window,
+    First,
+    Last,
+}
+
+pub(crate) enum Event {
+    /// The frame just given is to be kept.
+    Keep(TrackKey, Role),
+    /// This is reported: of a track that is over, or, as a realtime shot, of one that goes on.
+    Object(Box<ObjectRecord>),
+    /// The track is over and nothing is reported.
+    Dropped(TrackKey),
+    /// Something went no further here; only where that is asked for.
+    Decision(Decision),
+}
+
+pub(crate) struct Analysis {
+    types: Vec<TypePipeline>,
+    clock: StreamClock,
+    opening: Opening,
+    /// What sessions cost that a gap ended, by the names of their plugins.
+    before_gap: BTreeMap<String, PluginUse>,
+    /// A gap lies before the next frame.
+    after_gap: bool,
+}
+
+/// What the sessions of plugins are opened with.
+struct Opening {
+    plugins: Plugins,
+    job: JobId,
+    settings: StreamSettings,
+    explain: bool,
+    follow_candidates: bool,
+}
+
+impl Opening {
+    /// A pipeline for each object type, for frames of `size`, `frame_rate` a second.
+    fn types(&self, size: Size, frame_rate: Option<f64>) -> Result<Vec<TypePipeline>, PluginError> {
+        let chosen: Vec<&str> = self.settings.chosen_filters().collect();
+        let open = |(t, d): (&ObjectType, &DetectorSettings)| {
+            let stream = StreamInfo { object_type: t.clone(), size, frame_rate };
+            let mut pipeline = TypePipeline::open(&self.plugins, self.job, d, &chosen, &self.settings.plugins, stream)?;
+            pipeline.recorder.asked = self.explain;
+            if self.follow_candidates {
+                pipeline.follow_candidates();
+            }
+            Ok(pipeline)
+        };
+        self.settings.active().map(open).collect()
+    }
+}
+
+impl Analysis {
+    /// Opens a session of every plugin that the settings name, for frames of `size`, `frame_rate` a
+    /// second.
+    pub(crate) fn open(
+        plugins: &Plugins,
+        job: JobId,
+        settings: &StreamSettings,
+        size: Size,
+        frame_rate: Option<f64>,
+        explain: bool,
+    ) -> Result<Self, PluginError> {
+        let opening = Opening { plugins: plugins.clone(), job, settings: settings.clone(), explain, follow_candidates: false };
+        let types = opening.types(size, frame_rate)?;
+        let start = settings.use_stream_timestamp.then_some(settings.start_stream_timestamp);
+        Ok(Self { types, clock: StreamClock { start }, opening, before_gap: BTreeMap::new(), after_gap: false })
+    }
+
+    /// Shows candidates what the plugins that serve are shown.
+    pub(crate) fn follow_candidates(&mut self) {
+        self.opening.follow_candidates = true;
+        self.types.iter_mut().for_each(TypePipeline::follow_candidates);
+    }
+
+    /// A number for each object type that none of its tracks so far exceeds.
+    pub(crate) fn tracks(&self) -> impl Iterator<Item = (&ObjectType, TrackId)> {
+        self.types.iter().map(|pipeline| (&pipeline.recorder.object_type, pipeline.last))
+    }
+
+    /// Begins anew behind a gap, once [`Self::finish`] has ended what was before it; tracks are
+    /// numbered on from there.
+    pub(crate) fn go_on_behind(&mut self, gap: &Gap) -> Result<(), PluginError> {
+        self.before_gap = self.report();
+        self.after_gap = true;
+        let fresh = self.opening.types(gap.header.frame_size, gap.header.frame_rate)?;
+        let before = std::mem::replace(&mut self.types, fresh);
+        for pipeline in &mut self.types {
+            let object_type = &pipeline.recorder.object_type;
+            let own = before.iter().filter(|b| b.recorder.object_type == *object_type).map(|b| b.last);
+            let said = gap.tracks.iter().filter(|(t, _)| t == object_type).map(|(_, last)| *last);
+            pipeline.base = own.chain(said).max().unwrap_or(TrackId(0));
+            pipeline.last = pipeline.base;
+        }
+        Ok(())
+    }
+
+    /// Whether a filter was granted pictures: a replay has to decode then.
+    pub(crate) fn reads_crops(&self) -> bool {
+        self.types.iter().any(|pipeline| pipeline.filters.iter().any(FilterSlot::reads_crops))
+    }
+
+    /// Takes the next record of the log, of a frame of this size. `pixels`: of this frame, where
+    /// they are at hand.
+    pub(crate) fn frame(&mut self, record: &FrameRecord, size: Size, pixels: Option<Arc<dyn Pixels>>) -> Result<Vec<Event>, PluginError> {
+        let mut events = Vec::new();
+        if record.still {
+            return Ok(events);
+        }
+        let cut = std::mem::take(&mut self.after_gap) || record.cut;
+        let now =
+            Now { frame: FrameInfo { index: record.index, time: record.time, size, cut }, timestamp: self.clock.timestamp(record), pixels };
+        for pipeline in &mut self.types {
+            let seen = record.seen.iter().find(|(t, _)| *t == pipeline.recorder.object_type).map_or(&[][..], |(_, d)| d);
+            pipeline.frame(&now, seen, &mut events)?;
+        }
+        Ok(events)
+    }
+
+    /// What each plugin cost so far, by its name.
+    pub(crate) fn report(&mut self) -> BTreeMap<String, PluginUse> {
+        let mut all = self.before_gap.clone();
+        for pipeline in &mut self.types {
+            let tracker = (pipeline.tracker.name().to_owned(), pipeline.tracker.report());
+            for (name, used) in pipeline.filters.iter_mut().map(|f| (f.name().to_owned(), f.report())).chain([tracker]) {
+                all.entry(name).or_default().add(&used);
+            }
+        }
+        all
+    }
+
+    /// Ends every track that is still open.
+    pub(crate) fn finish(&mut self) -> Result<Vec<Event>, PluginError> {
+        let mut events = Vec::new();
+        for pipeline in &mut self.types {
+            let closed = pipeline.tracker.finish()?.into_iter().map(|id| pipeline.number(id)).collect::<Vec<_>>();
+            pipeline.close(&closed, &mut events)?;
+            pipeline.filters.iter_mut().for_each(FilterSlot::finish);
+        }
+        Ok(events)
+    }
+}
+
+/// What time it is for the user: stream time from `start` (Unix seconds), or the server's clock.
+struct StreamClock {
+    start: Option<i64>,
+}
+
+impl StreamClock {
+    fn timestamp(&self, record: &FrameRecord) -> Timestamp {
+        let micros = match self.start {
+            Some(start) => start.saturating_mul(1_000_000).saturating_add((record.time * 1e6).round() as i64),
+            None => record.wall_us,
+        };
+        Timestamp::from_microsecond(micros).unwrap_or(Timestamp::UNIX_EPOCH)
+    }
+}
+
+/// Where in the stream a frame stands, and in the user's time.
+struct Now {
+    frame: FrameInfo,
+    timestamp: Timestamp,
+    pixels: Option<Arc<dyn Pixels>>,
+}

@@ -1,0 +1,51 @@
+//! Plugins that the settings of a detector ask for, and the settings that each is given.
+
+use ocellus_core::{DetectorSettings, StreamSettings};
+use ocellus_runtime::{Kind, Plugins};
+use serde_json::{Value, json};
+
+/// Whether the tracker that the settings name compares what detections look like.
+pub(crate) fn compares_appearances(plugins: &Plugins, s: &DetectorSettings) -> bool {
+    tracker_settings(plugins, s).get(MATCHING).is_some()
+}
+
+/// The plugins that a job by these settings uses, those behind which objects are posted aside.
+pub(crate) fn plugins_of(settings: &StreamSettings) -> impl Iterator<Item = (Kind, &str)> {
+    let trackers = settings.active().map(|(_, s)| (Kind::Tracker, s.tracker_type.as_str()));
+    let of_settings = settings.active().flat_map(|(_, s)| filter_settings(s)).map(|(name, _)| (Kind::Filter, name));
+    trackers.chain(settings.chosen_filters().map(|name| (Kind::Filter, name))).chain(of_settings)
+}
+
+/// How alike two detections of one thing have to look.
+const MATCHING: &str = "matching_threshold";
+
+/// What the settings say, as far as this tracker's schema asks for it.
+pub(super) fn tracker_settings(plugins: &Plugins, s: &DetectorSettings) -> Value {
+    let mut settings = json!({
+        "overlap_threshold": s.track_overlap_threshold,
+        "miss_interval": s.track_miss_interval,
+        "max_duration_frames": s.track_max_duration_frames,
+        "interpolate_bboxes": s.track_interpolate_bboxes,
+        MATCHING: s.track_deep_sort_matching_threshold,
+        "filter_unconfirmed_tracks": s.track_deep_sort_filter_unconfirmed_tracks,
+    });
+    let installed = plugins.list().into_iter().find(|p| p.kind == Some(Kind::Tracker) && p.name.as_ref() == Some(&s.tracker_type));
+    let schema = installed.and_then(|p| p.schema).unwrap_or_default();
+    if let Some(settings) = settings.as_object_mut() {
+        settings.retain(|key, _| schema.get("properties").is_some_and(|p| p.get(key).is_some()));
+    }
+    settings
+}
+
+/// The shipped filters that the settings ask for, in the order in which they see an object.
+pub(super) fn filter_settings(s: &DetectorSettings) -> Vec<(&'static str, Value)> {
+    let mut filters =
+        vec![("quality", json!({"min": s.filter_min_quality})), ("size", json!({"min": s.filter_min_size, "max": s.filter_max_size}))];
+    if let Some(roi) = s.roi {
+        filters.push(("roi", json!({"roi": roi.to_string()})));
+    }
+    if s.filter_track_min_duration_frames > 1 {
+        filters.push(("track-length", json!({"min": s.filter_track_min_duration_frames, "count_gaps": s.track_interpolate_bboxes})));
+    }
+    filters
+}

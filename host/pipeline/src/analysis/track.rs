@@ -1,0 +1,202 @@
+//! Open track: its shots, its history, and the window of its realtime shots.
+
+use ocellus_core::{Detection, DetectorSettings, ShotSummary, Timestamp, TrackPoint};
+use ocellus_runtime::Moment;
+
+use super::Now;
+
+/// A detection and when it was made.
+#[derive(Clone)]
+pub(super) struct Shot {
+    pub(super) summary: ShotSummary,
+    pub(super) detection: Detection,
+}
+
+impl Shot {
+    pub(super) fn new(now: &Now, detection: &Detection) -> Self {
+        let summary = ShotSummary {
+            frame: now.frame.index,
+            time: now.frame.time,
+            timestamp: now.timestamp,
+            bbox: detection.rect.to_pixels(now.frame.size),
+            score: detection.score,
+            quality: detection.quality,
+        };
+        Self { summary, detection: detection.clone() }
+    }
+
+    pub(super) fn moment(&self) -> Moment {
+        Moment { frame: self.summary.frame, time: self.summary.time, detection: self.detection.clone() }
+    }
+}
+
+/// What is to be reported of tracks.
+pub(super) struct Reporting {
+    pub(super) realtime: Option<Realtime>,
+    pub(super) interpolate: bool,
+    pub(super) history: bool,
+    pub(super) first_frame: bool,
+    pub(super) last_frame: bool,
+}
+
+pub(super) struct Realtime {
+    /// Seconds of stream time.
+    pub(super) interval: f64,
+    pub(super) every_interval: bool,
+    pub(super) first_immediately: bool,
+}
+
+impl Reporting {
+    pub(super) fn new(s: &DetectorSettings) -> Self {
+        let realtime = || Realtime {
+            interval: s.realtime_post_interval,
+            every_interval: s.realtime_post_every_interval,
+            first_immediately: s.realtime_post_first_immediately,
+        };
+        Self {
+            realtime: (!s.overall_only).then(realtime),
+            interpolate: s.track_interpolate_bboxes,
+            history: s.track_send_history,
+            first_frame: s.post_first_track_frame,
+            last_frame: s.post_last_track_frame,
+        }
+    }
+}
+
+/// A shot, and what filters noted of its detection.
+#[derive(Clone)]
+pub(super) struct AnnotatedShot {
+    pub(super) shot: Shot,
+    pub(super) attributes: Attributes,
+}
+
+pub(super) fn beats(detection: &Detection, other: Option<&AnnotatedShot>) -> bool {
+    other.is_none_or(|o| detection.quality > o.shot.detection.quality)
+}
+
+/// The stretch of a track over which a realtime shot is chosen.
+pub(super) struct Window {
+    /// Stream time in seconds.
+    pub(super) start: f64,
+    pub(super) best: Option<AnnotatedShot>,
+    /// The frame that was posted last, and the quality of the best that was.
+    pub(super) posted: Option<(u64, f32)>,
+    /// How many were posted.
+    pub(super) shots: u32,
+}
+
+/// One open track.
+pub(super) struct Track {
+    pub(super) first: Shot,
+    pub(super) last: Shot,
+    pub(super) detections: u64,
+    /// Frames between detections that were filled.
+    pub(super) interpolated: u64,
+    /// Empty where nobody asked for it.
+    pub(super) history: Vec<TrackPoint>,
+    /// The best shot so far of those that the filters let represent the track.
+    pub(super) best: Option<AnnotatedShot>,
+    pub(super) window: Window,
+}
+
+impl Track {
+    pub(super) fn new(shot: &Shot) -> Self {
+        let window = Window { start: shot.summary.time, best: None, posted: None, shots: 0 };
+        Self { first: shot.clone(), last: shot.clone(), detections: 0, interpolated: 0, history: Vec::new(), best: None, window }
+    }
+
+    pub(super) fn extend(&mut self, shot: Shot, reporting: &Reporting) {
+        let gap = shot.summary.frame.saturating_sub(self.last.summary.frame);
+        if reporting.interpolate {
+            self.interpolated += gap.saturating_sub(1);
+        }
+        if reporting.history {
+            if reporting.interpolate {
+                self.history.extend((1..gap).map(|n| between(&self.last.summary, &shot.summary, n, gap)));
+            }
+            let ShotSummary { frame, time, timestamp, bbox, .. } = shot.summary;
+            self.history.push(TrackPoint { frame, time, timestamp, bbox, interpolated: false });
+        }
+        self.last = shot;
+        self.detections += 1;
+    }
+}
+
+/// Step `n` of `gap` on the way from one detection to the next.
+fn between(a: &ShotSummary, b: &ShotSummary, n: u64, gap: u64) -> TrackPoint {
+    let share = n as f64 / gap as f64;
+    let (from, to) = (a.timestamp.as_microsecond(), b.timestamp.as_microsecond());
+    let mut bbox = a.bbox;
+    for (side, to) in bbox.iter_mut().zip(b.bbox) {
+        *side += (f64::from(to - *side) * share).round() as i32;
+    }
+    TrackPoint {
+        frame: a.frame + n,
+        time: a.time + (b.time - a.time) * share,
+        timestamp: Timestamp::from_microsecond(from + ((to - from) as f64 * share).round() as i64).unwrap_or(a.timestamp),
+        bbox,
+        interpolated: true,
+    }
+}
+
+pub(super) type Attributes = Vec<(String, String)>;
+
+#[cfg(test)]
+mod tests {
+    use ocellus_core::{Rect, SettingsSchema, Size};
+    use ocellus_runtime::FrameInfo;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn shot(frame: u64, left: f32, quality: f32) -> Shot {
+        let size = Size { width: 1000, height: 1000 };
+        let time = frame as f64 / 25.0;
+        let timestamp = Timestamp::from_microsecond((time * 1e6).round() as i64).unwrap();
+        let now = Now { frame: FrameInfo { index: frame, time, size, cut: false }, timestamp, pixels: None };
+        let rect = Rect { left, top: 10.0, right: left + 50.0, bottom: 60.0 };
+        Shot::new(&now, &Detection { rect, score: 0.9, quality, landmarks: None, appearance: Vec::new() })
+    }
+
+    fn reporting(interpolate: bool) -> Reporting {
+        let settings = SettingsSchema::new(&[], &["simple_iou".into()], &[]).unwrap().complete(None).unwrap();
+        let (_, detector) = settings.active().next().unwrap();
+        Reporting { interpolate, history: true, ..Reporting::new(detector) }
+    }
+
+    fn annotated(quality: f32) -> AnnotatedShot {
+        AnnotatedShot { shot: shot(0, 0.0, quality), attributes: Vec::new() }
+    }
+
+    #[test]
+    fn only_a_better_detection_takes_the_place_of_the_best() {
+        let other = annotated(0.5);
+        assert!(beats(&shot(1, 0.0, 0.1).detection, None));
+        assert!(!beats(&shot(1, 0.0, 0.5).detection, Some(&other)));
+        assert!(beats(&shot(1, 0.0, 0.6).detection, Some(&other)));
+    }
+
+    proptest! {
+        /// A track's history has a point for each frame where gaps are filled, and for each detection
+        /// where they are not; in order, and between its neighbours.
+        #[test]
+        fn a_history_is_whole_and_in_order(gaps in prop::collection::vec(1_u64..9, 1..20), steps in prop::collection::vec(0.0_f32..40.0, 20), fill: bool) {
+            let reporting = reporting(fill);
+            let (mut frame, mut left) = (7, 3.0);
+            let first = shot(frame, left, 0.5);
+            let mut track = Track::new(&first);
+            track.extend(first, &reporting);
+            for (gap, step) in gaps.iter().zip(&steps) {
+                frame += gap;
+                left += step;
+                track.extend(shot(frame, left, 0.5), &reporting);
+            }
+            let skipped: u64 = gaps.iter().map(|gap| gap - 1).sum();
+            prop_assert_eq!(track.detections, gaps.len() as u64 + 1);
+            prop_assert_eq!(track.interpolated, if fill { skipped } else { 0 });
+            prop_assert_eq!(track.history.len() as u64, track.detections + track.interpolated);
+            prop_assert!(track.history.is_sorted_by_key(|point| (point.frame, point.timestamp, point.bbox[0])));
+            prop_assert_eq!(track.history.iter().filter(|point| point.interpolated).count() as u64, track.interpolated);
+        }
+    }
+}

@@ -1,0 +1,316 @@
+//! Pipeline of one object type: filter, associate, select, report.
+
+use std::collections::BTreeMap;
+
+use ocellus_core::{BestShotType, Detection, DetectorSettings, JobId, ObjectId, ObjectRecord, ObjectType, ShotSummary, TrackId};
+use ocellus_runtime::{Candidate, FilterSlot, Object, PluginError, Plugins, Rejection, Stage, StreamInfo, TrackerSlot, Verdict};
+use serde_json::{Value, json};
+
+use super::{
+    Event, Now, Role,
+    plugins::{filter_settings, tracker_settings},
+    track::{AnnotatedShot, Attributes, Realtime, Reporting, Shot, Track, beats},
+};
+use crate::replay::{Decision, DecisionStage};
+
+/// What stays by its verdict, with the verdict's notes, and what goes.
+fn apply<T>(items: Vec<T>, verdicts: Vec<Verdict>, note: impl Fn(&mut T, Attributes)) -> (Vec<T>, Vec<(T, Rejection)>) {
+    let (mut kept, mut dropped) = (Vec::with_capacity(items.len()), Vec::new());
+    for (mut item, verdict) in items.into_iter().zip(verdicts) {
+        match verdict {
+            Verdict::Reject(rejection) => {
+                dropped.push((item, rejection));
+                continue;
+            }
+            Verdict::Annotate(more) => note(&mut item, more),
+            Verdict::Keep => {}
+        }
+        kept.push(item);
+    }
+    (kept, dropped)
+}
+
+/// Tells what went no further, where that is asked for.
+pub(super) struct DecisionRecorder {
+    pub(super) object_type: ObjectType,
+    pub(super) asked: bool,
+}
+
+impl DecisionRecorder {
+    fn tell(
+        &self,
+        events: &mut Vec<Event>,
+        stage: DecisionStage,
+        track: Option<TrackId>,
+        shot: &ShotSummary,
+        plugin: &str,
+        why: Rejection,
+    ) {
+        if self.asked {
+            let Rejection { rule, value } = why;
+            events.push(Event::Decision(Decision::new(&self.object_type, stage, track, shot, plugin.to_owned(), rule, value)));
+        }
+    }
+}
+
+/// A detection that may become the best shot of its track.
+struct ShotCandidate<'a> {
+    track: TrackId,
+    detection: &'a Detection,
+    attributes: Attributes,
+}
+
+/// All that happens to the objects of one type.
+pub(super) struct TypePipeline {
+    job: JobId,
+    pub(super) tracker: TrackerSlot,
+    pub(super) filters: Vec<FilterSlot>,
+    reporting: Reporting,
+    tracks: BTreeMap<TrackId, Track>,
+    pub(super) recorder: DecisionRecorder,
+    /// What is added to the tracker's numbers: those of before the last gap are not given again.
+    pub(super) base: TrackId,
+    /// The greatest number so far.
+    pub(super) last: TrackId,
+}
+
+impl TypePipeline {
+    /// `chosen`: filters that the user named, which come before those of the settings. `own`: what
+    /// the user says to plugins by name, over what follows from the detector's settings.
+    pub(super) fn open(
+        plugins: &Plugins,
+        job: JobId,
+        settings: &DetectorSettings,
+        chosen: &[&str],
+        own: &BTreeMap<String, Value>,
+        stream: StreamInfo,
+    ) -> Result<Self, PluginError> {
+        let with_own = |name: &str, mut general: Value| {
+            if let (Some(general), Some(own)) = (general.as_object_mut(), own.get(name).and_then(Value::as_object)) {
+                general.extend(own.clone());
+            }
+            general
+        };
+        let name = &settings.tracker_type;
+        let tracker = plugins.tracker_slot(name, &with_own(name, tracker_settings(plugins, settings)), &stream)?;
+        let filters = chosen.iter().map(|name| (*name, json!({}))).chain(filter_settings(settings));
+        let filters = filters.map(|(name, s)| plugins.filter_slot(name, &with_own(name, s), &stream)).collect::<Result<_, _>>()?;
+        let recorder = DecisionRecorder { object_type: stream.object_type, asked: false };
+        let (reporting, none) = (Reporting::new(settings), TrackId(0));
+        Ok(Self { job, tracker, filters, reporting, tracks: BTreeMap::new(), recorder, base: none, last: none })
+    }
+
+    pub(super) fn follow_candidates(&mut self) {
+        self.tracker.follow_candidate();
+        self.filters.iter_mut().for_each(FilterSlot::follow_candidate);
+    }
+
+    /// The number of one of the tracker's tracks among all of the job.
+    pub(super) fn number(&mut self, TrackId(own): TrackId) -> TrackId {
+        let id = TrackId(self.base.0.saturating_add(own));
+        self.last = self.last.max(id);
+        id
+    }
+
+    /// Takes the detections of one frame through filters, tracker and selection.
+    pub(super) fn frame(&mut self, now: &Now, seen: &[Detection], events: &mut Vec<Event>) -> Result<(), PluginError> {
+        self.filters.iter_mut().for_each(|f| f.begin_frame(&now.frame, now.pixels.clone()));
+        let (kept, noted) = self.filter(now, seen, events)?.into_iter().unzip::<_, _, Vec<_>, Vec<_>>();
+        self.end_windows(now.frame.time, events)?;
+        let update = self.tracker.update(&now.frame, &kept)?;
+        let candidates = self.associate(now, kept.iter().zip(noted).zip(update.ids), events);
+        self.select(now, candidates, events)?;
+        self.post_first_shots(events)?;
+        let closed = update.closed.into_iter().map(|id| self.number(id)).collect::<Vec<_>>();
+        self.close(&closed, events)
+    }
+
+    /// The detections that filters keep, with their notes.
+    fn filter(&mut self, now: &Now, seen: &[Detection], events: &mut Vec<Event>) -> Result<Vec<(Detection, Attributes)>, PluginError> {
+        let mut kept: Vec<(Detection, Attributes)> = seen.iter().map(|d| (d.clone(), Vec::new())).collect();
+        for filter in self.filters.iter_mut().filter(|f| f.wants(Stage::Detections)) {
+            let shown: Vec<Detection> = kept.iter().map(|(d, _)| d.clone()).collect();
+            if shown.is_empty() {
+                break;
+            }
+            let verdicts = filter.detections(&now.frame, shown)?;
+            let dropped;
+            (kept, dropped) = apply(kept, verdicts, |(_, noted), more| noted.extend(more));
+            for ((detection, _), why) in dropped {
+                let shot = Shot::new(now, &detection).summary;
+                self.recorder.tell(events, DecisionStage::Detections, None, &shot, filter.name(), why);
+            }
+        }
+        Ok(kept)
+    }
+
+    /// Extends tracks by the tracker's word; the detections that may become a best shot.
+    fn associate<'a>(
+        &mut self,
+        now: &Now,
+        detections: impl Iterator<Item = ((&'a Detection, Attributes), Option<TrackId>)>,
+        events: &mut Vec<Event>,
+    ) -> Vec<ShotCandidate<'a>> {
+        let realtime = self.reporting.realtime.is_some();
+        let mut candidates = Vec::new();
+        for ((detection, attributes), id) in detections {
+            let shot = Shot::new(now, detection);
+            let Some(track_id) = id.map(|id| self.number(id)) else {
+                let why = Rejection { rule: "no track".to_owned(), value: String::new() };
+                self.recorder.tell(events, DecisionStage::Tracker, None, &shot.summary, self.tracker.name(), why);
+                continue;
+            };
+            let track = self.tracks.entry(track_id).or_insert_with(|| Track::new(&shot));
+            let roles = [(self.reporting.first_frame && track.detections == 0, Role::First), (self.reporting.last_frame, Role::Last)];
+            for (_, role) in roles.into_iter().filter(|(wanted, _)| *wanted) {
+                events.push(Event::Keep((self.recorder.object_type.clone(), track_id), role));
+            }
+            track.extend(shot, &self.reporting);
+            // The filters need not look at what would not become the best shot anyway.
+            if beats(detection, track.best.as_ref()) || (realtime && beats(detection, track.window.best.as_ref())) {
+                candidates.push(ShotCandidate { track: track_id, detection, attributes });
+            }
+        }
+        candidates
+    }
+
+    /// Puts those that filters keep in place of the best shots so far.
+    fn select(&mut self, now: &Now, mut candidates: Vec<ShotCandidate<'_>>, events: &mut Vec<Event>) -> Result<(), PluginError> {
+        for filter in self.filters.iter_mut().filter(|f| f.wants(Stage::Shots)) {
+            if candidates.is_empty() {
+                break;
+            }
+            let shown = candidates.iter().map(|c| Candidate { track: c.track, detection: c.detection.clone() }).collect();
+            let verdicts = filter.shots(&now.frame, shown)?;
+            let dropped;
+            (candidates, dropped) = apply(candidates, verdicts, |c, more| c.attributes.extend(more));
+            for (ShotCandidate { track, detection, .. }, why) in dropped {
+                let shot = Shot::new(now, detection).summary;
+                self.recorder.tell(events, DecisionStage::Shots, Some(track), &shot, filter.name(), why);
+            }
+        }
+        let realtime = self.reporting.realtime.is_some();
+        for ShotCandidate { track: id, detection, attributes } in candidates {
+            let Some(track) = self.tracks.get_mut(&id) else { continue };
+            let annotated = AnnotatedShot { shot: Shot::new(now, detection), attributes };
+            if realtime && beats(detection, track.window.best.as_ref()) {
+                track.window.best = Some(annotated.clone());
+                events.push(Event::Keep((self.recorder.object_type.clone(), id), Role::Window));
+            }
+            if beats(detection, track.best.as_ref()) {
+                track.best = Some(annotated);
+                events.push(Event::Keep((self.recorder.object_type.clone(), id), Role::Best));
+            }
+        }
+        Ok(())
+    }
+
+    /// Posts what the windows hold that are over by `now`, and begins new ones.
+    fn end_windows(&mut self, now: f64, events: &mut Vec<Event>) -> Result<(), PluginError> {
+        let Some(Realtime { interval, .. }) = self.reporting.realtime else { return Ok(()) };
+        for id in self.tracks_where(|t| now - t.window.start >= interval) {
+            self.post_window(id, events)?;
+            if let Some(Track { window, .. }) = self.tracks.get_mut(&id) {
+                let windows = ((now - window.start) / interval).floor();
+                // With an interval of 0 every frame is a window of its own.
+                window.start = if windows.is_finite() { window.start + windows * interval } else { now };
+                window.best = None;
+            }
+        }
+        Ok(())
+    }
+
+    /// Posts the first good shots of tracks of which nothing was posted yet, where that is asked
+    /// for.
+    fn post_first_shots(&mut self, events: &mut Vec<Event>) -> Result<(), PluginError> {
+        if !self.reporting.realtime.as_ref().is_some_and(|r| r.first_immediately) {
+            return Ok(());
+        }
+        let due = self.tracks_where(|t| t.window.posted.is_none() && t.window.best.is_some());
+        due.into_iter().try_for_each(|id| self.post_window(id, events))
+    }
+
+    fn tracks_where(&self, wanted: impl Fn(&Track) -> bool) -> Vec<TrackId> {
+        self.tracks.iter().filter(|(_, track)| wanted(track)).map(|(id, _)| *id).collect()
+    }
+
+    /// Posts the best shot of a track's window, if it is worth it.
+    fn post_window(&mut self, id: TrackId, events: &mut Vec<Event>) -> Result<(), PluginError> {
+        let every = self.reporting.realtime.as_ref().is_some_and(|r| r.every_interval);
+        let Some(track) = self.tracks.get(&id) else { return Ok(()) };
+        let Some(best) = track.window.best.clone() else { return Ok(()) };
+        let (posted, shots) = (track.window.posted, track.window.shots);
+        let (frame, quality) = (best.shot.summary.frame, best.shot.detection.quality);
+        if posted.is_some_and(|(last, most)| last == frame || !(every || quality > most)) {
+            return Ok(());
+        }
+        let Some(object) = self.object(id, &best, BestShotType::Realtime, shots + 1, events)? else { return Ok(()) };
+        events.push(Event::Object(Box::new(object)));
+        if let Some(Track { window, .. }) = self.tracks.get_mut(&id) {
+            window.posted = Some((frame, posted.map_or(quality, |(_, most)| most.max(quality))));
+            window.shots += 1;
+        }
+        Ok(())
+    }
+
+    pub(super) fn close(&mut self, closed: &[TrackId], events: &mut Vec<Event>) -> Result<(), PluginError> {
+        for id in closed {
+            // A tracker may open and close a track without ever giving it a detection.
+            let Some(track) = self.tracks.get(id) else { continue };
+            let object = match track.best.clone() {
+                Some(best) => self.object(*id, &best, BestShotType::Overall, OVERALL, events)?,
+                None => None,
+            };
+            let history = self.tracks.remove(id).map(|t| t.history).unwrap_or_default();
+            events.push(match object {
+                Some(object) => Event::Object(Box::new(ObjectRecord { history, ..object })),
+                None => Event::Dropped((self.recorder.object_type.clone(), *id)),
+            });
+        }
+        Ok(())
+    }
+
+    /// What is reported of an open track, if anything, without its history.
+    fn object(
+        &mut self,
+        id: TrackId,
+        best: &AnnotatedShot,
+        bs_type: BestShotType,
+        shot: u32,
+        events: &mut Vec<Event>,
+    ) -> Result<Option<ObjectRecord>, PluginError> {
+        let Some(track) = self.tracks.get(&id) else { return Ok(None) };
+        let end_of_track = bs_type == BestShotType::Overall;
+        let (first, last, best, mut attributes) = (&track.first, &track.last, &best.shot, best.attributes.clone());
+        let detections = track.detections;
+        let shown = || Object { track: id, first: first.moment(), last: last.moment(), best: best.moment(), detections, end_of_track };
+        for filter in self.filters.iter_mut().filter(|f| f.wants(Stage::Objects)) {
+            for verdict in filter.objects(vec![shown()])? {
+                match verdict {
+                    Verdict::Keep => {}
+                    Verdict::Annotate(more) => attributes.extend(more),
+                    Verdict::Reject(why) => {
+                        self.recorder.tell(events, DecisionStage::Objects, Some(id), &best.summary, filter.name(), why);
+                        return Ok(None);
+                    }
+                }
+            }
+        }
+        Ok(Some(ObjectRecord {
+            id: ObjectId { job: self.job, object_type: self.recorder.object_type.clone(), track: id, shot },
+            bs_type,
+            end_of_track,
+            landmarks: best.detection.landmarks,
+            best: best.summary.clone(),
+            first: first.summary.clone(),
+            last: last.summary.clone(),
+            detections,
+            interpolated: track.interpolated,
+            history: Vec::new(),
+            attributes,
+        }))
+    }
+}
+
+/// The shot number of the object that a track ends with; realtime shots count from 1.
+const OVERALL: u32 = 0;

@@ -1,0 +1,87 @@
+//! Fault policy: what follows where a plugin fails.
+
+use std::{collections::BTreeMap, str::FromStr};
+
+use serde::Serialize;
+
+use crate::bindings::types;
+
+/// What follows from a fault.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnFault {
+    /// The job ends, and says why.
+    #[default]
+    Fail,
+    /// The call counts as one that keeps all and tracks nothing; a fresh session goes on, without
+    /// what the old one knew.
+    Skip,
+    /// The same, but a tracker's fresh session is given the last saved state and what it was shown
+    /// since.
+    Restart,
+}
+
+/// What the operator says of plugins that fail.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FaultPolicy {
+    pub on_fault: OnFault,
+    /// By the plugin's name, where it differs.
+    pub by_name: BTreeMap<String, OnFault>,
+    /// With so many faults in one job a plugin is evicted: a filter keeps everything from then on,
+    /// without a tracker the job ends.
+    pub strikes: u64,
+}
+
+impl Default for FaultPolicy {
+    fn default() -> Self {
+        Self { on_fault: OnFault::default(), by_name: BTreeMap::new(), strikes: 3 }
+    }
+}
+
+impl From<types::OnFault> for OnFault {
+    fn from(on_fault: types::OnFault) -> Self {
+        match on_fault {
+            types::OnFault::Fail => Self::Fail,
+            types::OnFault::Skip => Self::Skip,
+            types::OnFault::Restart => Self::Restart,
+        }
+    }
+}
+
+impl FromStr for OnFault {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "fail" => Ok(Self::Fail),
+            "skip" => Ok(Self::Skip),
+            "restart" => Ok(Self::Restart),
+            other => Err(format!("{other:?} is no policy: fail, skip or restart, or NAME=POLICY for one plugin")),
+        }
+    }
+}
+
+/// `skip,deep_sort=restart`
+impl FromStr for FaultPolicy {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mut policy = Self::default();
+        for item in text.split(',').map(str::trim) {
+            match item.split_once('=') {
+                Some((name, on_fault)) => {
+                    policy.by_name.insert(name.trim().to_owned(), on_fault.trim().parse()?);
+                }
+                None => policy.on_fault = item.parse()?,
+            }
+        }
+        Ok(policy)
+    }
+}
+
+impl FaultPolicy {
+    /// `own`: what the plugin's author wants.
+    pub(crate) fn of(&self, name: &str, own: Option<OnFault>) -> OnFault {
+        self.by_name.get(name).copied().or(own).unwrap_or(self.on_fault)
+    }
+}
