@@ -6,6 +6,9 @@
 //! which is back as soon as the user's is gone. The watcher and its thread end with the last clone
 //! of [`Plugins`].
 
+mod info;
+mod table;
+
 use std::{
     collections::{BTreeMap, HashMap},
     fs, io,
@@ -22,12 +25,13 @@ use std::{
 use notify::Watcher as _;
 use ocellus_core::PluginUse;
 use parking_lot::{Condvar, Mutex};
-use serde::{Serialize, Serializer};
 use serde_json::Value;
 
+pub use self::info::{PluginInfo, Role, State};
+use self::table::{Entry, Table};
 use crate::{
-    CompilerProgram, Digest, FaultPolicy, Filter, FilterSlot, InstallError, Kind, Limits, OnFault, OpenError, Origin, PluginError, Refusal,
-    RemoveError, Router, StreamInfo, Tracker, TrackerSlot,
+    CompilerProgram, Digest, Filter, FilterSlot, InstallError, Kind, Limits, OnFault, OpenError, PluginError, Refusal, RemoveError, Router,
+    StreamInfo, Tracker, TrackerSlot,
     call::Session,
     compile::Compiler,
     folders::{Folders, Source},
@@ -62,77 +66,6 @@ impl<P: AsRef<Path> + ?Sized> From<&P> for Setup {
     }
 }
 
-/// What is to be said of a file in a folder.
-#[derive(Clone, Debug, Serialize)]
-pub struct PluginInfo {
-    /// The file's name within its folder.
-    pub file: String,
-    pub origin: Origin,
-    pub role: Role,
-    pub state: State,
-    /// Name and what follows: absent for a file that never was a plugin.
-    pub name: Option<String>,
-    pub version: Option<String>,
-    pub description: Option<String>,
-    pub kind: Option<Kind>,
-    /// Of the component in use.
-    pub digest: Option<Digest>,
-    /// JSON Schema of the settings.
-    pub schema: Option<Value>,
-    /// Why the file's present content is not in use although an earlier one is.
-    pub replacement_refused: Option<String>,
-    /// What it was granted beyond its arguments.
-    pub capabilities: Option<Vec<String>>,
-    /// What it is held to: the lower of the operator's limits and its own.
-    pub limits: Option<Limits>,
-    /// What follows from its faults; a router's fail the attempt.
-    pub on_fault: Option<OnFault>,
-    /// What it cost since the server's start, and what a candidate beside it did.
-    pub used: Option<PluginUse>,
-}
-
-/// What a file is there for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Role {
-    /// Jobs use it.
-    Serves,
-    /// `NAME.shadow.wasm`: it is shown what the plugin of its name is shown in jobs, without
-    /// effect.
-    Candidate,
-}
-
-impl Role {
-    fn of(file: &str) -> Self {
-        if file.ends_with(Self::Candidate.ending()) { Self::Candidate } else { Self::Serves }
-    }
-
-    fn ending(self) -> &'static str {
-        match self {
-            Self::Serves => ".wasm",
-            Self::Candidate => ".shadow.wasm",
-        }
-    }
-}
-
-#[derive(Clone, Debug, PartialEq)]
-pub enum State {
-    Ready,
-    Refused(Refusal),
-    /// It ships, and the user's plugin in this file has its name.
-    Overridden(String),
-}
-
-impl Serialize for State {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Self::Ready => serializer.serialize_str("ready"),
-            Self::Refused(reason) => serializer.collect_str(&format_args!("refused: {reason}")),
-            Self::Overridden(file) => serializer.collect_str(&format_args!("overridden: by the user's plugin in {file}")),
-        }
-    }
-}
-
 /// The plugins of the folders. Clones are the same registry.
 #[derive(Clone)]
 pub struct Plugins(Arc<Shared>);
@@ -151,27 +84,6 @@ struct Shared {
     uses: Mutex<HashMap<String, PluginUse>>,
     /// Held for its `Drop`, which ends the loader's thread.
     watcher: Mutex<Option<notify::RecommendedWatcher>>,
-}
-
-#[derive(Default)]
-struct Table {
-    generation: u64,
-    files: BTreeMap<Source, Entry>,
-    by_name: HashMap<String, Arc<Plugin>>,
-    /// The candidates, by the names of the plugins that they may follow.
-    candidates: HashMap<String, Arc<Plugin>>,
-}
-
-/// What became of one file.
-#[derive(Clone)]
-struct Entry {
-    /// Of the content that was looked at last, in use or not; none where it has to be looked at
-    /// again.
-    seen: Option<Digest>,
-    plugin: Option<Arc<Plugin>>,
-    refusal: Option<Refusal>,
-    /// The file whose plugin has the name.
-    name_taken: Option<Source>,
 }
 
 /// What was made of a file's content.
@@ -482,64 +394,5 @@ impl Shared {
                 Entry { seen: new.digest.filter(|_| refusal.is_final()), plugin, refusal: Some(refusal), name_taken: None }
             }
         })
-    }
-}
-
-impl Table {
-    fn of(&mut self, role: Role) -> &mut HashMap<String, Arc<Plugin>> {
-        match role {
-            Role::Serves => &mut self.by_name,
-            Role::Candidate => &mut self.candidates,
-        }
-    }
-
-    /// The first file, of those that are `fit`, whose plugin has this name.
-    fn file_of(&self, name: &str, role: Role, fit: impl Fn(&Source) -> bool) -> Option<Source> {
-        let has_it = |(source, entry): &(&Source, &Entry)| {
-            Role::of(&source.file) == role && fit(source) && entry.plugin.as_ref().is_some_and(|p| p.name == name)
-        };
-        self.files.iter().find(has_it).map(|(source, _)| source.clone())
-    }
-
-    fn same_as(&self, other: &Self) -> bool {
-        self.files.len() == other.files.len()
-            && self.files.iter().all(|(source, entry)| other.files.get(source).is_some_and(|other| entry.same_as(other)))
-    }
-}
-
-impl Entry {
-    fn same_as(&self, other: &Self) -> bool {
-        let digest = |e: &Self| e.plugin.as_ref().map(|p| p.digest);
-        let taken = self.name_taken == other.name_taken;
-        taken && self.seen == other.seen && digest(self) == digest(other) && self.refusal == other.refusal
-    }
-
-    fn info(&self, Source { origin, file }: &Source, uses: &HashMap<String, PluginUse>, faults: &FaultPolicy) -> PluginInfo {
-        let (plugin, role) = (self.plugin.as_ref(), Role::of(file));
-        let (state, replacement_refused) = match (&self.refusal, plugin, &self.name_taken) {
-            (_, Some(_), Some(by)) if by.origin != *origin => (State::Overridden(by.file.clone()), None),
-            (_, Some(p), Some(by)) => (State::Refused(Refusal::NameTaken { name: p.name.clone(), file: by.file.clone() }), None),
-            (None, ..) => (State::Ready, None),
-            (Some(refusal), Some(_), None) => (State::Ready, Some(refusal.to_string())),
-            (Some(refusal), None, _) => (State::Refused(refusal.clone()), None),
-        };
-        let serves = role == Role::Serves && self.name_taken.is_none();
-        PluginInfo {
-            file: file.clone(),
-            origin: *origin,
-            role,
-            state,
-            name: plugin.map(|p| p.name.clone()),
-            version: plugin.map(|p| p.version.clone()),
-            description: plugin.map(|p| p.description.clone()),
-            kind: plugin.map(|p| p.kind()),
-            digest: plugin.map(|p| p.digest),
-            schema: plugin.map(|p| p.schema.clone()),
-            replacement_refused,
-            capabilities: plugin.map(|p| p.capabilities.clone()),
-            limits: plugin.map(|p| p.limits.clone()),
-            on_fault: plugin.filter(|p| p.kind() != Kind::Router).map(|p| faults.of(&p.name, p.on_fault)),
-            used: plugin.filter(|_| serves).map(|p| uses.get(&p.name).cloned().unwrap_or_default()),
-        }
     }
 }

@@ -12,8 +12,9 @@ use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, RETRY_AFTER};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    FIRST_WAIT, Inner, JobContext, LONGEST_SILENCE, LONGEST_WAIT, backoff,
+    FIRST_WAIT, Inner, LONGEST_SILENCE, LONGEST_WAIT, backoff,
     body::multipart,
+    open_jobs::JobContext,
     schedule::{Contact, Ticket},
 };
 use crate::pictures;

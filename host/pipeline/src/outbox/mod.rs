@@ -19,35 +19,31 @@
 
 mod attempt;
 mod body;
+mod delivery;
+mod open_jobs;
 mod schedule;
 mod signature;
 
-use std::{
-    collections::{HashMap, VecDeque},
-    fmt,
-    str::FromStr,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{collections::HashMap, fmt, str::FromStr, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use ocellus_core::{Clock, Error, ErrorKind, JobId, NetworkPolicy, ObjectId, Result, VideoId};
-use ocellus_runtime::{PluginError, Plugins, Router};
-use ocellus_store::{Archive, Delivery, DeliveryQuery, DeliveryState, Job, Page};
+use ocellus_runtime::Plugins;
+use ocellus_store::{Archive, Delivery, DeliveryQuery, DeliveryState, Page};
 use parking_lot::{Condvar, Mutex};
 use reqwest::header::HeaderValue;
 use tokio::{runtime::Runtime, sync::Notify};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tracing::{debug, error, info, warn};
+use tracing::error;
 
 pub use schedule::Deliveries;
-use schedule::{Change, Contact, Destination, Schedule, Ticket};
+use schedule::{Destination, Schedule};
 pub use signature::SigningSecret;
 
-use self::attempt::{Outcome, attempt};
+use self::{
+    delivery::Routers,
+    open_jobs::{OpenJobs, destination},
+};
 use crate::plan::Plan;
 
 /// Wait before the second attempt; doubled for each further one.
@@ -58,10 +54,6 @@ const LONGEST_WAIT: Duration = Duration::from_secs(3600);
 const LONGEST_SILENCE: Duration = Duration::from_secs(60);
 /// How long attempts that are under way may take when the server stops.
 const GRACE: Duration = Duration::from_secs(2);
-/// Jobs that are kept open for their next object.
-const OPEN_JOBS: usize = 16;
-/// Sessions of router plugins that are kept for the next object.
-const IDLE_ROUTERS: usize = 16;
 /// Threads that carry connections; disk and plugins have others.
 const THREADS: usize = 2;
 /// Failed deliveries that are read at once.
@@ -146,68 +138,6 @@ struct Clients {
     trusting: reqwest::Client,
 }
 
-/// A job whose objects are delivered.
-struct JobContext {
-    job: Job,
-    plan: Plan,
-    url: String,
-    destination: Destination,
-    /// Somebody was told that an object of it could not be delivered; the API has the others.
-    warned: AtomicBool,
-}
-
-/// Jobs that are kept open, the last used first.
-#[derive(Default)]
-struct OpenJobs {
-    open: VecDeque<Arc<JobContext>>,
-    /// How often one was sent somewhere else.
-    readdressed: u64,
-}
-
-impl OpenJobs {
-    fn get(&mut self, id: JobId) -> Option<Arc<JobContext>> {
-        let place = self.open.iter().position(|open| open.job.id() == id)?;
-        let open = self.open.remove(place)?;
-        self.open.push_front(Arc::clone(&open));
-        Some(open)
-    }
-
-    fn put(&mut self, open: &Arc<JobContext>) {
-        if self.get(open.job.id()).is_none() {
-            self.open.truncate(OPEN_JOBS - 1);
-            self.open.push_front(Arc::clone(open));
-        }
-    }
-
-    fn readdress(&mut self, id: JobId) {
-        self.open.retain(|open| open.job.id() != id);
-        self.readdressed += 1;
-    }
-}
-
-/// Sessions of router plugins that nobody uses now, the last used first.
-#[derive(Default)]
-struct Routers {
-    generation: u64,
-    /// With the plugin's name and its settings.
-    idle: VecDeque<(String, String, Router)>,
-}
-
-/// An attempt under way. Its ticket goes back whatever becomes of the task.
-struct UnderWay {
-    outbox: Arc<Inner>,
-    ticket: Ticket,
-    result: Concluded,
-}
-
-/// What follows from an attempt.
-struct Concluded {
-    /// When to try again; `None` at the end.
-    again: Option<Timestamp>,
-    contact: Contact,
-    reason: Option<String>,
-}
-
 impl Outbox {
     /// Begins to deliver, with what an earlier server left undone.
     pub(crate) fn start(
@@ -269,7 +199,7 @@ impl Outbox {
     /// them to end. Never waits.
     pub(crate) fn withdraw(&self, video: VideoId) {
         self.inner.schedule.lock().withdraw(video);
-        self.inner.jobs.lock().open.retain(|open| open.job.id().video != video);
+        self.inner.jobs.lock().withdraw(video);
         self.inner.unwritten.lock().retain(|object, _| object.job.video != video);
     }
 
@@ -357,27 +287,6 @@ impl Drop for Outbox {
     }
 }
 
-impl Drop for UnderWay {
-    fn drop(&mut self) {
-        let Concluded { again, contact, reason } = &self.result;
-        let (outbox, router) = (&self.outbox, &self.ticket.destination);
-        let change = outbox.schedule.lock().settle(&self.ticket, *again, *contact, outbox.clock.now());
-        outbox.settled.notify_all();
-        outbox.changed.notify_one();
-        match change {
-            Some(Change::Down { waiting }) => {
-                let reason = reason.as_deref().unwrap_or_default();
-                warn!(%router, waiting, reason, "router {router} does not answer ({reason}); {waiting} objects wait for it and are tried again");
-            }
-            Some(Change::Back { away, waiting }) => {
-                let away_ms = away.as_millis() as u64;
-                info!(%router, waiting, away_ms, "router {router} answers again, after {} s; {waiting} objects wait for it", away.as_secs());
-            }
-            None => {}
-        }
-    }
-}
-
 impl Inner {
     fn add(&self, object: ObjectId, number: u32, destination: &Destination, due: Timestamp) {
         self.schedule.lock().add(object, number, destination, due);
@@ -426,22 +335,6 @@ impl Inner {
         Ok(Delivery { next_try, ..delivery })
     }
 
-    /// Deliveries that a user takes up again go to where the video says now, and with them all
-    /// others of its job.
-    fn readdress(&self, id: JobId) -> Result<()> {
-        let wanted = self.archive.video(id.video)?.and_then(|v| v.router_url);
-        let (Some(wanted), Some(open)) = (wanted, self.job(id)?) else { return Ok(()) };
-        if wanted != open.url {
-            open.job.set_router(&wanted)?;
-            self.jobs.lock().readdress(id);
-            if let Some(open) = self.job(id)? {
-                self.schedule.lock().redirect(id, &open.destination);
-                self.changed.notify_one();
-            }
-        }
-        Ok(())
-    }
-
     fn revive(&self, before: Delivery) -> Result<Delivery> {
         let now = self.clock.now();
         let _turn = self.reviving.lock();
@@ -462,148 +355,6 @@ impl Inner {
         self.add(delivery.object.clone(), number, &open.destination, now);
         Ok(delivery)
     }
-
-    /// The job of an object, open; `None` where it is its video's no more, or has no router.
-    fn job(&self, id: JobId) -> Result<Option<Arc<JobContext>>> {
-        let readdressed = {
-            let mut jobs = self.jobs.lock();
-            if let Some(open) = jobs.get(id) {
-                return Ok(Some(open));
-            }
-            jobs.readdressed
-        };
-        // Reads the job's logs: nobody else has to wait for that.
-        let Some(job) = self.archive.job(id)? else { return Ok(None) };
-        let written = match job.plan() {
-            // Removed meanwhile.
-            Err(_) if !self.archive.is_current(id)? => return Ok(None),
-            written => written?,
-        };
-        let plan = Plan::parse(written)?;
-        let (Some(url), Some(destination)) = (plan.router_url.clone(), destination(&plan)) else { return Ok(None) };
-        let open = Arc::new(JobContext { job, plan, url, destination, warned: AtomicBool::new(false) });
-        let mut jobs = self.jobs.lock();
-        // The next one who asks reads where it goes by now.
-        if jobs.readdressed == readdressed {
-            jobs.put(&open);
-        }
-        Ok(Some(open))
-    }
-
-    /// Begins what is due, until the server stops.
-    async fn dispatch(self: Arc<Self>) {
-        loop {
-            let now = self.clock.now();
-            let (tickets, next) = self.schedule.lock().take(now);
-            for ticket in tickets {
-                self.tasks.spawn(Arc::clone(&self).deliver(ticket));
-            }
-            let wait = next.map_or(LONGEST_SILENCE, |n| until(now, n).min(LONGEST_SILENCE));
-            tokio::select! {
-                () = self.closing.cancelled() => return,
-                () = self.changed.notified() => {}
-                () = tokio::time::sleep(wait) => {}
-            }
-        }
-    }
-
-    /// One attempt, and what follows from it.
-    async fn deliver(self: Arc<Self>, ticket: Ticket) {
-        let now = self.clock.now();
-        let unfinished = Concluded { again: Some(backoff(now, 6, LONGEST_SILENCE)), contact: Contact::None, reason: None };
-        let mut under_way = UnderWay { outbox: Arc::clone(&self), ticket, result: unfinished };
-        let ticket = &under_way.ticket;
-        let outcome = tokio::select! {
-            outcome = attempt(&self, ticket) => outcome,
-            () = ticket.cancelled.cancelled() => Outcome::Interrupted,
-            () = self.halted.cancelled() => Outcome::Interrupted,
-        };
-        if matches!(outcome, Outcome::Interrupted) {
-            under_way.result.again = Some(now);
-            return;
-        }
-        let id = ticket.id.clone();
-        // The plugin's judgement and the disk are for threads that may wait.
-        match tokio::task::spawn_blocking(move || self.conclude(&id, outcome)).await {
-            Ok(result) => under_way.result = result,
-            Err(error) => error!(object = %under_way.ticket.id, %error, "delivering object {} broke off: {error}", under_way.ticket.id),
-        }
-    }
-
-    /// Writes down what came of an attempt.
-    fn conclude(&self, id: &ObjectId, outcome: Outcome) -> Concluded {
-        let now = self.clock.now();
-        let over = Concluded { again: None, contact: Contact::None, reason: None };
-        let (open, delivery, contact) = match outcome {
-            Outcome::Gone | Outcome::Interrupted => return over,
-            Outcome::Booked(again) => return Concluded { again, ..over },
-            // It will not be another time either, before somebody mends it.
-            Outcome::Unread(error) if error.kind() == ErrorKind::Conflict => {
-                error!(object = %id, %error, "object {id} is not delivered: {error}");
-                return over;
-            }
-            Outcome::Unread(error) => {
-                warn!(object = %id, %error, "object {id} cannot be delivered yet: {error}");
-                return Concluded { again: Some(backoff(now, 6, LONGEST_SILENCE)), ..over };
-            }
-            Outcome::Tried { open, before, reply } => {
-                let answer = attempt::understand(self, &open, reply);
-                let (delivery, contact) = attempt::judge(before, answer, now, self.config.give_up_after);
-                (open, delivery, contact)
-            }
-        };
-        let reason = delivery.reason.as_deref().unwrap_or_default();
-        match delivery.state {
-            DeliveryState::Failed if !open.warned.swap(true, Ordering::Relaxed) => {
-                warn!(object = %id, attempts = delivery.attempts, reason, "object {id} could not be delivered: {reason}; others of its video that fail are not logged")
-            }
-            DeliveryState::Posted => debug!(object = %id, attempts = delivery.attempts, "object {id} was delivered"),
-            _ => debug!(object = %id, attempts = delivery.attempts, reason, "delivering object {id} failed ({reason}), trying again later"),
-        }
-        if let Err(error) = open.job.record_delivery(&delivery) {
-            error!(object = %id, %error, "how the delivery of object {id} stands cannot be written down yet: {error}");
-            let reason = delivery.reason.clone();
-            self.unwritten.lock().insert(id.clone(), delivery);
-            return Concluded { again: Some(backoff(now, 6, LONGEST_SILENCE)), contact, reason };
-        }
-        Concluded { again: delivery.next_try, contact, reason: delivery.reason }
-    }
-
-    /// Has a session of the job's router do something. One that failed is not used again, nor one
-    /// of a plugin that has changed.
-    fn with_router<R>(&self, plan: &Plan, f: impl FnOnce(&mut Router) -> Result<R, PluginError>) -> Result<R, PluginError> {
-        let generation = self.plugins.generation();
-        let name = &plan.stream_settings.router;
-        let settings = plan.stream_settings.plugins.get(name).cloned().unwrap_or_else(|| serde_json::json!({}));
-        let key = settings.to_string();
-        let idle = {
-            let mut routers = self.routers.lock();
-            if routers.generation != generation {
-                *routers = Routers { generation, idle: VecDeque::new() };
-            }
-            let place = routers.idle.iter().position(|(n, k, _)| n == name && *k == key);
-            place.and_then(|place| routers.idle.remove(place)).map(|(.., router)| router)
-        };
-        let mut router = match idle {
-            Some(router) => router,
-            None => self.plugins.router(name, &settings)?,
-        };
-        let result = f(&mut router)?;
-        let mut routers = self.routers.lock();
-        if routers.generation == generation {
-            routers.idle.truncate(IDLE_ROUTERS - 1);
-            routers.idle.push_front((name.clone(), key, router));
-        }
-        Ok(result)
-    }
-}
-
-/// Scheme, host and port of the router, and whether it has to prove who it is: one job may reach
-/// what another may not.
-fn destination(plan: &Plan) -> Option<Destination> {
-    let origin = reqwest::Url::parse(plan.router_url.as_ref()?).ok()?.origin().ascii_serialization();
-    let trusted = if plan.stream_settings.router_verify_ssl { "" } else { " (certificate not verified)" };
-    Some(format!("{origin}{trusted}").into())
 }
 
 /// How long until then; no time at all for what is past.

@@ -15,6 +15,7 @@
 //! Pure: no clock, no I/O. The caller says what time it is, and carries out what it is given.
 
 mod attempts;
+mod destination;
 #[cfg(test)]
 mod tests;
 
@@ -29,8 +30,10 @@ use ocellus_core::{JobId, ObjectId, ObjectType, TrackId, VideoId};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
-use self::attempts::{Attempts, Slot};
-use super::{backoff, until};
+use self::{
+    attempts::Attempts,
+    destination::{DestinationQueue, News, Standing},
+};
 
 /// Posts under way at once, to one destination that answers.
 const AT_ONCE: usize = 4;
@@ -83,31 +86,6 @@ enum Place {
     /// In the queue of its destination.
     Listed,
     InFlight,
-}
-
-#[derive(Default)]
-struct DestinationQueue {
-    due: BTreeMap<(Timestamp, JobId, u32), ObjectId>,
-    in_flight: usize,
-    standing: Standing,
-    /// When it answered last.
-    answered: Option<Timestamp>,
-    paused_until: Option<Timestamp>,
-    /// The number of its last attempt.
-    turn: u64,
-}
-
-/// What is known of a destination.
-#[derive(Clone, Copy, Default)]
-enum Standing {
-    #[default]
-    Unknown,
-    Answering,
-    Silent {
-        since: Timestamp,
-        /// Attempts without an answer since the last one with.
-        attempts: u32,
-    },
 }
 
 /// A delivery to be tried now.
@@ -385,62 +363,6 @@ impl JobQueue {
     fn listed(&self) -> impl Iterator<Item = (Timestamp, u32)> {
         let all = self.tracks.values().flatten();
         all.filter(|(_, waiting)| waiting.place == Place::Listed).map(|(number, waiting)| (waiting.due, *number))
-    }
-}
-
-/// What a contact changed.
-enum News {
-    Down,
-    Back { away: Duration },
-}
-
-impl DestinationQueue {
-    fn slot(&self) -> Slot {
-        if matches!(self.standing, Standing::Answering) { Slot::Answering } else { Slot::Probe }
-    }
-
-    /// When its first object may begin; `None` where it has none, or as many under way as it may.
-    fn next_start(&self) -> Option<Timestamp> {
-        let at_once = if matches!(self.standing, Standing::Answering) { AT_ONCE } else { 1 };
-        let (&(due, ..), _) = self.due.first_key_value().filter(|_| self.in_flight < at_once)?;
-        Some(self.paused_until.map_or(due, |pause| pause.max(due)))
-    }
-
-    fn hear(&mut self, contact: Contact, begun: Timestamp, now: Timestamp) -> Option<News> {
-        let before = self.standing;
-        match contact {
-            Contact::None => return None,
-            // It answered another meanwhile: not it is silent, but what it does with this one
-            // request takes long.
-            Contact::Unanswered if self.answered.is_some_and(|answered| answered > begun) => return None,
-            Contact::Unanswered => {
-                let (since, attempts) = match before {
-                    Standing::Silent { since, attempts } => (since, attempts.saturating_add(1)),
-                    Standing::Unknown | Standing::Answering => (now, 1),
-                };
-                self.standing = Standing::Silent { since, attempts };
-                self.pause(backoff(now, attempts, LONGEST_PAUSE));
-                return (attempts == DOWN_AFTER).then_some(News::Down);
-            }
-            // What it asked for itself holds on.
-            Contact::Answered if matches!(before, Standing::Silent { .. }) => self.paused_until = None,
-            Contact::Answered => {}
-            Contact::Busy(until) => self.pause(until),
-        }
-        (self.standing, self.answered) = (Standing::Answering, Some(now));
-        match before {
-            Standing::Silent { since, attempts } if attempts >= DOWN_AFTER => Some(News::Back { away: until(since, now) }),
-            _ => None,
-        }
-    }
-
-    fn pause(&mut self, until: Timestamp) {
-        self.paused_until = self.paused_until.max(Some(until));
-    }
-
-    fn can_be_forgotten(&self, now: Timestamp) -> bool {
-        let known = matches!(self.standing, Standing::Answering) && self.answered.is_some_and(|answered| until(answered, now) < REMEMBERED);
-        self.due.is_empty() && self.in_flight == 0 && self.paused_until.is_none_or(|pause| pause <= now) && !known
     }
 }
 

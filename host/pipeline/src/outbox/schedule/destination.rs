@@ -1,0 +1,94 @@
+//! Queue of one destination, and what is known of it.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use jiff::Timestamp;
+use ocellus_core::{JobId, ObjectId};
+
+use super::{
+    super::{backoff, until},
+    AT_ONCE, Contact, DOWN_AFTER, LONGEST_PAUSE, REMEMBERED,
+    attempts::Slot,
+};
+
+/// What is due to a destination.
+#[derive(Default)]
+pub(super) struct DestinationQueue {
+    pub(super) due: BTreeMap<(Timestamp, JobId, u32), ObjectId>,
+    pub(super) in_flight: usize,
+    pub(super) standing: Standing,
+    /// When it answered last.
+    pub(super) answered: Option<Timestamp>,
+    pub(super) paused_until: Option<Timestamp>,
+    /// The number of its last attempt.
+    pub(super) turn: u64,
+}
+
+/// What is known of a destination.
+#[derive(Clone, Copy, Default)]
+pub(super) enum Standing {
+    #[default]
+    Unknown,
+    Answering,
+    Silent {
+        since: Timestamp,
+        /// Attempts without an answer since the last one with.
+        attempts: u32,
+    },
+}
+
+/// What a contact changed.
+pub(super) enum News {
+    Down,
+    Back { away: Duration },
+}
+
+impl DestinationQueue {
+    pub(super) fn slot(&self) -> Slot {
+        if matches!(self.standing, Standing::Answering) { Slot::Answering } else { Slot::Probe }
+    }
+
+    /// When its first object may begin; `None` where it has none, or as many under way as it may.
+    pub(super) fn next_start(&self) -> Option<Timestamp> {
+        let at_once = if matches!(self.standing, Standing::Answering) { AT_ONCE } else { 1 };
+        let (&(due, ..), _) = self.due.first_key_value().filter(|_| self.in_flight < at_once)?;
+        Some(self.paused_until.map_or(due, |pause| pause.max(due)))
+    }
+
+    pub(super) fn hear(&mut self, contact: Contact, begun: Timestamp, now: Timestamp) -> Option<News> {
+        let before = self.standing;
+        match contact {
+            Contact::None => return None,
+            // It answered another meanwhile: not it is silent, but what it does with this one
+            // request takes long.
+            Contact::Unanswered if self.answered.is_some_and(|answered| answered > begun) => return None,
+            Contact::Unanswered => {
+                let (since, attempts) = match before {
+                    Standing::Silent { since, attempts } => (since, attempts.saturating_add(1)),
+                    Standing::Unknown | Standing::Answering => (now, 1),
+                };
+                self.standing = Standing::Silent { since, attempts };
+                self.pause(backoff(now, attempts, LONGEST_PAUSE));
+                return (attempts == DOWN_AFTER).then_some(News::Down);
+            }
+            // What it asked for itself holds on.
+            Contact::Answered if matches!(before, Standing::Silent { .. }) => self.paused_until = None,
+            Contact::Answered => {}
+            Contact::Busy(until) => self.pause(until),
+        }
+        (self.standing, self.answered) = (Standing::Answering, Some(now));
+        match before {
+            Standing::Silent { since, attempts } if attempts >= DOWN_AFTER => Some(News::Back { away: until(since, now) }),
+            _ => None,
+        }
+    }
+
+    pub(super) fn pause(&mut self, until: Timestamp) {
+        self.paused_until = self.paused_until.max(Some(until));
+    }
+
+    pub(super) fn can_be_forgotten(&self, now: Timestamp) -> bool {
+        let known = matches!(self.standing, Standing::Answering) && self.answered.is_some_and(|answered| until(answered, now) < REMEMBERED);
+        self.due.is_empty() && self.in_flight == 0 && self.paused_until.is_none_or(|pause| pause <= now) && !known
+    }
+}

@@ -1,0 +1,78 @@
+//! Report on installed plugins.
+
+use ocellus_core::PluginUse;
+use serde::{Serialize, Serializer};
+use serde_json::Value;
+
+use crate::{Digest, Kind, Limits, OnFault, Origin, Refusal};
+
+/// What is to be said of a file in a folder.
+#[derive(Clone, Debug, Serialize)]
+pub struct PluginInfo {
+    /// The file's name within its folder.
+    pub file: String,
+    pub origin: Origin,
+    pub role: Role,
+    pub state: State,
+    /// Name and what follows: absent for a file that never was a plugin.
+    pub name: Option<String>,
+    pub version: Option<String>,
+    pub description: Option<String>,
+    pub kind: Option<Kind>,
+    /// Of the component in use.
+    pub digest: Option<Digest>,
+    /// JSON Schema of the settings.
+    pub schema: Option<Value>,
+    /// Why the file's present content is not in use although an earlier one is.
+    pub replacement_refused: Option<String>,
+    /// What it was granted beyond its arguments.
+    pub capabilities: Option<Vec<String>>,
+    /// What it is held to: the lower of the operator's limits and its own.
+    pub limits: Option<Limits>,
+    /// What follows from its faults; a router's fail the attempt.
+    pub on_fault: Option<OnFault>,
+    /// What it cost since the server's start, and what a candidate beside it did.
+    pub used: Option<PluginUse>,
+}
+
+/// What a file is there for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Jobs use it.
+    Serves,
+    /// `NAME.shadow.wasm`: it is shown what the plugin of its name is shown in jobs, without
+    /// effect.
+    Candidate,
+}
+
+impl Role {
+    pub(super) fn of(file: &str) -> Self {
+        if file.ends_with(Self::Candidate.ending()) { Self::Candidate } else { Self::Serves }
+    }
+
+    pub(super) fn ending(self) -> &'static str {
+        match self {
+            Self::Serves => ".wasm",
+            Self::Candidate => ".shadow.wasm",
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum State {
+    Ready,
+    Refused(Refusal),
+    /// It ships, and the user's plugin in this file has its name.
+    Overridden(String),
+}
+
+impl Serialize for State {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Ready => serializer.serialize_str("ready"),
+            Self::Refused(reason) => serializer.collect_str(&format_args!("refused: {reason}")),
+            Self::Overridden(file) => serializer.collect_str(&format_args!("overridden: by the user's plugin in {file}")),
+        }
+    }
+}

@@ -1,0 +1,132 @@
+use proptest::prelude::*;
+
+use super::*;
+
+fn writer(path: &Path) -> LogWriter {
+    LogWriter::open::<()>(&Disk::default(), path, Kind::Objects, |(), _, _| Ok(())).unwrap().0
+}
+
+fn write(path: &Path, records: &[Vec<u8>]) -> Option<PathBuf> {
+    let mut writer = writer(path);
+    for record in records {
+        writer.append(record).unwrap();
+    }
+    writer.sync().unwrap();
+    writer.set_aside
+}
+
+fn read(path: &Path) -> Vec<Vec<u8>> {
+    let mut all = Vec::new();
+    if let Ok(Some(mut reader)) = LogReader::open(path, Kind::Objects) {
+        while let Some(record) = reader.next_record().unwrap() {
+            all.push(record);
+        }
+    }
+    all
+}
+
+fn records() -> impl Strategy<Value = Vec<Vec<u8>>> {
+    prop::collection::vec(prop::collection::vec(any::<u8>(), 0..40), 0..8)
+}
+
+#[test]
+fn zeros_that_a_file_system_left_are_no_records() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("log");
+    write(&path, &[b"one".to_vec()]);
+    let length = std::fs::metadata(&path).unwrap().len();
+    File::options().write(true).open(&path).unwrap().set_len(length + 4096).unwrap();
+    assert_eq!(read(&path), [b"one".to_vec()]);
+    assert_eq!(write(&path, &[b"two".to_vec()]), None);
+    assert_eq!(read(&path), [b"one".to_vec(), b"two".to_vec()]);
+}
+
+#[test]
+fn a_write_that_failed_takes_nothing_after_it_along() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("log");
+    let mut writer = writer(&path);
+    writer.append(b"one").unwrap();
+    writer.sync().unwrap();
+    // A handle that cannot write stands for a disk that is full.
+    writer.file = BufWriter::new(Box::new(File::open(&path).unwrap()));
+    writer.append(b"lost").unwrap();
+    assert!(writer.sync().is_err());
+    assert_eq!(writer.append(b"two").unwrap(), HEAD + FRAME + 3);
+    writer.sync().unwrap();
+    assert_eq!(read(&path), [b"one".to_vec(), b"two".to_vec()]);
+}
+
+#[test]
+fn a_log_of_a_later_version_is_refused_by_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("log");
+    std::fs::write(&path, b"OCLOGO\x09\x00").unwrap();
+    let error = LogReader::open(&path, Kind::Objects).err().unwrap();
+    assert!(matches!(&error, StoreError::Newer { made_by, .. } if made_by.contains('9')), "{error}");
+    let other = LogReader::open(&path, Kind::Deliveries).unwrap().unwrap();
+    assert_eq!(other.unread(), Unread { damaged: HEAD, torn: 0 });
+}
+
+#[test]
+fn garbage_without_end_is_searched_within_bounds() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("log");
+    write(&path, &[b"one".to_vec()]);
+    let mut random = fastrand::Rng::with_seed(7);
+    let garbage: Vec<u8> = std::iter::repeat_with(|| random.u8(..)).take(24 << 20).collect();
+    std::fs::write(&path, [std::fs::read(&path).unwrap(), garbage].concat()).unwrap();
+    assert_eq!(read(&path), [b"one".to_vec()]);
+}
+
+proptest! {
+    #[test]
+    fn what_was_written_is_read(first in records(), second in records()) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log");
+        write(&path, &first);
+        write(&path, &second);
+        prop_assert_eq!(read(&path), [first, second].concat());
+    }
+
+    #[test]
+    fn a_log_that_was_cut_yields_what_was_whole_and_can_be_appended_to(all in records(), cut in any::<prop::sample::Index>()) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log");
+        write(&path, &all);
+        let bytes = std::fs::read(&path).unwrap();
+        std::fs::write(&path, &bytes[..cut.index(bytes.len())]).unwrap();
+        let left = read(&path);
+        prop_assert!(all.starts_with(&left), "{:?} is no prefix of {:?}", left, all);
+        prop_assert_eq!(write(&path, &[b"more".to_vec()]), None);
+        prop_assert_eq!(read(&path), [left, vec![b"more".to_vec()]].concat());
+    }
+
+    /// All records but the damaged one are there, before and after more is appended, and the
+    /// file as it was, too.
+    #[test]
+    fn damage_costs_the_record_that_it_is_in(all in records(), at in any::<prop::sample::Index>(), bits in 1_u8..) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log");
+        write(&path, &all);
+        let mut bytes = std::fs::read(&path).unwrap();
+        prop_assume!(bytes.len() > HEAD as usize);
+        let at = HEAD as usize + at.index(bytes.len() - HEAD as usize);
+        bytes[at] ^= bits;
+        std::fs::write(&path, &bytes).unwrap();
+        let mut end = HEAD as usize;
+        let hit = all.iter().position(|r| { end += FRAME as usize + r.len(); at < end }).unwrap();
+        let mut expected = all.clone();
+        expected.remove(hit);
+        prop_assert_eq!(&read(&path), &expected);
+
+        let aside = write(&path, &[b"more".to_vec()]);
+        expected.push(b"more".to_vec());
+        prop_assert_eq!(read(&path), expected);
+        // The last record of a log may as well be one that a crash cut.
+        prop_assert_eq!(aside.is_some(), hit + 1 < all.len());
+        if let Some(aside) = aside {
+            prop_assert_eq!(std::fs::read(aside).unwrap(), bytes);
+        }
+    }
+}
