@@ -16,7 +16,11 @@ use crate::{
 /// compiles is kept for the next.
 pub(crate) fn plugin(dir: &Path, arguments: &[&str]) -> (Option<i32>, String, String) {
     let mut command = Command::new(program());
-    command.current_dir(dir).arg("plugin").args(arguments).env("CARGO_TARGET_DIR", media::target().join("wasm/authoring"));
+    command
+        .current_dir(dir)
+        .arg("plugin")
+        .args(arguments)
+        .env("CARGO_TARGET_DIR", media::target().join("wasm/authoring"));
     let output = command.output().unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
     (output.status.code(), text(output.stdout), text(output.stderr))
@@ -41,14 +45,20 @@ fn a_router_is_shown_objects_and_answers() {
     assert_eq!((outcome(200), outcome(429)), (json!("accepted"), json!({"retry_after_ms": 7000})));
 
     let (status, said, _) = run(&["plugin", "bench", http.to_str().unwrap(), "--seconds", "0.1"]);
-    assert!(status.success() && said.contains("http 0.1.0 (") && said.contains(" us") && said.contains("a frame"), "{said}");
+    assert!(
+        status.success() && said.contains("http 0.1.0 (") && said.contains(" us") && said.contains("a frame"),
+        "{said}"
+    );
 }
 
 #[test]
 fn what_a_plugin_logs_is_shown_to_its_author() {
     let chatter = media::assets().join("guests/hostile-tracker.wasm");
     let (_, _, error) = run(&["plugin", "test", chatter.to_str().unwrap(), "--settings", r#"{"misdeed": "chatter"}"#]);
-    assert!(error.contains(r"hostile_tracker: line 0\nof many") && error.contains("writes more lines than it may"), "{error}");
+    assert!(
+        error.contains(r"hostile_tracker: line 0\nof many") && error.contains("writes more lines than it may"),
+        "{error}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -42,7 +42,12 @@ async fn a_candidate_changes_nothing_and_is_told_about() {
     let (alone, used) = processed(&server, dir.path(), "").await;
     assert_eq!(used["simple_iou"]["shadow"], Value::Null);
     let bare = async |id| -> Vec<Value> {
-        server.objects(id).await.into_iter().map(|o| json!([o["track_id"], o["bbox"], o["quality"], o["detections"]])).collect()
+        server
+            .objects(id)
+            .await
+            .into_iter()
+            .map(|o| json!([o["track_id"], o["bbox"], o["quality"], o["detections"]]))
+            .collect()
     };
 
     let path = "/plugins/simple_iou/shadow/";
@@ -52,12 +57,19 @@ async fn a_candidate_changes_nothing_and_is_told_about() {
     assert_eq!(bare(beside).await, bare(alone).await, "it is without effect");
     let shadow = &used["simple_iou"]["shadow"];
     assert_eq!((&shadow["digest"], &shadow["ended"]), (&candidate["digest"], &Value::Null), "{shadow:#}");
-    assert!(shadow["different"].as_u64() > Some(10) && shadow["items"].as_u64() >= shadow["different"].as_u64(), "{shadow:#}");
+    assert!(
+        shadow["different"].as_u64() > Some(10) && shadow["items"].as_u64() >= shadow["different"].as_u64(),
+        "{shadow:#}"
+    );
     assert!(shadow["first_difference"].as_str().unwrap().contains("the candidate goes from its track"), "{shadow:#}");
     assert!(shadow["time_ms"].as_f64() > Some(0.0) && shadow["memory_bytes"].as_u64() > Some(0), "{shadow:#}");
 
     let serving = server.get("/plugins/simple_iou/").await;
-    assert_eq!((&serving["role"], &serving["used"]["shadow"]["items"]), (&json!("serves"), &shadow["items"]), "{serving:#}");
+    assert_eq!(
+        (&serving["role"], &serving["used"]["shadow"]["items"]),
+        (&json!("serves"), &shadow["items"]),
+        "{serving:#}"
+    );
     assert_ne!(serving["digest"], candidate["digest"]);
     assert_eq!(server.get(path).await["file"], "simple_iou.shadow.wasm");
     let remove = async || server.request(Method::DELETE, path).send().await.unwrap().status();
@@ -83,7 +95,8 @@ async fn a_filter_reads_pictures_in_a_job_and_in_its_replay() {
     }
 
     let replay = async || {
-        let response = server.request(Method::POST, &format!("/videos/{id}/replay/")).json(&json!({})).send().await.unwrap();
+        let response =
+            server.request(Method::POST, &format!("/videos/{id}/replay/")).json(&json!({})).send().await.unwrap();
         (response.status(), response.json::<Value>().await.unwrap())
     };
     let (status, told) = replay().await;

@@ -49,7 +49,8 @@ fn slow_to_compile(functions: u64) -> Vec<u8> {
     }
     section(&mut module, 10, &code);
 
-    let mut component = fs::read(media::assets().join("plugins/quality.wasm")).expect("plugins are missing: run cargo xtask build");
+    let mut component =
+        fs::read(media::assets().join("plugins/quality.wasm")).expect("plugins are missing: run cargo xtask build");
     section(&mut component, 1, &module);
     component
 }
@@ -99,7 +100,8 @@ async fn what_takes_too_long_is_refused_and_the_server_goes_on() {
 
     // The same from the folder.
     fs::write(data.join("plugins/slow.wasm"), &component).unwrap();
-    let refused = async || server.get("/plugins/").await.to_string().contains("refused: takes longer to compile than the 3 s");
+    let refused =
+        async || server.get("/plugins/").await.to_string().contains("refused: takes longer to compile than the 3 s");
     wait_for("the refusal", refused).await;
     assert_eq!(server.get("/plugins/quality/").await["state"], "ready");
 }
@@ -122,7 +124,8 @@ async fn a_server_that_compiles_stops_at_once() {
     let answer = tokio::spawn(put.send());
     let compiled = dir.path().join("compiled-plugins");
     let compiling = |path: PathBuf| path.file_name().unwrap().to_str().unwrap().starts_with("compiling-");
-    wait_for("the compiler", async || fs::read_dir(&compiled).unwrap().any(|entry| compiling(entry.unwrap().path()))).await;
+    wait_for("the compiler", async || fs::read_dir(&compiled).unwrap().any(|entry| compiling(entry.unwrap().path())))
+        .await;
     let begun = Instant::now();
     assert!(server.terminate().success());
     println!("stopped after {:?}", begun.elapsed());
@@ -166,5 +169,8 @@ async fn the_second_start_compiles_nothing_and_damage_is_mended() {
     all_serve(&server).await;
     assert!(server.terminate().success());
     let mended = kept(dir.path());
-    assert!(mended.keys().eq(first.keys()) && mended.iter().all(|(path, file)| first[path] != *file), "{mended:#?} {first:#?}");
+    assert!(
+        mended.keys().eq(first.keys()) && mended.iter().all(|(path, file)| first[path] != *file),
+        "{mended:#?} {first:#?}"
+    );
 }

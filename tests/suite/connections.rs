@@ -48,7 +48,8 @@ async fn connect(server: &Server) -> TcpStream {
 /// An HTTP/2 client that answers pings, as every library does. The task ends with its connection.
 async fn connect_h2(server: &Server, window: u32) -> (SendRequest<bytes::Bytes>, JoinHandle<()>) {
     let stream = connect(server).await;
-    let (requests, connection) = h2::client::Builder::new().initial_window_size(window).handshake(stream).await.unwrap();
+    let (requests, connection) =
+        h2::client::Builder::new().initial_window_size(window).handshake(stream).await.unwrap();
     (requests, tokio::spawn(async move { drop(connection.await) }))
 }
 
@@ -81,7 +82,8 @@ async fn assert_answers(server: &Server, data: &Path, old: &mut TcpStream) {
     let token = token(data);
     for _ in 0..20 {
         let fresh = reqwest::Client::new();
-        let request = fresh.get(format!("http://{}/videos/", address(server))).header("authorization", format!("Token {token}"));
+        let request =
+            fresh.get(format!("http://{}/videos/", address(server))).header("authorization", format!("Token {token}"));
         let answer = in_time("an answer to a new client", request.send()).await.unwrap();
         assert_eq!(answer.status(), StatusCode::OK);
     }
@@ -166,7 +168,10 @@ async fn connections_that_do_nothing_end() {
     // It notices at its next request, for which there is no room on the way.
     let mut unread = connect(&server).await;
     let request = get_text("/openapi.json", Some(&token));
-    in_time("the end of a connection whose answers are not taken", async { while unread.write_all(&request).await.is_ok() {} }).await;
+    in_time("the end of a connection whose answers are not taken", async {
+        while unread.write_all(&request).await.is_ok() {}
+    })
+    .await;
 }
 
 /// A picture of some megabytes; its id.

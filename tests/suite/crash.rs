@@ -24,8 +24,12 @@ fn settings() -> serde_json::Value {
 }
 
 async fn found(server: &Server, id: u64) -> Vec<serde_json::Value> {
-    let mut all: Vec<_> =
-        server.objects(id).await.into_iter().map(|o| json!([o["type"], o["track_id"], o["bbox"], o["best_time"]])).collect();
+    let mut all: Vec<_> = server
+        .objects(id)
+        .await
+        .into_iter()
+        .map(|o| json!([o["type"], o["track_id"], o["bbox"], o["best_time"]]))
+        .collect();
     all.sort_by_key(ToString::to_string);
     all
 }
@@ -71,7 +75,10 @@ async fn objects_and_pictures(server: &Server, id: u64) -> Vec<(String, Vec<u8>,
     let mut all = Vec::new();
     for mut object in server.objects(id).await {
         let [thumbnail, fullframe] = ["thumbnail", "fullframe"].map(|part| object[part].as_str().unwrap().to_owned());
-        object.as_object_mut().unwrap().retain(|key, _| !["id", "cluster", "thumbnail", "fullframe"].contains(&key.as_str()));
+        object
+            .as_object_mut()
+            .unwrap()
+            .retain(|key, _| !["id", "cluster", "thumbnail", "fullframe"].contains(&key.as_str()));
         all.push((object.to_string(), server.bytes(&thumbnail).await, server.bytes(&fullframe).await));
     }
     all
@@ -115,8 +122,15 @@ async fn a_job_that_was_cut_late_does_not_see_the_beginning_again() {
     let video = server.finished(cut).await;
     assert_eq!(video["health_status"]["status"], "COMPLETED", "{video:#}");
     let statistic = &video["health_status"]["statistic"];
-    assert_eq!((&statistic["frames_processed"], &statistic["decoding_soft_errors"]), (&json!(400), &json!(0)), "{video:#}");
-    assert_eq!(video["car_count"].as_u64(), Some(server.objects(cut).await.iter().filter(|o| o["type"] == "car").count() as u64));
+    assert_eq!(
+        (&statistic["frames_processed"], &statistic["decoding_soft_errors"]),
+        (&json!(400), &json!(0)),
+        "{video:#}"
+    );
+    assert_eq!(
+        video["car_count"].as_u64(),
+        Some(server.objects(cut).await.iter().filter(|o| o["type"] == "car").count() as u64)
+    );
     let found = objects_and_pictures(&server, cut).await;
     assert_eq!(found.iter().map(|o| &o.0).collect::<Vec<_>>(), expected.iter().map(|o| &o.0).collect::<Vec<_>>());
     assert!(found == expected, "the same objects with other pictures");
@@ -196,7 +210,9 @@ fn other_detectors(to: &Path, score: f64) {
         }
         let manifest = own.join("detector.toml");
         let text = std::fs::read_to_string(&manifest).unwrap();
-        let lines = text.lines().map(|line| if line.starts_with("score = ") { format!("score = {score}") } else { line.to_owned() });
+        let lines = text
+            .lines()
+            .map(|line| if line.starts_with("score = ") { format!("score = {score}") } else { line.to_owned() });
         std::fs::write(&manifest, lines.collect::<Vec<_>>().join("\n")).unwrap();
     }
 }
@@ -214,7 +230,9 @@ async fn under_another_detector_a_job_begins_anew() {
     server.upload(id, &file).await;
     server.process(id).await;
     // Something was posted already that will be something else.
-    server.wait(id, "posting", |v| v["health_status"]["statistic"]["objects"]["car"]["posted"].as_u64() > Some(0)).await;
+    server
+        .wait(id, "posting", |v| v["health_status"]["statistic"]["objects"]["car"]["posted"].as_u64() > Some(0))
+        .await;
     server.under_way(id, 50).await;
     server.kill();
 
@@ -234,7 +252,12 @@ async fn under_another_detector_a_job_begins_anew() {
     let mut meanings = HashMap::new();
     for post in receiver.posts() {
         let meaning = (post.bbox.to_string(), post.timestamp.clone());
-        assert_eq!(meanings.entry(post.key.clone()).or_insert_with(|| meaning.clone()), &meaning, "{} stands for two things", post.key);
+        assert_eq!(
+            meanings.entry(post.key.clone()).or_insert_with(|| meaning.clone()),
+            &meaning,
+            "{} stands for two things",
+            post.key
+        );
     }
     for object in &objects {
         let key = object["id"].as_str().unwrap();
@@ -252,7 +275,8 @@ async fn under_another_build_of_a_plugin_a_job_goes_on() {
     server.upload(id, &media::short_street(dir.path(), 120)).await;
     server.process(id).await;
     server.wait(id, "with objects", |v| v["car_count"].as_u64() > Some(0)).await;
-    let before: HashSet<String> = server.objects(id).await.iter().map(|o| o["id"].as_str().unwrap().to_owned()).collect();
+    let before: HashSet<String> =
+        server.objects(id).await.iter().map(|o| o["id"].as_str().unwrap().to_owned()).collect();
     server.kill();
 
     // Digests say that it is another, and the objects that it does the same.
@@ -261,7 +285,8 @@ async fn under_another_build_of_a_plugin_a_job_goes_on() {
     let server = Options::new(&data).plugins(&plugins).start();
     let video = server.finished(id).await;
     assert_eq!(video["health_status"]["statistic"]["frames_processed"], 120, "{video:#}");
-    let after: HashSet<String> = server.objects(id).await.iter().map(|o| o["id"].as_str().unwrap().to_owned()).collect();
+    let after: HashSet<String> =
+        server.objects(id).await.iter().map(|o| o["id"].as_str().unwrap().to_owned()).collect();
     assert!(!before.is_empty() && before.is_subset(&after), "{before:?} {after:?}");
 }
 

@@ -38,8 +38,7 @@ fn car(more: &Value) -> Value {
 
 /// Begins a job whose tracker does what it should not.
 async fn begin(server: &Server, clip: &Path, misdeed: &str, more: Value) -> u64 {
-    let mut settings =
-        json!({"detectors": car(&json!({"tracker_type": "hostile_tracker"})), "plugins": {"hostile_tracker": {"misdeed": misdeed}}});
+    let mut settings = json!({"detectors": car(&json!({"tracker_type": "hostile_tracker"})), "plugins": {"hostile_tracker": {"misdeed": misdeed}}});
     settings.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     let id = server.create(json!({"stream_settings": settings})).await;
     server.upload(id, clip).await;
@@ -50,7 +49,12 @@ async fn begin(server: &Server, clip: &Path, misdeed: &str, more: Value) -> u64 
 /// What stays the same of an object from job to job.
 async fn seen(server: &Server, id: u64) -> Vec<Value> {
     assert_eq!(server.finished(id).await["health_status"]["status"], "COMPLETED");
-    server.objects(id).await.into_iter().map(|o| json!([o["track_id"], o["bbox"], o["detections"], o["quality"]])).collect()
+    server
+        .objects(id)
+        .await
+        .into_iter()
+        .map(|o| json!([o["track_id"], o["bbox"], o["detections"], o["quality"]]))
+        .collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -97,7 +101,8 @@ async fn every_misdeed_ends_its_own_job_and_nothing_else() {
         for part in ["hostile_tracker", call, reason] {
             assert!(error.contains(part), "{misdeed}: {part:?} is not in {error:?}");
         }
-        let memory = video["health_status"]["statistic"]["plugins"]["hostile_tracker"]["memory_bytes"].as_u64().unwrap_or(0);
+        let memory =
+            video["health_status"]["statistic"]["plugins"]["hostile_tracker"]["memory_bytes"].as_u64().unwrap_or(0);
         assert!(memory <= MEMORY, "{misdeed}: {memory} bytes");
         server.get("/health/").await;
     }
@@ -112,8 +117,10 @@ async fn a_chatterer_and_those_who_fail_in_a_swap_end_no_job() {
     let clip = media::short_street(dir.path(), 50);
     let chatterer = begin(&server, &clip, "chatter", json!({})).await;
     let at_pace = json!({"play_speed": 1, "disable_drops": true});
-    let (lost, kept) =
-        (begin(&server, &clip, "trap-in-snapshot", at_pace.clone()).await, begin(&server, &clip, "trap-in-restore", at_pace).await);
+    let (lost, kept) = (
+        begin(&server, &clip, "trap-in-snapshot", at_pace.clone()).await,
+        begin(&server, &clip, "trap-in-restore", at_pace).await,
+    );
     for id in [lost, kept] {
         server.under_way(id, 5).await;
     }
@@ -174,7 +181,8 @@ async fn a_faults_trace_makes_it_happen_again() {
     fs::write(&trace, server.bytes("/plugins/hostile_tracker/trace/").await).unwrap();
     assert!(fs::metadata(&trace).unwrap().len() < 100_000);
     let component = media::assets().join("guests/hostile-tracker.wasm");
-    let (status, said, error) = run(&["plugin", "test", component.to_str().unwrap(), "--trace", trace.to_str().unwrap()]);
+    let (status, said, error) =
+        run(&["plugin", "test", component.to_str().unwrap(), "--trace", trace.to_str().unwrap()]);
     assert_eq!(status.code(), Some(1), "{said}{error}");
     assert!(said.contains("it fails after 3 calls") && said.contains("update") && said.contains("trapped"), "{said}");
 

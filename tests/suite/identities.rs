@@ -20,7 +20,10 @@ fn man_twice(dir: &Path) -> PathBuf {
         "[0:v]trim=0:2,setpts=PTS-STARTPTS,{scaled}[a];[1:v]{scaled}[b];[2:v]trim=2:4,setpts=PTS-STARTPTS,{scaled}[c];[a][b][c]concat=n=3"
     );
     let pause = "testsrc2=size=352x288:rate=12:duration=2";
-    media::ffmpeg(&["-i", man, "-f", "lavfi", "-i", pause, "-i", man, "-filter_complex", &graph, "-c:v", "libx264"], &path);
+    media::ffmpeg(
+        &["-i", man, "-f", "lavfi", "-i", pause, "-i", man, "-filter_complex", &graph, "-c:v", "libx264"],
+        &path,
+    );
     path
 }
 
@@ -51,7 +54,9 @@ async fn clusters(server: &Server, id: u64, query: &str) -> Vec<Value> {
 async fn a_man_who_comes_back_is_counted_once() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(&dir.path().join("data"));
-    let id = server.create(json!({"stream_settings": {"detectors": {"face": {"filter_min_size": 30, "filter_min_quality": 0.1}}}})).await;
+    let id = server
+        .create(json!({"stream_settings": {"detectors": {"face": {"filter_min_size": 30, "filter_min_quality": 0.1}}}}))
+        .await;
     server.upload(id, &man_twice(dir.path())).await;
     assert_eq!(clusters(&server, id, "").await, Vec::<Value>::new(), "nobody before the first job");
     server.process(id).await;
@@ -78,7 +83,11 @@ async fn a_man_who_comes_back_is_counted_once() {
     let second = clusters(&server, id, "?type=face").await;
     assert_eq!((second.len(), &second[0]["size"]), (1, &json!(2)));
     let gone = async |path: &str| server.request(Method::GET, path).send().await.unwrap().status();
-    assert_eq!(gone(&format!("/clusters/{}/objects/", man["id"].as_str().unwrap())).await, StatusCode::NOT_FOUND, "of the job before");
+    assert_eq!(
+        gone(&format!("/clusters/{}/objects/", man["id"].as_str().unwrap())).await,
+        StatusCode::NOT_FOUND,
+        "of the job before"
+    );
 
     let deleted = server.request(Method::DELETE, &format!("/videos/{id}/file/")).send().await.unwrap();
     assert!(deleted.status().is_success());
@@ -109,9 +118,13 @@ async fn a_picture_finds_a_man_again() {
     }
 
     let found = search(&server, "/search/?type=face&threshold=0.4", &him).await;
-    let of = |id: u64| found.iter().filter(|(object, _)| object.starts_with(&format!("{id}-"))).cloned().collect::<Vec<_>>();
+    let of =
+        |id: u64| found.iter().filter(|(object, _)| object.starts_with(&format!("{id}-"))).cloned().collect::<Vec<_>>();
     assert!(of(twice).len() == 2 && !of(once).is_empty(), "{found:?}");
-    assert!(found.is_sorted_by(|(_, a), (_, b)| a >= b) && found.iter().all(|(_, s)| (0.4..=1.0).contains(s)), "{found:?}");
+    assert!(
+        found.is_sorted_by(|(_, a), (_, b)| a >= b) && found.iter().all(|(_, s)| (0.4..=1.0).contains(s)),
+        "{found:?}"
+    );
     assert_eq!(search(&server, &format!("/videos/{twice}/search/?threshold=0.4"), &him).await, of(twice));
     assert_eq!(search(&server, "/search/?limit=1", &him).await, found[..1]);
     assert_eq!(search(&server, "/search/?threshold=1", &him).await, []);

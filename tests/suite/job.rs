@@ -53,7 +53,10 @@ async fn a_street_gives_vehicles_and_people() {
         let name = object["id"].as_str().unwrap();
         assert!(ids.insert(name.to_owned()), "{name} is listed twice");
         let bbox: Vec<i64> = object["bbox"].as_array().unwrap().iter().map(|v| v.as_i64().unwrap()).collect();
-        assert!(0 <= bbox[0] && bbox[0] < bbox[2] && bbox[2] <= 640 && 0 <= bbox[1] && bbox[1] < bbox[3] && bbox[3] <= 272, "{bbox:?}");
+        assert!(
+            0 <= bbox[0] && bbox[0] < bbox[2] && bbox[2] <= 640 && 0 <= bbox[1] && bbox[1] < bbox[3] && bbox[3] <= 272,
+            "{bbox:?}"
+        );
         let fullframe = server.bytes(object["fullframe"].as_str().unwrap()).await;
         assert_eq!(media::jpeg_size(&fullframe), Some((640, 272)));
         let thumbnail = server.bytes(object["thumbnail"].as_str().unwrap()).await;
@@ -115,8 +118,11 @@ async fn the_same_recording_gives_the_same_objects() {
         server.upload(id, &file).await;
         server.process(id).await;
         server.finished(id).await;
-        let found =
-            server.objects(id).await.into_iter().map(|o| json!([o["type"], o["track_id"], o["bbox"], o["quality"], o["best_time"]]));
+        let found = server
+            .objects(id)
+            .await
+            .into_iter()
+            .map(|o| json!([o["type"], o["track_id"], o["bbox"], o["quality"], o["best_time"]]));
         runs.push(found.collect::<Vec<_>>());
     }
     assert!(!runs[0].is_empty());

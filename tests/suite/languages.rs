@@ -15,7 +15,8 @@ use crate::{
 
 async fn install(server: &Server, name: &str) {
     let file = media::assets().join("examples").join(format!("{name}.wasm"));
-    let component = fs::read(&file).unwrap_or_else(|e| panic!("{}: {e}: run cargo xtask build --examples-only", file.display()));
+    let component =
+        fs::read(&file).unwrap_or_else(|e| panic!("{}: {e}: run cargo xtask build --examples-only", file.display()));
     let response = server.request(Method::PUT, &format!("/plugins/{name}/")).body(component).send().await.unwrap();
     let (status, told) = (response.status(), response.json::<Value>().await.unwrap());
     assert_eq!((status, &told["state"]), (StatusCode::OK, &json!("ready")), "{told:#}");
@@ -33,7 +34,8 @@ async fn filters_in_python_and_javascript_serve_a_job_and_its_replay() {
     let clip = media::short_street(dir.path(), 100);
     let run = async |own: Value| {
         let car = json!({"filter_min_size": 15, "filter_min_quality": 0.1});
-        let settings = json!({"detectors": {"face": null, "car": car}, "stream_data_filter": "tall,loiter", "plugins": own});
+        let settings =
+            json!({"detectors": {"face": null, "car": car}, "stream_data_filter": "tall,loiter", "plugins": own});
         let id = server.create(json!({"stream_settings": settings})).await;
         server.upload(id, &clip).await;
         server.process(id).await;
@@ -57,7 +59,11 @@ async fn filters_in_python_and_javascript_serve_a_job_and_its_replay() {
     for name in ["tall", "loiter"] {
         assert!(used[name]["rejected"].as_u64() > Some(0) && used[name]["faults"] == 0, "{used:#}");
     }
-    let replay = server.request(Method::POST, &format!("/videos/{some}/replay/")).json(&json!({})).send().await.unwrap();
+    let replay =
+        server.request(Method::POST, &format!("/videos/{some}/replay/")).json(&json!({})).send().await.unwrap();
     let told: Value = replay.json().await.unwrap();
-    assert_eq!((&told["same"], &told["changed"], &told["gained"], &told["lost"]), (&json!(kept.len()), &json!([]), &json!([]), &json!([])));
+    assert_eq!(
+        (&told["same"], &told["changed"], &told["gained"], &told["lost"]),
+        (&json!(kept.len()), &json!([]), &json!([]), &json!([]))
+    );
 }

@@ -39,7 +39,11 @@ async fn a_camera_is_watched_at_once_after_a_restart() {
         "overall_only": false, "realtime_post_interval": 1, "realtime_post_first_immediately": true,
     });
     let server = Server::start(&data);
-    let id = server.create(json!({"url": camera.url(), "stream_settings": {"detectors": {"face": null, "body": null, "car": car}}})).await;
+    let id = server
+        .create(
+            json!({"url": camera.url(), "stream_settings": {"detectors": {"face": null, "body": null, "car": car}}}),
+        )
+        .await;
     server.process(id).await;
     server.under_way(id, 60).await;
     server.wait(id, "with objects", |v| v["car_count"].as_u64() > Some(1)).await;
@@ -69,13 +73,24 @@ async fn a_camera_is_watched_at_once_after_a_restart() {
         assert!(media::jpeg_size(&server.bytes(object["thumbnail"].as_str().unwrap()).await).is_some(), "{object:#}");
     }
 
-    let response = server.request(Method::POST, &format!("/videos/{id}/replay/")).json(&json!({})).send().await.unwrap();
+    let response =
+        server.request(Method::POST, &format!("/videos/{id}/replay/")).json(&json!({})).send().await.unwrap();
     let replay: Value = response.json().await.unwrap();
     assert_eq!((&replay["objects"], &replay["same"]), (&json!(objects.len()), &json!(objects.len())), "{replay:#}");
-    let decisions = server.get(&format!("/videos/{id}/decisions/?limit=1000&stage=objects")).await["results"].as_array().unwrap().clone();
+    let decisions = server.get(&format!("/videos/{id}/decisions/?limit=1000&stage=objects")).await["results"]
+        .as_array()
+        .unwrap()
+        .clone();
     let lost = decisions.iter().filter(|d| d["rule"] == "picture lost");
-    assert!(lost.clone().all(|d| d["plugin"] == "ocellus" && d["time"].as_f64() < Some(last_before + 20.0)), "{decisions:#?}");
+    assert!(
+        lost.clone().all(|d| d["plugin"] == "ocellus" && d["time"].as_f64() < Some(last_before + 20.0)),
+        "{decisions:#?}"
+    );
     let named: HashSet<_> = lost.map(|d| d["track_id"].as_u64().unwrap()).collect();
-    let overall = objects.iter().filter(|o| o["bs_type"] == "overall").map(|o| o["track_id"].as_u64().unwrap()).collect::<HashSet<_>>();
+    let overall = objects
+        .iter()
+        .filter(|o| o["bs_type"] == "overall")
+        .map(|o| o["track_id"].as_u64().unwrap())
+        .collect::<HashSet<_>>();
     assert!(named.is_disjoint(&overall), "what is lost is not there: {named:?} {overall:?}");
 }

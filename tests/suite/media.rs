@@ -37,8 +37,19 @@ pub(crate) fn seldom_key_frames(dir: &Path, frames: u32) -> PathBuf {
     let path = dir.join(format!("seldom-{frames}.mp4"));
     let (frames, street) = (frames.to_string(), street());
     let coding = "keyint=120:min-keyint=120:scenecut=0:bframes=3:b-pyramid=normal:open-gop=0";
-    let input =
-        ["-stream_loop", "-1", "-i", street.to_str().unwrap(), "-frames:v", &frames, "-an", "-c:v", "libx264", "-preset", "veryfast"];
+    let input = [
+        "-stream_loop",
+        "-1",
+        "-i",
+        street.to_str().unwrap(),
+        "-frames:v",
+        &frames,
+        "-an",
+        "-c:v",
+        "libx264",
+        "-preset",
+        "veryfast",
+    ];
     ffmpeg(&[&input[..], &["-x264-params", coding, "-movflags", "+faststart"]].concat(), &path);
     path
 }
@@ -48,8 +59,35 @@ pub(crate) fn seldom_key_frames(dir: &Path, frames: u32) -> PathBuf {
 pub(crate) fn filmed_street(dir: &Path, frames: u32) -> PathBuf {
     let path = dir.join(format!("filmed-{frames}.mp4"));
     let (count, street) = (frames.to_string(), street());
-    let input = ["-stream_loop", "-1", "-i", street.to_str().unwrap(), "-f", "lavfi", "-i", "sine", "-map", "0:v", "-map", "1:a"];
-    let coded = ["-frames:v", &count, "-c:v", "libx264", "-preset", "ultrafast", "-g", "25", "-bf", "0", "-c:a", "aac", "-shortest"];
+    let input = [
+        "-stream_loop",
+        "-1",
+        "-i",
+        street.to_str().unwrap(),
+        "-f",
+        "lavfi",
+        "-i",
+        "sine",
+        "-map",
+        "0:v",
+        "-map",
+        "1:a",
+    ];
+    let coded = [
+        "-frames:v",
+        &count,
+        "-c:v",
+        "libx264",
+        "-preset",
+        "ultrafast",
+        "-g",
+        "25",
+        "-bf",
+        "0",
+        "-c:a",
+        "aac",
+        "-shortest",
+    ];
     ffmpeg(&[&input[..], &coded].concat(), &path);
     path
 }

@@ -144,7 +144,10 @@ async fn a_router_with_every_fault_gets_everything_once_and_in_order() {
     assert_eq!(sorted(keys), sorted(ids(&objects)));
     let deliveries = server.deliveries(id, "").await;
     assert!(deliveries.iter().any(|d| d["attempts"].as_u64() > Some(1)));
-    assert!(deliveries.iter().all(|d| d["state"] == "posted" && d["last_status"] == 202 && d["next_try"].is_null()), "{deliveries:#?}");
+    assert!(
+        deliveries.iter().all(|d| d["state"] == "posted" && d["last_status"] == 202 && d["next_try"].is_null()),
+        "{deliveries:#?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -244,7 +247,8 @@ async fn a_router_that_goes_down_is_said_once_and_all_that_is_shown_agrees() {
     let id = begin(&server, &media::short_street(dir.path(), 60), &format!("http://{address}/frame")).await;
     server.finished(id).await;
     // One object at a time is tried while the router does not answer.
-    let attempts = async || server.deliveries(id, "retrying").await.iter().filter_map(|d| d["attempts"].as_u64()).sum::<u64>();
+    let attempts =
+        async || server.deliveries(id, "retrying").await.iter().filter_map(|d| d["attempts"].as_u64()).sum::<u64>();
     until("it was tried for a while", async || attempts().await > 3).await;
 
     let asked = jiff::Timestamp::now();
@@ -260,7 +264,10 @@ async fn a_router_that_goes_down_is_said_once_and_all_that_is_shown_agrees() {
     assert!(video["health_status"]["statistic"]["objects"]["car"]["retrying"].as_u64() > Some(0), "{video:#}");
     let said = |what: &str| -> Vec<String> {
         let log = std::fs::read_to_string(&log).unwrap();
-        log.lines().filter(|line| line.contains(&format!("router http://{address} {what}"))).map(str::to_owned).collect()
+        log.lines()
+            .filter(|line| line.contains(&format!("router http://{address} {what}")))
+            .map(str::to_owned)
+            .collect()
     };
     let down = said("does not answer");
     assert!(down.len() == 1 && down[0].contains("WARN") && down[0].contains("refused"), "{down:#?}");
@@ -288,13 +295,21 @@ async fn what_was_refused_can_be_taken_up_again_and_goes_where_the_video_says_no
     assert_eq!(video["health_status"]["code"], "yellow");
     let failed = server.deliveries(id, "failed").await;
     assert_eq!(failed.len() as u64, count);
-    assert!(failed.iter().all(|d| d["last_status"] == 404 && d["reason"].as_str().unwrap().contains("404")), "{failed:#?}");
+    assert!(
+        failed.iter().all(|d| d["last_status"] == 404 && d["reason"].as_str().unwrap().contains("404")),
+        "{failed:#?}"
+    );
 
     let post = async |path: String| {
         let response = server.request(Method::POST, &path).send().await.unwrap();
         (response.status(), response.json::<Value>().await.unwrap())
     };
-    let fixed = server.request(Method::PATCH, &format!("/videos/{id}/")).json(&json!({"router_url": right.url})).send().await.unwrap();
+    let fixed = server
+        .request(Method::PATCH, &format!("/videos/{id}/"))
+        .json(&json!({"router_url": right.url}))
+        .send()
+        .await
+        .unwrap();
     assert_eq!(fixed.status(), StatusCode::OK);
     let first = failed[0]["id"].as_str().unwrap();
     let (status, delivery) = post(format!("/deliveries/{first}/retry/")).await;
@@ -376,7 +391,10 @@ async fn what_is_given_up_is_said() {
     let failed = server.deliveries(id, "failed").await;
     assert_eq!(sums(&video), [0, failed.len() as u64, 0]);
     assert!(!failed.is_empty());
-    assert!(failed.iter().all(|d| d["reason"] == "status 500; given up after 1 attempts" && d["last_status"] == 500), "{failed:#?}");
+    assert!(
+        failed.iter().all(|d| d["reason"] == "status 500; given up after 1 attempts" && d["last_status"] == 500),
+        "{failed:#?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -392,7 +410,12 @@ async fn deleting_and_processing_anew_take_back_what_is_undelivered() {
     assert!(health["deliveries"]["waiting"].as_u64() > Some(0), "{health:#}");
 
     let other = Receiver::start(StatusCode::OK).await;
-    let fixed = server.request(Method::PATCH, &format!("/videos/{id}/")).json(&json!({"router_url": other.url})).send().await.unwrap();
+    let fixed = server
+        .request(Method::PATCH, &format!("/videos/{id}/"))
+        .json(&json!({"router_url": other.url}))
+        .send()
+        .await
+        .unwrap();
     assert_eq!(fixed.status(), StatusCode::OK);
     server.process(id).await;
     server.delivered(id).await;
@@ -406,7 +429,10 @@ async fn deleting_and_processing_anew_take_back_what_is_undelivered() {
     until("one was tried", async || !server.deliveries(doomed, "retrying").await.is_empty()).await;
     let deleted = server.request(Method::DELETE, &format!("/videos/{doomed}/")).send().await.unwrap();
     assert_eq!(deleted.status(), StatusCode::NO_CONTENT);
-    assert_eq!(server.get("/health/").await["deliveries"], json!({"waiting": 0, "in_flight": 0, "unreachable_routers": 0}));
+    assert_eq!(
+        server.get("/health/").await["deliveries"],
+        json!({"waiting": 0, "in_flight": 0, "unreachable_routers": 0})
+    );
     let gone = server.request(Method::GET, &format!("/videos/{doomed}/deliveries/")).send().await.unwrap();
     assert_eq!(gone.status(), StatusCode::NOT_FOUND);
 }

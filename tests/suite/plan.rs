@@ -37,7 +37,8 @@ async fn found(server: &Server, id: u64) -> Vec<Value> {
 /// That the job of a video made these objects, and that its replay makes them, too.
 async fn assert_made(server: &Server, id: u64, expected: &[Value]) {
     assert_eq!(found(server, id).await, expected);
-    let response = server.request(Method::POST, &format!("/videos/{id}/replay/")).json(&json!({})).send().await.unwrap();
+    let response =
+        server.request(Method::POST, &format!("/videos/{id}/replay/")).json(&json!({})).send().await.unwrap();
     let replay: Value = response.json().await.unwrap();
     assert_eq!((&replay["objects"], &replay["same"]), (&json!(expected.len()), &json!(expected.len())), "{replay:#}");
 }
@@ -89,7 +90,9 @@ async fn a_plan_names_what_the_job_was_asked_for_with() {
     server.finished(id).await;
     server.process(id).await;
     server.finished(id).await;
-    let plan: Value = serde_json::from_slice(&std::fs::read(data.join(format!("archive/000/{id}/jobs/2/plan.json"))).unwrap()).unwrap();
+    let plan: Value =
+        serde_json::from_slice(&std::fs::read(data.join(format!("archive/000/{id}/jobs/2/plan.json"))).unwrap())
+            .unwrap();
     let health = server.get("/health/").await;
     let detectors = health["detectors"]["detectors"].as_array().unwrap();
     let of_cars = detectors.iter().find(|d| d["types"].as_array().unwrap().contains(&json!("car"))).unwrap();

@@ -62,7 +62,10 @@ async fn a_changed_plugin_serves_the_next_job() {
     let mut bytes = fs::read(&path).unwrap();
     bytes.extend([0, 2, 1, b'x']);
     fs::write(&path, &bytes).unwrap();
-    wait_for("the new digest", async || plugin(&server, "simple_iou").await.is_some_and(|p| p["digest"] != before["digest"])).await;
+    wait_for("the new digest", async || {
+        plugin(&server, "simple_iou").await.is_some_and(|p| p["digest"] != before["digest"])
+    })
+    .await;
     assert_eq!(job_status(&server, &file).await, "COMPLETED");
     let good = plugin(&server, "simple_iou").await.unwrap();
 
@@ -101,18 +104,31 @@ async fn a_plugin_is_replaced_in_the_middle_of_a_job_and_taken_out_again() {
     server.upload(id, &clip).await;
     server.process(id).await;
     let mut swaps = 0;
-    for (number, name, file) in [(1, "simple_iou", "simple-iou"), (2, "quality", "quality"), (3, "simple_iou", "simple-iou")] {
+    for (number, name, file) in
+        [(1, "simple_iou", "simple-iou"), (2, "quality", "quality"), (3, "simple_iou", "simple-iou")]
+    {
         server.under_way(id, 30 * u64::from(number)).await;
         let bytes = rebuilt(&fs::read(plugins.join(format!("{file}.wasm"))).unwrap(), number);
         let (status, installed) = put(name, bytes).await;
-        assert_eq!((status, &installed["name"], &installed["state"]), (StatusCode::OK, &json!(name), &json!("ready")), "{installed:#}");
+        assert_eq!(
+            (status, &installed["name"], &installed["state"]),
+            (StatusCode::OK, &json!(name), &json!("ready")),
+            "{installed:#}"
+        );
         swaps += 1;
     }
     let video = server.finished(id).await;
     let statistic = &video["health_status"]["statistic"];
-    assert_eq!((video["health_status"]["status"].as_str(), statistic["frames_processed"].as_u64()), (Some("COMPLETED"), Some(150)));
+    assert_eq!(
+        (video["health_status"]["status"].as_str(), statistic["frames_processed"].as_u64()),
+        (Some("COMPLETED"), Some(150))
+    );
     let used = &statistic["plugins"];
-    assert_eq!(used["simple_iou"]["swaps"].as_u64().unwrap() + used["quality"]["swaps"].as_u64().unwrap(), swaps, "{used:#}");
+    assert_eq!(
+        used["simple_iou"]["swaps"].as_u64().unwrap() + used["quality"]["swaps"].as_u64().unwrap(),
+        swaps,
+        "{used:#}"
+    );
     assert_eq!(used["simple_iou"]["components"].as_array().unwrap().len(), 3);
     assert_eq!(used["simple_iou"]["faults"], 0);
     let found = async |id: u64| -> Vec<Value> {
@@ -133,7 +149,8 @@ async fn a_plugin_is_replaced_in_the_middle_of_a_job_and_taken_out_again() {
     let (status, refused) = put("other_name", fs::read(plugins.join("quality.wasm")).unwrap()).await;
     assert_eq!((status, &refused["param"]), (StatusCode::BAD_REQUEST, &json!("name")), "{refused}");
 
-    let deleted = async |name: &str| server.request(Method::DELETE, &format!("/plugins/{name}/")).send().await.unwrap().status();
+    let deleted =
+        async |name: &str| server.request(Method::DELETE, &format!("/plugins/{name}/")).send().await.unwrap().status();
     assert_eq!((deleted("quality").await, deleted("nobody").await), (StatusCode::NO_CONTENT, StatusCode::NOT_FOUND));
 }
 
@@ -147,7 +164,8 @@ async fn users_plugins_live_in_the_data_folder_over_those_that_ship() {
     assert_eq!(shipped["origin"], "shipped");
     let bytes = fs::read(ships.join("quality.wasm")).unwrap();
     let put = async |server: &Server, number: u32| {
-        let response = server.request(Method::PUT, "/plugins/quality/").body(rebuilt(&bytes, number)).send().await.unwrap();
+        let response =
+            server.request(Method::PUT, "/plugins/quality/").body(rebuilt(&bytes, number)).send().await.unwrap();
         (response.status(), response.json::<Value>().await.unwrap())
     };
     let delete = async |server: &Server| {
@@ -156,7 +174,10 @@ async fn users_plugins_live_in_the_data_folder_over_those_that_ship() {
     };
 
     let (status, installed) = put(&server, 1).await;
-    assert_eq!((status, &installed["origin"], &installed["file"]), (StatusCode::OK, &json!("user"), &json!("quality.wasm")));
+    assert_eq!(
+        (status, &installed["origin"], &installed["file"]),
+        (StatusCode::OK, &json!("user"), &json!("quality.wasm"))
+    );
     assert!(data.join("plugins/quality.wasm").is_file());
     assert_eq!(fs::read(ships.join("quality.wasm")).unwrap(), bytes);
     assert!(server.terminate().success());
@@ -164,13 +185,17 @@ async fn users_plugins_live_in_the_data_folder_over_those_that_ship() {
     // It outlives the server.
     let server = Options::new(&data).plugins(&ships).start();
     let all = server.get("/plugins/").await["results"].as_array().unwrap().clone();
-    let quality: Vec<_> = all.iter().filter(|p| p["name"] == "quality").map(|p| (p["origin"].clone(), p["state"].clone())).collect();
+    let quality: Vec<_> =
+        all.iter().filter(|p| p["name"] == "quality").map(|p| (p["origin"].clone(), p["state"].clone())).collect();
     let overridden = json!("overridden: by the user's plugin in quality.wasm");
     assert_eq!(quality, [(json!("user"), json!("ready")), (json!("shipped"), overridden)]);
 
     assert_eq!(delete(&server).await.0, StatusCode::NO_CONTENT);
     let back = server.get("/plugins/quality/").await;
-    assert_eq!((&back["digest"], &back["origin"], &back["state"]), (&shipped["digest"], &json!("shipped"), &json!("ready")));
+    assert_eq!(
+        (&back["digest"], &back["origin"], &back["state"]),
+        (&shipped["digest"], &json!("shipped"), &json!("ready"))
+    );
     let (status, told) = delete(&server).await;
     assert_eq!(status, StatusCode::CONFLICT, "a request that is sent twice takes nothing else out: {told}");
     assert!(ships.join("quality.wasm").exists());
@@ -180,7 +205,11 @@ async fn users_plugins_live_in_the_data_folder_over_those_that_ship() {
     let (status, told) = put(&server, 2).await;
     assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR);
     let desc = told["desc"].as_str().unwrap();
-    assert!(desc.contains("cannot write to its folder of plugins") && !told.to_string().contains(dir.path().to_str().unwrap()), "{told}");
+    assert!(
+        desc.contains("cannot write to its folder of plugins")
+            && !told.to_string().contains(dir.path().to_str().unwrap()),
+        "{told}"
+    );
 }
 
 /// Guests that misbehave, as `cargo xtask build` left them.
@@ -193,15 +222,16 @@ async fn a_filter_that_fails_ends_its_job_or_not_as_the_operator_says_and_no_oth
     let dir = tempfile::tempdir().unwrap();
     let clip = media::short_street(dir.path(), 60);
     let small = json!({"filter_min_size": 15, "filter_min_quality": 0.1});
-    let plugins_of = |filters: &str| if filters.is_empty() { json!({}) } else { json!({filters: {"misdeed": "million-verdicts"}}) };
+    let plugins_of =
+        |filters: &str| if filters.is_empty() { json!({}) } else { json!({filters: {"misdeed": "million-verdicts"}}) };
     for (policy, status) in [("fail", "INTERRUPTED"), ("skip", "COMPLETED")] {
         let (data, plugins) = (dir.path().join(format!("data-{policy}")), dir.path().join(format!("plugins-{policy}")));
         copy_plugins(&plugins);
         fs::write(plugins.join("hostile-filter.wasm"), guest("hostile-filter.wasm")).unwrap();
-        let server = Options::new(&data).plugins(&plugins).argument("--on-plugin-fault", policy).argument("--jobs", "2").start();
+        let server =
+            Options::new(&data).plugins(&plugins).argument("--on-plugin-fault", policy).argument("--jobs", "2").start();
         let run = async |filters: &str| {
-            let settings =
-                json!({"detectors": {"face": null, "car": small}, "stream_data_filter": filters, "plugins": plugins_of(filters)});
+            let settings = json!({"detectors": {"face": null, "car": small}, "stream_data_filter": filters, "plugins": plugins_of(filters)});
             let id = server.create(json!({"stream_settings": settings})).await;
             server.upload(id, &clip).await;
             server.process(id).await;
@@ -230,7 +260,8 @@ async fn a_filter_that_fails_ends_its_job_or_not_as_the_operator_says_and_no_oth
 async fn an_unknown_tracker_is_refused_with_the_names_of_those_there_are() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(&dir.path().join("data"));
-    let body = json!({"camera_group": 1, "name": "x", "stream_settings": {"detectors": {"face": {"tracker_type": "magic"}}}});
+    let body =
+        json!({"camera_group": 1, "name": "x", "stream_settings": {"detectors": {"face": {"tracker_type": "magic"}}}});
     let response = server.request(Method::POST, "/videos/").json(&body).send().await.unwrap();
     assert_eq!(response.status(), StatusCode::BAD_REQUEST);
     let error: Value = response.json().await.unwrap();

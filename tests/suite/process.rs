@@ -33,7 +33,8 @@ async fn health_needs_no_token_and_says_what_runs_where() {
 fn help_explains_every_option() {
     let (status, out, _) = run(&["serve", "--help"]);
     assert!(status.success());
-    for option in ["--data", "--listen", "--device", "--decoding", "--jobs", "--plugins", "--detectors", "OCELLUS_JOBS"] {
+    for option in ["--data", "--listen", "--device", "--decoding", "--jobs", "--plugins", "--detectors", "OCELLUS_JOBS"]
+    {
         assert!(out.contains(option), "{option} is not explained in\n{out}");
     }
 }

@@ -43,8 +43,12 @@ impl Silent {
 
 /// Asks over so many HTTP/2 connections; the statuses of the answers.
 async fn ask_all(server: &Server, connections: usize, method: Method, paths: &[String]) -> Vec<StatusCode> {
-    let clients: Vec<_> = (0..connections).map(|_| reqwest::Client::builder().http2_prior_knowledge().build().unwrap()).collect();
-    let asked = paths.iter().zip(clients.iter().cycle()).map(|(path, client)| server.request_by(client, method.clone(), path).send());
+    let clients: Vec<_> =
+        (0..connections).map(|_| reqwest::Client::builder().http2_prior_knowledge().build().unwrap()).collect();
+    let asked = paths
+        .iter()
+        .zip(clients.iter().cycle())
+        .map(|(path, client)| server.request_by(client, method.clone(), path).send());
     let answers = tokio::time::timeout(PATIENCE, join_all(asked)).await.expect("some requests are never answered");
     answers.into_iter().map(|answer| answer.unwrap().status()).collect()
 }
@@ -215,8 +219,13 @@ async fn who_asks_at_the_same_time_is_answered_one_after_the_other() {
 
         let path = format!("/videos/{id}/");
         let (deletions, jobs) = (vec![path.clone(); 3], vec![format!("{path}process/"); 10]);
-        let (deleted, processed) = tokio::join!(ask_all(&server, 1, Method::DELETE, &deletions), ask_all(&server, 1, Method::POST, &jobs));
-        assert_eq!(deleted.iter().filter(|status| **status == StatusCode::NO_CONTENT).count(), 1, "round {round}: {deleted:?}");
+        let (deleted, processed) =
+            tokio::join!(ask_all(&server, 1, Method::DELETE, &deletions), ask_all(&server, 1, Method::POST, &jobs));
+        assert_eq!(
+            deleted.iter().filter(|status| **status == StatusCode::NO_CONTENT).count(),
+            1,
+            "round {round}: {deleted:?}"
+        );
         let expected = [StatusCode::OK, StatusCode::NOT_FOUND];
         assert!(processed.iter().all(|status| expected.contains(status)), "round {round}: {processed:?}");
         assert_eq!(status(&server, Method::GET, &path).await, StatusCode::NOT_FOUND, "round {round}");
@@ -278,7 +287,8 @@ async fn a_job_that_ends_on_a_full_disk_is_over_and_written_down_when_there_is_r
     let ended = server.finished(id).await;
     assert_eq!(ended["health_status"]["status"], "INTERRUPTED", "{ended:#}");
     assert_eq!(ended["error"], "The server's disk is full.");
-    let written = || -> Value { serde_json::from_slice(&std::fs::read(data.join("archive/000/1/video.json")).unwrap()).unwrap() };
+    let written =
+        || -> Value { serde_json::from_slice(&std::fs::read(data.join("archive/000/1/video.json")).unwrap()).unwrap() };
     assert_eq!(written()["status"], "STARTING", "there was room after all");
     let listed = server.get("/videos/").await;
     assert_eq!(listed["results"][0]["health_status"]["status"], "INTERRUPTED", "{listed:#}");
@@ -295,7 +305,11 @@ async fn a_job_that_ends_on_a_full_disk_is_over_and_written_down_when_there_is_r
         assert!(begun.elapsed() < PATIENCE, "how the job ended is never written down");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    assert!(written()["counts"].is_object() && written()["statistic"]["frames_processed"].as_u64() >= Some(5), "{:#}", written());
+    assert!(
+        written()["counts"].is_object() && written()["statistic"]["frames_processed"].as_u64() >= Some(5),
+        "{:#}",
+        written()
+    );
     server.upload(id, &media::pattern(dir.path(), "320x240", 1)).await;
     server.process(id).await;
     let again = server.finished(id).await;

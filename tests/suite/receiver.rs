@@ -49,7 +49,8 @@ impl Receiver {
 
     fn serve<L: Listener<Addr: std::fmt::Debug>>(listener: L, url: String, status: StatusCode) -> Self {
         let receiver = Self { posts: Arc::default(), url };
-        let app = Router::new().route("/frame", post(move |r, h, b| take(r, h, b, status))).with_state(receiver.clone());
+        let app =
+            Router::new().route("/frame", post(move |r, h, b| take(r, h, b, status))).with_state(receiver.clone());
         let app = app.layer(axum::extract::DefaultBodyLimit::max(64 << 20));
         tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
         receiver

@@ -44,7 +44,10 @@ async fn the_same_settings_give_the_same_bytes() {
     let objects = server.objects(id).await;
     let (status, first) = replay(&server, id, json!({})).await;
     assert_eq!(status, StatusCode::OK, "{first:#}");
-    assert_eq!((&first["frames"], &first["objects"], &first["same"]), (&json!(100), &json!(objects.len()), &json!(objects.len())));
+    assert_eq!(
+        (&first["frames"], &first["objects"], &first["same"]),
+        (&json!(100), &json!(objects.len()), &json!(objects.len()))
+    );
     for list in ["changed", "gained", "lost"] {
         assert_eq!(first[list], json!([]), "{first:#}");
     }
@@ -56,7 +59,8 @@ async fn the_same_settings_give_the_same_bytes() {
     let out = dir.path().join("objects.jsonl");
     let (video, data_text, plugins) = (id.to_string(), data.to_str().unwrap(), media::assets().join("plugins"));
     let plugins = plugins.to_str().unwrap();
-    let (status, said, error) = run(&["replay", &video, "--data", data_text, "--plugins", plugins, "--out", out.to_str().unwrap()]);
+    let (status, said, error) =
+        run(&["replay", &video, "--data", data_text, "--plugins", plugins, "--out", out.to_str().unwrap()]);
     assert!(status.success(), "{said}{error}");
     assert!(said.contains("0 changed, 0 gained, 0 lost") && said.contains(first["sha256"].as_str().unwrap()), "{said}");
     let lines = std::fs::read_to_string(out).unwrap();
@@ -69,7 +73,8 @@ async fn other_settings_give_the_difference_and_its_reasons() {
     let data = dir.path().join("data");
     let server = Server::start(&data);
     let id = processed(&server, dir.path()).await;
-    let overall: Vec<Value> = server.objects(id).await.into_iter().filter(|o| o["type"] == "car" && o["bs_type"] == "overall").collect();
+    let overall: Vec<Value> =
+        server.objects(id).await.into_iter().filter(|o| o["type"] == "car" && o["bs_type"] == "overall").collect();
     let mut qualities: Vec<f64> = overall.iter().map(|o| o["quality"].as_f64().unwrap()).collect();
     qualities.sort_by(f64::total_cmp);
     let floor = qualities[qualities.len() / 2] + 0.0005;
@@ -80,9 +85,16 @@ async fn other_settings_give_the_difference_and_its_reasons() {
     let lost: Vec<&Value> = told["lost"].as_array().unwrap().iter().collect();
     let poor = overall.iter().filter(|o| o["quality"].as_f64().unwrap() < floor);
     for object in poor {
-        let item = lost.iter().find(|l| l["id"] == object["id"]).unwrap_or_else(|| panic!("{} is not lost: {told:#}", object["id"]));
+        let item = lost
+            .iter()
+            .find(|l| l["id"] == object["id"])
+            .unwrap_or_else(|| panic!("{} is not lost: {told:#}", object["id"]));
         let reason = &item["reason"];
-        assert_eq!((&reason["plugin"], &reason["stage"], &reason["rule"]), (&json!("quality"), &json!("shots"), &json!("min")), "{item:#}");
+        assert_eq!(
+            (&reason["plugin"], &reason["stage"], &reason["rule"]),
+            (&json!("quality"), &json!("shots"), &json!("min")),
+            "{item:#}"
+        );
         assert!(reason["value"].as_str().unwrap().parse::<f64>().unwrap() < floor);
     }
     assert!(lost.iter().any(|l| l["id"].as_str().unwrap().contains("-body-")), "bodies are off");
@@ -90,23 +102,36 @@ async fn other_settings_give_the_difference_and_its_reasons() {
     assert!(told["same"].as_u64().unwrap() >= 1);
 
     // The other way round: what a looser filter would let through.
-    let (_, looser) =
-        replay(&server, id, json!({"stream_settings": {"detectors": {"car": {"filter_track_min_duration_frames": 1}}}})).await;
+    let (_, looser) = replay(
+        &server,
+        id,
+        json!({"stream_settings": {"detectors": {"car": {"filter_track_min_duration_frames": 1}}}}),
+    )
+    .await;
     for item in looser["gained"].as_array().unwrap() {
         assert_eq!(item["reason"]["plugin"], "track-length", "{item:#}");
     }
     let file = dir.path().join("settings.json");
     std::fs::write(&file, change["stream_settings"].to_string()).unwrap();
     let plugins = media::assets().join("plugins");
-    let arguments = ["replay", &id.to_string(), "--data", data.to_str().unwrap(), "--plugins", plugins.to_str().unwrap()];
+    let arguments =
+        ["replay", &id.to_string(), "--data", data.to_str().unwrap(), "--plugins", plugins.to_str().unwrap()];
     let (status, said, _) = run(&[&arguments[..], &["--settings", file.to_str().unwrap()]].concat());
     assert_eq!(status.code(), Some(1));
     assert!(said.contains("dropped by quality, min"), "{said}");
 
-    let (status, refused) = replay(&server, id, json!({"stream_settings": {"detectors": {"car": {"filter_min_quality": 2}}}})).await;
-    assert_eq!((status, &refused["param"]), (StatusCode::BAD_REQUEST, &json!("stream_settings.detectors.car.filter_min_quality")));
+    let (status, refused) =
+        replay(&server, id, json!({"stream_settings": {"detectors": {"car": {"filter_min_quality": 2}}}})).await;
+    assert_eq!(
+        (status, &refused["param"]),
+        (StatusCode::BAD_REQUEST, &json!("stream_settings.detectors.car.filter_min_quality"))
+    );
     let (status, refused) = replay(&server, id, json!({"stream_settings": {"detectors": {"face": {}}}})).await;
-    assert_eq!((status, &refused["param"]), (StatusCode::BAD_REQUEST, &json!("stream_settings.detectors.face")), "{refused}");
+    assert_eq!(
+        (status, &refused["param"]),
+        (StatusCode::BAD_REQUEST, &json!("stream_settings.detectors.face")),
+        "{refused}"
+    );
     let (status, refused) = replay(&server, id, json!({"name": "x"})).await;
     assert_eq!((status, &refused["param"]), (StatusCode::BAD_REQUEST, &json!("name")));
     let empty = server.create(json!({})).await;
@@ -127,10 +152,15 @@ async fn decisions_say_what_went_no_further() {
     assert!(server.objects(id).await.is_empty());
     let all = server.get(&format!("/videos/{id}/decisions/?limit=1000")).await["results"].as_array().unwrap().clone();
     assert!(!all.is_empty());
-    assert!(all.iter().all(|d| d["type"] == "car" && d["plugin"] == "size" && d["stage"] == "shots" && d["rule"] == "min"), "{all:#?}");
+    assert!(
+        all.iter().all(|d| d["type"] == "car" && d["plugin"] == "size" && d["stage"] == "shots" && d["rule"] == "min"),
+        "{all:#?}"
+    );
     let frame = all[0]["frame"].as_u64().unwrap();
-    let here =
-        server.get(&format!("/videos/{id}/decisions/?frame={frame}&stage=shots&type=car")).await["results"].as_array().unwrap().clone();
+    let here = server.get(&format!("/videos/{id}/decisions/?frame={frame}&stage=shots&type=car")).await["results"]
+        .as_array()
+        .unwrap()
+        .clone();
     assert_eq!(here, all.iter().filter(|d| d["frame"] == frame).cloned().collect::<Vec<_>>());
     assert_eq!(server.get(&format!("/videos/{id}/decisions/?stage=tracker")).await["results"], json!([]));
     for query in ["stage=never", "frame=x", "track=-1", "limit=0", "type=A"] {

@@ -84,7 +84,8 @@ impl Host {
                 "OPTIONS" => headers = "Public: OPTIONS, DESCRIBE, SETUP, PLAY, TEARDOWN\r\n".into(),
                 "DESCRIBE" => {
                     if let Manner::Redirect(to) = &self.manner {
-                        let answer = format!("RTSP/1.0 302 Moved\r\nCSeq: {}\r\nLocation: {to}\r\n\r\n", request.header("cseq"));
+                        let answer =
+                            format!("RTSP/1.0 302 Moved\r\nCSeq: {}\r\nLocation: {to}\r\n\r\n", request.header("cseq"));
                         out.lock().unwrap().write_all(answer.as_bytes()).unwrap();
                         continue;
                     }
@@ -93,7 +94,8 @@ impl Host {
                 }
                 "SETUP" => {
                     let transport = request.header("transport");
-                    let channel: u8 = transport.split_once("interleaved=").unwrap().1.split('-').next().unwrap().parse().unwrap();
+                    let channel: u8 =
+                        transport.split_once("interleaved=").unwrap().1.split('-').next().unwrap().parse().unwrap();
                     let track: usize = request.url.rsplit_once("track").unwrap().1.parse().unwrap();
                     channels.insert(track, channel);
                     headers = format!("Transport: {transport}\r\nSession: 1\r\n");
@@ -119,7 +121,8 @@ impl Host {
         let [video, sound] = ports.map(|port| format!("rtp://127.0.0.1:{port}"));
         let mut command = Command::new("ffmpeg");
         command.args(["-nostdin", "-loglevel", "error", "-re", "-i"]).arg(&self.file).args(more);
-        command.args(["-map", "0:v", "-c", "copy", "-f", "rtp", &video, "-map", "0:a", "-c", "copy", "-f", "rtp", &sound]);
+        command
+            .args(["-map", "0:v", "-c", "copy", "-f", "rtp", &video, "-map", "0:a", "-c", "copy", "-f", "rtp", &sound]);
         command.stdin(Stdio::null());
         command
     }
@@ -133,7 +136,10 @@ impl Host {
         let text = loop {
             match std::fs::read_to_string(&path) {
                 Ok(text) if text.contains("m=audio") && text.contains("config=") => break text,
-                _ => assert!(process.try_wait().unwrap().is_none_or(|s| s.success()), "ffmpeg cannot describe the recording"),
+                _ => assert!(
+                    process.try_wait().unwrap().is_none_or(|s| s.success()),
+                    "ffmpeg cannot describe the recording"
+                ),
             }
             thread::sleep(Duration::from_millis(10));
         };
@@ -164,7 +170,10 @@ impl Host {
         let ports = pairs.each_ref().map(|[rtp, _]| rtp.local_addr().unwrap().port());
         let sender = Sender(self.sender(ports, &[]).spawn().unwrap());
         let ended = Arc::new(AtomicBool::new(false));
-        let sockets = pairs.into_iter().enumerate().flat_map(|(track, pair)| pair.into_iter().zip(0..).map(move |(s, n)| (track, n, s)));
+        let sockets = pairs
+            .into_iter()
+            .enumerate()
+            .flat_map(|(track, pair)| pair.into_iter().zip(0..).map(move |(s, n)| (track, n, s)));
         let relays: Vec<_> = sockets
             .filter_map(|(track, n, socket)| {
                 let (channel, out, ended) = (*channels.get(&track)? + n, Arc::clone(out), Arc::clone(&ended));

@@ -34,7 +34,13 @@ pub(crate) struct Options<'a> {
 impl<'a> Options<'a> {
     pub(crate) fn new(data: &'a Path) -> Self {
         let assets = super::media::assets();
-        Self { data, plugins: assets.join("plugins"), detectors: assets.join("detectors"), arguments: Vec::new(), log: None }
+        Self {
+            data,
+            plugins: assets.join("plugins"),
+            detectors: assets.join("detectors"),
+            arguments: Vec::new(),
+            log: None,
+        }
     }
 
     pub(crate) fn plugins(mut self, dir: &Path) -> Self {
@@ -77,7 +83,8 @@ impl<'a> Options<'a> {
         let mut lines = BufReader::new(process.stdout.take().unwrap());
         let mut line = String::new();
         lines.read_line(&mut line).unwrap();
-        let base = line.trim().strip_prefix("listening on ").unwrap_or_else(|| panic!("the server said {line:?}")).to_owned();
+        let base =
+            line.trim().strip_prefix("listening on ").unwrap_or_else(|| panic!("the server said {line:?}")).to_owned();
         let token = std::fs::read_to_string(self.data.join("admin.token")).unwrap().trim().to_owned();
         Server { process, _stdout: lines.into_inner(), base, token, client: reqwest::Client::new() }
     }
@@ -135,7 +142,8 @@ impl Server {
 
     pub(crate) async fn upload(&self, id: u64, file: &Path) {
         let bytes = std::fs::read(file).unwrap();
-        let response = self.request(Method::PUT, &format!("/videos/{id}/upload/source_file/")).body(bytes).send().await.unwrap();
+        let response =
+            self.request(Method::PUT, &format!("/videos/{id}/upload/source_file/")).body(bytes).send().await.unwrap();
         assert_eq!(response.status(), StatusCode::CREATED);
     }
 
@@ -184,7 +192,10 @@ impl Server {
 
     /// All deliveries of a video in one of these states; in any for none.
     pub(crate) async fn deliveries(&self, id: u64, states: &str) -> Vec<Value> {
-        self.get(&format!("/videos/{id}/deliveries/?limit=1000&state={states}")).await["results"].as_array().unwrap().clone()
+        self.get(&format!("/videos/{id}/deliveries/?limit=1000&state={states}")).await["results"]
+            .as_array()
+            .unwrap()
+            .clone()
     }
 
     /// Waits for the job's end, and until every delivery has come to its own; the video.
@@ -203,7 +214,8 @@ impl Server {
 
     /// Waits until at least `frames` frames are through.
     pub(crate) async fn under_way(&self, id: u64, frames: u64) -> Value {
-        self.wait(id, "under way", |v| v["health_status"]["statistic"]["frames_processed"].as_u64() >= Some(frames)).await
+        self.wait(id, "under way", |v| v["health_status"]["statistic"]["frames_processed"].as_u64() >= Some(frames))
+            .await
     }
 
     /// SIGKILL: nothing is said goodbye to.
@@ -236,7 +248,8 @@ impl Drop for Server {
 
 /// Runs `ocellus` with arguments to its end: status, standard output, standard error.
 pub(crate) fn run(arguments: &[&str]) -> (ExitStatus, String, String) {
-    let mut process = Command::new(program()).args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut process =
+        Command::new(program()).args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let (mut out, mut err) = (String::new(), String::new());
     process.stdout.take().unwrap().read_to_string(&mut out).unwrap();
     process.stderr.take().unwrap().read_to_string(&mut err).unwrap();

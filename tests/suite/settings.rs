@@ -139,7 +139,9 @@ async fn filters_decide_what_is_posted_and_not_what_is_tracked() {
     let quality = median(all.objects.iter().map(|o| number(o, "quality")).collect());
     let run = bench.run(cars(json!({"filter_min_quality": quality}), none())).await;
     assert!(run.objects.iter().all(|o| number(o, "quality") >= quality));
-    assert!(run.tracks().is_subset(&all.tracks()) && run.tracks().len() < all.tracks().len() && !run.tracks().is_empty());
+    assert!(
+        run.tracks().is_subset(&all.tracks()) && run.tracks().len() < all.tracks().len() && !run.tracks().is_empty()
+    );
 
     let size = median(all.objects.iter().map(|o| *sides(o).iter().min().unwrap() as f64).collect()) as i64;
     let run = bench.run(cars(json!({"filter_min_size": size}), none())).await;
@@ -151,7 +153,11 @@ async fn filters_decide_what_is_posted_and_not_what_is_tracked() {
     let run = bench.run(cars(json!({"filter_max_size": size}), none())).await;
     assert!(run.objects.iter().all(|o| *sides(o).iter().max().unwrap() <= size + 1));
     assert!(run.tracks().is_subset(&all.tracks()) && run.objects.len() < all.objects.len() && !run.objects.is_empty());
-    assert_eq!(bench.run(cars(json!({"filter_max_size": 0}), none())).await.objects.len(), all.objects.len(), "0 is off");
+    assert_eq!(
+        bench.run(cars(json!({"filter_max_size": 0}), none())).await.objects.len(),
+        all.objects.len(),
+        "0 is off"
+    );
 
     let run = bench.run(cars(json!({"roi": "320x272+320+0"}), none())).await;
     assert!(run.objects.iter().all(|o| bbox(o)[0] + bbox(o)[2] >= 640), "the centre lies outside");
@@ -162,11 +168,19 @@ async fn filters_decide_what_is_posted_and_not_what_is_tracked() {
     assert!(run.objects.iter().all(|o| length(o) >= frames));
     assert!(run.tracks().is_subset(&all.tracks()) && run.objects.len() < all.objects.len() && !run.objects.is_empty());
 
-    for (key, bad) in [("filter_min_quality", json!(1.5)), ("filter_min_size", json!(-1)), ("filter_max_size", json!("big"))] {
-        assert_eq!(bench.refusal(cars(json!({key: bad}), none())).await["param"], format!("stream_settings.detectors.car.{key}"));
+    for (key, bad) in
+        [("filter_min_quality", json!(1.5)), ("filter_min_size", json!(-1)), ("filter_max_size", json!("big"))]
+    {
+        assert_eq!(
+            bench.refusal(cars(json!({key: bad}), none())).await["param"],
+            format!("stream_settings.detectors.car.{key}")
+        );
     }
     for (key, bad) in [("roi", json!("left half")), ("filter_track_min_duration_frames", json!(0))] {
-        assert_eq!(bench.refusal(cars(json!({key: bad}), none())).await["param"], format!("stream_settings.detectors.car.{key}"));
+        assert_eq!(
+            bench.refusal(cars(json!({key: bad}), none())).await["param"],
+            format!("stream_settings.detectors.car.{key}")
+        );
     }
 }
 
@@ -208,8 +222,14 @@ async fn deep_sort_is_another_tracker_with_settings_of_its_own() {
     let identical = bench.run(deep(json!({"track_deep_sort_matching_threshold": 1}))).await;
     assert!(identical.objects.len() > alike.objects.len(), "{} {}", identical.objects.len(), alike.objects.len());
 
-    for (key, bad) in [("track_deep_sort_matching_threshold", json!(1.5)), ("track_deep_sort_filter_unconfirmed_tracks", json!("yes"))] {
-        assert_eq!(bench.refusal(deep(json!({key: bad}))).await["param"], format!("stream_settings.detectors.car.{key}"));
+    for (key, bad) in [
+        ("track_deep_sort_matching_threshold", json!(1.5)),
+        ("track_deep_sort_filter_unconfirmed_tracks", json!("yes")),
+    ] {
+        assert_eq!(
+            bench.refusal(deep(json!({key: bad}))).await["param"],
+            format!("stream_settings.detectors.car.{key}")
+        );
     }
 }
 
@@ -247,11 +267,17 @@ async fn realtime_shots_come_while_the_track_goes_on() {
     let quiet = bench.run(cars(none(), none())).await;
     assert!(quiet.of("realtime").is_empty() && !quiet.of("overall").is_empty());
 
-    let realtime = |more: Value| cars(with(json!({"overall_only": false, "realtime_post_interval": 0.2}), more), none());
+    let realtime =
+        |more: Value| cars(with(json!({"overall_only": false, "realtime_post_interval": 0.2}), more), none());
     let every = bench.run(realtime(json!({"realtime_post_every_interval": true}))).await;
     let better = bench.run(realtime(none())).await;
     assert_eq!(every.of("overall").len(), quiet.objects.len(), "the end of a track is always reported");
-    assert!(every.of("realtime").len() > better.of("realtime").len(), "{} {}", every.of("realtime").len(), better.of("realtime").len());
+    assert!(
+        every.of("realtime").len() > better.of("realtime").len(),
+        "{} {}",
+        every.of("realtime").len(),
+        better.of("realtime").len()
+    );
     assert!(!better.of("realtime").is_empty());
     assert!(every.objects.iter().all(|o| o["end_of_track"] == (o["bs_type"] == "overall")));
     assert_eq!(every.posts.len(), every.objects.len());
@@ -279,7 +305,10 @@ async fn posts_carry_the_pictures_that_are_asked_for() {
     let usual = bench.run(cars(none(), none())).await;
     assert!(!usual.posts.is_empty());
     let all_of = |run: &Run, has: fn(&Post) -> bool| !run.posts.is_empty() && run.posts.iter().all(has);
-    assert!(all_of(&usual, |p| !p.photo.is_empty() && !p.normalized.is_empty() && p.first_frame.is_empty() && p.last_frame.is_empty()));
+    assert!(all_of(&usual, |p| !p.photo.is_empty()
+        && !p.normalized.is_empty()
+        && p.first_frame.is_empty()
+        && p.last_frame.is_empty()));
     let run = bench.run(cars(json!({"post_best_track_frame": false}), none())).await;
     assert!(all_of(&run, |p| p.photo.is_empty() && !p.normalized.is_empty()));
     let run = bench.run(cars(json!({"post_best_track_normalize": false}), none())).await;
@@ -294,7 +323,8 @@ async fn posts_carry_the_pictures_that_are_asked_for() {
 
     let run = bench.run(cars(json!({"fullframe_use_png": true}), none())).await;
     assert!(all_of(&run, |p| p.photo.starts_with(b"\x89PNG")));
-    let fullframe = bench.server.request(Method::GET, run.objects[0]["fullframe"].as_str().unwrap()).send().await.unwrap();
+    let fullframe =
+        bench.server.request(Method::GET, run.objects[0]["fullframe"].as_str().unwrap()).send().await.unwrap();
     assert_eq!(fullframe.headers()["content-type"], "image/png");
     let bytes = |run: &Run| run.posts.iter().map(|p| p.photo.len()).sum::<usize>();
     let coarse = bench.run(cars(json!({"jpeg_quality": 10}), none())).await;
@@ -361,7 +391,10 @@ async fn frames_without_motion_are_not_looked_at() {
     let bench = Bench::new().await;
     let clip = bench.dir.path().join("still.mp4");
     let street = bench.clip.to_str().unwrap();
-    media::ffmpeg(&["-i", street, "-vf", "tpad=stop_mode=clone:stop_duration=1", "-c:v", "libx264", "-crf", "10"], &clip);
+    media::ffmpeg(
+        &["-i", street, "-vf", "tpad=stop_mode=clone:stop_duration=1", "-c:v", "libx264", "-crf", "10"],
+        &clip,
+    );
     let gated = bench.run_over(&clip, cars(none(), json!({"imotion_threshold": 0.002}))).await;
     let (seen, skipped) = (gated.statistic("frames_processed"), gated.statistic("frames_imotion_skipped"));
     assert_eq!(seen + skipped, u64::from(FRAMES) + 25);
@@ -389,7 +422,8 @@ async fn frames_are_turned_before_they_are_looked_at() {
 #[tokio::test(flavor = "multi_thread")]
 async fn times_are_the_streams_or_the_servers() {
     let bench = Bench::new().await;
-    let stream = bench.run(cars(none(), json!({"use_stream_timestamp": true, "start_stream_timestamp": 1_600_000_000}))).await;
+    let stream =
+        bench.run(cars(none(), json!({"use_stream_timestamp": true, "start_stream_timestamp": 1_600_000_000}))).await;
     assert!(!stream.objects.is_empty());
     for object in &stream.objects {
         let time: jiff::Timestamp = object["best_timestamp"].as_str().unwrap().parse().unwrap();

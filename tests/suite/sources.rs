@@ -35,7 +35,8 @@ async fn a_file_that_is_no_video_ends_in_an_error() {
 
     // A playlist must not make the server read other files.
     let playlist = dir.path().join("list.m3u8");
-    std::fs::write(&playlist, "#EXTM3U\n#EXT-X-TARGETDURATION:10\n#EXTINF:10,\nfile:///etc/passwd\n#EXT-X-ENDLIST\n").unwrap();
+    std::fs::write(&playlist, "#EXTM3U\n#EXT-X-TARGETDURATION:10\n#EXTINF:10,\nfile:///etc/passwd\n#EXT-X-ENDLIST\n")
+        .unwrap();
     assert_failed(&process(&server, &playlist).await, "NOT_STARTED");
 
     let good = process(&server, &media::pattern(dir.path(), "320x240", 1)).await;
@@ -47,7 +48,19 @@ async fn a_truncated_file_keeps_what_could_be_read() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(&dir.path().join("data"));
     let whole = dir.path().join("whole.mp4");
-    media::ffmpeg(&["-f", "lavfi", "-i", "testsrc2=size=320x240:rate=25:duration=8", "-c:v", "libx264", "-movflags", "+faststart"], &whole);
+    media::ffmpeg(
+        &[
+            "-f",
+            "lavfi",
+            "-i",
+            "testsrc2=size=320x240:rate=25:duration=8",
+            "-c:v",
+            "libx264",
+            "-movflags",
+            "+faststart",
+        ],
+        &whole,
+    );
     let bytes = std::fs::read(&whole).unwrap();
     let cut = dir.path().join("cut.mp4");
     std::fs::write(&cut, &bytes[..bytes.len() / 2]).unwrap();
@@ -63,7 +76,18 @@ async fn a_stream_without_a_duration_is_as_long_as_it_was() {
     let server = Server::start(&dir.path().join("data"));
     let file = dir.path().join("live.mkv");
     media::ffmpeg(
-        &["-f", "lavfi", "-i", "testsrc2=size=320x240:rate=25:duration=2", "-c:v", "libx264", "-f", "matroska", "-live", "1"],
+        &[
+            "-f",
+            "lavfi",
+            "-i",
+            "testsrc2=size=320x240:rate=25:duration=2",
+            "-c:v",
+            "libx264",
+            "-f",
+            "matroska",
+            "-live",
+            "1",
+        ],
         &file,
     );
     let video = process(&server, &file).await;

@@ -79,7 +79,10 @@ fn differences(then: &Value, now: &Value, at: &str, found: &mut Vec<String>) {
             }
         }
         (Value::Array(then), Value::Array(now)) if then.len() == now.len() => {
-            then.iter().zip(now).enumerate().for_each(|(n, (then, now))| differences(then, now, &format!("{at}[{n}]"), found));
+            then.iter()
+                .zip(now)
+                .enumerate()
+                .for_each(|(n, (then, now))| differences(then, now, &format!("{at}[{n}]"), found));
         }
         _ if then == now => {}
         _ => found.push(format!("{at}: then {then}, now {now}")),
@@ -116,13 +119,25 @@ async fn assert_as_then(server: &Server, fixture: &Fixture) {
     for video in [fixture.videos.cut, fixture.videos.queued] {
         let path = format!("/videos/{video}/");
         let mut then = fixture.answer(&path).clone();
-        let wishes = ["id", "name", "camera_group", "camera", "case", "url", "router_url", "stream_settings", "created_date", "file_size"];
+        let wishes = [
+            "id",
+            "name",
+            "camera_group",
+            "camera",
+            "case",
+            "url",
+            "router_url",
+            "stream_settings",
+            "created_date",
+            "file_size",
+        ];
         then.as_object_mut().unwrap().retain(|key, _| wishes.contains(&key.as_str()));
         differences(&then, &ask(server, &path).await, &path, &mut found);
     }
     assert!(found.is_empty(), "{found:#?}");
 
-    let ids = |page: &Value| page["results"].as_array().unwrap().iter().map(|video| video["id"].clone()).collect::<Vec<_>>();
+    let ids =
+        |page: &Value| page["results"].as_array().unwrap().iter().map(|video| video["id"].clone()).collect::<Vec<_>>();
     assert_eq!(ids(&ask(server, "/videos/").await), ids(fixture.answer("/videos/")));
     for (path, then) in &fixture.pictures {
         assert_eq!(&sha256(&server.bytes(path).await), then, "{path}");
@@ -131,7 +146,8 @@ async fn assert_as_then(server: &Server, fixture: &Fixture) {
     let then = fixture.answer(&format!("/videos/{processed}/deliveries/?limit=1000"))["results"].as_array().unwrap();
     let now = server.deliveries(processed, "").await;
     assert_eq!(now.len(), then.len());
-    for (then, now) in then.iter().zip(&now).filter(|(then, _)| then["state"] == "posted" || then["state"] == "failed") {
+    for (then, now) in then.iter().zip(&now).filter(|(then, _)| then["state"] == "posted" || then["state"] == "failed")
+    {
         differences(then, now, "delivery", &mut found);
     }
     assert!(found.is_empty(), "{found:#?}");
@@ -141,7 +157,8 @@ async fn assert_as_then(server: &Server, fixture: &Fixture) {
 async fn assert_searchable(server: &Server, fixture: &Fixture) {
     let face = fixture.objects(fixture.videos.processed).iter().find(|o| o["type"] == "face").expect("a face");
     let picture = server.bytes(&format!("/objects/{}/fullframe/", face["id"].as_str().unwrap())).await;
-    let search = server.request(Method::POST, "/search/?type=face&threshold=0.4&limit=1000").body(picture).send().await.unwrap();
+    let search =
+        server.request(Method::POST, "/search/?type=face&threshold=0.4&limit=1000").body(picture).send().await.unwrap();
     assert_eq!(search.status(), StatusCode::OK);
     let found: Value = search.json().await.unwrap();
     assert!(found["results"].as_array().unwrap().iter().any(|hit| hit["object"]["id"] == face["id"]), "{found:#}");
@@ -183,8 +200,10 @@ async fn assert_delivers(server: &Server, fixture: &Fixture) {
     server.delivered(video).await;
     let deliveries = server.deliveries(video, "").await;
     assert!(deliveries.iter().all(|delivery| delivery["state"] == "posted"), "{deliveries:#?}");
-    let mut keys: Vec<String> = receiver.posts().into_iter().map(|post| post.key).chain(fixture.posted.clone()).collect();
-    let mut objects: Vec<String> = fixture.objects(video).iter().map(|o| o["id"].as_str().unwrap().to_owned()).collect();
+    let mut keys: Vec<String> =
+        receiver.posts().into_iter().map(|post| post.key).chain(fixture.posted.clone()).collect();
+    let mut objects: Vec<String> =
+        fixture.objects(video).iter().map(|o| o["id"].as_str().unwrap().to_owned()).collect();
     keys.sort();
     objects.sort();
     assert_eq!(keys, objects);

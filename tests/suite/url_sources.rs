@@ -20,8 +20,12 @@ use crate::{
 fn clip(dir: &Path) -> std::path::PathBuf {
     let path = dir.join("clip.mp4");
     let picture = "testsrc2=size=320x240:rate=25:duration=4";
-    let coded = ["-c:v", "libx264", "-preset", "ultrafast", "-g", "25", "-bf", "0", "-c:a", "aac", "-movflags", "+faststart"];
-    media::ffmpeg(&[&["-f", "lavfi", "-i", picture, "-f", "lavfi", "-i", "sine=duration=4"], &coded[..]].concat(), &path);
+    let coded =
+        ["-c:v", "libx264", "-preset", "ultrafast", "-g", "25", "-bf", "0", "-c:a", "aac", "-movflags", "+faststart"];
+    media::ffmpeg(
+        &[&["-f", "lavfi", "-i", picture, "-f", "lavfi", "-i", "sine=duration=4"], &coded[..]].concat(),
+        &path,
+    );
     path
 }
 
@@ -42,10 +46,15 @@ fn frames(video: &Value) -> u64 {
 /// The kinds of the streams in a video's source file, in the archive.
 fn streams(data: &Path, id: u64) -> Vec<String> {
     let source = data.join(format!("archive/000/{id}/source"));
-    let output =
-        Command::new("ffprobe").args(["-v", "error", "-show_entries", "stream=codec_type", "-of", "csv=p=0"]).arg(&source).output();
-    let mut kinds: Vec<_> =
-        String::from_utf8(output.unwrap().stdout).unwrap().lines().map(|l| l.trim_end_matches(',').to_owned()).collect();
+    let output = Command::new("ffprobe")
+        .args(["-v", "error", "-show_entries", "stream=codec_type", "-of", "csv=p=0"])
+        .arg(&source)
+        .output();
+    let mut kinds: Vec<_> = String::from_utf8(output.unwrap().stdout)
+        .unwrap()
+        .lines()
+        .map(|l| l.trim_end_matches(',').to_owned())
+        .collect();
     kinds.sort();
     kinds
 }
@@ -69,14 +78,16 @@ async fn an_http_source_is_processed_and_recorded() {
     let data = dir.path().join("data");
     let server = Server::start(&data);
     let bytes = std::fs::read(clip(dir.path())).unwrap();
-    let web = Web::start([("/clip.mp4", Resource::Whole(bytes)), ("/old", Resource::Redirect("/clip.mp4".into()))]).await;
+    let web =
+        Web::start([("/clip.mp4", Resource::Whole(bytes)), ("/old", Resource::Redirect("/clip.mp4".into()))]).await;
 
     let (id, plain) = processed(&server, json!({"url": web.url("/old")})).await;
     assert_eq!(plain["health_status"]["status"], "COMPLETED", "{plain:#}");
     assert_eq!((frames(&plain), plain["file_size"].as_u64()), (100, Some(0)));
     assert!(!data.join(format!("archive/000/{id}/source")).exists(), "recorded without being asked to");
 
-    let (silent, silent_video) = processed(&server, json!({"url": web.url("/clip.mp4"), "stream_settings": recorded(false)})).await;
+    let (silent, silent_video) =
+        processed(&server, json!({"url": web.url("/clip.mp4"), "stream_settings": recorded(false)})).await;
     let (id, video) = processed(&server, json!({"url": web.url("/clip.mp4"), "stream_settings": recorded(true)})).await;
     assert_eq!((frames(&video), &video["error"]), (100, &json!(null)), "{video:#}");
     drop(web);
@@ -103,18 +114,24 @@ async fn a_camera_knows_what_time_it_is_where_it_may_say() {
     let server = Server::start(&dir.path().join("data"));
     let street = media::short_street(dir.path(), 100);
     let clip = dir.path().join("street.mp4");
-    let sound = ["-f", "lavfi", "-i", "sine=duration=4", "-c:v", "libx264", "-preset", "ultrafast", "-bf", "0", "-c:a", "aac"];
+    let sound =
+        ["-f", "lavfi", "-i", "sine=duration=4", "-c:v", "libx264", "-preset", "ultrafast", "-bf", "0", "-c:a", "aac"];
     media::ffmpeg(&[&["-i", street.to_str().unwrap()], &sound[..], &["-shortest"]].concat(), &clip);
     let camera = Rtsp::start(&clip, Manner::Recording(4.0));
     for said in [true, false] {
         let cars = json!({"car": {"filter_min_size": 15, "filter_min_quality": 0.1}, "face": null});
-        let (id, video) =
-            processed(&server, json!({"url": camera.url(), "stream_settings": {"use_rtsp_time": said, "detectors": cars}})).await;
+        let (id, video) = processed(
+            &server,
+            json!({"url": camera.url(), "stream_settings": {"use_rtsp_time": said, "detectors": cars}}),
+        )
+        .await;
         assert_eq!(video["health_status"]["status"], "COMPLETED", "{video:#}");
         let objects = server.objects(id).await;
         // The first report may come after the first frames.
-        let first =
-            objects.iter().map(|o| o["last_timestamp"].as_str().unwrap().parse::<jiff::Timestamp>().unwrap()).min_by_key(|t| t.as_second());
+        let first = objects
+            .iter()
+            .map(|o| o["last_timestamp"].as_str().unwrap().parse::<jiff::Timestamp>().unwrap())
+            .min_by_key(|t| t.as_second());
         let behind = jiff::Timestamp::now().as_second() - first.unwrap().as_second();
         let expected = if said { BEHIND } else { 0 };
         assert!((behind - expected).abs() < 120, "{behind} seconds behind: {objects:#?}");
@@ -156,7 +173,8 @@ async fn a_source_that_breaks_off_for_good_keeps_what_was_found() {
     let sent = bytes.len() * 6 / 10;
     let web = Web::start([("/street.mp4", Resource::Broken(bytes, sent))]).await;
     let mut settings = recorded(false);
-    settings["detectors"] = json!({"face": null, "body": null, "car": {"filter_min_size": 15, "filter_min_quality": 0.1}});
+    settings["detectors"] =
+        json!({"face": null, "body": null, "car": {"filter_min_size": 15, "filter_min_quality": 0.1}});
     let (id, video) = processed(&server, json!({"url": web.url("/street.mp4"), "stream_settings": settings})).await;
     assert_eq!(video["health_status"]["status"], "INTERRUPTED", "{video:#}");
     assert!((20..100).contains(&frames(&video)), "{}", frames(&video));
@@ -199,7 +217,8 @@ async fn playlists_lead_to_their_segments_and_nowhere_else() {
     let segment = dir.path().join("segment.ts");
     media::ffmpeg(&["-i", clip(dir.path()).to_str().unwrap(), "-c", "copy"], &segment);
     let list = |target: &str| {
-        let text = format!("#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-TARGETDURATION:4\n#EXTINF:4,\n{target}\n#EXT-X-ENDLIST\n");
+        let text =
+            format!("#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-TARGETDURATION:4\n#EXTINF:4,\n{target}\n#EXT-X-ENDLIST\n");
         Resource::Whole(text.into_bytes())
     };
     let web = Web::start([
@@ -212,7 +231,10 @@ async fn playlists_lead_to_their_segments_and_nowhere_else() {
     let (_, video) = processed(&server, json!({"url": web.url("/live/good.m3u8")})).await;
     assert_eq!((video["health_status"]["status"].as_str(), frames(&video)), (Some("COMPLETED"), 100), "{video:#}");
     let (_, video) = processed(&server, json!({"url": web.url("/file.m3u8")})).await;
-    assert!(["NOT_STARTED", "MISCONFIGURED"].contains(&video["health_status"]["status"].as_str().unwrap()), "{video:#}");
+    assert!(
+        ["NOT_STARTED", "MISCONFIGURED"].contains(&video["health_status"]["status"].as_str().unwrap()),
+        "{video:#}"
+    );
     let (_, video) = processed(&server, json!({"url": web.url("/away.m3u8")})).await;
     assert_eq!(video["health_status"]["status"], "MISCONFIGURED", "{video:#}");
     assert_eq!(video["error"], "The host 169.254.169.254 is not allowed by the server's configuration.");
@@ -268,15 +290,20 @@ async fn metadata_services_are_refused_however_their_address_is_written() {
         "[2001:db8::5efe:a9fe:a9fe]",
         "[64:ff9b::a83f:8110]",
     ] {
-        for (field, url) in
-            [("url", format!("http://{host}/latest/")), ("url", format!("rtsp://{host}/")), ("router_url", format!("http://{host}/"))]
-        {
+        for (field, url) in [
+            ("url", format!("http://{host}/latest/")),
+            ("url", format!("rtsp://{host}/")),
+            ("router_url", format!("http://{host}/")),
+        ] {
             let body = json!({"camera_group": 1, "name": "test", field: url});
             let response = server.request(Method::POST, "/videos/").json(&body).send().await.unwrap();
             assert_eq!(response.status(), StatusCode::BAD_REQUEST, "{field} {url}");
             let error: Value = response.json().await.unwrap();
             assert_eq!((&error["code"], &error["param"]), (&json!("BAD_PARAM"), &json!(field)), "{url}: {error}");
-            assert!(error["desc"].as_str().unwrap().contains("not allowed by the server's configuration"), "{url}: {error}");
+            assert!(
+                error["desc"].as_str().unwrap().contains("not allowed by the server's configuration"),
+                "{url}: {error}"
+            );
         }
     }
     assert_eq!(server.get("/videos/count/").await["count"], 0);
@@ -304,7 +331,11 @@ async fn names_and_redirects_lead_nowhere_that_is_not_allowed() {
     ] {
         let (_, video) = processed(&server, fields.clone()).await;
         assert_eq!(video["health_status"]["status"], "MISCONFIGURED", "{fields} {video:#}");
-        assert_eq!(video["error"], format!("The host {host} is not allowed by the server's configuration."), "{fields}");
+        assert_eq!(
+            video["error"],
+            format!("The host {host} is not allowed by the server's configuration."),
+            "{fields}"
+        );
     }
 
     // FFmpeg would follow this one by itself.

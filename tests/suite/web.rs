@@ -68,8 +68,12 @@ async fn answer(connection: TcpStream, resources: &HashMap<&'static str, Resourc
     }
     let path = head.first().and_then(|line| line.split(' ').nth(1)).unwrap_or_default();
     let range = head.iter().find_map(|line| {
-        let (start, end) =
-            line.to_lowercase().strip_prefix("range: bytes=")?.trim().split_once('-').map(|(s, e)| (s.to_owned(), e.to_owned()))?;
+        let (start, end) = line
+            .to_lowercase()
+            .strip_prefix("range: bytes=")?
+            .trim()
+            .split_once('-')
+            .map(|(s, e)| (s.to_owned(), e.to_owned()))?;
         Some((start.parse::<usize>().ok()?, end.parse::<usize>().ok()))
     });
     let (status, body) = match resources.get(path) {

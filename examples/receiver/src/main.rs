@@ -117,7 +117,8 @@ impl Refusal {
 #[tokio::main]
 async fn main() -> Result<()> {
     let arguments = Arguments::parse();
-    let journal = Journal::open(&arguments.dir).with_context(|| format!("cannot write to {}", arguments.dir.display()))?;
+    let journal =
+        Journal::open(&arguments.dir).with_context(|| format!("cannot write to {}", arguments.dir.display()))?;
     let listen = arguments.listen;
     let listener = tokio::net::TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
     writeln!(std::io::stdout(), "listening on http://{}", listener.local_addr()?)?;
@@ -188,7 +189,8 @@ impl Receiver {
         }
         let post = Post::read(headers, body, number).await?;
         let id = post.id.clone();
-        let line = self.journal.keep(post).map_err(|e| Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, e.to_string()))?;
+        let line =
+            self.journal.keep(post).map_err(|e| Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, e.to_string()))?;
         // Nobody may be reading; that is no reason to refuse a post.
         if !quiet {
             let _ = writeln!(std::io::stdout(), "{line}");

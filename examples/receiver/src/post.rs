@@ -50,7 +50,9 @@ impl Post {
         };
         let key = text("idempotency-key");
         // Keys become file names.
-        if key.is_some_and(|k| k.is_empty() || k.len() > 128 || !k.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')) {
+        if key.is_some_and(|k| {
+            k.is_empty() || k.len() > 128 || !k.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+        }) {
             return Err(bad("the Idempotency-Key may hold letters, digits, - and _ only".into()));
         }
         let id = key.map_or_else(|| format!("post-{number}"), str::to_owned);
@@ -65,7 +67,8 @@ impl Post {
             if let Some(part) = PICTURES.into_iter().find(|p| *p == name) {
                 post.pictures.push(Picture { part, extension: if png { "png" } else { "jpg" }, content });
             } else if JSON.contains(&name.as_str()) {
-                let value = serde_json::from_slice(&content).map_err(|e| bad(format!("the part {name} is no JSON: {e}")))?;
+                let value =
+                    serde_json::from_slice(&content).map_err(|e| bad(format!("the part {name} is no JSON: {e}")))?;
                 post.fields.insert(name, value);
             } else {
                 let value = String::from_utf8_lossy(&content).into_owned().into();

@@ -84,11 +84,19 @@ impl Receiver {
     fn post(&self, headers: &str, parts: &[(&str, &str)]) -> (u16, String) {
         let mut body = String::new();
         for (name, content) in parts {
-            let filename = if matches!(*name, "photo" | "normalized") { "; filename=\"a.jpg\"\r\nContent-Type: image/jpeg" } else { "" };
-            body += &format!("--limit\r\nContent-Disposition: form-data; name=\"{name}\"{filename}\r\n\r\n{content}\r\n");
+            let filename = if matches!(*name, "photo" | "normalized") {
+                "; filename=\"a.jpg\"\r\nContent-Type: image/jpeg"
+            } else {
+                ""
+            };
+            body +=
+                &format!("--limit\r\nContent-Disposition: form-data; name=\"{name}\"{filename}\r\n\r\n{content}\r\n");
         }
         body += "--limit--\r\n";
-        self.request(&format!("POST /any/frame HTTP/1.1\r\nContent-Type: multipart/form-data; boundary=limit{headers}"), body.as_bytes())
+        self.request(
+            &format!("POST /any/frame HTTP/1.1\r\nContent-Type: multipart/form-data; boundary=limit{headers}"),
+            body.as_bytes(),
+        )
     }
 
     fn summary(&self) -> String {
@@ -96,7 +104,8 @@ impl Receiver {
     }
 
     fn files(&self) -> Vec<String> {
-        let mut names: Vec<_> = fs::read_dir(self.path()).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+        let mut names: Vec<_> =
+            fs::read_dir(self.path()).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
         names.sort();
         names
     }
@@ -122,7 +131,9 @@ fn a_post_is_kept_with_its_pictures() {
     assert_eq!(read(receiver.path(), "7-1-face-1-0.photo.jpg"), "whole");
     let line = read(receiver.path(), "posts.jsonl");
     assert!(
-        line.contains(r#""key":"7-1-face-1-0""#) && line.contains(r#""cam_id":"7""#) && line.contains(r#""bbox":[[1,2,30,40]]"#),
+        line.contains(r#""key":"7-1-face-1-0""#)
+            && line.contains(r#""cam_id":"7""#)
+            && line.contains(r#""bbox":[[1,2,30,40]]"#),
         "{line}"
     );
     assert_eq!(receiver.summary(), r#"{"posts":1,"duplicates":0,"by_type":{"face":1}}"#);
@@ -142,7 +153,10 @@ fn what_is_no_post_is_refused_with_its_reason() {
     let receiver = Receiver::start(&["--token", "abc"]);
     let token = "\r\nAuthorization: Token abc";
     assert_eq!(receiver.post("", &PARTS).0, 401);
-    assert_eq!(receiver.request(&format!("POST /frame HTTP/1.1\r\nContent-Type: application/json{token}"), b"{}").0, 415);
+    assert_eq!(
+        receiver.request(&format!("POST /frame HTTP/1.1\r\nContent-Type: application/json{token}"), b"{}").0,
+        415
+    );
     for missing in 0..5 {
         let parts: Vec<_> = PARTS.iter().enumerate().filter(|(i, _)| *i != missing).map(|(_, p)| *p).collect();
         let (status, body) = receiver.post(token, &parts);
@@ -173,7 +187,11 @@ fn every_nth_post_fails_with_the_wait_that_it_was_told_to_ask_for() {
     let head = "POST /frame HTTP/1.1\r\nContent-Type: text/plain";
     let answers = [0; 3].map(|_| receiver.raw(head, b"").unwrap().to_ascii_lowercase());
     let asked = answers.map(|a| (a.contains(" 500 "), a.contains("retry-after: 7")));
-    assert_eq!(asked, [(false, false), (false, false), (true, true)], "a refusal that is the sender's fault asks for nothing");
+    assert_eq!(
+        asked,
+        [(false, false), (false, false), (true, true)],
+        "a refusal that is the sender's fault asks for nothing"
+    );
 }
 
 #[test]

@@ -62,7 +62,11 @@ mod tests {
     #[test]
     fn nothing_but_a_host_gets_in() {
         for bad in ["", "a/b", "user@a", "a b", "a\"><script>"] {
-            assert_eq!(base(None, &[("host", bad), ("x-forwarded-proto", "javascript")]), "http://localhost/x/", "{bad:?}");
+            assert_eq!(
+                base(None, &[("host", bad), ("x-forwarded-proto", "javascript")]),
+                "http://localhost/x/",
+                "{bad:?}"
+            );
         }
     }
 }

@@ -72,7 +72,8 @@ impl IntoResponse for ApiError {
             _ => tracing::debug!("request refused: {error}"),
         }
         let traceback = (status != StatusCode::UNAUTHORIZED).then_some("");
-        let body = ErrorBody { traceback, code, desc: error.public().to_owned(), param: error.param().map(str::to_owned) };
+        let body =
+            ErrorBody { traceback, code, desc: error.public().to_owned(), param: error.param().map(str::to_owned) };
         let mut response = (status, Json(body)).into_response();
         if status == StatusCode::UNAUTHORIZED {
             response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Token"));
@@ -127,11 +128,17 @@ mod tests {
     async fn bodies_are_the_vendors() {
         assert_eq!(
             body(Error::bad_param("name", "This field is required.")).await,
-            (StatusCode::BAD_REQUEST, r#"{"traceback":"","code":"BAD_PARAM","desc":"This field is required.","param":"name"}"#.into())
+            (
+                StatusCode::BAD_REQUEST,
+                r#"{"traceback":"","code":"BAD_PARAM","desc":"This field is required.","param":"name"}"#.into()
+            )
         );
         assert_eq!(
             body(Error::not_found("VideoArchive")).await,
-            (StatusCode::NOT_FOUND, r#"{"traceback":"","code":"NOT_FOUND","desc":"No VideoArchive matches the given query."}"#.into())
+            (
+                StatusCode::NOT_FOUND,
+                r#"{"traceback":"","code":"NOT_FOUND","desc":"No VideoArchive matches the given query."}"#.into()
+            )
         );
         assert_eq!(
             body(Error::new(ErrorKind::Unauthorized, "Invalid token.")).await,

@@ -5,7 +5,8 @@
 //! routes and the OpenAPI document come from the same declarations ([`routes`]).
 //!
 //! Guarantees: whatever a client sends, the answer is a response of the documented shape. No error
-//! body holds more than [`ocellus_core::Error::public`] allows. Bodies are read in constant memory.
+//! body holds more than [`ocellus_core::Error::public`] allows. An upload is read in constant
+//! memory; other bodies are limited (JSON 1 MiB, a picture to search with 32 MiB).
 //! Nothing here outlives [`serve`]: it returns once every connection has ended or the time for that
 //! is over.
 
@@ -111,8 +112,10 @@ fn open() -> OpenApiRouter<Arc<Api>> {
 pub fn router(api: Api) -> Router {
     let api = Arc::new(api);
     let guarded = guarded().route_layer(middleware::from_fn_with_state(Arc::clone(&api), auth::require_token));
-    let (router, document) = OpenApiRouter::with_openapi(openapi::base()).merge(open()).merge(guarded).split_for_parts();
-    let without_slash = document.paths.paths.keys().filter_map(|path| path.strip_suffix('/')).map(str::to_owned).collect::<Vec<_>>();
+    let (router, document) =
+        OpenApiRouter::with_openapi(openapi::base()).merge(open()).merge(guarded).split_for_parts();
+    let without_slash =
+        document.paths.paths.keys().filter_map(|path| path.strip_suffix('/')).map(str::to_owned).collect::<Vec<_>>();
     without_slash
         .iter()
         .fold(router, |router, path| router.route(path, any(path::add_slash)))

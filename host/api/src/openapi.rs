@@ -112,7 +112,8 @@ impl Document {
 /// # Errors
 /// Where the document cannot be written as JSON, which would be a fault of the declarations.
 pub fn document(schema: &SettingsSchema) -> serde_json::Result<Value> {
-    let routes: OpenApiRouter<Arc<Api>> = OpenApiRouter::with_openapi(base()).merge(crate::open()).merge(crate::guarded());
+    let routes: OpenApiRouter<Arc<Api>> =
+        OpenApiRouter::with_openapi(base()).merge(crate::open()).merge(crate::guarded());
     Document::new(routes.into_openapi()).with_settings(schema)
 }
 
@@ -121,7 +122,10 @@ pub fn document(schema: &SettingsSchema) -> serde_json::Result<Value> {
     get, path = "/openapi.json", tag = "server", operation_id = "openapi", security(()),
     responses((status = 200, description = "OpenAPI 3.1.", body = Object)),
 )]
-pub(crate) async fn openapi(State(api): State<Arc<Api>>, Extension(document): Extension<Document>) -> Result<Response, ApiError> {
+pub(crate) async fn openapi(
+    State(api): State<Arc<Api>>,
+    Extension(document): Extension<Document>,
+) -> Result<Response, ApiError> {
     let text = document.text(api.engine.settings_schema()?).map_err(ocellus_core::Error::internal)?;
     Ok(([(CONTENT_TYPE, "application/json")], text).into_response())
 }

@@ -37,8 +37,18 @@ pub(crate) fn cursor(query: &Query) -> Result<Option<Cursor>> {
 
 impl<T: ToSchema> PageJson<T> {
     /// The links repeat the request's path and query.
-    pub(crate) fn new<Item>(page: Page<Item>, base: &BaseUrl, uri: &Uri, query: &Query, item: impl FnMut(Item) -> T) -> Self {
+    pub(crate) fn new<Item>(
+        page: Page<Item>,
+        base: &BaseUrl,
+        uri: &Uri,
+        query: &Query,
+        item: impl FnMut(Item) -> T,
+    ) -> Self {
         let link = |cursor: Cursor| base.join(&format!("{}?{}", uri.path(), query.with_last(PAGE, &cursor.to_token())));
-        Self { next_page: page.next.map(link), prev_page: page.prev.map(link), results: page.items.into_iter().map(item).collect() }
+        Self {
+            next_page: page.next.map(link),
+            prev_page: page.prev.map(link),
+            results: page.items.into_iter().map(item).collect(),
+        }
     }
 }

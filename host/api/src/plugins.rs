@@ -77,7 +77,11 @@ pub(crate) async fn plugin(State(api): State<Arc<Api>>, PluginPath(name): Plugin
     request_body(content_type = "application/wasm", description = "A component of a world of wit/."),
     responses((status = 200, description = "The plugin.", body = Value), BadParam, Unauthorized, TooLarge),
 )]
-pub(crate) async fn install(State(api): State<Arc<Api>>, PluginPath(name): PluginPath, request: Request) -> Result<Json<Value>, ApiError> {
+pub(crate) async fn install(
+    State(api): State<Arc<Api>>,
+    PluginPath(name): PluginPath,
+    request: Request,
+) -> Result<Json<Value>, ApiError> {
     put(&api, name, Role::Serves, request).await
 }
 
@@ -100,7 +104,10 @@ pub(crate) async fn remove(State(api): State<Arc<Api>>, PluginPath(name): Plugin
     params(("name" = String, Path, description = "As settings call the plugin.")),
     responses((status = 200, description = "The candidate.", body = Value), Unauthorized, NotFound),
 )]
-pub(crate) async fn candidate(State(api): State<Arc<Api>>, PluginPath(name): PluginPath) -> Result<Json<Value>, ApiError> {
+pub(crate) async fn candidate(
+    State(api): State<Arc<Api>>,
+    PluginPath(name): PluginPath,
+) -> Result<Json<Value>, ApiError> {
     get(&api, &name, Role::Candidate)
 }
 
@@ -129,7 +136,10 @@ pub(crate) async fn install_candidate(
     params(("name" = String, Path, description = "As settings call the plugin.")),
     responses((status = 204, description = "It is gone."), Unauthorized, NotFound, Conflict),
 )]
-pub(crate) async fn remove_candidate(State(api): State<Arc<Api>>, PluginPath(name): PluginPath) -> Result<StatusCode, ApiError> {
+pub(crate) async fn remove_candidate(
+    State(api): State<Arc<Api>>,
+    PluginPath(name): PluginPath,
+) -> Result<StatusCode, ApiError> {
     delete(&api, name, Role::Candidate).await
 }
 
@@ -171,9 +181,11 @@ fn not_installed(error: InstallError) -> Error {
         InstallError::Refused(refusal) => Error::bad_param(BODY, format!("The component {refusal}.")),
         InstallError::OtherName { .. } => Error::bad_param("name", format!("{error}.")),
         InstallError::Changed(_) => Error::new(ErrorKind::Conflict, "The plugin's file was changed meanwhile."),
-        InstallError::Io { .. } => {
-            Error::new(ErrorKind::Internal, "The component is sound, but the server cannot write to its folder of plugins.").because(error)
-        }
+        InstallError::Io { .. } => Error::new(
+            ErrorKind::Internal,
+            "The component is sound, but the server cannot write to its folder of plugins.",
+        )
+        .because(error),
     }
 }
 
@@ -182,7 +194,9 @@ async fn delete(api: &Api, name: String, role: Role) -> Result<StatusCode, ApiEr
     let removed = blocking(move || {
         plugins.remove(&name, role).map_err(|error| match error {
             RemoveError::Ships(_) => Error::new(ErrorKind::Conflict, "The plugin is built in and cannot be removed."),
-            RemoveError::Io { .. } => Error::new(ErrorKind::Internal, "The server cannot write to its folder of plugins.").because(error),
+            RemoveError::Io { .. } => {
+                Error::new(ErrorKind::Internal, "The server cannot write to its folder of plugins.").because(error)
+            }
         })
     });
     if removed.await? { Ok(StatusCode::NO_CONTENT) } else { Err(no_plugin().into()) }

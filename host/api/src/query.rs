@@ -23,7 +23,12 @@ impl Query {
 
     /// All values of an array parameter: `a=1&a=2`, `a=1,2`, or both.
     pub(crate) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
-        self.0.iter().filter(move |(key, _)| key == name).flat_map(|(_, value)| value.split(',')).map(str::trim).filter(|v| !v.is_empty())
+        self.0
+            .iter()
+            .filter(move |(key, _)| key == name)
+            .flat_map(|(_, value)| value.split(','))
+            .map(str::trim)
+            .filter(|v| !v.is_empty())
     }
 
     /// [`Self::last`] as a whole number.
@@ -32,10 +37,19 @@ impl Query {
     }
 
     /// A whole number within bounds.
-    pub(crate) fn integer_within<T: FromStr + PartialOrd + Display>(&self, name: &str, least: T, most: T) -> Result<Option<T>> {
+    pub(crate) fn integer_within<T: FromStr + PartialOrd + Display>(
+        &self,
+        name: &str,
+        least: T,
+        most: T,
+    ) -> Result<Option<T>> {
         match self.integer::<T>(name)? {
-            Some(n) if n < least => Err(Error::bad_param(name, format!("Ensure this value is greater than or equal to {least}."))),
-            Some(n) if n > most => Err(Error::bad_param(name, format!("Ensure this value is less than or equal to {most}."))),
+            Some(n) if n < least => {
+                Err(Error::bad_param(name, format!("Ensure this value is greater than or equal to {least}.")))
+            }
+            Some(n) if n > most => {
+                Err(Error::bad_param(name, format!("Ensure this value is less than or equal to {most}.")))
+            }
             other => Ok(other),
         }
     }
@@ -43,7 +57,9 @@ impl Query {
     /// A number from 0 to 1.
     pub(crate) fn share(&self, name: &str) -> Result<Option<f32>> {
         let share = |text: &str| text.parse().ok().filter(|n| (0.0..=1.0).contains(n));
-        self.last(name).map(|text| share(text).ok_or_else(|| Error::bad_param(name, "A number from 0 to 1 is required."))).transpose()
+        self.last(name)
+            .map(|text| share(text).ok_or_else(|| Error::bad_param(name, "A number from 0 to 1 is required.")))
+            .transpose()
     }
 
     pub(crate) fn flag(&self, name: &str) -> Result<Option<bool>> {
@@ -97,7 +113,8 @@ mod tests {
 
     #[test]
     fn bounds_are_told() {
-        let within = |text: &str| Query::parse(text).integer_within("limit", 1u32, 1000).map_err(|e| e.public().to_owned());
+        let within =
+            |text: &str| Query::parse(text).integer_within("limit", 1u32, 1000).map_err(|e| e.public().to_owned());
         assert_eq!(within("limit=1000"), Ok(Some(1000)));
         assert_eq!(within("limit="), Ok(None));
         assert_eq!(within("limit=0"), Err("Ensure this value is greater than or equal to 1.".into()));

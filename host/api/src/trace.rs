@@ -43,7 +43,8 @@ pub(crate) async fn trace(request: Request, next: Next) -> Response {
     async move {
         let started = Instant::now();
         let outcome = AssertUnwindSafe(next.run(request)).catch_unwind().await;
-        let mut response = outcome.unwrap_or_else(|_| ApiError::from(Error::internal("a handler panicked")).into_response());
+        let mut response =
+            outcome.unwrap_or_else(|_| ApiError::from(Error::internal("a handler panicked")).into_response());
         if let Ok(value) = HeaderValue::try_from(id) {
             response.headers_mut().insert(REQUEST_ID.clone(), value);
         }

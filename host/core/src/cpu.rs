@@ -37,8 +37,16 @@ pub enum Stage {
 }
 
 impl Stage {
-    const ALL: [Self; 8] =
-        [Self::Decode, Self::Scale, Self::Detect, Self::Measure, Self::Plugins, Self::Pictures, Self::Embed, Self::Other];
+    const ALL: [Self; 8] = [
+        Self::Decode,
+        Self::Scale,
+        Self::Detect,
+        Self::Measure,
+        Self::Plugins,
+        Self::Pictures,
+        Self::Embed,
+        Self::Other,
+    ];
 }
 
 /// The sums of one job.

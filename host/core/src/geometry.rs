@@ -81,7 +81,9 @@ impl Rect {
 
     /// Finite, ordered, of some area.
     pub fn is_valid(&self) -> bool {
-        [self.left, self.top, self.right, self.bottom].iter().all(|v| v.is_finite()) && self.right > self.left && self.bottom > self.top
+        [self.left, self.top, self.right, self.bottom].iter().all(|v| v.is_finite())
+            && self.right > self.left
+            && self.bottom > self.top
     }
 
     /// As the API prints it: `[left, top, right, bottom]` rounded to whole pixels and clipped to
@@ -133,7 +135,12 @@ impl FromStr for Region {
             if !(digits(width) && digits(height) && signed(x) && signed(y)) {
                 return None;
             }
-            let region = Region { width: width.parse().ok()?, height: height.parse().ok()?, x: x.parse().ok()?, y: y.parse().ok()? };
+            let region = Region {
+                width: width.parse().ok()?,
+                height: height.parse().ok()?,
+                x: x.parse().ok()?,
+                y: y.parse().ok()?,
+            };
             (region.width > 0 && region.height > 0).then_some(region)
         })();
         parsed.ok_or_else(|| format!("{s:?} is no rectangle: expected WxH+X+Y in pixels, for example 640x480+0+0"))

@@ -97,7 +97,9 @@ impl FromStr for ObjectType {
         if starts && s.len() <= 32 && chars.all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_') {
             Ok(Self(s.into()))
         } else {
-            Err(format!("{s:?} is no object type: lower-case letters, digits and underscores, a letter first, 32 at most"))
+            Err(format!(
+                "{s:?} is no object type: lower-case letters, digits and underscores, a letter first, 32 at most"
+            ))
         }
     }
 }
@@ -165,14 +167,20 @@ mod tests {
 
     #[test]
     fn object_types_are_listed_as_the_api_lists_them() {
-        let mut types: Vec<ObjectType> = ["drone", "car", "body", "face", "animal"].map(|s| s.parse().unwrap()).to_vec();
+        let mut types: Vec<ObjectType> =
+            ["drone", "car", "body", "face", "animal"].map(|s| s.parse().unwrap()).to_vec();
         types.sort();
-        assert_eq!(types.iter().map(ObjectType::as_str).collect::<Vec<_>>(), ["face", "body", "car", "animal", "drone"]);
+        assert_eq!(
+            types.iter().map(ObjectType::as_str).collect::<Vec<_>>(),
+            ["face", "body", "car", "animal", "drone"]
+        );
     }
 
     #[test]
     fn an_object_id_has_one_spelling() {
-        for bad in ["", "1-1-face-1", "01-1-face-1-0", "1-1-Face-1-0", "1-1-face-1-0-0", "1-1-face--1-0", "+1-1-face-1-0"] {
+        for bad in
+            ["", "1-1-face-1", "01-1-face-1-0", "1-1-Face-1-0", "1-1-face-1-0-0", "1-1-face--1-0", "+1-1-face-1-0"]
+        {
             assert!(bad.parse::<ObjectId>().is_err(), "{bad}");
         }
     }

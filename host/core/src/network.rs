@@ -127,7 +127,9 @@ pub fn destinations(ip: IpAddr) -> Vec<IpAddr> {
         // Unspecified and loopback, which look like IPv4-compatible addresses.
         [0, 0, 0, 0, 0, 0, 0, 0 | 1] => vec![ip],
         // RFC 4291: compatible and mapped; RFC 2765: translated.
-        [0, 0, 0, 0, 0, 0, high, low] | [0, 0, 0, 0, 0, 0xffff, high, low] | [0, 0, 0, 0, 0xffff, 0, high, low] => vec![v4(high, low)],
+        [0, 0, 0, 0, 0, 0, high, low] | [0, 0, 0, 0, 0, 0xffff, high, low] | [0, 0, 0, 0, 0xffff, 0, high, low] => {
+            vec![v4(high, low)]
+        }
         // RFC 6052: the well-known prefix of NAT64.
         [0x64, 0xff9b, 0, 0, 0, 0, high, low] => vec![v4(high, low)],
         // RFC 8215: NAT64 for local use.
@@ -169,7 +171,9 @@ fn is_special(ip: IpAddr) -> bool {
         IpAddr::V4(v4) => v4.is_link_local() || v4.is_broadcast() || v4.octets().first() == Some(&0),
         // fd00:ec2::/32 is what AWS answers on within each machine: metadata, credentials of pods,
         // time, names.
-        IpAddr::V6(v6) => v6.is_unicast_link_local() || v6.is_unspecified() || matches!(v6.segments(), [0xfd00, 0xec2, ..]),
+        IpAddr::V6(v6) => {
+            v6.is_unicast_link_local() || v6.is_unspecified() || matches!(v6.segments(), [0xfd00, 0xec2, ..])
+        }
     };
     special || ip.is_multicast() || METADATA.contains(&ip)
 }
@@ -191,7 +195,15 @@ mod tests {
     #[test]
     fn by_default_only_what_is_special_is_refused() {
         let policy = policy(&[]);
-        for good in ["127.0.0.1:80", "10.1.2.3:554", "192.168.0.9:80", "[::1]:80", "[fd12::1]:80", "8.8.8.8:443", "[2001:db8::1]:80"] {
+        for good in [
+            "127.0.0.1:80",
+            "10.1.2.3:554",
+            "192.168.0.9:80",
+            "[::1]:80",
+            "[fd12::1]:80",
+            "8.8.8.8:443",
+            "[2001:db8::1]:80",
+        ] {
             assert!(allows(&policy, good), "{good}");
         }
         for bad in [
@@ -253,21 +265,27 @@ mod tests {
         ] {
             assert!(!allows(&policy, &format!("[{bad}]:80")), "{bad}");
         }
-        for bad in ["169.254.169.254", "169.254.170.2", "169.254.42.42", "168.63.129.16", "100.100.100.200", "192.0.0.192"] {
+        for bad in
+            ["169.254.169.254", "169.254.170.2", "169.254.42.42", "168.63.129.16", "100.100.100.200", "192.0.0.192"]
+        {
             let bad: Ipv4Addr = bad.parse().unwrap();
             assert!(!policy.allows((bad, 80).into()), "{bad}");
             for carrier in carriers(bad) {
                 assert!(!policy.allows((carrier, 80).into()), "{bad} as {carrier}");
             }
         }
-        for good in ["168.63.129.17:80", "100.100.100.201:80", "[fd20:ce::255]:80", "[fd00:ec3::254]:80", "[fd00:ec::254]:80"] {
+        for good in
+            ["168.63.129.17:80", "100.100.100.201:80", "[fd20:ce::255]:80", "[fd00:ec3::254]:80", "[fd00:ec::254]:80"]
+        {
             assert!(allows(&policy, good), "{good}");
         }
     }
 
     #[test]
     fn an_address_that_only_resembles_a_carrier_is_itself() {
-        for own in ["::1", "::", "64:ff9b:2::a9fe:a9fe", "2001:1::a9fe:a9fe", "2003:a9fe:a9fe::1", "2001:db8::5eff:a9fe:a9fe"] {
+        for own in
+            ["::1", "::", "64:ff9b:2::a9fe:a9fe", "2001:1::a9fe:a9fe", "2003:a9fe:a9fe::1", "2001:db8::5eff:a9fe:a9fe"]
+        {
             let own: IpAddr = own.parse().unwrap();
             assert_eq!(destinations(own), [own]);
         }

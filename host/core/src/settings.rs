@@ -148,7 +148,11 @@ mod number {
     use serde::{Deserialize, Deserializer, Serializer};
 
     pub(super) fn serialize<S: Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::Error> {
-        if value.fract() == 0.0 && value.abs() < 1e15 { serializer.serialize_i64(*value as i64) } else { serializer.serialize_f64(*value) }
+        if value.fract() == 0.0 && value.abs() < 1e15 {
+            serializer.serialize_i64(*value as i64)
+        } else {
+            serializer.serialize_f64(*value)
+        }
     }
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
@@ -206,7 +210,14 @@ impl SettingsSchema {
         let document = document(object_types, trackers);
         let validator = validator(&document).map_err(Error::internal)?;
         let routers = vec![DEFAULT_ROUTER.into()];
-        Ok(Self { document, validator, trackers: trackers.to_vec(), filters: filters.to_vec(), routers, check: |_| Ok(()) })
+        Ok(Self {
+            document,
+            validator,
+            trackers: trackers.to_vec(),
+            filters: filters.to_vec(),
+            routers,
+            check: |_| Ok(()),
+        })
     }
 
     /// Lets `router` have these names and no others.
@@ -282,8 +293,8 @@ impl SettingsSchema {
     }
 
     fn typed(&self, complete: Value) -> Result<StreamSettings> {
-        let settings: StreamSettings =
-            serde_json::from_value(complete).map_err(|e| Error::bad_param(PATH, "These settings do not fit together.").because(e))?;
+        let settings: StreamSettings = serde_json::from_value(complete)
+            .map_err(|e| Error::bad_param(PATH, "These settings do not fit together.").because(e))?;
         if settings.active().next().is_none() {
             return Err(Error::bad_param(format!("{PATH}.detectors"), "At least one detector must be on."));
         }
@@ -314,7 +325,9 @@ impl SettingsSchema {
         match error.kind() {
             Kind::Format { .. } => Error::bad_param(
                 path,
-                format!("{value} is no rectangle: expected \"WxH+X+Y\" in pixels, for example \"640x480+0+0\", or \"\"."),
+                format!(
+                    "{value} is no rectangle: expected \"WxH+X+Y\" in pixels, for example \"640x480+0+0\", or \"\"."
+                ),
             ),
             Kind::Enum { .. } if path.ends_with("tracker_type") => {
                 Error::bad_param(path, format!("There is no tracker {value}; installed: {}.", self.trackers.join(", ")))

@@ -114,7 +114,9 @@ impl VideoStatus {
             Self::InProgress | Self::Completed => Light::Green,
             Self::Awaiting | Self::Starting => Light::Yellow,
             Self::Disabled => Light::Gray,
-            Self::WaitingForSync | Self::Interrupted | Self::NotStarted | Self::Misconfigured | Self::NoSource => Light::Red,
+            Self::WaitingForSync | Self::Interrupted | Self::NotStarted | Self::Misconfigured | Self::NoSource => {
+                Light::Red
+            }
         }
     }
 
@@ -185,7 +187,8 @@ pub struct Statistic {
 impl Statistic {
     /// Says what became of the objects, in `objects` and in the fields that only faces have.
     pub fn set_deliveries(&mut self, objects: BTreeMap<ObjectType, Counts>) {
-        let Counts { posted, failed, not_posted, retrying: _ } = objects.get(&ObjectType::face()).copied().unwrap_or_default();
+        let Counts { posted, failed, not_posted, retrying: _ } =
+            objects.get(&ObjectType::face()).copied().unwrap_or_default();
         (self.faces_posted, self.faces_failed, self.faces_not_posted) = (posted, failed, not_posted);
         self.objects = objects;
     }
@@ -219,7 +222,11 @@ mod statistic_or_empty {
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Statistic>, D::Error> {
         let map = Map::<String, Value>::deserialize(deserializer)?;
-        if map.is_empty() { Ok(None) } else { serde_json::from_value(Value::Object(map)).map(Some).map_err(D::Error::custom) }
+        if map.is_empty() {
+            Ok(None)
+        } else {
+            serde_json::from_value(Value::Object(map)).map(Some).map_err(D::Error::custom)
+        }
     }
 }
 
@@ -268,7 +275,13 @@ pub struct VideoRecord {
 }
 
 impl VideoRecord {
-    pub fn new(id: VideoId, camera_group: i64, name: Option<String>, stream_settings: StreamSettings, created_date: Timestamp) -> Self {
+    pub fn new(
+        id: VideoId,
+        camera_group: i64,
+        name: Option<String>,
+        stream_settings: StreamSettings,
+        created_date: Timestamp,
+    ) -> Self {
         Self {
             id,
             name,
@@ -315,7 +328,8 @@ impl VideoRecord {
     /// What the API shows. A running or finished job that could not deliver turns yellow, whether
     /// it is tried again or not.
     pub fn health_status(&self) -> HealthStatus {
-        let undelivered = self.statistic.as_ref().is_some_and(|s| s.objects.values().any(|c| c.failed + c.retrying > 0));
+        let undelivered =
+            self.statistic.as_ref().is_some_and(|s| s.objects.values().any(|c| c.failed + c.retrying > 0));
         let (code, code_desc) = match self.status.light() {
             Light::Green if undelivered => (Light::Yellow, "Some objects could not be delivered to the router"),
             light => (light, self.status.description()),
@@ -355,7 +369,9 @@ mod tests {
     fn a_status_is_reached_by_its_moves_only() {
         use VideoStatus::*;
         let resting = [WaitingForSync, Disabled, Completed, Interrupted, NotStarted, Misconfigured, NoSource];
-        let to = |from: VideoStatus| VideoStatus::ALL.into_iter().filter(move |to| from.may_move_to(*to)).collect::<Vec<_>>();
+        let to = |from: VideoStatus| {
+            VideoStatus::ALL.into_iter().filter(move |to| from.may_move_to(*to)).collect::<Vec<_>>()
+        };
         assert_eq!(to(Awaiting), [Disabled, Starting]);
         assert_eq!(to(Starting), [Disabled, Awaiting, InProgress, Completed, Interrupted, NotStarted, Misconfigured]);
         assert_eq!(to(InProgress), [Disabled, Awaiting, Completed, Interrupted]);
@@ -396,7 +412,10 @@ mod tests {
             (video.health_status().code, serde_json::to_value(counts).unwrap())
         };
         let waiting = Counts { posted: 1, not_posted: 2, ..Counts::default() };
-        assert_eq!(light(&mut video, waiting), (Light::Green, serde_json::json!({"posted": 1, "failed": 0, "not_posted": 2})));
+        assert_eq!(
+            light(&mut video, waiting),
+            (Light::Green, serde_json::json!({"posted": 1, "failed": 0, "not_posted": 2}))
+        );
         let tried = Counts { retrying: 1, ..waiting };
         let shown = serde_json::json!({"posted": 1, "failed": 0, "not_posted": 2, "retrying": 1});
         assert_eq!(light(&mut video, tried), (Light::Yellow, shown));

@@ -25,10 +25,13 @@ fn main() -> Result<(), Failure> {
     let runs: usize = std::env::var("OCELLUS_BENCH_RUNS").ok().and_then(|runs| runs.parse().ok()).unwrap_or(40);
     let peer = peer(&detectors)?;
     let mut devices = Vec::new();
-    let wanted = std::env::var("OCELLUS_DEVICE").ok().and_then(|choice| choice.parse().ok()).unwrap_or(DeviceChoice::Auto);
+    let wanted =
+        std::env::var("OCELLUS_DEVICE").ok().and_then(|choice| choice.parse().ok()).unwrap_or(DeviceChoice::Auto);
     for choice in [DeviceChoice::Cpu, DeviceChoice::OnnxRuntime, wanted] {
         match Device::choose(choice, Some(&assets.join("onnxruntime"))) {
-            Ok(device) if devices.iter().all(|other: &Device| other.describe() != device.describe()) => devices.push(device),
+            Ok(device) if devices.iter().all(|other: &Device| other.describe() != device.describe()) => {
+                devices.push(device)
+            }
             Ok(_) => {}
             Err(error) => println!("{error}"),
         }
@@ -41,7 +44,8 @@ fn main() -> Result<(), Failure> {
             for &batch in batches {
                 let shape = InputShape { batch: (batch == 1).then_some(1), width: Some(width), height: Some(height) };
                 let network = Network::load(&file, shape, device)?;
-                let input = Array { dims: vec![batch, 3, height, width], data: vec![128.0; batch * 3 * width * height] };
+                let input =
+                    Array { dims: vec![batch, 3, height, width], data: vec![128.0; batch * 3 * width * height] };
                 let label = |how: &str| match batch {
                     1 => format!("{name} {width}x{height}, {}, {how}", device.describe()),
                     _ => format!("{name} {width}x{height}, {}, {batch} {how}", device.describe()),
@@ -56,12 +60,13 @@ fn main() -> Result<(), Failure> {
                     let all = time(|| {
                         thread::scope(|scope| {
                             let running: Vec<_> = (0..workers).map(|_| scope.spawn(again)).collect();
-                            running
-                                .into_iter()
-                                .try_for_each(|r| r.join().map_err(|_| "a run panicked")?.map(drop).map_err(|_| "a run failed"))
+                            running.into_iter().try_for_each(|r| {
+                                r.join().map_err(|_| "a run panicked")?.map(drop).map_err(|_| "a run failed")
+                            })
                         })
                     })?;
-                    compare(label("together"), all / (workers * runs * batch) as f64, peer.get(name).map(|p| p.1)).report();
+                    compare(label("together"), all / (workers * runs * batch) as f64, peer.get(name).map(|p| p.1))
+                        .report();
                 }
             }
         }
@@ -104,8 +109,10 @@ fn peer(detectors: &PathBuf) -> Result<HashMap<String, (f64, f64)>, Failure> {
     let Some(python) = std::env::var_os("OCELLUS_PEER") else { return Ok(HashMap::new()) };
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/peer/networks.py");
     let output = Command::new(python).arg(script).arg(detectors).output()?;
-    let said: HashMap<String, Value> =
-        serde_json::from_slice(&output.stdout).map_err(|e| format!("{script}: {e}: {}", String::from_utf8_lossy(&output.stderr)))?;
+    let said: HashMap<String, Value> = serde_json::from_slice(&output.stdout)
+        .map_err(|e| format!("{script}: {e}: {}", String::from_utf8_lossy(&output.stderr)))?;
     let figure = |figures: &Value, name| figures.get(name).and_then(Value::as_f64).ok_or("a figure is missing");
-    said.into_iter().map(|(name, figures)| Ok((name, (figure(&figures, "alone")?, figure(&figures, "together")?)))).collect()
+    said.into_iter()
+        .map(|(name, figures)| Ok((name, (figure(&figures, "alone")?, figure(&figures, "together")?))))
+        .collect()
 }

@@ -29,7 +29,12 @@ fn main() -> Result<(), Box<dyn Error>> {
             let image = scaled(&picture, detector.input(frame));
             for found in detector.detect(vec![image])?.concat() {
                 let [left, top, right, bottom] = found.rect.to_pixels(frame);
-                println!("{} {} {:.2} {left},{top} {right},{bottom}", path.display(), found.object_type.as_str(), found.score);
+                println!(
+                    "{} {} {:.2} {left},{top} {right},{bottom}",
+                    path.display(),
+                    found.object_type.as_str(),
+                    found.score
+                );
             }
         }
     }

@@ -96,7 +96,11 @@ impl PendingDetection<'_> {
 impl Detector {
     /// Loads a detector's folder, without the object types that `taken` gives another detector for,
     /// and runs it once. Gives those types, too.
-    pub(crate) fn load(folder: &Path, taken: &dyn Fn(&ObjectType) -> Option<String>, device: &Device) -> Result<(Self, Taken), LoadError> {
+    pub(crate) fn load(
+        folder: &Path,
+        taken: &dyn Fn(&ObjectType) -> Option<String>,
+        device: &Device,
+    ) -> Result<(Self, Taken), LoadError> {
         let text = read_file(folder, "detector.toml")?;
         let manifest = Manifest::parse(&String::from_utf8_lossy(&text))?;
         let model = checked_model(folder, &manifest.model)?;
@@ -185,7 +189,11 @@ impl Detector {
         if spec != self.input(frame) || data.len() != width * height * 3 || scale.is_nan() || scale <= 0.0 {
             return Err(self.failed("a picture that was not made for it"));
         }
-        Ok(PendingDetection { detector: self, waiting: self.service.submit(Picture { width, height, data }, meter), scale })
+        Ok(PendingDetection {
+            detector: self,
+            waiting: self.service.submit(Picture { width, height, data }, meter),
+            scale,
+        })
     }
 
     /// Finds objects in pictures; one list for each picture, best first. Blocks until all are done.
@@ -228,7 +236,9 @@ pub(crate) fn checked_model(
 ) -> Result<impl Fn() -> Result<Vec<u8>, NetworkError> + Send + Sync + use<>, LoadError> {
     read_model(folder, model)?;
     let (folder, model) = (folder.to_owned(), model.clone());
-    Ok(move || read_model(&folder, &model).map_err(|e| NetworkError::Read { file: model.file.clone(), reason: e.to_string() }))
+    Ok(move || {
+        read_model(&folder, &model).map_err(|e| NetworkError::Read { file: model.file.clone(), reason: e.to_string() })
+    })
 }
 
 fn read_model(folder: &Path, model: &Model) -> Result<Vec<u8>, LoadError> {

@@ -123,10 +123,12 @@ impl Device {
             DeviceChoice::OnnxRuntime => Self::onnxruntime(onnxruntime),
             DeviceChoice::Wgpu => gpu().clone().or_else(|_| software_gpu().clone()),
             DeviceChoice::Auto => Ok(gpu().clone().unwrap_or_else(|no_gpu| {
-                Self::onnxruntime(onnxruntime).inspect(|_| tracing::info!("networks run on the CPU: {no_gpu}")).unwrap_or_else(|error| {
-                    tracing::info!("networks run on the CPU, by burn: {no_gpu}; {error}");
-                    Self::cpu()
-                })
+                Self::onnxruntime(onnxruntime)
+                    .inspect(|_| tracing::info!("networks run on the CPU: {no_gpu}"))
+                    .unwrap_or_else(|error| {
+                        tracing::info!("networks run on the CPU, by burn: {no_gpu}; {error}");
+                        Self::cpu()
+                    })
             })),
         }
     }
@@ -134,7 +136,12 @@ impl Device {
     fn cpu() -> Self {
         let threads = rayon::current_num_threads();
         let description = format!("cpu (burn-flex, {threads} threads)");
-        Self { burn: burn::tensor::Device::flex(), onnxruntime: None, description, workers: Some(Workers::of_cores(threads)) }
+        Self {
+            burn: burn::tensor::Device::flex(),
+            onnxruntime: None,
+            description,
+            workers: Some(Workers::of_cores(threads)),
+        }
     }
 
     fn onnxruntime(folder: Option<&Path>) -> Result<Self, DeviceError> {
@@ -204,7 +211,12 @@ fn first_of(kinds: &[DeviceKind]) -> Result<Device, DeviceError> {
         match burn::tensor::Device::wgpu_options().graphics_api(backend).device_kind(kind.clone()).init_with_setup() {
             Ok((burn, setup)) => {
                 let name = setup.adapter.get_info().name;
-                return Ok(Device { burn, onnxruntime: None, description: format!("wgpu ({name}, {api})"), workers: None });
+                return Ok(Device {
+                    burn,
+                    onnxruntime: None,
+                    description: format!("wgpu ({name}, {api})"),
+                    workers: None,
+                });
             }
             Err(WgpuInitError::AdapterUnavailable { .. }) if reason.is_empty() => reason = "there is no adapter".into(),
             Err(WgpuInitError::AdapterUnavailable { .. }) => {}

@@ -95,12 +95,16 @@ pub struct Embedder {
 impl Embedder {
     fn load(folder: &Path, device: &Device) -> Result<(Self, LoadedEmbedder), LoadError> {
         let text = read_file(folder, "embedder.toml")?;
-        let wrong = |reason: String| LoadError::Read { file: folder.join("embedder.toml").display().to_string(), reason };
-        let manifest: Manifest = toml::from_str(&String::from_utf8_lossy(&text)).map_err(|e| wrong(e.to_string().trim_end().to_owned()))?;
+        let wrong =
+            |reason: String| LoadError::Read { file: folder.join("embedder.toml").display().to_string(), reason };
+        let manifest: Manifest =
+            toml::from_str(&String::from_utf8_lossy(&text)).map_err(|e| wrong(e.to_string().trim_end().to_owned()))?;
         let Input { width, height, max_batch, landmarks } = manifest.input;
         let sides = 1..=MAX_SIDE;
         if !sides.contains(&width) || !sides.contains(&height) || !(1..=MAX_BATCH).contains(&max_batch) {
-            return Err(wrong(format!("input: {max_batch} pictures of {width}x{height}: 1 to {MAX_BATCH}, of at most {MAX_SIDE} a side")));
+            return Err(wrong(format!(
+                "input: {max_batch} pictures of {width}x{height}: 1 to {MAX_BATCH}, of at most {MAX_SIDE} a side"
+            )));
         }
         if !(manifest.distance.same > 0.0 && manifest.distance.same.is_finite()) {
             return Err(wrong(format!("distance.same: {}: a positive number", manifest.distance.same)));
@@ -148,7 +152,9 @@ impl Embedder {
 /// The row among a network's outputs for one picture.
 fn row(outputs: &[Array], _width: usize, _height: usize) -> Result<Vec<f32>, String> {
     match outputs {
-        [Array { dims, data }] if dims.len() == 1 && !data.is_empty() && data.iter().all(|v| v.is_finite()) => Ok(data.clone()),
+        [Array { dims, data }] if dims.len() == 1 && !data.is_empty() && data.iter().all(|v| v.is_finite()) => {
+            Ok(data.clone())
+        }
         outputs => {
             let dims: Vec<_> = outputs.iter().map(|o| &o.dims).collect();
             Err(format!("outputs {dims:?} for a picture, where an embedder gives a row of numbers"))
@@ -208,7 +214,8 @@ impl Embedder {
         if let Some(p) = pictures.iter().find(|p| (p.width, p.height) != (self.size.width, self.size.height)) {
             return Err(failed(format!("a picture of {}x{}, where it takes {width}x{height}", p.width, p.height)));
         }
-        let outcomes = self.service.run(pictures.iter().map(|p| Picture { width, height, data: p.data.clone() }).collect(), meter);
+        let outcomes =
+            self.service.run(pictures.iter().map(|p| Picture { width, height, data: p.data.clone() }).collect(), meter);
         outcomes.into_iter().map(|outcome| outcome.map_err(|e| failed(e.to_string()))).collect()
     }
 }
@@ -282,7 +289,9 @@ impl Embedders {
 
     /// What was loaded and what was not; nothing yet while it is being loaded.
     pub fn report(&self) -> EmbedderReport {
-        self.0.get().map_or_else(|| EmbedderReport { loading: true, ..EmbedderReport::default() }, |set| set.report.clone())
+        self.0
+            .get()
+            .map_or_else(|| EmbedderReport { loading: true, ..EmbedderReport::default() }, |set| set.report.clone())
     }
 }
 

@@ -51,5 +51,7 @@ pub use detector::{DetectError, Detector, LoadError, PendingDetection, RawDetect
 pub use device::{Device, DeviceChoice, DeviceError, remember_in};
 pub use embedder::{Embedder, EmbedderReport, Embedders, LoadedEmbedder};
 pub use graph::{Array, InputShape, Network, NetworkError};
-pub use manifest::{Class, FamilyName, Input, InputSize, Manifest, ManifestError, Model, Source, SourceKind, Thresholds};
+pub use manifest::{
+    Class, FamilyName, Input, InputSize, Manifest, ManifestError, Model, Source, SourceKind, Thresholds,
+};
 pub use registry::{Detectors, FolderError, Loaded, Refused, Report, Superseded};

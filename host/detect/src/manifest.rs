@@ -146,14 +146,16 @@ impl Model {
 
 impl Manifest {
     pub fn parse(text: &str) -> Result<Self, ManifestError> {
-        let manifest: Self = toml::from_str(text).map_err(|e| ManifestError::Syntax(e.to_string().trim_end().to_owned()))?;
+        let manifest: Self =
+            toml::from_str(text).map_err(|e| ManifestError::Syntax(e.to_string().trim_end().to_owned()))?;
         manifest.check()?;
         Ok(manifest)
     }
 
     fn check(&self) -> Result<(), ManifestError> {
         let wrong = |key, reason: String| Err(ManifestError::Value { key, reason });
-        if self.name.is_empty() || !self.name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-') {
+        if self.name.is_empty() || !self.name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+        {
             return wrong("name", format!("{:?}: lower-case letters, digits and -", self.name));
         }
         self.model.check()?;
@@ -179,7 +181,9 @@ impl Manifest {
         let wrong = |reason: &str| ManifestError::Value { key: "input", reason: reason.into() };
         let sides = |a: u32, b: u32| (1..=MAX_SIDE).contains(&a) && (1..=MAX_SIDE).contains(&b);
         match &self.input {
-            Input { width: Some(width), height: Some(height), max_side: None, multiple: None, .. } if sides(*width, *height) => {
+            Input { width: Some(width), height: Some(height), max_side: None, multiple: None, .. }
+                if sides(*width, *height) =>
+            {
                 Ok(InputSize::Fixed { width: *width, height: *height })
             }
             Input { width: None, height: None, max_side: Some(max_side), multiple: Some(multiple), .. }
@@ -207,7 +211,10 @@ mod tests {
             assert_eq!(manifest.source.len(), 1, "{}", manifest.name);
         }
         assert_eq!(Manifest::parse(YUNET).unwrap().source.len(), 0);
-        assert_eq!(Manifest::parse(CENTERFACE).unwrap().input_size().unwrap(), InputSize::Adaptive { max_side: 640, multiple: 32 });
+        assert_eq!(
+            Manifest::parse(CENTERFACE).unwrap().input_size().unwrap(),
+            InputSize::Adaptive { max_side: 640, multiple: 32 }
+        );
     }
 
     #[test]

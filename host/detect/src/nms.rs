@@ -46,7 +46,11 @@ mod tests {
 
     #[test]
     fn the_best_of_a_heap_stays_and_neighbours_stay() {
-        let heap = vec![candidate(0.0, 0.0, 10.0, 0.6, 0), candidate(1.0, 0.0, 10.0, 0.9, 0), candidate(30.0, 0.0, 10.0, 0.5, 0)];
+        let heap = vec![
+            candidate(0.0, 0.0, 10.0, 0.6, 0),
+            candidate(1.0, 0.0, 10.0, 0.9, 0),
+            candidate(30.0, 0.0, 10.0, 0.5, 0),
+        ];
         let kept = suppress(heap, 0.5);
         assert_eq!(kept.iter().map(|c| c.score).collect::<Vec<_>>(), [0.9, 0.5]);
     }
@@ -60,7 +64,11 @@ mod tests {
     #[test]
     fn boxes_that_are_none_are_dropped() {
         let kept = suppress(
-            vec![candidate(0.0, 0.0, -1.0, 0.9, 0), candidate(f32::NAN, 0.0, 1.0, 0.9, 0), candidate(0.0, 0.0, f32::INFINITY, 0.9, 0)],
+            vec![
+                candidate(0.0, 0.0, -1.0, 0.9, 0),
+                candidate(f32::NAN, 0.0, 1.0, 0.9, 0),
+                candidate(0.0, 0.0, f32::INFINITY, 0.9, 0),
+            ],
             0.5,
         );
         assert_eq!(kept, []);

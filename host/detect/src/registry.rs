@@ -103,7 +103,9 @@ impl Detectors {
     /// is not done, there are none.
     pub fn open(folder: &Path, device: &Device) -> Result<(Self, impl FnOnce() + Send + use<>), FolderError> {
         let folders = sub_folders(folder).map_err(|source| FolderError::new(folder, source))?;
-        let manifests = folders.iter().filter_map(|(_, path)| Manifest::parse(&fs::read_to_string(path.join("detector.toml")).ok()?).ok());
+        let manifests = folders
+            .iter()
+            .filter_map(|(_, path)| Manifest::parse(&fs::read_to_string(path.join("detector.toml")).ok()?).ok());
         let declared: BTreeSet<ObjectType> = manifests.flat_map(|m| m.classes).map(|class| class.object_type).collect();
         let (loaded, promise) = Pending::promised();
         let detectors = Self { declared: declared.into_iter().collect(), device: device.describe().into(), loaded };
@@ -173,7 +175,12 @@ impl Set {
                 }
                 Ok((detector, superseded)) => {
                     for (object_type, by) in superseded {
-                        tracing::warn!(detector = detector.name(), object_type = object_type.as_str(), by, "another detector finds this");
+                        tracing::warn!(
+                            detector = detector.name(),
+                            object_type = object_type.as_str(),
+                            by,
+                            "another detector finds this"
+                        );
                         report.superseded.push(Superseded { name: detector.name().to_owned(), object_type, by });
                     }
                     report.detectors.push(Loaded {

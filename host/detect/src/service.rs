@@ -235,7 +235,9 @@ fn answer<T>(
     let parts = batch.into_iter().map(|Request { picture, meter, reply }| (picture, (meter, reply)));
     let (pictures, (meters, replies)): (Vec<_>, (Vec<_>, Vec<_>)) = parts.unzip();
     // Each picture of a batch has the same share in it.
-    let share = |time: Duration, stage| meters.iter().for_each(|meter| meter.add(stage, time / u32::try_from(count).unwrap_or(u32::MAX)));
+    let share = |time: Duration, stage| {
+        meters.iter().for_each(|meter| meter.add(stage, time / u32::try_from(count).unwrap_or(u32::MAX)))
+    };
     share(clock.lap(), Stage::Other);
     let outcome = run(pictures);
     share(clock.lap(), stage);

@@ -65,7 +65,13 @@ fn refusal(folder: &Path, name: &str) -> String {
 fn image(detector: &Detector, frame: Size, seed: usize) -> InputImage {
     let spec = detector.input(frame);
     let count = spec.width as usize * spec.height as usize * 3;
-    let data = noise(1, spec.width as usize + seed, spec.height as usize).data.iter().skip(seed).take(count).map(|&v| v as u8).collect();
+    let data = noise(1, spec.width as usize + seed, spec.height as usize)
+        .data
+        .iter()
+        .skip(seed)
+        .take(count)
+        .map(|&v| v as u8)
+        .collect();
     InputImage { spec, data, scale: spec.fit(frame).1, frame }
 }
 
@@ -99,7 +105,10 @@ fn a_changed_or_missing_network_is_refused_and_the_others_are_used() {
 
     let changed = refusal(folder.path(), "changed");
     let digest = "615e266100c341c28d62abe255f7a6d9d7e2b91c1b0b87fc24c5d9e53141a57b";
-    assert!(changed.contains("yolox_nano_416.onnx") && changed.contains(digest) && changed.matches("sha256").count() == 1, "{changed}");
+    assert!(
+        changed.contains("yolox_nano_416.onnx") && changed.contains(digest) && changed.matches("sha256").count() == 1,
+        "{changed}"
+    );
     let missing = refusal(folder.path(), "missing");
     assert!(missing.contains("missing/yolox_nano_416.onnx"), "{missing}");
     let empty = refusal(folder.path(), "empty");
@@ -124,7 +133,8 @@ fn the_first_detector_of_a_type_wins_and_the_report_says_so() {
     let report = loaded.report();
     assert_eq!(report.detectors.iter().map(|d| d.name.as_str()).collect::<Vec<_>>(), ["yolox-nano", "second"]);
     assert_eq!(report.detectors[1].types, ["lorry".parse().unwrap()]);
-    let superseded: Vec<_> = report.superseded.iter().map(|s| (s.name.as_str(), s.object_type.as_str(), s.by.as_str())).collect();
+    let superseded: Vec<_> =
+        report.superseded.iter().map(|s| (s.name.as_str(), s.object_type.as_str(), s.by.as_str())).collect();
     assert_eq!(superseded, [("second", "body", "yolox-nano"), ("second", "car", "yolox-nano")]);
     assert_eq!(report.refused[0].name, "c");
     assert!(report.refused[0].reason.contains("yolox-nano"), "{}", report.refused[0].reason);
@@ -209,7 +219,10 @@ fn many_threads_get_what_they_would_get_alone() {
     assert!(alone.iter().any(|boxes| boxes[0].len() > 1));
     thread::scope(|scope| {
         let jobs: Vec<_> = (0..6)
-            .map(|i| scope.spawn(move || detector.detect((0..3).map(|_| image(detector, sizes[i % 3], i)).collect()).unwrap()))
+            .map(|i| {
+                scope
+                    .spawn(move || detector.detect((0..3).map(|_| image(detector, sizes[i % 3], i)).collect()).unwrap())
+            })
             .collect();
         for (job, alone) in jobs.into_iter().zip(&alone) {
             for boxes in job.join().unwrap() {

@@ -1,6 +1,11 @@
 //! Covers: where networks run: what is chosen, and what is said where that is not there.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "a test ends where something is wrong")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "a test ends where something is wrong"
+)]
 
 mod common;
 
@@ -25,6 +30,8 @@ fn without_its_library_onnx_runtime_is_refused_and_not_chosen() {
     assert!(!chosen.describe().contains("ONNX"), "{}", chosen.describe());
 
     // A file that is none keeps a good one from nothing.
-    let Some(device) = common::onnxruntime() else { return println!("not run: no package of ONNX Runtime is known for this machine") };
+    let Some(device) = common::onnxruntime() else {
+        return println!("not run: no package of ONNX Runtime is known for this machine");
+    };
     assert!(device.describe().starts_with("cpu (ONNX Runtime"), "{}", device.describe());
 }

@@ -49,7 +49,8 @@ fn rows(embedder: &Embedder) -> Vec<Vec<f32>> {
 
 fn assert_agrees(embedder: &Embedder) {
     let golden: serde_json::Value = serde_json::from_str(include_str!("golden/dlib-face.json")).unwrap();
-    let golden: Vec<f32> = golden["outputs"][0]["values"].as_array().unwrap().iter().map(|v| v.as_f64().unwrap() as f32).collect();
+    let golden: Vec<f32> =
+        golden["outputs"][0]["values"].as_array().unwrap().iter().map(|v| v.as_f64().unwrap() as f32).collect();
     let rows = rows(embedder);
     // The two may have gone through in batches of different sizes.
     for row in [&rows[0], &rows[2]] {
@@ -70,7 +71,9 @@ fn rows_agree_with_onnx_runtime() {
 
 #[test]
 fn rows_agree_by_onnx_runtime() {
-    let Some(device) = common::onnxruntime() else { return println!("not run: no package of ONNX Runtime is known for this machine") };
+    let Some(device) = common::onnxruntime() else {
+        return println!("not run: no package of ONNX Runtime is known for this machine");
+    };
     assert_agrees(&faces(&Embedders::load(&embedders(), &device).unwrap()));
 }
 
@@ -92,8 +95,10 @@ const REMEMBER_IN: &str = "OCELLUS_TEST_REMEMBER_IN";
 #[test]
 fn what_was_measured_of_a_gpu_is_found_by_the_next_process() {
     let folder = tempfile::tempdir().unwrap();
-    let remembered =
-        || common::in_software_gpu_process("loading_on_a_software_gpu", &[(REMEMBER_IN, folder.path())]).then(|| files(folder.path()));
+    let remembered = || {
+        common::in_software_gpu_process("loading_on_a_software_gpu", &[(REMEMBER_IN, folder.path())])
+            .then(|| files(folder.path()))
+    };
     let Some((first, second)) = remembered().zip(remembered()) else { return };
     // An empty data base is a few pages.
     assert!(first.values().map(Vec::len).sum::<usize>() > 256 << 10, "nothing was kept: {:?}", sizes(&first));
@@ -154,7 +159,9 @@ fn folders_that_are_no_embedders_are_refused_in_words() {
     copy("b-good", &|m| m);
     copy("c-second", &|m| m);
     copy("d-other-file", &|m| m.replace(network, detector));
-    copy("e-detector", &|m| m.replace(network, detector).replace("dlib_face.onnx", "yolox_nano_416.onnx").replace("= 150", "= 416"));
+    copy("e-detector", &|m| {
+        m.replace(network, detector).replace("dlib_face.onnx", "yolox_nano_416.onnx").replace("= 150", "= 416")
+    });
     copy("f-misspelt", &|m| m.replace("max_batch", "max_bach"));
     copy("g-size", &|m| m.replace("width = 150", "width = 100000"));
     copy("h-distance", &|m| m.replace("same = 0.45", "same = -1.0"));

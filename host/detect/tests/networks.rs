@@ -74,7 +74,9 @@ fn yolox_agrees_with_onnx_runtime() {
 
 #[test]
 fn networks_agree_by_onnx_runtime() {
-    let Some(device) = common::onnxruntime() else { return println!("not run: no package of ONNX Runtime is known for this machine") };
+    let Some(device) = common::onnxruntime() else {
+        return println!("not run: no package of ONNX Runtime is known for this machine");
+    };
     assert!(difference("centerface", CENTERFACE, &device) < 1e-4);
     assert!(difference("yolox-nano", YOLOX, &device) < 1e-4);
 }
@@ -101,7 +103,13 @@ fn on_a_software_gpu() {
 fn open_shapes_and_batches_change_nothing() {
     for (folder, file, shape, width, height) in [
         ("centerface", "centerface.onnx", InputShape::default(), 96, 64),
-        ("yolox-nano", "yolox_nano_416.onnx", InputShape { batch: None, width: Some(416), height: Some(416) }, 416, 416),
+        (
+            "yolox-nano",
+            "yolox_nano_416.onnx",
+            InputShape { batch: None, width: Some(416), height: Some(416) },
+            416,
+            416,
+        ),
     ] {
         let file = detectors().join(folder).join(file);
         let single = Network::load(&file, InputShape::single(width, height), &cpu()).unwrap();
@@ -113,7 +121,8 @@ fn open_shapes_and_batches_change_nothing() {
             for ((name, alone), (_, both)) in alone.iter().zip(&both) {
                 assert_eq!(both.dims[0], 2, "{name}");
                 let part = &both.data[index * alone.data.len()..][..alone.data.len()];
-                let largest = alone.data.iter().zip(part).map(|(a, b)| (a - b).abs() / a.abs().max(1.0)).fold(0.0, f32::max);
+                let largest =
+                    alone.data.iter().zip(part).map(|(a, b)| (a - b).abs() / a.abs().max(1.0)).fold(0.0, f32::max);
                 assert!(largest < 1e-4, "{folder} {name}: {largest}");
             }
         }
@@ -124,7 +133,9 @@ fn open_shapes_and_batches_change_nothing() {
 fn inputs_of_another_shape_are_refused() {
     let file = detectors().join("yolox-nano/yolox_nano_416.onnx");
     let network = Network::load(&file, InputShape::single(416, 416), &cpu()).unwrap();
-    for wrong in [noise(1, 32, 416), noise(2, 416, 416), Array { dims: vec![1, 3, 416, 416], data: vec![] }, Array::default()] {
+    for wrong in
+        [noise(1, 32, 416), noise(2, 416, 416), Array { dims: vec![1, 3, 416, 416], data: vec![] }, Array::default()]
+    {
         assert!(matches!(network.run(wrong), Err(NetworkError::Input { .. })));
     }
 }
@@ -133,6 +144,7 @@ fn inputs_of_another_shape_are_refused() {
 fn a_size_that_the_network_does_not_take_is_an_error_and_no_panic() {
     // Shapes are in the file as constants, so it loads, and the first run fails; or loading does.
     let file = detectors().join("yolox-nano/yolox_nano_416.onnx");
-    let ran = Network::load(&file, InputShape::single(50, 50), &cpu()).and_then(|network| network.run(noise(1, 50, 50)));
+    let ran =
+        Network::load(&file, InputShape::single(50, 50), &cpu()).and_then(|network| network.run(noise(1, 50, 50)));
     assert!(ran.is_err());
 }

@@ -32,7 +32,11 @@ struct Case {
 
 impl Case {
     fn model(&self) -> Vec<u8> {
-        self.model.as_bytes().chunks(2).map(|digits| u8::from_str_radix(std::str::from_utf8(digits).unwrap(), 16).unwrap()).collect()
+        self.model
+            .as_bytes()
+            .chunks(2)
+            .map(|digits| u8::from_str_radix(std::str::from_utf8(digits).unwrap(), 16).unwrap())
+            .collect()
     }
 }
 
@@ -117,7 +121,9 @@ fn chain(operators: &[(&str, &str)]) -> Vec<u8> {
 #[test]
 fn what_cannot_be_run_is_named_all_at_once() {
     let bytes = chain(&[("", "Relu"), ("", "Sin"), ("com.example", "Warp"), ("", "Sin"), ("", "Exp")]);
-    let Err(NetworkError::Unsupported { operators, .. }) = Network::parse("net", bytes, InputShape::single(6, 4), &cpu()) else {
+    let Err(NetworkError::Unsupported { operators, .. }) =
+        Network::parse("net", bytes, InputShape::single(6, 4), &cpu())
+    else {
         panic!("loaded");
     };
     assert_eq!(operators.len(), 2, "{operators:?}");
@@ -128,9 +134,11 @@ fn what_cannot_be_run_is_named_all_at_once() {
 #[test]
 fn settings_that_cannot_be_run_are_refused_and_not_ignored() {
     let case = cases().iter().find(|case| case.name == "Resize, linear, half_pixel").unwrap();
-    for (attribute, value) in
-        [("mode", "cubic"), ("coordinate_transformation_mode", "asymmetric"), ("coordinate_transformation_mode", "tf_crop_and_resize")]
-    {
+    for (attribute, value) in [
+        ("mode", "cubic"),
+        ("coordinate_transformation_mode", "asymmetric"),
+        ("coordinate_transformation_mode", "tf_crop_and_resize"),
+    ] {
         let mut model = ModelProto::parse_from_bytes(&case.model()).unwrap();
         let node = &mut model.graph.mut_or_insert_default().node[0];
         node.attribute.iter_mut().find(|a| a.name == attribute).unwrap().s = value.as_bytes().to_vec().into();

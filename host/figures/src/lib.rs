@@ -106,7 +106,11 @@ impl Figure {
     ///
     /// # Panics
     /// When the file cannot be written: a benchmark whose figures are lost has failed.
-    #[expect(clippy::print_stdout, clippy::expect_used, reason = "a benchmark prints, and ends where something is wrong")]
+    #[expect(
+        clippy::print_stdout,
+        clippy::expect_used,
+        reason = "a benchmark prints, and ends where something is wrong"
+    )]
     pub fn report(&self) {
         println!("{self}");
         if let Some(path) = std::env::var_os(FILE) {
@@ -185,7 +189,10 @@ mod tests {
 
     #[test]
     fn three_digits_are_shown() {
-        assert_eq!([0.0123, 1.234, 12.34, 123.4, 1234.0, -0.5].map(rounded), ["0.012", "1.23", "12.3", "123", "1234", "-0.500"]);
+        assert_eq!(
+            [0.0123, 1.234, 12.34, 123.4, 1234.0, -0.5].map(rounded),
+            ["0.012", "1.23", "12.3", "123", "1234", "-0.500"]
+        );
     }
 
     #[test]

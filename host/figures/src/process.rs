@@ -33,7 +33,9 @@ fn memory(process: impl Display, field: &str) -> f64 {
 }
 
 fn memory_of(status: &str, field: &str) -> f64 {
-    let kilobytes = status.lines().find_map(|line| line.strip_prefix(field)?.trim().strip_suffix(" kB")?.trim().parse::<f64>().ok());
+    let kilobytes = status
+        .lines()
+        .find_map(|line| line.strip_prefix(field)?.trim().strip_suffix(" kB")?.trim().parse::<f64>().ok());
     kilobytes.unwrap_or_default() / 1024.0
 }
 
@@ -51,6 +53,9 @@ mod tests {
     #[test]
     fn memory_is_found_by_its_name() {
         let status = "Name:\tocellus\nVmHWM:\t  204800 kB\nRssAnon:\t  102400 kB\n";
-        assert_eq!([memory_of(status, "VmHWM:"), memory_of(status, "RssAnon:"), memory_of(status, "VmRSS:")], [200.0, 100.0, 0.0]);
+        assert_eq!(
+            [memory_of(status, "VmHWM:"), memory_of(status, "RssAnon:"), memory_of(status, "VmRSS:")],
+            [200.0, 100.0, 0.0]
+        );
     }
 }

@@ -51,7 +51,8 @@ fn at_once(name: &str, file: &Path) {
             let started = Instant::now();
             let opened: Vec<_> = (0..decoders).map(|_| Decoder::open(&input, &Interrupt::new()).unwrap()).collect();
             let frames: u32 = std::thread::scope(|scope| {
-                let count = |mut decoder: Decoder| std::iter::from_fn(|| decoder.next_frame().unwrap()).fold(0, |n, _| n + 1);
+                let count =
+                    |mut decoder: Decoder| std::iter::from_fn(|| decoder.next_frame().unwrap()).fold(0, |n, _| n + 1);
                 let running: Vec<_> = opened.into_iter().map(|decoder| scope.spawn(move || count(decoder))).collect();
                 running.into_iter().map(|running| running.join().unwrap()).sum()
             });
@@ -87,7 +88,8 @@ fn measure(file: &Path) {
             assert!(program.unwrap().success());
             theirs.push(f64::from(frames) / started.elapsed().as_secs_f64());
         }
-        let figure = Figure::new(format!("{name}: decode in {threads} threads"), percentile(&ours, 0.5), Unit::FramesPerSecond);
+        let figure =
+            Figure::new(format!("{name}: decode in {threads} threads"), percentile(&ours, 0.5), Unit::FramesPerSecond);
         figure.beside("ffmpeg", percentile(&theirs, 0.5)).report();
     }
 
@@ -109,11 +111,14 @@ fn measure(file: &Path) {
     time("input 640x384", &mut |f| drop(scaler.input(f, &spec(640, 384), None).unwrap()));
     time("luma 160x90 of the frame", &mut |f| drop(f.luma(whole, Size { width: 160, height: 90 }).unwrap()));
     let mut brightness = Vec::new();
-    time("brightness 64x36 of the frame", &mut |f| scaler.brightness(f, whole, Size { width: 64, height: 36 }, &mut brightness).unwrap());
+    time("brightness 64x36 of the frame", &mut |f| {
+        scaler.brightness(f, whole, Size { width: 64, height: 36 }, &mut brightness).unwrap()
+    });
     time("sharpness of a face", &mut |f| {
         sharpness(&f.luma(face, SHARPNESS_SIZE).unwrap(), SHARPNESS_SIZE);
     });
-    let car = Rect::new(size.width as f32 * 0.3, size.height as f32 * 0.3, size.width as f32 * 0.7, size.height as f32 * 0.8);
+    let car =
+        Rect::new(size.width as f32 * 0.3, size.height as f32 * 0.3, size.width as f32 * 0.7, size.height as f32 * 0.8);
     time("sharpness of a car", &mut |f| {
         sharpness(&f.luma(car, SHARPNESS_SIZE).unwrap(), SHARPNESS_SIZE);
     });

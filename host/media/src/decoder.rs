@@ -90,7 +90,8 @@ impl Decoder {
         let source = Source::open(input, interrupt)?;
         let start = source.start;
         let share = Share::take(input.threads);
-        let codec = FallbackDecoder::open(source.coded()?, share.threads(), devices).map_err(|cause| source.unsupported(cause))?;
+        let codec = FallbackDecoder::open(source.coded()?, share.threads(), devices)
+            .map_err(|cause| source.unsupported(cause))?;
         let mut opened = Self {
             codec,
             _share: share,
@@ -332,7 +333,11 @@ impl Decoder {
         if let Some(stopped) = self.source.stopped().filter(|_| self.failure.is_some()) {
             return Err(stopped);
         }
-        let early = self.source.claimed_end().zip(self.end).is_some_and(|(claimed, end)| end + (claimed * SLACK).max(1.0) < claimed);
+        let early = self
+            .source
+            .claimed_end()
+            .zip(self.end)
+            .is_some_and(|(claimed, end)| end + (claimed * SLACK).max(1.0) < claimed);
         let cause: Cause = match self.failure {
             Some(error) => error.into(),
             None if self.last_packet_cut => "the last packet is cut".into(),

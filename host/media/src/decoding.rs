@@ -85,7 +85,9 @@ impl Decoding {
         for hardware in self.asked_for() {
             match av::device(*hardware) {
                 Ok(_) => found.push(*hardware),
-                Err(error) if self == Self::On(*hardware) => return Err(NoDevice { hardware: *hardware, reason: error.to_string() }),
+                Err(error) if self == Self::On(*hardware) => {
+                    return Err(NoDevice { hardware: *hardware, reason: error.to_string() });
+                }
                 Err(_) => {}
             }
         }

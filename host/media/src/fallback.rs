@@ -173,7 +173,9 @@ impl FallbackDecoder {
             match &mut self.engine {
                 Engine::Device { codec, kept, .. } => {
                     let reason = match codec.receive() {
-                        Ok(Output::Picture(picture)) if !kept.came_out(picture.pts()) => "a picture has the time of no packet".into(),
+                        Ok(Output::Picture(picture)) if !kept.came_out(picture.pts()) => {
+                            "a picture has the time of no packet".into()
+                        }
                         Ok(output) => return Ok(Ok(output)),
                         Err(reason) => reason,
                     };
@@ -272,7 +274,9 @@ impl Kept {
     /// some streams are whole only some way after one.
     fn came_out(&mut self, pts: Option<i64>) -> bool {
         let Some(pts) = pts else { return false };
-        let Some((place, kept)) = self.packets.iter_mut().enumerate().find(|(_, kept)| !kept.out && kept.packet.pts() == Some(pts)) else {
+        let Some((place, kept)) =
+            self.packets.iter_mut().enumerate().find(|(_, kept)| !kept.out && kept.packet.pts() == Some(pts))
+        else {
             return false;
         };
         kept.out = true;

@@ -59,7 +59,12 @@ impl Frame {
     /// of it. `None` where they do not meet.
     pub fn clip(&self, region: Region) -> Option<Region> {
         let part = self.pixels(region).ok()?;
-        Some(Region { width: part.width, height: part.height, x: i32::try_from(part.x).ok()?, y: i32::try_from(part.y).ok()? })
+        Some(Region {
+            width: part.width,
+            height: part.height,
+            x: i32::try_from(part.x).ok()?,
+            y: i32::try_from(part.y).ok()?,
+        })
     }
 
     /// The whole pixels that `rect` touches, clipped to the frame.
@@ -142,7 +147,13 @@ impl Frame {
         self.jpeg_by(&mut Contexts::default(), region, max_side, quality)
     }
 
-    pub(crate) fn jpeg_by(&self, contexts: &mut Contexts, region: Option<Rect>, max_side: Option<u32>, quality: u8) -> Result<Vec<u8>> {
+    pub(crate) fn jpeg_by(
+        &self,
+        contexts: &mut Contexts,
+        region: Option<Rect>,
+        max_side: Option<u32>,
+        quality: u8,
+    ) -> Result<Vec<u8>> {
         let (part, size) = self.fitted(region, max_side)?;
         if self.0.orientation != Orientation::default() {
             return encode_jpeg(&self.render(contexts, part, size, Quality::Fine)?, quality);
@@ -189,7 +200,14 @@ impl Frame {
     }
 
     /// `luma` is filled anew.
-    pub(crate) fn luma_into(&self, contexts: &mut Contexts, region: Rect, out: Size, quality: Quality, luma: &mut Vec<u8>) -> Result<()> {
+    pub(crate) fn luma_into(
+        &self,
+        contexts: &mut Contexts,
+        region: Rect,
+        out: Size,
+        quality: Quality,
+        luma: &mut Vec<u8>,
+    ) -> Result<()> {
         let part = self.pixels(region)?;
         let decoded = self.0.orientation.to_decoded(part, self.0.size);
         let Some(view) = av::luma_view(&self.0.picture, decoded) else {
@@ -256,7 +274,9 @@ mod tests {
             .args(["-colorspace", "bt709", "-color_range", "tv", "-c:v", "ffv1"])
             .arg(&file)
             .status();
-        assert!(made.expect("these tests make their media with the ffmpeg program: install the package ffmpeg").success());
+        assert!(
+            made.expect("these tests make their media with the ffmpeg program: install the package ffmpeg").success()
+        );
         decode(Location::File(file))
     }
 
@@ -274,7 +294,10 @@ mod tests {
         to.set_color_range(from.color_range());
         let rows = |plane: usize| {
             let width = from.plane_width(plane) as usize * bytes;
-            from.data(plane).chunks(from.stride(plane)).take(from.plane_height(plane) as usize).map(move |row| &row[..width])
+            from.data(plane)
+                .chunks(from.stride(plane))
+                .take(from.plane_height(plane) as usize)
+                .map(move |row| &row[..width])
         };
         let moved = |sample: &[u8]| -> Vec<u8> {
             match sample {
@@ -317,7 +340,12 @@ mod tests {
             scaler.brightness(&b, whole, small, &mut bright_b).unwrap();
             same("brightness", &bright_a, &bright_b, 0.1);
             let spec = InputSpec { width: 64, height: 48, order: ChannelOrder::Bgr, fill: 0 };
-            same("input", &scaler.input(&a, &spec, None).unwrap().data, &scaler.input(&b, &spec, None).unwrap().data, 1.0);
+            same(
+                "input",
+                &scaler.input(&a, &spec, None).unwrap().data,
+                &scaler.input(&b, &spec, None).unwrap().data,
+                1.0,
+            );
             let shown = |jpeg: Vec<u8>| decode(Location::Memory(jpeg.into())).crop(None, None).unwrap().data;
             let [jpeg_a, jpeg_b] = [&a, &b].map(|frame| shown(frame.jpeg(None, None, 95).unwrap()));
             same("jpeg", &jpeg_a, &jpeg_b, 5.0);

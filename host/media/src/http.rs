@@ -58,9 +58,11 @@ impl Session {
     pub(crate) fn new(policy: &NetworkPolicy, options: &[(String, String)], watch: &Watch) -> Result<Arc<Self>> {
         let option = |name: &str| options.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value.clone());
         let is_off = |name: &str| option(name).is_some_and(|value| value == "0");
-        let builder = Client::builder().connect_timeout(CONNECT_TIMEOUT).danger_accept_invalid_certs(is_off("tls_verify"));
+        let builder =
+            Client::builder().connect_timeout(CONNECT_TIMEOUT).danger_accept_invalid_certs(is_off("tls_verify"));
         let client = guard_client(builder, policy).build().map_err(MediaError::internal)?;
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(MediaError::internal)?;
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(MediaError::internal)?;
         Ok(Arc::new(Self {
             runtime: Some(runtime),
             client,
@@ -161,7 +163,8 @@ impl Session {
             if status.is_success() {
                 return Ok((url, response));
             }
-            let target = response.headers().get(LOCATION).filter(|_| status.is_redirection()).and_then(|l| l.to_str().ok());
+            let target =
+                response.headers().get(LOCATION).filter(|_| status.is_redirection()).and_then(|l| l.to_str().ok());
             match target.and_then(|target| url.join(target).ok()) {
                 Some(target) => url = target,
                 None => return Err(MediaError::Unreachable(format!("status {status}").into())),
@@ -213,7 +216,8 @@ impl Body {
         let (url, response) = self.session.get(self.url.clone(), self.position, self.end)?;
         let is_part = response.status() == StatusCode::PARTIAL_CONTENT;
         let size = if is_part {
-            let range = response.headers().get(CONTENT_RANGE).and_then(|v| v.to_str().ok()).and_then(parse_content_range);
+            let range =
+                response.headers().get(CONTENT_RANGE).and_then(|v| v.to_str().ok()).and_then(parse_content_range);
             match range {
                 Some((start, size)) if start == self.position => size,
                 _ => return Err(MediaError::Unreachable("the server sent another part than it was asked for".into())),
@@ -289,7 +293,8 @@ impl Read for Body {
         match self.fill() {
             Ok(false) => Ok(0),
             Ok(true) => {
-                let left = self.stop().map_or(usize::MAX, |stop| usize::try_from(stop - self.position).unwrap_or(usize::MAX));
+                let left =
+                    self.stop().map_or(usize::MAX, |stop| usize::try_from(stop - self.position).unwrap_or(usize::MAX));
                 let count = self.chunk.len().min(buffer.len()).min(left);
                 self.chunk.copy_to_slice(buffer.get_mut(..count).unwrap_or_default());
                 self.position += count as u64;

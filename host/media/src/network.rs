@@ -55,7 +55,8 @@ pub(crate) async fn lookup(policy: &NetworkPolicy, host: &str, port: u16) -> Res
     if found.is_empty() {
         return Err(ResolveError::Unknown(std::io::ErrorKind::NotFound.into()));
     }
-    let allowed: Vec<_> = found.into_iter().filter(|address| policy.allows(*address) && !is_own_port(policy, *address)).collect();
+    let allowed: Vec<_> =
+        found.into_iter().filter(|address| policy.allows(*address) && !is_own_port(policy, *address)).collect();
     if allowed.is_empty() { Err(ResolveError::NotAllowed(NotAllowed { host: host.to_owned() })) } else { Ok(allowed) }
 }
 
@@ -63,7 +64,9 @@ pub(crate) async fn lookup(policy: &NetworkPolicy, host: &str, port: u16) -> Res
 /// socket can be bound to.
 fn is_own_port(policy: &NetworkPolicy, address: SocketAddr) -> bool {
     let is_here = |ip| UdpSocket::bind((ip, 0)).is_ok();
-    policy.own_port_everywhere().is_some_and(|port| port == address.port() && destinations(address.ip()).into_iter().any(is_here))
+    policy
+        .own_port_everywhere()
+        .is_some_and(|port| port == address.port() && destinations(address.ip()).into_iter().any(is_here))
 }
 
 /// Refuses a URL that leads where the policy does not allow. A name that does not resolve now

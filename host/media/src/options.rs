@@ -163,7 +163,8 @@ pub(crate) fn format_is_allowed(name: &str, own_io: bool, reach: Reach) -> bool 
 /// # Errors
 /// [`MediaError::Refused`], when FFmpeg does not know the format or may not use it.
 pub fn check_format(name: &str) -> Result<()> {
-    let known = av::find_format(name).ok_or_else(|| MediaError::refused(format!("{name:?} is not a known container format.")))?;
+    let known = av::find_format(name)
+        .ok_or_else(|| MediaError::refused(format!("{name:?} is not a known container format.")))?;
     if format_is_allowed(&known.name(), known.own_io(), Reach::Network) {
         Ok(())
     } else {
@@ -177,9 +178,15 @@ const SCHEMES: &[&str] = &["http", "https", "rtsp", "rtsps"];
 /// Refuses URLs that are none, or that reach what only the server may reach.
 pub(crate) fn check_url(url: &str) -> Result<Url> {
     let fits = |url: &Url| SCHEMES.contains(&url.scheme()) && url.has_host();
-    Url::parse(url).ok().filter(|parsed| fits(parsed) && url.contains("://") && !url.chars().any(char::is_control)).ok_or_else(|| {
-        MediaError::refused(format!("The source URL is not allowed: it has to begin with one of {}.", SCHEMES.join("://, ") + "://"))
-    })
+    Url::parse(url)
+        .ok()
+        .filter(|parsed| fits(parsed) && url.contains("://") && !url.chars().any(char::is_control))
+        .ok_or_else(|| {
+            MediaError::refused(format!(
+                "The source URL is not allowed: it has to begin with one of {}.",
+                SCHEMES.join("://, ") + "://"
+            ))
+        })
 }
 
 #[cfg(test)]

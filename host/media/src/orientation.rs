@@ -88,7 +88,14 @@ impl Orientation {
     /// Strides are in bytes.
     ///
     /// What does not fit into `target` is left out.
-    pub(crate) fn place<const N: usize>(self, source: &[u8], source_stride: usize, size: Size, target: &mut [u8], target_stride: usize) {
+    pub(crate) fn place<const N: usize>(
+        self,
+        source: &[u8],
+        source_stride: usize,
+        size: Size,
+        target: &mut [u8],
+        target_stride: usize,
+    ) {
         let shown = self.size(size);
         let (width, height) = (shown.width as usize, shown.height as usize);
         for (y, row) in target.chunks_mut(target_stride.max(1)).take(height).enumerate() {
@@ -182,10 +189,25 @@ mod tests {
     #[test]
     fn display_matrices_of_telephones() {
         let one = 1 << 16;
-        assert_eq!(Orientation::from_display_matrix([0, one, 0, -one, 0, 0, 0, 0, 1 << 30]), VideoTransform::Rotate90.into());
-        assert_eq!(Orientation::from_display_matrix([0, -one, 0, one, 0, 0, 0, 0, 1 << 30]), VideoTransform::Rotate270.into());
-        assert_eq!(Orientation::from_display_matrix([-one, 0, 0, 0, -one, 0, 0, 0, 1 << 30]), VideoTransform::Rotate180.into());
-        assert_eq!(Orientation::from_display_matrix([one, 0, 0, 0, one, 0, 0, 0, 1 << 30]), VideoTransform::None.into());
-        assert_eq!(Orientation::from_display_matrix([one, one, 0, -one, one, 0, 0, 0, 1 << 30]), VideoTransform::None.into());
+        assert_eq!(
+            Orientation::from_display_matrix([0, one, 0, -one, 0, 0, 0, 0, 1 << 30]),
+            VideoTransform::Rotate90.into()
+        );
+        assert_eq!(
+            Orientation::from_display_matrix([0, -one, 0, one, 0, 0, 0, 0, 1 << 30]),
+            VideoTransform::Rotate270.into()
+        );
+        assert_eq!(
+            Orientation::from_display_matrix([-one, 0, 0, 0, -one, 0, 0, 0, 1 << 30]),
+            VideoTransform::Rotate180.into()
+        );
+        assert_eq!(
+            Orientation::from_display_matrix([one, 0, 0, 0, one, 0, 0, 0, 1 << 30]),
+            VideoTransform::None.into()
+        );
+        assert_eq!(
+            Orientation::from_display_matrix([one, one, 0, -one, one, 0, 0, 0, 1 << 30]),
+            VideoTransform::None.into()
+        );
     }
 }

@@ -49,7 +49,8 @@ impl Recorder {
         self.video = Some(video.index());
         let unfit = |stream: &ffmpeg_next::Stream<'_>, what: &str| {
             let codec = stream.parameters().id();
-            (!Muxer::takes(codec)).then(|| problem(format!("no file can hold its {what} ({})", av::codec_name(codec)), "codec"))
+            (!Muxer::takes(codec))
+                .then(|| problem(format!("no file can hold its {what} ({})", av::codec_name(codec)), "codec"))
         };
         if let Some(error) = unfit(&video, "video") {
             return Err(error);

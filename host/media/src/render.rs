@@ -17,7 +17,13 @@ pub(crate) struct Contexts(Vec<Swscale>);
 
 impl Contexts {
     /// A whole view as packed samples of `size`.
-    pub(crate) fn scale(&mut self, view: &View<'_>, size: Size, format: Pixel, quality: Quality) -> Result<&frame::Video> {
+    pub(crate) fn scale(
+        &mut self,
+        view: &View<'_>,
+        size: Size,
+        format: Pixel,
+        quality: Quality,
+    ) -> Result<&frame::Video> {
         let wanted = Geometry::new(view, size, format, quality);
         let context = match self.0.iter().position(|context| *context.geometry() == wanted) {
             Some(place) => self.0.remove(place),

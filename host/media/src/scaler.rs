@@ -47,7 +47,13 @@ impl Scaler {
         };
         let orientation = frame.orientation();
         let stored = orientation.size(fit);
-        let packed = self.0.render(frame.picture(), orientation.to_decoded(part, frame.size()), stored, format, Quality::Fast)?;
+        let packed = self.0.render(
+            frame.picture(),
+            orientation.to_decoded(part, frame.size()),
+            stored,
+            format,
+            Quality::Fast,
+        )?;
         let stride = spec.width as usize * 3;
         let mut data = vec![spec.fill; stride * spec.height as usize];
         orientation.place::<3>(packed.data(0), packed.stride(0), stored, &mut data, stride);

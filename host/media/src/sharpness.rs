@@ -25,7 +25,8 @@ pub fn sharpness(luma: &[u8], size: Size) -> f32 {
         let &[above, row, below] = three else { continue };
         for ((side, above), below) in row.windows(3).zip(above.iter().skip(1)).zip(below.iter().skip(1)) {
             let &[left, here, right] = side else { continue };
-            let laplacian = i64::from(left) + i64::from(right) + i64::from(*above) + i64::from(*below) - 4 * i64::from(here);
+            let laplacian =
+                i64::from(left) + i64::from(right) + i64::from(*above) + i64::from(*below) - 4 * i64::from(here);
             sum += laplacian;
             squares += laplacian * laplacian;
         }

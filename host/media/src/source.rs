@@ -51,8 +51,10 @@ impl Source {
             check_option(key, value).map_err(|reason| MediaError::refused(format!("The option {key:?} {reason}.")))?;
         }
         let forced = input.format.as_deref().filter(|name| !name.is_empty());
-        let forced = forced.map(|name| options::check_format(name).map(|()| av::find_format(name))).transpose()?.flatten();
-        let start = input.options.iter().find(|(key, _)| key == START).and_then(|(_, value)| options::parse_time(value));
+        let forced =
+            forced.map(|name| options::check_format(name).map(|()| av::find_format(name))).transpose()?.flatten();
+        let start =
+            input.options.iter().find(|(key, _)| key == START).and_then(|(_, value)| options::parse_time(value));
         let options: Vec<_> = input.options.iter().filter(|(key, _)| key != START).cloned().collect();
         if interrupt.is_raised() {
             return Err(MediaError::Interrupted);
@@ -61,8 +63,9 @@ impl Source {
         let mut is_file = true;
         let (container, watch, session) = match &input.location {
             Location::File(path) => {
-                let file = File::open(path)
-                    .and_then(|file| if file.metadata()?.is_file() { Ok(file) } else { Err(std::io::ErrorKind::InvalidInput.into()) });
+                let file = File::open(path).and_then(|file| {
+                    if file.metadata()?.is_file() { Ok(file) } else { Err(std::io::ErrorKind::InvalidInput.into()) }
+                });
                 let watch = Watch::file(interrupt);
                 let file = file.map_err(|e| MediaError::NotFound(e.into()))?;
                 let reader = Reader::local(file, watch.clone()).map_err(MediaError::internal)?;
@@ -70,7 +73,8 @@ impl Source {
             }
             Location::Memory(bytes) => {
                 let watch = Watch::file(interrupt);
-                let reader = Reader::local(Cursor::new(Arc::clone(bytes)), watch.clone()).map_err(MediaError::internal)?;
+                let reader =
+                    Reader::local(Cursor::new(Arc::clone(bytes)), watch.clone()).map_err(MediaError::internal)?;
                 (open_bytes(reader, forced, &options, Reach::File), watch, None)
             }
             Location::Url(url) => {
@@ -102,7 +106,13 @@ impl Source {
             .map_err(|error| stopped(&watch, session.as_deref()).unwrap_or(error))
     }
 
-    fn new(container: context::Input, watch: Watch, session: Option<Arc<Session>>, input: &Input, start: Option<f64>) -> Result<Self> {
+    fn new(
+        container: context::Input,
+        watch: Watch,
+        session: Option<Arc<Session>>,
+        input: &Input,
+        start: Option<f64>,
+    ) -> Result<Self> {
         let stream = container.streams().best(media::Type::Video).ok_or(MediaError::NoVideoStream)?;
         let parameters = stream.parameters();
         let codec = av::codec_name(parameters.id());
@@ -120,7 +130,8 @@ impl Source {
         let positive = |ticks: i64| (ticks > 0).then_some(ticks as f64);
         let duration = positive(stream.duration()).map(|d| d * tick);
         let duration = duration.or_else(|| container.known_duration().map(|d| d as f64 * MICROSECOND));
-        let rate = [stream.avg_frame_rate(), stream.rate()].into_iter().find(|r| r.numerator() > 0 && r.denominator() > 0);
+        let rate =
+            [stream.avg_frame_rate(), stream.rate()].into_iter().find(|r| r.numerator() > 0 && r.denominator() > 0);
         let demuxer = container.demuxer();
         let info = MediaInfo {
             duration,
@@ -134,7 +145,20 @@ impl Source {
         let origin = if origin == ffmpeg_next::ffi::AV_NOPTS_VALUE { 0 } else { origin };
         let stream = stream.index();
         let is_timed = !demuxer.is_untimed();
-        Ok(Self { container, watch, session, stream, tick, origin, info, orientation, start, is_timed, endless: false, is_live: false })
+        Ok(Self {
+            container,
+            watch,
+            session,
+            stream,
+            tick,
+            origin,
+            info,
+            orientation,
+            start,
+            is_timed,
+            endless: false,
+            is_live: false,
+        })
     }
 
     /// The video stream, and the best of the audio streams.
@@ -206,7 +230,12 @@ fn stopped(watch: &Watch, session: Option<&Session>) -> Option<MediaError> {
 }
 
 /// Finds out what bytes are, and reads their header.
-fn open_bytes(mut reader: Reader, forced: Option<Format>, options: &[(String, String)], reach: Reach) -> Result<context::Input> {
+fn open_bytes(
+    mut reader: Reader,
+    forced: Option<Format>,
+    options: &[(String, String)],
+    reach: Reach,
+) -> Result<context::Input> {
     let format = match forced {
         Some(format) => format,
         None => reader.probe().map_err(|error| MediaError::NotAVideo(error.into()))?,
@@ -234,7 +263,9 @@ fn open_rtsp(session: &Session, url: &Url, options: &[(String, String)], watch: 
         failure = match av::open_rtsp(target.as_str(), options, watch.clone()) {
             Ok(container) => return Ok(container),
             Err(Error::InvalidData) => return Err(MediaError::NotAVideo(Error::InvalidData.into())),
-            Err(error @ Error::Other { errno: ffmpeg_next::error::EINVAL }) if options.is_empty() => MediaError::Unreachable(error.into()),
+            Err(error @ Error::Other { errno: ffmpeg_next::error::EINVAL }) if options.is_empty() => {
+                MediaError::Unreachable(error.into())
+            }
             Err(Error::Other { errno: ffmpeg_next::error::EINVAL }) => return Err(bad_value()),
             Err(error) => MediaError::Unreachable(error.into()),
         };
@@ -251,11 +282,12 @@ fn host_text(ip: IpAddr) -> String {
 
 /// How the container wants its picture turned.
 fn container_rotation(stream: &Stream<'_>) -> Orientation {
-    let matrix = stream.side_data().find(|data| data.kind() == packet::side_data::Type::DisplayMatrix).and_then(|data| {
-        let mut matrix = [0i32; 9];
-        let words = data.data().chunks_exact(4).filter_map(|word| word.try_into().ok().map(i32::from_ne_bytes));
-        let filled = matrix.iter_mut().zip(words).map(|(to, word)| *to = word).count();
-        (filled == 9).then_some(matrix)
-    });
+    let matrix =
+        stream.side_data().find(|data| data.kind() == packet::side_data::Type::DisplayMatrix).and_then(|data| {
+            let mut matrix = [0i32; 9];
+            let words = data.data().chunks_exact(4).filter_map(|word| word.try_into().ok().map(i32::from_ne_bytes));
+            let filled = matrix.iter_mut().zip(words).map(|(to, word)| *to = word).count();
+            (filled == 9).then_some(matrix)
+        });
     matrix.map(Orientation::from_display_matrix).unwrap_or_default()
 }

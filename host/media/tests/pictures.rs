@@ -89,7 +89,8 @@ fn every_pixel_format_is_shown_as_it_is() {
         "rgb565le",
         "monow",
     ] {
-        let clip = media.make(&format!("-f lavfi -i testsrc2=s=160x120:r=5:d=0.2 -pix_fmt {format} -c:v rawvideo"), "format.nut");
+        let clip = media
+            .make(&format!("-f lavfi -i testsrc2=s=160x120:r=5:d=0.2 -pix_fmt {format} -c:v rawvideo"), "format.nut");
         let frame = first(&input(&clip));
         let seen = frame.crop(None, None).unwrap();
         let reference = media.reference(&clip, "rgb24");
@@ -113,7 +114,9 @@ fn crops_show_what_the_whole_shows() {
     // whole is the worse one.
     for (width, height, tolerance) in [(130, 96, 1.0), (131, 97, 25.0)] {
         let clip = media.make(
-            &format!("-f lavfi -i testsrc2=s=130x96:r=5:d=0.2,format=rgb24,pad={width}:{height} -pix_fmt yuv420p -c:v ffv1"),
+            &format!(
+                "-f lavfi -i testsrc2=s=130x96:r=5:d=0.2,format=rgb24,pad={width}:{height} -pix_fmt yuv420p -c:v ffv1"
+            ),
             "crops.mkv",
         );
         let frame = first(&input(&clip));
@@ -140,7 +143,8 @@ fn crops_show_what_the_whole_shows() {
 #[test]
 fn crops_meet_the_edges() {
     let media = Media::new();
-    let clip = media.make("-f lavfi -i testsrc2=s=130x96:r=5:d=0.2,format=rgb24,pad=131:97 -pix_fmt yuv420p -c:v ffv1", "odd.mkv");
+    let clip = media
+        .make("-f lavfi -i testsrc2=s=130x96:r=5:d=0.2,format=rgb24,pad=131:97 -pix_fmt yuv420p -c:v ffv1", "odd.mkv");
     let frame = first(&input(&clip));
     let over = frame.crop(Some(Rect::new(-20.0, -10.0, 40.5, 500.0)), None).unwrap();
     assert_eq!((over.width, over.height), (41, 97));
@@ -164,9 +168,11 @@ fn crops_meet_the_edges() {
 fn a_jpeg_of_the_frame_shows_what_the_frame_shows() {
     let media = Media::new();
     for format in ["yuv420p", "nv12", "yuv420p10le", "yuv422p", "yuv444p", "gray", "rgb24"] {
-        for (size, transform) in [("160x96", VideoTransform::None), ("131x97", VideoTransform::None), ("160x96", VideoTransform::Rotate90)]
+        for (size, transform) in
+            [("160x96", VideoTransform::None), ("131x97", VideoTransform::None), ("160x96", VideoTransform::Rotate90)]
         {
-            let clip = media.make(&format!("-f lavfi -i testsrc2=s={size}:r=5:d=0.2 -pix_fmt {format} -c:v rawvideo"), "frame.nut");
+            let clip = media
+                .make(&format!("-f lavfi -i testsrc2=s={size}:r=5:d=0.2 -pix_fmt {format} -c:v rawvideo"), "frame.nut");
             let frame = first(&turned(&clip, transform));
             let jpeg = media.write("frame.jpg", &frame.jpeg(None, None, 100).unwrap());
             let seen = first(&input(&jpeg));
@@ -181,7 +187,8 @@ fn a_jpeg_of_the_frame_shows_what_the_frame_shows() {
 fn a_jpeg_of_a_part_shows_what_the_part_shows() {
     let media = Media::new();
     for format in ["yuv420p", "nv12", "yuv422p", "yuv444p"] {
-        let clip = media.make(&format!("-f lavfi -i testsrc2=s=160x96:r=5:d=0.2 -pix_fmt {format} -c:v rawvideo"), "frame.nut");
+        let clip = media
+            .make(&format!("-f lavfi -i testsrc2=s=160x96:r=5:d=0.2 -pix_fmt {format} -c:v rawvideo"), "frame.nut");
         let frame = first(&input(&clip));
         for [left, top, right, bottom] in
             [[20.0, 10.0, 90.0, 60.0], [21.0, 11.0, 90.0, 60.0], [20.0, 10.0, 91.0, 61.0], [100.0, 50.0, 170.0, 99.0]]
@@ -217,14 +224,26 @@ fn turning_agrees_with_ffmpegs_filters() {
         let reference = first(&input(&by_filter));
         let frame = first(&turned(&clip, transform));
         assert_eq!(frame.size(), reference.size(), "{transform:?}");
-        assert!(difference(&frame.crop(None, None).unwrap().data, &reference.crop(None, None).unwrap().data) < 0.5, "{transform:?}");
+        assert!(
+            difference(&frame.crop(None, None).unwrap().data, &reference.crop(None, None).unwrap().data) < 0.5,
+            "{transform:?}"
+        );
         let part = Rect::new(11.0, 22.0, 71.0, 53.0);
         let out = Size { width: 40, height: 20 };
-        assert!(difference(&frame.rgb(part, out).unwrap().data, &reference.rgb(part, out).unwrap().data) < 3.0, "{transform:?}");
-        assert!(difference(&frame.luma(part, out).unwrap(), &reference.luma(part, out).unwrap()) < 3.0, "{transform:?}");
+        assert!(
+            difference(&frame.rgb(part, out).unwrap().data, &reference.rgb(part, out).unwrap().data) < 3.0,
+            "{transform:?}"
+        );
+        assert!(
+            difference(&frame.luma(part, out).unwrap(), &reference.luma(part, out).unwrap()) < 3.0,
+            "{transform:?}"
+        );
         let spec = InputSpec { width: 96, height: 96, order: ChannelOrder::Rgb, fill: 9 };
         let region = Some(Region { width: 70, height: 60, x: 15, y: 25 });
-        let (a, b) = (Scaler::new().input(&frame, &spec, region).unwrap(), Scaler::new().input(&reference, &spec, region).unwrap());
+        let (a, b) = (
+            Scaler::new().input(&frame, &spec, region).unwrap(),
+            Scaler::new().input(&reference, &spec, region).unwrap(),
+        );
         assert_eq!((a.frame, a.scale), (b.frame, b.scale));
         assert!(difference(&a.data, &b.data) < 3.0, "{transform:?}");
         assert_eq!(plain.size(), Size { width: 150, height: 100 });
@@ -240,10 +259,16 @@ fn a_telephones_rotation_comes_first() {
         let upright = media.make("-i rotated.mp4 -c:v ffv1", "upright.mkv");
         let (frame, reference) = (first(&input(&clip)), first(&input(&upright)));
         assert_eq!(frame.size(), reference.size(), "{angle}");
-        assert!(difference(&frame.crop(None, None).unwrap().data, &reference.crop(None, None).unwrap().data) < 2.0, "{angle}");
+        assert!(
+            difference(&frame.crop(None, None).unwrap().data, &reference.crop(None, None).unwrap().data) < 2.0,
+            "{angle}"
+        );
         let frame = first(&turned(&clip, VideoTransform::FlipHorizontal));
         let reference = first(&turned(&upright, VideoTransform::FlipHorizontal));
-        assert!(difference(&frame.crop(None, None).unwrap().data, &reference.crop(None, None).unwrap().data) < 2.0, "{angle}, flipped");
+        assert!(
+            difference(&frame.crop(None, None).unwrap().data, &reference.crop(None, None).unwrap().data) < 2.0,
+            "{angle}, flipped"
+        );
     }
 }
 
@@ -255,8 +280,12 @@ fn an_input_is_fitted_top_left_and_filled() {
     for transform in [VideoTransform::None, VideoTransform::Rotate90] {
         let frame = first(&turned(&clip, transform));
         // A width that no vector unit likes.
-        for spec in [(101, 90), (64, 64), (33, 200)].map(|(width, height)| InputSpec { width, height, order: ChannelOrder::Rgb, fill: 114 })
-        {
+        for spec in [(101, 90), (64, 64), (33, 200)].map(|(width, height)| InputSpec {
+            width,
+            height,
+            order: ChannelOrder::Rgb,
+            fill: 114,
+        }) {
             let image = scaler.input(&frame, &spec, None).unwrap();
             let (fit, scale) = spec.fit(frame.size());
             assert_eq!((image.frame, image.scale, image.spec), (frame.size(), scale, spec));
@@ -299,7 +328,8 @@ fn grey_uses_all_values_whatever_the_range() {
                 ),
                 "grey.mkv",
             );
-            let luma = first(&input(&clip)).luma(Rect::new(8.0, 8.0, 40.0, 40.0), Size { width: 7, height: 5 }).unwrap();
+            let luma =
+                first(&input(&clip)).luma(Rect::new(8.0, 8.0, 40.0, 40.0), Size { width: 7, height: 5 }).unwrap();
             assert_eq!(luma.len(), 35);
             assert!(luma.iter().all(|v| v.abs_diff(expected) <= 1), "{colour} {range}: {luma:?}");
         }
@@ -310,7 +340,10 @@ fn grey_uses_all_values_whatever_the_range() {
 fn blur_lowers_sharpness() {
     let media = Media::new();
     let measured = ["null", "gblur=sigma=1.5", "gblur=sigma=4"].map(|filter| {
-        let clip = media.make(&format!("-f lavfi -i testsrc2=s=320x240:r=5:d=0.2 -vf {filter} -pix_fmt yuv420p -c:v ffv1"), "blur.mkv");
+        let clip = media.make(
+            &format!("-f lavfi -i testsrc2=s=320x240:r=5:d=0.2 -vf {filter} -pix_fmt yuv420p -c:v ffv1"),
+            "blur.mkv",
+        );
         let luma = first(&input(&clip)).luma(Rect::new(60.0, 60.0, 200.0, 200.0), SHARPNESS_SIZE).unwrap();
         sharpness(&luma, SHARPNESS_SIZE)
     });
@@ -323,12 +356,17 @@ fn brightness_is_the_mean_of_what_a_pixel_covers() {
     for format in ["yuv420p", "yuv420p10le"] {
         // Black and white columns, a pixel wide, beside white ones.
         let filter = "nullsrc=s=160x120:r=5:d=0.2,format=gray,geq=lum='if(lt(X,80),255*mod(X,2),255)'";
-        let clip =
-            media.make(&format!("-f lavfi -i {filter} -vf scale=out_range=tv,format={format} -color_range tv -c:v ffv1"), "bars.mkv");
+        let clip = media.make(
+            &format!("-f lavfi -i {filter} -vf scale=out_range=tv,format={format} -color_range tv -c:v ffv1"),
+            "bars.mkv",
+        );
         let frame = first(&input(&clip));
         let mut luma = vec![7; 3];
         Scaler::new().brightness(&frame, frame.size().to_rect(), Size { width: 4, height: 2 }, &mut luma).unwrap();
         let expected = [127, 127, 255, 255, 127, 127, 255, 255];
-        assert!(luma.len() == 8 && luma.iter().zip(expected).all(|(seen, mean)| seen.abs_diff(mean) <= 2), "{format}: {luma:?}");
+        assert!(
+            luma.len() == 8 && luma.iter().zip(expected).all(|(seen, mean)| seen.abs_diff(mean) <= 2),
+            "{format}: {luma:?}"
+        );
     }
 }

@@ -24,7 +24,8 @@ fn asked(host: &TcpListener) -> TcpStream {
 
 /// Answers with the first `sent` bytes of `body`. The reader may be through before the last byte.
 fn answer(connection: &mut TcpStream, body: &[u8], sent: usize) {
-    write!(connection, "HTTP/1.0 200 OK\r\nContent-Type: video/mp2t\r\nContent-Length: {}\r\n\r\n", body.len()).unwrap();
+    write!(connection, "HTTP/1.0 200 OK\r\nContent-Type: video/mp2t\r\nContent-Length: {}\r\n\r\n", body.len())
+        .unwrap();
     let _ = connection.write_all(&body[..sent]);
 }
 
@@ -43,7 +44,9 @@ fn what_the_header_says() {
 #[test]
 fn a_whole_file_ends_without_error() {
     let media = Media::new();
-    for name in ["clip.mp4", "clip.mkv", "clip.avi", "clip.ts", "clip.flv", "clip.webm", "clip.mpg", "clip.gif", "clip.wmv"] {
+    for name in
+        ["clip.mp4", "clip.mkv", "clip.avi", "clip.ts", "clip.flv", "clip.webm", "clip.mpg", "clip.gif", "clip.wmv"]
+    {
         let clip = media.make(&format!("{CLIP} -deadline realtime -cpu-used 8"), name);
         let mut decoder = open(&clip).unwrap();
         let (frames, error) = all(&mut decoder);
@@ -191,8 +194,9 @@ fn settings_that_are_not_allowed_are_refused() {
 fn a_named_format_is_taken() {
     let media = Media::new();
     let raw = media.make("-f lavfi -i testsrc2=s=64x48:r=10:d=1 -pix_fmt rgb24 -f rawvideo", "raw");
-    let options =
-        [("video_size", "64x48"), ("pixel_format", "rgb24"), ("framerate", "10")].map(|(k, v)| (k.to_owned(), v.to_owned())).to_vec();
+    let options = [("video_size", "64x48"), ("pixel_format", "rgb24"), ("framerate", "10")]
+        .map(|(k, v)| (k.to_owned(), v.to_owned()))
+        .to_vec();
     let input = Input { format: Some("rawvideo".into()), options, ..input(&raw) };
     let (frames, error) = all(&mut Decoder::open(&input, &Interrupt::new()).unwrap());
     assert!(error.is_none(), "{error:?}");

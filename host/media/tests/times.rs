@@ -23,7 +23,9 @@ fn close(a: f64, b: f64) -> bool {
 fn frames_are_numbered_and_timed_from_the_beginning() {
     let media = Media::new();
     // AVI has no place for times: frames that are stored out of order begin late there.
-    for (name, order) in [("clip.mp4", ""), ("clip.mkv", ""), ("clip.ts", ""), ("clip.flv", "-c:v libx264"), ("clip.avi", "-bf 0")] {
+    for (name, order) in
+        [("clip.mp4", ""), ("clip.mkv", ""), ("clip.ts", ""), ("clip.flv", "-c:v libx264"), ("clip.avi", "-bf 0")]
+    {
         let clip = media.make(&format!("{CLIP} {order}"), name);
         let (frames, _) = all(&mut open(&clip).unwrap());
         for (n, frame) in frames.iter().enumerate() {
@@ -74,7 +76,9 @@ fn times_that_jump_back_go_on_rising() {
 fn seeking_gives_the_same_frame_as_reading() {
     let media = Media::new();
     let small = Size { width: 80, height: 60 };
-    for (name, codec) in [("clip.mp4", ""), ("clip.mkv", ""), ("clip.ts", ""), ("clip.flv", "-c:v libx264"), ("clip.avi", "")] {
+    for (name, codec) in
+        [("clip.mp4", ""), ("clip.mkv", ""), ("clip.ts", ""), ("clip.flv", "-c:v libx264"), ("clip.avi", "")]
+    {
         let clip = media.make(&format!("{CLIP} {codec}"), name);
         let (frames, _) = all(&mut open(&clip).unwrap());
         let mut decoder = open(&clip).unwrap();
@@ -82,10 +86,14 @@ fn seeking_gives_the_same_frame_as_reading() {
         for n in [75, 3, 149, 50, 0, 51, 49] {
             let wanted = &frames[n];
             decoder.seek(wanted.time()).unwrap();
-            let found = decoder.next_frame().unwrap().unwrap_or_else(|| panic!("{name}: no frame {n} at {}", wanted.time()));
+            let found =
+                decoder.next_frame().unwrap().unwrap_or_else(|| panic!("{name}: no frame {n} at {}", wanted.time()));
             assert!(close(found.time(), wanted.time()), "{name}: {} for {}", found.time(), wanted.time());
             assert_eq!(found.index(), 0);
-            assert!(difference(&found.luma(whole, small).unwrap(), &wanted.luma(whole, small).unwrap()) < 1.0, "{name}, frame {n}");
+            assert!(
+                difference(&found.luma(whole, small).unwrap(), &wanted.luma(whole, small).unwrap()) < 1.0,
+                "{name}, frame {n}"
+            );
             let next = decoder.next_frame().unwrap().map(|f| f.time());
             assert_eq!(next.is_some(), n < 149, "{name}");
         }
@@ -128,8 +136,10 @@ fn ss_starts_late_and_keeps_the_times() {
 #[test]
 fn a_size_that_changes_is_each_frames_own() {
     let media = Media::new();
-    let one = std::fs::read(media.make("-f lavfi -i testsrc2=s=160x120:r=25:d=1 -pix_fmt yuv420p", "one.h264")).unwrap();
-    let two = std::fs::read(media.make("-f lavfi -i testsrc2=s=320x200:r=25:d=1 -pix_fmt yuv420p", "two.h264")).unwrap();
+    let one =
+        std::fs::read(media.make("-f lavfi -i testsrc2=s=160x120:r=25:d=1 -pix_fmt yuv420p", "one.h264")).unwrap();
+    let two =
+        std::fs::read(media.make("-f lavfi -i testsrc2=s=320x200:r=25:d=1 -pix_fmt yuv420p", "two.h264")).unwrap();
     let clip = media.write("both.h264", &[one, two].concat());
     let (frames, error) = all(&mut open(&clip).unwrap());
     assert!(error.is_none(), "{error:?}");

@@ -26,10 +26,15 @@ fn main() {
         };
         let centres: Vec<Vec<f32>> = (0..people).map(|_| row(None, 0.17)).collect();
         let rows: Vec<Vec<f32>> = (0..objects).map(|n| row(Some(&centres[n % people]), 0.05)).collect();
-        let points: Vec<_> = rows.iter().enumerate().map(|(n, row)| Point { row, during: (n as u64, n as u64) }).collect();
+        let points: Vec<_> =
+            rows.iter().enumerate().map(|(n, row)| Point { row, during: (n as u64, n as u64) }).collect();
         let begun = Instant::now();
         let found = agglomerate(&points, SAME).len();
-        let figure = Figure::new(format!("{objects} objects of {people}: tell apart"), begun.elapsed().as_secs_f64(), Unit::Seconds);
+        let figure = Figure::new(
+            format!("{objects} objects of {people}: tell apart"),
+            begun.elapsed().as_secs_f64(),
+            Unit::Seconds,
+        );
         assert_eq!(found, people, "those that were made");
         if objects > MOST_BY_DISTANCES {
             figure.report();
@@ -45,7 +50,8 @@ fn main() {
 /// How many identities there are, by average linkage of all squared distances.
 fn by_distances(rows: &[Vec<f32>]) -> usize {
     let squared = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| (a - b) * (a - b)).sum::<f32>();
-    let mut distances: Vec<f32> = (1..rows.len()).flat_map(|n| rows[n..].iter().map(move |row| squared(&rows[n - 1], row))).collect();
+    let mut distances: Vec<f32> =
+        (1..rows.len()).flat_map(|n| rows[n..].iter().map(move |row| squared(&rows[n - 1], row))).collect();
     let dendrogram = kodama::linkage(&mut distances, rows.len(), kodama::Method::Average);
     rows.len() - dendrogram.steps().iter().filter(|step| step.dissimilarity < SAME * SAME).count()
 }

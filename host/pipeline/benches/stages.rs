@@ -47,7 +47,8 @@ const OTHERS: Duration = Duration::from_millis(500);
 const QUALITY: u8 = 95;
 
 fn main() {
-    let clips = env::var_os("OCELLUS_CLIPS").expect("OCELLUS_CLIPS names recordings; cargo xtask bench stages makes them");
+    let clips =
+        env::var_os("OCELLUS_CLIPS").expect("OCELLUS_CLIPS names recordings; cargo xtask bench stages makes them");
     let assets = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/assets"));
     let choice = env::var("OCELLUS_DEVICE").map_or(DeviceChoice::Auto, |choice| choice.parse().unwrap());
     let device = Device::choose(choice, Some(&assets.join("onnxruntime"))).unwrap();
@@ -59,8 +60,11 @@ fn main() {
     assert!(!looks.is_empty(), "there are no stages of {only:?}");
     for clip in env::split_paths(&clips) {
         let name = clip.file_stem().unwrap().to_string_lossy().into_owned();
-        let samples =
-            if only.is_some() { looks.iter().map(|look| look.decode(&name, &clip)).collect() } else { decode(&name, &clip, &looks) };
+        let samples = if only.is_some() {
+            looks.iter().map(|look| look.decode(&name, &clip)).collect()
+        } else {
+            decode(&name, &clip, &looks)
+        };
         for (look, samples) in looks.iter().zip(samples) {
             let name = format!("{name}, {}", look.what);
             let frames: Vec<&Frame> = samples.iter().map(|(frame, _)| frame).collect();
@@ -76,7 +80,8 @@ fn main() {
 }
 
 fn open(clip: &Path) -> Decoder {
-    Decoder::open(&Input { threads: cores(), ..Input::new(Location::File(clip.to_owned())) }, &Interrupt::new()).unwrap()
+    Decoder::open(&Input { threads: cores(), ..Input::new(Location::File(clip.to_owned())) }, &Interrupt::new())
+        .unwrap()
 }
 
 fn cores() -> usize {
@@ -161,7 +166,9 @@ fn decode(name: &str, clip: &Path, looks: &[Look]) -> Vec<Vec<Sample>> {
     let median = |values: &[f64]| percentile(values, 0.5);
     let (fps, ms) = (Unit::FramesPerSecond, Unit::Milliseconds);
     Figure::new(format!("{name}: decode"), median(&ours), fps).beside("ffmpeg -benchmark", median(&theirs)).report();
-    Figure::new(format!("{name}: decode, CPU"), median(&our_cpu), ms).beside("ffmpeg -benchmark", median(&their_cpu)).report();
+    Figure::new(format!("{name}: decode, CPU"), median(&our_cpu), ms)
+        .beside("ffmpeg -benchmark", median(&their_cpu))
+        .report();
     let with_scaling = |(look, (rates, samples)): (&Look, (Vec<f64>, Vec<Sample>))| {
         let name = format!("{name}, {}: decode + scale", look.what);
         Figure::new(name, median(&rates), fps).beside("decoding alone", median(&ours)).report();
@@ -172,10 +179,15 @@ fn decode(name: &str, clip: &Path, looks: &[Look]) -> Vec<Vec<Sample>> {
 
 /// Seconds of CPU and by the clock that ffmpeg says it needs to decode a recording.
 fn ffmpeg(clip: &Path) -> (f64, f64) {
-    let program = Command::new("ffmpeg").args(["-v", "info", "-benchmark", "-an", "-i"]).arg(clip).args(["-f", "null", "-"]).output();
+    let program = Command::new("ffmpeg")
+        .args(["-v", "info", "-benchmark", "-an", "-i"])
+        .arg(clip)
+        .args(["-f", "null", "-"])
+        .output();
     let said = String::from_utf8_lossy(&program.expect("the ffmpeg program").stderr).into_owned();
     let bench = said.lines().rev().find_map(|line| line.strip_prefix("bench: utime=")).expect("the line of -benchmark");
-    let [user, system, real] = *bench.split(['=', ' ']).filter_map(|part| part.strip_suffix('s')?.parse::<f64>().ok()).collect::<Vec<_>>()
+    let [user, system, real] =
+        *bench.split(['=', ' ']).filter_map(|part| part.strip_suffix('s')?.parse::<f64>().ok()).collect::<Vec<_>>()
     else {
         panic!("{bench}")
     };
@@ -193,8 +205,13 @@ fn detect(name: &str, inputs: &[Vec<InputImage>], detectors: &[Arc<Detector>]) {
                 break;
             }
             shown += 1;
-            under_way
-                .push_back(detectors.iter().zip(pictures).map(|(d, p)| d.begin(p.clone(), &Arc::default()).unwrap()).collect::<Vec<_>>());
+            under_way.push_back(
+                detectors
+                    .iter()
+                    .zip(pictures)
+                    .map(|(d, p)| d.begin(p.clone(), &Arc::default()).unwrap())
+                    .collect::<Vec<_>>(),
+            );
             if under_way.len() > depth {
                 under_way.pop_front().into_iter().flatten().for_each(|looking| drop(looking.wait().unwrap()));
             }
@@ -218,11 +235,14 @@ fn objects(name: &str, look: &Look, samples: &[Sample], embedders: &Embedders) {
             (frame, seen.filter(|seen| look.object_types.contains(&seen.object_type)).collect())
         })
         .collect();
-    let measuring = on_all_cores(&found, || |(frame, seen): &(&Frame, Vec<RawDetection>)| seen.iter().for_each(|s| measured(frame, s)));
+    let measuring = on_all_cores(&found, || {
+        |(frame, seen): &(&Frame, Vec<RawDetection>)| seen.iter().for_each(|s| measured(frame, s))
+    });
     Figure::new(format!("{name}: measure what is found, CPU"), measuring, Unit::Milliseconds).report();
     for object_type in &look.object_types {
-        let of_type =
-            found.iter().flat_map(|(frame, seen)| seen.iter().filter(|s| s.object_type == *object_type).map(|s| (*frame, s.rect)));
+        let of_type = found
+            .iter()
+            .flat_map(|(frame, seen)| seen.iter().filter(|s| s.object_type == *object_type).map(|s| (*frame, s.rect)));
         let of_type: Vec<(&Frame, Rect)> = of_type.collect();
         // Without one of them a job has none to report, either, or few.
         if of_type.is_empty() {

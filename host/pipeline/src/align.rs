@@ -80,7 +80,9 @@ pub(crate) fn aligned(frame: &Frame, landmarks: &Landmarks, places: &Landmarks, 
     // A large face is scaled down before it is turned, by swscale, which looks at every pixel.
     let scale = map.scale().min(1.0);
     let size = |length: f32| (length * scale).ceil().max(1.0) as u32;
-    let part = frame.rgb(Rect::new(left, top, right, bottom), Size { width: size(right - left), height: size(bottom - top) }).ok()?;
+    let part = frame
+        .rgb(Rect::new(left, top, right, bottom), Size { width: size(right - left), height: size(bottom - top) })
+        .ok()?;
     let (sx, sy) = (part.width as f32 / (right - left), part.height as f32 / (bottom - top));
 
     let mut data = Vec::with_capacity((out.width * out.height * 3) as usize);

@@ -70,7 +70,8 @@ mod tests {
     use super::*;
 
     fn picture(colour: impl Fn(u32) -> [u8; 3]) -> RgbImage {
-        let data = (0..LOOK.height).flat_map(|y| std::iter::repeat_n(colour(y), LOOK.width as usize)).flatten().collect();
+        let data =
+            (0..LOOK.height).flat_map(|y| std::iter::repeat_n(colour(y), LOOK.width as usize)).flatten().collect();
         RgbImage { width: LOOK.width, height: LOOK.height, data }
     }
 

@@ -77,7 +77,10 @@ impl FrameReader {
             self.last = self.decoder()?.next_frame().map_err(public)?;
             if self.last.is_none() {
                 self.rest();
-                return Err(Error::new(ErrorKind::Conflict, format!("The video's source ends before frame {}.", place.index)));
+                return Err(Error::new(
+                    ErrorKind::Conflict,
+                    format!("The video's source ends before frame {}.", place.index),
+                ));
             }
         }
     }

@@ -45,6 +45,8 @@ pub use identity::{Point, agglomerate};
 pub use job::settings_schema;
 pub use outbox::{Deliveries, OutboxConfig, RouterToken, SigningSecret};
 pub use quality::quality;
-pub use replay::{Change, Decision, DecisionStage, Diff, Explained, Replay, Wanted, compare, decisions, replay, settings_of};
+pub use replay::{
+    Change, Decision, DecisionStage, Diff, Explained, Replay, Wanted, compare, decisions, replay, settings_of,
+};
 pub use screenshot::ScreenshotQuery;
 pub use search::{Search, SearchQuery, Similar};

@@ -4,7 +4,8 @@
 use std::sync::Arc;
 
 use ocellus_core::{
-    BestShotType, DetectorSettings, Error, ObjectRecord, Rect, Region, Result, RgbImage, ShotSummary, Size, StreamSettings,
+    BestShotType, DetectorSettings, Error, ObjectRecord, Rect, Region, Result, RgbImage, ShotSummary, Size,
+    StreamSettings,
 };
 use ocellus_media::{Frame, Scaler, encode_jpeg, encode_png};
 use ocellus_runtime::{Picture as Part, Pixels};
@@ -120,7 +121,9 @@ pub(crate) fn shows(
 ) -> ([i32; 4], Size) {
     let part = match picture {
         Picture::Normalized | Picture::Thumbnail => crop(&object.best),
-        Picture::Fullframe | Picture::FirstFrame | Picture::LastFrame => shown(settings, detector).map_or(frame.to_rect(), Region::to_rect),
+        Picture::Fullframe | Picture::FirstFrame | Picture::LastFrame => {
+            shown(settings, detector).map_or(frame.to_rect(), Region::to_rect)
+        }
     };
     let region @ [left, top, right, bottom] = part.to_pixels(frame);
     let size = match picture {

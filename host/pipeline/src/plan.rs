@@ -58,8 +58,10 @@ impl Plan {
     /// # Errors
     /// `Internal` where it cannot be read, with a sentence for the user.
     pub(crate) fn read(job: &Job) -> Result<Self> {
-        let unreadable =
-            |e: Error| Error::new(ErrorKind::Internal, "The plan of this processing cannot be read: process the video again.").because(e);
+        let unreadable = |e: Error| {
+            Error::new(ErrorKind::Internal, "The plan of this processing cannot be read: process the video again.")
+                .because(e)
+        };
         let written = job.plan().map_err(|e| unreadable(e.into()))?;
         Self::parse(written).map_err(unreadable)
     }
@@ -78,12 +80,23 @@ impl Plan {
 
 impl Pins {
     /// What a job by these settings would run with now. Waits for nothing.
-    pub(crate) fn of(settings: &StreamSettings, detectors: &Detectors, embedders: &Embedders, plugins: &Plugins) -> Self {
+    pub(crate) fn of(
+        settings: &StreamSettings,
+        detectors: &Detectors,
+        embedders: &Embedders,
+        plugins: &Plugins,
+    ) -> Self {
         let types: Vec<&ObjectType> = settings.active().map(|(t, _)| t).collect();
         let (found_by, told_apart_by) = (detectors.report(), embedders.report());
-        let detectors = found_by.detectors.into_iter().filter(|d| d.types.iter().any(|t| types.contains(&t))).map(|d| (d.name, d.digest));
-        let embedders = told_apart_by.embedders.into_iter().filter(|e| types.contains(&&e.object_type)).map(|e| (e.name, e.digest));
-        let plugins = plugins_of(settings).filter_map(|(kind, name)| Some((name.to_owned(), plugins.digest(kind, name)?.to_string())));
+        let detectors = found_by
+            .detectors
+            .into_iter()
+            .filter(|d| d.types.iter().any(|t| types.contains(&t)))
+            .map(|d| (d.name, d.digest));
+        let embedders =
+            told_apart_by.embedders.into_iter().filter(|e| types.contains(&&e.object_type)).map(|e| (e.name, e.digest));
+        let plugins = plugins_of(settings)
+            .filter_map(|(kind, name)| Some((name.to_owned(), plugins.digest(kind, name)?.to_string())));
         Self {
             detectors: (!found_by.loading).then(|| detectors.collect()),
             embedders: (!told_apart_by.loading).then(|| embedders.collect()),
@@ -102,7 +115,8 @@ impl Pins {
         ] {
             let (Some(pinned), Some(installed)) = (pinned, installed) else { continue };
             for name in pinned.keys().chain(installed.keys().filter(|name| !pinned.contains_key(*name))) {
-                let digest = |of: &BTreeMap<String, String>| of.get(name).map_or_else(|| "none".to_owned(), Clone::clone);
+                let digest =
+                    |of: &BTreeMap<String, String>| of.get(name).map_or_else(|| "none".to_owned(), Clone::clone);
                 let (pinned, installed) = (digest(pinned), digest(installed));
                 if pinned != installed {
                     differences.push(format!("{what} {name} (pinned {pinned}, installed {installed})"));
@@ -139,8 +153,16 @@ mod tests {
 
     #[test]
     fn what_is_not_what_was_pinned_is_named() {
-        let before = Pins { detectors: None, embedders: pins(&[]), plugins: pins(&[("quality", "0f"), ("roi", "aa"), ("size", "cc")]) };
-        let now = Pins { detectors: pins(&[("cars", "1")]), embedders: pins(&[]), plugins: pins(&[("quality", "1e"), ("size", "cc")]) };
+        let before = Pins {
+            detectors: None,
+            embedders: pins(&[]),
+            plugins: pins(&[("quality", "0f"), ("roi", "aa"), ("size", "cc")]),
+        };
+        let now = Pins {
+            detectors: pins(&[("cars", "1")]),
+            embedders: pins(&[]),
+            plugins: pins(&[("quality", "1e"), ("size", "cc")]),
+        };
         let expected = ["plugin quality (pinned 0f, installed 1e)", "plugin roi (pinned aa, installed none)"];
         assert_eq!(before.differences(&now), expected);
         assert!(before.differences(&before).is_empty());

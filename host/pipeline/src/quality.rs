@@ -61,7 +61,14 @@ const OTHER: Scale = Scale {
 ///
 /// `score` is the detector's, 0..=1; `sharpness` as [`ocellus_media::sharpness`] measures it;
 /// `landmarks` count for faces only. Never NaN; 0 for a box that is none.
-pub fn quality(object_type: &ObjectType, rect: &Rect, score: f32, sharpness: f32, landmarks: Option<&Landmarks>, frame: Size) -> f32 {
+pub fn quality(
+    object_type: &ObjectType,
+    rect: &Rect,
+    score: f32,
+    sharpness: f32,
+    landmarks: Option<&Landmarks>,
+    frame: Size,
+) -> f32 {
     if !rect.is_valid() || !score.is_finite() || !sharpness.is_finite() {
         return 0.0;
     }
@@ -78,7 +85,8 @@ pub fn quality(object_type: &ObjectType, rect: &Rect, score: f32, sharpness: f32
 /// The quality of what a detector saw in a frame.
 pub(crate) fn quality_in(frame: &Frame, seen: &RawDetection) -> f32 {
     let RawDetection { object_type, rect, score, landmarks } = seen;
-    let sharpness = frame.luma(*rect, SHARPNESS_SIZE).map_or(0.0, |grey| ocellus_media::sharpness(&grey, SHARPNESS_SIZE));
+    let sharpness =
+        frame.luma(*rect, SHARPNESS_SIZE).map_or(0.0, |grey| ocellus_media::sharpness(&grey, SHARPNESS_SIZE));
     quality(object_type, rect, *score, sharpness, landmarks.as_ref(), frame.size())
 }
 

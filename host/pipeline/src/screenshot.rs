@@ -29,7 +29,12 @@ impl Default for ScreenshotQuery {
 
 /// Opens the source and takes a picture of it. Blocks, for a URL as long as it takes; ends once
 /// `interrupt` is raised.
-pub(crate) fn take(input: &Input, settings: &StreamSettings, query: &ScreenshotQuery, interrupt: &Interrupt) -> Result<Vec<u8>> {
+pub(crate) fn take(
+    input: &Input,
+    settings: &StreamSettings,
+    query: &ScreenshotQuery,
+    interrupt: &Interrupt,
+) -> Result<Vec<u8>> {
     let frame = representative(input, interrupt)?;
     let region = settings.rot.filter(|_| query.rot).map(|r| r.to_rect());
     let shown = region.unwrap_or(frame.size().to_rect());

@@ -57,7 +57,12 @@ pub struct Similar {
 
 /// Finds what the picture shows; where there are several, the one that would be the best shot.
 /// Blocks.
-pub(crate) fn look(detectors: &Detectors, embedders: &Embedders, picture: Arc<[u8]>, query: &SearchQuery) -> Result<Look> {
+pub(crate) fn look(
+    detectors: &Detectors,
+    embedders: &Embedders,
+    picture: Arc<[u8]>,
+    query: &SearchQuery,
+) -> Result<Look> {
     let frame = decode(picture)?;
     let types = query.object_type.clone().map_or_else(|| detectors.types(), |t| vec![t]);
     let mut seen = Vec::new();
@@ -71,7 +76,8 @@ pub(crate) fn look(detectors: &Detectors, embedders: &Embedders, picture: Arc<[u
     }
     seen.retain(|d| d.score >= SURE && types.contains(&d.object_type));
     // By type, the best to be seen first, and of those that are seen as well the largest.
-    let mut seen: Vec<_> = seen.into_iter().map(|d| (quality_in(&frame, &d), d.rect.width() * d.rect.height(), d)).collect();
+    let mut seen: Vec<_> =
+        seen.into_iter().map(|d| (quality_in(&frame, &d), d.rect.width() * d.rect.height(), d)).collect();
     seen.sort_by(|(q, area, a), (r, other, b)| {
         a.object_type.cmp(&b.object_type).then_with(|| r.total_cmp(q)).then_with(|| other.total_cmp(area))
     });
@@ -100,7 +106,14 @@ impl Look {
         let Self { object_type, bbox, score, row } = self;
         let (source, same) = identity::measure(embedders, &object_type);
         let within = distance(query.threshold, same);
-        let like = SimilarityQuery { object_type: &object_type, source, row: &row, video: query.video, within, limit: query.limit };
+        let like = SimilarityQuery {
+            object_type: &object_type,
+            source,
+            row: &row,
+            video: query.video,
+            within,
+            limit: query.limit,
+        };
         let found = archive.nearest(&like)?.into_iter().map(|(object, distance)| {
             let cluster = archive.cluster_of(&object.id)?;
             Ok(Similar { object, cluster, similarity: similarity(distance, same) })
@@ -121,7 +134,10 @@ fn decode(picture: Arc<[u8]>) -> Result<Frame> {
             format!("The picture has {}x{} pixels; at most {at_most} million can be read.", size.width, size.height),
         ));
     }
-    decoder.next_frame().map_err(unreadable)?.ok_or_else(|| Error::bad_param(BODY, "This is no picture that can be read."))
+    decoder
+        .next_frame()
+        .map_err(unreadable)?
+        .ok_or_else(|| Error::bad_param(BODY, "This is no picture that can be read."))
 }
 
 fn similarity(distance: f32, same: f32) -> f32 {

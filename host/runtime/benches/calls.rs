@@ -43,7 +43,10 @@ fn frame(index: u64) -> FrameInfo {
 }
 
 fn candidates(ids: &[Option<TrackId>], detections: &[Detection]) -> Vec<Candidate> {
-    ids.iter().zip(detections).filter_map(|(id, detection)| Some(Candidate { track: (*id)?, detection: detection.clone() })).collect()
+    ids.iter()
+        .zip(detections)
+        .filter_map(|(id, detection)| Some(Candidate { track: (*id)?, detection: detection.clone() }))
+        .collect()
 }
 
 /// Medians of a frame in the tracker and in the three filters, microseconds.
@@ -95,7 +98,8 @@ fn sessions(plugins: &Plugins, stream: &StreamInfo, count: usize) -> Result<Cost
 
 fn slots(plugins: &Plugins, stream: &StreamInfo, count: usize) -> Result<Costs, Failure> {
     let mut tracker: TrackerSlot = plugins.tracker_slot("simple_iou", &json!({}), stream)?;
-    let open = |(name, settings): (&str, &str)| Ok(plugins.filter_slot(name, &serde_json::from_str(settings)?, stream)?);
+    let open =
+        |(name, settings): (&str, &str)| Ok(plugins.filter_slot(name, &serde_json::from_str(settings)?, stream)?);
     let mut filters = scene::FILTERS.into_iter().map(open).collect::<Result<Vec<FilterSlot>, Failure>>()?;
     let filter = |frame: &FrameInfo, candidates: &[Candidate]| {
         for filter in &mut filters {
@@ -120,8 +124,8 @@ fn native() -> Result<Vec<Costs>, Failure> {
 }
 
 fn main() -> Result<(), Failure> {
-    let folder =
-        std::env::var("OCELLUS_PLUGINS").unwrap_or_else(|_| concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/assets/plugins").into());
+    let folder = std::env::var("OCELLUS_PLUGINS")
+        .unwrap_or_else(|_| concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/assets/plugins").into());
     let start = Instant::now();
     let plugins = Plugins::open(Path::new(&folder), Limits::default())?;
     let loading = start.elapsed().as_secs_f64() * 1e3 / plugins.list().len() as f64;
@@ -132,18 +136,22 @@ fn main() -> Result<(), Failure> {
     drop(plugins.tracker("simple_iou", &json!({}), &stream)?);
     Figure::new("plugins: open a session", start.elapsed().as_secs_f64() * 1e6, Unit::Microseconds).report();
 
-    let [mut in_sessions, mut in_seats, mut natively] = [const { Vec::new() }; 3].map(|_: Vec<Costs>| scene::COUNTS.map(|_| Vec::new()));
+    let [mut in_sessions, mut in_seats, mut natively] =
+        [const { Vec::new() }; 3].map(|_: Vec<Costs>| scene::COUNTS.map(|_| Vec::new()));
     for _ in 0..ROUNDS {
         for (rounds, costs) in natively.iter_mut().zip(native()?) {
             rounds.push(costs);
         }
-        for (count, (in_sessions, in_seats)) in scene::COUNTS.into_iter().zip(in_sessions.iter_mut().zip(&mut in_seats)) {
+        for (count, (in_sessions, in_seats)) in scene::COUNTS.into_iter().zip(in_sessions.iter_mut().zip(&mut in_seats))
+        {
             in_sessions.push(sessions(&plugins, &stream, count)?);
             in_seats.push(slots(&plugins, &stream, count)?);
         }
     }
     let plural = |count: usize| if count == 1 { "box" } else { "boxes" };
-    for (count, ((in_sessions, in_seats), natively)) in scene::COUNTS.into_iter().zip(in_sessions.iter().zip(&in_seats).zip(&natively)) {
+    for (count, ((in_sessions, in_seats), natively)) in
+        scene::COUNTS.into_iter().zip(in_sessions.iter().zip(&in_seats).zip(&natively))
+    {
         let native = Costs::best(natively);
         for (what, rounds) in [("sessions", in_sessions), ("in a job", in_seats)] {
             let costs = Costs::best(rounds).ok_or("no rounds")?;
@@ -187,7 +195,8 @@ fn stops(guests: &Path, stream: &StreamInfo) -> Result<(), Failure> {
     let ended = hoarder.update(&frame(0), &[]);
     ended.err().ok_or("a hoarder had enough")?;
     let megabytes = |bytes: f64| bytes / f64::from(1 << 20);
-    let had = Figure::new("plugins: memory of a hoarder", megabytes(hoarder.meters().memory_bytes as f64), Unit::Megabytes);
+    let had =
+        Figure::new("plugins: memory of a hoarder", megabytes(hoarder.meters().memory_bytes as f64), Unit::Megabytes);
     had.beside("its limit", megabytes(memory as f64)).report();
     Ok(())
 }

@@ -6,7 +6,8 @@ use ocellus_core::Detection;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Candidate, Filter, FrameInfo, Meters, Object, Pixels, PluginError, StreamInfo, Tracker, TrackerState, Update, Verdict, plugin::Plugin,
+    Candidate, Filter, FrameInfo, Meters, Object, Pixels, PluginError, StreamInfo, Tracker, TrackerState, Update,
+    Verdict, plugin::Plugin,
 };
 
 /// What a session is asked, apart from opening and ending it.
@@ -29,7 +30,9 @@ impl Call {
             Self::Snapshot | Self::Finish => 0,
             Self::Update { detections, .. } | Self::Detections { detections, .. } => detections.iter().map(one).sum(),
             Self::Shots { candidates, .. } => candidates.iter().map(|c| one(&c.detection)).sum(),
-            Self::Objects { objects } => objects.iter().flat_map(|o| [&o.first, &o.last, &o.best]).map(|m| one(&m.detection)).sum(),
+            Self::Objects { objects } => {
+                objects.iter().flat_map(|o| [&o.first, &o.last, &o.best]).map(|m| one(&m.detection)).sum()
+            }
         };
         size_of::<Self>() + items
     }
@@ -37,7 +40,9 @@ impl Call {
     /// The frame that it is about; an object is of many.
     pub(crate) fn frame(&self) -> Option<u64> {
         match self {
-            Self::Update { frame, .. } | Self::Detections { frame, .. } | Self::Shots { frame, .. } => Some(frame.index),
+            Self::Update { frame, .. } | Self::Detections { frame, .. } | Self::Shots { frame, .. } => {
+                Some(frame.index)
+            }
             Self::Objects { objects } => objects.last().map(|o| o.last.frame),
             Self::Snapshot | Self::Finish => None,
         }
@@ -61,7 +66,11 @@ pub(crate) enum Session {
 
 impl Session {
     /// `None` for a router.
-    pub(crate) fn open(plugin: &Plugin, settings: &serde_json::Value, stream: &StreamInfo) -> Result<Option<Self>, PluginError> {
+    pub(crate) fn open(
+        plugin: &Plugin,
+        settings: &serde_json::Value,
+        stream: &StreamInfo,
+    ) -> Result<Option<Self>, PluginError> {
         if let Some(tracker) = Tracker::open(plugin, settings, stream)? {
             return Ok(Some(Self::Tracker(tracker)));
         }
@@ -71,7 +80,9 @@ impl Session {
     /// Makes a call; one of the other kind does nothing.
     pub(crate) fn make(&mut self, call: &Call) -> Result<Answer, PluginError> {
         match (self, call) {
-            (Self::Tracker(tracker), Call::Update { frame, detections }) => tracker.update(frame, detections).map(Answer::Update),
+            (Self::Tracker(tracker), Call::Update { frame, detections }) => {
+                tracker.update(frame, detections).map(Answer::Update)
+            }
             (Self::Tracker(tracker), Call::Snapshot) => tracker.snapshot().map(|_| Answer::Done),
             (Self::Tracker(tracker), Call::Finish) => tracker.finish().map(|_| Answer::Done),
             (Self::Filter(filter), call) => filter.ask(call).map(Answer::Verdicts),

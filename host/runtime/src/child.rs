@@ -86,7 +86,13 @@ impl Stop {
 
 /// Has a component compiled; the code, if it is wanted, lies below `into` then as wasmtime's cache
 /// left it.
-pub(crate) fn run(program: &CompilerProgram, limits: &Limits, into: Option<&Path>, bytes: &[u8], stop: &Stop) -> Result<(), Refusal> {
+pub(crate) fn run(
+    program: &CompilerProgram,
+    limits: &Limits,
+    into: Option<&Path>,
+    bytes: &[u8],
+    stop: &Stop,
+) -> Result<(), Refusal> {
     let broken = |error: io::Error| Refusal::NoCompiler(error.to_string());
     let (time, memory) = (limits.compile.time, limits.compile.memory_bytes);
     let mut command = Command::new(&program.path);
@@ -98,7 +104,8 @@ pub(crate) fn run(program: &CompilerProgram, limits: &Limits, into: Option<&Path
     }
     command.env_clear().envs(std::env::var_os("LD_LIBRARY_PATH").map(|path| ("LD_LIBRARY_PATH", path)));
     command.envs(program.environment.iter().map(|(name, value)| (name, value)));
-    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().map_err(broken)?;
+    let mut child =
+        command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().map_err(broken)?;
 
     let (sender, events) = mpsc::channel();
     let (stdin, stderr) = (child.stdin.take(), child.stderr.take());
@@ -116,7 +123,9 @@ pub(crate) fn run(program: &CompilerProgram, limits: &Limits, into: Option<&Path
             }
         };
         let named = |name: &str| thread::Builder::new().name(name.into());
-        let hearing = named("feed-compiler").spawn_scoped(scope, feed).and_then(|_| named("hear-compiler").spawn_scoped(scope, hear));
+        let hearing = named("feed-compiler")
+            .spawn_scoped(scope, feed)
+            .and_then(|_| named("hear-compiler").spawn_scoped(scope, hear));
         stop.tell(sender);
         let event = if hearing.is_ok() { events.recv_timeout(time).ok() } else { Some(Event::Stop) };
         if !matches!(event, Some(Event::Ended)) {
@@ -146,7 +155,10 @@ fn listen(mut pipe: ChildStderr) -> String {
 
 fn judge(status: ExitStatus, said: &str, limits: &Limits) -> Result<(), Refusal> {
     let (time, memory) = (limits.compile.time, limits.compile.memory_bytes);
-    match (status.code().map(|code| u8::try_from(code).unwrap_or(u8::MAX)), status.signal().and_then(Signal::from_named_raw)) {
+    match (
+        status.code().map(|code| u8::try_from(code).unwrap_or(u8::MAX)),
+        status.signal().and_then(Signal::from_named_raw),
+    ) {
         (Some(0), _) => Ok(()),
         (Some(REFUSED), _) => Err(Refusal::Compile(said.to_owned())),
         (Some(NO_MEMORY), _) => Err(Refusal::CompileMemory(memory)),
@@ -193,7 +205,8 @@ pub fn compile(into: Option<&Path>, parent: u32, memory_bytes: u64, cpu_seconds:
         Err(error) => {
             let error = format!("{error:#}");
             eprintln!("{error}");
-            let no_memory = [Errno::NOMEM.to_string().as_str(), "out of memory"].iter().any(|sign| error.contains(sign));
+            let no_memory =
+                [Errno::NOMEM.to_string().as_str(), "out of memory"].iter().any(|sign| error.contains(sign));
             ExitCode::from(if no_memory { NO_MEMORY } else { REFUSED })
         }
     }

@@ -133,7 +133,8 @@ impl CompiledFolder {
         }
         let end = checked.iter().position(|b| *b == b'\n').ok_or_else(damaged)?;
         let (below, code) = checked.split_at_checked(end).ok_or_else(damaged)?;
-        let (below, code) = (Path::new(str::from_utf8(below).map_err(|_| damaged())?), code.get(1..).ok_or_else(damaged)?);
+        let (below, code) =
+            (Path::new(str::from_utf8(below).map_err(|_| damaged())?), code.get(1..).ok_or_else(damaged)?);
         if !below.components().all(|part| matches!(part, Component::Normal(_))) {
             return Err(damaged());
         }
@@ -292,7 +293,10 @@ mod tests {
             fs::set_permissions(&folder.path, fs::Permissions::from_mode(open)).unwrap();
             fs::write(folder.path.join("two.part"), "cut off").unwrap();
             let again = CompiledFolder::open(&dir.path().join("compiled")).unwrap();
-            assert_eq!((mode(), again.file("one").exists(), folder.path.join("two.part").exists()), (0o700, kept, false));
+            assert_eq!(
+                (mode(), again.file("one").exists(), folder.path.join("two.part").exists()),
+                (0o700, kept, false)
+            );
         }
     }
 

@@ -33,7 +33,9 @@ pub enum Refusal {
     TooLarge { size: u64, most: u64 },
     #[error("is not WebAssembly")]
     NotWebAssembly,
-    #[error("is a core module, not a component: build it with `ocellus plugin build`, or run `wasm-tools component new` on it")]
+    #[error(
+        "is a core module, not a component: build it with `ocellus plugin build`, or run `wasm-tools component new` on it"
+    )]
     CoreModule,
     #[error("is truncated: it ends in the middle of a section")]
     Truncated,

@@ -94,7 +94,8 @@ impl Filter {
         let mut sandbox = plugin.sandbox();
         let (bindings, session) = sandbox.call("open", |store| {
             let bindings = pre.instantiate(&mut *store)?;
-            let session = bindings.ocellus_plugin_filtering().session().call_open(store, &settings, &convert::stream(stream))?;
+            let session =
+                bindings.ocellus_plugin_filtering().session().call_open(store, &settings, &convert::stream(stream))?;
             Ok((bindings, session))
         })?;
         let session = session.map_err(|reason| sandbox.fail("open", Fault::Reported(reason)))?;
@@ -143,7 +144,8 @@ impl Filter {
     /// One verdict for each candidate, in the same order. Once a frame, after tracking.
     pub fn shots(&mut self, frame: &FrameInfo, candidates: &[Candidate]) -> Result<Vec<Verdict>, PluginError> {
         let session = self.session;
-        let candidate = |c: &Candidate| filtering::Candidate { track: c.track.0, detection: convert::detection(&c.detection) };
+        let candidate =
+            |c: &Candidate| filtering::Candidate { track: c.track.0, detection: convert::detection(&c.detection) };
         self.run(
             Stage::Shots,
             "shots",
@@ -157,7 +159,11 @@ impl Filter {
     /// One verdict for each object, in the same order.
     pub fn objects(&mut self, objects: &[Object]) -> Result<Vec<Verdict>, PluginError> {
         let session = self.session;
-        let moment = |m: &Moment| filtering::Moment { frame: m.frame, time: m.time, detection: convert::detection(&m.detection) };
+        let moment = |m: &Moment| filtering::Moment {
+            frame: m.frame,
+            time: m.time,
+            detection: convert::detection(&m.detection),
+        };
         let object = |o: &Object| filtering::Object {
             track: o.track.0,
             first: moment(&o.first),
@@ -202,7 +208,11 @@ impl Filter {
         items: &[T],
         rect: impl Fn(&T) -> Rect,
         convert: impl Fn(&T) -> W,
-        ask: impl FnOnce(&filtering::GuestSession<'_>, &mut Store<StoreLimits>, &[W]) -> wasmtime::Result<Vec<filtering::Verdict>>,
+        ask: impl FnOnce(
+            &filtering::GuestSession<'_>,
+            &mut Store<StoreLimits>,
+            &[W],
+        ) -> wasmtime::Result<Vec<filtering::Verdict>>,
     ) -> Result<Vec<Verdict>, PluginError> {
         if items.is_empty() || !self.wants(stage) {
             return Ok(vec![Verdict::Keep; items.len()]);
@@ -212,8 +222,10 @@ impl Filter {
         let pixels = self.pixels.clone().filter(|_| stage != Stage::Objects);
         self.sandbox.lend(pixels.map(|pixels| CropAccess { pixels, boxes: items.iter().map(rect).collect() }));
         let bindings = &self.bindings;
-        let answer = self.sandbox.call(call, |store| ask(&bindings.ocellus_plugin_filtering().session(), store, &given))?;
-        let verdicts = verdicts(answer, items.len()).map_err(|broken| self.sandbox.fail(call, Fault::Contract(broken)))?;
+        let answer =
+            self.sandbox.call(call, |store| ask(&bindings.ocellus_plugin_filtering().session(), store, &given))?;
+        let verdicts =
+            verdicts(answer, items.len()).map_err(|broken| self.sandbox.fail(call, Fault::Contract(broken)))?;
         self.sandbox.count_rejected(verdicts.iter().filter(|v| matches!(v, Verdict::Reject(_))).count());
         Ok(verdicts)
     }
@@ -238,7 +250,10 @@ fn verdict(verdict: filtering::Verdict) -> Result<Verdict, String> {
         filtering::Verdict::Annotate(attributes) => {
             let sound = |a: &types::Attribute| (1..=64).contains(&a.key.len()) && a.value.len() <= 1024;
             if attributes.len() > 16 || !attributes.iter().all(sound) {
-                return Err("more than 16 attributes, or one with a key not of 1 to 64 bytes or a value of more than 1024".into());
+                return Err(
+                    "more than 16 attributes, or one with a key not of 1 to 64 bytes or a value of more than 1024"
+                        .into(),
+                );
             }
             Ok(Verdict::Annotate(attributes.into_iter().map(|a| (a.key, a.value)).collect()))
         }
@@ -259,7 +274,14 @@ mod tests {
             filtering::Verdict::Reject(filtering::Rejection { rule: "r".repeat(rule), value: "v".repeat(value) })
         };
         let many = filtering::Verdict::Annotate(vec![types::Attribute { key: "k".into(), value: String::new() }; 17]);
-        for bad in [reject(65, 0), reject(1, 257), note("", "x"), note(&"k".repeat(65), ""), note("k", &"v".repeat(1025)), many] {
+        for bad in [
+            reject(65, 0),
+            reject(1, 257),
+            note("", "x"),
+            note(&"k".repeat(65), ""),
+            note("k", &"v".repeat(1025)),
+            many,
+        ] {
             assert!(verdict(bad.clone()).is_err(), "{bad:?}");
         }
         assert!(verdicts(vec![filtering::Verdict::Keep], 2).is_err());

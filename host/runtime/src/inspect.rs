@@ -69,7 +69,9 @@ impl Extent {
                     add(&mut self.parts, 1u64, "parts", limits.parts)?;
                 }
                 Payload::End(_) => self.depth = self.depth.saturating_sub(1),
-                Payload::CodeSectionStart { count, .. } => add(&mut self.functions, count, "functions", limits.functions)?,
+                Payload::CodeSectionStart { count, .. } => {
+                    add(&mut self.functions, count, "functions", limits.functions)?
+                }
                 Payload::CodeSectionEntry(body) => {
                     let length = body.range().len() as u64;
                     add(&mut 0, length, "bytes in one function", limits.function_bytes)?;
@@ -78,7 +80,9 @@ impl Extent {
                 Payload::CoreTypeSection(section) => add(&mut self.types, section.count(), "types", limits.types)?,
                 Payload::ComponentTypeSection(section) => add(&mut self.types, section.count(), "types", limits.types)?,
                 Payload::InstanceSection(section) => add(&mut self.parts, section.count(), "parts", limits.parts)?,
-                Payload::ComponentInstanceSection(section) => add(&mut self.parts, section.count(), "parts", limits.parts)?,
+                Payload::ComponentInstanceSection(section) => {
+                    add(&mut self.parts, section.count(), "parts", limits.parts)?
+                }
                 _ => {}
             }
         }

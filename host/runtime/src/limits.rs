@@ -95,7 +95,9 @@ impl Default for CompileLimits {
 impl Limits {
     /// The lower of these and what a plugin asks for.
     pub(crate) fn lowered(&self, asked: &types::Limits) -> Self {
-        let least = |limit: usize, asked: Option<u64>| asked.map_or(limit, |a| limit.min(usize::try_from(a).unwrap_or(usize::MAX)));
+        let least = |limit: usize, asked: Option<u64>| {
+            asked.map_or(limit, |a| limit.min(usize::try_from(a).unwrap_or(usize::MAX)))
+        };
         Self {
             deadline: asked.deadline_ms.map_or(self.deadline, |ms| self.deadline.min(Duration::from_millis(ms.into()))),
             memory_bytes: least(self.memory_bytes, asked.memory_bytes),
@@ -116,10 +118,17 @@ mod tests {
     #[test]
     fn a_plugin_lowers_limits_and_raises_none() {
         let operator = Limits::default();
-        let low = operator.lowered(&types::Limits { deadline_ms: Some(5), memory_bytes: Some(1 << 20), output_bytes: None });
-        assert_eq!((low.deadline, low.memory_bytes, low.output_bytes), (Duration::from_millis(5), 1 << 20, operator.output_bytes));
-        let high =
-            operator.lowered(&types::Limits { deadline_ms: Some(u32::MAX), memory_bytes: Some(u64::MAX), output_bytes: Some(u64::MAX) });
+        let low =
+            operator.lowered(&types::Limits { deadline_ms: Some(5), memory_bytes: Some(1 << 20), output_bytes: None });
+        assert_eq!(
+            (low.deadline, low.memory_bytes, low.output_bytes),
+            (Duration::from_millis(5), 1 << 20, operator.output_bytes)
+        );
+        let high = operator.lowered(&types::Limits {
+            deadline_ms: Some(u32::MAX),
+            memory_bytes: Some(u64::MAX),
+            output_bytes: Some(u64::MAX),
+        });
         assert_eq!(
             (high.deadline, high.memory_bytes, high.output_bytes),
             (operator.deadline, operator.memory_bytes, operator.output_bytes)

@@ -82,14 +82,30 @@ impl Plugin {
                 World::Tracker(pre) => pre.instantiate(&mut *store)?.ocellus_plugin_tracking().call_describe(store),
                 World::Router(pre) => pre.instantiate(&mut *store)?.ocellus_plugin_routing().call_describe(store),
             })
-            .map_err(|e| e.fault().map_or_else(|| Refusal::Types(e.to_string()), |fault| Refusal::Describe(fault.clone())))?;
+            .map_err(|e| {
+                e.fault().map_or_else(|| Refusal::Types(e.to_string()), |fault| Refusal::Describe(fault.clone()))
+            })?;
         let (schema, validator) = check(&manifest, kind)?;
         if imports_crops && !manifest.capabilities.iter().any(|c| c == CROPS) {
             return Err(Refusal::NotAskedFor(CROPS));
         }
-        let types::Manifest { name, version, description, stages, capabilities, limits: asked, on_fault, .. } = manifest;
+        let types::Manifest { name, version, description, stages, capabilities, limits: asked, on_fault, .. } =
+            manifest;
         let (engine, limits, on_fault) = (engine.clone(), limits.lowered(&asked), on_fault.map(OnFault::from));
-        Ok(Self { engine, limits, world, digest, name, version, description, stages, schema, capabilities, on_fault, validator })
+        Ok(Self {
+            engine,
+            limits,
+            world,
+            digest,
+            name,
+            version,
+            description,
+            stages,
+            schema,
+            capabilities,
+            on_fault,
+            validator,
+        })
     }
 
     pub(crate) fn kind(&self) -> Kind {
@@ -122,7 +138,10 @@ impl Plugin {
 fn check(manifest: &types::Manifest, kind: Kind) -> Result<(Value, jsonschema::Validator), Refusal> {
     let wrong = |reason: String| Err(Refusal::Manifest(reason));
     if !is_name(&manifest.name) {
-        return wrong(format!("{:?} is no name: lower-case letters, digits, _ and -, a letter first, 64 at most", manifest.name));
+        return wrong(format!(
+            "{:?} is no name: lower-case letters, digits, _ and -, a letter first, 64 at most",
+            manifest.name
+        ));
     }
     if manifest.version.is_empty() || manifest.version.len() > 64 {
         return wrong("the version must have 1 to 64 bytes".into());
@@ -143,8 +162,12 @@ fn check(manifest: &types::Manifest, kind: Kind) -> Result<(Value, jsonschema::V
         return wrong("a router has no policy for faults: they fail the attempt".into());
     }
     match kind {
-        Kind::Filter if manifest.stages == types::Stages::default() => return wrong("a filter names at least one stage".into()),
-        Kind::Tracker | Kind::Router if manifest.stages != types::Stages::default() => return wrong(format!("a {kind} has no stages")),
+        Kind::Filter if manifest.stages == types::Stages::default() => {
+            return wrong("a filter names at least one stage".into());
+        }
+        Kind::Tracker | Kind::Router if manifest.stages != types::Stages::default() => {
+            return wrong(format!("a {kind} has no stages"));
+        }
         _ => {}
     }
     if manifest.settings_schema.len() > 64 << 10 {

@@ -30,8 +30,8 @@ use serde_json::Value;
 pub use self::info::{PluginInfo, Role, State};
 use self::table::{Entry, Table};
 use crate::{
-    CompilerProgram, Digest, Filter, FilterSlot, InstallError, Kind, Limits, OnFault, OpenError, PluginError, Refusal, RemoveError, Router,
-    StreamInfo, Tracker, TrackerSlot,
+    CompilerProgram, Digest, Filter, FilterSlot, InstallError, Kind, Limits, OnFault, OpenError, PluginError, Refusal,
+    RemoveError, Router, StreamInfo, Tracker, TrackerSlot,
     call::Session,
     compile::Compiler,
     folders::{Folders, Source},
@@ -131,7 +131,10 @@ impl Plugins {
 
         shared.reload();
         let weak = Arc::downgrade(&shared);
-        thread::Builder::new().name("plugin-loader".into()).spawn(move || follow(&changes, &weak)).map_err(OpenError::Thread)?;
+        thread::Builder::new()
+            .name("plugin-loader".into())
+            .spawn(move || follow(&changes, &weak))
+            .map_err(OpenError::Thread)?;
         Ok(Self(shared))
     }
 
@@ -161,7 +164,8 @@ impl Plugins {
     /// The names of the plugins of a kind that are ready, in order.
     pub fn names(&self, kind: Kind) -> Vec<String> {
         let table = self.table();
-        let mut names: Vec<String> = table.by_name.values().filter(|p| p.kind() == kind).map(|p| p.name.clone()).collect();
+        let mut names: Vec<String> =
+            table.by_name.values().filter(|p| p.kind() == kind).map(|p| p.name.clone()).collect();
         names.sort();
         names
     }
@@ -195,7 +199,8 @@ impl Plugins {
         let before = self.table().file_of(name, role, |source| source.origin == folders.own());
         let file = before.map_or_else(|| format!("{name}{}", role.ending()), |source| source.file);
         let written = folders.write(&file, bytes);
-        let source = written.map_err(|source| InstallError::Io { folder: folders.path(folders.own()).to_owned(), source })?;
+        let source =
+            written.map_err(|source| InstallError::Io { folder: folders.path(folders.own()).to_owned(), source })?;
         let loaded = Loaded { digest: Some(plugin.digest), plugin: Ok(Arc::new(plugin)) };
         self.0.place(BTreeMap::from([(source, loaded)]));
         self.info(name, role).ok_or(InstallError::Changed(file))
@@ -212,7 +217,9 @@ impl Plugins {
         if source.origin != folders.own() {
             return Err(RemoveError::Ships(name.to_owned()));
         }
-        folders.remove(&source).map_err(|error| RemoveError::Io { folder: folders.path(source.origin).to_owned(), source: error })?;
+        folders
+            .remove(&source)
+            .map_err(|error| RemoveError::Io { folder: folders.path(source.origin).to_owned(), source: error })?;
         self.0.place(BTreeMap::new());
         Ok(true)
     }
@@ -268,8 +275,18 @@ impl Plugins {
     }
 
     /// A session of a plugin that is shown frames.
-    pub(crate) fn session_of(&self, kind: Kind, name: &str, settings: &Value, stream: &StreamInfo) -> Result<Session, PluginError> {
-        self.session(kind, name, |plugin| if plugin.kind() == kind { Session::open(plugin, settings, stream) } else { Ok(None) })
+    pub(crate) fn session_of(
+        &self,
+        kind: Kind,
+        name: &str,
+        settings: &Value,
+        stream: &StreamInfo,
+    ) -> Result<Session, PluginError> {
+        self.session(
+            kind,
+            name,
+            |plugin| if plugin.kind() == kind { Session::open(plugin, settings, stream) } else { Ok(None) },
+        )
     }
 
     /// Adds what a job used since it was last asked.
@@ -296,7 +313,12 @@ impl Plugins {
         self.session(Kind::Router, name, |plugin| Router::open(plugin, settings))
     }
 
-    fn session<S>(&self, kind: Kind, name: &str, open: impl FnOnce(&Plugin) -> Result<Option<S>, PluginError>) -> Result<S, PluginError> {
+    fn session<S>(
+        &self,
+        kind: Kind,
+        name: &str,
+        open: impl FnOnce(&Plugin) -> Result<Option<S>, PluginError>,
+    ) -> Result<S, PluginError> {
         let plugin = self.table().by_name.get(name).cloned();
         // A plugin of another kind opens no session.
         let session = plugin.map_or(Ok(None), |plugin| open(&plugin))?;
@@ -328,7 +350,9 @@ impl Shared {
             let read = self.folders.read(&source, self.limits.component_bytes);
             let digest = read.as_deref().ok().map(Digest::of);
             if digest.is_none() || known.files.get(&source).is_none_or(|entry| entry.seen != digest) {
-                let plugin = read.and_then(|bytes| Plugin::load(&self.compiler, &self.limits, &source.file, &bytes)).map(Arc::new);
+                let plugin = read
+                    .and_then(|bytes| Plugin::load(&self.compiler, &self.limits, &source.file, &bytes))
+                    .map(Arc::new);
                 loaded.insert(source, Loaded { digest, plugin });
             }
         }
@@ -344,7 +368,9 @@ impl Shared {
         let mut table = Table { generation: before.generation + 1, ..Table::default() };
         for source in sources {
             let old = before.files.get(&source);
-            let Some(mut entry) = loaded.remove(&source).and_then(|new| self.entry(&source, new, old)).or_else(|| old.cloned()) else {
+            let Some(mut entry) =
+                loaded.remove(&source).and_then(|new| self.entry(&source, new, old)).or_else(|| old.cloned())
+            else {
                 continue;
             };
             entry.name_taken = None;
@@ -391,7 +417,12 @@ impl Shared {
             Err(refusal) => {
                 let plugin = old.and_then(|e| e.plugin.clone());
                 tracing::warn!(file, ?origin, %refusal, kept = plugin.is_some(), "the plugin file {file} was not loaded: it {refusal}");
-                Entry { seen: new.digest.filter(|_| refusal.is_final()), plugin, refusal: Some(refusal), name_taken: None }
+                Entry {
+                    seen: new.digest.filter(|_| refusal.is_final()),
+                    plugin,
+                    refusal: Some(refusal),
+                    name_taken: None,
+                }
             }
         })
     }

@@ -68,7 +68,10 @@ mod tests {
             let (mut log, mut first) = (RestartLog::default(), 0);
             for index in 0..500 {
                 log.push(call(index, detections, numbers));
-                assert!(log.calls().map(|c| c.frame().unwrap()).eq(first..=index), "{detections} detections, frame {index}");
+                assert!(
+                    log.calls().map(|c| c.frame().unwrap()).eq(first..=index),
+                    "{detections} detections, frame {index}"
+                );
                 assert!(log.calls.len() <= MOST_CALLS && log.bytes < MOST_BYTES + call(0, detections, numbers).size());
                 if log.is_due() {
                     log.begin(None);

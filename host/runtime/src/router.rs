@@ -132,7 +132,9 @@ impl Router {
         const CALL: &str = "encode";
         let given = encode_post(post);
         let (bindings, session) = (&self.bindings, self.session);
-        let answer = self.sandbox.call(CALL, |store| bindings.ocellus_plugin_routing().session().call_encode(store, session, &given))?;
+        let answer = self
+            .sandbox
+            .call(CALL, |store| bindings.ocellus_plugin_routing().session().call_encode(store, session, &given))?;
         let answer = answer.map_err(|reason| self.sandbox.error(CALL, Fault::Reported(reason)))?;
         request(answer, post).map_err(|broken| self.sandbox.fail(CALL, Fault::Contract(broken)))
     }
@@ -148,14 +150,16 @@ impl Router {
         let headers: Vec<_> = headers.iter().map(header).collect();
         let body = body.get(..JUDGED_BODY).unwrap_or(body);
         let (bindings, session) = (&self.bindings, self.session);
-        let answer = self
-            .sandbox
-            .call(CALL, |store| bindings.ocellus_plugin_routing().session().call_judge(store, session, status, &headers, body))?;
+        let answer = self.sandbox.call(CALL, |store| {
+            bindings.ocellus_plugin_routing().session().call_judge(store, session, status, &headers, body)
+        })?;
         match answer {
             routing::Outcome::Accepted => Ok(Outcome::Accepted),
             routing::Outcome::Retry(after_ms) => Ok(Outcome::Retry { after_ms }),
             routing::Outcome::Refused(reason) if reason.len() <= 1024 => Ok(Outcome::Refused { reason }),
-            routing::Outcome::Refused(_) => Err(self.sandbox.fail(CALL, Fault::Contract("a reason of more than 1024 bytes".into()))),
+            routing::Outcome::Refused(_) => {
+                Err(self.sandbox.fail(CALL, Fault::Contract("a reason of more than 1024 bytes".into())))
+            }
         }
     }
 
@@ -193,7 +197,11 @@ fn encode_post(post: &Post<'_>) -> routing::Post {
         detections: object.detections,
         interpolated: object.interpolated,
         history: object.history.iter().map(track_point).collect(),
-        attributes: object.attributes.iter().map(|(key, value)| types::Attribute { key: key.clone(), value: value.clone() }).collect(),
+        attributes: object
+            .attributes
+            .iter()
+            .map(|(key, value)| types::Attribute { key: key.clone(), value: value.clone() })
+            .collect(),
         pictures: pictures
             .iter()
             .map(|p| routing::PictureInfo {
@@ -250,8 +258,12 @@ fn request(answer: routing::Request, post: &Post<'_>) -> Result<Request, String>
     let headers = answer.headers.into_iter().map(|h| header(h, multipart)).collect::<Result<_, _>>()?;
     let body = match answer.body {
         routing::Body::Bytes(bytes) => Body::Bytes(bytes),
-        routing::Body::Multipart(parts) if parts.len() > 64 => return Err(format!("{} parts, more than 64", parts.len())),
-        routing::Body::Multipart(parts) => Body::Multipart(parts.into_iter().map(|p| part(p, post)).collect::<Result<_, _>>()?),
+        routing::Body::Multipart(parts) if parts.len() > 64 => {
+            return Err(format!("{} parts, more than 64", parts.len()));
+        }
+        routing::Body::Multipart(parts) => {
+            Body::Multipart(parts.into_iter().map(|p| part(p, post)).collect::<Result<_, _>>()?)
+        }
     };
     Ok(Request { method: answer.method, url, headers, body })
 }
@@ -302,8 +314,10 @@ fn origin(url: &str) -> Option<String> {
     let authority = rest.split(['/', '?', '#']).next()?;
     let scheme = scheme.to_ascii_lowercase();
     let plain = |b: u8| (b'!'..=b'~').contains(&b) && !b"@\\".contains(&b);
-    let sound =
-        (scheme == "http" || scheme == "https") && !authority.is_empty() && authority.bytes().all(plain) && !url.contains(char::is_control);
+    let sound = (scheme == "http" || scheme == "https")
+        && !authority.is_empty()
+        && authority.bytes().all(plain)
+        && !url.contains(char::is_control);
     sound.then(|| format!("{scheme}://{}", authority.to_ascii_lowercase()))
 }
 
@@ -315,10 +329,14 @@ mod tests {
     fn a_router_stays_with_the_receiver_that_the_user_named() {
         let user = origin("http://Example.org:80/v0/frame").unwrap();
         assert_eq!(origin("http://example.org:80/other?x=1"), Some(user.clone()));
-        for elsewhere in ["http://example.org/", "https://example.org:80/", "http://evil.org:80/", "http://example.org:80.evil.org/"] {
+        for elsewhere in
+            ["http://example.org/", "https://example.org:80/", "http://evil.org:80/", "http://example.org:80.evil.org/"]
+        {
             assert_ne!(origin(elsewhere), Some(user.clone()), "{elsewhere}");
         }
-        for none in ["", "/v0", "file:///etc/passwd", "http://", "http://a@b/", "http://a\\b/", "http://a b/", "http://a/\n"] {
+        for none in
+            ["", "/v0", "file:///etc/passwd", "http://", "http://a@b/", "http://a\\b/", "http://a b/", "http://a/\n"]
+        {
             assert_eq!(origin(none), None, "{none:?}");
         }
     }
@@ -327,7 +345,9 @@ mod tests {
     fn a_header_cannot_break_out() {
         let check = |name: &str, value: &str| header(routing::Header { name: name.into(), value: value.into() }, true);
         assert_eq!(check("X-Id", "7"), Ok(("x-id".into(), "7".into())));
-        for (name, value) in [("a b", ""), ("", ""), ("a", "x\r\nb: c"), ("Host", "x"), ("Content-Type", "x"), ("a:", "x")] {
+        for (name, value) in
+            [("a b", ""), ("", ""), ("a", "x\r\nb: c"), ("Host", "x"), ("Content-Type", "x"), ("a:", "x")]
+        {
             assert!(check(name, value).is_err(), "{name:?} {value:?}");
         }
     }

@@ -97,7 +97,10 @@ pub(crate) struct Sandbox {
 impl Sandbox {
     pub(crate) fn new(engine: &Engine, limits: &Limits, plugin: &str, digest: Digest) -> Self {
         let log = LogBucket::new(plugin, limits);
-        let mut store = Store::new(engine, StoreLimits { limits: limits.clone(), memory: 0, table: 0, denied: None, log, lent: None });
+        let mut store = Store::new(
+            engine,
+            StoreLimits { limits: limits.clone(), memory: 0, table: 0, denied: None, log, lent: None },
+        );
         store.limiter(|limits| limits);
         store.set_hostcall_fuel(limits.output_bytes);
         store.epoch_deadline_trap();
@@ -174,7 +177,11 @@ impl Sandbox {
             None => {
                 let cause = error.root_cause().to_string();
                 // wasmtime keeps the type of this error to itself.
-                if cause.contains("fuel allocated for hostcalls") { Fault::Output { limit } } else { Fault::Contract(cause) }
+                if cause.contains("fuel allocated for hostcalls") {
+                    Fault::Output { limit }
+                } else {
+                    Fault::Contract(cause)
+                }
             }
         }
     }

@@ -163,7 +163,9 @@ impl Pairs {
         let (was, whose) = (self.forth.insert(one, other), self.back.insert(other, one));
         let fits = was.is_none_or(|was| was == other) && whose.is_none_or(|whose| whose == one);
         (!fits).then(|| match was {
-            Some(was) if was != other => format!("track {one} goes on; the candidate goes from its track {was} to {other}"),
+            Some(was) if was != other => {
+                format!("track {one} goes on; the candidate goes from its track {was} to {other}")
+            }
             _ => format!("track {one} begins; the candidate goes on with its track {other}"),
         })
     }
@@ -186,7 +188,10 @@ mod tests {
 
     fn update(ids: &[u64], closed: &[u64]) -> Update {
         let id = |n: &u64| TrackId(*n);
-        Update { ids: ids.iter().map(|n| (*n > 0).then_some(TrackId(*n))).collect(), closed: closed.iter().map(id).collect() }
+        Update {
+            ids: ids.iter().map(|n| (*n > 0).then_some(TrackId(*n))).collect(),
+            closed: closed.iter().map(id).collect(),
+        }
     }
 
     fn different(pairs: &mut Pairs, one: &[u64], other: &[u64]) -> usize {

@@ -125,9 +125,15 @@ mod tests {
     use crate::FrameInfo;
 
     fn call(index: u64) -> Call {
-        let frame = FrameInfo { index, time: 0.1 + index as f64 / 3.0, size: ocellus_core::Size { width: 640, height: 480 }, cut: false };
+        let frame = FrameInfo {
+            index,
+            time: 0.1 + index as f64 / 3.0,
+            size: ocellus_core::Size { width: 640, height: 480 },
+            cut: false,
+        };
         let rect = ocellus_core::Rect::new(0.1, 0.2, 1.0 / 3.0, 4e7);
-        let detection = ocellus_core::Detection { rect, score: 0.7, quality: 0.1, landmarks: None, appearance: vec![0.3; 100] };
+        let detection =
+            ocellus_core::Detection { rect, score: 0.7, quality: 0.1, landmarks: None, appearance: vec![0.3; 100] };
         Call::Update { frame, detections: vec![detection; 100] }
     }
 
@@ -139,7 +145,11 @@ mod tests {
         for index in 1..1000 {
             history.push(Arc::new(call(index)));
         }
-        assert!(!history.is_complete() && history.bytes <= MOST_BYTES && history.calls.len() > 1, "{}", history.calls.len());
+        assert!(
+            !history.is_complete() && history.bytes <= MOST_BYTES && history.calls.len() > 1,
+            "{}",
+            history.calls.len()
+        );
         assert_eq!(history.calls().last().and_then(Call::frame), Some(999));
     }
 
@@ -160,7 +170,11 @@ mod tests {
             digest: String::new(),
             fault: String::new(),
             settings: Value::Null,
-            stream: StreamInfo { object_type: "face".parse().unwrap(), size: ocellus_core::Size { width: 1, height: 1 }, frame_rate: None },
+            stream: StreamInfo {
+                object_type: "face".parse().unwrap(),
+                size: ocellus_core::Size { width: 1, height: 1 },
+                frame_rate: None,
+            },
             state: None,
             calls: vec![call(1)],
             complete: true,

@@ -54,7 +54,8 @@ impl Tracker {
         let mut sandbox = plugin.sandbox();
         let (bindings, session) = sandbox.call("open", |store| {
             let bindings = pre.instantiate(&mut *store)?;
-            let session = bindings.ocellus_plugin_tracking().session().call_open(store, &settings, &convert::stream(stream))?;
+            let session =
+                bindings.ocellus_plugin_tracking().session().call_open(store, &settings, &convert::stream(stream))?;
             Ok((bindings, session))
         })?;
         let session = session.map_err(|reason| sandbox.fail("open", Fault::Reported(reason)))?;
@@ -71,9 +72,9 @@ impl Tracker {
         self.scratch.clear();
         self.scratch.extend(detections.iter().map(convert::detection));
         let (bindings, session, scratch) = (&self.bindings, self.session, &self.scratch);
-        let answer = self
-            .sandbox
-            .call(CALL, |store| bindings.ocellus_plugin_tracking().session().call_update(store, session, convert::frame(frame), scratch))?;
+        let answer = self.sandbox.call(CALL, |store| {
+            bindings.ocellus_plugin_tracking().session().call_update(store, session, convert::frame(frame), scratch)
+        })?;
         let answer = answer.map_err(|reason| self.sandbox.fail(CALL, Fault::Reported(reason)))?;
         self.ids.enter(answer, detections.len()).map_err(|broken| self.sandbox.fail(CALL, Fault::Contract(broken)))
     }
@@ -82,7 +83,9 @@ impl Tracker {
     pub fn finish(&mut self) -> Result<Vec<TrackId>, PluginError> {
         const CALL: &str = "finish";
         let (bindings, session) = (&self.bindings, self.session);
-        let closed = self.sandbox.call(CALL, |store| bindings.ocellus_plugin_tracking().session().call_finish(store, session))?;
+        let closed = self
+            .sandbox
+            .call(CALL, |store| bindings.ocellus_plugin_tracking().session().call_finish(store, session))?;
         self.sandbox.end();
         let closed = self.ids.close(closed).and_then(|closed| match self.ids.open.first() {
             Some(id) => Err(format!("track {id} is still open after finish")),
@@ -95,7 +98,9 @@ impl Tracker {
     pub fn snapshot(&mut self) -> Result<TrackerState, PluginError> {
         const CALL: &str = "snapshot";
         let (bindings, session) = (&self.bindings, self.session);
-        let state = self.sandbox.call(CALL, |store| bindings.ocellus_plugin_tracking().session().call_snapshot(store, session))?;
+        let state = self
+            .sandbox
+            .call(CALL, |store| bindings.ocellus_plugin_tracking().session().call_snapshot(store, session))?;
         if state.schema_tag.len() > 64 {
             return Err(self.sandbox.fail(CALL, Fault::Contract("the schema tag has more than 64 bytes".into())));
         }
@@ -108,7 +113,9 @@ impl Tracker {
         const CALL: &str = "restore";
         let (bindings, session) = (&self.bindings, self.session);
         let given = tracking::State { schema_tag: state.schema_tag.clone(), bytes: state.bytes.clone() };
-        let answer = self.sandbox.call(CALL, |store| bindings.ocellus_plugin_tracking().session().call_restore(store, session, &given))?;
+        let answer = self
+            .sandbox
+            .call(CALL, |store| bindings.ocellus_plugin_tracking().session().call_restore(store, session, &given))?;
         answer.map_err(|reason| self.sandbox.fail(CALL, Fault::Reported(reason)))?;
         self.ids = IdLedger { last_id: state.last_id, open: state.open.iter().map(|id| id.0).collect() };
         Ok(())

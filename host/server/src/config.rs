@@ -264,8 +264,14 @@ impl ServeArguments {
                 let limits = ConnectionLimits::default();
                 let time = |ms: Option<u32>, default| ms.map_or(default, |ms| Duration::from_millis(ms.max(1).into()));
                 ConnectionLimits {
-                    connections: given.max_connections.or(file.max_connections).map_or(limits.connections, |n| n.max(2) as usize),
-                    first_request: time(given.first_request_timeout_ms.or(file.first_request_timeout_ms), limits.first_request),
+                    connections: given
+                        .max_connections
+                        .or(file.max_connections)
+                        .map_or(limits.connections, |n| n.max(2) as usize),
+                    first_request: time(
+                        given.first_request_timeout_ms.or(file.first_request_timeout_ms),
+                        limits.first_request,
+                    ),
                     idle: time(given.idle_timeout_ms.or(file.idle_timeout_ms), limits.idle),
                     send: time(given.send_timeout_ms.or(file.send_timeout_ms), limits.send),
                 }
@@ -283,7 +289,8 @@ impl ServeArguments {
 }
 
 fn read(path: &Path) -> Result<Settings> {
-    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read the configuration file {}", path.display()))?;
+    let text = std::fs::read_to_string(path)
+        .with_context(|| format!("cannot read the configuration file {}", path.display()))?;
     toml::from_str(&text).with_context(|| format!("the configuration file {} is wrong", path.display()))
 }
 
@@ -334,8 +341,14 @@ mod tests {
     fn limits_of_connections_are_read_from_arguments_and_the_file() {
         let data = tempfile::tempdir().unwrap();
         assert_eq!(resolve(data.path(), &[]).unwrap().connections, ConnectionLimits::default());
-        std::fs::write(data.path().join("ocellus.toml"), "max_connections = 0\nidle_timeout_ms = 5000\nsend_timeout_ms = 10\n").unwrap();
-        let limits = resolve(data.path(), &["--first-request-timeout-ms", "2000", "--send-timeout-ms", "700"]).unwrap().connections;
+        std::fs::write(
+            data.path().join("ocellus.toml"),
+            "max_connections = 0\nidle_timeout_ms = 5000\nsend_timeout_ms = 10\n",
+        )
+        .unwrap();
+        let limits = resolve(data.path(), &["--first-request-timeout-ms", "2000", "--send-timeout-ms", "700"])
+            .unwrap()
+            .connections;
         let expected = ConnectionLimits {
             connections: 2,
             first_request: Duration::from_secs(2),
@@ -364,7 +377,11 @@ mod tests {
         std::fs::write(data.path().join("ocellus.toml"), "router_signing_secret = \"whsec_c2hvcnQ=\"\n").unwrap();
         let error = format!("{:#}", resolve(data.path(), &[]).unwrap_err());
         assert!(error.contains("router_signing_secret") && error.contains("5 bytes"), "{error}");
-        std::fs::write(data.path().join("ocellus.toml"), "router_signing_secret = \"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\"\n").unwrap();
+        std::fs::write(
+            data.path().join("ocellus.toml"),
+            "router_signing_secret = \"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\"\n",
+        )
+        .unwrap();
         assert!(resolve(data.path(), &[]).unwrap().outbox.signing_secret.is_some());
     }
 
@@ -388,7 +405,9 @@ mod tests {
     #[test]
     fn policies_for_plugins_are_read_for_all_and_for_one() {
         let data = tempfile::tempdir().unwrap();
-        let limits = resolve(data.path(), &["--on-plugin-fault", "skip,deep_sort=restart", "--plugin-strikes", "5"]).unwrap().plugin_limits;
+        let limits = resolve(data.path(), &["--on-plugin-fault", "skip,deep_sort=restart", "--plugin-strikes", "5"])
+            .unwrap()
+            .plugin_limits;
         assert_eq!((limits.faults.on_fault, limits.faults.by_name["deep_sort"]), (OnFault::Skip, OnFault::Restart));
         assert_eq!((limits.faults.strikes, limits.deadline), (5, Limits::default().deadline));
         std::fs::write(data.path().join("ocellus.toml"), "on_plugin_fault = \"panic\"\n").unwrap();

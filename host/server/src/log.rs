@@ -65,8 +65,11 @@ impl Log {
         let log = Self::start(Sink::new(stderr, format)).context("cannot start a thread")?;
         // It would report lines that it cannot write by `eprintln!`, which panics where that cannot
         // be written either.
-        let builder =
-            tracing_subscriber::fmt().with_env_filter(filter).with_writer(log.clone()).with_target(false).log_internal_errors(false);
+        let builder = tracing_subscriber::fmt()
+            .with_env_filter(filter)
+            .with_writer(log.clone())
+            .with_target(false)
+            .log_internal_errors(false);
         match format {
             LogFormat::Text => builder.with_ansi(colours).init(),
             LogFormat::Json => builder.json().init(),
@@ -202,7 +205,10 @@ fn notice(lost: u64, format: LogFormat) -> String {
     match format {
         LogFormat::Text => format!("{now}  WARN {message} lost={lost}\n"),
         LogFormat::Json => {
-            format!("{}\n", json!({"timestamp": now.to_string(), "level": "WARN", "fields": {"message": message, "lost": lost}}))
+            format!(
+                "{}\n",
+                json!({"timestamp": now.to_string(), "level": "WARN", "fields": {"message": message, "lost": lost}})
+            )
         }
     }
 }
@@ -253,7 +259,10 @@ mod tests {
         sink.write(b"fifth\n");
         sink.write(b"sixth\n");
         let lines = lines(&sink);
-        assert_eq!((&lines[..2], &lines[3..]), (&["first".to_owned(), "seco".into()][..], &["fifth".to_owned(), "sixth".into()][..]));
+        assert_eq!(
+            (&lines[..2], &lines[3..]),
+            (&["first".to_owned(), "seco".into()][..], &["fifth".to_owned(), "sixth".into()][..])
+        );
         assert!(lines[2].ends_with(" WARN 3 log lines could not be written lost=3"), "{lines:?}");
     }
 

@@ -63,7 +63,10 @@ fn main() -> ExitCode {
     };
     result.unwrap_or_else(|error| {
         // Whoever reads what is printed has seen enough: `ocellus plugin inspect … | head`.
-        if !serving && error.chain().any(|e| e.downcast_ref::<std::io::Error>().is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe))
+        if !serving
+            && error
+                .chain()
+                .any(|e| e.downcast_ref::<std::io::Error>().is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe))
         {
             return ExitCode::SUCCESS;
         }

@@ -47,7 +47,8 @@ pub(crate) struct ReplayArguments {
 /// 0: the same objects as in the archive. 1: others.
 pub(crate) fn run(arguments: &ReplayArguments) -> Result<ExitCode> {
     let ReplayArguments { video, data, settings, plugins, out, json } = arguments;
-    let job = StoredJob::open(data, VideoId(*video)).with_context(|| format!("cannot read video {video} in {}", data.display()))?;
+    let job = StoredJob::open(data, VideoId(*video))
+        .with_context(|| format!("cannot read video {video} in {}", data.display()))?;
     let folder = match plugins {
         Some(dir) => dir.clone(),
         None => assets::find("plugins").context("there is no folder of plugins: --plugins names one")?,
@@ -64,7 +65,9 @@ pub(crate) fn run(arguments: &ReplayArguments) -> Result<ExitCode> {
     let replay = ocellus_pipeline::replay(&job, &settings, &plugins, &interrupt)?;
     let diff = ocellus_pipeline::compare(&job, &replay, &settings, &plugins, &interrupt)?;
     if let Some(path) = out {
-        let mut file = std::io::BufWriter::new(std::fs::File::create(path).with_context(|| format!("cannot write {}", path.display()))?);
+        let mut file = std::io::BufWriter::new(
+            std::fs::File::create(path).with_context(|| format!("cannot write {}", path.display()))?,
+        );
         for object in &replay.objects {
             serde_json::to_writer(&mut file, object)?;
             file.write_all(b"\n")?;
@@ -86,7 +89,9 @@ fn laid_over(path: &Path, before: &StreamSettings, plugins: &Plugins) -> Result<
     let sent = serde_json::from_str(&text).with_context(|| format!("{} is no JSON", path.display()))?;
     // Only what was looked for can be replayed.
     let types: Vec<_> = before.detectors.keys().cloned().collect();
-    ocellus_pipeline::settings_schema(&types, plugins)?.merge(before, &sent).map_err(|e| anyhow::anyhow!("{}: {e}", path.display()))
+    ocellus_pipeline::settings_schema(&types, plugins)?
+        .merge(before, &sent)
+        .map_err(|e| anyhow::anyhow!("{}: {e}", path.display()))
 }
 
 fn tell(out: &mut impl Write, replay: &Replay, diff: &Diff) -> Result<()> {
@@ -98,7 +103,14 @@ fn tell(out: &mut impl Write, replay: &Replay, diff: &Diff) -> Result<()> {
         *frames as f64 / took.as_secs_f64(),
         objects.len()
     )?;
-    writeln!(out, "{} the same, {} changed, {} gained, {} lost", diff.same, diff.changed.len(), diff.gained.len(), diff.lost.len())?;
+    writeln!(
+        out,
+        "{} the same, {} changed, {} gained, {} lost",
+        diff.same,
+        diff.changed.len(),
+        diff.gained.len(),
+        diff.lost.len()
+    )?;
     for change in &diff.changed {
         writeln!(out, "  ~ {} as {}: {}", change.before, change.after, change.fields.join(", "))?;
     }

@@ -45,11 +45,12 @@ pub(crate) fn run(arguments: ServeArguments) -> Result<()> {
 async fn serve(config: Config) -> Result<()> {
     let begun = Instant::now();
     let connections = config.connections.within(descriptors::raise_limit());
-    std::fs::create_dir_all(&config.data).with_context(|| format!("cannot make the data folder {}", config.data.display()))?;
+    std::fs::create_dir_all(&config.data)
+        .with_context(|| format!("cannot make the data folder {}", config.data.display()))?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
 
-    let (archive, opened) =
-        Archive::open(&config.data, Arc::clone(&clock)).with_context(|| format!("cannot open the archive in {}", config.data.display()))?;
+    let (archive, opened) = Archive::open(&config.data, Arc::clone(&clock))
+        .with_context(|| format!("cannot open the archive in {}", config.data.display()))?;
     if let Some(reason) = &opened.index_rebuilt {
         warn!(reason, videos = opened.videos, "the index was rebuilt from the archive: {reason}");
     }
@@ -81,14 +82,20 @@ async fn serve(config: Config) -> Result<()> {
     memory::give_back();
     // Before the networks, which have to be loaded to the end; and before the engine: jobs must not
     // be led to where the server itself listens.
-    let listener = TcpListener::bind(config.listen).await.with_context(|| format!("cannot listen on {}", config.listen))?;
+    let listener =
+        TcpListener::bind(config.listen).await.with_context(|| format!("cannot listen on {}", config.listen))?;
     let address = listener.local_addr()?;
     // Behind the plugins: the larger network takes several times its memory while it is made ready.
     let (detectors, embedders, loading) =
         networks(folder(config.detectors, "detectors")?, folder(config.embedders, "embedders")?, &device)?;
     let network = NetworkPolicy::new(config.allow_network, Some(address));
-    let engine_config =
-        EngineConfig { jobs: config.jobs, network, outbox: config.outbox, give_back: memory::give_back, decoding: config.decoding };
+    let engine_config = EngineConfig {
+        jobs: config.jobs,
+        network,
+        outbox: config.outbox,
+        give_back: memory::give_back,
+        decoding: config.decoding,
+    };
     let engine = Engine::start(engine_config, archive, detectors, embedders, plugins, Arc::clone(&clock))?;
     tokio::spawn(tidy(engine.clone()));
     let router = ocellus_api::router(Api { engine: engine.clone(), token, config: config.api, clock });
@@ -141,19 +148,23 @@ async fn tidy(engine: Engine) {
 
 /// What is in the folders of networks, and the thread that makes it ready: jobs wait for that, the
 /// API does not.
-fn networks(detectors: Option<PathBuf>, embedders: Option<PathBuf>, device: &Device) -> Result<(Detectors, Embedders, JoinHandle<()>)> {
+fn networks(
+    detectors: Option<PathBuf>,
+    embedders: Option<PathBuf>,
+    device: &Device,
+) -> Result<(Detectors, Embedders, JoinHandle<()>)> {
     let (embedders, load_embedders) = match embedders {
         Some(dir) => {
-            let (embedders, load) =
-                Embedders::open(&dir, device).with_context(|| format!("cannot read the embedders in {}", dir.display()))?;
+            let (embedders, load) = Embedders::open(&dir, device)
+                .with_context(|| format!("cannot read the embedders in {}", dir.display()))?;
             (embedders, Some(load))
         }
         None => (Embedders::default(), None),
     };
     let (detectors, load_detectors) = match detectors {
         Some(dir) => {
-            let (detectors, load) =
-                Detectors::open(&dir, device).with_context(|| format!("cannot read the detectors in {}", dir.display()))?;
+            let (detectors, load) = Detectors::open(&dir, device)
+                .with_context(|| format!("cannot read the detectors in {}", dir.display()))?;
             info!("detectors from {}", dir.display());
             (detectors, Some(load))
         }

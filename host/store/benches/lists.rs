@@ -45,10 +45,12 @@ fn main() {
     let (mut starts, mut of_sled, mut scans) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
         starts.push(seconds(open).0);
-        let (opening, db) = seconds(|| sled::Config::new().path(dir.path().join("index")).cache_capacity(64 << 20).open().unwrap());
+        let (opening, db) =
+            seconds(|| sled::Config::new().path(dir.path().join("index")).cache_capacity(64 << 20).open().unwrap());
         of_sled.push(opening);
         let summaries = db.open_tree("videos").unwrap();
-        let (scan, read) = seconds(|| summaries.iter().map(|item| item.unwrap().1.len()).filter(|bytes| *bytes > 0).count());
+        let (scan, read) =
+            seconds(|| summaries.iter().map(|item| item.unwrap().1.len()).filter(|bytes| *bytes > 0).count());
         assert_eq!(read as u64, videos, "the index has all of them");
         scans.push(scan * 1e3);
     }
@@ -67,7 +69,12 @@ fn main() {
         let (mut ours, mut theirs) = (Vec::new(), Vec::new());
         let mut cursor: Option<Cursor> = None;
         for _ in 0..PAGES {
-            let query = ListQuery { filter: filter.clone(), order: Order { key, descending: true }, limit: LIMIT, cursor: cursor.take() };
+            let query = ListQuery {
+                filter: filter.clone(),
+                order: Order { key, descending: true },
+                limit: LIMIT,
+                cursor: cursor.take(),
+            };
             let (took, page) = seconds(|| archive.list(&query).unwrap());
             ours.push(took * 1e3);
             let ids: Vec<VideoId> = page.items.iter().map(|video| video.id).collect();
@@ -83,9 +90,14 @@ fn main() {
     assert_eq!(count, videos, "all are counted");
     Figure::new(name("count"), all * 1e3, Unit::Milliseconds).report();
     let counting = (0..ROUNDS).map(|_| seconds(|| archive.count(&by_name).unwrap())).collect::<Vec<_>>();
-    assert!(counting.iter().all(|(_, count)| *count == (1..=videos).filter(|id| id % 97 == 13).count() as u64), "those of the name");
+    assert!(
+        counting.iter().all(|(_, count)| *count == (1..=videos).filter(|id| id % 97 == 13).count() as u64),
+        "those of the name"
+    );
     let counting = percentile(&counting.iter().map(|(took, _)| took * 1e3).collect::<Vec<_>>(), 0.5);
-    Figure::new(name("count by name"), counting, Unit::Milliseconds).beside("a walk of sled alone", percentile(&scans, 0.5)).report();
+    Figure::new(name("count by name"), counting, Unit::Milliseconds)
+        .beside("a walk of sled alone", percentile(&scans, 0.5))
+        .report();
 
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     for n in 0..CREATED {

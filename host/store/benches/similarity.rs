@@ -8,7 +8,8 @@
 use std::{hint::black_box, path::Path, sync::Arc, thread, time::Instant};
 
 use ocellus_core::{
-    BestShotType, JobId, ObjectId, ObjectRecord, ObjectType, SettingsSchema, ShotSummary, SystemClock, Timestamp, TrackId, VideoRecord,
+    BestShotType, JobId, ObjectId, ObjectRecord, ObjectType, SettingsSchema, ShotSummary, SystemClock, Timestamp,
+    TrackId, VideoRecord,
 };
 use ocellus_figures::{
     Figure, Unit, percentile,
@@ -41,7 +42,8 @@ fn main() {
     let queries: Vec<Vec<f32>> = (0..50).map(|n| row(Some(&centres[n * 7919 % centres.len()]), 0.05)).collect();
 
     let begun = Instant::now();
-    let embedding = |(n, row): (usize, &Vec<f32>)| Embedding { object: id(job.id(), n), source: SOURCE.into(), row: row.clone() };
+    let embedding =
+        |(n, row): (usize, &Vec<f32>)| Embedding { object: id(job.id(), n), source: SOURCE.into(), row: row.clone() };
     let embeddings: Vec<_> = all.iter().enumerate().map(embedding).collect();
     embeddings.chunks(100).for_each(|some| job.append_embeddings(some).unwrap());
     let name = |what: &str| format!("{rows} rows: {what}");
@@ -55,7 +57,14 @@ fn main() {
     let (mut ours, mut theirs, mut same) = (Vec::new(), Vec::new(), 0);
     let before = own_memory(SELF);
     for query in &queries {
-        let like = SimilarityQuery { object_type: &face, source: SOURCE, row: query, video: None, within: f32::INFINITY, limit: 10 };
+        let like = SimilarityQuery {
+            object_type: &face,
+            source: SOURCE,
+            row: query,
+            video: None,
+            within: f32::INFINITY,
+            limit: 10,
+        };
         let begun = Instant::now();
         let found = archive.nearest(&like).unwrap();
         ours.push(begun.elapsed().as_secs_f64() * 1e3);
@@ -77,7 +86,9 @@ fn main() {
     let files = std::fs::read_dir(dir.path().join("index/rows")).unwrap();
     let bytes: u64 = files.map(|f| f.unwrap().metadata().unwrap().len()).sum();
     let numbers = size_of_val(flat.as_slice()) as f64 / 1e6;
-    Figure::new(name("on disk, beside the log"), bytes as f64 / 1e6, Unit::Megabytes).beside("their numbers", numbers).report();
+    Figure::new(name("on disk, beside the log"), bytes as f64 / 1e6, Unit::Megabytes)
+        .beside("their numbers", numbers)
+        .report();
     drop(archive);
     std::fs::remove_dir_all(dir.path().join("index")).unwrap();
     let begun = Instant::now();
@@ -90,7 +101,8 @@ fn sum(numbers: &[f32]) -> u32 {
     let threads = thread::available_parallelism().map_or(1, usize::from);
     thread::scope(|scope| {
         let parts = numbers.chunks(numbers.len().div_ceil(threads));
-        let sums: Vec<_> = parts.map(|part| scope.spawn(|| part.iter().fold(0_u32, |sum, v| sum.wrapping_add(v.to_bits())))).collect();
+        let sums: Vec<_> =
+            parts.map(|part| scope.spawn(|| part.iter().fold(0_u32, |sum, v| sum.wrapping_add(v.to_bits())))).collect();
         sums.into_iter().fold(0_u32, |sum, part| sum.wrapping_add(part.join().unwrap()))
     })
 }
@@ -104,7 +116,14 @@ fn id(job: JobId, n: usize) -> ObjectId {
 }
 
 fn object(id: ObjectId) -> ObjectRecord {
-    let shot = ShotSummary { frame: 1, time: 0.1, timestamp: Timestamp::UNIX_EPOCH, bbox: [0, 0, 9, 9], score: 0.9, quality: 0.5 };
+    let shot = ShotSummary {
+        frame: 1,
+        time: 0.1,
+        timestamp: Timestamp::UNIX_EPOCH,
+        bbox: [0, 0, 9, 9],
+        score: 0.9,
+        quality: 0.5,
+    };
     ObjectRecord {
         id,
         bs_type: BestShotType::Overall,

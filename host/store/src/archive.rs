@@ -89,7 +89,11 @@ impl Archive {
     }
 
     /// Changes a record. Where `change` fails, nothing is changed.
-    pub fn update<R>(&self, id: VideoId, change: impl FnOnce(&mut VideoRecord) -> ocellus_core::Result<R>) -> Result<(VideoRecord, R)> {
+    pub fn update<R>(
+        &self,
+        id: VideoId,
+        change: impl FnOnce(&mut VideoRecord) -> ocellus_core::Result<R>,
+    ) -> Result<(VideoRecord, R)> {
         let _guard = self.shared().guard(id);
         self.update_guarded(id, change)
     }
@@ -151,7 +155,8 @@ impl Archive {
         folder.disk().rename(&here, &gone)?;
         // From here on nobody finds it any more, and what takes room goes, whatever else fails.
         let synced = folder.disk().sync_folder(&folder.shard(id));
-        let ended = [synced, index.change(|index| index.put(id, None).and_then(|()| index.clear_objects(id))), ids.forget(id)];
+        let ended =
+            [synced, index.change(|index| index.put(id, None).and_then(|()| index.clear_objects(id))), ids.forget(id)];
         ended.into_iter().collect::<Result<()>>().map(|()| true)
     }
 

@@ -24,7 +24,9 @@ use crate::{
     index::Index,
     job_seal,
     log::{Kind, LogReader, Unread},
-    objects::{DETECTIONS, Embedding, LOGS, Picture, StoredObject, find_picture, pictures_folder, read_clusters, read_plan},
+    objects::{
+        DETECTIONS, Embedding, LOGS, Picture, StoredObject, find_picture, pictures_folder, read_clusters, read_plan,
+    },
     opening, recovery,
 };
 
@@ -68,7 +70,9 @@ impl fmt::Display for Finding {
             Self::Missing { file } => write!(f, "{} is missing", file.display()),
             Self::Torn { file, bytes } => write!(f, "{} ends in {bytes} bytes that are no record", file.display()),
             Self::Disagreement { video, reason } => write!(f, "video {video}: {reason}"),
-            Self::SetAside { file } => write!(f, "{} was damaged and set aside; remove it once it is of no more use", file.display()),
+            Self::SetAside { file } => {
+                write!(f, "{} was damaged and set aside; remove it once it is of no more use", file.display())
+            }
             Self::Index { reason } => write!(f, "the index: {reason}"),
         }
     }
@@ -285,7 +289,9 @@ impl Check<'_> {
             }
             match kind {
                 Kind::Objects => self.objects(record, &path),
-                Kind::Deliveries => self.log(record, &path, kind, |payload| parse::<Delivery>(&path, payload).map(|_| ())),
+                Kind::Deliveries => {
+                    self.log(record, &path, kind, |payload| parse::<Delivery>(&path, payload).map(|_| ()))
+                }
                 _ => self.log(record, &path, kind, |payload| decode::<Embedding>(&path, payload).map(|_| ())),
             }
         }
@@ -318,7 +324,8 @@ impl Check<'_> {
                 }
                 // What a crash cut off in the middle is nothing that anybody was told of: a job
                 // that goes on does so behind it.
-                let goes_on = record.status.is_enabled() || (self.summary.after_crash && (!record.finished || kind == Kind::Deliveries));
+                let goes_on = record.status.is_enabled()
+                    || (self.summary.after_crash && (!record.finished || kind == Kind::Deliveries));
                 if torn > 0 && !goes_on {
                     let file = self.name(path);
                     self.find(Finding::Torn { file, bytes: torn });
@@ -382,8 +389,11 @@ impl Check<'_> {
                 let mut counts = BTreeMap::<ObjectType, u64>::new();
                 clusters.into_iter().for_each(|c| *counts.entry(c.id.object_type).or_default() += 1);
                 if record.finished && counts != record.clusters {
-                    let reason =
-                        format!("its record counts {:?} identities, clusters.json has {:?}", by_type(&record.clusters), by_type(&counts));
+                    let reason = format!(
+                        "its record counts {:?} identities, clusters.json has {:?}",
+                        by_type(&record.clusters),
+                        by_type(&counts)
+                    );
                     self.disagree(record.id, reason);
                 }
             }

@@ -159,7 +159,9 @@ fn sum(path: &Path) -> io::Result<Sum> {
     let (mut hasher, mut bytes) = (crc32fast::Hasher::new(), 0);
     loop {
         let read = file.read(&mut block)?;
-        let Some(some) = block.get(..read).filter(|some| !some.is_empty()) else { return Ok(Sum { bytes, crc32: hasher.finalize() }) };
+        let Some(some) = block.get(..read).filter(|some| !some.is_empty()) else {
+            return Ok(Sum { bytes, crc32: hasher.finalize() });
+        };
         hasher.update(some);
         bytes += read as u64;
     }

@@ -139,7 +139,9 @@ impl FileDigest {
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
                 read => read.at(path)?,
             };
-            let Some(some) = block.get(..read).filter(|some| !some.is_empty()) else { return Ok(Self::new(bytes, hasher)) };
+            let Some(some) = block.get(..read).filter(|some| !some.is_empty()) else {
+                return Ok(Self::new(bytes, hasher));
+            };
             hasher.update(some);
             bytes += read as u64;
         }

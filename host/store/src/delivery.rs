@@ -57,7 +57,15 @@ pub struct Delivery {
 impl Delivery {
     /// Before its first attempt.
     pub fn pending(object: ObjectId) -> Self {
-        Self { object, state: DeliveryState::Pending, attempts: 0, last_status: None, reason: None, next_try: None, since: None }
+        Self {
+            object,
+            state: DeliveryState::Pending,
+            attempts: 0,
+            last_status: None,
+            reason: None,
+            next_try: None,
+            since: None,
+        }
     }
 }
 
@@ -74,7 +82,11 @@ pub(crate) struct DeliveryTrees {
 
 impl DeliveryTrees {
     pub(crate) fn open(forest: &Forest) -> Result<Self> {
-        Ok(Self { deliveries: forest.tree("deliveries")?, pending: forest.tree("pending")?, tallies: forest.tree("tallies")? })
+        Ok(Self {
+            deliveries: forest.tree("deliveries")?,
+            pending: forest.tree("pending")?,
+            tallies: forest.tree("tallies")?,
+        })
     }
 
     pub(crate) fn trees(&self) -> [&Tree; 3] {
@@ -109,7 +121,11 @@ impl DeliveryTrees {
     }
 
     /// Those of keys from `low` up to but not including `high`.
-    pub(crate) fn range(&self, low: Vec<u8>, high: Vec<u8>) -> impl DoubleEndedIterator<Item = Result<(Vec<u8>, Delivery)>> + use<> {
+    pub(crate) fn range(
+        &self,
+        low: Vec<u8>,
+        high: Vec<u8>,
+    ) -> impl DoubleEndedIterator<Item = Result<(Vec<u8>, Delivery)>> + use<> {
         self.deliveries.range(Included(low), Excluded(high)).map(|item| {
             let (key, value) = item?;
             Ok((key, read(&value)?))
@@ -121,7 +137,8 @@ impl DeliveryTrees {
     pub(crate) fn pending(&self, beginning: &[u8]) -> impl Iterator<Item = Result<(Vec<u8>, ObjectId)>> + use<> {
         self.pending.with_prefix(beginning).map(|item| {
             let (key, value) = item?;
-            let id = std::str::from_utf8(&value).ok().and_then(|text| text.parse().ok()).ok_or_else(unreadable_entry)?;
+            let id =
+                std::str::from_utf8(&value).ok().and_then(|text| text.parse().ok()).ok_or_else(unreadable_entry)?;
             Ok((key, id))
         })
     }

@@ -207,7 +207,12 @@ mod tests {
     fn gap() -> Gap {
         let job = JobId { video: VideoId(3), number: 1 };
         let lost = vec![ObjectId { job, object_type: ObjectType::car(), track: TrackId(9), shot: 0 }];
-        Gap { header: LogHeader { frame_rate: None, ..header() }, wall_us: -5, tracks: vec![(ObjectType::car(), TrackId(9))], lost }
+        Gap {
+            header: LogHeader { frame_rate: None, ..header() },
+            wall_us: -5,
+            tracks: vec![(ObjectType::car(), TrackId(9))],
+            lost,
+        }
     }
 
     fn writer(path: &Path) -> LogWriter {
@@ -236,7 +241,10 @@ mod tests {
         let reader = DetectionReader::open(path).unwrap().unwrap();
         assert_eq!(reader.header(), &header());
         let all: Vec<_> = reader.map(Result::unwrap).collect();
-        assert_eq!(all, [Logged::Frame(frame(0)), Logged::Frame(frame(u64::MAX - 1)), Logged::Gap(gap()), Logged::Frame(frame(2))]);
+        assert_eq!(
+            all,
+            [Logged::Frame(frame(0)), Logged::Frame(frame(u64::MAX - 1)), Logged::Gap(gap()), Logged::Frame(frame(2))]
+        );
     }
 
     #[test]

@@ -145,7 +145,10 @@ impl Disk {
     /// caller at a time for one path.
     pub(crate) fn replace(&self, path: &Path, bytes: &[u8]) -> Result<()> {
         let part = path.with_extension("part");
-        let written = self.create(&part, bytes).and_then(|mut file| file.sync().at(&part)).and_then(|()| self.rename(&part, path));
+        let written = self
+            .create(&part, bytes)
+            .and_then(|mut file| file.sync().at(&part))
+            .and_then(|()| self.rename(&part, path));
         if written.is_err() {
             // It takes room that may be what is missing; the next replacement overwrites it at the
             // latest.
@@ -158,7 +161,10 @@ impl Disk {
     /// Writes files of one folder, durably, whatever was at their paths: for what nobody looks for
     /// before something else names it.
     pub(crate) fn write<'a>(&self, folder: &Path, files: impl IntoIterator<Item = (PathBuf, &'a [u8])>) -> Result<()> {
-        let written = files.into_iter().map(|(path, bytes)| Ok((self.create(&path, bytes)?, path))).collect::<Result<Vec<_>>>()?;
+        let written = files
+            .into_iter()
+            .map(|(path, bytes)| Ok((self.create(&path, bytes)?, path)))
+            .collect::<Result<Vec<_>>>()?;
         // Where the file system has a journal, the first of these takes all others with it.
         written.into_iter().try_for_each(|(mut file, path)| file.sync().at(path))?;
         self.sync_folder(folder)

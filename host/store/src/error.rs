@@ -59,10 +59,11 @@ impl From<StoreError> for Error {
                 let sentence = "Nothing can be searched for while the server cannot write its index; its log says why.";
                 Error::new(ErrorKind::Unavailable, sentence).because(error)
             }
-            StoreError::Damaged { .. } => {
-                Error::new(ErrorKind::Conflict, "Damaged in the archive. The server's log and `ocellus check` name the file.")
-                    .because(error)
-            }
+            StoreError::Damaged { .. } => Error::new(
+                ErrorKind::Conflict,
+                "Damaged in the archive. The server's log and `ocellus check` name the file.",
+            )
+            .because(error),
             other => Error::internal(other),
         }
     }

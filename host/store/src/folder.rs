@@ -139,7 +139,9 @@ impl Folder {
         let path = self.record(id);
         let bytes = match fs::read(&path) {
             // A folder without a record was never made so.
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound && self.video(id).is_dir() => Err(damaged(&path, "it is missing")),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound && self.video(id).is_dir() => {
+                Err(damaged(&path, "it is missing"))
+            }
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             bytes => bytes.at(&path),
         }?;

@@ -47,7 +47,10 @@ pub(crate) fn of(data: &Path) -> Result<Option<u32>> {
     };
     let head: Head = parse(&path, &bytes)?;
     if head.format > FORMAT {
-        return Err(StoreError::Newer { path: data.to_path_buf(), made_by: format!("{}, format {}", head.written_by, head.format) });
+        return Err(StoreError::Newer {
+            path: data.to_path_buf(),
+            made_by: format!("{}, format {}", head.written_by, head.format),
+        });
     }
     unseal::<Written>(&path, &bytes)?;
     Ok(Some(head.format))
@@ -80,7 +83,9 @@ pub(crate) fn migrate(disk: &Disk, data: &Path) -> Result<()> {
 /// looked at: nobody gets to them.
 fn close_to_others(disk: &Disk, data: &Path) -> Result<()> {
     match disk.restrict(data) {
-        Ok(true) => info!("{} could be read by other users of this machine; from now on only by its owner", data.display()),
+        Ok(true) => {
+            info!("{} could be read by other users of this machine; from now on only by its owner", data.display())
+        }
         Ok(false) => {}
         // A folder of somebody else's that was lent to the server.
         Err(error) => warn!("other users of this machine may be able to read the archive: {error}"),

@@ -19,14 +19,20 @@ impl Archive {
     /// job's end.
     pub fn clusters(&self, id: VideoId, query: &ObjectQuery) -> Result<Page<Cluster>> {
         let record = self.video(id)?.ok_or(StoreError::NoVideo(id))?;
-        let mut all = read_clusters(&self.shared().folder, JobId { video: id, number: record.job })?.unwrap_or_default();
+        let mut all =
+            read_clusters(&self.shared().folder, JobId { video: id, number: record.job })?.unwrap_or_default();
         all.retain(|c| query.types.is_empty() || query.types.contains(&c.id.object_type));
         page_among(*b"cl", query.cursor.as_ref(), query.limit, all)
     }
 
     /// The appearances of an identity, in order of their ids; `None` where there is no such
     /// identity.
-    pub fn cluster_objects(&self, id: &ObjectId, cursor: Option<&Cursor>, limit: usize) -> Result<Option<Page<ObjectRecord>>> {
+    pub fn cluster_objects(
+        &self,
+        id: &ObjectId,
+        cursor: Option<&Cursor>,
+        limit: usize,
+    ) -> Result<Option<Page<ObjectRecord>>> {
         // The objects of earlier jobs are not in the index.
         if self.cluster_of(id)?.as_ref() != Some(id) {
             return Ok(None);

@@ -127,6 +127,9 @@ pub(crate) fn read_mark(folder: &Folder) -> Result<u64> {
     let text = std::str::from_utf8(&bytes).unwrap_or_default();
     // Release 0.1 wrote the number alone.
     let (number, checksum) = text.trim_end().split_once(' ').map_or((text.trim_end(), None), |(n, c)| (n, Some(c)));
-    let id = number.parse().ok().filter(|_| checksum.is_none_or(|c| c == format!("{:08x}", crc32fast::hash(number.as_bytes()))));
+    let id = number
+        .parse()
+        .ok()
+        .filter(|_| checksum.is_none_or(|c| c == format!("{:08x}", crc32fast::hash(number.as_bytes()))));
     id.ok_or_else(|| damaged(&path, format!("{text:?} is no id")))
 }

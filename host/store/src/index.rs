@@ -77,7 +77,10 @@ impl Summary {
             camera_group: record.camera_group,
             case: record.case,
             name: record.name.as_deref().map(str::to_lowercase),
-            queued_us: record.queued_date.filter(|_| record.status == VideoStatus::Awaiting).map(Timestamp::as_microsecond),
+            queued_us: record
+                .queued_date
+                .filter(|_| record.status == VideoStatus::Awaiting)
+                .map(Timestamp::as_microsecond),
             cut: record.status.is_active(),
         }
     }
@@ -176,7 +179,9 @@ impl Index {
 
     /// Bytes that the same index takes on the disk, at most.
     pub(crate) fn room(&self) -> Result<u64> {
-        let size = |tree: &Tree| tree.all().try_fold(0, |size, entry| entry.map(|(key, value)| size + (key.len() + value.len()) as u64));
+        let size = |tree: &Tree| {
+            tree.all().try_fold(0, |size, entry| entry.map(|(key, value)| size + (key.len() + value.len()) as u64))
+        };
         let size: u64 = self.trees().into_iter().map(size).sum::<Result<_>>()?;
         Ok(EMPTY_DATABASE + size * ON_DISK_PER_BYTE + self.without_rows.load(Ordering::Relaxed))
     }
@@ -191,7 +196,10 @@ impl Index {
     }
 
     pub(crate) fn summary(&self, id: VideoId) -> Result<Option<Summary>> {
-        self.videos.get(id.0.to_be_bytes())?.map(|v| postcard::from_bytes(&v).map_err(|_| unreadable_entry())).transpose()
+        self.videos
+            .get(id.0.to_be_bytes())?
+            .map(|v| postcard::from_bytes(&v).map_err(|_| unreadable_entry()))
+            .transpose()
     }
 
     /// Makes all trees say what `record` says; `None` takes the video out.
@@ -205,7 +213,8 @@ impl Index {
         let [videos, created, names, queue, cut] = &mut changes;
         let plain = id.0.to_be_bytes().to_vec();
         // Removals come first: a key in both is there in the end.
-        for (summary, is_now) in [(before, false), (now, true)].into_iter().filter_map(|(s, is_now)| Some((s?, is_now))) {
+        for (summary, is_now) in [(before, false), (now, true)].into_iter().filter_map(|(s, is_now)| Some((s?, is_now)))
+        {
             let there = is_now.then(Vec::new);
             let value = is_now.then(|| postcard::to_stdvec(&summary)).transpose().map_err(|_| unreadable_entry())?;
             videos.push((plain.clone(), value));
@@ -219,7 +228,13 @@ impl Index {
             }
         }
         let [videos, created, names, queue, cut] = changes;
-        let trees = [(&self.videos, videos), (&self.created, created), (&self.names, names), (&self.queue, queue), (&self.cut, cut)];
+        let trees = [
+            (&self.videos, videos),
+            (&self.created, created),
+            (&self.names, names),
+            (&self.queue, queue),
+            (&self.cut, cut),
+        ];
         self.forest.apply(&trees)
     }
 
@@ -336,7 +351,8 @@ impl Index {
         from: Option<&[u8]>,
         to: Option<&[u8]>,
     ) -> impl DoubleEndedIterator<Item = Result<(Vec<u8>, u64, String)>> + use<> {
-        let range = between(video, from, to).map_or(Entries::None, |(low, high)| self.objects.range(Included(low), Excluded(high)));
+        let range = between(video, from, to)
+            .map_or(Entries::None, |(low, high)| self.objects.range(Included(low), Excluded(high)));
         range.map(|item| {
             let (key, value) = item?;
             let (offset, object_type) = offset_and_type(&value)?;

@@ -61,8 +61,10 @@ impl Job {
             known.insert(object.id, number);
             Ok(())
         })?;
-        let open = |name: &str, kind| LogWriter::open::<()>(disk, &file(name), kind, |(), _, _| Ok(())).map(|(log, ())| log);
-        let (deliveries, embeddings) = (open("deliveries.log", Kind::Deliveries)?, open("embeddings.log", Kind::Embeddings)?);
+        let open =
+            |name: &str, kind| LogWriter::open::<()>(disk, &file(name), kind, |(), _, _| Ok(())).map(|(log, ())| log);
+        let (deliveries, embeddings) =
+            (open("deliveries.log", Kind::Deliveries)?, open("embeddings.log", Kind::Embeddings)?);
 
         let damaged: Vec<_> = [&log, &deliveries, &embeddings].into_iter().filter_map(LogWriter::set_aside).collect();
         for aside in &damaged {
@@ -75,7 +77,8 @@ impl Job {
                 recovery::index_job(folder, index, id)
             })?;
         }
-        let (objects, deliveries, embeddings) = (Mutex::new(Objects { log, known }), Mutex::new(deliveries), Mutex::new(embeddings));
+        let (objects, deliveries, embeddings) =
+            (Mutex::new(Objects { log, known }), Mutex::new(deliveries), Mutex::new(embeddings));
         Ok(Self(Arc::new(Inner { archive: Arc::clone(archive), id, posts, objects, deliveries, embeddings })))
     }
 
@@ -119,7 +122,8 @@ impl Job {
     pub fn append_objects<'a>(&self, objects: &'a [NewObject]) -> Result<Vec<(&'a ObjectId, u32)>> {
         let mut kept = self.0.objects.lock();
         let mut seen = HashSet::new();
-        let new: Vec<_> = objects.iter().filter(|o| !kept.known.contains_key(&o.record.id) && seen.insert(&o.record.id)).collect();
+        let new: Vec<_> =
+            objects.iter().filter(|o| !kept.known.contains_key(&o.record.id) && seen.insert(&o.record.id)).collect();
         if new.is_empty() {
             return Ok(Vec::new());
         }
@@ -129,7 +133,8 @@ impl Job {
         let index = &self.0.archive.index;
         let logged = stored.iter().map(|object| kept.log.append(&to_json(object))).collect::<Result<Vec<_>>>();
         // Where it failed, some may be in the log after a crash: then nobody was told of them.
-        let offsets = logged.and_then(|offsets| kept.log.sync().map(|()| offsets)).inspect_err(|_| index.mark_dirty())?;
+        let offsets =
+            logged.and_then(|offsets| kept.log.sync().map(|()| offsets)).inspect_err(|_| index.mark_dirty())?;
         // All of them, before anything else can fail: they are in the log.
         let mut numbered = Vec::with_capacity(new.len());
         for (object, offset) in new.into_iter().zip(offsets) {
@@ -207,7 +212,8 @@ impl Job {
             let folder = &archive.folder;
             // By its plan a job of release 0.1 is known to have no seal; from here on it is one of
             // this release.
-            if job_seal::read(folder, self.0.id)?.is_none() && folder.read(self.0.id.video)?.is_some_and(|v| v.finished) {
+            if job_seal::read(folder, self.0.id)?.is_none() && folder.read(self.0.id.video)?.is_some_and(|v| v.finished)
+            {
                 job_seal::write(folder, self.0.id)?;
             }
             if let Some(plan) = plan.as_object_mut() {

@@ -25,7 +25,8 @@ struct Seal {
 pub(crate) fn write(folder: &Folder, job: JobId) -> Result<()> {
     let dir = folder.job(job);
     let there = FILES.iter().filter(|name| dir.join(name).exists());
-    let files = there.map(|name| Ok(((*name).to_owned(), FileDigest::of_file(&dir.join(name))?))).collect::<Result<_>>()?;
+    let files =
+        there.map(|name| Ok(((*name).to_owned(), FileDigest::of_file(&dir.join(name))?))).collect::<Result<_>>()?;
     folder.disk().replace(&dir.join(NAME), &seal(&Seal { files }))
 }
 

@@ -8,8 +8,8 @@
 //! Guarantees: an acknowledged write survives a crash and a power cut; a crash in the middle of a
 //! write leaves the state before or after it. Ids are never used twice. A damaged file costs what
 //! it holds and nothing else: it is named, kept as it is, and everything beside it goes on. A list
-//! costs as much as its page, whatever the archive's size. One process at a time: the folder is
-//! locked.
+//! without filters costs as much as its page; filters look at each video between two pages. One
+//! process at a time: the folder is locked.
 //!
 //! Synchronous: callers choose the thread.
 //!

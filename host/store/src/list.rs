@@ -109,10 +109,15 @@ impl Cursor {
     }
 
     pub fn from_token(token: &str) -> ocellus_core::Result<Self> {
-        let bytes: Option<Vec<u8>> = (token.len().is_multiple_of(2) && token.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')))
-            .then(|| (0..token.len()).step_by(2).filter_map(|i| u8::from_str_radix(token.get(i..i + 2)?, 16).ok()).collect());
+        let bytes: Option<Vec<u8>> = (token.len().is_multiple_of(2)
+            && token.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')))
+        .then(|| {
+            (0..token.len()).step_by(2).filter_map(|i| u8::from_str_radix(token.get(i..i + 2)?, 16).ok()).collect()
+        });
         match bytes.as_deref() {
-            Some([a, b, before @ (0 | 1), key @ ..]) => Ok(Self { list: [*a, *b], before: *before == 1, key: key.to_vec() }),
+            Some([a, b, before @ (0 | 1), key @ ..]) => {
+                Ok(Self { list: [*a, *b], before: *before == 1, key: key.to_vec() })
+            }
             _ => Err(StoreError::BadCursor.into()),
         }
     }
@@ -189,7 +194,12 @@ mod tests {
             list.iter().filter(|n| from.is_none_or(|f| [**n].as_slice() > f)).map(item).collect::<Vec<_>>().into_iter()
         };
         let until = |to: Option<&[u8]>| -> Walk {
-            list.iter().rev().filter(|n| to.is_none_or(|t| [**n].as_slice() < t)).map(item).collect::<Vec<_>>().into_iter()
+            list.iter()
+                .rev()
+                .filter(|n| to.is_none_or(|t| [**n].as_slice() < t))
+                .map(item)
+                .collect::<Vec<_>>()
+                .into_iter()
         };
         page(*b"xx", cursor, limit, after, until).unwrap()
     }

@@ -29,7 +29,9 @@ impl Archive {
     pub fn objects(&self, id: VideoId, query: &ObjectQuery) -> Result<Page<ObjectRecord>> {
         let record = self.video(id)?.ok_or(StoreError::NoVideo(id))?;
         let wanted = |item: Result<(Vec<u8>, u64, String)>| match item {
-            Ok((key, offset, t)) => (query.types.is_empty() || query.types.iter().any(|w| w.as_str() == t)).then_some(Ok((key, offset))),
+            Ok((key, offset, t)) => {
+                (query.types.is_empty() || query.types.iter().any(|w| w.as_str() == t)).then_some(Ok((key, offset)))
+            }
             Err(e) => Some(Err(e)),
         };
         let Page { items, next, prev } = self.shared().index.ask(|index| {
@@ -98,7 +100,8 @@ fn list_ids(index: &Index, query: &ListQuery) -> Result<Page<VideoId>> {
         }
         let item = |(k, id): (&Vec<u8>, &VideoId)| Ok((k.clone(), *id));
         let forwards = |from: Option<&[u8]>| found.range::<[u8], _>(bounds(from, None)).map(item).collect::<Vec<_>>();
-        let backwards = |to: Option<&[u8]>| found.range::<[u8], _>(bounds(None, to)).rev().map(item).collect::<Vec<_>>();
+        let backwards =
+            |to: Option<&[u8]>| found.range::<[u8], _>(bounds(None, to)).rev().map(item).collect::<Vec<_>>();
         return if order.descending {
             page(list, cursor.as_ref(), *limit, |k| backwards(k).into_iter(), |k| forwards(k).into_iter())
         } else {
@@ -120,8 +123,11 @@ fn list_ids(index: &Index, query: &ListQuery) -> Result<Page<VideoId>> {
         (Some(a), Some(b)) => Some(a.min(b).to_vec()),
         (a, b) => a.map(<[u8]>::to_vec).or_else(|| b.clone()),
     };
-    let forwards = |from: Option<&[u8]>| index.walk(order.key, later(from, &low).as_deref(), high.as_deref()).filter_map(matching);
-    let backwards = |to: Option<&[u8]>| index.walk(order.key, low.as_deref(), sooner(to, &high).as_deref()).rev().filter_map(matching);
+    let forwards =
+        |from: Option<&[u8]>| index.walk(order.key, later(from, &low).as_deref(), high.as_deref()).filter_map(matching);
+    let backwards = |to: Option<&[u8]>| {
+        index.walk(order.key, low.as_deref(), sooner(to, &high).as_deref()).rev().filter_map(matching)
+    };
     if order.descending {
         page(list, cursor.as_ref(), *limit, backwards, forwards)
     } else {
@@ -198,7 +204,8 @@ impl<'a> Matcher<'a> {
         let within: &[Range<Timestamp>] = &self.filter.created_within;
         let low = earliest.max().max(within.iter().map(|r| r.start).min());
         let high = latest.min().into_iter().chain(within.iter().map(|r| r.end).max()).min();
-        let microsecond = |t: Timestamp, by: i64| Timestamp::from_microsecond(t.as_microsecond().saturating_add(by)).unwrap_or(t);
+        let microsecond =
+            |t: Timestamp, by: i64| Timestamp::from_microsecond(t.as_microsecond().saturating_add(by)).unwrap_or(t);
         (low.map(Index::created_key), high.map(|t| Index::created_key(microsecond(t, 1))))
     }
 }

@@ -100,7 +100,10 @@ impl LogReader {
             let version = u16::from_le_bytes([low, high]);
             let same_kind = found.starts_with(expected.get(..6).unwrap_or_default());
             if same_kind && version > VERSION {
-                return Err(StoreError::Newer { path: path.to_path_buf(), made_by: format!("version {version} of this log") });
+                return Err(StoreError::Newer {
+                    path: path.to_path_buf(),
+                    made_by: format!("version {version} of this log"),
+                });
             }
         }
         // A head that is damaged costs no record.
@@ -273,7 +276,15 @@ impl LogWriter {
         }
         let mut file = BufWriter::with_capacity(1 << 16, file);
         file.seek(SeekFrom::Start(end)).at(path)?;
-        let log = Self { path: path.to_path_buf(), disk: disk.clone(), file, offset: end, synced: end, torn: false, set_aside: None };
+        let log = Self {
+            path: path.to_path_buf(),
+            disk: disk.clone(),
+            file,
+            offset: end,
+            synced: end,
+            torn: false,
+            set_aside: None,
+        };
         Ok((log, state))
     }
 
@@ -345,7 +356,10 @@ pub(crate) fn cut_torn_end(disk: &Disk, path: &Path, kind: Kind) -> Result<()> {
 /// Puts a log with the records at `sound` in place of a damaged one; where that is kept.
 fn keep_readable(disk: &Disk, path: &Path, kind: Kind, sound: &[std::ops::Range<u64>]) -> Result<PathBuf> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let aside = (1..).map(|n| path.with_file_name(format!("{name}.damaged-{n}"))).find(|aside| !aside.exists()).unwrap_or_default();
+    let aside = (1..)
+        .map(|n| path.with_file_name(format!("{name}.damaged-{n}")))
+        .find(|aside| !aside.exists())
+        .unwrap_or_default();
     disk.copy(path, &aside)?;
     let mut source = File::open(path).at(path)?;
     let mut bytes = empty(kind).to_vec();

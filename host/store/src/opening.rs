@@ -124,7 +124,9 @@ pub(crate) fn lock(data: &Path) -> Result<File> {
     loop {
         match file.try_lock() {
             Ok(()) => return Ok(file),
-            Err(TryLockError::WouldBlock) if begun.elapsed() < LOCK_PATIENCE => std::thread::sleep(Duration::from_millis(50)),
+            Err(TryLockError::WouldBlock) if begun.elapsed() < LOCK_PATIENCE => {
+                std::thread::sleep(Duration::from_millis(50))
+            }
             Err(TryLockError::WouldBlock) => return Err(StoreError::InUse(data.to_path_buf())),
             Err(TryLockError::Error(e)) => return Err(e).at(path),
         }

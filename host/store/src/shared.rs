@@ -42,9 +42,26 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    pub(crate) fn new(folder: Folder, index: Serving, ids: Ids, clock: Arc<dyn Clock>, closing: Closing, lock: File) -> Self {
+    pub(crate) fn new(
+        folder: Folder,
+        index: Serving,
+        ids: Ids,
+        clock: Arc<dyn Clock>,
+        closing: Closing,
+        lock: File,
+    ) -> Self {
         let locks = std::array::from_fn(|_| Mutex::new(()));
-        Self { folder, index, ids, clock, locks, unsynced: Mutex::default(), named: Mutex::default(), _closing: closing, _lock: lock }
+        Self {
+            folder,
+            index,
+            ids,
+            clock,
+            locks,
+            unsynced: Mutex::default(),
+            named: Mutex::default(),
+            _closing: closing,
+            _lock: lock,
+        }
     }
 
     /// Held by who changes what there is of a video.

@@ -109,7 +109,15 @@ impl Archive {
         let number = UPLOADS.fetch_add(1, Ordering::Relaxed);
         let part = folder.video(id).join(format!("source.part-{}-{number}", std::process::id()));
         let file = Some(folder.disk().create_new(&part)?);
-        Ok(Upload { archive: self.clone(), video: id, part, file, bytes: 0, hasher: Sha256::new(), shared: AtomicBool::new(false) })
+        Ok(Upload {
+            archive: self.clone(),
+            video: id,
+            part,
+            file,
+            bytes: 0,
+            hasher: Sha256::new(),
+            shared: AtomicBool::new(false),
+        })
     }
 
     pub fn source_path(&self, id: VideoId) -> PathBuf {

@@ -87,7 +87,9 @@ impl Tree {
     pub(crate) fn insert(&self, key: impl AsRef<[u8]>, value: &[u8]) -> Result<Option<Vec<u8>>> {
         Ok(match self {
             Self::Stored(tree) => tree.insert(key, value)?.map(|v| v.to_vec()),
-            Self::InMemory { name, maps } => maps.write().entry(name).or_default().insert(key.as_ref().to_vec(), value.to_vec()),
+            Self::InMemory { name, maps } => {
+                maps.write().entry(name).or_default().insert(key.as_ref().to_vec(), value.to_vec())
+            }
         })
     }
 
@@ -101,7 +103,11 @@ impl Tree {
 
     /// Puts what `change` makes of a value in its place, with nobody else changing it meanwhile. It
     /// may be asked more than once.
-    pub(crate) fn update(&self, key: impl AsRef<[u8]>, change: impl Fn(Option<&[u8]>) -> Option<Vec<u8>>) -> Result<()> {
+    pub(crate) fn update(
+        &self,
+        key: impl AsRef<[u8]>,
+        change: impl Fn(Option<&[u8]>) -> Option<Vec<u8>>,
+    ) -> Result<()> {
         match self {
             Self::Stored(tree) => drop(tree.update_and_fetch(key, change)?),
             Self::InMemory { name, maps } => {
@@ -157,10 +163,11 @@ fn apply_stored(changes: &[(&Tree, Changes)]) -> Result<()> {
         trees.push(tree);
         batches.push(batch);
     }
-    let applied: Result<(), TransactionError<()>> = trees[..].transaction(|trees| -> ConflictableTransactionResult<(), ()> {
-        trees.iter().zip(&batches).try_for_each(|(tree, batch)| tree.apply_batch(batch))?;
-        Ok(())
-    });
+    let applied: Result<(), TransactionError<()>> =
+        trees[..].transaction(|trees| -> ConflictableTransactionResult<(), ()> {
+            trees.iter().zip(&batches).try_for_each(|(tree, batch)| tree.apply_batch(batch))?;
+            Ok(())
+        });
     applied.map_err(|e| match e {
         TransactionError::Storage(e) => StoreError::Index(e),
         TransactionError::Abort(()) => unreadable_entry(),
@@ -276,25 +283,32 @@ mod tests {
         let mut told: Vec<String> = Vec::new();
         for step in steps {
             told.push(match step.clone() {
-                Step::Insert(key, value) => format!("{:?} {:?}", tree.insert(&key, &value).unwrap(), tree.get(&key).unwrap()),
+                Step::Insert(key, value) => {
+                    format!("{:?} {:?}", tree.insert(&key, &value).unwrap(), tree.get(&key).unwrap())
+                }
                 Step::Remove(key) => format!("{:?}", tree.remove(key).unwrap()),
                 Step::Append(key, byte) => {
                     let change = |old: Option<&[u8]>| (byte > 50).then(|| [old.unwrap_or_default(), &[byte]].concat());
                     format!("{:?}", tree.update(key, change).unwrap())
                 }
                 Step::Apply(changes) => {
-                    let of = |b: bool| changes.iter().filter(|c| c.0 == b).map(|(_, k, v)| (k.clone(), v.clone())).collect();
+                    let of =
+                        |b: bool| changes.iter().filter(|c| c.0 == b).map(|(_, k, v)| (k.clone(), v.clone())).collect();
                     format!("{:?}", forest.apply(&[(&trees[0], of(false)), (&trees[1], of(true))]).unwrap())
                 }
                 Step::Range(low, high, ends) => {
                     let mut entries = tree.range(low, high);
-                    let some: Vec<_> = ends.iter().map(|last| if *last { entries.next_back() } else { entries.next() }).collect();
+                    let some: Vec<_> =
+                        ends.iter().map(|last| if *last { entries.next_back() } else { entries.next() }).collect();
                     format!("{:?}", some.into_iter().map(|entry| entry.map(Result::unwrap)).collect::<Vec<_>>())
                 }
                 Step::Prefix(prefix) => {
                     let found: Vec<_> = tree.with_prefix(&prefix).map(Result::unwrap).collect();
                     assert!(found.iter().all(|(key, _)| key.starts_with(&prefix)));
-                    assert_eq!(found.len(), tree.all().keys().filter(|key| key.as_ref().unwrap().starts_with(&prefix)).count());
+                    assert_eq!(
+                        found.len(),
+                        tree.all().keys().filter(|key| key.as_ref().unwrap().starts_with(&prefix)).count()
+                    );
                     format!("{found:?}")
                 }
             });

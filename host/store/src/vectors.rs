@@ -63,7 +63,8 @@ struct Space {
 
 impl Space {
     fn file_name(&self) -> String {
-        let plain = |byte: u8| if byte.is_ascii_alphanumeric() { char::from(byte).to_string() } else { format!("%{byte:02x}") };
+        let plain =
+            |byte: u8| if byte.is_ascii_alphanumeric() { char::from(byte).to_string() } else { format!("%{byte:02x}") };
         format!("{}-{}-{}", self.object_type, self.numbers, self.source.bytes().map(plain).collect::<String>())
     }
 
@@ -129,7 +130,8 @@ impl VectorStore {
         let mut files = self.files.write();
         for item in self.places.with_prefix(format!("{video}-").as_bytes()).keys() {
             let key = item?;
-            let object: ObjectId = std::str::from_utf8(&key).ok().and_then(|text| text.parse().ok()).ok_or_else(unreadable_entry)?;
+            let object: ObjectId =
+                std::str::from_utf8(&key).ok().and_then(|text| text.parse().ok()).ok_or_else(unreadable_entry)?;
             // Read again: what was removed before it may have moved it.
             if let Some(place) = self.place(&object)? {
                 self.remove(&mut files, &object, place)?;
@@ -157,7 +159,10 @@ impl VectorStore {
     }
 
     fn place(&self, object: &ObjectId) -> Result<Option<Place>> {
-        self.places.get(object.to_string())?.map(|v| postcard::from_bytes(&v).map_err(|_| unreadable_entry())).transpose()
+        self.places
+            .get(object.to_string())?
+            .map(|v| postcard::from_bytes(&v).map_err(|_| unreadable_entry()))
+            .transpose()
     }
 
     fn set_place(&self, object: &ObjectId, place: &Place) -> Result<()> {
@@ -177,7 +182,8 @@ impl VectorStore {
     pub(crate) fn entries(&self) -> impl Iterator<Item = Result<(Vec<u8>, Vec<u8>)>> {
         self.places.all().map(|item| {
             let (key, value) = item?;
-            let object: ObjectId = std::str::from_utf8(&key).ok().and_then(|text| text.parse().ok()).ok_or_else(unreadable_entry)?;
+            let object: ObjectId =
+                std::str::from_utf8(&key).ok().and_then(|text| text.parse().ok()).ok_or_else(unreadable_entry)?;
             let Place { source, numbers, slot } = postcard::from_bytes(&value).map_err(|_| unreadable_entry())?;
             let space = Space { object_type: object.object_type, source, numbers };
             let mut record = vec![0; space.record_len()];
@@ -193,7 +199,8 @@ impl VectorStore {
         like: &SimilarityQuery<'_>,
         there_is: impl Fn(&ObjectId) -> Result<bool> + Sync,
     ) -> Result<Vec<(ObjectId, f32)>> {
-        let space = Space { object_type: like.object_type.clone(), source: like.source.to_owned(), numbers: like.row.len() };
+        let space =
+            Space { object_type: like.object_type.clone(), source: like.source.to_owned(), numbers: like.row.len() };
         let path = self.folder.join(space.file_name());
         if !self.files.read().contains_key(&space) {
             if !path.exists() {
@@ -204,7 +211,8 @@ impl VectorStore {
         // Held to the end: no record moves meanwhile.
         let files = self.files.read();
         let rows = files.get(&space).map_or(0, |file| file.rows);
-        let threads = thread::available_parallelism().map_or(1, |n| n.get() as u64).min(rows.div_ceil(ROWS_A_THREAD)).max(1);
+        let threads =
+            thread::available_parallelism().map_or(1, |n| n.get() as u64).min(rows.div_ceil(ROWS_A_THREAD)).max(1);
         let scan = |thread: u64| {
             let mut file = RowFile::open(path.clone(), &space, false)?;
             nearest_of(&mut file, &space, rows * thread / threads..rows * (thread + 1) / threads, like, &there_is)

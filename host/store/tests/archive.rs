@@ -98,7 +98,10 @@ fn an_upload_that_is_given_up_leaves_nothing_and_one_that_is_finished_replaces_t
     drop(given_up);
     assert_eq!(std::fs::read(archive.source_path(id)).unwrap(), b"source");
     let folder = archive.source_path(id).parent().unwrap().to_path_buf();
-    let parts = std::fs::read_dir(folder).unwrap().filter(|e| e.as_ref().unwrap().file_name().to_string_lossy().contains("part")).count();
+    let parts = std::fs::read_dir(folder)
+        .unwrap()
+        .filter(|e| e.as_ref().unwrap().file_name().to_string_lossy().contains("part"))
+        .count();
     assert_eq!(parts, 0);
     let video = archive.delete_source(id).unwrap();
     assert_eq!((video.status, video.file_size), (VideoStatus::NoSource, None));

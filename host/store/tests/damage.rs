@@ -22,8 +22,8 @@ use std::{
 use common::{new_object, new_video, open};
 use ocellus_core::{Cluster, JobId, ObjectId, ObjectType, TrackId, VideoId, VideoStatus};
 use ocellus_store::{
-    Archive, Delivery, DeliveryQuery, DeliveryState, Embedding, ListQuery, NewObject, ObjectQuery, Order, OrderKey, Picture,
-    SimilarityQuery, StoreError, VideoFilter, check,
+    Archive, Delivery, DeliveryQuery, DeliveryState, Embedding, ListQuery, NewObject, ObjectQuery, Order, OrderKey,
+    Picture, SimilarityQuery, StoreError, VideoFilter, check,
 };
 use serde_json::json;
 
@@ -51,8 +51,12 @@ fn finished(archive: &Archive) -> VideoId {
     job.append_embeddings(&tracks.clone().map(row).collect::<Vec<_>>()).unwrap();
     job.append_objects(&tracks.clone().map(|track| object(job.id(), track)).collect::<Vec<_>>()).unwrap();
     for track in tracks.clone() {
-        let delivery =
-            Delivery { state: DeliveryState::Posted, attempts: 1, last_status: Some(200), ..Delivery::pending(id_of(job.id(), track)) };
+        let delivery = Delivery {
+            state: DeliveryState::Posted,
+            attempts: 1,
+            last_status: Some(200),
+            ..Delivery::pending(id_of(job.id(), track))
+        };
         job.record_delivery(&delivery).unwrap();
     }
     let ids: Vec<_> = tracks.map(|track| id_of(job.id(), track)).collect();
@@ -84,20 +88,36 @@ fn tracks(archive: &Archive, video: VideoId) -> Vec<u64> {
 fn answers(archive: &Archive) -> String {
     let mut all = format!("{:?}", listed(archive));
     for video in listed(archive).into_iter().map(VideoId) {
-        let (objects, deliveries) =
-            (ObjectQuery { types: vec![], limit: 100, cursor: None }, DeliveryQuery { states: vec![], limit: 100, cursor: None });
+        let (objects, deliveries) = (
+            ObjectQuery { types: vec![], limit: 100, cursor: None },
+            DeliveryQuery { states: vec![], limit: 100, cursor: None },
+        );
         all += &format!("{:?}", archive.objects(video, &objects).unwrap().items);
-        all += &format!("{:?} {:?}", archive.deliveries(video, &deliveries).unwrap().items, archive.tally(video).unwrap());
+        all +=
+            &format!("{:?} {:?}", archive.deliveries(video, &deliveries).unwrap().items, archive.tally(video).unwrap());
         all += &format!("{:?}", archive.clusters(video, &objects).unwrap().items);
         all += &format!(
             "{:?}",
-            tracks(archive, video).iter().map(|t| archive.cluster_of(&id_of(JobId { video, number: 1 }, *t)).unwrap()).collect::<Vec<_>>()
+            tracks(archive, video)
+                .iter()
+                .map(|t| archive.cluster_of(&id_of(JobId { video, number: 1 }, *t)).unwrap())
+                .collect::<Vec<_>>()
         );
     }
     let face = ObjectType::face();
     for query in [vec![0.0; 19], vec![3.2; 19]] {
-        let like = SimilarityQuery { object_type: &face, source: "a/1", row: &query, video: None, within: f32::INFINITY, limit: 100 };
-        all += &format!("{:?}", archive.nearest(&like).unwrap().iter().map(|(o, far)| (o.id.clone(), *far)).collect::<Vec<_>>());
+        let like = SimilarityQuery {
+            object_type: &face,
+            source: "a/1",
+            row: &query,
+            video: None,
+            within: f32::INFINITY,
+            limit: 100,
+        };
+        all += &format!(
+            "{:?}",
+            archive.nearest(&like).unwrap().iter().map(|(o, far)| (o.id.clone(), *far)).collect::<Vec<_>>()
+        );
     }
     all + &format!("{:?} {:?}", archive.waiting().unwrap(), archive.unfinished().unwrap())
 }
@@ -144,7 +164,11 @@ fn a_damaged_record_costs_its_video_and_nothing_else() {
     };
     look(&archive);
     drop(archive);
-    assert!(findings(dir.path()).iter().filter(|f| f.contains("video.json")).count() == 2, "{:?}", findings(dir.path()));
+    assert!(
+        findings(dir.path()).iter().filter(|f| f.contains("video.json")).count() == 2,
+        "{:?}",
+        findings(dir.path())
+    );
     // With the index, and without it.
     look(&open(dir.path()));
     fs::remove_dir_all(dir.path().join("index")).unwrap();
@@ -180,7 +204,10 @@ fn a_changed_byte_in_the_middle_of_a_log_costs_one_record_and_is_kept() {
     let before = answers(&archive);
     drop(archive);
     let said = findings(dir.path());
-    assert!(said.iter().any(|f| f.contains("objects.log.damaged-1")) && said.iter().any(|f| f.contains("counts")), "{said:?}");
+    assert!(
+        said.iter().any(|f| f.contains("objects.log.damaged-1")) && said.iter().any(|f| f.contains("counts")),
+        "{said:?}"
+    );
     fs::remove_dir_all(dir.path().join("index")).unwrap();
     assert_eq!(answers(&open(dir.path())), before);
 }
@@ -228,9 +255,11 @@ fn whatever_file_is_damaged_the_archive_opens_and_serves_the_rest() {
     archive.enqueue(hit).unwrap();
     drop(archive);
     let inside = files(&dir.path().join("archive/000/1"));
-    for path in
-        inside.into_iter().chain([dir.path().join("format.json"), dir.path().join("archive/last-id"), dir.path().join("index.clean")])
-    {
+    for path in inside.into_iter().chain([
+        dir.path().join("format.json"),
+        dir.path().join("archive/last-id"),
+        dir.path().join("index.clean"),
+    ]) {
         let whole = fs::read(&path).ok();
         fs::write(&path, "no such thing").unwrap();
         for lost in [false, true] {

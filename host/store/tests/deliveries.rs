@@ -78,7 +78,12 @@ fn who_asks_for_a_job_that_is_open_gets_the_same_one() {
     let other = archive.job(JobId { video: id, number: 1 }).unwrap().unwrap();
     let objects = [add(&one, "face", 1), add(&other, "face", 2), add(&one, "face", 3)];
     for (job, object) in [&other, &one, &other].into_iter().zip(&objects) {
-        job.record_delivery(&Delivery { state: DeliveryState::Posted, attempts: 1, ..Delivery::pending(object.clone()) }).unwrap();
+        job.record_delivery(&Delivery {
+            state: DeliveryState::Posted,
+            attempts: 1,
+            ..Delivery::pending(object.clone())
+        })
+        .unwrap();
     }
     drop((one, other, archive));
     std::fs::remove_dir_all(dir.path().join("index")).unwrap();

@@ -19,8 +19,8 @@ use std::{
 use ocellus_core::{JobId, ObjectId, ObjectType, TrackId};
 use ocellus_core::{SettingsSchema, VideoId, VideoRecord};
 use ocellus_store::{
-    Archive, Delivery, DeliveryState, Embedding, ListQuery, ObjectQuery, Order, OrderKey, Picture, SimilarityQuery, StoreError,
-    VideoFilter, check,
+    Archive, Delivery, DeliveryState, Embedding, ListQuery, ObjectQuery, Order, OrderKey, Picture, SimilarityQuery,
+    StoreError, VideoFilter, check,
 };
 use serde_json::json;
 
@@ -118,14 +118,23 @@ fn a_disk_that_was_full_and_has_room_again_is_served_as_before() {
 fn with_objects(archive: &Archive, count: u64) -> (VideoId, Vec<ObjectId>) {
     let id = new_video(archive);
     let job = archive.start_job(id, &json!({"router_url": "http://127.0.0.1:1/"})).unwrap();
-    let object = |track| ObjectId { job: JobId { video: id, number: 1 }, object_type: ObjectType::face(), track: TrackId(track), shot: 0 };
+    let object = |track| ObjectId {
+        job: JobId { video: id, number: 1 },
+        object_type: ObjectType::face(),
+        track: TrackId(track),
+        shot: 0,
+    };
     let objects: Vec<_> = (0..count).map(object).collect();
     for some in objects.chunks(50) {
-        let rows: Vec<_> =
-            some.iter().map(|o| Embedding { object: o.clone(), source: "net/1".into(), row: vec![o.track.0 as f32; 8] }).collect();
+        let rows: Vec<_> = some
+            .iter()
+            .map(|o| Embedding { object: o.clone(), source: "net/1".into(), row: vec![o.track.0 as f32; 8] })
+            .collect();
         job.append_embeddings(&rows).unwrap();
-        let new: Vec<_> =
-            some.iter().map(|o| new_object(o.clone(), &[(Picture::Thumbnail, b"small"), (Picture::Fullframe, b"large")])).collect();
+        let new: Vec<_> = some
+            .iter()
+            .map(|o| new_object(o.clone(), &[(Picture::Thumbnail, b"small"), (Picture::Fullframe, b"large")]))
+            .collect();
         job.append_objects(&new).unwrap();
     }
     (id, objects)
@@ -133,7 +142,8 @@ fn with_objects(archive: &Archive, count: u64) -> (VideoId, Vec<ObjectId>) {
 
 fn nearest(archive: &Archive) -> Result<Option<u64>, StoreError> {
     let face = ObjectType::face();
-    let like = SimilarityQuery { object_type: &face, source: "net/1", row: &[7.0; 8], video: None, within: 1.0, limit: 1 };
+    let like =
+        SimilarityQuery { object_type: &face, source: "net/1", row: &[7.0; 8], video: None, within: 1.0, limit: 1 };
     Ok(archive.nearest(&like)?.first().map(|(object, _)| object.id.track.0))
 }
 

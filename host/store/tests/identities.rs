@@ -2,7 +2,12 @@
 //! were written, and found by what objects look like, also after a restart; the next job begins
 //! without them; damage is found by a check.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "a test ends where something is wrong")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test ends where something is wrong"
+)]
 
 mod common;
 
@@ -20,7 +25,8 @@ fn object(video: VideoId, track: u64) -> ObjectId {
 /// The tracks of the objects that look like this, the likest first.
 fn nearest(archive: &Archive, row: &[f32]) -> Vec<(VideoId, u64)> {
     let face = ObjectType::face();
-    let like = SimilarityQuery { object_type: &face, source: "a network", row, video: None, within: f32::INFINITY, limit: 10 };
+    let like =
+        SimilarityQuery { object_type: &face, source: "a network", row, video: None, within: f32::INFINITY, limit: 10 };
     archive.nearest(&like).unwrap().into_iter().map(|(object, _)| (object.id.job.video, object.id.track.0)).collect()
 }
 
@@ -33,8 +39,12 @@ fn objects_are_found_by_what_they_look_like() {
         let job = archive.start_job(video, &json!({})).unwrap();
         for track in 1..=3 {
             let id = ObjectId { job: job.id(), ..object(video, track) };
-            job.append_embeddings(&[Embedding { object: id.clone(), source: "a network".into(), row: vec![track as f32, video.0 as f32] }])
-                .unwrap();
+            job.append_embeddings(&[Embedding {
+                object: id.clone(),
+                source: "a network".into(),
+                row: vec![track as f32, video.0 as f32],
+            }])
+            .unwrap();
             // The last is cut off before its object is kept.
             if track < 3 {
                 let pictures: [(_, &[u8]); 2] = [(Picture::Thumbnail, b"\xff\xd8"), (Picture::Fullframe, b"\xff\xd8")];
@@ -75,7 +85,13 @@ fn individuals_and_their_appearances_come_page_by_page() {
     }
     // 1, 4 and 7 are one; so are 2, 5 and 8, and 3, 6 and 9.
     let members = |n: u64| (0..3).map(|k| object(video, n + 3 * k)).collect::<Vec<_>>();
-    let cluster = |n| Cluster { id: object(video, n), best: object(video, n), objects: members(n), first_time: 0.0, last_time: 1.0 };
+    let cluster = |n| Cluster {
+        id: object(video, n),
+        best: object(video, n),
+        objects: members(n),
+        first_time: 0.0,
+        last_time: 1.0,
+    };
     job.save_clusters(&[cluster(1), cluster(2), cluster(3)]).unwrap();
 
     let query = |types: Vec<ObjectType>, cursor| ObjectQuery { types, limit: 2, cursor };
@@ -92,7 +108,10 @@ fn individuals_and_their_appearances_come_page_by_page() {
     let second = archive.cluster_objects(&object(video, 2), first.next.as_ref(), 2).unwrap().unwrap();
     assert!(second.next.is_none());
     assert_eq!([ids(first), ids(second)].concat(), members(2));
-    assert!(archive.clusters(video, &query(vec![], second_cursor_of_objects(&archive, video))).is_err(), "a page of another list");
+    assert!(
+        archive.clusters(video, &query(vec![], second_cursor_of_objects(&archive, video))).is_err(),
+        "a page of another list"
+    );
 }
 
 fn second_cursor_of_objects(archive: &Archive, video: VideoId) -> Option<Cursor> {
@@ -113,7 +132,13 @@ fn individuals_are_kept_with_their_job() {
     job.append_embeddings(&rows).unwrap();
     assert_eq!(archive.stored_job(video).unwrap().clusters().unwrap(), []);
     let id = object(video, 1);
-    let cluster = Cluster { id: id.clone(), best: id.clone(), objects: vec![id, object(video, 2)], first_time: 0.1, last_time: 2.0 / 3.0 };
+    let cluster = Cluster {
+        id: id.clone(),
+        best: id.clone(),
+        objects: vec![id, object(video, 2)],
+        first_time: 0.1,
+        last_time: 2.0 / 3.0,
+    };
     job.save_clusters(std::slice::from_ref(&cluster)).unwrap();
     drop((job, archive));
 
@@ -153,5 +178,8 @@ fn individuals_are_kept_with_their_job() {
     archive.start_job(video, &json!({})).unwrap();
     assert_eq!(archive.cluster_of(&object(video, 2)).unwrap(), None);
     let stored = archive.stored_job(video).unwrap();
-    assert!(stored.embeddings().unwrap().is_empty() && stored.clusters().unwrap().is_empty(), "another job, other identities");
+    assert!(
+        stored.embeddings().unwrap().is_empty() && stored.clusters().unwrap().is_empty(),
+        "another job, other identities"
+    );
 }

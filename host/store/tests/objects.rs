@@ -31,7 +31,8 @@ fn kept(archive: &Archive, job: JobId) -> (Vec<(u64, String)>, Vec<u64>) {
         String::from_utf8(fs::read(file.path).unwrap()).unwrap()
     };
     let objects = objects.iter().map(|object| (object.id.track.0, picture(&object.id))).collect();
-    let deliveries = archive.deliveries(job.video, &DeliveryQuery { states: vec![], limit: 100, cursor: None }).unwrap().items;
+    let deliveries =
+        archive.deliveries(job.video, &DeliveryQuery { states: vec![], limit: 100, cursor: None }).unwrap().items;
     (objects, deliveries.iter().map(|delivery| delivery.object.track.0).collect())
 }
 
@@ -47,7 +48,11 @@ fn a_job_that_begins_anew_has_another_number_and_nothing_of_before() {
     let new = archive.restart_job(&old).unwrap();
     assert_eq!((new.id(), new.plan().unwrap()), (JobId { video, number: old.id().number + 1 }, plan));
     let after = archive.video(video).unwrap().unwrap();
-    assert_eq!((after.job, after.status, after.queued_date), (new.id().number, before.status, before.queued_date), "it goes on running");
+    assert_eq!(
+        (after.job, after.status, after.queued_date),
+        (new.id().number, before.status, before.queued_date),
+        "it goes on running"
+    );
     assert_eq!(kept(&archive, new.id()), (vec![], vec![]));
     assert!(archive.job(old.id()).unwrap().is_none());
     new.append_objects(&[object(new.id(), 5)]).unwrap();
@@ -66,7 +71,10 @@ fn each_is_as_if_it_came_alone() {
     // One that is there, one that comes twice.
     let mut other = object(id, 3);
     other.pictures[0].1 = b"\xff\xd8 other".to_vec();
-    assert_eq!(numbers(job.append_objects(&[object(id, 9), other.clone(), object(id, 9), object(id, 1)]).unwrap()), [(9, 2), (1, 3)]);
+    assert_eq!(
+        numbers(job.append_objects(&[object(id, 9), other.clone(), object(id, 9), object(id, 1)]).unwrap()),
+        [(9, 2), (1, 3)]
+    );
     assert_eq!(numbers(job.append_objects(&[other]).unwrap()), []);
 
     let tracks = [5, 3, 9, 1];

@@ -50,6 +50,7 @@ fn nothing_changes_a_record_between_the_check_of_an_upload_and_its_commit() {
     assert!(matches!(refused.commit_if(check), Err(StoreError::Refused(e)) if e.kind() == ErrorKind::Conflict));
     let source = archive.source_path(id);
     assert_eq!(std::fs::read(&source).unwrap(), b"source");
-    let names = std::fs::read_dir(source.parent().unwrap()).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap());
+    let names =
+        std::fs::read_dir(source.parent().unwrap()).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap());
     assert!(names.into_iter().all(|name| !name.contains("part")));
 }

@@ -11,7 +11,9 @@ use crate::{
 /// so that dependencies are built as for the tests, once. The tables of figures are written here.
 pub(crate) fn run() -> Result<()> {
     setup::ensure()?;
-    shell::run(cargo().args(["test", "--release", "--workspace", "--test", "api", "golden"]).env("OCELLUS_BLESS", "1"))?;
+    shell::run(
+        cargo().args(["test", "--release", "--workspace", "--test", "api", "golden"]).env("OCELLUS_BLESS", "1"),
+    )?;
     bench::bless()?;
     say("Finished", "see git diff for what changed");
     Ok(())

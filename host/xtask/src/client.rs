@@ -88,7 +88,8 @@ impl Reply {
 
     /// The body, where it is what is expected.
     pub(crate) fn json<T: DeserializeOwned>(&self) -> Result<T> {
-        serde_json::from_slice(&self.body).with_context(|| format!("unexpected answer: {}", String::from_utf8_lossy(&self.body)))
+        serde_json::from_slice(&self.body)
+            .with_context(|| format!("unexpected answer: {}", String::from_utf8_lossy(&self.body)))
     }
 }
 
@@ -124,7 +125,8 @@ impl Client {
         let url = if path.starts_with("http") { path.to_owned() } else { format!("{}{path}", self.base) };
         let bodiless = matches!(method, Method::GET | Method::DELETE);
         let request = Request::builder().method(method).uri(url).header("Authorization", self.authorization());
-        let mut response = if bodiless { self.agent.run(request.body(())?)? } else { self.agent.run(request.body(body)?)? };
+        let mut response =
+            if bodiless { self.agent.run(request.body(())?)? } else { self.agent.run(request.body(body)?)? };
         Ok(Reply { status: response.status().as_u16(), body: response.body_mut().read_to_vec()? })
     }
 
@@ -142,7 +144,14 @@ impl Client {
     /// The text of the answer.
     pub(crate) fn post(&self, path: &str, body: &Value) -> Result<String> {
         let request = self.agent.post(format!("{}{path}", self.base)).header("Authorization", self.authorization());
-        accepted(path, if body.is_null() { request.send_empty() } else { request.content_type("application/json").send(body.to_string()) })
+        accepted(
+            path,
+            if body.is_null() {
+                request.send_empty()
+            } else {
+                request.content_type("application/json").send(body.to_string())
+            },
+        )
     }
 
     pub(crate) fn delete(&self, path: &str) -> Result<()> {
@@ -154,7 +163,8 @@ impl Client {
     pub(crate) fn upload(&self, path: &str, file: &Path) -> Result<()> {
         let content = fs::File::open(file).with_context(|| format!("cannot read {}", file.display()))?;
         let length = content.metadata()?.len();
-        let bar = ProgressBar::new(length).with_style(ProgressStyle::with_template("   Uploading {bar:30} {bytes} of {total_bytes}")?);
+        let bar = ProgressBar::new(length)
+            .with_style(ProgressStyle::with_template("   Uploading {bar:30} {bytes} of {total_bytes}")?);
         let mut reader = bar.wrap_read(content);
         let request = self.agent.put(format!("{}{path}", self.base)).header("Authorization", self.authorization());
         let response = request.header("Content-Length", length.to_string()).send(SendBody::from_reader(&mut reader));

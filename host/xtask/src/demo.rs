@@ -75,11 +75,16 @@ pub(crate) fn run(arguments: &DemoArguments) -> Result<()> {
     // Before anything runs beside this: nothing is left behind then.
     let stop = Stop::listen()?;
     let program = |name: &str| Command::new(target().join("release").join(name));
-    let receiver = Running::start(program("ocellus-receiver").args(["--listen", "127.0.0.1:0", "--quiet", "--dir"]).arg(&posts))?;
+    let receiver =
+        Running::start(program("ocellus-receiver").args(["--listen", "127.0.0.1:0", "--quiet", "--dir"]).arg(&posts))?;
     let log_of_server = || format!("the server has failed; its log is {}", log.display());
-    let mut server =
-        Running::start(program("ocellus").args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(&data).stderr(fs::File::create(&log)?))
-            .with_context(log_of_server)?;
+    let mut server = Running::start(
+        program("ocellus")
+            .args(["serve", "--listen", "127.0.0.1:0", "--data"])
+            .arg(&data)
+            .stderr(fs::File::create(&log)?),
+    )
+    .with_context(log_of_server)?;
     say("Running", &format!("the server at {} (log: {}) and a receiver at {}", server.url, shown(&log), receiver.url));
 
     let token = fs::read_to_string(data.join("admin.token"))?.trim().to_owned();
@@ -171,7 +176,10 @@ fn summarize(video: &Video) -> Result<()> {
     }
     let statistic = &video.health_status.statistic;
     let found = format!("{} faces, {} bodies, {} vehicles", video.face_count, video.body_count, video.car_count);
-    say("Finished", &format!("{} frames at {:.1} a second: {found}", statistic.frames_processed, statistic.processing_fps));
+    say(
+        "Finished",
+        &format!("{} frames at {:.1} a second: {found}", statistic.frames_processed, statistic.processing_fps),
+    );
     Ok(())
 }
 

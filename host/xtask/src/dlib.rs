@@ -166,14 +166,19 @@ impl Network {
         let mut folded = Vec::with_capacity(filters.len());
         for (output, scale) in scale.iter().enumerate() {
             for input in 0..inputs {
-                folded.extend((0..area).filter_map(|place| filters.get((place * inputs + input) * outputs + output)).map(|w| w * scale));
+                folded.extend(
+                    (0..area)
+                        .filter_map(|place| filters.get((place * inputs + input) * outputs + output))
+                        .map(|w| w * scale),
+                );
             }
         }
         let bias: Vec<f32> = bias.iter().zip(scale).zip(shift).map(|((b, scale), shift)| b * scale + shift).collect();
         let weights = self.graph.floats(&[outputs as u64, inputs as u64, kernel, kernel], &folded);
         let bias = self.graph.floats(&[outputs as u64], &bias);
         let pad = if stride == 1 { kernel / 2 } else { 0 };
-        let attributes: &[(&str, &[u64])] = &[("kernel_shape", &[kernel; 2]), ("pads", &[pad; 4]), ("strides", &[stride; 2])];
+        let attributes: &[(&str, &[u64])] =
+            &[("kernel_shape", &[kernel; 2]), ("pads", &[pad; 4]), ("strides", &[stride; 2])];
         let name = self.graph.node("Conv", &[&x.name, &weights, &bias], attributes);
         Ok(Features { name, channels: outputs, side: (x.side + 2 * pad - kernel) / stride + 1 })
     }

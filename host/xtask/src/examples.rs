@@ -21,7 +21,16 @@ fn python() -> Result<()> {
     let (source, tools) = (root().join("examples/python-filter"), target().join("examples/python"));
     say("Building", "examples/python-filter");
     let mut pip = Command::new("python3");
-    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--root-user-action=ignore", "--upgrade", "--target"]);
+    pip.args([
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+        "--root-user-action=ignore",
+        "--upgrade",
+        "--target",
+    ]);
     run_quietly(pip.arg(&tools).arg("-r").arg(source.join("requirements.txt")))?;
     let mut componentize = Command::new(tools.join("bin/componentize-py"));
     componentize.env("PYTHONPATH", &tools).env("PYTHONDONTWRITEBYTECODE", "1").current_dir(source);
@@ -47,9 +56,15 @@ fn javascript() -> Result<()> {
     for file in ["package.json", "loiter.js"] {
         fs::copy(source.join(file), copy.join(file)).with_context(|| format!("cannot copy {file}"))?;
     }
-    run_quietly(Command::new("npm").args(["install", "--no-package-lock", "--no-fund", "--no-audit"]).current_dir(&copy))?;
+    run_quietly(
+        Command::new("npm").args(["install", "--no-package-lock", "--no-fund", "--no-audit"]).current_dir(&copy),
+    )?;
     let mut componentize = Command::new("npm");
-    componentize.args(["run", "--silent", "build", "--", "--wit"]).arg(root().join("wit/v0.1")).arg("--out").arg(component("loiter"));
+    componentize
+        .args(["run", "--silent", "build", "--", "--wit"])
+        .arg(root().join("wit/v0.1"))
+        .arg("--out")
+        .arg(component("loiter"));
     run(componentize.current_dir(&copy))
 }
 

@@ -97,12 +97,9 @@ fn download(source: &Source, folder: &Path) -> Result<PathBuf> {
                     .arg(folder)
                     // The Python is named, too, so that all machines of a platform get the same
                     // file.
-                    .args(
-                        source
-                            .platform
-                            .iter()
-                            .flat_map(|p| ["--platform", p, "--python-version", "3.11", "--implementation", "cp", "--abi", "cp311"]),
-                    ),
+                    .args(source.platform.iter().flat_map(|p| {
+                        ["--platform", p, "--python-version", "3.11", "--implementation", "cp", "--abi", "cp311"]
+                    })),
             )?;
         }
         Kind::Npm => {
@@ -121,7 +118,10 @@ fn extract(archive: &Path, inner: &str) -> Result<Vec<u8>> {
     let file = fs::File::open(archive)?;
     let mut bytes = Vec::new();
     if archive.extension().is_some_and(|e| e == "whl" || e == "zip") {
-        zip::ZipArchive::new(file)?.by_name(inner).with_context(|| format!("there is no {inner} in it"))?.read_to_end(&mut bytes)?;
+        zip::ZipArchive::new(file)?
+            .by_name(inner)
+            .with_context(|| format!("there is no {inner} in it"))?
+            .read_to_end(&mut bytes)?;
         return Ok(bytes);
     }
     for entry in tar::Archive::new(flate2::read::GzDecoder::new(file)).entries()? {

@@ -60,7 +60,11 @@ impl Graph {
 
     fn constant(&mut self, dims: &[u64], data_type: u64, raw: Vec<u8>) -> String {
         let name = format!("constant_{}", self.constants.len());
-        let tensor = Message::default().each(dims, |m, d| m.varint(1, *d)).varint(2, data_type).bytes(8, name.as_bytes()).bytes(9, &raw);
+        let tensor = Message::default()
+            .each(dims, |m, d| m.varint(1, *d))
+            .varint(2, data_type)
+            .bytes(8, name.as_bytes())
+            .bytes(9, &raw);
         self.constants.push(tensor.0);
         name
     }

@@ -11,7 +11,8 @@ pub(crate) fn build() -> Result<()> {
     for (workspace, kind) in [("plugins", "plugins"), ("tests/guests", "guests")] {
         say("Building", &format!("{workspace} for WebAssembly ({toolchain})"));
         let (from, to) = (target().join("wasm").join(kind), assets().join(kind));
-        ocellus_build::build(&root().join(workspace), Some(&from), &to).with_context(|| format!("{workspace} cannot be built"))?;
+        ocellus_build::build(&root().join(workspace), Some(&from), &to)
+            .with_context(|| format!("{workspace} cannot be built"))?;
     }
     Ok(())
 }

@@ -33,7 +33,11 @@ impl Running {
     /// Starts it, and waits for nothing.
     pub(crate) fn spawn(command: &mut Command) -> Result<Self> {
         let name = command.get_program().to_string_lossy().into_owned();
-        let mut process = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().with_context(|| format!("cannot run {name}"))?;
+        let mut process = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .with_context(|| format!("cannot run {name}"))?;
         let output = process.stdout.take().context("no output")?;
         let (say, said) = mpsc::channel();
         // To its end: whatever it says later must not fill the pipe.
@@ -95,7 +99,10 @@ impl Running {
 
     /// By the shell, whose own `kill` is there also where the program of that name is not.
     fn ask_to_end(&self) -> Result<()> {
-        let status = Command::new("sh").args(["-c", "kill -TERM \"$0\"", &self.process.id().to_string()]).stderr(Stdio::null()).status()?;
+        let status = Command::new("sh")
+            .args(["-c", "kill -TERM \"$0\"", &self.process.id().to_string()])
+            .stderr(Stdio::null())
+            .status()?;
         if !status.success() {
             bail!("process {} cannot be ended", self.process.id());
         }

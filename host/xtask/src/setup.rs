@@ -97,8 +97,12 @@ fn detectors() -> Result<()> {
         let manifest: Manifest = toml::from_str(&text).with_context(|| format!("{} is wrong", path.display()))?;
         let home = assets().join("detectors").join(&manifest.name);
         fs::create_dir_all(&home)?;
-        let DetectorSource { source, file } = manifest.source.first().with_context(|| format!("{} names no source", path.display()))?;
-        fetch::fetch(source, &[Inner { path: file, sha256: &manifest.model.sha256, to: &home.join(&manifest.model.file) }])?;
+        let DetectorSource { source, file } =
+            manifest.source.first().with_context(|| format!("{} names no source", path.display()))?;
+        fetch::fetch(
+            source,
+            &[Inner { path: file, sha256: &manifest.model.sha256, to: &home.join(&manifest.model.file) }],
+        )?;
         fs::write(home.join("detector.toml"), text)?;
     }
     Ok(())
@@ -127,7 +131,8 @@ struct EmbedderSource {
 fn embedders() -> Result<()> {
     let path = root().join("host/detect/embedders/dlib-face/embedder.toml");
     let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-    let EmbedderManifest { name, model, source } = toml::from_str(&text).with_context(|| format!("{} is wrong", path.display()))?;
+    let EmbedderManifest { name, model, source } =
+        toml::from_str(&text).with_context(|| format!("{} is wrong", path.display()))?;
     let home = assets().join("embedders").join(&name);
     fs::create_dir_all(&home)?;
     let network = home.join(&model.file);
@@ -144,7 +149,8 @@ fn embedders() -> Result<()> {
             Inner { path: &source.weights, sha256: &source.weights_sha256, to: &weights },
         ];
         fetch::fetch(&source.source, &files)?;
-        let converted = dlib::convert(&fs::read(&manifest)?, &fs::read(&weights)?).context("the weights of dlib's network")?;
+        let converted =
+            dlib::convert(&fs::read(&manifest)?, &fs::read(&weights)?).context("the weights of dlib's network")?;
         let part = network.with_extension("part");
         fs::write(&part, converted)?;
         let made = fetch::digest(&part)?;

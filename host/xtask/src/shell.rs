@@ -64,5 +64,9 @@ pub(crate) fn succeeds(program: &str, arguments: &[&str]) -> bool {
 }
 
 fn shown(command: &Command) -> String {
-    std::iter::once(command.get_program()).chain(command.get_args()).map(|a| a.to_string_lossy()).collect::<Vec<_>>().join(" ")
+    std::iter::once(command.get_program())
+        .chain(command.get_args())
+        .map(|a| a.to_string_lossy())
+        .collect::<Vec<_>>()
+        .join(" ")
 }

@@ -20,7 +20,8 @@ struct Package {
     optional: bool,
 }
 
-const FFMPEG: &[&str] = &["libavcodec", "libavformat", "libavutil", "libswscale", "libavfilter", "libavdevice", "libswresample"];
+const FFMPEG: &[&str] =
+    &["libavcodec", "libavformat", "libavutil", "libswscale", "libavfilter", "libavdevice", "libswresample"];
 
 const PACKAGES: &[Package] = &[
     Package {
@@ -136,7 +137,11 @@ pub(crate) fn install(packages: &[&str]) -> bool {
 
 /// What to tell a user who has to install something.
 pub(crate) fn with_command(what: &str, apt: &[&str]) -> String {
-    if has_apt() { format!("{what}:\n      sudo apt-get install --no-install-recommends {}", apt.join(" ")) } else { what.to_owned() }
+    if has_apt() {
+        format!("{what}:\n      sudo apt-get install --no-install-recommends {}", apt.join(" "))
+    } else {
+        what.to_owned()
+    }
 }
 
 fn has_apt() -> bool {
@@ -155,7 +160,9 @@ fn libclang() -> bool {
 /// Whether a shared library whose name begins so is where libraries are.
 fn in_library_folder(begin: &str) -> bool {
     let inside = |parent: &str, folder: &str| -> Vec<PathBuf> {
-        fs::read_dir(parent).map(|entries| entries.flatten().map(|e| e.path().join(folder)).collect()).unwrap_or_default()
+        fs::read_dir(parent)
+            .map(|entries| entries.flatten().map(|e| e.path().join(folder)).collect())
+            .unwrap_or_default()
     };
     let mut folders = vec![PathBuf::from("/usr/lib"), PathBuf::from("/usr/lib64"), PathBuf::from("/usr/local/lib")];
     // Debian's folders of an architecture, and those of an LLVM version.

@@ -1,6 +1,8 @@
 //! `cargo xtask test`: every check there is. What it runs is what CI runs.
 
 use std::{
+    fs,
+    path::{Path, PathBuf},
     process::Command,
     time::{Duration, Instant},
 };
@@ -64,7 +66,51 @@ fn formatting() -> Result<()> {
         command.args(["fmt", "--all", "--check"]);
         command
     };
-    in_each(check, &[&[""], GUEST_WORKSPACES].concat())
+    in_each(check, &[&[""], GUEST_WORKSPACES].concat())?;
+    comments()
+}
+
+/// Columns that a comment may take: rustfmt does not look at them.
+const COMMENT_WIDTH: usize = 100;
+
+/// No comment is wider than it may be, but for tables, drawings and code within it.
+fn comments() -> Result<()> {
+    let mut wide = Vec::new();
+    for folder in ["host", "sdk", "plugins", "tests", "examples"] {
+        for path in sources(&root().join(folder))? {
+            let text = fs::read_to_string(&path)?;
+            let mut in_code = false;
+            for (number, line) in text.lines().enumerate() {
+                let Some(comment) = line.trim_start().strip_prefix("//") else { continue };
+                let comment = comment.trim_start_matches(['/', '!']).trim_start();
+                in_code ^= comment.starts_with("```");
+                if !in_code && !comment.starts_with('|') && line.chars().count() > COMMENT_WIDTH {
+                    wide.push(format!("{}:{}", path.display(), number + 1));
+                }
+            }
+        }
+    }
+    if wide.is_empty() {
+        return Ok(());
+    }
+    bail!("comments wider than {COMMENT_WIDTH} columns: {}", wide.join(", "));
+}
+
+/// The Rust files in a folder, but what was built there.
+fn sources(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let (path, name) = (entry.path(), entry.file_name());
+        if entry.file_type()?.is_dir() {
+            if name != "target" && name != "node_modules" {
+                files.extend(sources(&path)?);
+            }
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            files.push(path);
+        }
+    }
+    Ok(files)
 }
 
 fn lints() -> Result<()> {

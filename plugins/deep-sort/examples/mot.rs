@@ -50,7 +50,8 @@ fn run<T: Tracker>(frames: &BTreeMap<u64, Vec<Detection>>, rate: f64) {
     for index in 1..=last {
         let detections = frames.get(&index).cloned().unwrap_or_default();
         let boxes: Vec<Rect> = detections.iter().map(|d| d.rect).collect();
-        let update = tracker.update(FrameInfo { index, time: index as f64 / rate, size, cut: false }, detections).unwrap();
+        let update =
+            tracker.update(FrameInfo { index, time: index as f64 / rate, size, cut: false }, detections).unwrap();
         for (id, r) in update.ids.iter().zip(boxes) {
             if let Some(id) = id {
                 println!("{index},{id},{},{},{},{},1,-1,-1,-1", r.left, r.top, r.right - r.left, r.bottom - r.top);

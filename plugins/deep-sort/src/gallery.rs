@@ -74,7 +74,8 @@ mod tests {
     #[test]
     fn the_most_similar_counts_and_the_oldest_is_forgotten() {
         let mut gallery = Gallery::default();
-        let similarity = |gallery: &Gallery, appearance: &[f32]| gallery.similarity(gallery.comparable(&of(appearance))?);
+        let similarity =
+            |gallery: &Gallery, appearance: &[f32]| gallery.similarity(gallery.comparable(&of(appearance))?);
         assert_eq!(similarity(&gallery, &[1.0, 0.0]), None);
         gallery.add(&of(&[1.0, 0.0]));
         (0..LENGTH - 1).for_each(|_| gallery.add(&of(&[0.0, 1.0])));

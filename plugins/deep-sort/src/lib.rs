@@ -248,7 +248,10 @@ mod tests {
         let mut strict = tracker(Settings::default());
         for i in 0..20 {
             let detections = if i % 3 == 2 { vec![] } else { vec![at(0.0)] };
-            assert_eq!(update(&mut strict, i, detections.clone()), Update { ids: vec![None; detections.len()], closed: vec![] });
+            assert_eq!(
+                update(&mut strict, i, detections.clone()),
+                Update { ids: vec![None; detections.len()], closed: vec![] }
+            );
         }
         assert!(strict.finish().is_empty());
         let mut open = tracker(at_once());

@@ -9,8 +9,15 @@ use crate::{Settings, track::Track};
 
 /// For each detection the place of its track, if it continues one. `step`: frames since the last
 /// one that was looked at.
-pub(crate) fn associate(tracks: &[Track], detections: &[Detection], frame: u64, step: u64, settings: &Settings) -> Vec<Option<usize>> {
-    let mut matching = Matching { tracks, detections, found: vec![None; detections.len()], taken: vec![false; tracks.len()] };
+pub(crate) fn associate(
+    tracks: &[Track],
+    detections: &[Detection],
+    frame: u64,
+    step: u64,
+    settings: &Settings,
+) -> Vec<Option<usize>> {
+    let mut matching =
+        Matching { tracks, detections, found: vec![None; detections.len()], taken: vec![false; tracks.len()] };
     let age = |track: &Track| frame.saturating_sub(track.frame);
 
     // The cascade: who was seen more recently chooses first, since what was long out of sight is
@@ -52,9 +59,19 @@ struct Matching<'a> {
 impl Matching<'_> {
     /// Matches what is left, so that the sum of what `weight` says is the greatest. Pairs without a
     /// weight do not match.
-    fn round(&mut self, takes_part: impl Fn(&Track) -> bool, weight: impl Fn(&Track, &Detection, &Rect) -> Option<f32>) {
-        let tracks: Vec<(usize, &Track)> =
-            self.tracks.iter().enumerate().zip(&self.taken).filter(|((_, t), taken)| !**taken && takes_part(t)).map(|(t, _)| t).collect();
+    fn round(
+        &mut self,
+        takes_part: impl Fn(&Track) -> bool,
+        weight: impl Fn(&Track, &Detection, &Rect) -> Option<f32>,
+    ) {
+        let tracks: Vec<(usize, &Track)> = self
+            .tracks
+            .iter()
+            .enumerate()
+            .zip(&self.taken)
+            .filter(|((_, t), taken)| !**taken && takes_part(t))
+            .map(|(t, _)| t)
+            .collect();
         let mut pairs = Vec::new();
         for (row, (detection, found)) in self.detections.iter().zip(&self.found).enumerate() {
             if found.is_some() {

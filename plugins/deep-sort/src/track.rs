@@ -66,7 +66,8 @@ impl Track {
     /// How many frames long it is by the end of this one, where that matters.
     pub(crate) fn duration(&self, frame: u64, settings: &Settings) -> Option<u64> {
         let counts = settings.max_duration_frames > 0 && self.id.is_some();
-        let duration = if settings.interpolate_bboxes { frame.saturating_sub(self.first_frame) + 1 } else { self.detections };
+        let duration =
+            if settings.interpolate_bboxes { frame.saturating_sub(self.first_frame) + 1 } else { self.detections };
         counts.then_some(duration)
     }
 

@@ -6,7 +6,9 @@
 
 mod params;
 
-use ocellus_plugin::{BestShotType, Body, Header, Manifest, Part, Picture, PictureInfo, Post, Request, Router, rfc3339_millis};
+use ocellus_plugin::{
+    BestShotType, Body, Header, Manifest, Part, Picture, PictureInfo, Post, Request, Router, rfc3339_millis,
+};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -118,7 +120,12 @@ mod tests {
             attributes: vec![],
             pictures: vec![
                 PictureInfo { picture: Picture::Photo, content_type: "image/jpeg".into(), size, region },
-                PictureInfo { picture: Picture::Normalized, content_type: "image/png".into(), size, region: moment(0, 0).bbox },
+                PictureInfo {
+                    picture: Picture::Normalized,
+                    content_type: "image/png".into(),
+                    size,
+                    region: moment(0, 0).bbox,
+                },
             ],
         }
     }
@@ -148,7 +155,10 @@ mod tests {
             ("bs_type", None, "overall"),
             ("labels", None, r#"{"object_type":"car","video_id":7}"#),
         ];
-        assert_eq!(parts, expected.map(|(name, file, text)| (name.to_owned(), file.map(str::to_owned), text.to_owned())));
+        assert_eq!(
+            parts,
+            expected.map(|(name, file, text)| (name.to_owned(), file.map(str::to_owned), text.to_owned()))
+        );
         assert_eq!(params["quality"], 0.79995);
         assert_eq!(params["track_objects"], json!(["car"]));
         assert_eq!(params["track_duration_seconds"], 4.2);
@@ -177,7 +187,13 @@ mod tests {
 
     #[test]
     fn the_history_is_sent_where_there_is_one() {
-        let point = |timestamp, interpolated| TrackPoint { frame: 0, time: 0.0, timestamp, bbox: moment(0, 0).bbox, interpolated };
+        let point = |timestamp, interpolated| TrackPoint {
+            frame: 0,
+            time: 0.0,
+            timestamp,
+            bbox: moment(0, 0).bbox,
+            interpolated,
+        };
         let with_history = Post { history: vec![point(0, false), point(40_000, true)], ..post(WHOLE) };
         let params = params::detector_params(&with_history);
         assert_eq!(

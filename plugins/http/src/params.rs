@@ -12,7 +12,12 @@ pub(crate) fn origin(post: &Post) -> (i32, i32) {
 
 /// `[left, top, right, bottom]`
 pub(crate) fn bbox(bbox: Bbox, (x, y): (i32, i32)) -> Value {
-    json!([bbox.left.saturating_sub(x), bbox.top.saturating_sub(y), bbox.right.saturating_sub(x), bbox.bottom.saturating_sub(y)])
+    json!([
+        bbox.left.saturating_sub(x),
+        bbox.top.saturating_sub(y),
+        bbox.right.saturating_sub(x),
+        bbox.bottom.saturating_sub(y)
+    ])
 }
 
 pub(crate) fn detector_params(post: &Post) -> Value {
@@ -62,7 +67,8 @@ pub(crate) fn detector_params(post: &Post) -> Value {
         "track": track,
     });
     if let (Some(params), false) = (params.as_object_mut(), post.attributes.is_empty()) {
-        let attributes: Map<String, Value> = post.attributes.iter().map(|a| (a.key.clone(), a.value.clone().into())).collect();
+        let attributes: Map<String, Value> =
+            post.attributes.iter().map(|a| (a.key.clone(), a.value.clone().into())).collect();
         params.insert("attributes".into(), attributes.into());
     }
     params

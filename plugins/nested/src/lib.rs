@@ -76,7 +76,9 @@ mod tests {
 
     fn judged(boxes: &[[f32; 4]]) -> Vec<Verdict> {
         let size = Size { width: 640, height: 480 };
-        let mut filter = Nested::open(Settings::default(), StreamInfo { object_type: "body".into(), size, frame_rate: None }).unwrap();
+        let mut filter =
+            Nested::open(Settings::default(), StreamInfo { object_type: "body".into(), size, frame_rate: None })
+                .unwrap();
         let detection = |[left, top, right, bottom]: &[f32; 4]| {
             let rect = Rect { left: *left, top: *top, right: *right, bottom: *bottom };
             Detection { rect, score: 1.0, quality: 1.0, landmarks: None, appearance: None }
@@ -87,7 +89,10 @@ mod tests {
     #[test]
     fn a_torso_within_a_person_is_dropped() {
         let verdicts = judged(&[[0.0, 0.0, 100.0, 200.0], [10.0, 100.0, 90.0, 200.0]]);
-        assert_eq!(verdicts, [Verdict::Keep, Verdict::Reject(Rejection { rule: "share".into(), value: "1.00".into() })]);
+        assert_eq!(
+            verdicts,
+            [Verdict::Keep, Verdict::Reject(Rejection { rule: "share".into(), value: "1.00".into() })]
+        );
     }
 
     #[test]

@@ -36,7 +36,10 @@ impl Filter for Quality {
 
     fn shots(&mut self, _: FrameInfo, candidates: Vec<Candidate>) -> Vec<Verdict> {
         let quality = |c: &Candidate| c.detection.quality;
-        candidates.iter().map(|c| Verdict::reject_if(quality(c) < self.0.min, "min", || format!("{:.3}", quality(c)))).collect()
+        candidates
+            .iter()
+            .map(|c| Verdict::reject_if(quality(c) < self.0.min, "min", || format!("{:.3}", quality(c))))
+            .collect()
     }
 }
 
@@ -52,12 +55,17 @@ mod tests {
     fn the_minimum_itself_is_good_enough() {
         let size = Size { width: 640, height: 480 };
         let settings = serde_json::from_str(r#"{"min": 0.5}"#).unwrap();
-        let mut filter = Quality::open(settings, StreamInfo { object_type: "face".into(), size, frame_rate: None }).unwrap();
+        let mut filter =
+            Quality::open(settings, StreamInfo { object_type: "face".into(), size, frame_rate: None }).unwrap();
         let candidate = |quality| {
             let rect = Rect { left: 0.0, top: 0.0, right: 9.0, bottom: 9.0 };
-            Candidate { track: 1, detection: Detection { rect, score: 1.0, quality, landmarks: None, appearance: None } }
+            Candidate {
+                track: 1,
+                detection: Detection { rect, score: 1.0, quality, landmarks: None, appearance: None },
+            }
         };
-        let verdicts = filter.shots(FrameInfo { index: 0, time: 0.0, size, cut: false }, vec![candidate(0.5), candidate(0.25)]);
+        let verdicts =
+            filter.shots(FrameInfo { index: 0, time: 0.0, size, cut: false }, vec![candidate(0.5), candidate(0.25)]);
         assert_eq!(verdicts, [Verdict::Keep, Verdict::Reject(Rejection { rule: "min".into(), value: "0.250".into() })]);
     }
 }

@@ -97,9 +97,14 @@ impl Tracker for SimpleIou {
 
     fn update(&mut self, frame: FrameInfo, detections: Vec<Detection>) -> Result<Update, String> {
         // After a cut, a box in the same place is something else.
-        let mut closed = if frame.cut { self.finish() } else { self.tracks.close_missed(frame.time, self.settings.miss_interval) };
+        let mut closed =
+            if frame.cut { self.finish() } else { self.tracks.close_missed(frame.time, self.settings.miss_interval) };
         // With this frame they would be longer than they may be.
-        closed.extend(self.tracks.close_long(frame.index, self.settings.max_duration_frames.saturating_add(1), &self.settings));
+        closed.extend(self.tracks.close_long(
+            frame.index,
+            self.settings.max_duration_frames.saturating_add(1),
+            &self.settings,
+        ));
         let ids = self.tracks.associate(&frame, &detections, self.settings.overlap_threshold);
         closed.extend(self.tracks.close_long(frame.index, self.settings.max_duration_frames, &self.settings));
         Ok(Update { ids: ids.into_iter().map(Some).collect(), closed })
@@ -134,7 +139,9 @@ impl Tracks {
         if settings.max_duration_frames == 0 {
             return Vec::new();
         }
-        let duration = |t: &Track| if settings.interpolate_bboxes { frame.saturating_sub(t.first_frame) + 1 } else { t.detections };
+        let duration = |t: &Track| {
+            if settings.interpolate_bboxes { frame.saturating_sub(t.first_frame) + 1 } else { t.detections }
+        };
         self.close(|track| duration(track) >= long)
     }
 
@@ -168,7 +175,12 @@ impl Tracks {
                     self.last_id
                 }
             };
-            let track = self.open.entry(id).or_insert(Track { first_frame: frame.index, time: frame.time, rect: [0.0; 4], detections: 0 });
+            let track = self.open.entry(id).or_insert(Track {
+                first_frame: frame.index,
+                time: frame.time,
+                rect: [0.0; 4],
+                detections: 0,
+            });
             track.time = frame.time;
             track.rect = seen(&detection.rect);
             track.detections += 1;

@@ -64,7 +64,11 @@ mod tests {
         let filter = |settings| TrackLength(serde_json::from_str(settings).unwrap());
         let moment = |frame| {
             let rect = Rect { left: 0.0, top: 0.0, right: 9.0, bottom: 9.0 };
-            Moment { frame, time: 0.0, detection: Detection { rect, score: 1.0, quality: 1.0, landmarks: None, appearance: None } }
+            Moment {
+                frame,
+                time: 0.0,
+                detection: Detection { rect, score: 1.0, quality: 1.0, landmarks: None, appearance: None },
+            }
         };
         let object = |first, last| Object {
             track: 1,

@@ -51,8 +51,8 @@ impl Kind {
 /// refuses.
 pub fn begin(kind: Kind, name: &str, to: &Path) -> Result<()> {
     let mut bytes = name.bytes();
-    let sound =
-        bytes.next().is_some_and(|b| b.is_ascii_lowercase()) && bytes.all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+    let sound = bytes.next().is_some_and(|b| b.is_ascii_lowercase())
+        && bytes.all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
     if !sound || name.len() > 64 || name.ends_with('-') {
         bail!("{name:?} is no name: lower-case letters, digits and -, a letter first, 64 at most");
     }
@@ -63,7 +63,9 @@ pub fn begin(kind: Kind, name: &str, to: &Path) -> Result<()> {
     let carried = to.join(CARRIED);
     for (dir, at) in [(&PLUGIN, "sdk/plugin"), (&TRACKING, "sdk/tracking"), (&WIT, "wit/v0.1")] {
         let at = carried.join(at);
-        fs::create_dir_all(&at).and_then(|()| dir.extract(&at)).with_context(|| format!("cannot write {}", at.display()))?;
+        fs::create_dir_all(&at)
+            .and_then(|()| dir.extract(&at))
+            .with_context(|| format!("cannot write {}", at.display()))?;
     }
     for (path, text) in [
         ("Cargo.toml", filled(include_str!("../templates/Cargo.toml.txt"))),
@@ -74,7 +76,9 @@ pub fn begin(kind: Kind, name: &str, to: &Path) -> Result<()> {
     ] {
         let path = to.join(path);
         let folder = path.parent().unwrap_or(to);
-        fs::create_dir_all(folder).and_then(|()| fs::write(&path, text)).with_context(|| format!("cannot write {}", path.display()))?;
+        fs::create_dir_all(folder)
+            .and_then(|()| fs::write(&path, text))
+            .with_context(|| format!("cannot write {}", path.display()))?;
     }
     Ok(())
 }

@@ -17,7 +17,9 @@ use crate::{TRIPLE, Toolchain};
 pub fn build(source: &Path, target: Option<&Path>, to: &Path) -> Result<Vec<PathBuf>> {
     let toolchain = Toolchain::find().with_context(|| {
         let packages = Toolchain::DEBIAN_PACKAGES.join(" ");
-        format!("there is no Rust compiler for WebAssembly: rustup target add {TRIPLE}, or on Debian apt install {packages}")
+        format!(
+            "there is no Rust compiler for WebAssembly: rustup target add {TRIPLE}, or on Debian apt install {packages}"
+        )
     })?;
     let mut command = toolchain.command();
     command.current_dir(source).arg("--quiet");
@@ -38,7 +40,11 @@ struct Artifact {
 /// Runs a build; the core modules that it made. Asking cargo, and not the folder, leaves out what
 /// an earlier state of the source left there.
 fn modules(build: &mut Command) -> Result<Vec<PathBuf>> {
-    let output = build.arg("--message-format=json-render-diagnostics").stderr(Stdio::inherit()).output().context("cannot run cargo")?;
+    let output = build
+        .arg("--message-format=json-render-diagnostics")
+        .stderr(Stdio::inherit())
+        .output()
+        .context("cannot run cargo")?;
     if !output.status.success() {
         bail!("cargo failed ({})", output.status);
     }
@@ -64,7 +70,9 @@ fn component(module: &Path, to: &Path) -> Result<PathBuf> {
     if fs::read(&out).ok().as_ref() != Some(&component) {
         // Renamed into place: whoever watches the folder never sees half of it.
         let part = out.with_extension("part");
-        fs::write(&part, &component).and_then(|()| fs::rename(&part, &out)).with_context(|| format!("cannot write {}", out.display()))?;
+        fs::write(&part, &component)
+            .and_then(|()| fs::rename(&part, &out))
+            .with_context(|| format!("cannot write {}", out.display()))?;
     }
     Ok(out)
 }

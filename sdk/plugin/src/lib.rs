@@ -61,7 +61,8 @@ pub use host::{Crop, Level, Unavailable, crop, log};
 pub use manifest::{Capability, Limits, Manifest, OnFault};
 pub use ocellus_tracking as tracking;
 pub use router::{
-    Bbox, BestShotType, Body, Content, Header, Outcome, Part, Picture, PictureInfo, Post, PostMoment, Request, Router, TrackPoint,
+    Bbox, BestShotType, Body, Content, Header, Outcome, Part, Picture, PictureInfo, Post, PostMoment, Request, Router,
+    TrackPoint,
 };
 pub use time::rfc3339_millis;
 pub use tracker::{State, Tracker, Update};

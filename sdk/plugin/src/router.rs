@@ -5,7 +5,8 @@ use std::marker::PhantomData;
 use serde::de::DeserializeOwned;
 
 pub use crate::bindings::router::exports::ocellus::plugin::routing::{
-    Bbox, BestShotType, Body, Content, Header, Moment as PostMoment, Outcome, Part, Picture, PictureInfo, Post, Request, TrackPoint,
+    Bbox, BestShotType, Body, Content, Header, Moment as PostMoment, Outcome, Part, Picture, PictureInfo, Post,
+    Request, TrackPoint,
 };
 use crate::{
     Manifest, Stages,
@@ -68,7 +69,8 @@ pub trait Router: Sized + 'static {
         match status {
             200..=299 => Outcome::Accepted,
             408 | 425 | 429 | 500..=599 => {
-                let wait = headers.iter().find(|h| h.name == "retry-after").and_then(|h| h.value.trim().parse::<u64>().ok());
+                let wait =
+                    headers.iter().find(|h| h.name == "retry-after").and_then(|h| h.value.trim().parse::<u64>().ok());
                 Outcome::Retry(wait.map(|seconds| seconds.saturating_mul(1000)))
             }
             _ => Outcome::Refused(format!("the receiver answered {status}")),
@@ -84,7 +86,12 @@ impl Part {
 
     /// A file part with one of the post's pictures, of the picture's own type.
     pub fn picture(name: &str, filename: impl Into<String>, picture: Picture) -> Self {
-        Self { name: name.into(), filename: Some(filename.into()), content_type: None, content: Content::Picture(picture) }
+        Self {
+            name: name.into(),
+            filename: Some(filename.into()),
+            content_type: None,
+            content: Content::Picture(picture),
+        }
     }
 }
 

@@ -79,7 +79,10 @@ impl Groups {
     }
 }
 
-#[expect(clippy::indexing_slicing, reason = "every index is below the length that the vectors are made with, a few lines above")]
+#[expect(
+    clippy::indexing_slicing,
+    reason = "every index is below the length that the vectors are made with, a few lines above"
+)]
 fn solve(component: &[(usize, Pair)]) -> Vec<(usize, usize)> {
     let mut rows: Vec<usize> = component.iter().map(|(_, p)| p.row).collect();
     let mut columns: Vec<usize> = component.iter().map(|(_, p)| p.column).collect();
@@ -93,7 +96,9 @@ fn solve(component: &[(usize, Pair)]) -> Vec<(usize, usize)> {
     let m = real + n;
     let mut cost = vec![0f64; n * m];
     for (_, pair) in component {
-        let (Ok(row), Ok(column)) = (rows.binary_search(&pair.row), columns.binary_search(&pair.column)) else { continue };
+        let (Ok(row), Ok(column)) = (rows.binary_search(&pair.row), columns.binary_search(&pair.column)) else {
+            continue;
+        };
         let cell = &mut cost[row * m + column];
         *cell = cell.min(-f64::from(pair.weight));
     }
@@ -173,7 +178,14 @@ mod tests {
 
     #[test]
     fn pairs_that_make_no_sense_are_passed_over() {
-        let pairs = [pair(0, 0, 0.0), pair(0, 0, -1.0), pair(0, 0, f32::NAN), pair(0, 0, f32::INFINITY), pair(7, 0, 1.0), pair(0, 7, 1.0)];
+        let pairs = [
+            pair(0, 0, 0.0),
+            pair(0, 0, -1.0),
+            pair(0, 0, f32::NAN),
+            pair(0, 0, f32::INFINITY),
+            pair(7, 0, 1.0),
+            pair(0, 7, 1.0),
+        ];
         assert_eq!(assign(1, 1, &pairs), [None]);
     }
 

@@ -137,7 +137,8 @@ impl Kalman {
         if !(half_width > 0.0 && half_height > 0.0) {
             return Rect::default();
         }
-        let [left, top, right, bottom] = [x - half_width, y - half_height, x + half_width, y + half_height].map(|v| v as f32);
+        let [left, top, right, bottom] =
+            [x - half_width, y - half_height, x + half_width, y + half_height].map(|v| v as f32);
         Rect { left, top, right, bottom }
     }
 
@@ -211,14 +212,17 @@ mod tests {
             let deviation = |i: usize| if i < 4 { 2.0 * noise[i].value } else { 10.0 * noise[i - 4].velocity };
             Self {
                 mean: std::array::from_fn(|i| [if i < 4 { z[i] } else { 0.0 }]),
-                covariance: std::array::from_fn(|i| std::array::from_fn(|j| if i == j { deviation(i).powi(2) } else { 0.0 })),
+                covariance: std::array::from_fn(|i| {
+                    std::array::from_fn(|j| if i == j { deviation(i).powi(2) } else { 0.0 })
+                }),
                 height: z[3],
             }
         }
 
         fn predict(&mut self) {
             let noise = noises(self.height);
-            let f: Matrix<8, 8> = std::array::from_fn(|i| std::array::from_fn(|j| f64::from(u8::from(i == j || i + 4 == j))));
+            let f: Matrix<8, 8> =
+                std::array::from_fn(|i| std::array::from_fn(|j| f64::from(u8::from(i == j || i + 4 == j))));
             self.mean = product(&f, &self.mean);
             self.covariance = product(&product(&f, &self.covariance), &transposed(&f));
             for (i, row) in self.covariance.iter_mut().enumerate() {

@@ -29,7 +29,10 @@ pub(crate) struct Retried {
     params(("id" = String, Path, description = "Object ID.")),
     responses((status = 200, description = "The delivery.", body = DeliveryJson), Unauthorized, NotFound, Conflict),
 )]
-pub(crate) async fn one(State(api): State<Arc<Api>>, ObjectPath(object): ObjectPath) -> Result<Json<DeliveryJson>, ApiError> {
+pub(crate) async fn one(
+    State(api): State<Arc<Api>>,
+    ObjectPath(object): ObjectPath,
+) -> Result<Json<DeliveryJson>, ApiError> {
     Ok(Json(api.engine.retry_delivery(object).await?.into()))
 }
 

@@ -4,7 +4,9 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use axum::{Json, extract::State, http::Uri};
-use ocellus_core::{BestShotType, Error, ObjectId, ObjectRecord, ObjectType, Region, Result, StreamSettings, VideoId, VideoRecord};
+use ocellus_core::{
+    BestShotType, Error, ObjectId, ObjectRecord, ObjectType, Region, Result, StreamSettings, VideoId, VideoRecord,
+};
 use ocellus_pipeline::settings_of;
 use ocellus_store::ObjectQuery;
 use serde::Serialize;
@@ -165,7 +167,12 @@ impl EventJson {
     ),
     responses((status = 200, description = "A page of events.", body = PageJson<EventJson>), BadParam, Unauthorized),
 )]
-pub(crate) async fn faces(api: State<Arc<Api>>, query: Query, base: BaseUrl, uri: Uri) -> Result<Json<PageJson<EventJson>>, ApiError> {
+pub(crate) async fn faces(
+    api: State<Arc<Api>>,
+    query: Query,
+    base: BaseUrl,
+    uri: Uri,
+) -> Result<Json<PageJson<EventJson>>, ApiError> {
     events(&api, ObjectType::face(), &query, &base, &uri).await
 }
 
@@ -179,7 +186,12 @@ pub(crate) async fn faces(api: State<Arc<Api>>, query: Query, base: BaseUrl, uri
     ),
     responses((status = 200, description = "A page of events.", body = PageJson<EventJson>), BadParam, Unauthorized),
 )]
-pub(crate) async fn bodies(api: State<Arc<Api>>, query: Query, base: BaseUrl, uri: Uri) -> Result<Json<PageJson<EventJson>>, ApiError> {
+pub(crate) async fn bodies(
+    api: State<Arc<Api>>,
+    query: Query,
+    base: BaseUrl,
+    uri: Uri,
+) -> Result<Json<PageJson<EventJson>>, ApiError> {
     events(&api, ObjectType::body(), &query, &base, &uri).await
 }
 
@@ -193,7 +205,12 @@ pub(crate) async fn bodies(api: State<Arc<Api>>, query: Query, base: BaseUrl, ur
     ),
     responses((status = 200, description = "A page of events.", body = PageJson<EventJson>), BadParam, Unauthorized),
 )]
-pub(crate) async fn cars(api: State<Arc<Api>>, query: Query, base: BaseUrl, uri: Uri) -> Result<Json<PageJson<EventJson>>, ApiError> {
+pub(crate) async fn cars(
+    api: State<Arc<Api>>,
+    query: Query,
+    base: BaseUrl,
+    uri: Uri,
+) -> Result<Json<PageJson<EventJson>>, ApiError> {
     events(&api, ObjectType::car(), &query, &base, &uri).await
 }
 
@@ -204,13 +221,15 @@ async fn events(
     base: &BaseUrl,
     uri: &Uri,
 ) -> Result<Json<PageJson<EventJson>>, ApiError> {
-    let video = query.integer(VIDEO)?.map(VideoId).ok_or_else(|| Error::bad_param(VIDEO, "This parameter is required."))?;
+    let video =
+        query.integer(VIDEO)?.map(VideoId).ok_or_else(|| Error::bad_param(VIDEO, "This parameter is required."))?;
     let wanted = ObjectQuery { limit: page::limit(query)?, cursor: page::cursor(query)?, types: vec![object_type] };
     let archive = api.engine.archive().clone();
     let (from, found) = blocking(move || {
         let unknown = || Error::bad_param(VIDEO, format!("Invalid pk \"{video}\" - object does not exist."));
         let record = archive.video(video)?.ok_or_else(unknown)?;
-        let settings = if record.job == 0 { record.stream_settings.clone() } else { settings_of(&archive.stored_job(video)?)? };
+        let settings =
+            if record.job == 0 { record.stream_settings.clone() } else { settings_of(&archive.stored_job(video)?)? };
         Ok((From { video: record, settings }, list::page_of(&archive, video, &wanted)?))
     })
     .await?;

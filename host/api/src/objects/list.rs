@@ -48,7 +48,11 @@ pub(crate) async fn list(
 }
 
 /// Objects with the identities that they are held to be.
-pub(crate) fn page_of(archive: &Archive, video: VideoId, wanted: &ObjectQuery) -> Result<Page<(ObjectRecord, Option<ObjectId>)>> {
+pub(crate) fn page_of(
+    archive: &Archive,
+    video: VideoId,
+    wanted: &ObjectQuery,
+) -> Result<Page<(ObjectRecord, Option<ObjectId>)>> {
     let Page { items, next, prev } = archive.objects(video, wanted)?;
     let with_cluster = |object: ObjectRecord| archive.cluster_of(&object.id).map(|cluster| (object, cluster));
     Ok(Page { items: items.into_iter().map(with_cluster).collect::<Result<_, _>>()?, next, prev })

@@ -115,9 +115,21 @@ pub(crate) async fn in_video(
     search(&api, Some(video), &query, &base, request).await
 }
 
-async fn search(api: &Api, video: Option<VideoId>, query: &Query, base: &BaseUrl, request: Request) -> Result<Json<SearchJson>, ApiError> {
-    let object_type = query.last("type").map(|text| text.parse().map_err(|e: String| Error::bad_param("type", e))).transpose()?;
-    let wanted = SearchQuery { object_type, video, limit: page::limit(query)?, threshold: query.share("threshold")?.unwrap_or(0.0) };
+async fn search(
+    api: &Api,
+    video: Option<VideoId>,
+    query: &Query,
+    base: &BaseUrl,
+    request: Request,
+) -> Result<Json<SearchJson>, ApiError> {
+    let object_type =
+        query.last("type").map(|text| text.parse().map_err(|e: String| Error::bad_param("type", e))).transpose()?;
+    let wanted = SearchQuery {
+        object_type,
+        video,
+        limit: page::limit(query)?,
+        threshold: query.share("threshold")?.unwrap_or(0.0),
+    };
     let picture = body::whole(request, MOST_BYTES).await?;
     Ok(Json(SearchJson::new(api.engine.search(picture, wanted).await?, base)))
 }

@@ -64,7 +64,8 @@ pub(crate) fn rounded(value: impl Into<f64>) -> f64 {
 
 impl ObjectJson {
     pub(crate) fn new((object, cluster): (ObjectRecord, Option<ObjectId>), base: &BaseUrl) -> Self {
-        let ObjectRecord { id, bs_type, end_of_track, best, first, last, detections, interpolated, attributes, .. } = object;
+        let ObjectRecord { id, bs_type, end_of_track, best, first, last, detections, interpolated, attributes, .. } =
+            object;
         Self {
             r#type: id.object_type.to_string(),
             track_id: id.track.0,

@@ -37,7 +37,11 @@ pub(super) fn builder() -> Builder {
     // Its own limit of that kind starts once it knows the protocol, which a silent client never
     // tells.
     builder.http1().timer(TokioTimer::new()).header_read_timeout(None).max_buf_size(MAX_HEAD_BYTES);
-    builder.http2().timer(TokioTimer::new()).keep_alive_interval(PING).max_concurrent_streams(MAX_STREAMS_PER_CONNECTION);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(PING)
+        .max_concurrent_streams(MAX_STREAMS_PER_CONNECTION);
     builder
 }
 

@@ -37,7 +37,12 @@ use pool::Pool;
 const GRACE: Duration = Duration::from_secs(10);
 
 /// Serves until `shutdown` is ready.
-pub async fn serve(listener: TcpListener, router: Router, limits: ConnectionLimits, shutdown: impl Future<Output = ()>) {
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    limits: ConnectionLimits,
+    shutdown: impl Future<Output = ()>,
+) {
     let (builder, pool) = (connection::builder(), Pool::new(&limits));
     let (connections, stopping, over) = (TaskTracker::new(), CancellationToken::new(), CancellationToken::new());
     let mut shutdown = pin!(shutdown);
@@ -75,7 +80,9 @@ async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
             Err(e)
                 if matches!(
                     e.kind(),
-                    io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionRefused
+                    io::ErrorKind::ConnectionAborted
+                        | io::ErrorKind::ConnectionReset
+                        | io::ErrorKind::ConnectionRefused
                 ) => {}
             Err(e) => {
                 // Out of file descriptors, most likely: that passes, and spinning until then helps

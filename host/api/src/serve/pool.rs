@@ -55,7 +55,12 @@ pub(crate) struct Place {
 
 impl Pool {
     pub(super) fn new(limits: &ConnectionLimits) -> Arc<Self> {
-        Arc::new(Self { total: limits.connections, newcomers: limits.newcomers(), open: Mutex::default(), changed: Notify::new() })
+        Arc::new(Self {
+            total: limits.connections,
+            newcomers: limits.newcomers(),
+            open: Mutex::default(),
+            changed: Notify::new(),
+        })
     }
 
     /// A place for a connection from this address, as soon as there is one. For one caller at a
@@ -88,8 +93,13 @@ impl Pool {
         let id = open.next;
         open.next += 1;
         let (activity, closed) = (Arc::new(Activity::new(now)), Arc::new(Notify::new()));
-        let connection =
-            Connection { peer, accepted: now, authenticated: false, activity: Arc::clone(&activity), closed: Arc::clone(&closed) };
+        let connection = Connection {
+            peer,
+            accepted: now,
+            authenticated: false,
+            activity: Arc::clone(&activity),
+            closed: Arc::clone(&closed),
+        };
         open.connections.insert(id, connection);
         drop(open);
         Ok(Place { pool: Arc::clone(self), id, activity, closed })
@@ -105,7 +115,13 @@ impl Open {
         let guests: Vec<_> = self
             .connections
             .iter()
-            .map(|(id, c)| Guest { id: *id, peer: c.peer, accepted: c.accepted, authenticated: c.authenticated, idle: c.activity.idle() })
+            .map(|(id, c)| Guest {
+                id: *id,
+                peer: c.peer,
+                accepted: c.accepted,
+                authenticated: c.authenticated,
+                idle: c.activity.idle(),
+            })
             .collect();
         room::find(&guests, peer, pool.total, pool.newcomers, now)
     }
@@ -120,7 +136,11 @@ impl Open {
         self.made_room += 1;
         if self.said.is_none_or(|said| now.duration_since(said) >= SAY_AGAIN) {
             let (closed, open) = (self.made_room, self.connections.len() + 1);
-            tracing::warn!(closed, open, "{closed} connections were closed to make room for others: --max-connections is reached");
+            tracing::warn!(
+                closed,
+                open,
+                "{closed} connections were closed to make room for others: --max-connections is reached"
+            );
             (self.made_room, self.said) = (0, Some(now));
         }
     }

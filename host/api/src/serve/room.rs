@@ -94,7 +94,9 @@ pub(super) fn find(guests: &[Guest], peer: Peer, total: usize, newcomers: usize,
         *by_peer.entry(guest.peer).or_default() += 1;
     }
     // Among equals the one that wants more room gives it.
-    let Some(crowd) = by_peer.into_iter().max_by_key(|&(p, n)| (n, p == peer)).map(|(p, _)| p) else { return Room::Later };
+    let Some(crowd) = by_peer.into_iter().max_by_key(|&(p, n)| (n, p == peer)).map(|(p, _)| p) else {
+        return Room::Later;
+    };
     // Where those with the token have nearly everything, one who has nothing yet may find only
     // strangers from elsewhere.
     let has_some = strangers().any(|g| g.peer == crowd);

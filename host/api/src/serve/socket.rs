@@ -63,7 +63,11 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Reporting<S> {
         self.report(outcome)
     }
 
-    fn poll_write_vectored(mut self: Pin<&mut Self>, cx: &mut Context<'_>, pieces: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        pieces: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
         let outcome = Pin::new(&mut self.socket).poll_write_vectored(cx, pieces);
         self.report(outcome)
     }
@@ -100,7 +104,8 @@ mod tests {
             socket.write_all(&[7; 100]).await.unwrap();
             assert!(activity.idle().is_some());
             let pieces = [IoSlice::new(&[7; 10]), IoSlice::new(&[7; 10])];
-            let more = async { if vectored { socket.write_vectored(&pieces).await } else { socket.write(&[7; 10]).await } };
+            let more =
+                async { if vectored { socket.write_vectored(&pieces).await } else { socket.write(&[7; 10]).await } };
             let mut more = std::pin::pin!(more);
             assert!(more.as_mut().now_or_never().is_none() && activity.idle().is_none());
             theirs.read_exact(&mut [0; 100]).await.unwrap();

@@ -108,5 +108,7 @@ pub(crate) async fn objects(
     let archive = api.engine.archive().clone();
     let cluster = id.clone();
     let found = blocking(move || archive.cluster_objects(&id, cursor.as_ref(), limit)?.ok_or_else(no_cluster)).await?;
-    Ok(Json(PageJson::new(found, &base, &uri, &query, |object| ObjectJson::new((object, Some(cluster.clone())), &base))))
+    Ok(Json(PageJson::new(found, &base, &uri, &query, |object| {
+        ObjectJson::new((object, Some(cluster.clone())), &base)
+    })))
 }

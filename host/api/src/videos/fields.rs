@@ -101,7 +101,8 @@ impl NewVideo {
         if !sent.contains_key("camera_group") {
             return Err(required("camera_group"));
         }
-        let VideoPatch { camera_group, name, url, camera, router_url, stream_settings, case } = VideoPatch::parse(sent, config, network)?;
+        let VideoPatch { camera_group, name, url, camera, router_url, stream_settings, case } =
+            VideoPatch::parse(sent, config, network)?;
         Ok(Self {
             camera_group: camera_group.ok_or_else(|| required("camera_group"))?,
             name: name.ok_or_else(|| required("name"))?,
@@ -148,7 +149,9 @@ fn integer(sent: &Map<String, Value>, name: &str) -> Result<Option<Option<i64>>>
     match sent.get(name) {
         None => Ok(None),
         Some(Value::Null) => Ok(Some(None)),
-        Some(value) => value.as_i64().map(|n| Some(Some(n))).ok_or_else(|| Error::bad_param(name, "A valid integer is required.")),
+        Some(value) => {
+            value.as_i64().map(|n| Some(Some(n))).ok_or_else(|| Error::bad_param(name, "A valid integer is required."))
+        }
     }
 }
 
@@ -156,7 +159,9 @@ fn integer(sent: &Map<String, Value>, name: &str) -> Result<Option<Option<i64>>>
 fn key(sent: &Map<String, Value>, name: &str, known: &[i64]) -> Result<Option<Option<i64>>> {
     let value = integer(sent, name)?;
     match value {
-        Some(Some(n)) if !known.contains(&n) => Err(Error::bad_param(name, format!("Invalid pk \"{n}\" - object does not exist."))),
+        Some(Some(n)) if !known.contains(&n) => {
+            Err(Error::bad_param(name, format!("Invalid pk \"{n}\" - object does not exist.")))
+        }
         _ => Ok(value),
     }
 }
@@ -179,7 +184,12 @@ fn text(sent: &Map<String, Value>, name: &str, most: usize) -> Result<Option<Opt
 /// An absolute URL with a host. FFmpeg would also open files, pipes and lists of them: only
 /// `schemes` get through, and no address that the server must not talk to. What a name resolves to
 /// is checked when it is used.
-fn url(sent: &Map<String, Value>, name: &str, schemes: &[&str], network: &NetworkPolicy) -> Result<Option<Option<String>>> {
+fn url(
+    sent: &Map<String, Value>,
+    name: &str,
+    schemes: &[&str],
+    network: &NetworkPolicy,
+) -> Result<Option<Option<String>>> {
     let value = text(sent, name, MAX_URL_CHARS)?;
     if let Some(Some(text)) = &value {
         // The parser mends what browsers mend, and FFmpeg, which gets the text as it is, reads
@@ -216,7 +226,8 @@ mod tests {
 
     #[test]
     fn the_two_required_fields_are_enough() {
-        let video = parse(&json!({"camera_group": 1, "name": null, "id": 7, "finished": true, "whatever": []})).unwrap();
+        let video =
+            parse(&json!({"camera_group": 1, "name": null, "id": 7, "finished": true, "whatever": []})).unwrap();
         assert_eq!((video.camera_group, video.name, video.url), (1, None, None));
         assert_eq!(parse(&json!({"name": "a"})).unwrap_err().param(), Some("camera_group"));
         let error = parse(&json!({"camera_group": 1})).unwrap_err();
@@ -272,7 +283,10 @@ mod tests {
             let video = parse(&json!({"camera_group": 1, "name": "a", "url": good})).unwrap();
             assert_eq!(video.url.as_deref(), Some(good));
         }
-        assert_eq!(refused(json!({"router_url": "rtsp://a/"})), ("router_url".into(), "Enter a valid URL (http, https).".into()));
+        assert_eq!(
+            refused(json!({"router_url": "rtsp://a/"})),
+            ("router_url".into(), "Enter a valid URL (http, https).".into())
+        );
     }
 
     #[test]

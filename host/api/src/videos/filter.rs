@@ -31,7 +31,11 @@ pub(super) fn filter(query: &Query, now: Timestamp) -> Result<VideoFilter> {
     }
     Ok(VideoFilter {
         camera_groups: list(query, "camera_groups", integer)?,
-        case_in: list(query, "case_in", |name, text| if text == "null" { Ok(None) } else { integer(name, text).map(Some) })?,
+        case_in: list(
+            query,
+            "case_in",
+            |name, text| if text == "null" { Ok(None) } else { integer(name, text).map(Some) },
+        )?,
         id_in: list(query, "id_in", |name, text| integer(name, text).map(VideoId))?,
         name_contains: query.last("name_contains").map(str::to_owned),
         created,
@@ -53,7 +57,12 @@ fn date_time(name: &str, text: &str) -> Result<Timestamp> {
         .ok()
         .or_else(|| spaced.parse().ok())
         .or_else(|| {
-            [&text, &spaced].into_iter().find_map(|t| t.parse::<DateTime>().ok())?.to_zoned(TimeZone::UTC).ok().map(|z| z.timestamp())
+            [&text, &spaced]
+                .into_iter()
+                .find_map(|t| t.parse::<DateTime>().ok())?
+                .to_zoned(TimeZone::UTC)
+                .ok()
+                .map(|z| z.timestamp())
         })
         .ok_or_else(|| Error::bad_param(name, "Enter a valid date/time."))
 }
@@ -74,11 +83,16 @@ fn last_weeks(query: &Query, now: Timestamp) -> Result<Vec<Range<Timestamp>>> {
         let n = query.integer_within(name, 1, MAX_WEEKS)?;
         n.map(|n| make(now, n).ok_or_else(|| Error::bad_param(name, "There are not so many weeks."))).transpose()
     };
-    Ok(match (ranges("created_date_nth_full_week", weeks::full)?, ranges("created_date_nth_work_week", weeks::working)?) {
-        // Never empty: the last week over is in both.
-        (Some(a), Some(b)) => weeks::common(&a, &b),
-        (a, b) => a.or(b).unwrap_or_default(),
-    })
+    Ok(
+        match (
+            ranges("created_date_nth_full_week", weeks::full)?,
+            ranges("created_date_nth_work_week", weeks::working)?,
+        ) {
+            // Never empty: the last week over is in both.
+            (Some(a), Some(b)) => weeks::common(&a, &b),
+            (a, b) => a.or(b).unwrap_or_default(),
+        },
+    )
 }
 
 #[cfg(test)]
@@ -96,9 +110,13 @@ mod tests {
     #[test]
     fn dates_are_read_as_people_write_them() {
         let parse = |text: &str| date_time("d", text).map(|t| t.to_string()).map_err(|e| e.public().to_owned());
-        for text in
-            ["2025-03-28T11:00:00Z", "2025-03-28T14:00:00+03:00", "2025-03-28T14:00:00 03:00", "2025-03-28T11:00:00", "2025-03-28 11:00:00"]
-        {
+        for text in [
+            "2025-03-28T11:00:00Z",
+            "2025-03-28T14:00:00+03:00",
+            "2025-03-28T14:00:00 03:00",
+            "2025-03-28T11:00:00",
+            "2025-03-28 11:00:00",
+        ] {
             assert_eq!(parse(text), Ok("2025-03-28T11:00:00Z".into()), "{text}");
         }
         assert_eq!(parse("2025-03-28"), Ok("2025-03-28T00:00:00Z".into()));

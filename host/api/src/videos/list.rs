@@ -42,10 +42,18 @@ impl IntoParams for Filters {
             ),
             ("created_date_gt", "Created after this.", date()),
             ("created_date_gte", "Created then or after.", date()),
-            ("created_date_last_n_days", "Created within the last N times 24 hours.", of(Type::Number).minimum(Some(0)).into()),
+            (
+                "created_date_last_n_days",
+                "Created within the last N times 24 hours.",
+                of(Type::Number).minimum(Some(0)).into(),
+            ),
             ("created_date_lt", "Created before this.", date()),
             ("created_date_lte", "Created then or before.", date()),
-            ("created_date_nth_full_week", "Created within the last N weeks that are over, Monday to Sunday, UTC.", weeks()),
+            (
+                "created_date_nth_full_week",
+                "Created within the last N weeks that are over, Monday to Sunday, UTC.",
+                weeks(),
+            ),
             ("created_date_nth_work_week", "The same, Monday to Friday only.", weeks()),
             ("id_in", "With one of these IDs.", ids()),
             ("name_contains", "With this in its name, in whatever case.", of(Type::String).into()),
@@ -106,7 +114,12 @@ fn order(query: &Query) -> Result<Order> {
         "id" => OrderKey::Id,
         "created_date" => OrderKey::CreatedDate,
         "name" => OrderKey::Name,
-        _ => return Err(Error::bad_param(NAME, "Select one of id, created_date, name; with - before it for descending order.")),
+        _ => {
+            return Err(Error::bad_param(
+                NAME,
+                "Select one of id, created_date, name; with - before it for descending order.",
+            ));
+        }
     };
     Ok(Order { key, descending })
 }

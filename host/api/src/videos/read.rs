@@ -19,7 +19,11 @@ use crate::{
     params(("id" = u64, Path, description = "Video archive ID.")),
     responses((status = 200, description = "The video.", body = VideoJson), Unauthorized, NotFound),
 )]
-pub(crate) async fn read(State(api): State<Arc<Api>>, VideoPath(id): VideoPath, base: BaseUrl) -> Result<Json<VideoJson>, ApiError> {
+pub(crate) async fn read(
+    State(api): State<Arc<Api>>,
+    VideoPath(id): VideoPath,
+    base: BaseUrl,
+) -> Result<Json<VideoJson>, ApiError> {
     let engine = api.engine.clone();
     let video = blocking(move || engine.live(engine.archive().video(id)?.ok_or_else(no_video)?)).await?;
     Ok(Json(VideoJson::new(video, &base)))

@@ -105,7 +105,11 @@ pub(crate) struct Decisions {
     ),
     responses((status = 200, description = "In the order of frames.", body = Decisions), BadParam, Unauthorized, NotFound, Conflict),
 )]
-pub(crate) async fn decisions(State(api): State<Arc<Api>>, VideoPath(video): VideoPath, query: Query) -> Result<Json<Decisions>, ApiError> {
+pub(crate) async fn decisions(
+    State(api): State<Arc<Api>>,
+    VideoPath(video): VideoPath,
+    query: Query,
+) -> Result<Json<Decisions>, ApiError> {
     let stage = |text: &str| match text {
         "detections" => Ok(DecisionStage::Detections),
         "tracker" => Ok(DecisionStage::Tracker),
@@ -114,7 +118,10 @@ pub(crate) async fn decisions(State(api): State<Arc<Api>>, VideoPath(video): Vid
         other => Err(Error::bad_param("stage", format!("{other:?} is no stage: detections, tracker, shots, objects."))),
     };
     let wanted = Wanted {
-        object_type: query.last("type").map(|t| t.parse().map_err(|e: String| Error::bad_param("type", e))).transpose()?,
+        object_type: query
+            .last("type")
+            .map(|t| t.parse().map_err(|e: String| Error::bad_param("type", e)))
+            .transpose()?,
         stage: query.last("stage").map(stage).transpose()?,
         track: query.integer("track")?.map(TrackId),
         frame: query.integer("frame")?,

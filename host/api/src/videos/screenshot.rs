@@ -29,7 +29,11 @@ const MAX_SIDE: u32 = 16_384;
     ),
     responses((status = 200, description = "JPEG.", body = [u8], content_type = "image/jpeg"), BadParam, Unauthorized, NotFound),
 )]
-pub(crate) async fn screenshot(State(api): State<Arc<Api>>, VideoPath(id): VideoPath, query: Query) -> Result<Response, ApiError> {
+pub(crate) async fn screenshot(
+    State(api): State<Arc<Api>>,
+    VideoPath(id): VideoPath,
+    query: Query,
+) -> Result<Response, ApiError> {
     Ok(jpeg(api.engine.screenshot(id, wanted(&query)?, false).await?))
 }
 
@@ -45,7 +49,11 @@ pub(crate) async fn screenshot(State(api): State<Arc<Api>>, VideoPath(id): Video
     ),
     responses((status = 200, description = "JPEG.", body = [u8], content_type = "image/jpeg"), BadParam, Unauthorized, NotFound),
 )]
-pub(crate) async fn retake(State(api): State<Arc<Api>>, VideoPath(id): VideoPath, query: Query) -> Result<Response, ApiError> {
+pub(crate) async fn retake(
+    State(api): State<Arc<Api>>,
+    VideoPath(id): VideoPath,
+    query: Query,
+) -> Result<Response, ApiError> {
     Ok(jpeg(api.engine.screenshot(id, wanted(&query)?, true).await?))
 }
 

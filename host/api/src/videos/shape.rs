@@ -140,8 +140,9 @@ fn health_status() -> Schema {
         ("not_posted", "Not accepted yet: the deliveries in states pending and retrying."),
         ("retrying", "Those of not_posted that were tried already; absent where there are none."),
     ];
-    let counts =
-        counts.iter().fold(of(Type::Object), |o, (name, meaning)| o.property(*name, of(Type::Integer).description(Some(*meaning))));
+    let counts = counts
+        .iter()
+        .fold(of(Type::Object), |o, (name, meaning)| o.property(*name, of(Type::Integer).description(Some(*meaning))));
     let whole = [
         "faces_posted",
         "faces_failed",
@@ -155,17 +156,22 @@ fn health_status() -> Schema {
         "job_starts",
     ];
     let statistic = ObjectBuilder::new().description(Some("Figures of the last processing; empty before the first."));
-    let statistic = figures(&["processed_duration", "processing_fps", "last_stream_timestamp"], || Type::Number, statistic);
+    let statistic =
+        figures(&["processed_duration", "processing_fps", "last_stream_timestamp"], || Type::Number, statistic);
     let statistic = figures(&whole, || Type::Integer, statistic)
         .property(
             "objects",
-            of(Type::Object).description(Some("By object type.")).additional_properties(Some(AdditionalProperties::RefOr(counts.into()))),
+            of(Type::Object)
+                .description(Some("By object type."))
+                .additional_properties(Some(AdditionalProperties::RefOr(counts.into()))),
         )
         .property("extractors", of(Type::Object))
         .property(
             "cpu_seconds",
             of(Type::Object)
-                .description(Some("What the threads of the job took of the CPU, by what for; FFmpeg's own threads are not in it."))
+                .description(Some(
+                    "What the threads of the job took of the CPU, by what for; FFmpeg's own threads are not in it.",
+                ))
                 .additional_properties(Some(AdditionalProperties::RefOr(of(Type::Number).into()))),
         );
     let one_of = |values: &[&str]| of(Type::String).enum_values(Some(values.iter().map(|v| v.to_string())));

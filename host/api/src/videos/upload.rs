@@ -37,7 +37,11 @@ const BUFFER_BYTES: usize = 1 << 20;
     request_body(content = [u8], content_type = "application/octet-stream", description = "The file."),
     responses((status = 201, description = "The file is stored."), BadParam, Unauthorized, NotFound, Conflict, TooLarge),
 )]
-pub(crate) async fn upload(State(api): State<Arc<Api>>, VideoPath(id): VideoPath, request: Request) -> Result<StatusCode, ApiError> {
+pub(crate) async fn upload(
+    State(api): State<Arc<Api>>,
+    VideoPath(id): VideoPath,
+    request: Request,
+) -> Result<StatusCode, ApiError> {
     // Refusals before the first byte: a client that waits for "100 Continue" is spared sending the
     // file.
     blocking({
@@ -88,7 +92,10 @@ fn empty() -> Error {
 /// A job that is queued or runs reads the file.
 fn check_idle(video: &VideoRecord) -> Result<()> {
     if video.status.is_enabled() {
-        return Err(Error::new(ErrorKind::Conflict, "The video is queued or being processed: stop it before replacing its file."));
+        return Err(Error::new(
+            ErrorKind::Conflict,
+            "The video is queued or being processed: stop it before replacing its file.",
+        ));
     }
     Ok(())
 }
@@ -100,7 +107,10 @@ fn check_headers(headers: &HeaderMap) -> Result<()> {
     }
     let form = |value: &[u8]| value.get(..10).is_some_and(|start| start.eq_ignore_ascii_case(b"multipart/"));
     if headers.get(CONTENT_TYPE).is_some_and(|value| form(value.as_bytes())) {
-        return Err(Error::bad_param("Content-Type", "Send the file itself as the body (curl --data-binary @FILE), not a form."));
+        return Err(Error::bad_param(
+            "Content-Type",
+            "Send the file itself as the body (curl --data-binary @FILE), not a form.",
+        ));
     }
     Ok(())
 }

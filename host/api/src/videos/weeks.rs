@@ -28,7 +28,10 @@ pub(super) fn working(now: Timestamp, n: u16) -> Option<Vec<Range<Timestamp>>> {
 
 /// Where both lists have time in common.
 pub(super) fn common(a: &[Range<Timestamp>], b: &[Range<Timestamp>]) -> Vec<Range<Timestamp>> {
-    a.iter().flat_map(|a| b.iter().map(move |b| a.start.max(b.start)..a.end.min(b.end))).filter(|r| !r.is_empty()).collect()
+    a.iter()
+        .flat_map(|a| b.iter().map(move |b| a.start.max(b.start)..a.end.min(b.end)))
+        .filter(|r| !r.is_empty())
+        .collect()
 }
 
 /// The Monday of the week under way.
@@ -66,7 +69,10 @@ mod tests {
 
     #[test]
     fn working_weeks_leave_the_weekends_out() {
-        let expected = vec![at("2025-03-10T00:00:00Z")..at("2025-03-15T00:00:00Z"), at("2025-03-17T00:00:00Z")..at("2025-03-22T00:00:00Z")];
+        let expected = vec![
+            at("2025-03-10T00:00:00Z")..at("2025-03-15T00:00:00Z"),
+            at("2025-03-17T00:00:00Z")..at("2025-03-22T00:00:00Z"),
+        ];
         assert_eq!(working(at("2025-03-28T12:00:00Z"), 2).unwrap(), expected);
     }
 

@@ -55,7 +55,10 @@ async fn no_token_no_answer_and_no_effect() {
         let request = || server.request(method.parse().unwrap(), path).body(body.clone());
         let none = server.send(request()).await.expect(401);
         assert_eq!(none.headers["www-authenticate"], "Token", "{method} {path}");
-        assert_eq!(none.body, br#"{"code":"UNAUTHORIZED","desc":"Authentication credentials were not provided."}"#, "{method} {path}");
+        assert_eq!(
+            none.body, br#"{"code":"UNAUTHORIZED","desc":"Authentication credentials were not provided."}"#,
+            "{method} {path}"
+        );
         let wrong = server.send(request().header("authorization", "Token nope")).await.expect(401);
         assert_eq!(wrong.body, br#"{"code":"UNAUTHORIZED","desc":"Invalid token."}"#, "{method} {path}");
     }
@@ -89,7 +92,10 @@ async fn head_options_and_wrong_methods() {
     assert!(["GET", "HEAD", "PUT", "PATCH", "DELETE"].iter().all(|m| allowed.split(',').any(|a| a == *m)), "{allowed}");
     let wrong = server.call(Method::DELETE, "/videos/", "").await.expect(405);
     assert_eq!(wrong.headers["allow"], "GET,HEAD,POST");
-    assert_eq!(wrong.json(), json!({"traceback": "", "code": "METHOD_NOT_ALLOWED", "desc": "Method \"DELETE\" not allowed."}));
+    assert_eq!(
+        wrong.json(),
+        json!({"traceback": "", "code": "METHOD_NOT_ALLOWED", "desc": "Method \"DELETE\" not allowed."})
+    );
     assert_eq!(server.count().await, 1);
 }
 
@@ -155,7 +161,8 @@ async fn a_refusal_that_leaves_the_body_unread_says_that_the_connection_ends() {
 async fn http_2_is_spoken_too() {
     let server = Server::start().await;
     let client = reqwest::Client::builder().http2_prior_knowledge().no_proxy().build().unwrap();
-    let response = client.get(server.url("/videos/")).header("authorization", format!("Token {TOKEN}")).send().await.unwrap();
+    let response =
+        client.get(server.url("/videos/")).header("authorization", format!("Token {TOKEN}")).send().await.unwrap();
     assert_eq!((response.status().as_u16(), response.version()), (200, reqwest::Version::HTTP_2));
 }
 

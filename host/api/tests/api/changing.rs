@@ -20,16 +20,21 @@ async fn put_replaces_everything_that_can_be_written() {
     let plain = server.add("plain").await;
     let mut expected = server.video(plain).await;
     let before = server.video(id).await;
-    let after =
-        server.put(&format!("/videos/{id}/"), json!({"camera_group": 1, "name": "plain", "finished": true})).await.expect(200).json();
+    let after = server
+        .put(&format!("/videos/{id}/"), json!({"camera_group": 1, "name": "plain", "finished": true}))
+        .await
+        .expect(200)
+        .json();
     for key in ["id", "created_date", "screenshot"] {
         expected[key] = before[key].clone();
     }
     assert_eq!(after, expected);
     assert_eq!(server.video(id).await, expected);
-    for (sent, param) in
-        [(json!({"name": "a"}), "camera_group"), (json!({"camera_group": 1}), "name"), (json!({"camera_group": 1, "name": 5}), "name")]
-    {
+    for (sent, param) in [
+        (json!({"name": "a"}), "camera_group"),
+        (json!({"camera_group": 1}), "name"),
+        (json!({"camera_group": 1, "name": 5}), "name"),
+    ] {
         server.put(&format!("/videos/{id}/"), sent).await.refuses(param);
     }
     assert_eq!(server.video(id).await, expected);
@@ -66,7 +71,10 @@ async fn patch_changes_what_it_names() {
         (json!({"camera_group": null}), "camera_group"),
         (json!({"name": "new", "url": "concat:a|b"}), "url"),
         (json!({"name": "new", "stream_settings": {"detectors": {"face": null}}}), "stream_settings.detectors"),
-        (json!({"name": "new", "stream_settings": {"detectors": {"face": {"x": 1}}}}), "stream_settings.detectors.face.x"),
+        (
+            json!({"name": "new", "stream_settings": {"detectors": {"face": {"x": 1}}}}),
+            "stream_settings.detectors.face.x",
+        ),
     ] {
         server.patch(&path, sent).await.refuses(param);
         assert_eq!(server.video(id).await, expected);

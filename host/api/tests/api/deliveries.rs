@@ -7,10 +7,12 @@ use crate::{objects, server::Server};
 
 /// Three objects on their way to nowhere: one failed, one was posted, one was not tried.
 async fn with_deliveries(server: &Server) -> (u64, Vec<String>) {
-    let (video, job, ids) = objects::in_job(server, &["face", "car", "face"], &json!({"router_url": "http://127.0.0.1:1/"})).await;
+    let (video, job, ids) =
+        objects::in_job(server, &["face", "car", "face"], &json!({"router_url": "http://127.0.0.1:1/"})).await;
     let book = |id: &str, state, last_status, reason: Option<&str>| {
         let pending = Delivery::pending(id.parse().unwrap());
-        job.record_delivery(&Delivery { state, attempts: 2, last_status, reason: reason.map(Into::into), ..pending }).unwrap();
+        job.record_delivery(&Delivery { state, attempts: 2, last_status, reason: reason.map(Into::into), ..pending })
+            .unwrap();
     };
     book(&ids[0], DeliveryState::Failed, Some(415), Some("the receiver answered 415"));
     book(&ids[1], DeliveryState::Posted, Some(202), None);

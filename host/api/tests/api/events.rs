@@ -37,8 +37,11 @@ async fn events_come_by_type_and_page_by_page() {
     let server = Server::start().await;
     let (video, made) = with_objects(&server, &["face", "car", "face", "body"]).await;
     let list = async |path: &str| server.get(path).await.expect(200).json();
-    let ids = |page: &Value| page["results"].as_array().unwrap().iter().map(|e| e["id"].as_str().unwrap().to_owned()).collect::<Vec<_>>();
-    for (kind, expected) in [("faces", vec![&made[0], &made[2]]), ("bodies", vec![&made[3]]), ("cars", vec![&made[1]])] {
+    let ids = |page: &Value| {
+        page["results"].as_array().unwrap().iter().map(|e| e["id"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    for (kind, expected) in [("faces", vec![&made[0], &made[2]]), ("bodies", vec![&made[3]]), ("cars", vec![&made[1]])]
+    {
         let page = list(&format!("/events/{kind}/?video_archive={video}")).await;
         assert_eq!(ids(&page).iter().collect::<Vec<_>>(), expected, "{kind}");
     }
@@ -65,7 +68,8 @@ async fn coordinates_are_those_of_the_picture() {
     settings["rot"] = "20x30+1+2".into();
     settings["detectors"]["face"]["fullframe_crop_rot"] = true.into();
     let (video, ..) = in_job(&server, &["face"], &json!({"stream_settings": settings})).await;
-    let event = server.get(&format!("/events/faces/?video_archive={video}")).await.expect(200).json()["results"][0].clone();
+    let event =
+        server.get(&format!("/events/faces/?video_archive={video}")).await.expect(200).json()["results"][0].clone();
     let coordinates = ["left", "top", "right", "bottom"].map(|side| event[format!("frame_coords_{side}")].clone());
     assert_eq!(coordinates, [0, 0, 29, 38].map(Value::from));
 }

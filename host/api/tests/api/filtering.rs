@@ -61,7 +61,11 @@ async fn filters_choose_and_are_joined() {
         ("whatever=1", &[1, 2, 3, 4, 5]),
     ] {
         assert_eq!(ids(&server.get(&format!("/videos/?{query}")).await.expect(200).json()), expected, "{query}");
-        assert_eq!(server.get(&format!("/videos/count/?{query}")).await.expect(200).json(), json!({"count": expected.len()}), "{query}");
+        assert_eq!(
+            server.get(&format!("/videos/count/?{query}")).await.expect(200).json(),
+            json!({"count": expected.len()}),
+            "{query}"
+        );
     }
 }
 
@@ -77,7 +81,11 @@ async fn orderings() {
         ("name", [4, 1, 5, 2, 3]),
         ("-name", [3, 2, 5, 1, 4]),
     ] {
-        assert_eq!(ids(&server.get(&format!("/videos/?ordering={ordering}")).await.expect(200).json()), expected, "{ordering}");
+        assert_eq!(
+            ids(&server.get(&format!("/videos/?ordering={ordering}")).await.expect(200).json()),
+            expected,
+            "{ordering}"
+        );
     }
 }
 
@@ -117,7 +125,8 @@ async fn refusals_name_the_parameter() {
         server.get(&format!("/videos/count/?{query}")).await.refuses(param);
     }
     // A cursor belongs to the ordering that it was made for.
-    let next = server.get("/videos/?limit=2&ordering=name").await.expect(200).json()["next_page"].as_str().unwrap().to_owned();
+    let next =
+        server.get("/videos/?limit=2&ordering=name").await.expect(200).json()["next_page"].as_str().unwrap().to_owned();
     server.get(&next.replace("ordering=name", "ordering=-id")).await.refuses("page");
     assert!(next.rsplit_once("page=").unwrap().1.chars().all(|c| c.is_ascii_alphanumeric() || c == '_'), "{next}");
     assert!(next.starts_with(&server.url("/videos/?")) && next.contains("limit=2&ordering=name&page="), "{next}");

@@ -54,8 +54,10 @@ fn no_request_makes_the_server_fail() {
         server.add("a").await;
         server
     });
-    let methods = prop::sample::select(vec!["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE", "BREW"]);
-    let mut runner = TestRunner::new(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() });
+    let methods =
+        prop::sample::select(vec!["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE", "BREW"]);
+    let mut runner =
+        TestRunner::new(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() });
     runner
         .run(&(methods, targets(), headers(), bodies()), |(method, target, headers, body)| {
             let head = format!(
@@ -93,7 +95,11 @@ async fn what_is_no_http_is_refused_and_others_are_served() {
         let mut answer = Vec::new();
         // Reset or closed, with a word or without.
         let _ = stream.read_to_end(&mut answer).await;
-        assert!(!answer.starts_with(b"HTTP/1.1") || answer.starts_with(b"HTTP/1.1 400"), "{bytes:?}: {}", String::from_utf8_lossy(&answer));
+        assert!(
+            !answer.starts_with(b"HTTP/1.1") || answer.starts_with(b"HTTP/1.1 400"),
+            "{bytes:?}: {}",
+            String::from_utf8_lossy(&answer)
+        );
     }
     let many = format!("GET /videos/ HTTP/1.1\r\nhost: a\r\n{}\r\n", "x: y\r\n".repeat(500));
     assert!(server.raw(many.as_bytes()).await.unwrap().0 < 500);
@@ -116,7 +122,9 @@ async fn a_client_that_says_little_holds_up_nobody() {
 #[tokio::test(flavor = "multi_thread")]
 async fn requests_in_one_connection_are_answered_in_order() {
     let server = Server::start().await;
-    let request = |path: &str, close: &str| format!("GET {path} HTTP/1.1\r\nhost: a\r\nauthorization: Token {TOKEN}\r\n{close}\r\n");
+    let request = |path: &str, close: &str| {
+        format!("GET {path} HTTP/1.1\r\nhost: a\r\nauthorization: Token {TOKEN}\r\n{close}\r\n")
+    };
     let mut stream = server.connect().await;
     let both = request("/videos/count/", "") + &request("/videos/77/", "connection: close\r\n");
     stream.write_all(both.as_bytes()).await.unwrap();

@@ -50,7 +50,10 @@ async fn jobs_wait_for_networks_and_nothing_else_does() {
     until("the job ends", async || server.video(id).await["finished"] == true).await;
     assert_eq!(status().await, "MISCONFIGURED");
     let health = server.get("/health/").await.expect(200).json();
-    assert_eq!((&health["detectors"]["loading"], &health["detectors"]["refused"][0]["name"]), (&json!(false), &json!("absent")));
+    assert_eq!(
+        (&health["detectors"]["loading"], &health["detectors"]["refused"][0]["name"]),
+        (&json!(false), &json!("absent"))
+    );
     server.post("/videos/", settings).await.refuses("stream_settings.detectors.lorry");
     server.stop().await;
 }

@@ -25,7 +25,12 @@ pub(crate) async fn in_job(server: &Server, types: &[&str], plan: &Value) -> (u6
     let job = server.archive.start_job(VideoId(video), &whole).unwrap();
     let mut ids = Vec::new();
     for (track, object_type) in types.iter().enumerate() {
-        let id = ObjectId { job: job.id(), object_type: object_type.parse().unwrap(), track: TrackId(track as u64), shot: 0 };
+        let id = ObjectId {
+            job: job.id(),
+            object_type: object_type.parse().unwrap(),
+            track: TrackId(track as u64),
+            shot: 0,
+        };
         ids.push(id.to_string());
         let record = ObjectRecord {
             id,
@@ -40,7 +45,10 @@ pub(crate) async fn in_job(server: &Server, types: &[&str], plan: &Value) -> (u6
             landmarks: None,
             attributes: vec![("colour".into(), "red".into())],
         };
-        let pictures = vec![(Picture::Thumbnail, b"\xff\xd8 thumbnail".to_vec()), (Picture::Fullframe, b"\xff\xd8 fullframe".to_vec())];
+        let pictures = vec![
+            (Picture::Thumbnail, b"\xff\xd8 thumbnail".to_vec()),
+            (Picture::Fullframe, b"\xff\xd8 fullframe".to_vec()),
+        ];
         job.append_objects(&[NewObject { record, pictures }]).unwrap();
     }
     (video, job, ids)

@@ -22,7 +22,10 @@ fn the_document_is_the_golden_one() {
     }
     let golden = fs::read_to_string(&path).unwrap_or_default();
     let first = golden.lines().zip(made.lines()).find(|(a, b)| a != b);
-    assert!(golden == made, "the API's document changed; if that is meant, bless it (OCELLUS_BLESS=1). First difference: {first:?}");
+    assert!(
+        golden == made,
+        "the API's document changed; if that is meant, bless it (OCELLUS_BLESS=1). First difference: {first:?}"
+    );
 }
 
 fn references<'a>(value: &'a Value, found: &mut Vec<&'a str>) {
@@ -55,7 +58,11 @@ fn every_route_says_who_may_use_it_and_what_it_refuses() {
     let document = document();
     assert!(document["openapi"].as_str().unwrap().starts_with("3.1."));
     let operations = document["paths"].as_object().unwrap().iter().flat_map(|(path, item)| {
-        let methods = item.as_object().unwrap().iter().filter(|(key, _)| ["get", "put", "post", "patch", "delete"].contains(&key.as_str()));
+        let methods = item
+            .as_object()
+            .unwrap()
+            .iter()
+            .filter(|(key, _)| ["get", "put", "post", "patch", "delete"].contains(&key.as_str()));
         methods.map(move |(method, operation)| (path, method, operation))
     });
     let mut count = 0;

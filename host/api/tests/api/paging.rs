@@ -80,7 +80,8 @@ fn what_is_there_throughout_comes_exactly_once() {
         1_usize..4,
         prop::sample::select(vec!["id", "-id", "created_date", "-created_date", "name", "-name"]),
     );
-    let mut runner = TestRunner::new(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() });
+    let mut runner =
+        TestRunner::new(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() });
     runner
         .run(&case, |(initial, between, limit, ordering)| {
             let mut model = Model { server: &server, settings: settings.clone(), here: Vec::new() };

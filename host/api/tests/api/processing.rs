@@ -85,14 +85,22 @@ async fn screenshots_are_taken_or_refused() {
     let server = Server::start().await;
     let id = server.add("a").await;
     let path = format!("/videos/{id}/screenshot/");
-    for (query, param) in [("width=0", "width"), ("height=big", "height"), ("quality=101", "quality"), ("rot=maybe", "rot")] {
+    for (query, param) in
+        [("width=0", "width"), ("height=big", "height"), ("quality=101", "quality"), ("rot=maybe", "rot")]
+    {
         server.get(&format!("{path}?{query}")).await.refuses(param);
         server.post(&format!("{path}?{query}"), Value::Null).await.refuses(param);
     }
     server.get(&path).await.expect(404);
-    server.archive.save_screenshot(&server.archive.video(VideoId(id)).unwrap().unwrap(), b"\xff\xd8 a picture").unwrap();
+    server
+        .archive
+        .save_screenshot(&server.archive.video(VideoId(id)).unwrap().unwrap(), b"\xff\xd8 a picture")
+        .unwrap();
     let picture = server.get(&path).await.expect(200);
-    assert_eq!((picture.headers["content-type"].to_str().unwrap(), &*picture.body), ("image/jpeg", &b"\xff\xd8 a picture"[..]));
+    assert_eq!(
+        (picture.headers["content-type"].to_str().unwrap(), &*picture.body),
+        ("image/jpeg", &b"\xff\xd8 a picture"[..])
+    );
     // Another size is not what is kept, and there is no source to take it from.
     server.get(&format!("{path}?width=10")).await.expect(404);
 }

@@ -26,11 +26,19 @@ fn wrong(name: &str, schema: &Value) -> Vec<Value> {
             values.extend(schema.get("maxLength").map(|most| json!("a".repeat(most.as_u64().unwrap() as usize + 1))));
             values.extend(schema.get("pattern").map(|_| json!("a b")));
             if schema.get("format").is_some() {
-                values.extend(["left", "10x10", "10x10+1", "0x10+0+0", "10x-1+0+0", "10x10+0+0 ", "1e1x1+0+0"].map(Value::from));
+                values.extend(
+                    ["left", "10x10", "10x10+1", "0x10+0+0", "10x-1+0+0", "10x10+0+0 ", "1e1x1+0+0"].map(Value::from),
+                );
             }
         }
         "array" => {
-            values.extend([json!("rtsp_transport=tcp"), json!([1]), json!([""]), json!(["no equals sign"]), json!([null])]);
+            values.extend([
+                json!("rtsp_transport=tcp"),
+                json!([1]),
+                json!([""]),
+                json!(["no equals sign"]),
+                json!([null]),
+            ]);
             values.push(json!(vec!["a=b"; schema["maxItems"].as_u64().unwrap() as usize + 1]));
         }
         _ => {}
@@ -93,11 +101,16 @@ async fn every_wrong_value_of_every_key_is_named_and_nothing_is_stored() {
         let body = json!({"camera_group": 1, "name": "refused", "stream_settings": settings});
         let patch = json!({"stream_settings": body["stream_settings"]});
         let target = format!("/videos/{id}/");
-        for answer in [server.post("/videos/", body.clone()).await, server.put(&target, body).await, server.patch(&target, patch).await] {
+        for answer in [
+            server.post("/videos/", body.clone()).await,
+            server.put(&target, body).await,
+            server.patch(&target, patch).await,
+        ] {
             let refused = answer.expect(400).json();
             let param = refused["param"].as_str().unwrap_or_else(|| panic!("{path} = {value}: {refused}"));
             let expected = format!("stream_settings.{path}");
-            let of_an_item = param.strip_prefix(&expected).is_some_and(|rest| rest.starts_with('.') && value.is_array());
+            let of_an_item =
+                param.strip_prefix(&expected).is_some_and(|rest| rest.starts_with('.') && value.is_array());
             assert!(param == expected || of_an_item, "{path} = {value}: {refused}");
             let desc = refused["desc"].as_str().unwrap();
             assert!(!desc.is_empty() && desc.len() < 700, "{path} = {value}: {desc}");

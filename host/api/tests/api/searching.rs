@@ -10,9 +10,12 @@ async fn what_cannot_be_searched_for_is_refused() {
     let server = Server::start().await;
     let video = server.add("a").await;
     let search = async |path: &str, body: &[u8]| server.call(Method::POST, path, body.to_vec()).await;
-    for (path, param) in
-        [("/search/?type=No", "type"), ("/search/?threshold=1.5", "threshold"), ("/search/?limit=0", "limit"), ("/search/", "body")]
-    {
+    for (path, param) in [
+        ("/search/?type=No", "type"),
+        ("/search/?threshold=1.5", "threshold"),
+        ("/search/?limit=0", "limit"),
+        ("/search/", "body"),
+    ] {
         search(path, b"no picture").await.refuses(param);
     }
     search("/search/", b"").await.refuses("body");

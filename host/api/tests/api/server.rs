@@ -51,14 +51,21 @@ impl Answer {
     #[track_caller]
     pub(crate) fn refuses(self, param: &str) -> String {
         let json = self.expect(400).json();
-        assert_eq!((&json["code"], &json["param"], &json["traceback"]), (&json!("BAD_PARAM"), &json!(param), &json!("")), "{json}");
+        assert_eq!(
+            (&json["code"], &json["param"], &json["traceback"]),
+            (&json!("BAD_PARAM"), &json!(param), &json!("")),
+            "{json}"
+        );
         json["desc"].as_str().unwrap().to_owned()
     }
 
     #[track_caller]
     pub(crate) fn finds_no_video(self) {
         let json = self.expect(404).json();
-        assert_eq!(json, json!({"traceback": "", "code": "NOT_FOUND", "desc": "No VideoArchive matches the given query."}));
+        assert_eq!(
+            json,
+            json!({"traceback": "", "code": "NOT_FOUND", "desc": "No VideoArchive matches the given query."})
+        );
     }
 }
 
@@ -80,8 +87,15 @@ impl Server {
         };
         let (archive, _) = Archive::open(&of("data"), Arc::clone(&clock)).unwrap();
         let plugins = Plugins::open(&of("plugins"), Limits::default()).unwrap();
-        let engine =
-            Engine::start(EngineConfig::default(), archive.clone(), detectors, Embedders::default(), plugins, Arc::clone(&clock)).unwrap();
+        let engine = Engine::start(
+            EngineConfig::default(),
+            archive.clone(),
+            detectors,
+            Embedders::default(),
+            plugins,
+            Arc::clone(&clock),
+        )
+        .unwrap();
         let api = Api { engine: engine.clone(), token: AdminToken::new(TOKEN).unwrap(), config, clock };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
@@ -176,8 +190,10 @@ impl Server {
     /// The files in a video's folder, by name.
     pub(crate) fn files(&self, id: u64) -> Vec<String> {
         let folder = self.archive.source_path(ocellus_core::VideoId(id)).parent().map(PathBuf::from).unwrap();
-        let mut names =
-            std::fs::read_dir(folder).unwrap().map(|e| e.unwrap().file_name().to_string_lossy().into_owned()).collect::<Vec<_>>();
+        let mut names = std::fs::read_dir(folder)
+            .unwrap()
+            .map(|e| e.unwrap().file_name().to_string_lossy().into_owned())
+            .collect::<Vec<_>>();
         names.sort();
         names
     }

@@ -55,12 +55,20 @@ async fn refused_uploads_leave_the_file_that_was() {
 
     server.upload(id, "").await.refuses("body");
     assert_eq!(
-        server.raw(&head(id, "transfer-encoding: chunked\r\n").iter().chain(b"0\r\n\r\n").copied().collect::<Vec<_>>()).await.unwrap().0,
+        server
+            .raw(&head(id, "transfer-encoding: chunked\r\n").iter().chain(b"0\r\n\r\n").copied().collect::<Vec<_>>())
+            .await
+            .unwrap()
+            .0,
         400
     );
     let path = format!("/videos/{id}/upload/source_file/");
     let with = |name: &str, value: &str| {
-        server.request(Method::PUT, &path).header("authorization", format!("Token {TOKEN}")).header(name, value).body("x")
+        server
+            .request(Method::PUT, &path)
+            .header("authorization", format!("Token {TOKEN}"))
+            .header(name, value)
+            .body("x")
     };
     server.send(with("content-range", "bytes 0-0/5")).await.refuses("Content-Range");
     server.send(with("content-type", "Multipart/form-data; boundary=x")).await.refuses("Content-Type");
@@ -85,7 +93,11 @@ async fn a_client_that_breaks_off_leaves_nothing() {
     for headers in ["content-length: 10000000\r\n", "transfer-encoding: chunked\r\n"] {
         let mut stream = server.connect().await;
         stream.write_all(&head(id, headers)).await.unwrap();
-        let piece = if headers.starts_with("content") { vec![7; 2 << 20] } else { [b"200000\r\n".to_vec(), vec![7; 2 << 20]].concat() };
+        let piece = if headers.starts_with("content") {
+            vec![7; 2 << 20]
+        } else {
+            [b"200000\r\n".to_vec(), vec![7; 2 << 20]].concat()
+        };
         stream.write_all(&piece).await.unwrap();
         until("the upload is under way", async || server.files(id).len() > files.len()).await;
         drop(stream);

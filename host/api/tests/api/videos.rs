@@ -45,7 +45,10 @@ async fn a_new_video_is_as_documented() {
     let created = video["created_date"].as_str().unwrap();
     assert!(created.len() == 27 && created.ends_with('Z') && created.parse::<jiff::Timestamp>().is_ok(), "{created}");
     let settings = &video["stream_settings"];
-    assert_eq!((&settings["detectors"]["body"], &settings["detectors"]["face"]["filter_min_quality"]), (&Value::Null, &json!(0.42)));
+    assert_eq!(
+        (&settings["detectors"]["body"], &settings["detectors"]["face"]["filter_min_quality"]),
+        (&Value::Null, &json!(0.42))
+    );
     let expected = json!({
         "id": 1, "camera_group": 1, "name": "Pitt&Jolie", "url": null, "camera": null, "processing_start_date": null, "active": false,
         "router_url": null, "screenshot": server.url("/videos/1/screenshot/"), "stream_settings": settings, "source_len": null,
@@ -59,7 +62,10 @@ async fn a_new_video_is_as_documented() {
     });
     assert_eq!(video, expected);
     assert_eq!(server.video(1).await, expected);
-    assert_eq!(server.get("/videos/").await.expect(200).json(), json!({"next_page": null, "prev_page": null, "results": [expected]}));
+    assert_eq!(
+        server.get("/videos/").await.expect(200).json(),
+        json!({"next_page": null, "prev_page": null, "results": [expected]})
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -89,19 +95,34 @@ async fn refusals_name_the_field_and_leave_nothing() {
         (json!({"name": "a"}), "camera_group", "This field is required."),
         (json!({"camera_group": 1}), "name", "This field is required."),
         (json!({"camera_group": 99, "name": "a"}), "camera_group", "Invalid pk \"99\" - object does not exist."),
-        (json!({"camera_group": 1, "name": "a".repeat(257)}), "name", "Ensure this field has no more than 256 characters."),
-        (json!({"camera_group": 1, "name": "a", "url": "file:///etc/passwd"}), "url", "Enter a valid URL (http, https, rtsp, rtsps)."),
+        (
+            json!({"camera_group": 1, "name": "a".repeat(257)}),
+            "name",
+            "Ensure this field has no more than 256 characters.",
+        ),
+        (
+            json!({"camera_group": 1, "name": "a", "url": "file:///etc/passwd"}),
+            "url",
+            "Enter a valid URL (http, https, rtsp, rtsps).",
+        ),
         (json!({"camera_group": 1, "name": "a", "camera": 1}), "camera", "Invalid pk \"1\" - object does not exist."),
-        (json!({"camera_group": 1, "name": "a", "stream_settings": {"speed": 1}}), "stream_settings.speed", "Unknown key \"speed\"."),
+        (
+            json!({"camera_group": 1, "name": "a", "stream_settings": {"speed": 1}}),
+            "stream_settings.speed",
+            "Unknown key \"speed\".",
+        ),
         (json!([]), "body", "Invalid data. Expected a JSON object."),
     ] {
         assert_eq!(server.post("/videos/", sent).await.refuses(param), desc);
     }
     let sent = json!({"camera_group": 1, "name": "a", "stream_settings": {"detectors": {"face": {"roi": "string"}}}});
     assert!(server.post("/videos/", sent).await.refuses("stream_settings.detectors.face.roi").contains("WxH+X+Y"));
-    for (text, place) in
-        [("", "line 1 column 0"), ("{\n \"name\": }", "line 2 column 10"), ("{\"a\": 1e999}", "line 1"), ("\u{FEFF}{}", "line 1")]
-    {
+    for (text, place) in [
+        ("", "line 1 column 0"),
+        ("{\n \"name\": }", "line 2 column 10"),
+        ("{\"a\": 1e999}", "line 1"),
+        ("\u{FEFF}{}", "line 1"),
+    ] {
         let desc = server.call(reqwest::Method::POST, "/videos/", text).await.refuses("body");
         assert!(desc.starts_with("JSON parse error") && desc.contains(place), "{desc}");
     }
@@ -118,7 +139,10 @@ async fn urls_begin_where_the_client_sees_the_server() {
     server.add("a").await;
     let behind = server.request(reqwest::Method::GET, "/videos/1/").header("authorization", format!("Token {TOKEN}"));
     let behind = behind.header("host", "archive.example").header("x-forwarded-proto", "https");
-    assert_eq!(server.send(behind).await.expect(200).json()["screenshot"], "https://archive.example/videos/1/screenshot/");
+    assert_eq!(
+        server.send(behind).await.expect(200).json()["screenshot"],
+        "https://archive.example/videos/1/screenshot/"
+    );
 
     let config = ApiConfig { public_url: Some("https://example.org/ocellus/".into()), ..ApiConfig::default() };
     let server = Server::with(config, std::sync::Arc::new(ocellus_core::SystemClock)).await;

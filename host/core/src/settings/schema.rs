@@ -1,4 +1,5 @@
-//! JSON Schema of `stream_settings`, and what follows from a schema: defaults, merges, unknown keys.
+//! JSON Schema of `stream_settings`, and what follows from a schema: defaults, merges, unknown
+//! keys.
 
 use serde_json::{Map, Value, json};
 
@@ -23,7 +24,8 @@ pub fn unknown_key(error: &jsonschema::ValidationError<'_>, whole: &Value) -> Op
 
 /// `value` with the schema's defaults for what is absent, at every depth, in the schema's order.
 pub(super) fn with_defaults(schema: &Value, value: &Value) -> Value {
-    let (Some(properties), Some(given)) = (schema.get("properties").and_then(Value::as_object), value.as_object()) else {
+    let (Some(properties), Some(given)) = (schema.get("properties").and_then(Value::as_object), value.as_object())
+    else {
         return value.clone();
     };
     let complete = properties.iter().filter_map(|(key, sub)| {
@@ -56,7 +58,8 @@ pub(super) fn document(object_types: &[ObjectType], trackers: &[String]) -> Valu
     for t in &types {
         detectors.insert(t.to_string(), detector(t, trackers));
     }
-    let flag = |default: bool, description: &str| json!({"type": "boolean", "default": default, "description": description});
+    let flag =
+        |default: bool, description: &str| json!({"type": "boolean", "default": default, "description": description});
     json!({
         "type": "object",
         "additionalProperties": false,
@@ -105,7 +108,8 @@ fn detector(object_type: &ObjectType, trackers: &[String]) -> Value {
         "car" => (0.65, false),
         _ => (0.5, false),
     };
-    let flag = |default: bool, description: &str| json!({"type": "boolean", "default": default, "description": description});
+    let flag =
+        |default: bool, description: &str| json!({"type": "boolean", "default": default, "description": description});
     let count = |minimum: u64, default: u64, maximum: u64, description: &str| json!({"type": "integer", "minimum": minimum, "maximum": maximum, "default": default, "description": description});
     let share = |default: f64, description: &str| json!({"type": "number", "minimum": 0, "maximum": 1, "default": default, "description": description});
     const MANY: u64 = 1_000_000;

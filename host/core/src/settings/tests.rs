@@ -86,7 +86,10 @@ fn a_router_is_chosen_by_its_name_and_the_one_that_ships_is_not_written() {
     assert_eq!(written.get("router"), None);
     assert_eq!(serde_json::from_value::<StreamSettings>(written).unwrap(), settings);
     let chosen = schema.merge(&settings, &json!({"router": "to-queue"})).unwrap();
-    assert_eq!((chosen.router.as_str(), &serde_json::to_value(&chosen).unwrap()["router"]), ("to-queue", &json!("to-queue")));
+    assert_eq!(
+        (chosen.router.as_str(), &serde_json::to_value(&chosen).unwrap()["router"]),
+        ("to-queue", &json!("to-queue"))
+    );
     assert_eq!(schema.merge(&chosen, &json!({"play_speed": 2})).unwrap().router, "to-queue");
     let error = schema.complete(Some(&json!({"router": "to-que"}))).unwrap_err();
     assert_eq!(error.param(), Some("stream_settings.router"));
@@ -98,11 +101,15 @@ fn a_router_is_chosen_by_its_name_and_the_one_that_ships_is_not_written() {
 fn a_patch_changes_only_what_it_names() {
     let schema = schema();
     let before = schema.complete(Some(&json!({"detectors": {"face": {"jpeg_quality": 50}, "body": {}}}))).unwrap();
-    let after = schema.merge(&before, &json!({"play_speed": 2, "detectors": {"body": null, "car": {"roi": "1x2+3+4"}}})).unwrap();
+    let after = schema
+        .merge(&before, &json!({"play_speed": 2, "detectors": {"body": null, "car": {"roi": "1x2+3+4"}}}))
+        .unwrap();
     let mut expected = before.clone();
     expected.play_speed = 2.0;
     expected.detectors.insert(ObjectType::body(), None);
-    let mut car = schema.complete(Some(&json!({"detectors": {"car": {}}}))).unwrap().detectors[&ObjectType::car()].clone().unwrap();
+    let mut car = schema.complete(Some(&json!({"detectors": {"car": {}}}))).unwrap().detectors[&ObjectType::car()]
+        .clone()
+        .unwrap();
     car.roi = Some(Region { width: 1, height: 2, x: 3, y: 4 });
     expected.detectors.insert(ObjectType::car(), Some(car));
     assert_eq!(after, expected);

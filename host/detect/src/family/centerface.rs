@@ -53,7 +53,9 @@ mod tests {
     use super::*;
 
     fn maps(rows: usize, columns: usize) -> Vec<Array> {
-        [1, 2, 2, 10].map(|channels| Array { dims: vec![channels, rows, columns], data: vec![0.0; channels * rows * columns] }).into()
+        [1, 2, 2, 10]
+            .map(|channels| Array { dims: vec![channels, rows, columns], data: vec![0.0; channels * rows * columns] })
+            .into()
     }
 
     #[test]

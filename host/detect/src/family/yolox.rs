@@ -42,7 +42,8 @@ impl Family for Yolox {
                     if *objectness < self.score {
                         continue;
                     }
-                    let best = self.groups.iter().filter_map(|&(class, group)| Some((objectness * scores.get(class)?, group)));
+                    let best =
+                        self.groups.iter().filter_map(|&(class, group)| Some((objectness * scores.get(class)?, group)));
                     let Some((score, group)) = best.max_by(|a, b| a.0.total_cmp(&b.0)) else { continue };
                     if score < self.score {
                         continue;

@@ -23,7 +23,8 @@ impl Family for YuNet {
 
     fn decode(&self, outputs: &[Array], width: usize, height: usize) -> Result<Vec<Candidate>, Unexpected> {
         let cells = STRIDES.map(|s| (width / s) * (height / s));
-        let unexpected = || Unexpected::new("yunet", format!("1, 1, 4 and 10 numbers for {cells:?} cells each"), outputs);
+        let unexpected =
+            || Unexpected::new("yunet", format!("1, 1, 4 and 10 numbers for {cells:?} cells each"), outputs);
         let wanted = [1, 1, 4, 10].into_iter().flat_map(|numbers| cells.map(|cells| vec![cells, numbers]));
         if !outputs.iter().map(|o| &o.dims).eq(wanted.collect::<Vec<_>>().iter()) {
             return Err(unexpected());
@@ -34,7 +35,11 @@ impl Family for YuNet {
             let columns = width / stride;
             let map = |kind: usize| outputs.get(kind * STRIDES.len() + level).ok_or_else(unexpected);
             let (class, objectness, boxes, points) = (map(0)?, map(1)?, map(2)?, map(3)?);
-            let cells = class.data.iter().zip(&objectness.data).zip(boxes.data.chunks_exact(4).zip(points.data.chunks_exact(10)));
+            let cells = class
+                .data
+                .iter()
+                .zip(&objectness.data)
+                .zip(boxes.data.chunks_exact(4).zip(points.data.chunks_exact(10)));
             for (cell, ((class, objectness), (place, points))) in cells.enumerate() {
                 let score = (class.clamp(0.0, 1.0) * objectness.clamp(0.0, 1.0)).sqrt();
                 let &[cx, cy, w, h] = place else { continue };
@@ -67,7 +72,9 @@ mod tests {
         let cells = [32, 8, 2];
         let mut outputs: Vec<Array> = [1, 1, 4, 10]
             .into_iter()
-            .flat_map(|numbers| cells.map(|cells| Array { dims: vec![cells, numbers], data: vec![0.0; cells * numbers] }))
+            .flat_map(|numbers| {
+                cells.map(|cells| Array { dims: vec![cells, numbers], data: vec![0.0; cells * numbers] })
+            })
             .collect();
         // The cell at (2, 1) of the grid of stride 16, which is 4 cells wide.
         outputs[1].data[6] = 0.81;

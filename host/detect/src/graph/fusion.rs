@@ -45,13 +45,22 @@ impl<'a> Chains<'a> {
                 && let Some((mul, _)) = nodes.gate(index, x)
             {
                 chains.within.insert(index);
-                chains.by_last.insert(mul, Chain { operator: "SiLU", arguments: vec![x], kernel: kernel::silu(setting) });
+                chains
+                    .by_last
+                    .insert(mul, Chain { operator: "SiLU", arguments: vec![x], kernel: kernel::silu(setting) });
             }
         }
         chains
     }
 
-    fn add_convolution(&mut self, nodes: &Nodes<'a>, index: usize, convolution: Convolution, x: &'a Argument, output: &'a Argument) {
+    fn add_convolution(
+        &mut self,
+        nodes: &Nodes<'a>,
+        index: usize,
+        convolution: Convolution,
+        x: &'a Argument,
+        output: &'a Argument,
+    ) {
         let (mut members, mut output) = (vec![index], output);
         let mut activation = Activation::None;
         if let Some((found, more, activated)) = nodes.activation(output) {
@@ -69,7 +78,8 @@ impl<'a> Chains<'a> {
         }
         let Some(last) = members.pop() else { return };
         self.within.extend(members);
-        self.by_last.insert(last, Chain { operator: "Conv", arguments, kernel: kernel::convolution(convolution, activation) });
+        self.by_last
+            .insert(last, Chain { operator: "Conv", arguments, kernel: kernel::convolution(convolution, activation) });
     }
 }
 
@@ -129,7 +139,8 @@ impl<'a> Nodes<'a> {
                 _ => None,
             },
             [one, other] => {
-                let sigmoid = [one, other].into_iter().find(|&index| matches!(self.get(index), Some((Node::Sigmoid(_), _))))?;
+                let sigmoid =
+                    [one, other].into_iter().find(|&index| matches!(self.get(index), Some((Node::Sigmoid(_), _))))?;
                 let (mul, output) = self.gate(sigmoid, x)?;
                 [one, other].contains(&mul).then(|| (Activation::Silu, vec![sigmoid, mul], output))
             }

@@ -111,7 +111,9 @@ impl Network {
     /// A network from an ONNX file.
     pub fn load(file: &Path, shape: InputShape, device: &Device) -> Result<Self, NetworkError> {
         let (name, file) = (file.display().to_string(), file.to_owned());
-        let read = move || fs::read(&file).map_err(|e| NetworkError::Read { file: file.display().to_string(), reason: e.to_string() });
+        let read = move || {
+            fs::read(&file).map_err(|e| NetworkError::Read { file: file.display().to_string(), reason: e.to_string() })
+        };
         Self::open(&name, read, shape, device)
     }
 
@@ -151,7 +153,8 @@ impl Network {
         let plan = contained(|| Plan::new(name, &model, *shape, device))
             .unwrap_or_else(|reason| Err(NetworkError::Malformed { file: name.clone(), reason }))?;
         let pools = workers.map(|workers| {
-            let pool = |_| Ok((rayon::ThreadPoolBuilder::new().num_threads(workers.threads).build()?, Buffers::default()));
+            let pool =
+                |_| Ok((rayon::ThreadPoolBuilder::new().num_threads(workers.threads).build()?, Buffers::default()));
             (0..workers.count).map(pool).collect::<Result<Vec<_>, _>>().map(Pool::new)
         });
         let pools = pools.transpose().map_err(|e: rayon::ThreadPoolBuildError| NetworkError::Run {

@@ -52,7 +52,11 @@ pub(super) struct Model {
 
 /// A network with `shape` as that of its input, and the names of its outputs. Its weights are those
 /// of `bytes`, not copied.
-pub(super) fn declare(name: &str, bytes: Vec<u8>, shape: InputShape) -> Result<(ModelProto, Vec<String>), NetworkError> {
+pub(super) fn declare(
+    name: &str,
+    bytes: Vec<u8>,
+    shape: InputShape,
+) -> Result<(ModelProto, Vec<String>), NetworkError> {
     read_by(name, || {
         let mut model = ModelProto::parse_from_tokio_bytes(&Bytes::from(bytes)).map_err(|e| e.to_string())?;
         declare_input(&mut model, shape)?;

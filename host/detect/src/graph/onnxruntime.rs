@@ -73,8 +73,10 @@ impl OnnxRuntime {
         // Each worker runs on its own thread, and what it shares out goes to the threads of all.
         let threads = workers.count * (workers.threads - 1) + 1;
         let open = || -> ort::Result<Session> {
-            let builder =
-                Session::builder(&self.0.environment)?.with_intra_threads(threads)?.with_intra_op_spinning(false)?.with_env_allocators()?;
+            let builder = Session::builder(&self.0.environment)?
+                .with_intra_threads(threads)?
+                .with_intra_op_spinning(false)?
+                .with_env_allocators()?;
             let mut builder = builder.with_optimization_level(GraphOptimizationLevel::Level3)?;
             // From a file it takes piece by piece what lies in memory once more otherwise.
             let file = temporary_file(&network).map_err(|e| ort::Error::new(format!("no temporary file: {e}")))?;
@@ -87,7 +89,8 @@ impl OnnxRuntime {
             return Err(malformed(format!("{} inputs, where a detector has one", session.inputs().len())));
         };
         let names = || -> Result<_, NulError> {
-            let outputs = session.outputs().iter().map(|output| CString::new(output.name())).collect::<Result<_, _>>()?;
+            let outputs =
+                session.outputs().iter().map(|output| CString::new(output.name())).collect::<Result<_, _>>()?;
             Ok((CString::new(input.name())?, outputs))
         };
         let (input, outputs) = names().map_err(|e| malformed(e.to_string()))?;
@@ -196,8 +199,9 @@ impl Prepared {
             output.dims.clone_from(dims);
             output.data.resize(dims.iter().product(), 0.0);
         }
-        let places =
-            outputs.iter_mut().map(|Array { dims, data }| TensorRefMut::from_array_view_mut((dims.as_slice(), data.as_mut_slice())));
+        let places = outputs
+            .iter_mut()
+            .map(|Array { dims, data }| TensorRefMut::from_array_view_mut((dims.as_slice(), data.as_mut_slice())));
         let places = places.collect::<ort::Result<Vec<_>>>()?;
         let mut pointers: Vec<_> = places.iter().map(|place| place.ptr().cast_mut()).collect();
         self.call(input, &mut pointers)
@@ -291,7 +295,9 @@ mod tests {
     fn outputs_that_are_of_another_size_each_time_have_new_memory() {
         let Some(network) = open(places()) else { return };
         let mut outputs = Vec::new();
-        for data in [[1.0, 0.0, 0.0, 2.0, 0.0, 0.0], [0.0, 3.0, 4.0, 0.0, 0.0, 5.0], [0.0, 0.0, 0.0, 0.0, 0.0, 6.0], [7.0; 6]] {
+        for data in
+            [[1.0, 0.0, 0.0, 2.0, 0.0, 0.0], [0.0, 3.0, 4.0, 0.0, 0.0, 5.0], [0.0, 0.0, 0.0, 0.0, 0.0, 6.0], [7.0; 6]]
+        {
             network.run(&Array { dims: vec![1, 6], data: data.to_vec() }, &mut outputs).unwrap();
             let columns: Vec<f32> = (0_u8..6).filter(|n| data[usize::from(*n)] != 0.0).map(f32::from).collect();
             let places = [vec![0.0; columns.len()], columns.clone()].concat();

@@ -17,7 +17,10 @@ use super::{
 };
 
 /// Where a step finds an operand.
-#[expect(clippy::large_enum_variant, reason = "a plan has a few hundred of these, made once; a box would cost a step on every use")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a plan has a few hundred of these, made once; a box would cost a step on every use"
+)]
 enum Source {
     /// An optional input that the network does not give.
     Absent,
@@ -49,7 +52,8 @@ impl Plan {
         let graph = &model.graph;
         let setting = Setting { batched: shape.batch != Some(1), on_host: !device.is_gpu() };
         let mut chains = Chains::find(graph, setting);
-        let mut slots: HashMap<&str, usize> = graph.inputs.iter().enumerate().map(|(slot, input)| (input.name.as_str(), slot)).collect();
+        let mut slots: HashMap<&str, usize> =
+            graph.inputs.iter().enumerate().map(|(slot, input)| (input.name.as_str(), slot)).collect();
         let mut constants = Constants { device, by_name: HashMap::new() };
         let mut unsupported: BTreeMap<String, Vec<&str>> = BTreeMap::new();
         let mut steps = Vec::new();
@@ -80,19 +84,24 @@ impl Plan {
             };
             let mut sources = Vec::with_capacity(arguments.len());
             for argument in arguments {
-                let source = constants.source(argument, &slots).map_err(|Fault(reason)| malformed(format!("{}: {reason}", node.name())))?;
+                let source = constants
+                    .source(argument, &slots)
+                    .map_err(|Fault(reason)| malformed(format!("{}: {reason}", node.name())))?;
                 sources.push(source);
             }
             steps.push(Step { operator, node: node.name().to_owned(), sources, outputs, kernel });
         }
         if !unsupported.is_empty() {
-            let operators = unsupported.into_iter().map(|(operator, nodes)| format!("{operator} in {}", nodes.join(", ")));
+            let operators =
+                unsupported.into_iter().map(|(operator, nodes)| format!("{operator} in {}", nodes.join(", ")));
             return Err(NetworkError::Unsupported { file: file.into(), operators: operators.collect() });
         }
 
         let mut outputs = Vec::with_capacity(graph.outputs.len());
         for (output, name) in graph.outputs.iter().zip(&model.outputs) {
-            let source = constants.source(output, &slots).map_err(|Fault(reason)| malformed(format!("output {name}: {reason}")))?;
+            let source = constants
+                .source(output, &slots)
+                .map_err(|Fault(reason)| malformed(format!("output {name}: {reason}")))?;
             outputs.push((name.clone(), source));
         }
         let mut plan = Self { slots: slots.len(), steps, outputs };
@@ -123,8 +132,10 @@ impl Plan {
         let mut slots = Slots(vec![None; self.slots]);
         slots.put(0, input);
         for step in &self.steps {
-            let failed = |Fault(reason)| NetworkError::Run { node: format!("{} ({})", step.node, step.operator), reason };
-            let operands = step.sources.iter().map(|source| slots.take(source)).collect::<Result<Vec<_>, _>>().map_err(failed)?;
+            let failed =
+                |Fault(reason)| NetworkError::Run { node: format!("{} ({})", step.node, step.operator), reason };
+            let operands =
+                step.sources.iter().map(|source| slots.take(source)).collect::<Result<Vec<_>, _>>().map_err(failed)?;
             let results = (step.kernel.run)(Operands::new(operands, buffers)).map_err(failed)?;
             for (&slot, result) in step.outputs.iter().zip(results) {
                 slots.put(slot, result);
@@ -132,7 +143,10 @@ impl Plan {
         }
         let outputs = self.outputs.iter().map(|(name, source)| {
             let failed = |Fault(reason)| NetworkError::Run { node: format!("output {name}"), reason };
-            let value = slots.take(source).and_then(|value| value.ok_or_else(|| Fault::new("is not computed"))).map_err(failed)?;
+            let value = slots
+                .take(source)
+                .and_then(|value| value.ok_or_else(|| Fault::new("is not computed")))
+                .map_err(failed)?;
             let (dims, data) = value.into_floats().map_err(failed)?;
             Ok(Array { dims, data })
         });
@@ -180,7 +194,9 @@ impl<'a> Constants<'a> {
         if let Some(value) = self.by_name.get(argument.name.as_str()) {
             return Ok(Source::Constant(value.clone()));
         }
-        let data = argument.value().ok_or_else(|| Fault::new(format!("{:?} is neither computed nor constant", argument.name)))?;
+        let data = argument
+            .value()
+            .ok_or_else(|| Fault::new(format!("{:?} is neither computed nor constant", argument.name)))?;
         let value = Value::from_data(data, self.device.burn())?;
         // Folded constants have no name.
         if !argument.name.is_empty() {

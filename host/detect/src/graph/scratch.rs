@@ -179,7 +179,12 @@ pub(super) fn register(environment: &Environment) -> ort::Result<()> {
     // The library never lets go of it.
     let allocator = Box::leak(Box::new(Allocator { interface, info }));
     // SAFETY: both live as long as the process; the status is looked at once.
-    unsafe { ort::Error::result_from_status((ort::api().RegisterAllocator)(environment.ptr().cast_mut(), &raw mut allocator.interface)) }
+    unsafe {
+        ort::Error::result_from_status((ort::api().RegisterAllocator)(
+            environment.ptr().cast_mut(),
+            &raw mut allocator.interface,
+        ))
+    }
 }
 
 unsafe extern "system" fn describe(this: *const OrtAllocator) -> *const OrtMemoryInfo {
@@ -190,7 +195,9 @@ unsafe extern "system" fn describe(this: *const OrtAllocator) -> *const OrtMemor
 unsafe extern "system" fn give(_: *mut OrtAllocator, size: usize) -> *mut c_void {
     let scratch = |sitting: &Cell<Sitting>| match sitting.take() {
         Sitting::Came(piece) if size >= LARGE => {
-            let kept = piece.filter(|piece| piece.header().size >= size).inspect(|p| p.header().state.store(LENT, Ordering::Release));
+            let kept = piece
+                .filter(|piece| piece.header().size >= size)
+                .inspect(|p| p.header().state.store(LENT, Ordering::Release));
             // One that is too small is gone by now.
             let piece = kept.or_else(|| allocate(size, LENT).map(Piece))?;
             let given = piece.0;

@@ -22,7 +22,11 @@ pub(crate) fn detectors() -> PathBuf {
 /// The folder beside it, with the networks that tell identities apart.
 pub(crate) fn embedders() -> PathBuf {
     let folder = detectors().join("../embedders");
-    assert!(folder.join("dlib-face/dlib_face.onnx").exists(), "{}: no embedders there: run cargo xtask setup", folder.display());
+    assert!(
+        folder.join("dlib-face/dlib_face.onnx").exists(),
+        "{}: no embedders there: run cargo xtask setup",
+        folder.display()
+    );
     folder
 }
 
@@ -40,12 +44,19 @@ pub(crate) fn noise(batch: usize, width: usize, height: usize) -> Array {
 pub(crate) fn in_software_gpu_process(test: &str, environment: &[(&str, &Path)]) -> bool {
     let driver = Path::new("/usr/lib/chromium/vk_swiftshader_icd.json");
     if !driver.exists() {
-        assert!(!Path::new("/etc/debian_version").exists(), "{}: no SwiftShader there: run cargo xtask setup", driver.display());
+        assert!(
+            !Path::new("/etc/debian_version").exists(),
+            "{}: no SwiftShader there: run cargo xtask setup",
+            driver.display()
+        );
         println!("not run: {} is only there on Debian", driver.display());
         return false;
     }
     let mut command = Command::new(env::current_exe().unwrap());
-    command.args(["--exact", test, "--ignored", "--nocapture"]).env("VK_DRIVER_FILES", driver).env("CUBECL_AUTOTUNE_LEVEL", "minimal");
+    command
+        .args(["--exact", test, "--ignored", "--nocapture"])
+        .env("VK_DRIVER_FILES", driver)
+        .env("CUBECL_AUTOTUNE_LEVEL", "minimal");
     command.envs(environment.iter().copied());
     assert!(command.status().unwrap().success());
     true

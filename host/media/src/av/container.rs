@@ -101,7 +101,9 @@ impl Reader {
         let mut format = ptr::null();
         // SAFETY: the AVIOContext is alive and ours alone; the name is a C string; a null log
         // context is allowed.
-        let score = unsafe { ffi::av_probe_input_buffer2(self.io.as_mut_ptr(), &raw mut format, c"".as_ptr(), ptr::null_mut(), 0, 0) };
+        let score = unsafe {
+            ffi::av_probe_input_buffer2(self.io.as_mut_ptr(), &raw mut format, c"".as_ptr(), ptr::null_mut(), 0, 0)
+        };
         if score < 0 {
             return Err(score.into());
         }
@@ -147,7 +149,11 @@ pub(crate) fn open_rtsp(url: &str, options: &[(String, String)], watch: Watch) -
 }
 
 fn body_io(body: Body) -> Result<StreamIo, Error> {
-    if body.can_seek { StreamIo::from_read_seek_with_capacity(body, BUFFER) } else { StreamIo::from_read_with_capacity(body, BUFFER) }
+    if body.can_seek {
+        StreamIo::from_read_seek_with_capacity(body, BUFFER)
+    } else {
+        StreamIo::from_read_with_capacity(body, BUFFER)
+    }
 }
 
 /// Opens for a demuxer what its playlist refers to. Lives until the context is closed, as the
@@ -196,7 +202,9 @@ unsafe extern "C" fn open_reference(
     let number = |key: &CStr| {
         // SAFETY: `options` is null or a dictionary, `key` a C string; the answer is null or an
         // entry with a C string.
-        let value = unsafe { ffi::av_dict_get(options, key.as_ptr(), ptr::null(), 0).as_ref().map(|e| CStr::from_ptr(e.value)) };
+        let value = unsafe {
+            ffi::av_dict_get(options, key.as_ptr(), ptr::null(), 0).as_ref().map(|e| CStr::from_ptr(e.value))
+        };
         value.and_then(|v| v.to_str().ok()?.parse::<u64>().ok())
     };
     let (Some(opener), Ok(url)) = (opener, url.to_str()) else { return ffi::AVERROR(ffi::EINVAL) };

@@ -89,7 +89,9 @@ impl Opened {
             for index in 0.. {
                 // SAFETY: takes any index; the answer is null or static.
                 let Some(way) = (unsafe { ffi::avcodec_get_hw_config(codec, index).as_ref() }) else { break };
-                if way.device_type == self.kind && way.methods & ffi::AV_CODEC_HW_CONFIG_METHOD_HW_DEVICE_CTX as c_int != 0 {
+                if way.device_type == self.kind
+                    && way.methods & ffi::AV_CODEC_HW_CONFIG_METHOD_HW_DEVICE_CTX as c_int != 0
+                {
                     // SAFETY: a static codec, which is never written to.
                     let codec = unsafe { Implementation::wrap(ptr::from_ref(codec).cast_mut()) };
                     return Some((codec, way.pix_fmt));
@@ -135,7 +137,10 @@ struct Wish {
 
 /// Takes the device's format, or none. None ends decoding here: software then begins with threads
 /// of its own, which this context lacks.
-unsafe extern "C" fn choose(context: *mut ffi::AVCodecContext, offered: *const ffi::AVPixelFormat) -> ffi::AVPixelFormat {
+unsafe extern "C" fn choose(
+    context: *mut ffi::AVCodecContext,
+    offered: *const ffi::AVPixelFormat,
+) -> ffi::AVPixelFormat {
     // SAFETY: FFmpeg gives an open context of ours, whose wish is alive and only read, and a list
     // that ends with `AV_PIX_FMT_NONE`. Its entries are read as the numbers that they are, since
     // FFmpeg may know more formats than our bindings.
@@ -244,7 +249,8 @@ fn read_back(surface: &frame::Video) -> Result<frame::Video, Cause> {
                 (data.offset(row as isize * stride as isize + column as isize), (n * 151 + 89) as u8)
             })
         };
-        let planes = || (*to).data.into_iter().zip((*to).linesize).enumerate().take(2).filter(|(_, (data, _))| !data.is_null());
+        let planes =
+            || (*to).data.into_iter().zip((*to).linesize).enumerate().take(2).filter(|(_, (data, _))| !data.is_null());
         planes().flat_map(marks).for_each(|(place, value)| *place = value);
         let answer = ffi::av_hwframe_transfer_data(to, from, 0);
         if answer < 0 {

@@ -1,5 +1,5 @@
-//! The only `unsafe` of the project: the calls of FFmpeg that ffmpeg-next does not wrap, each
-//! behind a safe function.
+//! Calls of FFmpeg that ffmpeg-next does not wrap, each behind a safe function: the `unsafe` of
+//! this crate.
 //!
 //! Guarantees: pointers do not leave this folder; what FFmpeg allocates here is freed by the `Drop`
 //! of the value that is returned; no region outside a picture can be addressed. FFmpeg's own log is

@@ -69,7 +69,11 @@ impl Muxer {
                 (*target).time_base = (*from).time_base;
                 (*target).avg_frame_rate = (*from).avg_frame_rate;
                 if let Some(matrix) = display_matrix(stream) {
-                    let copy = ffi::av_stream_new_side_data(target, ffi::AVPacketSideDataType::AV_PKT_DATA_DISPLAYMATRIX, matrix.len());
+                    let copy = ffi::av_stream_new_side_data(
+                        target,
+                        ffi::AVPacketSideDataType::AV_PKT_DATA_DISPLAYMATRIX,
+                        matrix.len(),
+                    );
                     if !copy.is_null() {
                         ptr::copy_nonoverlapping(matrix.as_ptr(), copy, matrix.len());
                     }
@@ -77,7 +81,13 @@ impl Muxer {
                 (*target).index
             };
             let target = usize::try_from(target).unwrap_or_default();
-            tracks.push(Track { source: stream.index(), tick: stream.time_base(), target, target_tick: stream.time_base(), last: None });
+            tracks.push(Track {
+                source: stream.index(),
+                tick: stream.time_base(),
+                target,
+                target_tick: stream.time_base(),
+                last: None,
+            });
         }
         output.write_header()?;
         for track in &mut tracks {
@@ -136,7 +146,11 @@ fn display_matrix<'a>(stream: &'a Stream<'_>) -> Option<&'a [u8]> {
     // SAFETY: the stream is alive, and its side data with it; the answer is null or holds `size`
     // bytes.
     unsafe {
-        let matrix = ffi::av_stream_get_side_data(stream.as_ptr(), ffi::AVPacketSideDataType::AV_PKT_DATA_DISPLAYMATRIX, &raw mut size);
+        let matrix = ffi::av_stream_get_side_data(
+            stream.as_ptr(),
+            ffi::AVPacketSideDataType::AV_PKT_DATA_DISPLAYMATRIX,
+            &raw mut size,
+        );
         (!matrix.is_null()).then(|| std::slice::from_raw_parts(matrix, size))
     }
 }

@@ -45,7 +45,9 @@ fn has(descriptor: &ffi::AVPixFmtDescriptor, flag: i32) -> bool {
 
 fn colour(picture: &frame::Video, format: ffi::AVPixelFormat, descriptor: &ffi::AVPixFmtDescriptor) -> Option<Colour> {
     use ffi::AVPixelFormat as P;
-    if has(descriptor, ffi::AV_PIX_FMT_FLAG_RGB) || has(descriptor, ffi::AV_PIX_FMT_FLAG_PAL) || has(descriptor, ffi::AV_PIX_FMT_FLAG_BAYER)
+    if has(descriptor, ffi::AV_PIX_FMT_FLAG_RGB)
+        || has(descriptor, ffi::AV_PIX_FMT_FLAG_PAL)
+        || has(descriptor, ffi::AV_PIX_FMT_FLAG_BAYER)
     {
         return None;
     }
@@ -67,7 +69,11 @@ fn colour(picture: &frame::Video, format: ffi::AVPixelFormat, descriptor: &ffi::
         color::Range::Unspecified => {
             grey || matches!(
                 format,
-                P::AV_PIX_FMT_YUVJ420P | P::AV_PIX_FMT_YUVJ422P | P::AV_PIX_FMT_YUVJ444P | P::AV_PIX_FMT_YUVJ440P | P::AV_PIX_FMT_YUVJ411P
+                P::AV_PIX_FMT_YUVJ420P
+                    | P::AV_PIX_FMT_YUVJ422P
+                    | P::AV_PIX_FMT_YUVJ444P
+                    | P::AV_PIX_FMT_YUVJ440P
+                    | P::AV_PIX_FMT_YUVJ411P
             )
         }
     };
@@ -115,8 +121,9 @@ impl<'a> View<'a> {
         let planar = has(descriptor, ffi::AV_PIX_FMT_FLAG_PLANAR);
         let subsampled = descriptor.log2_chroma_w > 0 || descriptor.log2_chroma_h > 0;
         // Where pixels share bytes, a row can only be read from its beginning.
-        let whole =
-            has(descriptor, ffi::AV_PIX_FMT_FLAG_BITSTREAM) || has(descriptor, ffi::AV_PIX_FMT_FLAG_BAYER) || (subsampled && !planar);
+        let whole = has(descriptor, ffi::AV_PIX_FMT_FLAG_BITSTREAM)
+            || has(descriptor, ffi::AV_PIX_FMT_FLAG_BAYER)
+            || (subsampled && !planar);
         let ((x, right), (y, bottom)) = if whole {
             ((0, picture.width()), (0, picture.height()))
         } else if exact && subsampled {
@@ -136,19 +143,28 @@ impl<'a> View<'a> {
             // The second plane is the palette.
             steps = [1, 0, 0, 0];
         }
-        let view = Self::within(picture, PixelRect { x, y, width: right.checked_sub(x)?, height: bottom.checked_sub(y)? }, |plane| {
-            let chroma = (plane == 1 || plane == 2) && descriptor.nb_components >= 3;
-            let (shift_x, shift_y) = if chroma { (descriptor.log2_chroma_w, descriptor.log2_chroma_h) } else { (0, 0) };
-            let step = steps.get(plane).copied().unwrap_or(0);
-            let row = if step == 0 { 0 } else { y >> shift_y };
-            ((x >> shift_x) as isize * step as isize, row as isize)
-        })?;
-        Some((Self { format, colour: colour(picture, format, descriptor), ..view }, (part.x.checked_sub(x)?, part.y.checked_sub(y)?)))
+        let view = Self::within(
+            picture,
+            PixelRect { x, y, width: right.checked_sub(x)?, height: bottom.checked_sub(y)? },
+            |plane| {
+                let chroma = (plane == 1 || plane == 2) && descriptor.nb_components >= 3;
+                let (shift_x, shift_y) =
+                    if chroma { (descriptor.log2_chroma_w, descriptor.log2_chroma_h) } else { (0, 0) };
+                let step = steps.get(plane).copied().unwrap_or(0);
+                let row = if step == 0 { 0 } else { y >> shift_y };
+                ((x >> shift_x) as isize * step as isize, row as isize)
+            },
+        )?;
+        Some((
+            Self { format, colour: colour(picture, format, descriptor), ..view },
+            (part.x.checked_sub(x)?, part.y.checked_sub(y)?),
+        ))
     }
 
     /// `offset` gives for each plane the bytes to go right and the rows to go down.
     fn within(picture: &'a frame::Video, part: PixelRect, offset: impl Fn(usize) -> (isize, isize)) -> Option<Self> {
-        let inside = part.x.checked_add(part.width)? <= picture.width() && part.y.checked_add(part.height)? <= picture.height();
+        let inside =
+            part.x.checked_add(part.width)? <= picture.width() && part.y.checked_add(part.height)? <= picture.height();
         if !inside || part.width == 0 || part.height == 0 {
             return None;
         }
@@ -156,7 +172,9 @@ impl<'a> View<'a> {
         let mut strides = [0; 4];
         // SAFETY: plain fields of a frame that lives as long as the view.
         let (data, linesize) = unsafe { ((*picture.as_ptr()).data, (*picture.as_ptr()).linesize) };
-        for (plane, ((from, stride), (to, to_stride))) in data.iter().zip(linesize).zip(planes.iter_mut().zip(&mut strides)).enumerate() {
+        for (plane, ((from, stride), (to, to_stride))) in
+            data.iter().zip(linesize).zip(planes.iter_mut().zip(&mut strides)).enumerate()
+        {
             if from.is_null() {
                 continue;
             }
@@ -203,7 +221,12 @@ pub(crate) fn luma_view(picture: &frame::Video, part: PixelRect) -> Option<View<
     colour(picture, format, descriptor)?;
     let format = grey_format(descriptor)?;
     let step = descriptor.comp.first()?.step as isize;
-    let view = View::within(picture, part, |plane| if plane == 0 { (part.x as isize * step, part.y as isize) } else { (0, 0) })?;
+    let view =
+        View::within(
+            picture,
+            part,
+            |plane| if plane == 0 { (part.x as isize * step, part.y as isize) } else { (0, 0) },
+        )?;
     let ([plane, ..], [stride, ..]) = (view.planes, view.strides);
     let null = std::ptr::null();
     Some(View { planes: [plane, null, null, null], strides: [stride, 0, 0, 0], format, ..view })

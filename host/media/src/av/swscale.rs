@@ -68,13 +68,26 @@ impl Swscale {
         // are its defaults.
         let context = unsafe {
             let none = ptr::null_mut();
-            ffi::sws_getContext(sizes.0, sizes.1, format, sizes.2, sizes.3, target_format.into(), quality.flags(), none, none, ptr::null())
+            ffi::sws_getContext(
+                sizes.0,
+                sizes.1,
+                format,
+                sizes.2,
+                sizes.3,
+                target_format.into(),
+                quality.flags(),
+                none,
+                none,
+                ptr::null(),
+            )
         };
-        let context = NonNull::new(context).ok_or_else(|| MediaError::internal(format!("swscale takes no {format:?}")))?;
+        let context =
+            NonNull::new(context).ok_or_else(|| MediaError::internal(format!("swscale takes no {format:?}")))?;
         if let Some(colour) = colour {
             // SAFETY: the context is alive; the tables are static.
             unsafe {
-                let (from, to) = (ffi::sws_getCoefficients(colour.matrix), ffi::sws_getCoefficients(ffi::SWS_CS_DEFAULT));
+                let (from, to) =
+                    (ffi::sws_getCoefficients(colour.matrix), ffi::sws_getCoefficients(ffi::SWS_CS_DEFAULT));
                 // An answer below 0 says that the conversion has no such details: grey to grey.
                 ffi::sws_setColorspaceDetails(context.as_ptr(), from, colour.full.into(), to, 1, 0, 1 << 16, 1 << 16);
             }
@@ -93,7 +106,9 @@ impl Swscale {
 
     /// `None`: the view is not what the context was made for, or swscale failed.
     pub(crate) fn run(&mut self, view: &View<'_>) -> Option<&frame::Video> {
-        if Geometry::new(view, self.geometry.target, self.geometry.target_format, self.geometry.quality) != self.geometry {
+        if Geometry::new(view, self.geometry.target, self.geometry.target_format, self.geometry.quality)
+            != self.geometry
+        {
             return None;
         }
         // SAFETY: the view's planes hold a picture of the size and format that the context was made

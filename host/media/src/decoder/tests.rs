@@ -111,7 +111,15 @@ fn check(clip: &Path, seek: Option<f64>) {
         let seen = watch(clip, seek, vec![Arc::new(Faulty(fault))]);
         let times = |seen: &Seen| seen.0.iter().map(|f| (f.0, (f.1 * 1e3) as i64)).collect::<Vec<_>>();
         assert_eq!(times(&seen), times(&expected), "{}, {fault:?}", clip.display());
-        assert!(seen == expected, "{}, {fault:?}: {} and {} errors, {:?} and {:?}", clip.display(), seen.1, expected.1, seen.2, expected.2);
+        assert!(
+            seen == expected,
+            "{}, {fault:?}: {} and {} errors, {:?} and {:?}",
+            clip.display(),
+            seen.1,
+            expected.1,
+            seen.2,
+            expected.2
+        );
     }
 }
 
@@ -122,12 +130,15 @@ fn make(folder: &Path, arguments: &str, name: &str) -> PathBuf {
         .args(arguments.split_whitespace())
         .arg(name)
         .output()
-        .expect("these tests make their media with the ffmpeg program: install the package ffmpeg (cargo xtask setup does)");
+        .expect(
+            "these tests make their media with the ffmpeg program: install the package ffmpeg (cargo xtask setup does)",
+        );
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     folder.join(name)
 }
 
-const X264: &str = "-pix_fmt yuv420p -c:v libx264 -x264-params keyint=12:min-keyint=12:scenecut=0:bframes=3:log-level=none";
+const X264: &str =
+    "-pix_fmt yuv420p -c:v libx264 -x264-params keyint=12:min-keyint=12:scenecut=0:bframes=3:log-level=none";
 
 #[test]
 fn nothing_is_lost_or_repeated_when_a_device_fails() {

@@ -18,7 +18,9 @@ mod type_pipeline;
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use ocellus_core::{DetectorSettings, FrameRecord, JobId, ObjectRecord, ObjectType, PluginUse, Size, StreamSettings, Timestamp, TrackId};
+use ocellus_core::{
+    DetectorSettings, FrameRecord, JobId, ObjectRecord, ObjectType, PluginUse, Size, StreamSettings, Timestamp, TrackId,
+};
 use ocellus_runtime::{FilterSlot, FrameInfo, Pixels, PluginError, Plugins, StreamInfo};
 use ocellus_store::Gap;
 
@@ -98,7 +100,8 @@ impl Analysis {
         frame_rate: Option<f64>,
         explain: bool,
     ) -> Result<Self, PluginError> {
-        let opening = Opening { plugins: plugins.clone(), job, settings: settings.clone(), explain, follow_candidates: false };
+        let opening =
+            Opening { plugins: plugins.clone(), job, settings: settings.clone(), explain, follow_candidates: false };
         let types = opening.types(size, frame_rate)?;
         let start = settings.use_stream_timestamp.then_some(settings.start_stream_timestamp);
         Ok(Self { types, clock: StreamClock { start }, opening, before_gap: BTreeMap::new(), after_gap: false })
@@ -139,16 +142,25 @@ impl Analysis {
 
     /// Takes the next record of the log, of a frame of this size. `pixels`: of this frame, where
     /// they are at hand.
-    pub(crate) fn frame(&mut self, record: &FrameRecord, size: Size, pixels: Option<Arc<dyn Pixels>>) -> Result<Vec<Event>, PluginError> {
+    pub(crate) fn frame(
+        &mut self,
+        record: &FrameRecord,
+        size: Size,
+        pixels: Option<Arc<dyn Pixels>>,
+    ) -> Result<Vec<Event>, PluginError> {
         let mut events = Vec::new();
         if record.still {
             return Ok(events);
         }
         let cut = std::mem::take(&mut self.after_gap) || record.cut;
-        let now =
-            Now { frame: FrameInfo { index: record.index, time: record.time, size, cut }, timestamp: self.clock.timestamp(record), pixels };
+        let now = Now {
+            frame: FrameInfo { index: record.index, time: record.time, size, cut },
+            timestamp: self.clock.timestamp(record),
+            pixels,
+        };
         for pipeline in &mut self.types {
-            let seen = record.seen.iter().find(|(t, _)| *t == pipeline.recorder.object_type).map_or(&[][..], |(_, d)| d);
+            let seen =
+                record.seen.iter().find(|(t, _)| *t == pipeline.recorder.object_type).map_or(&[][..], |(_, d)| d);
             pipeline.frame(&now, seen, &mut events)?;
         }
         Ok(events)
@@ -159,7 +171,8 @@ impl Analysis {
         let mut all = self.before_gap.clone();
         for pipeline in &mut self.types {
             let tracker = (pipeline.tracker.name().to_owned(), pipeline.tracker.report());
-            for (name, used) in pipeline.filters.iter_mut().map(|f| (f.name().to_owned(), f.report())).chain([tracker]) {
+            for (name, used) in pipeline.filters.iter_mut().map(|f| (f.name().to_owned(), f.report())).chain([tracker])
+            {
                 all.entry(name).or_default().add(&used);
             }
         }

@@ -29,7 +29,8 @@ pub(super) fn tracker_settings(plugins: &Plugins, s: &DetectorSettings) -> Value
         MATCHING: s.track_deep_sort_matching_threshold,
         "filter_unconfirmed_tracks": s.track_deep_sort_filter_unconfirmed_tracks,
     });
-    let installed = plugins.list().into_iter().find(|p| p.kind == Some(Kind::Tracker) && p.name.as_ref() == Some(&s.tracker_type));
+    let installed =
+        plugins.list().into_iter().find(|p| p.kind == Some(Kind::Tracker) && p.name.as_ref() == Some(&s.tracker_type));
     let schema = installed.and_then(|p| p.schema).unwrap_or_default();
     if let Some(settings) = settings.as_object_mut() {
         settings.retain(|key, _| schema.get("properties").is_some_and(|p| p.get(key).is_some()));
@@ -39,13 +40,18 @@ pub(super) fn tracker_settings(plugins: &Plugins, s: &DetectorSettings) -> Value
 
 /// The shipped filters that the settings ask for, in the order in which they see an object.
 pub(super) fn filter_settings(s: &DetectorSettings) -> Vec<(&'static str, Value)> {
-    let mut filters =
-        vec![("quality", json!({"min": s.filter_min_quality})), ("size", json!({"min": s.filter_min_size, "max": s.filter_max_size}))];
+    let mut filters = vec![
+        ("quality", json!({"min": s.filter_min_quality})),
+        ("size", json!({"min": s.filter_min_size, "max": s.filter_max_size})),
+    ];
     if let Some(roi) = s.roi {
         filters.push(("roi", json!({"roi": roi.to_string()})));
     }
     if s.filter_track_min_duration_frames > 1 {
-        filters.push(("track-length", json!({"min": s.filter_track_min_duration_frames, "count_gaps": s.track_interpolate_bboxes})));
+        filters.push((
+            "track-length",
+            json!({"min": s.filter_track_min_duration_frames, "count_gaps": s.track_interpolate_bboxes}),
+        ));
     }
     filters
 }

@@ -102,7 +102,15 @@ pub(super) struct Track {
 impl Track {
     pub(super) fn new(shot: &Shot) -> Self {
         let window = Window { start: shot.summary.time, best: None, posted: None, shots: 0 };
-        Self { first: shot.clone(), last: shot.clone(), detections: 0, interpolated: 0, history: Vec::new(), best: None, window }
+        Self {
+            first: shot.clone(),
+            last: shot.clone(),
+            detections: 0,
+            interpolated: 0,
+            history: Vec::new(),
+            best: None,
+            window,
+        }
     }
 
     pub(super) fn extend(&mut self, shot: Shot, reporting: &Reporting) {
@@ -133,7 +141,8 @@ fn between(a: &ShotSummary, b: &ShotSummary, n: u64, gap: u64) -> TrackPoint {
     TrackPoint {
         frame: a.frame + n,
         time: a.time + (b.time - a.time) * share,
-        timestamp: Timestamp::from_microsecond(from + ((to - from) as f64 * share).round() as i64).unwrap_or(a.timestamp),
+        timestamp: Timestamp::from_microsecond(from + ((to - from) as f64 * share).round() as i64)
+            .unwrap_or(a.timestamp),
         bbox,
         interpolated: true,
     }
@@ -177,8 +186,8 @@ mod tests {
     }
 
     proptest! {
-        /// A track's history has a point for each frame where gaps are filled, and for each detection
-        /// where they are not; in order, and between its neighbours.
+        /// A track's history has a point for each frame where gaps are filled, and for each
+        /// detection where they are not; in order, and between its neighbours.
         #[test]
         fn a_history_is_whole_and_in_order(gaps in prop::collection::vec(1_u64..9, 1..20), steps in prop::collection::vec(0.0_f32..40.0, 20), fill: bool) {
             let reporting = reporting(fill);

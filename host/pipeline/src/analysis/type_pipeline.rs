@@ -2,8 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use ocellus_core::{BestShotType, Detection, DetectorSettings, JobId, ObjectId, ObjectRecord, ObjectType, ShotSummary, TrackId};
-use ocellus_runtime::{Candidate, FilterSlot, Object, PluginError, Plugins, Rejection, Stage, StreamInfo, TrackerSlot, Verdict};
+use ocellus_core::{
+    BestShotType, Detection, DetectorSettings, JobId, ObjectId, ObjectRecord, ObjectType, ShotSummary, TrackId,
+};
+use ocellus_runtime::{
+    Candidate, FilterSlot, Object, PluginError, Plugins, Rejection, Stage, StreamInfo, TrackerSlot, Verdict,
+};
 use serde_json::{Value, json};
 
 use super::{
@@ -48,7 +52,15 @@ impl DecisionRecorder {
     ) {
         if self.asked {
             let Rejection { rule, value } = why;
-            events.push(Event::Decision(Decision::new(&self.object_type, stage, track, shot, plugin.to_owned(), rule, value)));
+            events.push(Event::Decision(Decision::new(
+                &self.object_type,
+                stage,
+                track,
+                shot,
+                plugin.to_owned(),
+                rule,
+                value,
+            )));
         }
     }
 }
@@ -94,7 +106,9 @@ impl TypePipeline {
         let name = &settings.tracker_type;
         let tracker = plugins.tracker_slot(name, &with_own(name, tracker_settings(plugins, settings)), &stream)?;
         let filters = chosen.iter().map(|name| (*name, json!({}))).chain(filter_settings(settings));
-        let filters = filters.map(|(name, s)| plugins.filter_slot(name, &with_own(name, s), &stream)).collect::<Result<_, _>>()?;
+        let filters = filters
+            .map(|(name, s)| plugins.filter_slot(name, &with_own(name, s), &stream))
+            .collect::<Result<_, _>>()?;
         let recorder = DecisionRecorder { object_type: stream.object_type, asked: false };
         let (reporting, none) = (Reporting::new(settings), TrackId(0));
         Ok(Self { job, tracker, filters, reporting, tracks: BTreeMap::new(), recorder, base: none, last: none })
@@ -126,7 +140,12 @@ impl TypePipeline {
     }
 
     /// The detections that filters keep, with their notes.
-    fn filter(&mut self, now: &Now, seen: &[Detection], events: &mut Vec<Event>) -> Result<Vec<(Detection, Attributes)>, PluginError> {
+    fn filter(
+        &mut self,
+        now: &Now,
+        seen: &[Detection],
+        events: &mut Vec<Event>,
+    ) -> Result<Vec<(Detection, Attributes)>, PluginError> {
         let mut kept: Vec<(Detection, Attributes)> = seen.iter().map(|d| (d.clone(), Vec::new())).collect();
         for filter in self.filters.iter_mut().filter(|f| f.wants(Stage::Detections)) {
             let shown: Vec<Detection> = kept.iter().map(|(d, _)| d.clone()).collect();
@@ -161,7 +180,10 @@ impl TypePipeline {
                 continue;
             };
             let track = self.tracks.entry(track_id).or_insert_with(|| Track::new(&shot));
-            let roles = [(self.reporting.first_frame && track.detections == 0, Role::First), (self.reporting.last_frame, Role::Last)];
+            let roles = [
+                (self.reporting.first_frame && track.detections == 0, Role::First),
+                (self.reporting.last_frame, Role::Last),
+            ];
             for (_, role) in roles.into_iter().filter(|(wanted, _)| *wanted) {
                 events.push(Event::Keep((self.recorder.object_type.clone(), track_id), role));
             }
@@ -175,12 +197,18 @@ impl TypePipeline {
     }
 
     /// Puts those that filters keep in place of the best shots so far.
-    fn select(&mut self, now: &Now, mut candidates: Vec<ShotCandidate<'_>>, events: &mut Vec<Event>) -> Result<(), PluginError> {
+    fn select(
+        &mut self,
+        now: &Now,
+        mut candidates: Vec<ShotCandidate<'_>>,
+        events: &mut Vec<Event>,
+    ) -> Result<(), PluginError> {
         for filter in self.filters.iter_mut().filter(|f| f.wants(Stage::Shots)) {
             if candidates.is_empty() {
                 break;
             }
-            let shown = candidates.iter().map(|c| Candidate { track: c.track, detection: c.detection.clone() }).collect();
+            let shown =
+                candidates.iter().map(|c| Candidate { track: c.track, detection: c.detection.clone() }).collect();
             let verdicts = filter.shots(&now.frame, shown)?;
             let dropped;
             (candidates, dropped) = apply(candidates, verdicts, |c, more| c.attributes.extend(more));
@@ -283,7 +311,14 @@ impl TypePipeline {
         let end_of_track = bs_type == BestShotType::Overall;
         let (first, last, best, mut attributes) = (&track.first, &track.last, &best.shot, best.attributes.clone());
         let detections = track.detections;
-        let shown = || Object { track: id, first: first.moment(), last: last.moment(), best: best.moment(), detections, end_of_track };
+        let shown = || Object {
+            track: id,
+            first: first.moment(),
+            last: last.moment(),
+            best: best.moment(),
+            detections,
+            end_of_track,
+        };
         for filter in self.filters.iter_mut().filter(|f| f.wants(Stage::Objects)) {
             for verdict in filter.objects(vec![shown()])? {
                 match verdict {

@@ -92,7 +92,10 @@ impl Endings {
         })
     }
 
-    fn written_by(clock: Arc<dyn Clock>, write: impl Fn(&FinalState) -> Result<(), StoreError> + Send + Sync + 'static) -> Arc<Self> {
+    fn written_by(
+        clock: Arc<dyn Clock>,
+        write: impl Fn(&FinalState) -> Result<(), StoreError> + Send + Sync + 'static,
+    ) -> Arc<Self> {
         Arc::new(Self { write: Box::new(write), clock, state: Mutex::default(), changed: Condvar::new() })
     }
 
@@ -172,7 +175,8 @@ impl Endings {
     fn attempt(&self, id: VideoId) -> Option<StoreError> {
         let ending = self.ending(id)?;
         // The lock is not held meanwhile: who shows the video must not wait for the disk.
-        let written = contained("writing the end of a job", || Ok((self.write)(&ending))).unwrap_or_else(|panic| Err(panic.into()));
+        let written = contained("writing the end of a job", || Ok((self.write)(&ending)))
+            .unwrap_or_else(|panic| Err(panic.into()));
         let mut state = self.state.lock();
         // Another attempt may have been faster, or a later job have begun.
         if !state.unwritten.get(&id).is_some_and(|u| Arc::ptr_eq(&u.ending, &ending)) {

@@ -62,7 +62,15 @@ impl Engine {
             plugins: self.0.plugins.list().into_iter().filter_map(PluginHealth::of).collect(),
             decoding: DecodingReport {
                 choice: self.0.config.decoding.to_string(),
-                devices: self.0.config.decoding.bring_up().unwrap_or_default().into_iter().map(Hardware::name).collect(),
+                devices: self
+                    .0
+                    .config
+                    .decoding
+                    .bring_up()
+                    .unwrap_or_default()
+                    .into_iter()
+                    .map(Hardware::name)
+                    .collect(),
             },
             jobs: Running { running: self.0.jobs.running(), most: self.0.config.jobs.max(1) },
             deliveries: self.0.outbox.figures(),

@@ -87,7 +87,10 @@ impl Engine {
             let mut video = inner.video(id)?;
             inner.endings.lay_over(&mut video);
             if video.status.is_enabled() {
-                return Err(Error::new(ErrorKind::Conflict, "The video is queued or being processed: replay it when that is over."));
+                return Err(Error::new(
+                    ErrorKind::Conflict,
+                    "The video is queued or being processed: replay it when that is over.",
+                ));
             }
             let job = inner.archive.stored_job(id)?;
             let before = replay::settings_of(&job)?;
@@ -109,7 +112,10 @@ impl Engine {
         .await
     }
 
-    async fn look_back<R: Send + 'static>(&self, work: impl FnOnce(&Inner, &Interrupt) -> Result<R> + Send + 'static) -> Result<R> {
+    async fn look_back<R: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Inner, &Interrupt) -> Result<R> + Send + 'static,
+    ) -> Result<R> {
         let interrupt = Interrupt::new();
         let _raised = RaisedAtEnd(interrupt.clone());
         let inner = Arc::clone(&self.0);

@@ -20,7 +20,9 @@ mod workers;
 use std::{sync::Arc, thread, time::Duration};
 
 use futures_util::future::join_all;
-use ocellus_core::{Clock, Error, ErrorKind, NetworkPolicy, ObjectId, ObjectType, Result, SettingsSchema, VideoId, VideoRecord};
+use ocellus_core::{
+    Clock, Error, ErrorKind, NetworkPolicy, ObjectId, ObjectType, Result, SettingsSchema, VideoId, VideoRecord,
+};
 use ocellus_detect::{Detectors, Embedders};
 use ocellus_media::Decoding;
 use ocellus_runtime::Plugins;
@@ -136,7 +138,13 @@ impl Engine {
         clock: Arc<dyn Clock>,
     ) -> Result<Self> {
         let tasks = tokio::runtime::Handle::current();
-        let outbox = Outbox::start(archive.clone(), plugins.clone(), Arc::clone(&clock), config.outbox.clone(), config.network.clone())?;
+        let outbox = Outbox::start(
+            archive.clone(),
+            plugins.clone(),
+            Arc::clone(&clock),
+            config.outbox.clone(),
+            config.network.clone(),
+        )?;
         let closing = CancellationToken::new();
         let pool = |name, threads, waiting| Pool::new(name, threads, waiting, closing.clone());
         let inner = Arc::new(Inner {
@@ -164,7 +172,10 @@ impl Engine {
         inner.take_up();
         let workers = workers::spawn(inner.config.jobs.max(1), &inner.jobs, &inner).map_err(Error::internal)?;
         let endings = Arc::clone(&inner.endings);
-        let trying = thread::Builder::new().name("endings".into()).spawn(move || endings.keep_trying()).map_err(Error::internal)?;
+        let trying = thread::Builder::new()
+            .name("endings".into())
+            .spawn(move || endings.keep_trying())
+            .map_err(Error::internal)?;
         *inner.threads.lock() = Threads { workers, endings: Some(trying) };
         Ok(Self(inner))
     }
@@ -218,7 +229,11 @@ impl Engine {
 
     /// Holds a video that neither waits nor runs from then on.
     async fn end(&self, id: VideoId) -> Result<Claim> {
-        self.0.jobs.claim(id, Wish::End).await?.ok_or_else(|| Error::internal(format!("video {id} was not to be queued")))
+        self.0
+            .jobs
+            .claim(id, Wish::End)
+            .await?
+            .ok_or_else(|| Error::internal(format!("video {id} was not to be queued")))
     }
 
     /// Tries a delivery now, whether it waits or was given up; how it stands.

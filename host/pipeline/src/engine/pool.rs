@@ -70,7 +70,8 @@ impl Pool {
 }
 
 fn busy(name: &str) -> Error {
-    Error::new(ErrorKind::Unavailable, "The server has too many requests of this kind: try again later.").because(format!("pool {name}"))
+    Error::new(ErrorKind::Unavailable, "The server has too many requests of this kind: try again later.")
+        .because(format!("pool {name}"))
 }
 
 #[cfg(test)]

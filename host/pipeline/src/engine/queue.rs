@@ -134,7 +134,9 @@ impl<R: Clone> Queue<R> {
         let before = match self.videos.get_mut(&id) {
             None => None,
             Some(State::Claimed { released, .. }) => return Answer::Later { free: released.clone(), interrupt: None },
-            Some(State::Waiting(_) | State::Running { ends: false, .. }) if wish == Wish::Begin => return Answer::UnderWay,
+            Some(State::Waiting(_) | State::Running { ends: false, .. }) if wish == Wish::Begin => {
+                return Answer::UnderWay;
+            }
             Some(State::Running { handle, ends, ended, .. }) => {
                 *ends = true;
                 return Answer::Later { free: ended.clone(), interrupt: Some(handle.clone()) };
@@ -177,11 +179,14 @@ impl<R: Clone> Queue<R> {
         {
             self.unpause(id);
         }
-        let Some((_, id)) = self.ready.pop_first() else { return Take::None { until: self.paused.first().map(|(until, _)| *until) } };
+        let Some((_, id)) = self.ready.pop_first() else {
+            return Take::None { until: self.paused.first().map(|(until, _)| *until) };
+        };
         let Some(State::Waiting(place)) = self.videos.get(&id) else { return Take::None { until: Some(now) } };
         let (place, run, handle) = (*place, RunId(self.runs), handle());
         self.runs += 1;
-        let running = State::Running { run, handle: handle.clone(), place, ends: false, ended: CancellationToken::new() };
+        let running =
+            State::Running { run, handle: handle.clone(), place, ends: false, ended: CancellationToken::new() };
         self.videos.insert(id, running);
         Take::Job(Taken { id, run, handle, failures: place.failures })
     }

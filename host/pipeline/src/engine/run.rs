@@ -120,16 +120,19 @@ impl Inner {
         run.progress.holds(job.counts());
         let mut video = plan.over(video);
         let recording = contained("the recording", || Recording::begin(&self.archive, &video));
-        let outcome =
-            contained("the job", || Ok(self.run_job(&video, &plan, &job, taken, recording.as_ref().ok().and_then(Option::as_ref))))
-                .unwrap_or_else(|error| {
-                    let kind = if run.progress.has_frames() { FailureKind::Interrupted } else { FailureKind::NotStarted };
-                    Err(Failure { error, kind })
-                });
+        let outcome = contained("the job", || {
+            Ok(self.run_job(&video, &plan, &job, taken, recording.as_ref().ok().and_then(Option::as_ref)))
+        })
+        .unwrap_or_else(|error| {
+            let kind = if run.progress.has_frames() { FailureKind::Interrupted } else { FailureKind::NotStarted };
+            Err(Failure { error, kind })
+        });
         if matches!(outcome, Ok(JobOutcome::Interrupted)) && self.jobs.is_cut_off(id, taken.run) {
             return None;
         }
-        let keep = |recording: Option<Recording>| recording.map_or_else(|| Ok(RecordingResult::default()), |r| r.keep(&self.archive));
+        let keep = |recording: Option<Recording>| {
+            recording.map_or_else(|| Ok(RecordingResult::default()), |r| r.keep(&self.archive))
+        };
         let kept = recording.and_then(|r| contained("the recording", || keep(r))).unwrap_or_else(|error| {
             warn!(video = %id, %error, "video {id}: the recording is lost: {error}");
             RecordingResult { problem: Some("The stream could not be recorded.".into()), ..RecordingResult::default() }
@@ -166,7 +169,9 @@ impl Inner {
                 Ok(clusters) => ending.clusters = clusters,
                 Err(error) => {
                     error!(video = %id, %error, "video {id}: grouping its objects into identities failed: {error}");
-                    ending.error.get_or_insert_with(|| "Grouping objects into identities failed; the server's log says why.".into());
+                    ending.error.get_or_insert_with(|| {
+                        "Grouping objects into identities failed; the server's log says why.".into()
+                    });
                 }
             }
         }

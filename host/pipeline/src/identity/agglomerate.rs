@@ -144,11 +144,15 @@ impl Nearest {
 /// Of each group, those that it may be merged with.
 fn near(groups: &[Group], same: f32) -> Vec<Nearest> {
     let numbers = groups.first().map_or(0, |g| g.centroid.len());
-    let rows =
-        Array2::from_shape_fn((groups.len(), numbers), |(n, k)| groups.get(n).and_then(|g| g.centroid.get(k)).map_or(0.0, |v| *v as f32));
+    let rows = Array2::from_shape_fn((groups.len(), numbers), |(n, k)| {
+        groups.get(n).and_then(|g| g.centroid.get(k)).map_or(0.0, |v| *v as f32)
+    });
     // Squared lengths, and what the spread adds.
-    let lengths: Vec<f32> =
-        rows.outer_iter().zip(groups).map(|(row, g)| row.iter().map(|v| v * v).sum::<f32>() + g.spread as f32).collect();
+    let lengths: Vec<f32> = rows
+        .outer_iter()
+        .zip(groups)
+        .map(|(row, g)| row.iter().map(|v| v * v).sum::<f32>() + g.spread as f32)
+        .collect();
     let threads = thread::available_parallelism().map_or(1, usize::from).min(groups.len().div_ceil(BLOCK)).max(1);
     let of_thread = |n: usize| search(groups, rows.view(), &lengths, (n, threads), same);
     let mut parts = thread::scope(|scope| {
@@ -171,7 +175,13 @@ fn near(groups: &[Group], same: f32) -> Vec<Nearest> {
 
 /// One thread's part of all pairs: every `threads`th block of groups from the `thread`th, each with
 /// itself and those behind it.
-fn search(groups: &[Group], rows: ArrayView2<'_, f32>, lengths: &[f32], (thread, threads): (usize, usize), same: f32) -> Vec<Nearest> {
+fn search(
+    groups: &[Group],
+    rows: ArrayView2<'_, f32>,
+    lengths: &[f32],
+    (thread, threads): (usize, usize),
+    same: f32,
+) -> Vec<Nearest> {
     let reach = same * same;
     let block = |begin: usize| begin..(begin + BLOCK).min(groups.len());
     let mut found = vec![Nearest::default(); groups.len()];
@@ -213,7 +223,8 @@ fn search(groups: &[Group], rows: ArrayView2<'_, f32>, lengths: &[f32], (thread,
 fn merge(groups: Vec<Group>, near: &[Nearest], same: f32) -> (Vec<Group>, bool) {
     let reach = f64::from(same) * f64::from(same);
     let mut is_all = near.iter().all(|list| !list.left_out);
-    let mut near_to: Vec<BTreeSet<usize>> = near.iter().map(|list| list.kept.iter().map(|(_, m)| *m).collect()).collect();
+    let mut near_to: Vec<BTreeSet<usize>> =
+        near.iter().map(|list| list.kept.iter().map(|(_, m)| *m).collect()).collect();
     for (n, list) in near.iter().enumerate() {
         for (_, m) in &list.kept {
             if let Some(theirs) = near_to.get_mut(*m) {
@@ -270,8 +281,9 @@ mod tests {
     /// The same by a library that holds all distances, and knows apart as very far.
     fn by_all_distances(points: &[Point<'_>], same: f32) -> Vec<Vec<usize>> {
         let apart = |a: &Point<'_>, b: &Point<'_>| a.during.0 <= b.during.1 && b.during.0 <= a.during.1;
-        let squared =
-            |a: &Point<'_>, b: &Point<'_>| a.row.iter().zip(b.row).map(|(x, y)| (f64::from(*x) - f64::from(*y)).powi(2)).sum::<f64>();
+        let squared = |a: &Point<'_>, b: &Point<'_>| {
+            a.row.iter().zip(b.row).map(|(x, y)| (f64::from(*x) - f64::from(*y)).powi(2)).sum::<f64>()
+        };
         let mut distances: Vec<f64> = Vec::new();
         for (n, a) in points.iter().enumerate() {
             distances.extend(points[n + 1..].iter().map(|b| if apart(a, b) { 1e12 } else { squared(a, b) }));
@@ -280,7 +292,11 @@ mod tests {
         let dendrogram = kodama::linkage(&mut distances, points.len(), kodama::Method::Average);
         for step in dendrogram.steps() {
             let near = step.dissimilarity < f64::from(same) * f64::from(same);
-            let merged = if near { [step.cluster1, step.cluster2].map(|c| std::mem::take(&mut groups[c])).concat() } else { Vec::new() };
+            let merged = if near {
+                [step.cluster1, step.cluster2].map(|c| std::mem::take(&mut groups[c])).concat()
+            } else {
+                Vec::new()
+            };
             groups.push(merged);
         }
         groups.retain(|g| !g.is_empty());

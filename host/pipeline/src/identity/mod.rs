@@ -10,7 +10,8 @@ mod agglomerate;
 use std::{collections::BTreeMap, sync::Arc};
 
 use ocellus_core::{
-    BestShotType, Cluster, CpuMeter, Detection, Error, Landmarks, ObjectId, ObjectRecord, ObjectType, Rect, Result, RgbImage,
+    BestShotType, Cluster, CpuMeter, Detection, Error, Landmarks, ObjectId, ObjectRecord, ObjectType, Rect, Result,
+    RgbImage,
 };
 use ocellus_detect::{Embedder, Embedders};
 use ocellus_media::Frame;
@@ -102,15 +103,19 @@ pub(crate) fn describe(
         seen.iter_mut().for_each(|d| d.appearance = appearance(frame, d.rect));
         return Ok(());
     };
-    let things: Vec<_> = seen.iter().map(|d| Crop { frame, object_type, rect: d.rect, landmarks: d.landmarks.as_ref() }).collect();
+    let things: Vec<_> =
+        seen.iter().map(|d| Crop { frame, object_type, rect: d.rect, landmarks: d.landmarks.as_ref() }).collect();
     let rows = rows(embedders, &things, meter)?;
-    seen.iter_mut().zip(rows).for_each(|(d, row)| d.appearance = row.map_or_else(Vec::new, |row| embedder.direction(&row)));
+    seen.iter_mut()
+        .zip(rows)
+        .for_each(|(d, row)| d.appearance = row.map_or_else(Vec::new, |row| embedder.direction(&row)));
     Ok(())
 }
 
 /// The identities of a job, in order of their ids.
 pub(crate) fn clusters(job: &StoredJob, embedders: &Embedders) -> Result<Vec<Cluster>> {
-    let mut rows: BTreeMap<ObjectId, Embedding> = job.embeddings()?.into_iter().map(|e| (e.object.clone(), e)).collect();
+    let mut rows: BTreeMap<ObjectId, Embedding> =
+        job.embeddings()?.into_iter().map(|e| (e.object.clone(), e)).collect();
     // By the length of their rows, too, which is the same for all of a source.
     let mut by_type = BTreeMap::<(ObjectType, usize), Vec<(ObjectRecord, Vec<f32>)>>::new();
     for object in job.objects()?.into_iter().filter(|o| o.bs_type == BestShotType::Overall) {
@@ -137,7 +142,10 @@ fn identities(mut members: Vec<(ObjectRecord, Vec<f32>)>, same: f32) -> Vec<Clus
     members.sort_by(|(a, _), (b, _)| a.id.cmp(&b.id));
     let points: Vec<_> = members.iter().map(|(o, row)| Point { row, during: (o.first.frame, o.last.frame) }).collect();
     let groups = agglomerate(&points, same);
-    groups.iter().filter_map(|group| cluster(&group.iter().filter_map(|n| members.get(*n)).map(|(o, _)| o).collect::<Vec<_>>())).collect()
+    groups
+        .iter()
+        .filter_map(|group| cluster(&group.iter().filter_map(|n| members.get(*n)).map(|(o, _)| o).collect::<Vec<_>>()))
+        .collect()
 }
 
 fn cluster(objects: &[&ObjectRecord]) -> Option<Cluster> {
@@ -198,7 +206,11 @@ mod tests {
 
         let pixels = (0..64 * 64).flat_map(|n: u32| [(n % 251) as u8, (n / 64 * 3) as u8, 90]);
         let picture: Vec<u8> = b"P6\n64 64\n255\n".iter().copied().chain(pixels).collect();
-        let frame = Decoder::open(&Input::new(Location::Memory(picture.into())), &Interrupt::new()).unwrap().next_frame().unwrap().unwrap();
+        let frame = Decoder::open(&Input::new(Location::Memory(picture.into())), &Interrupt::new())
+            .unwrap()
+            .next_frame()
+            .unwrap()
+            .unwrap();
         let assets = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/assets/embedders");
         assert!(assets.is_dir(), "{}: not there: run cargo xtask setup", assets.display());
         let embedders = Embedders::load(&assets, &Device::choose(DeviceChoice::Cpu, None).unwrap()).unwrap();
@@ -229,7 +241,10 @@ mod tests {
         let clusters = identities(members, 0.5);
         assert_eq!(tracks(&clusters), [vec![1, 3, 4], vec![2]]);
         assert_eq!((clusters[0].first_time, clusters[0].last_time), (0.0, 6.9));
-        assert_eq!((clusters[0].id.to_string(), clusters[0].best.to_string()), ("1-1-face-1-0".into(), "1-1-face-1-0".into()));
+        assert_eq!(
+            (clusters[0].id.to_string(), clusters[0].best.to_string()),
+            ("1-1-face-1-0".into(), "1-1-face-1-0".into())
+        );
     }
 
     #[test]

@@ -28,7 +28,12 @@ pub(super) fn under_way(detectors: &[Arc<Detector>]) -> usize {
 
 /// Shows the detectors what was decoded, as fast as they take it; who waits for what they find is
 /// behind `out`.
-pub(super) fn show<'a>(detectors: &'a [Arc<Detector>], progress: &Progress, frames: &Receiver<Decoded>, out: &SyncSender<LookedAt<'a>>) {
+pub(super) fn show<'a>(
+    detectors: &'a [Arc<Detector>],
+    progress: &Progress,
+    frames: &Receiver<Decoded>,
+    out: &SyncSender<LookedAt<'a>>,
+) {
     let meter = progress.cpu();
     let mut laps = CpuLaps::start(meter);
     while let Ok(item) = frames.recv() {

@@ -107,7 +107,11 @@ pub(crate) fn run(context: &Context<'_>, keep_open: impl Fn() -> bool) -> Result
     let found: BTreeSet<ObjectType> = detectors.iter().flat_map(|d| d.types().iter().cloned()).collect();
     settings::check_job(settings, &found.into_iter().collect::<Vec<_>>()).map_err(misconfigured)?;
     tell_differences(context);
-    let compared = settings.active().filter(|(_, s)| compares_appearances(context.plugins, s)).map(|(t, _)| t.clone()).collect::<Vec<_>>();
+    let compared = settings
+        .active()
+        .filter(|(_, s)| compares_appearances(context.plugins, s))
+        .map(|(t, _)| t.clone())
+        .collect::<Vec<_>>();
 
     let begun = begin(context, &types, &detectors, &compared);
     let (mut decoder, decode, recording, mut output) = match begun {
@@ -151,7 +155,9 @@ pub(crate) fn run(context: &Context<'_>, keep_open: impl Fn() -> bool) -> Result
         (Err(Stopped::Failed(_)), _) if interrupted => Ok(JobOutcome::Interrupted),
         (Err(Stopped::Failed(error)), _) | (_, Err(error)) => failed(error),
         (Ok(()), Ok(())) if interrupted => Ok(JobOutcome::Interrupted),
-        (Ok(()), Ok(())) if output.frames == 0 => failed(Error::new(ErrorKind::BadParam, "No frame of the video could be decoded.")),
+        (Ok(()), Ok(())) if output.frames == 0 => {
+            failed(Error::new(ErrorKind::BadParam, "No frame of the video could be decoded."))
+        }
         (Ok(()), Ok(())) => Ok(JobOutcome::EndOfSource),
     }
 }
@@ -197,13 +203,25 @@ fn begin<'a>(
     let recording = context.recording.map(|r| r.attach(&mut decoder)).transpose().map_err(not_started)?;
     let info = decoder.info().clone();
     context.progress.opened(&info);
-    let header = LogHeader { frame_size: info.size, frame_rate: info.frame_rate, types: types.to_vec(), detectors: looking };
+    let header =
+        LogHeader { frame_size: info.size, frame_rate: info.frame_rate, types: types.to_vec(), detectors: looking };
     // A stream of which nobody knows where it ends brings its own pace.
     let brings_pace = matches!(context.input.location, Location::Url(_)) && info.duration.is_none();
     let mut decode = Decode::new(settings, detectors, context.progress, context.interrupt, brings_pace);
     let output = |job, writer, mut analysis: Analysis, reader, laps, frames| {
         analysis.follow_candidates();
-        Output { context, job, types, compared, writer, analysis, reader, laps, frames, state: output::State::default() }
+        Output {
+            context,
+            job,
+            types,
+            compared,
+            writer,
+            analysis,
+            reader,
+            laps,
+            frames,
+            state: output::State::default(),
+        }
     };
     let reader = || FrameReader::new(context.input.clone(), context.interrupt);
     laps.lap(Stage::Other);
@@ -226,16 +244,24 @@ fn begin<'a>(
             let job = context.job.clone();
             let frames = replayed.known.frames();
             if decoder.is_live() {
-                let gap = Gap { header, wall_us: context.clock.now().as_microsecond(), tracks: Vec::new(), lost: Vec::new() };
+                let gap =
+                    Gap { header, wall_us: context.clock.now().as_microsecond(), tracks: Vec::new(), lost: Vec::new() };
                 decoder.go_on(last.index + 1, last.time + 1.0 / info.frame_rate.unwrap_or(DEFAULT_RATE));
                 let mut output = output(job, writer, replayed.analysis, None, laps, frames);
                 output.go_on_behind_gap(replayed.unarchived, gap).map_err(interrupted)?;
                 output
             } else {
                 let mut reader = reader();
-                let seen = source::go_behind(&mut decoder, &context.input, context.interrupt, &replayed.tail, recording.is_none());
+                let seen = source::go_behind(
+                    &mut decoder,
+                    &context.input,
+                    context.interrupt,
+                    &replayed.tail,
+                    recording.is_none(),
+                );
                 laps.lap(Stage::Decode);
-                let looked_at = seen.and_then(|frames| replayed.looked_at(&frames, &mut reader)).map_err(interrupted)?;
+                let looked_at =
+                    seen.and_then(|frames| replayed.looked_at(&frames, &mut reader)).map_err(interrupted)?;
                 if let Some(frame) = looked_at {
                     decode.follow(&frame, &mut laps).map_err(interrupted)?;
                 }

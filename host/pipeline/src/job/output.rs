@@ -9,7 +9,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ocellus_core::{BestShotType, CpuLaps, Detection, Error, FrameRecord, ObjectId, ObjectRecord, ObjectType, Result, ShotSummary, Stage};
+use ocellus_core::{
+    BestShotType, CpuLaps, Detection, Error, FrameRecord, ObjectId, ObjectRecord, ObjectType, Result, ShotSummary,
+    Stage,
+};
 use ocellus_detect::RawDetection;
 use ocellus_media::{Frame, Scaler};
 use ocellus_store::{DetectionWriter, Embedding, Gap, Job, NewObject, Picture};
@@ -86,7 +89,11 @@ impl Output<'_> {
     }
 
     /// Measures what later stages want to know of the pixels, and writes the frame down.
-    fn log(&mut self, FrameInFlight { frame, cut, still, taken_us }: &FrameInFlight, raw: Vec<RawDetection>) -> Result<FrameRecord> {
+    fn log(
+        &mut self,
+        FrameInFlight { frame, cut, still, taken_us }: &FrameInFlight,
+        raw: Vec<RawDetection>,
+    ) -> Result<FrameRecord> {
         self.laps.lap(Stage::Other);
         let mut seen: Vec<(ObjectType, Vec<Detection>)> = self.types.iter().map(|t| (t.clone(), Vec::new())).collect();
         for raw in raw {
@@ -132,7 +139,8 @@ impl Output<'_> {
     fn handle(&mut self, frame: Option<&Frame>, mut events: Vec<Event>) -> Result<()> {
         // What is there already was reported at the job's end, before the server was cut off.
         events.retain(|event| !matches!(event, Event::Object(object) if self.job.knows(&object.id)));
-        let objects = events.iter().filter_map(|event| if let Event::Object(object) = event { Some(&**object) } else { None });
+        let objects =
+            events.iter().filter_map(|event| if let Event::Object(object) = event { Some(&**object) } else { None });
         self.embed(frame, objects)?;
         let handled = events.into_iter().try_for_each(|event| self.event(frame, event));
         // What came before a failure is kept.
@@ -166,8 +174,11 @@ impl Output<'_> {
     /// follow from the log and are not in the archive.
     pub(super) fn go_on_behind_gap(&mut self, unarchived: Vec<ObjectRecord>, mut gap: Gap) -> Result<()> {
         let ended = self.analysis.finish().map_err(plugin_fault)?;
-        let ended = ended.into_iter().filter_map(|event| if let Event::Object(object) = event { Some(*object) } else { None });
-        for object in unarchived.into_iter().chain(ended).filter(|object| !self.job.knows(&object.id)).collect::<Vec<_>>() {
+        let ended =
+            ended.into_iter().filter_map(|event| if let Event::Object(object) = event { Some(*object) } else { None });
+        for object in
+            unarchived.into_iter().chain(ended).filter(|object| !self.job.knows(&object.id)).collect::<Vec<_>>()
+        {
             match self.earlier_pictures(&object)? {
                 Some(pictures) => {
                     self.state.reported.push(NewObject { record: object, pictures });
@@ -252,7 +263,8 @@ impl Output<'_> {
         if let Some(frame) = self.state.retained.get(&key).filter(|frame| frame.index() == shot.frame) {
             return Ok(frame.clone());
         }
-        let reader = self.reader.as_mut().ok_or_else(|| Error::internal(format!("no frame was kept for {}", object.id)))?;
+        let reader =
+            self.reader.as_mut().ok_or_else(|| Error::internal(format!("no frame was kept for {}", object.id)))?;
         let frame = reader.frame(Place::from(shot))?;
         self.state.retained.insert(key, frame.clone());
         Ok(frame)
@@ -260,10 +272,13 @@ impl Output<'_> {
 
     fn pictures(&mut self, object: &ObjectRecord) -> Result<Files> {
         let settings = &self.context.plan.stream_settings;
-        let detector = settings.detector(&object.id.object_type).ok_or_else(|| Error::internal(format!("{} is off", object.id)))?;
+        let detector = settings
+            .detector(&object.id.object_type)
+            .ok_or_else(|| Error::internal(format!("{} is off", object.id)))?;
         let role = if object.bs_type == BestShotType::Overall { Role::Best } else { Role::Window };
         let best = self.frame_of(object, role, &object.best)?;
-        let mut end = |wanted: bool, role, shot| if wanted { self.frame_of(object, role, shot).map(Some) } else { Ok(None) };
+        let mut end =
+            |wanted: bool, role, shot| if wanted { self.frame_of(object, role, shot).map(Some) } else { Ok(None) };
         let first = end(object.end_of_track && detector.post_first_track_frame, Role::First, &object.first)?;
         let last = end(object.end_of_track && detector.post_last_track_frame, Role::Last, &object.last)?;
         self.laps.lap(Stage::Other);

@@ -124,10 +124,17 @@ fn replay(context: &Context<'_>, header: &LogHeader, gaps: u64, finish: bool) ->
     follow(context, header, gaps, finish, analysis).map_err(interrupted)
 }
 
-fn follow(context: &Context<'_>, header: &LogHeader, gaps: u64, finish: bool, mut analysis: Analysis) -> Result<Replayed> {
+fn follow(
+    context: &Context<'_>,
+    header: &LogHeader,
+    gaps: u64,
+    finish: bool,
+    mut analysis: Analysis,
+) -> Result<Replayed> {
     let (job, is_file) = (context.job, is_file(context));
     let mut reader = reader(context, &analysis)?;
-    let mut objects = Objects { archived: job.objects()?, from_start: gaps == 0, unarchived: Vec::new(), differ: false };
+    let mut objects =
+        Objects { archived: job.objects()?, from_start: gaps == 0, unarchived: Vec::new(), differ: false };
     let (mut known, mut looked_at, mut tail) = (LoggedProgress::default(), None, VecDeque::with_capacity(CHECKED));
     let mut ahead = gaps;
     for logged in job.detections()?.into_iter().flatten() {
@@ -203,7 +210,8 @@ impl<I: Iterator<Item = Result<ObjectRecord, StoreError>>> Objects<I> {
             } else if self.from_start {
                 let archived = self.archived.next().transpose()?;
                 // Numbers are compared as they are written.
-                let written: Option<ObjectRecord> = serde_json::to_string(&object).and_then(|text| serde_json::from_str(&text)).ok();
+                let written: Option<ObjectRecord> =
+                    serde_json::to_string(&object).and_then(|text| serde_json::from_str(&text)).ok();
                 self.differ |= archived != written;
             }
         }

@@ -28,11 +28,17 @@ pub(super) fn ffmpeg_options(settings: &StreamSettings) -> Result<Vec<(String, S
 /// Refuses settings that no job can carry out; what a schema cannot say.
 pub(super) fn check_job(settings: &StreamSettings, found: &[ObjectType]) -> Result<()> {
     if let Some((missing, _)) = settings.active().find(|(t, _)| !found.contains(t)) {
-        return Err(Error::bad_param(format!("stream_settings.detectors.{missing}"), format!("No detector for {missing} is installed.")));
+        return Err(Error::bad_param(
+            format!("stream_settings.detectors.{missing}"),
+            format!("No detector for {missing} is installed."),
+        ));
     }
     if let Some((t, _)) = settings.active().find(|(_, d)| d.track_send_history && d.track_max_duration_frames == 0) {
         let path = format!("stream_settings.detectors.{t}.track_send_history");
-        return Err(Error::bad_param(path, format!("track_send_history of {t} needs track_max_duration_frames above 0.")));
+        return Err(Error::bad_param(
+            path,
+            format!("track_send_history of {t} needs track_max_duration_frames above 0."),
+        ));
     }
     Ok(())
 }

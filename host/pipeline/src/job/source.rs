@@ -58,7 +58,13 @@ fn can_seek(input: &Input) -> bool {
 ///
 /// The source is gone to where the first of them was, and decoded from there; where one of them
 /// does not come out at its time, it is decoded from its beginning. `seek`: it need not be tried.
-pub(super) fn go_behind(decoder: &mut Decoder, input: &Input, interrupt: &Interrupt, known: &[Place], seek: bool) -> Result<Vec<Frame>> {
+pub(super) fn go_behind(
+    decoder: &mut Decoder,
+    input: &Input,
+    interrupt: &Interrupt,
+    known: &[Place],
+    seek: bool,
+) -> Result<Vec<Frame>> {
     let (Some(first), Some(last)) = (known.first(), known.last()) else { return Ok(Vec::new()) };
     // From the beginning there is nothing to be gained.
     if seek && can_seek(input) && first.index > 0 {
@@ -74,7 +80,8 @@ pub(super) fn go_behind(decoder: &mut Decoder, input: &Input, interrupt: &Interr
     let mut frames = Vec::new();
     loop {
         let Some(frame) = decoder.next_frame().map_err(public)? else {
-            let reason = format!("The video's source is shorter than when processing began: it ends at frame {}.", frames.len());
+            let reason =
+                format!("The video's source is shorter than when processing began: it ends at frame {}.", frames.len());
             return Err(Error::new(ErrorKind::BadParam, reason));
         };
         let index = frame.index();

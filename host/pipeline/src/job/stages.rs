@@ -41,8 +41,14 @@ pub(super) fn run<A: Send, B: Send, R: Send>(
         let (to_detect, decoded) = sync_channel(QUEUE);
         let (to_take, detected) = sync_channel(waiting);
         let spawn = |e| Stopped::Failed(Error::internal(e));
-        let decode = thread::Builder::new().name("decode".into()).spawn_scoped(scope, move || decode(&to_detect)).map_err(spawn)?;
-        let detect = thread::Builder::new().name("detect".into()).spawn_scoped(scope, move || detect(&decoded, &to_take)).map_err(spawn)?;
+        let decode = thread::Builder::new()
+            .name("decode".into())
+            .spawn_scoped(scope, move || decode(&to_detect))
+            .map_err(spawn)?;
+        let detect = thread::Builder::new()
+            .name("detect".into())
+            .spawn_scoped(scope, move || detect(&decoded, &to_take))
+            .map_err(spawn)?;
         let taken = detected.iter().map(&mut take).find_map(|step| match step {
             Ok(ControlFlow::Continue(())) => None,
             Ok(ControlFlow::Break(())) => Some(Ok(())),
@@ -58,7 +64,9 @@ pub(super) fn run<A: Send, B: Send, R: Send>(
 }
 
 fn join<R>(stage: &str, thread: ScopedJoinHandle<'_, R>) -> Result<R, Stopped> {
-    thread.join().map_err(|panic| Stopped::Panicked(Error::internal(format!("the stage {stage} panicked: {}", message(&*panic)))))
+    thread.join().map_err(|panic| {
+        Stopped::Panicked(Error::internal(format!("the stage {stage} panicked: {}", message(&*panic))))
+    })
 }
 
 fn message(panic: &(dyn Any + Send)) -> &str {
@@ -114,7 +122,9 @@ mod tests {
 
     #[test]
     fn a_failure_behind_ends_the_stages_before() {
-        let failed = run(2, count_to(u32::MAX), pass, |n| if n < 3 { Ok(ControlFlow::Continue(())) } else { Err(Error::internal("full")) });
+        let failed = run(2, count_to(u32::MAX), pass, |n| {
+            if n < 3 { Ok(ControlFlow::Continue(())) } else { Err(Error::internal("full")) }
+        });
         assert!(matches!(failed, Err(Stopped::Failed(_))), "{failed:?}");
     }
 

@@ -182,11 +182,17 @@ fn prepare(outbox: &Inner, open: &JobContext, id: &ObjectId) -> ocellus_core::Re
     Ok(made.map(|(content_type, body)| Prepared { method, url, headers, content_type, body }).map_err(Unsent::Unfit))
 }
 
-async fn send(outbox: &Arc<Inner>, open: &JobContext, ticket: &Ticket, prepared: Prepared) -> Result<reqwest::Response, Reply> {
+async fn send(
+    outbox: &Arc<Inner>,
+    open: &JobContext,
+    ticket: &Ticket,
+    prepared: Prepared,
+) -> Result<reqwest::Response, Reply> {
     let unfit = |reason: String| Err(Reply::Nothing(Unsent::Unfit(reason)));
     let Prepared { method, url, headers, content_type, body } = prepared;
     outbox.schedule.lock().set_body(ticket.attempt, body.len() as u64);
-    let signature = outbox.config.signing_secret.as_ref().map(|secret| secret.headers(&ticket.id, Timestamp::now(), &body));
+    let signature =
+        outbox.config.signing_secret.as_ref().map(|secret| secret.headers(&ticket.id, Timestamp::now(), &body));
     let body = Bytes::from_owner(SentBody { bytes: body, outbox: Arc::clone(outbox), attempt: ticket.attempt });
     // What the client resolves it checks itself, without knowing of ports; addresses in the URL it
     // does not see.
@@ -198,7 +204,11 @@ async fn send(outbox: &Arc<Inner>, open: &JobContext, ticket: &Ticket, prepared:
         Err(error) => return unfit(error.to_string()),
     };
     let settings = &open.plan.stream_settings;
-    let timeout = if settings.router_timeout_ms == 0 { DEFAULT_TIMEOUT } else { Duration::from_millis(settings.router_timeout_ms) };
+    let timeout = if settings.router_timeout_ms == 0 {
+        DEFAULT_TIMEOUT
+    } else {
+        Duration::from_millis(settings.router_timeout_ms)
+    };
     let client = if settings.router_verify_ssl { &outbox.clients.verifying } else { &outbox.clients.trusting };
     let mut builder = client.request(method, &url).timeout(timeout);
     if let Some(token) = &outbox.config.token {
@@ -229,7 +239,8 @@ async fn send(outbox: &Arc<Inner>, open: &JobContext, ticket: &Ticket, prepared:
 async fn read_reply(mut response: reqwest::Response, abandoned: &CancellationToken) -> Reply {
     let status = response.status().as_u16();
     let wait = retry_after(response.headers(), Timestamp::now());
-    let headers = response.headers().iter().filter_map(|(k, v)| Some((k.to_string(), v.to_str().ok()?.to_owned()))).collect();
+    let headers =
+        response.headers().iter().filter_map(|(k, v)| Some((k.to_string(), v.to_str().ok()?.to_owned()))).collect();
     let mut body = Vec::new();
     while body.len() < BODY_PREFIX {
         let chunk = tokio::select! {
@@ -296,7 +307,9 @@ pub(super) fn judge(before: Delivery, answer: Answer, now: Timestamp, give_up_af
     };
     match answer {
         Answer::Nothing(Unsent::Unfit(reason)) => (ended(DeliveryState::Failed, None, Some(reason)), Contact::None),
-        Answer::Nothing(Unsent::NoRouter(reason)) => (again(None, reason, backoff(now, attempts, LONGEST_SILENCE)), Contact::None),
+        Answer::Nothing(Unsent::NoRouter(reason)) => {
+            (again(None, reason, backoff(now, attempts, LONGEST_SILENCE)), Contact::None)
+        }
         Answer::Silence(reason) => (again(None, reason, backoff(now, attempts, LONGEST_SILENCE)), Contact::Unanswered),
         Answer::Response { status, verdict: Verdict::Accepted, .. } => {
             (ended(DeliveryState::Posted, Some(status), None), Contact::Answered)
@@ -372,7 +385,8 @@ mod tests {
         let (at_once, contact) = judge(fresh(), response(429, Verdict::Retry { after_ms: None }, Some(0)), at(0), DAY);
         assert!(at_once.next_try > Some(at(0)), "{at_once:?}");
         assert_eq!(contact, Contact::Answered);
-        let (capped, contact) = judge(fresh(), response(500, Verdict::Retry { after_ms: Some(1 << 40) }, None), at(0), DAY);
+        let (capped, contact) =
+            judge(fresh(), response(500, Verdict::Retry { after_ms: Some(1 << 40) }, None), at(0), DAY);
         assert_eq!((capped.next_try, contact), (Some(at(3600)), Contact::Answered));
         let header = |text: &str| HeaderMap::from_iter([(RETRY_AFTER, text.parse().unwrap())]);
         assert_eq!(retry_after(&header("7"), at(0)), Some(Duration::from_secs(7)));
@@ -395,7 +409,10 @@ mod tests {
     #[test]
     fn a_router_plugin_that_is_not_there_may_come_back() {
         let (missing, contact) = judge(fresh(), Answer::Nothing(Unsent::NoRouter("no router".into())), at(0), DAY);
-        assert_eq!((missing.state, contact, missing.next_try.is_some()), (DeliveryState::Retrying, Contact::None, true));
+        assert_eq!(
+            (missing.state, contact, missing.next_try.is_some()),
+            (DeliveryState::Retrying, Contact::None, true)
+        );
         let (unfit, _) = judge(fresh(), Answer::Nothing(Unsent::Unfit("too large".into())), at(0), DAY);
         assert_eq!((unfit.state, unfit.next_try), (DeliveryState::Failed, None));
     }
@@ -403,7 +420,10 @@ mod tests {
     #[test]
     fn what_is_refused_or_accepted_is_not_tried_again() {
         let (refused, _) = judge(fresh(), response(415, Verdict::Refused { reason: "no".into() }, None), at(0), DAY);
-        assert_eq!((refused.state, refused.last_status, refused.reason.as_deref()), (DeliveryState::Failed, Some(415), Some("no")));
+        assert_eq!(
+            (refused.state, refused.last_status, refused.reason.as_deref()),
+            (DeliveryState::Failed, Some(415), Some("no"))
+        );
         let (accepted, _) = judge(fresh(), response(202, Verdict::Accepted, None), at(0), DAY);
         assert_eq!((accepted.state, accepted.reason, accepted.next_try), (DeliveryState::Posted, None, None));
     }

@@ -7,7 +7,11 @@ use ocellus_runtime::{Content, Part, PictureInfo};
 use sha2::{Digest, Sha256};
 
 /// Content type and body. `pictures` holds what parts refer to.
-pub(crate) fn multipart(id: &ObjectId, parts: &[Part], pictures: &[(PictureInfo, Vec<u8>)]) -> Result<(String, Vec<u8>), String> {
+pub(crate) fn multipart(
+    id: &ObjectId,
+    parts: &[Part],
+    pictures: &[(PictureInfo, Vec<u8>)],
+) -> Result<(String, Vec<u8>), String> {
     let mut contents = Vec::with_capacity(parts.len());
     for part in parts {
         contents.push(match &part.content {
@@ -15,8 +19,9 @@ pub(crate) fn multipart(id: &ObjectId, parts: &[Part], pictures: &[(PictureInfo,
             Content::Bytes(bytes) => (bytes.as_slice(), None),
             Content::Picture(picture) => {
                 let found = pictures.iter().find(|(info, _)| info.picture == *picture);
-                let (info, bytes) =
-                    found.ok_or_else(|| format!("the router plugin asked for {picture:?}, which this object does not have"))?;
+                let (info, bytes) = found.ok_or_else(|| {
+                    format!("the router plugin asked for {picture:?}, which this object does not have")
+                })?;
                 (bytes.as_slice(), Some(info.content_type.as_str()))
             }
         });
@@ -69,9 +74,13 @@ mod tests {
     #[test]
     fn a_form_is_spelled_as_rfc_7578_has_it_and_the_same_each_time() {
         let id: ObjectId = "7-1-face-3-0".parse().unwrap();
-        let parts = [part("a\"b", None, Content::Text("x".into())), part("photo", Some("f.jpg"), Content::Picture(Picture::Photo))];
+        let parts = [
+            part("a\"b", None, Content::Text("x".into())),
+            part("photo", Some("f.jpg"), Content::Picture(Picture::Photo)),
+        ];
         let size = Size { width: 2, height: 1 };
-        let photo = PictureInfo { picture: Picture::Photo, content_type: "image/jpeg".into(), size, region: [0, 0, 2, 1] };
+        let photo =
+            PictureInfo { picture: Picture::Photo, content_type: "image/jpeg".into(), size, region: [0, 0, 2, 1] };
         let pictures = [(photo, b"\xff\xd8".to_vec())];
         let (content_type, body) = multipart(&id, &parts, &pictures).unwrap();
         let boundary = content_type.strip_prefix("multipart/form-data; boundary=").unwrap();

@@ -88,7 +88,8 @@ impl Inner {
     /// One attempt, and what follows from it.
     async fn deliver(self: Arc<Self>, ticket: Ticket) {
         let now = self.clock.now();
-        let unfinished = Concluded { again: Some(backoff(now, 6, LONGEST_SILENCE)), contact: Contact::None, reason: None };
+        let unfinished =
+            Concluded { again: Some(backoff(now, 6, LONGEST_SILENCE)), contact: Contact::None, reason: None };
         let mut under_way = UnderWay { outbox: Arc::clone(&self), ticket, result: unfinished };
         let ticket = &under_way.ticket;
         let outcome = tokio::select! {
@@ -104,7 +105,9 @@ impl Inner {
         // The plugin's judgement and the disk are for threads that may wait.
         match tokio::task::spawn_blocking(move || self.conclude(&id, outcome)).await {
             Ok(result) => under_way.result = result,
-            Err(error) => error!(object = %under_way.ticket.id, %error, "delivering object {} broke off: {error}", under_way.ticket.id),
+            Err(error) => {
+                error!(object = %under_way.ticket.id, %error, "delivering object {} broke off: {error}", under_way.ticket.id)
+            }
         }
     }
 
@@ -136,7 +139,9 @@ impl Inner {
                 warn!(object = %id, attempts = delivery.attempts, reason, "object {id} could not be delivered: {reason}; others of its video that fail are not logged")
             }
             DeliveryState::Posted => debug!(object = %id, attempts = delivery.attempts, "object {id} was delivered"),
-            _ => debug!(object = %id, attempts = delivery.attempts, reason, "delivering object {id} failed ({reason}), trying again later"),
+            _ => {
+                debug!(object = %id, attempts = delivery.attempts, reason, "delivering object {id} failed ({reason}), trying again later")
+            }
         }
         if let Err(error) = open.job.record_delivery(&delivery) {
             error!(object = %id, %error, "how the delivery of object {id} stands cannot be written down yet: {error}");
@@ -149,7 +154,11 @@ impl Inner {
 
     /// Has a session of the job's router do something. One that failed is not used again, nor one
     /// of a plugin that has changed.
-    pub(super) fn with_router<R>(&self, plan: &Plan, f: impl FnOnce(&mut Router) -> Result<R, PluginError>) -> Result<R, PluginError> {
+    pub(super) fn with_router<R>(
+        &self,
+        plan: &Plan,
+        f: impl FnOnce(&mut Router) -> Result<R, PluginError>,
+    ) -> Result<R, PluginError> {
         let generation = self.plugins.generation();
         let name = &plan.stream_settings.router;
         let settings = plan.stream_settings.plugins.get(name).cloned().unwrap_or_else(|| serde_json::json!({}));

@@ -153,7 +153,8 @@ impl Outbox {
         };
         let clients = Clients { verifying: client(true)?, trusting: client(false)? };
         let mut runtime = tokio::runtime::Builder::new_multi_thread();
-        let runtime = runtime.worker_threads(THREADS).thread_name("outbox").enable_all().build().map_err(Error::internal)?;
+        let runtime =
+            runtime.worker_threads(THREADS).thread_name("outbox").enable_all().build().map_err(Error::internal)?;
         let inner = Arc::new(Inner {
             archive,
             plugins,

@@ -248,7 +248,13 @@ impl Schedule {
 
     /// Takes a ticket back. `again`: when its delivery is to be tried again; `None` where it has
     /// come to its end.
-    pub(crate) fn settle(&mut self, ticket: &Ticket, again: Option<Timestamp>, contact: Contact, now: Timestamp) -> Option<Change> {
+    pub(crate) fn settle(
+        &mut self,
+        ticket: &Ticket,
+        again: Option<Timestamp>,
+        contact: Contact,
+        now: Timestamp,
+    ) -> Option<Change> {
         let begun = self.attempts.end(ticket.attempt).unwrap_or(now);
         let mut news = None;
         if let Some(destination) = self.destinations.get_mut(&ticket.destination) {
@@ -331,7 +337,13 @@ impl Schedule {
     /// When an object that waits is tried next; `None` for one that is under way, or whose turn
     /// comes with the end of another. Never before `now`. `known` is what holds of an object that
     /// does not wait here.
-    pub(crate) fn next_try(&self, id: &ObjectId, number: u32, known: Option<Timestamp>, now: Timestamp) -> Option<Timestamp> {
+    pub(crate) fn next_try(
+        &self,
+        id: &ObjectId,
+        number: u32,
+        known: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Option<Timestamp> {
         let place = self.jobs.get(&id.job).and_then(|queue| {
             let waiting = queue.tracks.get(&(id.object_type.clone(), id.track))?.get(&number)?;
             Some((waiting, self.destinations.get(&queue.destination)))
@@ -348,7 +360,9 @@ impl Schedule {
 
     pub(crate) fn figures(&self) -> Deliveries {
         let waiting = self.jobs.values().map(JobQueue::len).sum();
-        let unreachable = |d: &&DestinationQueue| matches!(d.standing, Standing::Silent { .. }) && !(d.due.is_empty() && d.in_flight == 0);
+        let unreachable = |d: &&DestinationQueue| {
+            matches!(d.standing, Standing::Silent { .. }) && !(d.due.is_empty() && d.in_flight == 0)
+        };
         let unreachable_routers = self.destinations.values().filter(unreachable).count();
         Deliveries { waiting, in_flight: self.attempts.len(), unreachable_routers }
     }

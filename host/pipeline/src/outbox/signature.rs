@@ -21,7 +21,12 @@ impl FromStr for SigningSecret {
         let bytes = text.strip_prefix("whsec_").and_then(|encoded| STANDARD.decode(encoded).ok());
         let bytes = bytes.ok_or("expected whsec_ and the secret in base64")?;
         if !LENGTH.contains(&bytes.len()) {
-            return Err(format!("a secret of {} bytes; {} to {} are wanted", bytes.len(), LENGTH.start(), LENGTH.end()));
+            return Err(format!(
+                "a secret of {} bytes; {} to {} are wanted",
+                bytes.len(),
+                LENGTH.start(),
+                LENGTH.end()
+            ));
         }
         Hmac::new_from_slice(&bytes).map(Self).map_err(|e| e.to_string())
     }

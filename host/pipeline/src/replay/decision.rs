@@ -45,7 +45,17 @@ impl Decision {
         rule: String,
         value: String,
     ) -> Self {
-        Self { stage, object_type: object_type.clone(), frame: of.frame, time: of.time, bbox: of.bbox, track_id, plugin, rule, value }
+        Self {
+            stage,
+            object_type: object_type.clone(),
+            frame: of.frame,
+            time: of.time,
+            bbox: of.bbox,
+            track_id,
+            plugin,
+            rule,
+            value,
+        }
     }
 }
 

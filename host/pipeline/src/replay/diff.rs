@@ -124,8 +124,9 @@ fn fields(a: &ObjectRecord, b: &ObjectRecord) -> Vec<&'static str> {
 
 /// Notes what the other run says of a detection, where it is the best shot of one of these.
 pub(super) fn explain(items: &mut [Explained], decision: &Decision) {
-    let of =
-        |item: &&mut Explained| item.id.object_type == decision.object_type && item.frame == decision.frame && item.bbox == decision.bbox;
+    let of = |item: &&mut Explained| {
+        item.id.object_type == decision.object_type && item.frame == decision.frame && item.bbox == decision.bbox
+    };
     for item in items.iter_mut().filter(of) {
         item.reason = Some(decision.clone());
     }

@@ -69,7 +69,13 @@ pub fn replay(job: &StoredJob, settings: &StreamSettings, plugins: &Plugins, int
 
 /// What went no further in a job, as its log, settings and the plugins of now say; at most `most`
 /// of what is wanted.
-pub fn decisions(job: &StoredJob, plugins: &Plugins, interrupt: &Interrupt, wanted: &Wanted, most: usize) -> Result<Vec<Decision>> {
+pub fn decisions(
+    job: &StoredJob,
+    plugins: &Plugins,
+    interrupt: &Interrupt,
+    wanted: &Wanted,
+    most: usize,
+) -> Result<Vec<Decision>> {
     let mut found = Vec::new();
     let mut take = |decision: Decision| {
         if found.len() < most && wanted.holds(&decision) {
@@ -81,14 +87,21 @@ pub fn decisions(job: &StoredJob, plugins: &Plugins, interrupt: &Interrupt, want
 }
 
 /// What a replay changes against what the job made, with the reasons.
-pub fn compare(job: &StoredJob, replay: &Replay, settings: &StreamSettings, plugins: &Plugins, interrupt: &Interrupt) -> Result<Diff> {
+pub fn compare(
+    job: &StoredJob,
+    replay: &Replay,
+    settings: &StreamSettings,
+    plugins: &Plugins,
+    interrupt: &Interrupt,
+) -> Result<Diff> {
     let before = job.objects()?;
     let mut diff = diff::diff(&before, &replay.objects);
     let explain = |settings: &StreamSettings, items: &mut [Explained]| {
         if items.is_empty() {
             return Ok(());
         }
-        run(job, settings, plugins, interrupt, Some(&mut |decision: Decision| diff::explain(items, &decision))).map(|_| ())
+        run(job, settings, plugins, interrupt, Some(&mut |decision: Decision| diff::explain(items, &decision)))
+            .map(|_| ())
     };
     explain(settings, &mut diff.lost)?;
     explain(&settings_of(job)?, &mut diff.gained)?;
@@ -111,11 +124,15 @@ fn run(
     let header = log.header().clone();
     if let Some((missing, _)) = settings.active().find(|(t, _)| !header.types.contains(t)) {
         let path = format!("stream_settings.detectors.{missing}");
-        return Err(Error::bad_param(path, format!("The video was processed without looking for {missing}: there is nothing to replay.")));
+        return Err(Error::bad_param(
+            path,
+            format!("The video was processed without looking for {missing}: there is nothing to replay."),
+        ));
     }
     let begun = Instant::now();
     let mut analysis =
-        Analysis::open(plugins, job.id(), settings, header.frame_size, header.frame_rate, explain.is_some()).map_err(fault)?;
+        Analysis::open(plugins, job.id(), settings, header.frame_size, header.frame_rate, explain.is_some())
+            .map_err(fault)?;
     let (mut frames, mut objects) = (0, Vec::new());
     let mut explain = explain;
     let mut take = |objects: &mut Vec<ObjectRecord>, events: Vec<Event>| {

@@ -72,7 +72,9 @@ impl Serialize for State {
         match self {
             Self::Ready => serializer.serialize_str("ready"),
             Self::Refused(reason) => serializer.collect_str(&format_args!("refused: {reason}")),
-            Self::Overridden(file) => serializer.collect_str(&format_args!("overridden: by the user's plugin in {file}")),
+            Self::Overridden(file) => {
+                serializer.collect_str(&format_args!("overridden: by the user's plugin in {file}"))
+            }
         }
     }
 }

@@ -49,7 +49,10 @@ impl Table {
 
     pub(super) fn same_as(&self, other: &Self) -> bool {
         self.files.len() == other.files.len()
-            && self.files.iter().all(|(source, entry)| other.files.get(source).is_some_and(|other| entry.same_as(other)))
+            && self
+                .files
+                .iter()
+                .all(|(source, entry)| other.files.get(source).is_some_and(|other| entry.same_as(other)))
     }
 }
 
@@ -60,11 +63,18 @@ impl Entry {
         taken && self.seen == other.seen && digest(self) == digest(other) && self.refusal == other.refusal
     }
 
-    pub(super) fn info(&self, Source { origin, file }: &Source, uses: &HashMap<String, PluginUse>, faults: &FaultPolicy) -> PluginInfo {
+    pub(super) fn info(
+        &self,
+        Source { origin, file }: &Source,
+        uses: &HashMap<String, PluginUse>,
+        faults: &FaultPolicy,
+    ) -> PluginInfo {
         let (plugin, role) = (self.plugin.as_ref(), Role::of(file));
         let (state, replacement_refused) = match (&self.refusal, plugin, &self.name_taken) {
             (_, Some(_), Some(by)) if by.origin != *origin => (State::Overridden(by.file.clone()), None),
-            (_, Some(p), Some(by)) => (State::Refused(Refusal::NameTaken { name: p.name.clone(), file: by.file.clone() }), None),
+            (_, Some(p), Some(by)) => {
+                (State::Refused(Refusal::NameTaken { name: p.name.clone(), file: by.file.clone() }), None)
+            }
             (None, ..) => (State::Ready, None),
             (Some(refusal), Some(_), None) => (State::Ready, Some(refusal.to_string())),
             (Some(refusal), None, _) => (State::Refused(refusal.clone()), None),

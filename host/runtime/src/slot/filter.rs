@@ -30,7 +30,12 @@ pub struct FilterSlot {
 }
 
 impl FilterSlot {
-    pub(crate) fn open(plugins: &Plugins, name: &str, settings: &Value, stream: &StreamInfo) -> Result<Self, PluginError> {
+    pub(crate) fn open(
+        plugins: &Plugins,
+        name: &str,
+        settings: &Value,
+        stream: &StreamInfo,
+    ) -> Result<Self, PluginError> {
         let mut supervisor = Supervisor::new(plugins, Kind::Filter, name, settings, stream);
         let session = plugins.filter(name, settings, stream).map_err(|e| supervisor.cannot_begin(e))?;
         supervisor.serves(session.digest(), 0);
@@ -141,8 +146,11 @@ impl FilterSlot {
         self.supervisor.history.begin(None);
         self.session = None;
         if !evicted {
-            self.session =
-                Some(self.supervisor.plugins.filter(&self.supervisor.name, &self.supervisor.settings, &self.supervisor.stream)?);
+            self.session = Some(self.supervisor.plugins.filter(
+                &self.supervisor.name,
+                &self.supervisor.settings,
+                &self.supervisor.stream,
+            )?);
         }
         Ok(keep())
     }

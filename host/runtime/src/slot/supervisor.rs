@@ -80,7 +80,8 @@ impl Supervisor {
         if self.plugins.digest(self.kind, &self.name).is_none_or(|d| d == present) {
             return None;
         }
-        let (plugins, name, settings, stream) = (self.plugins.clone(), self.name.clone(), self.settings.clone(), self.stream.clone());
+        let (plugins, name, settings, stream) =
+            (self.plugins.clone(), self.name.clone(), self.settings.clone(), self.stream.clone());
         let (sender, receiver) = channel();
         let opening = move || {
             // The slot may be gone by now.
@@ -110,7 +111,8 @@ impl Supervisor {
             // What it was shown and did not answer yet is not waited for while a job runs.
             self.record.shadow = Some(before.report());
         }
-        self.shadow = candidate.and_then(|c| Some((c.digest, Shadow::begin(c, self.settings.clone(), self.stream.clone())?)));
+        self.shadow =
+            candidate.and_then(|c| Some((c.digest, Shadow::begin(c, self.settings.clone(), self.stream.clone())?)));
     }
 
     /// A call went well: a candidate is shown it, and it is kept for the trace of a later fault.
@@ -148,7 +150,12 @@ impl Supervisor {
         };
         match trace.keep(folder) {
             Ok(name) => {
-                tracing::info!(plugin = self.name, trace = name, "the trace of the fault is {}", folder.join(&name).display());
+                tracing::info!(
+                    plugin = self.name,
+                    trace = name,
+                    "the trace of the fault is {}",
+                    folder.join(&name).display()
+                );
                 Some(name)
             }
             Err(error) => {

@@ -37,11 +37,24 @@ pub struct TrackerSlot {
 }
 
 impl TrackerSlot {
-    pub(crate) fn open(plugins: &Plugins, name: &str, settings: &Value, stream: &StreamInfo) -> Result<Self, PluginError> {
+    pub(crate) fn open(
+        plugins: &Plugins,
+        name: &str,
+        settings: &Value,
+        stream: &StreamInfo,
+    ) -> Result<Self, PluginError> {
         let mut supervisor = Supervisor::new(plugins, Kind::Tracker, name, settings, stream);
         let session = plugins.tracker(name, settings, stream).map_err(|e| supervisor.cannot_begin(e))?;
         supervisor.serves(session.digest(), 0);
-        Ok(Self { supervisor, session, warming: None, retired: None, base: 0, orphans: Vec::new(), log: RestartLog::default() })
+        Ok(Self {
+            supervisor,
+            session,
+            warming: None,
+            retired: None,
+            base: 0,
+            orphans: Vec::new(),
+            log: RestartLog::default(),
+        })
     }
 
     pub fn name(&self) -> &str {
@@ -125,7 +138,12 @@ impl TrackerSlot {
     }
 
     /// Lets a newer component take over with this frame, or goes on with the present one.
-    fn swap(&mut self, mut fresh: Tracker, frame: &FrameInfo, detections: &[Detection]) -> Result<Option<Update>, PluginError> {
+    fn swap(
+        &mut self,
+        mut fresh: Tracker,
+        frame: &FrameInfo,
+        detections: &[Detection],
+    ) -> Result<Option<Update>, PluginError> {
         let begun = Instant::now();
         let state = match self.session.snapshot() {
             Ok(state) => Arc::new(state),

@@ -62,7 +62,10 @@ fn the_same_code_agrees_and_is_metered() {
     assert_eq!((used.items, used.different, used.first_difference, used.ended), (100, 0, None, None));
     assert!(used.time_ms > 0.0 && used.memory_bytes > 0);
     let candidate = plugins.info("simple_iou", Role::Candidate).unwrap();
-    assert_eq!((used.digest, candidate.file.as_str()), (candidate.digest.unwrap().to_string(), "simple_iou.shadow.wasm"));
+    assert_eq!(
+        (used.digest, candidate.file.as_str()),
+        (candidate.digest.unwrap().to_string(), "simple_iou.shadow.wasm")
+    );
 
     // Since the start, once the job is over.
     slot.finish().unwrap();

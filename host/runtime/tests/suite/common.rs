@@ -15,8 +15,8 @@ pub(crate) const SIZE: Size = Size { width: 640, height: 480 };
 
 /// A built component: `plugins/simple-iou.wasm`, `guests/hostile-tracker.wasm`.
 pub(crate) fn component(path: &str) -> Vec<u8> {
-    let assets =
-        std::env::var_os("OCELLUS_ASSETS").map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/assets"), PathBuf::from);
+    let assets = std::env::var_os("OCELLUS_ASSETS")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/assets"), PathBuf::from);
     let path = assets.join(path);
     fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}: run cargo xtask build", path.display()))
 }
@@ -40,7 +40,8 @@ pub(crate) fn folder(components: &[&str]) -> TempDir {
 pub(crate) fn shipped() -> &'static Plugins {
     static SHIPPED: OnceLock<(Plugins, TempDir)> = OnceLock::new();
     let (plugins, _) = SHIPPED.get_or_init(|| {
-        let all = ["simple-iou", "deep-sort", "quality", "size", "roi", "track-length", "http"].map(|name| format!("plugins/{name}.wasm"));
+        let all = ["simple-iou", "deep-sort", "quality", "size", "roi", "track-length", "http"]
+            .map(|name| format!("plugins/{name}.wasm"));
         let folder = folder(&all.each_ref().map(String::as_str));
         let plugins = Plugins::open(folder.path(), Limits::default()).unwrap();
         for info in plugins.list() {
@@ -62,5 +63,11 @@ pub(crate) fn frame(index: u64) -> FrameInfo {
 
 /// A box of 20 by 30 pixels.
 pub(crate) fn at(left: f32, top: f32) -> Detection {
-    Detection { rect: Rect::new(left, top, left + 20.0, top + 30.0), score: 0.9, quality: 0.5, landmarks: None, appearance: vec![] }
+    Detection {
+        rect: Rect::new(left, top, left + 20.0, top + 30.0),
+        score: 0.9,
+        quality: 0.5,
+        landmarks: None,
+        appearance: vec![],
+    }
 }

@@ -22,7 +22,10 @@ impl Pixels for Red {
 
 fn colour(side: u32) -> Filter {
     let folder = folder(&["guests/colour.wasm"]);
-    Plugins::open(folder.path(), Limits::default()).unwrap().filter("colour", &json!({"side": side}), &stream()).unwrap()
+    Plugins::open(folder.path(), Limits::default())
+        .unwrap()
+        .filter("colour", &json!({"side": side}), &stream())
+        .unwrap()
 }
 
 fn notes(verdicts: Vec<Verdict>) -> Vec<String> {
@@ -55,7 +58,14 @@ fn where_there_are_no_pixels_it_is_told_so() {
     filter.see(Some(Arc::new(Red::default())));
     // An object is of many frames.
     let moment = || Moment { frame: 0, time: 0.0, detection: at(0.0, 0.0) };
-    let object = Object { track: TrackId(1), first: moment(), last: moment(), best: moment(), detections: 1, end_of_track: true };
+    let object = Object {
+        track: TrackId(1),
+        first: moment(),
+        last: moment(),
+        best: moment(),
+        detections: 1,
+        end_of_track: true,
+    };
     assert_eq!(notes(filter.objects(&[object]).unwrap()), ["colour_of_object=no-pixels"]);
 }
 
@@ -74,7 +84,10 @@ fn a_manifest_lowers_limits_and_names_a_policy() {
     let info = |limits| Plugins::open(folder.path(), limits).unwrap().info("colour", Role::Serves).unwrap();
     let own = info(Limits::default());
     let limits = own.limits.unwrap();
-    assert_eq!((limits.deadline.as_millis(), limits.memory_bytes, limits.output_bytes), (100, 8 << 20, Limits::default().output_bytes));
+    assert_eq!(
+        (limits.deadline.as_millis(), limits.memory_bytes, limits.output_bytes),
+        (100, 8 << 20, Limits::default().output_bytes)
+    );
     assert_eq!((own.capabilities.unwrap(), own.on_fault), (vec!["crops".to_owned()], Some(OnFault::Skip)));
 
     let mut operator = Limits { memory_bytes: 4 << 20, ..Limits::default() };

@@ -13,8 +13,10 @@ fn filter(name: &str, settings: &Value) -> Filter {
 
 /// `rule=value` of each rejected shot, empty for what is kept.
 fn shots(filter: &mut Filter, detections: &[Detection]) -> Vec<String> {
-    let candidates: Vec<_> =
-        (1..).zip(detections).map(|(id, detection)| Candidate { track: TrackId(id), detection: detection.clone() }).collect();
+    let candidates: Vec<_> = (1..)
+        .zip(detections)
+        .map(|(id, detection)| Candidate { track: TrackId(id), detection: detection.clone() })
+        .collect();
     let said = |verdict| match verdict {
         Verdict::Keep => String::new(),
         Verdict::Reject(r) => format!("{}={}", r.rule, r.value),
@@ -38,7 +40,10 @@ fn quality_rejects_what_is_below_the_minimum() {
 #[test]
 fn size_holds_the_shorter_side_to_the_minimum_and_the_longer_to_the_maximum() {
     let mut filter = filter("size", &json!({"min": 60, "max": 100}));
-    assert_eq!(shots(&mut filter, &[sized(60.0, 100.0), sized(59.0, 80.0), sized(70.0, 101.0)]), ["", "min=59.0", "max=101.0"]);
+    assert_eq!(
+        shots(&mut filter, &[sized(60.0, 100.0), sized(59.0, 80.0), sized(70.0, 101.0)]),
+        ["", "min=59.0", "max=101.0"]
+    );
     let mut off = self::filter("size", &json!({"min": 0, "max": 0}));
     assert_eq!(shots(&mut off, &[sized(1.0, 9000.0)]), [""]);
 }
@@ -55,8 +60,14 @@ fn roi_looks_at_the_centre() {
 fn track_length_counts_gaps() {
     let mut filter = filter("track-length", &json!({"min": 5}));
     let moment = |frame| Moment { frame, time: 0.0, detection: at(0.0, 0.0) };
-    let object =
-        |last| Object { track: TrackId(1), first: moment(10), last: moment(last), best: moment(10), detections: 2, end_of_track: true };
+    let object = |last| Object {
+        track: TrackId(1),
+        first: moment(10),
+        last: moment(last),
+        best: moment(10),
+        detections: 2,
+        end_of_track: true,
+    };
     let verdicts = filter.objects(&[object(14), object(13)]).unwrap();
     assert!(matches!(verdicts.as_slice(), [Verdict::Keep, Verdict::Reject(r)] if r.value == "4"), "{verdicts:?}");
 }

@@ -19,7 +19,8 @@ const DEADLINE: Duration = Duration::from_millis(200);
 fn hostile() -> &'static Plugins {
     static HOSTILE: OnceLock<(Plugins, TempDir)> = OnceLock::new();
     let (plugins, _) = HOSTILE.get_or_init(|| {
-        let folder = folder(&["guests/hostile-tracker.wasm", "guests/hostile-filter.wasm", "guests/hostile-router.wasm"]);
+        let folder =
+            folder(&["guests/hostile-tracker.wasm", "guests/hostile-filter.wasm", "guests/hostile-router.wasm"]);
         let limits = Limits { memory_bytes: MEMORY, deadline: DEADLINE, ..Limits::default() };
         (Plugins::open(folder.path(), limits).unwrap(), folder)
     });
@@ -68,7 +69,10 @@ fn a_hoarder_is_stopped_at_its_limit() {
 fn traps_are_told_with_their_cause() {
     // The engine's stack or the guest's own in linear memory, whichever ends first.
     let recursed = update_fault("recurse");
-    assert!(matches!(&recursed, Fault::Trap(cause) if cause.contains("stack") || cause.contains("out of bounds")), "{recursed}");
+    assert!(
+        matches!(&recursed, Fault::Trap(cause) if cause.contains("stack") || cause.contains("out of bounds")),
+        "{recursed}"
+    );
     assert!(matches!(update_fault("trap-on-third"), Fault::Trap(cause) if cause.contains("unreachable")));
     assert!(matches!(fault(tracker("trap-in-open").err().unwrap(), "open"), Fault::Trap(_)));
 }
@@ -114,7 +118,9 @@ fn faults_in_snapshot_restore_and_finish() {
     let mut heir = tracker("trap-in-restore").unwrap();
     assert!(matches!(fault(heir.restore(&state).unwrap_err(), "restore"), Fault::Trap(_)));
 
-    assert!(matches!(fault(sound.finish().unwrap_err(), "finish"), Fault::Contract(broken) if broken.contains("still open")));
+    assert!(
+        matches!(fault(sound.finish().unwrap_err(), "finish"), Fault::Contract(broken) if broken.contains("still open"))
+    );
 }
 
 fn filter_fault(misdeed: &str) -> Fault {
@@ -139,7 +145,10 @@ fn a_router_cannot_send_elsewhere_or_break_out_of_its_request() {
         assert!(matches!(fault, Fault::Contract(_)), "{misdeed}: {fault}");
     }
     let mut router = hostile().router("hostile_router", &json!({"misdeed": "report-error"})).unwrap();
-    assert_eq!(fault(router.encode(&post(&object, &none)).unwrap_err(), "encode"), Fault::Reported("cannot say this".into()));
+    assert_eq!(
+        fault(router.encode(&post(&object, &none)).unwrap_err(), "encode"),
+        Fault::Reported("cannot say this".into())
+    );
 }
 
 #[test]

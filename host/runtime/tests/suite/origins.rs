@@ -32,8 +32,10 @@ impl Place {
     }
 
     fn files(&self, origin: Origin) -> Vec<String> {
-        let folder = if origin == Origin::User { self.user.path().join("plugins") } else { self.shipped.path().to_owned() };
-        let mut names: Vec<_> = fs::read_dir(folder).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+        let folder =
+            if origin == Origin::User { self.user.path().join("plugins") } else { self.shipped.path().to_owned() };
+        let mut names: Vec<_> =
+            fs::read_dir(folder).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
         names.sort();
         names
     }
@@ -62,7 +64,10 @@ fn a_users_plugin_goes_before_the_one_that_ships_until_it_is_removed() {
     assert_eq!((installed.origin, installed.file.as_str()), (Origin::User, "simple_iou.wasm"));
     assert_eq!(place.origin_and_digest("simple_iou"), Some(after));
     assert_eq!(place.plugins.digest(Kind::Tracker, "simple_iou"), Some(after.1));
-    assert_eq!((place.files(Origin::User), place.files(Origin::Shipped).len()), (vec!["simple_iou.wasm".to_owned()], 2));
+    assert_eq!(
+        (place.files(Origin::User), place.files(Origin::Shipped).len()),
+        (vec!["simple_iou.wasm".to_owned()], 2)
+    );
     let states: Vec<_> = place.plugins.list().into_iter().map(|i| (i.origin, i.file, i.state)).collect();
     let expected = [
         (Origin::User, "simple_iou.wasm".to_owned(), State::Ready),
@@ -111,7 +116,9 @@ fn both_folders_are_watched() {
     place.wait_until("the user's", |p| p.origin_and_digest("size") == Some((Origin::User, Digest::of(&users))));
     let newer = rebuilt(&component("plugins/size.wasm"), 2);
     fs::write(place.shipped.path().join("size.wasm"), &newer).unwrap();
-    place.wait_until("the newer one beside it", |p| p.plugins.list().iter().any(|i| i.digest == Some(Digest::of(&newer))));
+    place.wait_until("the newer one beside it", |p| {
+        p.plugins.list().iter().any(|i| i.digest == Some(Digest::of(&newer)))
+    });
     assert_eq!(place.origin_and_digest("size"), Some((Origin::User, Digest::of(&users))));
     fs::remove_file(place.user.path().join("plugins/mine.wasm")).unwrap();
     place.wait_until("the newer one", |p| p.origin_and_digest("size") == Some((Origin::Shipped, Digest::of(&newer))));
@@ -132,6 +139,9 @@ fn a_folder_that_cannot_be_written_to_is_named_and_changes_nothing() {
     let folder = place.user.path().join("plugins");
     fs::remove_dir(&folder).unwrap();
     let error = place.plugins.install("size", Role::Serves, &rebuilt(&component("plugins/size.wasm"), 1)).unwrap_err();
-    assert!(matches!(&error, InstallError::Io { .. }) && error.to_string().contains(folder.to_str().unwrap()), "{error}");
+    assert!(
+        matches!(&error, InstallError::Io { .. }) && error.to_string().contains(folder.to_str().unwrap()),
+        "{error}"
+    );
     assert_eq!(place.origin_and_digest("size").unwrap().0, Origin::Shipped);
 }

@@ -62,7 +62,10 @@ fn components_of_other_contracts() {
     let other = refusal(&component("guests/other-world.wasm")).to_string();
     assert!(other.ends_with("it exports example:greeting/greeter"), "{other}");
     let curious = refusal(&component("guests/ungranted-import.wasm")).to_string();
-    assert_eq!(curious, "imports example:files/reading@1.0.0, which is not granted: a plugin imports nothing but what its world names");
+    assert_eq!(
+        curious,
+        "imports example:files/reading@1.0.0, which is not granted: a plugin imports nothing but what its world names"
+    );
     let unasked = refusal(&component("guests/ungranted-crops.wasm")).to_string();
     assert_eq!(unasked, "imports ocellus:plugin/crops without asking for the capability \"crops\" in its manifest");
 }
@@ -70,7 +73,10 @@ fn components_of_other_contracts() {
 #[test]
 fn a_file_that_is_too_large_is_not_read() {
     let limits = Limits { component_bytes: 1000, ..Limits::default() };
-    assert!(matches!(info(&component("plugins/quality.wasm"), limits).state, State::Refused(Refusal::TooLarge { most: 1000, .. })));
+    assert!(matches!(
+        info(&component("plugins/quality.wasm"), limits).state,
+        State::Refused(Refusal::TooLarge { most: 1000, .. })
+    ));
 }
 
 #[test]

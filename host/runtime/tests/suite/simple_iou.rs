@@ -48,10 +48,13 @@ fn the_overlap_threshold_decides_what_continues_a_track() {
 
 #[test]
 fn settings_are_held_against_the_plugins_own_schema() {
-    for (settings, path) in [(json!({"overlap_threshold": 2}), "overlap_threshold"), (json!({"overlap": 0.1}), "overlap"), (json!([]), "")]
+    for (settings, path) in
+        [(json!({"overlap_threshold": 2}), "overlap_threshold"), (json!({"overlap": 0.1}), "overlap"), (json!([]), "")]
     {
         match shipped().tracker("simple_iou", &settings, &stream()) {
-            Err(PluginError::Settings { plugin, path: at, .. }) => assert_eq!((plugin.as_str(), at.as_str()), ("simple_iou", path)),
+            Err(PluginError::Settings { plugin, path: at, .. }) => {
+                assert_eq!((plugin.as_str(), at.as_str()), ("simple_iou", path))
+            }
             other => panic!("{:?}", other.err()),
         }
     }

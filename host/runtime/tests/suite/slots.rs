@@ -9,7 +9,8 @@ use std::{
 
 use ocellus_core::{Detection, PluginUse, TrackId};
 use ocellus_runtime::{
-    Candidate, Digest, InstallError, Limits, OnFault, PluginError, Plugins, Refusal, Role, Stage, TrackerSlot, Update, Verdict,
+    Candidate, Digest, InstallError, Limits, OnFault, PluginError, Plugins, Refusal, Role, Stage, TrackerSlot, Update,
+    Verdict,
 };
 use serde_json::{Value, json};
 
@@ -34,7 +35,12 @@ fn ids(update: &Update) -> Vec<Option<u64>> {
 
 /// Goes on frame by frame, each with one box, until the slot has something new to tell; the number
 /// of the next frame.
-fn until(slot: &mut TrackerSlot, mut index: u64, done: impl Fn(&PluginUse) -> bool, mut each: impl FnMut(Update)) -> u64 {
+fn until(
+    slot: &mut TrackerSlot,
+    mut index: u64,
+    done: impl Fn(&PluginUse) -> bool,
+    mut each: impl FnMut(Update),
+) -> u64 {
     let end = Instant::now() + Duration::from_secs(60);
     while !done(&slot.report()) {
         each(slot.update(&frame(index), &[at(0.0, 0.0)]).unwrap());
@@ -125,7 +131,10 @@ fn a_fault_is_answered_by_the_policy() {
             assert!(index < 20);
         };
         let text = error.to_string();
-        assert!(text.contains("evicted after 3 faults") && text.contains("update") && text.contains("trapped"), "{text}");
+        assert!(
+            text.contains("evicted after 3 faults") && text.contains("update") && text.contains("trapped"),
+            "{text}"
+        );
         let report = slot.report();
         assert!(report.evicted && report.faults == 3 && report.last_fault.is_some());
         // A session that begins anew lives for two frames more; one that is told what was before
@@ -166,7 +175,10 @@ fn a_filter_that_fails_keeps_everything_and_is_evicted_in_the_end() {
     for index in 0..6 {
         slot.begin_frame(&frame(index), None);
         let candidate = Candidate { track: TrackId(1), detection: at(0.0, 0.0) };
-        assert_eq!(slot.shots(&frame(index), vec![candidate.clone(), candidate]).unwrap(), [Verdict::Keep, Verdict::Keep]);
+        assert_eq!(
+            slot.shots(&frame(index), vec![candidate.clone(), candidate]).unwrap(),
+            [Verdict::Keep, Verdict::Keep]
+        );
     }
     let report = slot.report();
     assert_eq!((report.faults, report.evicted), (3, true));

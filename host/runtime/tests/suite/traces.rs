@@ -33,7 +33,8 @@ fn a_trackers_fault_comes_back_with_its_trace() {
     for (misdeed, call) in [("trap-on-third", "update"), ("fewer-ids", "update"), ("leave-open-at-finish", "finish")] {
         let mut slot = yard.plugins.tracker_slot("hostile_tracker", &json!({"misdeed": misdeed}), &stream()).unwrap();
         let boxes = [at(0.0, 0.0), at(50.0, 0.0)];
-        let error = (0..5).find_map(|i| slot.update(&frame(i), &boxes).err()).unwrap_or_else(|| slot.finish().unwrap_err());
+        let error =
+            (0..5).find_map(|i| slot.update(&frame(i), &boxes).err()).unwrap_or_else(|| slot.finish().unwrap_err());
         let trace = yard.trace(&slot.report().last_trace.unwrap());
         assert_eq!(trace.fault, error.to_string());
         assert!(trace.complete && trace.fault.contains(call), "{trace:?}");
@@ -48,7 +49,8 @@ fn a_trackers_fault_comes_back_with_its_trace() {
 #[test]
 fn a_trace_begins_with_the_state_that_was_saved() {
     let yard = yard(OnFault::Restart);
-    let mut slot = yard.plugins.tracker_slot("hostile_tracker", &json!({"misdeed": "trap-on-frame-99"}), &stream()).unwrap();
+    let mut slot =
+        yard.plugins.tracker_slot("hostile_tracker", &json!({"misdeed": "trap-on-frame-99"}), &stream()).unwrap();
     for index in 0..100 {
         slot.update(&frame(index), &[at(0.0, 0.0)]).unwrap();
     }
@@ -61,7 +63,10 @@ fn a_trace_begins_with_the_state_that_was_saved() {
 #[test]
 fn a_fault_in_opening_leaves_one_too() {
     let yard = yard(OnFault::Skip);
-    let Err(error) = yard.plugins.tracker_slot("hostile_tracker", &json!({"misdeed": "trap-in-open"}), &stream()) else { panic!() };
+    let Err(error) = yard.plugins.tracker_slot("hostile_tracker", &json!({"misdeed": "trap-in-open"}), &stream())
+    else {
+        panic!()
+    };
     let trace: Trace = serde_json::from_slice(&yard.plugins.last_trace("hostile_tracker").unwrap().unwrap()).unwrap();
     assert!(trace.calls.is_empty() && trace.fault == error.to_string(), "{trace:?}");
     assert_eq!(trace.reproduce(&yard.plugins).unwrap(), Some(error));
@@ -88,7 +93,8 @@ fn a_filters_fault_comes_back_with_its_trace() {
 #[test]
 fn a_successor_that_fails_leaves_a_trace_of_its_own() {
     let yard = yard(OnFault::Fail);
-    let mut slot = yard.plugins.tracker_slot("hostile_tracker", &json!({"misdeed": "trap-in-restore"}), &stream()).unwrap();
+    let mut slot =
+        yard.plugins.tracker_slot("hostile_tracker", &json!({"misdeed": "trap-in-restore"}), &stream()).unwrap();
     slot.update(&frame(0), &[at(0.0, 0.0)]).unwrap();
     let newer = rebuilt(&std::fs::read(yard.folder.path().join("hostile-tracker.wasm")).unwrap(), 1);
     let installed = yard.plugins.install("hostile_tracker", Role::Serves, &newer).unwrap();

@@ -51,13 +51,23 @@ pub(crate) enum PluginCommand {
 pub(crate) fn run(command: &PluginCommand) -> Result<ExitCode> {
     // What plugins say themselves, and nothing of the runtime around them.
     let lines = EnvFilter::new("off,ocellus_runtime::imports=debug");
-    tracing_subscriber::fmt().with_env_filter(lines).with_writer(std::io::stderr).without_time().with_target(false).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(lines)
+        .with_writer(std::io::stderr)
+        .without_time()
+        .with_target(false)
+        .init();
     let mut stdout = std::io::stdout().lock();
     match command {
         PluginCommand::New { kind, name, dir } => {
             let dir = dir.clone().unwrap_or_else(|| name.into());
             ocellus_build::begin(*kind, name, &dir)?;
-            writeln!(stdout, "{} is begun in {}: cd there, then cargo test and ocellus plugin build", name, dir.display())?;
+            writeln!(
+                stdout,
+                "{} is begun in {}: cd there, then cargo test and ocellus plugin build",
+                name,
+                dir.display()
+            )?;
             Ok(ExitCode::SUCCESS)
         }
         PluginCommand::Build { dir, out } => {
@@ -82,7 +92,8 @@ pub(crate) fn run(command: &PluginCommand) -> Result<ExitCode> {
 fn load(file: &Path) -> Result<(Plugins, PluginInfo, TempDir)> {
     let bytes = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
     // Of this process alone: no other user may have made it before.
-    let folder = tempfile::Builder::new().prefix("ocellus-plugin-").tempdir().context("cannot make a temporary folder")?;
+    let folder =
+        tempfile::Builder::new().prefix("ocellus-plugin-").tempdir().context("cannot make a temporary folder")?;
     let component = folder.path().join("plugin.wasm");
     std::fs::write(&component, bytes)?;
     let plugins = Plugins::open(folder.path(), Limits::default())?;

@@ -13,11 +13,12 @@ use std::{
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use ocellus_core::{
-    BestShotType, Detection, FrameRecord, JobId, ObjectId, ObjectRecord, ObjectType, ShotSummary, Size, Timestamp, TrackId, VideoId,
+    BestShotType, Detection, FrameRecord, JobId, ObjectId, ObjectRecord, ObjectType, ShotSummary, Size, Timestamp,
+    TrackId, VideoId,
 };
 use ocellus_runtime::{
-    Body, Candidate, Content, Fault, Filter, FrameInfo, Kind, Moment, Object, Outcome, Part, Picture, PictureInfo, PluginError, PluginInfo,
-    Plugins, Post, Stage, StreamInfo, Trace, Tracker, Verdict,
+    Body, Candidate, Content, Fault, Filter, FrameInfo, Kind, Moment, Object, Outcome, Part, Picture, PictureInfo,
+    PluginError, PluginInfo, Plugins, Post, Stage, StreamInfo, Trace, Tracker, Verdict,
 };
 use ocellus_store::{DetectionReader, Logged, StoredJob};
 use serde_json::{Value, json};
@@ -108,7 +109,9 @@ impl Recording {
             match logged? {
                 // Nothing goes on over a gap, as nothing does over a cut.
                 Logged::Gap(_) => after_gap = true,
-                Logged::Frame(frame) => frames.push(FrameRecord { cut: frame.cut || std::mem::take(&mut after_gap), ..frame }),
+                Logged::Frame(frame) => {
+                    frames.push(FrameRecord { cut: frame.cut || std::mem::take(&mut after_gap), ..frame })
+                }
             }
         }
         let seen = |t: &ObjectType| frames.iter().any(|f| f.seen.iter().any(|(s, d)| s == t && !d.is_empty()));
@@ -166,7 +169,10 @@ pub(crate) fn run(arguments: &TestArguments) -> Result<ExitCode> {
     for _ in 1..arguments.repeat {
         let again = plugin.go()?;
         if again.text != answers.text {
-            bail!("{} answers otherwise when it is asked again: a plugin must be a function of its settings and calls", plugin.name);
+            bail!(
+                "{} answers otherwise when it is asked again: a plugin must be a function of its settings and calls",
+                plugin.name
+            );
         }
         answers.costs.extend(again.costs);
     }
@@ -182,9 +188,15 @@ pub(crate) fn run(arguments: &TestArguments) -> Result<ExitCode> {
         std::fs::write(golden, &answers.text).with_context(|| format!("cannot write {}", golden.display()))?;
         return Ok(ExitCode::SUCCESS);
     }
-    let expected = std::fs::read_to_string(golden).with_context(|| format!("cannot read {} (--bless writes it)", golden.display()))?;
-    let mut lines = (1..)
-        .zip(expected.lines().map(Some).chain(std::iter::repeat(None)).zip(answers.text.lines().map(Some).chain(std::iter::repeat(None))));
+    let expected = std::fs::read_to_string(golden)
+        .with_context(|| format!("cannot read {} (--bless writes it)", golden.display()))?;
+    let mut lines = (1..).zip(
+        expected
+            .lines()
+            .map(Some)
+            .chain(std::iter::repeat(None))
+            .zip(answers.text.lines().map(Some).chain(std::iter::repeat(None))),
+    );
     let Some((number, (wanted, got))) = lines.find(|(_, (wanted, got))| wanted != got || wanted.is_none()) else {
         return Ok(ExitCode::SUCCESS);
     };
@@ -250,7 +262,9 @@ impl UnderTest {
     /// Which build it is, and what it costs.
     fn told(&self, answers: &mut Answers) -> String {
         answers.costs.sort_unstable();
-        let at = |share: f64| answers.costs.get((answers.costs.len() as f64 * share) as usize).map_or(0.0, |d| d.as_secs_f64() * 1e6);
+        let at = |share: f64| {
+            answers.costs.get((answers.costs.len() as f64 * share) as usize).map_or(0.0, |d| d.as_secs_f64() * 1e6)
+        };
         format!(
             "{} {} ({}): {} calls, median {:.1} us, 99 of 100 within {:.1} us, {} kB of memory",
             self.name,
@@ -315,9 +329,11 @@ fn filter(plugins: &Plugins, name: &str, settings: &Value, recording: &Recording
             if !filter.wants(wanted) {
                 return Ok(());
             }
-            let candidate = |(n, detection): (u64, &Detection)| Candidate { track: TrackId(n), detection: detection.clone() };
+            let candidate =
+                |(n, detection): (u64, &Detection)| Candidate { track: TrackId(n), detection: detection.clone() };
             let candidates: Vec<_> = (1..).zip(seen).map(candidate).collect();
-            let moment = |detection: &Detection| Moment { frame: frame.index, time: frame.time, detection: detection.clone() };
+            let moment =
+                |detection: &Detection| Moment { frame: frame.index, time: frame.time, detection: detection.clone() };
             let object = |(n, detection)| {
                 let (first, last, best) = (moment(detection), moment(detection), moment(detection));
                 Object { track: TrackId(n), first, last, best, detections: 1, end_of_track: true }
@@ -380,7 +396,8 @@ fn route(plugins: &Plugins, name: &str, settings: &Value, recording: &Recording)
         }
     }
     for (status, headers) in [(200, None), (400, None), (404, None), (429, Some("7")), (500, None), (503, Some("2"))] {
-        let headers: Vec<_> = headers.map(|seconds| ("retry-after".to_owned(), seconds.to_owned())).into_iter().collect();
+        let headers: Vec<_> =
+            headers.map(|seconds| ("retry-after".to_owned(), seconds.to_owned())).into_iter().collect();
         let begun = Instant::now();
         let outcome = router.judge(status, &headers, b"")?;
         costs.push(begun.elapsed());
@@ -395,8 +412,9 @@ fn route(plugins: &Plugins, name: &str, settings: &Value, recording: &Recording)
 }
 
 fn body(body: Body) -> Value {
-    let bytes =
-        |bytes: Vec<u8>| String::from_utf8(bytes).map_or_else(|e| json!({"bytes": e.into_bytes().len()}), |text| json!({"text": text}));
+    let bytes = |bytes: Vec<u8>| {
+        String::from_utf8(bytes).map_or_else(|e| json!({"bytes": e.into_bytes().len()}), |text| json!({"text": text}))
+    };
     let part = |part: Part| {
         let content = match part.content {
             Content::Text(text) => json!({"text": text}),

@@ -4,7 +4,12 @@ use super::*;
 use crate::tree::Forest;
 
 fn object(video: u64, track: u64) -> ObjectId {
-    ObjectId { job: JobId { video: VideoId(video), number: 1 }, object_type: ObjectType::face(), track: TrackId(track), shot: 0 }
+    ObjectId {
+        job: JobId { video: VideoId(video), number: 1 },
+        object_type: ObjectType::face(),
+        track: TrackId(track),
+        shot: 0,
+    }
 }
 
 fn rows(dir: &Path) -> VectorStore {

@@ -2,7 +2,9 @@
 
 use std::{path::Path, sync::Arc};
 
-use ocellus_core::{BestShotType, ObjectId, ObjectRecord, SettingsSchema, ShotSummary, SystemClock, Timestamp, VideoId, VideoRecord};
+use ocellus_core::{
+    BestShotType, ObjectId, ObjectRecord, SettingsSchema, ShotSummary, SystemClock, Timestamp, VideoId, VideoRecord,
+};
 use ocellus_store::{Archive, NewObject, Picture};
 
 pub(crate) fn open(dir: &Path) -> Archive {
@@ -15,7 +17,14 @@ pub(crate) fn new_video(archive: &Archive) -> VideoId {
 }
 
 pub(crate) fn new_object(id: ObjectId, pictures: &[(Picture, &[u8])]) -> NewObject {
-    let shot = ShotSummary { frame: 1, time: 0.1, timestamp: Timestamp::UNIX_EPOCH, bbox: [0, 0, 9, 9], score: 0.9, quality: 0.5 };
+    let shot = ShotSummary {
+        frame: 1,
+        time: 0.1,
+        timestamp: Timestamp::UNIX_EPOCH,
+        bbox: [0, 0, 9, 9],
+        score: 0.9,
+        quality: 0.5,
+    };
     let record = ObjectRecord {
         id,
         bs_type: BestShotType::Overall,

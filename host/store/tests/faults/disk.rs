@@ -253,7 +253,9 @@ impl Write for FaultyFile {
             Err(error) => {
                 // What a torn write left is in the file, too.
                 let torn = match self.disk.state.lock().unwrap().steps.last() {
-                    Some(Step::Write { handle, at: there, bytes: half }) if *handle == self.handle && *there == at => half.clone(),
+                    Some(Step::Write { handle, at: there, bytes: half }) if *handle == self.handle && *there == at => {
+                        half.clone()
+                    }
                     _ => Vec::new(),
                 };
                 self.file.write_all(&torn)?;
@@ -412,7 +414,8 @@ impl Model {
                 let folder = self.find(path).unwrap();
                 let names = self.seen(folder).clone();
                 *self.durable(folder) = names;
-                let (now, later): (Vec<_>, Vec<_>) = self.moves.drain(..).partition(|m| m.from.0 == folder || m.to.0 == folder);
+                let (now, later): (Vec<_>, Vec<_>) =
+                    self.moves.drain(..).partition(|m| m.from.0 == folder || m.to.0 == folder);
                 self.moves = later;
                 for Move { from, to, what } in now {
                     if from.0 == folder {

@@ -73,7 +73,8 @@ fn cut_everywhere(operation: &Operation) -> u32 {
         for cut in CUTS {
             let image = folder();
             disk.image(steps, cut, image.path());
-            let where_ = format!("{}, power cut after step {} of {}, {cut:?}", operation.name, steps - begin, end - begin);
+            let where_ =
+                format!("{}, power cut after step {} of {}, {cut:?}", operation.name, steps - begin, end - begin);
             let acknowledged = steps == end;
             holds(image.path(), &where_, &after, &|found| {
                 if acknowledged { *found == after } else { lies_between(&before, found, &after) }
@@ -113,7 +114,11 @@ fn fail_everywhere(operation: &Operation) -> u32 {
         if operation.again {
             (operation.run)(&archive).unwrap_or_else(|e| panic!("{where_}: it fails again: {e}"));
             let found = view(&archive);
-            assert!(found == after, "{where_}, tried again: it is not as it should be:\n{}", difference(&after, &found));
+            assert!(
+                found == after,
+                "{where_}, tried again: it is not as it should be:\n{}",
+                difference(&after, &found)
+            );
         }
         drop(archive);
         let promised = |found: &View| if operation.again { *found == after } else { promised(found) };
@@ -200,7 +205,11 @@ fn a_power_cut_while_the_next_start_tidies_up_loses_nothing() {
             for tidied in 0..=opened {
                 let again = folder();
                 second.image(tidied, Cut::Strict, again.path());
-                let where_ = format!("{}, power cut after step {}, then while opening after step {tidied}", operation.name, steps - begin);
+                let where_ = format!(
+                    "{}, power cut after step {}, then while opening after step {tidied}",
+                    operation.name,
+                    steps - begin
+                );
                 holds(again.path(), &where_, &found, &|there| *there == found || lies_between(&before, there, &after));
                 points += 1;
             }
@@ -251,7 +260,9 @@ fn a_way_to_the_present_format_that_is_cut_off_is_gone_to_its_end_by_the_next_st
     for (step, cut) in (0..=steps).flat_map(|step| CUTS.map(|cut| (step, cut))) {
         let image = folder();
         disk.image(step, cut, image.path());
-        holds(image.path(), &format!("power cut after step {step} of {steps}, {cut:?}"), &expected, &|found| *found == expected);
+        holds(image.path(), &format!("power cut after step {step} of {steps}, {cut:?}"), &expected, &|found| {
+            *found == expected
+        });
         points += 1;
     }
     for (step, fault) in (0..steps).flat_map(|step| FAULTS.map(|fault| (step, fault))) {

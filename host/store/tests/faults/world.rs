@@ -4,12 +4,12 @@
 use std::{collections::BTreeMap, fs, io::Write, path::Path, sync::Arc};
 
 use ocellus_core::{
-    BestShotType, Cluster, FrameRecord, JobId, ManualClock, ObjectId, ObjectRecord, ObjectType, SettingsSchema, ShotSummary, Size,
-    Timestamp, TrackId, VideoId, VideoRecord, VideoStatus,
+    BestShotType, Cluster, FrameRecord, JobId, ManualClock, ObjectId, ObjectRecord, ObjectType, SettingsSchema,
+    ShotSummary, Size, Timestamp, TrackId, VideoId, VideoRecord, VideoStatus,
 };
 use ocellus_store::{
-    Archive, Backend, Delivery, DeliveryQuery, DeliveryState, Embedding, ListQuery, LogHeader, NewObject, ObjectQuery, Order, OrderKey,
-    Picture, StoreError, VideoFilter,
+    Archive, Backend, Delivery, DeliveryQuery, DeliveryState, Embedding, ListQuery, LogHeader, NewObject, ObjectQuery,
+    Order, OrderKey, Picture, StoreError, VideoFilter,
 };
 use serde_json::json;
 
@@ -118,7 +118,10 @@ fn grows(before: &Seen, between: &Seen, after: &Seen) -> bool {
 
 pub(crate) fn record(id: VideoId, now: Timestamp) -> VideoRecord {
     let settings = SettingsSchema::new(&[], &["simple_iou".into()], &[]).unwrap().complete(None).unwrap();
-    VideoRecord { router_url: Some("http://localhost/".into()), ..VideoRecord::new(id, 1, Some(format!("camera {id}")), settings, now) }
+    VideoRecord {
+        router_url: Some("http://localhost/".into()),
+        ..VideoRecord::new(id, 1, Some(format!("camera {id}")), settings, now)
+    }
 }
 
 fn create(archive: &Archive) -> Result<VideoId> {
@@ -156,7 +159,10 @@ fn object(job: JobId, track: u64) -> NewObject {
         attributes: Vec::new(),
     };
     let thumbnail = [b"\xff\xd8", format!("track {track}").as_bytes(), b"\xff\xd9"].concat();
-    NewObject { record, pictures: vec![(Picture::Thumbnail, thumbnail), (Picture::Fullframe, b"\x89PNG\r\n\x1a\n of it".to_vec())] }
+    NewObject {
+        record,
+        pictures: vec![(Picture::Thumbnail, thumbnail), (Picture::Fullframe, b"\x89PNG\r\n\x1a\n of it".to_vec())],
+    }
 }
 
 fn embedding(job: JobId, track: u64) -> Embedding {
@@ -192,13 +198,26 @@ fn log_frames(archive: &Archive, id: VideoId, frames: std::ops::Range<u64>) -> R
         None => (job.begin_detections(&header)?, 0),
     };
     for index in frames.start.max(fresh)..frames.end {
-        writer.append(&FrameRecord { index, time: index as f64 / 25.0, wall_us: 7, cut: false, still: false, seen: Vec::new() })?;
+        writer.append(&FrameRecord {
+            index,
+            time: index as f64 / 25.0,
+            wall_us: 7,
+            cut: false,
+            still: false,
+            seen: Vec::new(),
+        })?;
     }
     writer.sync()
 }
 
 fn recorded(job: JobId, track: u64, state: DeliveryState) -> Delivery {
-    Delivery { state, attempts: 1, last_status: Some(200), since: Some(noon()), ..Delivery::pending(object(job, track).record.id) }
+    Delivery {
+        state,
+        attempts: 1,
+        last_status: Some(200),
+        since: Some(noon()),
+        ..Delivery::pending(object(job, track).record.id)
+    }
 }
 
 fn clusters(job: JobId) -> Vec<Cluster> {

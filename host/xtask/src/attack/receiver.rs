@@ -41,7 +41,8 @@ pub(crate) enum Behaviour {
 }
 
 impl Behaviour {
-    pub(crate) const ALL: [Self; 7] = [Self::Accepts, Self::Slow, Self::Fails, Self::Rejects, Self::Cuts, Self::Silent, Self::Refuses];
+    pub(crate) const ALL: [Self; 7] =
+        [Self::Accepts, Self::Slow, Self::Fails, Self::Rejects, Self::Cuts, Self::Silent, Self::Refuses];
 }
 
 /// What came to all receivers, by Idempotency-Key.
@@ -302,8 +303,11 @@ mod tests {
     use super::*;
 
     fn form(bbox: &str, cam_id: &str) -> Vec<u8> {
-        let part = |name: &str, text: &str| format!("--b\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{text}\r\n");
-        let parts = [("cam_id", cam_id), ("timestamp", "2026-01-01T00:00:00.000Z"), ("bbox", bbox), ("bs_type", "overall")];
+        let part = |name: &str, text: &str| {
+            format!("--b\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{text}\r\n")
+        };
+        let parts =
+            [("cam_id", cam_id), ("timestamp", "2026-01-01T00:00:00.000Z"), ("bbox", bbox), ("bs_type", "overall")];
         parts.map(|(name, text)| part(name, text)).concat().into_bytes()
     }
 
@@ -342,8 +346,11 @@ mod tests {
     }
 
     fn post(url: &str, key: &str) -> Option<u16> {
-        let agent: ureq::Agent =
-            ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(Duration::from_secs(5))).build().into();
+        let agent: ureq::Agent = ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            .timeout_global(Some(Duration::from_secs(5)))
+            .build()
+            .into();
         agent.post(url).header("Idempotency-Key", key).send(&form(key, "1")).ok().map(|answer| answer.status().as_u16())
     }
 

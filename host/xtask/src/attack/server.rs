@@ -66,8 +66,11 @@ impl Place {
 
     /// Starts a server and waits for nothing.
     pub(crate) fn spawn(&self) -> Result<Running> {
-        let log =
-            File::options().create(true).append(true).open(&self.log).with_context(|| format!("cannot write {}", self.log.display()))?;
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open(&self.log)
+            .with_context(|| format!("cannot write {}", self.log.display()))?;
         // As many files as systems give to a process that asks for no more, however many this one
         // has.
         let mut command = Command::new("sh");
@@ -80,8 +83,13 @@ impl Place {
     pub(crate) fn start(&self) -> Result<Served> {
         let begun = Instant::now();
         let mut running = self.spawn()?;
-        running.listening(START).with_context(|| format!("the server does not start; the end of its log: {}", self.last_words()))?;
-        let token = fs::read_to_string(self.data.join("admin.token")).context("the server has no admin token")?.trim().to_owned();
+        running
+            .listening(START)
+            .with_context(|| format!("the server does not start; the end of its log: {}", self.last_words()))?;
+        let token = fs::read_to_string(self.data.join("admin.token"))
+            .context("the server has no admin token")?
+            .trim()
+            .to_owned();
         Ok(Served { running, token, start_up: begun.elapsed() })
     }
 
@@ -93,7 +101,8 @@ impl Place {
             .stdin(Stdio::null())
             .output()
             .with_context(|| format!("cannot run {}", self.program.display()))?;
-        let said = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).trim().to_owned()).join(" ");
+        let said =
+            [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).trim().to_owned()).join(" ");
         Ok((!output.status.success()).then_some(said))
     }
 

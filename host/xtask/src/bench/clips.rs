@@ -42,7 +42,13 @@ pub(super) const STILL_FRAMES: u32 = 1500;
 /// A minute of a street in which nothing moves but the sensor's noise.
 pub(super) fn still() -> Result<Clip> {
     let filter = "trim=end_frame=1,loop=1499:1:0,setpts=N/25/TB,scale=-2:720,crop=1280:720,noise=alls=3:allf=t";
-    clip(&target().join("bench/clips"), "still-720p", &[], &assets().join("media/bikes.mp4"), &["-vf", filter, "-b:v", "2M"])
+    clip(
+        &target().join("bench/clips"),
+        "still-720p",
+        &[],
+        &assets().join("media/bikes.mp4"),
+        &["-vf", filter, "-b:v", "2M"],
+    )
 }
 
 fn clip(folder: &Path, name: &str, input: &[&str], from: &Path, output: &[&str]) -> Result<Clip> {
@@ -52,7 +58,9 @@ fn clip(folder: &Path, name: &str, input: &[&str], from: &Path, output: &[&str])
         let part = folder.join(format!("{name}.part.mp4"));
         let mut ffmpeg = Command::new("ffmpeg");
         ffmpeg.args(["-v", "error", "-y"]).args(input).arg("-i").arg(from).args(output);
-        run_quietly(ffmpeg.args(["-an", "-c:v", "libx264", "-preset", "fast", "-g", "50", "-pix_fmt", "yuv420p"]).arg(&part))?;
+        run_quietly(
+            ffmpeg.args(["-an", "-c:v", "libx264", "-preset", "fast", "-g", "50", "-pix_fmt", "yuv420p"]).arg(&part),
+        )?;
         fs::rename(part, &file)?;
     }
     Ok(Clip { name: name.into(), file })

@@ -83,11 +83,20 @@ fn job(report: &Report<'_>, clip: &Clip, what: &str, types: &[&str], beside: &Be
         }
         let count = |objects: u64| objects as f64 / frames as f64;
         let video = &ours.video;
-        let objects =
-            Objects::from([("face", count(video.face_count)), ("body", count(video.body_count)), ("car", count(video.car_count))]);
+        let objects = Objects::from([
+            ("face", count(video.face_count)),
+            ("body", count(video.body_count)),
+            ("car", count(video.car_count)),
+        ]);
         let of_frame = |seconds: f64| seconds / frames as f64 * 1e3;
         let beside = overhead::beside_stages(&video.health_status.statistic.cpu_seconds)?;
-        rounds.push(Paired { job: of_frame(ours.cpu_seconds), beside: of_frame(beside), objects, before, after: after.clone() });
+        rounds.push(Paired {
+            job: of_frame(ours.cpu_seconds),
+            beside: of_frame(beside),
+            objects,
+            before,
+            after: after.clone(),
+        });
         before = after;
         jobs.push((ours, frames as f64));
     }
@@ -100,14 +109,19 @@ fn job(report: &Report<'_>, clip: &Clip, what: &str, types: &[&str], beside: &Be
     report.add(&cpu.beside("peer.py", theirs(|peer| peer.cpu_seconds / peer.frames as f64 * 1e3)))?;
     let memory = Figure::new(format!("{name}: job, memory"), ours(|(job, _)| job.memory_mb), Unit::Megabytes);
     report.add(&memory.beside("peer.py", theirs(|peer| peer.memory_mb)))?;
-    let objects = ours(|(job, frames)| (job.video.face_count + job.video.body_count + job.video.car_count) as f64 / frames * 100.0);
+    let objects = ours(|(job, frames)| {
+        (job.video.face_count + job.video.body_count + job.video.car_count) as f64 / frames * 100.0
+    });
     report.add(&Figure::new(format!("{name}: job, in 100 frames"), objects, Unit::Objects))?;
     overhead::figures(&name, &rounds).iter().try_for_each(|figure| report.add(figure))?;
     let slowest = rounds.iter().map(Paired::stages).collect::<Vec<_>>();
-    let slowest = slowest.iter().map(|stages| stages.slowest().context("no stages were measured")).collect::<Result<Vec<_>>>()?;
+    let slowest =
+        slowest.iter().map(|stages| stages.slowest().context("no stages were measured")).collect::<Result<Vec<_>>>()?;
     let (stage, _) = slowest.first().context("no rounds")?;
     let alone = median(&slowest.iter().map(|(_, fps)| *fps).collect::<Vec<_>>());
-    report.add(&Figure::new(format!("{name}: job, by its slowest stage"), speed, fps).beside(format!("{stage} alone"), alone))
+    report.add(
+        &Figure::new(format!("{name}: job, by its slowest stage"), speed, fps).beside(format!("{stage} alone"), alone),
+    )
 }
 
 fn ours(clip: &Clip, types: &[&str]) -> Result<Ours> {
@@ -125,7 +139,9 @@ fn ours(clip: &Clip, types: &[&str]) -> Result<Ours> {
 fn stages(beside: &Beside, clip: &Clip, what: &str) -> Result<Stages> {
     let figures = target().join("bench/stages.jsonl");
     match fs::remove_file(&figures) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => bail!("cannot clear {}: {error}", figures.display()),
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            bail!("cannot clear {}: {error}", figures.display())
+        }
         _ => {}
     }
     let mut command = Command::new(&beside.stages);
@@ -186,11 +202,15 @@ fn still(report: &Report<'_>) -> Result<()> {
         ours.push(frames / server.jobs(&[video])?);
         drop(server);
         let start = Instant::now();
-        let decoded = Command::new("ffmpeg").args(["-v", "error", "-i"]).arg(&clip.file).args(["-f", "null", "-"]).status()?;
+        let decoded =
+            Command::new("ffmpeg").args(["-v", "error", "-i"]).arg(&clip.file).args(["-f", "null", "-"]).status()?;
         if !decoded.success() {
             bail!("ffmpeg cannot decode {}", clip.file.display());
         }
         theirs.push(frames / start.elapsed().as_secs_f64());
     }
-    report.add(&Figure::new(format!("{}: job", clip.name), median(&ours), Unit::FramesPerSecond).beside("ffmpeg", median(&theirs)))
+    report.add(
+        &Figure::new(format!("{}: job", clip.name), median(&ours), Unit::FramesPerSecond)
+            .beside("ffmpeg", median(&theirs)),
+    )
 }

@@ -74,12 +74,15 @@ pub(crate) fn run(arguments: &BenchArguments) -> Result<()> {
     setup::ensure()?;
     plugins::build()?;
     let only = &arguments.only;
-    let wanted = |name: &str, package: &str| only.is_empty() || only.iter().any(|o| name.contains(o) || package.contains(o));
+    let wanted =
+        |name: &str, package: &str| only.is_empty() || only.iter().any(|o| name.contains(o) || package.contains(o));
     let folder = target().join("bench");
     fs::create_dir_all(&folder)?;
     let figures = folder.join("figures.jsonl");
     match fs::remove_file(&figures) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => bail!("cannot clear {}: {error}", figures.display()),
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            bail!("cannot clear {}: {error}", figures.display())
+        }
         _ => {}
     }
 
@@ -90,7 +93,10 @@ pub(crate) fn run(arguments: &BenchArguments) -> Result<()> {
     if clips.is_empty() {
         bail!("there is no recording of that name");
     }
-    let output = cargo().args(["metadata", "--no-deps", "--format-version", "1"]).output().context("cannot run cargo metadata")?;
+    let output = cargo()
+        .args(["metadata", "--no-deps", "--format-version", "1"])
+        .output()
+        .context("cannot run cargo metadata")?;
     let metadata: Metadata = serde_json::from_slice(&output.stdout).context("cargo metadata failed")?;
     let mut measured = false;
     for package in metadata.packages {
@@ -154,12 +160,19 @@ struct Artifact {
 fn executable(bench: &str) -> Result<PathBuf> {
     let mut command = cargo();
     command.args(["bench", "--no-run", "--profile", "release", "--workspace", "--bench", bench]);
-    let output = command.arg("--message-format=json-render-diagnostics").stderr(Stdio::inherit()).output().context("cannot run cargo")?;
+    let output = command
+        .arg("--message-format=json-render-diagnostics")
+        .stderr(Stdio::inherit())
+        .output()
+        .context("cannot run cargo")?;
     // Lines of other kinds have other fields.
-    let artifacts = output.stdout.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice::<Artifact>(line).ok());
-    let mut of_bench =
-        artifacts.filter(|artifact| artifact.target.name == bench && artifact.target.kind.iter().any(|kind| kind == "bench"));
-    of_bench.find_map(|artifact| artifact.executable).with_context(|| format!("cargo has not built the benchmark {bench}"))
+    let artifacts =
+        output.stdout.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice::<Artifact>(line).ok());
+    let mut of_bench = artifacts
+        .filter(|artifact| artifact.target.name == bench && artifact.target.kind.iter().any(|kind| kind == "bench"));
+    of_bench
+        .find_map(|artifact| artifact.executable)
+        .with_context(|| format!("cargo has not built the benchmark {bench}"))
 }
 
 /// The shipped plugins as native code, for the benchmark of calls to compare with.

@@ -102,7 +102,12 @@ impl Paired {
 
 /// Seconds that a job's threads took beside its stages, of what its `statistic` says.
 pub(super) fn beside_stages(cpu_seconds: &BTreeMap<String, f64>) -> Result<f64> {
-    BESIDE.iter().map(|name| cpu_seconds.get(*name).copied().with_context(|| format!("the server does not say what {name} took"))).sum()
+    BESIDE
+        .iter()
+        .map(|name| {
+            cpu_seconds.get(*name).copied().with_context(|| format!("the server does not say what {name} took"))
+        })
+        .sum()
 }
 
 /// The medians of the rounds.
@@ -142,14 +147,20 @@ mod tests {
         };
         let [cpu, overhead] = figures("a, faces", &[round(40.0, 0.5), round(90.0, 9.0), round(30.0, 1.0)]);
         // 10 + 20 + 1 + (8 + 4) / 4
-        let alone = Figure::new("a, faces: job, CPU, by its stages", 40.0, Unit::Milliseconds).beside("all of them alone", 34.0);
+        let alone = Figure::new("a, faces: job, CPU, by its stages", 40.0, Unit::Milliseconds)
+            .beside("all of them alone", 34.0);
         assert_eq!(cpu, alone);
-        assert_eq!(overhead, Figure::new("a, faces: overhead of its threads", 5.0, Unit::Percent), "the median, of the slowest stage's 20");
+        assert_eq!(
+            overhead,
+            Figure::new("a, faces: overhead of its threads", 5.0, Unit::Percent),
+            "the median, of the slowest stage's 20"
+        );
     }
 
     #[test]
     fn plugins_and_what_holds_stages_together_are_overhead() {
-        let mut seconds = BTreeMap::from([("detect", 20.0), ("plugins", 0.5), ("other", 1.5)].map(|(k, v)| (k.to_owned(), v)));
+        let mut seconds =
+            BTreeMap::from([("detect", 20.0), ("plugins", 0.5), ("other", 1.5)].map(|(k, v)| (k.to_owned(), v)));
         assert_eq!(beside_stages(&seconds).unwrap(), 2.0);
         seconds.remove("other");
         assert_eq!(beside_stages(&seconds).unwrap_err().to_string(), "the server does not say what other took");

@@ -49,7 +49,9 @@ impl Data {
     pub(super) fn empty(name: &str) -> Result<Self> {
         let data = target().join("bench").join(name);
         match fs::remove_dir_all(&data) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => bail!("cannot clear {}: {error}", data.display()),
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                bail!("cannot clear {}: {error}", data.display())
+            }
             _ => {}
         }
         fs::create_dir_all(&data).with_context(|| format!("cannot make {}", data.display()))?;
@@ -73,7 +75,10 @@ impl Server {
     pub(super) fn start(data: &Data, jobs: usize) -> Result<Self> {
         let log = fs::File::create(target().join("bench/server.log"))?;
         let mut program = Command::new(target().join("release/ocellus"));
-        program.args(["serve", "--listen", "127.0.0.1:0", "--jobs", &jobs.to_string(), "--data"]).arg(data.path()).stderr(log);
+        program
+            .args(["serve", "--listen", "127.0.0.1:0", "--jobs", &jobs.to_string(), "--data"])
+            .arg(data.path())
+            .stderr(log);
         if let Some(device) = std::env::var_os("OCELLUS_DEVICE") {
             program.arg("--device").arg(device);
         }
@@ -92,10 +97,13 @@ impl Server {
 
     /// A new one that holds a recording.
     pub(super) fn video(&self, clip: &Clip, types: &[&str], imotion_threshold: f64) -> Result<u64> {
-        let on = |t: &str| if types.contains(&t) { json!({"filter_min_size": 1, "filter_min_quality": 0}) } else { Value::Null };
+        let on = |t: &str| {
+            if types.contains(&t) { json!({"filter_min_size": 1, "filter_min_quality": 0}) } else { Value::Null }
+        };
         let detectors = json!({"face": on("face"), "body": on("body"), "car": on("car")});
         let settings = json!({"detectors": detectors, "imotion_threshold": imotion_threshold});
-        let made = self.api.post("/videos/", &json!({"camera_group": 1, "name": clip.name, "stream_settings": settings}))?;
+        let made =
+            self.api.post("/videos/", &json!({"camera_group": 1, "name": clip.name, "stream_settings": settings}))?;
         let Video { id, .. } = serde_json::from_str(&made).context("the server's answer is no video")?;
         self.api.upload(&format!("/videos/{id}/upload/source_file/"), &clip.file)?;
         Ok(id)

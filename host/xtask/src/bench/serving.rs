@@ -43,9 +43,12 @@ pub(super) fn measure(report: &Report<'_>) -> Result<()> {
     let name = |what: &str| format!("server, {VIDEOS} videos: {what}");
 
     let lost = Server::start(&full, 1)?.start_up;
-    let (mut full_starts, mut empty_starts, mut full_memory, mut empty_memory) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (mut full_starts, mut empty_starts, mut full_memory, mut empty_memory) =
+        (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for round in 0..=ROUNDS {
-        for (data, starts, memory) in [(&full, &mut full_starts, &mut full_memory), (&empty, &mut empty_starts, &mut empty_memory)] {
+        for (data, starts, memory) in
+            [(&full, &mut full_starts, &mut full_memory), (&empty, &mut empty_starts, &mut empty_memory)]
+        {
             let server = Server::start(data, 1)?;
             // An empty archive is begun in the first round.
             if round > 0 {
@@ -55,8 +58,12 @@ pub(super) fn measure(report: &Report<'_>) -> Result<()> {
         }
     }
     let beside = "an empty archive";
-    report.add(&Figure::new(name("start-up"), median(&full_starts), Unit::Seconds).beside(beside, median(&empty_starts)))?;
-    report.add(&Figure::new(name("start-up, index lost"), lost, Unit::Seconds).beside("index there", median(&full_starts)))?;
+    report.add(
+        &Figure::new(name("start-up"), median(&full_starts), Unit::Seconds).beside(beside, median(&empty_starts)),
+    )?;
+    report.add(
+        &Figure::new(name("start-up, index lost"), lost, Unit::Seconds).beside("index there", median(&full_starts)),
+    )?;
 
     let server = Server::start(&full, 1)?;
     check(&server)?;
@@ -74,7 +81,9 @@ pub(super) fn measure(report: &Report<'_>) -> Result<()> {
     }
     let after = Figure::new(name("memory after lists"), server.own_memory(), Unit::Megabytes);
     report.add(&after.beside(format!("{beside}, unasked"), median(&empty_memory)))?;
-    report.add(&Figure::new(name("memory"), median(&full_memory), Unit::Megabytes).beside(beside, median(&empty_memory)))?;
+    report.add(
+        &Figure::new(name("memory"), median(&full_memory), Unit::Megabytes).beside(beside, median(&empty_memory)),
+    )?;
     drop(server);
     upload(report, &empty)
 }
@@ -84,18 +93,27 @@ pub(super) fn measure(report: &Report<'_>) -> Result<()> {
 fn fill(data: &Data) -> Result<()> {
     say("Making", &format!("an archive of {VIDEOS} videos"));
     let server = Server::start(data, 1)?;
-    let made: Video = serde_json::from_str(&server.api.post("/videos/", &json!({"camera_group": 1, "name": "camera 1 of 1"}))?)?;
+    let made: Video =
+        serde_json::from_str(&server.api.post("/videos/", &json!({"camera_group": 1, "name": "camera 1 of 1"}))?)?;
     drop(server);
     let folder = |id: u64| data.path().join(format!("archive/{:03}/{id}", id / 1000));
     let first = folder(made.id).join("video.json");
-    let mut record: Value = serde_json::from_slice(&fs::read(&first).with_context(|| format!("cannot read {}", first.display()))?)?;
-    let created: jiff::Timestamp =
-        record.get("created_date").and_then(Value::as_str).context("the record has no date")?.parse().context("created_date")?;
+    let mut record: Value =
+        serde_json::from_slice(&fs::read(&first).with_context(|| format!("cannot read {}", first.display()))?)?;
+    let created: jiff::Timestamp = record
+        .get("created_date")
+        .and_then(Value::as_str)
+        .context("the record has no date")?
+        .parse()
+        .context("created_date")?;
     let fields = record.as_object_mut().context("the record is no object")?;
     for id in made.id + 1..=VIDEOS {
         fields.insert("id".into(), id.into());
         fields.insert("name".into(), format!("camera {} of {id}", id % 97).into());
-        fields.insert("created_date".into(), (created + jiff::SignedDuration::from_secs(60 * i64::try_from(id)?)).to_string().into());
+        fields.insert(
+            "created_date".into(),
+            (created + jiff::SignedDuration::from_secs(60 * i64::try_from(id)?)).to_string().into(),
+        );
         fs::create_dir_all(folder(id))?;
         fs::write(folder(id).join("video.json"), serde_json::to_vec_pretty(&fields)?)?;
     }
@@ -157,5 +175,8 @@ fn upload(report: &Report<'_>, data: &Data) -> Result<()> {
     }
     fs::remove_file(from)?;
     let rate = |seconds: &[f64]| UPLOAD as f64 / 1e6 / median(seconds);
-    report.add(&Figure::new("upload of 537 MB", rate(&uploading), Unit::MegabytesPerSecond).beside("copying and syncing", rate(&copying)))
+    report.add(
+        &Figure::new("upload of 537 MB", rate(&uploading), Unit::MegabytesPerSecond)
+            .beside("copying and syncing", rate(&copying)),
+    )
 }

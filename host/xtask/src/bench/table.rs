@@ -83,13 +83,17 @@ impl Cell {
         let named = |name: &str| row.figures.iter().find(|f| f.name == name);
         let text = match *self {
             Ratio(name, "") => named(name).and_then(Figure::ratio).map(ratio),
-            Ratio(begin, end) => {
-                row.figures.iter().find(|f| f.name.starts_with(begin) && f.name.ends_with(end)).and_then(Figure::ratio).map(ratio)
-            }
+            Ratio(begin, end) => row
+                .figures
+                .iter()
+                .find(|f| f.name.starts_with(begin) && f.name.ends_with(end))
+                .and_then(Figure::ratio)
+                .map(ratio),
             Value(name) => named(name).map(|f| format!("{} {}", rounded(f.value), f.unit)),
             Minutes(name) => named(name).map(|f| minutes(f.value)),
             Worst(end) => {
-                let worst = row.figures.iter().filter(|f| f.name.ends_with(end)).max_by(|a, b| a.value.total_cmp(&b.value));
+                let worst =
+                    row.figures.iter().filter(|f| f.name.ends_with(end)).max_by(|a, b| a.value.total_cmp(&b.value));
                 worst.map(|f| format!("{:.1} {}", f.value, f.unit))
             }
         };
@@ -111,7 +115,11 @@ fn folder() -> PathBuf {
 
 pub(super) fn keep(change: &str, figures: Vec<Figure>, ci: Option<f64>) -> Result<()> {
     let mut rows = history()?;
-    let commit = Command::new("git").current_dir(root()).args(["rev-parse", "--short", "HEAD"]).output().context("cannot run git")?;
+    let commit = Command::new("git")
+        .current_dir(root())
+        .args(["rev-parse", "--short", "HEAD"])
+        .output()
+        .context("cannot run git")?;
     rows.push(Row {
         date: Zoned::now().date().to_string(),
         commit: String::from_utf8_lossy(&commit.stdout).trim().to_owned(),
@@ -173,9 +181,15 @@ fn markdown(rows: &[Row]) -> Result<String> {
     let ci = |row: &Row| row.ci.map_or(String::new(), minutes);
     table(&mut text, "Size and scale", rows, &SCALE, &[("CI", &ci)])?;
     if let Some(row) = rows.last() {
-        writeln!(text, "\n## All figures of the newest row\n\n| what | figure | compared with | times as good |\n|---|---|---|---|")?;
+        writeln!(
+            text,
+            "\n## All figures of the newest row\n\n| what | figure | compared with | times as good |\n|---|---|---|---|"
+        )?;
         for figure in &row.figures {
-            let beside = figure.beside.as_ref().map_or(String::new(), |b| format!("{}: {} {}", b.what, rounded(b.value), figure.unit));
+            let beside = figure
+                .beside
+                .as_ref()
+                .map_or(String::new(), |b| format!("{}: {} {}", b.what, rounded(b.value), figure.unit));
             let times = figure.ratio().map_or(String::new(), ratio);
             writeln!(text, "| {} | {} {} | {beside} | {times} |", figure.name, rounded(figure.value), figure.unit)?;
         }
@@ -188,9 +202,15 @@ type Other<'a> = (&'a str, &'a dyn Fn(&Row) -> String);
 
 fn table(text: &mut String, title: &str, rows: &[Row], columns: &[(&str, Cell)], others: &[Other<'_>]) -> Result<()> {
     let titles: Vec<&str> = columns.iter().map(|c| c.0).chain(others.iter().map(|c| c.0)).collect();
-    writeln!(text, "\n## {title}\n\n| change | date | cores | {} |\n|---|---|---|{}", titles.join(" | "), "---|".repeat(titles.len()))?;
+    writeln!(
+        text,
+        "\n## {title}\n\n| change | date | cores | {} |\n|---|---|---|{}",
+        titles.join(" | "),
+        "---|".repeat(titles.len())
+    )?;
     for row in rows {
-        let cells: Vec<String> = columns.iter().map(|(_, cell)| cell.of(row)).chain(others.iter().map(|(_, cell)| cell(row))).collect();
+        let cells: Vec<String> =
+            columns.iter().map(|(_, cell)| cell.of(row)).chain(others.iter().map(|(_, cell)| cell(row))).collect();
         writeln!(text, "| {} ({}) | {} | {} | {} |", row.change, row.commit, row.date, row.cores, cells.join(" | "))?;
     }
     Ok(())
@@ -239,11 +259,16 @@ mod tests {
     fn rows_of_before_a_column_was_there_are_blank_in_it() {
         let figures = |f: Figure| vec![f.clone()];
         let rows = [
-            row("one", Some(2400.0), figures(Figure::new("street-1080p: decode", 9.0, Unit::FramesPerSecond).beside("ffmpeg", 10.0))),
+            row(
+                "one",
+                Some(2400.0),
+                figures(Figure::new("street-1080p: decode", 9.0, Unit::FramesPerSecond).beside("ffmpeg", 10.0)),
+            ),
             row("two", None, figures(build::figure(1500.0))),
         ];
         let text = markdown(&rows).unwrap();
-        let lines: Vec<&str> = text.lines().filter(|line| line.starts_with("| one") || line.starts_with("| two")).collect();
+        let lines: Vec<&str> =
+            text.lines().filter(|line| line.starts_with("| one") || line.starts_with("| two")).collect();
         let [speed_one, speed_two, scale_one, scale_two] = lines[..] else { panic!("{text}") };
         assert!(speed_one.starts_with("| one (abc1234) | 2026-11-25 | 2 | 0.90 |"), "{speed_one}");
         assert!(!speed_two.contains("0.90"), "{speed_two}");

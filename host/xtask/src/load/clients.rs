@@ -108,7 +108,8 @@ pub(super) fn use_until(api: &Client, start: Instant, done: &AtomicBool, recordi
         let video = own.and_then(|own| videos.get(own).copied());
         match (random.u8(..100), video) {
             (0..45, _) => {
-                let path = random.choice(["/videos/?limit=50&ordering=-created_date", "/videos/?limit=50&ordering=name"]);
+                let path =
+                    random.choice(["/videos/?limit=50&ordering=-created_date", "/videos/?limit=50&ordering=name"]);
                 asking.ask(Kind::List, Method::GET, path.unwrap_or("/videos/"), b"");
             }
             (_, None) => videos.extend(create(&mut asking, &mut random, recordings)),
@@ -142,7 +143,8 @@ pub(super) fn use_until(api: &Client, start: Instant, done: &AtomicBool, recordi
 fn create(asking: &mut Asking<'_>, random: &mut fastrand::Rng, recordings: &[Recording]) -> Option<(u64, usize)> {
     let recording = random.usize(..recordings.len());
     let settings = json!({"detectors": recordings.get(recording)?.detectors});
-    let body = json!({"camera_group": 1, "name": format!("video {}", random.u32(..)), "stream_settings": settings}).to_string();
+    let body = json!({"camera_group": 1, "name": format!("video {}", random.u32(..)), "stream_settings": settings})
+        .to_string();
     let reply = asking.ask(Kind::Create, Method::POST, "/videos/", body.as_bytes())?;
     Some((reply.json::<Value>().ok()?.get("id")?.as_u64()?, recording))
 }
@@ -160,7 +162,8 @@ mod tests {
     fn only_what_met_the_full_disk_is_excused() {
         let schedule = Schedule::new(Duration::from_secs(100), true);
         assert_eq!([39, 40, 59, 60].map(|s| schedule.is_full(Duration::from_secs(s))), [false, true, true, false]);
-        let excused = [(10, 1), (38, 3), (50, 1), (61, 1), (63, 1)].map(|(begun, took)| schedule.may_excuse(&sample(begun, took)));
+        let excused = [(10, 1), (38, 3), (50, 1), (61, 1), (63, 1)]
+            .map(|(begun, took)| schedule.may_excuse(&sample(begun, took)));
         assert_eq!(excused, [false, true, true, true, false]);
         let never = Schedule::new(Duration::from_secs(100), false);
         assert!(!never.is_full(Duration::from_secs(50)) && !never.may_excuse(&sample(50, 1)));

@@ -95,8 +95,9 @@ pub(crate) fn run(arguments: &LoadArguments) -> Result<()> {
     let place = Place::new(program, folder, &["--jobs", "2"])?.log_to(home.join("server.log"));
 
     let posts = Arc::new(Posts::new(Arc::new(Faults::default())));
-    let silent_receivers =
-        (0..SILENT_RECEIVERS).map(|_| Receiver::start(Behaviour::Silent, Arc::clone(&posts))).collect::<Result<Vec<_>>>()?;
+    let silent_receivers = (0..SILENT_RECEIVERS)
+        .map(|_| Receiver::start(Behaviour::Silent, Arc::clone(&posts)))
+        .collect::<Result<Vec<_>>>()?;
     let answering = Receiver::start(Behaviour::Accepts, Arc::clone(&posts))?;
 
     let mut served = place.start()?;
@@ -133,7 +134,9 @@ pub(crate) fn run(arguments: &LoadArguments) -> Result<()> {
 /// Runs this command again with more files where it may open too few: each connection is one.
 fn with_enough_files() -> Result<()> {
     let limits = fs::read_to_string("/proc/self/limits").unwrap_or_default();
-    let soft = limits.lines().find_map(|line| line.strip_prefix("Max open files")?.split_whitespace().next()?.parse::<u64>().ok());
+    let soft = limits
+        .lines()
+        .find_map(|line| line.strip_prefix("Max open files")?.split_whitespace().next()?.parse::<u64>().ok());
     if soft.is_none_or(|soft| soft >= FILES) {
         return Ok(());
     }
@@ -142,13 +145,17 @@ fn with_enough_files() -> Result<()> {
     }
     let mut command = Command::new("sh");
     command.args(["-c", &format!("ulimit -S -n {FILES} && exec \"$0\" \"$@\"")]).arg(std::env::current_exe()?);
-    Err(command.args(std::env::args_os().skip(1)).env(RAISED, "1").exec()).context("cannot run this command with more open files")
+    Err(command.args(std::env::args_os().skip(1)).env(RAISED, "1").exec())
+        .context("cannot run this command with more open files")
 }
 
 /// A video whose objects go to `router_url`, put into the queue; its id.
 fn process(api: &Client, recording: &Recording, router_url: &str) -> Result<u64> {
     let settings = json!({"detectors": recording.detectors});
-    let made = api.post("/videos/", &json!({"camera_group": 1, "name": "posts", "router_url": router_url, "stream_settings": settings}))?;
+    let made = api.post(
+        "/videos/",
+        &json!({"camera_group": 1, "name": "posts", "router_url": router_url, "stream_settings": settings}),
+    )?;
     let Video { id, .. } = serde_json::from_str(&made).context("the server's answer is no video")?;
     let bytes = recording.copy(&mut fastrand::Rng::new());
     let uploaded = api.ask(ureq::http::Method::PUT, &format!("/videos/{id}/upload/source_file/"), &bytes)?;
@@ -160,10 +167,17 @@ fn process(api: &Client, recording: &Recording, router_url: &str) -> Result<u64>
 }
 
 /// All clients at once, beside all that is in the way.
-fn use_it(served: &Served, schedule: &Schedule, disk: Option<&Disk>, recordings: &[Recording], stop: &Stop) -> Result<Vec<Sample>> {
+fn use_it(
+    served: &Served,
+    schedule: &Schedule,
+    disk: Option<&Disk>,
+    recordings: &[Recording],
+    stop: &Stop,
+) -> Result<Vec<Sample>> {
     let silent = Silent::open(served.address())?;
     say("Using", &format!("{} with {CLIENTS} clients beside {} silent connections", served.address(), silent.held()));
-    let bar = ProgressBar::new(schedule.length.as_secs()).with_style(ProgressStyle::with_template("      Using {bar:30} {msg}")?);
+    let bar = ProgressBar::new(schedule.length.as_secs())
+        .with_style(ProgressStyle::with_template("      Using {bar:30} {msg}")?);
     let done = AtomicBool::new(false);
     let begun = Instant::now();
     let samples = thread::scope(|scope| -> Result<Vec<Sample>> {
@@ -183,7 +197,10 @@ fn use_it(served: &Served, schedule: &Schedule, disk: Option<&Disk>, recordings:
         watched.map(|()| samples)
     })?;
     bar.finish_and_clear();
-    say("Held", &format!("{} silent connections at the end; {} were opened again", silent.held(), silent.opened_again()));
+    say(
+        "Held",
+        &format!("{} silent connections at the end; {} were opened again", silent.held(), silent.opened_again()),
+    );
     Ok(samples)
 }
 
@@ -214,7 +231,8 @@ fn undelivered(api: &Client, video: u64) -> Result<usize> {
     let begun = Instant::now();
     loop {
         let now: Video = api.get(&format!("/videos/{video}/"))?;
-        let open: Deliveries = api.get(&format!("/videos/{video}/deliveries/?state=pending,retrying,failed&limit=1000"))?;
+        let open: Deliveries =
+            api.get(&format!("/videos/{video}/deliveries/?state=pending,retrying,failed&limit=1000"))?;
         if now.finished && open.results.is_empty() {
             return Ok(0);
         }

@@ -37,7 +37,8 @@ struct Criterion {
 }
 
 fn criteria(samples: &[Sample], schedule: &Schedule, seen: &Seen) -> Vec<Criterion> {
-    let none = |what, count: usize| Criterion { what, broken: (count > 0).then(|| format!("{count} of {}", samples.len())) };
+    let none =
+        |what, count: usize| Criterion { what, broken: (count > 0).then(|| format!("{count} of {}", samples.len())) };
     let silent = samples.iter().filter(|sample| matches!(sample.came, Came::Nothing(_))).count();
     let broken = |sample: &Sample, full: bool| match sample.came {
         Came::Status { status, .. } if status < 500 => false,
@@ -51,7 +52,10 @@ fn criteria(samples: &[Sample], schedule: &Schedule, seen: &Seen) -> Vec<Criteri
     vec![
         none("every request was answered", silent),
         none("no 5xx while the disk had room", beside.into_iter().filter(|sample| broken(sample, false)).count()),
-        none("503 or 507 with a sentence, and no other 5xx, while it was full", during.into_iter().filter(|s| broken(s, true)).count()),
+        none(
+            "503 or 507 with a sentence, and no other 5xx, while it was full",
+            during.into_iter().filter(|s| broken(s, true)).count(),
+        ),
         Criterion { what: "videos were created", broken: (!made).then(|| "none".into()) },
         Criterion {
             what: "the receiver that answers got all its objects",
@@ -69,7 +73,14 @@ fn seconds(time: f64) -> String {
 /// By kind of request: how often, how long, with which statuses.
 fn requests(samples: &[Sample]) -> Table {
     let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_header(["request", "times", "half within", "99 % within", "longest", "answers"]);
+    table.load_style(presets::NOTHING).set_header([
+        "request",
+        "times",
+        "half within",
+        "99 % within",
+        "longest",
+        "answers",
+    ]);
     let mut kinds: BTreeMap<Kind, Vec<&Sample>> = BTreeMap::new();
     for sample in samples {
         kinds.entry(sample.kind).or_default().push(sample);
@@ -111,7 +122,11 @@ pub(super) fn print(samples: &[Sample], schedule: &Schedule, seen: &Seen) -> Res
     for (reason, times) in reasons.iter().take(REASONS) {
         writeln!(out, "no answer, {times} times: {reason}")?;
     }
-    writeln!(out, "memory, the most at a time: {:.0} MiB\nopen files at the end: {}\n", seen.memory_mib, seen.descriptors)?;
+    writeln!(
+        out,
+        "memory, the most at a time: {:.0} MiB\nopen files at the end: {}\n",
+        seen.memory_mib, seen.descriptors
+    )?;
     let criteria = criteria(samples, schedule, seen);
     for Criterion { what, broken } in &criteria {
         match broken {
@@ -147,7 +162,14 @@ mod tests {
     #[test]
     fn a_full_disk_excuses_503_and_nothing_else() {
         let made = sample(Kind::Create, 1, status(201, false));
-        assert_eq!(failed(&[made.clone(), sample(Kind::Patch, 50, status(503, true)), sample(Kind::Read, 3, status(404, true))]), [""; 0]);
+        assert_eq!(
+            failed(&[
+                made.clone(),
+                sample(Kind::Patch, 50, status(503, true)),
+                sample(Kind::Read, 3, status(404, true))
+            ]),
+            [""; 0]
+        );
         for (at, came, expected) in [
             (3, status(503, true), "no 5xx while the disk had room"),
             (50, status(503, false), "503 or 507 with a sentence, and no other 5xx, while it was full"),

@@ -115,14 +115,18 @@ impl Actor<'_> {
             Ok(reply) => {
                 if reply.status >= 500 {
                     let text = String::from_utf8_lossy(&reply.body).into_owned();
-                    self.faults.add(FaultKind::Answer, format!("{method} {path} was answered with {}: {text}", reply.status));
+                    self.faults
+                        .add(FaultKind::Answer, format!("{method} {path} was answered with {}: {text}", reply.status));
                 }
                 Some(reply)
             }
             Err(error) => {
                 count(&counts.in_doubt);
                 if !self.world.ending.load(Ordering::SeqCst) {
-                    self.faults.add(FaultKind::Answer, format!("{method} {path} was not answered, and the server ran: {error}"));
+                    self.faults.add(
+                        FaultKind::Answer,
+                        format!("{method} {path} was not answered, and the server ran: {error}"),
+                    );
                 }
                 None
             }
@@ -130,7 +134,14 @@ impl Actor<'_> {
     }
 
     /// A request that changes something, noted in the model; whether it succeeded, and with what.
-    fn change_for(&self, change: Change, method: Method, path: &str, body: &[u8], created: fn(&Reply) -> Option<u64>) -> Option<Reply> {
+    fn change_for(
+        &self,
+        change: Change,
+        method: Method,
+        path: &str,
+        body: &[u8],
+        created: fn(&Reply) -> Option<u64>,
+    ) -> Option<Reply> {
         let begun = self.world.model().begin(change);
         let reply = self.ask(method, path, body);
         let outcome = match &reply {
@@ -166,7 +177,8 @@ impl Actor<'_> {
         let (nature, fields) = (Nature { recording, router_url, detectors }, self.fields());
         let body = nature.body(&fields).to_string();
         let id = |reply: &Reply| reply.json::<Value>().ok()?.get("id")?.as_u64();
-        let reply = self.change_for(Change::Create { nature, fields }, Method::POST, "/videos/", body.as_bytes(), id)?;
+        let reply =
+            self.change_for(Change::Create { nature, fields }, Method::POST, "/videos/", body.as_bytes(), id)?;
         count(&self.world.counts.created);
         id(&reply)
     }
@@ -177,7 +189,9 @@ impl Actor<'_> {
         let Some(recording) = self.world.recordings.get(recording) else { return false };
         let bytes = recording.copy(&mut self.random);
         let path = format!("/videos/{id}/upload/source_file/");
-        let taken = self.change_for(Change::Upload { id, file: File::of(&bytes) }, Method::PUT, &path, &bytes, |_| None).is_some();
+        let taken = self
+            .change_for(Change::Upload { id, file: File::of(&bytes) }, Method::PUT, &path, &bytes, |_| None)
+            .is_some();
         if taken {
             count(&self.world.counts.uploaded);
         }
@@ -187,7 +201,8 @@ impl Actor<'_> {
     fn write(&mut self, id: u64) {
         let fields = self.fields();
         let Some(nature) = self.world.model().nature(id).cloned() else { return };
-        let (method, body) = if self.random.u8(..) < 50 { (Method::PUT, nature.body(&fields)) } else { (Method::PATCH, fields.patch()) };
+        let (method, body) =
+            if self.random.u8(..) < 50 { (Method::PUT, nature.body(&fields)) } else { (Method::PATCH, fields.patch()) };
         let change = Change::Write { id, fields };
         if self.change_for(change, method, &format!("/videos/{id}/"), body.to_string().as_bytes(), |_| None).is_some() {
             count(&self.world.counts.written);
@@ -195,7 +210,10 @@ impl Actor<'_> {
     }
 
     pub(super) fn process(&self, id: u64) {
-        if self.change_for(Change::Process { id }, Method::POST, &format!("/videos/{id}/process/"), b"", |_| None).is_some() {
+        if self
+            .change_for(Change::Process { id }, Method::POST, &format!("/videos/{id}/process/"), b"", |_| None)
+            .is_some()
+        {
             count(&self.world.counts.processed);
         }
     }
@@ -222,11 +240,14 @@ impl Actor<'_> {
         let Some(reply) = self.ask(Method::GET, &format!("/videos/{id}/objects/?limit=1"), b"") else { return };
         let Ok(page) = reply.json::<Value>() else { return };
         let Some(object) = page.pointer("/results/0") else { return };
-        let (Some(object_id), Some(object_type)) = (object.get("id").and_then(Value::as_str), object.get("type").and_then(Value::as_str))
+        let (Some(object_id), Some(object_type)) =
+            (object.get("id").and_then(Value::as_str), object.get("type").and_then(Value::as_str))
         else {
             return;
         };
-        let Some(picture) = self.ask(Method::GET, &format!("/objects/{object_id}/fullframe/"), b"").filter(Reply::is_success) else {
+        let Some(picture) =
+            self.ask(Method::GET, &format!("/objects/{object_id}/fullframe/"), b"").filter(Reply::is_success)
+        else {
             return;
         };
         self.ask(Method::POST, &format!("/search/?type={object_type}&threshold=0.5"), &picture.body);

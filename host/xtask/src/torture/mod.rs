@@ -119,7 +119,8 @@ pub(crate) fn run(arguments: &TortureArguments) -> Result<()> {
     let seed = arguments.seed.unwrap_or_else(|| fastrand::u64(..1 << 32));
     let faults = Arc::new(Faults::default());
     let posts = Arc::new(Posts::new(Arc::clone(&faults)));
-    let receivers = (0..RECEIVERS).map(|_| Receiver::start(Behaviour::Accepts, Arc::clone(&posts))).collect::<Result<_>>()?;
+    let receivers =
+        (0..RECEIVERS).map(|_| Receiver::start(Behaviour::Accepts, Arc::clone(&posts))).collect::<Result<_>>()?;
     let mut run = Run {
         place: Place::new(program, &home, &["--jobs", "2"])?,
         world: World {
@@ -159,7 +160,9 @@ fn home(given: Option<&Path>) -> Result<PathBuf> {
     let Some(given) = given else {
         let home = target().join("torture");
         return match fs::remove_dir_all(&home) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => bail!("cannot clear {}: {error}", home.display()),
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                bail!("cannot clear {}: {error}", home.display())
+            }
             _ => Ok(home),
         };
     };
@@ -277,7 +280,8 @@ impl Run {
         let life = Duration::from_millis(self.random.u64(LIFE));
         let (world, faults) = (&self.world, &*self.faults);
         world.ending.store(false, Ordering::SeqCst);
-        let mut actors: Vec<Actor<'_>> = (0..CLIENTS).map(|_| Self::actor(world, faults, &served, self.random.u64(..))).collect();
+        let mut actors: Vec<Actor<'_>> =
+            (0..CLIENTS).map(|_| Self::actor(world, faults, &served, self.random.u64(..))).collect();
         let left = thread::scope(|scope| -> Result<Option<Served>> {
             for actor in &mut actors {
                 scope.spawn(|| actor.act());
@@ -358,7 +362,8 @@ impl Run {
         let Some(served) = self.restart() else { return Ok(()) };
         let api = served.client();
         verify::drain(&api)?;
-        self.tally.objects = verify::at_the_end(&self.world, &self.place, &api, &self.expected, &self.posts, &self.faults)?;
+        self.tally.objects =
+            verify::at_the_end(&self.world, &self.place, &api, &self.expected, &self.posts, &self.faults)?;
         served.terminate().context("the server")?;
         self.check();
         Ok(())

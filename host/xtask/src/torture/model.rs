@@ -188,7 +188,9 @@ impl Model {
             Change::Create { nature, fields } => {
                 self.creating.insert(fields.name.clone(), (nature.clone(), fields.clone()));
             }
-            Change::Write { id, fields } => begun.fields = self.videos.get_mut(id).map(|v| v.fields.begin(fields.clone())),
+            Change::Write { id, fields } => {
+                begun.fields = self.videos.get_mut(id).map(|v| v.fields.begin(fields.clone()))
+            }
             Change::Upload { id, file } => {
                 if let Some(video) = self.videos.get_mut(id) {
                     begun.file = Some(video.file.begin(Some(*file)));
@@ -235,7 +237,9 @@ impl Model {
                 self.creating.remove(&fields.name);
                 match outcome {
                     Outcome::Done(Some(id)) => self.given(id, nature, fields, faults),
-                    Outcome::Done(None) => faults.add(FaultKind::Answer, format!("{:?} was created without an id", fields.name)),
+                    Outcome::Done(None) => {
+                        faults.add(FaultKind::Answer, format!("{:?} was created without an id", fields.name))
+                    }
                     _ => faults.add(FaultKind::Answer, format!("the creation of {:?} was refused", fields.name)),
                 }
                 return;
@@ -299,7 +303,9 @@ impl Model {
             let name = video.name.clone().unwrap_or_default();
             match self.creating.remove(&name) {
                 Some((nature, fields)) => self.given(video.id, nature, fields, faults),
-                None if self.ids.contains(&video.id) => faults.add(FaultKind::Lost, format!("video {} was deleted and is back", video.id)),
+                None if self.ids.contains(&video.id) => {
+                    faults.add(FaultKind::Lost, format!("video {} was deleted and is back", video.id))
+                }
                 None => faults.add(FaultKind::Lost, format!("video {} ({name:?}) was made by nobody", video.id)),
             }
         }
@@ -371,12 +377,16 @@ impl Video {
         self.fields.settle(fields);
 
         if !self.file.may_be(&file) {
-            let (is, expected) = (file.map(|f| f.bytes), self.file.possible().map(|f| f.map(|f| f.bytes)).collect::<Vec<_>>());
+            let (is, expected) =
+                (file.map(|f| f.bytes), self.file.possible().map(|f| f.map(|f| f.bytes)).collect::<Vec<_>>());
             faults.add(FaultKind::Lost, format!("the file of video {id} is another (bytes: {is:?}, not {expected:?})"));
         }
         let stored = file.map_or(0, |file| file.bytes);
         if shown.file_size != stored {
-            faults.add(FaultKind::Lost, format!("video {id} is said to have a file of {} bytes, and has {stored}", shown.file_size));
+            faults.add(
+                FaultKind::Lost,
+                format!("video {id} is said to have a file of {} bytes, and has {stored}", shown.file_size),
+            );
         }
         self.file.settle(file);
 
@@ -387,7 +397,10 @@ impl Video {
         };
         if !self.wish.possible().any(agrees) {
             let wishes: Vec<_> = self.wish.possible().collect();
-            faults.add(FaultKind::Lost, format!("video {id} is {status}, finished: {}, where users wanted {wishes:?}", shown.finished));
+            faults.add(
+                FaultKind::Lost,
+                format!("video {id} is {status}, finished: {}, where users wanted {wishes:?}", shown.finished),
+            );
         }
         let sourceless = self.wish.possible().all(|wish| matches!(wish, Wish::Job { sourceless: true }));
         let certain = self.wish.possible().all(|wish| matches!(wish, Wish::Job { .. }));

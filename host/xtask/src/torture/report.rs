@@ -48,7 +48,12 @@ impl Tally {
             ("starts", format!("{}, half within {}, the longest {}", starts.len(), start(0.5), start(1.0))),
             (
                 "requests",
-                format!("{}, {} in doubt, {} answered with 503", of(&counts.requests), of(&counts.in_doubt), of(&counts.unavailable)),
+                format!(
+                    "{}, {} in doubt, {} answered with 503",
+                    of(&counts.requests),
+                    of(&counts.in_doubt),
+                    of(&counts.unavailable)
+                ),
             ),
             ("creations", of(&counts.created)),
             ("uploads", of(&counts.uploaded)),

@@ -69,8 +69,10 @@ fn text<'a>(object: &'a Value, field: &str) -> &'a str {
 /// What a job found, as it must be in every job of the same recording.
 fn found(objects: &[Value]) -> Found {
     let same = ["type", "track_id", "bs_type", "first_time", "best_time", "last_time", "bbox", "detections"];
-    let mut found: Vec<String> =
-        objects.iter().map(|object| same.map(|field| object.get(field).map(Value::to_string).unwrap_or_default()).join(" ")).collect();
+    let mut found: Vec<String> = objects
+        .iter()
+        .map(|object| same.map(|field| object.get(field).map(Value::to_string).unwrap_or_default()).join(" "))
+        .collect();
     found.sort();
     found
 }
@@ -85,7 +87,13 @@ fn stored(place: &Place, video: u64) -> Option<File> {
 }
 
 /// Straight after a start, when nobody else asks for anything.
-pub(super) fn after_start(world: &World, place: &Place, api: &Client, random: &mut fastrand::Rng, faults: &Faults) -> Result<()> {
+pub(super) fn after_start(
+    world: &World,
+    place: &Place,
+    api: &Client,
+    random: &mut fastrand::Rng,
+    faults: &Faults,
+) -> Result<()> {
     let shown = videos(api)?;
     world.model().observe(&shown, |id| stored(place, id), faults);
     let mut finished: Vec<&Shown> = shown.iter().filter(|video| video.finished).collect();
@@ -104,7 +112,10 @@ fn whole(api: &Client, video: &Shown, faults: &Faults) -> Result<Vec<Value>> {
     for (object_type, count) in counted {
         let listed = objects.iter().filter(|object| text(object, "type") == object_type).count() as u64;
         if listed != count {
-            faults.add(FaultKind::Lost, format!("video {} counts {count} objects of type {object_type} and lists {listed}", video.id));
+            faults.add(
+                FaultKind::Lost,
+                format!("video {} counts {count} objects of type {object_type} and lists {listed}", video.id),
+            );
         }
     }
     for object in &objects {
@@ -112,7 +123,10 @@ fn whole(api: &Client, video: &Shown, faults: &Faults) -> Result<Vec<Value>> {
             let reply = api.ask(ureq::http::Method::GET, text(object, picture), b"").context("a picture")?;
             if !reply.is_success() || !reply.body.starts_with(&[0xff, 0xd8]) {
                 let id = text(object, "id");
-                faults.add(FaultKind::Lost, format!("{picture} of object {id}: {}, {} bytes", reply.status, reply.body.len()));
+                faults.add(
+                    FaultKind::Lost,
+                    format!("{picture} of object {id}: {}, {} bytes", reply.status, reply.body.len()),
+                );
             }
         }
     }
@@ -137,13 +151,17 @@ pub(super) fn drain(api: &Client) -> Result<()> {
     loop {
         let mut open = Vec::new();
         for video in videos(api)? {
-            open.extend(all::<Delivery>(api, format!("/videos/{}/deliveries/?state=pending,retrying,failed&limit=500", video.id))?);
+            open.extend(all::<Delivery>(
+                api,
+                format!("/videos/{}/deliveries/?state=pending,retrying,failed&limit=500", video.id),
+            )?);
         }
         if open.is_empty() {
             return Ok(());
         }
         if begun.elapsed() > DRAIN {
-            let open: Vec<String> = open.into_iter().map(|delivery| format!("{} ({})", delivery.id, delivery.state)).collect();
+            let open: Vec<String> =
+                open.into_iter().map(|delivery| format!("{} ({})", delivery.id, delivery.state)).collect();
             bail!("after {} s these are not delivered: {}", DRAIN.as_secs(), open.join(", "));
         }
         // Waits grow to minutes; a user who knows that the router is back does not sit them out.
@@ -163,7 +181,14 @@ pub(super) fn drain(api: &Client) -> Result<()> {
 }
 
 /// When nothing is under way any more. `expected`: by recording. Gives the number of objects.
-pub(super) fn at_the_end(world: &World, place: &Place, api: &Client, expected: &[Found], posts: &Posts, faults: &Faults) -> Result<u64> {
+pub(super) fn at_the_end(
+    world: &World,
+    place: &Place,
+    api: &Client,
+    expected: &[Found],
+    posts: &Posts,
+    faults: &Faults,
+) -> Result<u64> {
     let shown = videos(api)?;
     let mut model = world.model();
     model.observe(&shown, |id| stored(place, id), faults);
@@ -188,7 +213,8 @@ pub(super) fn at_the_end(world: &World, place: &Place, api: &Client, expected: &
             };
             if !right {
                 let name = recording.name;
-                faults.add(FaultKind::Lost, format!("the job of video {id} ({name}) ended {status}: {:?}", video.error));
+                faults
+                    .add(FaultKind::Lost, format!("the job of video {id} ({name}) ended {status}: {:?}", video.error));
             }
         }
         let objects = whole(api, video, faults)?;
@@ -198,8 +224,10 @@ pub(super) fn at_the_end(world: &World, place: &Place, api: &Client, expected: &
         }
         if found(&objects) != *expected {
             let (name, count) = (recording.name, expected.len());
-            faults
-                .add(FaultKind::Lost, format!("video {id} ({name}) has {} objects, not the {count} of an undisturbed job", objects.len()));
+            faults.add(
+                FaultKind::Lost,
+                format!("video {id} ({name}) has {} objects, not the {count} of an undisturbed job", objects.len()),
+            );
         }
         let ids: Vec<&str> = objects.iter().map(|object| text(object, "id")).collect();
         if settled.nature.router_url.is_some() {

@@ -4,7 +4,8 @@
 use std::time::Duration;
 
 use ocellus_plugin::{
-    Attribute, Candidate, Capability, Filter, FrameInfo, Limits, Manifest, Object, OnFault, Size, Stages, StreamInfo, Verdict, crop,
+    Attribute, Candidate, Capability, Filter, FrameInfo, Limits, Manifest, Object, OnFault, Size, Stages, StreamInfo,
+    Verdict, crop,
 };
 use serde::Deserialize;
 
@@ -49,7 +50,11 @@ impl Filter for Colour {
         description: "Notes the mean colour of shots.",
         settings_schema: r#"{"type": "object", "properties": {"side": {"type": "integer", "default": 8}}, "additionalProperties": false}"#,
         capabilities: &[Capability::Crops],
-        limits: Limits { deadline: Some(Duration::from_millis(100)), memory_bytes: Some(8 << 20), output_bytes: Some(u64::MAX) },
+        limits: Limits {
+            deadline: Some(Duration::from_millis(100)),
+            memory_bytes: Some(8 << 20),
+            output_bytes: Some(u64::MAX),
+        },
         on_fault: Some(OnFault::Skip),
     };
     const STAGES: Stages = Stages::SHOTS.union(Stages::OBJECTS);

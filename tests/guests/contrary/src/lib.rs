@@ -36,7 +36,10 @@ impl Filter for Contrary {
         while min == SPINS {
             std::hint::black_box(());
         }
-        candidates.iter().map(|c| Verdict::reject_if(c.detection.quality >= min, "max", || format!("{:.1}", c.detection.quality))).collect()
+        candidates
+            .iter()
+            .map(|c| Verdict::reject_if(c.detection.quality >= min, "max", || format!("{:.1}", c.detection.quality)))
+            .collect()
     }
 }
 

@@ -41,7 +41,9 @@ impl Router for Hostile {
         match self.0 {
             Misdeed::OtherHost => request.url = Some("http://169.254.169.254/latest/meta-data".into()),
             Misdeed::OtherMethod => request.method = "DELETE".into(),
-            Misdeed::SplitHeader => request.headers.push(Header { name: "x".into(), value: "1\r\nauthorization: stolen".into() }),
+            Misdeed::SplitHeader => {
+                request.headers.push(Header { name: "x".into(), value: "1\r\nauthorization: stolen".into() })
+            }
             Misdeed::SplitPart => parts.push(Part::text("a\"\r\n\r\nb", "")),
             Misdeed::MissingPicture => parts.push(Part::picture("last", "last.jpg", Picture::LastFrame)),
             Misdeed::ReportError => return Err("cannot say this".into()),

@@ -10,7 +10,8 @@ struct Curious;
 
 impl Filter for Curious {
     type Settings = Settings;
-    const MANIFEST: Manifest = Manifest { name: "curious", version: "0.1.0", description: "Looks anyway.", ..Manifest::DEFAULT };
+    const MANIFEST: Manifest =
+        Manifest { name: "curious", version: "0.1.0", description: "Looks anyway.", ..Manifest::DEFAULT };
     const STAGES: Stages = Stages::SHOTS;
 
     fn open(_: Settings, _: StreamInfo) -> Result<Self, String> {

@@ -54,7 +54,11 @@ pub(super) fn build(node: &Node, setting: Setting) -> Option<Result<Kernel, Faul
 
 /// x * sigmoid(x), the activation of the YOLO family.
 pub(in crate::graph) fn silu(setting: Setting) -> Kernel {
-    if setting.on_host { Kernel::unary(|value| map!(value, t => logistic::silu(t)?)) } else { each!(t => activation::silu(t)) }
+    if setting.on_host {
+        Kernel::unary(|value| map!(value, t => logistic::silu(t)?))
+    } else {
+        each!(t => activation::silu(t))
+    }
 }
 
 fn clip(min: Option<&ClipInput>, max: Option<&ClipInput>) -> Result<Kernel, Fault> {

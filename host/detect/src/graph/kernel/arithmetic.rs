@@ -48,7 +48,9 @@ pub(super) fn build(node: &Node, _: Setting) -> Option<Result<Kernel, Fault>> {
         Node::Min(n) if n.inputs.len() == 2 => pairwise!(|a, b| a.min_pair(b), |a, b| Some(a.min(b))),
         Node::MatMul(_) => pairwise!(|a, b| a.matmul(b), |_, _| None),
         Node::Linear(n) => linear(n.config.transpose_weight),
-        Node::Gemm(n) => return Some(gemm(n.config.alpha, n.config.beta, n.config.trans_a != 0, n.config.trans_b != 0)),
+        Node::Gemm(n) => {
+            return Some(gemm(n.config.alpha, n.config.beta, n.config.trans_a != 0, n.config.trans_b != 0));
+        }
         _ => return None,
     }))
 }

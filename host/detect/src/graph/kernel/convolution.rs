@@ -81,7 +81,8 @@ fn convolution(config: Conv2dConfig) -> Kernel {
         if channels != per_group * groups {
             return Err(Fault::new(format!("{channels} channels, where the weights are for {}", per_group * groups)));
         }
-        let options = ConvOptions::new_with_padding(window.stride, window.padding(height, width), window.dilation, groups);
+        let options =
+            ConvOptions::new_with_padding(window.stride, window.padding(height, width), window.dilation, groups);
         Ok(vec![Value::R4(module::conv2d(x, weight, bias, options))])
     })
 }
@@ -101,7 +102,13 @@ fn transposed(config: ConvTranspose2dConfig) -> Result<Kernel, Fault> {
     Ok(Kernel::new(3, move |mut operands: Operands| {
         let (x, weight) = (operands.next()?.rank4()?, operands.next()?.rank4()?);
         let bias = operands.optional().map(Value::rank1).transpose()?;
-        let options = ConvTransposeOptions::new(config.stride, config.padding, config.padding_out, config.dilation, config.groups);
+        let options = ConvTransposeOptions::new(
+            config.stride,
+            config.padding,
+            config.padding_out,
+            config.dilation,
+            config.groups,
+        );
         Ok(vec![Value::R4(module::conv_transpose2d(x, weight, bias, options))])
     }))
 }
@@ -133,7 +140,13 @@ mod tests {
 
     #[test]
     fn the_odd_pixel_goes_to_the_end_for_upper_and_to_the_start_for_lower() {
-        let window = |auto_pad| Window { kernel: [3, 3], stride: [2, 2], dilation: [1, 1], padding: PaddingConfig2d::Valid, auto_pad };
+        let window = |auto_pad| Window {
+            kernel: [3, 3],
+            stride: [2, 2],
+            dilation: [1, 1],
+            padding: PaddingConfig2d::Valid,
+            auto_pad,
+        };
         assert_eq!(window(AutoPad::SameUpper).padding(6, 5), [(0, 1), (1, 1)]);
         assert_eq!(window(AutoPad::SameLower).padding(6, 5), [(1, 0), (1, 1)]);
         assert_eq!(window(AutoPad::Valid).padding(6, 5), [(0, 0), (0, 0)]);

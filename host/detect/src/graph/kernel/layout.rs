@@ -22,7 +22,9 @@ use crate::graph::value::{array, map};
 pub(super) fn build(node: &Node, setting: Setting) -> Option<Result<Kernel, Fault>> {
     Some(match node {
         Node::Reshape(n) => Ok(match &n.config.shape {
-            ReshapeInput::Static(dims) => fixed_reshape(dims.clone(), setting.batched && n.inputs.first().is_some_and(is_computed)),
+            ReshapeInput::Static(dims) => {
+                fixed_reshape(dims.clone(), setting.batched && n.inputs.first().is_some_and(is_computed))
+            }
             ReshapeInput::Runtime(_) => Kernel::new(2, |mut operands| {
                 let (x, dims) = (operands.next()?, operands.next()?.host()?);
                 Ok(vec![reshape(x, &dims)?])
@@ -33,7 +35,8 @@ pub(super) fn build(node: &Node, setting: Setting) -> Option<Result<Kernel, Faul
             let axis = n.config.axis;
             Ok(Kernel::unary(move |x| {
                 let dims = x.dims()?;
-                let (before, after) = dims.split_at_checked(axis).ok_or_else(|| Fault::new(format!("axis {axis} of {}", dims.len())))?;
+                let (before, after) =
+                    dims.split_at_checked(axis).ok_or_else(|| Fault::new(format!("axis {axis} of {}", dims.len())))?;
                 x.reshape(&[before.iter().product(), after.iter().product()])
             }))
         }
@@ -120,10 +123,10 @@ fn resolve(from: &[usize], dims: &[i64]) -> Result<Vec<usize>, Fault> {
         resolved.push(1);
     }
     if let Some(place) = open.and_then(|index| resolved.get_mut(index)) {
-        let known: usize = dims
-            .iter()
-            .zip(from.iter().chain(std::iter::repeat(&1)))
-            .fold(1, |product, (&dim, &same)| product * if dim == 0 { same } else { usize::try_from(dim).unwrap_or(1) });
+        let known: usize =
+            dims.iter().zip(from.iter().chain(std::iter::repeat(&1))).fold(1, |product, (&dim, &same)| {
+                product * if dim == 0 { same } else { usize::try_from(dim).unwrap_or(1) }
+            });
         let all: usize = from.iter().product();
         *place = all.checked_div(known).filter(|n| n * known == all).ok_or_else(refuse)?;
     }
@@ -305,7 +308,11 @@ fn expand(x: Value, dims: &[i64]) -> Result<Value, Fault> {
         .iter()
         .enumerate()
         .map(|(axis, &size)| {
-            axis.checked_sub(missing).and_then(|at| dims.get(at)).copied().filter(|&want| want != 1).unwrap_or(size as i64)
+            axis.checked_sub(missing)
+                .and_then(|at| dims.get(at))
+                .copied()
+                .filter(|&want| want != 1)
+                .unwrap_or(size as i64)
         })
         .collect();
     Ok(match x {

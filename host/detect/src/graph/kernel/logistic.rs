@@ -52,12 +52,16 @@ mod tests {
 
     #[test]
     fn tensors_keep_their_shape() {
-        let tensor = Tensor::<2>::from_data(TensorData::new(vec![-1e9f32, -1.0, 0.0, 1.0, 1e9, 20.0], [2, 3]), &Device::flex());
+        let tensor =
+            Tensor::<2>::from_data(TensorData::new(vec![-1e9f32, -1.0, 0.0, 1.0, 1e9, 20.0], [2, 3]), &Device::flex());
         let values = silu(tensor.clone()).unwrap();
         assert_eq!(values.dims(), [2, 3]);
         let values = values.into_data().try_into_vec::<f32>().unwrap();
         let wanted = [0.0, -0.268_941_42, 0.0, 0.731_058_6, 1e9, 20.0];
-        assert!(values.iter().zip(wanted).all(|(have, want)| (have - want).abs() <= 1e-6 * want.abs().max(1.0)), "{values:?}");
+        assert!(
+            values.iter().zip(wanted).all(|(have, want)| (have - want).abs() <= 1e-6 * want.abs().max(1.0)),
+            "{values:?}"
+        );
         // The first is still what it was: it was not the last use.
         assert_eq!(tensor.into_data().try_into_vec::<f32>().unwrap()[1], -1.0);
     }

@@ -92,7 +92,10 @@ pub(super) fn build(node: &Node, setting: Setting) -> Result<Kernel, Fault> {
         resize::build,
         shape::build,
     ];
-    families.iter().find_map(|build| build(node, setting)).unwrap_or_else(|| Err(Fault::new("there is no kernel for it")))
+    families
+        .iter()
+        .find_map(|build| build(node, setting))
+        .unwrap_or_else(|| Err(Fault::new("there is no kernel for it")))
 }
 
 /// For a setting that ONNX allows to be computed by the network, where only a constant can be

@@ -16,7 +16,9 @@ pub(super) fn build(node: &Node, setting: Setting) -> Option<Result<Kernel, Faul
         Node::MaxPool2d(n) if n.outputs.len() > 1 => Err(Fault::new("the indices of the maxima as an output")),
         Node::MaxPool2d(n) => Ok(maximum(n.config.clone(), setting)),
         Node::AveragePool2d(n) => average(n.config.clone()),
-        Node::GlobalAveragePool(_) => Ok(Kernel::unary(|x| Ok(Value::R4(module::adaptive_avg_pool2d(x.rank4()?, [1, 1]))))),
+        Node::GlobalAveragePool(_) => {
+            Ok(Kernel::unary(|x| Ok(Value::R4(module::adaptive_avg_pool2d(x.rank4()?, [1, 1])))))
+        }
         Node::GlobalMaxPool(_) => Ok(Kernel::unary(|x| Ok(Value::R4(x.rank4()?.max_dim(2).max_dim(3))))),
         _ => return None,
     })
@@ -45,7 +47,8 @@ fn maximum(config: MaxPool2dConfig, setting: Setting) -> Kernel {
 }
 
 fn average(config: AvgPool2dConfig) -> Result<Kernel, Fault> {
-    let AvgPool2dConfig { kernel_size, strides, padding, count_include_pad, dilation, ceil_mode, auto_pad, .. } = config;
+    let AvgPool2dConfig { kernel_size, strides, padding, count_include_pad, dilation, ceil_mode, auto_pad, .. } =
+        config;
     if dilation != [1, 1] {
         return Err(Fault::new("windows with gaps"));
     }

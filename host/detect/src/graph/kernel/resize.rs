@@ -11,7 +11,9 @@ use burn::tensor::{
 };
 use onnx_ir::{
     Node,
-    node::resize::{CoordinateTransformMode as System, NearestMode, ResizeConfig, ResizeMode, ResizeScales, ResizeSizes},
+    node::resize::{
+        CoordinateTransformMode as System, NearestMode, ResizeConfig, ResizeMode, ResizeScales, ResizeSizes,
+    },
 };
 
 use super::{Fault, Kernel, Operands, Setting, Value, computed};
@@ -44,9 +46,13 @@ impl Target {
     fn new(config: &ResizeConfig) -> Result<Self, Fault> {
         let two = |n: usize| Fault::new(format!("{n} axes to scale, where a picture has two"));
         match (&config.sizes, &config.scales) {
-            (Some(ResizeSizes::Static(sizes)), _) => Ok(Target::Sizes(sizes.as_slice().try_into().map_err(|_| two(sizes.len()))?)),
+            (Some(ResizeSizes::Static(sizes)), _) => {
+                Ok(Target::Sizes(sizes.as_slice().try_into().map_err(|_| two(sizes.len()))?))
+            }
             (Some(ResizeSizes::Runtime(at)), _) => Ok(Target::SizesAt(at.input_index)),
-            (None, Some(ResizeScales::Static(scales))) => Ok(Target::Scales(scales.as_slice().try_into().map_err(|_| two(scales.len()))?)),
+            (None, Some(ResizeScales::Static(scales))) => {
+                Ok(Target::Scales(scales.as_slice().try_into().map_err(|_| two(scales.len()))?))
+            }
             (None, Some(ResizeScales::Runtime(_))) => Err(computed("scales")),
             (None, None) => Err(Fault::new("neither scales nor sizes")),
         }
@@ -54,7 +60,11 @@ impl Target {
 
     fn axes(&self, from: [usize; 2], operands: Operands) -> Result<[Axis; 2], Fault> {
         let exactly = |to: [usize; 2]| {
-            [0, 1].map(|i| Axis { from: pick(from, i), to: pick(to, i), scale: pick(to, i) as f32 / pick(from, i) as f32 })
+            [0, 1].map(|i| Axis {
+                from: pick(from, i),
+                to: pick(to, i),
+                scale: pick(to, i) as f32 / pick(from, i) as f32,
+            })
         };
         match self {
             Target::Scales(scales) => Ok([0, 1].map(|i| {
@@ -94,7 +104,11 @@ fn resize(config: &ResizeConfig) -> Result<Kernel, Fault> {
             let plain = system == System::Asymmetric && rounding == NearestMode::Floor;
             Ok(kernel(reads, target, move |x, axes| {
                 let whole = axes.iter().all(|axis| axis.to.is_multiple_of(axis.from) && axis.scale.fract() == 0.0);
-                if plain && whole { interpolate(x, axes, InterpolateMode::Nearest, false) } else { nearest(x, axes, &system, &rounding) }
+                if plain && whole {
+                    interpolate(x, axes, InterpolateMode::Nearest, false)
+                } else {
+                    nearest(x, axes, &system, &rounding)
+                }
             }))
         }
         ResizeMode::Linear => {
@@ -109,7 +123,11 @@ fn resize(config: &ResizeConfig) -> Result<Kernel, Fault> {
     }
 }
 
-fn kernel(reads: usize, target: Target, scale: impl Fn(Tensor<4>, [Axis; 2]) -> Tensor<4> + Send + Sync + 'static) -> Kernel {
+fn kernel(
+    reads: usize,
+    target: Target,
+    scale: impl Fn(Tensor<4>, [Axis; 2]) -> Tensor<4> + Send + Sync + 'static,
+) -> Kernel {
     Kernel::new(reads, move |mut operands| {
         let x = operands.next()?.rank4()?;
         let [_, _, height, width] = x.dims();
@@ -122,7 +140,10 @@ fn kernel(reads: usize, target: Target, scale: impl Fn(Tensor<4>, [Axis; 2]) -> 
 }
 
 fn interpolate(x: Tensor<4>, [rows, columns]: [Axis; 2], mode: InterpolateMode, align_corners: bool) -> Tensor<4> {
-    module::interpolate(x, InterpolateOptions::new(mode).with_output_size([rows.to, columns.to]).with_align_corners(align_corners))
+    module::interpolate(
+        x,
+        InterpolateOptions::new(mode).with_output_size([rows.to, columns.to]).with_align_corners(align_corners),
+    )
 }
 
 fn nearest(x: Tensor<4>, [rows, columns]: [Axis; 2], system: &System, rounding: &NearestMode) -> Tensor<4> {

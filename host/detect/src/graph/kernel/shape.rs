@@ -12,12 +12,17 @@ pub(super) fn build(node: &Node, _: Setting) -> Option<Result<Kernel, Fault>> {
         // Numbers keep their meaning; floats stay floats and integers stay integers where they are.
         Node::Cast(n) => {
             let (from, to) = (n.inputs.first().map(|i| i.ty.is_on_device()), n.config.to);
-            if from == Some(true) && to.is_int() { Err(Fault::new("from float to integer")) } else { Ok(Kernel::unary(Ok)) }
+            if from == Some(true) && to.is_int() {
+                Err(Fault::new("from float to integer"))
+            } else {
+                Ok(Kernel::unary(Ok))
+            }
         }
         Node::ConstantOfShape(n) => match (&n.config.shape, &n.config.value) {
             (ConstantOfShapeShape::Static(dims), value) if dims.len() == 1 => {
                 let count = dims.first().and_then(|&n| usize::try_from(n).ok()).unwrap_or_default();
-                let value = value.as_ref().and_then(|v| v.clone().try_to_vec_as::<i64>().ok()).and_then(|v| v.first().copied());
+                let value =
+                    value.as_ref().and_then(|v| v.clone().try_to_vec_as::<i64>().ok()).and_then(|v| v.first().copied());
                 let filled = vec![value.unwrap_or_default(); count];
                 Ok(Kernel::new(0, move |_| Ok(vec![Value::Host(filled.clone())])))
             }
@@ -38,14 +43,20 @@ fn shape_of(start: usize, end: usize) -> Kernel {
 fn gather(axis: usize) -> Kernel {
     Kernel::new(2, move |mut operands| {
         let (from, indices) = (operands.next()?, operands.next()?.host()?);
-        let count = if let Value::Host(list) = &from { list.len() } else { from.dims()?.get(axis).copied().unwrap_or_default() };
+        let count = if let Value::Host(list) = &from {
+            list.len()
+        } else {
+            from.dims()?.get(axis).copied().unwrap_or_default()
+        };
         let wrapped = indices.iter().map(|&i| {
             let at = if i < 0 { i + count as i64 } else { i };
             usize::try_from(at).ok().filter(|&at| at < count).ok_or_else(|| Fault::new(format!("index {i} of {count}")))
         });
         let wrapped = wrapped.collect::<Result<Vec<usize>, _>>()?;
         match from {
-            Value::Host(list) => Ok(vec![Value::Host(wrapped.iter().filter_map(|&at| list.get(at).copied()).collect())]),
+            Value::Host(list) => {
+                Ok(vec![Value::Host(wrapped.iter().filter_map(|&at| list.get(at).copied()).collect())])
+            }
             tensor => Ok(vec![super::layout::select(tensor, axis, &wrapped)?]),
         }
     })

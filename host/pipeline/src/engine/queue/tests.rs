@@ -64,8 +64,12 @@ fn one_that_was_ends_may_begin_again_afterwards() {
     queue.enqueue(VideoId(1), at(0));
     let run = taken(&mut queue, 0).unwrap();
     assert!(matches!(queue.claim(VideoId(1), Wish::Begin), Answer::UnderWay));
-    let Answer::Later { free, interrupt: Some(_) } = queue.claim(VideoId(1), Wish::End) else { panic!("there is a run to end") };
-    let Answer::Later { free: also, .. } = queue.claim(VideoId(1), Wish::Begin) else { panic!("the run has to end first") };
+    let Answer::Later { free, interrupt: Some(_) } = queue.claim(VideoId(1), Wish::End) else {
+        panic!("there is a run to end")
+    };
+    let Answer::Later { free: also, .. } = queue.claim(VideoId(1), Wish::Begin) else {
+        panic!("the run has to end first")
+    };
     assert!(!free.is_cancelled());
     queue.finish(run.id, run.run);
     assert!(free.is_cancelled() && also.is_cancelled());

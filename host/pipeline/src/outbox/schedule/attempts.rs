@@ -73,7 +73,13 @@ impl Attempts {
     }
 
     /// Puts down one that begins now. The token is cancelled when its place is wanted for others.
-    pub(super) fn begin(&mut self, number: u64, destination: Destination, slot: Slot, now: Timestamp) -> CancellationToken {
+    pub(super) fn begin(
+        &mut self,
+        number: u64,
+        destination: Destination,
+        slot: Slot,
+        now: Timestamp,
+    ) -> CancellationToken {
         let abandoned = CancellationToken::new();
         let patience = if slot == Slot::Answering { ANSWERING_PATIENCE } else { PATIENCE };
         let attempt = Attempt { destination, begun: now, slot, patience, body_bytes: 0, abandoned: abandoned.clone() };
@@ -122,7 +128,8 @@ impl Attempts {
         let ending = self.0.values().filter(|a| a.abandoned.is_cancelled()).count();
         // Where the count of the overdue leaves room, only an attempt with a body makes more.
         let by_bytes = self.overdue().0 < OVERDUE;
-        let old = |a: &&Attempt| !a.abandoned.is_cancelled() && a.patience_ends() <= now && (!by_bytes || a.body_bytes > 0);
+        let old =
+            |a: &&Attempt| !a.abandoned.is_cancelled() && a.patience_ends() <= now && (!by_bytes || a.body_bytes > 0);
         self.0.values().filter(old).take(wanted.min(stuck).saturating_sub(ending)).for_each(|a| a.abandoned.cancel());
         let slots = self.0.values().filter(has_slot).map(Attempt::slot_ends);
         let patience = self.0.values().filter(|a| !a.abandoned.is_cancelled()).map(Attempt::patience_ends);

@@ -78,7 +78,9 @@ impl DestinationQueue {
         }
         (self.standing, self.answered) = (Standing::Answering, Some(now));
         match before {
-            Standing::Silent { since, attempts } if attempts >= DOWN_AFTER => Some(News::Back { away: until(since, now) }),
+            Standing::Silent { since, attempts } if attempts >= DOWN_AFTER => {
+                Some(News::Back { away: until(since, now) })
+            }
             _ => None,
         }
     }
@@ -88,7 +90,8 @@ impl DestinationQueue {
     }
 
     pub(super) fn can_be_forgotten(&self, now: Timestamp) -> bool {
-        let known = matches!(self.standing, Standing::Answering) && self.answered.is_some_and(|answered| until(answered, now) < REMEMBERED);
+        let known = matches!(self.standing, Standing::Answering)
+            && self.answered.is_some_and(|answered| until(answered, now) < REMEMBERED);
         self.due.is_empty() && self.in_flight == 0 && self.paused_until.is_none_or(|pause| pause <= now) && !known
     }
 }

@@ -135,7 +135,11 @@ fn a_destination_that_goes_down_and_comes_back_is_told_once_each() {
     assert_eq!(change, Some(Change::Back { away: Duration::from_secs(900), waiting: 8 }));
     let (more, _) = schedule.take(at(1000));
     assert_eq!(schedule.settle(&more[0], None, Contact::Answered, at(1000)), None);
-    assert_eq!(schedule.settle(&more[1], Some(at(2000)), Contact::Unanswered, at(1001)), None, "one connection that broke is no news");
+    assert_eq!(
+        schedule.settle(&more[1], Some(at(2000)), Contact::Unanswered, at(1001)),
+        None,
+        "one connection that broke is no news"
+    );
     assert_eq!(schedule.settle(&more[2], None, Contact::Answered, at(1001)), None);
 }
 
@@ -296,7 +300,13 @@ enum Manner {
 }
 
 fn manner() -> impl Strategy<Value = Manner> {
-    prop::sample::select(vec![Manner::Refuses, Manner::Hangs, Manner::Blocks, Manner::AnswersOnceThenHangs, Manner::Busy])
+    prop::sample::select(vec![
+        Manner::Refuses,
+        Manner::Hangs,
+        Manner::Blocks,
+        Manner::AnswersOnceThenHangs,
+        Manner::Busy,
+    ])
 }
 
 /// Milliseconds until a destination that answers in 50 ms has got ten objects, beside destinations
@@ -321,7 +331,8 @@ fn served_after(manners: &[Manner]) -> u64 {
         let mut still = Vec::new();
         for (ticket, begun) in open {
             let manner = ticket.destination.parse::<usize>().ok().map(|n| manners[n]);
-            let once = matches!(manner, Some(Manner::AnswersOnceThenHangs)) && answered.insert(ticket.destination.clone());
+            let once =
+                matches!(manner, Some(Manner::AnswersOnceThenHangs)) && answered.insert(ticket.destination.clone());
             let (again, contact) = match manner {
                 None if now > begun => {
                     assert!(served.insert(ticket.id.clone()), "delivered twice: {}", ticket.id);

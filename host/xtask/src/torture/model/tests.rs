@@ -98,10 +98,12 @@ fn a_deletion_in_doubt_may_have_ended_the_job() {
 fn half_a_patch_is_a_fault() {
     let faults = Faults::default();
     let mut model = model(1, &faults);
-    let _unanswered = model.begin(Change::Write { id: 1, fields: Fields { name: "new".into(), case: 2, timeout_ms: 900 } });
+    let _unanswered =
+        model.begin(Change::Write { id: 1, fields: Fields { name: "new".into(), case: 2, timeout_ms: 900 } });
     model.observe(&[shown(1, "1")], |_| None, &faults);
     assert_eq!(kinds(&faults), []);
-    let _unanswered = model.begin(Change::Write { id: 1, fields: Fields { name: "new".into(), case: 2, timeout_ms: 900 } });
+    let _unanswered =
+        model.begin(Change::Write { id: 1, fields: Fields { name: "new".into(), case: 2, timeout_ms: 900 } });
     model.observe(&[shown(1, "new")], |_| None, &faults);
     assert_eq!(kinds(&faults), [FaultKind::Lost]);
 }

@@ -23,15 +23,29 @@ use super::{
 };
 
 /// One picture's channels in, one picture's channels out.
-pub(super) fn convolve(x: &[f32], geometry: &Geometry, weights: &Weights, finish: Finish, buffers: &Buffers, out: &mut [f32]) {
+pub(super) fn convolve(
+    x: &[f32],
+    geometry: &Geometry,
+    weights: &Weights,
+    finish: Finish,
+    buffers: &Buffers,
+    out: &mut [f32],
+) {
     let windows = geometry.windows();
     let threads = rayon::current_num_threads();
-    let channels = if threads == 1 { weights.channels } else { Weights::whole_blocks(weights.channels.div_ceil(threads)) };
-    let layout =
-        if geometry.pointwise() { Layout::Panel(panel_tiles(weights.depth)) } else { Layout::Lines(Lines::new(geometry, x.len())) };
+    let channels =
+        if threads == 1 { weights.channels } else { Weights::whole_blocks(weights.channels.div_ceil(threads)) };
+    let layout = if geometry.pointwise() {
+        Layout::Panel(panel_tiles(weights.depth))
+    } else {
+        Layout::Lines(Lines::new(geometry, x.len()))
+    };
     let part = |index: usize, out: &mut [f32]| {
         let mut memory = buffers.take(layout.numbers(weights.depth));
-        let finish = Finish { residual: finish.residual.map(|residual| &residual[index * channels * windows..][..out.len()]), ..finish };
+        let finish = Finish {
+            residual: finish.residual.map(|residual| &residual[index * channels * windows..][..out.len()]),
+            ..finish
+        };
         let first = index * channels;
         run(Part { x, geometry, layout: &layout, weights, finish, first, memory: &mut memory, out });
         buffers.give(memory);
@@ -176,7 +190,14 @@ impl Part<'_> {
                 copy::<S>(&plane[first..end], row);
             }
         }
-        product::multiply::<S, VECTORS>(self.weights, Pixels::Packed(self.memory), (from, tiles), self.finish, place, self.out);
+        product::multiply::<S, VECTORS>(
+            self.weights,
+            Pixels::Packed(self.memory),
+            (from, tiles),
+            self.finish,
+            place,
+            self.out,
+        );
         tiles * wide
     }
 

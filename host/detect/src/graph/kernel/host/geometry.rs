@@ -18,7 +18,12 @@ pub(super) struct Geometry {
 
 impl Geometry {
     /// `None` where no window fits. `padding` is before and after, for rows and for columns.
-    pub(super) fn new([height, width]: [usize; 2], kernel: [usize; 2], stride: [usize; 2], padding: [(usize, usize); 2]) -> Option<Self> {
+    pub(super) fn new(
+        [height, width]: [usize; 2],
+        kernel: [usize; 2],
+        stride: [usize; 2],
+        padding: [(usize, usize); 2],
+    ) -> Option<Self> {
         let fit = |size: usize, (before, after): (usize, usize), kernel: usize, stride: usize| {
             (size + before + after).checked_sub(kernel)?.checked_div(stride).map(|steps| steps + 1)
         };

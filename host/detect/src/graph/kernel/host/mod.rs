@@ -123,8 +123,10 @@ impl Convolution {
         if given != wanted {
             return Err(Fault::new(format!("{given} channels, where the weights are for {wanted}")));
         }
-        let geometry = Geometry::new([height, width], self.window.kernel, self.window.stride, self.window.padding(height, width));
-        let geometry = geometry.ok_or_else(|| Fault::new(format!("no window fits {height} rows and {width} columns")))?;
+        let geometry =
+            Geometry::new([height, width], self.window.kernel, self.window.stride, self.window.padding(height, width));
+        let geometry =
+            geometry.ok_or_else(|| Fault::new(format!("no window fits {height} rows and {width} columns")))?;
         let dims = [batch, channels, geometry.rows, geometry.columns];
         // What broadcasts is added afterwards.
         let (residual, other) = match residual {
@@ -134,7 +136,8 @@ impl Convolution {
         let x = Numbers::new(x)?;
         let (picture, result) = (wanted * geometry.plane(), channels * geometry.windows());
         let mut out = buffers.take(batch * result);
-        let mut residuals = residual.as_ref().map(Numbers::get).transpose()?.map(|numbers| numbers.chunks_exact(result));
+        let mut residuals =
+            residual.as_ref().map(Numbers::get).transpose()?.map(|numbers| numbers.chunks_exact(result));
         for (x, out) in x.get()?.chunks_exact(picture).zip(out.chunks_exact_mut(result)) {
             let finish = Finish { bias: &self.bias, activation, residual: residuals.as_mut().and_then(Iterator::next) };
             match &self.form {
@@ -157,7 +160,8 @@ impl Convolution {
 /// The largest of each window, without gaps in it; the tensor itself where no window fits.
 pub(super) fn maximum(x: Tensor<4>, window: &Window, buffers: &Buffers) -> Result<Result<Tensor<4>, Tensor<4>>, Fault> {
     let (device, [batch, channels, height, width]) = (x.device(), x.dims());
-    let Some(geometry) = Geometry::new([height, width], window.kernel, window.stride, window.padding(height, width)) else {
+    let Some(geometry) = Geometry::new([height, width], window.kernel, window.stride, window.padding(height, width))
+    else {
         return Ok(Err(x));
     };
     let x = Numbers::new(x)?;
@@ -276,7 +280,14 @@ mod tests {
     }
 
     /// Ours against burn's own, with all that may follow.
-    fn check(case: &Case, groups: usize, activation: Activation, residual: Option<bool>, with_bias: bool, threads: usize) {
+    fn check(
+        case: &Case,
+        groups: usize,
+        activation: Activation,
+        residual: Option<bool>,
+        with_bias: bool,
+        threads: usize,
+    ) {
         let device = Device::flex();
         let [channels, out] = case.channels;
         let weight = case.noise(2, [out, channels / groups, case.kernel[0], case.kernel[1]]);
@@ -353,8 +364,11 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_is_refused() {
-        let case = Case { batch: 1, channels: [3, 4], size: [4, 4], kernel: [5, 5], stride: [1, 1], padding: [0; 4], seed: 1 };
-        let packed = |groups, per_group, window| Convolution::packed(case.noise(2, [4, per_group, 5, 5]), Vec::new(), groups, window);
+        let case =
+            Case { batch: 1, channels: [3, 4], size: [4, 4], kernel: [5, 5], stride: [1, 1], padding: [0; 4], seed: 1 };
+        let packed = |groups, per_group, window| {
+            Convolution::packed(case.noise(2, [4, per_group, 5, 5]), Vec::new(), groups, window)
+        };
         let ours = packed(1, 3, case.window()).unwrap();
         let run = |x| ours.run(x, Activation::None, None, &Buffers::default()).err().unwrap().0;
         assert!(run(case.x()).starts_with("no window fits"));

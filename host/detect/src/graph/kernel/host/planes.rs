@@ -3,7 +3,10 @@
 //! A few lines of the plane are kept, as windows read them, in a ring that stays in the core's
 //! nearest cache.
 
-#![expect(clippy::indexing_slicing, reason = "lengths are checked against the geometry before; checks here would be in the inner loop")]
+#![expect(
+    clippy::indexing_slicing,
+    reason = "lengths are checked against the geometry before; checks here would be in the inner loop"
+)]
 
 use std::array;
 
@@ -24,7 +27,14 @@ pub(super) fn convolves(kernel: [usize; 2]) -> bool {
 }
 
 /// Convolves each channel of a picture with weights of its own.
-pub(super) fn convolve(x: &[f32], geometry: &Geometry, weights: &[f32], finish: Finish, buffers: &Buffers, out: &mut [f32]) {
+pub(super) fn convolve(
+    x: &[f32],
+    geometry: &Geometry,
+    weights: &[f32],
+    finish: Finish,
+    buffers: &Buffers,
+    out: &mut [f32],
+) {
     let (channels, windows) = (out.len() / geometry.windows(), geometry.windows());
     in_parts(
         channels,
@@ -65,7 +75,9 @@ fn in_parts(channels: usize, part: impl Fn(usize, usize, &mut [f32]) + Sync, win
     if each >= channels {
         part(0, channels, out);
     } else {
-        out.par_chunks_mut(each * windows).enumerate().for_each(|(index, out)| part(index * each, out.len() / windows, out));
+        out.par_chunks_mut(each * windows)
+            .enumerate()
+            .for_each(|(index, out)| part(index * each, out.len() / windows, out));
     }
 }
 
@@ -81,7 +93,8 @@ struct Ring<'a> {
 
 impl<'a> Ring<'a> {
     fn phase(geometry: &Geometry) -> usize {
-        (geometry.columns.next_multiple_of(MOST_LANES) + (geometry.kernel[1] - 1) / geometry.stride[1]).next_multiple_of(MOST_LANES)
+        (geometry.columns.next_multiple_of(MOST_LANES) + (geometry.kernel[1] - 1) / geometry.stride[1])
+            .next_multiple_of(MOST_LANES)
     }
 
     /// Numbers in a line.
@@ -185,11 +198,13 @@ impl Convolution<'_> {
         let columns = geometry.columns;
         let mut ring = Ring::new(self.ring, geometry, 0.0);
         let places: [usize; SIZE] = array::from_fn(|column| ring.column(column));
-        for (channel, (plane, out)) in self.x.chunks_exact(geometry.plane()).zip(self.out.chunks_exact_mut(geometry.windows())).enumerate()
+        for (channel, (plane, out)) in
+            self.x.chunks_exact(geometry.plane()).zip(self.out.chunks_exact_mut(geometry.windows())).enumerate()
         {
             let weights = &self.weights[channel * SIZE * SIZE..][..SIZE * SIZE];
             let bias = self.finish.bias.get(channel).copied().unwrap_or_default();
-            let residual = self.finish.residual.map(|residual| &residual[channel * geometry.windows()..][..geometry.windows()]);
+            let residual =
+                self.finish.residual.map(|residual| &residual[channel * geometry.windows()..][..geometry.windows()]);
             let mut next = 0;
             for (row, out) in out.chunks_exact_mut(columns).enumerate() {
                 ring.advance::<S>(plane, row, &mut next);

@@ -4,7 +4,10 @@
 //! some pixels, stays in registers from the first weight to the last, and goes through bias,
 //! activation and residual before it is stored.
 
-#![expect(clippy::indexing_slicing, reason = "the callers' lengths are checked once for all tiles; checks here would be in the inner loop")]
+#![expect(
+    clippy::indexing_slicing,
+    reason = "the callers' lengths are checked once for all tiles; checks here would be in the inner loop"
+)]
 
 use std::array;
 
@@ -136,7 +139,8 @@ impl<'a, const VECTORS: usize, const BLOCKS: usize> Tile<'a, VECTORS, BLOCKS> {
     fn run<S: Simd>(&self, finish: Finish, channel: usize, out: &mut [f32]) {
         let (workers, depth) = (S::lanes32(), self.weights.depth);
         let first_block = (self.place.first + channel) / ROWS;
-        let blocks: [&[[f32; ROWS]]; BLOCKS] = array::from_fn(|i| &self.weights.packed[(first_block + i) * depth..][..depth]);
+        let blocks: [&[[f32; ROWS]]; BLOCKS] =
+            array::from_fn(|i| &self.weights.packed[(first_block + i) * depth..][..depth]);
         let sums = match self.pixels {
             Pixels::Packed(panel) => sums_of::<S, VECTORS, BLOCKS>(panel.chunks_exact(VECTORS * workers), blocks),
             Pixels::Spread(numbers, offsets) => {
