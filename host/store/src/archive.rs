@@ -230,14 +230,9 @@ impl Archive {
 
     /// A video's current job; `None` for any other.
     pub fn job(&self, id: JobId) -> Result<Option<Job>> {
-        if !self.is_current(id)? {
-            return Ok(None);
-        }
-        match self.open_job(id) {
-            // Removed meanwhile.
-            Err(_) if !self.is_current(id)? => Ok(None),
-            opened => opened.map(Some),
-        }
+        // Opening makes what is missing of the folder: not while somebody removes it.
+        let _guard = self.shared().guard(id.video);
+        if self.is_current(id)? { self.open_job(id).map(Some) } else { Ok(None) }
     }
 
     /// Whether a job is its video's, and there.

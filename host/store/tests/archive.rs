@@ -222,3 +222,24 @@ fn an_upload_that_begins_while_its_video_is_deleted_finds_it_or_does_not() {
         });
     }
 }
+
+/// Whoever opens a job in the moment in which its video is deleted brings nothing of it back.
+#[test]
+fn a_job_that_is_opened_while_its_video_is_deleted_leaves_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let (archive, _) = open(dir.path());
+    for _ in 0..200 {
+        let id = archive.create(record("x")).unwrap().id;
+        let job = archive.start_job(id, &json!({})).unwrap().id();
+        let begin = std::sync::Barrier::new(2);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                begin.wait();
+                while archive.job(job).unwrap().is_some() {}
+            });
+            begin.wait();
+            assert!(archive.delete(id).unwrap());
+        });
+        assert!(!archive.source_path(id).parent().unwrap().exists(), "video {id} is back");
+    }
+}
