@@ -141,7 +141,7 @@ impl Detectors {
     }
 
     /// Lets go of networks that nobody asked for a minute, unless they find one of the `wanted`
-    /// types; they are made ready again when they are asked. Whether there were some: their memory
+    /// types; they are loaded again when they are asked. Whether there were some: their memory
     /// is then free, but still the process's.
     pub fn make_room(&self, wanted: &[ObjectType]) -> bool {
         let detectors = self.loaded.get().into_iter().flat_map(|set| &set.detectors);

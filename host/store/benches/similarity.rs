@@ -5,17 +5,19 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a benchmark ends where something is wrong")]
 
+#[path = "../tests/common/object.rs"]
+mod object;
+
 use std::{hint::black_box, path::Path, sync::Arc, thread, time::Instant};
 
-use ocellus_core::{
-    BestShotType, JobId, ObjectId, ObjectRecord, ObjectType, SettingsSchema, ShotSummary, SystemClock, Timestamp,
-    TrackId, VideoRecord,
-};
+use ocellus_core::{JobId, ObjectId, ObjectType, SettingsSchema, SystemClock, TrackId, VideoRecord};
 use ocellus_figures::{
     Figure, Unit, percentile,
     process::{SELF, own_memory},
 };
-use ocellus_store::{Archive, Embedding, NewObject, SimilarityQuery};
+use ocellus_store::{Archive, Embedding, SimilarityQuery};
+
+use object::new_object;
 
 /// In a row of dlib's.
 const NUMBERS: usize = 128;
@@ -48,7 +50,7 @@ fn main() {
     embeddings.chunks(100).for_each(|some| job.append_embeddings(some).unwrap());
     let name = |what: &str| format!("{rows} rows: {what}");
     Figure::new(name("keep one"), begun.elapsed().as_secs_f64() * 1e6 / rows as f64, Unit::Microseconds).report();
-    let objects: Vec<_> = (0..rows).map(|n| NewObject { record: object(id(job.id(), n)), pictures: vec![] }).collect();
+    let objects: Vec<_> = (0..rows).map(|n| new_object(id(job.id(), n), &[])).collect();
     job.append_objects(&objects).unwrap();
     drop((embeddings, job));
 
@@ -113,28 +115,4 @@ fn squared(a: &[f32], b: &[f32]) -> f32 {
 
 fn id(job: JobId, n: usize) -> ObjectId {
     ObjectId { job, object_type: ObjectType::face(), track: TrackId(n as u64), shot: 0 }
-}
-
-fn object(id: ObjectId) -> ObjectRecord {
-    let shot = ShotSummary {
-        frame: 1,
-        time: 0.1,
-        timestamp: Timestamp::UNIX_EPOCH,
-        bbox: [0, 0, 9, 9],
-        score: 0.9,
-        quality: 0.5,
-    };
-    ObjectRecord {
-        id,
-        bs_type: BestShotType::Overall,
-        end_of_track: true,
-        best: shot.clone(),
-        first: shot.clone(),
-        last: shot,
-        detections: 1,
-        interpolated: 0,
-        history: Vec::new(),
-        landmarks: None,
-        attributes: Vec::new(),
-    }
 }

@@ -9,7 +9,7 @@
 use std::{
     collections::BTreeMap,
     fs::{self, File, TryLockError},
-    io::{self, Read},
+    io,
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 use tracing::error;
 
 use crate::{
-    codec::{seal, unseal},
+    codec::{each_block, seal, unseal},
     disk::Disk,
     error::{At, Result},
 };
@@ -147,22 +147,15 @@ fn sums(index: &Path) -> Result<Mark> {
                 folders.push(path);
             } else {
                 let name = path.strip_prefix(index).unwrap_or(&path).to_string_lossy().into_owned();
-                files.insert(name, sum(&path).at(&path)?);
+                files.insert(name, sum(&path)?);
             }
         }
     }
     Ok(Mark { files })
 }
 
-fn sum(path: &Path) -> io::Result<Sum> {
-    let (mut file, mut block) = (File::open(path)?, vec![0; 1 << 18]);
-    let (mut hasher, mut bytes) = (crc32fast::Hasher::new(), 0);
-    loop {
-        let read = file.read(&mut block)?;
-        let Some(some) = block.get(..read).filter(|some| !some.is_empty()) else {
-            return Ok(Sum { bytes, crc32: hasher.finalize() });
-        };
-        hasher.update(some);
-        bytes += read as u64;
-    }
+fn sum(path: &Path) -> Result<Sum> {
+    let mut hasher = crc32fast::Hasher::new();
+    let bytes = each_block(path, |block| hasher.update(block))?;
+    Ok(Sum { bytes, crc32: hasher.finalize() })
 }

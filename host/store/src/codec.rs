@@ -132,19 +132,24 @@ impl FileDigest {
 
     /// Reads a file from end to end.
     pub(crate) fn of_file(path: &Path) -> Result<Self> {
-        let mut file = File::open(path).at(path)?;
-        let (mut hasher, mut bytes, mut block) = (Sha256::new(), 0, vec![0; 1 << 18]);
-        loop {
-            let read = match file.read(&mut block) {
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
-                read => read.at(path)?,
-            };
-            let Some(some) = block.get(..read).filter(|some| !some.is_empty()) else {
-                return Ok(Self::new(bytes, hasher));
-            };
-            hasher.update(some);
-            bytes += read as u64;
-        }
+        let mut hasher = Sha256::new();
+        let bytes = each_block(path, |block| hasher.update(block))?;
+        Ok(Self::new(bytes, hasher))
+    }
+}
+
+/// Shows all bytes of a file, in order; how many there are.
+pub(crate) fn each_block(path: &Path, mut show: impl FnMut(&[u8])) -> Result<u64> {
+    let mut file = File::open(path).at(path)?;
+    let (mut bytes, mut block) = (0, vec![0; 1 << 18]);
+    loop {
+        let read = match file.read(&mut block) {
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+            read => read.at(path)?,
+        };
+        let Some(some) = block.get(..read).filter(|some| !some.is_empty()) else { return Ok(bytes) };
+        show(some);
+        bytes += read as u64;
     }
 }
 

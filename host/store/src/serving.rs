@@ -128,11 +128,11 @@ impl Inner {
         let another = Index::in_memory()?;
         recovery::rebuild(&self.folder, &another, false)?;
         *index = another;
+        // Nobody reads it any more, and others need the room. Before another can be put there.
+        self.clear_disk();
         drop(index);
         let ms = begun.elapsed().as_millis() as u64;
         error!(duration_ms = ms, "the index cannot be written; it is in memory until it can be: {failure}");
-        // Nobody reads it any more, and others need the room.
-        self.clear_disk();
         let _closed = self.closed.lock();
         self.changed.notify_all();
         Ok(())

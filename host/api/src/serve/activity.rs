@@ -1,8 +1,8 @@
 //! Activity of one connection, and how long each state of it may last.
 //!
 //! Reported by those who see it: requests and bodies (`answer`), the socket (`socket`). Progress is
-//! that the client takes something, not how fast: a download of any length goes on as long as a
-//! piece of it moves within [`ConnectionLimits::send`].
+//! that the client takes something, not how fast: a download may take any time as long as a piece
+//! of it moves within [`ConnectionLimits::send`].
 
 use std::fmt;
 

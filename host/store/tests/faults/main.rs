@@ -16,6 +16,8 @@
 )]
 
 mod disk;
+#[path = "../common/object.rs"]
+mod object;
 mod world;
 
 use std::{

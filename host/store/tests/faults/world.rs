@@ -4,14 +4,16 @@
 use std::{collections::BTreeMap, fs, io::Write, path::Path, sync::Arc};
 
 use ocellus_core::{
-    BestShotType, Cluster, FrameRecord, JobId, ManualClock, ObjectId, ObjectRecord, ObjectType, SettingsSchema,
-    ShotSummary, Size, Timestamp, TrackId, VideoId, VideoRecord, VideoStatus,
+    Cluster, FrameRecord, JobId, ManualClock, ObjectId, ObjectRecord, ObjectType, SettingsSchema, Size, Timestamp,
+    TrackId, VideoId, VideoRecord, VideoStatus,
 };
 use ocellus_store::{
     Archive, Backend, Delivery, DeliveryQuery, DeliveryState, Embedding, ListQuery, LogHeader, NewObject, ObjectQuery,
     Order, OrderKey, Picture, StoreError, VideoFilter,
 };
 use serde_json::json;
+
+use crate::object::new_object;
 
 type Result<T = ()> = std::result::Result<T, StoreError>;
 
@@ -144,25 +146,8 @@ fn plan() -> serde_json::Value {
 
 fn object(job: JobId, track: u64) -> NewObject {
     let id = ObjectId { job, object_type: ObjectType::face(), track: TrackId(track), shot: 0 };
-    let shot = ShotSummary { frame: 1, time: 0.1, timestamp: noon(), bbox: [0, 0, 9, 9], score: 0.9, quality: 0.5 };
-    let record = ObjectRecord {
-        id,
-        bs_type: BestShotType::Overall,
-        end_of_track: true,
-        best: shot.clone(),
-        first: shot.clone(),
-        last: shot,
-        detections: 1,
-        interpolated: 0,
-        history: Vec::new(),
-        landmarks: None,
-        attributes: Vec::new(),
-    };
     let thumbnail = [b"\xff\xd8", format!("track {track}").as_bytes(), b"\xff\xd9"].concat();
-    NewObject {
-        record,
-        pictures: vec![(Picture::Thumbnail, thumbnail), (Picture::Fullframe, b"\x89PNG\r\n\x1a\n of it".to_vec())],
-    }
+    new_object(id, &[(Picture::Thumbnail, &thumbnail), (Picture::Fullframe, b"\x89PNG\r\n\x1a\n of it")])
 }
 
 fn embedding(job: JobId, track: u64) -> Embedding {
