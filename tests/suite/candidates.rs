@@ -19,9 +19,9 @@ fn server(dir: &std::path::Path) -> Server {
 
 async fn put(server: &Server, path: &str, component: Vec<u8>) -> Value {
     let response = server.request(Method::PUT, path).body(component).send().await.unwrap();
-    let (status, told) = (response.status(), response.json().await.unwrap());
-    assert_eq!(status, StatusCode::OK, "{told:#}");
-    told
+    let (status, answer) = (response.status(), response.json().await.unwrap());
+    assert_eq!(status, StatusCode::OK, "{answer:#}");
+    answer
 }
 
 async fn processed(server: &Server, dir: &std::path::Path, filters: &str) -> (u64, Value) {
@@ -99,13 +99,13 @@ async fn a_filter_reads_pictures_in_a_job_and_in_its_replay() {
             server.request(Method::POST, &format!("/videos/{id}/replay/")).json(&json!({})).send().await.unwrap();
         (response.status(), response.json::<Value>().await.unwrap())
     };
-    let (status, told) = replay().await;
-    assert_eq!((status, &told["same"]), (StatusCode::OK, &json!(objects.len())), "{told:#}");
-    assert_eq!((&told["changed"], &told["gained"], &told["lost"]), (&json!([]), &json!([]), &json!([])));
+    let (status, answer) = replay().await;
+    assert_eq!((status, &answer["same"]), (StatusCode::OK, &json!(objects.len())), "{answer:#}");
+    assert_eq!((&answer["changed"], &answer["gained"], &answer["lost"]), (&json!([]), &json!([]), &json!([])));
 
     let gone = server.request(Method::DELETE, &format!("/videos/{id}/file/")).send().await.unwrap();
     assert!(gone.status().is_success(), "{}", gone.status());
-    let (status, told) = replay().await;
-    assert_eq!(status, StatusCode::CONFLICT, "{told}");
-    assert!(told["desc"].as_str().unwrap().contains("reads pictures"), "{told}");
+    let (status, answer) = replay().await;
+    assert_eq!(status, StatusCode::CONFLICT, "{answer}");
+    assert!(answer["desc"].as_str().unwrap().contains("reads pictures"), "{answer}");
 }

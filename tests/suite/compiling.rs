@@ -85,16 +85,16 @@ async fn what_takes_too_long_is_refused_and_the_server_goes_on() {
     let refused = put(&server, component.clone());
     tokio::pin!(refused);
     let mut answered = 0;
-    let (status, told) = loop {
+    let (status, answer) = loop {
         tokio::select! {
             refused = &mut refused => break refused,
             _ = server.get("/videos/") => answered += 1,
         }
     };
     println!("refused after {:?}, {answered} lists meanwhile", begun.elapsed());
-    assert_eq!((status, &told["param"]), (StatusCode::BAD_REQUEST, &json!("body")), "{told}");
-    let told = told["desc"].as_str().unwrap();
-    assert_eq!(told, "The component takes longer to compile than the 3 s that this server gives it.");
+    assert_eq!((status, &answer["param"]), (StatusCode::BAD_REQUEST, &json!("body")), "{answer}");
+    let answer = answer["desc"].as_str().unwrap();
+    assert_eq!(answer, "The component takes longer to compile than the 3 s that this server gives it.");
     assert!(answered > 10 && begun.elapsed() < Duration::from_secs(60), "{answered} in {:?}", begun.elapsed());
     assert_eq!(server.get("/plugins/quality/").await["origin"], "shipped", "nothing has changed");
 
@@ -110,10 +110,13 @@ async fn what_takes_too_long_is_refused_and_the_server_goes_on() {
 async fn what_takes_too_much_memory_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let server = Options::new(dir.path()).argument("--plugin-compile-memory-bytes", "600000000").start();
-    let (status, told) = put(&server, slow_to_compile(200)).await;
-    assert_eq!(status, StatusCode::BAD_REQUEST, "{told}");
-    let told = told["desc"].as_str().unwrap();
-    assert_eq!(told, "The component takes more memory to compile than the 600000000 bytes that this server gives it.");
+    let (status, answer) = put(&server, slow_to_compile(200)).await;
+    assert_eq!(status, StatusCode::BAD_REQUEST, "{answer}");
+    let answer = answer["desc"].as_str().unwrap();
+    assert_eq!(
+        answer,
+        "The component takes more memory to compile than the 600000000 bytes that this server gives it."
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

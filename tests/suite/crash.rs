@@ -174,14 +174,14 @@ async fn stillness_is_told_across_a_cut() {
     settings["imotion_threshold"] = json!(0.02);
     settings["use_stream_timestamp"] = json!(true);
     let server = Server::start(&data);
-    let told = |video: &serde_json::Value| {
+    let reported = |video: &serde_json::Value| {
         let statistic = &video["health_status"]["statistic"];
         (statistic["frames_processed"].as_u64().unwrap(), statistic["frames_imotion_skipped"].as_u64().unwrap())
     };
     let whole = server.create(json!({"stream_settings": settings})).await;
     server.upload(whole, &file).await;
     server.process(whole).await;
-    let expected = (told(&server.finished(whole).await), objects_and_pictures(&server, whole).await);
+    let expected = (reported(&server.finished(whole).await), objects_and_pictures(&server, whole).await);
     let (processed, skipped) = expected.0;
     assert!(processed > 10 && skipped > 0, "{processed} {skipped}");
 
@@ -192,7 +192,7 @@ async fn stillness_is_told_across_a_cut() {
     server.under_way(cut, 10).await;
     server.kill();
     let server = Server::start(&data);
-    let after = (told(&server.finished(cut).await), objects_and_pictures(&server, cut).await);
+    let after = (reported(&server.finished(cut).await), objects_and_pictures(&server, cut).await);
     assert_eq!(after.0, expected.0);
     assert!(after.1 == expected.1, "other objects or pictures");
 }

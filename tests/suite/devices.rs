@@ -41,7 +41,7 @@ async fn onnx_runtime_finds_what_burn_finds() {
 fn a_library_that_is_not_there_is_told() {
     let dir = tempfile::tempdir().unwrap();
     let (data, folder) = (dir.path().join("data"), dir.path().to_str().unwrap());
-    let (status, _, told) =
+    let (status, _, reported) =
         server::run(&["serve", "--data", data.to_str().unwrap(), "--device", "onnxruntime", "--onnxruntime", folder]);
-    assert!(!status.success() && told.contains("--device") && told.contains("there is no file"), "{told}");
+    assert!(!status.success() && reported.contains("--device") && reported.contains("there is no file"), "{reported}");
 }

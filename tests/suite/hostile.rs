@@ -161,9 +161,9 @@ async fn what_is_no_plugin_is_refused_and_says_why() {
     ] {
         let put = server.request(Method::PUT, "/plugins/hostile_tracker/").body(bytes).send().await.unwrap();
         let status = put.status();
-        let told: Value = put.json().await.unwrap();
-        assert_eq!((status, &told["param"]), (StatusCode::BAD_REQUEST, &json!("body")), "{told}");
-        assert!(told["desc"].as_str().unwrap().contains(reason), "{reason:?} is not in {told}");
+        let answer: Value = put.json().await.unwrap();
+        assert_eq!((status, &answer["param"]), (StatusCode::BAD_REQUEST, &json!("body")), "{answer}");
+        assert!(answer["desc"].as_str().unwrap().contains(reason), "{reason:?} is not in {answer}");
     }
     assert_eq!(server.get("/plugins/hostile_tracker/").await["state"], "ready", "the one before goes on");
 }

@@ -18,8 +18,8 @@ async fn install(server: &Server, name: &str) {
     let component =
         fs::read(&file).unwrap_or_else(|e| panic!("{}: {e}: run cargo xtask build --examples-only", file.display()));
     let response = server.request(Method::PUT, &format!("/plugins/{name}/")).body(component).send().await.unwrap();
-    let (status, told) = (response.status(), response.json::<Value>().await.unwrap());
-    assert_eq!((status, &told["state"]), (StatusCode::OK, &json!("ready")), "{told:#}");
+    let (status, answer) = (response.status(), response.json::<Value>().await.unwrap());
+    assert_eq!((status, &answer["state"]), (StatusCode::OK, &json!("ready")), "{answer:#}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -61,9 +61,9 @@ async fn filters_in_python_and_javascript_serve_a_job_and_its_replay() {
     }
     let replay =
         server.request(Method::POST, &format!("/videos/{some}/replay/")).json(&json!({})).send().await.unwrap();
-    let told: Value = replay.json().await.unwrap();
+    let answer: Value = replay.json().await.unwrap();
     assert_eq!(
-        (&told["same"], &told["changed"], &told["gained"], &told["lost"]),
+        (&answer["same"], &answer["changed"], &answer["gained"], &answer["lost"]),
         (&json!(kept.len()), &json!([]), &json!([]), &json!([]))
     );
 }

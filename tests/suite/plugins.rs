@@ -196,19 +196,19 @@ async fn users_plugins_live_in_the_data_folder_over_those_that_ship() {
         (&back["digest"], &back["origin"], &back["state"]),
         (&shipped["digest"], &json!("shipped"), &json!("ready"))
     );
-    let (status, told) = delete(&server).await;
-    assert_eq!(status, StatusCode::CONFLICT, "a request that is sent twice takes nothing else out: {told}");
+    let (status, answer) = delete(&server).await;
+    assert_eq!(status, StatusCode::CONFLICT, "a request that is sent twice takes nothing else out: {answer}");
     assert!(ships.join("quality.wasm").exists());
 
     // A folder that nothing can be written to.
     fs::remove_dir(data.join("plugins")).unwrap();
-    let (status, told) = put(&server, 2).await;
+    let (status, answer) = put(&server, 2).await;
     assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR);
-    let desc = told["desc"].as_str().unwrap();
+    let desc = answer["desc"].as_str().unwrap();
     assert!(
         desc.contains("cannot write to its folder of plugins")
-            && !told.to_string().contains(dir.path().to_str().unwrap()),
-        "{told}"
+            && !answer.to_string().contains(dir.path().to_str().unwrap()),
+        "{answer}"
     );
 }
 

@@ -80,15 +80,15 @@ async fn other_settings_give_the_difference_and_its_reasons() {
     let floor = qualities[qualities.len() / 2] + 0.0005;
 
     let change = json!({"stream_settings": {"detectors": {"car": {"filter_min_quality": floor, "overall_only": true}, "body": null}}});
-    let (status, told) = replay(&server, id, change.clone()).await;
-    assert_eq!(status, StatusCode::OK, "{told:#}");
-    let lost: Vec<&Value> = told["lost"].as_array().unwrap().iter().collect();
+    let (status, answer) = replay(&server, id, change.clone()).await;
+    assert_eq!(status, StatusCode::OK, "{answer:#}");
+    let lost: Vec<&Value> = answer["lost"].as_array().unwrap().iter().collect();
     let poor = overall.iter().filter(|o| o["quality"].as_f64().unwrap() < floor);
     for object in poor {
         let item = lost
             .iter()
             .find(|l| l["id"] == object["id"])
-            .unwrap_or_else(|| panic!("{} is not lost: {told:#}", object["id"]));
+            .unwrap_or_else(|| panic!("{} is not lost: {answer:#}", object["id"]));
         let reason = &item["reason"];
         assert_eq!(
             (&reason["plugin"], &reason["stage"], &reason["rule"]),
@@ -98,8 +98,8 @@ async fn other_settings_give_the_difference_and_its_reasons() {
         assert!(reason["value"].as_str().unwrap().parse::<f64>().unwrap() < floor);
     }
     assert!(lost.iter().any(|l| l["id"].as_str().unwrap().contains("-body-")), "bodies are off");
-    assert_eq!(told["gained"], json!([]));
-    assert!(told["same"].as_u64().unwrap() >= 1);
+    assert_eq!(answer["gained"], json!([]));
+    assert!(answer["same"].as_u64().unwrap() >= 1);
 
     // The other way round: what a looser filter would let through.
     let (_, looser) = replay(

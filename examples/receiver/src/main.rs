@@ -101,16 +101,16 @@ struct Refusal {
     status: StatusCode,
     reason: String,
     /// It would have been taken, had the receiver not been told to fail.
-    told: bool,
+    on_purpose: bool,
 }
 
 impl Refusal {
     fn new(status: StatusCode, reason: impl Into<String>) -> Self {
-        Self { status, reason: reason.into(), told: false }
+        Self { status, reason: reason.into(), on_purpose: false }
     }
 
-    fn told(status: StatusCode, reason: &str) -> Self {
-        Self { told: true, ..Self::new(status, reason) }
+    fn on_purpose(status: StatusCode, reason: &str) -> Self {
+        Self { on_purpose: true, ..Self::new(status, reason) }
     }
 }
 
@@ -155,9 +155,9 @@ async fn take(State(receiver): State<Arc<Receiver>>, headers: HeaderMap, body: B
     tokio::time::sleep(Duration::from_millis(*slow)).await;
     match receiver.keep(&headers, body).await {
         Ok(id) => (*status, Json(json!({"id": id}))).into_response(),
-        Err(Refusal { status, reason, told }) => {
+        Err(Refusal { status, reason, on_purpose }) => {
             let mut response = (status, Json(json!({"error": reason}))).into_response();
-            if let (Some(seconds), true) = (retry_after, told) {
+            if let (Some(seconds), true) = (retry_after, on_purpose) {
                 response.headers_mut().insert(RETRY_AFTER, (*seconds).into());
             }
             response
@@ -171,16 +171,16 @@ impl Receiver {
         let Arguments { token, fail_first, fail_every, flaky, status, quiet, .. } = &self.arguments;
         let number = self.arrived.fetch_add(1, Ordering::Relaxed);
         if number < *fail_first {
-            return Err(Refusal::told(StatusCode::SERVICE_UNAVAILABLE, "told to fail at first"));
+            return Err(Refusal::on_purpose(StatusCode::SERVICE_UNAVAILABLE, "told to fail at first"));
         }
         if *fail_every > 0 && (number + 1).is_multiple_of(*fail_every) {
-            return Err(Refusal::told(StatusCode::INTERNAL_SERVER_ERROR, "told to fail every so often"));
+            return Err(Refusal::on_purpose(StatusCode::INTERNAL_SERVER_ERROR, "told to fail every so often"));
         }
         if lot(number) < *flaky {
-            return Err(Refusal::told(StatusCode::SERVICE_UNAVAILABLE, "told to be flaky"));
+            return Err(Refusal::on_purpose(StatusCode::SERVICE_UNAVAILABLE, "told to be flaky"));
         }
         if !status.is_success() {
-            return Err(Refusal::told(*status, "told to answer so"));
+            return Err(Refusal::on_purpose(*status, "told to answer so"));
         }
         if let Some(token) = token
             && headers.get("authorization").and_then(|v| v.to_str().ok()) != Some(&format!("Token {token}"))

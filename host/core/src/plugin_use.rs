@@ -79,17 +79,17 @@ impl ShadowUse {
         }
     }
 
-    /// What came after `told`.
-    fn since(&self, told: &Self) -> Self {
+    /// What came after `earlier`.
+    fn since(&self, earlier: &Self) -> Self {
         // One that was taken out and put back counts anew.
-        if self.digest != told.digest || self.calls < told.calls {
+        if self.digest != earlier.digest || self.calls < earlier.calls {
             return self.clone();
         }
         Self {
-            calls: self.calls - told.calls,
-            items: self.items - told.items,
-            different: self.different - told.different,
-            time_ms: self.time_ms - told.time_ms,
+            calls: self.calls - earlier.calls,
+            items: self.items - earlier.items,
+            different: self.different - earlier.different,
+            time_ms: self.time_ms - earlier.time_ms,
             ..self.clone()
         }
     }
@@ -130,20 +130,23 @@ impl PluginUse {
         }
     }
 
-    /// What came after `told`, without what is of one job only.
+    /// What came after `earlier`, without what is of one job only.
     #[must_use]
-    pub fn since(&self, told: &Self) -> Self {
+    pub fn since(&self, earlier: &Self) -> Self {
         Self {
-            calls: self.calls - told.calls,
-            time_ms: self.time_ms - told.time_ms,
-            rejected: self.rejected - told.rejected,
-            log_lines_dropped: self.log_lines_dropped - told.log_lines_dropped,
-            faults: self.faults - told.faults,
-            swaps: self.swaps - told.swaps,
+            calls: self.calls - earlier.calls,
+            time_ms: self.time_ms - earlier.time_ms,
+            rejected: self.rejected - earlier.rejected,
+            log_lines_dropped: self.log_lines_dropped - earlier.log_lines_dropped,
+            faults: self.faults - earlier.faults,
+            swaps: self.swaps - earlier.swaps,
             components: Vec::new(),
-            last_fault: self.last_fault.clone().filter(|f| told.last_fault.as_ref() != Some(f)),
+            last_fault: self.last_fault.clone().filter(|f| earlier.last_fault.as_ref() != Some(f)),
             evicted: false,
-            shadow: self.shadow.as_ref().map(|s| told.shadow.as_ref().map_or_else(|| s.clone(), |told| s.since(told))),
+            shadow: self
+                .shadow
+                .as_ref()
+                .map(|s| earlier.shadow.as_ref().map_or_else(|| s.clone(), |earlier| s.since(earlier))),
             ..self.clone()
         }
     }

@@ -10,8 +10,8 @@
 
 use std::{collections::HashMap, path::PathBuf, process::Command, thread, time::Instant};
 
+use ocellus_bench_report::{Figure, Unit, percentile};
 use ocellus_detect::{Array, Device, DeviceChoice, InputShape, Manifest, Network, NetworkError};
-use ocellus_figures::{Figure, Unit, percentile};
 use serde_json::Value;
 
 #[global_allocator]

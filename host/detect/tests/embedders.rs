@@ -184,8 +184,9 @@ fn folders_that_are_no_embedders_are_refused_in_words() {
         ("j-empty", "embedder.toml"),
         ("k-centre", "129 numbers, where rows have 128"),
     ] {
-        let told = reasons.iter().find(|(n, _)| *n == name).unwrap_or_else(|| panic!("{name} is used: {reasons:#?}"));
-        assert!(told.1.contains(why), "{name}: {}", told.1);
+        let reported =
+            reasons.iter().find(|(n, _)| *n == name).unwrap_or_else(|| panic!("{name} is used: {reasons:#?}"));
+        assert!(reported.1.contains(why), "{name}: {}", reported.1);
     }
     assert_eq!(reasons.len(), 9);
 }

@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
 
+use ocellus_bench_report::{Figure, Unit, percentile, process};
 use ocellus_core::{ChannelOrder, InputSpec, Rect, Size};
-use ocellus_figures::{Figure, Unit, percentile, process};
 use ocellus_media::{Decoder, Input, Interrupt, Location, SHARPNESS_SIZE, Scaler, sharpness};
 
 /// How often each way of decoding is measured; the median counts.

@@ -7,7 +7,7 @@
 
 use std::time::Instant;
 
-use ocellus_figures::{Figure, Unit};
+use ocellus_bench_report::{Figure, Unit};
 use ocellus_pipeline::{Point, agglomerate};
 
 /// In a row of dlib's.

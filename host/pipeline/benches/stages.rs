@@ -22,12 +22,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ocellus_core::{InputImage, ObjectType, Rect};
-use ocellus_detect::{Detector, Detectors, Device, DeviceChoice, Embedders, RawDetection};
-use ocellus_figures::{
+use ocellus_bench_report::{
     Figure, LOOKED_FOR, Unit, percentile,
     process::{SELF, cpu_seconds},
 };
+use ocellus_core::{InputImage, ObjectType, Rect};
+use ocellus_detect::{Detector, Detectors, Device, DeviceChoice, Embedders, RawDetection};
 use ocellus_media::{Decoder, Frame, Input, Interrupt, Location, SHARPNESS_SIZE, Scaler, sharpness};
 use ocellus_pipeline::quality;
 

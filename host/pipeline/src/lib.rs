@@ -6,7 +6,7 @@
 //! * What follows the detection log ([`analysis`]) is a function of the log, the settings and the
 //!   plugins. A job that was cut off goes on behind its own log and makes the same objects under
 //!   the same ids, or begins anew under another number.
-//! * A job runs by its [`plan`]; what is changed of its video later does not reach it.
+//! * A job runs by its [`job_spec`]; what is changed of its video later does not reach it.
 //! * What is found is delivered, however long its router is away; no job waits for that.
 //! * Nothing is delivered before it is in the archive, and nothing is in the archive before the log
 //!   that it follows from.
@@ -28,11 +28,11 @@ mod engine;
 mod frame_reader;
 mod identity;
 mod job;
+mod job_spec;
 mod motion;
 mod outbox;
 mod pace;
 mod pictures;
-mod plan;
 mod progress;
 mod quality;
 mod recording;

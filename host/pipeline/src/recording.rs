@@ -22,7 +22,7 @@ pub(crate) struct Recording {
 pub(crate) struct RecordingHandle(Arc<Mutex<Option<ocellus_media::Recording>>>);
 
 impl Recording {
-    /// `None` where the video, as its job's plan has it, is not to be recorded, or has a file
+    /// `None` where the video, as its job's spec has it, is not to be recorded, or has a file
     /// already.
     pub(crate) fn begin(archive: &Archive, video: &VideoRecord) -> Result<Option<Self>> {
         let settings = &video.stream_settings;

@@ -13,8 +13,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use ocellus_bench_report::{Figure, Unit, percentile};
 use ocellus_core::{Detection, ObjectType, Rect, Size, TrackId};
-use ocellus_figures::{Figure, Unit, percentile};
 use ocellus_runtime::{Candidate, Filter, FilterSlot, FrameInfo, Limits, Plugins, Role, StreamInfo, TrackerSlot};
 use serde_json::json;
 

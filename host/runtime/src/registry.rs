@@ -290,8 +290,8 @@ impl Plugins {
     }
 
     /// Adds what a job used since it was last asked.
-    pub(crate) fn book(&self, name: &str, now: &PluginUse, told: &PluginUse) {
-        self.0.uses.lock().entry(name.to_owned()).or_default().add(&now.since(told));
+    pub(crate) fn book(&self, name: &str, now: &PluginUse, reported: &PluginUse) {
+        self.0.uses.lock().entry(name.to_owned()).or_default().add(&now.since(reported));
     }
 
     /// A session of a tracker with settings that fit its schema.

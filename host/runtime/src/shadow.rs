@@ -50,13 +50,13 @@ impl Shadow {
     pub(crate) fn begin(plugin: Arc<Plugin>, settings: Value, stream: StreamInfo) -> Option<Self> {
         let found = Arc::new(Mutex::new(ShadowUse { digest: plugin.digest.to_string(), ..ShadowUse::default() }));
         let (sender, receiver) = sync_channel(QUEUE);
-        let told = found.clone();
+        let reported = found.clone();
         let until = Arc::<Mutex<Option<Instant>>>::default();
         let limit = Arc::clone(&until);
         let work = move || {
-            if let Err(error) = run(&plugin, &settings, &stream, &receiver, &told, &limit) {
+            if let Err(error) = run(&plugin, &settings, &stream, &receiver, &reported, &limit) {
                 tracing::warn!(plugin = plugin.name, "the candidate for {} is asked no more: {error}", plugin.name);
-                told.lock().ended = Some(error.to_string());
+                reported.lock().ended = Some(error.to_string());
             }
         };
         let worker = thread::Builder::new().name("plugin-shadow".into()).spawn(work).ok()?;

@@ -13,8 +13,8 @@ use std::{
     time::Instant,
 };
 
+use ocellus_bench_report::{Figure, Unit, percentile};
 use ocellus_core::{SettingsSchema, SystemClock, Timestamp, VideoId, VideoRecord};
-use ocellus_figures::{Figure, Unit, percentile};
 use ocellus_store::{Archive, Cursor, ListQuery, Order, OrderKey, VideoFilter};
 
 const PAGES: usize = 200;

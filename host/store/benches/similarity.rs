@@ -10,11 +10,11 @@ mod object;
 
 use std::{hint::black_box, path::Path, sync::Arc, thread, time::Instant};
 
-use ocellus_core::{JobId, ObjectId, ObjectType, SettingsSchema, SystemClock, TrackId, VideoRecord};
-use ocellus_figures::{
+use ocellus_bench_report::{
     Figure, Unit, percentile,
     process::{SELF, own_memory},
 };
+use ocellus_core::{JobId, ObjectId, ObjectType, SettingsSchema, SystemClock, TrackId, VideoRecord};
 use ocellus_store::{Archive, Embedding, SimilarityQuery};
 
 use object::new_object;

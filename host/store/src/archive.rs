@@ -181,10 +181,10 @@ impl Archive {
         self.shared().index.ask(Index::cut)
     }
 
-    /// Begins a job by `plan`, clears what earlier ones made, and puts the video into the queue.
-    pub fn start_job(&self, id: VideoId, plan: &Value) -> Result<Job> {
+    /// Begins a job by `spec`, clears what earlier ones made, and puts the video into the queue.
+    pub fn start_job(&self, id: VideoId, spec: &Value) -> Result<Job> {
         let now = self.shared().clock.now();
-        self.new_job(id, plan, |v| {
+        self.new_job(id, spec, |v| {
             v.status = VideoStatus::Awaiting;
             v.queued_date = Some(now);
             v.finished = false;
@@ -194,14 +194,14 @@ impl Archive {
         })
     }
 
-    /// Puts a new job in place of one that is under way: by the same plan, under the next number,
+    /// Puts a new job in place of one that is under way: by the same spec, under the next number,
     /// without anything that the old one made. For what it makes differs, and an object's id may
     /// never stand for two things.
     pub fn restart_job(&self, job: &Job) -> Result<Job> {
-        self.new_job(job.id().video, &job.plan()?, |_| {})
+        self.new_job(job.id().video, &job.spec()?, |_| {})
     }
 
-    fn new_job(&self, id: VideoId, plan: &Value, change: impl FnOnce(&mut VideoRecord)) -> Result<Job> {
+    fn new_job(&self, id: VideoId, spec: &Value, change: impl FnOnce(&mut VideoRecord)) -> Result<Job> {
         let _guard = self.shared().guard(id);
         let Shared { folder, index, .. } = self.shared();
         let before = self.video(id)?.ok_or(StoreError::NoVideo(id))?;
@@ -210,9 +210,10 @@ impl Archive {
         // A folder that a crash left before the record named it.
         disk.remove(&folder.job(job))?;
         disk.create_folders(&objects::pictures_folder(folder, job))?;
-        let plan = seal(plan);
+        let spec = seal(spec);
         let logs = LOGS.map(|(name, kind)| (name, empty(kind)));
-        let files = logs.iter().map(|(name, head)| (*name, head.as_slice())).chain([(objects::PLAN, plan.as_slice())]);
+        let files =
+            logs.iter().map(|(name, head)| (*name, head.as_slice())).chain([(objects::JOB_SPEC, spec.as_slice())]);
         disk.write(&folder.job(job), files.map(|(name, bytes)| (folder.job(job).join(name), bytes)))?;
         disk.sync_folder(&folder.jobs(id))?;
         disk.sync_folder(&folder.video(id))?;

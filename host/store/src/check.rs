@@ -25,7 +25,7 @@ use crate::{
     job_seal,
     log::{Kind, LogReader, Unread},
     objects::{
-        DETECTIONS, Embedding, LOGS, Picture, StoredObject, find_picture, pictures_folder, read_clusters, read_plan,
+        DETECTIONS, Embedding, LOGS, Picture, StoredObject, find_picture, pictures_folder, read_clusters, read_spec,
     },
     opening, recovery,
 };
@@ -272,8 +272,8 @@ impl Check<'_> {
         let job = JobId { video: record.id, number: record.job };
         let dir = self.folder.job(job);
         self.set_aside(&dir);
-        let plan = read_plan(self.folder, job);
-        if let Err(error) = &plan {
+        let spec = read_spec(self.folder, job);
+        if let Err(error) = &spec {
             self.error(&dir.join("plan.json"), error);
         }
         self.summary.files += 1;

@@ -1,6 +1,6 @@
 //! Deliveries: the state of objects on their way to a router, and the trees that hold it.
 //!
-//! Every object of a job whose plan names a router is a delivery. The truth is `objects.log` and
+//! Every object of a job whose spec names a router is a delivery. The truth is `objects.log` and
 //! `deliveries.log`: an object without a line in the latter is pending, otherwise its last line
 //! counts. The trees follow from the two.
 

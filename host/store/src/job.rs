@@ -1,4 +1,4 @@
-//! One job's folder, open: its plan, its logs, its pictures.
+//! One job's folder, open: its spec, its logs, its pictures.
 //!
 //! Owns the writers of the job's logs but that of detections, which `detections` opens: who asks
 //! for a job that somebody holds gets the same one. Ends with its last holder.
@@ -21,7 +21,7 @@ use crate::{
     error::Result,
     job_seal,
     log::{Kind, LogReader, LogWriter},
-    objects::{self, CLUSTERS, Embedding, NewObject, PLAN, ROUTER_URL, StoredObject},
+    objects::{self, CLUSTERS, Embedding, JOB_SPEC, NewObject, ROUTER_URL, StoredObject},
     recovery,
     shared::Shared,
 };
@@ -35,7 +35,7 @@ pub(crate) type WeakJob = Weak<Inner>;
 pub(crate) struct Inner {
     archive: Arc<Shared>,
     id: JobId,
-    /// The plan names a router, so that every object is a delivery.
+    /// The spec names a router, so that every object is a delivery.
     posts: bool,
     objects: Mutex<Objects>,
     deliveries: Mutex<LogWriter>,
@@ -51,7 +51,7 @@ struct Objects {
 impl Job {
     pub(crate) fn open(archive: &Arc<Shared>, id: JobId) -> Result<Self> {
         let (folder, disk) = (&archive.folder, archive.folder.disk());
-        let posts = objects::has_router(&objects::read_plan(folder, id)?);
+        let posts = objects::has_router(&objects::read_spec(folder, id)?);
         disk.create_folders(&objects::pictures_folder(folder, id))?;
         let file = |name: &str| folder.job(id).join(name);
         let path = file("objects.log");
@@ -91,8 +91,8 @@ impl Job {
     }
 
     /// What the job runs by.
-    pub fn plan(&self) -> Result<Value> {
-        objects::read_plan(&self.0.archive.folder, self.0.id)
+    pub fn spec(&self) -> Result<Value> {
+        objects::read_spec(&self.0.archive.folder, self.0.id)
     }
 
     pub(crate) fn file(&self, name: &str) -> PathBuf {
@@ -208,18 +208,18 @@ impl Job {
     pub fn set_router(&self, url: &str) -> Result<()> {
         let archive = &self.0.archive;
         archive.if_current(self.0.id, || {
-            let mut plan = self.plan()?;
+            let mut spec = self.spec()?;
             let folder = &archive.folder;
-            // By its plan a job of release 0.1 is known to have no seal; from here on it is one of
+            // By its spec a job of release 0.1 is known to have no seal; from here on it is one of
             // this release.
             if job_seal::read(folder, self.0.id)?.is_none() && folder.read(self.0.id.video)?.is_some_and(|v| v.finished)
             {
                 job_seal::write(folder, self.0.id)?;
             }
-            if let Some(plan) = plan.as_object_mut() {
-                plan.insert(ROUTER_URL.into(), url.into());
+            if let Some(spec) = spec.as_object_mut() {
+                spec.insert(ROUTER_URL.into(), url.into());
             }
-            archive.folder.disk().replace(&self.file(PLAN), &seal(&plan))
+            archive.folder.disk().replace(&self.file(JOB_SPEC), &seal(&spec))
         })
     }
 }

@@ -9,7 +9,7 @@ use crate::{
     codec::{FileDigest, seal, unseal},
     error::{At, Result},
     folder::Folder,
-    objects::{CLUSTERS, DETECTIONS, PLAN},
+    objects::{CLUSTERS, DETECTIONS, JOB_SPEC},
 };
 
 pub(crate) const NAME: &str = "seal.json";
@@ -45,6 +45,6 @@ pub(crate) fn is_older(folder: &Folder, job: JobId) -> bool {
     struct Head {
         format: Option<u32>,
     }
-    let plan = fs::read(folder.job(job).join(PLAN)).ok();
-    plan.and_then(|bytes| serde_json::from_slice::<Head>(&bytes).ok()).is_some_and(|head| head.format.is_none())
+    let spec = fs::read(folder.job(job).join(JOB_SPEC)).ok();
+    spec.and_then(|bytes| serde_json::from_slice::<Head>(&bytes).ok()).is_some_and(|head| head.format.is_none())
 }

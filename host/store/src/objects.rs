@@ -24,8 +24,8 @@ pub(crate) const LOGS: [(&str, Kind); 3] =
     [("objects.log", Kind::Objects), ("deliveries.log", Kind::Deliveries), ("embeddings.log", Kind::Embeddings)];
 pub(crate) const DETECTIONS: &str = "detections.log";
 pub(crate) const CLUSTERS: &str = "clusters.json";
-pub(crate) const PLAN: &str = "plan.json";
-/// The key of a plan that says where its objects are posted to.
+pub(crate) const JOB_SPEC: &str = "plan.json";
+/// The key of a spec that says where its objects are posted to.
 pub(crate) const ROUTER_URL: &str = "router_url";
 
 /// Which picture of an object.
@@ -181,12 +181,12 @@ pub(crate) fn last_deliveries(folder: &Folder, job: JobId) -> Result<HashMap<Obj
         .collect()
 }
 
-pub(crate) fn read_plan(folder: &Folder, job: JobId) -> Result<Value> {
-    let path = folder.job(job).join(PLAN);
+pub(crate) fn read_spec(folder: &Folder, job: JobId) -> Result<Value> {
+    let path = folder.job(job).join(JOB_SPEC);
     unseal_value(&path, &fs::read(&path).at(&path)?)
 }
 
 /// Whether every object of a job is to be delivered.
-pub(crate) fn has_router(plan: &Value) -> bool {
-    plan.get(ROUTER_URL).is_some_and(Value::is_string)
+pub(crate) fn has_router(spec: &Value) -> bool {
+    spec.get(ROUTER_URL).is_some_and(Value::is_string)
 }

@@ -13,7 +13,7 @@ use crate::{
     folder::Folder,
     index::Index,
     log::{Kind, LogReader, cut_torn_end},
-    objects::{LOGS, embeddings, has_router, last_deliveries, read_clusters, read_plan},
+    objects::{LOGS, embeddings, has_router, last_deliveries, read_clusters, read_spec},
 };
 
 /// Makes a new index from all folders; `mend`: finishes what a crash cut off in them, too. What
@@ -138,8 +138,8 @@ pub(crate) fn index_job(folder: &Folder, index: &Index, job: JobId) -> Result<()
     let path = folder.job(job).join("objects.log");
     let Some(mut log) = LogReader::open(&path, Kind::Objects)? else { return Ok(()) };
     let mut deliveries = or_default(last_deliveries(folder, job), &mut unread);
-    // Where the plan cannot be read, there were deliveries if there is a line of one.
-    let posts = read_plan(folder, job).map_or(!deliveries.is_empty(), |plan| has_router(&plan));
+    // Where the spec cannot be read, there were deliveries if there is a line of one.
+    let posts = read_spec(folder, job).map_or(!deliveries.is_empty(), |spec| has_router(&spec));
     let mut number = 0;
     while let Some(payload) = log.next_record()? {
         let object: ObjectRecord = parse(&path, &payload)?;

@@ -42,8 +42,8 @@ impl StoredJob {
     }
 
     /// What the job ran by; `None` before the first.
-    pub fn plan(&self) -> Result<Option<Value>> {
-        if self.video.job == 0 { Ok(None) } else { objects::read_plan(&self.folder, self.id()).map(Some) }
+    pub fn spec(&self) -> Result<Option<Value>> {
+        if self.video.job == 0 { Ok(None) } else { objects::read_spec(&self.folder, self.id()).map(Some) }
     }
 
     /// The records of the detection log; `None` before it was begun.

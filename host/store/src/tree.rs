@@ -280,9 +280,9 @@ mod tests {
     fn done(forest: &Forest, steps: &[Step]) -> Vec<String> {
         let trees = [forest.tree("a").unwrap(), forest.tree("b").unwrap()];
         let tree = &trees[0];
-        let mut told: Vec<String> = Vec::new();
+        let mut reported: Vec<String> = Vec::new();
         for step in steps {
-            told.push(match step.clone() {
+            reported.push(match step.clone() {
                 Step::Insert(key, value) => {
                     format!("{:?} {:?}", tree.insert(&key, &value).unwrap(), tree.get(&key).unwrap())
                 }
@@ -313,8 +313,8 @@ mod tests {
                 }
             });
         }
-        told.push(format!("{:?}", trees.map(|tree| tree.all().map(Result::unwrap).collect::<Vec<_>>())));
-        told
+        reported.push(format!("{:?}", trees.map(|tree| tree.all().map(Result::unwrap).collect::<Vec<_>>())));
+        reported
     }
 
     proptest! {

@@ -142,7 +142,7 @@ fn a_new_job_clears_what_the_earlier_one_made() {
     let first = archive.start_job(id, &json!({"n": 1})).unwrap().id();
     let second = archive.start_job(id, &json!({"n": 2})).unwrap();
     assert!(archive.job(first).unwrap().is_none());
-    assert_eq!(second.plan().unwrap(), json!({"n": 2}));
+    assert_eq!(second.spec().unwrap(), json!({"n": 2}));
 }
 
 #[test]

@@ -53,13 +53,13 @@ fn a_new_job_and_a_deletion_leave_nothing_of_the_old() {
     let dir = tempfile::tempdir().unwrap();
     let archive = open(dir.path());
     let (again, gone) = (new_video(&archive), new_video(&archive));
-    let plan = json!({"router_url": "http://127.0.0.1:1/"});
-    let old = archive.start_job(again, &plan).unwrap();
+    let spec = json!({"router_url": "http://127.0.0.1:1/"});
+    let old = archive.start_job(again, &spec).unwrap();
     let object = add(&old, "face", 1);
-    add(&archive.start_job(gone, &plan).unwrap(), "car", 1);
+    add(&archive.start_job(gone, &spec).unwrap(), "car", 1);
     assert_eq!(undelivered(&archive).len(), 2);
 
-    let new = archive.start_job(again, &plan).unwrap();
+    let new = archive.start_job(again, &spec).unwrap();
     assert!(archive.delete(gone).unwrap());
     old.record_delivery(&Delivery { state: DeliveryState::Posted, ..Delivery::pending(object) }).unwrap();
     assert!(undelivered(&archive).is_empty());

@@ -40,13 +40,13 @@ fn kept(archive: &Archive, job: JobId) -> (Vec<(u64, String)>, Vec<u64>) {
 fn a_job_that_begins_anew_has_another_number_and_nothing_of_before() {
     let dir = tempfile::tempdir().unwrap();
     let archive = open(dir.path());
-    let plan = json!({ "router_url": "http://localhost/", "camera": 7 });
-    let old = archive.start_job(new_video(&archive), &plan).unwrap();
+    let spec = json!({ "router_url": "http://localhost/", "camera": 7 });
+    let old = archive.start_job(new_video(&archive), &spec).unwrap();
     let video = old.id().video;
     old.append_objects(&[object(old.id(), 5), object(old.id(), 3)]).unwrap();
     let before = archive.video(video).unwrap().unwrap();
     let new = archive.restart_job(&old).unwrap();
-    assert_eq!((new.id(), new.plan().unwrap()), (JobId { video, number: old.id().number + 1 }, plan));
+    assert_eq!((new.id(), new.spec().unwrap()), (JobId { video, number: old.id().number + 1 }, spec));
     let after = archive.video(video).unwrap().unwrap();
     assert_eq!(
         (after.job, after.status, after.queued_date),

@@ -17,11 +17,11 @@ pub(crate) async fn with_objects(server: &Server, types: &[&str]) -> (u64, Vec<S
     (video, ids)
 }
 
-/// The same in a job whose plan says this beside the settings; the job, too.
-pub(crate) async fn in_job(server: &Server, types: &[&str], plan: &Value) -> (u64, Job, Vec<String>) {
+/// The same in a job whose spec says this beside the settings; the job, too.
+pub(crate) async fn in_job(server: &Server, types: &[&str], spec: &Value) -> (u64, Job, Vec<String>) {
     let video = server.add("a").await;
     let mut whole = serde_json::to_value(server.archive.video(VideoId(video)).unwrap().unwrap()).unwrap();
-    whole.as_object_mut().unwrap().extend(plan.as_object().unwrap().clone());
+    whole.as_object_mut().unwrap().extend(spec.as_object().unwrap().clone());
     let job = server.archive.start_job(VideoId(video), &whole).unwrap();
     let mut ids = Vec::new();
     for (track, object_type) in types.iter().enumerate() {

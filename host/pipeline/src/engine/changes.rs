@@ -9,7 +9,7 @@ use ocellus_store::StoreError;
 use tracing::{error, info, warn};
 
 use super::{Inner, jobs::Claim};
-use crate::plan::{Pins, Plan};
+use crate::job_spec::{JobSpec, Pins};
 
 impl Inner {
     /// Puts into the queue what waited when the last server ended, and what was under way. What
@@ -47,8 +47,8 @@ impl Inner {
             self.archive.enqueue(id)?;
         } else if video.has_source() {
             let pins = Pins::of(&video.stream_settings, &self.detectors, &self.embedders, &self.plugins);
-            let plan = serde_json::to_value(Plan::of(&video, pins)).map_err(Error::internal)?;
-            self.withdrawn(id, || Ok(self.archive.start_job(id, &plan)?))?;
+            let spec = serde_json::to_value(JobSpec::of(&video, pins)).map_err(Error::internal)?;
+            self.withdrawn(id, || Ok(self.archive.start_job(id, &spec)?))?;
             self.endings.forget(id);
         } else {
             self.endings.settle(id)?;

@@ -17,7 +17,7 @@ use super::{
 use crate::{
     identity,
     job::{self, Context, Failure, FailureKind, JobOutcome},
-    plan::Plan,
+    job_spec::JobSpec,
     recording::{Recording, RecordingResult},
     screenshot::{self, ScreenshotQuery},
 };
@@ -110,7 +110,7 @@ impl Inner {
     fn process_to_end(&self, video: VideoRecord, taken: &Taken) -> Option<FinalState> {
         let (id, run) = (video.id, &taken.handle);
         let job_id = JobId { video: id, number: video.job };
-        let (job, plan) = match self.open(job_id) {
+        let (job, spec) = match self.open(job_id) {
             Ok(opened) => opened,
             Err(error) => {
                 warn!(video = %id, %error, "video {id}: {error}");
@@ -118,10 +118,10 @@ impl Inner {
             }
         };
         run.progress.holds(job.counts());
-        let mut video = plan.over(video);
+        let mut video = spec.over(video);
         let recording = contained("the recording", || Recording::begin(&self.archive, &video));
         let outcome = contained("the job", || {
-            Ok(self.run_job(&video, &plan, &job, taken, recording.as_ref().ok().and_then(Option::as_ref)))
+            Ok(self.run_job(&video, &spec, &job, taken, recording.as_ref().ok().and_then(Option::as_ref)))
         })
         .unwrap_or_else(|error| {
             let kind = if run.progress.has_frames() { FailureKind::Interrupted } else { FailureKind::NotStarted };
@@ -180,16 +180,16 @@ impl Inner {
     }
 
     /// The folder of a job, and what it runs by.
-    fn open(&self, id: JobId) -> Result<(Job, Plan)> {
+    fn open(&self, id: JobId) -> Result<(Job, JobSpec)> {
         let job = self.archive.job(id)?.ok_or_else(|| Error::internal(format!("job {id} has no folder")))?;
-        let plan = Plan::read(&job)?;
-        Ok((job, plan))
+        let spec = JobSpec::read(&job)?;
+        Ok((job, spec))
     }
 
     fn run_job(
         &self,
         video: &VideoRecord,
-        plan: &Plan,
+        spec: &JobSpec,
         job: &Job,
         taken: &Taken,
         recording: Option<&Recording>,
@@ -198,21 +198,21 @@ impl Inner {
         let input = job::input(&self.archive, video, &self.config.network).map_err(not_started)?;
         let input = Input { decoding: self.config.decoding, ..input };
 
-        if let Some(url) = &plan.router_url {
+        if let Some(url) = &spec.router_url {
             self.check_router(url).map_err(|error| Failure { error, kind: FailureKind::Misconfigured })?;
         }
 
         if !self.detectors.wait_unless(|| run.interrupt.is_raised()) {
             return Ok(JobOutcome::Interrupted);
         }
-        let wanted: Vec<ObjectType> = plan.stream_settings.active().map(|(t, _)| t.clone()).collect();
+        let wanted: Vec<ObjectType> = spec.stream_settings.active().map(|(t, _)| t.clone()).collect();
         if self.make_room(&wanted) {
             (self.config.give_back)();
         }
 
         let context = Context {
             job,
-            plan,
+            spec,
             archive: &self.archive,
             begun_anew: &|job| *run.job.lock() = Some(job),
             input,
@@ -223,7 +223,7 @@ impl Inner {
             interrupt: &run.interrupt,
             progress: &run.progress,
             recording,
-            outbox: plan.router_url.is_some().then_some(&self.outbox),
+            outbox: spec.router_url.is_some().then_some(&self.outbox),
         };
         job::run(&context, || self.jobs.is_cut_off(taken.id, taken.run))
     }

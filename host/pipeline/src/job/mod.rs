@@ -2,7 +2,7 @@
 //!
 //! Owns: the order in which a job comes to life, and what its end is called. What it is made of:
 //! [`source`] and [`settings`], the [`stages`] with their threads ([`decode`], [`detect`],
-//! [`output`]), and [`resume`] for one that was cut off. Runs by its plan: the video's record is
+//! [`output`]), and [`resume`] for one that was cut off. Runs by its spec: the video's record is
 //! not looked at. Ends when the source does, when its [`Interrupt`] is raised, or at the first
 //! failure; the threads are gone when [`run`] returns.
 
@@ -34,8 +34,8 @@ use self::{
 use crate::{
     analysis::{Analysis, compares_appearances},
     frame_reader::FrameReader,
+    job_spec::{JobSpec, Pins},
     outbox::Outbox,
-    plan::{Pins, Plan},
     progress::Progress,
     recording::{Recording, RecordingHandle},
 };
@@ -46,7 +46,7 @@ const DEFAULT_RATE: f64 = 25.0;
 /// What a job works with.
 pub(crate) struct Context<'a> {
     pub job: &'a Job,
-    pub plan: &'a Plan,
+    pub spec: &'a JobSpec,
     pub archive: &'a Archive,
     /// Told the number under which the job goes on where it had to begin anew.
     pub begun_anew: &'a (dyn Fn(JobId) + Sync),
@@ -101,7 +101,7 @@ fn plugin_fault(error: PluginError) -> Error {
 /// `keep_open`: asked when the job is interrupted; true leaves open tracks as they are, for the job
 /// to go on later.
 pub(crate) fn run(context: &Context<'_>, keep_open: impl Fn() -> bool) -> Result<JobOutcome, Failure> {
-    let settings = &context.plan.stream_settings;
+    let settings = &context.spec.stream_settings;
     let types: Vec<ObjectType> = settings.active().map(|(t, _)| t.clone()).collect();
     let detectors = context.detectors.for_types(&types);
     let found: BTreeSet<ObjectType> = detectors.iter().flat_map(|d| d.types().iter().cloned()).collect();
@@ -164,8 +164,8 @@ pub(crate) fn run(context: &Context<'_>, keep_open: impl Fn() -> bool) -> Result
 
 /// Says where the job does not run with what was installed when it was asked for.
 fn tell_differences(context: &Context<'_>) {
-    let now = Pins::of(&context.plan.stream_settings, context.detectors, context.embedders, context.plugins);
-    let differences = context.plan.pins.differences(&now);
+    let now = Pins::of(&context.spec.stream_settings, context.detectors, context.embedders, context.plugins);
+    let differences = context.spec.pins.differences(&now);
     if !differences.is_empty() {
         let (job, differences) = (context.job.id(), differences.join(", "));
         warn!(%job, differences, "job {job} runs with other components than it was asked for with: {differences}");
@@ -181,7 +181,7 @@ fn begin<'a>(
     detectors: &'a [Arc<Detector>],
     compared: &'a [ObjectType],
 ) -> Result<Begun<'a>, Failure> {
-    let settings = &context.plan.stream_settings;
+    let settings = &context.spec.stream_settings;
     let mut laps = CpuLaps::start(context.progress.cpu());
     let looking = compared.iter().filter_map(|t| context.embedders.for_type(t)).map(|e| (e.name(), e.digest()));
     let looking = detectors.iter().map(|d| (d.name(), d.digest())).chain(looking);

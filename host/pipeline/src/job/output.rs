@@ -271,7 +271,7 @@ impl Output<'_> {
     }
 
     fn pictures(&mut self, object: &ObjectRecord) -> Result<Files> {
-        let settings = &self.context.plan.stream_settings;
+        let settings = &self.context.spec.stream_settings;
         let detector = settings
             .detector(&object.id.object_type)
             .ok_or_else(|| Error::internal(format!("{} is off", object.id)))?;

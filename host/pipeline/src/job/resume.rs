@@ -118,7 +118,7 @@ fn is_file(context: &Context<'_>) -> bool {
 /// Takes the records of the log through the analysis. All that was before its last gap is over, and
 /// only counted. `finish`: the tracks that are open behind the last frame end there.
 fn replay(context: &Context<'_>, header: &LogHeader, gaps: u64, finish: bool) -> Result<Replayed, Failure> {
-    let (job, settings) = (context.job, &context.plan.stream_settings);
+    let (job, settings) = (context.job, &context.spec.stream_settings);
     let analysis = Analysis::open(context.plugins, job.id(), settings, header.frame_size, header.frame_rate, false)
         .map_err(|e| misconfigured(plugin_fault(e)))?;
     follow(context, header, gaps, finish, analysis).map_err(interrupted)

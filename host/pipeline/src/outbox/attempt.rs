@@ -153,7 +153,7 @@ fn prepare(outbox: &Inner, open: &JobContext, id: &ObjectId) -> ocellus_core::Re
     let unfit = |reason: &str| Ok(Err(Unsent::Unfit(reason.to_owned())));
     let Some(object) = outbox.archive.object(id)? else { return unfit("the object is gone") };
     let Some(log) = open.job.detections()? else { return unfit("the job has no log") };
-    let (frame, settings) = (log.header().frame_size, &open.plan.stream_settings);
+    let (frame, settings) = (log.header().frame_size, &open.spec.stream_settings);
     let Some(detector) = settings.detector(&id.object_type) else { return unfit("its detector is off") };
     let (mut infos, mut files) = (Vec::new(), Vec::new());
     for (part, kept) in pictures::posted(&object, detector) {
@@ -166,9 +166,9 @@ fn prepare(outbox: &Inner, open: &JobContext, id: &ObjectId) -> ocellus_core::Re
             }
         }
     }
-    let (camera, camera_group) = (open.plan.camera, Some(open.plan.camera_group));
+    let (camera, camera_group) = (open.spec.camera, Some(open.spec.camera_group));
     let post = Post { object: &object, url: &open.url, camera, camera_group, pictures: &infos };
-    let Request { method, url, headers, body } = match outbox.with_router(&open.plan, |router| router.encode(&post)) {
+    let Request { method, url, headers, body } = match outbox.with_router(&open.spec, |router| router.encode(&post)) {
         Ok(request) => request,
         Err(error) => return Ok(Err(unsent(&error))),
     };
@@ -203,7 +203,7 @@ async fn send(
         Ok(method) => method,
         Err(error) => return unfit(error.to_string()),
     };
-    let settings = &open.plan.stream_settings;
+    let settings = &open.spec.stream_settings;
     let timeout = if settings.router_timeout_ms == 0 {
         DEFAULT_TIMEOUT
     } else {
@@ -261,7 +261,7 @@ pub(super) fn understand(outbox: &Inner, open: &JobContext, reply: Reply) -> Ans
         Reply::Silence(reason) => return Answer::Silence(reason),
         Reply::Response { status, headers, body, wait } => (status, headers, body, wait),
     };
-    match outbox.with_router(&open.plan, |router| router.judge(status, &headers, &body)) {
+    match outbox.with_router(&open.spec, |router| router.judge(status, &headers, &body)) {
         Ok(verdict) => Answer::Response { status, verdict, wait },
         Err(error) => Answer::Nothing(unsent(&error)),
     }

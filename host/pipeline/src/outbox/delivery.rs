@@ -18,7 +18,7 @@ use super::{
     schedule::{Change, Contact, Ticket},
     until,
 };
-use crate::plan::Plan;
+use crate::job_spec::JobSpec;
 
 /// Sessions of router plugins that are kept for the next object.
 const IDLE_ROUTERS: usize = 16;
@@ -156,12 +156,12 @@ impl Inner {
     /// of a plugin that has changed.
     pub(super) fn with_router<R>(
         &self,
-        plan: &Plan,
+        spec: &JobSpec,
         f: impl FnOnce(&mut Router) -> Result<R, PluginError>,
     ) -> Result<R, PluginError> {
         let generation = self.plugins.generation();
-        let name = &plan.stream_settings.router;
-        let settings = plan.stream_settings.plugins.get(name).cloned().unwrap_or_else(|| serde_json::json!({}));
+        let name = &spec.stream_settings.router;
+        let settings = spec.stream_settings.plugins.get(name).cloned().unwrap_or_else(|| serde_json::json!({}));
         let key = settings.to_string();
         let idle = {
             let mut routers = self.routers.lock();

@@ -44,7 +44,7 @@ use self::{
     delivery::Routers,
     open_jobs::{OpenJobs, destination},
 };
-use crate::plan::Plan;
+use crate::job_spec::JobSpec;
 
 /// Wait before the second attempt; doubled for each further one.
 const FIRST_WAIT: Duration = Duration::from_millis(500);
@@ -311,8 +311,8 @@ impl Inner {
                     job = Some((object.job, None));
                     // Only read: what there is to deliver may be of a hundred thousand videos.
                     let stored = Some(self.archive.stored_job(object.job.video)?).filter(|s| s.id() == object.job);
-                    let plan = stored.map(|s| s.plan()).transpose()?.flatten().map(Plan::parse).transpose()?;
-                    job = Some((object.job, plan.and_then(|p| destination(&p))));
+                    let spec = stored.map(|s| s.spec()).transpose()?.flatten().map(JobSpec::parse).transpose()?;
+                    job = Some((object.job, spec.and_then(|p| destination(&p))));
                 }
                 let due = self.archive.delivery(&object)?.and_then(|d| d.next_try);
                 if let Some((_, Some(destination))) = &job {

@@ -9,7 +9,7 @@ use ocellus_core::{JobId, Result, VideoId};
 use ocellus_store::Job;
 
 use super::{Inner, schedule::Destination};
-use crate::plan::Plan;
+use crate::job_spec::JobSpec;
 
 /// Jobs that are kept open.
 const OPEN_JOBS: usize = 16;
@@ -17,7 +17,7 @@ const OPEN_JOBS: usize = 16;
 /// A job whose objects are delivered.
 pub(super) struct JobContext {
     pub(super) job: Job,
-    pub(super) plan: Plan,
+    pub(super) spec: JobSpec,
     pub(super) url: String,
     pub(super) destination: Destination,
     /// Somebody was told that an object of it could not be delivered; the API has the others.
@@ -86,14 +86,14 @@ impl Inner {
         };
         // Reads the job's logs: nobody else has to wait for that.
         let Some(job) = self.archive.job(id)? else { return Ok(None) };
-        let written = match job.plan() {
+        let written = match job.spec() {
             // Removed meanwhile.
             Err(_) if !self.archive.is_current(id)? => return Ok(None),
             written => written?,
         };
-        let plan = Plan::parse(written)?;
-        let (Some(url), Some(destination)) = (plan.router_url.clone(), destination(&plan)) else { return Ok(None) };
-        let open = Arc::new(JobContext { job, plan, url, destination, warned: AtomicBool::new(false) });
+        let spec = JobSpec::parse(written)?;
+        let (Some(url), Some(destination)) = (spec.router_url.clone(), destination(&spec)) else { return Ok(None) };
+        let open = Arc::new(JobContext { job, spec, url, destination, warned: AtomicBool::new(false) });
         let mut jobs = self.jobs.lock();
         // The next one who asks reads where it goes by now.
         if jobs.readdressed == readdressed {
@@ -105,8 +105,8 @@ impl Inner {
 
 /// Scheme, host and port of the router, and whether it has to prove who it is: one job may reach
 /// what another may not.
-pub(super) fn destination(plan: &Plan) -> Option<Destination> {
-    let origin = reqwest::Url::parse(plan.router_url.as_ref()?).ok()?.origin().ascii_serialization();
-    let trusted = if plan.stream_settings.router_verify_ssl { "" } else { " (certificate not verified)" };
+pub(super) fn destination(spec: &JobSpec) -> Option<Destination> {
+    let origin = reqwest::Url::parse(spec.router_url.as_ref()?).ok()?.origin().ascii_serialization();
+    let trusted = if spec.stream_settings.router_verify_ssl { "" } else { " (certificate not verified)" };
     Some(format!("{origin}{trusted}").into())
 }

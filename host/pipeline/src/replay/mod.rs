@@ -27,8 +27,8 @@ use crate::{
     analysis::{Analysis, Event},
     frame_reader::{FrameReader, Place},
     job::read,
+    job_spec::JobSpec,
     pictures::pixels,
-    plan::Plan,
 };
 
 /// What came of it.
@@ -110,7 +110,7 @@ pub fn compare(
 
 /// The settings that a job ran by.
 pub fn settings_of(job: &StoredJob) -> Result<StreamSettings> {
-    Ok(Plan::parse(job.plan()?.ok_or_else(not_processed)?)?.stream_settings)
+    Ok(JobSpec::parse(job.spec()?.ok_or_else(not_processed)?)?.stream_settings)
 }
 
 fn run(

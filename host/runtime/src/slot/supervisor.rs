@@ -36,7 +36,7 @@ pub(super) struct Supervisor {
     generation: u64,
     record: PluginUse,
     /// What of `record` the registry was told.
-    told: PluginUse,
+    reported: PluginUse,
     /// What the present session was told, as far as a trace of its fault needs it.
     pub(super) history: History,
     /// Whether to show a candidate what this plugin is shown.
@@ -57,7 +57,7 @@ impl Supervisor {
             strikes: plugins.strikes(),
             generation: plugins.generation(),
             record: PluginUse::default(),
-            told: PluginUse::default(),
+            reported: PluginUse::default(),
             history: History::default(),
             shadowed: false,
             shadow: None,
@@ -208,8 +208,8 @@ impl Supervisor {
         if let Some(meters) = present {
             all.add(&used(meters));
         }
-        self.plugins.book(&self.name, &all, &self.told);
-        self.told = all.clone();
+        self.plugins.book(&self.name, &all, &self.reported);
+        self.reported = all.clone();
         all
     }
 }

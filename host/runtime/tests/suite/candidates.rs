@@ -70,9 +70,9 @@ fn the_same_code_agrees_and_is_metered() {
     // Since the start, once the job is over.
     slot.finish().unwrap();
     drop(slot);
-    let told = plugins.info("simple_iou", Role::Serves).unwrap().used.unwrap();
-    assert_eq!(told.shadow.unwrap().items, 100);
-    assert_eq!(told.swaps, 0, "a candidate takes nobody's place");
+    let reported = plugins.info("simple_iou", Role::Serves).unwrap().used.unwrap();
+    assert_eq!(reported.shadow.unwrap().items, 100);
+    assert_eq!(reported.swaps, 0, "a candidate takes nobody's place");
 }
 
 #[test]

@@ -69,8 +69,8 @@ fn fifty_swaps_lose_no_frame_and_ids_go_on() {
     println!("{index} frames, longest pause {:.3} ms", report.longest_swap_ms);
     assert_eq!(slot.finish().unwrap(), [TrackId(1)]);
     drop(slot);
-    let told = plugins.info("simple_iou", Role::Serves).unwrap().used.unwrap();
-    assert_eq!((told.swaps, told.calls), (50, report.calls + 1));
+    let reported = plugins.info("simple_iou", Role::Serves).unwrap().used.unwrap();
+    assert_eq!((reported.swaps, reported.calls), (50, report.calls + 1));
 }
 
 #[test]

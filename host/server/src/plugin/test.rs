@@ -177,13 +177,13 @@ pub(crate) fn run(arguments: &TestArguments) -> Result<ExitCode> {
         answers.costs.extend(again.costs);
     }
     let mut stdout = std::io::stdout().lock();
-    let told = plugin.told(&mut answers);
+    let reported = plugin.reported(&mut answers);
     let Some(golden) = &arguments.golden else {
         write!(stdout, "{}", answers.text)?;
-        writeln!(std::io::stderr(), "{told}")?;
+        writeln!(std::io::stderr(), "{reported}")?;
         return Ok(ExitCode::SUCCESS);
     };
-    writeln!(std::io::stderr(), "{told}")?;
+    writeln!(std::io::stderr(), "{reported}")?;
     if arguments.bless {
         std::fs::write(golden, &answers.text).with_context(|| format!("cannot write {}", golden.display()))?;
         return Ok(ExitCode::SUCCESS);
@@ -222,7 +222,7 @@ pub(crate) fn bench(arguments: &BenchArguments) -> Result<ExitCode> {
     writeln!(
         std::io::stdout(),
         "{}\n{:.1} {} a frame",
-        plugin.told(&mut answers),
+        plugin.reported(&mut answers),
         items as f64 / frames as f64,
         plugin.recording.object_type
     )?;
@@ -260,7 +260,7 @@ impl UnderTest {
     }
 
     /// Which build it is, and what it costs.
-    fn told(&self, answers: &mut Answers) -> String {
+    fn reported(&self, answers: &mut Answers) -> String {
         answers.costs.sort_unstable();
         let at = |share: f64| {
             answers.costs.get((answers.costs.len() as f64 * share) as usize).map_or(0.0, |d| d.as_secs_f64() * 1e6)

@@ -42,7 +42,7 @@ pub(crate) struct Seen {
     record: VideoRecord,
     source: Option<Vec<u8>>,
     screenshot: Option<Vec<u8>>,
-    plan: serde_json::Value,
+    spec: serde_json::Value,
     /// With their pictures.
     objects: Vec<(ObjectRecord, Vec<Vec<u8>>)>,
     deliveries: Vec<Delivery>,
@@ -73,7 +73,7 @@ fn seen(archive: &Archive, record: VideoRecord) -> Seen {
     Seen {
         source: fs::read(archive.source_path(id)).ok().filter(|_| record.file_size.is_some()),
         screenshot: fs::read(archive.screenshot_path(id)).ok(),
-        plan: stored.plan().unwrap().unwrap_or_default(),
+        spec: stored.spec().unwrap().unwrap_or_default(),
         objects: objects.into_iter().map(|o| (o.clone(), pictures(&o))).collect(),
         deliveries: archive.deliveries(id, &DeliveryQuery { states: vec![], limit: 1000, cursor: None }).unwrap().items,
         clusters: archive.clusters(id, &ObjectQuery { types: vec![], limit: 1000, cursor: None }).unwrap().items,
@@ -108,7 +108,7 @@ pub(crate) fn lies_between(before: &View, between: &View, after: &View) -> bool 
 fn grows(before: &Seen, between: &Seen, after: &Seen) -> bool {
     let one_of = |same: &dyn Fn(&Seen, &Seen) -> bool| same(between, before) || same(between, after);
     one_of(&|x, y| x.record == y.record)
-        && one_of(&|x, y| x.source == y.source && x.plan == y.plan)
+        && one_of(&|x, y| x.source == y.source && x.spec == y.spec)
         && one_of(&|x, y| x.screenshot == y.screenshot || x.screenshot.is_none())
         && one_of(&|x, y| x.clusters == y.clusters)
         && between.objects.starts_with(&before.objects)
@@ -140,7 +140,7 @@ fn screenshot(archive: &Archive, id: VideoId, jpeg: &[u8]) -> Result {
     archive.save_screenshot(&archive.video(id)?.unwrap(), jpeg)
 }
 
-fn plan() -> serde_json::Value {
+fn spec() -> serde_json::Value {
     json!({"router_url": "http://localhost/", "stream_settings": {}})
 }
 
@@ -223,7 +223,7 @@ pub(crate) fn begin(archive: &Archive) -> Result {
     archive.delete(DELETED)?;
     upload(archive, DONE, b"a recording")?;
     screenshot(archive, DONE, b"\xff\xd8 a picture \xff\xd9")?;
-    let job = archive.start_job(DONE, &plan())?;
+    let job = archive.start_job(DONE, &spec())?;
     let id = job.id();
     log_frames(archive, DONE, 0..3)?;
     job.append_embeddings(&[embedding(id, 1), embedding(id, 2)])?;
@@ -233,7 +233,7 @@ pub(crate) fn begin(archive: &Archive) -> Result {
     status(archive, DONE, VideoStatus::Completed, true, 2)?;
 
     upload(archive, RUNNING, b"another recording")?;
-    let job = archive.start_job(RUNNING, &plan())?;
+    let job = archive.start_job(RUNNING, &spec())?;
     status(archive, RUNNING, VideoStatus::InProgress, false, 0)?;
     log_frames(archive, RUNNING, 0..2)?;
     job.append_objects(&[object(job.id(), 1)])?;
@@ -265,8 +265,8 @@ pub(crate) const OPERATIONS: &[Operation] = &[
         a.update(DONE, rename).map(|_| ())
     }),
     operation("queue", |a| a.enqueue(DONE)),
-    Operation { name: "process", run: |a| a.start_job(PLAIN, &plan()).map(|_| ()), again: false },
-    Operation { name: "process again", run: |a| a.start_job(DONE, &plan()).map(|_| ()), again: false },
+    Operation { name: "process", run: |a| a.start_job(PLAIN, &spec()).map(|_| ()), again: false },
+    Operation { name: "process again", run: |a| a.start_job(DONE, &spec()).map(|_| ()), again: false },
     operation("frames", |a| log_frames(a, RUNNING, 2..5)),
     operation("objects", |a| {
         let job = job_of(a, RUNNING)?;

@@ -3,7 +3,7 @@
 use std::{fs, time::Instant};
 
 use anyhow::{Context, Result};
-use ocellus_figures::{Figure, Unit};
+use ocellus_bench_report::{Figure, Unit};
 
 use super::report::Report;
 use crate::shell::{self, cargo, target};

@@ -9,7 +9,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use ocellus_figures::{FILE, Figure, LOOKED_FOR, Unit};
+use ocellus_bench_report::{FILE, Figure, LOOKED_FOR, Unit};
 use serde::Deserialize;
 
 use super::{

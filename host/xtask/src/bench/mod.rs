@@ -17,7 +17,7 @@ use std::{fs, path::PathBuf, process::Stdio};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use ocellus_figures::{FILE, Figure};
+use ocellus_bench_report::{FILE, Figure};
 use serde::Deserialize;
 
 use self::report::Report;

@@ -14,7 +14,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
-use ocellus_figures::{Figure, Unit, percentile};
+use ocellus_bench_report::{Figure, Unit, percentile};
 
 /// How the names of its figures end.
 pub(super) const NAME: &str = ": overhead of its threads";

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use ocellus_figures::{Figure, percentile};
+use ocellus_bench_report::{Figure, percentile};
 
 pub(super) struct Report<'a>(pub &'a Path);
 

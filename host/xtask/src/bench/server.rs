@@ -9,7 +9,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use ocellus_figures::process;
+use ocellus_bench_report::process;
 use serde::Deserialize;
 use serde_json::{Value, json};
 

@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use ocellus_figures::{Figure, Unit};
+use ocellus_bench_report::{Figure, Unit};
 use serde_json::{Value, json};
 
 use super::{

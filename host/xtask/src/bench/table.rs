@@ -11,7 +11,7 @@ use std::{
 
 use anyhow::{Context, Result};
 use jiff::Zoned;
-use ocellus_figures::{Figure, rounded};
+use ocellus_bench_report::{Figure, rounded};
 use serde::{Deserialize, Serialize};
 
 use super::{build, overhead};
@@ -218,7 +218,7 @@ fn table(text: &mut String, title: &str, rows: &[Row], columns: &[(&str, Cell)],
 
 #[cfg(test)]
 mod tests {
-    use ocellus_figures::Unit;
+    use ocellus_bench_report::Unit;
 
     use super::*;
 

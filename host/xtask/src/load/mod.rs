@@ -113,7 +113,7 @@ pub(crate) fn run(arguments: &LoadArguments) -> Result<()> {
 
     let undelivered = undelivered(&api, healthy)?;
     let seen = Seen {
-        memory_mib: ocellus_figures::process::peak_memory(served.id()),
+        memory_mib: ocellus_bench_report::process::peak_memory(served.id()),
         descriptors: fs::read_dir(format!("/proc/{}/fd", served.id())).map(Iterator::count).unwrap_or_default(),
         undelivered,
         ended: served.terminate().err().map(|error| format!("{error:#}")),

@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::Result;
 use comfy_table::{Table, presets};
-use ocellus_figures::percentile;
+use ocellus_bench_report::percentile;
 
 use super::clients::{Came, Kind, Sample, Schedule};
 

@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::Result;
 use comfy_table::{Table, presets};
-use ocellus_figures::percentile;
+use ocellus_bench_report::percentile;
 
 use super::clients::Counts;
 use crate::attack::{Fault, FaultKind, Posts};

@@ -122,14 +122,15 @@ fn a_destination_that_goes_down_and_comes_back_is_told_once_each() {
     let a = named("a");
     let mut schedule = answering(&a);
     add_tracks(&mut schedule, 1, &a, 0..9);
-    let mut told = Vec::new();
+    let mut reported = Vec::new();
     for round in 0..5 {
         let now = at(100 * (round + 1));
         for ticket in schedule.take(now).0 {
-            told.extend(schedule.settle(&ticket, Some(now), Contact::Unanswered, now).map(|change| (round, change)));
+            reported
+                .extend(schedule.settle(&ticket, Some(now), Contact::Unanswered, now).map(|change| (round, change)));
         }
     }
-    assert_eq!(told, [(0, Change::Down { waiting: 9 })], "four attempts failed in the first round");
+    assert_eq!(reported, [(0, Change::Down { waiting: 9 })], "four attempts failed in the first round");
     let (probe, _) = schedule.take(at(1000));
     let change = schedule.settle(&probe[0], None, Contact::Answered, at(1000));
     assert_eq!(change, Some(Change::Back { away: Duration::from_secs(900), waiting: 8 }));

@@ -1,4 +1,4 @@
-//! Job plan: the specification that a job runs by, written down when it is asked for, so that later
+//! Job spec: the specification that a job runs by, written down when it is asked for, so that later
 //! changes of its video do not reach it.
 //!
 //! Networks and plugins are pinned by their digests. Pins do not choose: a job runs with what is
@@ -18,7 +18,7 @@ use crate::analysis::plugins_of;
 
 /// `plan.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Plan {
+pub(crate) struct JobSpec {
     pub stream_settings: StreamSettings,
     pub url: Option<String>,
     pub router_url: Option<String>,
@@ -41,7 +41,7 @@ pub(crate) struct Pins {
     pub plugins: Option<BTreeMap<String, String>>,
 }
 
-impl Plan {
+impl JobSpec {
     pub(crate) fn of(video: &VideoRecord, pins: Pins) -> Self {
         Self {
             stream_settings: video.stream_settings.clone(),
@@ -53,16 +53,16 @@ impl Plan {
         }
     }
 
-    /// The plan of a job, as it was written down.
+    /// The spec of a job, as it was written down.
     ///
     /// # Errors
     /// `Internal` where it cannot be read, with a sentence for the user.
     pub(crate) fn read(job: &Job) -> Result<Self> {
         let unreadable = |e: Error| {
-            Error::new(ErrorKind::Internal, "The plan of this processing cannot be read: process the video again.")
+            Error::new(ErrorKind::Internal, "The spec of this processing cannot be read: process the video again.")
                 .because(e)
         };
-        let written = job.plan().map_err(|e| unreadable(e.into()))?;
+        let written = job.spec().map_err(|e| unreadable(e.into()))?;
         Self::parse(written).map_err(unreadable)
     }
 
@@ -70,7 +70,7 @@ impl Plan {
         serde_json::from_value(written).map_err(Error::internal)
     }
 
-    /// A video as the job is to see it: what the plan says of it in place of what its record says
+    /// A video as the job is to see it: what the spec says of it in place of what its record says
     /// by now.
     pub(crate) fn over(&self, video: VideoRecord) -> VideoRecord {
         let Self { stream_settings, url, router_url, camera, camera_group, .. } = self.clone();
@@ -142,13 +142,13 @@ mod tests {
         let schema = ocellus_core::SettingsSchema::new(&[ObjectType::car()], &["simple_iou".into()], &[]).unwrap();
         let settings = serde_json::to_value(schema.complete(None).unwrap()).unwrap();
         let old = json!({"stream_settings": settings, "url": null, "router_url": "http://r/", "camera": 4, "camera_group": 1});
-        let plan = Plan::parse(old.clone()).unwrap();
-        assert_eq!(plan.pins, Pins::default());
-        assert_eq!(serde_json::to_value(&plan).unwrap(), old, "and is written as it was");
-        let pinned = Plan { pins: Pins { plugins: pins(&[("roi", "0f")]), ..Pins::default() }, ..plan };
+        let spec = JobSpec::parse(old.clone()).unwrap();
+        assert_eq!(spec.pins, Pins::default());
+        assert_eq!(serde_json::to_value(&spec).unwrap(), old, "and is written as it was");
+        let pinned = JobSpec { pins: Pins { plugins: pins(&[("roi", "0f")]), ..Pins::default() }, ..spec };
         let written = serde_json::to_value(&pinned).unwrap();
         assert_eq!(written["plugins"], json!({"roi": "0f"}));
-        assert_eq!(Plan::parse(written).unwrap(), pinned);
+        assert_eq!(JobSpec::parse(written).unwrap(), pinned);
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! Covers: a job runs by its plan. What is changed of its video while it is queued, or while the
-//! server is down, changes neither its objects nor what its replay says of them; the plan names
+//! Covers: a job runs by its spec. What is changed of its video while it is queued, or while the
+//! server is down, changes neither its objects nor what its replay says of them; the spec names
 //! what the job was asked for with.
 
 use std::path::Path;
@@ -90,17 +90,17 @@ async fn a_plan_names_what_the_job_was_asked_for_with() {
     server.finished(id).await;
     server.process(id).await;
     server.finished(id).await;
-    let plan: Value =
+    let spec: Value =
         serde_json::from_slice(&std::fs::read(data.join(format!("archive/000/{id}/jobs/2/plan.json"))).unwrap())
             .unwrap();
     let health = server.get("/health/").await;
     let detectors = health["detectors"]["detectors"].as_array().unwrap();
     let of_cars = detectors.iter().find(|d| d["types"].as_array().unwrap().contains(&json!("car"))).unwrap();
-    assert_eq!(plan["detectors"], json!({(of_cars["name"].as_str().unwrap()): of_cars["digest"]}));
-    assert!(plan["embedders"].is_object());
+    assert_eq!(spec["detectors"], json!({(of_cars["name"].as_str().unwrap()): of_cars["digest"]}));
+    assert!(spec["embedders"].is_object());
     let installed = server.get("/plugins/").await["results"].as_array().unwrap().clone();
     for name in ["simple_iou", "quality", "size"] {
         let digest = &installed.iter().find(|p| p["name"] == name).unwrap()["digest"];
-        assert!(digest.is_string() && &plan["plugins"][name] == digest, "{name}: {plan:#}");
+        assert!(digest.is_string() && &spec["plugins"][name] == digest, "{name}: {spec:#}");
     }
 }
