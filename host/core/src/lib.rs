@@ -5,6 +5,8 @@
 //! [`Clock`] and the [`CpuMeter`]. Does no I/O and has no heavy dependency, so that every other
 //! crate can speak these types without knowing each other.
 
+#![warn(missing_docs)]
+
 mod clock;
 mod cluster;
 mod cpu;

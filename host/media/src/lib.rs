@@ -15,6 +15,8 @@
 //! Nobody else sees an FFmpeg type, and a [`Decoder`] takes only plain data, so that decoding can
 //! move into a process of its own. `unsafe` lives in `av` alone.
 
+#![warn(missing_docs)]
+
 mod av;
 mod decoder;
 mod decoding;

@@ -20,6 +20,8 @@
 //! Queues between the threads are bounded: a job holds a handful of frames, and one for each open
 //! track.
 
+#![warn(missing_docs)]
+
 mod align;
 mod analysis;
 mod appearance;

@@ -21,6 +21,8 @@
 //! running job: a changed file takes over there between two frames, and what fails is answered by
 //! the [`FaultPolicy`].
 
+#![warn(missing_docs)]
+
 mod bindings;
 mod call;
 mod child;

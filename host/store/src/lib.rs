@@ -27,6 +27,8 @@
 //! ```
 //! Imports run down that list.
 
+#![warn(missing_docs)]
+
 mod archive;
 mod check;
 mod closing;
