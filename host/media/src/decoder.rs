@@ -4,14 +4,14 @@ use std::fs::File;
 
 use std::sync::Arc;
 
-use ffmpeg_next::{Error, Packet, error, frame};
+use ffmpeg_next::{Error, Packet, error, frame, packet};
 
 use crate::error::Cause;
 use crate::fallback::{Device, FallbackDecoder, Output};
 use crate::recorder::{Recorder, Recording};
 use crate::source::Source;
 use crate::threads::Share;
-use crate::{Frame, Input, Interrupt, MediaError, MediaInfo, Result};
+use crate::{Frame, Input, Interrupt, MediaError, MediaInfo, Result, av};
 
 /// Seconds by which two times of the same frame may differ.
 const SAME: f64 = 5e-4;
@@ -22,9 +22,17 @@ const DEFAULT_RATE: f64 = 25.0;
 /// Reads that may fail one after the other before the source counts as broken.
 const MAX_BAD_READS: u32 = 1000;
 
-/// A source may end before its claimed end by this share, or by a second, and be whole: headers
-/// round.
-const SLACK: f64 = 0.02;
+/// A source may end so many seconds before its claimed end and be whole: headers round.
+const SLACK: f64 = 1.0;
+
+/// Seconds between two frames from which on time stamps are taken to have jumped: in streams whose
+/// time stamps do (broadcasts, cameras), and in others, which may well show a picture for long.
+const JUMP: f64 = 10.0;
+const RARE_JUMP: f64 = 3600.0;
+/// Streams with fewer frames than most have longer steps: so many of them are no jump.
+const STEPS: f64 = 5.0;
+/// The same backwards; less is a stamp out of order.
+const JUMP_BACK: f64 = 1.0;
 
 /// Yields the frames of a source, in the order they are shown. Lives on one thread at a time; ends
 /// with the source, with its [`Interrupt`], or when dropped.
@@ -43,13 +51,42 @@ pub struct Decoder {
     soft_errors: u64,
     /// Time of the last frame that came out of the codec.
     last: Option<f64>,
-    /// Where the last packet ended, in the container's time.
+    /// Seconds from the frame before it to the last one; the longest such step.
+    step: Option<f64>,
+    longest_step: f64,
+    /// Seconds that time stamps have to be moved by since they jumped.
+    fold: f64,
+    jumps: u64,
+    /// Where the last packet ended, in seconds.
     end: Option<f64>,
+    /// The first frame, until it is asked for: only a frame knows how it is turned.
+    peeked: Option<Result<Option<Frame>>>,
+    /// The packets that are read for it, for a recording from the beginning; `None` later on.
+    early: Option<Early>,
     last_packet_cut: bool,
     failure: Option<Error>,
     aim: Option<SeekTarget>,
     moved: bool,
     recorder: Option<Recorder>,
+}
+
+/// Packets up to the first frame, whose bytes they share.
+#[derive(Default)]
+struct Early {
+    packets: Vec<Packet>,
+    bytes: usize,
+}
+
+impl Early {
+    /// More is there before the first frame only where a source is damaged.
+    const MOST: usize = 32 << 20;
+
+    fn keep(&mut self, packet: &Packet) {
+        self.bytes += packet.size();
+        if self.bytes <= Self::MOST {
+            self.packets.push(packet.clone());
+        }
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -103,7 +140,13 @@ impl Decoder {
             shift: 0.0,
             soft_errors: 0,
             last: None,
+            step: None,
+            longest_step: 0.0,
+            fold: 0.0,
+            jumps: 0,
             end: None,
+            peeked: None,
+            early: None,
             last_packet_cut: false,
             failure: None,
             aim: None,
@@ -112,6 +155,14 @@ impl Decoder {
         };
         if let Some(start) = start {
             opened.seek(start)?;
+        }
+        if !opened.is_live() {
+            opened.early = start.is_none().then(Early::default);
+            let first = opened.read_frame();
+            if let Ok(Some(frame)) = &first {
+                opened.source.info.size = frame.size();
+            }
+            opened.peeked = Some(first);
         }
         Ok(opened)
     }
@@ -143,12 +194,28 @@ impl Decoder {
     /// `audio`. Recording never fails decoding. It begins with the next key frame; a decoder that
     /// is to record must not seek.
     pub fn record(&mut self, file: File, audio: bool) {
-        self.recorder = Some(Recorder::begin(&self.source, file, audio));
+        let mut recorder = Recorder::begin(&self.source, file, audio);
+        self.early.take().unwrap_or_default().packets.iter().for_each(|packet| recorder.take(packet));
+        self.recorder = Some(recorder);
     }
 
     /// Ends the recording, if there is one, and makes its file whole.
     pub fn finish_recording(&mut self) -> Option<Recording> {
         self.recorder.take().map(Recorder::finish)
+    }
+
+    /// Times that time stamps jumped so far, by which frames were moved to follow each other.
+    pub fn jumps(&self) -> u64 {
+        self.jumps
+    }
+
+    /// Seconds that the source is long, from where its video or sound begins, once it was read to
+    /// its end; then more is known than its header says.
+    pub fn length(&self) -> Option<f64> {
+        let last = self.last.filter(|_| self.state == State::Ended)?;
+        let period = 1.0 / self.source.info.frame_rate.unwrap_or(DEFAULT_RATE);
+        let end = last + self.step.unwrap_or(period);
+        Some(if self.jumps > 0 { end } else { self.source.length(last, end) })
     }
 
     /// The next frame, or `None` at the end.
@@ -161,6 +228,16 @@ impl Decoder {
     /// [`Interrupted`](MediaError::Interrupted), [`Stalled`](MediaError::Stalled). After an error
     /// comes `None`.
     pub fn next_frame(&mut self) -> Result<Option<Frame>> {
+        match self.peeked.take() {
+            Some(peeked) => {
+                self.early = None;
+                peeked
+            }
+            None => self.read_frame(),
+        }
+    }
+
+    fn read_frame(&mut self) -> Result<Option<Frame>> {
         let next = self.advance();
         if next.is_err() {
             self.state = State::Ended;
@@ -176,13 +253,21 @@ impl Decoder {
     pub fn seek(&mut self, seconds: f64) -> Result<()> {
         let seconds = if seconds.is_finite() { seconds.max(0.0) } else { 0.0 };
         self.next = 0;
+        self.peeked = None;
+        self.early = None;
         self.approach(seconds, 0.0)
     }
 
     /// Numbers the next frame `next` and those after it onwards, and adds `shift` seconds to their
     /// times: they go on where others ended. Holds until the next seek, the shift for good.
     pub fn go_on(&mut self, next: u64, shift: f64) {
-        (self.next, self.shift) = (next, shift);
+        if let Some(Ok(Some(frame))) = &mut self.peeked {
+            frame.renumber(next, shift - self.shift);
+            self.next = next + 1;
+        } else {
+            self.next = next;
+        }
+        self.shift = shift;
     }
 
     fn approach(&mut self, seconds: f64, lead: f64) -> Result<()> {
@@ -207,6 +292,8 @@ impl Decoder {
     fn restart(&mut self, aim: SeekTarget) {
         self.state = State::Reading;
         self.last = None;
+        self.step = None;
+        self.fold = 0.0;
         self.end = None;
         self.last_packet_cut = false;
         self.failure = None;
@@ -256,6 +343,8 @@ impl Decoder {
                     // On the way to the place to start at, packets may come twice.
                     if let Some(recorder) = self.recorder.as_mut().filter(|_| self.aim.is_none()) {
                         recorder.take(&packet);
+                    } else if let Some(early) = &mut self.early {
+                        early.keep(&packet);
                     }
                     if let Some(end) = self.source.end_of(&packet) {
                         self.end = Some(self.end.map_or(end, |e| e.max(end)));
@@ -267,6 +356,9 @@ impl Decoder {
                     // An empty packet would end the stream for the codec.
                     if packet.size() == 0 {
                         continue;
+                    }
+                    if packet.side_data().any(|data| data.kind() == packet::side_data::Type::EncryptionInfo) {
+                        return Err(MediaError::Encrypted);
                     }
                     let corrupt = packet.is_corrupt();
                     let damaged = self.codec.send(packet).map_err(|cause| self.source.unsupported(cause))?;
@@ -311,21 +403,51 @@ impl Decoder {
             }
             aim.sure = true;
         }
-        let period = 1.0 / self.source.info.frame_rate.unwrap_or(DEFAULT_RATE);
-        let time = match (stamped, self.last) {
-            (Some(stamped), None) => stamped,
-            (Some(stamped), Some(last)) if stamped > last => stamped,
-            (_, Some(last)) => last + period,
-            (None, None) => 0.0,
-        };
-        self.last = Some(time);
+        let time = self.time(stamped);
         if self.aim.is_some_and(|aim| time < aim.seconds - SAME) {
             return Ok(None);
         }
         self.aim = None;
-        let frame = Frame::new(picture, self.next, time + self.shift, self.source.orientation);
+        let presentation = self.source.presentation(&picture);
+        let field = if av::is_combed(&picture) { av::earlier_field(&picture) } else { None };
+        let (picture, presentation) = match field {
+            Some(field) => {
+                let lines = presentation.of_lines(field.height());
+                (field, lines)
+            }
+            None => (picture, presentation),
+        };
+        let frame = Frame::new(picture, self.next, time + self.shift, presentation);
         self.next += 1;
         Ok(Some(frame))
+    }
+
+    /// When a picture is shown that is stamped so: after the one before it, and not long after it
+    /// where the time stamps jumped.
+    fn time(&mut self, stamped: Option<f64>) -> f64 {
+        let period = 1.0 / self.source.info.frame_rate.unwrap_or(DEFAULT_RATE);
+        let stamped = stamped.map(|stamped| stamped + self.fold);
+        let time = match (stamped, self.last) {
+            (Some(stamped), None) => stamped,
+            (None, None) => 0.0,
+            (None, Some(last)) => last + period,
+            (Some(stamped), Some(last)) => {
+                let usual = if self.source.may_jump { JUMP } else { RARE_JUMP };
+                let forward = usual.max(STEPS * self.longest_step.max(period));
+                let step = stamped - last;
+                if step > forward || step < -JUMP_BACK {
+                    self.jumps += 1;
+                    self.fold += last + period - stamped;
+                }
+                if step > 0.0 && step <= forward { stamped } else { last + period }
+            }
+        };
+        if let Some(last) = self.last {
+            self.step = Some(time - last);
+            self.longest_step = self.longest_step.max(time - last);
+        }
+        self.last = Some(time);
+        time
     }
 
     /// Was this the end, or only the end of the bytes?
@@ -333,15 +455,13 @@ impl Decoder {
         if let Some(stopped) = self.source.stopped().filter(|_| self.failure.is_some()) {
             return Err(stopped);
         }
-        let early = self
-            .source
-            .claimed_end()
-            .zip(self.end)
-            .is_some_and(|(claimed, end)| end + (claimed * SLACK).max(1.0) < claimed);
+        // The last frame may be shown as long as any, and its packet not say so.
+        let slack = SLACK.max(self.longest_step * 1.5);
+        let early = self.jumps == 0 && self.end.is_some_and(|end| self.source.claims_more(end, slack));
         let cause: Cause = match self.failure {
             Some(error) => error.into(),
             None if self.last_packet_cut => "the last packet is cut".into(),
-            None if self.source.endless && self.source.claimed_end().is_none() => "the stream ended by itself".into(),
+            None if self.source.has_no_end() => "the stream ended by itself".into(),
             None if early => "it ends before the time in its header".into(),
             None if self.next == 0 && !self.moved => "no packet gave a frame".into(),
             None => return Ok(()),

@@ -3,7 +3,9 @@
 
 use std::error::Error as StdError;
 
-use ocellus_core::ErrorKind;
+use ocellus_core::{ErrorKind, Size};
+
+use crate::av::MAX_PIXELS;
 
 pub type Result<T, E = MediaError> = std::result::Result<T, E>;
 
@@ -26,6 +28,16 @@ pub enum MediaError {
     NotAVideo(#[source] Cause),
     #[error("The source has no video stream.")]
     NoVideoStream,
+    /// A larger picture than any is decoded.
+    #[error("The picture is too large: it has {} x {} pixels, and at most {} million are processed.",
+        size.width, size.height, MAX_PIXELS / 1_000_000)]
+    TooLarge {
+        /// As the header says.
+        size: Size,
+    },
+    /// Nothing of it can be shown without a key.
+    #[error("The video is encrypted: only a file without copy protection can be processed.")]
+    Encrypted,
     #[error("The video codec {codec} is not supported.")]
     UnsupportedCodec {
         codec: String,
@@ -97,6 +109,8 @@ impl From<MediaError> for ocellus_core::Error {
             | MediaError::Stalled
             | MediaError::NotAVideo(_)
             | MediaError::NoVideoStream
+            | MediaError::TooLarge { .. }
+            | MediaError::Encrypted
             | MediaError::UnsupportedCodec { .. }
             | MediaError::NotRecorded { .. }
             | MediaError::BrokenOff { .. } => ErrorKind::Conflict,

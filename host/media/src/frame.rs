@@ -7,7 +7,8 @@ use ocellus_core::{Rect, Region, RgbImage, Size};
 
 use crate::av::{self, Quality};
 use crate::encode::{Chroma, encode_jpeg, encode_rows};
-use crate::orientation::{Orientation, PixelRect};
+use crate::orientation::PixelRect;
+use crate::presentation::Presentation;
 use crate::render::Contexts;
 use crate::{MediaError, Result};
 
@@ -20,14 +21,21 @@ struct Inner {
     picture: frame::Video,
     index: u64,
     time: f64,
-    orientation: Orientation,
+    presentation: Presentation,
     size: Size,
 }
 
 impl Frame {
-    pub(crate) fn new(picture: frame::Video, index: u64, time: f64, orientation: Orientation) -> Self {
-        let size = orientation.size(Size { width: picture.width(), height: picture.height() });
-        Self(Arc::new(Inner { picture, index, time, orientation, size }))
+    pub(crate) fn new(picture: frame::Video, index: u64, time: f64, presentation: Presentation) -> Self {
+        let size = presentation.shown();
+        Self(Arc::new(Inner { picture, index, time, presentation, size }))
+    }
+
+    /// Gives it another number, and a time that many seconds later, as long as nobody else has it.
+    pub(crate) fn renumber(&mut self, index: u64, later: f64) {
+        if let Some(inner) = Arc::get_mut(&mut self.0) {
+            (inner.index, inner.time) = (index, inner.time + later);
+        }
     }
 
     /// Counts from 0 at the beginning of the source, or at the last seek, or from where
@@ -42,7 +50,7 @@ impl Frame {
         self.0.time
     }
 
-    /// As the user sees it, turned.
+    /// As the user sees it: turned, in square pixels.
     pub fn size(&self) -> Size {
         self.0.size
     }
@@ -51,8 +59,8 @@ impl Frame {
         &self.0.picture
     }
 
-    pub(crate) fn orientation(&self) -> Orientation {
-        self.0.orientation
+    pub(crate) fn presentation(&self) -> Presentation {
+        self.0.presentation
     }
 
     /// The part of a region that this frame has: what [`Scaler::input`](crate::Scaler::input) shows
@@ -94,15 +102,16 @@ impl Frame {
         if size.width == 0 || size.height == 0 {
             return Err(MediaError::OutsideFrame);
         }
-        let orientation = self.0.orientation;
-        let part = orientation.to_decoded(part, self.0.size);
-        let packed = contexts.render(&self.0.picture, part, orientation.size(size), Pixel::RGB24, quality)?;
+        let presentation = self.0.presentation;
+        let part = presentation.to_decoded(part);
+        let stored = presentation.orientation().size(size);
+        let packed = contexts.render(&self.0.picture, part, stored, Pixel::RGB24, quality)?;
         Ok(work(packed.data(0), packed.stride(0)))
     }
 
     /// `part` of the frame as shown, as packed RGB of `size`.
     fn render(&self, contexts: &mut Contexts, part: PixelRect, size: Size, quality: Quality) -> Result<RgbImage> {
-        let orientation = self.0.orientation;
+        let orientation = self.0.presentation.orientation();
         let data = self.packed(contexts, part, size, quality, |rows, from_stride| {
             let stride = size.width as usize * 3;
             let mut data = vec![0; stride * size.height as usize];
@@ -137,7 +146,7 @@ impl Frame {
     }
 
     /// [`Frame::crop`] as a JPEG; `quality` as in [`encode_jpeg`]. Of a stream in planar 4:2:0 that
-    /// need not be turned, a part in its own resolution whose edges lie between chroma samples, at
+    /// need be neither turned nor stretched, a part in its own resolution whose edges lie between chroma samples, at
     /// even columns and rows, is a 4:2:0 JPEG of the same samples: half the work, and nothing is
     /// lost.
     ///
@@ -155,7 +164,7 @@ impl Frame {
         quality: u8,
     ) -> Result<Vec<u8>> {
         let (part, size) = self.fitted(region, max_side)?;
-        if self.0.orientation != Orientation::default() {
+        if !self.0.presentation.is_plain() {
             return encode_jpeg(&self.render(contexts, part, size, Quality::Fine)?, quality);
         }
         let even = [part.x, part.y, part.width, part.height].iter().all(|n| n.is_multiple_of(2));
@@ -209,7 +218,7 @@ impl Frame {
         luma: &mut Vec<u8>,
     ) -> Result<()> {
         let part = self.pixels(region)?;
-        let decoded = self.0.orientation.to_decoded(part, self.0.size);
+        let decoded = self.0.presentation.to_decoded(part);
         let Some(view) = av::luma_view(&self.0.picture, decoded) else {
             *luma = grey(&self.render(contexts, part, out, Quality::Fine)?);
             return Ok(());
@@ -217,11 +226,12 @@ impl Frame {
         if out.width == 0 || out.height == 0 {
             return Err(MediaError::OutsideFrame);
         }
-        let stored = self.0.orientation.size(out);
+        let orientation = self.0.presentation.orientation();
+        let stored = orientation.size(out);
         let packed = contexts.scale(&view, stored, Pixel::GRAY8, quality)?;
         luma.clear();
         luma.resize(out.width as usize * out.height as usize, 0);
-        self.0.orientation.place::<1>(packed.data(0), packed.stride(0), stored, luma, out.width as usize);
+        orientation.place::<1>(packed.data(0), packed.stride(0), stored, luma, out.width as usize);
         if av::colour_is_limited(&self.0.picture) {
             for sample in luma {
                 *sample = ((u32::from(*sample).saturating_sub(16) * 255 + 109) / 219).min(255) as u8;
@@ -263,6 +273,8 @@ mod tests {
     use ocellus_core::{ChannelOrder, InputSpec};
 
     use super::*;
+    use crate::orientation::Orientation;
+    use crate::presentation::PixelAspect;
     use crate::{Decoder, Input, Interrupt, Location, Scaler};
 
     /// The first frame of what `ffmpeg` makes of a test picture.
@@ -314,7 +326,8 @@ mod tests {
             let pairs = u.chunks(bytes).zip(v.chunks(bytes)).flat_map(|(u, v)| [moved(u), moved(v)].concat());
             to.iter_mut().zip(pairs).for_each(|(to, from)| *to = from);
         }
-        Frame::new(to, 0, 0.0, Orientation::default())
+        let size = Size { width: to.width(), height: to.height() };
+        Frame::new(to, 0, 0.0, Presentation::new(Orientation::default(), size, PixelAspect::SQUARE))
     }
 
     #[test]

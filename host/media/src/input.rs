@@ -56,13 +56,14 @@ impl Input {
 pub struct MediaInfo {
     /// Seconds; `None` where the source does not know (live streams, some Matroska files).
     pub duration: Option<f64>,
-    /// As the user sees it: stored pixels, turned by the container's rotation and the transform.
-    /// The shape of the pixels is not evened out. A stream may change its size; each frame knows
-    /// its own.
+    /// As the user sees it: in square pixels, turned by the container's rotation and the transform.
+    /// A stream may change its size; each frame knows its own.
     pub size: Size,
     /// Frames a second, on average where it varies.
     pub frame_rate: Option<f64>,
     pub has_audio: bool,
+    /// Video streams that are not processed, each by its number, codec and size.
+    pub other_video: Vec<String>,
     /// Short names, as FFmpeg has them: `h264`, `mov`.
     pub codec: String,
     pub container: String,

@@ -9,8 +9,9 @@
 //! Guarantees: a source that is no video ends in a [`MediaError`] with a sentence for the user,
 //! never in a panic or an endless wait; an uploaded file makes FFmpeg open nothing but itself; a
 //! raised [`Interrupt`] ends any call within a second, also one that waits for the network. All
-//! coordinates are those of the frame as the user sees it: the container's rotation first, then the
-//! user's [`VideoTransform`](ocellus_core::VideoTransform).
+//! coordinates are those of the frame as the user sees it, in square pixels: the rotation that the
+//! picture or its container names first, then the user's
+//! [`VideoTransform`](ocellus_core::VideoTransform).
 //!
 //! Nobody else sees an FFmpeg type, and a [`Decoder`] takes only plain data, so that decoding can
 //! move into a process of its own. `unsafe` lives in `av` alone.
@@ -30,12 +31,15 @@ mod interrupt;
 mod network;
 mod options;
 mod orientation;
+mod presentation;
 mod recorder;
 mod render;
 mod scaler;
 mod sharpness;
 mod source;
+mod structure;
 mod threads;
+mod tone;
 
 pub use decoder::Decoder;
 pub use decoding::{Decoding, Hardware, NoDevice};

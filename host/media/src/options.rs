@@ -7,6 +7,7 @@
 
 use url::Url;
 
+use crate::presentation::PixelAspect;
 use crate::{MediaError, Result, av};
 
 /// Options that tune reading and cannot name a file, a listener or a protocol.
@@ -45,12 +46,15 @@ const ALLOWED: &[&str] = &[
     // Microseconds
     "timeout",
     "rw_timeout",
-    // Not FFmpeg's own: the place to start at, in seconds or [hh:]mm:ss.
+    // Not FFmpeg's own: the place to start at, in seconds or [hh:]mm:ss, and the shape of pixels,
+    // width:height, of recordings that do not say it.
     START,
+    PIXEL_ASPECT,
 ];
 
-/// The one option that is ours to carry out.
+/// Options that are ours to carry out.
 pub(crate) const START: &str = "ss";
+pub(crate) const PIXEL_ASPECT: &str = "sample_aspect_ratio";
 
 /// An item of `ffmpeg_params` that is not accepted.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -93,6 +97,9 @@ pub(crate) fn check_option(key: &str, value: &str) -> Result<(), String> {
     }
     if key == START && parse_time(value).is_none() {
         return Err("is no time: expected seconds or [hh:]mm:ss".into());
+    }
+    if key == PIXEL_ASPECT && PixelAspect::parse(value).is_none() {
+        return Err("is no shape of pixels: expected width:height, as in 2:1".into());
     }
     Ok(())
 }
@@ -201,6 +208,7 @@ mod tests {
 
     #[test]
     fn the_documented_examples_pass() {
+        assert!(parse(&["sample_aspect_ratio=2:1"]).is_ok());
         let options = parse(&["rtsp_transport=tcp", "ss=00:20:00"]).unwrap();
         assert_eq!(options, [("rtsp_transport".into(), "tcp".into()), ("ss".into(), "00:20:00".into())]);
     }
@@ -218,6 +226,7 @@ mod tests {
             "ss=tomorrow",
             "ss=1:x",
             "rtsp_transport=udp",
+            "sample_aspect_ratio=0:1",
         ] {
             let refused = parse(&["probesize=5000", bad]).unwrap_err();
             assert_eq!((refused.index, refused.item.as_str()), (1, bad));

@@ -1,8 +1,5 @@
 //! Turning and mirroring: the eight orientations of EXIF, as what has to be done to a decoded
 //! picture to show it.
-//!
-//! Large pictures are never turned. A place that the user names is mapped back onto the decoded
-//! picture, and the small picture cut out there is turned.
 
 use ocellus_core::{Size, VideoTransform};
 
@@ -60,6 +57,22 @@ impl Orientation {
             (false, true) => Self { transpose: true, flip_x: c < 0, flip_y: b < 0 },
             _ => Self::default(),
         }
+    }
+
+    /// From the number that EXIF has for it, 1 to 8.
+    pub(crate) fn from_exif(number: u32) -> Option<Self> {
+        let transform = match number {
+            1 => VideoTransform::None,
+            2 => VideoTransform::FlipHorizontal,
+            3 => VideoTransform::Rotate180,
+            4 => VideoTransform::FlipVertical,
+            5 => VideoTransform::Transpose,
+            6 => VideoTransform::Rotate90,
+            7 => VideoTransform::Transverse,
+            8 => VideoTransform::Rotate270,
+            _ => return None,
+        };
+        Some(transform.into())
     }
 
     /// This one first, then `next`.

@@ -1,19 +1,23 @@
-//! Rendering of a part of a decoded picture to packed samples, scaled; shared by frames and
-//! scalers.
+//! Rendering of a part of a decoded picture to packed samples, scaled, and with the dynamic range of
+//! an ordinary screen; shared by frames and scalers.
 
 use ffmpeg_next::{format::Pixel, frame};
 use ocellus_core::Size;
 
-use crate::av::{Geometry, Quality, Swscale, View};
+use crate::av::{self, Geometry, Quality, Swscale, View};
 use crate::orientation::PixelRect;
-use crate::{MediaError, Result};
+use crate::{MediaError, Result, tone};
 
 /// Contexts that are kept: a few detectors, and a source that changes its size once in a while.
 const KEPT: usize = 8;
 
 /// Swscale contexts by what they were made for, the last used at the end. Bounded.
 #[derive(Default)]
-pub(crate) struct Contexts(Vec<Swscale>);
+pub(crate) struct Contexts {
+    contexts: Vec<Swscale>,
+    /// What was made of a picture with a high dynamic range.
+    mapped: Option<frame::Video>,
+}
 
 impl Contexts {
     /// A whole view as packed samples of `size`.
@@ -25,26 +29,48 @@ impl Contexts {
         quality: Quality,
     ) -> Result<&frame::Video> {
         let wanted = Geometry::new(view, size, format, quality);
-        let context = match self.0.iter().position(|context| *context.geometry() == wanted) {
-            Some(place) => self.0.remove(place),
+        let context = match self.contexts.iter().position(|context| *context.geometry() == wanted) {
+            Some(place) => self.contexts.remove(place),
             None => {
-                if self.0.len() >= KEPT {
-                    self.0.remove(0);
+                if self.contexts.len() >= KEPT {
+                    self.contexts.remove(0);
                 }
                 Swscale::new(wanted)?
             }
         };
-        self.0.push(context);
-        let picture = self.0.last_mut().and_then(|context| context.run(view));
+        self.contexts.push(context);
+        let picture = self.contexts.last_mut().and_then(|context| context.run(view));
         picture.ok_or_else(|| MediaError::internal("swscale failed"))
     }
 
-    /// `part` of a decoded picture as packed `format` of `size`, not turned yet.
+    /// `part` of a decoded picture as packed RGB or BGR of `size`, not turned yet.
+    pub(crate) fn render(
+        &mut self,
+        picture: &frame::Video,
+        part: PixelRect,
+        size: Size,
+        format: Pixel,
+        quality: Quality,
+    ) -> Result<&frame::Video> {
+        let Some(transfer) = av::transfer(picture) else { return self.convert(picture, part, size, format, quality) };
+        let mut mapped = match self.mapped.take() {
+            Some(kept) if (kept.width(), kept.height(), kept.format()) == (size.width, size.height, format) => kept,
+            _ => frame::Video::new(format, size.width, size.height),
+        };
+        let wide = self.convert(picture, part, size, Pixel::RGB48LE, quality)?;
+        let stride = mapped.stride(0);
+        let (width, height) = (size.width as usize, size.height as usize);
+        let to = (mapped.data_mut(0), stride);
+        tone::map_rows((wide.data(0), wide.stride(0)), to, width, height, transfer, format == Pixel::BGR24);
+        Ok(self.mapped.insert(mapped))
+    }
+
+    /// `part` of a decoded picture as packed `format` of `size`, samples as they are.
     ///
     /// Only the part is converted. Where chroma has fewer samples than luma, a little more than the
     /// part is converted, unscaled, and cut, so that colours stay at their place and the edges look
     /// as they do in the whole frame.
-    pub(crate) fn render(
+    fn convert(
         &mut self,
         picture: &frame::Video,
         part: PixelRect,

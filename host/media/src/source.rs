@@ -1,20 +1,24 @@
 //! An opened container: its packets, and what its header says.
 
 use std::fs::File;
-use std::io::Cursor;
+use std::io::{Cursor, Seek};
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use ffmpeg_next::format::context;
-use ffmpeg_next::{Error, Packet, Stream, decoder, media, packet};
+use ffmpeg_next::format::stream::Disposition;
+use ffmpeg_next::{Error, Packet, Stream, decoder, frame, media, packet};
+use ocellus_core::Size;
 use url::Url;
 
-use crate::av::{self, Coded, Container, Format, Reader};
+use crate::av::{self, Coded, Container, Format, MAX_PIXELS, Reader};
 use crate::error::Cause;
 use crate::http::Session;
 use crate::interrupt::Watch;
-use crate::options::{self, Reach, START, check_option, check_url, format_is_allowed};
+use crate::options::{self, PIXEL_ASPECT, Reach, START, check_option, check_url, format_is_allowed};
 use crate::orientation::Orientation;
+use crate::presentation::{PixelAspect, Presentation};
+use crate::structure;
 use crate::{Input, Interrupt, Location, MediaError, MediaInfo, Result};
 
 /// Seconds in a unit of FFmpeg's `AV_TIME_BASE`.
@@ -30,8 +34,14 @@ pub(crate) struct Source {
     tick: f64,
     /// The time stamp that is second 0.
     origin: i64,
+    /// Second 0 in the container's own time, in seconds.
+    begin: f64,
     pub(crate) info: MediaInfo,
-    pub(crate) orientation: Orientation,
+    looks: Looks,
+    /// Nothing of a local file is cut off, whatever its header claims.
+    is_complete: bool,
+    /// Time stamps may jump, as those of transport streams do.
+    pub(crate) may_jump: bool,
     /// Where to begin, in seconds: the option `ss`.
     pub(crate) start: Option<f64>,
     /// Packets carry times, so that a place can be looked up by them.
@@ -42,8 +52,27 @@ pub(crate) struct Source {
     pub(crate) is_live: bool,
 }
 
+/// How pictures are shown, where they do not say so themselves.
+struct Looks {
+    orientation: Orientation,
+    /// What the user asked for, after that.
+    transform: Orientation,
+    aspect: Option<PixelAspect>,
+    /// Whatever the stream and its pictures say.
+    aspect_asked_for: Option<PixelAspect>,
+}
+
 /// Formats whose files list others, so that the length of such a file says nothing.
 const PLAYLISTS: [&str; 2] = ["hls", "dash"];
+
+/// Formats whose header says when the last frame ends, whenever the first begins.
+const CLAIM_AN_END: [&str; 3] = ["matroska", "asf", "flv"];
+
+/// A source may end before its claimed end by this share and be whole: headers round.
+const SLACK: f64 = 0.02;
+
+/// Sound that begins earlier than this many seconds before the video has times of its own.
+const MAX_PRELUDE: f64 = 3600.0;
 
 impl Source {
     pub(crate) fn open(input: &Input, interrupt: &Interrupt) -> Result<Self> {
@@ -55,26 +84,32 @@ impl Source {
             forced.map(|name| options::check_format(name).map(|()| av::find_format(name))).transpose()?.flatten();
         let start =
             input.options.iter().find(|(key, _)| key == START).and_then(|(_, value)| options::parse_time(value));
-        let options: Vec<_> = input.options.iter().filter(|(key, _)| key != START).cloned().collect();
+        let ours = [START, PIXEL_ASPECT];
+        let options: Vec<_> = input.options.iter().filter(|(key, _)| !ours.contains(&key.as_str())).cloned().collect();
         if interrupt.is_raised() {
             return Err(MediaError::Interrupted);
         }
         // Bytes of which the server knows how many there are.
         let mut is_file = true;
+        let mut is_complete = false;
         let (container, watch, session) = match &input.location {
             Location::File(path) => {
                 let file = File::open(path).and_then(|file| {
                     if file.metadata()?.is_file() { Ok(file) } else { Err(std::io::ErrorKind::InvalidInput.into()) }
                 });
                 let watch = Watch::file(interrupt);
-                let file = file.map_err(|e| MediaError::NotFound(e.into()))?;
+                let mut file = file.map_err(|e| MediaError::NotFound(e.into()))?;
+                is_complete = structure::is_complete(&mut file);
+                file.rewind().map_err(|e| MediaError::NotFound(e.into()))?;
                 let reader = Reader::local(file, watch.clone()).map_err(MediaError::internal)?;
                 (open_bytes(reader, forced, &options, Reach::File), watch, None)
             }
             Location::Memory(bytes) => {
                 let watch = Watch::file(interrupt);
-                let reader =
-                    Reader::local(Cursor::new(Arc::clone(bytes)), watch.clone()).map_err(MediaError::internal)?;
+                let mut bytes = Cursor::new(Arc::clone(bytes));
+                is_complete = structure::is_complete(&mut bytes);
+                bytes.set_position(0);
+                let reader = Reader::local(bytes, watch.clone()).map_err(MediaError::internal)?;
                 (open_bytes(reader, forced, &options, Reach::File), watch, None)
             }
             Location::Url(url) => {
@@ -101,7 +136,7 @@ impl Source {
             .map(|source| {
                 let is_listed = PLAYLISTS.contains(&source.info.container.as_str());
                 let is_live = source.info.duration.is_none() && (!is_file || is_listed);
-                Self { endless, is_live, ..source }
+                Self { endless, is_live, is_complete, ..source }
             })
             .map_err(|error| stopped(&watch, session.as_deref()).unwrap_or(error))
     }
@@ -113,7 +148,9 @@ impl Source {
         input: &Input,
         start: Option<f64>,
     ) -> Result<Self> {
-        let stream = container.streams().best(media::Type::Video).ok_or(MediaError::NoVideoStream)?;
+        let demuxer = container.demuxer();
+        let format = demuxer.name().split(',').next().unwrap_or_default().to_owned();
+        let stream = video_stream(&container, &format).ok_or(MediaError::NoVideoStream)?;
         let parameters = stream.parameters();
         let codec = av::codec_name(parameters.id());
         let stored = av::stored_size(&stream);
@@ -125,26 +162,47 @@ impl Source {
                 MediaError::BrokenOff { frames: 0, cause: "no picture size".into() }
             });
         }
-        let orientation = container_rotation(&stream).then(input.transform.into());
+        check_size(stored)?;
+        let (of_container, of_codec) = av::pixel_aspect(&stream);
+        let aspect_asked_for = input.options.iter().rev().find(|(key, _)| key == PIXEL_ASPECT);
+        let looks = Looks {
+            orientation: container_rotation(&stream),
+            transform: input.transform.into(),
+            aspect: of_container,
+            aspect_asked_for: aspect_asked_for.and_then(|(_, value)| PixelAspect::parse(value)),
+        };
+        let aspect = looks.aspect_asked_for.or(of_container).or(of_codec).unwrap_or(PixelAspect::SQUARE);
+        let shown = Presentation::new(looks.orientation.then(looks.transform), stored, aspect).shown();
         let tick = f64::from(stream.time_base());
-        let positive = |ticks: i64| (ticks > 0).then_some(ticks as f64);
-        let duration = positive(stream.duration()).map(|d| d * tick);
-        let duration = duration.or_else(|| container.known_duration().map(|d| d as f64 * MICROSECOND));
+        let is_live = matches!(&input.location, Location::Url(url) if url.to_ascii_lowercase().starts_with("rtsp"));
+        let origin = origin(&container, &stream, is_live);
+        let begin = origin as f64 * tick;
+        let started = stream.start_time();
+        let started = if started == ffmpeg_next::ffi::AV_NOPTS_VALUE { 0 } else { started.saturating_sub(origin) };
+        let claimed = container.known_duration().map(|d| d as f64 * MICROSECOND);
+        // Some say when they end, others how long they are.
+        let claimed = claimed.map(|claimed| {
+            let says_when = CLAIM_AN_END.contains(&format.as_str()) && claimed > begin && begin > 0.0;
+            if says_when { claimed - begin } else { claimed }
+        });
+        let own = (stream.duration() > 0 && !CLAIM_AN_END.contains(&format.as_str()))
+            .then(|| stream.duration().saturating_add(started) as f64 * tick);
         let rate =
             [stream.avg_frame_rate(), stream.rate()].into_iter().find(|r| r.numerator() > 0 && r.denominator() > 0);
-        let demuxer = container.demuxer();
+        let others = container.streams().filter(|other| {
+            other.index() != stream.index() && is_moving(other) && !PLAYLISTS.contains(&format.as_str())
+        });
         let info = MediaInfo {
-            duration,
-            size: orientation.size(stored),
+            duration: own.or(claimed),
+            size: shown,
             frame_rate: rate.map(f64::from),
             has_audio: container.streams().best(media::Type::Audio).is_some(),
+            other_video: others.map(|other| named(&other)).collect(),
             codec,
-            container: demuxer.name().split(',').next().unwrap_or_default().to_owned(),
+            container: format,
         };
-        let origin = stream.start_time();
-        let origin = if origin == ffmpeg_next::ffi::AV_NOPTS_VALUE { 0 } else { origin };
         let stream = stream.index();
-        let is_timed = !demuxer.is_untimed();
+        let (is_timed, may_jump) = (!demuxer.is_untimed(), demuxer.may_jump());
         Ok(Self {
             container,
             watch,
@@ -152,8 +210,11 @@ impl Source {
             stream,
             tick,
             origin,
+            begin,
             info,
-            orientation,
+            looks,
+            is_complete: false,
+            may_jump,
             start,
             is_timed,
             endless: false,
@@ -195,11 +256,19 @@ impl Source {
         timestamp.saturating_sub(self.origin) as f64 * self.tick
     }
 
-    /// When a packet's content ends, in seconds from the container's beginning.
+    /// When a packet's content ends, in seconds.
     pub(crate) fn end_of(&self, packet: &Packet) -> Option<f64> {
         let tick = f64::from(self.container.stream(packet.stream())?.time_base());
         let start = packet.pts().or(packet.dts())?;
-        Some(start.saturating_add(packet.duration()) as f64 * tick - self.container.earliest() as f64 * MICROSECOND)
+        Some(start.saturating_add(packet.duration()) as f64 * tick - self.begin)
+    }
+
+    /// How a picture is shown.
+    pub(crate) fn presentation(&self, picture: &frame::Video) -> Presentation {
+        let orientation = av::own_orientation(picture).unwrap_or(self.looks.orientation).then(self.looks.transform);
+        let aspect = self.looks.aspect_asked_for.or(self.looks.aspect).or_else(|| av::own_aspect(picture));
+        let size = Size { width: picture.width(), height: picture.height() };
+        Presentation::new(orientation, size, aspect.unwrap_or(PixelAspect::SQUARE))
     }
 
     /// When second 0 was, where the sender says so (RTCP sender reports); microseconds since the
@@ -208,15 +277,42 @@ impl Source {
         self.container.realtime_start()
     }
 
-    /// How long the container claims to be, in seconds.
-    pub(crate) fn claimed_end(&self) -> Option<f64> {
+    /// The header claims more than `slack` seconds behind `end`, where the content was found to end,
+    /// and is believed.
+    pub(crate) fn claims_more(&self, end: f64, slack: f64) -> bool {
+        let Some(claimed) = self.claimed().filter(|_| !self.is_complete && !self.is_fragmented()) else { return false };
+        // A claim may count from second 0, or from the container's own beginning of time.
+        end.max(end + self.begin) + slack.max(claimed * SLACK) < claimed
+    }
+
+    /// Seconds that the whole is long. Its last frame begins at `last` and, where nobody says how
+    /// long it is shown, ends at `end`.
+    pub(crate) fn length(&self, last: f64, end: f64) -> f64 {
+        let Some(claimed) = self.claimed().filter(|_| !self.is_fragmented()) else { return end };
+        let apart = |claim: &f64| (claim - end).abs();
+        let claims = [claimed, claimed - self.begin].into_iter();
+        claims.min_by(|a, b| apart(a).total_cmp(&apart(b))).filter(|claim| *claim > last).unwrap_or(end)
+    }
+
+    /// What the header says of its duration, in seconds.
+    fn claimed(&self) -> Option<f64> {
         self.container.known_duration().map(|d| d as f64 * MICROSECOND)
+    }
+
+    /// Its header was written before its content.
+    fn is_fragmented(&self) -> bool {
+        self.info.container == "mov" && self.container.stream(self.stream).is_some_and(|s| s.frames() == 0)
+    }
+
+    /// It goes on until it breaks off.
+    pub(crate) fn has_no_end(&self) -> bool {
+        self.endless && self.claimed().is_none()
     }
 
     /// Goes to the last key frame at or before `seconds`.
     pub(crate) fn seek(&mut self, seconds: f64) -> Result<(), Error> {
         self.watch.rearm();
-        let target = ((seconds + self.origin as f64 * self.tick) / MICROSECOND).floor() as i64;
+        let target = ((seconds + self.begin) / MICROSECOND).floor() as i64;
         // FFmpeg takes the end of the range as part of it.
         self.container.seek(target, ..target)
     }
@@ -280,14 +376,65 @@ fn host_text(ip: IpAddr) -> String {
     }
 }
 
+/// A picture this large is not decoded: its header may be all that there is of it.
+fn check_size(size: Size) -> Result<()> {
+    let pixels = i64::from(size.width).saturating_mul(i64::from(size.height));
+    if pixels > MAX_PIXELS { Err(MediaError::TooLarge { size }) } else { Ok(()) }
+}
+
+/// Video, and not the cover of a song.
+fn is_moving(stream: &Stream<'_>) -> bool {
+    stream.parameters().medium() == media::Type::Video && !stream.disposition().contains(Disposition::ATTACHED_PIC)
+}
+
+/// The video stream that is processed: the first that is marked as the default, or else the first.
+/// Of a playlist's it is the best, since they show the same.
+fn video_stream<'a>(container: &'a context::Input, format: &str) -> Option<Stream<'a>> {
+    let has_size = |stream: &Stream<'_>| {
+        let size = av::stored_size(stream);
+        size.width > 0 && size.height > 0
+    };
+    let is_default = |stream: &Stream<'_>| stream.disposition().contains(Disposition::DEFAULT);
+    if PLAYLISTS.contains(&format) {
+        return container.streams().best(media::Type::Video).filter(is_moving);
+    }
+    let moving = || container.streams().filter(is_moving);
+    moving().find(|s| has_size(s) && is_default(s)).or_else(|| moving().find(has_size)).or_else(|| moving().next())
+}
+
+/// For a person to know a stream by.
+fn named(stream: &Stream<'_>) -> String {
+    let Size { width, height } = av::stored_size(stream);
+    format!("stream {}: {} {width}x{height}", stream.index(), av::codec_name(stream.parameters().id()))
+}
+
+/// The time stamp that is second 0, as players have it: where the earlier of video and sound
+/// begins. Sound that begins less than a frame before the video is only its codec's run-up.
+fn origin(container: &context::Input, video: &Stream<'_>, is_live: bool) -> i64 {
+    let begin = |stream: &Stream<'_>| {
+        let start = stream.start_time();
+        (start != ffmpeg_next::ffi::AV_NOPTS_VALUE).then_some(start)
+    };
+    let Some(own) = begin(video) else { return 0 };
+    if is_live {
+        return own;
+    }
+    let tick = f64::from(video.time_base());
+    let seconds = own as f64 * tick;
+    let earlier = container
+        .streams()
+        .filter(|stream| stream.parameters().medium() == media::Type::Audio)
+        .filter_map(|stream| Some(begin(&stream)? as f64 * f64::from(stream.time_base())))
+        .map(|start| if seconds >= 0.0 { start.max(0.0) } else { start })
+        .filter(|start| *start < seconds && seconds - start < MAX_PRELUDE)
+        .fold(seconds, f64::min);
+    let rate = f64::from(video.avg_frame_rate());
+    let frame = if rate > 0.0 { 1.0 / rate } else { 0.0 };
+    if earlier < seconds - frame { (earlier / tick).round() as i64 } else { own }
+}
+
 /// How the container wants its picture turned.
 fn container_rotation(stream: &Stream<'_>) -> Orientation {
-    let matrix =
-        stream.side_data().find(|data| data.kind() == packet::side_data::Type::DisplayMatrix).and_then(|data| {
-            let mut matrix = [0i32; 9];
-            let words = data.data().chunks_exact(4).filter_map(|word| word.try_into().ok().map(i32::from_ne_bytes));
-            let filled = matrix.iter_mut().zip(words).map(|(to, word)| *to = word).count();
-            (filled == 9).then_some(matrix)
-        });
-    matrix.map(Orientation::from_display_matrix).unwrap_or_default()
+    let matrix = stream.side_data().find(|data| data.kind() == packet::side_data::Type::DisplayMatrix);
+    matrix.and_then(|data| av::display_matrix(data.data())).unwrap_or_default()
 }

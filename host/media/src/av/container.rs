@@ -12,8 +12,10 @@ use ffmpeg_next::{Dictionary, Error, Packet, ffi};
 
 use ocellus_core::Size;
 
+use super::codec::MAX_PIXELS;
 use crate::http::{Body, Session};
 use crate::interrupt::Watch;
+use crate::presentation::PixelAspect;
 
 /// Bytes of a file that are read at once.
 const BUFFER: usize = 64 * 1024;
@@ -38,6 +40,11 @@ impl Format {
     /// It opens its input by itself instead of reading what it is given.
     pub(crate) fn own_io(self) -> bool {
         self.flags() & ffi::AVFMT_NOFILE != 0
+    }
+
+    /// Its time stamps may jump anywhere, as those of broadcasts do.
+    pub(crate) fn may_jump(self) -> bool {
+        self.flags() & ffi::AVFMT_TS_DISCONT != 0
     }
 
     /// Its packets carry no time stamps.
@@ -280,8 +287,36 @@ fn open(
             Some(io) => context::Input::wrap_with_custom_io_and_interrupt(context, io, callback.guard),
             None => context::Input::wrap_with_interrupt(context, callback.guard),
         };
-        let found = ffi::avformat_find_stream_info(context, ptr::null_mut());
-        if found < 0 { Err(found.into()) } else { Ok(input) }
+        look_into(context)?;
+        Ok(input)
+    }
+}
+
+/// Finds out what the streams are, for which some of them are decoded: within bounds.
+///
+/// # Safety
+/// `context` is open.
+unsafe fn look_into(context: *mut ffi::AVFormatContext) -> Result<(), Error> {
+    let limit = CString::new(MAX_PIXELS.to_string()).unwrap_or_default();
+    // SAFETY: the context is open, so it has as many streams as it says. FFmpeg takes as many
+    // dictionaries as there are streams when it is called, and puts others in their place, which
+    // are freed here.
+    unsafe {
+        let count = (*context).nb_streams as usize;
+        let mut options: Vec<*mut ffi::AVDictionary> = vec![ptr::null_mut(); count];
+        for (n, options) in options.iter_mut().enumerate() {
+            let parameters = (**(*context).streams.add(n)).codecpar;
+            // What a header claims of itself is not decoded to see whether it is true.
+            if i64::from((*parameters).width).saturating_mul((*parameters).height.into()) > MAX_PIXELS {
+                (**(*context).streams.add(n)).discard = ffi::AVDiscard::AVDISCARD_ALL;
+            }
+            ffi::av_dict_set(options, c"max_pixels".as_ptr(), limit.as_ptr(), 0);
+        }
+        let found = ffi::avformat_find_stream_info(context, options.as_mut_ptr());
+        for options in &mut options {
+            ffi::av_dict_free(options);
+        }
+        if found < 0 { Err(found.into()) } else { Ok(()) }
     }
 }
 
@@ -290,8 +325,6 @@ pub(crate) trait Container {
     fn demuxer(&self) -> Format;
     /// Microseconds; `None` where FFmpeg could only guess from the bit rate.
     fn known_duration(&self) -> Option<i64>;
-    /// Of the earliest stream, in microseconds.
-    fn earliest(&self) -> i64;
     /// When the stream's second 0 was, where the sender says so; microseconds since the Unix epoch.
     fn realtime_start(&self) -> Option<i64>;
     fn read(&mut self, packet: &mut Packet) -> Result<(), Error>;
@@ -307,12 +340,6 @@ impl Container for context::Input {
         // SAFETY: plain fields of an open context.
         let (duration, method) = unsafe { ((*self.as_ptr()).duration, (*self.as_ptr()).duration_estimation_method) };
         (duration > 0 && method != ffi::AVDurationEstimationMethod::AVFMT_DURATION_FROM_BITRATE).then_some(duration)
-    }
-
-    fn earliest(&self) -> i64 {
-        // SAFETY: a plain field of an open context.
-        let start = unsafe { (*self.as_ptr()).start_time };
-        if start == ffi::AV_NOPTS_VALUE { 0 } else { start }
     }
 
     fn realtime_start(&self) -> Option<i64> {
@@ -332,4 +359,14 @@ pub(crate) fn stored_size(stream: &ffmpeg_next::Stream<'_>) -> Size {
     let (width, height) = unsafe { ((*stream.parameters().as_ptr()).width, (*stream.parameters().as_ptr()).height) };
     let side = |n: i32| u32::try_from(n).unwrap_or(0);
     Size { width: side(width), height: side(height) }
+}
+
+/// The shape of a stream's pixels: as the container says, and as the codec does.
+pub(crate) fn pixel_aspect(stream: &ffmpeg_next::Stream<'_>) -> (Option<PixelAspect>, Option<PixelAspect>) {
+    // SAFETY: a stream is alive and has its parameters; the fields are plain.
+    let ratios = unsafe {
+        [(*stream.as_ptr()).sample_aspect_ratio, (*stream.parameters().as_ptr()).sample_aspect_ratio]
+    };
+    let [of_container, of_codec] = ratios.map(|ratio| PixelAspect::new(ratio.num, ratio.den));
+    (of_container, of_codec)
 }

@@ -18,11 +18,14 @@ use std::sync::Once;
 
 use ffmpeg_next::ffi;
 
-pub(crate) use codec::{Coded, codec_name, open_decoder};
-pub(crate) use container::{Container, Format, Reader, find_format, open_rtsp, stored_size};
+pub(crate) use codec::{Coded, MAX_PIXELS, codec_name, open_decoder};
+pub(crate) use container::{Container, Format, Reader, find_format, open_rtsp, pixel_aspect, stored_size};
 pub(crate) use hardware::device;
 pub(crate) use muxer::Muxer;
-pub(crate) use picture::{View, colour_is_limited, luma_view, repeats_chroma};
+pub(crate) use picture::{
+    View, colour_is_limited, display_matrix, earlier_field, is_combed, luma_view, own_aspect, own_orientation,
+    repeats_chroma, transfer,
+};
 pub(crate) use swscale::{Geometry, Quality, Swscale};
 
 static ONCE: Once = Once::new();

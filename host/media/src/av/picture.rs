@@ -5,7 +5,9 @@ use std::marker::PhantomData;
 use ffmpeg_next::{color, ffi, frame};
 use ocellus_core::Size;
 
-use crate::orientation::PixelRect;
+use crate::orientation::{Orientation, PixelRect};
+use crate::presentation::PixelAspect;
+use crate::tone::Transfer;
 
 /// A part of a picture as swscale wants it.
 #[derive(Clone, Copy)]
@@ -78,6 +80,105 @@ fn colour(picture: &frame::Video, format: ffi::AVPixelFormat, descriptor: &ffi::
         }
     };
     Some(Colour { matrix, full })
+}
+
+/// How its samples stand for light, where it has a high dynamic range.
+pub(crate) fn transfer(picture: &frame::Video) -> Option<Transfer> {
+    // SAFETY: a plain field of a frame that is alive. It is read as the number that it is in C, since
+    // a stream may have any number there.
+    let transfer = unsafe { (&raw const (*picture.as_ptr()).color_trc).cast::<std::ffi::c_uint>().read() };
+    match transfer {
+        t if t == ffi::AVColorTransferCharacteristic::AVCOL_TRC_SMPTE2084 as u32 => Some(Transfer::Pq),
+        t if t == ffi::AVColorTransferCharacteristic::AVCOL_TRC_ARIB_STD_B67 as u32 => Some(Transfer::Hlg),
+        _ => None,
+    }
+}
+
+/// How a picture says itself that it is to be turned: a matrix (HEVC and H.264 messages, EXIF of
+/// JPEG), or EXIF that FFmpeg hands on as text.
+pub(crate) fn own_orientation(picture: &frame::Video) -> Option<Orientation> {
+    if let Some(matrix) = picture.side_data(frame::side_data::Type::DisplayMatrix) {
+        return display_matrix(matrix.data());
+    }
+    Orientation::from_exif(picture.metadata().get("Orientation")?.trim().parse().ok()?)
+}
+
+/// The orientation of the nine numbers of a display matrix.
+pub(crate) fn display_matrix(data: &[u8]) -> Option<Orientation> {
+    let mut matrix = [0_i32; 9];
+    let words = data.chunks_exact(4).filter_map(|word| word.try_into().ok().map(i32::from_ne_bytes));
+    let filled = matrix.iter_mut().zip(words).map(|(to, word)| *to = word).count();
+    (filled == matrix.len()).then(|| Orientation::from_display_matrix(matrix))
+}
+
+/// The shape of its pixels, where the codec says it.
+pub(crate) fn own_aspect(picture: &frame::Video) -> Option<PixelAspect> {
+    let ratio = picture.aspect_ratio();
+    PixelAspect::new(ratio.numerator(), ratio.denominator())
+}
+
+/// Differences of luma from which on a line counts as displaced against its neighbours.
+const COMB: i32 = 12;
+/// Such samples in a thousand, from which on the fields of a picture show different moments.
+const COMBED: usize = 4;
+
+/// Whether two fields that were filmed at different moments are interleaved in a picture, so that
+/// what moves has the edges of a comb. Only pictures that say they are interlaced are looked at.
+pub(crate) fn is_combed(picture: &frame::Video) -> bool {
+    if !picture.is_interlaced() || picture.height() < 4 {
+        return false;
+    }
+    let eight_bits = descriptor(picture).and_then(|(_, d)| grey_format(d)) == Some(ffi::AVPixelFormat::AV_PIX_FMT_GRAY8);
+    let stride = picture.stride(0);
+    // SAFETY: a plain field of a frame that is alive.
+    let from_top = unsafe { (*picture.as_ptr()).linesize[0] } > 0;
+    if !eight_bits || !from_top {
+        // It says so, and cannot be looked at here.
+        return true;
+    }
+    let (luma, width) = (picture.data(0), picture.width() as usize);
+    let mut rows = luma.chunks_exact(stride).take(picture.height() as usize);
+    let (Some(mut above), Some(mut row)) = (rows.next(), rows.next()) else { return false };
+    let (mut combed, mut all) = (0, 0);
+    for below in rows {
+        let samples = above.iter().zip(row).zip(below).take(width).step_by(4);
+        for ((above, here), below) in samples {
+            let [above, here, below] = [above, here, below].map(|sample| i32::from(*sample));
+            let (up, down) = (here - above, here - below);
+            let displaced = up.signum() * down.signum() > 0 && up.abs().min(down.abs()) > COMB;
+            combed += usize::from(displaced && (above - below).abs() * 2 < up.abs().min(down.abs()));
+            all += 1;
+        }
+        (above, row) = (row, below);
+    }
+    combed * 1000 > all * COMBED
+}
+
+/// The earlier field of a picture: the same samples, every second line of them.
+pub(crate) fn earlier_field(picture: &frame::Video) -> Option<frame::Video> {
+    let (_, descriptor) = descriptor(picture)?;
+    if picture.height() < 4 || descriptor.log2_chroma_h > 1 {
+        return None;
+    }
+    let lower_first = !picture.is_top_first();
+    // SAFETY: the new frame has references of its own to the buffers of the picture, and its fields
+    // are plain. Each plane has at least two lines, since the picture has four and chroma half as
+    // many at least; so its second line lies in it, and half its lines, each the second one, too.
+    unsafe {
+        let field = ffi::av_frame_clone(picture.as_ptr());
+        let raw = field.as_mut()?;
+        for (data, stride) in raw.data.iter_mut().zip(&mut raw.linesize) {
+            // A palette has no lines.
+            if !data.is_null() && *stride != 0 {
+                if lower_first {
+                    *data = data.offset(*stride as isize);
+                }
+                *stride *= 2;
+            }
+        }
+        raw.height /= 2;
+        Some(frame::Video::wrap(field))
+    }
 }
 
 /// Its luma goes from 16 to 235.
@@ -215,10 +316,14 @@ fn grey_format(descriptor: &ffi::AVPixFmtDescriptor) -> Option<ffi::AVPixelForma
     }
 }
 
-/// The luma of a part, as a grey picture; `None` where the format has no plane of luma.
+/// The luma of a part, as a grey picture; `None` where the format has no plane of luma, or where
+/// luma stands for light in another way than on an ordinary screen.
 pub(crate) fn luma_view(picture: &frame::Video, part: PixelRect) -> Option<View<'_>> {
     let (format, descriptor) = descriptor(picture)?;
     colour(picture, format, descriptor)?;
+    if transfer(picture).is_some() {
+        return None;
+    }
     let format = grey_format(descriptor)?;
     let step = descriptor.comp.first()?.step as isize;
     let view =
