@@ -466,7 +466,8 @@ impl Decoder {
             None if self.next == 0 && !self.moved => "no packet gave a frame".into(),
             None => return Ok(()),
         };
-        Err(MediaError::BrokenOff { frames: self.next, cause })
+        let error = MediaError::BrokenOff { frames: self.next, cause };
+        Err(self.source.of_kind(error))
     }
 }
 

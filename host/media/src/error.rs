@@ -18,8 +18,8 @@ pub enum MediaError {
     #[error("The source file cannot be opened.")]
     NotFound(#[source] Cause),
     /// The host of a URL refuses, does not answer, or has no such stream.
-    #[error("The source URL cannot be opened.")]
-    Unreachable(#[source] Cause),
+    #[error("The source URL cannot be opened: {0}.")]
+    Unreachable(#[source] UrlError),
     /// A URL that delivered nothing for a long time.
     #[error("The source URL stopped delivering.")]
     Stalled,
@@ -73,6 +73,62 @@ pub enum MediaError {
     Internal(#[source] Cause),
 }
 
+/// Why a URL cannot be read. `Display` is the end of a sentence, and names neither host nor path.
+#[derive(Debug, thiserror::Error)]
+pub enum UrlError {
+    /// It cannot be taken apart.
+    #[error("it is not a URL")]
+    Malformed(#[source] Cause),
+    /// No name server knows its host.
+    #[error("the name of its host is not known")]
+    UnknownHost(#[source] Cause),
+    /// No connection comes about, or it breaks.
+    #[error("no connection to its server comes about")]
+    NotConnected(#[source] Cause),
+    /// A server that is there and says nothing.
+    #[error("its server does not answer in time")]
+    TimedOut(#[source] Cause),
+    /// No secure connection comes about.
+    #[error("the secure connection fails: {what}")]
+    Tls {
+        /// What is wrong, for the user.
+        what: String,
+        /// The same, as rustls has it.
+        #[source]
+        cause: Cause,
+    },
+    /// The answer of an HTTP or RTSP server.
+    #[error("its server answers {}", status(*.0))]
+    Status(u16),
+    /// Redirects that lead to where they began, or are too many.
+    #[error("its redirects lead in a circle, or are more than {most}")]
+    Redirects {
+        /// So many are followed.
+        most: usize,
+    },
+    /// The server does not keep to HTTP, or what it sends changes while it is read.
+    #[error("{0}")]
+    BadAnswer(&'static str),
+    /// FFmpeg does not say more.
+    #[error("it cannot be read")]
+    Other(#[source] Cause),
+}
+
+fn status(status: u16) -> String {
+    let meaning = match status {
+        400 => "that the request is bad",
+        401 => "that a user name and password are needed, or that they are wrong",
+        403 => "that it may not be read",
+        404 => "that there is nothing there",
+        410 => "that there is nothing there any more",
+        416 => "that it sends no parts of it",
+        429 => "that it gets too many requests",
+        500.. => "that it fails",
+        _ => "something else than a video",
+    };
+    format!("{status}, {meaning}")
+}
+
 fn broken_off(frames: u64) -> String {
     match frames {
         0 => "it holds no frame that can be read".into(),
@@ -84,6 +140,11 @@ fn broken_off(frames: u64) -> String {
 impl MediaError {
     pub(crate) fn refused(what: impl Into<String>) -> Self {
         Self::Refused { what: what.into() }
+    }
+
+    /// A URL whose server does not keep to what it should.
+    pub(crate) fn bad_answer(what: &'static str) -> Self {
+        Self::Unreachable(UrlError::BadAnswer(what))
     }
 
     pub(crate) fn internal(cause: impl Into<Cause>) -> Self {

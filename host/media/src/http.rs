@@ -8,16 +8,19 @@
 use std::future::Future;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use bytes::{Buf, Bytes};
+use bytes::{Buf, Bytes, BytesMut};
 use ocellus_core::NetworkPolicy;
 use reqwest::header::{CONTENT_RANGE, LOCATION, RANGE, REFERER, USER_AGENT};
 use reqwest::{Client, Response, StatusCode};
 use tokio::runtime::Runtime;
 use url::Url;
 
+use crate::credentials::Credentials;
+use crate::error::UrlError;
 use crate::interrupt::Watch;
 use crate::network::{self, ResolveError, guard_client};
 use crate::{MediaError, Result};
@@ -42,6 +45,10 @@ pub(crate) struct Session {
     policy: NetworkPolicy,
     watch: Watch,
     options: Options,
+    /// User name and password of the URL, for its own server.
+    credentials: Mutex<Option<Credentials>>,
+    /// The server refused to send parts.
+    no_parts: AtomicBool,
     /// Why a resource that FFmpeg asked for was refused.
     refused: Mutex<Option<String>>,
 }
@@ -58,8 +65,11 @@ impl Session {
     pub(crate) fn new(policy: &NetworkPolicy, options: &[(String, String)], watch: &Watch) -> Result<Arc<Self>> {
         let option = |name: &str| options.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value.clone());
         let is_off = |name: &str| option(name).is_some_and(|value| value == "0");
-        let builder =
-            Client::builder().connect_timeout(CONNECT_TIMEOUT).danger_accept_invalid_certs(is_off("tls_verify"));
+        let builder = Client::builder()
+            .connect_timeout(CONNECT_TIMEOUT)
+            // Some hosts hand out a cookie with a redirect, and refuse who comes back without it.
+            .cookie_store(true)
+            .danger_accept_invalid_certs(is_off("tls_verify"));
         let client = guard_client(builder, policy).build().map_err(MediaError::internal)?;
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(MediaError::internal)?;
@@ -74,6 +84,8 @@ impl Session {
                 seekable: !is_off("seekable"),
                 reconnect: !is_off("reconnect"),
             },
+            credentials: Mutex::default(),
+            no_parts: AtomicBool::new(false),
             refused: Mutex::new(None),
         }))
     }
@@ -102,13 +114,16 @@ impl Session {
         let host = url.host_str().ok_or_else(|| MediaError::refused("The source URL has no host."))?;
         self.wait(network::lookup(&self.policy, host, network::port_of(url)))?.map_err(|error| match error {
             ResolveError::NotAllowed(refused) => refused.into(),
-            ResolveError::Unknown(error) => MediaError::Unreachable(error.into()),
+            ResolveError::Unknown(error) => MediaError::Unreachable(UrlError::UnknownHost(error.into())),
         })
     }
 
     /// Opens a resource, following redirects. `part`: only the bytes of this range.
     pub(crate) fn open(self: &Arc<Self>, url: &str, part: Option<(u64, Option<u64>)>) -> Result<Body> {
-        let url = Url::parse(url).map_err(|e| MediaError::Unreachable(e.into()))?;
+        let mut url = Url::parse(url).map_err(|e| MediaError::Unreachable(UrlError::Malformed(e.into())))?;
+        if let Some(own) = Credentials::take_from(&mut url) {
+            *self.credentials.lock().unwrap_or_else(PoisonError::into_inner) = Some(own);
+        }
         let (start, end) = part.unwrap_or_default();
         let mut body = Body {
             session: Arc::clone(self),
@@ -139,39 +154,88 @@ impl Session {
 
     /// The answer to a request for the bytes from `start` on, and where redirects led.
     fn get(&self, mut url: Url, start: u64, end: Option<u64>) -> Result<(Url, Response)> {
-        for _ in 0..=MAX_REDIRECTS {
+        let mut redirects = 0;
+        let mut identified = false;
+        loop {
             if !matches!(url.scheme(), "http" | "https") {
                 return Err(MediaError::refused("The source leads to a URL that is neither http nor https."));
             }
             // The client checks addresses once more, when it connects; here the port is known, too.
             self.resolve(&url)?;
-            let mut request = self.client.get(url.clone());
-            if self.options.seekable || start > 0 || end.is_some() {
-                let end = end.map(|end| end.saturating_sub(1).to_string()).unwrap_or_default();
-                request = request.header(RANGE, format!("bytes={start}-{end}"));
-            }
-            for (name, value) in [(USER_AGENT, &self.options.user_agent), (REFERER, &self.options.referer)] {
-                if let Some(value) = value {
-                    request = request.header(name, value);
-                }
-            }
-            let response = self.wait(request.send())?.map_err(|error| match network::refusal(&error) {
-                Some(refused) => refused.into(),
-                None => MediaError::Unreachable(error.without_url().into()),
-            })?;
+            let response = self.ask(&url, start, end)?;
             let status = response.status();
             if status.is_success() {
                 return Ok((url, response));
             }
+            if status == StatusCode::UNAUTHORIZED && !identified && self.is_challenged(&url, &response) {
+                identified = true;
+                continue;
+            }
+            // Some answer so to any range, even to all of it.
+            if status == StatusCode::RANGE_NOT_SATISFIABLE
+                && start == 0
+                && end.is_none()
+                && !self.no_parts.swap(true, Ordering::Relaxed)
+            {
+                continue;
+            }
             let target =
                 response.headers().get(LOCATION).filter(|_| status.is_redirection()).and_then(|l| l.to_str().ok());
-            match target.and_then(|target| url.join(target).ok()) {
-                Some(target) => url = target,
-                None => return Err(MediaError::Unreachable(format!("status {status}").into())),
+            url = target
+                .and_then(|target| url.join(target).ok())
+                .ok_or(MediaError::Unreachable(UrlError::Status(status.as_u16())))?;
+            redirects += 1;
+            if redirects > MAX_REDIRECTS {
+                return Err(MediaError::Unreachable(UrlError::Redirects { most: MAX_REDIRECTS }));
             }
         }
-        Err(MediaError::Unreachable("too many redirects".into()))
     }
+
+    /// One request, whatever is answered.
+    fn ask(&self, url: &Url, start: u64, end: Option<u64>) -> Result<Response> {
+        let mut request = self.client.get(url.clone());
+        let parts = self.options.seekable && !self.no_parts.load(Ordering::Relaxed);
+        if parts || start > 0 || end.is_some() {
+            let end = end.map(|end| end.saturating_sub(1).to_string()).unwrap_or_default();
+            request = request.header(RANGE, format!("bytes={start}-{end}"));
+        }
+        for (name, value) in [(USER_AGENT, &self.options.user_agent), (REFERER, &self.options.referer)] {
+            if let Some(value) = value {
+                request = request.header(name, value);
+            }
+        }
+        if let Some(own) = self.credentials.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
+            request = own.identify(request, url);
+        }
+        match self.wait(request.send()) {
+            Ok(answered) => answered.map_err(failed),
+            Err(MediaError::Stalled) => Err(MediaError::Unreachable(UrlError::TimedOut("no answer".into()))),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The server asks who is there, in a way that can be answered.
+    fn is_challenged(&self, url: &Url, response: &Response) -> bool {
+        let mut own = self.credentials.lock().unwrap_or_else(PoisonError::into_inner);
+        own.as_mut().is_some_and(|own| own.take_challenge(url, response.headers()))
+    }
+}
+
+/// Why no answer came, for the user.
+fn failed(error: reqwest::Error) -> MediaError {
+    if let Some(refused) = network::refusal(&error) {
+        return refused.into();
+    }
+    let error = error.without_url();
+    MediaError::Unreachable(if let Some(what) = network::tls_failure(&error) {
+        UrlError::Tls { what, cause: error.into() }
+    } else if error.is_timeout() {
+        UrlError::TimedOut(error.into())
+    } else if error.is_connect() {
+        UrlError::NotConnected(error.into())
+    } else {
+        UrlError::Other(error.into())
+    })
 }
 
 impl Drop for Session {
@@ -211,6 +275,23 @@ impl Body {
         self.size
     }
 
+    /// The first bytes, `most` or less; they are read all the same.
+    pub(crate) fn peek(&mut self, most: usize) -> Result<Bytes> {
+        let mut ahead = BytesMut::new();
+        while ahead.len() < most {
+            let Some(stream) = &mut self.stream else { break };
+            match self.session.wait(stream.chunk())? {
+                Ok(Some(chunk)) => ahead.extend_from_slice(&chunk),
+                Ok(None) => break,
+                Err(error) => {
+                    return Err(MediaError::Unreachable(UrlError::NotConnected(error.without_url().into())));
+                }
+            }
+        }
+        self.chunk = ahead.freeze();
+        Ok(self.chunk.slice(..self.chunk.len().min(most)))
+    }
+
     /// Asks for the bytes from `position` on.
     fn request(&mut self) -> Result<()> {
         let (url, response) = self.session.get(self.url.clone(), self.position, self.end)?;
@@ -220,15 +301,15 @@ impl Body {
                 response.headers().get(CONTENT_RANGE).and_then(|v| v.to_str().ok()).and_then(parse_content_range);
             match range {
                 Some((start, size)) if start == self.position => size,
-                _ => return Err(MediaError::Unreachable("the server sent another part than it was asked for".into())),
+                _ => return Err(MediaError::bad_answer("its server sends another part than it was asked for")),
             }
         } else if self.position > 0 {
-            return Err(MediaError::Unreachable("the server does not send parts".into()));
+            return Err(MediaError::bad_answer("its server sends no parts of it"));
         } else {
             response.content_length()
         };
         if self.size.is_some() && self.size != size {
-            return Err(MediaError::Unreachable("the resource has changed".into()));
+            return Err(MediaError::bad_answer("it has changed while it was read"));
         }
         self.size = size;
         self.can_seek = is_part && size.is_some() && self.session.options.seekable;
@@ -267,8 +348,8 @@ impl Body {
                         continue;
                     }
                     Ok(None) if self.stop().is_none() => return Ok(false),
-                    Ok(None) => MediaError::Unreachable("the body ended early".into()),
-                    Err(error) => MediaError::Unreachable(error.without_url().into()),
+                    Ok(None) => MediaError::bad_answer("it ends before all of it was sent"),
+                    Err(error) => MediaError::Unreachable(UrlError::NotConnected(error.without_url().into())),
                 },
                 None => match self.request() {
                     Ok(()) => continue,
@@ -285,6 +366,19 @@ impl Body {
             self.session.wait(async { tokio::time::sleep(pause).await })?;
             self.failures += 1;
         }
+    }
+}
+
+impl Body {
+    /// The bytes that come next; `None` at the end.
+    pub(crate) fn next_bytes(&mut self) -> Result<Option<Bytes>> {
+        if !self.fill()? {
+            return Ok(None);
+        }
+        let bytes = std::mem::take(&mut self.chunk);
+        self.position += bytes.len() as u64;
+        self.at = self.position;
+        Ok(Some(bytes))
     }
 }
 

@@ -29,6 +29,9 @@ pub struct Input {
     pub options: Vec<(String, String)>,
     /// Where a URL, and what it refers to, may lead.
     pub network: NetworkPolicy,
+    /// A folder for a copy of what can only be read as a file; without one, the system's for
+    /// temporary files.
+    pub spool: Option<PathBuf>,
     /// Applied after the container's own rotation.
     pub transform: VideoTransform,
     /// For decoding; 0 is one for each core, or fewer beside other decoders.
@@ -44,6 +47,7 @@ impl Input {
             format: None,
             options: Vec::new(),
             network: NetworkPolicy::default(),
+            spool: None,
             transform: VideoTransform::None,
             threads: 0,
             decoding: Decoding::Software,

@@ -19,6 +19,7 @@
 #![warn(missing_docs)]
 
 mod av;
+mod credentials;
 mod decoder;
 mod decoding;
 mod encode;
@@ -37,6 +38,7 @@ mod render;
 mod scaler;
 mod sharpness;
 mod source;
+mod spool;
 mod structure;
 mod threads;
 mod tone;
@@ -44,7 +46,7 @@ mod tone;
 pub use decoder::Decoder;
 pub use decoding::{Decoding, Hardware, NoDevice};
 pub use encode::{encode_jpeg, encode_png};
-pub use error::{MediaError, Result};
+pub use error::{MediaError, Result, UrlError};
 pub use frame::Frame;
 pub use input::{Input, Location, MediaInfo, probe};
 pub use interrupt::Interrupt;

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use ocellus_core::{NetworkPolicy, NotAllowed, destinations};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use tokio_rustls::rustls;
 use url::Url;
 
 use crate::error::Cause;
@@ -92,10 +93,31 @@ pub(crate) fn port_of(url: &Url) -> u16 {
 
 /// The refusal that made a client fail, if it was one.
 pub(crate) fn refusal(error: &(dyn StdError + 'static)) -> Option<NotAllowed> {
+    cause_of::<NotAllowed>(error).cloned()
+}
+
+/// What was wrong with a secure connection that made a client fail, for its user.
+pub(crate) fn tls_failure(error: &(dyn StdError + 'static)) -> Option<String> {
+    Some(match cause_of::<rustls::Error>(error)? {
+        rustls::Error::InvalidCertificate(rustls::CertificateError::Expired) => {
+            "the certificate of its server has expired".into()
+        }
+        rustls::Error::InvalidCertificate(
+            rustls::CertificateError::NotValidForName | rustls::CertificateError::NotValidForNameContext { .. },
+        ) => "the certificate of its server is for another name".into(),
+        rustls::Error::InvalidCertificate(_) => {
+            "the certificate of its server is not trusted (tls_verify=0 in ffmpeg_params accepts any)".into()
+        }
+        _ => "its server speaks no TLS that can be understood".into(),
+    })
+}
+
+/// The error of a kind among the causes of another.
+fn cause_of<'a, T: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a T> {
     let mut cause = Some(error);
     while let Some(e) = cause {
-        if let Some(refused) = e.downcast_ref::<NotAllowed>() {
-            return Some(refused.clone());
+        if let Some(found) = e.downcast_ref::<T>() {
+            return Some(found);
         }
         // What an `io::Error` was made of is not its source, but its source's.
         cause = match e.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {

@@ -123,8 +123,7 @@ mod tests {
     #[test]
     fn oblong_pixels_make_one_side_longer() {
         let shown = |width, height, by| {
-            let Size { width, height } =
-                Presentation::new(Orientation::default(), Size { width, height }, by).shown();
+            let Size { width, height } = Presentation::new(Orientation::default(), Size { width, height }, by).shown();
             (width, height)
         };
         assert_eq!(shown(320, 480, aspect(2, 1)), (640, 480));

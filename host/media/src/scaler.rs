@@ -48,8 +48,7 @@ impl Scaler {
         let presentation = frame.presentation();
         let orientation = presentation.orientation();
         let stored = orientation.size(fit);
-        let packed =
-            self.0.render(frame.picture(), presentation.to_decoded(part), stored, format, Quality::Fast)?;
+        let packed = self.0.render(frame.picture(), presentation.to_decoded(part), stored, format, Quality::Fast)?;
         let stride = spec.width as usize * 3;
         let mut data = vec![spec.fill; stride * spec.height as usize];
         orientation.place::<3>(packed.data(0), packed.stride(0), stored, &mut data, stride);

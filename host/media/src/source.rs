@@ -12,14 +12,14 @@ use ocellus_core::Size;
 use url::Url;
 
 use crate::av::{self, Coded, Container, Format, MAX_PIXELS, Reader};
-use crate::error::Cause;
+use crate::error::{Cause, UrlError};
 use crate::http::Session;
 use crate::interrupt::Watch;
 use crate::options::{self, PIXEL_ASPECT, Reach, START, check_option, check_url, format_is_allowed};
 use crate::orientation::Orientation;
 use crate::presentation::{PixelAspect, Presentation};
-use crate::structure;
 use crate::{Input, Interrupt, Location, MediaError, MediaInfo, Result};
+use crate::{spool, structure};
 
 /// Seconds in a unit of FFmpeg's `AV_TIME_BASE`.
 const MICROSECOND: f64 = 1e-6;
@@ -38,6 +38,8 @@ pub(crate) struct Source {
     begin: f64,
     pub(crate) info: MediaInfo,
     looks: Looks,
+    /// What the first bytes say that it is, where not every FFmpeg reads that.
+    kind: Option<&'static str>,
     /// Nothing of a local file is cut off, whatever its header claims.
     is_complete: bool,
     /// Time stamps may jump, as those of transport streams do.
@@ -92,6 +94,7 @@ impl Source {
         // Bytes of which the server knows how many there are.
         let mut is_file = true;
         let mut is_complete = false;
+        let mut kind = None;
         let (container, watch, session) = match &input.location {
             Location::File(path) => {
                 let file = File::open(path).and_then(|file| {
@@ -99,6 +102,7 @@ impl Source {
                 });
                 let watch = Watch::file(interrupt);
                 let mut file = file.map_err(|e| MediaError::NotFound(e.into()))?;
+                kind = structure::rare_kind(&mut file);
                 is_complete = structure::is_complete(&mut file);
                 file.rewind().map_err(|e| MediaError::NotFound(e.into()))?;
                 let reader = Reader::local(file, watch.clone()).map_err(MediaError::internal)?;
@@ -107,6 +111,7 @@ impl Source {
             Location::Memory(bytes) => {
                 let watch = Watch::file(interrupt);
                 let mut bytes = Cursor::new(Arc::clone(bytes));
+                kind = structure::rare_kind(&mut bytes);
                 is_complete = structure::is_complete(&mut bytes);
                 bytes.set_position(0);
                 let reader = Reader::local(bytes, watch.clone()).map_err(MediaError::internal)?;
@@ -117,10 +122,19 @@ impl Source {
                 let watch = Watch::network(interrupt);
                 let session = Session::new(&input.network, &options, &watch)?;
                 let opened = if matches!(url.scheme(), "http" | "https") {
-                    let body = session.open(url.as_str(), None);
-                    is_file = body.as_ref().is_ok_and(|body| body.size().is_some());
-                    body.and_then(|body| Reader::web(&session, body, watch.clone()).map_err(MediaError::internal))
-                        .and_then(|reader| open_bytes(reader, forced, &options, Reach::Network))
+                    let opened = session.open(url.as_str(), None).and_then(|mut body| {
+                        is_file = body.size().is_some();
+                        if !spool::is_needed(&mut body)? {
+                            return Reader::web(&session, body, watch.clone()).map_err(MediaError::internal);
+                        }
+                        let folder = input.spool.clone().unwrap_or_else(std::env::temp_dir);
+                        let mut file = spool::copy(body, &folder, &watch)?;
+                        is_file = true;
+                        is_complete = structure::is_complete(&mut file);
+                        file.rewind().map_err(MediaError::internal)?;
+                        Reader::local(file, watch.clone()).map_err(MediaError::internal)
+                    });
+                    opened.and_then(|reader| open_bytes(reader, forced, &options, Reach::Network))
                 } else {
                     is_file = false;
                     open_rtsp(&session, &url, &options, &watch)
@@ -136,9 +150,13 @@ impl Source {
             .map(|source| {
                 let is_listed = PLAYLISTS.contains(&source.info.container.as_str());
                 let is_live = source.info.duration.is_none() && (!is_file || is_listed);
-                Self { endless, is_live, is_complete, ..source }
+                Self { endless, is_live, is_complete, kind, ..source }
             })
-            .map_err(|error| stopped(&watch, session.as_deref()).unwrap_or(error))
+            .map_err(|error| {
+                stopped(&watch, session.as_deref())
+                    .or_else(|| too_large_picture(&input.location))
+                    .unwrap_or_else(|| of_kind(kind, error))
+            })
     }
 
     fn new(
@@ -213,6 +231,7 @@ impl Source {
             begin,
             info,
             looks,
+            kind: None,
             is_complete: false,
             may_jump,
             start,
@@ -230,6 +249,11 @@ impl Source {
     /// What a decoder has to know of the video stream.
     pub(crate) fn coded(&self) -> Result<Coded> {
         self.container.stream(self.stream).map(|stream| Coded::of(&stream)).ok_or(MediaError::NoVideoStream)
+    }
+
+    /// Why nothing of it could be shown.
+    pub(crate) fn of_kind(&self, error: MediaError) -> MediaError {
+        of_kind(self.kind, error)
     }
 
     pub(crate) fn unsupported(&self, cause: Cause) -> MediaError {
@@ -318,6 +342,19 @@ impl Source {
     }
 }
 
+/// Where nothing of a source could be shown, because of what it is.
+fn of_kind(kind: Option<&str>, error: MediaError) -> MediaError {
+    match (kind, error) {
+        (Some(kind), MediaError::BrokenOff { frames: 0, cause } | MediaError::UnsupportedCodec { cause, .. }) => {
+            MediaError::UnsupportedCodec { codec: kind.to_owned(), cause }
+        }
+        (Some(kind), error @ (MediaError::NotAVideo(_) | MediaError::NoVideoStream)) => {
+            MediaError::UnsupportedCodec { codec: kind.to_owned(), cause: error.into() }
+        }
+        (_, error) => error,
+    }
+}
+
 fn stopped(watch: &Watch, session: Option<&Session>) -> Option<MediaError> {
     if watch.is_interrupted() {
         return Some(MediaError::Interrupted);
@@ -352,21 +389,34 @@ fn bad_value() -> MediaError {
 
 /// Puts each checked address of the host into the URL, until one can be connected to.
 fn open_rtsp(session: &Session, url: &Url, options: &[(String, String)], watch: &Watch) -> Result<context::Input> {
-    let mut failure = MediaError::Unreachable("no address".into());
+    let mut failure = UrlError::NotConnected("no address".into());
     for address in session.resolve(url)? {
         let mut target = url.clone();
-        target.set_host(Some(&host_text(address.ip()))).map_err(|e| MediaError::Unreachable(e.into()))?;
+        target
+            .set_host(Some(&host_text(address.ip())))
+            .map_err(|e| MediaError::Unreachable(UrlError::Malformed(e.into())))?;
         failure = match av::open_rtsp(target.as_str(), options, watch.clone()) {
             Ok(container) => return Ok(container),
             Err(Error::InvalidData) => return Err(MediaError::NotAVideo(Error::InvalidData.into())),
-            Err(error @ Error::Other { errno: ffmpeg_next::error::EINVAL }) if options.is_empty() => {
-                MediaError::Unreachable(error.into())
-            }
-            Err(Error::Other { errno: ffmpeg_next::error::EINVAL }) => return Err(bad_value()),
-            Err(error) => MediaError::Unreachable(error.into()),
+            Err(Error::Other { errno: ffmpeg_next::error::EINVAL }) if !options.is_empty() => return Err(bad_value()),
+            Err(error) => rtsp_failure(error),
         };
     }
-    Err(failure)
+    Err(MediaError::Unreachable(failure))
+}
+
+fn rtsp_failure(error: Error) -> UrlError {
+    use ffmpeg_next::error::{ECONNREFUSED, EHOSTUNREACH, ENETUNREACH, ETIMEDOUT};
+    match error {
+        Error::HttpBadRequest => UrlError::Status(400),
+        Error::HttpUnauthorized => UrlError::Status(401),
+        Error::HttpForbidden => UrlError::Status(403),
+        Error::HttpNotFound => UrlError::Status(404),
+        Error::HttpServerError => UrlError::Status(500),
+        Error::Other { errno: ETIMEDOUT } => UrlError::TimedOut(error.into()),
+        Error::Other { errno: ECONNREFUSED | EHOSTUNREACH | ENETUNREACH } => UrlError::NotConnected(error.into()),
+        error => UrlError::Other(error.into()),
+    }
 }
 
 fn host_text(ip: IpAddr) -> String {
@@ -380,6 +430,18 @@ fn host_text(ip: IpAddr) -> String {
 fn check_size(size: Size) -> Result<()> {
     let pixels = i64::from(size.width).saturating_mul(i64::from(size.height));
     if pixels > MAX_PIXELS { Err(MediaError::TooLarge { size }) } else { Ok(()) }
+}
+
+/// The refusal of a picture that FFmpeg would not look at for its size, which it does not say.
+fn too_large_picture(location: &Location) -> Option<MediaError> {
+    let size = match location {
+        Location::File(path) => imagesize::size(path),
+        Location::Memory(bytes) => imagesize::blob_size(bytes),
+        Location::Url(_) => return None,
+    };
+    let side = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+    let size = size.ok().map(|size| Size { width: side(size.width), height: side(size.height) })?;
+    check_size(size).err()
 }
 
 /// Video, and not the cover of a song.

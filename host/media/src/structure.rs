@@ -16,6 +16,23 @@ pub(crate) fn is_complete(file: &mut (impl Read + Seek)) -> bool {
     complete(file).unwrap_or(false)
 }
 
+/// The name of a kind of file that some versions of FFmpeg cannot read, by its first bytes.
+pub(crate) fn rare_kind(file: &mut (impl Read + Seek)) -> Option<&'static str> {
+    match bytes::<12>(file, 0)? {
+        [_, _, _, _, b'f', b't', b'y', b'p', brand @ ..] => match &brand {
+            b"avif" | b"avis" => Some("AVIF"),
+            b"heic" | b"heix" | b"hevc" | b"hevx" | b"heim" | b"heis" | b"mif1" | b"msf1" => Some("HEIC"),
+            _ => None,
+        },
+        // Of the extended format, the flag that there are several pictures.
+        [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P'] => match bytes::<9>(file, 12)? {
+            [b'V', b'P', b'8', b'X', _, _, _, _, flags] if flags & 2 != 0 => Some("animated WebP"),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
 /// `None` where something cannot be read or makes no sense.
 fn complete(file: &mut (impl Read + Seek)) -> Option<bool> {
     let length = file.seek(SeekFrom::End(0)).ok()?;
@@ -115,9 +132,8 @@ mod tests {
     use proptest::prelude::*;
 
     fn boxes(parts: &[(&[u8; 4], usize)]) -> Vec<u8> {
-        let one = |(name, size): &(&[u8; 4], usize)| {
-            [&(*size as u32 + 8).to_be_bytes()[..], *name, &vec![7; *size]].concat()
-        };
+        let one =
+            |(name, size): &(&[u8; 4], usize)| [&(*size as u32 + 8).to_be_bytes()[..], *name, &vec![7; *size]].concat();
         parts.iter().flat_map(one).collect()
     }
 

@@ -302,19 +302,20 @@ unsafe fn look_into(context: *mut ffi::AVFormatContext) -> Result<(), Error> {
     // dictionaries as there are streams when it is called, and puts others in their place, which
     // are freed here.
     unsafe {
-        let count = (*context).nb_streams as usize;
-        let mut options: Vec<*mut ffi::AVDictionary> = vec![ptr::null_mut(); count];
-        for (n, options) in options.iter_mut().enumerate() {
-            let parameters = (**(*context).streams.add(n)).codecpar;
-            // What a header claims of itself is not decoded to see whether it is true.
-            if i64::from((*parameters).width).saturating_mul((*parameters).height.into()) > MAX_PIXELS {
-                (**(*context).streams.add(n)).discard = ffi::AVDiscard::AVDISCARD_ALL;
-            }
+        let parameters = |n: usize| (**(*context).streams.add(n)).codecpar;
+        let size = |n: usize| ((*parameters(n)).width, (*parameters(n)).height);
+        let claimed: Vec<_> = (0..(*context).nb_streams as usize).map(size).collect();
+        let mut options: Vec<*mut ffi::AVDictionary> = vec![ptr::null_mut(); claimed.len()];
+        for options in &mut options {
             ffi::av_dict_set(options, c"max_pixels".as_ptr(), limit.as_ptr(), 0);
         }
         let found = ffi::avformat_find_stream_info(context, options.as_mut_ptr());
         for options in &mut options {
             ffi::av_dict_free(options);
+        }
+        // FFmpeg forgets the size of what it does not decode for its size.
+        for (n, claimed) in claimed.into_iter().enumerate().filter(|(n, _)| size(*n) == (0, 0)) {
+            ((*parameters(n)).width, (*parameters(n)).height) = claimed;
         }
         if found < 0 { Err(found.into()) } else { Ok(()) }
     }
@@ -364,9 +365,8 @@ pub(crate) fn stored_size(stream: &ffmpeg_next::Stream<'_>) -> Size {
 /// The shape of a stream's pixels: as the container says, and as the codec does.
 pub(crate) fn pixel_aspect(stream: &ffmpeg_next::Stream<'_>) -> (Option<PixelAspect>, Option<PixelAspect>) {
     // SAFETY: a stream is alive and has its parameters; the fields are plain.
-    let ratios = unsafe {
-        [(*stream.as_ptr()).sample_aspect_ratio, (*stream.parameters().as_ptr()).sample_aspect_ratio]
-    };
+    let ratios =
+        unsafe { [(*stream.as_ptr()).sample_aspect_ratio, (*stream.parameters().as_ptr()).sample_aspect_ratio] };
     let [of_container, of_codec] = ratios.map(|ratio| PixelAspect::new(ratio.num, ratio.den));
     (of_container, of_codec)
 }

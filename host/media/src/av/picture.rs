@@ -119,8 +119,11 @@ pub(crate) fn own_aspect(picture: &frame::Video) -> Option<PixelAspect> {
 
 /// Differences of luma from which on a line counts as displaced against its neighbours.
 const COMB: i32 = 12;
-/// Such samples in a thousand, from which on the fields of a picture show different moments.
-const COMBED: usize = 4;
+/// Pictures are looked at in squares of so many pixels, of which every fourth column is taken.
+const SQUARE: usize = 32;
+const COLUMNS: usize = 4;
+/// Displaced samples in a square, of 256, from which on its two fields show different moments.
+const COMBED: usize = 24;
 
 /// Whether two fields that were filmed at different moments are interleaved in a picture, so that
 /// what moves has the edges of a comb. Only pictures that say they are interlaced are looked at.
@@ -128,7 +131,8 @@ pub(crate) fn is_combed(picture: &frame::Video) -> bool {
     if !picture.is_interlaced() || picture.height() < 4 {
         return false;
     }
-    let eight_bits = descriptor(picture).and_then(|(_, d)| grey_format(d)) == Some(ffi::AVPixelFormat::AV_PIX_FMT_GRAY8);
+    let eight_bits =
+        descriptor(picture).and_then(|(_, d)| grey_format(d)) == Some(ffi::AVPixelFormat::AV_PIX_FMT_GRAY8);
     let stride = picture.stride(0);
     // SAFETY: a plain field of a frame that is alive.
     let from_top = unsafe { (*picture.as_ptr()).linesize[0] } > 0;
@@ -139,19 +143,27 @@ pub(crate) fn is_combed(picture: &frame::Video) -> bool {
     let (luma, width) = (picture.data(0), picture.width() as usize);
     let mut rows = luma.chunks_exact(stride).take(picture.height() as usize);
     let (Some(mut above), Some(mut row)) = (rows.next(), rows.next()) else { return false };
-    let (mut combed, mut all) = (0, 0);
-    for below in rows {
-        let samples = above.iter().zip(row).zip(below).take(width).step_by(4);
-        for ((above, here), below) in samples {
+    let mut squares = vec![0; width.div_ceil(SQUARE)];
+    for (n, below) in rows.enumerate() {
+        if n % SQUARE == 0 {
+            squares.fill(0);
+        }
+        let samples = above.iter().zip(row).zip(below).take(width).enumerate().step_by(COLUMNS);
+        for (x, ((above, here), below)) in samples {
             let [above, here, below] = [above, here, below].map(|sample| i32::from(*sample));
             let (up, down) = (here - above, here - below);
-            let displaced = up.signum() * down.signum() > 0 && up.abs().min(down.abs()) > COMB;
-            combed += usize::from(displaced && (above - below).abs() * 2 < up.abs().min(down.abs()));
-            all += 1;
+            let least = up.abs().min(down.abs());
+            let displaced = up.signum() * down.signum() > 0 && least > COMB && (above - below).abs() * 2 < least;
+            if displaced && let Some(square) = squares.get_mut(x / SQUARE) {
+                *square += 1;
+                if *square >= COMBED {
+                    return true;
+                }
+            }
         }
         (above, row) = (row, below);
     }
-    combed * 1000 > all * COMBED
+    false
 }
 
 /// The earlier field of a picture: the same samples, every second line of them.

@@ -1,0 +1,95 @@
+//! Credentials of a URL: user name and password, and how its server wants to see them.
+//!
+//! They are shown to nobody but the server whose URL they stand in, and only once it has asked, by
+//! Basic or Digest (RFC 7617, RFC 7616). End with the session of the source.
+
+use http_auth::{PasswordClient, PasswordParams};
+use percent_encoding::percent_decode_str;
+use reqwest::RequestBuilder;
+use reqwest::header::{AUTHORIZATION, HeaderMap, WWW_AUTHENTICATE};
+use url::{Origin, Url};
+
+pub(crate) struct Credentials {
+    /// The server that they are for.
+    origin: Origin,
+    username: String,
+    password: String,
+    /// Since the server asked.
+    client: Option<PasswordClient>,
+}
+
+impl Credentials {
+    /// Takes them out of a URL that has some.
+    pub(crate) fn take_from(url: &mut Url) -> Option<Self> {
+        let plain = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
+        let (username, password) = (plain(url.username()), plain(url.password().unwrap_or_default()));
+        if username.is_empty() && password.is_empty() {
+            return None;
+        }
+        url.set_username("").ok()?;
+        url.set_password(None).ok()?;
+        Some(Self { origin: url.origin(), username, password, client: None })
+    }
+
+    /// Whether the answer of a server is a question that they answer.
+    pub(crate) fn take_challenge(&mut self, url: &Url, headers: &HeaderMap) -> bool {
+        if url.origin() != self.origin {
+            return false;
+        }
+        let mut builder = PasswordClient::builder();
+        for challenge in headers.get_all(WWW_AUTHENTICATE).iter().filter_map(|value| value.to_str().ok()) {
+            builder = builder.challenges(challenge);
+        }
+        self.client = builder.build().ok();
+        self.client.is_some()
+    }
+
+    /// Adds them to a request to the server that asked for them.
+    pub(crate) fn identify(&mut self, request: RequestBuilder, url: &Url) -> RequestBuilder {
+        let Some(client) = self.client.as_mut().filter(|_| url.origin() == self.origin) else { return request };
+        let target = match url.query() {
+            Some(query) => format!("{}?{query}", url.path()),
+            None => url.path().to_owned(),
+        };
+        let answer = client.respond(&PasswordParams {
+            username: &self.username,
+            password: &self.password,
+            uri: &target,
+            method: "GET",
+            body: None,
+        });
+        // What they cannot answer the server refuses once more, which is what the user then reads.
+        match answer {
+            Ok(answer) => request.header(AUTHORIZATION, answer),
+            Err(_) => request,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_is_rid_of_them() {
+        let mut url = Url::parse("http://us%40er:p%3Aw@host:81/a?b").unwrap();
+        let own = Credentials::take_from(&mut url).unwrap();
+        assert_eq!((own.username.as_str(), own.password.as_str()), ("us@er", "p:w"));
+        assert_eq!(url.as_str(), "http://host:81/a?b");
+        assert!(Credentials::take_from(&mut url).is_none());
+    }
+
+    #[test]
+    fn nobody_else_is_shown_them() {
+        let mut own = Credentials::take_from(&mut Url::parse("http://user:pw@host/").unwrap()).unwrap();
+        let mut headers = HeaderMap::new();
+        headers.insert(WWW_AUTHENTICATE, "Basic realm=\"cameras\"".parse().unwrap());
+        let (here, elsewhere) = (Url::parse("http://host/x").unwrap(), Url::parse("http://other/x").unwrap());
+        assert!(!own.take_challenge(&elsewhere, &headers));
+        assert!(own.take_challenge(&here, &headers));
+        let client = reqwest::Client::new();
+        let mut shown = |url: &Url| own.identify(client.get(url.clone()), url).build().unwrap();
+        assert_eq!(shown(&here).headers()[AUTHORIZATION], "Basic dXNlcjpwdw==");
+        assert!(shown(&elsewhere).headers().get(AUTHORIZATION).is_none());
+    }
+}
