@@ -57,6 +57,13 @@ fn try_create(archive: &Archive) -> Result<VideoRecord, StoreError> {
     archive.create(move |id, now| VideoRecord::new(id, 1, None, settings, now))
 }
 
+/// A video with a long name, so that its deletion takes room in sled's log.
+fn new_video_with_long_name(archive: &Archive) -> VideoId {
+    let settings = SettingsSchema::new(&[], &["simple_iou".into()], &[]).unwrap().complete(None).unwrap();
+    let name = |id| Some(format!("{id} {}", "n".repeat(2000)));
+    archive.create(move |id, now| VideoRecord::new(id, 1, name(id), settings, now)).unwrap().id
+}
+
 fn rename(archive: &Archive, id: VideoId, name: &str) -> Result<(), StoreError> {
     let change = |v: &mut VideoRecord| {
         v.name = Some(name.into());
@@ -163,16 +170,16 @@ fn the_index_answers_from_memory_while_it_cannot_be_written_and_comes_back() {
     fs::create_dir(&data).unwrap();
     let archive = open(&data);
     let (video, objects) = with_objects(&archive, 300);
-    let mut ids: Vec<VideoId> = (0..400).map(|_| new_video(&archive)).collect();
+    let mut ids: Vec<VideoId> = (0..400).map(|_| new_video_with_long_name(&archive)).collect();
     assert_eq!(nearest(&archive).unwrap(), Some(7));
     let job = archive.job(objects[0].job).unwrap().unwrap();
 
-    // The room that a deletion frees is filled at once.
+    // The room that deletions and the failover free is filled again. How many rounds it takes until
+    // sled needs another segment for its log depends on where it is in the present one.
     let fillers = mounted.0.path().join("fillers");
     fs::create_dir(&fillers).unwrap();
-    let mut filled = 0;
-    let mut refused = false;
-    while !refused || filled < 20 {
+    let (mut filled, mut in_memory) = (0, 0);
+    while in_memory < 5 {
         fill(&fillers.join(filled.to_string()));
         filled += 1;
         for id in ids.split_off(ids.len().saturating_sub(8)) {
@@ -183,12 +190,15 @@ fn the_index_answers_from_memory_while_it_cannot_be_written_and_comes_back() {
         let page = archive.objects(video, &ObjectQuery { types: Vec::new(), limit: 1000, cursor: None }).unwrap();
         assert_eq!(page.items.len(), objects.len());
         assert_eq!(archive.undelivered(None).unwrap().len(), objects.len());
-        refused = matches!(nearest(&archive), Err(StoreError::NotSearchable));
-        assert!(refused || !ids.is_empty(), "the index never needed room");
+        match nearest(&archive) {
+            Err(StoreError::NotSearchable) => in_memory += 1,
+            found => assert!(found.unwrap() == Some(7) && !ids.is_empty(), "the index never needed room"),
+        }
     }
 
     // A start finds no room either.
     drop((archive, job));
+    fill(&fillers.join("last"));
     let archive = open(&data);
     let job = archive.job(objects[0].job).unwrap().unwrap();
     assert_eq!(listed(&archive).len(), ids.len() + 1);
