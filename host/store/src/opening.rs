@@ -145,3 +145,45 @@ pub(crate) fn set_aside(disk: &Disk, index: &Path) -> Result<()> {
     let aside = (1..).map(|n| index.with_file_name(format!("index.broken-{n}"))).find(|p| !p.exists());
     aside.map_or(Ok(()), |aside| disk.rename(index, &aside))
 }
+
+#[cfg(test)]
+mod tests {
+    use ocellus_core::{SettingsSchema, SystemClock, VideoRecord, VideoStatus};
+    use serde_json::json;
+
+    use super::*;
+    use crate::{Archive, check};
+
+    #[test]
+    fn an_index_of_another_version_is_rebuilt_from_the_folders() {
+        let dir = tempfile::tempdir().unwrap();
+        let open = || Archive::open(dir.path(), Arc::new(SystemClock)).unwrap();
+        let (archive, _) = open();
+        let settings = SettingsSchema::new(&[], &["simple_iou".into()], &[]).unwrap().complete(None).unwrap();
+        let id = archive.create(|id, now| VideoRecord::new(id, 1, None, settings, now)).unwrap().id;
+        archive.start_job(id, &json!({})).unwrap();
+        let start = |video: &mut VideoRecord| {
+            video.status = VideoStatus::InProgress;
+            Ok(())
+        };
+        archive.update(id, start).unwrap();
+        drop(archive);
+        // As version 5 was closed: this tree had another name.
+        let index = dir.path().join("index");
+        let db = sled::open(&index).unwrap();
+        db.insert("version", b"5").unwrap();
+        db.drop_tree("in_progress").unwrap();
+        db.open_tree("cut").unwrap().insert(id.0.to_be_bytes(), b"").unwrap();
+        db.flush().unwrap();
+        drop(db);
+        clean_mark::mark(&Disk::default(), dir.path()).unwrap();
+
+        let summary = check(dir.path(), false, &mut |finding| panic!("{finding}")).unwrap();
+        assert!(summary.is_sound());
+        let (archive, report) = open();
+        assert_eq!(report.index_rebuilt.as_deref(), Some("it was made by another version"));
+        assert_eq!((report.videos, archive.in_progress().unwrap()), (1, vec![id]));
+        drop(archive);
+        assert_eq!(open().1.index_rebuilt, None);
+    }
+}
