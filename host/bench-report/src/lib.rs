@@ -3,6 +3,8 @@
 //! A figure is printed, and appended as a line of JSON to the file that [`FILE`] names, where
 //! `cargo xtask bench` collects them. For computing figures: [`percentile`], [`process`].
 
+#![warn(missing_docs)]
+
 pub mod process;
 
 use std::{

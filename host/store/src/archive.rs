@@ -196,18 +196,12 @@ impl Archive {
     }
 
     /// The videos in the queue, in its order, and since when each waits.
-    ///
-    /// # Errors
-    /// `Index` where the index can neither be read nor rebuilt.
     pub fn waiting(&self) -> Result<Vec<(Timestamp, VideoId)>> {
         self.shared().index.query(|index| index.videos.waiting().collect())
     }
 
     /// Videos whose status says that their job is under way, by id: after a start, those that the
     /// end of the last server interrupted.
-    ///
-    /// # Errors
-    /// `Index` where the index can neither be read nor rebuilt.
     pub fn in_progress(&self) -> Result<Vec<VideoId>> {
         self.shared().index.query(|index| index.videos.in_progress())
     }
@@ -315,9 +309,6 @@ impl Archive {
     }
 
     /// Writes the index out, so that closing takes less time.
-    ///
-    /// # Errors
-    /// `Index` where the index can neither be written nor rebuilt.
     pub fn flush(&self) -> Result<()> {
         self.shared().index.query(Index::flush)
     }

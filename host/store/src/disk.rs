@@ -1,9 +1,9 @@
 //! Seam through which all changes of the disk go.
 //!
-//! Owns: how a file is made, written, made durable, renamed and removed. All of it goes through a
-//! [`Backend`], so that a test can crash, tear or refuse any single step (`tests/faults`). What
-//! does not: sled's own files and `index/vectors`, which are rebuilt after a crash, and the bytes
-//! of a recording under way, which is not acknowledged yet.
+//! Owns: how files are created, written, made durable, renamed and removed. All of it goes through
+//! a [`Backend`], so that a test can fail or tear any single step (`tests/faults`). What does not:
+//! sled's own files and `index/vectors`, which are rebuilt after a crash, and the bytes of a
+//! recording under way, which is not acknowledged yet.
 //!
 //! Guarantees: everything created here can be read by its owner alone. Nothing is durable before it
 //! is synced: a file's contents by its own sync, its name by a sync of the folder.
@@ -33,9 +33,6 @@ pub trait Backend: fmt::Debug + Send + Sync {
     /// With `new`, `AlreadyExists` where there is one.
     fn create(&self, path: &Path, new: bool) -> io::Result<Box<dyn BackendFile>>;
     /// Opens a file that is there for writing, as it is.
-    ///
-    /// # Errors
-    /// That of the system.
     fn open(&self, path: &Path) -> io::Result<Box<dyn BackendFile>>;
     /// Creates a folder in one that is there.
     ///
@@ -43,38 +40,20 @@ pub trait Backend: fmt::Debug + Send + Sync {
     /// `AlreadyExists` where there is one.
     fn create_dir(&self, path: &Path) -> io::Result<()>;
     /// Renames a file or folder, atomically; replaces a file that is at `to`.
-    ///
-    /// # Errors
-    /// That of the system.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
     /// Removes a file.
-    ///
-    /// # Errors
-    /// That of the system.
     fn remove_file(&self, path: &Path) -> io::Result<()>;
     /// Removes an empty folder.
-    ///
-    /// # Errors
-    /// That of the system.
     fn remove_dir(&self, path: &Path) -> io::Result<()>;
     /// Makes the names in a folder durable.
-    ///
-    /// # Errors
-    /// That of the system.
     fn sync_dir(&self, path: &Path) -> io::Result<()>;
 }
 
 /// A file that is being written.
 pub trait BackendFile: Write + Seek + Send + Sync {
     /// Makes the contents durable.
-    ///
-    /// # Errors
-    /// That of the system.
     fn sync(&mut self) -> io::Result<()>;
     /// Truncates the file, or extends it by zeros, to so many bytes.
-    ///
-    /// # Errors
-    /// That of the system.
     fn set_len(&mut self, bytes: u64) -> io::Result<()>;
 }
 

@@ -61,7 +61,7 @@ pub(crate) fn migrate(disk: &Disk, data: &Path) -> Result<()> {
     let found = match of(data) {
         // Harmless: every file has a format of its own, and every step can be run again.
         Err(error @ StoreError::Damaged { .. }) => {
-            warn!("{error}; it is written anew");
+            warn!("{error}; it is rewritten");
             Some(1)
         }
         found => found?,

@@ -12,9 +12,6 @@ use crate::{
 
 impl Archive {
     /// The identity of an object; `None` before its job's end, or where there is no such object.
-    ///
-    /// # Errors
-    /// `Index` where the index can neither be read nor rebuilt.
     pub fn cluster_of(&self, object: &ObjectId) -> Result<Option<ObjectId>> {
         self.shared().index.query(|index| index.objects.cluster_of(object))
     }

@@ -36,7 +36,7 @@ pub(crate) struct IdAllocator {
 }
 
 impl IdAllocator {
-    /// `highest`: id of a video that exists; 0 without one.
+    /// `highest`: the highest id of a video that exists; 0 without one.
     pub(crate) fn open(folder: &Folder, highest: u64) -> Result<Self> {
         let (last_id, next) = match read_last_id(folder) {
             Ok(last_id) => (last_id, last_id.max(highest) + 1),

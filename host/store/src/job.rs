@@ -1,8 +1,8 @@
 //! Open job of a video: the writers of its logs, its spec, its pictures.
 //!
-//! Guarantees: a job has one [`Job`], so each log one writer; that of detections is opened by
-//! whoever runs the job. Objects are numbered from 0 in the order in which they were appended. Ends
-//! with its last clone.
+//! Guarantees: all clones of a job share the writers of its logs; only the detection log is opened
+//! by the pipeline, once for each run. Objects are numbered from 0 in the order in which they were
+//! appended. Ends with its last clone.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},

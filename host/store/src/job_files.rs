@@ -1,6 +1,6 @@
 //! Files of a job's folder: their names, and readers of what they hold.
 //!
-//! Reading needs no lock: it may go on beside the job that appends.
+//! Reading needs no lock: it may happen while the job appends.
 
 use std::{collections::HashMap, fs, io::ErrorKind};
 

@@ -13,7 +13,7 @@ use crate::{
 };
 
 pub(crate) const NAME: &str = "seal.json";
-/// Files that do not change once a job is finished. Its deliveries go on.
+/// Files that do not change once a job is finished. Its deliveries continue.
 const FILES: [&str; 4] = [DETECTIONS, OBJECTS, EMBEDDINGS, CLUSTERS];
 
 #[derive(Serialize, Deserialize)]

@@ -7,9 +7,9 @@
 //!
 //! Guarantees: an acknowledged write survives a crash and a power cut; a crash in the middle of a
 //! write leaves the state before or after it. Ids are never used twice. A damaged file costs what
-//! it holds and nothing else: it is logged, kept as it is, and everything beside it goes on. A list
-//! without filters costs as much as its page; a filter reads a summary of each video between two
-//! pages. One process at a time: the folder is locked.
+//! it holds and nothing else: it is logged, kept as it is, and nothing beside it is affected. A
+//! list without filters costs as much as its page; a filter reads a summary of each video between
+//! two pages. One process at a time: the folder is locked.
 //!
 //! Synchronous: callers choose the thread. Errors: [`StoreError`].
 //!

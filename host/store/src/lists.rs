@@ -26,9 +26,6 @@ impl Archive {
     }
 
     /// How many videos match.
-    ///
-    /// # Errors
-    /// `Index` where the index can neither be read nor rebuilt.
     pub fn count(&self, filter: &VideoFilter) -> Result<u64> {
         self.shared().index.query(|index| count(index, filter))
     }
@@ -80,18 +77,12 @@ impl Archive {
     }
 
     /// How far an object's delivery has come; `None` where there is no such object, or no router.
-    ///
-    /// # Errors
-    /// `Index` where the index can neither be read nor rebuilt.
     pub fn delivery(&self, id: &ObjectId) -> Result<Option<Delivery>> {
         self.shared().index.query(|index| index.delivery(id))
     }
 
     /// Objects that are still to be delivered, of one video or of all, with their numbers among the
     /// objects of their job; by video and number.
-    ///
-    /// # Errors
-    /// `Index` where the index can neither be read nor rebuilt.
     pub fn undelivered(&self, video: Option<VideoId>) -> Result<Vec<(ObjectId, u32)>> {
         let numbered = |item: Result<(Vec<u8>, ObjectId)>| item.and_then(|(key, id)| Ok((id, number_of(&key)?)));
         self.shared().index.query(|index| index.deliveries.pending(video).map(numbered).collect())
@@ -99,17 +90,11 @@ impl Archive {
 
     /// The number of an object among those of its job, from 0; `None` where there is no such
     /// object.
-    ///
-    /// # Errors
-    /// `Index` where the index can neither be read nor rebuilt.
     pub fn number(&self, id: &ObjectId) -> Result<Option<u32>> {
         self.shared().index.query(|index| index.objects.key(id)?.map(|key| number_of(&key)).transpose())
     }
 
     /// Counts of the deliveries of a video's job, by object type; `None` where there are none.
-    ///
-    /// # Errors
-    /// `Index` where the index can neither be read nor rebuilt.
     pub fn tally(&self, id: VideoId) -> Result<Option<BTreeMap<ObjectType, Counts>>> {
         self.shared().index.query(|index| index.deliveries.tally(id))
     }

@@ -60,7 +60,7 @@ pub struct NewObject {
 pub struct Embedding {
     /// The object that it describes.
     pub object: ObjectId,
-    /// Name of what made it: only embeddings of one embedder can be compared.
+    /// Digest or name of what made it: only embeddings of one embedder can be compared.
     pub embedder: String,
     /// As long as all others of its embedder.
     pub vector: Vec<f32>,

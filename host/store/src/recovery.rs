@@ -63,7 +63,7 @@ fn finish(folder: &Folder, record: &VideoRecord) -> Result<()> {
     }
     let job = JobId { video: id, number: record.job };
     clear_other_jobs(folder, job)?;
-    // Of a finished job, only the deliveries go on.
+    // Of a finished job, only the deliveries continue.
     let grow = LOGS.iter().filter(|(_, kind)| !record.finished || *kind == Kind::Deliveries);
     grow.filter(|_| record.job > 0)
         .try_for_each(|(name, kind)| truncate_torn_end(disk, &folder.job(job).join(name), *kind))

@@ -38,7 +38,7 @@ pub struct Upload {
     /// Of the bytes written through [`Write`].
     hasher: Sha256,
     /// The file is written through a handle, too: the hash of `hasher` does not count.
-    shared: AtomicBool,
+    has_handle: AtomicBool,
 }
 
 impl Upload {
@@ -48,11 +48,8 @@ impl Upload {
     }
 
     /// Another handle on the file, for a writer that seeks. Its bytes are hashed by the commit.
-    ///
-    /// # Errors
-    /// That of the file system.
     pub fn handle(&self) -> io::Result<File> {
-        self.shared.store(true, Ordering::Relaxed);
+        self.has_handle.store(true, Ordering::Relaxed);
         File::options().write(true).open(&self.part)
     }
 
@@ -73,7 +70,7 @@ impl Upload {
         let mut file = self.file.take().ok_or_else(|| io::Error::from(io::ErrorKind::BrokenPipe)).at(&self.part)?;
         file.sync().at(&self.part)?;
         drop(file);
-        let digest = if self.shared.load(Ordering::Relaxed) {
+        let digest = if self.has_handle.load(Ordering::Relaxed) {
             FileDigest::of_file(&self.part)?
         } else {
             FileDigest::new(self.bytes, std::mem::take(&mut self.hasher))
@@ -127,7 +124,7 @@ impl Archive {
             file,
             bytes: 0,
             hasher: Sha256::new(),
-            shared: AtomicBool::new(false),
+            has_handle: AtomicBool::new(false),
         })
     }
 

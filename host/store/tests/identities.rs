@@ -130,12 +130,12 @@ fn identities_are_kept_with_their_job() {
     let archive = open(dir.path());
     let video = new_video(&archive);
     let job = archive.start_job(video, &json!({})).unwrap();
-    let rows = [1, 2].map(|track| Embedding {
+    let embeddings = [1, 2].map(|track| Embedding {
         object: object(video, track),
         embedder: "a network".into(),
         vector: vec![track as f32 / 3.0, f32::MIN_POSITIVE],
     });
-    job.append_embeddings(&rows).unwrap();
+    job.append_embeddings(&embeddings).unwrap();
     assert_eq!(archive.stored_job(video).unwrap().clusters().unwrap(), []);
     let id = object(video, 1);
     let cluster = Cluster {
@@ -153,7 +153,7 @@ fn identities_are_kept_with_their_job() {
     assert_eq!(archive.cluster_of(&object(video, 3)).unwrap(), None);
     assert!(archive.cluster_objects(&object(video, 2), None, 10).unwrap().is_none(), "a member, not a cluster");
     let stored = archive.stored_job(video).unwrap();
-    assert_eq!(stored.embeddings().unwrap(), rows);
+    assert_eq!(stored.embeddings().unwrap(), embeddings);
     assert_eq!(stored.clusters().unwrap(), [cluster]);
     drop(archive);
 
@@ -170,7 +170,7 @@ fn identities_are_kept_with_their_job() {
     assert_eq!(found(), []);
     let whole = fs::read(folder.join("embeddings.log")).unwrap();
     fs::write(folder.join("embeddings.log"), &whole[..whole.len() - 3]).unwrap();
-    // The job is to go on behind the torn end; a row less is there.
+    // The unfinished job would truncate the torn end; the index has one embedding more.
     assert!(matches!(&found()[..], [Finding::Index { .. }]), "{:?}", found());
     fs::write(folder.join("embeddings.log"), whole).unwrap();
     fs::write(folder.join("clusters.json"), b"[{").unwrap();

@@ -1,4 +1,4 @@
-//! Trees of deliveries: the state of each, those that go on, and their counts by video.
+//! Trees of deliveries: the state of each, those that are not final, and counts by video.
 //!
 //! | tree | key | value |
 //! |---|---|---|

@@ -43,7 +43,7 @@ const RECORDS_PER_THREAD: u64 = 20_000;
 pub struct SimilarityQuery<'a> {
     /// Only objects of this type.
     pub object_type: &'a ObjectType,
-    /// What made `vector`: only vectors of the same embedder are compared.
+    /// Digest or name of what made `vector`: only vectors of the same embedder are compared.
     pub embedder: &'a str,
     /// What is searched for; only vectors of the same length are compared.
     pub vector: &'a [f32],

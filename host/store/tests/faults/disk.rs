@@ -150,7 +150,7 @@ impl FaultyDisk {
                 state.steps.push(Step::Write { handle: *handle, at: *at, bytes: half });
             }
             if !room {
-                // A step that needs no room goes on; the next that does fails.
+                // A step that needs no room succeeds; the next that does fails.
                 state.steps.push(step);
                 return Ok(());
             }
