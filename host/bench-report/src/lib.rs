@@ -1,8 +1,9 @@
-//! Benchmark figures, each beside what it is compared with in the same run.
+//! Report of benchmark figures, each with what it is compared with in the same run.
 //!
-//! A figure is printed, and written as a line of JSON to the file that [`FILE`] names, where `cargo
-//! xtask bench` collects them. Beside figures there is what several benchmarks need to get at one:
-//! [`percentile`], [`process`].
+//! A figure is printed, and appended as a line of JSON to the file that [`FILE`] names, where
+//! `cargo xtask bench` collects them. For computing figures: [`percentile`], [`process`].
+
+#![warn(missing_docs)]
 
 pub mod process;
 
@@ -15,49 +16,64 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-/// The environment's name of the file that figures are added to.
+/// The environment variable with the path of the file that figures are appended to.
 pub const FILE: &str = "OCELLUS_FIGURES";
 
-/// What jobs and their stages are measured with: what it is called, and the object types that are
-/// looked for.
+/// The sets of object types that jobs and their stages are measured with: name, types.
 pub const LOOKED_FOR: [(&str, &[&str]); 3] =
     [("bodies and cars", &["body", "car"]), ("faces", &["face"]), ("all three", &["face", "body", "car"])];
 
+/// Result of a measurement.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Figure {
-    /// Unique within a run; what stays the same between two of them is compared.
+    /// Unique within a run; figures of the same name are compared between runs.
     pub name: String,
+    /// In `unit`.
     pub value: f64,
+    /// Says whether more or less is better, too.
     pub unit: Unit,
+    /// What it is compared with; `None` where there is nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub beside: Option<Beside>,
 }
 
-/// The same thing as somebody else does it, measured in the same run.
+/// Baseline of a figure: the same work done in another way, measured in the same run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Beside {
+    /// The other way: `sled alone`, `ffmpeg`.
     pub what: String,
+    /// In the unit of the figure.
     pub value: f64,
 }
 
+/// Unit of a figure. More is better of rates, less of all others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Unit {
+    /// Frames per second.
     #[serde(rename = "fps")]
     FramesPerSecond,
+    /// Requests per second.
     #[serde(rename = "requests/s")]
     RequestsPerSecond,
+    /// Megabytes (10^6) per second.
     #[serde(rename = "MB/s")]
     MegabytesPerSecond,
+    /// Seconds.
     #[serde(rename = "s")]
     Seconds,
+    /// Milliseconds.
     #[serde(rename = "ms")]
     Milliseconds,
+    /// Microseconds.
     #[serde(rename = "us")]
     Microseconds,
+    /// Megabytes.
     #[serde(rename = "MB")]
     Megabytes,
+    /// Percent.
     #[serde(rename = "%")]
     Percent,
+    /// A number of objects.
     #[serde(rename = "objects")]
     Objects,
 }
@@ -85,31 +101,33 @@ impl fmt::Display for Unit {
 }
 
 impl Figure {
+    /// A figure without a baseline.
     pub fn new(name: impl Into<String>, value: f64, unit: Unit) -> Self {
         Self { name: name.into(), value, unit, beside: None }
     }
 
-    /// What `what` came to in the same run, in the same unit.
+    /// With a baseline: the value of `what` in the same run, in the same unit.
     #[must_use]
     pub fn beside(self, what: impl Into<String>, value: f64) -> Self {
         Self { beside: Some(Beside { what: what.into(), value }), ..self }
     }
 
-    /// How many times as good as what it is compared with: above 1 is better, whatever the unit.
+    /// How many times as good as its baseline: above 1 is better, whatever the unit. `None` without
+    /// a baseline, and where the ratio is not finite.
     pub fn ratio(&self) -> Option<f64> {
         let other = self.beside.as_ref()?.value;
         let ratio = if self.unit.more_is_better() { self.value / other } else { other / self.value };
         ratio.is_finite().then_some(ratio)
     }
 
-    /// Prints it, and keeps it where [`FILE`] says.
+    /// Prints it, and appends it to the file that [`FILE`] names, if any.
     ///
     /// # Panics
-    /// When the file cannot be written: a benchmark whose figures are lost has failed.
+    /// Where the file cannot be written: a benchmark whose figures are lost has failed.
     #[expect(
         clippy::print_stdout,
         clippy::expect_used,
-        reason = "a benchmark prints, and ends where something is wrong"
+        reason = "a benchmark prints, and fails where something is wrong"
     )]
     pub fn report(&self) {
         println!("{self}");
@@ -118,18 +136,18 @@ impl Figure {
         }
     }
 
-    /// Adds it to a file, for [`Figure::read`].
+    /// Appends it to a file, for [`Figure::read`].
     ///
     /// # Errors
-    /// A file that cannot be written.
+    /// Where the file cannot be written.
     pub fn append(&self, file: &Path) -> io::Result<()> {
         writeln!(OpenOptions::new().create(true).append(true).open(file)?, "{}", serde_json::to_string(self)?)
     }
 
-    /// What was reported to a file.
+    /// The figures in a file.
     ///
     /// # Errors
-    /// A file that cannot be read, or that holds something else.
+    /// Where the file cannot be read, or holds something else.
     pub fn read(file: &Path) -> io::Result<Vec<Self>> {
         fs::read_to_string(file)?.lines().map(|line| serde_json::from_str(line).map_err(Into::into)).collect()
     }
@@ -145,7 +163,7 @@ impl fmt::Display for Figure {
     }
 }
 
-/// A value as a reader wants it: three digits, or all before the point.
+/// A value with three significant digits, or all before the decimal point.
 pub fn rounded(value: f64) -> String {
     let digits = match value.abs() {
         below if below < 1.0 => 3,
@@ -156,8 +174,8 @@ pub fn rounded(value: f64) -> String {
     format!("{value:.digits$}")
 }
 
-/// The value that this share of them does not exceed, `share` from 0 to 1: 0.5 gives the median.
-/// One of the values; NaN of none.
+/// Percentile of values by nearest rank, `share` from 0 to 1: 0.5 gives the median. One of the
+/// values; NaN of none.
 pub fn percentile(values: &[f64], share: f64) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);

@@ -1,29 +1,28 @@
-//! Resource usage of a process, as Linux reports it; 0 where that cannot be asked.
+//! Resource usage of a process, as Linux reports it in `/proc`; 0 where it cannot be read.
 
 use std::{fmt::Display, fs};
 
-/// This process, for the functions of this module, which take process ids.
+/// This process, for the functions of this module, which take process ids otherwise.
 pub const SELF: &str = "self";
 
-/// Seconds of all cores, in all threads, those that have ended included; to a hundredth of a
-/// second.
+/// CPU time of all threads, those that have ended included, in seconds, to a hundredth.
 pub fn cpu_seconds(process: impl Display) -> f64 {
     cpu_of(&fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default())
 }
 
 fn cpu_of(stat: &str) -> f64 {
-    // The name before it may hold spaces; utime and stime are the 14th and 15th field, in
-    // hundredths of a second.
+    // Fields are counted from after the name, which may hold spaces; utime and stime are the 14th
+    // and 15th, in hundredths of a second.
     let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace().skip(11).take(2);
     fields.filter_map(|ticks| ticks.parse::<f64>().ok()).sum::<f64>() / 100.0
 }
 
-/// The most memory that it had at a time; MiB.
+/// Peak resident memory, in MiB.
 pub fn peak_memory(process: impl Display) -> f64 {
     memory(process, "VmHWM:")
 }
 
-/// Memory that is its own now, what lies in files left out; MiB.
+/// Anonymous resident memory now, that is without mapped files, in MiB.
 pub fn own_memory(process: impl Display) -> f64 {
     memory(process, "RssAnon:")
 }
@@ -44,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_with_spaces_and_brackets_is_no_figure() {
+    fn a_process_name_with_spaces_and_brackets_is_skipped() {
         let stat = "4711 (a (b) c 9) S 1 2 3 4 5 6 7 8 9 10 250 75 11 12 20 0 9 0 100 200";
         assert_eq!(cpu_of(stat), 3.25);
         assert_eq!(cpu_of(""), 0.0);

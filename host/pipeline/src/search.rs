@@ -105,16 +105,15 @@ impl Look {
     pub(crate) fn find(self, archive: &Archive, embedders: &Embedders, query: &SearchQuery) -> Result<Search> {
         let Self { object_type, bbox, score, row } = self;
         let (source, same) = identity::measure(embedders, &object_type);
-        let within = distance(query.threshold, same);
-        let like = SimilarityQuery {
+        let nearest = SimilarityQuery {
             object_type: &object_type,
-            source,
-            row: &row,
+            embedder: source,
+            vector: &row,
             video: query.video,
-            within,
+            max_distance: distance(query.threshold, same),
             limit: query.limit,
         };
-        let found = archive.nearest(&like)?.into_iter().map(|(object, distance)| {
+        let found = archive.nearest(&nearest)?.into_iter().map(|(object, distance)| {
             let cluster = archive.cluster_of(&object.id)?;
             Ok(Similar { object, cluster, similarity: similarity(distance, same) })
         });

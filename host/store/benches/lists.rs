@@ -1,5 +1,5 @@
-//! An archive of 100,000 videos: starting up with and without its index, pages of lists, filters
-//! and counts, and making one more; compared with sled alone, and against the files alone.
+//! Benchmark of an archive of 100,000 videos: start-up with and without its index, pages of lists,
+//! filters and counts, and creation; compared with sled alone, and with the files alone.
 //!
 //! `cargo xtask bench lists`; `OCELLUS_BENCH_VIDEOS` sets another size.
 
@@ -20,7 +20,7 @@ use ocellus_store::{Archive, Cursor, ListQuery, Order, OrderKey, VideoFilter};
 const PAGES: usize = 200;
 const LIMIT: usize = 50;
 const CREATED: u64 = 200;
-/// How often what takes long is measured; the median counts.
+/// How often the slow operations are measured; the median counts.
 const ROUNDS: usize = 3;
 
 fn main() {
@@ -31,7 +31,7 @@ fn main() {
         let created = Timestamp::from_second(1_700_000_000 + id.0 as i64 * 60).unwrap();
         VideoRecord::new(id, 1, Some(format!("camera {} of {id}", id.0 % 97)), settings.clone(), created)
     };
-    // Written without waiting for the disk; what that costs is measured below.
+    // Written without syncs: what those cost is measured below.
     for id in (1..=videos).map(VideoId) {
         let file = file_of(dir.path(), id);
         fs::create_dir_all(file.parent().unwrap()).unwrap();
@@ -51,7 +51,7 @@ fn main() {
         let summaries = db.open_tree("videos").unwrap();
         let (scan, read) =
             seconds(|| summaries.iter().map(|item| item.unwrap().1.len()).filter(|bytes| *bytes > 0).count());
-        assert_eq!(read as u64, videos, "the index has all of them");
+        assert_eq!(read as u64, videos, "the index has all videos");
         scans.push(scan * 1e3);
     }
     let start = percentile(&starts, 0.5);
@@ -87,12 +87,12 @@ fn main() {
         }
     }
     let (all, count) = seconds(|| archive.count(&VideoFilter::default()).unwrap());
-    assert_eq!(count, videos, "all are counted");
+    assert_eq!(count, videos, "all videos are counted");
     Figure::new(name("count"), all * 1e3, Unit::Milliseconds).report();
     let counting = (0..ROUNDS).map(|_| seconds(|| archive.count(&by_name).unwrap())).collect::<Vec<_>>();
     assert!(
         counting.iter().all(|(_, count)| *count == (1..=videos).filter(|id| id % 97 == 13).count() as u64),
-        "those of the name"
+        "the videos of that name are counted"
     );
     let counting = percentile(&counting.iter().map(|(took, _)| took * 1e3).collect::<Vec<_>>(), 0.5);
     Figure::new(name("count by name"), counting, Unit::Milliseconds)
@@ -111,7 +111,7 @@ fn main() {
     }
 }
 
-/// Seconds that some work takes, and what comes of it.
+/// Seconds that some work takes, and its result.
 fn seconds<T>(work: impl FnOnce() -> T) -> (f64, T) {
     let begun = Instant::now();
     let done = work();
@@ -126,7 +126,7 @@ fn read(data: &Path, id: VideoId) -> VideoRecord {
     serde_json::from_slice(&fs::read(file_of(data, id)).unwrap()).unwrap()
 }
 
-/// What a file costs that is there after a power cut.
+/// Replaces a file durably.
 fn replace(path: &Path, bytes: &[u8]) {
     let part = path.with_extension("part");
     let mut file = File::create(&part).unwrap();

@@ -1,5 +1,5 @@
-//! Searching for who looks like somebody among 100,000 objects, and what that takes on disk and in
-//! memory; compared with reading the same numbers from memory.
+//! Benchmark of similarity search among 100,000 objects, with its room on disk and in memory;
+//! compared with reading the same vectors from memory.
 //!
 //! `cargo xtask bench similarity`; `OCELLUS_BENCH_ROWS` sets another size.
 
@@ -19,14 +19,13 @@ use ocellus_store::{Archive, Embedding, SimilarityQuery};
 
 use object::new_object;
 
-/// In a row of dlib's.
-const NUMBERS: usize = 128;
-const SOURCE: &str = "bench";
+/// Length of a vector of dlib's face embedder.
+const DIMENSIONS: usize = 128;
+const EMBEDDER: &str = "bench";
 
 fn main() {
     let rows: usize = std::env::var("OCELLUS_BENCH_ROWS").ok().and_then(|v| v.parse().ok()).unwrap_or(100_000);
-    // In memory where that is a folder: waiting for the disk a million times is not what is
-    // measured.
+    // In memory where the system has such a folder: syncs of a disk are not what is measured.
     let shared = Path::new("/dev/shm");
     let dir = if shared.is_dir() { tempfile::tempdir_in(shared) } else { tempfile::tempdir() }.unwrap();
     let (archive, _) = Archive::open(dir.path(), Arc::new(SystemClock)).unwrap();
@@ -36,16 +35,19 @@ fn main() {
 
     // Ten appearances of each identity, as far from each other as dlib's are.
     let mut random = fastrand::Rng::with_seed(7);
-    let mut row = |centre: Option<&Vec<f32>>, spread: f32| -> Vec<f32> {
-        (0..NUMBERS).map(|k| centre.map_or(0.0, |c| c[k]) + (random.f32() - 0.5) * spread).collect()
+    let mut vector = |centre: Option<&Vec<f32>>, spread: f32| -> Vec<f32> {
+        (0..DIMENSIONS).map(|k| centre.map_or(0.0, |c| c[k]) + (random.f32() - 0.5) * spread).collect()
     };
-    let centres: Vec<Vec<f32>> = (0..rows.div_ceil(10)).map(|_| row(None, 0.17)).collect();
-    let all: Vec<Vec<f32>> = (0..rows).map(|n| row(Some(&centres[n % centres.len()]), 0.05)).collect();
-    let queries: Vec<Vec<f32>> = (0..50).map(|n| row(Some(&centres[n * 7919 % centres.len()]), 0.05)).collect();
+    let centres: Vec<Vec<f32>> = (0..rows.div_ceil(10)).map(|_| vector(None, 0.17)).collect();
+    let all: Vec<Vec<f32>> = (0..rows).map(|n| vector(Some(&centres[n % centres.len()]), 0.05)).collect();
+    let queries: Vec<Vec<f32>> = (0..50).map(|n| vector(Some(&centres[n * 7919 % centres.len()]), 0.05)).collect();
 
     let begun = Instant::now();
-    let embedding =
-        |(n, row): (usize, &Vec<f32>)| Embedding { object: id(job.id(), n), source: SOURCE.into(), row: row.clone() };
+    let embedding = |(n, vector): (usize, &Vec<f32>)| Embedding {
+        object: id(job.id(), n),
+        embedder: EMBEDDER.into(),
+        vector: vector.clone(),
+    };
     let embeddings: Vec<_> = all.iter().enumerate().map(embedding).collect();
     embeddings.chunks(100).for_each(|some| job.append_embeddings(some).unwrap());
     let name = |what: &str| format!("{rows} rows: {what}");
@@ -59,21 +61,22 @@ fn main() {
     let (mut ours, mut theirs, mut same) = (Vec::new(), Vec::new(), 0);
     let before = own_memory(SELF);
     for query in &queries {
-        let like = SimilarityQuery {
+        let nearest = SimilarityQuery {
             object_type: &face,
-            source: SOURCE,
-            row: query,
+            embedder: EMBEDDER,
+            vector: query,
             video: None,
-            within: f32::INFINITY,
+            max_distance: f32::INFINITY,
             limit: 10,
         };
         let begun = Instant::now();
-        let found = archive.nearest(&like).unwrap();
+        let found = archive.nearest(&nearest).unwrap();
         ours.push(begun.elapsed().as_secs_f64() * 1e3);
         let begun = Instant::now();
         black_box(sum(&flat));
         theirs.push(begun.elapsed().as_secs_f64() * 1e3);
-        let mut by_hand: Vec<(f32, usize)> = all.iter().enumerate().map(|(n, row)| (squared(row, query), n)).collect();
+        let mut by_hand: Vec<(f32, usize)> =
+            all.iter().enumerate().map(|(n, vector)| (squared(vector, query), n)).collect();
         by_hand.select_nth_unstable_by(9, |a, b| a.0.total_cmp(&b.0));
         same += by_hand[..10].iter().filter(|(_, n)| found.iter().any(|(o, _)| o.id.track.0 == *n as u64)).count();
     }
@@ -85,7 +88,7 @@ fn main() {
     let found = same as f64 / (10 * queries.len()) as f64 * 100.0;
     Figure::new(name("of the ten nearest found"), found, Unit::Percent).report();
     Figure::new(name("memory of searches"), more, Unit::Megabytes).report();
-    let files = std::fs::read_dir(dir.path().join("index/rows")).unwrap();
+    let files = std::fs::read_dir(dir.path().join("index/vectors")).unwrap();
     let bytes: u64 = files.map(|f| f.unwrap().metadata().unwrap().len()).sum();
     let numbers = size_of_val(flat.as_slice()) as f64 / 1e6;
     Figure::new(name("on disk, beside the log"), bytes as f64 / 1e6, Unit::Megabytes)
@@ -98,7 +101,7 @@ fn main() {
     Figure::new(name("start-up, index lost"), begun.elapsed().as_secs_f64(), Unit::Seconds).report();
 }
 
-/// Reads all numbers once, in all threads: nothing that compares them is faster.
+/// Reads all numbers once, in all threads: a lower bound of any search.
 fn sum(numbers: &[f32]) -> u32 {
     let threads = thread::available_parallelism().map_or(1, usize::from);
     thread::scope(|scope| {

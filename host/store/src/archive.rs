@@ -1,4 +1,4 @@
-//! Videos and their jobs: making, reading, changing, removing; the queue.
+//! Videos of the archive and their jobs: creation, reading, changes, deletion; the queue.
 
 use std::{collections::HashMap, path::Path, sync::Arc};
 
@@ -12,9 +12,10 @@ use crate::{
     error::{Result, StoreError},
     index::Index,
     job::{Job, WeakJob},
+    job_files::{LOGS, SPEC},
     job_seal,
     log::empty,
-    objects::{self, LOGS, Picture, PictureFile},
+    objects::{self, Picture, PictureFile},
     opening::{self, OpenReport},
     recovery,
     shared::Shared,
@@ -28,12 +29,16 @@ pub struct Archive(Arc<Inner>);
 
 struct Inner {
     shared: Arc<Shared>,
-    /// A log has one writer: who asks for a job that somebody holds gets the same one.
+    /// Jobs that are open. A log has one writer, so a job is opened once.
     jobs: Mutex<HashMap<JobId, Arc<Mutex<WeakJob>>>>,
 }
 
 impl Archive {
-    /// Opens the archive in the folder `data`, which must exist, or begins one there.
+    /// Opens the archive in the folder `data`, which must exist, or begins one there. Finishes what
+    /// a crash interrupted; then the start takes the time to read all records.
+    ///
+    /// # Errors
+    /// `InUse` where another process has it open, `Newer` where a later release wrote it.
     pub fn open(data: &Path, clock: Arc<dyn Clock>) -> Result<(Self, OpenReport)> {
         Self::open_on(Arc::new(LocalDisk), data, clock)
     }
@@ -48,15 +53,18 @@ impl Archive {
         &self.0.shared
     }
 
-    /// Makes a video from what `make` says for a new id and the time now.
+    /// Creates a video with the record that `make` returns for a new id and the present time.
+    ///
+    /// # Errors
+    /// `Io`, also of a full disk: then there is no such video.
     pub fn create(&self, make: impl FnOnce(VideoId, Timestamp) -> VideoRecord) -> Result<VideoRecord> {
         let Shared { folder, index, ids, clock, .. } = self.shared();
-        let id = ids.take();
-        // Ids can be guessed.
-        let _guard = self.shared().guard(id);
+        let id = ids.allocate();
+        // A client can guess an id and act on the video before it is complete.
+        let _lock = self.shared().lock(id);
         let record = make(id, clock.now());
-        let (new, shard, disk) = (folder.being_made(id), folder.shard(id), folder.disk());
-        let made = (|| {
+        let (new, shard, disk) = (folder.staging(id), folder.shard(id), folder.disk());
+        let created = (|| {
             disk.create_folders(&new)?;
             disk.replace(&new.join("video.json"), &seal(&record))?;
             if !shard.exists() {
@@ -66,40 +74,47 @@ impl Archive {
             disk.rename(&new, &folder.video(id))?;
             disk.sync_folder(&shard)
         })();
-        if made.is_err() {
-            // It may be in its place and not be durable: nobody was told of it. What cannot be
-            // removed the next start looks at.
+        if created.is_err() {
+            // It may be in place and not durable, and was not acknowledged. What cannot be removed
+            // now is left to the next start.
             index.mark_dirty();
             let _ = disk.remove(&new).and_then(|()| disk.remove(&folder.video(id)));
-            index.change(|index| index.put(id, None))?;
+            index.change(|index| index.videos.put(id, None))?;
         }
-        made?;
-        index.change(|index| index.put(id, Some(&record)))?;
+        created?;
+        index.change(|index| index.videos.put(id, Some(&record)))?;
         Ok(record)
     }
 
+    /// The record of a video; `None` where there is no such video.
+    ///
     /// # Errors
-    /// `Damaged` where there is such a video and its record cannot be read.
+    /// `Damaged` where its record cannot be read, `Newer` where a later release wrote it.
     pub fn video(&self, id: VideoId) -> Result<Option<VideoRecord>> {
         let read = self.shared().folder.read(id);
         if let Err(error) = &read {
-            self.shared().name_once(&self.shared().folder.record(id), error);
+            self.shared().log_once(&self.shared().folder.record(id), error);
         }
         read
     }
 
-    /// Changes a record. Where `change` fails, nothing is changed.
+    /// Changes a record, durably, and returns it with what `change` returned. A queued date goes
+    /// with the status `AWAITING`; a job that becomes finished is sealed.
+    ///
+    /// # Errors
+    /// `NoVideo`; `Refused` with the error of `change`: then nothing is changed. `Io`, also of a
+    /// full disk: then the record is the old or the new one, and the change can be repeated.
     pub fn update<R>(
         &self,
         id: VideoId,
         change: impl FnOnce(&mut VideoRecord) -> ocellus_core::Result<R>,
     ) -> Result<(VideoRecord, R)> {
-        let _guard = self.shared().guard(id);
-        self.update_guarded(id, change)
+        let _lock = self.shared().lock(id);
+        self.update_locked(id, change)
     }
 
     /// With the lock of `id` held.
-    pub(crate) fn update_guarded<R>(
+    pub(crate) fn update_locked<R>(
         &self,
         id: VideoId,
         change: impl FnOnce(&mut VideoRecord) -> ocellus_core::Result<R>,
@@ -115,73 +130,86 @@ impl Archive {
         if record.finished && !before.finished && record.job > 0 {
             job_seal::write(folder, JobId { video: id, number: record.job })?;
         }
-        let is_new = record != before;
-        if let Err(error) = self.shared().write(&record, is_new) {
-            // It may be in its place and not be durable: the index says what anybody reads now.
+        let changed = record != before;
+        if let Err(error) = self.shared().write(&record, changed) {
+            // It may be in place and not durable: the index follows what readers see now.
             index.mark_dirty();
             let now = folder.read(id)?;
-            index.change(|index| index.put(id, now.as_ref()))?;
+            index.change(|index| index.videos.put(id, now.as_ref()))?;
             if now.is_some_and(|now| now.job != before.job) {
                 index.change(|index| index.clear_objects(id))?;
             }
             return Err(error);
         }
-        if is_new {
-            index.change(|index| index.put(id, Some(&record)))?;
+        if changed {
+            index.change(|index| index.videos.put(id, Some(&record)))?;
         }
         Ok((record, result))
     }
 
-    /// With the lock of `id` held: finishes an upload that failed when its file was in place.
+    /// Finishes an upload that failed when its file was in place. With the lock of `id` held.
     pub(crate) fn finish_source(&self, id: VideoId) -> Result<()> {
         let Shared { folder, index, .. } = self.shared();
         if folder.next_source(id).exists()
             && let Some(record) = recovery::finish_source(folder, id)?
         {
-            index.change(|index| index.put(id, Some(&record)))?;
+            index.change(|index| index.videos.put(id, Some(&record)))?;
         }
         Ok(())
     }
 
-    /// Removes all that there is of a video, a damaged one, too; whether there was one. Needs no
+    /// Deletes a video with its source and job, a damaged one, too; whether there was one. Needs no
     /// room on the disk.
+    ///
+    /// # Errors
+    /// `Io`: then it may be deleted all the same, and what is left of it goes at the next start.
     pub fn delete(&self, id: VideoId) -> Result<bool> {
-        let _guard = self.shared().guard(id);
+        let _lock = self.shared().lock(id);
         let Shared { folder, index, ids, .. } = self.shared();
-        let (here, gone) = (folder.video(id), folder.being_removed(id));
+        let (here, gone) = (folder.video(id), folder.trash(id));
         if !here.exists() {
             return Ok(false);
         }
         folder.disk().rename(&here, &gone)?;
-        // From here on nobody finds it any more, and what takes room goes, whatever else fails.
+        // Deleted for all readers now: the rest is done whatever of it fails, to free its room.
         let synced = folder.disk().sync_folder(&folder.shard(id));
-        let ended =
-            [synced, index.change(|index| index.put(id, None).and_then(|()| index.clear_objects(id))), ids.forget(id)];
-        ended.into_iter().collect::<Result<()>>().map(|()| true)
+        let results = [
+            synced,
+            index.change(|index| index.videos.put(id, None).and_then(|()| index.clear_objects(id))),
+            ids.retire(id),
+        ];
+        results.into_iter().collect::<Result<()>>().map(|()| true)
     }
 
     /// Puts a video at the end of the queue; one that waits keeps its place.
+    ///
+    /// # Errors
+    /// As [`Archive::update`].
     pub fn enqueue(&self, id: VideoId) -> Result<()> {
-        let last = self.shared().clock.now();
+        let now = self.shared().clock.now();
         self.update(id, |v| {
             v.status = VideoStatus::Awaiting;
-            v.queued_date.get_or_insert(last);
+            v.queued_date.get_or_insert(now);
             Ok(())
         })?;
         Ok(())
     }
 
-    /// The videos that wait in the queue, in its order, and since when each does.
+    /// The videos in the queue, in its order, and since when each waits.
     pub fn waiting(&self) -> Result<Vec<(Timestamp, VideoId)>> {
-        self.shared().index.ask(|index| index.waiting().collect())
+        self.shared().index.query(|index| index.videos.waiting().collect())
     }
 
-    /// Videos whose job was under way when the last server ended.
-    pub fn unfinished(&self) -> Result<Vec<VideoId>> {
-        self.shared().index.ask(Index::cut)
+    /// Videos whose status says that their job is under way, by id: after a start, those that the
+    /// end of the last server interrupted.
+    pub fn in_progress(&self) -> Result<Vec<VideoId>> {
+        self.shared().index.query(|index| index.videos.in_progress())
     }
 
-    /// Begins a job by `spec`, clears what earlier ones made, and puts the video into the queue.
+    /// Begins a job by `spec`, removes what earlier ones made, and puts the video into the queue.
+    ///
+    /// # Errors
+    /// `NoVideo`; `Io`, also of a full disk.
     pub fn start_job(&self, id: VideoId, spec: &Value) -> Result<Job> {
         let now = self.shared().clock.now();
         self.new_job(id, spec, |v| {
@@ -194,30 +222,32 @@ impl Archive {
         })
     }
 
-    /// Puts a new job in place of one that is under way: by the same spec, under the next number,
-    /// without anything that the old one made. For what it makes differs, and an object's id may
-    /// never stand for two things.
+    /// Replaces a job that is under way: by the same spec, under the next number, without anything
+    /// that the old one made. A new number, because its objects may differ, and an object's id
+    /// never stands for two objects.
+    ///
+    /// # Errors
+    /// As [`Archive::start_job`]; `Damaged` where the spec cannot be read.
     pub fn restart_job(&self, job: &Job) -> Result<Job> {
         self.new_job(job.id().video, &job.spec()?, |_| {})
     }
 
     fn new_job(&self, id: VideoId, spec: &Value, change: impl FnOnce(&mut VideoRecord)) -> Result<Job> {
-        let _guard = self.shared().guard(id);
+        let _lock = self.shared().lock(id);
         let Shared { folder, index, .. } = self.shared();
         let before = self.video(id)?.ok_or(StoreError::NoVideo(id))?;
         let job = JobId { video: id, number: before.job + 1 };
         let disk = folder.disk();
-        // A folder that a crash left before the record named it.
+        // A crash may have left a folder that no record names.
         disk.remove(&folder.job(job))?;
         disk.create_folders(&objects::pictures_folder(folder, job))?;
         let spec = seal(spec);
         let logs = LOGS.map(|(name, kind)| (name, empty(kind)));
-        let files =
-            logs.iter().map(|(name, head)| (*name, head.as_slice())).chain([(objects::JOB_SPEC, spec.as_slice())]);
+        let files = logs.iter().map(|(name, head)| (*name, head.as_slice())).chain([(SPEC, spec.as_slice())]);
         disk.write(&folder.job(job), files.map(|(name, bytes)| (folder.job(job).join(name), bytes)))?;
         disk.sync_folder(&folder.jobs(id))?;
         disk.sync_folder(&folder.video(id))?;
-        self.update_guarded(id, |v| {
+        self.update_locked(id, |v| {
             v.job = job.number;
             v.counts.clear();
             v.clusters.clear();
@@ -229,19 +259,29 @@ impl Archive {
         self.open_job(job)
     }
 
-    /// A video's current job; `None` for any other.
+    /// Opens a video's current job; `None` for any other. Two openers get the same one.
+    ///
+    /// # Errors
+    /// `Damaged` where the spec or an object cannot be read, `Newer` where a later release wrote
+    /// it.
     pub fn job(&self, id: JobId) -> Result<Option<Job>> {
-        // Opening makes what is missing of the folder: not while somebody removes it.
-        let _guard = self.shared().guard(id.video);
+        // Opening creates what is missing of the folder: not while another thread deletes it.
+        let _lock = self.shared().lock(id.video);
         if self.is_current(id)? { self.open_job(id).map(Some) } else { Ok(None) }
     }
 
-    /// Whether a job is its video's, and there.
+    /// Whether a job is its video's current one, and has a folder.
+    ///
+    /// # Errors
+    /// As [`Archive::video`].
     pub fn is_current(&self, id: JobId) -> Result<bool> {
         Ok(self.video(id.video)?.is_some_and(|v| v.job == id.number) && self.shared().folder.job(id).is_dir())
     }
 
-    /// The last job of a video, to be read.
+    /// The last job of a video, for reading.
+    ///
+    /// # Errors
+    /// As [`StoredJob::open`].
     pub fn stored_job(&self, id: VideoId) -> Result<StoredJob> {
         StoredJob::within(self.shared().folder.clone(), id)
     }
@@ -249,11 +289,11 @@ impl Archive {
     fn open_job(&self, id: JobId) -> Result<Job> {
         let slot = {
             let mut jobs = self.0.jobs.lock();
-            // Those that somebody waits for stay, too.
+            // Those that another thread is opening stay, too.
             jobs.retain(|_, slot| Arc::strong_count(slot) > 1 || slot.lock().strong_count() > 0);
             Arc::clone(jobs.entry(id).or_default())
         };
-        // Opening reads the job's logs: only who wants the same job waits for it.
+        // Opening reads the job's logs: only openers of the same job wait for it.
         let mut open = slot.lock();
         if let Some(job) = Job::upgrade(&open) {
             return Ok(job);
@@ -263,13 +303,13 @@ impl Archive {
         Ok(job)
     }
 
-    /// An object's picture, where there is one.
-    pub fn picture(&self, id: &ObjectId, picture: Picture) -> Result<Option<PictureFile>> {
-        Ok(objects::find_picture(&self.shared().folder, id, picture))
+    /// An object's picture; `None` where there is none.
+    pub fn picture(&self, id: &ObjectId, picture: Picture) -> Option<PictureFile> {
+        objects::find_picture(&self.shared().folder, id, picture)
     }
 
-    /// Writes the index out.
+    /// Writes the index out, so that closing takes less time.
     pub fn flush(&self) -> Result<()> {
-        self.shared().index.ask(Index::flush)
+        self.shared().index.query(Index::flush)
     }
 }

@@ -1,8 +1,8 @@
-//! Encoding of values: JSON files with a format and a checksum, and what logs hold.
+//! Encoding of values: sealed JSON files, and the payloads of logs.
 //!
 //! A sealed file is a JSON object whose first key is `format` and whose last one `checksum`, the
-//! CRC-32 of all that stands before it, in hexadecimal digits. Files of release 0.1 have neither,
-//! and are read as format 1. Who edits such a file by hand removes both keys.
+//! CRC-32 of all bytes before it, in hexadecimal digits. Files of release 0.1 have neither, and are
+//! read as format 1; to edit a sealed file by hand, remove both keys.
 
 use std::{
     fs::File,
@@ -16,11 +16,11 @@ use sha2::{Digest, Sha256};
 
 use crate::error::{At, Result, StoreError};
 
-/// Of the data folder and of the files in it, as this release writes them. 1: release 0.1. 2:
-/// `format.json`; JSON files with a format and a checksum.
+/// Format of the data folder and of the JSON files in it, as this release writes them. 1: release
+/// 0.1. 2: `format.json`; JSON files have a format and a checksum.
 pub(crate) const FORMAT: u32 = 2;
 
-/// What stands between the checksummed part of a sealed file and its checksum.
+/// The bytes between the checksummed part of a sealed file and its checksum.
 const BEFORE_CHECKSUM: &str = ",\n  \"checksum\": \"";
 
 #[derive(Deserialize)]
@@ -29,10 +29,10 @@ struct Seal {
     checksum: Option<String>,
 }
 
-/// A JSON object as it stands in a file. `value` has to serialize as an object.
+/// The contents of a sealed file. `value` has to serialize as an object.
 pub(crate) fn seal(value: &impl Serialize) -> Vec<u8> {
     let mut fields = Map::from_iter([("format".to_owned(), Value::from(FORMAT))]);
-    // The types that are written have string keys and finite numbers only.
+    // Cannot fail: the types that are written have string keys and finite numbers only.
     if let Ok(Value::Object(own)) = serde_json::to_value(value) {
         fields.extend(own);
     }
@@ -52,7 +52,7 @@ pub(crate) fn unseal<T: DeserializeOwned>(path: &Path, bytes: &[u8]) -> Result<T
     parse(path, bytes)
 }
 
-/// As [`unseal`], for a value that is kept as it is, without the keys of the seal.
+/// As [`unseal`], for any value; without the keys of the seal.
 pub(crate) fn unseal_value(path: &Path, bytes: &[u8]) -> Result<Value> {
     let mut value: Value = unseal(path, bytes)?;
     if let Some(fields) = value.as_object_mut() {
@@ -63,7 +63,7 @@ pub(crate) fn unseal_value(path: &Path, bytes: &[u8]) -> Result<Value> {
 }
 
 fn verify(path: &Path, bytes: &[u8]) -> Result<()> {
-    // What was written before there were seals may be a list.
+    // Release 0.1 wrote lists, too.
     if bytes.first() == Some(&b'[') {
         return Ok(());
     }
@@ -74,7 +74,7 @@ fn verify(path: &Path, bytes: &[u8]) -> Result<()> {
         }
         Seal { format: None, checksum: None } => Ok(()),
         Seal { format: Some(_), checksum: Some(written) } => {
-            let end = memmem_last(bytes, BEFORE_CHECKSUM.as_bytes());
+            let end = rfind(bytes, BEFORE_CHECKSUM.as_bytes());
             let found = end.and_then(|end| bytes.get(..end)).map(crc32fast::hash);
             if found.is_some_and(|found| format!("{found:08x}") == written) {
                 Ok(())
@@ -86,8 +86,8 @@ fn verify(path: &Path, bytes: &[u8]) -> Result<()> {
     }
 }
 
-/// Where `needle` stands last.
-fn memmem_last(bytes: &[u8], needle: &[u8]) -> Option<usize> {
+/// Offset of the last occurrence of `needle`.
+fn rfind(bytes: &[u8], needle: &[u8]) -> Option<usize> {
     bytes.windows(needle.len()).rposition(|window| window == needle)
 }
 
@@ -95,9 +95,9 @@ pub(crate) fn damaged(path: &Path, reason: impl ToString) -> StoreError {
     StoreError::Damaged { path: path.to_path_buf(), reason: reason.to_string() }
 }
 
-/// A record of a log that is JSON.
+/// The payload of a record that is JSON.
 pub(crate) fn to_json(value: &impl Serialize) -> Vec<u8> {
-    // The types that are written have string keys and finite numbers only.
+    // Cannot fail: the types that are written have string keys and finite numbers only.
     serde_json::to_vec_pretty(value).unwrap_or_default()
 }
 
@@ -113,11 +113,11 @@ pub(crate) fn encode(path: &Path, value: &impl Serialize) -> Result<Vec<u8>> {
     postcard::to_stdvec(value).map_err(|e| damaged(path, e))
 }
 
-/// By which a file is known again.
+/// Length and hash of a file, by which a change is noticed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct FileDigest {
     pub bytes: u64,
-    /// In hexadecimal digits.
+    /// 64 hexadecimal digits.
     pub sha256: String,
 }
 
@@ -138,8 +138,8 @@ impl FileDigest {
     }
 }
 
-/// Shows all bytes of a file, in order; how many there are.
-pub(crate) fn each_block(path: &Path, mut show: impl FnMut(&[u8])) -> Result<u64> {
+/// Calls `visit` with all bytes of a file, in order; returns how many there are.
+pub(crate) fn each_block(path: &Path, mut visit: impl FnMut(&[u8])) -> Result<u64> {
     let mut file = File::open(path).at(path)?;
     let (mut bytes, mut block) = (0, vec![0; 1 << 18]);
     loop {
@@ -148,7 +148,7 @@ pub(crate) fn each_block(path: &Path, mut show: impl FnMut(&[u8])) -> Result<u64
             read => read.at(path)?,
         };
         let Some(some) = block.get(..read).filter(|some| !some.is_empty()) else { return Ok(bytes) };
-        show(some);
+        visit(some);
         bytes += read as u64;
     }
 }
@@ -183,7 +183,7 @@ mod tests {
             prop_assert_eq!(read(&seal(&value)).unwrap(), value);
         }
 
-        /// Whichever byte is another one: what is read is what was written, or nothing.
+        /// Whichever byte is changed: what is read is what was written, or nothing.
         #[test]
         fn a_changed_byte_is_noticed(at in any::<prop::sample::Index>(), bits in 1_u8..) {
             let value = json!({"name": "a camera", "job": 7});

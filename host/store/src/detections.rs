@@ -1,11 +1,11 @@
-//! A job's detection log: what was seen, frame by frame, and where nobody looked.
+//! Detection log of a job: the detections of each frame, and the gaps in which no frames came.
 //!
 //! The first record is a [`LogHeader`], each one after it a [`FrameRecord`] or a [`Gap`], all of
 //! them postcard. A gap begins with [`GAP`], where a frame has its number, so that a log without
-//! gaps is what version 0.1 wrote, byte for byte.
+//! gaps is what release 0.1 wrote, byte for byte.
 //!
 //! Guarantees: frames are numbered in ascending order over the whole log, gaps or not. A log has
-//! one writer, its [`Job`].
+//! one writer, its job.
 
 use std::path::{Path, PathBuf};
 
@@ -14,52 +14,61 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     codec::{decode, encode},
+    disk::Disk,
     error::Result,
-    job::Job,
     log::{Kind, LogReader, LogWriter},
-    objects::DETECTIONS as NAME,
 };
 
 /// Stands where a frame has its number, which no frame reaches.
 const GAP: u64 = u64::MAX;
 
-/// What begins a detection log: what its frames were seen with.
+/// Beginning of a detection log: what the frames after it were detected with.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LogHeader {
+    /// Of every frame, in pixels.
     pub frame_size: Size,
     /// Frames per second, where the source declares it.
     pub frame_rate: Option<f64>,
+    /// Object types that were detected.
     pub types: Vec<ObjectType>,
-    /// Name and digest of each detector, and of each embedder that looked at detections.
+    /// Name and digest of each detector, and of each embedder that described detections.
     pub detectors: Vec<(String, String)>,
 }
 
-/// A time in which nobody watched a live source, because the server was down. All tracks end here,
-/// and what follows is seen anew: numbers and stream times go on behind the last frame before it,
-/// as if no time had passed.
+/// Time in which a live source was not watched, because the server was down. All tracks end here.
+/// Frame numbers and stream times continue those of the last frame before it, as if no time had
+/// passed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Gap {
-    /// What the frames behind it were seen with.
+    /// What the frames after it were detected with.
     pub header: LogHeader,
     /// The server's clock when the source was opened again, in microseconds since the Unix epoch.
     pub wall_us: i64,
-    /// By object type, a number that no track before it exceeds: those behind it have greater ones.
+    /// By object type, a number that no track before it exceeds; the tracks after it have higher
+    /// ones.
     pub tracks: Vec<(ObjectType, TrackId)>,
     /// Objects of the frames before it that were never reported: the frames for their pictures were
-    /// in the memory of the server that was cut off.
+    /// in the memory of the server that went down.
     pub lost: Vec<ObjectId>,
 }
 
-/// A record of a detection log.
+/// Record of a detection log after its header.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Logged {
+pub enum DetectionRecord {
+    /// A frame with its detections.
     Frame(FrameRecord),
+    /// No frames came for a while.
     Gap(Gap),
 }
 
-impl Logged {
+/// Whether a record is a gap, without decoding it.
+fn is_gap(payload: &[u8]) -> bool {
+    postcard::take_from_bytes::<u64>(payload).is_ok_and(|(number, _)| number == GAP)
+}
+
+impl DetectionRecord {
     fn parse(path: &Path, payload: &[u8]) -> Result<Self> {
-        if postcard::take_from_bytes::<u64>(payload).is_ok_and(|(number, _)| number == GAP) {
+        if is_gap(payload) {
             let (_, gap): (u64, Gap) = decode(path, payload)?;
             return Ok(Self::Gap(gap));
         }
@@ -67,40 +76,36 @@ impl Logged {
     }
 }
 
-/// What there was in a log that is gone on with.
+/// State of a detection log that is continued.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Written {
-    /// What the frames behind the last gap were seen with.
+pub struct ResumePoint {
+    /// What the frames after the last gap were detected with.
     pub header: LogHeader,
+    /// How many gaps there are.
     pub gaps: u64,
     /// The last frame, if there is one.
     pub last: Option<FrameRecord>,
 }
 
-/// Appends to a detection log. Ends with [`DetectionWriter::sync`] for what is to be kept.
+/// Appends to a detection log. What was appended is durable after [`DetectionWriter::sync`].
 pub struct DetectionWriter {
     path: PathBuf,
     log: LogWriter,
 }
 
-impl Job {
-    /// Begins the detection log, anew where there was one.
-    pub fn begin_detections(&self, header: &LogHeader) -> Result<DetectionWriter> {
-        let (path, disk) = (self.file(NAME), self.disk());
+impl DetectionWriter {
+    /// Begins a log, in place of one that is there.
+    pub(crate) fn begin(disk: &Disk, path: PathBuf, header: &LogHeader) -> Result<Self> {
         disk.remove(&path)?;
         let (log, ()) = LogWriter::open(disk, &path, Kind::Detections, |(), _, _| Ok(()))?;
-        let mut writer = DetectionWriter { path, log };
+        let mut writer = Self { path, log };
         writer.put(header)?;
         writer.sync()?;
         Ok(writer)
     }
 
-    /// Opens the detection log to go on with it; `None` before it was begun.
-    ///
-    /// # Errors
-    /// A record that is none of a detection log.
-    pub fn resume_detections(&self) -> Result<Option<(DetectionWriter, Written)>> {
-        let path = self.file(NAME);
+    /// Opens a log to continue it; `None` before it was begun.
+    pub(crate) fn resume(disk: &Disk, path: PathBuf) -> Result<Option<(Self, ResumePoint)>> {
         if LogReader::open(&path, Kind::Detections)?.is_none() {
             return Ok(None);
         }
@@ -110,12 +115,12 @@ impl Job {
             gaps: u64,
             last: Vec<u8>,
         }
-        // Of the records between, only gaps are looked into.
+        // Of the records between, only gaps are decoded.
         let (log, Found { header, gaps, last }) =
-            LogWriter::open(self.disk(), &path, Kind::Detections, |found: &mut Found, _, payload| {
+            LogWriter::open(disk, &path, Kind::Detections, |found: &mut Found, _, payload| {
                 if found.header.is_none() {
                     found.header = Some(decode(&path, payload)?);
-                } else if postcard::take_from_bytes::<u64>(payload).is_ok_and(|(number, _)| number == GAP) {
+                } else if is_gap(payload) {
                     let (_, gap): (u64, Gap) = decode(&path, payload)?;
                     found.header = Some(gap.header);
                     found.gaps += 1;
@@ -127,20 +132,15 @@ impl Job {
             })?;
         let Some(header) = header else { return Ok(None) };
         let last = if last.is_empty() { None } else { Some(decode(&path, &last)?) };
-        Ok(Some((DetectionWriter { path, log }, Written { header, gaps, last })))
+        Ok(Some((Self { path, log }, ResumePoint { header, gaps, last })))
     }
 
-    /// The records of the detection log; `None` before it was begun.
-    pub fn detections(&self) -> Result<Option<DetectionReader>> {
-        DetectionReader::open(self.file(NAME))
-    }
-}
-
-impl DetectionWriter {
+    /// Appends a frame, numbered higher than the one before.
     pub fn append(&mut self, frame: &FrameRecord) -> Result<()> {
         self.put(frame)
     }
 
+    /// Appends a gap.
     pub fn append_gap(&mut self, gap: &Gap) -> Result<()> {
         self.put(&(GAP, gap))
     }
@@ -155,7 +155,7 @@ impl DetectionWriter {
     }
 }
 
-/// Reads a detection log to the end of its sound part.
+/// Reads a detection log. Damaged records are skipped; a torn end ends it.
 pub struct DetectionReader {
     path: PathBuf,
     log: LogReader,
@@ -163,7 +163,10 @@ pub struct DetectionReader {
 }
 
 impl DetectionReader {
-    /// A log by its file; `None` where there is none.
+    /// Opens a log by its file; `None` where there is none or it has no header.
+    ///
+    /// # Errors
+    /// `Damaged` where the header cannot be decoded, `Newer` where a later release wrote it.
     pub fn open(path: PathBuf) -> Result<Option<Self>> {
         let Some(mut log) = LogReader::open(&path, Kind::Detections)? else { return Ok(None) };
         let Some(payload) = log.next_record()? else { return Ok(None) };
@@ -171,18 +174,18 @@ impl DetectionReader {
         Ok(Some(Self { path, log, header }))
     }
 
-    /// What the frames before the first gap were seen with.
+    /// What the frames before the first gap were detected with.
     pub fn header(&self) -> &LogHeader {
         &self.header
     }
 }
 
 impl Iterator for DetectionReader {
-    type Item = Result<Logged>;
+    type Item = Result<DetectionRecord>;
 
     fn next(&mut self) -> Option<Self::Item> {
         let payload = self.log.next_record().transpose()?;
-        Some(payload.and_then(|p| Logged::parse(&self.path, &p)))
+        Some(payload.and_then(|p| DetectionRecord::parse(&self.path, &p)))
     }
 }
 
@@ -191,7 +194,6 @@ mod tests {
     use ocellus_core::{JobId, VideoId};
 
     use super::*;
-    use crate::disk::Disk;
 
     fn header() -> LogHeader {
         let size = Size { width: 640, height: 272 };
@@ -219,7 +221,7 @@ mod tests {
         LogWriter::open::<()>(&Disk::default(), path, Kind::Detections, |(), _, _| Ok(())).unwrap().0
     }
 
-    /// As version 0.1 wrote logs: a header, then frames, each a record of its own.
+    /// As release 0.1 wrote logs: a header, then frames, each a record of its own.
     fn old_log(path: &Path, frames: &[FrameRecord]) {
         let mut log = writer(path);
         log.append(&postcard::to_stdvec(&header()).unwrap()).unwrap();
@@ -232,7 +234,7 @@ mod tests {
     #[test]
     fn frames_and_gaps_come_back_in_their_order() {
         let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join(NAME);
+        let path = dir.path().join("detections.log");
         old_log(&path, &[frame(0), frame(u64::MAX - 1)]);
         let mut writer = DetectionWriter { path: path.clone(), log: writer(&path) };
         writer.append_gap(&gap()).unwrap();
@@ -243,7 +245,12 @@ mod tests {
         let all: Vec<_> = reader.map(Result::unwrap).collect();
         assert_eq!(
             all,
-            [Logged::Frame(frame(0)), Logged::Frame(frame(u64::MAX - 1)), Logged::Gap(gap()), Logged::Frame(frame(2))]
+            [
+                DetectionRecord::Frame(frame(0)),
+                DetectionRecord::Frame(frame(u64::MAX - 1)),
+                DetectionRecord::Gap(gap()),
+                DetectionRecord::Frame(frame(2))
+            ]
         );
     }
 

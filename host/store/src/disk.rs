@@ -1,12 +1,12 @@
-//! The one way by which the store changes what is on the disk.
+//! Seam through which all changes of the disk go.
 //!
-//! Owns: how a file is made, written, made durable, renamed and removed. All of it goes through a
-//! [`Backend`], so that a test can crash, tear or refuse any single step (`tests/faults`). What
-//! does not: sled's own files and `index/rows`, which are made anew after a crash, and the bytes of
-//! a recording under way, which nobody was told of yet.
+//! Owns: how files are created, written, made durable, renamed and removed. All of it goes through
+//! a [`Backend`], so that a test can fail or tear any single step (`tests/faults`). What does not:
+//! sled's own files and `index/vectors`, which are rebuilt after a crash, and the bytes of a
+//! recording under way, which is not acknowledged yet.
 //!
-//! Guarantees: everything made here can be read by its owner alone. Nothing here is durable before
-//! it is synced: a file by its own sync, its name by a sync of the folder.
+//! Guarantees: everything created here can be read by its owner alone. Nothing is durable before it
+//! is synced: a file's contents by its own sync, its name by a sync of the folder.
 
 use std::{
     fmt,
@@ -19,20 +19,31 @@ use std::{
 
 use crate::error::{At, Result};
 
-/// Of files: read and written by the owner.
+/// Permissions of files: read and written by the owner.
 const FILE_MODE: u32 = 0o600;
-/// Of folders.
+/// Permissions of folders: the owner's.
 const FOLDER_MODE: u32 = 0o700;
 
-/// The steps that change a disk, one system call each.
+/// The steps that change a disk, one system call each. Paths are absolute or relative to the
+/// working directory; errors are those of the system.
 pub trait Backend: fmt::Debug + Send + Sync {
-    /// Makes a file, or empties the one that is there. With `new`, one that is there is an error.
+    /// Creates a file, or empties the one that is there.
+    ///
+    /// # Errors
+    /// With `new`, `AlreadyExists` where there is one.
     fn create(&self, path: &Path, new: bool) -> io::Result<Box<dyn BackendFile>>;
-    /// A file that is there, to be written, as it is.
+    /// Opens a file that is there for writing, as it is.
     fn open(&self, path: &Path) -> io::Result<Box<dyn BackendFile>>;
+    /// Creates a folder in one that is there.
+    ///
+    /// # Errors
+    /// `AlreadyExists` where there is one.
     fn create_dir(&self, path: &Path) -> io::Result<()>;
+    /// Renames a file or folder, atomically; replaces a file that is at `to`.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+    /// Removes a file.
     fn remove_file(&self, path: &Path) -> io::Result<()>;
+    /// Removes an empty folder.
     fn remove_dir(&self, path: &Path) -> io::Result<()>;
     /// Makes the names in a folder durable.
     fn sync_dir(&self, path: &Path) -> io::Result<()>;
@@ -42,6 +53,7 @@ pub trait Backend: fmt::Debug + Send + Sync {
 pub trait BackendFile: Write + Seek + Send + Sync {
     /// Makes the contents durable.
     fn sync(&mut self) -> io::Result<()>;
+    /// Truncates the file, or extends it by zeros, to so many bytes.
     fn set_len(&mut self, bytes: u64) -> io::Result<()>;
 }
 
@@ -96,7 +108,7 @@ impl BackendFile for File {
     }
 }
 
-/// Steps put together. Cheap to clone.
+/// Durable operations made of the steps of a [`Backend`]. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(crate) struct Disk(Arc<dyn Backend>);
 
@@ -119,7 +131,7 @@ impl Disk {
         self.0.open(path).at(path)
     }
 
-    /// Makes a folder and those above it; one that is there is fine.
+    /// Creates a folder and those above it; one that is there is fine.
     pub(crate) fn create_folders(&self, path: &Path) -> Result<()> {
         if path.is_dir() {
             return Ok(());
@@ -141,8 +153,8 @@ impl Disk {
         self.0.rename(from, to).at(from)
     }
 
-    /// Puts `bytes` in place of what is at `path`, durably, or fails and leaves that as it was. One
-    /// caller at a time for one path.
+    /// Replaces the file at `path` by one that holds `bytes`, durably, or fails and leaves it as it
+    /// was. One caller at a time for one path.
     pub(crate) fn replace(&self, path: &Path, bytes: &[u8]) -> Result<()> {
         let part = path.with_extension("part");
         let written = self
@@ -150,22 +162,22 @@ impl Disk {
             .and_then(|mut file| file.sync().at(&part))
             .and_then(|()| self.rename(&part, path));
         if written.is_err() {
-            // It takes room that may be what is missing; the next replacement overwrites it at the
-            // latest.
+            // On a full disk its room is needed. Where it stays, the next replacement overwrites
+            // it.
             let _ = self.0.remove_file(&part);
         }
         written?;
         path.parent().map_or(Ok(()), |folder| self.sync_folder(folder))
     }
 
-    /// Writes files of one folder, durably, whatever was at their paths: for what nobody looks for
-    /// before something else names it.
+    /// Writes files of one folder, durably, whatever was at their paths; not atomic, so for files
+    /// that are not read before something else names them.
     pub(crate) fn write<'a>(&self, folder: &Path, files: impl IntoIterator<Item = (PathBuf, &'a [u8])>) -> Result<()> {
         let written = files
             .into_iter()
             .map(|(path, bytes)| Ok((self.create(&path, bytes)?, path)))
             .collect::<Result<Vec<_>>>()?;
-        // Where the file system has a journal, the first of these takes all others with it.
+        // On a journaling file system, the first sync writes the others out, too.
         written.into_iter().try_for_each(|(mut file, path)| file.sync().at(path))?;
         self.sync_folder(folder)
     }
@@ -176,7 +188,7 @@ impl Disk {
         Ok(file)
     }
 
-    /// Copies a file, durably but for its name.
+    /// Copies a file. The contents are durable then, the name is not.
     pub(crate) fn copy(&self, from: &Path, to: &Path) -> Result<()> {
         let mut source = File::open(from).at(from)?;
         let mut copy = self.0.create(to, false).at(to)?;
@@ -184,7 +196,7 @@ impl Disk {
         copy.sync().at(to)
     }
 
-    /// Removes a file or a folder with all in it; one that is not there is fine.
+    /// Removes a file, or a folder with all in it; one that is not there is fine.
     pub(crate) fn remove(&self, path: &Path) -> Result<()> {
         let removed = match path.symlink_metadata() {
             Ok(found) if found.is_dir() => {
@@ -205,7 +217,7 @@ impl Disk {
         fs::read_dir(folder).at(folder)?.try_for_each(|entry| self.remove(&entry.at(folder)?.path()))
     }
 
-    /// Lets nobody but the owner into a folder; whether others could enter it before.
+    /// Restricts a folder to its owner; whether others could enter it before.
     pub(crate) fn restrict(&self, folder: &Path) -> Result<bool> {
         let mode = fs::metadata(folder).at(folder)?.permissions().mode();
         let open = mode & 0o077 != 0;

@@ -5,31 +5,57 @@ use std::{io, path::PathBuf};
 use ocellus_core::{Error, ErrorKind};
 use thiserror::Error as ThisError;
 
+/// Why an operation on the archive failed.
+///
+/// Every operation may fail with `Io` or `Index`; the documentation of each names the other kinds.
 #[derive(Debug, ThisError)]
 pub enum StoreError {
+    /// The file system refused something; also of a full disk: see [`StoreError::is_full`].
     #[error("{}: {source}", path.display())]
-    Io { path: PathBuf, source: io::Error },
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A file does not hold what was written.
     #[error("{} is damaged: {reason}", path.display())]
-    Damaged { path: PathBuf, reason: String },
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// A clause for the operator.
+        reason: String,
+    },
+    /// A later release wrote this; it is left alone.
     #[error("{} was made by a newer Ocellus ({made_by}) than this one, {}", path.display(), env!("CARGO_PKG_VERSION"))]
-    Newer { path: PathBuf, made_by: String },
+    Newer {
+        /// The file, or the data folder.
+        path: PathBuf,
+        /// The release or the format.
+        made_by: String,
+    },
+    /// The index failed on the disk, and could not be rebuilt in memory either.
     #[error("the index failed: {0}")]
     Index(#[from] sled::Error),
+    /// The index is in memory, because the disk is full, and holds no embeddings.
     #[error("similarity search is unavailable while the index is held in memory")]
     NotSearchable,
+    /// Another process has this data folder open.
     #[error("another server is at work in {}", .0.display())]
     InUse(PathBuf),
+    /// There is no such video, or not any more.
     #[error("there is no video {0}")]
     NoVideo(ocellus_core::VideoId),
+    /// A cursor of another list.
     #[error("invalid page cursor for this list")]
     BadCursor,
-    /// What a caller's own change of a record ended in.
+    /// The error of a caller's closure, passed on.
     #[error(transparent)]
     Refused(#[from] Error),
 }
 
 impl StoreError {
-    /// There is no room on the disk.
+    /// Whether the disk is full, or the quota exceeded.
     pub fn is_full(&self) -> bool {
         match self {
             Self::Io { source, .. } | Self::Index(sled::Error::Io(source)) => {
@@ -40,7 +66,7 @@ impl StoreError {
     }
 }
 
-/// Of an entry of the index that is none.
+/// The error of an entry of the index that cannot be decoded.
 pub(crate) fn unreadable_entry() -> StoreError {
     let error = io::Error::new(io::ErrorKind::InvalidData, "an entry cannot be decoded");
     StoreError::Index(sled::Error::Io(error))
@@ -69,7 +95,7 @@ impl From<StoreError> for Error {
     }
 }
 
-/// Says which file an I/O error is about.
+/// Adds the path to an I/O error.
 pub(crate) trait At<T> {
     fn at(self, path: impl Into<PathBuf>) -> Result<T>;
 }

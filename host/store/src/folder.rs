@@ -6,21 +6,21 @@
 //! archive/000/1/video.json            the record
 //!               source                the uploaded file
 //!               source.part-*         an upload under way
-//!               source.next           what the file is that is about to become the source
+//!               source.next           the record that goes with a source being put in place
 //!               screenshot.jpg
-//!               jobs/2/plan.json      settings that the job runs by
+//!               jobs/2/plan.json      the job spec: what the job runs by
 //!                      detections.log
 //!                      objects.log
 //!                      deliveries.log
-//!                      embeddings.log        what objects look like, as numbers
+//!                      embeddings.log
 //!                      clusters.json         the identities, once the job is over
-//!                      seal.json             by which the files above are known again, once it is over
+//!                      seal.json             digests of the files above, once the job is over
 //!                      pictures/2-…-0.thumbnail.jpg
-//! archive/.new-1, .gone-1             videos being made and unmade
-//! *.damaged-1                         a log as it was when damage was found in it
+//! archive/.new-1, .gone-1             videos being created and deleted
+//! *.damaged-1                         a log as it was when it was found damaged
 //! index/                              sled
-//!      rows/                          what objects look like, to be read from end to end
-//! index.clean                         by which the index is known to be whole
+//!      vectors/                       embeddings, in the files that searches read through
+//! index.clean                         digests of the files of an index that was closed
 //! lock
 //! ```
 
@@ -38,7 +38,7 @@ use crate::{
     error::{At, Result},
 };
 
-/// Where things lie, and the disk by which they are changed. Cheap to clone.
+/// Paths in the data folder, and the disk that changes are made through. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(crate) struct Folder {
     archive: PathBuf,
@@ -54,10 +54,12 @@ impl Folder {
         &self.disk
     }
 
+    /// The folder of all videos.
     pub(crate) fn archive(&self) -> &Path {
         &self.archive
     }
 
+    /// The folder that holds this video's, and those of the other 999 ids of its thousand.
     pub(crate) fn shard(&self, id: VideoId) -> PathBuf {
         self.archive.join(format!("{:03}", id.0 / 1000))
     }
@@ -86,11 +88,13 @@ impl Folder {
         self.jobs(id.video).join(id.number.to_string())
     }
 
-    pub(crate) fn being_made(&self, id: VideoId) -> PathBuf {
+    /// Where a video is created, before it is renamed into its shard.
+    pub(crate) fn staging(&self, id: VideoId) -> PathBuf {
         self.archive.join(format!(".new-{id}"))
     }
 
-    pub(crate) fn being_removed(&self, id: VideoId) -> PathBuf {
+    /// Where a video goes when it is deleted.
+    pub(crate) fn trash(&self, id: VideoId) -> PathBuf {
         self.archive.join(format!(".gone-{id}"))
     }
 
@@ -98,19 +102,19 @@ impl Folder {
         self.archive.join("last-id")
     }
 
-    /// What a source is that is about to be put in its place.
+    /// The record that takes effect with the source that is being put in place.
     pub(crate) fn next_source(&self, id: VideoId) -> PathBuf {
         self.video(id).join("source.next")
     }
 
-    /// Clears away what a crash left of videos being made, as far as it can be.
+    /// Removes what a crash left of videos that were being created, where it can.
     pub(crate) fn tidy(&self) -> Result<()> {
         for entry in fs::read_dir(&self.archive).at(&self.archive)? {
             let entry = entry.at(&self.archive)?;
             if entry.file_name().to_string_lossy().starts_with(".new-")
                 && let Err(error) = self.disk.remove(&entry.path())
             {
-                error!("what is left of a video that was never made cannot be removed: {error}");
+                error!("the files of a video that was never created cannot be removed: {error}");
             }
         }
         Ok(())
@@ -138,7 +142,7 @@ impl Folder {
     pub(crate) fn read(&self, id: VideoId) -> Result<Option<VideoRecord>> {
         let path = self.record(id);
         let bytes = match fs::read(&path) {
-            // A folder without a record was never made so.
+            // No operation leaves a folder without a record.
             Err(e) if e.kind() == std::io::ErrorKind::NotFound && self.video(id).is_dir() => {
                 Err(damaged(&path, "it is missing"))
             }

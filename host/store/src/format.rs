@@ -1,12 +1,12 @@
-//! The format of a data folder, and the way from one to the next.
+//! Format of a data folder, and its migration to the present one.
 //!
 //! `format.json` says in which format the folder is and which release wrote it last. A folder
-//! without it is of release 0.1, format 1, or new. Files say their format, too (see `codec` and
+//! without it is of release 0.1, format 1, or new. Files have formats of their own (see `codec` and
 //! `log`): a step need not rewrite what can still be read.
 //!
 //! Guarantees: a folder of any earlier format is brought to [`FORMAT`] by [`migrate`], step by
-//! step; each step may be cut off by a crash and run again. A folder of a later format is refused
-//! before anything in it is changed.
+//! step; each step may be interrupted by a crash and run again. A folder of a later format is
+//! refused before anything in it is changed.
 
 use std::{fs, io::ErrorKind, path::Path};
 
@@ -19,12 +19,12 @@ use crate::{
     error::{At, Result, StoreError},
 };
 
-/// `STEPS[n]` leads from format `n + 1` to the next one.
-const STEPS: [fn(&Disk, &Path) -> Result<()>; FORMAT as usize - 1] = [close_to_others];
+/// `STEPS[n]` migrates from format `n + 1` to the next one.
+const STEPS: [fn(&Disk, &Path) -> Result<()>; FORMAT as usize - 1] = [restrict_to_owner];
 
 #[derive(Serialize, Deserialize)]
 struct Written {
-    /// The release.
+    /// The release that wrote it last.
     written_by: String,
 }
 
@@ -56,12 +56,12 @@ pub(crate) fn of(data: &Path) -> Result<Option<u32>> {
     Ok(Some(head.format))
 }
 
-/// Brings a data folder to the present format.
+/// Migrates a data folder to the present format.
 pub(crate) fn migrate(disk: &Disk, data: &Path) -> Result<()> {
     let found = match of(data) {
-        // Each file in the folder says what it is; this one only spares looking at them.
+        // Harmless: every file has a format of its own, and every step can be run again.
         Err(error @ StoreError::Damaged { .. }) => {
-            warn!("{error}; it is written anew");
+            warn!("{error}; it is rewritten");
             Some(1)
         }
         found => found?,
@@ -79,15 +79,15 @@ pub(crate) fn migrate(disk: &Disk, data: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Recordings of people are nobody's business but the operator's. The folders within need not be
-/// looked at: nobody gets to them.
-fn close_to_others(disk: &Disk, data: &Path) -> Result<()> {
+/// Format 2: only the owner may read recordings of people. The folders within need no change:
+/// others cannot reach them.
+fn restrict_to_owner(disk: &Disk, data: &Path) -> Result<()> {
     match disk.restrict(data) {
         Ok(true) => {
             info!("{} could be read by other users of this machine; from now on only by its owner", data.display())
         }
         Ok(false) => {}
-        // A folder of somebody else's that was lent to the server.
+        // The folder belongs to another user, as a mounted volume may.
         Err(error) => warn!("other users of this machine may be able to read the archive: {error}"),
     }
     Ok(())

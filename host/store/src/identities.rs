@@ -1,32 +1,40 @@
-//! Queries about identities, their appearances, and objects by what they look like.
+//! Queries of identities and their objects, and similarity search.
 
 use ocellus_core::{Cluster, JobId, ObjectId, ObjectRecord, VideoId};
 
 use crate::{
-    Archive, SimilarityQuery,
+    archive::Archive,
     error::{Result, StoreError},
-    list::{Cursor, ObjectQuery, Page, page},
-    objects::read_clusters,
+    index::SimilarityQuery,
+    job_files,
+    query::{Cursor, ObjectQuery, Page, page},
 };
 
 impl Archive {
-    /// The identity that an object is held to be.
+    /// The identity of an object; `None` before its job's end, or where there is no such object.
     pub fn cluster_of(&self, object: &ObjectId) -> Result<Option<ObjectId>> {
-        self.shared().index.ask(|index| index.cluster_of(object))
+        self.shared().index.query(|index| index.objects.cluster_of(object))
     }
 
-    /// The identities among the objects of a video's job, in order of their ids; none before the
-    /// job's end.
+    /// A page of the identities among the objects of a video's job, in order of their ids; none
+    /// before the job's end.
+    ///
+    /// # Errors
+    /// `NoVideo`; `BadCursor` for a cursor of another list; `Damaged` where `clusters.json` cannot
+    /// be read.
     pub fn clusters(&self, id: VideoId, query: &ObjectQuery) -> Result<Page<Cluster>> {
         let record = self.video(id)?.ok_or(StoreError::NoVideo(id))?;
         let mut all =
-            read_clusters(&self.shared().folder, JobId { video: id, number: record.job })?.unwrap_or_default();
+            job_files::clusters(&self.shared().folder, JobId { video: id, number: record.job })?.unwrap_or_default();
         all.retain(|c| query.types.is_empty() || query.types.contains(&c.id.object_type));
         page_among(*b"cl", query.cursor.as_ref(), query.limit, all)
     }
 
-    /// The appearances of an identity, in order of their ids; `None` where there is no such
+    /// A page of the objects of an identity, in order of their ids; `None` where there is no such
     /// identity.
+    ///
+    /// # Errors
+    /// `BadCursor` for a cursor of another list; `Damaged` where `clusters.json` cannot be read.
     pub fn cluster_objects(
         &self,
         id: &ObjectId,
@@ -37,32 +45,35 @@ impl Archive {
         if self.cluster_of(id)?.as_ref() != Some(id) {
             return Ok(None);
         }
-        let all = read_clusters(&self.shared().folder, id.job)?.unwrap_or_default();
+        let all = job_files::clusters(&self.shared().folder, id.job)?.unwrap_or_default();
         let Some(cluster) = all.into_iter().find(|c| c.id == *id) else { return Ok(None) };
         let Page { items, next, prev } = page_among(*b"co", cursor, limit, cluster.objects)?;
         let items = items.iter().filter_map(|object| self.object(object).transpose()).collect::<Result<_>>()?;
         Ok(Some(Page { items, next, prev }))
     }
 
-    /// The objects that look most like what is looked for, nearest first, with their Euclidean
-    /// distances. Exact, and as slow as reading all rows of their kind.
-    pub fn nearest(&self, like: &SimilarityQuery<'_>) -> Result<Vec<(ObjectRecord, f32)>> {
-        let found = self.shared().index.ask(|index| index.nearest(like))?;
-        // One that was removed meanwhile is not found.
+    /// The objects most similar to the query, nearest first, with their Euclidean distances. Exact,
+    /// and as slow as reading all embeddings of their type and embedder.
+    ///
+    /// # Errors
+    /// `NotSearchable` while the index is in memory because the disk is full.
+    pub fn nearest(&self, query: &SimilarityQuery<'_>) -> Result<Vec<(ObjectRecord, f32)>> {
+        let found = self.shared().index.query(|index| index.objects.nearest(query))?;
+        // One that was removed meanwhile is left out.
         found.into_iter().filter_map(|(id, far)| self.object(&id).map(|o| o.map(|o| (o, far))).transpose()).collect()
     }
 }
 
-/// A page of what is in memory already.
+/// A page of a list that is in memory.
 fn page_among<T: Clone>(list: [u8; 2], cursor: Option<&Cursor>, limit: usize, all: Vec<T>) -> Result<Page<T>> {
     let keyed: Vec<([u8; 4], T)> = (0_u32..).map(u32::to_be_bytes).zip(all).collect();
     let place = |key: &[u8]| keyed.partition_point(|(k, _)| k.as_slice() < key);
-    let some = |(key, item): &([u8; 4], T)| Ok((key.to_vec(), item.clone()));
+    let entry = |(key, item): &([u8; 4], T)| Ok((key.to_vec(), item.clone()));
     let after = |from: Option<&[u8]>| {
-        let is_there = |n: usize| from.is_some_and(|from| keyed.get(n).is_some_and(|(k, _)| k.as_slice() == from));
-        let begin = from.map_or(0, |from| place(from) + usize::from(is_there(place(from))));
-        keyed.iter().skip(begin).map(some)
+        let is_at = |n: usize| from.is_some_and(|from| keyed.get(n).is_some_and(|(k, _)| k.as_slice() == from));
+        let begin = from.map_or(0, |from| place(from) + usize::from(is_at(place(from))));
+        keyed.iter().skip(begin).map(entry)
     };
-    let until = |to: Option<&[u8]>| keyed.iter().take(to.map_or(keyed.len(), place)).rev().map(some);
+    let until = |to: Option<&[u8]>| keyed.iter().take(to.map_or(keyed.len(), place)).rev().map(entry);
     page(list, cursor, limit, after, until)
 }

@@ -1,11 +1,10 @@
-//! Video ids that were ever given.
+//! Ledger of video ids: allocates new ones, remembers deleted ones.
 //!
 //! Owns: `archive/last-id`, the highest id that was ever deleted, and the empty folders
 //! `archive/.gone-ID` that stand for deleted ids which are not in it yet.
 //!
-//! Guarantees: no id is given twice, whatever a crash, a full disk or two deletions at once do.
-//! Deleting needs no room: the folder that stands for the id is the video's own, emptied and
-//! renamed.
+//! Guarantees: no id is given twice, through a crash, a full disk or concurrent deletions. Deleting
+//! needs no room: the folder that stands for the id is the video's own, emptied and renamed.
 
 use std::{
     fs,
@@ -24,23 +23,23 @@ use crate::{
     folder::Folder,
 };
 
-/// How far ids jump where nobody knows any more which was the highest.
+/// How far ids jump where the highest one is not known any more.
 const JUMP: u64 = 1_000_000;
 
-pub(crate) struct Ids {
+pub(crate) struct IdAllocator {
     folder: Folder,
     next: AtomicU64,
-    /// What `last-id` has to say at least, since the start.
+    /// What `last-id` has to hold at least, since the start.
     least: u64,
-    /// What `last-id` says.
-    mark: Mutex<u64>,
+    /// What `last-id` holds.
+    last_id: Mutex<u64>,
 }
 
-impl Ids {
-    /// `highest`: of the videos that there are.
+impl IdAllocator {
+    /// `highest`: the highest id of a video that exists; 0 without one.
     pub(crate) fn open(folder: &Folder, highest: u64) -> Result<Self> {
-        let (mark, next) = match read_mark(folder) {
-            Ok(mark) => (mark, mark.max(highest) + 1),
+        let (last_id, next) = match read_last_id(folder) {
+            Ok(last_id) => (last_id, last_id.max(highest) + 1),
             Err(error @ StoreError::Damaged { .. }) => {
                 let next = highest + JUMP;
                 error!("{error}; new videos begin at id {next}, so that none gets the id of a deleted one");
@@ -48,50 +47,50 @@ impl Ids {
             }
             Err(error) => return Err(error),
         };
-        let gone = gone(folder)?;
-        let next = gone.iter().map(|id| id.0 + 1).fold(next, u64::max);
-        let least = if next > mark.max(highest) + 1 { next - 1 } else { mark };
-        let ids = Self { folder: folder.clone(), next: AtomicU64::new(next), least, mark: Mutex::new(mark) };
+        let deleted = deleted(folder)?;
+        let next = deleted.iter().map(|id| id.0 + 1).fold(next, u64::max);
+        let least = if next > last_id.max(highest) + 1 { next - 1 } else { last_id };
+        let ids = Self { folder: folder.clone(), next: AtomicU64::new(next), least, last_id: Mutex::new(last_id) };
         ids.raise(least);
-        for id in gone {
-            if let Err(error) = ids.forget(id) {
-                error!("what is left of the deleted video {id} cannot be removed yet: {error}");
+        for id in deleted {
+            if let Err(error) = ids.retire(id) {
+                error!(video = %id, "the files of the deleted video {id} cannot be removed yet: {error}");
             }
         }
         Ok(ids)
     }
 
     /// An id that no video has or had.
-    pub(crate) fn take(&self) -> VideoId {
+    pub(crate) fn allocate(&self) -> VideoId {
         loop {
             let id = VideoId(self.next.fetch_add(1, Ordering::Relaxed));
-            // A folder that the index does not know of.
+            // The folder may exist and not be in the index.
             if !self.folder.video(id).exists() {
                 return id;
             }
         }
     }
 
-    /// Forgets a video that was deleted: what its folder, now at `.gone-ID`, holds is removed, its
-    /// id never given again.
-    pub(crate) fn forget(&self, id: VideoId) -> Result<()> {
-        let gone = self.folder.being_removed(id);
+    /// Retires the id of a deleted video: removes what its folder, now at `.gone-ID`, holds, and
+    /// makes sure that the id is never given again.
+    pub(crate) fn retire(&self, id: VideoId) -> Result<()> {
+        let gone = self.folder.trash(id);
         self.folder.disk().empty(&gone)?;
-        // Without room for the mark, the empty folder stays in its place.
+        // Without room to write `last-id`, the empty folder stays in its place.
         if self.raise(id.0) { self.folder.disk().remove(&gone) } else { Ok(()) }
     }
 
-    /// Makes `last-id` say at least `id`; whether it does.
+    /// Makes `last-id` hold at least `id`; whether it does.
     fn raise(&self, id: u64) -> bool {
-        let mut mark = self.mark.lock();
-        if *mark >= id {
+        let mut last_id = self.last_id.lock();
+        if *last_id >= id {
             return true;
         }
-        // Where the highest id was not known, those that were passed over are not given either.
+        // Ids that were skipped because the highest was not known are never given either.
         let highest = id.max(self.least);
         match self.folder.disk().replace(&self.folder.last_id_file(), &line(highest)) {
             Ok(()) => {
-                *mark = highest;
+                *last_id = highest;
                 true
             }
             Err(error) => {
@@ -102,8 +101,8 @@ impl Ids {
     }
 }
 
-/// Ids of the videos that are being removed.
-fn gone(folder: &Folder) -> Result<Vec<VideoId>> {
+/// Ids of deleted videos whose folders remain.
+fn deleted(folder: &Folder) -> Result<Vec<VideoId>> {
     let archive = folder.archive();
     let mut ids = Vec::new();
     for entry in fs::read_dir(archive).at(archive)? {
@@ -117,8 +116,8 @@ fn line(id: u64) -> Vec<u8> {
     format!("{id} {:08x}\n", crc32fast::hash(id.to_string().as_bytes())).into_bytes()
 }
 
-/// What `last-id` says; 0 where it is not there.
-pub(crate) fn read_mark(folder: &Folder) -> Result<u64> {
+/// The id in `last-id`; 0 without the file.
+pub(crate) fn read_last_id(folder: &Folder) -> Result<u64> {
     let path: PathBuf = folder.last_id_file();
     let bytes = match fs::read(&path) {
         Err(e) if e.kind() == ErrorKind::NotFound => return Ok(0),

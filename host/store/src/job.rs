@@ -1,7 +1,8 @@
-//! One job's folder, open: its spec, its logs, its pictures.
+//! Open job of a video: the writers of its logs, its spec, its pictures.
 //!
-//! Owns the writers of the job's logs but that of detections, which `detections` opens: who asks
-//! for a job that somebody holds gets the same one. Ends with its last holder.
+//! Guarantees: all clones of a job share the writers of its logs; only the detection log is opened
+//! by the pipeline, once for each run. Objects are numbered from 0 in the order in which they were
+//! appended. Ends with its last clone.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -17,16 +18,17 @@ use tracing::error;
 use crate::{
     codec::{encode, parse, seal, to_json},
     delivery::Delivery,
-    disk::Disk,
+    detections::{DetectionReader, DetectionWriter, LogHeader, ResumePoint},
     error::Result,
+    job_files::{self, CLUSTERS, DELIVERIES, DETECTIONS, EMBEDDINGS, OBJECTS, ROUTER_URL, SPEC},
     job_seal,
-    log::{Kind, LogReader, LogWriter},
-    objects::{self, CLUSTERS, Embedding, JOB_SPEC, NewObject, ROUTER_URL, StoredObject},
+    log::{Kind, LogWriter},
+    objects::{Embedding, NewObject, StoredObject, pictures_folder},
     recovery,
     shared::Shared,
 };
 
-/// A job's folder, open. Cheap to clone.
+/// A video's current job, open for writing. Cheap to clone.
 #[derive(Clone)]
 pub struct Job(Arc<Inner>);
 
@@ -35,8 +37,8 @@ pub(crate) type WeakJob = Weak<Inner>;
 pub(crate) struct Inner {
     archive: Arc<Shared>,
     id: JobId,
-    /// The spec names a router, so that every object is a delivery.
-    posts: bool,
+    /// Every object is a delivery.
+    has_router: bool,
     objects: Mutex<Objects>,
     deliveries: Mutex<LogWriter>,
     embeddings: Mutex<LogWriter>,
@@ -44,42 +46,51 @@ pub(crate) struct Inner {
 
 struct Objects {
     log: LogWriter,
-    /// Those in the log, by their numbers.
-    known: HashMap<ObjectId, u32>,
+    /// The objects in the log, with their numbers.
+    numbers: HashMap<ObjectId, u32>,
 }
 
 impl Job {
+    /// With the lock of its video held. Rebuilds the index of the job where a log was damaged.
     pub(crate) fn open(archive: &Arc<Shared>, id: JobId) -> Result<Self> {
         let (folder, disk) = (&archive.folder, archive.folder.disk());
-        let posts = objects::has_router(&objects::read_spec(folder, id)?);
-        disk.create_folders(&objects::pictures_folder(folder, id))?;
+        let has_router = job_files::has_router(&job_files::spec(folder, id)?);
+        disk.create_folders(&pictures_folder(folder, id))?;
         let file = |name: &str| folder.job(id).join(name);
-        let path = file("objects.log");
-        let (log, known) = LogWriter::open(disk, &path, Kind::Objects, |known: &mut HashMap<_, _>, _, payload| {
+        let path = file(OBJECTS);
+        let (log, numbers) = LogWriter::open(disk, &path, Kind::Objects, |numbers: &mut HashMap<_, _>, _, payload| {
             let object: ObjectRecord = parse(&path, payload)?;
-            let number = known.len() as u32;
-            known.insert(object.id, number);
+            let number = numbers.len() as u32;
+            numbers.insert(object.id, number);
             Ok(())
         })?;
         let open =
             |name: &str, kind| LogWriter::open::<()>(disk, &file(name), kind, |(), _, _| Ok(())).map(|(log, ())| log);
-        let (deliveries, embeddings) =
-            (open("deliveries.log", Kind::Deliveries)?, open("embeddings.log", Kind::Embeddings)?);
+        let (deliveries, embeddings) = (open(DELIVERIES, Kind::Deliveries)?, open(EMBEDDINGS, Kind::Embeddings)?);
 
         let damaged: Vec<_> = [&log, &deliveries, &embeddings].into_iter().filter_map(LogWriter::set_aside).collect();
         for aside in &damaged {
-            error!(job = %id, "a log of job {id} was damaged: what can be read of it goes on, {} is the file as it was", aside.display());
+            error!(
+                job = %id,
+                "a log of job {id} was damaged: it continues with the records that can be read; {} is the file as it was",
+                aside.display()
+            );
         }
         if !damaged.is_empty() {
-            // Records lie elsewhere, and some are gone.
+            // The offsets of records have changed, and some records are gone.
             archive.index.change(|index| {
                 index.clear_objects(id.video)?;
                 recovery::index_job(folder, index, id)
             })?;
         }
-        let (objects, deliveries, embeddings) =
-            (Mutex::new(Objects { log, known }), Mutex::new(deliveries), Mutex::new(embeddings));
-        Ok(Self(Arc::new(Inner { archive: Arc::clone(archive), id, posts, objects, deliveries, embeddings })))
+        Ok(Self(Arc::new(Inner {
+            archive: Arc::clone(archive),
+            id,
+            has_router,
+            objects: Mutex::new(Objects { log, numbers }),
+            deliveries: Mutex::new(deliveries),
+            embeddings: Mutex::new(embeddings),
+        })))
     }
 
     pub(crate) fn downgrade(&self) -> WeakJob {
@@ -90,62 +101,91 @@ impl Job {
         job.upgrade().map(Self)
     }
 
-    /// What the job runs by.
-    pub fn spec(&self) -> Result<Value> {
-        objects::read_spec(&self.0.archive.folder, self.0.id)
-    }
-
-    pub(crate) fn file(&self, name: &str) -> PathBuf {
+    fn file(&self, name: &str) -> PathBuf {
         self.0.archive.folder.job(self.0.id).join(name)
     }
 
+    /// Its video, and its number among the video's jobs, from 1.
     pub fn id(&self) -> JobId {
         self.0.id
     }
 
-    pub(crate) fn disk(&self) -> &Disk {
-        self.0.archive.folder.disk()
+    /// What the job runs by.
+    ///
+    /// # Errors
+    /// `Damaged` where the spec cannot be read.
+    pub fn spec(&self) -> Result<Value> {
+        job_files::spec(&self.0.archive.folder, self.0.id)
+    }
+
+    /// Begins the detection log, in place of one that is there.
+    ///
+    /// # Errors
+    /// `Io`, also of a full disk.
+    pub fn begin_detections(&self, header: &LogHeader) -> Result<DetectionWriter> {
+        DetectionWriter::begin(self.0.archive.folder.disk(), self.file(DETECTIONS), header)
+    }
+
+    /// Opens the detection log to continue it; `None` before it was begun.
+    ///
+    /// # Errors
+    /// `Damaged` where a record is none of a detection log, `Newer` where a later release wrote it.
+    pub fn resume_detections(&self) -> Result<Option<(DetectionWriter, ResumePoint)>> {
+        DetectionWriter::resume(self.0.archive.folder.disk(), self.file(DETECTIONS))
+    }
+
+    /// The records of the detection log; `None` before it was begun.
+    ///
+    /// # Errors
+    /// As [`DetectionReader::open`].
+    pub fn detections(&self) -> Result<Option<DetectionReader>> {
+        DetectionReader::open(self.file(DETECTIONS))
     }
 
     /// The objects in the archive, in the order in which they were made, read one at a time.
+    ///
+    /// # Errors
+    /// `Newer` where a later release wrote the log; an item is `Damaged` where it cannot be
+    /// decoded.
     pub fn objects(&self) -> Result<impl Iterator<Item = Result<ObjectRecord>> + use<>> {
-        let path = self.file("objects.log");
-        let mut log = LogReader::open(&path, Kind::Objects)?;
-        let payloads = std::iter::from_fn(move || log.as_mut()?.next_record().transpose());
-        Ok(payloads.map(move |payload| parse(&path, &payload?)))
+        let objects = job_files::objects(&self.0.archive.folder, self.0.id)?;
+        Ok(objects.map(|object| object.map(|(_, object)| object)))
     }
 
     /// Puts objects into the archive: their pictures, then their records, durably, and with no more
-    /// syncs for many than for one. Those that were not there yet, with their numbers: a job's
-    /// objects are numbered in the order in which they were made. One that is there already stays
-    /// as it is.
+    /// syncs for many than for one. Returns those that were not there yet, with their numbers; one
+    /// that is there already stays as it is.
+    ///
+    /// # Errors
+    /// `Io`, also of a full disk: then none of them is there, and they can be appended again.
     pub fn append_objects<'a>(&self, objects: &'a [NewObject]) -> Result<Vec<(&'a ObjectId, u32)>> {
         let mut kept = self.0.objects.lock();
         let mut seen = HashSet::new();
         let new: Vec<_> =
-            objects.iter().filter(|o| !kept.known.contains_key(&o.record.id) && seen.insert(&o.record.id)).collect();
+            objects.iter().filter(|o| !kept.numbers.contains_key(&o.record.id) && seen.insert(&o.record.id)).collect();
         if new.is_empty() {
             return Ok(Vec::new());
         }
         let folder = &self.0.archive.folder;
         let (stored, files): (Vec<_>, Vec<_>) = new.iter().map(|object| StoredObject::of(folder, object)).unzip();
-        folder.disk().write(&objects::pictures_folder(folder, self.0.id), files.into_iter().flatten())?;
+        folder.disk().write(&pictures_folder(folder, self.0.id), files.into_iter().flatten())?;
         let index = &self.0.archive.index;
         let logged = stored.iter().map(|object| kept.log.append(&to_json(object))).collect::<Result<Vec<_>>>();
-        // Where it failed, some may be in the log after a crash: then nobody was told of them.
+        // After a failure some may be in the log once the server has crashed: none was
+        // acknowledged.
         let offsets =
             logged.and_then(|offsets| kept.log.sync().map(|()| offsets)).inspect_err(|_| index.mark_dirty())?;
-        // All of them, before anything else can fail: they are in the log.
+        // Numbered before anything else can fail: they are in the log.
         let mut numbered = Vec::with_capacity(new.len());
         for (object, offset) in new.into_iter().zip(offsets) {
-            let number = kept.known.len() as u32;
-            kept.known.insert(object.record.id.clone(), number);
+            let number = kept.numbers.len() as u32;
+            kept.numbers.insert(object.record.id.clone(), number);
             numbered.push((&object.record.id, number, offset));
         }
         index.change(|index| {
             numbered.iter().try_for_each(|(id, number, offset)| {
-                index.put_object(id, *number, *offset)?;
-                if self.0.posts { index.put_delivery(*number, &Delivery::pending((*id).clone())) } else { Ok(()) }
+                let delivery = self.0.has_router.then(|| Delivery::pending((*id).clone()));
+                index.put_object(id, *number, *offset, delivery.as_ref())
             })
         })?;
         Ok(numbered.into_iter().map(|(id, number, _)| (id, number)).collect())
@@ -154,64 +194,81 @@ impl Job {
     /// How many objects there are in the archive, by type.
     pub fn counts(&self) -> BTreeMap<ObjectType, u64> {
         let mut counts = BTreeMap::new();
-        self.0.objects.lock().known.keys().for_each(|id| *counts.entry(id.object_type.clone()).or_default() += 1);
+        self.0.objects.lock().numbers.keys().for_each(|id| *counts.entry(id.object_type.clone()).or_default() += 1);
         counts
     }
 
-    /// By object type, the greatest number of a track that there is an object of.
-    pub fn greatest_tracks(&self) -> BTreeMap<ObjectType, TrackId> {
-        let mut greatest = BTreeMap::new();
-        for id in self.0.objects.lock().known.keys() {
-            let track: &mut TrackId = greatest.entry(id.object_type.clone()).or_insert(id.track);
+    /// By object type, the highest track that there is an object of.
+    pub fn highest_tracks(&self) -> BTreeMap<ObjectType, TrackId> {
+        let mut highest = BTreeMap::new();
+        for id in self.0.objects.lock().numbers.keys() {
+            let track: &mut TrackId = highest.entry(id.object_type.clone()).or_insert(id.track);
             *track = id.track.max(*track);
         }
-        greatest
+        highest
     }
 
     /// Whether an object is in the archive.
-    pub fn knows(&self, object: &ObjectId) -> bool {
-        self.0.objects.lock().known.contains_key(object)
+    pub fn has_object(&self, object: &ObjectId) -> bool {
+        self.0.objects.lock().numbers.contains_key(object)
     }
 
-    /// Keeps what objects look like, durably, before the objects themselves are kept: a row without
-    /// an object is none.
+    /// Keeps embeddings, durably. An embedding without an object is not found: append those of
+    /// objects before the objects.
+    ///
+    /// # Errors
+    /// `Io`, also of a full disk.
     pub fn append_embeddings(&self, embeddings: &[Embedding]) -> Result<()> {
-        let path = self.file("embeddings.log");
+        let path = self.file(EMBEDDINGS);
         let mut log = self.0.embeddings.lock();
         embeddings.iter().try_for_each(|embedding| log.append(&encode(&path, embedding)?).map(|_| ()))?;
         log.sync()?;
-        self.0.archive.index.change(|index| embeddings.iter().try_for_each(|embedding| index.put_row(embedding)))
+        self.0
+            .archive
+            .index
+            .change(|index| embeddings.iter().try_for_each(|embedding| index.objects.put_embedding(embedding)))
     }
 
-    /// Puts down the identities among the objects, in place of those before.
+    /// Keeps the identities among the objects, durably, in place of those before. Does nothing once
+    /// the job is not its video's current one.
+    ///
+    /// # Errors
+    /// `Io`, also of a full disk; `Damaged` where the video's record cannot be read.
     pub fn save_clusters(&self, clusters: &[Cluster]) -> Result<()> {
         let archive = &self.0.archive;
         archive.if_current(self.0.id, || {
             archive.folder.disk().replace(&self.file(CLUSTERS), &seal(&json!({ "clusters": clusters })))?;
-            archive.index.change(|index| index.put_clusters(clusters))
+            archive.index.change(|index| index.objects.put_clusters(clusters))
         })
     }
 
-    /// Writes down how far a delivery has come, durably. Nothing happens once the job is not its
-    /// video's any more.
+    /// Records how far a delivery has come, durably. Does nothing once the job is not its video's
+    /// current one, nor for an object that is not in the archive.
+    ///
+    /// # Errors
+    /// `Io`, also of a full disk; `Damaged` where the video's record cannot be read.
     pub fn record_delivery(&self, delivery: &Delivery) -> Result<()> {
         self.0.archive.if_current(self.0.id, || {
-            let Some(number) = self.0.objects.lock().known.get(&delivery.object).copied() else { return Ok(()) };
+            let Some(number) = self.0.objects.lock().numbers.get(&delivery.object).copied() else { return Ok(()) };
             let mut log = self.0.deliveries.lock();
             log.append(&to_json(delivery))?;
             log.sync()?;
-            self.0.archive.index.change(|index| index.put_delivery(number, delivery))
+            self.0.archive.index.change(|index| index.deliveries.put(number, delivery))
         })
     }
 
-    /// Lets deliveries go to another router from now on.
+    /// Changes the router of a job that has one: what is not delivered yet goes to `url`. Does
+    /// nothing once the job is not its video's current one.
+    ///
+    /// # Errors
+    /// `Io`, also of a full disk; `Damaged` where the spec or the video's record cannot be read.
     pub fn set_router(&self, url: &str) -> Result<()> {
         let archive = &self.0.archive;
         archive.if_current(self.0.id, || {
             let mut spec = self.spec()?;
             let folder = &archive.folder;
-            // By its spec a job of release 0.1 is known to have no seal; from here on it is one of
-            // this release.
+            // A spec of release 0.1 says that its job need not have a seal. The one written below
+            // does not: seal the job first.
             if job_seal::read(folder, self.0.id)?.is_none() && folder.read(self.0.id.video)?.is_some_and(|v| v.finished)
             {
                 job_seal::write(folder, self.0.id)?;
@@ -219,7 +276,7 @@ impl Job {
             if let Some(spec) = spec.as_object_mut() {
                 spec.insert(ROUTER_URL.into(), url.into());
             }
-            archive.folder.disk().replace(&self.file(JOB_SPEC), &seal(&spec))
+            archive.folder.disk().replace(&self.file(SPEC), &seal(&spec))
         })
     }
 }

@@ -1,4 +1,4 @@
-//! `seal.json` of a job that is over: by which its files are known again.
+//! Seal of a finished job: `seal.json` with the digests of its files.
 
 use std::{collections::BTreeMap, fs, io::ErrorKind};
 
@@ -9,28 +9,28 @@ use crate::{
     codec::{FileDigest, seal, unseal},
     error::{At, Result},
     folder::Folder,
-    objects::{CLUSTERS, DETECTIONS, JOB_SPEC},
+    job_files::{CLUSTERS, DETECTIONS, EMBEDDINGS, OBJECTS, SPEC},
 };
 
 pub(crate) const NAME: &str = "seal.json";
-/// What a job that is over does not change any more. Its deliveries go on.
-const FILES: [&str; 4] = [DETECTIONS, "objects.log", "embeddings.log", CLUSTERS];
+/// Files that do not change once a job is finished. Its deliveries continue.
+const FILES: [&str; 4] = [DETECTIONS, OBJECTS, EMBEDDINGS, CLUSTERS];
 
 #[derive(Serialize, Deserialize)]
 struct Seal {
     files: BTreeMap<String, FileDigest>,
 }
 
-/// Writes down what a job's files hold, those that there are.
+/// Seals a job: records the digests of those of its files that exist.
 pub(crate) fn write(folder: &Folder, job: JobId) -> Result<()> {
     let dir = folder.job(job);
-    let there = FILES.iter().filter(|name| dir.join(name).exists());
+    let existing = FILES.iter().filter(|name| dir.join(name).exists());
     let files =
-        there.map(|name| Ok(((*name).to_owned(), FileDigest::of_file(&dir.join(name))?))).collect::<Result<_>>()?;
+        existing.map(|name| Ok(((*name).to_owned(), FileDigest::of_file(&dir.join(name))?))).collect::<Result<_>>()?;
     folder.disk().replace(&dir.join(NAME), &seal(&Seal { files }))
 }
 
-/// The files of a job that is over and what they hold; `None` where that was not written down.
+/// The digests of a finished job's files by name; `None` where it has no seal.
 pub(crate) fn read(folder: &Folder, job: JobId) -> Result<Option<BTreeMap<String, FileDigest>>> {
     let path = folder.job(job).join(NAME);
     match fs::read(&path) {
@@ -39,12 +39,12 @@ pub(crate) fn read(folder: &Folder, job: JobId) -> Result<Option<BTreeMap<String
     }
 }
 
-/// Whether a job was begun by release 0.1, which wrote no seals.
+/// Whether a job was begun by release 0.1, which wrote no seals and no format.
 pub(crate) fn is_older(folder: &Folder, job: JobId) -> bool {
     #[derive(Deserialize)]
     struct Head {
         format: Option<u32>,
     }
-    let spec = fs::read(folder.job(job).join(JOB_SPEC)).ok();
+    let spec = fs::read(folder.job(job).join(SPEC)).ok();
     spec.and_then(|bytes| serde_json::from_slice::<Head>(&bytes).ok()).is_some_and(|head| head.format.is_none())
 }

@@ -7,11 +7,10 @@
 //! write, and those are no record.
 //!
 //! Guarantees: what a reader yields was written, whole and in order. Bytes that are no record are
-//! either a **torn end**, behind which there is none, as a crash leaves it, or **damage**, behind
-//! which there are others. A reader passes over damage and counts it. A writer cuts off a torn end
-//! before it appends, and never damage: it sets the file aside as it is, and goes on in a copy that
-//! has all records that can be read. What could not be written is not there later either: after a
-//! failure the log ends where it was last synced.
+//! either a **torn end**, followed by none, as a crash leaves it, or **damage**, followed by
+//! others. A reader skips damage and counts it. A writer truncates a torn end before it appends,
+//! and never damage: it sets the file aside as it is, and continues in a copy that has all records
+//! that can be read. After a failed write the log ends where it was last synced.
 
 use std::{
     fs::File,
@@ -27,14 +26,16 @@ use crate::{
 };
 
 const MAGIC: &[u8; 5] = b"OCLOG";
-/// Of the framing and of what records hold. 2 since release 0.1.
+/// Version of the framing and of what records hold. 2 since release 0.1.
 const VERSION: u16 = 2;
+/// Bytes of a log before its first record.
 const HEAD: u64 = 8;
+/// Bytes of a record before its payload.
 const FRAME: u64 = 8;
-/// A longer record is damage: it would be a frame with a hundred thousand boxes.
+/// Bytes of the longest payload: a frame with a hundred thousand boxes. A longer one is damage.
 const LONGEST: u32 = 64 << 20;
-/// Bytes that are checksummed at most to find the next record behind damage. Random bytes look like
-/// the frame of a long record now and then.
+/// Bytes that are checksummed at most in search of the records after damage: random bytes look like
+/// the head of a long record now and then.
 const SEARCH: u64 = 2 << 30;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,7 +47,7 @@ pub(crate) enum Kind {
     Embeddings = b'E',
 }
 
-/// A log without a record, as it stands in a file.
+/// The contents of a log without records.
 pub(crate) fn empty(kind: Kind) -> [u8; HEAD as usize] {
     let [v0, v1] = VERSION.to_le_bytes();
     let [m0, m1, m2, m3, m4] = *MAGIC;
@@ -60,10 +61,10 @@ fn checksum(length: [u8; 4], payload: &[u8]) -> u32 {
     hasher.finalize()
 }
 
-/// What a reader passed over.
+/// Bytes that a reader skipped.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Unread {
-    /// Bytes that are no record and have records behind them.
+    /// Bytes that are no record and are followed by records.
     pub damaged: u64,
     /// Bytes at the end that are no record.
     pub torn: u64,
@@ -76,7 +77,7 @@ pub(crate) struct LogReader {
     offset: u64,
     length: u64,
     unread: Unread,
-    /// What may still be checksummed in search of records.
+    /// Bytes that may still be checksummed in search of records.
     search: u64,
 }
 
@@ -106,7 +107,7 @@ impl LogReader {
                 });
             }
         }
-        // A head that is damaged costs no record.
+        // A damaged head costs no record.
         let unread = Unread { damaged: if found == expected { 0 } else { HEAD }, torn: 0 };
         Ok(Some(Self { path: path.to_path_buf(), file, offset: HEAD, length, unread, search: SEARCH }))
     }
@@ -128,7 +129,7 @@ impl LogReader {
         self.offset.saturating_sub(FRAME + last.len() as u64)
     }
 
-    /// What was passed over so far.
+    /// Bytes skipped so far.
     pub(crate) fn unread(&self) -> Unread {
         self.unread
     }
@@ -158,8 +159,8 @@ impl LogReader {
         Ok(Some(payload))
     }
 
-    /// Reads so many bytes; whether there were. A writer whose disk is full cuts off what it could
-    /// not write while others read.
+    /// Fills `bytes`; whether there were enough. A writer on a full disk may truncate the file
+    /// while others read.
     fn fill(&mut self, bytes: &mut [u8]) -> Result<bool> {
         match self.file.read_exact(bytes) {
             Err(error) if error.kind() == ErrorKind::UnexpectedEof => Ok(false),
@@ -167,13 +168,13 @@ impl LogReader {
         }
     }
 
-    /// The next record that can be read, damage passed over.
+    /// The next record that can be read, damage skipped.
     pub(crate) fn next_record(&mut self) -> Result<Option<Vec<u8>>> {
         let begin = self.offset;
         if let Some(payload) = self.record_here()? {
             return Ok(Some(payload));
         }
-        match self.find_behind(begin)? {
+        match self.find_after(begin)? {
             Some(next) => {
                 self.unread.damaged += next - begin;
                 self.seek(next)?;
@@ -187,9 +188,9 @@ impl LogReader {
         }
     }
 
-    /// Where the first record begins that lies behind `begin`, where there is none.
-    fn find_behind(&mut self, begin: u64) -> Result<Option<u64>> {
-        /// Frames that are looked at without reading again.
+    /// Where the first record after `begin` begins; there is none at `begin` itself.
+    fn find_after(&mut self, begin: u64) -> Result<Option<u64>> {
+        /// Bytes that are searched without reading again.
         const WINDOW: u64 = 1 << 20;
         let mut at = begin + 1;
         while at + FRAME <= self.length {
@@ -222,23 +223,33 @@ impl LogReader {
     }
 }
 
-/// Appends records. Ends with [`LogWriter::sync`] for what is to be kept; dropped, it writes out
-/// what it has.
+/// The records of a log, each with the offset where it begins; none where there is no log.
+pub(crate) fn records(path: &Path, kind: Kind) -> Result<impl Iterator<Item = Result<(u64, Vec<u8>)>> + use<>> {
+    let mut log = LogReader::open(path, kind)?;
+    Ok(std::iter::from_fn(move || {
+        let log = log.as_mut()?;
+        let payload = log.next_record().transpose()?;
+        Some(payload.map(|payload| (log.begin_of(&payload), payload)))
+    }))
+}
+
+/// Appends records, which are durable after [`LogWriter::sync`]; dropped, it writes out what it
+/// has.
 pub(crate) struct LogWriter {
     path: PathBuf,
     disk: Disk,
     file: BufWriter<Box<dyn BackendFile>>,
     offset: u64,
-    /// Up to here it is on the disk.
+    /// Where it was last synced.
     synced: u64,
-    /// Something failed, and what lies behind `synced` is to go.
+    /// A write failed: the file has to be truncated to `synced`.
     torn: bool,
     set_aside: Option<PathBuf>,
 }
 
 impl LogWriter {
-    /// Opens or begins a log, its torn end cut off; `each` puts the records that are there into a
-    /// state, with where each begins.
+    /// Opens or begins a log, its torn end truncated; `each` folds the records that are there, with
+    /// the offset of each, into a state.
     pub(crate) fn open<S: Default>(
         disk: &Disk,
         path: &Path,
@@ -266,7 +277,7 @@ impl LogWriter {
             }
         }
         if end == 0 {
-            // A log that is not begun, or not to the end of its head.
+            // No log yet, or one that ends within its head.
             disk.replace(path, &empty(kind))?;
             (end, length) = (HEAD, HEAD);
         }
@@ -288,12 +299,12 @@ impl LogWriter {
         Ok((log, state))
     }
 
-    /// Where the file is kept as it was, if it was damaged when it was opened.
+    /// The copy of the file as it was, if it was damaged when it was opened.
     pub(crate) fn set_aside(&self) -> Option<&Path> {
         self.set_aside.as_deref()
     }
 
-    /// Appends a record; where it begins.
+    /// Appends a record; returns its offset.
     pub(crate) fn append(&mut self, payload: &[u8]) -> Result<u64> {
         let length = u32::try_from(payload.len()).ok().filter(|l| *l <= LONGEST);
         let length = length.ok_or(ErrorKind::FileTooLarge).map_err(Into::into).at(&self.path)?;
@@ -307,8 +318,8 @@ impl LogWriter {
         Ok(at)
     }
 
-    /// After a failure the log ends where it was last synced, at once if possible: who opens it
-    /// next must not find more.
+    /// Truncates the log after a failure, at once if possible: the next to open it must not find
+    /// more than was synced.
     fn roll_back_on_error(&mut self, outcome: std::io::Result<()>) -> Result<()> {
         self.torn = outcome.is_err();
         if let Err(error) = self.roll_back() {
@@ -317,13 +328,13 @@ impl LogWriter {
         outcome.at(&self.path)
     }
 
-    /// Goes back to where the log was last whole.
+    /// After a failure, truncates the log to where it was last synced.
     fn roll_back(&mut self) -> Result<()> {
         if !self.torn {
             return Ok(());
         }
         let file = self.disk.open(&self.path)?;
-        // Without what it could not write out.
+        // `into_parts` discards what could not be written out.
         let (_, _) = std::mem::replace(&mut self.file, BufWriter::with_capacity(1 << 16, file)).into_parts();
         self.file.get_mut().set_len(self.synced).at(&self.path)?;
         self.file.seek(SeekFrom::Start(self.synced)).at(&self.path)?;
@@ -342,8 +353,8 @@ impl LogWriter {
     }
 }
 
-/// Cuts off what a crash left at the end of a log; damage is left as it is.
-pub(crate) fn cut_torn_end(disk: &Disk, path: &Path, kind: Kind) -> Result<()> {
+/// Truncates the torn end that a crash left; damage is left as it is.
+pub(crate) fn truncate_torn_end(disk: &Disk, path: &Path, kind: Kind) -> Result<()> {
     let Some(mut reader) = LogReader::open(path, kind)? else { return Ok(()) };
     while reader.next_record()?.is_some() {}
     if reader.unread.torn == 0 || reader.unread.damaged > 0 || reader.search == 0 {
@@ -353,7 +364,8 @@ pub(crate) fn cut_torn_end(disk: &Disk, path: &Path, kind: Kind) -> Result<()> {
     file.set_len(reader.offset()).and_then(|()| file.sync()).at(path)
 }
 
-/// Puts a log with the records at `sound` in place of a damaged one; where that is kept.
+/// Replaces a damaged log by one with the records at `sound`; returns where the damaged one is
+/// kept.
 fn keep_readable(disk: &Disk, path: &Path, kind: Kind, sound: &[std::ops::Range<u64>]) -> Result<PathBuf> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let aside = (1..)

@@ -1,41 +1,23 @@
-//! Objects of a job's folder, to be read: their records, pictures, deliveries, looks and
-//! identities. Read by anyone.
+//! Objects as they are put into the archive, and the pictures of those that are there.
 
 use std::{
-    collections::{BTreeMap, HashMap},
-    fs,
+    collections::BTreeMap,
     path::{Path, PathBuf},
 };
 
-use ocellus_core::{Cluster, JobId, ObjectId, ObjectRecord};
+use ocellus_core::{JobId, ObjectId, ObjectRecord};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
-use crate::{
-    codec::{FileDigest, decode, parse, unseal, unseal_value},
-    delivery::Delivery,
-    error::{At, Result},
-    folder::Folder,
-    log::{Kind, LogReader},
-};
+use crate::{codec::FileDigest, folder::Folder};
 
-/// The logs that every job has from its beginning.
-pub(crate) const LOGS: [(&str, Kind); 3] =
-    [("objects.log", Kind::Objects), ("deliveries.log", Kind::Deliveries), ("embeddings.log", Kind::Embeddings)];
-pub(crate) const DETECTIONS: &str = "detections.log";
-pub(crate) const CLUSTERS: &str = "clusters.json";
-pub(crate) const JOB_SPEC: &str = "plan.json";
-/// The key of a spec that says where its objects are posted to.
-pub(crate) const ROUTER_URL: &str = "router_url";
-
-/// Which picture of an object.
+/// Kind of an object's pictures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Picture {
     /// The object, with a margin.
     Thumbnail,
     /// The frame that holds it.
     Fullframe,
-    /// The object as networks want to see it.
+    /// The object as embedders take it.
     Normalized,
     /// The frame in which the track began.
     FirstFrame,
@@ -58,6 +40,7 @@ impl Picture {
 /// A picture in the archive.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PictureFile {
+    /// Where it lies. Removed with its job.
     pub path: PathBuf,
     /// `image/jpeg` or `image/png`.
     pub content_type: &'static str,
@@ -66,18 +49,21 @@ pub struct PictureFile {
 /// An object for the archive.
 #[derive(Clone, Debug)]
 pub struct NewObject {
+    /// What is reported of it.
     pub record: ObjectRecord,
-    /// JPEG or PNG.
+    /// JPEG or PNG files, at most one of each kind.
     pub pictures: Vec<(Picture, Vec<u8>)>,
 }
 
-/// What an object looks like, as numbers.
+/// Vector by which an object is compared with others.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Embedding {
+    /// The object that it describes.
     pub object: ObjectId,
-    /// What made it: only rows of one source can be compared.
-    pub source: String,
-    pub row: Vec<f32>,
+    /// Digest or name of what made it: only embeddings of one embedder can be compared.
+    pub embedder: String,
+    /// As long as all others of its embedder.
+    pub vector: Vec<f32>,
 }
 
 /// A record of `objects.log`.
@@ -85,13 +71,13 @@ pub struct Embedding {
 pub(crate) struct StoredObject {
     #[serde(flatten)]
     pub record: ObjectRecord,
-    /// By the names of their files; none in what release 0.1 wrote.
+    /// By file name; none in what release 0.1 wrote.
     #[serde(default)]
     pub pictures: BTreeMap<String, FileDigest>,
 }
 
 impl StoredObject {
-    /// The object as its log has it, and its pictures with the files that they go to.
+    /// The object as its log has it, and its pictures with the paths that they go to.
     pub(crate) fn of<'a>(folder: &Folder, object: &'a NewObject) -> (Self, Vec<(PathBuf, &'a [u8])>) {
         let file = |(picture, bytes): &'a (Picture, Vec<u8>)| {
             let format = if bytes.starts_with(PNG_MAGIC) { PNG } else { JPEG };
@@ -104,10 +90,10 @@ impl StoredObject {
     }
 }
 
-/// What every PNG begins with.
+/// The first bytes of every PNG.
 const PNG_MAGIC: &[u8] = b"\x89PNG\r\n\x1a\n";
 
-/// A kind of picture: the extension of its files, and its media type.
+/// File extension and media type.
 type Format = (&'static str, &'static str);
 const JPEG: Format = ("jpg", "image/jpeg");
 const PNG: Format = ("png", "image/png");
@@ -124,69 +110,4 @@ fn picture_path(folder: &Folder, id: &ObjectId, picture: Picture, (extension, _)
 pub(crate) fn find_picture(folder: &Folder, id: &ObjectId, picture: Picture) -> Option<PictureFile> {
     let file = |format: Format| PictureFile { path: picture_path(folder, id, picture, format), content_type: format.1 };
     [JPEG, PNG].into_iter().map(file).find(|file| file.path.exists())
-}
-
-/// Reads objects by the offsets of their records; what cannot be read is left out.
-pub(crate) fn read_objects(folder: &Folder, job: JobId, offsets: &[u64]) -> Result<Vec<ObjectRecord>> {
-    let path = folder.job(job).join("objects.log");
-    let Some(mut log) = LogReader::open(&path, Kind::Objects)? else { return Ok(Vec::new()) };
-    let mut objects = Vec::with_capacity(offsets.len());
-    for offset in offsets {
-        log.seek(*offset)?;
-        if let Some(payload) = log.record_here()? {
-            objects.push(parse(&path, &payload)?);
-        }
-    }
-    Ok(objects)
-}
-
-/// The identities among a job's objects; `None` before its end.
-pub(crate) fn read_clusters(folder: &Folder, job: JobId) -> Result<Option<Vec<Cluster>>> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum File {
-        Sealed {
-            clusters: Vec<Cluster>,
-        },
-        /// As release 0.1 wrote it.
-        List(Vec<Cluster>),
-    }
-    let path = folder.job(job).join(CLUSTERS);
-    match fs::read(&path) {
-        Ok(bytes) => match unseal(&path, &bytes)? {
-            File::Sealed { clusters } | File::List(clusters) => Ok(Some(clusters)),
-        },
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error).at(path),
-    }
-}
-
-/// What a job's objects look like.
-pub(crate) fn embeddings(folder: &Folder, job: JobId) -> Result<impl Iterator<Item = Result<Embedding>> + use<>> {
-    let path = folder.job(job).join("embeddings.log");
-    let mut log = LogReader::open(&path, Kind::Embeddings)?;
-    let payloads = std::iter::from_fn(move || log.as_mut()?.next_record().transpose());
-    Ok(payloads.map(move |payload| decode(&path, &payload?)))
-}
-
-/// The last line of each delivery that has one.
-pub(crate) fn last_deliveries(folder: &Folder, job: JobId) -> Result<HashMap<ObjectId, Delivery>> {
-    let path = folder.job(job).join("deliveries.log");
-    let Some(mut log) = LogReader::open(&path, Kind::Deliveries)? else { return Ok(HashMap::new()) };
-    std::iter::from_fn(|| log.next_record().transpose())
-        .map(|payload| {
-            let delivery: Delivery = parse(&path, &payload?)?;
-            Ok((delivery.object.clone(), delivery))
-        })
-        .collect()
-}
-
-pub(crate) fn read_spec(folder: &Folder, job: JobId) -> Result<Value> {
-    let path = folder.job(job).join(JOB_SPEC);
-    unseal_value(&path, &fs::read(&path).at(&path)?)
-}
-
-/// Whether every object of a job is to be delivered.
-pub(crate) fn has_router(spec: &Value) -> bool {
-    spec.get(ROUTER_URL).is_some_and(Value::is_string)
 }

@@ -1,4 +1,4 @@
-//! Opening of an archive in a data folder.
+//! Opening of an archive: locks its folder, repairs it, and opens or rebuilds its index.
 
 use std::{
     fs::{File, TryLockError},
@@ -11,26 +11,27 @@ use ocellus_core::Clock;
 use tracing::{error, info};
 
 use crate::{
-    closing::{self, Closing, Left},
+    clean_mark::{self, CleanMark, Shutdown},
     disk::{Backend, Disk},
     error::{At, Result, StoreError},
+    failover::FailoverIndex,
     folder::Folder,
     format,
-    ids::Ids,
+    ids::IdAllocator,
     index::Index,
     recovery,
-    serving::Serving,
     shared::Shared,
 };
 
 /// A server that was just killed may hold its lock a moment longer.
-const LOCK_PATIENCE: Duration = Duration::from_secs(5);
+const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What opening found.
+/// What the opening of an archive found.
 #[derive(Clone, Debug)]
 pub struct OpenReport {
+    /// How many videos the archive holds.
     pub videos: u64,
-    /// Why the index was rebuilt, if it was.
+    /// Why the index was rebuilt; `None` where it was not, and for a new archive.
     pub index_rebuilt: Option<String>,
 }
 
@@ -45,13 +46,13 @@ pub(crate) fn open(data: &Path, clock: Arc<dyn Clock>, backend: Arc<dyn Backend>
     }
     folder.tidy()?;
 
-    let left = closing::left(data)?;
-    closing::unmark(disk, data)?;
+    let shutdown = clean_mark::verify(data)?;
+    clean_mark::unmark(disk, data)?;
     let (path, is_new) = (data.join("index"), folder.ids()?.is_empty());
     let existed = path.exists();
-    let (index, transient, rebuilt) = match trusted(&path, &left) {
+    let (index, transient, rebuilt) = match open_trusted(&path, &shutdown) {
         Ok(index) => (index, None, None),
-        Err(Distrust { reason, keep }) => {
+        Err(Rejected { reason, keep }) => {
             if keep {
                 set_aside(disk, &path)?
             } else {
@@ -61,19 +62,19 @@ pub(crate) fn open(data: &Path, clock: Arc<dyn Clock>, backend: Arc<dyn Backend>
             (index, transient, (existed || !is_new).then_some(reason))
         }
     };
-    let ids = Ids::open(&folder, index.highest()?)?;
-    let report = OpenReport { videos: index.len()?, index_rebuilt: rebuilt };
-    let whole = transient.is_none() && !index.is_in_memory();
-    let index = Serving::new(folder.clone(), path, index)?;
-    if !whole {
+    let ids = IdAllocator::open(&folder, index.videos.highest()?)?;
+    let report = OpenReport { videos: index.videos.len()?, index_rebuilt: rebuilt };
+    let complete = transient.is_none() && !index.is_in_memory();
+    let index = FailoverIndex::new(folder.clone(), path, index)?;
+    if !complete {
         index.mark_dirty();
     }
-    let closing = Closing::new(disk, data, index.dirty());
-    Ok((Shared::new(folder, index, ids, clock, closing, lock), report))
+    let clean_mark = CleanMark::new(disk, data, index.dirty());
+    Ok((Shared::new(folder, index, ids, clock, clean_mark, lock), report))
 }
 
-/// An index of all folders, in memory where none can be written; and an error that may be over the
-/// next time.
+/// Builds an index of all folders, in memory where none can be written; with an error that the next
+/// start may not meet.
 fn build(folder: &Folder, path: &Path) -> Result<(Index, Option<StoreError>)> {
     let begun = Instant::now();
     let built = Index::open(path).and_then(|index| {
@@ -89,34 +90,37 @@ fn build(folder: &Folder, path: &Path) -> Result<(Index, Option<StoreError>)> {
         }
         built => built?,
     };
-    let videos = index.len()?;
+    let videos = index.videos.len()?;
     info!(videos, duration_ms = begun.elapsed().as_millis() as u64, "index built from {videos} videos");
     Ok((index, transient))
 }
 
-/// Why an index is not to be trusted, and whether it is kept to be looked at.
-struct Distrust {
+/// Why the index that is there is not used, and whether it is set aside or removed.
+struct Rejected {
     reason: String,
     keep: bool,
 }
 
-/// The index that there is, if it is to be trusted.
-fn trusted(path: &Path, left: &Left) -> Result<Index, Distrust> {
-    let no = |reason: &str, keep| Err(Distrust { reason: reason.into(), keep });
-    match left {
+/// Opens the index that is there, if it can be trusted.
+fn open_trusted(path: &Path, shutdown: &Shutdown) -> Result<Index, Rejected> {
+    let no = |reason: &str, keep| Err(Rejected { reason: reason.into(), keep });
+    match shutdown {
         _ if !path.exists() => no("it was missing", false),
-        Left::Open => no("it was not closed cleanly", false),
-        Left::Changed(what) => no(what, true),
-        Left::Whole => match Index::open(path).and_then(|index| Ok((index.is_current()?, index))) {
+        Shutdown::Unclean => no("it was not closed cleanly", false),
+        Shutdown::Changed(what) => no(what, true),
+        Shutdown::Clean => match Index::open(path).and_then(|index| Ok((index.is_current()?, index))) {
             Ok((true, index)) => Ok(index),
             Ok((false, _)) => no("it was made by another version", true),
-            // Where there is no room, none is to be kept by what is of no use.
+            // On a full disk its room is worth more than its files.
             Err(error) => no(&error.to_string(), !error.is_full()),
         },
     }
 }
 
-/// One process at a time.
+/// Locks the data folder for this process.
+///
+/// # Errors
+/// `InUse` where another process holds the lock.
 pub(crate) fn lock(data: &Path) -> Result<File> {
     let path = data.join("lock");
     let file = File::options().create(true).truncate(false).write(true).open(&path).at(&path)?;
@@ -124,7 +128,7 @@ pub(crate) fn lock(data: &Path) -> Result<File> {
     loop {
         match file.try_lock() {
             Ok(()) => return Ok(file),
-            Err(TryLockError::WouldBlock) if begun.elapsed() < LOCK_PATIENCE => {
+            Err(TryLockError::WouldBlock) if begun.elapsed() < LOCK_TIMEOUT => {
                 std::thread::sleep(Duration::from_millis(50))
             }
             Err(TryLockError::WouldBlock) => return Err(StoreError::InUse(data.to_path_buf())),
@@ -140,4 +144,46 @@ pub(crate) fn set_aside(disk: &Disk, index: &Path) -> Result<()> {
     }
     let aside = (1..).map(|n| index.with_file_name(format!("index.broken-{n}"))).find(|p| !p.exists());
     aside.map_or(Ok(()), |aside| disk.rename(index, &aside))
+}
+
+#[cfg(test)]
+mod tests {
+    use ocellus_core::{SettingsSchema, SystemClock, VideoRecord, VideoStatus};
+    use serde_json::json;
+
+    use super::*;
+    use crate::{Archive, check};
+
+    #[test]
+    fn an_index_of_another_version_is_rebuilt_from_the_folders() {
+        let dir = tempfile::tempdir().unwrap();
+        let open = || Archive::open(dir.path(), Arc::new(SystemClock)).unwrap();
+        let (archive, _) = open();
+        let settings = SettingsSchema::new(&[], &["simple_iou".into()], &[]).unwrap().complete(None).unwrap();
+        let id = archive.create(|id, now| VideoRecord::new(id, 1, None, settings, now)).unwrap().id;
+        archive.start_job(id, &json!({})).unwrap();
+        let start = |video: &mut VideoRecord| {
+            video.status = VideoStatus::InProgress;
+            Ok(())
+        };
+        archive.update(id, start).unwrap();
+        drop(archive);
+        // As version 5 was closed: this tree had another name.
+        let index = dir.path().join("index");
+        let db = sled::open(&index).unwrap();
+        db.insert("version", b"5").unwrap();
+        db.drop_tree("in_progress").unwrap();
+        db.open_tree("cut").unwrap().insert(id.0.to_be_bytes(), b"").unwrap();
+        db.flush().unwrap();
+        drop(db);
+        clean_mark::mark(&Disk::default(), dir.path()).unwrap();
+
+        let summary = check(dir.path(), false, &mut |finding| panic!("{finding}")).unwrap();
+        assert!(summary.is_sound());
+        let (archive, report) = open();
+        assert_eq!(report.index_rebuilt.as_deref(), Some("it was made by another version"));
+        assert_eq!((report.videos, archive.in_progress().unwrap()), (1, vec![id]));
+        drop(archive);
+        assert_eq!(open().1.index_rebuilt, None);
+    }
 }

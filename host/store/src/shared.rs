@@ -1,8 +1,8 @@
 //! Shared state of an archive and the jobs that are open in it.
 //!
-//! Owns: the folder, the index, the locks of records, and the lock of the data folder. Ends with
-//! the last archive and job that hold it; the index is closed then, and marked as whole where
-//! nothing failed.
+//! Owns: the folder, the index, the ids, the locks of records, and the lock of the data folder.
+//! Ends with the last archive and job that hold it; the index is closed then, and marked as clean
+//! where nothing failed.
 
 use std::{
     collections::HashSet,
@@ -16,38 +16,37 @@ use parking_lot::{Mutex, MutexGuard};
 use tracing::error;
 
 use crate::{
-    closing::Closing,
+    clean_mark::CleanMark,
     codec::seal,
     error::{Result, StoreError},
+    failover::FailoverIndex,
     folder::Folder,
-    ids::Ids,
-    serving::Serving,
+    ids::IdAllocator,
 };
 
 pub(crate) struct Shared {
     pub folder: Folder,
-    pub index: Serving,
-    pub ids: Ids,
+    pub index: FailoverIndex,
+    pub ids: IdAllocator,
     pub clock: Arc<dyn Clock>,
-    /// A record is changed by one thread at a time; videos share locks by their ids.
+    /// One thread at a time changes a video; videos share locks by their ids.
     locks: [Mutex<()>; 64],
-    /// Videos whose record may be in its place and not be durable.
+    /// Videos whose record may be in place and not durable.
     unsynced: Mutex<HashSet<VideoId>>,
-    /// Damaged files that the log has named.
-    named: Mutex<HashSet<PathBuf>>,
-    // In this order: the index is closed, then known to be whole, then somebody else may open the
-    // archive.
-    _closing: Closing,
+    /// Damaged files that were logged.
+    logged: Mutex<HashSet<PathBuf>>,
+    // Dropped in this order: the index is closed, then marked as clean, then the folder unlocked.
+    _clean_mark: CleanMark,
     _lock: File,
 }
 
 impl Shared {
     pub(crate) fn new(
         folder: Folder,
-        index: Serving,
-        ids: Ids,
+        index: FailoverIndex,
+        ids: IdAllocator,
         clock: Arc<dyn Clock>,
-        closing: Closing,
+        clean_mark: CleanMark,
         lock: File,
     ) -> Self {
         let locks = std::array::from_fn(|_| Mutex::new(()));
@@ -58,24 +57,24 @@ impl Shared {
             clock,
             locks,
             unsynced: Mutex::default(),
-            named: Mutex::default(),
-            _closing: closing,
+            logged: Mutex::default(),
+            _clean_mark: clean_mark,
             _lock: lock,
         }
     }
 
-    /// Held by who changes what there is of a video.
-    pub(crate) fn guard(&self, id: VideoId) -> MutexGuard<'_, ()> {
+    /// Locks a video: to be held while anything of it is changed.
+    pub(crate) fn lock(&self, id: VideoId) -> MutexGuard<'_, ()> {
         let locks = &self.locks;
         #[expect(clippy::indexing_slicing, reason = "the remainder is less than the length")]
         locks[id.0 as usize % locks.len()].lock()
     }
 
-    /// Writes a record, also in place of the same one where it is not known to be durable. With the
+    /// Writes a record; one that is unchanged only where it is not known to be durable. With the
     /// lock of its video held.
-    pub(crate) fn write(&self, record: &VideoRecord, is_new: bool) -> Result<()> {
+    pub(crate) fn write(&self, record: &VideoRecord, changed: bool) -> Result<()> {
         let id = record.id;
-        if !is_new && !self.unsynced.lock().contains(&id) {
+        if !changed && !self.unsynced.lock().contains(&id) {
             return Ok(());
         }
         let written = self.folder.disk().replace(&self.folder.record(id), &seal(record));
@@ -86,27 +85,27 @@ impl Shared {
         written
     }
 
-    /// A video's record, or `None` where it cannot be read, which the log says once.
+    /// A video's record; `None` where it cannot be read, which is logged once.
     pub(crate) fn readable(&self, id: VideoId) -> Result<Option<VideoRecord>> {
         match self.folder.read(id) {
             Err(error @ (StoreError::Damaged { .. } | StoreError::Newer { .. } | StoreError::Io { .. })) => {
-                self.name_once(&self.folder.record(id), &error);
+                self.log_once(&self.folder.record(id), &error);
                 Ok(None)
             }
             read => read,
         }
     }
 
-    /// Says in the log what is damaged, unless it was said before.
-    pub(crate) fn name_once(&self, path: &Path, what: &StoreError) {
-        if self.named.lock().insert(path.to_path_buf()) {
+    /// Logs what is wrong with a file, once.
+    pub(crate) fn log_once(&self, path: &Path, what: &StoreError) {
+        if self.logged.lock().insert(path.to_path_buf()) {
             error!("cannot be read: {what}");
         }
     }
 
-    /// Does something to a job's folder, unless the job is not its video's any more.
+    /// Changes a job's folder, unless the job is not its video's current one any more.
     pub(crate) fn if_current(&self, id: JobId, change: impl FnOnce() -> Result<()>) -> Result<()> {
-        let _guard = self.guard(id.video);
+        let _lock = self.lock(id.video);
         if self.folder.read(id.video)?.is_some_and(|v| v.job == id.number) { change() } else { Ok(()) }
     }
 }

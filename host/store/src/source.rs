@@ -1,9 +1,9 @@
-//! A video's source file and its picture: taking a new one in, removing it.
+//! Source file and screenshot of a video: upload, replacement, removal.
 //!
 //! Guarantees: a source and what its record says of it change together. The record that goes with a
 //! new source is on the disk, as `source.next`, before the source is put in its place, and takes
-//! the old record's place after it: two renames, which need no room. A crash between them is
-//! finished by the next start.
+//! the old record's place after it: two renames, which need no room. After a crash between them,
+//! the next start does the second.
 
 use std::{
     fs::File,
@@ -26,7 +26,7 @@ use crate::{
 
 static UPLOADS: AtomicU64 = AtomicU64::new(0);
 
-/// Takes bytes into a file beside the source. [`Upload::commit`] puts it in the source's place;
+/// Upload of a source into a file beside it. [`Upload::commit`] puts it in the source's place;
 /// dropped before that, it leaves nothing. Of several uploads to one video, the last to commit
 /// stays.
 pub struct Upload {
@@ -35,37 +35,42 @@ pub struct Upload {
     part: PathBuf,
     file: Option<Box<dyn BackendFile>>,
     bytes: u64,
-    /// Of what was written here.
+    /// Of the bytes written through [`Write`].
     hasher: Sha256,
-    /// Somebody else writes to the file, too.
-    shared: AtomicBool,
+    /// The file is written through a handle, too: the hash of `hasher` does not count.
+    has_handle: AtomicBool,
 }
 
 impl Upload {
-    /// Bytes taken so far.
+    /// Bytes written so far, those through a handle left out.
     pub fn bytes(&self) -> u64 {
         self.bytes
     }
 
-    /// Another handle on the file, for a writer that needs to go back in it.
+    /// Another handle on the file, for a writer that seeks. Its bytes are hashed by the commit.
     pub fn handle(&self) -> io::Result<File> {
-        self.shared.store(true, Ordering::Relaxed);
+        self.has_handle.store(true, Ordering::Relaxed);
         File::options().write(true).open(&self.part)
     }
 
-    /// Makes what was written the video's source, durably. The video may have been deleted
-    /// meanwhile: an error then.
+    /// Makes what was written the video's source, durably, and returns the record.
+    ///
+    /// # Errors
+    /// `NoVideo` where the video was deleted meanwhile; `Io`, also of a full disk: then the source
+    /// is the old or the new one, and the upload can be repeated.
     pub fn commit(self) -> Result<VideoRecord> {
         self.commit_if(|_| Ok(()))
     }
 
-    /// As [`Upload::commit`], where `check` allows it for the video as it is at that moment;
-    /// nothing comes between the two.
+    /// As [`Upload::commit`], where `check` accepts the record: check and commit are atomic.
+    ///
+    /// # Errors
+    /// As [`Upload::commit`], and `Refused` with the error of `check`.
     pub fn commit_if(mut self, check: impl FnOnce(&VideoRecord) -> ocellus_core::Result<()>) -> Result<VideoRecord> {
         let mut file = self.file.take().ok_or_else(|| io::Error::from(io::ErrorKind::BrokenPipe)).at(&self.part)?;
         file.sync().at(&self.part)?;
         drop(file);
-        let digest = if self.shared.load(Ordering::Relaxed) {
+        let digest = if self.has_handle.load(Ordering::Relaxed) {
             FileDigest::of_file(&self.part)?
         } else {
             FileDigest::new(self.bytes, std::mem::take(&mut self.hasher))
@@ -90,18 +95,21 @@ impl Write for Upload {
 
 impl Drop for Upload {
     fn drop(&mut self) {
-        // After a commit there is nothing under this name any more.
+        // After a commit there is no such file any more.
         if let Err(error) = self.archive.shared().folder.disk().remove(&self.part) {
-            warn!(video = %self.video, "an upload that was given up left {}: {error}", self.part.display());
+            warn!(video = %self.video, "an aborted upload left {}: {error}", self.part.display());
         }
     }
 }
 
 impl Archive {
-    /// Begins to take a new source for a video.
+    /// Begins the upload of a new source.
+    ///
+    /// # Errors
+    /// `NoVideo`; `Io`, also of a full disk.
     pub fn begin_upload(&self, id: VideoId) -> Result<Upload> {
-        // Or a deletion could come between the question and the file.
-        let _guard = self.shared().guard(id);
+        // Keeps a deletion from coming between the look-up and the file.
+        let _lock = self.shared().lock(id);
         if self.video(id)?.is_none() {
             return Err(StoreError::NoVideo(id));
         }
@@ -116,10 +124,11 @@ impl Archive {
             file,
             bytes: 0,
             hasher: Sha256::new(),
-            shared: AtomicBool::new(false),
+            has_handle: AtomicBool::new(false),
         })
     }
 
+    /// Where the source of a video lies, if it has one.
     pub fn source_path(&self, id: VideoId) -> PathBuf {
         self.shared().folder.source(id)
     }
@@ -132,7 +141,7 @@ impl Archive {
         digest: FileDigest,
         check: impl FnOnce(&VideoRecord) -> ocellus_core::Result<()>,
     ) -> Result<VideoRecord> {
-        let _guard = self.shared().guard(id);
+        let _lock = self.shared().lock(id);
         let Shared { folder, index, .. } = self.shared();
         self.finish_source(id)?;
         let mut record = self.video(id)?.ok_or(StoreError::NoVideo(id))?;
@@ -158,18 +167,21 @@ impl Archive {
             disk.sync_folder(&here)
         })();
         if put.is_err() {
-            // Whoever writes the record next looks which of the two is there, or the next start.
+            // The next change of the record, or the next start, sees which source is in place.
             index.mark_dirty();
         }
         put?;
-        index.change(|index| index.put(id, Some(&record)))?;
+        index.change(|index| index.videos.put(id, Some(&record)))?;
         Ok(record)
     }
 
     /// Removes the source file; objects and pictures stay.
+    ///
+    /// # Errors
+    /// `NoVideo`; `Io`, also of a full disk.
     pub fn delete_source(&self, id: VideoId) -> Result<VideoRecord> {
-        let _guard = self.shared().guard(id);
-        let (record, ()) = self.update_guarded(id, |v| {
+        let _lock = self.shared().lock(id);
+        let (record, ()) = self.update_locked(id, |v| {
             (v.file_size, v.source_sha256) = (None, None);
             if v.url.is_none() {
                 v.status = VideoStatus::NoSource;
@@ -177,20 +189,23 @@ impl Archive {
             Ok(())
         })?;
         let Shared { folder, index, .. } = self.shared();
-        // What is left of it the next start removes.
+        // Where this fails, the next start removes the file.
         folder.disk().remove(&folder.source(id)).inspect_err(|_| index.mark_dirty())?;
         Ok(record)
     }
 
-    /// Where the video's picture is kept, if one was made.
+    /// Where the screenshot of a video lies, if it has one.
     pub fn screenshot_path(&self, id: VideoId) -> PathBuf {
         self.shared().folder.screenshot(id)
     }
 
-    /// Keeps a picture of a video, unless the video has another source by now than `video` says.
+    /// Keeps a screenshot of a video, unless its source is not that of the record `video` any more.
+    ///
+    /// # Errors
+    /// `Io`, also of a full disk; `Damaged` where the record cannot be read.
     pub fn save_screenshot(&self, video: &VideoRecord, jpeg: &[u8]) -> Result<()> {
         let id = video.id;
-        let _guard = self.shared().guard(id);
+        let _lock = self.shared().lock(id);
         let folder = &self.shared().folder;
         let source = |v: &VideoRecord| (v.source_sha256.clone(), v.file_size, v.url.clone());
         let same = folder.read(id)?.is_some_and(|now| source(&now) == source(video));

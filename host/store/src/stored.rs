@@ -1,4 +1,4 @@
-//! A job's files, to be read and nothing else: also beside a server that is at work on them.
+//! Read-only view of a video's last job, also beside a server that runs it.
 
 use std::path::{Path, PathBuf};
 
@@ -6,24 +6,26 @@ use ocellus_core::{Cluster, JobId, ObjectRecord, VideoId, VideoRecord};
 use serde_json::Value;
 
 use crate::{
-    codec::parse,
     detections::DetectionReader,
     disk::Disk,
     error::{Result, StoreError},
     folder::Folder,
-    log::{Kind, LogReader},
-    objects::{self, DETECTIONS, Embedding},
+    job_files,
+    objects::Embedding,
 };
 
-/// The last job of a video. What a server appends meanwhile may be seen or not; a job that takes
-/// its place makes it fail.
+/// A video and its last job, as they were when it was opened. What a server appends meanwhile may
+/// be read or not. Once a new job replaces this one, its files are gone.
 pub struct StoredJob {
     folder: Folder,
     video: VideoRecord,
 }
 
 impl StoredJob {
-    /// In the data folder `data`, which is not locked.
+    /// Opens the job of a video in the data folder `data`, which is not locked.
+    ///
+    /// # Errors
+    /// `NoVideo`; `Damaged` or `Newer` where the record cannot be read.
     pub fn open(data: &Path, id: VideoId) -> Result<Self> {
         Self::within(Folder::new(data, Disk::default()), id)
     }
@@ -33,22 +35,30 @@ impl StoredJob {
         Ok(Self { folder, video })
     }
 
+    /// The job; of number 0 before the first.
     pub fn id(&self) -> JobId {
         JobId { video: self.video.id, number: self.video.job }
     }
 
+    /// The record of the video when this was opened.
     pub fn video(&self) -> &VideoRecord {
         &self.video
     }
 
     /// What the job ran by; `None` before the first.
+    ///
+    /// # Errors
+    /// `Damaged` where it cannot be read, `Io` where it is gone.
     pub fn spec(&self) -> Result<Option<Value>> {
-        if self.video.job == 0 { Ok(None) } else { objects::read_spec(&self.folder, self.id()).map(Some) }
+        if self.video.job == 0 { Ok(None) } else { job_files::spec(&self.folder, self.id()).map(Some) }
     }
 
     /// The records of the detection log; `None` before it was begun.
+    ///
+    /// # Errors
+    /// As [`DetectionReader::open`].
     pub fn detections(&self) -> Result<Option<DetectionReader>> {
-        DetectionReader::open(self.folder.job(self.id()).join(DETECTIONS))
+        DetectionReader::open(self.folder.job(self.id()).join(job_files::DETECTIONS))
     }
 
     /// The uploaded file, where there is one.
@@ -57,20 +67,27 @@ impl StoredJob {
     }
 
     /// All objects, in the order in which they were made.
+    ///
+    /// # Errors
+    /// `Damaged` where one cannot be decoded, `Newer` where a later release wrote the log.
     pub fn objects(&self) -> Result<Vec<ObjectRecord>> {
-        let path = self.folder.job(self.id()).join("objects.log");
-        let Some(mut log) = LogReader::open(&path, Kind::Objects)? else { return Ok(Vec::new()) };
-        std::iter::from_fn(|| log.next_record().transpose()).map(|payload| parse(&path, &payload?)).collect()
+        job_files::objects(&self.folder, self.id())?.map(|object| object.map(|(_, object)| object)).collect()
     }
 
-    /// What objects look like, in the order in which that was kept; some may be of objects that
-    /// there are none of, or twice.
+    /// The embeddings of objects, in the order in which they were kept; there may be some without
+    /// an object, and several of one.
+    ///
+    /// # Errors
+    /// `Damaged` where one cannot be decoded, `Newer` where a later release wrote the log.
     pub fn embeddings(&self) -> Result<Vec<Embedding>> {
-        objects::embeddings(&self.folder, self.id())?.collect()
+        job_files::embeddings(&self.folder, self.id())?.collect()
     }
 
     /// The identities among the objects, in order of their ids; none before the job's end.
+    ///
+    /// # Errors
+    /// `Damaged` where `clusters.json` cannot be read.
     pub fn clusters(&self) -> Result<Vec<Cluster>> {
-        Ok(objects::read_clusters(&self.folder, self.id())?.unwrap_or_default())
+        Ok(job_files::clusters(&self.folder, self.id())?.unwrap_or_default())
     }
 }

@@ -1,5 +1,5 @@
-//! Covers: what an archive keeps over its closing, its crash and the loss of its index; ids;
-//! uploads that are given up; the queue's order; jobs that clear what earlier ones made.
+//! Covers: what an archive keeps over a shutdown, a crash and the loss of its index; ids; aborted
+//! uploads; the queue's order; jobs that remove what earlier ones made.
 
 #![allow(
     clippy::unwrap_used,
@@ -33,7 +33,7 @@ fn names(archive: &Archive) -> Vec<String> {
 }
 
 #[test]
-fn what_was_made_is_there_after_a_restart_and_after_the_index_is_lost() {
+fn videos_survive_a_restart_and_the_loss_of_the_index() {
     let dir = tempfile::tempdir().unwrap();
     let (archive, report) = open(dir.path());
     assert_eq!(report.index_rebuilt, None);
@@ -54,7 +54,7 @@ fn what_was_made_is_there_after_a_restart_and_after_the_index_is_lost() {
 }
 
 #[test]
-fn an_index_without_the_mark_of_a_good_end_is_not_trusted() {
+fn an_index_without_a_clean_shutdown_mark_is_not_trusted() {
     let dir = tempfile::tempdir().unwrap();
     let (archive, _) = open(dir.path());
     archive.create(record("kept")).unwrap();
@@ -86,16 +86,16 @@ fn a_second_opener_is_refused() {
 }
 
 #[test]
-fn an_upload_that_is_given_up_leaves_nothing_and_one_that_is_finished_replaces_the_source() {
+fn an_aborted_upload_leaves_nothing_and_a_committed_one_replaces_the_source() {
     let dir = tempfile::tempdir().unwrap();
     let (archive, _) = open(dir.path());
     let id = archive.create(record("x")).unwrap().id;
     let mut kept = archive.begin_upload(id).unwrap();
     kept.write_all(b"source").unwrap();
     assert_eq!(kept.commit().unwrap().file_size, Some(6));
-    let mut given_up = archive.begin_upload(id).unwrap();
-    given_up.write_all(b"something else").unwrap();
-    drop(given_up);
+    let mut aborted = archive.begin_upload(id).unwrap();
+    aborted.write_all(b"something else").unwrap();
+    drop(aborted);
     assert_eq!(std::fs::read(archive.source_path(id)).unwrap(), b"source");
     let folder = archive.source_path(id).parent().unwrap().to_path_buf();
     let parts = std::fs::read_dir(folder)
@@ -131,11 +131,11 @@ fn the_queue_keeps_its_order_over_a_crash() {
             .unwrap();
     }
     assert!(archive.waiting().unwrap().is_empty());
-    assert_eq!(archive.unfinished().unwrap(), [a, b, c]);
+    assert_eq!(archive.in_progress().unwrap(), [a, b, c]);
 }
 
 #[test]
-fn a_new_job_clears_what_the_earlier_one_made() {
+fn a_new_job_removes_what_the_earlier_one_made() {
     let dir = tempfile::tempdir().unwrap();
     let (archive, _) = open(dir.path());
     let id = archive.create(record("x")).unwrap().id;
@@ -146,7 +146,7 @@ fn a_new_job_clears_what_the_earlier_one_made() {
 }
 
 #[test]
-fn what_a_crash_cut_off_between_two_steps_is_finished() {
+fn what_a_crash_interrupted_between_two_steps_is_finished() {
     let dir = tempfile::tempdir().unwrap();
     let (archive, _) = open(dir.path());
     let [first, plain] = ["first", "plain"].map(|name| archive.create(record(name)).unwrap().id);
@@ -157,7 +157,7 @@ fn what_a_crash_cut_off_between_two_steps_is_finished() {
     let sources = [first, plain].map(|id| archive.source_path(id));
     drop(archive);
     // A file that no record knows of; a job that no record names.
-    std::fs::write(&sources[0], b"nobody was told").unwrap();
+    std::fs::write(&sources[0], b"not acknowledged").unwrap();
     let jobs = sources[1].with_file_name("jobs");
     std::fs::create_dir_all(jobs.join("2/pictures")).unwrap();
     std::fs::remove_file(dir.path().join("index.clean")).unwrap();
@@ -196,7 +196,7 @@ fn a_source_that_changed_on_the_disk_is_no_new_source() {
 }
 
 #[test]
-fn nobody_else_may_read_what_is_in_the_archive() {
+fn only_the_owner_may_read_the_archive() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
     let (archive, _) = open(dir.path());
@@ -223,7 +223,7 @@ fn an_upload_that_begins_while_its_video_is_deleted_finds_it_or_does_not() {
     }
 }
 
-/// Whoever opens a job in the moment in which its video is deleted brings nothing of it back.
+/// Opening a job while its video is deleted brings nothing of it back.
 #[test]
 fn a_job_that_is_opened_while_its_video_is_deleted_leaves_nothing() {
     let dir = tempfile::tempdir().unwrap();

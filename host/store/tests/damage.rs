@@ -1,7 +1,7 @@
 //! Covers: damage. A changed byte in a file costs what that file holds, and nothing beside it; it
-//! is named; a damaged log is kept as it was; whatever is damaged, the archive opens, lists, queues
-//! and deletes; `check` finds every change of every file; an index that is not as it was closed is
-//! made anew and gives the same answers.
+//! is reported; a damaged log is kept as it was; with any file damaged, the archive opens, lists,
+//! queues and deletes; `check` finds every change of every file; an index that was changed since it
+//! was closed is rebuilt and gives the same answers.
 
 #![allow(
     clippy::unwrap_used,
@@ -38,7 +38,7 @@ fn object(job: JobId, track: u64) -> NewObject {
     new_object(id_of(job, track), &[(Picture::Thumbnail, &thumbnail), (Picture::Fullframe, b"\x89PNG\r\n\x1a\n of it")])
 }
 
-/// A video with everything that a finished job leaves.
+/// A video with everything that a finished job leaves behind.
 fn finished(archive: &Archive) -> VideoId {
     let video = new_video(archive);
     let mut upload = archive.begin_upload(video).unwrap();
@@ -47,8 +47,9 @@ fn finished(archive: &Archive) -> VideoId {
     archive.save_screenshot(&archive.video(video).unwrap().unwrap(), b"\xff\xd8 a picture \xff\xd9").unwrap();
     let job = archive.start_job(video, &json!({"router_url": "http://localhost/"})).unwrap();
     let tracks = 0..TRACKS;
-    let row = |track| Embedding { object: id_of(job.id(), track), source: "a/1".into(), row: vec![track as f32; 19] };
-    job.append_embeddings(&tracks.clone().map(row).collect::<Vec<_>>()).unwrap();
+    let embedding =
+        |track| Embedding { object: id_of(job.id(), track), embedder: "a/1".into(), vector: vec![track as f32; 19] };
+    job.append_embeddings(&tracks.clone().map(embedding).collect::<Vec<_>>()).unwrap();
     job.append_objects(&tracks.clone().map(|track| object(job.id(), track)).collect::<Vec<_>>()).unwrap();
     for track in tracks.clone() {
         let delivery = Delivery {
@@ -105,21 +106,21 @@ fn answers(archive: &Archive) -> String {
         );
     }
     let face = ObjectType::face();
-    for query in [vec![0.0; 19], vec![3.2; 19]] {
-        let like = SimilarityQuery {
+    for vector in [vec![0.0; 19], vec![3.2; 19]] {
+        let query = SimilarityQuery {
             object_type: &face,
-            source: "a/1",
-            row: &query,
+            embedder: "a/1",
+            vector: &vector,
             video: None,
-            within: f32::INFINITY,
+            max_distance: f32::INFINITY,
             limit: 100,
         };
         all += &format!(
             "{:?}",
-            archive.nearest(&like).unwrap().iter().map(|(o, far)| (o.id.clone(), *far)).collect::<Vec<_>>()
+            archive.nearest(&query).unwrap().iter().map(|(o, far)| (o.id.clone(), *far)).collect::<Vec<_>>()
         );
     }
-    all + &format!("{:?} {:?}", archive.waiting().unwrap(), archive.unfinished().unwrap())
+    all + &format!("{:?} {:?}", archive.waiting().unwrap(), archive.in_progress().unwrap())
 }
 
 fn files(folder: &Path) -> Vec<PathBuf> {
@@ -156,13 +157,13 @@ fn a_damaged_record_costs_its_video_and_nothing_else() {
     for id in [first, last] {
         fs::write(record(id), "{").unwrap();
     }
-    let look = |archive: &Archive| {
+    let assert_rest = |archive: &Archive| {
         assert_eq!(listed(archive), [second.0]);
         assert!(matches!(archive.video(first), Err(StoreError::Damaged { .. })));
         assert!(archive.waiting().unwrap().iter().any(|(_, id)| *id == second));
         assert_eq!(tracks(archive, second).len() as u64, TRACKS);
     };
-    look(&archive);
+    assert_rest(&archive);
     drop(archive);
     assert!(
         findings(dir.path()).iter().filter(|f| f.contains("video.json")).count() == 2,
@@ -170,10 +171,10 @@ fn a_damaged_record_costs_its_video_and_nothing_else() {
         findings(dir.path())
     );
     // With the index, and without it.
-    look(&open(dir.path()));
+    assert_rest(&open(dir.path()));
     fs::remove_dir_all(dir.path().join("index")).unwrap();
     let archive = open(dir.path());
-    look(&archive);
+    assert_rest(&archive);
     assert!(new_video(&archive) > last, "the id of a damaged video is not given again");
     assert!(archive.delete(last).unwrap() && archive.delete(first).unwrap());
     drop(archive);
@@ -196,23 +197,23 @@ fn a_changed_byte_in_the_middle_of_a_log_costs_one_record_and_is_kept() {
     let archive = open(dir.path());
     let left = tracks(&archive, video);
     assert_eq!(left.len() as u64, TRACKS - 1, "{left:?}");
-    // What appends to a log of the job sets the damaged one aside.
+    // Opening the job to append sets the damaged log aside.
     let delivery = archive.delivery(&id_of(job, 0)).unwrap().unwrap();
     archive.job(job).unwrap().unwrap().record_delivery(&Delivery { attempts: 2, ..delivery }).unwrap();
     assert_eq!(tracks(&archive, video), left);
     assert_eq!(fs::read(log.with_file_name("objects.log.damaged-1")).unwrap(), damaged);
     let before = answers(&archive);
     drop(archive);
-    let said = findings(dir.path());
+    let found = findings(dir.path());
     assert!(
-        said.iter().any(|f| f.contains("objects.log.damaged-1")) && said.iter().any(|f| f.contains("counts")),
-        "{said:?}"
+        found.iter().any(|f| f.contains("objects.log.damaged-1")) && found.iter().any(|f| f.contains("counts")),
+        "{found:?}"
     );
     fs::remove_dir_all(dir.path().join("index")).unwrap();
     assert_eq!(answers(&open(dir.path())), before);
 }
 
-/// Every file that an archive holds, the index aside, which the next test looks at.
+/// Every file of an archive but the index, which a test of its own covers.
 #[test]
 fn check_finds_a_change_of_any_file() {
     let dir = tempfile::tempdir().unwrap();
@@ -223,14 +224,14 @@ fn check_finds_a_change_of_any_file() {
     drop(archive);
     assert_eq!(findings(dir.path()), [""; 0]);
     let mut changes = 0;
-    let looked_at = files(&dir.path().join("archive")).into_iter().chain([dir.path().join("format.json")]);
-    for path in looked_at {
+    let checked = files(&dir.path().join("archive")).into_iter().chain([dir.path().join("format.json")]);
+    for path in checked {
         let whole = fs::read(&path).unwrap();
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
         let places = (0..whole.len()).step_by((whole.len() / 16).max(1));
         for at in places.filter(|_| name != "screenshot.jpg") {
             change(&path, at);
-            // The last line of deliveries.log may as well be one that a crash cut: then it says so.
+            // A damaged last line of deliveries.log is reported as a torn end.
             assert_ne!(findings(dir.path()), [""; 0], "{name}, byte {at}");
             changes += 1;
         }
@@ -242,13 +243,12 @@ fn check_finds_a_change_of_any_file() {
         }
         fs::write(&path, whole).unwrap();
         assert_eq!(findings(dir.path()), [""; 0], "{name}, as it was");
-        // Whatever it is, the archive opens.
     }
     assert!(changes > 100, "{changes}");
 }
 
 #[test]
-fn whatever_file_is_damaged_the_archive_opens_and_serves_the_rest() {
+fn with_any_file_damaged_the_archive_opens_and_serves_the_rest() {
     let dir = tempfile::tempdir().unwrap();
     let archive = open(dir.path());
     let (hit, other) = (finished(&archive), finished(&archive));
@@ -282,7 +282,7 @@ fn whatever_file_is_damaged_the_archive_opens_and_serves_the_rest() {
 }
 
 #[test]
-fn an_index_that_is_not_as_it_was_closed_is_made_anew_and_answers_the_same() {
+fn an_index_that_was_changed_is_rebuilt_and_gives_the_same_answers() {
     let dir = tempfile::tempdir().unwrap();
     let archive = open(dir.path());
     for _ in 0..3 {
@@ -293,7 +293,7 @@ fn an_index_that_is_not_as_it_was_closed_is_made_anew_and_answers_the_same() {
     assert_eq!(answers(&open(dir.path())), expected);
     let mut damages = 0;
     for path in files(&dir.path().join("index")) {
-        // sled names some files anew each time that it is opened.
+        // sled renames some files each time that it is opened.
         let length = fs::metadata(&path).map_or(0, |found| found.len() as usize);
         let name = path.strip_prefix(dir.path()).unwrap().to_owned();
         let places = (0..length).step_by((length / 12).max(1));
@@ -317,7 +317,7 @@ fn an_index_that_is_not_as_it_was_closed_is_made_anew_and_answers_the_same() {
 }
 
 #[test]
-fn an_id_file_that_says_nothing_gives_no_id_again() {
+fn with_a_damaged_id_file_no_id_is_given_again() {
     for contents in ["", "7", "no", "3 00000000\n"] {
         let dir = tempfile::tempdir().unwrap();
         let archive = open(dir.path());
@@ -329,7 +329,7 @@ fn an_id_file_that_says_nothing_gives_no_id_again() {
         assert!(new_video(&archive) > ids[2], "{contents:?}");
         let last = new_video(&archive);
         drop(archive);
-        // What was damaged is mended by then.
+        // The file was rewritten by the deletion or the start.
         assert_eq!(findings(dir.path()), [""; 0], "{contents:?}");
         assert_eq!(new_video(&open(dir.path())).0, last.0 + 1);
     }
@@ -355,7 +355,8 @@ fn right_after_a_kill_check_finds_nothing_wrong() {
     let dir = tempfile::tempdir().unwrap();
     let archive = open(dir.path());
     finished(&archive);
-    // A crash: nothing is closed. The lock goes with the process, here with its file.
+    // A crash: nothing is closed. In place of the end of the process, which would unlock it, the
+    // lock file is removed.
     std::mem::forget(archive);
     fs::remove_file(dir.path().join("lock")).unwrap();
     let mut findings = Vec::new();

@@ -1,6 +1,6 @@
-//! Covers: what the archive says of deliveries. An object of a job with a router is one from the
-//! start; the last thing that was written down counts, also after a restart and without the index;
-//! the figures always add up; a job that is over and done with leaves nothing.
+//! Covers: deliveries. An object of a job with a router is one from the start; its last record
+//! counts, also after a restart and without the index; the counts always add up; a job that was
+//! replaced leaves nothing.
 
 #![allow(
     clippy::unwrap_used,
@@ -70,7 +70,7 @@ fn a_new_job_and_a_deletion_leave_nothing_of_the_old() {
 }
 
 #[test]
-fn who_asks_for_a_job_that_is_open_gets_the_same_one() {
+fn two_openers_of_a_job_get_the_same_one() {
     let dir = tempfile::tempdir().unwrap();
     let archive = open(dir.path());
     let id = new_video(&archive);
@@ -100,23 +100,23 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
     #[test]
-    fn what_was_booked_last_counts_and_the_figures_add_up(
+    fn the_last_record_of_a_delivery_counts_and_the_counts_add_up(
         types in prop::collection::vec(prop::sample::select(vec!["face", "car"]), 1..12),
-        booked in prop::collection::vec((any::<prop::sample::Index>(), state(), 1..9_u32), 0..30),
+        recorded in prop::collection::vec((any::<prop::sample::Index>(), state(), 1..9_u32), 0..30),
     ) {
         let dir = tempfile::tempdir().unwrap();
         let archive = open(dir.path());
         let id = new_video(&archive);
         let job = archive.start_job(id, &json!({"router_url": "http://127.0.0.1:1/"})).unwrap();
         let mut expected: Vec<_> = types.iter().zip(0..).map(|(t, track)| Delivery::pending(add(&job, t, track))).collect();
-        for (which, state, attempts) in booked {
+        for (which, state, attempts) in recorded {
             let place = &mut expected[which.index(types.len())];
             let now = Timestamp::from_second(1_000).unwrap();
             *place = Delivery { state, attempts, last_status: Some(500), since: Some(now), ..place.clone() };
             job.record_delivery(place).unwrap();
         }
-        let says = |archive: &Archive| (all(archive, id), archive.tally(id).unwrap().unwrap(), undelivered(archive));
-        let before = says(&archive);
+        let state = |archive: &Archive| (all(archive, id), archive.tally(id).unwrap().unwrap(), undelivered(archive));
+        let before = state(&archive);
         prop_assert_eq!(&before.0, &expected);
         let open_ones: Vec<_> = expected.iter().zip(0..).filter(|(d, _)| !d.state.is_final()).map(|(d, n)| (d.object.clone(), n)).collect();
         prop_assert_eq!(&before.2, &open_ones);
@@ -130,8 +130,8 @@ proptest! {
             prop_assert_eq!([counts.posted, counts.failed, counts.not_posted, counts.retrying], expected);
         }
         drop((job, archive));
-        prop_assert_eq!(&says(&open(dir.path())), &before);
+        prop_assert_eq!(&state(&open(dir.path())), &before);
         std::fs::remove_dir_all(dir.path().join("index")).unwrap();
-        prop_assert_eq!(&says(&open(dir.path())), &before);
+        prop_assert_eq!(&state(&open(dir.path())), &before);
     }
 }

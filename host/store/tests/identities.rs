@@ -1,6 +1,6 @@
-//! Covers: what the archive keeps of identities. VectorStore and clusters of a job are read as they
-//! were written, and found by what objects look like, also after a restart; the next job begins
-//! without them; damage is found by a check.
+//! Covers: identities. Embeddings and clusters of a job are read as they were written, and objects
+//! found by similarity, also after a restart; the next job begins without them; a check finds their
+//! damage.
 
 #![allow(
     clippy::unwrap_used,
@@ -22,16 +22,22 @@ fn object(video: VideoId, track: u64) -> ObjectId {
     ObjectId { job: JobId { video, number: 1 }, object_type: ObjectType::face(), track: TrackId(track), shot: 0 }
 }
 
-/// The tracks of the objects that look like this, the likest first.
-fn nearest(archive: &Archive, row: &[f32]) -> Vec<(VideoId, u64)> {
+/// The tracks of the objects most similar to this vector, the nearest first.
+fn nearest(archive: &Archive, vector: &[f32]) -> Vec<(VideoId, u64)> {
     let face = ObjectType::face();
-    let like =
-        SimilarityQuery { object_type: &face, source: "a network", row, video: None, within: f32::INFINITY, limit: 10 };
-    archive.nearest(&like).unwrap().into_iter().map(|(object, _)| (object.id.job.video, object.id.track.0)).collect()
+    let query = SimilarityQuery {
+        object_type: &face,
+        embedder: "a network",
+        vector,
+        video: None,
+        max_distance: f32::INFINITY,
+        limit: 10,
+    };
+    archive.nearest(&query).unwrap().into_iter().map(|(object, _)| (object.id.job.video, object.id.track.0)).collect()
 }
 
 #[test]
-fn objects_are_found_by_what_they_look_like() {
+fn objects_are_found_by_similarity() {
     let dir = tempfile::tempdir().unwrap();
     let archive = open(dir.path());
     let videos = [0, 1].map(|_| new_video(&archive));
@@ -41,11 +47,11 @@ fn objects_are_found_by_what_they_look_like() {
             let id = ObjectId { job: job.id(), ..object(video, track) };
             job.append_embeddings(&[Embedding {
                 object: id.clone(),
-                source: "a network".into(),
-                row: vec![track as f32, video.0 as f32],
+                embedder: "a network".into(),
+                vector: vec![track as f32, video.0 as f32],
             }])
             .unwrap();
-            // The last is cut off before its object is kept.
+            // As if a crash came before the last object was appended.
             if track < 3 {
                 let pictures: [(_, &[u8]); 2] = [(Picture::Thumbnail, b"\xff\xd8"), (Picture::Fullframe, b"\xff\xd8")];
                 job.append_objects(&[new_object(id, &pictures)]).unwrap();
@@ -56,7 +62,7 @@ fn objects_are_found_by_what_they_look_like() {
     let [first, second] = videos;
     let expected = [(first, 1), (first, 2), (second, 1), (second, 2)];
     let query = [0.0, first.0 as f32 - 5.0];
-    assert_eq!(nearest(&archive, &query), expected, "the nearest first, and none that there is no object of");
+    assert_eq!(nearest(&archive, &query), expected, "the nearest first, and no embedding without an object");
     drop(archive);
     let archive = open(dir.path());
     assert_eq!(nearest(&archive, &query), expected, "after a restart");
@@ -75,7 +81,7 @@ fn objects_are_found_by_what_they_look_like() {
 }
 
 #[test]
-fn individuals_and_their_appearances_come_page_by_page() {
+fn identities_and_their_objects_come_page_by_page() {
     let dir = tempfile::tempdir().unwrap();
     let archive = open(dir.path());
     let video = new_video(&archive);
@@ -83,7 +89,7 @@ fn individuals_and_their_appearances_come_page_by_page() {
     for track in 1..=9 {
         job.append_objects(&[new_object(object(video, track), &[])]).unwrap();
     }
-    // 1, 4 and 7 are one; so are 2, 5 and 8, and 3, 6 and 9.
+    // 1, 4 and 7 are one identity; so are 2, 5 and 8, and 3, 6 and 9.
     let members = |n: u64| (0..3).map(|k| object(video, n + 3 * k)).collect::<Vec<_>>();
     let cluster = |n| Cluster {
         id: object(video, n),
@@ -119,17 +125,17 @@ fn second_cursor_of_objects(archive: &Archive, video: VideoId) -> Option<Cursor>
 }
 
 #[test]
-fn individuals_are_kept_with_their_job() {
+fn identities_are_kept_with_their_job() {
     let dir = tempfile::tempdir().unwrap();
     let archive = open(dir.path());
     let video = new_video(&archive);
     let job = archive.start_job(video, &json!({})).unwrap();
-    let rows = [1, 2].map(|track| Embedding {
+    let embeddings = [1, 2].map(|track| Embedding {
         object: object(video, track),
-        source: "a network".into(),
-        row: vec![track as f32 / 3.0, f32::MIN_POSITIVE],
+        embedder: "a network".into(),
+        vector: vec![track as f32 / 3.0, f32::MIN_POSITIVE],
     });
-    job.append_embeddings(&rows).unwrap();
+    job.append_embeddings(&embeddings).unwrap();
     assert_eq!(archive.stored_job(video).unwrap().clusters().unwrap(), []);
     let id = object(video, 1);
     let cluster = Cluster {
@@ -147,7 +153,7 @@ fn individuals_are_kept_with_their_job() {
     assert_eq!(archive.cluster_of(&object(video, 3)).unwrap(), None);
     assert!(archive.cluster_objects(&object(video, 2), None, 10).unwrap().is_none(), "a member, not a cluster");
     let stored = archive.stored_job(video).unwrap();
-    assert_eq!(stored.embeddings().unwrap(), rows);
+    assert_eq!(stored.embeddings().unwrap(), embeddings);
     assert_eq!(stored.clusters().unwrap(), [cluster]);
     drop(archive);
 
@@ -164,7 +170,7 @@ fn individuals_are_kept_with_their_job() {
     assert_eq!(found(), []);
     let whole = fs::read(folder.join("embeddings.log")).unwrap();
     fs::write(folder.join("embeddings.log"), &whole[..whole.len() - 3]).unwrap();
-    // The job is to go on behind the torn end; a row less is there.
+    // The unfinished job would truncate the torn end; the index has one embedding more.
     assert!(matches!(&found()[..], [Finding::Index { .. }]), "{:?}", found());
     fs::write(folder.join("embeddings.log"), whole).unwrap();
     fs::write(folder.join("clusters.json"), b"[{").unwrap();

@@ -1,6 +1,6 @@
-//! Covers: objects that go into the archive together. Each gets its own number, pictures and
-//! delivery; one that is there stays as it is; where one of them cannot be written none is there,
-//! and they can be put in again.
+//! Covers: objects that are appended together. Each gets its own number, pictures and delivery; one
+//! that is there stays as it is; where one of them cannot be written none is there, and they can be
+//! appended again.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test ends where something is wrong")]
 
@@ -23,11 +23,11 @@ fn numbers(appended: Vec<(&ObjectId, u32)>) -> Vec<(u64, u32)> {
     appended.into_iter().map(|(id, number)| (id.track.0, number)).collect()
 }
 
-/// Tracks of a video's objects, what their thumbnails hold, and those that are to be delivered.
+/// Tracks of a video's objects with the contents of their thumbnails, and tracks of its deliveries.
 fn kept(archive: &Archive, job: JobId) -> (Vec<(u64, String)>, Vec<u64>) {
     let objects = archive.objects(job.video, &ObjectQuery { types: vec![], limit: 100, cursor: None }).unwrap().items;
     let picture = |id: &ObjectId| {
-        let file = archive.picture(id, Picture::Thumbnail).unwrap().unwrap();
+        let file = archive.picture(id, Picture::Thumbnail).unwrap();
         String::from_utf8(fs::read(file.path).unwrap()).unwrap()
     };
     let objects = objects.iter().map(|object| (object.id.track.0, picture(&object.id))).collect();
@@ -37,7 +37,7 @@ fn kept(archive: &Archive, job: JobId) -> (Vec<(u64, String)>, Vec<u64>) {
 }
 
 #[test]
-fn a_job_that_begins_anew_has_another_number_and_nothing_of_before() {
+fn a_restarted_job_has_another_number_and_nothing_of_before() {
     let dir = tempfile::tempdir().unwrap();
     let archive = open(dir.path());
     let spec = json!({ "router_url": "http://localhost/", "camera": 7 });
@@ -51,17 +51,17 @@ fn a_job_that_begins_anew_has_another_number_and_nothing_of_before() {
     assert_eq!(
         (after.job, after.status, after.queued_date),
         (new.id().number, before.status, before.queued_date),
-        "it goes on running"
+        "its status stays"
     );
     assert_eq!(kept(&archive, new.id()), (vec![], vec![]));
     assert!(archive.job(old.id()).unwrap().is_none());
     new.append_objects(&[object(new.id(), 5)]).unwrap();
     assert_eq!(new.objects().unwrap().map(|o| o.unwrap().id).collect::<Vec<_>>(), [object(new.id(), 5).record.id]);
-    assert_eq!((new.counts()[&ObjectType::face()], new.greatest_tracks()[&ObjectType::face()]), (1, TrackId(5)));
+    assert_eq!((new.counts()[&ObjectType::face()], new.highest_tracks()[&ObjectType::face()]), (1, TrackId(5)));
 }
 
 #[test]
-fn each_is_as_if_it_came_alone() {
+fn objects_appended_together_are_as_if_appended_one_by_one() {
     let dir = tempfile::tempdir().unwrap();
     let archive = open(dir.path());
     let job = archive.start_job(new_video(&archive), &json!({ "router_url": "http://localhost/" })).unwrap();
@@ -89,12 +89,12 @@ fn each_is_as_if_it_came_alone() {
 }
 
 #[test]
-fn none_is_there_where_one_cannot_be_written() {
+fn none_is_appended_where_one_cannot_be_written() {
     let dir = tempfile::tempdir().unwrap();
     let archive = open(dir.path());
     let job = archive.start_job(new_video(&archive), &json!({ "router_url": "http://localhost/" })).unwrap();
     let both = [object(job.id(), 1), object(job.id(), 2)];
-    // A folder where a picture is to be.
+    // A folder at the path of a picture.
     let pictures = archive.source_path(job.id().video).with_file_name("jobs/1/pictures");
     let in_the_way = pictures.join(format!("{}.fullframe.png", both[1].record.id));
     fs::create_dir(&in_the_way).unwrap();

@@ -1,5 +1,5 @@
-//! Covers: the check of an upload and its commit, which are one step: nothing changes the record in
-//! between, and one that is refused leaves nothing.
+//! Covers: the check and commit of an upload, which are atomic: nothing changes the record in
+//! between, and a refused upload leaves nothing.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test ends where something is wrong")]
 

@@ -36,7 +36,7 @@ pub(crate) async fn fullframe(State(api): State<Arc<Api>>, ObjectPath(id): Objec
 async fn picture(api: &Api, id: ObjectId, which: Picture) -> Result<Response, ApiError> {
     let archive = api.engine.archive().clone();
     let (content_type, bytes) = blocking(move || {
-        let file = archive.picture(&id, which)?.ok_or_else(no_object)?;
+        let file = archive.picture(&id, which).ok_or_else(no_object)?;
         let bytes = std::fs::read(&file.path).map_err(|e| match e.kind() {
             // The video was deleted or processed again between the two steps.
             io::ErrorKind::NotFound => no_object(),

@@ -15,7 +15,7 @@ impl Inner {
     /// Puts into the queue what waited when the last server ended, and what was under way. What
     /// cannot be read is left out.
     pub(super) fn take_up(&self) {
-        let cut_off = self.archive.unfinished().unwrap_or_else(|error| {
+        let cut_off = self.archive.in_progress().unwrap_or_else(|error| {
             error!(%error, "which jobs were cut off cannot be read: {error}");
             Vec::new()
         });

@@ -121,8 +121,8 @@ pub(crate) fn clusters(job: &StoredJob, embedders: &Embedders) -> Result<Vec<Clu
     for object in job.objects()?.into_iter().filter(|o| o.bs_type == BestShotType::Overall) {
         let object_type = object.id.object_type.clone();
         let (source, _) = measure(embedders, &object_type);
-        if let Some(embedding) = rows.remove(&object.id).filter(|e| e.source == source) {
-            by_type.entry((object_type, embedding.row.len())).or_default().push((object, embedding.row));
+        if let Some(embedding) = rows.remove(&object.id).filter(|e| e.embedder == source) {
+            by_type.entry((object_type, embedding.vector.len())).or_default().push((object, embedding.vector));
         }
     }
     let mut all = Vec::new();

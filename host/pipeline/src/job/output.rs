@@ -138,7 +138,7 @@ impl Output<'_> {
     /// `frame` is the one that the events follow from; there is none at the end of a source.
     fn handle(&mut self, frame: Option<&Frame>, mut events: Vec<Event>) -> Result<()> {
         // What is there already was reported at the job's end, before the server was cut off.
-        events.retain(|event| !matches!(event, Event::Object(object) if self.job.knows(&object.id)));
+        events.retain(|event| !matches!(event, Event::Object(object) if self.job.has_object(&object.id)));
         let objects =
             events.iter().filter_map(|event| if let Event::Object(object) = event { Some(&**object) } else { None });
         self.embed(frame, objects)?;
@@ -177,7 +177,7 @@ impl Output<'_> {
         let ended =
             ended.into_iter().filter_map(|event| if let Event::Object(object) = event { Some(*object) } else { None });
         for object in
-            unarchived.into_iter().chain(ended).filter(|object| !self.job.knows(&object.id)).collect::<Vec<_>>()
+            unarchived.into_iter().chain(ended).filter(|object| !self.job.has_object(&object.id)).collect::<Vec<_>>()
         {
             match self.earlier_pictures(&object)? {
                 Some(pictures) => {
@@ -187,7 +187,7 @@ impl Output<'_> {
                 None => gap.lost.push(object.id),
             }
         }
-        let mut tracks = self.job.greatest_tracks();
+        let mut tracks = self.job.highest_tracks();
         for (object_type, last) in self.analysis.tracks() {
             let greatest = tracks.entry(object_type.clone()).or_insert(last);
             *greatest = last.max(*greatest);
@@ -212,7 +212,7 @@ impl Output<'_> {
             }
             let mut pictures = Vec::new();
             for picture in [Picture::Thumbnail, Picture::Fullframe, Picture::Normalized] {
-                if let Some(file) = archive.picture(&earlier.id, picture)? {
+                if let Some(file) = archive.picture(&earlier.id, picture) {
                     pictures.push((picture, std::fs::read(file.path).map_err(Error::internal)?));
                 }
             }
@@ -236,7 +236,7 @@ impl Output<'_> {
         self.laps.lap(Stage::Embed);
         let embeddings = things.iter().zip(rows).filter_map(|((object, _), row)| {
             let (source, _) = identity::measure(self.context.embedders, &object.id.object_type);
-            Some(Embedding { object: object.id.clone(), source: source.to_owned(), row: row? })
+            Some(Embedding { object: object.id.clone(), embedder: source.to_owned(), vector: row? })
         });
         let embeddings: Vec<_> = embeddings.collect();
         if embeddings.is_empty() { Ok(()) } else { Ok(self.job.append_embeddings(&embeddings)?) }

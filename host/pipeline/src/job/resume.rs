@@ -15,7 +15,7 @@ use std::collections::VecDeque;
 
 use ocellus_core::{FrameRecord, ObjectRecord, Result};
 use ocellus_media::{Frame, Location, MediaError};
-use ocellus_store::{DetectionWriter, Job, LogHeader, Logged, StoreError, Written};
+use ocellus_store::{DetectionRecord, DetectionWriter, Job, LogHeader, ResumePoint, StoreError};
 use tracing::info;
 
 use super::{Context, Failure, interrupted, misconfigured, plugin_fault, public};
@@ -100,7 +100,7 @@ pub(super) fn before(context: &Context<'_>, detectors: &[(String, String)]) -> R
         written => written.map_err(failed)?,
     };
     let empty = if job.counts().is_empty() { Before::Fresh } else { Before::Misfit };
-    let Some((writer, Written { header, gaps, last: Some(last) })) = written else { return Ok(empty) };
+    let Some((writer, ResumePoint { header, gaps, last: Some(last) })) = written else { return Ok(empty) };
     if is_file && header.detectors != detectors {
         return Ok(Before::Misfit);
     }
@@ -145,8 +145,8 @@ fn follow(
             break;
         }
         let record = match logged? {
-            Logged::Frame(record) => record,
-            Logged::Gap(gap) => {
+            DetectionRecord::Frame(record) => record,
+            DetectionRecord::Gap(gap) => {
                 ahead = ahead.saturating_sub(1);
                 if ahead == 0 {
                     analysis.go_on_behind(&gap).map_err(plugin_fault)?;
@@ -205,7 +205,7 @@ impl<I: Iterator<Item = Result<ObjectRecord, StoreError>>> Objects<I> {
     fn compare(&mut self, job: &Job, events: Vec<Event>) -> Result<()> {
         for event in events {
             let Event::Object(object) = event else { continue };
-            if !job.knows(&object.id) {
+            if !job.has_object(&object.id) {
                 self.unarchived.push(*object);
             } else if self.from_start {
                 let archived = self.archived.next().transpose()?;

@@ -158,7 +158,7 @@ fn prepare(outbox: &Inner, open: &JobContext, id: &ObjectId) -> ocellus_core::Re
     let (mut infos, mut files) = (Vec::new(), Vec::new());
     for (part, kept) in pictures::posted(&object, detector) {
         for picture in kept {
-            if let Some(file) = outbox.archive.picture(id, *picture)? {
+            if let Some(file) = outbox.archive.picture(id, *picture) {
                 let (region, size) = pictures::shows(*picture, &object, settings, detector, frame);
                 infos.push(PictureInfo { picture: part, content_type: file.content_type.into(), size, region });
                 files.push(std::fs::read(file.path).map_err(Error::internal)?);

@@ -16,7 +16,7 @@ use std::{
 use ocellus_core::{Error, ErrorKind, NetworkPolicy, ObjectRecord, PluginUse, Result, StreamSettings};
 use ocellus_media::{Frame, Interrupt, Location};
 use ocellus_runtime::{PluginError, Plugins};
-use ocellus_store::{Gap, Logged, StoredJob};
+use ocellus_store::{DetectionRecord, Gap, StoredJob};
 use sha2::{Digest, Sha256};
 
 pub use self::{
@@ -155,8 +155,8 @@ fn run(
             return Err(Error::new(ErrorKind::Unavailable, "The replay was stopped."));
         }
         let record = match logged? {
-            Logged::Frame(record) => record,
-            Logged::Gap(gap) => {
+            DetectionRecord::Frame(record) => record,
+            DetectionRecord::Gap(gap) => {
                 take(&mut objects, analysis.finish().map_err(fault)?);
                 let lost = lose(&mut objects, &gap);
                 take(&mut objects, lost);

@@ -20,7 +20,7 @@ use ocellus_runtime::{
     Body, Candidate, Content, Fault, Filter, FrameInfo, Kind, Moment, Object, Outcome, Part, Picture, PictureInfo,
     PluginError, PluginInfo, Plugins, Post, Stage, StreamInfo, Trace, Tracker, Verdict,
 };
-use ocellus_store::{DetectionReader, Logged, StoredJob};
+use ocellus_store::{DetectionReader, DetectionRecord, StoredJob};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -108,8 +108,8 @@ impl Recording {
         for logged in log {
             match logged? {
                 // Nothing goes on over a gap, as nothing does over a cut.
-                Logged::Gap(_) => after_gap = true,
-                Logged::Frame(frame) => {
+                DetectionRecord::Gap(_) => after_gap = true,
+                DetectionRecord::Frame(frame) => {
                     frames.push(FrameRecord { cut: frame.cut || std::mem::take(&mut after_gap), ..frame })
                 }
             }

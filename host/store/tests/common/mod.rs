@@ -1,4 +1,4 @@
-//! An archive with a video in it, and objects to put there.
+//! Set-up of archives, videos and objects for the tests.
 
 mod object;
 

@@ -1,4 +1,4 @@
-//! Object of a job, for tests and benchmarks that do not ask what is in it.
+//! Sample object of a job, for tests and benchmarks that do not depend on its contents.
 
 use ocellus_core::{BestShotType, ObjectId, ObjectRecord, ShotSummary, Timestamp};
 use ocellus_store::{NewObject, Picture};

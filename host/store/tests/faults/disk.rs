@@ -1,5 +1,5 @@
-//! A disk that writes down every step, refuses the one it is told to, and knows what a power cut
-//! would leave.
+//! Fault-injecting disk: records every step, fails a chosen one, and derives what a power cut would
+//! leave.
 
 use std::{
     collections::BTreeMap,
@@ -11,14 +11,14 @@ use std::{
 
 use ocellus_store::{Backend, BackendFile, LocalDisk};
 
-/// What a step that is to fail fails with.
+/// How a step fails.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Fault {
-    /// This step and every later one that needs room.
+    /// The disk is full: this step and every later one that needs room fail.
     Full,
-    /// As `Full`, with half of what this step writes written.
+    /// As `Full`, with the first half of this write written.
     Torn,
-    /// This step alone.
+    /// A disk error: this step alone fails.
     Broken,
 }
 
@@ -27,13 +27,13 @@ pub(crate) const FAULTS: [Fault; 3] = [Fault::Full, Fault::Torn, Fault::Broken];
 /// What is on the disk after a power cut.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Cut {
-    /// Nothing but what was synced.
+    /// Only what was synced.
     Strict,
-    /// All names, and of the contents what was synced.
+    /// All names, and the contents that were synced.
     Names,
     /// Everything.
     Nothing,
-    /// Everything, of the last write one half.
+    /// Everything, and half of the last write.
     Torn,
 }
 
@@ -61,7 +61,7 @@ impl Step {
 
 #[derive(Debug, Default)]
 struct State {
-    /// What lay there in the beginning, durably.
+    /// The files and folders at the beginning, all durable.
     first: Vec<(PathBuf, Option<Vec<u8>>)>,
     steps: Vec<Step>,
     handles: usize,
@@ -70,7 +70,7 @@ struct State {
     full: bool,
 }
 
-/// Of the data folder at `root`.
+/// The disk of the data folder at `root`.
 #[derive(Clone, Debug)]
 pub(crate) struct FaultyDisk {
     root: PathBuf,
@@ -78,7 +78,7 @@ pub(crate) struct FaultyDisk {
 }
 
 impl FaultyDisk {
-    /// Over what lies at `root`, as if it had been there for ever.
+    /// Over what lies at `root`, which counts as durable.
     pub(crate) fn over(root: &Path) -> Self {
         let mut state = State::default();
         load(root, root, &mut state.first);
@@ -90,13 +90,13 @@ impl FaultyDisk {
         self.state.lock().unwrap().steps.len()
     }
 
-    /// Makes the `n`-th step from now on fail, 0 for the next one.
+    /// Lets the `n`-th step from now on fail, 0 for the next one.
     pub(crate) fn fail(&self, n: usize, fault: Fault) {
         self.state.lock().unwrap().fault = Some((n, fault));
     }
 
-    /// Nothing fails any more.
-    pub(crate) fn mend(&self) {
+    /// Ends all failures.
+    pub(crate) fn repair(&self) {
         let mut state = self.state.lock().unwrap();
         (state.fault, state.full) = (None, false);
     }
@@ -127,7 +127,7 @@ impl FaultyDisk {
         path.strip_prefix(&self.root).unwrap().to_path_buf()
     }
 
-    /// Whether a step comes about; how much of what it writes does.
+    /// Records a step, unless it is to fail.
     fn step(&self, step: Step) -> io::Result<()> {
         let mut state = self.state.lock().unwrap();
         let fault = match &mut state.fault {
@@ -150,7 +150,7 @@ impl FaultyDisk {
                 state.steps.push(Step::Write { handle: *handle, at: *at, bytes: half });
             }
             if !room {
-                // A step that needs no room goes on; the next that does fails.
+                // A step that needs no room succeeds; the next that does fails.
                 state.steps.push(step);
                 return Ok(());
             }
@@ -251,7 +251,7 @@ impl Write for FaultyFile {
                 Ok(bytes.len())
             }
             Err(error) => {
-                // What a torn write left is in the file, too.
+                // The first half of a torn write is in the file.
                 let torn = match self.disk.state.lock().unwrap().steps.last() {
                     Some(Step::Write { handle, at: there, bytes: half }) if *handle == self.handle && *there == at => {
                         half.clone()
@@ -288,12 +288,12 @@ impl BackendFile for FaultyFile {
 
 type Inode = usize;
 
-/// A file system with two states: what programs see, and what is on the disk.
+/// File system with two states: what programs see, and what is durable.
 struct Model {
     nodes: Vec<Node>,
     handles: BTreeMap<usize, Inode>,
-    /// Renames from one folder to another of which neither was synced since; they come about as a
-    /// whole.
+    /// Renames between folders of which neither was synced since: they become durable in both at
+    /// once.
     moves: Vec<Move>,
 }
 

@@ -1,9 +1,9 @@
-//! Covers: a power cut, a full disk, a torn write and a disk error at every single step of every
-//! operation that changes an archive. What was acknowledged is there, whole; what was not is there
-//! or not; no id comes again; `check` says that all is well, before and after the next start; and
-//! what failed can be tried again.
+//! Covers: a power cut, a full disk, a torn write and a disk error at every step of every operation
+//! that changes an archive. What was acknowledged is there as a whole; what was not is there or
+//! not; no id is given twice; `check` finds nothing, before and after the next start; and what
+//! failed can be repeated.
 //!
-//! The disk is real, with a journal of all steps from which the state after a power cut is made:
+//! The disk is real, with a journal of all steps from which the state after a power cut is derived:
 //! see [`disk`].
 
 #![allow(
@@ -31,14 +31,14 @@ use ocellus_store::{Archive, LocalDisk, check};
 use tempfile::TempDir;
 use world::{DELETED, DONE, OPERATIONS, Operation, View, begin, difference, lies_between, open, record, view};
 
-/// In memory where the system has such a folder: nothing here needs a disk that keeps anything.
+/// In memory where the system has such a folder: nothing here needs a durable disk.
 fn folder() -> TempDir {
     let memory = PathBuf::from("/dev/shm");
     let within = if memory.is_dir() { memory } else { std::env::temp_dir() };
     TempDir::with_prefix_in("ocellus-faults-", within).unwrap()
 }
 
-/// An archive with something in it, on a disk that can be made to fail.
+/// The sample archive on a disk that can be made to fail.
 fn filled() -> (TempDir, FaultyDisk, Archive) {
     let dir = folder();
     let disk = FaultyDisk::over(dir.path());
@@ -47,24 +47,28 @@ fn filled() -> (TempDir, FaultyDisk, Archive) {
     (dir, disk, archive)
 }
 
-fn is_sound(data: &Path, where_: &str) {
+fn assert_sound(data: &Path, context: &str) {
     let mut findings = Vec::new();
     let summary = check(data, false, &mut |f| findings.push(f.to_string())).unwrap();
-    assert!(summary.is_sound(), "{where_}: {findings:#?}");
+    assert!(summary.is_sound(), "{context}: {findings:#?}");
 }
 
-/// Opens what a power cut or a good end left, and compares it with what was promised.
-fn holds(data: &Path, where_: &str, after: &View, promised: &dyn Fn(&View) -> bool) {
-    is_sound(data, where_);
-    let archive = open(Arc::new(LocalDisk), data).unwrap_or_else(|e| panic!("{where_}: it does not open: {e}"));
+/// Opens what a power cut or a shutdown left, and compares it with what was promised.
+fn holds(data: &Path, context: &str, after: &View, promised: &dyn Fn(&View) -> bool) {
+    assert_sound(data, context);
+    let archive = open(Arc::new(LocalDisk), data).unwrap_or_else(|e| panic!("{context}: it does not open: {e}"));
     let found = view(&archive);
-    assert!(promised(&found), "{where_}: not as promised, nor as it would be:\n{}", difference(after, &found));
-    assert!(archive.create(record).unwrap().id > DELETED, "{where_}: an id comes again");
+    assert!(
+        promised(&found),
+        "{context}: not as promised; compared with the finished operation:\n{}",
+        difference(after, &found)
+    );
+    assert!(archive.create(record).unwrap().id > DELETED, "{context}: an id is given twice");
     drop(archive);
-    is_sound(data, &format!("{where_}, after the next start"));
+    assert_sound(data, &format!("{context}, after the next start"));
 }
 
-/// Cuts the power after each step of an operation; how many states were looked at.
+/// Cuts the power after each step of an operation; returns how many states were checked.
 fn cut_everywhere(operation: &Operation) -> u32 {
     let (_dir, disk, archive) = filled();
     let (before, begin) = (view(&archive), disk.steps());
@@ -75,10 +79,10 @@ fn cut_everywhere(operation: &Operation) -> u32 {
         for cut in CUTS {
             let image = folder();
             disk.image(steps, cut, image.path());
-            let where_ =
+            let context =
                 format!("{}, power cut after step {} of {}, {cut:?}", operation.name, steps - begin, end - begin);
             let acknowledged = steps == end;
-            holds(image.path(), &where_, &after, &|found| {
+            holds(image.path(), &context, &after, &|found| {
                 if acknowledged { *found == after } else { lies_between(&before, found, &after) }
             });
             points += 1;
@@ -87,7 +91,7 @@ fn cut_everywhere(operation: &Operation) -> u32 {
     points
 }
 
-/// Lets each step of an operation fail; how many states were looked at.
+/// Lets each step of an operation fail; returns how many states were checked.
 fn fail_everywhere(operation: &Operation) -> u32 {
     let (steps, after) = {
         let (_dir, disk, archive) = filled();
@@ -97,34 +101,34 @@ fn fail_everywhere(operation: &Operation) -> u32 {
     };
     let mut points = 0;
     for (step, fault) in (0..steps).flat_map(|step| FAULTS.map(|fault| (step, fault))) {
-        let where_ = format!("{}, step {step} of {steps} fails, {fault:?}", operation.name);
+        let context = format!("{}, step {step} of {steps} fails, {fault:?}", operation.name);
         let (dir, disk, archive) = filled();
         let before = view(&archive);
         disk.fail(step, fault);
         let succeeded = (operation.run)(&archive).is_ok();
         let promised = |found: &View| if succeeded { *found == after } else { lies_between(&before, found, &after) };
         let found = view(&archive);
-        assert!(promised(&found), "{where_}: at once it is not as promised:\n{}", difference(&after, &found));
-        disk.mend();
-        // What the power cut would leave now.
+        assert!(
+            promised(&found),
+            "{context}: right after the failure, not as promised:\n{}",
+            difference(&after, &found)
+        );
+        disk.repair();
+        // What a power cut would leave now.
         for cut in [Cut::Strict, Cut::Nothing] {
             let image = folder();
             disk.image(disk.steps(), cut, image.path());
-            holds(image.path(), &format!("{where_}, then a power cut, {cut:?}"), &after, &promised);
+            holds(image.path(), &format!("{context}, then a power cut, {cut:?}"), &after, &promised);
             points += 1;
         }
-        if operation.again {
-            (operation.run)(&archive).unwrap_or_else(|e| panic!("{where_}: it fails again: {e}"));
+        if operation.repeatable {
+            (operation.run)(&archive).unwrap_or_else(|e| panic!("{context}: repeated, it fails: {e}"));
             let found = view(&archive);
-            assert!(
-                found == after,
-                "{where_}, tried again: it is not as it should be:\n{}",
-                difference(&after, &found)
-            );
+            assert!(found == after, "{context}, repeated: not as it should be:\n{}", difference(&after, &found));
         }
         drop(archive);
-        let promised = |found: &View| if operation.again { *found == after } else { promised(found) };
-        holds(dir.path(), &format!("{where_}, then a good end"), &after, &promised);
+        let promised = |found: &View| if operation.repeatable { *found == after } else { promised(found) };
+        holds(dir.path(), &format!("{context}, then a shutdown"), &after, &promised);
         points += 1;
     }
     points
@@ -138,14 +142,14 @@ fn a_power_cut_at_any_step_of_any_operation_loses_nothing() {
 }
 
 #[test]
-fn a_step_that_fails_loses_nothing_and_can_be_tried_again() {
+fn a_step_that_fails_loses_nothing_and_the_operation_can_be_repeated() {
     let points: u32 = OPERATIONS.iter().map(fail_everywhere).sum();
     println!("{points} states after steps that failed in {} operations", OPERATIONS.len());
     assert!(points > 1000);
 }
 
-/// Lets each step of an operation fail, does another one after it and cuts the power; how many
-/// states were looked at.
+/// Lets each step of an operation fail, runs another one after it and cuts the power; returns how
+/// many states were checked.
 fn fail_then_change(operation: &Operation, next: &Operation) -> u32 {
     let steps = {
         let (_dir, disk, archive) = filled();
@@ -158,8 +162,8 @@ fn fail_then_change(operation: &Operation, next: &Operation) -> u32 {
         let (dir, disk, archive) = filled();
         disk.fail(step, fault);
         let _ = (operation.run)(&archive);
-        disk.mend();
-        // Of a video that is gone there is nothing to be changed.
+        disk.repair();
+        // The first operation may have deleted the video.
         if (next.run)(&archive).is_err() {
             continue;
         }
@@ -168,10 +172,10 @@ fn fail_then_change(operation: &Operation, next: &Operation) -> u32 {
         disk.image(disk.steps(), Cut::Strict, image.path());
         drop(archive);
         for data in [image.path(), dir.path()] {
-            let where_ = format!("{}, step {step} of {steps} fails, {fault:?}; then {}", operation.name, next.name);
-            is_sound(data, &where_);
+            let context = format!("{}, step {step} of {steps} fails, {fault:?}; then {}", operation.name, next.name);
+            assert_sound(data, &context);
             let found = view(&open(Arc::new(LocalDisk), data).unwrap()).remove(&DONE.0);
-            assert_eq!(found, acknowledged, "{where_}");
+            assert_eq!(found, acknowledged, "{context}");
             points += 1;
         }
     }
@@ -188,9 +192,9 @@ fn what_is_acknowledged_after_a_step_that_failed_is_kept() {
     assert!(points > 500);
 }
 
-/// What a power cut left is itself finished in steps that a power cut may end.
+/// The repair after a power cut is itself made of steps that a power cut may interrupt.
 #[test]
-fn a_power_cut_while_the_next_start_tidies_up_loses_nothing() {
+fn a_power_cut_during_the_repair_after_one_loses_nothing() {
     let mut points = 0;
     for operation in OPERATIONS {
         let (_dir, disk, archive) = filled();
@@ -204,15 +208,15 @@ fn a_power_cut_while_the_next_start_tidies_up_loses_nothing() {
             let archive = open(Arc::new(second.clone()), image.path()).unwrap();
             let (found, opened) = (view(&archive), second.steps());
             drop(archive);
-            for tidied in 0..=opened {
+            for repaired in 0..=opened {
                 let again = folder();
-                second.image(tidied, Cut::Strict, again.path());
-                let where_ = format!(
-                    "{}, power cut after step {}, then while opening after step {tidied}",
+                second.image(repaired, Cut::Strict, again.path());
+                let context = format!(
+                    "{}, power cut after step {}, then while opening after step {repaired}",
                     operation.name,
                     steps - begin
                 );
-                holds(again.path(), &where_, &found, &|there| *there == found || lies_between(&before, there, &after));
+                holds(again.path(), &context, &found, &|there| *there == found || lies_between(&before, there, &after));
                 points += 1;
             }
         }
@@ -222,14 +226,14 @@ fn a_power_cut_while_the_next_start_tidies_up_loses_nothing() {
 }
 
 #[test]
-fn ids_never_come_again_whatever_is_deleted_while_the_disk_is_full() {
+fn ids_of_videos_deleted_on_a_full_disk_are_not_given_again() {
     let (dir, disk, archive) = filled();
     let made: Vec<VideoId> = (0..3).map(|_| archive.create(record).unwrap().id).collect();
     disk.fail(0, disk::Fault::Full);
     for id in &made {
         assert!(archive.delete(*id).unwrap());
     }
-    disk.mend();
+    disk.repair();
     let image = folder();
     disk.image(disk.steps(), Cut::Strict, image.path());
     drop(archive);
@@ -252,7 +256,7 @@ fn of_release_0_1() -> TempDir {
 }
 
 #[test]
-fn a_way_to_the_present_format_that_is_cut_off_is_gone_to_its_end_by_the_next_start() {
+fn an_interrupted_migration_is_finished_by_the_next_start() {
     let mut points = 0;
     let reference = of_release_0_1();
     let disk = FaultyDisk::over(reference.path());
@@ -275,6 +279,6 @@ fn a_way_to_the_present_format_that_is_cut_off_is_gone_to_its_end_by_the_next_st
         holds(dir.path(), &format!("step {step} of {steps} fails, {fault:?}"), &expected, &|found| *found == expected);
         points += 1;
     }
-    println!("{points} states on the way from one format to the next");
+    println!("{points} states during the migration");
     assert!(points > 20);
 }

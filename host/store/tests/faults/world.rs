@@ -1,4 +1,4 @@
-//! An archive with something of everything in it, what a reader sees of an archive, and the
+//! Sample archive with something of everything, views of an archive as a reader sees it, and the
 //! operations that change one.
 
 use std::{collections::BTreeMap, fs, io::Write, path::Path, sync::Arc};
@@ -17,15 +17,15 @@ use crate::object::new_object;
 
 type Result<T = ()> = std::result::Result<T, StoreError>;
 
-/// A video whose job is over, with a source and objects that are partly delivered.
+/// A video whose job is finished, with a source and objects that are partly delivered.
 pub(crate) const DONE: VideoId = VideoId(1);
-/// Without a source and a job.
+/// A video without a source and a job.
 const PLAIN: VideoId = VideoId(2);
-/// Its job is under way.
+/// A video whose job is under way.
 const RUNNING: VideoId = VideoId(3);
-/// The highest id that there is.
+/// The highest id that exists.
 const LAST: VideoId = VideoId(4);
-/// The highest id that there was.
+/// The highest id that was ever given.
 pub(crate) const DELETED: VideoId = VideoId(5);
 
 fn noon() -> Timestamp {
@@ -38,7 +38,7 @@ pub(crate) fn open(disk: Arc<dyn Backend>, data: &Path) -> Result<Archive> {
 
 /// What a reader sees of a video.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Seen {
+pub(crate) struct VideoView {
     record: VideoRecord,
     source: Option<Vec<u8>>,
     screenshot: Option<Vec<u8>>,
@@ -50,27 +50,27 @@ pub(crate) struct Seen {
     frames: u64,
 }
 
-/// All that a reader sees, by id.
-pub(crate) type View = BTreeMap<u64, Seen>;
+/// All that a reader sees, by video id.
+pub(crate) type View = BTreeMap<u64, VideoView>;
 
 pub(crate) fn view(archive: &Archive) -> View {
     let order = Order { key: OrderKey::Id, descending: false };
     let query = ListQuery { filter: VideoFilter::default(), order, limit: 1000, cursor: None };
     let listed = archive.list(&query).unwrap().items;
-    listed.into_iter().map(|record| (record.id.0, seen(archive, record))).collect()
+    listed.into_iter().map(|record| (record.id.0, video_view(archive, record))).collect()
 }
 
-fn seen(archive: &Archive, record: VideoRecord) -> Seen {
+fn video_view(archive: &Archive, record: VideoRecord) -> VideoView {
     let id = record.id;
     assert_eq!(archive.video(id).unwrap().as_ref(), Some(&record));
     let objects = archive.objects(id, &ObjectQuery { types: vec![], limit: 1000, cursor: None }).unwrap().items;
     let pictures = |object: &ObjectRecord| {
-        let file = |picture| fs::read(archive.picture(&object.id, picture).unwrap().unwrap().path).unwrap();
+        let file = |picture| fs::read(archive.picture(&object.id, picture).unwrap().path).unwrap();
         [Picture::Thumbnail, Picture::Fullframe].map(file).to_vec()
     };
     let stored = archive.stored_job(id).unwrap();
     let frames = stored.detections().unwrap().map_or(0, |log| log.map(std::result::Result::unwrap).count() as u64);
-    Seen {
+    VideoView {
         source: fs::read(archive.source_path(id)).ok().filter(|_| record.file_size.is_some()),
         screenshot: fs::read(archive.screenshot_path(id)).ok(),
         spec: stored.spec().unwrap().unwrap_or_default(),
@@ -86,7 +86,7 @@ fn seen(archive: &Archive, record: VideoRecord) -> Seen {
 pub(crate) fn difference(expected: &View, found: &View) -> String {
     let lines = |view: &View| {
         view.iter()
-            .flat_map(|(id, seen)| format!("{seen:#?}").lines().map(|l| format!("{id}: {l}")).collect::<Vec<_>>())
+            .flat_map(|(id, video)| format!("{video:#?}").lines().map(|l| format!("{id}: {l}")).collect::<Vec<_>>())
             .collect::<Vec<_>>()
     };
     let (expected, found) = (lines(expected), lines(found));
@@ -94,9 +94,8 @@ pub(crate) fn difference(expected: &View, found: &View) -> String {
     missing.chain(found.iter().filter(|l| !expected.contains(l)).map(|l| format!("+ {l}\n"))).collect()
 }
 
-/// Whether `between` may be seen after an operation that leads from `before` to `after` was cut
-/// off: each video is as it was or as it is to be, or some of the objects or frames that come are
-/// there already.
+/// Whether a reader may see `between` after an operation from `before` to `after` was interrupted:
+/// each video is as before or as after, or has some of the new objects or frames already.
 pub(crate) fn lies_between(before: &View, between: &View, after: &View) -> bool {
     let ids = before.keys().chain(between.keys()).chain(after.keys());
     ids.into_iter().all(|id| {
@@ -105,8 +104,8 @@ pub(crate) fn lies_between(before: &View, between: &View, after: &View) -> bool 
     })
 }
 
-fn grows(before: &Seen, between: &Seen, after: &Seen) -> bool {
-    let one_of = |same: &dyn Fn(&Seen, &Seen) -> bool| same(between, before) || same(between, after);
+fn grows(before: &VideoView, between: &VideoView, after: &VideoView) -> bool {
+    let one_of = |same: &dyn Fn(&VideoView, &VideoView) -> bool| same(between, before) || same(between, after);
     one_of(&|x, y| x.record == y.record)
         && one_of(&|x, y| x.source == y.source && x.spec == y.spec)
         && one_of(&|x, y| x.screenshot == y.screenshot || x.screenshot.is_none())
@@ -151,7 +150,7 @@ fn object(job: JobId, track: u64) -> NewObject {
 }
 
 fn embedding(job: JobId, track: u64) -> Embedding {
-    Embedding { object: object(job, track).record.id, source: "a/1".into(), row: vec![track as f32, 1.0] }
+    Embedding { object: object(job, track).record.id, embedder: "a/1".into(), vector: vec![track as f32, 1.0] }
 }
 
 fn status(archive: &Archive, id: VideoId, status: VideoStatus, finished: bool, objects: u64) -> Result {
@@ -240,20 +239,20 @@ pub(crate) fn begin(archive: &Archive) -> Result {
     Ok(())
 }
 
-/// What changes an archive, one at a time.
+/// A change of an archive.
 pub(crate) struct Operation {
     pub name: &'static str,
     pub run: fn(&Archive) -> Result,
-    /// What was tried and failed can be tried again, to the same end.
-    pub again: bool,
+    /// After a failure, repeating it leads to the same state as if it had not failed.
+    pub repeatable: bool,
 }
 
 const fn operation(name: &'static str, run: fn(&Archive) -> Result) -> Operation {
-    Operation { name, run, again: true }
+    Operation { name, run, repeatable: true }
 }
 
 pub(crate) const OPERATIONS: &[Operation] = &[
-    Operation { name: "create", run: |a| create(a).map(|_| ()), again: false },
+    Operation { name: "create", run: |a| create(a).map(|_| ()), repeatable: false },
     operation("upload", |a| upload(a, PLAIN, b"a first recording")),
     operation("upload in place of another", |a| upload(a, DONE, b"a recording that is longer")),
     operation("upload as long as the one before", |a| upload(a, DONE, b"A RECORDING")),
@@ -265,8 +264,8 @@ pub(crate) const OPERATIONS: &[Operation] = &[
         a.update(DONE, rename).map(|_| ())
     }),
     operation("queue", |a| a.enqueue(DONE)),
-    Operation { name: "process", run: |a| a.start_job(PLAIN, &spec()).map(|_| ()), again: false },
-    Operation { name: "process again", run: |a| a.start_job(DONE, &spec()).map(|_| ()), again: false },
+    Operation { name: "process", run: |a| a.start_job(PLAIN, &spec()).map(|_| ()), repeatable: false },
+    Operation { name: "process again", run: |a| a.start_job(DONE, &spec()).map(|_| ()), repeatable: false },
     operation("frames", |a| log_frames(a, RUNNING, 2..5)),
     operation("objects", |a| {
         let job = job_of(a, RUNNING)?;
@@ -281,7 +280,7 @@ pub(crate) const OPERATIONS: &[Operation] = &[
         job.record_delivery(&recorded(job.id(), 2, DeliveryState::Failed))
     }),
     operation("another router", |a| job_of(a, DONE)?.set_router("http://localhost:1/")),
-    operation("identities", |a| {
+    operation("clusters", |a| {
         let job = job_of(a, RUNNING)?;
         job.save_clusters(&clusters(job.id()))
     }),
@@ -290,8 +289,8 @@ pub(crate) const OPERATIONS: &[Operation] = &[
         job.save_clusters(&clusters(job.id()))?;
         status(a, RUNNING, VideoStatus::Interrupted, true, 1)
     }),
-    operation("picture", |a| screenshot(a, PLAIN, b"\xff\xd8 one \xff\xd9")),
-    operation("picture in place of another", |a| screenshot(a, DONE, b"\xff\xd8 one \xff\xd9")),
+    operation("screenshot", |a| screenshot(a, PLAIN, b"\xff\xd8 one \xff\xd9")),
+    operation("screenshot in place of another", |a| screenshot(a, DONE, b"\xff\xd8 one \xff\xd9")),
     operation("delete the file", |a| a.delete_source(DONE).map(|_| ())),
     operation("delete", |a| a.delete(DONE).map(|_| ())),
     operation("delete the last", |a| a.delete(LAST).map(|_| ())),

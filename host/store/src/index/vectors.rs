@@ -1,18 +1,17 @@
-//! Vector store: what objects look like, row beside row, in files that are read from end to end
-//! when somebody is looked for.
+//! Vector store: the embeddings of objects, side by side in files that a search reads through.
 //!
-//! A part of the index. There is one file for each space: rows of one object type, source and
-//! length. A record is the object's video (u64), track (u64), job number and shot (u32 each), then
-//! its numbers (f32), all little-endian, without gaps: the last record takes the place of one that
-//! is removed. The tree `rows` says where each object's is.
+//! A part of the index. There is one file for each [`Space`]. A record is the object's video (u64),
+//! track (u64), job number and shot (u32 each), then its vector (f32 each), all little-endian,
+//! without gaps: the last record takes the place of one that is removed. The tree `vectors` says
+//! where each object's record is.
 //!
-//! Guarantees: what is found is exact, and a function of the rows. A search holds a block of one
-//! file in memory for each thread, whatever the archive's size. Not durable before
+//! Guarantees: a search is exact, and its result a function of the embeddings. It holds a block of
+//! one file in memory for each thread, whatever the archive's size. Not durable before
 //! [`VectorStore::flush`].
 //!
-//! Read through, not searched by a graph of neighbours: a million rows of 128 take about as long as
-//! detecting the face in the picture that is asked with, while such graphs took a millisecond and a
-//! half per row to build, and missed some.
+//! Read through, not searched by a graph of neighbours: a million vectors of 128 take about as long
+//! as detecting the face in the query picture, while such graphs took a millisecond and a half per
+//! vector to build, and missed some neighbours.
 
 use std::{
     collections::{BinaryHeap, HashMap},
@@ -26,113 +25,118 @@ use ocellus_core::{JobId, ObjectId, ObjectType, TrackId, VideoId};
 use parking_lot::RwLock;
 use serde::{Deserialize, Serialize};
 
+use super::tree::{Entry, Tree};
 use crate::{
     error::{At, Result, StoreError, unreadable_entry},
     objects::Embedding,
-    tree::Tree,
 };
 
-/// Of a record before its numbers, in bytes.
+/// Bytes of a record before its vector.
 const HEAD: usize = 24;
-/// Read at once, in bytes.
+/// Bytes read at once.
 const BLOCK: usize = 1 << 20;
-/// VectorStore below which another thread is not worth starting.
-const ROWS_A_THREAD: u64 = 20_000;
+/// Records below which another thread is not worth starting.
+const RECORDS_PER_THREAD: u64 = 20_000;
 
-/// What is looked for.
+/// Search for the objects whose embeddings are nearest to a given one.
 #[derive(Clone, Debug)]
 pub struct SimilarityQuery<'a> {
+    /// Only objects of this type.
     pub object_type: &'a ObjectType,
-    /// What made `row`: only rows of one source can be compared.
-    pub source: &'a str,
-    pub row: &'a [f32],
-    /// In this video only.
+    /// Digest or name of what made `vector`: only vectors of the same embedder are compared.
+    pub embedder: &'a str,
+    /// What is searched for; only vectors of the same length are compared.
+    pub vector: &'a [f32],
+    /// Only objects of this video.
     pub video: Option<VideoId>,
-    /// The Euclidean distance beyond which nothing is of interest.
-    pub within: f32,
+    /// The greatest Euclidean distance of a result.
+    pub max_distance: f32,
+    /// The greatest number of results.
     pub limit: usize,
 }
 
-/// VectorStore that can be compared.
+/// Embeddings that can be compared with each other, in one file.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Space {
     object_type: ObjectType,
-    source: String,
-    numbers: usize,
+    embedder: String,
+    dimensions: usize,
 }
 
 impl Space {
     fn file_name(&self) -> String {
         let plain =
             |byte: u8| if byte.is_ascii_alphanumeric() { char::from(byte).to_string() } else { format!("%{byte:02x}") };
-        format!("{}-{}-{}", self.object_type, self.numbers, self.source.bytes().map(plain).collect::<String>())
+        format!("{}-{}-{}", self.object_type, self.dimensions, self.embedder.bytes().map(plain).collect::<String>())
     }
 
     fn record_len(&self) -> usize {
-        HEAD + self.numbers * 4
+        HEAD + self.dimensions * 4
     }
 }
 
-/// Where an object's row is.
+/// Where an object's record is.
 #[derive(Serialize, Deserialize)]
 struct Place {
-    source: String,
-    numbers: usize,
+    embedder: String,
+    dimensions: usize,
+    /// Records before it in the file.
     slot: u64,
 }
 
-struct RowFile {
+struct VectorFile {
     path: PathBuf,
     file: File,
     record_len: u64,
-    rows: u64,
+    records: u64,
 }
 
-pub(crate) struct VectorStore {
+pub(super) struct VectorStore {
     folder: PathBuf,
     places: Tree,
-    files: RwLock<HashMap<Space, RowFile>>,
+    files: RwLock<HashMap<Space, VectorFile>>,
 }
 
 impl VectorStore {
-    pub(crate) fn new(folder: &Path, places: Tree) -> Self {
+    pub(super) fn new(folder: &Path, places: Tree) -> Self {
         Self { folder: folder.to_path_buf(), places, files: RwLock::default() }
     }
 
-    /// What a row takes in its file.
-    pub(crate) fn bytes(embedding: &Embedding) -> u64 {
-        (HEAD + embedding.row.len() * 4) as u64
+    /// Bytes that an embedding takes in its file.
+    pub(super) fn bytes(embedding: &Embedding) -> u64 {
+        (HEAD + embedding.vector.len() * 4) as u64
     }
 
-    /// Puts a row down, in place of the one that the object has.
-    pub(crate) fn put(&self, embedding: &Embedding) -> Result<()> {
-        let Embedding { object, source, row } = embedding;
+    /// Keeps an embedding, in place of the one that the object has.
+    pub(super) fn put(&self, embedding: &Embedding) -> Result<()> {
+        let Embedding { object, embedder, vector } = embedding;
         let mut files = self.files.write();
         if let Some(place) = self.place(object)? {
             self.remove(&mut files, object, place)?;
         }
-        let space = Space { object_type: object.object_type.clone(), source: source.clone(), numbers: row.len() };
+        let space =
+            Space { object_type: object.object_type.clone(), embedder: embedder.clone(), dimensions: vector.len() };
         let mut record = Vec::with_capacity(space.record_len());
         record.extend(object.job.video.0.to_le_bytes());
         record.extend(object.track.0.to_le_bytes());
         record.extend(object.job.number.to_le_bytes());
         record.extend(object.shot.to_le_bytes());
-        record.extend(row.iter().flat_map(|v| v.to_le_bytes()));
+        record.extend(vector.iter().flat_map(|v| v.to_le_bytes()));
         let file = self.file(&mut files, &space)?;
-        let slot = file.rows;
+        let slot = file.records;
         file.write(slot, &record)?;
-        file.rows += 1;
-        self.set_place(object, &Place { source: space.source, numbers: space.numbers, slot })
+        file.records += 1;
+        self.set_place(object, &Place { embedder: space.embedder, dimensions: space.dimensions, slot })
     }
 
-    /// Takes the rows of all objects of a video out.
-    pub(crate) fn clear(&self, video: VideoId) -> Result<()> {
+    /// Takes the embeddings of all objects of a video out.
+    pub(super) fn clear(&self, video: VideoId) -> Result<()> {
         let mut files = self.files.write();
         for item in self.places.with_prefix(format!("{video}-").as_bytes()).keys() {
             let key = item?;
             let object: ObjectId =
                 std::str::from_utf8(&key).ok().and_then(|text| text.parse().ok()).ok_or_else(unreadable_entry)?;
-            // Read again: what was removed before it may have moved it.
+            // Read again: an earlier removal may have moved it.
             if let Some(place) = self.place(&object)? {
                 self.remove(&mut files, &object, place)?;
             }
@@ -140,20 +144,20 @@ impl VectorStore {
         Ok(())
     }
 
-    fn remove(&self, files: &mut HashMap<Space, RowFile>, object: &ObjectId, place: Place) -> Result<()> {
-        let Place { source, numbers, slot } = place;
-        let space = Space { object_type: object.object_type.clone(), source, numbers };
+    fn remove(&self, files: &mut HashMap<Space, VectorFile>, object: &ObjectId, place: Place) -> Result<()> {
+        let Place { embedder, dimensions, slot } = place;
+        let space = Space { object_type: object.object_type.clone(), embedder, dimensions };
         let file = self.file(files, &space)?;
-        let last = file.rows.checked_sub(1).ok_or_else(unreadable_entry)?;
+        let last = file.records.checked_sub(1).ok_or_else(unreadable_entry)?;
         if slot != last {
             let mut record = vec![0; space.record_len()];
             file.read(last, &mut record)?;
             file.write(slot, &record)?;
             let moved = object_of(&record, &space.object_type).ok_or_else(unreadable_entry)?;
-            self.set_place(&moved, &Place { source: space.source.clone(), numbers, slot })?;
+            self.set_place(&moved, &Place { embedder: space.embedder.clone(), dimensions, slot })?;
         }
         file.file.set_len(last * file.record_len).map_err(|e| unwritable(&file.path, &e))?;
-        file.rows = last;
+        file.records = last;
         self.places.remove(object.to_string())?;
         Ok(())
     }
@@ -170,37 +174,40 @@ impl VectorStore {
         Ok(())
     }
 
-    fn file<'a>(&self, files: &'a mut HashMap<Space, RowFile>, space: &Space) -> Result<&'a mut RowFile> {
+    fn file<'a>(&self, files: &'a mut HashMap<Space, VectorFile>, space: &Space) -> Result<&'a mut VectorFile> {
         if !files.contains_key(space) {
             fs::create_dir_all(&self.folder).map_err(|e| unwritable(&self.folder, &e))?;
-            files.insert(space.clone(), RowFile::open(self.folder.join(space.file_name()), space, true)?);
+            files.insert(space.clone(), VectorFile::open(self.folder.join(space.file_name()), space, true)?);
         }
         files.get_mut(space).ok_or_else(unreadable_entry)
     }
 
-    /// All rows by their objects: what made each, and its record in the file.
-    pub(crate) fn entries(&self) -> impl Iterator<Item = Result<(Vec<u8>, Vec<u8>)>> {
+    /// All embeddings by their objects: the embedder of each and its record, in one.
+    pub(super) fn entries(&self) -> impl Iterator<Item = Result<Entry>> {
         self.places.all().map(|item| {
             let (key, value) = item?;
             let object: ObjectId =
                 std::str::from_utf8(&key).ok().and_then(|text| text.parse().ok()).ok_or_else(unreadable_entry)?;
-            let Place { source, numbers, slot } = postcard::from_bytes(&value).map_err(|_| unreadable_entry())?;
-            let space = Space { object_type: object.object_type, source, numbers };
+            let Place { embedder, dimensions, slot } = postcard::from_bytes(&value).map_err(|_| unreadable_entry())?;
+            let space = Space { object_type: object.object_type, embedder, dimensions };
             let mut record = vec![0; space.record_len()];
             self.file(&mut self.files.write(), &space)?.read(slot, &mut record)?;
-            Ok((key, [space.source.as_bytes(), &record].concat()))
+            Ok((key, [space.embedder.as_bytes(), &record].concat()))
         })
     }
 
-    /// The objects that look most like what is looked for, nearest first, with their distances: of
-    /// those of which `there_is` says so.
-    pub(crate) fn nearest(
+    /// The objects most similar to the query, nearest first, with their distances, of those that
+    /// `exists` says there are: an embedding is kept before its object.
+    pub(super) fn nearest(
         &self,
-        like: &SimilarityQuery<'_>,
-        there_is: impl Fn(&ObjectId) -> Result<bool> + Sync,
+        query: &SimilarityQuery<'_>,
+        exists: impl Fn(&ObjectId) -> Result<bool> + Sync,
     ) -> Result<Vec<(ObjectId, f32)>> {
-        let space =
-            Space { object_type: like.object_type.clone(), source: like.source.to_owned(), numbers: like.row.len() };
+        let space = Space {
+            object_type: query.object_type.clone(),
+            embedder: query.embedder.to_owned(),
+            dimensions: query.vector.len(),
+        };
         let path = self.folder.join(space.file_name());
         if !self.files.read().contains_key(&space) {
             if !path.exists() {
@@ -208,14 +215,16 @@ impl VectorStore {
             }
             self.file(&mut self.files.write(), &space)?;
         }
-        // Held to the end: no record moves meanwhile.
+        // Locked to the end: no record moves meanwhile.
         let files = self.files.read();
-        let rows = files.get(&space).map_or(0, |file| file.rows);
-        let threads =
-            thread::available_parallelism().map_or(1, |n| n.get() as u64).min(rows.div_ceil(ROWS_A_THREAD)).max(1);
+        let records = files.get(&space).map_or(0, |file| file.records);
+        let threads = thread::available_parallelism()
+            .map_or(1, |n| n.get() as u64)
+            .min(records.div_ceil(RECORDS_PER_THREAD))
+            .max(1);
         let scan = |thread: u64| {
-            let mut file = RowFile::open(path.clone(), &space, false)?;
-            nearest_of(&mut file, &space, rows * thread / threads..rows * (thread + 1) / threads, like, &there_is)
+            let mut file = VectorFile::open(path.clone(), &space, false)?;
+            nearest_of(&mut file, &space, records * thread / threads..records * (thread + 1) / threads, query, &exists)
         };
         let parts: Vec<Result<Vec<Found>>> = thread::scope(|scope| {
             let scan = &scan;
@@ -226,25 +235,25 @@ impl VectorStore {
         });
         let mut found = parts.into_iter().collect::<Result<Vec<_>>>()?.concat();
         found.sort();
-        found.truncate(like.limit);
+        found.truncate(query.limit);
         Ok(found.into_iter().map(|f| (f.object, f.squared.sqrt())).collect())
     }
 
     /// Makes all that was written durable.
-    pub(crate) fn flush(&self) -> Result<()> {
+    pub(super) fn flush(&self) -> Result<()> {
         self.files.read().values().try_for_each(|file| file.file.sync_all().map_err(|e| unwritable(&file.path, &e)))
     }
 }
 
-impl RowFile {
+impl VectorFile {
     fn open(path: PathBuf, space: &Space, write: bool) -> Result<Self> {
         let file = File::options().read(true).write(write).create(write).truncate(false).open(&path).at(&path)?;
         let len = file.metadata().at(&path)?.len();
         let record_len = space.record_len() as u64;
-        Ok(Self { rows: len / record_len, record_len, path, file })
+        Ok(Self { records: len / record_len, record_len, path, file })
     }
 
-    /// Records from a slot on, as many as there is room for.
+    /// Reads as many records as `records` has room for, from `slot` on.
     fn read(&mut self, slot: u64, records: &mut [u8]) -> Result<()> {
         self.seek(slot)?;
         self.file.read_exact(records).at(&self.path)
@@ -261,7 +270,7 @@ impl RowFile {
     }
 }
 
-/// VectorStore that cannot be written are an index that cannot be.
+/// As an error of the index, which then falls back to memory.
 fn unwritable(path: &Path, error: &io::Error) -> StoreError {
     StoreError::Index(sled::Error::Io(io::Error::new(error.kind(), format!("{}: {error}", path.display()))))
 }
@@ -288,40 +297,40 @@ impl PartialOrd for Found {
 }
 
 fn nearest_of(
-    file: &mut RowFile,
+    file: &mut VectorFile,
     space: &Space,
     slots: std::ops::Range<u64>,
-    like: &SimilarityQuery<'_>,
-    there_is: &impl Fn(&ObjectId) -> Result<bool>,
+    query: &SimilarityQuery<'_>,
+    exists: &impl Fn(&ObjectId) -> Result<bool>,
 ) -> Result<Vec<Found>> {
     let record_len = space.record_len();
     let at_once = (BLOCK / record_len).max(1) as u64;
     let mut block = Vec::new();
-    // The farthest of those found is on top.
+    // The farthest of the results is on top.
     let mut found = BinaryHeap::<Found>::new();
-    let mut reach = like.within * like.within;
+    let mut reach = query.max_distance * query.max_distance;
     let mut slot = slots.start;
-    while slot < slots.end && like.limit > 0 {
+    while slot < slots.end && query.limit > 0 {
         let count = at_once.min(slots.end - slot);
         block.resize(count as usize * record_len, 0);
         file.read(slot, &mut block)?;
         slot += count;
         for record in block.chunks_exact(record_len) {
-            let (head, row) = record.split_at(HEAD);
-            let squared = squared_distance(row, like.row);
-            // What is as far as the farthest may still come before it, by its id.
+            let (head, vector) = record.split_at(HEAD);
+            let squared = squared_distance(vector, query.vector);
+            // One as far as the farthest may still sort before it, by its id.
             if squared > reach {
                 continue;
             }
             let object = object_of(head, &space.object_type).ok_or_else(unreadable_entry)?;
-            if like.video.is_some_and(|video| video != object.job.video) || !there_is(&object)? {
+            if query.video.is_some_and(|video| video != object.job.video) || !exists(&object)? {
                 continue;
             }
             found.push(Found { squared, object });
-            if found.len() > like.limit {
+            if found.len() > query.limit {
                 found.pop();
             }
-            if found.len() == like.limit {
+            if found.len() == query.limit {
                 reach = found.peek().map_or(reach, |f| f.squared);
             }
         }
@@ -342,11 +351,11 @@ fn object_of(record: &[u8], object_type: &ObjectType) -> Option<ObjectId> {
     })
 }
 
-/// Of a row as it is in the file from `row`, which is as long. Sixteen sums side by side, which is
-/// what vector registers take.
-fn squared_distance(bytes: &[u8], row: &[f32]) -> f32 {
+/// Squared Euclidean distance of a vector as it is in the file from `ours`, which is as long.
+/// Sixteen sums side by side, which is what SIMD registers take.
+fn squared_distance(bytes: &[u8], ours: &[f32]) -> f32 {
     const LANES: usize = 16;
-    let (groups, rest) = row.as_chunks::<LANES>();
+    let (groups, rest) = ours.as_chunks::<LANES>();
     let (theirs, _) = bytes.as_chunks::<4>();
     let (their_groups, their_rest) = theirs.as_chunks::<LANES>();
     let square = |theirs: &[u8; 4], ours: &f32| {

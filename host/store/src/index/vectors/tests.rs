@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::tree::Forest;
+use crate::index::tree::Forest;
 
 fn object(video: u64, track: u64) -> ObjectId {
     ObjectId {
@@ -12,12 +12,19 @@ fn object(video: u64, track: u64) -> ObjectId {
     }
 }
 
-fn rows(dir: &Path) -> VectorStore {
-    VectorStore::new(&dir.join("rows"), Forest::in_memory().tree("rows").unwrap())
+fn store(dir: &Path) -> VectorStore {
+    VectorStore::new(&dir.join("vectors"), Forest::in_memory().tree("vectors").unwrap())
 }
 
-fn all<'a>(object_type: &'a ObjectType, row: &'a [f32]) -> SimilarityQuery<'a> {
-    SimilarityQuery { object_type, source: "a/1", row, video: None, within: f32::INFINITY, limit: usize::MAX }
+fn all<'a>(object_type: &'a ObjectType, vector: &'a [f32]) -> SimilarityQuery<'a> {
+    SimilarityQuery {
+        object_type,
+        embedder: "a/1",
+        vector,
+        video: None,
+        max_distance: f32::INFINITY,
+        limit: usize::MAX,
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -28,7 +35,7 @@ enum Step {
 
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
-        4 => (0u64..4, 0u64..6, proptest::collection::vec(-1.0f32..1.0, 19)).prop_map(|(v, t, row)| Step::Put(v, t, row)),
+        4 => (0u64..4, 0u64..6, proptest::collection::vec(-1.0f32..1.0, 19)).prop_map(|(v, t, vector)| Step::Put(v, t, vector)),
         1 => (0u64..4).prop_map(Step::Clear),
     ]
 }
@@ -38,32 +45,32 @@ proptest! {
     #[test]
     fn what_is_found_is_what_was_put_and_not_taken_out(steps in proptest::collection::vec(step(), 0..40), query in proptest::collection::vec(-1.0f32..1.0, 19)) {
         let dir = tempfile::tempdir().unwrap();
-        let rows = rows(dir.path());
+        let store = store(dir.path());
         let mut model = HashMap::new();
         for step in steps {
             match step {
-                Step::Put(video, track, row) => {
+                Step::Put(video, track, vector) => {
                     let object = object(video, track);
-                    rows.put(&Embedding { object: object.clone(), source: "a/1".into(), row: row.clone() }).unwrap();
-                    model.insert(object, row);
+                    store.put(&Embedding { object: object.clone(), embedder: "a/1".into(), vector: vector.clone() }).unwrap();
+                    model.insert(object, vector);
                 }
                 Step::Clear(video) => {
-                    rows.clear(VideoId(video)).unwrap();
+                    store.clear(VideoId(video)).unwrap();
                     model.retain(|object, _| object.job.video.0 != video);
                 }
             }
         }
         let face = ObjectType::face();
-        let found = rows.nearest(&all(&face, &query), |_| Ok(true)).unwrap();
-        let distance = |row: &[f32]| row.iter().zip(&query).map(|(a, b)| (a - b).powi(2)).sum::<f32>().sqrt();
+        let found = store.nearest(&all(&face, &query), |_| Ok(true)).unwrap();
+        let distance = |vector: &[f32]| vector.iter().zip(&query).map(|(a, b)| (a - b).powi(2)).sum::<f32>().sqrt();
         prop_assert_eq!(found.len(), model.len());
         prop_assert!(found.iter().all(|(object, far)| (distance(&model[object]) - far).abs() < 1e-5));
         prop_assert!(found.is_sorted_by(|(_, a), (_, b)| a <= b));
         for limit in [0, 1, 3] {
-            let some = rows.nearest(&SimilarityQuery { limit, ..all(&face, &query) }, |_| Ok(true)).unwrap();
+            let some = store.nearest(&SimilarityQuery { limit, ..all(&face, &query) }, |_| Ok(true)).unwrap();
             prop_assert_eq!(&some[..], &found[..limit.min(found.len())]);
         }
-        let odd = rows.nearest(&SimilarityQuery { video: Some(VideoId(1)), ..all(&face, &query) }, |o| Ok(o.track.0 % 2 == 1)).unwrap();
+        let odd = store.nearest(&SimilarityQuery { video: Some(VideoId(1)), ..all(&face, &query) }, |o| Ok(o.track.0 % 2 == 1)).unwrap();
         let expected: Vec<_> = found.iter().filter(|(o, _)| o.job.video.0 == 1 && o.track.0 % 2 == 1).cloned().collect();
         prop_assert_eq!(odd, expected);
     }
@@ -72,36 +79,36 @@ proptest! {
 #[test]
 fn all_blocks_are_read() {
     let dir = tempfile::tempdir().unwrap();
-    let rows = rows(dir.path());
+    let store = store(dir.path());
     // Sixteen to a block.
-    let row = |n: u64| vec![n as f32; BLOCK / 64];
+    let vector = |n: u64| vec![n as f32; BLOCK / 64];
     for track in 0..50 {
-        rows.put(&Embedding { object: object(1, track), source: "a/1".into(), row: row(track) }).unwrap();
+        store.put(&Embedding { object: object(1, track), embedder: "a/1".into(), vector: vector(track) }).unwrap();
     }
     for track in [0, 15, 16, 33, 49] {
         let face = ObjectType::face();
-        let found = rows.nearest(&SimilarityQuery { limit: 1, ..all(&face, &row(track)) }, |_| Ok(true)).unwrap();
+        let found = store.nearest(&SimilarityQuery { limit: 1, ..all(&face, &vector(track)) }, |_| Ok(true)).unwrap();
         assert_eq!(found, [(object(1, track), 0.0)]);
     }
 }
 
 #[test]
-fn rows_that_cannot_be_compared_are_not() {
+fn vectors_that_cannot_be_compared_are_not() {
     let dir = tempfile::tempdir().unwrap();
-    let rows = rows(dir.path());
-    let put = |track, source: &str, row: &[f32]| {
-        rows.put(&Embedding { object: object(1, track), source: source.into(), row: row.to_vec() }).unwrap();
+    let store = store(dir.path());
+    let put = |track, embedder: &str, vector: &[f32]| {
+        store.put(&Embedding { object: object(1, track), embedder: embedder.into(), vector: vector.to_vec() }).unwrap();
     };
     put(1, "a/1", &[0.0, 1.0]);
     put(2, "a_1", &[0.0, 1.0]);
     put(3, "a/1", &[0.0, 1.0, 0.0]);
     let found = |object_type: &str| {
         let object_type = object_type.parse().unwrap();
-        let found = rows.nearest(&all(&object_type, &[0.0, 1.0]), |_| Ok(true)).unwrap();
+        let found = store.nearest(&all(&object_type, &[0.0, 1.0]), |_| Ok(true)).unwrap();
         found.into_iter().map(|(o, _)| o.track.0).collect::<Vec<_>>()
     };
     assert_eq!((found("face"), found("body")), (vec![1], vec![]));
-    // Another network's row takes the place of the one before.
+    // Another embedder's vector replaces the one before.
     put(1, "b", &[0.0, 1.0]);
     assert_eq!(found("face"), [0; 0]);
 }

@@ -1,4 +1,4 @@
-//! Lists of videos, of their objects and of their deliveries: what a page of them holds.
+//! Lists of videos, of their objects and of their deliveries, page by page.
 
 use std::{collections::BTreeMap, ops::Range};
 
@@ -8,24 +8,32 @@ use crate::{
     archive::Archive,
     delivery::Delivery,
     error::{Result, StoreError},
-    index::{Index, Summary, number_of},
-    list::{Condition, DeliveryQuery, ListQuery, ObjectQuery, OrderKey, Page, VideoFilter, page},
-    objects::read_objects,
+    index::{Index, Summary, created_key, number_of},
+    job_files,
+    query::{Condition, DeliveryQuery, ListQuery, ObjectQuery, OrderKey, Page, VideoFilter, page},
 };
 
 impl Archive {
+    /// A page of videos. Those whose record is damaged are left out.
+    ///
+    /// # Errors
+    /// `BadCursor` for a cursor of another list.
     pub fn list(&self, query: &ListQuery) -> Result<Page<VideoRecord>> {
-        let Page { items, next, prev } = self.shared().index.ask(|index| list_ids(index, query))?;
+        let Page { items, next, prev } = self.shared().index.query(|index| list_ids(index, query))?;
         // A video that was deleted meanwhile is not on the page, nor is one that is damaged.
         let items = items.into_iter().filter_map(|id| self.shared().readable(id).transpose()).collect::<Result<_>>()?;
         Ok(Page { items, next, prev })
     }
 
+    /// How many videos match.
     pub fn count(&self, filter: &VideoFilter) -> Result<u64> {
-        self.shared().index.ask(|index| count(index, filter))
+        self.shared().index.query(|index| count(index, filter))
     }
 
-    /// Objects of a video's job, in the order in which they were made.
+    /// A page of the objects of a video's job, in the order in which they were made.
+    ///
+    /// # Errors
+    /// `NoVideo`; `BadCursor` for a cursor of another list.
     pub fn objects(&self, id: VideoId, query: &ObjectQuery) -> Result<Page<ObjectRecord>> {
         let record = self.video(id)?.ok_or(StoreError::NoVideo(id))?;
         let wanted = |item: Result<(Vec<u8>, u64, String)>| match item {
@@ -34,55 +42,61 @@ impl Archive {
             }
             Err(e) => Some(Err(e)),
         };
-        let Page { items, next, prev } = self.shared().index.ask(|index| {
-            let forwards = |from: Option<&[u8]>| index.walk_objects(id, from, None).filter_map(wanted);
-            let backwards = |to: Option<&[u8]>| index.walk_objects(id, None, to).rev().filter_map(wanted);
+        let Page { items, next, prev } = self.shared().index.query(|index| {
+            let forwards = |from: Option<&[u8]>| index.objects.walk(id, from, None).filter_map(wanted);
+            let backwards = |to: Option<&[u8]>| index.objects.walk(id, None, to).rev().filter_map(wanted);
             page(*b"ob", query.cursor.as_ref(), query.limit, forwards, backwards)
         })?;
-        let items = read_objects(&self.shared().folder, JobId { video: id, number: record.job }, &items)?;
+        let items = job_files::objects_at(&self.shared().folder, JobId { video: id, number: record.job }, &items)?;
         Ok(Page { items, next, prev })
     }
 
+    /// An object; `None` where there is no such object.
+    ///
+    /// # Errors
+    /// `Damaged` where its record cannot be decoded.
     pub fn object(&self, id: &ObjectId) -> Result<Option<ObjectRecord>> {
-        let Some(offset) = self.shared().index.ask(|index| index.object(id))? else { return Ok(None) };
-        let found = read_objects(&self.shared().folder, id.job, &[offset])?;
+        let Some(offset) = self.shared().index.query(|index| index.objects.offset(id))? else { return Ok(None) };
+        let found = job_files::objects_at(&self.shared().folder, id.job, &[offset])?;
         Ok(found.into_iter().next().filter(|o| o.id == *id))
     }
 
-    /// Deliveries of a video's job, in the order in which their objects were made.
+    /// A page of the deliveries of a video's job, in the order in which their objects were made.
+    ///
+    /// # Errors
+    /// `BadCursor` for a cursor of another list.
     pub fn deliveries(&self, id: VideoId, query: &DeliveryQuery) -> Result<Page<Delivery>> {
         let wanted = |item: &Result<(Vec<u8>, Delivery)>| {
             item.as_ref().map_or(true, |(_, d)| query.states.is_empty() || query.states.contains(&d.state))
         };
-        self.shared().index.ask(|index| {
-            let forwards = |from: Option<&[u8]>| index.walk_deliveries(id, from, None).filter(wanted);
-            let backwards = |to: Option<&[u8]>| index.walk_deliveries(id, None, to).rev().filter(wanted);
+        self.shared().index.query(|index| {
+            let forwards = |from: Option<&[u8]>| index.deliveries.walk(id, from, None).filter(wanted);
+            let backwards = |to: Option<&[u8]>| index.deliveries.walk(id, None, to).rev().filter(wanted);
             page(*b"dl", query.cursor.as_ref(), query.limit, forwards, backwards)
         })
     }
 
-    /// How far an object has come; `None` where there is no such object, or no router.
+    /// How far an object's delivery has come; `None` where there is no such object, or no router.
     pub fn delivery(&self, id: &ObjectId) -> Result<Option<Delivery>> {
-        self.shared().index.ask(|index| index.key_of_object(id)?.map_or(Ok(None), |key| index.deliveries.get(&key)))
+        self.shared().index.query(|index| index.delivery(id))
     }
 
-    /// Objects that are still to be delivered, of one video or of all, with their numbers, by video
-    /// and number.
+    /// Objects that are still to be delivered, of one video or of all, with their numbers among the
+    /// objects of their job; by video and number.
     pub fn undelivered(&self, video: Option<VideoId>) -> Result<Vec<(ObjectId, u32)>> {
-        let beginning = video.map(|v| v.0.to_be_bytes());
-        let beginning = beginning.as_ref().map_or(&[][..], |b| &b[..]);
         let numbered = |item: Result<(Vec<u8>, ObjectId)>| item.and_then(|(key, id)| Ok((id, number_of(&key)?)));
-        self.shared().index.ask(|index| index.deliveries.pending(beginning).map(numbered).collect())
+        self.shared().index.query(|index| index.deliveries.pending(video).map(numbered).collect())
     }
 
-    /// The number of an object among those of its job.
+    /// The number of an object among those of its job, from 0; `None` where there is no such
+    /// object.
     pub fn number(&self, id: &ObjectId) -> Result<Option<u32>> {
-        self.shared().index.ask(|index| index.key_of_object(id)?.map(|key| number_of(&key)).transpose())
+        self.shared().index.query(|index| index.objects.key(id)?.map(|key| number_of(&key)).transpose())
     }
 
-    /// What became of the objects of a video's job, by type; `None` where none was to be delivered.
+    /// Counts of the deliveries of a video's job, by object type; `None` where there are none.
     pub fn tally(&self, id: VideoId) -> Result<Option<BTreeMap<ObjectType, Counts>>> {
-        self.shared().index.ask(|index| index.deliveries.tally(id))
+        self.shared().index.query(|index| index.deliveries.tally(id))
     }
 }
 
@@ -94,8 +108,8 @@ fn list_ids(index: &Index, query: &ListQuery) -> Result<Page<VideoId>> {
     if let Some(ids) = &filter.id_in {
         let mut found = BTreeMap::new();
         for id in ids {
-            if let Some(summary) = index.summary(*id)?.filter(|s| matcher.matches(s)) {
-                found.insert(Index::key(order.key, *id, &summary), *id);
+            if let Some(summary) = index.videos.summary(*id)?.filter(|s| matcher.matches(s)) {
+                found.insert(summary.key(order.key, *id), *id);
             }
         }
         let item = |(k, id): (&Vec<u8>, &VideoId)| Ok((k.clone(), *id));
@@ -111,7 +125,7 @@ fn list_ids(index: &Index, query: &ListQuery) -> Result<Page<VideoId>> {
     let range = (order.key == OrderKey::CreatedDate).then(|| matcher.created_range());
     let (low, high) = range.unwrap_or_default();
     let matching = |item: Result<(Vec<u8>, VideoId)>| match item {
-        Ok((key, id)) => match index.summary(id) {
+        Ok((key, id)) => match index.videos.summary(id) {
             Ok(Some(summary)) if matcher.matches(&summary) => Some(Ok((key, id))),
             Ok(_) => None,
             Err(e) => Some(Err(e)),
@@ -123,10 +137,11 @@ fn list_ids(index: &Index, query: &ListQuery) -> Result<Page<VideoId>> {
         (Some(a), Some(b)) => Some(a.min(b).to_vec()),
         (a, b) => a.map(<[u8]>::to_vec).or_else(|| b.clone()),
     };
-    let forwards =
-        |from: Option<&[u8]>| index.walk(order.key, later(from, &low).as_deref(), high.as_deref()).filter_map(matching);
+    let forwards = |from: Option<&[u8]>| {
+        index.videos.walk(order.key, later(from, &low).as_deref(), high.as_deref()).filter_map(matching)
+    };
     let backwards = |to: Option<&[u8]>| {
-        index.walk(order.key, low.as_deref(), sooner(to, &high).as_deref()).rev().filter_map(matching)
+        index.videos.walk(order.key, low.as_deref(), sooner(to, &high).as_deref()).rev().filter_map(matching)
     };
     if order.descending {
         page(list, cursor.as_ref(), *limit, backwards, forwards)
@@ -138,18 +153,21 @@ fn list_ids(index: &Index, query: &ListQuery) -> Result<Page<VideoId>> {
 fn count(index: &Index, filter: &VideoFilter) -> Result<u64> {
     let matcher = Matcher::new(filter);
     let mut count = 0;
-    let mut look = |id: VideoId| -> Result<()> {
-        count += u64::from(index.summary(id)?.is_some_and(|s| matcher.matches(&s)));
+    let mut count_if_matching = |id: VideoId| -> Result<()> {
+        count += u64::from(index.videos.summary(id)?.is_some_and(|s| matcher.matches(&s)));
         Ok(())
     };
     if let Some(ids) = &filter.id_in {
         let ids: std::collections::BTreeSet<_> = ids.iter().collect();
-        ids.into_iter().try_for_each(|id| look(*id))?;
-    } else if matcher.is_open() {
-        return index.len();
+        ids.into_iter().try_for_each(|id| count_if_matching(*id))?;
+    } else if matcher.matches_all() {
+        return index.videos.len();
     } else {
         let (low, high) = matcher.created_range();
-        index.walk(OrderKey::CreatedDate, low.as_deref(), high.as_deref()).try_for_each(|item| look(item?.1))?;
+        index
+            .videos
+            .walk(OrderKey::CreatedDate, low.as_deref(), high.as_deref())
+            .try_for_each(|item| count_if_matching(item?.1))?;
     }
     Ok(count)
 }
@@ -159,7 +177,7 @@ fn bounds<'a>(from: Option<&'a [u8]>, to: Option<&'a [u8]>) -> (std::ops::Bound<
     (from.map_or(Unbounded, Excluded), to.map_or(Unbounded, Excluded))
 }
 
-/// A filter with what is computed of it once for all videos.
+/// Filter, prepared once for all videos.
 struct Matcher<'a> {
     filter: &'a VideoFilter,
     name: Option<String>,
@@ -170,8 +188,8 @@ impl<'a> Matcher<'a> {
         Self { filter, name: filter.name_contains.as_deref().map(str::to_lowercase) }
     }
 
-    /// Everything matches.
-    fn is_open(&self) -> bool {
+    /// Whether every video matches.
+    fn matches_all(&self) -> bool {
         let f = self.filter;
         f.camera_groups.is_none()
             && f.case_in.is_none()
@@ -191,7 +209,7 @@ impl<'a> Matcher<'a> {
             && (f.created_within.is_empty() || f.created_within.iter().any(|r| r.contains(&created)))
     }
 
-    /// Keys of the creation-date ordering outside which nothing matches.
+    /// Keys of the ordering by creation date between which all matches lie.
     fn created_range(&self) -> (Option<Vec<u8>>, Option<Vec<u8>>) {
         let earliest = self.filter.created.iter().filter_map(|c| match c {
             Condition::After(t) | Condition::From(t) => Some(*t),
@@ -206,6 +224,6 @@ impl<'a> Matcher<'a> {
         let high = latest.min().into_iter().chain(within.iter().map(|r| r.end).max()).min();
         let microsecond =
             |t: Timestamp, by: i64| Timestamp::from_microsecond(t.as_microsecond().saturating_add(by)).unwrap_or(t);
-        (low.map(Index::created_key), high.map(|t| Index::created_key(microsecond(t, 1))))
+        (low.map(created_key), high.map(|t| created_key(microsecond(t, 1))))
     }
 }

@@ -1,4 +1,4 @@
-//! List queries: filters, orderings, pages.
+//! Queries of lists: filters, orderings, pages.
 
 use std::ops::Range;
 
@@ -9,26 +9,33 @@ use crate::{
     error::{Result, StoreError},
 };
 
-/// Conditions on videos; all must hold.
+/// Conditions on videos, all of which must hold.
 #[derive(Clone, Debug, Default)]
 pub struct VideoFilter {
-    /// Any of these; `None` does not ask.
+    /// The camera group is one of these; `None` for any.
     pub camera_groups: Option<Vec<i64>>,
+    /// The case is one of these, or absent where `None` is among them; `None` for any.
     pub case_in: Option<Vec<Option<i64>>>,
+    /// The id is one of these; `None` for any.
     pub id_in: Option<Vec<VideoId>>,
-    /// Part of the name, letters in either case.
+    /// Part of the name, regardless of case; `None` for any. Videos without a name do not match.
     pub name_contains: Option<String>,
+    /// All of these hold of the creation date.
     pub created: Vec<Condition>,
-    /// Where there are any: one of them must hold the creation date.
+    /// The creation date lies in one of these; empty for any.
     pub created_within: Vec<Range<Timestamp>>,
 }
 
-/// On a creation date.
+/// Condition on a creation date.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Condition {
+    /// Later.
     After(Timestamp),
+    /// Later or equal.
     From(Timestamp),
+    /// Earlier.
     Before(Timestamp),
+    /// Earlier or equal.
     To(Timestamp),
 }
 
@@ -43,71 +50,95 @@ impl Condition {
     }
 }
 
+/// What videos are ordered by. The values are those that cursors hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum OrderKey {
+    /// Video id.
     Id = b'i',
+    /// Creation date, to the microsecond.
     CreatedDate = b'c',
+    /// Lower-cased name; videos without one come first.
     Name = b'n',
 }
 
-/// Ties are broken by id, in the same direction.
+/// Ordering of videos. Ties are broken by id, in the same direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Order {
+    /// What is compared.
     pub key: OrderKey,
+    /// The greatest first.
     pub descending: bool,
 }
 
+/// Page of the list of videos.
 #[derive(Clone, Debug)]
 pub struct ListQuery {
+    /// Which videos the list holds.
     pub filter: VideoFilter,
+    /// Their order.
     pub order: Order,
+    /// The greatest number of items.
     pub limit: usize,
+    /// From an earlier page; `None` for the first.
     pub cursor: Option<Cursor>,
 }
 
+/// Page of the objects, or of the identities, of a video.
 #[derive(Clone, Debug)]
 pub struct ObjectQuery {
     /// Any of these; empty for all.
     pub types: Vec<ObjectType>,
+    /// The greatest number of items.
     pub limit: usize,
+    /// From an earlier page; `None` for the first.
     pub cursor: Option<Cursor>,
 }
 
+/// Page of the deliveries of a video.
 #[derive(Clone, Debug)]
 pub struct DeliveryQuery {
     /// Any of these; empty for all.
     pub states: Vec<DeliveryState>,
+    /// The greatest number of items.
     pub limit: usize,
+    /// From an earlier page; `None` for the first.
     pub cursor: Option<Cursor>,
 }
 
-/// A part of a list and the way to the parts beside it; `None` at the ends.
+/// Page of a list, with cursors of the pages beside it.
 #[derive(Clone, Debug)]
 pub struct Page<T> {
+    /// In the order of the list, whichever way the page was reached.
     pub items: Vec<T>,
+    /// The page after this one; `None` at the end.
     pub next: Option<Cursor>,
+    /// The page before this one; `None` at the beginning.
     pub prev: Option<Cursor>,
 }
 
-/// A place between two items of one list: the key of an item, and whether the page lies behind or
-/// before it. Holds the key itself, so that it stays right when that item is gone.
+/// Keyset cursor: the key of an item of one list, and whether the page lies after or before it.
+/// Stays valid when that item is gone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cursor {
-    /// Which list: an ordering's key and direction, or objects.
+    /// Which list: an ordering's key and direction, or a list of its own.
     pub(crate) list: [u8; 2],
     pub(crate) before: bool,
-    /// Empty for the list's end, in either direction; no item has such a key.
+    /// Empty for the end of the list, in either direction: no item has an empty key.
     pub(crate) key: Vec<u8>,
 }
 
 impl Cursor {
-    /// Letters and digits only.
+    /// As a string of hexadecimal digits, for [`Cursor::from_token`].
     pub fn to_token(&self) -> String {
         let [a, b] = self.list;
         [a, b, u8::from(self.before)].iter().chain(&self.key).map(|byte| format!("{byte:02x}")).collect()
     }
 
+    /// Parses a token.
+    ///
+    /// # Errors
+    /// `BadParam` for what [`Cursor::to_token`] never returns.
     pub fn from_token(token: &str) -> ocellus_core::Result<Self> {
         let bytes: Option<Vec<u8>> = (token.len().is_multiple_of(2)
             && token.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')))
@@ -122,7 +153,7 @@ impl Cursor {
         }
     }
 
-    /// The key, if there is one, and the direction.
+    /// The key, if there is one, and whether the page lies before it.
     fn of_list(cursor: Option<&Self>, list: [u8; 2]) -> Result<(Option<&[u8]>, bool)> {
         match cursor {
             None => Ok((None, false)),
@@ -135,7 +166,7 @@ impl Cursor {
 /// One page of a list whose items come with their keys.
 ///
 /// `after` and `until` walk the list forwards and backwards from a key, which itself is left out;
-/// from the list's end where there is none.
+/// without a key, from the first and the last item.
 pub(crate) fn page<T, A, B>(
     list: [u8; 2],
     cursor: Option<&Cursor>,
@@ -160,7 +191,7 @@ where
     }
     let edge = |item: Option<&(Vec<u8>, T)>| item.map(|(key, _)| key.clone());
     let (first, last) = (edge(items.first()), edge(items.last()));
-    // An empty page lies behind all that there is, or before all of it.
+    // An empty page lies after all items, or before all of them.
     let others = || Ok::<_, StoreError>(after(None).next().transpose()?.is_some());
     let next = match &last {
         Some(key) if before => after(Some(key)).next().transpose()?.is_some(),
@@ -205,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn from_a_page_that_others_emptied_the_way_back_misses_nothing() {
+    fn the_page_before_one_that_deletions_emptied_misses_nothing() {
         let first = of(&[1, 2, 3], None, 2);
         let empty = of(&[1, 2], first.next.as_ref(), 2);
         assert!(empty.items.is_empty() && empty.next.is_none());
@@ -247,7 +278,7 @@ mod tests {
         }
 
         #[test]
-        fn nonsense_is_no_cursor_and_no_panic(token in "\\PC{0,20}") {
+        fn an_invalid_token_does_not_panic(token in "\\PC{0,20}") {
             let _ = Cursor::from_token(&token);
         }
     }

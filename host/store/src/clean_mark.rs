@@ -1,10 +1,9 @@
-//! Closing mark: tells whether an index is as it was closed.
+//! Clean-shutdown mark of the index: `index.clean`, the length and CRC-32 of each of its files.
 //!
-//! Owns `index.clean`: length and CRC-32 of every file of the index, written when it is closed.
-//! sled repairs itself where its files were cut or changed, by leaving out what it cannot read, and
-//! says nothing: an index is trusted only where every byte of it is as it was.
+//! Guarantees: an index is trusted only where every byte of it is as it was when it was closed.
+//! sled itself silently leaves out what it cannot read of truncated or changed files.
 //!
-//! Dropped, it marks the index as whole, unless a change did not reach it.
+//! A [`CleanMark`] writes the mark when it is dropped, unless a change did not reach the index.
 
 use std::{
     collections::BTreeMap,
@@ -40,42 +39,43 @@ struct Sum {
     crc32: u32,
 }
 
-pub(crate) struct Closing {
+/// Marks the index as clean when it is dropped; the index has to be closed by then.
+pub(crate) struct CleanMark {
     disk: Disk,
     data: PathBuf,
     dirty: Arc<AtomicBool>,
 }
 
-impl Closing {
-    /// `dirty`: set where a change does not reach the index.
+impl CleanMark {
+    /// `dirty`: set once a change did not reach the index; then no mark is written.
     pub(crate) fn new(disk: &Disk, data: &Path, dirty: Arc<AtomicBool>) -> Self {
         Self { disk: disk.clone(), data: data.to_path_buf(), dirty }
     }
 }
 
-impl Drop for Closing {
+impl Drop for CleanMark {
     fn drop(&mut self) {
         if self.dirty.load(Ordering::Relaxed) {
             return;
         }
         if let Err(error) = mark(&self.disk, &self.data) {
-            error!("the index could not be marked as whole, the next start makes it anew: {error}");
+            error!("the index could not be marked as clean, the next start rebuilds it: {error}");
         }
     }
 }
 
-/// How long sled may take to let go of its files.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long sled may take to close its files.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Of an index that was closed.
+/// Writes the mark of an index that was closed.
 pub(crate) fn mark(disk: &Disk, data: &Path) -> Result<()> {
     let db = data.join("index/db");
     let file = File::open(&db).at(&db)?;
     let begun = Instant::now();
-    // sled's own threads hold its files for a moment longer than whoever closed it.
+    // sled's threads hold its files for a moment after it was closed.
     while let Err(error) = file.try_lock() {
         match error {
-            TryLockError::WouldBlock if begun.elapsed() < PATIENCE => thread::sleep(Duration::from_millis(1)),
+            TryLockError::WouldBlock if begun.elapsed() < CLOSE_TIMEOUT => thread::sleep(Duration::from_millis(1)),
             TryLockError::WouldBlock => return Err(io::ErrorKind::ResourceBusy.into()).at(&db),
             TryLockError::Error(e) => return Err(e).at(&db),
         }
@@ -83,49 +83,49 @@ pub(crate) fn mark(disk: &Disk, data: &Path) -> Result<()> {
     disk.replace(&mark_path(data), &seal(&sums(&data.join("index"))?))
 }
 
-/// Takes the mark away, so that a crash leaves an index that is not trusted.
+/// Removes the mark, so that a crash leaves an index that is not trusted.
 pub(crate) fn unmark(disk: &Disk, data: &Path) -> Result<()> {
     disk.remove(&mark_path(data))?;
     // Or a power cut would bring the mark back over an index that has changed since.
     disk.sync_folder(data)
 }
 
-/// How an index was left.
-pub(crate) enum Left {
-    /// As it was closed.
-    Whole,
-    /// In use, by a server that came to a sudden end.
-    Open,
-    /// With files that are not as they were when it was closed.
+/// What the mark says of an index.
+pub(crate) enum Shutdown {
+    /// Every file is as it was when the index was closed.
+    Clean,
+    /// The index was not closed: the server crashed or was killed.
+    Unclean,
+    /// A file is not as it was when the index was closed.
     Changed(String),
 }
 
-pub(crate) fn left(data: &Path) -> Result<Left> {
+pub(crate) fn verify(data: &Path) -> Result<Shutdown> {
     let path = mark_path(data);
     let bytes = match fs::read(&path) {
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Left::Open),
-        Err(error) => return Ok(Left::Changed(format!("index.clean cannot be read: {error}"))),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Shutdown::Unclean),
+        Err(error) => return Ok(Shutdown::Changed(format!("index.clean cannot be read: {error}"))),
         Ok(bytes) => bytes,
     };
     // Release 0.1 left an empty file.
     if bytes.is_empty() {
-        return Ok(Left::Open);
+        return Ok(Shutdown::Unclean);
     }
     let Ok(Mark { files: mut before }) = unseal::<Mark>(&path, &bytes) else {
-        return Ok(Left::Changed("index.clean is damaged".into()));
+        return Ok(Shutdown::Changed("index.clean is damaged".into()));
     };
     let now = match sums(&data.join("index")) {
         Ok(now) => now,
-        Err(error) => return Ok(Left::Changed(error.to_string())),
+        Err(error) => return Ok(Shutdown::Changed(error.to_string())),
     };
     for (name, sum) in now.files {
         if before.remove(&name).as_ref() != Some(&sum) {
-            return Ok(Left::Changed(format!("index/{name} is not as it was when it was closed")));
+            return Ok(Shutdown::Changed(format!("index/{name} is not as it was when it was closed")));
         }
     }
     match before.into_keys().next() {
-        Some(name) => Ok(Left::Changed(format!("index/{name} is missing"))),
-        None => Ok(Left::Whole),
+        Some(name) => Ok(Shutdown::Changed(format!("index/{name} is missing"))),
+        None => Ok(Shutdown::Clean),
     }
 }
 

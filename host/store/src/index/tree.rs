@@ -1,7 +1,7 @@
 //! Ordered maps of byte strings: sled's, or ones in memory, which need no room on the disk.
 //!
 //! An [`Entries`] sees what is put and removed while it is read. Maps in memory end with the last
-//! tree of them.
+//! [`Tree`] and [`Forest`] that hold them.
 
 use std::{
     collections::BTreeMap,
@@ -19,7 +19,8 @@ use crate::error::{Result, StoreError, unreadable_entry};
 
 type Map = BTreeMap<Vec<u8>, Vec<u8>>;
 
-/// Where trees are.
+/// Named trees that can be changed together. Cheap to clone.
+#[derive(Clone)]
 pub(crate) enum Forest {
     Stored(sled::Db),
     /// By their names.
@@ -32,7 +33,10 @@ pub(crate) enum Tree {
     InMemory { name: &'static str, maps: Arc<RwLock<BTreeMap<&'static str, Map>>> },
 }
 
-/// What is to become of keys: a value, or none.
+/// A key and its value.
+pub(crate) type Entry = (Vec<u8>, Vec<u8>);
+
+/// New values of keys; `None` removes a key.
 pub(crate) type Changes = Vec<(Vec<u8>, Option<Vec<u8>>)>;
 
 impl Forest {
@@ -47,7 +51,7 @@ impl Forest {
         })
     }
 
-    /// Changes trees of this forest, all at once.
+    /// Changes trees of this forest, atomically.
     pub(crate) fn apply(&self, changes: &[(&Tree, Changes)]) -> Result<()> {
         let maps = match self {
             Self::Stored(_) => return apply_stored(changes),
@@ -83,7 +87,7 @@ impl Tree {
         })
     }
 
-    /// Puts a value in place of the one that there is; that one.
+    /// Puts a value in place of the present one, which is returned.
     pub(crate) fn insert(&self, key: impl AsRef<[u8]>, value: &[u8]) -> Result<Option<Vec<u8>>> {
         Ok(match self {
             Self::Stored(tree) => tree.insert(key, value)?.map(|v| v.to_vec()),
@@ -101,8 +105,8 @@ impl Tree {
         Ok(())
     }
 
-    /// Puts what `change` makes of a value in its place, with nobody else changing it meanwhile. It
-    /// may be asked more than once.
+    /// Replaces a value by what `change` makes of it, atomically. `change` may be called more than
+    /// once.
     pub(crate) fn update(
         &self,
         key: impl AsRef<[u8]>,
@@ -137,7 +141,7 @@ impl Tree {
         self.range(Unbounded, Unbounded)
     }
 
-    /// Those whose keys begin so.
+    /// Entries whose keys begin with `prefix`.
     pub(crate) fn with_prefix(&self, prefix: &[u8]) -> Entries {
         let last = prefix.iter().rposition(|byte| *byte < u8::MAX);
         let next = last.and_then(|last| {
@@ -195,11 +199,11 @@ impl Entries {
     }
 }
 
-fn copied((key, value): (sled::IVec, sled::IVec)) -> (Vec<u8>, Vec<u8>) {
+fn copied((key, value): (sled::IVec, sled::IVec)) -> Entry {
     (key.to_vec(), value.to_vec())
 }
 
-fn in_memory(tree: &Tree, range: (Bound<Vec<u8>>, Bound<Vec<u8>>), last: bool) -> Option<(Vec<u8>, Vec<u8>)> {
+fn in_memory(tree: &Tree, range: (Bound<Vec<u8>>, Bound<Vec<u8>>), last: bool) -> Option<Entry> {
     let Tree::InMemory { name, maps } = tree else { return None };
     if is_empty(&range.0, &range.1) {
         return None;
@@ -211,7 +215,7 @@ fn in_memory(tree: &Tree, range: (Bound<Vec<u8>>, Bound<Vec<u8>>), last: bool) -
 }
 
 impl Iterator for Entries {
-    type Item = Result<(Vec<u8>, Vec<u8>)>;
+    type Item = Result<Entry>;
 
     fn next(&mut self) -> Option<Self::Item> {
         match self {

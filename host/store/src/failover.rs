@@ -1,18 +1,17 @@
-//! The index that answers now.
+//! Failover of the index to memory and back.
 //!
-//! sled answers nothing any more once a write of it failed, as it does where the disk is full. Then
-//! an index in memory takes its place at once, which needs no room; one on the disk comes back as
-//! soon as that can be written.
+//! After a failed write, as on a full disk, sled refuses everything. Then an index in memory, which
+//! needs no room, takes its place at once; a thread rebuilds the one on the disk as soon as that
+//! can be written.
 //!
 //! Guarantees:
 //!
-//! * What fails in the one index is done in the next: callers notice nothing but the wait, which is
-//!   that of a start.
+//! * A query or change that fails in one index is repeated in the next: callers notice nothing but
+//!   the wait, which is that of a start.
 //! * Every change is in the index that answers afterwards: the folders are changed first, and while
-//!   an index is made from them nobody changes another one.
+//!   an index is built from them no other is changed.
 //!
-//! A thread of its own brings the index back to the disk. It ends with the [`Serving`], the index
-//! after it.
+//! The thread ends with the [`FailoverIndex`], the index after it.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -35,29 +34,30 @@ use crate::{
     recovery,
 };
 
-/// From the loss of the index on the disk to the first attempt to make it anew; doubled for each
+/// From the failover to the first attempt to rebuild the index on the disk; doubled for each
 /// further one.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
-pub(crate) struct Serving {
+
+pub(crate) struct FailoverIndex {
     inner: Arc<Inner>,
-    comes_back: Option<JoinHandle<()>>,
+    failback: Option<JoinHandle<()>>,
 }
 
 struct Inner {
     folder: Folder,
     /// Where the index is on the disk.
     path: PathBuf,
-    /// Held for writing while another index is made.
+    /// Locked for writing while another index is built.
     index: RwLock<Index>,
-    /// A change did not reach the index on the disk.
+    /// The index on the disk may differ from the folders.
     dirty: Arc<AtomicBool>,
     closed: Mutex<bool>,
-    /// The index is in memory now, or nothing more is to be done.
+    /// The index is in memory now, or was closed.
     changed: Condvar,
 }
 
-impl Serving {
+impl FailoverIndex {
     pub(crate) fn new(folder: Folder, path: PathBuf, index: Index) -> Result<Self> {
         let inner = Arc::new(Inner {
             folder,
@@ -68,67 +68,67 @@ impl Serving {
             changed: Condvar::new(),
         });
         let of_thread = Arc::clone(&inner);
-        let comes_back = thread::Builder::new().name("index".into()).spawn(move || of_thread.come_back()).at(path)?;
-        Ok(Self { inner, comes_back: Some(comes_back) })
+        let failback = thread::Builder::new().name("index".into()).spawn(move || of_thread.run_failback()).at(path)?;
+        Ok(Self { inner, failback: Some(failback) })
     }
 
-    /// What the index says, asked twice where it fails the first time. `question` must not wait for
-    /// who waits for the index.
-    pub(crate) fn ask<R>(&self, question: impl Fn(&Index) -> Result<R>) -> Result<R> {
+    /// Queries the index; a second time, after a failover, where the first fails. `query` must not
+    /// wait for a thread that waits for the index.
+    pub(crate) fn query<R>(&self, query: impl Fn(&Index) -> Result<R>) -> Result<R> {
         let failure = {
             let index = self.inner.index.read();
-            match question(&index) {
+            match query(&index) {
                 Err(error @ StoreError::Index(_)) if !index.is_in_memory() => error,
                 answer => return answer,
             }
         };
-        self.inner.leave_disk(&failure)?;
-        question(&self.inner.index.read())
+        self.inner.fail_over(&failure)?;
+        query(&self.inner.index.read())
     }
 
-    /// Puts down what a folder says by now.
+    /// Makes the index agree with a folder that was changed.
     pub(crate) fn change(&self, change: impl Fn(&Index) -> Result<()>) -> Result<()> {
-        self.ask(change).inspect_err(|_| self.mark_dirty())
+        self.query(change).inspect_err(|_| self.mark_dirty())
     }
 
-    /// Set where the index on the disk may not say what the folders do.
+    /// Set once the index on the disk may differ from the folders.
     pub(crate) fn dirty(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.inner.dirty)
     }
 
-    /// A change of a folder may or may not have come about.
+    /// To be called where a change of a folder failed, and may or may not be on the disk.
     pub(crate) fn mark_dirty(&self) {
         self.inner.dirty.store(true, Ordering::Relaxed);
     }
 }
 
-impl Drop for Serving {
+impl Drop for FailoverIndex {
     fn drop(&mut self) {
         *self.inner.closed.lock() = true;
         self.inner.changed.notify_all();
-        if self.comes_back.take().is_some_and(|thread| thread.join().is_err()) {
-            error!("the thread that brings the index back to the disk panicked");
+        if self.failback.take().is_some_and(|thread| thread.join().is_err()) {
+            error!("the thread that rebuilds the index on the disk panicked");
         }
         if let Err(error) = self.inner.index.read().flush() {
             self.mark_dirty();
-            error!("the index could not be written out, the next start makes it anew: {error}");
+            error!("the index could not be written out, the next start rebuilds it: {error}");
         }
     }
 }
 
 impl Inner {
-    /// Puts an index in memory in place of the one on the disk, unless that has happened.
-    fn leave_disk(&self, failure: &StoreError) -> Result<()> {
+    /// Replaces the index on the disk by one in memory, unless that has happened.
+    fn fail_over(&self, failure: &StoreError) -> Result<()> {
         let mut index = self.index.write();
         if index.is_in_memory() {
             return Ok(());
         }
         self.dirty.store(true, Ordering::Relaxed);
         let begun = Instant::now();
-        let another = Index::in_memory()?;
-        recovery::rebuild(&self.folder, &another, false)?;
-        *index = another;
-        // Nobody reads it any more, and others need the room. Before another can be put there.
+        let in_memory = Index::in_memory()?;
+        recovery::rebuild(&self.folder, &in_memory, false)?;
+        *index = in_memory;
+        // Frees room for everything else, before the failback can write there.
         self.clear_disk();
         drop(index);
         let ms = begun.elapsed().as_millis() as u64;
@@ -140,12 +140,12 @@ impl Inner {
 
     fn clear_disk(&self) {
         if let Err(error) = self.folder.disk().remove(&self.path) {
-            error!("what there is of an index on the disk cannot be removed: {error}");
+            error!("the files of the failed index cannot be removed: {error}");
         }
     }
 
-    /// Makes the index on the disk anew each time it was lost, until the end.
-    fn come_back(&self) {
+    /// Rebuilds the index on the disk each time it failed, until the end.
+    fn run_failback(&self) {
         let (mut wait, mut back) = (FIRST_WAIT, None::<Instant>);
         let mut closed = self.closed.lock();
         loop {
@@ -162,34 +162,35 @@ impl Inner {
             }
             drop(closed);
             let begun = Instant::now();
-            if self.has_room() && self.to_disk() {
+            if self.has_room() && self.fail_back() {
                 back = Some(Instant::now());
             }
-            // What all have to wait for is not tried over and over.
+            // All queries wait for an attempt: at most a tenth of the time goes to them.
             wait = (wait * 2).min(LONGEST_WAIT).max(begun.elapsed() * 10);
             closed = self.closed.lock();
         }
     }
 
-    /// Whether it is worth an attempt, for which all have to wait.
+    /// Whether an attempt, for which all queries wait, can succeed.
     fn has_room(&self) -> bool {
         let Ok(needed) = self.index.read().room() else { return true };
         room(self.folder.archive()).is_none_or(|room| room > needed)
     }
 
-    fn to_disk(&self) -> bool {
+    /// Replaces the index in memory by one on the disk; whether that succeeded.
+    fn fail_back(&self) -> bool {
         let mut index = self.index.write();
-        let make = || {
+        let build = || {
             self.folder.disk().remove(&self.path)?;
-            let another = Index::open(&self.path)?;
-            recovery::rebuild(&self.folder, &another, false)?;
-            Ok(another)
+            let on_disk = Index::open(&self.path)?;
+            recovery::rebuild(&self.folder, &on_disk, false)?;
+            Ok(on_disk)
         };
         // sled panics on some failures.
-        let made = catch_unwind(AssertUnwindSafe(make)).unwrap_or_else(|_| Err(unreadable_entry()));
-        match made {
-            Ok(another) => {
-                *index = another;
+        let built = catch_unwind(AssertUnwindSafe(build)).unwrap_or_else(|_| Err(unreadable_entry()));
+        match built {
+            Ok(on_disk) => {
+                *index = on_disk;
                 info!("the index is on the disk again");
                 true
             }
@@ -202,7 +203,7 @@ impl Inner {
     }
 }
 
-/// Bytes that there is room for where `path` is.
+/// Free bytes of the file system that `path` is on.
 #[cfg(unix)]
 fn room(path: &Path) -> Option<u64> {
     let found = rustix::fs::statvfs(path).ok()?;

@@ -1,0 +1,148 @@
+//! Trees of objects: where each lies in its job's log, the identity that it is, its embedding.
+//!
+//! | tree | key | value |
+//! |---|---|---|
+//! | `objects` | video id, number in the log | offset in `objects.log`, type |
+//! | `numbers` | object id | number in the log |
+//! | `clusters` | object id | id of the cluster that it is in |
+//! | `vectors` | object id | where its embedding is in the [`VectorStore`] |
+
+use std::{
+    ops::Bound::{Excluded, Included},
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+use ocellus_core::{Cluster, ObjectId, VideoId};
+
+use super::{
+    keys::{object_key, objects_between},
+    tree::{Entries, Forest, Tree},
+    vectors::{SimilarityQuery, VectorStore},
+};
+use crate::{
+    error::{Result, StoreError, unreadable_entry},
+    objects::Embedding,
+};
+
+pub(crate) struct ObjectTrees {
+    objects: Tree,
+    numbers: Tree,
+    clusters: Tree,
+    /// `None` in memory: then nothing can be searched.
+    vectors: Option<VectorStore>,
+    /// Bytes that the embeddings left out in memory take on the disk.
+    left_out: AtomicU64,
+}
+
+impl ObjectTrees {
+    pub(super) fn open(forest: &Forest, vectors: Option<VectorStore>) -> Result<Self> {
+        Ok(Self {
+            objects: forest.tree("objects")?,
+            numbers: forest.tree("numbers")?,
+            clusters: forest.tree("clusters")?,
+            vectors,
+            left_out: AtomicU64::new(0),
+        })
+    }
+
+    /// All but that of embeddings.
+    pub(super) fn trees(&self) -> [&Tree; 3] {
+        [&self.objects, &self.numbers, &self.clusters]
+    }
+
+    pub(super) fn vectors(&self) -> Option<&VectorStore> {
+        self.vectors.as_ref()
+    }
+
+    pub(super) fn left_out(&self) -> u64 {
+        self.left_out.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn put(&self, id: &ObjectId, number: u32, offset: u64) -> Result<()> {
+        let mut value = offset.to_be_bytes().to_vec();
+        value.extend(id.object_type.as_str().bytes());
+        self.objects.insert(object_key(id.job.video, number), &value)?;
+        self.numbers.insert(id.to_string(), &number.to_be_bytes())?;
+        Ok(())
+    }
+
+    /// Where an object lies in its job's log.
+    pub(crate) fn offset(&self, id: &ObjectId) -> Result<Option<u64>> {
+        let Some(key) = self.key(id)? else { return Ok(None) };
+        self.objects.get(key)?.map(|v| offset_and_type(&v).map(|(o, _)| o)).transpose()
+    }
+
+    /// The key of an object, and of its delivery.
+    pub(crate) fn key(&self, id: &ObjectId) -> Result<Option<Vec<u8>>> {
+        let Some(number) = self.numbers.get(id.to_string())? else { return Ok(None) };
+        let number = number.as_slice().try_into().map(u32::from_be_bytes).map_err(|_| unreadable_entry())?;
+        Ok(Some(object_key(id.job.video, number)))
+    }
+
+    /// Objects of a video: key, offset in the log, type; between two keys that are left out.
+    pub(crate) fn walk(
+        &self,
+        video: VideoId,
+        from: Option<&[u8]>,
+        to: Option<&[u8]>,
+    ) -> impl DoubleEndedIterator<Item = Result<(Vec<u8>, u64, String)>> + use<> {
+        let range = objects_between(video, from, to)
+            .map_or(Entries::None, |(low, high)| self.objects.range(Included(low), Excluded(high)));
+        range.map(|item| {
+            let (key, value) = item?;
+            let (offset, object_type) = offset_and_type(&value)?;
+            Ok((key, offset, object_type))
+        })
+    }
+
+    /// The identities among a job's objects.
+    pub(crate) fn put_clusters(&self, clusters: &[Cluster]) -> Result<()> {
+        let members = clusters.iter().flat_map(|c| c.objects.iter().map(|o| (o, &c.id)));
+        members.into_iter().try_for_each(|(object, cluster)| {
+            self.clusters.insert(object.to_string(), cluster.to_string().as_bytes())?;
+            Ok(())
+        })
+    }
+
+    /// The cluster that an object is in.
+    pub(crate) fn cluster_of(&self, object: &ObjectId) -> Result<Option<ObjectId>> {
+        let Some(value) = self.clusters.get(object.to_string())? else { return Ok(None) };
+        Ok(std::str::from_utf8(&value).ok().and_then(|text| text.parse().ok()))
+    }
+
+    /// Keeps an embedding; in memory, only how much room it takes.
+    pub(crate) fn put_embedding(&self, embedding: &Embedding) -> Result<()> {
+        let Some(vectors) = &self.vectors else {
+            self.left_out.fetch_add(VectorStore::bytes(embedding), Ordering::Relaxed);
+            return Ok(());
+        };
+        vectors.put(embedding)
+    }
+
+    /// The objects most similar to the query, nearest first, with their distances.
+    ///
+    /// # Errors
+    /// `NotSearchable` in memory.
+    pub(crate) fn nearest(&self, query: &SimilarityQuery<'_>) -> Result<Vec<(ObjectId, f32)>> {
+        let vectors = self.vectors.as_ref().ok_or(StoreError::NotSearchable)?;
+        vectors.nearest(query, |object| Ok(self.numbers.get(object.to_string())?.is_some()))
+    }
+
+    /// Takes all objects of a video out.
+    pub(super) fn clear(&self, video: VideoId) -> Result<()> {
+        for key in self.objects.with_prefix(&video.0.to_be_bytes()).keys() {
+            self.objects.remove(key?)?;
+        }
+        for tree in [&self.numbers, &self.clusters] {
+            for key in tree.with_prefix(format!("{video}-").as_bytes()).keys() {
+                tree.remove(key?)?;
+            }
+        }
+        self.vectors.as_ref().map_or(Ok(()), |vectors| vectors.clear(video))
+    }
+}
+
+fn offset_and_type(value: &[u8]) -> Result<(u64, String)> {
+    let (offset, object_type) = value.split_first_chunk().ok_or_else(unreadable_entry)?;
+    Ok((u64::from_be_bytes(*offset), String::from_utf8_lossy(object_type).into_owned()))
+}

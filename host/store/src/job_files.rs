@@ -1,0 +1,106 @@
+//! Files of a job's folder: their names, and readers of what they hold.
+//!
+//! Reading needs no lock: it may happen while the job appends.
+
+use std::{collections::HashMap, fs, io::ErrorKind};
+
+use ocellus_core::{Cluster, JobId, ObjectId, ObjectRecord};
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::{
+    codec::{decode, parse, unseal, unseal_value},
+    delivery::Delivery,
+    error::{At, Result},
+    folder::Folder,
+    log::{Kind, LogReader, records},
+    objects::Embedding,
+};
+
+/// The job spec. Named so since release 0.1.
+pub(crate) const SPEC: &str = "plan.json";
+pub(crate) const DETECTIONS: &str = "detections.log";
+pub(crate) const OBJECTS: &str = "objects.log";
+pub(crate) const DELIVERIES: &str = "deliveries.log";
+pub(crate) const EMBEDDINGS: &str = "embeddings.log";
+pub(crate) const CLUSTERS: &str = "clusters.json";
+/// The logs that every job has from its beginning.
+pub(crate) const LOGS: [(&str, Kind); 3] =
+    [(OBJECTS, Kind::Objects), (DELIVERIES, Kind::Deliveries), (EMBEDDINGS, Kind::Embeddings)];
+
+/// The key of a spec that says where objects are posted to.
+pub(crate) const ROUTER_URL: &str = "router_url";
+
+pub(crate) fn spec(folder: &Folder, job: JobId) -> Result<Value> {
+    let path = folder.job(job).join(SPEC);
+    unseal_value(&path, &fs::read(&path).at(&path)?)
+}
+
+/// Whether every object of a job is to be delivered.
+pub(crate) fn has_router(spec: &Value) -> bool {
+    spec.get(ROUTER_URL).is_some_and(Value::is_string)
+}
+
+/// The objects of a job, each with the offset of its record, in the order in which they were made.
+pub(crate) fn objects(
+    folder: &Folder,
+    job: JobId,
+) -> Result<impl Iterator<Item = Result<(u64, ObjectRecord)>> + use<>> {
+    let path = folder.job(job).join(OBJECTS);
+    Ok(records(&path, Kind::Objects)?.map(move |record| {
+        let (offset, payload) = record?;
+        Ok((offset, parse(&path, &payload)?))
+    }))
+}
+
+/// Objects by the offsets of their records; those that cannot be read are left out.
+pub(crate) fn objects_at(folder: &Folder, job: JobId, offsets: &[u64]) -> Result<Vec<ObjectRecord>> {
+    let path = folder.job(job).join(OBJECTS);
+    let Some(mut log) = LogReader::open(&path, Kind::Objects)? else { return Ok(Vec::new()) };
+    let mut objects = Vec::with_capacity(offsets.len());
+    for offset in offsets {
+        log.seek(*offset)?;
+        if let Some(payload) = log.record_here()? {
+            objects.push(parse(&path, &payload)?);
+        }
+    }
+    Ok(objects)
+}
+
+/// The last line of each delivery that has one.
+pub(crate) fn last_deliveries(folder: &Folder, job: JobId) -> Result<HashMap<ObjectId, Delivery>> {
+    let path = folder.job(job).join(DELIVERIES);
+    records(&path, Kind::Deliveries)?
+        .map(|record| {
+            let delivery: Delivery = parse(&path, &record?.1)?;
+            Ok((delivery.object.clone(), delivery))
+        })
+        .collect()
+}
+
+/// The embeddings of a job, in the order in which they were kept.
+pub(crate) fn embeddings(folder: &Folder, job: JobId) -> Result<impl Iterator<Item = Result<Embedding>> + use<>> {
+    let path = folder.job(job).join(EMBEDDINGS);
+    Ok(records(&path, Kind::Embeddings)?.map(move |record| decode(&path, &record?.1)))
+}
+
+/// The identities among a job's objects; `None` before its end.
+pub(crate) fn clusters(folder: &Folder, job: JobId) -> Result<Option<Vec<Cluster>>> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum File {
+        Sealed {
+            clusters: Vec<Cluster>,
+        },
+        /// As release 0.1 wrote it.
+        List(Vec<Cluster>),
+    }
+    let path = folder.job(job).join(CLUSTERS);
+    match fs::read(&path) {
+        Ok(bytes) => match unseal(&path, &bytes)? {
+            File::Sealed { clusters } | File::List(clusters) => Ok(Some(clusters)),
+        },
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).at(path),
+    }
+}
