@@ -127,7 +127,7 @@ impl Decoder {
         let source = Source::open(input, interrupt)?;
         let start = source.start;
         let share = Share::take(input.threads);
-        let codec = FallbackDecoder::open(source.coded()?, share.threads(), devices)
+        let codec = FallbackDecoder::open(source.coded()?, share.threads(source.info.size), devices)
             .map_err(|cause| source.unsupported(cause))?;
         let mut opened = Self {
             codec,

@@ -9,8 +9,15 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
+use ocellus_core::Size;
+
 /// FFmpeg gains nothing from more, and says so.
 const MOST: usize = 16;
+
+/// Bytes that the pictures of a decoder's threads take, about; one thread has what it needs.
+const MEMORY: usize = 512 << 20;
+/// Bytes of a pixel in all pictures that a thread holds: about two, of 3 bytes.
+const PIXEL: usize = 6;
 
 /// Decoders that are open and were not told how many threads to have.
 static OPEN: AtomicUsize = AtomicUsize::new(0);
@@ -33,8 +40,9 @@ impl Share {
         Self { threads: part(cores, others), counted: true }
     }
 
-    pub(crate) fn threads(&self) -> usize {
-        self.threads
+    /// Threads for pictures of a size, as their memory allows.
+    pub(crate) fn threads(&self, picture: Size) -> usize {
+        self.threads.min(affordable(picture))
     }
 }
 
@@ -44,6 +52,12 @@ impl Drop for Share {
             OPEN.fetch_sub(1, Ordering::Relaxed);
         }
     }
+}
+
+/// Threads whose pictures fit into the memory that a decoder may take.
+fn affordable(picture: Size) -> usize {
+    let pixels = picture.width as usize * picture.height as usize;
+    (MEMORY / (pixels.max(1) * PIXEL)).max(1)
 }
 
 fn part(cores: usize, others: usize) -> usize {
@@ -62,9 +76,16 @@ mod tests {
     }
 
     #[test]
+    fn large_pictures_are_decoded_by_fewer_threads() {
+        let threads = |width, height| affordable(Size { width, height }).min(MOST);
+        assert_eq!((threads(1920, 1080), threads(3840, 2160), threads(7680, 4320)), (MOST, 10, 2));
+        assert_eq!((threads(8192, 8192), threads(0, 0)), (1, MOST));
+    }
+
+    #[test]
     fn what_was_asked_for_is_given_and_takes_nothing_from_others() {
         let asked = Share::take(7);
-        assert_eq!(asked.threads(), 7);
+        assert_eq!(asked.threads(Size { width: 640, height: 480 }), 7);
         assert!(!asked.counted && Share::take(0).counted);
     }
 }

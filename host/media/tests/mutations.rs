@@ -1,0 +1,79 @@
+//! Covers: damaged and hostile media. Files of many kinds with bytes that were changed, cut out or
+//! doubled end in frames, in an error with a sentence, or in both; never in a panic, a crash or an
+//! endless loop. The environment variable `OCELLUS_MUTATIONS` says how many of each kind are tried.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+
+mod common;
+
+use common::Media;
+use ocellus_media::{Decoder, Input, Interrupt, Location};
+
+/// Knuth's linear congruential generator: the same mutations in each run.
+struct Numbers(u64);
+
+impl Numbers {
+    fn below(&mut self, end: usize) -> usize {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) as usize % end.max(1)
+    }
+}
+
+fn mutated(whole: &[u8], numbers: &mut Numbers) -> Vec<u8> {
+    let mut bytes = whole.to_vec();
+    // Headers are small, and more is decided by them.
+    let end = if numbers.below(2) == 0 { bytes.len().min(2048) } else { bytes.len() };
+    for _ in 0..=numbers.below(8) {
+        let at = numbers.below(end).min(bytes.len() - 1);
+        match numbers.below(5) {
+            0 => bytes[at] ^= 1 << numbers.below(8),
+            1 => bytes[at] = [0, 0xff, 0x7f, 0x80][numbers.below(4)],
+            2 => drop(bytes.drain(at..(at + 1 + numbers.below(64)).min(bytes.len() - 1).max(at))),
+            3 => {
+                let part = bytes[at..(at + 1 + numbers.below(64)).min(bytes.len())].to_vec();
+                bytes.splice(at..at, part);
+            }
+            _ => bytes.truncate(at.max(16)),
+        }
+    }
+    bytes
+}
+
+#[test]
+fn whatever_the_bytes_are_decoding_ends() {
+    let count = std::env::var("OCELLUS_MUTATIONS").ok().and_then(|n| n.parse().ok()).unwrap_or(12);
+    let media = Media::new();
+    let clip = "-f lavfi -i testsrc2=s=96x64:r=25:d=0.5 -pix_fmt yuv420p";
+    for (name, codec) in [
+        ("clip.mp4", ""),
+        ("clip.mkv", ""),
+        ("clip.ts", "-c:v libx264"),
+        ("clip.avi", ""),
+        ("clip.flv", "-c:v libx264"),
+        ("clip.wmv", ""),
+        ("clip.webm", "-deadline realtime -cpu-used 8"),
+        ("clip.mpg", ""),
+        ("hevc.mp4", "-c:v libx265 -x265-params log-level=none"),
+        ("clip.jpg", "-frames:v 1"),
+        ("clip.png", "-frames:v 1"),
+        ("clip.webp", "-frames:v 1"),
+        ("clip.gif", ""),
+    ] {
+        let whole = std::fs::read(media.make(&format!("{clip} {codec}"), name)).unwrap();
+        let mut numbers = Numbers(name.len() as u64 * 7919);
+        for n in 0..count {
+            let input = Input { threads: 1, ..Input::new(Location::Memory(mutated(&whole, &mut numbers).into())) };
+            let Ok(mut decoder) = Decoder::open(&input, &Interrupt::new()) else { continue };
+            // A damaged time stamp may make many frames of few; not endlessly many.
+            let mut frames = 0;
+            while let Ok(Some(frame)) = decoder.next_frame() {
+                frames += 1;
+                assert!(frames < 10_000, "{name}, mutation {n}");
+                assert!(frame.time().is_finite() && frame.size().width > 0, "{name}, mutation {n}");
+                if frames < 3 {
+                    frame.jpeg(None, Some(64), 80).unwrap();
+                }
+            }
+            assert!(decoder.length().is_none_or(|length| length.is_finite()), "{name}, mutation {n}");
+        }
+    }
+}
