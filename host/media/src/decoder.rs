@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use ffmpeg_next::{Error, Packet, error, frame, packet};
 
+use crate::av::{Device, Output};
 use crate::error::Cause;
-use crate::fallback::{Device, FallbackDecoder, Output};
+use crate::fallback::FallbackDecoder;
 use crate::recorder::{Recorder, Recording};
 use crate::source::Source;
 use crate::threads::Share;

@@ -5,7 +5,7 @@ use std::error::Error as StdError;
 
 use ocellus_core::{ErrorKind, Size};
 
-use crate::av::MAX_PIXELS;
+use crate::presentation::MAX_PIXELS;
 
 pub type Result<T, E = MediaError> = std::result::Result<T, E>;
 

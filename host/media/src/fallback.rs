@@ -12,70 +12,13 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use ffmpeg_next::{Error, Packet, decoder, error, frame};
+use ffmpeg_next::{Packet, decoder};
 
-use crate::av::{self, Coded};
+use crate::av::{self, Codec, Coded, Device, Output};
 use crate::error::Cause;
 
 /// Bytes of packets that are kept, at most: minutes of a camera's stream.
 const MOST_KEPT: usize = 64 << 20;
-
-/// What a decoder answers.
-pub(crate) enum Output {
-    /// In memory.
-    Picture(frame::Video),
-    /// There is none before the next packet.
-    Hungry,
-    /// There will be none.
-    Ended,
-}
-
-/// Makes pictures in memory of packets. Wherever it decodes, it hands out what the CPU can read.
-pub(crate) trait Codec: Send {
-    /// Takes a packet, once all pictures of those before were taken.
-    fn send(&mut self, packet: &Packet) -> Result<(), Cause>;
-    /// There are no more packets.
-    fn send_end(&mut self) -> Result<(), Cause>;
-    fn receive(&mut self) -> Result<Output, Cause>;
-    /// Forgets what it has; what follows is from another place of the stream.
-    fn flush(&mut self);
-}
-
-impl Codec for decoder::Video {
-    fn send(&mut self, packet: &Packet) -> Result<(), Cause> {
-        Ok(self.send_packet(packet)?)
-    }
-
-    fn send_end(&mut self) -> Result<(), Cause> {
-        Ok(self.send_eof()?)
-    }
-
-    fn receive(&mut self) -> Result<Output, Cause> {
-        let mut picture = frame::Video::empty();
-        match self.receive_frame(&mut picture) {
-            Ok(()) => Ok(Output::Picture(picture)),
-            Err(Error::Eof) => Ok(Output::Ended),
-            Err(Error::Other { errno: error::EAGAIN }) => Ok(Output::Hungry),
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    fn flush(&mut self) {
-        decoder::Opened::flush(self);
-    }
-}
-
-/// What decodes beside the CPU.
-pub(crate) trait Device: Send + Sync {
-    /// For the log.
-    fn name(&self) -> &str;
-
-    /// A decoder for a stream.
-    ///
-    /// # Errors
-    /// Why the device does not take it.
-    fn open(&self, stream: &Coded) -> Result<Box<dyn Codec>, Cause>;
-}
 
 /// Decodes a stream. Ends with it; a new place in the stream is reached by
 /// [`FallbackDecoder::flush`], a reopened stream by [`FallbackDecoder::restart`].

@@ -5,8 +5,7 @@ use std::sync::Arc;
 
 use ocellus_core::{NetworkPolicy, Size, VideoTransform};
 
-use crate::source::Source;
-use crate::{Decoding, Interrupt, Result};
+use crate::Decoding;
 
 /// Where the bytes are.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,12 +70,4 @@ pub struct MediaInfo {
     /// Short names, as FFmpeg has them: `h264`, `mov`.
     pub codec: String,
     pub container: String,
-}
-
-/// Looks into a source without decoding it all.
-///
-/// # Errors
-/// As [`Decoder::open`](crate::Decoder::open), apart from the codec's support.
-pub fn probe(input: &Input, interrupt: &Interrupt) -> Result<MediaInfo> {
-    Source::open(input, interrupt).map(|source| source.info)
 }

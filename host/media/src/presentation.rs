@@ -6,8 +6,10 @@
 
 use ocellus_core::Size;
 
-use crate::av::MAX_PIXELS;
 use crate::orientation::{Orientation, PixelRect};
+
+/// Larger pictures are not decoded: 64 Mpx, twice 8K. A header of a few bytes may claim far more.
+pub(crate) const MAX_PIXELS: i64 = 1 << 26;
 
 /// Width of a pixel divided by its height, as two numbers above 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -11,13 +11,13 @@ use ffmpeg_next::{Error, Packet, Stream, decoder, frame, media, packet};
 use ocellus_core::Size;
 use url::Url;
 
-use crate::av::{self, Coded, Container, Format, MAX_PIXELS, Reader};
+use crate::av::{self, Coded, Container, Format, Reader};
 use crate::error::{Cause, UrlError};
 use crate::http::Session;
 use crate::interrupt::Watch;
 use crate::options::{self, PIXEL_ASPECT, Reach, START, check_option, check_url, format_is_allowed};
 use crate::orientation::Orientation;
-use crate::presentation::{PixelAspect, Presentation};
+use crate::presentation::{MAX_PIXELS, PixelAspect, Presentation};
 use crate::{Input, Interrupt, Location, MediaError, MediaInfo, Result};
 use crate::{spool, structure};
 
@@ -353,6 +353,14 @@ fn of_kind(kind: Option<&str>, error: MediaError) -> MediaError {
         }
         (_, error) => error,
     }
+}
+
+/// Looks into a source without decoding it all.
+///
+/// # Errors
+/// As [`Decoder::open`](crate::Decoder::open), apart from the codec's support.
+pub fn probe(input: &Input, interrupt: &Interrupt) -> Result<MediaInfo> {
+    Source::open(input, interrupt).map(|source| source.info)
 }
 
 fn stopped(watch: &Watch, session: Option<&Session>) -> Option<MediaError> {

@@ -1,9 +1,66 @@
-//! Opening decoders.
+//! Decoders of packets: what they do, on the CPU or on a device, and how they are opened.
 
-use ffmpeg_next::{Error, Rational, codec, decoder, ffi, format};
+use ffmpeg_next::{Error, Packet, Rational, codec, decoder, error, ffi, format, frame};
 
-/// Larger pictures are not decoded: 64 Mpx, twice 8K. A header of a few bytes may claim far more.
-pub(crate) const MAX_PIXELS: i64 = 1 << 26;
+use crate::error::Cause;
+use crate::presentation::MAX_PIXELS;
+
+/// What a decoder answers.
+pub(crate) enum Output {
+    /// In memory.
+    Picture(frame::Video),
+    /// There is none before the next packet.
+    Hungry,
+    /// There will be none.
+    Ended,
+}
+
+/// Makes pictures in memory of packets. Wherever it decodes, it hands out what the CPU can read.
+pub(crate) trait Codec: Send {
+    /// Takes a packet, once all pictures of those before were taken.
+    fn send(&mut self, packet: &Packet) -> Result<(), Cause>;
+    /// There are no more packets.
+    fn send_end(&mut self) -> Result<(), Cause>;
+    fn receive(&mut self) -> Result<Output, Cause>;
+    /// Forgets what it has; what follows is from another place of the stream.
+    fn flush(&mut self);
+}
+
+impl Codec for decoder::Video {
+    fn send(&mut self, packet: &Packet) -> Result<(), Cause> {
+        Ok(self.send_packet(packet)?)
+    }
+
+    fn send_end(&mut self) -> Result<(), Cause> {
+        Ok(self.send_eof()?)
+    }
+
+    fn receive(&mut self) -> Result<Output, Cause> {
+        let mut picture = frame::Video::empty();
+        match self.receive_frame(&mut picture) {
+            Ok(()) => Ok(Output::Picture(picture)),
+            Err(Error::Eof) => Ok(Output::Ended),
+            Err(Error::Other { errno: error::EAGAIN }) => Ok(Output::Hungry),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn flush(&mut self) {
+        decoder::Opened::flush(self);
+    }
+}
+
+/// What decodes beside the CPU.
+pub(crate) trait Device: Send + Sync {
+    /// For the log.
+    fn name(&self) -> &str;
+
+    /// A decoder for a stream.
+    ///
+    /// # Errors
+    /// Why the device does not take it.
+    fn open(&self, stream: &Coded) -> Result<Box<dyn Codec>, Cause>;
+}
 
 pub(crate) fn codec_name(id: codec::Id) -> String {
     id.name().to_owned()

@@ -12,10 +12,9 @@ use ffmpeg_next::{Dictionary, Error, Packet, ffi};
 
 use ocellus_core::Size;
 
-use super::codec::MAX_PIXELS;
 use crate::http::{Body, Session};
 use crate::interrupt::Watch;
-use crate::presentation::PixelAspect;
+use crate::presentation::{MAX_PIXELS, PixelAspect};
 
 /// Bytes of a file that are read at once.
 const BUFFER: usize = 64 * 1024;

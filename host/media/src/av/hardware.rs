@@ -8,9 +8,9 @@ use std::sync::{Arc, OnceLock};
 use ffmpeg_next::{Codec as Implementation, Error, Packet, codec, decoder, ffi, frame};
 
 use super::codec::Coded;
-use crate::decoding::Hardware;
+use super::codec::{Codec, Device, Output};
 use crate::error::Cause;
-use crate::fallback::{Codec, Device, Output};
+use crate::hardware::Hardware;
 
 /// An open device. What decodes within it holds a reference of its own.
 struct Opened {

@@ -18,7 +18,7 @@ use std::sync::Once;
 
 use ffmpeg_next::ffi;
 
-pub(crate) use codec::{Coded, MAX_PIXELS, codec_name, open_decoder};
+pub(crate) use codec::{Codec, Coded, Device, Output, codec_name, open_decoder};
 pub(crate) use container::{Container, Format, Reader, find_format, open_rtsp, pixel_aspect, stored_size};
 pub(crate) use hardware::device;
 pub(crate) use muxer::Muxer;

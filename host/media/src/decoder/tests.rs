@@ -5,8 +5,8 @@ use ffmpeg_next::decoder;
 
 use super::*;
 use crate::Location;
+use crate::av::Codec;
 use crate::av::{self, Coded};
-use crate::fallback::Codec;
 
 /// Where a device fails.
 #[derive(Clone, Copy, Debug)]
