@@ -66,7 +66,7 @@ pub struct Decoder {
     early: Option<Early>,
     last_packet_cut: bool,
     failure: Option<Error>,
-    aim: Option<SeekTarget>,
+    target: Option<SeekTarget>,
     moved: bool,
     recorder: Option<Recorder>,
 }
@@ -150,7 +150,7 @@ impl Decoder {
             early: None,
             last_packet_cut: false,
             failure: None,
-            aim: None,
+            target: None,
             moved: false,
             recorder: None,
         };
@@ -168,6 +168,7 @@ impl Decoder {
         Ok(opened)
     }
 
+    /// What was found out when the source was opened.
     pub fn info(&self) -> &MediaInfo {
         &self.source.info
     }
@@ -285,12 +286,12 @@ impl Decoder {
     }
 
     /// Decoding began after the place it was to find.
-    fn retreat(&mut self, aim: SeekTarget) -> Result<()> {
-        let lead = if aim.lead == 0.0 { FIRST_LEAD } else { aim.lead * LEAD_GROWTH };
-        self.approach(aim.seconds, lead)
+    fn retreat(&mut self, target: SeekTarget) -> Result<()> {
+        let lead = if target.lead == 0.0 { FIRST_LEAD } else { target.lead * LEAD_GROWTH };
+        self.approach(target.seconds, lead)
     }
 
-    fn restart(&mut self, aim: SeekTarget) {
+    fn restart(&mut self, target: SeekTarget) {
         self.state = State::Reading;
         self.last = None;
         self.step = None;
@@ -298,7 +299,7 @@ impl Decoder {
         self.end = None;
         self.last_packet_cut = false;
         self.failure = None;
-        self.aim = Some(aim);
+        self.target = Some(target);
         self.moved = true;
     }
 
@@ -314,14 +315,14 @@ impl Decoder {
                     }
                 }
                 Ok(Output::Ended) => {
-                    if let Some(aim) = self.aim.filter(|aim| !aim.sure && self.failure.is_none()) {
-                        self.retreat(aim)?;
+                    if let Some(target) = self.target.filter(|target| !target.sure && self.failure.is_none()) {
+                        self.retreat(target)?;
                         continue;
                     }
                     self.state = State::Ended;
                     return self.check_end().map(|()| None);
                 }
-                Ok(Output::Hungry) => self.feed()?,
+                Ok(Output::NeedsPacket) => self.feed()?,
                 Err(_) => {
                     self.soft_errors += 1;
                     if self.state == State::Reading {
@@ -342,7 +343,7 @@ impl Decoder {
                 Ok(()) => {
                     bad_reads = 0;
                     // On the way to the place to start at, packets may come twice.
-                    if let Some(recorder) = self.recorder.as_mut().filter(|_| self.aim.is_none()) {
+                    if let Some(recorder) = self.recorder.as_mut().filter(|_| self.target.is_none()) {
                         recorder.take(&packet);
                     } else if let Some(early) = &mut self.early {
                         early.keep(&packet);
@@ -394,21 +395,21 @@ impl Decoder {
         }
         self.soft_errors += u64::from(picture.has_decode_errors());
         let stamped = picture.timestamp().map(|t| self.source.seconds(t).max(0.0));
-        if let Some(aim) = &mut self.aim
-            && !aim.sure
+        if let Some(target) = &mut self.target
+            && !target.sure
         {
-            if stamped.is_none_or(|t| t > aim.seconds + SAME) {
-                let aim = *aim;
-                self.retreat(aim)?;
+            if stamped.is_none_or(|t| t > target.seconds + SAME) {
+                let target = *target;
+                self.retreat(target)?;
                 return Ok(None);
             }
-            aim.sure = true;
+            target.sure = true;
         }
         let time = self.time(stamped);
-        if self.aim.is_some_and(|aim| time < aim.seconds - SAME) {
+        if self.target.is_some_and(|target| time < target.seconds - SAME) {
             return Ok(None);
         }
-        self.aim = None;
+        self.target = None;
         let presentation = self.source.presentation(&picture);
         let field = if av::is_combed(&picture) { av::earlier_field(&picture) } else { None };
         let (picture, presentation) = match field {

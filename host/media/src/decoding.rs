@@ -26,6 +26,7 @@ pub enum Decoding {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("no {hardware} device for decoding comes up (FFmpeg: {reason})")]
 pub struct NoDevice {
+    /// The device.
     pub hardware: Hardware,
     /// As FFmpeg says it.
     pub reason: String,

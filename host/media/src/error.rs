@@ -7,11 +7,13 @@ use ocellus_core::{ErrorKind, Size};
 
 use crate::presentation::MAX_PIXELS;
 
+/// What this crate's functions return.
 pub type Result<T, E = MediaError> = std::result::Result<T, E>;
 
 /// The cause inside, for the log.
 pub(crate) type Cause = Box<dyn StdError + Send + Sync>;
 
+/// Why a source gives no frames or no more of them, or a frame no picture.
 #[derive(Debug, thiserror::Error)]
 pub enum MediaError {
     /// There is no such file, or it may not be read.
@@ -26,6 +28,7 @@ pub enum MediaError {
     /// No demuxer takes it.
     #[error("The source is not a video: its format is not known.")]
     NotAVideo(#[source] Cause),
+    /// Sound alone, a cover of a song included.
     #[error("The source has no video stream.")]
     NoVideoStream,
     /// A larger picture than any is decoded.
@@ -38,9 +41,12 @@ pub enum MediaError {
     /// Nothing of it can be shown without a key.
     #[error("The video is encrypted: only a file without copy protection can be processed.")]
     Encrypted,
+    /// The FFmpeg that this program is linked with cannot decode it.
     #[error("The video codec {codec} is not supported.")]
     UnsupportedCodec {
+        /// FFmpeg's name for it, or that of the kind of file.
         codec: String,
+        /// What FFmpeg said.
         #[source]
         cause: Cause,
     },
@@ -48,7 +54,9 @@ pub enum MediaError {
     /// out before that.
     #[error("The video is damaged or cut off: {}.", broken_off(*frames))]
     BrokenOff {
+        /// How many frames came out.
         frames: u64,
+        /// What FFmpeg said, or what is missing.
         #[source]
         cause: Cause,
     },
@@ -58,17 +66,23 @@ pub enum MediaError {
     /// The settings or the source ask for what is not allowed: an option, a protocol, a kind of
     /// container.
     #[error("{what}")]
-    Refused { what: String },
+    Refused {
+        /// A sentence for the user.
+        what: String,
+    },
     /// What a URL streams was to be kept, and was not, or not all of it.
     #[error("The stream could not be recorded: {what}.")]
     NotRecorded {
+        /// The reason, for the user.
         what: String,
+        /// The same, as the system or FFmpeg has it.
         #[source]
         cause: Cause,
     },
     /// A picture was asked for of a place where the frame has none.
     #[error("The region lies outside the frame.")]
     OutsideFrame,
+    /// A fault of this program or of the system.
     #[error("The video could not be processed.")]
     Internal(#[source] Cause),
 }

@@ -69,7 +69,7 @@ impl FallbackDecoder {
         }
     }
 
-    /// Takes a packet, once [`FallbackDecoder::receive`] said [`Output::Hungry`]. Whether it was
+    /// Takes a packet, once [`FallbackDecoder::receive`] said [`Output::NeedsPacket`]. Whether it was
     /// found to be damaged.
     ///
     /// # Errors
@@ -126,7 +126,7 @@ impl FallbackDecoder {
                 }
                 Engine::Software { decoder, behind } => match decoder.receive() {
                     Ok(Output::Picture(picture)) if behind.was_out(picture.pts()) => {}
-                    Ok(Output::Hungry) if !behind.waiting.is_empty() => {
+                    Ok(Output::NeedsPacket) if !behind.waiting.is_empty() => {
                         let Some(packet) = behind.waiting.pop_front() else { continue };
                         let sent = decoder.send(&packet);
                         if behind.waiting.is_empty() && self.ending {
@@ -149,7 +149,7 @@ impl FallbackDecoder {
         let decoder = av::open_decoder(&self.stream, self.threads)?;
         let software = Engine::Software { decoder, behind: Behind::default() };
         if let Engine::Device { device, kept, .. } = std::mem::replace(&mut self.engine, software) {
-            say(device.name(), &self.stream.codec(), &format!("failed: {reason}"));
+            log_once(device.name(), &self.stream.codec(), &format!("failed: {reason}"));
             if let Engine::Software { decoder, behind } = &mut self.engine {
                 *behind = kept.behind();
                 if behind.waiting.is_empty() && self.ending {
@@ -167,7 +167,7 @@ impl Engine {
         for device in devices {
             match device.open(stream) {
                 Ok(codec) => return Ok(Self::Device { device: Arc::clone(device), codec, kept: Kept::default() }),
-                Err(reason) => say(device.name(), &stream.codec(), &format!("does not take it: {reason}")),
+                Err(reason) => log_once(device.name(), &stream.codec(), &format!("does not take it: {reason}")),
             }
         }
         Ok(Self::Software { decoder: av::open_decoder(stream, threads)?, behind: Behind::default() })
@@ -175,7 +175,7 @@ impl Engine {
 }
 
 /// Into the log, each thing once: thousands of videos may meet the same.
-fn say(device: &str, codec: &str, what: &str) {
+fn log_once(device: &str, codec: &str, what: &str) {
     static SAID: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
     let line = format!("{codec} is decoded by software, {device} {what}");
     if SAID.lock().unwrap_or_else(PoisonError::into_inner).insert(line.clone()) {

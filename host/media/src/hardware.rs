@@ -19,6 +19,7 @@ impl Hardware {
     /// In the order in which [`Decoding::Auto`] tries them.
     pub const ALL: [Self; 4] = [Self::Cuda, Self::Vaapi, Self::VideoToolbox, Self::D3d11va];
 
+    /// FFmpeg's name for it.
     pub fn name(self) -> &'static str {
         match self {
             Self::Cuda => "cuda",

@@ -21,6 +21,7 @@ pub enum Location {
 /// A source and how to read it. Plain data: it can be sent to another process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Input {
+    /// Where the bytes are.
     pub location: Location,
     /// The container's format as FFmpeg names it, where it is not to be found out.
     pub format: Option<String>,
@@ -35,6 +36,7 @@ pub struct Input {
     pub transform: VideoTransform,
     /// For decoding; 0 is one for each core, or fewer beside other decoders.
     pub threads: usize,
+    /// The device that decodes.
     pub decoding: Decoding,
 }
 
@@ -64,10 +66,12 @@ pub struct MediaInfo {
     pub size: Size,
     /// Frames a second, on average where it varies.
     pub frame_rate: Option<f64>,
+    /// There is an audio stream, too.
     pub has_audio: bool,
     /// Video streams that are not processed, each by its number, codec and size.
     pub other_video: Vec<String>,
-    /// Short names, as FFmpeg has them: `h264`, `mov`.
+    /// FFmpeg's name of the codec: `h264`.
     pub codec: String,
+    /// FFmpeg's name of the container, of several the first: `mov`.
     pub container: String,
 }

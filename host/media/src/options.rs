@@ -62,7 +62,9 @@ pub(crate) const PIXEL_ASPECT: &str = "sample_aspect_ratio";
 pub struct BadOption {
     /// Its place in the list, from 0.
     pub index: usize,
+    /// The item itself.
     pub item: String,
+    /// Why it is not accepted, as the end of a sentence.
     pub reason: String,
 }
 

@@ -15,6 +15,7 @@ use crate::{Frame, MediaError, Result};
 pub struct Scaler(Contexts);
 
 impl Scaler {
+    /// One that keeps nothing yet.
     pub fn new() -> Self {
         Self::default()
     }

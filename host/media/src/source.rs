@@ -301,7 +301,7 @@ impl Source {
         self.container.realtime_start()
     }
 
-    /// The header claims more than `slack` seconds behind `end`, where the content was found to end,
+    /// The header claims more than `slack` seconds after `end`, where the content was found to end,
     /// and is believed.
     pub(crate) fn claims_more(&self, end: f64, slack: f64) -> bool {
         let Some(claimed) = self.claimed().filter(|_| !self.is_complete && !self.is_fragmented()) else { return false };

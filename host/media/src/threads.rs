@@ -19,7 +19,7 @@ const MEMORY: usize = 512 << 20;
 /// Bytes of a pixel in all pictures that a thread holds: about two, of 3 bytes.
 const PIXEL: usize = 6;
 
-/// Decoders that are open and were not told how many threads to have.
+/// Decoders that are open and have a part of the cores.
 static OPEN: AtomicUsize = AtomicUsize::new(0);
 
 /// A decoder's part of the cores, until it is dropped.

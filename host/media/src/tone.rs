@@ -18,7 +18,7 @@ pub(crate) enum Transfer {
 
 /// White of an ordinary picture, in cd/m².
 const WHITE: f32 = 203.0;
-/// The brightest that is told from what is brighter, in units of white.
+/// Light from here on, in units of white, is all shown as the brightest there is.
 const PEAK: f32 = 1000.0 / WHITE;
 /// Up to here, in units of white, light stays as it is.
 const KNEE: f32 = 0.6;

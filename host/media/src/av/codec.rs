@@ -10,7 +10,7 @@ pub(crate) enum Output {
     /// In memory.
     Picture(frame::Video),
     /// There is none before the next packet.
-    Hungry,
+    NeedsPacket,
     /// There will be none.
     Ended,
 }
@@ -40,7 +40,7 @@ impl Codec for decoder::Video {
         match self.receive_frame(&mut picture) {
             Ok(()) => Ok(Output::Picture(picture)),
             Err(Error::Eof) => Ok(Output::Ended),
-            Err(Error::Other { errno: error::EAGAIN }) => Ok(Output::Hungry),
+            Err(Error::Other { errno: error::EAGAIN }) => Ok(Output::NeedsPacket),
             Err(error) => Err(error.into()),
         }
     }

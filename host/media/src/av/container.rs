@@ -60,7 +60,7 @@ pub(crate) fn find_format(name: &str) -> Option<Format> {
     (!format.is_null()).then_some(Format(format))
 }
 
-/// A file, or the bytes of one, that gives up being read when told to.
+/// A file, or the bytes of one, whose reads fail once the watch is interrupted.
 struct Watched<T> {
     file: T,
     watch: Watch,
