@@ -6,11 +6,13 @@ use ocellus_core::{CpuMeter, InputImage, InputSpec, Landmarks, ObjectType, Point
 use sha2::{Digest, Sha256};
 
 use crate::{
-    Device,
+    array::{Array, InputShape},
+    device::Device,
     family::{Family, family},
-    graph::{Array, InputShape, Network, NetworkError},
     manifest::{InputSize, Manifest, ManifestError, Model},
-    nms::{Candidate, suppress},
+    network::Network,
+    network_error::NetworkError,
+    nms::{RawBox, suppress},
     service::{Picture, Read, Scratch, Service, Waiting, run_batch},
 };
 
@@ -72,13 +74,13 @@ pub struct Detector {
     types: Vec<ObjectType>,
     iou: f32,
     family: Arc<dyn Family>,
-    service: Service<Vec<Candidate>>,
+    service: Service<Vec<RawBox>>,
 }
 
 /// A picture that a detector looks at.
 pub struct PendingDetection<'a> {
     detector: &'a Detector,
-    waiting: Waiting<Vec<Candidate>>,
+    waiting: Waiting<Vec<RawBox>>,
     scale: f32,
 }
 
@@ -163,7 +165,7 @@ impl Detector {
 
     /// What to make of frames of this size. Asking for it is cheap.
     pub fn input(&self, frame: Size) -> InputSpec {
-        let (order, fill) = self.family.picture();
+        let (order, fill) = self.family.input_format();
         let (width, height) = input_size(self.size, frame);
         InputSpec { width, height, order, fill }
     }
@@ -206,12 +208,12 @@ impl Detector {
         looking.into_iter().map(PendingDetection::wait).collect()
     }
 
-    fn boxes(&self, found: Vec<Candidate>, scale: f32) -> Vec<RawDetection> {
+    fn boxes(&self, found: Vec<RawBox>, scale: f32) -> Vec<RawDetection> {
         suppress(found, self.iou).into_iter().filter_map(|candidate| self.in_frame(candidate, scale)).collect()
     }
 
-    fn in_frame(&self, candidate: Candidate, scale: f32) -> Option<RawDetection> {
-        let Candidate { rect, score, group, landmarks } = candidate;
+    fn in_frame(&self, candidate: RawBox, scale: f32) -> Option<RawDetection> {
+        let RawBox { rect, score, group, landmarks } = candidate;
         let point = |p: Point| Point { x: p.x / scale, y: p.y / scale };
         let rect = Rect::new(rect.left / scale, rect.top / scale, rect.right / scale, rect.bottom / scale);
         let object_type = self.types.get(group)?.clone();
@@ -289,7 +291,7 @@ impl Groups {
 
 /// Sends grey pictures through: a network that cannot run, that takes no batch, or that is of
 /// another family is found out here and not in the middle of a job.
-fn first_run(network: &Network, read: impl Read<Vec<Candidate>>, size: InputSize, batch: usize) -> Result<(), String> {
+fn first_run(network: &Network, read: impl Read<Vec<RawBox>>, size: InputSize, batch: usize) -> Result<(), String> {
     let (width, height) = match size {
         InputSize::Fixed { width, height } => (width as usize, height as usize),
         // Not square, so that rows and columns are told apart; small, since only shapes matter.

@@ -14,12 +14,13 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::{
-    Device, Refused,
+    array::{Array, InputShape},
     detector::{DetectError, LoadError, checked_model, hexadecimal, read_file},
-    graph::{Array, InputShape, Network},
+    device::Device,
     manifest::Model,
+    network::Network,
     pending::Pending,
-    registry::{FolderError, sub_folders},
+    registry::{FolderError, Refused, sub_folders},
     service::{Picture, Scratch, Service, ServiceError, run_batch},
 };
 
@@ -114,7 +115,7 @@ impl Embedder {
         let max_batch = if device.is_gpu() { max_batch } else { 1 };
         let (columns, rows) = (width as usize, height as usize);
         let shape = InputShape { batch: (max_batch == 1).then_some(1), width: Some(columns), height: Some(rows) };
-        let network = Network::open(&manifest.model.file, model, shape, &device.in_one_lane())?;
+        let network = Network::open(&manifest.model.file, model, shape, &device.with_single_worker())?;
         let grey = Picture { width: columns, height: rows, data: vec![128; columns * rows * 3] };
         let first_run = || -> Result<usize, ServiceError> {
             let rows = run_batch(&network, vec![grey; max_batch.min(2)], &mut Scratch::default(), row)?;

@@ -38,22 +38,31 @@
 
 #![warn(missing_docs)]
 
+mod array;
 mod detector;
 mod device;
 mod embedder;
 mod family;
 mod graph;
 mod manifest;
+mod network;
+mod network_error;
 mod nms;
+mod onnx_file;
+mod onnxruntime;
+mod parallelism;
 mod pending;
+mod pool;
 mod registry;
 mod service;
 
+pub use array::{Array, InputShape};
 pub use detector::{DetectError, Detector, LoadError, PendingDetection, RawDetection};
-pub use device::{Device, DeviceChoice, DeviceError, remember_in};
+pub use device::{Device, DeviceChoice, DeviceError, cache_autotune_in};
 pub use embedder::{Embedder, EmbedderReport, Embedders, LoadedEmbedder};
-pub use graph::{Array, InputShape, Network, NetworkError};
 pub use manifest::{
     Class, FamilyName, Input, InputSize, Manifest, ManifestError, Model, Source, SourceKind, Thresholds,
 };
+pub use network::Network;
+pub use network_error::NetworkError;
 pub use registry::{Detectors, FolderError, Loaded, Refused, Report, Superseded};

@@ -14,7 +14,7 @@ use std::{
 use ocellus_core::ObjectType;
 use serde::Serialize;
 
-use crate::{Detector, Device, Manifest, pending::Pending};
+use crate::{detector::Detector, device::Device, manifest::Manifest, pending::Pending};
 
 /// The detectors of a folder. Cheap to clone; all clones are the same.
 #[derive(Clone)]

@@ -17,7 +17,7 @@ use std::{
 use ocellus_core::{CpuClock, CpuMeter, Stage};
 use parking_lot::{Condvar, Mutex};
 
-use crate::graph::{Array, Network, NetworkError};
+use crate::{array::Array, network::Network, network_error::NetworkError};
 
 /// A network that was not asked for so long is idle: making it ready again takes a fraction of a
 /// second.

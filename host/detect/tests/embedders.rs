@@ -109,7 +109,7 @@ fn what_was_measured_of_a_gpu_is_found_by_the_next_process() {
 #[test]
 #[ignore = "run by what_was_measured_of_a_gpu_is_found_by_the_next_process"]
 fn loading_on_a_software_gpu() {
-    assert!(ocellus_detect::remember_in(env::var_os(REMEMBER_IN).unwrap().as_ref()));
+    assert!(ocellus_detect::cache_autotune_in(env::var_os(REMEMBER_IN).unwrap().as_ref()));
     faces(&Embedders::load(&embedders(), &common::software_gpu()).unwrap());
 }
 

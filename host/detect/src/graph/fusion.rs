@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet};
 
 use onnx_ir::{Argument, Node, OnnxGraph};
 
-use super::kernel::{self, Activation, Convolution, Kernel, Setting};
+use super::kernel::{self, Activation, Context, Convolution, Kernel};
 
 pub(super) struct Chain<'a> {
     pub(super) operator: &'static str,
@@ -26,10 +26,10 @@ pub(super) struct Chains<'a> {
 }
 
 impl<'a> Chains<'a> {
-    pub(super) fn find(graph: &'a OnnxGraph, setting: Setting) -> Self {
+    pub(super) fn find(graph: &'a OnnxGraph, context: Context) -> Self {
         let nodes = Nodes::new(graph);
         let mut chains = Self::default();
-        if setting.on_host {
+        if context.on_cpu {
             for (index, node) in graph.nodes.iter().enumerate() {
                 if let Node::Conv2d(node) = node
                     && let ([x, ..], [output]) = (node.inputs.as_slice(), node.outputs.as_slice())
@@ -47,7 +47,7 @@ impl<'a> Chains<'a> {
                 chains.within.insert(index);
                 chains
                     .by_last
-                    .insert(mul, Chain { operator: "SiLU", arguments: vec![x], kernel: kernel::silu(setting) });
+                    .insert(mul, Chain { operator: "SiLU", arguments: vec![x], kernel: kernel::silu(context) });
             }
         }
         chains

@@ -3,27 +3,27 @@
 use burn::tensor::{Tensor, TensorData};
 use rayon::prelude::*;
 
-use super::host::{self, Activation};
-use crate::graph::Fault;
+use super::cpu::{self, Activation};
+use crate::graph::error::OperatorError;
 
 /// Numbers per task: 128 kB, so that a task's part stays in a core's cache.
 const PART: usize = 32 * 1024;
 
 /// x * sigmoid(x).
-pub(super) fn silu<const D: usize>(tensor: Tensor<D>) -> Result<Tensor<D>, Fault> {
+pub(super) fn silu<const D: usize>(tensor: Tensor<D>) -> Result<Tensor<D>, OperatorError> {
     in_place(tensor, Activation::Silu)
 }
 
-pub(super) fn sigmoid<const D: usize>(tensor: Tensor<D>) -> Result<Tensor<D>, Fault> {
+pub(super) fn sigmoid<const D: usize>(tensor: Tensor<D>) -> Result<Tensor<D>, OperatorError> {
     in_place(tensor, Activation::Sigmoid)
 }
 
-fn in_place<const D: usize>(tensor: Tensor<D>, activation: Activation) -> Result<Tensor<D>, Fault> {
+fn in_place<const D: usize>(tensor: Tensor<D>, activation: Activation) -> Result<Tensor<D>, OperatorError> {
     let device = tensor.device();
     // Not copied, where this is the tensor's last use.
-    let mut data: TensorData = tensor.try_into_data().map_err(|e| Fault::new(format!("{e:?}")))?;
-    let numbers = data.as_mut_slice::<f32>().map_err(|e| Fault::new(format!("{e:?}")))?;
-    numbers.par_chunks_mut(PART).for_each(|part| host::activate(activation, part));
+    let mut data: TensorData = tensor.try_into_data().map_err(|e| OperatorError::new(format!("{e:?}")))?;
+    let numbers = data.as_mut_slice::<f32>().map_err(|e| OperatorError::new(format!("{e:?}")))?;
+    numbers.par_chunks_mut(PART).for_each(|part| cpu::activate(activation, part));
     Ok(Tensor::from_data(data, &device))
 }
 
@@ -36,7 +36,7 @@ mod tests {
 
     fn of(activation: Activation, x: f32) -> f32 {
         let mut numbers = [x];
-        host::activate(activation, &mut numbers);
+        cpu::activate(activation, &mut numbers);
         numbers[0]
     }
 

@@ -5,8 +5,11 @@ use onnx_ir::{
     node::reduce::{ReduceAxes, ReduceConfig},
 };
 
-use super::{Fault, Kernel, Setting, Value, computed};
-use crate::graph::value::map;
+use super::operator::{Context, Kernel, computed};
+use crate::graph::{
+    error::OperatorError,
+    value::{Value, map},
+};
 
 macro_rules! along {
     ($config:expr, |$t:ident, $axes:ident| $e:expr) => {
@@ -14,7 +17,7 @@ macro_rules! along {
     };
 }
 
-pub(super) fn build(node: &Node, _: Setting) -> Option<Result<Kernel, Fault>> {
+pub(super) fn build(node: &Node, _: Context) -> Option<Result<Kernel, OperatorError>> {
     Some(match node {
         Node::ReduceMean(n) => along!(&n.config, |t, axes| t.mean_dims(axes)),
         Node::ReduceSum(n) => along!(&n.config, |t, axes| t.sum_dims(axes)),
@@ -24,7 +27,10 @@ pub(super) fn build(node: &Node, _: Setting) -> Option<Result<Kernel, Fault>> {
     })
 }
 
-fn along(config: &ReduceConfig, reduce: fn(Value, &[usize]) -> Result<Value, Fault>) -> Result<Kernel, Fault> {
+fn along(
+    config: &ReduceConfig,
+    reduce: fn(Value, &[usize]) -> Result<Value, OperatorError>,
+) -> Result<Kernel, OperatorError> {
     let ReduceAxes::Static(axes) = config.axes.clone() else { return Err(computed("axes")) };
     let (keep, none_is_all) = (config.keepdims, !config.noop_with_empty_axes);
     Ok(Kernel::unary(move |x| {

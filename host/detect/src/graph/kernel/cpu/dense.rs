@@ -15,12 +15,12 @@ use macerator::{Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::{
-    buffers::Buffers,
+    gemm::{self, Finish, Pixels, Place, WIDEST, Weights},
     geometry::Geometry,
-    lines::{copy, lay},
-    product::{self, Finish, Pixels, Place, WIDEST, Weights},
+    rows::{copy, lay},
     vector::{MOST_LANES, run},
 };
+use crate::graph::buffers::Buffers;
 
 /// One picture's channels in, one picture's channels out.
 pub(super) fn convolve(
@@ -190,7 +190,7 @@ impl Part<'_> {
                 copy::<S>(&plane[first..end], row);
             }
         }
-        product::multiply::<S, VECTORS>(
+        gemm::multiply::<S, VECTORS>(
             self.weights,
             Pixels::Packed(self.memory),
             (from, tiles),
@@ -217,9 +217,9 @@ impl Part<'_> {
                 let vectors = vectors_for::<S>(sums - from);
                 let tile = (from, 1);
                 match vectors {
-                    1 => product::multiply::<S, 1>(self.weights, pixels, tile, self.finish, place, self.out),
-                    2 => product::multiply::<S, 2>(self.weights, pixels, tile, self.finish, place, self.out),
-                    _ => product::multiply::<S, WIDEST>(self.weights, pixels, tile, self.finish, place, self.out),
+                    1 => gemm::multiply::<S, 1>(self.weights, pixels, tile, self.finish, place, self.out),
+                    2 => gemm::multiply::<S, 2>(self.weights, pixels, tile, self.finish, place, self.out),
+                    _ => gemm::multiply::<S, WIDEST>(self.weights, pixels, tile, self.finish, place, self.out),
                 }
                 from += vectors * S::lanes32();
             }

@@ -14,12 +14,12 @@ use macerator::{Scalar, Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::{
-    buffers::Buffers,
+    gemm::Finish,
     geometry::Geometry,
-    lines::lay,
-    product::Finish,
+    rows::lay,
     vector::{Activation, MOST_LANES, load, load_some, run, store, store_some},
 };
+use crate::graph::buffers::Buffers;
 
 /// Whether [`convolve`] has a kernel for it.
 pub(super) fn convolves(kernel: [usize; 2]) -> bool {

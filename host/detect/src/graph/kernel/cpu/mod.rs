@@ -6,12 +6,11 @@
 //! channel by channel; `vector` the machine's vectors and the activations; `buffers` the memory of
 //! results. They work on the tensors' own memory, and what they do not cover, burn does.
 
-mod buffers;
+mod by_channel;
 mod dense;
+mod gemm;
 mod geometry;
-mod lines;
-mod planes;
-mod product;
+mod rows;
 mod vector;
 
 use burn::{
@@ -21,24 +20,24 @@ use burn::{
 use macerator::{Simd, WithSimd};
 use onnx_ir::node::conv2d::Conv2dNode;
 
-pub(in crate::graph) use buffers::Buffers;
+use gemm::{Finish, Weights};
 use geometry::Geometry;
-use product::{Finish, Weights};
-pub(in crate::graph) use vector::Activation;
+pub(crate) use vector::Activation;
 
-use super::{Fault, Value, arithmetic, convolution::Window};
+use super::{arithmetic, window::Window};
+use crate::graph::{buffers::Buffers, error::OperatorError, value::Value};
 
 /// A tensor's numbers, row-major. Copied only where the tensor is a view with gaps.
 struct Numbers(<Flex as BackendTypes>::FloatTensorPrimitive);
 
 impl Numbers {
-    fn new<const D: usize>(tensor: Tensor<D>) -> Result<Self, Fault> {
-        let primitive = tensor.try_into_primitive::<Flex>().map_err(|e| Fault::new(format!("{e:?}")))?;
+    fn new<const D: usize>(tensor: Tensor<D>) -> Result<Self, OperatorError> {
+        let primitive = tensor.try_into_primitive::<Flex>().map_err(|e| OperatorError::new(format!("{e:?}")))?;
         Ok(Self(primitive.to_contiguous()))
     }
 
-    fn get(&self) -> Result<&[f32], Fault> {
-        self.0.as_slice::<f32>().ok_or_else(|| Fault::expected("floats", &format!("{:?}", self.0)))
+    fn get(&self) -> Result<&[f32], OperatorError> {
+        self.0.as_slice::<f32>().ok_or_else(|| OperatorError::expected("floats", &format!("{:?}", self.0)))
     }
 
     /// Leaves the memory to later steps, where nobody else wants the tensor.
@@ -58,7 +57,7 @@ fn tensor(memory: Vec<f32>, dims: [usize; 4], device: &Device) -> Tensor<4> {
 }
 
 /// A convolution with its weights packed, and what follows it.
-pub(in crate::graph) struct Convolution {
+pub(crate) struct Convolution {
     form: Form,
     window: Window,
     bias: Vec<f32>,
@@ -74,7 +73,7 @@ enum Form {
 
 impl Convolution {
     /// `None` where there is no kernel for it here, or its weights are not known before it runs.
-    pub(in crate::graph) fn new(node: &Conv2dNode) -> Option<Self> {
+    pub(crate) fn new(node: &Conv2dNode) -> Option<Self> {
         let config = &node.config;
         let [_, weight, rest @ ..] = node.inputs.as_slice() else { return None };
         let floats = |data: TensorData| data.try_to_vec_as::<f32>().ok();
@@ -102,7 +101,7 @@ impl Convolution {
         let weights = weight.try_to_vec_as::<f32>().ok()?;
         let form = if groups == 1 {
             Form::Dense(Weights::new(out, per_group * rows * columns, &weights))
-        } else if per_group == 1 && out == groups && planes::convolves([rows, columns]) {
+        } else if per_group == 1 && out == groups && by_channel::convolves([rows, columns]) {
             Form::Depthwise(weights)
         } else {
             return None;
@@ -111,22 +110,22 @@ impl Convolution {
     }
 
     /// `activation(x * weights + bias) + residual`.
-    pub(in crate::graph) fn run(
+    pub(crate) fn run(
         &self,
         x: Tensor<4>,
         activation: Activation,
         residual: Option<Value>,
         buffers: &Buffers,
-    ) -> Result<Value, Fault> {
+    ) -> Result<Value, OperatorError> {
         let [wanted, channels] = self.channels;
         let (device, [batch, given, height, width]) = (x.device(), x.dims());
         if given != wanted {
-            return Err(Fault::new(format!("{given} channels, where the weights are for {wanted}")));
+            return Err(OperatorError::new(format!("{given} channels, where the weights are for {wanted}")));
         }
         let geometry =
             Geometry::new([height, width], self.window.kernel, self.window.stride, self.window.padding(height, width));
         let geometry =
-            geometry.ok_or_else(|| Fault::new(format!("no window fits {height} rows and {width} columns")))?;
+            geometry.ok_or_else(|| OperatorError::new(format!("no window fits {height} rows and {width} columns")))?;
         let dims = [batch, channels, geometry.rows, geometry.columns];
         // What broadcasts is added afterwards.
         let (residual, other) = match residual {
@@ -142,7 +141,7 @@ impl Convolution {
             let finish = Finish { bias: &self.bias, activation, residual: residuals.as_mut().and_then(Iterator::next) };
             match &self.form {
                 Form::Dense(weights) => dense::convolve(x, &geometry, weights, finish, buffers, out),
-                Form::Depthwise(weights) => planes::convolve(x, &geometry, weights, finish, buffers, out),
+                Form::Depthwise(weights) => by_channel::convolve(x, &geometry, weights, finish, buffers, out),
             }
         }
         x.give_to(buffers);
@@ -158,7 +157,11 @@ impl Convolution {
 }
 
 /// The largest of each window, without gaps in it; the tensor itself where no window fits.
-pub(super) fn maximum(x: Tensor<4>, window: &Window, buffers: &Buffers) -> Result<Result<Tensor<4>, Tensor<4>>, Fault> {
+pub(super) fn maximum(
+    x: Tensor<4>,
+    window: &Window,
+    buffers: &Buffers,
+) -> Result<Result<Tensor<4>, Tensor<4>>, OperatorError> {
     let (device, [batch, channels, height, width]) = (x.device(), x.dims());
     let Some(geometry) = Geometry::new([height, width], window.kernel, window.stride, window.padding(height, width))
     else {
@@ -166,7 +169,7 @@ pub(super) fn maximum(x: Tensor<4>, window: &Window, buffers: &Buffers) -> Resul
     };
     let x = Numbers::new(x)?;
     let mut out = buffers.take(batch * channels * geometry.windows());
-    planes::maximum(x.get()?, &geometry, buffers, &mut out);
+    by_channel::maximum(x.get()?, &geometry, buffers, &mut out);
     x.give_to(buffers);
     Ok(Ok(tensor(out, [batch, channels, geometry.rows, geometry.columns], &device)))
 }

@@ -61,7 +61,7 @@ pub(super) fn store_some<S: Simd>(to: &mut [f32], vector: Floats<S>) {
 
 /// What a convolution's sum goes through before it is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::graph) enum Activation {
+pub(crate) enum Activation {
     None,
     Relu,
     Sigmoid,

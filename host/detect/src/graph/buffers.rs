@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 
 /// The buffers of one worker.
 #[derive(Default)]
-pub(in crate::graph) struct Buffers(Mutex<Vec<Free>>);
+pub(crate) struct Buffers(Mutex<Vec<Free>>);
 
 struct Free {
     memory: Vec<f32>,
@@ -18,7 +18,7 @@ struct Free {
 
 impl Buffers {
     /// A buffer of `length` numbers, whatever they are.
-    pub(in crate::graph) fn take(&self, length: usize) -> Vec<f32> {
+    pub(super) fn take(&self, length: usize) -> Vec<f32> {
         let mut free = self.0.lock();
         // The smallest that is large enough.
         let fitting = free.iter().enumerate().filter(|(_, free)| free.memory.capacity() >= length);
@@ -29,14 +29,14 @@ impl Buffers {
         memory
     }
 
-    pub(in crate::graph) fn give(&self, memory: Vec<f32>) {
+    pub(super) fn give(&self, memory: Vec<f32>) {
         if memory.capacity() > 0 {
             self.0.lock().push(Free { memory, used: true });
         }
     }
 
     /// Frees what the run that ends did not use.
-    pub(in crate::graph) fn end_run(&self) {
+    pub(super) fn end_run(&self) {
         let mut free = self.0.lock();
         free.retain(|free| free.used);
         free.iter_mut().for_each(|free| free.used = false);
