@@ -39,30 +39,37 @@
 #![warn(missing_docs)]
 
 mod array;
+mod detect_error;
 mod detector;
+mod detectors;
 mod device;
 mod embedder;
+mod embedders;
 mod family;
 mod graph;
+mod loading;
 mod manifest;
 mod network;
 mod network_error;
+mod network_set;
 mod nms;
 mod onnx_file;
 mod onnxruntime;
 mod parallelism;
 mod pending;
 mod pool;
-mod registry;
 mod service;
 
 pub use array::{Array, InputShape};
-pub use detector::{DetectError, Detector, LoadError, PendingDetection, RawDetection};
+pub use detect_error::DetectError;
+pub use detector::{Detector, PendingDetection, RawDetection};
+pub use detectors::{DetectorReport, Detectors, LoadedDetector, Superseded};
 pub use device::{Device, DeviceChoice, DeviceError, cache_autotune_in};
-pub use embedder::{Embedder, EmbedderReport, Embedders, LoadedEmbedder};
+pub use embedder::Embedder;
+pub use embedders::{EmbedderReport, Embedders, LoadedEmbedder};
 pub use manifest::{
     Class, FamilyName, Input, InputSize, Manifest, ManifestError, Model, Source, SourceKind, Thresholds,
 };
 pub use network::Network;
 pub use network_error::NetworkError;
-pub use registry::{Detectors, FolderError, Loaded, Refused, Report, Superseded};
+pub use network_set::{FolderError, Refused};
