@@ -1,13 +1,14 @@
-//! A value on an edge of a network: a float tensor on the device, or integers on the host.
+//! Value on an edge of a graph: a float tensor on the device, or integers in the host's memory.
 //!
-//! The integers in detection networks are shapes, sizes and indices. They are few and they steer
-//! what is launched, so they never go to the device: reading one back would stall it.
+//! Integers in these networks are shapes, sizes and indices. They are few, and the next step depends
+//! on them, so they never go to the device: reading one back would stall it.
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
 
 use super::error::OperatorError;
 
-/// burn's tensors have their rank in the type; a network's ranks are only known at run time.
+/// A value of any rank up to 5: burn has the rank in a tensor's type, but a network's ranks are known
+/// only at run time.
 #[derive(Clone, Debug)]
 pub(super) enum Value {
     R1(Tensor<1>),
@@ -15,11 +16,11 @@ pub(super) enum Value {
     R3(Tensor<3>),
     R4(Tensor<4>),
     R5(Tensor<5>),
-    /// One-dimensional, or a scalar as a list of one.
+    /// A list, or a scalar as a list of one.
     Integers(Vec<i64>),
 }
 
-/// Applies an expression that keeps the rank, whatever the rank is.
+/// Applies an expression that keeps the rank to the tensor of any rank.
 macro_rules! map {
     ($value:expr, $t:ident => $e:expr) => {
         match $value {
@@ -33,7 +34,7 @@ macro_rules! map {
     };
 }
 
-/// Applies an expression whose result does not depend on the rank.
+/// Applies an expression whose type does not depend on the rank to the tensor of any rank.
 macro_rules! with {
     ($value:expr, $t:ident => $e:expr) => {
         match $value {
@@ -49,15 +50,15 @@ macro_rules! with {
 
 pub(super) use map;
 
-/// The first `N` of `items`, which the caller knows to be there; zero where it does not hold, for
-/// burn to refuse.
+/// The first `N` of `items`. Callers pass at least as many; missing ones are zero, which burn
+/// refuses.
 pub(super) fn array<const N: usize>(items: &[i64]) -> [i64; N] {
     std::array::from_fn(|i| items.get(i).copied().unwrap_or_default())
 }
 
 impl Value {
-    /// Puts floats on the device and leaves integers and booleans on the host. A scalar becomes a
-    /// list of one.
+    /// Uploads floats, and keeps integers and booleans in the host's memory. A scalar becomes a list
+    /// of one.
     pub(super) fn from_data(data: TensorData, device: &Device) -> Result<Self, OperatorError> {
         if !matches!(data.dtype(), DType::F32 | DType::F64 | DType::F16 | DType::BF16) {
             return data
@@ -133,7 +134,7 @@ impl Value {
         }
     }
 
-    /// Reshapes to dimensions that are known in full.
+    /// Reshapes to dimensions of the same number of values.
     pub(super) fn reshape(self, dims: &[usize]) -> Result<Self, OperatorError> {
         let (from, to): (usize, usize) = (self.dims()?.iter().product(), dims.iter().product());
         if from != to {
@@ -150,7 +151,7 @@ impl Value {
         })
     }
 
-    /// Puts ones before the dimensions until there are `rank`, as broadcasting does.
+    /// Prepends dimensions of size 1 up to `rank`, as broadcasting does.
     pub(super) fn raised_to(self, rank: usize) -> Result<Self, OperatorError> {
         if self.rank() >= rank {
             return Ok(self);
@@ -161,7 +162,8 @@ impl Value {
         self.reshape(&raised)
     }
 
-    /// Reads a float tensor back, row-major. Waits for the device.
+    /// Downloads a float tensor: dimensions, and values in row-major order. Blocks until the device
+    /// has computed it.
     pub(super) fn into_floats(self) -> Result<(Vec<usize>, Vec<f32>), OperatorError> {
         let dims = self.dims()?;
         let data =

@@ -77,8 +77,7 @@ fn clip(min: Option<&ClipInput>, max: Option<&ClipInput>) -> Result<Kernel, Oper
     Ok(each!(t => t.clamp(min, max)))
 }
 
-/// The slope broadcasts, so it is not always the one value per channel that burn's own `prelu`
-/// takes.
+/// Not burn's `prelu`, which takes one slope for each channel: ONNX's slope broadcasts.
 fn prelu(mut operands: Operands) -> Result<Vec<Value>, OperatorError> {
     let (x, slope) = (operands.next()?, operands.next()?.raised_to(4)?);
     let (x, slope) = (x.rank4()?, slope.rank4()?);

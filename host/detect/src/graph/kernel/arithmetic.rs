@@ -1,4 +1,4 @@
-//! Operators of two tensors, which broadcast, and matrix products.
+//! Element-wise operators of two tensors, with broadcasting, and matrix products.
 
 use onnx_ir::Node;
 
@@ -8,7 +8,7 @@ use crate::graph::{
     value::{Value, map},
 };
 
-/// Float tensors of any rank that broadcast, or integers on the host.
+/// A kernel of two float tensors of any rank that broadcast, or of two lists of integers.
 macro_rules! pairwise {
     (|$a:ident, $b:ident| $e:expr, $integers:expr) => {
         Kernel::new(2, |mut operands| {
@@ -73,7 +73,7 @@ fn integers(left: &[i64], right: &[i64], operator: fn(i64, i64) -> Option<i64>) 
         .collect()
 }
 
-/// onnx-ir's name for Gemm without factors, and for MatMul followed by Add.
+/// onnx-ir's `Linear`: Gemm without factors, or MatMul followed by Add.
 fn linear(transpose: bool) -> Kernel {
     Kernel::new(3, move |mut operands| {
         let (x, weight) = (operands.next()?, operands.next()?.rank2()?);

@@ -1,4 +1,4 @@
-//! Operators that move numbers and do not change them.
+//! Operators that rearrange values without changing them.
 
 use burn::tensor::{Int, Slice, Tensor, TensorData, ops::PadMode};
 use onnx_ir::{
@@ -85,8 +85,8 @@ fn is_computed(argument: &Argument) -> bool {
     !argument.is_static() && !argument.is_constant()
 }
 
-/// An export fixes the batch that it was made with: `[1, 85, -1]`. Run with more pictures, that 1
-/// means "as it comes"; who loads the network checks with a trial run that it does.
+/// An exporter writes its own batch size into shapes: `[1, 85, -1]`. With larger batches, that 1
+/// stands for the batch; the first run at load time verifies that the network still works.
 fn fixed_reshape(mut dims: Vec<i64>, batched: bool) -> Kernel {
     if let Some(first) = dims.first_mut()
         && batched
@@ -99,7 +99,7 @@ fn fixed_reshape(mut dims: Vec<i64>, batched: bool) -> Kernel {
 
 fn reshape(x: Value, dims: &[i64]) -> Result<Value, OperatorError> {
     match x {
-        // A list of integers is a list, however many axes of one it is given.
+        // Integers have no rank: added axes of size 1 do not change the list.
         Value::Integers(list) => Ok(Value::Integers(list)),
         x => {
             let resolved = resolve(&x.dims()?, dims)?;
@@ -108,7 +108,8 @@ fn reshape(x: Value, dims: &[i64]) -> Result<Value, OperatorError> {
     }
 }
 
-/// A shape as ONNX writes it: 0 copies the dimension at its place, one -1 takes what is left.
+/// Resolves a shape as ONNX writes it: 0 copies the dimension at that index, and a single -1 is
+/// inferred from the number of values.
 fn resolve(from: &[usize], dims: &[i64]) -> Result<Vec<usize>, OperatorError> {
     let refuse = || OperatorError::new(format!("{from:?} cannot be seen as {dims:?}"));
     let mut resolved = Vec::with_capacity(dims.len());
@@ -203,17 +204,17 @@ fn concat(axis: usize, inputs: usize) -> Kernel {
     })
 }
 
-/// One cut along one axis. Bounds count from the end where they are negative, and may reach over
-/// it.
+/// A slice along one axis, as ONNX writes it: negative bounds count from the end, and bounds may
+/// exceed the axis.
 #[derive(Clone, Copy, Debug)]
-struct Cut {
+struct AxisSlice {
     axis: i64,
     start: i64,
     end: i64,
     step: usize,
 }
 
-impl Cut {
+impl AxisSlice {
     fn bounds(self, size: usize) -> (usize, usize) {
         let size = size as i64;
         let place = |at: i64| (if at < 0 { at.saturating_add(size) } else { at }).clamp(0, size) as usize;
@@ -233,29 +234,29 @@ fn slice(config: &SliceConfig) -> Result<Kernel, OperatorError> {
     if [ends.len(), axes.len(), steps.len()] != [starts.len(); 3] {
         return Err(OperatorError::new("bounds, axes and steps of different lengths"));
     }
-    let cuts = starts.iter().zip(&ends).zip(axes.iter().zip(&steps)).map(|((&start, &end), (&axis, &step))| {
+    let slices = starts.iter().zip(&ends).zip(axes.iter().zip(&steps)).map(|((&start, &end), (&axis, &step))| {
         let step =
             usize::try_from(step).ok().filter(|&step| step > 0).ok_or_else(|| OperatorError::new("steps backwards"))?;
-        Ok(Cut { axis, start, end, step })
+        Ok(AxisSlice { axis, start, end, step })
     });
-    let cuts = cuts.collect::<Result<Vec<_>, OperatorError>>()?;
+    let slices = slices.collect::<Result<Vec<_>, OperatorError>>()?;
     Ok(Kernel::unary(move |x| {
         if let Value::Integers(list) = &x {
-            let Some(cut) = cuts.first() else { return Ok(x) };
-            let (start, end) = cut.bounds(list.len());
-            return Ok(Value::Integers(list.iter().take(end).skip(start).step_by(cut.step).copied().collect()));
+            let Some(slice) = slices.first() else { return Ok(x) };
+            let (start, end) = slice.bounds(list.len());
+            return Ok(Value::Integers(list.iter().take(end).skip(start).step_by(slice.step).copied().collect()));
         }
         let dims = x.dims()?;
         let mut parts: Vec<Slice> = dims.iter().map(|&n| Slice::new(0, Some(n as isize), 1)).collect();
-        for cut in &cuts {
-            let axis = if cut.axis < 0 { cut.axis + dims.len() as i64 } else { cut.axis };
+        for slice in &slices {
+            let axis = if slice.axis < 0 { slice.axis + dims.len() as i64 } else { slice.axis };
             let place = usize::try_from(axis).ok().and_then(|axis| parts.get_mut(axis).zip(dims.get(axis)));
             let (part, &size) = place.ok_or_else(|| OperatorError::new(format!("axis {axis} of {}", dims.len())))?;
-            let (start, end) = cut.bounds(size);
+            let (start, end) = slice.bounds(size);
             if start == end {
                 return Err(OperatorError::new(format!("nothing is left of axis {axis}")));
             }
-            *part = Slice::new(start as isize, Some(end as isize), cut.step as isize);
+            *part = Slice::new(start as isize, Some(end as isize), slice.step as isize);
         }
         map!(x, t => t.slice(&parts))
     }))
@@ -307,7 +308,7 @@ fn padding(config: &pad::PadConfig) -> Result<Kernel, OperatorError> {
 fn expand(x: Value, dims: &[i64]) -> Result<Value, OperatorError> {
     let rank = dims.len().max(x.rank());
     let x = x.raised_to(rank)?;
-    // Broadcasting goes both ways: where the wanted size is 1, the tensor's own stays.
+    // Broadcasting goes both ways: where the requested size is 1, the tensor keeps its own.
     let own = x.dims()?;
     let missing = rank - dims.len();
     let wanted: Vec<i64> = own
@@ -331,7 +332,7 @@ fn expand(x: Value, dims: &[i64]) -> Result<Value, OperatorError> {
     })
 }
 
-/// Channels become pixels: `[n, c*b*b, h, w]` to `[n, c, h*b, w*b]`.
+/// Rearranges channels into pixels: `[n, c*b*b, h, w]` to `[n, c, h*b, w*b]`.
 fn depth_to_space(config: &DepthToSpaceConfig) -> Result<Kernel, OperatorError> {
     let block = config.block_size;
     if block == 0 {
@@ -345,7 +346,7 @@ fn depth_to_space(config: &DepthToSpaceConfig) -> Result<Kernel, OperatorError> 
         if out * block * block != channels {
             return Err(OperatorError::new(format!("{channels} channels in blocks of {block}x{block}")));
         }
-        // Six axes, of which burn's tensors need no enum: the rank is fixed here.
+        // The rank is fixed, so this needs no `Value` of rank 6.
         let spread = if columns_first {
             x.reshape([n, out, block, block, h, w]).permute([0, 1, 4, 2, 5, 3])
         } else {
@@ -381,12 +382,12 @@ mod tests {
     }
 
     #[test]
-    fn cuts_count_from_the_end_and_may_reach_over_it() {
-        let cut = |start, end| Cut { axis: 0, start, end, step: 1 }.bounds(10);
-        assert_eq!(cut(0, i64::MAX), (0, 10));
-        assert_eq!(cut(-3, i64::MAX), (7, 10));
-        assert_eq!(cut(i64::MIN, -1), (0, 9));
-        assert_eq!(cut(8, 3), (8, 8));
+    fn slices_count_from_the_end_and_may_exceed_it() {
+        let slice = |start, end| AxisSlice { axis: 0, start, end, step: 1 }.bounds(10);
+        assert_eq!(slice(0, i64::MAX), (0, 10));
+        assert_eq!(slice(-3, i64::MAX), (7, 10));
+        assert_eq!(slice(i64::MIN, -1), (0, 9));
+        assert_eq!(slice(8, 3), (8, 8));
     }
 
     proptest! {
@@ -400,7 +401,7 @@ mod tests {
 
         #[test]
         fn bounds_lie_within(start: i64, end: i64, size in 0usize..100) {
-            let (start, end) = Cut { axis: 0, start, end, step: 1 }.bounds(size);
+            let (start, end) = AxisSlice { axis: 0, start, end, step: 1 }.bounds(size);
             prop_assert!(start <= end && end <= size);
         }
     }

@@ -1,4 +1,4 @@
-//! The sigmoid and SiLU on the CPU, in place and in vectors, where they follow no convolution.
+//! Sigmoid and SiLU on the CPU, in place and with SIMD, where they do not follow a convolution.
 
 use burn::tensor::{Tensor, TensorData};
 use rayon::prelude::*;
@@ -6,7 +6,7 @@ use rayon::prelude::*;
 use super::cpu::{self, Activation};
 use crate::graph::error::OperatorError;
 
-/// Numbers per task: 128 kB, so that a task's part stays in a core's cache.
+/// Values in a task: 128 kB, so that they stay in a core's cache.
 const PART: usize = 32 * 1024;
 
 /// x * sigmoid(x).
@@ -20,7 +20,7 @@ pub(super) fn sigmoid<const D: usize>(tensor: Tensor<D>) -> Result<Tensor<D>, Op
 
 fn in_place<const D: usize>(tensor: Tensor<D>, activation: Activation) -> Result<Tensor<D>, OperatorError> {
     let device = tensor.device();
-    // Not copied, where this is the tensor's last use.
+    // Copies only where the tensor is used again later.
     let mut data: TensorData = tensor.try_into_data().map_err(|e| OperatorError::new(format!("{e:?}")))?;
     let numbers = data.as_mut_slice::<f32>().map_err(|e| OperatorError::new(format!("{e:?}")))?;
     numbers.par_chunks_mut(PART).for_each(|part| cpu::activate(activation, part));
@@ -62,7 +62,7 @@ mod tests {
             values.iter().zip(wanted).all(|(have, want)| (have - want).abs() <= 1e-6 * want.abs().max(1.0)),
             "{values:?}"
         );
-        // The first is still what it was: it was not the last use.
+        // The tensor is used again, so it was copied and not changed.
         assert_eq!(tensor.into_data().try_into_vec::<f32>().unwrap()[1], -1.0);
     }
 

@@ -1,4 +1,4 @@
-//! The largest or the mean of a window, or of a whole picture.
+//! Max-pooling and average-pooling, of windows and of whole pictures.
 
 use burn::tensor::{
     module,
@@ -32,13 +32,13 @@ pub(super) fn build(node: &Node, context: Context) -> Option<Result<Kernel, Oper
 fn maximum(config: MaxPool2dConfig, context: Context) -> Kernel {
     let MaxPool2dConfig { kernel_size, strides, padding, dilation, ceil_mode, auto_pad, .. } = config;
     let window = Window { kernel: kernel_size, stride: strides, dilation, padding, auto_pad };
-    let ours = context.on_cpu && window.dilation == [1, 1] && !ceil_mode;
+    let simd = context.on_cpu && window.dilation == [1, 1] && !ceil_mode;
     Kernel::new(1, move |mut operands| {
         let mut x = operands.next()?.rank4()?;
-        if ours {
-            match cpu::maximum(x, &window, operands.buffers)? {
-                Ok(largest) => return Ok(vec![Value::R4(largest)]),
-                Err(same) => x = same,
+        if simd {
+            match cpu::max_pool(x, &window, operands.buffers)? {
+                Ok(pooled) => return Ok(vec![Value::R4(pooled)]),
+                Err(unchanged) => x = unchanged,
             }
         }
         let [_, _, height, width] = x.dims();

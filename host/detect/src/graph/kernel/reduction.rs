@@ -1,4 +1,4 @@
-//! One number out of many, along axes.
+//! Reductions along axes: mean, sum, maximum and minimum.
 
 use onnx_ir::{
     Node,
@@ -45,7 +45,7 @@ fn along(
             index += 1;
             !axes.contains(&(index - 1))
         });
-        // A scalar is a list of one here.
+        // A scalar is a list of one: values have at least rank 1.
         let dims = if dims.is_empty() { vec![1] } else { dims };
         reduced.reshape(&dims)
     }))

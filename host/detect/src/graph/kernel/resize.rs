@@ -1,9 +1,8 @@
-//! Scaling of feature maps.
+//! Scaling of feature maps (ONNX Resize and Upsample).
 //!
-//! ONNX leaves open where a sample is taken (six coordinate systems) and how it is rounded (four
-//! ways). Nearest-neighbour scaling is carried out in all of them: the rows and columns to take are
-//! worked out on the host. Linear scaling exists in the two systems that burn has; everything else
-//! is refused.
+//! ONNX defines six coordinate systems and four ways of rounding. Nearest-neighbour scaling supports
+//! all of them but `tf_crop_and_resize`: the indices of rows and columns are computed on the host.
+//! Linear scaling supports the coordinate systems that burn implements; everything else is refused.
 
 use burn::tensor::{
     Int, Tensor, TensorData, module,
@@ -26,16 +25,18 @@ pub(super) fn build(node: &Node, _: Context) -> Option<Result<Kernel, OperatorEr
     }
 }
 
-/// The size to scale to, and how many output pixels an input pixel makes.
+/// The size to scale to; pairs are rows, columns.
 #[derive(Clone, Debug)]
 enum Target {
+    /// Factors from input to output.
     Scales([f32; 2]),
+    /// Pixels.
     Sizes([usize; 2]),
-    /// The operand at this index: batch, channels, height, width.
+    /// The operand at this index holds the sizes: batch, channels, height, width.
     SizesAt(usize),
 }
 
-/// Along one axis.
+/// Scaling along one axis: sizes in pixels, and the factor, which need not be their exact ratio.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Axis {
     from: usize,
@@ -74,7 +75,7 @@ impl Target {
             })),
             Target::Sizes(to) => Ok(exactly(*to)),
             Target::SizesAt(index) => {
-                // The first operand is taken already.
+                // The first operand was taken before.
                 let sizes = operands.nth(index.saturating_sub(1))?.integers()?;
                 let [_, _, height, width] = sizes.as_slice() else {
                     return Err(OperatorError::new(format!("{} sizes, where a picture has four", sizes.len())));
@@ -156,7 +157,7 @@ fn nearest(x: Tensor<4>, [rows, columns]: [Axis; 2], system: &System, rounding: 
     x.select(2, take(rows)).select(3, take(columns))
 }
 
-/// Which input pixel each output pixel is, as the ONNX definition of Resize has it.
+/// Index of the input pixel for each output pixel, as ONNX defines it for Resize.
 fn nearest_indices(axis: Axis, system: &System, rounding: &NearestMode) -> Vec<i64> {
     let Axis { from, to, scale } = axis;
     let indices = (0..to).map(|i| {
