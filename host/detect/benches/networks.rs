@@ -4,8 +4,8 @@
 //! workers, as for jobs; in batches on a GPU. Both are compared with ONNX Runtime in Python.
 //!
 //! `cargo xtask bench networks` measures the CPU, and a GPU where there is one; it passes a Python
-//! that has ONNX Runtime in `OCELLUS_PEER`. `OCELLUS_DEVICE=wgpu` also accepts a software GPU, whose
-//! times say nothing about real ones.
+//! that has ONNX Runtime in `OCELLUS_PEER`. `OCELLUS_DEVICE=wgpu` also accepts a software GPU,
+//! whose times say nothing about real ones.
 
 #![allow(clippy::print_stdout, reason = "a benchmark prints")]
 

@@ -123,8 +123,8 @@ impl Detector {
         &self.types
     }
 
-    /// SHA-256 of the manifest, which holds that of the network, in lower-case hexadecimal. The same
-    /// digest on the same device gives the same boxes.
+    /// SHA-256 of the manifest, which holds that of the network, in lower-case hexadecimal. The
+    /// same digest on the same device gives the same boxes.
     pub fn digest(&self) -> &str {
         &self.digest
     }
@@ -161,8 +161,8 @@ impl Detector {
         Ok(PendingDetection { detector: self, outcome, scale })
     }
 
-    /// Finds objects in pictures made for [`Detector::input`]; one list for each picture, best score
-    /// first. Blocks until all are done. CPU time is not metered.
+    /// Finds objects in pictures made for [`Detector::input`]; one list for each picture, best
+    /// score first. Blocks until all are done. CPU time is not metered.
     ///
     /// # Errors
     /// As [`Detector::begin`], or a network that fails.

@@ -29,7 +29,8 @@ use crate::{
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let device = Device::choose(DeviceChoice::Cpu, None)?;
-/// let network = Network::load("yolox_nano_416.onnx".as_ref(), InputShape::single(416, 416), &device)?;
+/// let shape = InputShape::single(416, 416);
+/// let network = Network::load("yolox_nano_416.onnx".as_ref(), shape, &device)?;
 /// let grey = Array { dims: vec![1, 3, 416, 416], data: vec![128.0; 3 * 416 * 416] };
 /// for (name, output) in network.run(grey)? {
 ///     println!("{name}: {:?}", output.dims);

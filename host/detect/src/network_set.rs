@@ -154,3 +154,69 @@ fn list(folder: &Path) -> io::Result<Vec<(String, PathBuf)>> {
     found.sort();
     Ok(found)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::*;
+    use crate::device::DeviceChoice;
+
+    /// A network of the type that its folder is called.
+    struct Fake {
+        types: [ObjectType; 1],
+        loaded: AtomicBool,
+    }
+
+    impl FolderNetwork for Fake {
+        type Entry = usize;
+
+        fn load_folder(folder: &Path, earlier: &[Arc<Self>], _: &Device) -> Result<(Self, usize), LoadError> {
+            let name = folder.file_name().unwrap().to_string_lossy();
+            let object_type = name.parse().map_err(|_| LoadError::SameName(name.to_string()))?;
+            Ok((Self { types: [object_type], loaded: AtomicBool::new(true) }, earlier.len()))
+        }
+
+        fn log_refusal(_: &str, _: &str) {}
+
+        fn object_types(&self) -> &[ObjectType] {
+            &self.types
+        }
+
+        fn release_idle(&self) -> bool {
+            self.loaded.swap(false, Ordering::SeqCst)
+        }
+    }
+
+    #[test]
+    fn folders_load_in_the_order_of_their_names_and_unwanted_networks_are_released() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["face", "body", "car", "NOT A TYPE", ".hidden"] {
+            fs::create_dir(folder.path().join(name)).unwrap();
+        }
+        fs::write(folder.path().join("file"), "").unwrap();
+        let device = Device::choose(DeviceChoice::Cpu, None).unwrap();
+        let (set, load) = NetworkSet::<Fake>::open(sub_folders(folder.path()).unwrap(), &device);
+        assert!(set.get().is_none() && set.wait_unless(|| true).is_none() && !set.make_room(&[]));
+        load();
+
+        let loaded = set.wait();
+        let types: Vec<_> = loaded.networks.iter().map(|n| n.types[0].as_str()).collect();
+        assert_eq!((types, loaded.entries.as_slice()), (vec!["body", "car", "face"], &[0, 1, 2][..]));
+        assert_eq!(loaded.refused.iter().map(|r| r.name.as_str()).collect::<Vec<_>>(), ["NOT A TYPE"]);
+
+        let is_loaded = || loaded.networks.iter().map(|n| n.loaded.load(Ordering::SeqCst)).collect::<Vec<_>>();
+        assert!(set.make_room(&[ObjectType::face()]));
+        assert_eq!(is_loaded(), [false, false, true], "all that are unwanted, not only the first");
+        assert!(!set.make_room(&[ObjectType::face()]));
+    }
+
+    #[test]
+    fn a_set_that_is_not_loaded_is_empty() {
+        let device = Device::choose(DeviceChoice::Cpu, None).unwrap();
+        let (set, load) = NetworkSet::<Fake>::open(vec![("face".into(), PathBuf::from("face"))], &device);
+        drop(load);
+        assert!(set.wait().networks.is_empty());
+        assert!(NetworkSet::<Fake>::default().wait().networks.is_empty());
+    }
+}

@@ -116,7 +116,8 @@ impl<T> PendingOutcome<T> {
 }
 
 impl<T: Send + 'static> Service<T> {
-    /// Starts the threads. `max_batch` is at least 1; the CPU time of runs is metered under `stage`.
+    /// Starts the threads. `max_batch` is at least 1; the CPU time of runs is metered under
+    /// `stage`.
     pub(crate) fn start(
         name: &str,
         network: Network,
@@ -146,8 +147,8 @@ impl<T: Send + 'static> Service<T> {
         Ok(service)
     }
 
-    /// Releases the network, unless a picture was submitted within [`IDLE_AFTER`]; the next one loads
-    /// it again. Returns whether it was loaded.
+    /// Releases the network, unless a picture was submitted within [`IDLE_AFTER`]; the next one
+    /// loads it again. Returns whether it was loaded.
     pub(crate) fn release_if_idle(&self) -> bool {
         let queue = self.shared.queue.lock();
         queue.used.is_none_or(|used| used.elapsed() >= IDLE_AFTER) && self.network.release()
@@ -158,7 +159,8 @@ impl<T: Send + 'static> Service<T> {
         self.shared.capacity
     }
 
-    /// Queues a picture; blocks while the queue is full. The CPU time of its run is added to `meter`.
+    /// Queues a picture; blocks while the queue is full. The CPU time of its run is added to
+    /// `meter`.
     pub(crate) fn submit(&self, picture: Picture, meter: &Arc<CpuMeter>) -> PendingOutcome<T> {
         self.shared.submit(picture, Arc::clone(meter))
     }
@@ -183,7 +185,7 @@ impl<T> Drop for Service<T> {
         self.shared.not_empty.notify_all();
         self.shared.not_full.notify_all();
         for thread in self.threads.drain(..) {
-            // Threads report errors and do not panic; a panic would have nobody to report to now.
+            // Threads send errors to their callers and do not panic; no caller is left now.
             let _ = thread.join();
         }
     }
@@ -258,8 +260,8 @@ fn answer<T>(
     }
 }
 
-/// Runs pictures of one size as a batch and decodes the outputs, picture by picture. The outer error
-/// is one of the whole batch.
+/// Runs pictures of one size as a batch and decodes the outputs, picture by picture. The outer
+/// error is one of the whole batch.
 pub(crate) fn run_batch<T>(
     network: &Network,
     pictures: Vec<Picture>,

@@ -83,8 +83,8 @@ fn networks_by_onnx_runtime_agree_with_it() {
     assert!(difference("yolox-nano", YOLOX, &device) < 1e-4);
 }
 
-/// Takes minutes, nearly all of them to compile GPU kernels for a CPU; the suite `operators` has what
-/// fits into every run.
+/// Takes minutes, nearly all of them to compile GPU kernels for a CPU; the suite `operators` has
+/// what fits into every run.
 #[test]
 #[ignore = "minutes"]
 fn networks_agree_on_a_software_gpu() {

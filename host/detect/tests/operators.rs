@@ -166,7 +166,12 @@ proptest! {
 
     /// A corrupted file is an error, or a network that runs or fails without a panic.
     #[test]
-    fn corrupted_files_are_errors(case in 0usize..1000, cut in 0f64..1.0, flips in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4), keep in any::<bool>()) {
+    fn corrupted_files_are_errors(
+        case in 0usize..1000,
+        cut in 0f64..1.0,
+        flips in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
+        keep in any::<bool>(),
+    ) {
         let mut bytes = cases()[case % cases().len()].model();
         if !keep {
             bytes.truncate((bytes.len() as f64 * cut) as usize);

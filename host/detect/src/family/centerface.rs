@@ -1,8 +1,8 @@
 //! CenterFace (Xu et al., 2019, arXiv:1911.03599): faces as points, no anchors.
 //!
-//! Four maps at a quarter of the input's size: the heat of a face's centre (sigmoid applied); the
-//! logarithm of its height and width, in cells; the centre's offset within its cell, y and x; five
-//! landmarks, y and x, as shares of the box from its top left corner.
+//! Four maps at a quarter of the input's size: the heat map of face centres (sigmoid applied); the
+//! logarithm of height and width, in cells; the offset of the centre in its cell, y and x; five
+//! landmarks, y and x, as fractions of the box's sides from its top left corner.
 
 use ocellus_core::{ChannelOrder, Point, Rect};
 

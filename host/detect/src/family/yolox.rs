@@ -39,7 +39,7 @@ impl Family for Yolox {
             for y in 0..height / stride {
                 for x in 0..width / stride {
                     let Some([cx, cy, w, h, objectness, scores @ ..]) = values.next() else { return Err(unexpected()) };
-                    // Cheap, and true of nearly every cell.
+                    // Skips nearly all cells without a look at their classes.
                     if *objectness < self.score {
                         continue;
                     }

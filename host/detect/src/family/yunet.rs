@@ -1,6 +1,6 @@
 //! YuNet (Wu et al., 2023, doi:10.1007/s11633-023-1423-y), as the OpenCV model zoo publishes it.
 //!
-//! Twelve outputs, `[cells, numbers]`: the class (1), the objectness (1), the box (4) and the
+//! Twelve outputs, `[cells, values]`: the class (1), the objectness (1), the box (4) and the
 //! landmarks (10), each for the strides 8, 16 and 32. Centre and landmarks are in cells from the
 //! cell's corner, the size is a logarithm of cells; the score is the geometric mean of class and
 //! objectness.

@@ -1,4 +1,5 @@
-//! Buffer pool: memory that one step gives back and a later step takes, in the same run or the next.
+//! Buffer pool: memory that one step gives back and a later step takes, in the same run or the
+//! next.
 //!
 //! A run allocates and frees its large tensors again and again. Fresh memory from the system is
 //! zeroed page by page on first access, which takes as long as a cheap operator. Buffers that a run

@@ -29,7 +29,7 @@ use crate::{
     reason = "a plan has a few hundred of these, made once; a box would add an indirection to every use"
 )]
 enum Source {
-    /// An optional input that the network does not give.
+    /// An optional input that the network omits.
     Absent,
     Constant(Value),
     /// In a slot, and later steps take it, too.

@@ -1,14 +1,14 @@
 //! Value on an edge of a graph: a float tensor on the device, or integers in the host's memory.
 //!
-//! Integers in these networks are shapes, sizes and indices. They are few, and the next step depends
-//! on them, so they never go to the device: reading one back would stall it.
+//! Integers in these networks are shapes, sizes and indices. They are few, and the next step
+//! depends on them, so they never go to the device: reading one back would stall it.
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
 
 use super::error::OperatorError;
 
-/// A value of any rank up to 5: burn has the rank in a tensor's type, but a network's ranks are known
-/// only at run time.
+/// A value of any rank up to 5: burn has the rank in a tensor's type, but a network's ranks are
+/// known only at run time.
 #[derive(Clone, Debug)]
 pub(super) enum Value {
     R1(Tensor<1>),
@@ -57,8 +57,8 @@ pub(super) fn array<const N: usize>(items: &[i64]) -> [i64; N] {
 }
 
 impl Value {
-    /// Uploads floats, and keeps integers and booleans in the host's memory. A scalar becomes a list
-    /// of one.
+    /// Uploads floats, and keeps integers and booleans in the host's memory. A scalar becomes a
+    /// list of one.
     pub(super) fn from_data(data: TensorData, device: &Device) -> Result<Self, OperatorError> {
         if !matches!(data.dtype(), DType::F32 | DType::F64 | DType::F16 | DType::BF16) {
             return data

@@ -7,7 +7,8 @@ use serde::Deserialize;
 
 use super::model::{MAX_BATCH, ManifestError, Model, one};
 
-/// The longest side of a detector's input, in pixels: bounds the memory that a manifest can ask for.
+/// The longest side of a detector's input, in pixels: bounds the memory that a manifest can ask
+/// for.
 const MAX_SIDE: u32 = 4096;
 
 /// The manifest of a detector, `detector.toml`.

@@ -59,7 +59,8 @@ pub(crate) struct Tracking {
 }
 
 impl EmbedderManifest {
-    /// Parses and checks all keys but `model`, which [`Model::check`] does; the error is its reason.
+    /// Parses and checks all keys but `model`, which [`Model::check`] does; the error is its
+    /// reason.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let manifest: Self = toml::from_str(text).map_err(|e| e.to_string().trim_end().to_owned())?;
         let EmbedderInput { width, height, max_batch, .. } = manifest.input;

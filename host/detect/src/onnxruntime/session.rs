@@ -217,8 +217,8 @@ mod tests {
     /// A network with an output whose size depends on the values of the input (the indices of those
     /// that are not zero), and one of the input's size (its negative).
     fn nonzero() -> ModelProto {
-        // The attribute `to` is an integer (type 2), here FLOAT. The tag of its type, field 20, takes
-        // two bytes.
+        // The attribute `to` is an integer (type 2), here FLOAT. The tag of its type, field 20,
+        // takes two bytes.
         let to_floats = field(5, &[field(1, b"to"), number(3, 1), vec![0xa0, 0x01, 2]].concat());
         let graph = [
             field(1, &node("NonZero", "x", "places", &[])),

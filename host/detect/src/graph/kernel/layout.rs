@@ -188,9 +188,15 @@ fn concat(axis: usize, inputs: usize) -> Kernel {
     macro_rules! join {
         ($values:expr, $first:expr, $($rank:ident),*) => {
             match $first {
-                Value::Integers(_) => Ok(Value::Integers($values.into_iter().map(Value::integers).collect::<Result<Vec<_>, _>>()?.concat())),
+                Value::Integers(_) => {
+                    let lists = $values.into_iter().map(Value::integers);
+                    Ok(Value::Integers(lists.collect::<Result<Vec<_>, _>>()?.concat()))
+                }
                 $(Value::$rank(_) => {
-                    let same = $values.into_iter().map(|value| if let Value::$rank(t) = value { Ok(t) } else { Err(OperatorError::new("tensors of different rank")) });
+                    let same = $values.into_iter().map(|value| match value {
+                        Value::$rank(t) => Ok(t),
+                        _ => Err(OperatorError::new("tensors of different rank")),
+                    });
                     Ok(Value::$rank(Tensor::cat(same.collect::<Result<Vec<_>, _>>()?, axis)))
                 })*
             }

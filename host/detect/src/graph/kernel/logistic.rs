@@ -70,7 +70,8 @@ mod tests {
         #[test]
         fn sigmoids_are_close(x in -90f32..90.0) {
             let want = 1.0 / (1.0 + f64::from(-x).exp());
-            prop_assert!((f64::from(of(Activation::Sigmoid, x)) - want).abs() <= 1e-6 * want.max(1e-30), "{x}: {} {want}", of(Activation::Sigmoid, x));
+            let have = of(Activation::Sigmoid, x);
+            prop_assert!((f64::from(have) - want).abs() <= 1e-6 * want.max(1e-30), "{x}: {have} {want}");
         }
     }
 }

@@ -1,8 +1,9 @@
 //! Scaling of feature maps (ONNX Resize and Upsample).
 //!
-//! ONNX defines six coordinate systems and four ways of rounding. Nearest-neighbour scaling supports
-//! all of them but `tf_crop_and_resize`: the indices of rows and columns are computed on the host.
-//! Linear scaling supports the coordinate systems that burn implements; everything else is refused.
+//! ONNX defines six coordinate systems and four ways of rounding. Nearest-neighbour scaling
+//! supports all of them but `tf_crop_and_resize`: the indices of rows and columns are computed on
+//! the host. Linear scaling supports the coordinate systems that burn implements; everything else
+//! is refused.
 
 use burn::tensor::{
     Int, Tensor, TensorData, module,

@@ -84,8 +84,8 @@ pub(super) struct Destination {
     pub(super) pitch: usize,
 }
 
-/// Computes `tiles` tiles of `VECTORS` vectors each, from the sum `from` on, for as many channels as
-/// fit `out`; `out` and the residual begin at `destination.first`.
+/// Computes `tiles` tiles of `VECTORS` vectors each, from the sum `from` on, for as many channels
+/// as fit `out`; `out` and the residual begin at `destination.first`.
 #[inline(always)]
 pub(super) fn multiply<S: Simd, const VECTORS: usize>(
     weights: &Weights,
@@ -187,7 +187,8 @@ impl<'a, const VECTORS: usize, const BLOCKS: usize> Tile<'a, VECTORS, BLOCKS> {
         }
     }
 
-    /// Stores the sums of a vector that are in rows, and drops those between rows or after the last.
+    /// Stores the sums of a vector that are in rows, and drops those between rows or after the
+    /// last.
     #[inline(never)]
     fn scatter(&self, sums: &[f32], from: usize, channel: usize, residual: Option<&[f32]>, out: &mut [f32]) {
         let Destination { plane, at, rows, columns, pitch, .. } = self.destination;

@@ -1,6 +1,7 @@
 //! Geometry of sliding windows over a picture.
 
-/// A window that slides over the planes of one picture. Pairs are rows, columns; sizes are in pixels.
+/// A window that slides over the planes of one picture. Pairs are rows, columns; sizes are in
+/// pixels.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Geometry {
     /// Of the picture.

@@ -7,8 +7,8 @@ use macerator::Simd;
 
 use super::vector::{load, store};
 
-/// Copies one phase of a line: every `stride`-th pixel from the `phase`-th on, counted with `before`
-/// pixels of padding in front of the line. Padding follows the line until `to` is full.
+/// Copies one phase of a line: every `stride`-th pixel from the `phase`-th on, counted with
+/// `before` pixels of padding in front of the line. Padding follows the line until `to` is full.
 #[inline(always)]
 pub(super) fn copy_phase<S: Simd>(
     line: &[f32],

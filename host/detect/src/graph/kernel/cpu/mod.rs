@@ -247,12 +247,18 @@ mod tests {
 
     prop_compose! {
         fn cases(sizes: &'static [usize], most_channels: usize)(
-            batch in 1..3usize, channels in [1..most_channels, 1..most_channels], size in [1..70usize, 1..70usize], kernel in [prop::sample::select(sizes), prop::sample::select(sizes)],
-            stride in [1..4usize, 1..4usize], padding in [0..4usize, 0..4usize, 0..4usize, 0..4usize], seed: u32,
+            batch in 1..3usize,
+            channels in [1..most_channels, 1..most_channels],
+            size in [1..70usize, 1..70usize],
+            kernel in [prop::sample::select(sizes), prop::sample::select(sizes)],
+            stride in [1..4usize, 1..4usize],
+            padding in [0..4usize, 0..4usize, 0..4usize, 0..4usize],
+            seed: u32,
         ) -> Case {
             let [above, left, below, right] = padding;
             // At most half a window of padding, and at least one window.
-            let padding = [above.min(kernel[0] / 2), left.min(kernel[1] / 2), below.min(kernel[0] / 2), right.min(kernel[1] / 2)];
+            let [rows, columns] = kernel.map(|side| side / 2);
+            let padding = [above.min(rows), left.min(columns), below.min(rows), right.min(columns)];
             let size = [size[0].max(kernel[0]), size[1].max(kernel[1])];
             Case { batch, channels, size, kernel, stride, padding, seed }
         }
@@ -332,14 +338,16 @@ mod tests {
 
         #[test]
         fn dense_convolutions_agree_with_burn(
-            case in cases(&[1, 2, 3, 5], 20), activation in activations(), residual: Option<bool>, with_bias: bool, threads in 1..4usize,
+            case in cases(&[1, 2, 3, 5], 20), activation in activations(), residual: Option<bool>,
+            with_bias: bool, threads in 1..4usize,
         ) {
             check(&case, 1, activation, residual, with_bias, threads);
         }
 
         #[test]
         fn pointwise_convolutions_agree_with_burn(
-            mut case in cases(&[1], 80), activation in activations(), residual: Option<bool>, with_bias: bool, threads in 1..4usize,
+            mut case in cases(&[1], 80), activation in activations(), residual: Option<bool>,
+            with_bias: bool, threads in 1..4usize,
         ) {
             case.stride = [1, 1];
             check(&case, 1, activation, residual, with_bias, threads);
@@ -347,7 +355,8 @@ mod tests {
 
         #[test]
         fn depthwise_convolutions_agree_with_burn(
-            mut case in cases(&[3, 5, 7], 20), activation in activations(), residual: Option<bool>, with_bias: bool, threads in 1..4usize,
+            mut case in cases(&[3, 5, 7], 20), activation in activations(), residual: Option<bool>,
+            with_bias: bool, threads in 1..4usize,
         ) {
             case.kernel[1] = case.kernel[0];
             case.size[1] = case.size[1].max(case.kernel[1]);
