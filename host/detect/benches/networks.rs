@@ -1,10 +1,11 @@
-//! Milliseconds a picture of each network that ships, by device: alone (one after the other) and
-//! together (as many at a time as the device runs, as jobs have it; in batches on a GPU), beside
-//! ONNX Runtime in Python.
+//! Benchmark of networks: milliseconds a picture of each network that ships, by device.
 //!
-//! `cargo xtask bench networks` measures the CPU, and a GPU where there is one; it names the Python
-//! that has ONNX Runtime in `OCELLUS_PEER`. `OCELLUS_DEVICE=wgpu` takes a software GPU, too, which
-//! says nothing about real ones.
+//! *Alone* is one picture after the other; *together* is as many at a time as the device has
+//! workers, as for jobs; in batches on a GPU. Both are compared with ONNX Runtime in Python.
+//!
+//! `cargo xtask bench networks` measures the CPU, and a GPU where there is one; it passes a Python
+//! that has ONNX Runtime in `OCELLUS_PEER`. `OCELLUS_DEVICE=wgpu` also accepts a software GPU,
+//! whose times say nothing about real ones.
 
 #![allow(clippy::print_stdout, reason = "a benchmark prints")]
 
@@ -74,16 +75,16 @@ fn main() -> Result<(), Failure> {
     Ok(())
 }
 
-/// Milliseconds of each run, of one after the other as a worker does them.
+/// Milliseconds of each of `runs`, one after the other with reused memory, as a worker does them.
 fn again(network: &Network, input: &Array, runs: usize) -> Result<Vec<f64>, NetworkError> {
-    let (mut shown, mut outputs) = (Array::default(), Vec::new());
+    let (mut reused, mut outputs) = (Array::default(), Vec::new());
     let run = |_| {
         time(|| {
-            // burn takes it.
-            if shown.data.is_empty() {
-                shown.clone_from(input);
+            // burn consumes the input; ONNX Runtime leaves it.
+            if reused.data.is_empty() {
+                reused.clone_from(input);
             }
-            network.run_into(&mut shown, &mut outputs)
+            network.run_into(&mut reused, &mut outputs)
         })
     };
     (0..runs).map(run).collect()
@@ -97,22 +98,24 @@ fn compare(name: String, ours: f64, theirs: Option<f64>) -> Figure {
     }
 }
 
-/// Milliseconds.
+/// Milliseconds that `work` takes.
 fn time<E>(work: impl FnOnce() -> Result<(), E>) -> Result<f64, E> {
     let start = Instant::now();
     work()?;
     Ok(start.elapsed().as_secs_f64() * 1e3)
 }
 
-/// By network: alone and together; empty where no Python is named.
+/// Milliseconds of ONNX Runtime in Python by network, alone and together; empty where no Python is
+/// passed.
 fn peer(detectors: &PathBuf) -> Result<HashMap<String, (f64, f64)>, Failure> {
     let Some(python) = std::env::var_os("OCELLUS_PEER") else { return Ok(HashMap::new()) };
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/peer/networks.py");
     let output = Command::new(python).arg(script).arg(detectors).output()?;
-    let said: HashMap<String, Value> = serde_json::from_slice(&output.stdout)
+    let measured: HashMap<String, Value> = serde_json::from_slice(&output.stdout)
         .map_err(|e| format!("{script}: {e}: {}", String::from_utf8_lossy(&output.stderr)))?;
     let figure = |figures: &Value, name| figures.get(name).and_then(Value::as_f64).ok_or("a figure is missing");
-    said.into_iter()
+    measured
+        .into_iter()
         .map(|(name, figures)| Ok((name, (figure(&figures, "alone")?, figure(&figures, "together")?))))
         .collect()
 }

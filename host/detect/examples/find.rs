@@ -1,4 +1,4 @@
-//! Looks for objects in a picture and prints them: to try a detector of your own, or thresholds.
+//! Object finder: prints the objects in pictures, to try a detector of your own, or thresholds.
 //!
 //! ```sh
 //! ffmpeg -ss 2 -i some.mp4 -frames:v 1 frame.ppm
@@ -41,12 +41,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
+/// Decodes a binary PPM of 8 bits; `None` for anything else.
 fn ppm(bytes: &[u8]) -> Option<RgbImage> {
     let mut rest = bytes.strip_prefix(b"P6")?.trim_ascii_start();
     let mut number = || {
         let digits = rest.iter().position(|b| !b.is_ascii_digit())?;
         let (number, after) = rest.split_at(digits);
-        // One white space ends a number; after the last it is the only one.
+        // A single white-space character ends the header's last number.
         rest = after.get(1..)?;
         std::str::from_utf8(number).ok()?.parse::<u32>().ok()
     };
@@ -55,7 +56,7 @@ fn ppm(bytes: &[u8]) -> Option<RgbImage> {
     Some(RgbImage { width, height, data })
 }
 
-/// Bilinear; the server has swscale for this.
+/// Bilinear scaling without a library; the server uses swscale.
 fn scaled(picture: &RgbImage, spec: InputSpec) -> InputImage {
     let frame = Size { width: picture.width, height: picture.height };
     let (shown, scale) = spec.fit(frame);

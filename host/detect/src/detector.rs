@@ -1,101 +1,71 @@
-//! A detector: pictures in, boxes in the frame out.
+//! Detector: pictures in, boxes in the frame out.
+//!
+//! Owns a network, its family and the threads that run it, and is shared by all jobs. The threads
+//! end when the detector is dropped.
 
-use std::{fs, path::Path, sync::Arc};
+use std::{path::Path, sync::Arc};
 
 use ocellus_core::{CpuMeter, InputImage, InputSpec, Landmarks, ObjectType, Point, Rect, Size, Stage};
-use sha2::{Digest, Sha256};
 
 use crate::{
-    Device,
+    array::Array,
+    detect_error::DetectError,
+    device::Device,
     family::{Family, family},
-    graph::{Array, InputShape, Network, NetworkError},
-    manifest::{InputSize, Manifest, ManifestError, Model},
-    nms::{Candidate, suppress},
-    service::{Picture, Read, Scratch, Service, Waiting, run_batch},
+    loading::{LoadError, ServiceSpec, checked_model, digest, read_file, start_service},
+    manifest::{InputSize, Manifest},
+    nms::{RawBox, suppress},
+    service::{PendingOutcome, Picture, Service},
 };
 
-/// A box that a detector found, in pixels of the frame. May reach over the frame's edge.
+/// A box that a detector found. May reach beyond the frame's edges.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RawDetection {
+    /// One of [`Detector::types`].
     pub object_type: ObjectType,
+    /// Pixels of the frame, not of the network's input.
     pub rect: Rect,
-    /// 0..=1, at least the manifest's threshold.
+    /// The network's confidence, 0..=1; at least the manifest's threshold.
     pub score: f32,
+    /// Pixels of the frame; `None` where the family has none.
     pub landmarks: Option<Landmarks>,
 }
 
-/// Why a detector's folder is not used.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum LoadError {
-    #[error("{file}: {reason}")]
-    Read { file: String, reason: String },
-    #[error(transparent)]
-    Manifest(#[from] ManifestError),
-    #[error("{file} is not the file that the manifest names: sha256 {actual}, expected {expected}")]
-    Changed { file: String, expected: String, actual: String },
-    #[error(transparent)]
-    Network(#[from] NetworkError),
-    /// It loads, and a picture does not go through it.
-    #[error("the first run: {0}")]
-    FirstRun(String),
-    #[error("all of its object types are already served by {0}")]
-    Superseded(String),
-}
-
-/// Why pictures were not looked at.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{detector}: {reason}")]
-pub struct DetectError {
-    detector: String,
-    reason: String,
-}
-
-impl DetectError {
-    pub(crate) fn new(network: &str, reason: String) -> Self {
-        Self { detector: network.to_owned(), reason }
-    }
-
-    /// The name of the detector or embedder.
-    pub fn detector(&self) -> &str {
-        &self.detector
-    }
-}
-
-/// A network with its family, shared by all jobs. Its threads end when the detector is dropped.
+/// A network with its family, shared by all jobs. Its threads end when it is dropped.
 pub struct Detector {
     name: String,
     version: String,
     digest: String,
     licence: String,
     size: InputSize,
-    /// By group.
+    /// By the group of a box.
     types: Vec<ObjectType>,
     iou: f32,
     family: Arc<dyn Family>,
-    service: Service<Vec<Candidate>>,
+    service: Service<Vec<RawBox>>,
 }
 
-/// A picture that a detector looks at.
+/// A picture in the queue of a detector, or in its network.
 pub struct PendingDetection<'a> {
     detector: &'a Detector,
-    waiting: Waiting<Vec<Candidate>>,
+    outcome: PendingOutcome<Vec<RawBox>>,
     scale: f32,
 }
 
 impl PendingDetection<'_> {
-    /// What was found, best first. Blocks until it is.
+    /// Blocks until the network has run, and returns what was found, best score first.
     ///
     /// # Errors
     /// A network that fails.
     pub fn wait(self) -> Result<Vec<RawDetection>, DetectError> {
-        let Self { detector, waiting, scale } = self;
-        Ok(detector.boxes(waiting.wait().map_err(|e| detector.failed(e))?, scale))
+        let Self { detector, outcome, scale } = self;
+        Ok(detector.detections(outcome.wait().map_err(|e| detector.failed(e))?, scale))
     }
 }
 
 impl Detector {
-    /// Loads a detector's folder, without the object types that `taken` gives another detector for,
-    /// and runs it once. Gives those types, too.
+    /// Loads a detector's folder and runs the network once. Object types for which `taken` names
+    /// another detector are left out and returned.
     pub(crate) fn load(
         folder: &Path,
         taken: &dyn Fn(&ObjectType) -> Option<String>,
@@ -106,27 +76,23 @@ impl Detector {
         let model = checked_model(folder, &manifest.model)?;
         let Groups { types, classes, superseded } = Groups::new(&manifest, taken)?;
         let size = manifest.input_size()?;
-        // A CPU's workers take one picture each.
-        let max_batch = if device.is_gpu() { manifest.input.max_batch } else { 1 };
-        let (width, height) = match size {
-            InputSize::Fixed { width, height } => (Some(width as usize), Some(height as usize)),
-            InputSize::Adaptive { .. } => (None, None),
-        };
-        let shape = InputShape { batch: (max_batch == 1).then_some(1), width, height };
-        let network = Network::open(&manifest.model.file, model, shape, device)?;
         let family: Arc<dyn Family> = family(&manifest, classes).into();
-        let read = {
+        let decode = {
             let family = Arc::clone(&family);
             move |outputs: &[Array], width, height| family.decode(outputs, width, height).map_err(|e| e.to_string())
         };
-        first_run(&network, &read, size, max_batch.min(2)).map_err(LoadError::FirstRun)?;
-
-        let service = Service::start(&manifest.name, network, max_batch, Stage::Detect, read)
-            .map_err(|e| LoadError::FirstRun(format!("no thread: {e}")))?;
+        let spec = ServiceSpec {
+            name: &manifest.name,
+            file: &manifest.model.file,
+            input: size,
+            max_batch: manifest.input.max_batch,
+            stage: Stage::Detect,
+        };
+        let (service, _) = start_service(&spec, model, device, decode)?;
         let detector = Self {
             name: manifest.name,
             version: manifest.version,
-            digest: hexadecimal(&Sha256::digest(&text)),
+            digest: digest(&text),
             licence: manifest.licence,
             size,
             types,
@@ -137,38 +103,40 @@ impl Detector {
         Ok((detector, superseded))
     }
 
+    /// Unique among the detectors of a folder; lower case, digits and `-`.
     pub fn name(&self) -> &str {
         &self.name
     }
 
+    /// As the manifest states it.
     pub fn version(&self) -> &str {
         &self.version
     }
 
-    /// Of the weights, as an SPDX expression.
+    /// Licence of the weights, as an SPDX expression.
     pub fn licence(&self) -> &str {
         &self.licence
     }
 
-    /// What it reports; none that an earlier detector reports.
+    /// Object types that it reports; none that an earlier detector reports.
     pub fn types(&self) -> &[ObjectType] {
         &self.types
     }
 
-    /// SHA-256 of the manifest, which holds that of the network: the same digest finds the same
-    /// boxes.
+    /// SHA-256 of the manifest, which holds that of the network, in lower-case hexadecimal. The
+    /// same digest on the same device gives the same boxes.
     pub fn digest(&self) -> &str {
         &self.digest
     }
 
-    /// What to make of frames of this size. Asking for it is cheap.
+    /// The input to make of a frame of this size. Cheap.
     pub fn input(&self, frame: Size) -> InputSpec {
-        let (order, fill) = self.family.picture();
+        let (order, fill) = self.family.input_format();
         let (width, height) = input_size(self.size, frame);
         InputSpec { width, height, order, fill }
     }
 
-    /// Pictures to have under way at once, so that it never waits for the next.
+    /// Pictures to keep in its queue, so that its workers never wait for the next.
     pub fn depth(&self) -> usize {
         self.service.capacity()
     }
@@ -177,41 +145,40 @@ impl Detector {
         self.service.release_if_idle()
     }
 
-    /// Begins to look for objects in a picture made for [`Detector::input`]. Waits only where
-    /// [`Self::depth`] pictures wait already; called from many threads at once, whose pictures then
-    /// share batches. What the network's run takes is added to `meter`.
+    /// Queues a picture made for [`Detector::input`]. Blocks while [`Self::depth`] pictures are
+    /// queued; concurrent callers' pictures share batches on a GPU. The CPU time of the network's
+    /// run is added to `meter`.
     ///
     /// # Errors
-    /// A picture that was not made for it.
+    /// A picture that was made for another input.
     pub fn begin(&self, image: InputImage, meter: &Arc<CpuMeter>) -> Result<PendingDetection<'_>, DetectError> {
         let InputImage { spec, data, scale, frame } = image;
         let (width, height) = (spec.width as usize, spec.height as usize);
         if spec != self.input(frame) || data.len() != width * height * 3 || scale.is_nan() || scale <= 0.0 {
             return Err(self.failed("a picture that was not made for it"));
         }
-        Ok(PendingDetection {
-            detector: self,
-            waiting: self.service.submit(Picture { width, height, data }, meter),
-            scale,
-        })
+        let outcome = self.service.submit(Picture { width, height, data }, meter);
+        Ok(PendingDetection { detector: self, outcome, scale })
     }
 
-    /// Finds objects in pictures; one list for each picture, best first. Blocks until all are done.
+    /// Finds objects in pictures made for [`Detector::input`]; one list for each picture, best
+    /// score first. Blocks until all are done. CPU time is not metered.
     ///
     /// # Errors
     /// As [`Detector::begin`], or a network that fails.
     pub fn detect(&self, images: Vec<InputImage>) -> Result<Vec<Vec<RawDetection>>, DetectError> {
-        let nobodys = Arc::default();
-        let looking = images.into_iter().map(|image| self.begin(image, &nobodys)).collect::<Result<Vec<_>, _>>()?;
-        looking.into_iter().map(PendingDetection::wait).collect()
+        let unmetered = Arc::default();
+        let pending = images.into_iter().map(|image| self.begin(image, &unmetered)).collect::<Result<Vec<_>, _>>()?;
+        pending.into_iter().map(PendingDetection::wait).collect()
     }
 
-    fn boxes(&self, found: Vec<Candidate>, scale: f32) -> Vec<RawDetection> {
-        suppress(found, self.iou).into_iter().filter_map(|candidate| self.in_frame(candidate, scale)).collect()
+    fn detections(&self, found: Vec<RawBox>, scale: f32) -> Vec<RawDetection> {
+        suppress(found, self.iou).into_iter().filter_map(|raw| self.in_frame(raw, scale)).collect()
     }
 
-    fn in_frame(&self, candidate: Candidate, scale: f32) -> Option<RawDetection> {
-        let Candidate { rect, score, group, landmarks } = candidate;
+    /// Maps a box from the network's input to the frame.
+    fn in_frame(&self, raw: RawBox, scale: f32) -> Option<RawDetection> {
+        let RawBox { rect, score, group, landmarks } = raw;
         let point = |p: Point| Point { x: p.x / scale, y: p.y / scale };
         let rect = Rect::new(rect.left / scale, rect.top / scale, rect.right / scale, rect.bottom / scale);
         let object_type = self.types.get(group)?.clone();
@@ -219,46 +186,18 @@ impl Detector {
     }
 
     fn failed(&self, reason: impl ToString) -> DetectError {
-        DetectError::new(&self.name, reason.to_string())
+        DetectError::new(&self.name, reason)
     }
 }
 
-pub(crate) fn read_file(folder: &Path, name: &str) -> Result<Vec<u8>, LoadError> {
-    let path = folder.join(name);
-    fs::read(&path).map_err(|e| LoadError::Read { file: path.display().to_string(), reason: e.to_string() })
-}
-
-/// Reads the network that a manifest names, unless it is another file by then; it is the right one
-/// now.
-pub(crate) fn checked_model(
-    folder: &Path,
-    model: &Model,
-) -> Result<impl Fn() -> Result<Vec<u8>, NetworkError> + Send + Sync + use<>, LoadError> {
-    read_model(folder, model)?;
-    let (folder, model) = (folder.to_owned(), model.clone());
-    Ok(move || {
-        read_model(&folder, &model).map_err(|e| NetworkError::Read { file: model.file.clone(), reason: e.to_string() })
-    })
-}
-
-fn read_model(folder: &Path, model: &Model) -> Result<Vec<u8>, LoadError> {
-    let bytes = read_file(folder, &model.file)?;
-    let actual = hexadecimal(&Sha256::digest(&bytes));
-    if actual != model.sha256 {
-        let file = folder.join(&model.file).display().to_string();
-        return Err(LoadError::Changed { file, expected: model.sha256.clone(), actual });
-    }
-    Ok(bytes)
-}
-
-/// Object types, each with the detector that finds it already.
+/// Object types that are left to another detector, each with its name.
 pub(crate) type Taken = Vec<(ObjectType, String)>;
 
-/// The classes of a network, by what they are reported as.
+/// Classes of a network, grouped by the object type that they are reported as.
 struct Groups {
-    /// A group's object type.
+    /// By group.
     types: Vec<ObjectType>,
-    /// A class's index in the network's output, and its group.
+    /// Index in the network's output, and group.
     classes: Vec<(usize, usize)>,
     superseded: Taken,
 }
@@ -287,34 +226,18 @@ impl Groups {
     }
 }
 
-/// Sends grey pictures through: a network that cannot run, that takes no batch, or that is of
-/// another family is found out here and not in the middle of a job.
-fn first_run(network: &Network, read: impl Read<Vec<Candidate>>, size: InputSize, batch: usize) -> Result<(), String> {
-    let (width, height) = match size {
-        InputSize::Fixed { width, height } => (width as usize, height as usize),
-        // Not square, so that rows and columns are told apart; small, since only shapes matter.
-        InputSize::Adaptive { multiple, .. } => (4 * multiple as usize, 2 * multiple as usize),
-    };
-    let grey = Picture { width, height, data: vec![128; width * height * 3] };
-    let outcomes = run_batch(network, vec![grey; batch], &mut Scratch::default(), read).map_err(|e| e.to_string())?;
-    outcomes.into_iter().try_for_each(|outcome| outcome.map(drop)).map_err(|e| e.to_string())
-}
-
+/// Width and height in pixels of the input for a frame.
 fn input_size(size: InputSize, frame: Size) -> (u32, u32) {
     match size {
         InputSize::Fixed { width, height } => (width, height),
         InputSize::Adaptive { max_side, multiple } => {
-            // A small frame is not blown up: that costs time and shows nothing more.
+            // Small frames are not enlarged: that costs time and adds no detail.
             let longer = frame.width.max(frame.height).max(1);
             let scale = (f64::from(max_side) / f64::from(longer)).min(1.0);
             let side = |n: u32| ((f64::from(n) * scale).round() as u32).clamp(1, max_side).next_multiple_of(multiple);
             (side(frame.width), side(frame.height))
         }
     }
-}
-
-pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]
@@ -327,7 +250,7 @@ mod tests {
     const ADAPTIVE: InputSize = InputSize::Adaptive { max_side: 640, multiple: 32 };
 
     #[test]
-    fn adaptive_inputs_keep_the_aspect_and_do_not_blow_up() {
+    fn adaptive_inputs_keep_the_aspect_ratio_and_do_not_enlarge() {
         let of = |width, height| input_size(ADAPTIVE, Size { width, height });
         assert_eq!(of(1920, 1080), (640, 384));
         assert_eq!(of(1080, 1920), (384, 640));
@@ -346,8 +269,7 @@ mod tests {
             let spec = InputSpec { width: w, height: h, order: ChannelOrder::Rgb, fill: 0 };
             let (shown, scale) = spec.fit(frame);
             prop_assert!(shown.width <= w && shown.height <= h);
-            // A box that spans the picture spans the frame: letterboxing and its inverse agree to a
-            // pixel of the input.
+            // Letterboxing and its inverse agree to a pixel of the input.
             prop_assert!((shown.width as f32 / scale - width as f32).abs() <= 1.0 / scale);
             prop_assert!((shown.height as f32 / scale - height as f32).abs() <= 1.0 / scale);
         }

@@ -1,11 +1,14 @@
-//! Chooses where networks run and what runs them, once at start: a GPU by burn, the CPU by ONNX
-//! Runtime where its library is at hand, or the CPU by burn, which takes longer.
+//! Device choice: the hardware and the engine that networks run on, picked once at start.
 //!
-//! The GPU is asked for by its native API, since wgpu's own choice without a driver ends in
-//! something that hangs. Only kinds of adapters that are GPUs are looked at, unless wgpu is asked
-//! for by name: a CPU that plays a GPU is slower than the CPU itself.
+//! A GPU through burn and wgpu, the CPU through ONNX Runtime where its library is installed, or the
+//! CPU through burn, which is slower. A GPU and ONNX Runtime are initialised once in a process and
+//! live as long as it.
+//!
+//! The GPU is requested through its native API (Vulkan, Metal, DirectX 12): where there is no
+//! driver, wgpu's own choice hangs. Software rasterisers are skipped unless wgpu is requested by
+//! name: they are slower than the CPU engines.
 
-use std::{env::consts, fmt, path::Path, str::FromStr, sync::OnceLock, thread};
+use std::{env::consts, fmt, path::Path, str::FromStr, sync::OnceLock};
 
 use burn::{
     cubecl::config::{CubeClRuntimeConfig, RuntimeConfig, cache::CacheConfig},
@@ -15,19 +18,24 @@ use burn::{
     },
 };
 
-use crate::graph::OnnxRuntime;
+use crate::{
+    onnxruntime::OnnxRuntime,
+    parallelism::{Parallelism, available_cores},
+};
 
-/// What the operator asks for.
+/// The operator's choice of device; [`Device::choose`] resolves it.
+///
+/// Parsed from and displayed as `auto`, `wgpu`, `onnxruntime` or `cpu`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum DeviceChoice {
-    /// The first of those below that there is; no software GPU.
+    /// The first that is available of a hardware GPU, ONNX Runtime and burn on the CPU.
     #[default]
     Auto,
-    /// A GPU, or a software one, or an error.
+    /// A hardware GPU, else a software one (such as SwiftShader), else an error.
     Wgpu,
-    /// The CPU by ONNX Runtime, or an error.
+    /// ONNX Runtime on the CPU, or an error.
     OnnxRuntime,
-    /// The CPU by burn.
+    /// burn on the CPU; always available.
     Cpu,
 }
 
@@ -59,64 +67,53 @@ impl fmt::Display for DeviceChoice {
 /// Why a device cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DeviceError {
-    /// There is no adapter of the wanted kind, or it does not come up.
+    /// There is no adapter of the requested kind, or it cannot be initialised.
     #[error("no GPU can be used through {api}: {reason}")]
-    NoGpu { api: &'static str, reason: String },
-    /// Its library is not there, or does not load.
+    NoGpu {
+        /// `vulkan`, `metal` or `dx12`.
+        api: &'static str,
+        /// Cause, as the driver words it.
+        reason: String,
+    },
+    /// The shared library of ONNX Runtime is missing or cannot be loaded.
     #[error("ONNX Runtime cannot be used: {reason}")]
-    NoOnnxRuntime { reason: String },
+    NoOnnxRuntime {
+        /// Cause, with the path of the library.
+        reason: String,
+    },
 }
 
-/// A place to run networks. Cheap to clone; all clones are the same device.
+/// Hardware and engine that networks run on. Cheap to clone; clones share the device.
 #[derive(Clone)]
 pub struct Device {
     burn: burn::tensor::Device,
-    /// Runs networks in place of burn.
+    /// Takes burn's place where it is set.
     onnxruntime: Option<OnnxRuntime>,
     description: String,
-    /// Of a CPU; a GPU has one.
-    workers: Option<Workers>,
+    /// `None` for a GPU, which does one run at a time.
+    parallelism: Option<Parallelism>,
 }
 
-/// How many runs of a network go on at the same time, and what each has for itself.
+/// Sets the folder in which burn caches the timings of GPU kernels (autotune) across processes;
+/// measuring them takes minutes. Compiled shaders are cached by the GPU's driver instead.
 ///
-/// Pictures side by side on a core each take less than one picture on all cores: nothing waits for
-/// the slowest part of an operator, and what another thread takes of one core holds up one picture,
-/// not all. A GPU is full with one run, of many pictures.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Workers {
-    pub count: usize,
-    /// Threads of each.
-    pub threads: usize,
-}
-
-impl Workers {
-    /// More cost memory, and gain little: cores share theirs.
-    const MOST: usize = 8;
-
-    fn of_cores(cores: usize) -> Self {
-        let count = cores.clamp(1, Self::MOST);
-        Self { count, threads: (cores / count).max(1) }
-    }
-}
-
-/// Keeps what burn measures of a GPU's kernels in a folder, where the next process finds it:
-/// measuring takes minutes. Shaders are kept by the GPU's driver, in a place of its own.
-///
-/// Must be called before the first device is brought up; whether it was, and no other folder was
-/// named before.
-pub fn remember_in(folder: &Path) -> bool {
+/// Returns `false`, without effect, after the first device was created or another folder was set.
+pub fn cache_autotune_in(folder: &Path) -> bool {
     let mut config = CubeClRuntimeConfig::default().override_from_env();
     config.environment.path = CacheConfig::Directory(folder.to_owned());
     CubeClRuntimeConfig::try_set(config)
 }
 
 impl Device {
-    /// Brings up a device. A GPU, or ONNX Runtime, is brought up once in a process and shared from
-    /// then on.
+    /// Initialises a device. A GPU, or ONNX Runtime, is initialised once in a process and shared
+    /// by all later calls.
     ///
-    /// `onnxruntime`: the folder that holds ONNX Runtime's shared library, by the name that the
-    /// system gives libraries.
+    /// `onnxruntime` is the folder that holds ONNX Runtime's shared library, under the platform's
+    /// file name for libraries (`libonnxruntime.so`, `onnxruntime.dll`).
+    ///
+    /// # Errors
+    /// [`DeviceChoice::Wgpu`] and [`DeviceChoice::OnnxRuntime`] where they are not available; the
+    /// other choices always succeed.
     pub fn choose(choice: DeviceChoice, onnxruntime: Option<&Path>) -> Result<Self, DeviceError> {
         match choice {
             DeviceChoice::Cpu => Ok(Self::cpu()),
@@ -140,7 +137,7 @@ impl Device {
             burn: burn::tensor::Device::flex(),
             onnxruntime: None,
             description,
-            workers: Some(Workers::of_cores(threads)),
+            parallelism: Some(Parallelism::of_cores(threads)),
         }
     }
 
@@ -148,35 +145,35 @@ impl Device {
         let without = |reason: String| DeviceError::NoOnnxRuntime { reason };
         let folder = folder.ok_or_else(|| without("there is no folder of its library".into()))?;
         let library = folder.join(format!("{}onnxruntime{}", consts::DLL_PREFIX, consts::DLL_SUFFIX));
-        let threads = thread::available_parallelism().map_or(1, usize::from);
-        let workers = Workers::of_cores(threads);
-        let onnxruntime = OnnxRuntime::load(&library, workers.count).map_err(without)?;
+        let threads = available_cores();
+        let parallelism = Parallelism::of_cores(threads);
+        let onnxruntime = OnnxRuntime::load(&library, parallelism.workers).map_err(without)?;
         let description = format!("cpu (ONNX Runtime, {threads} threads)");
-        Ok(Self { onnxruntime: Some(onnxruntime), description, workers: Some(workers), ..Self::cpu() })
+        Ok(Self { onnxruntime: Some(onnxruntime), description, parallelism: Some(parallelism), ..Self::cpu() })
     }
 
-    /// For people: `wgpu (NVIDIA H100, vulkan)`, `cpu (ONNX Runtime, 8 threads)`.
+    /// Description for people, such as `wgpu (NVIDIA H100, vulkan)` or
+    /// `cpu (ONNX Runtime, 8 threads)`.
     pub fn describe(&self) -> &str {
         &self.description
     }
 
     pub(crate) fn is_gpu(&self) -> bool {
-        self.workers.is_none()
+        self.parallelism.is_none()
     }
 
-    /// The same, for a network that is asked now and then: one run at a time, with all threads.
-    /// Each worker costs the memory of its weights.
-    pub(crate) fn in_one_lane(&self) -> Self {
-        let workers = self.workers.map(|workers| Workers { count: 1, threads: workers.count * workers.threads });
-        Self { workers, ..self.clone() }
+    /// The same device with one run at a time on all threads, for a network that is used rarely:
+    /// latency matters then, and each further worker would cost the memory of its buffers.
+    pub(crate) fn with_single_worker(&self) -> Self {
+        Self { parallelism: self.parallelism.map(Parallelism::single_worker), ..self.clone() }
     }
 
-    /// Of a CPU's cores; a GPU does one run after the other.
-    pub(crate) fn workers(&self) -> Option<Workers> {
-        self.workers
+    /// `None` for a GPU, which does one run at a time.
+    pub(crate) fn parallelism(&self) -> Option<Parallelism> {
+        self.parallelism
     }
 
-    pub(crate) fn runtime(&self) -> Option<&OnnxRuntime> {
+    pub(crate) fn onnx_runtime(&self) -> Option<&OnnxRuntime> {
         self.onnxruntime.as_ref()
     }
 
@@ -193,7 +190,7 @@ const API: (WgpuBackend, &str) = if cfg!(target_vendor = "apple") {
     (WgpuBackend::Vulkan, "vulkan")
 };
 
-// A runtime cannot be brought up twice in a process, nor taken down.
+// wgpu's runtime in burn can be initialised once in a process, and not shut down.
 fn gpu() -> &'static Result<Device, DeviceError> {
     static GPU: OnceLock<Result<Device, DeviceError>> = OnceLock::new();
     GPU.get_or_init(|| first_of(&[DeviceKind::DiscreteGpu(0), DeviceKind::IntegratedGpu(0), DeviceKind::VirtualGpu(0)]))
@@ -215,7 +212,7 @@ fn first_of(kinds: &[DeviceKind]) -> Result<Device, DeviceError> {
                     burn,
                     onnxruntime: None,
                     description: format!("wgpu ({name}, {api})"),
-                    workers: None,
+                    parallelism: None,
                 });
             }
             Err(WgpuInitError::AdapterUnavailable { .. }) if reason.is_empty() => reason = "there is no adapter".into(),
@@ -229,14 +226,6 @@ fn first_of(kinds: &[DeviceKind]) -> Result<Device, DeviceError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn lanes_take_all_cores_and_no_more() {
-        assert_eq!(Workers::of_cores(1), Workers { count: 1, threads: 1 });
-        assert_eq!(Workers::of_cores(2), Workers { count: 2, threads: 1 });
-        assert_eq!(Workers::of_cores(16), Workers { count: 8, threads: 2 });
-        assert_eq!(Workers::of_cores(20), Workers { count: 8, threads: 2 });
-    }
 
     #[test]
     fn choices_survive_print_and_parse() {

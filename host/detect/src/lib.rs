@@ -1,59 +1,89 @@
-//! Finds objects in pictures and tells them apart. Nothing else in Ocellus knows burn.
+//! Neural networks for video: object detectors, and embedders that compare identities. Nothing else
+//! in Ocellus knows burn, ONNX or a GPU.
 //!
 //! A detector is data: a folder with a manifest (`detector.toml`) and an ONNX file as its authors
-//! published it. The modules, from the device up:
+//! published it; an embedder likewise. [`Detectors`] and [`Embedders`] load all of a folder,
+//! [`Detector`] and [`Embedder`] run one network for all jobs, and [`Network`] runs any ONNX file.
 //!
-//! * `device` chooses where networks run, once at start;
-//! * `graph` runs an ONNX network with burn tensors;
-//! * `family` knows what a family of networks wants to see and what its numbers mean; `nms` removes
-//!   doubles;
-//! * `service` owns a network and the threads that run the pictures of all jobs through it, in
-//!   batches;
-//! * `detector` puts these together, `manifest` reads what it is to be, `registry` loads all
-//!   detectors of a folder, `pending` lets others wait for them;
-//! * `embedder` does the same for networks that tell identities apart.
+//! The modules, each importing only those before it:
+//!
+//! * `array`, `network_error`, `detect_error`: arrays and input shapes, and what can fail;
+//! * `parallelism`, `pool`: how many runs go on at a time, and what each has to itself;
+//! * `onnxruntime`: networks on the CPU by ONNX Runtime;
+//! * `device`: hardware and engine, chosen once at start;
+//! * `manifest`, `nms`, `family`: what a network expects, and what its outputs mean;
+//! * `onnx_file`, `graph`: the ONNX parser, and networks by burn, on the CPU or a GPU;
+//! * `network`: one network on either engine;
+//! * `service`: its bounded queue, its threads, and batches across jobs;
+//! * `loading`, `pending`, `network_set`: folders to running services, in the background;
+//! * `detector`, `detectors`, `embedder`, `embedders`: the above put together.
 //!
 //! Guarantees: a detector that is loaded has run once; neither a file nor a picture makes it panic;
 //! the same pictures on the same device give the same boxes, whoever else uses the detector.
 //!
+//! # Example
+//!
+//! Faces in one frame. The caller scales the frame to the input that the detector asks for; boxes
+//! are in pixels of the frame.
+//!
 //! ```no_run
-//! use ocellus_core::{InputImage, ObjectType, Size};
+//! use ocellus_core::{InputImage, InputSpec, ObjectType, Size};
 //! use ocellus_detect::{Detectors, Device, DeviceChoice};
 //!
-//! # fn scaled(_: ocellus_core::InputSpec) -> Vec<u8> { vec![] }
-//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let device = Device::choose(DeviceChoice::Auto, None)?;
-//! let detectors = Detectors::load("target/assets/detectors".as_ref(), &device)?;
-//! let frame = Size { width: 1920, height: 1080 };
-//! for detector in detectors.for_types(&[ObjectType::face()]) {
-//!     let spec = detector.input(frame);
-//!     let image = InputImage { spec, data: scaled(spec), scale: spec.fit(frame).1, frame };
-//!     for found in detector.detect(vec![image])?.concat() {
-//!         println!("{:?} {:?} {}", found.object_type, found.rect, found.score);
-//!     }
+//! /// Scales the frame by `spec.fit`, into the top left corner of packed pixels.
+//! fn scale(spec: InputSpec) -> Vec<u8> {
+//!     vec![spec.fill; spec.width as usize * spec.height as usize * 3]
 //! }
-//! # Ok(())
-//! # }
+//!
+//! fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let device = Device::choose(DeviceChoice::Auto, None)?;
+//!     let detectors = Detectors::load("target/assets/detectors".as_ref(), &device)?;
+//!     let frame = Size { width: 1920, height: 1080 };
+//!     for detector in detectors.for_types(&[ObjectType::face()]) {
+//!         let spec = detector.input(frame);
+//!         let image = InputImage { spec, data: scale(spec), scale: spec.fit(frame).1, frame };
+//!         for found in detector.detect(vec![image])?.concat() {
+//!             println!("{} {:?} {:.2}", found.object_type.as_str(), found.rect, found.score);
+//!         }
+//!     }
+//!     Ok(())
+//! }
 //! ```
 
 #![warn(missing_docs)]
 
+mod array;
+mod detect_error;
 mod detector;
+mod detectors;
 mod device;
 mod embedder;
+mod embedders;
 mod family;
 mod graph;
+mod loading;
 mod manifest;
+mod network;
+mod network_error;
+mod network_set;
 mod nms;
+mod onnx_file;
+mod onnxruntime;
+mod parallelism;
 mod pending;
-mod registry;
+mod pool;
 mod service;
 
-pub use detector::{DetectError, Detector, LoadError, PendingDetection, RawDetection};
-pub use device::{Device, DeviceChoice, DeviceError, remember_in};
-pub use embedder::{Embedder, EmbedderReport, Embedders, LoadedEmbedder};
-pub use graph::{Array, InputShape, Network, NetworkError};
+pub use array::{Array, InputShape};
+pub use detect_error::DetectError;
+pub use detector::{Detector, PendingDetection, RawDetection};
+pub use detectors::{DetectorReport, Detectors, LoadedDetector, Superseded};
+pub use device::{Device, DeviceChoice, DeviceError, cache_autotune_in};
+pub use embedder::Embedder;
+pub use embedders::{EmbedderReport, Embedders, LoadedEmbedder};
 pub use manifest::{
     Class, FamilyName, Input, InputSize, Manifest, ManifestError, Model, Source, SourceKind, Thresholds,
 };
-pub use registry::{Detectors, FolderError, Loaded, Refused, Report, Superseded};
+pub use network::Network;
+pub use network_error::NetworkError;
+pub use network_set::{FolderError, Refused};

@@ -1,8 +1,8 @@
-//! Networks that are loaded in the background, and those who wait for them.
+//! Pending value: computed on another thread while callers wait for it.
 //!
-//! It is there once its [`Promise`] is kept, or dropped, which leaves the default; all who wait are
-//! told. Networks take a second to load, and minutes where a GPU compiles its kernels for the first
-//! time, which is no reason for a server not to answer.
+//! Networks take a second to load, and minutes where a GPU compiles its kernels for the first time;
+//! the server answers meanwhile. A value is set once, by its [`Promise`]; dropping the promise sets
+//! the default, so that nobody waits for ever.
 
 use std::{
     sync::{Arc, OnceLock},
@@ -11,17 +11,18 @@ use std::{
 
 use parking_lot::{Condvar, Mutex};
 
-/// How soon somebody who waits notices that it need not any more.
-const GLANCE: Duration = Duration::from_millis(50);
+/// How often a waiting caller checks whether it was cancelled.
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
+/// A value that is computed elsewhere.
 pub(crate) struct Pending<T> {
     value: OnceLock<T>,
-    /// Held while the value is put there, so that nobody begins to wait just then.
-    turn: Mutex<()>,
-    filled: Condvar,
+    /// Held while the value is set, so that no caller misses the notification.
+    lock: Mutex<()>,
+    set: Condvar,
 }
 
-/// The duty to make it ready.
+/// The obligation to set a [`Pending`] value.
 pub(crate) struct Promise<T: Default>(Arc<Pending<T>>);
 
 impl<T: Default> Promise<T> {
@@ -32,43 +33,45 @@ impl<T: Default> Promise<T> {
 
 impl<T: Default> Drop for Promise<T> {
     fn drop(&mut self) {
-        // Without effect where it was kept.
+        // Without effect after `keep`.
         self.0.fill(T::default());
     }
 }
 
 impl<T: Default> Pending<T> {
+    /// A value, and the promise to set it.
     pub(crate) fn promised() -> (Arc<Self>, Promise<T>) {
-        let pending = Arc::new(Self { value: OnceLock::new(), turn: Mutex::new(()), filled: Condvar::new() });
+        let pending = Arc::new(Self { value: OnceLock::new(), lock: Mutex::new(()), set: Condvar::new() });
         (Arc::clone(&pending), Promise(pending))
     }
 
-    /// The first value stays.
+    /// Sets the value, unless it is set.
     fn fill(&self, value: T) {
-        let _turn = self.turn.lock();
+        let _guard = self.lock.lock();
         let _ = self.value.set(value);
-        self.filled.notify_all();
+        self.set.notify_all();
     }
 
+    /// `None` until the value is set.
     pub(crate) fn get(&self) -> Option<&T> {
         self.value.get()
     }
 
-    /// Blocks until it is there, or `enough` says that it is no longer wanted.
-    pub(crate) fn wait_unless(&self, enough: impl Fn() -> bool) -> Option<&T> {
-        let mut turn = self.turn.lock();
+    /// Blocks until the value is set, or `cancelled` returns true; `None` then.
+    pub(crate) fn wait_unless(&self, cancelled: impl Fn() -> bool) -> Option<&T> {
+        let mut guard = self.lock.lock();
         loop {
             if let Some(value) = self.value.get() {
                 return Some(value);
             }
-            if enough() {
+            if cancelled() {
                 return None;
             }
-            self.filled.wait_for(&mut turn, GLANCE);
+            self.set.wait_for(&mut guard, POLL_INTERVAL);
         }
     }
 
-    /// Blocks until it is there.
+    /// Blocks until the value is set.
     pub(crate) fn wait(&self) -> &T {
         loop {
             if let Some(value) = self.wait_unless(|| false) {
@@ -88,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_waits_is_told_and_the_first_value_stays() {
+    fn all_waiting_callers_get_the_value() {
         let (pending, promise) = Pending::promised();
         thread::scope(|scope| {
             let waiting = [scope.spawn(|| *pending.wait()), scope.spawn(|| *pending.wait())];
@@ -99,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn a_broken_promise_leaves_the_default() {
+    fn a_dropped_promise_sets_the_default() {
         let (pending, promise) = Pending::<Vec<u8>>::promised();
         assert!(pending.get().is_none());
         drop(promise);
@@ -107,11 +110,11 @@ mod tests {
     }
 
     #[test]
-    fn waiting_can_be_given_up() {
-        let ((pending, _promise), enough) = (Pending::<u8>::promised(), AtomicBool::new(false));
+    fn waiting_can_be_cancelled() {
+        let ((pending, _promise), cancelled) = (Pending::<u8>::promised(), AtomicBool::new(false));
         thread::scope(|scope| {
-            let waiting = scope.spawn(|| pending.wait_unless(|| enough.load(Ordering::SeqCst)).is_none());
-            enough.store(true, Ordering::SeqCst);
+            let waiting = scope.spawn(|| pending.wait_unless(|| cancelled.load(Ordering::SeqCst)).is_none());
+            cancelled.store(true, Ordering::SeqCst);
             assert!(waiting.join().unwrap());
         });
     }

@@ -1,10 +1,9 @@
-//! The threads that run a network, and the queue before them.
+//! Batching service: a bounded queue of pictures, and the threads that run them through a network.
 //!
-//! Jobs put pictures into the queue and wait for them later; a thread takes the oldest and, where
-//! the device gains from it, all that wait with the same size, up to the batch that the network
-//! takes. There are as many threads as runs go on at the same time. The queue is bounded: who comes
-//! when it is full waits, so memory is too. The threads end when the service is dropped; who still
-//! waits then is told so.
+//! Jobs submit pictures and wait for the outcomes later. A thread takes the oldest picture and, on
+//! a GPU, further ones of the same size, up to the network's batch. There are as many threads as
+//! runs go on at the same time. Submitting blocks while the queue is full, which bounds the memory.
+//! The threads end when the service is dropped; pending outcomes are then [`ServiceError::Closed`].
 
 use std::{
     collections::VecDeque,
@@ -17,19 +16,19 @@ use std::{
 use ocellus_core::{CpuClock, CpuMeter, Stage};
 use parking_lot::{Condvar, Mutex};
 
-use crate::graph::{Array, Network, NetworkError};
+use crate::{array::Array, network::Network, network_error::NetworkError};
 
-/// A network that was not asked for so long is idle: making it ready again takes a fraction of a
-/// second.
-const IDLE: Duration = Duration::from_secs(60);
+/// A network without a picture for so long is idle. Loading it again takes a fraction of a second.
+const IDLE_AFTER: Duration = Duration::from_secs(60);
 
-/// What became of one picture: what was read in the network's outputs for it.
+/// Outcome of one picture: what was decoded from the network's outputs for it.
 pub(crate) type Outcome<T> = Result<T, ServiceError>;
 
-/// Reads the outputs for one picture of this width and height, each without the batch dimension.
-pub(crate) trait Read<T>: Fn(&[Array], usize, usize) -> Result<T, String> {}
+/// Decodes the outputs for one picture of this width and height, each output without the batch
+/// dimension.
+pub(crate) trait Decode<T>: Fn(&[Array], usize, usize) -> Result<T, String> {}
 
-impl<T, F: Fn(&[Array], usize, usize) -> Result<T, String>> Read<T> for F {}
+impl<T, F: Fn(&[Array], usize, usize) -> Result<T, String>> Decode<T> for F {}
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum ServiceError {
@@ -37,19 +36,19 @@ pub(crate) enum ServiceError {
     Network(#[from] NetworkError),
     #[error("the network gives {given:?} for {batch} pictures")]
     Batch { batch: usize, given: Vec<usize> },
-    /// They are not what was expected.
+    /// [`Decode`] failed.
     #[error("{0}")]
     Outputs(String),
     #[error("the detector is being shut down")]
     Closed,
 }
 
-/// What a network is shown: packed bytes, row by row, three for each pixel.
+/// Input of a network: packed bytes, row by row, three for each pixel.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Picture {
     pub width: usize,
     pub height: usize,
-    /// `3 * width * height` of them.
+    /// `3 * width * height` bytes.
     pub data: Vec<u8>,
 }
 
@@ -58,7 +57,7 @@ impl Picture {
         (self.width, self.height)
     }
 
-    /// As planes of floats, 0..=255.
+    /// Converts to planes of floats, 0..=255.
     fn write_planes(&self, planes: &mut [f32]) {
         let pixels = self.width * self.height;
         let (first, rest) = planes.split_at_mut(pixels.min(planes.len()));
@@ -71,7 +70,7 @@ impl Picture {
 
 struct Request<T> {
     picture: Picture,
-    /// Of who asks.
+    /// The caller's.
     meter: Arc<CpuMeter>,
     reply: mpsc::Sender<Outcome<T>>,
 }
@@ -79,66 +78,68 @@ struct Request<T> {
 struct Queue<T> {
     waiting: VecDeque<Request<T>>,
     closed: bool,
-    /// When a picture came last.
+    /// When the last picture was submitted.
     used: Option<Instant>,
 }
 
 struct Shared<T> {
     queue: Mutex<Queue<T>>,
-    /// A picture came, or the queue was closed.
-    came: Condvar,
-    /// There is room, or the queue was closed.
-    room: Condvar,
+    /// Notified when a picture is queued, or the queue is closed.
+    not_empty: Condvar,
+    /// Notified when a picture is taken, or the queue is closed.
+    not_full: Condvar,
     capacity: usize,
 }
 
-/// Memory that a thread keeps from one run to the next.
+/// Memory that a thread reuses from one run to the next.
 #[derive(Default)]
 pub(crate) struct Scratch {
     planes: Vec<f32>,
     outputs: Vec<Array>,
 }
 
+/// A network with its queue and its threads. `T` is what is decoded from a picture's outputs.
 pub(crate) struct Service<T> {
     shared: Arc<Shared<T>>,
     network: Arc<Network>,
     threads: Vec<JoinHandle<()>>,
 }
 
-/// A picture on its way.
-pub(crate) struct Waiting<T>(mpsc::Receiver<Outcome<T>>);
+/// A picture that was submitted.
+pub(crate) struct PendingOutcome<T>(mpsc::Receiver<Outcome<T>>);
 
-impl<T> Waiting<T> {
+impl<T> PendingOutcome<T> {
+    /// Blocks until the network has run.
     pub(crate) fn wait(self) -> Outcome<T> {
         self.0.recv().unwrap_or(Err(ServiceError::Closed))
     }
 }
 
 impl<T: Send + 'static> Service<T> {
-    /// Starts the threads, which `read` what the network gives. `max_batch` is at least 1; `stage`
-    /// is what its runs are to those who ask for them.
+    /// Starts the threads. `max_batch` is at least 1; the CPU time of runs is metered under
+    /// `stage`.
     pub(crate) fn start(
         name: &str,
         network: Network,
         max_batch: usize,
         stage: Stage,
-        read: impl Read<T> + Clone + Send + 'static,
+        decode: impl Decode<T> + Clone + Send + 'static,
     ) -> std::io::Result<Self> {
         let workers = network.workers();
         let shared = Arc::new(Shared {
             queue: Mutex::new(Queue { waiting: VecDeque::new(), closed: false, used: None }),
-            came: Condvar::new(),
-            room: Condvar::new(),
-            // What each worker runs next; of batches one that gathers meanwhile, too.
+            not_empty: Condvar::new(),
+            not_full: Condvar::new(),
+            // What each worker runs next; with batches also one that is being filled meanwhile.
             capacity: if max_batch == 1 { workers } else { (workers + 1) * max_batch },
         });
         let mut service = Self { shared, network: Arc::new(network), threads: Vec::with_capacity(workers) };
         for _ in 0..workers {
-            let (shared, network, read) = (Arc::clone(&service.shared), Arc::clone(&service.network), read.clone());
+            let (shared, network, decode) = (Arc::clone(&service.shared), Arc::clone(&service.network), decode.clone());
             let serve = move || {
                 let (mut scratch, mut clock) = (Scratch::default(), CpuClock::start());
                 while let Some(batch) = shared.next_batch(max_batch, &mut scratch) {
-                    answer(batch, stage, &mut clock, |pictures| run_batch(&network, pictures, &mut scratch, &read));
+                    answer(batch, stage, &mut clock, |pictures| run_batch(&network, pictures, &mut scratch, &decode));
                 }
             };
             service.threads.push(thread::Builder::new().name(format!("detect {name}")).spawn(serve)?);
@@ -146,29 +147,30 @@ impl<T: Send + 'static> Service<T> {
         Ok(service)
     }
 
-    /// Lets go of the network, unless a picture came within [`IDLE`]; the next one makes it ready
-    /// again. Whether there was something.
+    /// Releases the network, unless a picture was submitted within [`IDLE_AFTER`]; the next one
+    /// loads it again. Returns whether it was loaded.
     pub(crate) fn release_if_idle(&self) -> bool {
         let queue = self.shared.queue.lock();
-        queue.used.is_none_or(|used| used.elapsed() >= IDLE) && self.network.release()
+        queue.used.is_none_or(|used| used.elapsed() >= IDLE_AFTER) && self.network.release()
     }
 
-    /// Pictures that it holds without anybody waiting.
+    /// Pictures that can be queued before [`Self::submit`] blocks.
     pub(crate) fn capacity(&self) -> usize {
         self.shared.capacity
     }
 
-    /// Puts a picture into the queue; waits only for room. What its run takes is added to `meter`.
-    pub(crate) fn submit(&self, picture: Picture, meter: &Arc<CpuMeter>) -> Waiting<T> {
+    /// Queues a picture; blocks while the queue is full. The CPU time of its run is added to
+    /// `meter`.
+    pub(crate) fn submit(&self, picture: Picture, meter: &Arc<CpuMeter>) -> PendingOutcome<T> {
         self.shared.submit(picture, Arc::clone(meter))
     }
 
-    /// Runs pictures through the network and waits for all of them; the outcomes are in the
+    /// Runs pictures through the network and blocks until all are done; the outcomes are in the
     /// pictures' order.
     pub(crate) fn run(&self, pictures: Vec<Picture>, meter: &Arc<CpuMeter>) -> Vec<Outcome<T>> {
         // All are submitted before the first is waited for, so that they can share a batch.
-        let waiting: Vec<_> = pictures.into_iter().map(|picture| self.submit(picture, meter)).collect();
-        waiting.into_iter().map(Waiting::wait).collect()
+        let pending: Vec<_> = pictures.into_iter().map(|picture| self.submit(picture, meter)).collect();
+        pending.into_iter().map(PendingOutcome::wait).collect()
     }
 }
 
@@ -177,54 +179,55 @@ impl<T> Drop for Service<T> {
         {
             let mut queue = self.shared.queue.lock();
             queue.closed = true;
-            // Dropping a request tells who waits for it.
+            // Dropping a request ends the wait for its outcome.
             queue.waiting.clear();
         }
-        self.shared.came.notify_all();
-        self.shared.room.notify_all();
+        self.shared.not_empty.notify_all();
+        self.shared.not_full.notify_all();
         for thread in self.threads.drain(..) {
-            // They answer faults and do not panic; if one did, there is nobody left to tell.
+            // Threads send errors to their callers and do not panic; no caller is left now.
             let _ = thread.join();
         }
     }
 }
 
 impl<T> Shared<T> {
-    fn submit(&self, picture: Picture, meter: Arc<CpuMeter>) -> Waiting<T> {
+    fn submit(&self, picture: Picture, meter: Arc<CpuMeter>) -> PendingOutcome<T> {
         let (reply, outcome) = mpsc::channel();
         let mut queue = self.queue.lock();
-        self.room.wait_while(&mut queue, |queue| !queue.closed && queue.waiting.len() >= self.capacity);
+        self.not_full.wait_while(&mut queue, |queue| !queue.closed && queue.waiting.len() >= self.capacity);
         queue.used = Some(Instant::now());
         if !queue.closed {
             queue.waiting.push_back(Request { picture, meter, reply });
-            self.came.notify_one();
+            self.not_empty.notify_one();
         }
-        Waiting(outcome)
+        PendingOutcome(outcome)
     }
 
-    /// The oldest picture and those of its size behind it; `None` once closed. Who has to wait for
-    /// one keeps no memory meanwhile.
+    /// The oldest picture and further ones of its size; `None` once closed. Frees `scratch` where
+    /// there is none to take at once.
     fn next_batch(&self, max_batch: usize, scratch: &mut Scratch) -> Option<Vec<Request<T>>> {
         let mut queue = self.queue.lock();
         if queue.waiting.is_empty() {
             *scratch = Scratch::default();
         }
-        self.came.wait_while(&mut queue, |queue| !queue.closed && queue.waiting.is_empty());
+        self.not_empty.wait_while(&mut queue, |queue| !queue.closed && queue.waiting.is_empty());
         let first = queue.waiting.pop_front()?;
         let mut batch = vec![first];
-        let mut place = 0;
+        let mut index = 0;
         while batch.len() < max_batch
-            && let Some(next) = queue.waiting.get(place)
+            && let Some(next) = queue.waiting.get(index)
         {
             let same = batch.first().is_some_and(|first| first.picture.size() == next.picture.size());
-            if same { batch.extend(queue.waiting.remove(place)) } else { place += 1 }
+            if same { batch.extend(queue.waiting.remove(index)) } else { index += 1 }
         }
         drop(queue);
-        self.room.notify_all();
+        self.not_full.notify_all();
         Some(batch)
     }
 }
 
+/// Runs a batch and sends each caller the outcome of its picture.
 fn answer<T>(
     batch: Vec<Request<T>>,
     stage: Stage,
@@ -234,7 +237,7 @@ fn answer<T>(
     let count = batch.len();
     let parts = batch.into_iter().map(|Request { picture, meter, reply }| (picture, (meter, reply)));
     let (pictures, (meters, replies)): (Vec<_>, (Vec<_>, Vec<_>)) = parts.unzip();
-    // Each picture of a batch has the same share in it.
+    // Each picture of a batch is charged the same share of its time.
     let share = |time: Duration, stage| {
         meters.iter().for_each(|meter| meter.add(stage, time / u32::try_from(count).unwrap_or(u32::MAX)))
     };
@@ -244,7 +247,7 @@ fn answer<T>(
     match outcome {
         Ok(outcomes) => {
             for (reply, outcome) in replies.into_iter().zip(outcomes) {
-                // Who does not wait any more has been stopped.
+                // The receiver is gone where its job was stopped.
                 let _ = reply.send(outcome);
             }
         }
@@ -257,19 +260,20 @@ fn answer<T>(
     }
 }
 
-/// Runs pictures of one size at once and reads the outputs, picture by picture.
+/// Runs pictures of one size as a batch and decodes the outputs, picture by picture. The outer
+/// error is one of the whole batch.
 pub(crate) fn run_batch<T>(
     network: &Network,
     pictures: Vec<Picture>,
     scratch: &mut Scratch,
-    read: impl Read<T>,
+    decode: impl Decode<T>,
 ) -> Result<Vec<Outcome<T>>, ServiceError> {
     let batch = pictures.len();
     let (width, height) = pictures.first().map_or((0, 0), Picture::size);
     let Scratch { planes, outputs } = scratch;
     let mut data = mem::take(planes);
     data.resize(3 * batch * width * height, 0.0);
-    // Each is gone before the network runs.
+    // Each picture is freed before the network runs.
     for (planes, picture) in data.chunks_exact_mut((3 * width * height).max(1)).zip(pictures) {
         picture.write_planes(planes);
     }
@@ -283,9 +287,9 @@ pub(crate) fn run_batch<T>(
         }
         dims.remove(0);
     }
-    let read = |outputs: &[Array]| read(outputs, width, height).map_err(ServiceError::Outputs);
+    let decode = |outputs: &[Array]| decode(outputs, width, height).map_err(ServiceError::Outputs);
     if batch == 1 {
-        return Ok(vec![read(outputs)]);
+        return Ok(vec![decode(outputs)]);
     }
     let of_picture = |n: usize| {
         let part = |Array { dims, data }: &Array| {
@@ -294,7 +298,7 @@ pub(crate) fn run_batch<T>(
         };
         outputs.iter().map(part).collect::<Vec<_>>()
     };
-    Ok((0..batch).map(|n| read(&of_picture(n))).collect())
+    Ok((0..batch).map(|n| decode(&of_picture(n))).collect())
 }
 
 #[cfg(test)]

@@ -1,7 +1,9 @@
-//! Covers: the detectors that ship load and say what they find; a folder that cannot be used is
-//! refused in words and leaves the others; what they find is known before they are loaded; a
-//! network that was let go comes back when it is asked; pictures from many threads give the same
-//! boxes as alone.
+//! Detectors of a folder.
+//!
+//! Covers: the detectors that ship load and declare their object types; a folder that cannot be
+//! used is refused with a reason and leaves the others; types are known before networks are
+//! loaded; a network that was released is loaded again when it is used; concurrent callers get the
+//! same boxes as one alone.
 
 #![allow(
     clippy::unwrap_used,
@@ -9,7 +11,7 @@
     clippy::panic,
     clippy::indexing_slicing,
     clippy::print_stdout,
-    reason = "a test ends where something is wrong"
+    reason = "a test fails by panicking"
 )]
 
 mod common;
@@ -35,7 +37,7 @@ fn shipped() -> &'static Detectors {
     LOADED.get_or_init(|| Detectors::load(&detectors(), &cpu()).unwrap())
 }
 
-/// A folder of detectors: copies of those that ship, under other names.
+/// A folder with copies of detectors that ship, under other names.
 fn folder(copies: &[(&str, &str)]) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     for (from, to) in copies {
@@ -55,7 +57,7 @@ fn edit(file: PathBuf, from: &str, to: &str) {
     fs::write(file, text.replacen(from, to, 1)).unwrap();
 }
 
-/// The reason that the folder `name` was refused for.
+/// Why the folder `name` is refused.
 fn refusal(folder: &Path, name: &str) -> String {
     let report = Detectors::load(folder, &cpu()).unwrap().report();
     let refused = report.refused.iter().find(|refused| refused.name == name);
@@ -141,13 +143,13 @@ fn the_first_detector_of_a_type_wins_and_the_report_says_so() {
 }
 
 #[test]
-fn a_folder_that_is_not_there_says_what_to_do() {
+fn the_error_of_a_missing_folder_says_what_to_do() {
     let error = Detectors::load("no/such/folder".as_ref(), &cpu()).err().unwrap().to_string();
     assert!(error.contains("no/such/folder") && error.contains("cargo xtask setup"), "{error}");
 }
 
 #[test]
-fn pictures_that_were_not_made_for_a_detector_are_refused() {
+fn pictures_made_for_another_input_are_refused() {
     let detector = &shipped().for_types(&[ObjectType::face()])[0];
     let good = image(detector, Size { width: 96, height: 64 }, 0);
     let wrong = [
@@ -163,7 +165,7 @@ fn pictures_that_were_not_made_for_a_detector_are_refused() {
 }
 
 #[test]
-fn what_is_declared_is_known_before_it_is_loaded() {
+fn declared_types_are_known_before_networks_are_loaded() {
     let (detectors, load) = Detectors::open(&common::detectors(), &cpu()).unwrap();
     let declared = detectors.types();
     assert!(
@@ -182,25 +184,25 @@ fn what_is_declared_is_known_before_it_is_loaded() {
 
     let (detectors, load) = Detectors::open(&common::detectors(), &cpu()).unwrap();
     drop(load);
-    assert_eq!(detectors.for_types(&[ObjectType::face()]).len(), 0, "nobody waits for what does not come");
+    assert_eq!(detectors.for_types(&[ObjectType::face()]).len(), 0, "nobody waits for networks that are not loaded");
 }
 
 #[test]
-fn a_network_that_was_let_go_comes_back_when_it_is_asked() {
+fn a_released_network_is_loaded_again_when_it_is_used() {
     let folder = folder(&[("centerface", "centerface"), ("yolox-nano", "yolox-nano")]);
     edit(folder.path().join("centerface/detector.toml"), "score = 0.5", "score = 0.001");
     let loaded = Detectors::load(folder.path(), &cpu()).unwrap();
     let faces = &loaded.for_types(&[ObjectType::face()])[0];
-    let look = || faces.detect(vec![image(faces, Size { width: 96, height: 64 }, 0)]);
-    assert!(loaded.make_room(&[ObjectType::face()]), "bodies go, which nobody wants");
-    assert!(!loaded.make_room(&[ObjectType::face()]), "they have gone");
-    assert!(loaded.make_room(&[]), "faces were not asked for, either");
-    let found = look().unwrap();
+    let detect = || faces.detect(vec![image(faces, Size { width: 96, height: 64 }, 0)]);
+    assert!(loaded.make_room(&[ObjectType::face()]), "the network of bodies is released");
+    assert!(!loaded.make_room(&[ObjectType::face()]), "it was released before");
+    assert!(loaded.make_room(&[]), "that of faces is released, too");
+    let found = detect().unwrap();
     assert!(!found[0].is_empty());
-    assert!(!loaded.make_room(&[]), "they were asked for a moment ago");
-    assert_eq!(look().unwrap(), found);
+    assert!(!loaded.make_room(&[]), "it was used a moment ago");
+    assert_eq!(detect().unwrap(), found);
 
-    // The file is another one when it is read again.
+    // The file has changed when it is read again.
     let bodies = &loaded.for_types(&[ObjectType::body()])[0];
     fs::write(folder.path().join("yolox-nano/yolox_nano_416.onnx"), "something else").unwrap();
     let error = bodies.detect(vec![image(bodies, Size { width: 96, height: 64 }, 0)]).unwrap_err().to_string();
@@ -208,8 +210,8 @@ fn a_network_that_was_let_go_comes_back_when_it_is_asked() {
 }
 
 #[test]
-fn many_threads_get_what_they_would_get_alone() {
-    // Noise shows no faces; with this threshold the network finds some all the same.
+fn concurrent_callers_get_the_same_boxes_as_one_alone() {
+    // There are no faces in noise, but with this threshold the network reports some.
     let folder = folder(&[("centerface", "centerface")]);
     edit(folder.path().join("centerface/detector.toml"), "score = 0.5", "score = 0.001");
     let loaded = Detectors::load(folder.path(), &cpu()).unwrap();
@@ -218,14 +220,14 @@ fn many_threads_get_what_they_would_get_alone() {
     let alone: Vec<_> = (0..6).map(|i| detector.detect(vec![image(detector, sizes[i % 3], i)]).unwrap()).collect();
     assert!(alone.iter().any(|boxes| boxes[0].len() > 1));
     thread::scope(|scope| {
-        let jobs: Vec<_> = (0..6)
+        let callers: Vec<_> = (0..6)
             .map(|i| {
                 scope
                     .spawn(move || detector.detect((0..3).map(|_| image(detector, sizes[i % 3], i)).collect()).unwrap())
             })
             .collect();
-        for (job, alone) in jobs.into_iter().zip(&alone) {
-            for boxes in job.join().unwrap() {
+        for (caller, alone) in callers.into_iter().zip(&alone) {
+            for boxes in caller.join().unwrap() {
                 assert_eq!(boxes, alone[0]);
             }
         }

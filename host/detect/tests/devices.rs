@@ -1,11 +1,9 @@
-//! Covers: where networks run: what is chosen, and what is said where that is not there.
+//! Device choice.
+//!
+//! Covers: ONNX Runtime without its library is an error that says so, and is not chosen
+//! automatically.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::print_stdout,
-    reason = "a test ends where something is wrong"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "a test fails by panicking")]
 
 mod common;
 
@@ -29,9 +27,9 @@ fn without_its_library_onnx_runtime_is_refused_and_not_chosen() {
     let chosen = Device::choose(DeviceChoice::Auto, Some(empty.path())).unwrap();
     assert!(!chosen.describe().contains("ONNX"), "{}", chosen.describe());
 
-    // A file that is none keeps a good one from nothing.
+    // A library that does not load is no obstacle to one that does.
     let Some(device) = common::onnxruntime() else {
-        return println!("not run: no package of ONNX Runtime is known for this machine");
+        return println!("skipped: no package of ONNX Runtime is known for this machine");
     };
     assert!(device.describe().starts_with("cpu (ONNX Runtime"), "{}", device.describe());
 }

@@ -1,7 +1,8 @@
-//! Covers: the network that tells faces apart gives what ONNX Runtime gives (tests/golden/make.py
-//! writes that), for one picture and for several; what a GPU's kernels were measured to be is kept
-//! for the next process; folders that are no embedders are refused in words, and the others are
-//! used.
+//! Embedders of a folder.
+//!
+//! Covers: the embeddings of faces agree with those of ONNX Runtime (written by
+//! tests/golden/make.py), for one picture and for several; the autotune cache of a GPU serves the
+//! next process; folders that are not embedders are refused with a reason, and the others are used.
 
 #![allow(
     clippy::unwrap_used,
@@ -9,7 +10,7 @@
     clippy::panic,
     clippy::indexing_slicing,
     clippy::print_stdout,
-    reason = "a test ends where something is wrong"
+    reason = "a test fails by panicking"
 )]
 
 mod common;
@@ -33,7 +34,7 @@ fn faces(embedders: &Embedders) -> Arc<Embedder> {
     embedders.for_type(&ObjectType::face()).expect("no embedder of faces").clone()
 }
 
-/// The golden outputs' input, packed as pictures are.
+/// The input of the golden outputs, as a packed picture.
 fn picture(side: u32) -> RgbImage {
     let planes = noise(1, side as usize, side as usize).data;
     let pixels = (side * side) as usize;
@@ -41,8 +42,8 @@ fn picture(side: u32) -> RgbImage {
     RgbImage { width: side, height: side, data }
 }
 
-/// The rows of the golden picture, of a grey one, and of the golden one again.
-fn rows(embedder: &Embedder) -> Vec<Vec<f32>> {
+/// Embeddings of the golden picture, of a grey one, and of the golden one again.
+fn embeddings(embedder: &Embedder) -> Vec<Vec<f32>> {
     let grey = RgbImage { width: 150, height: 150, data: vec![128; 150 * 150 * 3] };
     embedder.embed(&[picture(150), grey, picture(150)], &Arc::default()).unwrap()
 }
@@ -51,18 +52,18 @@ fn assert_agrees(embedder: &Embedder) {
     let golden: serde_json::Value = serde_json::from_str(include_str!("golden/dlib-face.json")).unwrap();
     let golden: Vec<f32> =
         golden["outputs"][0]["values"].as_array().unwrap().iter().map(|v| v.as_f64().unwrap() as f32).collect();
-    let rows = rows(embedder);
-    // The two may have gone through in batches of different sizes.
-    for row in [&rows[0], &rows[2]] {
-        let largest = row.iter().zip(&golden).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    let embeddings = embeddings(embedder);
+    // The two may have been in batches of different sizes.
+    for embedding in [&embeddings[0], &embeddings[2]] {
+        let largest = embedding.iter().zip(&golden).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
         println!("dlib-face: {largest:e}");
-        assert!(row.len() == 128 && golden.len() == 128 && largest < 1e-4, "{largest}");
+        assert!(embedding.len() == 128 && golden.len() == 128 && largest < 1e-4, "{largest}");
     }
-    assert_ne!(rows[0], rows[1]);
+    assert_ne!(embeddings[0], embeddings[1]);
 }
 
 #[test]
-fn rows_agree_with_onnx_runtime() {
+fn embeddings_agree_with_onnx_runtime() {
     let embedder = faces(&load(&embedders()));
     assert_eq!(embedder.size(), Size { width: 150, height: 150 });
     assert!(embedder.landmarks().is_some() && embedder.same() > 0.0);
@@ -70,50 +71,50 @@ fn rows_agree_with_onnx_runtime() {
 }
 
 #[test]
-fn rows_agree_by_onnx_runtime() {
+fn embeddings_by_onnx_runtime_agree_with_it() {
     let Some(device) = common::onnxruntime() else {
-        return println!("not run: no package of ONNX Runtime is known for this machine");
+        return println!("skipped: no package of ONNX Runtime is known for this machine");
     };
     assert_agrees(&faces(&Embedders::load(&embedders(), &device).unwrap()));
 }
 
-/// Most of its time goes into compiling GPU kernels for a CPU.
+/// Takes most of its time to compile GPU kernels for a CPU.
 #[test]
-fn rows_agree_on_a_software_gpu() {
+fn embeddings_agree_on_a_software_gpu() {
     common::in_software_gpu_process("on_a_software_gpu", &[]);
 }
 
 #[test]
-#[ignore = "run by rows_agree_on_a_software_gpu"]
+#[ignore = "run by embeddings_agree_on_a_software_gpu"]
 fn on_a_software_gpu() {
-    // Three pictures at once: there it is batches that go through.
+    // Three pictures at once: a GPU runs them in batches.
     assert_agrees(&faces(&Embedders::load(&embedders(), &common::software_gpu()).unwrap()));
 }
 
-const REMEMBER_IN: &str = "OCELLUS_TEST_REMEMBER_IN";
+const AUTOTUNE_CACHE: &str = "OCELLUS_TEST_AUTOTUNE_CACHE";
 
 #[test]
-fn what_was_measured_of_a_gpu_is_found_by_the_next_process() {
+fn the_autotune_cache_serves_the_next_process() {
     let folder = tempfile::tempdir().unwrap();
-    let remembered = || {
-        common::in_software_gpu_process("loading_on_a_software_gpu", &[(REMEMBER_IN, folder.path())])
+    let run = || {
+        common::in_software_gpu_process("loading_on_a_software_gpu", &[(AUTOTUNE_CACHE, folder.path())])
             .then(|| files(folder.path()))
     };
-    let Some((first, second)) = remembered().zip(remembered()) else { return };
-    // An empty data base is a few pages.
-    assert!(first.values().map(Vec::len).sum::<usize>() > 256 << 10, "nothing was kept: {:?}", sizes(&first));
+    let Some((first, second)) = run().zip(run()) else { return };
+    // An empty database is a few pages.
+    assert!(first.values().map(Vec::len).sum::<usize>() > 256 << 10, "nothing was cached: {:?}", sizes(&first));
     assert!(first == second, "the second start measured again: {:?}, then {:?}", sizes(&first), sizes(&second));
 }
 
-/// Loading runs a network once, with the same batch each time.
+/// Loading runs a network once, with the same batch in each process.
 #[test]
-#[ignore = "run by what_was_measured_of_a_gpu_is_found_by_the_next_process"]
+#[ignore = "run by the_autotune_cache_serves_the_next_process"]
 fn loading_on_a_software_gpu() {
-    assert!(ocellus_detect::remember_in(env::var_os(REMEMBER_IN).unwrap().as_ref()));
+    assert!(ocellus_detect::cache_autotune_in(env::var_os(AUTOTUNE_CACHE).unwrap().as_ref()));
     faces(&Embedders::load(&embedders(), &common::software_gpu()).unwrap());
 }
 
-/// All files below, by their paths.
+/// Contents of all files below, by path.
 fn files(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     let (folders, leaves): (Vec<_>, Vec<_>) = entries.partition(|path| path.is_dir());
@@ -128,10 +129,10 @@ fn sizes(files: &BTreeMap<PathBuf, Vec<u8>>) -> Vec<(&Path, usize)> {
 #[test]
 fn directions_have_length_one() {
     let embedder = faces(&load(&embedders()));
-    for row in rows(&embedder) {
-        let direction = embedder.direction(&row);
+    for embedding in embeddings(&embedder) {
+        let direction = embedder.direction(&embedding);
         let length = direction.iter().map(|v| v * v).sum::<f32>().sqrt();
-        assert!(direction.len() == row.len() && (length - 1.0).abs() < 1e-5, "{length}");
+        assert!(direction.len() == embedding.len() && (length - 1.0).abs() < 1e-5, "{length}");
     }
 }
 
@@ -142,7 +143,7 @@ fn a_picture_of_another_size_is_an_error() {
 }
 
 #[test]
-fn folders_that_are_no_embedders_are_refused_in_words() {
+fn folders_that_are_not_embedders_are_refused_with_a_reason() {
     let folder = tempfile::tempdir().unwrap();
     let copy = |name: &str, change: &dyn Fn(String) -> String| {
         let to = folder.path().join(name);

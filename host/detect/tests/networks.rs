@@ -1,6 +1,8 @@
-//! Covers: the networks that ship give what ONNX Runtime gives (tests/golden/make.py writes that),
-//! on the CPU and, where there is one, on a software GPU; batches give what single pictures give;
-//! what cannot be run is refused in words.
+//! Networks of detectors.
+//!
+//! Covers: the outputs of the networks that ship agree with those of ONNX Runtime (written by
+//! tests/golden/make.py), on the CPU and, where there is one, on a software GPU; batches agree with
+//! single pictures; inputs of another shape are errors.
 
 #![allow(
     clippy::unwrap_used,
@@ -8,7 +10,7 @@
     clippy::panic,
     clippy::indexing_slicing,
     clippy::print_stdout,
-    reason = "a test ends where something is wrong"
+    reason = "a test fails by panicking"
 )]
 
 mod common;
@@ -29,7 +31,7 @@ struct Golden {
 struct GoldenOutput {
     name: String,
     dims: Vec<usize>,
-    /// Every so-manyth number is kept.
+    /// Every `step`-th value is kept.
     step: usize,
     values: Vec<f32>,
 }
@@ -41,7 +43,7 @@ fn cpu() -> Device {
     Device::choose(DeviceChoice::Cpu, None).unwrap()
 }
 
-/// The largest difference to the golden outputs, absolute up to 1 and relative above.
+/// The largest difference from the golden outputs, absolute up to 1 and relative above.
 fn difference(folder: &str, golden: &str, device: &Device) -> f32 {
     let golden: Golden = serde_json::from_str(golden).unwrap();
     let file = detectors().join(folder).join(&golden.model);
@@ -73,16 +75,16 @@ fn yolox_agrees_with_onnx_runtime() {
 }
 
 #[test]
-fn networks_agree_by_onnx_runtime() {
+fn networks_by_onnx_runtime_agree_with_it() {
     let Some(device) = common::onnxruntime() else {
-        return println!("not run: no package of ONNX Runtime is known for this machine");
+        return println!("skipped: no package of ONNX Runtime is known for this machine");
     };
     assert!(difference("centerface", CENTERFACE, &device) < 1e-4);
     assert!(difference("yolox-nano", YOLOX, &device) < 1e-4);
 }
 
-/// Minutes, nearly all of them compiling GPU kernels for a CPU; the suite `operators` has what fits
-/// into every run.
+/// Takes minutes, nearly all of them to compile GPU kernels for a CPU; the suite `operators` has
+/// what fits into every run.
 #[test]
 #[ignore = "minutes"]
 fn networks_agree_on_a_software_gpu() {
@@ -97,8 +99,8 @@ fn on_a_software_gpu() {
     assert!(difference("yolox-nano", YOLOX, &gpu) < 1e-4);
 }
 
-/// A network for any size and batch, as an adaptive detector on a GPU has it, gives the same as one
-/// for that size.
+/// A network loaded for any size and batch, as for an adaptive detector on a GPU, agrees with one
+/// loaded for that size.
 #[test]
 fn open_shapes_and_batches_change_nothing() {
     for (folder, file, shape, width, height) in [
@@ -142,7 +144,7 @@ fn inputs_of_another_shape_are_refused() {
 
 #[test]
 fn a_size_that_the_network_does_not_take_is_an_error_and_no_panic() {
-    // Shapes are in the file as constants, so it loads, and the first run fails; or loading does.
+    // Shapes are constants of the file, so either loading fails or the first run.
     let file = detectors().join("yolox-nano/yolox_nano_416.onnx");
     let ran =
         Network::load(&file, InputShape::single(50, 50), &cpu()).and_then(|network| network.run(noise(1, 50, 50)));

@@ -1,6 +1,8 @@
-//! Covers: each operator gives what ONNX Runtime gives (tests/golden/make.py writes that);
-//! operators and settings that cannot be run are named when the network is loaded, all at once;
-//! broken files are errors, whatever is broken.
+//! Operators of the graph runner.
+//!
+//! Covers: the output of each operator agrees with that of ONNX Runtime (written by
+//! tests/golden/make.py); unsupported operators and settings are named when the network is loaded,
+//! all at once; malformed files are errors, whatever is wrong with them.
 
 #![allow(
     clippy::unwrap_used,
@@ -8,7 +10,7 @@
     clippy::panic,
     clippy::indexing_slicing,
     clippy::print_stdout,
-    reason = "a test ends where something is wrong"
+    reason = "a test fails by panicking"
 )]
 
 mod common;
@@ -49,7 +51,7 @@ fn cpu() -> Device {
     Device::choose(DeviceChoice::Cpu, None).unwrap()
 }
 
-/// What is wrong with a case's result, if anything.
+/// Runs a case and compares its output.
 fn check(case: &Case, shape: InputShape, device: &Device) -> Result<(), String> {
     let network = Network::parse(&case.name, case.model(), shape, device).map_err(|e| e.to_string())?;
     let Array { dims, data } = noise(1, 6, 4);
@@ -72,7 +74,7 @@ fn operators_agree_with_onnx_runtime() {
 
 #[test]
 fn operators_agree_where_the_shape_is_open() {
-    // Which side gets the odd pixel depends on the size; onnx-ir refuses that.
+    // Which side gets the odd pixel of padding depends on the size; onnx-ir refuses that.
     let open = cases().iter().filter(|case| case.name != "Conv, SAME_LOWER");
     let wrong: Vec<_> = open.filter_map(|case| check(case, InputShape::default(), &cpu()).err()).collect();
     assert!(wrong.is_empty(), "{wrong:#?}");
@@ -119,12 +121,12 @@ fn chain(operators: &[(&str, &str)]) -> Vec<u8> {
 }
 
 #[test]
-fn what_cannot_be_run_is_named_all_at_once() {
+fn unsupported_operators_are_named_all_at_once() {
     let bytes = chain(&[("", "Relu"), ("", "Sin"), ("com.example", "Warp"), ("", "Sin"), ("", "Exp")]);
     let Err(NetworkError::Unsupported { operators, .. }) =
         Network::parse("net", bytes, InputShape::single(6, 4), &cpu())
     else {
-        panic!("loaded");
+        panic!("it loads");
     };
     assert_eq!(operators.len(), 2, "{operators:?}");
     assert!(operators[0].starts_with("Sin "), "{operators:?}");
@@ -132,7 +134,7 @@ fn what_cannot_be_run_is_named_all_at_once() {
 }
 
 #[test]
-fn settings_that_cannot_be_run_are_refused_and_not_ignored() {
+fn unsupported_settings_are_refused_and_not_ignored() {
     let case = cases().iter().find(|case| case.name == "Resize, linear, half_pixel").unwrap();
     for (attribute, value) in [
         ("mode", "cubic"),
@@ -149,7 +151,7 @@ fn settings_that_cannot_be_run_are_refused_and_not_ignored() {
 }
 
 #[test]
-fn a_file_that_is_no_network_is_named() {
+fn errors_name_the_file_that_is_not_a_network() {
     for bytes in [&b""[..], b"not a network", &[0xff; 64]] {
         let error = Network::parse("some.onnx", bytes.to_vec(), InputShape::default(), &cpu()).err().unwrap();
         assert!(matches!(error, NetworkError::Malformed { .. }), "{error}");
@@ -162,9 +164,14 @@ fn a_file_that_is_no_network_is_named() {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Whatever is done to a file, it is an error or a network that runs or fails in words.
+    /// A corrupted file is an error, or a network that runs or fails without a panic.
     #[test]
-    fn broken_files_are_errors(case in 0usize..1000, cut in 0f64..1.0, flips in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4), keep in any::<bool>()) {
+    fn corrupted_files_are_errors(
+        case in 0usize..1000,
+        cut in 0f64..1.0,
+        flips in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
+        keep in any::<bool>(),
+    ) {
         let mut bytes = cases()[case % cases().len()].model();
         if !keep {
             bytes.truncate((bytes.len() as f64 * cut) as usize);

@@ -63,7 +63,7 @@ async fn serve(config: Config) -> Result<()> {
     }
 
     let onnxruntime = folder(config.onnxruntime, "onnxruntime")?;
-    ocellus_detect::remember_in(&config.data.join("gpu"));
+    ocellus_detect::cache_autotune_in(&config.data.join("gpu"));
     let device = Device::choose(config.device, onnxruntime.as_deref()).context("--device")?;
     info!("networks run on {}", device.describe());
     let devices = config.decoding.bring_up().context("--decoding")?;

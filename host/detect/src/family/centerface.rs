@@ -1,13 +1,13 @@
 //! CenterFace (Xu et al., 2019, arXiv:1911.03599): faces as points, no anchors.
 //!
-//! Four maps at a quarter of the input's size: the heat of a face's centre (sigmoid applied); the
-//! logarithm of its height and width, in cells; the centre's offset within its cell, y and x; five
-//! landmarks, y and x, as shares of the box from its top left corner.
+//! Four maps at a quarter of the input's size: the heat map of face centres (sigmoid applied); the
+//! logarithm of height and width, in cells; the offset of the centre in its cell, y and x; five
+//! landmarks, y and x, as fractions of the box's sides from its top left corner.
 
 use ocellus_core::{ChannelOrder, Point, Rect};
 
-use super::{Family, Unexpected};
-use crate::{graph::Array, nms::Candidate};
+use super::interface::{Family, UnexpectedOutputs};
+use crate::{array::Array, nms::RawBox};
 
 pub(super) struct CenterFace {
     pub(super) score: f32,
@@ -16,14 +16,14 @@ pub(super) struct CenterFace {
 const STRIDE: usize = 4;
 
 impl Family for CenterFace {
-    fn picture(&self) -> (ChannelOrder, u8) {
+    fn input_format(&self) -> (ChannelOrder, u8) {
         (ChannelOrder::Rgb, 0)
     }
 
-    fn decode(&self, outputs: &[Array], width: usize, height: usize) -> Result<Vec<Candidate>, Unexpected> {
+    fn decode(&self, outputs: &[Array], width: usize, height: usize) -> Result<Vec<RawBox>, UnexpectedOutputs> {
         let (columns, rows) = (width / STRIDE, height / STRIDE);
         let maps = [1, 2, 2, 10].map(|channels| vec![channels, rows, columns]);
-        let unexpected = || Unexpected::new("centerface", format!("{maps:?}"), outputs);
+        let unexpected = || UnexpectedOutputs::new("centerface", format!("{maps:?}"), outputs);
         let [heat, size, offset, points] = outputs else { return Err(unexpected()) };
         if outputs.iter().zip(&maps).any(|(output, map)| output.dims != *map) {
             return Err(unexpected());
@@ -42,7 +42,7 @@ impl Family for CenterFace {
             for (i, point) in landmarks.iter_mut().enumerate() {
                 *point = Point { x: at(points, 2 * i + 1)? * w + rect.left, y: at(points, 2 * i)? * h + rect.top };
             }
-            found.push(Candidate { rect, score: score.min(1.0), group: 0, landmarks: Some(landmarks) });
+            found.push(RawBox { rect, score: score.min(1.0), group: 0, landmarks: Some(landmarks) });
         }
         Ok(found)
     }

@@ -6,8 +6,8 @@
 
 use ocellus_core::{ChannelOrder, Rect};
 
-use super::{Family, Unexpected};
-use crate::{graph::Array, nms::Candidate};
+use super::interface::{Family, UnexpectedOutputs};
+use crate::{array::Array, nms::RawBox};
 
 pub(super) struct Yolox {
     pub(super) score: f32,
@@ -18,14 +18,15 @@ pub(super) struct Yolox {
 const STRIDES: [usize; 3] = [8, 16, 32];
 
 impl Family for Yolox {
-    fn picture(&self) -> (ChannelOrder, u8) {
+    fn input_format(&self) -> (ChannelOrder, u8) {
         (ChannelOrder::Bgr, 114)
     }
 
-    fn decode(&self, outputs: &[Array], width: usize, height: usize) -> Result<Vec<Candidate>, Unexpected> {
+    fn decode(&self, outputs: &[Array], width: usize, height: usize) -> Result<Vec<RawBox>, UnexpectedOutputs> {
         let cells: usize = STRIDES.iter().map(|s| (width / s) * (height / s)).sum();
         let classes = self.groups.iter().map(|(class, _)| class + 1).max().unwrap_or_default();
-        let unexpected = || Unexpected::new("yolox", format!("[{cells}, 5 + at least {classes} classes]"), outputs);
+        let unexpected =
+            || UnexpectedOutputs::new("yolox", format!("[{cells}, 5 + at least {classes} classes]"), outputs);
         let [Array { dims, data }] = outputs else { return Err(unexpected()) };
         let &[rows, row] = dims.as_slice() else { return Err(unexpected()) };
         if rows != cells || row < 5 + classes {
@@ -38,7 +39,7 @@ impl Family for Yolox {
             for y in 0..height / stride {
                 for x in 0..width / stride {
                     let Some([cx, cy, w, h, objectness, scores @ ..]) = values.next() else { return Err(unexpected()) };
-                    // Cheap, and true of nearly every cell.
+                    // Skips nearly all cells without a look at their classes.
                     if *objectness < self.score {
                         continue;
                     }
@@ -51,7 +52,7 @@ impl Family for Yolox {
                     let stride = stride as f32;
                     let (cx, cy) = ((cx + x as f32) * stride, (cy + y as f32) * stride);
                     let (w, h) = (w.exp() * stride / 2.0, h.exp() * stride / 2.0);
-                    found.push(Candidate {
+                    found.push(RawBox {
                         rect: Rect::new(cx - w, cy - h, cx + w, cy + h),
                         score: score.min(1.0),
                         group,
@@ -76,7 +77,7 @@ mod tests {
         output.data[cell * 7..][..7].copy_from_slice(&[0.5, 0.25, 0.0, 2f32.ln(), 0.9, 0.1, 0.8]);
         let family = Yolox { score: 0.5, groups: vec![(0, 0), (1, 3)] };
         let found = family.decode(&[output], 64, 32).unwrap();
-        let [Candidate { rect, score, group: 3, landmarks: None }] = found.as_slice() else { panic!("{found:?}") };
+        let [RawBox { rect, score, group: 3, landmarks: None }] = found.as_slice() else { panic!("{found:?}") };
         assert_eq!(*rect, Rect::new(24.0 - 8.0, 20.0 - 16.0, 24.0 + 8.0, 20.0 + 16.0));
         assert!((score - 0.72).abs() < 1e-6);
     }

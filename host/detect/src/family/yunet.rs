@@ -1,14 +1,14 @@
 //! YuNet (Wu et al., 2023, doi:10.1007/s11633-023-1423-y), as the OpenCV model zoo publishes it.
 //!
-//! Twelve outputs, `[cells, numbers]`: the class (1), the objectness (1), the box (4) and the
+//! Twelve outputs, `[cells, values]`: the class (1), the objectness (1), the box (4) and the
 //! landmarks (10), each for the strides 8, 16 and 32. Centre and landmarks are in cells from the
 //! cell's corner, the size is a logarithm of cells; the score is the geometric mean of class and
 //! objectness.
 
 use ocellus_core::{ChannelOrder, Point, Rect};
 
-use super::{Family, Unexpected};
-use crate::{graph::Array, nms::Candidate};
+use super::interface::{Family, UnexpectedOutputs};
+use crate::{array::Array, nms::RawBox};
 
 pub(super) struct YuNet {
     pub(super) score: f32,
@@ -17,14 +17,14 @@ pub(super) struct YuNet {
 const STRIDES: [usize; 3] = [8, 16, 32];
 
 impl Family for YuNet {
-    fn picture(&self) -> (ChannelOrder, u8) {
+    fn input_format(&self) -> (ChannelOrder, u8) {
         (ChannelOrder::Bgr, 0)
     }
 
-    fn decode(&self, outputs: &[Array], width: usize, height: usize) -> Result<Vec<Candidate>, Unexpected> {
+    fn decode(&self, outputs: &[Array], width: usize, height: usize) -> Result<Vec<RawBox>, UnexpectedOutputs> {
         let cells = STRIDES.map(|s| (width / s) * (height / s));
         let unexpected =
-            || Unexpected::new("yunet", format!("1, 1, 4 and 10 numbers for {cells:?} cells each"), outputs);
+            || UnexpectedOutputs::new("yunet", format!("1, 1, 4 and 10 numbers for {cells:?} cells each"), outputs);
         let wanted = [1, 1, 4, 10].into_iter().flat_map(|numbers| cells.map(|cells| vec![cells, numbers]));
         if !outputs.iter().map(|o| &o.dims).eq(wanted.collect::<Vec<_>>().iter()) {
             return Err(unexpected());
@@ -56,7 +56,7 @@ impl Family for YuNet {
                     }
                 }
                 let rect = Rect::new(cx - w, cy - h, cx + w, cy + h);
-                found.push(Candidate { rect, score, group: 0, landmarks: Some(landmarks) });
+                found.push(RawBox { rect, score, group: 0, landmarks: Some(landmarks) });
             }
         }
         Ok(found)

@@ -1,16 +1,18 @@
-//! Nodes that are one step: a convolution with the activation and the sum that follow it, and x *
-//! sigmoid(x).
+//! Operator fusion: chains of nodes that run as one step.
 //!
-//! A chain runs in the place of its last node, where all it takes is there. What lies within it is
-//! computed for nobody else.
+//! A convolution with the activation and the sum that follow it (on the CPU), and x * sigmoid(x). A
+//! chain runs at the position of its last node, where all its operands are computed. No node
+//! outside takes the values within it.
 
 use std::collections::{HashMap, HashSet};
 
 use onnx_ir::{Argument, Node, OnnxGraph};
 
-use super::kernel::{self, Activation, Convolution, Kernel, Setting};
+use super::kernel::{self, Activation, Context, Convolution, Kernel};
 
+/// Nodes that run as one step.
 pub(super) struct Chain<'a> {
+    /// For errors.
     pub(super) operator: &'static str,
     pub(super) arguments: Vec<&'a Argument>,
     pub(super) kernel: Kernel,
@@ -21,15 +23,15 @@ pub(super) struct Chain<'a> {
 pub(super) struct Chains<'a> {
     /// By the index of a chain's last node.
     pub(super) by_last: HashMap<usize, Chain<'a>>,
-    /// Nodes that are not run on their own.
+    /// Indices of the other nodes, which do not run on their own.
     pub(super) within: HashSet<usize>,
 }
 
 impl<'a> Chains<'a> {
-    pub(super) fn find(graph: &'a OnnxGraph, setting: Setting) -> Self {
+    pub(super) fn find(graph: &'a OnnxGraph, context: Context) -> Self {
         let nodes = Nodes::new(graph);
         let mut chains = Self::default();
-        if setting.on_host {
+        if context.on_cpu {
             for (index, node) in graph.nodes.iter().enumerate() {
                 if let Node::Conv2d(node) = node
                     && let ([x, ..], [output]) = (node.inputs.as_slice(), node.outputs.as_slice())
@@ -47,7 +49,7 @@ impl<'a> Chains<'a> {
                 chains.within.insert(index);
                 chains
                     .by_last
-                    .insert(mul, Chain { operator: "SiLU", arguments: vec![x], kernel: kernel::silu(setting) });
+                    .insert(mul, Chain { operator: "SiLU", arguments: vec![x], kernel: kernel::silu(context) });
             }
         }
         chains
@@ -69,7 +71,7 @@ impl<'a> Chains<'a> {
             output = activated;
         }
         let mut arguments = vec![x];
-        // A sum of two convolutions is part of the first one's chain.
+        // The sum of two convolutions belongs to the chain of the first.
         if let Some((add, other)) = nodes.sum(output)
             && !self.by_last.contains_key(&add)
         {
@@ -83,30 +85,30 @@ impl<'a> Chains<'a> {
     }
 }
 
-/// Who takes what.
+/// Consumers of each value.
 struct Nodes<'a> {
     graph: &'a OnnxGraph,
-    /// Indices of the nodes that take a value, once for each time; no node's index where it is an
-    /// output of the network.
-    takers: HashMap<&'a str, Vec<usize>>,
+    /// Indices of the nodes that take a value, once for each operand; for an output of the network
+    /// also an index past the last node.
+    consumers: HashMap<&'a str, Vec<usize>>,
 }
 
 impl<'a> Nodes<'a> {
     fn new(graph: &'a OnnxGraph) -> Self {
-        let mut takers: HashMap<&str, Vec<usize>> = HashMap::new();
+        let mut consumers: HashMap<&str, Vec<usize>> = HashMap::new();
         for (index, node) in graph.nodes.iter().enumerate() {
             for argument in node.inputs() {
-                takers.entry(&argument.name).or_default().push(index);
+                consumers.entry(&argument.name).or_default().push(index);
             }
         }
         for output in &graph.outputs {
-            takers.entry(&output.name).or_default().push(graph.nodes.len());
+            consumers.entry(&output.name).or_default().push(graph.nodes.len());
         }
-        Self { graph, takers }
+        Self { graph, consumers }
     }
 
-    fn takers(&self, value: &Argument) -> &[usize] {
-        self.takers.get(value.name.as_str()).map(Vec::as_slice).unwrap_or_default()
+    fn consumers(&self, value: &Argument) -> &[usize] {
+        self.consumers.get(value.name.as_str()).map(Vec::as_slice).unwrap_or_default()
     }
 
     fn get(&self, index: usize) -> Option<(&'a Node, &'a Argument)> {
@@ -115,11 +117,11 @@ impl<'a> Nodes<'a> {
         Some((node, output))
     }
 
-    /// The multiplication of x with its sigmoid, which is the node at `sigmoid`, if that is all the
-    /// sigmoid is for.
+    /// The multiplication of x by its sigmoid, which is the node at `sigmoid`, if that is the only
+    /// consumer of the sigmoid: its index and its output.
     fn gate(&self, sigmoid: usize, x: &Argument) -> Option<(usize, &'a Argument)> {
         let (_, gate) = self.get(sigmoid)?;
-        let &[mul] = self.takers(gate) else { return None };
+        let &[mul] = self.consumers(gate) else { return None };
         match self.get(mul)? {
             (node @ Node::Mul(_), output) => {
                 let [a, b] = node.inputs() else { return None };
@@ -130,9 +132,9 @@ impl<'a> Nodes<'a> {
         }
     }
 
-    /// The activation that is all that x is for: which, its nodes, and its output.
+    /// The activation that is the only consumer of x: which, its nodes, and its output.
     fn activation(&self, x: &Argument) -> Option<(Activation, Vec<usize>, &'a Argument)> {
-        match *self.takers(x) {
+        match *self.consumers(x) {
             [only] => match self.get(only)? {
                 (Node::Relu(_), output) => Some((Activation::Relu, vec![only], output)),
                 (Node::Sigmoid(_), output) => Some((Activation::Sigmoid, vec![only], output)),
@@ -148,13 +150,13 @@ impl<'a> Nodes<'a> {
         }
     }
 
-    /// The sum that is all that x is for: its index, and what is added.
+    /// The sum that is the only consumer of x: its index, and what is added.
     fn sum(&self, x: &Argument) -> Option<(usize, &'a Argument)> {
-        let &[add] = self.takers(x) else { return None };
+        let &[add] = self.consumers(x) else { return None };
         let (node @ Node::Add(_), _) = self.get(add)? else { return None };
         let [a, b] = node.inputs() else { return None };
         let other = if a.name == x.name { b } else { a };
-        // A constant is rarely as large as the output.
+        // A constant is rarely as large as the output, which a residual has to be.
         let computed = !other.is_optional() && other.value().is_none();
         computed.then_some((add, other))
     }

@@ -1,33 +1,40 @@
-//! The order of work: which kernel takes which values, and where they are kept.
+//! Execution plan: the order of steps, and the slots in which values live between them.
 //!
-//! Planned once, when the network is loaded. Each value has a slot; the last step that takes it
-//! empties the slot, so that the tensor arrives alone, burn may work in place, and its memory is
-//! free as early as can be.
+//! Made once, when the network is loaded. Each value has a slot; the last step that takes the value
+//! empties the slot. So that step owns the tensor, burn can work in place, and the memory is freed
+//! as early as possible.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use burn::tensor::{Tensor, TensorData};
 use onnx_ir::{Argument, Node};
 
 use super::{
-    Array, Device, Fault, InputShape, NetworkError,
+    buffers::Buffers,
+    error::OperatorError,
     fusion::Chains,
-    kernel::{self, Buffers, Kernel, Operands, Setting},
-    model::Model,
+    kernel::{self, Context, Kernel, Operands},
     value::Value,
 };
+use crate::{
+    array::{Array, InputShape},
+    device::Device,
+    network_error::NetworkError,
+    onnx_file::ParsedGraph,
+};
 
-/// Where a step finds an operand.
+/// Location of a step's operand.
 #[expect(
     clippy::large_enum_variant,
-    reason = "a plan has a few hundred of these, made once; a box would cost a step on every use"
+    reason = "a plan has a few hundred of these, made once; a box would add an indirection to every use"
 )]
 enum Source {
-    /// An optional input that the network does not give.
+    /// An optional input that the network omits.
     Absent,
     Constant(Value),
-    /// In a slot, where it is still wanted afterwards.
+    /// In a slot, and later steps take it, too.
     Shared(usize),
-    /// In a slot, for the last time.
+    /// In a slot, which this use empties.
     Last(usize),
 }
 
@@ -39,19 +46,27 @@ struct Step {
     kernel: Kernel,
 }
 
-pub(super) struct Plan {
+pub(crate) struct Plan {
+    device: burn::tensor::Device,
     steps: Vec<Step>,
+    /// Number of slots; the input has slot 0.
     slots: usize,
-    /// The input has slot 0.
+    /// Names as the file has them, in its order.
     outputs: Vec<(String, Source)>,
 }
 
 impl Plan {
-    pub(super) fn new(file: &str, model: &Model, shape: InputShape, device: &Device) -> Result<Self, NetworkError> {
+    /// Plans a graph and uploads its weights. `file` is for errors.
+    pub(crate) fn new(
+        file: &str,
+        parsed: &ParsedGraph,
+        shape: InputShape,
+        device: &Device,
+    ) -> Result<Self, NetworkError> {
         let malformed = |reason: String| NetworkError::Malformed { file: file.into(), reason };
-        let graph = &model.graph;
-        let setting = Setting { batched: shape.batch != Some(1), on_host: !device.is_gpu() };
-        let mut chains = Chains::find(graph, setting);
+        let graph = &parsed.graph;
+        let context = Context { batched: shape.batch != Some(1), on_cpu: !device.is_gpu() };
+        let mut chains = Chains::find(graph, context);
         let mut slots: HashMap<&str, usize> =
             graph.inputs.iter().enumerate().map(|(slot, input)| (input.name.as_str(), slot)).collect();
         let mut constants = Constants { device, by_name: HashMap::new() };
@@ -65,9 +80,9 @@ impl Plan {
             let (operator, arguments, kernel) = match chains.by_last.remove(&index) {
                 Some(chain) => (chain.operator.to_owned(), chain.arguments, Ok(chain.kernel)),
                 None => {
-                    let kernel = kernel::build(node, setting);
-                    let reads = kernel.as_ref().map_or(0, |k| k.reads);
-                    (operator_name(node), node.inputs().iter().take(reads).collect(), kernel)
+                    let kernel = kernel::build(node, context);
+                    let inputs = kernel.as_ref().map_or(0, |k| k.inputs);
+                    (operator_name(node), node.inputs().iter().take(inputs).collect(), kernel)
                 }
             };
             let outputs = node.outputs().iter().map(|output| {
@@ -77,7 +92,7 @@ impl Plan {
             let outputs = outputs.collect();
             let kernel = match kernel {
                 Ok(kernel) => kernel,
-                Err(Fault(reason)) => {
+                Err(OperatorError(reason)) => {
                     unsupported.entry(format!("{operator} ({reason})")).or_default().push(node.name());
                     continue;
                 }
@@ -86,7 +101,7 @@ impl Plan {
             for argument in arguments {
                 let source = constants
                     .source(argument, &slots)
-                    .map_err(|Fault(reason)| malformed(format!("{}: {reason}", node.name())))?;
+                    .map_err(|OperatorError(reason)| malformed(format!("{}: {reason}", node.name())))?;
                 sources.push(source);
             }
             steps.push(Step { operator, node: node.name().to_owned(), sources, outputs, kernel });
@@ -98,13 +113,13 @@ impl Plan {
         }
 
         let mut outputs = Vec::with_capacity(graph.outputs.len());
-        for (output, name) in graph.outputs.iter().zip(&model.outputs) {
+        for (output, name) in graph.outputs.iter().zip(&parsed.outputs) {
             let source = constants
                 .source(output, &slots)
-                .map_err(|Fault(reason)| malformed(format!("output {name}: {reason}")))?;
+                .map_err(|OperatorError(reason)| malformed(format!("output {name}: {reason}")))?;
             outputs.push((name.clone(), source));
         }
-        let mut plan = Self { slots: slots.len(), steps, outputs };
+        let mut plan = Self { device: device.burn().clone(), slots: slots.len(), steps, outputs };
         plan.mark_last_uses();
         Ok(plan)
     }
@@ -112,28 +127,31 @@ impl Plan {
     fn mark_last_uses(&mut self) {
         let outputs = self.outputs.iter_mut().map(|(_, source)| source).rev();
         let operands = self.steps.iter_mut().rev().flat_map(|step| step.sources.iter_mut().rev());
-        let mut wanted_later = HashSet::new();
+        let mut used_later = HashSet::new();
         for source in outputs.chain(operands) {
             if let Source::Shared(slot) = *source
-                && wanted_later.insert(slot)
+                && used_later.insert(slot)
             {
                 *source = Source::Last(slot);
             }
         }
     }
 
-    /// What its outputs are called, in the order of the file.
-    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+    /// In the order of the file.
+    pub(crate) fn output_names(&self) -> impl Iterator<Item = &str> {
         self.outputs.iter().map(|(name, _)| name.as_str())
     }
 
-    /// The outputs, in the order of the file.
-    pub(super) fn run(&self, input: Value, buffers: &Buffers) -> Result<Vec<Array>, NetworkError> {
+    /// Runs all steps on an input of rank 4; the outputs are in the order of the file.
+    pub(crate) fn run(&self, input: Array, buffers: &Buffers) -> Result<Vec<Array>, NetworkError> {
         let mut slots = Slots(vec![None; self.slots]);
-        slots.put(0, input);
+        let rank4: [usize; 4] = std::array::from_fn(|axis| input.dims.get(axis).copied().unwrap_or(1));
+        slots.put(0, Value::R4(Tensor::from_data(TensorData::new(input.data, rank4), &self.device)));
         for step in &self.steps {
-            let failed =
-                |Fault(reason)| NetworkError::Run { node: format!("{} ({})", step.node, step.operator), reason };
+            let failed = |OperatorError(reason)| NetworkError::Run {
+                node: format!("{} ({})", step.node, step.operator),
+                reason,
+            };
             let operands =
                 step.sources.iter().map(|source| slots.take(source)).collect::<Result<Vec<_>, _>>().map_err(failed)?;
             let results = (step.kernel.run)(Operands::new(operands, buffers)).map_err(failed)?;
@@ -142,10 +160,10 @@ impl Plan {
             }
         }
         let outputs = self.outputs.iter().map(|(name, source)| {
-            let failed = |Fault(reason)| NetworkError::Run { node: format!("output {name}"), reason };
+            let failed = |OperatorError(reason)| NetworkError::Run { node: format!("output {name}"), reason };
             let value = slots
                 .take(source)
-                .and_then(|value| value.ok_or_else(|| Fault::new("is not computed")))
+                .and_then(|value| value.ok_or_else(|| OperatorError::new("is not computed")))
                 .map_err(failed)?;
             let (dims, data) = value.into_floats().map_err(failed)?;
             Ok(Array { dims, data })
@@ -156,7 +174,7 @@ impl Plan {
     }
 }
 
-/// The values of a run, by slot.
+/// Values of a run, by slot.
 struct Slots(Vec<Option<Value>>);
 
 impl Slots {
@@ -166,8 +184,8 @@ impl Slots {
         }
     }
 
-    fn take(&mut self, source: &Source) -> Result<Option<Value>, Fault> {
-        let missing = || Fault::new("an operand is not there yet");
+    fn take(&mut self, source: &Source) -> Result<Option<Value>, OperatorError> {
+        let missing = || OperatorError::new("an operand is not there yet");
         match source {
             Source::Absent => Ok(None),
             Source::Constant(value) => Ok(Some(value.clone())),
@@ -177,14 +195,14 @@ impl Slots {
     }
 }
 
-/// The weights: each is uploaded once, however many nodes take it.
+/// Weights, each uploaded once, however many nodes take it.
 struct Constants<'a> {
     device: &'a Device,
     by_name: HashMap<&'a str, Value>,
 }
 
 impl<'a> Constants<'a> {
-    fn source(&mut self, argument: &'a Argument, slots: &HashMap<&str, usize>) -> Result<Source, Fault> {
+    fn source(&mut self, argument: &'a Argument, slots: &HashMap<&str, usize>) -> Result<Source, OperatorError> {
         if argument.is_optional() {
             return Ok(Source::Absent);
         }
@@ -196,7 +214,7 @@ impl<'a> Constants<'a> {
         }
         let data = argument
             .value()
-            .ok_or_else(|| Fault::new(format!("{:?} is neither computed nor constant", argument.name)))?;
+            .ok_or_else(|| OperatorError::new(format!("{:?} is neither computed nor constant", argument.name)))?;
         let value = Value::from_data(data, self.device.burn())?;
         // Folded constants have no name.
         if !argument.name.is_empty() {

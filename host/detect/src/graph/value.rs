@@ -1,13 +1,14 @@
-//! A value on an edge of a network: a float tensor on the device, or integers on the host.
+//! Value on an edge of a graph: a float tensor on the device, or integers in the host's memory.
 //!
-//! The integers in detection networks are shapes, sizes and indices. They are few and they steer
-//! what is launched, so they never go to the device: reading one back would stall it.
+//! Integers in these networks are shapes, sizes and indices. They are few, and the next step
+//! depends on them, so they never go to the device: reading one back would stall it.
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
 
-use super::Fault;
+use super::error::OperatorError;
 
-/// burn's tensors have their rank in the type; a network's ranks are only known at run time.
+/// A value of any rank up to 5: burn has the rank in a tensor's type, but a network's ranks are
+/// known only at run time.
 #[derive(Clone, Debug)]
 pub(super) enum Value {
     R1(Tensor<1>),
@@ -15,11 +16,11 @@ pub(super) enum Value {
     R3(Tensor<3>),
     R4(Tensor<4>),
     R5(Tensor<5>),
-    /// One-dimensional, or a scalar as a list of one.
-    Host(Vec<i64>),
+    /// A list, or a scalar as a list of one.
+    Integers(Vec<i64>),
 }
 
-/// Applies an expression that keeps the rank, whatever the rank is.
+/// Applies an expression that keeps the rank to the tensor of any rank.
 macro_rules! map {
     ($value:expr, $t:ident => $e:expr) => {
         match $value {
@@ -28,12 +29,12 @@ macro_rules! map {
             Value::R3($t) => Ok(Value::R3($e)),
             Value::R4($t) => Ok(Value::R4($e)),
             Value::R5($t) => Ok(Value::R5($e)),
-            Value::Host(_) => Err(Fault::expected("a float tensor", "integers")),
+            Value::Integers(_) => Err(OperatorError::expected("a float tensor", "integers")),
         }
     };
 }
 
-/// Applies an expression whose result does not depend on the rank.
+/// Applies an expression whose type does not depend on the rank to the tensor of any rank.
 macro_rules! with {
     ($value:expr, $t:ident => $e:expr) => {
         match $value {
@@ -42,31 +43,37 @@ macro_rules! with {
             Value::R3($t) => Ok($e),
             Value::R4($t) => Ok($e),
             Value::R5($t) => Ok($e),
-            Value::Host(_) => Err(Fault::expected("a float tensor", "integers")),
+            Value::Integers(_) => Err(OperatorError::expected("a float tensor", "integers")),
         }
     };
 }
 
 pub(super) use map;
 
-/// The first `N` of `items`, which the caller knows to be there; zero where it does not hold, for
-/// burn to refuse.
+/// The first `N` of `items`. Callers pass at least as many; missing ones are zero, which burn
+/// refuses.
 pub(super) fn array<const N: usize>(items: &[i64]) -> [i64; N] {
     std::array::from_fn(|i| items.get(i).copied().unwrap_or_default())
 }
 
 impl Value {
-    /// Puts floats on the device and leaves integers and booleans on the host. A scalar becomes a
+    /// Uploads floats, and keeps integers and booleans in the host's memory. A scalar becomes a
     /// list of one.
-    pub(super) fn from_data(data: TensorData, device: &Device) -> Result<Self, Fault> {
+    pub(super) fn from_data(data: TensorData, device: &Device) -> Result<Self, OperatorError> {
         if !matches!(data.dtype(), DType::F32 | DType::F64 | DType::F16 | DType::BF16) {
-            return data.try_to_vec_as::<i64>().map(Value::Host).map_err(|e| Fault::new(format!("constant: {e:?}")));
+            return data
+                .try_to_vec_as::<i64>()
+                .map(Value::Integers)
+                .map_err(|e| OperatorError::new(format!("constant: {e:?}")));
         }
         let rank = data.rank();
         let data = if rank == 0 {
-            TensorData::new(data.try_to_vec_as::<f32>().map_err(|e| Fault::new(format!("constant: {e:?}")))?, [1])
+            TensorData::new(
+                data.try_to_vec_as::<f32>().map_err(|e| OperatorError::new(format!("constant: {e:?}")))?,
+                [1],
+            )
         } else {
-            data.try_cast_as::<f32>().map_err(|e| Fault::new(format!("constant: {e:?}")))?
+            data.try_cast_as::<f32>().map_err(|e| OperatorError::new(format!("constant: {e:?}")))?
         };
         Ok(match rank {
             0 | 1 => Value::R1(Tensor::from_data(data, device)),
@@ -74,17 +81,17 @@ impl Value {
             3 => Value::R3(Tensor::from_data(data, device)),
             4 => Value::R4(Tensor::from_data(data, device)),
             5 => Value::R5(Tensor::from_data(data, device)),
-            rank => return Err(Fault::new(format!("a constant of rank {rank}, of at most 5 that can be run"))),
+            rank => return Err(OperatorError::new(format!("a constant of rank {rank}, of at most 5 that can be run"))),
         })
     }
 
-    pub(super) fn dims(&self) -> Result<Vec<usize>, Fault> {
+    pub(super) fn dims(&self) -> Result<Vec<usize>, OperatorError> {
         with!(self, t => t.dims().to_vec())
     }
 
     pub(super) fn rank(&self) -> usize {
         match self {
-            Value::R1(_) | Value::Host(_) => 1,
+            Value::R1(_) | Value::Integers(_) => 1,
             Value::R2(_) => 2,
             Value::R3(_) => 3,
             Value::R4(_) => 4,
@@ -92,20 +99,32 @@ impl Value {
         }
     }
 
-    pub(super) fn rank1(self) -> Result<Tensor<1>, Fault> {
-        if let Value::R1(t) = self { Ok(t) } else { Err(Fault::expected("a tensor of rank 1", &self.describe())) }
+    pub(super) fn rank1(self) -> Result<Tensor<1>, OperatorError> {
+        if let Value::R1(t) = self {
+            Ok(t)
+        } else {
+            Err(OperatorError::expected("a tensor of rank 1", &self.describe()))
+        }
     }
 
-    pub(super) fn rank2(self) -> Result<Tensor<2>, Fault> {
-        if let Value::R2(t) = self { Ok(t) } else { Err(Fault::expected("a tensor of rank 2", &self.describe())) }
+    pub(super) fn rank2(self) -> Result<Tensor<2>, OperatorError> {
+        if let Value::R2(t) = self {
+            Ok(t)
+        } else {
+            Err(OperatorError::expected("a tensor of rank 2", &self.describe()))
+        }
     }
 
-    pub(super) fn rank4(self) -> Result<Tensor<4>, Fault> {
-        if let Value::R4(t) = self { Ok(t) } else { Err(Fault::expected("a tensor of rank 4", &self.describe())) }
+    pub(super) fn rank4(self) -> Result<Tensor<4>, OperatorError> {
+        if let Value::R4(t) = self {
+            Ok(t)
+        } else {
+            Err(OperatorError::expected("a tensor of rank 4", &self.describe()))
+        }
     }
 
-    pub(super) fn host(self) -> Result<Vec<i64>, Fault> {
-        if let Value::Host(v) = self { Ok(v) } else { Err(Fault::expected("integers", &self.describe())) }
+    pub(super) fn integers(self) -> Result<Vec<i64>, OperatorError> {
+        if let Value::Integers(v) = self { Ok(v) } else { Err(OperatorError::expected("integers", &self.describe())) }
     }
 
     fn describe(&self) -> String {
@@ -115,11 +134,11 @@ impl Value {
         }
     }
 
-    /// Reshapes to dimensions that are known in full.
-    pub(super) fn reshape(self, dims: &[usize]) -> Result<Self, Fault> {
+    /// Reshapes to dimensions of the same number of values.
+    pub(super) fn reshape(self, dims: &[usize]) -> Result<Self, OperatorError> {
         let (from, to): (usize, usize) = (self.dims()?.iter().product(), dims.iter().product());
         if from != to {
-            return Err(Fault::new(format!("{} cannot be seen as {dims:?}", self.describe())));
+            return Err(OperatorError::new(format!("{} cannot be seen as {dims:?}", self.describe())));
         }
         let dims: Vec<i64> = dims.iter().map(|&n| n as i64).collect();
         with!(self, t => match dims.len() {
@@ -128,12 +147,12 @@ impl Value {
             3 => Value::R3(t.reshape(array::<3>(&dims))),
             4 => Value::R4(t.reshape(array::<4>(&dims))),
             5 => Value::R5(t.reshape(array::<5>(&dims))),
-            rank => return Err(Fault::new(format!("a reshape to rank {rank}; 1 to 5 can be run"))),
+            rank => return Err(OperatorError::new(format!("a reshape to rank {rank}; 1 to 5 can be run"))),
         })
     }
 
-    /// Puts ones before the dimensions until there are `rank`, as broadcasting does.
-    pub(super) fn raised_to(self, rank: usize) -> Result<Self, Fault> {
+    /// Prepends dimensions of size 1 up to `rank`, as broadcasting does.
+    pub(super) fn raised_to(self, rank: usize) -> Result<Self, OperatorError> {
         if self.rank() >= rank {
             return Ok(self);
         }
@@ -143,10 +162,12 @@ impl Value {
         self.reshape(&raised)
     }
 
-    /// Reads a float tensor back, row-major. Waits for the device.
-    pub(super) fn into_floats(self) -> Result<(Vec<usize>, Vec<f32>), Fault> {
+    /// Downloads a float tensor: dimensions, and values in row-major order. Blocks until the device
+    /// has computed it.
+    pub(super) fn into_floats(self) -> Result<(Vec<usize>, Vec<f32>), OperatorError> {
         let dims = self.dims()?;
-        let data = with!(self, t => t.try_into_data().map_err(|e| Fault::new(format!("reading the result: {e:?}")))?)?;
-        Ok((dims, data.try_into_vec::<f32>().map_err(|e| Fault::new(format!("reading the result: {e:?}")))?))
+        let data =
+            with!(self, t => t.try_into_data().map_err(|e| OperatorError::new(format!("reading the result: {e:?}")))?)?;
+        Ok((dims, data.try_into_vec::<f32>().map_err(|e| OperatorError::new(format!("reading the result: {e:?}")))?))
     }
 }

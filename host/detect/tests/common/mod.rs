@@ -1,6 +1,6 @@
-//! Helpers that the tests of this crate share.
+//! Fixtures that the tests of this crate share: folders, input, devices.
 
-#![allow(dead_code, reason = "each suite uses its part")]
+#![allow(dead_code, reason = "each suite uses some of it")]
 
 use std::{
     env,
@@ -19,7 +19,7 @@ pub(crate) fn detectors() -> PathBuf {
     folder
 }
 
-/// The folder beside it, with the networks that tell identities apart.
+/// The folder of embedders beside it.
 pub(crate) fn embedders() -> PathBuf {
     let folder = detectors().join("../embedders");
     assert!(
@@ -30,17 +30,17 @@ pub(crate) fn embedders() -> PathBuf {
     folder
 }
 
-/// The input of the golden outputs: whole numbers 0..=255, the top byte of the index times Knuth's
-/// constant.
+/// The input of the golden outputs, `[batch, 3, height, width]`: integers 0..=255, the top byte of
+/// the index times Knuth's constant.
 pub(crate) fn noise(batch: usize, width: usize, height: usize) -> Array {
     let count = batch * 3 * width * height;
     let data = (0..count as u64).map(|i| ((i * 2_654_435_761 % (1 << 32)) >> 24) as f32).collect();
     Array { dims: vec![batch, 3, height, width], data }
 }
 
-/// Runs an ignored test of this suite in a process of its own, in which SwiftShader is the only
-/// GPU: a GPU in software, as Debian's `chromium-common` brings it; false where there is none. The
-/// loader of GPU drivers finds it by an environment variable.
+/// Runs an ignored test of this suite in a process in which SwiftShader is the only GPU; returns
+/// false where it is not installed. SwiftShader is a GPU in software that Debian's
+/// `chromium-common` brings; the Vulkan loader finds it by an environment variable.
 pub(crate) fn in_software_gpu_process(test: &str, environment: &[(&str, &Path)]) -> bool {
     let driver = Path::new("/usr/lib/chromium/vk_swiftshader_icd.json");
     if !driver.exists() {
@@ -49,7 +49,7 @@ pub(crate) fn in_software_gpu_process(test: &str, environment: &[(&str, &Path)])
             "{}: no SwiftShader there: run cargo xtask setup",
             driver.display()
         );
-        println!("not run: {} is only there on Debian", driver.display());
+        println!("skipped: {} is only there on Debian", driver.display());
         return false;
     }
     let mut command = Command::new(env::current_exe().unwrap());
@@ -62,7 +62,7 @@ pub(crate) fn in_software_gpu_process(test: &str, environment: &[(&str, &Path)])
     true
 }
 
-/// ONNX Runtime, where `cargo xtask setup` knows a package of it.
+/// ONNX Runtime; `None` on platforms for which `cargo xtask setup` has no package of it.
 pub(crate) fn onnxruntime() -> Option<Device> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/assets/onnxruntime");
     let known = cfg!(any(

@@ -105,7 +105,7 @@ def operators():
     yield "Conv, SAME_LOWER", [node("Conv", "x,w", auto_pad="SAME_LOWER", strides=[1, 2])], [weights], 13
     yield "Conv, dilated", [node("Conv", "x,w", pads=[2, 2, 2, 2], dilations=[2, 2])], [weights], 13
     yield "Conv, depthwise", [node("Conv", "x,w", group=3, pads=[1, 1, 1, 1])], [constant("w", ramp(3, 1, 3, 3))], 13
-    # What may be one step with a convolution, and what may not.
+    # Chains that may be fused with a convolution, and chains that must not be.
     conv, alike = node("Conv", "x,w,b", "c", pads=[1, 1, 1, 1]), [constant("w", ramp(3, 3, 3, 3)), constant("b", ramp(3))]
     gate = [node("Sigmoid", "c", "s"), node("Mul", "c,s", "m")]
     yield "Conv and Relu", [conv, node("Relu", "c")], alike, 13
@@ -190,7 +190,7 @@ def small():
     print(path, path.stat().st_size, len(cases))
 
 
-# It complains of every weight that an old file lists among its inputs.
+# ONNX Runtime warns of every weight that an old file lists among its inputs.
 onnxruntime.set_default_logger_severity(3)
 small()
 networks(pathlib.Path(sys.argv[1]))

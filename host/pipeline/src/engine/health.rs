@@ -12,7 +12,7 @@ use crate::outbox::Deliveries;
 pub struct Health {
     pub version: &'static str,
     /// Where detectors run, which there are, and which folders are none.
-    pub detectors: ocellus_detect::Report,
+    pub detectors: ocellus_detect::DetectorReport,
     /// What tells identities apart.
     pub embedders: ocellus_detect::EmbedderReport,
     /// Those that are in use; `/plugins/` says more.

@@ -3,8 +3,14 @@
 use burn::tensor::activation;
 use onnx_ir::{Node, node::clip::ClipInput};
 
-use super::{Fault, Kernel, Operands, Setting, Value, computed, logistic};
-use crate::graph::value::map;
+use super::{
+    logistic,
+    operator::{Context, Kernel, Operands, computed},
+};
+use crate::graph::{
+    error::OperatorError,
+    value::{Value, map},
+};
 
 macro_rules! each {
     ($t:ident => $e:expr) => {
@@ -12,10 +18,10 @@ macro_rules! each {
     };
 }
 
-pub(super) fn build(node: &Node, setting: Setting) -> Option<Result<Kernel, Fault>> {
+pub(super) fn build(node: &Node, context: Context) -> Option<Result<Kernel, OperatorError>> {
     Some(Ok(match node {
         Node::Relu(_) => each!(t => activation::relu(t)),
-        Node::Sigmoid(_) if setting.on_host => Kernel::unary(|value| map!(value, t => logistic::sigmoid(t)?)),
+        Node::Sigmoid(_) if context.on_cpu => Kernel::unary(|value| map!(value, t => logistic::sigmoid(t)?)),
         Node::Sigmoid(_) => each!(t => activation::sigmoid(t)),
         Node::Tanh(_) => each!(t => t.tanh()),
         Node::Exp(_) => each!(t => t.exp()),
@@ -53,15 +59,15 @@ pub(super) fn build(node: &Node, setting: Setting) -> Option<Result<Kernel, Faul
 }
 
 /// x * sigmoid(x), the activation of the YOLO family.
-pub(in crate::graph) fn silu(setting: Setting) -> Kernel {
-    if setting.on_host {
+pub(crate) fn silu(context: Context) -> Kernel {
+    if context.on_cpu {
         Kernel::unary(|value| map!(value, t => logistic::silu(t)?))
     } else {
         each!(t => activation::silu(t))
     }
 }
 
-fn clip(min: Option<&ClipInput>, max: Option<&ClipInput>) -> Result<Kernel, Fault> {
+fn clip(min: Option<&ClipInput>, max: Option<&ClipInput>) -> Result<Kernel, OperatorError> {
     let bound = |bound: Option<&ClipInput>, otherwise| match bound {
         None => Ok(otherwise),
         Some(ClipInput::Static(value)) => Ok(*value),
@@ -71,9 +77,8 @@ fn clip(min: Option<&ClipInput>, max: Option<&ClipInput>) -> Result<Kernel, Faul
     Ok(each!(t => t.clamp(min, max)))
 }
 
-/// The slope broadcasts, so it is not always the one value per channel that burn's own `prelu`
-/// takes.
-fn prelu(mut operands: Operands) -> Result<Vec<Value>, Fault> {
+/// Not burn's `prelu`, which takes one slope for each channel: ONNX's slope broadcasts.
+fn prelu(mut operands: Operands) -> Result<Vec<Value>, OperatorError> {
     let (x, slope) = (operands.next()?, operands.next()?.raised_to(4)?);
     let (x, slope) = (x.rank4()?, slope.rank4()?);
     let negative = x.clone().clamp_max(0.0) * slope;

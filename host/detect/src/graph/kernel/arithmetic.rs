@@ -1,17 +1,20 @@
-//! Operators of two tensors, which broadcast, and matrix products.
+//! Element-wise operators of two tensors, with broadcasting, and matrix products.
 
 use onnx_ir::Node;
 
-use super::{Fault, Kernel, Setting, Value};
-use crate::graph::value::map;
+use super::operator::{Context, Kernel};
+use crate::graph::{
+    error::OperatorError,
+    value::{Value, map},
+};
 
-/// Float tensors of any rank that broadcast, or integers on the host.
+/// A kernel of two float tensors of any rank that broadcast, or of two lists of integers.
 macro_rules! pairwise {
     (|$a:ident, $b:ident| $e:expr, $integers:expr) => {
         Kernel::new(2, |mut operands| {
             let (left, right) = (operands.next()?, operands.next()?);
-            if let (Value::Host(left), Value::Host(right)) = (&left, &right) {
-                return Ok(vec![Value::Host(integers(left, right, $integers)?)]);
+            if let (Value::Integers(left), Value::Integers(right)) = (&left, &right) {
+                return Ok(vec![Value::Integers(integers(left, right, $integers)?)]);
             }
             Ok(vec![floats!(left, right, |$a, $b| $e)?])
         })
@@ -27,17 +30,17 @@ macro_rules! floats {
             (Value::R3($a), Value::R3($b)) => Ok(Value::R3($e)),
             (Value::R4($a), Value::R4($b)) => Ok(Value::R4($e)),
             (Value::R5($a), Value::R5($b)) => Ok(Value::R5($e)),
-            _ => Err(Fault::expected("two float tensors", "a float tensor and integers")),
+            _ => Err(OperatorError::expected("two float tensors", "a float tensor and integers")),
         }
     }};
 }
 
 /// The sum of two float tensors that broadcast.
-pub(super) fn add(left: Value, right: Value) -> Result<Value, Fault> {
+pub(super) fn add(left: Value, right: Value) -> Result<Value, OperatorError> {
     floats!(left, right, |a, b| a + b)
 }
 
-pub(super) fn build(node: &Node, _: Setting) -> Option<Result<Kernel, Fault>> {
+pub(super) fn build(node: &Node, _: Context) -> Option<Result<Kernel, OperatorError>> {
     Some(Ok(match node {
         Node::Add(_) => pairwise!(|a, b| a + b, i64::checked_add),
         Node::Sub(_) => pairwise!(|a, b| a - b, i64::checked_sub),
@@ -55,16 +58,22 @@ pub(super) fn build(node: &Node, _: Setting) -> Option<Result<Kernel, Fault>> {
     }))
 }
 
-fn integers(left: &[i64], right: &[i64], operator: fn(i64, i64) -> Option<i64>) -> Result<Vec<i64>, Fault> {
+fn integers(left: &[i64], right: &[i64], operator: fn(i64, i64) -> Option<i64>) -> Result<Vec<i64>, OperatorError> {
     let length = if left.len() == 1 { right.len() } else { left.len() };
     if right.len() != length && right.len() != 1 {
-        return Err(Fault::new(format!("lists of {} and {} integers do not broadcast", left.len(), right.len())));
+        return Err(OperatorError::new(format!(
+            "lists of {} and {} integers do not broadcast",
+            left.len(),
+            right.len()
+        )));
     }
     let pairs = left.iter().cycle().zip(right.iter().cycle()).take(length);
-    pairs.map(|(&a, &b)| operator(a, b).ok_or_else(|| Fault::new(format!("no integer comes of {a} and {b}")))).collect()
+    pairs
+        .map(|(&a, &b)| operator(a, b).ok_or_else(|| OperatorError::new(format!("no integer comes of {a} and {b}"))))
+        .collect()
 }
 
-/// onnx-ir's name for Gemm without factors, and for MatMul followed by Add.
+/// onnx-ir's `Linear`: Gemm without factors, or MatMul followed by Add.
 fn linear(transpose: bool) -> Kernel {
     Kernel::new(3, move |mut operands| {
         let (x, weight) = (operands.next()?, operands.next()?.rank2()?);
@@ -74,7 +83,7 @@ fn linear(transpose: bool) -> Kernel {
     })
 }
 
-fn gemm(alpha: f32, beta: f32, transpose_a: bool, transpose_b: bool) -> Result<Kernel, Fault> {
+fn gemm(alpha: f32, beta: f32, transpose_a: bool, transpose_b: bool) -> Result<Kernel, OperatorError> {
     Ok(Kernel::new(3, move |mut operands| {
         let (a, b) = (operands.next()?.rank2()?, operands.next()?.rank2()?);
         let a = if transpose_a { a.transpose() } else { a };

@@ -1,29 +1,29 @@
-//! The sigmoid and SiLU on the CPU, in place and in vectors, where they follow no convolution.
+//! Sigmoid and SiLU on the CPU, in place and with SIMD, where they do not follow a convolution.
 
 use burn::tensor::{Tensor, TensorData};
 use rayon::prelude::*;
 
-use super::host::{self, Activation};
-use crate::graph::Fault;
+use super::cpu::{self, Activation};
+use crate::graph::error::OperatorError;
 
-/// Numbers per task: 128 kB, so that a task's part stays in a core's cache.
+/// Values in a task: 128 kB, so that they stay in a core's cache.
 const PART: usize = 32 * 1024;
 
 /// x * sigmoid(x).
-pub(super) fn silu<const D: usize>(tensor: Tensor<D>) -> Result<Tensor<D>, Fault> {
+pub(super) fn silu<const D: usize>(tensor: Tensor<D>) -> Result<Tensor<D>, OperatorError> {
     in_place(tensor, Activation::Silu)
 }
 
-pub(super) fn sigmoid<const D: usize>(tensor: Tensor<D>) -> Result<Tensor<D>, Fault> {
+pub(super) fn sigmoid<const D: usize>(tensor: Tensor<D>) -> Result<Tensor<D>, OperatorError> {
     in_place(tensor, Activation::Sigmoid)
 }
 
-fn in_place<const D: usize>(tensor: Tensor<D>, activation: Activation) -> Result<Tensor<D>, Fault> {
+fn in_place<const D: usize>(tensor: Tensor<D>, activation: Activation) -> Result<Tensor<D>, OperatorError> {
     let device = tensor.device();
-    // Not copied, where this is the tensor's last use.
-    let mut data: TensorData = tensor.try_into_data().map_err(|e| Fault::new(format!("{e:?}")))?;
-    let numbers = data.as_mut_slice::<f32>().map_err(|e| Fault::new(format!("{e:?}")))?;
-    numbers.par_chunks_mut(PART).for_each(|part| host::activate(activation, part));
+    // Copies only where the tensor is used again later.
+    let mut data: TensorData = tensor.try_into_data().map_err(|e| OperatorError::new(format!("{e:?}")))?;
+    let numbers = data.as_mut_slice::<f32>().map_err(|e| OperatorError::new(format!("{e:?}")))?;
+    numbers.par_chunks_mut(PART).for_each(|part| cpu::activate(activation, part));
     Ok(Tensor::from_data(data, &device))
 }
 
@@ -36,7 +36,7 @@ mod tests {
 
     fn of(activation: Activation, x: f32) -> f32 {
         let mut numbers = [x];
-        host::activate(activation, &mut numbers);
+        cpu::activate(activation, &mut numbers);
         numbers[0]
     }
 
@@ -62,7 +62,7 @@ mod tests {
             values.iter().zip(wanted).all(|(have, want)| (have - want).abs() <= 1e-6 * want.abs().max(1.0)),
             "{values:?}"
         );
-        // The first is still what it was: it was not the last use.
+        // The tensor is used again, so it was copied and not changed.
         assert_eq!(tensor.into_data().try_into_vec::<f32>().unwrap()[1], -1.0);
     }
 
@@ -70,7 +70,8 @@ mod tests {
         #[test]
         fn sigmoids_are_close(x in -90f32..90.0) {
             let want = 1.0 / (1.0 + f64::from(-x).exp());
-            prop_assert!((f64::from(of(Activation::Sigmoid, x)) - want).abs() <= 1e-6 * want.max(1e-30), "{x}: {} {want}", of(Activation::Sigmoid, x));
+            let have = of(Activation::Sigmoid, x);
+            prop_assert!((f64::from(have) - want).abs() <= 1e-6 * want.max(1e-30), "{x}: {have} {want}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The largest or the mean of a window, or of a whole picture.
+//! Max-pooling and average-pooling, of windows and of whole pictures.
 
 use burn::tensor::{
     module,
@@ -9,12 +9,17 @@ use onnx_ir::{
     node::{avg_pool2d::AvgPool2dConfig, max_pool2d::MaxPool2dConfig},
 };
 
-use super::{Fault, Kernel, Setting, Value, convolution::Window, host};
+use super::{
+    cpu,
+    operator::{Context, Kernel},
+    window::Window,
+};
+use crate::graph::{error::OperatorError, value::Value};
 
-pub(super) fn build(node: &Node, setting: Setting) -> Option<Result<Kernel, Fault>> {
+pub(super) fn build(node: &Node, context: Context) -> Option<Result<Kernel, OperatorError>> {
     Some(match node {
-        Node::MaxPool2d(n) if n.outputs.len() > 1 => Err(Fault::new("the indices of the maxima as an output")),
-        Node::MaxPool2d(n) => Ok(maximum(n.config.clone(), setting)),
+        Node::MaxPool2d(n) if n.outputs.len() > 1 => Err(OperatorError::new("the indices of the maxima as an output")),
+        Node::MaxPool2d(n) => Ok(maximum(n.config.clone(), context)),
         Node::AveragePool2d(n) => average(n.config.clone()),
         Node::GlobalAveragePool(_) => {
             Ok(Kernel::unary(|x| Ok(Value::R4(module::adaptive_avg_pool2d(x.rank4()?, [1, 1])))))
@@ -24,16 +29,16 @@ pub(super) fn build(node: &Node, setting: Setting) -> Option<Result<Kernel, Faul
     })
 }
 
-fn maximum(config: MaxPool2dConfig, setting: Setting) -> Kernel {
+fn maximum(config: MaxPool2dConfig, context: Context) -> Kernel {
     let MaxPool2dConfig { kernel_size, strides, padding, dilation, ceil_mode, auto_pad, .. } = config;
     let window = Window { kernel: kernel_size, stride: strides, dilation, padding, auto_pad };
-    let ours = setting.on_host && window.dilation == [1, 1] && !ceil_mode;
+    let simd = context.on_cpu && window.dilation == [1, 1] && !ceil_mode;
     Kernel::new(1, move |mut operands| {
         let mut x = operands.next()?.rank4()?;
-        if ours {
-            match host::maximum(x, &window, operands.buffers)? {
-                Ok(largest) => return Ok(vec![Value::R4(largest)]),
-                Err(same) => x = same,
+        if simd {
+            match cpu::max_pool(x, &window, operands.buffers)? {
+                Ok(pooled) => return Ok(vec![Value::R4(pooled)]),
+                Err(unchanged) => x = unchanged,
             }
         }
         let [_, _, height, width] = x.dims();
@@ -46,11 +51,11 @@ fn maximum(config: MaxPool2dConfig, setting: Setting) -> Kernel {
     })
 }
 
-fn average(config: AvgPool2dConfig) -> Result<Kernel, Fault> {
+fn average(config: AvgPool2dConfig) -> Result<Kernel, OperatorError> {
     let AvgPool2dConfig { kernel_size, strides, padding, count_include_pad, dilation, ceil_mode, auto_pad, .. } =
         config;
     if dilation != [1, 1] {
-        return Err(Fault::new("windows with gaps"));
+        return Err(OperatorError::new("windows with gaps"));
     }
     let window = Window { kernel: kernel_size, stride: strides, dilation, padding, auto_pad };
     Ok(Kernel::unary(move |x| {

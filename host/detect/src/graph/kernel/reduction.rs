@@ -1,12 +1,15 @@
-//! One number out of many, along axes.
+//! Reductions along axes: mean, sum, maximum and minimum.
 
 use onnx_ir::{
     Node,
     node::reduce::{ReduceAxes, ReduceConfig},
 };
 
-use super::{Fault, Kernel, Setting, Value, computed};
-use crate::graph::value::map;
+use super::operator::{Context, Kernel, computed};
+use crate::graph::{
+    error::OperatorError,
+    value::{Value, map},
+};
 
 macro_rules! along {
     ($config:expr, |$t:ident, $axes:ident| $e:expr) => {
@@ -14,7 +17,7 @@ macro_rules! along {
     };
 }
 
-pub(super) fn build(node: &Node, _: Setting) -> Option<Result<Kernel, Fault>> {
+pub(super) fn build(node: &Node, _: Context) -> Option<Result<Kernel, OperatorError>> {
     Some(match node {
         Node::ReduceMean(n) => along!(&n.config, |t, axes| t.mean_dims(axes)),
         Node::ReduceSum(n) => along!(&n.config, |t, axes| t.sum_dims(axes)),
@@ -24,7 +27,10 @@ pub(super) fn build(node: &Node, _: Setting) -> Option<Result<Kernel, Fault>> {
     })
 }
 
-fn along(config: &ReduceConfig, reduce: fn(Value, &[usize]) -> Result<Value, Fault>) -> Result<Kernel, Fault> {
+fn along(
+    config: &ReduceConfig,
+    reduce: fn(Value, &[usize]) -> Result<Value, OperatorError>,
+) -> Result<Kernel, OperatorError> {
     let ReduceAxes::Static(axes) = config.axes.clone() else { return Err(computed("axes")) };
     let (keep, none_is_all) = (config.keepdims, !config.noop_with_empty_axes);
     Ok(Kernel::unary(move |x| {
@@ -39,7 +45,7 @@ fn along(config: &ReduceConfig, reduce: fn(Value, &[usize]) -> Result<Value, Fau
             index += 1;
             !axes.contains(&(index - 1))
         });
-        // A scalar is a list of one here.
+        // A scalar is a list of one: values have at least rank 1.
         let dims = if dims.is_empty() { vec![1] } else { dims };
         reduced.reshape(&dims)
     }))

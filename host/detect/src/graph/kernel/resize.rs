@@ -1,8 +1,8 @@
-//! Scaling of feature maps.
+//! Scaling of feature maps (ONNX Resize and Upsample).
 //!
-//! ONNX leaves open where a sample is taken (six coordinate systems) and how it is rounded (four
-//! ways). Nearest-neighbour scaling is carried out in all of them: the rows and columns to take are
-//! worked out on the host. Linear scaling exists in the two systems that burn has; everything else
+//! ONNX defines six coordinate systems and four ways of rounding. Nearest-neighbour scaling
+//! supports all of them but `tf_crop_and_resize`: the indices of rows and columns are computed on
+//! the host. Linear scaling supports the coordinate systems that burn implements; everything else
 //! is refused.
 
 use burn::tensor::{
@@ -16,25 +16,28 @@ use onnx_ir::{
     },
 };
 
-use super::{Fault, Kernel, Operands, Setting, Value, computed};
+use super::operator::{Context, Kernel, Operands, computed};
+use crate::graph::{error::OperatorError, value::Value};
 
-pub(super) fn build(node: &Node, _: Setting) -> Option<Result<Kernel, Fault>> {
+pub(super) fn build(node: &Node, _: Context) -> Option<Result<Kernel, OperatorError>> {
     match node {
         Node::Resize(n) | Node::Upsample(n) => Some(resize(&n.config)),
         _ => None,
     }
 }
 
-/// The size to scale to, and how many output pixels an input pixel makes.
+/// The size to scale to; pairs are rows, columns.
 #[derive(Clone, Debug)]
 enum Target {
+    /// Factors from input to output.
     Scales([f32; 2]),
+    /// Pixels.
     Sizes([usize; 2]),
-    /// The operand at this index: batch, channels, height, width.
+    /// The operand at this index holds the sizes: batch, channels, height, width.
     SizesAt(usize),
 }
 
-/// Along one axis.
+/// Scaling along one axis: sizes in pixels, and the factor, which need not be their exact ratio.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Axis {
     from: usize,
@@ -43,8 +46,8 @@ struct Axis {
 }
 
 impl Target {
-    fn new(config: &ResizeConfig) -> Result<Self, Fault> {
-        let two = |n: usize| Fault::new(format!("{n} axes to scale, where a picture has two"));
+    fn new(config: &ResizeConfig) -> Result<Self, OperatorError> {
+        let two = |n: usize| OperatorError::new(format!("{n} axes to scale, where a picture has two"));
         match (&config.sizes, &config.scales) {
             (Some(ResizeSizes::Static(sizes)), _) => {
                 Ok(Target::Sizes(sizes.as_slice().try_into().map_err(|_| two(sizes.len()))?))
@@ -54,11 +57,11 @@ impl Target {
                 Ok(Target::Scales(scales.as_slice().try_into().map_err(|_| two(scales.len()))?))
             }
             (None, Some(ResizeScales::Runtime(_))) => Err(computed("scales")),
-            (None, None) => Err(Fault::new("neither scales nor sizes")),
+            (None, None) => Err(OperatorError::new("neither scales nor sizes")),
         }
     }
 
-    fn axes(&self, from: [usize; 2], operands: Operands) -> Result<[Axis; 2], Fault> {
+    fn axes(&self, from: [usize; 2], operands: Operands) -> Result<[Axis; 2], OperatorError> {
         let exactly = |to: [usize; 2]| {
             [0, 1].map(|i| Axis {
                 from: pick(from, i),
@@ -73,12 +76,12 @@ impl Target {
             })),
             Target::Sizes(to) => Ok(exactly(*to)),
             Target::SizesAt(index) => {
-                // The first operand is taken already.
-                let sizes = operands.nth(index.saturating_sub(1))?.host()?;
+                // The first operand was taken before.
+                let sizes = operands.nth(index.saturating_sub(1))?.integers()?;
                 let [_, _, height, width] = sizes.as_slice() else {
-                    return Err(Fault::new(format!("{} sizes, where a picture has four", sizes.len())));
+                    return Err(OperatorError::new(format!("{} sizes, where a picture has four", sizes.len())));
                 };
-                let size = |n: i64| usize::try_from(n).map_err(|_| Fault::new(format!("a size of {n}")));
+                let size = |n: i64| usize::try_from(n).map_err(|_| OperatorError::new(format!("a size of {n}")));
                 Ok(exactly([size(*height)?, size(*width)?]))
             }
         }
@@ -89,20 +92,20 @@ fn pick<T: Copy>([rows, columns]: [T; 2], axis: usize) -> T {
     if axis == 0 { rows } else { columns }
 }
 
-fn resize(config: &ResizeConfig) -> Result<Kernel, Fault> {
+fn resize(config: &ResizeConfig) -> Result<Kernel, OperatorError> {
     if config.antialias != 0 || config.exclude_outside != 0 {
-        return Err(Fault::new("antialias and exclude_outside"));
+        return Err(OperatorError::new("antialias and exclude_outside"));
     }
     let target = Target::new(config)?;
-    let reads = if let Target::SizesAt(index) = target { index + 1 } else { 1 };
+    let inputs = if let Target::SizesAt(index) = target { index + 1 } else { 1 };
     let (system, rounding) = (config.coordinate_transformation_mode.clone(), config.nearest_mode.clone());
     if system == System::TfCropAndResize {
-        return Err(Fault::new("coordinates of tf_crop_and_resize"));
+        return Err(OperatorError::new("coordinates of tf_crop_and_resize"));
     }
     match config.mode {
         ResizeMode::Nearest => {
             let plain = system == System::Asymmetric && rounding == NearestMode::Floor;
-            Ok(kernel(reads, target, move |x, axes| {
+            Ok(kernel(inputs, target, move |x, axes| {
                 let whole = axes.iter().all(|axis| axis.to.is_multiple_of(axis.from) && axis.scale.fract() == 0.0);
                 if plain && whole {
                     interpolate(x, axes, InterpolateMode::Nearest, false)
@@ -115,25 +118,25 @@ fn resize(config: &ResizeConfig) -> Result<Kernel, Fault> {
             let corners = match system {
                 System::HalfPixel | System::PytorchHalfPixel => false,
                 System::AlignCorners => true,
-                other => return Err(Fault::new(format!("linear scaling with coordinates {other:?}"))),
+                other => return Err(OperatorError::new(format!("linear scaling with coordinates {other:?}"))),
             };
-            Ok(kernel(reads, target, move |x, axes| interpolate(x, axes, InterpolateMode::Bilinear, corners)))
+            Ok(kernel(inputs, target, move |x, axes| interpolate(x, axes, InterpolateMode::Bilinear, corners)))
         }
-        ResizeMode::Cubic => Err(Fault::new("cubic scaling")),
+        ResizeMode::Cubic => Err(OperatorError::new("cubic scaling")),
     }
 }
 
 fn kernel(
-    reads: usize,
+    inputs: usize,
     target: Target,
     scale: impl Fn(Tensor<4>, [Axis; 2]) -> Tensor<4> + Send + Sync + 'static,
 ) -> Kernel {
-    Kernel::new(reads, move |mut operands| {
+    Kernel::new(inputs, move |mut operands| {
         let x = operands.next()?.rank4()?;
         let [_, _, height, width] = x.dims();
         let axes = target.axes([height, width], operands)?;
         if axes.iter().any(|axis| axis.from == 0 || axis.to == 0) {
-            return Err(Fault::new("a picture without pixels"));
+            return Err(OperatorError::new("a picture without pixels"));
         }
         Ok(vec![Value::R4(scale(x, axes))])
     })
@@ -155,7 +158,7 @@ fn nearest(x: Tensor<4>, [rows, columns]: [Axis; 2], system: &System, rounding: 
     x.select(2, take(rows)).select(3, take(columns))
 }
 
-/// Which input pixel each output pixel is, as the ONNX definition of Resize has it.
+/// Index of the input pixel for each output pixel, as ONNX defines it for Resize.
 fn nearest_indices(axis: Axis, system: &System, rounding: &NearestMode) -> Vec<i64> {
     let Axis { from, to, scale } = axis;
     let indices = (0..to).map(|i| {

@@ -1,26 +1,27 @@
-//! Memory that one step gives back and a later one takes, in the same run or the next.
+//! Buffer pool: memory that one step gives back and a later step takes, in the same run or the
+//! next.
 //!
-//! The large tensors of a network come and go in each run. From the system, their memory comes page
-//! by page and full of zeros, which takes as long as a cheap operator. What a run did not take is
-//! freed at its end, so that a network holds what its last run needed.
+//! A run allocates and frees its large tensors again and again. Fresh memory from the system is
+//! zeroed page by page on first access, which takes as long as a cheap operator. Buffers that a run
+//! did not use are freed at its end, so that a network holds what its last run needed.
 
 use parking_lot::Mutex;
 
-/// The buffers of one worker.
+/// The idle buffers of one worker.
 #[derive(Default)]
-pub(in crate::graph) struct Buffers(Mutex<Vec<Free>>);
+pub(crate) struct Buffers(Mutex<Vec<Free>>);
 
 struct Free {
     memory: Vec<f32>,
-    /// Taken, or given for the first time, in this run.
+    /// Given back in this run.
     used: bool,
 }
 
 impl Buffers {
-    /// A buffer of `length` numbers, whatever they are.
-    pub(in crate::graph) fn take(&self, length: usize) -> Vec<f32> {
+    /// A buffer of `length` values, which are unspecified.
+    pub(super) fn take(&self, length: usize) -> Vec<f32> {
         let mut free = self.0.lock();
-        // The smallest that is large enough.
+        // Best fit.
         let fitting = free.iter().enumerate().filter(|(_, free)| free.memory.capacity() >= length);
         let smallest = fitting.min_by_key(|(_, free)| free.memory.capacity()).map(|(index, _)| index);
         let mut memory = smallest.map(|index| free.swap_remove(index).memory).unwrap_or_default();
@@ -29,14 +30,15 @@ impl Buffers {
         memory
     }
 
-    pub(in crate::graph) fn give(&self, memory: Vec<f32>) {
+    /// Takes memory back.
+    pub(super) fn give(&self, memory: Vec<f32>) {
         if memory.capacity() > 0 {
             self.0.lock().push(Free { memory, used: true });
         }
     }
 
-    /// Frees what the run that ends did not use.
-    pub(in crate::graph) fn end_run(&self) {
+    /// Ends a run: frees the buffers that it did not use.
+    pub(super) fn end_run(&self) {
         let mut free = self.0.lock();
         free.retain(|free| free.used);
         free.iter_mut().for_each(|free| free.used = false);
@@ -48,11 +50,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn memory_comes_back_and_leaves_when_it_is_not_used() {
+    fn buffers_are_reused_and_freed_after_a_run_without_them() {
         let buffers = Buffers::default();
         buffers.give(vec![1.0; 100]);
         buffers.give(vec![2.0; 50]);
-        // The smaller one that is large enough.
+        // The smaller one fits.
         let taken = buffers.take(40);
         assert_eq!((taken.len(), taken[0]), (40, 2.0));
         buffers.give(taken);
@@ -60,7 +62,7 @@ mod tests {
         let taken = buffers.take(60);
         assert_eq!(taken[0], 1.0);
         buffers.give(taken);
-        // The one of fifty was of no use in this run.
+        // That of 50 values was not used in this run.
         buffers.end_run();
         assert_eq!(buffers.0.lock().iter().map(|free| free.memory.capacity()).collect::<Vec<_>>(), [100]);
     }

@@ -1,84 +1,60 @@
-//! Runs a network by ONNX Runtime, where its shared library is at hand.
+//! Session of ONNX Runtime: one network, run from many threads.
 //!
-//! The library is loaded once in a process, from the file that is asked for first, and stays. Its
-//! threads sleep while there is nothing to do: what runs beside them is FFmpeg and the other stages
-//! of jobs.
-//!
-//! The workers of a network run one session, so that its weights are in memory once.
-//!
-//! Of all networks together as many run at the same time as the device has workers, in memory that
-//! they share (`scratch`).
+//! All workers of a network run one session, so that its weights are in memory once. Across all
+//! networks, as many runs go on at a time as the device has workers, in the memory of
+//! [`ScratchPool`]. Dropping a session frees the idle part of that memory.
 
 use std::{
     collections::HashMap,
     ffi::{CString, NulError},
     io,
-    path::Path,
     ptr::{self, NonNull},
-    sync::{Arc, OnceLock},
+    sync::Arc,
 };
 
 use onnx_ir::{Message, ModelProto};
 use ort::{
     AsPointer,
-    environment::Environment,
-    logging::LogLevel,
     session::{Session, builder::GraphOptimizationLevel},
     value::{DynValue, TensorRef, TensorRefMut},
 };
 use parking_lot::Mutex;
 use tempfile::NamedTempFile;
 
-use super::{
-    Array, NetworkError,
-    scratch::{self, ScratchPool},
-};
-use crate::device::Workers;
+use super::{library::OnnxRuntime, scratch::ScratchPool};
+use crate::{array::Array, network_error::NetworkError, parallelism::Parallelism};
 
-/// ONNX Runtime, ready to run networks. Cheap to clone.
-#[derive(Clone)]
-pub(crate) struct OnnxRuntime(&'static Loaded);
-
-struct Loaded {
-    environment: Environment,
-    scratch: ScratchPool,
+/// A loaded network.
+pub(crate) struct LoadedSession {
+    session: Session,
+    input: CString,
+    /// Names, in the order of the file.
+    outputs: Vec<CString>,
+    scratch: &'static ScratchPool,
+    /// Shapes of the outputs, by the shape of an input that has run before. Locked during the first
+    /// run with a shape, which takes more memory than later ones.
+    output_shapes: Mutex<HashMap<Vec<usize>, OutputShapes>>,
 }
 
-impl OnnxRuntime {
-    /// Loads the library, unless one was loaded before: that one stays. Runs at most `scratch`
-    /// networks at the same time.
-    pub(crate) fn load(library: &Path, scratch: usize) -> Result<Self, String> {
-        static LOADED: OnceLock<Loaded> = OnceLock::new();
-        static TURN: Mutex<()> = Mutex::new(());
-        let load = || {
-            if !library.is_file() {
-                return Err(format!("there is no file {}", library.display()));
-            }
-            let environment = ort::init_from(library).map_err(|e| e.to_string())?;
-            let environment = environment.with_name("ocellus").with_telemetry(false).with_logger(Arc::new(log));
-            let environment = environment.build().map_err(|e| e.to_string())?;
-            environment.set_log_level(LogLevel::Warning);
-            scratch::register(&environment).map_err(|e| e.to_string())?;
-            Ok(Loaded { environment, scratch: ScratchPool::new(scratch) })
-        };
-        let _turn = TURN.lock();
-        match LOADED.get() {
-            Some(loaded) => Ok(Self(loaded)),
-            None => load().map(|loaded| Self(LOADED.get_or_init(|| loaded))),
-        }
-    }
+/// Shapes of all outputs, in the order of the file; `None` where they vary from run to run.
+type OutputShapes = Option<Arc<[Vec<usize>]>>;
 
-    /// Makes a network ready whose input has the shape that the file declares.
-    pub(super) fn open(&self, name: &str, network: ModelProto, workers: Workers) -> Result<Prepared, NetworkError> {
-        // Each worker runs on its own thread, and what it shares out goes to the threads of all.
-        let threads = workers.count * (workers.threads - 1) + 1;
+impl LoadedSession {
+    /// Loads a network whose input has the shape that the file declares. `name` is for errors.
+    pub(crate) fn open(
+        runtime: &OnnxRuntime,
+        name: &str,
+        network: ModelProto,
+        parallelism: Parallelism,
+    ) -> Result<Self, NetworkError> {
         let open = || -> ort::Result<Session> {
-            let builder = Session::builder(&self.0.environment)?
-                .with_intra_threads(threads)?
+            let builder = Session::builder(runtime.environment())?
+                .with_intra_threads(parallelism.shared_pool_threads())?
+                // Idle threads sleep: FFmpeg and the other stages of jobs need the cores.
                 .with_intra_op_spinning(false)?
                 .with_env_allocators()?;
             let mut builder = builder.with_optimization_level(GraphOptimizationLevel::Level3)?;
-            // From a file it takes piece by piece what lies in memory once more otherwise.
+            // The library keeps a copy of a network that it loads from memory, but none of a file.
             let file = temporary_file(&network).map_err(|e| ort::Error::new(format!("no temporary file: {e}")))?;
             drop(network);
             builder.commit_from_file(file.path())
@@ -94,62 +70,30 @@ impl OnnxRuntime {
             Ok((CString::new(input.name())?, outputs))
         };
         let (input, outputs) = names().map_err(|e| malformed(e.to_string()))?;
-        Ok(Prepared { session, input, outputs, scratch: &self.0.scratch, ran: Mutex::default() })
+        Ok(Self { session, input, outputs, scratch: runtime.scratch(), output_shapes: Mutex::default() })
     }
-}
 
-fn temporary_file(network: &ModelProto) -> io::Result<NamedTempFile> {
-    let mut file = NamedTempFile::new()?;
-    network.write_to_writer(&mut file).map_err(io::Error::other)?;
-    Ok(file)
-}
-
-/// What the library has to say is for the log. It warns of files that declare other shapes than
-/// they are run with.
-fn log(level: LogLevel, _category: &str, _id: &str, _location: &str, message: &str) {
-    match level {
-        LogLevel::Error | LogLevel::Fatal => tracing::warn!("ONNX Runtime: {message}"),
-        LogLevel::Warning => tracing::debug!("ONNX Runtime: {message}"),
-        LogLevel::Info | LogLevel::Verbose => {}
-    }
-}
-
-/// A network, ready to be run from as many threads as want to.
-pub(super) struct Prepared {
-    session: Session,
-    input: CString,
-    /// In the order of the file.
-    outputs: Vec<CString>,
-    scratch: &'static ScratchPool,
-    /// By the shapes of inputs that it has run, those of the outputs. Held while it runs one for
-    /// the first time, which takes more memory.
-    ran: Mutex<HashMap<Vec<usize>, Shapes>>,
-}
-
-/// Of all outputs, in the order of the file; `None` where they are not the same in each run.
-type Shapes = Option<Arc<[Vec<usize>]>>;
-
-impl Prepared {
-    /// What its outputs are called, in the order of the file.
-    pub(super) fn names(&self) -> impl Iterator<Item = String> {
+    /// Names of the outputs, in the order of the file.
+    pub(crate) fn names(&self) -> impl Iterator<Item = String> {
         self.outputs.iter().map(|name| name.to_string_lossy().into_owned())
     }
 
-    /// The outputs, in the order of the file, into the memory of those of the run before where they
-    /// are as large.
-    pub(super) fn run(&self, input: &Array, outputs: &mut Vec<Array>) -> Result<(), NetworkError> {
-        let ran = self.scratch.take(|| self.run_seated(input, outputs));
+    /// Runs the network once; blocks while all workers are busy. Replaces `outputs` by those of the
+    /// run, in the order of the file, and reuses their memory where the shapes are known.
+    pub(crate) fn run(&self, input: &Array, outputs: &mut Vec<Array>) -> Result<(), NetworkError> {
+        let ran = self.scratch.with_scratch(|| self.run_with_scratch(input, outputs));
         ran.map_err(|e: ort::Error| NetworkError::Run { node: "the network".into(), reason: e.to_string() })
     }
 
-    fn run_seated(&self, input: &Array, outputs: &mut Vec<Array>) -> ort::Result<()> {
+    fn run_with_scratch(&self, input: &Array, outputs: &mut Vec<Array>) -> ort::Result<()> {
         let known = {
-            let mut ran = self.ran.lock();
-            match ran.get(&input.dims) {
+            let mut output_shapes = self.output_shapes.lock();
+            match output_shapes.get(&input.dims) {
                 Some(shapes) => shapes.clone(),
                 None => {
-                    *outputs = self.run_anew(input)?;
-                    ran.insert(input.dims.clone(), Some(outputs.iter().map(|output| output.dims.clone()).collect()));
+                    *outputs = self.run_allocating(input)?;
+                    let shapes = outputs.iter().map(|output| output.dims.clone()).collect();
+                    output_shapes.insert(input.dims.clone(), Some(shapes));
                     return Ok(());
                 }
             }
@@ -157,27 +101,27 @@ impl Prepared {
         if let Some(shapes) = known {
             match self.run_into(input, &shapes, outputs) {
                 Ok(()) => return Ok(()),
-                // Of another fault the run after it tells.
+                // Any other failure repeats in the run below, which returns it.
                 Err(error) => tracing::debug!(%error, "a network's outputs are of another shape"),
             }
-            self.ran.lock().insert(input.dims.clone(), None);
+            self.output_shapes.lock().insert(input.dims.clone(), None);
         }
-        *outputs = self.run_anew(input)?;
+        *outputs = self.run_allocating(input)?;
         Ok(())
     }
 
-    /// Runs with a place for each output, null for one that the library is to make.
-    #[allow(unsafe_code, reason = "ort has no interface for runs of one session side by side")]
+    /// Runs with a value for each output; the library allocates those that are null.
+    #[allow(unsafe_code, reason = "ort has no interface for concurrent runs of one session")]
     fn call(&self, Array { dims, data }: &Array, outputs: &mut [*mut ort::sys::OrtValue]) -> ort::Result<()> {
         let input = TensorRef::from_array_view((dims.as_slice(), data.as_slice()))?;
         let names: Vec<_> = self.outputs.iter().map(|name| name.as_ptr()).collect();
         if outputs.len() != names.len() {
             return Err(ort::Error::new(format!("{} places for {} outputs", outputs.len(), names.len())));
         }
-        // SAFETY: all pointers are to things that live until the call returns, as many names and
-        // values as the counts say. That one session may be run from many threads at once is what
-        // the library's C API promises of `Run`; ort is stricter for the sake of devices other than
-        // the CPU, which these sessions do not use.
+        // SAFETY: all pointers are valid until the call returns, and the counts are the lengths of
+        // what they point to. The C API documents `Run` as safe to call on one session from many
+        // threads at once; ort is stricter for devices other than the CPU, which these sessions do
+        // not use.
         unsafe {
             ort::Error::result_from_status((ort::api().Run)(
                 self.session.ptr().cast_mut(),
@@ -192,30 +136,29 @@ impl Prepared {
         }
     }
 
-    /// Into memory of the caller's: none is made, and nothing copied.
+    /// Writes the outputs, whose shapes are known, into the caller's memory.
     fn run_into(&self, input: &Array, shapes: &[Vec<usize>], outputs: &mut Vec<Array>) -> ort::Result<()> {
         outputs.resize_with(shapes.len(), Array::default);
         for (output, dims) in outputs.iter_mut().zip(shapes) {
             output.dims.clone_from(dims);
             output.data.resize(dims.iter().product(), 0.0);
         }
-        let places = outputs
+        let values = outputs
             .iter_mut()
             .map(|Array { dims, data }| TensorRefMut::from_array_view_mut((dims.as_slice(), data.as_mut_slice())));
-        let places = places.collect::<ort::Result<Vec<_>>>()?;
-        let mut pointers: Vec<_> = places.iter().map(|place| place.ptr().cast_mut()).collect();
+        let values = values.collect::<ort::Result<Vec<_>>>()?;
+        let mut pointers: Vec<_> = values.iter().map(|value| value.ptr().cast_mut()).collect();
         self.call(input, &mut pointers)
     }
 
-    #[allow(unsafe_code, reason = "outputs come from a C interface")]
-    fn run_anew(&self, input: &Array) -> ort::Result<Vec<Array>> {
+    #[allow(unsafe_code, reason = "takes ownership of values from a C interface")]
+    fn run_allocating(&self, input: &Array) -> ort::Result<Vec<Array>> {
         let mut pointers = vec![ptr::null_mut(); self.outputs.len()];
         self.call(input, &mut pointers)?;
-        // All are taken over before the first is looked at, so that each is released whatever
-        // comes.
+        // All values are owned before the first is read, so that an error leaks none.
         let taken = pointers.into_iter().map(|pointer| {
-            // SAFETY: the library hands its outputs over with the call, made by the session's
-            // allocator.
+            // SAFETY: the call passes ownership of its outputs to the caller; they come from the
+            // session's allocator.
             NonNull::new(pointer).map(|pointer| unsafe { DynValue::from_ptr(pointer, Some(self.session.allocator())) })
         });
         let taken: Vec<Option<DynValue>> = taken.collect();
@@ -229,10 +172,16 @@ impl Prepared {
     }
 }
 
-impl Drop for Prepared {
+fn temporary_file(network: &ModelProto) -> io::Result<NamedTempFile> {
+    let mut file = NamedTempFile::new()?;
+    network.write_to_writer(&mut file).map_err(io::Error::other)?;
+    Ok(file)
+}
+
+impl Drop for LoadedSession {
     fn drop(&mut self) {
-        // Nobody may want as much again.
-        self.scratch.clear();
+        // The remaining networks may need less.
+        self.scratch.free_idle();
     }
 }
 
@@ -242,17 +191,19 @@ mod tests {
 
     use super::*;
 
+    /// A length-delimited field of the protobuf encoding, up to 16 kB.
     fn field(number: u8, bytes: &[u8]) -> Vec<u8> {
         let (low, high) = (bytes.len() % 128, bytes.len() / 128);
         let length = if high == 0 { vec![low as u8] } else { vec![low as u8 | 0x80, high as u8] };
         [&[number << 3 | 2], length.as_slice(), bytes].concat()
     }
 
+    /// A varint field of the protobuf encoding, below 128.
     fn number(number: u8, value: u8) -> Vec<u8> {
         vec![number << 3, value]
     }
 
-    /// A value of floats.
+    /// A ValueInfoProto of floats.
     fn value(name: &str, dims: &[&[u8]]) -> Vec<u8> {
         let dims: Vec<u8> = dims.iter().flat_map(|dim| field(1, dim)).collect();
         let tensor = [number(1, 1), field(2, &dims)].concat();
@@ -263,9 +214,11 @@ mod tests {
         [field(1, from.as_bytes()), field(2, to.as_bytes()), field(4, kind.as_bytes()), attribute.to_vec()].concat()
     }
 
-    /// Where the input is not zero, as floats, and the input's negative.
-    fn places() -> ModelProto {
-        // `to` is a number (type 2): floats. Tag 20 takes two bytes.
+    /// A network with an output whose size depends on the values of the input (the indices of those
+    /// that are not zero), and one of the input's size (its negative).
+    fn nonzero() -> ModelProto {
+        // The attribute `to` is an integer (type 2), here FLOAT. The tag of its type, field 20,
+        // takes two bytes.
         let to_floats = field(5, &[field(1, b"to"), number(3, 1), vec![0xa0, 0x01, 2]].concat());
         let graph = [
             field(1, &node("NonZero", "x", "places", &[])),
@@ -280,35 +233,35 @@ mod tests {
         ModelProto::parse_from_bytes(&model).unwrap()
     }
 
-    fn open(model: ModelProto) -> Option<Prepared> {
+    fn open(model: ModelProto) -> Option<LoadedSession> {
         let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../target/assets/onnxruntime");
         let library = folder.join(format!("{}onnxruntime{}", consts::DLL_PREFIX, consts::DLL_SUFFIX));
         if !library.is_file() {
-            println!("not run: there is no package of ONNX Runtime for this machine, or cargo xtask setup has not run");
+            println!("skipped: there is no package of ONNX Runtime for this machine, or cargo xtask setup has not run");
             return None;
         }
         let runtime = OnnxRuntime::load(&library, 2).unwrap();
-        Some(runtime.open("a test", model, Workers { count: 1, threads: 1 }).unwrap())
+        Some(LoadedSession::open(&runtime, "a test", model, Parallelism::of_cores(1)).unwrap())
     }
 
     #[test]
-    fn outputs_that_are_of_another_size_each_time_have_new_memory() {
-        let Some(network) = open(places()) else { return };
+    fn outputs_whose_size_varies_are_allocated_by_each_run() {
+        let Some(network) = open(nonzero()) else { return };
         let mut outputs = Vec::new();
         for data in
             [[1.0, 0.0, 0.0, 2.0, 0.0, 0.0], [0.0, 3.0, 4.0, 0.0, 0.0, 5.0], [0.0, 0.0, 0.0, 0.0, 0.0, 6.0], [7.0; 6]]
         {
             network.run(&Array { dims: vec![1, 6], data: data.to_vec() }, &mut outputs).unwrap();
             let columns: Vec<f32> = (0_u8..6).filter(|n| data[usize::from(*n)] != 0.0).map(f32::from).collect();
-            let places = [vec![0.0; columns.len()], columns.clone()].concat();
-            assert_eq!(outputs[0], Array { dims: vec![2, columns.len()], data: places });
+            let indices = [vec![0.0; columns.len()], columns.clone()].concat();
+            assert_eq!(outputs[0], Array { dims: vec![2, columns.len()], data: indices });
             assert_eq!(outputs[1], Array { dims: vec![1, 6], data: data.map(|v| -v).to_vec() });
         }
     }
 
     #[test]
-    fn outputs_that_are_as_large_have_the_memory_of_those_before() {
-        let mut model = places();
+    fn outputs_of_a_fixed_size_reuse_their_memory() {
+        let mut model = nonzero();
         model.graph.as_mut().unwrap().output.remove(0);
         let Some(network) = open(model) else { return };
         let mut outputs = Vec::new();
@@ -317,7 +270,7 @@ mod tests {
             assert_eq!(outputs, [Array { dims: vec![1, 6], data: vec![-value; 6] }]);
             outputs[0].data.as_ptr()
         };
-        let place = run(1.0);
-        assert_eq!((run(2.0), run(3.0)), (place, place));
+        let memory = run(1.0);
+        assert_eq!((run(2.0), run(3.0)), (memory, memory));
     }
 }

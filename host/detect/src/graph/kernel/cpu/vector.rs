@@ -1,14 +1,14 @@
-//! Vectors of floats, as wide as the machine has them, and what activations make of them.
+//! SIMD vectors of floats, as wide as the machine has them, and activations on them.
 //!
-//! The program is built for the oldest machine of its kind; macerator chooses at run time. A kernel
-//! is a `WithSimd` whose parts are all inlined into it, since only what is inlined is compiled for
-//! the chosen machine: no closures, `#[inline(always)]` throughout.
+//! The program is compiled for the baseline of each architecture; macerator selects the instruction
+//! set at run time. A kernel is a `WithSimd`, and only what is inlined into it is compiled for the
+//! selected instruction set: no closures, `#[inline(always)]` throughout.
 
 use macerator::{AutoArch, Scalar, Simd, Vector, WithSimd};
 
 pub(super) type Floats<S> = Vector<S, f32>;
 
-/// Runs a kernel with the widest vectors that the machine has.
+/// Runs a kernel with the widest vectors of the machine.
 pub(super) fn run<Kernel: WithSimd>(kernel: Kernel) -> Kernel::Output {
     #[cfg(test)]
     if let Some(arch) = tests::NARROWER.get() {
@@ -17,51 +17,52 @@ pub(super) fn run<Kernel: WithSimd>(kernel: Kernel) -> Kernel::Output {
     AutoArch::new().dispatch(kernel)
 }
 
-/// The most workers that any machine has.
-pub(super) const MOST_LANES: usize = 16;
+/// The most lanes that a vector has on any machine.
+pub(super) const MAX_LANES: usize = 16;
 
-/// The first workers of `from`, which has as many at least.
+/// Loads the first values of `from`, which has at least as many as a vector.
 #[inline(always)]
 #[expect(clippy::indexing_slicing, reason = "callers' slices are long enough; the length is known when compiled")]
 pub(super) fn load<S: Simd>(from: &[f32]) -> Floats<S> {
     bytemuck::pod_read_unaligned(bytemuck::cast_slice(&from[..S::lanes32()]))
 }
 
+/// Stores a vector in the first values of `to`, which has at least as many.
 #[inline(always)]
 #[expect(clippy::indexing_slicing, reason = "callers' slices are long enough; the length is known when compiled")]
 pub(super) fn store<S: Simd>(to: &mut [f32], vector: Floats<S>) {
     to[..S::lanes32()].copy_from_slice(bytemuck::cast_slice(std::slice::from_ref(&vector)));
 }
 
-/// As many workers as `from` has; zeros in the others.
+/// Loads as many lanes as `from` has; zeros in the others.
 #[inline(always)]
 pub(super) fn load_some<S: Simd>(from: &[f32]) -> Floats<S> {
     if from.len() >= S::lanes32() {
         return load::<S>(from);
     }
-    let mut workers = [0.0; MOST_LANES];
-    for (worker, number) in workers.iter_mut().zip(from) {
-        *worker = *number;
+    let mut lanes = [0.0; MAX_LANES];
+    for (lane, value) in lanes.iter_mut().zip(from) {
+        *lane = *value;
     }
-    load::<S>(&workers)
+    load::<S>(&lanes)
 }
 
-/// As many workers as `to` takes.
+/// Stores as many lanes as `to` takes.
 #[inline(always)]
 pub(super) fn store_some<S: Simd>(to: &mut [f32], vector: Floats<S>) {
     if to.len() >= S::lanes32() {
         return store::<S>(to, vector);
     }
-    let mut workers = [0.0; MOST_LANES];
-    store::<S>(&mut workers, vector);
-    for (number, worker) in to.iter_mut().zip(workers) {
-        *number = worker;
+    let mut lanes = [0.0; MAX_LANES];
+    store::<S>(&mut lanes, vector);
+    for (value, lane) in to.iter_mut().zip(lanes) {
+        *value = lane;
     }
 }
 
-/// What a convolution's sum goes through before it is stored.
+/// Activation function of a convolution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::graph) enum Activation {
+pub(crate) enum Activation {
     None,
     Relu,
     Sigmoid,
@@ -74,7 +75,7 @@ impl Activation {
     pub(super) fn of<S: Simd>(self, x: Floats<S>) -> Floats<S> {
         match self {
             Self::None => x,
-            // NaN is the second operand, which is what comes back.
+            // The second operand is returned where one is NaN.
             Self::Relu => 0f32.splat::<S>().max(x),
             Self::Sigmoid => sigmoid(x),
             Self::Silu => x * sigmoid(x),
@@ -88,17 +89,16 @@ fn sigmoid<S: Simd>(x: Floats<S>) -> Floats<S> {
     (one + exp(0f32.splat::<S>() - x)).recip()
 }
 
-/// e^x within 3e-7 of its value; below -87 it stays at e^-87, above 87 at e^87.
+/// e^x with a relative error below 3e-7; below -87 it stays at e^-87, above 87 at e^87.
 ///
 /// Cody and Waite (1980): x is n ln 2 + r, so that e^x is 2^n e^r, with |r| <= ln 2 / 2; e^r is its
 /// Taylor polynomial.
 #[inline(always)]
 fn exp<S: Simd>(x: Floats<S>) -> Floats<S> {
-    // ln 2 in two parts, the first with few digits, so that n times it is exact.
+    // ln 2 in two parts, the first with few digits, so that its product with n is exact.
     const LN2_HIGH: f32 = 0.693_359_4;
     const LN2_LOW: f32 = -2.121_944_4e-4;
-    // Adding and taking away 1.5 * 2^23 rounds to a whole number, which then stands in the sum's
-    // low bits.
+    // Adding and subtracting 1.5 * 2^23 rounds to an integer, which the low bits of the sum hold.
     const ROUND: f32 = 12_582_912.0;
 
     let bounded = 87f32.splat::<S>().min((-87f32).splat::<S>().max(x));
@@ -122,11 +122,11 @@ pub(super) mod tests {
     use super::*;
 
     thread_local! {
-        /// What kernels on this thread run on in place of the best that there is.
+        /// Instruction set that kernels on this thread use in place of the best available.
         pub(in super::super) static NARROWER: Cell<Option<Arch>> = const { Cell::new(None) };
     }
 
-    /// What older machines have and this one has, too.
+    /// Instruction sets of older machines that this one has, too; `None` is the best available.
     pub(in super::super) fn older() -> Vec<Option<Arch>> {
         let mut older = vec![None, Some(Arch::Scalar)];
         #[cfg(target_arch = "x86_64")]
@@ -148,9 +148,9 @@ pub(super) mod tests {
         older
     }
 
-    #[allow(unsafe_code, reason = "macerator's safe call takes the best there is")]
+    #[allow(unsafe_code, reason = "macerator's safe call selects the best available")]
     pub(super) fn run_on<Kernel: WithSimd>(arch: Arch, kernel: Kernel) -> Kernel::Output {
-        // SAFETY: `older` looked for what the arch needs on this machine.
+        // SAFETY: `older` checked that this machine has the instruction set.
         unsafe { arch.dispatch(kernel) }
     }
 }

@@ -1,0 +1,21 @@
+//! Error of a call to a detector or an embedder.
+
+/// Why a detector or an embedder did not process a picture: it was made for another input, or the
+/// network failed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{detector}: {reason}")]
+pub struct DetectError {
+    detector: String,
+    reason: String,
+}
+
+impl DetectError {
+    pub(crate) fn new(network: &str, reason: impl ToString) -> Self {
+        Self { detector: network.to_owned(), reason: reason.to_string() }
+    }
+
+    /// Name of the detector or embedder.
+    pub fn detector(&self) -> &str {
+        &self.detector
+    }
+}

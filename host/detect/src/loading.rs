@@ -1,0 +1,125 @@
+//! Loading of one network's folder: from files to a running [`Service`].
+//!
+//! Shared by detectors and embedders. Guarantees that the model file is the one that the manifest
+//! names, whenever it is read, and that a network which loads has run once.
+
+use std::{fs, path::Path};
+
+use ocellus_core::Stage;
+use sha2::{Digest, Sha256};
+
+use crate::{
+    array::InputShape,
+    device::Device,
+    manifest::{InputSize, ManifestError, Model},
+    network::Network,
+    network_error::NetworkError,
+    service::{Decode, Picture, Scratch, Service, ServiceError, run_batch},
+};
+
+/// Why a folder is not used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum LoadError {
+    #[error("{file}: {reason}")]
+    Read { file: String, reason: String },
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    #[error("{file} is not the file that the manifest names: sha256 {actual}, expected {expected}")]
+    Changed { file: String, expected: String, actual: String },
+    #[error(transparent)]
+    Network(#[from] NetworkError),
+    /// The network loads, but cannot process a picture.
+    #[error("the first run: {0}")]
+    FirstRun(String),
+    #[error("all of its object types are already served by {0}")]
+    Superseded(String),
+    #[error("another folder holds a detector named {0}")]
+    SameName(String),
+}
+
+/// Parameters of a network's service.
+pub(crate) struct ServiceSpec<'a> {
+    /// Name of the detector or embedder.
+    pub(crate) name: &'a str,
+    /// Name of the model file, for errors.
+    pub(crate) file: &'a str,
+    pub(crate) input: InputSize,
+    /// Pictures in a batch, where the device gains from batches.
+    pub(crate) max_batch: usize,
+    /// Under which the CPU time of runs is metered.
+    pub(crate) stage: Stage,
+}
+
+/// Loads a network from what `model` returns, runs it once on grey pictures, and starts its
+/// threads. Also returns the results of the first run, one for each picture and at least one.
+pub(crate) fn start_service<T: Send + 'static>(
+    spec: &ServiceSpec<'_>,
+    model: impl Fn() -> Result<Vec<u8>, NetworkError> + Send + Sync + 'static,
+    device: &Device,
+    decode: impl Decode<T> + Clone + Send + 'static,
+) -> Result<(Service<T>, Vec<T>), LoadError> {
+    // A CPU's workers take one picture each: a batch is no faster there.
+    let max_batch = if device.is_gpu() { spec.max_batch } else { 1 };
+    let (width, height) = match spec.input {
+        InputSize::Fixed { width, height } => (Some(width as usize), Some(height as usize)),
+        InputSize::Adaptive { .. } => (None, None),
+    };
+    let shape = InputShape { batch: (max_batch == 1).then_some(1), width, height };
+    let network = Network::open(spec.file, model, shape, device)?;
+    let first = first_run(&network, &decode, spec.input, max_batch.min(2))
+        .map_err(|error| LoadError::FirstRun(error.to_string()))?;
+    let service = Service::start(spec.name, network, max_batch, spec.stage, decode)
+        .map_err(|error| LoadError::FirstRun(format!("no thread: {error}")))?;
+    Ok((service, first))
+}
+
+/// Runs grey pictures, so that a network which cannot run, does not take batches or is of another
+/// family fails here and not in the middle of a job.
+fn first_run<T>(
+    network: &Network,
+    decode: impl Decode<T>,
+    input: InputSize,
+    batch: usize,
+) -> Result<Vec<T>, ServiceError> {
+    let (width, height) = match input {
+        InputSize::Fixed { width, height } => (width as usize, height as usize),
+        // Not square, so that swapped rows and columns fail; small, since only shapes matter.
+        InputSize::Adaptive { multiple, .. } => (4 * multiple as usize, 2 * multiple as usize),
+    };
+    let grey = Picture { width, height, data: vec![128; width * height * 3] };
+    run_batch(network, vec![grey; batch], &mut Scratch::default(), decode)?.into_iter().collect()
+}
+
+/// Reads a file of a network's folder.
+pub(crate) fn read_file(folder: &Path, name: &str) -> Result<Vec<u8>, LoadError> {
+    let path = folder.join(name);
+    fs::read(&path).map_err(|e| LoadError::Read { file: path.display().to_string(), reason: e.to_string() })
+}
+
+/// Checks the model file and returns a function that reads it, now and later; that fails where the
+/// file has changed by then.
+pub(crate) fn checked_model(
+    folder: &Path,
+    model: &Model,
+) -> Result<impl Fn() -> Result<Vec<u8>, NetworkError> + Send + Sync + use<>, LoadError> {
+    read_model(folder, model)?;
+    let (folder, model) = (folder.to_owned(), model.clone());
+    Ok(move || {
+        read_model(&folder, &model).map_err(|e| NetworkError::Read { file: model.file.clone(), reason: e.to_string() })
+    })
+}
+
+fn read_model(folder: &Path, model: &Model) -> Result<Vec<u8>, LoadError> {
+    let bytes = read_file(folder, &model.file)?;
+    let actual = digest(&bytes);
+    if actual != model.sha256 {
+        let file = folder.join(&model.file).display().to_string();
+        return Err(LoadError::Changed { file, expected: model.sha256.clone(), actual });
+    }
+    Ok(bytes)
+}
+
+/// SHA-256 in lower-case hexadecimal.
+pub(crate) fn digest(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,191 @@
+//! Network: an ONNX file as its authors published it, loaded on a device and run from many threads.
+//!
+//! Owns the weights and the workers, and picks the engine: ONNX Runtime where the device has it,
+//! else the graph runner on burn. Knows nothing of what a network is for. A network can be released
+//! while nobody runs it; the next run loads it again. Dropping it frees all it has.
+//!
+//! Guarantees: whatever cannot be run is found at load time, all of it reported at once; no file
+//! and no input makes a call panic.
+
+use std::{fs, path::Path, sync::Arc};
+
+use parking_lot::Mutex;
+use rayon::ThreadPool;
+
+use crate::{
+    array::{Array, InputShape},
+    device::Device,
+    graph::{Buffers, Plan},
+    network_error::{NetworkError, catch_panic},
+    onnx_file,
+    onnxruntime::LoadedSession,
+    pool::Pool,
+};
+
+/// A network with one input, pictures, and its weights on a device. Can be shared between threads.
+///
+/// ```no_run
+/// use ocellus_detect::{Array, Device, DeviceChoice, InputShape, Network};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let device = Device::choose(DeviceChoice::Cpu, None)?;
+/// let shape = InputShape::single(416, 416);
+/// let network = Network::load("yolox_nano_416.onnx".as_ref(), shape, &device)?;
+/// let grey = Array { dims: vec![1, 3, 416, 416], data: vec![128.0; 3 * 416 * 416] };
+/// for (name, output) in network.run(grey)? {
+///     println!("{name}: {:?}", output.dims);
+/// }
+/// # Ok(())
+/// # }
+/// ```
+pub struct Network {
+    name: String,
+    read: Box<dyn Fn() -> Result<Vec<u8>, NetworkError> + Send + Sync>,
+    device: Device,
+    shape: InputShape,
+    /// `None` while it is released.
+    engine: Mutex<Option<Arc<Engine>>>,
+}
+
+enum Engine {
+    Burn {
+        plan: Plan,
+        /// `None` on a GPU, which does one run at a time.
+        workers: Option<Pool<Worker>>,
+    },
+    OnnxRuntime(LoadedSession),
+}
+
+/// What one run on the CPU has to itself.
+struct Worker {
+    threads: ThreadPool,
+    buffers: Buffers,
+}
+
+impl Network {
+    /// Loads a network whose ONNX file `read` returns, now and again after [`Network::release`].
+    /// `name` is for errors; `shape` replaces the input shape that the file declares.
+    ///
+    /// # Errors
+    /// Those of `read`; [`NetworkError::Malformed`], [`NetworkError::Unsupported`].
+    pub fn open(
+        name: &str,
+        read: impl Fn() -> Result<Vec<u8>, NetworkError> + Send + Sync + 'static,
+        shape: InputShape,
+        device: &Device,
+    ) -> Result<Self, NetworkError> {
+        let engine = Mutex::new(None);
+        let network = Self { name: name.to_owned(), read: Box::new(read), device: device.clone(), shape, engine };
+        network.engine()?;
+        Ok(network)
+    }
+
+    /// Loads a network from an ONNX file.
+    ///
+    /// # Errors
+    /// As [`Network::open`], and [`NetworkError::Read`].
+    pub fn load(file: &Path, shape: InputShape, device: &Device) -> Result<Self, NetworkError> {
+        let (name, file) = (file.display().to_string(), file.to_owned());
+        let read = move || {
+            fs::read(&file).map_err(|e| NetworkError::Read { file: file.display().to_string(), reason: e.to_string() })
+        };
+        Self::open(&name, read, shape, device)
+    }
+
+    /// Loads a network from the bytes of an ONNX file, and keeps them to load it again.
+    ///
+    /// # Errors
+    /// As [`Network::open`].
+    pub fn parse(name: &str, bytes: Vec<u8>, shape: InputShape, device: &Device) -> Result<Self, NetworkError> {
+        Self::open(name, move || Ok(bytes.clone()), shape, device)
+    }
+
+    /// Runs that go on at the same time, where that many are requested; at least 1.
+    pub fn workers(&self) -> usize {
+        self.device.parallelism().map_or(1, |parallelism| parallelism.workers)
+    }
+
+    /// Frees the weights and the workers, after runs that are under way. Returns whether it was
+    /// loaded.
+    pub fn release(&self) -> bool {
+        self.engine.lock().take().is_some()
+    }
+
+    /// Runs the network on a batch, `[batch, 3, height, width]`, and returns its outputs with their
+    /// names, in the order of the file.
+    ///
+    /// # Errors
+    /// [`NetworkError::Input`], [`NetworkError::Run`]; after [`Network::release`] also those of
+    /// [`Network::open`].
+    pub fn run(&self, mut input: Array) -> Result<Vec<(String, Array)>, NetworkError> {
+        let mut outputs = Vec::new();
+        self.run_into(&mut input, &mut outputs)?;
+        Ok(self.engine()?.output_names().into_iter().zip(outputs).collect())
+    }
+
+    /// [`Network::run`] for repeated calls: replaces `outputs` by those of the run, in the order of
+    /// the file, and reuses their memory where the engine can. Leaves the input's data as it was,
+    /// or takes it and leaves it empty.
+    ///
+    /// # Errors
+    /// As [`Network::run`].
+    pub fn run_into(&self, input: &mut Array, outputs: &mut Vec<Array>) -> Result<(), NetworkError> {
+        if !self.shape.accepts(&input.dims) || input.data.len() != input.dims.iter().product::<usize>() {
+            return Err(NetworkError::Input { wanted: self.shape, given: input.dims.clone() });
+        }
+        let engine = self.engine()?;
+        let (plan, workers) = match &*engine {
+            Engine::OnnxRuntime(session) => return session.run(input, outputs),
+            Engine::Burn { plan, workers } => (plan, workers),
+        };
+        let input = std::mem::take(input);
+        let ran = match workers {
+            Some(workers) => {
+                workers.with(|Worker { threads, buffers }| catch_panic(|| threads.install(|| plan.run(input, buffers))))
+            }
+            None => catch_panic(|| plan.run(input, &Buffers::default())),
+        };
+        *outputs = ran.unwrap_or_else(|reason| Err(NetworkError::Run { node: "the network".into(), reason }))?;
+        Ok(())
+    }
+
+    /// The engine, loaded where it was released.
+    fn engine(&self) -> Result<Arc<Engine>, NetworkError> {
+        let mut engine = self.engine.lock();
+        if let Some(engine) = &*engine {
+            return Ok(Arc::clone(engine));
+        }
+        Ok(Arc::clone(engine.insert(Arc::new(self.load_engine()?))))
+    }
+
+    fn load_engine(&self) -> Result<Engine, NetworkError> {
+        let Self { name, device, shape, .. } = self;
+        let (model, outputs) = onnx_file::parse(name, (self.read)()?, *shape)?;
+        let parallelism = device.parallelism();
+        if let Some((runtime, parallelism)) = device.onnx_runtime().zip(parallelism) {
+            return Ok(Engine::OnnxRuntime(LoadedSession::open(runtime, name, model, parallelism)?));
+        }
+        let parsed = onnx_file::simplify(name, model, outputs)?;
+        // Planning uploads the weights, and burn panics on what it does not expect.
+        let plan = catch_panic(|| Plan::new(name, &parsed, *shape, device))
+            .unwrap_or_else(|reason| Err(NetworkError::Malformed { file: name.clone(), reason }))?;
+        let workers = parallelism.map(|parallelism| {
+            let worker = |threads| Worker { threads, buffers: Buffers::default() };
+            parallelism.thread_pools().map(|pools| Pool::new(pools.into_iter().map(worker).collect()))
+        });
+        let workers = workers
+            .transpose()
+            .map_err(|e| NetworkError::Run { node: "the network".into(), reason: format!("no threads: {e}") })?;
+        Ok(Engine::Burn { plan, workers })
+    }
+}
+
+impl Engine {
+    /// In the order of the file.
+    fn output_names(&self) -> Vec<String> {
+        match self {
+            Self::Burn { plan, .. } => plan.output_names().map(str::to_owned).collect(),
+            Self::OnnxRuntime(session) => session.names().collect(),
+        }
+    }
+}
