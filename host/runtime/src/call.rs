@@ -47,6 +47,16 @@ impl Call {
             Self::Snapshot | Self::Finish => None,
         }
     }
+
+    /// Asks a filter; a tracker's call is about nothing.
+    pub(crate) fn ask(&self, filter: &mut Filter) -> Result<Vec<Verdict>, PluginError> {
+        match self {
+            Self::Detections { frame, detections } => filter.detections(frame, detections),
+            Self::Shots { frame, candidates } => filter.shots(frame, candidates),
+            Self::Objects { objects } => filter.objects(objects),
+            Self::Update { .. } | Self::Snapshot | Self::Finish => Ok(Vec::new()),
+        }
+    }
 }
 
 /// What came back.
@@ -85,7 +95,7 @@ impl Session {
             }
             (Self::Tracker(tracker), Call::Snapshot) => tracker.snapshot().map(|_| Answer::Done),
             (Self::Tracker(tracker), Call::Finish) => tracker.finish().map(|_| Answer::Done),
-            (Self::Filter(filter), call) => filter.ask(call).map(Answer::Verdicts),
+            (Self::Filter(filter), call) => call.ask(filter).map(Answer::Verdicts),
             (Self::Tracker(_), _) => Ok(Answer::Done),
         }
     }

@@ -14,11 +14,11 @@ use crate::{
         filter::exports::ocellus::plugin::filtering,
         types::{self, Stages},
     },
-    call::Call,
     convert,
     imports::CropAccess,
     plugin::{Plugin, World},
-    sandbox::{Sandbox, StoreLimits},
+    sandbox::Sandbox,
+    store::StoreData,
 };
 
 /// When a filter is asked.
@@ -182,16 +182,6 @@ impl Filter {
         )
     }
 
-    /// One of the three above; a call of another kind is about nothing.
-    pub(crate) fn ask(&mut self, call: &Call) -> Result<Vec<Verdict>, PluginError> {
-        match call {
-            Call::Detections { frame, detections } => self.detections(frame, detections),
-            Call::Shots { frame, candidates } => self.shots(frame, candidates),
-            Call::Objects { objects } => self.objects(objects),
-            Call::Update { .. } | Call::Snapshot | Call::Finish => Ok(Vec::new()),
-        }
-    }
-
     /// Of the component that does the work.
     pub fn digest(&self) -> Digest {
         self.sandbox.digest()
@@ -210,7 +200,7 @@ impl Filter {
         convert: impl Fn(&T) -> W,
         ask: impl FnOnce(
             &filtering::GuestSession<'_>,
-            &mut Store<StoreLimits>,
+            &mut Store<StoreData>,
             &[W],
         ) -> wasmtime::Result<Vec<filtering::Verdict>>,
     ) -> Result<Vec<Verdict>, PluginError> {
@@ -220,7 +210,7 @@ impl Filter {
         let given: Vec<W> = items.iter().map(convert).collect();
         // An object is of many frames: there is none to show.
         let pixels = self.pixels.clone().filter(|_| stage != Stage::Objects);
-        self.sandbox.lend(pixels.map(|pixels| CropAccess { pixels, boxes: items.iter().map(rect).collect() }));
+        self.sandbox.set_crops(pixels.map(|pixels| CropAccess { pixels, boxes: items.iter().map(rect).collect() }));
         let bindings = &self.bindings;
         let answer =
             self.sandbox.call(call, |store| ask(&bindings.ocellus_plugin_filtering().session(), store, &given))?;

@@ -36,14 +36,18 @@ mod filter;
 mod folders;
 mod imports;
 mod inspect;
+mod kind;
 mod limits;
 mod plugin;
+mod policy;
 mod registry;
 mod restart;
 mod router;
 mod sandbox;
 mod shadow;
 mod slot;
+mod store;
+mod stream;
 mod trace;
 mod tracker;
 
@@ -54,36 +58,13 @@ pub use error::{Fault, InstallError, OpenError, PluginError, Refusal, RemoveErro
 pub use filter::{Candidate, Filter, Moment, Object, Rejection, Stage, Verdict};
 pub use folders::Origin;
 pub use imports::Pixels;
+pub use kind::Kind;
 pub use limits::{CompileLimits, Limits};
-pub use plugin::Kind;
+pub use policy::{FaultPolicy, OnFault};
 pub use registry::{PluginInfo, Plugins, Role, Setup, State};
 pub use router::{Body, Content, Outcome, Part, Picture, PictureInfo, Post, Request, Router};
 pub use sandbox::Meters;
-pub use slot::{FaultPolicy, FilterSlot, OnFault, TrackerSlot};
+pub use slot::{FilterSlot, TrackerSlot};
+pub use stream::{FrameInfo, StreamInfo};
 pub use trace::Trace;
 pub use tracker::{Tracker, TrackerState, Update};
-
-use ocellus_core::{ObjectType, Size};
-use serde::{Deserialize, Serialize};
-
-/// What a session is opened for: one object type of one job.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct StreamInfo {
-    pub object_type: ObjectType,
-    /// Of the frames at the start.
-    pub size: Size,
-    /// Frames per second, where the source declares it.
-    pub frame_rate: Option<f64>,
-}
-
-/// Which frame a call is about.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct FrameInfo {
-    /// From 0, only growing.
-    pub index: u64,
-    /// Stream time in seconds, never running backwards.
-    pub time: f64,
-    pub size: Size,
-    /// A hard cut lies between this frame and the one before.
-    pub cut: bool,
-}

@@ -1,44 +1,22 @@
 //! One component, checked, compiled and described: what sessions are made of.
 
-use std::fmt;
-
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use wasmtime::{Engine, component::Linker};
 
 use crate::{
-    Digest, Limits, OnFault, PluginError, Refusal,
+    Digest, Kind, Limits, OnFault, PluginError, Refusal,
     bindings::{filter::FilterPre, router::RouterPre, tracker::TrackerPre, types},
     compile::Compiler,
-    imports,
     inspect::{CROPS, Inspected, inspect},
-    sandbox::{Sandbox, StoreLimits},
+    sandbox::Sandbox,
+    store::{self, StoreData},
 };
-
-/// The kinds of plugin: the worlds of the contract.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Kind {
-    Filter,
-    Tracker,
-    Router,
-}
-
-impl fmt::Display for Kind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Filter => "filter",
-            Self::Tracker => "tracker",
-            Self::Router => "router",
-        })
-    }
-}
 
 /// A component ready for sessions, linked to what its kind may call.
 pub(crate) enum World {
-    Filter(FilterPre<StoreLimits>),
-    Tracker(TrackerPre<StoreLimits>),
-    Router(RouterPre<StoreLimits>),
+    Filter(FilterPre<StoreData>),
+    Tracker(TrackerPre<StoreData>),
+    Router(RouterPre<StoreData>),
 }
 
 pub(crate) struct Plugin {
@@ -67,7 +45,7 @@ impl Plugin {
         let component = compiler.component(limits, digest, bytes)?;
         let types = |e: wasmtime::Error| Refusal::Types(format!("{e:#}"));
         let mut linker = Linker::new(engine);
-        imports::link(&mut linker, kind).map_err(types)?;
+        store::link(&mut linker, kind).map_err(types)?;
         let linked = linker.instantiate_pre(&component).map_err(types)?;
         let world = match kind {
             Kind::Filter => World::Filter(FilterPre::new(linked).map_err(types)?),

@@ -30,8 +30,8 @@ use serde_json::Value;
 pub use self::info::{PluginInfo, Role, State};
 use self::table::{Entry, Table};
 use crate::{
-    CompilerProgram, Digest, Filter, FilterSlot, InstallError, Kind, Limits, OnFault, OpenError, PluginError, Refusal,
-    RemoveError, Router, StreamInfo, Tracker, TrackerSlot,
+    CompilerProgram, Digest, Filter, InstallError, Kind, Limits, OnFault, OpenError, PluginError, Refusal, RemoveError,
+    Router, StreamInfo, Tracker,
     call::Session,
     compile::Compiler,
     folders::{Folders, Source},
@@ -229,16 +229,6 @@ impl Plugins {
         let (uses, table) = (self.0.uses.lock(), self.table());
         let source = table.file_of(name, role, |_| true)?;
         table.files.get(&source).map(|entry| entry.info(&source, &uses, &self.0.limits.faults))
-    }
-
-    /// A tracker's place in a job: a session, and those that follow it.
-    pub fn tracker_slot(&self, name: &str, settings: &Value, stream: &StreamInfo) -> Result<TrackerSlot, PluginError> {
-        TrackerSlot::open(self, name, settings, stream)
-    }
-
-    /// A filter's place in a job.
-    pub fn filter_slot(&self, name: &str, settings: &Value, stream: &StreamInfo) -> Result<FilterSlot, PluginError> {
-        FilterSlot::open(self, name, settings, stream)
     }
 
     /// What follows from a plugin's faults: what the operator says of it, what its author says,

@@ -7,7 +7,7 @@ use std::{
 
 use ocellus_core::PluginUse;
 
-use super::{PluginInfo, Role, State};
+use super::info::{PluginInfo, Role, State};
 use crate::{Digest, FaultPolicy, Kind, Refusal, folders::Source, plugin::Plugin};
 
 #[derive(Default)]

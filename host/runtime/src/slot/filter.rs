@@ -11,9 +11,9 @@ use std::{
 use ocellus_core::{Detection, PluginUse};
 use serde_json::Value;
 
-use super::{OnFault, supervisor::Supervisor};
+use super::supervisor::Supervisor;
 use crate::{
-    Candidate, Filter, FrameInfo, Kind, Object, Pixels, PluginError, Plugins, Stage, StreamInfo, Verdict,
+    Candidate, Filter, FrameInfo, Kind, Object, OnFault, Pixels, PluginError, Plugins, Stage, StreamInfo, Verdict,
     call::{Answer, Call},
 };
 
@@ -111,7 +111,7 @@ impl FilterSlot {
         let pixels = &self.pixels;
         let ask = |filter: &mut Filter| {
             filter.see(pixels.clone());
-            filter.ask(&call)
+            call.ask(filter)
         };
         if let Some(mut fresh) = self.warm.take() {
             let begun = Instant::now();

@@ -8,17 +8,32 @@
 //!
 //! | file | owns |
 //! |---|---|
-//! | `policy` | what follows from a fault |
 //! | `supervisor` | what both kinds of slot share: successors, faults, candidates, usage |
 //! | `tracker`, `filter` | the sessions of one plugin in one job |
 
 mod filter;
-mod policy;
 mod supervisor;
 mod tracker;
 
-pub use self::{
-    filter::FilterSlot,
-    policy::{FaultPolicy, OnFault},
-    tracker::TrackerSlot,
-};
+use serde_json::Value;
+
+pub use self::{filter::FilterSlot, tracker::TrackerSlot};
+use crate::{PluginError, Plugins, StreamInfo};
+
+impl Plugins {
+    /// A tracker's place in a job: a session, and those that follow it.
+    ///
+    /// # Errors
+    /// As for [`Plugins::tracker`].
+    pub fn tracker_slot(&self, name: &str, settings: &Value, stream: &StreamInfo) -> Result<TrackerSlot, PluginError> {
+        TrackerSlot::open(self, name, settings, stream)
+    }
+
+    /// A filter's place in a job.
+    ///
+    /// # Errors
+    /// As for [`Plugins::filter`].
+    pub fn filter_slot(&self, name: &str, settings: &Value, stream: &StreamInfo) -> Result<FilterSlot, PluginError> {
+        FilterSlot::open(self, name, settings, stream)
+    }
+}

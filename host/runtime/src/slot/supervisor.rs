@@ -15,9 +15,8 @@ use std::{
 use ocellus_core::{ComponentUse, PluginUse};
 use serde_json::Value;
 
-use super::OnFault;
 use crate::{
-    Digest, Kind, Meters, Pixels, PluginError, Plugins, StreamInfo, TrackerState,
+    Digest, Kind, Meters, OnFault, Pixels, PluginError, Plugins, StreamInfo, TrackerState,
     call::{Answer, Call},
     shadow::Shadow,
     trace::{History, Trace},

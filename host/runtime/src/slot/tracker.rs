@@ -12,9 +12,9 @@ use std::{
 use ocellus_core::{Detection, PluginUse, TrackId};
 use serde_json::Value;
 
-use super::{OnFault, supervisor::Supervisor};
+use super::supervisor::Supervisor;
 use crate::{
-    Fault, FrameInfo, Kind, PluginError, Plugins, StreamInfo, Tracker, TrackerState, Update,
+    Fault, FrameInfo, Kind, OnFault, PluginError, Plugins, StreamInfo, Tracker, TrackerState, Update,
     call::{Answer, Call},
     restart::RestartLog,
 };
