@@ -108,10 +108,10 @@ impl Session {
         }
     }
 
-    /// [`Filter::see`].
-    pub(crate) fn see(&mut self, pixels: Option<Arc<dyn Pixels>>) {
+    /// [`Filter::set_pixels`].
+    pub(crate) fn set_pixels(&mut self, pixels: Option<Arc<dyn Pixels>>) {
         if let Self::Filter(filter) = self {
-            filter.see(pixels);
+            filter.set_pixels(pixels);
         }
     }
 

@@ -110,7 +110,7 @@ impl Filter {
 
     /// The pixels of the frame that the next calls are about; without effect where it was not
     /// granted them.
-    pub fn see(&mut self, pixels: Option<Arc<dyn Pixels>>) {
+    pub fn set_pixels(&mut self, pixels: Option<Arc<dyn Pixels>>) {
         self.pixels = pixels.filter(|_| self.reads_crops);
     }
 

@@ -25,6 +25,7 @@
 
 mod bindings;
 mod call;
+mod canary;
 mod child;
 mod compile;
 mod compiled;
@@ -34,6 +35,7 @@ mod engine;
 mod error;
 mod filter;
 mod folders;
+mod history;
 mod imports;
 mod inspect;
 mod kind;
@@ -41,10 +43,8 @@ mod limits;
 mod plugin;
 mod policy;
 mod registry;
-mod restart;
 mod router;
 mod sandbox;
-mod shadow;
 mod slot;
 mod store;
 mod stream;

@@ -29,12 +29,12 @@ pub struct FaultPolicy {
     pub by_name: BTreeMap<String, OnFault>,
     /// With so many faults in one job a plugin is evicted: a filter keeps everything from then on,
     /// without a tracker the job ends.
-    pub strikes: u64,
+    pub max_faults: u64,
 }
 
 impl Default for FaultPolicy {
     fn default() -> Self {
-        Self { on_fault: OnFault::default(), by_name: BTreeMap::new(), strikes: 3 }
+        Self { on_fault: OnFault::default(), by_name: BTreeMap::new(), max_faults: 3 }
     }
 }
 

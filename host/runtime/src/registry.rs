@@ -238,14 +238,14 @@ impl Plugins {
         self.0.limits.faults.of(name, own)
     }
 
-    /// After how many faults in one job a plugin is evicted.
-    pub(crate) fn strikes(&self) -> u64 {
-        self.0.limits.faults.strikes
+    /// With how many faults in one job a plugin is evicted.
+    pub(crate) fn max_faults(&self) -> u64 {
+        self.0.limits.faults.max_faults
     }
 
-    /// The component that is shown what the plugin of this name is shown.
-    pub(crate) fn candidate(&self, kind: Kind, name: &str) -> Option<Arc<Plugin>> {
-        self.table().candidates.get(name).filter(|p| p.kind() == kind).cloned()
+    /// The canary of the plugin of this name.
+    pub(crate) fn canary(&self, kind: Kind, name: &str) -> Option<Arc<Plugin>> {
+        self.table().canaries.get(name).filter(|p| p.kind() == kind).cloned()
     }
 
     /// The folder for the traces of faults.
@@ -279,9 +279,9 @@ impl Plugins {
         )
     }
 
-    /// Adds what a job used since it was last asked.
-    pub(crate) fn book(&self, name: &str, now: &PluginUse, reported: &PluginUse) {
-        self.0.uses.lock().entry(name.to_owned()).or_default().add(&now.since(reported));
+    /// Adds what a job has used beyond what it had `recorded` before.
+    pub(crate) fn record_use(&self, name: &str, now: &PluginUse, recorded: &PluginUse) {
+        self.0.uses.lock().entry(name.to_owned()).or_default().add(&now.since(recorded));
     }
 
     /// A session of a tracker with settings that fit its schema.

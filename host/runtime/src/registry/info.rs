@@ -41,20 +41,21 @@ pub struct PluginInfo {
 pub enum Role {
     /// Jobs use it.
     Serves,
-    /// `NAME.shadow.wasm`: it is shown what the plugin of its name is shown in jobs, without
-    /// effect.
-    Candidate,
+    /// `NAME.shadow.wasm`, a canary: it is shown what the plugin of its name is shown in jobs,
+    /// without effect. The API calls it a candidate.
+    #[serde(rename = "candidate")]
+    Canary,
 }
 
 impl Role {
     pub(super) fn of(file: &str) -> Self {
-        if file.ends_with(Self::Candidate.ending()) { Self::Candidate } else { Self::Serves }
+        if file.ends_with(Self::Canary.ending()) { Self::Canary } else { Self::Serves }
     }
 
     pub(super) fn ending(self) -> &'static str {
         match self {
             Self::Serves => ".wasm",
-            Self::Candidate => ".shadow.wasm",
+            Self::Canary => ".shadow.wasm",
         }
     }
 }

@@ -15,8 +15,8 @@ pub(super) struct Table {
     pub(super) generation: u64,
     pub(super) files: BTreeMap<Source, Entry>,
     pub(super) by_name: HashMap<String, Arc<Plugin>>,
-    /// The candidates, by the names of the plugins that they may follow.
-    pub(super) candidates: HashMap<String, Arc<Plugin>>,
+    /// By the names of the plugins that they may follow.
+    pub(super) canaries: HashMap<String, Arc<Plugin>>,
 }
 
 /// What became of one file.
@@ -35,7 +35,7 @@ impl Table {
     pub(super) fn of(&mut self, role: Role) -> &mut HashMap<String, Arc<Plugin>> {
         match role {
             Role::Serves => &mut self.by_name,
-            Role::Candidate => &mut self.candidates,
+            Role::Canary => &mut self.canaries,
         }
     }
 

@@ -8,7 +8,7 @@
 //!
 //! | file | owns |
 //! |---|---|
-//! | `supervisor` | what both kinds of slot share: successors, faults, candidates, usage |
+//! | `supervisor` | what both kinds of slot share: opening sessions, successors, faults, canaries, usage |
 //! | `tracker`, `filter` | the sessions of one plugin in one job |
 
 mod filter;

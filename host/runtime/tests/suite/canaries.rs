@@ -14,19 +14,19 @@ use crate::common::{at, component, folder, frame, rebuilt, stream};
 fn with_candidate(name: &str, candidate: &[u8]) -> (Plugins, TempDir) {
     let folder = folder(&["plugins/simple-iou.wasm", "plugins/quality.wasm"]);
     let plugins = Plugins::open(folder.path(), Limits::default()).unwrap();
-    plugins.install(name, Role::Candidate, candidate).unwrap();
+    plugins.install(name, Role::Canary, candidate).unwrap();
     (plugins, folder)
 }
 
 fn tracker(plugins: &Plugins) -> TrackerSlot {
     let mut slot = plugins.tracker_slot("simple_iou", &json!({}), &stream()).unwrap();
-    slot.follow_candidate();
+    slot.follow_canary();
     slot
 }
 
 fn filter(plugins: &Plugins, min: f64) -> FilterSlot {
     let mut slot = plugins.filter_slot("quality", &json!({"min": min}), &stream()).unwrap();
-    slot.follow_candidate();
+    slot.follow_canary();
     slot
 }
 
@@ -61,7 +61,7 @@ fn the_same_code_agrees_and_is_metered() {
     let used = looked_at(50, || slot.report().shadow);
     assert_eq!((used.items, used.different, used.first_difference, used.ended), (100, 0, None, None));
     assert!(used.time_ms > 0.0 && used.memory_bytes > 0);
-    let candidate = plugins.info("simple_iou", Role::Candidate).unwrap();
+    let candidate = plugins.info("simple_iou", Role::Canary).unwrap();
     assert_eq!(
         (used.digest, candidate.file.as_str()),
         (candidate.digest.unwrap().to_string(), "simple_iou.shadow.wasm")
@@ -122,14 +122,14 @@ fn a_candidate_that_fails_is_asked_no_more_and_hurts_nobody() {
 #[test]
 fn a_candidate_may_come_and_go_while_a_job_runs() {
     let (plugins, _folder) = with_candidate("quality", &component("guests/contrary.wasm"));
-    assert!(plugins.remove("quality", Role::Candidate).unwrap());
+    assert!(plugins.remove("quality", Role::Canary).unwrap());
     let mut slot = filter(&plugins, 0.9);
     ask(&mut slot, 0);
     assert_eq!(slot.report().shadow, None);
-    plugins.install("quality", Role::Candidate, &component("guests/contrary.wasm")).unwrap();
+    plugins.install("quality", Role::Canary, &component("guests/contrary.wasm")).unwrap();
     ask(&mut slot, 1);
     assert_eq!(looked_at(1, || slot.report().shadow).different, 2);
-    assert!(plugins.remove("quality", Role::Candidate).unwrap() && plugins.info("quality", Role::Candidate).is_none());
+    assert!(plugins.remove("quality", Role::Canary).unwrap() && plugins.info("quality", Role::Canary).is_none());
     ask(&mut slot, 2);
     assert_eq!(slot.report().shadow.unwrap().items, 2, "what it did is still told");
 }
