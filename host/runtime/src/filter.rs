@@ -8,7 +8,7 @@ use serde_json::Value;
 use wasmtime::{Store, component::ResourceAny};
 
 use crate::{
-    Digest, Fault, FrameInfo, Meters, Pixels, PluginError, StreamInfo,
+    Digest, FrameInfo, Meters, Pixels, PluginError, StreamInfo,
     bindings::{
         filter as wit,
         filter::exports::ocellus::plugin::filtering,
@@ -98,7 +98,7 @@ impl Filter {
                 bindings.ocellus_plugin_filtering().session().call_open(store, &settings, &convert::stream(stream))?;
             Ok((bindings, session))
         })?;
-        let session = session.map_err(|reason| sandbox.fail("open", Fault::Reported(reason)))?;
+        let session = sandbox.accepted("open", session)?;
         let reads_crops = !plugin.capabilities.is_empty();
         Ok(Some(Self { sandbox, bindings, session, stages: plugin.stages, reads_crops, pixels: None }))
     }
@@ -214,8 +214,7 @@ impl Filter {
         let bindings = &self.bindings;
         let answer =
             self.sandbox.call(call, |store| ask(&bindings.ocellus_plugin_filtering().session(), store, &given))?;
-        let verdicts =
-            verdicts(answer, items.len()).map_err(|broken| self.sandbox.fail(call, Fault::Contract(broken)))?;
+        let verdicts = self.sandbox.checked(call, verdicts(answer, items.len()))?;
         self.sandbox.count_rejected(verdicts.iter().filter(|v| matches!(v, Verdict::Reject(_))).count());
         Ok(verdicts)
     }

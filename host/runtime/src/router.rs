@@ -119,7 +119,7 @@ impl Router {
             let session = bindings.ocellus_plugin_routing().session().call_open(store, &settings)?;
             Ok((bindings, session))
         })?;
-        let session = session.map_err(|reason| sandbox.fail("open", Fault::Reported(reason)))?;
+        let session = sandbox.accepted("open", session)?;
         Ok(Some(Self { sandbox, bindings, session }))
     }
 
@@ -136,7 +136,7 @@ impl Router {
             .sandbox
             .call(CALL, |store| bindings.ocellus_plugin_routing().session().call_encode(store, session, &given))?;
         let answer = answer.map_err(|reason| self.sandbox.error(CALL, Fault::Reported(reason)))?;
-        request(answer, post).map_err(|broken| self.sandbox.fail(CALL, Fault::Contract(broken)))
+        self.sandbox.checked(CALL, request(answer, post))
     }
 
     /// What a response means. `headers` with names in lower case; of `body` the beginning is
@@ -153,14 +153,13 @@ impl Router {
         let answer = self.sandbox.call(CALL, |store| {
             bindings.ocellus_plugin_routing().session().call_judge(store, session, status, &headers, body)
         })?;
-        match answer {
+        let outcome = match answer {
             routing::Outcome::Accepted => Ok(Outcome::Accepted),
             routing::Outcome::Retry(after_ms) => Ok(Outcome::Retry { after_ms }),
             routing::Outcome::Refused(reason) if reason.len() <= 1024 => Ok(Outcome::Refused { reason }),
-            routing::Outcome::Refused(_) => {
-                Err(self.sandbox.fail(CALL, Fault::Contract("a reason of more than 1024 bytes".into())))
-            }
-        }
+            routing::Outcome::Refused(_) => Err("a reason of more than 1024 bytes".to_owned()),
+        };
+        self.sandbox.checked(CALL, outcome)
     }
 
     /// Of the component that does the work.

@@ -75,8 +75,17 @@ impl Sandbox {
         self.store.data_mut().crops = crops;
     }
 
-    /// Ends the session: `call` was answered, but wrongly.
-    pub(crate) fn fail(&mut self, call: &'static str, fault: Fault) -> PluginError {
+    /// What the plugin answered to `call`; an error of its own ends the session.
+    pub(crate) fn accepted<R>(&mut self, call: &'static str, answer: Result<R, String>) -> Result<R, PluginError> {
+        answer.map_err(|reason| self.fail(call, Fault::Reported(reason)))
+    }
+
+    /// An answer to `call` as the contract's rules leave it; one that breaks a rule ends the session.
+    pub(crate) fn checked<R>(&mut self, call: &'static str, answer: Result<R, String>) -> Result<R, PluginError> {
+        answer.map_err(|broken| self.fail(call, Fault::Contract(broken)))
+    }
+
+    fn fail(&mut self, call: &'static str, fault: Fault) -> PluginError {
         self.meters.faults += 1;
         self.over = true;
         self.error(call, fault)

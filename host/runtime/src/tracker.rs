@@ -8,7 +8,7 @@ use serde_json::Value;
 use wasmtime::component::ResourceAny;
 
 use crate::{
-    Digest, Fault, FrameInfo, Meters, PluginError, StreamInfo,
+    Digest, FrameInfo, Meters, PluginError, StreamInfo,
     bindings::{tracker as wit, tracker::exports::ocellus::plugin::tracking, types},
     convert,
     plugin::{Plugin, World},
@@ -58,7 +58,7 @@ impl Tracker {
                 bindings.ocellus_plugin_tracking().session().call_open(store, &settings, &convert::stream(stream))?;
             Ok((bindings, session))
         })?;
-        let session = session.map_err(|reason| sandbox.fail("open", Fault::Reported(reason)))?;
+        let session = sandbox.accepted("open", session)?;
         Ok(Some(Self { sandbox, bindings, session, ids: IdLedger::default(), scratch: Vec::new() }))
     }
 
@@ -75,8 +75,8 @@ impl Tracker {
         let answer = self.sandbox.call(CALL, |store| {
             bindings.ocellus_plugin_tracking().session().call_update(store, session, convert::frame(frame), scratch)
         })?;
-        let answer = answer.map_err(|reason| self.sandbox.fail(CALL, Fault::Reported(reason)))?;
-        self.ids.enter(answer, detections.len()).map_err(|broken| self.sandbox.fail(CALL, Fault::Contract(broken)))
+        let answer = self.sandbox.accepted(CALL, answer)?;
+        self.sandbox.checked(CALL, self.ids.record(answer, detections.len()))
     }
 
     /// Ends the session after the last frame: the tracks that were still open, in ascending order.
@@ -91,7 +91,7 @@ impl Tracker {
             Some(id) => Err(format!("track {id} is still open after finish")),
             None => Ok(closed),
         });
-        closed.map_err(|broken| self.sandbox.fail(CALL, Fault::Contract(broken)))
+        self.sandbox.checked(CALL, closed)
     }
 
     /// The state to go on from in another session. Changes nothing.
@@ -102,7 +102,7 @@ impl Tracker {
             .sandbox
             .call(CALL, |store| bindings.ocellus_plugin_tracking().session().call_snapshot(store, session))?;
         if state.schema_tag.len() > 64 {
-            return Err(self.sandbox.fail(CALL, Fault::Contract("the schema tag has more than 64 bytes".into())));
+            return self.sandbox.checked(CALL, Err("the schema tag has more than 64 bytes".into()));
         }
         let open = self.ids.open.iter().copied().map(TrackId).collect();
         Ok(TrackerState { schema_tag: state.schema_tag, bytes: state.bytes, last_id: self.ids.last_id, open })
@@ -116,7 +116,7 @@ impl Tracker {
         let answer = self
             .sandbox
             .call(CALL, |store| bindings.ocellus_plugin_tracking().session().call_restore(store, session, &given))?;
-        answer.map_err(|reason| self.sandbox.fail(CALL, Fault::Reported(reason)))?;
+        self.sandbox.accepted(CALL, answer)?;
         self.ids = IdLedger { last_id: state.last_id, open: state.open.iter().map(|id| id.0).collect() };
         Ok(())
     }
@@ -150,7 +150,7 @@ struct IdLedger {
 }
 
 impl IdLedger {
-    fn enter(&mut self, answer: tracking::Update, detections: usize) -> Result<Update, String> {
+    fn record(&mut self, answer: tracking::Update, detections: usize) -> Result<Update, String> {
         if answer.ids.len() != detections {
             return Err(format!("{} ids for {detections} detections", answer.ids.len()));
         }
@@ -191,7 +191,7 @@ mod tests {
     #[test]
     fn a_track_may_open_and_close_in_one_frame() {
         let mut ids = IdLedger::default();
-        let update = ids.enter(answer(&[1, 2], &[2]), 2).unwrap();
+        let update = ids.record(answer(&[1, 2], &[2]), 2).unwrap();
         assert_eq!(update.closed, [TrackId(2)]);
         assert_eq!(ids.open, BTreeSet::from([1]));
     }
@@ -208,8 +208,8 @@ mod tests {
             (answer(&[1, 4], &[9]), "track 9 is closed"),
         ] {
             let mut ids = IdLedger::default();
-            ids.enter(answer(&[1, 2, 3], &[2, 3]), 3).unwrap();
-            let broken = ids.enter(second, 2).unwrap_err();
+            ids.record(answer(&[1, 2, 3], &[2, 3]), 3).unwrap();
+            let broken = ids.record(second, 2).unwrap_err();
             assert!(broken.contains(why), "{broken}");
         }
     }
