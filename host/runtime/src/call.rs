@@ -1,4 +1,6 @@
-//! Calls into sessions as values: to be kept, written down and made again.
+//! Calls into sessions as values, and sessions of either kind that answer them.
+//!
+//! A call as a value can be kept, shown to a canary, written into a trace and made again.
 
 use std::sync::Arc;
 
@@ -14,12 +16,36 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "call", rename_all = "snake_case")]
 pub enum Call {
-    Update { frame: FrameInfo, detections: Vec<Detection> },
+    /// [`Tracker::update`].
+    Update {
+        /// The frame.
+        frame: FrameInfo,
+        /// All of them that no filter rejected.
+        detections: Vec<Detection>,
+    },
+    /// [`Tracker::snapshot`].
     Snapshot,
+    /// [`Tracker::finish`].
     Finish,
-    Detections { frame: FrameInfo, detections: Vec<Detection> },
-    Shots { frame: FrameInfo, candidates: Vec<Candidate> },
-    Objects { objects: Vec<Object> },
+    /// [`Filter::detections`].
+    Detections {
+        /// The frame.
+        frame: FrameInfo,
+        /// The items that are judged.
+        detections: Vec<Detection>,
+    },
+    /// [`Filter::shots`].
+    Shots {
+        /// The frame.
+        frame: FrameInfo,
+        /// The items that are judged.
+        candidates: Vec<Candidate>,
+    },
+    /// [`Filter::objects`].
+    Objects {
+        /// The items that are judged.
+        objects: Vec<Object>,
+    },
 }
 
 impl Call {
@@ -37,7 +63,7 @@ impl Call {
         size_of::<Self>() + items
     }
 
-    /// The frame that it is about; an object is of many.
+    /// The index of the frame that it is about; of objects, the last frame of the last one.
     pub(crate) fn frame(&self) -> Option<u64> {
         match self {
             Self::Update { frame, .. } | Self::Detections { frame, .. } | Self::Shots { frame, .. } => {
@@ -59,12 +85,12 @@ impl Call {
     }
 }
 
-/// What came back.
+/// The answer to a [`Call`].
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Answer {
     Update(Update),
     Verdicts(Vec<Verdict>),
-    /// Of calls that are made for what they do.
+    /// Of calls whose answer nobody compares.
     Done,
 }
 

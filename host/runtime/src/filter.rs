@@ -1,4 +1,7 @@
-//! Sessions of filters.
+//! Filter sessions: the calls of the filter's world, and the rules for its answers.
+//!
+//! Guarantees: as many verdicts as items, texts within their bounds; a stage that the filter does not
+//! name costs no call. Ends with its first fault.
 
 use std::sync::Arc;
 
@@ -21,7 +24,7 @@ use crate::{
     store::StoreData,
 };
 
-/// When a filter is asked.
+/// When a filter is called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
     /// Before tracking: which detections exist at all.
@@ -41,39 +44,52 @@ pub struct Rejection {
     pub value: String,
 }
 
+/// A filter's answer for one item.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
+    /// The item stays.
     Keep,
+    /// The item is dropped.
     Reject(Rejection),
-    /// Keep, and note these facts (key of 1 to 64 bytes, value of at most 1024); at most 16.
+    /// The item stays, with these facts: at most 16 keys of 1 to 64 bytes, with values of at most
+    /// 1024.
     Annotate(Vec<(String, String)>),
 }
 
-/// A detection that could represent its track.
+/// A shot candidate: a detection that could represent its track.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Candidate {
+    /// As the tracker numbered it.
     pub track: TrackId,
+    /// In the frame of the call.
     pub detection: Detection,
 }
 
 /// A moment of a track.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Moment {
+    /// The frame's index.
     pub frame: u64,
     /// Stream time in seconds.
     pub time: f64,
+    /// Of the track in that frame.
     pub detection: Detection,
 }
 
 /// A track about to be posted.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Object {
+    /// As the tracker numbered it.
     pub track: TrackId,
+    /// The first detection of it.
     pub first: Moment,
+    /// The latest detection of it.
     pub last: Moment,
+    /// The shot that represents it.
     pub best: Moment,
-    /// How many frames hold a detection.
+    /// How many frames hold a detection of it.
     pub detections: u64,
+    /// False for a realtime shot of a track that goes on.
     pub end_of_track: bool,
 }
 
@@ -103,7 +119,7 @@ impl Filter {
         Ok(Some(Self { sandbox, bindings, session, stages: plugin.stages, reads_crops, pixels: None }))
     }
 
-    /// Whether the filter was granted pictures of what it is asked about.
+    /// Whether the filter was granted pictures of the items that it judges.
     pub fn reads_crops(&self) -> bool {
         self.reads_crops
     }
@@ -114,8 +130,7 @@ impl Filter {
         self.pixels = pixels.filter(|_| self.reads_crops);
     }
 
-    /// Whether the filter has something to say in a stage. Where it has not, asking it costs
-    /// nothing and keeps all.
+    /// Whether the filter names a stage. A call in another stage costs nothing and keeps all.
     pub fn wants(&self, stage: Stage) -> bool {
         self.stages.contains(match stage {
             Stage::Detections => Stages::DETECTIONS,
@@ -127,8 +142,7 @@ impl Filter {
     /// One verdict for each detection, in the same order. Once a frame, before tracking.
     ///
     /// # Errors
-    /// Whatever ended the session, here and in the other stages; the caller decides by the failure
-    /// policy.
+    /// Whatever ended the session; the caller decides by the fault policy how the job goes on.
     pub fn detections(&mut self, frame: &FrameInfo, detections: &[Detection]) -> Result<Vec<Verdict>, PluginError> {
         let session = self.session;
         self.run(
@@ -142,6 +156,9 @@ impl Filter {
     }
 
     /// One verdict for each candidate, in the same order. Once a frame, after tracking.
+    ///
+    /// # Errors
+    /// As for [`Filter::detections`].
     pub fn shots(&mut self, frame: &FrameInfo, candidates: &[Candidate]) -> Result<Vec<Verdict>, PluginError> {
         let session = self.session;
         let candidate =
@@ -157,6 +174,9 @@ impl Filter {
     }
 
     /// One verdict for each object, in the same order.
+    ///
+    /// # Errors
+    /// As for [`Filter::detections`].
     pub fn objects(&mut self, objects: &[Object]) -> Result<Vec<Verdict>, PluginError> {
         let session = self.session;
         let moment = |m: &Moment| filtering::Moment {
@@ -187,6 +207,7 @@ impl Filter {
         self.sandbox.digest()
     }
 
+    /// What the session has used so far.
     pub fn meters(&self) -> Meters {
         self.sandbox.meters()
     }
@@ -208,7 +229,7 @@ impl Filter {
             return Ok(vec![Verdict::Keep; items.len()]);
         }
         let given: Vec<W> = items.iter().map(convert).collect();
-        // An object is of many frames: there is none to show.
+        // An object is of many frames, whose pixels are gone.
         let pixels = self.pixels.clone().filter(|_| stage != Stage::Objects);
         self.sandbox.set_crops(pixels.map(|pixels| CropAccess { pixels, boxes: items.iter().map(rect).collect() }));
         let bindings = &self.bindings;

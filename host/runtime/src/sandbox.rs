@@ -1,4 +1,4 @@
-//! One store with its limits and meters: every call into a plugin goes through here.
+//! Sandbox: one store with its limits and meters, through which every call into a plugin goes.
 //!
 //! Guarantees: no call outlasts its deadline; memory and tables stay within their limits; after a
 //! fault the plugin's code never runs in this store again. A sandbox ends with the session that
@@ -14,10 +14,11 @@ use crate::{Digest, Fault, Limits, PluginError, engine, imports::CropAccess, sto
 /// What a session has used so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Meters {
+    /// Calls of the contract, `open` included.
     pub calls: u64,
-    /// In calls, wall clock, all together.
+    /// Wall-clock time of all calls together.
     pub time: Duration,
-    /// Of the longest call.
+    /// Wall-clock time of the longest call.
     pub longest: Duration,
     /// Linear memory in bytes; it never shrinks.
     pub memory_bytes: usize,
@@ -25,7 +26,7 @@ pub struct Meters {
     pub rejected: u64,
     /// 0 or 1: a fault ends the session.
     pub faults: u64,
-    /// Lines that it wrote and that came too fast to be taken.
+    /// Log lines beyond what it may write.
     pub log_lines_dropped: u64,
 }
 

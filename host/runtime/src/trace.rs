@@ -1,9 +1,9 @@
-//! Trace of the calls of a session before it failed: enough to make it fail again, and little
+//! Fault trace: the calls of a session before it failed, enough to make it fail again and small
 //! enough to mail.
 //!
-//! Guarantees: a trace holds no more than [`MAX_BYTES`] of calls; where that left out the first of
-//! them it says so. The folder of traces holds the latest [`MAX_FILES`]. A trace outlives its job:
-//! it goes when newer ones take its place.
+//! Guarantees: a trace holds no more than [`MAX_BYTES`] of calls and the failing one; where the first
+//! calls did not fit it says so. The folder of traces holds the latest [`MAX_FILES`]. A trace
+//! outlives its job: it goes when newer ones take its place.
 
 use std::{
     fs, io,
@@ -24,29 +24,33 @@ const MAX_FILES: usize = 32;
 /// A fault, and the way to it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Trace {
+    /// The plugin's name.
     pub plugin: String,
+    /// Which sessions it opens.
     pub kind: Kind,
     /// SHA-256, in hex, of the component that failed.
     pub digest: String,
-    /// As the failure was told.
+    /// The text of the error.
     pub fault: String,
+    /// What the session was opened with.
     pub settings: Value,
+    /// What the session was opened for.
     pub stream: StreamInfo,
-    /// What the session was given to go on from.
+    /// The state that the session began with.
     pub state: Option<TrackerState>,
     /// The calls since, the failing one last; none where it failed in opening or in taking the
     /// state over.
     pub calls: Vec<Call>,
-    /// Nothing was left out: the calls begin where the session did. Otherwise the fault may not
-    /// come back.
+    /// The calls begin where the session did. Otherwise the fault may not come back.
     pub complete: bool,
 }
 
 impl Trace {
-    /// Does all that again with the plugin of that name: the failure, where it fails.
+    /// Makes the calls again in a session of the plugin that has the name now: the error, where it
+    /// fails again.
     ///
     /// # Errors
-    /// There is no such plugin.
+    /// There is no such plugin, or the settings do not fit it.
     pub fn reproduce(&self, plugins: &Plugins) -> Result<Option<PluginError>, PluginError> {
         let mut session = match plugins.session_of(self.kind, &self.plugin, &self.settings, &self.stream) {
             Ok(session) => session,
@@ -57,7 +61,7 @@ impl Trace {
         Ok(restored.and_then(|()| self.calls.iter().try_for_each(|call| session.make(call).map(|_| ()))).err())
     }
 
-    /// Puts it into the folder; the file's name.
+    /// Writes it into the folder of traces; the file's name.
     pub(crate) fn keep(&self, folder: &Path) -> io::Result<String> {
         fs::create_dir_all(folder)?;
         let millis = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
@@ -69,7 +73,7 @@ impl Trace {
         all.sort();
         for old in all.iter().take(all.len().saturating_sub(MAX_FILES)).filter(|old| **old != *name) {
             match fs::remove_file(folder.join(old)) {
-                // Another job keeps order, too.
+                // Another job may have removed it.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 removed => removed?,
             }

@@ -1,4 +1,7 @@
-//! Sessions of trackers.
+//! Tracker sessions: the calls of the tracker's world, and the rules for its answers.
+//!
+//! Guarantees: an id for each detection or none, ids that were never used before, and every track
+//! closed once. Ends with its first fault, or with `finish`.
 
 use std::collections::BTreeSet;
 
@@ -18,8 +21,8 @@ use crate::{
 /// What a frame did to the tracks.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Update {
-    /// For each detection, in the same order, its track. No id stands here twice; a new one is
-    /// greater than all before.
+    /// For each detection, in the same order, its track, or `None` where it belongs to none. No id
+    /// stands here twice; a new one is greater than all before.
     pub ids: Vec<Option<TrackId>>,
     /// Tracks that are over, in ascending order. One may end with a detection of this frame.
     pub closed: Vec<TrackId>,
@@ -28,8 +31,9 @@ pub struct Update {
 /// The whole state of a session, the host's ids included.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TrackerState {
-    /// Names the form of `bytes`; the plugin's business, as `bytes` are.
+    /// Names the form of `bytes`, at most 64 bytes; only the plugin reads either.
     pub schema_tag: String,
+    /// As the plugin wrote them.
     pub bytes: Vec<u8>,
     /// The greatest id given so far.
     pub last_id: u64,
@@ -66,7 +70,7 @@ impl Tracker {
     /// order, also when nothing was found in it.
     ///
     /// # Errors
-    /// Whatever ended the session; the caller decides by the failure policy how the job goes on.
+    /// Whatever ended the session; the caller decides by the fault policy how the job goes on.
     pub fn update(&mut self, frame: &FrameInfo, detections: &[Detection]) -> Result<Update, PluginError> {
         const CALL: &str = "update";
         self.scratch.clear();
@@ -80,6 +84,9 @@ impl Tracker {
     }
 
     /// Ends the session after the last frame: the tracks that were still open, in ascending order.
+    ///
+    /// # Errors
+    /// A fault, or the end of the session before.
     pub fn finish(&mut self) -> Result<Vec<TrackId>, PluginError> {
         const CALL: &str = "finish";
         let (bindings, session) = (&self.bindings, self.session);
@@ -95,6 +102,9 @@ impl Tracker {
     }
 
     /// The state to go on from in another session. Changes nothing.
+    ///
+    /// # Errors
+    /// A fault, which ends the session.
     pub fn snapshot(&mut self) -> Result<TrackerState, PluginError> {
         const CALL: &str = "snapshot";
         let (bindings, session) = (&self.bindings, self.session);
@@ -109,6 +119,9 @@ impl Tracker {
     }
 
     /// Takes over the state of an earlier session. Only straight after opening.
+    ///
+    /// # Errors
+    /// The plugin does not take this state, or a fault; either ends the session.
     pub fn restore(&mut self, state: &TrackerState) -> Result<(), PluginError> {
         const CALL: &str = "restore";
         let (bindings, session) = (&self.bindings, self.session);
@@ -136,13 +149,14 @@ impl Tracker {
         self.sandbox.digest()
     }
 
+    /// What the session has used so far.
     pub fn meters(&self) -> Meters {
         self.sandbox.meters()
     }
 }
 
-/// What the host knows of the ids that a tracker gave: enough to find every one that breaks the
-/// rules, in memory that does not grow with the number of tracks that are over.
+/// Id ledger of a session: finds every id that breaks the rules, in memory that does not grow with the
+/// number of tracks that are over.
 #[derive(Debug, Default)]
 struct IdLedger {
     last_id: u64,
