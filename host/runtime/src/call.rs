@@ -49,7 +49,7 @@ pub enum Call {
 }
 
 impl Call {
-    /// About how much memory it holds, in bytes.
+    /// Roughly the memory that it holds, in bytes.
     pub(crate) fn size(&self) -> usize {
         let one = |d: &Detection| size_of::<Detection>() + d.appearance.len() * size_of::<f32>();
         let items: usize = match self {
@@ -74,7 +74,7 @@ impl Call {
         }
     }
 
-    /// Asks a filter; a tracker's call is about nothing.
+    /// Makes the call to a filter; a tracker's call is about no items.
     pub(crate) fn ask(&self, filter: &mut Filter) -> Result<Vec<Verdict>, PluginError> {
         match self {
             Self::Detections { frame, detections } => filter.detections(frame, detections),

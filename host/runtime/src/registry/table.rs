@@ -1,4 +1,4 @@
-//! Table of plugins: what became of each file, and which plugin has a name.
+//! Plugin table: what became of each file, and which plugin has a name.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -22,8 +22,7 @@ pub(super) struct Table {
 /// What became of one file.
 #[derive(Clone)]
 pub(super) struct Entry {
-    /// Of the content that was looked at last, in use or not; none where it has to be looked at
-    /// again.
+    /// Of the content that was loaded last, in use or not; `None` where it has to be loaded again.
     pub(super) seen: Option<Digest>,
     pub(super) plugin: Option<Arc<Plugin>>,
     pub(super) refusal: Option<Refusal>,
@@ -39,7 +38,7 @@ impl Table {
         }
     }
 
-    /// The first file, of those that are `fit`, whose plugin has this name.
+    /// The first file, of those that `fit`, whose plugin has this name.
     pub(super) fn file_of(&self, name: &str, role: Role, fit: impl Fn(&Source) -> bool) -> Option<Source> {
         let has_it = |(source, entry): &(&Source, &Entry)| {
             Role::of(&source.file) == role && fit(source) && entry.plugin.as_ref().is_some_and(|p| p.name == name)

@@ -92,7 +92,7 @@ impl FilterSlot {
         self.supervisor.end();
     }
 
-    /// What the plugin cost this job so far.
+    /// What the plugin used in this job so far.
     pub fn report(&mut self) -> PluginUse {
         self.supervisor.report(self.session.as_ref().map(Filter::meters))
     }

@@ -3,8 +3,8 @@
 //! Guarantees: a newer component takes over between two frames, with the state of the one before,
 //! or does not at all: it is opened beside the job, given the state, and shown the next frame; if
 //! any of that fails the one before goes on, and has missed nothing. Track ids go on whatever
-//! happens. A fault ends a session and is answered by the operator's [`FaultPolicy`]. A slot ends
-//! with its job.
+//! happens. A fault ends a session and is answered by the [`FaultPolicy`](crate::FaultPolicy). A slot
+//! ends with its job.
 //!
 //! | file | owns |
 //! |---|---|

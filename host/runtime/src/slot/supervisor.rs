@@ -258,7 +258,7 @@ impl<S: Send + 'static> Supervisor<S> {
         }
     }
 
-    /// What the plugin cost its job so far, `present` the session that goes on.
+    /// What the plugin used in its job so far, with the `present` session.
     pub(super) fn report(&mut self, present: Option<Meters>) -> PluginUse {
         let mut all = self.usage.clone();
         if let Some((_, canary)) = &self.canary {

@@ -90,12 +90,12 @@ impl TrackerSlot {
         }
     }
 
-    /// What the plugin cost this job so far.
+    /// What the plugin used in this job so far.
     pub fn report(&mut self) -> PluginUse {
         self.supervisor.report(Some(self.session.meters()))
     }
 
-    /// `None` where the session failed in this frame, which is not shown to the next one.
+    /// `None` where the session failed in this frame, which its successor is not shown.
     fn step(&mut self, frame: &FrameInfo, detections: &[Detection]) -> Result<Option<Update>, PluginError> {
         match self.session.update(frame, detections) {
             Ok(update) => Ok(Some(update)),
@@ -175,8 +175,8 @@ impl TrackerSlot {
         Ok(())
     }
 
-    /// Goes on with a session that knows nothing: what was open is over, and its ids follow those
-    /// that were given.
+    /// Goes on with a session that knows nothing: open tracks are over, and its ids follow those that
+    /// were given.
     fn begin_anew(&mut self, fresh: Tracker) {
         self.orphans.extend(self.open_tracks());
         self.id_offset += self.session.last_id();
@@ -203,6 +203,7 @@ impl TrackerSlot {
         self.session.open_tracks().map(|id| TrackId(id.0 + self.id_offset)).collect()
     }
 
+    /// An update with the ids of the job, which closes the tracks of lost sessions, too.
     fn public(&mut self, update: Update) -> Update {
         let id = |id: TrackId| TrackId(id.0 + self.id_offset);
         let ids = update.ids.into_iter().map(|i| i.map(id)).collect();
