@@ -47,7 +47,7 @@ fn the_overlap_threshold_decides_what_continues_a_track() {
 }
 
 #[test]
-fn settings_are_held_against_the_plugins_own_schema() {
+fn settings_are_checked_against_the_plugins_own_schema() {
     for (settings, path) in
         [(json!({"overlap_threshold": 2}), "overlap_threshold"), (json!({"overlap": 0.1}), "overlap"), (json!([]), "")]
     {
