@@ -1,4 +1,4 @@
-//! Digest of a component, by which one build of a plugin is told from another.
+//! Digest of a component, which identifies one build of a plugin.
 
 use std::fmt;
 

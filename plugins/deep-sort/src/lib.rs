@@ -22,7 +22,7 @@ mod track;
 
 #[cfg(doc)]
 use ocellus_plugin::tracking;
-use ocellus_plugin::{Detection, FrameInfo, Manifest, State, StreamInfo, Tracker, Update};
+use ocellus_plugin::{Detection, FrameInfo, Manifest, State, StreamInfo, Tracker, Update, tracking::Lifetime};
 use serde::{Deserialize, Serialize};
 
 use crate::{gallery::Budget, matching::associate, track::Track};
@@ -58,12 +58,17 @@ impl Default for Settings {
     }
 }
 
+impl Settings {
+    fn lifetime(&self) -> Lifetime {
+        let Self { miss_interval, max_duration_frames, interpolate_bboxes, .. } = *self;
+        Lifetime { miss_interval, max_duration_frames, interpolate_bboxes }
+    }
+}
+
 /// Names the form of [`Tracks`] as postcard.
 const SCHEMA_TAG: &str = "deep_sort/1";
 /// Frames running in which a track has to be seen before it counts.
 const CONFIRMED_AFTER: u32 = 3;
-/// Times are sums of frame durations; what they are off by must not close a track.
-const TIME_TOLERANCE: f64 = 1e-6;
 
 /// The state: what a snapshot holds.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -114,10 +119,10 @@ impl Tracker for DeepSort {
     }
 
     fn update(&mut self, frame: FrameInfo, detections: Vec<Detection>) -> Result<Update, String> {
-        let settings = &self.settings;
+        let (settings, lifetime) = (&self.settings, self.settings.lifetime());
         // After a cut, a box in the same place is something else.
         let mut closed = if frame.cut { self.tracks.finish() } else { Vec::new() };
-        let step = self.tracks.advance(&frame, settings, &mut closed);
+        let step = self.tracks.advance(&frame, &lifetime, &mut closed);
 
         let matched = associate(&self.tracks.open, &detections, frame.index, step, settings);
         let mut ids = Vec::with_capacity(detections.len());
@@ -139,7 +144,7 @@ impl Tracker for DeepSort {
         self.tracks.open.retain_mut(|track| {
             // What was not confirmed and not seen again was nothing.
             let over = !track.is_confirmed() && track.frame != frame.index;
-            if over || track.duration(frame.index, settings).is_some_and(|d| d >= settings.max_duration_frames) {
+            if over || lifetime.is_reached(track.span(), frame.index) {
                 closed.extend(track.id.take());
             }
             !over
@@ -158,10 +163,8 @@ impl Tracker for DeepSort {
     }
 
     fn restore(&mut self, state: State) -> Result<(), String> {
-        if state.schema_tag != SCHEMA_TAG {
-            return Err(format!("the state is of the form {:?}, this build reads {SCHEMA_TAG:?}", state.schema_tag));
-        }
-        self.tracks = postcard::from_bytes(&state.bytes).map_err(|e| format!("the state is damaged: {e}"))?;
+        self.tracks =
+            postcard::from_bytes(&state.bytes_of(SCHEMA_TAG)?).map_err(|e| format!("the state is damaged: {e}"))?;
         Ok(())
     }
 }
@@ -173,17 +176,15 @@ impl Tracks {
 
     /// Goes on to this frame: everything is expected a little further, and what is over closes. How
     /// many frames further.
-    fn advance(&mut self, frame: &FrameInfo, settings: &Settings, closed: &mut Vec<u64>) -> u64 {
+    fn advance(&mut self, frame: &FrameInfo, lifetime: &Lifetime, closed: &mut Vec<u64>) -> u64 {
         let step = frame.index.saturating_sub(self.frame);
         self.frame = frame.index;
         self.open.retain_mut(|track| {
-            let missed = frame.time - track.time > settings.miss_interval + TIME_TOLERANCE;
-            if missed {
+            if lifetime.is_missed(track.time, frame.time) {
                 closed.extend(track.id);
                 return false;
             }
-            // With this frame it would be longer than it may be.
-            if track.duration(frame.index, settings).is_some_and(|d| d > settings.max_duration_frames) {
+            if lifetime.is_exceeded(track.span(), frame.index) {
                 closed.extend(track.id.take());
             }
             track.expect(step);

@@ -2,11 +2,11 @@
 
 use ocellus_plugin::{
     Detection, FrameInfo,
-    tracking::{Kalman, Rect},
+    tracking::{Kalman, Rect, Span},
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 
-use crate::{CONFIRMED_AFTER, Settings, gallery::Gallery};
+use crate::{CONFIRMED_AFTER, gallery::Gallery};
 
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Track {
@@ -63,12 +63,9 @@ impl Track {
         (self.id, self.first_frame, self.detections) = (Some(id), frame, 0);
     }
 
-    /// How many frames long it is by the end of this one, where that matters.
-    pub(crate) fn duration(&self, frame: u64, settings: &Settings) -> Option<u64> {
-        let counts = settings.max_duration_frames > 0 && self.id.is_some();
-        let duration =
-            if settings.interpolate_bboxes { frame.saturating_sub(self.first_frame) + 1 } else { self.detections };
-        counts.then_some(duration)
+    /// Of its present id.
+    pub(crate) fn span(&self) -> Span {
+        Span { first_frame: self.first_frame, detections: self.detections }
     }
 
     pub(crate) fn expected(&self) -> Rect {

@@ -10,7 +10,7 @@ use std::{collections::BTreeMap, mem};
 
 use ocellus_plugin::{
     Detection, FrameInfo, Manifest, Rect, State, StreamInfo, Tracker, Update,
-    tracking::{self, Pair, assign},
+    tracking::{self, Lifetime, Pair, Span, assign},
 };
 use serde::{Deserialize, Serialize};
 
@@ -33,10 +33,15 @@ impl Default for Settings {
     }
 }
 
+impl Settings {
+    fn lifetime(&self) -> Lifetime {
+        let Self { miss_interval, max_duration_frames, interpolate_bboxes, .. } = *self;
+        Lifetime { miss_interval, max_duration_frames, interpolate_bboxes }
+    }
+}
+
 /// Names the form of [`Tracks`] as JSON.
 const SCHEMA_TAG: &str = "simple_iou/1";
-/// Times are sums of frame durations; what they are off by must not close a track.
-const TIME_TOLERANCE: f64 = 1e-6;
 
 /// The state: what a snapshot holds.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -60,8 +65,13 @@ impl Track {
         let [left, top, right, bottom] = self.rect;
         tracking::Rect { left, top, right, bottom }
     }
+
+    fn span(&self) -> Span {
+        Span { first_frame: self.first_frame, detections: self.detections }
+    }
 }
 
+/// A session.
 #[derive(Debug)]
 pub struct SimpleIou {
     settings: Settings,
@@ -96,17 +106,16 @@ impl Tracker for SimpleIou {
     }
 
     fn update(&mut self, frame: FrameInfo, detections: Vec<Detection>) -> Result<Update, String> {
+        let lifetime = self.settings.lifetime();
         // After a cut, a box in the same place is something else.
-        let mut closed =
-            if frame.cut { self.finish() } else { self.tracks.close_missed(frame.time, self.settings.miss_interval) };
-        // With this frame they would be longer than they may be.
-        closed.extend(self.tracks.close_long(
-            frame.index,
-            self.settings.max_duration_frames.saturating_add(1),
-            &self.settings,
-        ));
+        let mut closed = if frame.cut {
+            self.finish()
+        } else {
+            self.tracks.close(|track| lifetime.is_missed(track.time, frame.time))
+        };
+        closed.extend(self.tracks.close(|track| lifetime.is_exceeded(track.span(), frame.index)));
         let ids = self.tracks.associate(&frame, &detections, self.settings.overlap_threshold);
-        closed.extend(self.tracks.close_long(frame.index, self.settings.max_duration_frames, &self.settings));
+        closed.extend(self.tracks.close(|track| lifetime.is_reached(track.span(), frame.index)));
         Ok(Update { ids: ids.into_iter().map(Some).collect(), closed })
     }
 
@@ -121,30 +130,13 @@ impl Tracker for SimpleIou {
     }
 
     fn restore(&mut self, state: State) -> Result<(), String> {
-        if state.schema_tag != SCHEMA_TAG {
-            return Err(format!("the state is of the form {:?}, this build reads {SCHEMA_TAG:?}", state.schema_tag));
-        }
-        self.tracks = serde_json::from_slice(&state.bytes).map_err(|e| format!("the state is damaged: {e}"))?;
+        self.tracks =
+            serde_json::from_slice(&state.bytes_of(SCHEMA_TAG)?).map_err(|e| format!("the state is damaged: {e}"))?;
         Ok(())
     }
 }
 
 impl Tracks {
-    fn close_missed(&mut self, now: f64, miss_interval: f64) -> Vec<u64> {
-        self.close(|track| now - track.time > miss_interval + TIME_TOLERANCE)
-    }
-
-    /// Closes tracks that are `long` frames long by the end of this one.
-    fn close_long(&mut self, frame: u64, long: u64, settings: &Settings) -> Vec<u64> {
-        if settings.max_duration_frames == 0 {
-            return Vec::new();
-        }
-        let duration = |t: &Track| {
-            if settings.interpolate_bboxes { frame.saturating_sub(t.first_frame) + 1 } else { t.detections }
-        };
-        self.close(|track| duration(track) >= long)
-    }
-
     fn close(&mut self, over: impl Fn(&Track) -> bool) -> Vec<u64> {
         self.open.extract_if(.., |_, track| over(track)).map(|(id, _)| id).collect()
     }

@@ -99,10 +99,7 @@ impl Tracker for {type} {
     }
 
     fn restore(&mut self, state: State) -> Result<(), String> {
-        if state.schema_tag != "{name}/1" {
-            return Err(format!("a state of the form {}", state.schema_tag));
-        }
-        self.tracks = serde_json::from_slice(&state.bytes).map_err(|e| e.to_string())?;
+        self.tracks = serde_json::from_slice(&state.bytes_of("{name}/1")?).map_err(|e| e.to_string())?;
         Ok(())
     }
 }

@@ -93,6 +93,19 @@ pub trait Tracker: Sized + 'static {
     fn restore(&mut self, state: State) -> Result<(), String>;
 }
 
+impl State {
+    /// The bytes of a state whose form has this tag.
+    ///
+    /// # Errors
+    /// It is of another form; the reason is for [`Tracker::restore`].
+    pub fn bytes_of(self, schema_tag: &str) -> Result<Vec<u8>, String> {
+        if self.schema_tag != schema_tag {
+            return Err(format!("the state is of the form {:?}, this build reads {schema_tag:?}", self.schema_tag));
+        }
+        Ok(self.bytes)
+    }
+}
+
 #[doc(hidden)]
 pub struct Exports<T>(PhantomData<T>);
 

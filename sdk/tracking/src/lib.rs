@@ -8,8 +8,10 @@ extern crate alloc;
 
 mod assignment;
 mod kalman;
+mod lifetime;
 mod rect;
 
 pub use assignment::{Pair, assign};
 pub use kalman::{GATE, Kalman};
+pub use lifetime::{Lifetime, Span};
 pub use rect::Rect;
