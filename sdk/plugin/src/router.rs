@@ -1,4 +1,4 @@
-//! Routers: objects as requests, responses as outcomes.
+//! Routers: the trait, and its export as a component.
 
 use std::marker::PhantomData;
 
@@ -24,7 +24,7 @@ use crate::{
 /// #[derive(Deserialize)]
 /// struct Settings {}
 ///
-/// /// Posts who was seen when, as JSON, without pictures.
+/// /// Posts type and time of each object as JSON, without pictures.
 /// struct Json;
 ///
 /// impl Router for Json {
@@ -54,16 +54,23 @@ pub trait Router: Sized + 'static {
     /// Read from JSON that fits the manifest's schema; give absent keys their defaults with
     /// `#[serde(default)]`.
     type Settings: DeserializeOwned;
+    /// What the host learns of the plugin before it opens a session.
     const MANIFEST: Manifest;
 
-    /// An error is shown to the user and fails the job.
+    /// Opens a session.
+    ///
+    /// # Errors
+    /// The text is shown to the user and fails the job.
     fn open(settings: Self::Settings) -> Result<Self, String>;
 
-    /// An error fails the delivery for good, with this text as the reason.
+    /// The request for an object, the same in every attempt.
+    ///
+    /// # Errors
+    /// The text is the reason for which the delivery fails for good.
     fn encode(&self, post: Post) -> Result<Request, String>;
 
-    /// 2xx is delivered; 408, 425, 429 and 5xx are worth another attempt, after `retry-after`
-    /// seconds where the answer says so; all else is refused.
+    /// The meaning of a response. Unless overridden, 2xx is delivered; 408, 425, 429 and 5xx are worth
+    /// another attempt, after `retry-after` seconds where the response says so; all else is refused.
     fn judge(&self, status: u16, headers: Vec<Header>, body: Vec<u8>) -> Outcome {
         let _ = body;
         match status {

@@ -1,4 +1,4 @@
-//! Trackers: which detections are the same thing over time.
+//! Trackers: the trait, and its export as a component.
 
 use std::{cell::RefCell, marker::PhantomData};
 
@@ -21,7 +21,7 @@ use crate::{
 /// #[derive(Deserialize)]
 /// struct Settings {}
 ///
-/// /// Holds the best detection of each frame to be the same thing, until a cut.
+/// /// Takes the best detection of each frame for the same thing, until a cut.
 /// #[derive(Default)]
 /// struct Only {
 ///     /// Tracks given so far.
@@ -74,22 +74,33 @@ pub trait Tracker: Sized + 'static {
     /// Read from JSON that fits the manifest's schema; give absent keys their defaults with
     /// `#[serde(default)]`.
     type Settings: DeserializeOwned;
+    /// What the host learns of the plugin before it opens a session.
     const MANIFEST: Manifest;
 
-    /// An error is shown to the user and fails the job.
+    /// Opens a session for one object type of one job.
+    ///
+    /// # Errors
+    /// The text is shown to the user and fails the job.
     fn open(settings: Self::Settings, source: StreamInfo) -> Result<Self, String>;
 
-    /// One id (or none) for each detection, in the same order, and the tracks that are over.
+    /// One id (or none) for each detection, in the same order, and the tracks that are over. Called for
+    /// every frame, also without detections.
+    ///
+    /// # Errors
+    /// The text is the reason with which the session ends, as by a trap.
     fn update(&mut self, frame: FrameInfo, detections: Vec<Detection>) -> Result<Update, String>;
 
-    /// The tracks that are still open, after the last frame.
+    /// The tracks that are still open, after the last frame. Nothing is called after it.
     fn finish(&mut self) -> Vec<u64>;
 
     /// The whole state, so that another session continues exactly as this one would.
     fn snapshot(&self) -> State;
 
-    /// Takes over a state that an earlier session, maybe of an older build, gave to
-    /// [`Tracker::snapshot`].
+    /// Takes over a state that [`Tracker::snapshot`] of an earlier session gave, maybe of an older build
+    /// or with other settings.
+    ///
+    /// # Errors
+    /// The state cannot be taken over: the host keeps the earlier session, or goes on without it.
     fn restore(&mut self, state: State) -> Result<(), String>;
 }
 
