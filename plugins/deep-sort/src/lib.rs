@@ -1,16 +1,16 @@
-//! `deep_sort`: the tracker that knows where a box is heading and what it looks like.
+//! `deep_sort`: a tracker that associates boxes by predicted motion and by appearance.
 //!
 //! From the papers SORT (Bewley et al. 2016) and DeepSORT (Wojke et al. 2017). A Kalman filter says
 //! where each track is expected. A detection near enough (Mahalanobis distance within
 //! [`tracking::GATE`]) whose appearance has a cosine similarity of at least `matching_threshold` to
 //! one of the track's last [`gallery::LENGTH`] continues it; tracks that were seen more recently
-//! choose first (the matching cascade). What is left over is matched by its overlap with where a
-//! track is expected, for tracks that were seen in the frame before or are not confirmed yet. A
-//! track is confirmed when it was seen in three frames running; before that, one frame without it
+//! choose first (the matching cascade). The remaining detections are matched by their overlap with
+//! the expected boxes, for tracks that were seen in the frame before or are not confirmed yet. A
+//! track is confirmed when it was seen in three consecutive frames; before that, one frame without it
 //! ends it.
 //!
-//! Where detections have no appearance, motion decides alone: overlap with the expected box, for
-//! tracks of any age.
+//! Where detections have no appearance descriptor, motion decides alone: overlap with the expected
+//! box, for tracks of any age.
 //!
 //! A track closes when nothing was seen of it for more than `miss_interval` seconds of stream time,
 //! at a hard cut, or when it has become `max_duration_frames` long. After that last one it goes on
@@ -27,17 +27,18 @@ use serde::{Deserialize, Serialize};
 
 use crate::{gallery::Budget, matching::associate, track::Track};
 
+/// As `MANIFEST.settings_schema` has them.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default)]
 pub struct Settings {
     /// Least intersection over union with the expected box, 0 to 1. Boxes that do not overlap at
     /// all never match.
     pub overlap_threshold: f32,
-    /// Seconds of stream time.
+    /// [`Lifetime::miss_interval`].
     pub miss_interval: f64,
-    /// 0 is no limit.
+    /// [`Lifetime::max_duration_frames`].
     pub max_duration_frames: u64,
-    /// Whether the frames of a track in which nothing was seen of it count for its duration.
+    /// [`Lifetime::interpolate_bboxes`].
     pub interpolate_bboxes: bool,
     /// Least cosine similarity of appearances, 0 to 1.
     pub matching_threshold: f32,
@@ -67,7 +68,7 @@ impl Settings {
 
 /// Names the form of [`Tracks`] as postcard.
 const SCHEMA_TAG: &str = "deep_sort/1";
-/// Frames running in which a track has to be seen before it counts.
+/// Consecutive frames in which a track has to be seen before it counts.
 const CONFIRMED_AFTER: u32 = 3;
 
 /// The state: what a snapshot holds.
@@ -81,6 +82,7 @@ struct Tracks {
     open: Vec<Track>,
 }
 
+/// A session.
 #[derive(Debug)]
 pub struct DeepSort {
     settings: Settings,
@@ -142,7 +144,7 @@ impl Tracker for DeepSort {
             ids.push(track.id);
         }
         self.tracks.open.retain_mut(|track| {
-            // What was not confirmed and not seen again was nothing.
+            // Not confirmed and not seen again: a false detection.
             let over = !track.is_confirmed() && track.frame != frame.index;
             if over || lifetime.is_reached(track.span(), frame.index) {
                 closed.extend(track.id.take());
@@ -174,8 +176,8 @@ impl Tracks {
         std::mem::take(&mut self.open).into_iter().filter_map(|track| track.id).collect()
     }
 
-    /// Goes on to this frame: everything is expected a little further, and what is over closes. How
-    /// many frames further.
+    /// Goes on to this frame: predicts every track and closes those that are over. How many frames it
+    /// is after the one before.
     fn advance(&mut self, frame: &FrameInfo, lifetime: &Lifetime, closed: &mut Vec<u64>) -> u64 {
         let step = frame.index.saturating_sub(self.frame);
         self.frame = frame.index;
@@ -187,7 +189,7 @@ impl Tracks {
             if lifetime.is_exceeded(track.span(), frame.index) {
                 closed.extend(track.id.take());
             }
-            track.expect(step);
+            track.predict(step);
             true
         });
         step
@@ -245,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_seen_for_a_moment_only_is_nothing_or_closes_with_the_next_frame() {
+    fn a_track_of_one_frame_does_not_count_or_closes_with_the_next_frame() {
         let mut strict = tracker(Settings::default());
         for i in 0..20 {
             let detections = if i % 3 == 2 { vec![] } else { vec![at(0.0)] };
@@ -261,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn who_walks_behind_something_is_expected_on_the_other_side() {
+    fn a_track_behind_an_obstacle_is_expected_on_the_other_side() {
         let mut tracker = tracker(Settings::default());
         for i in 0..10 {
             update(&mut tracker, i, vec![at(8.0 * i as f32)]);
@@ -272,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn two_who_meet_keep_their_looks() {
+    fn two_tracks_that_meet_are_kept_apart_by_appearance() {
         let mut tracker = tracker(Settings::default());
         let mut last = vec![];
         for i in 0..30 {
@@ -307,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_goes_on_over_a_cut() {
+    fn every_track_closes_at_a_cut() {
         let mut tracker = tracker(at_once());
         update(&mut tracker, 0, vec![at(0.0)]);
         let cut = FrameInfo { cut: true, ..frame(1) };

@@ -1,4 +1,4 @@
-//! One thing that is followed: where it is expected, and what it looked like.
+//! Track: one thing that is followed, with its motion and its gallery.
 
 use ocellus_plugin::{
     Detection, FrameInfo,
@@ -10,16 +10,18 @@ use crate::{CONFIRMED_AFTER, gallery::Gallery};
 
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Track {
-    /// What it is reported as; `None` before it counts, and when its last id has lasted long
+    /// The id that it is reported under; `None` before it counts, and once its last id has lasted long
     /// enough.
     pub(crate) id: Option<u64>,
-    /// When its present id began, and how often it was seen under that.
+    /// The frame in which its present id began.
     first_frame: u64,
+    /// Under its present id.
     pub(crate) detections: u64,
-    /// When it was last seen.
+    /// The index of the frame in which it was last seen.
     pub(crate) frame: u64,
+    /// When it was last seen, in seconds of stream time.
     pub(crate) time: f64,
-    /// How often it was seen, up to [`CONFIRMED_AFTER`].
+    /// Frames in which it was seen, up to [`CONFIRMED_AFTER`].
     hits: u32,
     #[serde(serialize_with = "write", deserialize_with = "read")]
     motion: Kalman,
@@ -46,8 +48,8 @@ impl Track {
         self.hits >= CONFIRMED_AFTER
     }
 
-    /// Is expected so many frames further on.
-    pub(crate) fn expect(&mut self, frames: u64) {
+    /// Predicts its box so many frames further.
+    pub(crate) fn predict(&mut self, frames: u64) {
         self.motion.predict(frames);
     }
 
@@ -68,11 +70,12 @@ impl Track {
         Span { first_frame: self.first_frame, detections: self.detections }
     }
 
+    /// The predicted box.
     pub(crate) fn expected(&self) -> Rect {
         self.motion.rect()
     }
 
-    /// Squared Mahalanobis distance.
+    /// Squared Mahalanobis distance of a box from the predicted one.
     pub(crate) fn distance(&self, rect: &Rect) -> f64 {
         self.motion.distance(rect)
     }

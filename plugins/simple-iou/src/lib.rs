@@ -1,10 +1,10 @@
-//! `simple_iou`: the tracker that follows boxes by their overlap.
+//! `simple_iou`: a tracker that associates boxes by their overlap (IoU).
 //!
 //! A detection continues the track whose last box it overlaps (intersection over union) by at least
 //! `overlap_threshold`; among all such pairings of a frame the one with the greatest sum of
-//! overlaps is taken. What continues no track opens one. A track closes when nothing was seen of it
-//! for more than `miss_interval` seconds of stream time, at a hard cut, or when it has become
-//! `max_duration_frames` long; what is seen of the same thing later is a new track.
+//! overlaps is taken. A detection that continues no track opens one. A track closes when nothing was
+//! seen of it for more than `miss_interval` seconds of stream time, at a hard cut, or when it has
+//! become `max_duration_frames` long; later detections of the same thing are a new track.
 
 use std::{collections::BTreeMap, mem};
 
@@ -14,16 +14,17 @@ use ocellus_plugin::{
 };
 use serde::{Deserialize, Serialize};
 
+/// As `MANIFEST.settings_schema` has them.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default)]
 pub struct Settings {
     /// Least intersection over union, 0 to 1. Boxes that do not overlap at all never match.
     pub overlap_threshold: f32,
-    /// Seconds of stream time.
+    /// [`Lifetime::miss_interval`].
     pub miss_interval: f64,
-    /// 0 is no limit.
+    /// [`Lifetime::max_duration_frames`].
     pub max_duration_frames: u64,
-    /// Whether the frames of a track in which nothing was seen of it count for its duration.
+    /// [`Lifetime::interpolate_bboxes`].
     pub interpolate_bboxes: bool,
 }
 
@@ -141,7 +142,7 @@ impl Tracks {
         self.open.extract_if(.., |_, track| over(track)).map(|(id, _)| id).collect()
     }
 
-    /// The track of each detection; what continues none opens one.
+    /// The track of each detection; a detection that continues none opens one.
     fn associate(&mut self, frame: &FrameInfo, detections: &[Detection], threshold: f32) -> Vec<u64> {
         let tracks: Vec<tracking::Rect> = self.open.values().map(Track::rect).collect();
         let mut pairs = Vec::new();
@@ -157,7 +158,6 @@ impl Tracks {
         let known: Vec<u64> = self.open.keys().copied().collect();
         let matched = assign(detections.len(), known.len(), &pairs);
 
-        let seen = |rect: &Rect| [rect.left, rect.top, rect.right, rect.bottom];
         let mut ids = Vec::with_capacity(detections.len());
         for (detection, column) in detections.iter().zip(matched) {
             let id = match column.and_then(|c| known.get(c)) {
@@ -174,7 +174,8 @@ impl Tracks {
                 detections: 0,
             });
             track.time = frame.time;
-            track.rect = seen(&detection.rect);
+            let Rect { left, top, right, bottom } = detection.rect;
+            track.rect = [left, top, right, bottom];
             track.detections += 1;
             ids.push(id);
         }
@@ -225,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_goes_on_over_a_cut() {
+    fn every_track_closes_at_a_cut() {
         let mut tracker = tracker(Settings::default());
         tracker.update(frame(0), vec![at(0.0)]).unwrap();
         let cut = FrameInfo { cut: true, ..frame(1) };
