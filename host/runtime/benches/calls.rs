@@ -1,7 +1,7 @@
-//! Benchmark of a frame in plugins (medians, the best of three interleaved rounds): the shipped tracker
-//! and three filters on 1, 10 and 100 boxes, as sessions, in the slots of a job (which also keep the
-//! call history for a trace), and the same source as native code. Also the pause of a swap, and how
-//! closely limits hold.
+//! Benchmark of a frame in plugins (medians, the best of three interleaved rounds): the shipped
+//! tracker and three filters on 1, 10 and 100 boxes, as sessions, in the slots of a job (which also
+//! keep the call history for a trace), and the same source as native code. Also the pause of a
+//! swap, and how closely limits hold.
 //!
 //! `cargo xtask bench calls`, which builds the native program and names it in
 //! `OCELLUS_NATIVE_CHAIN`.
@@ -172,8 +172,8 @@ fn main() -> Result<(), Failure> {
     stops(&Path::new(&folder).join("../guests"), &stream)
 }
 
-/// How long after its deadline an endless call ends, and how much memory a plugin gets that allocates
-/// without end.
+/// How long after its deadline an endless call ends, and how much memory a plugin gets that
+/// allocates without end.
 fn stops(guests: &Path, stream: &StreamInfo) -> Result<(), Failure> {
     let limits = Limits { deadline: Duration::from_millis(100), ..Limits::default() };
     let (deadline, memory) = (limits.deadline, limits.memory_bytes);
@@ -201,8 +201,8 @@ fn stops(guests: &Path, stream: &StreamInfo) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The time of a frame in which a newer component takes over, with ten boxes. The components differ in a
-/// custom section.
+/// The time of a frame in which a newer component takes over, with ten boxes. The components differ
+/// in a custom section.
 fn swaps(shipped: &Path, stream: &StreamInfo) -> Result<(), Failure> {
     let count: u64 = std::env::var("OCELLUS_SWAPS").ok().and_then(|n| n.parse().ok()).unwrap_or(100);
     let folder = std::env::temp_dir().join(format!("ocellus-swaps-{}", std::process::id()));

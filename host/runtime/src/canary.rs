@@ -46,8 +46,8 @@ pub(crate) struct Canary {
 }
 
 impl Canary {
-    /// Opens a session of the canary, which begins with the next call. `None` where no thread can be
-    /// started.
+    /// Opens a session of the canary, which begins with the next call. `None` where no thread can
+    /// be started.
     pub(crate) fn begin(plugin: Arc<Plugin>, settings: Value, stream: StreamInfo) -> Option<Self> {
         let usage = Arc::new(Mutex::new(ShadowUse { digest: plugin.digest.to_string(), ..ShadowUse::default() }));
         let (sender, receiver) = sync_channel(QUEUE);

@@ -185,9 +185,9 @@ fn cpu_seconds(time: Duration) -> u64 {
     (time.as_secs() + 1).saturating_mul(threads)
 }
 
-/// The child's part: compiles the component on standard input, within limits of its address space in
-/// bytes and of its CPU time in seconds. The exit status says what came of it, standard error why it
-/// failed.
+/// The child's part: compiles the component on standard input, within limits of its address space
+/// in bytes and of its CPU time in seconds. The exit status says what came of it, standard error
+/// why it failed.
 ///
 /// `into`: the folder for the code; `parent`: the process that asked, with which it ends. To be
 /// called on the process's first thread, before it has others.

@@ -1,8 +1,8 @@
 //! Compilation of components to native code, within limits or out of the folder of compiled ones.
 //!
-//! Guarantees: where there is a compiler program, this process compiles nothing but what that program
-//! has compiled within the limits before. One component is compiled at a time. Ends with its
-//! registry.
+//! Guarantees: where there is a compiler program, this process compiles nothing but what that
+//! program has compiled within the limits before. One component is compiled at a time. Ends with
+//! its registry.
 
 use std::path::Path;
 
@@ -39,7 +39,8 @@ impl Compiler {
         // Without the folder plugins still run; only the next start is slower.
         let folder = compiled.and_then(|path| {
             let failed = |error: &std::io::Error| {
-                tracing::error!(folder = %path.display(), %error, "compiled plugins cannot be kept in {}: {error}", path.display());
+                let folder = path.display();
+                tracing::error!(%folder, %error, "compiled plugins cannot be kept in {folder}: {error}");
             };
             CompiledFolder::open(path).inspect_err(failed).ok()
         });
@@ -81,7 +82,7 @@ impl Compiler {
         match fresh.and_then(|fresh| kept.folder.keep(&name, &fresh.0)) {
             Ok(()) => self.load_kept(kept, &name, bytes).unwrap_or_else(|| self.load(bytes)),
             Err(error) => {
-                tracing::warn!(%error, "the compiled plugin is not kept, and compiled at the next start again: {error}");
+                tracing::warn!(%error, "the compiled plugin is not kept, the next start compiles it again: {error}");
                 self.load(bytes)
             }
         }
@@ -121,8 +122,8 @@ fn refused(error: wasmtime::Error) -> Refusal {
     Refusal::Compile(format!("{error:#}"))
 }
 
-/// Compiles functions in parallel, on threads that end with it: those of a lasting pool would keep the
-/// memory that compiling took.
+/// Compiles functions in parallel, on threads that end with it: those of a lasting pool would keep
+/// the memory that compiling took.
 fn pooled(compile: impl FnOnce() -> wasmtime::Result<Component> + Send) -> wasmtime::Result<Component> {
     match rayon::ThreadPoolBuilder::new().build() {
         Ok(pool) => pool.install(compile),

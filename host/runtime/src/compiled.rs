@@ -22,8 +22,8 @@ use std::{
 
 use sha2::{Digest as _, Sha256};
 
-/// All files together, in bytes. The plugins that ship take some 5 MB, one with an interpreter inside
-/// some 30 MB.
+/// All files together, in bytes. The plugins that ship take some 5 MB, one with an interpreter
+/// inside some 30 MB.
 const MOST_BYTES: u64 = 256 << 20;
 /// The length of a SHA-256.
 const SUM: usize = 32;
@@ -53,7 +53,8 @@ impl CompiledFolder {
         let mode = meta.permissions().mode();
         let (open_to_others, writable_by_others) = (mode & 0o077 != 0, mode & 0o022 != 0);
         if writable_by_others {
-            tracing::warn!(folder = %path.display(), "others could write to {}: compiled plugins in it are thrown away", path.display());
+            let folder = path.display();
+            tracing::warn!(%folder, "others could write to {folder}: compiled plugins in it are thrown away");
         }
         if open_to_others {
             fs::set_permissions(path, fs::Permissions::from_mode(0o700))?;
@@ -107,7 +108,7 @@ impl CompiledFolder {
             Ok(laid_out) => Some(laid_out),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => {
-                tracing::warn!(name, %error, "cached code {name} cannot be used, its plugin is compiled again: {error}");
+                tracing::warn!(name, %error, "kept code {name} cannot be used, its plugin is compiled again: {error}");
                 // A full disk is no reason to lose it.
                 if error.kind() == io::ErrorKind::InvalidData {
                     self.forget(name);

@@ -1,7 +1,7 @@
 //! wasmtime engine, and the thread that ticks its epochs.
 //!
-//! Guarantees: code is deterministic, and a call is stopped within two ticks after its deadline. The
-//! thread ends with the engine.
+//! Guarantees: code is deterministic, and a call is stopped within two ticks after its deadline.
+//! The thread ends with the engine.
 
 use std::{
     hash::{DefaultHasher, Hash, Hasher},

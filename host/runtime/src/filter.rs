@@ -1,7 +1,7 @@
 //! Filter sessions: the calls of the filter's world, and the rules for its answers.
 //!
-//! Guarantees: as many verdicts as items, texts within their bounds; a stage that the filter does not
-//! name costs no call. Ends with its first fault.
+//! Guarantees: as many verdicts as items, texts within their bounds; a stage that the filter does
+//! not name costs no call. Ends with its first fault.
 
 use std::sync::Arc;
 

@@ -20,9 +20,9 @@ const MAX_SIDE: u32 = 256;
 
 /// The pixels of a frame, for plugins that were granted them.
 pub trait Pixels: Send + Sync {
-    /// The part of the frame inside `rect`, cut off at the frame's edges and scaled to `size` (pixels):
-    /// rows from the top, three bytes (red, green, blue) a pixel. The same for the same arguments.
-    /// `None` where nothing of `rect` is within the frame.
+    /// The part of the frame inside `rect`, cut off at the frame's edges and scaled to `size`
+    /// (pixels): rows from the top, three bytes (red, green, blue) a pixel. The same for the same
+    /// arguments. `None` where nothing of `rect` is within the frame.
     fn crop(&self, rect: Rect, size: Size) -> Option<Vec<u8>>;
 }
 

@@ -1,7 +1,7 @@
 //! Inspection of a file in full before anything is compiled: its kind, its imports and its extent.
 //!
-//! Guarantees: what passes is valid WebAssembly, a component of this contract line, imports only what
-//! is granted, and is within the limits of what is compiled.
+//! Guarantees: what passes is valid WebAssembly, a component of this contract line, imports only
+//! what is granted, and is within the limits of what is compiled.
 
 use wasmparser::{Encoding, Parser, Payload, Validator, WasmFeatures};
 

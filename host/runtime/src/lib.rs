@@ -8,10 +8,10 @@
 //! * A plugin that traps, spins, hoards memory or breaks the contract costs its session and gives a
 //!   [`PluginError`] that says plugin, digest, call and reason. It never takes the process, or
 //!   another session, with it.
-//! * The answers of a session follow from the component, the settings and the calls so far alone: no
-//!   clock, no randomness, canonical NaNs, no relaxed SIMD.
-//! * Every answer that a caller gets has passed the contract's rules: as many verdicts as items, ids
-//!   that were never used before, text within its bounds.
+//! * The answers of a session follow from the component, the settings and the calls so far alone:
+//!   no clock, no randomness, canonical NaNs, no relaxed SIMD.
+//! * Every answer that a caller gets has passed the contract's rules: as many verdicts as items,
+//!   ids that were never used before, text within its bounds.
 //!
 //! [`Plugins`] is the folders; [`Tracker`], [`Filter`] and [`Router`] are sessions. A session keeps
 //! the component that it was opened with. [`TrackerSlot`] and [`FilterSlot`] are places in a
@@ -31,7 +31,8 @@
 //! let mut tracker = plugins.tracker_slot("simple_iou", &json!({"miss_interval": 0.5}), &stream)?;
 //! for index in 0..100 {
 //!     let rect = Rect::new(index as f32, 0.0, index as f32 + 80.0, 90.0);
-//!     let face = Detection { rect, score: 0.9, quality: 0.8, landmarks: None, appearance: vec![] };
+//!     let appearance = vec![];
+//!     let face = Detection { rect, score: 0.9, quality: 0.8, landmarks: None, appearance };
 //!     let frame = FrameInfo { index, time: index as f64 / 25.0, size, cut: false };
 //!     let update = tracker.update(&frame, &[face])?;
 //!     println!("frame {index}: tracks {:?}, over {:?}", update.ids, update.closed);

@@ -17,8 +17,8 @@ pub struct Limits {
     pub memory_bytes: usize,
     /// Elements of all tables of a session.
     pub table_elements: usize,
-    /// Core instances, memories and tables within a session, each: a component of Rust has some four
-    /// instances, one with an interpreter and its adapters inside has dozens.
+    /// Core instances, memories and tables within a session, each: a component of Rust has some
+    /// four instances, one with an interpreter and its adapters inside has dozens.
     pub instances: usize,
     /// Bytes that one call may hand to the host.
     pub output_bytes: usize,

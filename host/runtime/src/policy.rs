@@ -27,8 +27,8 @@ pub struct FaultPolicy {
     pub on_fault: OnFault,
     /// By the plugin's name; it goes before the plugin's manifest.
     pub by_name: BTreeMap<String, OnFault>,
-    /// With so many faults in one job a plugin is evicted: a filter keeps everything from then on, a
-    /// job without its tracker ends.
+    /// With so many faults in one job a plugin is evicted: a filter keeps everything from then on,
+    /// a job without its tracker ends.
     pub max_faults: u64,
 }
 

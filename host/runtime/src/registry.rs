@@ -56,8 +56,8 @@ pub struct Setup {
     /// The folder of those that users install, created where it is missing. Its plugins go before
     /// those that ship.
     pub user: Option<PathBuf>,
-    /// The folder that compiled components are kept in, created where it is missing. It must belong to
-    /// the server's user alone. Without one every start compiles again.
+    /// The folder that compiled components are kept in, created where it is missing. It must belong
+    /// to the server's user alone. Without one every start compiles again.
     pub compiled: Option<PathBuf>,
     /// The program that compiles, within [`Limits::compile`]. Without one this process does.
     pub compiler: Option<CompilerProgram>,
@@ -187,8 +187,8 @@ impl Plugins {
         self.table().by_name.get(name).filter(|p| p.kind() == kind).map(|p| p.digest)
     }
 
-    /// Takes a component into use and keeps it in the users' folder. It is checked and compiled before
-    /// anything is changed.
+    /// Takes a component into use and keeps it in the users' folder. It is checked and compiled
+    /// before anything is changed.
     ///
     /// # Errors
     /// The component is refused, its manifest has another name than `name`, or the folder cannot be
@@ -212,8 +212,8 @@ impl Plugins {
         self.info(name, role).ok_or(InstallError::Changed(file))
     }
 
-    /// Removes a user's plugin from the folder; whether there was one. Jobs that it serves finish with
-    /// it, or go over to the one of its name that ships.
+    /// Removes a user's plugin from the folder; whether there was one. Jobs that it serves finish
+    /// with it, or go over to the one of its name that ships.
     ///
     /// # Errors
     /// The plugin ships, or the folder cannot be written to.
@@ -237,8 +237,8 @@ impl Plugins {
         table.files.get(&source).map(|entry| entry.info(&source, &uses, &self.0.limits.faults))
     }
 
-    /// What follows from a plugin's faults: what the operator says of it, or else its author, or else
-    /// the operator of all.
+    /// What follows from a plugin's faults: what the operator says of it, or else its author, or
+    /// else the operator of all.
     pub(crate) fn on_fault(&self, name: &str) -> OnFault {
         let own = self.table().by_name.get(name).and_then(|p| p.on_fault);
         self.0.limits.faults.of(name, own)
@@ -399,7 +399,8 @@ impl Shared {
     /// What the folders hold; `None` where one cannot be read.
     fn list(&self) -> Option<Vec<Source>> {
         let failed = |(folder, error): &(&Path, io::Error)| {
-            tracing::error!(folder = %folder.display(), %error, "cannot read the plugins folder {}; its plugins stay as they are", folder.display());
+            let folder = folder.display();
+            tracing::error!(%folder, %error, "cannot read the plugins folder {folder}; its plugins stay as they are");
         };
         self.folders.list().inspect_err(failed).ok()
     }
@@ -413,14 +414,14 @@ impl Shared {
         let (file, origin) = (&source.file, source.origin);
         Some(match new.plugin {
             Ok(plugin) => {
-                tracing::info!(
-                    file, ?origin, plugin = plugin.name, version = plugin.version, digest = %plugin.digest, "loaded the plugin {}", plugin.name
-                );
+                let Plugin { name, version, digest, .. } = &*plugin;
+                tracing::info!(file, ?origin, plugin = name, version, %digest, "loaded the plugin {name}");
                 Entry { seen: new.digest, plugin: Some(plugin), refusal: None, name_taken: None }
             }
             Err(refusal) => {
                 let plugin = old.and_then(|e| e.plugin.clone());
-                tracing::warn!(file, ?origin, %refusal, kept = plugin.is_some(), "the plugin file {file} was not loaded: it {refusal}");
+                let kept = plugin.is_some();
+                tracing::warn!(file, ?origin, %refusal, kept, "the plugin file {file} was not loaded: it {refusal}");
                 Entry {
                     seen: new.digest.filter(|_| refusal.is_final()),
                     plugin,

@@ -1,7 +1,7 @@
 //! Router sessions: the calls of the router's world, and the rules for its answers.
 //!
-//! Guarantees: a request goes to the origin of the post's URL, and nothing in it can break out of its
-//! place in an HTTP message. Ends with its first fault.
+//! Guarantees: a request goes to the origin of the post's URL, and nothing in it can break out of
+//! its place in an HTTP message. Ends with its first fault.
 
 use ocellus_core::{BestShotType, ObjectRecord, ShotSummary, Size, TrackPoint};
 use serde_json::Value;
@@ -73,8 +73,8 @@ pub enum Content {
     Picture(Picture),
 }
 
-/// A part of `multipart/form-data` (RFC 7578). Names and types have 1 to 256 bytes and hold no control
-/// characters.
+/// A part of `multipart/form-data` (RFC 7578). Names and types have 1 to 256 bytes and hold no
+/// control characters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Part {
     /// The field's name.
@@ -164,8 +164,8 @@ impl Router {
         self.sandbox.checked(CALL, request(answer, post))
     }
 
-    /// What a response means. `headers` with names in lower case; of `body` the first 4096 bytes are
-    /// enough.
+    /// What a response means. `headers` with names in lower case; of `body` the first 4096 bytes
+    /// are enough.
     ///
     /// # Errors
     /// Whatever ended the session.

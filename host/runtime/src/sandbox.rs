@@ -81,7 +81,8 @@ impl Sandbox {
         answer.map_err(|reason| self.fail(call, Fault::Reported(reason)))
     }
 
-    /// An answer to `call` as the contract's rules leave it; one that breaks a rule ends the session.
+    /// An answer to `call` as the contract's rules leave it; one that breaks a rule ends the
+    /// session.
     pub(crate) fn checked<R>(&mut self, call: &'static str, answer: Result<R, String>) -> Result<R, PluginError> {
         answer.map_err(|broken| self.fail(call, Fault::Contract(broken)))
     }

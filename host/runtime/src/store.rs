@@ -1,7 +1,7 @@
 //! Data of one wasmtime store: what it is held to, and the functions that its plugin may call.
 //!
-//! Guarantees: memory and tables never pass their limits, and a refusal to grow is remembered as the
-//! fault that the trap after it is due to. Ends with its sandbox.
+//! Guarantees: memory and tables never pass their limits, and a refusal to grow is remembered as
+//! the fault that the trap after it is due to. Ends with its sandbox.
 
 use wasmtime::{
     ResourceLimiter,

@@ -1,8 +1,8 @@
 //! Fault trace: the calls of a session before it failed, enough to make it fail again and small
 //! enough to mail.
 //!
-//! Guarantees: a trace holds no more than [`MAX_BYTES`] of calls and the failing one; where the first
-//! calls did not fit it says so. The folder of traces holds the latest [`MAX_FILES`]. A trace
+//! Guarantees: a trace holds no more than [`MAX_BYTES`] of calls and the failing one; where the
+//! first calls did not fit it says so. The folder of traces holds the latest [`MAX_FILES`]. A trace
 //! outlives its job: it goes when newer ones take its place.
 
 use std::{

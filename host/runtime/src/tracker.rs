@@ -155,8 +155,8 @@ impl Tracker {
     }
 }
 
-/// Id ledger of a session: finds every id that breaks the rules, in memory that does not grow with the
-/// number of tracks that are over.
+/// Id ledger of a session: finds every id that breaks the rules, in memory that does not grow with
+/// the number of tracks that are over.
 #[derive(Debug, Default)]
 struct IdLedger {
     last_id: u64,

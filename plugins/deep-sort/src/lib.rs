@@ -6,8 +6,8 @@
 //! one of the track's last [`gallery::LENGTH`] continues it; tracks that were seen more recently
 //! choose first (the matching cascade). The remaining detections are matched by their overlap with
 //! the expected boxes, for tracks that were seen in the frame before or are not confirmed yet. A
-//! track is confirmed when it was seen in three consecutive frames; before that, one frame without it
-//! ends it.
+//! track is confirmed when it was seen in three consecutive frames; before that, one frame without
+//! it ends it.
 //!
 //! Where detections have no appearance descriptor, motion decides alone: overlap with the expected
 //! box, for tracks of any age.
@@ -176,8 +176,8 @@ impl Tracks {
         std::mem::take(&mut self.open).into_iter().filter_map(|track| track.id).collect()
     }
 
-    /// Goes on to this frame: predicts every track and closes those that are over. How many frames it
-    /// is after the one before.
+    /// Goes on to this frame: predicts every track and closes those that are over. How many frames
+    /// it is after the one before.
     fn advance(&mut self, frame: &FrameInfo, lifetime: &Lifetime, closed: &mut Vec<u64>) -> u64 {
         let step = frame.index.saturating_sub(self.frame);
         self.frame = frame.index;
@@ -355,7 +355,8 @@ mod tests {
             filter_unconfirmed_tracks: bool,
             interpolate_bboxes: bool,
         ) {
-            let settings = Settings { miss_interval: 0.4, max_duration_frames: 8, filter_unconfirmed_tracks, interpolate_bboxes, ..Settings::default() };
+            let limits = Settings { miss_interval: 0.4, max_duration_frames: 8, ..Settings::default() };
+            let settings = Settings { filter_unconfirmed_tracks, interpolate_bboxes, ..limits };
             let (mut one, mut other) = (tracker(settings.clone()), tracker(settings.clone()));
             let (mut closed, mut greatest, mut index) = (Vec::<u64>::new(), 0, 0);
             for (i, (step, detections)) in frames.into_iter().enumerate() {
@@ -386,7 +387,7 @@ mod tests {
         }
 
         #[test]
-        fn bytes_that_are_no_state_are_refused_or_taken_and_never_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        fn bytes_that_are_no_state_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
             let mut tracker = tracker(Settings::default());
             if tracker.restore(State { schema_tag: SCHEMA_TAG.into(), bytes }).is_ok() {
                 let _ = tracker.update(frame(1_000_000), vec![looking(0.0, RED)]);

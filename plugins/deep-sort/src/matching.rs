@@ -20,8 +20,8 @@ pub(crate) fn associate(
         Matching { tracks, detections, found: vec![None; detections.len()], taken: vec![false; tracks.len()] };
     let age = |track: &Track| frame.saturating_sub(track.frame);
 
-    // The cascade: a track that was seen more recently chooses first, since one that was long out of
-    // sight is expected nearly anywhere.
+    // The cascade: a track that was seen more recently chooses first, since one that was long out
+    // of sight is expected nearly anywhere.
     let mut ages: Vec<u64> = tracks.iter().filter(|t| t.is_confirmed()).map(age).collect();
     ages.sort_unstable();
     ages.dedup();

@@ -10,8 +10,8 @@ use crate::{CONFIRMED_AFTER, gallery::Gallery};
 
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Track {
-    /// The id that it is reported under; `None` before it counts, and once its last id has lasted long
-    /// enough.
+    /// The id that it is reported under; `None` before it counts, and once its last id has lasted
+    /// long enough.
     pub(crate) id: Option<u64>,
     /// The frame in which its present id began.
     first_frame: u64,

@@ -1,4 +1,5 @@
-//! `http`: a router that posts objects as the FindFace video worker does, one multipart request each.
+//! `http`: a router that posts objects as the FindFace video worker does, one multipart request
+//! each.
 //!
 //! The parts: `photo` and `normalized` (and `first_frame`, `last_frame` where asked for) as files;
 //! `cam_id`, `timestamp`, `bbox`, `detectorParams`, `bs_type` and `labels` as fields. 2xx is

@@ -1,4 +1,5 @@
-//! `roi`: a filter of shots whose centre lies outside of a rectangle. They still extend their tracks.
+//! `roi`: a filter of shots whose centre lies outside of a rectangle. They still extend their
+//! tracks.
 
 use ocellus_plugin::{Candidate, Filter, FrameInfo, Manifest, Rect, Stages, StreamInfo, Verdict};
 use serde::Deserialize;

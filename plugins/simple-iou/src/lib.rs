@@ -2,9 +2,9 @@
 //!
 //! A detection continues the track whose last box it overlaps (intersection over union) by at least
 //! `overlap_threshold`; among all such pairings of a frame the one with the greatest sum of
-//! overlaps is taken. A detection that continues no track opens one. A track closes when nothing was
-//! seen of it for more than `miss_interval` seconds of stream time, at a hard cut, or when it has
-//! become `max_duration_frames` long; later detections of the same thing are a new track.
+//! overlaps is taken. A detection that continues no track opens one. A track closes when nothing
+//! was seen of it for more than `miss_interval` seconds of stream time, at a hard cut, or when it
+//! has become `max_duration_frames` long; later detections of the same thing are a new track.
 
 use std::{collections::BTreeMap, mem};
 

@@ -1,7 +1,7 @@
 //! `size`: a filter of shots that are too small or too large. They still extend their tracks.
 //!
-//! The minimum is compared with the shorter side of the box and the maximum with the longer, so that
-//! both sides of a box that passes are between the two.
+//! The minimum is compared with the shorter side of the box and the maximum with the longer, so
+//! that both sides of a box that passes are between the two.
 
 use ocellus_plugin::{Candidate, Filter, FrameInfo, Manifest, Rect, Stages, StreamInfo, Verdict};
 use serde::Deserialize;

@@ -50,7 +50,8 @@ impl Kind {
 /// Writes a plugin called `name` into the new folder `to`.
 ///
 /// # Errors
-/// The name is not one for a crate and a plugin, the folder exists already, or it cannot be written.
+/// The name is not one for a crate and a plugin, the folder exists already, or it cannot be
+/// written.
 pub fn begin(kind: Kind, name: &str, to: &Path) -> Result<()> {
     let mut bytes = name.bytes();
     let sound = bytes.next().is_some_and(|b| b.is_ascii_lowercase())

@@ -1,5 +1,5 @@
-//! Bindings that `wit-bindgen` generates from `wit/v0.1`. Private, so that a change of its conventions
-//! stays in this crate.
+//! Bindings that `wit-bindgen` generates from `wit/v0.1`. Private, so that a change of its
+//! conventions stays in this crate.
 //!
 //! The three worlds share one set of types, generated from a world that only imports them.
 

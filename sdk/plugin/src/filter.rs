@@ -49,8 +49,8 @@ pub trait Filter: Sized + 'static {
 }
 
 impl Verdict {
-    /// Rejects by `rule` where `broken`, otherwise keeps. `value` says what was measured; it is called
-    /// for a rejection only.
+    /// Rejects by `rule` where `broken`, otherwise keeps. `value` says what was measured; it is
+    /// called for a rejection only.
     pub fn reject_if(broken: bool, rule: &str, value: impl FnOnce() -> String) -> Self {
         if broken { Self::Reject(Rejection { rule: rule.into(), value: value() }) } else { Self::Keep }
     }

@@ -5,8 +5,8 @@ use crate::Size;
 use crate::bindings::crops;
 pub use crate::bindings::{crops::Unavailable, logging::Level};
 
-/// Writes a line into the server's log, under the plugin's name; in the plugin's own tests it goes to
-/// standard error.
+/// Writes a line into the server's log, under the plugin's name; in the plugin's own tests it goes
+/// to standard error.
 ///
 /// ```
 /// use ocellus_plugin::{Level, log};
@@ -29,9 +29,9 @@ pub struct Crop {
     pub rgb: Vec<u8>,
 }
 
-/// The part of the frame inside the box of an item, scaled to `size` (sides of 1 to 256 pixels); `item`
-/// is its index in the list of the present call. `margin` widens the box on every side by so many of
-/// its widths and heights, 0 to 1.
+/// The part of the frame inside the box of an item, scaled to `size` (sides of 1 to 256 pixels);
+/// `item` is its index in the list of the present call. `margin` widens the box on every side by so
+/// many of its widths and heights, 0 to 1.
 ///
 /// For filters whose manifest asks for [`Capability::Crops`](crate::Capability::Crops), in the
 /// stages `detections` and `shots`. There are no pixels in the plugin's own tests.

@@ -22,7 +22,11 @@
 //!         name: "upright",
 //!         version: env!("CARGO_PKG_VERSION"),
 //!         description: "Drops shots that are too wide for their height.",
-//!         settings_schema: r#"{"type":"object","properties":{"max":{"type":"number","minimum":0,"default":0}},"additionalProperties":false}"#,
+//!         settings_schema: r#"{
+//!             "type": "object",
+//!             "additionalProperties": false,
+//!             "properties": {"max": {"type": "number", "minimum": 0, "default": 0}}
+//!         }"#,
 //!         ..Manifest::DEFAULT
 //!     };
 //!     const STAGES: Stages = Stages::SHOTS;
@@ -33,7 +37,8 @@
 //!
 //!     fn shots(&mut self, _: FrameInfo, candidates: Vec<Candidate>) -> Vec<Verdict> {
 //!         let ratio = |c: &Candidate| c.detection.rect.width() / c.detection.rect.height();
-//!         candidates.iter().map(|c| Verdict::reject_if(ratio(c) > self.0.max, "max", || format!("{:.2}", ratio(c)))).collect()
+//!         let verdict = |ratio| Verdict::reject_if(ratio > self.0.max, "max", || format!("{ratio:.2}"));
+//!         candidates.iter().map(ratio).map(verdict).collect()
 //!     }
 //! }
 //!
@@ -41,7 +46,8 @@
 //! # fn main() {}
 //! ```
 //!
-//! The contract with the host (who calls, in which order, what a trap means) is in `wit/v0.1`. A panic is a trap: it ends the session and is reported with the plugin's name.
+//! The contract with the host (who calls, in which order, what a trap means) is in `wit/v0.1`. A
+//! panic is a trap: it ends the session and is reported with the plugin's name.
 //!
 //! Plugins have no clock, no randomness and no files; iterate over `BTreeMap` and not `HashMap`, so
 //! that a replay gives the same answers.

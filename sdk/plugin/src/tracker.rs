@@ -31,21 +31,30 @@ use crate::{
 ///
 /// impl Tracker for Only {
 ///     type Settings = Settings;
-///     const MANIFEST: Manifest =
-///         Manifest { name: "only", version: "1.0.0", description: "Tracks the one thing that there is.", ..Manifest::DEFAULT };
+///     const MANIFEST: Manifest = Manifest {
+///         name: "only",
+///         version: "1.0.0",
+///         description: "Tracks the one thing that there is.",
+///         ..Manifest::DEFAULT
+///     };
 ///
 ///     fn open(_: Settings, _: StreamInfo) -> Result<Self, String> {
 ///         Ok(Self::default())
 ///     }
 ///
-///     fn update(&mut self, frame: FrameInfo, detections: Vec<Detection>) -> Result<Update, String> {
+///     fn update(
+///         &mut self,
+///         frame: FrameInfo,
+///         detections: Vec<Detection>,
+///     ) -> Result<Update, String> {
 ///         let closed = if frame.cut { self.finish() } else { Vec::new() };
-///         let best = (0..detections.len()).max_by(|a, b| detections[*a].score.total_cmp(&detections[*b].score));
+///         let scores = || detections.iter().map(|d| d.score).enumerate();
+///         let best = scores().max_by(|(_, a), (_, b)| a.total_cmp(b)).map(|(i, _)| i);
 ///         if best.is_some() && !self.open {
 ///             self.given += 1;
 ///             self.open = true;
 ///         }
-///         let ids = (0..detections.len()).map(|i| (Some(i) == best).then_some(self.given)).collect();
+///         let ids = scores().map(|(i, _)| (Some(i) == best).then_some(self.given)).collect();
 ///         Ok(Update { ids, closed })
 ///     }
 ///
@@ -54,11 +63,13 @@ use crate::{
 ///     }
 ///
 ///     fn snapshot(&self) -> State {
-///         State { schema_tag: "only/1".into(), bytes: serde_json::to_vec(&(self.given, self.open)).unwrap_or_default() }
+///         let bytes = serde_json::to_vec(&(self.given, self.open)).unwrap_or_default();
+///         State { schema_tag: "only/1".into(), bytes }
 ///     }
 ///
 ///     fn restore(&mut self, state: State) -> Result<(), String> {
-///         (self.given, self.open) = serde_json::from_slice(&state.bytes).map_err(|e| e.to_string())?;
+///         let bytes = state.bytes_of("only/1")?;
+///         (self.given, self.open) = serde_json::from_slice(&bytes).map_err(|e| e.to_string())?;
 ///         Ok(())
 ///     }
 /// }
@@ -83,8 +94,8 @@ pub trait Tracker: Sized + 'static {
     /// The text is shown to the user and fails the job.
     fn open(settings: Self::Settings, source: StreamInfo) -> Result<Self, String>;
 
-    /// One id (or none) for each detection, in the same order, and the tracks that are over. Called for
-    /// every frame, also without detections.
+    /// One id (or none) for each detection, in the same order, and the tracks that are over. Called
+    /// for every frame, also without detections.
     ///
     /// # Errors
     /// The text is the reason with which the session ends, as by a trap.
@@ -96,8 +107,8 @@ pub trait Tracker: Sized + 'static {
     /// The whole state, so that another session continues exactly as this one would.
     fn snapshot(&self) -> State;
 
-    /// Takes over a state that [`Tracker::snapshot`] of an earlier session gave, maybe of an older build
-    /// or with other settings.
+    /// Takes over a state that [`Tracker::snapshot`] of an earlier session gave, maybe of an older
+    /// build or with other settings.
     ///
     /// # Errors
     /// The state cannot be taken over: the host keeps the earlier session, or goes on without it.

@@ -22,7 +22,8 @@ pub struct Pair {
 /// the sum of the weights is the greatest possible. The same order of pairs gives the same one of
 /// equal matchings.
 ///
-/// Pairs outside of `rows` and `columns`, and weights that are not finite or not above 0, are ignored.
+/// Pairs outside of `rows` and `columns`, and weights that are not finite or not above 0, are
+/// ignored.
 pub fn assign(rows: usize, columns: usize, pairs: &[Pair]) -> Vec<Option<usize>> {
     let mut matched = vec![None; rows];
     let sound = |p: &&Pair| p.row < rows && p.column < columns && p.weight > 0.0 && p.weight.is_finite();

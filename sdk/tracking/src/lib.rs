@@ -17,8 +17,9 @@
 //!
 //! // Of two detections, the one that continues it.
 //! let detections = [at(300.0), at(80.0)];
-//! let pair = |(row, rect): (usize, &Rect)| Pair { row, column: 0, weight: rect.iou(&motion.rect()) };
-//! let pairs: Vec<Pair> = detections.iter().enumerate().map(pair).collect();
+//! let weights = detections.iter().map(|rect| rect.iou(&motion.rect()));
+//! let pairs: Vec<Pair> =
+//!     weights.enumerate().map(|(row, weight)| Pair { row, column: 0, weight }).collect();
 //! assert_eq!(assign(detections.len(), 1, &pairs), [None, Some(0)]);
 //! ```
 #![cfg_attr(not(test), no_std)]

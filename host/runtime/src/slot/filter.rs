@@ -66,8 +66,9 @@ impl FilterSlot {
     /// [`Filter::detections`], by whichever component serves now.
     ///
     /// # Errors
-    /// A fault, where the policy is [`OnFault::Fail`], or a session that cannot be opened after one;
-    /// here and in the other stages. Under the other policies a call that fails keeps everything.
+    /// A fault, where the policy is [`OnFault::Fail`], or a session that cannot be opened after
+    /// one; here and in the other stages. Under the other policies a call that fails keeps
+    /// everything.
     pub fn detections(&mut self, frame: &FrameInfo, detections: Vec<Detection>) -> Result<Vec<Verdict>, PluginError> {
         self.ask(detections.len(), Call::Detections { frame: *frame, detections })
     }

@@ -3,12 +3,12 @@
 //! Guarantees: a newer component takes over between two frames, with the state of the one before,
 //! or does not at all: it is opened beside the job, given the state, and shown the next frame; if
 //! any of that fails the one before goes on, and has missed nothing. Track ids go on whatever
-//! happens. A fault ends a session and is answered by the [`FaultPolicy`](crate::FaultPolicy). A slot
-//! ends with its job.
+//! happens. A fault ends a session and is answered by the [`FaultPolicy`](crate::FaultPolicy). A
+//! slot ends with its job.
 //!
 //! | file | owns |
 //! |---|---|
-//! | `supervisor` | what both kinds of slot share: opening sessions, successors, faults, canaries, usage |
+//! | `supervisor` | what both kinds share: opening sessions, successors, faults, canaries, usage |
 //! | `tracker`, `filter` | the sessions of one plugin in one job |
 
 mod filter;

@@ -141,7 +141,8 @@ impl<S: Send + 'static> Supervisor<S> {
         self.usage.swaps += 1;
         self.usage.longest_swap_ms = self.usage.longest_swap_ms.max(pause.as_secs_f64() * 1e3);
         self.record_component(digest, from_frame);
-        tracing::info!(plugin = self.name, %digest, from_frame, "the plugin {} was replaced while its job runs", self.name);
+        let plugin = &self.name;
+        tracing::info!(plugin, %digest, from_frame, "the plugin {plugin} was replaced while its job runs");
     }
 
     /// Shows a canary what this plugin is shown from now on, whenever there is one.

@@ -175,8 +175,8 @@ impl TrackerSlot {
         Ok(())
     }
 
-    /// Goes on with a session that knows nothing: open tracks are over, and its ids follow those that
-    /// were given.
+    /// Goes on with a session that knows nothing: open tracks are over, and its ids follow those
+    /// that were given.
     fn begin_anew(&mut self, fresh: Tracker) {
         self.orphans.extend(self.open_tracks());
         self.id_offset += self.session.last_id();

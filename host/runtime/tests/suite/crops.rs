@@ -1,5 +1,5 @@
-//! Covers: a filter that asked for pictures reads them, in the calls that have pixels, and no others;
-//! limits and a fault policy that a manifest asks for.
+//! Covers: a filter that asked for pictures reads them, in the calls that have pixels, and no
+//! others; limits and a fault policy that a manifest asks for.
 
 use std::sync::{Arc, Mutex};
 

@@ -33,8 +33,8 @@ fn ids(update: &Update) -> Vec<Option<u64>> {
     update.ids.iter().map(|id| id.map(|i| i.0)).collect()
 }
 
-/// Goes on frame by frame, each with one box, until the slot's report is `done`; the index of the next
-/// frame.
+/// Goes on frame by frame, each with one box, until the slot's report is `done`; the index of the
+/// next frame.
 fn until(
     slot: &mut TrackerSlot,
     mut index: u64,
@@ -137,8 +137,8 @@ fn a_fault_is_answered_by_the_policy() {
         );
         let report = slot.report();
         assert!(report.evicted && report.faults == 3 && report.last_fault.is_some());
-        // A session that begins anew lives for two frames more; one that knows the frames before fails
-        // at once again.
+        // A session that begins anew lives for two frames more; one that knows the frames before
+        // fails at once again.
         assert_eq!(index, if on_fault == OnFault::Skip { 8 } else { 4 });
     }
 }
