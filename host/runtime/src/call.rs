@@ -12,7 +12,7 @@ use crate::{
     Verdict, plugin::Plugin,
 };
 
-/// What a session is asked, apart from opening and ending it.
+/// A call of the contract into a session, apart from `open` and `restore`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "call", rename_all = "snake_case")]
 pub enum Call {

@@ -1,7 +1,7 @@
 //! Canary: a component beside the plugin that serves, shown the same calls, without effect.
 //!
 //! Guarantees: nothing that a canary does reaches the job: it runs on a thread of its own, its
-//! answers are compared and dropped, and one that fails or cannot keep up is asked no more. Ends
+//! answers are compared and dropped, and one that fails or cannot keep up gets no more calls. Ends
 //! with its slot, after the calls that it was shown, for which it has [`PATIENCE`].
 
 use std::{
@@ -37,9 +37,9 @@ struct AnsweredCall {
 }
 
 pub(crate) struct Canary {
-    /// `None` once it is asked no more.
+    /// `None` once it gets no more calls.
     calls: Option<SyncSender<AnsweredCall>>,
-    /// When it is asked no more, whatever waits.
+    /// When it gets no more calls, whatever waits.
     until: Arc<Mutex<Option<Instant>>>,
     usage: Arc<Mutex<ShadowUse>>,
     worker: Option<JoinHandle<()>>,

@@ -74,7 +74,7 @@ pub use router::{
 pub use time::rfc3339_millis;
 pub use tracker::{State, Tracker, Update};
 
-/// For the expansion of [`register!`]; not for use by hand.
+/// For the expansion of `register!`; not for use by hand.
 #[doc(hidden)]
 pub mod __private {
     pub use crate::{

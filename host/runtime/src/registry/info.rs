@@ -47,8 +47,8 @@ pub struct PluginInfo {
 pub enum Role {
     /// `NAME.wasm`: jobs use it.
     Serves,
-    /// `NAME.shadow.wasm`, a canary: it is shown what the plugin of its name is shown in jobs,
-    /// without effect. The API calls it a candidate.
+    /// `NAME.shadow.wasm`: it is shown the calls of the plugin of its name in jobs, without effect.
+    /// The API calls it a candidate.
     #[serde(rename = "candidate")]
     Canary,
 }

@@ -55,12 +55,12 @@ impl FilterSlot {
 
     /// [`Filter::reads_crops`], of the session that is asked next.
     pub fn reads_crops(&self) -> bool {
-        self.next().is_some_and(Filter::reads_crops)
+        self.asked_next().is_some_and(Filter::reads_crops)
     }
 
     /// [`Filter::wants`], of the session that is asked next; nothing once the plugin is evicted.
     pub fn wants(&self, stage: Stage) -> bool {
-        self.next().is_some_and(|s| s.wants(stage))
+        self.asked_next().is_some_and(|s| s.wants(stage))
     }
 
     /// [`Filter::detections`], by whichever component serves now.
@@ -83,7 +83,7 @@ impl FilterSlot {
         self.ask(objects.len(), Call::Objects { objects })
     }
 
-    /// Shows a canary what this plugin is shown, whenever there is one.
+    /// Shows this plugin's calls to its canary from now on, whenever there is one.
     pub fn follow_canary(&mut self) {
         self.supervisor.follow_canary();
     }
@@ -98,7 +98,7 @@ impl FilterSlot {
         self.supervisor.report(self.session.as_ref().map(Filter::meters))
     }
 
-    fn next(&self) -> Option<&Filter> {
+    fn asked_next(&self) -> Option<&Filter> {
         self.successor.as_ref().or(self.session.as_ref())
     }
 

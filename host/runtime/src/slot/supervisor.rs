@@ -37,7 +37,7 @@ pub(super) struct Supervisor<S> {
     stream: StreamInfo,
     pub(super) on_fault: OnFault,
     max_faults: u64,
-    /// Of the registry, when it was last looked at.
+    /// Of the registry, when it was last followed.
     generation: u64,
     /// A session of a newer component, while it is opened.
     opening: Option<Receiver<Result<S, PluginError>>>,
@@ -47,15 +47,15 @@ pub(super) struct Supervisor<S> {
     /// Of the present session: all of it where a restart needs it, otherwise what a trace has room
     /// for.
     pub(super) history: History,
-    /// Whether to show a canary what this plugin is shown.
-    has_canary: bool,
+    /// Whether a canary is shown this plugin's calls.
+    follows_canary: bool,
     /// With the digest that it has.
     canary: Option<(Digest, Canary)>,
 }
 
 impl<S: Send + 'static> Supervisor<S> {
-    /// Opens the first session of a slot. A fault in that is recorded; what else fails is no fault
-    /// of the plugin's.
+    /// Opens the first session of a slot. A fault in that is recorded; wrong settings and unknown
+    /// names are no fault of the plugin's.
     pub(super) fn open(
         plugins: &Plugins,
         kind: Kind,
@@ -78,7 +78,7 @@ impl<S: Send + 'static> Supervisor<S> {
             usage: PluginUse::default(),
             recorded: PluginUse::default(),
             history: History::default(),
-            has_canary: false,
+            follows_canary: false,
             canary: None,
         };
         match supervisor.fresh() {
@@ -99,7 +99,7 @@ impl<S: Send + 'static> Supervisor<S> {
     }
 
     /// Follows the registry where it has changed: opens a session of a newer component on a thread
-    /// of its own, which drops what is `retired` first.
+    /// of its own, which drops the `retired` session first.
     pub(super) fn follow_registry(&mut self, present: Digest, retired: &mut Option<S>) {
         if self.opening.is_some() || self.plugins.generation() == self.generation {
             return;
@@ -145,15 +145,15 @@ impl<S: Send + 'static> Supervisor<S> {
         tracing::info!(plugin, %digest, from_frame, "the plugin {plugin} was replaced while its job runs");
     }
 
-    /// Shows a canary what this plugin is shown from now on, whenever there is one.
+    /// Shows this plugin's calls to its canary from now on, whenever there is one.
     pub(super) fn follow_canary(&mut self) {
-        self.has_canary = true;
+        self.follows_canary = true;
         self.update_canary();
     }
 
     /// Opens a session of the canary that there is now, unless it is there already.
     fn update_canary(&mut self) {
-        let plugin = self.plugins.canary(self.kind, &self.name).filter(|_| self.has_canary);
+        let plugin = self.plugins.canary(self.kind, &self.name).filter(|_| self.follows_canary);
         if plugin.as_ref().map(|p| p.digest) == self.canary.as_ref().map(|(digest, _)| *digest) {
             return;
         }
@@ -252,7 +252,7 @@ impl<S: Send + 'static> Supervisor<S> {
         self.usage.add(&used(meters));
     }
 
-    /// The job is over: waits for what the canary was shown.
+    /// The job is over: waits until the canary has answered.
     pub(super) fn end(&mut self) {
         if let Some((_, mut canary)) = self.canary.take() {
             self.usage.shadow = Some(canary.end());

@@ -43,7 +43,7 @@ impl TrackerSlot {
         &self.supervisor.name
     }
 
-    /// Shows a canary what this plugin is shown, whenever there is one.
+    /// Shows this plugin's calls to its canary from now on, whenever there is one.
     pub fn follow_canary(&mut self) {
         self.supervisor.follow_canary();
     }
