@@ -64,7 +64,8 @@ pub enum Refusal {
     NotWebAssembly,
     /// It was compiled and not made a component.
     #[error(
-        "is a core module, not a component: build it with `ocellus plugin build`, or run `wasm-tools component new` on it"
+        "is a core module, not a component: build it with `ocellus plugin build`, \
+         or run `wasm-tools component new` on it"
     )]
     CoreModule,
     /// The end of the file is missing.
@@ -84,7 +85,8 @@ pub enum Refusal {
     },
     /// It exports no interface of a plugin.
     #[error(
-        "exports none of ocellus:plugin/filtering, ocellus:plugin/tracking and ocellus:plugin/routing at {CONTRACT}; it exports {}",
+        "exports none of ocellus:plugin/filtering, ocellus:plugin/tracking and ocellus:plugin/routing at \
+         {CONTRACT}; it exports {}",
         if exports.is_empty() { "nothing".to_owned() } else { exports.join(", ") }
     )]
     NoContract {
@@ -206,7 +208,10 @@ pub enum Fault {
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum PluginError {
     /// No plugin of this kind has the name.
-    #[error("there is no {kind} {name:?}; installed: {}", if installed.is_empty() { "none".to_owned() } else { installed.join(", ") })]
+    #[error(
+        "there is no {kind} {name:?}; installed: {}",
+        if installed.is_empty() { "none".to_owned() } else { installed.join(", ") }
+    )]
     Unknown {
         /// What was asked for.
         kind: Kind,
@@ -216,7 +221,10 @@ pub enum PluginError {
         installed: Vec<String>,
     },
     /// The settings do not fit the plugin's schema.
-    #[error("settings of the plugin {plugin:?}{}: {reason}", if path.is_empty() { String::new() } else { format!(", {path}") })]
+    #[error(
+        "settings of the plugin {plugin:?}{}: {reason}",
+        if path.is_empty() { String::new() } else { format!(", {path}") }
+    )]
     Settings {
         /// The plugin's name.
         plugin: String,
