@@ -108,7 +108,7 @@ pub(crate) async fn candidate(
     State(api): State<Arc<Api>>,
     PluginPath(name): PluginPath,
 ) -> Result<Json<Value>, ApiError> {
-    get(&api, &name, Role::Candidate)
+    get(&api, &name, Role::Canary)
 }
 
 /// Puts a candidate beside a plugin.
@@ -127,7 +127,7 @@ pub(crate) async fn install_candidate(
     PluginPath(name): PluginPath,
     request: Request,
 ) -> Result<Json<Value>, ApiError> {
-    put(&api, name, Role::Candidate, request).await
+    put(&api, name, Role::Canary, request).await
 }
 
 /// Takes a candidate out.
@@ -140,7 +140,7 @@ pub(crate) async fn remove_candidate(
     State(api): State<Arc<Api>>,
     PluginPath(name): PluginPath,
 ) -> Result<StatusCode, ApiError> {
-    delete(&api, name, Role::Candidate).await
+    delete(&api, name, Role::Canary).await
 }
 
 /// The trace of a plugin's last fault.

@@ -1,7 +1,7 @@
-//! Benchmark of a frame in plugins (medians, the best of three rounds in turns): the shipped
+//! Benchmark of a frame in plugins (medians, the best of three interleaved rounds): the shipped
 //! tracker and three filters on 1, 10 and 100 boxes, as sessions, in the slots of a job (which also
-//! keep what a trace of a fault needs), and beside them the same source as native code. And what a
-//! swap takes, and how well limits hold.
+//! keep the call history for a trace), and the same source as native code. Also the pause of a
+//! swap, and how closely limits hold.
 //!
 //! `cargo xtask bench calls`, which builds the native program and names it in
 //! `OCELLUS_NATIVE_CHAIN`.
@@ -60,7 +60,7 @@ impl Costs {
         self.tracker + self.filters
     }
 
-    /// What was disturbed least.
+    /// The round that was disturbed least.
     fn best(rounds: &[Self]) -> Option<&Self> {
         rounds.iter().min_by(|a, b| a.all().total_cmp(&b.all()))
     }
@@ -114,13 +114,13 @@ fn slots(plugins: &Plugins, stream: &StreamInfo, count: usize) -> Result<Costs, 
 /// By number of boxes; empty where the native program is not named.
 fn native() -> Result<Vec<Costs>, Failure> {
     let Some(program) = std::env::var_os("OCELLUS_NATIVE_CHAIN") else { return Ok(Vec::new()) };
-    let said = String::from_utf8(Command::new(program).output()?.stdout)?;
+    let output = String::from_utf8(Command::new(program).output()?.stdout)?;
     let line = |line: &str| {
-        let mut figures = line.split(' ').skip(1).map(str::parse);
-        let mut figure = || figures.next().ok_or("a figure is missing")?.map_err(Failure::from);
-        Ok(Costs { tracker: figure()?, filters: figure()? })
+        let mut medians = line.split(' ').skip(1).map(str::parse);
+        let mut median = || medians.next().ok_or("a median is missing")?.map_err(Failure::from);
+        Ok(Costs { tracker: median()?, filters: median()? })
     };
-    said.lines().map(line).collect()
+    output.lines().map(line).collect()
 }
 
 fn main() -> Result<(), Failure> {
@@ -136,44 +136,44 @@ fn main() -> Result<(), Failure> {
     drop(plugins.tracker("simple_iou", &json!({}), &stream)?);
     Figure::new("plugins: open a session", start.elapsed().as_secs_f64() * 1e6, Unit::Microseconds).report();
 
-    let [mut in_sessions, mut in_seats, mut natively] =
+    let [mut in_sessions, mut in_slots, mut natively] =
         [const { Vec::new() }; 3].map(|_: Vec<Costs>| scene::COUNTS.map(|_| Vec::new()));
     for _ in 0..ROUNDS {
         for (rounds, costs) in natively.iter_mut().zip(native()?) {
             rounds.push(costs);
         }
-        for (count, (in_sessions, in_seats)) in scene::COUNTS.into_iter().zip(in_sessions.iter_mut().zip(&mut in_seats))
+        for (count, (in_sessions, in_slots)) in scene::COUNTS.into_iter().zip(in_sessions.iter_mut().zip(&mut in_slots))
         {
             in_sessions.push(sessions(&plugins, &stream, count)?);
-            in_seats.push(slots(&plugins, &stream, count)?);
+            in_slots.push(slots(&plugins, &stream, count)?);
         }
     }
     let plural = |count: usize| if count == 1 { "box" } else { "boxes" };
-    for (count, ((in_sessions, in_seats), natively)) in
-        scene::COUNTS.into_iter().zip(in_sessions.iter().zip(&in_seats).zip(&natively))
+    for (count, ((in_sessions, in_slots), natively)) in
+        scene::COUNTS.into_iter().zip(in_sessions.iter().zip(&in_slots).zip(&natively))
     {
         let native = Costs::best(natively);
-        for (what, rounds) in [("sessions", in_sessions), ("in a job", in_seats)] {
+        for (what, rounds) in [("sessions", in_sessions), ("in a job", in_slots)] {
             let costs = Costs::best(rounds).ok_or("no rounds")?;
             let name = |part: &str| format!("plugin chain, {count} {}: {what}{part}", plural(count));
-            let figure = |part: &str, ours: f64, theirs: Option<f64>| {
-                let figure = Figure::new(name(part), ours, Unit::Microseconds);
-                match theirs {
-                    Some(theirs) => figure.beside("native", theirs).report(),
+            let report = |part: &str, plugin: f64, native: Option<f64>| {
+                let figure = Figure::new(name(part), plugin, Unit::Microseconds);
+                match native {
+                    Some(native) => figure.beside("native", native).report(),
                     None => figure.report(),
                 }
             };
-            figure("", costs.all(), native.map(Costs::all));
-            figure(", tracker", costs.tracker, native.map(|n| n.tracker));
-            figure(", 3 filters", costs.filters, native.map(|n| n.filters));
+            report("", costs.all(), native.map(Costs::all));
+            report(", tracker", costs.tracker, native.map(|n| n.tracker));
+            report(", 3 filters", costs.filters, native.map(|n| n.filters));
         }
     }
     swaps(Path::new(&folder), &stream)?;
     stops(&Path::new(&folder).join("../guests"), &stream)
 }
 
-/// How long after its deadline a call ends that never would, and how much memory one gets that
-/// wants all of it.
+/// How long after its deadline an endless call ends, and how much memory a plugin gets that
+/// allocates without end.
 fn stops(guests: &Path, stream: &StreamInfo) -> Result<(), Failure> {
     let limits = Limits { deadline: Duration::from_millis(100), ..Limits::default() };
     let (deadline, memory) = (limits.deadline, limits.memory_bytes);
@@ -201,8 +201,8 @@ fn stops(guests: &Path, stream: &StreamInfo) -> Result<(), Failure> {
     Ok(())
 }
 
-/// What a frame costs in which a newer component takes over, ten boxes in view. The components
-/// differ in a custom section.
+/// The time of a frame in which a newer component takes over, with ten boxes. The components differ
+/// in a custom section.
 fn swaps(shipped: &Path, stream: &StreamInfo) -> Result<(), Failure> {
     let count: u64 = std::env::var("OCELLUS_SWAPS").ok().and_then(|n| n.parse().ok()).unwrap_or(100);
     let folder = std::env::temp_dir().join(format!("ocellus-swaps-{}", std::process::id()));
@@ -239,7 +239,6 @@ fn swaps(shipped: &Path, stream: &StreamInfo) -> Result<(), Failure> {
     std::fs::remove_dir_all(&folder)?;
     let us = |times: &[Duration]| times.iter().map(|t| t.as_secs_f64() * 1e6).collect::<Vec<_>>();
     let (pauses, frame) = (us(&pauses), percentile(&us(&frame_costs), 0.5));
-    // Ids go on, or this had ended.
     for (what, share) in [("p50", 0.5), ("p99", 0.99), ("longest", 1.0)] {
         let name = format!("plugins: a frame with a swap, {what} of {count}");
         Figure::new(name, percentile(&pauses, share), Unit::Microseconds).beside("a frame otherwise", frame).report();

@@ -1,10 +1,9 @@
-// What the plugins are shown in the benchmark, as components and natively: boxes that move to the
-// right, in rows.
+// Frames of the benchmark, for components and native code: boxes that move to the right, in rows.
 
 pub const FRAMES: u64 = 5_000;
 pub const SIZE: (u32, u32) = (1920, 1080);
 pub const COUNTS: [usize; 3] = [1, 10, 100];
-/// What the filters are told; the tracker keeps its defaults.
+/// The filters and their settings; the tracker keeps its defaults.
 pub const FILTERS: [(&str, &str); 3] =
     [("quality", r#"{"min": 0.42}"#), ("size", r#"{"min": 60}"#), ("roi", r#"{"roi": "1900x1000+0+0"}"#)];
 
@@ -20,7 +19,7 @@ pub fn time(frame: u64) -> f64 {
     frame as f64 / 25.0
 }
 
-/// The median, since the machine does other things meanwhile.
+/// In microseconds. The median, since the machine does other things meanwhile.
 pub fn median_us(mut times: Vec<std::time::Duration>) -> f64 {
     times.sort();
     times.get(times.len() / 2).map_or(0.0, |t| t.as_secs_f64() * 1e6)

@@ -1,4 +1,6 @@
-//! Calls into sessions as values: to be kept, written down and made again.
+//! Calls into sessions as values, and sessions of either kind that answer them.
+//!
+//! A call as a value can be kept, shown to a canary, written into a trace and made again.
 
 use std::sync::Arc;
 
@@ -10,20 +12,44 @@ use crate::{
     Verdict, plugin::Plugin,
 };
 
-/// What a session is asked, apart from opening and ending it.
+/// A call of the contract into a session, apart from `open` and `restore`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "call", rename_all = "snake_case")]
 pub enum Call {
-    Update { frame: FrameInfo, detections: Vec<Detection> },
+    /// [`Tracker::update`].
+    Update {
+        /// The frame.
+        frame: FrameInfo,
+        /// All of them that no filter rejected.
+        detections: Vec<Detection>,
+    },
+    /// [`Tracker::snapshot`].
     Snapshot,
+    /// [`Tracker::finish`].
     Finish,
-    Detections { frame: FrameInfo, detections: Vec<Detection> },
-    Shots { frame: FrameInfo, candidates: Vec<Candidate> },
-    Objects { objects: Vec<Object> },
+    /// [`Filter::detections`].
+    Detections {
+        /// The frame.
+        frame: FrameInfo,
+        /// The items that are judged.
+        detections: Vec<Detection>,
+    },
+    /// [`Filter::shots`].
+    Shots {
+        /// The frame.
+        frame: FrameInfo,
+        /// The items that are judged.
+        candidates: Vec<Candidate>,
+    },
+    /// [`Filter::objects`].
+    Objects {
+        /// The items that are judged.
+        objects: Vec<Object>,
+    },
 }
 
 impl Call {
-    /// About how much memory it holds, in bytes.
+    /// Roughly the memory that it holds, in bytes.
     pub(crate) fn size(&self) -> usize {
         let one = |d: &Detection| size_of::<Detection>() + d.appearance.len() * size_of::<f32>();
         let items: usize = match self {
@@ -37,7 +63,7 @@ impl Call {
         size_of::<Self>() + items
     }
 
-    /// The frame that it is about; an object is of many.
+    /// The index of the frame that it is about; of objects, the last frame of the last one.
     pub(crate) fn frame(&self) -> Option<u64> {
         match self {
             Self::Update { frame, .. } | Self::Detections { frame, .. } | Self::Shots { frame, .. } => {
@@ -47,14 +73,24 @@ impl Call {
             Self::Snapshot | Self::Finish => None,
         }
     }
+
+    /// Makes the call to a filter; a tracker's call is about no items.
+    pub(crate) fn ask(&self, filter: &mut Filter) -> Result<Vec<Verdict>, PluginError> {
+        match self {
+            Self::Detections { frame, detections } => filter.detections(frame, detections),
+            Self::Shots { frame, candidates } => filter.shots(frame, candidates),
+            Self::Objects { objects } => filter.objects(objects),
+            Self::Update { .. } | Self::Snapshot | Self::Finish => Ok(Vec::new()),
+        }
+    }
 }
 
-/// What came back.
+/// The answer to a [`Call`].
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Answer {
     Update(Update),
     Verdicts(Vec<Verdict>),
-    /// Of calls that are made for what they do.
+    /// Of calls whose answer nobody compares.
     Done,
 }
 
@@ -85,7 +121,7 @@ impl Session {
             }
             (Self::Tracker(tracker), Call::Snapshot) => tracker.snapshot().map(|_| Answer::Done),
             (Self::Tracker(tracker), Call::Finish) => tracker.finish().map(|_| Answer::Done),
-            (Self::Filter(filter), call) => filter.ask(call).map(Answer::Verdicts),
+            (Self::Filter(filter), call) => call.ask(filter).map(Answer::Verdicts),
             (Self::Tracker(_), _) => Ok(Answer::Done),
         }
     }
@@ -98,10 +134,10 @@ impl Session {
         }
     }
 
-    /// [`Filter::see`].
-    pub(crate) fn see(&mut self, pixels: Option<Arc<dyn Pixels>>) {
+    /// [`Filter::set_pixels`].
+    pub(crate) fn set_pixels(&mut self, pixels: Option<Arc<dyn Pixels>>) {
         if let Self::Filter(filter) = self {
-            filter.see(pixels);
+            filter.set_pixels(pixels);
         }
     }
 

@@ -1,10 +1,10 @@
-//! A process of its own that compiles one component: both ends of it.
+//! Compiler process: both ends of a process that compiles one component.
 //!
-//! The program is called with `--memory-bytes N --cpu-seconds N` and, where the code is wanted,
-//! `--into DIR`; the component comes on standard input. It answers by its exit status: 0,
+//! The program is called with `--memory-bytes N --cpu-seconds N --parent PID` and, where the code is
+//! wanted, `--into DIR`; the component comes on standard input. It answers by its exit status: 0,
 //! [`REFUSED`] or [`NO_MEMORY`], the reason on standard error.
 //!
-//! Guarantees: [`run`] returns at the deadline at the latest, and at once when it is told to stop;
+//! Guarantees: [`run`] returns at the deadline at the latest, and at once when [`Stop`] is raised;
 //! the process is gone by then. What a component makes the compiler do, a crash and an endless loop
 //! included, ends with the process. The child holds none of the server's environment, has a lower
 //! priority, and dies with the thread that waits for it.
@@ -34,18 +34,19 @@ const REFUSED: u8 = 10;
 const NO_MEMORY: u8 = 11;
 /// Exit status of a Rust program that panics.
 const PANICKED: u8 = 101;
-/// How much of what a child says is kept, in bytes.
-const SAID: usize = 4 << 10;
+/// How much of a child's standard error is kept, in bytes.
+const MAX_STDERR: usize = 4 << 10;
 /// How much lower than the server's the priority is: jobs and requests go first.
 const NICE: i32 = 5;
 
 /// The program that compiles components, as [`compile`] does it.
 #[derive(Clone, Debug)]
 pub struct CompilerProgram {
+    /// The executable.
     pub path: PathBuf,
-    /// Before those that the runtime adds.
+    /// They come before those that the runtime adds.
     pub arguments: Vec<String>,
-    /// All that it has beside the path of the system's libraries.
+    /// Names and values: all of its environment but `LD_LIBRARY_PATH`.
     pub environment: Vec<(String, String)>,
 }
 
@@ -69,12 +70,13 @@ impl Stop {
         let mut stopping = self.0.lock();
         stopping.stopped = true;
         if let Some(waiting) = stopping.waiting.take() {
-            // Whoever waited may be through.
+            // The receiver may be gone: its compilation has ended.
             let _ = waiting.send(Event::Stop);
         }
     }
 
-    fn tell(&self, waiting: mpsc::Sender<Event>) {
+    /// Sends [`Event::Stop`] once the stop is raised, or now.
+    fn notify(&self, waiting: mpsc::Sender<Event>) {
         let mut stopping = self.0.lock();
         if stopping.stopped {
             let _ = waiting.send(Event::Stop);
@@ -84,8 +86,8 @@ impl Stop {
     }
 }
 
-/// Has a component compiled; the code, if it is wanted, lies below `into` then as wasmtime's cache
-/// left it.
+/// Compiles a component in a process of its own; where `into` is given, the code lies below it then
+/// as wasmtime's cache left it.
 pub(crate) fn run(
     program: &CompilerProgram,
     limits: &Limits,
@@ -109,86 +111,87 @@ pub(crate) fn run(
 
     let (sender, events) = mpsc::channel();
     let (stdin, stderr) = (child.stdin.take(), child.stderr.take());
-    let (event, status, said) = thread::scope(|scope| {
+    let (event, status, reason) = thread::scope(|scope| {
         let feed = move || {
-            // A child that ended before has no ear for the rest.
+            // A child that ended before reads no more.
             let _ = stdin.map(|mut pipe| pipe.write_all(bytes));
         };
-        let hear = {
+        let listen = {
             let sender = sender.clone();
             move || {
-                let said = stderr.map(listen).unwrap_or_default();
+                let reason = stderr.map(read_stderr).unwrap_or_default();
                 let _ = sender.send(Event::Ended);
-                said
+                reason
             }
         };
         let named = |name: &str| thread::Builder::new().name(name.into());
-        let hearing = named("feed-compiler")
+        let threads = named("feed-compiler")
             .spawn_scoped(scope, feed)
-            .and_then(|_| named("hear-compiler").spawn_scoped(scope, hear));
-        stop.tell(sender);
-        let event = if hearing.is_ok() { events.recv_timeout(time).ok() } else { Some(Event::Stop) };
+            .and_then(|_| named("read-compiler").spawn_scoped(scope, listen));
+        stop.notify(sender);
+        let event = if threads.is_ok() { events.recv_timeout(time).ok() } else { Some(Event::Stop) };
         if !matches!(event, Some(Event::Ended)) {
-            // One that is gone already is as good.
+            // It may have ended by itself.
             let _ = child.kill();
         }
         let status = child.wait();
-        (event, status, hearing.map(|thread| thread.join().unwrap_or_default()))
+        (event, status, threads.map(|thread| thread.join().unwrap_or_default()))
     });
-    let (status, said) = (status.map_err(broken)?, said.map_err(broken)?);
+    let (status, reason) = (status.map_err(broken)?, reason.map_err(broken)?);
     match event {
-        Some(Event::Ended) => judge(status, said.trim(), limits),
+        Some(Event::Ended) => judge(status, reason.trim(), limits),
         Some(Event::Stop) => Err(Refusal::Stopping),
         None => Err(Refusal::CompileTime(time)),
     }
 }
 
-/// All that a child says until it ends; the beginning is kept.
-fn listen(mut pipe: ChildStderr) -> String {
-    let (mut said, mut piece) = (Vec::new(), [0; 1 << 10]);
+/// The standard error of a child until it ends; the beginning is kept.
+fn read_stderr(mut pipe: ChildStderr) -> String {
+    let (mut reason, mut piece) = (Vec::new(), [0; 1 << 10]);
     while let Ok(length @ 1..) = pipe.read(&mut piece) {
-        let room = SAID.saturating_sub(said.len());
-        said.extend(piece.iter().take(length.min(room)));
+        let room = MAX_STDERR.saturating_sub(reason.len());
+        reason.extend(piece.iter().take(length.min(room)));
     }
-    String::from_utf8_lossy(&said).into_owned()
+    String::from_utf8_lossy(&reason).into_owned()
 }
 
-fn judge(status: ExitStatus, said: &str, limits: &Limits) -> Result<(), Refusal> {
+fn judge(status: ExitStatus, reason: &str, limits: &Limits) -> Result<(), Refusal> {
     let (time, memory) = (limits.compile.time, limits.compile.memory_bytes);
     match (
         status.code().map(|code| u8::try_from(code).unwrap_or(u8::MAX)),
         status.signal().and_then(Signal::from_named_raw),
     ) {
         (Some(0), _) => Ok(()),
-        (Some(REFUSED), _) => Err(Refusal::Compile(said.to_owned())),
+        (Some(REFUSED), _) => Err(Refusal::Compile(reason.to_owned())),
         (Some(NO_MEMORY), _) => Err(Refusal::CompileMemory(memory)),
         (None, Some(Signal::XCPU)) => Err(Refusal::CompileTime(time)),
         // Sent to this server and all that it has started: Ctrl-C, or the end of its service.
         (None, Some(Signal::INT | Signal::TERM | Signal::HUP)) => Err(Refusal::Stopping),
-        // The system's own way to say so is to kill.
+        // The kernel's answer to a lack of memory is to kill.
         (None, Some(Signal::KILL)) => Err(Refusal::CompileMemory(memory)),
-        (None, _) if said.contains("memory allocation of") => Err(Refusal::CompileMemory(memory)),
+        (None, _) if reason.contains("memory allocation of") => Err(Refusal::CompileMemory(memory)),
         (None | Some(PANICKED), _) => {
-            tracing::warn!(%status, said, "the compiler failed on a component: {status}");
+            tracing::warn!(%status, said = reason, "the compiler failed on a component: {status}");
             Err(Refusal::CompilerFailed)
         }
-        (Some(_), _) => Err(Refusal::NoCompiler(format!("{status}: {said}"))),
+        (Some(_), _) => Err(Refusal::NoCompiler(format!("{status}: {reason}"))),
     }
 }
 
-/// The most that all threads of a child can use until its deadline, for the case that nobody is
-/// there to end it.
+/// The most that all threads of a child can use until its deadline: a limit that holds also where
+/// the server is not there any more to end it.
 fn cpu_seconds(time: Duration) -> u64 {
     let threads = thread::available_parallelism().map_or(1, |n| n.get() as u64);
     (time.as_secs() + 1).saturating_mul(threads)
 }
 
-/// What the child does: compiles the component on standard input under these limits, of its address
-/// space and of the CPU.
+/// The child's part: compiles the component on standard input, within limits of its address space
+/// in bytes and of its CPU time in seconds. The exit status says what came of it, standard error
+/// why it failed.
 ///
-/// `into`: the folder for the code; `parent`: the process that asked. To be called on the process's
-/// first thread, before it has others.
-#[expect(clippy::print_stderr, reason = "its parent reads there why it failed")]
+/// `into`: the folder for the code; `parent`: the process that asked, with which it ends. To be
+/// called on the process's first thread, before it has others.
+#[expect(clippy::print_stderr, reason = "its parent reads it")]
 pub fn compile(into: Option<&Path>, parent: u32, memory_bytes: u64, cpu_seconds: u64) -> ExitCode {
     let mut bytes = Vec::new();
     let begun = restrict(parent, memory_bytes, cpu_seconds).and_then(|()| io::stdin().lock().read_to_end(&mut bytes));
@@ -215,7 +218,7 @@ pub fn compile(into: Option<&Path>, parent: u32, memory_bytes: u64, cpu_seconds:
 fn restrict(parent: u32, memory_bytes: u64, cpu_seconds: u64) -> io::Result<()> {
     #[cfg(target_os = "linux")]
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
-    // It may have ended before that.
+    // The parent may have ended before the line above.
     if rustix::process::getppid().is_none_or(|now| now.as_raw_nonzero().get().cast_unsigned() != parent) {
         return Err(io::Error::other("the server has ended"));
     }

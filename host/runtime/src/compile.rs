@@ -1,9 +1,8 @@
-//! Compilation of a component to native code: out of the folder of compiled components, or by
-//! compiling it within limits.
+//! Compilation of components to native code, within limits or out of the folder of compiled ones.
 //!
-//! Guarantees: where there is a program to compile with, nothing is compiled in this process but
-//! what that program has compiled within the limits before. One component is compiled at a time.
-//! Ends with its registry.
+//! Guarantees: where there is a compiler program, this process compiles nothing but what that
+//! program has compiled within the limits before. One component is compiled at a time. Ends with
+//! its registry.
 
 use std::path::Path;
 
@@ -19,9 +18,9 @@ use crate::{
 
 pub(crate) struct Compiler {
     engine: Engine,
-    /// Without it nothing is kept.
+    /// Without it every start compiles again.
     kept: Option<Kept>,
-    /// Without it compiling happens in this process and has no limits of time and memory.
+    /// Without it this process compiles, without limits of time and memory.
     program: Option<CompilerProgram>,
     compiling: Mutex<()>,
     stop: Stop,
@@ -29,18 +28,19 @@ pub(crate) struct Compiler {
 
 struct Kept {
     folder: CompiledFolder,
-    /// Of the engine, which reads below [`CompiledFolder::loading`].
+    /// The engine's, which reads below [`CompiledFolder::loading`].
     cache: Cache,
-    /// Two that lay out the same code would take it away from one another.
+    /// Of two threads that lay out the same code, the first would remove it while the other loads.
     loading: Mutex<()>,
 }
 
 impl Compiler {
     pub(crate) fn new(compiled: Option<&Path>, program: Option<CompilerProgram>) -> Result<Self, OpenError> {
-        // Plugins are worth more than a faster start.
+        // Without the folder plugins still run; only the next start is slower.
         let folder = compiled.and_then(|path| {
             let failed = |error: &std::io::Error| {
-                tracing::error!(folder = %path.display(), %error, "compiled plugins cannot be kept in {}: {error}", path.display());
+                let folder = path.display();
+                tracing::error!(%folder, %error, "compiled plugins cannot be kept in {folder}: {error}");
             };
             CompiledFolder::open(path).inspect_err(failed).ok()
         });
@@ -56,7 +56,7 @@ impl Compiler {
         &self.engine
     }
 
-    /// Ends the compilation that runs; no other begins.
+    /// Ends the compilation that runs, and starts no other.
     pub(crate) fn stop(&self) {
         self.stop.raise();
     }
@@ -66,24 +66,24 @@ impl Compiler {
         let Some(kept) = &self.kept else {
             let _one = self.compiling.lock();
             self.compile(limits, None, bytes)?;
-            return self.here(bytes);
+            return self.load(bytes);
         };
         let name = format!("{digest}-{:016x}", engine::key(&self.engine));
         if let Some(component) = self.load_kept(kept, &name, bytes) {
             return component;
         }
         let _one = self.compiling.lock();
-        // Unless somebody had to be waited for who compiled just this.
+        // Another thread may have compiled it while this one waited.
         if let Some(component) = self.load_kept(kept, &name, bytes) {
             return component;
         }
         let fresh = kept.folder.fresh();
         self.compile(limits, fresh.as_ref().ok().map(|fresh| fresh.0.as_path()), bytes)?;
         match fresh.and_then(|fresh| kept.folder.keep(&name, &fresh.0)) {
-            Ok(()) => self.load_kept(kept, &name, bytes).unwrap_or_else(|| self.here(bytes)),
+            Ok(()) => self.load_kept(kept, &name, bytes).unwrap_or_else(|| self.load(bytes)),
             Err(error) => {
-                tracing::warn!(%error, "the compiled plugin is not kept, and compiled at the next start again: {error}");
-                self.here(bytes)
+                tracing::warn!(%error, "the compiled plugin is not kept, the next start compiles it again: {error}");
+                self.load(bytes)
             }
         }
     }
@@ -100,7 +100,7 @@ impl Compiler {
         Some(component)
     }
 
-    /// Compiles within the limits where there are any; the code lies below `into` then.
+    /// Compiles, within the limits where there is a program; the code lies below `into` then.
     fn compile(&self, limits: &Limits, into: Option<&Path>, bytes: &[u8]) -> Result<(), Refusal> {
         match (&self.program, into) {
             (Some(program), into) => child::run(program, limits, into, bytes, &self.stop),
@@ -112,7 +112,8 @@ impl Compiler {
         }
     }
 
-    fn here(&self, bytes: &[u8]) -> Result<Component, Refusal> {
+    /// Loads code that was just compiled, or compiles it here.
+    fn load(&self, bytes: &[u8]) -> Result<Component, Refusal> {
         pooled(|| Component::new(&self.engine, bytes)).map_err(refused)
     }
 }
@@ -121,8 +122,8 @@ fn refused(error: wasmtime::Error) -> Refusal {
     Refusal::Compile(format!("{error:#}"))
 }
 
-/// Compiles functions side by side, on threads that end with it: those of a pool that stays would
-/// keep what compiling took.
+/// Compiles functions in parallel, on threads that end with it: those of a lasting pool would keep
+/// the memory that compiling took.
 fn pooled(compile: impl FnOnce() -> wasmtime::Result<Component> + Send) -> wasmtime::Result<Component> {
     match rayon::ThreadPoolBuilder::new().build() {
         Ok(pool) => pool.install(compile),

@@ -1,4 +1,4 @@
-//! The folder of compiled components: native code that is kept from one start to the next.
+//! Folder of compiled components: native code that is kept from one start to the next.
 //!
 //! Owns the folder. A file in it is named after the component's digest and the engine. It holds a
 //! SHA-256, the path at which wasmtime's cache looks for this code, and the code as that cache
@@ -22,8 +22,8 @@ use std::{
 
 use sha2::{Digest as _, Sha256};
 
-/// All files together. The plugins that ship take some 5 MB, one with an interpreter inside some
-/// 30.
+/// All files together, in bytes. The plugins that ship take some 5 MB, one with an interpreter
+/// inside some 30 MB.
 const MOST_BYTES: u64 = 256 << 20;
 /// The length of a SHA-256.
 const SUM: usize = 32;
@@ -31,15 +31,15 @@ const ENDING: &str = "code";
 
 pub(crate) struct CompiledFolder {
     path: PathBuf,
-    /// So far, in this process.
+    /// In this process; numbers their folders.
     compilations: AtomicU64,
 }
 
 impl CompiledFolder {
-    /// Makes the folder where there is none.
+    /// Opens the folder, or creates it.
     ///
     /// # Errors
-    /// It cannot be made, is no folder, or belongs to another user.
+    /// It cannot be created, is no folder, or belongs to another user.
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(path)?;
         let (meta, user) = (fs::symlink_metadata(path)?, rustix::process::geteuid().as_raw());
@@ -53,12 +53,13 @@ impl CompiledFolder {
         let mode = meta.permissions().mode();
         let (open_to_others, writable_by_others) = (mode & 0o077 != 0, mode & 0o022 != 0);
         if writable_by_others {
-            tracing::warn!(folder = %path.display(), "others could write to {}: compiled plugins in it are thrown away", path.display());
+            let folder = path.display();
+            tracing::warn!(%folder, "others could write to {folder}: compiled plugins in it are thrown away");
         }
         if open_to_others {
             fs::set_permissions(path, fs::Permissions::from_mode(0o700))?;
         }
-        // What is no kept code was left by a start or a compilation that was cut off.
+        // Whatever else is there was left by a start or a compilation that was interrupted.
         for entry in fs::read_dir(path)? {
             let entry = entry?;
             if entry.file_type()?.is_dir() {
@@ -77,7 +78,7 @@ impl CompiledFolder {
         self.path.join("loading")
     }
 
-    /// An empty folder for the cache of one compilation, gone with the answer.
+    /// An empty folder for the cache of one compilation, removed when the answer is dropped.
     pub(crate) fn fresh(&self) -> io::Result<Fresh> {
         let number = self.compilations.fetch_add(1, Ordering::Relaxed);
         let fresh = self.path.join(format!("compiling-{number}"));
@@ -107,7 +108,7 @@ impl CompiledFolder {
             Ok(laid_out) => Some(laid_out),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => {
-                tracing::warn!(name, %error, "cached code {name} cannot be used, its plugin is compiled again: {error}");
+                tracing::warn!(name, %error, "kept code {name} cannot be used, its plugin is compiled again: {error}");
                 // A full disk is no reason to lose it.
                 if error.kind() == io::ErrorKind::InvalidData {
                     self.forget(name);
@@ -117,9 +118,9 @@ impl CompiledFolder {
         }
     }
 
-    /// Keeps a piece of code no longer.
+    /// Removes a piece of code.
     pub(crate) fn forget(&self, name: &str) {
-        // What cannot be removed is found out again.
+        // Code that cannot be removed is found unusable again.
         let _ = fs::remove_file(self.file(name));
     }
 
@@ -143,8 +144,7 @@ impl CompiledFolder {
             fs::create_dir_all(folder)?;
         }
         fs::write(&laid_out.0, code)?;
-        // Which ones are used, for `bound`; a folder that cannot be written to is found out
-        // elsewhere.
+        // The time of use, for `bound`; a folder that cannot be written to fails in `keep`.
         let _ = fs::File::options().append(true).open(path).and_then(|file| file.set_modified(SystemTime::now()));
         Ok(laid_out)
     }
@@ -181,12 +181,12 @@ pub(crate) struct Fresh(pub(crate) PathBuf);
 
 impl Drop for Fresh {
     fn drop(&mut self) {
-        // What is left of it goes at the next start.
+        // The next start removes what is left of it.
         let _ = fs::remove_dir_all(&self.0);
     }
 }
 
-/// Code that wasmtime may load now.
+/// Code that wasmtime may load until this is dropped.
 pub(crate) struct LaidOut(PathBuf);
 
 impl Drop for LaidOut {
@@ -203,7 +203,7 @@ fn sum(name: &str, checked: &[u8]) -> [u8; SUM] {
     Sha256::new().chain_update(name).chain_update(checked).finalize().into()
 }
 
-/// The file without an ending below a folder: code, as wasmtime's cache names it.
+/// The file without an extension below a folder: code, as wasmtime's cache names it.
 fn find(folder: &Path) -> io::Result<Option<PathBuf>> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;

@@ -1,4 +1,4 @@
-//! The common's words as the contract's types.
+//! Conversions from the host's types to the contract's.
 
 use ocellus_core::{Detection, Landmarks, Point, Size};
 

@@ -1,4 +1,4 @@
-//! Digest: tells one build of a plugin from another.
+//! Digest of a component, which identifies one build of a plugin.
 
 use std::fmt;
 
@@ -10,6 +10,7 @@ use sha2::{Digest as _, Sha256};
 pub struct Digest([u8; 32]);
 
 impl Digest {
+    /// Of the whole file.
     pub fn of(bytes: &[u8]) -> Self {
         Self(Sha256::digest(bytes).into())
     }

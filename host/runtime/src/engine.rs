@@ -1,4 +1,7 @@
-//! The wasmtime engine, and the thread that gives it a sense of time.
+//! wasmtime engine, and the thread that ticks its epochs.
+//!
+//! Guarantees: code is deterministic, and a call is stopped within two ticks after its deadline.
+//! The thread ends with the engine.
 
 use std::{
     hash::{DefaultHasher, Hash, Hasher},
@@ -11,15 +14,15 @@ use wasmtime::{Cache, CacheConfig, Config, Engine, OptLevel};
 
 use crate::OpenError;
 
-/// How exactly deadlines are kept.
+/// Between two epochs: how exactly deadlines are kept.
 const TICK: Duration = Duration::from_millis(5);
 
 /// An engine whose code is deterministic and can be interrupted. Its ticker ends with the last
 /// clone of the engine.
 pub(crate) fn engine(cache: Option<Cache>) -> Result<Engine, OpenError> {
     let engine = build(cache)?;
-    // A thread of the operating system, since a task of an executor could be starved by the very
-    // call it has to end.
+    // A thread of the operating system: the call that has to be ended could starve a task of an
+    // executor.
     let weak = engine.weak();
     thread::Builder::new()
         .name("plugin-ticker".into())
@@ -40,14 +43,15 @@ pub(crate) fn compiler(into: Option<&Path>) -> Result<Engine, OpenError> {
     build(into.map(cache).transpose()?)
 }
 
-/// wasmtime's own cache, in a folder of ours.
+/// wasmtime's own cache in this folder.
 pub(crate) fn cache(folder: &Path) -> Result<Cache, OpenError> {
     let mut config = CacheConfig::new();
     config.with_directory(folder);
     Cache::new(config).map_err(|e| OpenError::Engine(format!("{e:#}")))
 }
 
-/// Tells engines apart whose code is not for one another: another version, configuration or CPU.
+/// Differs between engines that cannot run one another's code: of another version, configuration or
+/// CPU.
 pub(crate) fn key(engine: &Engine) -> u64 {
     let mut hasher = DefaultHasher::new();
     engine.precompile_compatibility_hash().hash(&mut hasher);

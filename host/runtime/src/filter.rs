@@ -1,4 +1,7 @@
-//! Sessions of filters.
+//! Filter sessions: the calls of the filter's world, and the rules for its answers.
+//!
+//! Guarantees: as many verdicts as items, texts within their bounds; a stage that the filter does
+//! not name costs no call. Ends with its first fault.
 
 use std::sync::Arc;
 
@@ -8,20 +11,20 @@ use serde_json::Value;
 use wasmtime::{Store, component::ResourceAny};
 
 use crate::{
-    Digest, Fault, FrameInfo, Meters, Pixels, PluginError, StreamInfo,
+    Digest, FrameInfo, Meters, Pixels, PluginError, StreamInfo,
     bindings::{
         filter as wit,
         filter::exports::ocellus::plugin::filtering,
         types::{self, Stages},
     },
-    call::Call,
     convert,
     imports::CropAccess,
     plugin::{Plugin, World},
-    sandbox::{Sandbox, StoreLimits},
+    sandbox::Sandbox,
+    store::StoreData,
 };
 
-/// When a filter is asked.
+/// When a filter is called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
     /// Before tracking: which detections exist at all.
@@ -41,39 +44,52 @@ pub struct Rejection {
     pub value: String,
 }
 
+/// A filter's answer for one item.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
+    /// The item stays.
     Keep,
+    /// The item is dropped.
     Reject(Rejection),
-    /// Keep, and note these facts (key of 1 to 64 bytes, value of at most 1024); at most 16.
+    /// The item stays, with these facts: at most 16 keys of 1 to 64 bytes, with values of at most
+    /// 1024.
     Annotate(Vec<(String, String)>),
 }
 
-/// A detection that could represent its track.
+/// A shot candidate: a detection that could represent its track.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Candidate {
+    /// As the tracker numbered it.
     pub track: TrackId,
+    /// In the frame of the call.
     pub detection: Detection,
 }
 
 /// A moment of a track.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Moment {
+    /// The frame's index.
     pub frame: u64,
     /// Stream time in seconds.
     pub time: f64,
+    /// Of the track in that frame.
     pub detection: Detection,
 }
 
 /// A track about to be posted.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Object {
+    /// As the tracker numbered it.
     pub track: TrackId,
+    /// The first detection of it.
     pub first: Moment,
+    /// The latest detection of it.
     pub last: Moment,
+    /// The shot that represents it.
     pub best: Moment,
-    /// How many frames hold a detection.
+    /// How many frames hold a detection of it.
     pub detections: u64,
+    /// False for a realtime shot of a track that goes on.
     pub end_of_track: bool,
 }
 
@@ -98,24 +114,23 @@ impl Filter {
                 bindings.ocellus_plugin_filtering().session().call_open(store, &settings, &convert::stream(stream))?;
             Ok((bindings, session))
         })?;
-        let session = session.map_err(|reason| sandbox.fail("open", Fault::Reported(reason)))?;
+        let session = sandbox.accepted("open", session)?;
         let reads_crops = !plugin.capabilities.is_empty();
         Ok(Some(Self { sandbox, bindings, session, stages: plugin.stages, reads_crops, pixels: None }))
     }
 
-    /// Whether the filter was granted pictures of what it is asked about.
+    /// Whether the filter was granted pictures of the items that it judges.
     pub fn reads_crops(&self) -> bool {
         self.reads_crops
     }
 
     /// The pixels of the frame that the next calls are about; without effect where it was not
     /// granted them.
-    pub fn see(&mut self, pixels: Option<Arc<dyn Pixels>>) {
+    pub fn set_pixels(&mut self, pixels: Option<Arc<dyn Pixels>>) {
         self.pixels = pixels.filter(|_| self.reads_crops);
     }
 
-    /// Whether the filter has something to say in a stage. Where it has not, asking it costs
-    /// nothing and keeps all.
+    /// Whether the filter names a stage. A call in another stage costs nothing and keeps all.
     pub fn wants(&self, stage: Stage) -> bool {
         self.stages.contains(match stage {
             Stage::Detections => Stages::DETECTIONS,
@@ -127,8 +142,7 @@ impl Filter {
     /// One verdict for each detection, in the same order. Once a frame, before tracking.
     ///
     /// # Errors
-    /// Whatever ended the session, here and in the other stages; the caller decides by the failure
-    /// policy.
+    /// Whatever ended the session; the caller decides by the fault policy how the job goes on.
     pub fn detections(&mut self, frame: &FrameInfo, detections: &[Detection]) -> Result<Vec<Verdict>, PluginError> {
         let session = self.session;
         self.run(
@@ -142,6 +156,9 @@ impl Filter {
     }
 
     /// One verdict for each candidate, in the same order. Once a frame, after tracking.
+    ///
+    /// # Errors
+    /// As for [`Filter::detections`].
     pub fn shots(&mut self, frame: &FrameInfo, candidates: &[Candidate]) -> Result<Vec<Verdict>, PluginError> {
         let session = self.session;
         let candidate =
@@ -157,6 +174,9 @@ impl Filter {
     }
 
     /// One verdict for each object, in the same order.
+    ///
+    /// # Errors
+    /// As for [`Filter::detections`].
     pub fn objects(&mut self, objects: &[Object]) -> Result<Vec<Verdict>, PluginError> {
         let session = self.session;
         let moment = |m: &Moment| filtering::Moment {
@@ -182,21 +202,12 @@ impl Filter {
         )
     }
 
-    /// One of the three above; a call of another kind is about nothing.
-    pub(crate) fn ask(&mut self, call: &Call) -> Result<Vec<Verdict>, PluginError> {
-        match call {
-            Call::Detections { frame, detections } => self.detections(frame, detections),
-            Call::Shots { frame, candidates } => self.shots(frame, candidates),
-            Call::Objects { objects } => self.objects(objects),
-            Call::Update { .. } | Call::Snapshot | Call::Finish => Ok(Vec::new()),
-        }
-    }
-
     /// Of the component that does the work.
     pub fn digest(&self) -> Digest {
         self.sandbox.digest()
     }
 
+    /// What the session has used so far.
     pub fn meters(&self) -> Meters {
         self.sandbox.meters()
     }
@@ -210,7 +221,7 @@ impl Filter {
         convert: impl Fn(&T) -> W,
         ask: impl FnOnce(
             &filtering::GuestSession<'_>,
-            &mut Store<StoreLimits>,
+            &mut Store<StoreData>,
             &[W],
         ) -> wasmtime::Result<Vec<filtering::Verdict>>,
     ) -> Result<Vec<Verdict>, PluginError> {
@@ -218,14 +229,13 @@ impl Filter {
             return Ok(vec![Verdict::Keep; items.len()]);
         }
         let given: Vec<W> = items.iter().map(convert).collect();
-        // An object is of many frames: there is none to show.
+        // An object is of many frames, whose pixels are gone.
         let pixels = self.pixels.clone().filter(|_| stage != Stage::Objects);
-        self.sandbox.lend(pixels.map(|pixels| CropAccess { pixels, boxes: items.iter().map(rect).collect() }));
+        self.sandbox.set_crops(pixels.map(|pixels| CropAccess { pixels, boxes: items.iter().map(rect).collect() }));
         let bindings = &self.bindings;
         let answer =
             self.sandbox.call(call, |store| ask(&bindings.ocellus_plugin_filtering().session(), store, &given))?;
-        let verdicts =
-            verdicts(answer, items.len()).map_err(|broken| self.sandbox.fail(call, Fault::Contract(broken)))?;
+        let verdicts = self.sandbox.checked(call, verdicts(answer, items.len()))?;
         self.sandbox.count_rejected(verdicts.iter().filter(|v| matches!(v, Verdict::Reject(_))).count());
         Ok(verdicts)
     }

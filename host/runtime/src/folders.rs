@@ -1,5 +1,6 @@
-//! The folders that plugins come from: those that ship with the server, and over them the users'
-//! own.
+//! Plugin folders: the one that ships with the server, and over it the users' own.
+//!
+//! Owns listing, reading, writing and removing their files.
 //!
 //! Guarantees: what is installed and removed changes the users' folder alone, and a file appears in
 //! it at once or not at all. Where there is no users' folder, the one folder is theirs.
@@ -15,7 +16,7 @@ use serde::Serialize;
 
 use crate::Refusal;
 
-/// Which folder a plugin comes from; where both have one of a name, the first of these has it.
+/// Which folder a plugin comes from. Where both have a plugin of one name, the user's serves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Origin {
@@ -25,7 +26,7 @@ pub enum Origin {
     Shipped,
 }
 
-/// One file, in the order in which names are given away.
+/// One file; the first in order gets a name that several declare.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Source {
     pub(crate) origin: Origin,
@@ -45,7 +46,7 @@ pub(crate) struct Folders {
 }
 
 impl Folders {
-    /// Where what is installed goes.
+    /// The folder that is installed into.
     pub(crate) fn own(&self) -> Origin {
         if self.user.is_some() { Origin::User } else { Origin::Shipped }
     }
@@ -77,7 +78,7 @@ impl Folders {
         Ok(all)
     }
 
-    /// The whole of a file that has no more bytes than `most`.
+    /// The whole of a file of at most `most` bytes.
     pub(crate) fn read(&self, source: &Source, most: u64) -> Result<Vec<u8>, Refusal> {
         let path = self.path(source.origin).join(&source.file);
         let unreadable = |e: io::Error| Refusal::Unreadable(e.to_string());
@@ -90,7 +91,8 @@ impl Folders {
 
     /// Puts a file into the users' folder, in the place of one of that name.
     pub(crate) fn write(&self, file: &str, bytes: &[u8]) -> io::Result<Source> {
-        // Not `.wasm` while it is written, and in place at once.
+        // Written under a name that does not end in `.wasm` and renamed, so that nobody loads half
+        // of it.
         static NUMBER: AtomicU64 = AtomicU64::new(0);
         let folder = self.path(self.own());
         let part = folder.join(format!("{file}.part-{}", NUMBER.fetch_add(1, Ordering::Relaxed)));
@@ -110,7 +112,7 @@ impl Folders {
     }
 }
 
-/// Makes the names in a folder last.
+/// Makes what was renamed or removed in a folder durable.
 fn sync(folder: &Path) -> io::Result<()> {
     fs::File::open(folder)?.sync_all()
 }

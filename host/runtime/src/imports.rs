@@ -1,47 +1,55 @@
-//! Host functions that plugins may call: a line in the log, and small pictures of what a filter is
-//! asked about.
+//! Host functions that plugins may call: a line in the log, and small pictures of the items of a
+//! call.
 //!
-//! Guarantees: a plugin writes no more lines than its limits allow, whatever it does; it sees the
-//! pixels of the call at hand and of no other. Ends with the sandbox that it belongs to.
+//! Guarantees: a plugin writes no more lines than its limits allow, whatever it does; it reads the
+//! pixels of the present call and of no other. Ends with the store that it belongs to.
 
 use std::{fmt::Write as _, sync::Arc, time::Instant};
 
 use ocellus_core::{Rect, Size};
-use wasmtime::component::{HasSelf, Linker};
 
 use crate::{
-    Kind, Limits,
+    Limits,
     bindings::{crops, logging, types},
-    sandbox::StoreLimits,
 };
 
 /// A longer line is cut.
-const LINE_BYTES: usize = 1024;
-/// Of a picture that a plugin may read, in pixels.
-const MOST_SIDE: u32 = 256;
+const MAX_LINE_BYTES: usize = 1024;
+/// Longest side of a picture that a plugin may read, in pixels.
+const MAX_SIDE: u32 = 256;
 
 /// The pixels of a frame, for plugins that were granted them.
 pub trait Pixels: Send + Sync {
-    /// What `rect` shows, cut off at the frame's edges, scaled to `size`: rows from the top, three
-    /// bytes (red, green, blue) a pixel. The same for the same arguments. `None` where nothing of
-    /// `rect` is within the frame.
+    /// The part of the frame inside `rect`, cut off at the frame's edges and scaled to `size`
+    /// (pixels): rows from the top, three bytes (red, green, blue) a pixel. The same for the same
+    /// arguments. `None` where nothing of `rect` is within the frame.
     fn crop(&self, rect: Rect, size: Size) -> Option<Vec<u8>>;
 }
 
-/// What a filter may read pictures of during one call.
+/// The pictures that a filter may read during one call.
 pub(crate) struct CropAccess {
     pub(crate) pixels: Arc<dyn Pixels>,
     /// Of the items of the call, in order.
     pub(crate) boxes: Vec<Rect>,
 }
 
-/// Lets plugins of this kind call what there is for them.
-pub(crate) fn link(linker: &mut Linker<StoreLimits>, kind: Kind) -> wasmtime::Result<()> {
-    logging::add_to_linker::<_, HasSelf<StoreLimits>>(linker, |limits| limits)?;
-    if kind == Kind::Filter {
-        crops::add_to_linker::<_, HasSelf<StoreLimits>>(linker, |limits| limits)?;
+impl CropAccess {
+    /// `crops.read` of the contract, where the call has pixels.
+    pub(crate) fn read(&self, item: u32, margin: f32, size: Size) -> Result<Vec<u8>, crops::Unavailable> {
+        let rect = self.boxes.get(item as usize).ok_or(crops::Unavailable::NoSuchItem)?;
+        // A margin that is no number is none.
+        let margin = if margin.is_finite() { margin.clamp(0.0, 1.0) } else { 0.0 };
+        self.pixels.crop(rect.padded(margin), size).ok_or(crops::Unavailable::NoPixels)
     }
-    Ok(())
+}
+
+/// The size of a picture that a plugin asks for, where it may be so large.
+pub(crate) fn crop_size(asked: types::Size) -> Result<Size, crops::Unavailable> {
+    let sides = 1..=MAX_SIDE;
+    if !sides.contains(&asked.width) || !sides.contains(&asked.height) {
+        return Err(crops::Unavailable::WrongSize);
+    }
+    Ok(Size { width: asked.width, height: asked.height })
 }
 
 /// A token bucket over the lines that a session writes.
@@ -75,18 +83,16 @@ impl LogBucket {
         self.left -= 1.0;
         true
     }
-}
 
-impl logging::Host for StoreLimits {
-    fn log(&mut self, level: logging::Level, line: String) {
-        let Self { log, limits, .. } = self;
-        if !log.admits(limits) {
-            if log.dropped == 1 {
-                tracing::warn!(plugin = log.plugin, "{} writes more lines than it may: some are dropped", log.plugin);
+    /// `logging.log` of the contract.
+    pub(crate) fn write(&mut self, limits: &Limits, level: logging::Level, line: &str) {
+        if !self.admits(limits) {
+            if self.dropped == 1 {
+                tracing::warn!(plugin = self.plugin, "{} writes more lines than it may: some are dropped", self.plugin);
             }
             return;
         }
-        let (plugin, line) = (&log.plugin, printable(&line));
+        let (plugin, line) = (&self.plugin, printable(line));
         match level {
             logging::Level::Debug => tracing::debug!(plugin, "{plugin}: {line}"),
             logging::Level::Info => tracing::info!(plugin, "{plugin}: {line}"),
@@ -96,31 +102,16 @@ impl logging::Host for StoreLimits {
     }
 }
 
-/// Cut to its length, control characters as escapes: a line cannot pretend to be two, or move the
-/// cursor.
+/// A line cut to [`MAX_LINE_BYTES`], control characters as escapes: it cannot pretend to be two, or
+/// move the cursor.
 fn printable(line: &str) -> String {
     let mut shown = String::new();
-    for c in line.get(..line.floor_char_boundary(LINE_BYTES)).unwrap_or_default().chars() {
+    for c in line.get(..line.floor_char_boundary(MAX_LINE_BYTES)).unwrap_or_default().chars() {
         let written = if c.is_control() { write!(shown, "{}", c.escape_default()) } else { write!(shown, "{c}") };
-        // Text takes all there is to write.
+        // Writing to a string cannot fail.
         let _ = written;
     }
     shown
-}
-
-impl crops::Host for StoreLimits {
-    fn read(&mut self, item: u32, margin: f32, size: types::Size) -> Result<Vec<u8>, crops::Unavailable> {
-        let sides = 1..=MOST_SIDE;
-        if !sides.contains(&size.width) || !sides.contains(&size.height) {
-            return Err(crops::Unavailable::WrongSize);
-        }
-        let Some(CropAccess { pixels, boxes }) = &self.lent else { return Err(crops::Unavailable::NoPixels) };
-        let rect = boxes.get(item as usize).ok_or(crops::Unavailable::NoSuchItem)?;
-        // A margin that is no number is none.
-        let margin = if margin.is_finite() { margin.clamp(0.0, 1.0) } else { 0.0 };
-        let size = Size { width: size.width, height: size.height };
-        pixels.crop(rect.padded(margin), size).ok_or(crops::Unavailable::NoPixels)
-    }
 }
 
 #[cfg(test)]

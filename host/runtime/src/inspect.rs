@@ -1,5 +1,7 @@
-//! Reading a file in full before anything is compiled: what it is, what it wants and what it
-//! offers.
+//! Inspection of a file in full before anything is compiled: its kind, its imports and its extent.
+//!
+//! Guarantees: what passes is valid WebAssembly, a component of this contract line, imports only
+//! what is granted, and is within the limits of what is compiled.
 
 use wasmparser::{Encoding, Parser, Payload, Validator, WasmFeatures};
 
@@ -12,11 +14,14 @@ pub(crate) const CROPS: &str = "crops";
 
 pub(crate) struct Inspected {
     pub(crate) kind: Kind,
-    /// It wants to read pictures: its manifest has to say so.
+    /// Its manifest has to ask for the capability.
     pub(crate) imports_crops: bool,
 }
 
-/// What plugin `bytes` are, or why they are none or too much of one.
+/// The plugin that `bytes` are.
+///
+/// # Errors
+/// They are none, or more than the limits allow.
 pub(crate) fn inspect(bytes: &[u8], limits: &CompileLimits) -> Result<Inspected, Refusal> {
     if bytes.is_empty() {
         return Err(Refusal::Empty);
@@ -28,7 +33,7 @@ pub(crate) fn inspect(bytes: &[u8], limits: &CompileLimits) -> Result<Inspected,
         return Err(Refusal::CoreModule);
     }
     Extent::default().measure(bytes, limits)?;
-    // What the engine would compile, so that what passes here is not refused by it for its form.
+    // The features of the engine, which must not refuse the form of what passes here.
     let features = WasmFeatures::default().difference(WasmFeatures::RELAXED_SIMD | WasmFeatures::THREADS);
     Validator::new_with_features(features).validate_all(bytes).map_err(|e| malformed(&e))?;
 
@@ -50,7 +55,7 @@ fn malformed(error: &wasmparser::BinaryReaderError) -> Refusal {
     if error.message().contains("unexpected end") { Refusal::Truncated } else { Refusal::Damaged(error.to_string()) }
 }
 
-/// How much a component is, over all that lies in it.
+/// The extent of a component, with all that is nested in it.
 #[derive(Default)]
 struct Extent {
     functions: u64,
@@ -60,7 +65,7 @@ struct Extent {
 }
 
 impl Extent {
-    /// Goes over the sections and stops at the first limit that is passed.
+    /// Counts section by section and stops at the first limit that is passed.
     fn measure(&mut self, bytes: &[u8], limits: &CompileLimits) -> Result<(), Refusal> {
         for payload in Parser::new(0).parse_all(bytes) {
             match payload.map_err(|e| malformed(&e))? {
@@ -140,7 +145,7 @@ fn versioned(name: &str) -> (&str, &str) {
     name.split_once('@').unwrap_or((name, ""))
 }
 
-/// Of the line that this server speaks; `0.1.0-draft` is not.
+/// Whether a version is of the contract line that this server speaks; `0.1.0-draft` is not.
 fn speaks(version: &str) -> bool {
     let patch = version.strip_prefix(CONTRACT).and_then(|rest| rest.strip_prefix('.'));
     patch.is_some_and(|p| !p.is_empty() && p.bytes().all(|b| b.is_ascii_digit()))
@@ -163,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn a_component_of_another_line_is_told_both_versions() {
+    fn a_component_of_another_line_is_refused_with_both_versions() {
         let refusal = kind(&["ocellus:plugin/tracking@0.2.0".into()]).unwrap_err();
         assert_eq!(refusal.to_string(), "exports ocellus:plugin/tracking@0.2.0; this server speaks 0.1");
     }

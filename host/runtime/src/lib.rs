@@ -1,30 +1,52 @@
-//! Plugins: WebAssembly components that filter, track and route.
+//! Plugin runtime: WebAssembly components that filter, track and route.
 //!
 //! Owns: reading components from folders and again when a file changes; checking them against the
 //! contract in `wit/`; compiling them within limits, once; running their calls under limits;
-//! checking what they answer. Nothing else in the common knows wasmtime.
+//! checking their answers. No other crate knows wasmtime.
 //!
 //! Guarantees:
 //! * A plugin that traps, spins, hoards memory or breaks the contract costs its session and gives a
 //!   [`PluginError`] that says plugin, digest, call and reason. It never takes the process, or
 //!   another session, with it.
-//! * What a session answers follows from the component, the settings and the calls so far alone: no
-//!   clock, no randomness, canonical NaNs, no relaxed SIMD.
-//! * What a caller gets has passed the contract's rules: as many answers as questions, ids that
-//!   were never used before, text within its bounds.
-//!
-//! A candidate (`NAME.shadow.wasm`) is shown what the plugin of that name is shown, without effect.
-//! A fault leaves a [`Trace`].
+//! * The answers of a session follow from the component, the settings and the calls so far alone:
+//!   no clock, no randomness, canonical NaNs, no relaxed SIMD.
+//! * Every answer that a caller gets has passed the contract's rules: as many verdicts as items,
+//!   ids that were never used before, text within its bounds.
 //!
 //! [`Plugins`] is the folders; [`Tracker`], [`Filter`] and [`Router`] are sessions. A session keeps
 //! the component that it was opened with. [`TrackerSlot`] and [`FilterSlot`] are places in a
-//! running job: a changed file takes over there between two frames, and what fails is answered by
-//! the [`FaultPolicy`].
+//! running job: a changed file takes over there between two frames, and a fault is answered by the
+//! [`FaultPolicy`] and leaves a [`Trace`]. A canary (`NAME.shadow.wasm`) is shown the calls of the
+//! plugin of that name, without effect.
+//!
+//! ```no_run
+//! use ocellus_core::{Detection, ObjectType, Rect, Size};
+//! use ocellus_runtime::{FrameInfo, Limits, Plugins, StreamInfo};
+//! use serde_json::json;
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let plugins = Plugins::open("target/assets/plugins", Limits::default())?;
+//! let size = Size { width: 1920, height: 1080 };
+//! let stream = StreamInfo { object_type: ObjectType::face(), size, frame_rate: Some(25.0) };
+//! let mut tracker = plugins.tracker_slot("simple_iou", &json!({"miss_interval": 0.5}), &stream)?;
+//! for index in 0..100 {
+//!     let rect = Rect::new(index as f32, 0.0, index as f32 + 80.0, 90.0);
+//!     let appearance = vec![];
+//!     let face = Detection { rect, score: 0.9, quality: 0.8, landmarks: None, appearance };
+//!     let frame = FrameInfo { index, time: index as f64 / 25.0, size, cut: false };
+//!     let update = tracker.update(&frame, &[face])?;
+//!     println!("frame {index}: tracks {:?}, over {:?}", update.ids, update.closed);
+//! }
+//! println!("over {:?}", tracker.finish()?);
+//! # Ok(())
+//! # }
+//! ```
 
 #![warn(missing_docs)]
 
 mod bindings;
 mod call;
+mod canary;
 mod child;
 mod compile;
 mod compiled;
@@ -34,16 +56,19 @@ mod engine;
 mod error;
 mod filter;
 mod folders;
+mod history;
 mod imports;
 mod inspect;
+mod kind;
 mod limits;
 mod plugin;
+mod policy;
 mod registry;
-mod restart;
 mod router;
 mod sandbox;
-mod shadow;
 mod slot;
+mod store;
+mod stream;
 mod trace;
 mod tracker;
 
@@ -54,36 +79,13 @@ pub use error::{Fault, InstallError, OpenError, PluginError, Refusal, RemoveErro
 pub use filter::{Candidate, Filter, Moment, Object, Rejection, Stage, Verdict};
 pub use folders::Origin;
 pub use imports::Pixels;
+pub use kind::Kind;
 pub use limits::{CompileLimits, Limits};
-pub use plugin::Kind;
+pub use policy::{FaultPolicy, OnFault};
 pub use registry::{PluginInfo, Plugins, Role, Setup, State};
 pub use router::{Body, Content, Outcome, Part, Picture, PictureInfo, Post, Request, Router};
 pub use sandbox::Meters;
-pub use slot::{FaultPolicy, FilterSlot, OnFault, TrackerSlot};
+pub use slot::{FilterSlot, TrackerSlot};
+pub use stream::{FrameInfo, StreamInfo};
 pub use trace::Trace;
 pub use tracker::{Tracker, TrackerState, Update};
-
-use ocellus_core::{ObjectType, Size};
-use serde::{Deserialize, Serialize};
-
-/// What a session is opened for: one object type of one job.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct StreamInfo {
-    pub object_type: ObjectType,
-    /// Of the frames at the start.
-    pub size: Size,
-    /// Frames per second, where the source declares it.
-    pub frame_rate: Option<f64>,
-}
-
-/// Which frame a call is about.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct FrameInfo {
-    /// From 0, only growing.
-    pub index: u64,
-    /// Stream time in seconds, never running backwards.
-    pub time: f64,
-    pub size: Size,
-    /// A hard cut lies between this frame and the one before.
-    pub cut: bool,
-}

@@ -1,4 +1,4 @@
-//! Plugin limits, and what follows where one is exceeded.
+//! Plugin limits: what sessions and compilations may use.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -17,22 +17,24 @@ pub struct Limits {
     pub memory_bytes: usize,
     /// Elements of all tables of a session.
     pub table_elements: usize,
-    /// Core instances within a session; a component of Rust has some four, one with an interpreter
-    /// and its shims inside has dozens.
+    /// Core instances, memories and tables within a session, each: a component of Rust has some
+    /// four instances, one with an interpreter and its adapters inside has dozens.
     pub instances: usize,
     /// Bytes that one call may hand to the host.
     pub output_bytes: usize,
-    /// Size of a component's file.
+    /// Size of a component's file in bytes.
     pub component_bytes: u64,
-    /// Lines that a session may write into the log at once.
+    /// Lines that a session may write into the log in a burst.
     pub log_lines: u32,
-    /// And so many more each second.
+    /// And how many more each second.
     pub log_lines_per_second: u32,
+    /// Of making native code of a component.
     #[serde(skip)]
     pub compile: CompileLimits,
+    /// What follows where a session fails.
     #[serde(skip)]
     pub faults: FaultPolicy,
-    /// The folder that faults leave their traces in.
+    /// The folder for the traces of faults; without one there are none.
     #[serde(skip)]
     pub traces: Option<PathBuf>,
 }
@@ -62,11 +64,11 @@ impl Default for Limits {
 pub struct CompileLimits {
     /// Wall-clock time.
     pub time: Duration,
-    /// Address space of the process that compiles, its own code included.
+    /// Address space in bytes of the process that compiles, its own code included.
     pub memory_bytes: u64,
     /// Functions with a body.
     pub functions: u64,
-    /// Length of one function's body.
+    /// Length of one function's body in bytes.
     pub function_bytes: u64,
     /// Types of functions, interfaces and values.
     pub types: u64,
@@ -77,7 +79,7 @@ pub struct CompileLimits {
 }
 
 // Python's interpreter has some 25,000 functions, the longest of 200 kB. Each of these limits is a
-// few times of that.
+// few times as much.
 impl Default for CompileLimits {
     fn default() -> Self {
         Self {

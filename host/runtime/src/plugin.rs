@@ -1,49 +1,30 @@
-//! One component, checked, compiled and described: what sessions are made of.
+//! Plugin: one component, checked, compiled and described, of which sessions are opened.
+//!
+//! Owns the order of the checks, the manifest and the validator of settings. It ends with the last
+//! session and the last entry of the registry that hold it.
 
-use std::fmt;
-
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use wasmtime::{Engine, component::Linker};
 
 use crate::{
-    Digest, Limits, OnFault, PluginError, Refusal,
+    Digest, Kind, Limits, OnFault, PluginError, Refusal,
     bindings::{filter::FilterPre, router::RouterPre, tracker::TrackerPre, types},
     compile::Compiler,
-    imports,
     inspect::{CROPS, Inspected, inspect},
-    sandbox::{Sandbox, StoreLimits},
+    sandbox::Sandbox,
+    store::{self, StoreData},
 };
 
-/// The kinds of plugin: the worlds of the contract.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Kind {
-    Filter,
-    Tracker,
-    Router,
-}
-
-impl fmt::Display for Kind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Filter => "filter",
-            Self::Tracker => "tracker",
-            Self::Router => "router",
-        })
-    }
-}
-
-/// A component ready for sessions, linked to what its kind may call.
+/// A component ready for sessions, linked to the functions that its kind may call.
 pub(crate) enum World {
-    Filter(FilterPre<StoreLimits>),
-    Tracker(TrackerPre<StoreLimits>),
-    Router(RouterPre<StoreLimits>),
+    Filter(FilterPre<StoreData>),
+    Tracker(TrackerPre<StoreData>),
+    Router(RouterPre<StoreData>),
 }
 
 pub(crate) struct Plugin {
     engine: Engine,
-    /// The lower of the operator's and its own.
+    /// The lower of the operator's limits and those that its manifest asks for.
     pub(crate) limits: Limits,
     pub(crate) world: World,
     pub(crate) digest: Digest,
@@ -53,21 +34,21 @@ pub(crate) struct Plugin {
     pub(crate) stages: types::Stages,
     pub(crate) schema: Value,
     pub(crate) capabilities: Vec<String>,
-    /// What its author wants.
+    /// As its manifest asks.
     pub(crate) on_fault: Option<OnFault>,
     validator: jsonschema::Validator,
 }
 
 impl Plugin {
-    /// Takes a component through all checks: form, imports and exports, types, compilation,
-    /// `describe`, manifest. `file` is what it is called while its name is not known.
+    /// Takes a component through all checks: form, imports and exports, compilation, types,
+    /// `describe`, manifest. `file` names it in errors while its name is not known.
     pub(crate) fn load(compiler: &Compiler, limits: &Limits, file: &str, bytes: &[u8]) -> Result<Self, Refusal> {
         let Inspected { kind, imports_crops } = inspect(bytes, &limits.compile)?;
         let (engine, digest) = (compiler.engine(), Digest::of(bytes));
         let component = compiler.component(limits, digest, bytes)?;
         let types = |e: wasmtime::Error| Refusal::Types(format!("{e:#}"));
         let mut linker = Linker::new(engine);
-        imports::link(&mut linker, kind).map_err(types)?;
+        store::link(&mut linker, kind).map_err(types)?;
         let linked = linker.instantiate_pre(&component).map_err(types)?;
         let world = match kind {
             Kind::Filter => World::Filter(FilterPre::new(linked).map_err(types)?),
@@ -121,7 +102,7 @@ impl Plugin {
         Sandbox::new(&self.engine, &self.limits, &self.name, self.digest)
     }
 
-    /// Settings as the plugin gets them, once they fit its schema.
+    /// Settings as the plugin gets them, if they fit its schema.
     pub(crate) fn settings(&self, settings: &Value) -> Result<String, PluginError> {
         let Some(error) = self.validator.iter_errors(settings).next() else { return Ok(settings.to_string()) };
         let mut path = error.instance_path().to_string().trim_start_matches('/').replace('/', ".");
@@ -134,7 +115,7 @@ impl Plugin {
     }
 }
 
-/// The manifest's own rules, as `wit/v0.1/types.wit` has them.
+/// Checks the rules that `wit/v0.1/types.wit` has for manifests; the schema of the settings.
 fn check(manifest: &types::Manifest, kind: Kind) -> Result<(Value, jsonschema::Validator), Refusal> {
     let wrong = |reason: String| Err(Refusal::Manifest(reason));
     if !is_name(&manifest.name) {

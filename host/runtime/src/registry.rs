@@ -1,4 +1,7 @@
-//! The folders of plugins, and what has been made of them.
+//! Plugin registry: the folders of plugins, and what became of their files.
+//!
+//! Owns watching the folders and loading what changes in them, on one thread. The usage of plugins
+//! since the start is recorded here.
 //!
 //! Guarantees: changes of the table happen one at a time, and none waits for a compilation; a
 //! lookup sees the table before a change or after it, never between; a file whose new content is
@@ -30,33 +33,33 @@ use serde_json::Value;
 pub use self::info::{PluginInfo, Role, State};
 use self::table::{Entry, Table};
 use crate::{
-    CompilerProgram, Digest, Filter, FilterSlot, InstallError, Kind, Limits, OnFault, OpenError, PluginError, Refusal,
-    RemoveError, Router, StreamInfo, Tracker, TrackerSlot,
+    CompilerProgram, Digest, Filter, InstallError, Kind, Limits, OnFault, OpenError, PluginError, Refusal, RemoveError,
+    Router, StreamInfo, Tracker,
     call::Session,
     compile::Compiler,
     folders::{Folders, Source},
     plugin::Plugin,
 };
 
-/// A folder is looked at again when nothing has changed in it for this long: files are written in
-/// many small steps.
+/// A folder is read again when nothing has changed in it for this long: files are written in many
+/// small steps.
 const QUIET: Duration = Duration::from_millis(200);
 
-/// Where plugins come from, and what makes native code of them.
+/// Where plugins come from, and what compiles them.
 ///
-/// A path becomes one of a single folder, in which plugins are also installed, whose components are
-/// compiled by this process.
+/// A path becomes a set-up of that one folder, in which plugins are also installed; this process
+/// compiles them.
 #[derive(Clone, Debug)]
 pub struct Setup {
     /// The folder of those that ship with the server.
     pub shipped: PathBuf,
-    /// The folder of those that users install; made where there is none. Its plugins go before
+    /// The folder of those that users install, created where it is missing. Its plugins go before
     /// those that ship.
     pub user: Option<PathBuf>,
-    /// The folder that compiled components are kept in; made where there is none. It must be nobody
-    /// else's.
+    /// The folder that compiled components are kept in, created where it is missing. It must belong
+    /// to the server's user alone. Without one every start compiles again.
     pub compiled: Option<PathBuf>,
-    /// What compiles, within [`Limits::compile`].
+    /// The program that compiles, within [`Limits::compile`]. Without one this process does.
     pub compiler: Option<CompilerProgram>,
 }
 
@@ -76,7 +79,7 @@ struct Shared {
     compiler: Compiler,
     table: Mutex<Arc<Table>>,
     changed: Condvar,
-    /// As `table` has it, for those who ask every frame.
+    /// As `table` has it, for slots, which read it every frame.
     generation: AtomicU64,
     /// One change of the table at a time.
     changing: Mutex<()>,
@@ -86,7 +89,7 @@ struct Shared {
     watcher: Mutex<Option<notify::RecommendedWatcher>>,
 }
 
-/// What was made of a file's content.
+/// What became of a file's content.
 struct Loaded {
     /// None where it could not be read.
     digest: Option<Digest>,
@@ -96,6 +99,9 @@ struct Loaded {
 impl Plugins {
     /// Loads every `*.wasm` in the folders, and again what changes there. A file that is refused
     /// does not keep the others from being loaded: see [`Plugins::list`].
+    ///
+    /// # Errors
+    /// A folder cannot be read, created or watched, or the engine does not start.
     pub fn open(setup: impl Into<Setup>, limits: Limits) -> Result<Self, OpenError> {
         let Setup { shipped, user, compiled, compiler } = setup.into();
         if let Some(path) = &user {
@@ -118,7 +124,7 @@ impl Plugins {
             if event.is_ok_and(|e| e.kind.is_access()) {
                 return;
             }
-            // The receiver is gone only while the registry is being dropped.
+            // The receiver is gone only while the registry is dropped.
             let _ = events.send(());
         })
         .map_err(|source| OpenError::Watch { path: shared.folders.shipped.clone(), source })?;
@@ -138,7 +144,7 @@ impl Plugins {
         Ok(Self(shared))
     }
 
-    /// Ends what is being compiled; from now on nothing else is. For a server that stops.
+    /// Ends the compilation that runs, and starts no other from now on. For a server that stops.
     pub fn stop_compiling(&self) {
         self.0.compiler.stop();
     }
@@ -148,10 +154,10 @@ impl Plugins {
         self.0.generation.load(Ordering::Acquire)
     }
 
-    /// Waits until the generation is another than `known`, at most for `patience`; the generation
+    /// Waits until the generation is another than `known`, at most for `timeout`; the generation
     /// then.
-    pub fn wait_for_change(&self, known: u64, patience: Duration) -> u64 {
-        let end = Instant::now() + patience;
+    pub fn wait_for_change(&self, known: u64, timeout: Duration) -> u64 {
+        let end = Instant::now() + timeout;
         let mut table = self.0.table.lock();
         while table.generation == known {
             if self.0.changed.wait_until(&mut table, end).timed_out() {
@@ -161,7 +167,7 @@ impl Plugins {
         table.generation
     }
 
-    /// The names of the plugins of a kind that are ready, in order.
+    /// The names of the plugins of a kind that serve, in order.
     pub fn names(&self, kind: Kind) -> Vec<String> {
         let table = self.table();
         let mut names: Vec<String> =
@@ -176,17 +182,17 @@ impl Plugins {
         self.table().files.iter().map(|(source, entry)| entry.info(source, &uses, &self.0.limits.faults)).collect()
     }
 
-    /// The component that a new session would be of.
+    /// The component that a new session would run.
     pub fn digest(&self, kind: Kind, name: &str) -> Option<Digest> {
         self.table().by_name.get(name).filter(|p| p.kind() == kind).map(|p| p.digest)
     }
 
-    /// Takes a component into use and keeps it in the users' folder: checked and compiled before
-    /// anything is changed.
+    /// Takes a component into use and keeps it in the users' folder. It is checked and compiled
+    /// before anything is changed.
     ///
     /// # Errors
-    /// What is wrong with the component, one that is called otherwise than `name`, or a folder that
-    /// cannot be written to.
+    /// The component is refused, its manifest has another name than `name`, or the folder cannot be
+    /// written to.
     pub fn install(&self, name: &str, role: Role, bytes: &[u8]) -> Result<PluginInfo, InstallError> {
         let Shared { compiler, limits, folders, .. } = &*self.0;
         if bytes.len() as u64 > limits.component_bytes {
@@ -206,7 +212,7 @@ impl Plugins {
         self.info(name, role).ok_or(InstallError::Changed(file))
     }
 
-    /// Takes a user's plugin out of the folder; whether there was one. Jobs that it serves finish
+    /// Removes a user's plugin from the folder; whether there was one. Jobs that it serves finish
     /// with it, or go over to the one of its name that ships.
     ///
     /// # Errors
@@ -224,38 +230,28 @@ impl Plugins {
         Ok(true)
     }
 
-    /// What there is to say of the plugin that has this name.
+    /// The report on the plugin that has this name.
     pub fn info(&self, name: &str, role: Role) -> Option<PluginInfo> {
         let (uses, table) = (self.0.uses.lock(), self.table());
         let source = table.file_of(name, role, |_| true)?;
         table.files.get(&source).map(|entry| entry.info(&source, &uses, &self.0.limits.faults))
     }
 
-    /// A tracker's place in a job: a session, and those that follow it.
-    pub fn tracker_slot(&self, name: &str, settings: &Value, stream: &StreamInfo) -> Result<TrackerSlot, PluginError> {
-        TrackerSlot::open(self, name, settings, stream)
-    }
-
-    /// A filter's place in a job.
-    pub fn filter_slot(&self, name: &str, settings: &Value, stream: &StreamInfo) -> Result<FilterSlot, PluginError> {
-        FilterSlot::open(self, name, settings, stream)
-    }
-
-    /// What follows from a plugin's faults: what the operator says of it, what its author says,
-    /// what the operator says of all.
+    /// What follows from a plugin's faults: what the operator says of it, or else its author, or
+    /// else the operator of all.
     pub(crate) fn on_fault(&self, name: &str) -> OnFault {
         let own = self.table().by_name.get(name).and_then(|p| p.on_fault);
         self.0.limits.faults.of(name, own)
     }
 
-    /// After how many faults in one job a plugin is evicted.
-    pub(crate) fn strikes(&self) -> u64 {
-        self.0.limits.faults.strikes
+    /// With how many faults in one job a plugin is evicted.
+    pub(crate) fn max_faults(&self) -> u64 {
+        self.0.limits.faults.max_faults
     }
 
-    /// The component that is shown what the plugin of this name is shown.
-    pub(crate) fn candidate(&self, kind: Kind, name: &str) -> Option<Arc<Plugin>> {
-        self.table().candidates.get(name).filter(|p| p.kind() == kind).cloned()
+    /// The canary of the plugin of this name.
+    pub(crate) fn canary(&self, kind: Kind, name: &str) -> Option<Arc<Plugin>> {
+        self.table().canaries.get(name).filter(|p| p.kind() == kind).cloned()
     }
 
     /// The folder for the traces of faults.
@@ -263,7 +259,10 @@ impl Plugins {
         self.0.limits.traces.as_deref()
     }
 
-    /// What the last fault of a plugin left, if it is still there.
+    /// The [`Trace`](crate::Trace) of a plugin's last fault as JSON, if it is still in the folder.
+    ///
+    /// # Errors
+    /// The file cannot be read.
     pub fn last_trace(&self, name: &str) -> io::Result<Option<Vec<u8>>> {
         let Some(file) = self.0.uses.lock().get(name).and_then(|u| u.last_trace.clone()) else { return Ok(None) };
         let Some(folder) = self.traces() else { return Ok(None) };
@@ -289,26 +288,31 @@ impl Plugins {
         )
     }
 
-    /// Adds what a job used since it was last asked.
-    pub(crate) fn book(&self, name: &str, now: &PluginUse, reported: &PluginUse) {
-        self.0.uses.lock().entry(name.to_owned()).or_default().add(&now.since(reported));
+    /// Adds what a job has used beyond what it had `recorded` before.
+    pub(crate) fn record_use(&self, name: &str, now: &PluginUse, recorded: &PluginUse) {
+        self.0.uses.lock().entry(name.to_owned()).or_default().add(&now.since(recorded));
     }
 
     /// A session of a tracker with settings that fit its schema.
     ///
     /// # Errors
-    /// No such tracker, settings that do not fit, or a plugin that fails in `open`; here and in the
-    /// two below.
+    /// No such tracker, settings that do not fit, or a fault in `open`.
     pub fn tracker(&self, name: &str, settings: &Value, stream: &StreamInfo) -> Result<Tracker, PluginError> {
         self.session(Kind::Tracker, name, |plugin| Tracker::open(plugin, settings, stream))
     }
 
-    /// A session of a filter.
+    /// A session of a filter with settings that fit its schema.
+    ///
+    /// # Errors
+    /// As for [`Plugins::tracker`].
     pub fn filter(&self, name: &str, settings: &Value, stream: &StreamInfo) -> Result<Filter, PluginError> {
         self.session(Kind::Filter, name, |plugin| Filter::open(plugin, settings, stream))
     }
 
-    /// A session of a router.
+    /// A session of a router with settings that fit its schema.
+    ///
+    /// # Errors
+    /// As for [`Plugins::tracker`].
     pub fn router(&self, name: &str, settings: &Value) -> Result<Router, PluginError> {
         self.session(Kind::Router, name, |plugin| Router::open(plugin, settings))
     }
@@ -386,7 +390,7 @@ impl Shared {
         if before.generation == 0 || !table.same_as(&before) {
             let generation = table.generation;
             *self.table.lock() = Arc::new(table);
-            // After the table: who sees the number finds what it is of.
+            // After the table, so that a reader of the new number finds the new table.
             self.generation.store(generation, Ordering::Release);
             self.changed.notify_all();
         }
@@ -395,12 +399,13 @@ impl Shared {
     /// What the folders hold; `None` where one cannot be read.
     fn list(&self) -> Option<Vec<Source>> {
         let failed = |(folder, error): &(&Path, io::Error)| {
-            tracing::error!(folder = %folder.display(), %error, "cannot read the plugins folder {}; its plugins stay as they are", folder.display());
+            let folder = folder.display();
+            tracing::error!(%folder, %error, "cannot read the plugins folder {folder}; its plugins stay as they are");
         };
         self.folders.list().inspect_err(failed).ok()
     }
 
-    /// `None` where the file is another by now, and nobody has to know what it was.
+    /// `None` where the file has changed again since: that change has its own event.
     fn entry(&self, source: &Source, new: Loaded, old: Option<&Entry>) -> Option<Entry> {
         let now = self.folders.read(source, self.limits.component_bytes).ok().map(|bytes| Digest::of(&bytes));
         if now != new.digest {
@@ -409,14 +414,14 @@ impl Shared {
         let (file, origin) = (&source.file, source.origin);
         Some(match new.plugin {
             Ok(plugin) => {
-                tracing::info!(
-                    file, ?origin, plugin = plugin.name, version = plugin.version, digest = %plugin.digest, "loaded the plugin {}", plugin.name
-                );
+                let Plugin { name, version, digest, .. } = &*plugin;
+                tracing::info!(file, ?origin, plugin = name, version, %digest, "loaded the plugin {name}");
                 Entry { seen: new.digest, plugin: Some(plugin), refusal: None, name_taken: None }
             }
             Err(refusal) => {
                 let plugin = old.and_then(|e| e.plugin.clone());
-                tracing::warn!(file, ?origin, %refusal, kept = plugin.is_some(), "the plugin file {file} was not loaded: it {refusal}");
+                let kept = plugin.is_some();
+                tracing::warn!(file, ?origin, %refusal, kept, "the plugin file {file} was not loaded: it {refusal}");
                 Entry {
                     seen: new.digest.filter(|_| refusal.is_final()),
                     plugin,

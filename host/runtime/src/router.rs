@@ -1,4 +1,7 @@
-//! Sessions of routers.
+//! Router sessions: the calls of the router's world, and the rules for its answers.
+//!
+//! Guarantees: a request goes to the origin of the post's URL, and nothing in it can break out of
+//! its place in an HTTP message. Ends with its first fault.
 
 use ocellus_core::{BestShotType, ObjectRecord, ShotSummary, Size, TrackPoint};
 use serde_json::Value;
@@ -18,6 +21,7 @@ const JUDGED_BODY: usize = 4096;
 /// Headers that the sender sets.
 const HOST_HEADERS: [&str; 4] = ["host", "connection", "content-length", "transfer-encoding"];
 
+/// The pictures that a post may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Picture {
     /// The frame of the best shot.
@@ -33,9 +37,11 @@ pub enum Picture {
 /// A picture that can be sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PictureInfo {
+    /// Which one it is.
     pub picture: Picture,
     /// `image/jpeg` or `image/png`.
     pub content_type: String,
+    /// In pixels.
     pub size: Size,
     /// The part of the frame that it shows: `[left, top, right, bottom]` in pixels.
     pub region: [i32; 4],
@@ -44,35 +50,49 @@ pub struct PictureInfo {
 /// An object on its way to a receiver.
 #[derive(Clone, Copy, Debug)]
 pub struct Post<'a> {
+    /// As the job's log of objects has it.
     pub object: &'a ObjectRecord,
     /// The video's `router_url`.
     pub url: &'a str,
+    /// The video's camera, where it names one.
     pub camera: Option<i64>,
+    /// The video's group of cameras, where it names one.
     pub camera_group: Option<i64>,
+    /// Those that can be sent with it.
     pub pictures: &'a [PictureInfo],
 }
 
+/// The content of one part of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Content {
+    /// In UTF-8.
     Text(String),
+    /// As the plugin encoded them.
     Bytes(Vec<u8>),
     /// One of the pictures of the post.
     Picture(Picture),
 }
 
-/// A part of multipart/form-data. Names hold no control characters.
+/// A part of `multipart/form-data` (RFC 7578). Names and types have 1 to 256 bytes and hold no
+/// control characters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Part {
+    /// The field's name.
     pub name: String,
+    /// With one it is a file part, otherwise a field.
     pub filename: Option<String>,
     /// Where absent: the picture's own type for a picture, none for the others.
     pub content_type: Option<String>,
+    /// What it holds.
     pub content: Content,
 }
 
+/// The body of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Body {
+    /// `multipart/form-data`, at most 64 parts.
     Multipart(Vec<Part>),
+    /// Of the type that the request's headers say.
     Bytes(Vec<u8>),
 }
 
@@ -84,25 +104,30 @@ pub struct Request {
     pub method: String,
     /// Of the same scheme, host and port as the post's.
     pub url: String,
-    /// Names in lower case.
+    /// Names in lower case, and values.
     pub headers: Vec<(String, String)>,
+    /// What is sent with it.
     pub body: Body,
 }
 
 /// What a response means.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
+    /// Delivered.
     Accepted,
-    /// Worth another attempt, after this many milliseconds or as the sender sees fit.
+    /// Worth another attempt.
     Retry {
+        /// After this many milliseconds; where absent, as the sender sees fit.
         after_ms: Option<u64>,
     },
+    /// Not worth another attempt.
     Refused {
+        /// For the user, at most 1024 bytes.
         reason: String,
     },
 }
 
-/// A router at work. After an error it is over; the next delivery takes a fresh one.
+/// A router at work. After a fault it is over; the next delivery takes a fresh one.
 pub struct Router {
     sandbox: Sandbox,
     bindings: wit::Router,
@@ -119,7 +144,7 @@ impl Router {
             let session = bindings.ocellus_plugin_routing().session().call_open(store, &settings)?;
             Ok((bindings, session))
         })?;
-        let session = session.map_err(|reason| sandbox.fail("open", Fault::Reported(reason)))?;
+        let session = sandbox.accepted("open", session)?;
         Ok(Some(Self { sandbox, bindings, session }))
     }
 
@@ -136,11 +161,11 @@ impl Router {
             .sandbox
             .call(CALL, |store| bindings.ocellus_plugin_routing().session().call_encode(store, session, &given))?;
         let answer = answer.map_err(|reason| self.sandbox.error(CALL, Fault::Reported(reason)))?;
-        request(answer, post).map_err(|broken| self.sandbox.fail(CALL, Fault::Contract(broken)))
+        self.sandbox.checked(CALL, request(answer, post))
     }
 
-    /// What a response means. `headers` with names in lower case; of `body` the beginning is
-    /// enough.
+    /// What a response means. `headers` with names in lower case; of `body` the first 4096 bytes
+    /// are enough.
     ///
     /// # Errors
     /// Whatever ended the session.
@@ -153,14 +178,13 @@ impl Router {
         let answer = self.sandbox.call(CALL, |store| {
             bindings.ocellus_plugin_routing().session().call_judge(store, session, status, &headers, body)
         })?;
-        match answer {
+        let outcome = match answer {
             routing::Outcome::Accepted => Ok(Outcome::Accepted),
             routing::Outcome::Retry(after_ms) => Ok(Outcome::Retry { after_ms }),
             routing::Outcome::Refused(reason) if reason.len() <= 1024 => Ok(Outcome::Refused { reason }),
-            routing::Outcome::Refused(_) => {
-                Err(self.sandbox.fail(CALL, Fault::Contract("a reason of more than 1024 bytes".into())))
-            }
-        }
+            routing::Outcome::Refused(_) => Err("a reason of more than 1024 bytes".to_owned()),
+        };
+        self.sandbox.checked(CALL, outcome)
     }
 
     /// Of the component that does the work.
@@ -168,6 +192,7 @@ impl Router {
         self.sandbox.digest()
     }
 
+    /// What the session has used so far.
     pub fn meters(&self) -> Meters {
         self.sandbox.meters()
     }

@@ -1,4 +1,4 @@
-//! One store with its limits and meters: every call into a plugin goes through here.
+//! Sandbox: one store with its limits and meters, through which every call into a plugin goes.
 //!
 //! Guarantees: no call outlasts its deadline; memory and tables stay within their limits; after a
 //! fault the plugin's code never runs in this store again. A sandbox ends with the session that
@@ -7,20 +7,18 @@
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
-use wasmtime::{Engine, ResourceLimiter, Store, Trap};
+use wasmtime::{Engine, Store, Trap};
 
-use crate::{
-    Digest, Fault, Limits, PluginError, engine,
-    imports::{CropAccess, LogBucket},
-};
+use crate::{Digest, Fault, Limits, PluginError, engine, imports::CropAccess, store::StoreData};
 
 /// What a session has used so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Meters {
+    /// Calls of the contract, `open` included.
     pub calls: u64,
-    /// In calls, wall clock, all together.
+    /// Wall-clock time of all calls together.
     pub time: Duration,
-    /// Of the longest call.
+    /// Wall-clock time of the longest call.
     pub longest: Duration,
     /// Linear memory in bytes; it never shrinks.
     pub memory_bytes: usize,
@@ -28,66 +26,12 @@ pub struct Meters {
     pub rejected: u64,
     /// 0 or 1: a fault ends the session.
     pub faults: u64,
-    /// Lines that it wrote and that came too fast to be taken.
+    /// Log lines beyond what it may write.
     pub log_lines_dropped: u64,
 }
 
-/// What a store is held to and what its plugin may call: counts, and says no.
-pub(crate) struct StoreLimits {
-    pub(crate) limits: Limits,
-    memory: usize,
-    table: usize,
-    /// The limit that the plugin ran into; the trap that follows is due to it.
-    denied: Option<Fault>,
-    pub(crate) log: LogBucket,
-    /// During a call that may read pictures.
-    pub(crate) lent: Option<CropAccess>,
-}
-
-impl StoreLimits {
-    fn deny<T>(&mut self, fault: Fault) -> wasmtime::Result<T> {
-        let error = wasmtime::Error::msg(fault.to_string());
-        self.denied = Some(fault);
-        Err(error)
-    }
-}
-
-// An error, and not a mere "no": the guest traps at once, so that the fault is told apart from what
-// the guest's own allocator would make of it.
-impl ResourceLimiter for StoreLimits {
-    fn memory_growing(&mut self, current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
-        let (wanted, limit) = (self.memory.saturating_add(desired.saturating_sub(current)), self.limits.memory_bytes);
-        if wanted > limit {
-            return self.deny(Fault::Memory { wanted, limit });
-        }
-        self.memory = wanted;
-        Ok(true)
-    }
-
-    fn table_growing(&mut self, current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
-        let (wanted, limit) = (self.table.saturating_add(desired.saturating_sub(current)), self.limits.table_elements);
-        if wanted > limit {
-            return self.deny(Fault::Table { wanted, limit });
-        }
-        self.table = wanted;
-        Ok(true)
-    }
-
-    fn instances(&self) -> usize {
-        self.limits.instances
-    }
-
-    fn tables(&self) -> usize {
-        self.limits.instances
-    }
-
-    fn memories(&self) -> usize {
-        self.limits.instances
-    }
-}
-
 pub(crate) struct Sandbox {
-    store: Store<StoreLimits>,
+    store: Store<StoreData>,
     plugin: String,
     digest: Digest,
     meters: Meters,
@@ -96,12 +40,8 @@ pub(crate) struct Sandbox {
 
 impl Sandbox {
     pub(crate) fn new(engine: &Engine, limits: &Limits, plugin: &str, digest: Digest) -> Self {
-        let log = LogBucket::new(plugin, limits);
-        let mut store = Store::new(
-            engine,
-            StoreLimits { limits: limits.clone(), memory: 0, table: 0, denied: None, log, lent: None },
-        );
-        store.limiter(|limits| limits);
+        let mut store = Store::new(engine, StoreData::new(plugin, limits));
+        store.limiter(|data| data);
         store.set_hostcall_fuel(limits.output_bytes);
         store.epoch_deadline_trap();
         Self { store, plugin: plugin.to_owned(), digest, meters: Meters::default(), over: false }
@@ -111,7 +51,7 @@ impl Sandbox {
     pub(crate) fn call<R>(
         &mut self,
         call: &'static str,
-        f: impl FnOnce(&mut Store<StoreLimits>) -> wasmtime::Result<R>,
+        f: impl FnOnce(&mut Store<StoreData>) -> wasmtime::Result<R>,
     ) -> Result<R, PluginError> {
         if self.over {
             return Err(self.error(call, Fault::Ended));
@@ -123,7 +63,7 @@ impl Sandbox {
         self.meters.calls += 1;
         self.meters.time += took;
         self.meters.longest = self.meters.longest.max(took);
-        self.meters.memory_bytes = self.store.data().memory;
+        self.meters.memory_bytes = self.store.data().memory_bytes();
         self.meters.log_lines_dropped = self.store.data().log.dropped();
         result.map_err(|error| {
             let fault = self.explain(&error);
@@ -131,13 +71,23 @@ impl Sandbox {
         })
     }
 
-    /// Lets the next call read pictures, or no longer.
-    pub(crate) fn lend(&mut self, lent: Option<CropAccess>) {
-        self.store.data_mut().lent = lent;
+    /// Which pictures the next call may read.
+    pub(crate) fn set_crops(&mut self, crops: Option<CropAccess>) {
+        self.store.data_mut().crops = crops;
     }
 
-    /// Ends the session: `call` was answered, but wrongly.
-    pub(crate) fn fail(&mut self, call: &'static str, fault: Fault) -> PluginError {
+    /// What the plugin answered to `call`; an error of its own ends the session.
+    pub(crate) fn accepted<R>(&mut self, call: &'static str, answer: Result<R, String>) -> Result<R, PluginError> {
+        answer.map_err(|reason| self.fail(call, Fault::Reported(reason)))
+    }
+
+    /// An answer to `call` as the contract's rules leave it; one that breaks a rule ends the
+    /// session.
+    pub(crate) fn checked<R>(&mut self, call: &'static str, answer: Result<R, String>) -> Result<R, PluginError> {
+        answer.map_err(|broken| self.fail(call, Fault::Contract(broken)))
+    }
+
+    fn fail(&mut self, call: &'static str, fault: Fault) -> PluginError {
         self.meters.faults += 1;
         self.over = true;
         self.error(call, fault)
@@ -168,7 +118,7 @@ impl Sandbox {
     fn explain(&mut self, error: &wasmtime::Error) -> Fault {
         let limits = &self.store.data().limits;
         let (deadline, limit) = (limits.deadline, limits.output_bytes);
-        if let Some(denied) = self.store.data_mut().denied.take() {
+        if let Some(denied) = self.store.data_mut().take_denied() {
             return denied;
         }
         match error.downcast_ref::<Trap>() {

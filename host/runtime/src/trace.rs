@@ -1,15 +1,13 @@
-//! Trace of the calls of a session before it failed: enough to make it fail again, and little
+//! Fault trace: the calls of a session before it failed, enough to make it fail again and small
 //! enough to mail.
 //!
-//! Guarantees: a trace holds no more than [`MOST_BYTES`] of calls; where that left out the first of
-//! them it says so. The folder of traces holds the latest [`MOST_FILES`]. A trace outlives its job:
-//! it goes when newer ones take its place.
+//! Guarantees: a trace holds no more than [`MAX_BYTES`] of calls and the failing one; where the
+//! first calls did not fit it says so. The folder of traces holds the latest [`MAX_FILES`]. A trace
+//! outlives its job: it goes when newer ones take its place.
 
 use std::{
-    collections::VecDeque,
     fs, io,
     path::Path,
-    sync::Arc,
     time::{SystemTime, UNIX_EPOCH},
 };
 
@@ -18,37 +16,41 @@ use serde_json::Value;
 
 use crate::{Kind, PluginError, Plugins, StreamInfo, TrackerState, call::Call};
 
-/// Calls that are kept of a session, in memory.
-const MOST_BYTES: usize = 256 << 10;
+/// Memory of the calls before the failing one, in bytes.
+pub(crate) const MAX_BYTES: usize = 256 << 10;
 /// Traces that are kept in the folder.
-const MOST_FILES: usize = 32;
+const MAX_FILES: usize = 32;
 
 /// A fault, and the way to it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Trace {
+    /// The plugin's name.
     pub plugin: String,
+    /// Which sessions it opens.
     pub kind: Kind,
     /// SHA-256, in hex, of the component that failed.
     pub digest: String,
-    /// As the failure was told.
+    /// The text of the error.
     pub fault: String,
+    /// What the session was opened with.
     pub settings: Value,
+    /// What the session was opened for.
     pub stream: StreamInfo,
-    /// What the session was given to go on from.
+    /// The state that the session began with.
     pub state: Option<TrackerState>,
     /// The calls since, the failing one last; none where it failed in opening or in taking the
     /// state over.
     pub calls: Vec<Call>,
-    /// Nothing was left out: the calls begin where the session did. Otherwise the fault may not
-    /// come back.
+    /// The calls begin where the session did. Otherwise the fault may not come back.
     pub complete: bool,
 }
 
 impl Trace {
-    /// Does all that again with the plugin of that name: the failure, where it fails.
+    /// Makes the calls again in a session of the plugin that has the name now: the error, where it
+    /// fails again.
     ///
     /// # Errors
-    /// There is no such plugin.
+    /// There is no such plugin, or the settings do not fit it.
     pub fn reproduce(&self, plugins: &Plugins) -> Result<Option<PluginError>, PluginError> {
         let mut session = match plugins.session_of(self.kind, &self.plugin, &self.settings, &self.stream) {
             Ok(session) => session,
@@ -59,7 +61,7 @@ impl Trace {
         Ok(restored.and_then(|()| self.calls.iter().try_for_each(|call| session.make(call).map(|_| ()))).err())
     }
 
-    /// Puts it into the folder; the file's name.
+    /// Writes it into the folder of traces; the file's name.
     pub(crate) fn keep(&self, folder: &Path) -> io::Result<String> {
         fs::create_dir_all(folder)?;
         let millis = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
@@ -69,53 +71,14 @@ impl Trace {
         // centuries.
         let mut all: Vec<_> = fs::read_dir(folder)?.filter_map(Result::ok).map(|entry| entry.file_name()).collect();
         all.sort();
-        for old in all.iter().take(all.len().saturating_sub(MOST_FILES)).filter(|old| **old != *name) {
+        for old in all.iter().take(all.len().saturating_sub(MAX_FILES)).filter(|old| **old != *name) {
             match fs::remove_file(folder.join(old)) {
-                // Another job keeps order, too.
+                // Another job may have removed it.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 removed => removed?,
             }
         }
         Ok(name)
-    }
-}
-
-/// What a session was told so far, as far as a trace has room for it.
-#[derive(Default)]
-pub(crate) struct History {
-    state: Option<Arc<TrackerState>>,
-    calls: VecDeque<Arc<Call>>,
-    bytes: usize,
-    left_out: bool,
-}
-
-impl History {
-    /// Begins with a session that goes on from this state.
-    pub(crate) fn begin(&mut self, state: Option<Arc<TrackerState>>) {
-        *self = Self { state, ..Self::default() };
-    }
-
-    pub(crate) fn push(&mut self, call: Arc<Call>) {
-        self.bytes += call.size();
-        self.calls.push_back(call);
-        while self.bytes > MOST_BYTES
-            && let Some(oldest) = self.calls.pop_front()
-        {
-            self.bytes -= oldest.size();
-            self.left_out = true;
-        }
-    }
-
-    pub(crate) fn is_complete(&self) -> bool {
-        !self.left_out
-    }
-
-    pub(crate) fn state(&self) -> Option<&TrackerState> {
-        self.state.as_deref()
-    }
-
-    pub(crate) fn calls(&self) -> impl Iterator<Item = &Call> {
-        self.calls.iter().map(Arc::as_ref)
     }
 }
 
@@ -135,22 +98,6 @@ mod tests {
         let detection =
             ocellus_core::Detection { rect, score: 0.7, quality: 0.1, landmarks: None, appearance: vec![0.3; 100] };
         Call::Update { frame, detections: vec![detection; 100] }
-    }
-
-    #[test]
-    fn the_latest_calls_are_kept_and_what_is_left_out_is_told() {
-        let mut history = History::default();
-        history.push(Arc::new(call(0)));
-        assert!(history.is_complete());
-        for index in 1..1000 {
-            history.push(Arc::new(call(index)));
-        }
-        assert!(
-            !history.is_complete() && history.bytes <= MOST_BYTES && history.calls.len() > 1,
-            "{}",
-            history.calls.len()
-        );
-        assert_eq!(history.calls().last().and_then(Call::frame), Some(999));
     }
 
     #[test]
@@ -179,9 +126,9 @@ mod tests {
             calls: vec![call(1)],
             complete: true,
         };
-        let names: Vec<_> = (0..MOST_FILES + 5).map(|n| trace(n).keep(folder.path()).unwrap()).collect();
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), MOST_FILES);
+        let names: Vec<_> = (0..MAX_FILES + 5).map(|n| trace(n).keep(folder.path()).unwrap()).collect();
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), MAX_FILES);
         let kept = fs::read(folder.path().join(names.last().unwrap())).unwrap();
-        assert_eq!(serde_json::from_slice::<Trace>(&kept).unwrap(), trace(MOST_FILES + 4));
+        assert_eq!(serde_json::from_slice::<Trace>(&kept).unwrap(), trace(MAX_FILES + 4));
     }
 }

@@ -1,4 +1,7 @@
-//! Sessions of trackers.
+//! Tracker sessions: the calls of the tracker's world, and the rules for its answers.
+//!
+//! Guarantees: an id for each detection or none, ids that were never used before, and every track
+//! closed once. Ends with its first fault, or with `finish`.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +11,7 @@ use serde_json::Value;
 use wasmtime::component::ResourceAny;
 
 use crate::{
-    Digest, Fault, FrameInfo, Meters, PluginError, StreamInfo,
+    Digest, FrameInfo, Meters, PluginError, StreamInfo,
     bindings::{tracker as wit, tracker::exports::ocellus::plugin::tracking, types},
     convert,
     plugin::{Plugin, World},
@@ -18,8 +21,8 @@ use crate::{
 /// What a frame did to the tracks.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Update {
-    /// For each detection, in the same order, its track. No id stands here twice; a new one is
-    /// greater than all before.
+    /// For each detection, in the same order, its track, or `None` where it belongs to none. No id
+    /// stands here twice; a new one is greater than all before.
     pub ids: Vec<Option<TrackId>>,
     /// Tracks that are over, in ascending order. One may end with a detection of this frame.
     pub closed: Vec<TrackId>,
@@ -28,8 +31,9 @@ pub struct Update {
 /// The whole state of a session, the host's ids included.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TrackerState {
-    /// Names the form of `bytes`; the plugin's business, as `bytes` are.
+    /// Names the form of `bytes`, at most 64 bytes; only the plugin reads either.
     pub schema_tag: String,
+    /// As the plugin wrote them.
     pub bytes: Vec<u8>,
     /// The greatest id given so far.
     pub last_id: u64,
@@ -58,7 +62,7 @@ impl Tracker {
                 bindings.ocellus_plugin_tracking().session().call_open(store, &settings, &convert::stream(stream))?;
             Ok((bindings, session))
         })?;
-        let session = session.map_err(|reason| sandbox.fail("open", Fault::Reported(reason)))?;
+        let session = sandbox.accepted("open", session)?;
         Ok(Some(Self { sandbox, bindings, session, ids: IdLedger::default(), scratch: Vec::new() }))
     }
 
@@ -66,7 +70,7 @@ impl Tracker {
     /// order, also when nothing was found in it.
     ///
     /// # Errors
-    /// Whatever ended the session; the caller decides by the failure policy how the job goes on.
+    /// Whatever ended the session; the caller decides by the fault policy how the job goes on.
     pub fn update(&mut self, frame: &FrameInfo, detections: &[Detection]) -> Result<Update, PluginError> {
         const CALL: &str = "update";
         self.scratch.clear();
@@ -75,11 +79,14 @@ impl Tracker {
         let answer = self.sandbox.call(CALL, |store| {
             bindings.ocellus_plugin_tracking().session().call_update(store, session, convert::frame(frame), scratch)
         })?;
-        let answer = answer.map_err(|reason| self.sandbox.fail(CALL, Fault::Reported(reason)))?;
-        self.ids.enter(answer, detections.len()).map_err(|broken| self.sandbox.fail(CALL, Fault::Contract(broken)))
+        let answer = self.sandbox.accepted(CALL, answer)?;
+        self.sandbox.checked(CALL, self.ids.record(answer, detections.len()))
     }
 
     /// Ends the session after the last frame: the tracks that were still open, in ascending order.
+    ///
+    /// # Errors
+    /// A fault, or the end of the session before.
     pub fn finish(&mut self) -> Result<Vec<TrackId>, PluginError> {
         const CALL: &str = "finish";
         let (bindings, session) = (&self.bindings, self.session);
@@ -91,10 +98,13 @@ impl Tracker {
             Some(id) => Err(format!("track {id} is still open after finish")),
             None => Ok(closed),
         });
-        closed.map_err(|broken| self.sandbox.fail(CALL, Fault::Contract(broken)))
+        self.sandbox.checked(CALL, closed)
     }
 
     /// The state to go on from in another session. Changes nothing.
+    ///
+    /// # Errors
+    /// A fault, which ends the session.
     pub fn snapshot(&mut self) -> Result<TrackerState, PluginError> {
         const CALL: &str = "snapshot";
         let (bindings, session) = (&self.bindings, self.session);
@@ -102,13 +112,16 @@ impl Tracker {
             .sandbox
             .call(CALL, |store| bindings.ocellus_plugin_tracking().session().call_snapshot(store, session))?;
         if state.schema_tag.len() > 64 {
-            return Err(self.sandbox.fail(CALL, Fault::Contract("the schema tag has more than 64 bytes".into())));
+            return self.sandbox.checked(CALL, Err("the schema tag has more than 64 bytes".into()));
         }
         let open = self.ids.open.iter().copied().map(TrackId).collect();
         Ok(TrackerState { schema_tag: state.schema_tag, bytes: state.bytes, last_id: self.ids.last_id, open })
     }
 
     /// Takes over the state of an earlier session. Only straight after opening.
+    ///
+    /// # Errors
+    /// The plugin does not take this state, or a fault; either ends the session.
     pub fn restore(&mut self, state: &TrackerState) -> Result<(), PluginError> {
         const CALL: &str = "restore";
         let (bindings, session) = (&self.bindings, self.session);
@@ -116,7 +129,7 @@ impl Tracker {
         let answer = self
             .sandbox
             .call(CALL, |store| bindings.ocellus_plugin_tracking().session().call_restore(store, session, &given))?;
-        answer.map_err(|reason| self.sandbox.fail(CALL, Fault::Reported(reason)))?;
+        self.sandbox.accepted(CALL, answer)?;
         self.ids = IdLedger { last_id: state.last_id, open: state.open.iter().map(|id| id.0).collect() };
         Ok(())
     }
@@ -136,13 +149,14 @@ impl Tracker {
         self.sandbox.digest()
     }
 
+    /// What the session has used so far.
     pub fn meters(&self) -> Meters {
         self.sandbox.meters()
     }
 }
 
-/// What the host knows of the ids that a tracker gave: enough to find every one that breaks the
-/// rules, in memory that does not grow with the number of tracks that are over.
+/// Id ledger of a session: finds every id that breaks the rules, in memory that does not grow with
+/// the number of tracks that are over.
 #[derive(Debug, Default)]
 struct IdLedger {
     last_id: u64,
@@ -150,7 +164,7 @@ struct IdLedger {
 }
 
 impl IdLedger {
-    fn enter(&mut self, answer: tracking::Update, detections: usize) -> Result<Update, String> {
+    fn record(&mut self, answer: tracking::Update, detections: usize) -> Result<Update, String> {
         if answer.ids.len() != detections {
             return Err(format!("{} ids for {detections} detections", answer.ids.len()));
         }
@@ -191,7 +205,7 @@ mod tests {
     #[test]
     fn a_track_may_open_and_close_in_one_frame() {
         let mut ids = IdLedger::default();
-        let update = ids.enter(answer(&[1, 2], &[2]), 2).unwrap();
+        let update = ids.record(answer(&[1, 2], &[2]), 2).unwrap();
         assert_eq!(update.closed, [TrackId(2)]);
         assert_eq!(ids.open, BTreeSet::from([1]));
     }
@@ -208,8 +222,8 @@ mod tests {
             (answer(&[1, 4], &[9]), "track 9 is closed"),
         ] {
             let mut ids = IdLedger::default();
-            ids.enter(answer(&[1, 2, 3], &[2, 3]), 3).unwrap();
-            let broken = ids.enter(second, 2).unwrap_err();
+            ids.record(answer(&[1, 2, 3], &[2, 3]), 3).unwrap();
+            let broken = ids.record(second, 2).unwrap_err();
             assert!(broken.contains(why), "{broken}");
         }
     }

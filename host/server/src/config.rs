@@ -234,7 +234,7 @@ impl ServeArguments {
             plugin_limits: {
                 let limits = Limits::default();
                 let faults = given.on_plugin_fault.or(file.on_plugin_fault).unwrap_or_default();
-                let strikes = given.plugin_strikes.or(file.plugin_strikes).map_or(faults.strikes, |n| n.max(1));
+                let max_faults = given.plugin_strikes.or(file.plugin_strikes).map_or(faults.max_faults, |n| n.max(1));
                 let deadline = given.plugin_deadline_ms.or(file.plugin_deadline_ms);
                 let compile_seconds = given.plugin_compile_seconds.or(file.plugin_compile_seconds);
                 let compile_memory = given.plugin_compile_memory_bytes.or(file.plugin_compile_memory_bytes);
@@ -247,7 +247,7 @@ impl ServeArguments {
                     deadline: deadline.map_or(limits.deadline, |ms| Duration::from_millis(ms.max(1))),
                     memory_bytes: given.plugin_memory_bytes.or(file.plugin_memory_bytes).unwrap_or(limits.memory_bytes),
                     compile,
-                    faults: FaultPolicy { strikes, ..faults },
+                    faults: FaultPolicy { max_faults, ..faults },
                     ..limits
                 }
             },
@@ -409,7 +409,7 @@ mod tests {
             .unwrap()
             .plugin_limits;
         assert_eq!((limits.faults.on_fault, limits.faults.by_name["deep_sort"]), (OnFault::Skip, OnFault::Restart));
-        assert_eq!((limits.faults.strikes, limits.deadline), (5, Limits::default().deadline));
+        assert_eq!((limits.faults.max_faults, limits.deadline), (5, Limits::default().deadline));
         std::fs::write(data.path().join("ocellus.toml"), "on_plugin_fault = \"panic\"\n").unwrap();
         let error = format!("{:#}", resolve(data.path(), &[]).unwrap_err());
         assert!(error.contains("panic") && error.contains("fail, skip or restart"), "{error}");

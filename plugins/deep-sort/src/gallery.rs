@@ -1,11 +1,11 @@
-//! Gallery: what a track looked like, the last hundred times.
+//! Gallery: the latest appearance descriptors of a track.
 
 use std::collections::VecDeque;
 
 use ocellus_plugin::Detection;
 use serde::{Deserialize, Serialize};
 
-/// Appearances that a track keeps, as in the paper.
+/// Descriptors that a track keeps, as in the DeepSORT paper.
 pub(crate) const LENGTH: usize = 100;
 
 /// The oldest first; all of one length.
@@ -16,7 +16,7 @@ impl Gallery {
     pub(crate) fn add(&mut self, detection: &Detection) {
         let Some(appearance) = detection.appearance.as_ref().filter(|a| !a.is_empty()) else { return };
         if self.0.back().is_some_and(|last| last.len() != appearance.len()) {
-            // Of another kind: there is no comparing them.
+            // Of another network: they cannot be compared.
             self.0.clear();
         }
         if self.0.len() >= LENGTH {
@@ -25,20 +25,20 @@ impl Gallery {
         self.0.push_back(appearance.clone());
     }
 
-    /// What can be compared with what is kept.
+    /// The detection's descriptor, if it can be compared with those that are kept.
     pub(crate) fn comparable<'a>(&self, detection: &'a Detection) -> Option<&'a [f32]> {
         let last = self.0.back()?;
         detection.appearance.as_deref().filter(|a| a.len() == last.len())
     }
 
-    /// The greatest cosine similarity, for appearances of length 1; `None` where nothing is kept.
+    /// The greatest cosine similarity, for descriptors of length 1; `None` where none are kept.
     pub(crate) fn similarity(&self, appearance: &[f32]) -> Option<f32> {
         let similarity = |kept: &Vec<f32>| kept.iter().zip(appearance).map(|(a, b)| a * b).sum::<f32>();
         self.0.iter().map(similarity).reduce(f32::max)
     }
 }
 
-/// What all galleries of a session may hold together: a snapshot has to stay small.
+/// Numbers that all galleries of a session may hold together: a snapshot has to stay small.
 pub(crate) struct Budget(usize);
 
 impl Default for Budget {
@@ -48,7 +48,7 @@ impl Default for Budget {
 }
 
 impl Budget {
-    /// Drops the oldest of the longest until the rest fits.
+    /// Drops the oldest descriptor of the longest gallery until the rest fits.
     pub(crate) fn keep<'a>(&self, galleries: impl Iterator<Item = &'a mut Gallery>) {
         let mut galleries: Vec<_> = galleries.collect();
         let numbers = |g: &Gallery| g.0.iter().map(Vec::len).sum::<usize>();

@@ -1,16 +1,16 @@
-//! `deep_sort`: the tracker that knows where a box is heading and what it looks like.
+//! `deep_sort`: a tracker that associates boxes by predicted motion and by appearance.
 //!
 //! From the papers SORT (Bewley et al. 2016) and DeepSORT (Wojke et al. 2017). A Kalman filter says
 //! where each track is expected. A detection near enough (Mahalanobis distance within
 //! [`tracking::GATE`]) whose appearance has a cosine similarity of at least `matching_threshold` to
 //! one of the track's last [`gallery::LENGTH`] continues it; tracks that were seen more recently
-//! choose first (the matching cascade). What is left over is matched by its overlap with where a
-//! track is expected, for tracks that were seen in the frame before or are not confirmed yet. A
-//! track is confirmed when it was seen in three frames running; before that, one frame without it
-//! ends it.
+//! choose first (the matching cascade). The remaining detections are matched by their overlap with
+//! the expected boxes, for tracks that were seen in the frame before or are not confirmed yet. A
+//! track is confirmed when it was seen in three consecutive frames; before that, one frame without
+//! it ends it.
 //!
-//! Where detections have no appearance, motion decides alone: overlap with the expected box, for
-//! tracks of any age.
+//! Where detections have no appearance descriptor, motion decides alone: overlap with the expected
+//! box, for tracks of any age.
 //!
 //! A track closes when nothing was seen of it for more than `miss_interval` seconds of stream time,
 //! at a hard cut, or when it has become `max_duration_frames` long. After that last one it goes on
@@ -22,22 +22,23 @@ mod track;
 
 #[cfg(doc)]
 use ocellus_plugin::tracking;
-use ocellus_plugin::{Detection, FrameInfo, Manifest, State, StreamInfo, Tracker, Update};
+use ocellus_plugin::{Detection, FrameInfo, Manifest, State, StreamInfo, Tracker, Update, tracking::Lifetime};
 use serde::{Deserialize, Serialize};
 
 use crate::{gallery::Budget, matching::associate, track::Track};
 
+/// As `MANIFEST.settings_schema` has them.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default)]
 pub struct Settings {
     /// Least intersection over union with the expected box, 0 to 1. Boxes that do not overlap at
     /// all never match.
     pub overlap_threshold: f32,
-    /// Seconds of stream time.
+    /// [`Lifetime::miss_interval`].
     pub miss_interval: f64,
-    /// 0 is no limit.
+    /// [`Lifetime::max_duration_frames`].
     pub max_duration_frames: u64,
-    /// Whether the frames of a track in which nothing was seen of it count for its duration.
+    /// [`Lifetime::interpolate_bboxes`].
     pub interpolate_bboxes: bool,
     /// Least cosine similarity of appearances, 0 to 1.
     pub matching_threshold: f32,
@@ -58,12 +59,17 @@ impl Default for Settings {
     }
 }
 
+impl Settings {
+    fn lifetime(&self) -> Lifetime {
+        let Self { miss_interval, max_duration_frames, interpolate_bboxes, .. } = *self;
+        Lifetime { miss_interval, max_duration_frames, interpolate_bboxes }
+    }
+}
+
 /// Names the form of [`Tracks`] as postcard.
 const SCHEMA_TAG: &str = "deep_sort/1";
-/// Frames running in which a track has to be seen before it counts.
+/// Consecutive frames in which a track has to be seen before it counts.
 const CONFIRMED_AFTER: u32 = 3;
-/// Times are sums of frame durations; what they are off by must not close a track.
-const TIME_TOLERANCE: f64 = 1e-6;
 
 /// The state: what a snapshot holds.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -76,6 +82,7 @@ struct Tracks {
     open: Vec<Track>,
 }
 
+/// A session.
 #[derive(Debug)]
 pub struct DeepSort {
     settings: Settings,
@@ -114,10 +121,10 @@ impl Tracker for DeepSort {
     }
 
     fn update(&mut self, frame: FrameInfo, detections: Vec<Detection>) -> Result<Update, String> {
-        let settings = &self.settings;
+        let (settings, lifetime) = (&self.settings, self.settings.lifetime());
         // After a cut, a box in the same place is something else.
         let mut closed = if frame.cut { self.tracks.finish() } else { Vec::new() };
-        let step = self.tracks.advance(&frame, settings, &mut closed);
+        let step = self.tracks.advance(&frame, &lifetime, &mut closed);
 
         let matched = associate(&self.tracks.open, &detections, frame.index, step, settings);
         let mut ids = Vec::with_capacity(detections.len());
@@ -137,9 +144,9 @@ impl Tracker for DeepSort {
             ids.push(track.id);
         }
         self.tracks.open.retain_mut(|track| {
-            // What was not confirmed and not seen again was nothing.
+            // Not confirmed and not seen again: a false detection.
             let over = !track.is_confirmed() && track.frame != frame.index;
-            if over || track.duration(frame.index, settings).is_some_and(|d| d >= settings.max_duration_frames) {
+            if over || lifetime.is_reached(track.span(), frame.index) {
                 closed.extend(track.id.take());
             }
             !over
@@ -158,10 +165,8 @@ impl Tracker for DeepSort {
     }
 
     fn restore(&mut self, state: State) -> Result<(), String> {
-        if state.schema_tag != SCHEMA_TAG {
-            return Err(format!("the state is of the form {:?}, this build reads {SCHEMA_TAG:?}", state.schema_tag));
-        }
-        self.tracks = postcard::from_bytes(&state.bytes).map_err(|e| format!("the state is damaged: {e}"))?;
+        self.tracks =
+            postcard::from_bytes(&state.bytes_of(SCHEMA_TAG)?).map_err(|e| format!("the state is damaged: {e}"))?;
         Ok(())
     }
 }
@@ -171,22 +176,20 @@ impl Tracks {
         std::mem::take(&mut self.open).into_iter().filter_map(|track| track.id).collect()
     }
 
-    /// Goes on to this frame: everything is expected a little further, and what is over closes. How
-    /// many frames further.
-    fn advance(&mut self, frame: &FrameInfo, settings: &Settings, closed: &mut Vec<u64>) -> u64 {
+    /// Goes on to this frame: predicts every track and closes those that are over. How many frames
+    /// it is after the one before.
+    fn advance(&mut self, frame: &FrameInfo, lifetime: &Lifetime, closed: &mut Vec<u64>) -> u64 {
         let step = frame.index.saturating_sub(self.frame);
         self.frame = frame.index;
         self.open.retain_mut(|track| {
-            let missed = frame.time - track.time > settings.miss_interval + TIME_TOLERANCE;
-            if missed {
+            if lifetime.is_missed(track.time, frame.time) {
                 closed.extend(track.id);
                 return false;
             }
-            // With this frame it would be longer than it may be.
-            if track.duration(frame.index, settings).is_some_and(|d| d > settings.max_duration_frames) {
+            if lifetime.is_exceeded(track.span(), frame.index) {
                 closed.extend(track.id.take());
             }
-            track.expect(step);
+            track.predict(step);
             true
         });
         step
@@ -244,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_seen_for_a_moment_only_is_nothing_or_closes_with_the_next_frame() {
+    fn a_track_of_one_frame_does_not_count_or_closes_with_the_next_frame() {
         let mut strict = tracker(Settings::default());
         for i in 0..20 {
             let detections = if i % 3 == 2 { vec![] } else { vec![at(0.0)] };
@@ -260,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn who_walks_behind_something_is_expected_on_the_other_side() {
+    fn a_track_behind_an_obstacle_is_expected_on_the_other_side() {
         let mut tracker = tracker(Settings::default());
         for i in 0..10 {
             update(&mut tracker, i, vec![at(8.0 * i as f32)]);
@@ -271,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn two_who_meet_keep_their_looks() {
+    fn two_tracks_that_meet_are_kept_apart_by_appearance() {
         let mut tracker = tracker(Settings::default());
         let mut last = vec![];
         for i in 0..30 {
@@ -306,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_goes_on_over_a_cut() {
+    fn every_track_closes_at_a_cut() {
         let mut tracker = tracker(at_once());
         update(&mut tracker, 0, vec![at(0.0)]);
         let cut = FrameInfo { cut: true, ..frame(1) };
@@ -352,7 +355,8 @@ mod tests {
             filter_unconfirmed_tracks: bool,
             interpolate_bboxes: bool,
         ) {
-            let settings = Settings { miss_interval: 0.4, max_duration_frames: 8, filter_unconfirmed_tracks, interpolate_bboxes, ..Settings::default() };
+            let limits = Settings { miss_interval: 0.4, max_duration_frames: 8, ..Settings::default() };
+            let settings = Settings { filter_unconfirmed_tracks, interpolate_bboxes, ..limits };
             let (mut one, mut other) = (tracker(settings.clone()), tracker(settings.clone()));
             let (mut closed, mut greatest, mut index) = (Vec::<u64>::new(), 0, 0);
             for (i, (step, detections)) in frames.into_iter().enumerate() {
@@ -383,7 +387,7 @@ mod tests {
         }
 
         #[test]
-        fn bytes_that_are_no_state_are_refused_or_taken_and_never_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        fn bytes_that_are_no_state_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
             let mut tracker = tracker(Settings::default());
             if tracker.restore(State { schema_tag: SCHEMA_TAG.into(), bytes }).is_ok() {
                 let _ = tracker.update(frame(1_000_000), vec![looking(0.0, RED)]);

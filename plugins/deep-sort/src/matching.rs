@@ -1,4 +1,4 @@
-//! Matching of detections to tracks.
+//! Matching of detections to tracks: the cascade of DeepSORT, then overlap.
 
 use ocellus_plugin::{
     Detection,
@@ -7,8 +7,8 @@ use ocellus_plugin::{
 
 use crate::{Settings, track::Track};
 
-/// For each detection the place of its track, if it continues one. `step`: frames since the last
-/// one that was looked at.
+/// For each detection the index of its track, if it continues one. `step`: how many frames this one
+/// is after the one before.
 pub(crate) fn associate(
     tracks: &[Track],
     detections: &[Detection],
@@ -20,8 +20,8 @@ pub(crate) fn associate(
         Matching { tracks, detections, found: vec![None; detections.len()], taken: vec![false; tracks.len()] };
     let age = |track: &Track| frame.saturating_sub(track.frame);
 
-    // The cascade: who was seen more recently chooses first, since what was long out of sight is
-    // expected nearly anywhere.
+    // The cascade: a track that was seen more recently chooses first, since one that was long out
+    // of sight is expected nearly anywhere.
     let mut ages: Vec<u64> = tracks.iter().filter(|t| t.is_confirmed()).map(age).collect();
     ages.sort_unstable();
     ages.dedup();
@@ -57,8 +57,8 @@ struct Matching<'a> {
 }
 
 impl Matching<'_> {
-    /// Matches what is left, so that the sum of what `weight` says is the greatest. Pairs without a
-    /// weight do not match.
+    /// Matches the remaining detections and tracks, so that the sum of the weights is the greatest.
+    /// Pairs without a weight do not match.
     fn round(
         &mut self,
         takes_part: impl Fn(&Track) -> bool,

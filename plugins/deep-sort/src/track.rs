@@ -1,25 +1,27 @@
-//! One thing that is followed: where it is expected, and what it looked like.
+//! Track: one thing that is followed, with its motion and its gallery.
 
 use ocellus_plugin::{
     Detection, FrameInfo,
-    tracking::{Kalman, Rect},
+    tracking::{Kalman, Rect, Span},
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 
-use crate::{CONFIRMED_AFTER, Settings, gallery::Gallery};
+use crate::{CONFIRMED_AFTER, gallery::Gallery};
 
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Track {
-    /// What it is reported as; `None` before it counts, and when its last id has lasted long
-    /// enough.
+    /// The id that it is reported under; `None` before it counts, and once its last id has lasted
+    /// long enough.
     pub(crate) id: Option<u64>,
-    /// When its present id began, and how often it was seen under that.
+    /// The frame in which its present id began.
     first_frame: u64,
+    /// Under its present id.
     pub(crate) detections: u64,
-    /// When it was last seen.
+    /// The index of the frame in which it was last seen.
     pub(crate) frame: u64,
+    /// When it was last seen, in seconds of stream time.
     pub(crate) time: f64,
-    /// How often it was seen, up to [`CONFIRMED_AFTER`].
+    /// Frames in which it was seen, up to [`CONFIRMED_AFTER`].
     hits: u32,
     #[serde(serialize_with = "write", deserialize_with = "read")]
     motion: Kalman,
@@ -46,8 +48,8 @@ impl Track {
         self.hits >= CONFIRMED_AFTER
     }
 
-    /// Is expected so many frames further on.
-    pub(crate) fn expect(&mut self, frames: u64) {
+    /// Predicts its box so many frames further.
+    pub(crate) fn predict(&mut self, frames: u64) {
         self.motion.predict(frames);
     }
 
@@ -63,19 +65,17 @@ impl Track {
         (self.id, self.first_frame, self.detections) = (Some(id), frame, 0);
     }
 
-    /// How many frames long it is by the end of this one, where that matters.
-    pub(crate) fn duration(&self, frame: u64, settings: &Settings) -> Option<u64> {
-        let counts = settings.max_duration_frames > 0 && self.id.is_some();
-        let duration =
-            if settings.interpolate_bboxes { frame.saturating_sub(self.first_frame) + 1 } else { self.detections };
-        counts.then_some(duration)
+    /// Of its present id.
+    pub(crate) fn span(&self) -> Span {
+        Span { first_frame: self.first_frame, detections: self.detections }
     }
 
+    /// The predicted box.
     pub(crate) fn expected(&self) -> Rect {
         self.motion.rect()
     }
 
-    /// Squared Mahalanobis distance.
+    /// Squared Mahalanobis distance of a box from the predicted one.
     pub(crate) fn distance(&self, rect: &Rect) -> f64 {
         self.motion.distance(rect)
     }

@@ -1,4 +1,5 @@
-//! `http`: posts objects as the FindFace video worker does, one multipart request each.
+//! `http`: a router that posts objects as the FindFace video worker does, one multipart request
+//! each.
 //!
 //! The parts: `photo` and `normalized` (and `first_frame`, `last_frame` where asked for) as files;
 //! `cam_id`, `timestamp`, `bbox`, `detectorParams`, `bs_type` and `labels` as fields. 2xx is
@@ -12,6 +13,7 @@ use ocellus_plugin::{
 use serde::Deserialize;
 use serde_json::json;
 
+/// As `MANIFEST.settings_schema` has them.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct Settings {
@@ -19,6 +21,7 @@ pub struct Settings {
     pub token: String,
 }
 
+/// A session.
 #[derive(Debug)]
 pub struct Http(Settings);
 
@@ -78,7 +81,7 @@ fn part_name(picture: Picture) -> &'static str {
 
 fn file(info: &PictureInfo) -> Part {
     let extension = if info.content_type == "image/png" { "png" } else { "jpg" };
-    // The worker calls the file of `photo` so.
+    // The name that the video worker gives to the file of `photo`.
     let stem = if info.picture == Picture::Photo { "full_frame" } else { part_name(info.picture) };
     Part::picture(part_name(info.picture), format!("{stem}.{extension}"), info.picture)
 }

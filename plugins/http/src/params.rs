@@ -1,11 +1,11 @@
-//! `detectorParams`: the facts of the track as JSON.
+//! `detectorParams` of a post: the track and its shots as JSON.
 
 use ocellus_plugin::{Bbox, Picture, Post, PostMoment, TrackPoint, rfc3339_millis};
 use serde_json::{Map, Value, json};
 
 use crate::part_name;
 
-/// Where the photo's top left corner lies in the frame: all boxes are given in pixels of the photo.
+/// The photo's top left corner in the frame: all boxes are given in pixels of the photo.
 pub(crate) fn origin(post: &Post) -> (i32, i32) {
     post.pictures.iter().find(|p| p.picture == Picture::Photo).map_or((0, 0), |p| (p.region.left, p.region.top))
 }

@@ -1,4 +1,4 @@
-//! `nested`: a box that lies within a larger one of the same type is dropped before tracking.
+//! `nested`: a filter that drops boxes within a larger one of the same type, before tracking.
 //!
 //! Detectors see a torso in a person and a bonnet in a car; the overlap of two such boxes
 //! (intersection over union) is too small for the detector's own suppression to notice. For
@@ -7,6 +7,7 @@
 use ocellus_plugin::{Detection, Filter, FrameInfo, Manifest, Rect, Stages, StreamInfo, Verdict};
 use serde::Deserialize;
 
+/// As `MANIFEST.settings_schema` has them.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default)]
 pub struct Settings {
@@ -20,11 +21,12 @@ impl Default for Settings {
     }
 }
 
+/// A session.
 #[derive(Debug)]
 pub struct Nested(Settings);
 
 fn area(r: &Rect) -> f32 {
-    (r.right - r.left) * (r.bottom - r.top)
+    r.width() * r.height()
 }
 
 /// The share of `inner` that lies within `outer`.

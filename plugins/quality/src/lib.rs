@@ -1,15 +1,17 @@
-//! `quality`: a shot below a quality cannot stand for its track. It still extends the track.
+//! `quality`: a filter of shots whose quality is below a minimum. They still extend their tracks.
 
 use ocellus_plugin::{Candidate, Filter, FrameInfo, Manifest, Stages, StreamInfo, Verdict};
 use serde::Deserialize;
 
+/// As `MANIFEST.settings_schema` has them.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct Settings {
-    /// 0 to 1.
+    /// Least quality of a shot, 0 to 1.
     pub min: f32,
 }
 
+/// A session.
 #[derive(Debug)]
 pub struct Quality(Settings);
 

@@ -1,9 +1,10 @@
-//! `roi`: only a shot whose centre lies in a rectangle can stand for its track. What is outside is
-//! still tracked.
+//! `roi`: a filter of shots whose centre lies outside of a rectangle. They still extend their
+//! tracks.
 
 use ocellus_plugin::{Candidate, Filter, FrameInfo, Manifest, Rect, Stages, StreamInfo, Verdict};
 use serde::Deserialize;
 
+/// As `MANIFEST.settings_schema` has them.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct Settings {
@@ -11,10 +12,11 @@ pub struct Settings {
     pub roi: String,
 }
 
+/// A session.
 #[derive(Debug)]
 pub struct Roi(Option<Rect>);
 
-/// The inverse of `WxH+X+Y`; the schema has checked the form, but a number may still be too large.
+/// Parses `WxH+X+Y`; the schema has checked the form, but a number may still be too large.
 fn parse(text: &str) -> Result<Rect, String> {
     let parsed = (|| {
         let (size, position) = text.split_once('+')?;

@@ -1,29 +1,30 @@
-//! `simple_iou`: the tracker that follows boxes by their overlap.
+//! `simple_iou`: a tracker that associates boxes by their overlap (IoU).
 //!
 //! A detection continues the track whose last box it overlaps (intersection over union) by at least
 //! `overlap_threshold`; among all such pairings of a frame the one with the greatest sum of
-//! overlaps is taken. What continues no track opens one. A track closes when nothing was seen of it
-//! for more than `miss_interval` seconds of stream time, at a hard cut, or when it has become
-//! `max_duration_frames` long; what is seen of the same thing later is a new track.
+//! overlaps is taken. A detection that continues no track opens one. A track closes when nothing
+//! was seen of it for more than `miss_interval` seconds of stream time, at a hard cut, or when it
+//! has become `max_duration_frames` long; later detections of the same thing are a new track.
 
 use std::{collections::BTreeMap, mem};
 
 use ocellus_plugin::{
     Detection, FrameInfo, Manifest, Rect, State, StreamInfo, Tracker, Update,
-    tracking::{self, Pair, assign},
+    tracking::{self, Lifetime, Pair, Span, assign},
 };
 use serde::{Deserialize, Serialize};
 
+/// As `MANIFEST.settings_schema` has them.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default)]
 pub struct Settings {
     /// Least intersection over union, 0 to 1. Boxes that do not overlap at all never match.
     pub overlap_threshold: f32,
-    /// Seconds of stream time.
+    /// [`Lifetime::miss_interval`].
     pub miss_interval: f64,
-    /// 0 is no limit.
+    /// [`Lifetime::max_duration_frames`].
     pub max_duration_frames: u64,
-    /// Whether the frames of a track in which nothing was seen of it count for its duration.
+    /// [`Lifetime::interpolate_bboxes`].
     pub interpolate_bboxes: bool,
 }
 
@@ -33,10 +34,15 @@ impl Default for Settings {
     }
 }
 
+impl Settings {
+    fn lifetime(&self) -> Lifetime {
+        let Self { miss_interval, max_duration_frames, interpolate_bboxes, .. } = *self;
+        Lifetime { miss_interval, max_duration_frames, interpolate_bboxes }
+    }
+}
+
 /// Names the form of [`Tracks`] as JSON.
 const SCHEMA_TAG: &str = "simple_iou/1";
-/// Times are sums of frame durations; what they are off by must not close a track.
-const TIME_TOLERANCE: f64 = 1e-6;
 
 /// The state: what a snapshot holds.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -60,8 +66,13 @@ impl Track {
         let [left, top, right, bottom] = self.rect;
         tracking::Rect { left, top, right, bottom }
     }
+
+    fn span(&self) -> Span {
+        Span { first_frame: self.first_frame, detections: self.detections }
+    }
 }
 
+/// A session.
 #[derive(Debug)]
 pub struct SimpleIou {
     settings: Settings,
@@ -96,17 +107,16 @@ impl Tracker for SimpleIou {
     }
 
     fn update(&mut self, frame: FrameInfo, detections: Vec<Detection>) -> Result<Update, String> {
+        let lifetime = self.settings.lifetime();
         // After a cut, a box in the same place is something else.
-        let mut closed =
-            if frame.cut { self.finish() } else { self.tracks.close_missed(frame.time, self.settings.miss_interval) };
-        // With this frame they would be longer than they may be.
-        closed.extend(self.tracks.close_long(
-            frame.index,
-            self.settings.max_duration_frames.saturating_add(1),
-            &self.settings,
-        ));
+        let mut closed = if frame.cut {
+            self.finish()
+        } else {
+            self.tracks.close(|track| lifetime.is_missed(track.time, frame.time))
+        };
+        closed.extend(self.tracks.close(|track| lifetime.is_exceeded(track.span(), frame.index)));
         let ids = self.tracks.associate(&frame, &detections, self.settings.overlap_threshold);
-        closed.extend(self.tracks.close_long(frame.index, self.settings.max_duration_frames, &self.settings));
+        closed.extend(self.tracks.close(|track| lifetime.is_reached(track.span(), frame.index)));
         Ok(Update { ids: ids.into_iter().map(Some).collect(), closed })
     }
 
@@ -121,35 +131,18 @@ impl Tracker for SimpleIou {
     }
 
     fn restore(&mut self, state: State) -> Result<(), String> {
-        if state.schema_tag != SCHEMA_TAG {
-            return Err(format!("the state is of the form {:?}, this build reads {SCHEMA_TAG:?}", state.schema_tag));
-        }
-        self.tracks = serde_json::from_slice(&state.bytes).map_err(|e| format!("the state is damaged: {e}"))?;
+        self.tracks =
+            serde_json::from_slice(&state.bytes_of(SCHEMA_TAG)?).map_err(|e| format!("the state is damaged: {e}"))?;
         Ok(())
     }
 }
 
 impl Tracks {
-    fn close_missed(&mut self, now: f64, miss_interval: f64) -> Vec<u64> {
-        self.close(|track| now - track.time > miss_interval + TIME_TOLERANCE)
-    }
-
-    /// Closes tracks that are `long` frames long by the end of this one.
-    fn close_long(&mut self, frame: u64, long: u64, settings: &Settings) -> Vec<u64> {
-        if settings.max_duration_frames == 0 {
-            return Vec::new();
-        }
-        let duration = |t: &Track| {
-            if settings.interpolate_bboxes { frame.saturating_sub(t.first_frame) + 1 } else { t.detections }
-        };
-        self.close(|track| duration(track) >= long)
-    }
-
     fn close(&mut self, over: impl Fn(&Track) -> bool) -> Vec<u64> {
         self.open.extract_if(.., |_, track| over(track)).map(|(id, _)| id).collect()
     }
 
-    /// The track of each detection; what continues none opens one.
+    /// The track of each detection; a detection that continues none opens one.
     fn associate(&mut self, frame: &FrameInfo, detections: &[Detection], threshold: f32) -> Vec<u64> {
         let tracks: Vec<tracking::Rect> = self.open.values().map(Track::rect).collect();
         let mut pairs = Vec::new();
@@ -165,7 +158,6 @@ impl Tracks {
         let known: Vec<u64> = self.open.keys().copied().collect();
         let matched = assign(detections.len(), known.len(), &pairs);
 
-        let seen = |rect: &Rect| [rect.left, rect.top, rect.right, rect.bottom];
         let mut ids = Vec::with_capacity(detections.len());
         for (detection, column) in detections.iter().zip(matched) {
             let id = match column.and_then(|c| known.get(c)) {
@@ -182,7 +174,8 @@ impl Tracks {
                 detections: 0,
             });
             track.time = frame.time;
-            track.rect = seen(&detection.rect);
+            let Rect { left, top, right, bottom } = detection.rect;
+            track.rect = [left, top, right, bottom];
             track.detections += 1;
             ids.push(id);
         }
@@ -233,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_goes_on_over_a_cut() {
+    fn every_track_closes_at_a_cut() {
         let mut tracker = tracker(Settings::default());
         tracker.update(frame(0), vec![at(0.0)]).unwrap();
         let cut = FrameInfo { cut: true, ..frame(1) };

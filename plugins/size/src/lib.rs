@@ -1,25 +1,27 @@
-//! `size`: a shot that is too small or too large cannot stand for its track. It still extends the
-//! track.
+//! `size`: a filter of shots that are too small or too large. They still extend their tracks.
 //!
-//! The minimum is compared with the shorter side of the box and the maximum against the longer, so
-//! that a box between the two is so in both directions.
+//! The minimum is compared with the shorter side of the box and the maximum with the longer, so
+//! that both sides of a box that passes are between the two.
 
 use ocellus_plugin::{Candidate, Filter, FrameInfo, Manifest, Rect, Stages, StreamInfo, Verdict};
 use serde::Deserialize;
 
-/// In pixels; 0 is no limit.
+/// As `MANIFEST.settings_schema` has them: in pixels, 0 is no limit.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct Settings {
+    /// Least length of the shorter side.
     pub min: u32,
+    /// Greatest length of the longer side.
     pub max: u32,
 }
 
+/// A session.
 #[derive(Debug)]
 pub struct Size(Settings);
 
 impl Size {
-    /// `within`: the frame; what reaches over its edge cannot be seen.
+    /// `within`: the frame; the part of a box beyond its edge does not count.
     fn judge(&self, rect: &Rect, within: ocellus_plugin::Size) -> Verdict {
         let (width, height) = (within.width as f32, within.height as f32);
         let rect = Rect {

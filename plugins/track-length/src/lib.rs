@@ -1,4 +1,4 @@
-//! `track-length`: a track that was too short is not posted.
+//! `track-length`: a filter of objects whose track is too short.
 //!
 //! The length counts the frames from the first detection to the last; those between in which
 //! nothing was seen count unless `count_gaps` is off.
@@ -6,11 +6,13 @@
 use ocellus_plugin::{Filter, Manifest, Object, Stages, StreamInfo, Verdict};
 use serde::Deserialize;
 
+/// As `MANIFEST.settings_schema` has them.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default)]
 pub struct Settings {
-    /// In frames.
+    /// Least length in frames.
     pub min: u64,
+    /// Whether frames in which nothing was seen of the track count.
     pub count_gaps: bool,
 }
 
@@ -20,6 +22,7 @@ impl Default for Settings {
     }
 }
 
+/// A session.
 #[derive(Debug)]
 pub struct TrackLength(Settings);
 

@@ -1,4 +1,4 @@
-//! A new plugin: a crate that compiles at once, with a copy of what it is written with.
+//! New plugin projects: a crate that compiles as it is, with a copy of the SDK.
 
 use std::{fs, path::Path, str::FromStr};
 
@@ -10,14 +10,17 @@ static TRACKING: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../tracking");
 static WIT: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../../wit/v0.1");
 const SDK_MANIFEST: &str = include_str!("../../Cargo.toml");
 
-/// Where the copy lies within a new plugin.
+/// Where the copy of the SDK lies within a new plugin.
 const CARRIED: &str = "ocellus";
 
-/// What a plugin does.
+/// The template that a new plugin begins with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
+    /// Drops shots that are too wide for their height.
     Filter,
+    /// Takes the nearest detection for the same thing.
     Tracker,
+    /// Posts objects as JSON.
     Router,
 }
 
@@ -47,8 +50,8 @@ impl Kind {
 /// Writes a plugin called `name` into the new folder `to`.
 ///
 /// # Errors
-/// A name that is none for a crate and a plugin, a folder that is there already, a disk that
-/// refuses.
+/// The name is not one for a crate and a plugin, the folder exists already, or it cannot be
+/// written.
 pub fn begin(kind: Kind, name: &str, to: &Path) -> Result<()> {
     let mut bytes = name.bytes();
     let sound = bytes.next().is_some_and(|b| b.is_ascii_lowercase())

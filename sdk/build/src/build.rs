@@ -13,7 +13,11 @@ use crate::{TRIPLE, Toolchain};
 
 /// Compiles the crate or workspace in `source` and leaves its components in `to`, named as their
 /// crates; their paths. cargo works in `target`, where one is given. A component that did not
-/// change is not written, so that a running server keeps it.
+/// change is not written, so that a running server does not load it again.
+///
+/// # Errors
+/// There is no compiler for WebAssembly, cargo fails, the crate is no plugin, or a file cannot be
+/// written.
 pub fn build(source: &Path, target: Option<&Path>, to: &Path) -> Result<Vec<PathBuf>> {
     let toolchain = Toolchain::find().with_context(|| {
         let packages = Toolchain::DEBIAN_PACKAGES.join(" ");
@@ -30,15 +34,15 @@ pub fn build(source: &Path, target: Option<&Path>, to: &Path) -> Result<Vec<Path
     modules(&mut command)?.iter().map(|module| component(module, to)).collect()
 }
 
-/// The line in which cargo tells of something that it built.
+/// The message in which cargo reports an artifact.
 #[derive(Deserialize)]
 struct Artifact {
     #[serde(default)]
     filenames: Vec<PathBuf>,
 }
 
-/// Runs a build; the core modules that it made. Asking cargo, and not the folder, leaves out what
-/// an earlier state of the source left there.
+/// Runs a build; the core modules that it made. cargo's messages name them, since the folder also
+/// holds those of earlier states of the source.
 fn modules(build: &mut Command) -> Result<Vec<PathBuf>> {
     let output = build
         .arg("--message-format=json-render-diagnostics")
@@ -68,7 +72,7 @@ fn component(module: &Path, to: &Path) -> Result<PathBuf> {
         .with_context(|| format!("{name} cannot be made a component"))?;
     let out = to.join(format!("{name}.wasm"));
     if fs::read(&out).ok().as_ref() != Some(&component) {
-        // Renamed into place: whoever watches the folder never sees half of it.
+        // Renamed into place: a server that watches the folder never loads half of it.
         let part = out.with_extension("part");
         fs::write(&part, &component)
             .and_then(|()| fs::rename(&part, &out))

@@ -1,7 +1,9 @@
 //! Plugin projects: beginning one ([`begin`]), compiling it ([`build`]).
 //!
-//! What plugins are written with, the crates of `sdk/` and the contract of `wit/`, is within the
-//! program that this is linked to, so that nobody needs a checkout. No tool is run but cargo.
+//! The program that links this crate carries the SDK, the crates of `sdk/` and the contract of
+//! `wit/`, so that authors need no checkout. It runs no tool but cargo.
+
+#![warn(missing_docs)]
 
 mod begin;
 mod build;

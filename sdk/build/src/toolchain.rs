@@ -1,4 +1,4 @@
-//! WebAssembly toolchain of this machine.
+//! WebAssembly toolchain of this machine, rustup's or Debian's.
 
 use std::{
     fmt,
@@ -6,16 +6,21 @@ use std::{
     process::{Command, Stdio},
 };
 
+/// The target that plugins are compiled for: without WASI, so that they import nothing of it.
 pub const TRIPLE: &str = "wasm32-unknown-unknown";
 const DEBIAN_RUSTC: &str = "/usr/bin/rustc";
 
+/// A Rust compiler that can compile for [`TRIPLE`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Toolchain {
-    /// The one in use has the target.
+    /// The toolchain in use has the target.
     Rustup,
-    /// Debian's compiler for the web, which brings the library's source: `rustc-web`,
-    /// `rust-web-src`, `lld-19`.
-    Debian { linker: String },
+    /// Debian's compiler, which builds the standard library from its source:
+    /// [`Toolchain::DEBIAN_PACKAGES`].
+    Debian {
+        /// The program's name.
+        linker: String,
+    },
 }
 
 impl fmt::Display for Toolchain {
@@ -28,9 +33,10 @@ impl fmt::Display for Toolchain {
 }
 
 impl Toolchain {
+    /// What to install for [`Toolchain::Debian`].
     pub const DEBIAN_PACKAGES: &[&str] = &["rustc-web", "rust-web-src", "lld-19"];
 
-    /// What is installed, the toolchain in use first.
+    /// The one that is installed, the toolchain in use first.
     pub fn find() -> Option<Self> {
         if folder_of("rustc", &["target-libdir", "--target", TRIPLE]).is_some() {
             return Some(Self::Rustup);

@@ -1,8 +1,8 @@
-//! `{name}`: lets no shot stand for a track that is further out of shape than a user allows.
+//! `{name}`: a filter of shots that are too wide for their height.
 //!
-//! Begin here: say in `MANIFEST` what settings there are, in `STAGES` when to be asked, and answer
-//! for each item with a verdict. What is rejected needs a rule and a value, so that a user can find
-//! out why something is not there.
+//! Begin here: declare the settings in `MANIFEST` and the stages in `STAGES`, and answer with a verdict
+//! for each item. A rejection needs a rule and a value, so that a user can find out why something is
+//! not there.
 
 use ocellus_plugin::{Candidate, Filter, FrameInfo, Manifest, Stages, StreamInfo, Verdict};
 use serde::Deserialize;
@@ -10,7 +10,7 @@ use serde::Deserialize;
 #[derive(Deserialize)]
 #[serde(default)]
 pub struct Settings {
-    /// Width by height.
+    /// Greatest width by height.
     max_ratio: f32,
 }
 
@@ -58,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_too_wide_is_dropped() {
+    fn a_shot_that_is_too_wide_is_dropped() {
         let mut filter = {type}(Settings::default());
         let frame = FrameInfo { index: 0, time: 0.0, size: Size { width: 640, height: 480 }, cut: false };
         let shot = |right| {

@@ -1,7 +1,7 @@
-//! `{name}`: posts objects as JSON.
+//! `{name}`: a router that posts objects as JSON.
 //!
-//! Begin here: `encode` makes a request of an object, `judge` says what the answer means. The
-//! server sends, retries and remembers; a router only ever talks to the host that the user named.
+//! Begin here: `encode` makes a request of an object, `judge` says what the response means. The
+//! server sends, retries and records; requests go to no host but the one that the user named.
 
 use ocellus_plugin::{Body, Header, Manifest, Outcome, Post, Request, Router};
 use serde::Deserialize;
@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_server_that_is_busy_is_tried_again() {
+    fn a_busy_receiver_is_tried_again() {
         assert!(matches!({type}.judge(503, vec![], vec![]), Outcome::Retry(None)));
         assert!(matches!({type}.judge(400, vec![], vec![]), Outcome::Refused(_)));
     }

@@ -1,18 +1,18 @@
-//! `{name}`: a tracker that takes what is nearest for the same thing.
+//! `{name}`: a tracker that associates each detection with the nearest track.
 //!
 //! Begin here: `update` is called for every frame and gives each detection the id of its track. Ids
 //! start at 1, rise, and are never used again; a track closes once. `snapshot` and `restore` let a
 //! newer build take over in the middle of a job.
 
-use ocellus_plugin::{Detection, FrameInfo, Manifest, State, StreamInfo, Tracker, Update};
+use ocellus_plugin::{Detection, FrameInfo, Manifest, Point, State, StreamInfo, Tracker, Update};
 use serde::{Deserialize, Serialize};
 
 #[derive(Deserialize)]
 #[serde(default)]
 pub struct Settings {
-    /// Pixels.
+    /// Pixels that a centre may move from frame to frame.
     reach: f32,
-    /// Seconds of stream time.
+    /// Seconds of stream time after which a track that was not seen closes.
     miss_interval: f64,
 }
 
@@ -41,8 +41,8 @@ pub struct {type} {
 }
 
 fn centre(detection: &Detection) -> (f32, f32) {
-    let r = &detection.rect;
-    ((r.left + r.right) / 2.0, (r.top + r.bottom) / 2.0)
+    let Point { x, y } = detection.rect.center();
+    (x, y)
 }
 
 impl Tracker for {type} {
@@ -50,7 +50,7 @@ impl Tracker for {type} {
     const MANIFEST: Manifest = Manifest {
         name: "{name}",
         version: env!("CARGO_PKG_VERSION"),
-        description: "Takes what is nearest for the same thing.",
+        description: "Associates each detection with the nearest track.",
         settings_schema: r#"{
             "type": "object",
             "additionalProperties": false,
@@ -99,10 +99,7 @@ impl Tracker for {type} {
     }
 
     fn restore(&mut self, state: State) -> Result<(), String> {
-        if state.schema_tag != "{name}/1" {
-            return Err(format!("a state of the form {}", state.schema_tag));
-        }
-        self.tracks = serde_json::from_slice(&state.bytes).map_err(|e| e.to_string())?;
+        self.tracks = serde_json::from_slice(&state.bytes_of("{name}/1")?).map_err(|e| e.to_string())?;
         Ok(())
     }
 }
@@ -116,7 +113,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_moves_a_little_is_one_track() {
+    fn a_box_that_moves_a_little_is_one_track() {
         let size = Size { width: 640, height: 480 };
         let mut tracker = {type} { settings: Settings::default(), tracks: Tracks::default() };
         for i in 0..20 {

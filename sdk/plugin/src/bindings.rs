@@ -1,7 +1,7 @@
-//! Bindings that `wit-bindgen` makes of `wit/v0.1`. Private, so that a change of its conventions
-//! stays in this crate.
+//! Bindings that `wit-bindgen` generates from `wit/v0.1`. Private, so that a change of its
+//! conventions stays in this crate.
 //!
-//! The three worlds share one set of types, made by a world that only imports them.
+//! The three worlds share one set of types, generated from a world that only imports them.
 
 #![allow(missing_docs, clippy::all, clippy::pedantic, reason = "generated")]
 

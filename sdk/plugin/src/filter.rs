@@ -1,4 +1,4 @@
-//! Filters: what is dropped, and why.
+//! Filters: the trait, and its export as a component.
 
 use std::{cell::RefCell, marker::PhantomData};
 
@@ -19,13 +19,18 @@ pub trait Filter: Sized + 'static {
     /// Read from JSON that fits the manifest's schema; give absent keys their defaults with
     /// `#[serde(default)]`.
     type Settings: DeserializeOwned;
+    /// What the host learns of the plugin before it opens a session.
     const MANIFEST: Manifest;
+    /// When the filter is called, at least one.
     const STAGES: Stages;
 
-    /// An error is shown to the user and fails the job.
+    /// Opens a session for one object type of one job.
+    ///
+    /// # Errors
+    /// The text is shown to the user and fails the job.
     fn open(settings: Self::Settings, source: StreamInfo) -> Result<Self, String>;
 
-    /// Before tracking: what exists at all.
+    /// Before tracking: which detections exist at all.
     fn detections(&mut self, frame: FrameInfo, detections: Vec<Detection>) -> Vec<Verdict> {
         let _ = frame;
         vec![Verdict::Keep; detections.len()]
@@ -45,14 +50,14 @@ pub trait Filter: Sized + 'static {
 
 impl Verdict {
     /// Rejects by `rule` where `broken`, otherwise keeps. `value` says what was measured; it is
-    /// only asked where needed.
+    /// called for a rejection only.
     pub fn reject_if(broken: bool, rule: &str, value: impl FnOnce() -> String) -> Self {
         if broken { Self::Reject(Rejection { rule: rule.into(), value: value() }) } else { Self::Keep }
     }
 }
 
 impl Object {
-    /// Frames from the first detection to the last, the gaps counted.
+    /// Frames from the first detection to the last, including the gaps.
     pub fn frames(&self) -> u64 {
         self.last.frame.saturating_sub(self.first.frame) + 1
     }

@@ -1,12 +1,12 @@
-//! Host functions that plugins may call.
+//! Host functions that plugins may call: log lines, and pictures of a call's items.
 
 use crate::Size;
 #[cfg(target_arch = "wasm32")]
 use crate::bindings::crops;
 pub use crate::bindings::{crops::Unavailable, logging::Level};
 
-/// A line in the server's log, under the plugin's name; in the plugin's own tests it goes to
-/// standard error.
+/// Writes a line into the server's log, under the plugin's name; in the plugin's own tests it goes
+/// to standard error.
 ///
 /// ```
 /// use ocellus_plugin::{Level, log};
@@ -23,14 +23,15 @@ pub fn log(level: Level, line: &str) {
 /// A small picture.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Crop {
+    /// In pixels.
     pub size: Size,
     /// Rows from the top, three bytes (red, green, blue) a pixel.
     pub rgb: Vec<u8>,
 }
 
-/// What the box of an item shows, scaled to `size` (sides of 1 to 256 pixels); `item` is its place
-/// in the list of the present call. `margin` widens the box on every side by so many of its widths
-/// and heights, 0 to 1.
+/// The part of the frame inside the box of an item, scaled to `size` (sides of 1 to 256 pixels);
+/// `item` is its index in the list of the present call. `margin` widens the box on every side by so
+/// many of its widths and heights, 0 to 1.
 ///
 /// For filters whose manifest asks for [`Capability::Crops`](crate::Capability::Crops), in the
 /// stages `detections` and `shots`. There are no pixels in the plugin's own tests.

@@ -1,4 +1,4 @@
-//! Write filters, trackers and routers for Ocellus.
+//! Plugin SDK: what filters, trackers and routers for Ocellus are written with.
 //!
 //! A plugin is a crate with `crate-type = ["cdylib"]`, one type that implements [`Filter`],
 //! [`Tracker`] or [`Router`], and one line that registers it. This is a whole filter:
@@ -13,7 +13,7 @@
 //!     max: f32,
 //! }
 //!
-//! /// Lets no shot stand for a track that is wider than it is high, by more than `max` times.
+//! /// Drops shots that are wider than `max` times their height.
 //! struct Upright(Settings);
 //!
 //! impl Filter for Upright {
@@ -22,7 +22,11 @@
 //!         name: "upright",
 //!         version: env!("CARGO_PKG_VERSION"),
 //!         description: "Drops shots that are too wide for their height.",
-//!         settings_schema: r#"{"type":"object","properties":{"max":{"type":"number","minimum":0,"default":0}},"additionalProperties":false}"#,
+//!         settings_schema: r#"{
+//!             "type": "object",
+//!             "additionalProperties": false,
+//!             "properties": {"max": {"type": "number", "minimum": 0, "default": 0}}
+//!         }"#,
 //!         ..Manifest::DEFAULT
 //!     };
 //!     const STAGES: Stages = Stages::SHOTS;
@@ -33,7 +37,8 @@
 //!
 //!     fn shots(&mut self, _: FrameInfo, candidates: Vec<Candidate>) -> Vec<Verdict> {
 //!         let ratio = |c: &Candidate| c.detection.rect.width() / c.detection.rect.height();
-//!         candidates.iter().map(|c| Verdict::reject_if(ratio(c) > self.0.max, "max", || format!("{:.2}", ratio(c)))).collect()
+//!         let verdict = |ratio| Verdict::reject_if(ratio > self.0.max, "max", || format!("{ratio:.2}"));
+//!         candidates.iter().map(ratio).map(verdict).collect()
 //!     }
 //! }
 //!
@@ -41,11 +46,13 @@
 //! # fn main() {}
 //! ```
 //!
-//! What the host promises and expects (who calls, in which order, what a trap means) stands in
-//! `wit/v0.1`. A panic is a trap: it ends the session and is reported with the plugin's name.
+//! The contract with the host (who calls, in which order, what a trap means) is in `wit/v0.1`. A
+//! panic is a trap: it ends the session and is reported with the plugin's name.
 //!
 //! Plugins have no clock, no randomness and no files; iterate over `BTreeMap` and not `HashMap`, so
 //! that a replay gives the same answers.
+
+#![warn(missing_docs)]
 
 mod bindings;
 mod filter;
@@ -67,7 +74,7 @@ pub use router::{
 pub use time::rfc3339_millis;
 pub use tracker::{State, Tracker, Update};
 
-/// What the macros expand to; not for use by hand.
+/// For the expansion of `register!`; not for use by hand.
 #[doc(hidden)]
 pub mod __private {
     pub use crate::{
@@ -106,14 +113,17 @@ macro_rules! register {
 }
 
 impl Rect {
+    /// In pixels, above 0 for every box that the host passes.
     pub fn width(&self) -> f32 {
         self.right - self.left
     }
 
+    /// In pixels, above 0 for every box that the host passes.
     pub fn height(&self) -> f32 {
         self.bottom - self.top
     }
 
+    /// In pixels of the frame; maybe beyond its edge, as the box may be.
     pub fn center(&self) -> Point {
         Point { x: (self.left + self.right) / 2.0, y: (self.top + self.bottom) / 2.0 }
     }

@@ -1,4 +1,4 @@
-//! Manifest: what a plugin says of itself.
+//! Manifest: the constants by which a plugin describes itself.
 
 use std::time::Duration;
 
@@ -23,33 +23,37 @@ use crate::bindings::types::{self, Stages};
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Manifest {
+    /// As settings name it: `[a-z][a-z0-9_-]{0,63}`.
     pub name: &'static str,
-    /// Usually `env!("CARGO_PKG_VERSION")`.
+    /// Semantic version, 1 to 64 bytes; usually `env!("CARGO_PKG_VERSION")`.
     pub version: &'static str,
+    /// For people: one or two sentences, at most 1024 bytes.
     pub description: &'static str,
-    /// JSON Schema of the settings, as text.
+    /// JSON Schema (2020-12) of the settings: an object, at most 64 KiB.
     pub settings_schema: &'static str,
+    /// Each at most once; only filters may ask for any.
     pub capabilities: &'static [Capability],
+    /// They can only lower the operator's.
     pub limits: Limits,
-    /// `None` leaves it to the operator.
+    /// What follows from a fault; `None` leaves it to the operator. Routers have none.
     pub on_fault: Option<OnFault>,
 }
 
 /// What a plugin may ask for beyond its arguments.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Capability {
-    /// Small pictures of what a filter is asked about: [`crop`](crate::crop).
+    /// Small pictures of the items of a call: [`crop`](crate::crop).
     Crops,
 }
 
 /// Lower limits than the server's; higher ones change nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Of one call, in whole milliseconds.
+    /// Wall-clock time of one call, in whole milliseconds, at least 1.
     pub deadline: Option<Duration>,
-    /// Linear memory of a session.
+    /// Linear memory of a session, in bytes.
     pub memory_bytes: Option<u64>,
-    /// What one call hands to the host.
+    /// What one call hands to the host, in bytes.
     pub output_bytes: Option<u64>,
 }
 

@@ -1,4 +1,4 @@
-//! Routers: objects as requests, responses as outcomes.
+//! Routers: the trait, and its export as a component.
 
 use std::marker::PhantomData;
 
@@ -24,23 +24,27 @@ use crate::{
 /// #[derive(Deserialize)]
 /// struct Settings {}
 ///
-/// /// Posts who was seen when, as JSON, without pictures.
+/// const JSON: &str = "application/json";
+///
+/// /// Posts type and time of each object as JSON, without pictures.
 /// struct Json;
 ///
 /// impl Router for Json {
 ///     type Settings = Settings;
-///     const MANIFEST: Manifest = Manifest { name: "json", version: "1.0.0", description: "Posts JSON.", ..Manifest::DEFAULT };
+///     const MANIFEST: Manifest =
+///         Manifest { name: "json", version: "1.0.0", description: "Posts JSON.", ..Manifest::DEFAULT };
 ///
 ///     fn open(_: Settings) -> Result<Self, String> {
 ///         Ok(Self)
 ///     }
 ///
 ///     fn encode(&self, post: Post) -> Result<Request, String> {
-///         let body = serde_json::json!({"id": post.id, "type": post.object_type, "seen": post.best.timestamp});
+///         let (kind, time) = (post.object_type, post.best.timestamp);
+///         let body = serde_json::json!({"id": post.id, "type": kind, "time": time});
 ///         Ok(Request {
 ///             method: "POST".into(),
 ///             url: None,
-///             headers: vec![Header { name: "content-type".into(), value: "application/json".into() }],
+///             headers: vec![Header { name: "content-type".into(), value: JSON.into() }],
 ///             body: Body::Bytes(body.to_string().into_bytes()),
 ///         })
 ///     }
@@ -54,16 +58,24 @@ pub trait Router: Sized + 'static {
     /// Read from JSON that fits the manifest's schema; give absent keys their defaults with
     /// `#[serde(default)]`.
     type Settings: DeserializeOwned;
+    /// What the host learns of the plugin before it opens a session.
     const MANIFEST: Manifest;
 
-    /// An error is shown to the user and fails the job.
+    /// Opens a session.
+    ///
+    /// # Errors
+    /// The text is shown to the user and fails the job.
     fn open(settings: Self::Settings) -> Result<Self, String>;
 
-    /// An error fails the delivery for good, with this text as the reason.
+    /// The request for an object, the same in every attempt.
+    ///
+    /// # Errors
+    /// The text is the reason for which the delivery fails for good.
     fn encode(&self, post: Post) -> Result<Request, String>;
 
-    /// 2xx is delivered; 408, 425, 429 and 5xx are worth another attempt, after `retry-after`
-    /// seconds where the answer says so; all else is refused.
+    /// The meaning of a response. Unless overridden, 2xx is delivered; 408, 425, 429 and 5xx are
+    /// worth another attempt, after `retry-after` seconds where the response says so; all else is
+    /// refused.
     fn judge(&self, status: u16, headers: Vec<Header>, body: Vec<u8>) -> Outcome {
         let _ = body;
         match status {

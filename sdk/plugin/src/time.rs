@@ -3,8 +3,8 @@
 /// Microseconds since the Unix epoch as RFC 3339 in UTC with milliseconds:
 /// `2021-07-01T07:52:14.822Z`.
 ///
-/// The proleptic Gregorian calendar, by the days-from-civil inverse of Howard Hinnant,
-/// "chrono-Compatible Low-Level Date Algorithms". Rounded down.
+/// The proleptic Gregorian calendar, by `civil_from_days` of Howard Hinnant, "chrono-Compatible
+/// Low-Level Date Algorithms". Rounded down.
 pub fn rfc3339_millis(microseconds: i64) -> String {
     const DAY_MS: i64 = 86_400_000;
     let milliseconds = microseconds.div_euclid(1000);
@@ -29,7 +29,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn moments_that_calendars_get_wrong() {
+    fn leap_days_and_times_before_the_epoch() {
         for (microseconds, text) in [
             (0, "1970-01-01T00:00:00.000Z"),
             (-1, "1969-12-31T23:59:59.999Z"),

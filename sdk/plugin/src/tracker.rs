@@ -1,4 +1,4 @@
-//! Trackers: which detections are the same thing over time.
+//! Trackers: the trait, and its export as a component.
 
 use std::{cell::RefCell, marker::PhantomData};
 
@@ -21,7 +21,7 @@ use crate::{
 /// #[derive(Deserialize)]
 /// struct Settings {}
 ///
-/// /// Holds the best detection of each frame to be the same thing, until a cut.
+/// /// Takes the best detection of each frame for the same thing, until a cut.
 /// #[derive(Default)]
 /// struct Only {
 ///     /// Tracks given so far.
@@ -31,21 +31,30 @@ use crate::{
 ///
 /// impl Tracker for Only {
 ///     type Settings = Settings;
-///     const MANIFEST: Manifest =
-///         Manifest { name: "only", version: "1.0.0", description: "Tracks the one thing that there is.", ..Manifest::DEFAULT };
+///     const MANIFEST: Manifest = Manifest {
+///         name: "only",
+///         version: "1.0.0",
+///         description: "Tracks the one thing that there is.",
+///         ..Manifest::DEFAULT
+///     };
 ///
 ///     fn open(_: Settings, _: StreamInfo) -> Result<Self, String> {
 ///         Ok(Self::default())
 ///     }
 ///
-///     fn update(&mut self, frame: FrameInfo, detections: Vec<Detection>) -> Result<Update, String> {
+///     fn update(
+///         &mut self,
+///         frame: FrameInfo,
+///         detections: Vec<Detection>,
+///     ) -> Result<Update, String> {
 ///         let closed = if frame.cut { self.finish() } else { Vec::new() };
-///         let best = (0..detections.len()).max_by(|a, b| detections[*a].score.total_cmp(&detections[*b].score));
+///         let scores = || detections.iter().map(|d| d.score).enumerate();
+///         let best = scores().max_by(|(_, a), (_, b)| a.total_cmp(b)).map(|(i, _)| i);
 ///         if best.is_some() && !self.open {
 ///             self.given += 1;
 ///             self.open = true;
 ///         }
-///         let ids = (0..detections.len()).map(|i| (Some(i) == best).then_some(self.given)).collect();
+///         let ids = scores().map(|(i, _)| (Some(i) == best).then_some(self.given)).collect();
 ///         Ok(Update { ids, closed })
 ///     }
 ///
@@ -54,11 +63,13 @@ use crate::{
 ///     }
 ///
 ///     fn snapshot(&self) -> State {
-///         State { schema_tag: "only/1".into(), bytes: serde_json::to_vec(&(self.given, self.open)).unwrap_or_default() }
+///         let bytes = serde_json::to_vec(&(self.given, self.open)).unwrap_or_default();
+///         State { schema_tag: "only/1".into(), bytes }
 ///     }
 ///
 ///     fn restore(&mut self, state: State) -> Result<(), String> {
-///         (self.given, self.open) = serde_json::from_slice(&state.bytes).map_err(|e| e.to_string())?;
+///         let bytes = state.bytes_of("only/1")?;
+///         (self.given, self.open) = serde_json::from_slice(&bytes).map_err(|e| e.to_string())?;
 ///         Ok(())
 ///     }
 /// }
@@ -74,23 +85,47 @@ pub trait Tracker: Sized + 'static {
     /// Read from JSON that fits the manifest's schema; give absent keys their defaults with
     /// `#[serde(default)]`.
     type Settings: DeserializeOwned;
+    /// What the host learns of the plugin before it opens a session.
     const MANIFEST: Manifest;
 
-    /// An error is shown to the user and fails the job.
+    /// Opens a session for one object type of one job.
+    ///
+    /// # Errors
+    /// The text is shown to the user and fails the job.
     fn open(settings: Self::Settings, source: StreamInfo) -> Result<Self, String>;
 
-    /// One id (or none) for each detection, in the same order, and the tracks that are over.
+    /// One id (or none) for each detection, in the same order, and the tracks that are over. Called
+    /// for every frame, also without detections.
+    ///
+    /// # Errors
+    /// The text is the reason with which the session ends, as by a trap.
     fn update(&mut self, frame: FrameInfo, detections: Vec<Detection>) -> Result<Update, String>;
 
-    /// The tracks that are still open, after the last frame.
+    /// The tracks that are still open, after the last frame. Nothing is called after it.
     fn finish(&mut self) -> Vec<u64>;
 
     /// The whole state, so that another session continues exactly as this one would.
     fn snapshot(&self) -> State;
 
-    /// Takes over a state that an earlier session, maybe of an older build, gave to
-    /// [`Tracker::snapshot`].
+    /// Takes over a state that [`Tracker::snapshot`] of an earlier session gave, maybe of an older
+    /// build or with other settings.
+    ///
+    /// # Errors
+    /// The state cannot be taken over: the host keeps the earlier session, or goes on without it.
     fn restore(&mut self, state: State) -> Result<(), String>;
+}
+
+impl State {
+    /// The bytes of a state whose form has this tag.
+    ///
+    /// # Errors
+    /// It is of another form; the reason is for [`Tracker::restore`].
+    pub fn bytes_of(self, schema_tag: &str) -> Result<Vec<u8>, String> {
+        if self.schema_tag != schema_tag {
+            return Err(format!("the state is of the form {:?}, this build reads {schema_tag:?}", self.schema_tag));
+        }
+        Ok(self.bytes)
+    }
 }
 
 #[doc(hidden)]

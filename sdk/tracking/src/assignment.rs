@@ -7,19 +7,23 @@
 
 use alloc::{vec, vec::Vec};
 
-/// Row and column may match, and that is worth `weight` (above 0; others are passed over).
+/// A row and a column that may match.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Pair {
+    /// From 0, below the number of rows; in trackers a detection.
     pub row: usize,
+    /// From 0, below the number of columns; in trackers a track.
     pub column: usize,
+    /// What the match is worth, above 0.
     pub weight: f32,
 }
 
 /// For each of `rows` rows the column that it is matched with, so that no column is taken twice and
-/// the sum of the weights is the greatest possible. Of equal matchings the answer is always the
-/// same one for the same order of pairs.
+/// the sum of the weights is the greatest possible. The same order of pairs gives the same one of
+/// equal matchings.
 ///
-/// Pairs outside of `rows` and `columns`, and weights that are not above 0, are passed over.
+/// Pairs outside of `rows` and `columns`, and weights that are not finite or not above 0, are
+/// ignored.
 pub fn assign(rows: usize, columns: usize, pairs: &[Pair]) -> Vec<Option<usize>> {
     let mut matched = vec![None; rows];
     let sound = |p: &&Pair| p.row < rows && p.column < columns && p.weight > 0.0 && p.weight.is_finite();
@@ -177,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn pairs_that_make_no_sense_are_passed_over() {
+    fn pairs_that_make_no_sense_are_ignored() {
         let pairs = [
             pair(0, 0, 0.0),
             pair(0, 0, -1.0),

@@ -13,17 +13,17 @@ use crate::Rect;
 /// to the track is nearer than this in 19 of 20 cases.
 pub const GATE: f64 = 9.4877;
 
-/// Noise grows with the height, since what is nearer moves faster in the picture and is found less
+/// Noise grows with the height, since a near object moves faster in the picture and is located less
 /// exactly. A detector is wrong by about a twentieth of the height; from one frame to the next a
 /// velocity changes by an eighth of that.
 const POSITION: f64 = 1.0 / 20.0;
 const VELOCITY: f64 = 1.0 / 160.0;
-/// The aspect is a ratio and does not grow with the height. It is hardly a matter of motion; a
-/// detector's is rough.
+/// The aspect is a ratio, whose noise does not grow with the height. Motion hardly changes it; a
+/// detector measures it roughly.
 const ASPECT_PROCESS: f64 = 1e-2;
 const ASPECT_VELOCITY: f64 = 1e-5;
 const ASPECT_OBSERVED: f64 = 1e-1;
-/// How much less is known at the first sight of a box, when nothing tells its velocity.
+/// How many times more uncertain a box is when it is first seen, with an unknown velocity.
 const FIRST_POSITION: f64 = 2.0;
 const FIRST_VELOCITY: f64 = 10.0;
 
@@ -37,7 +37,7 @@ pub struct Kalman {
     height: f64,
 }
 
-/// One quantity, its velocity, and how unsure both are.
+/// One quantity, its velocity, and the covariance of both.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 struct Axis {
     value: f64,
@@ -63,7 +63,7 @@ fn noises(height: f64) -> [Noise; 4] {
 }
 
 /// Centre x, centre y, aspect and height. A box without a height has no aspect: it is given a
-/// height that nobody can see.
+/// height far below a pixel.
 fn observe(rect: &Rect) -> [f64; 4] {
     let [left, top, right, bottom] = [rect.left, rect.top, rect.right, rect.bottom].map(f64::from);
     let height = if bottom - top > 1e-3 { bottom - top } else { 1e-3 };
@@ -86,7 +86,7 @@ impl Kalman {
         Self { axes, height }
     }
 
-    /// Goes on by so many frames; the same as that many times by one.
+    /// Predicts so many frames further; the same as that many times one frame.
     pub fn predict(&mut self, frames: u64) {
         let n = frames as f64;
         for (axis, noise) in self.axes.iter_mut().zip(noises(self.height)) {
@@ -100,7 +100,7 @@ impl Kalman {
         }
     }
 
-    /// The box was seen here.
+    /// Corrects the estimate by an observed box.
     pub fn update(&mut self, rect: &Rect) {
         let observed = observe(rect);
         for ((axis, value), noise) in self.axes.iter_mut().zip(observed).zip(noises(self.height)) {
@@ -109,8 +109,8 @@ impl Kalman {
             let innovation = value - axis.value;
             axis.value += axis.pp / s * innovation;
             axis.velocity += axis.pv / s * innovation;
-            // Written so that nothing is taken from something nearly equal: variances stay above 0
-            // after long gaps.
+            // Written without differences of nearly equal numbers: variances stay above 0 after
+            // long gaps.
             let determinant = axis.pp * axis.vv - axis.pv * axis.pv;
             axis.vv = ((if determinant > 0.0 { determinant } else { 0.0 }) + axis.vv * r) / s;
             axis.pp *= r / s;
@@ -130,7 +130,7 @@ impl Kalman {
         self.axes.iter().zip(observe(rect)).zip(noises(self.height)).map(of_axis).sum()
     }
 
-    /// Where the box is expected. Empty where an extrapolation has shrunk it to nothing.
+    /// The expected box. Empty where an extrapolation has shrunk it to nothing.
     pub fn rect(&self) -> Rect {
         let [x, y, aspect, height] = self.axes.map(|axis| axis.value);
         let (half_width, half_height) = (aspect * height / 2.0, height / 2.0);
@@ -151,7 +151,7 @@ impl Kalman {
         parts
     }
 
-    /// The state that [`Kalman::parts`] told; none for numbers that no filter has.
+    /// The state that [`Kalman::parts`] gave; `None` for numbers that no filter has.
     pub fn from_parts(parts: &[f64; Self::PARTS]) -> Option<Self> {
         let [.., height] = *parts;
         let mut axes = [Axis::default(); 4];
@@ -180,7 +180,7 @@ mod tests {
         std::array::from_fn(|i| std::array::from_fn(|j| a[j][i]))
     }
 
-    /// Gauss and Jordan.
+    /// Gauss-Jordan elimination.
     fn inverse<const N: usize>(mut a: Matrix<N, N>) -> Matrix<N, N> {
         let mut b: Matrix<N, N> = std::array::from_fn(|i| std::array::from_fn(|j| f64::from(u8::from(i == j))));
         for i in 0..N {
@@ -320,7 +320,9 @@ mod tests {
     proptest! {
         #[test]
         fn four_small_filters_are_the_textbooks_large_one(
-            first in rects(), steps in proptest::collection::vec((rects(), 1u64..6, any::<bool>()), 1..20), probe in rects(),
+            first in rects(),
+            steps in proptest::collection::vec((rects(), 1u64..6, any::<bool>()), 1..20),
+            probe in rects(),
         ) {
             let (mut ours, mut textbook) = (Kalman::new(&first), Textbook::new(&first));
             for (rect, frames, seen) in steps {
@@ -334,13 +336,17 @@ mod tests {
                 for (i, axis) in ours.axes.iter().enumerate() {
                     prop_assert!(near(axis.value, textbook.mean[i][0]) && near(axis.velocity, textbook.mean[i + 4][0]));
                     let c = &textbook.covariance;
-                    prop_assert!(near(axis.pp, c[i][i]) && near(axis.pv, c[i][i + 4]) && near(axis.vv, c[i + 4][i + 4]));
+                    prop_assert!(near(axis.pp, c[i][i]) && near(axis.pv, c[i][i + 4]));
+                    prop_assert!(near(axis.vv, c[i + 4][i + 4]));
                 }
             }
         }
 
         #[test]
-        fn gaps_of_any_length_leave_a_filter_that_works(first in rects(), gaps in proptest::collection::vec((rects(), 0u64..1 << 40), 1..20)) {
+        fn gaps_of_any_length_leave_a_filter_that_works(
+            first in rects(),
+            gaps in proptest::collection::vec((rects(), 0u64..1 << 40), 1..20),
+        ) {
             let mut filter = Kalman::new(&first);
             for (rect, gap) in gaps {
                 filter.predict(gap);

@@ -1,15 +1,38 @@
-//! The mathematics of tracking boxes: overlap, assignment, and motion.
+//! Box tracking: overlap, optimal assignment, motion, and when tracks close.
 //!
 //! `no_std` with `alloc`, deterministic (no hashing, no clock, no randomness), the same results on
 //! every target: a plugin's replay depends on it.
+//!
+//! ```
+//! use ocellus_tracking::{Kalman, Pair, Rect, assign};
+//!
+//! // A box that moves four pixels a frame to the right.
+//! let at = |left: f32| Rect { left, top: 0.0, right: left + 40.0, bottom: 80.0 };
+//! let mut motion = Kalman::new(&at(0.0));
+//! for frame in 1..20 {
+//!     motion.predict(1);
+//!     motion.update(&at(4.0 * frame as f32));
+//! }
+//! motion.predict(1);
+//!
+//! // Of two detections, the one that continues it.
+//! let detections = [at(300.0), at(80.0)];
+//! let weights = detections.iter().map(|rect| rect.iou(&motion.rect()));
+//! let pairs: Vec<Pair> =
+//!     weights.enumerate().map(|(row, weight)| Pair { row, column: 0, weight }).collect();
+//! assert_eq!(assign(detections.len(), 1, &pairs), [None, Some(0)]);
+//! ```
 #![cfg_attr(not(test), no_std)]
+#![warn(missing_docs)]
 
 extern crate alloc;
 
 mod assignment;
 mod kalman;
+mod lifetime;
 mod rect;
 
 pub use assignment::{Pair, assign};
 pub use kalman::{GATE, Kalman};
+pub use lifetime::{Lifetime, Span};
 pub use rect::Rect;

@@ -1,24 +1,30 @@
-//! Boxes.
+//! Boxes and their overlap.
 
-/// A box in pixels; empty unless `left < right` and `top < bottom`.
+/// A box in pixels, x to the right and y down; empty unless `left < right` and `top < bottom`.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Rect {
+    /// The least x.
     pub left: f32,
+    /// The least y.
     pub top: f32,
+    /// The greatest x.
     pub right: f32,
+    /// The greatest y.
     pub bottom: f32,
 }
 
 impl Rect {
+    /// In pixels; not above 0 for an empty box.
     pub fn width(&self) -> f32 {
         self.right - self.left
     }
 
+    /// In pixels; not above 0 for an empty box.
     pub fn height(&self) -> f32 {
         self.bottom - self.top
     }
 
-    /// 0 for an empty box.
+    /// In square pixels; 0 for an empty box.
     pub fn area(&self) -> f32 {
         greater(self.width(), 0.0) * greater(self.height(), 0.0)
     }
@@ -33,7 +39,7 @@ impl Rect {
         }
         let shared = width * height;
         let iou = shared / (self.area() + other.area() - shared);
-        // Not a number for infinite boxes.
+        // NaN for infinite boxes.
         if iou.is_finite() { iou.clamp(0.0, 1.0) } else { 0.0 }
     }
 }

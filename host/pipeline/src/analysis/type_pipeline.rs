@@ -115,8 +115,8 @@ impl TypePipeline {
     }
 
     pub(super) fn follow_candidates(&mut self) {
-        self.tracker.follow_candidate();
-        self.filters.iter_mut().for_each(FilterSlot::follow_candidate);
+        self.tracker.follow_canary();
+        self.filters.iter_mut().for_each(FilterSlot::follow_canary);
     }
 
     /// The number of one of the tracker's tracks among all of the job.

@@ -1,4 +1,4 @@
-//! Table of plugins: what became of each file, and which plugin has a name.
+//! Plugin table: what became of each file, and which plugin has a name.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -7,7 +7,7 @@ use std::{
 
 use ocellus_core::PluginUse;
 
-use super::{PluginInfo, Role, State};
+use super::info::{PluginInfo, Role, State};
 use crate::{Digest, FaultPolicy, Kind, Refusal, folders::Source, plugin::Plugin};
 
 #[derive(Default)]
@@ -15,15 +15,14 @@ pub(super) struct Table {
     pub(super) generation: u64,
     pub(super) files: BTreeMap<Source, Entry>,
     pub(super) by_name: HashMap<String, Arc<Plugin>>,
-    /// The candidates, by the names of the plugins that they may follow.
-    pub(super) candidates: HashMap<String, Arc<Plugin>>,
+    /// By the names of the plugins that they may follow.
+    pub(super) canaries: HashMap<String, Arc<Plugin>>,
 }
 
 /// What became of one file.
 #[derive(Clone)]
 pub(super) struct Entry {
-    /// Of the content that was looked at last, in use or not; none where it has to be looked at
-    /// again.
+    /// Of the content that was loaded last, in use or not; `None` where it has to be loaded again.
     pub(super) seen: Option<Digest>,
     pub(super) plugin: Option<Arc<Plugin>>,
     pub(super) refusal: Option<Refusal>,
@@ -35,11 +34,11 @@ impl Table {
     pub(super) fn of(&mut self, role: Role) -> &mut HashMap<String, Arc<Plugin>> {
         match role {
             Role::Serves => &mut self.by_name,
-            Role::Candidate => &mut self.candidates,
+            Role::Canary => &mut self.canaries,
         }
     }
 
-    /// The first file, of those that are `fit`, whose plugin has this name.
+    /// The first file, of those that `fit`, whose plugin has this name.
     pub(super) fn file_of(&self, name: &str, role: Role, fit: impl Fn(&Source) -> bool) -> Option<Source> {
         let has_it = |(source, entry): &(&Source, &Entry)| {
             Role::of(&source.file) == role && fit(source) && entry.plugin.as_ref().is_some_and(|p| p.name == name)

@@ -1,12 +1,13 @@
 //! Supervisor: what a slot needs whatever kind of plugin fills it.
 //!
-//! Owns the plugin's usage in its job, the trace of its present session, and its candidate. Opens
-//! sessions of newer components, counts faults, says when there were too many.
+//! Owns the plugin's usage in its job, the call history of its present session, its canary, and the
+//! sessions that wait to take over. Opens sessions, counts faults, says when there were too many.
+//! Ends with its slot.
 
 use std::{
     sync::{
         Arc,
-        mpsc::{Receiver, channel},
+        mpsc::{Receiver, TryRecvError, channel},
     },
     thread,
     time::Duration,
@@ -15,128 +16,195 @@ use std::{
 use ocellus_core::{ComponentUse, PluginUse};
 use serde_json::Value;
 
-use super::OnFault;
 use crate::{
-    Digest, Kind, Meters, Pixels, PluginError, Plugins, StreamInfo, TrackerState,
+    Digest, Kind, Meters, OnFault, Pixels, PluginError, Plugins, StreamInfo, TrackerState,
     call::{Answer, Call},
-    shadow::Shadow,
-    trace::{History, Trace},
+    canary::Canary,
+    history::History,
+    trace::{self, Trace},
 };
 
-/// A plugin in a job, apart from its session.
-pub(super) struct Supervisor {
-    pub(super) plugins: Plugins,
-    pub(super) kind: Kind,
+/// Opens a session of the plugin that has a name now.
+type Open<S> = fn(&Plugins, &str, &Value, &StreamInfo) -> Result<S, PluginError>;
+
+/// A plugin in a job, apart from its present session.
+pub(super) struct Supervisor<S> {
+    plugins: Plugins,
+    kind: Kind,
+    open: Open<S>,
     pub(super) name: String,
-    pub(super) settings: Value,
-    pub(super) stream: StreamInfo,
+    settings: Value,
+    stream: StreamInfo,
     pub(super) on_fault: OnFault,
-    strikes: u64,
-    /// Of the registry, when it was last looked at.
+    max_faults: u64,
+    /// Of the registry, when it was last followed.
     generation: u64,
-    record: PluginUse,
-    /// What of `record` the registry was told.
-    reported: PluginUse,
-    /// What the present session was told, as far as a trace of its fault needs it.
+    /// A session of a newer component, while it is opened.
+    opening: Option<Receiver<Result<S, PluginError>>>,
+    usage: PluginUse,
+    /// What of `usage` the registry has recorded.
+    recorded: PluginUse,
+    /// Of the present session: all of it where a restart needs it, otherwise what a trace has room
+    /// for.
     pub(super) history: History,
-    /// Whether to show a candidate what this plugin is shown.
-    pub(super) shadowed: bool,
+    /// Whether a canary is shown this plugin's calls.
+    follows_canary: bool,
     /// With the digest that it has.
-    shadow: Option<(Digest, Shadow)>,
+    canary: Option<(Digest, Canary)>,
 }
 
-impl Supervisor {
-    pub(super) fn new(plugins: &Plugins, kind: Kind, name: &str, settings: &Value, stream: &StreamInfo) -> Self {
-        Self {
+impl<S: Send + 'static> Supervisor<S> {
+    /// Opens the first session of a slot. A fault in that is recorded; wrong settings and unknown
+    /// names are no fault of the plugin's.
+    pub(super) fn open(
+        plugins: &Plugins,
+        kind: Kind,
+        open: Open<S>,
+        name: &str,
+        settings: &Value,
+        stream: &StreamInfo,
+    ) -> Result<(Self, S), PluginError> {
+        let mut supervisor = Self {
             plugins: plugins.clone(),
             kind,
+            open,
             name: name.to_owned(),
             settings: settings.clone(),
             stream: stream.clone(),
             on_fault: plugins.on_fault(name),
-            strikes: plugins.strikes(),
+            max_faults: plugins.max_faults(),
             generation: plugins.generation(),
-            record: PluginUse::default(),
-            reported: PluginUse::default(),
+            opening: None,
+            usage: PluginUse::default(),
+            recorded: PluginUse::default(),
             history: History::default(),
-            shadowed: false,
-            shadow: None,
+            follows_canary: false,
+            canary: None,
+        };
+        match supervisor.fresh() {
+            Ok(session) => Ok((supervisor, session)),
+            Err(error) => {
+                if error.fault().is_some() {
+                    supervisor.record_fault(&error, None);
+                    supervisor.report(None);
+                }
+                Err(error)
+            }
         }
     }
 
-    /// The registry has changed since it was last looked at.
-    pub(super) fn is_behind(&self) -> bool {
-        self.plugins.generation() != self.generation
+    /// A session that knows nothing.
+    pub(super) fn fresh(&self) -> Result<S, PluginError> {
+        (self.open)(&self.plugins, &self.name, &self.settings, &self.stream)
     }
 
-    /// Opens a session of a newer component on a thread of its own, where there is one.
-    pub(super) fn successor<S: Send + 'static>(
-        &mut self,
-        present: Digest,
-        open: impl FnOnce(&Plugins, &str, &Value, &StreamInfo) -> Result<S, PluginError> + Send + 'static,
-    ) -> Option<Receiver<Result<S, PluginError>>> {
+    /// Follows the registry where it has changed: opens a session of a newer component on a thread
+    /// of its own, which drops the `retired` session first.
+    pub(super) fn follow_registry(&mut self, present: Digest, retired: &mut Option<S>) {
+        if self.opening.is_some() || self.plugins.generation() == self.generation {
+            return;
+        }
+        self.update_canary();
+        let retired = retired.take();
         self.generation = self.plugins.generation();
         // A plugin that was taken out of the folder serves the jobs that have it.
         if self.plugins.digest(self.kind, &self.name).is_none_or(|d| d == present) {
-            return None;
+            return;
         }
-        let (plugins, name, settings, stream) =
-            (self.plugins.clone(), self.name.clone(), self.settings.clone(), self.stream.clone());
+        let (plugins, open, name, settings, stream) =
+            (self.plugins.clone(), self.open, self.name.clone(), self.settings.clone(), self.stream.clone());
         let (sender, receiver) = channel();
         let opening = move || {
+            drop(retired);
             // The slot may be gone by now.
             let _ = sender.send(open(&plugins, &name, &settings, &stream));
         };
-        thread::Builder::new().name("plugin-warmup".into()).spawn(opening).ok().map(|_| receiver)
+        self.opening = thread::Builder::new().name("plugin-warmup".into()).spawn(opening).ok().map(|_| receiver);
     }
 
-    pub(super) fn serves(&mut self, digest: Digest, from_frame: u64) {
-        self.record.components.push(ComponentUse { digest: digest.to_string(), from_frame });
+    /// The session of a newer component, once it is open. A failure in opening is reported here.
+    pub(super) fn successor(&mut self) -> Option<S> {
+        let opened = match self.opening.as_ref()?.try_recv() {
+            Err(TryRecvError::Empty) => return None,
+            opened => opened.ok(),
+        };
+        self.opening = None;
+        opened?.inspect_err(|error| self.successor_failed(error, None, None)).ok()
     }
 
-    pub(super) fn swapped(&mut self, digest: Digest, from_frame: u64, pause: Duration) {
-        self.record.swaps += 1;
-        self.record.longest_swap_ms = self.record.longest_swap_ms.max(pause.as_secs_f64() * 1e3);
-        self.serves(digest, from_frame);
-        tracing::info!(plugin = self.name, %digest, from_frame, "the plugin {} was replaced while its job runs", self.name);
+    /// A component serves from this frame on.
+    pub(super) fn record_component(&mut self, digest: Digest, from_frame: u64) {
+        self.usage.components.push(ComponentUse { digest: digest.to_string(), from_frame });
     }
 
-    /// Opens a session of the candidate that there is now, unless it is there already.
-    pub(super) fn follow_candidate(&mut self) {
-        let candidate = self.plugins.candidate(self.kind, &self.name).filter(|_| self.shadowed);
-        if candidate.as_ref().map(|c| c.digest) == self.shadow.as_ref().map(|(digest, _)| *digest) {
+    pub(super) fn record_swap(&mut self, digest: Digest, from_frame: u64, pause: Duration) {
+        self.usage.swaps += 1;
+        self.usage.longest_swap_ms = self.usage.longest_swap_ms.max(pause.as_secs_f64() * 1e3);
+        self.record_component(digest, from_frame);
+        let plugin = &self.name;
+        tracing::info!(plugin, %digest, from_frame, "the plugin {plugin} was replaced while its job runs");
+    }
+
+    /// Shows this plugin's calls to its canary from now on, whenever there is one.
+    pub(super) fn follow_canary(&mut self) {
+        self.follows_canary = true;
+        self.update_canary();
+    }
+
+    /// Opens a session of the canary that there is now, unless it is there already.
+    fn update_canary(&mut self) {
+        let plugin = self.plugins.canary(self.kind, &self.name).filter(|_| self.follows_canary);
+        if plugin.as_ref().map(|p| p.digest) == self.canary.as_ref().map(|(digest, _)| *digest) {
             return;
         }
-        if let Some((_, before)) = self.shadow.take() {
-            // What it was shown and did not answer yet is not waited for while a job runs.
-            self.record.shadow = Some(before.report());
+        if let Some((_, before)) = self.canary.take() {
+            // Calls that it has not answered yet are not waited for while a job runs.
+            self.usage.shadow = Some(before.report());
         }
-        self.shadow =
-            candidate.and_then(|c| Some((c.digest, Shadow::begin(c, self.settings.clone(), self.stream.clone())?)));
+        self.canary =
+            plugin.and_then(|p| Some((p.digest, Canary::begin(p, self.settings.clone(), self.stream.clone())?)));
     }
 
-    /// A call went well: a candidate is shown it, and it is kept for the trace of a later fault.
-    pub(super) fn made(&mut self, call: Arc<Call>, answer: impl FnOnce() -> Answer, pixels: Option<Arc<dyn Pixels>>) {
-        if let Some((_, shadow)) = &mut self.shadow {
-            shadow.show(&call, &answer(), pixels);
+    /// A call went well: a canary is shown it, and it is kept for a restart and for the trace of a
+    /// later fault.
+    pub(super) fn answered(
+        &mut self,
+        call: Arc<Call>,
+        answer: impl FnOnce() -> Answer,
+        pixels: Option<Arc<dyn Pixels>>,
+    ) {
+        if let Some((_, canary)) = &mut self.canary {
+            canary.show(&call, &answer(), pixels);
         }
         self.history.push(call);
+        if !self.saves_states() {
+            self.history.shorten(trace::MAX_BYTES);
+        }
+    }
+
+    /// Whether sessions are restarted from saved states. Filters have none.
+    pub(super) fn saves_states(&self) -> bool {
+        self.kind == Kind::Tracker && self.on_fault == OnFault::Restart
     }
 
     /// A newer component failed in taking over from `state` (or in opening, without one), or in its
     /// first `call`.
-    pub(super) fn refused(&mut self, error: &PluginError, state: Option<Arc<TrackerState>>, call: Option<Call>) {
-        let mut history = History::default();
-        history.begin(state);
-        self.record.last_trace = self.trace(error, &history, call);
+    pub(super) fn successor_failed(
+        &mut self,
+        error: &PluginError,
+        state: Option<Arc<TrackerState>>,
+        call: Option<Call>,
+    ) {
+        self.usage.last_trace = self.trace(error, History::from_state(state), call);
         tracing::warn!(plugin = self.name, "the newer {} is not taken into a running job: {error}", self.name);
-        self.record.last_fault = Some(format!("a newer component was not taken: {error}"));
+        self.usage.last_fault = Some(format!("a newer component was not taken: {error}"));
     }
 
-    /// Writes down how it came to a fault, where there is a folder for that; the file. `call`: the
-    /// failing one.
-    pub(super) fn trace(&self, error: &PluginError, history: &History, call: Option<Call>) -> Option<String> {
+    /// Writes the trace of a fault, where there is a folder for that; the file. `call`: the failing
+    /// one.
+    fn trace(&self, error: &PluginError, mut history: History, call: Option<Call>) -> Option<String> {
         let (Some(folder), PluginError::Fault { digest, .. }) = (self.plugins.traces(), error) else { return None };
+        history.shorten(trace::MAX_BYTES);
         let trace = Trace {
             plugin: self.name.clone(),
             kind: self.kind,
@@ -165,51 +233,43 @@ impl Supervisor {
         }
     }
 
-    /// Records a fault in opening; one that is no fault of the plugin's is only handed on.
-    pub(super) fn cannot_begin(&mut self, error: PluginError) -> PluginError {
-        if error.fault().is_some() {
-            self.strike(&error, None);
-            self.report(None);
-        }
-        error
-    }
-
-    /// Records a fault in `call`; whether there have been too many.
-    pub(super) fn strike(&mut self, error: &PluginError, call: Option<Call>) -> bool {
+    /// Records a fault in `call`; whether the plugin is evicted by it.
+    pub(super) fn record_fault(&mut self, error: &PluginError, call: Option<Call>) -> bool {
         tracing::warn!(plugin = self.name, "{error}");
-        self.record.last_trace = self.trace(error, &self.history, call);
-        self.record.last_fault = Some(error.to_string());
-        self.record.faults += 1;
-        self.record.evicted = self.on_fault != OnFault::Fail && self.record.faults >= self.strikes;
-        self.record.evicted
+        self.usage.last_trace = self.trace(error, self.history.clone(), call);
+        self.usage.last_fault = Some(error.to_string());
+        self.usage.faults += 1;
+        self.usage.evicted = self.on_fault != OnFault::Fail && self.usage.faults >= self.max_faults;
+        self.usage.evicted
     }
 
-    pub(super) fn evicted(&self, error: PluginError) -> PluginError {
-        PluginError::Evicted { plugin: self.name.clone(), faults: self.record.faults, last: Box::new(error) }
+    pub(super) fn evicted(&self, last: PluginError) -> PluginError {
+        PluginError::Evicted { plugin: self.name.clone(), faults: self.usage.faults, last: Box::new(last) }
     }
 
     /// A session is over.
-    pub(super) fn settle(&mut self, meters: Meters) {
-        self.record.add(&used(meters));
+    pub(super) fn record_session(&mut self, meters: Meters) {
+        self.usage.add(&used(meters));
     }
 
-    /// The job is over: what was shown to a candidate is waited for.
+    /// The job is over: waits until the canary has answered.
     pub(super) fn end(&mut self) {
-        if let Some((_, mut shadow)) = self.shadow.take() {
-            self.record.shadow = Some(shadow.end());
+        if let Some((_, mut canary)) = self.canary.take() {
+            self.usage.shadow = Some(canary.end());
         }
     }
 
+    /// What the plugin used in its job so far, with the `present` session.
     pub(super) fn report(&mut self, present: Option<Meters>) -> PluginUse {
-        let mut all = self.record.clone();
-        if let Some((_, shadow)) = &self.shadow {
-            all.shadow = Some(shadow.report());
+        let mut all = self.usage.clone();
+        if let Some((_, canary)) = &self.canary {
+            all.shadow = Some(canary.report());
         }
         if let Some(meters) = present {
             all.add(&used(meters));
         }
-        self.plugins.book(&self.name, &all, &self.reported);
-        self.reported = all.clone();
+        self.plugins.record_use(&self.name, &all, &self.recorded);
+        self.recorded = all.clone();
         all
     }
 }

@@ -1,39 +1,28 @@
 //! Slot of a tracker. Track ids go on whatever happens to the sessions.
 
-use std::{
-    collections::BTreeSet,
-    sync::{
-        Arc,
-        mpsc::{Receiver, TryRecvError},
-    },
-    time::Instant,
-};
+use std::{collections::BTreeSet, sync::Arc, time::Instant};
 
 use ocellus_core::{Detection, PluginUse, TrackId};
 use serde_json::Value;
 
-use super::{OnFault, supervisor::Supervisor};
+use super::supervisor::Supervisor;
 use crate::{
-    Fault, FrameInfo, Kind, PluginError, Plugins, StreamInfo, Tracker, TrackerState, Update,
+    Fault, FrameInfo, Kind, OnFault, PluginError, Plugins, StreamInfo, Tracker, Update,
     call::{Answer, Call},
-    restart::RestartLog,
+    history::History,
 };
 
-/// A tracker's place in a job.
+/// A tracker's place in a job. Dropping it waits for its canary and records what it used.
 pub struct TrackerSlot {
-    supervisor: Supervisor,
+    supervisor: Supervisor<Tracker>,
     session: Tracker,
-    warming: Option<Receiver<Result<Tracker, PluginError>>>,
-    /// The session before: giving its memory back takes longer than a frame should, and is left to
-    /// the next warm-up.
+    /// The session before: freeing its memory takes longer than a frame should, and is left to the
+    /// next warm-up.
     retired: Option<Tracker>,
-    /// What is added to the ids of the present session: one that began without a state counts from
-    /// 1.
-    base: u64,
-    /// Tracks that a lost session left open.
+    /// Added to the ids of the present session: one that began without a state counts from 1.
+    id_offset: u64,
+    /// Open tracks of a lost session; the next update closes them.
     orphans: Vec<TrackId>,
-    /// Empty unless the policy is [`OnFault::Restart`].
-    log: RestartLog,
 }
 
 impl TrackerSlot {
@@ -43,97 +32,74 @@ impl TrackerSlot {
         settings: &Value,
         stream: &StreamInfo,
     ) -> Result<Self, PluginError> {
-        let mut supervisor = Supervisor::new(plugins, Kind::Tracker, name, settings, stream);
-        let session = plugins.tracker(name, settings, stream).map_err(|e| supervisor.cannot_begin(e))?;
-        supervisor.serves(session.digest(), 0);
-        Ok(Self {
-            supervisor,
-            session,
-            warming: None,
-            retired: None,
-            base: 0,
-            orphans: Vec::new(),
-            log: RestartLog::default(),
-        })
+        let (mut supervisor, session) =
+            Supervisor::open(plugins, Kind::Tracker, Plugins::tracker, name, settings, stream)?;
+        supervisor.record_component(session.digest(), 0);
+        Ok(Self { supervisor, session, retired: None, id_offset: 0, orphans: Vec::new() })
     }
 
+    /// The plugin's name, as settings have it.
     pub fn name(&self) -> &str {
         &self.supervisor.name
     }
 
-    /// Shows a candidate what this plugin is shown, where there is one.
-    pub fn follow_candidate(&mut self) {
-        self.supervisor.shadowed = true;
-        self.supervisor.follow_candidate();
+    /// Shows this plugin's calls to its canary from now on, whenever there is one.
+    pub fn follow_canary(&mut self) {
+        self.supervisor.follow_canary();
     }
 
     /// Takes one frame further: [`Tracker::update`], by whichever component serves now.
     ///
     /// # Errors
-    /// A fault that the policy does not forgive.
+    /// A fault, where the policy is [`OnFault::Fail`]; [`PluginError::Evicted`] under the other
+    /// policies, after too many of them; or a session that cannot be opened after a fault.
     pub fn update(&mut self, frame: &FrameInfo, detections: &[Detection]) -> Result<Update, PluginError> {
-        if self.warming.is_none() && self.supervisor.is_behind() {
-            self.supervisor.follow_candidate();
-            let retired = self.retired.take();
-            let open = move |plugins: &Plugins, name: &str, settings: &Value, stream: &StreamInfo| {
-                drop(retired);
-                plugins.tracker(name, settings, stream)
-            };
-            self.warming = self.supervisor.successor(self.session.digest(), open);
-        }
-        let update = match self.warming.as_ref().map(Receiver::try_recv) {
-            Some(Ok(Ok(fresh))) => {
-                self.warming = None;
-                self.swap(fresh, frame, detections)?
-            }
-            Some(Ok(Err(error))) => {
-                self.warming = None;
-                self.supervisor.refused(&error, None, None);
-                self.step(frame, detections)?
-            }
-            Some(Err(TryRecvError::Disconnected)) => {
-                self.warming = None;
-                self.step(frame, detections)?
-            }
-            Some(Err(TryRecvError::Empty)) | None => self.step(frame, detections)?,
+        self.supervisor.follow_registry(self.session.digest(), &mut self.retired);
+        let update = match self.supervisor.successor() {
+            Some(fresh) => self.swap(fresh, frame, detections)?,
+            None => self.step(frame, detections)?,
         };
         let Some(update) = update else {
             return Ok(self.public(Update { ids: vec![None; detections.len()], closed: Vec::new() }));
         };
         let update = self.public(update);
-        let call = Arc::new(shown(frame, detections));
-        self.supervisor.made(Arc::clone(&call), || Answer::Update(update.clone()), None);
-        self.remember(call)?;
+        let call = Arc::new(update_call(frame, detections));
+        self.supervisor.answered(call, || Answer::Update(update.clone()), None);
+        self.save_state()?;
         Ok(update)
     }
 
-    /// [`Tracker::finish`].
+    /// [`Tracker::finish`]; waits for the canary, 2 s at most.
+    ///
+    /// # Errors
+    /// As for [`TrackerSlot::update`]. Where the policy forgives a fault here, all open tracks are
+    /// closed.
     pub fn finish(&mut self) -> Result<Vec<TrackId>, PluginError> {
         let open = self.open_tracks();
         let closed = self.session.finish();
         self.supervisor.end();
         match closed {
             Ok(closed) => Ok(self.public(Update { ids: Vec::new(), closed }).closed),
-            // Of a session that failed before, that was told.
+            // The fault that ended the session was recorded before.
             Err(error) if error.fault() == Some(&Fault::Ended) => Err(error),
             Err(error) => {
-                self.supervisor.strike(&error, Some(Call::Finish));
+                self.supervisor.record_fault(&error, Some(Call::Finish));
                 // There is nothing left for another session to do.
                 if self.supervisor.on_fault == OnFault::Fail { Err(error) } else { Ok(open) }
             }
         }
     }
 
-    /// What the plugin cost this job so far.
+    /// What the plugin used in this job so far.
     pub fn report(&mut self) -> PluginUse {
         self.supervisor.report(Some(self.session.meters()))
     }
 
-    /// `None` where the session failed in this frame, which is not shown to the next one.
+    /// `None` where the session failed in this frame, which its successor is not shown.
     fn step(&mut self, frame: &FrameInfo, detections: &[Detection]) -> Result<Option<Update>, PluginError> {
         match self.session.update(frame, detections) {
             Ok(update) => Ok(Some(update)),
-            Err(error) => self.recover(error, shown(frame, detections)).map(|()| None),
+            Err(error) => self.recover(error, update_call(frame, detections)).map(|()| None),
         }
     }
 
@@ -149,61 +115,49 @@ impl TrackerSlot {
             Ok(state) => Arc::new(state),
             Err(error) => {
                 // That ended the session; a job must not end because somebody replaced a plugin.
-                self.supervisor.strike(&error, Some(Call::Snapshot));
+                self.supervisor.record_fault(&error, Some(Call::Snapshot));
                 let digest = fresh.digest();
                 self.begin_anew(fresh);
-                self.supervisor.swapped(digest, frame.index, begun.elapsed());
+                self.supervisor.record_swap(digest, frame.index, begun.elapsed());
                 return self.step(frame, detections);
             }
         };
         let restored = fresh.restore(&state);
-        let failed_in = restored.is_ok().then(|| shown(frame, detections));
+        let failed_in = restored.is_ok().then(|| update_call(frame, detections));
         match restored.and_then(|()| fresh.update(frame, detections)) {
             Ok(update) => {
                 let digest = fresh.digest();
                 let old = std::mem::replace(&mut self.session, fresh);
-                self.supervisor.settle(old.meters());
+                self.supervisor.record_session(old.meters());
                 self.retired = Some(old);
-                self.begin_from(Some(state));
-                self.supervisor.swapped(digest, frame.index, begun.elapsed());
+                self.supervisor.history = History::from_state(Some(state));
+                self.supervisor.record_swap(digest, frame.index, begun.elapsed());
                 Ok(Some(update))
             }
             Err(error) => {
-                self.supervisor.refused(&error, Some(state), failed_in);
+                self.supervisor.successor_failed(&error, Some(state), failed_in);
                 self.step(frame, detections)
             }
         }
     }
 
-    /// Keeps what a restart needs.
-    fn remember(&mut self, call: Arc<Call>) -> Result<(), PluginError> {
-        if self.supervisor.on_fault != OnFault::Restart {
-            return Ok(());
-        }
-        self.log.push(call);
-        if !self.log.is_due() {
+    /// Saves a state in time, so that a restart has few calls to make again.
+    fn save_state(&mut self) -> Result<(), PluginError> {
+        if !self.supervisor.saves_states() || !self.supervisor.history.state_is_due() {
             return Ok(());
         }
         match self.session.snapshot() {
             Ok(state) => {
-                self.begin_from(Some(Arc::new(state)));
+                self.supervisor.history = History::from_state(Some(Arc::new(state)));
                 Ok(())
             }
             Err(error) => self.recover(error, Call::Snapshot),
         }
     }
 
-    /// What the session was told before is in this state.
-    fn begin_from(&mut self, state: Option<Arc<TrackerState>>) {
-        if self.supervisor.on_fault == OnFault::Restart {
-            self.log.begin(state.clone());
-        }
-        self.supervisor.history.begin(state);
-    }
-
     /// Puts a fresh session in the place of one that failed.
     fn recover(&mut self, error: PluginError, call: Call) -> Result<(), PluginError> {
-        let evicted = self.supervisor.strike(&error, Some(call));
+        let evicted = self.supervisor.record_fault(&error, Some(call));
         if self.supervisor.on_fault == OnFault::Fail {
             return Err(error);
         }
@@ -212,36 +166,32 @@ impl TrackerSlot {
         }
         let restarted = (self.supervisor.on_fault == OnFault::Restart).then(|| self.restart());
         if let Some(Ok(session)) = restarted {
-            self.supervisor.settle(self.session.meters());
+            self.supervisor.record_session(self.session.meters());
             self.session = session;
             return Ok(());
         }
-        let fresh = self.fresh()?;
+        let fresh = self.supervisor.fresh()?;
         self.begin_anew(fresh);
         Ok(())
     }
 
-    /// Goes on with a session that knows nothing: what was open is over, and its ids follow those
+    /// Goes on with a session that knows nothing: open tracks are over, and its ids follow those
     /// that were given.
     fn begin_anew(&mut self, fresh: Tracker) {
         self.orphans.extend(self.open_tracks());
-        self.base += self.session.last_id();
-        self.begin_from(None);
-        self.supervisor.settle(self.session.meters());
+        self.id_offset += self.session.last_id();
+        self.supervisor.history = History::default();
+        self.supervisor.record_session(self.session.meters());
         self.session = fresh;
-    }
-
-    fn fresh(&self) -> Result<Tracker, PluginError> {
-        self.supervisor.plugins.tracker(&self.supervisor.name, &self.supervisor.settings, &self.supervisor.stream)
     }
 
     /// A session that knows what the lost one knew before the frame that it failed in.
     fn restart(&self) -> Result<Tracker, PluginError> {
-        let mut session = self.fresh()?;
-        if let Some(state) = self.log.state() {
+        let (mut session, history) = (self.supervisor.fresh()?, &self.supervisor.history);
+        if let Some(state) = history.state() {
             session.restore(state)?;
         }
-        for call in self.log.calls() {
+        for call in history.calls() {
             if let Call::Update { frame, detections } = call {
                 session.update(frame, detections)?;
             }
@@ -250,18 +200,19 @@ impl TrackerSlot {
     }
 
     fn open_tracks(&self) -> Vec<TrackId> {
-        self.session.open_tracks().map(|id| TrackId(id.0 + self.base)).collect()
+        self.session.open_tracks().map(|id| TrackId(id.0 + self.id_offset)).collect()
     }
 
+    /// An update with the ids of the job, which closes the tracks of lost sessions, too.
     fn public(&mut self, update: Update) -> Update {
-        let id = |id: TrackId| TrackId(id.0 + self.base);
+        let id = |id: TrackId| TrackId(id.0 + self.id_offset);
         let ids = update.ids.into_iter().map(|i| i.map(id)).collect();
         let closed: BTreeSet<_> = update.closed.into_iter().map(id).chain(self.orphans.drain(..)).collect();
         Update { ids, closed: closed.into_iter().collect() }
     }
 }
 
-fn shown(frame: &FrameInfo, detections: &[Detection]) -> Call {
+fn update_call(frame: &FrameInfo, detections: &[Detection]) -> Call {
     Call::Update { frame: *frame, detections: detections.to_vec() }
 }
 

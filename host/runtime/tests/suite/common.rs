@@ -1,5 +1,4 @@
-//! Helpers that the tests share: components as `cargo xtask build` left them, and frames to feed
-//! them.
+//! Common parts of the tests: components as `cargo xtask build` left them, and frames to feed them.
 
 use std::{
     fs,

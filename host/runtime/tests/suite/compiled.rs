@@ -100,8 +100,8 @@ fn what_was_damaged_is_compiled_again() {
 fn what_somebody_else_put_there_is_not_loaded() {
     let place = Place::new();
     place.start();
-    // Where wasmtime's own cache would take it for what it wrote itself, and a file of ours under
-    // the name of another.
+    // A file where wasmtime's own cache would take it for its own, and kept code under the name of
+    // another component.
     let (loading, files) = (place.compiled().join("loading"), place.files());
     let (one, other) = (files.keys().next().unwrap(), files.keys().last().unwrap());
     let sealed = fs::read(one).unwrap();

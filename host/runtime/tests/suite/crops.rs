@@ -1,5 +1,5 @@
 //! Covers: a filter that asked for pictures reads them, in the calls that have pixels, and no
-//! others; what its manifest asks to be held to.
+//! others; limits and a fault policy that a manifest asks for.
 
 use std::sync::{Arc, Mutex};
 
@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::common::{at, folder, frame, stream};
 
-/// A frame in one colour, which knows what was asked of it.
+/// A frame in one colour, which records the crops that were asked for.
 #[derive(Default)]
 struct Red(Mutex<Vec<(Rect, Size)>>);
 
@@ -42,20 +42,20 @@ fn shots(filter: &mut Filter) -> Vec<String> {
 }
 
 #[test]
-fn a_filter_reads_what_it_is_asked_about() {
+fn a_filter_reads_pictures_of_its_items() {
     let (mut filter, pixels) = (colour(8), Arc::new(Red::default()));
     assert!(filter.reads_crops());
-    filter.see(Some(pixels.clone()));
+    filter.set_pixels(Some(pixels.clone()));
     assert_eq!(shots(&mut filter), ["colour=200 10 0", "colour=200 10 0"]);
     let size = Size { width: 8, height: 8 };
     assert_eq!(*pixels.0.lock().unwrap(), [(at(0.0, 0.0).rect, size), (at(100.0, 0.0).rect, size)]);
 }
 
 #[test]
-fn where_there_are_no_pixels_it_is_told_so() {
+fn a_call_without_pixels_says_so() {
     let mut filter = colour(8);
     assert_eq!(shots(&mut filter)[0], "colour=no-pixels");
-    filter.see(Some(Arc::new(Red::default())));
+    filter.set_pixels(Some(Arc::new(Red::default())));
     // An object is of many frames.
     let moment = || Moment { frame: 0, time: 0.0, detection: at(0.0, 0.0) };
     let object = Object {
@@ -73,7 +73,7 @@ fn where_there_are_no_pixels_it_is_told_so() {
 fn pictures_are_small() {
     for (side, said) in [(0, "wrong-size"), (257, "wrong-size"), (256, "200 10 0")] {
         let mut filter = colour(side);
-        filter.see(Some(Arc::new(Red::default())));
+        filter.set_pixels(Some(Arc::new(Red::default())));
         assert_eq!(shots(&mut filter)[0], format!("colour={said}"), "{side}");
     }
 }

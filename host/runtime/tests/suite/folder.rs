@@ -11,7 +11,7 @@ use serde_json::json;
 
 use crate::common::{at, component, folder, frame, rebuilt, stream};
 
-/// Waits until what is said of a file is so, whatever steps lead there.
+/// Waits until the report on a file is so, whatever steps lead there.
 fn wait_until(plugins: &Plugins, file: &str, so: impl Fn(Option<&PluginInfo>) -> bool) {
     let end = Instant::now() + Duration::from_secs(60);
     loop {
@@ -21,7 +21,7 @@ fn wait_until(plugins: &Plugins, file: &str, so: impl Fn(Option<&PluginInfo>) ->
         if so(info) {
             return;
         }
-        assert!(Instant::now() < end, "it did not come to that: {info:?}");
+        assert!(Instant::now() < end, "the report never became so: {info:?}");
         plugins.wait_for_change(generation, Duration::from_secs(5));
     }
 }

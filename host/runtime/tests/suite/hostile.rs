@@ -66,7 +66,7 @@ fn a_hoarder_is_stopped_at_its_limit() {
 }
 
 #[test]
-fn traps_are_told_with_their_cause() {
+fn traps_are_reported_with_their_cause() {
     // The engine's stack or the guest's own in linear memory, whichever ends first.
     let recursed = update_fault("recurse");
     assert!(
@@ -156,7 +156,7 @@ fn a_chatterer_is_cut_short_and_goes_on() {
     assert_eq!(update_fault("write-forever"), Fault::Deadline(DEADLINE));
     let mut chatterer = tracker("chatter").unwrap();
     chatterer.update(&frame(0), &[at(0.0, 0.0)]).unwrap();
-    // A thousand lines, of which 50 and what comes back meanwhile are taken.
+    // A thousand lines, of which 50 and those that the bucket regains meanwhile are written.
     let dropped = chatterer.meters().log_lines_dropped;
     assert!((900..=950).contains(&dropped), "{dropped}");
 }

@@ -1,6 +1,6 @@
 //! Covers: the shipped plugins in the real runtime; what hostile guests cost; what is refused at
 //! load; the plugins folder while it changes; users' plugins over those that ship; compiled
-//! components that are kept; pictures for filters; candidates; traces of faults. One program, since
+//! components that are kept; pictures for filters; canaries; traces of faults. One program, since
 //! every one of them would link wasmtime again.
 
 #![allow(
@@ -12,7 +12,7 @@
     reason = "these are tests; clippy.toml reaches test functions only, not what they share"
 )]
 
-mod candidates;
+mod canaries;
 mod common;
 mod compiled;
 mod crops;

@@ -7,7 +7,7 @@ use tempfile::TempDir;
 
 use crate::common::component;
 
-/// What is said of a folder with this one file in it.
+/// The report on a folder with this one file in it.
 fn info(bytes: &[u8], limits: Limits) -> PluginInfo {
     let folder = TempDir::new().unwrap();
     fs::write(folder.path().join("it.wasm"), bytes).unwrap();

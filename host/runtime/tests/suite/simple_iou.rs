@@ -47,7 +47,7 @@ fn the_overlap_threshold_decides_what_continues_a_track() {
 }
 
 #[test]
-fn settings_are_held_against_the_plugins_own_schema() {
+fn settings_are_checked_against_the_plugins_own_schema() {
     for (settings, path) in
         [(json!({"overlap_threshold": 2}), "overlap_threshold"), (json!({"overlap": 0.1}), "overlap"), (json!([]), "")]
     {
@@ -89,7 +89,8 @@ proptest! {
 
     #[test]
     fn ids_are_unique_tracks_close_once_and_a_restored_session_goes_on_the_same(
-        frames in prop::collection::vec(prop::collection::vec((0f32..200.0, 0f32..200.0), 0..8), 1..25), cut in 0usize..25,
+        frames in prop::collection::vec(prop::collection::vec((0f32..200.0, 0f32..200.0), 0..8), 1..25),
+        cut in 0usize..25,
     ) {
         let settings = json!({"miss_interval": 0.2, "max_duration_frames": 6});
         let (mut one, mut other) = (tracker(&settings), tracker(&settings));

@@ -1,6 +1,6 @@
 //! Covers: plugins that change and fail under a running job. A newer component takes over between
 //! two frames with ids that go on, or not at all; a fault is answered by the operator's policy;
-//! what it cost is told.
+//! what it used is reported.
 
 use std::{
     sync::Mutex,
@@ -33,8 +33,8 @@ fn ids(update: &Update) -> Vec<Option<u64>> {
     update.ids.iter().map(|id| id.map(|i| i.0)).collect()
 }
 
-/// Goes on frame by frame, each with one box, until the slot has something new to tell; the number
-/// of the next frame.
+/// Goes on frame by frame, each with one box, until the slot's report is `done`; the index of the
+/// next frame.
 fn until(
     slot: &mut TrackerSlot,
     mut index: u64,
@@ -45,7 +45,7 @@ fn until(
     while !done(&slot.report()) {
         each(slot.update(&frame(index), &[at(0.0, 0.0)]).unwrap());
         index += 1;
-        assert!(Instant::now() < end, "it did not come to that: {:?}", slot.report());
+        assert!(Instant::now() < end, "the report never became so: {:?}", slot.report());
         std::thread::yield_now();
     }
     index
@@ -137,14 +137,14 @@ fn a_fault_is_answered_by_the_policy() {
         );
         let report = slot.report();
         assert!(report.evicted && report.faults == 3 && report.last_fault.is_some());
-        // A session that begins anew lives for two frames more; one that is told what was before
+        // A session that begins anew lives for two frames more; one that knows the frames before
         // fails at once again.
         assert_eq!(index, if on_fault == OnFault::Skip { 8 } else { 4 });
     }
 }
 
-/// What a restart needs is kept apart from the trace, which has room for 13 detections a frame and
-/// no more.
+/// The history of a restart is longer than a trace, which has room for 13 detections a frame and no
+/// more.
 #[test]
 fn a_crowd_goes_on_after_a_restart_as_one_face_does() {
     for faces in [1, 20, 100] {
@@ -153,8 +153,8 @@ fn a_crowd_goes_on_after_a_restart_as_one_face_does() {
         let crowd: Vec<_> = (0..faces).map(one).collect();
         let all: Vec<_> = (1..=faces).map(Some).collect();
         for index in 0..200 {
-            // In the end there is one left: that there were more the session knows from before its
-            // fault alone.
+            // In the end there is one left: that there were more the session knows only from before
+            // its fault.
             let here = if index < 80 { &crowd[..] } else { &crowd[..1] };
             let update = slot.update(&frame(index), here).unwrap();
             assert_eq!(update.closed, [], "{faces} faces, frame {index}");
@@ -183,7 +183,7 @@ fn a_filter_that_fails_keeps_everything_and_is_evicted_in_the_end() {
     let report = slot.report();
     assert_eq!((report.faults, report.evicted), (3, true));
     assert!(report.last_fault.unwrap().contains("shots"));
-    assert!(!slot.wants(Stage::Shots), "it is asked no more");
+    assert!(!slot.wants(Stage::Shots), "an evicted filter is called no more");
 }
 
 #[test]

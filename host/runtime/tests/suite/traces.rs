@@ -7,21 +7,21 @@ use tempfile::TempDir;
 
 use crate::common::{at, folder, frame, rebuilt, stream};
 
-struct Yard {
+struct Fixture {
     plugins: Plugins,
     traces: TempDir,
     folder: TempDir,
 }
 
-fn yard(on_fault: OnFault) -> Yard {
+fn fixture(on_fault: OnFault) -> Fixture {
     let folder = folder(&["guests/hostile-tracker.wasm", "guests/hostile-filter.wasm"]);
     let traces = TempDir::new().unwrap();
     let mut limits = Limits { traces: Some(traces.path().join("faults")), ..Limits::default() };
     limits.faults.on_fault = on_fault;
-    Yard { plugins: Plugins::open(folder.path(), limits).unwrap(), traces, folder }
+    Fixture { plugins: Plugins::open(folder.path(), limits).unwrap(), traces, folder }
 }
 
-impl Yard {
+impl Fixture {
     fn trace(&self, file: &str) -> Trace {
         serde_json::from_slice(&std::fs::read(self.traces.path().join("faults").join(file)).unwrap()).unwrap()
     }
@@ -29,75 +29,77 @@ impl Yard {
 
 #[test]
 fn a_trackers_fault_comes_back_with_its_trace() {
-    let yard = yard(OnFault::Fail);
+    let fixture = fixture(OnFault::Fail);
     for (misdeed, call) in [("trap-on-third", "update"), ("fewer-ids", "update"), ("leave-open-at-finish", "finish")] {
-        let mut slot = yard.plugins.tracker_slot("hostile_tracker", &json!({"misdeed": misdeed}), &stream()).unwrap();
+        let mut slot =
+            fixture.plugins.tracker_slot("hostile_tracker", &json!({"misdeed": misdeed}), &stream()).unwrap();
         let boxes = [at(0.0, 0.0), at(50.0, 0.0)];
         let error =
             (0..5).find_map(|i| slot.update(&frame(i), &boxes).err()).unwrap_or_else(|| slot.finish().unwrap_err());
-        let trace = yard.trace(&slot.report().last_trace.unwrap());
+        let trace = fixture.trace(&slot.report().last_trace.unwrap());
         assert_eq!(trace.fault, error.to_string());
         assert!(trace.complete && trace.fault.contains(call), "{trace:?}");
-        assert_eq!(trace.reproduce(&yard.plugins).unwrap(), Some(error), "{misdeed}");
+        assert_eq!(trace.reproduce(&fixture.plugins).unwrap(), Some(error), "{misdeed}");
 
         // Without the call that failed, nothing fails.
         let harmless = Trace { calls: trace.calls[..trace.calls.len() - 1].to_vec(), ..trace };
-        assert_eq!(harmless.reproduce(&yard.plugins).unwrap(), None, "{misdeed}");
+        assert_eq!(harmless.reproduce(&fixture.plugins).unwrap(), None, "{misdeed}");
     }
 }
 
 #[test]
 fn a_trace_begins_with_the_state_that_was_saved() {
-    let yard = yard(OnFault::Restart);
+    let fixture = fixture(OnFault::Restart);
     let mut slot =
-        yard.plugins.tracker_slot("hostile_tracker", &json!({"misdeed": "trap-on-frame-99"}), &stream()).unwrap();
+        fixture.plugins.tracker_slot("hostile_tracker", &json!({"misdeed": "trap-on-frame-99"}), &stream()).unwrap();
     for index in 0..100 {
         slot.update(&frame(index), &[at(0.0, 0.0)]).unwrap();
     }
-    let trace = yard.trace(&slot.report().last_trace.unwrap());
+    let trace = fixture.trace(&slot.report().last_trace.unwrap());
     assert!(trace.complete && trace.state.is_some(), "{trace:?}");
     assert_eq!(trace.calls.len(), 100 - 64);
-    assert_eq!(trace.reproduce(&yard.plugins).unwrap().unwrap().to_string(), trace.fault);
+    assert_eq!(trace.reproduce(&fixture.plugins).unwrap().unwrap().to_string(), trace.fault);
 }
 
 #[test]
 fn a_fault_in_opening_leaves_one_too() {
-    let yard = yard(OnFault::Skip);
-    let Err(error) = yard.plugins.tracker_slot("hostile_tracker", &json!({"misdeed": "trap-in-open"}), &stream())
+    let fixture = fixture(OnFault::Skip);
+    let Err(error) = fixture.plugins.tracker_slot("hostile_tracker", &json!({"misdeed": "trap-in-open"}), &stream())
     else {
         panic!()
     };
-    let trace: Trace = serde_json::from_slice(&yard.plugins.last_trace("hostile_tracker").unwrap().unwrap()).unwrap();
+    let trace: Trace =
+        serde_json::from_slice(&fixture.plugins.last_trace("hostile_tracker").unwrap().unwrap()).unwrap();
     assert!(trace.calls.is_empty() && trace.fault == error.to_string(), "{trace:?}");
-    assert_eq!(trace.reproduce(&yard.plugins).unwrap(), Some(error));
+    assert_eq!(trace.reproduce(&fixture.plugins).unwrap(), Some(error));
     // Settings that do not fit are the user's fault.
-    assert!(yard.plugins.tracker_slot("hostile_tracker", &json!({}), &stream()).is_err());
-    assert_eq!(yard.plugins.info("hostile_tracker", Role::Serves).unwrap().used.unwrap().faults, 1);
+    assert!(fixture.plugins.tracker_slot("hostile_tracker", &json!({}), &stream()).is_err());
+    assert_eq!(fixture.plugins.info("hostile_tracker", Role::Serves).unwrap().used.unwrap().faults, 1);
 }
 
 #[test]
 fn a_filters_fault_comes_back_with_its_trace() {
-    let yard = yard(OnFault::Skip);
-    let mut slot = yard.plugins.filter_slot("hostile_filter", &json!({"misdeed": "many-notes"}), &stream()).unwrap();
+    let fixture = fixture(OnFault::Skip);
+    let mut slot = fixture.plugins.filter_slot("hostile_filter", &json!({"misdeed": "many-notes"}), &stream()).unwrap();
     slot.begin_frame(&frame(0), None);
     slot.shots(&frame(0), vec![Candidate { track: TrackId(1), detection: at(0.0, 0.0) }]).unwrap();
     let used = slot.report();
-    let trace = yard.trace(used.last_trace.as_ref().unwrap());
+    let trace = fixture.trace(used.last_trace.as_ref().unwrap());
     assert_eq!(trace.fault, used.last_fault.unwrap());
-    assert_eq!(trace.reproduce(&yard.plugins).unwrap().unwrap().to_string(), trace.fault);
+    assert_eq!(trace.reproduce(&fixture.plugins).unwrap().unwrap().to_string(), trace.fault);
     drop(slot);
-    assert!(yard.plugins.last_trace("hostile_filter").unwrap().is_some());
-    assert_eq!(yard.plugins.last_trace("hostile_tracker").unwrap(), None);
+    assert!(fixture.plugins.last_trace("hostile_filter").unwrap().is_some());
+    assert_eq!(fixture.plugins.last_trace("hostile_tracker").unwrap(), None);
 }
 
 #[test]
 fn a_successor_that_fails_leaves_a_trace_of_its_own() {
-    let yard = yard(OnFault::Fail);
+    let fixture = fixture(OnFault::Fail);
     let mut slot =
-        yard.plugins.tracker_slot("hostile_tracker", &json!({"misdeed": "trap-in-restore"}), &stream()).unwrap();
+        fixture.plugins.tracker_slot("hostile_tracker", &json!({"misdeed": "trap-in-restore"}), &stream()).unwrap();
     slot.update(&frame(0), &[at(0.0, 0.0)]).unwrap();
-    let newer = rebuilt(&std::fs::read(yard.folder.path().join("hostile-tracker.wasm")).unwrap(), 1);
-    let installed = yard.plugins.install("hostile_tracker", Role::Serves, &newer).unwrap();
+    let newer = rebuilt(&std::fs::read(fixture.folder.path().join("hostile-tracker.wasm")).unwrap(), 1);
+    let installed = fixture.plugins.install("hostile_tracker", Role::Serves, &newer).unwrap();
     let end = std::time::Instant::now() + std::time::Duration::from_secs(60);
     let mut index = 1;
     while slot.report().last_trace.is_none() {
@@ -105,8 +107,8 @@ fn a_successor_that_fails_leaves_a_trace_of_its_own() {
         index += 1;
         assert!(std::time::Instant::now() < end, "{:?}", slot.report());
     }
-    let trace = yard.trace(&slot.report().last_trace.unwrap());
+    let trace = fixture.trace(&slot.report().last_trace.unwrap());
     assert_eq!(trace.digest, installed.digest.unwrap().to_string());
     assert!(trace.fault.contains("restore") && trace.calls.is_empty(), "{trace:?}");
-    assert_eq!(trace.reproduce(&yard.plugins).unwrap().unwrap().to_string(), trace.fault);
+    assert_eq!(trace.reproduce(&fixture.plugins).unwrap().unwrap().to_string(), trace.fault);
 }

@@ -34,8 +34,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             let update = tracker.update(frame, seen.clone())?;
             tracking.push(start.elapsed());
 
-            let candidates: Vec<Candidate> =
-                update.ids.iter().zip(seen).filter_map(|(id, detection)| Some(Candidate { track: (*id)?, detection })).collect();
+            let candidate = |(id, detection): (&Option<u64>, Detection)| Some(Candidate { track: (*id)?, detection });
+            let candidates: Vec<Candidate> = update.ids.iter().zip(seen).filter_map(candidate).collect();
             let start = Instant::now();
             black_box(quality.shots(frame, candidates.clone()));
             black_box(of_size.shots(frame, candidates.clone()));

@@ -1,7 +1,7 @@
-//! A candidate beside the plugin that serves: shown the same calls, without effect.
+//! Canary: a component beside the plugin that serves, shown the same calls, without effect.
 //!
-//! Guarantees: nothing that a candidate does reaches the job: it runs on a thread of its own, its
-//! answers are compared and dropped, and one that fails or cannot keep up is asked no more. Ends
+//! Guarantees: nothing that a canary does reaches the job: it runs on a thread of its own, its
+//! answers are compared and dropped, and one that fails or cannot keep up gets no more calls. Ends
 //! with its slot, after the calls that it was shown, for which it has [`PATIENCE`].
 
 use std::{
@@ -24,33 +24,34 @@ use crate::{
     plugin::Plugin,
 };
 
-/// Calls that may wait for a candidate.
+/// Calls that may wait for a canary.
 const QUEUE: usize = 64;
 /// How long the end of a job waits for it.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-struct Shown {
+/// A call of the job, and what the serving plugin answered.
+struct AnsweredCall {
     call: Call,
     answer: Answer,
     pixels: Option<Arc<dyn Pixels>>,
 }
 
-pub(crate) struct Shadow {
-    /// Gone once the candidate is asked no more.
-    shown: Option<SyncSender<Shown>>,
-    /// When it is asked no more, whatever waits.
+pub(crate) struct Canary {
+    /// `None` once it gets no more calls.
+    calls: Option<SyncSender<AnsweredCall>>,
+    /// When it gets no more calls, whatever waits.
     until: Arc<Mutex<Option<Instant>>>,
-    found: Arc<Mutex<ShadowUse>>,
+    usage: Arc<Mutex<ShadowUse>>,
     worker: Option<JoinHandle<()>>,
 }
 
-impl Shadow {
-    /// Opens a session of the candidate, which begins with what is seen now. `None` where there is
-    /// no thread.
+impl Canary {
+    /// Opens a session of the canary, which begins with the next call. `None` where no thread can
+    /// be started.
     pub(crate) fn begin(plugin: Arc<Plugin>, settings: Value, stream: StreamInfo) -> Option<Self> {
-        let found = Arc::new(Mutex::new(ShadowUse { digest: plugin.digest.to_string(), ..ShadowUse::default() }));
+        let usage = Arc::new(Mutex::new(ShadowUse { digest: plugin.digest.to_string(), ..ShadowUse::default() }));
         let (sender, receiver) = sync_channel(QUEUE);
-        let reported = found.clone();
+        let reported = usage.clone();
         let until = Arc::<Mutex<Option<Instant>>>::default();
         let limit = Arc::clone(&until);
         let work = move || {
@@ -60,33 +61,33 @@ impl Shadow {
             }
         };
         let worker = thread::Builder::new().name("plugin-shadow".into()).spawn(work).ok()?;
-        Some(Self { shown: Some(sender), until, found, worker: Some(worker) })
+        Some(Self { calls: Some(sender), until, usage, worker: Some(worker) })
     }
 
-    /// Shows the candidate a call and what the serving plugin answered.
+    /// Shows the canary a call and what the serving plugin answered.
     pub(crate) fn show(&mut self, call: &Call, answer: &Answer, pixels: Option<Arc<dyn Pixels>>) {
-        let Some(sender) = &self.shown else { return };
-        match sender.try_send(Shown { call: call.clone(), answer: answer.clone(), pixels }) {
+        let Some(sender) = &self.calls else { return };
+        match sender.try_send(AnsweredCall { call: call.clone(), answer: answer.clone(), pixels }) {
             Ok(()) => {}
             Err(error) => {
                 if let TrySendError::Full(_) = error {
-                    self.found.lock().ended = Some(format!("it could not keep up: {QUEUE} calls were waiting"));
+                    self.usage.lock().ended = Some(format!("it could not keep up: {QUEUE} calls were waiting"));
                 }
                 *self.until.lock() = Some(Instant::now());
-                self.shown = None;
+                self.calls = None;
             }
         }
     }
 
     pub(crate) fn report(&self) -> ShadowUse {
-        self.found.lock().clone()
+        self.usage.lock().clone()
     }
 
-    /// The last word, once all that was shown is looked at, or its time is up.
+    /// The last report, once every call is answered or [`PATIENCE`] is over.
     pub(crate) fn end(&mut self) -> ShadowUse {
         self.until.lock().get_or_insert_with(|| Instant::now() + PATIENCE);
-        self.shown = None;
-        // A worker that panicked has said nothing more; there is nobody else to tell.
+        self.calls = None;
+        // The panic of a worker is in the log already; its last report is all there is.
         let _ = self.worker.take().map(JoinHandle::join);
         self.report()
     }
@@ -96,51 +97,51 @@ fn run(
     plugin: &Plugin,
     settings: &Value,
     stream: &StreamInfo,
-    shown: &Receiver<Shown>,
-    found: &Mutex<ShadowUse>,
+    calls: &Receiver<AnsweredCall>,
+    usage: &Mutex<ShadowUse>,
     until: &Mutex<Option<Instant>>,
 ) -> Result<(), PluginError> {
     let Some(mut session) = Session::open(plugin, settings, stream)? else { return Ok(()) };
-    let mut pairs = Pairs::default();
-    for Shown { call, answer, pixels } in shown {
+    let mut pairs = TrackPairs::default();
+    for AnsweredCall { call, answer, pixels } in calls {
         if until.lock().is_some_and(|until| Instant::now() > until) {
-            found.lock().ended.get_or_insert_with(|| "it could not keep up: calls were waiting at the end".into());
+            usage.lock().ended.get_or_insert_with(|| "it could not keep up: calls were waiting at the end".into());
             break;
         }
-        session.see(pixels);
+        session.set_pixels(pixels);
         let other = session.make(&call);
         let meters = session.meters();
-        let mut found = found.lock();
-        found.calls = meters.calls;
-        found.time_ms = meters.time.as_secs_f64() * 1e3;
-        found.longest_call_ms = meters.longest.as_secs_f64() * 1e3;
-        found.memory_bytes = meters.memory_bytes as u64;
+        let mut usage = usage.lock();
+        usage.calls = meters.calls;
+        usage.time_ms = meters.time.as_secs_f64() * 1e3;
+        usage.longest_call_ms = meters.longest.as_secs_f64() * 1e3;
+        usage.memory_bytes = meters.memory_bytes as u64;
         let differences = match (&answer, other?) {
             (Answer::Update(one), Answer::Update(other)) => pairs.compare(one, &other),
             (Answer::Verdicts(one), Answer::Verdicts(other)) => verdicts(one, &other),
             _ => continue,
         };
-        found.items += differences.len() as u64;
+        usage.items += differences.len() as u64;
         for difference in differences.into_iter().flatten() {
-            found.different += 1;
+            usage.different += 1;
             let frame = call.frame().unwrap_or_default();
-            found.first_difference.get_or_insert_with(|| format!("frame {frame}: {difference}"));
+            usage.first_difference.get_or_insert_with(|| format!("frame {frame}: {difference}"));
         }
     }
     Ok(())
 }
 
-/// For each item what is different, if anything.
+/// For each item of a call, what is different, if anything.
 type Differences = Vec<Option<String>>;
 
-/// Which track of one tracker is which of the other: they number them as they like.
+/// Correspondence of the tracks of two trackers, which number them as they like.
 #[derive(Default)]
-struct Pairs {
+struct TrackPairs {
     forth: BTreeMap<TrackId, TrackId>,
     back: BTreeMap<TrackId, TrackId>,
 }
 
-impl Pairs {
+impl TrackPairs {
     fn compare(&mut self, one: &Update, other: &Update) -> Differences {
         let pairs = one.ids.iter().zip(&other.ids);
         let differences = pairs.map(|(one, other)| match (*one, *other) {
@@ -194,13 +195,13 @@ mod tests {
         }
     }
 
-    fn different(pairs: &mut Pairs, one: &[u64], other: &[u64]) -> usize {
+    fn different(pairs: &mut TrackPairs, one: &[u64], other: &[u64]) -> usize {
         pairs.compare(&update(one, &[]), &update(other, &[])).into_iter().flatten().count()
     }
 
     #[test]
     fn trackers_agree_whatever_they_call_a_track() {
-        let mut pairs = Pairs::default();
+        let mut pairs = TrackPairs::default();
         assert_eq!(different(&mut pairs, &[1, 2, 0], &[7, 5, 0]), 0);
         assert_eq!(different(&mut pairs, &[2, 1, 3], &[5, 7, 9]), 0);
         // One lost track 1, and the other one found it again.
@@ -212,7 +213,7 @@ mod tests {
 
     #[test]
     fn tracks_that_are_over_are_forgotten() {
-        let mut pairs = Pairs::default();
+        let mut pairs = TrackPairs::default();
         pairs.compare(&update(&[1], &[1]), &update(&[1], &[1]));
         assert!(pairs.forth.is_empty() && pairs.back.is_empty());
     }

@@ -1,4 +1,4 @@
-//! Fault policy: what follows where a plugin fails.
+//! Fault policy: how a job goes on where a plugin fails.
 
 use std::{collections::BTreeMap, str::FromStr};
 
@@ -13,28 +13,28 @@ pub enum OnFault {
     /// The job ends, and says why.
     #[default]
     Fail,
-    /// The call counts as one that keeps all and tracks nothing; a fresh session goes on, without
-    /// what the old one knew.
+    /// The call counts as one that keeps all and tracks nothing; a fresh session goes on, knowing
+    /// nothing.
     Skip,
-    /// The same, but a tracker's fresh session is given the last saved state and what it was shown
-    /// since.
+    /// The same, but a tracker's fresh session is given the last saved state and the calls since.
     Restart,
 }
 
 /// What the operator says of plugins that fail.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FaultPolicy {
+    /// For plugins that neither `by_name` nor their own manifest says anything of.
     pub on_fault: OnFault,
-    /// By the plugin's name, where it differs.
+    /// By the plugin's name; it goes before the plugin's manifest.
     pub by_name: BTreeMap<String, OnFault>,
     /// With so many faults in one job a plugin is evicted: a filter keeps everything from then on,
-    /// without a tracker the job ends.
-    pub strikes: u64,
+    /// a job without its tracker ends.
+    pub max_faults: u64,
 }
 
 impl Default for FaultPolicy {
     fn default() -> Self {
-        Self { on_fault: OnFault::default(), by_name: BTreeMap::new(), strikes: 3 }
+        Self { on_fault: OnFault::default(), by_name: BTreeMap::new(), max_faults: 3 }
     }
 }
 
@@ -61,7 +61,7 @@ impl FromStr for OnFault {
     }
 }
 
-/// `skip,deep_sort=restart`
+/// From `skip,deep_sort=restart`: a policy for all, and others by name.
 impl FromStr for FaultPolicy {
     type Err = String;
 

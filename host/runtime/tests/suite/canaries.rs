@@ -1,5 +1,5 @@
-//! Covers: a candidate beside a plugin is shown the same calls without effect; how often it answers
-//! otherwise is told, and what it costs; one that fails hurts nobody.
+//! Covers: a canary beside a plugin is shown the same calls without effect; how often its answers
+//! differ is reported, and what it uses; one that fails does no harm.
 
 use std::time::{Duration, Instant};
 
@@ -10,23 +10,23 @@ use tempfile::TempDir;
 
 use crate::common::{at, component, folder, frame, rebuilt, stream};
 
-/// A shipped plugin and a candidate for its place.
-fn with_candidate(name: &str, candidate: &[u8]) -> (Plugins, TempDir) {
+/// A shipped plugin and a canary for it.
+fn with_canary(name: &str, canary: &[u8]) -> (Plugins, TempDir) {
     let folder = folder(&["plugins/simple-iou.wasm", "plugins/quality.wasm"]);
     let plugins = Plugins::open(folder.path(), Limits::default()).unwrap();
-    plugins.install(name, Role::Candidate, candidate).unwrap();
+    plugins.install(name, Role::Canary, canary).unwrap();
     (plugins, folder)
 }
 
 fn tracker(plugins: &Plugins) -> TrackerSlot {
     let mut slot = plugins.tracker_slot("simple_iou", &json!({}), &stream()).unwrap();
-    slot.follow_candidate();
+    slot.follow_canary();
     slot
 }
 
 fn filter(plugins: &Plugins, min: f64) -> FilterSlot {
     let mut slot = plugins.filter_slot("quality", &json!({"min": min}), &stream()).unwrap();
-    slot.follow_candidate();
+    slot.follow_canary();
     slot
 }
 
@@ -37,11 +37,11 @@ fn ask(slot: &mut FilterSlot, index: u64) -> Vec<Verdict> {
     slot.shots(&frame(index), vec![candidate(), candidate()]).unwrap()
 }
 
-/// Waits until the candidate has looked at so many calls, or has ended.
-fn looked_at(calls: u64, mut report: impl FnMut() -> Option<ShadowUse>) -> ShadowUse {
+/// Waits until the canary has answered so many calls, or has ended.
+fn answered(calls: u64, mut report: impl FnMut() -> Option<ShadowUse>) -> ShadowUse {
     let end = Instant::now() + Duration::from_secs(60);
     loop {
-        let now = report().expect("no candidate");
+        let now = report().expect("no canary");
         // Opening is a call, too.
         if now.calls > calls || now.ended.is_some() {
             return now;
@@ -53,45 +53,42 @@ fn looked_at(calls: u64, mut report: impl FnMut() -> Option<ShadowUse>) -> Shado
 
 #[test]
 fn the_same_code_agrees_and_is_metered() {
-    let (plugins, _folder) = with_candidate("simple_iou", &rebuilt(&component("plugins/simple-iou.wasm"), 7));
+    let (plugins, _folder) = with_canary("simple_iou", &rebuilt(&component("plugins/simple-iou.wasm"), 7));
     let mut slot = tracker(&plugins);
     for index in 0..50 {
         slot.update(&frame(index), &[at(index as f32, 0.0), at(300.0, 0.0)]).unwrap();
     }
-    let used = looked_at(50, || slot.report().shadow);
+    let used = answered(50, || slot.report().shadow);
     assert_eq!((used.items, used.different, used.first_difference, used.ended), (100, 0, None, None));
     assert!(used.time_ms > 0.0 && used.memory_bytes > 0);
-    let candidate = plugins.info("simple_iou", Role::Candidate).unwrap();
-    assert_eq!(
-        (used.digest, candidate.file.as_str()),
-        (candidate.digest.unwrap().to_string(), "simple_iou.shadow.wasm")
-    );
+    let canary = plugins.info("simple_iou", Role::Canary).unwrap();
+    assert_eq!((used.digest, canary.file.as_str()), (canary.digest.unwrap().to_string(), "simple_iou.shadow.wasm"));
 
     // Since the start, once the job is over.
     slot.finish().unwrap();
     drop(slot);
     let reported = plugins.info("simple_iou", Role::Serves).unwrap().used.unwrap();
     assert_eq!(reported.shadow.unwrap().items, 100);
-    assert_eq!(reported.swaps, 0, "a candidate takes nobody's place");
+    assert_eq!(reported.swaps, 0, "a canary takes over nothing");
 }
 
 #[test]
-fn what_a_tracker_would_change_is_told() {
-    let (plugins, _folder) = with_candidate("simple_iou", &component("guests/forgetful.wasm"));
+fn differences_of_a_tracker_are_reported() {
+    let (plugins, _folder) = with_canary("simple_iou", &component("guests/forgetful.wasm"));
     let mut slot = tracker(&plugins);
     for index in 0..10 {
         assert_eq!(slot.update(&frame(index), &[at(0.0, 0.0)]).unwrap().ids, [Some(TrackId(1))]);
     }
     slot.finish().unwrap();
-    // Waited for: the job is over.
+    // `finish` waits for the canary.
     let used = slot.report().shadow.unwrap();
     assert_eq!((used.items, used.different), (10, 9));
     assert_eq!(used.first_difference.unwrap(), "frame 1: track 1 goes on; the candidate goes from its track 1 to 2");
 }
 
 #[test]
-fn what_a_filter_would_change_is_told() {
-    let (plugins, _folder) = with_candidate("quality", &component("guests/contrary.wasm"));
+fn differences_of_a_filter_are_reported() {
+    let (plugins, _folder) = with_canary("quality", &component("guests/contrary.wasm"));
     let mut slot = filter(&plugins, 0.9);
     for index in 0..3 {
         assert!(ask(&mut slot, index).iter().all(|v| matches!(v, Verdict::Reject(_))));
@@ -104,9 +101,9 @@ fn what_a_filter_would_change_is_told() {
 }
 
 #[test]
-fn a_candidate_that_fails_is_asked_no_more_and_hurts_nobody() {
+fn a_canary_that_fails_is_asked_no_more_and_does_no_harm() {
     for (min, why) in [(0.5, "trapped"), (0.25, "ran for longer than its deadline")] {
-        let (plugins, _folder) = with_candidate("quality", &component("guests/contrary.wasm"));
+        let (plugins, _folder) = with_canary("quality", &component("guests/contrary.wasm"));
         let mut slot = filter(&plugins, min);
         for index in 0..10 {
             assert_eq!(ask(&mut slot, index), [Verdict::Keep, Verdict::Keep]);
@@ -120,16 +117,16 @@ fn a_candidate_that_fails_is_asked_no_more_and_hurts_nobody() {
 }
 
 #[test]
-fn a_candidate_may_come_and_go_while_a_job_runs() {
-    let (plugins, _folder) = with_candidate("quality", &component("guests/contrary.wasm"));
-    assert!(plugins.remove("quality", Role::Candidate).unwrap());
+fn a_canary_may_come_and_go_while_a_job_runs() {
+    let (plugins, _folder) = with_canary("quality", &component("guests/contrary.wasm"));
+    assert!(plugins.remove("quality", Role::Canary).unwrap());
     let mut slot = filter(&plugins, 0.9);
     ask(&mut slot, 0);
     assert_eq!(slot.report().shadow, None);
-    plugins.install("quality", Role::Candidate, &component("guests/contrary.wasm")).unwrap();
+    plugins.install("quality", Role::Canary, &component("guests/contrary.wasm")).unwrap();
     ask(&mut slot, 1);
-    assert_eq!(looked_at(1, || slot.report().shadow).different, 2);
-    assert!(plugins.remove("quality", Role::Candidate).unwrap() && plugins.info("quality", Role::Candidate).is_none());
+    assert_eq!(answered(1, || slot.report().shadow).different, 2);
+    assert!(plugins.remove("quality", Role::Canary).unwrap() && plugins.info("quality", Role::Canary).is_none());
     ask(&mut slot, 2);
-    assert_eq!(slot.report().shadow.unwrap().items, 2, "what it did is still told");
+    assert_eq!(slot.report().shadow.unwrap().items, 2, "its report outlives it");
 }

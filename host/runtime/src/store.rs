@@ -1,0 +1,106 @@
+//! Data of one wasmtime store: what it is held to, and the functions that its plugin may call.
+//!
+//! Guarantees: memory and tables never pass their limits, and a refusal to grow is remembered as
+//! the fault that the trap after it is due to. Ends with its sandbox.
+
+use wasmtime::{
+    ResourceLimiter,
+    component::{HasSelf, Linker},
+};
+
+use crate::{
+    Fault, Kind, Limits,
+    bindings::{crops, logging, types},
+    imports::{CropAccess, LogBucket, crop_size},
+};
+
+pub(crate) struct StoreData {
+    pub(crate) limits: Limits,
+    /// Linear memory in bytes, all memories together.
+    memory: usize,
+    /// Elements of all tables.
+    table: usize,
+    /// The limit that the plugin ran into; the trap that follows is due to it.
+    denied: Option<Fault>,
+    pub(crate) log: LogBucket,
+    /// During a call that may read pictures.
+    pub(crate) crops: Option<CropAccess>,
+}
+
+impl StoreData {
+    pub(crate) fn new(plugin: &str, limits: &Limits) -> Self {
+        let log = LogBucket::new(plugin, limits);
+        Self { limits: limits.clone(), memory: 0, table: 0, denied: None, log, crops: None }
+    }
+
+    pub(crate) fn memory_bytes(&self) -> usize {
+        self.memory
+    }
+
+    pub(crate) fn take_denied(&mut self) -> Option<Fault> {
+        self.denied.take()
+    }
+
+    fn deny<T>(&mut self, fault: Fault) -> wasmtime::Result<T> {
+        let error = wasmtime::Error::msg(fault.to_string());
+        self.denied = Some(fault);
+        Err(error)
+    }
+}
+
+// An error and not `Ok(false)`: the guest traps at once, and the fault is the limit rather than
+// whatever the guest's own allocator would make of it.
+impl ResourceLimiter for StoreData {
+    fn memory_growing(&mut self, current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
+        let (wanted, limit) = (self.memory.saturating_add(desired.saturating_sub(current)), self.limits.memory_bytes);
+        if wanted > limit {
+            return self.deny(Fault::Memory { wanted, limit });
+        }
+        self.memory = wanted;
+        Ok(true)
+    }
+
+    fn table_growing(&mut self, current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
+        let (wanted, limit) = (self.table.saturating_add(desired.saturating_sub(current)), self.limits.table_elements);
+        if wanted > limit {
+            return self.deny(Fault::Table { wanted, limit });
+        }
+        self.table = wanted;
+        Ok(true)
+    }
+
+    fn instances(&self) -> usize {
+        self.limits.instances
+    }
+
+    fn tables(&self) -> usize {
+        self.limits.instances
+    }
+
+    fn memories(&self) -> usize {
+        self.limits.instances
+    }
+}
+
+/// Links what plugins of this kind may call.
+pub(crate) fn link(linker: &mut Linker<StoreData>, kind: Kind) -> wasmtime::Result<()> {
+    logging::add_to_linker::<_, HasSelf<StoreData>>(linker, |data| data)?;
+    if kind == Kind::Filter {
+        crops::add_to_linker::<_, HasSelf<StoreData>>(linker, |data| data)?;
+    }
+    Ok(())
+}
+
+impl logging::Host for StoreData {
+    fn log(&mut self, level: logging::Level, line: String) {
+        self.log.write(&self.limits, level, &line);
+    }
+}
+
+impl crops::Host for StoreData {
+    fn read(&mut self, item: u32, margin: f32, size: types::Size) -> Result<Vec<u8>, crops::Unavailable> {
+        // The size first: one that is wrong is so in every call.
+        let size = crop_size(size)?;
+        self.crops.as_ref().ok_or(crops::Unavailable::NoPixels)?.read(item, margin, size)
+    }
+}
