@@ -1,8 +1,7 @@
-//! Benchmark of whole jobs: a server of its own for each, asked through its API, beside the Python
-//! peer on the same recording and beside what the job's stages take alone, in turns.
+//! Benchmark of whole jobs, each with a new server that is driven through its API. Jobs alternate
+//! with the Python peer on the same recording and with each stage of the job alone.
 
 use std::{
-    fs,
     path::{Path, PathBuf},
     process::Command,
     time::Instant,
@@ -20,26 +19,25 @@ use super::{
 };
 use crate::{
     client::Video,
-    shell::{assets, root, target},
+    shell::{assets, remove_file, root, target},
 };
 
-/// How often each job runs; figures are the medians.
+/// Runs of each job; figures are medians.
 const ROUNDS: usize = 3;
-/// Types beyond which the peer runs once: it takes a minute then, and its share of the whole time
-/// is the largest.
+/// With more object types than this the peer runs once: one run then takes a minute.
 const PEER_TYPES: usize = 2;
-/// Jobs at once.
+/// Numbers of concurrent jobs that are compared.
 const AT_ONCE: [usize; 4] = [1, 2, 4, 8];
 
-/// What is run beside the server.
+/// Programs that the server is compared with.
 pub(super) struct Beside {
-    /// Python with what the peer needs.
+    /// Python interpreter with the peer's packages.
     pub python: PathBuf,
-    /// The benchmark of the stages.
+    /// Program of the benchmark of the stages.
     pub stages: PathBuf,
 }
 
-/// What the peer says of itself.
+/// Output of the peer.
 #[derive(Deserialize)]
 struct Peer {
     frames: u64,
@@ -51,7 +49,7 @@ struct Peer {
 struct Ours {
     video: Video,
     seconds: f64,
-    /// Of the job alone.
+    /// CPU of the job, without that of the start-up.
     cpu_seconds: f64,
     memory_mb: f64,
 }
@@ -63,7 +61,7 @@ pub(super) fn measure(clips: &[Clip], beside: &Beside, report: &Report<'_>) -> R
         }
     }
     at_once(report, clips.first().context("no recordings")?)?;
-    still(report)
+    static_scene(report)
 }
 
 fn job(report: &Report<'_>, clip: &Clip, what: &str, types: &[&str], beside: &Beside) -> Result<()> {
@@ -130,20 +128,15 @@ fn ours(clip: &Clip, types: &[&str]) -> Result<Ours> {
     let id = server.video(clip, types, 0.0)?;
     let before = server.cpu_seconds();
     let seconds = server.jobs(&[id])?;
-    // What asking takes is not the job's.
+    // Read before the next request, whose CPU is not the job's.
     let cpu_seconds = server.cpu_seconds() - before;
     Ok(Ours { video: server.get(id)?, seconds, cpu_seconds, memory_mb: server.peak_memory() })
 }
 
-/// Each stage of such a job alone, now.
+/// Measures each stage of such a job alone.
 fn stages(beside: &Beside, clip: &Clip, what: &str) -> Result<Stages> {
     let figures = target().join("bench/stages.jsonl");
-    match fs::remove_file(&figures) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            bail!("cannot clear {}: {error}", figures.display())
-        }
-        _ => {}
-    }
+    remove_file(&figures)?;
     let mut command = Command::new(&beside.stages);
     command.env("OCELLUS_CLIPS", &clip.file).env("OCELLUS_STAGES_OF", what).env(FILE, &figures);
     let output = command.output().context("cannot run the benchmark of the stages")?;
@@ -153,7 +146,7 @@ fn stages(beside: &Beside, clip: &Clip, what: &str) -> Result<Stages> {
     Ok(Stages::of(&Figure::read(&figures)?))
 }
 
-/// The peer on the same recording, by itself.
+/// Runs the peer on the same recording, with no server running.
 fn peer(python: &Path, clip: &Clip, types: &[&str]) -> Result<Peer> {
     let mut command = Command::new(python);
     command.arg(root().join("tests/peer/peer.py")).arg(&clip.file).arg("--detectors").arg(assets().join("detectors"));
@@ -162,7 +155,7 @@ fn peer(python: &Path, clip: &Clip, types: &[&str]) -> Result<Peer> {
     if !output.status.success() {
         bail!("the peer failed:\n{}", String::from_utf8_lossy(&output.stderr));
     }
-    serde_json::from_slice(&output.stdout).context("the peer said something else than expected")
+    serde_json::from_slice(&output.stdout).context("unexpected output of the peer")
 }
 
 fn at_once(report: &Report<'_>, clip: &Clip) -> Result<()> {
@@ -189,12 +182,12 @@ fn at_once(report: &Report<'_>, clip: &Clip) -> Result<()> {
     Ok(())
 }
 
-/// A minute in which nothing moves.
-fn still(report: &Report<'_>) -> Result<()> {
-    let clip = clips::still()?;
+/// A minute without motion, which the motion gate skips, compared with decoding by ffmpeg.
+fn static_scene(report: &Report<'_>) -> Result<()> {
+    let clip = clips::static_scene()?;
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
-    // Those that were not looked at do not count as processed.
-    let frames = f64::from(clips::STILL_FRAMES);
+    // `frames_processed` does not count the frames that the motion gate skips.
+    let frames = f64::from(clips::STATIC_FRAMES);
     for _ in 0..ROUNDS {
         let data = Data::empty("data")?;
         let server = Server::start(&data, 1)?;
