@@ -14,7 +14,6 @@ use axum::{
     http::{HeaderMap, StatusCode},
     routing::post,
 };
-
 use serde_json::{Value, json};
 
 use crate::{
