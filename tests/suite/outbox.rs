@@ -191,13 +191,13 @@ async fn routers_that_never_respond_do_not_delay_one_that_does() {
     let clip = media::short_street(dir.path(), 60);
     let mut patient = settings();
     patient["router_timeout_ms"] = json!(300_000);
-    let mut dead = Vec::new();
+    let mut silent = Vec::new();
     for _ in 0..SILENT {
         let id =
             server.process_file(json!({"stream_settings": patient, "router_url": silent_router().await}), &clip).await;
-        dead.push(id);
+        silent.push(id);
     }
-    for id in &dead {
+    for id in &silent {
         server.finished(*id).await;
     }
     let in_flight = async || server.get("/health/").await["deliveries"]["in_flight"] == SILENT;
@@ -213,7 +213,7 @@ async fn routers_that_never_respond_do_not_delay_one_that_does() {
     assert_eq!(sums(&video), [objects.len() as u64, 0, 0]);
     assert_eq!(sorted(receiver.posts().into_iter().map(|p| p.key).collect()), sorted(ids(&objects)));
 
-    assert_eq!(server.status(Method::DELETE, &format!("/videos/{}/", dead[0])).await, StatusCode::NO_CONTENT);
+    assert_eq!(server.status(Method::DELETE, &format!("/videos/{}/", silent[0])).await, StatusCode::NO_CONTENT);
     let begun = Instant::now();
     assert!(server.terminate().success());
     assert!(begun.elapsed() < Duration::from_secs(60), "{:?}", begun.elapsed());

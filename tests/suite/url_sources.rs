@@ -344,8 +344,8 @@ async fn names_and_redirects_may_only_lead_to_allowed_hosts() {
     let (_, video) = processed(&server, json!({"url": camera.url()})).await;
     assert_eq!(video["health_status"]["status"], "NOT_STARTED", "{video:#}");
     elsewhere.set_nonblocking(true).unwrap();
-    let came = elsewhere.accept();
-    assert!(matches!(&came, Err(e) if e.kind() == std::io::ErrorKind::WouldBlock), "{came:?}");
+    let accepted = elsewhere.accept();
+    assert!(matches!(&accepted, Err(e) if e.kind() == std::io::ErrorKind::WouldBlock), "{accepted:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

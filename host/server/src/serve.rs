@@ -118,7 +118,7 @@ async fn serve(config: Config) -> Result<()> {
             _ = interrupted.recv() => {}
         }
         compiling.stop_compiling();
-        info!("stopping; running jobs go on at the next start");
+        info!("stopping; running jobs continue at the next start");
         // Ends requests that wait for a job or a slow source, which would keep their connections
         // open.
         closing.close();

@@ -46,7 +46,7 @@ struct Peer {
     memory_mb: f64,
 }
 
-struct Ours {
+struct JobRun {
     video: Video,
     seconds: f64,
     /// CPU of the job, without that of the start-up.
@@ -70,17 +70,17 @@ fn job(report: &Report<'_>, clip: &Clip, what: &str, types: &[&str], beside: &Be
     let (mut jobs, mut scripts, mut rounds) = (Vec::new(), Vec::new(), Vec::new());
     let mut before = stages(beside, clip, what)?;
     for round in 0..ROUNDS {
-        let ours = ours(clip, types)?;
+        let run = run_job(clip, types)?;
         let after = stages(beside, clip, what)?;
         if round < peers {
             scripts.push(peer(&beside.python, clip, types)?);
         }
-        let frames = ours.video.health_status.statistic.frames_processed;
+        let frames = run.video.health_status.statistic.frames_processed;
         if let Some(peer) = scripts.iter().find(|peer| peer.frames != frames) {
             bail!("{name}: {frames} frames here, {} in the peer", peer.frames);
         }
         let count = |objects: u64| objects as f64 / frames as f64;
-        let video = &ours.video;
+        let video = &run.video;
         let objects = Objects::from([
             ("face", count(video.face_count)),
             ("body", count(video.body_count)),
@@ -89,25 +89,25 @@ fn job(report: &Report<'_>, clip: &Clip, what: &str, types: &[&str], beside: &Be
         let of_frame = |seconds: f64| seconds / frames as f64 * 1e3;
         let beside = overhead::beside_stages(&video.health_status.statistic.cpu_seconds)?;
         rounds.push(Paired {
-            job: of_frame(ours.cpu_seconds),
+            job: of_frame(run.cpu_seconds),
             beside: of_frame(beside),
             objects,
             before,
             after: after.clone(),
         });
         before = after;
-        jobs.push((ours, frames as f64));
+        jobs.push((run, frames as f64));
     }
-    let ours = |value: fn(&(Ours, f64)) -> f64| median(&jobs.iter().map(value).collect::<Vec<_>>());
-    let theirs = |value: fn(&Peer) -> f64| median(&scripts.iter().map(value).collect::<Vec<_>>());
+    let of_jobs = |value: fn(&(JobRun, f64)) -> f64| median(&jobs.iter().map(value).collect::<Vec<_>>());
+    let of_peer = |value: fn(&Peer) -> f64| median(&scripts.iter().map(value).collect::<Vec<_>>());
     let (fps, ms) = (Unit::FramesPerSecond, Unit::Milliseconds);
-    let speed = ours(|(job, frames)| frames / job.seconds);
-    report.add(&Figure::new(format!("{name}: job"), speed, fps).beside("peer.py", theirs(|peer| peer.fps)))?;
-    let cpu = Figure::new(format!("{name}: job, CPU"), ours(|(job, frames)| job.cpu_seconds / frames * 1e3), ms);
-    report.add(&cpu.beside("peer.py", theirs(|peer| peer.cpu_seconds / peer.frames as f64 * 1e3)))?;
-    let memory = Figure::new(format!("{name}: job, memory"), ours(|(job, _)| job.memory_mb), Unit::Megabytes);
-    report.add(&memory.beside("peer.py", theirs(|peer| peer.memory_mb)))?;
-    let objects = ours(|(job, frames)| {
+    let speed = of_jobs(|(job, frames)| frames / job.seconds);
+    report.add(&Figure::new(format!("{name}: job"), speed, fps).beside("peer.py", of_peer(|peer| peer.fps)))?;
+    let cpu = Figure::new(format!("{name}: job, CPU"), of_jobs(|(job, frames)| job.cpu_seconds / frames * 1e3), ms);
+    report.add(&cpu.beside("peer.py", of_peer(|peer| peer.cpu_seconds / peer.frames as f64 * 1e3)))?;
+    let memory = Figure::new(format!("{name}: job, memory"), of_jobs(|(job, _)| job.memory_mb), Unit::Megabytes);
+    report.add(&memory.beside("peer.py", of_peer(|peer| peer.memory_mb)))?;
+    let objects = of_jobs(|(job, frames)| {
         (job.video.face_count + job.video.body_count + job.video.car_count) as f64 / frames * 100.0
     });
     report.add(&Figure::new(format!("{name}: job, in 100 frames"), objects, Unit::Objects))?;
@@ -122,7 +122,7 @@ fn job(report: &Report<'_>, clip: &Clip, what: &str, types: &[&str], beside: &Be
     )
 }
 
-fn ours(clip: &Clip, types: &[&str]) -> Result<Ours> {
+fn run_job(clip: &Clip, types: &[&str]) -> Result<JobRun> {
     let data = Data::empty("data")?;
     let server = Server::start(&data, 1)?;
     let id = server.video(clip, types, 0.0)?;
@@ -130,7 +130,7 @@ fn ours(clip: &Clip, types: &[&str]) -> Result<Ours> {
     let seconds = server.jobs(&[id])?;
     // Read before the next request, whose CPU is not the job's.
     let cpu_seconds = server.cpu_seconds() - before;
-    Ok(Ours { video: server.get(id)?, seconds, cpu_seconds, memory_mb: server.peak_memory() })
+    Ok(JobRun { video: server.get(id)?, seconds, cpu_seconds, memory_mb: server.peak_memory() })
 }
 
 /// Measures each stage of such a job alone.
@@ -185,14 +185,14 @@ fn at_once(report: &Report<'_>, clip: &Clip) -> Result<()> {
 /// A minute without motion, which the motion gate skips, compared with decoding by ffmpeg.
 fn static_scene(report: &Report<'_>) -> Result<()> {
     let clip = clips::static_scene()?;
-    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+    let (mut jobs, mut decodings) = (Vec::new(), Vec::new());
     // `frames_processed` does not count the frames that the motion gate skips.
     let frames = f64::from(clips::STATIC_FRAMES);
     for _ in 0..ROUNDS {
         let data = Data::empty("data")?;
         let server = Server::start(&data, 1)?;
         let video = server.video(&clip, &["face", "body", "car"], 0.005)?;
-        ours.push(frames / server.jobs(&[video])?);
+        jobs.push(frames / server.jobs(&[video])?);
         drop(server);
         let start = Instant::now();
         let decoded =
@@ -200,10 +200,10 @@ fn static_scene(report: &Report<'_>) -> Result<()> {
         if !decoded.success() {
             bail!("ffmpeg cannot decode {}", clip.file.display());
         }
-        theirs.push(frames / start.elapsed().as_secs_f64());
+        decodings.push(frames / start.elapsed().as_secs_f64());
     }
     report.add(
-        &Figure::new(format!("{}: job", clip.name), median(&ours), Unit::FramesPerSecond)
-            .beside("ffmpeg", median(&theirs)),
+        &Figure::new(format!("{}: job", clip.name), median(&jobs), Unit::FramesPerSecond)
+            .beside("ffmpeg", median(&decodings)),
     )
 }

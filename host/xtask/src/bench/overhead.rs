@@ -76,8 +76,8 @@ impl Stages {
     }
 
     fn between(&self, other: &Self) -> Self {
-        let mean = |ours: &BTreeMap<String, f64>, theirs: &BTreeMap<String, f64>| {
-            ours.iter().filter_map(|(stage, a)| Some((stage.clone(), (a + theirs.get(stage)?) / 2.0))).collect()
+        let mean = |before: &BTreeMap<String, f64>, after: &BTreeMap<String, f64>| {
+            before.iter().filter_map(|(stage, a)| Some((stage.clone(), (a + after.get(stage)?) / 2.0))).collect()
         };
         Self { cpu: mean(&self.cpu, &other.cpu), fps: mean(&self.fps, &other.fps) }
     }

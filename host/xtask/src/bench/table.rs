@@ -239,8 +239,8 @@ mod tests {
             None,
             vec![
                 Figure::new("job", 30.0, Unit::FramesPerSecond).beside("peer", 20.0),
-                Figure::new("net (ONNX 2), alone", 9.0, Unit::Milliseconds).beside("theirs", 9.0),
-                Figure::new("net (ONNX 2), together", 5.0, Unit::Milliseconds).beside("theirs", 4.0),
+                Figure::new("net (ONNX 2), alone", 9.0, Unit::Milliseconds).beside("other", 9.0),
+                Figure::new("net (ONNX 2), together", 5.0, Unit::Milliseconds).beside("other", 4.0),
                 Figure::new("page", 1.234, Unit::Milliseconds),
                 Figure::new("build", 1830.0, Unit::Seconds),
                 Figure::new("a: overhead", 1.04, Unit::Percent),
