@@ -50,8 +50,8 @@ struct Arguments {
     /// Milliseconds to wait before each response, as a slow receiver.
     #[arg(long, alias = "delay-ms", value_name = "MS", default_value_t = 0)]
     slow: u64,
-    /// Seconds after the start in which every connection is closed without a response, as a receiver
-    /// that is down.
+    /// Seconds after the start in which every connection is closed without a response, as a
+    /// receiver that is down.
     #[arg(long, value_name = "SECONDS", default_value_t = 0)]
     down_for: u64,
     /// Respond to every Nth post with 500; 0 to none.

@@ -286,7 +286,8 @@ mod tests {
             }
             sink.to.room = usize::MAX;
             sink.write(b"{\"line\":\"last\"}\n");
-            let whole: Vec<serde_json::Value> = lines(&sink).iter().filter_map(|l| serde_json::from_str(l).ok()).collect();
+            let whole: Vec<serde_json::Value> =
+                lines(&sink).iter().filter_map(|l| serde_json::from_str(l).ok()).collect();
             let written = whole.iter().filter(|l| l["line"].is_number()).count() as u64;
             let lost: u64 = whole.iter().filter_map(|l| l["fields"]["lost"].as_u64()).sum();
             // Not `==`: a line of which only the line break is missing counts as lost and can be

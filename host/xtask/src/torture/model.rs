@@ -311,8 +311,8 @@ impl Model {
         }
     }
 
-    /// Compares the model with the list of all videos after a kill. `file` reads the stored source of
-    /// a video. No request may be in progress.
+    /// Compares the model with the list of all videos after a kill. `file` reads the stored source
+    /// of a video. No request may be in progress.
     pub(super) fn observe(
         &mut self,
         listed: &[ListedVideo],
