@@ -57,7 +57,7 @@ impl Log {
     /// # Errors
     /// If `filter` cannot be parsed, or the thread cannot be started.
     pub(crate) fn to_stderr(filter: &str, format: LogFormat) -> Result<Self> {
-        let filter = EnvFilter::try_new(filter).with_context(|| format!("--log {filter:?} is no filter"))?;
+        let filter = EnvFilter::try_new(filter).with_context(|| format!("--log {filter:?} is not a filter"))?;
         // Not through [`io::stderr`]: a write to a full pipe would hold its lock for as long as the
         // pipe is full.
         let stderr = File::from(io::stderr().as_fd().try_clone_to_owned().context("cannot write to standard error")?);
