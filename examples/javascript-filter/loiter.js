@@ -1,4 +1,4 @@
-// A filter in JavaScript: notes how long a track lasted, and drops those that were over too soon.
+// A filter in JavaScript that annotates each track with its duration and drops short ones.
 
 const schema = {
   type: "object",

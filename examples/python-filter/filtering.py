@@ -1,4 +1,4 @@
-"""The sessions of the filter: named as the interface, which is where they are looked for."""
+"""Sessions of the filter. componentize-py requires the module to have the interface's name."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""A filter in Python: no shot stands for a track that is not tall enough for its width."""
+"""A filter in Python that drops shots whose height divided by width is less than `min`."""
 
 import json
 

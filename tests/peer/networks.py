@@ -1,9 +1,9 @@
-"""Milliseconds a picture of the shipped networks by ONNX Runtime as Python has it: what our own runs are held against.
+"""Milliseconds per picture of the shipped networks in ONNX Runtime's Python package, for comparison with the server.
 
     networks.py FOLDER
 
-prints one line of JSON: by network, `alone` (one picture after the other on all cores, as sessions are by default) and `together`
-(a session and a thread for each core, a picture each).
+prints one line of JSON: by network, `alone` (one picture after the other in a session that uses all cores, the default) and
+`together` (one single-threaded session per core, concurrently).
 """
 
 import concurrent.futures
@@ -57,11 +57,11 @@ def main():
         alone = session(model, None)
         run(alone)
         one = statistics.median(milliseconds(lambda: run(alone)) for _ in range(RUNS))
-        lanes = [session(model, 1) for _ in range(cores)]
+        workers = [session(model, 1) for _ in range(cores)]
         with concurrent.futures.ThreadPoolExecutor(cores) as pool:
-            list(pool.map(run, lanes))
-            rounds = lambda lane: [run(lane) for _ in range(RUNS)]
-            together = milliseconds(lambda: list(pool.map(rounds, lanes))) / (RUNS * cores)
+            list(pool.map(run, workers))
+            rounds = lambda worker: [run(worker) for _ in range(RUNS)]
+            together = milliseconds(lambda: list(pool.map(rounds, workers))) / (RUNS * cores)
         figures[name] = {"alone": one, "together": together}
     print(json.dumps(figures))
 

@@ -1,7 +1,8 @@
-"""What a user would run instead: OpenCV decodes, ONNX Runtime finds, ByteTrack tracks, the best crop of each track is written.
+"""The script that the server is compared with: OpenCV decodes, ONNX Runtime detects, ByteTrack tracks, and the best crop of each
+track is written.
 
-`cargo xtask bench jobs` runs it beside the server, with the same networks, thresholds and recordings, and compares. Frames a
-second count from opening the recording to the last crop; loading networks does not count, nor does it for the server.
+`cargo xtask bench jobs` runs it with the networks, thresholds and recordings of the server. Frames per second are measured from
+opening the recording to the last crop, without loading the networks; the same holds for the server.
 
     peer.py RECORDING --detectors FOLDER --types body,car --out FOLDER
 
@@ -23,13 +24,13 @@ import supervision
 
 def session(model):
     options = onnxruntime.SessionOptions()
-    # It says of every output that the file declares another size.
+    # Hides a warning about every output, whose size differs from that in the file.
     options.log_severity_level = 3
     return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
 class Yolox:
-    """Persons and vehicles, in 416x416; boxes of the classes that the server reports, too."""
+    """Persons and vehicles in 416x416; the classes are those that the server reports."""
 
     CLASSES = {0: "body", 2: "car", 5: "car", 7: "car"}
 
@@ -66,7 +67,7 @@ class Yolox:
 
 
 class CenterFace:
-    """Faces, in the frame's shape, at most 640 pixels a side."""
+    """Faces, in the frame's aspect ratio, at most 640 pixels a side."""
 
     def __init__(self, folder, _types):
         model = onnx.load(folder / "centerface/centerface.onnx")
@@ -101,7 +102,7 @@ def suppress(boxes, score, least, iou):
 
 
 def peak_memory_mb(used):
-    # What the system says of a process's resources begins with the memory of the one that started it.
+    # `ru_maxrss` of a process includes the peak of the parent from which it was forked.
     try:
         with open("/proc/self/status") as status:
             return next(int(line.split()[1]) / 1024 for line in status if line.startswith("VmHWM:"))

@@ -1,1 +1,1 @@
-
+//! Empty: the tests are in `tests/suite`.

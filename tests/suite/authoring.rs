@@ -1,5 +1,5 @@
-//! Covers: what a plugin author does, from nothing to a running job: begin, test, build, look at,
-//! try over a recording, hold against a golden file, install.
+//! Covers: the `ocellus plugin` commands, from a new crate to a running job: new, build, inspect,
+//! test with and without a golden file, bench; installing the plugins.
 
 use std::{path::Path, process::Command};
 
@@ -12,8 +12,8 @@ use crate::{
     server::{Options, program, run},
 };
 
-/// Runs `ocellus plugin …` in a folder: exit code, standard output, standard error. What cargo
-/// compiles is kept for the next.
+/// Runs `ocellus plugin …` in a folder: exit code, standard output, standard error. All calls share
+/// one target folder, so that dependencies are compiled once.
 pub(crate) fn plugin(dir: &Path, arguments: &[&str]) -> (Option<i32>, String, String) {
     let mut command = Command::new(program());
     command
@@ -33,7 +33,7 @@ fn inspect(dir: &Path, file: &str) -> Value {
 }
 
 #[test]
-fn a_router_is_shown_objects_and_answers() {
+fn a_router_is_tested_with_objects_and_responses() {
     let http = media::assets().join("plugins/http.wasm");
     let (status, said, error) = run(&["plugin", "test", http.to_str().unwrap(), "--repeat", "2"]);
     assert!(status.success(), "{error}");
@@ -52,7 +52,7 @@ fn a_router_is_shown_objects_and_answers() {
 }
 
 #[test]
-fn what_a_plugin_logs_is_shown_to_its_author() {
+fn plugin_test_prints_what_the_plugin_logs() {
     let chatter = media::assets().join("guests/hostile-tracker.wasm");
     let (_, _, error) = run(&["plugin", "test", chatter.to_str().unwrap(), "--settings", r#"{"misdeed": "chatter"}"#]);
     assert!(
@@ -62,7 +62,7 @@ fn what_a_plugin_logs_is_shown_to_its_author() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_plugin_goes_from_nothing_to_a_running_job() {
+async fn a_new_plugin_is_built_tested_and_installed_into_a_running_job() {
     let dir = tempfile::tempdir().unwrap();
     for kind in ["filter", "tracker", "router"] {
         let name = format!("my-{kind}");
@@ -84,7 +84,7 @@ async fn a_plugin_goes_from_nothing_to_a_running_job() {
     }
     let home = dir.path().join("my-filter");
     let (code, said, _) = plugin(dir.path(), &["new", "filter", "my-filter"]);
-    assert_eq!((code, said.as_str()), (Some(1), ""), "nothing is written over");
+    assert_eq!((code, said.as_str()), (Some(1), ""), "an existing folder is not overwritten");
     let (code, _, error) = plugin(dir.path(), &["new", "filter", "My_Filter"]);
     assert!(code == Some(1) && error.contains("My_Filter") && !dir.path().join("My_Filter").exists(), "{error}");
 
@@ -93,7 +93,7 @@ async fn a_plugin_goes_from_nothing_to_a_running_job() {
     assert_eq!(code, Some(0), "{error}");
     assert!(said.lines().count() > 10 && said.contains("max_ratio"), "{said}");
     let digest = inspect(&home, "my-filter.wasm")["digest"].as_str().unwrap().to_owned();
-    assert!(error.contains(&digest) && error.contains(" us"), "which build was under test, and what it costs: {error}");
+    assert!(error.contains(&digest) && error.contains(" us"), "the digest of the build, and its times: {error}");
     assert_eq!(test(&["--golden", "golden.jsonl", "--bless"]).0, Some(0));
     assert_eq!(test(&["--golden", "golden.jsonl", "--repeat", "3"]).0, Some(0));
     let (code, said, _) = test(&["--golden", "golden.jsonl", "--settings", r#"{"max_ratio": 100}"#]);
@@ -107,23 +107,19 @@ async fn a_plugin_goes_from_nothing_to_a_running_job() {
     let server = Options::new(&data).plugins(&installed).start();
     for name in ["my-filter", "my-tracker"] {
         let bytes = std::fs::read(dir.path().join(name).join(format!("{name}.wasm"))).unwrap();
-        let response = server.request(Method::PUT, &format!("/plugins/{name}/")).body(bytes).send().await.unwrap();
-        assert_eq!(response.status(), StatusCode::OK);
+        assert_eq!(server.install(name, bytes).await.0, StatusCode::OK);
     }
     let car = json!({"filter_min_size": 15, "filter_min_quality": 0.1, "tracker_type": "my-tracker"});
     let settings = json!({
         "detectors": {"face": null, "car": car}, "stream_data_filter": "my-filter", "plugins": {"my-filter": {"max_ratio": 1.2}},
     });
-    let id = server.create(json!({"stream_settings": settings})).await;
-    server.upload(id, &media::short_street(dir.path(), 60)).await;
-    server.process(id).await;
+    let id = server.process_file(json!({"stream_settings": settings}), &media::short_street(dir.path(), 60)).await;
     let video = server.finished(id).await;
     assert_eq!(video["health_status"]["status"], "COMPLETED", "{video:#}");
     let used = &video["health_status"]["statistic"]["plugins"];
-    assert_eq!(used["my-tracker"]["calls"], 62, "60 frames, the beginning and the end: {used:#}");
+    assert_eq!(used["my-tracker"]["calls"], 62, "60 frames, and the calls that open and finish the session: {used:#}");
     assert!(used["my-filter"]["rejected"].as_u64() > Some(0), "{used:#}");
     for name in ["my-filter", "my-tracker"] {
-        let gone = server.request(Method::DELETE, &format!("/plugins/{name}/")).send().await.unwrap();
-        assert_eq!(gone.status(), StatusCode::NO_CONTENT);
+        assert_eq!(server.status(Method::DELETE, &format!("/plugins/{name}/")).await, StatusCode::NO_CONTENT);
     }
 }

@@ -1,7 +1,7 @@
-//! Covers: compiling plugins. What takes too long or too much memory is refused with the limit that
-//! it met, while requests are answered; a server that compiles stops at once; the second start
-//! compiles nothing, and whatever happened to the code that was kept, the server starts and its
-//! plugins serve.
+//! Covers: compiling plugins. A component that exceeds the limit of time or memory is refused with
+//! a message that names the limit, and other requests are served meanwhile; a server that compiles
+//! stops at once; the second start uses the cache of compiled code, and a damaged cache is compiled
+//! again.
 
 use std::{
     collections::BTreeMap,
@@ -12,16 +12,15 @@ use std::{
 };
 
 use reqwest::{Method, StatusCode};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::{
     media,
-    plugins::wait_for,
-    server::{Options, Server},
+    server::{Options, Server, until},
 };
 
-/// `quality` with a module more in it, which nothing uses and which a compiler is at for very long:
-/// functions of loops that go through many variables.
+/// The component `quality` with an additional, unused core module that compiles very slowly:
+/// functions of many loops over many variables.
 fn slow_to_compile(functions: u64) -> Vec<u8> {
     let variables = 64;
     let mut body = Vec::new();
@@ -70,19 +69,14 @@ fn number(to: &mut Vec<u8>, mut n: u64) {
     to.push(n as u8);
 }
 
-async fn put(server: &Server, component: Vec<u8>) -> (StatusCode, Value) {
-    let response = server.request(Method::PUT, "/plugins/quality/").body(component).send().await.unwrap();
-    (response.status(), response.json().await.unwrap())
-}
-
 #[tokio::test(flavor = "multi_thread")]
-async fn what_takes_too_long_is_refused_and_the_server_goes_on() {
+async fn a_component_that_compiles_too_long_is_refused_while_requests_are_served() {
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path().join("data");
     let server = Options::new(&data).argument("--plugin-compile-seconds", "3").start();
     let component = slow_to_compile(100);
     let begun = Instant::now();
-    let refused = put(&server, component.clone());
+    let refused = server.install("quality", component.clone());
     tokio::pin!(refused);
     let mut answered = 0;
     let (status, answer) = loop {
@@ -96,21 +90,21 @@ async fn what_takes_too_long_is_refused_and_the_server_goes_on() {
     let answer = answer["desc"].as_str().unwrap();
     assert_eq!(answer, "The component takes longer to compile than the 3 s that this server gives it.");
     assert!(answered > 10 && begun.elapsed() < Duration::from_secs(60), "{answered} in {:?}", begun.elapsed());
-    assert_eq!(server.get("/plugins/quality/").await["origin"], "shipped", "nothing has changed");
+    assert_eq!(server.get("/plugins/quality/").await["origin"], "shipped", "the plugin is not replaced");
 
-    // The same from the folder.
+    // The same component in the folder of installed plugins.
     fs::write(data.join("plugins/slow.wasm"), &component).unwrap();
     let refused =
         async || server.get("/plugins/").await.to_string().contains("refused: takes longer to compile than the 3 s");
-    wait_for("the refusal", refused).await;
+    until("the component is refused", refused).await;
     assert_eq!(server.get("/plugins/quality/").await["state"], "ready");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_takes_too_much_memory_is_refused() {
+async fn a_component_that_compiles_with_too_much_memory_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let server = Options::new(dir.path()).argument("--plugin-compile-memory-bytes", "600000000").start();
-    let (status, answer) = put(&server, slow_to_compile(200)).await;
+    let (status, answer) = server.install("quality", slow_to_compile(200)).await;
     assert_eq!(status, StatusCode::BAD_REQUEST, "{answer}");
     let answer = answer["desc"].as_str().unwrap();
     assert_eq!(
@@ -127,7 +121,7 @@ async fn a_server_that_compiles_stops_at_once() {
     let answer = tokio::spawn(put.send());
     let compiled = dir.path().join("compiled-plugins");
     let compiling = |path: PathBuf| path.file_name().unwrap().to_str().unwrap().starts_with("compiling-");
-    wait_for("the compiler", async || fs::read_dir(&compiled).unwrap().any(|entry| compiling(entry.unwrap().path())))
+    until("the compiler runs", async || fs::read_dir(&compiled).unwrap().any(|entry| compiling(entry.unwrap().path())))
         .await;
     let begun = Instant::now();
     assert!(server.terminate().success());
@@ -136,31 +130,31 @@ async fn a_server_that_compiles_stops_at_once() {
     assert_eq!(answer.await.unwrap().unwrap().status(), StatusCode::SERVICE_UNAVAILABLE);
 }
 
-/// Each file of kept code, and which one it is: another one of that name is another file.
-fn kept(data: &Path) -> BTreeMap<PathBuf, u64> {
+/// Path and inode of each file of compiled code: a file that was written again has another inode.
+fn compiled_code(data: &Path) -> BTreeMap<PathBuf, u64> {
     let code = |path: &PathBuf| path.extension().is_some_and(|ending| ending == "code");
     let paths = fs::read_dir(data.join("compiled-plugins")).unwrap().map(|entry| entry.unwrap().path()).filter(code);
     paths.map(|path| (path.clone(), fs::metadata(path).unwrap().ino())).collect()
 }
 
-async fn all_serve(server: &Server) {
+async fn assert_all_ready(server: &Server) {
     let plugins = server.get("/plugins/").await;
     let plugins = plugins["results"].as_array().unwrap();
     assert!(plugins.len() > 5 && plugins.iter().all(|p| p["state"] == "ready"), "{plugins:#?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_second_start_compiles_nothing_and_damage_is_mended() {
+async fn the_second_start_compiles_nothing_and_damaged_code_is_compiled_again() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(dir.path());
-    all_serve(&server).await;
+    assert_all_ready(&server).await;
     assert!(server.terminate().success());
-    let first = kept(dir.path());
+    let first = compiled_code(dir.path());
 
     let server = Server::start(dir.path());
-    all_serve(&server).await;
+    assert_all_ready(&server).await;
     assert!(server.terminate().success());
-    assert_eq!(kept(dir.path()), first);
+    assert_eq!(compiled_code(dir.path()), first);
 
     for (number, path) in first.keys().enumerate() {
         let mut bytes = fs::read(path).unwrap();
@@ -169,11 +163,11 @@ async fn the_second_start_compiles_nothing_and_damage_is_mended() {
         fs::write(path, bytes).unwrap();
     }
     let server = Server::start(dir.path());
-    all_serve(&server).await;
+    assert_all_ready(&server).await;
     assert!(server.terminate().success());
-    let mended = kept(dir.path());
+    let repaired = compiled_code(dir.path());
     assert!(
-        mended.keys().eq(first.keys()) && mended.iter().all(|(path, file)| first[path] != *file),
-        "{mended:#?} {first:#?}"
+        repaired.keys().eq(first.keys()) && repaired.iter().all(|(path, inode)| first[path] != *inode),
+        "{repaired:#?} {first:#?}"
     );
 }

@@ -1,5 +1,5 @@
-//! Covers: networks that another library runs find the same; one that is not there is told at the
-//! start.
+//! Covers: devices that run the networks. ONNX Runtime and burn find the same objects; a missing
+//! library is an error at the start.
 
 use serde_json::{Value, json};
 
@@ -8,11 +8,10 @@ use crate::{
     server::{self, Options, Server},
 };
 
-/// Type, track and box of each object, and what ran the networks.
+/// Id, box and detections of each object, and the device that ran the networks.
 async fn found(server: &Server, file: &std::path::Path) -> (Vec<Value>, String) {
-    let id = server.create(json!({"stream_settings": {"detectors": {"face": {}, "body": {}, "car": {}}}})).await;
-    server.upload(id, file).await;
-    server.process(id).await;
+    let id =
+        server.process_file(json!({"stream_settings": {"detectors": {"face": {}, "body": {}, "car": {}}}}), file).await;
     assert_eq!(server.finished(id).await["health_status"]["status"], "COMPLETED");
     let objects = server.objects(id).await.into_iter().map(|o| json!([o["id"], o["bbox"], o["detections"]])).collect();
     (objects, server.get("/health/").await["detectors"]["device"].as_str().unwrap().to_owned())
@@ -25,7 +24,7 @@ async fn onnx_runtime_finds_what_burn_finds() {
         if cfg!(all(target_os = "linux", target_arch = "x86_64")) {
             panic!("run cargo xtask setup");
         }
-        return println!("not run: no package of ONNX Runtime is known for this machine");
+        return println!("skipped: there is no package of ONNX Runtime for this machine");
     }
     let street = media::short_street(dir.path(), 60);
     let (by_burn, burn) = found(&Server::start(&dir.path().join("burn")), &street).await;
@@ -38,10 +37,10 @@ async fn onnx_runtime_finds_what_burn_finds() {
 }
 
 #[test]
-fn a_library_that_is_not_there_is_told() {
+fn a_missing_library_is_an_error_at_the_start() {
     let dir = tempfile::tempdir().unwrap();
     let (data, folder) = (dir.path().join("data"), dir.path().to_str().unwrap());
-    let (status, _, reported) =
+    let (status, _, error) =
         server::run(&["serve", "--data", data.to_str().unwrap(), "--device", "onnxruntime", "--onnxruntime", folder]);
-    assert!(!status.success() && reported.contains("--device") && reported.contains("there is no file"), "{reported}");
+    assert!(!status.success() && error.contains("--device") && error.contains("there is no file"), "{error}");
 }

@@ -1,7 +1,7 @@
-//! Covers: hostile plugins in a running server. Whatever a guest does, its job ends by the policy
-//! with a message that names plugin, call and reason, the server stays up and another job's objects
-//! are what they always are; what is no plugin is refused and says why; a fault's trace makes it
-//! happen again on an author's machine.
+//! Covers: hostile plugins in a running server. Whatever a plugin does, its job ends by the fault
+//! policy with a message that names plugin, call and reason, the server stays up, and other jobs
+//! find the same objects as ever; a file that is not a plugin is refused with the reason; a fault's
+//! trace reproduces it with `ocellus plugin test`.
 
 use std::{fs, path::Path};
 
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::{
     media,
     plugins::{copy_plugins, guest, rebuilt},
-    server::{Options, Server, run},
+    server::{Options, Server, run, small, with},
 };
 
 const MEMORY: u64 = 32 << 20;
@@ -24,30 +24,25 @@ fn server(dir: &Path, policy: &str) -> Server {
         .plugins(&plugins)
         .argument("--jobs", "3")
         .argument("--on-plugin-fault", policy)
-        // A busy machine takes a while to hand out the memory that some of them ask for.
+        // Allocating as much memory as some of them do takes a while on a busy machine.
         .argument("--plugin-deadline-ms", "1000")
         .argument("--plugin-memory-bytes", &MEMORY.to_string())
         .start()
 }
 
-fn car(more: &Value) -> Value {
-    let mut car = json!({"filter_min_size": 15, "filter_min_quality": 0.1});
-    car.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-    json!({"face": null, "car": car})
+fn car(more: Value) -> Value {
+    json!({"face": null, "car": with(small(), more)})
 }
 
-/// Begins a job whose tracker does what it should not.
+/// Starts a job whose tracker does the given misdeed.
 async fn begin(server: &Server, clip: &Path, misdeed: &str, more: Value) -> u64 {
-    let mut settings = json!({"detectors": car(&json!({"tracker_type": "hostile_tracker"})), "plugins": {"hostile_tracker": {"misdeed": misdeed}}});
-    settings.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-    let id = server.create(json!({"stream_settings": settings})).await;
-    server.upload(id, clip).await;
-    server.process(id).await;
-    id
+    let detectors = car(json!({"tracker_type": "hostile_tracker"}));
+    let settings = json!({"detectors": detectors, "plugins": {"hostile_tracker": {"misdeed": misdeed}}});
+    server.process_file(json!({"stream_settings": with(settings, more)}), clip).await
 }
 
-/// What stays the same of an object from job to job.
-async fn seen(server: &Server, id: u64) -> Vec<Value> {
+/// The fields of the objects that are the same in every job of a recording.
+async fn found(server: &Server, id: u64) -> Vec<Value> {
     assert_eq!(server.finished(id).await["health_status"]["status"], "COMPLETED");
     server
         .objects(id)
@@ -61,15 +56,10 @@ async fn seen(server: &Server, id: u64) -> Vec<Value> {
 async fn every_misdeed_ends_its_own_job_and_nothing_else() {
     let dir = tempfile::tempdir().unwrap();
     let server = server(dir.path(), "fail");
-    // In the short one nothing is found: enough for those that fail whatever they are shown.
+    // Nothing is found in the short clip, which is enough for misdeeds that need no detections.
     let (short, long) = (media::short_street(dir.path(), 8), media::short_street(dir.path(), 60));
-    let sound = async || {
-        let id = server.create(json!({"stream_settings": {"detectors": car(&json!({}))}})).await;
-        server.upload(id, &long).await;
-        server.process(id).await;
-        id
-    };
-    let undisturbed = seen(&server, sound().await).await;
+    let sound = async || server.process_file(json!({"stream_settings": {"detectors": car(json!({}))}}), &long).await;
+    let undisturbed = found(&server, sound().await).await;
     assert!(!undisturbed.is_empty());
     let beside = sound().await;
 
@@ -106,12 +96,12 @@ async fn every_misdeed_ends_its_own_job_and_nothing_else() {
         assert!(memory <= MEMORY, "{misdeed}: {memory} bytes");
         server.get("/health/").await;
     }
-    assert_eq!(seen(&server, beside).await, undisturbed);
-    assert_eq!(seen(&server, sound().await).await, undisturbed);
+    assert_eq!(found(&server, beside).await, undisturbed);
+    assert_eq!(found(&server, sound().await).await, undisturbed);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_chatterer_and_those_who_fail_in_a_swap_end_no_job() {
+async fn excessive_logging_and_faults_during_a_swap_end_no_job() {
     let dir = tempfile::tempdir().unwrap();
     let server = server(dir.path(), "fail");
     let clip = media::short_street(dir.path(), 50);
@@ -125,8 +115,7 @@ async fn a_chatterer_and_those_who_fail_in_a_swap_end_no_job() {
         server.under_way(id, 5).await;
     }
     let newer = rebuilt(&guest("hostile-tracker.wasm"), 1);
-    let put = server.request(Method::PUT, "/plugins/hostile_tracker/").body(newer).send().await.unwrap();
-    assert_eq!(put.status(), StatusCode::OK);
+    assert_eq!(server.install("hostile_tracker", newer).await.0, StatusCode::OK);
     for (id, call, builds) in [(lost, "snapshot", 2), (kept, "restore", 1)] {
         let video = server.finished(id).await;
         let (status, statistic) = (&video["health_status"]["status"], &video["health_status"]["statistic"]);
@@ -140,7 +129,7 @@ async fn a_chatterer_and_those_who_fail_in_a_swap_end_no_job() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_no_plugin_is_refused_and_says_why() {
+async fn a_file_that_is_not_a_plugin_is_refused_with_the_reason() {
     let dir = tempfile::tempdir().unwrap();
     let server = server(dir.path(), "fail");
     let sound = guest("hostile-tracker.wasm");
@@ -159,17 +148,15 @@ async fn what_is_no_plugin_is_refused_and_says_why() {
         (guest("ungranted-import.wasm"), "imports example:files/reading@1.0.0, which is not granted"),
         (guest("ungranted-crops.wasm"), "without asking for the capability"),
     ] {
-        let put = server.request(Method::PUT, "/plugins/hostile_tracker/").body(bytes).send().await.unwrap();
-        let status = put.status();
-        let answer: Value = put.json().await.unwrap();
+        let (status, answer) = server.install("hostile_tracker", bytes).await;
         assert_eq!((status, &answer["param"]), (StatusCode::BAD_REQUEST, &json!("body")), "{answer}");
         assert!(answer["desc"].as_str().unwrap().contains(reason), "{reason:?} is not in {answer}");
     }
-    assert_eq!(server.get("/plugins/hostile_tracker/").await["state"], "ready", "the one before goes on");
+    assert_eq!(server.get("/plugins/hostile_tracker/").await["state"], "ready", "the installed plugin stays");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_faults_trace_makes_it_happen_again() {
+async fn a_trace_reproduces_its_fault() {
     let dir = tempfile::tempdir().unwrap();
     let server = server(dir.path(), "skip");
     let id = begin(&server, &media::short_street(dir.path(), 20), "trap-on-third", json!({})).await;
@@ -186,6 +173,5 @@ async fn a_faults_trace_makes_it_happen_again() {
     assert_eq!(status.code(), Some(1), "{said}{error}");
     assert!(said.contains("it fails after 3 calls") && said.contains("update") && said.contains("trapped"), "{said}");
 
-    let none = server.request(Method::GET, "/plugins/simple_iou/trace/").send().await.unwrap();
-    assert_eq!(none.status(), StatusCode::NOT_FOUND);
+    assert_eq!(server.status(Method::GET, "/plugins/simple_iou/trace/").await, StatusCode::NOT_FOUND);
 }

@@ -1,7 +1,6 @@
-//! Covers: the same face is counted once. A man who goes and comes back is one identity with two
-//! appearances, and another picture between them is none; a picture of him finds both. What was
-//! found goes with the job: processed again it is the same, deleted it is gone; a restart and a
-//! lost index change nothing.
+//! Covers: identities and search. A man who leaves and comes back is one identity of two tracks,
+//! and a picture of him finds both. Identities belong to the job: another job of the video finds
+//! the same, deleting the video deletes them; a restart and a lost index change nothing.
 
 use std::path::{Path, PathBuf};
 
@@ -10,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::{media, server::Server};
 
-/// A man on the telephone, two seconds of a test picture, and the man again.
+/// A man on the telephone, two seconds of a test pattern, and the man again.
 fn man_twice(dir: &Path) -> PathBuf {
     let path = dir.join("twice.mp4");
     let man = media::assets().join("media/carphone_pristine.mp4");
@@ -27,7 +26,7 @@ fn man_twice(dir: &Path) -> PathBuf {
     path
 }
 
-/// A moment of the man that neither appearance is the best shot of.
+/// A frame of the man that is not the best shot of either track.
 fn picture_of_him(dir: &Path) -> Vec<u8> {
     let path = dir.join("him.png");
     let man = media::assets().join("media/carphone_pristine.mp4");
@@ -35,7 +34,7 @@ fn picture_of_him(dir: &Path) -> Vec<u8> {
     std::fs::read(path).unwrap()
 }
 
-/// The ids of those who look like him, with how much.
+/// Ids of the objects found by a picture, with their similarity.
 async fn search(server: &Server, path: &str, picture: &[u8]) -> Vec<(String, f64)> {
     let answer = server.request(Method::POST, path).body(picture.to_vec()).send().await.unwrap();
     let (status, text) = (answer.status(), answer.text().await.unwrap());
@@ -58,7 +57,7 @@ async fn a_man_who_comes_back_is_counted_once() {
         .create(json!({"stream_settings": {"detectors": {"face": {"filter_min_size": 30, "filter_min_quality": 0.1}}}}))
         .await;
     server.upload(id, &man_twice(dir.path())).await;
-    assert_eq!(clusters(&server, id, "").await, Vec::<Value>::new(), "nobody before the first job");
+    assert_eq!(clusters(&server, id, "").await, Vec::<Value>::new(), "no identities before the first job");
     server.process(id).await;
     let video = server.finished(id).await;
     assert_eq!(video["health_status"]["status"], "COMPLETED", "{video:#}");
@@ -82,34 +81,36 @@ async fn a_man_who_comes_back_is_counted_once() {
     assert_eq!((&again["face_count"], &again["face_cluster_count"]), (&json!(2), &json!(1)));
     let second = clusters(&server, id, "?type=face").await;
     assert_eq!((second.len(), &second[0]["size"]), (1, &json!(2)));
-    let gone = async |path: &str| server.request(Method::GET, path).send().await.unwrap().status();
+    let status = async |path: &str| server.status(Method::GET, path).await;
     assert_eq!(
-        gone(&format!("/clusters/{}/objects/", man["id"].as_str().unwrap())).await,
+        status(&format!("/clusters/{}/objects/", man["id"].as_str().unwrap())).await,
         StatusCode::NOT_FOUND,
-        "of the job before"
+        "an identity of the earlier job"
     );
 
     let deleted = server.request(Method::DELETE, &format!("/videos/{id}/file/")).send().await.unwrap();
     assert!(deleted.status().is_success());
-    assert_eq!(clusters(&server, id, "?type=face").await, second, "objects stay without the file");
-    let deleted = server.request(Method::DELETE, &format!("/videos/{id}/")).send().await.unwrap();
-    assert_eq!(deleted.status(), StatusCode::NO_CONTENT);
-    assert_eq!(gone(&format!("/videos/{id}/clusters/")).await, StatusCode::NOT_FOUND);
-    assert_eq!(gone(&format!("/clusters/{}/objects/", second[0]["id"].as_str().unwrap())).await, StatusCode::NOT_FOUND);
+    assert_eq!(clusters(&server, id, "?type=face").await, second, "identities stay when the file is deleted");
+    assert_eq!(server.status(Method::DELETE, &format!("/videos/{id}/")).await, StatusCode::NO_CONTENT);
+    assert_eq!(status(&format!("/videos/{id}/clusters/")).await, StatusCode::NOT_FOUND);
+    assert_eq!(
+        status(&format!("/clusters/{}/objects/", second[0]["id"].as_str().unwrap())).await,
+        StatusCode::NOT_FOUND
+    );
     for path in ["/clusters/x/objects/", "/clusters/9-1-face-1-0/objects/"] {
-        assert_eq!(gone(path).await, StatusCode::NOT_FOUND, "{path}");
+        assert_eq!(status(path).await, StatusCode::NOT_FOUND, "{path}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_picture_finds_a_man_again() {
+async fn a_picture_of_a_man_finds_his_objects() {
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path().join("data");
     let server = Server::start(&data);
     let face = json!({"stream_settings": {"detectors": {"face": {"filter_min_size": 30, "filter_min_quality": 0.1}}}});
     let (twice, once) = (server.create(face.clone()).await, server.create(face).await);
     let him = picture_of_him(dir.path());
-    assert_eq!(search(&server, "/search/", &him).await, [], "nobody yet");
+    assert_eq!(search(&server, "/search/", &him).await, [], "no objects yet");
     server.upload(twice, &man_twice(dir.path())).await;
     server.upload(once, &media::assets().join("media/carphone_pristine.mp4")).await;
     for id in [twice, once] {
@@ -129,7 +130,7 @@ async fn a_picture_finds_a_man_again() {
     assert_eq!(search(&server, "/search/?limit=1", &him).await, found[..1]);
     assert_eq!(search(&server, "/search/?threshold=1", &him).await, []);
 
-    // Objects stay without their file, and so does what they look like.
+    // Objects stay when the file is deleted, and so do their embeddings.
     server.request(Method::DELETE, &format!("/videos/{twice}/file/")).send().await.unwrap().error_for_status().unwrap();
     assert!(server.terminate().success());
     let server = Server::start(&data);
@@ -143,7 +144,15 @@ async fn a_picture_finds_a_man_again() {
     server.finished(once).await;
     let again = search(&server, "/search/?threshold=0.4", &him).await;
     let second = |(object, s): (String, f64)| (object.replacen(&format!("{once}-1-"), &format!("{once}-2-"), 1), s);
-    assert_eq!(again, found.iter().cloned().map(second).collect::<Vec<_>>(), "the same, as objects of the second job");
+    assert_eq!(
+        again,
+        found.iter().cloned().map(second).collect::<Vec<_>>(),
+        "the same objects, with ids of the second job"
+    );
     server.request(Method::DELETE, &format!("/videos/{once}/")).send().await.unwrap().error_for_status().unwrap();
-    assert_eq!(search(&server, "/search/?threshold=0.4", &him).await, of(twice), "the others are gone");
+    assert_eq!(
+        search(&server, "/search/?threshold=0.4", &him).await,
+        of(twice),
+        "objects of the deleted video are not found"
+    );
 }

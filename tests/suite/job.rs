@@ -1,27 +1,32 @@
-//! Covers: the main job. A recording goes in; objects with pictures come out, in the archive and at
-//! the router; the figures of the job are those of the recording.
+//! Covers: a whole job. A recording gives objects with pictures, in the archive and at the router;
+//! the job's statistics agree with the recording.
 
 use std::collections::HashSet;
 
 use axum::http::StatusCode;
 use serde_json::json;
 
-use crate::{media, receiver::Receiver, server::Server};
+use crate::{
+    media,
+    receiver::Receiver,
+    server::{Server, small},
+};
 
-/// Small boxes count: the sample is 272 pixels high.
 fn all_types() -> serde_json::Value {
-    let small = json!({"filter_min_size": 15, "filter_min_quality": 0.1});
-    json!({"detectors": {"face": small, "body": small, "car": small}})
+    json!({"detectors": {"face": small(), "body": small(), "car": small()}})
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_street_gives_vehicles_and_people() {
+async fn a_street_gives_cars_and_bodies() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(&dir.path().join("data"));
     let receiver = Receiver::start(StatusCode::ACCEPTED).await;
-    let id = server.create(json!({"stream_settings": all_types(), "router_url": receiver.url})).await;
-    server.upload(id, &media::short_street(dir.path(), 120)).await;
-    server.process(id).await;
+    let id = server
+        .process_file(
+            json!({"stream_settings": all_types(), "router_url": receiver.url}),
+            &media::short_street(dir.path(), 120),
+        )
+        .await;
     let video = server.delivered(id).await;
 
     assert_eq!(video["health_status"]["status"], "COMPLETED", "{video:#}");
@@ -46,7 +51,7 @@ async fn a_street_gives_vehicles_and_people() {
     assert_eq!(video["body_count"], of("body"));
     assert_eq!(video["face_count"], of("face"));
     assert!(of("car") >= 1, "no car in {objects:#?}");
-    assert!(of("body") >= 1, "nobody in {objects:#?}");
+    assert!(of("body") >= 1, "no body in {objects:#?}");
 
     let mut ids = HashSet::new();
     for object in &objects {
@@ -89,13 +94,16 @@ async fn a_street_gives_vehicles_and_people() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_router_that_refuses_turns_the_light_yellow_and_stops_nothing() {
+async fn a_router_that_refuses_makes_the_health_code_yellow_and_stops_no_job() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(&dir.path().join("data"));
     let receiver = Receiver::start(StatusCode::BAD_REQUEST).await;
-    let id = server.create(json!({"stream_settings": all_types(), "router_url": receiver.url})).await;
-    server.upload(id, &media::short_street(dir.path(), 60)).await;
-    server.process(id).await;
+    let id = server
+        .process_file(
+            json!({"stream_settings": all_types(), "router_url": receiver.url}),
+            &media::short_street(dir.path(), 60),
+        )
+        .await;
     let video = server.delivered(id).await;
 
     assert_eq!(video["health_status"]["status"], "COMPLETED");
@@ -114,9 +122,7 @@ async fn the_same_recording_gives_the_same_objects() {
     let file = media::short_street(dir.path(), 60);
     let mut runs = Vec::new();
     for _ in 0..2 {
-        let id = server.create(json!({"stream_settings": all_types()})).await;
-        server.upload(id, &file).await;
-        server.process(id).await;
+        let id = server.process_file(json!({"stream_settings": all_types()}), &file).await;
         server.finished(id).await;
         let found = server
             .objects(id)

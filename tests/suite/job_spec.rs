@@ -1,10 +1,9 @@
-//! Covers: a job runs by its spec. What is changed of its video while it is queued, or while the
-//! server is down, changes neither its objects nor what its replay says of them; the spec names
-//! what the job was asked for with.
+//! Covers: a job runs by its spec, which is fixed when it is started. Changes of the video while
+//! the job is queued, or after a kill, change neither its objects nor its replay; the spec names
+//! the digests of detectors and plugins.
 
 use std::path::Path;
 
-use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::{
@@ -17,53 +16,47 @@ fn settings(smallest: u32, speed: i32) -> Value {
     json!({"detectors": {"face": null, "body": null, "car": car}, "play_speed": speed})
 }
 
-async fn uploaded(server: &Server, file: &Path, settings: Value) -> u64 {
-    let id = server.create(json!({"stream_settings": settings})).await;
-    server.upload(id, file).await;
-    server.process(id).await;
-    id
+async fn started(server: &Server, file: &Path, settings: Value) -> u64 {
+    server.process_file(json!({"stream_settings": settings}), file).await
 }
 
 async fn set_smallest(server: &Server, id: u64, smallest: u32) {
     let body = json!({"stream_settings": settings(smallest, -1)});
-    let response = server.request(Method::PATCH, &format!("/videos/{id}/")).json(&body).send().await.unwrap();
-    assert_eq!(response.status(), StatusCode::OK, "{}", response.text().await.unwrap());
+    server.patch(id, &body).await;
 }
 
 async fn found(server: &Server, id: u64) -> Vec<Value> {
     server.objects(id).await.into_iter().map(|o| json!([o["type"], o["track_id"], o["bbox"], o["best_time"]])).collect()
 }
 
-/// That the job of a video made these objects, and that its replay makes them, too.
-async fn assert_made(server: &Server, id: u64, expected: &[Value]) {
+/// The job of a video found these objects, and so does its replay.
+async fn assert_found(server: &Server, id: u64, expected: &[Value]) {
     assert_eq!(found(server, id).await, expected);
-    let response =
-        server.request(Method::POST, &format!("/videos/{id}/replay/")).json(&json!({})).send().await.unwrap();
-    let replay: Value = response.json().await.unwrap();
+    let (_, replay) = server.replay(id, json!({})).await;
     assert_eq!((&replay["objects"], &replay["same"]), (&json!(expected.len()), &json!(expected.len())), "{replay:#}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_changed_after_process_changes_no_job() {
+async fn changes_after_process_reach_the_next_job_only() {
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path().join("data");
     let file = media::short_street(dir.path(), 100);
     // One job at a time: the second waits.
     let server = Options::new(&data).argument("--jobs", "1").start();
-    let reference = uploaded(&server, &file, settings(15, -1)).await;
+    let reference = started(&server, &file, settings(15, -1)).await;
     server.finished(reference).await;
     let expected = found(&server, reference).await;
     assert!(!expected.is_empty());
 
-    let first = uploaded(&server, &file, settings(15, 1)).await;
-    let queued = uploaded(&server, &file, settings(15, -1)).await;
+    let first = started(&server, &file, settings(15, 1)).await;
+    let queued = started(&server, &file, settings(15, -1)).await;
     set_smallest(&server, queued, 5000).await;
     assert_eq!(server.video(queued).await["queued"], true);
     server.post(&format!("/videos/{first}/stop/")).await;
     server.finished(queued).await;
-    assert_made(&server, queued, &expected).await;
+    assert_found(&server, queued, &expected).await;
 
-    let cut = uploaded(&server, &file, settings(15, 1)).await;
+    let cut = started(&server, &file, settings(15, 1)).await;
     server.under_way(cut, 20).await;
     server.kill();
     let server = Server::start(&data);
@@ -72,21 +65,21 @@ async fn what_is_changed_after_process_changes_no_job() {
     server.kill();
     let server = Server::start(&data);
     server.finished(cut).await;
-    assert_made(&server, cut, &expected).await;
+    assert_found(&server, cut, &expected).await;
 
     server.process(cut).await;
     server.finished(cut).await;
-    assert_made(&server, cut, &[]).await;
+    assert_found(&server, cut, &[]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_plan_names_what_the_job_was_asked_for_with() {
+async fn a_spec_names_the_digests_of_detectors_and_plugins() {
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path().join("data");
     let server = Server::start(&data);
-    // Networks have digests once they are loaded, which a job waits for.
+    // The digests of networks are known once they are loaded, which the first job waits for.
     let file = media::pattern(dir.path(), "320x240", 1);
-    let id = uploaded(&server, &file, settings(15, -1)).await;
+    let id = started(&server, &file, settings(15, -1)).await;
     server.finished(id).await;
     server.process(id).await;
     server.finished(id).await;

@@ -1,29 +1,27 @@
 //! Covers: plugins in other languages. Filters in Python and JavaScript, built from the examples,
-//! serve a job like any other, within the limits that all plugins have, and answer the same in its
-//! replay.
+//! run in a job within the default limits, and give the same answers in its replay.
 
 use std::fs;
 
-use reqwest::{Method, StatusCode};
+use reqwest::StatusCode;
 use serde_json::{Value, json};
 
 use crate::{
     media,
     plugins::copy_plugins,
-    server::{Options, Server},
+    server::{Options, Server, small},
 };
 
 async fn install(server: &Server, name: &str) {
     let file = media::assets().join("examples").join(format!("{name}.wasm"));
     let component =
         fs::read(&file).unwrap_or_else(|e| panic!("{}: {e}: run cargo xtask build --examples-only", file.display()));
-    let response = server.request(Method::PUT, &format!("/plugins/{name}/")).body(component).send().await.unwrap();
-    let (status, answer) = (response.status(), response.json::<Value>().await.unwrap());
+    let (status, answer) = server.install(name, component).await;
     assert_eq!((status, &answer["state"]), (StatusCode::OK, &json!("ready")), "{answer:#}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn filters_in_python_and_javascript_serve_a_job_and_its_replay() {
+async fn filters_in_python_and_javascript_run_in_a_job_and_its_replay() {
     let dir = tempfile::tempdir().unwrap();
     let plugins = dir.path().join("plugins");
     copy_plugins(&plugins);
@@ -33,12 +31,9 @@ async fn filters_in_python_and_javascript_serve_a_job_and_its_replay() {
 
     let clip = media::short_street(dir.path(), 100);
     let run = async |own: Value| {
-        let car = json!({"filter_min_size": 15, "filter_min_quality": 0.1});
         let settings =
-            json!({"detectors": {"face": null, "car": car}, "stream_data_filter": "tall,loiter", "plugins": own});
-        let id = server.create(json!({"stream_settings": settings})).await;
-        server.upload(id, &clip).await;
-        server.process(id).await;
+            json!({"detectors": {"face": null, "car": small()}, "stream_data_filter": "tall,loiter", "plugins": own});
+        let id = server.process_file(json!({"stream_settings": settings}), &clip).await;
         let video = server.finished(id).await;
         assert_eq!(video["health_status"]["status"], "COMPLETED", "{video:#}");
         (id, video["health_status"]["statistic"]["plugins"].clone())
@@ -53,15 +48,13 @@ async fn filters_in_python_and_javascript_serve_a_job_and_its_replay() {
     assert!(!kept.is_empty() && kept.len() < objects.len(), "{} of {}", kept.len(), objects.len());
     for object in &kept {
         let side = |at: usize| object["bbox"][at].as_f64().unwrap();
-        // The box is told in whole pixels.
+        // The API rounds boxes to whole pixels.
         assert!((side(3) - side(1) + 1.0) / (side(2) - side(0) - 1.0) >= 0.6 && seconds(object) >= 0.5, "{object:#}");
     }
     for name in ["tall", "loiter"] {
         assert!(used[name]["rejected"].as_u64() > Some(0) && used[name]["faults"] == 0, "{used:#}");
     }
-    let replay =
-        server.request(Method::POST, &format!("/videos/{some}/replay/")).json(&json!({})).send().await.unwrap();
-    let answer: Value = replay.json().await.unwrap();
+    let (_, answer) = server.replay(some, json!({})).await;
     assert_eq!(
         (&answer["same"], &answer["changed"], &answer["gained"], &answer["lost"]),
         (&json!(kept.len()), &json!([]), &json!([]), &json!([]))

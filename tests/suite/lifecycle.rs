@@ -1,5 +1,6 @@
-//! Covers: process, stop and process again. Stopping keeps what was found, processing again clears
-//! it, a video without a source says so, and the queue runs as many jobs as it may.
+//! Covers: the life cycle of a job: process, stop, process again, delete. Another job replaces the
+//! objects of the first, a video without a source is NO_SOURCE, and the queue runs as many jobs as
+//! configured.
 
 use std::time::{Duration, Instant};
 
@@ -8,23 +9,21 @@ use serde_json::json;
 
 use crate::{
     media,
-    server::{Options, Server},
+    server::{Options, Server, small},
 };
 
 #[tokio::test(flavor = "multi_thread")]
-async fn stopping_ends_the_job_and_processing_again_begins_anew() {
+async fn a_stopped_job_ends_and_the_video_can_be_processed_again() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(&dir.path().join("data"));
-    let id = server.create(json!({})).await;
-    server.upload(id, &media::pattern(dir.path(), "1280x720", 60)).await;
-    server.process(id).await;
+    let id = server.process_file(json!({}), &media::pattern(dir.path(), "1280x720", 60)).await;
     let running = server.under_way(id, 3).await;
     assert_eq!(running["health_status"]["status"], "INPROGRESS");
     assert_eq!((&running["active"], &running["health_status"]["enabled"]), (&json!(true), &json!(true)));
 
     let asked = Instant::now();
     server.post(&format!("/videos/{id}/stop/")).await;
-    assert!(asked.elapsed() < Duration::from_secs(60), "stop must not wait for the end of the video");
+    assert!(asked.elapsed() < Duration::from_secs(60), "stop waited for the end of the recording");
     let stopped = server.video(id).await;
     assert_eq!(stopped["health_status"]["status"], "DISABLED");
     assert_eq!((&stopped["active"], &stopped["finished"]), (&json!(false), &json!(false)));
@@ -39,10 +38,10 @@ async fn stopping_ends_the_job_and_processing_again_begins_anew() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn processing_again_gives_the_objects_once() {
+async fn another_job_replaces_the_objects_of_the_first() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(&dir.path().join("data"));
-    let settings = json!({"detectors": {"face": null, "car": {"filter_min_size": 15, "filter_min_quality": 0.1}}});
+    let settings = json!({"detectors": {"face": null, "car": small()}});
     let id = server.create(json!({"stream_settings": settings})).await;
     server.upload(id, &media::short_street(dir.path(), 50)).await;
     let mut counts = Vec::new();
@@ -57,8 +56,7 @@ async fn processing_again_gives_the_objects_once() {
         if first.is_empty() {
             first = thumbnail;
         } else {
-            let gone = server.request(Method::GET, &first).send().await.unwrap();
-            assert_eq!(gone.status(), StatusCode::NOT_FOUND, "pictures of the earlier job are gone");
+            assert_eq!(server.status(Method::GET, &first).await, StatusCode::NOT_FOUND, "a picture of the earlier job");
         }
     }
     assert!(counts[0] > 0);
@@ -66,7 +64,7 @@ async fn processing_again_gives_the_objects_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_video_without_a_source_says_so() {
+async fn a_video_without_a_source_is_no_source() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(&dir.path().join("data"));
     let id = server.create(json!({})).await;
@@ -77,18 +75,14 @@ async fn a_video_without_a_source_says_so() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn deleting_a_running_video_leaves_nothing() {
+async fn deleting_a_video_with_a_running_job_leaves_no_file() {
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path().join("data");
     let server = Server::start(&data);
-    let id = server.create(json!({})).await;
-    server.upload(id, &media::pattern(dir.path(), "640x360", 60)).await;
-    server.process(id).await;
+    let id = server.process_file(json!({}), &media::pattern(dir.path(), "640x360", 60)).await;
     server.under_way(id, 1).await;
-    let deleted = server.request(Method::DELETE, &format!("/videos/{id}/")).send().await.unwrap();
-    assert_eq!(deleted.status(), StatusCode::NO_CONTENT);
-    let gone = server.request(Method::GET, &format!("/videos/{id}/")).send().await.unwrap();
-    assert_eq!(gone.status(), StatusCode::NOT_FOUND);
+    assert_eq!(server.status(Method::DELETE, &format!("/videos/{id}/")).await, StatusCode::NO_CONTENT);
+    assert_eq!(server.status(Method::GET, &format!("/videos/{id}/")).await, StatusCode::NOT_FOUND);
     let left: Vec<_> = std::fs::read_dir(data.join("archive"))
         .unwrap()
         .flat_map(|shard| std::fs::read_dir(shard.unwrap().path()).into_iter().flatten())
@@ -97,7 +91,7 @@ async fn deleting_a_running_video_leaves_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn jobs_wait_for_their_turn_and_a_waiting_one_can_be_called_off() {
+async fn a_queued_job_waits_and_can_be_stopped() {
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path().join("data");
     let server = Options::new(&data).argument("--jobs", "1").start();

@@ -1,14 +1,15 @@
-//! Black-box suites: a real server process, real media, real HTTP.
+//! Black-box tests: a real server process, real media, real HTTP.
 //!
-//! One file per behaviour; [`server`] starts and ends the program, [`receiver`] is a router of its
-//! own, [`media`] makes recordings. Everything listens on loopback and ends with its test.
+//! One file per behaviour. [`server`] runs the program, [`receiver`] is a destination of posts,
+//! [`media`] makes recordings, [`rtsp`] is a camera, [`web`] an HTTP host of recordings, [`tls`] a
+//! listener with a self-signed certificate. Everything listens on loopback and ends with its test.
 
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
-    reason = "a test ends where something is wrong"
+    reason = "a test fails by panicking"
 )]
 
 mod media;
@@ -19,7 +20,7 @@ mod tls;
 mod web;
 
 mod authoring;
-mod candidates;
+mod canary;
 mod compiling;
 mod connections;
 mod crash;

@@ -1,16 +1,16 @@
-//! Recordings for tests: the packaged sample, and what `ffmpeg` makes.
+//! Recordings for tests: the packaged sample, and others that `ffmpeg` makes.
 
 use std::{
     path::{Path, PathBuf},
     process::Command,
 };
 
-/// `target/assets`, where `cargo xtask setup` puts things.
+/// `target/assets`, the folder of networks, plugins and sample recordings.
 pub(crate) fn assets() -> PathBuf {
     target().join("assets")
 }
 
-/// The folder that cargo builds into: the test program lies in `<target>/release/deps`.
+/// Cargo's target folder: the test program is in `<target>/release/deps`.
 pub(crate) fn target() -> PathBuf {
     std::env::current_exe().unwrap().ancestors().nth(3).unwrap().to_path_buf()
 }
@@ -22,7 +22,7 @@ pub(crate) fn street() -> PathBuf {
     path
 }
 
-/// The first `frames` frames of the street, as a file of their own.
+/// The first `frames` frames of the street.
 pub(crate) fn short_street(dir: &Path, frames: u32) -> PathBuf {
     let path = dir.join(format!("street-{frames}.mp4"));
     let frames = frames.to_string();
@@ -31,10 +31,10 @@ pub(crate) fn short_street(dir: &Path, frames: u32) -> PathBuf {
     path
 }
 
-/// As [`short_street`], with few key frames and frames that are stored out of order; what is needed
-/// to read it comes first. Longer than the street it begins again.
-pub(crate) fn seldom_key_frames(dir: &Path, frames: u32) -> PathBuf {
-    let path = dir.join(format!("seldom-{frames}.mp4"));
+/// As [`short_street`], with few key frames, B-frames, and the MP4 headers at the beginning.
+/// Repeats the street if `frames` is larger.
+pub(crate) fn sparse_key_frames(dir: &Path, frames: u32) -> PathBuf {
+    let path = dir.join(format!("sparse-{frames}.mp4"));
     let (frames, street) = (frames.to_string(), street());
     let coding = "keyint=120:min-keyint=120:scenecut=0:bframes=3:b-pyramid=normal:open-gop=0";
     let input = [
@@ -54,10 +54,9 @@ pub(crate) fn seldom_key_frames(dir: &Path, frames: u32) -> PathBuf {
     path
 }
 
-/// As [`short_street`], with sound and without frames that are stored out of order: what a camera
-/// sends.
-pub(crate) fn filmed_street(dir: &Path, frames: u32) -> PathBuf {
-    let path = dir.join(format!("filmed-{frames}.mp4"));
+/// As [`short_street`], with sound and without B-frames, as a camera sends it.
+pub(crate) fn camera_street(dir: &Path, frames: u32) -> PathBuf {
+    let path = dir.join(format!("camera-{frames}.mp4"));
     let (count, street) = (frames.to_string(), street());
     let input = [
         "-stream_loop",
@@ -92,7 +91,7 @@ pub(crate) fn filmed_street(dir: &Path, frames: u32) -> PathBuf {
     path
 }
 
-/// Nothing but a test picture: no detector finds anything in it. `size` as `640x480`.
+/// A test pattern, in which no detector finds anything. `size` as `640x480`.
 pub(crate) fn pattern(dir: &Path, size: &str, seconds: u32) -> PathBuf {
     let path = dir.join(format!("pattern-{size}-{seconds}.mp4"));
     let source = format!("testsrc2=size={size}:rate=25:duration={seconds}");

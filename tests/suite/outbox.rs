@@ -1,8 +1,7 @@
-//! Covers: what is found arrives. Every object reaches its router exactly once and in order within
-//! its track, whether the router is down, fails, is killed, or the server is; a router that is dead
-//! slows no job, and any number of them no router that answers; what goes down is said once, as is
-//! its return, and meanwhile figures, lists and times agree; what was given up can be taken up
-//! again.
+//! Covers: deliveries. Every object reaches its router exactly once and in order within its track,
+//! also if the router is down, fails or is killed, or the server is; routers that do not respond
+//! delay neither jobs nor other routers; the log reports a router's failure and its return once
+//! each, and meanwhile statistics, lists and times agree; failed deliveries can be retried.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -19,17 +18,17 @@ use serde_json::{Value, json};
 use crate::{
     media,
     receiver::Receiver,
-    server::{Options, Server},
+    server::{Options, Server, ids, until},
 };
 
-/// The receiver that ships, as a process that can be killed.
-struct Program {
+/// The example receiver, as a process that can be killed.
+struct ReceiverProcess {
     process: Child,
     address: String,
     dir: PathBuf,
 }
 
-impl Program {
+impl ReceiverProcess {
     fn start(listen: &str, dir: &Path, arguments: &[&str]) -> Self {
         let mut command = Command::new(media::target().join("release/ocellus-receiver"));
         command.args(["--quiet", "--listen", listen, "--dir"]).arg(dir).args(arguments);
@@ -44,7 +43,7 @@ impl Program {
         format!("http://{}/frame", self.address)
     }
 
-    /// Keys of what was kept, in the order in which it came.
+    /// Keys of the stored posts, in the order of their arrival.
     fn keys(&self) -> Vec<String> {
         let lines = std::fs::read_to_string(self.dir.join("posts.jsonl")).unwrap_or_default();
         let key = |line: &str| serde_json::from_str::<Value>(line).ok()?["key"].as_str().map(str::to_owned);
@@ -52,14 +51,14 @@ impl Program {
     }
 }
 
-impl Drop for Program {
+impl Drop for ReceiverProcess {
     fn drop(&mut self) {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
 }
 
-/// Many objects, several of a track.
+/// Settings that give many objects, several of each track.
 fn settings() -> Value {
     let cars = json!({
         "filter_min_size": 15, "filter_min_quality": 0.1,
@@ -68,16 +67,12 @@ fn settings() -> Value {
     json!({"detectors": {"face": null, "body": null, "car": cars}})
 }
 
-fn ids(objects: &[Value]) -> Vec<String> {
-    objects.iter().map(|o| o["id"].as_str().unwrap().to_owned()).collect()
-}
-
 fn sorted(mut keys: Vec<String>) -> Vec<String> {
     keys.sort();
     keys
 }
 
-/// The shots of each track, by its name, in the order in which they came.
+/// Shots of each track, in the order of their arrival.
 fn by_track(keys: &[String]) -> BTreeMap<&str, Vec<u32>> {
     let mut tracks = BTreeMap::<_, Vec<u32>>::new();
     for key in keys {
@@ -87,8 +82,8 @@ fn by_track(keys: &[String]) -> BTreeMap<&str, Vec<u32>> {
     tracks
 }
 
-/// Realtime shots from 1, the one at the end of the track (0) last.
-fn in_order(keys: &[String]) {
+/// Each track's realtime shots, from 1, came in order, and its overall shot, 0, last.
+fn assert_in_order(keys: &[String]) {
     for (track, shots) in by_track(keys) {
         let mut expected = shots.clone();
         expected.sort_by_key(|shot| if *shot == 0 { u32::MAX } else { *shot });
@@ -96,51 +91,40 @@ fn in_order(keys: &[String]) {
     }
 }
 
-/// What the statistic says of all types together: posted, failed, not posted.
+/// Counts of the statistic over all types: posted, failed, not posted.
 fn sums(video: &Value) -> [u64; 3] {
     let counts = video["health_status"]["statistic"]["objects"].as_object().unwrap();
     ["posted", "failed", "not_posted"].map(|key| counts.values().map(|c| c[key].as_u64().unwrap()).sum())
 }
 
-async fn until(what: &str, mut done: impl AsyncFnMut() -> bool) {
-    let begun = Instant::now();
-    while !done().await {
-        assert!(begun.elapsed() < Duration::from_secs(120), "gave up waiting until {what}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-}
-
 async fn begin(server: &Server, clip: &Path, router_url: &str) -> u64 {
-    let id = server.create(json!({"stream_settings": settings(), "router_url": router_url})).await;
-    server.upload(id, clip).await;
-    server.process(id).await;
-    id
+    server.process_file(json!({"stream_settings": settings(), "router_url": router_url}), clip).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_router_with_every_fault_gets_everything_once_and_in_order() {
+async fn a_router_that_fails_in_many_ways_gets_each_object_once_and_in_order() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(&dir.path().join("data"));
     let kept = dir.path().join("kept");
-    let receiver = Program::start("127.0.0.1:0", &kept, &["--down-for", "2", "--fail-every", "3"]);
+    let receiver = ReceiverProcess::start("127.0.0.1:0", &kept, &["--down-for", "2", "--fail-every", "3"]);
     let (address, url) = (receiver.address.clone(), receiver.url());
     let id = begin(&server, &media::short_street(dir.path(), 75), &url).await;
 
-    until("a few have arrived", async || receiver.keys().len() >= 5).await;
+    until("a few objects have arrived", async || receiver.keys().len() >= 5).await;
     drop(receiver);
     server.finished(id).await;
     let objects = server.objects(id).await;
     assert!(objects.len() > 12, "{} objects", objects.len());
     let video = server.video(id).await;
-    assert_eq!(sums(&video).iter().sum::<u64>(), objects.len() as u64, "the figures add up: {video:#}");
-    assert!(!server.deliveries(id, "pending,retrying").await.is_empty(), "there was nothing left to deliver");
+    assert_eq!(sums(&video).iter().sum::<u64>(), objects.len() as u64, "the counts do not add up: {video:#}");
+    assert!(!server.deliveries(id, "pending,retrying").await.is_empty(), "nothing is left to deliver");
 
-    let receiver = Program::start(&address, &kept, &["--fail-every", "3"]);
+    let receiver = ReceiverProcess::start(&address, &kept, &["--fail-every", "3"]);
     let video = server.delivered(id).await;
     assert_eq!(sums(&video), [objects.len() as u64, 0, 0]);
     assert_eq!(video["health_status"]["code"], "green");
     let keys = receiver.keys();
-    in_order(&keys);
+    assert_in_order(&keys);
     assert_eq!(sorted(keys), sorted(ids(&objects)));
     let deliveries = server.deliveries(id, "").await;
     assert!(deliveries.iter().any(|d| d["attempts"].as_u64() > Some(1)));
@@ -151,11 +135,11 @@ async fn a_router_with_every_fault_gets_everything_once_and_in_order() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_dead_router_stops_no_job_and_a_killed_server_delivers_when_it_is_back() {
+async fn a_router_that_does_not_respond_delays_no_job_and_a_killed_server_delivers_later() {
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path().join("data");
     let kept = dir.path().join("kept");
-    // Takes connections and never answers; the port is kept for the receiver to come.
+    // Accepts connections and never responds; reserves the port for the receiver.
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = silent.local_addr().unwrap().to_string();
     let server = Server::start(&data);
@@ -167,7 +151,7 @@ async fn a_dead_router_stops_no_job_and_a_killed_server_delivers_when_it_is_back
     assert_eq!(sums(&video).iter().sum::<u64>(), objects.len() as u64);
     assert_eq!(sums(&video)[0], 0);
 
-    // A router that works is not held up by one that does not.
+    // Deliveries to a router that responds are not delayed.
     let other = Receiver::start(StatusCode::OK).await;
     let fine = begin(&server, &clip, &other.url).await;
     let video = server.delivered(fine).await;
@@ -176,18 +160,18 @@ async fn a_dead_router_stops_no_job_and_a_killed_server_delivers_when_it_is_back
 
     server.kill();
     drop(silent);
-    let receiver = Program::start(&address, &kept, &[]);
+    let receiver = ReceiverProcess::start(&address, &kept, &[]);
     let server = Server::start(&data);
     let video = server.delivered(id).await;
     assert_eq!(sums(&video), [objects.len() as u64, 0, 0]);
     let keys = receiver.keys();
-    in_order(&keys);
+    assert_in_order(&keys);
     assert_eq!(sorted(keys), sorted(ids(&objects)));
-    assert_eq!(other.posts().len(), objects.len(), "nothing that was delivered is sent again");
+    assert_eq!(other.posts().len(), objects.len(), "a delivered object is posted again");
 }
 
-/// Takes what it is sent and never answers, until the test's runtime ends. Its URL.
-async fn never_answering() -> String {
+/// URL of a router that reads posts and never responds, until the test's runtime ends.
+async fn silent_router() -> String {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/frame", listener.local_addr().unwrap());
     tokio::spawn(async move {
@@ -200,24 +184,24 @@ async fn never_answering() -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn routers_that_never_answer_keep_nothing_from_one_that_does() {
-    const DEAD: usize = 34;
+async fn routers_that_never_respond_do_not_delay_one_that_does() {
+    const SILENT: usize = 34;
     let dir = tempfile::tempdir().unwrap();
     let server = Options::new(&dir.path().join("data")).argument("--jobs", "2").start();
     let clip = media::short_street(dir.path(), 60);
     let mut patient = settings();
     patient["router_timeout_ms"] = json!(300_000);
-    let mut dead = Vec::new();
-    for _ in 0..DEAD {
-        let id = server.create(json!({"stream_settings": patient, "router_url": never_answering().await})).await;
-        server.upload(id, &clip).await;
-        server.process(id).await;
-        dead.push(id);
+    let mut silent = Vec::new();
+    for _ in 0..SILENT {
+        let id =
+            server.process_file(json!({"stream_settings": patient, "router_url": silent_router().await}), &clip).await;
+        silent.push(id);
     }
-    for id in &dead {
+    for id in &silent {
         server.finished(*id).await;
     }
-    until("all of them are tried", async || server.get("/health/").await["deliveries"]["in_flight"] == DEAD).await;
+    let in_flight = async || server.get("/health/").await["deliveries"]["in_flight"] == SILENT;
+    until("a post to each of them is in flight", in_flight).await;
 
     let receiver = Receiver::start(StatusCode::OK).await;
     let begun = Instant::now();
@@ -229,15 +213,14 @@ async fn routers_that_never_answer_keep_nothing_from_one_that_does() {
     assert_eq!(sums(&video), [objects.len() as u64, 0, 0]);
     assert_eq!(sorted(receiver.posts().into_iter().map(|p| p.key).collect()), sorted(ids(&objects)));
 
-    let gone = server.request(Method::DELETE, &format!("/videos/{}/", dead[0])).send().await.unwrap();
-    assert_eq!(gone.status(), StatusCode::NO_CONTENT);
+    assert_eq!(server.status(Method::DELETE, &format!("/videos/{}/", silent[0])).await, StatusCode::NO_CONTENT);
     let begun = Instant::now();
     assert!(server.terminate().success());
     assert!(begun.elapsed() < Duration::from_secs(60), "{:?}", begun.elapsed());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_router_that_goes_down_is_said_once_and_all_that_is_shown_agrees() {
+async fn a_router_that_goes_down_is_logged_once_and_all_reports_agree() {
     let dir = tempfile::tempdir().unwrap();
     let log = dir.path().join("log");
     let server = Options::new(&dir.path().join("data")).log(&log).start();
@@ -246,10 +229,10 @@ async fn a_router_that_goes_down_is_said_once_and_all_that_is_shown_agrees() {
     drop(unused);
     let id = begin(&server, &media::short_street(dir.path(), 60), &format!("http://{address}/frame")).await;
     server.finished(id).await;
-    // One object at a time is tried while the router does not answer.
+    // Only one object at a time is posted while the router is down.
     let attempts =
         async || server.deliveries(id, "retrying").await.iter().filter_map(|d| d["attempts"].as_u64()).sum::<u64>();
-    until("it was tried for a while", async || attempts().await > 3).await;
+    until("a few posts have failed", async || attempts().await > 3).await;
 
     let asked = jiff::Timestamp::now();
     let open = server.deliveries(id, "pending,retrying").await;
@@ -262,29 +245,29 @@ async fn a_router_that_goes_down_is_said_once_and_all_that_is_shown_agrees() {
     assert!(failed.is_empty());
     assert_eq!(video["health_status"]["code"], "yellow", "{video:#}");
     assert!(video["health_status"]["statistic"]["objects"]["car"]["retrying"].as_u64() > Some(0), "{video:#}");
-    let said = |what: &str| -> Vec<String> {
+    let logged = |what: &str| -> Vec<String> {
         let log = std::fs::read_to_string(&log).unwrap();
         log.lines()
             .filter(|line| line.contains(&format!("router http://{address} {what}")))
             .map(str::to_owned)
             .collect()
     };
-    let down = said("does not answer");
+    let down = logged("does not answer");
     assert!(down.len() == 1 && down[0].contains("WARN") && down[0].contains("refused"), "{down:#?}");
-    assert!(said("answers again").is_empty());
+    assert!(logged("answers again").is_empty());
 
-    let receiver = Program::start(&address, &dir.path().join("kept"), &[]);
+    let receiver = ReceiverProcess::start(&address, &dir.path().join("kept"), &[]);
     let video = server.delivered(id).await;
     assert_eq!(sums(&video), [open.len() as u64, 0, 0]);
     assert_eq!(video["health_status"]["code"], "green");
     assert_eq!(receiver.keys().len(), open.len());
-    let back = said("answers again");
+    let back = logged("answers again");
     assert!(back.len() == 1 && back[0].contains("INFO") && back[0].contains("away_ms"), "{back:#?}");
-    assert_eq!(said("does not answer").len(), 1);
+    assert_eq!(logged("does not answer").len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_refused_can_be_taken_up_again_and_goes_where_the_video_says_now() {
+async fn refused_objects_can_be_retried_to_another_router() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(&dir.path().join("data"));
     let (wrong, right) = (Receiver::start(StatusCode::NOT_FOUND).await, Receiver::start(StatusCode::OK).await);
@@ -304,13 +287,7 @@ async fn what_was_refused_can_be_taken_up_again_and_goes_where_the_video_says_no
         let response = server.request(Method::POST, &path).send().await.unwrap();
         (response.status(), response.json::<Value>().await.unwrap())
     };
-    let fixed = server
-        .request(Method::PATCH, &format!("/videos/{id}/"))
-        .json(&json!({"router_url": right.url}))
-        .send()
-        .await
-        .unwrap();
-    assert_eq!(fixed.status(), StatusCode::OK);
+    server.patch(id, &json!({"router_url": right.url})).await;
     let first = failed[0]["id"].as_str().unwrap();
     let (status, delivery) = post(format!("/deliveries/{first}/retry/")).await;
     assert_eq!((status, &delivery["state"], &delivery["attempts"]), (StatusCode::OK, &json!("retrying"), &json!(1)));
@@ -329,21 +306,19 @@ async fn what_was_refused_can_be_taken_up_again_and_goes_where_the_video_says_no
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_certificate_that_nobody_signed_is_taken_only_where_the_settings_say_so() {
+async fn a_self_signed_certificate_is_accepted_only_if_the_settings_say_so() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(&dir.path().join("data"));
     let receiver = Receiver::self_signed().await;
     let clip = media::short_street(dir.path(), 75);
     let strict = begin(&server, &clip, &receiver.url).await;
-    until("one was tried", async || !server.deliveries(strict, "retrying").await.is_empty()).await;
+    until("a post has failed", async || !server.deliveries(strict, "retrying").await.is_empty()).await;
     let tried = server.deliveries(strict, "retrying").await;
     assert!(tried[0]["reason"].as_str().unwrap().contains("certificate"), "{tried:#?}");
 
     let mut trusting = settings();
     trusting["router_verify_ssl"] = json!(false);
-    let trusting = server.create(json!({"stream_settings": trusting, "router_url": receiver.url})).await;
-    server.upload(trusting, &clip).await;
-    server.process(trusting).await;
+    let trusting = server.process_file(json!({"stream_settings": trusting, "router_url": receiver.url}), &clip).await;
     let video = server.delivered(trusting).await;
     let count = server.objects(trusting).await.len();
     assert!(count > 0);
@@ -353,7 +328,7 @@ async fn a_certificate_that_nobody_signed_is_taken_only_where_the_settings_say_s
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn posts_are_signed_as_standard_webhooks_has_it() {
+async fn posts_are_signed_by_standard_webhooks() {
     use base64::{Engine as _, engine::general_purpose::STANDARD};
     use hmac::{Hmac, KeyInit, Mac};
 
@@ -382,7 +357,7 @@ async fn posts_are_signed_as_standard_webhooks_has_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_given_up_is_said() {
+async fn objects_that_are_given_up_are_listed_as_failed() {
     let dir = tempfile::tempdir().unwrap();
     let server = Options::new(&dir.path().join("data")).argument("--router-give-up-hours", "0").start();
     let receiver = Receiver::start(StatusCode::INTERNAL_SERVER_ERROR).await;
@@ -398,25 +373,20 @@ async fn what_is_given_up_is_said() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn deleting_and_processing_anew_take_back_what_is_undelivered() {
+async fn deleting_a_video_or_processing_it_again_cancels_its_deliveries() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(&dir.path().join("data"));
-    let receiver = Program::start("127.0.0.1:0", &dir.path().join("kept"), &["--status", "503", "--retry-after", "1"]);
+    let receiver =
+        ReceiverProcess::start("127.0.0.1:0", &dir.path().join("kept"), &["--status", "503", "--retry-after", "1"]);
     let clip = media::short_street(dir.path(), 75);
     let id = begin(&server, &clip, &receiver.url()).await;
     server.finished(id).await;
-    until("one was tried", async || !server.deliveries(id, "retrying").await.is_empty()).await;
+    until("a post has failed", async || !server.deliveries(id, "retrying").await.is_empty()).await;
     let health = server.get("/health/").await;
     assert!(health["deliveries"]["waiting"].as_u64() > Some(0), "{health:#}");
 
     let other = Receiver::start(StatusCode::OK).await;
-    let fixed = server
-        .request(Method::PATCH, &format!("/videos/{id}/"))
-        .json(&json!({"router_url": other.url}))
-        .send()
-        .await
-        .unwrap();
-    assert_eq!(fixed.status(), StatusCode::OK);
+    server.patch(id, &json!({"router_url": other.url})).await;
     server.process(id).await;
     server.delivered(id).await;
     let jobs: HashMap<String, usize> = other.posts().into_iter().fold(HashMap::new(), |mut jobs, p| {
@@ -426,13 +396,11 @@ async fn deleting_and_processing_anew_take_back_what_is_undelivered() {
     assert_eq!(jobs.into_iter().collect::<Vec<_>>(), [("2".to_owned(), server.objects(id).await.len())]);
 
     let doomed = begin(&server, &clip, &receiver.url()).await;
-    until("one was tried", async || !server.deliveries(doomed, "retrying").await.is_empty()).await;
-    let deleted = server.request(Method::DELETE, &format!("/videos/{doomed}/")).send().await.unwrap();
-    assert_eq!(deleted.status(), StatusCode::NO_CONTENT);
+    until("a post has failed", async || !server.deliveries(doomed, "retrying").await.is_empty()).await;
+    assert_eq!(server.status(Method::DELETE, &format!("/videos/{doomed}/")).await, StatusCode::NO_CONTENT);
     assert_eq!(
         server.get("/health/").await["deliveries"],
         json!({"waiting": 0, "in_flight": 0, "unreachable_routers": 0})
     );
-    let gone = server.request(Method::GET, &format!("/videos/{doomed}/deliveries/")).send().await.unwrap();
-    assert_eq!(gone.status(), StatusCode::NOT_FOUND);
+    assert_eq!(server.status(Method::GET, &format!("/videos/{doomed}/deliveries/")).await, StatusCode::NOT_FOUND);
 }

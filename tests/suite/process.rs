@@ -1,4 +1,5 @@
-//! Covers: the program itself. Its first start, its signals, its arguments and its configuration.
+//! Covers: the `ocellus` process: first start, arguments, configuration file, lock of the data
+//! folder.
 
 use std::os::unix::fs::PermissionsExt;
 
@@ -7,7 +8,7 @@ use reqwest::{Method, StatusCode};
 use crate::server::{Options, Server, run};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_first_start_makes_a_token_and_the_second_keeps_it() {
+async fn the_first_start_creates_a_token_and_the_second_keeps_it() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(dir.path());
     let path = dir.path().join("admin.token");
@@ -16,11 +17,11 @@ async fn the_first_start_makes_a_token_and_the_second_keeps_it() {
     assert!(server.terminate().success());
     let server = Server::start(dir.path());
     assert_eq!(std::fs::read_to_string(&path).unwrap(), token);
-    assert_eq!(server.request(Method::GET, "/videos/").send().await.unwrap().status(), StatusCode::OK);
+    assert_eq!(server.status(Method::GET, "/videos/").await, StatusCode::OK);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn health_needs_no_token_and_says_what_runs_where() {
+async fn health_needs_no_token_and_names_the_devices() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(dir.path());
     let url = server.request(Method::GET, "/health/").build().unwrap().url().clone();
@@ -35,7 +36,7 @@ fn help_explains_every_option() {
     assert!(status.success());
     for option in ["--data", "--listen", "--device", "--decoding", "--jobs", "--plugins", "--detectors", "OCELLUS_JOBS"]
     {
-        assert!(out.contains(option), "{option} is not explained in\n{out}");
+        assert!(out.contains(option), "{option} is missing in\n{out}");
     }
 }
 
@@ -60,6 +61,6 @@ async fn a_second_server_on_the_same_folder_is_refused() {
     let _first = Server::start(dir.path());
     let second = Options::new(dir.path()).command().output().unwrap();
     assert!(!second.status.success());
-    let said = String::from_utf8_lossy(&second.stderr);
-    assert!(said.contains("another") || said.contains("in use"), "{said}");
+    let error = String::from_utf8_lossy(&second.stderr);
+    assert!(error.contains("another") || error.contains("in use"), "{error}");
 }

@@ -1,7 +1,7 @@
-//! Covers: the queue when much happens at once or something is broken. Hundreds of requests beside
-//! a delivery that is in flight, and beside sources that never answer; a damaged record in the
-//! queue; a full disk at a job's end; what a job runs by. Every request is answered, and SIGTERM
-//! ends the server.
+//! Covers: the queue under load and faults. Hundreds of requests during a delivery in flight and
+//! with sources that never respond; a damaged record in the queue; concurrent process, stop and
+//! delete; a full disk at the end of a job. Every request gets a response, and SIGTERM ends the
+//! server.
 
 use std::{
     io::Write,
@@ -18,17 +18,16 @@ use tokio::task::JoinSet;
 
 use crate::{
     media,
-    server::{Options, Server},
+    server::{Options, Server, TIMEOUT, small, until},
 };
 
-/// Before this, what waits for a source that never answers does not give up by itself.
-const SILENCE: Duration = Duration::from_secs(30);
-/// For what takes a moment, on a machine that is busy with other tests. Less than [`SILENCE`].
+/// A request that waits for a silent source does not time out before this.
+const SOURCE_TIMEOUT: Duration = Duration::from_secs(30);
+/// Within this a short operation ends, on a machine that is busy with other tests. Less than
+/// [`SOURCE_TIMEOUT`].
 const SOON: Duration = Duration::from_secs(20);
-/// Until all are answered.
-const PATIENCE: Duration = Duration::from_secs(180);
 
-/// Takes connections, and never answers.
+/// Accepts connections and never responds.
 struct Silent(TcpListener);
 
 impl Silent {
@@ -41,7 +40,7 @@ impl Silent {
     }
 }
 
-/// Asks over so many HTTP/2 connections; the statuses of the answers.
+/// Sends a request to each path over several HTTP/2 connections; the statuses of the responses.
 async fn ask_all(server: &Server, connections: usize, method: Method, paths: &[String]) -> Vec<StatusCode> {
     let clients: Vec<_> =
         (0..connections).map(|_| reqwest::Client::builder().http2_prior_knowledge().build().unwrap()).collect();
@@ -49,47 +48,41 @@ async fn ask_all(server: &Server, connections: usize, method: Method, paths: &[S
         .iter()
         .zip(clients.iter().cycle())
         .map(|(path, client)| server.request_by(client, method.clone(), path).send());
-    let answers = tokio::time::timeout(PATIENCE, join_all(asked)).await.expect("some requests are never answered");
+    let answers = tokio::time::timeout(TIMEOUT, join_all(asked)).await.expect("some requests got no response");
     answers.into_iter().map(|answer| answer.unwrap().status()).collect()
 }
 
-/// Creates a video whose job goes on until it is stopped.
+/// Starts a job that runs until it is stopped; the video's id.
 async fn endless(server: &Server, dir: &Path) -> u64 {
-    let id = server.create(json!({"stream_settings": {"play_speed": 0.02}})).await;
-    server.upload(id, &media::pattern(dir, "320x240", 20)).await;
-    server.process(id).await;
+    let file = media::pattern(dir, "320x240", 20);
+    let id = server.process_file(json!({"stream_settings": {"play_speed": 0.02}}), &file).await;
     server.under_way(id, 1).await;
     id
 }
 
-async fn status(server: &Server, method: Method, path: &str) -> StatusCode {
-    server.request(method, path).send().await.unwrap().status()
-}
-
 fn cars() -> Value {
-    json!({"detectors": {"face": null, "car": {"filter_min_size": 15, "filter_min_quality": 0.1}}})
+    json!({"detectors": {"face": null, "car": small()}})
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn hundreds_of_requests_beside_a_delivery_in_flight_are_answered() {
+async fn hundreds_of_requests_during_a_delivery_in_flight_get_responses() {
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path().join("data");
     let server = Options::new(&data).argument("--jobs", "1").start();
     let router = Silent::start();
     let mut settings = cars();
     settings["router_timeout_ms"] = json!(300_000);
-    let posting = server.create(json!({"stream_settings": settings, "router_url": router.url()})).await;
-    server.upload(posting, &media::short_street(dir.path(), 50)).await;
-    server.process(posting).await;
+    let posting = server
+        .process_file(
+            json!({"stream_settings": settings, "router_url": router.url()}),
+            &media::short_street(dir.path(), 50),
+        )
+        .await;
     server.finished(posting).await;
-    let begun = Instant::now();
-    while server.get("/health/").await["deliveries"]["in_flight"] == 0 {
-        assert!(begun.elapsed() < PATIENCE, "nothing is being delivered");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    until("a delivery is in flight", async || server.get("/health/").await["deliveries"]["in_flight"] != 0).await;
 
     endless(&server, dir.path()).await;
-    // More than the runtime has threads for what blocks.
+    // More than the 512 blocking threads of the runtime.
     let mut ids = Vec::new();
     for _ in 0..700 {
         ids.push(server.create(json!({"url": "http://127.0.0.1:1/none.mp4"})).await);
@@ -105,7 +98,7 @@ async fn hundreds_of_requests_beside_a_delivery_in_flight_are_answered() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn sources_that_never_answer_hold_up_nobody_else() {
+async fn silent_sources_do_not_block_other_requests() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(&dir.path().join("data"));
     let source = Silent::start();
@@ -119,8 +112,8 @@ async fn sources_that_never_answer_hold_up_nobody_else() {
     for client in clients.iter().cycle().take(200) {
         asked.spawn(server.request_by(client, Method::POST, &silent).send());
     }
-    // Some are taken, some wait, and all others are told to come back.
-    let refused = tokio::time::timeout(PATIENCE, asked.join_next()).await.unwrap().unwrap().unwrap().unwrap();
+    // Some run, some wait, and all others get a 503.
+    let refused = tokio::time::timeout(TIMEOUT, asked.join_next()).await.unwrap().unwrap().unwrap().unwrap();
     assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
     let body: Value = refused.json().await.unwrap();
     assert_eq!(body["desc"], "The server has too many requests of this kind: try again later.");
@@ -128,16 +121,13 @@ async fn sources_that_never_answer_hold_up_nobody_else() {
     server.get("/videos/").await;
     assert!(begun.elapsed() < SOON, "a list waited for screenshots");
 
-    // Those who asked go away.
+    // Requests of clients that disconnect are cancelled.
     let begun = Instant::now();
     drop(asked);
-    while status(&server, Method::GET, &sound).await != StatusCode::OK {
-        assert!(begun.elapsed() < SILENCE, "screenshots are taken that nobody waits for");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    assert!(begun.elapsed() < SILENCE, "screenshots were taken that nobody waited for");
+    until("a screenshot succeeds", async || server.status(Method::GET, &sound).await == StatusCode::OK).await;
+    assert!(begun.elapsed() < SOURCE_TIMEOUT, "the screenshots of disconnected clients were not cancelled");
 
-    // With some of each kind under way.
+    // SIGTERM while screenshots, a job and a stop wait for the source.
     let waiting: Vec<_> = (0..8).map(|_| tokio::spawn(server.request(Method::POST, &silent).send())).collect();
     let job = server.create(json!({"url": source.url()})).await;
     server.process(job).await;
@@ -145,13 +135,13 @@ async fn sources_that_never_answer_hold_up_nobody_else() {
     let stop = tokio::spawn(server.request(Method::POST, &format!("/videos/{job}/stop/")).send());
     let begun = Instant::now();
     assert!(server.terminate().success());
-    assert!(begun.elapsed() < SOON, "SIGTERM waits for a source that never answers");
+    assert!(begun.elapsed() < SOON, "SIGTERM waited for a silent source");
     join_all(waiting).await;
     let _ = stop.await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_damaged_record_holds_up_nobody() {
+async fn a_damaged_record_does_not_block_the_queue() {
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path().join("data");
     let server = Options::new(&data).argument("--jobs", "1").start();
@@ -167,9 +157,9 @@ async fn a_damaged_record_holds_up_nobody() {
     server.post(&format!("/videos/{busy}/stop/")).await;
     assert_eq!(server.finished(behind).await["health_status"]["status"], "COMPLETED");
     server.post(&format!("/videos/{damaged}/stop/")).await;
-    assert_eq!(status(&server, Method::DELETE, &format!("/videos/{damaged}/")).await, StatusCode::NO_CONTENT);
+    assert_eq!(server.status(Method::DELETE, &format!("/videos/{damaged}/")).await, StatusCode::NO_CONTENT);
 
-    // One whose job was under way.
+    // The record of a video whose job was running.
     server.process(busy).await;
     server.under_way(busy, 1).await;
     assert!(server.terminate().success());
@@ -177,32 +167,29 @@ async fn a_damaged_record_holds_up_nobody() {
     let server = Options::new(&data).argument("--jobs", "1").start();
     server.process(behind).await;
     assert_eq!(server.finished(behind).await["health_status"]["status"], "COMPLETED");
-    assert_eq!(status(&server, Method::DELETE, &format!("/videos/{busy}/")).await, StatusCode::NO_CONTENT);
+    assert_eq!(server.status(Method::DELETE, &format!("/videos/{busy}/")).await, StatusCode::NO_CONTENT);
     assert!(server.terminate().success());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_job_runs_by_what_its_video_said_when_it_was_asked_for() {
+async fn a_queued_job_uses_the_settings_of_the_time_it_was_started() {
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path().join("data");
     let server = Options::new(&data).argument("--jobs", "1").start();
     let busy = endless(&server, dir.path()).await;
-    let id = server.create(json!({"stream_settings": cars()})).await;
-    server.upload(id, &media::short_street(dir.path(), 50)).await;
-    server.process(id).await;
+    let id = server.process_file(json!({"stream_settings": cars()}), &media::short_street(dir.path(), 50)).await;
     let nothing = json!({"stream_settings": {"detectors": {"car": {"filter_min_size": 8000}}}});
-    let changed = server.request(Method::PATCH, &format!("/videos/{id}/")).json(&nothing).send().await.unwrap();
-    assert_eq!(changed.status(), StatusCode::OK);
+    server.patch(id, &nothing).await;
     server.post(&format!("/videos/{busy}/stop/")).await;
     let video = server.finished(id).await;
     assert!(video["car_count"].as_u64() > Some(0), "{video:#}");
-    // The next one runs by the change.
+    // The next job uses the changed settings.
     server.process(id).await;
     assert_eq!(server.finished(id).await["car_count"], 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_asks_at_the_same_time_is_answered_one_after_the_other() {
+async fn concurrent_process_stop_and_delete_are_serialised() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(&dir.path().join("data"));
     let file = media::pattern(dir.path(), "320x240", 2);
@@ -212,7 +199,7 @@ async fn who_asks_at_the_same_time_is_answered_one_after_the_other() {
         let begin_and_end = ["process", "stop"].repeat(20).into_iter().map(|what| format!("/videos/{id}/{what}/"));
         let answers = ask_all(&server, 2, Method::POST, &begin_and_end.collect::<Vec<_>>()).await;
         assert!(answers.iter().all(|status| *status == StatusCode::OK), "round {round}: {answers:?}");
-        // However it came out, it is one of the two.
+        // The last of the concurrent requests may have been either.
         server.post(&format!("/videos/{id}/stop/")).await;
         let stopped = server.video(id).await;
         assert_eq!(stopped["health_status"]["enabled"], false, "round {round}: {stopped:#}");
@@ -228,18 +215,18 @@ async fn who_asks_at_the_same_time_is_answered_one_after_the_other() {
         );
         let expected = [StatusCode::OK, StatusCode::NOT_FOUND];
         assert!(processed.iter().all(|status| expected.contains(status)), "round {round}: {processed:?}");
-        assert_eq!(status(&server, Method::GET, &path).await, StatusCode::NOT_FOUND, "round {round}");
+        assert_eq!(server.status(Method::GET, &path).await, StatusCode::NOT_FOUND, "round {round}");
     }
     assert!(server.terminate().success());
 }
 
-/// A file system of its own, in memory.
+/// A tmpfs that can be filled. Unmounted when dropped.
 struct SmallDisk(PathBuf);
 
 impl SmallDisk {
     const BYTES: u64 = 256 << 20;
 
-    /// `None` where this user may not mount one.
+    /// `None` if this user may not mount one.
     fn mount(at: &Path) -> Option<Self> {
         std::fs::create_dir(at).unwrap();
         let size = format!("size={}", Self::BYTES);
@@ -251,7 +238,7 @@ impl SmallDisk {
         self.0.join("filler")
     }
 
-    /// Leaves no byte.
+    /// Fills it to the last block.
     fn fill(&self) {
         let mut file = std::fs::File::create(self.filler()).unwrap();
         let piece = vec![1; 1 << 20];
@@ -271,44 +258,43 @@ impl Drop for SmallDisk {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_job_that_ends_on_a_full_disk_is_over_and_written_down_when_there_is_room() {
+async fn the_end_of_a_job_on_a_full_disk_is_stored_when_there_is_space() {
     let dir = tempfile::tempdir().unwrap();
     let Some(disk) = SmallDisk::mount(&dir.path().join("disk")) else {
-        eprintln!("skipped: a file system that can be filled up needs the right to mount one (root)");
+        eprintln!("skipped: only root may mount a file system to fill");
         return;
     };
     let data = disk.0.join("data");
     let server = Server::start(&data);
-    let id = server.create(json!({"stream_settings": {"detectors": {"face": null, "body": {}, "car": {}}}})).await;
-    server.upload(id, &media::short_street(dir.path(), 600)).await;
-    server.process(id).await;
+    let id = server
+        .process_file(
+            json!({"stream_settings": {"detectors": {"face": null, "body": {}, "car": {}}}}),
+            &media::short_street(dir.path(), 600),
+        )
+        .await;
     server.under_way(id, 5).await;
     disk.fill();
     let ended = server.finished(id).await;
     assert_eq!(ended["health_status"]["status"], "INTERRUPTED", "{ended:#}");
     assert_eq!(ended["error"], "The server's disk is full.");
-    let written =
+    let stored =
         || -> Value { serde_json::from_slice(&std::fs::read(data.join("archive/000/1/video.json")).unwrap()).unwrap() };
-    assert_eq!(written()["status"], "STARTING", "there was room after all");
+    assert_eq!(stored()["status"], "STARTING", "the disk was not full");
     let listed = server.get("/videos/").await;
     assert_eq!(listed["results"][0]["health_status"]["status"], "INTERRUPTED", "{listed:#}");
 
-    // What is asked for acts on how the job ended, not on what the file says of it.
+    // Requests act on the status in memory, not on that of the file.
     server.post(&format!("/videos/{id}/stop/")).await;
-    let refused = server.request(Method::POST, &format!("/videos/{id}/process/")).send().await.unwrap();
-    assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
+    let process = server.status(Method::POST, &format!("/videos/{id}/process/")).await;
+    assert_eq!(process, StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(server.video(id).await["health_status"]["status"], "INTERRUPTED");
 
     disk.free();
-    let begun = Instant::now();
-    while written()["status"] != "INTERRUPTED" {
-        assert!(begun.elapsed() < PATIENCE, "how the job ended is never written down");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    until("the status is stored", async || stored()["status"] == "INTERRUPTED").await;
     assert!(
-        written()["counts"].is_object() && written()["statistic"]["frames_processed"].as_u64() >= Some(5),
+        stored()["counts"].is_object() && stored()["statistic"]["frames_processed"].as_u64() >= Some(5),
         "{:#}",
-        written()
+        stored()
     );
     server.upload(id, &media::pattern(dir.path(), "320x240", 1)).await;
     server.process(id).await;

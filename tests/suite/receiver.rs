@@ -1,4 +1,4 @@
-//! A router that remembers what it was sent.
+//! Receiver of posts that records them, in the process of the test.
 
 use std::sync::{Arc, Mutex};
 
@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::tls::SelfSigned;
 
-/// One post, parsed; a picture that did not come is empty.
+/// One parsed post; a missing picture is empty.
 #[derive(Clone, Debug)]
 pub(crate) struct Post {
     pub key: String,
@@ -22,7 +22,7 @@ pub(crate) struct Post {
     pub timestamp: String,
     pub cam_id: String,
     pub headers: HeaderMap,
-    /// As it came.
+    /// The unparsed body.
     pub body: Bytes,
 }
 
@@ -33,14 +33,14 @@ pub(crate) struct Receiver {
 }
 
 impl Receiver {
-    /// Answers every post with `status`, on a port of its own, until the test's runtime ends.
+    /// Responds to every post with `status`, on a free port, until the test's runtime ends.
     pub(crate) async fn start(status: StatusCode) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/frame", listener.local_addr().unwrap());
         Self::serve(listener, url, status)
     }
 
-    /// The same behind TLS, with a certificate of its own for `localhost`.
+    /// The same behind TLS, with a self-signed certificate for `localhost`.
     pub(crate) async fn self_signed() -> Self {
         let listener = SelfSigned::bind().await;
         let url = format!("https://localhost:{}/frame", listener.local_addr().unwrap().port());

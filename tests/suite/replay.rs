@@ -1,6 +1,6 @@
 //! Covers: replay. The same settings and plugins give the same objects, byte for byte, over the API
-//! and on the command line; other settings give the right difference with reasons; decisions say
-//! what went no further.
+//! and on the command line; other settings give the right difference with reasons; decisions name
+//! what was dropped and why.
 
 use std::path::Path;
 
@@ -12,7 +12,7 @@ use crate::{
     server::{Server, run},
 };
 
-/// Realtime shots, history, and filters of every stage.
+/// Settings with realtime shots, history, and filters of every stage.
 fn settings() -> Value {
     let car = json!({
         "filter_min_size": 15, "filter_min_quality": 0.1, "filter_track_min_duration_frames": 4,
@@ -23,16 +23,9 @@ fn settings() -> Value {
 }
 
 async fn processed(server: &Server, dir: &Path) -> u64 {
-    let id = server.create(json!({"stream_settings": settings()})).await;
-    server.upload(id, &media::short_street(dir, 100)).await;
-    server.process(id).await;
+    let id = server.process_file(json!({"stream_settings": settings()}), &media::short_street(dir, 100)).await;
     server.finished(id).await;
     id
-}
-
-async fn replay(server: &Server, id: u64, body: Value) -> (StatusCode, Value) {
-    let response = server.request(Method::POST, &format!("/videos/{id}/replay/")).json(&body).send().await.unwrap();
-    (response.status(), response.json().await.unwrap())
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -42,7 +35,7 @@ async fn the_same_settings_give_the_same_bytes() {
     let server = Server::start(&data);
     let id = processed(&server, dir.path()).await;
     let objects = server.objects(id).await;
-    let (status, first) = replay(&server, id, json!({})).await;
+    let (status, first) = server.replay(id, json!({})).await;
     assert_eq!(status, StatusCode::OK, "{first:#}");
     assert_eq!(
         (&first["frames"], &first["objects"], &first["same"]),
@@ -51,11 +44,11 @@ async fn the_same_settings_give_the_same_bytes() {
     for list in ["changed", "gained", "lost"] {
         assert_eq!(first[list], json!([]), "{first:#}");
     }
-    let (_, second) = replay(&server, id, json!({})).await;
+    let (_, second) = server.replay(id, json!({})).await;
     assert_eq!(first["sha256"], second["sha256"]);
-    assert_eq!(server.objects(id).await, objects, "nothing is stored");
+    assert_eq!(server.objects(id).await, objects, "a replay stores nothing");
 
-    // On the command line, beside the server.
+    // On the command line, while the server runs.
     let out = dir.path().join("objects.jsonl");
     let (video, data_text, plugins) = (id.to_string(), data.to_str().unwrap(), media::assets().join("plugins"));
     let plugins = plugins.to_str().unwrap();
@@ -68,7 +61,7 @@ async fn the_same_settings_give_the_same_bytes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn other_settings_give_the_difference_and_its_reasons() {
+async fn other_settings_give_the_difference_with_reasons() {
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path().join("data");
     let server = Server::start(&data);
@@ -80,7 +73,7 @@ async fn other_settings_give_the_difference_and_its_reasons() {
     let floor = qualities[qualities.len() / 2] + 0.0005;
 
     let change = json!({"stream_settings": {"detectors": {"car": {"filter_min_quality": floor, "overall_only": true}, "body": null}}});
-    let (status, answer) = replay(&server, id, change.clone()).await;
+    let (status, answer) = server.replay(id, change.clone()).await;
     assert_eq!(status, StatusCode::OK, "{answer:#}");
     let lost: Vec<&Value> = answer["lost"].as_array().unwrap().iter().collect();
     let poor = overall.iter().filter(|o| o["quality"].as_f64().unwrap() < floor);
@@ -101,13 +94,10 @@ async fn other_settings_give_the_difference_and_its_reasons() {
     assert_eq!(answer["gained"], json!([]));
     assert!(answer["same"].as_u64().unwrap() >= 1);
 
-    // The other way round: what a looser filter would let through.
-    let (_, looser) = replay(
-        &server,
-        id,
-        json!({"stream_settings": {"detectors": {"car": {"filter_track_min_duration_frames": 1}}}}),
-    )
-    .await;
+    // A looser filter lets more through.
+    let (_, looser) = server
+        .replay(id, json!({"stream_settings": {"detectors": {"car": {"filter_track_min_duration_frames": 1}}}}))
+        .await;
     for item in looser["gained"].as_array().unwrap() {
         assert_eq!(item["reason"]["plugin"], "track-length", "{item:#}");
     }
@@ -121,33 +111,29 @@ async fn other_settings_give_the_difference_and_its_reasons() {
     assert!(said.contains("dropped by quality, min"), "{said}");
 
     let (status, refused) =
-        replay(&server, id, json!({"stream_settings": {"detectors": {"car": {"filter_min_quality": 2}}}})).await;
+        server.replay(id, json!({"stream_settings": {"detectors": {"car": {"filter_min_quality": 2}}}})).await;
     assert_eq!(
         (status, &refused["param"]),
         (StatusCode::BAD_REQUEST, &json!("stream_settings.detectors.car.filter_min_quality"))
     );
-    let (status, refused) = replay(&server, id, json!({"stream_settings": {"detectors": {"face": {}}}})).await;
+    let (status, refused) = server.replay(id, json!({"stream_settings": {"detectors": {"face": {}}}})).await;
     assert_eq!(
         (status, &refused["param"]),
         (StatusCode::BAD_REQUEST, &json!("stream_settings.detectors.face")),
         "{refused}"
     );
-    let (status, refused) = replay(&server, id, json!({"name": "x"})).await;
+    let (status, refused) = server.replay(id, json!({"name": "x"})).await;
     assert_eq!((status, &refused["param"]), (StatusCode::BAD_REQUEST, &json!("name")));
     let empty = server.create(json!({})).await;
-    assert_eq!(replay(&server, empty, json!({})).await.0, StatusCode::CONFLICT);
-    assert_eq!(replay(&server, 999, json!({})).await.0, StatusCode::NOT_FOUND);
+    assert_eq!(server.replay(empty, json!({})).await.0, StatusCode::CONFLICT);
+    assert_eq!(server.replay(999, json!({})).await.0, StatusCode::NOT_FOUND);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn decisions_say_what_went_no_further() {
+async fn decisions_name_what_was_dropped_and_why() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(&dir.path().join("data"));
-    let id = server
-        .create(json!({"stream_settings": {"detectors": {"face": null, "car": {"filter_min_size": 5000, "filter_min_quality": 0}}}}))
-        .await;
-    server.upload(id, &media::short_street(dir.path(), 100)).await;
-    server.process(id).await;
+    let id = server.process_file(json!({"stream_settings": {"detectors": {"face": null, "car": {"filter_min_size": 5000, "filter_min_quality": 0}}}}), &media::short_street(dir.path(), 100)).await;
     server.finished(id).await;
     assert!(server.objects(id).await.is_empty());
     let all = server.get(&format!("/videos/{id}/decisions/?limit=1000")).await["results"].as_array().unwrap().clone();
@@ -164,7 +150,10 @@ async fn decisions_say_what_went_no_further() {
     assert_eq!(here, all.iter().filter(|d| d["frame"] == frame).cloned().collect::<Vec<_>>());
     assert_eq!(server.get(&format!("/videos/{id}/decisions/?stage=tracker")).await["results"], json!([]));
     for query in ["stage=never", "frame=x", "track=-1", "limit=0", "type=A"] {
-        let response = server.request(Method::GET, &format!("/videos/{id}/decisions/?{query}")).send().await.unwrap();
-        assert_eq!(response.status(), StatusCode::BAD_REQUEST, "{query}");
+        assert_eq!(
+            server.status(Method::GET, &format!("/videos/{id}/decisions/?{query}")).await,
+            StatusCode::BAD_REQUEST,
+            "{query}"
+        );
     }
 }

@@ -1,6 +1,6 @@
-//! Covers: router plugins of a user's own. A video names the one that its objects are posted by,
-//! and keeps it for as long as its job's objects are on their way; others use the one that ships; a
-//! name that is not installed is refused.
+//! Covers: router plugins of users. A video names the router that posts its objects, and deliveries
+//! keep the router of their job; other videos use the shipped one; a name that is not installed is
+//! refused.
 
 use std::sync::{
     Arc, Mutex,
@@ -14,7 +14,6 @@ use axum::{
     http::{HeaderMap, StatusCode},
     routing::post,
 };
-use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::{
@@ -22,10 +21,10 @@ use crate::{
     media,
     plugins::copy_plugins,
     receiver::Receiver,
-    server::{Options, Server},
+    server::{Options, Server, ids, small, with},
 };
 
-/// Keeps what it is sent as it comes, and answers with a status that may be changed.
+/// Records accepted posts, and responds with a status that the test sets.
 #[derive(Clone)]
 struct Queue {
     posts: Arc<Mutex<Vec<(HeaderMap, Bytes)>>>,
@@ -53,20 +52,15 @@ impl Queue {
 }
 
 fn settings(more: Value) -> Value {
-    let mut settings = json!({"detectors": {"face": null, "car": {"filter_min_size": 15, "filter_min_quality": 0.1}}});
-    settings.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-    settings
+    with(json!({"detectors": {"face": null, "car": small()}}), more)
 }
 
 async fn refused(server: &Server, more: Value) -> Value {
-    let body = json!({"camera_group": 1, "name": "refused", "stream_settings": settings(more)});
-    let response = server.request(Method::POST, "/videos/").json(&body).send().await.unwrap();
-    assert_eq!(response.status(), StatusCode::BAD_REQUEST);
-    response.json().await.unwrap()
+    server.create_refused(json!({"stream_settings": settings(more)})).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_video_names_the_router_that_its_objects_are_posted_by() {
+async fn a_video_names_the_router_that_posts_its_objects() {
     let dir = tempfile::tempdir().unwrap();
     let (code, _, error) = plugin(dir.path(), &["new", "router", "to-queue"]);
     assert_eq!(code, Some(0), "{error}");
@@ -79,10 +73,9 @@ async fn a_video_names_the_router_that_its_objects_are_posted_by() {
     let server = Options::new(&dir.path().join("data")).plugins(&installed).start();
     let missing = refused(&server, json!({"router": "to-queue"})).await;
     assert_eq!(missing["param"], "stream_settings.router", "{missing}");
-    assert!(missing["desc"].as_str().unwrap().contains("http"), "those that there are: {missing}");
+    assert!(missing["desc"].as_str().unwrap().contains("http"), "names the installed routers: {missing}");
     let bytes = std::fs::read(home.join("to-queue.wasm")).unwrap();
-    let put = server.request(Method::PUT, "/plugins/to-queue/").body(bytes).send().await.unwrap();
-    assert_eq!(put.status(), StatusCode::OK);
+    assert_eq!(server.install("to-queue", bytes).await.0, StatusCode::OK);
     let wrong = refused(&server, json!({"router": "to-queue", "plugins": {"to-queue": {"topic": "cars"}}})).await;
     assert_eq!(wrong["param"], "stream_settings.plugins.to-queue.topic", "{wrong}");
     assert!(wrong["desc"].as_str().unwrap().contains("Unknown key \"topic\""), "{wrong}");
@@ -99,15 +92,14 @@ async fn a_video_names_the_router_that_its_objects_are_posted_by() {
     assert_eq!(server.finished(by_plugin).await["stream_settings"]["router"], "to-queue");
     assert!(server.delivered(by_default).await["stream_settings"].get("router").is_none());
 
-    // What is on its way keeps the router of its job.
+    // Deliveries keep the router of their job.
     let change = json!({"stream_settings": {"router": "http"}});
-    let changed = server.request(Method::PATCH, &format!("/videos/{by_plugin}/")).json(&change).send().await.unwrap();
-    assert_eq!(changed.status(), StatusCode::OK);
+    server.patch(by_plugin, &change).await;
     queue.status.store(200, Ordering::SeqCst);
     server.delivered(by_plugin).await;
 
-    let made = async |id: u64| -> Vec<String> {
-        let mut ids: Vec<_> = server.objects(id).await.iter().map(|o| o["id"].as_str().unwrap().to_owned()).collect();
+    let found = async |id: u64| -> Vec<String> {
+        let mut ids = ids(&server.objects(id).await);
         ids.sort();
         ids
     };
@@ -125,8 +117,8 @@ async fn a_video_names_the_router_that_its_objects_are_posted_by() {
     }
     sent.sort();
     assert!(!sent.is_empty());
-    assert_eq!(sent, made(by_plugin).await);
+    assert_eq!(sent, found(by_plugin).await);
     let mut sent: Vec<_> = plain.posts().into_iter().map(|p| p.key).collect();
     sent.sort();
-    assert_eq!(sent, made(by_default).await, "the other video's router is the one that ships");
+    assert_eq!(sent, found(by_default).await, "the other video uses the shipped router");
 }

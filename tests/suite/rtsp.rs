@@ -1,5 +1,5 @@
-//! A camera: an RTSP server (RFC 2326) that plays a recording to whoever asks, over the connection
-//! that asks. `ffmpeg` makes the RTP packets. Ends when it is dropped.
+//! RTSP server (RFC 2326) that plays a recording to each client, interleaved in the client's
+//! connection. `ffmpeg` makes the RTP packets. Ends when dropped.
 
 use std::{
     collections::HashMap,
@@ -15,17 +15,16 @@ use std::{
     time::Duration,
 };
 
-/// How far its clock is behind, in seconds: its sender reports (RTCP, RFC 3550 section 6.4.1) can
-/// be told from ours.
+/// Seconds by which its clock is behind, so that tests can distinguish the times of its sender
+/// reports (RTCP, RFC 3550 section 6.4.1) from the server's.
 pub(crate) const BEHIND: i64 = 100_000_000;
 
-/// What it does.
-pub(crate) enum Manner {
-    /// Says that it lasts so many seconds, as a recording does.
+pub(crate) enum Behaviour {
+    /// Announces its duration in seconds, as a recording does.
     Recording(f64),
-    /// Does not say when it ends, as a camera does not.
+    /// Announces no duration, as a camera does.
     Camera,
-    /// Sends clients away.
+    /// Redirects clients to this URL.
     Redirect(String),
 }
 
@@ -36,16 +35,16 @@ pub(crate) struct Rtsp {
 
 struct Host {
     file: PathBuf,
-    manner: Manner,
+    behaviour: Behaviour,
 }
 
 impl Rtsp {
     /// `file` holds H.264 and AAC.
-    pub(crate) fn start(file: &Path, manner: Manner) -> Self {
+    pub(crate) fn start(file: &Path, behaviour: Behaviour) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let closed = Arc::new(AtomicBool::new(false));
-        let (host, until) = (Arc::new(Host { file: file.to_owned(), manner }), Arc::clone(&closed));
+        let (host, until) = (Arc::new(Host { file: file.to_owned(), behaviour }), Arc::clone(&closed));
         thread::spawn(move || {
             for connection in listener.incoming() {
                 if until.load(Ordering::SeqCst) {
@@ -66,7 +65,7 @@ impl Rtsp {
 impl Drop for Rtsp {
     fn drop(&mut self) {
         self.closed.store(true, Ordering::SeqCst);
-        // Wakes the listener up.
+        // Wakes the listening thread.
         let _ = TcpStream::connect(self.address);
     }
 }
@@ -83,7 +82,7 @@ impl Host {
             match request.method.as_str() {
                 "OPTIONS" => headers = "Public: OPTIONS, DESCRIBE, SETUP, PLAY, TEARDOWN\r\n".into(),
                 "DESCRIBE" => {
-                    if let Manner::Redirect(to) = &self.manner {
+                    if let Behaviour::Redirect(to) = &self.behaviour {
                         let answer =
                             format!("RTSP/1.0 302 Moved\r\nCSeq: {}\r\nLocation: {to}\r\n\r\n", request.header("cseq"));
                         out.lock().unwrap().write_all(answer.as_bytes()).unwrap();
@@ -132,7 +131,7 @@ impl Host {
         let path = dir.path().join("sdp");
         let mut command = self.sender([9, 19], &["-sdp_file", path.to_str().unwrap()]);
         let mut process = command.spawn().unwrap();
-        // It is written whole before the first packet is sent.
+        // ffmpeg writes the file before it sends the first packet.
         let text = loop {
             match std::fs::read_to_string(&path) {
                 Ok(text) if text.contains("m=audio") && text.contains("config=") => break text,
@@ -149,7 +148,7 @@ impl Host {
         let mut lines = Vec::new();
         for line in text.lines() {
             if let Some(rest) = line.strip_prefix("m=") {
-                if let (0, Manner::Recording(seconds)) = (media, &self.manner) {
+                if let (0, Behaviour::Recording(seconds)) = (media, &self.behaviour) {
                     lines.push(format!("a=range:npt=0-{seconds}"));
                 }
                 let mut words: Vec<&str> = rest.split(' ').collect();
@@ -164,7 +163,7 @@ impl Host {
         lines.join("\r\n") + "\r\n"
     }
 
-    /// Sends the recording; closes the connection at its end, or ends when the flag is set.
+    /// Sends the recording, then closes the connection. Setting the returned flag stops it.
     fn play(&self, channels: &HashMap<usize, u8>, out: &Arc<Mutex<TcpStream>>) -> Arc<AtomicBool> {
         let pairs = [pair(), pair()];
         let ports = pairs.each_ref().map(|[rtp, _]| rtp.local_addr().unwrap().port());
@@ -213,7 +212,7 @@ impl Host {
     }
 }
 
-/// Sockets for RTP and, at the next port, RTCP.
+/// Sockets for RTP and, on the next port, RTCP.
 fn pair() -> [UdpSocket; 2] {
     loop {
         let rtp = UdpSocket::bind("127.0.0.1:0").unwrap();
@@ -224,7 +223,7 @@ fn pair() -> [UdpSocket; 2] {
     }
 }
 
-/// Sets the clock of a sender report back: seconds since 1900 at its ninth byte.
+/// Sets the clock of a sender report back: seconds since 1900, from its ninth byte.
 fn set_back(packet: &mut [u8]) {
     const SENDER_REPORT: u8 = 200;
     if packet.len() >= 12 && packet[1] == SENDER_REPORT {
@@ -233,7 +232,7 @@ fn set_back(packet: &mut [u8]) {
     }
 }
 
-/// The program that makes the packets; ends with its owner.
+/// The `ffmpeg` process that makes the packets. Killed when dropped.
 struct Sender(Child);
 
 impl Drop for Sender {
@@ -250,8 +249,8 @@ struct Request {
 }
 
 impl Request {
-    /// `None` at the end of the connection. Reports that the client sends between requests are
-    /// passed over.
+    /// Reads the next request; `None` at the end of the connection. Skips the RTCP reports that the
+    /// client sends between requests.
     fn read(from: &mut BufReader<TcpStream>) -> Option<Self> {
         loop {
             let first = *from.fill_buf().ok()?.first()?;

@@ -1,7 +1,8 @@
-//! A server process of a test's own.
+//! Server process of a test, driven through its API. Killed when dropped.
 
 use std::{
     io::{BufRead, BufReader, Read},
+    net::SocketAddr,
     path::{Path, PathBuf},
     process::{Child, ChildStdout, Command, ExitStatus, Stdio},
     time::{Duration, Instant},
@@ -10,19 +11,19 @@ use std::{
 use reqwest::{Method, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
 
-/// For a condition that comes true sooner or later, on the slowest machine.
-const PATIENCE: Duration = Duration::from_secs(180);
+/// Within this any awaited condition becomes true, also on a slow and busy machine.
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(180);
 
 pub(crate) struct Server {
     process: Child,
-    /// Kept open: the server would notice a closed pipe.
+    /// Kept open: the server logs a warning when standard output is closed.
     _stdout: ChildStdout,
     base: String,
     token: String,
     client: reqwest::Client,
 }
 
-/// How to start one.
+/// Arguments and folders of a server.
 pub(crate) struct Options<'a> {
     data: &'a Path,
     plugins: PathBuf,
@@ -58,7 +59,7 @@ impl<'a> Options<'a> {
         self
     }
 
-    /// Writes its log into a file, from level `info`.
+    /// Writes the log into a file, from level `info`.
     pub(crate) fn log(mut self, file: &Path) -> Self {
         self.log = Some(file.to_path_buf());
         self.argument("--log", "info")
@@ -77,14 +78,17 @@ impl<'a> Options<'a> {
         self.start_with_stderr(log)
     }
 
-    /// `stderr` takes its log.
+    /// Starts a server whose log goes to `stderr`.
     pub(crate) fn start_with_stderr(&self, stderr: Stdio) -> Server {
         let mut process = self.command().stdout(Stdio::piped()).stderr(stderr).spawn().unwrap();
         let mut lines = BufReader::new(process.stdout.take().unwrap());
         let mut line = String::new();
         lines.read_line(&mut line).unwrap();
-        let base =
-            line.trim().strip_prefix("listening on ").unwrap_or_else(|| panic!("the server said {line:?}")).to_owned();
+        let base = line
+            .trim()
+            .strip_prefix("listening on ")
+            .unwrap_or_else(|| panic!("unexpected output of the server: {line:?}"))
+            .to_owned();
         let token = std::fs::read_to_string(self.data.join("admin.token")).unwrap().trim().to_owned();
         Server { process, _stdout: lines.into_inner(), base, token, client: reqwest::Client::new() }
     }
@@ -102,16 +106,24 @@ impl Server {
         Options::new(data).start()
     }
 
-    /// Where it listens, as URLs begin.
+    /// URL of the server, without a slash at its end.
     pub(crate) fn base(&self) -> &str {
         &self.base
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.base.trim_start_matches("http://").parse().unwrap()
+    }
+
+    pub(crate) fn token(&self) -> &str {
+        &self.token
     }
 
     pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
         self.request_by(&self.client, method, path)
     }
 
-    /// By a client of the test's own.
+    /// A request of another client, with connections of its own.
     pub(crate) fn request_by(&self, client: &reqwest::Client, method: Method, path: &str) -> RequestBuilder {
         let url = if path.starts_with("http") { path.to_owned() } else { format!("{}{path}", self.base) };
         client.request(method, url).header("Authorization", format!("Token {}", self.token))
@@ -123,6 +135,17 @@ impl Server {
         response.json().await.unwrap()
     }
 
+    /// Status of the response to a request without a body.
+    pub(crate) async fn status(&self, method: Method, path: &str) -> StatusCode {
+        self.request(method, path).send().await.unwrap().status()
+    }
+
+    /// Sends a request with a body; status and JSON of the response.
+    pub(crate) async fn send(&self, method: Method, path: &str, body: impl Into<reqwest::Body>) -> (StatusCode, Value) {
+        let response = self.request(method, path).body(body).send().await.unwrap();
+        (response.status(), response.json().await.unwrap())
+    }
+
     pub(crate) async fn bytes(&self, path: &str) -> Vec<u8> {
         let response = self.request(Method::GET, path).send().await.unwrap();
         assert_eq!(response.status(), StatusCode::OK, "GET {path}");
@@ -131,13 +154,42 @@ impl Server {
 
     /// Creates a video with these fields beside the required ones; its id.
     pub(crate) async fn create(&self, more: Value) -> u64 {
-        let mut body = json!({"camera_group": 1, "name": "test"});
-        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        let response = self.request(Method::POST, "/videos/").json(&body).send().await.unwrap();
-        let status = response.status();
-        let video: Value = response.json().await.unwrap();
+        let body = with(json!({"camera_group": 1, "name": "test"}), more);
+        let (status, video) = self.send(Method::POST, "/videos/", body.to_string()).await;
         assert_eq!(status, StatusCode::CREATED, "{video}");
         video["id"].as_u64().unwrap()
+    }
+
+    /// The error of a request to create a video with these fields; nothing is stored.
+    pub(crate) async fn create_refused(&self, more: Value) -> Value {
+        let before = self.get("/videos/count/").await;
+        let body = with(json!({"camera_group": 1, "name": "refused"}), more);
+        let (status, error) = self.send(Method::POST, "/videos/", body.to_string()).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST, "{body}");
+        assert_eq!(self.get("/videos/count/").await, before);
+        error
+    }
+
+    pub(crate) async fn patch(&self, id: u64, fields: &Value) {
+        let (status, video) = self.send(Method::PATCH, &format!("/videos/{id}/"), fields.to_string()).await;
+        assert_eq!(status, StatusCode::OK, "{video}");
+    }
+
+    /// Creates a video with these fields, uploads its file and starts its job; its id.
+    pub(crate) async fn process_file(&self, fields: Value, file: &Path) -> u64 {
+        let id = self.create(fields).await;
+        self.upload(id, file).await;
+        self.process(id).await;
+        id
+    }
+
+    pub(crate) async fn replay(&self, id: u64, body: Value) -> (StatusCode, Value) {
+        self.send(Method::POST, &format!("/videos/{id}/replay/"), body.to_string()).await
+    }
+
+    /// Installs a component; status and JSON of the response.
+    pub(crate) async fn install(&self, plugin: &str, component: Vec<u8>) -> (StatusCode, Value) {
+        self.send(Method::PUT, &format!("/plugins/{plugin}/"), component).await
     }
 
     pub(crate) async fn upload(&self, id: u64, file: &Path) {
@@ -172,7 +224,7 @@ impl Server {
         all
     }
 
-    /// Waits until the video is as `wanted` says; the video.
+    /// Waits until `wanted` holds of the video; the video. `what` says what is awaited.
     pub(crate) async fn wait(&self, id: u64, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
         let begun = Instant::now();
         loop {
@@ -180,17 +232,17 @@ impl Server {
             if wanted(&video) {
                 return video;
             }
-            assert!(begun.elapsed() < PATIENCE, "gave up waiting until video {id} is {what}: {video:#}");
+            assert!(begun.elapsed() < TIMEOUT, "timed out waiting until video {id} is {what}: {video:#}");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
 
-    /// Waits for the job's end, good or bad.
+    /// Waits for the end of the job, whatever its status; the video.
     pub(crate) async fn finished(&self, id: u64) -> Value {
         self.wait(id, "finished", |v| v["finished"] == true).await
     }
 
-    /// All deliveries of a video in one of these states; in any for none.
+    /// All deliveries of a video in one of these states, separated by commas; all if empty.
     pub(crate) async fn deliveries(&self, id: u64, states: &str) -> Vec<Value> {
         self.get(&format!("/videos/{id}/deliveries/?limit=1000&state={states}")).await["results"]
             .as_array()
@@ -198,33 +250,26 @@ impl Server {
             .clone()
     }
 
-    /// Waits for the job's end, and until every delivery has come to its own; the video.
+    /// Waits for the end of the job and of all deliveries; the video.
     pub(crate) async fn delivered(&self, id: u64) -> Value {
         self.finished(id).await;
-        let begun = Instant::now();
-        loop {
-            let open = self.deliveries(id, "pending,retrying").await;
-            if open.is_empty() {
-                return self.video(id).await;
-            }
-            assert!(begun.elapsed() < PATIENCE, "gave up waiting for the deliveries of video {id}: {open:#?}");
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+        until("all deliveries have ended", async || self.deliveries(id, "pending,retrying").await.is_empty()).await;
+        self.video(id).await
     }
 
-    /// Waits until at least `frames` frames are through.
+    /// Waits until at least `frames` frames are processed; the video.
     pub(crate) async fn under_way(&self, id: u64, frames: u64) -> Value {
         self.wait(id, "under way", |v| v["health_status"]["statistic"]["frames_processed"].as_u64() >= Some(frames))
             .await
     }
 
-    /// SIGKILL: nothing is said goodbye to.
+    /// Sends SIGKILL and waits for the end of the process.
     pub(crate) fn kill(mut self) {
         self.process.kill().unwrap();
         self.process.wait().unwrap();
     }
 
-    /// SIGTERM, and the exit status that follows.
+    /// Sends SIGTERM; the exit status.
     pub(crate) fn terminate(mut self) -> ExitStatus {
         let id = self.process.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
@@ -233,7 +278,7 @@ impl Server {
             if let Some(status) = self.process.try_wait().unwrap() {
                 return status;
             }
-            assert!(begun.elapsed() < PATIENCE, "the server does not end after SIGTERM");
+            assert!(begun.elapsed() < TIMEOUT, "the server does not end after SIGTERM");
             std::thread::sleep(Duration::from_millis(20));
         }
     }
@@ -244,6 +289,31 @@ impl Drop for Server {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
+}
+
+/// Waits until `done`; `what` says what is awaited.
+pub(crate) async fn until(what: &str, mut done: impl AsyncFnMut() -> bool) {
+    let begun = Instant::now();
+    while !done().await {
+        assert!(begun.elapsed() < TIMEOUT, "timed out waiting until {what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// Ids of objects or deliveries.
+pub(crate) fn ids(items: &[Value]) -> Vec<String> {
+    items.iter().map(|item| item["id"].as_str().unwrap().to_owned()).collect()
+}
+
+/// A JSON object with the keys of another, which replace its own.
+pub(crate) fn with(mut object: Value, more: Value) -> Value {
+    object.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    object
+}
+
+/// Settings of a detector by which the small objects of the sample count: it is 272 pixels high.
+pub(crate) fn small() -> Value {
+    json!({"filter_min_size": 15, "filter_min_quality": 0.1})
 }
 
 /// Runs `ocellus` with arguments to its end: status, standard output, standard error.

@@ -1,14 +1,12 @@
-//! Covers: sources that are not what they should be. Each ends in a status and a sentence for the
-//! user, and none keeps a worker.
+//! Covers: damaged and unusual source files. Each job ends with a status and a sentence for the
+//! user, and the next one runs.
 
 use serde_json::{Value, json};
 
 use crate::{media, server::Server};
 
 async fn process(server: &Server, file: &std::path::Path) -> Value {
-    let id = server.create(json!({})).await;
-    server.upload(id, file).await;
-    server.process(id).await;
+    let id = server.process_file(json!({}), file).await;
     server.finished(id).await
 }
 
@@ -17,11 +15,11 @@ fn assert_failed(video: &Value, status: &str) {
     assert_eq!(video["health_status"]["code"], "red");
     assert_eq!(video["active"], false);
     let error = video["error"].as_str().unwrap();
-    assert!(error.len() > 10 && !error.contains('/'), "{error:?} is no sentence for a user");
+    assert!(error.len() > 10 && !error.contains('/'), "{error:?} is not a sentence for a user");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_file_that_is_no_video_ends_in_an_error() {
+async fn a_file_that_is_not_a_video_is_an_error() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(&dir.path().join("data"));
 
@@ -40,11 +38,11 @@ async fn a_file_that_is_no_video_ends_in_an_error() {
     assert_failed(&process(&server, &playlist).await, "NOT_STARTED");
 
     let good = process(&server, &media::pattern(dir.path(), "320x240", 1)).await;
-    assert_eq!(good["health_status"]["status"], "COMPLETED", "the server is still at work: {good:#}");
+    assert_eq!(good["health_status"]["status"], "COMPLETED", "the next job does not run: {good:#}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_truncated_file_keeps_what_could_be_read() {
+async fn a_truncated_file_is_processed_to_its_end() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(&dir.path().join("data"));
     let whole = dir.path().join("whole.mp4");
@@ -71,7 +69,7 @@ async fn a_truncated_file_keeps_what_could_be_read() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stream_without_a_duration_is_as_long_as_it_was() {
+async fn a_stream_without_a_duration_gets_its_measured_length() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(&dir.path().join("data"));
     let file = dir.path().join("live.mkv");

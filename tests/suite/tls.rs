@@ -1,5 +1,4 @@
-//! A router behind TLS with a certificate that nobody signed but itself. Ends with its test's
-//! runtime.
+//! TLS listener with a self-signed certificate for `localhost`. Ends with the test's runtime.
 
 use std::{io, net::SocketAddr, sync::Arc};
 
@@ -33,7 +32,7 @@ impl Listener for SelfSigned {
     async fn accept(&mut self) -> (Self::Io, SocketAddr) {
         loop {
             let (stream, address) = self.listener.accept().await.unwrap();
-            // A client that does not trust us breaks off here.
+            // Fails for a client that does not trust the certificate.
             if let Ok(stream) = self.acceptor.accept(stream).await {
                 return (stream, address);
             }

@@ -1,5 +1,6 @@
-//! Covers: a log that cannot be written. On a full disk, into a pipe that is closed and into one
-//! that nobody reads: lines are lost, every request is answered, and the server ends in good order.
+//! Covers: a log that cannot be written: on a full disk, into a closed pipe, into a pipe that
+//! nobody reads. Lines are dropped, every request gets a response, and the server ends with
+//! success.
 
 use std::{fs::File, io::Read, path::Path, process::Stdio};
 
@@ -12,7 +13,7 @@ fn start(data: &Path, stderr: impl Into<Stdio>) -> Server {
     Options::new(data).argument("--log", "info").start_with_stderr(stderr.into())
 }
 
-/// `rounds` times a request of each kind, each of which logs a line at least.
+/// Sends three kinds of requests `rounds` times; each logs at least one line.
 async fn assert_answers(server: &Server, rounds: usize) {
     for _ in 0..rounds {
         let status = async |method, path: &str| server.request(method, path).send().await.unwrap().status();
@@ -23,11 +24,11 @@ async fn assert_answers(server: &Server, rounds: usize) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn on_a_full_disk_every_request_is_answered() {
+async fn requests_get_responses_when_the_log_is_on_a_full_disk() {
     let dir = tempfile::tempdir().unwrap();
     let server = start(&dir.path().join("data"), File::options().write(true).open("/dev/full").unwrap());
     assert_answers(&server, 38).await;
-    // A job logs, too; this one fails, and the thread that ran it goes on.
+    // Jobs log from their own threads, here an error.
     for _ in 0..3 {
         let id = server.create(json!({"url": "http://127.0.0.1:1/none.mp4"})).await;
         server.process(id).await;
@@ -37,7 +38,7 @@ async fn on_a_full_disk_every_request_is_answered() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn into_a_closed_pipe_every_request_is_answered() {
+async fn requests_get_responses_when_the_log_is_a_closed_pipe() {
     let dir = tempfile::tempdir().unwrap();
     let (read, write) = std::io::pipe().unwrap();
     let server = start(&dir.path().join("data"), write);
@@ -47,11 +48,11 @@ async fn into_a_closed_pipe_every_request_is_answered() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn into_a_pipe_that_nobody_reads_every_request_is_answered() {
+async fn requests_get_responses_when_nobody_reads_the_log() {
     let dir = tempfile::tempdir().unwrap();
     let (mut read, write) = std::io::pipe().unwrap();
     let server = start(&dir.path().join("data"), write);
-    // Several times what a pipe holds.
+    // Several times the capacity of a pipe.
     assert_answers(&server, 1000).await;
     let reading = std::thread::spawn(move || {
         let mut text = String::new();
@@ -60,5 +61,5 @@ async fn into_a_pipe_that_nobody_reads_every_request_is_answered() {
     });
     assert!(server.terminate().success());
     let lines = reading.join().unwrap().lines().filter(|line| line.contains("GET /videos/ 200")).count();
-    assert_eq!(lines, 1000, "nothing is lost that there was room for");
+    assert_eq!(lines, 1000, "a line is lost although the queue had space");
 }

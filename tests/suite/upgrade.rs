@@ -1,7 +1,7 @@
-//! Covers: an archive that an earlier release wrote. Today's server opens it, answers what that
-//! release answered, replays its jobs, goes on with the job that was cut and with the one that
-//! waited, delivers what was not delivered, never gives the id of a deleted video again, and
-//! `ocellus check` finds nothing wrong. `tests/fixtures` says what is in it and how it was made.
+//! Covers: an archive of an earlier release. The present server opens it, gives the responses of
+//! that release, replays its jobs, continues the interrupted job and the queued one, delivers what
+//! was not delivered, never gives the id of a deleted video again, and `ocellus check` finds
+//! nothing. The README of the fixture says what it holds and how it was made.
 
 use std::{
     collections::BTreeMap,
@@ -17,18 +17,18 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     receiver::Receiver,
-    server::{Server, run},
+    server::{Server, ids, run},
 };
 
-/// Frames of the recording that all sources are.
+/// Frames of the recording, which is the source of all videos.
 const FRAMES: u64 = 40;
 
-/// What was known when the archive was made.
+/// `answers.json`: what the release that wrote the archive reported of it.
 #[derive(Deserialize)]
 struct Fixture {
-    /// By path, without what their server was called.
+    /// Responses by path; `http://SERVER` stands for the server's URL.
     answers: BTreeMap<String, Value>,
-    /// SHA-256 by path.
+    /// SHA-256 of pictures, by path.
     pictures: BTreeMap<String, String>,
     videos: Videos,
     /// SHA-256 of all sources.
@@ -57,7 +57,7 @@ impl Fixture {
     }
 
     fn answer(&self, path: &str) -> &Value {
-        self.answers.get(path).unwrap_or_else(|| panic!("the fixture has no answer of {path}"))
+        self.answers.get(path).unwrap_or_else(|| panic!("the fixture has no response of {path}"))
     }
 
     fn objects(&self, video: u64) -> &[Value] {
@@ -69,8 +69,8 @@ fn sha256(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Where an answer of now does not say what the one of then said: later releases may say more,
-/// never less.
+/// Collects the values of the old response that are missing or different in the new one. Later
+/// releases may add fields.
 fn differences(then: &Value, now: &Value, at: &str, found: &mut Vec<String>) {
     match (then, now) {
         (Value::Object(then), Value::Object(now)) => {
@@ -89,14 +89,13 @@ fn differences(then: &Value, now: &Value, at: &str, found: &mut Vec<String>) {
     }
 }
 
-/// The same question as then; what is written of the server's address is as then, too.
+/// Gets a path, with `http://SERVER` in place of the server's URL.
 async fn ask(server: &Server, path: &str) -> Value {
     let text = server.get(path).await.to_string();
     serde_json::from_str(&text.replace(server.base(), "http://SERVER")).unwrap()
 }
 
-/// Deliveries go on from the moment that the server starts, so what is told of those that were
-/// open is no more what it was.
+/// Removes the counts of deliveries, which continue as soon as the server starts.
 fn without_deliveries(mut video: Value) -> Value {
     if let Some(statistic) = video["health_status"]["statistic"].as_object_mut() {
         statistic.retain(|key, _| key != "objects" && !key.starts_with("faces_"));
@@ -115,11 +114,11 @@ async fn assert_as_then(server: &Server, fixture: &Fixture) {
             differences(fixture.answer(&path), &ask(server, &path).await, &path, &mut found);
         }
     }
-    // Those whose jobs go on are still what their users wanted.
+    // Of videos whose jobs continue, the fields that users wrote are the same.
     for video in [fixture.videos.cut, fixture.videos.queued] {
         let path = format!("/videos/{video}/");
         let mut then = fixture.answer(&path).clone();
-        let wishes = [
+        let written = [
             "id",
             "name",
             "camera_group",
@@ -131,7 +130,7 @@ async fn assert_as_then(server: &Server, fixture: &Fixture) {
             "created_date",
             "file_size",
         ];
-        then.as_object_mut().unwrap().retain(|key, _| wishes.contains(&key.as_str()));
+        then.as_object_mut().unwrap().retain(|key, _| written.contains(&key.as_str()));
         differences(&then, &ask(server, &path).await, &path, &mut found);
     }
     assert!(found.is_empty(), "{found:#?}");
@@ -142,7 +141,7 @@ async fn assert_as_then(server: &Server, fixture: &Fixture) {
     for (path, then) in &fixture.pictures {
         assert_eq!(&sha256(&server.bytes(path).await), then, "{path}");
     }
-    // What had come to its end. The others are on their way again.
+    // Deliveries that had ended are the same; the others continue.
     let then = fixture.answer(&format!("/videos/{processed}/deliveries/?limit=1000"))["results"].as_array().unwrap();
     let now = server.deliveries(processed, "").await;
     assert_eq!(now.len(), then.len());
@@ -153,7 +152,7 @@ async fn assert_as_then(server: &Server, fixture: &Fixture) {
     assert!(found.is_empty(), "{found:#?}");
 }
 
-/// The object of a face that was found then is found again by its picture.
+/// A face of the archive is found by its picture.
 async fn assert_searchable(server: &Server, fixture: &Fixture) {
     let face = fixture.objects(fixture.videos.processed).iter().find(|o| o["type"] == "face").expect("a face");
     let picture = server.bytes(&format!("/objects/{}/fullframe/", face["id"].as_str().unwrap())).await;
@@ -165,10 +164,7 @@ async fn assert_searchable(server: &Server, fixture: &Fixture) {
 }
 
 async fn assert_replays(server: &Server, fixture: &Fixture) {
-    let path = format!("/videos/{}/replay/", fixture.videos.processed);
-    let response = server.request(Method::POST, &path).json(&json!({})).send().await.unwrap();
-    let status = response.status();
-    let replay: Value = response.json().await.unwrap();
+    let (status, replay) = server.replay(fixture.videos.processed, json!({})).await;
     assert_eq!(status, StatusCode::OK, "{replay:#}");
     let objects = fixture.objects(fixture.videos.processed).len();
     assert_eq!((&replay["frames"], &replay["same"]), (&json!(FRAMES), &json!(objects)), "{replay:#}");
@@ -188,22 +184,20 @@ async fn assert_goes_on(server: &Server, fixture: &Fixture) {
     }
 }
 
-/// Another router takes what the first refused and what it never heard of, and nothing that it
+/// Another router gets the objects that the first refused or did not get, and none that it
 /// accepted.
 async fn assert_delivers(server: &Server, fixture: &Fixture) {
     let video = fixture.videos.processed;
     let receiver = Receiver::start(StatusCode::OK).await;
     let patch = json!({"router_url": receiver.url});
-    let patched = server.request(Method::PATCH, &format!("/videos/{video}/")).json(&patch).send().await.unwrap();
-    assert_eq!(patched.status(), StatusCode::OK);
+    server.patch(video, &patch).await;
     server.post(&format!("/videos/{video}/deliveries/retry/")).await;
     server.delivered(video).await;
     let deliveries = server.deliveries(video, "").await;
     assert!(deliveries.iter().all(|delivery| delivery["state"] == "posted"), "{deliveries:#?}");
     let mut keys: Vec<String> =
         receiver.posts().into_iter().map(|post| post.key).chain(fixture.posted.clone()).collect();
-    let mut objects: Vec<String> =
-        fixture.objects(video).iter().map(|o| o["id"].as_str().unwrap().to_owned()).collect();
+    let mut objects = ids(fixture.objects(video));
     keys.sort();
     objects.sort();
     assert_eq!(keys, objects);
@@ -214,7 +208,7 @@ fn source(data: &Path, video: u64) -> PathBuf {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_archive_of_0_1_is_as_it_was_and_goes_on() {
+async fn an_archive_of_0_1_is_served_and_its_jobs_continue() {
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path().join("data");
     let fixture = Fixture::unpack("0.1", &data);

@@ -1,8 +1,8 @@
-//! Covers: videos whose source is a URL. HTTP and RTSP are processed and recorded, sound included,
-//! and the recording can be processed again; a body that breaks off is gone on with or ends
-//! INTERRUPTED with what was found; who stops while a host keeps the job waiting finds it as any
-//! other that was stopped; addresses that the operator does not allow are not talked to, whatever
-//! leads there.
+//! Covers: videos whose source is a URL. HTTP and RTSP are processed and recorded, including sound,
+//! and the recording can be processed again; an interrupted HTTP body is resumed, or the job ends
+//! INTERRUPTED with its objects; a job that waits for a silent host can be stopped; no connection
+//! is made to addresses that the operator does not allow, whether by URL, name, redirect or
+//! playlist.
 
 use std::{net::TcpListener, path::Path, process::Command};
 
@@ -11,12 +11,12 @@ use serde_json::{Value, json};
 
 use crate::{
     media,
-    rtsp::{BEHIND, Manner, Rtsp},
-    server::{Options, Server},
+    rtsp::{BEHIND, Behaviour, Rtsp},
+    server::{Options, Server, small},
     web::{Resource, Web},
 };
 
-/// Four seconds with sound, its table at the beginning.
+/// Four seconds of a test pattern with sound, the MP4 headers at the beginning.
 fn clip(dir: &Path) -> std::path::PathBuf {
     let path = dir.join("clip.mp4");
     let picture = "testsrc2=size=320x240:rate=25:duration=4";
@@ -43,7 +43,7 @@ fn frames(video: &Value) -> u64 {
     video["health_status"]["statistic"]["frames_processed"].as_u64().unwrap()
 }
 
-/// The kinds of the streams in a video's source file, in the archive.
+/// Kinds of the streams in a video's source file in the archive.
 fn streams(data: &Path, id: u64) -> Vec<String> {
     let source = data.join(format!("archive/000/{id}/source"));
     let output = Command::new("ffprobe")
@@ -59,7 +59,7 @@ fn streams(data: &Path, id: u64) -> Vec<String> {
     kinds
 }
 
-/// That a video has a recording which gives the same again, without its URL.
+/// The video has a recording with these streams, and processing it gives the same frames.
 async fn assert_recorded(server: &Server, data: &Path, id: u64, video: &Value, kinds: &[&str]) {
     let file = data.join(format!("archive/000/{id}/source"));
     assert_eq!(video["file_size"], std::fs::metadata(&file).unwrap().len(), "{video:#}");
@@ -100,7 +100,7 @@ async fn an_rtsp_source_is_processed_and_recorded() {
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path().join("data");
     let server = Server::start(&data);
-    let camera = Rtsp::start(&clip(dir.path()), Manner::Recording(4.0));
+    let camera = Rtsp::start(&clip(dir.path()), Behaviour::Recording(4.0));
     let (id, video) = processed(&server, json!({"url": camera.url(), "stream_settings": recorded(true)})).await;
     assert_eq!(video["health_status"]["status"], "COMPLETED", "{video:#}");
     assert!((90..=100).contains(&frames(&video)), "{}", frames(&video));
@@ -109,7 +109,7 @@ async fn an_rtsp_source_is_processed_and_recorded() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_camera_knows_what_time_it_is_where_it_may_say() {
+async fn times_are_those_of_the_camera_if_use_rtsp_time_is_set() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(&dir.path().join("data"));
     let street = media::short_street(dir.path(), 100);
@@ -117,33 +117,33 @@ async fn a_camera_knows_what_time_it_is_where_it_may_say() {
     let sound =
         ["-f", "lavfi", "-i", "sine=duration=4", "-c:v", "libx264", "-preset", "ultrafast", "-bf", "0", "-c:a", "aac"];
     media::ffmpeg(&[&["-i", street.to_str().unwrap()], &sound[..], &["-shortest"]].concat(), &clip);
-    let camera = Rtsp::start(&clip, Manner::Recording(4.0));
-    for said in [true, false] {
-        let cars = json!({"car": {"filter_min_size": 15, "filter_min_quality": 0.1}, "face": null});
+    let camera = Rtsp::start(&clip, Behaviour::Recording(4.0));
+    for use_rtsp_time in [true, false] {
+        let cars = json!({"car": small(), "face": null});
         let (id, video) = processed(
             &server,
-            json!({"url": camera.url(), "stream_settings": {"use_rtsp_time": said, "detectors": cars}}),
+            json!({"url": camera.url(), "stream_settings": {"use_rtsp_time": use_rtsp_time, "detectors": cars}}),
         )
         .await;
         assert_eq!(video["health_status"]["status"], "COMPLETED", "{video:#}");
         let objects = server.objects(id).await;
-        // The first report may come after the first frames.
+        // Frames before the first sender report have the server's time.
         let first = objects
             .iter()
             .map(|o| o["last_timestamp"].as_str().unwrap().parse::<jiff::Timestamp>().unwrap())
             .min_by_key(|t| t.as_second());
         let behind = jiff::Timestamp::now().as_second() - first.unwrap().as_second();
-        let expected = if said { BEHIND } else { 0 };
+        let expected = if use_rtsp_time { BEHIND } else { 0 };
         assert!((behind - expected).abs() < 120, "{behind} seconds behind: {objects:#?}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_camera_that_goes_away_leaves_its_recording() {
+async fn the_recording_of_a_camera_that_disconnects_is_kept() {
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path().join("data");
     let server = Server::start(&data);
-    let camera = Rtsp::start(&clip(dir.path()), Manner::Camera);
+    let camera = Rtsp::start(&clip(dir.path()), Behaviour::Camera);
     let (id, video) = processed(&server, json!({"url": camera.url(), "stream_settings": recorded(true)})).await;
     assert_eq!(video["health_status"]["status"], "INTERRUPTED", "{video:#}");
     assert!(frames(&video) >= 90, "{video:#}");
@@ -151,7 +151,7 @@ async fn a_camera_that_goes_away_leaves_its_recording() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_body_that_breaks_off_is_gone_on_with() {
+async fn an_interrupted_http_body_is_resumed() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(&dir.path().join("data"));
     let bytes = std::fs::read(clip(dir.path())).unwrap();
@@ -162,7 +162,7 @@ async fn a_body_that_breaks_off_is_gone_on_with() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_source_that_breaks_off_for_good_keeps_what_was_found() {
+async fn the_objects_of_a_source_that_cannot_be_resumed_are_kept() {
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path().join("data");
     let server = Server::start(&data);
@@ -173,8 +173,7 @@ async fn a_source_that_breaks_off_for_good_keeps_what_was_found() {
     let sent = bytes.len() * 6 / 10;
     let web = Web::start([("/street.mp4", Resource::Broken(bytes, sent))]).await;
     let mut settings = recorded(false);
-    settings["detectors"] =
-        json!({"face": null, "body": null, "car": {"filter_min_size": 15, "filter_min_quality": 0.1}});
+    settings["detectors"] = json!({"face": null, "body": null, "car": small()});
     let (id, video) = processed(&server, json!({"url": web.url("/street.mp4"), "stream_settings": settings})).await;
     assert_eq!(video["health_status"]["status"], "INTERRUPTED", "{video:#}");
     assert!((20..100).contains(&frames(&video)), "{}", frames(&video));
@@ -185,7 +184,7 @@ async fn a_source_that_breaks_off_for_good_keeps_what_was_found() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn stopping_while_a_host_is_silent_is_no_failure_of_the_video() {
+async fn a_job_that_waits_for_a_silent_host_can_be_stopped() {
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path().join("data");
     let bytes = std::fs::read(clip(dir.path())).unwrap();
@@ -211,7 +210,7 @@ async fn stopping_while_a_host_is_silent_is_no_failure_of_the_video() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn playlists_lead_to_their_segments_and_nowhere_else() {
+async fn playlists_may_only_lead_to_allowed_segments() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(&dir.path().join("data"));
     let segment = dir.path().join("segment.ts");
@@ -241,7 +240,7 @@ async fn playlists_lead_to_their_segments_and_nowhere_else() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_not_allowed_is_refused_when_it_is_sent() {
+async fn urls_that_are_not_allowed_are_refused_when_they_are_set() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(&dir.path().join("data"));
     let own = server.request(Method::GET, "/health/").build().unwrap().url().port().unwrap();
@@ -307,14 +306,14 @@ async fn metadata_services_are_refused_however_their_address_is_written() {
         }
     }
     assert_eq!(server.get("/videos/count/").await["count"], 0);
-    // Addresses that carry one that anybody may ask for.
+    // Addresses that embed an allowed one, and the neighbour of a refused one.
     for host in ["[64:ff9b::808:808]", "[2002:808:808::1]", "168.63.129.17"] {
         server.create(json!({"url": format!("http://{host}/clip.mp4")})).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn names_and_redirects_lead_nowhere_that_is_not_allowed() {
+async fn names_and_redirects_may_only_lead_to_allowed_hosts() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(&dir.path().join("data"));
     let own = server.request(Method::GET, "/health/").build().unwrap().url().port().unwrap();
@@ -338,19 +337,19 @@ async fn names_and_redirects_lead_nowhere_that_is_not_allowed() {
         );
     }
 
-    // FFmpeg would follow this one by itself.
+    // An RTSP redirect, which FFmpeg would follow by itself.
     let elsewhere = TcpListener::bind("127.0.0.1:0").unwrap();
     let target = format!("rtsp://{}/stream", elsewhere.local_addr().unwrap());
-    let camera = Rtsp::start(dir.path(), Manner::Redirect(target));
+    let camera = Rtsp::start(dir.path(), Behaviour::Redirect(target));
     let (_, video) = processed(&server, json!({"url": camera.url()})).await;
     assert_eq!(video["health_status"]["status"], "NOT_STARTED", "{video:#}");
     elsewhere.set_nonblocking(true).unwrap();
-    let came = elsewhere.accept();
-    assert!(matches!(&came, Err(e) if e.kind() == std::io::ErrorKind::WouldBlock), "{came:?}");
+    let accepted = elsewhere.accept();
+    assert!(matches!(&accepted, Err(e) if e.kind() == std::io::ErrorKind::WouldBlock), "{accepted:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn with_a_list_of_networks_there_are_no_others() {
+async fn allow_network_excludes_all_other_networks() {
     let dir = tempfile::tempdir().unwrap();
     let bytes = std::fs::read(clip(dir.path())).unwrap();
     let web = Web::start([("/clip.mp4", Resource::Whole(bytes))]).await;

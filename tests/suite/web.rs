@@ -1,5 +1,5 @@
-//! A web server with recordings, sound and otherwise. Speaks just enough HTTP to break off where it
-//! should, which a real one would not do on demand. Ends when it is dropped.
+//! HTTP server of recordings that can break off responses, which a real server does not do on
+//! demand. Ends when dropped.
 
 use std::{collections::HashMap, net::SocketAddr, sync::Arc};
 
@@ -9,13 +9,13 @@ use tokio::{
     task::JoinHandle,
 };
 
-/// What happens to a request.
+/// Response to a request.
 pub(crate) enum Resource {
-    /// Any part of it that is asked for.
+    /// The content, or the requested range of it.
     Whole(Vec<u8>),
-    /// As `Whole`, but every answer breaks off after so many bytes.
+    /// As `Whole`, but every response breaks off after this many bytes.
     Flaky(Vec<u8>, usize),
-    /// Says its whole length, sends this many bytes, and cannot send parts.
+    /// Announces the whole length, sends this many bytes, and ignores ranges.
     Broken(Vec<u8>, usize),
     Redirect(String),
 }
@@ -37,7 +37,7 @@ impl Web {
             loop {
                 let (connection, _) = listener.accept().await.unwrap();
                 let resources = Arc::clone(&resources);
-                // A client that goes away in the middle is none of our business.
+                // Fails if the client disconnects.
                 tokio::spawn(async move { answer(connection, &resources).await });
             }
         });
@@ -55,7 +55,7 @@ impl Drop for Web {
     }
 }
 
-/// One request for each connection.
+/// Responds to the only request of a connection.
 async fn answer(connection: TcpStream, resources: &HashMap<&'static str, Resource>) -> std::io::Result<()> {
     let mut connection = BufReader::new(connection);
     let mut head = Vec::new();

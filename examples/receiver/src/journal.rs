@@ -1,6 +1,6 @@
 //! Journal of received posts: pictures and `posts.jsonl` in a folder, and counts of this run. A
-//! post under a key that was kept before, by this run or an earlier one, is counted and not kept
-//! again: that is what the key is for.
+//! post whose Idempotency-Key was stored before, by this run or an earlier one, is counted as a
+//! duplicate and not stored again.
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -24,12 +24,12 @@ struct State {
     posts: u64,
     duplicates: u64,
     by_type: BTreeMap<String, u64>,
-    /// All that were ever kept here.
+    /// Keys of all stored posts, of earlier runs, too.
     keys: HashSet<String>,
 }
 
 impl Journal {
-    /// Makes the folder where it is not there; an earlier run's lines are kept.
+    /// Creates the folder if it is missing; keeps the lines of earlier runs.
     pub(crate) fn open(dir: &Path) -> io::Result<Self> {
         fs::create_dir_all(dir)?;
         let mut posts_file = File::options().create(true).read(true).append(true).open(dir.join("posts.jsonl"))?;
@@ -45,7 +45,7 @@ impl Journal {
         Ok(Self { dir: dir.to_path_buf(), state: Mutex::new(state) })
     }
 
-    /// Writes a post's pictures and its line, unless its key is known; the line for people.
+    /// Stores a post's pictures and line, unless its key is known; the line to print.
     pub(crate) fn keep(&self, post: Post) -> io::Result<String> {
         for picture in &post.pictures {
             let name = format!("{}.{}.{}", post.id, picture.part, picture.extension);

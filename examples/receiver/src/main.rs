@@ -1,7 +1,7 @@
-//! A receiver for what Ocellus posts: takes the objects, keeps their pictures, counts.
+//! Example of a receiver of Ocellus' posts: stores objects with their pictures, and counts them.
 //!
-//! Shows how to read the multipart request of the worker's protocol, and serves as a router to try
-//! things with: it can be told to be slow or to refuse.
+//! Shows how to read the multipart request of the worker's protocol. For tests it can be slow, fail
+//! or refuse.
 
 mod journal;
 mod post;
@@ -31,42 +31,42 @@ use serde_json::{Value, json};
 
 use crate::{journal::Journal, post::Post};
 
-/// Takes what Ocellus posts and keeps it in a folder.
+/// Receives the objects that Ocellus posts and stores them in a folder.
 #[derive(Parser)]
 #[command(name = "ocellus-receiver", version, max_term_width = 100)]
 struct Arguments {
-    /// Where to listen; port 0 takes a free one.
+    /// Address to listen on; port 0 takes a free one.
     #[arg(long, default_value = "127.0.0.1:8100")]
     listen: SocketAddr,
     /// Folder for the pictures and for posts.jsonl, one line for each post.
     #[arg(long, default_value = "received")]
     dir: PathBuf,
-    /// Take only posts with "Authorization: Token …" of this token.
+    /// Accept only posts with this token, as "Authorization: Token …".
     #[arg(long)]
     token: Option<String>,
     /// Do not print a line for each object.
     #[arg(long)]
     quiet: bool,
-    /// Wait this many milliseconds before answering, as a slow receiver would.
+    /// Milliseconds to wait before each response, as a slow receiver.
     #[arg(long, alias = "delay-ms", value_name = "MS", default_value_t = 0)]
     slow: u64,
-    /// Close every connection without an answer for this long after the start, as a receiver that
-    /// is down would.
+    /// Seconds after the start in which every connection is closed without a response, as a
+    /// receiver that is down.
     #[arg(long, value_name = "SECONDS", default_value_t = 0)]
     down_for: u64,
-    /// Answer every Nth post with 500; 0 answers none so.
+    /// Respond to every Nth post with 500; 0 to none.
     #[arg(long, value_name = "N", default_value_t = 0)]
     fail_every: u64,
-    /// Answer this share of the posts with 503, 0 to 1; the same ones in every run.
+    /// Respond to this share of the posts, 0 to 1, with 503; the same ones in every run.
     #[arg(long, value_name = "P", default_value_t = 0.0, value_parser = share)]
     flaky: f64,
-    /// Send Retry-After with every post that it was told to fail.
+    /// Send Retry-After with the failures of --fail-every, --fail-first, --flaky and --status.
     #[arg(long, value_name = "SECONDS")]
     retry_after: Option<u64>,
-    /// Answer this many posts with 503 before taking any, as a receiver that starts up would.
+    /// Respond to the first N posts with 503, as a receiver that starts up.
     #[arg(long, default_value_t = 0)]
     fail_first: u64,
-    /// Answer every post with this status, and keep it only if the status is a success.
+    /// Respond to every post with this status, and store it only if the status is a success.
     #[arg(long, default_value = "202", value_parser = status)]
     status: StatusCode,
 }
@@ -79,9 +79,9 @@ fn share(text: &str) -> Result<f64, String> {
     text.parse().ok().filter(|p| (0.0..=1.0).contains(p)).ok_or_else(|| "not a number from 0 to 1".into())
 }
 
-/// A number from 0 to below 1 that looks like chance and is the same for the same post
-/// (SplitMix64's finalizer).
-fn lot(number: u64) -> f64 {
+/// Pseudo-random number from 0 to below 1 of the post's number (SplitMix64's finalizer), the same
+/// in every run.
+fn pseudo_random(number: u64) -> f64 {
     let mut z = number.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -90,17 +90,17 @@ fn lot(number: u64) -> f64 {
 
 struct Receiver {
     arguments: Arguments,
-    /// Posts that came in, whatever became of them.
+    /// Number of posts, accepted or not.
     arrived: AtomicU64,
     journal: Journal,
 }
 
-/// Why a post is not taken.
+/// Reason why a post is not accepted.
 #[derive(Debug)]
 struct Refusal {
     status: StatusCode,
     reason: String,
-    /// It would have been taken, had the receiver not been told to fail.
+    /// An option asks for the failure; the post may be valid.
     on_purpose: bool,
 }
 
@@ -125,7 +125,7 @@ async fn main() -> Result<()> {
     if arguments.down_for > 0 {
         let down = async {
             loop {
-                // Accepted and dropped: the sender sees its connection close.
+                // Accepted and dropped, so that the sender's connection is closed.
                 drop(listener.accept().await);
             }
         };
@@ -166,21 +166,21 @@ async fn take(State(receiver): State<Arc<Receiver>>, headers: HeaderMap, body: B
 }
 
 impl Receiver {
-    /// Reads and keeps a post; the name that it is kept under.
+    /// Reads and stores a post; the name that it is stored under.
     async fn keep(&self, headers: &HeaderMap, body: Body) -> Result<String, Refusal> {
         let Arguments { token, fail_first, fail_every, flaky, status, quiet, .. } = &self.arguments;
         let number = self.arrived.fetch_add(1, Ordering::Relaxed);
         if number < *fail_first {
-            return Err(Refusal::on_purpose(StatusCode::SERVICE_UNAVAILABLE, "told to fail at first"));
+            return Err(Refusal::on_purpose(StatusCode::SERVICE_UNAVAILABLE, "--fail-first"));
         }
         if *fail_every > 0 && (number + 1).is_multiple_of(*fail_every) {
-            return Err(Refusal::on_purpose(StatusCode::INTERNAL_SERVER_ERROR, "told to fail every so often"));
+            return Err(Refusal::on_purpose(StatusCode::INTERNAL_SERVER_ERROR, "--fail-every"));
         }
-        if lot(number) < *flaky {
-            return Err(Refusal::on_purpose(StatusCode::SERVICE_UNAVAILABLE, "told to be flaky"));
+        if pseudo_random(number) < *flaky {
+            return Err(Refusal::on_purpose(StatusCode::SERVICE_UNAVAILABLE, "--flaky"));
         }
         if !status.is_success() {
-            return Err(Refusal::on_purpose(*status, "told to answer so"));
+            return Err(Refusal::on_purpose(*status, "--status"));
         }
         if let Some(token) = token
             && headers.get("authorization").and_then(|v| v.to_str().ok()) != Some(&format!("Token {token}"))
@@ -191,7 +191,7 @@ impl Receiver {
         let id = post.id.clone();
         let line =
             self.journal.keep(post).map_err(|e| Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, e.to_string()))?;
-        // Nobody may be reading; that is no reason to refuse a post.
+        // Standard output may be closed, which is no reason to refuse a post.
         if !quiet {
             let _ = writeln!(std::io::stdout(), "{line}");
         }

@@ -1,4 +1,4 @@
-//! The multipart request that carries one object.
+//! Parser of the multipart request that carries one object.
 
 use axum::{
     body::Body,
@@ -10,21 +10,21 @@ use serde_json::Value;
 
 use crate::Refusal;
 
-/// The parts that every post has.
+/// Parts that every post has.
 const REQUIRED: [&str; 5] = ["cam_id", "timestamp", "bbox", "detectorParams", "bs_type"];
-/// Those that are JSON; the other texts are kept as they are.
+/// Text parts that are JSON; others are stored as strings.
 const JSON: [&str; 3] = ["bbox", "detectorParams", "labels"];
-/// The parts that are files.
+/// Parts that are files.
 const PICTURES: [&str; 4] = ["photo", "normalized", "first_frame", "last_frame"];
-/// Bytes; more than a frame as PNG takes.
+/// Bytes; larger than a frame as PNG.
 const LARGEST_PART: u64 = 64 << 20;
 /// Bytes; a post is held in memory while it is read.
 const LARGEST_POST: u64 = 128 << 20;
 
 #[derive(Debug)]
 pub(crate) struct Post {
-    /// The Idempotency-Key, under which a sender may post again what it does not know to have
-    /// arrived. A post without one gets a name of its own.
+    /// The Idempotency-Key, under which a sender posts an object again if it got no response. A
+    /// post without one gets a unique name.
     pub(crate) id: String,
     pub(crate) has_key: bool,
     /// Text parts by name.
@@ -40,7 +40,7 @@ pub(crate) struct Picture {
 }
 
 impl Post {
-    /// Reads a request, part by part. `number` names a post that has no key.
+    /// Reads a request. `number` is the name of a post without a key.
     pub(crate) async fn read(headers: &HeaderMap, body: Body, number: u64) -> Result<Self, Refusal> {
         let bad = |reason: String| Refusal::new(StatusCode::BAD_REQUEST, reason);
         let text = |name: &str| headers.get(name).map(|v| v.to_str().unwrap_or_default());
@@ -68,7 +68,7 @@ impl Post {
                 post.pictures.push(Picture { part, extension: if png { "png" } else { "jpg" }, content });
             } else if JSON.contains(&name.as_str()) {
                 let value =
-                    serde_json::from_slice(&content).map_err(|e| bad(format!("the part {name} is no JSON: {e}")))?;
+                    serde_json::from_slice(&content).map_err(|e| bad(format!("the part {name} is not JSON: {e}")))?;
                 post.fields.insert(name, value);
             } else {
                 let value = String::from_utf8_lossy(&content).into_owned().into();
@@ -81,14 +81,14 @@ impl Post {
         }
     }
 
-    /// `face`, `body`, `car`…, as the labels say, or else the track.
+    /// `face`, `body`, `car`…, from the labels or else from the track.
     pub(crate) fn object_type(&self) -> &str {
         let label = self.fields.get("labels").and_then(|l| l.get("object_type"));
         let track = || self.fields.get("detectorParams").and_then(|p| p.get("track_objects")?.get(0));
         label.or_else(track).and_then(Value::as_str).unwrap_or("object")
     }
 
-    /// For people: what it is, when, where.
+    /// A line to print: type, time, box, id.
     pub(crate) fn line(&self) -> String {
         let field = |name: &str| self.fields.get(name).unwrap_or(&Value::Null);
         let timestamp = field("timestamp").as_str().unwrap_or_default();

@@ -1,5 +1,5 @@
-//! Covers: what is kept of a post, what is refused and how, duplicates, and the ways in which it
-//! misbehaves when told to.
+//! Covers: storing posts, refusing invalid ones, duplicates, and the options that make the receiver
+//! fail.
 
 #![allow(
     clippy::unwrap_used,
@@ -8,7 +8,7 @@
     clippy::indexing_slicing,
     clippy::print_stdout,
     clippy::needless_range_loop,
-    reason = "a test ends where something is wrong"
+    reason = "a test fails by panicking"
 )]
 
 use std::{
@@ -42,7 +42,7 @@ impl Receiver {
         Self::over(TempDir::new().unwrap(), arguments)
     }
 
-    /// Over a folder that may hold what an earlier one kept.
+    /// Starts a receiver in a folder that an earlier one may have used.
     fn over(dir: TempDir, arguments: &[&str]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_ocellus-receiver"));
         command.args(["--listen", "127.0.0.1:0", "--quiet", "--dir"]).arg(dir.path()).args(arguments);
@@ -53,7 +53,7 @@ impl Receiver {
         Self { process, address, dir: Some(dir) }
     }
 
-    /// SIGKILL; its folder.
+    /// Kills the receiver; its folder.
     fn kill(mut self) -> TempDir {
         self.process.kill().unwrap();
         self.process.wait().unwrap();
@@ -64,14 +64,14 @@ impl Receiver {
         self.dir.as_ref().unwrap().path()
     }
 
-    /// Status and body of the answer.
+    /// Status and body of the response.
     fn request(&self, head: &str, body: &[u8]) -> (u16, String) {
         let answer = self.raw(head, body).unwrap();
         let status = answer.split(' ').nth(1).unwrap().parse().unwrap();
         (status, answer.split_once("\r\n\r\n").unwrap().1.to_owned())
     }
 
-    /// All of the answer; an error or nothing where the connection was closed instead.
+    /// The whole response; an error or an empty string if the connection was closed without one.
     fn raw(&self, head: &str, body: &[u8]) -> std::io::Result<String> {
         let mut stream = TcpStream::connect(&self.address)?;
         write!(stream, "{head}\r\nHost: receiver\r\nConnection: close\r\nContent-Length: {}\r\n\r\n", body.len())?;
@@ -123,7 +123,7 @@ fn read(dir: &Path, name: &str) -> String {
 }
 
 #[test]
-fn a_post_is_kept_with_its_pictures() {
+fn a_post_is_stored_with_its_pictures() {
     let receiver = Receiver::start(&[]);
     let parts = [&PARTS[..], &[("photo", "whole"), ("normalized", "part")]].concat();
     assert_eq!(receiver.post("\r\nIdempotency-Key: 7-1-face-1-0", &parts), (202, r#"{"id":"7-1-face-1-0"}"#.into()));
@@ -140,7 +140,7 @@ fn a_post_is_kept_with_its_pictures() {
 }
 
 #[test]
-fn a_key_that_was_seen_is_a_duplicate_and_no_key_is_none() {
+fn a_second_post_under_a_key_is_a_duplicate_and_posts_without_keys_are_not() {
     let receiver = Receiver::start(&[]);
     for headers in ["\r\nIdempotency-Key: a", "\r\nIdempotency-Key: a", "", ""] {
         assert_eq!(receiver.post(headers, &PARTS).0, 202);
@@ -149,7 +149,7 @@ fn a_key_that_was_seen_is_a_duplicate_and_no_key_is_none() {
 }
 
 #[test]
-fn what_is_no_post_is_refused_with_its_reason() {
+fn invalid_posts_are_refused_with_the_reason() {
     let receiver = Receiver::start(&["--token", "abc"]);
     let token = "\r\nAuthorization: Token abc";
     assert_eq!(receiver.post("", &PARTS).0, 401);
@@ -172,7 +172,7 @@ fn what_is_no_post_is_refused_with_its_reason() {
 }
 
 #[test]
-fn it_fails_as_often_as_it_is_told_to() {
+fn fail_first_and_status_set_the_status_of_responses() {
     let receiver = Receiver::start(&["--fail-first", "2"]);
     assert_eq!([0; 3].map(|_| receiver.post("\r\nIdempotency-Key: a", &PARTS).0), [503, 503, 202]);
     assert_eq!(receiver.summary(), r#"{"posts":1,"duplicates":0,"by_type":{"face":1}}"#);
@@ -181,21 +181,17 @@ fn it_fails_as_often_as_it_is_told_to() {
 }
 
 #[test]
-fn every_nth_post_fails_with_the_wait_that_it_was_told_to_ask_for() {
+fn every_nth_post_fails_with_retry_after() {
     let receiver = Receiver::start(&["--fail-every", "3", "--retry-after", "7"]);
     assert_eq!([0; 6].map(|_| receiver.post("", &PARTS).0), [202, 202, 500, 202, 202, 500]);
     let head = "POST /frame HTTP/1.1\r\nContent-Type: text/plain";
     let answers = [0; 3].map(|_| receiver.raw(head, b"").unwrap().to_ascii_lowercase());
     let asked = answers.map(|a| (a.contains(" 500 "), a.contains("retry-after: 7")));
-    assert_eq!(
-        asked,
-        [(false, false), (false, false), (true, true)],
-        "a refusal that is the sender's fault asks for nothing"
-    );
+    assert_eq!(asked, [(false, false), (false, false), (true, true)], "an invalid post gets no Retry-After");
 }
 
 #[test]
-fn a_flaky_one_fails_some_and_the_same_ones_again() {
+fn flaky_fails_the_same_posts_in_every_run() {
     let run = || {
         let receiver = Receiver::start(&["--flaky", "0.5"]);
         [0; 20].map(|_| receiver.post("", &PARTS).0)
@@ -206,31 +202,31 @@ fn a_flaky_one_fails_some_and_the_same_ones_again() {
 }
 
 #[test]
-fn one_that_is_down_closes_connections_and_comes_back() {
+fn down_for_closes_connections_and_then_accepts_posts() {
     let receiver = Receiver::start(&["--down-for", "1"]);
     let begun = Instant::now();
     let mut closed = 0;
     while receiver.raw("GET / HTTP/1.1", b"").map_or(true, |answer| answer.is_empty()) {
         closed += 1;
-        assert!(begun.elapsed() < Duration::from_secs(60), "it never came back");
+        assert!(begun.elapsed() < Duration::from_secs(60), "it does not accept posts after --down-for");
     }
     assert!(closed > 0);
     assert_eq!(receiver.post("", &PARTS).0, 202);
 }
 
 #[test]
-fn a_slow_one_takes_its_time() {
+fn slow_delays_the_response() {
     let begun = Instant::now();
     assert_eq!(Receiver::start(&["--slow", "300"]).post("", &PARTS).0, 202);
     assert!(begun.elapsed() >= Duration::from_millis(300));
 }
 
 #[test]
-fn what_an_earlier_run_kept_is_a_duplicate_even_after_a_kill() {
+fn keys_of_an_earlier_run_are_duplicates_even_after_a_kill() {
     let receiver = Receiver::start(&[]);
     assert_eq!(receiver.post("\r\nIdempotency-Key: a", &PARTS).0, 202);
     let dir = receiver.kill();
-    // What a kill in the middle of a line would leave.
+    // A line that a kill left incomplete.
     fs::File::options().append(true).open(dir.path().join("posts.jsonl")).unwrap().write_all(b"{\"key\":\"to").unwrap();
     let receiver = Receiver::over(dir, &[]);
     assert_eq!(receiver.post("\r\nIdempotency-Key: a", &PARTS).0, 202);

@@ -1,4 +1,4 @@
-//! `ocellus check`: does the archive folder hold together?
+//! `ocellus check`: verification of an archive folder, and rebuilding of its index.
 
 use std::{
     fmt::Display,
@@ -21,8 +21,7 @@ pub(crate) struct CheckArguments {
     rebuild: bool,
 }
 
-/// Prints each finding on a line of its own; fails when there was one that is still true at the
-/// end.
+/// Prints one line for each finding. Exits with failure when a finding was not repaired.
 pub(crate) fn run(arguments: &CheckArguments) -> Result<ExitCode> {
     let mut printed = Ok(());
     let mut print = |line: &dyn Display| {
@@ -34,7 +33,7 @@ pub(crate) fn run(arguments: &CheckArguments) -> Result<ExitCode> {
         .with_context(|| format!("cannot check {}", arguments.data.display()))?;
     print(&summary);
     match printed {
-        // Whoever reads has seen enough; the exit status still counts.
+        // The reader closed the pipe (`| head`); the exit status still counts.
         Err(e) if e.kind() == io::ErrorKind::BrokenPipe => {}
         printed => printed.context("cannot write to standard output")?,
     }

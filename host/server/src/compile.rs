@@ -1,5 +1,5 @@
-//! `ocellus compile-plugin`: what the server starts for each component that it compiles. Not for
-//! people.
+//! `ocellus compile-plugin`, a hidden sub-command: the process in which the server compiles one
+//! component.
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use clap::Args;
 use ocellus_runtime::CompilerProgram;
 
-/// The arguments that [`ocellus_runtime::compile`] has a meaning for.
+/// Arguments of [`ocellus_runtime::compile`], which documents them.
 #[derive(Args, Debug)]
 pub(crate) struct CompileArguments {
     #[arg(long)]
@@ -20,16 +20,15 @@ pub(crate) struct CompileArguments {
     into: Option<PathBuf>,
 }
 
-/// This program, as the one that compiles.
+/// The command that compiles a component: this program with `compile-plugin`.
 pub(crate) fn program() -> Result<CompilerProgram> {
-    // A newer program may lie at its path by now, whose code would be for another engine: Linux
-    // still has this one.
+    // An upgrade may have replaced the file at this program's path, and the newer program compiles
+    // for another engine. On Linux `/proc/self/exe` is the program that runs.
     let path = match cfg!(target_os = "linux") {
         true => PathBuf::from("/proc/self/exe"),
         false => std::env::current_exe().context("cannot find this program")?,
     };
-    // What is limited is address space, of which mimalloc takes a GiB at a time when it is not told
-    // otherwise. In KiB.
+    // The limit is on address space, of which mimalloc reserves a GiB at a time by default. In KiB.
     let environment = vec![("MIMALLOC_ARENA_RESERVE".into(), "65536".into())];
     Ok(CompilerProgram { path, arguments: vec!["compile-plugin".into()], environment })
 }

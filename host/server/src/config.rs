@@ -21,8 +21,8 @@ use ocellus_pipeline::{OutboxConfig, RouterToken, SigningSecret};
 use ocellus_runtime::{CompileLimits, FaultPolicy, Limits};
 use serde::{Deserialize, de};
 
-/// `ocellus serve`. Each setting may also stand in the configuration file, under its long name with
-/// underscores (`max_upload_bytes = 10000000000`).
+/// `ocellus serve`. Each setting may also be given in the configuration file, under its long name
+/// with underscores (`max_upload_bytes = 10000000000`).
 #[derive(Args, Debug)]
 pub(crate) struct ServeArguments {
     /// Configuration file (TOML). Without it, ocellus.toml in the data folder is read where there
@@ -34,11 +34,11 @@ pub(crate) struct ServeArguments {
     settings: Settings,
 }
 
-/// As given in one place: arguments and environment, or the file.
+/// Settings from one source: arguments and environment, or the file.
 #[derive(Args, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct Settings {
-    /// Folder that holds the archive, its index and the admin token; made where there is none.
+    /// Folder that holds the archive, its index and the admin token; created if missing.
     #[arg(long, env = "OCELLUS_DATA", value_name = "DIR")]
     #[serde(skip)]
     data: Option<PathBuf>,
@@ -48,15 +48,15 @@ struct Settings {
     listen: Option<SocketAddr>,
 
     /// Where networks run: wgpu (a GPU), onnxruntime (the CPU, by ONNX Runtime), cpu (the CPU, by
-    /// burn), auto (the first of these that there is). [default: auto]
+    /// burn), auto (the first of these that is available). [default: auto]
     #[arg(long, env = "OCELLUS_DEVICE", value_name = "DEVICE")]
     #[serde(deserialize_with = "from_text")]
     device: Option<DeviceChoice>,
 
-    /// What decodes videos: software (the CPU), auto (the first device at hand that takes a video's
-    /// codec), or a device by name: cuda (NVIDIA), vaapi (Intel and AMD on Linux), videotoolbox
-    /// (Apple), d3d11va (Windows). Software takes over where a device does not take a video or
-    /// fails in it. [default: software]
+    /// Decoder of videos: software (the CPU), auto (the first available device that supports a
+    /// video's codec), or a device by name: cuda (NVIDIA), vaapi (Intel and AMD on Linux),
+    /// videotoolbox (Apple), d3d11va (Windows). Where a device does not support a video or fails in
+    /// it, software takes over. [default: software]
     #[arg(long, env = "OCELLUS_DECODING", value_name = "DECODING")]
     #[serde(deserialize_with = "from_text")]
     decoding: Option<Decoding>,
@@ -65,8 +65,8 @@ struct Settings {
     #[arg(long, env = "OCELLUS_JOBS", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     jobs: Option<u16>,
 
-    /// Folder of the plugins that ship (*.wasm), watched for changes. What is installed goes into
-    /// plugins in the data folder, whose plugins go before those of the same name here. [default:
+    /// Folder of the shipped plugins (*.wasm), watched for changes. Plugins that users install are
+    /// kept in plugins in the data folder and override those of the same name here. [default:
     /// plugins beside the program]
     #[arg(long, env = "OCELLUS_PLUGINS", value_name = "DIR")]
     plugins: Option<PathBuf>,
@@ -76,8 +76,8 @@ struct Settings {
     #[arg(long, env = "OCELLUS_DETECTORS", value_name = "DIR")]
     detectors: Option<PathBuf>,
 
-    /// Folder of embedders, which tell identities apart, each a folder with an embedder.toml.
-    /// [default: embedders beside the program]
+    /// Folder of embedders, the networks that recognise identities, each a folder with an
+    /// embedder.toml. [default: embedders beside the program]
     #[arg(long, env = "OCELLUS_EMBEDDERS", value_name = "DIR")]
     embedders: Option<PathBuf>,
 
@@ -85,30 +85,30 @@ struct Settings {
     #[arg(long, env = "OCELLUS_ONNXRUNTIME", value_name = "DIR")]
     onnxruntime: Option<PathBuf>,
 
-    /// What absolute URLs in answers begin with, for a server behind a proxy. [default: what the
-    /// request says]
+    /// Base of the absolute URLs in responses, for a server behind a proxy. [default: taken from
+    /// the request]
     #[arg(long, env = "OCELLUS_PUBLIC_URL", value_name = "URL")]
     public_url: Option<String>,
 
-    /// The largest file that may be uploaded. [default: no limit]
+    /// Largest file that may be uploaded. [default: no limit]
     #[arg(long, env = "OCELLUS_MAX_UPLOAD_BYTES", value_name = "BYTES")]
     max_upload_bytes: Option<u64>,
 
-    /// Connections at a time; half of them are reserved for clients with the token. [default: 2048,
-    /// or half of the files that the process may open where that is less]
+    /// Largest number of connections at the same time; half of them are reserved for clients with
+    /// the token. [default: 2048, or half of the process's limit of open files if that is less]
     #[arg(long, env = "OCELLUS_MAX_CONNECTIONS", value_name = "N", value_parser = clap::value_parser!(u32).range(2..))]
     max_connections: Option<u32>,
 
-    /// Milliseconds that a new connection may take for its first request. [default: 30000]
+    /// Milliseconds within which a new connection must send its first request. [default: 30000]
     #[arg(long, env = "OCELLUS_FIRST_REQUEST_TIMEOUT_MS", value_name = "MS", value_parser = clap::value_parser!(u32).range(1..))]
     first_request_timeout_ms: Option<u32>,
 
-    /// Milliseconds that a connection may be kept without a request. [default: 75000]
+    /// Milliseconds after which a connection without a request is closed. [default: 75000]
     #[arg(long, env = "OCELLUS_IDLE_TIMEOUT_MS", value_name = "MS", value_parser = clap::value_parser!(u32).range(1..))]
     idle_timeout_ms: Option<u32>,
 
-    /// Milliseconds for which a client may take nothing of an answer. A slow one that takes a
-    /// little is not cut off. [default: 60000]
+    /// Milliseconds after which a connection is closed whose client reads nothing of a response. A
+    /// client that reads slowly is served to the end. [default: 60000]
     #[arg(long, env = "OCELLUS_SEND_TIMEOUT_MS", value_name = "MS", value_parser = clap::value_parser!(u32).range(1..))]
     send_timeout_ms: Option<u32>,
 
@@ -120,31 +120,32 @@ struct Settings {
     #[arg(long, env = "OCELLUS_CAMERAS", value_name = "IDS", value_delimiter = ',')]
     cameras: Option<Vec<i64>>,
 
-    /// Networks that url and router_url may lead to, separated by commas (10.0.0.0/8,fd00::/8); no
-    /// others then. [default: all but link-local addresses, cloud metadata and this server itself]
+    /// The only networks that url and router_url may lead to, separated by commas
+    /// (10.0.0.0/8,fd00::/8). [default: all but link-local addresses, cloud metadata and this
+    /// server itself]
     #[arg(long, env = "OCELLUS_ALLOW_NETWORK", value_name = "CIDR", value_delimiter = ',')]
     #[serde(deserialize_with = "networks")]
     allow_network: Option<Vec<Network>>,
 
-    /// Sent to routers as "Authorization: Token …". [default: no such header]
+    /// Token sent to routers as "Authorization: Token …". [default: no such header]
     #[arg(long, env = "OCELLUS_ROUTER_TOKEN", value_name = "TOKEN", hide_env_values = true)]
     #[serde(deserialize_with = "from_text")]
     router_token: Option<RouterToken>,
 
-    /// Posts to routers are signed with this secret, as Standard Webhooks has it: whsec_<base64>,
-    /// 24 to 64 bytes. [default: not signed]
+    /// Secret with which posts to routers are signed by the Standard Webhooks specification:
+    /// whsec_<base64>, 24 to 64 bytes. [default: not signed]
     #[arg(long, env = "OCELLUS_ROUTER_SIGNING_SECRET", value_name = "SECRET", hide_env_values = true)]
     #[serde(deserialize_with = "from_text")]
     router_signing_secret: Option<SigningSecret>,
 
-    /// Objects that a router does not take are tried again for this long, then given up until a
-    /// user retries them. [default: 24]
+    /// Hours for which an object is sent again to a router that does not accept it; after that only
+    /// a user's retry sends it. [default: 24]
     #[arg(long, env = "OCELLUS_ROUTER_GIVE_UP_HOURS", value_name = "HOURS")]
     router_give_up_hours: Option<f64>,
 
-    /// What follows where a plugin fails in a job: fail (the job ends), skip (everything is kept
-    /// for that call, and a new session goes on), restart (the same, with the tracker's last state
-    /// restored). For single plugins with their names: skip,deep_sort=restart. [default: fail]
+    /// What happens when a plugin faults in a job: fail (the job ends), skip (the call keeps
+    /// everything, and a new session goes on), restart (as skip, and the tracker's last state is
+    /// restored). For single plugins by name: skip,deep_sort=restart. [default: fail]
     #[arg(long, env = "OCELLUS_ON_PLUGIN_FAULT", value_name = "POLICY")]
     #[serde(deserialize_with = "from_text")]
     on_plugin_fault: Option<FaultPolicy>,
@@ -157,7 +158,7 @@ struct Settings {
     #[arg(long, env = "OCELLUS_PLUGIN_DEADLINE_MS", value_name = "MS", value_parser = clap::value_parser!(u64).range(1..=60_000))]
     plugin_deadline_ms: Option<u64>,
 
-    /// Memory that one session of a plugin may have. [default: 67108864]
+    /// Bytes of memory that one session of a plugin may use. [default: 67108864]
     #[arg(long, env = "OCELLUS_PLUGIN_MEMORY_BYTES", value_name = "BYTES")]
     plugin_memory_bytes: Option<usize>,
 
@@ -165,16 +166,17 @@ struct Settings {
     #[arg(long, env = "OCELLUS_PLUGIN_COMPILE_SECONDS", value_name = "S", value_parser = clap::value_parser!(u64).range(1..=3600))]
     plugin_compile_seconds: Option<u64>,
 
-    /// Memory that the process which compiles a plugin may have, at least 268435456. [default:
-    /// 2147483648]
+    /// Bytes of memory that the process which compiles a plugin may use, at least 268435456.
+    /// [default: 2147483648]
     #[arg(long, env = "OCELLUS_PLUGIN_COMPILE_MEMORY_BYTES", value_name = "BYTES")]
     plugin_compile_memory_bytes: Option<u64>,
 
-    /// What is logged, by severity and module (error, warn, info, debug, trace). [default: info]
+    /// Least severity that is logged (error, warn, info, debug, trace), for all or by module.
+    /// [default: info]
     #[arg(long, env = "OCELLUS_LOG", value_name = "FILTER")]
     log: Option<String>,
 
-    /// How log lines are written. [default: text]
+    /// Format of log lines. [default: text]
     #[arg(long, env = "OCELLUS_LOG_FORMAT", value_name = "FORMAT")]
     log_format: Option<LogFormat>,
 }
@@ -187,7 +189,7 @@ pub(crate) enum LogFormat {
     Json,
 }
 
-/// What holds after all was read.
+/// Configuration in effect: arguments, environment, file and defaults merged.
 #[derive(Debug)]
 pub(crate) struct Config {
     pub data: PathBuf,

@@ -1,10 +1,10 @@
-//! The log: lines on standard error, written by a thread of their own.
+//! Asynchronous log writer: lines on standard error, written by a dedicated thread.
 //!
-//! Guarantees: whoever logs waits for nobody and never fails. Where standard error takes nothing (a
-//! full disk, a pipe that is closed or that nobody reads) lines are lost and counted, and once it
-//! takes lines again the log says how many. What a panic has to say is a line like the others.
-//! Lines come in the order in which they were logged; they end with the process, which should call
-//! [`Log::finish`] first.
+//! Guarantees: logging never blocks and never fails. Where standard error accepts nothing (a full
+//! disk, a pipe that is closed or that nobody reads) lines are lost and counted, and once it
+//! accepts lines again the log reports how many were lost. Panics are logged as lines, too. Lines
+//! are written in the order in which they were logged. The thread ends with the process, which
+//! calls [`Log::finish`] first so that no line is left in the queue.
 
 use std::{
     collections::VecDeque,
@@ -25,12 +25,12 @@ use tracing_subscriber::{EnvFilter, fmt::MakeWriter};
 
 use crate::config::LogFormat;
 
-/// Of lines that wait to be written: seconds of a busy server.
+/// Capacity of the queue of lines: seconds of a busy server.
 const MAX_WAITING_BYTES: usize = 4 << 20;
-/// For lines that wait at the process's end.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// Within this the queue is written when the process ends.
+const FINISH_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Takes lines from any thread. Cheap to clone; all clones are one log.
+/// Handle of the log, for any thread. Cheap to clone; all clones share one queue.
 #[derive(Clone)]
 pub(crate) struct Log(Arc<Queue>);
 
@@ -45,9 +45,9 @@ struct Queue {
 struct Waiting {
     lines: VecDeque<Vec<u8>>,
     bytes: usize,
-    /// Lines for which there was no room since the others were taken.
+    /// Lines dropped because the queue was full, since the writer last took lines.
     lost: u64,
-    /// Lines were taken and are being written.
+    /// The writer has taken lines and is writing them.
     writing: bool,
 }
 
@@ -55,16 +55,16 @@ impl Log {
     /// Sends what the process logs, and what its panics say, to standard error.
     ///
     /// # Errors
-    /// Where `filter` is none, or the thread cannot be started.
+    /// If `filter` cannot be parsed, or the thread cannot be started.
     pub(crate) fn to_stderr(filter: &str, format: LogFormat) -> Result<Self> {
-        let filter = EnvFilter::try_new(filter).with_context(|| format!("--log {filter:?} is no filter"))?;
-        // Not by way of the standard library, whose lock a full pipe would keep for as long as it
-        // is full.
+        let filter = EnvFilter::try_new(filter).with_context(|| format!("--log {filter:?} is not a filter"))?;
+        // Not through [`io::stderr`]: a write to a full pipe would hold its lock for as long as the
+        // pipe is full.
         let stderr = File::from(io::stderr().as_fd().try_clone_to_owned().context("cannot write to standard error")?);
         let colours = stderr.is_terminal();
         let log = Self::start(Sink::new(stderr, format)).context("cannot start a thread")?;
-        // It would report lines that it cannot write by `eprintln!`, which panics where that cannot
-        // be written either.
+        // Its internal errors would go through `eprintln!`, which panics when standard error cannot
+        // be written.
         let builder = tracing_subscriber::fmt()
             .with_env_filter(filter)
             .with_writer(log.clone())
@@ -81,7 +81,7 @@ impl Log {
                 std::backtrace::BacktraceStatus::Captured => tracing::error!("{panic}\n{backtrace}"),
                 _ => tracing::error!("{panic}"),
             }
-            // It may be the last that the process says.
+            // The panic may end the process.
             panics.finish();
         }));
         Ok(log)
@@ -102,10 +102,10 @@ impl Log {
         Ok(log)
     }
 
-    /// Waits until all lines are written or lost, for a second at most.
+    /// Waits until all lines are written or lost, for [`FINISH_TIMEOUT`] at most.
     pub(crate) fn finish(&self) {
         let mut waiting = self.0.waiting.lock();
-        self.0.written.wait_while_for(&mut waiting, |w| w.writing || !w.lines.is_empty(), PATIENCE);
+        self.0.written.wait_while_for(&mut waiting, |w| w.writing || !w.lines.is_empty(), FINISH_TIMEOUT);
     }
 }
 
@@ -121,8 +121,8 @@ impl Queue {
         self.filled.notify_one();
     }
 
-    /// All lines that wait, as soon as there are any, and how many were lost behind them. What was
-    /// taken before is done with.
+    /// Waits for lines, then takes all of them, with the number of lines lost after them. Marks the
+    /// lines taken before as written.
     fn take(&self) -> (VecDeque<Vec<u8>>, u64) {
         let mut waiting = self.waiting.lock();
         waiting.writing = false;
@@ -153,12 +153,12 @@ impl Write for Log {
     }
 }
 
-/// Writes lines where they belong, as long as that works.
+/// Destination of the lines, with the count of those that could not be written.
 struct Sink<W> {
     to: W,
     format: LogFormat,
     lost: u64,
-    /// A line broke off in its middle.
+    /// The last line was written only in part.
     torn: bool,
 }
 
@@ -199,7 +199,7 @@ impl<W: Write> Sink<W> {
     }
 }
 
-/// As a line of the log would be.
+/// The log line that reports lost lines.
 fn notice(lost: u64, format: LogFormat) -> String {
     let (now, message) = (SystemClock.now(), format!("{lost} log lines could not be written"));
     match format {
@@ -221,7 +221,7 @@ mod tests {
 
     use super::*;
 
-    /// Takes so many bytes, then nothing until it is given more room.
+    /// Accepts as many bytes as it has room for, and fails until the test gives it more.
     #[derive(Default)]
     struct Disk {
         written: Vec<u8>,
@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_that_a_full_disk_did_not_take_are_counted_and_said_once() {
+    fn lines_lost_on_a_full_disk_are_counted_and_reported_once() {
         let mut sink = Sink::new(Disk { room: 10, ..Disk::default() }, LogFormat::Text);
         for line in ["first\n", "second\n", "third\n", "fourth\n"] {
             sink.write(line.as_bytes());
@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn a_log_of_json_stays_one() {
+    fn the_notice_of_lost_lines_is_json_in_a_json_log() {
         let mut sink = Sink::new(Disk::default(), LogFormat::Json);
         sink.write(b"{}\n");
         sink.to.room = 1000;
@@ -286,16 +286,17 @@ mod tests {
             }
             sink.to.room = usize::MAX;
             sink.write(b"{\"line\":\"last\"}\n");
-            let whole: Vec<serde_json::Value> = lines(&sink).iter().filter_map(|l| serde_json::from_str(l).ok()).collect();
+            let whole: Vec<serde_json::Value> =
+                lines(&sink).iter().filter_map(|l| serde_json::from_str(l).ok()).collect();
             let written = whole.iter().filter(|l| l["line"].is_number()).count() as u64;
             let lost: u64 = whole.iter().filter_map(|l| l["fields"]["lost"].as_u64()).sum();
-            // A line of which only the line break is missing counts as lost, and can be read: never
-            // less than was lost.
+            // Not `==`: a line of which only the line break is missing counts as lost and can be
+            // read.
             prop_assert!(written + lost >= rooms.len() as u64);
         }
     }
 
-    /// Takes a line when the test lets it.
+    /// A writer that blocks until the test lets a line through.
     struct Gate(mpsc::Receiver<()>, mpsc::Sender<Vec<u8>>);
 
     impl Write for Gate {
@@ -311,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pipe_that_nobody_reads_holds_up_nobody() {
+    fn logging_does_not_block_on_a_pipe_that_nobody_reads() {
         let (open, gate) = mpsc::channel();
         let (written, read) = mpsc::channel();
         let mut log = Log::start(Sink::new(Gate(gate, written), LogFormat::Text)).unwrap();

@@ -1,7 +1,7 @@
 //! The `ocellus` program: arguments, configuration, wiring, sub-commands.
 //!
-//! Owns the process: what it was asked to do, the signals that end it, and its exit status (0 done,
-//! 1 failed, 2 wrong arguments). Everything else lives in the crates below it.
+//! Owns the process: its arguments, the signals that end it, and its exit status (0 success, 1
+//! failure, 2 wrong arguments). Everything else lives in the crates below.
 
 mod assets;
 mod check;
@@ -19,8 +19,8 @@ use std::{io::Write, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 
-// burn's CPU engine makes and frees large tensors all the time: glibc's allocator gives each back
-// to the system at once.
+// burn's CPU engine allocates and frees large tensors all the time, and glibc's allocator would
+// return each to the system at once.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
@@ -34,14 +34,14 @@ struct Arguments {
 }
 
 #[derive(Debug, Subcommand)]
-#[expect(clippy::large_enum_variant, reason = "there is one, for the life of the process")]
+#[expect(clippy::large_enum_variant, reason = "one value, for the life of the process")]
 enum Command {
     /// Run the server.
     Serve(config::ServeArguments),
     /// Verify an archive folder; the server must not be running on it.
     Check(check::CheckArguments),
-    /// Go through a finished job once more, with other settings or plugins: what would be
-    /// different, and why.
+    /// Run the detections of a finished job through other settings or plugins, and print what would
+    /// differ and why.
     Replay(replay::ReplayArguments),
     /// Create, build, inspect, test and benchmark plugins.
     #[command(subcommand)]
@@ -62,7 +62,7 @@ fn main() -> ExitCode {
         Command::CompilePlugin(arguments) => Ok(compile::run(&arguments)),
     };
     result.unwrap_or_else(|error| {
-        // Whoever reads what is printed has seen enough: `ocellus plugin inspect … | head`.
+        // The reader closed the pipe: `ocellus plugin inspect … | head`.
         if !serving
             && error
                 .chain()
@@ -70,7 +70,7 @@ fn main() -> ExitCode {
         {
             return ExitCode::SUCCESS;
         }
-        // The exit status says it, too, where standard error takes nothing.
+        // Standard error may be unwritable; the exit status reports the failure, too.
         let _ = writeln!(std::io::stderr(), "ocellus: {error:#}");
         ExitCode::FAILURE
     })

@@ -2,29 +2,30 @@
 //! libraries (glibc).
 #![allow(unsafe_code, reason = "allocators have no other interface")]
 
-/// The C heap gives pieces of this size and more pages of their own, which go back to the system
-/// with the piece. Bytes.
+/// Size in bytes from which the C heap maps an allocation on its own (`M_MMAP_THRESHOLD`), so that
+/// freeing it returns the pages to the system.
 ///
-/// Left to itself glibc raises that limit to the largest piece that was ever freed, up to 32 MB.
-/// Frames then lie between what stays, and memory that was once taken is never given back.
+/// By default glibc raises the threshold to the largest allocation that was ever freed, up to 32
+/// MB. Frames then lie on the heap between allocations that stay, and their memory is never
+/// returned.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 const OWN_PAGES: i32 = 256 << 10;
 
-/// Sets the heaps up; to be called before anything large is made.
+/// Configures the heaps; to be called before any large allocation.
 pub(crate) fn set_up() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    // SAFETY: may be called at any time; what it does not know it refuses.
+    // SAFETY: may be called at any time; unknown parameters are refused.
     unsafe {
         libc::mallopt(libc::M_MMAP_THRESHOLD, OWN_PAGES);
     }
 }
 
-/// Gives pages that nothing lies in back to the system.
+/// Returns unused pages of both heaps to the system.
 ///
-/// Preparing a network takes ONNX Runtime several times the memory that the network then has, in
-/// pieces between others that stay, which glibc keeps for ever; mimalloc keeps what threads had
-/// that have ended.
-pub(crate) fn give_back() {
+/// Loading a network takes ONNX Runtime several times the memory that the network has afterwards,
+/// scattered between allocations that stay, which glibc never returns by itself; mimalloc keeps the
+/// pages of threads that have ended.
+pub(crate) fn trim() {
     // SAFETY: may be called at any time, from any thread.
     unsafe { libmimalloc_sys::mi_collect(true) };
     #[cfg(all(target_os = "linux", target_env = "gnu"))]

@@ -1,5 +1,5 @@
-//! `ocellus replay`: a finished job once more, with other settings or plugins. Reads the archive
-//! and changes nothing in it; the server may be running on it.
+//! `ocellus replay`: the detections of a finished job, run through other settings or plugins. Reads
+//! the archive and changes nothing in it; the server may be running on it.
 
 use std::{
     io::Write,
@@ -26,11 +26,11 @@ pub(crate) struct ReplayArguments {
     #[arg(long, env = "OCELLUS_DATA", value_name = "DIR")]
     data: PathBuf,
 
-    /// JSON file with stream_settings to lay over those of the job.
+    /// JSON file with the stream_settings that differ from those of the job.
     #[arg(long, value_name = "FILE")]
     settings: Option<PathBuf>,
 
-    /// Folder of the plugins that ship (*.wasm); those in the data folder go before them. [default:
+    /// Folder of the shipped plugins (*.wasm); those in the data folder override them. [default:
     /// plugins beside the program]
     #[arg(long, env = "OCELLUS_PLUGINS", value_name = "DIR")]
     plugins: Option<PathBuf>,
@@ -44,7 +44,7 @@ pub(crate) struct ReplayArguments {
     json: bool,
 }
 
-/// 0: the same objects as in the archive. 1: others.
+/// Exit status 0: the same objects as in the archive; 1: others.
 pub(crate) fn run(arguments: &ReplayArguments) -> Result<ExitCode> {
     let ReplayArguments { video, data, settings, plugins, out, json } = arguments;
     let job = StoredJob::open(data, VideoId(*video))
@@ -57,10 +57,10 @@ pub(crate) fn run(arguments: &ReplayArguments) -> Result<ExitCode> {
     let plugins = Plugins::open(Setup { user, ..Setup::from(&folder) }, Limits::default())?;
     let before = ocellus_pipeline::settings_of(&job)?;
     let settings = match settings {
-        Some(path) => laid_over(path, &before, &plugins)?,
+        Some(path) => merged(path, &before, &plugins)?,
         None => before,
     };
-    // Ctrl-C ends the process.
+    // Never raised: Ctrl-C ends the process.
     let interrupt = Interrupt::new();
     let replay = ocellus_pipeline::replay(&job, &settings, &plugins, &interrupt)?;
     let diff = ocellus_pipeline::compare(&job, &replay, &settings, &plugins, &interrupt)?;
@@ -79,22 +79,23 @@ pub(crate) fn run(arguments: &ReplayArguments) -> Result<ExitCode> {
         serde_json::to_writer_pretty(&mut stdout, &diff)?;
         writeln!(stdout)?;
     } else {
-        tell(&mut stdout, &replay, &diff)?;
+        print(&mut stdout, &replay, &diff)?;
     }
     Ok(if diff.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }
 
-fn laid_over(path: &Path, before: &StreamSettings, plugins: &Plugins) -> Result<StreamSettings> {
+/// The job's settings, with those of the file in place of theirs.
+fn merged(path: &Path, before: &StreamSettings, plugins: &Plugins) -> Result<StreamSettings> {
     let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
     let sent = serde_json::from_str(&text).with_context(|| format!("{} is no JSON", path.display()))?;
-    // Only what was looked for can be replayed.
+    // The log holds detections of the job's object types only.
     let types: Vec<_> = before.detectors.keys().cloned().collect();
     ocellus_pipeline::settings_schema(&types, plugins)?
         .merge(before, &sent)
         .map_err(|e| anyhow::anyhow!("{}: {e}", path.display()))
 }
 
-fn tell(out: &mut impl Write, replay: &Replay, diff: &Diff) -> Result<()> {
+fn print(out: &mut impl Write, replay: &Replay, diff: &Diff) -> Result<()> {
     let Replay { frames, took, objects, plugins } = replay;
     writeln!(
         out,
@@ -120,7 +121,11 @@ fn tell(out: &mut impl Write, replay: &Replay, diff: &Diff) -> Result<()> {
                 Some(d) => format!("{instead} dropped by {}, {} {}", d.plugin, d.rule, d.value),
                 None => format!("{instead} part of another track"),
             };
-            writeln!(out, "  {sign} {id} at {time:.2} s {bbox:?}, quality {quality:.2}: {why}")?;
+            let [left, top, right, bottom] = bbox;
+            writeln!(
+                out,
+                "  {sign} {id} at {time:.2} s [{left}, {top}, {right}, {bottom}], quality {quality:.2}: {why}"
+            )?;
         }
     }
     for (name, used) in plugins {

@@ -1,5 +1,5 @@
-//! `ocellus serve`: builds the house from the bottom up, serves, and takes it down in the other
-//! order.
+//! `ocellus serve`: opens the archive, the networks, the plugins, the engine and the API in that
+//! order, serves, and shuts them down in reverse.
 
 use std::{
     io::Write,
@@ -31,7 +31,7 @@ use crate::{
 };
 
 pub(crate) fn run(arguments: ServeArguments) -> Result<()> {
-    // What others must not read may be in any file that is made here or by a plugin's compiler.
+    // Any file of the server or of its compiler processes may hold what other users must not read.
     rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
     let config = arguments.resolve()?;
     let log = Log::to_stderr(&config.log, config.log_format)?;
@@ -46,7 +46,7 @@ async fn serve(config: Config) -> Result<()> {
     let begun = Instant::now();
     let connections = config.connections.within(descriptors::raise_limit());
     std::fs::create_dir_all(&config.data)
-        .with_context(|| format!("cannot make the data folder {}", config.data.display()))?;
+        .with_context(|| format!("cannot create the data folder {}", config.data.display()))?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
 
     let (archive, opened) = Archive::open(&config.data, Arc::clone(&clock))
@@ -54,12 +54,12 @@ async fn serve(config: Config) -> Result<()> {
     if let Some(reason) = &opened.index_rebuilt {
         warn!(reason, videos = opened.videos, "the index was rebuilt from the archive: {reason}");
     }
-    info!(videos = opened.videos, "archive {} with {} videos", config.data.display(), opened.videos);
+    info!(videos = opened.videos, "opened the archive in {}", config.data.display());
 
     let token_path = config.data.join("admin.token");
     let (token, made) = token::read_or_make(&token_path)?;
     if made {
-        info!("made an admin token: {}", token_path.display());
+        info!("created an admin token in {}", token_path.display());
     }
 
     let onnxruntime = folder(config.onnxruntime, "onnxruntime")?;
@@ -70,7 +70,7 @@ async fn serve(config: Config) -> Result<()> {
     let devices: Vec<_> = devices.into_iter().map(|device| format!("{device}, ")).collect();
     info!("videos are decoded by {}software", devices.concat());
     let plugins = folder(config.plugins, "plugins")?
-        .context("there is no folder of plugins: cargo xtask build makes them, --plugins names another folder")?;
+        .context("there is no folder of plugins: cargo xtask build creates one, --plugins names another")?;
     let plugin_limits = Limits { traces: Some(config.data.join("plugin-faults")), ..config.plugin_limits };
     let setup = Setup {
         shipped: plugins,
@@ -79,13 +79,14 @@ async fn serve(config: Config) -> Result<()> {
         compiler: Some(compile::program()?),
     };
     let plugins = Plugins::open(setup, plugin_limits)?;
-    memory::give_back();
-    // Before the networks, which have to be loaded to the end; and before the engine: jobs must not
-    // be led to where the server itself listens.
+    memory::trim();
+    // Before the networks, whose loading cannot be interrupted if the address is taken; and before
+    // the engine, whose network policy keeps jobs from the server's own address.
     let listener =
         TcpListener::bind(config.listen).await.with_context(|| format!("cannot listen on {}", config.listen))?;
     let address = listener.local_addr()?;
-    // Behind the plugins: the larger network takes several times its memory while it is made ready.
+    // After the plugins: loading a network takes several times its memory, and compiling adds to
+    // it.
     let (detectors, embedders, loading) =
         networks(folder(config.detectors, "detectors")?, folder(config.embedders, "embedders")?, &device)?;
     let network = NetworkPolicy::new(config.allow_network, Some(address));
@@ -93,20 +94,20 @@ async fn serve(config: Config) -> Result<()> {
         jobs: config.jobs,
         network,
         outbox: config.outbox,
-        give_back: memory::give_back,
+        give_back: memory::trim,
         decoding: config.decoding,
     };
     let engine = Engine::start(engine_config, archive, detectors, embedders, plugins, Arc::clone(&clock))?;
     tokio::spawn(tidy(engine.clone()));
     let router = ocellus_api::router(Api { engine: engine.clone(), token, config: config.api, clock });
 
-    // Before anybody is told that there is somebody to stop.
+    // Handled before the address is printed: a script may send a signal right after it.
     let (mut terminated, mut interrupted) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    info!(start_ms = begun.elapsed().as_millis() as u64, connections = connections.connections, "ready");
+    info!(start_ms = begun.elapsed().as_millis() as u64, connections = connections.connections, "the server is ready");
     // The one line on standard output: scripts wait for it.
     let mut stdout = std::io::stdout();
     if let Err(error) = writeln!(stdout, "listening on http://{address}").and_then(|()| stdout.flush()) {
-        warn!(%error, "where the server listens cannot be written to standard output ({error}): http://{address}");
+        warn!(%error, "listening on http://{address}, which cannot be written to standard output");
     }
 
     let compiling = engine.plugins().clone();
@@ -117,8 +118,9 @@ async fn serve(config: Config) -> Result<()> {
             _ = interrupted.recv() => {}
         }
         compiling.stop_compiling();
-        info!("stopping; running jobs go on at the next start");
-        // Requests that wait for a job or a slow source would keep their connections open.
+        info!("stopping; running jobs continue at the next start");
+        // Ends requests that wait for a job or a slow source, which would keep their connections
+        // open.
         closing.close();
         tokio::spawn(async move {
             interrupted.recv().await;
@@ -127,7 +129,7 @@ async fn serve(config: Config) -> Result<()> {
     };
     ocellus_api::serve(listener, router, connections, stop).await;
     engine.shutdown().await;
-    // A library must not be taken down while it loads.
+    // ONNX Runtime's library must not be unloaded while it loads a network.
     if tokio::task::spawn_blocking(|| loading.join()).await?.is_err() {
         error!("the thread that loads networks panicked");
     }
@@ -135,7 +137,7 @@ async fn serve(config: Config) -> Result<()> {
     Ok(())
 }
 
-/// Jobs that ended leave room behind, and networks that nobody asks for, now and then.
+/// Every minute releases the memory that ended jobs left and the networks that are not in use.
 async fn tidy(engine: Engine) {
     let mut minute = tokio::time::interval(Duration::from_secs(60));
     minute.tick().await;
@@ -146,8 +148,7 @@ async fn tidy(engine: Engine) {
     }
 }
 
-/// What is in the folders of networks, and the thread that makes it ready: jobs wait for that, the
-/// API does not.
+/// The networks in the folders, and the thread that loads them: jobs wait for it, the API does not.
 fn networks(
     detectors: Option<PathBuf>,
     embedders: Option<PathBuf>,
@@ -165,35 +166,35 @@ fn networks(
         Some(dir) => {
             let (detectors, load) = Detectors::open(&dir, device)
                 .with_context(|| format!("cannot read the detectors in {}", dir.display()))?;
-            info!("detectors from {}", dir.display());
+            info!("reading detectors from {}", dir.display());
             (detectors, Some(load))
         }
         None => {
             warn!(
-                "there is no folder of detectors: nothing will be found in videos (cargo xtask setup fetches them, --detectors names another folder)"
+                "there is no folder of detectors, so nothing will be found: cargo xtask setup fetches them, --detectors names another folder"
             );
             (Detectors::default(), None)
         }
     };
     let load = move || {
         let begun = Instant::now();
-        // One after the other, and what they took is given back between: preparing a network takes
-        // several times the memory that it then has.
+        // One after the other, returning memory in between: loading a network takes several times
+        // the memory that it has afterwards.
         if let Some(load) = load_embedders {
             load();
-            memory::give_back();
+            memory::trim();
         }
         if let Some(load) = load_detectors {
             load();
-            memory::give_back();
+            memory::trim();
         }
-        info!(load_ms = begun.elapsed().as_millis() as u64, "the networks are ready");
+        info!(load_ms = begun.elapsed().as_millis() as u64, "the networks are loaded");
     };
     let loading = thread::Builder::new().name("load-networks".into()).spawn(load).context("cannot start a thread")?;
     Ok((detectors, embedders, loading))
 }
 
-/// The folder that the operator named, which must exist, or the one that comes with the program.
+/// The folder that the operator named, which must exist, or the one that ships with the program.
 fn folder(named: Option<PathBuf>, name: &str) -> Result<Option<PathBuf>> {
     match named {
         Some(dir) if dir.is_dir() => Ok(Some(dir)),

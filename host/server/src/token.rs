@@ -1,4 +1,4 @@
-//! The admin token: made on the first start, kept in the data folder.
+//! The admin token: created on the first start, kept in the data folder.
 
 use std::{
     fs,
@@ -10,8 +10,8 @@ use std::{
 use anyhow::{Context, Result};
 use ocellus_api::AdminToken;
 
-/// Reads the token from `path`, or makes one there that only the owner may read. The second value
-/// says which.
+/// Reads the token from `path`, or creates one there with mode 0600. The second value is whether it
+/// was created.
 pub(crate) fn read_or_make(path: &Path) -> Result<(AdminToken, bool)> {
     match fs::read_to_string(path) {
         Ok(text) => {
@@ -22,9 +22,9 @@ pub(crate) fn read_or_make(path: &Path) -> Result<(AdminToken, bool)> {
         Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
     }
     let mut secret = [0_u8; 32];
-    getrandom::fill(&mut secret).context("the system gives no random numbers")?;
+    getrandom::fill(&mut secret).context("the system has no random numbers")?;
     let text: String = secret.iter().map(|byte| format!("{byte:02x}")).collect();
-    // Written whole under another name first: a token that was cut short would lock its owner out.
+    // Written under another name and renamed: a truncated token would lock its owner out.
     let part = path.with_extension("part");
     let write = || -> std::io::Result<()> {
         let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&part)?;
@@ -43,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_token_is_made_once_and_only_its_owner_reads_it() {
+    fn a_token_is_created_once_and_readable_by_its_owner_alone() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("admin.token");
         assert!(read_or_make(&path).unwrap().1);

@@ -1,4 +1,4 @@
-//! `cargo xtask bless`: what the code now says becomes the golden files.
+//! `cargo xtask bless`: rewrites the golden files with the present output.
 
 use anyhow::Result;
 
@@ -7,8 +7,9 @@ use crate::{
     shell::{self, cargo, say},
 };
 
-/// Runs the tests that hold golden files, with leave to write them. All of the workspace is named,
-/// so that dependencies are built as for the tests, once. The tables of figures are written here.
+/// Runs the tests that have golden files, with the environment variable that lets them write the
+/// files, and writes the benchmark tables. Names the whole workspace, so that dependencies are
+/// built with the features of the tests.
 pub(crate) fn run() -> Result<()> {
     setup::ensure()?;
     shell::run(

@@ -7,20 +7,26 @@ use crate::{
     shell::{self, cargo, say, target},
 };
 
-/// The programs and the plugins, everything set up before.
+/// Sets up, then builds the plugins and, unless `plugins_only`, the programs.
 pub(crate) fn run(plugins_only: bool) -> Result<()> {
-    setup::ensure()?;
-    plugins::build()?;
     if plugins_only {
-        return Ok(());
+        setup::ensure()?;
+        return plugins::build();
     }
-    programs()?;
-    say("Finished", &format!("{}", target().join("release/ocellus").display()));
+    everything()?;
+    say("Finished", &target().join("release/ocellus").display().to_string());
     Ok(())
 }
 
-/// All of the workspace, so that dependencies are built once, with the features that the tests use,
-/// too.
+/// Sets up, then builds the plugins and the programs.
+pub(crate) fn everything() -> Result<()> {
+    setup::ensure()?;
+    plugins::build()?;
+    programs()
+}
+
+/// Builds the whole workspace: dependencies are then built once, with the features that the tests
+/// need, too.
 pub(crate) fn programs() -> Result<()> {
     say("Building", "the programs (a first build takes half an hour on two cores)");
     shell::run(cargo().args(["build", "--release", "--workspace", "--bins", "--benches"]))

@@ -1,4 +1,4 @@
-//! The server's API as a client sees it, as far as the commands of this program need it.
+//! HTTP client of the server's API, as far as the commands of xtask need it.
 
 use std::{collections::BTreeMap, fs, path::Path, time::Duration};
 
@@ -15,7 +15,7 @@ use ureq::{
 pub(crate) struct Video {
     pub(crate) id: u64,
     pub(crate) finished: bool,
-    /// Seconds; some recordings do not say.
+    /// Seconds; absent where the recording has no duration.
     pub(crate) source_len: Option<f64>,
     pub(crate) error: Option<String>,
     pub(crate) face_count: u64,
@@ -30,7 +30,7 @@ pub(crate) struct HealthStatus {
     pub(crate) statistic: Statistic,
 }
 
-/// All nought before the first job.
+/// All 0 before the first job.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct Statistic {
@@ -38,7 +38,7 @@ pub(crate) struct Statistic {
     pub(crate) processing_fps: f64,
     /// Seconds of media.
     pub(crate) processed_duration: f64,
-    /// By what for.
+    /// By stage.
     pub(crate) cpu_seconds: BTreeMap<String, f64>,
 }
 
@@ -68,14 +68,14 @@ pub(crate) struct Object {
     pub(crate) thumbnail: String,
 }
 
-/// What `GET /` of the receiver says.
+/// Response of `GET /` of the receiver.
 #[derive(Deserialize)]
 pub(crate) struct Received {
     pub(crate) posts: u64,
     pub(crate) duplicates: u64,
 }
 
-/// An answer, whatever its status.
+/// A response of any status.
 pub(crate) struct Reply {
     pub(crate) status: u16,
     pub(crate) body: Vec<u8>,
@@ -86,33 +86,40 @@ impl Reply {
         (200..300).contains(&self.status)
     }
 
-    /// The body, where it is what is expected.
+    /// Parses the body.
     pub(crate) fn json<T: DeserializeOwned>(&self) -> Result<T> {
         serde_json::from_slice(&self.body)
-            .with_context(|| format!("unexpected answer: {}", String::from_utf8_lossy(&self.body)))
+            .with_context(|| format!("unexpected response: {}", String::from_utf8_lossy(&self.body)))
     }
 }
 
 pub(crate) struct Client {
     agent: Agent,
-    /// Without a slash at its end.
+    /// URL of the server, without a slash at its end.
     pub(crate) base: String,
     pub(crate) token: String,
 }
 
+/// Reads the token that a server created in its data folder.
+pub(crate) fn admin_token(data: &Path) -> Result<String> {
+    let path = data.join("admin.token");
+    let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    Ok(text.trim().to_owned())
+}
+
 impl Client {
     pub(crate) fn new(base: String, token: String) -> Self {
-        Self::patient(base, token, None)
+        Self::with_timeout(base, token, None)
     }
 
-    /// One that gives an answer up which is not complete after `patience`.
-    pub(crate) fn patient(base: String, token: String, patience: Option<Duration>) -> Self {
-        let agent = Agent::config_builder().http_status_as_error(false).timeout_global(patience).build().into();
+    /// With a timeout of every request until its response is complete.
+    pub(crate) fn with_timeout(base: String, token: String, timeout: Option<Duration>) -> Self {
+        let agent = Agent::config_builder().http_status_as_error(false).timeout_global(timeout).build().into();
         Self { agent, base, token }
     }
 
-    /// The same, with connections of its own.
-    pub(crate) fn another(&self) -> Self {
+    /// A client of the same server with a connection pool of its own.
+    pub(crate) fn with_own_connections(&self) -> Self {
         Self::new(self.base.clone(), self.token.clone())
     }
 
@@ -120,7 +127,7 @@ impl Client {
         format!("Token {}", self.token)
     }
 
-    /// Whatever is answered, refusals too; an error where there is no complete answer.
+    /// Sends a request; the response, whatever its status, or an error if there is no complete one.
     pub(crate) fn ask(&self, method: Method, path: &str, body: &[u8]) -> Result<Reply, ureq::Error> {
         let url = if path.starts_with("http") { path.to_owned() } else { format!("{}{path}", self.base) };
         let bodiless = matches!(method, Method::GET | Method::DELETE);
@@ -130,7 +137,7 @@ impl Client {
         Ok(Reply { status: response.status().as_u16(), body: response.body_mut().read_to_vec()? })
     }
 
-    /// The text of the answer. `path` may be a whole URL, as pages name each other.
+    /// Text of the response to a GET. `path` may be an absolute URL, as in `next_page`.
     pub(crate) fn read(&self, path: &str) -> Result<String> {
         let url = if path.starts_with("http") { path.to_owned() } else { format!("{}{path}", self.base) };
         accepted(path, self.agent.get(url).header("Authorization", self.authorization()).call())
@@ -138,10 +145,10 @@ impl Client {
 
     pub(crate) fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T> {
         let text = self.read(path)?;
-        serde_json::from_str(&text).with_context(|| format!("{path} answered something else than expected: {text}"))
+        serde_json::from_str(&text).with_context(|| format!("unexpected response of {path}: {text}"))
     }
 
-    /// The text of the answer.
+    /// Posts `body`, or nothing if it is null; text of the response.
     pub(crate) fn post(&self, path: &str, body: &Value) -> Result<String> {
         let request = self.agent.post(format!("{}{path}", self.base)).header("Authorization", self.authorization());
         accepted(
@@ -154,12 +161,24 @@ impl Client {
         )
     }
 
+    /// Creates a video with these fields; its id.
+    pub(crate) fn create(&self, fields: &Value) -> Result<u64> {
+        let text = self.post("/videos/", fields)?;
+        let Video { id, .. } = serde_json::from_str(&text).with_context(|| format!("not a video: {text}"))?;
+        Ok(id)
+    }
+
+    /// Puts a job of the video into the queue.
+    pub(crate) fn process(&self, video: u64) -> Result<()> {
+        self.post(&format!("/videos/{video}/process/"), &Value::Null).map(drop)
+    }
+
     pub(crate) fn delete(&self, path: &str) -> Result<()> {
         let request = self.agent.delete(format!("{}{path}", self.base)).header("Authorization", self.authorization());
         accepted(path, request.call()).map(drop)
     }
 
-    /// Sends a file as the body, with a progress bar.
+    /// Sends a file as the body, showing a progress bar.
     pub(crate) fn upload(&self, path: &str, file: &Path) -> Result<()> {
         let content = fs::File::open(file).with_context(|| format!("cannot read {}", file.display()))?;
         let length = content.metadata()?.len();
@@ -173,10 +192,10 @@ impl Client {
     }
 }
 
-/// The text of an answer, if it is one of success.
+/// Text of a response with a success status; any other status is an error.
 fn accepted(path: &str, response: Result<Response<ureq::Body>, ureq::Error>) -> Result<String> {
-    let mut response = response.with_context(|| format!("no answer from {path}"))?;
-    let text = response.body_mut().read_to_string().with_context(|| format!("the answer of {path} broke off"))?;
+    let mut response = response.with_context(|| format!("no response from {path}"))?;
+    let text = response.body_mut().read_to_string().with_context(|| format!("the response of {path} was cut off"))?;
     if !response.status().is_success() {
         bail!("{path} answered {}: {text}", response.status());
     }

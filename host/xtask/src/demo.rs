@@ -1,14 +1,13 @@
-//! `cargo xtask demo`: the main job before your eyes.
+//! `cargo xtask demo`: processes a recording with a new server and receiver, and shows the result.
 //!
-//! The server and the receiver that it starts have ports of their own and a data folder of its own;
-//! both end with it.
+//! The server and the receiver have free ports and a data folder in `target/demo`, and end with the
+//! command.
 
 use std::{
     env, fs,
     io::{Write, stdout},
     path::{Path, PathBuf},
     process::Command,
-    sync::mpsc::{self, Receiver},
     time::Duration,
 };
 
@@ -16,15 +15,14 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use comfy_table::{Table, presets};
 use indicatif::{ProgressBar, ProgressStyle};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::{
     build,
-    client::{Client, Deliveries, Objects, Received, Video},
-    plugins,
+    client::{Client, Deliveries, Objects, Received, Video, admin_token},
     running::Running,
-    setup,
-    shell::{assets, say, target},
+    shell::{assets, remove_folder, say, target},
+    stop::Stop,
 };
 
 #[derive(Args)]
@@ -32,47 +30,24 @@ pub(crate) struct DemoArguments {
     /// The recording to process. [default: the packaged sample, a street]
     file: Option<PathBuf>,
 
-    /// End when all is shown, instead of leaving the server running until Ctrl-C.
+    /// End when the result is shown, instead of leaving the server running until Ctrl-C.
     #[arg(long)]
     exit: bool,
 }
 
-/// The user's wish to end: Ctrl-C or SIGTERM.
-struct Stop(Receiver<()>);
-
-impl Stop {
-    fn listen() -> Result<Self> {
-        let (wish, wishes) = mpsc::channel();
-        ctrlc::set_handler(move || {
-            // Nobody listens any more where the demo is ending already.
-            let _ = wish.send(());
-        })?;
-        Ok(Self(wishes))
-    }
-
-    /// Waits for the wish, but no longer than `time`; whether it came.
-    fn within(&self, time: Duration) -> bool {
-        self.0.recv_timeout(time).is_ok()
-    }
-}
-
 pub(crate) fn run(arguments: &DemoArguments) -> Result<()> {
     let file = match &arguments.file {
-        Some(file) if !file.is_file() => bail!("{} is no file", file.display()),
+        Some(file) if !file.is_file() => bail!("{} is not a file", file.display()),
         Some(file) => file.clone(),
         None => assets().join("media/bikes.mp4"),
     };
-    setup::ensure()?;
-    plugins::build()?;
-    build::programs()?;
+    build::everything()?;
 
     let home = target().join("demo");
-    match fs::remove_dir_all(&home) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => bail!("cannot clear {}: {error}", home.display()),
-        _ => fs::create_dir_all(&home)?,
-    }
+    remove_folder(&home)?;
+    fs::create_dir_all(&home)?;
     let (data, posts, log) = (home.join("data"), home.join("receiver"), home.join("server.log"));
-    // Before anything runs beside this: nothing is left behind then.
+    // Before any process is started, so that a signal leaves none behind.
     let stop = Stop::listen()?;
     let program = |name: &str| Command::new(target().join("release").join(name));
     let receiver =
@@ -87,8 +62,7 @@ pub(crate) fn run(arguments: &DemoArguments) -> Result<()> {
     .with_context(log_of_server)?;
     say("Running", &format!("the server at {} (log: {}) and a receiver at {}", server.url, shown(&log), receiver.url));
 
-    let token = fs::read_to_string(data.join("admin.token"))?.trim().to_owned();
-    let api = Client::new(server.url.clone(), token);
+    let api = Client::new(server.url.clone(), admin_token(&data)?);
     let id = begin(&api, &file, &receiver.url)?;
     let Some(video) = watch(&api, id, &mut server, &stop).with_context(log_of_server)? else {
         bail!("stopped before the recording was processed")
@@ -96,14 +70,14 @@ pub(crate) fn run(arguments: &DemoArguments) -> Result<()> {
     summarize(&video)?;
     objects(&api, id, &data)?;
     let got: Received = api.get(&receiver.url)?;
-    say("Received", &format!("{} posts, {} of them twice; they are in {}", got.posts, got.duplicates, shown(&posts)));
+    say("Received", &format!("{} posts, {} of them duplicates, in {}", got.posts, got.duplicates, shown(&posts)));
 
     if arguments.exit {
         return Ok(());
     }
     writeln!(
         stdout(),
-        "\nGo on by hand (Ctrl-C ends the demo):\n
+        "\nTry the API (Ctrl-C ends the demo):\n
   U={base}
   H=\"Authorization: Token {token}\"
   curl \"$U/videos/{id}/\" -H \"$H\"
@@ -119,28 +93,24 @@ pub(crate) fn run(arguments: &DemoArguments) -> Result<()> {
     Ok(())
 }
 
-/// Makes a video, uploads its file and has it processed; the video's id.
+/// Creates a video, uploads its file and starts its job; the video's id.
 fn begin(api: &Client, file: &Path, receiver: &str) -> Result<u64> {
-    // The sample is small, and so are the boxes in it.
+    // The sample is only 272 pixels high, and its boxes are small.
     let detector = json!({"filter_min_size": 24, "filter_min_quality": 0.3});
-    let made = api.post(
-        "/videos/",
-        &json!({
-            "camera_group": 1,
-            "name": file.file_name().unwrap_or_default().to_string_lossy(),
-            "router_url": format!("{receiver}/frame"),
-            "stream_settings": {"detectors": {"face": detector, "body": detector, "car": detector}},
-        }),
-    )?;
-    let Video { id, .. } = serde_json::from_str(&made).context("the server's answer is no video")?;
+    let id = api.create(&json!({
+        "camera_group": 1,
+        "name": file.file_name().unwrap_or_default().to_string_lossy(),
+        "router_url": format!("{receiver}/frame"),
+        "stream_settings": {"detectors": {"face": detector, "body": detector, "car": detector}},
+    }))?;
     api.upload(&format!("/videos/{id}/upload/source_file/"), file)?;
     say("Uploaded", &file.display().to_string());
-    api.post(&format!("/videos/{id}/process/"), &Value::Null)?;
+    api.process(id)?;
     Ok(id)
 }
 
-/// Shows how the job goes on until it has ended and all was delivered; the video then, or nothing
-/// where the user did not want to wait.
+/// Shows the progress until the job has ended and everything is delivered; the video then, or
+/// `None` if the user stops the demo.
 fn watch(api: &Client, id: u64, server: &mut Running, stop: &Stop) -> Result<Option<Video>> {
     let style = ProgressStyle::with_template("  Processing {bar:30} {percent:>3} %  {msg}")?;
     let bar = ProgressBar::new(1000).with_style(style);
@@ -169,7 +139,7 @@ fn watch(api: &Client, id: u64, server: &mut Running, stop: &Stop) -> Result<Opt
     }
 }
 
-/// One line about a job that has ended; an error where it ended badly.
+/// Prints one line about a finished job; an error if the job failed.
 fn summarize(video: &Video) -> Result<()> {
     if let Some(error) = &video.error {
         bail!("the recording could not be processed ({}): {error}", video.health_status.status);
@@ -183,12 +153,12 @@ fn summarize(video: &Video) -> Result<()> {
     Ok(())
 }
 
-/// A path as one would type it from here.
+/// A path relative to the working directory.
 fn shown(path: &Path) -> String {
     env::current_dir().ok().and_then(|here| path.strip_prefix(here).ok()).unwrap_or(path).display().to_string()
 }
 
-/// A table of what was found.
+/// Prints a table of the objects.
 fn objects(api: &Client, id: u64, data: &Path) -> Result<()> {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_header(["object", "from", "to", "box", "score", "quality", "picture"]);

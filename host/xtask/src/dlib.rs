@@ -1,11 +1,11 @@
-//! dlib's face recognition network (Davis King, 2017; public domain) from the quantised weights
-//! that a package carries, as ONNX: 29 convolutions in residual blocks, a mean over what is left of
-//! the picture, 128 numbers a face.
+//! Conversion of dlib's face recognition network (Davis King, 2017; public domain) to ONNX, from
+//! the quantised weights in a package: 29 convolutions in residual blocks, a global average pool,
+//! an embedding of 128 numbers.
 //!
-//! A weight is a float of four bytes, or one byte, as `byte * scale + min`. Each convolution is
-//! followed by a scale and a shift of each channel, which are folded into it. A block that halves
-//! the picture adds its input averaged two by two, with channels of zeros to fill up; where the
-//! convolution comes out a pixel smaller than the average, it is filled up with zeros.
+//! A weight is a 32-bit float, or one byte that stands for `byte * scale + min`. The scale and
+//! shift of each channel that follow a convolution are folded into it. A downsampling block adds
+//! its input after a 2x2 average pool, zero-padded to the number of channels; where the convolution
+//! is a pixel smaller than the pool, it is zero-padded, too.
 
 use std::collections::HashMap;
 
@@ -14,12 +14,12 @@ use serde::Deserialize;
 
 use crate::onnx::Graph;
 
-/// Of the picture.
+/// Side of the input picture; pixels.
 const SIDE: u64 = 150;
-/// Of the training pictures, by channel.
+/// Mean of the training pictures, red, green, blue.
 const MEAN: [f32; 3] = [122.782, 117.001, 104.298];
 
-/// A group of the manifest that lies beside the weights.
+/// A group of weights in the package's manifest.
 #[derive(Deserialize)]
 struct Group {
     weights: Vec<Weight>,
@@ -33,7 +33,7 @@ struct Weight {
     quantization: Option<Quantization>,
 }
 
-/// As floats of four bytes, in which the last digit of a number makes no difference.
+/// Read as `f32`, as the weights are: JSON numbers have more digits.
 #[derive(Deserialize)]
 struct Quantization {
     scale: f32,
@@ -42,7 +42,7 @@ struct Quantization {
 
 /// The network as an ONNX file.
 pub(crate) fn convert(manifest: &[u8], weights: &[u8]) -> Result<Vec<u8>> {
-    let groups: Vec<Group> = serde_json::from_slice(manifest).context("the manifest of the weights")?;
+    let groups: Vec<Group> = serde_json::from_slice(manifest).context("cannot parse the manifest of the weights")?;
     let mut rest = weights;
     let mut tensors = HashMap::new();
     for Weight { name, shape, quantization } in groups.into_iter().flat_map(|g| g.weights) {
@@ -65,7 +65,7 @@ struct Network {
     tensors: HashMap<String, Vec<f32>>,
 }
 
-/// A value, its channels and the sides of its picture.
+/// A value of the graph, with its channels and the side of its feature map.
 #[derive(Clone)]
 struct Features {
     name: String,
@@ -132,7 +132,7 @@ impl Network {
         Ok(self.sum(inner, &pooled))
     }
 
-    /// Zeros after the last channels, rows and columns.
+    /// Appends zero channels, rows and columns.
     fn pad(&mut self, x: &Features, channels: i64, rows: i64) -> String {
         let pads = self.graph.integers(&[0, 0, 0, 0, 0, channels, rows, rows]);
         let zero = self.graph.floats(&[], &[0.0]);
@@ -149,7 +149,7 @@ impl Network {
         Features { name, ..x }
     }
 
-    /// A square kernel; with a stride of 1 the picture keeps its size.
+    /// Convolution with a square kernel; padded so that the size is kept if the stride is 1.
     fn convolution(&mut self, x: &Features, layer: &str, kernel: u64, stride: u64) -> Result<Features> {
         let tensor = |part: &str| {
             let name = format!("{layer}/{part}");
@@ -162,13 +162,14 @@ impl Network {
             filters.len() == area * inputs * outputs && scale.len() == outputs && shift.len() == outputs,
             "the weights of {layer} do not fit"
         );
-        // There: place, input channel, output channel. ONNX: output channel, input channel, place.
+        // dlib orders the weights by kernel position, input channel, output channel; ONNX by output
+        // channel, input channel, kernel position.
         let mut folded = Vec::with_capacity(filters.len());
         for (output, scale) in scale.iter().enumerate() {
             for input in 0..inputs {
                 folded.extend(
                     (0..area)
-                        .filter_map(|place| filters.get((place * inputs + input) * outputs + output))
+                        .filter_map(|position| filters.get((position * inputs + input) * outputs + output))
                         .map(|w| w * scale),
                 );
             }

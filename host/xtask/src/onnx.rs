@@ -1,7 +1,7 @@
-//! Just enough of ONNX to write a network down: the wire format of protocol buffers, and the
-//! messages of `onnx.proto` that are needed.
+//! Minimal ONNX writer: the wire format of protocol buffers, and the messages of `onnx.proto` that
+//! [`crate::dlib`] needs.
 
-/// A message of protocol buffers that is being written.
+/// Encoder of one protocol buffer message.
 #[derive(Default)]
 struct Message(Vec<u8>);
 
@@ -32,7 +32,7 @@ impl Message {
     }
 }
 
-/// A network as it grows; values are named by what made them.
+/// Builder of a network. Values are named after the operator that computes them.
 #[derive(Default)]
 pub(crate) struct Graph {
     nodes: Vec<Vec<u8>>,
@@ -46,7 +46,7 @@ const INT64: u64 = 7;
 /// `AttributeProto.AttributeType`
 const INTS: u64 = 7;
 
-/// Where a node's attributes are lists of whole numbers, all that is needed here.
+/// Attributes of a node; lists of integers are the only kind that is needed.
 pub(crate) type Attributes<'a> = &'a [(&'a str, &'a [u64])];
 
 impl Graph {
@@ -69,7 +69,7 @@ impl Graph {
         name
     }
 
-    /// Adds a node; the name of what it makes.
+    /// Adds a node; the name of its output.
     pub(crate) fn node(&mut self, operator: &str, inputs: &[&str], attributes: Attributes<'_>) -> String {
         self.values += 1;
         let output = format!("{}_{}", operator.to_lowercase(), self.values);
@@ -86,11 +86,11 @@ impl Graph {
         output
     }
 
-    /// The file: `input` and `output` with their shapes, of which `None` is any number.
+    /// Encodes the file. `input` and `output` have a name and a shape, in which `None` is dynamic.
     pub(crate) fn write(self, input: (&str, &[Option<u64>]), output: (&str, &[Option<u64>])) -> Vec<u8> {
-        /// Of the operators.
+        /// Version of the operator set.
         const OPSET: u64 = 16;
-        /// Of the file format, as that set needs it.
+        /// Version of the file format that this operator set needs.
         const IR: u64 = 8;
         let dim = |size: &Option<u64>| match size {
             Some(n) => Message::default().varint(1, *n),
@@ -116,9 +116,9 @@ impl Graph {
 mod tests {
     use super::*;
 
-    /// From the protocol buffers' own documentation of the encoding.
+    /// The examples of the encoding's documentation (protobuf.dev).
     #[test]
-    fn the_wire_format() {
+    fn messages_are_encoded_as_in_the_documentation() {
         assert_eq!(Message::default().varint(1, 150).0, [0x08, 0x96, 0x01]);
         assert_eq!(Message::default().bytes(2, b"testing").0, [&[0x12, 0x07][..], b"testing"].concat());
     }

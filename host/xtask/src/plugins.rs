@@ -1,4 +1,4 @@
-//! The plugins that ship and the guests of the tests, from source.
+//! Build of the shipped plugins and of the tests' plugins (guests) to WebAssembly.
 
 use anyhow::{Context, Result};
 use ocellus_build::Toolchain;

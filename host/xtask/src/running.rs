@@ -1,4 +1,4 @@
-//! Programs of ours that run beside a command of this one.
+//! Child processes that serve HTTP: the server and the example receiver.
 
 use std::{
     io::{BufRead, BufReader},
@@ -10,27 +10,27 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
-/// A start takes seconds; with an archive of a hundred thousand videos and no index some more.
-const START: Duration = Duration::from_secs(600);
+/// Rebuilding the index of an archive of 100,000 videos on a slow machine takes minutes.
+const START_TIMEOUT: Duration = Duration::from_secs(600);
 
-/// A program of ours that listens; ended when dropped.
+/// A child process that prints the URL that it listens on. Stopped when dropped.
 pub(crate) struct Running {
     process: Child,
-    /// Empty until it listens.
+    /// URL that it listens on; empty before.
     pub(crate) url: String,
-    /// Gets the URL; closed when the program says nothing more.
-    said: Receiver<String>,
+    /// Receives the URL; closed when standard output is.
+    announced: Receiver<String>,
 }
 
 impl Running {
-    /// Starts it and waits until it says where it listens.
+    /// Starts a process and waits until it listens.
     pub(crate) fn start(command: &mut Command) -> Result<Self> {
         let mut running = Self::spawn(command)?;
-        running.listening(START)?;
+        running.listening(START_TIMEOUT)?;
         Ok(running)
     }
 
-    /// Starts it, and waits for nothing.
+    /// Starts a process without waiting.
     pub(crate) fn spawn(command: &mut Command) -> Result<Self> {
         let name = command.get_program().to_string_lossy().into_owned();
         let mut process = command
@@ -39,24 +39,24 @@ impl Running {
             .spawn()
             .with_context(|| format!("cannot run {name}"))?;
         let output = process.stdout.take().context("no output")?;
-        let (say, said) = mpsc::channel();
-        // To its end: whatever it says later must not fill the pipe.
+        let (announce, announced) = mpsc::channel();
+        // Reads to the end, so that later output does not fill the pipe.
         thread::spawn(move || {
             for line in BufReader::new(output).lines().map_while(Result::ok) {
                 if let Some(url) = line.strip_prefix("listening on ") {
-                    // Nobody waits any more where it was killed meanwhile.
-                    let _ = say.send(url.to_owned());
+                    // Fails if the process was dropped meanwhile.
+                    let _ = announce.send(url.to_owned());
                 }
             }
         });
-        Ok(Self { process, url: String::new(), said })
+        Ok(Self { process, url: String::new(), announced })
     }
 
-    /// Waits until it says where it listens.
-    pub(crate) fn listening(&mut self, patience: Duration) -> Result<()> {
-        match self.said.recv_timeout(patience) {
+    /// Waits until it listens.
+    pub(crate) fn listening(&mut self, timeout: Duration) -> Result<()> {
+        match self.announced.recv_timeout(timeout) {
             Ok(url) => self.url = url,
-            Err(RecvTimeoutError::Timeout) => bail!("it does not listen after {} s", patience.as_secs()),
+            Err(RecvTimeoutError::Timeout) => bail!("it does not listen after {} s", timeout.as_secs()),
             Err(RecvTimeoutError::Disconnected) => bail!("it ended before it listened ({})", self.process.wait()?),
         }
         Ok(())
@@ -66,7 +66,7 @@ impl Running {
         self.process.id()
     }
 
-    /// Fails if it has ended.
+    /// Fails if the process has ended.
     pub(crate) fn check(&mut self) -> Result<()> {
         match self.process.try_wait()? {
             Some(status) => bail!("it ended ({status})"),
@@ -74,46 +74,47 @@ impl Running {
         }
     }
 
-    /// SIGKILL; waits until it is gone.
+    /// Sends SIGKILL and waits for the end of the process.
     pub(crate) fn kill(mut self) -> Result<()> {
         self.process.kill()?;
         self.process.wait()?;
         Ok(())
     }
 
-    /// SIGTERM, and how it ended; fails where it goes on for longer than `patience`.
-    pub(crate) fn terminate(mut self, patience: Duration) -> Result<ExitStatus> {
+    /// Sends SIGTERM and waits for the exit status; after `timeout` the process is killed, which is
+    /// an error.
+    pub(crate) fn terminate(mut self, timeout: Duration) -> Result<ExitStatus> {
         self.ask_to_end()?;
         let asked = Instant::now();
         loop {
             if let Some(status) = self.process.try_wait()? {
                 return Ok(status);
             }
-            if asked.elapsed() > patience {
+            if asked.elapsed() > timeout {
                 self.process.kill()?;
-                bail!("it still runs {} s after SIGTERM", patience.as_secs());
+                bail!("it still runs {} s after SIGTERM", timeout.as_secs());
             }
             thread::sleep(Duration::from_millis(5));
         }
     }
 
-    /// By the shell, whose own `kill` is there also where the program of that name is not.
+    /// Sends SIGTERM through the shell: its builtin `kill` is always there, the program may not be.
     fn ask_to_end(&self) -> Result<()> {
         let status = Command::new("sh")
             .args(["-c", "kill -TERM \"$0\"", &self.process.id().to_string()])
             .stderr(Stdio::null())
             .status()?;
         if !status.success() {
-            bail!("process {} cannot be ended", self.process.id());
+            bail!("cannot send SIGTERM to process {}", self.process.id());
         }
         Ok(())
     }
 }
 
 impl Drop for Running {
-    /// Asks it to end, and waits until it has.
+    /// Sends SIGTERM and waits for the end of the process.
     fn drop(&mut self) {
-        // Its number may be another's once it was waited for.
+        // A process that was waited for has ended, and its id may be reused.
         if matches!(self.process.try_wait(), Ok(Some(_))) {
             return;
         }

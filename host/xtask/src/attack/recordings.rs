@@ -11,12 +11,12 @@ use serde_json::{Value, json};
 
 use crate::shell::{assets, run_quietly, target};
 
-/// What becomes of a job with it.
+/// Expected end of a job with a recording.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Ends {
+pub(crate) enum JobEnd {
     /// COMPLETED, with the same objects each time.
     Completed,
-    /// With an error: it is no recording.
+    /// With an error: the file is not a recording.
     Failed,
 }
 
@@ -24,31 +24,31 @@ pub(crate) enum Ends {
 pub(crate) struct Recording {
     pub(crate) name: &'static str,
     bytes: Vec<u8>,
-    /// As `stream_settings.detectors` has it.
+    /// Value of `stream_settings.detectors`.
     pub(crate) detectors: Value,
-    pub(crate) ends: Ends,
+    pub(crate) job_end: JobEnd,
 }
 
 impl Recording {
-    /// Its bytes, followed by some that are of no meaning and no other copy has: each upload can
-    /// be told from any other.
+    /// The file with random padding at its end, so that every upload has a different checksum.
     pub(crate) fn copy(&self, random: &mut fastrand::Rng) -> Vec<u8> {
         let mut bytes = self.bytes.clone();
-        // A box of MP4 that readers skip; readers of the others stop before it.
-        let mut filling = vec![0; random.usize(16..256)];
-        random.fill(&mut filling);
-        let length = u32::try_from(filling.len() + 8).unwrap_or(u32::MAX);
+        // A `free` box of MP4, which demuxers skip; those of other formats stop before it.
+        let mut padding = vec![0; random.usize(16..256)];
+        random.fill(&mut padding);
+        let length = u32::try_from(padding.len() + 8).unwrap_or(u32::MAX);
         bytes.extend(length.to_be_bytes());
         bytes.extend(b"free");
-        bytes.extend(filling);
+        bytes.extend(padding);
         bytes
     }
 }
 
-/// Faces alone, bodies and cars, both with many shots of a track, and nothing at all.
+/// Makes recordings of faces, of bodies and cars with many shots of a track, of a test pattern in
+/// which nothing is found, and a file that is not a recording.
 pub(crate) fn make() -> Result<Vec<Recording>> {
     let folder = target().join("attack/recordings");
-    fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
     let media = assets().join("media");
     let (street, man) = (media.join("bikes.mp4"), media.join("carphone_pristine.mp4"));
     let of = |path: &Path| path.to_string_lossy().into_owned();
@@ -69,17 +69,17 @@ pub(crate) fn make() -> Result<Vec<Recording>> {
     ]
     .map(|(name, file, detectors, input)| {
         let path = folder.join(file);
-        film(&path, &[&input[..], &ultrafast].concat())?;
+        encode(&path, &[&input[..], &ultrafast].concat())?;
         let bytes = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
-        Ok(Recording { name, bytes, detectors, ends: Ends::Completed })
+        Ok(Recording { name, bytes, detectors, job_end: JobEnd::Completed })
     });
     let mut recordings = made.into_iter().collect::<Result<Vec<_>>>()?;
-    let text = b"This is no recording. ".repeat(200);
-    recordings.push(Recording { name: "text", bytes: text, detectors: cars, ends: Ends::Failed });
+    let text = b"This is not a recording. ".repeat(200);
+    recordings.push(Recording { name: "text", bytes: text, detectors: cars, job_end: JobEnd::Failed });
     Ok(recordings)
 }
 
-fn film(path: &PathBuf, arguments: &[&str]) -> Result<()> {
+fn encode(path: &PathBuf, arguments: &[&str]) -> Result<()> {
     let mut ffmpeg = Command::new("ffmpeg");
     run_quietly(ffmpeg.args(["-nostdin", "-v", "error", "-y"]).args(arguments).arg("-an").arg(path))
 }

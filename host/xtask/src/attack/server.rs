@@ -1,4 +1,4 @@
-//! The server that is attacked: its data folder, its starts and ends, and `ocellus check`.
+//! The server under test: its data folder, starts and stops, and `ocellus check`.
 
 use std::{
     fs::{self, File},
@@ -9,44 +9,60 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
-use crate::{client::Client, running::Running};
+use crate::{
+    build,
+    client::{Client, admin_token},
+    running::Running,
+    shell::target,
+};
 
-/// Within this it listens, whatever the end before left.
-const START: Duration = Duration::from_secs(30);
-/// Within this it ends by itself: connections have 10 s to finish what they are at, posts 2.
-const END: Duration = Duration::from_secs(60);
-/// Within this every request is answered.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Within this the server listens, also after a kill.
+const START_TIMEOUT: Duration = Duration::from_secs(30);
+/// Within this the server ends after SIGTERM: connections get 10 s to finish, posts 2 s.
+const STOP_TIMEOUT: Duration = Duration::from_secs(60);
+/// Timeout of every request.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The program of `--exe`, or else that of this repository, built before.
+pub(crate) fn program(exe: Option<&Path>) -> Result<PathBuf> {
+    match exe {
+        Some(program) => Ok(program.to_path_buf()),
+        None => {
+            build::everything()?;
+            Ok(target().join("release/ocellus"))
+        }
+    }
+}
 
 /// A program and its data folder.
-pub(crate) struct Place {
+pub(crate) struct Installation {
     program: PathBuf,
     data: PathBuf,
     log: PathBuf,
     arguments: Vec<String>,
 }
 
-/// A server that listens. Ended when dropped.
-pub(crate) struct Served {
+/// A running server that listens. Stopped when dropped.
+pub(crate) struct LiveServer {
     running: Running,
     token: String,
-    /// From its start until it listened.
+    /// Time from the start of the process until it listened.
     pub(crate) start_up: Duration,
 }
 
-impl Place {
-    /// `home` gets the data folder and the log of all servers that are started. `arguments`: for
+impl Installation {
+    /// The data folder and the log of all starts lie in `home`. `arguments` are those of
     /// `ocellus serve`.
     pub(crate) fn new(program: PathBuf, home: &Path, arguments: &[&str]) -> Result<Self> {
         if !program.is_file() {
-            bail!("{} is no program: cargo xtask build makes it, --exe names another", program.display());
+            bail!("{} is not a file: cargo xtask build makes it, --exe names another", program.display());
         }
-        fs::create_dir_all(home).with_context(|| format!("cannot make {}", home.display()))?;
+        fs::create_dir_all(home).with_context(|| format!("cannot create {}", home.display()))?;
         let arguments = arguments.iter().map(ToString::to_string).collect();
         Ok(Self { program, data: home.join("data"), log: home.join("server.log"), arguments })
     }
 
-    /// Keeps the log elsewhere.
+    /// With the log at another path.
     pub(crate) fn log_to(self, log: PathBuf) -> Self {
         Self { log, ..self }
     }
@@ -59,41 +75,37 @@ impl Place {
         &self.log
     }
 
-    /// Where the archive keeps the file of a video; see host/store.
+    /// Path of a video's source file in the archive; see host/store.
     pub(crate) fn source(&self, video: u64) -> PathBuf {
         self.data.join(format!("archive/{:03}/{video}/source", video / 1000))
     }
 
-    /// Starts a server and waits for nothing.
+    /// Starts a server without waiting until it listens.
     pub(crate) fn spawn(&self) -> Result<Running> {
         let log = File::options()
             .create(true)
             .append(true)
             .open(&self.log)
             .with_context(|| format!("cannot write {}", self.log.display()))?;
-        // As many files as systems give to a process that asks for no more, however many this one
-        // has.
+        // The default limit of open files, not the higher one of this process.
         let mut command = Command::new("sh");
         command.args(["-c", "ulimit -S -n 1024; exec \"$0\" \"$@\""]).arg(&self.program);
         command.args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(&self.data).args(&self.arguments);
         Running::spawn(command.env("OCELLUS_LOG", "info,onnx_ir=warn").stderr(log))
     }
 
-    /// Starts a server; fails where it does not listen in time.
-    pub(crate) fn start(&self) -> Result<Served> {
+    /// Starts a server; fails if it does not listen within [`START_TIMEOUT`].
+    pub(crate) fn start(&self) -> Result<LiveServer> {
         let begun = Instant::now();
         let mut running = self.spawn()?;
         running
-            .listening(START)
-            .with_context(|| format!("the server does not start; the end of its log: {}", self.last_words()))?;
-        let token = fs::read_to_string(self.data.join("admin.token"))
-            .context("the server has no admin token")?
-            .trim()
-            .to_owned();
-        Ok(Served { running, token, start_up: begun.elapsed() })
+            .listening(START_TIMEOUT)
+            .with_context(|| format!("the server does not start; the end of its log: {}", self.log_tail()))?;
+        let token = admin_token(&self.data)?;
+        Ok(LiveServer { running, token, start_up: begun.elapsed() })
     }
 
-    /// What `ocellus check` says where it finds something; nothing where all is well.
+    /// Runs `ocellus check`; its output if it found anything.
     pub(crate) fn check(&self) -> Result<Option<String>> {
         let output = Command::new(&self.program)
             .args(["check", "--data"])
@@ -106,8 +118,8 @@ impl Place {
         Ok((!output.status.success()).then_some(said))
     }
 
-    /// The end of the log, for an error that names its cause.
-    fn last_words(&self) -> String {
+    /// The last three lines of the log.
+    fn log_tail(&self) -> String {
         let log = fs::read(&self.log).unwrap_or_default();
         let log = String::from_utf8_lossy(&log);
         let lines: Vec<&str> = log.trim_end().lines().rev().take(3).collect();
@@ -115,13 +127,13 @@ impl Place {
     }
 }
 
-impl Served {
+impl LiveServer {
     /// A client with connections of its own.
     pub(crate) fn client(&self) -> Client {
-        Client::patient(self.running.url.clone(), self.token.clone(), Some(PATIENCE))
+        Client::with_timeout(self.running.url.clone(), self.token.clone(), Some(REQUEST_TIMEOUT))
     }
 
-    /// Where it listens, as `127.0.0.1:8000`.
+    /// Address that it listens on, `127.0.0.1:8000`.
     pub(crate) fn address(&self) -> &str {
         self.running.url.trim_start_matches("http://")
     }
@@ -130,7 +142,7 @@ impl Served {
         self.running.id()
     }
 
-    /// Fails if it has ended.
+    /// Fails if the process has ended.
     pub(crate) fn check(&mut self) -> Result<()> {
         self.running.check()
     }
@@ -139,11 +151,12 @@ impl Served {
         self.running.kill()
     }
 
-    /// SIGTERM; fails where it does not end in good order and in time.
+    /// Sends SIGTERM; fails if the exit status is not 0 or the server does not end within
+    /// [`STOP_TIMEOUT`].
     pub(crate) fn terminate(self) -> Result<()> {
-        let status = self.running.terminate(END)?;
+        let status = self.running.terminate(STOP_TIMEOUT)?;
         if !status.success() {
-            bail!("it ended badly after SIGTERM ({status})");
+            bail!("it failed after SIGTERM ({status})");
         }
         Ok(())
     }

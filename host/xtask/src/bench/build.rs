@@ -1,30 +1,28 @@
-//! Build benchmark: everything compiled from nothing.
+//! Build benchmark: the whole workspace without any cache.
 
-use std::{fs, time::Instant};
+use std::time::Instant;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use ocellus_bench_report::{Figure, Unit};
 
 use super::report::Report;
-use crate::shell::{self, cargo, target};
+use crate::shell::{self, cargo, remove_folder, target};
 
-/// What [`super::table`] knows it by.
+/// Name of the figure, which [`super::table`] looks up.
 pub(super) const NAME: &str = "cold build";
 
-/// Builds into a folder of its own, which is removed. Packages are fetched before.
+/// Builds into an empty folder, which is removed afterwards. Packages are fetched before.
 pub(super) fn measure(report: &Report<'_>) -> Result<()> {
     shell::run(cargo().args(["fetch", "--locked"]))?;
     let folder = target().join("bench/cold");
-    if folder.exists() {
-        fs::remove_dir_all(&folder).with_context(|| format!("cannot clear {}", folder.display()))?;
-    }
+    remove_folder(&folder)?;
     let start = Instant::now();
-    // As `cargo xtask build` does it.
+    // The same arguments as `cargo xtask build`.
     let mut build = cargo();
     build.args(["build", "--release", "--workspace", "--bins", "--benches", "--target-dir"]).arg(&folder);
     let built = shell::run(&mut build);
     let seconds = start.elapsed().as_secs_f64();
-    fs::remove_dir_all(&folder).with_context(|| format!("cannot remove {}", folder.display()))?;
+    remove_folder(&folder)?;
     built?;
     report.add(&figure(seconds))
 }

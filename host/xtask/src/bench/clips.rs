@@ -1,4 +1,5 @@
-//! Recordings of the benchmarks: the packaged street, as it is and blown up to what cameras send.
+//! Recordings of the benchmarks: the packaged street, as it is and scaled up to the sizes that
+//! cameras send.
 
 use std::{
     fs,
@@ -11,13 +12,14 @@ use anyhow::Result;
 use crate::shell::{assets, run_quietly, say, target};
 
 pub(super) struct Clip {
-    /// Its file's name, without the ending.
+    /// File name without its extension.
     pub name: String,
     pub file: PathBuf,
 }
 
-/// The packaged recording is 640x272 and lasts 10 s; the others last 20. Noise takes the place of
-/// detail, so that decoding costs what it does for a camera: 4 and 8 Mbit/s.
+/// The packaged recording is 640x272 and 10 s long, the others 20 s. Noise replaces the detail that
+/// scaling cannot add, so that the bit rate, and with it the cost of decoding, is that of a camera:
+/// 4 and 8 Mbit/s.
 pub(super) fn make() -> Result<Vec<Clip>> {
     let street = assets().join("media/bikes.mp4");
     let folder = target().join("bench/clips");
@@ -36,11 +38,11 @@ pub(super) fn make() -> Result<Vec<Clip>> {
     Ok(clips)
 }
 
-/// Frames of [`still`].
-pub(super) const STILL_FRAMES: u32 = 1500;
+/// Frames of [`static_scene`].
+pub(super) const STATIC_FRAMES: u32 = 1500;
 
-/// A minute of a street in which nothing moves but the sensor's noise.
-pub(super) fn still() -> Result<Clip> {
+/// A minute of a street without motion but for sensor noise.
+pub(super) fn static_scene() -> Result<Clip> {
     let filter = "trim=end_frame=1,loop=1499:1:0,setpts=N/25/TB,scale=-2:720,crop=1280:720,noise=alls=3:allf=t";
     clip(
         &target().join("bench/clips"),

@@ -1,8 +1,7 @@
-//! Benchmark of whole jobs: a server of its own for each, asked through its API, beside the Python
-//! peer on the same recording and beside what the job's stages take alone, in turns.
+//! Benchmark of whole jobs, each with a new server that is driven through its API. Jobs alternate
+//! with the Python peer on the same recording and with each stage of the job alone.
 
 use std::{
-    fs,
     path::{Path, PathBuf},
     process::Command,
     time::Instant,
@@ -20,26 +19,25 @@ use super::{
 };
 use crate::{
     client::Video,
-    shell::{assets, root, target},
+    shell::{assets, remove_file, root, target},
 };
 
-/// How often each job runs; figures are the medians.
+/// Runs of each job; figures are medians.
 const ROUNDS: usize = 3;
-/// Types beyond which the peer runs once: it takes a minute then, and its share of the whole time
-/// is the largest.
+/// With more object types than this the peer runs once: one run then takes a minute.
 const PEER_TYPES: usize = 2;
-/// Jobs at once.
+/// Numbers of concurrent jobs that are compared.
 const AT_ONCE: [usize; 4] = [1, 2, 4, 8];
 
-/// What is run beside the server.
+/// Programs that the server is compared with.
 pub(super) struct Beside {
-    /// Python with what the peer needs.
+    /// Python interpreter with the peer's packages.
     pub python: PathBuf,
-    /// The benchmark of the stages.
+    /// Program of the benchmark of the stages.
     pub stages: PathBuf,
 }
 
-/// What the peer says of itself.
+/// Output of the peer.
 #[derive(Deserialize)]
 struct Peer {
     frames: u64,
@@ -48,10 +46,10 @@ struct Peer {
     memory_mb: f64,
 }
 
-struct Ours {
+struct JobRun {
     video: Video,
     seconds: f64,
-    /// Of the job alone.
+    /// CPU of the job, without that of the start-up.
     cpu_seconds: f64,
     memory_mb: f64,
 }
@@ -63,7 +61,7 @@ pub(super) fn measure(clips: &[Clip], beside: &Beside, report: &Report<'_>) -> R
         }
     }
     at_once(report, clips.first().context("no recordings")?)?;
-    still(report)
+    static_scene(report)
 }
 
 fn job(report: &Report<'_>, clip: &Clip, what: &str, types: &[&str], beside: &Beside) -> Result<()> {
@@ -72,17 +70,17 @@ fn job(report: &Report<'_>, clip: &Clip, what: &str, types: &[&str], beside: &Be
     let (mut jobs, mut scripts, mut rounds) = (Vec::new(), Vec::new(), Vec::new());
     let mut before = stages(beside, clip, what)?;
     for round in 0..ROUNDS {
-        let ours = ours(clip, types)?;
+        let run = run_job(clip, types)?;
         let after = stages(beside, clip, what)?;
         if round < peers {
             scripts.push(peer(&beside.python, clip, types)?);
         }
-        let frames = ours.video.health_status.statistic.frames_processed;
+        let frames = run.video.health_status.statistic.frames_processed;
         if let Some(peer) = scripts.iter().find(|peer| peer.frames != frames) {
             bail!("{name}: {frames} frames here, {} in the peer", peer.frames);
         }
         let count = |objects: u64| objects as f64 / frames as f64;
-        let video = &ours.video;
+        let video = &run.video;
         let objects = Objects::from([
             ("face", count(video.face_count)),
             ("body", count(video.body_count)),
@@ -91,25 +89,25 @@ fn job(report: &Report<'_>, clip: &Clip, what: &str, types: &[&str], beside: &Be
         let of_frame = |seconds: f64| seconds / frames as f64 * 1e3;
         let beside = overhead::beside_stages(&video.health_status.statistic.cpu_seconds)?;
         rounds.push(Paired {
-            job: of_frame(ours.cpu_seconds),
+            job: of_frame(run.cpu_seconds),
             beside: of_frame(beside),
             objects,
             before,
             after: after.clone(),
         });
         before = after;
-        jobs.push((ours, frames as f64));
+        jobs.push((run, frames as f64));
     }
-    let ours = |value: fn(&(Ours, f64)) -> f64| median(&jobs.iter().map(value).collect::<Vec<_>>());
-    let theirs = |value: fn(&Peer) -> f64| median(&scripts.iter().map(value).collect::<Vec<_>>());
+    let of_jobs = |value: fn(&(JobRun, f64)) -> f64| median(&jobs.iter().map(value).collect::<Vec<_>>());
+    let of_peer = |value: fn(&Peer) -> f64| median(&scripts.iter().map(value).collect::<Vec<_>>());
     let (fps, ms) = (Unit::FramesPerSecond, Unit::Milliseconds);
-    let speed = ours(|(job, frames)| frames / job.seconds);
-    report.add(&Figure::new(format!("{name}: job"), speed, fps).beside("peer.py", theirs(|peer| peer.fps)))?;
-    let cpu = Figure::new(format!("{name}: job, CPU"), ours(|(job, frames)| job.cpu_seconds / frames * 1e3), ms);
-    report.add(&cpu.beside("peer.py", theirs(|peer| peer.cpu_seconds / peer.frames as f64 * 1e3)))?;
-    let memory = Figure::new(format!("{name}: job, memory"), ours(|(job, _)| job.memory_mb), Unit::Megabytes);
-    report.add(&memory.beside("peer.py", theirs(|peer| peer.memory_mb)))?;
-    let objects = ours(|(job, frames)| {
+    let speed = of_jobs(|(job, frames)| frames / job.seconds);
+    report.add(&Figure::new(format!("{name}: job"), speed, fps).beside("peer.py", of_peer(|peer| peer.fps)))?;
+    let cpu = Figure::new(format!("{name}: job, CPU"), of_jobs(|(job, frames)| job.cpu_seconds / frames * 1e3), ms);
+    report.add(&cpu.beside("peer.py", of_peer(|peer| peer.cpu_seconds / peer.frames as f64 * 1e3)))?;
+    let memory = Figure::new(format!("{name}: job, memory"), of_jobs(|(job, _)| job.memory_mb), Unit::Megabytes);
+    report.add(&memory.beside("peer.py", of_peer(|peer| peer.memory_mb)))?;
+    let objects = of_jobs(|(job, frames)| {
         (job.video.face_count + job.video.body_count + job.video.car_count) as f64 / frames * 100.0
     });
     report.add(&Figure::new(format!("{name}: job, in 100 frames"), objects, Unit::Objects))?;
@@ -124,26 +122,21 @@ fn job(report: &Report<'_>, clip: &Clip, what: &str, types: &[&str], beside: &Be
     )
 }
 
-fn ours(clip: &Clip, types: &[&str]) -> Result<Ours> {
+fn run_job(clip: &Clip, types: &[&str]) -> Result<JobRun> {
     let data = Data::empty("data")?;
     let server = Server::start(&data, 1)?;
     let id = server.video(clip, types, 0.0)?;
     let before = server.cpu_seconds();
     let seconds = server.jobs(&[id])?;
-    // What asking takes is not the job's.
+    // Read before the next request, whose CPU is not the job's.
     let cpu_seconds = server.cpu_seconds() - before;
-    Ok(Ours { video: server.get(id)?, seconds, cpu_seconds, memory_mb: server.peak_memory() })
+    Ok(JobRun { video: server.get(id)?, seconds, cpu_seconds, memory_mb: server.peak_memory() })
 }
 
-/// Each stage of such a job alone, now.
+/// Measures each stage of such a job alone.
 fn stages(beside: &Beside, clip: &Clip, what: &str) -> Result<Stages> {
     let figures = target().join("bench/stages.jsonl");
-    match fs::remove_file(&figures) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            bail!("cannot clear {}: {error}", figures.display())
-        }
-        _ => {}
-    }
+    remove_file(&figures)?;
     let mut command = Command::new(&beside.stages);
     command.env("OCELLUS_CLIPS", &clip.file).env("OCELLUS_STAGES_OF", what).env(FILE, &figures);
     let output = command.output().context("cannot run the benchmark of the stages")?;
@@ -153,7 +146,7 @@ fn stages(beside: &Beside, clip: &Clip, what: &str) -> Result<Stages> {
     Ok(Stages::of(&Figure::read(&figures)?))
 }
 
-/// The peer on the same recording, by itself.
+/// Runs the peer on the same recording, with no server running.
 fn peer(python: &Path, clip: &Clip, types: &[&str]) -> Result<Peer> {
     let mut command = Command::new(python);
     command.arg(root().join("tests/peer/peer.py")).arg(&clip.file).arg("--detectors").arg(assets().join("detectors"));
@@ -162,7 +155,7 @@ fn peer(python: &Path, clip: &Clip, types: &[&str]) -> Result<Peer> {
     if !output.status.success() {
         bail!("the peer failed:\n{}", String::from_utf8_lossy(&output.stderr));
     }
-    serde_json::from_slice(&output.stdout).context("the peer said something else than expected")
+    serde_json::from_slice(&output.stdout).context("unexpected output of the peer")
 }
 
 fn at_once(report: &Report<'_>, clip: &Clip) -> Result<()> {
@@ -189,17 +182,17 @@ fn at_once(report: &Report<'_>, clip: &Clip) -> Result<()> {
     Ok(())
 }
 
-/// A minute in which nothing moves.
-fn still(report: &Report<'_>) -> Result<()> {
-    let clip = clips::still()?;
-    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
-    // Those that were not looked at do not count as processed.
-    let frames = f64::from(clips::STILL_FRAMES);
+/// A minute without motion, which the motion gate skips, compared with decoding by ffmpeg.
+fn static_scene(report: &Report<'_>) -> Result<()> {
+    let clip = clips::static_scene()?;
+    let (mut jobs, mut decodings) = (Vec::new(), Vec::new());
+    // `frames_processed` does not count the frames that the motion gate skips.
+    let frames = f64::from(clips::STATIC_FRAMES);
     for _ in 0..ROUNDS {
         let data = Data::empty("data")?;
         let server = Server::start(&data, 1)?;
         let video = server.video(&clip, &["face", "body", "car"], 0.005)?;
-        ours.push(frames / server.jobs(&[video])?);
+        jobs.push(frames / server.jobs(&[video])?);
         drop(server);
         let start = Instant::now();
         let decoded =
@@ -207,10 +200,10 @@ fn still(report: &Report<'_>) -> Result<()> {
         if !decoded.success() {
             bail!("ffmpeg cannot decode {}", clip.file.display());
         }
-        theirs.push(frames / start.elapsed().as_secs_f64());
+        decodings.push(frames / start.elapsed().as_secs_f64());
     }
     report.add(
-        &Figure::new(format!("{}: job", clip.name), median(&ours), Unit::FramesPerSecond)
-            .beside("ffmpeg", median(&theirs)),
+        &Figure::new(format!("{}: job", clip.name), median(&jobs), Unit::FramesPerSecond)
+            .beside("ffmpeg", median(&decodings)),
     )
 }

@@ -1,5 +1,5 @@
-//! `cargo xtask bench`: the benchmarks of all crates, one after the other, as cargo knows them,
-//! then a running server: its lists and its jobs.
+//! `cargo xtask bench`: cargo's benchmarks of all crates one after the other, then those of a
+//! running server: lists, uploads and jobs.
 //!
 //! With `--keep`, what was measured becomes a row of the tables in `tests/bench`.
 
@@ -24,35 +24,35 @@ use self::report::Report;
 use crate::{
     build::programs,
     plugins, setup,
-    shell::{self, cargo, root, say, target},
+    shell::{self, cargo, remove_file, root, say, target},
 };
 
 #[derive(Args)]
 pub(crate) struct BenchArguments {
-    /// Only those whose name contains one of these, or all of a crate. Benchmarks of parts: stages,
+    /// Run only benchmarks whose name, or crate's name, contains one of these. Of parts: stages,
     /// networks, decode, calls, lists, similarity, identities. Of a running server: serving
-    /// (100,000 videos, uploads), jobs. Only where it is named: build (cold; takes as long as a
-    /// first build does).
+    /// (100,000 videos, uploads), jobs. Run only if named: build (without a cache, as long as a
+    /// first build).
     only: Vec<String>,
 
-    /// Only with these recordings: bikes, street-720p, street-1080p.
+    /// Use only these recordings: bikes, street-720p, street-1080p.
     #[arg(long, value_name = "NAME")]
     clip: Vec<String>,
 
-    /// Keep what was measured as a row of the tables in tests/bench.
+    /// Add the figures as a row to the tables in tests/bench.
     #[arg(long, value_name = "WHAT CHANGED")]
     keep: Option<String>,
 
-    /// With --keep: seconds that CI took, which only its log knows.
+    /// With --keep: seconds that CI took, from its log.
     #[arg(long, value_name = "SECONDS", requires = "keep")]
     ci: Option<f64>,
 
-    /// With --keep: seconds that a cold build took, where it was measured before.
+    /// With --keep: seconds that a cold build took, if it was measured before.
     #[arg(long, value_name = "SECONDS", requires = "keep")]
     build: Option<f64>,
 }
 
-/// What matters here of `cargo metadata`.
+/// The part of `cargo metadata` that is needed here.
 #[derive(Deserialize)]
 struct Metadata {
     packages: Vec<Package>,
@@ -79,19 +79,14 @@ pub(crate) fn run(arguments: &BenchArguments) -> Result<()> {
     let folder = target().join("bench");
     fs::create_dir_all(&folder)?;
     let figures = folder.join("figures.jsonl");
-    match fs::remove_file(&figures) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            bail!("cannot clear {}: {error}", figures.display())
-        }
-        _ => {}
-    }
+    remove_file(&figures)?;
 
     let native = native_chain()?;
     let python = peer::python()?;
     let mut clips = clips::make()?;
     clips.retain(|made| arguments.clip.is_empty() || arguments.clip.contains(&made.name));
     if clips.is_empty() {
-        bail!("there is no recording of that name");
+        bail!("there is no recording with that name");
     }
     let output = cargo()
         .args(["metadata", "--no-deps", "--format-version", "1"])
@@ -106,8 +101,8 @@ pub(crate) fn run(arguments: &BenchArguments) -> Result<()> {
             }
             measured = true;
             say("Measuring", &format!("{} ({})", bench.name, package.name));
-            // The release profile and all of the workspace: nothing is compiled once more in
-            // another shape.
+            // The release profile and the whole workspace: another profile or other features would
+            // compile everything again.
             let mut command = cargo();
             command.args(["bench", "--profile", "release", "--workspace", "--bench", &bench.name]);
             command.env("OCELLUS_NATIVE_CHAIN", &native).env("OCELLUS_PEER", &python).env(FILE, &figures);
@@ -130,11 +125,11 @@ pub(crate) fn run(arguments: &BenchArguments) -> Result<()> {
     }
     if only.iter().any(|o| o == "build") {
         measured = true;
-        say("Measuring", "build (from nothing)");
+        say("Measuring", "build (without a cache)");
         build::measure(&report)?;
     }
     if !measured {
-        bail!("there is no benchmark of that name");
+        bail!("there is no benchmark with that name");
     }
     if let Some(change) = &arguments.keep {
         let measured = if figures.is_file() { Figure::read(&figures)? } else { Vec::new() };
@@ -144,19 +139,19 @@ pub(crate) fn run(arguments: &BenchArguments) -> Result<()> {
     Ok(())
 }
 
-/// Writes the tables in `tests/bench` as they now look.
+/// Writes the tables in `tests/bench` again.
 pub(crate) fn bless() -> Result<()> {
     table::bless()
 }
 
-/// What cargo says of something that it has built.
+/// Cargo's message about a target that it has built.
 #[derive(Deserialize)]
 struct Artifact {
     target: Target,
     executable: Option<PathBuf>,
 }
 
-/// The program of a benchmark, to be run without cargo.
+/// Builds a benchmark; the path of its program, to be run without cargo.
 fn executable(bench: &str) -> Result<PathBuf> {
     let mut command = cargo();
     command.args(["bench", "--no-run", "--profile", "release", "--workspace", "--bench", bench]);
@@ -165,7 +160,7 @@ fn executable(bench: &str) -> Result<PathBuf> {
         .stderr(Stdio::inherit())
         .output()
         .context("cannot run cargo")?;
-    // Lines of other kinds have other fields.
+    // Messages of other kinds have other fields and do not parse.
     let artifacts =
         output.stdout.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice::<Artifact>(line).ok());
     let mut of_bench = artifacts
@@ -175,7 +170,7 @@ fn executable(bench: &str) -> Result<PathBuf> {
         .with_context(|| format!("cargo has not built the benchmark {bench}"))
 }
 
-/// The shipped plugins as native code, for the benchmark of calls to compare with.
+/// Builds the shipped plugins as native code, which the benchmark `calls` compares with.
 fn native_chain() -> Result<PathBuf> {
     let folder = target().join("native-chain");
     let manifest = root().join("host/runtime/benches/native/Cargo.toml");

@@ -1,14 +1,14 @@
-//! Overhead of a job beside its stages, as a share of the slowest of them.
+//! Overhead of a job outside its stages, as a share of the slowest of them.
 //!
-//! The stages: decoding, scaling, detecting, measuring what is found, and for each object that the
-//! job reports its pictures and its embedding. A job's threads read their own CPU clocks between
-//! one and the other: what they do beside these is what is asked for here. That is filters and
-//! trackers, the log, the archive, and what is passed from thread to thread.
+//! The stages are decoding, scaling, detecting, measuring detections, and the pictures and the
+//! embedding of each reported object. A job's threads read their CPU clocks when they change from
+//! one stage to another; the CPU outside of all stages is the overhead: filters and trackers, the
+//! log, the archive, and communication between threads.
 //!
-//! Stages at the same time share caches and cores, and each takes more of the CPU than alone. How
-//! much that is, is told by all CPU that the server takes, beside what all stages take alone.
-//! Machines are shared, so that stages are measured right before and right after each job, and the
-//! job is compared with what lies between the two. All of it is milliseconds for each frame of the
+//! Concurrent stages share caches and cores, so each takes more CPU than alone. A second figure
+//! shows how much: the CPU of the whole server, compared with the sum of all stages alone. Machines
+//! are shared and their speed drifts, so stages are measured right before and right after each job,
+//! and the job is compared with the mean of the two. All values are milliseconds per frame of the
 //! recording.
 
 use std::collections::BTreeMap;
@@ -16,28 +16,28 @@ use std::collections::BTreeMap;
 use anyhow::{Context, Result};
 use ocellus_bench_report::{Figure, Unit, percentile};
 
-/// How the names of its figures end.
+/// Suffix of the names of its figures.
 pub(super) const NAME: &str = ": overhead of its threads";
-/// What is none of the stages, as the server calls it.
-const BESIDE: [&str; 2] = ["plugins", "other"];
+/// Keys of `statistic.cpu_seconds` that are not stages.
+const NOT_STAGES: [&str; 2] = ["plugins", "other"];
 
-/// What stages take alone, by their names.
+/// Costs of the stages when each runs alone, by name.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Stages {
-    /// CPU; milliseconds for each frame, or for each object of a type.
+    /// CPU; milliseconds per frame, or per object of a type.
     cpu: BTreeMap<String, f64>,
-    /// By the clock, of those that are threads of a job; frames a second.
+    /// Speed of those that have a thread in a job; frames per second.
     fps: BTreeMap<String, f64>,
 }
 
-/// Objects that a job reported for each frame, by their types.
+/// Objects that a job reported per frame, by type.
 pub(super) type Objects = BTreeMap<&'static str, f64>;
 
-/// A job, and its stages in the same minute.
+/// A job, and its stages measured right before and after it. Milliseconds per frame.
 pub(super) struct Paired {
-    /// All CPU of its server.
+    /// CPU of the whole server.
     pub job: f64,
-    /// CPU of its threads that no stage took.
+    /// CPU of the job's threads outside of the stages.
     pub beside: f64,
     pub objects: Objects,
     pub before: Stages,
@@ -45,13 +45,13 @@ pub(super) struct Paired {
 }
 
 impl Stages {
-    /// Those of one job, as the benchmark `stages` reports them.
+    /// From the figures that the benchmark `stages` reports of one job.
     pub(super) fn of(figures: &[Figure]) -> Self {
         let (mut cpu, mut fps) = (BTreeMap::new(), BTreeMap::new());
         for figure in figures {
             let Some((_, stage)) = figure.name.split_once(": ") else { continue };
             match (figure.unit, stage.strip_suffix(", CPU")) {
-                // It is measured with decoding, as one thread does both.
+                // Included in `decode + scale`: one thread does both.
                 (Unit::Milliseconds, Some("scale")) => {}
                 (Unit::Milliseconds, Some(stage)) => drop(cpu.insert(stage.to_owned(), figure.value)),
                 (Unit::FramesPerSecond, None) => drop(fps.insert(stage.to_owned(), figure.value)),
@@ -61,7 +61,7 @@ impl Stages {
         Self { cpu, fps }
     }
 
-    /// Milliseconds that each takes for a frame of a job that reports these objects.
+    /// Milliseconds per frame of each stage, in a job that reports these objects.
     fn of_frame(&self, objects: &Objects) -> Vec<f64> {
         let times = |stage: &str| match stage.split_once(" of a ") {
             Some((_, object_type)) => objects.get(object_type).copied().unwrap_or(0.0),
@@ -70,14 +70,14 @@ impl Stages {
         self.cpu.iter().map(|(stage, ms)| ms * times(stage)).collect()
     }
 
-    /// The slowest of those that are threads of a job, and its frames a second.
+    /// The slowest stage that has a thread in a job, and its frames per second.
     pub(super) fn slowest(&self) -> Option<(&str, f64)> {
         self.fps.iter().map(|(stage, fps)| (stage.as_str(), *fps)).min_by(|a, b| a.1.total_cmp(&b.1))
     }
 
     fn between(&self, other: &Self) -> Self {
-        let mean = |ours: &BTreeMap<String, f64>, theirs: &BTreeMap<String, f64>| {
-            ours.iter().filter_map(|(stage, a)| Some((stage.clone(), (a + theirs.get(stage)?) / 2.0))).collect()
+        let mean = |before: &BTreeMap<String, f64>, after: &BTreeMap<String, f64>| {
+            before.iter().filter_map(|(stage, a)| Some((stage.clone(), (a + after.get(stage)?) / 2.0))).collect()
         };
         Self { cpu: mean(&self.cpu, &other.cpu), fps: mean(&self.fps, &other.fps) }
     }
@@ -88,29 +88,27 @@ impl Paired {
         self.before.between(&self.after)
     }
 
-    /// Milliseconds that all stages together take for a frame.
+    /// Milliseconds per frame of all stages together.
     pub(super) fn of_stages(&self) -> f64 {
         self.stages().of_frame(&self.objects).iter().sum()
     }
 
-    /// Percent.
+    /// Percent of the slowest stage.
     fn overhead(&self) -> f64 {
         let slowest = self.stages().of_frame(&self.objects).into_iter().fold(0.0, f64::max);
         self.beside / slowest * 100.0
     }
 }
 
-/// Seconds that a job's threads took beside its stages, of what its `statistic` says.
+/// Seconds of CPU outside of the stages, from a job's `statistic.cpu_seconds`.
 pub(super) fn beside_stages(cpu_seconds: &BTreeMap<String, f64>) -> Result<f64> {
-    BESIDE
+    NOT_STAGES
         .iter()
-        .map(|name| {
-            cpu_seconds.get(*name).copied().with_context(|| format!("the server does not say what {name} took"))
-        })
+        .map(|name| cpu_seconds.get(*name).copied().with_context(|| format!("cpu_seconds of the server lacks {name}")))
         .sum()
 }
 
-/// The medians of the rounds.
+/// Figures of a job: medians of the rounds.
 pub(super) fn figures(name: &str, rounds: &[Paired]) -> [Figure; 2] {
     let of = |value: fn(&Paired) -> f64| percentile(&rounds.iter().map(value).collect::<Vec<_>>(), 0.5);
     [
@@ -140,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn overhead_is_what_no_stage_takes() {
+    fn overhead_is_the_cpu_outside_of_stages() {
         let round = |job, beside| {
             let (before, after) = (stages(9.0, 18.0), stages(11.0, 22.0));
             Paired { job, beside, objects: Objects::from([("face", 0.25), ("body", 0.5)]), before, after }
@@ -153,21 +151,21 @@ mod tests {
         assert_eq!(
             overhead,
             Figure::new("a, faces: overhead of its threads", 5.0, Unit::Percent),
-            "the median, of the slowest stage's 20"
+            "the median, as a share of the slowest stage's 20 ms"
         );
     }
 
     #[test]
-    fn plugins_and_what_holds_stages_together_are_overhead() {
+    fn plugins_and_other_are_overhead() {
         let mut seconds =
             BTreeMap::from([("detect", 20.0), ("plugins", 0.5), ("other", 1.5)].map(|(k, v)| (k.to_owned(), v)));
         assert_eq!(beside_stages(&seconds).unwrap(), 2.0);
         seconds.remove("other");
-        assert_eq!(beside_stages(&seconds).unwrap_err().to_string(), "the server does not say what other took");
+        assert_eq!(beside_stages(&seconds).unwrap_err().to_string(), "cpu_seconds of the server lacks other");
     }
 
     #[test]
-    fn the_slowest_is_a_thread_of_the_job() {
+    fn the_slowest_stage_is_one_that_has_a_thread() {
         assert_eq!(stages(10.0, 20.0).slowest(), Some(("detect", 40.0)));
         assert_eq!(Stages::of(&[]).slowest(), None);
     }

@@ -1,4 +1,4 @@
-//! The Python that runs what our figures are compared with, in an environment of its own.
+//! Virtual environment of the Python peer, which the server is compared with.
 
 use std::{fs, path::PathBuf, process::Command};
 
@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 
 use crate::shell::{root, run_quietly, say, target};
 
-/// Makes the environment where it is missing or was made of other packages; its Python.
+/// Creates the environment if it is missing or has other packages; the path of its interpreter.
 pub(super) fn python() -> Result<PathBuf> {
     let folder = target().join("bench/peer");
     let wanted = root().join("tests/peer/requirements.txt");

@@ -1,4 +1,4 @@
-//! Report of the figures that are measured here, and not in a benchmark of cargo's.
+//! Report of the figures that xtask measures itself, outside of cargo's benchmarks.
 
 use std::path::Path;
 

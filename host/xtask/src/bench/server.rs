@@ -1,4 +1,4 @@
-//! A server of its own for what is measured, asked through its API.
+//! Server under measurement, driven through its API.
 
 use std::{
     fs,
@@ -15,12 +15,12 @@ use serde_json::{Value, json};
 
 use super::clips::Clip;
 use crate::{
-    client::{Client, Video},
+    client::{Client, Video, admin_token},
     running::Running,
-    shell::target,
+    shell::{remove_folder, target},
 };
 
-/// What matters here of `/health/`.
+/// The part of `/health/` that is needed here.
 #[derive(Deserialize)]
 struct Health {
     detectors: Networks,
@@ -37,24 +37,19 @@ pub(super) struct Server {
     pub api: Client,
     /// Seconds from its start until it listened.
     pub start_up: f64,
-    /// When its networks were loaded.
+    /// Seconds of CPU until its networks were loaded.
     cpu_before: f64,
 }
 
-/// A data folder for servers, which goes with this.
+/// Data folder of servers, removed when dropped.
 pub(super) struct Data(PathBuf);
 
 impl Data {
-    /// An empty one. `name`: unique among those that are there at the same time.
+    /// Creates an empty folder. `name` is unique among those that exist at the same time.
     pub(super) fn empty(name: &str) -> Result<Self> {
         let data = target().join("bench").join(name);
-        match fs::remove_dir_all(&data) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                bail!("cannot clear {}: {error}", data.display())
-            }
-            _ => {}
-        }
-        fs::create_dir_all(&data).with_context(|| format!("cannot make {}", data.display()))?;
+        remove_folder(&data)?;
+        fs::create_dir_all(&data).with_context(|| format!("cannot create {}", data.display()))?;
         Ok(Self(data))
     }
 
@@ -65,13 +60,13 @@ impl Data {
 
 impl Drop for Data {
     fn drop(&mut self) {
-        // What is left of it is in the way of nobody.
+        // The next run clears what is left.
         let _ = fs::remove_dir_all(&self.0);
     }
 }
 
 impl Server {
-    /// `jobs`: how many run at the same time.
+    /// `jobs` is the number of concurrent jobs.
     pub(super) fn start(data: &Data, jobs: usize) -> Result<Self> {
         let log = fs::File::create(target().join("bench/server.log"))?;
         let mut program = Command::new(target().join("release/ocellus"));
@@ -85,9 +80,8 @@ impl Server {
         let start = Instant::now();
         let running = Running::start(&mut program)?;
         let start_up = start.elapsed().as_secs_f64();
-        let token = fs::read_to_string(data.path().join("admin.token"))?.trim().to_owned();
-        let api = Client::new(running.url.clone(), token);
-        // Networks are loaded beside the API, and nobody's job.
+        let api = Client::new(running.url.clone(), admin_token(data.path())?);
+        // Networks are loaded after the API listens; their cost is not that of a job.
         while api.get::<Health>("/health/")?.detectors.loading {
             thread::sleep(Duration::from_millis(10));
         }
@@ -95,26 +89,24 @@ impl Server {
         Ok(Self { running, api, start_up, cpu_before })
     }
 
-    /// A new one that holds a recording.
+    /// Creates a video and uploads a recording; its id.
     pub(super) fn video(&self, clip: &Clip, types: &[&str], imotion_threshold: f64) -> Result<u64> {
         let on = |t: &str| {
             if types.contains(&t) { json!({"filter_min_size": 1, "filter_min_quality": 0}) } else { Value::Null }
         };
         let detectors = json!({"face": on("face"), "body": on("body"), "car": on("car")});
         let settings = json!({"detectors": detectors, "imotion_threshold": imotion_threshold});
-        let made =
-            self.api.post("/videos/", &json!({"camera_group": 1, "name": clip.name, "stream_settings": settings}))?;
-        let Video { id, .. } = serde_json::from_str(&made).context("the server's answer is no video")?;
+        let id = self.api.create(&json!({"camera_group": 1, "name": clip.name, "stream_settings": settings}))?;
         self.api.upload(&format!("/videos/{id}/upload/source_file/"), &clip.file)?;
         Ok(id)
     }
 
-    /// Runs the jobs of videos; seconds from the first request until all have ended, of which this
-    /// finds out a hundredth of them later at most.
+    /// Runs the jobs of videos; seconds from the first request until all have ended, at most one
+    /// percent too long because of polling.
     pub(super) fn jobs(&self, videos: &[u64]) -> Result<f64> {
         let start = Instant::now();
         for id in videos {
-            self.api.post(&format!("/videos/{id}/process/"), &Value::Null)?;
+            self.api.process(*id)?;
         }
         for id in videos {
             loop {
@@ -125,7 +117,7 @@ impl Server {
                 if video.finished {
                     break;
                 }
-                // Each question costs the server something that is not the job's.
+                // Each request costs the server CPU that is not the job's.
                 thread::sleep((start.elapsed() / 100).max(Duration::from_millis(10)));
             }
         }
@@ -136,17 +128,17 @@ impl Server {
         self.api.get(&format!("/videos/{video}/"))
     }
 
-    /// Since its networks were loaded.
+    /// Seconds of CPU since its networks were loaded.
     pub(super) fn cpu_seconds(&self) -> f64 {
         process::cpu_seconds(self.running.id()) - self.cpu_before
     }
 
-    /// The most it had at a time; MiB.
+    /// Peak resident memory; MiB.
     pub(super) fn peak_memory(&self) -> f64 {
         process::peak_memory(self.running.id())
     }
 
-    /// What is its own now; MiB.
+    /// Private memory now; MiB.
     pub(super) fn own_memory(&self) -> f64 {
         process::own_memory(self.running.id())
     }

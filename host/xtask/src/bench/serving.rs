@@ -1,5 +1,5 @@
-//! A running server over an archive of 100,000 videos: starting up, lists, memory, each beside the
-//! same with an empty archive or beside what answers without looking at one; and uploads.
+//! Benchmark of a server with 100,000 videos: start-up, lists and memory, each compared with an
+//! empty archive or with `/health/`, which reads none; and uploads.
 
 use std::{
     fs, thread,
@@ -16,25 +16,27 @@ use super::{
     server::{Data, Server},
 };
 use crate::{
-    client::{Client, Video},
-    shell::{say, target},
+    client::Client,
+    shell::{remove_folder, say, target},
 };
 
 const VIDEOS: u64 = 100_000;
 const ROUNDS: usize = 3;
-/// Clients that ask at the same time, each over a connection that it keeps.
+/// Concurrent clients, each with one persistent connection.
 const CLIENTS: usize = 2;
-const ASKING: Duration = Duration::from_secs(2);
+/// Time for which each list is requested.
+const REQUEST_TIME: Duration = Duration::from_secs(2);
+/// Bytes of an upload.
 const UPLOAD: u64 = 512 << 20;
 
-/// What is asked for: what it is called, and its path.
+/// Name and path of each list.
 const LISTS: [(&str, &str); 4] = [
     ("page of 50", "/videos/?limit=50&ordering=-created_date"),
     ("page of 50 by name", "/videos/?limit=50&ordering=name"),
     ("filter by name, page of 50 (1 in 97)", "/videos/?limit=50&name_contains=CAMERA%2013%20"),
     ("count", "/videos/count/"),
 ];
-/// Answered by the same server to everybody, from what is in memory.
+/// Served from memory: the upper limit of requests per second.
 const HEALTH: &str = "/health/";
 
 pub(super) fn measure(report: &Report<'_>) -> Result<()> {
@@ -50,7 +52,7 @@ pub(super) fn measure(report: &Report<'_>) -> Result<()> {
             [(&full, &mut full_starts, &mut full_memory), (&empty, &mut empty_starts, &mut empty_memory)]
         {
             let server = Server::start(data, 1)?;
-            // An empty archive is begun in the first round.
+            // The first round creates the empty archive.
             if round > 0 {
                 starts.push(server.start_up);
                 memory.push(server.own_memory());
@@ -88,16 +90,14 @@ pub(super) fn measure(report: &Report<'_>) -> Result<()> {
     upload(report, &empty)
 }
 
-/// Writes the records of all videos, as the server itself wrote the first; their index is missing
-/// then.
+/// Writes the records of all videos as copies of one that the server wrote, and removes the index.
 fn fill(data: &Data) -> Result<()> {
     say("Making", &format!("an archive of {VIDEOS} videos"));
     let server = Server::start(data, 1)?;
-    let made: Video =
-        serde_json::from_str(&server.api.post("/videos/", &json!({"camera_group": 1, "name": "camera 1 of 1"}))?)?;
+    let created_id = server.api.create(&json!({"camera_group": 1, "name": "camera 1 of 1"}))?;
     drop(server);
     let folder = |id: u64| data.path().join(format!("archive/{:03}/{id}", id / 1000));
-    let first = folder(made.id).join("video.json");
+    let first = folder(created_id).join("video.json");
     let mut record: Value =
         serde_json::from_slice(&fs::read(&first).with_context(|| format!("cannot read {}", first.display()))?)?;
     let created: jiff::Timestamp = record
@@ -106,8 +106,8 @@ fn fill(data: &Data) -> Result<()> {
         .context("the record has no date")?
         .parse()
         .context("created_date")?;
-    let fields = record.as_object_mut().context("the record is no object")?;
-    for id in made.id + 1..=VIDEOS {
+    let fields = record.as_object_mut().context("the record is not an object")?;
+    for id in created_id + 1..=VIDEOS {
         fields.insert("id".into(), id.into());
         fields.insert("name".into(), format!("camera {} of {id}", id % 97).into());
         fields.insert(
@@ -117,32 +117,31 @@ fn fill(data: &Data) -> Result<()> {
         fs::create_dir_all(folder(id))?;
         fs::write(folder(id).join("video.json"), serde_json::to_vec_pretty(&fields)?)?;
     }
-    let index = data.path().join("index");
-    fs::remove_dir_all(&index).with_context(|| format!("cannot remove {}", index.display()))
+    remove_folder(&data.path().join("index"))
 }
 
-/// Whether all videos are there, and lists show them.
+/// Fails if a video is missing from the count or a list.
 fn check(server: &Server) -> Result<()> {
     let count: Value = server.api.get("/videos/count/")?;
     if count.get("count").and_then(Value::as_u64) != Some(VIDEOS) {
-        bail!("{VIDEOS} videos were made, the server counts {count}");
+        bail!("the server counts {count} of {VIDEOS} videos");
     }
     for (what, path) in LISTS.into_iter().filter(|(_, path)| path.contains("limit=50")) {
         let page: Value = server.api.get(path)?;
         if page.get("results").and_then(Value::as_array).map(Vec::len) != Some(50) {
-            bail!("{what}: {path} has not 50 videos");
+            bail!("{what}: {path} does not list 50 videos");
         }
     }
     Ok(())
 }
 
-/// Answers a second.
+/// Responses per second.
 fn rate(api: &Client, path: &str) -> Result<f64> {
     let start = Instant::now();
     let ask = || -> Result<u32> {
-        let api = api.another();
+        let api = api.with_own_connections();
         let mut answers = 0;
-        while start.elapsed() < ASKING {
+        while start.elapsed() < REQUEST_TIME {
             api.read(path)?;
             answers += 1;
         }

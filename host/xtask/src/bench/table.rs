@@ -1,5 +1,5 @@
-//! The tables in the repository: a row for each change that was measured, and all figures of the
-//! newest.
+//! Benchmark tables in `tests/bench`: a row for each change that was measured, and all figures of
+//! the newest.
 
 use std::{
     fmt::Write,
@@ -17,11 +17,11 @@ use serde::{Deserialize, Serialize};
 use super::{build, overhead};
 use crate::shell::{root, say};
 
-/// A run that was kept.
+/// A run of the benchmarks that was added to the tables.
 #[derive(Serialize, Deserialize)]
 struct Row {
     date: String,
-    /// What it was measured on top of.
+    /// Parent of the commit that was measured.
     commit: String,
     change: String,
     cores: usize,
@@ -31,22 +31,22 @@ struct Row {
     figures: Vec<Figure>,
 }
 
-/// What a column shows of a row.
+/// Content of a column.
 enum Cell {
-    /// How many times as good the figure is as what it is compared with. How its name begins and
-    /// ends; without an end it is the name.
+    /// Ratio of a figure to what it is compared with; above 1 is better. The first and last parts
+    /// of its name, or the whole name if the last is empty.
     Ratio(&'static str, &'static str),
-    /// The figure of this name, in its unit.
+    /// The figure with this name, in its unit.
     Value(&'static str),
-    /// The same, of seconds, in minutes.
+    /// As `Value`, seconds shown as minutes.
     Minutes(&'static str),
-    /// The largest of all figures whose names end so.
+    /// The largest of all figures whose names have this suffix.
     Worst(&'static str),
 }
 
 use Cell::{Minutes, Ratio, Value, Worst};
 
-/// Of the table of speed: what a column is called, and what it shows.
+/// Titles and contents of the columns of the table of speed.
 const SPEED: [(&str, Cell); 14] = [
     ("decode 1080p : ffmpeg", Ratio("street-1080p: decode", "")),
     ("decode + scale 1080p : decode", Ratio("street-1080p, bodies and cars: decode + scale", "")),
@@ -60,11 +60,11 @@ const SPEED: [(&str, Cell); 14] = [
     ("job 1080p, faces : peer", Ratio("street-1080p, faces: job", "")),
     ("job 1080p, faces : slowest stage", Ratio("street-1080p, faces: job, by its slowest stage", "")),
     ("overhead, worst", Worst(overhead::NAME)),
-    ("a still minute : ffmpeg", Ratio("still-720p: job", "")),
+    ("a static minute : ffmpeg", Ratio("still-720p: job", "")),
     ("8 jobs at once : 1", Ratio("bikes, 8 jobs at once", "")),
 ];
 
-/// Of the table of size and scale.
+/// Titles and contents of the columns of the table of size and scale.
 const SCALE: [(&str, Cell); 9] = [
     ("memory, 272p, all three : peer", Ratio("bikes, all three: job, memory", "")),
     ("memory, 1080p, all three : peer", Ratio("street-1080p, all three: job, memory", "")),
@@ -78,7 +78,7 @@ const SCALE: [(&str, Cell); 9] = [
 ];
 
 impl Cell {
-    /// Empty where the row has no such figure.
+    /// Text of the cell; empty if the row has no such figure.
     fn of(&self, row: &Row) -> String {
         let named = |name: &str| row.figures.iter().find(|f| f.name == name);
         let text = match *self {
@@ -136,7 +136,7 @@ pub(super) fn keep(change: &str, figures: Vec<Figure>, ci: Option<f64>) -> Resul
     Ok(())
 }
 
-/// Writes the tables again, of the rows that there are.
+/// Writes the tables again from the stored rows.
 pub(super) fn bless() -> Result<()> {
     write(&folder().join("README.md"), &markdown(&history()?)?)
 }
@@ -157,25 +157,31 @@ fn write(file: &Path, text: &str) -> Result<()> {
 fn markdown(rows: &[Row]) -> Result<String> {
     let mut text = String::from(
         "# How fast it is\n\n\
-         Written by `cargo xtask bench --keep`. A cell without a unit says how many times as good something is as what stands behind the \
-         colon, measured in the same run: above 1 is better. Machines are shared, and their figures change from run to run; the ratios \
-         less so. Ours and what it is compared with run in turns, three times, and medians are kept; of plugins the best of three. Networks \
-         run once, one after the other.\n\n\
-         * `ffmpeg` is `ffmpeg -benchmark`, `ONNX Runtime` its Python package with the same network and as many threads, `peer` \
-         is [peer.py](../peer/peer.py): what one would write with OpenCV, ONNX Runtime and ByteTrack (with all three types it runs \
-         once), `native` the plugins' own source compiled for this machine.\n\
-         * A job goes from the request to the last object in the archive; the peer from opening the file to the last picture. Both \
-         have loaded their networks before. 272p is the packaged recording, 720p and 1080p are made of it.\n\
-         * The stages of a job are decoding with scaling, detecting, measuring what is found, and the pictures and the embedding of each \
-         object that it reports. Each is measured alone, with all cores, right before and right after each job. `slowest stage` is the one \
-         with the fewest frames a second: a job cannot be faster.\n\
-         * `overhead` is what the threads of a job do beside its stages, by their own CPU clocks, in shares of what the slowest stage takes \
-         alone: filters, trackers, the log, the archive, and what is passed between threads. Of three jobs the median, of all recordings and \
-         types the worst. `CPU, by its stages`, among all figures, is what stages at the same time take of each other, too: all CPU of the \
-         server beside what its stages take alone, before and after.\n\
-         * 100,000 videos lie in the archive when one more is made (`create`, acknowledged when it is on the disk) and lists are asked \
-         for. Pages over HTTP are those of two clients that share the cores with the server. `cold build` compiles all of the workspace from \
-         nothing; `CI` is all that `cargo xtask test` does on a clean clone.\n",
+         Written by `cargo xtask bench --keep`. A cell without a unit is a ratio: how many times as good \
+         the first is as what stands behind the colon, measured in the same run; above 1 is better. \
+         Machines are shared and figures vary from run to run, the ratios less so. The server and what it \
+         is compared with run alternately, three times, and the median counts; of plugins the best of \
+         three. Networks run once, one after the other.\n\n\
+         * `ffmpeg` is `ffmpeg -benchmark`; `ONNX Runtime` is its Python package with the same network \
+         and as many threads; `peer` is [peer.py](../peer/peer.py), a script of OpenCV, ONNX Runtime and \
+         ByteTrack (with all three types it runs once); `native` is the plugins' source compiled for this \
+         machine.\n\
+         * A job lasts from the request to the last object in the archive, the peer from opening the file \
+         to the last picture. Both have loaded their networks before. 272p is the packaged recording; \
+         720p and 1080p are made from it.\n\
+         * The stages of a job are decoding with scaling, detecting, measuring detections, and the \
+         pictures and the embedding of each reported object. Each is measured alone, with all cores, \
+         right before and right after each job. `slowest stage` is the one with the fewest frames per \
+         second: a job cannot be faster.\n\
+         * `overhead` is the CPU of a job's threads outside of its stages, as a share of the slowest \
+         stage alone: filters, trackers, the log, the archive, and communication between threads. It is \
+         the median of three jobs, and the worst of all recordings and types. `CPU, by its stages`, among \
+         all figures, includes what concurrent stages cost each other: the CPU of the whole server \
+         compared with that of its stages alone, before and after.\n\
+         * With 100,000 videos in the archive, one more is created (`create`, acknowledged when it is on \
+         the disk) and lists are requested. Pages over HTTP are those of two clients that share the cores \
+         with the server. `cold build` compiles the whole workspace without a cache; `CI` is `cargo xtask \
+         test` on a clean clone.\n",
     );
     table(&mut text, "Speed", rows, &SPEED, &[])?;
     let ci = |row: &Row| row.ci.map_or(String::new(), minutes);
@@ -197,7 +203,7 @@ fn markdown(rows: &[Row]) -> Result<String> {
     Ok(text)
 }
 
-/// A column that is not made of figures.
+/// Title and content of a column that is not made of figures.
 type Other<'a> = (&'a str, &'a dyn Fn(&Row) -> String);
 
 fn table(text: &mut String, title: &str, rows: &[Row], columns: &[(&str, Cell)], others: &[Other<'_>]) -> Result<()> {
@@ -233,8 +239,8 @@ mod tests {
             None,
             vec![
                 Figure::new("job", 30.0, Unit::FramesPerSecond).beside("peer", 20.0),
-                Figure::new("net (ONNX 2), alone", 9.0, Unit::Milliseconds).beside("theirs", 9.0),
-                Figure::new("net (ONNX 2), together", 5.0, Unit::Milliseconds).beside("theirs", 4.0),
+                Figure::new("net (ONNX 2), alone", 9.0, Unit::Milliseconds).beside("other", 9.0),
+                Figure::new("net (ONNX 2), together", 5.0, Unit::Milliseconds).beside("other", 4.0),
                 Figure::new("page", 1.234, Unit::Milliseconds),
                 Figure::new("build", 1830.0, Unit::Seconds),
                 Figure::new("a: overhead", 1.04, Unit::Percent),
@@ -256,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_of_before_a_column_was_there_are_blank_in_it() {
+    fn old_rows_are_blank_in_newer_columns() {
         let figures = |f: Figure| vec![f.clone()];
         let rows = [
             row(
@@ -279,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn the_table_in_the_repository_is_what_its_history_says() {
+    fn the_table_in_the_repository_agrees_with_its_history() {
         let table = fs::read_to_string(folder().join("README.md")).unwrap();
         assert!(table == markdown(&history().unwrap()).unwrap(), "cargo xtask bless writes it");
     }

@@ -1,5 +1,4 @@
-//! A disk of its own for the data folder, which can be filled and freed. Only where root may mount
-//! one.
+//! Disk of the data folder (tmpfs) that can be filled and freed. Needs root to mount it.
 
 use std::{
     fs::{self, File},
@@ -14,7 +13,7 @@ use crate::shell::say;
 
 const MEGABYTES: u32 = 160;
 
-/// In memory (tmpfs). Unmounted when dropped, with all that is on it.
+/// A mounted tmpfs. Unmounted when dropped, with its content.
 pub(super) struct Disk {
     folder: PathBuf,
 }
@@ -24,10 +23,10 @@ impl Disk {
         home.join("disk")
     }
 
-    /// `None`, said to the user, where this machine does not let us.
+    /// Mounts the disk; `None`, with a line to the user, if mounting is not permitted.
     pub(super) fn mount(home: &Path) -> Result<Option<Self>> {
         let folder = Self::of(home);
-        fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
         let size = format!("size={MEGABYTES}m,mode=700");
         let mut mount = Command::new("mount");
         mount.args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(&folder);
@@ -35,17 +34,17 @@ impl Disk {
         if mounted.is_ok_and(|status| status.success()) {
             return Ok(Some(Self { folder }));
         }
-        say("Without", "a full disk: only root may mount one of its own");
+        say("Without", "a full disk: only root may mount one");
         Ok(None)
     }
 
-    /// Unmounts what an earlier run may have left.
-    pub(super) fn leave(home: &Path) -> Result<()> {
+    /// Unmounts the disk that a killed run left.
+    pub(super) fn unmount_left(home: &Path) -> Result<()> {
         let folder = Self::of(home);
         let mounts = fs::read_to_string("/proc/mounts").unwrap_or_default();
         let is_mounted = mounts.lines().any(|line| line.split(' ').nth(1) == folder.to_str());
         if is_mounted && !unmount(&folder) {
-            bail!("{} cannot be unmounted: is somebody using it?", folder.display());
+            bail!("{} cannot be unmounted: another process may use it", folder.display());
         }
         Ok(())
     }
@@ -58,10 +57,10 @@ impl Disk {
         self.folder.join("filling")
     }
 
-    /// Until there is no room for a byte.
+    /// Fills the disk to the last byte.
     pub(super) fn fill(&self) -> Result<()> {
         let path = self.filling();
-        // Even an empty file may be too much by now.
+        // A full disk may refuse even an empty file.
         let Ok(mut file) = File::options().create(true).append(true).open(&path) else { return Ok(()) };
         for size in [1 << 20, 4096, 1] {
             let block = vec![0; size];

@@ -1,17 +1,16 @@
-//! `cargo xtask load`: a server that is used by many while others do what they can to be in the
-//! way.
+//! `cargo xtask load`: load test of a server under adverse conditions.
 //!
-//! 200 clients with the token list, read, create, change, upload, process and delete. Beside them
-//! there are 600 connections that say and read nothing, opened without a token and again whenever
-//! they are closed; 34 receivers that take posts and never answer; and a disk that is full for a
-//! fifth of the time. Every request with a token must be answered.
+//! 200 clients with the token list, read, create, change, upload, process and delete. Meanwhile 600
+//! connections without a token send and read next to nothing and are opened again when the server
+//! closes them, 34 receivers read posts and never respond, and the disk is full for a fifth of the
+//! time. Every request with the token must get a response.
 //!
 //! | file | owns |
 //! |---|---|
-//! | `clients` | the clients and what they were answered |
-//! | `silent` | the connections in the way |
-//! | `disk` | the disk that is full and free again |
-//! | `report` | the tables, and what counts as passed |
+//! | `clients` | the clients and a sample of each request |
+//! | `silent` | the connections without a token |
+//! | `disk` | a disk that can be filled and freed |
+//! | `report` | the tables and the criteria |
 
 mod clients;
 mod disk;
@@ -34,104 +33,92 @@ use std::{
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use self::{
     clients::{CLIENTS, Sample, Schedule},
     disk::Disk,
-    report::Seen,
-    silent::Silent,
+    report::Measured,
+    silent::SilentConnections,
 };
 use crate::{
-    attack::{Behaviour, Faults, Place, Posts, Receiver, Recording, Served, Stop, recordings},
-    build,
+    attack::{self, Behaviour, Installation, LiveServer, Posts, Receiver, Recording, Violations, recordings},
     client::{Client, Deliveries, Video},
-    plugins, setup,
-    shell::{say, target},
+    shell::{remove_folder, say, target},
+    stop::Stop,
 };
 
-/// Receivers that never answer.
+/// Receivers that never respond.
 const SILENT_RECEIVERS: usize = 34;
-/// Files that this process has open at a time, with some to spare.
+/// Limit of open files that this process needs, with some to spare.
 const FILES: u64 = 2048;
-/// Marks a process that was started with more files.
+/// Environment variable of a process that was restarted with a higher limit.
 const RAISED: &str = "OCELLUS_LOAD_FILES_RAISED";
-/// Within this the objects for the receiver that answers have come, counted from the end of the
-/// clients.
-const DELIVERED: Duration = Duration::from_secs(60);
+/// Within this after the end of the clients, the receiver that responds has got all its objects.
+const DELIVERY_TIMEOUT: Duration = Duration::from_secs(60);
 
 #[derive(Args)]
 pub(crate) struct LoadArguments {
-    /// How long clients use the server.
+    /// Seconds for which clients use the server.
     #[arg(long, value_name = "N", default_value_t = 60, value_parser = clap::value_parser!(u64).range(5..=3600))]
     seconds: u64,
 
-    /// The server. [default: the one of this repository, built before]
+    /// Program of the server. [default: that of this repository, built before]
     #[arg(long, value_name = "PATH")]
     exe: Option<PathBuf>,
 }
 
 pub(crate) fn run(arguments: &LoadArguments) -> Result<()> {
     with_enough_files()?;
-    let program = match &arguments.exe {
-        Some(program) => program.clone(),
-        None => {
-            setup::ensure()?;
-            plugins::build()?;
-            build::programs()?;
-            target().join("release/ocellus")
-        }
-    };
+    let program = attack::program(arguments.exe.as_deref())?;
     let home = target().join("load");
-    Disk::leave(&home)?;
-    match fs::remove_dir_all(&home) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => bail!("cannot clear {}: {error}", home.display()),
-        _ => {}
-    }
+    Disk::unmount_left(&home)?;
+    remove_folder(&home)?;
     let stop = Stop::listen()?;
     let recordings = recordings()?;
     let disk = Disk::mount(&home)?;
     let folder = disk.as_ref().map_or(home.as_path(), Disk::folder);
-    let place = Place::new(program, folder, &["--jobs", "2"])?.log_to(home.join("server.log"));
+    let installation = Installation::new(program, folder, &["--jobs", "2"])?.log_to(home.join("server.log"));
 
-    let posts = Arc::new(Posts::new(Arc::new(Faults::default())));
+    let posts = Arc::new(Posts::new(Arc::new(Violations::default())));
     let silent_receivers = (0..SILENT_RECEIVERS)
         .map(|_| Receiver::start(Behaviour::Silent, Arc::clone(&posts)))
         .collect::<Result<Vec<_>>>()?;
     let answering = Receiver::start(Behaviour::Accepts, Arc::clone(&posts))?;
 
-    let mut served = place.start()?;
-    let api = served.client();
+    let mut server = installation.start()?;
+    let api = server.client();
     let street = recordings.first().context("no recording")?;
     for receiver in &silent_receivers {
         process(&api, street, &receiver.url())?;
     }
     let healthy = process(&api, street, &answering.url())?;
     let schedule = Schedule::new(Duration::from_secs(arguments.seconds), disk.is_some());
-    let samples = use_it(&served, &schedule, disk.as_ref(), &recordings, &stop)?;
-    served.check().context("the server")?;
+    let samples = run_clients(&server, &schedule, disk.as_ref(), &recordings, &stop)?;
+    server.check().context("the server")?;
 
     let undelivered = undelivered(&api, healthy)?;
-    let seen = Seen {
-        memory_mib: ocellus_bench_report::process::peak_memory(served.id()),
-        descriptors: fs::read_dir(format!("/proc/{}/fd", served.id())).map(Iterator::count).unwrap_or_default(),
+    let measured = Measured {
+        memory_mib: ocellus_bench_report::process::peak_memory(server.id()),
+        descriptors: fs::read_dir(format!("/proc/{}/fd", server.id())).map(Iterator::count).unwrap_or_default(),
         undelivered,
-        ended: served.terminate().err().map(|error| format!("{error:#}")),
-        check: place.check()?,
+        ended: server.terminate().err().map(|error| format!("{error:#}")),
+        check: installation.check()?,
     };
-    // What holds connections ends after the server.
+    // The receivers hold connections of the server, so they end after it.
     drop((silent_receivers, answering));
-    let failed = report::print(&samples, &schedule, &seen)?;
+    let failed = report::print(&samples, &schedule, &measured)?;
     if failed > 0 {
-        bail!("{failed} criteria are not met; the server's log is {}", place.log().display());
+        bail!("{failed} criteria are not met; the server's log is {}", installation.log().display());
     }
-    if stop.is_wanted() {
-        bail!("stopped before the end");
+    if stop.is_requested() {
+        bail!("stopped by the user before the end");
     }
     Ok(())
 }
 
-/// Runs this command again with more files where it may open too few: each connection is one.
+/// Restarts this command with a higher limit of open files if the limit is too low for its
+/// connections.
 fn with_enough_files() -> Result<()> {
     let limits = fs::read_to_string("/proc/self/limits").unwrap_or_default();
     let soft = limits
@@ -149,33 +136,30 @@ fn with_enough_files() -> Result<()> {
         .context("cannot run this command with more open files")
 }
 
-/// A video whose objects go to `router_url`, put into the queue; its id.
+/// Creates a video whose objects go to `router_url`, and starts its job; its id.
 fn process(api: &Client, recording: &Recording, router_url: &str) -> Result<u64> {
     let settings = json!({"detectors": recording.detectors});
-    let made = api.post(
-        "/videos/",
-        &json!({"camera_group": 1, "name": "posts", "router_url": router_url, "stream_settings": settings}),
-    )?;
-    let Video { id, .. } = serde_json::from_str(&made).context("the server's answer is no video")?;
+    let id = api
+        .create(&json!({"camera_group": 1, "name": "posts", "router_url": router_url, "stream_settings": settings}))?;
     let bytes = recording.copy(&mut fastrand::Rng::new());
     let uploaded = api.ask(ureq::http::Method::PUT, &format!("/videos/{id}/upload/source_file/"), &bytes)?;
     if !uploaded.is_success() {
-        bail!("video {id}: the upload was answered with {}", uploaded.status);
+        bail!("video {id}: the upload got the status {}", uploaded.status);
     }
-    api.post(&format!("/videos/{id}/process/"), &Value::Null)?;
+    api.process(id)?;
     Ok(id)
 }
 
-/// All clients at once, beside all that is in the way.
-fn use_it(
-    served: &Served,
+/// Runs all clients, the silent connections and the filling of the disk at the same time.
+fn run_clients(
+    server: &LiveServer,
     schedule: &Schedule,
     disk: Option<&Disk>,
     recordings: &[Recording],
     stop: &Stop,
 ) -> Result<Vec<Sample>> {
-    let silent = Silent::open(served.address())?;
-    say("Using", &format!("{} with {CLIENTS} clients beside {} silent connections", served.address(), silent.held()));
+    let silent = SilentConnections::open(server.address())?;
+    say("Using", &format!("{} with {CLIENTS} clients beside {} silent connections", server.address(), silent.held()));
     let bar = ProgressBar::new(schedule.length.as_secs())
         .with_style(ProgressStyle::with_template("      Using {bar:30} {msg}")?);
     let done = AtomicBool::new(false);
@@ -183,13 +167,13 @@ fn use_it(
     let samples = thread::scope(|scope| -> Result<Vec<Sample>> {
         let clients: Vec<_> = (0..CLIENTS)
             .map(|_| {
-                let (api, done) = (served.client(), &done);
+                let (api, done) = (server.client(), &done);
                 scope.spawn(move || clients::use_until(&api, begun, done, recordings))
             })
             .collect();
         let watched = watch(schedule, disk, stop, begun, &bar);
         done.store(true, Ordering::SeqCst);
-        bar.set_message("waiting for the last answers");
+        bar.set_message("waiting for the last responses");
         let mut samples = Vec::new();
         for client in clients {
             samples.extend(client.join().ok().context("a client panicked")?);
@@ -197,22 +181,19 @@ fn use_it(
         watched.map(|()| samples)
     })?;
     bar.finish_and_clear();
-    say(
-        "Held",
-        &format!("{} silent connections at the end; {} were opened again", silent.held(), silent.opened_again()),
-    );
+    say("Held", &format!("{} silent connections at the end; {} were reopened", silent.held(), silent.reopened()));
     Ok(samples)
 }
 
-/// Until the time is over: fills the disk when it is time for that, and frees it.
+/// Fills and frees the disk by the schedule until its end or a request to stop.
 fn watch(schedule: &Schedule, disk: Option<&Disk>, stop: &Stop, begun: Instant, bar: &ProgressBar) -> Result<()> {
-    while begun.elapsed() < schedule.length && !stop.is_wanted() {
+    while begun.elapsed() < schedule.length && !stop.is_requested() {
         let now = begun.elapsed();
         bar.set_position(now.as_secs());
         match disk {
             Some(disk) if schedule.is_full(now) => {
                 bar.set_message("the disk is full");
-                // Again and again: who deletes something makes room.
+                // Repeatedly: deletions free space.
                 disk.fill()?;
             }
             Some(disk) => {
@@ -226,7 +207,7 @@ fn watch(schedule: &Schedule, disk: Option<&Disk>, stop: &Stop, begun: Instant, 
     disk.map_or(Ok(()), Disk::free)
 }
 
-/// How many objects have not come to the receiver that answers; waits for them.
+/// Waits for the delivery of the video's objects; the number of those that were not delivered.
 fn undelivered(api: &Client, video: u64) -> Result<usize> {
     let begun = Instant::now();
     loop {
@@ -236,7 +217,7 @@ fn undelivered(api: &Client, video: u64) -> Result<usize> {
         if now.finished && open.results.is_empty() {
             return Ok(0);
         }
-        if begun.elapsed() > DELIVERED {
+        if begun.elapsed() > DELIVERY_TIMEOUT {
             return Ok(open.results.len().max(1));
         }
         thread::sleep(Duration::from_millis(100));

@@ -1,5 +1,5 @@
-//! Connections without a token that are in the way: they say little, read nothing, and are opened
-//! again when they are closed.
+//! Silent connections without a token: they send next to nothing, read nothing, and are opened
+//! again when the server closes them.
 
 use std::{
     io::{ErrorKind, Read, Write},
@@ -14,14 +14,14 @@ use std::{
 
 use anyhow::{Context, Result};
 
-/// Of each kind.
+/// Connections of each kind.
 const CONNECTIONS: usize = 200;
-/// Between two looks at all of them.
-const LOOK: Duration = Duration::from_millis(100);
-/// A server that accepts nothing more lets a connection wait.
-const CONNECT: Duration = Duration::from_millis(500);
+/// Interval at which all connections are maintained.
+const INTERVAL: Duration = Duration::from_millis(100);
+/// A server at its limit does not accept; the connection then waits in the backlog.
+const CONNECT_TIMEOUT: Duration = Duration::from_millis(500);
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-/// RFC 9113, section 6.5 and 6.7: type, and the flag of an acknowledgement.
+/// Frame types of RFC 9113, sections 6.5 and 6.7, and their ACK flag.
 const SETTINGS: u8 = 4;
 const PING: u8 = 6;
 const ACKNOWLEDGED: u8 = 1;
@@ -31,14 +31,14 @@ const HEAD: usize = 9;
 enum Kind {
     /// Never sends a byte.
     Mute,
-    /// HTTP/2 without a request, which answers whatever it is asked to show that it lives.
+    /// Speaks HTTP/2, sends no request, and acknowledges SETTINGS and PING frames.
     Pinged,
-    /// Asks for one long answer after the other and reads none.
+    /// Requests one long response after the other and reads none.
     Unread,
 }
 
 /// All of them. Closed when dropped.
-pub(super) struct Silent {
+pub(super) struct SilentConnections {
     shared: Arc<Shared>,
     threads: Vec<JoinHandle<()>>,
 }
@@ -52,42 +52,42 @@ struct Shared {
 
 struct Connection {
     stream: TcpStream,
-    /// Of HTTP/2: what came and is no whole frame yet.
+    /// Bytes of an incomplete HTTP/2 frame.
     received: Vec<u8>,
 }
 
-impl Silent {
+impl SilentConnections {
     pub(super) fn open(address: &str) -> Result<Self> {
         let address: SocketAddr = address.parse().with_context(|| format!("{address} is no address"))?;
         let shared = Arc::new(Shared::default());
         let mut silent = Self { shared, threads: Vec::new() };
         for kind in [Kind::Mute, Kind::Pinged, Kind::Unread] {
             let mut connections: Vec<Option<Connection>> = (0..CONNECTIONS).map(|_| None).collect();
-            // Before anybody else comes.
-            silent.shared.look_at(kind, address, &mut connections);
+            // Opened before this returns, so before the clients start.
+            silent.shared.maintain(kind, address, &mut connections);
             let shared = Arc::clone(&silent.shared);
             silent.threads.push(thread::spawn(move || {
                 while !shared.done.load(Ordering::SeqCst) {
-                    shared.look_at(kind, address, &mut connections);
-                    thread::sleep(LOOK);
+                    shared.maintain(kind, address, &mut connections);
+                    thread::sleep(INTERVAL);
                 }
             }));
         }
         Ok(silent)
     }
 
-    /// Open now.
+    /// Number of open connections.
     pub(super) fn held(&self) -> usize {
         self.shared.held.load(Ordering::SeqCst)
     }
 
-    /// How often one took the place of one that was closed.
-    pub(super) fn opened_again(&self) -> usize {
+    /// Number of connections that replaced a closed one.
+    pub(super) fn reopened(&self) -> usize {
         self.shared.opened.load(Ordering::SeqCst).saturating_sub(3 * CONNECTIONS)
     }
 }
 
-impl Drop for Silent {
+impl Drop for SilentConnections {
     fn drop(&mut self) {
         self.shared.done.store(true, Ordering::SeqCst);
         for thread in self.threads.drain(..) {
@@ -97,7 +97,8 @@ impl Drop for Silent {
 }
 
 impl Shared {
-    fn look_at(&self, kind: Kind, address: SocketAddr, connections: &mut [Option<Connection>]) {
+    /// Replaces connections that the server closed.
+    fn maintain(&self, kind: Kind, address: SocketAddr, connections: &mut [Option<Connection>]) {
         for place in connections {
             if let Some(connection) = place
                 && connection.keep(kind).is_err()
@@ -118,7 +119,7 @@ impl Shared {
 
 impl Connection {
     fn open(kind: Kind, address: SocketAddr) -> Option<Self> {
-        let mut stream = TcpStream::connect_timeout(&address, CONNECT).ok()?;
+        let mut stream = TcpStream::connect_timeout(&address, CONNECT_TIMEOUT).ok()?;
         if let Kind::Pinged = kind {
             stream.write_all(PREFACE).ok()?;
             stream.write_all(&frame(SETTINGS, 0, &[])).ok()?;
@@ -127,7 +128,7 @@ impl Connection {
         Some(Self { stream, received: Vec::new() })
     }
 
-    /// Errs where it is closed.
+    /// Sends and reads what its kind does; an error if the server closed it.
     fn keep(&mut self, kind: Kind) -> std::io::Result<()> {
         match kind {
             Kind::Mute => self.receive(),
@@ -158,7 +159,7 @@ impl Connection {
     }
 }
 
-/// Nothing to be had, or no room to say more, is no end.
+/// On a non-blocking socket, nothing to read and no space to write are not errors.
 fn would_block(result: std::io::Result<usize>) -> std::io::Result<()> {
     match result {
         Err(error) if error.kind() != ErrorKind::WouldBlock => Err(error),
@@ -166,13 +167,13 @@ fn would_block(result: std::io::Result<usize>) -> std::io::Result<()> {
     }
 }
 
-/// A frame of HTTP/2 for the connection as a whole.
+/// Encodes an HTTP/2 frame of stream 0.
 fn frame(frame_type: u8, flags: u8, payload: &[u8]) -> Vec<u8> {
     let [_, length @ ..] = u32::try_from(payload.len()).unwrap_or_default().to_be_bytes();
     [&length[..], &[frame_type, flags, 0, 0, 0, 0], payload].concat()
 }
 
-/// Takes the first frame off what was received: type, flags, payload.
+/// Removes the first complete frame from `received`: type, flags, payload.
 fn next_frame(received: &mut Vec<u8>) -> Option<(u8, u8, Vec<u8>)> {
     let [a, b, c, frame_type, flags, ..] = received.get(..HEAD)? else { return None };
     let (frame_type, flags) = (*frame_type, *flags);
@@ -187,7 +188,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn frames_are_taken_one_by_one_and_only_whole() {
+    fn only_complete_frames_are_removed() {
         let ping = frame(PING, 0, b"12345678");
         assert_eq!(ping.len(), HEAD + 8);
         let mut received = [frame(SETTINGS, ACKNOWLEDGED, &[]), ping.clone(), ping[..12].to_vec()].concat();

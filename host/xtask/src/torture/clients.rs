@@ -1,4 +1,4 @@
-//! Clients that use a server at the same time, each as chance has it, until it is killed.
+//! Clients that send random requests to a server at the same time until it is killed.
 
 use std::{
     collections::HashSet,
@@ -11,21 +11,21 @@ use std::{
 use serde_json::Value;
 use ureq::http::Method;
 
-use super::model::{Change, Fields, File, Model, Nature, Outcome};
+use super::model::{Change, Fields, File, Model, Outcome, VideoSpec};
 use crate::{
-    attack::{FaultKind, Faults, Receiver, Recording},
+    attack::{Receiver, Recording, ViolationKind, Violations},
     client::{Client, Reply},
 };
 
-/// Above this many videos clients delete rather than create.
+/// With this many videos clients delete instead of creating.
 const VIDEOS: usize = 24;
 
-/// What was asked and acknowledged, in all cycles.
+/// Requests and acknowledged changes of all cycles.
 #[derive(Default)]
 pub(super) struct Counts {
     pub(super) requests: AtomicU64,
     pub(super) in_doubt: AtomicU64,
-    /// 503: an answer, and not a fault.
+    /// Responses with 503, which is not a violation.
     pub(super) unavailable: AtomicU64,
     pub(super) created: AtomicU64,
     pub(super) uploaded: AtomicU64,
@@ -38,21 +38,21 @@ fn count(counter: &AtomicU64) {
     counter.fetch_add(1, Ordering::Relaxed);
 }
 
-/// What all clients share, in all cycles.
+/// State that all clients share in all cycles.
 pub(super) struct World {
     pub(super) recordings: Vec<Recording>,
     pub(super) receivers: Vec<Receiver>,
     pub(super) model: Mutex<Model>,
     pub(super) counts: Counts,
-    /// A server that was told to end owes nobody an answer.
+    /// Set before the server is stopped: requests may then stay without a response.
     pub(super) ending: AtomicBool,
-    /// Counts up, so that no name is used twice.
+    /// Number of the next name; no name is used twice.
     pub(super) names: AtomicU64,
 }
 
 impl World {
     pub(super) fn model(&self) -> MutexGuard<'_, Model> {
-        // A client that panicked ends the run anyway.
+        // A client's panic ends the run anyway.
         self.model.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -62,22 +62,22 @@ pub(super) struct Actor<'a> {
     pub(super) world: &'a World,
     pub(super) api: Client,
     pub(super) random: fastrand::Rng,
-    pub(super) faults: &'a Faults,
+    pub(super) violations: &'a Violations,
 }
 
 impl Actor<'_> {
-    /// Until the server ends.
-    pub(super) fn act(&mut self) {
+    /// Sends requests until the server is stopped.
+    pub(super) fn run(&mut self) {
         while !self.world.ending.load(Ordering::SeqCst) {
-            self.one();
+            self.step();
         }
     }
 
-    /// One request, or two that belong together.
-    fn one(&mut self) {
+    /// Sends one request, or two that belong together.
+    fn step(&mut self) {
         let ids = self.world.model().ids();
         let crowded = ids.len() >= VIDEOS;
-        // Often the newest: that is where ids could come again.
+        // Often the newest video, whose id is the likeliest to be given again.
         let id = if self.random.u8(..) < 64 { ids.last().copied() } else { self.random.choice(&ids).copied() };
         let Some(id) = id else {
             self.create();
@@ -99,11 +99,11 @@ impl Actor<'_> {
             73..76 => self.read_deleted(),
             76..80 => self.retry(id),
             80..82 => self.search(id),
-            _ => self.look(id),
+            _ => self.read(id),
         }
     }
 
-    /// An answer of the server; `None` where it was killed before it gave one.
+    /// Sends a request; `None` if the server was killed before it responded.
     fn ask(&self, method: Method, path: &str, body: &[u8]) -> Option<Reply> {
         let counts = &self.world.counts;
         count(&counts.requests);
@@ -115,17 +115,16 @@ impl Actor<'_> {
             Ok(reply) => {
                 if reply.status >= 500 {
                     let text = String::from_utf8_lossy(&reply.body).into_owned();
-                    self.faults
-                        .add(FaultKind::Answer, format!("{method} {path} was answered with {}: {text}", reply.status));
+                    self.violations.add(ViolationKind::Answer, format!("{method} {path} got {}: {text}", reply.status));
                 }
                 Some(reply)
             }
             Err(error) => {
                 count(&counts.in_doubt);
                 if !self.world.ending.load(Ordering::SeqCst) {
-                    self.faults.add(
-                        FaultKind::Answer,
-                        format!("{method} {path} was not answered, and the server ran: {error}"),
+                    self.violations.add(
+                        ViolationKind::Answer,
+                        format!("{method} {path} got no response from a running server: {error}"),
                     );
                 }
                 None
@@ -133,7 +132,7 @@ impl Actor<'_> {
         }
     }
 
-    /// A request that changes something, noted in the model; whether it succeeded, and with what.
+    /// Sends a change and enters it into the model; the response if it succeeded.
     fn change_for(
         &self,
         change: Change,
@@ -146,12 +145,12 @@ impl Actor<'_> {
         let reply = self.ask(method, path, body);
         let outcome = match &reply {
             Some(reply) if reply.is_success() => Outcome::Done(created(reply)),
-            // Half of it may have been done by then.
+            // The change may have been done in part.
             Some(reply) if reply.status >= 500 => Outcome::InDoubt,
             Some(reply) => Outcome::Refused { not_found: reply.status == 404 },
             None => Outcome::InDoubt,
         };
-        self.world.model().end(begun, outcome, self.faults);
+        self.world.model().end(begun, outcome, self.violations);
         reply.filter(Reply::is_success)
     }
 
@@ -164,7 +163,7 @@ impl Actor<'_> {
         Fields { name, case: self.random.i64(1..1_000_000), timeout_ms: self.random.u64(300..1500) }
     }
 
-    /// A new video; with some luck one whose objects are delivered. Its id.
+    /// Creates a video, in six of ten cases with a router; its id.
     pub(super) fn create(&mut self) -> Option<u64> {
         let recording = self.random.usize(..self.world.recordings.len());
         let router = self.random.u8(..) < 150;
@@ -174,18 +173,17 @@ impl Actor<'_> {
 
     pub(super) fn create_of(&mut self, recording: usize, router_url: Option<String>) -> Option<u64> {
         let detectors = self.world.recordings.get(recording)?.detectors.clone();
-        let (nature, fields) = (Nature { recording, router_url, detectors }, self.fields());
-        let body = nature.body(&fields).to_string();
+        let (spec, fields) = (VideoSpec { recording, router_url, detectors }, self.fields());
+        let body = spec.body(&fields).to_string();
         let id = |reply: &Reply| reply.json::<Value>().ok()?.get("id")?.as_u64();
-        let reply =
-            self.change_for(Change::Create { nature, fields }, Method::POST, "/videos/", body.as_bytes(), id)?;
+        let reply = self.change_for(Change::Create { spec, fields }, Method::POST, "/videos/", body.as_bytes(), id)?;
         count(&self.world.counts.created);
         id(&reply)
     }
 
-    /// Whether it was taken.
+    /// Uploads a file; whether it was accepted.
     pub(super) fn upload(&mut self, id: u64) -> bool {
-        let Some(recording) = self.world.model().nature(id).map(|nature| nature.recording) else { return false };
+        let Some(recording) = self.world.model().spec(id).map(|spec| spec.recording) else { return false };
         let Some(recording) = self.world.recordings.get(recording) else { return false };
         let bytes = recording.copy(&mut self.random);
         let path = format!("/videos/{id}/upload/source_file/");
@@ -200,9 +198,9 @@ impl Actor<'_> {
 
     fn write(&mut self, id: u64) {
         let fields = self.fields();
-        let Some(nature) = self.world.model().nature(id).cloned() else { return };
+        let Some(spec) = self.world.model().spec(id).cloned() else { return };
         let (method, body) =
-            if self.random.u8(..) < 50 { (Method::PUT, nature.body(&fields)) } else { (Method::PATCH, fields.patch()) };
+            if self.random.u8(..) < 50 { (Method::PUT, spec.body(&fields)) } else { (Method::PATCH, fields.patch()) };
         let change = Change::Write { id, fields };
         if self.change_for(change, method, &format!("/videos/{id}/"), body.to_string().as_bytes(), |_| None).is_some() {
             count(&self.world.counts.written);
@@ -227,7 +225,7 @@ impl Actor<'_> {
     fn read_deleted(&mut self) {
         let Some(id) = self.world.model().a_deleted_one(&mut self.random) else { return };
         if self.ask(Method::GET, &format!("/videos/{id}/"), b"").is_some_and(|reply| reply.is_success()) {
-            self.faults.add(FaultKind::Lost, format!("video {id} was deleted and is back"));
+            self.violations.add(ViolationKind::Lost, format!("video {id} was deleted and is back"));
         }
     }
 
@@ -235,7 +233,7 @@ impl Actor<'_> {
         self.ask(Method::POST, &format!("/videos/{id}/deliveries/retry/"), b"");
     }
 
-    /// Looks for others like the first object of a video.
+    /// Searches with the picture of the video's first object.
     fn search(&self, id: u64) {
         let Some(reply) = self.ask(Method::GET, &format!("/videos/{id}/objects/?limit=1"), b"") else { return };
         let Ok(page) = reply.json::<Value>() else { return };
@@ -253,8 +251,8 @@ impl Actor<'_> {
         self.ask(Method::POST, &format!("/search/?type={object_type}&threshold=0.5"), &picture.body);
     }
 
-    /// One of the requests that only read.
-    fn look(&mut self, id: u64) {
+    /// Sends a random request that only reads.
+    fn read(&mut self, id: u64) {
         let paths = [
             "/videos/?limit=1000".to_owned(),
             "/videos/?ordering=-created_date&limit=5".to_owned(),
@@ -272,13 +270,13 @@ impl Actor<'_> {
         let missing = reply.status == 404 && self.world.model().must_be_there(id);
         // A video without a file has no screenshot.
         if missing && (4..8).contains(&index) {
-            self.faults.add(FaultKind::Lost, format!("GET {path}: video {id} is not found"));
+            self.violations.add(ViolationKind::Lost, format!("GET {path}: video {id} is not found"));
         }
         if index == 0 && reply.is_success() {
             let listed = reply.json::<Value>().ok().and_then(|page| ids_of(&page)).unwrap_or_default();
             let unique: HashSet<u64> = listed.iter().copied().collect();
             if unique.len() != listed.len() {
-                self.faults.add(FaultKind::Answer, format!("GET {path}: a video is listed twice"));
+                self.violations.add(ViolationKind::Answer, format!("GET {path}: a video is listed twice"));
             }
         }
     }

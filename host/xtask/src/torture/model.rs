@@ -1,21 +1,23 @@
-//! Model of what the archive must hold, by what clients were answered.
+//! Model of what the archive must hold, by the responses that clients got.
 //!
-//! A client says what it is about to ask before it asks ([`Model::begin`]) and what was answered
-//! afterwards ([`Model::end`]). Where there was no answer the request stays in doubt: it may have
-//! had its effect or not. When the server was killed and nothing is under way any more,
-//! [`Model::observe`] compares with what is there, and settles what was in doubt.
+//! A client enters a change before it sends the request ([`Model::begin`]) and its outcome
+//! afterwards ([`Model::end`]). Without a response the change stays in doubt: it may have had its
+//! effect or not. When the server was killed and no request is in progress, [`Model::observe`]
+//! compares the model with the server, and settles the changes in doubt.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    fmt,
+};
 
 use serde::Deserialize;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::register::{Register, Ticket};
-use crate::attack::{FaultKind, Faults};
+use super::register::{Register, WriteId};
+use crate::attack::{ViolationKind, Violations};
 
-/// What a user writes with one request, so that half of it would be seen. `name` is never used
-/// twice.
+/// Fields that one request writes together, so that a partial write is detected. `name` is unique.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Fields {
     pub(super) name: String,
@@ -27,6 +29,13 @@ pub(super) struct Fields {
 impl Fields {
     pub(super) fn patch(&self) -> Value {
         json!({"name": self.name, "case": self.case, "stream_settings": {"router_timeout_ms": self.timeout_ms}})
+    }
+}
+
+impl fmt::Display for Fields {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, case, timeout_ms } = self;
+        write!(f, "(name {name:?}, case {case}, router_timeout_ms {timeout_ms})")
     }
 }
 
@@ -43,26 +52,36 @@ impl File {
     }
 }
 
-/// What a user last wanted of a video's job.
+/// The last request of a user about a video's job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Wish {
-    /// None; or that it ends.
+pub(super) enum Intent {
+    /// No job, or that it ends.
     Idle,
-    /// That there is one. `sourceless`: the video may have had no file then.
+    /// A job. `sourceless`: the video may have had no file at that time.
     Job { sourceless: bool },
 }
 
-/// Which recording it is processed with, and where its objects go; never changed.
+impl fmt::Display for Intent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Idle => "no job",
+            Self::Job { sourceless: true } => "a job, perhaps without a source",
+            Self::Job { sourceless: false } => "a job",
+        })
+    }
+}
+
+/// Properties of a video that are never changed: its recording, router and detectors.
 #[derive(Clone, Debug)]
-pub(super) struct Nature {
-    /// Its place in the list of recordings.
+pub(super) struct VideoSpec {
+    /// Index in the list of recordings.
     pub(super) recording: usize,
     pub(super) router_url: Option<String>,
-    /// As `stream_settings.detectors` has it.
+    /// Value of `stream_settings.detectors`.
     pub(super) detectors: Value,
 }
 
-impl Nature {
+impl VideoSpec {
     /// The body of `POST /videos/` and `PUT /videos/N/`.
     pub(super) fn body(&self, fields: &Fields) -> Value {
         let settings = json!({"router_timeout_ms": fields.timeout_ms, "detectors": self.detectors});
@@ -72,23 +91,23 @@ impl Nature {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Deletion {
-    NotAsked,
-    /// How often, with no success yet.
-    Asked(u32),
+    NotRequested,
+    /// Number of requests, none of them acknowledged.
+    Requested(u32),
 }
 
 struct Video {
-    nature: Nature,
+    spec: VideoSpec,
     fields: Register<Fields>,
     file: Register<Option<File>>,
-    wish: Register<Wish>,
+    intent: Register<Intent>,
     deletion: Deletion,
 }
 
 /// A request that changes something.
 #[derive(Clone, Debug)]
 pub(super) enum Change {
-    Create { nature: Nature, fields: Fields },
+    Create { spec: VideoSpec, fields: Fields },
     Write { id: u64, fields: Fields },
     Upload { id: u64, file: File },
     DeleteFile { id: u64 },
@@ -97,29 +116,29 @@ pub(super) enum Change {
     Delete { id: u64 },
 }
 
-/// A change under way.
-pub(super) struct Begun {
+/// A change in progress.
+pub(super) struct PendingChange {
     change: Change,
-    fields: Option<Ticket>,
-    file: Option<Ticket>,
-    wish: Option<Ticket>,
+    fields: Option<WriteId>,
+    file: Option<WriteId>,
+    intent: Option<WriteId>,
 }
 
-/// What came of a request.
+/// Outcome of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
-    /// Success; of a creation with the id.
+    /// Success; with the id if it created a video.
     Done(Option<u64>),
-    /// Answered, without an effect.
+    /// A response that means no effect.
     Refused {
         not_found: bool,
     },
     InDoubt,
 }
 
-/// What matters of a video as the API shows it.
+/// The part of a listed video that is verified.
 #[derive(Clone, Debug, Deserialize)]
-pub(super) struct Shown {
+pub(super) struct ListedVideo {
     pub(super) id: u64,
     name: Option<String>,
     case: Option<i64>,
@@ -144,12 +163,12 @@ struct Settings {
     router_timeout_ms: u64,
 }
 
-impl Shown {
+impl ListedVideo {
     pub(super) fn status(&self) -> &str {
         &self.health_status.status
     }
 
-    /// A job is under way or waits.
+    /// A job runs or is queued.
     pub(super) fn is_enabled(&self) -> bool {
         self.health_status.enabled
     }
@@ -163,30 +182,30 @@ impl Shown {
     }
 }
 
-/// What is at the end of all: who it is, and what is certain of it.
+/// A video after the last comparison, and what is certain about it.
 pub(super) struct Settled<'a> {
     pub(super) id: u64,
-    pub(super) nature: &'a Nature,
-    /// A job was asked for and not called off.
+    pub(super) spec: &'a VideoSpec,
+    /// A job was started and not stopped.
     pub(super) job: bool,
 }
 
 #[derive(Default)]
 pub(super) struct Model {
     videos: BTreeMap<u64, Video>,
-    /// Creations without an answer, by name.
-    creating: HashMap<String, (Nature, Fields)>,
-    /// All ids that were ever given.
+    /// Creations without a response, by name.
+    creating: HashMap<String, (VideoSpec, Fields)>,
+    /// All ids of all videos, deleted ones included.
     ids: HashSet<u64>,
     deleted: Vec<u64>,
 }
 
 impl Model {
-    pub(super) fn begin(&mut self, change: Change) -> Begun {
-        let mut begun = Begun { change, fields: None, file: None, wish: None };
+    pub(super) fn begin(&mut self, change: Change) -> PendingChange {
+        let mut begun = PendingChange { change, fields: None, file: None, intent: None };
         match &begun.change {
-            Change::Create { nature, fields } => {
-                self.creating.insert(fields.name.clone(), (nature.clone(), fields.clone()));
+            Change::Create { spec, fields } => {
+                self.creating.insert(fields.name.clone(), (spec.clone(), fields.clone()));
             }
             Change::Write { id, fields } => {
                 begun.fields = self.videos.get_mut(id).map(|v| v.fields.begin(fields.clone()))
@@ -194,94 +213,94 @@ impl Model {
             Change::Upload { id, file } => {
                 if let Some(video) = self.videos.get_mut(id) {
                     begun.file = Some(video.file.begin(Some(*file)));
-                    // A video with a new file has no job any more.
-                    begun.wish = Some(video.wish.begin(Wish::Idle));
+                    // A new file ends the job of its video.
+                    begun.intent = Some(video.intent.begin(Intent::Idle));
                 }
             }
             Change::DeleteFile { id } => {
                 if let Some(video) = self.videos.get_mut(id) {
                     begun.file = Some(video.file.begin(None));
-                    begun.wish = Some(video.wish.begin(Wish::Idle));
+                    begun.intent = Some(video.intent.begin(Intent::Idle));
                 }
             }
             Change::Process { id } => {
                 if let Some(video) = self.videos.get_mut(id) {
                     let sourceless = video.file.may_be(&None);
-                    begun.wish = Some(video.wish.begin(Wish::Job { sourceless }));
+                    begun.intent = Some(video.intent.begin(Intent::Job { sourceless }));
                 }
             }
-            Change::Stop { id } => begun.wish = self.videos.get_mut(id).map(|v| v.wish.begin(Wish::Idle)),
+            Change::Stop { id } => begun.intent = self.videos.get_mut(id).map(|v| v.intent.begin(Intent::Idle)),
             Change::Delete { id } => {
                 if let Some(video) = self.videos.get_mut(id) {
                     video.deletion = match video.deletion {
-                        Deletion::NotAsked => Deletion::Asked(1),
-                        Deletion::Asked(times) => Deletion::Asked(times + 1),
+                        Deletion::NotRequested => Deletion::Requested(1),
+                        Deletion::Requested(times) => Deletion::Requested(times + 1),
                     };
-                    // Its job is ended first: a kill may come between the two.
-                    begun.wish = Some(video.wish.begin(Wish::Idle));
+                    // A deletion ends the job first; a kill may come between the two steps.
+                    begun.intent = Some(video.intent.begin(Intent::Idle));
                 }
             }
         }
         begun
     }
 
-    pub(super) fn end(&mut self, begun: Begun, outcome: Outcome, faults: &Faults) {
-        let Begun { change, fields, file, wish } = begun;
+    pub(super) fn end(&mut self, begun: PendingChange, outcome: Outcome, violations: &Violations) {
+        let PendingChange { change, fields, file, intent } = begun;
         if outcome == Outcome::InDoubt {
             return;
         }
         let done = matches!(outcome, Outcome::Done(_));
         let not_found = matches!(outcome, Outcome::Refused { not_found: true });
-        let id = match change {
-            Change::Create { nature, fields } => {
-                self.creating.remove(&fields.name);
-                match outcome {
-                    Outcome::Done(Some(id)) => self.given(id, nature, fields, faults),
-                    Outcome::Done(None) => {
-                        faults.add(FaultKind::Answer, format!("{:?} was created without an id", fields.name))
+        let id =
+            match change {
+                Change::Create { spec, fields } => {
+                    self.creating.remove(&fields.name);
+                    match outcome {
+                        Outcome::Done(Some(id)) => self.given(id, spec, fields, violations),
+                        Outcome::Done(None) => violations
+                            .add(ViolationKind::Answer, format!("{:?} was created without an id", fields.name)),
+                        _ => violations
+                            .add(ViolationKind::Answer, format!("the creation of {:?} was refused", fields.name)),
                     }
-                    _ => faults.add(FaultKind::Answer, format!("the creation of {:?} was refused", fields.name)),
+                    return;
                 }
-                return;
-            }
-            Change::Delete { id } => {
-                if done {
-                    self.forget(id);
-                } else if not_found && self.videos.get(&id).is_some_and(|v| v.deletion == Deletion::Asked(1)) {
-                    faults.add(FaultKind::Lost, format!("video {id} was gone before it was deleted"));
-                } else if let Some(video) = self.videos.get_mut(&id) {
-                    settle_one(&mut video.wish, wish, false);
+                Change::Delete { id } => {
+                    if done {
+                        self.forget(id);
+                    } else if not_found && self.videos.get(&id).is_some_and(|v| v.deletion == Deletion::Requested(1)) {
+                        violations.add(ViolationKind::Lost, format!("video {id} was gone before it was deleted"));
+                    } else if let Some(video) = self.videos.get_mut(&id) {
+                        settle_one(&mut video.intent, intent, false);
+                    }
+                    return;
                 }
-                return;
-            }
-            Change::Write { id, .. }
-            | Change::Upload { id, .. }
-            | Change::DeleteFile { id }
-            | Change::Process { id }
-            | Change::Stop { id } => id,
-        };
+                Change::Write { id, .. }
+                | Change::Upload { id, .. }
+                | Change::DeleteFile { id }
+                | Change::Process { id }
+                | Change::Stop { id } => id,
+            };
         // Deleted meanwhile.
         let Some(video) = self.videos.get_mut(&id) else { return };
-        if not_found && video.deletion == Deletion::NotAsked {
-            faults.add(FaultKind::Lost, format!("video {id} is not found"));
+        if not_found && video.deletion == Deletion::NotRequested {
+            violations.add(ViolationKind::Lost, format!("video {id} is not found"));
         }
         settle_one(&mut video.fields, fields, done);
         settle_one(&mut video.file, file, done);
-        settle_one(&mut video.wish, wish, done);
+        settle_one(&mut video.intent, intent, done);
     }
 
-    /// An id that a creation was answered with, or that such a one without an answer turns out to
-    /// have had.
-    fn given(&mut self, id: u64, nature: Nature, fields: Fields, faults: &Faults) {
+    /// Adds a created video, whose id is known from the response or from a later list.
+    fn given(&mut self, id: u64, spec: VideoSpec, fields: Fields, violations: &Violations) {
         if !self.ids.insert(id) {
-            faults.add(FaultKind::IdAgain, format!("{id} was given again, to {:?}", fields.name));
+            violations.add(ViolationKind::IdAgain, format!("{id} was given again, to {:?}", fields.name));
         }
         let video = Video {
-            nature,
+            spec,
             fields: Register::new(fields),
             file: Register::new(None),
-            wish: Register::new(Wish::Idle),
-            deletion: Deletion::NotAsked,
+            intent: Register::new(Intent::Idle),
+            deletion: Deletion::NotRequested,
         };
         self.videos.insert(id, video);
     }
@@ -292,119 +311,135 @@ impl Model {
         }
     }
 
-    /// Compares with all that is there after a kill; `file` reads what is stored of a video.
-    /// Nothing may be under way.
-    pub(super) fn observe(&mut self, shown: &[Shown], file: impl Fn(u64) -> Option<File>, faults: &Faults) {
-        let there: HashMap<u64, &Shown> = shown.iter().map(|video| (video.id, video)).collect();
-        for video in shown {
+    /// Compares the model with the list of all videos after a kill. `file` reads the stored source
+    /// of a video. No request may be in progress.
+    pub(super) fn observe(
+        &mut self,
+        listed: &[ListedVideo],
+        file: impl Fn(u64) -> Option<File>,
+        violations: &Violations,
+    ) {
+        let there: HashMap<u64, &ListedVideo> = listed.iter().map(|video| (video.id, video)).collect();
+        for video in listed {
             if self.videos.contains_key(&video.id) {
                 continue;
             }
             let name = video.name.clone().unwrap_or_default();
             match self.creating.remove(&name) {
-                Some((nature, fields)) => self.given(video.id, nature, fields, faults),
+                Some((spec, fields)) => self.given(video.id, spec, fields, violations),
                 None if self.ids.contains(&video.id) => {
-                    faults.add(FaultKind::Lost, format!("video {} was deleted and is back", video.id))
+                    violations.add(ViolationKind::Lost, format!("video {} was deleted and is back", video.id))
                 }
-                None => faults.add(FaultKind::Lost, format!("video {} ({name:?}) was made by nobody", video.id)),
+                None => violations
+                    .add(ViolationKind::Lost, format!("video {} ({name:?}) was not created by any request", video.id)),
             }
         }
-        // Nobody saw the others: they were not made.
+        // The other creations in doubt had no effect.
         self.creating.clear();
 
         let known: Vec<u64> = self.videos.keys().copied().collect();
         for id in known {
             let Some(video) = self.videos.get_mut(&id) else { continue };
-            let Some(shown) = there.get(&id) else {
-                if video.deletion == Deletion::NotAsked {
-                    faults.add(FaultKind::Lost, format!("video {id} is not there any more"));
+            let Some(listed) = there.get(&id) else {
+                if video.deletion == Deletion::NotRequested {
+                    violations.add(ViolationKind::Lost, format!("video {id} is missing"));
                 }
                 self.forget(id);
                 continue;
             };
-            video.deletion = Deletion::NotAsked;
-            video.compare(shown, file(id), faults);
+            video.deletion = Deletion::NotRequested;
+            video.compare(listed, file(id), violations);
         }
     }
 
-    /// Ids of videos that are there as far as anyone knows, in order.
+    /// Ids of the videos that may exist, in order.
     pub(super) fn ids(&self) -> Vec<u64> {
         self.videos.keys().copied().collect()
     }
 
-    /// Of a video that was deleted for sure; among the last ones.
+    /// Id of a random video among the last hundred whose deletion was acknowledged.
     pub(super) fn a_deleted_one(&self, random: &mut fastrand::Rng) -> Option<u64> {
         let last = self.deleted.len().saturating_sub(100);
         random.choice(self.deleted.get(last..).unwrap_or_default()).copied()
     }
 
-    pub(super) fn nature(&self, id: u64) -> Option<&Nature> {
-        self.videos.get(&id).map(|video| &video.nature)
+    pub(super) fn spec(&self, id: u64) -> Option<&VideoSpec> {
+        self.videos.get(&id).map(|video| &video.spec)
     }
 
-    /// Nobody asked for its deletion.
+    /// Whether no request asked for its deletion.
     pub(super) fn must_be_there(&self, id: u64) -> bool {
-        self.videos.get(&id).is_some_and(|video| video.deletion == Deletion::NotAsked)
+        self.videos.get(&id).is_some_and(|video| video.deletion == Deletion::NotRequested)
     }
 
     /// All videos, after [`observe`](Self::observe).
     pub(super) fn settled(&self) -> impl Iterator<Item = Settled<'_>> {
         self.videos.iter().map(|(id, video)| Settled {
             id: *id,
-            nature: &video.nature,
-            job: video.wish.possible().all(|wish| matches!(wish, Wish::Job { sourceless: false })),
+            spec: &video.spec,
+            job: video.intent.possible().all(|intent| matches!(intent, Intent::Job { sourceless: false })),
         })
     }
 }
 
-fn settle_one<T: PartialEq>(register: &mut Register<T>, ticket: Option<Ticket>, done: bool) {
-    match ticket {
-        Some(ticket) if done => register.acknowledge(ticket),
-        Some(ticket) => register.refuse(ticket),
+/// Joins values that are all possible, for a message.
+fn either<T: ToString>(values: impl Iterator<Item = T>) -> String {
+    values.map(|value| value.to_string()).collect::<Vec<_>>().join(" or ")
+}
+
+fn settle_one<T: PartialEq>(register: &mut Register<T>, write: Option<WriteId>, done: bool) {
+    match write {
+        Some(write) if done => register.acknowledge(write),
+        Some(write) => register.refuse(write),
         None => {}
     }
 }
 
 impl Video {
-    /// With what is there; what was in doubt is settled.
-    fn compare(&mut self, shown: &Shown, file: Option<File>, faults: &Faults) {
-        let id = shown.id;
-        let fields = shown.fields();
+    /// Compares with the listed video, and settles the changes in doubt.
+    fn compare(&mut self, listed: &ListedVideo, file: Option<File>, violations: &Violations) {
+        let id = listed.id;
+        let fields = listed.fields();
         if !self.fields.may_be(&fields) {
-            let expected: Vec<_> = self.fields.possible().collect();
-            faults.add(FaultKind::Lost, format!("video {id} has {fields:?}, not {expected:?}"));
+            let expected = either(self.fields.possible());
+            violations.add(ViolationKind::Lost, format!("video {id} has {fields}, not {expected}"));
         }
         self.fields.settle(fields);
 
         if !self.file.may_be(&file) {
-            let (is, expected) =
-                (file.map(|f| f.bytes), self.file.possible().map(|f| f.map(|f| f.bytes)).collect::<Vec<_>>());
-            faults.add(FaultKind::Lost, format!("the file of video {id} is another (bytes: {is:?}, not {expected:?})"));
+            let bytes = |file: &Option<File>| file.map_or("no file".into(), |file| format!("{} bytes", file.bytes));
+            let expected = either(self.file.possible().map(bytes));
+            let stored = bytes(&file);
+            violations.add(ViolationKind::Lost, format!("the file of video {id} is wrong: {stored}, not {expected}"));
         }
         let stored = file.map_or(0, |file| file.bytes);
-        if shown.file_size != stored {
-            faults.add(
-                FaultKind::Lost,
-                format!("video {id} is said to have a file of {} bytes, and has {stored}", shown.file_size),
+        if listed.file_size != stored {
+            violations.add(
+                ViolationKind::Lost,
+                format!("file_size of video {id} is {}, and its file has {stored} bytes", listed.file_size),
             );
         }
         self.file.settle(file);
 
-        let (status, enabled) = (shown.status(), shown.is_enabled());
-        let agrees = |wish: &Wish| match wish {
-            Wish::Idle => !enabled,
-            Wish::Job { sourceless } => enabled || shown.finished || (*sourceless && status == "NO_SOURCE"),
+        let (status, enabled) = (listed.status(), listed.is_enabled());
+        let agrees = |intent: &Intent| match intent {
+            Intent::Idle => !enabled,
+            Intent::Job { sourceless } => enabled || listed.finished || (*sourceless && status == "NO_SOURCE"),
         };
-        if !self.wish.possible().any(agrees) {
-            let wishes: Vec<_> = self.wish.possible().collect();
-            faults.add(
-                FaultKind::Lost,
-                format!("video {id} is {status}, finished: {}, where users wanted {wishes:?}", shown.finished),
+        if !self.intent.possible().any(agrees) {
+            let intents = either(self.intent.possible());
+            violations.add(
+                ViolationKind::Lost,
+                format!("video {id} is {status}, finished: {}, where users wanted {intents}", listed.finished),
             );
         }
-        let sourceless = self.wish.possible().all(|wish| matches!(wish, Wish::Job { sourceless: true }));
-        let certain = self.wish.possible().all(|wish| matches!(wish, Wish::Job { .. }));
-        self.wish.settle(if enabled || (certain && shown.finished) { Wish::Job { sourceless } } else { Wish::Idle });
+        let sourceless = self.intent.possible().all(|intent| matches!(intent, Intent::Job { sourceless: true }));
+        let certain = self.intent.possible().all(|intent| matches!(intent, Intent::Job { .. }));
+        self.intent.settle(if enabled || (certain && listed.finished) {
+            Intent::Job { sourceless }
+        } else {
+            Intent::Idle
+        });
     }
 }
 

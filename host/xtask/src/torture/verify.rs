@@ -1,4 +1,4 @@
-//! Compares what a server answers with what it must: after each start in part, at the end in full.
+//! Verification of a server against the model: in part after each start, in full at the end.
 
 use std::{
     collections::BTreeMap,
@@ -12,20 +12,20 @@ use serde_json::Value;
 
 use super::{
     clients::World,
-    model::{File, Shown},
+    model::{File, ListedVideo},
 };
 use crate::{
-    attack::{Ends, FaultKind, Faults, Place, Posts},
+    attack::{Installation, JobEnd, Posts, ViolationKind, Violations},
     client::Client,
 };
 
-/// Within this, all jobs and deliveries of a few dozen videos come to their ends.
-const DRAIN: Duration = Duration::from_secs(240);
-/// Between two looks at what is still open.
-const LOOK: Duration = Duration::from_millis(100);
-/// Between two requests that a delivery be tried again.
+/// Within this all jobs and deliveries of a few dozen videos complete.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(240);
+/// Interval of polling.
+const POLL: Duration = Duration::from_millis(100);
+/// Interval of retry requests for a delivery.
 const RETRY: Duration = Duration::from_secs(2);
-/// Videos whose objects are looked at after a start.
+/// Videos whose objects are verified after a start.
 const SAMPLE: usize = 4;
 
 #[derive(Deserialize)]
@@ -40,7 +40,7 @@ struct Delivery {
     state: String,
 }
 
-/// Of a recording, what an undisturbed job finds: an object each, without its video and its job.
+/// Objects of a job of a recording as text, without the ids of the video and the job.
 pub(super) type Found = Vec<String>;
 
 fn all<T: serde::de::DeserializeOwned>(api: &Client, path: String) -> Result<Vec<T>> {
@@ -54,7 +54,7 @@ fn all<T: serde::de::DeserializeOwned>(api: &Client, path: String) -> Result<Vec
     Ok(all)
 }
 
-pub(super) fn videos(api: &Client) -> Result<Vec<Shown>> {
+pub(super) fn videos(api: &Client) -> Result<Vec<ListedVideo>> {
     all(api, "/videos/?limit=500".into())
 }
 
@@ -66,7 +66,7 @@ fn text<'a>(object: &'a Value, field: &str) -> &'a str {
     object.get(field).and_then(Value::as_str).unwrap_or_default()
 }
 
-/// What a job found, as it must be in every job of the same recording.
+/// The fields of the objects that are the same in every job of a recording.
 fn found(objects: &[Value]) -> Found {
     let same = ["type", "track_id", "bs_type", "first_time", "best_time", "last_time", "bbox", "detections"];
     let mut found: Vec<String> = objects
@@ -81,39 +81,39 @@ pub(super) fn found_in(api: &Client, video: u64) -> Result<Found> {
     Ok(found(&objects(api, video)?))
 }
 
-/// What the archive keeps as a video's file.
-fn stored(place: &Place, video: u64) -> Option<File> {
-    std::fs::read(place.source(video)).ok().map(|bytes| File::of(&bytes))
+/// The video's source file in the archive.
+fn stored(installation: &Installation, video: u64) -> Option<File> {
+    std::fs::read(installation.source(video)).ok().map(|bytes| File::of(&bytes))
 }
 
-/// Straight after a start, when nobody else asks for anything.
+/// Verifies the server right after a start, while no client uses it.
 pub(super) fn after_start(
     world: &World,
-    place: &Place,
+    installation: &Installation,
     api: &Client,
     random: &mut fastrand::Rng,
-    faults: &Faults,
+    violations: &Violations,
 ) -> Result<()> {
-    let shown = videos(api)?;
-    world.model().observe(&shown, |id| stored(place, id), faults);
-    let mut finished: Vec<&Shown> = shown.iter().filter(|video| video.finished).collect();
+    let listed = videos(api)?;
+    world.model().observe(&listed, |id| stored(installation, id), violations);
+    let mut finished: Vec<&ListedVideo> = listed.iter().filter(|video| video.finished).collect();
     random.shuffle(&mut finished);
     for video in finished.into_iter().take(SAMPLE) {
-        whole(api, video, faults)?;
+        verify_objects(api, video, violations)?;
     }
     Ok(())
 }
 
-/// Counts agree with the objects of a finished video, and each object has its pictures. Gives the
-/// objects.
-fn whole(api: &Client, video: &Shown, faults: &Faults) -> Result<Vec<Value>> {
+/// Verifies that the counts of a finished video agree with its objects and that each object has its
+/// pictures. Returns the objects.
+fn verify_objects(api: &Client, video: &ListedVideo, violations: &Violations) -> Result<Vec<Value>> {
     let objects = objects(api, video.id)?;
     let counted = [("face", video.face_count), ("body", video.body_count), ("car", video.car_count)];
     for (object_type, count) in counted {
         let listed = objects.iter().filter(|object| text(object, "type") == object_type).count() as u64;
         if listed != count {
-            faults.add(
-                FaultKind::Lost,
+            violations.add(
+                ViolationKind::Lost,
                 format!("video {} counts {count} objects of type {object_type} and lists {listed}", video.id),
             );
         }
@@ -123,8 +123,8 @@ fn whole(api: &Client, video: &Shown, faults: &Faults) -> Result<Vec<Value>> {
             let reply = api.ask(ureq::http::Method::GET, text(object, picture), b"").context("a picture")?;
             if !reply.is_success() || !reply.body.starts_with(&[0xff, 0xd8]) {
                 let id = text(object, "id");
-                faults.add(
-                    FaultKind::Lost,
+                violations.add(
+                    ViolationKind::Lost,
                     format!("{picture} of object {id}: {}, {} bytes", reply.status, reply.body.len()),
                 );
             }
@@ -133,19 +133,19 @@ fn whole(api: &Client, video: &Shown, faults: &Faults) -> Result<Vec<Value>> {
     Ok(objects)
 }
 
-/// Waits until no job is under way or waits, and every delivery is accepted; receivers must
-/// accept.
+/// Waits until no job runs or is queued and every delivery is accepted. The receivers must accept.
 pub(super) fn drain(api: &Client) -> Result<()> {
     let begun = Instant::now();
     loop {
-        let open: Vec<u64> = videos(api)?.into_iter().filter(Shown::is_enabled).map(|video| video.id).collect();
+        let open: Vec<u64> = videos(api)?.into_iter().filter(ListedVideo::is_enabled).map(|video| video.id).collect();
         if open.is_empty() {
             break;
         }
-        if begun.elapsed() > DRAIN {
-            bail!("after {} s the jobs of these videos have not ended: {open:?}", DRAIN.as_secs());
+        if begun.elapsed() > DRAIN_TIMEOUT {
+            let open: Vec<String> = open.iter().map(u64::to_string).collect();
+            bail!("jobs have not ended after {} s, of videos {}", DRAIN_TIMEOUT.as_secs(), open.join(", "));
         }
-        thread::sleep(LOOK);
+        thread::sleep(POLL);
     }
     let mut tried = None;
     loop {
@@ -159,40 +159,41 @@ pub(super) fn drain(api: &Client) -> Result<()> {
         if open.is_empty() {
             return Ok(());
         }
-        if begun.elapsed() > DRAIN {
+        if begun.elapsed() > DRAIN_TIMEOUT {
             let open: Vec<String> =
                 open.into_iter().map(|delivery| format!("{} ({})", delivery.id, delivery.state)).collect();
-            bail!("after {} s these are not delivered: {}", DRAIN.as_secs(), open.join(", "));
+            bail!("not delivered after {} s: {}", DRAIN_TIMEOUT.as_secs(), open.join(", "));
         }
-        // Waits grow to minutes; a user who knows that the router is back does not sit them out.
+        // The backoff grows to minutes, which a retry request skips.
         if tried.is_none_or(|tried: Instant| tried.elapsed() > RETRY) {
             for delivery in &open {
                 let path = format!("/deliveries/{}/retry/", delivery.id);
                 let reply = api.ask(ureq::http::Method::POST, &path, b"").context("a retry")?;
                 // 409: delivered meanwhile.
                 if !reply.is_success() && reply.status != 409 {
-                    bail!("{path} was answered with {}: {}", reply.status, String::from_utf8_lossy(&reply.body));
+                    bail!("{path} got {}: {}", reply.status, String::from_utf8_lossy(&reply.body));
                 }
             }
             tried = Some(Instant::now());
         }
-        thread::sleep(LOOK);
+        thread::sleep(POLL);
     }
 }
 
-/// When nothing is under way any more. `expected`: by recording. Gives the number of objects.
+/// Verifies everything when all jobs and deliveries are complete. `expected` is by recording.
+/// Returns the number of objects.
 pub(super) fn at_the_end(
     world: &World,
-    place: &Place,
+    installation: &Installation,
     api: &Client,
     expected: &[Found],
     posts: &Posts,
-    faults: &Faults,
+    violations: &Violations,
 ) -> Result<u64> {
-    let shown = videos(api)?;
+    let listed = videos(api)?;
     let mut model = world.model();
-    model.observe(&shown, |id| stored(place, id), faults);
-    let shown: BTreeMap<u64, Shown> = shown.into_iter().map(|video| (video.id, video)).collect();
+    model.observe(&listed, |id| stored(installation, id), violations);
+    let listed: BTreeMap<u64, ListedVideo> = listed.into_iter().map(|video| (video.id, video)).collect();
     // Keys that were accepted, by video and job.
     let mut accepted: BTreeMap<(u64, u64), Vec<String>> = BTreeMap::new();
     for key in posts.accepted() {
@@ -202,44 +203,46 @@ pub(super) fn at_the_end(
     }
     let mut all_objects = 0;
     for settled in model.settled() {
-        let Some(video) = shown.get(&settled.id) else { continue };
-        let recording = world.recordings.get(settled.nature.recording).context("a video of no recording")?;
-        let expected = expected.get(settled.nature.recording).context("a recording without an undisturbed job")?;
+        let Some(video) = listed.get(&settled.id) else { continue };
+        let recording = world.recordings.get(settled.spec.recording).context("a video has no recording")?;
+        let expected = expected.get(settled.spec.recording).context("a recording has no undisturbed job")?;
         let (id, status) = (video.id, video.status());
         if settled.job {
-            let right = match recording.ends {
-                Ends::Completed => status == "COMPLETED",
-                Ends::Failed => video.finished && video.error.is_some(),
+            let right = match recording.job_end {
+                JobEnd::Completed => status == "COMPLETED",
+                JobEnd::Failed => video.finished && video.error.is_some(),
             };
             if !right {
-                let name = recording.name;
-                faults
-                    .add(FaultKind::Lost, format!("the job of video {id} ({name}) ended {status}: {:?}", video.error));
+                let (name, error) = (recording.name, video.error.as_deref().unwrap_or("no error"));
+                violations.add(ViolationKind::Lost, format!("the job of video {id} ({name}) ended {status}: {error}"));
             }
         }
-        let objects = whole(api, video, faults)?;
+        let objects = verify_objects(api, video, violations)?;
         all_objects += objects.len() as u64;
         if status != "COMPLETED" {
             continue;
         }
         if found(&objects) != *expected {
             let (name, count) = (recording.name, expected.len());
-            faults.add(
-                FaultKind::Lost,
+            violations.add(
+                ViolationKind::Lost,
                 format!("video {id} ({name}) has {} objects, not the {count} of an undisturbed job", objects.len()),
             );
         }
         let ids: Vec<&str> = objects.iter().map(|object| text(object, "id")).collect();
-        if settled.nature.router_url.is_some() {
+        if settled.spec.router_url.is_some() {
             for id in &ids {
                 if !posts.is_accepted(id) {
-                    faults.add(FaultKind::Lost, format!("object {id} counts as delivered and never came"));
+                    violations.add(
+                        ViolationKind::Lost,
+                        format!("object {id} counts as delivered, but no receiver accepted it"),
+                    );
                 }
             }
         }
         if let Some(job) = ids.first().and_then(|id| job_of(id)) {
             for key in accepted.get(&job).into_iter().flatten().filter(|key| !ids.contains(&key.as_str())) {
-                faults.add(FaultKind::Lost, format!("object {key} was delivered and is not in the archive"));
+                violations.add(ViolationKind::Lost, format!("object {key} was delivered and is not in the archive"));
             }
         }
     }

@@ -1,5 +1,5 @@
-//! A filter that reads pictures, and asks to be held to little: it notes the mean colour of what it
-//! is shown.
+//! A filter that reads pictures and annotates items with their mean colour. Its manifest asks for
+//! low limits.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 #[derive(Debug, Deserialize)]
 struct Settings {
-    /// Of the pictures, in pixels.
+    /// Side of the pictures; pixels.
     #[serde(default = "side")]
     side: u32,
 }

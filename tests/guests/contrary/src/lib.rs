@@ -1,10 +1,10 @@
-//! A filter that calls itself `quality` and keeps what that rejects: a candidate that differs. With
-//! some settings it fails instead.
+//! A canary of `quality` that keeps what `quality` rejects, and the other way round. With some
+//! settings it faults instead.
 
 use ocellus_plugin::{Candidate, Filter, FrameInfo, Manifest, Stages, StreamInfo, Verdict};
 use serde::Deserialize;
 
-/// The settings `min` that make it trap and spin.
+/// Values of the setting `min` with which it traps or loops forever.
 const TRAPS: f32 = 0.5;
 const SPINS: f32 = 0.25;
 

@@ -1,5 +1,4 @@
-//! A tracker that calls itself `simple_iou` and holds every detection to be something new: a
-//! candidate that differs.
+//! A canary of `simple_iou` that begins a new track with every detection.
 
 use ocellus_plugin::{Detection, FrameInfo, Manifest, State, StreamInfo, Tracker, Update};
 use serde::Deserialize;

@@ -1,4 +1,4 @@
-//! A filter that does what its setting says.
+//! A filter that misbehaves as its setting says.
 
 use ocellus_plugin::{Attribute, Candidate, Filter, FrameInfo, Manifest, Rejection, Stages, StreamInfo, Verdict};
 use serde::Deserialize;

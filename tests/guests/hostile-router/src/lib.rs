@@ -1,4 +1,4 @@
-//! A router that does what its setting says.
+//! A router that misbehaves as its setting says.
 
 use ocellus_plugin::{Body, Header, Manifest, Part, Picture, Post, Request, Router};
 use serde::Deserialize;

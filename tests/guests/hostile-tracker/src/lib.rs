@@ -1,4 +1,4 @@
-//! A tracker that does what its setting says, in the call that the setting belongs to.
+//! A tracker that misbehaves as its setting says, in the call that the setting names.
 
 use std::hint::black_box;
 
@@ -27,7 +27,7 @@ enum Misdeed {
     TrapInSnapshot,
     TrapInRestore,
     LeaveOpenAtFinish,
-    /// Does its work, and writes a thousand lines a frame.
+    /// Tracks correctly, and logs a thousand lines per frame.
     Chatter,
     WriteForever,
 }
@@ -40,7 +40,7 @@ struct Settings {
 struct Hostile {
     misdeed: Misdeed,
     calls: u64,
-    /// Tracks from 1 on that were given.
+    /// The largest track id in use; ids begin with 1.
     open: u64,
 }
 

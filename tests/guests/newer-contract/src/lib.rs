@@ -1,4 +1,4 @@
-//! A tracker of a contract line that is yet to come.
+//! A tracker of a contract version that does not exist yet.
 
 wit_bindgen::generate!({
     inline: "

@@ -1,4 +1,4 @@
-//! A sound component that is no plugin.
+//! A valid component that is not a plugin.
 
 wit_bindgen::generate!({
     inline: "

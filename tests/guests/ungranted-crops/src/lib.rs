@@ -1,4 +1,4 @@
-//! A filter that reads pictures and did not ask for them.
+//! A filter that reads pictures without the capability in its manifest.
 
 use ocellus_plugin::{Candidate, Filter, FrameInfo, Manifest, Size, Stages, StreamInfo, Verdict, crop};
 use serde::Deserialize;

@@ -1,4 +1,4 @@
-//! A router, as far as its exports go, that wants to read files.
+//! A router that imports an interface to read files, which no plugin is granted.
 
 wit_bindgen::generate!({
     inline: "

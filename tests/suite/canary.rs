@@ -1,6 +1,6 @@
-//! Covers: a candidate beside a plugin, over the API: it is shown a job's calls without effect,
-//! what it would change and what it costs is told, and it takes the place of the plugin only when
-//! it is installed as one. A filter that reads pictures, in a job and in its replay.
+//! Covers: a canary beside a plugin, over the API (`/shadow/`): it gets the calls of jobs without
+//! an effect, its differences and costs are reported, and the plugin keeps serving. A filter that
+//! reads pictures, in a job and in its replay.
 
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::{
     media,
     plugins::{copy_plugins, guest},
-    server::{Options, Server},
+    server::{Options, Server, small},
 };
 
 fn server(dir: &std::path::Path) -> Server {
@@ -18,25 +18,21 @@ fn server(dir: &std::path::Path) -> Server {
 }
 
 async fn put(server: &Server, path: &str, component: Vec<u8>) -> Value {
-    let response = server.request(Method::PUT, path).body(component).send().await.unwrap();
-    let (status, answer) = (response.status(), response.json().await.unwrap());
+    let (status, answer) = server.send(Method::PUT, path, component).await;
     assert_eq!(status, StatusCode::OK, "{answer:#}");
     answer
 }
 
 async fn processed(server: &Server, dir: &std::path::Path, filters: &str) -> (u64, Value) {
-    let car = json!({"filter_min_size": 15, "filter_min_quality": 0.1});
-    let settings = json!({"detectors": {"face": null, "car": car}, "stream_data_filter": filters});
-    let id = server.create(json!({"stream_settings": settings})).await;
-    server.upload(id, &media::short_street(dir, 60)).await;
-    server.process(id).await;
+    let settings = json!({"detectors": {"face": null, "car": small()}, "stream_data_filter": filters});
+    let id = server.process_file(json!({"stream_settings": settings}), &media::short_street(dir, 60)).await;
     let video = server.finished(id).await;
     assert_eq!(video["health_status"]["status"], "COMPLETED", "{video:#}");
     (id, video["health_status"]["statistic"]["plugins"].clone())
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_candidate_changes_nothing_and_is_told_about() {
+async fn a_canary_changes_nothing_and_is_reported() {
     let dir = tempfile::tempdir().unwrap();
     let server = server(dir.path());
     let (alone, used) = processed(&server, dir.path(), "").await;
@@ -54,7 +50,7 @@ async fn a_candidate_changes_nothing_and_is_told_about() {
     let candidate = put(&server, path, guest("forgetful.wasm")).await;
     assert_eq!((&candidate["role"], &candidate["version"]), (&json!("candidate"), &json!("0.2.0")), "{candidate:#}");
     let (beside, used) = processed(&server, dir.path(), "").await;
-    assert_eq!(bare(beside).await, bare(alone).await, "it is without effect");
+    assert_eq!(bare(beside).await, bare(alone).await, "the canary has no effect");
     let shadow = &used["simple_iou"]["shadow"];
     assert_eq!((&shadow["digest"], &shadow["ended"]), (&candidate["digest"], &Value::Null), "{shadow:#}");
     assert!(
@@ -72,7 +68,7 @@ async fn a_candidate_changes_nothing_and_is_told_about() {
     );
     assert_ne!(serving["digest"], candidate["digest"]);
     assert_eq!(server.get(path).await["file"], "simple_iou.shadow.wasm");
-    let remove = async || server.request(Method::DELETE, path).send().await.unwrap().status();
+    let remove = async || server.status(Method::DELETE, path).await;
     assert_eq!((remove().await, remove().await), (StatusCode::NO_CONTENT, StatusCode::NOT_FOUND));
     assert_eq!(server.get("/plugins/simple_iou/").await["digest"], serving["digest"]);
 }
@@ -89,23 +85,18 @@ async fn a_filter_reads_pictures_in_a_job_and_in_its_replay() {
     for object in &objects {
         let colour = object["attributes"]["colour"].as_str().unwrap_or_else(|| panic!("{object:#}"));
         let channels: Vec<u8> = colour.split(' ').map(|c| c.parse().unwrap()).collect();
-        // A grey street in daylight: neither black nor white, and of no strong colour.
+        // A grey street in daylight: no channel is near black or white.
         assert!(channels.len() == 3 && channels.iter().all(|c| (20..=235).contains(c)), "{colour}");
         assert_eq!(object["attributes"]["colour_of_object"], "no-pixels");
     }
 
-    let replay = async || {
-        let response =
-            server.request(Method::POST, &format!("/videos/{id}/replay/")).json(&json!({})).send().await.unwrap();
-        (response.status(), response.json::<Value>().await.unwrap())
-    };
-    let (status, answer) = replay().await;
+    let (status, answer) = server.replay(id, json!({})).await;
     assert_eq!((status, &answer["same"]), (StatusCode::OK, &json!(objects.len())), "{answer:#}");
     assert_eq!((&answer["changed"], &answer["gained"], &answer["lost"]), (&json!([]), &json!([]), &json!([])));
 
     let gone = server.request(Method::DELETE, &format!("/videos/{id}/file/")).send().await.unwrap();
     assert!(gone.status().is_success(), "{}", gone.status());
-    let (status, answer) = replay().await;
+    let (status, answer) = server.replay(id, json!({})).await;
     assert_eq!(status, StatusCode::CONFLICT, "{answer}");
     assert!(answer["desc"].as_str().unwrap().contains("reads pictures"), "{answer}");
 }

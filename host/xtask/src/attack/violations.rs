@@ -1,25 +1,25 @@
-//! Faults: what the server did that it must not do.
+//! Violations of the server's guarantees, collected from all threads of a run.
 
 use std::{fmt, sync::Mutex};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum FaultKind {
+pub(crate) enum ViolationKind {
     /// Something acknowledged is not there, or is not what was acknowledged; something deleted is
     /// back.
     Lost,
     /// An id was given a second time.
     IdAgain,
-    /// One object under two keys, or a key with two bodies.
+    /// One object was posted under two keys, or two bodies under one key.
     DuplicateKey,
     /// The server did not start, or not in time.
     NoStart,
-    /// An answer that it must not give, or none at all.
+    /// A response that the server must not give, or none at all.
     Answer,
-    /// `ocellus check` finds something.
+    /// `ocellus check` reports a finding.
     Check,
 }
 
-impl fmt::Display for FaultKind {
+impl fmt::Display for ViolationKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Lost => "lost",
@@ -33,30 +33,30 @@ impl fmt::Display for FaultKind {
 }
 
 #[derive(Clone, Debug)]
-pub(crate) struct Fault {
-    pub(crate) kind: FaultKind,
-    /// What, and of which video or object.
+pub(crate) struct Violation {
+    pub(crate) kind: ViolationKind,
+    /// Sentence that names the video or object.
     pub(crate) what: String,
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.kind, self.what)
     }
 }
 
-/// Where those who see a fault write it down.
+/// List of violations, shared by all threads.
 #[derive(Debug, Default)]
-pub(crate) struct Faults(Mutex<Vec<Fault>>);
+pub(crate) struct Violations(Mutex<Vec<Violation>>);
 
-impl Faults {
-    pub(crate) fn add(&self, kind: FaultKind, what: impl Into<String>) {
-        // A thread that panicked in here left a whole list.
-        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(Fault { kind, what: what.into() });
+impl Violations {
+    pub(crate) fn add(&self, kind: ViolationKind, what: impl Into<String>) {
+        // A panic during `push` leaves the list as it was.
+        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(Violation { kind, what: what.into() });
     }
 
-    /// Those that were added since the last call.
-    pub(crate) fn take(&self) -> Vec<Fault> {
+    /// Takes those that were added since the last call.
+    pub(crate) fn take(&self) -> Vec<Violation> {
         std::mem::take(&mut *self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
     }
 }
