@@ -5,27 +5,13 @@
 //! from its beginning. Ends when it is dropped; in between, [`FrameReader::rest`] lets go of the
 //! decoder.
 
-use ocellus_core::{Error, ErrorKind, Result, ShotSummary};
+use ocellus_core::{Error, ErrorKind, Result};
 use ocellus_media::{Decoder, Frame, Input, Interrupt};
 
-use crate::job::public;
+use crate::source::{Place, public};
 
 /// What lies so many frames ahead is decoded up to, not looked for.
 const NEAR: u64 = 50;
-
-/// Where a frame stands in its source.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Place {
-    pub index: u64,
-    /// Seconds.
-    pub time: f64,
-}
-
-impl From<&ShotSummary> for Place {
-    fn from(shot: &ShotSummary) -> Self {
-        Self { index: shot.frame, time: shot.time }
-    }
-}
 
 pub(crate) struct FrameReader {
     input: Input,

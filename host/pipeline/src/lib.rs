@@ -41,14 +41,15 @@ mod recording;
 mod replay;
 mod screenshot;
 mod search;
+mod settings;
+mod source;
 
+pub use analysis::{Decision, DecisionStage};
 pub use engine::{DecodingReport, Engine, EngineConfig, Health, Running};
 pub use identity::{Point, agglomerate};
-pub use job::settings_schema;
 pub use outbox::{Deliveries, OutboxConfig, RouterToken, SigningSecret};
 pub use quality::quality;
-pub use replay::{
-    Change, Decision, DecisionStage, Diff, Explained, Replay, Wanted, compare, decisions, replay, settings_of,
-};
+pub use replay::{Change, Diff, Explained, Replay, Wanted, compare, decisions, replay, settings_of};
 pub use screenshot::ScreenshotQuery;
 pub use search::{Search, SearchQuery, Similar};
+pub use settings::settings_schema;

@@ -3,7 +3,7 @@
 use ocellus_core::{Error, Result, StreamSettings};
 use ocellus_media::{Decoder, Frame, Input, Interrupt};
 
-use crate::job::public;
+use crate::source::public;
 
 /// The video's screenshot is taken this far into it, so as not to show the black that many begin
 /// with; earlier in a video that is shorter than ten times this. Seconds.

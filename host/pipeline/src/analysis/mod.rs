@@ -10,8 +10,11 @@
 //! |---|---|
 //! | `type_pipeline` | one object type: filters, tracker, selection of shots, reports |
 //! | `track` | one open track: its shots, its history, its realtime window |
+//! | `event` | what comes out: frames to keep, objects, decisions (`decision`) |
 //! | `plugins` | which plugins the settings ask for, and with which settings |
 
+mod decision;
+mod event;
 mod plugins;
 mod track;
 mod type_pipeline;
@@ -19,39 +22,17 @@ mod type_pipeline;
 use std::{collections::BTreeMap, sync::Arc};
 
 use ocellus_core::{
-    DetectorSettings, FrameRecord, JobId, ObjectRecord, ObjectType, PluginUse, Size, StreamSettings, Timestamp, TrackId,
+    DetectorSettings, FrameRecord, JobId, ObjectType, PluginUse, Size, StreamSettings, Timestamp, TrackId,
 };
 use ocellus_runtime::{FilterSlot, FrameInfo, Pixels, PluginError, Plugins, StreamInfo};
 use ocellus_store::Gap;
 
-pub(crate) use self::plugins::{compares_appearances, plugins_of};
-use self::type_pipeline::TypePipeline;
-use crate::replay::Decision;
-
-/// A track, among all of a job.
-pub(crate) type TrackKey = (ObjectType, TrackId);
-
-/// What a frame is kept for, until its track is over or another frame takes its place.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Role {
-    /// It holds the best shot so far.
-    Best,
-    /// It holds the best shot so far of the present realtime window.
-    Window,
-    First,
-    Last,
-}
-
-pub(crate) enum Event {
-    /// The frame just given is to be kept.
-    Keep(TrackKey, Role),
-    /// This is reported: of a track that is over, or, as a realtime shot, of one that goes on.
-    Object(Box<ObjectRecord>),
-    /// The track is over and nothing is reported.
-    Dropped(TrackKey),
-    /// Something went no further here; only where that is asked for.
-    Decision(Decision),
-}
+pub use self::decision::{Decision, DecisionStage};
+pub(crate) use self::{
+    event::{Event, Role, TrackKey},
+    plugins::{compares_appearances, plugins_of},
+};
+use self::{track::Now, type_pipeline::TypePipeline};
 
 pub(crate) struct Analysis {
     types: Vec<TypePipeline>,
@@ -204,11 +185,4 @@ impl StreamClock {
         };
         Timestamp::from_microsecond(micros).unwrap_or(Timestamp::UNIX_EPOCH)
     }
-}
-
-/// Where in the stream a frame stands, and in the user's time.
-struct Now {
-    frame: FrameInfo,
-    timestamp: Timestamp,
-    pixels: Option<Arc<dyn Pixels>>,
 }

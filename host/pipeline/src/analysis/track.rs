@@ -1,9 +1,16 @@
 //! Open track: its shots, its history, and the window of its realtime shots.
 
-use ocellus_core::{Detection, DetectorSettings, ShotSummary, Timestamp, TrackPoint};
-use ocellus_runtime::Moment;
+use std::sync::Arc;
 
-use super::Now;
+use ocellus_core::{Detection, DetectorSettings, ShotSummary, Timestamp, TrackPoint};
+use ocellus_runtime::{FrameInfo, Moment, Pixels};
+
+/// Where in the stream a frame stands, and in the user's time.
+pub(super) struct Now {
+    pub(super) frame: FrameInfo,
+    pub(super) timestamp: Timestamp,
+    pub(super) pixels: Option<Arc<dyn Pixels>>,
+}
 
 /// A detection and when it was made.
 #[derive(Clone)]
@@ -153,7 +160,6 @@ pub(super) type Attributes = Vec<(String, String)>;
 #[cfg(test)]
 mod tests {
     use ocellus_core::{Rect, SettingsSchema, Size};
-    use ocellus_runtime::FrameInfo;
     use proptest::prelude::*;
 
     use super::*;

@@ -11,11 +11,11 @@ use ocellus_runtime::{
 use serde_json::{Value, json};
 
 use super::{
-    Event, Now, Role,
+    decision::{Decision, DecisionStage},
+    event::{Event, Role},
     plugins::{filter_settings, tracker_settings},
-    track::{AnnotatedShot, Attributes, Realtime, Reporting, Shot, Track, beats},
+    track::{AnnotatedShot, Attributes, Now, Realtime, Reporting, Shot, Track, beats},
 };
-use crate::replay::{Decision, DecisionStage};
 
 /// What stays by its verdict, with the verdict's notes, and what goes.
 fn apply<T>(items: Vec<T>, verdicts: Vec<Verdict>, note: impl Fn(&mut T, Attributes)) -> (Vec<T>, Vec<(T, Rejection)>) {

@@ -8,7 +8,7 @@ use ocellus_core::{Error, Result, VideoId, VideoRecord, VideoStatus};
 use ocellus_store::StoreError;
 use tracing::{error, info, warn};
 
-use super::{Inner, jobs::Claim};
+use super::{jobs::Claim, state::Inner};
 use crate::job_spec::{JobSpec, Pins};
 
 impl Inner {

@@ -4,7 +4,7 @@ use ocellus_media::Hardware;
 use ocellus_runtime::{Kind, PluginInfo, Role, State};
 use serde::Serialize;
 
-use super::Engine;
+use super::state::Engine;
 use crate::outbox::Deliveries;
 
 /// What `GET /health/` shows.

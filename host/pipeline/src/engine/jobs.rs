@@ -12,7 +12,7 @@ use parking_lot::{Condvar, Mutex};
 
 use super::{
     queue::{Answer, Next, Queue, RunId, Take, Wish},
-    stopping,
+    refusal::stopping,
 };
 use crate::progress::Progress;
 

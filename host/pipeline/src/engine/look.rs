@@ -7,12 +7,16 @@ use ocellus_core::{Error, ErrorKind, Result, VideoId};
 use ocellus_media::Interrupt;
 use serde_json::Value;
 
-use super::{Engine, Inner, stopping};
+use super::{
+    refusal::stopping,
+    state::{Engine, Inner},
+};
 use crate::{
-    job,
-    replay::{self, Decision, Diff, Replay, Wanted},
+    analysis::Decision,
+    replay::{self, Diff, Replay, Wanted},
     screenshot::{self, ScreenshotQuery},
     search::{self, Search, SearchQuery},
+    source,
 };
 
 impl Engine {
@@ -36,7 +40,7 @@ impl Engine {
         let _raised = RaisedAtEnd(interrupt.clone());
         let inner = Arc::clone(&self.0);
         let taken = self.0.screenshots.run(move || {
-            let input = job::input(&inner.archive, &video, &inner.config.network)?;
+            let input = source::input(&inner.archive, &video, &inner.config.network)?;
             let bytes = screenshot::take(&input, &video.stream_settings, &query, &interrupt)
                 .map_err(|e| Error::not_found("Screenshot").because(e))?;
             if plain {

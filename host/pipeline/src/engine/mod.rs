@@ -7,6 +7,7 @@
 //! [`Engine::shutdown`], which leaves running jobs where the next start takes them up.
 
 mod changes;
+mod config;
 mod contained;
 mod ending;
 mod health;
@@ -14,17 +15,16 @@ mod jobs;
 mod look;
 mod pool;
 mod queue;
+mod refusal;
 mod run;
+mod state;
 mod workers;
 
 use std::{sync::Arc, thread, time::Duration};
 
 use futures_util::future::join_all;
-use ocellus_core::{
-    Clock, Error, ErrorKind, NetworkPolicy, ObjectId, ObjectType, Result, SettingsSchema, VideoId, VideoRecord,
-};
+use ocellus_core::{Clock, Error, NetworkPolicy, ObjectId, Result, SettingsSchema, VideoId, VideoRecord};
 use ocellus_detect::{Detectors, Embedders};
-use ocellus_media::Decoding;
 use ocellus_runtime::Plugins;
 use ocellus_store::{Archive, Delivery, DeliveryQuery, Page};
 use parking_lot::Mutex;
@@ -32,17 +32,19 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
-pub use self::health::{DecodingReport, Health, Running};
+pub use self::{
+    config::EngineConfig,
+    health::{DecodingReport, Health, Running},
+    state::Engine,
+};
 use self::{
     ending::Endings,
     jobs::{Claim, Jobs},
     pool::Pool,
     queue::Wish,
+    state::{Inner, Threads},
 };
-use crate::{
-    job,
-    outbox::{Outbox, OutboxConfig},
-};
+use crate::{outbox::Outbox, settings};
 
 /// Requests that change the queue, at once: each writes a few small files.
 const CHANGES: u32 = 8;
@@ -60,71 +62,6 @@ const REPLAYS: u32 = 2;
 const WAITING_REPLAYS: usize = 64;
 /// For the work of requests, once the server is told to stop.
 const GRACE: Duration = Duration::from_secs(10);
-
-#[derive(Clone, Debug)]
-pub struct EngineConfig {
-    /// Jobs that run at the same time; at least 1.
-    pub jobs: usize,
-    /// Where `url` and `router_url` may lead.
-    pub network: NetworkPolicy,
-    pub outbox: OutboxConfig,
-    /// Called when networks were let go of: gives back to the system what nobody uses.
-    pub give_back: fn(),
-    /// What decodes the videos of jobs.
-    pub decoding: Decoding,
-}
-
-impl Default for EngineConfig {
-    fn default() -> Self {
-        Self {
-            jobs: 1,
-            network: NetworkPolicy::default(),
-            outbox: OutboxConfig::default(),
-            give_back: || {},
-            decoding: Decoding::default(),
-        }
-    }
-}
-
-/// Processes videos. Cheap to clone; all clones are one engine.
-#[derive(Clone)]
-pub struct Engine(Arc<Inner>);
-
-struct Inner {
-    archive: Archive,
-    detectors: Detectors,
-    embedders: Embedders,
-    /// Held by the search that looks at its picture.
-    looking: Mutex<()>,
-    plugins: Plugins,
-    clock: Arc<dyn Clock>,
-    config: EngineConfig,
-    outbox: Outbox,
-    /// Names are looked up here.
-    tasks: tokio::runtime::Handle,
-    jobs: Arc<Jobs>,
-    endings: Arc<Endings>,
-    changes: Pool,
-    removals: Pool,
-    screenshots: Pool,
-    searches: Pool,
-    replays: Pool,
-    /// Requests that wait are refused, and nothing is begun.
-    closing: CancellationToken,
-    threads: Mutex<Threads>,
-    schema: Mutex<Option<(Installed, Arc<SettingsSchema>)>>,
-}
-
-#[derive(Default)]
-struct Threads {
-    workers: Vec<thread::JoinHandle<()>>,
-    /// Tries to write down what could not be.
-    endings: Option<thread::JoinHandle<()>>,
-}
-
-/// What a schema of settings was made for: the generation of the plugins, and whether the detectors
-/// are loaded.
-type Installed = (u64, bool);
 
 impl Engine {
     /// Takes up what an earlier server left undone, and starts the workers; what is damaged is
@@ -193,7 +130,7 @@ impl Engine {
         {
             return Ok(Arc::clone(schema));
         }
-        let schema = Arc::new(job::settings_schema(&self.0.detectors.types(), &self.0.plugins)?);
+        let schema = Arc::new(settings::settings_schema(&self.0.detectors.types(), &self.0.plugins)?);
         *cached = Some((installed, Arc::clone(&schema)));
         Ok(schema)
     }
@@ -334,45 +271,6 @@ impl Engine {
                 }
             }
             Err(error) => error!(%error, "shutting down: {error}"),
-        }
-    }
-
-    async fn blocking<R: Send + 'static>(&self, f: impl FnOnce(&Inner) -> Result<R> + Send + 'static) -> Result<R> {
-        let inner = Arc::clone(&self.0);
-        tokio::task::spawn_blocking(move || f(&inner)).await.map_err(Error::internal)?
-    }
-}
-
-/// What requests are told that the server can do no more for.
-fn stopping() -> Error {
-    Error::new(ErrorKind::Unavailable, "The server is stopping.")
-}
-
-impl Inner {
-    fn video(&self, id: VideoId) -> Result<VideoRecord> {
-        self.archive.video(id)?.ok_or_else(|| Error::not_found("VideoArchive"))
-    }
-
-    /// For a job that wants these types: networks that nobody uses go.
-    fn make_room(&self, wanted: &[ObjectType]) -> bool {
-        let detectors = self.detectors.make_room(wanted);
-        self.embedders.make_room(wanted) || detectors
-    }
-
-    /// The end of the server.
-    fn end(&self) {
-        let Threads { workers, endings } = std::mem::take(&mut *self.threads.lock());
-        let join = |thread: thread::JoinHandle<()>| {
-            if thread.join().is_err() {
-                error!("a thread of the engine panicked");
-            }
-        };
-        workers.into_iter().for_each(join);
-        self.endings.close();
-        endings.into_iter().for_each(join);
-        self.outbox.shutdown();
-        if let Err(error) = self.archive.flush() {
-            error!(%error, "shutting down: {error}");
         }
     }
 }

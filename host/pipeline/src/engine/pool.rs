@@ -7,11 +7,14 @@
 
 use std::{sync::Arc, thread};
 
-use ocellus_core::{Error, ErrorKind, Result};
+use ocellus_core::{Error, Result};
 use tokio::sync::{Semaphore, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use super::{contained::contained, stopping};
+use super::{
+    contained::contained,
+    refusal::{busy, stopping},
+};
 
 pub(super) struct Pool {
     /// Of the threads; said in the log where one panics.
@@ -69,14 +72,11 @@ impl Pool {
     }
 }
 
-fn busy(name: &str) -> Error {
-    Error::new(ErrorKind::Unavailable, "The server has too many requests of this kind: try again later.")
-        .because(format!("pool {name}"))
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::mpsc;
+
+    use ocellus_core::ErrorKind;
 
     use super::*;
 

@@ -8,10 +8,10 @@ use ocellus_store::{Job, StoreError};
 use tracing::{error, info, warn};
 
 use super::{
-    Inner,
     contained::contained,
     ending::FinalState,
     jobs::{Run, Taken},
+    state::Inner,
     workers::{Done, Work},
 };
 use crate::{
@@ -20,6 +20,7 @@ use crate::{
     job_spec::JobSpec,
     recording::{Recording, RecordingResult},
     screenshot::{self, ScreenshotQuery},
+    source,
 };
 
 /// How long a job waits at its beginning to learn where its router is.
@@ -69,10 +70,6 @@ impl Work for Inner {
 fn ended(job: JobId, run: &Arc<Run>, status: VideoStatus, error: Option<String>) -> FinalState {
     let finished = status != VideoStatus::Disabled;
     FinalState { job, run: Arc::clone(run), status, finished, error, clusters: BTreeMap::new(), source_len: None }
-}
-
-fn not_started(error: Error) -> Failure {
-    Failure { error, kind: FailureKind::NotStarted }
 }
 
 impl Inner {
@@ -195,11 +192,11 @@ impl Inner {
         recording: Option<&Recording>,
     ) -> Result<JobOutcome, Failure> {
         let run = &taken.handle;
-        let input = job::input(&self.archive, video, &self.config.network).map_err(not_started)?;
+        let input = source::input(&self.archive, video, &self.config.network).map_err(Failure::not_started)?;
         let input = Input { decoding: self.config.decoding, ..input };
 
         if let Some(url) = &spec.router_url {
-            self.check_router(url).map_err(|error| Failure { error, kind: FailureKind::Misconfigured })?;
+            self.check_router(url).map_err(Failure::misconfigured)?;
         }
 
         if !self.detectors.wait_unless(|| run.interrupt.is_raised()) {
@@ -239,7 +236,7 @@ impl Inner {
     }
 
     fn keep_screenshot(&self, video: &VideoRecord, run: &Run) -> Result<()> {
-        let input = job::input(&self.archive, video, &self.config.network)?;
+        let input = source::input(&self.archive, video, &self.config.network)?;
         let jpeg = screenshot::take(&input, &video.stream_settings, &ScreenshotQuery::default(), &run.interrupt)?;
         Ok(self.archive.save_screenshot(video, &jpeg)?)
     }

@@ -13,8 +13,7 @@ use ocellus_core::{CpuLaps, InputImage, Rect, Region, Result, Size, Stage, Strea
 use ocellus_detect::Detector;
 use ocellus_media::{Decoder, Frame, Interrupt, Scaler};
 
-use super::source::public;
-use crate::{cut::CutDetector, motion::MotionGate, pace::Pace, progress::Progress};
+use crate::{cut::CutDetector, motion::MotionGate, pace::Pace, progress::Progress, source::public};
 
 /// A frame, and what was found out about it while it was decoded.
 pub(super) struct FrameInFlight {

@@ -3,29 +3,27 @@
 //! Owns: the order in which a job comes to life, and what its end is called. What it is made of:
 //! [`source`] and [`settings`], the [`stages`] with their threads ([`decode`], [`detect`],
 //! [`output`]), and [`resume`] for one that was cut off. Runs by its spec: the video's record is
-//! not looked at. Ends when the source does, when its [`Interrupt`] is raised, or at the first
+//! not looked at. Ends when the source does, when its interrupt is raised, or at the first
 //! failure; the threads are gone when [`run`] returns.
 
+mod context;
 mod decode;
 mod detect;
 mod output;
 mod resume;
-mod settings;
-mod source;
 mod stages;
 
 use std::{collections::BTreeSet, ops::ControlFlow, sync::Arc};
 
-use ocellus_core::{Clock, CpuLaps, Error, ErrorKind, JobId, ObjectType, Result, Stage};
-use ocellus_detect::{Detector, Detectors, Embedders};
-use ocellus_media::{Decoder, Input, Interrupt, Location, MediaError};
-use ocellus_runtime::{PluginError, Plugins};
-use ocellus_store::{Archive, Gap, Job, LogHeader};
+use ocellus_core::{CpuLaps, Error, ErrorKind, JobId, ObjectType, Result, Stage};
+use ocellus_detect::Detector;
+use ocellus_media::{Decoder, Location, MediaError};
+use ocellus_store::{Gap, Job, LogHeader};
 use tracing::warn;
 
-pub use self::settings::settings_schema;
-pub(crate) use self::source::{input, public, read};
+pub(crate) use self::context::{Context, Failure, FailureKind};
 use self::{
+    context::plugin_fault,
     decode::{Decode, FrameInFlight},
     output::Output,
     resume::{Archived, Before, Log},
@@ -34,66 +32,21 @@ use self::{
 use crate::{
     analysis::{Analysis, compares_appearances},
     frame_reader::FrameReader,
-    job_spec::{JobSpec, Pins},
-    outbox::Outbox,
-    progress::Progress,
-    recording::{Recording, RecordingHandle},
+    job_spec::Pins,
+    recording::RecordingHandle,
+    settings,
+    source::{self, public},
 };
 
 /// Assumed for a live source that does not say how many frames it shows a second.
 const DEFAULT_RATE: f64 = 25.0;
 
-/// What a job works with.
-pub(crate) struct Context<'a> {
-    pub job: &'a Job,
-    pub spec: &'a JobSpec,
-    pub archive: &'a Archive,
-    /// Told the number under which the job goes on where it had to begin anew.
-    pub begun_anew: &'a (dyn Fn(JobId) + Sync),
-    pub input: Input,
-    pub detectors: &'a Detectors,
-    pub embedders: &'a Embedders,
-    pub plugins: &'a Plugins,
-    pub clock: &'a dyn Clock,
-    pub interrupt: &'a Interrupt,
-    pub progress: &'a Progress,
-    /// Keeps the source, where that is asked for.
-    pub recording: Option<&'a Recording>,
-    /// Where new objects go to be delivered; `None` without a router.
-    pub outbox: Option<&'a Outbox>,
-}
-
 /// Why a job that did not fail came to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum JobOutcome {
     EndOfSource,
-    /// Its [`Interrupt`] was raised.
+    /// Its interrupt was raised.
     Interrupted,
-}
-
-/// A failure, and whether frames had come through before it.
-pub(crate) struct Failure {
-    pub error: Error,
-    pub kind: FailureKind,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum FailureKind {
-    NotStarted,
-    Interrupted,
-    Misconfigured,
-}
-
-fn misconfigured(error: Error) -> Failure {
-    Failure { error, kind: FailureKind::Misconfigured }
-}
-
-fn not_started(error: impl Into<Error>) -> Failure {
-    Failure { error: error.into(), kind: FailureKind::NotStarted }
-}
-
-fn plugin_fault(error: PluginError) -> Error {
-    Error::new(ErrorKind::BadParam, error.to_string())
 }
 
 /// Runs a job, behind what its log already holds, to the end of its source.
@@ -105,7 +58,7 @@ pub(crate) fn run(context: &Context<'_>, keep_open: impl Fn() -> bool) -> Result
     let types: Vec<ObjectType> = settings.active().map(|(t, _)| t.clone()).collect();
     let detectors = context.detectors.for_types(&types);
     let found: BTreeSet<ObjectType> = detectors.iter().flat_map(|d| d.types().iter().cloned()).collect();
-    settings::check_job(settings, &found.into_iter().collect::<Vec<_>>()).map_err(misconfigured)?;
+    settings::check_job(settings, &found.into_iter().collect::<Vec<_>>()).map_err(Failure::misconfigured)?;
     tell_differences(context);
     let compared = settings
         .active()
@@ -196,11 +149,11 @@ fn begin<'a>(
 
     let mut decoder = match Decoder::open(&context.input, context.interrupt) {
         Ok(decoder) => decoder,
-        Err(error @ MediaError::Refused { .. }) => return Err(misconfigured(public(error))),
-        Err(error) => return Err(not_started(public(error))),
+        Err(error @ MediaError::Refused { .. }) => return Err(Failure::misconfigured(public(error))),
+        Err(error) => return Err(Failure::not_started(public(error))),
     };
     laps.lap(Stage::Decode);
-    let recording = context.recording.map(|r| r.attach(&mut decoder)).transpose().map_err(not_started)?;
+    let recording = context.recording.map(|r| r.attach(&mut decoder)).transpose().map_err(Failure::not_started)?;
     let info = decoder.info().clone();
     context.progress.opened(&info);
     let header =
@@ -227,15 +180,17 @@ fn begin<'a>(
     laps.lap(Stage::Other);
 
     let log = match before {
-        Before::Log(log) if decoder.is_live() || goes_on(context, &log, &header).map_err(interrupted)? => Ok(log),
+        Before::Log(log) if decoder.is_live() || goes_on(context, &log, &header).map_err(Failure::interrupted)? => {
+            Ok(log)
+        }
         Before::Fresh => Err(context.job.clone()),
-        Before::Log(_) | Before::Misfit => Err(begin_anew(context).map_err(not_started)?),
+        Before::Log(_) | Before::Misfit => Err(begin_anew(context).map_err(Failure::not_started)?),
     };
     let output = match log {
         Err(job) => {
-            let writer = job.begin_detections(&header).map_err(not_started)?;
+            let writer = job.begin_detections(&header).map_err(Failure::not_started)?;
             let analysis = Analysis::open(context.plugins, job.id(), settings, info.size, info.frame_rate, false)
-                .map_err(|e| misconfigured(plugin_fault(e)))?;
+                .map_err(|e| Failure::misconfigured(plugin_fault(e)))?;
             laps.lap(Stage::Plugins);
             output(job, writer, analysis, (!decoder.is_live()).then(reader), laps, 0)
         }
@@ -248,7 +203,7 @@ fn begin<'a>(
                     Gap { header, wall_us: context.clock.now().as_microsecond(), tracks: Vec::new(), lost: Vec::new() };
                 decoder.go_on(last.index + 1, last.time + 1.0 / info.frame_rate.unwrap_or(DEFAULT_RATE));
                 let mut output = output(job, writer, replayed.analysis, None, laps, frames);
-                output.go_on_behind_gap(replayed.unarchived, gap).map_err(interrupted)?;
+                output.go_on_behind_gap(replayed.unarchived, gap).map_err(Failure::interrupted)?;
                 output
             } else {
                 let mut reader = reader();
@@ -261,13 +216,13 @@ fn begin<'a>(
                 );
                 laps.lap(Stage::Decode);
                 let looked_at =
-                    seen.and_then(|frames| replayed.looked_at(&frames, &mut reader)).map_err(interrupted)?;
+                    seen.and_then(|frames| replayed.looked_at(&frames, &mut reader)).map_err(Failure::interrupted)?;
                 if let Some(frame) = looked_at {
-                    decode.follow(&frame, &mut laps).map_err(interrupted)?;
+                    decode.follow(&frame, &mut laps).map_err(Failure::interrupted)?;
                 }
                 reader.rest();
                 let mut output = output(job, writer, replayed.analysis, Some(reader), laps, frames);
-                output.catch_up(replayed.unarchived).map_err(interrupted)?;
+                output.catch_up(replayed.unarchived).map_err(Failure::interrupted)?;
                 output
             }
         }
@@ -292,11 +247,6 @@ fn goes_on(context: &Context<'_>, log: &Log, now: &LogHeader) -> Result<bool> {
         Ok(None) | Err(MediaError::BrokenOff { .. }) => Ok(true),
         Err(error) => Err(public(error)),
     }
-}
-
-/// A failure of a job that has seen frames.
-fn interrupted(error: Error) -> Failure {
-    Failure { error, kind: FailureKind::Interrupted }
 }
 
 /// A job in place of the present one, of which nothing can be used.

@@ -17,13 +17,17 @@ use ocellus_detect::RawDetection;
 use ocellus_media::{Frame, Scaler};
 use ocellus_store::{DetectionWriter, Embedding, Gap, Job, NewObject, Picture};
 
-use super::{Context, decode::FrameInFlight, plugin_fault};
+use super::{
+    context::{Context, plugin_fault},
+    decode::FrameInFlight,
+};
 use crate::{
     analysis::{Analysis, Event, Role, TrackKey},
-    frame_reader::{FrameReader, Place},
+    frame_reader::FrameReader,
     identity::{self, Crop},
     pictures::{self, Frames, pixels},
     quality::quality_in,
+    source::Place,
 };
 
 /// Frames after which the figures of the plugins are brought up to date.

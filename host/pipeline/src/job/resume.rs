@@ -18,12 +18,13 @@ use ocellus_media::{Frame, Location, MediaError};
 use ocellus_store::{DetectionWriter, Job, LogHeader, Logged, StoreError, Written};
 use tracing::info;
 
-use super::{Context, Failure, interrupted, misconfigured, plugin_fault, public};
+use super::context::{Context, Failure, plugin_fault};
 use crate::{
     analysis::{Analysis, Event},
-    frame_reader::{FrameReader, Place},
+    frame_reader::FrameReader,
     pictures::pixels,
     progress::LoggedProgress,
+    source::{Place, public},
 };
 
 /// So many of the last frames have to come out of the source as they are in the log, before it is
@@ -89,7 +90,7 @@ impl Replayed {
 
 /// What there is of the job. `detectors`: by name and digest, what looks at its frames now.
 pub(super) fn before(context: &Context<'_>, detectors: &[(String, String)]) -> Result<Before, Failure> {
-    let (job, failed) = (context.job, |e: StoreError| interrupted(e.into()));
+    let (job, failed) = (context.job, |e: StoreError| Failure::interrupted(e.into()));
     let is_file = is_file(context);
     let written = match job.resume_detections() {
         // What a file shows can be found again.
@@ -120,8 +121,8 @@ fn is_file(context: &Context<'_>) -> bool {
 fn replay(context: &Context<'_>, header: &LogHeader, gaps: u64, finish: bool) -> Result<Replayed, Failure> {
     let (job, settings) = (context.job, &context.spec.stream_settings);
     let analysis = Analysis::open(context.plugins, job.id(), settings, header.frame_size, header.frame_rate, false)
-        .map_err(|e| misconfigured(plugin_fault(e)))?;
-    follow(context, header, gaps, finish, analysis).map_err(interrupted)
+        .map_err(|e| Failure::misconfigured(plugin_fault(e)))?;
+    follow(context, header, gaps, finish, analysis).map_err(Failure::interrupted)
 }
 
 fn follow(

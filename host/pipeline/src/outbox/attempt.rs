@@ -12,10 +12,11 @@ use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, RETRY_AFTER};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    FIRST_WAIT, Inner, LONGEST_SILENCE, LONGEST_WAIT, backoff,
     body::multipart,
     open_jobs::JobContext,
     schedule::{Contact, Ticket},
+    state::Inner,
+    wait::{FIRST_WAIT, LONGEST_SILENCE, LONGEST_WAIT, backoff, until},
 };
 use crate::pictures;
 
@@ -168,7 +169,7 @@ fn prepare(outbox: &Inner, open: &JobContext, id: &ObjectId) -> ocellus_core::Re
     }
     let (camera, camera_group) = (open.spec.camera, Some(open.spec.camera_group));
     let post = Post { object: &object, url: &open.url, camera, camera_group, pictures: &infos };
-    let Request { method, url, headers, body } = match outbox.with_router(&open.spec, |router| router.encode(&post)) {
+    let Request { method, url, headers, body } = match outbox.routers.with(&open.spec, |router| router.encode(&post)) {
         Ok(request) => request,
         Err(error) => return Ok(Err(unsent(&error))),
     };
@@ -261,7 +262,7 @@ pub(super) fn understand(outbox: &Inner, open: &JobContext, reply: Reply) -> Ans
         Reply::Silence(reason) => return Answer::Silence(reason),
         Reply::Response { status, headers, body, wait } => (status, headers, body, wait),
     };
-    match outbox.with_router(&open.spec, |router| router.judge(status, &headers, &body)) {
+    match outbox.routers.with(&open.spec, |router| router.judge(status, &headers, &body)) {
         Ok(verdict) => Answer::Response { status, verdict, wait },
         Err(error) => Answer::Nothing(unsent(&error)),
     }
@@ -282,7 +283,7 @@ fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
         return Some(Duration::from_secs(seconds));
     }
     let then = Timestamp::try_from(httpdate::parse_http_date(text).ok()?).ok()?;
-    Some(super::until(now, then))
+    Some(until(now, then))
 }
 
 /// How a delivery stands after an answer, and what the answer says of the destination.
@@ -299,7 +300,7 @@ pub(super) fn judge(before: Delivery, answer: Answer, now: Timestamp, give_up_af
         since: Some(since),
     };
     let again = |last_status, reason: String, at: Timestamp| {
-        if super::until(since, now) < give_up_after {
+        if until(since, now) < give_up_after {
             Delivery { next_try: Some(at), ..ended(DeliveryState::Retrying, last_status, Some(reason)) }
         } else {
             ended(DeliveryState::Failed, last_status, Some(format!("{reason}; given up after {attempts} attempts")))
@@ -365,7 +366,7 @@ mod tests {
         let mut longest = Duration::ZERO;
         for n in 1..=12 {
             let (next, contact) = judge(delivery, response(500, Verdict::Retry { after_ms: None }, None), at(0), DAY);
-            let wait = super::super::until(at(0), next.next_try.unwrap());
+            let wait = until(at(0), next.next_try.unwrap());
             let full = Duration::from_millis(500 << (n - 1)).min(LONGEST_WAIT);
             assert!(full / 2 <= wait && wait <= full, "{n}: {wait:?}");
             assert_eq!((next.state, next.attempts, contact), (DeliveryState::Retrying, n, Contact::Answered));

@@ -1,35 +1,18 @@
 //! Carrying out of attempts: what is due is begun, and what came of it is written down.
 
-use std::{
-    collections::VecDeque,
-    sync::{Arc, atomic::Ordering},
-};
+use std::sync::{Arc, atomic::Ordering};
 
 use jiff::Timestamp;
 use ocellus_core::{ErrorKind, ObjectId};
-use ocellus_runtime::{PluginError, Router};
 use ocellus_store::DeliveryState;
 use tracing::{debug, error, info, warn};
 
 use super::{
-    Inner, LONGEST_SILENCE,
     attempt::{self, Outcome, attempt},
-    backoff,
     schedule::{Change, Contact, Ticket},
-    until,
+    state::Inner,
+    wait::{LONGEST_SILENCE, backoff, until},
 };
-use crate::job_spec::JobSpec;
-
-/// Sessions of router plugins that are kept for the next object.
-const IDLE_ROUTERS: usize = 16;
-
-/// Sessions of router plugins that nobody uses now, the last used first.
-#[derive(Default)]
-pub(super) struct Routers {
-    generation: u64,
-    /// With the plugin's name and its settings.
-    idle: VecDeque<(String, String, Router)>,
-}
 
 /// An attempt under way. Its ticket goes back whatever becomes of the task.
 struct UnderWay {
@@ -150,37 +133,5 @@ impl Inner {
             return Concluded { again: Some(backoff(now, 6, LONGEST_SILENCE)), contact, reason };
         }
         Concluded { again: delivery.next_try, contact, reason: delivery.reason }
-    }
-
-    /// Has a session of the job's router do something. One that failed is not used again, nor one
-    /// of a plugin that has changed.
-    pub(super) fn with_router<R>(
-        &self,
-        spec: &JobSpec,
-        f: impl FnOnce(&mut Router) -> Result<R, PluginError>,
-    ) -> Result<R, PluginError> {
-        let generation = self.plugins.generation();
-        let name = &spec.stream_settings.router;
-        let settings = spec.stream_settings.plugins.get(name).cloned().unwrap_or_else(|| serde_json::json!({}));
-        let key = settings.to_string();
-        let idle = {
-            let mut routers = self.routers.lock();
-            if routers.generation != generation {
-                *routers = Routers { generation, idle: VecDeque::new() };
-            }
-            let place = routers.idle.iter().position(|(n, k, _)| n == name && *k == key);
-            place.and_then(|place| routers.idle.remove(place)).map(|(.., router)| router)
-        };
-        let mut router = match idle {
-            Some(router) => router,
-            None => self.plugins.router(name, &settings)?,
-        };
-        let result = f(&mut router)?;
-        let mut routers = self.routers.lock();
-        if routers.generation == generation {
-            routers.idle.truncate(IDLE_ROUTERS - 1);
-            routers.idle.push_front((name.clone(), key, router));
-        }
-        Ok(result)
     }
 }

@@ -19,39 +19,35 @@
 
 mod attempt;
 mod body;
+mod config;
 mod delivery;
 mod open_jobs;
+mod routers;
 mod schedule;
 mod signature;
+mod state;
+mod wait;
 
-use std::{collections::HashMap, fmt, str::FromStr, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
-use jiff::Timestamp;
 use ocellus_core::{Clock, Error, ErrorKind, JobId, NetworkPolicy, ObjectId, Result, VideoId};
 use ocellus_runtime::Plugins;
 use ocellus_store::{Archive, Delivery, DeliveryQuery, DeliveryState, Page};
 use parking_lot::{Condvar, Mutex};
-use reqwest::header::HeaderValue;
 use tokio::{runtime::Runtime, sync::Notify};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::error;
 
-pub use schedule::Deliveries;
-use schedule::{Destination, Schedule};
-pub use signature::SigningSecret;
-
-use self::{
-    delivery::Routers,
-    open_jobs::{OpenJobs, destination},
+pub use self::{
+    config::{OutboxConfig, RouterToken},
+    schedule::Deliveries,
+    signature::SigningSecret,
 };
-use crate::job_spec::JobSpec;
+use self::{
+    routers::Routers,
+    state::{Clients, Inner},
+};
 
-/// Wait before the second attempt; doubled for each further one.
-const FIRST_WAIT: Duration = Duration::from_millis(500);
-/// The longest wait after an answer; and the most that `Retry-After` is honoured.
-const LONGEST_WAIT: Duration = Duration::from_secs(3600);
-/// The longest wait after no answer: nobody knows how soon the destination is back.
-const LONGEST_SILENCE: Duration = Duration::from_secs(60);
 /// How long attempts that are under way may take when the server stops.
 const GRACE: Duration = Duration::from_secs(2);
 /// Threads that carry connections; disk and plugins have others.
@@ -59,83 +55,11 @@ const THREADS: usize = 2;
 /// Failed deliveries that are read at once.
 const PAGE: usize = 1000;
 
-/// What the operator chooses.
-#[derive(Clone, Debug)]
-pub struct OutboxConfig {
-    /// Sent to routers as `Authorization: Token …`.
-    pub token: Option<RouterToken>,
-    /// Posts are signed with it, as Standard Webhooks has it.
-    pub signing_secret: Option<SigningSecret>,
-    /// How long after its first attempt a delivery is given up.
-    pub give_up_after: Duration,
-}
-
-impl Default for OutboxConfig {
-    fn default() -> Self {
-        Self { token: None, signing_secret: None, give_up_after: Duration::from_secs(24 * 3600) }
-    }
-}
-
-/// What routers know this server by. Never printed.
-#[derive(Clone)]
-pub struct RouterToken(HeaderValue);
-
-impl FromStr for RouterToken {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        if text.trim().is_empty() {
-            return Err("it is empty".into());
-        }
-        let value = HeaderValue::from_str(&format!("Token {text}"));
-        let mut value = value.map_err(|_| "a header can hold visible ASCII characters, spaces and tabs only")?;
-        value.set_sensitive(true);
-        Ok(Self(value))
-    }
-}
-
-impl fmt::Debug for RouterToken {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("RouterToken(…)")
-    }
-}
-
 /// Ends with [`Outbox::shutdown`], or where it is when it is dropped.
 pub(crate) struct Outbox {
     inner: Arc<Inner>,
     /// `None` after the end.
     runtime: Mutex<Option<Runtime>>,
-}
-
-struct Inner {
-    archive: Archive,
-    plugins: Plugins,
-    clock: Arc<dyn Clock>,
-    config: OutboxConfig,
-    network: NetworkPolicy,
-    clients: Clients,
-    routers: Mutex<Routers>,
-    jobs: Mutex<OpenJobs>,
-    /// What came of attempts that could not be written down yet: they are not made again for that.
-    unwritten: Mutex<HashMap<ObjectId, Delivery>>,
-    /// Held by who takes failed deliveries up again.
-    reviving: Mutex<()>,
-    schedule: Mutex<Schedule>,
-    /// Something came that may be due now.
-    changed: Notify,
-    /// An attempt ended.
-    settled: Condvar,
-    /// Nothing more is begun.
-    closing: CancellationToken,
-    /// What is under way ends where it is.
-    halted: CancellationToken,
-    tasks: TaskTracker,
-}
-
-/// One with and one without the proof that a TLS server is who it says.
-struct Clients {
-    verifying: reqwest::Client,
-    trusting: reqwest::Client,
 }
 
 impl Outbox {
@@ -157,12 +81,11 @@ impl Outbox {
             runtime.worker_threads(THREADS).thread_name("outbox").enable_all().build().map_err(Error::internal)?;
         let inner = Arc::new(Inner {
             archive,
-            plugins,
             clock,
             config,
             network,
             clients,
-            routers: Mutex::default(),
+            routers: Routers::new(plugins),
             jobs: Mutex::default(),
             unwritten: Mutex::default(),
             reviving: Mutex::default(),
@@ -286,86 +209,4 @@ impl Drop for Outbox {
             runtime.shutdown_background();
         }
     }
-}
-
-impl Inner {
-    fn add(&self, object: ObjectId, number: u32, destination: &Destination, due: Timestamp) {
-        self.schedule.lock().add(object, number, destination, due);
-        self.changed.notify_one();
-    }
-
-    /// Puts what the archive holds undelivered into the schedule, of one video or of all.
-    fn take_up(&self, video: Option<VideoId>) {
-        let mut job: Option<(JobId, Option<Destination>)> = None;
-        let undelivered = self.archive.undelivered(video).unwrap_or_else(|error| {
-            error!(%error, "which deliveries are to be taken up cannot be read: {error}");
-            Vec::new()
-        });
-        for (object, number) in undelivered {
-            if self.closing.is_cancelled() {
-                return;
-            }
-            let taken = (|| -> Result<()> {
-                if job.as_ref().is_none_or(|(id, _)| *id != object.job) {
-                    // Said once where it cannot be read.
-                    job = Some((object.job, None));
-                    // Only read: what there is to deliver may be of a hundred thousand videos.
-                    let stored = Some(self.archive.stored_job(object.job.video)?).filter(|s| s.id() == object.job);
-                    let spec = stored.map(|s| s.spec()).transpose()?.flatten().map(JobSpec::parse).transpose()?;
-                    job = Some((object.job, spec.and_then(|p| destination(&p))));
-                }
-                let due = self.archive.delivery(&object)?.and_then(|d| d.next_try);
-                if let Some((_, Some(destination))) = &job {
-                    self.add(object, number, destination, due.unwrap_or_else(|| self.clock.now()));
-                }
-                Ok(())
-            })();
-            if let Err(error) = taken {
-                error!(%error, "a delivery cannot be taken up: {error}");
-            }
-        }
-    }
-
-    /// A delivery with the time at which it is really tried next.
-    fn scheduled(&self, delivery: Delivery) -> Result<Delivery> {
-        if delivery.state.is_final() {
-            return Ok(Delivery { next_try: None, ..delivery });
-        }
-        let Some(number) = self.archive.number(&delivery.object)? else { return Ok(delivery) };
-        let next_try = self.schedule.lock().next_try(&delivery.object, number, delivery.next_try, self.clock.now());
-        Ok(Delivery { next_try, ..delivery })
-    }
-
-    fn revive(&self, before: Delivery) -> Result<Delivery> {
-        let now = self.clock.now();
-        let _turn = self.reviving.lock();
-        // Another request may have been faster.
-        let before = self.archive.delivery(&before.object)?.unwrap_or(before);
-        if before.state == DeliveryState::Posted {
-            return Ok(before);
-        }
-        let (Some(open), Some(number)) = (self.job(before.object.job)?, self.archive.number(&before.object)?) else {
-            return Err(Error::not_found("Delivery"));
-        };
-        if before.state != DeliveryState::Failed {
-            self.add(before.object.clone(), number, &open.destination, now);
-            return Ok(Delivery { next_try: Some(now), ..before });
-        }
-        let delivery = Delivery { state: DeliveryState::Retrying, next_try: Some(now), since: Some(now), ..before };
-        open.job.record_delivery(&delivery)?;
-        self.add(delivery.object.clone(), number, &open.destination, now);
-        Ok(delivery)
-    }
-}
-
-/// How long until then; no time at all for what is past.
-fn until(now: Timestamp, then: Timestamp) -> Duration {
-    then.duration_since(now).try_into().unwrap_or_default()
-}
-
-/// When to try again after so many failed attempts: twice as long each time, by up to half less so
-/// that those that failed together do not come together again.
-fn backoff(now: Timestamp, attempts: u32, longest: Duration) -> Timestamp {
-    let wait = FIRST_WAIT.saturating_mul(1 << attempts.saturating_sub(1).min(20)).min(longest);
-    now.checked_add(wait.mul_f64(0.5 + fastrand::f64() / 2.0)).unwrap_or(now)
 }

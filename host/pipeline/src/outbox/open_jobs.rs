@@ -5,10 +5,10 @@ use std::{
     sync::{Arc, atomic::AtomicBool},
 };
 
-use ocellus_core::{JobId, Result, VideoId};
+use ocellus_core::{JobId, VideoId};
 use ocellus_store::Job;
 
-use super::{Inner, schedule::Destination};
+use super::schedule::Destination;
 use crate::job_spec::JobSpec;
 
 /// Jobs that are kept open.
@@ -29,25 +29,25 @@ pub(super) struct JobContext {
 pub(super) struct OpenJobs {
     open: VecDeque<Arc<JobContext>>,
     /// How often one was sent somewhere else.
-    readdressed: u64,
+    pub(super) readdressed: u64,
 }
 
 impl OpenJobs {
-    fn get(&mut self, id: JobId) -> Option<Arc<JobContext>> {
+    pub(super) fn get(&mut self, id: JobId) -> Option<Arc<JobContext>> {
         let place = self.open.iter().position(|open| open.job.id() == id)?;
         let open = self.open.remove(place)?;
         self.open.push_front(Arc::clone(&open));
         Some(open)
     }
 
-    fn put(&mut self, open: &Arc<JobContext>) {
+    pub(super) fn put(&mut self, open: &Arc<JobContext>) {
         if self.get(open.job.id()).is_none() {
             self.open.truncate(OPEN_JOBS - 1);
             self.open.push_front(Arc::clone(open));
         }
     }
 
-    fn readdress(&mut self, id: JobId) {
+    pub(super) fn readdress(&mut self, id: JobId) {
         self.open.retain(|open| open.job.id() != id);
         self.readdressed += 1;
     }
@@ -55,51 +55,6 @@ impl OpenJobs {
     /// Lets go of the jobs of a video.
     pub(super) fn withdraw(&mut self, video: VideoId) {
         self.open.retain(|open| open.job.id().video != video);
-    }
-}
-
-impl Inner {
-    /// Deliveries that a user takes up again go to where the video says now, and with them all
-    /// others of its job.
-    pub(super) fn readdress(&self, id: JobId) -> Result<()> {
-        let wanted = self.archive.video(id.video)?.and_then(|v| v.router_url);
-        let (Some(wanted), Some(open)) = (wanted, self.job(id)?) else { return Ok(()) };
-        if wanted != open.url {
-            open.job.set_router(&wanted)?;
-            self.jobs.lock().readdress(id);
-            if let Some(open) = self.job(id)? {
-                self.schedule.lock().redirect(id, &open.destination);
-                self.changed.notify_one();
-            }
-        }
-        Ok(())
-    }
-
-    /// The job of an object, open; `None` where it is its video's no more, or has no router.
-    pub(super) fn job(&self, id: JobId) -> Result<Option<Arc<JobContext>>> {
-        let readdressed = {
-            let mut jobs = self.jobs.lock();
-            if let Some(open) = jobs.get(id) {
-                return Ok(Some(open));
-            }
-            jobs.readdressed
-        };
-        // Reads the job's logs: nobody else has to wait for that.
-        let Some(job) = self.archive.job(id)? else { return Ok(None) };
-        let written = match job.spec() {
-            // Removed meanwhile.
-            Err(_) if !self.archive.is_current(id)? => return Ok(None),
-            written => written?,
-        };
-        let spec = JobSpec::parse(written)?;
-        let (Some(url), Some(destination)) = (spec.router_url.clone(), destination(&spec)) else { return Ok(None) };
-        let open = Arc::new(JobContext { job, spec, url, destination, warned: AtomicBool::new(false) });
-        let mut jobs = self.jobs.lock();
-        // The next one who asks reads where it goes by now.
-        if jobs.readdressed == readdressed {
-            jobs.put(&open);
-        }
-        Ok(Some(open))
     }
 }
 

@@ -30,23 +30,12 @@ use ocellus_core::{JobId, ObjectId, ObjectType, TrackId, VideoId};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use self::destination::{Contact, Destination};
 use self::{
-    attempts::Attempts,
+    attempts::{Attempts, Slot},
     destination::{DestinationQueue, News, Standing},
 };
 
-/// Posts under way at once, to one destination that answers.
-const AT_ONCE: usize = 4;
-/// The longest that a destination without an answer is left alone.
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
-/// Attempts without an answer after which a destination is down: one alone is often a connection
-/// that broke.
-const DOWN_AFTER: u32 = 2;
-/// How long a destination that answered is known to, with nothing to send.
-const REMEMBERED: Duration = Duration::from_secs(600);
-
-/// Scheme, host and port of a router.
-pub(crate) type Destination = Arc<str>;
 type TrackKey = (ObjectType, TrackId);
 
 /// Some hundred bytes for each object that waits.
@@ -100,17 +89,6 @@ pub(crate) struct Ticket {
     /// Of the attempt.
     pub attempt: u64,
     queue: u64,
-}
-
-/// What an attempt showed of the destination.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Contact {
-    /// The request never left.
-    None,
-    Unanswered,
-    Answered,
-    /// It asks to be left alone until then.
-    Busy(Timestamp),
 }
 
 /// What an operator is told of a destination, with the number of objects that wait for it.
@@ -200,7 +178,7 @@ impl Schedule {
         }
         while let Some((_, name)) = turns.pop_first() {
             let Some(destination) = self.destinations.get(&name) else { continue };
-            if !self.attempts.has_room(destination.slot()) {
+            if !self.attempts.has_room(slot(destination)) {
                 without_slot += 1;
                 continue;
             }
@@ -228,7 +206,7 @@ impl Schedule {
         destination.turn = self.numbers;
         destination.in_flight += 1;
         queue.in_flight += 1;
-        let abandoned = self.attempts.begin(self.numbers, Arc::clone(name), destination.slot(), now);
+        let abandoned = self.attempts.begin(self.numbers, Arc::clone(name), slot(destination), now);
         Some(Ticket {
             id,
             number,
@@ -385,6 +363,7 @@ fn all_of(video: VideoId) -> std::ops::RangeInclusive<JobId> {
     JobId { video, number: 0 }..=JobId { video, number: u32::MAX }
 }
 
-fn later(time: Timestamp, by: Duration) -> Timestamp {
-    time.checked_add(by).unwrap_or(Timestamp::MAX)
+/// What an attempt to deliver there occupies.
+fn slot(destination: &DestinationQueue) -> Slot {
+    if matches!(destination.standing, Standing::Answering) { Slot::Answering } else { Slot::Probe }
 }

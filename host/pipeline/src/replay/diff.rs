@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use ocellus_core::{BestShotType, ObjectId, ObjectRecord, ObjectType};
 use serde::Serialize;
 
-use super::Decision;
+use crate::analysis::Decision;
 
 /// From what was made to what would be.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]

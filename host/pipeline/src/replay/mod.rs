@@ -5,7 +5,6 @@
 //! for byte. Nothing is stored and nothing is sent. At a gap in the log it ends all tracks, as the
 //! job did.
 
-mod decision;
 mod diff;
 
 use std::{
@@ -13,22 +12,21 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ocellus_core::{Error, ErrorKind, NetworkPolicy, ObjectRecord, PluginUse, Result, StreamSettings};
+use ocellus_core::{
+    Error, ErrorKind, NetworkPolicy, ObjectRecord, ObjectType, PluginUse, Result, StreamSettings, TrackId,
+};
 use ocellus_media::{Frame, Interrupt, Location};
 use ocellus_runtime::{PluginError, Plugins};
 use ocellus_store::{Gap, Logged, StoredJob};
 use sha2::{Digest, Sha256};
 
-pub use self::{
-    decision::{Decision, DecisionStage, Wanted},
-    diff::{Change, Diff, Explained},
-};
+pub use self::diff::{Change, Diff, Explained};
 use crate::{
-    analysis::{Analysis, Event},
-    frame_reader::{FrameReader, Place},
-    job::read,
+    analysis::{Analysis, Decision, DecisionStage, Event},
+    frame_reader::FrameReader,
     job_spec::JobSpec,
     pictures::pixels,
+    source::{Place, read},
 };
 
 /// What came of it.
@@ -56,6 +54,24 @@ fn digest(objects: &[ObjectRecord]) -> String {
         hash.update(b"\n");
     }
     hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Which decisions are asked for; `None` does not ask.
+#[derive(Clone, Debug, Default)]
+pub struct Wanted {
+    pub object_type: Option<ObjectType>,
+    pub stage: Option<DecisionStage>,
+    pub track: Option<TrackId>,
+    pub frame: Option<u64>,
+}
+
+impl Wanted {
+    pub(crate) fn holds(&self, decision: &Decision) -> bool {
+        self.object_type.as_ref().is_none_or(|t| *t == decision.object_type)
+            && self.stage.is_none_or(|s| s == decision.stage)
+            && self.track.is_none_or(|t| Some(t) == decision.track_id)
+            && self.frame.is_none_or(|f| f == decision.frame)
+    }
 }
 
 /// Runs a job's log through these settings and plugins, unless it is interrupted.

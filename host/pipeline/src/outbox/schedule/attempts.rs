@@ -10,7 +10,7 @@ use std::{collections::BTreeMap, time::Duration};
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
-use super::{Destination, later};
+use super::{super::wait::later, destination::Destination};
 
 /// Slots for destinations that answered last.
 pub(super) const ANSWERING: usize = 32;

@@ -1,15 +1,35 @@
 //! Queue of one destination, and what is known of it.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use ocellus_core::{JobId, ObjectId};
 
-use super::{
-    super::{backoff, until},
-    AT_ONCE, Contact, DOWN_AFTER, LONGEST_PAUSE, REMEMBERED,
-    attempts::Slot,
-};
+use super::super::wait::{backoff, until};
+
+/// Posts under way at once, to one destination that answers.
+pub(super) const AT_ONCE: usize = 4;
+/// The longest that a destination without an answer is left alone.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// Attempts without an answer after which a destination is down: one alone is often a connection
+/// that broke.
+const DOWN_AFTER: u32 = 2;
+/// How long a destination that answered is known to, with nothing to send.
+const REMEMBERED: Duration = Duration::from_secs(600);
+
+/// Scheme, host and port of a router.
+pub(crate) type Destination = Arc<str>;
+
+/// What an attempt showed of the destination.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Contact {
+    /// The request never left.
+    None,
+    Unanswered,
+    Answered,
+    /// It asks to be left alone until then.
+    Busy(Timestamp),
+}
 
 /// What is due to a destination.
 #[derive(Default)]
@@ -44,10 +64,6 @@ pub(super) enum News {
 }
 
 impl DestinationQueue {
-    pub(super) fn slot(&self) -> Slot {
-        if matches!(self.standing, Standing::Answering) { Slot::Answering } else { Slot::Probe }
-    }
-
     /// When its first object may begin; `None` where it has none, or as many under way as it may.
     pub(super) fn next_start(&self) -> Option<Timestamp> {
         let at_once = if matches!(self.standing, Standing::Answering) { AT_ONCE } else { 1 };

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::{
     attempts::{ANSWERING, ANSWERING_PATIENCE, OVERDUE, OVERDUE_BYTES, PATIENCE, PROBES, SLOT_TIME},
+    destination::AT_ONCE,
     *,
 };
 

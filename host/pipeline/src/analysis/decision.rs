@@ -58,21 +58,3 @@ impl Decision {
         }
     }
 }
-
-/// Which decisions are asked for; `None` does not ask.
-#[derive(Clone, Debug, Default)]
-pub struct Wanted {
-    pub object_type: Option<ObjectType>,
-    pub stage: Option<DecisionStage>,
-    pub track: Option<TrackId>,
-    pub frame: Option<u64>,
-}
-
-impl Wanted {
-    pub(crate) fn holds(&self, decision: &Decision) -> bool {
-        self.object_type.as_ref().is_none_or(|t| *t == decision.object_type)
-            && self.stage.is_none_or(|s| s == decision.stage)
-            && self.track.is_none_or(|t| Some(t) == decision.track_id)
-            && self.frame.is_none_or(|f| f == decision.frame)
-    }
-}

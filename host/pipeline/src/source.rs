@@ -3,13 +3,26 @@
 //! Owns: which bytes are a video's source, and how the settings want them decoded; finding the
 //! frame that comes after the last one in the log.
 
-use ocellus_core::{Error, ErrorKind, NetworkPolicy, Result, StreamSettings, VideoId, VideoRecord};
+use ocellus_core::{Error, ErrorKind, NetworkPolicy, Result, ShotSummary, StreamSettings, VideoId, VideoRecord};
 use ocellus_media::{Decoder, Decoding, Frame, Input, Interrupt, Location, MediaError};
 use ocellus_store::Archive;
 use tracing::debug;
 
-use super::settings::ffmpeg_options;
-use crate::frame_reader::Place;
+use crate::settings::ffmpeg_options;
+
+/// Where a frame stands in its source.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Place {
+    pub index: u64,
+    /// Seconds.
+    pub time: f64,
+}
+
+impl From<&ShotSummary> for Place {
+    fn from(shot: &ShotSummary) -> Self {
+        Self { index: shot.frame, time: shot.time }
+    }
+}
 
 /// An error of decoding, with the sentence that its user may read.
 pub(crate) fn public(error: MediaError) -> Error {
@@ -58,7 +71,7 @@ fn can_seek(input: &Input) -> bool {
 ///
 /// The source is gone to where the first of them was, and decoded from there; where one of them
 /// does not come out at its time, it is decoded from its beginning. `seek`: it need not be tried.
-pub(super) fn go_behind(
+pub(crate) fn go_behind(
     decoder: &mut Decoder,
     input: &Input,
     interrupt: &Interrupt,

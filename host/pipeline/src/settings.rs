@@ -20,13 +20,13 @@ fn check_settings(settings: &StreamSettings) -> Result<()> {
     ocellus_media::check_format(format).map_err(|e| Error::bad_param("stream_settings.ffmpeg_format", e.to_string()))
 }
 
-pub(super) fn ffmpeg_options(settings: &StreamSettings) -> Result<Vec<(String, String)>> {
+pub(crate) fn ffmpeg_options(settings: &StreamSettings) -> Result<Vec<(String, String)>> {
     ocellus_media::parse_options(&settings.ffmpeg_params)
         .map_err(|e| Error::bad_param(format!("stream_settings.ffmpeg_params.{}", e.index), format!("{e}.")))
 }
 
 /// Refuses settings that no job can carry out; what a schema cannot say.
-pub(super) fn check_job(settings: &StreamSettings, found: &[ObjectType]) -> Result<()> {
+pub(crate) fn check_job(settings: &StreamSettings, found: &[ObjectType]) -> Result<()> {
     if let Some((missing, _)) = settings.active().find(|(t, _)| !found.contains(t)) {
         return Err(Error::bad_param(
             format!("stream_settings.detectors.{missing}"),

@@ -1,0 +1,31 @@
+//! Configuration of the engine: what the operator chooses.
+
+use ocellus_core::NetworkPolicy;
+use ocellus_media::Decoding;
+
+use crate::outbox::OutboxConfig;
+
+#[derive(Clone, Debug)]
+pub struct EngineConfig {
+    /// Jobs that run at the same time; at least 1.
+    pub jobs: usize,
+    /// Where `url` and `router_url` may lead.
+    pub network: NetworkPolicy,
+    pub outbox: OutboxConfig,
+    /// Called when networks were let go of: gives back to the system what nobody uses.
+    pub give_back: fn(),
+    /// What decodes the videos of jobs.
+    pub decoding: Decoding,
+}
+
+impl Default for EngineConfig {
+    fn default() -> Self {
+        Self {
+            jobs: 1,
+            network: NetworkPolicy::default(),
+            outbox: OutboxConfig::default(),
+            give_back: || {},
+            decoding: Decoding::default(),
+        }
+    }
+}
