@@ -13,6 +13,7 @@
 //! | `event` | what comes out: frames to keep, objects, decisions (`decision`) |
 //! | `plugins` | which plugins the settings ask for, and with which settings |
 
+mod calls;
 mod decision;
 mod event;
 mod plugins;
@@ -164,8 +165,7 @@ impl Analysis {
     pub(crate) fn finish(&mut self) -> Result<Vec<Event>, PluginError> {
         let mut events = Vec::new();
         for pipeline in &mut self.types {
-            let closed = pipeline.tracker.finish()?.into_iter().map(|id| pipeline.number(id)).collect::<Vec<_>>();
-            pipeline.close(&closed, &mut events)?;
+            pipeline.finish(&mut events)?;
             pipeline.filters.iter_mut().for_each(FilterSlot::finish);
         }
         Ok(events)
@@ -184,5 +184,27 @@ impl StreamClock {
             None => record.wall_us,
         };
         Timestamp::from_microsecond(micros).unwrap_or(Timestamp::UNIX_EPOCH)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(time: f64, wall_us: i64) -> FrameRecord {
+        FrameRecord { index: 0, time, wall_us, cut: false, still: false, seen: Vec::new() }
+    }
+
+    #[test]
+    fn stream_time_counts_from_the_start_that_was_asked_for() {
+        let clock = StreamClock { start: Some(1_700_000_000) };
+        assert_eq!(clock.timestamp(&record(2.5, 9)).as_microsecond(), 1_700_000_002_500_000);
+        let beyond = StreamClock { start: Some(1_000_000_000_000_000) };
+        assert_eq!(beyond.timestamp(&record(2.5, 9)), Timestamp::UNIX_EPOCH, "a time that no calendar has");
+    }
+
+    #[test]
+    fn otherwise_it_is_the_time_of_processing() {
+        assert_eq!(StreamClock { start: None }.timestamp(&record(2.5, 1_234)).as_microsecond(), 1_234);
     }
 }

@@ -55,3 +55,6 @@ pub(super) fn filter_settings(s: &DetectorSettings) -> Vec<(&'static str, Value)
     }
     filters
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,6 +11,7 @@ use ocellus_runtime::{
 use serde_json::{Value, json};
 
 use super::{
+    calls::{FilterCalls, TrackerCalls},
     decision::{Decision, DecisionStage},
     event::{Event, Role},
     plugins::{filter_settings, tracker_settings},
@@ -73,10 +74,10 @@ struct ShotCandidate<'a> {
 }
 
 /// All that happens to the objects of one type.
-pub(super) struct TypePipeline {
+pub(super) struct TypePipeline<T = TrackerSlot, F = FilterSlot> {
     job: JobId,
-    pub(super) tracker: TrackerSlot,
-    pub(super) filters: Vec<FilterSlot>,
+    pub(super) tracker: T,
+    pub(super) filters: Vec<F>,
     reporting: Reporting,
     tracks: BTreeMap<TrackId, Track>,
     pub(super) recorder: DecisionRecorder,
@@ -109,18 +110,24 @@ impl TypePipeline {
         let filters = filters
             .map(|(name, s)| plugins.filter_slot(name, &with_own(name, s), &stream))
             .collect::<Result<_, _>>()?;
-        let recorder = DecisionRecorder { object_type: stream.object_type, asked: false };
-        let (reporting, none) = (Reporting::new(settings), TrackId(0));
-        Ok(Self { job, tracker, filters, reporting, tracks: BTreeMap::new(), recorder, base: none, last: none })
+        Ok(Self::new(job, stream.object_type, Reporting::new(settings), tracker, filters))
     }
 
     pub(super) fn follow_candidates(&mut self) {
         self.tracker.follow_candidate();
         self.filters.iter_mut().for_each(FilterSlot::follow_candidate);
     }
+}
+
+impl<T: TrackerCalls, F: FilterCalls> TypePipeline<T, F> {
+    fn new(job: JobId, object_type: ObjectType, reporting: Reporting, tracker: T, filters: Vec<F>) -> Self {
+        let recorder = DecisionRecorder { object_type, asked: false };
+        let none = TrackId(0);
+        Self { job, tracker, filters, reporting, tracks: BTreeMap::new(), recorder, base: none, last: none }
+    }
 
     /// The number of one of the tracker's tracks among all of the job.
-    pub(super) fn number(&mut self, TrackId(own): TrackId) -> TrackId {
+    fn number(&mut self, TrackId(own): TrackId) -> TrackId {
         let id = TrackId(self.base.0.saturating_add(own));
         self.last = self.last.max(id);
         id
@@ -135,8 +142,13 @@ impl TypePipeline {
         let candidates = self.associate(now, kept.iter().zip(noted).zip(update.ids), events);
         self.select(now, candidates, events)?;
         self.post_first_shots(events)?;
-        let closed = update.closed.into_iter().map(|id| self.number(id)).collect::<Vec<_>>();
-        self.close(&closed, events)
+        self.close(update.closed, events)
+    }
+
+    /// Ends the tracks that are still open.
+    pub(super) fn finish(&mut self, events: &mut Vec<Event>) -> Result<(), PluginError> {
+        let closed = self.tracker.finish()?;
+        self.close(closed, events)
     }
 
     /// The detections that filters keep, with their notes.
@@ -281,18 +293,20 @@ impl TypePipeline {
         Ok(())
     }
 
-    pub(super) fn close(&mut self, closed: &[TrackId], events: &mut Vec<Event>) -> Result<(), PluginError> {
+    /// Reports the tracks that the tracker says are over, by its numbers.
+    fn close(&mut self, closed: Vec<TrackId>, events: &mut Vec<Event>) -> Result<(), PluginError> {
         for id in closed {
+            let id = self.number(id);
             // A tracker may open and close a track without ever giving it a detection.
-            let Some(track) = self.tracks.get(id) else { continue };
+            let Some(track) = self.tracks.get(&id) else { continue };
             let object = match track.best.clone() {
-                Some(best) => self.object(*id, &best, BestShotType::Overall, OVERALL, events)?,
+                Some(best) => self.object(id, &best, BestShotType::Overall, OVERALL, events)?,
                 None => None,
             };
-            let history = self.tracks.remove(id).map(|t| t.history).unwrap_or_default();
+            let history = self.tracks.remove(&id).map(|t| t.history).unwrap_or_default();
             events.push(match object {
                 Some(object) => Event::Object(Box::new(ObjectRecord { history, ..object })),
-                None => Event::Dropped((self.recorder.object_type.clone(), *id)),
+                None => Event::Dropped((self.recorder.object_type.clone(), id)),
             });
         }
         Ok(())
@@ -349,3 +363,6 @@ impl TypePipeline {
 
 /// The shot number of the object that a track ends with; realtime shots count from 1.
 const OVERALL: u32 = 0;
+
+#[cfg(test)]
+mod tests;
