@@ -1,4 +1,4 @@
-//! One frame of a video as a JPEG, for people to know it by.
+//! Screenshot of a video: one frame as a JPEG.
 
 use ocellus_core::{Error, Result, StreamSettings};
 use ocellus_media::{Decoder, Frame, Input, Interrupt};
@@ -9,11 +9,12 @@ use crate::source::public;
 /// with; earlier in a video that is shorter than ten times this. Seconds.
 const INTO: f64 = 1.0;
 
-/// What a client wants to see.
+/// Size, quality and region of a screenshot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ScreenshotQuery {
     /// Pixels; with both given the picture fits into them, its proportions kept.
     pub width: Option<u32>,
+    /// As `width`.
     pub height: Option<u32>,
     /// JPEG quality, 0..=100.
     pub quality: Option<u8>,

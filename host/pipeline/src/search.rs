@@ -22,36 +22,41 @@ const MOST_PIXELS: u64 = 100_000_000;
 /// What `param` says of the picture.
 const BODY: &str = "body";
 
-/// What is looked for, and where.
+/// Query of a search: object type, scope, and limits.
 #[derive(Clone, Debug)]
 pub struct SearchQuery {
-    /// Without one, the first of face, body, car and the others that the picture shows.
+    /// `None`: the first of face, body, car and the others that the picture shows.
     pub object_type: Option<ObjectType>,
     /// In this video only.
     pub video: Option<VideoId>,
+    /// Objects to return, at most.
     pub limit: usize,
     /// The least [`Similar::similarity`], 0..=1.
     pub threshold: f32,
 }
 
-/// What the picture shows and who looks like it.
+/// Result of a search: the detection in the picture, and the objects similar to it.
 #[derive(Clone, Debug)]
 pub struct Search {
+    /// Of the detection that was searched for.
     pub object_type: ObjectType,
-    /// Left, top, right, bottom in the picture, in pixels.
+    /// `[left, top, right, bottom]` in pixels of the picture.
     pub bbox: [i32; 4],
+    /// The detector's confidence, 0..=1.
     pub score: f32,
     /// The most similar first.
     pub found: Vec<Similar>,
 }
 
+/// An object similar to the picture.
 #[derive(Clone, Debug)]
 pub struct Similar {
+    /// As the archive has it.
     pub object: ObjectRecord,
-    /// The identity that it is held to be.
+    /// The identity (cluster) that it belongs to, if any.
     pub cluster: Option<ObjectId>,
-    /// 1 where the rows are the same, and 0.5 where they are as far apart as those of one
-    /// identity may be: two to the power of minus the square of their distance over that one.
+    /// `2^-(d / same)^2`, with the distance `d` of the embeddings and the distance `same` at which
+    /// the embedder separates identities: 1 for equal embeddings, 0.5 at that distance.
     pub similarity: f32,
 }
 

@@ -5,16 +5,18 @@ use ocellus_media::Decoding;
 
 use crate::outbox::OutboxConfig;
 
+/// What the operator chooses of the engine.
 #[derive(Clone, Debug)]
 pub struct EngineConfig {
     /// Jobs that run at the same time; at least 1.
     pub jobs: usize,
     /// Where `url` and `router_url` may lead.
     pub network: NetworkPolicy,
+    /// Of deliveries.
     pub outbox: OutboxConfig,
-    /// Called when networks were let go of: gives back to the system what nobody uses.
+    /// Called after networks were unloaded: returns unused memory to the operating system.
     pub give_back: fn(),
-    /// What decodes the videos of jobs.
+    /// Software or hardware decoding of the videos of jobs.
     pub decoding: Decoding,
 }
 

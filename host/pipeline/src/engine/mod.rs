@@ -117,6 +117,7 @@ impl Engine {
         Ok(Self(inner))
     }
 
+    /// The archive that jobs read and write.
     pub fn archive(&self) -> &Archive {
         &self.0.archive
     }

@@ -101,7 +101,9 @@ pub(crate) enum Change {
 /// Objects on their way to routers, for operators.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Deliveries {
+    /// Objects that were not delivered yet, those in flight included.
     pub waiting: usize,
+    /// Attempts under way.
     pub in_flight: usize,
     /// Routers that did not answer when they were last tried.
     pub unreachable_routers: usize,

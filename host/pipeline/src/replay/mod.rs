@@ -29,10 +29,12 @@ use crate::{
     source::{Place, read},
 };
 
-/// What came of it.
+/// Result of a replay.
 #[derive(Debug)]
 pub struct Replay {
+    /// Frames of the log.
     pub frames: u64,
+    /// Wall-clock time of the run.
     pub took: Duration,
     /// In the order in which they were made.
     pub objects: Vec<ObjectRecord>,
@@ -56,12 +58,16 @@ fn digest(objects: &[ObjectRecord]) -> String {
     hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Which decisions are asked for; `None` does not ask.
+/// Query for decisions; a field that is `None` matches all.
 #[derive(Clone, Debug, Default)]
 pub struct Wanted {
+    /// Of this object type.
     pub object_type: Option<ObjectType>,
+    /// Of this stage.
     pub stage: Option<DecisionStage>,
+    /// Of this track.
     pub track: Option<TrackId>,
+    /// Of the frame with this index.
     pub frame: Option<u64>,
 }
 
