@@ -7,24 +7,27 @@ use super::decision::Decision;
 /// A track, among all of a job.
 pub(crate) type TrackKey = (ObjectType, TrackId);
 
-/// What a frame is kept for, until its track is over or another frame takes its place.
+/// What a frame is retained for, until its track ends or another frame replaces it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Role {
-    /// It holds the best shot so far.
+    /// The best shot so far.
     Best,
-    /// It holds the best shot so far of the present realtime window.
+    /// The best shot so far of the current realtime window.
     Window,
+    /// The first detection.
     First,
+    /// The last detection so far.
     Last,
 }
 
+/// One result of a frame, or of the end of the stream.
 pub(crate) enum Event {
-    /// The frame just given is to be kept.
+    /// The frame just processed is to be retained.
     Keep(TrackKey, Role),
-    /// This is reported: of a track that is over, or, as a realtime shot, of one that goes on.
+    /// An object is reported: of a track that ended, or, as a realtime shot, of one that goes on.
     Object(Box<ObjectRecord>),
-    /// The track is over and nothing is reported.
+    /// The track ended and nothing is reported.
     Dropped(TrackKey),
-    /// Something went no further here; only where that is asked for.
+    /// A detection or track was dropped; only where decisions are asked for.
     Decision(Decision),
 }

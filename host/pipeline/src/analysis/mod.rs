@@ -1,17 +1,18 @@
 //! Analysis of the detection log: filters, tracker, best shot, filters, objects.
 //!
-//! Guarantees: a function of the records that it is given in order, the settings and the plugins;
-//! it sees no clock, and no pixels but those that it hands on to filters that were granted them.
-//! Where a picture will be wanted it says so ([`Event::Keep`]) while the frame is at hand. One
-//! [`TypePipeline`] for each object type; types do not know each other. At a gap all tracks end,
-//! and every plugin begins anew.
+//! Guarantees: a function of the records of the log in order, the settings and the plugins; it sees
+//! no clock, and no pixels but those that it passes to filters that were granted them. It asks for
+//! a frame to be retained ([`Event::Keep`]) while the frame is at hand. One [`TypePipeline`] for
+//! each object type; types are independent of each other. At a gap all tracks end, and every plugin
+//! begins anew.
 //!
 //! | file | owns |
 //! |---|---|
 //! | `type_pipeline` | one object type: filters, tracker, selection of shots, reports |
 //! | `track` | one open track: its shots, its history, its realtime window |
-//! | `event` | what comes out: frames to keep, objects, decisions (`decision`) |
+//! | `event` | output: frames to retain, objects, decisions (`decision`) |
 //! | `plugins` | which plugins the settings ask for, and with which settings |
+//! | `calls` | the calls of plugins, as an interface |
 
 mod calls;
 mod decision;
@@ -39,19 +40,19 @@ pub(crate) struct Analysis {
     types: Vec<TypePipeline>,
     clock: StreamClock,
     opening: Opening,
-    /// What sessions cost that a gap ended, by the names of their plugins.
+    /// Cost of the sessions that a gap ended, by the names of their plugins.
     before_gap: BTreeMap<String, PluginUse>,
     /// A gap lies before the next frame.
     after_gap: bool,
 }
 
-/// What the sessions of plugins are opened with.
+/// Parameters that the sessions of plugins are opened with.
 struct Opening {
     plugins: Plugins,
     job: JobId,
     settings: StreamSettings,
     explain: bool,
-    follow_candidates: bool,
+    follow_canaries: bool,
 }
 
 impl Opening {
@@ -62,8 +63,8 @@ impl Opening {
             let stream = StreamInfo { object_type: t.clone(), size, frame_rate };
             let mut pipeline = TypePipeline::open(&self.plugins, self.job, d, &chosen, &self.settings.plugins, stream)?;
             pipeline.recorder.asked = self.explain;
-            if self.follow_candidates {
-                pipeline.follow_candidates();
+            if self.follow_canaries {
+                pipeline.follow_canaries();
             }
             Ok(pipeline)
         };
@@ -83,26 +84,26 @@ impl Analysis {
         explain: bool,
     ) -> Result<Self, PluginError> {
         let opening =
-            Opening { plugins: plugins.clone(), job, settings: settings.clone(), explain, follow_candidates: false };
+            Opening { plugins: plugins.clone(), job, settings: settings.clone(), explain, follow_canaries: false };
         let types = opening.types(size, frame_rate)?;
         let start = settings.use_stream_timestamp.then_some(settings.start_stream_timestamp);
         Ok(Self { types, clock: StreamClock { start }, opening, before_gap: BTreeMap::new(), after_gap: false })
     }
 
-    /// Shows candidates what the plugins that serve are shown.
-    pub(crate) fn follow_candidates(&mut self) {
-        self.opening.follow_candidates = true;
-        self.types.iter_mut().for_each(TypePipeline::follow_candidates);
+    /// Makes the calls of the plugins that serve to their canaries, too, without effect.
+    pub(crate) fn follow_canaries(&mut self) {
+        self.opening.follow_canaries = true;
+        self.types.iter_mut().for_each(TypePipeline::follow_canaries);
     }
 
-    /// A number for each object type that none of its tracks so far exceeds.
+    /// The greatest track number so far, or a greater one, of each object type.
     pub(crate) fn tracks(&self) -> impl Iterator<Item = (&ObjectType, TrackId)> {
         self.types.iter().map(|pipeline| (&pipeline.recorder.object_type, pipeline.last))
     }
 
-    /// Begins anew behind a gap, once [`Self::finish`] has ended what was before it; tracks are
-    /// numbered on from there.
-    pub(crate) fn go_on_behind(&mut self, gap: &Gap) -> Result<(), PluginError> {
+    /// Begins anew after a gap, once [`Self::finish`] has ended the tracks before it; track numbers
+    /// continue.
+    pub(crate) fn resume_after(&mut self, gap: &Gap) -> Result<(), PluginError> {
         self.before_gap = self.report();
         self.after_gap = true;
         let fresh = self.opening.types(gap.header.frame_size, gap.header.frame_rate)?;
@@ -110,20 +111,20 @@ impl Analysis {
         for pipeline in &mut self.types {
             let object_type = &pipeline.recorder.object_type;
             let own = before.iter().filter(|b| b.recorder.object_type == *object_type).map(|b| b.last);
-            let said = gap.tracks.iter().filter(|(t, _)| t == object_type).map(|(_, last)| *last);
-            pipeline.base = own.chain(said).max().unwrap_or(TrackId(0));
+            let logged = gap.tracks.iter().filter(|(t, _)| t == object_type).map(|(_, last)| *last);
+            pipeline.base = own.chain(logged).max().unwrap_or(TrackId(0));
             pipeline.last = pipeline.base;
         }
         Ok(())
     }
 
-    /// Whether a filter was granted pictures: a replay has to decode then.
+    /// Whether a filter was granted crops: a replay has to decode then.
     pub(crate) fn reads_crops(&self) -> bool {
         self.types.iter().any(|pipeline| pipeline.filters.iter().any(FilterSlot::reads_crops))
     }
 
-    /// Takes the next record of the log, of a frame of this size. `pixels`: of this frame, where
-    /// they are at hand.
+    /// Processes the next record of the log. `size` and `pixels` are those of its frame; pixels
+    /// only where they are at hand.
     pub(crate) fn frame(
         &mut self,
         record: &FrameRecord,
@@ -141,14 +142,14 @@ impl Analysis {
             pixels,
         };
         for pipeline in &mut self.types {
-            let seen =
+            let detections =
                 record.seen.iter().find(|(t, _)| *t == pipeline.recorder.object_type).map_or(&[][..], |(_, d)| d);
-            pipeline.frame(&now, seen, &mut events)?;
+            pipeline.frame(&now, detections, &mut events)?;
         }
         Ok(events)
     }
 
-    /// What each plugin cost so far, by its name.
+    /// Cost of each plugin so far, by its name.
     pub(crate) fn report(&mut self) -> BTreeMap<String, PluginUse> {
         let mut all = self.before_gap.clone();
         for pipeline in &mut self.types {
@@ -172,7 +173,8 @@ impl Analysis {
     }
 }
 
-/// What time it is for the user: stream time from `start` (Unix seconds), or the server's clock.
+/// Clock of the timestamps that users see: stream time from `start` (Unix seconds), or the server's
+/// clock as the log has it.
 struct StreamClock {
     start: Option<i64>,
 }

@@ -1,18 +1,19 @@
-//! Open track: its shots, its history, and the window of its realtime shots.
+//! Open track: its shots, its history, and its realtime window.
 
 use std::sync::Arc;
 
 use ocellus_core::{Detection, DetectorSettings, ShotSummary, Timestamp, TrackPoint};
 use ocellus_runtime::{FrameInfo, Moment, Pixels};
 
-/// Where in the stream a frame stands, and in the user's time.
+/// The frame that is being processed.
 pub(super) struct Now {
     pub(super) frame: FrameInfo,
+    /// The time that users see.
     pub(super) timestamp: Timestamp,
     pub(super) pixels: Option<Arc<dyn Pixels>>,
 }
 
-/// A detection and when it was made.
+/// A detection with its moment.
 #[derive(Clone)]
 pub(super) struct Shot {
     pub(super) summary: ShotSummary,
@@ -37,7 +38,7 @@ impl Shot {
     }
 }
 
-/// What is to be reported of tracks.
+/// Settings of what is reported of tracks.
 pub(super) struct Reporting {
     pub(super) realtime: Option<Realtime>,
     pub(super) interpolate: bool,
@@ -70,25 +71,26 @@ impl Reporting {
     }
 }
 
-/// A shot, and what filters noted of its detection.
+/// A shot with the attributes that filters gave its detection.
 #[derive(Clone)]
 pub(super) struct AnnotatedShot {
     pub(super) shot: Shot,
     pub(super) attributes: Attributes,
 }
 
+/// Whether a detection is better than the best so far. Of equals, the first one stays.
 pub(super) fn beats(detection: &Detection, other: Option<&AnnotatedShot>) -> bool {
     other.is_none_or(|o| detection.quality > o.shot.detection.quality)
 }
 
-/// The stretch of a track over which a realtime shot is chosen.
+/// Window over which a realtime shot is chosen.
 pub(super) struct Window {
     /// Stream time in seconds.
     pub(super) start: f64,
     pub(super) best: Option<AnnotatedShot>,
-    /// The frame that was posted last, and the quality of the best that was.
+    /// The frame of the last post, and the greatest quality that was posted.
     pub(super) posted: Option<(u64, f32)>,
-    /// How many were posted.
+    /// Number of posts so far.
     pub(super) shots: u32,
 }
 
@@ -97,11 +99,11 @@ pub(super) struct Track {
     pub(super) first: Shot,
     pub(super) last: Shot,
     pub(super) detections: u64,
-    /// Frames between detections that were filled.
+    /// Frames between detections that were filled with interpolated boxes.
     pub(super) interpolated: u64,
-    /// Empty where nobody asked for it.
+    /// Empty where the settings do not ask for it.
     pub(super) history: Vec<TrackPoint>,
-    /// The best shot so far of those that the filters let represent the track.
+    /// The best shot so far of those that filters accepted.
     pub(super) best: Option<AnnotatedShot>,
     pub(super) window: Window,
 }
@@ -120,6 +122,7 @@ impl Track {
         }
     }
 
+    /// Adds a detection, and the boxes between it and the last one.
     pub(super) fn extend(&mut self, shot: Shot, reporting: &Reporting) {
         let gap = shot.summary.frame.saturating_sub(self.last.summary.frame);
         if reporting.interpolate {
@@ -137,7 +140,7 @@ impl Track {
     }
 }
 
-/// Step `n` of `gap` on the way from one detection to the next.
+/// The box of frame `n` of `gap` between two detections, on the line between theirs.
 fn between(a: &ShotSummary, b: &ShotSummary, n: u64, gap: u64) -> TrackPoint {
     let share = n as f64 / gap as f64;
     let (from, to) = (a.timestamp.as_microsecond(), b.timestamp.as_microsecond());

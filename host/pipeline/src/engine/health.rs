@@ -84,7 +84,7 @@ impl Engine {
                     .collect(),
             },
             jobs: Running { running: self.0.jobs.running(), most: self.0.config.jobs.max(1) },
-            deliveries: self.0.outbox.figures(),
+            deliveries: self.0.outbox.counts(),
         }
     }
 }

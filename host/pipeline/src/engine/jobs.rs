@@ -1,8 +1,8 @@
-//! The queue, shared by requests and workers.
+//! Shared queue of requests and workers.
 //!
 //! Owns the queue's lock, under which nothing waits and nothing touches the disk. Requests wait for
-//! each other and for runs to end as tasks, without a thread; workers wait as the threads that they
-//! are. Ends with [`Jobs::close`].
+//! each other and for runs to end as tasks, without a thread; workers are threads. Ends with
+//! [`Jobs::close`].
 
 use std::{sync::Arc, time::Duration};
 
@@ -16,12 +16,11 @@ use super::{
 };
 use crate::progress::Progress;
 
-/// A job under way, as seen from outside.
+/// Handle of a job under way.
 pub(super) struct Run {
     pub interrupt: Interrupt,
     pub progress: Progress,
-    /// Which one it is, once its video's record says that it has begun; another one where it had to
-    /// begin anew.
+    /// Its id, once its video's record has it as begun; changes if the job has to begin anew.
     pub job: Mutex<Option<JobId>>,
 }
 
@@ -31,12 +30,12 @@ impl Run {
     }
 }
 
-/// A video in the hands of a worker.
+/// A video that a worker has taken.
 pub(super) type Taken = super::queue::Taken<Arc<Run>>;
 
 pub(super) struct Jobs {
     queue: Mutex<Queue<Arc<Run>>>,
-    /// Something may begin, or nothing any more.
+    /// A job may begin, or the queue was closed.
     changed: Condvar,
     clock: Arc<dyn Clock>,
 }
@@ -46,14 +45,14 @@ impl Jobs {
         Arc::new(Self { queue: Mutex::default(), changed: Condvar::new(), clock })
     }
 
-    /// Lets a video wait that nobody holds.
+    /// Queues a video that is not claimed.
     pub(super) fn enqueue(&self, id: VideoId, since: Timestamp) {
         self.queue.lock().enqueue(id, since);
         self.changed.notify_one();
     }
 
-    /// Waits until nobody else holds the video and holds it then; a job of it that is to end is
-    /// interrupted. `None` where the video is to begin, and waits or runs already.
+    /// Claims a video, after the claim or run that holds it; with [`Wish::End`] its run is
+    /// interrupted. `None` with [`Wish::Begin`] where the video waits or runs already.
     ///
     /// # Errors
     /// `Unavailable` once the server stops.
@@ -104,13 +103,13 @@ impl Jobs {
         self.changed.notify_one();
     }
 
-    /// Lets those try again that could not begin.
+    /// Lets the videos that could not begin try again now.
     pub(super) fn wake(&self) {
         self.queue.lock().wake();
         self.changed.notify_all();
     }
 
-    /// Lets nobody begin any more, and interrupts what runs.
+    /// Lets no job begin any more, and interrupts the running ones.
     pub(super) fn close(&self) {
         let running = self.queue.lock().close();
         running.iter().for_each(|run| run.interrupt.raise());
@@ -130,8 +129,7 @@ impl Jobs {
     }
 }
 
-/// A video that nobody else may do anything with. Dropped, it leaves the video where it was in the
-/// queue.
+/// Exclusive claim of a video. Dropped, it leaves the video where it was in the queue.
 pub(super) struct Claim {
     jobs: Arc<Jobs>,
     id: VideoId,
@@ -143,12 +141,12 @@ impl Claim {
         self.id
     }
 
-    /// Lets go of a video that neither waits nor runs.
+    /// Releases the video, which neither waits nor runs.
     pub(super) fn rest(mut self) {
         self.next = Next::Rests;
     }
 
-    /// Lets go of a video that waits.
+    /// Releases the video, which waits.
     pub(super) fn wait(mut self, since: Timestamp) {
         self.next = Next::Waits(since);
     }

@@ -21,13 +21,13 @@ pub(super) struct Inner {
     pub(super) archive: Archive,
     pub(super) detectors: Detectors,
     pub(super) embedders: Embedders,
-    /// Held by the search that looks at its picture.
-    pub(super) looking: Mutex<()>,
+    /// Held by the search that embeds its picture.
+    pub(super) embedding: Mutex<()>,
     pub(super) plugins: Plugins,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) config: EngineConfig,
     pub(super) outbox: Outbox,
-    /// Names are looked up here.
+    /// Runtime for name resolution.
     pub(super) tasks: tokio::runtime::Handle,
     pub(super) jobs: Arc<Jobs>,
     pub(super) endings: Arc<Endings>,
@@ -36,7 +36,7 @@ pub(super) struct Inner {
     pub(super) screenshots: Pool,
     pub(super) searches: Pool,
     pub(super) replays: Pool,
-    /// Requests that wait are refused, and nothing is begun.
+    /// Cancelled once the server stops: requests that wait are refused, and no work begins.
     pub(super) closing: CancellationToken,
     pub(super) threads: Mutex<Threads>,
     pub(super) schema: Mutex<Option<(Installed, Arc<SettingsSchema>)>>,
@@ -45,16 +45,16 @@ pub(super) struct Inner {
 #[derive(Default)]
 pub(super) struct Threads {
     pub(super) workers: Vec<thread::JoinHandle<()>>,
-    /// Tries to write down what could not be.
+    /// Retries final states that could not be written.
     pub(super) endings: Option<thread::JoinHandle<()>>,
 }
 
-/// What a schema of settings was made for: the generation of the plugins, and whether the detectors
-/// are loaded.
+/// Key of a cached schema of settings: the generation of the plugins, and whether the detectors are
+/// loaded.
 pub(super) type Installed = (u64, bool);
 
 impl Engine {
-    /// Runs what blocks for a moment on a thread that may wait.
+    /// Runs short blocking work on a thread of the runtime's blocking pool.
     pub(super) async fn blocking<R: Send + 'static>(
         &self,
         f: impl FnOnce(&Inner) -> Result<R> + Send + 'static,
@@ -69,13 +69,14 @@ impl Inner {
         self.archive.video(id)?.ok_or_else(|| Error::not_found("VideoArchive"))
     }
 
-    /// For a job that wants these types: networks that nobody uses go.
+    /// Unloads networks that are not in use, except those of the types `wanted`; returns whether there
+    /// were any.
     pub(super) fn make_room(&self, wanted: &[ObjectType]) -> bool {
         let detectors = self.detectors.make_room(wanted);
         self.embedders.make_room(wanted) || detectors
     }
 
-    /// The end of the server.
+    /// Ends everything at the server's end. Blocks.
     pub(super) fn end(&self) {
         let Threads { workers, endings } = std::mem::take(&mut *self.threads.lock());
         let join = |thread: thread::JoinHandle<()>| {

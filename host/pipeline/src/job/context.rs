@@ -8,12 +8,12 @@ use ocellus_store::{Archive, Job};
 
 use crate::{job_spec::JobSpec, outbox::Outbox, progress::Progress, recording::Recording};
 
-/// What a job works with.
+/// Everything that a job uses.
 pub(crate) struct Context<'a> {
     pub job: &'a Job,
     pub spec: &'a JobSpec,
     pub archive: &'a Archive,
-    /// Told the number under which the job goes on where it had to begin anew.
+    /// Called with the new number of a job that has to begin anew.
     pub begun_anew: &'a (dyn Fn(JobId) + Sync),
     pub input: Input,
     pub detectors: &'a Detectors,
@@ -22,13 +22,13 @@ pub(crate) struct Context<'a> {
     pub clock: &'a dyn Clock,
     pub interrupt: &'a Interrupt,
     pub progress: &'a Progress,
-    /// Keeps the source, where that is asked for.
+    /// Records the source, where the settings ask for that.
     pub recording: Option<&'a Recording>,
-    /// Where new objects go to be delivered; `None` without a router.
+    /// Delivers new objects; `None` without a router.
     pub outbox: Option<&'a Outbox>,
 }
 
-/// A failure, and whether frames had come through before it.
+/// Failure of a job, with the kind that its status follows from.
 pub(crate) struct Failure {
     pub error: Error,
     pub kind: FailureKind,
@@ -36,8 +36,11 @@ pub(crate) struct Failure {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum FailureKind {
+    /// Before the first frame.
     NotStarted,
+    /// After frames had been processed.
     Interrupted,
+    /// The settings cannot be carried out.
     Misconfigured,
 }
 
@@ -46,7 +49,6 @@ impl Failure {
         Self { error: error.into(), kind: FailureKind::NotStarted }
     }
 
-    /// Frames had come through.
     pub(crate) fn interrupted(error: Error) -> Self {
         Self { error, kind: FailureKind::Interrupted }
     }

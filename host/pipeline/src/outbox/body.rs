@@ -1,4 +1,4 @@
-//! multipart/form-data as bytes, so that they can be signed.
+//! Body of a request: multipart/form-data as bytes, so that they can be signed.
 //!
 //! Guarantees: the same object with the same parts gives the same bytes in every attempt.
 

@@ -1,4 +1,4 @@
-//! Configuration of the outbox: what the operator chooses.
+//! Configuration of the outbox.
 
 use std::{fmt, str::FromStr, time::Duration};
 
@@ -11,9 +11,9 @@ use super::signature::SigningSecret;
 pub struct OutboxConfig {
     /// Sent to routers as `Authorization: Token …`.
     pub token: Option<RouterToken>,
-    /// Posts are signed with it, as Standard Webhooks has it.
+    /// Signs posts as Standard Webhooks specifies.
     pub signing_secret: Option<SigningSecret>,
-    /// How long after its first attempt a delivery is given up.
+    /// Time from its first attempt after which a delivery is given up.
     pub give_up_after: Duration,
 }
 
@@ -23,7 +23,7 @@ impl Default for OutboxConfig {
     }
 }
 
-/// What routers know this server by. Never printed.
+/// Token by which routers authenticate this server. Never printed.
 #[derive(Clone)]
 pub struct RouterToken(pub(super) HeaderValue);
 

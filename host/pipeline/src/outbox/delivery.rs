@@ -1,4 +1,4 @@
-//! Carrying out of attempts: what is due is begun, and what came of it is written down.
+//! Dispatcher of attempts: begins those that are due, and writes their results.
 
 use std::sync::{Arc, atomic::Ordering};
 
@@ -14,14 +14,14 @@ use super::{
     wait::{LONGEST_SILENCE, backoff, until},
 };
 
-/// An attempt under way. Its ticket goes back whatever becomes of the task.
-struct UnderWay {
+/// An attempt in flight. Dropped, it settles its ticket, even if the task panicked.
+struct InFlight {
     outbox: Arc<Inner>,
     ticket: Ticket,
     result: Concluded,
 }
 
-/// What follows from an attempt.
+/// Result of an attempt.
 struct Concluded {
     /// When to try again; `None` at the end.
     again: Option<Timestamp>,
@@ -29,7 +29,7 @@ struct Concluded {
     reason: Option<String>,
 }
 
-impl Drop for UnderWay {
+impl Drop for InFlight {
     fn drop(&mut self) {
         let Concluded { again, contact, reason } = &self.result;
         let (outbox, router) = (&self.outbox, &self.ticket.destination);
@@ -51,7 +51,7 @@ impl Drop for UnderWay {
 }
 
 impl Inner {
-    /// Begins what is due, until the server stops.
+    /// Begins attempts as they are due, until the server stops.
     pub(super) async fn dispatch(self: Arc<Self>) {
         loop {
             let now = self.clock.now();
@@ -68,40 +68,40 @@ impl Inner {
         }
     }
 
-    /// One attempt, and what follows from it.
+    /// Makes one attempt, and settles it.
     async fn deliver(self: Arc<Self>, ticket: Ticket) {
         let now = self.clock.now();
         let unfinished =
             Concluded { again: Some(backoff(now, 6, LONGEST_SILENCE)), contact: Contact::None, reason: None };
-        let mut under_way = UnderWay { outbox: Arc::clone(&self), ticket, result: unfinished };
-        let ticket = &under_way.ticket;
+        let mut in_flight = InFlight { outbox: Arc::clone(&self), ticket, result: unfinished };
+        let ticket = &in_flight.ticket;
         let outcome = tokio::select! {
             outcome = attempt(&self, ticket) => outcome,
             () = ticket.cancelled.cancelled() => Outcome::Interrupted,
             () = self.halted.cancelled() => Outcome::Interrupted,
         };
         if matches!(outcome, Outcome::Interrupted) {
-            under_way.result.again = Some(now);
+            in_flight.result.again = Some(now);
             return;
         }
         let id = ticket.id.clone();
-        // The plugin's judgement and the disk are for threads that may wait.
+        // The plugin and the disk block.
         match tokio::task::spawn_blocking(move || self.conclude(&id, outcome)).await {
-            Ok(result) => under_way.result = result,
+            Ok(result) => in_flight.result = result,
             Err(error) => {
-                error!(object = %under_way.ticket.id, %error, "delivering object {} broke off: {error}", under_way.ticket.id)
+                error!(object = %in_flight.ticket.id, %error, "delivering object {} broke off: {error}", in_flight.ticket.id)
             }
         }
     }
 
-    /// Writes down what came of an attempt.
+    /// Writes the result of an attempt.
     fn conclude(&self, id: &ObjectId, outcome: Outcome) -> Concluded {
         let now = self.clock.now();
         let over = Concluded { again: None, contact: Contact::None, reason: None };
         let (open, delivery, contact) = match outcome {
             Outcome::Gone | Outcome::Interrupted => return over,
-            Outcome::Booked(again) => return Concluded { again, ..over },
-            // It will not be another time either, before somebody mends it.
+            Outcome::Recorded(again) => return Concluded { again, ..over },
+            // Nor will it be later, before an operator repairs it.
             Outcome::Unread(error) if error.kind() == ErrorKind::Conflict => {
                 error!(object = %id, %error, "object {id} is not delivered: {error}");
                 return over;

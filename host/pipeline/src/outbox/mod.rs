@@ -1,19 +1,17 @@
-//! Outbox: every object of a job with a router, on its way there.
+//! Outbox: delivery of objects to the routers of their jobs.
 //!
-//! Owns: the network, the timeouts, the retries, the record of how each delivery stands, and
-//! threads of its own for all of it, so that requests that wait for it can't hold up what they wait
-//! for. Guarantees:
+//! Owns: the network, the timeouts, the retries, the state of each delivery, and threads of its own
+//! for all of it, so that requests that wait for deliveries cannot block them. Guarantees:
 //!
-//! * A delivery is durable before it is first tried: it is its object, in the archive. What is
-//!   undelivered when the server ends, however it ends, is taken up by the next one.
-//! * An object is always sent under the same `Idempotency-Key`, its id, and not again once a router
-//!   accepted it and that was written down. In between lies a moment in which a crash makes it be
-//!   sent twice: under that same key.
+//! * A delivery is durable before its first attempt: it is its object, in the archive. What is
+//!   undelivered when the server ends, even by a crash, is delivered by the next one.
+//! * An object is always sent under the same `Idempotency-Key`, its id, and not again once its
+//!   acceptance was written. A crash between the two makes it be sent twice, under the same key.
 //! * Objects of a track go out in order; see [`schedule`].
-//! * Jobs never wait for a router. A router that answers waits for none that does not; see
+//! * Jobs never wait for a router. A router that does not answer delays none that does; see
 //!   [`schedule`].
-//! * A router that goes down is one warning, with the number of objects that wait; its return is
-//!   one line.
+//! * A router that goes down is one warning, with the number of objects that wait; its return is one
+//!   line.
 //!
 //! Ends with [`Outbox::shutdown`].
 
@@ -48,14 +46,14 @@ use self::{
     state::{Clients, Inner},
 };
 
-/// How long attempts that are under way may take when the server stops.
+/// Time for the attempts in flight when the server stops.
 const GRACE: Duration = Duration::from_secs(2);
 /// Threads that carry connections; disk and plugins have others.
 const THREADS: usize = 2;
 /// Failed deliveries that are read at once.
 const PAGE: usize = 1000;
 
-/// Ends with [`Outbox::shutdown`], or where it is when it is dropped.
+/// Outbox of the server. Ends with [`Outbox::shutdown`]; dropped, it abandons the attempts in flight.
 pub(crate) struct Outbox {
     inner: Arc<Inner>,
     /// `None` after the end.
@@ -63,7 +61,7 @@ pub(crate) struct Outbox {
 }
 
 impl Outbox {
-    /// Begins to deliver, with what an earlier server left undone.
+    /// Begins to deliver, first what an earlier server left undelivered.
     pub(crate) fn start(
         archive: Archive,
         plugins: Plugins,
@@ -100,7 +98,7 @@ impl Outbox {
         let taken_up = inner.tasks.spawn_blocking_on(move || taking_up.take_up(None), runtime.handle());
         let dispatching = Arc::clone(&inner);
         let begin = async move {
-            // What a job adds meanwhile may come behind these.
+            // Objects that jobs add meanwhile come after these.
             let _ = taken_up.await;
             dispatching.dispatch().await;
         };
@@ -108,27 +106,26 @@ impl Outbox {
         Ok(Self { inner, runtime: Mutex::new(Some(runtime)) })
     }
 
-    /// Takes a new object over.
+    /// Schedules a new object. `number`: its place among the job's objects.
     pub(crate) fn add(&self, object: &ObjectId, number: u32) {
         let inner = &self.inner;
         match inner.job(object.job) {
             Ok(Some(job)) => inner.add(object.clone(), number, &job.destination, inner.clock.now()),
             Ok(None) => {}
-            // It is in the archive; the next start takes it up.
+            // It is in the archive; the next start delivers it.
             Err(error) => error!(%object, %error, "object {object} cannot be delivered for now: {error}"),
         }
     }
 
-    /// Begins nothing more of the jobs that a video has had so far, and tells what is under way of
-    /// them to end. Never waits.
+    /// Unschedules the deliveries of all jobs of a video, and cancels their attempts in flight. Does not
+    /// wait for these.
     pub(crate) fn withdraw(&self, video: VideoId) {
         self.inner.schedule.lock().withdraw(video);
         self.inner.jobs.lock().withdraw(video);
         self.inner.unwritten.lock().retain(|object, _| object.job.video != video);
     }
 
-    /// Waits until nothing is under way any more of what was withdrawn of a video. To be called
-    /// without locks.
+    /// Waits until the cancelled attempts of a video have ended. To be called without locks.
     pub(crate) fn wait_withdrawn(&self, video: VideoId) {
         let mut schedule = self.inner.schedule.lock();
         while schedule.is_ending(video) {
@@ -136,20 +133,19 @@ impl Outbox {
         }
     }
 
-    /// Delivers what the archive holds undelivered of a video: after a withdrawal that nothing came
-    /// of.
+    /// Schedules the undelivered objects of a video again, after a withdrawal whose purpose failed.
     pub(crate) fn take_up(&self, video: VideoId) {
         self.inner.take_up(Some(video));
     }
 
-    /// Deliveries of a video's job, with the times at which they are really tried next.
+    /// Deliveries of a video's job, with the times at which the schedule tries them next.
     pub(crate) fn deliveries(&self, video: VideoId, query: &DeliveryQuery) -> Result<Page<Delivery>> {
         let Page { items, next, prev } = self.inner.archive.deliveries(video, query)?;
         let items = items.into_iter().map(|delivery| self.inner.scheduled(delivery)).collect::<Result<_>>()?;
         Ok(Page { items, next, prev })
     }
 
-    /// Tries a delivery now, whether it waits or was given up.
+    /// Schedules a delivery for now, whether it waits or was given up.
     pub(crate) fn retry(&self, object: &ObjectId) -> Result<Delivery> {
         let inner = &self.inner;
         let delivery = inner.archive.delivery(object)?.ok_or_else(|| Error::not_found("Delivery"))?;
@@ -160,7 +156,7 @@ impl Outbox {
         inner.scheduled(inner.revive(delivery)?)
     }
 
-    /// Tries all deliveries of a video that were given up; how many there are.
+    /// Schedules all failed deliveries of a video for now; returns their number.
     pub(crate) fn retry_failed(&self, video: VideoId) -> Result<u64> {
         let inner = &self.inner;
         let number = inner.archive.video(video)?.ok_or_else(|| Error::not_found("VideoArchive"))?.job;
@@ -180,12 +176,12 @@ impl Outbox {
         }
     }
 
-    pub(crate) fn figures(&self) -> Deliveries {
-        self.inner.schedule.lock().figures()
+    pub(crate) fn counts(&self) -> Deliveries {
+        self.inner.schedule.lock().counts()
     }
 
-    /// Begins nothing more and gives what is under way a moment. Must not be called within a task
-    /// of a runtime.
+    /// Begins no more attempts and gives those in flight [`GRACE`] to end. Must not be called within a
+    /// task of a runtime.
     pub(crate) fn shutdown(&self) {
         let inner = &self.inner;
         inner.closing.cancel();
@@ -204,7 +200,7 @@ impl Outbox {
 impl Drop for Outbox {
     fn drop(&mut self) {
         self.inner.closing.cancel();
-        // It may be dropped by a task, where nothing may wait.
+        // A task may drop it, which must not block.
         if let Some(runtime) = self.runtime.lock().take() {
             runtime.shutdown_background();
         }

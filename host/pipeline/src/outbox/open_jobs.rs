@@ -1,4 +1,4 @@
-//! Jobs that are kept open for their next object, and where their objects go.
+//! Cache of open jobs, with the destinations of their objects.
 
 use std::{
     collections::VecDeque,
@@ -11,7 +11,7 @@ use ocellus_store::Job;
 use super::schedule::Destination;
 use crate::job_spec::JobSpec;
 
-/// Jobs that are kept open.
+/// The most jobs that are kept open.
 const OPEN_JOBS: usize = 16;
 
 /// A job whose objects are delivered.
@@ -20,7 +20,7 @@ pub(super) struct JobContext {
     pub(super) spec: JobSpec,
     pub(super) url: String,
     pub(super) destination: Destination,
-    /// Somebody was told that an object of it could not be delivered; the API has the others.
+    /// The failure of one of its deliveries was logged; the API lists the others.
     pub(super) warned: AtomicBool,
 }
 
@@ -28,7 +28,7 @@ pub(super) struct JobContext {
 #[derive(Default)]
 pub(super) struct OpenJobs {
     open: VecDeque<Arc<JobContext>>,
-    /// How often one was sent somewhere else.
+    /// Counts the changes of routers.
     pub(super) readdressed: u64,
 }
 
@@ -52,14 +52,14 @@ impl OpenJobs {
         self.readdressed += 1;
     }
 
-    /// Lets go of the jobs of a video.
+    /// Closes the jobs of a video.
     pub(super) fn withdraw(&mut self, video: VideoId) {
         self.open.retain(|open| open.job.id().video != video);
     }
 }
 
-/// Scheme, host and port of the router, and whether it has to prove who it is: one job may reach
-/// what another may not.
+/// Scheme, host and port of the router, and whether its certificate is verified: a router may be
+/// reachable without verification only.
 pub(super) fn destination(spec: &JobSpec) -> Option<Destination> {
     let origin = reqwest::Url::parse(spec.router_url.as_ref()?).ok()?.origin().ascii_serialization();
     let trusted = if spec.stream_settings.router_verify_ssl { "" } else { " (certificate not verified)" };

@@ -1,4 +1,4 @@
-//! Sessions of router plugins, kept for the next object.
+//! Cache of sessions of router plugins.
 
 use std::collections::VecDeque;
 
@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 
 use crate::job_spec::JobSpec;
 
-/// Sessions that are kept.
+/// The most sessions that are kept.
 const IDLE: usize = 16;
 
 pub(super) struct Routers {
@@ -15,10 +15,10 @@ pub(super) struct Routers {
     idle: Mutex<Idle>,
 }
 
-/// Sessions that nobody uses now, the last used first.
+/// Sessions that are not in use, the last used first.
 #[derive(Default)]
 struct Idle {
-    /// Of the plugins that they were opened from.
+    /// The generation of the plugins that they were opened from.
     generation: u64,
     /// With the plugin's name and its settings.
     sessions: VecDeque<(String, String, Router)>,
@@ -29,7 +29,7 @@ impl Routers {
         Self { plugins, idle: Mutex::default() }
     }
 
-    /// Has a session of the job's router do something. One that failed is not used again, nor one
+    /// Calls `f` with a session of the job's router. A session that failed is not used again, nor one
     /// of a plugin that has changed.
     pub(super) fn with<R>(
         &self,

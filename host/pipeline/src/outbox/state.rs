@@ -1,4 +1,4 @@
-//! State of the outbox, shared by those who add objects and those who deliver them.
+//! State of the outbox, shared by jobs that add objects and tasks that deliver them.
 
 use std::{
     collections::HashMap,
@@ -29,23 +29,23 @@ pub(super) struct Inner {
     pub(super) clients: Clients,
     pub(super) routers: Routers,
     pub(super) jobs: Mutex<OpenJobs>,
-    /// What came of attempts that could not be written down yet: they are not made again for that.
+    /// Results of attempts that could not be written yet; the attempts are not repeated for that.
     pub(super) unwritten: Mutex<HashMap<ObjectId, Delivery>>,
-    /// Held by who takes failed deliveries up again.
+    /// Held while a failed delivery is scheduled again.
     pub(super) reviving: Mutex<()>,
     pub(super) schedule: Mutex<Schedule>,
-    /// Something came that may be due now.
+    /// A delivery was added that may be due now.
     pub(super) changed: Notify,
     /// An attempt ended.
     pub(super) settled: Condvar,
-    /// Nothing more is begun.
+    /// No more attempts begin.
     pub(super) closing: CancellationToken,
-    /// What is under way ends where it is.
+    /// Attempts in flight are cancelled.
     pub(super) halted: CancellationToken,
     pub(super) tasks: TaskTracker,
 }
 
-/// One with and one without the proof that a TLS server is who it says.
+/// HTTP clients with and without verification of TLS certificates.
 pub(super) struct Clients {
     pub(super) verifying: reqwest::Client,
     pub(super) trusting: reqwest::Client,
@@ -58,7 +58,7 @@ impl Inner {
         self.changed.notify_one();
     }
 
-    /// Puts what the archive holds undelivered into the schedule, of one video or of all.
+    /// Schedules the undelivered objects of the archive, of one video or of all.
     pub(super) fn take_up(&self, video: Option<VideoId>) {
         let mut job: Option<(JobId, Option<Destination>)> = None;
         let undelivered = self.archive.undelivered(video).unwrap_or_else(|error| {
@@ -71,9 +71,9 @@ impl Inner {
             }
             let taken = (|| -> Result<()> {
                 if job.as_ref().is_none_or(|(id, _)| *id != object.job) {
-                    // Said once where it cannot be read.
+                    // Set first, so that a spec that cannot be read is logged once.
                     job = Some((object.job, None));
-                    // Only read: what there is to deliver may be of a hundred thousand videos.
+                    // Not opened: there may be deliveries of a hundred thousand videos.
                     let stored = Some(self.archive.stored_job(object.job.video)?).filter(|s| s.id() == object.job);
                     let spec = stored.map(|s| s.spec()).transpose()?.flatten().map(JobSpec::parse).transpose()?;
                     job = Some((object.job, spec.and_then(|p| destination(&p))));
@@ -90,7 +90,7 @@ impl Inner {
         }
     }
 
-    /// A delivery with the time at which it is really tried next.
+    /// A delivery with the time at which the schedule tries it next.
     pub(super) fn scheduled(&self, delivery: Delivery) -> Result<Delivery> {
         if delivery.state.is_final() {
             return Ok(Delivery { next_try: None, ..delivery });
@@ -100,10 +100,11 @@ impl Inner {
         Ok(Delivery { next_try, ..delivery })
     }
 
+    /// Schedules a delivery for now, and reopens it where it failed.
     pub(super) fn revive(&self, before: Delivery) -> Result<Delivery> {
         let now = self.clock.now();
         let _turn = self.reviving.lock();
-        // Another request may have been faster.
+        // Another request may have reopened it already.
         let before = self.archive.delivery(&before.object)?.unwrap_or(before);
         if before.state == DeliveryState::Posted {
             return Ok(before);
@@ -121,8 +122,8 @@ impl Inner {
         Ok(delivery)
     }
 
-    /// Deliveries that a user takes up again go to where the video says now, and with them all
-    /// others of its job.
+    /// Sends the deliveries of a job to the router that its video has now. A retry by a user does
+    /// that.
     pub(super) fn readdress(&self, id: JobId) -> Result<()> {
         let wanted = self.archive.video(id.video)?.and_then(|v| v.router_url);
         let (Some(wanted), Some(open)) = (wanted, self.job(id)?) else { return Ok(()) };
@@ -137,7 +138,7 @@ impl Inner {
         Ok(())
     }
 
-    /// The job of an object, open; `None` where it is its video's no more, or has no router.
+    /// The open job of an object; `None` where its video has another job now, or it has no router.
     pub(super) fn job(&self, id: JobId) -> Result<Option<Arc<JobContext>>> {
         let readdressed = {
             let mut jobs = self.jobs.lock();
@@ -146,10 +147,10 @@ impl Inner {
             }
             jobs.readdressed
         };
-        // Reads the job's logs: nobody else has to wait for that.
+        // Reads the job's logs, without the lock.
         let Some(job) = self.archive.job(id)? else { return Ok(None) };
         let written = match job.spec() {
-            // Removed meanwhile.
+            // The job was removed meanwhile.
             Err(_) if !self.archive.is_current(id)? => return Ok(None),
             written => written?,
         };
@@ -157,7 +158,7 @@ impl Inner {
         let (Some(url), Some(destination)) = (spec.router_url.clone(), destination(&spec)) else { return Ok(None) };
         let open = Arc::new(JobContext { job, spec, url, destination, warned: AtomicBool::new(false) });
         let mut jobs = self.jobs.lock();
-        // The next one who asks reads where it goes by now.
+        // Not kept if some job was redirected meanwhile: the next call reads the router again.
         if jobs.readdressed == readdressed {
             jobs.put(&open);
         }

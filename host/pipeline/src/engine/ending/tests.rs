@@ -28,7 +28,7 @@ impl Disk {
             if *disk.full.lock() {
                 return Err(StoreError::Io { path: "video.json".into(), source: io::ErrorKind::StorageFull.into() });
             }
-            ending.lay_over(&mut disk.record.lock());
+            ending.overlay(&mut disk.record.lock());
             Ok(())
         })
     }
@@ -41,7 +41,7 @@ impl Disk {
     fn seen(&self, endings: &Endings) -> (VideoStatus, VideoStatus) {
         let mut shown = self.record.lock().clone();
         let on_disk = shown.status;
-        endings.lay_over(&mut shown);
+        endings.overlay(&mut shown);
         (on_disk, shown.status)
     }
 }

@@ -84,7 +84,7 @@ fn one_that_is_wanted_while_it_is_under_way_is_tried_once_more() {
     let (again, _) = schedule.take(at(8));
     assert_eq!(names(&again), ["1-1-face-1-0"]);
     schedule.settle(&again[0], None, Contact::Answered, at(8));
-    assert_eq!(schedule.figures(), Deliveries::default());
+    assert_eq!(schedule.counts(), Deliveries::default());
 }
 
 #[test]
@@ -110,12 +110,12 @@ fn a_destination_is_tried_with_one_object_until_it_answers_and_again_once_it_is_
     let (more, _) = schedule.take(at(0));
     assert_eq!(more.len(), AT_ONCE);
     settle_all(&mut schedule, &more, Some(at(1)), Contact::Unanswered, at(1));
-    assert_eq!(schedule.figures().unreachable_routers, 1);
+    assert_eq!(schedule.counts().unreachable_routers, 1);
     let (probe, _) = schedule.take(at(100));
     assert_eq!(probe.len(), 1);
     schedule.settle(&probe[0], None, Contact::Answered, at(100));
     assert_eq!(schedule.take(at(100)).0.len(), AT_ONCE);
-    assert_eq!(schedule.figures().unreachable_routers, 0);
+    assert_eq!(schedule.counts().unreachable_routers, 0);
 }
 
 #[test]
@@ -153,7 +153,7 @@ fn one_request_that_hangs_does_not_make_a_destination_silent_that_answers_others
     let (tickets, _) = schedule.take(at(1));
     schedule.settle(&tickets[0], None, Contact::Answered, at(5));
     schedule.settle(&tickets[1], Some(at(99)), Contact::Unanswered, at(16));
-    assert_eq!(schedule.figures().unreachable_routers, 0);
+    assert_eq!(schedule.counts().unreachable_routers, 0);
     assert_eq!(schedule.take(at(16)).0.len(), 2, "two of four are still under way");
 }
 
@@ -201,7 +201,7 @@ fn what_was_withdrawn_is_not_tried_and_what_is_under_way_is_told() {
     assert!(schedule.take(at(9)).0.is_empty());
     settle_all(&mut schedule, &tickets, Some(at(1)), Contact::None, at(0));
     assert!(!schedule.is_ending(VideoId(1)));
-    assert_eq!(schedule.figures(), Deliveries::default());
+    assert_eq!(schedule.counts(), Deliveries::default());
     assert!(schedule.take(at(9)).0.is_empty() && schedule.jobs.is_empty());
 }
 
@@ -222,7 +222,7 @@ fn a_new_job_is_delivered_while_the_old_one_is_still_ending() {
     assert_eq!(names(&more), ["1-2-face-1-0"]);
     schedule.settle(&new[0], None, Contact::Answered, at(0));
     schedule.settle(&more[0], None, Contact::Answered, at(0));
-    assert_eq!(schedule.figures(), Deliveries::default());
+    assert_eq!(schedule.counts(), Deliveries::default());
 }
 
 #[test]
@@ -445,8 +445,8 @@ proptest! {
             // With bad luck only, it takes for ever.
             if now > 20_000 { return Ok(()); }
         }
-        let unreachable_routers = schedule.figures().unreachable_routers;
-        prop_assert_eq!(schedule.figures(), Deliveries { unreachable_routers, ..Deliveries::default() });
+        let unreachable_routers = schedule.counts().unreachable_routers;
+        prop_assert_eq!(schedule.counts(), Deliveries { unreachable_routers, ..Deliveries::default() });
     }
 
     /// Whatever is added, withdrawn, sent elsewhere and answered: of a track one is under way, in
