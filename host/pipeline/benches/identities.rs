@@ -1,5 +1,6 @@
-//! Telling identities apart: 1,000, 10,000 and 50,000 objects of ten appearances each, of a
-//! hundred each, and all of one man; compared with kodama, as far as all distances fit into memory.
+//! Benchmark of clustering: 1,000, 10,000 and 50,000 objects of identities with ten objects each, with
+//! a hundred each, and all of one identity; compared with kodama, as far as all distances fit into
+//! memory.
 //!
 //! `cargo xtask bench identities`
 
@@ -10,11 +11,11 @@ use std::time::Instant;
 use ocellus_bench_report::{Figure, Unit};
 use ocellus_pipeline::{Point, agglomerate};
 
-/// In a row of dlib's.
+/// Length of dlib's embeddings.
 const NUMBERS: usize = 128;
-/// Of dlib's rows: below it two are of one identity.
+/// Distance of dlib's embeddings below which two are of one identity.
 const SAME: f32 = 0.45;
-/// Objects whose distances, each to each, are 200 MB.
+/// Objects whose pairwise distances take 200 MB.
 const MOST_BY_DISTANCES: usize = 10_000;
 
 fn main() {
@@ -47,7 +48,7 @@ fn main() {
     }
 }
 
-/// How many identities there are, by average linkage of all squared distances.
+/// Number of identities by average linkage of all squared distances.
 fn by_distances(rows: &[Vec<f32>]) -> usize {
     let squared = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| (a - b) * (a - b)).sum::<f32>();
     let mut distances: Vec<f32> =

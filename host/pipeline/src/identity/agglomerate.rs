@@ -314,7 +314,7 @@ mod tests {
     }
 
     proptest! {
-        // No more points than a round looks at: then the two are the same to the last.
+        // No more points than neighbours are kept: then the two agree exactly.
         #[test]
         fn it_is_average_linkage(rows in rows(3, NEIGHBOURS + 1), same in 0.05f32..1.0) {
             let points = points(&rows);
@@ -347,7 +347,7 @@ mod tests {
         }
     }
 
-    /// Of `n` points there are these many: each `people`th is of one identity.
+    /// `n` points of `people` identities, in turns.
     fn crowd(n: usize, people: usize, within: f32) -> Vec<(Vec<f32>, (u64, u64))> {
         let mut random = fastrand::Rng::with_seed(7);
         let mut row = |around: Option<&Vec<f32>>, by: f32| -> Vec<f32> {
@@ -359,14 +359,14 @@ mod tests {
     }
 
     #[test]
-    fn a_crowd_is_told_apart() {
+    fn a_crowd_is_separated_into_its_identities() {
         let rows = crowd(3000, 300, 0.05);
         let found = agglomerate(&points(&rows), 0.45);
         assert_eq!(found, (0..300).map(|p| (0..10).map(|k| p + k * 300).collect()).collect::<Vec<Vec<_>>>());
     }
 
     #[test]
-    fn one_who_comes_again_and_again_is_one() {
+    fn one_identity_with_many_tracks_is_one_group() {
         let rows = crowd(2000, 1, 0.05);
         assert_eq!(agglomerate(&points(&rows), 0.45).len(), 1);
     }

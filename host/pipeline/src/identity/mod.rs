@@ -169,7 +169,7 @@ mod tests {
 
     use super::*;
 
-    /// A track in these frames that looks like this.
+    /// A track in these frames with this embedding.
     fn member(track: u64, (first, last): (u64, u64), row: Vec<f32>) -> (ObjectRecord, Vec<f32>) {
         let shot = |frame: u64| ShotSummary {
             frame,
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn trackers_that_compare_get_what_individuals_are_told_apart_by() {
+    fn trackers_that_compare_get_the_embeddings_of_identities() {
         use ocellus_detect::{Device, DeviceChoice};
         use ocellus_media::{Decoder, Input, Interrupt, Location};
 
@@ -218,21 +218,21 @@ mod tests {
 
         let rect = Rect::new(10.0, 10.0, 50.0, 50.0);
         let landmarks = align::PLACES.map(|p| ocellus_core::Point { x: p.x / 2.0, y: p.y / 2.0 });
-        let described = |object_type: ObjectType, worth: bool, landmarks: Option<Landmarks>| {
-            let mut seen = [Detection { rect, score: 0.9, quality: 0.9, landmarks, appearance: Vec::new() }];
-            describe(&embedders, &frame, &object_type, worth, &mut seen, &Arc::default()).unwrap();
-            let [Detection { appearance, .. }] = seen;
+        let described = |object_type: ObjectType, is_compared: bool, landmarks: Option<Landmarks>| {
+            let mut detections = [Detection { rect, score: 0.9, quality: 0.9, landmarks, appearance: Vec::new() }];
+            describe(&embedders, &frame, &object_type, is_compared, &mut detections, &Arc::default()).unwrap();
+            let [Detection { appearance, .. }] = detections;
             (appearance.len(), appearance.iter().map(|v| v * v).sum::<f32>().sqrt().round())
         };
         let colours = described(ObjectType::body(), true, None);
         assert_eq!(described(ObjectType::face(), true, Some(landmarks)), (128, 1.0));
-        assert_eq!(described(ObjectType::face(), false, Some(landmarks)), colours, "no tracker asks for more");
-        assert_eq!(described(ObjectType::face(), true, None), (0, 0.0), "it cannot be turned upright");
+        assert_eq!(described(ObjectType::face(), false, Some(landmarks)), colours, "its tracker does not compare");
+        assert_eq!(described(ObjectType::face(), true, None), (0, 0.0), "it cannot be aligned");
         assert_eq!(colours.1, 1.0);
     }
 
     #[test]
-    fn those_who_look_alike_are_one_and_are_told_from_the_others() {
+    fn similar_tracks_are_one_identity_and_others_are_not() {
         let members = vec![
             member(1, (0, 9), vec![0.0, 0.0]),
             member(2, (20, 29), vec![5.0, 0.0]),
@@ -249,14 +249,14 @@ mod tests {
     }
 
     #[test]
-    fn two_who_were_there_together_are_not_one() {
+    fn tracks_of_the_same_time_are_never_one_identity() {
         let twins = vec![member(1, (0, 20), vec![0.0]), member(2, (20, 30), vec![0.0]), member(3, (40, 50), vec![0.0])];
         let found = tracks(&identities(twins, 0.5));
         assert!(found.len() == 2 && !found.iter().any(|t| t.contains(&1) && t.contains(&2)), "{found:?}");
     }
 
     #[test]
-    fn nobody_is_no_cluster() {
+    fn no_objects_are_no_cluster() {
         assert_eq!(identities(Vec::new(), 0.5), []);
         assert_eq!(tracks(&identities(vec![member(7, (0, 1), vec![1.0])], 0.5)), [[7]]);
     }
@@ -270,14 +270,14 @@ mod tests {
         ) {
             let clusters = identities(members.clone(), 0.4);
             prop_assert_eq!(&clusters, &identities(shuffled, 0.4));
-            // Each object is in one cluster, and none with one that was there at the same time.
+            // Each object is in one cluster, and with none of the same time.
             let mut all: Vec<u64> = tracks(&clusters).concat();
             all.sort_unstable();
             prop_assert_eq!(all, (1..=members.len() as u64).collect::<Vec<_>>());
             for cluster in tracks(&clusters) {
-                let seen: Vec<_> = cluster.iter().map(|t| &members[*t as usize - 1].0).collect();
-                for (n, a) in seen.iter().enumerate() {
-                    for b in &seen[n + 1..] {
+                let objects: Vec<_> = cluster.iter().map(|t| &members[*t as usize - 1].0).collect();
+                for (n, a) in objects.iter().enumerate() {
+                    for b in &objects[n + 1..] {
                         prop_assert!(a.last.frame < b.first.frame || b.last.frame < a.first.frame);
                     }
                 }

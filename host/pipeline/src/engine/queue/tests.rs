@@ -28,7 +28,7 @@ fn those_that_wait_begin_in_the_order_of_their_dates() {
 }
 
 #[test]
-fn one_that_cannot_begin_holds_nobody_up_and_comes_again_later_each_time() {
+fn one_that_cannot_begin_delays_no_other_and_is_paused_longer_each_time() {
     let mut queue = Queue::default();
     queue.enqueue(VideoId(1), at(0));
     queue.enqueue(VideoId(2), at(1));
@@ -121,7 +121,7 @@ fn the_end_of_the_server_cuts_off_what_no_user_ends() {
 #[derive(Clone, Debug)]
 enum Event {
     Claim(u64, Wish),
-    /// Of the claims that are held, the one at this place.
+    /// Releases the claim at this place of those held.
     Release(usize, Then),
     Take,
     Finish(usize),
@@ -159,14 +159,14 @@ struct Waits {
     paused_until: Option<Timestamp>,
 }
 
-/// A model that the queue is compared with: plain lists, searched from end to end.
+/// Model that the queue is compared with: plain lists, searched linearly.
 #[derive(Default)]
 struct Expected {
     now: i64,
     waiting: Vec<(VideoId, Waits)>,
     claims: Vec<(VideoId, Option<Waits>)>,
     runs: Vec<Run>,
-    /// Tokens that somebody waits for, by the video whose holder cancels them.
+    /// Tokens that claims wait for, by the video whose holder cancels them.
     asked: Vec<(VideoId, CancellationToken)>,
     closed: bool,
 }
@@ -182,8 +182,8 @@ impl Expected {
         at(self.now)
     }
 
-    /// Who waited for the holder of a video has been told; nobody else has.
-    fn let_go(&mut self, id: VideoId) {
+    /// The claims that waited for the holder of a video were woken, and no others.
+    fn check_woken(&mut self, id: VideoId) {
         assert!(self.asked.iter().all(|(of, token)| token.is_cancelled() == (*of == id)));
         self.asked.retain(|(of, _)| *of != id);
     }
@@ -202,14 +202,14 @@ impl Expected {
             Event::Finish(n) if n < self.runs.len() => {
                 let run = self.runs.remove(n);
                 queue.finish(run.taken.id, run.taken.run);
-                self.let_go(run.taken.id);
+                self.check_woken(run.taken.id);
             }
             Event::Postpone(n) if n < self.runs.len() => {
                 let run = self.runs.remove(n);
                 queue.postpone(run.taken.id, run.taken.run, self.now());
                 let pause = (1 << run.taken.failures.min(10)).min(60);
                 self.waiting.push((run.taken.id, Waits { paused_until: Some(at(self.now + pause)), ..run.waits }));
-                self.let_go(run.taken.id);
+                self.check_woken(run.taken.id);
             }
             Event::Wake => {
                 queue.wake();
@@ -263,7 +263,7 @@ impl Expected {
         };
         queue.release(id, next);
         self.waiting.extend(waits.map(|w| (id, w)));
-        self.let_go(id);
+        self.check_woken(id);
     }
 
     fn take(&mut self, queue: &mut Queue<u32>) {
@@ -289,8 +289,7 @@ impl Expected {
 }
 
 proptest! {
-    /// Whatever happens in whatever order, the queue does as the lists say, and in the end
-    /// nobody and nothing waits.
+    /// For any sequence of events, the queue does as the model does, and in the end nothing waits.
     #[test]
     fn nothing_is_held_twice_begins_out_of_order_or_waits_for_ever(events in prop::collection::vec(event(), 1..200)) {
         let (mut queue, mut expected) = (Queue::default(), Expected::default());
