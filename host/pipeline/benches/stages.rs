@@ -54,26 +54,26 @@ fn main() {
     let detectors = Detectors::load(&assets.join("detectors"), &device).unwrap();
     let embedders = Embedders::load(&assets.join("embedders"), &device).unwrap();
     let only = env::var("OCELLUS_STAGES_OF").ok();
-    let looks = LOOKED_FOR.iter().filter(|(what, _)| only.as_ref().is_none_or(|only| only == what));
-    let looks: Vec<Look> = looks.map(|(what, types)| Look::new(what, types, &detectors)).collect();
-    assert!(!looks.is_empty(), "there are no stages of {only:?}");
+    let workloads = LOOKED_FOR.iter().filter(|(what, _)| only.as_ref().is_none_or(|only| only == what));
+    let workloads: Vec<Workload> = workloads.map(|(what, types)| Workload::new(what, types, &detectors)).collect();
+    assert!(!workloads.is_empty(), "there are no stages of {only:?}");
     for clip in env::split_paths(&clips) {
         let name = clip.file_stem().unwrap().to_string_lossy().into_owned();
         let samples = if only.is_some() {
-            looks.iter().map(|look| look.decode(&name, &clip)).collect()
+            workloads.iter().map(|workload| workload.decode(&name, &clip)).collect()
         } else {
-            decode(&name, &clip, &looks)
+            decode(&name, &clip, &workloads)
         };
-        for (look, samples) in looks.iter().zip(samples) {
-            let name = format!("{name}, {}", look.what);
+        for (workload, samples) in workloads.iter().zip(samples) {
+            let name = format!("{name}, {}", workload.what);
             let frames: Vec<&Frame> = samples.iter().map(|(frame, _)| frame).collect();
             let scaling = on_all_cores(&frames, || {
                 let mut scaler = Scaler::new();
-                move |frame: &&Frame| drop(look.scale(&mut scaler, frame))
+                move |frame: &&Frame| drop(workload.scale(&mut scaler, frame))
             });
             Figure::new(format!("{name}: scale, CPU"), scaling, Unit::Milliseconds).report();
-            detect(&name, &samples.iter().map(|(_, inputs)| inputs.clone()).collect::<Vec<_>>(), &look.detectors);
-            objects(&name, look, &samples, &embedders);
+            detect(&name, &samples.iter().map(|(_, inputs)| inputs.clone()).collect::<Vec<_>>(), &workload.detectors);
+            objects(&name, workload, &samples, &embedders);
         }
     }
 }
@@ -91,13 +91,13 @@ fn cores() -> usize {
 type Sample = (Frame, Vec<InputImage>);
 
 /// The object types of a job, with their detectors.
-struct Look {
+struct Workload {
     what: &'static str,
     object_types: Vec<ObjectType>,
     detectors: Vec<Arc<Detector>>,
 }
 
-impl Look {
+impl Workload {
     fn new(what: &'static str, types: &[&str], detectors: &Detectors) -> Self {
         let object_types: Vec<ObjectType> = types.iter().map(|t| t.parse().unwrap()).collect();
         let detectors = detectors.for_types(&object_types);
@@ -140,10 +140,10 @@ impl Look {
 }
 
 /// Measures decoding, the same by ffmpeg, and decoding with scaling, in turns; returns samples for
-/// each of `looks`.
-fn decode(name: &str, clip: &Path, looks: &[Look]) -> Vec<Vec<Sample>> {
+/// each of `workloads`.
+fn decode(name: &str, clip: &Path, workloads: &[Workload]) -> Vec<Vec<Sample>> {
     let [mut ours, mut our_cpu, mut theirs, mut their_cpu] = [const { Vec::new() }; 4];
-    let mut scaled: Vec<_> = looks.iter().map(|_| (Vec::new(), Vec::new())).collect();
+    let mut scaled: Vec<_> = workloads.iter().map(|_| (Vec::new(), Vec::new())).collect();
     for _ in 0..ROUNDS {
         let (mut decoder, mut frames) = (open(clip), 0_u32);
         let (start, cpu) = (Instant::now(), cpu_seconds(SELF));
@@ -156,9 +156,9 @@ fn decode(name: &str, clip: &Path, looks: &[Look]) -> Vec<Vec<Sample>> {
         let (cpu, real) = ffmpeg(clip);
         theirs.push(frames / real);
         their_cpu.push(cpu / frames * 1e3);
-        for (look, (rates, samples)) in looks.iter().zip(&mut scaled) {
+        for (workload, (rates, samples)) in workloads.iter().zip(&mut scaled) {
             let start = Instant::now();
-            *samples = look.samples(clip).1;
+            *samples = workload.samples(clip).1;
             rates.push(frames / start.elapsed().as_secs_f64());
         }
     }
@@ -168,12 +168,12 @@ fn decode(name: &str, clip: &Path, looks: &[Look]) -> Vec<Vec<Sample>> {
     Figure::new(format!("{name}: decode, CPU"), median(&our_cpu), ms)
         .beside("ffmpeg -benchmark", median(&their_cpu))
         .report();
-    let with_scaling = |(look, (rates, samples)): (&Look, (Vec<f64>, Vec<Sample>))| {
-        let name = format!("{name}, {}: decode + scale", look.what);
+    let with_scaling = |(workload, (rates, samples)): (&Workload, (Vec<f64>, Vec<Sample>))| {
+        let name = format!("{name}, {}: decode + scale", workload.what);
         Figure::new(name, median(&rates), fps).beside("decoding alone", median(&ours)).report();
         samples
     };
-    looks.iter().zip(scaled).map(with_scaling).collect()
+    workloads.iter().zip(scaled).map(with_scaling).collect()
 }
 
 /// Seconds of CPU and of wall clock that ffmpeg reports for decoding a recording.
@@ -227,19 +227,20 @@ fn detect(name: &str, inputs: &[Vec<InputImage>], detectors: &[Arc<Detector>]) {
 
 /// Measures what follows a detection: the measurements of each, and for each type the pictures and the
 /// embedding, as if a track ended there.
-fn objects(name: &str, look: &Look, samples: &[Sample], embedders: &Embedders) {
+fn objects(name: &str, workload: &Workload, samples: &[Sample], embedders: &Embedders) {
     let found: Vec<(&Frame, Vec<RawDetection>)> = samples
         .iter()
         .map(|(frame, inputs)| {
-            let seen = look.detectors.iter().zip(inputs).flat_map(|(d, p)| d.detect(vec![p.clone()]).unwrap().concat());
-            (frame, seen.filter(|seen| look.object_types.contains(&seen.object_type)).collect())
+            let seen =
+                workload.detectors.iter().zip(inputs).flat_map(|(d, p)| d.detect(vec![p.clone()]).unwrap().concat());
+            (frame, seen.filter(|seen| workload.object_types.contains(&seen.object_type)).collect())
         })
         .collect();
     let measuring = on_all_cores(&found, || {
         |(frame, seen): &(&Frame, Vec<RawDetection>)| seen.iter().for_each(|s| measured(frame, s))
     });
     Figure::new(format!("{name}: measure what is found, CPU"), measuring, Unit::Milliseconds).report();
-    for object_type in &look.object_types {
+    for object_type in &workload.object_types {
         let of_type = found
             .iter()
             .flat_map(|(frame, seen)| seen.iter().filter(|s| s.object_type == *object_type).map(|s| (*frame, s.rect)));

@@ -2,7 +2,7 @@
 //!
 //! Guarantees: a frame that it returns is the one with that index. It seeks by the frame's time, and
 //! takes what it finds only where the time is equal to the last bit; otherwise it decodes from the
-//! beginning. Ends when it is dropped; in between, [`FrameReader::rest`] closes the decoder.
+//! beginning. Ends when it is dropped; in between, [`FrameReader::close`] closes the decoder.
 
 use ocellus_core::{Error, ErrorKind, Result};
 use ocellus_media::{Decoder, Frame, Input, Interrupt};
@@ -33,7 +33,7 @@ impl FrameReader {
     /// Reads on even though the interrupt is raised.
     pub(crate) fn ignore_interrupt(&mut self) {
         self.interrupt = Interrupt::new();
-        self.rest();
+        self.close();
     }
 
     /// The frame at this place.
@@ -51,17 +51,17 @@ impl FrameReader {
         if ahead.map_or(place.index > NEAR, |ahead| ahead > NEAR) {
             self.seek(place)?;
         } else if ahead.is_none() && self.last.is_some() {
-            self.rest();
+            self.close();
         }
         loop {
             match &self.last {
                 Some(last) if last.index() == place.index => return Ok(last.clone()),
-                Some(last) if last.index() > place.index => self.rest(),
+                Some(last) if last.index() > place.index => self.close(),
                 _ => {}
             }
             self.last = self.decoder()?.next_frame().map_err(public)?;
             if self.last.is_none() {
-                self.rest();
+                self.close();
                 return Err(Error::new(
                     ErrorKind::Conflict,
                     format!("The video's source ends before frame {}.", place.index),
@@ -80,7 +80,7 @@ impl FrameReader {
         });
         match found {
             Ok(Some(frame)) if frame.time() == place.time => self.last = Some(frame),
-            _ => self.rest(),
+            _ => self.close(),
         }
         Ok(())
     }
@@ -94,7 +94,7 @@ impl FrameReader {
     }
 
     /// Closes the decoder until the next frame is read.
-    pub(crate) fn rest(&mut self) {
+    pub(crate) fn close(&mut self) {
         (self.decoder, self.last) = (None, None);
     }
 }

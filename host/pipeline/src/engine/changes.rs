@@ -55,14 +55,14 @@ impl Inner {
             return Ok(());
         }
         let queued = self.archive.video(id).ok().flatten().and_then(|v| v.queued_date);
-        claim.wait(queued.unwrap_or_else(|| self.clock.now()));
+        claim.release_waiting(queued.unwrap_or_else(|| self.clock.now()));
         Ok(())
     }
 
     /// Disables a video: it does not wait any more.
     pub(super) fn stop(&self, claim: Claim) -> Result<()> {
         self.disable(claim.id())?;
-        claim.rest();
+        claim.release();
         Ok(())
     }
 
@@ -83,7 +83,7 @@ impl Inner {
         let id = claim.id();
         let existed = self.withdrawn(id, || Ok(self.archive.delete(id)?))?;
         self.endings.forget(id);
-        claim.rest();
+        claim.release();
         self.retry_with_room();
         if existed { Ok(()) } else { Err(Error::not_found("VideoArchive")) }
     }
@@ -93,7 +93,7 @@ impl Inner {
         self.endings.settle(id)?;
         self.disable(id)?;
         self.archive.delete_source(id)?;
-        claim.rest();
+        claim.release();
         self.retry_with_room();
         Ok(())
     }

@@ -11,7 +11,7 @@ use ocellus_media::Interrupt;
 use parking_lot::{Condvar, Mutex};
 
 use super::{
-    queue::{Answer, Next, Queue, RunId, Take, Wish},
+    queue::{Answer, Next, Purpose, Queue, RunId, Take},
     refusal::stopping,
 };
 use crate::progress::Progress;
@@ -51,14 +51,14 @@ impl Jobs {
         self.changed.notify_one();
     }
 
-    /// Claims a video, after the claim or run that holds it; with [`Wish::End`] its run is
-    /// interrupted. `None` with [`Wish::Begin`] where the video waits or runs already.
+    /// Claims a video, after the claim or run that holds it; with [`Purpose::End`] its run is
+    /// interrupted. `None` with [`Purpose::Begin`] where the video waits or runs already.
     ///
     /// # Errors
     /// `Unavailable` once the server stops.
-    pub(super) async fn claim(self: &Arc<Self>, id: VideoId, wish: Wish) -> Result<Option<Claim>> {
+    pub(super) async fn claim(self: &Arc<Self>, id: VideoId, purpose: Purpose) -> Result<Option<Claim>> {
         loop {
-            let answer = self.queue.lock().claim(id, wish);
+            let answer = self.queue.lock().claim(id, purpose);
             match answer {
                 Answer::Granted => return Ok(Some(Claim { jobs: Arc::clone(self), id, next: Next::AsBefore })),
                 Answer::UnderWay => return Ok(None),
@@ -142,12 +142,12 @@ impl Claim {
     }
 
     /// Releases the video, which neither waits nor runs.
-    pub(super) fn rest(mut self) {
-        self.next = Next::Rests;
+    pub(super) fn release(mut self) {
+        self.next = Next::Idle;
     }
 
     /// Releases the video, which waits.
-    pub(super) fn wait(mut self, since: Timestamp) {
+    pub(super) fn release_waiting(mut self, since: Timestamp) {
         self.next = Next::Waits(since);
     }
 }
@@ -180,7 +180,7 @@ mod tests {
         let stops: Vec<_> = (0..1000)
             .map(|_| {
                 let jobs = Arc::clone(&jobs);
-                tokio::spawn(async move { jobs.claim(ID, Wish::End).await.map(|claim| claim.unwrap().rest()) })
+                tokio::spawn(async move { jobs.claim(ID, Purpose::End).await.map(|claim| claim.unwrap().release()) })
             })
             .collect();
         while !taken.handle.interrupt.is_raised() {
@@ -197,25 +197,25 @@ mod tests {
     #[tokio::test]
     async fn a_client_that_goes_away_leaves_the_video_to_the_next() {
         let jobs = jobs();
-        let held = jobs.claim(ID, Wish::End).await.unwrap().unwrap();
+        let held = jobs.claim(ID, Purpose::End).await.unwrap().unwrap();
         let waiting = tokio::spawn({
             let jobs = Arc::clone(&jobs);
-            async move { jobs.claim(ID, Wish::End).await.is_ok() }
+            async move { jobs.claim(ID, Purpose::End).await.is_ok() }
         });
         tokio::task::yield_now().await;
         waiting.abort();
         drop(held);
-        assert!(jobs.claim(ID, Wish::Begin).await.unwrap().is_some());
+        assert!(jobs.claim(ID, Purpose::Begin).await.unwrap().is_some());
     }
 
     #[tokio::test]
-    async fn nobody_waits_beyond_the_end_of_the_server() {
+    async fn no_claim_waits_beyond_the_end_of_the_server() {
         let jobs = jobs();
         jobs.enqueue(ID, Timestamp::UNIX_EPOCH);
         let taken = jobs.next().unwrap();
         let stop = tokio::spawn({
             let jobs = Arc::clone(&jobs);
-            async move { jobs.claim(ID, Wish::End).await.err().map(|e| e.kind()) }
+            async move { jobs.claim(ID, Purpose::End).await.err().map(|e| e.kind()) }
         });
         let idle = std::thread::spawn({
             let jobs = Arc::clone(&jobs);

@@ -42,7 +42,7 @@ use self::{
     ending::Endings,
     jobs::{Claim, Jobs},
     pool::Pool,
-    queue::Wish,
+    queue::Purpose,
     state::{Inner, Threads},
 };
 use crate::{outbox::Outbox, settings};
@@ -149,7 +149,7 @@ impl Engine {
     /// # Errors
     /// `NotFound`; `Unavailable` once the server stops.
     pub async fn process(&self, id: VideoId) -> Result<()> {
-        let Some(claim) = self.0.jobs.claim(id, Wish::Begin).await? else { return Ok(()) };
+        let Some(claim) = self.0.jobs.claim(id, Purpose::Begin).await? else { return Ok(()) };
         let inner = Arc::clone(&self.0);
         self.0.changes.run(move || inner.queue(claim)).await
     }
@@ -189,7 +189,7 @@ impl Engine {
     async fn end(&self, id: VideoId) -> Result<Claim> {
         self.0
             .jobs
-            .claim(id, Wish::End)
+            .claim(id, Purpose::End)
             .await?
             .ok_or_else(|| Error::internal(format!("video {id} was not to be queued")))
     }

@@ -1,6 +1,6 @@
 //! Queue of videos, with their holders: a state machine without threads, disk or clock.
 //!
-//! A video rests, waits, runs on a worker, or is claimed by a request that queues it, stops it or
+//! A video is idle, waits, runs on a worker, or is claimed by a request that queues it, stops it or
 //! removes it. Guarantees:
 //!
 //! * A video has one holder at a time. One that was taken out of the queue does not begin.
@@ -26,7 +26,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// `R` is the handle of a run, by which others interrupt it or read its progress.
 pub(super) struct Queue<R> {
-    /// Those that do not rest.
+    /// Those that are not idle.
     videos: HashMap<VideoId, State<R>>,
     /// Those that may begin, by the dates since when they have waited.
     ready: BTreeSet<(Timestamp, VideoId)>,
@@ -66,7 +66,7 @@ pub(super) struct RunId(u64);
 
 /// Purpose of a claim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Wish {
+pub(super) enum Purpose {
     /// To queue it.
     Begin,
     /// To take it out of the queue, end its run, or remove it.
@@ -76,7 +76,7 @@ pub(super) enum Wish {
 pub(super) enum Answer<R> {
     /// The caller holds the video until [`Queue::release`].
     Granted,
-    /// It waits or runs already, as the caller wishes.
+    /// It waits or runs already, as the caller wants.
     UnderWay,
     /// It is held: to be claimed again once `free` is cancelled. `interrupt` is the run that has to
     /// end first.
@@ -89,7 +89,7 @@ pub(super) enum Answer<R> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Next {
     AsBefore,
-    Rests,
+    Idle,
     /// It waits, since then.
     Waits(Timestamp),
 }
@@ -119,21 +119,21 @@ impl<R> Default for Queue<R> {
 }
 
 impl<R: Clone> Queue<R> {
-    /// Queues a video that rests.
+    /// Queues an idle video.
     pub(super) fn enqueue(&mut self, id: VideoId, since: Timestamp) {
         if !self.videos.contains_key(&id) {
             self.wait(id, Place { since, failures: 0, paused_until: None });
         }
     }
 
-    pub(super) fn claim(&mut self, id: VideoId, wish: Wish) -> Answer<R> {
+    pub(super) fn claim(&mut self, id: VideoId, purpose: Purpose) -> Answer<R> {
         if self.closed {
             return Answer::Closed;
         }
         let before = match self.videos.get_mut(&id) {
             None => None,
             Some(State::Claimed { released, .. }) => return Answer::Later { free: released.clone(), interrupt: None },
-            Some(State::Waiting(_) | State::Running { ends: false, .. }) if wish == Wish::Begin => {
+            Some(State::Waiting(_) | State::Running { ends: false, .. }) if purpose == Purpose::Begin => {
                 return Answer::UnderWay;
             }
             Some(State::Running { handle, ends, ended, .. }) => {
@@ -159,7 +159,7 @@ impl<R: Clone> Queue<R> {
         self.videos.remove(&id);
         let place = match next {
             Next::AsBefore => before,
-            Next::Rests => None,
+            Next::Idle => None,
             Next::Waits(since) => Some(Place { since, failures: 0, paused_until: None }),
         };
         if let Some(place) = place {

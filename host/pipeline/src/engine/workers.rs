@@ -80,7 +80,7 @@ mod tests {
     use parking_lot::Mutex;
 
     use super::*;
-    use crate::engine::queue::Wish;
+    use crate::engine::queue::Purpose;
 
     /// Panics in the jobs of even videos, and in giving up those of multiples of four.
     #[derive(Default)]
@@ -113,7 +113,7 @@ mod tests {
             tokio::task::yield_now().await;
         }
         for n in 1..=5 {
-            jobs.claim(VideoId(n), Wish::End).await.unwrap().unwrap().rest();
+            jobs.claim(VideoId(n), Purpose::End).await.unwrap().unwrap().release();
         }
         assert_eq!(*work.ran.lock(), [1, 2, 3, 4, 5]);
         assert_eq!(*work.given_up.lock(), ["Internal server error.: the job panicked: video 2 is even"]);

@@ -25,7 +25,7 @@ use self::{
     context::plugin_fault,
     decode::{Decode, FrameInFlight},
     output::Output,
-    resume::{Archived, Before, Log},
+    resume::{Archived, Log, Prior},
     stages::Stopped,
 };
 use crate::{
@@ -138,9 +138,9 @@ fn begin<'a>(
     let digests = compared.iter().filter_map(|t| context.embedders.for_type(t)).map(|e| (e.name(), e.digest()));
     let digests = detectors.iter().map(|d| (d.name(), d.digest())).chain(digests);
     let digests: Vec<_> = digests.map(|(n, d)| (n.to_owned(), d.to_owned())).collect();
-    // Before the source is opened: a camera would have to wait.
-    let before = resume::before(context, &digests)?;
-    if let Before::Log(log) = &before {
+    // Prior the source is opened: a camera would have to wait.
+    let prior = resume::prior(context, &digests)?;
+    if let Prior::Log(log) = &prior {
         // Shown even if the source cannot be opened.
         context.progress.resume(&log.replayed.known, context.job.counts());
     }
@@ -178,14 +178,14 @@ fn begin<'a>(
     let reader = || FrameReader::new(context.input.clone(), context.interrupt);
     laps.lap(Stage::Other);
 
-    let log = match before {
-        Before::Log(log)
+    let log = match prior {
+        Prior::Log(log)
             if decoder.is_live() || can_continue(context, &log, &header).map_err(Failure::interrupted)? =>
         {
             Ok(log)
         }
-        Before::Fresh => Err(context.job.clone()),
-        Before::Log(_) | Before::Mismatch => Err(begin_anew(context).map_err(Failure::not_started)?),
+        Prior::Fresh => Err(context.job.clone()),
+        Prior::Log(_) | Prior::Mismatch => Err(begin_anew(context).map_err(Failure::not_started)?),
     };
     let output = match log {
         Err(job) => {
@@ -222,7 +222,7 @@ fn begin<'a>(
                 if let Some(frame) = detected {
                     decode.follow(&frame, &mut laps).map_err(Failure::interrupted)?;
                 }
-                reader.rest();
+                reader.close();
                 let mut output = output(job, writer, replayed.analysis, Some(reader), laps, frames);
                 output.catch_up(replayed.unarchived).map_err(Failure::interrupted)?;
                 output
@@ -238,7 +238,7 @@ fn can_continue(context: &Context<'_>, log: &Log, now: &LogHeader) -> Result<boo
     if log.header != *now {
         return Ok(false);
     }
-    if !log.over {
+    if !log.has_ended {
         return Ok(log.replayed.archive == Archived::Agrees);
     }
     // Tracks that were reported as ended must not go on: the source has to be at its end.

@@ -305,7 +305,7 @@ impl Output<'_> {
             return Ok(());
         }
         if let Some(reader) = &mut self.reader {
-            reader.rest();
+            reader.close();
         }
         self.sync()?;
         let objects = std::mem::take(&mut self.state.reported);

@@ -30,7 +30,7 @@ use crate::{
 const CHECKED: usize = 16;
 
 /// What an earlier run left of a job.
-pub(super) enum Before {
+pub(super) enum Prior {
     /// Nothing.
     Fresh,
     /// A log that can be continued, as far as that shows without the source.
@@ -48,7 +48,7 @@ pub(super) struct Log {
     pub replayed: Replayed,
     /// The tracks that are open after the last frame were reported: the job had come to its end,
     /// and only its status was not written.
-    pub over: bool,
+    pub has_ended: bool,
 }
 
 /// Result of a log's frames.
@@ -88,26 +88,27 @@ impl Replayed {
 }
 
 /// What an earlier run left of the job. `detectors`: names and digests of the networks of now.
-pub(super) fn before(context: &Context<'_>, detectors: &[(String, String)]) -> Result<Before, Failure> {
+pub(super) fn prior(context: &Context<'_>, detectors: &[(String, String)]) -> Result<Prior, Failure> {
     let (job, failed) = (context.job, |e: StoreError| Failure::interrupted(e.into()));
     let is_file = is_file(context);
     let written = match job.resume_detections() {
         // The frames of a file can be analysed again.
         Err(StoreError::Damaged { path, reason }) if is_file => {
             tracing::warn!(job = %job.id(), "job {} begins anew: {} cannot be read: {reason}", job.id(), path.display());
-            return Ok(Before::Mismatch);
+            return Ok(Prior::Mismatch);
         }
         written => written.map_err(failed)?,
     };
-    let empty = if job.counts().is_empty() { Before::Fresh } else { Before::Mismatch };
+    let empty = if job.counts().is_empty() { Prior::Fresh } else { Prior::Mismatch };
     let Some((writer, Written { header, gaps, last: Some(last) })) = written else { return Ok(empty) };
     if is_file && header.detectors != detectors {
-        return Ok(Before::Mismatch);
+        return Ok(Prior::Mismatch);
     }
     info!(job = %job.id(), frames = last.index + 1, "job {} resumes after frame {}", job.id(), last.index);
     let replayed = replay(context, &header, gaps, false)?;
-    let over = replayed.archive == Archived::Ahead && replay(context, &header, gaps, true)?.archive == Archived::Agrees;
-    Ok(Before::Log(Box::new(Log { writer, header, last, replayed, over })))
+    let has_ended =
+        replayed.archive == Archived::Ahead && replay(context, &header, gaps, true)?.archive == Archived::Agrees;
+    Ok(Prior::Log(Box::new(Log { writer, header, last, replayed, has_ended })))
 }
 
 /// Whether every frame can be read again.

@@ -13,8 +13,8 @@ fn taken(queue: &mut Queue<u32>, now: i64) -> Option<Taken<u32>> {
     }
 }
 
-fn granted(queue: &mut Queue<u32>, id: u64, wish: Wish) -> bool {
-    matches!(queue.claim(VideoId(id), wish), Answer::Granted)
+fn granted(queue: &mut Queue<u32>, id: u64, purpose: Purpose) -> bool {
+    matches!(queue.claim(VideoId(id), purpose), Answer::Granted)
 }
 
 #[test]
@@ -49,12 +49,12 @@ fn a_stopped_one_does_not_begin_and_one_that_could_not_be_stopped_keeps_its_plac
     let mut queue = Queue::default();
     queue.enqueue(VideoId(1), at(0));
     queue.enqueue(VideoId(2), at(1));
-    assert!(granted(&mut queue, 1, Wish::End));
+    assert!(granted(&mut queue, 1, Purpose::End));
     assert_eq!(taken(&mut queue, 9).unwrap().id, VideoId(2));
     assert!(taken(&mut queue, 9).is_none());
     queue.release(VideoId(1), Next::AsBefore);
-    assert!(granted(&mut queue, 1, Wish::End));
-    queue.release(VideoId(1), Next::Rests);
+    assert!(granted(&mut queue, 1, Purpose::End));
+    queue.release(VideoId(1), Next::Idle);
     assert!(taken(&mut queue, 9).is_none());
 }
 
@@ -63,17 +63,17 @@ fn one_that_was_ends_may_begin_again_afterwards() {
     let mut queue = Queue::default();
     queue.enqueue(VideoId(1), at(0));
     let run = taken(&mut queue, 0).unwrap();
-    assert!(matches!(queue.claim(VideoId(1), Wish::Begin), Answer::UnderWay));
-    let Answer::Later { free, interrupt: Some(_) } = queue.claim(VideoId(1), Wish::End) else {
+    assert!(matches!(queue.claim(VideoId(1), Purpose::Begin), Answer::UnderWay));
+    let Answer::Later { free, interrupt: Some(_) } = queue.claim(VideoId(1), Purpose::End) else {
         panic!("there is a run to end")
     };
-    let Answer::Later { free: also, .. } = queue.claim(VideoId(1), Wish::Begin) else {
+    let Answer::Later { free: also, .. } = queue.claim(VideoId(1), Purpose::Begin) else {
         panic!("the run has to end first")
     };
     assert!(!free.is_cancelled());
     queue.finish(run.id, run.run);
     assert!(free.is_cancelled() && also.is_cancelled());
-    assert!(granted(&mut queue, 1, Wish::Begin));
+    assert!(granted(&mut queue, 1, Purpose::Begin));
 }
 
 #[test]
@@ -82,10 +82,10 @@ fn one_that_is_over_may_begin_again_once_its_worker_has_written_down_how() {
     queue.enqueue(VideoId(1), at(0));
     let run = taken(&mut queue, 0).unwrap();
     queue.is_over(run.id, run.run);
-    let Answer::Later { free, .. } = queue.claim(VideoId(1), Wish::Begin) else { panic!("this run is over") };
+    let Answer::Later { free, .. } = queue.claim(VideoId(1), Purpose::Begin) else { panic!("this run is over") };
     queue.finish(run.id, run.run);
     assert!(free.is_cancelled());
-    assert!(granted(&mut queue, 1, Wish::Begin));
+    assert!(granted(&mut queue, 1, Purpose::Begin));
 }
 
 #[test]
@@ -109,18 +109,18 @@ fn the_end_of_the_server_cuts_off_what_no_user_ends() {
     queue.enqueue(VideoId(2), at(1));
     queue.enqueue(VideoId(3), at(2));
     let (stopped, cut) = (taken(&mut queue, 9).unwrap(), taken(&mut queue, 9).unwrap());
-    queue.claim(stopped.id, Wish::End);
+    queue.claim(stopped.id, Purpose::End);
     assert!(!queue.is_cut_off(cut.id, cut.run));
     assert_eq!(queue.close().len(), 2);
     assert!(!queue.is_cut_off(stopped.id, stopped.run));
     assert!(queue.is_cut_off(cut.id, cut.run));
     assert!(matches!(queue.take(at(9), || 0), Take::Closed));
-    assert!(matches!(queue.claim(VideoId(9), Wish::Begin), Answer::Closed));
+    assert!(matches!(queue.claim(VideoId(9), Purpose::Begin), Answer::Closed));
 }
 
 #[derive(Clone, Debug)]
 enum Event {
-    Claim(u64, Wish),
+    Claim(u64, Purpose),
     /// Releases the claim at this place of those held.
     Release(usize, Then),
     Take,
@@ -134,15 +134,15 @@ enum Event {
 #[derive(Clone, Copy, Debug)]
 enum Then {
     AsBefore,
-    Rests,
+    Idle,
     Waits,
 }
 
 fn event() -> impl Strategy<Value = Event> {
-    let wish = prop_oneof![Just(Wish::Begin), Just(Wish::End)];
-    let then = prop_oneof![1 => Just(Then::AsBefore), 1 => Just(Then::Rests), 3 => Just(Then::Waits)];
+    let purpose = prop_oneof![Just(Purpose::Begin), Just(Purpose::End)];
+    let then = prop_oneof![1 => Just(Then::AsBefore), 1 => Just(Then::Idle), 3 => Just(Then::Waits)];
     prop_oneof![
-        60 => (0_u64..5, wish).prop_map(|(id, wish)| Event::Claim(id, wish)),
+        60 => (0_u64..5, purpose).prop_map(|(id, purpose)| Event::Claim(id, purpose)),
         60 => (0_usize..5, then).prop_map(|(n, then)| Event::Release(n, then)),
         50 => Just(Event::Take),
         25 => (0_usize..5).prop_map(Event::Finish),
@@ -196,7 +196,7 @@ impl Expected {
 
     fn apply(&mut self, queue: &mut Queue<u32>, event: &Event) {
         match *event {
-            Event::Claim(id, wish) => self.claim(queue, VideoId(id), wish),
+            Event::Claim(id, purpose) => self.claim(queue, VideoId(id), purpose),
             Event::Release(n, then) if n < self.claims.len() => self.release(queue, n, then),
             Event::Take => self.take(queue),
             Event::Finish(n) if n < self.runs.len() => {
@@ -225,15 +225,15 @@ impl Expected {
         assert!(self.asked.iter().all(|(_, token)| !token.is_cancelled()), "told to come back while it is still held");
     }
 
-    fn claim(&mut self, queue: &mut Queue<u32>, id: VideoId, wish: Wish) {
-        let answer = queue.claim(id, wish);
+    fn claim(&mut self, queue: &mut Queue<u32>, id: VideoId, purpose: Purpose) {
+        let answer = queue.claim(id, purpose);
         if self.closed {
             assert!(matches!(answer, Answer::Closed));
         } else if self.claims.iter().any(|(of, _)| *of == id) {
             let Answer::Later { free, interrupt: None } = answer else { panic!("{id} is claimed") };
             self.asked.push((id, free));
         } else if let Some(run) = self.runs.iter_mut().find(|r| r.taken.id == id) {
-            if wish == Wish::Begin && !run.ends {
+            if purpose == Purpose::Begin && !run.ends {
                 assert!(matches!(answer, Answer::UnderWay));
             } else {
                 run.ends = true;
@@ -241,7 +241,7 @@ impl Expected {
                 self.asked.push((id, free));
             }
         } else if let Some(n) = self.waiting.iter().position(|(of, _)| *of == id) {
-            if wish == Wish::Begin {
+            if purpose == Purpose::Begin {
                 assert!(matches!(answer, Answer::UnderWay));
             } else {
                 assert!(matches!(answer, Answer::Granted));
@@ -258,7 +258,7 @@ impl Expected {
         let (id, before) = self.claims.remove(n);
         let (next, waits) = match then {
             Then::AsBefore => (Next::AsBefore, before),
-            Then::Rests => (Next::Rests, None),
+            Then::Idle => (Next::Idle, None),
             Then::Waits => (Next::Waits(self.now()), Some(Waits { since: self.now(), paused_until: None })),
         };
         queue.release(id, next);
