@@ -1,6 +1,6 @@
-//! Benchmark of clustering: 1,000, 10,000 and 50,000 objects of identities with ten objects each, with
-//! a hundred each, and all of one identity; compared with kodama, as far as all distances fit into
-//! memory.
+//! Benchmark of clustering: 1,000, 10,000 and 50,000 objects of identities with ten objects each,
+//! with a hundred each, and all of one identity; compared with kodama, as far as all distances fit
+//! into memory.
 //!
 //! `cargo xtask bench identities`
 

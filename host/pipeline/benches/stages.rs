@@ -225,8 +225,8 @@ fn detect(name: &str, inputs: &[Vec<InputImage>], detectors: &[Arc<Detector>]) {
     Figure::new(format!("{name}: detect, CPU"), cpu / shown * 1e3, Unit::Milliseconds).report();
 }
 
-/// Measures what follows a detection: the measurements of each, and for each type the pictures and the
-/// embedding, as if a track ended there.
+/// Measures what follows a detection: the measurements of each, and for each type the pictures and
+/// the embedding, as if a track ended there.
 fn objects(name: &str, workload: &Workload, samples: &[Sample], embedders: &Embedders) {
     let found: Vec<(&Frame, Vec<RawDetection>)> = samples
         .iter()

@@ -1,8 +1,9 @@
 //! Alignment of faces for recognition networks: upright, with eyes, nose and mouth at fixed points.
 //!
-//! Done by the similarity transform (turn, scale, move; no mirroring) that brings the five landmarks
-//! closest to the given points, by least squares (Umeyama 1991, in the plane). In complex numbers it
-//! is `point = a * landmark + b`, and with both sides centred the best `a` is a quotient of two sums.
+//! Done by the similarity transform (turn, scale, move; no mirroring) that brings the five
+//! landmarks closest to the given points, by least squares (Umeyama 1991, in the plane). In complex
+//! numbers it is `point = a * landmark + b`, and with both sides centred the best `a` is a quotient
+//! of two sums.
 
 use ocellus_core::{Landmarks, Point, Rect, RgbImage, Size};
 use ocellus_media::Frame;
@@ -122,14 +123,24 @@ mod tests {
     proptest! {
         /// A face that was rotated, scaled and moved comes back to the template.
         #[test]
-        fn landmarks_land_on_their_places(angle in -3.1_f32..3.1, scale in 0.2_f32..8.0, dx in -500.0_f32..500.0, dy in -500.0_f32..500.0) {
+        fn landmarks_land_on_their_places(
+            angle in -3.1_f32..3.1,
+            scale in 0.2_f32..8.0,
+            dx in -500.0_f32..500.0,
+            dy in -500.0_f32..500.0,
+        ) {
             let (sin, cos) = angle.sin_cos();
-            let landmarks = PLACES.map(|Point { x: u, y: v }| Point { x: scale * (cos * u - sin * v) + dx, y: scale * (sin * u + cos * v) + dy });
+            let moved = |Point { x: u, y: v }: Point| Point {
+                x: scale * (cos * u - sin * v) + dx,
+                y: scale * (sin * u + cos * v) + dy,
+            };
+            let landmarks = PLACES.map(moved);
             let map = Similarity::between(&landmarks, &PLACES).unwrap();
             prop_assert!((map.scale() * scale - 1.0).abs() < 1e-2);
             for (p, Point { x: u, y: v }) in landmarks.iter().zip(PLACES) {
                 let (x, y) = map.source(u, v);
-                prop_assert!((x - p.x).abs() < 0.1 * scale.max(1.0) && (y - p.y).abs() < 0.1 * scale.max(1.0), "{x},{y} is not {p:?}");
+                let near = 0.1 * scale.max(1.0);
+                prop_assert!((x - p.x).abs() < near && (y - p.y).abs() < near, "{x},{y} is not {p:?}");
             }
         }
     }

@@ -1,5 +1,5 @@
-//! Appearance descriptor of an object: histograms of colour and brightness, band by band from top to
-//! bottom.
+//! Appearance descriptor of an object: histograms of colour and brightness, band by band from top
+//! to bottom.
 //!
 //! The picture is cut into horizontal bands; for each there is a histogram of brightness and one of
 //! hue, in which a pixel counts by how colourful it is. Square roots are taken (comparing by cosine

@@ -1,10 +1,10 @@
 //! Detection of hard cuts, where a recording continues with another scene.
 //!
 //! A frame is compared with the one before on a coarse grid of grey levels. At a cut a large part
-//! of the grid changes at once; an object that moves, however large, changes less of it, and a flash
-//! or a fade changes all of it by little. On recordings with known cuts, 40 to 74 % of the cells
-//! change at a cut and at most 17 % anywhere else (a person close to the camera, vehicles from
-//! above), so that the threshold lies in the middle.
+//! of the grid changes at once; an object that moves, however large, changes less of it, and a
+//! flash or a fade changes all of it by little. On recordings with known cuts, 40 to 74 % of the
+//! cells change at a cut and at most 17 % anywhere else (a person close to the camera, vehicles
+//! from above), so that the threshold lies in the middle.
 
 use ocellus_core::{InputImage, InputSpec};
 
@@ -23,7 +23,8 @@ pub(crate) struct CutDetector {
 }
 
 impl CutDetector {
-    /// Whether a cut lies before this frame, given as a detector's input. False for the first frame.
+    /// Whether a cut lies before this frame, given as a detector's input. False for the first
+    /// frame.
     pub(crate) fn is_cut(&mut self, image: &InputImage) -> bool {
         let now = grid(image);
         let before = self.before.replace((image.spec, now.clone()));

@@ -1,8 +1,8 @@
 //! Reader of single frames of a source that was decoded before.
 //!
-//! Guarantees: a frame that it returns is the one with that index. It seeks by the frame's time, and
-//! takes what it finds only where the time is equal to the last bit; otherwise it decodes from the
-//! beginning. Ends when it is dropped; in between, [`FrameReader::close`] closes the decoder.
+//! Guarantees: a frame that it returns is the one with that index. It seeks by the frame's time,
+//! and takes what it finds only where the time is equal to the last bit; otherwise it decodes from
+//! the beginning. Ends when it is dropped; in between, [`FrameReader::close`] closes the decoder.
 
 use ocellus_core::{Error, ErrorKind, Result};
 use ocellus_media::{Decoder, Frame, Input, Interrupt};

@@ -3,8 +3,8 @@
 //!
 //! Networks and plugins are pinned by their digests. Pins do not choose: a job runs with what is
 //! installed under a name when it begins, since plugins may be replaced even while it runs. They
-//! say whether that is what was installed when it was requested; the server's log names what is not.
-//! One whose network or plugin is gone altogether ends MISCONFIGURED.
+//! say whether that is what was installed when it was requested; the server's log names what is
+//! not. One whose network or plugin is gone altogether ends MISCONFIGURED.
 
 use std::collections::BTreeMap;
 
@@ -138,7 +138,9 @@ mod tests {
     fn a_spec_of_0_1_is_read_and_pins_nothing() {
         let schema = ocellus_core::SettingsSchema::new(&[ObjectType::car()], &["simple_iou".into()], &[]).unwrap();
         let settings = serde_json::to_value(schema.complete(None).unwrap()).unwrap();
-        let old = json!({"stream_settings": settings, "url": null, "router_url": "http://r/", "camera": 4, "camera_group": 1});
+        let old = json!({
+            "stream_settings": settings, "url": null, "router_url": "http://r/", "camera": 4, "camera_group": 1,
+        });
         let spec = JobSpec::parse(old.clone()).unwrap();
         assert_eq!(spec.pins, Pins::default());
         assert_eq!(serde_json::to_value(&spec).unwrap(), old, "and is written as it was");

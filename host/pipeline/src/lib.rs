@@ -13,8 +13,8 @@
 //! * A job ends in a status; a fault in it ends that job alone.
 //!
 //! ```text
-//! decode + scale ──▶ detect ──▶ log ─▶ filters ─▶ tracker ─▶ best shot ─▶ filters ─▶ archive ──▶ outbox
-//!   (a thread)     (a thread)   └────────────── the job's own thread ──────────────┘          (tasks)
+//! decode ─▶ detect ─▶ log ─▶ filters ─▶ tracker ─▶ best shot ─▶ filters ─▶ archive ─▶ outbox
+//! (thread)  (thread)  └────────────────── the job's own thread ──────────────────┘    (tasks)
 //! ```
 //!
 //! Queues between the threads are bounded: a job holds a handful of frames, and a few for each open

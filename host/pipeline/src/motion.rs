@@ -25,8 +25,8 @@ impl MotionGate {
         Self { threshold, scaler: Scaler::new(), before: None, spare: Vec::new() }
     }
 
-    /// Whether nothing moved within `region` since the last frame for which this was false. False for
-    /// the first frame.
+    /// Whether nothing moved within `region` since the last frame for which this was false. False
+    /// for the first frame.
     pub(crate) fn is_static(&mut self, frame: &Frame, region: Rect) -> bool {
         if self.threshold <= 0.0 {
             return false;

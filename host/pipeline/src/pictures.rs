@@ -74,8 +74,8 @@ fn normalized(frame: &Frame, object: &ObjectRecord) -> Option<RgbImage> {
     align::aligned(frame, object.landmarks.as_ref()?, &align::PLACES, align::SIZE)
 }
 
-/// The region of an object's thumbnail; may reach over the frame's edge. Its edges are even, so that
-/// [`Frame::jpeg`] need not resample chroma.
+/// The region of an object's thumbnail; may reach over the frame's edge. Its edges are even, so
+/// that [`Frame::jpeg`] need not resample chroma.
 fn crop(shot: &ShotSummary) -> Rect {
     let [left, top, right, bottom] = shot.bbox.map(|v| v as f32);
     let Rect { left, top, right, bottom } = Rect::new(left, top, right, bottom).padded(CROP_MARGIN);

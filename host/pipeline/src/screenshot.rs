@@ -5,8 +5,8 @@ use ocellus_media::{Decoder, Frame, Input, Interrupt};
 
 use crate::source::public;
 
-/// Seconds from the start at which the screenshot is taken, since many videos begin black; a tenth of
-/// the duration of videos shorter than ten times this.
+/// Seconds from the start at which the screenshot is taken, since many videos begin black; a tenth
+/// of the duration of videos shorter than ten times this.
 const OFFSET: f64 = 1.0;
 
 /// Size, quality and region of a screenshot.

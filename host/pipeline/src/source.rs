@@ -65,8 +65,8 @@ fn can_seek(input: &Input) -> bool {
     }
 }
 
-/// Brings a decoder that has just been opened to the frame after `known`, the last frames of the log
-/// in order. Returns those of them that were decoded on the way, if any.
+/// Brings a decoder that has just been opened to the frame after `known`, the last frames of the
+/// log in order. Returns those of them that were decoded on the way, if any.
 ///
 /// The decoder seeks to the first of them and decodes from there; where one of them does not come
 /// out at its time, or without `seek`, it decodes from the beginning.

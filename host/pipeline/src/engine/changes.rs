@@ -11,8 +11,8 @@ use super::{jobs::Claim, state::Inner};
 use crate::job_spec::{JobSpec, Pins};
 
 impl Inner {
-    /// Queues the videos that waited or ran when the last server ended. Those that cannot be read are
-    /// skipped.
+    /// Queues the videos that waited or ran when the last server ended. Those that cannot be read
+    /// are skipped.
     pub(super) fn requeue(&self) {
         let cut_off = self.archive.unfinished().unwrap_or_else(|error| {
             error!(%error, "which jobs were cut off cannot be read: {error}");
@@ -25,7 +25,11 @@ impl Inner {
                     error!(video = %id, %error, "video {id} was cut off and cannot go on: {error}");
                 }
                 Err(error) => {
-                    warn!(video = %id, %error, "video {id} was interrupted by the server's end and resumes, although that cannot be written down: {error}");
+                    warn!(
+                        video = %id, %error,
+                        "video {id} was interrupted by the server's end and resumes, although that cannot be written \
+                         down: {error}"
+                    );
                     self.jobs.enqueue(id, self.clock.now());
                 }
             }
@@ -98,8 +102,8 @@ impl Inner {
         Ok(())
     }
 
-    /// Makes a change that voids a video's deliveries, with no attempt under way. Where it fails, the
-    /// deliveries continue.
+    /// Makes a change that voids a video's deliveries, with no attempt under way. Where it fails,
+    /// the deliveries continue.
     fn withdrawn<R>(&self, id: VideoId, change: impl FnOnce() -> Result<R>) -> Result<R> {
         self.outbox.withdraw(id);
         self.outbox.wait_withdrawn(id);

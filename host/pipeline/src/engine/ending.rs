@@ -37,7 +37,8 @@ pub(super) struct FinalState {
     pub error: Option<String>,
     /// Identities among its objects, by type.
     pub clusters: BTreeMap<ObjectType, u64>,
-    /// Duration of the source in seconds, where the job knows it better than the source declared it.
+    /// Duration of the source in seconds, where the job knows it better than the source declared
+    /// it.
     pub source_len: Option<f64>,
 }
 
@@ -154,15 +155,18 @@ impl Endings {
         }
     }
 
-    /// Retries all once more, and ends the thread. The next start resumes the jobs whose states cannot
-    /// be written even now.
+    /// Retries all once more, and ends the thread. The next start resumes the jobs whose states
+    /// cannot be written even now.
     pub(super) fn close(&self) {
         self.state.lock().closed = true;
         self.changed.notify_all();
         let left: Vec<_> = self.state.lock().unwritten.keys().copied().collect();
         for id in left {
             if self.attempt(id).is_some() {
-                error!(video = %id, "video {id}: how its job ended is not written down; the next start takes the job up");
+                error!(
+                    video = %id,
+                    "video {id}: how its job ended is not written down; the next start takes the job up"
+                );
             }
         }
     }
@@ -187,7 +191,10 @@ impl Endings {
                 state.unwritten.remove(&id);
                 drop(state);
                 let FinalState { status, error, .. } = &*ending;
-                info!(video = %id, %status, error = error.as_deref().unwrap_or_default(), "video {id}: its job ended as {status}");
+                info!(
+                    video = %id, %status, error = error.as_deref().unwrap_or_default(),
+                    "video {id}: its job ended as {status}"
+                );
                 return None;
             }
             Err(StoreError::NoVideo(_)) => {

@@ -267,7 +267,8 @@ impl Engine {
         &self.0.plugins
     }
 
-    /// Interrupts running jobs, and refuses requests that wait or arrive from now on. Returns at once.
+    /// Interrupts running jobs, and refuses requests that wait or arrive from now on. Returns at
+    /// once.
     pub fn close(&self) {
         self.0.closing.cancel();
         self.0.jobs.close();

@@ -65,7 +65,8 @@ impl Pool {
         answered.await.map_err(Error::internal)?
     }
 
-    /// Waits until no work is under way; after the pool's token was cancelled, none begins any more.
+    /// Waits until no work is under way; after the pool's token was cancelled, none begins any
+    /// more.
     pub(super) async fn drained(&self) {
         let _ = self.threads.acquire_many(self.count).await;
     }

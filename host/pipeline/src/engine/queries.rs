@@ -1,5 +1,5 @@
-//! Queries of pictures and logs: screenshots, searches, replays. Each kind has a pool of its own, and
-//! a query is cancelled when its client goes away.
+//! Queries of pictures and logs: screenshots, searches, replays. Each kind has a pool of its own,
+//! and a query is cancelled when its client goes away.
 
 use std::sync::Arc;
 
@@ -20,8 +20,8 @@ use crate::{
 };
 
 impl Engine {
-    /// A JPEG of the video. The default query is answered from the archive where it was made before,
-    /// unless `retake`. Dropping the future cancels it.
+    /// A JPEG of the video. The default query is answered from the archive where it was made
+    /// before, unless `retake`. Dropping the future cancels it.
     ///
     /// # Errors
     /// `NotFound`; `Unavailable` where too many wait.
@@ -54,8 +54,8 @@ impl Engine {
         }
     }
 
-    /// The objects that look most like what `picture` shows: JPEG, PNG, or any other file that FFmpeg
-    /// decodes a frame of.
+    /// The objects that look most like what `picture` shows: JPEG, PNG, or any other file that
+    /// FFmpeg decodes a frame of.
     ///
     /// # Errors
     /// `BadParam` where nothing is detected in the picture; `Unavailable` where too many searches
@@ -80,8 +80,8 @@ impl Engine {
         }
     }
 
-    /// Replays the log of a video's last job with other settings or plugins, and compares the objects.
-    /// Dropping the future cancels it.
+    /// Replays the log of a video's last job with other settings or plugins, and compares the
+    /// objects. Dropping the future cancels it.
     ///
     /// # Errors
     /// `Conflict` before the job has ended; `BadParam`; `Unavailable` where too many wait.

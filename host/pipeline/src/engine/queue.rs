@@ -232,8 +232,8 @@ impl<R: Clone> Queue<R> {
         self.handles().cloned().collect()
     }
 
-    /// Whether a run is to be left for the next start to resume: it ends because the server does, and
-    /// not by a request.
+    /// Whether a run is to be left for the next start to resume: it ends because the server does,
+    /// and not by a request.
     pub(super) fn is_cut_off(&self, id: VideoId, run: RunId) -> bool {
         self.closed && matches!(self.running(id, run), Some(State::Running { ends: false, .. }))
     }

@@ -224,7 +224,8 @@ impl Inner {
         job::run(&context, || self.jobs.is_cut_off(taken.id, taken.run))
     }
 
-    /// Refuses a router that the network policy forbids. One whose name cannot be resolved yet passes.
+    /// Refuses a router that the network policy forbids. One whose name cannot be resolved yet
+    /// passes.
     fn check_router(&self, url: &str) -> Result<()> {
         let check = ocellus_media::check_target(&self.config.network, url);
         match self.tasks.block_on(async { tokio::time::timeout(RESOLVE, check).await }) {

@@ -69,8 +69,8 @@ impl Inner {
         self.archive.video(id)?.ok_or_else(|| Error::not_found("VideoArchive"))
     }
 
-    /// Unloads networks that are not in use, except those of the types `wanted`; returns whether there
-    /// were any.
+    /// Unloads networks that are not in use, except those of the types `wanted`; returns whether
+    /// there were any.
     pub(super) fn make_room(&self, wanted: &[ObjectType]) -> bool {
         let detectors = self.detectors.make_room(wanted);
         self.embedders.make_room(wanted) || detectors

@@ -1,7 +1,7 @@
 //! Worker threads that run jobs.
 //!
-//! Guarantees: a panic in a job ends that job and nothing else; a request that waits for the end of a
-//! run is woken, however the run ended; a worker goes on until the queue is closed.
+//! Guarantees: a panic in a job ends that job and nothing else; a request that waits for the end of
+//! a run is woken, however the run ended; a worker goes on until the queue is closed.
 
 use std::{
     io,

@@ -1,9 +1,10 @@
 //! Agglomerative clustering by average linkage (UPGMA) of squared Euclidean distances, with
 //! cannot-link constraints.
 //!
-//! The distance of two groups is the mean of the squared distances of their points, which is that of
-//! their centroids plus the variance of each group: so a group needs no more memory than a point.
-//! The two nearest groups are merged, again and again, until no two are nearer than the threshold.
+//! The distance of two groups is the mean of the squared distances of their points, which is that
+//! of their centroids plus the variance of each group: so a group needs no more memory than a
+//! point. The two nearest groups are merged, again and again, until no two are nearer than the
+//! threshold.
 //!
 //! Two groups can only be so near if some of their points are. So pairs to merge are searched among
 //! the neighbours of the points: all pairs are compared once, block by block as a product of
@@ -92,8 +93,8 @@ impl Group {
     }
 }
 
-/// Groups of points by their places in `points`, each in ascending order, in the order of their first
-/// ones. `same`: the root of the mean squared distance below which two groups are merged.
+/// Groups of points by their places in `points`, each in ascending order, in the order of their
+/// first ones. `same`: the root of the mean squared distance below which two groups are merged.
 pub fn agglomerate(points: &[Point<'_>], same: f32) -> Vec<Vec<usize>> {
     let alone = |(n, point): (usize, &Point<'_>)| Group {
         points: vec![n],
@@ -198,8 +199,8 @@ fn search(
                     }
                     let Ok([one, other]) = found.get_disjoint_mut([n, m]) else { continue };
                     let no_room = [one.has_no_room(squared), other.has_no_room(squared)];
-                    // Counted as left out even if the two may not be merged: at worst that costs one
-                    // more round.
+                    // Counted as left out even if the two may not be merged: at worst that costs
+                    // one more round.
                     one.left_out |= no_room[0];
                     other.left_out |= no_room[1];
                     if no_room == [true, true] || groups.get(m).is_none_or(|other| group.is_with(other)) {
@@ -337,7 +338,8 @@ mod tests {
                 spread: 0.0,
                 during: vec![points[n].during],
             };
-            let groups: Vec<Group> = found.iter().map(|g| g.iter().map(|n| alone(*n)).reduce(Group::join).unwrap()).collect();
+            let joined = |g: &Vec<usize>| g.iter().map(|n| alone(*n)).reduce(Group::join).unwrap();
+            let groups: Vec<Group> = found.iter().map(joined).collect();
             for (n, one) in groups.iter().enumerate() {
                 prop_assert!(one.during.windows(2).all(|w| w[0].1 < w[1].0));
                 for other in &groups[n + 1..] {

@@ -22,9 +22,9 @@ use crate::{align, appearance::appearance};
 /// Source of the embeddings of types without an embedder: the descriptor of `appearance`, which has
 /// length 1.
 const APPEARANCE: &str = "appearance/2";
-/// The Euclidean distance below which two such descriptors count as one identity. On the development
-/// clips one person in one coat is .1 from himself, and different people at least .32 from each
-/// other.
+/// The Euclidean distance below which two such descriptors count as one identity. On the
+/// development clips one person in one coat is .1 from himself, and different people at least .32
+/// from each other.
 const APPEARANCE_SAME: f32 = 0.25;
 /// The most objects of one type that are clustered: time grows with the square, and a job's end
 /// would wait for minutes.
@@ -63,8 +63,8 @@ pub(crate) fn measure<'a>(embedders: &'a Embedders, object_type: &ObjectType) ->
     embedders.for_type(object_type).map_or((APPEARANCE, APPEARANCE_SAME), |e| (e.digest(), e.same()))
 }
 
-/// The embedding of each crop, by the [`measure`] of its type; `None` where it has no input. Crops of
-/// one type go through their network as one batch, whose CPU time is added to `meter`.
+/// The embedding of each crop, by the [`measure`] of its type; `None` where it has no input. Crops
+/// of one type go through their network as one batch, whose CPU time is added to `meter`.
 pub(crate) fn embed(embedders: &Embedders, crops: &[Crop<'_>], meter: &Arc<CpuMeter>) -> Result<Vec<Option<Vec<f32>>>> {
     let mut rows: Vec<_> = crops.iter().map(|_| None).collect();
     let mut batches = BTreeMap::<&ObjectType, (Vec<&mut Option<Vec<f32>>>, Vec<RgbImage>)>::new();
@@ -129,7 +129,11 @@ pub(crate) fn clusters(job: &StoredJob, embedders: &Embedders) -> Result<Vec<Clu
     let mut all = Vec::new();
     for ((object_type, _), members) in by_type {
         if members.len() > MAX_OBJECTS {
-            tracing::warn!(job = %job.id(), "job {}: {} objects of type {object_type} are too many to be clustered", job.id(), members.len());
+            tracing::warn!(
+                job = %job.id(),
+                "job {}: {} objects of type {object_type} are too many to be clustered",
+                job.id(), members.len()
+            );
             continue;
         }
         let (_, same) = measure(embedders, &object_type);
@@ -265,7 +269,10 @@ mod tests {
         #[test]
         fn clusters_are_a_function_of_the_objects_and_not_of_their_order(
             (members, shuffled) in proptest::collection::vec((0u64..100, 0u64..20, -1.0f32..1.0, -1.0f32..1.0), 0..30)
-                .prop_map(|all| (1..).zip(all).map(|(n, (first, long, x, y))| member(n, (first, first + long), vec![x, y])).collect::<Vec<_>>())
+                .prop_map(|all| {
+                    let of = |(n, (first, long, x, y))| member(n, (first, first + long), vec![x, y]);
+                    (1..).zip(all).map(of).collect::<Vec<_>>()
+                })
                 .prop_flat_map(|members| (Just(members.clone()), Just(members).prop_shuffle())),
         ) {
             let clusters = identities(members.clone(), 0.4);

@@ -50,8 +50,8 @@ impl<'a> Decode<'a> {
         Self { settings, progress, pace, scale, gate: MotionGate::new(settings.imotion_threshold) }
     }
 
-    /// Continues after a frame that detectors got in an earlier run: motion and cuts of the next one
-    /// are measured from it.
+    /// Continues after a frame that detectors got in an earlier run: motion and cuts of the next
+    /// one are measured from it.
     pub(super) fn follow(&mut self, frame: &Frame, laps: &mut CpuLaps<'_>) -> Result<()> {
         self.gate.is_static(frame, self.watched(frame));
         laps.lap(Stage::Decode);

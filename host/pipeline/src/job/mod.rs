@@ -2,8 +2,9 @@
 //!
 //! Owns: the order of a job's start, and the outcome of its end. Its parts: [`source`] and
 //! [`settings`], the [`stages`] with their threads ([`decode`], [`detect`], [`output`]), and
-//! [`resume`] for one that was cut off. Runs by its spec: the video's record is not read. Ends when the source does, when its interrupt is raised, or at the first
-//! failure; the threads are gone when [`run`] returns.
+//! [`resume`] for one that was cut off. Runs by its spec: the video's record is not read. Ends when
+//! the source does, when its interrupt is raised, or at the first failure; the threads are gone
+//! when [`run`] returns.
 
 mod context;
 mod decode;
@@ -138,7 +139,7 @@ fn begin<'a>(
     let digests = compared.iter().filter_map(|t| context.embedders.for_type(t)).map(|e| (e.name(), e.digest()));
     let digests = detectors.iter().map(|d| (d.name(), d.digest())).chain(digests);
     let digests: Vec<_> = digests.map(|(n, d)| (n.to_owned(), d.to_owned())).collect();
-    // Prior the source is opened: a camera would have to wait.
+    // Before the source is opened: a camera would have to wait.
     let prior = resume::prior(context, &digests)?;
     if let Prior::Log(log) = &prior {
         // Shown even if the source cannot be opened.
@@ -274,6 +275,10 @@ fn begin_anew(context: &Context<'_>) -> Result<Job> {
     let new = job.id();
     (context.begun_anew)(new);
     context.progress.begin_anew();
-    warn!(%old, %new, "job {old} is restarted from the beginning as job {new}: it would make other objects now than those it made before");
+    warn!(
+        %old, %new,
+        "job {old} is restarted from the beginning as job {new}: it would make other objects now than those it made \
+         before"
+    );
     Ok(job)
 }

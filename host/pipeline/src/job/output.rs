@@ -1,8 +1,8 @@
 //! Output stage: log, analysis, archive.
 //!
 //! Owns the detection log while it grows, the frames retained for open tracks, and the objects that
-//! are not in the archive yet. Guarantees: an object goes into the archive after the part of the log
-//! that it follows from, and to the outbox after that.
+//! are not in the archive yet. Guarantees: an object goes into the archive after the part of the
+//! log that it follows from, and to the outbox after that.
 
 use std::{
     collections::HashMap,
@@ -179,10 +179,10 @@ impl Output<'_> {
         self.handle(None, objects.into_iter().map(|object| Event::Object(Box::new(object))).collect())
     }
 
-    /// Ends the tracks of a live source from before the server was cut off, and begins anew after the
-    /// gap. Objects whose frames were only in memory get the pictures that a realtime shot of their
-    /// track has of the same moment; those without one are lost. `unarchived`: objects that follow
-    /// from the log and are not in the archive.
+    /// Ends the tracks of a live source from before the server was cut off, and begins anew after
+    /// the gap. Objects whose frames were only in memory get the pictures that a realtime shot of
+    /// their track has of the same moment; those without one are lost. `unarchived`: objects that
+    /// follow from the log and are not in the archive.
     pub(super) fn resume_after_gap(&mut self, unarchived: Vec<ObjectRecord>, mut gap: Gap) -> Result<()> {
         let ended = self.analysis.finish().map_err(plugin_fault)?;
         let ended =
@@ -206,7 +206,10 @@ impl Output<'_> {
         gap.tracks = tracks.into_iter().collect();
         if !gap.lost.is_empty() {
             let (job, lost) = (self.job.id(), gap.lost.len());
-            tracing::warn!(%job, lost, "job {job}: {lost} objects are lost: their pictures were in the memory of a server that was cut off");
+            tracing::warn!(
+                %job, lost,
+                "job {job}: {lost} objects are lost: their pictures were in the memory of a server that was cut off"
+            );
         }
         self.writer.append_gap(&gap)?;
         self.sync()?;

@@ -3,9 +3,10 @@
 //! Its log goes through the analysis once more, without pixels, thousands of frames a second; then
 //! the source continues after the last frame. That is only right where everything is as it was,
 //! which is checked without any further state: the objects in the archive have to be those that
-//! follow from the log now, one by one. Where they are not, because a plugin was replaced meanwhile,
-//! or where the detectors differ, the job begins anew under a new number. Continuing would give an
-//! id that was posted already to another object, or hold back an object whose id is taken.
+//! follow from the log now, one by one. Where they are not, because a plugin was replaced
+//! meanwhile, or where the detectors differ, the job begins anew under a new number. Continuing
+//! would give an id that was posted already to another object, or hold back an object whose id is
+//! taken.
 //!
 //! A live source has each frame only once: there a [`Gap`](ocellus_store::Gap) ends what was, and
 //! nothing is discarded.
@@ -94,7 +95,11 @@ pub(super) fn prior(context: &Context<'_>, detectors: &[(String, String)]) -> Re
     let written = match job.resume_detections() {
         // The frames of a file can be analysed again.
         Err(StoreError::Damaged { path, reason }) if is_file => {
-            tracing::warn!(job = %job.id(), "job {} begins anew: {} cannot be read: {reason}", job.id(), path.display());
+            tracing::warn!(
+                job = %job.id(),
+                "job {} begins anew: {} cannot be read: {reason}",
+                job.id(), path.display()
+            );
             return Ok(Prior::Mismatch);
         }
         written => written.map_err(failed)?,

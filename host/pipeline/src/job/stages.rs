@@ -28,9 +28,9 @@ pub(super) enum Stopped {
     Panicked(Error),
 }
 
-/// Runs the stages in parallel until each has ended; returns the result of `decode`. `take` is called
-/// on this thread for each item, of which up to `waiting` are queued before it; it stops the stages
-/// by returning `Break`.
+/// Runs the stages in parallel until each has ended; returns the result of `decode`. `take` is
+/// called on this thread for each item, of which up to `waiting` are queued before it; it stops the
+/// stages by returning `Break`.
 pub(super) fn run<A: Send, B: Send, R: Send>(
     waiting: usize,
     decode: impl FnOnce(&SyncSender<A>) -> R + Send,

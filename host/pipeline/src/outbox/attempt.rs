@@ -25,8 +25,8 @@ const BODY_PREFIX: usize = 4096;
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
 /// Timeout for a `router_timeout_ms` of 0.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(15);
-/// Too Many Requests and Service Unavailable: with a time to wait, they concern the whole server, not
-/// just the one request.
+/// Too Many Requests and Service Unavailable: with a time to wait, they concern the whole server,
+/// not just the one request.
 const BUSY: [u16; 2] = [429, 503];
 
 /// Outcome of an attempt.
@@ -140,7 +140,10 @@ pub(super) async fn attempt(outbox: &Arc<Inner>, ticket: &Ticket) -> Outcome {
         Ok(prepared) => {
             let response = tokio::select! {
                 response = send(outbox, &open, ticket, prepared) => response,
-                () = ticket.abandoned.cancelled() => Err(Reply::Silence("no response yet; given up early because other deliveries were waiting".into())),
+                () = ticket.abandoned.cancelled() => {
+                    let reason = "no response yet; given up early because other deliveries were waiting";
+                    Err(Reply::Silence(reason.into()))
+                }
             };
             match response {
                 Ok(response) => read_reply(response, &ticket.abandoned).await,
@@ -152,7 +155,8 @@ pub(super) async fn attempt(outbox: &Arc<Inner>, ticket: &Ticket) -> Outcome {
     Outcome::Tried { open, before, reply }
 }
 
-/// Reads an object with its pictures and has the router plugin encode it; or why there is no request.
+/// Reads an object with its pictures and has the router plugin encode it; or why there is no
+/// request.
 fn prepare(outbox: &Inner, open: &JobContext, id: &ObjectId) -> ocellus_core::Result<Result<Prepared, Unsent>> {
     let unfit = |reason: &str| Ok(Err(Unsent::Unfit(reason.to_owned())));
     let Some(object) = outbox.archive.object(id)? else { return unfit("the object is gone") };
@@ -322,7 +326,8 @@ pub(super) fn judge(before: Delivery, answer: Answer, now: Timestamp, give_up_af
         }
         Answer::Response { status, verdict: Verdict::Retry { after_ms }, wait } => {
             let asked = after_ms.map(Duration::from_millis).or(wait).map(|w| w.min(LONGEST_WAIT));
-            // Ignored if shorter: a retry at once, by a mistake or a wrong clock, would repeat forever.
+            // Ignored if shorter: a retry at once, by a mistake or a wrong clock, would repeat
+            // forever.
             let asked = asked.filter(|w| *w >= FIRST_WAIT);
             let asked = asked.and_then(|w| now.checked_add(w).ok());
             let contact = asked.filter(|_| BUSY.contains(&status)).map_or(Contact::Answered, Contact::Busy);

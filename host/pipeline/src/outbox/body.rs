@@ -85,8 +85,8 @@ mod tests {
         let (content_type, body) = multipart(&id, &parts, &pictures).unwrap();
         let boundary = content_type.strip_prefix("multipart/form-data; boundary=").unwrap();
         let mut expected = format!(
-            "--{boundary}\r\nContent-Disposition: form-data; name=\"a%22b\"\r\n\r\nx\r\n--{boundary}\r\nContent-Disposition: form-data; \
-             name=\"photo\"; filename=\"f.jpg\"\r\nContent-Type: image/jpeg\r\n\r\n"
+            "--{boundary}\r\nContent-Disposition: form-data; name=\"a%22b\"\r\n\r\nx\r\n\
+             --{boundary}\r\nContent-Disposition: form-data; name=\"photo\"; filename=\"f.jpg\"\r\nContent-Type: image/jpeg\r\n\r\n"
         )
         .into_bytes();
         expected.extend(b"\xff\xd8\r\n");

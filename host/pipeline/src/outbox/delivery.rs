@@ -39,11 +39,18 @@ impl Drop for InFlight {
         match change {
             Some(Change::Down { waiting }) => {
                 let reason = reason.as_deref().unwrap_or_default();
-                warn!(%router, waiting, reason, "router {router} does not answer ({reason}); {waiting} objects wait for it and are tried again");
+                warn!(
+                    %router, waiting, reason,
+                    "router {router} does not answer ({reason}); {waiting} objects wait for it and are tried again"
+                );
             }
             Some(Change::Back { away, waiting }) => {
                 let away_ms = away.as_millis() as u64;
-                info!(%router, waiting, away_ms, "router {router} answers again, after {} s; {waiting} objects wait for it", away.as_secs());
+                info!(
+                    %router, waiting, away_ms,
+                    "router {router} answers again, after {} s; {waiting} objects wait for it",
+                    away.as_secs()
+                );
             }
             None => {}
         }
@@ -89,7 +96,11 @@ impl Inner {
         match tokio::task::spawn_blocking(move || self.conclude(&id, outcome)).await {
             Ok(result) => in_flight.result = result,
             Err(error) => {
-                error!(object = %in_flight.ticket.id, %error, "delivering object {} broke off: {error}", in_flight.ticket.id)
+                error!(
+                    object = %in_flight.ticket.id, %error,
+                    "delivering object {} broke off: {error}",
+                    in_flight.ticket.id
+                )
             }
         }
     }
@@ -119,11 +130,17 @@ impl Inner {
         let reason = delivery.reason.as_deref().unwrap_or_default();
         match delivery.state {
             DeliveryState::Failed if !open.warned.swap(true, Ordering::Relaxed) => {
-                warn!(object = %id, attempts = delivery.attempts, reason, "object {id} could not be delivered: {reason}; others of its video that fail are not logged")
+                warn!(
+                    object = %id, attempts = delivery.attempts, reason,
+                    "object {id} could not be delivered: {reason}; others of its video that fail are not logged"
+                )
             }
             DeliveryState::Posted => debug!(object = %id, attempts = delivery.attempts, "object {id} was delivered"),
             _ => {
-                debug!(object = %id, attempts = delivery.attempts, reason, "delivering object {id} failed ({reason}), trying again later")
+                debug!(
+                    object = %id, attempts = delivery.attempts, reason,
+                    "delivering object {id} failed ({reason}), trying again later"
+                )
             }
         }
         if let Err(error) = open.job.record_delivery(&delivery) {

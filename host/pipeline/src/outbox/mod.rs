@@ -10,8 +10,8 @@
 //! * Objects of a track go out in order; see [`schedule`].
 //! * Jobs never wait for a router. A router that does not answer delays none that does; see
 //!   [`schedule`].
-//! * A router that goes down is one warning, with the number of objects that wait; its return is one
-//!   line.
+//! * A router that goes down is one warning, with the number of objects that wait; its return is
+//!   one line.
 //!
 //! Ends with [`Outbox::shutdown`].
 
@@ -53,7 +53,8 @@ const THREADS: usize = 2;
 /// Failed deliveries that are read at once.
 const PAGE: usize = 1000;
 
-/// Outbox of the server. Ends with [`Outbox::shutdown`]; dropped, it abandons the attempts in flight.
+/// Outbox of the server. Ends with [`Outbox::shutdown`]; dropped, it abandons the attempts in
+/// flight.
 pub(crate) struct Outbox {
     inner: Arc<Inner>,
     /// `None` after the end.
@@ -117,8 +118,8 @@ impl Outbox {
         }
     }
 
-    /// Unschedules the deliveries of all jobs of a video, and cancels their attempts in flight. Does not
-    /// wait for these.
+    /// Unschedules the deliveries of all jobs of a video, and cancels their attempts in flight.
+    /// Does not wait for these.
     pub(crate) fn withdraw(&self, video: VideoId) {
         self.inner.schedule.lock().withdraw(video);
         self.inner.jobs.lock().withdraw(video);
@@ -180,8 +181,8 @@ impl Outbox {
         self.inner.schedule.lock().counts()
     }
 
-    /// Begins no more attempts and gives those in flight [`GRACE`] to end. Must not be called within a
-    /// task of a runtime.
+    /// Begins no more attempts and gives those in flight [`GRACE`] to end. Must not be called
+    /// within a task of a runtime.
     pub(crate) fn shutdown(&self) {
         let inner = &self.inner;
         inner.closing.cancel();

@@ -29,8 +29,8 @@ impl Routers {
         Self { plugins, idle: Mutex::default() }
     }
 
-    /// Calls `f` with a session of the job's router. A session that failed is not used again, nor one
-    /// of a plugin that has changed.
+    /// Calls `f` with a session of the job's router. A session that failed is not used again, nor
+    /// one of a plugin that has changed.
     pub(super) fn with<R>(
         &self,
         spec: &JobSpec,

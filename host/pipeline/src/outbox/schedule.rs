@@ -9,8 +9,8 @@
 //!   answer is tried with one object at a time, in slots apart from those of answering ones; see
 //!   [`attempts`].
 //! * A destination that does not answer is paused, twice as long each time.
-//! * Of a withdrawn job no attempt begins any more. Those in flight are cancelled, and their ends are
-//!   tracked apart from a later job of the same video.
+//! * Of a withdrawn job no attempt begins any more. Those in flight are cancelled, and their ends
+//!   are tracked apart from a later job of the same video.
 //!
 //! Pure: no clock, no I/O. The caller passes the time, and makes the attempts that it is given.
 
@@ -110,8 +110,8 @@ pub struct Deliveries {
 }
 
 impl Schedule {
-    /// Adds an object; one that waits already is due at the earlier time. A job that is scheduled keeps
-    /// its destination.
+    /// Adds an object; one that waits already is due at the earlier time. A job that is scheduled
+    /// keeps its destination.
     pub(crate) fn add(&mut self, id: ObjectId, number: u32, destination: &Destination, due: Timestamp) {
         let job = id.job;
         let queue = self.jobs.entry(job).or_insert_with(|| {
@@ -166,8 +166,8 @@ impl Schedule {
         }
     }
 
-    /// Takes the deliveries to be tried now. Also returns when to ask again; `None` if only the end of
-    /// an attempt can make another one due.
+    /// Takes the deliveries to be tried now. Also returns when to ask again; `None` if only the end
+    /// of an attempt can make another one due.
     pub(crate) fn take(&mut self, now: Timestamp) -> (Vec<Ticket>, Option<Timestamp>) {
         self.attempts.free_slots(now);
         let (mut tickets, mut next, mut without_slot) = (Vec::new(), None::<Timestamp>, 0);
@@ -220,12 +220,14 @@ impl Schedule {
         })
     }
 
-    /// Sets the bytes of an attempt's request body in memory: all once it was made, 0 once it was sent.
+    /// Sets the bytes of an attempt's request body in memory: all once it was made, 0 once it was
+    /// sent.
     pub(crate) fn set_body(&mut self, attempt: u64, bytes: u64) {
         self.attempts.set_body(attempt, bytes);
     }
 
-    /// Settles a ticket. `again`: when its delivery is to be tried again; `None` where it has ended.
+    /// Settles a ticket. `again`: when its delivery is to be tried again; `None` where it has
+    /// ended.
     pub(crate) fn settle(
         &mut self,
         ticket: &Ticket,
@@ -275,8 +277,8 @@ impl Schedule {
         })
     }
 
-    /// Removes the waiting objects of all jobs of a video so far, and cancels their attempts in flight.
-    /// A job that is added later is not affected.
+    /// Removes the waiting objects of all jobs of a video so far, and cancels their attempts in
+    /// flight. A job that is added later is not affected.
     pub(crate) fn withdraw(&mut self, video: VideoId) {
         let jobs: Vec<JobId> = self.jobs.range(all_of(video)).map(|(id, _)| *id).collect();
         for id in jobs {
@@ -298,8 +300,8 @@ impl Schedule {
         self.ending.contains_key(&video)
     }
 
-    /// Sends a job's objects to another destination from now on. Attempts in flight are cancelled, to
-    /// be made anew.
+    /// Sends a job's objects to another destination from now on. Attempts in flight are cancelled,
+    /// to be made anew.
     pub(crate) fn redirect(&mut self, job: JobId, destination: &Destination) {
         let Some(queue) = self.jobs.get_mut(&job) else { return };
         std::mem::take(&mut queue.cancelled).cancel();

@@ -10,7 +10,8 @@ use sha2::Sha256;
 /// Bytes of a secret that the standard allows.
 const LENGTH: std::ops::RangeInclusive<usize> = 24..=64;
 
-/// Secret by which receivers verify requests of this server. Written `whsec_<base64>`; never printed.
+/// Secret by which receivers verify requests of this server. Written `whsec_<base64>`; never
+/// printed.
 #[derive(Clone)]
 pub struct SigningSecret(Hmac<Sha256>);
 

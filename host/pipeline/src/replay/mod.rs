@@ -84,7 +84,8 @@ impl Wanted {
 ///
 /// # Errors
 /// `Conflict` for a job without a log, or without the source that a filter reads; `BadParam` for
-/// object types that the job did not detect, or a plugin that fails; `Unavailable` once interrupted.
+/// object types that the job did not detect, or a plugin that fails; `Unavailable` once
+/// interrupted.
 pub fn replay(job: &StoredJob, settings: &StreamSettings, plugins: &Plugins, interrupt: &Interrupt) -> Result<Replay> {
     run(job, settings, plugins, interrupt, None)
 }

@@ -1,9 +1,9 @@
 //! Attempts in flight, and the slots that they hold.
 //!
 //! Guarantees: destinations that answer and those that are not known to have separate slots. An
-//! attempt holds its slot for [`SLOT_TIME`]; then it becomes overdue and waits for its response in a
-//! larger, bounded pool. Where that pool is full and others wait, the oldest attempts that exceeded
-//! their patience are abandoned.
+//! attempt holds its slot for [`SLOT_TIME`]; then it becomes overdue and waits for its response in
+//! a larger, bounded pool. Where that pool is full and others wait, the oldest attempts that
+//! exceeded their patience are abandoned.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -99,15 +99,16 @@ impl Attempts {
         }
     }
 
-    /// Reduces the patience with a destination that fell silent to that with one that never answered.
+    /// Reduces the patience with a destination that fell silent to that with one that never
+    /// answered.
     pub(super) fn lose_patience(&mut self, destination: &Destination) {
         for attempt in self.0.values_mut().filter(|a| a.destination == *destination) {
             attempt.patience = PATIENCE;
         }
     }
 
-    /// Frees the slots of attempts that exceeded [`SLOT_TIME`], as far as the pool of the overdue has
-    /// room.
+    /// Frees the slots of attempts that exceeded [`SLOT_TIME`], as far as the pool of the overdue
+    /// has room.
     pub(super) fn free_slots(&mut self, now: Timestamp) {
         let (mut count, mut bytes) = self.overdue();
         for attempt in self.0.values_mut().filter(|a| a.slot != Slot::Overdue && a.slot_ends() <= now) {
@@ -119,9 +120,9 @@ impl Attempts {
         }
     }
 
-    /// Makes room for `wanted` destinations without a slot: abandons as many of the oldest attempts, if
-    /// slots cannot be freed otherwise. Returns when to call again; `None` where only the end of an
-    /// attempt can help.
+    /// Makes room for `wanted` destinations without a slot: abandons as many of the oldest
+    /// attempts, if slots cannot be freed otherwise. Returns when to call again; `None` where only
+    /// the end of an attempt can help.
     pub(super) fn make_room(&self, wanted: usize, now: Timestamp) -> Option<Timestamp> {
         let has_slot = |a: &&Attempt| a.slot != Slot::Overdue;
         let stuck = self.0.values().filter(has_slot).filter(|a| a.slot_ends() <= now).count();

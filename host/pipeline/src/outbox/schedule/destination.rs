@@ -64,7 +64,8 @@ pub(super) enum News {
 }
 
 impl DestinationQueue {
-    /// When the next attempt may begin; `None` if nothing waits, or the most attempts are in flight.
+    /// When the next attempt may begin; `None` if nothing waits, or the most attempts are in
+    /// flight.
     pub(super) fn next_start(&self) -> Option<Timestamp> {
         let at_once = if matches!(self.standing, Standing::Answering) { AT_ONCE } else { 1 };
         let (&(due, ..), _) = self.due.first_key_value().filter(|_| self.in_flight < at_once)?;

@@ -1,5 +1,5 @@
-//! Covers: what is posted and when, tracks apart from each other, frames that are retained, and that
-//! no detection goes missing, for any sequence of detections.
+//! Covers: what is posted and when, tracks apart from each other, frames that are retained, and
+//! that no detection goes missing, for any sequence of detections.
 
 use std::collections::HashMap;
 

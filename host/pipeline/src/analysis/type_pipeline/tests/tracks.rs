@@ -1,4 +1,5 @@
-//! Covers: what is reported of a track, its ids, its history, cuts, gaps, and the end of the stream.
+//! Covers: what is reported of a track, its ids, its history, cuts, gaps, and the end of the
+//! stream.
 
 use super::*;
 

@@ -32,8 +32,8 @@ fn behaviour() -> impl Strategy<Value = Behaviour> {
 }
 
 /// Milliseconds until a destination that answers in 50 ms has received ten objects, beside
-/// destinations of these behaviours with nine each. An attempt that hangs ends only when the schedule
-/// abandons it.
+/// destinations of these behaviours with nine each. An attempt that hangs ends only when the
+/// schedule abandons it.
 fn served_after(behaviours: &[Behaviour]) -> u64 {
     const STEP: u64 = 50;
     let mut schedule = Schedule::default();
@@ -169,9 +169,9 @@ proptest! {
         prop_assert_eq!(schedule.counts(), Deliveries { unreachable_routers, ..Deliveries::default() });
     }
 
-    /// For any sequence of additions, withdrawals, redirections and answers: of a track one object is
-    /// in flight, in order; no attempt of a withdrawn job begins; no accepted object is sent again; and
-    /// in the end nothing is left.
+    /// For any sequence of additions, withdrawals, redirections and answers: of a track one object
+    /// is in flight, in order; no attempt of a withdrawn job begins; no accepted object is sent
+    /// again; and in the end nothing is left.
     #[test]
     fn jobs_come_and_go_without_touching_each_other(steps in prop::collection::vec(step(), 1..200)) {
         let places = ["a", "b", "c"].map(named);
@@ -238,8 +238,8 @@ proptest! {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
-    /// For any behaviours of up to 400 destinations, one that answers is served in a time bounded by
-    /// their number.
+    /// For any behaviours of up to 400 destinations, one that answers is served in a time bounded
+    /// by their number.
     #[test]
     fn who_answers_is_served_whatever_others_do(behaviours in prop::collection::vec(behaviour(), 34..400)) {
         let took = served_after(&behaviours);
