@@ -86,7 +86,8 @@ mod tests {
         let boundary = content_type.strip_prefix("multipart/form-data; boundary=").unwrap();
         let mut expected = format!(
             "--{boundary}\r\nContent-Disposition: form-data; name=\"a%22b\"\r\n\r\nx\r\n\
-             --{boundary}\r\nContent-Disposition: form-data; name=\"photo\"; filename=\"f.jpg\"\r\nContent-Type: image/jpeg\r\n\r\n"
+             --{boundary}\r\nContent-Disposition: form-data; name=\"photo\"; filename=\"f.jpg\"\r\n\
+             Content-Type: image/jpeg\r\n\r\n"
         )
         .into_bytes();
         expected.extend(b"\xff\xd8\r\n");
