@@ -87,9 +87,9 @@ pub(crate) fn embed(
     });
     for (_, _, RawDetection { object_type, rect, score, landmarks }) in detections {
         let crop = Crop { frame: &frame, object_type: &object_type, rect, landmarks: landmarks.as_ref() };
-        if let Some(row) = identity::embed(embedders, &[crop], &Arc::default())?.pop().flatten() {
+        if let Some(vector) = identity::embed(embedders, &[crop], &Arc::default())?.pop().flatten() {
             let bbox = [rect.left, rect.top, rect.right, rect.bottom].map(|v| v.round() as i32);
-            return Ok(Target { object_type, bbox, score, row });
+            return Ok(Target { object_type, bbox, score, vector });
         }
     }
     let missing = query.object_type.as_ref().map_or("nothing that can be looked for".to_owned(), |t| format!("no {t}"));
@@ -101,19 +101,19 @@ pub(crate) struct Target {
     object_type: ObjectType,
     bbox: [i32; 4],
     score: f32,
-    row: Vec<f32>,
+    vector: Vec<f32>,
 }
 
 impl Target {
     /// The objects that look like it.
     pub(crate) fn find(self, archive: &Archive, embedders: &Embedders, query: &SearchQuery) -> Result<Search> {
-        let Self { object_type, bbox, score, row } = self;
+        let Self { object_type, bbox, score, vector } = self;
         let (source, same) = identity::measure(embedders, &object_type);
         let within = distance(query.threshold, same);
         let like = SimilarityQuery {
             object_type: &object_type,
             source,
-            row: &row,
+            row: &vector,
             video: query.video,
             within,
             limit: query.limit,

@@ -34,7 +34,7 @@ const ROUNDING: f32 = 1e-5;
 #[derive(Clone, Debug)]
 pub struct Point<'a> {
     /// The embedding; all points have the same length.
-    pub row: &'a [f32],
+    pub vector: &'a [f32],
     /// First and last frame, inclusive. Points whose ranges overlap are never in one group.
     pub during: (u64, u64),
 }
@@ -98,7 +98,7 @@ impl Group {
 pub fn agglomerate(points: &[Point<'_>], same: f32) -> Vec<Vec<usize>> {
     let alone = |(n, point): (usize, &Point<'_>)| Group {
         points: vec![n],
-        centroid: point.row.iter().map(|v| f64::from(*v)).collect(),
+        centroid: point.vector.iter().map(|v| f64::from(*v)).collect(),
         spread: 0.0,
         during: vec![point.during],
     };
@@ -282,7 +282,7 @@ mod tests {
     fn by_all_distances(points: &[Point<'_>], same: f32) -> Vec<Vec<usize>> {
         let apart = |a: &Point<'_>, b: &Point<'_>| a.during.0 <= b.during.1 && b.during.0 <= a.during.1;
         let squared = |a: &Point<'_>, b: &Point<'_>| {
-            a.row.iter().zip(b.row).map(|(x, y)| (f64::from(*x) - f64::from(*y)).powi(2)).sum::<f64>()
+            a.vector.iter().zip(b.vector).map(|(x, y)| (f64::from(*x) - f64::from(*y)).powi(2)).sum::<f64>()
         };
         let mut distances: Vec<f64> = Vec::new();
         for (n, a) in points.iter().enumerate() {
@@ -305,20 +305,20 @@ mod tests {
         groups
     }
 
-    fn rows(numbers: usize, most: usize) -> impl Strategy<Value = Vec<(Vec<f32>, (u64, u64))>> {
+    fn vectors(numbers: usize, most: usize) -> impl Strategy<Value = Vec<(Vec<f32>, (u64, u64))>> {
         let during = (0u64..200, 0u64..20).prop_map(|(first, long)| (first, first + long));
         proptest::collection::vec((proptest::collection::vec(-1.0f32..1.0, numbers), during), 0..most)
     }
 
-    fn points(rows: &[(Vec<f32>, (u64, u64))]) -> Vec<Point<'_>> {
-        rows.iter().map(|(row, during)| Point { row, during: *during }).collect()
+    fn points(vectors: &[(Vec<f32>, (u64, u64))]) -> Vec<Point<'_>> {
+        vectors.iter().map(|(vector, during)| Point { vector, during: *during }).collect()
     }
 
     proptest! {
         // No more points than neighbours are kept: then the two agree exactly.
         #[test]
-        fn it_is_average_linkage(rows in rows(3, NEIGHBOURS + 1), same in 0.05f32..1.0) {
-            let points = points(&rows);
+        fn it_is_average_linkage(vectors in vectors(3, NEIGHBOURS + 1), same in 0.05f32..1.0) {
+            let points = points(&vectors);
             prop_assert_eq!(agglomerate(&points, same), by_all_distances(&points, same));
         }
     }
@@ -326,15 +326,15 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(16))]
         #[test]
-        fn nothing_that_could_be_merged_is_left(rows in rows(2, 600), same in 0.05f32..1.0) {
-            let points = points(&rows);
+        fn nothing_that_could_be_merged_is_left(vectors in vectors(2, 600), same in 0.05f32..1.0) {
+            let points = points(&vectors);
             let found = agglomerate(&points, same);
             let mut all = found.concat();
             all.sort_unstable();
             prop_assert_eq!(all, (0..points.len()).collect::<Vec<_>>());
             let alone = |n: usize| Group {
                 points: vec![n],
-                centroid: points[n].row.iter().map(|v| f64::from(*v)).collect(),
+                centroid: points[n].vector.iter().map(|v| f64::from(*v)).collect(),
                 spread: 0.0,
                 during: vec![points[n].during],
             };
@@ -352,24 +352,24 @@ mod tests {
     /// `n` points of `people` identities, in turns.
     fn crowd(n: usize, people: usize, within: f32) -> Vec<(Vec<f32>, (u64, u64))> {
         let mut random = fastrand::Rng::with_seed(7);
-        let mut row = |around: Option<&Vec<f32>>, by: f32| -> Vec<f32> {
+        let mut vector = |around: Option<&Vec<f32>>, by: f32| -> Vec<f32> {
             (0..128).map(|k| around.map_or(0.0, |c| c[k]) + (random.f32() - 0.5) * by).collect()
         };
         // About .8 from each other, as dlib's are.
-        let centres: Vec<Vec<f32>> = (0..people).map(|_| row(None, 0.17)).collect();
-        (0..n).map(|i| (row(Some(&centres[i % people]), within), (i as u64 * 2, i as u64 * 2))).collect()
+        let centres: Vec<Vec<f32>> = (0..people).map(|_| vector(None, 0.17)).collect();
+        (0..n).map(|i| (vector(Some(&centres[i % people]), within), (i as u64 * 2, i as u64 * 2))).collect()
     }
 
     #[test]
     fn a_crowd_is_separated_into_its_identities() {
-        let rows = crowd(3000, 300, 0.05);
-        let found = agglomerate(&points(&rows), 0.45);
+        let vectors = crowd(3000, 300, 0.05);
+        let found = agglomerate(&points(&vectors), 0.45);
         assert_eq!(found, (0..300).map(|p| (0..10).map(|k| p + k * 300).collect()).collect::<Vec<Vec<_>>>());
     }
 
     #[test]
     fn one_identity_with_many_tracks_is_one_group() {
-        let rows = crowd(2000, 1, 0.05);
-        assert_eq!(agglomerate(&points(&rows), 0.45).len(), 1);
+        let vectors = crowd(2000, 1, 0.05);
+        assert_eq!(agglomerate(&points(&vectors), 0.45).len(), 1);
     }
 }

@@ -66,15 +66,15 @@ pub(crate) fn measure<'a>(embedders: &'a Embedders, object_type: &ObjectType) ->
 /// The embedding of each crop, by the [`measure`] of its type; `None` where it has no input. Crops
 /// of one type go through their network as one batch, whose CPU time is added to `meter`.
 pub(crate) fn embed(embedders: &Embedders, crops: &[Crop<'_>], meter: &Arc<CpuMeter>) -> Result<Vec<Option<Vec<f32>>>> {
-    let mut rows: Vec<_> = crops.iter().map(|_| None).collect();
+    let mut vectors: Vec<_> = crops.iter().map(|_| None).collect();
     let mut batches = BTreeMap::<&ObjectType, (Vec<&mut Option<Vec<f32>>>, Vec<RgbImage>)>::new();
-    for (crop, row) in crops.iter().zip(&mut rows) {
+    for (crop, vector) in crops.iter().zip(&mut vectors) {
         match embedders.for_type(crop.object_type) {
-            None => *row = Some(appearance(crop.frame, crop.rect)).filter(|row| !row.is_empty()),
+            None => *vector = Some(appearance(crop.frame, crop.rect)).filter(|vector| !vector.is_empty()),
             Some(embedder) => {
                 if let Some(input) = crop.input(embedder) {
                     let (places, inputs) = batches.entry(crop.object_type).or_default();
-                    places.push(row);
+                    places.push(vector);
                     inputs.push(input);
                 }
             }
@@ -83,9 +83,9 @@ pub(crate) fn embed(embedders: &Embedders, crops: &[Crop<'_>], meter: &Arc<CpuMe
     for (object_type, (places, inputs)) in batches {
         let Some(embedder) = embedders.for_type(object_type) else { continue };
         let embedded = embedder.embed(&inputs, meter).map_err(Error::internal)?;
-        places.into_iter().zip(embedded).for_each(|(place, row)| *place = Some(row));
+        places.into_iter().zip(embedded).for_each(|(place, vector)| *place = Some(vector));
     }
-    Ok(rows)
+    Ok(vectors)
 }
 
 /// Sets the appearances of detections, for trackers that compare them: the directions of their
@@ -105,24 +105,24 @@ pub(crate) fn describe(
     };
     let crops: Vec<_> =
         detections.iter().map(|d| Crop { frame, object_type, rect: d.rect, landmarks: d.landmarks.as_ref() }).collect();
-    let rows = embed(embedders, &crops, meter)?;
+    let vectors = embed(embedders, &crops, meter)?;
     detections
         .iter_mut()
-        .zip(rows)
-        .for_each(|(d, row)| d.appearance = row.map_or_else(Vec::new, |row| embedder.direction(&row)));
+        .zip(vectors)
+        .for_each(|(d, vector)| d.appearance = vector.map_or_else(Vec::new, |vector| embedder.direction(&vector)));
     Ok(())
 }
 
 /// The identities of a job, in order of their ids.
 pub(crate) fn clusters(job: &StoredJob, embedders: &Embedders) -> Result<Vec<Cluster>> {
-    let mut rows: BTreeMap<ObjectId, Embedding> =
+    let mut vectors: BTreeMap<ObjectId, Embedding> =
         job.embeddings()?.into_iter().map(|e| (e.object.clone(), e)).collect();
     // By the length of their embeddings, too, which is the same for all of a source.
     let mut by_type = BTreeMap::<(ObjectType, usize), Vec<(ObjectRecord, Vec<f32>)>>::new();
     for object in job.objects()?.into_iter().filter(|o| o.bs_type == BestShotType::Overall) {
         let object_type = object.id.object_type.clone();
         let (source, _) = measure(embedders, &object_type);
-        if let Some(embedding) = rows.remove(&object.id).filter(|e| e.source == source) {
+        if let Some(embedding) = vectors.remove(&object.id).filter(|e| e.source == source) {
             by_type.entry((object_type, embedding.row.len())).or_default().push((object, embedding.row));
         }
     }
@@ -145,7 +145,8 @@ pub(crate) fn clusters(job: &StoredJob, embedders: &Embedders) -> Result<Vec<Clu
 /// Clusters of objects of one type.
 fn identities(mut members: Vec<(ObjectRecord, Vec<f32>)>, same: f32) -> Vec<Cluster> {
     members.sort_by(|(a, _), (b, _)| a.id.cmp(&b.id));
-    let points: Vec<_> = members.iter().map(|(o, row)| Point { row, during: (o.first.frame, o.last.frame) }).collect();
+    let points: Vec<_> =
+        members.iter().map(|(o, vector)| Point { vector, during: (o.first.frame, o.last.frame) }).collect();
     let groups = agglomerate(&points, same);
     groups
         .iter()
@@ -174,7 +175,7 @@ mod tests {
     use super::*;
 
     /// A track in these frames with this embedding.
-    fn member(track: u64, (first, last): (u64, u64), row: Vec<f32>) -> (ObjectRecord, Vec<f32>) {
+    fn member(track: u64, (first, last): (u64, u64), vector: Vec<f32>) -> (ObjectRecord, Vec<f32>) {
         let shot = |frame: u64| ShotSummary {
             frame,
             time: frame as f64 / 10.0,
@@ -197,7 +198,7 @@ mod tests {
             history: Vec::new(),
             attributes: Vec::new(),
         };
-        (object, row)
+        (object, vector)
     }
 
     fn tracks(clusters: &[Cluster]) -> Vec<Vec<u64>> {

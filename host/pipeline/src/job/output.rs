@@ -246,11 +246,11 @@ impl Output<'_> {
         }
         let crops: Vec<_> = ended.iter().map(|(object, frame)| Crop::object(frame, object)).collect();
         self.laps.lap(Stage::Other);
-        let rows = identity::embed(self.context.embedders, &crops, self.context.progress.cpu())?;
+        let vectors = identity::embed(self.context.embedders, &crops, self.context.progress.cpu())?;
         self.laps.lap(Stage::Embed);
-        let embeddings = ended.iter().zip(rows).filter_map(|((object, _), row)| {
+        let embeddings = ended.iter().zip(vectors).filter_map(|((object, _), vector)| {
             let (source, _) = identity::measure(self.context.embedders, &object.id.object_type);
-            Some(Embedding { object: object.id.clone(), source: source.to_owned(), row: row? })
+            Some(Embedding { object: object.id.clone(), source: source.to_owned(), row: vector? })
         });
         let embeddings: Vec<_> = embeddings.collect();
         if embeddings.is_empty() { Ok(()) } else { Ok(self.job.append_embeddings(&embeddings)?) }
