@@ -77,7 +77,7 @@ impl VideoStatus {
     ];
 
     /// Whether a video may go from this status to another: all moves that there are, and who makes
-    /// them. The README of host/pipeline shows the same as a table.
+    /// them. `host/pipeline/docs/jobs.md` shows the same as a table.
     pub fn may_move_to(self, to: Self) -> bool {
         match to {
             Self::WaitingForSync => false,

@@ -1,5 +1,6 @@
-//! Telling identities apart: 1,000, 10,000 and 50,000 objects of ten appearances each, of a
-//! hundred each, and all of one man; compared with kodama, as far as all distances fit into memory.
+//! Benchmark of clustering: 1,000, 10,000 and 50,000 objects of identities with ten objects each,
+//! with a hundred each, and all of one identity; compared with kodama, as far as all distances fit
+//! into memory.
 //!
 //! `cargo xtask bench identities`
 
@@ -10,24 +11,24 @@ use std::time::Instant;
 use ocellus_bench_report::{Figure, Unit};
 use ocellus_pipeline::{Point, agglomerate};
 
-/// In a row of dlib's.
+/// Length of dlib's embeddings.
 const NUMBERS: usize = 128;
-/// Of dlib's rows: below it two are of one identity.
+/// Distance of dlib's embeddings below which two are of one identity.
 const SAME: f32 = 0.45;
-/// Objects whose distances, each to each, are 200 MB.
+/// Objects whose pairwise distances take 200 MB.
 const MOST_BY_DISTANCES: usize = 10_000;
 
 fn main() {
     let mut random = fastrand::Rng::with_seed(7);
     for (objects, people) in [(1_000, 100), (10_000, 1_000), (50_000, 5_000), (50_000, 500), (50_000, 1)] {
         // About .8 from each other, and .2 from themselves, as dlib's are.
-        let mut row = |centre: Option<&Vec<f32>>, spread: f32| -> Vec<f32> {
+        let mut vector = |centre: Option<&Vec<f32>>, spread: f32| -> Vec<f32> {
             (0..NUMBERS).map(|k| centre.map_or(0.0, |c| c[k]) + (random.f32() - 0.5) * spread).collect()
         };
-        let centres: Vec<Vec<f32>> = (0..people).map(|_| row(None, 0.17)).collect();
-        let rows: Vec<Vec<f32>> = (0..objects).map(|n| row(Some(&centres[n % people]), 0.05)).collect();
+        let centres: Vec<Vec<f32>> = (0..people).map(|_| vector(None, 0.17)).collect();
+        let vectors: Vec<Vec<f32>> = (0..objects).map(|n| vector(Some(&centres[n % people]), 0.05)).collect();
         let points: Vec<_> =
-            rows.iter().enumerate().map(|(n, row)| Point { row, during: (n as u64, n as u64) }).collect();
+            vectors.iter().enumerate().map(|(n, vector)| Point { vector, during: (n as u64, n as u64) }).collect();
         let begun = Instant::now();
         let found = agglomerate(&points, SAME).len();
         let figure = Figure::new(
@@ -41,17 +42,18 @@ fn main() {
             continue;
         }
         let begun = Instant::now();
-        let found = by_distances(&rows);
+        let found = by_distances(&vectors);
         figure.beside("kodama", begun.elapsed().as_secs_f64()).report();
         assert_eq!(found, people, "the same by kodama");
     }
 }
 
-/// How many identities there are, by average linkage of all squared distances.
-fn by_distances(rows: &[Vec<f32>]) -> usize {
+/// Number of identities by average linkage of all squared distances.
+fn by_distances(vectors: &[Vec<f32>]) -> usize {
     let squared = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| (a - b) * (a - b)).sum::<f32>();
-    let mut distances: Vec<f32> =
-        (1..rows.len()).flat_map(|n| rows[n..].iter().map(move |row| squared(&rows[n - 1], row))).collect();
-    let dendrogram = kodama::linkage(&mut distances, rows.len(), kodama::Method::Average);
-    rows.len() - dendrogram.steps().iter().filter(|step| step.dissimilarity < SAME * SAME).count()
+    let mut distances: Vec<f32> = (1..vectors.len())
+        .flat_map(|n| vectors[n..].iter().map(move |vector| squared(&vectors[n - 1], vector)))
+        .collect();
+    let dendrogram = kodama::linkage(&mut distances, vectors.len(), kodama::Method::Average);
+    vectors.len() - dendrogram.steps().iter().filter(|step| step.dissimilarity < SAME * SAME).count()
 }

@@ -1,6 +1,6 @@
 //! Benchmark of the stages of a job, each alone: decoding (beside `ffmpeg -benchmark`), decoding
 //! and scaling for the detectors, the detectors, what is measured of all that they find, and the
-//! pictures and the embedding of what is reported.
+//! pictures and the embeddings of objects.
 //!
 //! Frames a second are by the clock, with as many threads as a job has. CPU is that of a frame, a
 //! picture or an object, with all cores at work, as they are in a job: a core whose neighbour idles
@@ -34,16 +34,15 @@ use ocellus_pipeline::quality;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Of these, every tenth of a recording, pictures are shown to detectors again and again.
+/// Samples of a recording, every tenth frame, which detectors get again and again.
 const KEPT: usize = 30;
-/// How often decoding is measured, in turns with what it is compared with.
+/// Rounds of measuring decoding, in turns with its peer.
 const ROUNDS: usize = 3;
-/// A stage is measured for so long, at least: what a process used is known to a hundredth of a
-/// second.
+/// Least time of measuring a stage: the CPU time of a process is known to 10 ms.
 const DECODING: Duration = Duration::from_secs(1);
 const DETECTING: Duration = Duration::from_millis(2500);
 const OTHERS: Duration = Duration::from_millis(500);
-/// Of JPEGs, as jobs have it unless asked otherwise.
+/// Of JPEGs, the default of jobs.
 const QUALITY: u8 = 95;
 
 fn main() {
@@ -55,26 +54,26 @@ fn main() {
     let detectors = Detectors::load(&assets.join("detectors"), &device).unwrap();
     let embedders = Embedders::load(&assets.join("embedders"), &device).unwrap();
     let only = env::var("OCELLUS_STAGES_OF").ok();
-    let looks = LOOKED_FOR.iter().filter(|(what, _)| only.as_ref().is_none_or(|only| only == what));
-    let looks: Vec<Look> = looks.map(|(what, types)| Look::new(what, types, &detectors)).collect();
-    assert!(!looks.is_empty(), "there are no stages of {only:?}");
+    let workloads = LOOKED_FOR.iter().filter(|(what, _)| only.as_ref().is_none_or(|only| only == what));
+    let workloads: Vec<Workload> = workloads.map(|(what, types)| Workload::new(what, types, &detectors)).collect();
+    assert!(!workloads.is_empty(), "there are no stages of {only:?}");
     for clip in env::split_paths(&clips) {
         let name = clip.file_stem().unwrap().to_string_lossy().into_owned();
         let samples = if only.is_some() {
-            looks.iter().map(|look| look.decode(&name, &clip)).collect()
+            workloads.iter().map(|workload| workload.decode(&name, &clip)).collect()
         } else {
-            decode(&name, &clip, &looks)
+            decode(&name, &clip, &workloads)
         };
-        for (look, samples) in looks.iter().zip(samples) {
-            let name = format!("{name}, {}", look.what);
+        for (workload, samples) in workloads.iter().zip(samples) {
+            let name = format!("{name}, {}", workload.what);
             let frames: Vec<&Frame> = samples.iter().map(|(frame, _)| frame).collect();
             let scaling = on_all_cores(&frames, || {
                 let mut scaler = Scaler::new();
-                move |frame: &&Frame| drop(look.scale(&mut scaler, frame))
+                move |frame: &&Frame| drop(workload.scale(&mut scaler, frame))
             });
             Figure::new(format!("{name}: scale, CPU"), scaling, Unit::Milliseconds).report();
-            detect(&name, &samples.iter().map(|(_, inputs)| inputs.clone()).collect::<Vec<_>>(), &look.detectors);
-            objects(&name, look, &samples, &embedders);
+            detect(&name, &samples.iter().map(|(_, inputs)| inputs.clone()).collect::<Vec<_>>(), &workload.detectors);
+            objects(&name, workload, &samples, &embedders);
         }
     }
 }
@@ -88,29 +87,29 @@ fn cores() -> usize {
     thread::available_parallelism().unwrap().get()
 }
 
-/// A frame, and the picture of it for each detector.
+/// A frame, and the input of each detector.
 type Sample = (Frame, Vec<InputImage>);
 
-/// What a job looks for.
-struct Look {
+/// The object types of a job, with their detectors.
+struct Workload {
     what: &'static str,
     object_types: Vec<ObjectType>,
     detectors: Vec<Arc<Detector>>,
 }
 
-impl Look {
+impl Workload {
     fn new(what: &'static str, types: &[&str], detectors: &Detectors) -> Self {
         let object_types: Vec<ObjectType> = types.iter().map(|t| t.parse().unwrap()).collect();
         let detectors = detectors.for_types(&object_types);
         Self { what, object_types, detectors }
     }
 
-    /// As a job's decoder does it.
+    /// As a job's decoding stage does it.
     fn scale(&self, scaler: &mut Scaler, frame: &Frame) -> Vec<InputImage> {
         self.detectors.iter().map(|d| scaler.input(frame, &d.input(frame.size()), None).unwrap()).collect()
     }
 
-    /// Decodes and scales a recording to its end; some of what comes out.
+    /// Decodes and scales a recording to its end; returns the number of frames, and samples.
     fn samples(&self, clip: &Path) -> (u32, Vec<Sample>) {
         let (mut decoder, mut scaler, mut kept) = (open(clip), Scaler::new(), Vec::new());
         let mut frames = 0_u32;
@@ -140,11 +139,11 @@ impl Look {
     }
 }
 
-/// Decoding, the same by ffmpeg, and decoding with scaling, in turns; samples for each of what is
-/// looked for.
-fn decode(name: &str, clip: &Path, looks: &[Look]) -> Vec<Vec<Sample>> {
+/// Measures decoding, the same by ffmpeg, and decoding with scaling, in turns; returns samples for
+/// each of `workloads`.
+fn decode(name: &str, clip: &Path, workloads: &[Workload]) -> Vec<Vec<Sample>> {
     let [mut ours, mut our_cpu, mut theirs, mut their_cpu] = [const { Vec::new() }; 4];
-    let mut scaled: Vec<_> = looks.iter().map(|_| (Vec::new(), Vec::new())).collect();
+    let mut scaled: Vec<_> = workloads.iter().map(|_| (Vec::new(), Vec::new())).collect();
     for _ in 0..ROUNDS {
         let (mut decoder, mut frames) = (open(clip), 0_u32);
         let (start, cpu) = (Instant::now(), cpu_seconds(SELF));
@@ -157,9 +156,9 @@ fn decode(name: &str, clip: &Path, looks: &[Look]) -> Vec<Vec<Sample>> {
         let (cpu, real) = ffmpeg(clip);
         theirs.push(frames / real);
         their_cpu.push(cpu / frames * 1e3);
-        for (look, (rates, samples)) in looks.iter().zip(&mut scaled) {
+        for (workload, (rates, samples)) in workloads.iter().zip(&mut scaled) {
             let start = Instant::now();
-            *samples = look.samples(clip).1;
+            *samples = workload.samples(clip).1;
             rates.push(frames / start.elapsed().as_secs_f64());
         }
     }
@@ -169,23 +168,24 @@ fn decode(name: &str, clip: &Path, looks: &[Look]) -> Vec<Vec<Sample>> {
     Figure::new(format!("{name}: decode, CPU"), median(&our_cpu), ms)
         .beside("ffmpeg -benchmark", median(&their_cpu))
         .report();
-    let with_scaling = |(look, (rates, samples)): (&Look, (Vec<f64>, Vec<Sample>))| {
-        let name = format!("{name}, {}: decode + scale", look.what);
+    let with_scaling = |(workload, (rates, samples)): (&Workload, (Vec<f64>, Vec<Sample>))| {
+        let name = format!("{name}, {}: decode + scale", workload.what);
         Figure::new(name, median(&rates), fps).beside("decoding alone", median(&ours)).report();
         samples
     };
-    looks.iter().zip(scaled).map(with_scaling).collect()
+    workloads.iter().zip(scaled).map(with_scaling).collect()
 }
 
-/// Seconds of CPU and by the clock that ffmpeg says it needs to decode a recording.
+/// Seconds of CPU and of wall clock that ffmpeg reports for decoding a recording.
 fn ffmpeg(clip: &Path) -> (f64, f64) {
     let program = Command::new("ffmpeg")
         .args(["-v", "info", "-benchmark", "-an", "-i"])
         .arg(clip)
         .args(["-f", "null", "-"])
         .output();
-    let said = String::from_utf8_lossy(&program.expect("the ffmpeg program").stderr).into_owned();
-    let bench = said.lines().rev().find_map(|line| line.strip_prefix("bench: utime=")).expect("the line of -benchmark");
+    let output = String::from_utf8_lossy(&program.expect("the ffmpeg program").stderr).into_owned();
+    let bench =
+        output.lines().rev().find_map(|line| line.strip_prefix("bench: utime=")).expect("the line of -benchmark");
     let [user, system, real] =
         *bench.split(['=', ' ']).filter_map(|part| part.strip_suffix('s')?.parse::<f64>().ok()).collect::<Vec<_>>()
     else {
@@ -194,10 +194,10 @@ fn ffmpeg(clip: &Path) -> (f64, f64) {
     (user + system, real)
 }
 
-/// With as many pictures under way as a job has.
+/// Measures detection, with as many frames in flight as a job has.
 fn detect(name: &str, inputs: &[Vec<InputImage>], detectors: &[Arc<Detector>]) {
     let depth = detectors.iter().map(|d| d.depth()).max().unwrap();
-    let mut under_way = VecDeque::new();
+    let mut in_flight = VecDeque::new();
     let mut show = |least: usize, time: Duration| {
         let (start, cpu, mut shown) = (Instant::now(), cpu_seconds(SELF), 0_usize);
         for pictures in inputs.iter().cycle() {
@@ -205,18 +205,18 @@ fn detect(name: &str, inputs: &[Vec<InputImage>], detectors: &[Arc<Detector>]) {
                 break;
             }
             shown += 1;
-            under_way.push_back(
+            in_flight.push_back(
                 detectors
                     .iter()
                     .zip(pictures)
                     .map(|(d, p)| d.begin(p.clone(), &Arc::default()).unwrap())
                     .collect::<Vec<_>>(),
             );
-            if under_way.len() > depth {
-                under_way.pop_front().into_iter().flatten().for_each(|looking| drop(looking.wait().unwrap()));
+            if in_flight.len() > depth {
+                in_flight.pop_front().into_iter().flatten().for_each(|pending| drop(pending.wait().unwrap()));
             }
         }
-        under_way.drain(..).flatten().for_each(|looking| drop(looking.wait().unwrap()));
+        in_flight.drain(..).flatten().for_each(|pending| drop(pending.wait().unwrap()));
         (start.elapsed().as_secs_f64(), cpu_seconds(SELF) - cpu, shown as f64)
     };
     show(depth, Duration::ZERO);
@@ -225,26 +225,27 @@ fn detect(name: &str, inputs: &[Vec<InputImage>], detectors: &[Arc<Detector>]) {
     Figure::new(format!("{name}: detect, CPU"), cpu / shown * 1e3, Unit::Milliseconds).report();
 }
 
-/// What becomes of what is found in the samples: what is measured of each, and of one of each type,
-/// as if a track ended there, its pictures and its row of numbers.
-fn objects(name: &str, look: &Look, samples: &[Sample], embedders: &Embedders) {
+/// Measures what follows a detection: the measurements of each, and for each type the pictures and
+/// the embedding, as if a track ended there.
+fn objects(name: &str, workload: &Workload, samples: &[Sample], embedders: &Embedders) {
     let found: Vec<(&Frame, Vec<RawDetection>)> = samples
         .iter()
         .map(|(frame, inputs)| {
-            let seen = look.detectors.iter().zip(inputs).flat_map(|(d, p)| d.detect(vec![p.clone()]).unwrap().concat());
-            (frame, seen.filter(|seen| look.object_types.contains(&seen.object_type)).collect())
+            let seen =
+                workload.detectors.iter().zip(inputs).flat_map(|(d, p)| d.detect(vec![p.clone()]).unwrap().concat());
+            (frame, seen.filter(|seen| workload.object_types.contains(&seen.object_type)).collect())
         })
         .collect();
     let measuring = on_all_cores(&found, || {
         |(frame, seen): &(&Frame, Vec<RawDetection>)| seen.iter().for_each(|s| measured(frame, s))
     });
     Figure::new(format!("{name}: measure what is found, CPU"), measuring, Unit::Milliseconds).report();
-    for object_type in &look.object_types {
+    for object_type in &workload.object_types {
         let of_type = found
             .iter()
             .flat_map(|(frame, seen)| seen.iter().filter(|s| s.object_type == *object_type).map(|s| (*frame, s.rect)));
         let of_type: Vec<(&Frame, Rect)> = of_type.collect();
-        // Without one of them a job has none to report, either, or few.
+        // A type that was not detected in the samples has nothing to measure.
         if of_type.is_empty() {
             continue;
         }
@@ -268,22 +269,22 @@ fn objects(name: &str, look: &Look, samples: &[Sample], embedders: &Embedders) {
     }
 }
 
-/// What the log says of a detection beside what the detector does.
+/// The measurements of a detection that the log has beside the detector's.
 fn measured(frame: &Frame, seen: &RawDetection) {
     let sharpness = frame.luma(seen.rect, SHARPNESS_SIZE).map_or(0.0, |grey| sharpness(&grey, SHARPNESS_SIZE));
     quality(&seen.object_type, &seen.rect, seen.score, sharpness, seen.landmarks.as_ref(), frame.size());
     colours(frame, seen.rect);
 }
 
-/// What the histograms of an appearance are made of.
+/// The pixels of an appearance descriptor.
 fn colours(frame: &Frame, rect: Rect) {
     let (dx, dy) = (rect.width() * 0.1, rect.height() * 0.05);
     let inner = Rect::new(rect.left + dx, rect.top + dy, rect.right - dx, rect.bottom - dy);
-    // Of what lies outside of the frame there are none.
+    // A box outside the frame has none.
     let _ = frame.colours(inner, ocellus_core::Size { width: 16, height: 32 });
 }
 
-/// What a thumbnail shows.
+/// The region of a thumbnail.
 fn thumbnail(rect: Rect) -> Rect {
     let Rect { left, top, right, bottom } = rect.padded(0.15);
     let low = |edge: f32| (edge / 2.0).floor() * 2.0;
@@ -291,7 +292,7 @@ fn thumbnail(rect: Rect) -> Rect {
     Rect::new(low(left), low(top), high(right), high(bottom))
 }
 
-/// Milliseconds of CPU for each item, all cores at it, from the first to the last again and again.
+/// Milliseconds of CPU time for each item, on all cores, over and over from the first to the last.
 fn on_all_cores<T: Sync, W: FnMut(&T)>(items: &[T], work: impl Fn() -> W + Sync) -> f64 {
     let (start, cpu) = (Instant::now(), cpu_seconds(SELF));
     let one = || {

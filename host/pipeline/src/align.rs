@@ -1,18 +1,18 @@
-//! Faces as recognition networks want to see them: turned upright, the eyes, nose and mouth always
-//! in the same places.
+//! Alignment of faces for recognition networks: upright, with eyes, nose and mouth at fixed points.
 //!
-//! The similarity transform (turn, scale, move; no mirroring) that brings the five landmarks
-//! closest to the places below, by least squares. Seen as complex numbers it is `place = a *
-//! landmark + b`, and with both sides centred the best `a` is a quotient of two sums.
+//! Done by the similarity transform (turn, scale, move; no mirroring) that brings the five
+//! landmarks closest to the given points, by least squares (Umeyama 1991, in the plane). In complex
+//! numbers it is `point = a * landmark + b`, and with both sides centred the best `a` is a quotient
+//! of two sums.
 
 use ocellus_core::{Landmarks, Point, Rect, RgbImage, Size};
 use ocellus_media::Frame;
 
-/// Of the pictures that receivers get.
+/// Size of the aligned pictures that receivers get.
 pub(crate) const SIZE: Size = Size { width: 112, height: 112 };
 
-/// Where ArcFace's training pictures have left eye, right eye, nose, left and right corner of the
-/// mouth (Deng et al. 2019).
+/// ArcFace's template for 112 x 112: left eye, right eye, nose, left and right corner of the mouth
+/// (Deng et al. 2019).
 pub(crate) const PLACES: Landmarks = [
     Point { x: 38.2946, y: 51.6963 },
     Point { x: 73.5318, y: 51.5014 },
@@ -56,7 +56,7 @@ impl Similarity {
         self.re.hypot(self.im)
     }
 
-    /// Where in the frame a point of the aligned picture comes from.
+    /// The point of the frame that a point of the aligned picture comes from.
     fn source(self, u: f32, v: f32) -> (f32, f32) {
         let (u, v) = (u - self.dx, v - self.dy);
         let square = self.re * self.re + self.im * self.im;
@@ -64,8 +64,8 @@ impl Similarity {
     }
 }
 
-/// The face with its landmarks at `places`; black where it reaches over the frame's edge. `None`
-/// where the landmarks name no face in the frame.
+/// The face with its landmarks at `places`, in pixels of a picture of size `out`; black beyond the
+/// frame's edge. `None` where the landmarks coincide, or lie outside the frame.
 pub(crate) fn aligned(frame: &Frame, landmarks: &Landmarks, places: &Landmarks, out: Size) -> Option<RgbImage> {
     let map = Similarity::between(landmarks, places)?;
     let (across, down) = (out.width as f32, out.height as f32);
@@ -77,7 +77,7 @@ pub(crate) fn aligned(frame: &Frame, landmarks: &Landmarks, places: &Landmarks, 
     };
     let Size { width, height } = frame.size();
     let ((left, right), (top, bottom)) = (bound(|c| c.0, width)?, bound(|c| c.1, height)?);
-    // A large face is scaled down before it is turned, by swscale, which looks at every pixel.
+    // A large face is scaled down before it is rotated, by swscale, which averages all pixels.
     let scale = map.scale().min(1.0);
     let size = |length: f32| (length * scale).ceil().max(1.0) as u32;
     let part = frame
@@ -95,7 +95,7 @@ pub(crate) fn aligned(frame: &Frame, landmarks: &Landmarks, places: &Landmarks, 
     Some(RgbImage { width: out.width, height: out.height, data })
 }
 
-/// Bilinear.
+/// Bilinear sample.
 fn sample(image: &RgbImage, x: f32, y: f32) -> [u8; 3] {
     let (width, height) = (image.width as f32, image.height as f32);
     if x < -0.5 || y < -0.5 || x > width - 0.5 || y > height - 0.5 {
@@ -121,16 +121,26 @@ mod tests {
     use super::*;
 
     proptest! {
-        /// A face that was turned, scaled and moved comes back to its places.
+        /// A face that was rotated, scaled and moved comes back to the template.
         #[test]
-        fn landmarks_land_on_their_places(angle in -3.1_f32..3.1, scale in 0.2_f32..8.0, dx in -500.0_f32..500.0, dy in -500.0_f32..500.0) {
+        fn landmarks_land_on_their_places(
+            angle in -3.1_f32..3.1,
+            scale in 0.2_f32..8.0,
+            dx in -500.0_f32..500.0,
+            dy in -500.0_f32..500.0,
+        ) {
             let (sin, cos) = angle.sin_cos();
-            let landmarks = PLACES.map(|Point { x: u, y: v }| Point { x: scale * (cos * u - sin * v) + dx, y: scale * (sin * u + cos * v) + dy });
+            let moved = |Point { x: u, y: v }: Point| Point {
+                x: scale * (cos * u - sin * v) + dx,
+                y: scale * (sin * u + cos * v) + dy,
+            };
+            let landmarks = PLACES.map(moved);
             let map = Similarity::between(&landmarks, &PLACES).unwrap();
             prop_assert!((map.scale() * scale - 1.0).abs() < 1e-2);
             for (p, Point { x: u, y: v }) in landmarks.iter().zip(PLACES) {
                 let (x, y) = map.source(u, v);
-                prop_assert!((x - p.x).abs() < 0.1 * scale.max(1.0) && (y - p.y).abs() < 0.1 * scale.max(1.0), "{x},{y} is not {p:?}");
+                let near = 0.1 * scale.max(1.0);
+                prop_assert!((x - p.x).abs() < near && (y - p.y).abs() < near, "{x},{y} is not {p:?}");
             }
         }
     }

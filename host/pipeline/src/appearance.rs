@@ -1,31 +1,30 @@
-//! Appearance descriptor of an object, as comparable numbers: colour and brightness, band by band
-//! from top to bottom.
+//! Appearance descriptor of an object: histograms of colour and brightness, band by band from top
+//! to bottom.
 //!
 //! The picture is cut into horizontal bands; for each there is a histogram of brightness and one of
 //! hue, in which a pixel counts by how colourful it is. Square roots are taken (comparing by cosine
-//! is then the Hellinger affinity of the histograms), the mean is taken off, so that two things
+//! is then the Hellinger affinity of the histograms), the mean is subtracted, so that two objects
 //! that have nothing in common come out near 0 rather than near .7, and the whole has length 1: the
-//! cosine similarity of two objects is the sum of the products.
+//! cosine similarity of two objects is the dot product.
 //!
-//! It tells a red coat from a black one, not two people in the same uniform.
+//! It distinguishes a red coat from a black one, not two people in the same uniform.
 
 use ocellus_core::{Rect, RgbImage, Size};
 use ocellus_media::Frame;
 
-/// Pixels that are looked at: a few hundred suffice for histograms, and swscale averages what lies
-/// between.
-const LOOK: Size = Size { width: 16, height: 32 };
+/// Size of the sampled picture: a few hundred pixels suffice for histograms, and swscale averages.
+const SAMPLE: Size = Size { width: 16, height: 32 };
 const BANDS: usize = 4;
 const BRIGHTNESS: usize = 6;
 const HUES: usize = 8;
 const BINS: usize = BRIGHTNESS + HUES;
 
-/// The appearance of what lies within `rect`; empty where that is outside the frame.
+/// The descriptor of the region `rect`: 56 numbers; empty where it lies outside the frame.
 pub(crate) fn appearance(frame: &Frame, rect: Rect) -> Vec<f32> {
-    // The edges of a box show what is behind.
+    // The margins of a box show the background.
     let (dx, dy) = (rect.width() * 0.1, rect.height() * 0.05);
     let inner = Rect::new(rect.left + dx, rect.top + dy, rect.right - dx, rect.bottom - dy);
-    frame.colours(inner, LOOK).map_or_else(|_| Vec::new(), |image| descriptor(&image))
+    frame.colours(inner, SAMPLE).map_or_else(|_| Vec::new(), |image| descriptor(&image))
 }
 
 fn descriptor(image: &RgbImage) -> Vec<f32> {
@@ -36,7 +35,7 @@ fn descriptor(image: &RgbImage) -> Vec<f32> {
         let &[r, g, b] = pixel else { continue };
         let [r, g, b] = [r, g, b].map(|v| f32::from(v) / 255.0);
         let brightness = (r + g + b) / 3.0;
-        // The two axes of colour that are at right angles to grey.
+        // The two axes of the colour plane perpendicular to grey.
         let (x, y) = (r - (g + b) / 2.0, (g - b) * 0.866);
         let hue = (y.atan2(x) / std::f32::consts::TAU).rem_euclid(1.0);
         spread(&mut bins, band * BINS, BRIGHTNESS, brightness * (BRIGHTNESS - 1) as f32, false, 1.0);
@@ -52,8 +51,7 @@ fn descriptor(image: &RgbImage) -> Vec<f32> {
     bins
 }
 
-/// Shares `weight` out between the two bins that `at` lies between, so that nothing jumps at a
-/// bin's edge.
+/// Splits `weight` between the two bins next to `at`, so that the histogram is continuous.
 fn spread(bins: &mut [f32], first: usize, count: usize, at: f32, around: bool, weight: f32) {
     let low = at.floor();
     let share = at - low;
@@ -71,8 +69,8 @@ mod tests {
 
     fn picture(colour: impl Fn(u32) -> [u8; 3]) -> RgbImage {
         let data =
-            (0..LOOK.height).flat_map(|y| std::iter::repeat_n(colour(y), LOOK.width as usize)).flatten().collect();
-        RgbImage { width: LOOK.width, height: LOOK.height, data }
+            (0..SAMPLE.height).flat_map(|y| std::iter::repeat_n(colour(y), SAMPLE.width as usize)).flatten().collect();
+        RgbImage { width: SAMPLE.width, height: SAMPLE.height, data }
     }
 
     fn similarity(a: &RgbImage, b: &RgbImage) -> f32 {

@@ -1,10 +1,10 @@
-//! Hard cuts: where a recording goes on with another picture altogether.
+//! Detection of hard cuts, where a recording continues with another scene.
 //!
 //! A frame is compared with the one before on a coarse grid of grey levels. At a cut a large part
-//! of the grid changes at once; a thing that moves, however large, changes less of it, and a flash
-//! or a fade changes all of it by little. On recordings with known cuts, 40 to 74 % of the cells
-//! change at a cut and at most 17 % anywhere else (a person close to the camera, vehicles from
-//! above), so that the threshold lies in the middle.
+//! of the grid changes at once; an object that moves, however large, changes less of it, and a
+//! flash or a fade changes all of it by little. On recordings with known cuts, 40 to 74 % of the
+//! cells change at a cut and at most 17 % anywhere else (a person close to the camera, vehicles
+//! from above), so that the threshold lies in the middle.
 
 use ocellus_core::{InputImage, InputSpec};
 
@@ -23,19 +23,19 @@ pub(crate) struct CutDetector {
 }
 
 impl CutDetector {
-    /// Whether a cut lies before this frame, which is given as a detector sees it. Never before the
-    /// first.
+    /// Whether a cut lies before this frame, given as a detector's input. False for the first
+    /// frame.
     pub(crate) fn is_cut(&mut self, image: &InputImage) -> bool {
         let now = grid(image);
         let before = self.before.replace((image.spec, now.clone()));
         let Some((spec, before)) = before else { return false };
         let changed = now.iter().zip(&before).filter(|(a, b)| a.abs_diff(**b) > CHANGE).count();
-        // Frames of another shape are another picture.
+        // Frames of another size are another scene.
         spec != image.spec || changed as f32 > CUT * now.len() as f32
     }
 }
 
-/// Mean levels of the cells: of all channels together, since only differences count.
+/// Mean level of each cell over all channels, since only differences count.
 fn grid(image: &InputImage) -> Vec<u8> {
     let (size, _) = image.spec.fit(image.frame);
     let line = image.spec.width as usize * 3;
@@ -58,7 +58,7 @@ mod tests {
 
     use super::*;
 
-    /// A picture whose pixels follow from their place.
+    /// A picture with these levels by column and row.
     fn image(level: impl Fn(usize, usize) -> u8) -> InputImage {
         let spec = InputSpec { width: 64, height: 64, order: ChannelOrder::Rgb, fill: 114 };
         let data = (0..64).flat_map(|y| (0..64).map(move |x| (x, y))).flat_map(|(x, y)| [level(x, y); 3]).collect();
@@ -75,10 +75,10 @@ mod tests {
     }
 
     #[test]
-    fn something_large_that_moves_is_no_cut() {
+    fn a_large_object_that_moves_is_no_cut() {
         let mut cuts = CutDetector::default();
-        let thing = |left: usize| image(move |x, y| if (left..left + 16).contains(&x) && y < 24 { 255 } else { 0 });
-        assert!(!cuts.is_cut(&thing(0)));
-        assert!(!cuts.is_cut(&thing(16)));
+        let object = |left: usize| image(move |x, y| if (left..left + 16).contains(&x) && y < 24 { 255 } else { 0 });
+        assert!(!cuts.is_cut(&object(0)));
+        assert!(!cuts.is_cut(&object(16)));
     }
 }

@@ -1,31 +1,16 @@
-//! Frames of a source that was decoded before, once more.
+//! Reader of single frames of a source that was decoded before.
 //!
-//! Guarantees: a frame that it gives is the one of that number. It is looked for where its time
-//! says, and taken only where its time is the same to the last bit; otherwise the source is decoded
-//! from its beginning. Ends when it is dropped; in between, [`FrameReader::rest`] lets go of the
-//! decoder.
+//! Guarantees: a frame that it returns is the one with that index. It seeks by the frame's time,
+//! and takes what it finds only where the time is equal to the last bit; otherwise it decodes from
+//! the beginning. Ends when it is dropped; in between, [`FrameReader::close`] closes the decoder.
 
-use ocellus_core::{Error, ErrorKind, Result, ShotSummary};
+use ocellus_core::{Error, ErrorKind, Result};
 use ocellus_media::{Decoder, Frame, Input, Interrupt};
 
-use crate::job::public;
+use crate::source::{Place, public};
 
-/// What lies so many frames ahead is decoded up to, not looked for.
+/// Frames ahead up to which the reader decodes instead of seeking.
 const NEAR: u64 = 50;
-
-/// Where a frame stands in its source.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Place {
-    pub index: u64,
-    /// Seconds.
-    pub time: f64,
-}
-
-impl From<&ShotSummary> for Place {
-    fn from(shot: &ShotSummary) -> Self {
-        Self { index: shot.frame, time: shot.time }
-    }
-}
 
 pub(crate) struct FrameReader {
     input: Input,
@@ -45,16 +30,16 @@ impl FrameReader {
         Ok(self.decoder()?.is_live())
     }
 
-    /// Finds frames from now on even though the interrupt is raised.
+    /// Reads on even though the interrupt is raised.
     pub(crate) fn ignore_interrupt(&mut self) {
         self.interrupt = Interrupt::new();
-        self.rest();
+        self.close();
     }
 
-    /// The frame there.
+    /// The frame at this place.
     ///
     /// # Errors
-    /// A source that cannot be read any more, or ends before it.
+    /// The source cannot be read any more, or ends before it.
     pub(crate) fn frame(&mut self, place: Place) -> Result<Frame> {
         let ahead = self.last.as_ref().and_then(|last| place.index.checked_sub(last.index()));
         if ahead == Some(0)
@@ -62,21 +47,21 @@ impl FrameReader {
         {
             return Ok(last.clone());
         }
-        // From the beginning, too, what is near is not looked for.
+        // Near the beginning, too, decoding is cheaper than seeking.
         if ahead.map_or(place.index > NEAR, |ahead| ahead > NEAR) {
             self.seek(place)?;
         } else if ahead.is_none() && self.last.is_some() {
-            self.rest();
+            self.close();
         }
         loop {
             match &self.last {
                 Some(last) if last.index() == place.index => return Ok(last.clone()),
-                Some(last) if last.index() > place.index => self.rest(),
+                Some(last) if last.index() > place.index => self.close(),
                 _ => {}
             }
             self.last = self.decoder()?.next_frame().map_err(public)?;
             if self.last.is_none() {
-                self.rest();
+                self.close();
                 return Err(Error::new(
                     ErrorKind::Conflict,
                     format!("The video's source ends before frame {}.", place.index),
@@ -85,17 +70,17 @@ impl FrameReader {
         }
     }
 
-    /// Goes to a frame by its time; back to the beginning where it is not found there.
+    /// Seeks to a frame by its time; back to the beginning where that is another frame.
     fn seek(&mut self, place: Place) -> Result<()> {
         let decoder = self.decoder()?;
-        // A source that cannot do this is opened again below.
+        // A source that cannot seek is opened again by the next read.
         let found = decoder.seek(place.time).and_then(|()| {
             decoder.go_on(place.index, 0.0);
             decoder.next_frame()
         });
         match found {
             Ok(Some(frame)) if frame.time() == place.time => self.last = Some(frame),
-            _ => self.rest(),
+            _ => self.close(),
         }
         Ok(())
     }
@@ -108,8 +93,8 @@ impl FrameReader {
         Ok(self.decoder.insert(decoder))
     }
 
-    /// Lets go of the decoder until the next frame is wanted.
-    pub(crate) fn rest(&mut self) {
+    /// Closes the decoder until the next frame is read.
+    pub(crate) fn close(&mut self) {
         (self.decoder, self.last) = (None, None);
     }
 }

@@ -1,10 +1,10 @@
-//! Job spec: the specification that a job runs by, written down when it is asked for, so that later
+//! Job spec: the specification that a job runs by, written when it is requested, so that later
 //! changes of its video do not reach it.
 //!
 //! Networks and plugins are pinned by their digests. Pins do not choose: a job runs with what is
 //! installed under a name when it begins, since plugins may be replaced even while it runs. They
-//! say whether that is what was installed when it was asked for, and the log tells where it is not.
-//! One whose network or plugin is gone altogether ends MISCONFIGURED.
+//! say whether that is what was installed when it was requested; the server's log names what is
+//! not. One whose network or plugin is gone altogether ends MISCONFIGURED.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::analysis::plugins_of;
 
-/// `plan.json`.
+/// Contents of `plan.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct JobSpec {
     pub stream_settings: StreamSettings,
@@ -28,9 +28,8 @@ pub(crate) struct JobSpec {
     pub pins: Pins,
 }
 
-/// Digests by names, of what was installed when the job was asked for. Where there are none, that
-/// was not known: version 0.1 did not write them down, and networks have none while they are being
-/// loaded.
+/// Digests by names, of what was installed when the job was requested. `None` where that was not
+/// known: version 0.1 did not write them, and networks have none while they are being loaded.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Pins {
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -53,7 +52,7 @@ impl JobSpec {
         }
     }
 
-    /// The spec of a job, as it was written down.
+    /// The spec of a job, as it was written.
     ///
     /// # Errors
     /// `Internal` where it cannot be read, with a sentence for the user.
@@ -70,8 +69,7 @@ impl JobSpec {
         serde_json::from_value(written).map_err(Error::internal)
     }
 
-    /// A video as the job is to see it: what the spec says of it in place of what its record says
-    /// by now.
+    /// The video's record with the fields that the spec fixes.
     pub(crate) fn over(&self, video: VideoRecord) -> VideoRecord {
         let Self { stream_settings, url, router_url, camera, camera_group, .. } = self.clone();
         VideoRecord { stream_settings, url, router_url, camera, camera_group, ..video }
@@ -79,7 +77,7 @@ impl JobSpec {
 }
 
 impl Pins {
-    /// What a job by these settings would run with now. Waits for nothing.
+    /// The digests of what a job by these settings would run with now. Does not block.
     pub(crate) fn of(
         settings: &StreamSettings,
         detectors: &Detectors,
@@ -87,28 +85,27 @@ impl Pins {
         plugins: &Plugins,
     ) -> Self {
         let types: Vec<&ObjectType> = settings.active().map(|(t, _)| t).collect();
-        let (found_by, told_apart_by) = (detectors.report(), embedders.report());
-        let detectors = found_by
+        let (detectors_now, embedders_now) = (detectors.report(), embedders.report());
+        let detectors = detectors_now
             .detectors
             .into_iter()
             .filter(|d| d.types.iter().any(|t| types.contains(&t)))
             .map(|d| (d.name, d.digest));
         let embedders =
-            told_apart_by.embedders.into_iter().filter(|e| types.contains(&&e.object_type)).map(|e| (e.name, e.digest));
+            embedders_now.embedders.into_iter().filter(|e| types.contains(&&e.object_type)).map(|e| (e.name, e.digest));
         let plugins = plugins_of(settings)
             .filter_map(|(kind, name)| Some((name.to_owned(), plugins.digest(kind, name)?.to_string())));
         Self {
-            detectors: (!found_by.loading).then(|| detectors.collect()),
-            embedders: (!told_apart_by.loading).then(|| embedders.collect()),
+            detectors: (!detectors_now.loading).then(|| detectors.collect()),
+            embedders: (!embedders_now.loading).then(|| embedders.collect()),
             plugins: Some(plugins.collect()),
         }
     }
 
-    /// What is installed now and is not what was pinned, in words: "plugin quality (pinned 0f…,
-    /// installed 1e…)".
+    /// What differs between pinned and installed, as "plugin quality (pinned 0f…, installed 1e…)".
     pub(crate) fn differences(&self, now: &Self) -> Vec<String> {
         let mut differences = Vec::new();
-        for (what, pinned, installed) in [
+        for (kind, pinned, installed) in [
             ("detector", &self.detectors, &now.detectors),
             ("embedder", &self.embedders, &now.embedders),
             ("plugin", &self.plugins, &now.plugins),
@@ -119,7 +116,7 @@ impl Pins {
                     |of: &BTreeMap<String, String>| of.get(name).map_or_else(|| "none".to_owned(), Clone::clone);
                 let (pinned, installed) = (digest(pinned), digest(installed));
                 if pinned != installed {
-                    differences.push(format!("{what} {name} (pinned {pinned}, installed {installed})"));
+                    differences.push(format!("{kind} {name} (pinned {pinned}, installed {installed})"));
                 }
             }
         }
@@ -138,10 +135,12 @@ mod tests {
     }
 
     #[test]
-    fn a_plan_of_0_1_is_read_and_pins_nothing() {
+    fn a_spec_of_0_1_is_read_and_pins_nothing() {
         let schema = ocellus_core::SettingsSchema::new(&[ObjectType::car()], &["simple_iou".into()], &[]).unwrap();
         let settings = serde_json::to_value(schema.complete(None).unwrap()).unwrap();
-        let old = json!({"stream_settings": settings, "url": null, "router_url": "http://r/", "camera": 4, "camera_group": 1});
+        let old = json!({
+            "stream_settings": settings, "url": null, "router_url": "http://r/", "camera": 4, "camera_group": 1,
+        });
         let spec = JobSpec::parse(old.clone()).unwrap();
         assert_eq!(spec.pins, Pins::default());
         assert_eq!(serde_json::to_value(&spec).unwrap(), old, "and is written as it was");
@@ -152,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_what_was_pinned_is_named() {
+    fn differences_from_the_pins_are_named() {
         let before = Pins {
             detectors: None,
             embedders: pins(&[]),

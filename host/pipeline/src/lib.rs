@@ -1,23 +1,23 @@
 //! Processing pipeline: from a video's settings to a running job.
 //!
 //! Owns: the queue's workers, the stages of a job and what passes between them, the choice of the
-//! best shot, what quality means, and the posting of objects. Guarantees:
+//! best shot, the measure of quality, and the delivery of objects. Guarantees:
 //!
 //! * What follows the detection log ([`analysis`]) is a function of the log, the settings and the
-//!   plugins. A job that was cut off goes on behind its own log and makes the same objects under
+//!   plugins. A job that was cut off continues after its own log and makes the same objects under
 //!   the same ids, or begins anew under another number.
-//! * A job runs by its [`job_spec`]; what is changed of its video later does not reach it.
-//! * What is found is delivered, however long its router is away; no job waits for that.
+//! * A job runs by its [`job_spec`]; later changes of its video do not reach it.
+//! * Objects are delivered, however long their router is unreachable; no job waits for that.
 //! * Nothing is delivered before it is in the archive, and nothing is in the archive before the log
 //!   that it follows from.
-//! * A job ends in a status; whatever goes wrong in it ends that job alone.
+//! * A job ends in a status; a fault in it ends that job alone.
 //!
 //! ```text
-//! decode + scale ──▶ detect ──▶ log ─▶ filters ─▶ tracker ─▶ best shot ─▶ filters ─▶ archive ──▶ outbox
-//!   (a thread)     (a thread)   └────────────── the job's own thread ──────────────┘          (tasks)
+//! decode ─▶ detect ─▶ log ─▶ filters ─▶ tracker ─▶ best shot ─▶ filters ─▶ archive ─▶ outbox
+//! (thread)  (thread)  └────────────────── the job's own thread ──────────────────┘    (tasks)
 //! ```
 //!
-//! Queues between the threads are bounded: a job holds a handful of frames, and one for each open
+//! Queues between the threads are bounded: a job holds a handful of frames, and a few for each open
 //! track.
 
 #![warn(missing_docs)]
@@ -41,14 +41,15 @@ mod recording;
 mod replay;
 mod screenshot;
 mod search;
+mod settings;
+mod source;
 
+pub use analysis::{Decision, DecisionStage};
 pub use engine::{DecodingReport, Engine, EngineConfig, Health, Running};
 pub use identity::{Point, agglomerate};
-pub use job::settings_schema;
 pub use outbox::{Deliveries, OutboxConfig, RouterToken, SigningSecret};
 pub use quality::quality;
-pub use replay::{
-    Change, Decision, DecisionStage, Diff, Explained, Replay, Wanted, compare, decisions, replay, settings_of,
-};
+pub use replay::{Change, Diff, Explained, Replay, Wanted, compare, decisions, replay, settings_of};
 pub use screenshot::ScreenshotQuery;
 pub use search::{Search, SearchQuery, Similar};
+pub use settings::settings_schema;

@@ -1,8 +1,8 @@
-//! The motion gate: frames in which nothing moved need not be looked at.
+//! Motion gate: frames without motion are not shown to detectors.
 //!
 //! Intensity is the mean absolute difference of luma, as a share of white, between a frame and the
-//! last one that was looked at, both scaled to a small picture. Comparing with the last one *looked
-//! at* means that slow motion adds up until it shows. Sensor noise is averaged away by the scaling
+//! last one that passed, both scaled to a small picture. Comparing with the last one that *passed*
+//! means that slow motion adds up until it passes. Sensor noise is averaged away by the scaling
 //! and stays near .002; a person who walks through a hall makes .01 to .03; a pan of the camera .1
 //! and more.
 
@@ -16,7 +16,7 @@ pub(crate) struct MotionGate {
     threshold: f64,
     scaler: Scaler,
     before: Option<Vec<u8>>,
-    /// What it was measured in before.
+    /// Buffer for the next measurement.
     spare: Vec<u8>,
 }
 
@@ -25,19 +25,19 @@ impl MotionGate {
         Self { threshold, scaler: Scaler::new(), before: None, spare: Vec::new() }
     }
 
-    /// Whether nothing moved within `region` since the last frame of which this was not said. Never
+    /// Whether nothing moved within `region` since the last frame for which this was false. False
     /// for the first frame.
-    pub(crate) fn is_still(&mut self, frame: &Frame, region: Rect) -> bool {
+    pub(crate) fn is_static(&mut self, frame: &Frame, region: Rect) -> bool {
         if self.threshold <= 0.0 {
             return false;
         }
-        // What cannot be measured is looked at.
+        // A frame that cannot be measured passes.
         let mut now = std::mem::take(&mut self.spare);
         let measured = self.scaler.brightness(frame, region, LOOK, &mut now);
         measured.is_ok() && self.compare(now)
     }
 
-    /// What was looked at last is not to be compared with.
+    /// The last frame that passed is not compared with any more.
     pub(crate) fn forget(&mut self) {
         self.before = None;
     }
@@ -52,6 +52,7 @@ impl MotionGate {
     }
 }
 
+/// Mean absolute difference of luma, 0..=1.
 fn intensity(a: &[u8], b: &[u8]) -> f64 {
     let sum: u64 = a.iter().zip(b).map(|(a, b)| u64::from(a.abs_diff(*b))).sum();
     sum as f64 / (a.len().max(1) as f64 * 255.0)
@@ -66,18 +67,18 @@ mod tests {
     }
 
     #[test]
-    fn noise_is_still_and_a_thing_that_moves_is_not() {
+    fn noise_is_no_motion_and_an_object_that_moves_is() {
         let mut gate = gate(0.005);
-        let still = vec![100; 64 * 36];
-        assert!(!gate.compare(still.clone()), "there is nothing to compare the first with");
-        assert!(gate.compare(still.iter().map(|v| v + 1).collect()));
-        let mut moved = still;
+        let empty = vec![100; 64 * 36];
+        assert!(!gate.compare(empty.clone()), "there is nothing to compare the first with");
+        assert!(gate.compare(empty.iter().map(|v| v + 1).collect()));
+        let mut moved = empty;
         moved.iter_mut().take(64 * 2).for_each(|v| *v = 200);
         assert!(!gate.compare(moved));
     }
 
     #[test]
-    fn nothing_is_still_since_a_frame_that_nobody_saw() {
+    fn motion_is_not_measured_from_a_dropped_frame() {
         let mut gate = gate(0.02);
         let frame = vec![100; 64 * 36];
         assert!(!gate.compare(frame.clone()) && gate.compare(frame.clone()));
@@ -89,7 +90,7 @@ mod tests {
     fn slow_motion_adds_up() {
         let mut gate = gate(0.02);
         let fade = |level: u8| vec![level; 64 * 36];
-        let seen: Vec<bool> = (100..112).map(|level| gate.compare(fade(level))).collect();
-        assert_eq!(seen.iter().filter(|still| !**still).count(), 2, "{seen:?}");
+        let is_static: Vec<bool> = (100..112).map(|level| gate.compare(fade(level))).collect();
+        assert_eq!(is_static.iter().filter(|is_static| !**is_static).count(), 2, "{is_static:?}");
     }
 }

@@ -1,7 +1,7 @@
 //! Pace at which a source is read.
 //!
-//! Owns: waiting for a frame's turn (`play_speed`), and whether frames may be dropped
-//! (`disable_drops`). A live stream brings its own pace.
+//! Owns: waiting until a frame is due (`play_speed`), and whether frames may be dropped
+//! (`disable_drops`). A live source sets the pace itself.
 
 use std::{
     thread,
@@ -11,11 +11,11 @@ use std::{
 use ocellus_core::StreamSettings;
 use ocellus_media::{Frame, Interrupt};
 
-/// How long it takes at most until an interrupt is noticed.
+/// The longest time until an interrupt is noticed.
 const SLICE: Duration = Duration::from_millis(50);
 
 pub(crate) struct Pace<'a> {
-    /// Seconds of the stream in a second; `None` is as fast as possible.
+    /// Seconds of stream time in a second; `None` is as fast as possible.
     speed: Option<f64>,
     may_drop: bool,
     interrupt: &'a Interrupt,
@@ -26,17 +26,17 @@ pub(crate) struct Pace<'a> {
 impl<'a> Pace<'a> {
     pub(crate) fn new(settings: &StreamSettings, is_live: bool, interrupt: &'a Interrupt) -> Self {
         let speed = Some(settings.play_speed).filter(|s| *s > 0.0 && !is_live);
-        // Without a pace no frame is ever late.
+        // Without a pace no frame is late.
         let may_drop = !settings.disable_drops && (speed.is_some() || is_live);
         Self { speed, may_drop, interrupt, start: None }
     }
 
-    /// A frame that finds no room is dropped instead of waiting.
+    /// Whether a frame that finds the queue full is dropped instead of waiting.
     pub(crate) fn may_drop(&self) -> bool {
         self.may_drop
     }
 
-    /// Returns when it is the frame's turn, or soon after an interrupt.
+    /// Returns when the frame is due, or soon after an interrupt.
     pub(crate) fn wait_for(&mut self, frame: &Frame) {
         let Some(speed) = self.speed else { return };
         let (start, first) = *self.start.get_or_insert_with(|| (Instant::now(), frame.time()));

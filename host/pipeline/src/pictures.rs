@@ -1,5 +1,5 @@
-//! The pictures of an object: made when it is reported, from the frames that were kept for it, and
-//! chosen when it is posted.
+//! Pictures of an object: made when it is reported, from the frames retained for it, and chosen
+//! when it is posted.
 
 use std::sync::Arc;
 
@@ -13,32 +13,32 @@ use ocellus_store::Picture;
 
 use crate::align;
 
-/// A crop shows this much more than the box on every side, so that a person can tell what it is.
+/// Margin of a crop on every side, as a share of the box, so that people recognise what it shows.
 const CROP_MARGIN: f32 = 0.15;
-/// Of the aligned face: it is small, and networks look at it.
+/// JPEG quality of the aligned face, which is small and meant for networks.
 const NORMALIZED_QUALITY: u8 = 95;
 
-/// The frames that were kept for an object; those that nobody asked for are absent.
+/// The frames retained for an object; those that the settings do not ask for are `None`.
 pub(crate) struct Frames<'a> {
     pub best: &'a Frame,
     pub first: Option<&'a Frame>,
     pub last: Option<&'a Frame>,
 }
 
-/// A frame, as filters see it that were granted pictures.
+/// A frame as the pixels of filters that were granted crops.
 pub(crate) fn pixels(frame: &Frame) -> Arc<dyn Pixels> {
-    struct Shown(Frame);
+    struct FramePixels(Frame);
 
-    impl Pixels for Shown {
+    impl Pixels for FramePixels {
         fn crop(&self, rect: Rect, size: Size) -> Option<Vec<u8>> {
             self.0.rgb(rect, size).ok().map(|image| image.data)
         }
     }
 
-    Arc::new(Shown(frame.clone()))
+    Arc::new(FramePixels(frame.clone()))
 }
 
-/// Files for the archive. `scaler` is for full frames, which are all of one size.
+/// The pictures of an object, encoded. `scaler` is for full frames, which are all of one size.
 pub(crate) fn make(
     scaler: &mut Scaler,
     frames: &Frames<'_>,
@@ -68,14 +68,14 @@ pub(crate) fn make(
     Ok(files)
 }
 
-/// Of faces, aligned by their landmarks. Of everything else the padded crop is what networks want,
-/// and that is the thumbnail.
+/// The face, aligned by its landmarks. For other types the padded crop serves networks, and that is
+/// the thumbnail.
 fn normalized(frame: &Frame, object: &ObjectRecord) -> Option<RgbImage> {
     align::aligned(frame, object.landmarks.as_ref()?, &align::PLACES, align::SIZE)
 }
 
-/// What an object's thumbnail shows; may reach over the frame's edge. Its edges lie where
-/// [`Frame::jpeg`] has the least to do.
+/// The region of an object's thumbnail; may reach over the frame's edge. Its edges are even, so
+/// that [`Frame::jpeg`] need not resample chroma.
 fn crop(shot: &ShotSummary) -> Rect {
     let [left, top, right, bottom] = shot.bbox.map(|v| v as f32);
     let Rect { left, top, right, bottom } = Rect::new(left, top, right, bottom).padded(CROP_MARGIN);
@@ -89,10 +89,10 @@ fn shown(settings: &StreamSettings, detector: &DetectorSettings) -> Option<Regio
     settings.rot.filter(|_| detector.fullframe_crop_rot)
 }
 
-/// What a post of this object carries, in the order of preference: of several pictures for one
-/// part, the first that there is.
+/// The parts of a post of this object, each with the pictures that may be sent for it, in order of
+/// preference.
 pub(crate) fn posted(object: &ObjectRecord, detector: &DetectorSettings) -> Vec<(Part, &'static [Picture])> {
-    // The switches speak of the post at the end of a track.
+    // The settings are about the post at the end of a track.
     let overall = object.bs_type == BestShotType::Overall;
     let mut parts: Vec<(Part, &'static [Picture])> = Vec::new();
     if detector.post_best_track_frame || !overall {

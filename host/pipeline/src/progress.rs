@@ -1,6 +1,7 @@
-//! The figures of a running job, as the API shows them while it runs.
+//! Progress of a running job, as the API shows it while it runs.
 //!
-//! Written by the job, read by anyone. Ends with the job, which puts what is here into the archive.
+//! Written by the job, read by requests. Ends with the job, whose final state takes it into the
+//! archive.
 
 use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
@@ -14,22 +15,24 @@ pub(crate) struct Progress {
     state: Mutex<State>,
 }
 
-/// What the log of a job says that is taken up again.
+/// Progress that the log of a resumed job has already.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct LoggedProgress {
     processed: u64,
-    still: u64,
-    /// Numbers that are missing.
+    /// Frames without motion.
+    is_static: u64,
+    /// Frames whose numbers are missing.
     dropped: u64,
+    /// The number of the next frame.
     next: u64,
-    /// Of the last frame.
+    /// Stream time of the last frame in seconds.
     time: f64,
 }
 
 impl LoggedProgress {
     pub(crate) fn add(&mut self, record: &FrameRecord) {
         if record.still {
-            self.still += 1;
+            self.is_static += 1;
         } else {
             self.processed += 1;
         }
@@ -39,7 +42,7 @@ impl LoggedProgress {
     }
 
     pub(crate) fn frames(&self) -> u64 {
-        self.processed + self.still
+        self.processed + self.is_static
     }
 }
 
@@ -66,7 +69,7 @@ impl Progress {
         Self { started: Instant::now(), cpu: Arc::default(), state: Mutex::new(state) }
     }
 
-    /// What the job's threads take.
+    /// CPU time of the job's threads, by stage.
     pub(crate) fn cpu(&self) -> &Arc<CpuMeter> {
         &self.cpu
     }
@@ -77,12 +80,12 @@ impl Progress {
         state.set_frame(info.size);
     }
 
-    /// Objects that the archive has of the job already.
-    pub(crate) fn holds(&self, counts: BTreeMap<ObjectType, u64>) {
+    /// Sets the numbers of objects that the archive has of the job already.
+    pub(crate) fn set_counts(&self, counts: BTreeMap<ObjectType, u64>) {
         self.state.lock().counts = counts;
     }
 
-    /// Nothing counts any more of what there was of the job.
+    /// Resets everything but the number of starts.
     pub(crate) fn begin_anew(&self) {
         let mut state = self.state.lock();
         (state.status, state.known) = (VideoStatus::Starting, 0);
@@ -90,13 +93,13 @@ impl Progress {
         state.statistic = Statistic { job_starts: state.statistic.job_starts, ..Statistic::default() };
     }
 
-    /// The job goes on behind what its log and its archive hold already.
-    pub(crate) fn go_on(&self, known: &LoggedProgress, counts: BTreeMap<ObjectType, u64>) {
+    /// The job continues after what its log and its archive have already.
+    pub(crate) fn resume(&self, known: &LoggedProgress, counts: BTreeMap<ObjectType, u64>) {
         let mut state = self.state.lock();
         state.status = VideoStatus::InProgress;
         (state.counts, state.known) = (counts, known.frames());
         let statistic = &mut state.statistic;
-        (statistic.frames_processed, statistic.frames_imotion_skipped) = (known.processed, known.still);
+        (statistic.frames_processed, statistic.frames_imotion_skipped) = (known.processed, known.is_static);
         statistic.frames_dropped = known.dropped;
         (statistic.processed_duration, statistic.last_stream_timestamp) = (known.time, known.time);
     }
@@ -131,13 +134,13 @@ impl Progress {
         f(&mut self.state.lock().statistic);
     }
 
-    /// Puts the figures into the record of a video whose job this is; its status, too.
+    /// Writes progress and status into the record of the job's video.
     pub(crate) fn write_to(&self, record: &mut VideoRecord) {
         let state = self.state.lock();
         if record.status.may_move_to(state.status) {
             record.status = state.status;
         }
-        // A stream that does not say how long it is turned out to be as long as it was.
+        // A stream without a declared duration is as long as it has been so far.
         record.source_len = state.source_len.or(Some(state.statistic.last_stream_timestamp).filter(|t| *t > 0.0));
         record.frame_width = state.frame.map(|f| f.width);
         record.frame_height = state.frame.map(|f| f.height);

@@ -2,8 +2,8 @@
 //!
 //! Quality is a product of terms, each 1 where a picture is good enough in that respect and falling
 //! to a floor where it is useless: one bad property spoils a picture, and no number of good ones
-//! makes up for it. All terms are ramps between two figures that were set by looking at pictures;
-//! the table in the crate's README says what came out.
+//! makes up for it. All terms are ramps between two values that were set by inspecting pictures;
+//! `docs/analysis.md` of this crate has results.
 //!
 //! | term | from | face | body, car, others |
 //! |---|---|---|---|
@@ -35,7 +35,7 @@ impl Ramp {
     }
 }
 
-/// Where the terms of one kind of object begin and end.
+/// Ramps of the terms for one kind of object.
 struct Scale {
     confidence: Ramp,
     size: Ramp,

@@ -1,7 +1,7 @@
-//! Keeping the stream of a URL as the video's source file (`enable_recorder`, `record_audio`).
+//! Recording of the stream of a URL as the video's source file (`enable_recorder`, `record_audio`).
 //!
-//! Owns the file while the job writes it. It becomes the source when the job has ended, however it
-//! did, as long as there is a picture in it; dropped before that, it leaves nothing.
+//! Owns the file while the job writes it. The file becomes the source when the job has ended,
+//! whatever its status, if it has a packet at all; dropped before that, it leaves nothing.
 
 use std::sync::Arc;
 
@@ -14,11 +14,11 @@ use tracing::warn;
 pub(crate) struct Recording {
     upload: Upload,
     audio: bool,
-    /// What the decoder made of it.
+    /// Set by the decoding thread at its end.
     outcome: Arc<Mutex<Option<ocellus_media::Recording>>>,
 }
 
-/// The end of a recording that a decoding thread has to bring about.
+/// The part of a recording that a decoding thread ends.
 pub(crate) struct RecordingHandle(Arc<Mutex<Option<ocellus_media::Recording>>>);
 
 impl Recording {
@@ -33,6 +33,7 @@ impl Recording {
         Ok(Some(Self { upload, audio: settings.record_audio, outcome: Arc::default() }))
     }
 
+    /// Has the decoder record from now on.
     pub(crate) fn attach(&self, decoder: &mut Decoder) -> Result<RecordingHandle> {
         decoder.record(self.upload.handle().map_err(Error::internal)?, self.audio);
         Ok(RecordingHandle(Arc::clone(&self.outcome)))
@@ -57,18 +58,19 @@ impl Recording {
     }
 }
 
-/// What a recording has become.
+/// Result of a recording.
 #[derive(Default)]
 pub(crate) struct RecordingResult {
     /// The video's record, now that it has a file.
     pub record: Option<VideoRecord>,
-    /// Seconds. A source that broke off may have claimed more.
+    /// Seconds. A source that broke off may have declared more.
     pub length: Option<f64>,
-    /// What the user should know went wrong.
+    /// What went wrong, for the user.
     pub problem: Option<String>,
 }
 
 impl RecordingHandle {
+    /// Ends the recording.
     pub(crate) fn take_from(&self, decoder: &mut Decoder) {
         *self.0.lock() = decoder.finish_recording();
     }

@@ -1,23 +1,24 @@
-//! One frame of a video as a JPEG, for people to know it by.
+//! Screenshot of a video: one frame as a JPEG.
 
 use ocellus_core::{Error, Result, StreamSettings};
 use ocellus_media::{Decoder, Frame, Input, Interrupt};
 
-use crate::job::public;
+use crate::source::public;
 
-/// The video's screenshot is taken this far into it, so as not to show the black that many begin
-/// with; earlier in a video that is shorter than ten times this. Seconds.
-const INTO: f64 = 1.0;
+/// Seconds from the start at which the screenshot is taken, since many videos begin black; a tenth
+/// of the duration of videos shorter than ten times this.
+const OFFSET: f64 = 1.0;
 
-/// What a client wants to see.
+/// Size, quality and region of a screenshot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ScreenshotQuery {
     /// Pixels; with both given the picture fits into them, its proportions kept.
     pub width: Option<u32>,
+    /// As `width`.
     pub height: Option<u32>,
     /// JPEG quality, 0..=100.
     pub quality: Option<u8>,
-    /// Only what lies within the settings' `rot`.
+    /// Crop to the settings' `rot`.
     pub rot: bool,
 }
 
@@ -27,7 +28,7 @@ impl Default for ScreenshotQuery {
     }
 }
 
-/// Opens the source and takes a picture of it. Blocks, for a URL as long as it takes; ends once
+/// Opens the source and encodes one frame of it. Blocks, for a URL without a limit, until
 /// `interrupt` is raised.
 pub(crate) fn take(
     input: &Input,
@@ -38,7 +39,7 @@ pub(crate) fn take(
     let frame = representative(input, interrupt)?;
     let region = settings.rot.filter(|_| query.rot).map(|r| r.to_rect());
     let shown = region.unwrap_or(frame.size().to_rect());
-    // The longer side that makes the picture fit into what was asked for.
+    // The longer side of the picture that fits into the requested size.
     let scale = [query.width.map(|w| w as f32 / shown.width()), query.height.map(|h| h as f32 / shown.height())]
         .into_iter()
         .flatten()
@@ -50,9 +51,9 @@ pub(crate) fn take(
 fn representative(input: &Input, interrupt: &Interrupt) -> Result<Frame> {
     let open = || Decoder::open(input, interrupt).map_err(public);
     let mut decoder = open()?;
-    let at = decoder.info().duration.map_or(0.0, |d| (d / 10.0).min(INTO));
+    let at = decoder.info().duration.map_or(0.0, |d| (d / 10.0).min(OFFSET));
     if at > 0.0 && decoder.seek(at).is_err() {
-        // Some sources cannot seek; what the attempt left of the decoder is not worth keeping.
+        // Some sources cannot seek, and leave the decoder somewhere else.
         decoder = open()?;
     }
     match decoder.next_frame().map_err(public)? {

@@ -1,7 +1,6 @@
-//! Search by a picture: the objects that look most like what it shows.
+//! Similarity search by a picture: the objects that look most like what it shows.
 //!
-//! The picture goes the way of a job's frames: the same detectors find the thing, the same embedder
-//! looks at it.
+//! The picture is processed as a job's frames are, by the same detectors and embedders.
 
 use std::sync::Arc;
 
@@ -15,100 +14,105 @@ use crate::{
     quality::quality_in,
 };
 
-/// What a detector is less sure of is not looked for.
-const SURE: f32 = 0.5;
-/// More than any camera's.
-const MOST_PIXELS: u64 = 100_000_000;
-/// What `param` says of the picture.
+/// The least score of a detection to search for.
+const MIN_SCORE: f32 = 0.5;
+/// The most pixels of a picture: more than any camera has.
+const MAX_PIXELS: u64 = 100_000_000;
+/// The `param` of errors about the picture.
 const BODY: &str = "body";
 
-/// What is looked for, and where.
+/// Query of a search: object type, scope, and limits.
 #[derive(Clone, Debug)]
 pub struct SearchQuery {
-    /// Without one, the first of face, body, car and the others that the picture shows.
+    /// `None`: the first of face, body, car and the others that the picture shows.
     pub object_type: Option<ObjectType>,
     /// In this video only.
     pub video: Option<VideoId>,
+    /// Objects to return, at most.
     pub limit: usize,
     /// The least [`Similar::similarity`], 0..=1.
     pub threshold: f32,
 }
 
-/// What the picture shows and who looks like it.
+/// Result of a search: the detection in the picture, and the objects similar to it.
 #[derive(Clone, Debug)]
 pub struct Search {
+    /// Of the detection that was searched for.
     pub object_type: ObjectType,
-    /// Left, top, right, bottom in the picture, in pixels.
+    /// `[left, top, right, bottom]` in pixels of the picture.
     pub bbox: [i32; 4],
+    /// The detector's confidence, 0..=1.
     pub score: f32,
     /// The most similar first.
     pub found: Vec<Similar>,
 }
 
+/// An object similar to the picture.
 #[derive(Clone, Debug)]
 pub struct Similar {
+    /// As the archive has it.
     pub object: ObjectRecord,
-    /// The identity that it is held to be.
+    /// The identity (cluster) that it belongs to, if any.
     pub cluster: Option<ObjectId>,
-    /// 1 where the rows are the same, and 0.5 where they are as far apart as those of one
-    /// identity may be: two to the power of minus the square of their distance over that one.
+    /// `2^-(d / same)^2`, with the distance `d` of the embeddings and the distance `same` at which
+    /// the embedder separates identities: 1 for equal embeddings, 0.5 at that distance.
     pub similarity: f32,
 }
 
-/// Finds what the picture shows; where there are several, the one that would be the best shot.
+/// Detects and embeds what the picture shows; of several detections, the one of highest quality.
 /// Blocks.
-pub(crate) fn look(
+pub(crate) fn embed(
     detectors: &Detectors,
     embedders: &Embedders,
     picture: Arc<[u8]>,
     query: &SearchQuery,
-) -> Result<Look> {
+) -> Result<Target> {
     let frame = decode(picture)?;
     let types = query.object_type.clone().map_or_else(|| detectors.types(), |t| vec![t]);
-    let mut seen = Vec::new();
+    let mut detections = Vec::new();
     let detectors = detectors.for_types(&types);
     if let (true, Some(wanted)) = (detectors.is_empty(), &query.object_type) {
         return Err(Error::bad_param("type", format!("No detector for {wanted} is installed.")));
     }
     for detector in detectors {
         let input = Scaler::new().input(&frame, &detector.input(frame.size()), None).map_err(Error::internal)?;
-        seen.extend(detector.detect(vec![input]).map_err(Error::internal)?.into_iter().flatten());
+        detections.extend(detector.detect(vec![input]).map_err(Error::internal)?.into_iter().flatten());
     }
-    seen.retain(|d| d.score >= SURE && types.contains(&d.object_type));
-    // By type, the best to be seen first, and of those that are seen as well the largest.
-    let mut seen: Vec<_> =
-        seen.into_iter().map(|d| (quality_in(&frame, &d), d.rect.width() * d.rect.height(), d)).collect();
-    seen.sort_by(|(q, area, a), (r, other, b)| {
+    detections.retain(|d| d.score >= MIN_SCORE && types.contains(&d.object_type));
+    // By type, those of highest quality first, and of equals the largest.
+    let mut detections: Vec<_> =
+        detections.into_iter().map(|d| (quality_in(&frame, &d), d.rect.width() * d.rect.height(), d)).collect();
+    detections.sort_by(|(q, area, a), (r, other, b)| {
         a.object_type.cmp(&b.object_type).then_with(|| r.total_cmp(q)).then_with(|| other.total_cmp(area))
     });
-    for (_, _, RawDetection { object_type, rect, score, landmarks }) in seen {
-        let thing = Crop { frame: &frame, object_type: &object_type, rect, landmarks: landmarks.as_ref() };
-        if let Some(row) = identity::rows(embedders, &[thing], &Arc::default())?.pop().flatten() {
+    for (_, _, RawDetection { object_type, rect, score, landmarks }) in detections {
+        let crop = Crop { frame: &frame, object_type: &object_type, rect, landmarks: landmarks.as_ref() };
+        if let Some(vector) = identity::embed(embedders, &[crop], &Arc::default())?.pop().flatten() {
             let bbox = [rect.left, rect.top, rect.right, rect.bottom].map(|v| v.round() as i32);
-            return Ok(Look { object_type, bbox, score, row });
+            return Ok(Target { object_type, bbox, score, vector });
         }
     }
-    let what = query.object_type.as_ref().map_or("nothing that can be looked for".to_owned(), |t| format!("no {t}"));
-    Err(Error::bad_param(BODY, format!("The picture shows {what}.")))
+    let missing = query.object_type.as_ref().map_or("nothing that can be looked for".to_owned(), |t| format!("no {t}"));
+    Err(Error::bad_param(BODY, format!("The picture shows {missing}.")))
 }
 
-/// What a picture shows.
-pub(crate) struct Look {
+/// What a picture shows, embedded.
+pub(crate) struct Target {
     object_type: ObjectType,
     bbox: [i32; 4],
     score: f32,
-    row: Vec<f32>,
+    vector: Vec<f32>,
 }
 
-impl Look {
-    /// Who looks like it.
+impl Target {
+    /// The objects that look like it.
     pub(crate) fn find(self, archive: &Archive, embedders: &Embedders, query: &SearchQuery) -> Result<Search> {
-        let Self { object_type, bbox, score, row } = self;
+        let Self { object_type, bbox, score, vector } = self;
         let (source, same) = identity::measure(embedders, &object_type);
         let nearest = SimilarityQuery {
             object_type: &object_type,
             embedder: source,
-            vector: &row,
+            vector: &vector,
             video: query.video,
             max_distance: distance(query.threshold, same),
             limit: query.limit,
@@ -126,8 +130,8 @@ fn decode(picture: Arc<[u8]>) -> Result<Frame> {
     let input = Input { threads: 1, ..Input::new(Location::Memory(picture)) };
     let mut decoder = Decoder::open(&input, &Interrupt::new()).map_err(unreadable)?;
     let size = decoder.info().size;
-    if u64::from(size.width) * u64::from(size.height) > MOST_PIXELS {
-        let at_most = MOST_PIXELS / 1_000_000;
+    if u64::from(size.width) * u64::from(size.height) > MAX_PIXELS {
+        let at_most = MAX_PIXELS / 1_000_000;
         return Err(Error::bad_param(
             BODY,
             format!("The picture has {}x{} pixels; at most {at_most} million can be read.", size.width, size.height),
@@ -143,7 +147,7 @@ fn similarity(distance: f32, same: f32) -> f32 {
     (-(distance / same).powi(2)).exp2()
 }
 
-/// The other way round.
+/// The distance that has this [`similarity`].
 fn distance(similarity: f32, same: f32) -> f32 {
     same * (-similarity.log2()).sqrt()
 }
@@ -153,7 +157,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn similarity_is_half_where_individuals_part() {
+    fn similarity_is_half_where_identities_separate() {
         assert_eq!((similarity(0.0, 0.45), similarity(0.45, 0.45)), (1.0, 0.5));
         for s in [1.0, 0.9, 0.5, 0.1, 1e-3] {
             assert!((similarity(distance(s, 0.45), 0.45) - s).abs() < 1e-5, "{s}");

@@ -1,17 +1,22 @@
 //! Analysis of the detection log: filters, tracker, best shot, filters, objects.
 //!
-//! Guarantees: a function of the records that it is given in order, the settings and the plugins;
-//! it sees no clock, and no pixels but those that it hands on to filters that were granted them.
-//! Where a picture will be wanted it says so ([`Event::Keep`]) while the frame is at hand. One
-//! [`TypePipeline`] for each object type; types do not know each other. At a gap all tracks end,
-//! and every plugin begins anew.
+//! Guarantees: a function of the records of the log in order, the settings and the plugins; it sees
+//! no clock, and no pixels but those that it passes to filters that were granted them. It asks for
+//! a frame to be retained ([`Event::Keep`]) while the frame is at hand. One [`TypePipeline`] for
+//! each object type; types are independent of each other. At a gap all tracks end, and every plugin
+//! begins anew.
 //!
 //! | file | owns |
 //! |---|---|
 //! | `type_pipeline` | one object type: filters, tracker, selection of shots, reports |
 //! | `track` | one open track: its shots, its history, its realtime window |
+//! | `event` | output: frames to retain, objects, decisions (`decision`) |
 //! | `plugins` | which plugins the settings ask for, and with which settings |
+//! | `calls` | the calls of plugins, as an interface |
 
+mod calls;
+mod decision;
+mod event;
 mod plugins;
 mod track;
 mod type_pipeline;
@@ -19,57 +24,35 @@ mod type_pipeline;
 use std::{collections::BTreeMap, sync::Arc};
 
 use ocellus_core::{
-    DetectorSettings, FrameRecord, JobId, ObjectRecord, ObjectType, PluginUse, Size, StreamSettings, Timestamp, TrackId,
+    DetectorSettings, FrameRecord, JobId, ObjectType, PluginUse, Size, StreamSettings, Timestamp, TrackId,
 };
 use ocellus_runtime::{FilterSlot, FrameInfo, Pixels, PluginError, Plugins, StreamInfo};
 use ocellus_store::Gap;
 
-pub(crate) use self::plugins::{compares_appearances, plugins_of};
-use self::type_pipeline::TypePipeline;
-use crate::replay::Decision;
-
-/// A track, among all of a job.
-pub(crate) type TrackKey = (ObjectType, TrackId);
-
-/// What a frame is kept for, until its track is over or another frame takes its place.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Role {
-    /// It holds the best shot so far.
-    Best,
-    /// It holds the best shot so far of the present realtime window.
-    Window,
-    First,
-    Last,
-}
-
-pub(crate) enum Event {
-    /// The frame just given is to be kept.
-    Keep(TrackKey, Role),
-    /// This is reported: of a track that is over, or, as a realtime shot, of one that goes on.
-    Object(Box<ObjectRecord>),
-    /// The track is over and nothing is reported.
-    Dropped(TrackKey),
-    /// Something went no further here; only where that is asked for.
-    Decision(Decision),
-}
+pub use self::decision::{Decision, DecisionStage};
+pub(crate) use self::{
+    event::{Event, Role, TrackKey},
+    plugins::{compares_appearances, plugins_of},
+};
+use self::{track::Now, type_pipeline::TypePipeline};
 
 pub(crate) struct Analysis {
     types: Vec<TypePipeline>,
     clock: StreamClock,
     opening: Opening,
-    /// What sessions cost that a gap ended, by the names of their plugins.
+    /// Cost of the sessions that a gap ended, by the names of their plugins.
     before_gap: BTreeMap<String, PluginUse>,
     /// A gap lies before the next frame.
     after_gap: bool,
 }
 
-/// What the sessions of plugins are opened with.
+/// Parameters that the sessions of plugins are opened with.
 struct Opening {
     plugins: Plugins,
     job: JobId,
     settings: StreamSettings,
     explain: bool,
-    follow_candidates: bool,
+    follow_canaries: bool,
 }
 
 impl Opening {
@@ -80,8 +63,8 @@ impl Opening {
             let stream = StreamInfo { object_type: t.clone(), size, frame_rate };
             let mut pipeline = TypePipeline::open(&self.plugins, self.job, d, &chosen, &self.settings.plugins, stream)?;
             pipeline.recorder.asked = self.explain;
-            if self.follow_candidates {
-                pipeline.follow_candidates();
+            if self.follow_canaries {
+                pipeline.follow_canaries();
             }
             Ok(pipeline)
         };
@@ -101,26 +84,26 @@ impl Analysis {
         explain: bool,
     ) -> Result<Self, PluginError> {
         let opening =
-            Opening { plugins: plugins.clone(), job, settings: settings.clone(), explain, follow_candidates: false };
+            Opening { plugins: plugins.clone(), job, settings: settings.clone(), explain, follow_canaries: false };
         let types = opening.types(size, frame_rate)?;
         let start = settings.use_stream_timestamp.then_some(settings.start_stream_timestamp);
         Ok(Self { types, clock: StreamClock { start }, opening, before_gap: BTreeMap::new(), after_gap: false })
     }
 
-    /// Shows candidates what the plugins that serve are shown.
-    pub(crate) fn follow_candidates(&mut self) {
-        self.opening.follow_candidates = true;
-        self.types.iter_mut().for_each(TypePipeline::follow_candidates);
+    /// Makes the calls of the plugins that serve to their canaries, too, without effect.
+    pub(crate) fn follow_canaries(&mut self) {
+        self.opening.follow_canaries = true;
+        self.types.iter_mut().for_each(TypePipeline::follow_canaries);
     }
 
-    /// A number for each object type that none of its tracks so far exceeds.
+    /// The greatest track number so far, or a greater one, of each object type.
     pub(crate) fn tracks(&self) -> impl Iterator<Item = (&ObjectType, TrackId)> {
         self.types.iter().map(|pipeline| (&pipeline.recorder.object_type, pipeline.last))
     }
 
-    /// Begins anew behind a gap, once [`Self::finish`] has ended what was before it; tracks are
-    /// numbered on from there.
-    pub(crate) fn go_on_behind(&mut self, gap: &Gap) -> Result<(), PluginError> {
+    /// Begins anew after a gap, once [`Self::finish`] has ended the tracks before it; track numbers
+    /// continue.
+    pub(crate) fn resume_after(&mut self, gap: &Gap) -> Result<(), PluginError> {
         self.before_gap = self.report();
         self.after_gap = true;
         let fresh = self.opening.types(gap.header.frame_size, gap.header.frame_rate)?;
@@ -128,20 +111,20 @@ impl Analysis {
         for pipeline in &mut self.types {
             let object_type = &pipeline.recorder.object_type;
             let own = before.iter().filter(|b| b.recorder.object_type == *object_type).map(|b| b.last);
-            let said = gap.tracks.iter().filter(|(t, _)| t == object_type).map(|(_, last)| *last);
-            pipeline.base = own.chain(said).max().unwrap_or(TrackId(0));
+            let logged = gap.tracks.iter().filter(|(t, _)| t == object_type).map(|(_, last)| *last);
+            pipeline.base = own.chain(logged).max().unwrap_or(TrackId(0));
             pipeline.last = pipeline.base;
         }
         Ok(())
     }
 
-    /// Whether a filter was granted pictures: a replay has to decode then.
+    /// Whether a filter was granted crops: a replay has to decode then.
     pub(crate) fn reads_crops(&self) -> bool {
         self.types.iter().any(|pipeline| pipeline.filters.iter().any(FilterSlot::reads_crops))
     }
 
-    /// Takes the next record of the log, of a frame of this size. `pixels`: of this frame, where
-    /// they are at hand.
+    /// Processes the next record of the log. `size` and `pixels` are those of its frame; pixels
+    /// only where they are at hand.
     pub(crate) fn frame(
         &mut self,
         record: &FrameRecord,
@@ -159,14 +142,14 @@ impl Analysis {
             pixels,
         };
         for pipeline in &mut self.types {
-            let seen =
+            let detections =
                 record.seen.iter().find(|(t, _)| *t == pipeline.recorder.object_type).map_or(&[][..], |(_, d)| d);
-            pipeline.frame(&now, seen, &mut events)?;
+            pipeline.frame(&now, detections, &mut events)?;
         }
         Ok(events)
     }
 
-    /// What each plugin cost so far, by its name.
+    /// Cost of each plugin so far, by its name.
     pub(crate) fn report(&mut self) -> BTreeMap<String, PluginUse> {
         let mut all = self.before_gap.clone();
         for pipeline in &mut self.types {
@@ -183,15 +166,15 @@ impl Analysis {
     pub(crate) fn finish(&mut self) -> Result<Vec<Event>, PluginError> {
         let mut events = Vec::new();
         for pipeline in &mut self.types {
-            let closed = pipeline.tracker.finish()?.into_iter().map(|id| pipeline.number(id)).collect::<Vec<_>>();
-            pipeline.close(&closed, &mut events)?;
+            pipeline.finish(&mut events)?;
             pipeline.filters.iter_mut().for_each(FilterSlot::finish);
         }
         Ok(events)
     }
 }
 
-/// What time it is for the user: stream time from `start` (Unix seconds), or the server's clock.
+/// Clock of the timestamps that users see: stream time from `start` (Unix seconds), or the server's
+/// clock as the log has it.
 struct StreamClock {
     start: Option<i64>,
 }
@@ -206,9 +189,24 @@ impl StreamClock {
     }
 }
 
-/// Where in the stream a frame stands, and in the user's time.
-struct Now {
-    frame: FrameInfo,
-    timestamp: Timestamp,
-    pixels: Option<Arc<dyn Pixels>>,
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(time: f64, wall_us: i64) -> FrameRecord {
+        FrameRecord { index: 0, time, wall_us, cut: false, still: false, seen: Vec::new() }
+    }
+
+    #[test]
+    fn stream_time_counts_from_the_start_that_was_asked_for() {
+        let clock = StreamClock { start: Some(1_700_000_000) };
+        assert_eq!(clock.timestamp(&record(2.5, 9)).as_microsecond(), 1_700_000_002_500_000);
+        let beyond = StreamClock { start: Some(1_000_000_000_000_000) };
+        assert_eq!(beyond.timestamp(&record(2.5, 9)), Timestamp::UNIX_EPOCH, "a time that no calendar has");
+    }
+
+    #[test]
+    fn otherwise_it_is_the_time_of_processing() {
+        assert_eq!(StreamClock { start: None }.timestamp(&record(2.5, 1_234)).as_microsecond(), 1_234);
+    }
 }

@@ -1,25 +1,25 @@
-//! Plugins that the settings of a detector ask for, and the settings that each is given.
+//! Choice of plugins by the settings of a detector, and the settings that each is given.
 
 use ocellus_core::{DetectorSettings, StreamSettings};
 use ocellus_runtime::{Kind, Plugins};
 use serde_json::{Value, json};
 
-/// Whether the tracker that the settings name compares what detections look like.
+/// Whether the tracker that the settings name compares the appearances of detections.
 pub(crate) fn compares_appearances(plugins: &Plugins, s: &DetectorSettings) -> bool {
     tracker_settings(plugins, s).get(MATCHING).is_some()
 }
 
-/// The plugins that a job by these settings uses, those behind which objects are posted aside.
+/// The plugins that a job by these settings uses, routers aside.
 pub(crate) fn plugins_of(settings: &StreamSettings) -> impl Iterator<Item = (Kind, &str)> {
     let trackers = settings.active().map(|(_, s)| (Kind::Tracker, s.tracker_type.as_str()));
     let of_settings = settings.active().flat_map(|(_, s)| filter_settings(s)).map(|(name, _)| (Kind::Filter, name));
     trackers.chain(settings.chosen_filters().map(|name| (Kind::Filter, name))).chain(of_settings)
 }
 
-/// How alike two detections of one thing have to look.
+/// Setting of trackers: the least similarity of two appearances in one track.
 const MATCHING: &str = "matching_threshold";
 
-/// What the settings say, as far as this tracker's schema asks for it.
+/// The settings of tracking, as far as this tracker's schema has them.
 pub(super) fn tracker_settings(plugins: &Plugins, s: &DetectorSettings) -> Value {
     let mut settings = json!({
         "overlap_threshold": s.track_overlap_threshold,
@@ -38,7 +38,7 @@ pub(super) fn tracker_settings(plugins: &Plugins, s: &DetectorSettings) -> Value
     settings
 }
 
-/// The shipped filters that the settings ask for, in the order in which they see an object.
+/// The shipped filters that the settings ask for, in the order in which they are asked.
 pub(super) fn filter_settings(s: &DetectorSettings) -> Vec<(&'static str, Value)> {
     let mut filters = vec![
         ("quality", json!({"min": s.filter_min_quality})),
@@ -55,3 +55,6 @@ pub(super) fn filter_settings(s: &DetectorSettings) -> Vec<(&'static str, Value)
     }
     filters
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,11 +1,19 @@
-//! Open track: its shots, its history, and the window of its realtime shots.
+//! Open track: its shots, its history, and its realtime window.
+
+use std::sync::Arc;
 
 use ocellus_core::{Detection, DetectorSettings, ShotSummary, Timestamp, TrackPoint};
-use ocellus_runtime::Moment;
+use ocellus_runtime::{FrameInfo, Moment, Pixels};
 
-use super::Now;
+/// The frame that is being processed.
+pub(super) struct Now {
+    pub(super) frame: FrameInfo,
+    /// The time that users see.
+    pub(super) timestamp: Timestamp,
+    pub(super) pixels: Option<Arc<dyn Pixels>>,
+}
 
-/// A detection and when it was made.
+/// A detection with its moment.
 #[derive(Clone)]
 pub(super) struct Shot {
     pub(super) summary: ShotSummary,
@@ -30,7 +38,7 @@ impl Shot {
     }
 }
 
-/// What is to be reported of tracks.
+/// Settings of what is reported of tracks.
 pub(super) struct Reporting {
     pub(super) realtime: Option<Realtime>,
     pub(super) interpolate: bool,
@@ -63,25 +71,26 @@ impl Reporting {
     }
 }
 
-/// A shot, and what filters noted of its detection.
+/// A shot with the attributes that filters gave its detection.
 #[derive(Clone)]
 pub(super) struct AnnotatedShot {
     pub(super) shot: Shot,
     pub(super) attributes: Attributes,
 }
 
+/// Whether a detection is better than the best so far. Of equals, the first one stays.
 pub(super) fn beats(detection: &Detection, other: Option<&AnnotatedShot>) -> bool {
     other.is_none_or(|o| detection.quality > o.shot.detection.quality)
 }
 
-/// The stretch of a track over which a realtime shot is chosen.
+/// Window over which a realtime shot is chosen.
 pub(super) struct Window {
     /// Stream time in seconds.
     pub(super) start: f64,
     pub(super) best: Option<AnnotatedShot>,
-    /// The frame that was posted last, and the quality of the best that was.
+    /// The frame of the last post, and the greatest quality that was posted.
     pub(super) posted: Option<(u64, f32)>,
-    /// How many were posted.
+    /// Number of posts so far.
     pub(super) shots: u32,
 }
 
@@ -90,11 +99,11 @@ pub(super) struct Track {
     pub(super) first: Shot,
     pub(super) last: Shot,
     pub(super) detections: u64,
-    /// Frames between detections that were filled.
+    /// Frames between detections that were filled with interpolated boxes.
     pub(super) interpolated: u64,
-    /// Empty where nobody asked for it.
+    /// Empty where the settings do not ask for it.
     pub(super) history: Vec<TrackPoint>,
-    /// The best shot so far of those that the filters let represent the track.
+    /// The best shot so far of those that filters accepted.
     pub(super) best: Option<AnnotatedShot>,
     pub(super) window: Window,
 }
@@ -113,6 +122,7 @@ impl Track {
         }
     }
 
+    /// Adds a detection, and the boxes between it and the last one.
     pub(super) fn extend(&mut self, shot: Shot, reporting: &Reporting) {
         let gap = shot.summary.frame.saturating_sub(self.last.summary.frame);
         if reporting.interpolate {
@@ -130,7 +140,7 @@ impl Track {
     }
 }
 
-/// Step `n` of `gap` on the way from one detection to the next.
+/// The box of frame `n` of `gap` between two detections, on the line between theirs.
 fn between(a: &ShotSummary, b: &ShotSummary, n: u64, gap: u64) -> TrackPoint {
     let share = n as f64 / gap as f64;
     let (from, to) = (a.timestamp.as_microsecond(), b.timestamp.as_microsecond());
@@ -151,61 +161,4 @@ fn between(a: &ShotSummary, b: &ShotSummary, n: u64, gap: u64) -> TrackPoint {
 pub(super) type Attributes = Vec<(String, String)>;
 
 #[cfg(test)]
-mod tests {
-    use ocellus_core::{Rect, SettingsSchema, Size};
-    use ocellus_runtime::FrameInfo;
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn shot(frame: u64, left: f32, quality: f32) -> Shot {
-        let size = Size { width: 1000, height: 1000 };
-        let time = frame as f64 / 25.0;
-        let timestamp = Timestamp::from_microsecond((time * 1e6).round() as i64).unwrap();
-        let now = Now { frame: FrameInfo { index: frame, time, size, cut: false }, timestamp, pixels: None };
-        let rect = Rect { left, top: 10.0, right: left + 50.0, bottom: 60.0 };
-        Shot::new(&now, &Detection { rect, score: 0.9, quality, landmarks: None, appearance: Vec::new() })
-    }
-
-    fn reporting(interpolate: bool) -> Reporting {
-        let settings = SettingsSchema::new(&[], &["simple_iou".into()], &[]).unwrap().complete(None).unwrap();
-        let (_, detector) = settings.active().next().unwrap();
-        Reporting { interpolate, history: true, ..Reporting::new(detector) }
-    }
-
-    fn annotated(quality: f32) -> AnnotatedShot {
-        AnnotatedShot { shot: shot(0, 0.0, quality), attributes: Vec::new() }
-    }
-
-    #[test]
-    fn only_a_better_detection_takes_the_place_of_the_best() {
-        let other = annotated(0.5);
-        assert!(beats(&shot(1, 0.0, 0.1).detection, None));
-        assert!(!beats(&shot(1, 0.0, 0.5).detection, Some(&other)));
-        assert!(beats(&shot(1, 0.0, 0.6).detection, Some(&other)));
-    }
-
-    proptest! {
-        /// A track's history has a point for each frame where gaps are filled, and for each
-        /// detection where they are not; in order, and between its neighbours.
-        #[test]
-        fn a_history_is_whole_and_in_order(gaps in prop::collection::vec(1_u64..9, 1..20), steps in prop::collection::vec(0.0_f32..40.0, 20), fill: bool) {
-            let reporting = reporting(fill);
-            let (mut frame, mut left) = (7, 3.0);
-            let first = shot(frame, left, 0.5);
-            let mut track = Track::new(&first);
-            track.extend(first, &reporting);
-            for (gap, step) in gaps.iter().zip(&steps) {
-                frame += gap;
-                left += step;
-                track.extend(shot(frame, left, 0.5), &reporting);
-            }
-            let skipped: u64 = gaps.iter().map(|gap| gap - 1).sum();
-            prop_assert_eq!(track.detections, gaps.len() as u64 + 1);
-            prop_assert_eq!(track.interpolated, if fill { skipped } else { 0 });
-            prop_assert_eq!(track.history.len() as u64, track.detections + track.interpolated);
-            prop_assert!(track.history.is_sorted_by_key(|point| (point.frame, point.timestamp, point.bbox[0])));
-            prop_assert_eq!(track.history.iter().filter(|point| point.interpolated).count() as u64, track.interpolated);
-        }
-    }
-}
+mod tests;

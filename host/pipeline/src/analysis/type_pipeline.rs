@@ -11,14 +11,19 @@ use ocellus_runtime::{
 use serde_json::{Value, json};
 
 use super::{
-    Event, Now, Role,
+    calls::{FilterCalls, TrackerCalls},
+    decision::{Decision, DecisionStage},
+    event::{Event, Role},
     plugins::{filter_settings, tracker_settings},
-    track::{AnnotatedShot, Attributes, Realtime, Reporting, Shot, Track, beats},
+    track::{AnnotatedShot, Attributes, Now, Realtime, Reporting, Shot, Track, beats},
 };
-use crate::replay::{Decision, DecisionStage};
 
-/// What stays by its verdict, with the verdict's notes, and what goes.
-fn apply<T>(items: Vec<T>, verdicts: Vec<Verdict>, note: impl Fn(&mut T, Attributes)) -> (Vec<T>, Vec<(T, Rejection)>) {
+/// Splits items by their verdicts into those kept, annotated, and those rejected.
+fn apply<T>(
+    items: Vec<T>,
+    verdicts: Vec<Verdict>,
+    annotate: impl Fn(&mut T, Attributes),
+) -> (Vec<T>, Vec<(T, Rejection)>) {
     let (mut kept, mut dropped) = (Vec::with_capacity(items.len()), Vec::new());
     for (mut item, verdict) in items.into_iter().zip(verdicts) {
         match verdict {
@@ -26,7 +31,7 @@ fn apply<T>(items: Vec<T>, verdicts: Vec<Verdict>, note: impl Fn(&mut T, Attribu
                 dropped.push((item, rejection));
                 continue;
             }
-            Verdict::Annotate(more) => note(&mut item, more),
+            Verdict::Annotate(more) => annotate(&mut item, more),
             Verdict::Keep => {}
         }
         kept.push(item);
@@ -34,14 +39,14 @@ fn apply<T>(items: Vec<T>, verdicts: Vec<Verdict>, note: impl Fn(&mut T, Attribu
     (kept, dropped)
 }
 
-/// Tells what went no further, where that is asked for.
+/// Records what was dropped, where that is asked for.
 pub(super) struct DecisionRecorder {
     pub(super) object_type: ObjectType,
     pub(super) asked: bool,
 }
 
 impl DecisionRecorder {
-    fn tell(
+    fn record(
         &self,
         events: &mut Vec<Event>,
         stage: DecisionStage,
@@ -72,23 +77,23 @@ struct ShotCandidate<'a> {
     attributes: Attributes,
 }
 
-/// All that happens to the objects of one type.
-pub(super) struct TypePipeline {
+/// Pipeline of one object type, over a tracker `T` and filters `F`.
+pub(super) struct TypePipeline<T = TrackerSlot, F = FilterSlot> {
     job: JobId,
-    pub(super) tracker: TrackerSlot,
-    pub(super) filters: Vec<FilterSlot>,
+    pub(super) tracker: T,
+    pub(super) filters: Vec<F>,
     reporting: Reporting,
     tracks: BTreeMap<TrackId, Track>,
     pub(super) recorder: DecisionRecorder,
-    /// What is added to the tracker's numbers: those of before the last gap are not given again.
+    /// Added to the tracker's numbers, so that those from before the last gap are not reused.
     pub(super) base: TrackId,
-    /// The greatest number so far.
+    /// The greatest track number so far.
     pub(super) last: TrackId,
 }
 
 impl TypePipeline {
-    /// `chosen`: filters that the user named, which come before those of the settings. `own`: what
-    /// the user says to plugins by name, over what follows from the detector's settings.
+    /// `chosen`: filters that the user named, which come before those of the settings. `own`: the
+    /// user's settings of plugins by name, which override those that follow from the detector's.
     pub(super) fn open(
         plugins: &Plugins,
         job: JobId,
@@ -109,61 +114,77 @@ impl TypePipeline {
         let filters = filters
             .map(|(name, s)| plugins.filter_slot(name, &with_own(name, s), &stream))
             .collect::<Result<_, _>>()?;
-        let recorder = DecisionRecorder { object_type: stream.object_type, asked: false };
-        let (reporting, none) = (Reporting::new(settings), TrackId(0));
-        Ok(Self { job, tracker, filters, reporting, tracks: BTreeMap::new(), recorder, base: none, last: none })
+        Ok(Self::new(job, stream.object_type, Reporting::new(settings), tracker, filters))
     }
 
-    pub(super) fn follow_candidates(&mut self) {
+    pub(super) fn follow_canaries(&mut self) {
         self.tracker.follow_canary();
         self.filters.iter_mut().for_each(FilterSlot::follow_canary);
     }
+}
 
-    /// The number of one of the tracker's tracks among all of the job.
-    pub(super) fn number(&mut self, TrackId(own): TrackId) -> TrackId {
+impl<T: TrackerCalls, F: FilterCalls> TypePipeline<T, F> {
+    fn new(job: JobId, object_type: ObjectType, reporting: Reporting, tracker: T, filters: Vec<F>) -> Self {
+        let recorder = DecisionRecorder { object_type, asked: false };
+        let none = TrackId(0);
+        Self { job, tracker, filters, reporting, tracks: BTreeMap::new(), recorder, base: none, last: none }
+    }
+
+    /// The job's number of a track, from the tracker's.
+    fn number(&mut self, TrackId(own): TrackId) -> TrackId {
         let id = TrackId(self.base.0.saturating_add(own));
         self.last = self.last.max(id);
         id
     }
 
     /// Takes the detections of one frame through filters, tracker and selection.
-    pub(super) fn frame(&mut self, now: &Now, seen: &[Detection], events: &mut Vec<Event>) -> Result<(), PluginError> {
+    pub(super) fn frame(
+        &mut self,
+        now: &Now,
+        detections: &[Detection],
+        events: &mut Vec<Event>,
+    ) -> Result<(), PluginError> {
         self.filters.iter_mut().for_each(|f| f.begin_frame(&now.frame, now.pixels.clone()));
-        let (kept, noted) = self.filter(now, seen, events)?.into_iter().unzip::<_, _, Vec<_>, Vec<_>>();
+        let (kept, attributes) = self.filter(now, detections, events)?.into_iter().unzip::<_, _, Vec<_>, Vec<_>>();
         self.end_windows(now.frame.time, events)?;
         let update = self.tracker.update(&now.frame, &kept)?;
-        let candidates = self.associate(now, kept.iter().zip(noted).zip(update.ids), events);
+        let candidates = self.associate(now, kept.iter().zip(attributes).zip(update.ids), events);
         self.select(now, candidates, events)?;
         self.post_first_shots(events)?;
-        let closed = update.closed.into_iter().map(|id| self.number(id)).collect::<Vec<_>>();
-        self.close(&closed, events)
+        self.close(update.closed, events)
     }
 
-    /// The detections that filters keep, with their notes.
+    /// Ends the tracks that are still open.
+    pub(super) fn finish(&mut self, events: &mut Vec<Event>) -> Result<(), PluginError> {
+        let closed = self.tracker.finish()?;
+        self.close(closed, events)
+    }
+
+    /// The detections that filters keep, with the attributes that they got.
     fn filter(
         &mut self,
         now: &Now,
-        seen: &[Detection],
+        detections: &[Detection],
         events: &mut Vec<Event>,
     ) -> Result<Vec<(Detection, Attributes)>, PluginError> {
-        let mut kept: Vec<(Detection, Attributes)> = seen.iter().map(|d| (d.clone(), Vec::new())).collect();
+        let mut kept: Vec<(Detection, Attributes)> = detections.iter().map(|d| (d.clone(), Vec::new())).collect();
         for filter in self.filters.iter_mut().filter(|f| f.wants(Stage::Detections)) {
-            let shown: Vec<Detection> = kept.iter().map(|(d, _)| d.clone()).collect();
-            if shown.is_empty() {
+            let asked: Vec<Detection> = kept.iter().map(|(d, _)| d.clone()).collect();
+            if asked.is_empty() {
                 break;
             }
-            let verdicts = filter.detections(&now.frame, shown)?;
+            let verdicts = filter.detections(&now.frame, asked)?;
             let dropped;
-            (kept, dropped) = apply(kept, verdicts, |(_, noted), more| noted.extend(more));
+            (kept, dropped) = apply(kept, verdicts, |(_, attributes), more| attributes.extend(more));
             for ((detection, _), why) in dropped {
                 let shot = Shot::new(now, &detection).summary;
-                self.recorder.tell(events, DecisionStage::Detections, None, &shot, filter.name(), why);
+                self.recorder.record(events, DecisionStage::Detections, None, &shot, filter.name(), why);
             }
         }
         Ok(kept)
     }
 
-    /// Extends tracks by the tracker's word; the detections that may become a best shot.
+    /// Extends tracks as the tracker decided; returns the detections that may become a best shot.
     fn associate<'a>(
         &mut self,
         now: &Now,
@@ -176,7 +197,7 @@ impl TypePipeline {
             let shot = Shot::new(now, detection);
             let Some(track_id) = id.map(|id| self.number(id)) else {
                 let why = Rejection { rule: "no track".to_owned(), value: String::new() };
-                self.recorder.tell(events, DecisionStage::Tracker, None, &shot.summary, self.tracker.name(), why);
+                self.recorder.record(events, DecisionStage::Tracker, None, &shot.summary, self.tracker.name(), why);
                 continue;
             };
             let track = self.tracks.entry(track_id).or_insert_with(|| Track::new(&shot));
@@ -188,7 +209,7 @@ impl TypePipeline {
                 events.push(Event::Keep((self.recorder.object_type.clone(), track_id), role));
             }
             track.extend(shot, &self.reporting);
-            // The filters need not look at what would not become the best shot anyway.
+            // Filters are not asked about what would not become the best shot anyway.
             if beats(detection, track.best.as_ref()) || (realtime && beats(detection, track.window.best.as_ref())) {
                 candidates.push(ShotCandidate { track: track_id, detection, attributes });
             }
@@ -196,7 +217,7 @@ impl TypePipeline {
         candidates
     }
 
-    /// Puts those that filters keep in place of the best shots so far.
+    /// Replaces the best shots so far by the candidates that filters keep.
     fn select(
         &mut self,
         now: &Now,
@@ -207,14 +228,14 @@ impl TypePipeline {
             if candidates.is_empty() {
                 break;
             }
-            let shown =
+            let asked =
                 candidates.iter().map(|c| Candidate { track: c.track, detection: c.detection.clone() }).collect();
-            let verdicts = filter.shots(&now.frame, shown)?;
+            let verdicts = filter.shots(&now.frame, asked)?;
             let dropped;
             (candidates, dropped) = apply(candidates, verdicts, |c, more| c.attributes.extend(more));
             for (ShotCandidate { track, detection, .. }, why) in dropped {
                 let shot = Shot::new(now, detection).summary;
-                self.recorder.tell(events, DecisionStage::Shots, Some(track), &shot, filter.name(), why);
+                self.recorder.record(events, DecisionStage::Shots, Some(track), &shot, filter.name(), why);
             }
         }
         let realtime = self.reporting.realtime.is_some();
@@ -233,14 +254,14 @@ impl TypePipeline {
         Ok(())
     }
 
-    /// Posts what the windows hold that are over by `now`, and begins new ones.
+    /// Posts from the windows that end by `now`, and begins the next ones.
     fn end_windows(&mut self, now: f64, events: &mut Vec<Event>) -> Result<(), PluginError> {
         let Some(Realtime { interval, .. }) = self.reporting.realtime else { return Ok(()) };
         for id in self.tracks_where(|t| now - t.window.start >= interval) {
             self.post_window(id, events)?;
             if let Some(Track { window, .. }) = self.tracks.get_mut(&id) {
                 let windows = ((now - window.start) / interval).floor();
-                // With an interval of 0 every frame is a window of its own.
+                // With an interval of 0 every frame is a window.
                 window.start = if windows.is_finite() { window.start + windows * interval } else { now };
                 window.best = None;
             }
@@ -248,8 +269,7 @@ impl TypePipeline {
         Ok(())
     }
 
-    /// Posts the first good shots of tracks of which nothing was posted yet, where that is asked
-    /// for.
+    /// Posts the first accepted shots of tracks without a post, where the settings ask for that.
     fn post_first_shots(&mut self, events: &mut Vec<Event>) -> Result<(), PluginError> {
         if !self.reporting.realtime.as_ref().is_some_and(|r| r.first_immediately) {
             return Ok(());
@@ -262,7 +282,7 @@ impl TypePipeline {
         self.tracks.iter().filter(|(_, track)| wanted(track)).map(|(id, _)| *id).collect()
     }
 
-    /// Posts the best shot of a track's window, if it is worth it.
+    /// Posts the best shot of a track's window, if there is one and it beats the posts before.
     fn post_window(&mut self, id: TrackId, events: &mut Vec<Event>) -> Result<(), PluginError> {
         let every = self.reporting.realtime.as_ref().is_some_and(|r| r.every_interval);
         let Some(track) = self.tracks.get(&id) else { return Ok(()) };
@@ -281,24 +301,26 @@ impl TypePipeline {
         Ok(())
     }
 
-    pub(super) fn close(&mut self, closed: &[TrackId], events: &mut Vec<Event>) -> Result<(), PluginError> {
+    /// Reports tracks that ended, which are given by the tracker's numbers.
+    fn close(&mut self, closed: Vec<TrackId>, events: &mut Vec<Event>) -> Result<(), PluginError> {
         for id in closed {
+            let id = self.number(id);
             // A tracker may open and close a track without ever giving it a detection.
-            let Some(track) = self.tracks.get(id) else { continue };
+            let Some(track) = self.tracks.get(&id) else { continue };
             let object = match track.best.clone() {
-                Some(best) => self.object(*id, &best, BestShotType::Overall, OVERALL, events)?,
+                Some(best) => self.object(id, &best, BestShotType::Overall, OVERALL, events)?,
                 None => None,
             };
-            let history = self.tracks.remove(id).map(|t| t.history).unwrap_or_default();
+            let history = self.tracks.remove(&id).map(|t| t.history).unwrap_or_default();
             events.push(match object {
                 Some(object) => Event::Object(Box::new(ObjectRecord { history, ..object })),
-                None => Event::Dropped((self.recorder.object_type.clone(), *id)),
+                None => Event::Dropped((self.recorder.object_type.clone(), id)),
             });
         }
         Ok(())
     }
 
-    /// What is reported of an open track, if anything, without its history.
+    /// The object to report of an open track, without its history; `None` if a filter rejects it.
     fn object(
         &mut self,
         id: TrackId,
@@ -311,7 +333,7 @@ impl TypePipeline {
         let end_of_track = bs_type == BestShotType::Overall;
         let (first, last, best, mut attributes) = (&track.first, &track.last, &best.shot, best.attributes.clone());
         let detections = track.detections;
-        let shown = || Object {
+        let asked = || Object {
             track: id,
             first: first.moment(),
             last: last.moment(),
@@ -320,12 +342,19 @@ impl TypePipeline {
             end_of_track,
         };
         for filter in self.filters.iter_mut().filter(|f| f.wants(Stage::Objects)) {
-            for verdict in filter.objects(vec![shown()])? {
+            for verdict in filter.objects(vec![asked()])? {
                 match verdict {
                     Verdict::Keep => {}
                     Verdict::Annotate(more) => attributes.extend(more),
                     Verdict::Reject(why) => {
-                        self.recorder.tell(events, DecisionStage::Objects, Some(id), &best.summary, filter.name(), why);
+                        self.recorder.record(
+                            events,
+                            DecisionStage::Objects,
+                            Some(id),
+                            &best.summary,
+                            filter.name(),
+                            why,
+                        );
                         return Ok(None);
                     }
                 }
@@ -349,3 +378,6 @@ impl TypePipeline {
 
 /// The shot number of the object that a track ends with; realtime shots count from 1.
 const OVERALL: u32 = 0;
+
+#[cfg(test)]
+mod tests;

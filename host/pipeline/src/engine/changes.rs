@@ -1,5 +1,4 @@
-//! Changes of videos by requests that hold them, on the disk and in the queue; and what the start
-//! puts into the queue.
+//! Changes of claimed videos by requests, on the disk and in the queue; and the queue at the start.
 //!
 //! The disk comes first: a claim that is dropped before its video's new state is written leaves the
 //! queue as it was.
@@ -8,13 +7,13 @@ use ocellus_core::{Error, Result, VideoId, VideoRecord, VideoStatus};
 use ocellus_store::StoreError;
 use tracing::{error, info, warn};
 
-use super::{Inner, jobs::Claim};
+use super::{jobs::Claim, state::Inner};
 use crate::job_spec::{JobSpec, Pins};
 
 impl Inner {
-    /// Puts into the queue what waited when the last server ended, and what was under way. What
-    /// cannot be read is left out.
-    pub(super) fn take_up(&self) {
+    /// Queues the videos that waited or ran when the last server ended. Those that cannot be read
+    /// are skipped.
+    pub(super) fn requeue(&self) {
         let cut_off = self.archive.in_progress().unwrap_or_else(|error| {
             error!(%error, "which jobs were cut off cannot be read: {error}");
             Vec::new()
@@ -26,7 +25,11 @@ impl Inner {
                     error!(video = %id, %error, "video {id} was cut off and cannot go on: {error}");
                 }
                 Err(error) => {
-                    warn!(video = %id, %error, "video {id} was interrupted by the server's end and resumes, although that cannot be written down: {error}");
+                    warn!(
+                        video = %id, %error,
+                        "video {id} was interrupted by the server's end and resumes, although that cannot be written \
+                         down: {error}"
+                    );
                     self.jobs.enqueue(id, self.clock.now());
                 }
             }
@@ -37,13 +40,13 @@ impl Inner {
         }
     }
 
-    /// Begins a new job of a video that has none under way.
+    /// Queues a new job of a video that has none under way.
     pub(super) fn queue(&self, claim: Claim) -> Result<()> {
         let id = claim.id();
         let mut video = self.video(id)?;
-        self.endings.lay_over(&mut video);
+        self.endings.overlay(&mut video);
         if video.status.is_enabled() {
-            // Its record could not be read when its turn came.
+            // Its record could not be read when a worker took it.
             self.archive.enqueue(id)?;
         } else if video.has_source() {
             let pins = Pins::of(&video.stream_settings, &self.detectors, &self.embedders, &self.plugins);
@@ -56,25 +59,25 @@ impl Inner {
             return Ok(());
         }
         let queued = self.archive.video(id).ok().flatten().and_then(|v| v.queued_date);
-        claim.wait(queued.unwrap_or_else(|| self.clock.now()));
+        claim.release_waiting(queued.unwrap_or_else(|| self.clock.now()));
         Ok(())
     }
 
-    /// Makes the record of a video say that it does not wait any more.
-    pub(super) fn let_rest(&self, claim: Claim) -> Result<()> {
-        self.no_longer_wanted(claim.id())?;
-        claim.rest();
+    /// Disables a video: it does not wait any more.
+    pub(super) fn stop(&self, claim: Claim) -> Result<()> {
+        self.disable(claim.id())?;
+        claim.release();
         Ok(())
     }
 
-    fn no_longer_wanted(&self, id: VideoId) -> Result<()> {
+    fn disable(&self, id: VideoId) -> Result<()> {
         if self.endings.settle(id).is_err() {
-            // Its job has ended, as everybody is shown; only the record does not say so yet.
+            // Its job has ended, as requests are shown; only the record does not have it yet.
             return Ok(());
         }
         let end = |v: &mut VideoRecord| if v.status.is_enabled() { v.move_to(VideoStatus::Disabled) } else { Ok(()) };
         match self.archive.update(id, end) {
-            // What cannot be read is in no queue and not processed.
+            // A damaged record is neither queued nor processed.
             Ok(_) | Err(StoreError::Damaged { .. }) => Ok(()),
             Err(error) => Err(error.into()),
         }
@@ -84,31 +87,31 @@ impl Inner {
         let id = claim.id();
         let existed = self.withdrawn(id, || Ok(self.archive.delete(id)?))?;
         self.endings.forget(id);
-        claim.rest();
-        self.room_was_made();
+        claim.release();
+        self.retry_with_room();
         if existed { Ok(()) } else { Err(Error::not_found("VideoArchive")) }
     }
 
     pub(super) fn delete_file(&self, claim: Claim) -> Result<()> {
         let id = claim.id();
         self.endings.settle(id)?;
-        self.no_longer_wanted(id)?;
+        self.disable(id)?;
         self.archive.delete_source(id)?;
-        claim.rest();
-        self.room_was_made();
+        claim.release();
+        self.retry_with_room();
         Ok(())
     }
 
-    /// Does what makes a video's deliveries void, with none of them under way. Where it fails they
-    /// go on.
+    /// Makes a change that voids a video's deliveries, with no attempt under way. Where it fails,
+    /// the deliveries continue.
     fn withdrawn<R>(&self, id: VideoId, change: impl FnOnce() -> Result<R>) -> Result<R> {
         self.outbox.withdraw(id);
         self.outbox.wait_withdrawn(id);
         change().inspect_err(|_| self.outbox.take_up(id))
     }
 
-    /// What a full disk kept from happening may go well now.
-    fn room_was_made(&self) {
+    /// Retries what failed on a full disk.
+    fn retry_with_room(&self) {
         self.endings.wake();
         self.jobs.wake();
     }

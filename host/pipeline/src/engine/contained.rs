@@ -1,4 +1,4 @@
-//! Panics as errors: one is a fault of ours and must not take a thread with it that others need.
+//! Containment of panics: one is a bug, and must not end a thread that other jobs need.
 
 use std::{
     any::Any,
@@ -7,7 +7,7 @@ use std::{
 
 use ocellus_core::{Error, Result};
 
-/// Runs `work`, which a panic ends as an `Internal` error. `what` it is, for the log.
+/// Runs `work`; a panic in it becomes an `Internal` error. `what`: its name, for the log.
 pub(super) fn contained<R>(what: &str, work: impl FnOnce() -> Result<R>) -> Result<R> {
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| Err(panicked(what, &*panic)))
 }

@@ -1,14 +1,14 @@
-//! Final states of jobs, until they are written down.
+//! Final states of jobs, until they are written.
 //!
-//! Owns the last state of every job whose record does not say it yet. Guarantees:
+//! Owns the final state of every job whose record does not have it yet. Guarantees:
 //!
-//! * What a job ended with is shown as soon as it has ended, and lost only with the process: then
-//!   the record says that the job is under way, and the next start takes it up.
+//! * A final state is shown as soon as the job has ended, and lost only with the process: then the
+//!   record says that the job is under way, and the next start resumes it.
 //! * A record that cannot be written (a full disk) is tried again, after waits that double up to
 //!   [`LONGEST_WAIT`], and at once when room was made ([`Endings::wake`]).
-//! * It never overwrites what a later job wrote.
+//! * A final state never overwrites what a later job wrote.
 //!
-//! A thread of its own does the trying; it ends with [`Endings::close`].
+//! A thread of its own retries; it ends with [`Endings::close`].
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -27,7 +27,7 @@ use super::{contained::contained, jobs::Run};
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
-/// The last state of a job.
+/// Final state of a job.
 pub(super) struct FinalState {
     pub job: JobId,
     pub run: Arc<Run>,
@@ -37,18 +37,19 @@ pub(super) struct FinalState {
     pub error: Option<String>,
     /// Identities among its objects, by type.
     pub clusters: BTreeMap<ObjectType, u64>,
-    /// Seconds, where the job found out more than its source said.
+    /// Duration of the source in seconds, where the job knows it better than the source declared
+    /// it.
     pub source_len: Option<f64>,
 }
 
 impl FinalState {
-    /// Makes the record of a video say how its job ended; whether it does not say so already.
-    fn lay_over(&self, record: &mut VideoRecord) -> bool {
+    /// Sets the final state in the record of its video; returns whether the record did not have it.
+    fn overlay(&self, record: &mut VideoRecord) -> bool {
         if record.job != self.job.number || !record.status.is_active() {
             return false;
         }
         self.run.progress.write_to(record);
-        // A job that has shown frames was started: what fails it then interrupts it.
+        // A failure after the first frame interrupts the job.
         record.status = if record.status.may_move_to(self.status) { self.status } else { VideoStatus::Interrupted };
         (record.finished, record.error) = (self.finished, self.error.clone());
         record.clusters.clone_from(&self.clusters);
@@ -57,14 +58,14 @@ impl FinalState {
     }
 }
 
-/// Puts an ending into the record of its video, durably.
+/// Writes a final state into the record of its video, durably.
 type Write = dyn Fn(&FinalState) -> Result<(), StoreError> + Send + Sync;
 
 pub(super) struct Endings {
     write: Box<Write>,
     clock: Arc<dyn Clock>,
     state: Mutex<State>,
-    /// There is something to be tried sooner, or nothing any more.
+    /// A state is due sooner, or the thread is to end.
     changed: Condvar,
 }
 
@@ -85,7 +86,7 @@ impl Endings {
         Self::written_by(clock, move |ending| {
             archive
                 .update(ending.job.video, |record| {
-                    ending.lay_over(record);
+                    ending.overlay(record);
                     Ok(())
                 })
                 .map(drop)
@@ -99,24 +100,24 @@ impl Endings {
         Arc::new(Self { write: Box::new(write), clock, state: Mutex::default(), changed: Condvar::new() })
     }
 
-    /// Writes down how a job ended, or keeps it until that can be done. Blocks.
+    /// Writes a final state, or keeps it until that succeeds. Blocks.
     pub(super) fn put(&self, ending: FinalState) {
         let (id, due) = (ending.job.video, self.clock.now());
-        // Before the attempt: from now on it is shown, whatever becomes of the attempt.
+        // Before the attempt: from now on it is shown, even if the attempt fails.
         self.state.lock().unwritten.insert(id, Unwritten { ending: Arc::new(ending), failures: 0, due });
         self.attempt(id);
     }
 
-    /// Makes a record say how its job ended where that is not written down yet; whether it was so.
-    pub(super) fn lay_over(&self, record: &mut VideoRecord) -> bool {
+    /// Sets the final state in a record where it is not written yet; returns whether that was so.
+    pub(super) fn overlay(&self, record: &mut VideoRecord) -> bool {
         let ending = self.ending(record.id);
-        ending.is_some_and(|ending| ending.lay_over(record))
+        ending.is_some_and(|ending| ending.overlay(record))
     }
 
-    /// Writes down how the job of a video ended, where that is still to be done. Blocks.
+    /// Writes the final state of a video's job, where that is still to be done. Blocks.
     ///
     /// # Errors
-    /// What the archive says where it cannot be written now.
+    /// The archive's, where it cannot be written now.
     pub(super) fn settle(&self, id: VideoId) -> Result<()> {
         self.attempt(id).map_or(Ok(()), |error| Err(error.into()))
     }
@@ -126,14 +127,14 @@ impl Endings {
         self.state.lock().unwritten.remove(&id);
     }
 
-    /// Tries all again now: room was made.
+    /// Retries all now: room was made.
     pub(super) fn wake(&self) {
         let now = self.clock.now();
         self.state.lock().unwritten.values_mut().for_each(|u| u.due = now);
         self.changed.notify_all();
     }
 
-    /// Tries what is due, until [`Endings::close`].
+    /// Retries what is due, until [`Endings::close`].
     pub(super) fn keep_trying(&self) {
         let mut state = self.state.lock();
         while !state.closed {
@@ -154,15 +155,18 @@ impl Endings {
         }
     }
 
-    /// Tries all once more and no further. What cannot be written even now is taken up by the next
-    /// start.
+    /// Retries all once more, and ends the thread. The next start resumes the jobs whose states
+    /// cannot be written even now.
     pub(super) fn close(&self) {
         self.state.lock().closed = true;
         self.changed.notify_all();
         let left: Vec<_> = self.state.lock().unwritten.keys().copied().collect();
         for id in left {
             if self.attempt(id).is_some() {
-                error!(video = %id, "video {id}: how its job ended is not written down; the next start takes the job up");
+                error!(
+                    video = %id,
+                    "video {id}: how its job ended is not written down; the next start takes the job up"
+                );
             }
         }
     }
@@ -171,10 +175,10 @@ impl Endings {
         self.state.lock().unwritten.get(&id).map(|u| Arc::clone(&u.ending))
     }
 
-    /// Writes down how the job of a video ended, if that is to be done; why it could not be.
+    /// Writes the final state of a video's job, if there is one to be written; returns the error.
     fn attempt(&self, id: VideoId) -> Option<StoreError> {
         let ending = self.ending(id)?;
-        // The lock is not held meanwhile: who shows the video must not wait for the disk.
+        // The lock is not held meanwhile: requests that show the video must not wait for the disk.
         let written = contained("writing the end of a job", || Ok((self.write)(&ending)))
             .unwrap_or_else(|panic| Err(panic.into()));
         let mut state = self.state.lock();
@@ -187,7 +191,10 @@ impl Endings {
                 state.unwritten.remove(&id);
                 drop(state);
                 let FinalState { status, error, .. } = &*ending;
-                info!(video = %id, %status, error = error.as_deref().unwrap_or_default(), "video {id}: its job ended as {status}");
+                info!(
+                    video = %id, %status, error = error.as_deref().unwrap_or_default(),
+                    "video {id}: its job ended as {status}"
+                );
                 return None;
             }
             Err(StoreError::NoVideo(_)) => {

@@ -4,44 +4,54 @@ use ocellus_media::Hardware;
 use ocellus_runtime::{Kind, PluginInfo, Role, State};
 use serde::Serialize;
 
-use super::Engine;
+use super::state::Engine;
 use crate::outbox::Deliveries;
 
 /// What `GET /health/` shows.
 #[derive(Clone, Debug, Serialize)]
 pub struct Health {
+    /// Of the server, `MAJOR.MINOR.PATCH`.
     pub version: &'static str,
-    /// Where detectors run, which there are, and which folders are none.
+    /// Installed detectors, the device that they run on, and folders that could not be loaded.
     pub detectors: ocellus_detect::DetectorReport,
-    /// What tells identities apart.
+    /// Installed embedders.
     pub embedders: ocellus_detect::EmbedderReport,
-    /// Those that are in use; `/plugins/` says more.
+    /// Plugins in use; `/plugins/` has their details.
     pub plugins: Vec<PluginHealth>,
+    /// Choice and devices of decoding.
     pub decoding: DecodingReport,
+    /// Jobs under way.
     pub jobs: Running,
+    /// Objects on their way to routers.
     pub deliveries: Deliveries,
 }
 
-/// A plugin that jobs use. What it said and what it costs is for those with the token.
+/// A plugin that jobs use. Its log and its cost need the API's token.
 #[derive(Clone, Debug, Serialize)]
 pub struct PluginHealth {
+    /// Unique among the plugins of its kind.
     pub name: String,
+    /// As the plugin's manifest has it.
     pub version: Option<String>,
+    /// Filter, tracker or router.
     pub kind: Option<Kind>,
 }
 
-/// What decodes.
+/// Decoding of videos.
 #[derive(Clone, Debug, Serialize)]
 pub struct DecodingReport {
-    /// What the operator asked for.
+    /// The operator's choice, as on the command line.
     pub choice: String,
-    /// Devices at hand, in the order in which they are tried; software does what they do not.
+    /// Available devices, in the order in which they are tried; software decodes the rest.
     pub devices: Vec<&'static str>,
 }
 
+/// Jobs under way, and how many there may be.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Running {
+    /// Jobs that run now.
     pub running: usize,
+    /// Jobs that may run at the same time.
     pub most: usize,
 }
 
@@ -54,6 +64,7 @@ impl PluginHealth {
 }
 
 impl Engine {
+    /// The state of the server's parts.
     pub fn health(&self) -> Health {
         Health {
             version: env!("CARGO_PKG_VERSION"),
@@ -73,7 +84,7 @@ impl Engine {
                     .collect(),
             },
             jobs: Running { running: self.0.jobs.running(), most: self.0.config.jobs.max(1) },
-            deliveries: self.0.outbox.figures(),
+            deliveries: self.0.outbox.counts(),
         }
     }
 }

@@ -1,8 +1,8 @@
-//! The queue, shared by requests and workers.
+//! Shared queue of requests and workers.
 //!
 //! Owns the queue's lock, under which nothing waits and nothing touches the disk. Requests wait for
-//! each other and for runs to end as tasks, without a thread; workers wait as the threads that they
-//! are. Ends with [`Jobs::close`].
+//! each other and for runs to end as tasks, without a thread; workers are threads. Ends with
+//! [`Jobs::close`].
 
 use std::{sync::Arc, time::Duration};
 
@@ -11,17 +11,16 @@ use ocellus_media::Interrupt;
 use parking_lot::{Condvar, Mutex};
 
 use super::{
-    queue::{Answer, Next, Queue, RunId, Take, Wish},
-    stopping,
+    queue::{Answer, Next, Purpose, Queue, RunId, Take},
+    refusal::stopping,
 };
 use crate::progress::Progress;
 
-/// A job under way, as seen from outside.
+/// Handle of a job under way.
 pub(super) struct Run {
     pub interrupt: Interrupt,
     pub progress: Progress,
-    /// Which one it is, once its video's record says that it has begun; another one where it had to
-    /// begin anew.
+    /// Its id, once its video's record has it as begun; changes if the job has to begin anew.
     pub job: Mutex<Option<JobId>>,
 }
 
@@ -31,12 +30,12 @@ impl Run {
     }
 }
 
-/// A video in the hands of a worker.
+/// A video that a worker has taken.
 pub(super) type Taken = super::queue::Taken<Arc<Run>>;
 
 pub(super) struct Jobs {
     queue: Mutex<Queue<Arc<Run>>>,
-    /// Something may begin, or nothing any more.
+    /// A job may begin, or the queue was closed.
     changed: Condvar,
     clock: Arc<dyn Clock>,
 }
@@ -46,20 +45,20 @@ impl Jobs {
         Arc::new(Self { queue: Mutex::default(), changed: Condvar::new(), clock })
     }
 
-    /// Lets a video wait that nobody holds.
+    /// Queues a video that is not claimed.
     pub(super) fn enqueue(&self, id: VideoId, since: Timestamp) {
         self.queue.lock().enqueue(id, since);
         self.changed.notify_one();
     }
 
-    /// Waits until nobody else holds the video and holds it then; a job of it that is to end is
-    /// interrupted. `None` where the video is to begin, and waits or runs already.
+    /// Claims a video, after the claim or run that holds it; with [`Purpose::End`] its run is
+    /// interrupted. `None` with [`Purpose::Begin`] where the video waits or runs already.
     ///
     /// # Errors
     /// `Unavailable` once the server stops.
-    pub(super) async fn claim(self: &Arc<Self>, id: VideoId, wish: Wish) -> Result<Option<Claim>> {
+    pub(super) async fn claim(self: &Arc<Self>, id: VideoId, purpose: Purpose) -> Result<Option<Claim>> {
         loop {
-            let answer = self.queue.lock().claim(id, wish);
+            let answer = self.queue.lock().claim(id, purpose);
             match answer {
                 Answer::Granted => return Ok(Some(Claim { jobs: Arc::clone(self), id, next: Next::AsBefore })),
                 Answer::UnderWay => return Ok(None),
@@ -104,13 +103,13 @@ impl Jobs {
         self.changed.notify_one();
     }
 
-    /// Lets those try again that could not begin.
+    /// Lets the videos that could not begin try again now.
     pub(super) fn wake(&self) {
         self.queue.lock().wake();
         self.changed.notify_all();
     }
 
-    /// Lets nobody begin any more, and interrupts what runs.
+    /// Lets no job begin any more, and interrupts the running ones.
     pub(super) fn close(&self) {
         let running = self.queue.lock().close();
         running.iter().for_each(|run| run.interrupt.raise());
@@ -130,8 +129,7 @@ impl Jobs {
     }
 }
 
-/// A video that nobody else may do anything with. Dropped, it leaves the video where it was in the
-/// queue.
+/// Exclusive claim of a video. Dropped, it leaves the video where it was in the queue.
 pub(super) struct Claim {
     jobs: Arc<Jobs>,
     id: VideoId,
@@ -143,13 +141,13 @@ impl Claim {
         self.id
     }
 
-    /// Lets go of a video that neither waits nor runs.
-    pub(super) fn rest(mut self) {
-        self.next = Next::Rests;
+    /// Releases the video, which neither waits nor runs.
+    pub(super) fn release(mut self) {
+        self.next = Next::Idle;
     }
 
-    /// Lets go of a video that waits.
-    pub(super) fn wait(mut self, since: Timestamp) {
+    /// Releases the video, which waits.
+    pub(super) fn release_waiting(mut self, since: Timestamp) {
         self.next = Next::Waits(since);
     }
 }
@@ -182,7 +180,7 @@ mod tests {
         let stops: Vec<_> = (0..1000)
             .map(|_| {
                 let jobs = Arc::clone(&jobs);
-                tokio::spawn(async move { jobs.claim(ID, Wish::End).await.map(|claim| claim.unwrap().rest()) })
+                tokio::spawn(async move { jobs.claim(ID, Purpose::End).await.map(|claim| claim.unwrap().release()) })
             })
             .collect();
         while !taken.handle.interrupt.is_raised() {
@@ -199,25 +197,25 @@ mod tests {
     #[tokio::test]
     async fn a_client_that_goes_away_leaves_the_video_to_the_next() {
         let jobs = jobs();
-        let held = jobs.claim(ID, Wish::End).await.unwrap().unwrap();
+        let held = jobs.claim(ID, Purpose::End).await.unwrap().unwrap();
         let waiting = tokio::spawn({
             let jobs = Arc::clone(&jobs);
-            async move { jobs.claim(ID, Wish::End).await.is_ok() }
+            async move { jobs.claim(ID, Purpose::End).await.is_ok() }
         });
         tokio::task::yield_now().await;
         waiting.abort();
         drop(held);
-        assert!(jobs.claim(ID, Wish::Begin).await.unwrap().is_some());
+        assert!(jobs.claim(ID, Purpose::Begin).await.unwrap().is_some());
     }
 
     #[tokio::test]
-    async fn nobody_waits_beyond_the_end_of_the_server() {
+    async fn no_claim_waits_beyond_the_end_of_the_server() {
         let jobs = jobs();
         jobs.enqueue(ID, Timestamp::UNIX_EPOCH);
         let taken = jobs.next().unwrap();
         let stop = tokio::spawn({
             let jobs = Arc::clone(&jobs);
-            async move { jobs.claim(ID, Wish::End).await.err().map(|e| e.kind()) }
+            async move { jobs.claim(ID, Purpose::End).await.err().map(|e| e.kind()) }
         });
         let idle = std::thread::spawn({
             let jobs = Arc::clone(&jobs);

@@ -1,30 +1,31 @@
-//! Job engine: what the API asks of jobs.
+//! Job engine: the requests of the API that concern jobs.
 //!
-//! Owns: which video is processed now, and the change from one status to the next
-//! (`VideoStatus::may_move_to`). A status changes in the archive before anyone is told, but for the
-//! end of a job that cannot be written down ([`ending`]). Nothing waits under the queue's lock
-//! ([`jobs`]); what blocks for long has threads of its own ([`pool`]). Ends with
-//! [`Engine::shutdown`], which leaves running jobs where the next start takes them up.
+//! Owns: which videos are processed now, and the moves from one status to the next
+//! (`VideoStatus::may_move_to`). A status changes in the archive before it is shown, except for the
+//! final state of a job that cannot be written ([`ending`]). Nothing waits under the queue's lock
+//! ([`jobs`]); work that blocks for long has threads of its own ([`pool`]). Ends with
+//! [`Engine::shutdown`], after which the next start resumes the jobs that ran.
 
 mod changes;
+mod config;
 mod contained;
 mod ending;
 mod health;
 mod jobs;
-mod look;
+
 mod pool;
+mod queries;
 mod queue;
+mod refusal;
 mod run;
+mod state;
 mod workers;
 
 use std::{sync::Arc, thread, time::Duration};
 
 use futures_util::future::join_all;
-use ocellus_core::{
-    Clock, Error, ErrorKind, NetworkPolicy, ObjectId, ObjectType, Result, SettingsSchema, VideoId, VideoRecord,
-};
+use ocellus_core::{Clock, Error, NetworkPolicy, ObjectId, Result, SettingsSchema, VideoId, VideoRecord};
 use ocellus_detect::{Detectors, Embedders};
-use ocellus_media::Decoding;
 use ocellus_runtime::Plugins;
 use ocellus_store::{Archive, Delivery, DeliveryQuery, Page};
 use parking_lot::Mutex;
@@ -32,17 +33,19 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
-pub use self::health::{DecodingReport, Health, Running};
+pub use self::{
+    config::EngineConfig,
+    health::{DecodingReport, Health, Running},
+    state::Engine,
+};
 use self::{
     ending::Endings,
     jobs::{Claim, Jobs},
     pool::Pool,
-    queue::Wish,
+    queue::Purpose,
+    state::{Inner, Threads},
 };
-use crate::{
-    job,
-    outbox::{Outbox, OutboxConfig},
-};
+use crate::{outbox::Outbox, settings};
 
 /// Requests that change the queue, at once: each writes a few small files.
 const CHANGES: u32 = 8;
@@ -51,84 +54,22 @@ const REMOVALS: u32 = 4;
 /// Screenshots at once: each decodes, and a URL may be silent for half a minute.
 const SCREENSHOTS: u32 = 4;
 const WAITING_SCREENSHOTS: usize = 64;
-/// One compares while the other looks at its picture.
+/// One compares while the other embeds its picture.
 const SEARCHES: u32 = 2;
 /// Each has its picture in memory.
 const WAITING_SEARCHES: usize = 16;
 /// Each keeps a core busy, for a minute where the log is of a day.
 const REPLAYS: u32 = 2;
 const WAITING_REPLAYS: usize = 64;
-/// For the work of requests, once the server is told to stop.
+/// Time for the work of requests, once the server stops.
 const GRACE: Duration = Duration::from_secs(10);
 
-#[derive(Clone, Debug)]
-pub struct EngineConfig {
-    /// Jobs that run at the same time; at least 1.
-    pub jobs: usize,
-    /// Where `url` and `router_url` may lead.
-    pub network: NetworkPolicy,
-    pub outbox: OutboxConfig,
-    /// Called when networks were let go of: gives back to the system what nobody uses.
-    pub give_back: fn(),
-    /// What decodes the videos of jobs.
-    pub decoding: Decoding,
-}
-
-impl Default for EngineConfig {
-    fn default() -> Self {
-        Self {
-            jobs: 1,
-            network: NetworkPolicy::default(),
-            outbox: OutboxConfig::default(),
-            give_back: || {},
-            decoding: Decoding::default(),
-        }
-    }
-}
-
-/// Processes videos. Cheap to clone; all clones are one engine.
-#[derive(Clone)]
-pub struct Engine(Arc<Inner>);
-
-struct Inner {
-    archive: Archive,
-    detectors: Detectors,
-    embedders: Embedders,
-    /// Held by the search that looks at its picture.
-    looking: Mutex<()>,
-    plugins: Plugins,
-    clock: Arc<dyn Clock>,
-    config: EngineConfig,
-    outbox: Outbox,
-    /// Names are looked up here.
-    tasks: tokio::runtime::Handle,
-    jobs: Arc<Jobs>,
-    endings: Arc<Endings>,
-    changes: Pool,
-    removals: Pool,
-    screenshots: Pool,
-    searches: Pool,
-    replays: Pool,
-    /// Requests that wait are refused, and nothing is begun.
-    closing: CancellationToken,
-    threads: Mutex<Threads>,
-    schema: Mutex<Option<(Installed, Arc<SettingsSchema>)>>,
-}
-
-#[derive(Default)]
-struct Threads {
-    workers: Vec<thread::JoinHandle<()>>,
-    /// Tries to write down what could not be.
-    endings: Option<thread::JoinHandle<()>>,
-}
-
-/// What a schema of settings was made for: the generation of the plugins, and whether the detectors
-/// are loaded.
-type Installed = (u64, bool);
-
 impl Engine {
-    /// Takes up what an earlier server left undone, and starts the workers; what is damaged is
-    /// named in the log. Must be called within a tokio runtime.
+    /// Queues what an earlier server left undone, and starts the workers; damage is logged. Must be
+    /// called within a tokio runtime.
+    ///
+    /// # Errors
+    /// `Internal` where threads or HTTP clients cannot be created.
     pub fn start(
         config: EngineConfig,
         archive: Archive,
@@ -150,14 +91,14 @@ impl Engine {
         let inner = Arc::new(Inner {
             detectors,
             embedders,
-            looking: Mutex::new(()),
+            embedding: Mutex::new(()),
             plugins,
             config,
             outbox,
             tasks,
             jobs: Jobs::new(Arc::clone(&clock)),
             endings: Endings::new(archive.clone(), Arc::clone(&clock)),
-            // These wait without a limit but that of connections: none takes long.
+            // Limited by the number of connections only: none takes long.
             changes: pool("changes", CHANGES, usize::MAX),
             removals: pool("removals", REMOVALS, usize::MAX),
             screenshots: pool("screenshots", SCREENSHOTS, WAITING_SCREENSHOTS),
@@ -169,7 +110,7 @@ impl Engine {
             archive,
             clock,
         });
-        inner.take_up();
+        inner.requeue();
         let workers = workers::spawn(inner.config.jobs.max(1), &inner.jobs, &inner).map_err(Error::internal)?;
         let endings = Arc::clone(&inner.endings);
         let trying = thread::Builder::new()
@@ -180,11 +121,15 @@ impl Engine {
         Ok(Self(inner))
     }
 
+    /// The archive that jobs read and write.
     pub fn archive(&self) -> &Archive {
         &self.0.archive
     }
 
-    /// For the object types and trackers that there are now.
+    /// The schema of settings, for the object types and plugins that are installed now.
+    ///
+    /// # Errors
+    /// `Internal` where the schema does not compile.
     pub fn settings_schema(&self) -> Result<Arc<SettingsSchema>> {
         let installed = (self.0.plugins.generation(), self.0.detectors.are_loaded());
         let mut cached = self.0.schema.lock();
@@ -193,27 +138,36 @@ impl Engine {
         {
             return Ok(Arc::clone(schema));
         }
-        let schema = Arc::new(job::settings_schema(&self.0.detectors.types(), &self.0.plugins)?);
+        let schema = Arc::new(settings::settings_schema(&self.0.detectors.types(), &self.0.plugins)?);
         *cached = Some((installed, Arc::clone(&schema)));
         Ok(schema)
     }
 
-    /// Queues a video, clearing what an earlier job made. A video without a source gets the status
-    /// for that; one that is queued or running is left alone.
+    /// Queues a video, removing the objects of an earlier job. A video without a source becomes
+    /// NO_SOURCE; one that is queued or running is left alone.
+    ///
+    /// # Errors
+    /// `NotFound`; `Unavailable` once the server stops.
     pub async fn process(&self, id: VideoId) -> Result<()> {
-        let Some(claim) = self.0.jobs.claim(id, Wish::Begin).await? else { return Ok(()) };
+        let Some(claim) = self.0.jobs.claim(id, Purpose::Begin).await? else { return Ok(()) };
         let inner = Arc::clone(&self.0);
         self.0.changes.run(move || inner.queue(claim)).await
     }
 
-    /// Ends the job of a video, if there is one; what it found so far is kept.
+    /// Ends the job of a video, if there is one; its objects so far are kept.
+    ///
+    /// # Errors
+    /// `NotFound`; `Unavailable` once the server stops.
     pub async fn stop(&self, id: VideoId) -> Result<()> {
         let claim = self.end(id).await?;
         let inner = Arc::clone(&self.0);
-        self.0.changes.run(move || inner.let_rest(claim)).await
+        self.0.changes.run(move || inner.stop(claim)).await
     }
 
-    /// Ends the job of a video and removes all that there is of it.
+    /// Ends the job of a video and removes the video with all its files.
+    ///
+    /// # Errors
+    /// `NotFound`; `Unavailable` once the server stops.
     pub async fn delete(&self, id: VideoId) -> Result<()> {
         let claim = self.end(id).await?;
         let inner = Arc::clone(&self.0);
@@ -221,31 +175,38 @@ impl Engine {
     }
 
     /// Ends the job of a video and removes its source file; its objects stay.
+    ///
+    /// # Errors
+    /// `NotFound`; `Unavailable` once the server stops, or where the final state of the video's job
+    /// cannot be written now.
     pub async fn delete_file(&self, id: VideoId) -> Result<()> {
         let claim = self.end(id).await?;
         let inner = Arc::clone(&self.0);
         self.0.removals.run(move || inner.delete_file(claim)).await
     }
 
-    /// Holds a video that neither waits nor runs from then on.
+    /// Claims a video, which neither waits nor runs from then on.
     async fn end(&self, id: VideoId) -> Result<Claim> {
         self.0
             .jobs
-            .claim(id, Wish::End)
+            .claim(id, Purpose::End)
             .await?
             .ok_or_else(|| Error::internal(format!("video {id} was not to be queued")))
     }
 
-    /// Tries a delivery now, whether it waits or was given up; how it stands.
+    /// Schedules a delivery for now, whether it waits or was given up; returns its state.
     ///
     /// # Errors
-    /// `NotFound` where there is no such delivery, `Conflict` where it came to a good end already.
+    /// `NotFound` where there is no such delivery, `Conflict` where it was delivered already.
     pub async fn retry_delivery(&self, object: ObjectId) -> Result<Delivery> {
         let inner = Arc::clone(&self.0);
         self.0.changes.run(move || inner.outbox.retry(&object)).await
     }
 
-    /// Deliveries of a video's job, with the times at which they are really tried next.
+    /// Deliveries of a video's job, with the times at which the schedule tries them next.
+    ///
+    /// # Errors
+    /// `NotFound`.
     pub async fn deliveries(&self, id: VideoId, query: DeliveryQuery) -> Result<Page<Delivery>> {
         self.blocking(move |inner| {
             inner.video(id)?;
@@ -254,19 +215,22 @@ impl Engine {
         .await
     }
 
-    /// Tries all deliveries of a video that were given up; how many there are.
+    /// Schedules all failed deliveries of a video for now; returns their number.
+    ///
+    /// # Errors
+    /// `NotFound`.
     pub async fn retry_deliveries(&self, id: VideoId) -> Result<u64> {
         let inner = Arc::clone(&self.0);
         self.0.changes.run(move || inner.outbox.retry_failed(id)).await
     }
 
-    /// A record with the figures of its job and of its deliveries laid over it, and how the job
-    /// ended where that could not be written down yet. Reads the disk.
+    /// A record with the progress of its job and the counts of its deliveries, and with the final
+    /// state of the job where that could not be written yet. Reads the disk.
     pub fn live(&self, mut record: VideoRecord) -> Result<VideoRecord> {
         let inner = &self.0;
-        // A record that says how its job ended is right, even while the worker is still tidying up.
+        // A record with a final state is right, even while the worker has not finished yet.
         if record.status.is_active()
-            && !inner.endings.lay_over(&mut record)
+            && !inner.endings.overlay(&mut record)
             && let Some(run) = inner.jobs.run(record.id)
         {
             run.progress.write_to(&mut record);
@@ -277,16 +241,17 @@ impl Engine {
         Ok(record)
     }
 
-    /// The record of a video once it says how its last job ended. Blocks.
+    /// The record of a video, with the final state of its last job written. Blocks.
     ///
     /// # Errors
-    /// `NotFound`; `Unavailable` where the end of its job cannot be written down now.
+    /// `NotFound`; `Unavailable` where the final state cannot be written now.
     pub fn settled(&self, id: VideoId) -> Result<VideoRecord> {
         self.0.endings.settle(id)?;
         self.0.video(id)
     }
 
-    /// Lets go of what was not used for a minute, and gives it back.
+    /// Unloads networks that were not used for a minute, and returns their memory to the operating
+    /// system.
     pub fn tidy(&self) {
         self.0.make_room(&[]);
         (self.0.config.give_back)();
@@ -297,28 +262,28 @@ impl Engine {
         &self.0.config.network
     }
 
-    /// What is installed.
+    /// The installed plugins.
     pub fn plugins(&self) -> &Plugins {
         &self.0.plugins
     }
 
-    /// Interrupts running jobs, and refuses requests that wait or come from now on. Returns at
+    /// Interrupts running jobs, and refuses requests that wait or arrive from now on. Returns at
     /// once.
     pub fn close(&self) {
         self.0.closing.cancel();
         self.0.jobs.close();
     }
 
-    /// Ends jobs, requests and deliveries and waits for their ends; the next start takes up what is
-    /// left undone.
+    /// Ends jobs, requests and deliveries and waits until they have ended; the next start continues
+    /// what is left undone.
     pub async fn shutdown(&self) {
         self.close();
         let inner = Arc::clone(&self.0);
         let (done, ended) = oneshot::channel();
-        // The runtime's own threads may be at work for whatever requests there are.
+        // Not on a thread of the runtime, all of which may be busy with requests.
         let end = move || {
             inner.end();
-            // The archive closes with the last who has it: not this thread.
+            // The archive closes with its last owner, which is not this thread.
             drop(inner);
             let _ = done.send(());
         };
@@ -334,45 +299,6 @@ impl Engine {
                 }
             }
             Err(error) => error!(%error, "shutting down: {error}"),
-        }
-    }
-
-    async fn blocking<R: Send + 'static>(&self, f: impl FnOnce(&Inner) -> Result<R> + Send + 'static) -> Result<R> {
-        let inner = Arc::clone(&self.0);
-        tokio::task::spawn_blocking(move || f(&inner)).await.map_err(Error::internal)?
-    }
-}
-
-/// What requests are told that the server can do no more for.
-fn stopping() -> Error {
-    Error::new(ErrorKind::Unavailable, "The server is stopping.")
-}
-
-impl Inner {
-    fn video(&self, id: VideoId) -> Result<VideoRecord> {
-        self.archive.video(id)?.ok_or_else(|| Error::not_found("VideoArchive"))
-    }
-
-    /// For a job that wants these types: networks that nobody uses go.
-    fn make_room(&self, wanted: &[ObjectType]) -> bool {
-        let detectors = self.detectors.make_room(wanted);
-        self.embedders.make_room(wanted) || detectors
-    }
-
-    /// The end of the server.
-    fn end(&self) {
-        let Threads { workers, endings } = std::mem::take(&mut *self.threads.lock());
-        let join = |thread: thread::JoinHandle<()>| {
-            if thread.join().is_err() {
-                error!("a thread of the engine panicked");
-            }
-        };
-        workers.into_iter().for_each(join);
-        self.endings.close();
-        endings.into_iter().for_each(join);
-        self.outbox.shutdown();
-        if let Err(error) = self.archive.flush() {
-            error!(%error, "shutting down: {error}");
         }
     }
 }

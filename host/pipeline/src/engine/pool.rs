@@ -1,20 +1,23 @@
-//! Requests whose work blocks, on threads of their own.
+//! Bounded pool of threads for requests whose work blocks.
 //!
-//! Guarantees: at most so many threads at once, and nothing of the runtime's own pool, which every
-//! other request needs. Who comes when all threads are at work waits as a task; who comes when too
-//! many wait already is refused. Once the pool's token is cancelled, nothing more is begun. A panic
-//! ends its own request.
+//! Guarantees: a bounded number of threads, and none of the runtime's own pool, which every other
+//! request needs. A request that finds all threads busy waits as a task; one that finds too many
+//! waiting is refused. Once the pool's token is cancelled, no work begins. A panic ends its own
+//! request.
 
 use std::{sync::Arc, thread};
 
-use ocellus_core::{Error, ErrorKind, Result};
+use ocellus_core::{Error, Result};
 use tokio::sync::{Semaphore, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use super::{contained::contained, stopping};
+use super::{
+    contained::contained,
+    refusal::{busy, stopping},
+};
 
 pub(super) struct Pool {
-    /// Of the threads; said in the log where one panics.
+    /// Of the threads; logged where one panics.
     name: &'static str,
     count: u32,
     threads: Arc<Semaphore>,
@@ -36,8 +39,8 @@ impl Pool {
         }
     }
 
-    /// Runs `work` once there is a thread for it. Dropped before, it never runs; after, it runs to
-    /// its end.
+    /// Runs `work` once there is a thread for it. If the future is dropped before, it never runs;
+    /// after, it runs to its end.
     ///
     /// # Errors
     /// `Unavailable` where too many wait, or the server stops; `Internal` where it panics; what
@@ -53,34 +56,31 @@ impl Pool {
         let name = self.name;
         let work = move || {
             let outcome = contained(name, work);
-            // First the room, then the answer: who is answered finds room.
+            // First the room, then the answer: a client that was answered finds room.
             drop((turn, place));
-            // Nobody waits for it where the client has gone away.
+            // Fails where the client has gone away.
             let _ = answer.send(outcome);
         };
         thread::Builder::new().name(name.into()).spawn(work).map_err(|e| busy(name).because(e))?;
         answered.await.map_err(Error::internal)?
     }
 
-    /// Waits until no work is under way. After the token of the pool was cancelled, that is its
-    /// end.
+    /// Waits until no work is under way; after the pool's token was cancelled, none begins any
+    /// more.
     pub(super) async fn drained(&self) {
         let _ = self.threads.acquire_many(self.count).await;
     }
-}
-
-fn busy(name: &str) -> Error {
-    Error::new(ErrorKind::Unavailable, "The server has too many requests of this kind: try again later.")
-        .because(format!("pool {name}"))
 }
 
 #[cfg(test)]
 mod tests {
     use std::sync::mpsc;
 
+    use ocellus_core::ErrorKind;
+
     use super::*;
 
-    /// Work that goes on until it is told to end.
+    /// Work that goes on until it is released.
     fn held() -> (mpsc::Sender<()>, impl FnOnce() -> Result<()> + Send + 'static) {
         let (release, released) = mpsc::channel();
         (release, move || released.recv().map_err(Error::internal))

@@ -1,16 +1,15 @@
-//! The queue of videos, and who holds which of them: a state machine without threads, disk or
-//! clock.
+//! Queue of videos, with their holders: a state machine without threads, disk or clock.
 //!
-//! A video rests, waits, is with a worker, or is claimed by somebody who changes it: who puts it
-//! into the queue, takes it out, or removes it. Guarantees:
+//! A video is idle, waits, runs on a worker, or is claimed by a request that queues it, stops it or
+//! removes it. Guarantees:
 //!
 //! * A video has one holder at a time. One that was taken out of the queue does not begin.
 //! * Those that wait begin in the order of their dates; of equals, the lower id first.
-//! * One that could not begin is left alone for a while, longer each time, and holds nobody up.
-//! * Who is told to come back later is told when: a token is cancelled once the holder lets go.
+//! * One that could not begin is paused, longer each time, and delays no other.
+//! * A claim that has to wait gets a token, which is cancelled once the holder has released it.
 //!
-//! Whether a video may wait at all is the archive's to say: who holds a claim writes there before
-//! letting go of it.
+//! The archive decides whether a video may wait at all: the holder of a claim writes there before
+//! releasing it.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -21,17 +20,17 @@ use jiff::Timestamp;
 use ocellus_core::VideoId;
 use tokio_util::sync::CancellationToken;
 
-/// For how long a video is left alone after it could not begin; doubled each time.
+/// Pause of a video after it could not begin; doubled each time.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
-/// `R` is what others can do with a run: interrupt it, look at its figures.
+/// `R` is the handle of a run, by which others interrupt it or read its progress.
 pub(super) struct Queue<R> {
-    /// Those that do not rest.
+    /// Those that are not idle.
     videos: HashMap<VideoId, State<R>>,
-    /// Those that may begin, by the dates since when they wait.
+    /// Those that may begin, by the dates since when they have waited.
     ready: BTreeSet<(Timestamp, VideoId)>,
-    /// Those that are left alone, by the dates until when.
+    /// Those that are paused, by the dates until when.
     paused: BTreeSet<(Timestamp, VideoId)>,
     runs: u64,
     closed: bool,
@@ -39,7 +38,7 @@ pub(super) struct Queue<R> {
 
 enum State<R> {
     Waiting(Place),
-    /// `ends`: it was told to, or is over already and its worker is still writing down how.
+    /// `ends`: it was interrupted, or has ended and its worker is still writing its final state.
     Running {
         run: RunId,
         handle: R,
@@ -61,50 +60,50 @@ struct Place {
     paused_until: Option<Timestamp>,
 }
 
-/// Tells one run of a video from another.
+/// Distinguishes the runs of a video.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct RunId(u64);
 
-/// What somebody claims a video for.
+/// Purpose of a claim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Wish {
-    /// To put it into the queue.
+pub(super) enum Purpose {
+    /// To queue it.
     Begin,
-    /// To end what is done with it: to take it out of the queue, or to remove it.
+    /// To take it out of the queue, end its run, or remove it.
     End,
 }
 
 pub(super) enum Answer<R> {
-    /// The video is the caller's until [`Queue::release`].
+    /// The caller holds the video until [`Queue::release`].
     Granted,
-    /// It waits or runs already, as the caller wishes.
+    /// It waits or runs already, as the caller wants.
     UnderWay,
-    /// Somebody else holds it: to be asked again once `free` is cancelled. `interrupt` is the run
-    /// that has to end first.
+    /// It is held: to be claimed again once `free` is cancelled. `interrupt` is the run that has to
+    /// end first.
     Later { free: CancellationToken, interrupt: Option<R> },
     /// No more claims are granted.
     Closed,
 }
 
-/// What becomes of a video that was claimed.
+/// State of a video after its claim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Next {
     AsBefore,
-    Rests,
+    Idle,
     /// It waits, since then.
     Waits(Timestamp),
 }
 
 pub(super) enum Take<R> {
     Job(Taken<R>),
-    /// None may begin now. `until`: when one may that could not before.
+    /// None may begin now. `until`: when the first pause ends.
     None {
         until: Option<Timestamp>,
     },
     Closed,
 }
 
-/// A video that is a worker's until [`Queue::finish`] or [`Queue::postpone`].
+/// A video that a worker holds until [`Queue::finish`] or [`Queue::postpone`].
 pub(super) struct Taken<R> {
     pub id: VideoId,
     pub run: RunId,
@@ -120,21 +119,21 @@ impl<R> Default for Queue<R> {
 }
 
 impl<R: Clone> Queue<R> {
-    /// Lets a video wait that rests so far.
+    /// Queues an idle video.
     pub(super) fn enqueue(&mut self, id: VideoId, since: Timestamp) {
         if !self.videos.contains_key(&id) {
             self.wait(id, Place { since, failures: 0, paused_until: None });
         }
     }
 
-    pub(super) fn claim(&mut self, id: VideoId, wish: Wish) -> Answer<R> {
+    pub(super) fn claim(&mut self, id: VideoId, purpose: Purpose) -> Answer<R> {
         if self.closed {
             return Answer::Closed;
         }
         let before = match self.videos.get_mut(&id) {
             None => None,
             Some(State::Claimed { released, .. }) => return Answer::Later { free: released.clone(), interrupt: None },
-            Some(State::Waiting(_) | State::Running { ends: false, .. }) if wish == Wish::Begin => {
+            Some(State::Waiting(_) | State::Running { ends: false, .. }) if purpose == Purpose::Begin => {
                 return Answer::UnderWay;
             }
             Some(State::Running { handle, ends, ended, .. }) => {
@@ -160,7 +159,7 @@ impl<R: Clone> Queue<R> {
         self.videos.remove(&id);
         let place = match next {
             Next::AsBefore => before,
-            Next::Rests => None,
+            Next::Idle => None,
             Next::Waits(since) => Some(Place { since, failures: 0, paused_until: None }),
         };
         if let Some(place) = place {
@@ -169,7 +168,7 @@ impl<R: Clone> Queue<R> {
         released.cancel();
     }
 
-    /// Gives the video that has waited longest to a worker.
+    /// Takes the video that has waited longest for a worker.
     pub(super) fn take(&mut self, now: Timestamp, handle: impl FnOnce() -> R) -> Take<R> {
         if self.closed {
             return Take::Closed;
@@ -191,8 +190,8 @@ impl<R: Clone> Queue<R> {
         Take::Job(Taken { id, run, handle, failures: place.failures })
     }
 
-    /// From now on the run is no longer what somebody wishes for who wants the video to begin: it
-    /// is over, but for what its worker still writes down.
+    /// Marks a run as ended while its worker is still writing its final state: a claim to begin the
+    /// video waits for the worker then, instead of counting the video as under way.
     pub(super) fn is_over(&mut self, id: VideoId, run: RunId) {
         if let Some(State::Running { run: of, ends, .. }) = self.videos.get_mut(&id)
             && *of == run
@@ -209,7 +208,7 @@ impl<R: Clone> Queue<R> {
         }
     }
 
-    /// Ends a run that could not begin: its video waits again, and is left alone for a while.
+    /// Ends a run that could not begin: its video waits again after a pause.
     pub(super) fn postpone(&mut self, id: VideoId, run: RunId, now: Timestamp) {
         if let Some(State::Running { place, ended, .. }) = self.running(id, run) {
             ended.cancel();
@@ -220,21 +219,21 @@ impl<R: Clone> Queue<R> {
         }
     }
 
-    /// Those that are left alone may begin: what kept them from it may be over.
+    /// Ends all pauses: the reason for them may be gone.
     pub(super) fn wake(&mut self) {
         while let Some((_, id)) = self.paused.pop_first() {
             self.unpause(id);
         }
     }
 
-    /// Nothing is taken or claimed from now on; what there is to be interrupted.
+    /// Grants nothing from now on; returns the runs to be interrupted.
     pub(super) fn close(&mut self) -> Vec<R> {
         self.closed = true;
         self.handles().cloned().collect()
     }
 
-    /// Whether a run is to be left so that the next start takes it up: the end of the server is why
-    /// it ends, and no user.
+    /// Whether a run is to be left for the next start to resume: it ends because the server does,
+    /// and not by a request.
     pub(super) fn is_cut_off(&self, id: VideoId, run: RunId) -> bool {
         self.closed && matches!(self.running(id, run), Some(State::Running { ends: false, .. }))
     }
@@ -267,7 +266,7 @@ impl<R: Clone> Queue<R> {
         self.videos.insert(id, State::Waiting(place));
     }
 
-    /// A video that is out of `paused` may begin.
+    /// Lets a video begin that is out of `paused`.
     fn unpause(&mut self, id: VideoId) {
         if let Some(State::Waiting(place)) = self.videos.get_mut(&id) {
             place.paused_until = None;

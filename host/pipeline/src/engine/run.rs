@@ -1,4 +1,4 @@
-//! One run of a job: from the queue to how it ended.
+//! Run of a job: from the queue to its final state.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -8,10 +8,10 @@ use ocellus_store::{Job, StoreError};
 use tracing::{error, info, warn};
 
 use super::{
-    Inner,
     contained::contained,
     ending::FinalState,
     jobs::{Run, Taken},
+    state::Inner,
     workers::{Done, Work},
 };
 use crate::{
@@ -20,9 +20,10 @@ use crate::{
     job_spec::JobSpec,
     recording::{Recording, RecordingResult},
     screenshot::{self, ScreenshotQuery},
+    source,
 };
 
-/// How long a job waits at its beginning to learn where its router is.
+/// The longest time that a job waits at its start for the name of its router to be resolved.
 const RESOLVE: Duration = Duration::from_secs(2);
 
 impl Work for Inner {
@@ -35,12 +36,12 @@ impl Work for Inner {
                     Some(ending) => self.end_run(taken, ending),
                     None => info!(video = %id, "video {id}: suspended, the next start goes on with it"),
                 }
-                Done::JobOutcome
+                Done::Finished
             }
-            Ok(None) => Done::JobOutcome,
+            Ok(None) => Done::Finished,
             Err(error @ (StoreError::Damaged { .. } | StoreError::NoVideo(_))) => {
                 error!(video = %id, %error, "video {id} is skipped in the queue: {error}");
-                Done::JobOutcome
+                Done::Finished
             }
             Err(error) => {
                 if taken.failures == 0 {
@@ -59,46 +60,41 @@ impl Work for Inner {
         };
         let status = if run.progress.has_frames() { VideoStatus::Interrupted } else { VideoStatus::NotStarted };
         let sentence = Some(error.public().to_owned());
-        self.end_run(taken, ended(job, run, status, sentence));
+        self.end_run(taken, final_state(job, run, status, sentence));
         error!(video = %taken.id, %error, "video {}: {error}", taken.id);
-        Done::JobOutcome
+        Done::Finished
     }
 }
 
-/// How a job ended that found no identities.
-fn ended(job: JobId, run: &Arc<Run>, status: VideoStatus, error: Option<String>) -> FinalState {
+/// Final state of a job, without identities.
+fn final_state(job: JobId, run: &Arc<Run>, status: VideoStatus, error: Option<String>) -> FinalState {
     let finished = status != VideoStatus::Disabled;
     FinalState { job, run: Arc::clone(run), status, finished, error, clusters: BTreeMap::new(), source_len: None }
 }
 
-fn not_started(error: Error) -> Failure {
-    Failure { error, kind: FailureKind::NotStarted }
-}
-
 impl Inner {
-    /// Who sees that a job has ended may ask for the next one at once: it must not be taken for the
-    /// one that is over.
+    /// Publishes the final state of a run. The run is marked as ended first: a client that sees the
+    /// state may request the next job at once, and must not be answered that one is under way.
     fn end_run(&self, taken: &Taken, ending: FinalState) {
         self.jobs.is_over(taken.id, taken.run);
         self.endings.put(ending);
     }
 
-    /// Makes the record say that the video is being processed; `None` where it is not to be, by
-    /// now.
+    /// Moves the record to STARTING; `None` where the video was disabled meanwhile.
     fn begin(&self, taken: &Taken) -> Result<Option<VideoRecord>, StoreError> {
         let (now, run) = (self.clock.now(), &taken.handle);
         let (video, wanted) = self.archive.update(taken.id, |v| {
             if !v.status.is_enabled() {
                 return Ok(false);
             }
-            // One that was cut off is active still where the start could not write that it waits.
+            // A job that was cut off is still active where the start could not write AWAITING.
             if v.status.is_queued() {
                 v.move_to(VideoStatus::Starting)?;
             }
             v.processing_start_date.get_or_insert(now);
             let statistic = v.statistic.get_or_insert_default();
             statistic.job_starts += 1;
-            // Before the record says so: from then on it is these that are shown.
+            // Before the record is active: from then on the run's progress is shown instead.
             run.progress.update(|s| s.job_starts = statistic.job_starts);
             Ok(true)
         })?;
@@ -114,10 +110,10 @@ impl Inner {
             Ok(opened) => opened,
             Err(error) => {
                 warn!(video = %id, %error, "video {id}: {error}");
-                return Some(ended(job_id, run, VideoStatus::NotStarted, Some(error.public().to_owned())));
+                return Some(final_state(job_id, run, VideoStatus::NotStarted, Some(error.public().to_owned())));
             }
         };
-        run.progress.holds(job.counts());
+        run.progress.set_counts(job.counts());
         let mut video = spec.over(video);
         let recording = contained("the recording", || Recording::begin(&self.archive, &video));
         let outcome = contained("the job", || {
@@ -140,11 +136,11 @@ impl Inner {
         if let Some(record) = kept.record {
             video.file_size = record.file_size;
         }
-        // One that had to begin anew has another number by now.
+        // A job that had to begin anew has another number by now.
         let job_id = run.job.lock().unwrap_or(job_id);
         let mut ending = match outcome {
-            Ok(JobOutcome::EndOfSource) => ended(job_id, run, VideoStatus::Completed, kept.problem),
-            Ok(JobOutcome::Interrupted) => ended(job_id, run, VideoStatus::Disabled, None),
+            Ok(JobOutcome::EndOfSource) => final_state(job_id, run, VideoStatus::Completed, kept.problem),
+            Ok(JobOutcome::Interrupted) => final_state(job_id, run, VideoStatus::Disabled, None),
             Err(Failure { error, kind }) => {
                 warn!(video = %id, %error, "video {id}: {error}");
                 let status = match kind {
@@ -152,11 +148,11 @@ impl Inner {
                     FailureKind::Interrupted => VideoStatus::Interrupted,
                     FailureKind::Misconfigured => VideoStatus::Misconfigured,
                 };
-                ended(job_id, run, status, Some(error.public().to_owned()))
+                final_state(job_id, run, status, Some(error.public().to_owned()))
             }
         };
         ending.source_len = kept.length;
-        // What the job itself took is in already.
+        // The CPU time of the job itself is counted already.
         let mut laps = CpuLaps::start(run.progress.cpu());
         if ending.status == VideoStatus::Completed
             && let Err(error) = contained("the screenshot", || self.keep_screenshot(&video, run))
@@ -165,7 +161,7 @@ impl Inner {
         }
         laps.lap(Stage::Pictures);
         if ending.finished {
-            match contained("telling identities apart", || self.clusters(job_id)) {
+            match contained("grouping identities", || self.clusters(job_id)) {
                 Ok(clusters) => ending.clusters = clusters,
                 Err(error) => {
                     error!(video = %id, %error, "video {id}: grouping its objects into identities failed: {error}");
@@ -179,7 +175,7 @@ impl Inner {
         Some(ending)
     }
 
-    /// The folder of a job, and what it runs by.
+    /// The folder of a job, and its spec.
     fn open(&self, id: JobId) -> Result<(Job, JobSpec)> {
         let job = self.archive.job(id)?.ok_or_else(|| Error::internal(format!("job {id} has no folder")))?;
         let spec = JobSpec::read(&job)?;
@@ -195,11 +191,11 @@ impl Inner {
         recording: Option<&Recording>,
     ) -> Result<JobOutcome, Failure> {
         let run = &taken.handle;
-        let input = job::input(&self.archive, video, &self.config.network).map_err(not_started)?;
+        let input = source::input(&self.archive, video, &self.config.network).map_err(Failure::not_started)?;
         let input = Input { decoding: self.config.decoding, ..input };
 
         if let Some(url) = &spec.router_url {
-            self.check_router(url).map_err(|error| Failure { error, kind: FailureKind::Misconfigured })?;
+            self.check_router(url).map_err(Failure::misconfigured)?;
         }
 
         if !self.detectors.wait_unless(|| run.interrupt.is_raised()) {
@@ -228,8 +224,8 @@ impl Inner {
         job::run(&context, || self.jobs.is_cut_off(taken.id, taken.run))
     }
 
-    /// A router that may not be talked to is told before the job begins; one that cannot be found
-    /// yet is not.
+    /// Refuses a router that the network policy forbids. One whose name cannot be resolved yet
+    /// passes.
     fn check_router(&self, url: &str) -> Result<()> {
         let check = ocellus_media::check_target(&self.config.network, url);
         match self.tasks.block_on(async { tokio::time::timeout(RESOLVE, check).await }) {
@@ -239,12 +235,12 @@ impl Inner {
     }
 
     fn keep_screenshot(&self, video: &VideoRecord, run: &Run) -> Result<()> {
-        let input = job::input(&self.archive, video, &self.config.network)?;
+        let input = source::input(&self.archive, video, &self.config.network)?;
         let jpeg = screenshot::take(&input, &video.stream_settings, &ScreenshotQuery::default(), &run.interrupt)?;
         Ok(self.archive.save_screenshot(video, &jpeg)?)
     }
 
-    /// Finds the identities among a finished job's objects; how many there are of each type.
+    /// Clusters a finished job's objects into identities; returns their number by type.
     fn clusters(&self, id: JobId) -> Result<BTreeMap<ObjectType, u64>> {
         let stored = self.archive.stored_job(id.video)?;
         let clusters = identity::clusters(&stored, &self.embedders)?;

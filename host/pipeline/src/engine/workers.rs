@@ -1,7 +1,7 @@
-//! The threads that run jobs.
+//! Worker threads that run jobs.
 //!
-//! Guarantees: whatever panics in a job ends that job and nothing else; whoever waits for the end
-//! of a run is told, however it ended; a worker goes on until the queue is closed.
+//! Guarantees: a panic in a job ends that job and nothing else; a request that waits for the end of
+//! a run is woken, however the run ended; a worker goes on until the queue is closed.
 
 use std::{
     io,
@@ -17,18 +17,20 @@ use super::{
     jobs::{Jobs, Taken},
 };
 
-/// What workers do with a video.
+/// Work of a worker on a video.
 pub(super) trait Work: Send + Sync + 'static {
     /// Runs the job of a video to its end.
     fn run(&self, taken: &Taken) -> Done;
 
-    /// After `run` panicked: ends the job.
+    /// Ends the job after `run` panicked.
     fn give_up(&self, taken: &Taken, error: Error) -> Done;
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Result of a worker's turn with a video.
 pub(super) enum Done {
-    JobOutcome,
+    /// The job has ended, or was suspended.
+    Finished,
     /// It could not begin and waits again.
     Postponed,
 }
@@ -46,7 +48,7 @@ pub(super) fn spawn(count: usize, jobs: &Arc<Jobs>, work: &Arc<impl Work>) -> io
 }
 
 fn carry_out(jobs: &Jobs, work: &impl Work, taken: Taken) {
-    let mut held = Held { jobs, taken, done: Done::JobOutcome };
+    let mut held = Held { jobs, taken, done: Done::Finished };
     let done = catch_unwind(AssertUnwindSafe(|| work.run(&held.taken))).or_else(|panic| {
         let error = panicked("the job", &*panic);
         catch_unwind(AssertUnwindSafe(|| work.give_up(&held.taken, error)))
@@ -56,7 +58,7 @@ fn carry_out(jobs: &Jobs, work: &impl Work, taken: Taken) {
     }
 }
 
-/// A video until its worker lets go of it.
+/// A taken video, which is released when this is dropped.
 struct Held<'a> {
     jobs: &'a Jobs,
     taken: Taken,
@@ -66,7 +68,7 @@ struct Held<'a> {
 impl Drop for Held<'_> {
     fn drop(&mut self) {
         match self.done {
-            Done::JobOutcome => self.jobs.finish(self.taken.id, self.taken.run),
+            Done::Finished => self.jobs.finish(self.taken.id, self.taken.run),
             Done::Postponed => self.jobs.postpone(self.taken.id, self.taken.run),
         }
     }
@@ -78,9 +80,9 @@ mod tests {
     use parking_lot::Mutex;
 
     use super::*;
-    use crate::engine::queue::Wish;
+    use crate::engine::queue::Purpose;
 
-    /// Panics in the jobs of even videos, and where it gives those of multiples of four up.
+    /// Panics in the jobs of even videos, and in giving up those of multiples of four.
     #[derive(Default)]
     struct Clumsy {
         ran: Mutex<Vec<u64>>,
@@ -91,13 +93,13 @@ mod tests {
         fn run(&self, taken: &Taken) -> Done {
             self.ran.lock().push(taken.id.0);
             assert!(taken.id.0 % 2 == 1, "video {} is even", taken.id);
-            Done::JobOutcome
+            Done::Finished
         }
 
         fn give_up(&self, taken: &Taken, error: Error) -> Done {
             assert!(!taken.id.0.is_multiple_of(4), "video {} is a multiple of four", taken.id);
             self.given_up.lock().push(error.to_string());
-            Done::JobOutcome
+            Done::Finished
         }
     }
 
@@ -111,7 +113,7 @@ mod tests {
             tokio::task::yield_now().await;
         }
         for n in 1..=5 {
-            jobs.claim(VideoId(n), Wish::End).await.unwrap().unwrap().rest();
+            jobs.claim(VideoId(n), Purpose::End).await.unwrap().unwrap().release();
         }
         assert_eq!(*work.ran.lock(), [1, 2, 3, 4, 5]);
         assert_eq!(*work.given_up.lock(), ["Internal server error.: the job panicked: video 2 is even"]);
@@ -126,7 +128,7 @@ mod tests {
             let mut left = self.0.lock();
             *left = left.saturating_sub(1);
             if *left == 0 {
-                return Done::JobOutcome;
+                return Done::Finished;
             }
             assert_eq!(taken.failures, 2 - *left);
             Done::Postponed

@@ -1,16 +1,16 @@
-//! Agglomerative clustering by average linkage (UPGMA) of squared Euclidean distances, some points
-//! kept apart.
+//! Agglomerative clustering by average linkage (UPGMA) of squared Euclidean distances, with
+//! cannot-link constraints.
 //!
-//! Two groups are as far from each other as the mean of the squared distances of their points,
-//! which is that of their centroids plus how far each group is spread about its own: so a group
-//! needs no more memory than a point. The two nearest groups become one, again and again, until no
-//! two are nearer than asked for.
+//! The distance of two groups is the mean of the squared distances of their points, which is that
+//! of their centroids plus the variance of each group: so a group needs no more memory than a
+//! point. The two nearest groups are merged, again and again, until no two are nearer than the
+//! threshold.
 //!
-//! Two groups can only be so near if some of their points are. So what is merged is looked for
-//! among the neighbours of the points: all pairs are compared once, block by block as a product of
-//! matrices, and the nearest [`NEIGHBOURS`] of each point are kept. Where there are more than that,
-//! the groups that came out are compared again, until nothing is left to merge; what is merged
-//! first is then a matter of the neighbours that were kept. Memory is linear, time quadratic.
+//! Two groups can only be so near if some of their points are. So pairs to merge are searched among
+//! the neighbours of the points: all pairs are compared once, block by block as a product of
+//! matrices, and the nearest [`NEIGHBOURS`] of each point are kept. Where a point has more, the
+//! resulting groups are compared again, until nothing is left to merge; the order of merges then
+//! depends on the neighbours that were kept. Memory is linear, time quadratic.
 
 use std::{
     cmp::Reverse,
@@ -20,23 +20,22 @@ use std::{
 
 use ndarray::{Array2, ArrayView2, s};
 
-/// Groups are compared with so many others at once: the product of two such blocks fits into a
-/// core's cache.
+/// Groups in a block: the product of two such blocks fits into a core's cache.
 const BLOCK: usize = 256;
-/// Of a group, that are kept when all are compared, and that it may come to in a round by taking
-/// over those of others.
+/// Neighbours of a group that are kept when all are compared, and the most that it may have in a
+/// round after taking over those of merged groups.
 const NEIGHBOURS: usize = 32;
-const MOST_NEIGHBOURS: usize = 64;
-/// By how much a squared distance out of single precision may be wrong, as a share of the squared
-/// lengths that it is the rest of; candidates are measured again.
+const MAX_NEIGHBOURS: usize = 64;
+/// Bound of the error of a squared distance in single precision, as a share of the squared lengths
+/// that it is the difference of; pairs below the threshold are measured again in double.
 const ROUNDING: f32 = 1e-5;
 
-/// What is to be grouped: a row of numbers, and when it was there.
+/// Point to be grouped: an embedding, and the time that it was present.
 #[derive(Clone, Debug)]
 pub struct Point<'a> {
-    /// As long as all others.
-    pub row: &'a [f32],
-    /// Two points whose ranges share a number are never in one group.
+    /// The embedding; all points have the same length.
+    pub vector: &'a [f32],
+    /// First and last frame, inclusive. Points whose ranges overlap are never in one group.
     pub during: (u64, u64),
 }
 
@@ -44,15 +43,15 @@ pub struct Point<'a> {
 struct Group {
     points: Vec<usize>,
     centroid: Vec<f64>,
-    /// The mean of the points' squared distances to the centroid.
+    /// Variance: the mean of the points' squared distances to the centroid.
     spread: f64,
-    /// In order, none overlapping another.
+    /// In order, without overlaps.
     during: Vec<(u64, u64)>,
 }
 
 impl Group {
-    /// The mean of the squared distances of their points, if it is below `reach` and they are not
-    /// to be kept apart.
+    /// The mean of the squared distances of their points, if it is below `reach` and no two of them
+    /// were present at the same time.
     fn squared(&self, other: &Self, reach: f64) -> Option<f64> {
         let squared = self.between(other) + self.spread + other.spread;
         (squared < reach && !self.is_with(other)).then_some(squared)
@@ -70,6 +69,7 @@ impl Group {
         sums.iter().sum::<f64>() + our_rest.iter().zip(their_rest).map(|(a, b)| (a - b) * (a - b)).sum::<f64>()
     }
 
+    /// Whether some of their points were present at the same time.
     fn is_with(&self, other: &Self) -> bool {
         let (few, many) = if self.during.len() < other.during.len() { (self, other) } else { (other, self) };
         few.during.iter().any(|(first, last)| {
@@ -93,12 +93,12 @@ impl Group {
     }
 }
 
-/// Groups of points, each in order, in the order of their first ones. `same` is the root of the
-/// mean squared distance below which two groups become one.
+/// Groups of points by their places in `points`, each in ascending order, in the order of their
+/// first ones. `same`: the root of the mean squared distance below which two groups are merged.
 pub fn agglomerate(points: &[Point<'_>], same: f32) -> Vec<Vec<usize>> {
     let alone = |(n, point): (usize, &Point<'_>)| Group {
         points: vec![n],
-        centroid: point.row.iter().map(|v| f64::from(*v)).collect(),
+        centroid: point.vector.iter().map(|v| f64::from(*v)).collect(),
         spread: 0.0,
         during: vec![point.during],
     };
@@ -107,7 +107,7 @@ pub fn agglomerate(points: &[Point<'_>], same: f32) -> Vec<Vec<usize>> {
         let (before, near) = (groups.len(), near(&groups, same));
         let is_all;
         (groups, is_all) = merge(groups, &near, same);
-        // What had no more neighbours than were looked at has none now.
+        // Where all neighbours were compared, none is left to merge.
         if is_all || groups.len() == before {
             break;
         }
@@ -118,8 +118,8 @@ pub fn agglomerate(points: &[Point<'_>], same: f32) -> Vec<Vec<usize>> {
     found
 }
 
-/// The nearest of one group: squared distance as bits, which sort as numbers do that are not
-/// negative, and number.
+/// The nearest neighbours of one group, by squared distance (as bits, which sort like non-negative
+/// numbers) and number.
 #[derive(Clone, Default)]
 struct Nearest {
     /// The farthest is on top.
@@ -141,13 +141,13 @@ impl Nearest {
     }
 }
 
-/// Of each group, those that it may be merged with.
+/// For each group, the neighbours that it may be merged with.
 fn near(groups: &[Group], same: f32) -> Vec<Nearest> {
     let numbers = groups.first().map_or(0, |g| g.centroid.len());
     let rows = Array2::from_shape_fn((groups.len(), numbers), |(n, k)| {
         groups.get(n).and_then(|g| g.centroid.get(k)).map_or(0.0, |v| *v as f32)
     });
-    // Squared lengths, and what the spread adds.
+    // Squared lengths plus variances.
     let lengths: Vec<f32> = rows
         .outer_iter()
         .zip(groups)
@@ -173,8 +173,8 @@ fn near(groups: &[Group], same: f32) -> Vec<Nearest> {
     lists
 }
 
-/// One thread's part of all pairs: every `threads`th block of groups from the `thread`th, each with
-/// itself and those behind it.
+/// One thread's part of all pairs: every `threads`th block of groups from the `thread`th on, each
+/// with itself and the blocks after it.
 fn search(
     groups: &[Group],
     rows: ArrayView2<'_, f32>,
@@ -199,8 +199,8 @@ fn search(
                     }
                     let Ok([one, other]) = found.get_disjoint_mut([n, m]) else { continue };
                     let no_room = [one.has_no_room(squared), other.has_no_room(squared)];
-                    // Whether they are to be kept apart is not looked at then: at worst there is a
-                    // round more.
+                    // Counted as left out even if the two may not be merged: at worst that costs
+                    // one more round.
                     one.left_out |= no_room[0];
                     other.left_out |= no_room[1];
                     if no_room == [true, true] || groups.get(m).is_none_or(|other| group.is_with(other)) {
@@ -219,7 +219,7 @@ fn search(
     found
 }
 
-/// Merges neighbours, the nearest first; whether none was passed over for want of room.
+/// Merges neighbours, the nearest first. Also returns whether all neighbours fitted into the lists.
 fn merge(groups: Vec<Group>, near: &[Nearest], same: f32) -> (Vec<Group>, bool) {
     let reach = f64::from(same) * f64::from(same);
     let mut is_all = near.iter().all(|list| !list.left_out);
@@ -259,8 +259,8 @@ fn merge(groups: Vec<Group>, near: &[Nearest], same: f32) -> (Vec<Group>, bool) 
             others.extend(squared(&groups, o, new).map(|squared| (squared, o)));
         }
         others.sort_unstable();
-        is_all &= others.len() <= MOST_NEIGHBOURS;
-        others.truncate(MOST_NEIGHBOURS);
+        is_all &= others.len() <= MAX_NEIGHBOURS;
+        others.truncate(MAX_NEIGHBOURS);
         for (squared, o) in &others {
             if let Some(near_to_it) = near_to.get_mut(*o) {
                 near_to_it.insert(new);
@@ -278,11 +278,11 @@ mod tests {
 
     use super::*;
 
-    /// The same by a library that holds all distances, and knows apart as very far.
+    /// The same by a library that holds all distances, with constraints as very large distances.
     fn by_all_distances(points: &[Point<'_>], same: f32) -> Vec<Vec<usize>> {
         let apart = |a: &Point<'_>, b: &Point<'_>| a.during.0 <= b.during.1 && b.during.0 <= a.during.1;
         let squared = |a: &Point<'_>, b: &Point<'_>| {
-            a.row.iter().zip(b.row).map(|(x, y)| (f64::from(*x) - f64::from(*y)).powi(2)).sum::<f64>()
+            a.vector.iter().zip(b.vector).map(|(x, y)| (f64::from(*x) - f64::from(*y)).powi(2)).sum::<f64>()
         };
         let mut distances: Vec<f64> = Vec::new();
         for (n, a) in points.iter().enumerate() {
@@ -305,20 +305,20 @@ mod tests {
         groups
     }
 
-    fn rows(numbers: usize, most: usize) -> impl Strategy<Value = Vec<(Vec<f32>, (u64, u64))>> {
+    fn vectors(numbers: usize, most: usize) -> impl Strategy<Value = Vec<(Vec<f32>, (u64, u64))>> {
         let during = (0u64..200, 0u64..20).prop_map(|(first, long)| (first, first + long));
         proptest::collection::vec((proptest::collection::vec(-1.0f32..1.0, numbers), during), 0..most)
     }
 
-    fn points(rows: &[(Vec<f32>, (u64, u64))]) -> Vec<Point<'_>> {
-        rows.iter().map(|(row, during)| Point { row, during: *during }).collect()
+    fn points(vectors: &[(Vec<f32>, (u64, u64))]) -> Vec<Point<'_>> {
+        vectors.iter().map(|(vector, during)| Point { vector, during: *during }).collect()
     }
 
     proptest! {
-        // No more points than a round looks at: then the two are the same to the last.
+        // No more points than neighbours are kept: then the two agree exactly.
         #[test]
-        fn it_is_average_linkage(rows in rows(3, NEIGHBOURS + 1), same in 0.05f32..1.0) {
-            let points = points(&rows);
+        fn it_is_average_linkage(vectors in vectors(3, NEIGHBOURS + 1), same in 0.05f32..1.0) {
+            let points = points(&vectors);
             prop_assert_eq!(agglomerate(&points, same), by_all_distances(&points, same));
         }
     }
@@ -326,19 +326,20 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(16))]
         #[test]
-        fn nothing_that_could_be_merged_is_left(rows in rows(2, 600), same in 0.05f32..1.0) {
-            let points = points(&rows);
+        fn nothing_that_could_be_merged_is_left(vectors in vectors(2, 600), same in 0.05f32..1.0) {
+            let points = points(&vectors);
             let found = agglomerate(&points, same);
             let mut all = found.concat();
             all.sort_unstable();
             prop_assert_eq!(all, (0..points.len()).collect::<Vec<_>>());
             let alone = |n: usize| Group {
                 points: vec![n],
-                centroid: points[n].row.iter().map(|v| f64::from(*v)).collect(),
+                centroid: points[n].vector.iter().map(|v| f64::from(*v)).collect(),
                 spread: 0.0,
                 during: vec![points[n].during],
             };
-            let groups: Vec<Group> = found.iter().map(|g| g.iter().map(|n| alone(*n)).reduce(Group::join).unwrap()).collect();
+            let joined = |g: &Vec<usize>| g.iter().map(|n| alone(*n)).reduce(Group::join).unwrap();
+            let groups: Vec<Group> = found.iter().map(joined).collect();
             for (n, one) in groups.iter().enumerate() {
                 prop_assert!(one.during.windows(2).all(|w| w[0].1 < w[1].0));
                 for other in &groups[n + 1..] {
@@ -348,27 +349,27 @@ mod tests {
         }
     }
 
-    /// Of `n` points there are these many: each `people`th is of one identity.
+    /// `n` points of `people` identities, in turns.
     fn crowd(n: usize, people: usize, within: f32) -> Vec<(Vec<f32>, (u64, u64))> {
         let mut random = fastrand::Rng::with_seed(7);
-        let mut row = |around: Option<&Vec<f32>>, by: f32| -> Vec<f32> {
+        let mut vector = |around: Option<&Vec<f32>>, by: f32| -> Vec<f32> {
             (0..128).map(|k| around.map_or(0.0, |c| c[k]) + (random.f32() - 0.5) * by).collect()
         };
         // About .8 from each other, as dlib's are.
-        let centres: Vec<Vec<f32>> = (0..people).map(|_| row(None, 0.17)).collect();
-        (0..n).map(|i| (row(Some(&centres[i % people]), within), (i as u64 * 2, i as u64 * 2))).collect()
+        let centres: Vec<Vec<f32>> = (0..people).map(|_| vector(None, 0.17)).collect();
+        (0..n).map(|i| (vector(Some(&centres[i % people]), within), (i as u64 * 2, i as u64 * 2))).collect()
     }
 
     #[test]
-    fn a_crowd_is_told_apart() {
-        let rows = crowd(3000, 300, 0.05);
-        let found = agglomerate(&points(&rows), 0.45);
+    fn a_crowd_is_separated_into_its_identities() {
+        let vectors = crowd(3000, 300, 0.05);
+        let found = agglomerate(&points(&vectors), 0.45);
         assert_eq!(found, (0..300).map(|p| (0..10).map(|k| p + k * 300).collect()).collect::<Vec<Vec<_>>>());
     }
 
     #[test]
-    fn one_who_comes_again_and_again_is_one() {
-        let rows = crowd(2000, 1, 0.05);
-        assert_eq!(agglomerate(&points(&rows), 0.45).len(), 1);
+    fn one_identity_with_many_tracks_is_one_group() {
+        let vectors = crowd(2000, 1, 0.05);
+        assert_eq!(agglomerate(&points(&vectors), 0.45).len(), 1);
     }
 }

@@ -1,9 +1,8 @@
-//! Identities: what the objects of a finished job look like, and which of them are the same
-//! identity.
+//! Identities: embeddings of a job's objects, and clusters of those that show the same identity.
 //!
-//! Guarantees: clusters are a function of the objects and what they look like, not of their order.
-//! Two tracks that were alive at the same time are never one identity. What was embedded by
-//! another network is in no cluster.
+//! Guarantees: clusters are a function of the objects and their embeddings, not of their order. Two
+//! tracks that were alive at the same time are never one identity. Objects that were embedded by
+//! another network are in no cluster.
 
 mod agglomerate;
 
@@ -20,17 +19,18 @@ use ocellus_store::{Embedding, StoredJob};
 pub use self::agglomerate::{Point, agglomerate};
 use crate::{align, appearance::appearance};
 
-/// What an object looks like where no network tells its kind apart: the histogram of `appearance`,
-/// whose rows have length 1.
+/// Source of the embeddings of types without an embedder: the descriptor of `appearance`, which has
+/// length 1.
 const APPEARANCE: &str = "appearance/2";
-/// The Euclidean distance below which two such rows are held to be of one identity. On the
-/// development clips one man in one coat came out .1 from himself, and different people at least
-/// .32 from each other.
+/// The Euclidean distance below which two such descriptors count as one identity. On the
+/// development clips one person in one coat is .1 from himself, and different people at least .32
+/// from each other.
 const APPEARANCE_SAME: f32 = 0.25;
-/// Objects of one type beyond which a job's end would wait for minutes: time grows with the square.
-const MOST: usize = 200_000;
+/// The most objects of one type that are clustered: time grows with the square, and a job's end
+/// would wait for minutes.
+const MAX_OBJECTS: usize = 200_000;
 
-/// Something in a frame.
+/// Crop of a frame to be embedded.
 pub(crate) struct Crop<'a> {
     pub frame: &'a Frame,
     pub object_type: &'a ObjectType,
@@ -45,90 +45,95 @@ impl<'a> Crop<'a> {
         Self { frame, object_type: &object.id.object_type, rect, landmarks: object.landmarks.as_ref() }
     }
 
-    /// What the embedder wants to see of it; `None` where that cannot be had.
-    fn picture(&self, embedder: &Embedder) -> Option<RgbImage> {
+    /// The input of an embedder; `None` where the crop has no landmarks to be aligned by, or lies
+    /// outside the frame.
+    fn input(&self, embedder: &Embedder) -> Option<RgbImage> {
         match (embedder.landmarks(), self.landmarks) {
             (Some(places), Some(landmarks)) => align::aligned(self.frame, landmarks, places, embedder.size()),
-            // It cannot be turned upright: what would come out would be compared with what was.
+            // Not aligned, its embedding would not compare with those that are.
             (Some(_), None) => None,
             (None, _) => self.frame.rgb(self.rect, embedder.size()).ok(),
         }
     }
 }
 
-/// What rows of a type are made by, and the Euclidean distance below which two of them are held to
-/// be of one identity.
+/// The source of the embeddings of a type, and the Euclidean distance below which two of them count
+/// as one identity.
 pub(crate) fn measure<'a>(embedders: &'a Embedders, object_type: &ObjectType) -> (&'a str, f32) {
     embedders.for_type(object_type).map_or((APPEARANCE, APPEARANCE_SAME), |e| (e.digest(), e.same()))
 }
 
-/// The row of numbers by which each thing is compared, by the [`measure`] of its type; `None` where
-/// its picture cannot be had. Things that one network looks at go through it together; what that
-/// takes is added to `meter`.
-pub(crate) fn rows(embedders: &Embedders, things: &[Crop<'_>], meter: &Arc<CpuMeter>) -> Result<Vec<Option<Vec<f32>>>> {
-    let mut rows: Vec<_> = things.iter().map(|_| None).collect();
-    let mut pictures = BTreeMap::<&ObjectType, (Vec<&mut Option<Vec<f32>>>, Vec<RgbImage>)>::new();
-    for (thing, row) in things.iter().zip(&mut rows) {
-        match embedders.for_type(thing.object_type) {
-            None => *row = Some(appearance(thing.frame, thing.rect)).filter(|row| !row.is_empty()),
+/// The embedding of each crop, by the [`measure`] of its type; `None` where it has no input. Crops
+/// of one type go through their network as one batch, whose CPU time is added to `meter`.
+pub(crate) fn embed(embedders: &Embedders, crops: &[Crop<'_>], meter: &Arc<CpuMeter>) -> Result<Vec<Option<Vec<f32>>>> {
+    let mut vectors: Vec<_> = crops.iter().map(|_| None).collect();
+    let mut batches = BTreeMap::<&ObjectType, (Vec<&mut Option<Vec<f32>>>, Vec<RgbImage>)>::new();
+    for (crop, vector) in crops.iter().zip(&mut vectors) {
+        match embedders.for_type(crop.object_type) {
+            None => *vector = Some(appearance(crop.frame, crop.rect)).filter(|vector| !vector.is_empty()),
             Some(embedder) => {
-                if let Some(picture) = thing.picture(embedder) {
-                    let (places, together) = pictures.entry(thing.object_type).or_default();
-                    places.push(row);
-                    together.push(picture);
+                if let Some(input) = crop.input(embedder) {
+                    let (places, inputs) = batches.entry(crop.object_type).or_default();
+                    places.push(vector);
+                    inputs.push(input);
                 }
             }
         }
     }
-    for (object_type, (places, together)) in pictures {
+    for (object_type, (places, inputs)) in batches {
         let Some(embedder) = embedders.for_type(object_type) else { continue };
-        let given = embedder.embed(&together, meter).map_err(Error::internal)?;
-        places.into_iter().zip(given).for_each(|(place, row)| *place = Some(row));
+        let embedded = embedder.embed(&inputs, meter).map_err(Error::internal)?;
+        places.into_iter().zip(embedded).for_each(|(place, vector)| *place = Some(vector));
     }
-    Ok(rows)
+    Ok(vectors)
 }
 
-/// Says of detections what they look like, for trackers that compare that: by the network that
-/// tells the type apart, if there is one that gives directions and the tracker is `worth` it, and
-/// by colours otherwise. `meter` as in [`rows`].
+/// Sets the appearances of detections, for trackers that compare them: the directions of their
+/// embeddings, if the type has an embedder that gives directions and its tracker compares them
+/// (`is_compared`), and the descriptor of `appearance` otherwise. `meter` as in [`embed`].
 pub(crate) fn describe(
     embedders: &Embedders,
     frame: &Frame,
     object_type: &ObjectType,
-    worth: bool,
-    seen: &mut [Detection],
+    is_compared: bool,
+    detections: &mut [Detection],
     meter: &Arc<CpuMeter>,
 ) -> Result<()> {
-    let Some(embedder) = embedders.for_type(object_type).filter(|e| worth && e.has_directions()) else {
-        seen.iter_mut().for_each(|d| d.appearance = appearance(frame, d.rect));
+    let Some(embedder) = embedders.for_type(object_type).filter(|e| is_compared && e.has_directions()) else {
+        detections.iter_mut().for_each(|d| d.appearance = appearance(frame, d.rect));
         return Ok(());
     };
-    let things: Vec<_> =
-        seen.iter().map(|d| Crop { frame, object_type, rect: d.rect, landmarks: d.landmarks.as_ref() }).collect();
-    let rows = rows(embedders, &things, meter)?;
-    seen.iter_mut()
-        .zip(rows)
-        .for_each(|(d, row)| d.appearance = row.map_or_else(Vec::new, |row| embedder.direction(&row)));
+    let crops: Vec<_> =
+        detections.iter().map(|d| Crop { frame, object_type, rect: d.rect, landmarks: d.landmarks.as_ref() }).collect();
+    let vectors = embed(embedders, &crops, meter)?;
+    detections
+        .iter_mut()
+        .zip(vectors)
+        .for_each(|(d, vector)| d.appearance = vector.map_or_else(Vec::new, |vector| embedder.direction(&vector)));
     Ok(())
 }
 
 /// The identities of a job, in order of their ids.
 pub(crate) fn clusters(job: &StoredJob, embedders: &Embedders) -> Result<Vec<Cluster>> {
-    let mut rows: BTreeMap<ObjectId, Embedding> =
+    let mut vectors: BTreeMap<ObjectId, Embedding> =
         job.embeddings()?.into_iter().map(|e| (e.object.clone(), e)).collect();
-    // By the length of their rows, too, which is the same for all of a source.
+    // By the length of their embeddings, too, which is the same for all of a source.
     let mut by_type = BTreeMap::<(ObjectType, usize), Vec<(ObjectRecord, Vec<f32>)>>::new();
     for object in job.objects()?.into_iter().filter(|o| o.bs_type == BestShotType::Overall) {
         let object_type = object.id.object_type.clone();
         let (source, _) = measure(embedders, &object_type);
-        if let Some(embedding) = rows.remove(&object.id).filter(|e| e.embedder == source) {
+        if let Some(embedding) = vectors.remove(&object.id).filter(|e| e.embedder == source) {
             by_type.entry((object_type, embedding.vector.len())).or_default().push((object, embedding.vector));
         }
     }
     let mut all = Vec::new();
     for ((object_type, _), members) in by_type {
-        if members.len() > MOST {
-            tracing::warn!(job = %job.id(), "job {}: {} objects of type {object_type} are too many to be told apart", job.id(), members.len());
+        if members.len() > MAX_OBJECTS {
+            tracing::warn!(
+                job = %job.id(),
+                "job {}: {} objects of type {object_type} are too many to be clustered",
+                job.id(), members.len()
+            );
             continue;
         }
         let (_, same) = measure(embedders, &object_type);
@@ -137,10 +142,11 @@ pub(crate) fn clusters(job: &StoredJob, embedders: &Embedders) -> Result<Vec<Clu
     Ok(all)
 }
 
-/// Who is who among objects of one type.
+/// Clusters of objects of one type.
 fn identities(mut members: Vec<(ObjectRecord, Vec<f32>)>, same: f32) -> Vec<Cluster> {
     members.sort_by(|(a, _), (b, _)| a.id.cmp(&b.id));
-    let points: Vec<_> = members.iter().map(|(o, row)| Point { row, during: (o.first.frame, o.last.frame) }).collect();
+    let points: Vec<_> =
+        members.iter().map(|(o, vector)| Point { vector, during: (o.first.frame, o.last.frame) }).collect();
     let groups = agglomerate(&points, same);
     groups
         .iter()
@@ -168,8 +174,8 @@ mod tests {
 
     use super::*;
 
-    /// A track in these frames that looks like this.
-    fn member(track: u64, (first, last): (u64, u64), row: Vec<f32>) -> (ObjectRecord, Vec<f32>) {
+    /// A track in these frames with this embedding.
+    fn member(track: u64, (first, last): (u64, u64), vector: Vec<f32>) -> (ObjectRecord, Vec<f32>) {
         let shot = |frame: u64| ShotSummary {
             frame,
             time: frame as f64 / 10.0,
@@ -192,7 +198,7 @@ mod tests {
             history: Vec::new(),
             attributes: Vec::new(),
         };
-        (object, row)
+        (object, vector)
     }
 
     fn tracks(clusters: &[Cluster]) -> Vec<Vec<u64>> {
@@ -200,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn trackers_that_compare_get_what_individuals_are_told_apart_by() {
+    fn trackers_that_compare_get_the_embeddings_of_identities() {
         use ocellus_detect::{Device, DeviceChoice};
         use ocellus_media::{Decoder, Input, Interrupt, Location};
 
@@ -217,21 +223,21 @@ mod tests {
 
         let rect = Rect::new(10.0, 10.0, 50.0, 50.0);
         let landmarks = align::PLACES.map(|p| ocellus_core::Point { x: p.x / 2.0, y: p.y / 2.0 });
-        let described = |object_type: ObjectType, worth: bool, landmarks: Option<Landmarks>| {
-            let mut seen = [Detection { rect, score: 0.9, quality: 0.9, landmarks, appearance: Vec::new() }];
-            describe(&embedders, &frame, &object_type, worth, &mut seen, &Arc::default()).unwrap();
-            let [Detection { appearance, .. }] = seen;
+        let described = |object_type: ObjectType, is_compared: bool, landmarks: Option<Landmarks>| {
+            let mut detections = [Detection { rect, score: 0.9, quality: 0.9, landmarks, appearance: Vec::new() }];
+            describe(&embedders, &frame, &object_type, is_compared, &mut detections, &Arc::default()).unwrap();
+            let [Detection { appearance, .. }] = detections;
             (appearance.len(), appearance.iter().map(|v| v * v).sum::<f32>().sqrt().round())
         };
         let colours = described(ObjectType::body(), true, None);
         assert_eq!(described(ObjectType::face(), true, Some(landmarks)), (128, 1.0));
-        assert_eq!(described(ObjectType::face(), false, Some(landmarks)), colours, "no tracker asks for more");
-        assert_eq!(described(ObjectType::face(), true, None), (0, 0.0), "it cannot be turned upright");
+        assert_eq!(described(ObjectType::face(), false, Some(landmarks)), colours, "its tracker does not compare");
+        assert_eq!(described(ObjectType::face(), true, None), (0, 0.0), "it cannot be aligned");
         assert_eq!(colours.1, 1.0);
     }
 
     #[test]
-    fn those_who_look_alike_are_one_and_are_told_from_the_others() {
+    fn similar_tracks_are_one_identity_and_others_are_not() {
         let members = vec![
             member(1, (0, 9), vec![0.0, 0.0]),
             member(2, (20, 29), vec![5.0, 0.0]),
@@ -248,14 +254,14 @@ mod tests {
     }
 
     #[test]
-    fn two_who_were_there_together_are_not_one() {
+    fn tracks_of_the_same_time_are_never_one_identity() {
         let twins = vec![member(1, (0, 20), vec![0.0]), member(2, (20, 30), vec![0.0]), member(3, (40, 50), vec![0.0])];
         let found = tracks(&identities(twins, 0.5));
         assert!(found.len() == 2 && !found.iter().any(|t| t.contains(&1) && t.contains(&2)), "{found:?}");
     }
 
     #[test]
-    fn nobody_is_no_cluster() {
+    fn no_objects_are_no_cluster() {
         assert_eq!(identities(Vec::new(), 0.5), []);
         assert_eq!(tracks(&identities(vec![member(7, (0, 1), vec![1.0])], 0.5)), [[7]]);
     }
@@ -264,19 +270,22 @@ mod tests {
         #[test]
         fn clusters_are_a_function_of_the_objects_and_not_of_their_order(
             (members, shuffled) in proptest::collection::vec((0u64..100, 0u64..20, -1.0f32..1.0, -1.0f32..1.0), 0..30)
-                .prop_map(|all| (1..).zip(all).map(|(n, (first, long, x, y))| member(n, (first, first + long), vec![x, y])).collect::<Vec<_>>())
+                .prop_map(|all| {
+                    let of = |(n, (first, long, x, y))| member(n, (first, first + long), vec![x, y]);
+                    (1..).zip(all).map(of).collect::<Vec<_>>()
+                })
                 .prop_flat_map(|members| (Just(members.clone()), Just(members).prop_shuffle())),
         ) {
             let clusters = identities(members.clone(), 0.4);
             prop_assert_eq!(&clusters, &identities(shuffled, 0.4));
-            // Each object is in one cluster, and none with one that was there at the same time.
+            // Each object is in one cluster, and with none of the same time.
             let mut all: Vec<u64> = tracks(&clusters).concat();
             all.sort_unstable();
             prop_assert_eq!(all, (1..=members.len() as u64).collect::<Vec<_>>());
             for cluster in tracks(&clusters) {
-                let seen: Vec<_> = cluster.iter().map(|t| &members[*t as usize - 1].0).collect();
-                for (n, a) in seen.iter().enumerate() {
-                    for b in &seen[n + 1..] {
+                let objects: Vec<_> = cluster.iter().map(|t| &members[*t as usize - 1].0).collect();
+                for (n, a) in objects.iter().enumerate() {
+                    for b in &objects[n + 1..] {
                         prop_assert!(a.last.frame < b.first.frame || b.last.frame < a.first.frame);
                     }
                 }

@@ -1,8 +1,7 @@
-//! The first stage: frames of the source, at their pace, and the pictures of them that detectors
-//! look at.
+//! Decoding stage: frames of the source at their pace, scaled for the detectors.
 //!
-//! Frames that come too late to be looked at are dropped where the settings allow it; they are not
-//! in the log, where their numbers are missing.
+//! Where the settings allow it, frames that find the queue full are dropped; they are not in the
+//! log, which skips their numbers.
 
 use std::sync::{
     Arc,
@@ -13,22 +12,20 @@ use ocellus_core::{CpuLaps, InputImage, Rect, Region, Result, Size, Stage, Strea
 use ocellus_detect::Detector;
 use ocellus_media::{Decoder, Frame, Interrupt, Scaler};
 
-use super::source::public;
-use crate::{cut::CutDetector, motion::MotionGate, pace::Pace, progress::Progress};
+use crate::{cut::CutDetector, motion::MotionGate, pace::Pace, progress::Progress, source::public};
 
-/// A frame, and what was found out about it while it was decoded.
+/// A decoded frame on its way through the stages.
 pub(super) struct FrameInFlight {
     pub frame: Frame,
     /// A cut lies before it.
     pub cut: bool,
-    /// Nothing moved in it.
-    pub still: bool,
-    /// When it was taken, where the source says so; microseconds since the Unix epoch.
+    /// No motion since the last frame that detectors got; they do not get this one.
+    pub is_static: bool,
+    /// Time of capture in microseconds since the Unix epoch, where the source has it.
     pub taken_us: Option<i64>,
 }
 
-/// A frame on its way to the detectors, with a picture for each; without pictures where nothing
-/// moved in it.
+/// A frame with the input of each detector; without inputs where it is static.
 pub(super) type Decoded = Result<(FrameInFlight, Vec<InputImage>)>;
 
 pub(super) struct Decode<'a> {
@@ -40,7 +37,7 @@ pub(super) struct Decode<'a> {
 }
 
 impl<'a> Decode<'a> {
-    /// `is_live`: the source brings its own pace.
+    /// `is_live`: the source sets the pace itself.
     pub(super) fn new(
         settings: &'a StreamSettings,
         detectors: &'a [Arc<Detector>],
@@ -53,11 +50,12 @@ impl<'a> Decode<'a> {
         Self { settings, progress, pace, scale, gate: MotionGate::new(settings.imotion_threshold) }
     }
 
-    /// Goes on behind a frame that was looked at before: what comes next is compared with it.
+    /// Continues after a frame that detectors got in an earlier run: motion and cuts of the next
+    /// one are measured from it.
     pub(super) fn follow(&mut self, frame: &Frame, laps: &mut CpuLaps<'_>) -> Result<()> {
-        self.gate.is_still(frame, self.watched(frame));
+        self.gate.is_static(frame, self.watched(frame));
         laps.lap(Stage::Decode);
-        self.scale.look(frame, laps).map(|_| ())
+        self.scale.inputs(frame, laps).map(|_| ())
     }
 
     /// The region in which motion counts.
@@ -65,10 +63,10 @@ impl<'a> Decode<'a> {
         self.settings.rot.map_or(frame.size().to_rect(), Region::to_rect)
     }
 
-    /// Hands on what the decoder gives, to its end or until nobody takes it.
+    /// Sends the decoder's frames to its end, or until the receiver is gone.
     pub(super) fn run(mut self, decoder: &mut Decoder, out: &SyncSender<Decoded>) {
         let mut laps = CpuLaps::start(self.progress.cpu());
-        // A frame with a cut before it was dropped: the one after it has to tell.
+        // A dropped frame had a cut before it, which the next frame inherits.
         let mut lost_cut = false;
         loop {
             laps.lap(Stage::Other);
@@ -76,7 +74,7 @@ impl<'a> Decode<'a> {
                 Ok(None) => return,
                 Ok(Some(frame)) => {
                     let taken_us = decoder.taken_us(frame.time()).filter(|_| self.settings.use_rtsp_time);
-                    self.shown(frame, taken_us, lost_cut, &mut laps)
+                    self.measure(frame, taken_us, lost_cut, &mut laps)
                 }
                 Err(error) => Err(public(error)),
             };
@@ -94,7 +92,7 @@ impl<'a> Decode<'a> {
                 Ok(()) => false,
                 Err(TrySendError::Full(_)) => {
                     self.progress.update(|s| s.frames_dropped += 1);
-                    // Nobody saw it, so that nothing can be still since.
+                    // Detectors did not get it, so that motion cannot be measured from it.
                     self.gate.forget();
                     cut
                 }
@@ -103,16 +101,16 @@ impl<'a> Decode<'a> {
         }
     }
 
-    fn shown(&mut self, frame: Frame, taken_us: Option<i64>, lost_cut: bool, laps: &mut CpuLaps<'_>) -> Decoded {
+    fn measure(&mut self, frame: Frame, taken_us: Option<i64>, lost_cut: bool, laps: &mut CpuLaps<'_>) -> Decoded {
         self.pace.wait_for(&frame);
-        let still = self.gate.is_still(&frame, self.watched(&frame));
+        let is_static = self.gate.is_static(&frame, self.watched(&frame));
         laps.lap(Stage::Decode);
-        let (cut, inputs) = if still { (false, Vec::new()) } else { self.scale.look(&frame, laps)? };
-        Ok((FrameInFlight { frame, cut: cut || lost_cut, still, taken_us }, inputs))
+        let (cut, inputs) = if is_static { (false, Vec::new()) } else { self.scale.inputs(&frame, laps)? };
+        Ok((FrameInFlight { frame, cut: cut || lost_cut, is_static, taken_us }, inputs))
     }
 }
 
-/// Makes the pictures that detectors look at.
+/// Scales frames to the inputs of detectors.
 struct Scale<'a> {
     detectors: &'a [Arc<Detector>],
     rot: Option<Region>,
@@ -121,12 +119,12 @@ struct Scale<'a> {
 }
 
 impl Scale<'_> {
-    /// Whether a cut lies before the frame, and a picture for each detector.
-    fn look(&mut self, frame: &Frame, laps: &mut CpuLaps<'_>) -> Result<(bool, Vec<InputImage>)> {
-        let looked_at = self.rot.map_or(frame.size(), |r| Size { width: r.width, height: r.height });
+    /// Whether a cut lies before the frame, and the input of each detector.
+    fn inputs(&mut self, frame: &Frame, laps: &mut CpuLaps<'_>) -> Result<(bool, Vec<InputImage>)> {
+        let size = self.rot.map_or(frame.size(), |r| Size { width: r.width, height: r.height });
         let mut inputs: Vec<InputImage> = Vec::with_capacity(self.detectors.len());
         for detector in self.detectors {
-            let spec = detector.input(looked_at);
+            let spec = detector.input(size);
             let input = match inputs.iter().find(|made| made.spec == spec) {
                 Some(made) => made.clone(),
                 None => self.scaler.input(frame, &spec, self.rot).map_err(public)?,

@@ -1,4 +1,4 @@
-//! The second stage: detectors look at what was decoded, several frames at a time.
+//! Detection stage: detectors run on decoded frames, several at a time.
 
 use std::sync::{
     Arc,
@@ -14,35 +14,35 @@ use super::{
 };
 use crate::progress::Progress;
 
-/// Frames that detectors may have under way, at most; each is in memory as pixels.
-const UNDER_WAY: usize = 32;
+/// The most frames that detectors may have in flight; each is in memory as pixels.
+const MAX_IN_FLIGHT: usize = 32;
 
-/// A frame that detectors look at.
-pub(super) type LookedAt<'a> = Result<(FrameInFlight, Vec<PendingDetection<'a>>)>;
+/// A frame with its detections, which are still to come.
+pub(super) type Detecting<'a> = Result<(FrameInFlight, Vec<PendingDetection<'a>>)>;
 
-/// How many frames may wait for what is found in them. What detectors are through with may wait,
-/// too, so that they go on while an object is written.
-pub(super) fn under_way(detectors: &[Arc<Detector>]) -> usize {
-    detectors.iter().map(|d| d.depth()).max().unwrap_or(1).min(UNDER_WAY) + QUEUE
+/// The most frames that may wait for their detections. Finished ones may wait, too, so that
+/// detectors go on while an object is written.
+pub(super) fn in_flight(detectors: &[Arc<Detector>]) -> usize {
+    detectors.iter().map(|d| d.depth()).max().unwrap_or(1).min(MAX_IN_FLIGHT) + QUEUE
 }
 
-/// Shows the detectors what was decoded, as fast as they take it; who waits for what they find is
-/// behind `out`.
-pub(super) fn show<'a>(
+/// Begins the detections of decoded frames, as fast as the detectors take them. The receiver of
+/// `out` waits for the results.
+pub(super) fn begin<'a>(
     detectors: &'a [Arc<Detector>],
     progress: &Progress,
     frames: &Receiver<Decoded>,
-    out: &SyncSender<LookedAt<'a>>,
+    out: &SyncSender<Detecting<'a>>,
 ) {
     let meter = progress.cpu();
     let mut laps = CpuLaps::start(meter);
     while let Ok(item) = frames.recv() {
-        let shown = item.and_then(|(frame, pictures)| {
-            let looking = detectors.iter().zip(pictures).map(|(detector, picture)| detector.begin(picture, meter));
-            Ok((frame, looking.collect::<Result<Vec<_>, _>>().map_err(failed)?))
+        let begun = item.and_then(|(frame, inputs)| {
+            let pending = detectors.iter().zip(inputs).map(|(detector, input)| detector.begin(input, meter));
+            Ok((frame, pending.collect::<Result<Vec<_>, _>>().map_err(failed)?))
         });
-        let failed = shown.is_err();
-        let gone = out.send(shown).is_err();
+        let failed = begun.is_err();
+        let gone = out.send(begun).is_err();
         laps.lap(Stage::Other);
         if failed || gone {
             return;
@@ -50,23 +50,23 @@ pub(super) fn show<'a>(
     }
 }
 
-/// What all detectors found in a frame.
-pub(super) fn seen(looking: Vec<PendingDetection<'_>>, rot: Option<Region>) -> Result<Vec<RawDetection>> {
-    let mut seen = Vec::new();
-    for looking in looking {
-        seen.extend(looking.wait().map_err(failed)?);
+/// The detections of all detectors in a frame, in its coordinates.
+pub(super) fn detections(pending: Vec<PendingDetection<'_>>, rot: Option<Region>) -> Result<Vec<RawDetection>> {
+    let mut detections = Vec::new();
+    for pending in pending {
+        detections.extend(pending.wait().map_err(failed)?);
     }
     if let Some(rot) = rot {
-        seen.iter_mut().for_each(|d| shift(d, rot));
+        detections.iter_mut().for_each(|d| shift(d, rot));
     }
-    Ok(seen)
+    Ok(detections)
 }
 
 fn failed(error: DetectError) -> Error {
     Error::new(ErrorKind::Internal, format!("The detector {} failed.", error.detector())).because(error)
 }
 
-/// From the region of tracking's coordinates to the frame's.
+/// From coordinates within the region of tracking (`rot`) to the frame's.
 fn shift(detection: &mut RawDetection, rot: Region) {
     let (dx, dy) = (rot.x.max(0) as f32, rot.y.max(0) as f32);
     let r = &mut detection.rect;

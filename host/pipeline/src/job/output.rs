@@ -1,8 +1,8 @@
-//! The last stage: log, analysis, archive.
+//! Output stage: log, analysis, archive.
 //!
-//! Owns the detection log while it grows, the frames that hold best shots, and the objects that are
-//! not in the archive yet. Guarantees: an object goes into the archive after the part of the log
-//! that it follows from, and to the outbox after that.
+//! Owns the detection log while it grows, the frames retained for open tracks, and the objects that
+//! are not in the archive yet. Guarantees: an object goes into the archive after the part of the
+//! log that it follows from, and to the outbox after that.
 
 use std::{
     collections::HashMap,
@@ -17,22 +17,26 @@ use ocellus_detect::RawDetection;
 use ocellus_media::{Frame, Scaler};
 use ocellus_store::{DetectionWriter, Embedding, Gap, Job, NewObject, Picture};
 
-use super::{Context, decode::FrameInFlight, plugin_fault};
+use super::{
+    context::{Context, plugin_fault},
+    decode::FrameInFlight,
+};
 use crate::{
     analysis::{Analysis, Event, Role, TrackKey},
-    frame_reader::{FrameReader, Place},
+    frame_reader::FrameReader,
     identity::{self, Crop},
     pictures::{self, Frames, pixels},
     quality::quality_in,
+    source::Place,
 };
 
-/// Frames after which the figures of the plugins are brought up to date.
+/// Frames after which the plugins' part of the statistic is updated.
 const REPORT_EVERY: u64 = 16;
 /// The log reaches the disk this often, and before every object that follows from it.
 const SYNC_EVERY: Duration = Duration::from_secs(2);
-/// Objects of one frame that go into the archive at once, at most; their pictures are in memory
+/// The most objects of one frame that go into the archive at once; their pictures are in memory
 /// until then.
-const AT_ONCE: usize = 8;
+const BATCH: usize = 8;
 
 /// An object's pictures, JPEG or PNG.
 type Files = Vec<(Picture, Vec<u8>)>;
@@ -41,24 +45,24 @@ pub(super) struct Output<'a> {
     pub context: &'a Context<'a>,
     pub job: Job,
     pub types: &'a [ObjectType],
-    /// Those of them whose trackers compare what detections look like.
+    /// Those of them whose trackers compare appearances.
     pub compared: &'a [ObjectType],
     pub writer: DetectionWriter,
     pub analysis: Analysis,
-    /// The source once more, for frames that were seen before the job was cut off; `None` where it
-    /// shows them only once.
+    /// Reads frames from before the job was cut off once more; `None` for a live source, which has
+    /// each frame only once.
     pub reader: Option<FrameReader>,
-    /// Of the thread that this runs on.
+    /// CPU time of the job's own thread.
     pub laps: CpuLaps<'a>,
-    /// Those that the log holds.
+    /// Number of frames in the log.
     pub frames: u64,
     pub state: State,
 }
 
-/// What is on its way.
+/// What is not written yet.
 pub(super) struct State {
     synced: Instant,
-    /// The frames that are kept for open tracks.
+    /// The frames retained for open tracks.
     retained: HashMap<(TrackKey, Role), Frame>,
     /// Objects that are not in the archive yet.
     reported: Vec<NewObject>,
@@ -72,12 +76,12 @@ impl Default for State {
 }
 
 impl Output<'_> {
-    /// Takes a frame and what was found in it through all that is left to do.
-    pub(super) fn take(&mut self, shown: &FrameInFlight, raw: Vec<RawDetection>) -> Result<()> {
-        let record = self.log(shown, raw)?;
+    /// Logs a frame with its detections, and handles what follows from it.
+    pub(super) fn take(&mut self, in_flight: &FrameInFlight, raw: Vec<RawDetection>) -> Result<()> {
+        let record = self.log(in_flight, raw)?;
         self.frames += 1;
         self.laps.lap(Stage::Other);
-        let frame = &shown.frame;
+        let frame = &in_flight.frame;
         let events = self.analysis.frame(&record, frame.size(), Some(pixels(frame))).map_err(plugin_fault)?;
         self.laps.lap(Stage::Plugins);
         self.handle(Some(frame), events)?;
@@ -88,10 +92,10 @@ impl Output<'_> {
         Ok(())
     }
 
-    /// Measures what later stages want to know of the pixels, and writes the frame down.
+    /// Measures what later stages need of the pixels, and appends the frame to the log.
     fn log(
         &mut self,
-        FrameInFlight { frame, cut, still, taken_us }: &FrameInFlight,
+        FrameInFlight { frame, cut, is_static, taken_us }: &FrameInFlight,
         raw: Vec<RawDetection>,
     ) -> Result<FrameRecord> {
         self.laps.lap(Stage::Other);
@@ -103,12 +107,20 @@ impl Output<'_> {
             list.push(Detection { rect, score, quality, landmarks, appearance: Vec::new() });
         }
         for (object_type, seen) in &mut seen {
-            let worth = self.compared.contains(object_type);
-            identity::describe(self.context.embedders, frame, object_type, worth, seen, self.context.progress.cpu())?;
+            let is_compared = self.compared.contains(object_type);
+            identity::describe(
+                self.context.embedders,
+                frame,
+                object_type,
+                is_compared,
+                seen,
+                self.context.progress.cpu(),
+            )?;
         }
         self.laps.lap(Stage::Measure);
         let wall_us = taken_us.unwrap_or_else(|| self.context.clock.now().as_microsecond());
-        let record = FrameRecord { index: frame.index(), time: frame.time(), wall_us, cut: *cut, still: *still, seen };
+        let record =
+            FrameRecord { index: frame.index(), time: frame.time(), wall_us, cut: *cut, still: *is_static, seen };
         self.writer.append(&record)?;
         if self.state.synced.elapsed() > SYNC_EVERY {
             self.sync()?;
@@ -126,7 +138,7 @@ impl Output<'_> {
         self.context.progress.update(|s| s.plugins = self.analysis.report());
     }
 
-    /// Ends the tracks that are open, and puts everything where it belongs.
+    /// Ends the tracks that are open, and writes everything to the disk.
     pub(super) fn finish(&mut self) -> Result<()> {
         self.laps.lap(Stage::Other);
         let events = self.analysis.finish().map_err(plugin_fault);
@@ -135,16 +147,16 @@ impl Output<'_> {
         self.sync()
     }
 
-    /// `frame` is the one that the events follow from; there is none at the end of a source.
+    /// `frame` is the one that the events follow from; `None` at the end of a source.
     fn handle(&mut self, frame: Option<&Frame>, mut events: Vec<Event>) -> Result<()> {
-        // What is there already was reported at the job's end, before the server was cut off.
+        // What the archive has was reported before the server was cut off.
         events.retain(|event| !matches!(event, Event::Object(object) if self.job.has_object(&object.id)));
         let objects =
             events.iter().filter_map(|event| if let Event::Object(object) = event { Some(&**object) } else { None });
         self.embed(frame, objects)?;
         let handled = events.into_iter().try_for_each(|event| self.event(frame, event));
-        // What came before a failure is kept.
-        self.keep_objects().and(handled)
+        // Objects from before a failure are archived all the same.
+        self.archive_objects().and(handled)
     }
 
     fn event(&mut self, frame: Option<&Frame>, event: Event) -> Result<()> {
@@ -154,25 +166,24 @@ impl Output<'_> {
                     self.state.retained.insert((track, role), frame.clone());
                 }
             }
-            Event::Dropped(track) => self.forget(&track),
+            Event::Dropped(track) => self.release(&track),
             Event::Object(object) => self.report(*object)?,
-            // Only a replay asks for those.
+            // Only replays ask for these.
             Event::Decision(_) => {}
         }
         Ok(())
     }
 
-    /// Reports objects that follow from what the log held already, with their pictures from the
-    /// source.
+    /// Reports objects that follow from the log of before the cut, with pictures from the source.
     pub(super) fn catch_up(&mut self, objects: Vec<ObjectRecord>) -> Result<()> {
         self.handle(None, objects.into_iter().map(|object| Event::Object(Box::new(object))).collect())
     }
 
-    /// Ends what a live source showed before the server was cut off, and begins anew behind it.
-    /// Objects whose frames went with the server get the pictures that an earlier shot of their
-    /// track has of the same moment; those that have none are lost. `unarchived`: objects that
+    /// Ends the tracks of a live source from before the server was cut off, and begins anew after
+    /// the gap. Objects whose frames were only in memory get the pictures that a realtime shot of
+    /// their track has of the same moment; those without one are lost. `unarchived`: objects that
     /// follow from the log and are not in the archive.
-    pub(super) fn go_on_behind_gap(&mut self, unarchived: Vec<ObjectRecord>, mut gap: Gap) -> Result<()> {
+    pub(super) fn resume_after_gap(&mut self, unarchived: Vec<ObjectRecord>, mut gap: Gap) -> Result<()> {
         let ended = self.analysis.finish().map_err(plugin_fault)?;
         let ended =
             ended.into_iter().filter_map(|event| if let Event::Object(object) = event { Some(*object) } else { None });
@@ -182,7 +193,7 @@ impl Output<'_> {
             match self.earlier_pictures(&object)? {
                 Some(pictures) => {
                     self.state.reported.push(NewObject { record: object, pictures });
-                    self.keep_objects()?;
+                    self.archive_objects()?;
                 }
                 None => gap.lost.push(object.id),
             }
@@ -195,14 +206,17 @@ impl Output<'_> {
         gap.tracks = tracks.into_iter().collect();
         if !gap.lost.is_empty() {
             let (job, lost) = (self.job.id(), gap.lost.len());
-            tracing::warn!(%job, lost, "job {job}: {lost} objects are lost: their pictures were in the memory of a server that was cut off");
+            tracing::warn!(
+                %job, lost,
+                "job {job}: {lost} objects are lost: their pictures were in the memory of a server that was cut off"
+            );
         }
         self.writer.append_gap(&gap)?;
         self.sync()?;
-        self.analysis.go_on_behind(&gap).map_err(plugin_fault)
+        self.analysis.resume_after(&gap).map_err(plugin_fault)
     }
 
-    /// The pictures of a realtime shot with the same best moment, where the archive has one.
+    /// The pictures of a realtime shot with the same best shot, where the archive has one.
     fn earlier_pictures(&self, object: &ObjectRecord) -> Result<Option<Files>> {
         let archive = self.context.archive;
         for shot in 1.. {
@@ -221,43 +235,43 @@ impl Output<'_> {
         Ok(None)
     }
 
-    /// Keeps what the objects look like whose tracks have ended, all at once.
+    /// Archives the embeddings of objects whose tracks have ended, as one batch.
     fn embed<'o>(&mut self, frame: Option<&Frame>, objects: impl Iterator<Item = &'o ObjectRecord>) -> Result<()> {
-        let mut things = Vec::new();
+        let mut ended = Vec::new();
         for object in objects.filter(|object| object.bs_type == BestShotType::Overall) {
-            // The best one may be this one, which is not in the retained yet.
+            // The best shot may be in this frame, which is not retained yet.
             let best = frame.filter(|frame| frame.index() == object.best.frame).cloned();
             let best = best.map_or_else(|| self.frame_of(object, Role::Best, &object.best), Ok)?;
-            things.push((object, best));
+            ended.push((object, best));
         }
-        let shown: Vec<_> = things.iter().map(|(object, frame)| Crop::object(frame, object)).collect();
+        let crops: Vec<_> = ended.iter().map(|(object, frame)| Crop::object(frame, object)).collect();
         self.laps.lap(Stage::Other);
-        let rows = identity::rows(self.context.embedders, &shown, self.context.progress.cpu())?;
+        let vectors = identity::embed(self.context.embedders, &crops, self.context.progress.cpu())?;
         self.laps.lap(Stage::Embed);
-        let embeddings = things.iter().zip(rows).filter_map(|((object, _), row)| {
+        let embeddings = ended.iter().zip(vectors).filter_map(|((object, _), vector)| {
             let (source, _) = identity::measure(self.context.embedders, &object.id.object_type);
-            Some(Embedding { object: object.id.clone(), embedder: source.to_owned(), vector: row? })
+            Some(Embedding { object: object.id.clone(), embedder: source.to_owned(), vector: vector? })
         });
         let embeddings: Vec<_> = embeddings.collect();
         if embeddings.is_empty() { Ok(()) } else { Ok(self.job.append_embeddings(&embeddings)?) }
     }
 
-    fn forget(&mut self, track: &TrackKey) {
+    /// Drops the frames retained for a track.
+    fn release(&mut self, track: &TrackKey) {
         self.state.retained.retain(|(kept, _), _| kept != track);
     }
 
-    /// Makes the pictures of an object; it goes into the archive with the others of its frame.
+    /// Makes the pictures of an object, which goes into the archive with the others of its frame.
     fn report(&mut self, object: ObjectRecord) -> Result<()> {
         let pictures = self.pictures(&object)?;
         if object.end_of_track {
-            self.forget(&(object.id.object_type.clone(), object.id.track));
+            self.release(&(object.id.object_type.clone(), object.id.track));
         }
         self.state.reported.push(NewObject { record: object, pictures });
-        if self.state.reported.len() < AT_ONCE { Ok(()) } else { self.keep_objects() }
+        if self.state.reported.len() < BATCH { Ok(()) } else { self.archive_objects() }
     }
 
-    /// The frame of a shot: the one that was kept for it, or, of a time before the job was cut off,
-    /// from the source.
+    /// The frame of a shot: the retained one, or, from before the job was cut off, from the source.
     fn frame_of(&mut self, object: &ObjectRecord, role: Role, shot: &ShotSummary) -> Result<Frame> {
         let key = ((object.id.object_type.clone(), object.id.track), role);
         if let Some(frame) = self.state.retained.get(&key).filter(|frame| frame.index() == shot.frame) {
@@ -288,14 +302,13 @@ impl Output<'_> {
         Ok(pictures)
     }
 
-    /// Puts what was reported into the archive, after the log that it follows from, and has it
-    /// delivered.
-    fn keep_objects(&mut self) -> Result<()> {
+    /// Archives the reported objects after the log that they follow from, and has them delivered.
+    fn archive_objects(&mut self) -> Result<()> {
         if self.state.reported.is_empty() {
             return Ok(());
         }
         if let Some(reader) = &mut self.reader {
-            reader.rest();
+            reader.close();
         }
         self.sync()?;
         let objects = std::mem::take(&mut self.state.reported);

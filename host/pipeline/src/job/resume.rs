@@ -1,15 +1,15 @@
-//! Taking a job up again that was cut off.
+//! Resumption of a job that was cut off.
 //!
-//! What its log holds goes through the analysis once more, without pixels, thousands of frames a
-//! second; the source is then gone on with behind the last frame. That is only right where
-//! everything is as it was, and nothing has to be remembered for that: the objects in the archive
-//! have to be those that follow from the log now, one by one. Where they are not, because a plugin
-//! was replaced meanwhile, or where the detectors are others, the job begins anew, under a new
-//! number. Going on would give an id that was posted already to something else, or hold back what
-//! has the id of something else.
+//! Its log goes through the analysis once more, without pixels, thousands of frames a second; then
+//! the source continues after the last frame. That is only right where everything is as it was,
+//! which is checked without any further state: the objects in the archive have to be those that
+//! follow from the log now, one by one. Where they are not, because a plugin was replaced
+//! meanwhile, or where the detectors differ, the job begins anew under a new number. Continuing
+//! would give an id that was posted already to another object, or hold back an object whose id is
+//! taken.
 //!
-//! A live source cannot be seen again: there a [`Gap`](ocellus_store::Gap) ends what was, and
-//! nothing is thrown away.
+//! A live source has each frame only once: there a [`Gap`](ocellus_store::Gap) ends what was, and
+//! nothing is discarded.
 
 use std::collections::VecDeque;
 
@@ -18,68 +18,69 @@ use ocellus_media::{Frame, Location, MediaError};
 use ocellus_store::{DetectionRecord, DetectionWriter, Job, LogHeader, ResumePoint, StoreError};
 use tracing::info;
 
-use super::{Context, Failure, interrupted, misconfigured, plugin_fault, public};
+use super::context::{Context, Failure, plugin_fault};
 use crate::{
     analysis::{Analysis, Event},
-    frame_reader::{FrameReader, Place},
+    frame_reader::FrameReader,
     pictures::pixels,
     progress::LoggedProgress,
+    source::{Place, public},
 };
 
-/// So many of the last frames have to come out of the source as they are in the log, before it is
-/// gone on with.
+/// Number of the log's last frames that the source has to reproduce before the job continues.
 const CHECKED: usize = 16;
 
-/// What there is of a job when it begins.
-pub(super) enum Before {
+/// What an earlier run left of a job.
+pub(super) enum Prior {
     /// Nothing.
     Fresh,
-    /// A log that can be gone on with, as far as can be told without the source.
+    /// A log that can be continued, as far as that shows without the source.
     Log(Box<Log>),
-    /// A log or objects that do not fit what would be made now.
-    Misfit,
+    /// A log or objects that differ from what the job would make now.
+    Mismatch,
 }
 
-/// A log, and what follows from it.
+/// A log, and what the analysis makes of it.
 pub(super) struct Log {
     pub writer: DetectionWriter,
-    /// What the frames behind its last gap were seen with.
+    /// Of the frames after its last gap.
     pub header: LogHeader,
     pub last: FrameRecord,
     pub replayed: Replayed,
-    /// The tracks that are open behind the last frame were reported: the job had come to an end,
-    /// though nobody was told.
-    pub over: bool,
+    /// The tracks that are open after the last frame were reported: the job had come to its end,
+    /// and only its status was not written.
+    pub has_ended: bool,
 }
 
-/// What the frames of a log come to.
+/// Result of a log's frames.
 pub(super) struct Replayed {
     pub analysis: Analysis,
     pub known: LoggedProgress,
-    /// Objects that follow and are not in the archive.
+    /// Objects that follow from the log and are not in the archive.
     pub unarchived: Vec<ObjectRecord>,
-    /// How the archive's objects compare with those that follow.
+    /// The archive's objects compared with those that follow from the log.
     pub archive: Archived,
     /// The last frames, in order.
     pub tail: Vec<Place>,
-    /// The last frame that was looked at, unlike those after it in which nothing moved.
-    looked_at: Option<Place>,
+    /// The last frame that detectors got; those after it are static.
+    detected: Option<Place>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The archive's objects compared with those that follow from the log.
 pub(super) enum Archived {
-    /// It has none but those.
+    /// It has no others.
     Agrees,
-    /// It has them, and more.
+    /// It has these, and more.
     Ahead,
-    /// It has others.
+    /// It has others instead.
     Differs,
 }
 
 impl Replayed {
-    /// The last frame that was looked at, among the `frames` of the tail or from the source.
-    pub(super) fn looked_at(&self, frames: &[Frame], reader: &mut FrameReader) -> Result<Option<Frame>> {
-        let Some(place) = self.looked_at else { return Ok(None) };
+    /// The last frame that detectors got, out of the `frames` of the tail or from the source.
+    pub(super) fn last_detected(&self, frames: &[Frame], reader: &mut FrameReader) -> Result<Option<Frame>> {
+        let Some(place) = self.detected else { return Ok(None) };
         match frames.iter().find(|frame| frame.index() == place.index) {
             Some(frame) => Ok(Some(frame.clone())),
             None => reader.frame(place).map(Some),
@@ -87,41 +88,46 @@ impl Replayed {
     }
 }
 
-/// What there is of the job. `detectors`: by name and digest, what looks at its frames now.
-pub(super) fn before(context: &Context<'_>, detectors: &[(String, String)]) -> Result<Before, Failure> {
-    let (job, failed) = (context.job, |e: StoreError| interrupted(e.into()));
+/// What an earlier run left of the job. `detectors`: names and digests of the networks of now.
+pub(super) fn prior(context: &Context<'_>, detectors: &[(String, String)]) -> Result<Prior, Failure> {
+    let (job, failed) = (context.job, |e: StoreError| Failure::interrupted(e.into()));
     let is_file = is_file(context);
     let written = match job.resume_detections() {
-        // What a file shows can be found again.
+        // The frames of a file can be analysed again.
         Err(StoreError::Damaged { path, reason }) if is_file => {
-            tracing::warn!(job = %job.id(), "job {} begins anew: {} cannot be read: {reason}", job.id(), path.display());
-            return Ok(Before::Misfit);
+            tracing::warn!(
+                job = %job.id(),
+                "job {} begins anew: {} cannot be read: {reason}",
+                job.id(), path.display()
+            );
+            return Ok(Prior::Mismatch);
         }
         written => written.map_err(failed)?,
     };
-    let empty = if job.counts().is_empty() { Before::Fresh } else { Before::Misfit };
+    let empty = if job.counts().is_empty() { Prior::Fresh } else { Prior::Mismatch };
     let Some((writer, ResumePoint { header, gaps, last: Some(last) })) = written else { return Ok(empty) };
     if is_file && header.detectors != detectors {
-        return Ok(Before::Misfit);
+        return Ok(Prior::Mismatch);
     }
     info!(job = %job.id(), frames = last.index + 1, "job {} resumes after frame {}", job.id(), last.index);
     let replayed = replay(context, &header, gaps, false)?;
-    let over = replayed.archive == Archived::Ahead && replay(context, &header, gaps, true)?.archive == Archived::Agrees;
-    Ok(Before::Log(Box::new(Log { writer, header, last, replayed, over })))
+    let has_ended =
+        replayed.archive == Archived::Ahead && replay(context, &header, gaps, true)?.archive == Archived::Agrees;
+    Ok(Prior::Log(Box::new(Log { writer, header, last, replayed, has_ended })))
 }
 
-/// Whatever it shows can be seen again.
+/// Whether every frame can be read again.
 fn is_file(context: &Context<'_>) -> bool {
     matches!(context.input.location, Location::File(_))
 }
 
-/// Takes the records of the log through the analysis. All that was before its last gap is over, and
-/// only counted. `finish`: the tracks that are open behind the last frame end there.
+/// Runs the log through the analysis. Frames before its last gap are only counted. `finish`: the
+/// tracks that are open after the last frame end there.
 fn replay(context: &Context<'_>, header: &LogHeader, gaps: u64, finish: bool) -> Result<Replayed, Failure> {
     let (job, settings) = (context.job, &context.spec.stream_settings);
     let analysis = Analysis::open(context.plugins, job.id(), settings, header.frame_size, header.frame_rate, false)
-        .map_err(|e| misconfigured(plugin_fault(e)))?;
-    follow(context, header, gaps, finish, analysis).map_err(interrupted)
+        .map_err(|e| Failure::misconfigured(plugin_fault(e)))?;
+    follow(context, header, gaps, finish, analysis).map_err(Failure::interrupted)
 }
 
 fn follow(
@@ -135,7 +141,7 @@ fn follow(
     let mut reader = reader(context, &analysis)?;
     let mut objects =
         Objects { archived: job.objects()?, from_start: gaps == 0, unarchived: Vec::new(), differ: false };
-    let (mut known, mut looked_at, mut tail) = (LoggedProgress::default(), None, VecDeque::with_capacity(CHECKED));
+    let (mut known, mut detected, mut tail) = (LoggedProgress::default(), None, VecDeque::with_capacity(CHECKED));
     let mut ahead = gaps;
     for logged in job.detections()?.into_iter().flatten() {
         if context.interrupt.is_raised() {
@@ -149,7 +155,7 @@ fn follow(
             DetectionRecord::Gap(gap) => {
                 ahead = ahead.saturating_sub(1);
                 if ahead == 0 {
-                    analysis.go_on_behind(&gap).map_err(plugin_fault)?;
+                    analysis.resume_after(&gap).map_err(plugin_fault)?;
                 }
                 continue;
             }
@@ -164,26 +170,26 @@ fn follow(
         }
         tail.push_back(place);
         if !record.still {
-            looked_at = Some(place);
+            detected = Some(place);
         }
-        let seen = reader.as_mut().filter(|_| !record.still).map(|reader| reader.frame(place)).transpose()?;
-        let size = seen.as_ref().map_or(header.frame_size, Frame::size);
-        objects.compare(job, analysis.frame(&record, size, seen.as_ref().map(pixels)).map_err(plugin_fault)?)?;
+        let frame = reader.as_mut().filter(|_| !record.still).map(|reader| reader.frame(place)).transpose()?;
+        let size = frame.as_ref().map_or(header.frame_size, Frame::size);
+        objects.compare(job, analysis.frame(&record, size, frame.as_ref().map(pixels)).map_err(plugin_fault)?)?;
     }
     if finish {
         objects.compare(job, analysis.finish().map_err(plugin_fault)?)?;
     }
     let archive = match objects.archived.next() {
         _ if objects.differ => Archived::Differs,
-        // Whatever is in the archive follows from a part of the log that was on the disk before.
+        // Every archived object follows from a part of the log that was on the disk before it.
         Some(_) if objects.from_start => Archived::Ahead,
         _ => Archived::Agrees,
     };
-    Ok(Replayed { analysis, known, unarchived: objects.unarchived, archive, tail: tail.into(), looked_at })
+    Ok(Replayed { analysis, known, unarchived: objects.unarchived, archive, tail: tail.into(), detected })
 }
 
-/// The source once more, for filters that read pictures. A live source does not show again what
-/// they wanted to see of it; what they said of it is not known, then.
+/// Reader of the source, for filters that read crops. For a live source there is none: the verdicts
+/// of such filters cannot be reproduced.
 fn reader(context: &Context<'_>, analysis: &Analysis) -> Result<Option<FrameReader>> {
     if !analysis.reads_crops() {
         return Ok(None);
@@ -192,7 +198,7 @@ fn reader(context: &Context<'_>, analysis: &Analysis) -> Result<Option<FrameRead
     Ok(if is_file(context) || !reader.is_live()? { Some(reader) } else { None })
 }
 
-/// The archive's objects, beside those that follow from the log.
+/// Comparison of the archive's objects with those that follow from the log.
 struct Objects<I> {
     archived: I,
     /// All objects of the job are compared.

@@ -1,11 +1,11 @@
-//! The threads of a job and the queues between them.
+//! Threads of a job and the queues between them.
 //!
 //! ```text
 //! decode ──▶ detect ──▶ take
 //! ```
 //! Owns both threads: they are gone when [`run`] returns. Each stage ends by itself when the one
-//! before it has, and at its next item when the one behind it is gone. Guarantees: nothing that a
-//! stage does is taken for the end of the source, a panic least of all.
+//! before it has, and at its next item when the one after it is gone. Guarantees: a failure or a
+//! panic of a stage is never taken for the end of the source.
 
 use std::{
     any::Any,
@@ -19,18 +19,18 @@ use ocellus_core::{Error, Result};
 /// Items that wait between two stages.
 pub(super) const QUEUE: usize = 1;
 
-/// Why the stages did not come to an end of their own.
+/// Why the stages ended before the source.
 #[derive(Debug)]
 pub(super) enum Stopped {
     /// One of them failed.
     Failed(Error),
-    /// One of them panicked: a fault of ours, which ends this job and no other.
+    /// One of them panicked: a bug, which ends this job and no other.
     Panicked(Error),
 }
 
-/// Runs the stages side by side until each is through; what `decode` came to. `take` is called on
-/// this thread for each item that gets there, up to `waiting` of which wait before it; it breaks
-/// off by its answer.
+/// Runs the stages in parallel until each has ended; returns the result of `decode`. `take` is
+/// called on this thread for each item, of which up to `waiting` are queued before it; it stops the
+/// stages by returning `Break`.
 pub(super) fn run<A: Send, B: Send, R: Send>(
     waiting: usize,
     decode: impl FnOnce(&SyncSender<A>) -> R + Send,
@@ -54,7 +54,7 @@ pub(super) fn run<A: Send, B: Send, R: Send>(
             Ok(ControlFlow::Break(())) => Some(Ok(())),
             Err(error) => Some(Err(error)),
         });
-        // The other stages find that out at their next item.
+        // The other stages end at their next item.
         drop(detected);
         let (decoded, detected) = (join("decode", decode), join("detect", detect));
         taken.unwrap_or(Ok(())).map_err(Stopped::Failed)?;
@@ -91,7 +91,7 @@ mod tests {
         let _ = items.iter().try_for_each(|n| out.send(n));
     }
 
-    /// What came through, and how it ended.
+    /// What was taken, and the result.
     fn ran(
         decode: impl FnOnce(&SyncSender<u32>) -> &'static str + Send,
         detect: impl FnOnce(&Receiver<u32>, &SyncSender<u32>) + Send,

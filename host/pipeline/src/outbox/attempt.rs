@@ -1,4 +1,4 @@
-//! One attempt to deliver an object: what is sent, and what the answer means.
+//! Attempt to deliver an object: the request, and the meaning of the answer.
 
 use std::{sync::Arc, time::Duration};
 
@@ -12,32 +12,33 @@ use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, RETRY_AFTER};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    FIRST_WAIT, Inner, LONGEST_SILENCE, LONGEST_WAIT, backoff,
     body::multipart,
     open_jobs::JobContext,
     schedule::{Contact, Ticket},
+    state::Inner,
+    wait::{FIRST_WAIT, LONGEST_SILENCE, LONGEST_WAIT, backoff, until},
 };
 use crate::pictures;
 
-/// What a router plugin sees of a response's body.
+/// Bytes of a response's body that a router plugin gets.
 const BODY_PREFIX: usize = 4096;
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
-/// `router_timeout_ms` of 0.
+/// Timeout for a `router_timeout_ms` of 0.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(15);
-/// Too Many Requests and Service Unavailable: with a time, they speak of the server, not of the one
-/// request.
+/// Too Many Requests and Service Unavailable: with a time to wait, they concern the whole server,
+/// not just the one request.
 const BUSY: [u16; 2] = [429, 503];
 
-/// What came of an attempt.
+/// Outcome of an attempt.
 pub(super) enum Outcome {
     /// There is nothing to deliver any more.
     Gone,
-    /// It was told to end.
+    /// It was cancelled.
     Interrupted,
     /// The archive could not be read.
     Unread(Error),
-    /// What came of an attempt before was written down only now; when it is tried again.
-    Booked(Option<Timestamp>),
+    /// The result of an earlier attempt was written only now; when to try again.
+    Recorded(Option<Timestamp>),
     Tried {
         open: Arc<JobContext>,
         before: Delivery,
@@ -45,51 +46,54 @@ pub(super) enum Outcome {
     },
 }
 
-/// What came back, before the router plugin was asked what it means.
+/// Reply of a destination, before the router plugin judges it.
 pub(super) enum Reply {
+    /// No request was sent.
     Nothing(Unsent),
+    /// No response, and why.
     Silence(String),
     Response {
         status: u16,
         headers: Vec<(String, String)>,
-        /// Its beginning.
+        /// The first [`BODY_PREFIX`] bytes.
         body: Vec<u8>,
-        /// What `Retry-After` says.
+        /// `Retry-After`.
         wait: Option<Duration>,
     },
 }
 
 /// Why no request was sent.
 pub(super) enum Unsent {
-    /// There is none that could be sent, or the policy of the network forbids it.
+    /// There is no request that could be sent, or the network policy forbids it: for good.
     Unfit(String),
-    /// The router plugin is not installed now, or failed without meaning to.
+    /// The router plugin is not installed now, or crashed.
     NoRouter(String),
 }
 
+/// Reply of a destination, with the router plugin's verdict.
 pub(super) enum Answer {
     Nothing(Unsent),
     Silence(String),
     Response {
         status: u16,
         verdict: Verdict,
-        /// What `Retry-After` says.
+        /// `Retry-After`.
         wait: Option<Duration>,
     },
 }
 
-/// What every attempt sends.
+/// Request of an attempt; the same in every attempt for an object.
 struct Prepared {
     method: String,
     url: String,
     headers: Vec<(String, String)>,
-    /// Where it is ours to name.
+    /// `None` where the plugin made the body itself and sets it in `headers`.
     content_type: Option<String>,
     body: Vec<u8>,
 }
 
-/// A body on its way: the last one who holds a part of it says that it was sent, or that nobody
-/// will send it.
+/// Body of a request. Its memory is released in the schedule when the last part of it is dropped:
+/// after it was sent, or when it will not be.
 struct SentBody {
     bytes: Vec<u8>,
     outbox: Arc<Inner>,
@@ -117,7 +121,7 @@ pub(super) async fn attempt(outbox: &Arc<Inner>, ticket: &Ticket) -> Outcome {
             if let Some(delivery) = outbox.unwritten.lock().get(&id).cloned() {
                 open.job.record_delivery(&delivery)?;
                 outbox.unwritten.lock().remove(&id);
-                return Ok(Err(Outcome::Booked(delivery.next_try)));
+                return Ok(Err(Outcome::Recorded(delivery.next_try)));
             }
             let Some(before) = outbox.archive.delivery(&id)?.filter(|d| !d.state.is_final()) else {
                 return Ok(Err(Outcome::Gone));
@@ -136,7 +140,10 @@ pub(super) async fn attempt(outbox: &Arc<Inner>, ticket: &Ticket) -> Outcome {
         Ok(prepared) => {
             let response = tokio::select! {
                 response = send(outbox, &open, ticket, prepared) => response,
-                () = ticket.abandoned.cancelled() => Err(Reply::Silence("no response yet; given up early because other deliveries were waiting".into())),
+                () = ticket.abandoned.cancelled() => {
+                    let reason = "no response yet; given up early because other deliveries were waiting";
+                    Err(Reply::Silence(reason.into()))
+                }
             };
             match response {
                 Ok(response) => read_reply(response, &ticket.abandoned).await,
@@ -148,7 +155,8 @@ pub(super) async fn attempt(outbox: &Arc<Inner>, ticket: &Ticket) -> Outcome {
     Outcome::Tried { open, before, reply }
 }
 
-/// Reads what is to be posted and has the router encode it; or why that gives no request.
+/// Reads an object with its pictures and has the router plugin encode it; or why there is no
+/// request.
 fn prepare(outbox: &Inner, open: &JobContext, id: &ObjectId) -> ocellus_core::Result<Result<Prepared, Unsent>> {
     let unfit = |reason: &str| Ok(Err(Unsent::Unfit(reason.to_owned())));
     let Some(object) = outbox.archive.object(id)? else { return unfit("the object is gone") };
@@ -168,7 +176,7 @@ fn prepare(outbox: &Inner, open: &JobContext, id: &ObjectId) -> ocellus_core::Re
     }
     let (camera, camera_group) = (open.spec.camera, Some(open.spec.camera_group));
     let post = Post { object: &object, url: &open.url, camera, camera_group, pictures: &infos };
-    let Request { method, url, headers, body } = match outbox.with_router(&open.spec, |router| router.encode(&post)) {
+    let Request { method, url, headers, body } = match outbox.routers.with(&open.spec, |router| router.encode(&post)) {
         Ok(request) => request,
         Err(error) => return Ok(Err(unsent(&error))),
     };
@@ -194,8 +202,8 @@ async fn send(
     let signature =
         outbox.config.signing_secret.as_ref().map(|secret| secret.headers(&ticket.id, Timestamp::now(), &body));
     let body = Bytes::from_owner(SentBody { bytes: body, outbox: Arc::clone(outbox), attempt: ticket.attempt });
-    // What the client resolves it checks itself, without knowing of ports; addresses in the URL it
-    // does not see.
+    // The client checks the addresses that it resolves, without their ports; it does not check
+    // addresses in the URL.
     if let Err(refused) = ocellus_media::check_target(&outbox.network, &url).await {
         return unfit(refused.to_string());
     }
@@ -235,7 +243,7 @@ async fn send(
     }
 }
 
-/// Reads a response as far as it is looked at. The status counts, however slowly the rest comes.
+/// Reads a response with the beginning of its body. The status counts even if the body breaks off.
 async fn read_reply(mut response: reqwest::Response, abandoned: &CancellationToken) -> Reply {
     let status = response.status().as_u16();
     let wait = retry_after(response.headers(), Timestamp::now());
@@ -253,21 +261,20 @@ async fn read_reply(mut response: reqwest::Response, abandoned: &CancellationTok
     Reply::Response { status, headers, body, wait }
 }
 
-/// Has the router plugin say what a response means. Runs its code, so that nothing else should run
-/// on this thread.
+/// Has the router plugin judge a response. Runs its code, which blocks the thread.
 pub(super) fn understand(outbox: &Inner, open: &JobContext, reply: Reply) -> Answer {
     let (status, headers, body, wait) = match reply {
         Reply::Nothing(unsent) => return Answer::Nothing(unsent),
         Reply::Silence(reason) => return Answer::Silence(reason),
         Reply::Response { status, headers, body, wait } => (status, headers, body, wait),
     };
-    match outbox.with_router(&open.spec, |router| router.judge(status, &headers, &body)) {
+    match outbox.routers.with(&open.spec, |router| router.judge(status, &headers, &body)) {
         Ok(verdict) => Answer::Response { status, verdict, wait },
         Err(error) => Answer::Nothing(unsent(&error)),
     }
 }
 
-/// What a plugin says of the object holds for good; a crash or a deadline may be of the moment.
+/// An error that the plugin reports is permanent; a crash or a deadline may be temporary.
 fn unsent(error: &PluginError) -> Unsent {
     match error.fault() {
         Some(Fault::Reported(_) | Fault::Contract(_)) => Unsent::Unfit(error.to_string()),
@@ -275,17 +282,17 @@ fn unsent(error: &PluginError) -> Unsent {
     }
 }
 
-/// In seconds or as a date, RFC 9110 section 10.2.3.
+/// `Retry-After` in seconds or as a date, RFC 9110 section 10.2.3.
 fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     if let Ok(seconds) = text.parse() {
         return Some(Duration::from_secs(seconds));
     }
     let then = Timestamp::try_from(httpdate::parse_http_date(text).ok()?).ok()?;
-    Some(super::until(now, then))
+    Some(until(now, then))
 }
 
-/// How a delivery stands after an answer, and what the answer says of the destination.
+/// State of a delivery after an answer, and what the answer shows of the destination.
 pub(super) fn judge(before: Delivery, answer: Answer, now: Timestamp, give_up_after: Duration) -> (Delivery, Contact) {
     let attempts = before.attempts + 1;
     let since = before.since.unwrap_or(now);
@@ -299,7 +306,7 @@ pub(super) fn judge(before: Delivery, answer: Answer, now: Timestamp, give_up_af
         since: Some(since),
     };
     let again = |last_status, reason: String, at: Timestamp| {
-        if super::until(since, now) < give_up_after {
+        if until(since, now) < give_up_after {
             Delivery { next_try: Some(at), ..ended(DeliveryState::Retrying, last_status, Some(reason)) }
         } else {
             ended(DeliveryState::Failed, last_status, Some(format!("{reason}; given up after {attempts} attempts")))
@@ -319,8 +326,8 @@ pub(super) fn judge(before: Delivery, answer: Answer, now: Timestamp, give_up_af
         }
         Answer::Response { status, verdict: Verdict::Retry { after_ms }, wait } => {
             let asked = after_ms.map(Duration::from_millis).or(wait).map(|w| w.min(LONGEST_WAIT));
-            // At once, as an answer may say by mistake, or a clock that is wrong, would be over and
-            // over.
+            // Ignored if shorter: a retry at once, by a mistake or a wrong clock, would repeat
+            // forever.
             let asked = asked.filter(|w| *w >= FIRST_WAIT);
             let asked = asked.and_then(|w| now.checked_add(w).ok());
             let contact = asked.filter(|_| BUSY.contains(&status)).map_or(Contact::Answered, Contact::Busy);
@@ -330,7 +337,7 @@ pub(super) fn judge(before: Delivery, answer: Answer, now: Timestamp, give_up_af
     }
 }
 
-/// An error with its causes: reqwest's own sentence stops before the interesting one.
+/// An error with its causes: reqwest's own message omits the interesting one.
 fn with_causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
@@ -365,7 +372,7 @@ mod tests {
         let mut longest = Duration::ZERO;
         for n in 1..=12 {
             let (next, contact) = judge(delivery, response(500, Verdict::Retry { after_ms: None }, None), at(0), DAY);
-            let wait = super::super::until(at(0), next.next_try.unwrap());
+            let wait = until(at(0), next.next_try.unwrap());
             let full = Duration::from_millis(500 << (n - 1)).min(LONGEST_WAIT);
             assert!(full / 2 <= wait && wait <= full, "{n}: {wait:?}");
             assert_eq!((next.state, next.attempts, contact), (DeliveryState::Retrying, n, Contact::Answered));

@@ -1,4 +1,4 @@
-//! multipart/form-data as bytes, so that they can be signed.
+//! Body of a request: multipart/form-data as bytes, so that they can be signed.
 //!
 //! Guarantees: the same object with the same parts gives the same bytes in every attempt.
 
@@ -85,8 +85,9 @@ mod tests {
         let (content_type, body) = multipart(&id, &parts, &pictures).unwrap();
         let boundary = content_type.strip_prefix("multipart/form-data; boundary=").unwrap();
         let mut expected = format!(
-            "--{boundary}\r\nContent-Disposition: form-data; name=\"a%22b\"\r\n\r\nx\r\n--{boundary}\r\nContent-Disposition: form-data; \
-             name=\"photo\"; filename=\"f.jpg\"\r\nContent-Type: image/jpeg\r\n\r\n"
+            "--{boundary}\r\nContent-Disposition: form-data; name=\"a%22b\"\r\n\r\nx\r\n\
+             --{boundary}\r\nContent-Disposition: form-data; name=\"photo\"; filename=\"f.jpg\"\r\n\
+             Content-Type: image/jpeg\r\n\r\n"
         )
         .into_bytes();
         expected.extend(b"\xff\xd8\r\n");

@@ -1,44 +1,27 @@
-//! Carrying out of attempts: what is due is begun, and what came of it is written down.
+//! Dispatcher of attempts: begins those that are due, and writes their results.
 
-use std::{
-    collections::VecDeque,
-    sync::{Arc, atomic::Ordering},
-};
+use std::sync::{Arc, atomic::Ordering};
 
 use jiff::Timestamp;
 use ocellus_core::{ErrorKind, ObjectId};
-use ocellus_runtime::{PluginError, Router};
 use ocellus_store::DeliveryState;
 use tracing::{debug, error, info, warn};
 
 use super::{
-    Inner, LONGEST_SILENCE,
     attempt::{self, Outcome, attempt},
-    backoff,
     schedule::{Change, Contact, Ticket},
-    until,
+    state::Inner,
+    wait::{LONGEST_SILENCE, backoff, until},
 };
-use crate::job_spec::JobSpec;
 
-/// Sessions of router plugins that are kept for the next object.
-const IDLE_ROUTERS: usize = 16;
-
-/// Sessions of router plugins that nobody uses now, the last used first.
-#[derive(Default)]
-pub(super) struct Routers {
-    generation: u64,
-    /// With the plugin's name and its settings.
-    idle: VecDeque<(String, String, Router)>,
-}
-
-/// An attempt under way. Its ticket goes back whatever becomes of the task.
-struct UnderWay {
+/// An attempt in flight. Dropped, it settles its ticket, even if the task panicked.
+struct InFlight {
     outbox: Arc<Inner>,
     ticket: Ticket,
     result: Concluded,
 }
 
-/// What follows from an attempt.
+/// Result of an attempt.
 struct Concluded {
     /// When to try again; `None` at the end.
     again: Option<Timestamp>,
@@ -46,7 +29,7 @@ struct Concluded {
     reason: Option<String>,
 }
 
-impl Drop for UnderWay {
+impl Drop for InFlight {
     fn drop(&mut self) {
         let Concluded { again, contact, reason } = &self.result;
         let (outbox, router) = (&self.outbox, &self.ticket.destination);
@@ -56,11 +39,18 @@ impl Drop for UnderWay {
         match change {
             Some(Change::Down { waiting }) => {
                 let reason = reason.as_deref().unwrap_or_default();
-                warn!(%router, waiting, reason, "router {router} does not answer ({reason}); {waiting} objects wait for it and are tried again");
+                warn!(
+                    %router, waiting, reason,
+                    "router {router} does not answer ({reason}); {waiting} objects wait for it and are tried again"
+                );
             }
             Some(Change::Back { away, waiting }) => {
                 let away_ms = away.as_millis() as u64;
-                info!(%router, waiting, away_ms, "router {router} answers again, after {} s; {waiting} objects wait for it", away.as_secs());
+                info!(
+                    %router, waiting, away_ms,
+                    "router {router} answers again, after {} s; {waiting} objects wait for it",
+                    away.as_secs()
+                );
             }
             None => {}
         }
@@ -68,7 +58,7 @@ impl Drop for UnderWay {
 }
 
 impl Inner {
-    /// Begins what is due, until the server stops.
+    /// Begins attempts as they are due, until the server stops.
     pub(super) async fn dispatch(self: Arc<Self>) {
         loop {
             let now = self.clock.now();
@@ -85,40 +75,44 @@ impl Inner {
         }
     }
 
-    /// One attempt, and what follows from it.
+    /// Makes one attempt, and settles it.
     async fn deliver(self: Arc<Self>, ticket: Ticket) {
         let now = self.clock.now();
         let unfinished =
             Concluded { again: Some(backoff(now, 6, LONGEST_SILENCE)), contact: Contact::None, reason: None };
-        let mut under_way = UnderWay { outbox: Arc::clone(&self), ticket, result: unfinished };
-        let ticket = &under_way.ticket;
+        let mut in_flight = InFlight { outbox: Arc::clone(&self), ticket, result: unfinished };
+        let ticket = &in_flight.ticket;
         let outcome = tokio::select! {
             outcome = attempt(&self, ticket) => outcome,
             () = ticket.cancelled.cancelled() => Outcome::Interrupted,
             () = self.halted.cancelled() => Outcome::Interrupted,
         };
         if matches!(outcome, Outcome::Interrupted) {
-            under_way.result.again = Some(now);
+            in_flight.result.again = Some(now);
             return;
         }
         let id = ticket.id.clone();
-        // The plugin's judgement and the disk are for threads that may wait.
+        // The plugin and the disk block.
         match tokio::task::spawn_blocking(move || self.conclude(&id, outcome)).await {
-            Ok(result) => under_way.result = result,
+            Ok(result) => in_flight.result = result,
             Err(error) => {
-                error!(object = %under_way.ticket.id, %error, "delivering object {} broke off: {error}", under_way.ticket.id)
+                error!(
+                    object = %in_flight.ticket.id, %error,
+                    "delivering object {} broke off: {error}",
+                    in_flight.ticket.id
+                )
             }
         }
     }
 
-    /// Writes down what came of an attempt.
+    /// Writes the result of an attempt.
     fn conclude(&self, id: &ObjectId, outcome: Outcome) -> Concluded {
         let now = self.clock.now();
         let over = Concluded { again: None, contact: Contact::None, reason: None };
         let (open, delivery, contact) = match outcome {
             Outcome::Gone | Outcome::Interrupted => return over,
-            Outcome::Booked(again) => return Concluded { again, ..over },
-            // It will not be another time either, before somebody mends it.
+            Outcome::Recorded(again) => return Concluded { again, ..over },
+            // Nor will it be later, before an operator repairs it.
             Outcome::Unread(error) if error.kind() == ErrorKind::Conflict => {
                 error!(object = %id, %error, "object {id} is not delivered: {error}");
                 return over;
@@ -136,11 +130,17 @@ impl Inner {
         let reason = delivery.reason.as_deref().unwrap_or_default();
         match delivery.state {
             DeliveryState::Failed if !open.warned.swap(true, Ordering::Relaxed) => {
-                warn!(object = %id, attempts = delivery.attempts, reason, "object {id} could not be delivered: {reason}; others of its video that fail are not logged")
+                warn!(
+                    object = %id, attempts = delivery.attempts, reason,
+                    "object {id} could not be delivered: {reason}; others of its video that fail are not logged"
+                )
             }
             DeliveryState::Posted => debug!(object = %id, attempts = delivery.attempts, "object {id} was delivered"),
             _ => {
-                debug!(object = %id, attempts = delivery.attempts, reason, "delivering object {id} failed ({reason}), trying again later")
+                debug!(
+                    object = %id, attempts = delivery.attempts, reason,
+                    "delivering object {id} failed ({reason}), trying again later"
+                )
             }
         }
         if let Err(error) = open.job.record_delivery(&delivery) {
@@ -150,37 +150,5 @@ impl Inner {
             return Concluded { again: Some(backoff(now, 6, LONGEST_SILENCE)), contact, reason };
         }
         Concluded { again: delivery.next_try, contact, reason: delivery.reason }
-    }
-
-    /// Has a session of the job's router do something. One that failed is not used again, nor one
-    /// of a plugin that has changed.
-    pub(super) fn with_router<R>(
-        &self,
-        spec: &JobSpec,
-        f: impl FnOnce(&mut Router) -> Result<R, PluginError>,
-    ) -> Result<R, PluginError> {
-        let generation = self.plugins.generation();
-        let name = &spec.stream_settings.router;
-        let settings = spec.stream_settings.plugins.get(name).cloned().unwrap_or_else(|| serde_json::json!({}));
-        let key = settings.to_string();
-        let idle = {
-            let mut routers = self.routers.lock();
-            if routers.generation != generation {
-                *routers = Routers { generation, idle: VecDeque::new() };
-            }
-            let place = routers.idle.iter().position(|(n, k, _)| n == name && *k == key);
-            place.and_then(|place| routers.idle.remove(place)).map(|(.., router)| router)
-        };
-        let mut router = match idle {
-            Some(router) => router,
-            None => self.plugins.router(name, &settings)?,
-        };
-        let result = f(&mut router)?;
-        let mut routers = self.routers.lock();
-        if routers.generation == generation {
-            routers.idle.truncate(IDLE_ROUTERS - 1);
-            routers.idle.push_front((name.clone(), key, router));
-        }
-        Ok(result)
     }
 }

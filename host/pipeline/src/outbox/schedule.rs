@@ -1,18 +1,18 @@
-//! Delivery scheduler: which object is tried next, to which destination, and when.
+//! Bounded delivery scheduler: which object is tried next, to which destination, and when.
 //!
-//! Owns: what waits, of which job and for which destination; how each destination stands; what is
-//! under way. Guarantees:
+//! Owns: the waiting objects by job and destination, the standing of each destination, and the
+//! attempts in flight. Guarantees:
 //!
-//! * Of a track, one object is under way at a time, in the order in which they were made; the next
+//! * Of a track, one object is in flight at a time, in the order in which they were made; the next
 //!   one once the one before was accepted or given up.
-//! * Destinations take turns: whose last attempt is longest ago comes first. One that is not known
-//!   to answer is tried with one object at a time, out of slots that those that answer do not need;
-//!   see [`attempts`].
-//! * A destination that does not answer is left alone for a while, twice as long each time.
-//! * Of a withdrawn job nothing is begun any more. What is under way of it is told to end, and is
-//!   waited for apart from what a later job of the same video does.
+//! * Destinations take turns, the one with the oldest last attempt first. One that is not known to
+//!   answer is tried with one object at a time, in slots apart from those of answering ones; see
+//!   [`attempts`].
+//! * A destination that does not answer is paused, twice as long each time.
+//! * Of a withdrawn job no attempt begins any more. Those in flight are cancelled, and their ends
+//!   are tracked apart from a later job of the same video.
 //!
-//! Pure: no clock, no I/O. The caller says what time it is, and carries out what it is given.
+//! Pure: no clock, no I/O. The caller passes the time, and makes the attempts that it is given.
 
 mod attempts;
 mod destination;
@@ -30,40 +30,29 @@ use ocellus_core::{JobId, ObjectId, ObjectType, TrackId, VideoId};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use self::destination::{Contact, Destination};
 use self::{
-    attempts::Attempts,
+    attempts::{Attempts, Slot},
     destination::{DestinationQueue, News, Standing},
 };
 
-/// Posts under way at once, to one destination that answers.
-const AT_ONCE: usize = 4;
-/// The longest that a destination without an answer is left alone.
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
-/// Attempts without an answer after which a destination is down: one alone is often a connection
-/// that broke.
-const DOWN_AFTER: u32 = 2;
-/// How long a destination that answered is known to, with nothing to send.
-const REMEMBERED: Duration = Duration::from_secs(600);
-
-/// Scheme, host and port of a router.
-pub(crate) type Destination = Arc<str>;
 type TrackKey = (ObjectType, TrackId);
 
-/// Some hundred bytes for each object that waits.
+/// Schedule of all deliveries. Takes some hundred bytes for each object that waits.
 #[derive(Default)]
 pub(crate) struct Schedule {
     jobs: BTreeMap<JobId, JobQueue>,
     destinations: HashMap<Destination, DestinationQueue>,
     attempts: Attempts,
-    /// How many attempts of withdrawn jobs have not ended yet, by video.
+    /// Attempts of withdrawn jobs that have not ended yet, by video.
     ending: HashMap<VideoId, usize>,
-    /// Numbers given to attempts and to queues of jobs so far.
+    /// The last number given to an attempt or to the queue of a job.
     numbers: u64,
 }
 
-/// What waits of one job, and what is under way.
+/// Waiting objects of one job.
 struct JobQueue {
-    /// Tells this queue from one of the same job before it, which was withdrawn.
+    /// Distinguishes this queue from an earlier one of the same job, which was withdrawn.
     number: u64,
     destination: Destination,
     tracks: HashMap<TrackKey, BTreeMap<u32, Waiting>>,
@@ -75,13 +64,13 @@ struct Waiting {
     id: ObjectId,
     due: Timestamp,
     place: Place,
-    /// It was added once more while it was under way, to be tried then.
+    /// It was added once more while it was in flight, to be tried then.
     wanted: Option<Timestamp>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Place {
-    /// Behind another of its track.
+    /// Waits for another object of its track.
     Behind,
     /// In the queue of its destination.
     Listed,
@@ -95,43 +84,34 @@ pub(crate) struct Ticket {
     pub destination: Destination,
     /// Its job was withdrawn, or goes to another destination now.
     pub cancelled: CancellationToken,
-    /// It had its time, and others have no room.
+    /// It exceeded its patience, and other destinations have no slot.
     pub abandoned: CancellationToken,
     /// Of the attempt.
     pub attempt: u64,
     queue: u64,
 }
 
-/// What an attempt showed of the destination.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Contact {
-    /// The request never left.
-    None,
-    Unanswered,
-    Answered,
-    /// It asks to be left alone until then.
-    Busy(Timestamp),
-}
-
-/// What an operator is told of a destination, with the number of objects that wait for it.
+/// Change of a destination to be logged, with the number of objects that wait for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Change {
     Down { waiting: usize },
     Back { away: Duration, waiting: usize },
 }
 
-/// Objects on their way to routers, for operators.
+/// Numbers of objects on their way to routers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Deliveries {
+    /// Objects that were not delivered yet, those in flight included.
     pub waiting: usize,
+    /// Attempts under way.
     pub in_flight: usize,
     /// Routers that did not answer when they were last tried.
     pub unreachable_routers: usize,
 }
 
 impl Schedule {
-    /// Puts an object in its place; one that waits already is due at the sooner time. A job that
-    /// waits goes on to the destination that it has.
+    /// Adds an object; one that waits already is due at the earlier time. A job that is scheduled
+    /// keeps its destination.
     pub(crate) fn add(&mut self, id: ObjectId, number: u32, destination: &Destination, due: Timestamp) {
         let job = id.job;
         let queue = self.jobs.entry(job).or_insert_with(|| {
@@ -164,7 +144,7 @@ impl Schedule {
         self.list_head(job, &key);
     }
 
-    /// Lists the first of a track, unless one of it is listed or under way.
+    /// Lists the first object of a track, unless one of it is listed or in flight.
     fn list_head(&mut self, job: JobId, key: &TrackKey) {
         let Some(queue) = self.jobs.get_mut(&job) else { return };
         let Some(track) = queue.tracks.get_mut(key) else { return };
@@ -186,8 +166,8 @@ impl Schedule {
         }
     }
 
-    /// What is to be tried now; and when to ask again, if there is anything to wait for but the end
-    /// of an attempt.
+    /// Takes the deliveries to be tried now. Also returns when to ask again; `None` if only the end
+    /// of an attempt can make another one due.
     pub(crate) fn take(&mut self, now: Timestamp) -> (Vec<Ticket>, Option<Timestamp>) {
         self.attempts.free_slots(now);
         let (mut tickets, mut next, mut without_slot) = (Vec::new(), None::<Timestamp>, 0);
@@ -200,7 +180,7 @@ impl Schedule {
         }
         while let Some((_, name)) = turns.pop_first() {
             let Some(destination) = self.destinations.get(&name) else { continue };
-            if !self.attempts.has_room(destination.slot()) {
+            if !self.attempts.has_room(slot(destination)) {
                 without_slot += 1;
                 continue;
             }
@@ -228,7 +208,7 @@ impl Schedule {
         destination.turn = self.numbers;
         destination.in_flight += 1;
         queue.in_flight += 1;
-        let abandoned = self.attempts.begin(self.numbers, Arc::clone(name), destination.slot(), now);
+        let abandoned = self.attempts.begin(self.numbers, Arc::clone(name), slot(destination), now);
         Some(Ticket {
             id,
             number,
@@ -240,14 +220,14 @@ impl Schedule {
         })
     }
 
-    /// Says how much of the body of an attempt's request is in memory: all of it once it was made,
-    /// none once it was sent.
+    /// Sets the bytes of an attempt's request body in memory: all once it was made, 0 once it was
+    /// sent.
     pub(crate) fn set_body(&mut self, attempt: u64, bytes: u64) {
         self.attempts.set_body(attempt, bytes);
     }
 
-    /// Takes a ticket back. `again`: when its delivery is to be tried again; `None` where it has
-    /// come to its end.
+    /// Settles a ticket. `again`: when its delivery is to be tried again; `None` where it has
+    /// ended.
     pub(crate) fn settle(
         &mut self,
         ticket: &Ticket,
@@ -297,8 +277,8 @@ impl Schedule {
         })
     }
 
-    /// Forgets what waits of all jobs that a video has had so far. What is under way of them is
-    /// told to end; a job that is added later is not touched.
+    /// Removes the waiting objects of all jobs of a video so far, and cancels their attempts in
+    /// flight. A job that is added later is not affected.
     pub(crate) fn withdraw(&mut self, video: VideoId) {
         let jobs: Vec<JobId> = self.jobs.range(all_of(video)).map(|(id, _)| *id).collect();
         for id in jobs {
@@ -320,8 +300,8 @@ impl Schedule {
         self.ending.contains_key(&video)
     }
 
-    /// Sends a job's objects to another destination from now on. What is under way is told to end,
-    /// to begin anew.
+    /// Sends a job's objects to another destination from now on. Attempts in flight are cancelled,
+    /// to be made anew.
     pub(crate) fn redirect(&mut self, job: JobId, destination: &Destination) {
         let Some(queue) = self.jobs.get_mut(&job) else { return };
         std::mem::take(&mut queue.cancelled).cancel();
@@ -334,9 +314,8 @@ impl Schedule {
         }
     }
 
-    /// When an object that waits is tried next; `None` for one that is under way, or whose turn
-    /// comes with the end of another. Never before `now`. `known` is what holds of an object that
-    /// does not wait here.
+    /// When an object that waits is tried next; `None` for one that is in flight, or that waits for
+    /// another one. Never before `now`. `known`: the answer for an object that is not scheduled.
     pub(crate) fn next_try(
         &self,
         id: &ObjectId,
@@ -358,7 +337,7 @@ impl Schedule {
         next.filter(|next| *next > now)
     }
 
-    pub(crate) fn figures(&self) -> Deliveries {
+    pub(crate) fn counts(&self) -> Deliveries {
         let waiting = self.jobs.values().map(JobQueue::len).sum();
         let unreachable = |d: &&DestinationQueue| {
             matches!(d.standing, Standing::Silent { .. }) && !(d.due.is_empty() && d.in_flight == 0)
@@ -373,18 +352,19 @@ impl JobQueue {
         self.tracks.values().map(BTreeMap::len).sum()
     }
 
-    /// When those that its destination's queue holds are due, and their numbers.
+    /// Due times and numbers of the objects in the queue of the destination.
     fn listed(&self) -> impl Iterator<Item = (Timestamp, u32)> {
         let all = self.tracks.values().flatten();
         all.filter(|(_, waiting)| waiting.place == Place::Listed).map(|(number, waiting)| (waiting.due, *number))
     }
 }
 
-/// The ids of all jobs that a video can have.
+/// The ids of all possible jobs of a video.
 fn all_of(video: VideoId) -> std::ops::RangeInclusive<JobId> {
     JobId { video, number: 0 }..=JobId { video, number: u32::MAX }
 }
 
-fn later(time: Timestamp, by: Duration) -> Timestamp {
-    time.checked_add(by).unwrap_or(Timestamp::MAX)
+/// The kind of slot of an attempt to this destination.
+fn slot(destination: &DestinationQueue) -> Slot {
+    if matches!(destination.standing, Standing::Answering) { Slot::Answering } else { Slot::Probe }
 }

@@ -1,4 +1,4 @@
-//! Signatures of Standard Webhooks, symmetric (`v1`): HMAC-SHA-256 over `id.timestamp.body`.
+//! Signatures by Standard Webhooks, symmetric (`v1`): HMAC-SHA-256 over `id.timestamp.body`.
 
 use std::{fmt, str::FromStr};
 
@@ -7,10 +7,11 @@ use hmac::{Hmac, KeyInit, Mac};
 use ocellus_core::{ObjectId, Timestamp};
 use sha2::Sha256;
 
-/// Bytes that the standard asks a secret to have.
+/// Bytes of a secret that the standard allows.
 const LENGTH: std::ops::RangeInclusive<usize> = 24..=64;
 
-/// What receivers know a request of this server by. Written `whsec_<base64>`; never printed.
+/// Secret by which receivers verify requests of this server. Written `whsec_<base64>`; never
+/// printed.
 #[derive(Clone)]
 pub struct SigningSecret(Hmac<Sha256>);
 

@@ -1,50 +1,61 @@
-//! Differences between two runs over one log.
+//! Differences between two runs over one log: a job, and a replay of it.
 
 use std::collections::HashMap;
 
 use ocellus_core::{BestShotType, ObjectId, ObjectRecord, ObjectType};
 use serde::Serialize;
 
-use super::Decision;
+use crate::analysis::Decision;
 
-/// From what was made to what would be.
+/// Differences from the objects that the job reported to those that a replay reports.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Diff {
-    /// How many are the same, their ids aside.
+    /// Number of objects that are equal, their ids aside.
     pub same: u64,
+    /// Reported by both, with different fields.
     pub changed: Vec<Change>,
+    /// Reported by the replay only.
     pub gained: Vec<Explained>,
+    /// Reported by the job only.
     pub lost: Vec<Explained>,
 }
 
 impl Diff {
+    /// Whether both report the same objects.
     pub fn is_empty(&self) -> bool {
         self.changed.is_empty() && self.gained.is_empty() && self.lost.is_empty()
     }
 }
 
-/// One thing that both runs report, differently.
+/// An object that both runs report, with different fields.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Change {
+    /// Its id in the job.
     #[serde(serialize_with = "as_text")]
     pub before: ObjectId,
+    /// Its id in the replay.
     #[serde(serialize_with = "as_text")]
     pub after: ObjectId,
-    /// Which fields differ.
+    /// Names of the fields that differ.
     pub fields: Vec<&'static str>,
 }
 
-/// One thing that only one run reports.
+/// An object that only one run reports.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Explained {
+    /// In the run that reports it.
     #[serde(serialize_with = "as_text")]
     pub id: ObjectId,
+    /// Index of the frame of its best shot.
     pub frame: u64,
+    /// Stream time of that frame in seconds.
     pub time: f64,
+    /// Of the best shot: `[left, top, right, bottom]` in pixels.
     pub bbox: [i32; 4],
+    /// Of the best shot, 0..=1.
     pub quality: f32,
-    /// What the other run said of its best shot last; `None` where it is part of another track
-    /// there.
+    /// The last decision of the other run about its best shot; `None` where that is part of
+    /// another track there.
     pub reason: Option<Decision>,
 }
 
@@ -55,7 +66,7 @@ fn as_text<S: serde::Serializer>(id: &ObjectId, serializer: S) -> Result<S::Ok, 
 /// Object type, whether it is a realtime shot, and a frame with a box in it.
 type Key = (ObjectType, bool, u64, [i32; 4]);
 
-/// Things are the same where their best shots are; what is left, where their tracks begin alike.
+/// Objects are paired by their best shots; those left, by the first detections of their tracks.
 pub(super) fn diff(before: &[ObjectRecord], after: &[ObjectRecord]) -> Diff {
     let realtime = |o: &ObjectRecord| o.bs_type == BestShotType::Realtime;
     let by_best = |o: &ObjectRecord| -> Key { (o.id.object_type.clone(), realtime(o), o.best.frame, o.best.bbox) };
@@ -76,7 +87,7 @@ pub(super) fn diff(before: &[ObjectRecord], after: &[ObjectRecord]) -> Diff {
     diff
 }
 
-/// Pairs what has the same key, books each pair, and gives back the rest.
+/// Pairs objects with equal keys, records each pair in `diff`, and returns the rest.
 fn pair<'a>(
     before: Vec<&'a ObjectRecord>,
     after: Vec<&'a ObjectRecord>,
@@ -106,7 +117,7 @@ fn pair<'a>(
     (lost, gained.into_iter().map(|(_, object)| object).collect())
 }
 
-/// Which fields differ; ids are no matter of what was found.
+/// Names of the fields that differ. Ids are not compared: tracks may be numbered differently.
 fn fields(a: &ObjectRecord, b: &ObjectRecord) -> Vec<&'static str> {
     let differ = [
         ("end_of_track", a.end_of_track != b.end_of_track),
@@ -122,7 +133,7 @@ fn fields(a: &ObjectRecord, b: &ObjectRecord) -> Vec<&'static str> {
     differ.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name).collect()
 }
 
-/// Notes what the other run says of a detection, where it is the best shot of one of these.
+/// Records a decision of the other run with the items whose best shot it is about.
 pub(super) fn explain(items: &mut [Explained], decision: &Decision) {
     let of = |item: &&mut Explained| {
         item.id.object_type == decision.object_type && item.frame == decision.frame && item.bbox == decision.bbox

@@ -1,11 +1,10 @@
-//! A finished job once more, from its detection log: no detectors, and no decoding but for filters
-//! that read pictures.
+//! Replay of a finished job from its detection log: no detectors, and no decoding but for filters
+//! that read crops.
 //!
 //! Guarantees: with the settings and the plugins that the job had, the objects are the job's, byte
-//! for byte. Nothing is stored and nothing is sent. At a gap in the log it ends all tracks, as the
-//! job did.
+//! for byte. Nothing is stored and nothing is delivered. At a gap in the log it ends all tracks, as
+//! the job did.
 
-mod decision;
 mod diff;
 
 use std::{
@@ -13,32 +12,33 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ocellus_core::{Error, ErrorKind, NetworkPolicy, ObjectRecord, PluginUse, Result, StreamSettings};
+use ocellus_core::{
+    Error, ErrorKind, NetworkPolicy, ObjectRecord, ObjectType, PluginUse, Result, StreamSettings, TrackId,
+};
 use ocellus_media::{Frame, Interrupt, Location};
 use ocellus_runtime::{PluginError, Plugins};
 use ocellus_store::{DetectionRecord, Gap, StoredJob};
 use sha2::{Digest, Sha256};
 
-pub use self::{
-    decision::{Decision, DecisionStage, Wanted},
-    diff::{Change, Diff, Explained},
-};
+pub use self::diff::{Change, Diff, Explained};
 use crate::{
-    analysis::{Analysis, Event},
-    frame_reader::{FrameReader, Place},
-    job::read,
+    analysis::{Analysis, Decision, DecisionStage, Event},
+    frame_reader::FrameReader,
     job_spec::JobSpec,
     pictures::pixels,
+    source::{Place, read},
 };
 
-/// What came of it.
+/// Result of a replay.
 #[derive(Debug)]
 pub struct Replay {
+    /// Frames of the log.
     pub frames: u64,
+    /// Wall-clock time of the run.
     pub took: Duration,
     /// In the order in which they were made.
     pub objects: Vec<ObjectRecord>,
-    /// What each plugin cost.
+    /// Cost of each plugin, by its name.
     pub plugins: BTreeMap<String, PluginUse>,
 }
 
@@ -58,17 +58,40 @@ fn digest(objects: &[ObjectRecord]) -> String {
     hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// Query for decisions; a field that is `None` matches all.
+#[derive(Clone, Debug, Default)]
+pub struct Wanted {
+    /// Of this object type.
+    pub object_type: Option<ObjectType>,
+    /// Of this stage.
+    pub stage: Option<DecisionStage>,
+    /// Of this track.
+    pub track: Option<TrackId>,
+    /// Of the frame with this index.
+    pub frame: Option<u64>,
+}
+
+impl Wanted {
+    pub(crate) fn matches(&self, decision: &Decision) -> bool {
+        self.object_type.as_ref().is_none_or(|t| *t == decision.object_type)
+            && self.stage.is_none_or(|s| s == decision.stage)
+            && self.track.is_none_or(|t| Some(t) == decision.track_id)
+            && self.frame.is_none_or(|f| f == decision.frame)
+    }
+}
+
 /// Runs a job's log through these settings and plugins, unless it is interrupted.
 ///
 /// # Errors
-/// A job without a log, settings that ask for object types that its detectors were not asked for, a
-/// plugin that fails.
+/// `Conflict` for a job without a log, or without the source that a filter reads; `BadParam` for
+/// object types that the job did not detect, or a plugin that fails; `Unavailable` once
+/// interrupted.
 pub fn replay(job: &StoredJob, settings: &StreamSettings, plugins: &Plugins, interrupt: &Interrupt) -> Result<Replay> {
     run(job, settings, plugins, interrupt, None)
 }
 
-/// What went no further in a job, as its log, settings and the plugins of now say; at most `most`
-/// of what is wanted.
+/// What was dropped in a job, by its log, its settings and the plugins of now; at most `most`
+/// decisions that match. Errors as for [`replay`].
 pub fn decisions(
     job: &StoredJob,
     plugins: &Plugins,
@@ -78,7 +101,7 @@ pub fn decisions(
 ) -> Result<Vec<Decision>> {
     let mut found = Vec::new();
     let mut take = |decision: Decision| {
-        if found.len() < most && wanted.holds(&decision) {
+        if found.len() < most && wanted.matches(&decision) {
             found.push(decision);
         }
     };
@@ -86,7 +109,7 @@ pub fn decisions(
     Ok(found)
 }
 
-/// What a replay changes against what the job made, with the reasons.
+/// What a replay changes in the job's objects, with the reasons. Errors as for [`replay`].
 pub fn compare(
     job: &StoredJob,
     replay: &Replay,
@@ -109,6 +132,9 @@ pub fn compare(
 }
 
 /// The settings that a job ran by.
+///
+/// # Errors
+/// `Conflict` for a video that was never processed.
 pub fn settings_of(job: &StoredJob) -> Result<StreamSettings> {
     Ok(JobSpec::parse(job.spec()?.ok_or_else(not_processed)?)?.stream_settings)
 }
@@ -160,7 +186,7 @@ fn run(
                 take(&mut objects, analysis.finish().map_err(fault)?);
                 let lost = lose(&mut objects, &gap);
                 take(&mut objects, lost);
-                analysis.go_on_behind(&gap).map_err(fault)?;
+                analysis.resume_after(&gap).map_err(fault)?;
                 frame_size = gap.header.frame_size;
                 continue;
             }
@@ -175,18 +201,18 @@ fn run(
     Ok(Replay { frames, took: begun.elapsed(), objects, plugins: analysis.report() })
 }
 
-/// Takes out what the job could not report because of a gap; the reasons.
+/// Removes the objects that the job lost at a gap; returns why.
 fn lose(objects: &mut Vec<ObjectRecord>, gap: &Gap) -> Vec<Event> {
     let lost: HashSet<_> = gap.lost.iter().collect();
     let lost: Vec<_> = objects.extract_if(.., |object| lost.contains(&object.id)).collect();
-    let why = |o: ObjectRecord| {
+    let reason = |o: ObjectRecord| {
         let (stage, rule) = (DecisionStage::Objects, "picture lost".to_owned());
         Decision::new(&o.id.object_type, stage, Some(o.id.track), &o.best, "ocellus".to_owned(), rule, String::new())
     };
-    lost.into_iter().map(|object| Event::Decision(why(object))).collect()
+    lost.into_iter().map(|object| Event::Decision(reason(object))).collect()
 }
 
-/// The source, for those who want to see it again.
+/// Reader of the source, for filters that read crops.
 fn reader(job: &StoredJob, settings: &StreamSettings, interrupt: &Interrupt) -> Result<FrameReader> {
     let Some(file) = job.source() else {
         let reason = "A plugin of these settings reads pictures, and the video's file is not there any more.";

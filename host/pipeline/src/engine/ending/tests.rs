@@ -28,7 +28,7 @@ impl Disk {
             if *disk.full.lock() {
                 return Err(StoreError::Io { path: "video.json".into(), source: io::ErrorKind::StorageFull.into() });
             }
-            ending.lay_over(&mut disk.record.lock());
+            ending.overlay(&mut disk.record.lock());
             Ok(())
         })
     }
@@ -37,16 +37,16 @@ impl Disk {
         change(&mut self.record.lock());
     }
 
-    /// The record as it is on the disk, and as it is shown.
-    fn seen(&self, endings: &Endings) -> (VideoStatus, VideoStatus) {
+    /// The status on the disk, and the one that requests are shown.
+    fn statuses(&self, endings: &Endings) -> (VideoStatus, VideoStatus) {
         let mut shown = self.record.lock().clone();
         let on_disk = shown.status;
-        endings.lay_over(&mut shown);
+        endings.overlay(&mut shown);
         (on_disk, shown.status)
     }
 }
 
-/// One that stands still: what is due then is due at once.
+/// A clock that stands still: what is due then is due at once.
 fn clock() -> Arc<dyn Clock> {
     Arc::new(ManualClock::new(Timestamp::UNIX_EPOCH))
 }
@@ -70,11 +70,11 @@ fn an_ending_is_shown_at_once_and_written_when_there_is_room() {
     let disk = Disk::new();
     let endings = disk.endings();
     endings.put(ending(2, Interrupted));
-    assert_eq!(disk.seen(&endings), (Starting, Interrupted));
+    assert_eq!(disk.statuses(&endings), (Starting, Interrupted));
     assert_eq!(endings.settle(ID).unwrap_err().kind(), ErrorKind::Unavailable);
     *disk.full.lock() = false;
     endings.settle(ID).unwrap();
-    assert_eq!(disk.seen(&endings), (Interrupted, Interrupted));
+    assert_eq!(disk.statuses(&endings), (Interrupted, Interrupted));
     assert_eq!(disk.record.lock().error.as_deref(), Some("The server's disk is full."));
     assert!(endings.state.lock().unwritten.is_empty());
     assert_eq!(*disk.attempts.lock(), 3);
@@ -98,7 +98,7 @@ fn it_is_tried_again_after_waits_that_double_and_at_once_when_room_was_made() {
     });
     *disk.full.lock() = false;
     endings.wake();
-    while disk.seen(&endings) != (Interrupted, Interrupted) || !endings.state.lock().unwritten.is_empty() {
+    while disk.statuses(&endings) != (Interrupted, Interrupted) || !endings.state.lock().unwritten.is_empty() {
         std::thread::yield_now();
     }
     endings.close();
@@ -111,11 +111,11 @@ fn a_later_job_is_never_overwritten() {
     let endings = disk.endings();
     endings.put(ending(2, Completed));
     disk.change(|record| (record.job, record.status) = (3, VideoStatus::Awaiting));
-    assert_eq!(disk.seen(&endings), (VideoStatus::Awaiting, VideoStatus::Awaiting));
+    assert_eq!(disk.statuses(&endings), (VideoStatus::Awaiting, VideoStatus::Awaiting));
     disk.change(|record| record.status = Starting);
     *disk.full.lock() = false;
     endings.settle(ID).unwrap();
-    assert_eq!(disk.seen(&endings), (Starting, Starting));
+    assert_eq!(disk.statuses(&endings), (Starting, Starting));
 }
 
 #[test]
@@ -126,7 +126,7 @@ fn a_stop_that_was_written_first_stays() {
     disk.change(|record| record.status = Disabled);
     *disk.full.lock() = false;
     endings.settle(ID).unwrap();
-    assert_eq!(disk.seen(&endings), (Disabled, Disabled));
+    assert_eq!(disk.statuses(&endings), (Disabled, Disabled));
 }
 
 #[test]
@@ -138,7 +138,7 @@ fn a_job_that_has_shown_frames_was_interrupted_whatever_fails_it() {
     let frame = FrameRecord { index: 0, time: 0.0, wall_us: 0, cut: false, still: false, seen: Vec::new() };
     ending.run.progress.frame(&frame, Size { width: 64, height: 64 });
     endings.put(ending);
-    assert_eq!(disk.seen(&endings), (Interrupted, Interrupted));
+    assert_eq!(disk.statuses(&endings), (Interrupted, Interrupted));
 }
 
 #[test]

@@ -13,8 +13,8 @@ fn taken(queue: &mut Queue<u32>, now: i64) -> Option<Taken<u32>> {
     }
 }
 
-fn granted(queue: &mut Queue<u32>, id: u64, wish: Wish) -> bool {
-    matches!(queue.claim(VideoId(id), wish), Answer::Granted)
+fn granted(queue: &mut Queue<u32>, id: u64, purpose: Purpose) -> bool {
+    matches!(queue.claim(VideoId(id), purpose), Answer::Granted)
 }
 
 #[test]
@@ -28,7 +28,7 @@ fn those_that_wait_begin_in_the_order_of_their_dates() {
 }
 
 #[test]
-fn one_that_cannot_begin_holds_nobody_up_and_comes_again_later_each_time() {
+fn one_that_cannot_begin_delays_no_other_and_is_paused_longer_each_time() {
     let mut queue = Queue::default();
     queue.enqueue(VideoId(1), at(0));
     queue.enqueue(VideoId(2), at(1));
@@ -49,12 +49,12 @@ fn a_stopped_one_does_not_begin_and_one_that_could_not_be_stopped_keeps_its_plac
     let mut queue = Queue::default();
     queue.enqueue(VideoId(1), at(0));
     queue.enqueue(VideoId(2), at(1));
-    assert!(granted(&mut queue, 1, Wish::End));
+    assert!(granted(&mut queue, 1, Purpose::End));
     assert_eq!(taken(&mut queue, 9).unwrap().id, VideoId(2));
     assert!(taken(&mut queue, 9).is_none());
     queue.release(VideoId(1), Next::AsBefore);
-    assert!(granted(&mut queue, 1, Wish::End));
-    queue.release(VideoId(1), Next::Rests);
+    assert!(granted(&mut queue, 1, Purpose::End));
+    queue.release(VideoId(1), Next::Idle);
     assert!(taken(&mut queue, 9).is_none());
 }
 
@@ -63,17 +63,17 @@ fn one_that_was_ends_may_begin_again_afterwards() {
     let mut queue = Queue::default();
     queue.enqueue(VideoId(1), at(0));
     let run = taken(&mut queue, 0).unwrap();
-    assert!(matches!(queue.claim(VideoId(1), Wish::Begin), Answer::UnderWay));
-    let Answer::Later { free, interrupt: Some(_) } = queue.claim(VideoId(1), Wish::End) else {
+    assert!(matches!(queue.claim(VideoId(1), Purpose::Begin), Answer::UnderWay));
+    let Answer::Later { free, interrupt: Some(_) } = queue.claim(VideoId(1), Purpose::End) else {
         panic!("there is a run to end")
     };
-    let Answer::Later { free: also, .. } = queue.claim(VideoId(1), Wish::Begin) else {
+    let Answer::Later { free: also, .. } = queue.claim(VideoId(1), Purpose::Begin) else {
         panic!("the run has to end first")
     };
     assert!(!free.is_cancelled());
     queue.finish(run.id, run.run);
     assert!(free.is_cancelled() && also.is_cancelled());
-    assert!(granted(&mut queue, 1, Wish::Begin));
+    assert!(granted(&mut queue, 1, Purpose::Begin));
 }
 
 #[test]
@@ -82,10 +82,10 @@ fn one_that_is_over_may_begin_again_once_its_worker_has_written_down_how() {
     queue.enqueue(VideoId(1), at(0));
     let run = taken(&mut queue, 0).unwrap();
     queue.is_over(run.id, run.run);
-    let Answer::Later { free, .. } = queue.claim(VideoId(1), Wish::Begin) else { panic!("this run is over") };
+    let Answer::Later { free, .. } = queue.claim(VideoId(1), Purpose::Begin) else { panic!("this run is over") };
     queue.finish(run.id, run.run);
     assert!(free.is_cancelled());
-    assert!(granted(&mut queue, 1, Wish::Begin));
+    assert!(granted(&mut queue, 1, Purpose::Begin));
 }
 
 #[test]
@@ -109,19 +109,19 @@ fn the_end_of_the_server_cuts_off_what_no_user_ends() {
     queue.enqueue(VideoId(2), at(1));
     queue.enqueue(VideoId(3), at(2));
     let (stopped, cut) = (taken(&mut queue, 9).unwrap(), taken(&mut queue, 9).unwrap());
-    queue.claim(stopped.id, Wish::End);
+    queue.claim(stopped.id, Purpose::End);
     assert!(!queue.is_cut_off(cut.id, cut.run));
     assert_eq!(queue.close().len(), 2);
     assert!(!queue.is_cut_off(stopped.id, stopped.run));
     assert!(queue.is_cut_off(cut.id, cut.run));
     assert!(matches!(queue.take(at(9), || 0), Take::Closed));
-    assert!(matches!(queue.claim(VideoId(9), Wish::Begin), Answer::Closed));
+    assert!(matches!(queue.claim(VideoId(9), Purpose::Begin), Answer::Closed));
 }
 
 #[derive(Clone, Debug)]
 enum Event {
-    Claim(u64, Wish),
-    /// Of the claims that are held, the one at this place.
+    Claim(u64, Purpose),
+    /// Releases the claim at this place of those held.
     Release(usize, Then),
     Take,
     Finish(usize),
@@ -134,15 +134,15 @@ enum Event {
 #[derive(Clone, Copy, Debug)]
 enum Then {
     AsBefore,
-    Rests,
+    Idle,
     Waits,
 }
 
 fn event() -> impl Strategy<Value = Event> {
-    let wish = prop_oneof![Just(Wish::Begin), Just(Wish::End)];
-    let then = prop_oneof![1 => Just(Then::AsBefore), 1 => Just(Then::Rests), 3 => Just(Then::Waits)];
+    let purpose = prop_oneof![Just(Purpose::Begin), Just(Purpose::End)];
+    let then = prop_oneof![1 => Just(Then::AsBefore), 1 => Just(Then::Idle), 3 => Just(Then::Waits)];
     prop_oneof![
-        60 => (0_u64..5, wish).prop_map(|(id, wish)| Event::Claim(id, wish)),
+        60 => (0_u64..5, purpose).prop_map(|(id, purpose)| Event::Claim(id, purpose)),
         60 => (0_usize..5, then).prop_map(|(n, then)| Event::Release(n, then)),
         50 => Just(Event::Take),
         25 => (0_usize..5).prop_map(Event::Finish),
@@ -159,14 +159,14 @@ struct Waits {
     paused_until: Option<Timestamp>,
 }
 
-/// A model that the queue is compared with: plain lists, searched from end to end.
+/// Model that the queue is compared with: plain lists, searched linearly.
 #[derive(Default)]
 struct Expected {
     now: i64,
     waiting: Vec<(VideoId, Waits)>,
     claims: Vec<(VideoId, Option<Waits>)>,
     runs: Vec<Run>,
-    /// Tokens that somebody waits for, by the video whose holder cancels them.
+    /// Tokens that claims wait for, by the video whose holder cancels them.
     asked: Vec<(VideoId, CancellationToken)>,
     closed: bool,
 }
@@ -182,8 +182,8 @@ impl Expected {
         at(self.now)
     }
 
-    /// Who waited for the holder of a video has been told; nobody else has.
-    fn let_go(&mut self, id: VideoId) {
+    /// The claims that waited for the holder of a video were woken, and no others.
+    fn check_woken(&mut self, id: VideoId) {
         assert!(self.asked.iter().all(|(of, token)| token.is_cancelled() == (*of == id)));
         self.asked.retain(|(of, _)| *of != id);
     }
@@ -196,20 +196,20 @@ impl Expected {
 
     fn apply(&mut self, queue: &mut Queue<u32>, event: &Event) {
         match *event {
-            Event::Claim(id, wish) => self.claim(queue, VideoId(id), wish),
+            Event::Claim(id, purpose) => self.claim(queue, VideoId(id), purpose),
             Event::Release(n, then) if n < self.claims.len() => self.release(queue, n, then),
             Event::Take => self.take(queue),
             Event::Finish(n) if n < self.runs.len() => {
                 let run = self.runs.remove(n);
                 queue.finish(run.taken.id, run.taken.run);
-                self.let_go(run.taken.id);
+                self.check_woken(run.taken.id);
             }
             Event::Postpone(n) if n < self.runs.len() => {
                 let run = self.runs.remove(n);
                 queue.postpone(run.taken.id, run.taken.run, self.now());
                 let pause = (1 << run.taken.failures.min(10)).min(60);
                 self.waiting.push((run.taken.id, Waits { paused_until: Some(at(self.now + pause)), ..run.waits }));
-                self.let_go(run.taken.id);
+                self.check_woken(run.taken.id);
             }
             Event::Wake => {
                 queue.wake();
@@ -225,15 +225,15 @@ impl Expected {
         assert!(self.asked.iter().all(|(_, token)| !token.is_cancelled()), "told to come back while it is still held");
     }
 
-    fn claim(&mut self, queue: &mut Queue<u32>, id: VideoId, wish: Wish) {
-        let answer = queue.claim(id, wish);
+    fn claim(&mut self, queue: &mut Queue<u32>, id: VideoId, purpose: Purpose) {
+        let answer = queue.claim(id, purpose);
         if self.closed {
             assert!(matches!(answer, Answer::Closed));
         } else if self.claims.iter().any(|(of, _)| *of == id) {
             let Answer::Later { free, interrupt: None } = answer else { panic!("{id} is claimed") };
             self.asked.push((id, free));
         } else if let Some(run) = self.runs.iter_mut().find(|r| r.taken.id == id) {
-            if wish == Wish::Begin && !run.ends {
+            if purpose == Purpose::Begin && !run.ends {
                 assert!(matches!(answer, Answer::UnderWay));
             } else {
                 run.ends = true;
@@ -241,7 +241,7 @@ impl Expected {
                 self.asked.push((id, free));
             }
         } else if let Some(n) = self.waiting.iter().position(|(of, _)| *of == id) {
-            if wish == Wish::Begin {
+            if purpose == Purpose::Begin {
                 assert!(matches!(answer, Answer::UnderWay));
             } else {
                 assert!(matches!(answer, Answer::Granted));
@@ -258,12 +258,12 @@ impl Expected {
         let (id, before) = self.claims.remove(n);
         let (next, waits) = match then {
             Then::AsBefore => (Next::AsBefore, before),
-            Then::Rests => (Next::Rests, None),
+            Then::Idle => (Next::Idle, None),
             Then::Waits => (Next::Waits(self.now()), Some(Waits { since: self.now(), paused_until: None })),
         };
         queue.release(id, next);
         self.waiting.extend(waits.map(|w| (id, w)));
-        self.let_go(id);
+        self.check_woken(id);
     }
 
     fn take(&mut self, queue: &mut Queue<u32>) {
@@ -289,8 +289,7 @@ impl Expected {
 }
 
 proptest! {
-    /// Whatever happens in whatever order, the queue does as the lists say, and in the end
-    /// nobody and nothing waits.
+    /// For any sequence of events, the queue does as the model does, and in the end nothing waits.
     #[test]
     fn nothing_is_held_twice_begins_out_of_order_or_waits_for_ever(events in prop::collection::vec(event(), 1..200)) {
         let (mut queue, mut expected) = (Queue::default(), Expected::default());
@@ -313,6 +312,7 @@ proptest! {
             prop_assert_eq!(expected.runs.len(), 1);
             expected.apply(&mut queue, &Event::Finish(0));
         }
-        prop_assert!(expected.waiting.is_empty() && queue.videos.is_empty() && queue.ready.is_empty() && queue.paused.is_empty());
+        prop_assert!(expected.waiting.is_empty() && queue.videos.is_empty());
+        prop_assert!(queue.ready.is_empty() && queue.paused.is_empty());
     }
 }

@@ -1,35 +1,35 @@
-//! Attempts under way, and the slots that they hold.
+//! Attempts in flight, and the slots that they hold.
 //!
-//! Guarantees: destinations that answer and those that are not known to have slots of their own. An
-//! attempt holds its slot for [`SLOT_TIME`]; then it becomes overdue and goes on waiting for its
-//! response in a larger, bounded pool. Where that pool is full and others wait, the oldest attempts
-//! that had their time are abandoned.
+//! Guarantees: destinations that answer and those that are not known to have separate slots. An
+//! attempt holds its slot for [`SLOT_TIME`]; then it becomes overdue and waits for its response in
+//! a larger, bounded pool. Where that pool is full and others wait, the oldest attempts that
+//! exceeded their patience are abandoned.
 
 use std::{collections::BTreeMap, time::Duration};
 
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
-use super::{Destination, later};
+use super::{super::wait::later, destination::Destination};
 
 /// Slots for destinations that answered last.
 pub(super) const ANSWERING: usize = 32;
 /// Slots for the others, one for each destination.
 pub(super) const PROBES: usize = 32;
-/// How long an attempt holds a slot. A router that takes longer works, with a slot of the overdue.
+/// Time for which an attempt holds a slot; a slower router works, in the pool of the overdue.
 pub(super) const SLOT_TIME: Duration = Duration::from_millis(500);
-/// Attempts that wait for a response without a slot. Once its body was sent, one costs a
+/// The most attempts that wait for a response without a slot. Once its body was sent, one costs a
 /// connection.
 pub(super) const OVERDUE: usize = 256;
-/// Memory for the bodies of these that were not sent yet.
+/// The most bytes of their bodies that were not sent yet.
 pub(super) const OVERDUE_BYTES: u64 = 128 << 20;
-/// How long an attempt may take while others have no room, where the destination is not known to
+/// Patience with an attempt while others have no slot, where the destination is not known to
 /// answer...
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 /// ...and where it is: the default of `router_timeout_ms`.
 pub(super) const ANSWERING_PATIENCE: Duration = Duration::from_secs(15);
 
-/// What an attempt occupies.
+/// Slot of an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Slot {
     Answering,
@@ -42,7 +42,7 @@ struct Attempt {
     begun: Timestamp,
     slot: Slot,
     patience: Duration,
-    /// Of the request's body, as far as it is in memory.
+    /// Bytes of the request's body in memory.
     body_bytes: u64,
     abandoned: CancellationToken,
 }
@@ -57,7 +57,7 @@ impl Attempt {
     }
 }
 
-/// By their numbers, which is by their age.
+/// Attempts by their numbers, which is by age.
 #[derive(Default)]
 pub(super) struct Attempts(BTreeMap<u64, Attempt>);
 
@@ -72,7 +72,7 @@ impl Attempts {
         self.0.values().filter(|a| a.slot == slot).count() < slots
     }
 
-    /// Puts down one that begins now. The token is cancelled when its place is wanted for others.
+    /// Adds an attempt that begins now. The token is cancelled when others need its place.
     pub(super) fn begin(
         &mut self,
         number: u64,
@@ -87,27 +87,28 @@ impl Attempts {
         abandoned
     }
 
-    /// When it began; `None` where it ended already.
+    /// Removes an attempt; returns when it began, or `None` if it was removed already.
     pub(super) fn end(&mut self, number: u64) -> Option<Timestamp> {
         self.0.remove(&number).map(|a| a.begun)
     }
 
-    /// Says how much of an attempt's body is in memory.
+    /// Sets the bytes of an attempt's body in memory.
     pub(super) fn set_body(&mut self, number: u64, bytes: u64) {
         if let Some(attempt) = self.0.get_mut(&number) {
             attempt.body_bytes = bytes;
         }
     }
 
-    /// A destination that fell silent is waited for no longer than one that never answered.
+    /// Reduces the patience with a destination that fell silent to that with one that never
+    /// answered.
     pub(super) fn lose_patience(&mut self, destination: &Destination) {
         for attempt in self.0.values_mut().filter(|a| a.destination == *destination) {
             attempt.patience = PATIENCE;
         }
     }
 
-    /// Takes the slots of attempts that had them long enough, as far as there is room for the
-    /// overdue.
+    /// Frees the slots of attempts that exceeded [`SLOT_TIME`], as far as the pool of the overdue
+    /// has room.
     pub(super) fn free_slots(&mut self, now: Timestamp) {
         let (mut count, mut bytes) = self.overdue();
         for attempt in self.0.values_mut().filter(|a| a.slot != Slot::Overdue && a.slot_ends() <= now) {
@@ -119,9 +120,9 @@ impl Attempts {
         }
     }
 
-    /// Where `wanted` destinations have no slot: abandons as many of the oldest attempts, if their
-    /// slots could not be freed otherwise. When to look again; `None` where only the end of an
-    /// attempt can help.
+    /// Makes room for `wanted` destinations without a slot: abandons as many of the oldest
+    /// attempts, if slots cannot be freed otherwise. Returns when to call again; `None` where only
+    /// the end of an attempt can help.
     pub(super) fn make_room(&self, wanted: usize, now: Timestamp) -> Option<Timestamp> {
         let has_slot = |a: &&Attempt| a.slot != Slot::Overdue;
         let stuck = self.0.values().filter(has_slot).filter(|a| a.slot_ends() <= now).count();
@@ -140,7 +141,7 @@ impl Attempts {
         self.0.len()
     }
 
-    /// How many there are of the overdue, and how much of their bodies is in memory.
+    /// Number of overdue attempts, and the bytes of their bodies in memory.
     fn overdue(&self) -> (usize, u64) {
         let overdue = self.0.values().filter(|a| a.slot == Slot::Overdue);
         overdue.fold((0, 0), |(count, bytes), a| (count + 1, bytes + a.body_bytes))

@@ -1,5 +1,5 @@
-//! Requests that look at pictures or logs: screenshots, searches, replays. Each kind has a pool of
-//! its own, and ends with its client.
+//! Queries of pictures and logs: screenshots, searches, replays. Each kind has a pool of its own,
+//! and a query is cancelled when its client goes away.
 
 use std::sync::Arc;
 
@@ -7,20 +7,24 @@ use ocellus_core::{Error, ErrorKind, Result, VideoId};
 use ocellus_media::Interrupt;
 use serde_json::Value;
 
-use super::{Engine, Inner, stopping};
+use super::{
+    refusal::stopping,
+    state::{Engine, Inner},
+};
 use crate::{
-    job,
-    replay::{self, Decision, Diff, Replay, Wanted},
+    analysis::Decision,
+    replay::{self, Diff, Replay, Wanted},
     screenshot::{self, ScreenshotQuery},
     search::{self, Search, SearchQuery},
+    source,
 };
 
 impl Engine {
-    /// A JPEG of the video. Without wishes it is taken from the archive where it was made before,
-    /// unless `retake`. Dropped, it is not taken any further.
+    /// A JPEG of the video. The default query is answered from the archive where it was made
+    /// before, unless `retake`. Dropping the future cancels it.
     ///
     /// # Errors
-    /// `NotFound`; `Unavailable` where too many are being taken.
+    /// `NotFound`; `Unavailable` where too many wait.
     pub async fn screenshot(&self, id: VideoId, query: ScreenshotQuery, retake: bool) -> Result<Vec<u8>> {
         let plain = query == ScreenshotQuery::default();
         let kept = self.blocking(move |inner| {
@@ -36,7 +40,7 @@ impl Engine {
         let _raised = RaisedAtEnd(interrupt.clone());
         let inner = Arc::clone(&self.0);
         let taken = self.0.screenshots.run(move || {
-            let input = job::input(&inner.archive, &video, &inner.config.network)?;
+            let input = source::input(&inner.archive, &video, &inner.config.network)?;
             let bytes = screenshot::take(&input, &video.stream_settings, &query, &interrupt)
                 .map_err(|e| Error::not_found("Screenshot").because(e))?;
             if plain {
@@ -50,25 +54,25 @@ impl Engine {
         }
     }
 
-    /// The objects that look most like what `picture` shows: JPEG, PNG, or whatever else FFmpeg
-    /// reads a frame of.
+    /// The objects that look most like what `picture` shows: JPEG, PNG, or any other file that
+    /// FFmpeg decodes a frame of.
     ///
     /// # Errors
-    /// `BadParam` where the picture shows nothing that can be looked for; `Unavailable` where too
-    /// many searches wait.
+    /// `BadParam` where nothing is detected in the picture; `Unavailable` where too many searches
+    /// wait.
     pub async fn search(&self, picture: Vec<u8>, query: SearchQuery) -> Result<Search> {
         let inner = Arc::clone(&self.0);
         let search = self.0.searches.run(move || {
             if let Some(video) = query.video {
                 inner.video(video)?;
             }
-            let look = {
+            let target = {
                 // One picture at a time is in memory as pixels; the detectors take one at a time
                 // anyway.
-                let _turn = inner.looking.lock();
-                search::look(&inner.detectors, &inner.embedders, picture.into(), &query)?
+                let _turn = inner.embedding.lock();
+                search::embed(&inner.detectors, &inner.embedders, picture.into(), &query)?
             };
-            look.find(&inner.archive, &inner.embedders, &query)
+            target.find(&inner.archive, &inner.embedders, &query)
         });
         tokio::select! {
             found = search => found,
@@ -76,16 +80,16 @@ impl Engine {
         }
     }
 
-    /// Goes through the log of a video's last job once more, with other settings or plugins, and
-    /// compares. Dropped, it is not gone through any further.
+    /// Replays the log of a video's last job with other settings or plugins, and compares the
+    /// objects. Dropping the future cancels it.
     ///
     /// # Errors
-    /// `Conflict` before the job is over; `BadParam`; `Unavailable` where too many wait.
+    /// `Conflict` before the job has ended; `BadParam`; `Unavailable` where too many wait.
     pub async fn replay(&self, id: VideoId, changes: Option<Value>) -> Result<(Replay, Diff)> {
         let schema = self.settings_schema()?;
         let again = move |inner: &Inner, interrupt: &Interrupt| {
             let mut video = inner.video(id)?;
-            inner.endings.lay_over(&mut video);
+            inner.endings.overlay(&mut video);
             if video.status.is_enabled() {
                 return Err(Error::new(
                     ErrorKind::Conflict,
@@ -99,12 +103,13 @@ impl Engine {
             let diff = replay::compare(&job, &replay, &settings, &inner.plugins, interrupt)?;
             Ok((replay, diff))
         };
-        self.look_back(again).await
+        self.run_replay(again).await
     }
 
-    /// What went no further in a video's last job; see [`Engine::replay`].
+    /// The decisions of a video's last job that match, at most `limit`. Errors as for
+    /// [`Engine::replay`].
     pub async fn decisions(&self, id: VideoId, wanted: Wanted, limit: usize) -> Result<Vec<Decision>> {
-        self.look_back(move |inner, interrupt| {
+        self.run_replay(move |inner, interrupt| {
             inner.video(id)?;
             let job = inner.archive.stored_job(id)?;
             replay::decisions(&job, &inner.plugins, interrupt, &wanted, limit)
@@ -112,7 +117,7 @@ impl Engine {
         .await
     }
 
-    async fn look_back<R: Send + 'static>(
+    async fn run_replay<R: Send + 'static>(
         &self,
         work: impl FnOnce(&Inner, &Interrupt) -> Result<R> + Send + 'static,
     ) -> Result<R> {
@@ -126,7 +131,7 @@ impl Engine {
     }
 }
 
-/// Raises an interrupt when its request ends, however that happens.
+/// Raises an interrupt when it is dropped with its request.
 struct RaisedAtEnd(Interrupt);
 
 impl Drop for RaisedAtEnd {

@@ -1,9 +1,9 @@
-//! Decisions: what was dropped, at which stage, and by which rule.
+//! Decisions of filters and trackers: what was dropped, at which stage, and by which rule.
 
 use ocellus_core::{ObjectType, ShotSummary, TrackId};
 use serde::Serialize;
 
-/// Where something went no further.
+/// The stage at which a detection or a track was dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DecisionStage {
@@ -11,27 +11,33 @@ pub enum DecisionStage {
     Detections,
     /// The tracker gave a detection to no track.
     Tracker,
-    /// A filter did not let a detection stand for its track.
+    /// A filter rejected a detection as the best shot of its track.
     Shots,
-    /// A filter kept a track from being reported.
+    /// A filter rejected a track, or a realtime shot of it.
     Objects,
 }
 
-/// One detection or track, and what was said of it.
+/// One detection or track that was dropped, and why.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Decision {
+    /// Where it was dropped.
     pub stage: DecisionStage,
+    /// Of the detection or track.
     #[serde(rename = "type")]
     pub object_type: ObjectType,
-    /// Of a track, that of its best shot.
+    /// Index of the frame; of a track, that of its best shot.
     pub frame: u64,
+    /// Stream time of that frame in seconds.
     pub time: f64,
+    /// `[left, top, right, bottom]` in pixels, clipped to the frame.
     pub bbox: [i32; 4],
+    /// `None` where the detection is in no track (yet).
     pub track_id: Option<TrackId>,
-    /// Who said so.
+    /// Name of the plugin that decided; `ocellus` for the host itself.
     pub plugin: String,
+    /// The setting of the plugin that was violated, such as `min`.
     pub rule: String,
-    /// What was measured.
+    /// The measured value, as the plugin prints it.
     pub value: String,
 }
 
@@ -56,23 +62,5 @@ impl Decision {
             rule,
             value,
         }
-    }
-}
-
-/// Which decisions are asked for; `None` does not ask.
-#[derive(Clone, Debug, Default)]
-pub struct Wanted {
-    pub object_type: Option<ObjectType>,
-    pub stage: Option<DecisionStage>,
-    pub track: Option<TrackId>,
-    pub frame: Option<u64>,
-}
-
-impl Wanted {
-    pub(crate) fn holds(&self, decision: &Decision) -> bool {
-        self.object_type.as_ref().is_none_or(|t| *t == decision.object_type)
-            && self.stage.is_none_or(|s| s == decision.stage)
-            && self.track.is_none_or(|t| Some(t) == decision.track_id)
-            && self.frame.is_none_or(|f| f == decision.frame)
     }
 }

@@ -1,29 +1,46 @@
-//! Source of the pixels of a job.
+//! Source of a video's frames.
 //!
-//! Owns: which bytes are a video's source, and how the settings want them decoded; finding the
-//! frame that comes after the last one in the log.
+//! Owns: which bytes are the source, how the settings want them decoded, and the search for the
+//! frame after the last one in the log.
 
-use ocellus_core::{Error, ErrorKind, NetworkPolicy, Result, StreamSettings, VideoId, VideoRecord};
+use std::path::Path;
+
+use ocellus_core::{Error, ErrorKind, NetworkPolicy, Result, ShotSummary, StreamSettings, VideoId, VideoRecord};
 use ocellus_media::{Decoder, Decoding, Frame, Input, Interrupt, Location, MediaError};
 use ocellus_store::Archive;
 use tracing::debug;
 
-use super::settings::ffmpeg_options;
-use crate::frame_reader::Place;
+use crate::settings::ffmpeg_options;
+
+/// Position of a frame in its source.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Place {
+    pub index: u64,
+    /// Stream time in seconds.
+    pub time: f64,
+}
+
+impl From<&ShotSummary> for Place {
+    fn from(shot: &ShotSummary) -> Self {
+        Self { index: shot.frame, time: shot.time }
+    }
+}
 
 /// An error of decoding, with the sentence that its user may read.
 pub(crate) fn public(error: MediaError) -> Error {
     Error::new(ErrorKind::BadParam, error.to_string()).because(error)
 }
 
-/// Where a video's pixels come from; `network` is where a URL may lead.
+/// The source of a video; `network` restricts where a URL may lead.
 pub(crate) fn input(archive: &Archive, video: &VideoRecord, network: &NetworkPolicy) -> Result<Input> {
     let location = match (&video.url, video.file_size) {
         (_, Some(_)) => Location::File(archive.source_path(video.id)),
         (Some(url), None) => Location::Url(url.clone()),
         (None, None) => return Err(no_source(video.id)),
     };
-    read(location, &video.stream_settings, network)
+    // Of a URL the copy that FFmpeg has to seek in lies where a file of the video would.
+    let spool = archive.source_path(video.id).parent().map(Path::to_owned);
+    Ok(Input { spool, ..read(location, &video.stream_settings, network)? })
 }
 
 /// A source as the settings want it decoded.
@@ -34,6 +51,7 @@ pub(crate) fn read(location: Location, settings: &StreamSettings, network: &Netw
         format: (!settings.ffmpeg_format.is_empty()).then(|| settings.ffmpeg_format.clone()),
         options,
         network: network.clone(),
+        spool: None,
         transform: settings.video_transform,
         threads: 0,
         decoding: Decoding::Software,
@@ -44,7 +62,7 @@ fn no_source(id: VideoId) -> Error {
     Error::new(ErrorKind::NotFound, "The video has neither a file nor a URL.").because(format!("video {id}"))
 }
 
-/// Whether places in the source can be looked for. RTSP servers go where they like.
+/// Whether the source can seek. RTSP servers seek to where they like.
 fn can_seek(input: &Input) -> bool {
     match &input.location {
         Location::File(_) | Location::Memory(_) => true,
@@ -52,13 +70,12 @@ fn can_seek(input: &Input) -> bool {
     }
 }
 
-/// Takes a decoder that has just been opened to the frame after `known`, which are the last frames
-/// in the log, in order; those of them come out that were decoded on the way, as few as there may
-/// be.
+/// Brings a decoder that has just been opened to the frame after `known`, the last frames of the
+/// log in order. Returns those of them that were decoded on the way, if any.
 ///
-/// The source is gone to where the first of them was, and decoded from there; where one of them
-/// does not come out at its time, it is decoded from its beginning. `seek`: it need not be tried.
-pub(super) fn go_behind(
+/// The decoder seeks to the first of them and decodes from there; where one of them does not come
+/// out at its time, or without `seek`, it decodes from the beginning.
+pub(crate) fn skip_to(
     decoder: &mut Decoder,
     input: &Input,
     interrupt: &Interrupt,
@@ -94,13 +111,13 @@ pub(super) fn go_behind(
     }
 }
 
-/// `None` where the frames are not at their times.
+/// `None` where a frame is not at its time.
 fn found_by_time(decoder: &mut Decoder, first: Place, known: &[Place]) -> Option<Vec<Frame>> {
     decoder.seek(first.time).ok()?;
     decoder.go_on(first.index, 0.0);
     let mut frames = Vec::with_capacity(known.len());
     for place in known {
-        // Frames that came too late are not in the log.
+        // Frames that were dropped are not in the log.
         let frame = loop {
             let frame = decoder.next_frame().ok()??;
             if frame.index() >= place.index {

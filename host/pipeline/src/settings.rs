@@ -1,16 +1,19 @@
-//! Validation of the settings that a job can be run by.
+//! Validation of the settings of jobs, beyond what a schema can say.
 
 use ocellus_core::{Error, ObjectType, Result, SettingsSchema, StreamSettings};
 use ocellus_runtime::{Kind, Plugins};
 
-/// The schema of settings that jobs can be run by, for these object types and plugins.
+/// The schema of the settings of jobs, for these object types and plugins.
+///
+/// # Errors
+/// `Internal` where the schema as a whole does not compile.
 pub fn settings_schema(types: &[ObjectType], plugins: &Plugins) -> Result<SettingsSchema> {
     let schemas: Vec<_> = plugins.list().into_iter().filter_map(|p| Some((p.name?, p.schema?))).collect();
     let schema = SettingsSchema::new(types, &plugins.names(Kind::Tracker), &plugins.names(Kind::Filter))?;
     Ok(schema.with_routers(&plugins.names(Kind::Router))?.with_plugins(&schemas)?.checked_by(check_settings))
 }
 
-/// Refuses what FFmpeg may not be told, before anything is stored.
+/// Refuses FFmpeg options and formats that are not allowed, before anything is stored.
 fn check_settings(settings: &StreamSettings) -> Result<()> {
     ffmpeg_options(settings)?;
     let format = &settings.ffmpeg_format;
@@ -20,13 +23,13 @@ fn check_settings(settings: &StreamSettings) -> Result<()> {
     ocellus_media::check_format(format).map_err(|e| Error::bad_param("stream_settings.ffmpeg_format", e.to_string()))
 }
 
-pub(super) fn ffmpeg_options(settings: &StreamSettings) -> Result<Vec<(String, String)>> {
+pub(crate) fn ffmpeg_options(settings: &StreamSettings) -> Result<Vec<(String, String)>> {
     ocellus_media::parse_options(&settings.ffmpeg_params)
         .map_err(|e| Error::bad_param(format!("stream_settings.ffmpeg_params.{}", e.index), format!("{e}.")))
 }
 
-/// Refuses settings that no job can carry out; what a schema cannot say.
-pub(super) fn check_job(settings: &StreamSettings, found: &[ObjectType]) -> Result<()> {
+/// Refuses settings that no job can carry out with detectors for the types `found`.
+pub(crate) fn check_job(settings: &StreamSettings, found: &[ObjectType]) -> Result<()> {
     if let Some((missing, _)) = settings.active().find(|(t, _)| !found.contains(t)) {
         return Err(Error::bad_param(
             format!("stream_settings.detectors.{missing}"),

@@ -1,0 +1,33 @@
+//! Events of the analysis: what comes out of it, frame by frame.
+
+use ocellus_core::{ObjectRecord, ObjectType, TrackId};
+
+use super::decision::Decision;
+
+/// A track, among all of a job.
+pub(crate) type TrackKey = (ObjectType, TrackId);
+
+/// What a frame is retained for, until its track ends or another frame replaces it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Role {
+    /// The best shot so far.
+    Best,
+    /// The best shot so far of the current realtime window.
+    Window,
+    /// The first detection.
+    First,
+    /// The last detection so far.
+    Last,
+}
+
+/// One result of a frame, or of the end of the stream.
+pub(crate) enum Event {
+    /// The frame just processed is to be retained.
+    Keep(TrackKey, Role),
+    /// An object is reported: of a track that ended, or, as a realtime shot, of one that goes on.
+    Object(Box<ObjectRecord>),
+    /// The track ended and nothing is reported.
+    Dropped(TrackKey),
+    /// A detection or track was dropped; only where decisions are asked for.
+    Decision(Decision),
+}

@@ -1,0 +1,95 @@
+//! State of the engine, shared by requests and workers.
+
+use std::{sync::Arc, thread};
+
+use ocellus_core::{Clock, Error, ObjectType, Result, SettingsSchema, VideoId, VideoRecord};
+use ocellus_detect::{Detectors, Embedders};
+use ocellus_runtime::Plugins;
+use ocellus_store::Archive;
+use parking_lot::Mutex;
+use tokio_util::sync::CancellationToken;
+use tracing::error;
+
+use super::{config::EngineConfig, ending::Endings, jobs::Jobs, pool::Pool};
+use crate::outbox::Outbox;
+
+/// Processes videos. Cheap to clone; all clones are one engine.
+#[derive(Clone)]
+pub struct Engine(pub(super) Arc<Inner>);
+
+pub(super) struct Inner {
+    pub(super) archive: Archive,
+    pub(super) detectors: Detectors,
+    pub(super) embedders: Embedders,
+    /// Held by the search that embeds its picture.
+    pub(super) embedding: Mutex<()>,
+    pub(super) plugins: Plugins,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) config: EngineConfig,
+    pub(super) outbox: Outbox,
+    /// Runtime for name resolution.
+    pub(super) tasks: tokio::runtime::Handle,
+    pub(super) jobs: Arc<Jobs>,
+    pub(super) endings: Arc<Endings>,
+    pub(super) changes: Pool,
+    pub(super) removals: Pool,
+    pub(super) screenshots: Pool,
+    pub(super) searches: Pool,
+    pub(super) replays: Pool,
+    /// Cancelled once the server stops: requests that wait are refused, and no work begins.
+    pub(super) closing: CancellationToken,
+    pub(super) threads: Mutex<Threads>,
+    pub(super) schema: Mutex<Option<(Installed, Arc<SettingsSchema>)>>,
+}
+
+#[derive(Default)]
+pub(super) struct Threads {
+    pub(super) workers: Vec<thread::JoinHandle<()>>,
+    /// Retries final states that could not be written.
+    pub(super) endings: Option<thread::JoinHandle<()>>,
+}
+
+/// Key of a cached schema of settings: the generation of the plugins, and whether the detectors are
+/// loaded.
+pub(super) type Installed = (u64, bool);
+
+impl Engine {
+    /// Runs short blocking work on a thread of the runtime's blocking pool.
+    pub(super) async fn blocking<R: Send + 'static>(
+        &self,
+        f: impl FnOnce(&Inner) -> Result<R> + Send + 'static,
+    ) -> Result<R> {
+        let inner = Arc::clone(&self.0);
+        tokio::task::spawn_blocking(move || f(&inner)).await.map_err(Error::internal)?
+    }
+}
+
+impl Inner {
+    pub(super) fn video(&self, id: VideoId) -> Result<VideoRecord> {
+        self.archive.video(id)?.ok_or_else(|| Error::not_found("VideoArchive"))
+    }
+
+    /// Unloads networks that are not in use, except those of the types `wanted`; returns whether
+    /// there were any.
+    pub(super) fn make_room(&self, wanted: &[ObjectType]) -> bool {
+        let detectors = self.detectors.make_room(wanted);
+        self.embedders.make_room(wanted) || detectors
+    }
+
+    /// Ends everything at the server's end. Blocks.
+    pub(super) fn end(&self) {
+        let Threads { workers, endings } = std::mem::take(&mut *self.threads.lock());
+        let join = |thread: thread::JoinHandle<()>| {
+            if thread.join().is_err() {
+                error!("a thread of the engine panicked");
+            }
+        };
+        workers.into_iter().for_each(join);
+        self.endings.close();
+        endings.into_iter().for_each(join);
+        self.outbox.shutdown();
+        if let Err(error) = self.archive.flush() {
+            error!(%error, "shutting down: {error}");
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! Context of a job: what it works with, and how it fails.
+
+use ocellus_core::{Clock, Error, ErrorKind, JobId};
+use ocellus_detect::{Detectors, Embedders};
+use ocellus_media::{Input, Interrupt};
+use ocellus_runtime::{PluginError, Plugins};
+use ocellus_store::{Archive, Job};
+
+use crate::{job_spec::JobSpec, outbox::Outbox, progress::Progress, recording::Recording};
+
+/// Everything that a job uses.
+pub(crate) struct Context<'a> {
+    pub job: &'a Job,
+    pub spec: &'a JobSpec,
+    pub archive: &'a Archive,
+    /// Called with the new number of a job that has to begin anew.
+    pub begun_anew: &'a (dyn Fn(JobId) + Sync),
+    pub input: Input,
+    pub detectors: &'a Detectors,
+    pub embedders: &'a Embedders,
+    pub plugins: &'a Plugins,
+    pub clock: &'a dyn Clock,
+    pub interrupt: &'a Interrupt,
+    pub progress: &'a Progress,
+    /// Records the source, where the settings ask for that.
+    pub recording: Option<&'a Recording>,
+    /// Delivers new objects; `None` without a router.
+    pub outbox: Option<&'a Outbox>,
+}
+
+/// Failure of a job, with the kind that its status follows from.
+pub(crate) struct Failure {
+    pub error: Error,
+    pub kind: FailureKind,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum FailureKind {
+    /// Before the first frame.
+    NotStarted,
+    /// After frames had been processed.
+    Interrupted,
+    /// The settings cannot be carried out.
+    Misconfigured,
+}
+
+impl Failure {
+    pub(crate) fn not_started(error: impl Into<Error>) -> Self {
+        Self { error: error.into(), kind: FailureKind::NotStarted }
+    }
+
+    pub(crate) fn interrupted(error: Error) -> Self {
+        Self { error, kind: FailureKind::Interrupted }
+    }
+
+    pub(crate) fn misconfigured(error: Error) -> Self {
+        Self { error, kind: FailureKind::Misconfigured }
+    }
+}
+
+pub(super) fn plugin_fault(error: PluginError) -> Error {
+    Error::new(ErrorKind::BadParam, error.to_string())
+}
