@@ -2,7 +2,9 @@
 
 use std::{fs, path::Path, sync::Arc};
 
-use ocellus_core::{CpuMeter, InputImage, InputSpec, Landmarks, ObjectType, Point, Rect, Size, Stage};
+use ocellus_core::{
+    CpuMeter, Error, ErrorKind, InputImage, InputSpec, Landmarks, ObjectType, Point, Rect, Size, Stage,
+};
 use sha2::{Digest, Sha256};
 
 use crate::{
@@ -58,6 +60,12 @@ impl DetectError {
     /// The name of the detector or embedder.
     pub fn detector(&self) -> &str {
         &self.detector
+    }
+}
+
+impl From<DetectError> for Error {
+    fn from(error: DetectError) -> Self {
+        Self::new(ErrorKind::Internal, format!("The detector {} failed.", error.detector)).because(error)
     }
 }
 

@@ -44,7 +44,7 @@ pub(crate) fn take(
         .flatten()
         .fold(1.0_f32, f32::min);
     let max_side = (scale < 1.0).then(|| (shown.width().max(shown.height()) * scale).round().max(1.0) as u32);
-    frame.jpeg(region, max_side, query.quality.unwrap_or(90)).map_err(Error::internal)
+    Ok(frame.jpeg(region, max_side, query.quality.unwrap_or(90))?)
 }
 
 fn representative(input: &Input, interrupt: &Interrupt) -> Result<Frame> {

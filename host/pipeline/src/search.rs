@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use ocellus_core::{Error, ObjectId, ObjectRecord, ObjectType, Result, VideoId};
+use ocellus_core::{Error, ErrorKind, ObjectId, ObjectRecord, ObjectType, Result, VideoId};
 use ocellus_detect::{Detectors, Embedders, RawDetection};
 use ocellus_media::{Decoder, Frame, Input, Interrupt, Location, MediaError, Scaler};
 use ocellus_store::{Archive, SimilarityQuery};
@@ -71,8 +71,8 @@ pub(crate) fn look(
         return Err(Error::bad_param("type", format!("No detector for {wanted} is installed.")));
     }
     for detector in detectors {
-        let input = Scaler::new().input(&frame, &detector.input(frame.size()), None).map_err(Error::internal)?;
-        seen.extend(detector.detect(vec![input]).map_err(Error::internal)?.into_iter().flatten());
+        let input = Scaler::new().input(&frame, &detector.input(frame.size()), None)?;
+        seen.extend(detector.detect(vec![input])?.into_iter().flatten());
     }
     seen.retain(|d| d.score >= SURE && types.contains(&d.object_type));
     // By type, the best to be seen first, and of those that are seen as well the largest.
@@ -123,7 +123,10 @@ impl Look {
 }
 
 fn decode(picture: Arc<[u8]>) -> Result<Frame> {
-    let unreadable = |error: MediaError| Error::bad_param(BODY, "This is no picture that can be read.").because(error);
+    let unreadable = |error: MediaError| match Error::from(error) {
+        error if error.kind() == ErrorKind::Internal => error,
+        error => Error::bad_param(BODY, "This is no picture that can be read.").because(error),
+    };
     let input = Input { threads: 1, ..Input::new(Location::Memory(picture)) };
     let mut decoder = Decoder::open(&input, &Interrupt::new()).map_err(unreadable)?;
     let size = decoder.info().size;

@@ -2,6 +2,8 @@
 
 use std::{io, path::PathBuf, time::Duration};
 
+use ocellus_core::{Error, ErrorKind};
+
 use crate::{Digest, Kind};
 
 /// The contract line that this server speaks.
@@ -159,5 +161,22 @@ impl PluginError {
             Self::Fault { fault, .. } => Some(fault),
             _ => None,
         }
+    }
+}
+
+impl From<PluginError> for Error {
+    fn from(error: PluginError) -> Self {
+        let sentence = error.to_string();
+        let refusal = match &error {
+            PluginError::Settings { plugin, path, .. } => {
+                let dot = if path.is_empty() { "" } else { "." };
+                Self::bad_param(format!("stream_settings.plugins.{plugin}{dot}{path}"), sentence)
+            }
+            // A sound request, about a plugin that cannot serve it.
+            PluginError::Unknown { .. } | PluginError::Fault { .. } | PluginError::Evicted { .. } => {
+                Self::new(ErrorKind::Conflict, sentence)
+            }
+        };
+        refusal.because(error)
     }
 }

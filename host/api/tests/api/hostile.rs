@@ -72,6 +72,7 @@ fn no_request_makes_the_server_fail() {
             if let Some(body) = json.filter(|b| status >= 400 && !b.is_empty()) {
                 let body: Value = serde_json::from_str(body).unwrap();
                 prop_assert!(body["code"].is_string() && body["desc"].is_string(), "{body}");
+                prop_assert_eq!(body["param"].is_string(), status == 400, "{}", body);
             }
             Ok(())
         })

@@ -5,7 +5,7 @@ use std::sync::{
     mpsc::{Receiver, SyncSender},
 };
 
-use ocellus_core::{CpuLaps, Error, ErrorKind, Point, Rect, Region, Result, Stage};
+use ocellus_core::{CpuLaps, Error, Point, Rect, Region, Result, Stage};
 use ocellus_detect::{DetectError, Detector, PendingDetection, RawDetection};
 
 use super::{
@@ -63,7 +63,7 @@ pub(super) fn seen(looking: Vec<PendingDetection<'_>>, rot: Option<Region>) -> R
 }
 
 fn failed(error: DetectError) -> Error {
-    Error::new(ErrorKind::Internal, format!("The detector {} failed.", error.detector())).because(error)
+    error.into()
 }
 
 /// From the region of tracking's coordinates to the frame's.

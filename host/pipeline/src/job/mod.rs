@@ -93,7 +93,7 @@ fn not_started(error: impl Into<Error>) -> Failure {
 }
 
 fn plugin_fault(error: PluginError) -> Error {
-    Error::new(ErrorKind::BadParam, error.to_string())
+    error.into()
 }
 
 /// Runs a job, behind what its log already holds, to the end of its source.
@@ -156,7 +156,7 @@ pub(crate) fn run(context: &Context<'_>, keep_open: impl Fn() -> bool) -> Result
         (Err(Stopped::Failed(error)), _) | (_, Err(error)) => failed(error),
         (Ok(()), Ok(())) if interrupted => Ok(JobOutcome::Interrupted),
         (Ok(()), Ok(())) if output.frames == 0 => {
-            failed(Error::new(ErrorKind::BadParam, "No frame of the video could be decoded."))
+            failed(Error::new(ErrorKind::Conflict, "No frame of the video could be decoded."))
         }
         (Ok(()), Ok(())) => Ok(JobOutcome::EndOfSource),
     }

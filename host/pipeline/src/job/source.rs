@@ -13,7 +13,7 @@ use crate::frame_reader::Place;
 
 /// An error of decoding, with the sentence that its user may read.
 pub(crate) fn public(error: MediaError) -> Error {
-    Error::new(ErrorKind::BadParam, error.to_string()).because(error)
+    error.into()
 }
 
 /// Where a video's pixels come from; `network` is where a URL may lead.
@@ -82,7 +82,7 @@ pub(super) fn go_behind(
         let Some(frame) = decoder.next_frame().map_err(public)? else {
             let reason =
                 format!("The video's source is shorter than when processing began: it ends at frame {}.", frames.len());
-            return Err(Error::new(ErrorKind::BadParam, reason));
+            return Err(Error::new(ErrorKind::Conflict, reason));
         };
         let index = frame.index();
         if known.iter().any(|place| place.index == index) {

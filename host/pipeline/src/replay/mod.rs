@@ -200,5 +200,5 @@ fn not_processed() -> Error {
 }
 
 fn fault(error: PluginError) -> Error {
-    Error::new(ErrorKind::BadParam, error.to_string())
+    error.into()
 }
