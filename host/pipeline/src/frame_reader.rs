@@ -8,8 +8,6 @@
 use ocellus_core::{Error, ErrorKind, Result, ShotSummary};
 use ocellus_media::{Decoder, Frame, Input, Interrupt};
 
-use crate::job::public;
-
 /// What lies so many frames ahead is decoded up to, not looked for.
 const NEAR: u64 = 50;
 
@@ -74,7 +72,7 @@ impl FrameReader {
                 Some(last) if last.index() > place.index => self.rest(),
                 _ => {}
             }
-            self.last = self.decoder()?.next_frame().map_err(public)?;
+            self.last = self.decoder()?.next_frame()?;
             if self.last.is_none() {
                 self.rest();
                 return Err(Error::new(
@@ -103,7 +101,7 @@ impl FrameReader {
     fn decoder(&mut self) -> Result<&mut Decoder> {
         let decoder = match self.decoder.take() {
             Some(decoder) => decoder,
-            None => Decoder::open(&self.input, &self.interrupt).map_err(public)?,
+            None => Decoder::open(&self.input, &self.interrupt)?,
         };
         Ok(self.decoder.insert(decoder))
     }

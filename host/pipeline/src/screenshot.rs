@@ -3,8 +3,6 @@
 use ocellus_core::{Error, Result, StreamSettings};
 use ocellus_media::{Decoder, Frame, Input, Interrupt};
 
-use crate::job::public;
-
 /// The video's screenshot is taken this far into it, so as not to show the black that many begin
 /// with; earlier in a video that is shorter than ten times this. Seconds.
 const INTO: f64 = 1.0;
@@ -48,15 +46,15 @@ pub(crate) fn take(
 }
 
 fn representative(input: &Input, interrupt: &Interrupt) -> Result<Frame> {
-    let open = || Decoder::open(input, interrupt).map_err(public);
+    let open = || Decoder::open(input, interrupt);
     let mut decoder = open()?;
     let at = decoder.info().duration.map_or(0.0, |d| (d / 10.0).min(INTO));
     if at > 0.0 && decoder.seek(at).is_err() {
         // Some sources cannot seek; what the attempt left of the decoder is not worth keeping.
         decoder = open()?;
     }
-    match decoder.next_frame().map_err(public)? {
+    match decoder.next_frame()? {
         Some(frame) => Ok(frame),
-        None => open()?.next_frame().map_err(public)?.ok_or_else(|| Error::not_found("Frame")),
+        None => open()?.next_frame()?.ok_or_else(|| Error::not_found("Frame")),
     }
 }

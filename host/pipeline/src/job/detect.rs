@@ -5,8 +5,8 @@ use std::sync::{
     mpsc::{Receiver, SyncSender},
 };
 
-use ocellus_core::{CpuLaps, Error, Point, Rect, Region, Result, Stage};
-use ocellus_detect::{DetectError, Detector, PendingDetection, RawDetection};
+use ocellus_core::{CpuLaps, Point, Rect, Region, Result, Stage};
+use ocellus_detect::{Detector, PendingDetection, RawDetection};
 
 use super::{
     decode::{Decoded, FrameInFlight},
@@ -39,7 +39,7 @@ pub(super) fn show<'a>(
     while let Ok(item) = frames.recv() {
         let shown = item.and_then(|(frame, pictures)| {
             let looking = detectors.iter().zip(pictures).map(|(detector, picture)| detector.begin(picture, meter));
-            Ok((frame, looking.collect::<Result<Vec<_>, _>>().map_err(failed)?))
+            Ok((frame, looking.collect::<Result<Vec<_>, _>>()?))
         });
         let failed = shown.is_err();
         let gone = out.send(shown).is_err();
@@ -54,16 +54,12 @@ pub(super) fn show<'a>(
 pub(super) fn seen(looking: Vec<PendingDetection<'_>>, rot: Option<Region>) -> Result<Vec<RawDetection>> {
     let mut seen = Vec::new();
     for looking in looking {
-        seen.extend(looking.wait().map_err(failed)?);
+        seen.extend(looking.wait()?);
     }
     if let Some(rot) = rot {
         seen.iter_mut().for_each(|d| shift(d, rot));
     }
     Ok(seen)
-}
-
-fn failed(error: DetectError) -> Error {
-    error.into()
 }
 
 /// From the region of tracking's coordinates to the frame's.

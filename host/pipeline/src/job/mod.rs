@@ -19,12 +19,12 @@ use std::{collections::BTreeSet, ops::ControlFlow, sync::Arc};
 use ocellus_core::{Clock, CpuLaps, Error, ErrorKind, JobId, ObjectType, Result, Stage};
 use ocellus_detect::{Detector, Detectors, Embedders};
 use ocellus_media::{Decoder, Input, Interrupt, Location, MediaError};
-use ocellus_runtime::{PluginError, Plugins};
+use ocellus_runtime::Plugins;
 use ocellus_store::{Archive, Gap, Job, LogHeader};
 use tracing::warn;
 
 pub use self::settings::settings_schema;
-pub(crate) use self::source::{input, public, read};
+pub(crate) use self::source::{input, read};
 use self::{
     decode::{Decode, FrameInFlight},
     output::Output,
@@ -84,16 +84,12 @@ pub(crate) enum FailureKind {
     Misconfigured,
 }
 
-fn misconfigured(error: Error) -> Failure {
-    Failure { error, kind: FailureKind::Misconfigured }
+fn misconfigured(error: impl Into<Error>) -> Failure {
+    Failure { error: error.into(), kind: FailureKind::Misconfigured }
 }
 
 fn not_started(error: impl Into<Error>) -> Failure {
     Failure { error: error.into(), kind: FailureKind::NotStarted }
-}
-
-fn plugin_fault(error: PluginError) -> Error {
-    error.into()
 }
 
 /// Runs a job, behind what its log already holds, to the end of its source.
@@ -196,8 +192,8 @@ fn begin<'a>(
 
     let mut decoder = match Decoder::open(&context.input, context.interrupt) {
         Ok(decoder) => decoder,
-        Err(error @ MediaError::Refused { .. }) => return Err(misconfigured(public(error))),
-        Err(error) => return Err(not_started(public(error))),
+        Err(error @ MediaError::Refused { .. }) => return Err(misconfigured(error)),
+        Err(error) => return Err(not_started(error)),
     };
     laps.lap(Stage::Decode);
     let recording = context.recording.map(|r| r.attach(&mut decoder)).transpose().map_err(not_started)?;
@@ -235,7 +231,7 @@ fn begin<'a>(
         Err(job) => {
             let writer = job.begin_detections(&header).map_err(not_started)?;
             let analysis = Analysis::open(context.plugins, job.id(), settings, info.size, info.frame_rate, false)
-                .map_err(|e| misconfigured(plugin_fault(e)))?;
+                .map_err(misconfigured)?;
             laps.lap(Stage::Plugins);
             output(job, writer, analysis, (!decoder.is_live()).then(reader), laps, 0)
         }
@@ -285,12 +281,12 @@ fn goes_on(context: &Context<'_>, log: &Log, now: &LogHeader) -> Result<bool> {
         return Ok(log.replayed.archive == Archived::Agrees);
     }
     // Tracks that were reported as over must not go on: there may be nothing left to be seen.
-    let mut decoder = Decoder::open(&context.input, context.interrupt).map_err(public)?;
+    let mut decoder = Decoder::open(&context.input, context.interrupt)?;
     source::go_behind(&mut decoder, &context.input, context.interrupt, &log.replayed.tail, true)?;
     match decoder.next_frame() {
         Ok(Some(_)) => Ok(false),
         Ok(None) | Err(MediaError::BrokenOff { .. }) => Ok(true),
-        Err(error) => Err(public(error)),
+        Err(error) => Err(error.into()),
     }
 }
 

@@ -17,7 +17,7 @@ use ocellus_detect::RawDetection;
 use ocellus_media::{Frame, Scaler};
 use ocellus_store::{DetectionWriter, Embedding, Gap, Job, NewObject, Picture};
 
-use super::{Context, decode::FrameInFlight, plugin_fault};
+use super::{Context, decode::FrameInFlight};
 use crate::{
     analysis::{Analysis, Event, Role, TrackKey},
     frame_reader::{FrameReader, Place},
@@ -78,7 +78,7 @@ impl Output<'_> {
         self.frames += 1;
         self.laps.lap(Stage::Other);
         let frame = &shown.frame;
-        let events = self.analysis.frame(&record, frame.size(), Some(pixels(frame))).map_err(plugin_fault)?;
+        let events = self.analysis.frame(&record, frame.size(), Some(pixels(frame)))?;
         self.laps.lap(Stage::Plugins);
         self.handle(Some(frame), events)?;
         self.context.progress.frame(&record, frame.size());
@@ -129,7 +129,7 @@ impl Output<'_> {
     /// Ends the tracks that are open, and puts everything where it belongs.
     pub(super) fn finish(&mut self) -> Result<()> {
         self.laps.lap(Stage::Other);
-        let events = self.analysis.finish().map_err(plugin_fault);
+        let events = self.analysis.finish();
         self.laps.lap(Stage::Plugins);
         self.handle(None, events?)?;
         self.sync()
@@ -173,7 +173,7 @@ impl Output<'_> {
     /// track has of the same moment; those that have none are lost. `unarchived`: objects that
     /// follow from the log and are not in the archive.
     pub(super) fn go_on_behind_gap(&mut self, unarchived: Vec<ObjectRecord>, mut gap: Gap) -> Result<()> {
-        let ended = self.analysis.finish().map_err(plugin_fault)?;
+        let ended = self.analysis.finish()?;
         let ended =
             ended.into_iter().filter_map(|event| if let Event::Object(object) = event { Some(*object) } else { None });
         for object in
@@ -199,7 +199,7 @@ impl Output<'_> {
         }
         self.writer.append_gap(&gap)?;
         self.sync()?;
-        self.analysis.go_on_behind(&gap).map_err(plugin_fault)
+        Ok(self.analysis.go_on_behind(&gap)?)
     }
 
     /// The pictures of a realtime shot with the same best moment, where the archive has one.

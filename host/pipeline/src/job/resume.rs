@@ -18,7 +18,7 @@ use ocellus_media::{Frame, Location, MediaError};
 use ocellus_store::{DetectionWriter, Job, LogHeader, Logged, StoreError, Written};
 use tracing::info;
 
-use super::{Context, Failure, interrupted, misconfigured, plugin_fault, public};
+use super::{Context, Failure, interrupted, misconfigured};
 use crate::{
     analysis::{Analysis, Event},
     frame_reader::{FrameReader, Place},
@@ -120,7 +120,7 @@ fn is_file(context: &Context<'_>) -> bool {
 fn replay(context: &Context<'_>, header: &LogHeader, gaps: u64, finish: bool) -> Result<Replayed, Failure> {
     let (job, settings) = (context.job, &context.spec.stream_settings);
     let analysis = Analysis::open(context.plugins, job.id(), settings, header.frame_size, header.frame_rate, false)
-        .map_err(|e| misconfigured(plugin_fault(e)))?;
+        .map_err(misconfigured)?;
     follow(context, header, gaps, finish, analysis).map_err(interrupted)
 }
 
@@ -139,7 +139,7 @@ fn follow(
     let mut ahead = gaps;
     for logged in job.detections()?.into_iter().flatten() {
         if context.interrupt.is_raised() {
-            return Err(public(MediaError::Interrupted));
+            return Err(MediaError::Interrupted.into());
         }
         if objects.differ && is_file {
             break;
@@ -149,7 +149,7 @@ fn follow(
             Logged::Gap(gap) => {
                 ahead = ahead.saturating_sub(1);
                 if ahead == 0 {
-                    analysis.go_on_behind(&gap).map_err(plugin_fault)?;
+                    analysis.go_on_behind(&gap)?;
                 }
                 continue;
             }
@@ -168,10 +168,10 @@ fn follow(
         }
         let seen = reader.as_mut().filter(|_| !record.still).map(|reader| reader.frame(place)).transpose()?;
         let size = seen.as_ref().map_or(header.frame_size, Frame::size);
-        objects.compare(job, analysis.frame(&record, size, seen.as_ref().map(pixels)).map_err(plugin_fault)?)?;
+        objects.compare(job, analysis.frame(&record, size, seen.as_ref().map(pixels))?)?;
     }
     if finish {
-        objects.compare(job, analysis.finish().map_err(plugin_fault)?)?;
+        objects.compare(job, analysis.finish()?)?;
     }
     let archive = match objects.archived.next() {
         _ if objects.differ => Archived::Differs,

@@ -15,7 +15,7 @@ use std::{
 
 use ocellus_core::{Error, ErrorKind, NetworkPolicy, ObjectRecord, PluginUse, Result, StreamSettings};
 use ocellus_media::{Frame, Interrupt, Location};
-use ocellus_runtime::{PluginError, Plugins};
+use ocellus_runtime::Plugins;
 use ocellus_store::{Gap, Logged, StoredJob};
 use sha2::{Digest, Sha256};
 
@@ -131,8 +131,7 @@ fn run(
     }
     let begun = Instant::now();
     let mut analysis =
-        Analysis::open(plugins, job.id(), settings, header.frame_size, header.frame_rate, explain.is_some())
-            .map_err(fault)?;
+        Analysis::open(plugins, job.id(), settings, header.frame_size, header.frame_rate, explain.is_some())?;
     let (mut frames, mut objects) = (0, Vec::new());
     let mut explain = explain;
     let mut take = |objects: &mut Vec<ObjectRecord>, events: Vec<Event>| {
@@ -157,10 +156,10 @@ fn run(
         let record = match logged? {
             Logged::Frame(record) => record,
             Logged::Gap(gap) => {
-                take(&mut objects, analysis.finish().map_err(fault)?);
+                take(&mut objects, analysis.finish()?);
                 let lost = lose(&mut objects, &gap);
                 take(&mut objects, lost);
-                analysis.go_on_behind(&gap).map_err(fault)?;
+                analysis.go_on_behind(&gap)?;
                 frame_size = gap.header.frame_size;
                 continue;
             }
@@ -168,10 +167,10 @@ fn run(
         let place = Place { index: record.index, time: record.time };
         let frame = reader.as_mut().filter(|_| !record.still).map(|reader| reader.frame(place)).transpose()?;
         let size = frame.as_ref().map_or(frame_size, Frame::size);
-        take(&mut objects, analysis.frame(&record, size, frame.as_ref().map(pixels)).map_err(fault)?);
+        take(&mut objects, analysis.frame(&record, size, frame.as_ref().map(pixels))?);
         frames += 1;
     }
-    take(&mut objects, analysis.finish().map_err(fault)?);
+    take(&mut objects, analysis.finish()?);
     Ok(Replay { frames, took: begun.elapsed(), objects, plugins: analysis.report() })
 }
 
@@ -197,8 +196,4 @@ fn reader(job: &StoredJob, settings: &StreamSettings, interrupt: &Interrupt) -> 
 
 fn not_processed() -> Error {
     Error::new(ErrorKind::Conflict, "The video was not processed yet.")
-}
-
-fn fault(error: PluginError) -> Error {
-    error.into()
 }
