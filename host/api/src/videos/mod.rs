@@ -7,6 +7,7 @@ pub(crate) mod delete;
 pub(crate) mod delete_file;
 mod fields;
 mod filter;
+mod health_status;
 pub(crate) mod list;
 pub(crate) mod patch;
 pub(crate) mod process;
