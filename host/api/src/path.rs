@@ -6,6 +6,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use ocellus_core::{Error, ErrorKind, ObjectId, VideoId};
+use utoipa::IntoParams;
 
 use crate::error::{ApiError, method_not_allowed};
 
@@ -14,8 +15,14 @@ async fn id(parts: &mut Parts) -> Option<String> {
     params.iter().find(|(name, _)| *name == "id").map(|(_, value)| value.to_owned())
 }
 
-/// `{id}` of a video. What is no number names no video.
-pub(crate) struct VideoPath(pub(crate) VideoId);
+/// `{id}` of a video. What is not a number names no video.
+#[derive(IntoParams)]
+#[into_params(names("id"), parameter_in = Path)]
+pub(crate) struct VideoPath(
+    /// Video archive ID.
+    #[param(value_type = u64)]
+    pub(crate) VideoId,
+);
 
 impl<S: Send + Sync> FromRequestParts<S> for VideoPath {
     type Rejection = ApiError;

@@ -1,5 +1,6 @@
 //! Archive records: one file for each thing that can be asked of them.
 
+mod change;
 pub(crate) mod clusters;
 pub(crate) mod count;
 pub(crate) mod create;

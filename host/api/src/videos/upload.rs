@@ -33,7 +33,7 @@ const BUFFER_BYTES: usize = 1 << 20;
 /// found stay until the video is processed again.
 #[utoipa::path(
     put, path = "/videos/{id}/upload/source_file/", tag = "videos", operation_id = "uploadVideoFile",
-    params(("id" = u64, Path, description = "Video archive ID.")),
+    params(VideoPath),
     request_body(content = [u8], content_type = "application/octet-stream", description = "The file."),
     responses((status = 201, description = "The file is stored."), BadParam, Unauthorized, NotFound, Conflict, TooLarge),
 )]
