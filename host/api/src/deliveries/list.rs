@@ -20,6 +20,9 @@ use crate::{
 /// In the order in which they were made. Empty where the video had no router when it was processed.
 /// The states are counted in the video's `health_status.statistic.objects`: `failed` there is
 /// `failed` here, `not_posted` is `pending` and `retrying`.
+///
+/// A list costs as much as its page. With `state` the index entries of the other deliveries between
+/// these are read, too.
 #[utoipa::path(
     get, path = "/videos/{id}/deliveries/", tag = "deliveries", operation_id = "listDeliveries",
     params(

@@ -19,6 +19,9 @@ use crate::{
 /// The objects that the last processing of a video found.
 ///
 /// In the order in which their tracks ended. Grows while the video is processed.
+///
+/// A list costs as much as its page. With `type` the index entries of the other objects between
+/// these are read, too.
 #[utoipa::path(
     get, path = "/videos/{id}/objects/", tag = "objects", operation_id = "listObjects",
     params(VideoPath, ObjectTypes, PageQuery),

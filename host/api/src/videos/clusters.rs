@@ -65,6 +65,8 @@ impl ClusterJson {
 ///
 /// Tracks that look alike are held to be one identity; two that were there at the same time never
 /// are. There are none before the end of the processing.
+///
+/// Each page reads the identities of the whole processing: one file, with the ids of their objects.
 #[utoipa::path(
     get, path = "/videos/{id}/clusters/", tag = "objects", operation_id = "listClusters",
     params(VideoPath, ObjectTypes, PageQuery),
@@ -82,6 +84,8 @@ pub(crate) async fn list(
 }
 
 /// All appearances of an identity in its video.
+///
+/// Each page reads the identities of the whole processing, and the objects of the page.
 #[utoipa::path(
     get, path = "/clusters/{id}/objects/", tag = "objects", operation_id = "listClusterObjects",
     params(("id" = String, Path, description = "The cluster's id."), PageQuery),

@@ -87,6 +87,10 @@ fn parameter(name: &str, description: &str, schema: Schema) -> Parameter {
 ///
 /// A cursor stays right while videos are added and removed: each video that is there throughout
 /// comes exactly once.
+///
+/// Without filters a list costs as much as its page. With filters the index is read from one match
+/// to the next: at most all of it, which is a short entry for each video. `id_in` reads the entries
+/// of these videos only, and limits to `created_date` those between them where that is the ordering.
 #[utoipa::path(
     get, path = "/videos/", tag = "videos", operation_id = "listVideos",
     params(Filters, OrderedPage),

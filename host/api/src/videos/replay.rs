@@ -92,7 +92,8 @@ pub(crate) struct Decisions {
 /// Why something is not there: which plugin dropped which detection or track, by which rule and
 /// value.
 ///
-/// Found out by a replay with the settings of the job and the plugins that are installed now.
+/// Found by a replay with the settings of the job and the plugins that are installed now, which
+/// ends once there are `limit` of them. Where there are fewer, it goes through the whole log.
 #[utoipa::path(
     get, path = "/videos/{id}/decisions/", tag = "videos", operation_id = "listDecisions",
     params(

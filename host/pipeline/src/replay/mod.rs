@@ -9,7 +9,9 @@ mod decision;
 mod diff;
 
 use std::{
+    cell::Cell,
     collections::{BTreeMap, HashSet},
+    ops::ControlFlow,
     time::{Duration, Instant},
 };
 
@@ -68,7 +70,8 @@ pub fn replay(job: &StoredJob, settings: &StreamSettings, plugins: &Plugins, int
 }
 
 /// What went no further in a job, as its log, settings and the plugins of now say; at most `most`
-/// of what is wanted.
+/// of what is wanted. Reads the log as far as it takes to find these: to its end where there are
+/// fewer.
 pub fn decisions(
     job: &StoredJob,
     plugins: &Plugins,
@@ -81,6 +84,7 @@ pub fn decisions(
         if found.len() < most && wanted.holds(&decision) {
             found.push(decision);
         }
+        if found.len() < most { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     };
     run(job, &settings_of(job)?, plugins, interrupt, Some(&mut take))?;
     Ok(found)
@@ -100,8 +104,11 @@ pub fn compare(
         if items.is_empty() {
             return Ok(());
         }
-        run(job, settings, plugins, interrupt, Some(&mut |decision: Decision| diff::explain(items, &decision)))
-            .map(|_| ())
+        let mut explain = |decision: Decision| {
+            diff::explain(items, &decision);
+            ControlFlow::Continue(())
+        };
+        run(job, settings, plugins, interrupt, Some(&mut explain)).map(|_| ())
     };
     explain(settings, &mut diff.lost)?;
     explain(&settings_of(job)?, &mut diff.gained)?;
@@ -113,12 +120,13 @@ pub fn settings_of(job: &StoredJob) -> Result<StreamSettings> {
     Ok(JobSpec::parse(job.spec()?.ok_or_else(not_processed)?)?.stream_settings)
 }
 
+/// `explain` is shown each decision, and ends the run early where it breaks.
 fn run(
     job: &StoredJob,
     settings: &StreamSettings,
     plugins: &Plugins,
     interrupt: &Interrupt,
-    explain: Option<&mut dyn FnMut(Decision)>,
+    explain: Option<&mut dyn FnMut(Decision) -> ControlFlow<()>>,
 ) -> Result<Replay> {
     let log = job.detections()?.ok_or_else(not_processed)?;
     let header = log.header().clone();
@@ -133,14 +141,14 @@ fn run(
     let mut analysis =
         Analysis::open(plugins, job.id(), settings, header.frame_size, header.frame_rate, explain.is_some())?;
     let (mut frames, mut objects) = (0, Vec::new());
-    let mut explain = explain;
+    let (mut explain, enough) = (explain, Cell::new(false));
     let mut take = |objects: &mut Vec<ObjectRecord>, events: Vec<Event>| {
         for event in events {
             match event {
                 Event::Object(object) => objects.push(*object),
                 Event::Decision(decision) => {
                     if let Some(explain) = &mut explain {
-                        explain(decision);
+                        enough.set(explain(decision).is_break());
                     }
                 }
                 Event::Keep(..) | Event::Dropped(_) => {}
@@ -152,6 +160,9 @@ fn run(
     for logged in log {
         if interrupt.is_raised() {
             return Err(Error::new(ErrorKind::Unavailable, "The replay was stopped."));
+        }
+        if enough.get() {
+            break;
         }
         let record = match logged? {
             Logged::Frame(record) => record,
