@@ -171,30 +171,41 @@ pub struct Statistic {
 /// not stored.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct VideoRecord {
+    /// Unique in the archive, for all time.
     pub id: VideoId,
+    /// 1..=256 characters.
     pub name: Option<String>,
+    /// One of the operator's groups.
     pub camera_group: i64,
+    /// One of the operator's cameras.
     pub camera: Option<i64>,
+    /// Without a meaning to the server.
     pub case: Option<i64>,
+    /// Where the source is streamed from; an uploaded file goes before it.
     pub url: Option<String>,
+    /// Where objects are delivered to; `None` delivers none.
     pub router_url: Option<String>,
+    /// Of the next job: each job keeps those that it runs by.
     pub stream_settings: StreamSettings,
+    /// When the record was made.
     pub created_date: Timestamp,
 
     /// Bytes of the uploaded file; `None` without one.
     pub file_size: Option<u64>,
-    /// Of the uploaded file, in hexadecimal digits; `None` without one, and for one that release
-    /// 0.1 took.
+    /// Of the uploaded file, in hexadecimal digits; `None` without one, and where release 0.1
+    /// stored it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source_sha256: Option<String>,
-    /// Seconds.
+    /// Seconds; `None` before the first job.
     pub source_len: Option<f64>,
+    /// Pixels, after `video_transform`; `None` before the first job.
     pub frame_width: Option<u32>,
+    /// As `frame_width`.
     pub frame_height: Option<u32>,
 
+    /// Of the last job; changed by [`VideoRecord::move_to`].
     pub status: VideoStatus,
-    /// Since when it waits in the queue, which is in this order; `None` for a video that does not
-    /// wait.
+    /// When it was queued; the queue is in this order. `None` for a video that is not queued.
     pub queued_date: Option<Timestamp>,
     /// The last job reached its end, good or bad.
     pub finished: bool,
@@ -202,16 +213,19 @@ pub struct VideoRecord {
     pub error: Option<String>,
     /// The number of the last job, 0 before the first.
     pub job: u32,
+    /// When the last job began; `None` while it is queued.
     pub processing_start_date: Option<Timestamp>,
+    /// Counters of the last job; `None` before the first.
     pub statistic: Option<Statistic>,
     /// Objects that the last job made, by type.
     pub counts: BTreeMap<ObjectType, u64>,
-    /// How many identities these are, by type; none before the job's end.
+    /// Identities among these objects, by type; none before the job's end.
     #[serde(default)]
     pub clusters: BTreeMap<ObjectType, u64>,
 }
 
 impl VideoRecord {
+    /// A video that was never processed, without a source.
     pub fn new(
         id: VideoId,
         camera_group: i64,
@@ -246,6 +260,7 @@ impl VideoRecord {
         }
     }
 
+    /// A job could find frames: there is a file or a URL.
     pub fn has_source(&self) -> bool {
         self.file_size.is_some() || self.url.is_some()
     }
