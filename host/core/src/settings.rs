@@ -269,8 +269,7 @@ impl SettingsSchema {
     }
 
     /// Lets the settings hold those of these plugins, by name and JSON Schema. Where a schema cannot
-    /// be compiled on its own, any object is valid here, and the plugin checks it when the job
-    /// begins.
+    /// be compiled by itself, any object is valid here; the plugin checks it when the job begins.
     pub fn with_plugins(mut self, plugins: &[(String, Value)]) -> Result<Self> {
         let mut properties = Map::new();
         for (name, schema) in plugins {

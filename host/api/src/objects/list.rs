@@ -42,7 +42,7 @@ pub(crate) async fn list(
     Ok(request.answer(found, ObjectJson::new))
 }
 
-/// Objects with the identities that they are held to be.
+/// A page of objects, each with its identity.
 pub(crate) fn page_of(
     archive: &Archive,
     video: VideoId,

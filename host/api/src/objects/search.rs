@@ -22,7 +22,7 @@ use crate::{
     query::Query,
 };
 
-/// A larger picture is none that a camera makes.
+/// Limit of a picture, which is in memory as a whole.
 const MOST_BYTES: usize = 32 << 20;
 
 /// What a picture shows, and the objects that look like it.

@@ -60,7 +60,7 @@ impl Activity {
         self.0.lock().moved = Instant::now();
     }
 
-    /// A request is done with; `begun` where its answer had begun and was not waiting for the server.
+    /// A request is done with; `begun` where its answer had begun and did not wait for the server.
     pub(super) fn done(&self, begun: bool) {
         self.0.lock().done(begun, Instant::now());
     }

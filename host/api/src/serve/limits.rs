@@ -42,8 +42,8 @@ impl ConnectionLimits {
         (self.connections / 2).max(1)
     }
 
-    /// For a connection that was asked to close: it finishes the requests under way and waits for no
-    /// further one.
+    /// For a connection that was asked to close: it finishes the requests under way, and waits for
+    /// no further one.
     pub(super) fn leaving(self) -> Self {
         const GOODBYE: Duration = Duration::from_secs(5);
         Self { first_request: self.first_request.min(GOODBYE), idle: self.idle.min(GOODBYE), ..self }

@@ -7,7 +7,7 @@
 //! | `pool` | the connections that are open |
 //! | `activity` | the state of one connection, and how long each state may last |
 //! | `connection` | one connection from its first byte to its last |
-//! | `answer`, `socket` | report to `activity`: requests and bodies; whether the client takes its bytes |
+//! | `answer`, `socket` | report to `activity`: requests and bodies; whether the socket takes bytes |
 //!
 //! Guarantees: clients without the token, however many and whatever they send, keep out no client
 //! that has it. A connection that is idle for too long is closed; one that moves, however slowly,

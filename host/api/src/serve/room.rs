@@ -76,7 +76,8 @@ pub(super) enum Room {
     Later,
 }
 
-/// Room for one more from `peer`, of `total` connections and `max_unauthenticated` without the token.
+/// Room for one more from `peer`, where there may be `total` connections and `max_unauthenticated`
+/// without the token.
 pub(super) fn find(
     open: &[OpenConnection],
     peer: Peer,
@@ -84,12 +85,12 @@ pub(super) fn find(
     max_unauthenticated: usize,
     now: Instant,
 ) -> Room {
-    let unauthenticated = || open.iter().filter(|g| !g.authenticated);
+    let unauthenticated = || open.iter().filter(|c| !c.authenticated);
     if unauthenticated().count() < max_unauthenticated {
         if open.len() < total {
             return Room::Free;
         }
-        let idle = open.iter().filter(|g| g.authenticated && g.idle.is_some()).min_by_key(|g| g.order());
+        let idle = open.iter().filter(|c| c.authenticated && c.idle.is_some()).min_by_key(|c| c.order());
         if let Some(connection) = idle {
             return Room::InsteadOf(connection.id);
         }
@@ -104,10 +105,10 @@ pub(super) fn find(
     };
     // Where authenticated connections have nearly all of the room, those without the token may all
     // be of other addresses.
-    let has_some = unauthenticated().any(|g| g.peer == largest);
-    let of_largest = || unauthenticated().filter(|g| g.peer == largest || !has_some);
-    let settled = of_largest().filter(|g| now.duration_since(g.accepted) >= GRACE).min_by_key(|g| g.order());
-    let first = of_largest().min_by_key(|g| (g.accepted, g.id));
+    let has_some = unauthenticated().any(|c| c.peer == largest);
+    let of_largest = || unauthenticated().filter(|c| c.peer == largest || !has_some);
+    let settled = of_largest().filter(|c| now.duration_since(c.accepted) >= GRACE).min_by_key(|c| c.order());
+    let first = of_largest().min_by_key(|c| (c.accepted, c.id));
     match (settled, first) {
         (Some(connection), _) => Room::InsteadOf(connection.id),
         (None, Some(connection)) if largest != peer => Room::InsteadOf(connection.id),
@@ -169,11 +170,11 @@ mod tests {
         let mut open = [silent(1, 1, now, 90), silent(2, 1, now, 60), silent(3, 1, now, 50)];
         open[0].authenticated = true;
         assert_eq!(find(&open, peer(1), 4, 2, now), Room::InsteadOf(2));
-        // Only where those with the token have all of the room is an idle one of them closed; a busy
-        // one never is.
-        open.iter_mut().for_each(|g| g.authenticated = true);
+        // Only where those with the token have all of the room is an idle one of them closed, and
+        // never a busy one.
+        open.iter_mut().for_each(|c| c.authenticated = true);
         assert_eq!(find(&open, peer(1), 3, 2, now), Room::InsteadOf(1));
-        open.iter_mut().for_each(|g| g.idle = None);
+        open.iter_mut().for_each(|c| c.idle = None);
         assert_eq!(find(&open, peer(1), 3, 2, now), Room::Later);
     }
 
@@ -227,9 +228,9 @@ mod tests {
                     open.get_mut(n % count).into_iter().for_each(change);
                 };
                 match step {
-                    Step::ShowToken(n) => one(n, &mut open, &|g| g.authenticated = true),
-                    Step::Ask(n) => one(n, &mut open, &|g| g.idle = None),
-                    Step::Rest(n) => one(n, &mut open, &|g| g.idle = Some(now)),
+                    Step::ShowToken(n) => one(n, &mut open, &|c| c.authenticated = true),
+                    Step::Ask(n) => one(n, &mut open, &|c| c.idle = None),
+                    Step::Rest(n) => one(n, &mut open, &|c| c.idle = Some(now)),
                     Step::Leave(n) if !open.is_empty() => drop(open.swap_remove(n % open.len())),
                     Step::Leave(_) => {}
                     Step::Wait(ms) => now += Duration::from_millis(ms.into()),
@@ -237,10 +238,10 @@ mod tests {
                         match find(&open, peer(from), TOTAL, MAX_UNAUTHENTICATED, now) {
                             Room::Free => {}
                             Room::InsteadOf(left) => {
-                                let at = open.iter().position(|g| g.id == left).unwrap();
+                                let at = open.iter().position(|c| c.id == left).unwrap();
                                 let left = open.swap_remove(at);
                                 if left.authenticated {
-                                    let longest = open.iter().filter(|g| g.authenticated).filter_map(|g| g.idle).all(|i| i >= left.idle.unwrap());
+                                    let longest = open.iter().filter(|c| c.authenticated).filter_map(|c| c.idle).all(|i| i >= left.idle.unwrap());
                                     prop_assert!(longest && open.len() + 1 == TOTAL);
                                 } else if left.peer == peer(from) {
                                     prop_assert!(now.duration_since(left.accepted) >= GRACE);
@@ -255,13 +256,13 @@ mod tests {
                                 continue;
                             }
                             Room::Later => {
-                                prop_assert!(open.len() == TOTAL && open.iter().all(|g| g.authenticated && g.idle.is_none()));
+                                prop_assert!(open.len() == TOTAL && open.iter().all(|c| c.authenticated && c.idle.is_none()));
                                 continue;
                             }
                         }
                         open.push(OpenConnection { id: id as u64, peer: peer(from), accepted: now, authenticated: false, idle: Some(now) });
                         prop_assert!(open.len() <= TOTAL);
-                        prop_assert!(open.iter().filter(|g| !g.authenticated).count() <= MAX_UNAUTHENTICATED);
+                        prop_assert!(open.iter().filter(|c| !c.authenticated).count() <= MAX_UNAUTHENTICATED);
                     }
                 }
             }
@@ -269,6 +270,6 @@ mod tests {
     }
 
     fn unauthenticated_of(open: &[OpenConnection], of: Peer) -> usize {
-        open.iter().filter(|g| !g.authenticated && g.peer == of).count()
+        open.iter().filter(|c| !c.authenticated && c.peer == of).count()
     }
 }

@@ -14,13 +14,13 @@ use tokio::{
 
 use super::activity::Activity;
 
-/// Send buffer in the kernel. By default it grows to megabytes, and a slow client could not be told
-/// from one that takes nothing.
+/// Unsent bytes of an answer that the kernel takes (TCP_NOTSENT_LOWAT). By default it takes
+/// megabytes, and a slow client could not be told from one that takes nothing.
 #[cfg(target_os = "linux")]
 const UNSENT_BYTES: u32 = 128 << 10;
 
-/// Sets TCP_NODELAY and the send buffer. Neither is needed for answers to be right: failures are
-/// ignored.
+/// Sets TCP_NODELAY, so that the end of an answer is not held back, and the limit of unsent bytes.
+/// The connection works without either: failures are only logged.
 pub(super) fn set_up(stream: &TcpStream) {
     if let Err(e) = stream.set_nodelay(true) {
         tracing::debug!("set_nodelay: {e}");

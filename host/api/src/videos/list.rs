@@ -90,7 +90,7 @@ fn parameter(name: &str, description: &str, schema: Schema) -> Parameter {
 ///
 /// Without filters a list costs as much as its page. With filters the index is read from one match
 /// to the next: at most all of it, which is a short entry for each video. `id_in` reads the entries
-/// of these videos only, and limits to `created_date` those between them where that is the ordering.
+/// of these videos only, and limits to `created_date` those between them, if that is the ordering.
 #[utoipa::path(
     get, path = "/videos/", tag = "videos", operation_id = "listVideos",
     params(Filters, OrderedPage),

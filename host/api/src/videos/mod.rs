@@ -1,4 +1,4 @@
-//! Archive records: one file for each thing that can be asked of them.
+//! Routes of videos: one file for each request, and the shapes that they share.
 
 mod change;
 pub(crate) mod clusters;
