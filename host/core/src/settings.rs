@@ -268,8 +268,8 @@ impl SettingsSchema {
         Ok(self)
     }
 
-    /// Lets the settings hold those of these plugins, by name and JSON Schema. Where a schema cannot
-    /// be compiled by itself, any object is valid here; the plugin checks it when the job begins.
+    /// Lets the settings hold those of these plugins, by name and JSON Schema. Where a schema does
+    /// not compile by itself, any object is valid here; the plugin checks it when the job begins.
     pub fn with_plugins(mut self, plugins: &[(String, Value)]) -> Result<Self> {
         let mut properties = Map::new();
         for (name, schema) in plugins {

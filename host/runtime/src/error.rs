@@ -180,3 +180,23 @@ impl From<PluginError> for Error {
         refusal.because(error)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_are_the_mistake_of_a_request_and_faults_are_not() {
+        let settings = |path: &str| {
+            let (plugin, reason) = ("size".to_owned(), "too large".to_owned());
+            Error::from(PluginError::Settings { plugin, path: path.to_owned(), reason })
+        };
+        assert_eq!(settings("min").kind(), ErrorKind::BadParam);
+        assert_eq!(settings("min").param(), Some("stream_settings.plugins.size.min"));
+        assert_eq!(settings("").param(), Some("stream_settings.plugins.size"));
+        let unknown = PluginError::Unknown { kind: Kind::Filter, name: "size".into(), installed: Vec::new() };
+        let error = Error::from(unknown.clone());
+        assert_eq!((error.kind(), error.param()), (ErrorKind::Conflict, None));
+        assert_eq!((error.public(), error.to_string()), (&*unknown.to_string(), unknown.to_string()));
+    }
+}

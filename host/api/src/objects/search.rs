@@ -76,7 +76,7 @@ impl SearchJson {
 /// compared.
 #[utoipa::path(
     post, path = "/search/", tag = "objects", operation_id = "search",
-    params(Wishes),
+    params(SearchParams),
     request_body(content = Vec<u8>, content_type = "image/*", description = "JPEG, PNG or another picture, of at most 32 MiB and 100 million pixels."),
     responses((status = 200, description = "The objects.", body = SearchJson), BadParam, Unauthorized, TooLarge),
 )]
@@ -92,7 +92,7 @@ pub(crate) async fn everywhere(
 /// Search a video by a picture.
 #[utoipa::path(
     post, path = "/videos/{id}/search/", tag = "objects", operation_id = "searchVideo",
-    params(VideoPath, Wishes),
+    params(VideoPath, SearchParams),
     request_body(content = Vec<u8>, content_type = "image/*", description = "JPEG, PNG or another picture, of at most 32 MiB and 100 million pixels."),
     responses((status = 200, description = "The objects.", body = SearchJson), BadParam, Unauthorized, NotFound, TooLarge),
 )]
@@ -109,7 +109,7 @@ pub(crate) async fn in_video(
 /// What a search is for, beside its picture.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
-struct Wishes {
+struct SearchParams {
     /// What is looked for in the picture, such as face.
     #[param(rename = "type", value_type = Option<String>)]
     object_type: Option<ObjectType>,
@@ -121,7 +121,7 @@ struct Wishes {
     threshold: f32,
 }
 
-impl Wishes {
+impl SearchParams {
     fn read(query: &Query) -> Result<Self> {
         let object_type = |text: &str| text.parse().map_err(|e: String| Error::bad_param("type", e));
         Ok(Self {
@@ -139,7 +139,7 @@ async fn search(
     base: &BaseUrl,
     request: Request,
 ) -> Result<Json<SearchJson>, ApiError> {
-    let Wishes { object_type, limit, threshold } = Wishes::read(query)?;
+    let SearchParams { object_type, limit, threshold } = SearchParams::read(query)?;
     let picture = body::whole(request, MOST_BYTES).await?;
     let found = api.engine.search(picture, SearchQuery { object_type, video, limit, threshold }).await?;
     Ok(Json(SearchJson::new(found, base)))

@@ -78,7 +78,7 @@ impl Activity {
         self.0.lock().rested = Instant::now();
     }
 
-    /// When its last request was done with; `None` while it is busy.
+    /// Since when no request of it has been under way; `None` while one is.
     pub(super) fn idle(&self) -> Option<Instant> {
         self.0.lock().idle()
     }

@@ -1,8 +1,8 @@
 //! Service of one connection, from its first byte to its last.
 //!
 //! Ends when the client closes it, when it is overdue ([`Activity`](super::activity::Activity)),
-//! when its place is taken, or when the server stops. Idle ones and those of a server that stops
-//! are told so first, and finish what they are at.
+//! when its place is taken, or when the server stops. An idle one is asked to close first, and so
+//! is each one when the server stops: it finishes the requests under way.
 
 use std::{pin::pin, sync::Arc, time::Duration};
 

@@ -53,7 +53,7 @@ pub(super) struct OpenConnection {
     pub accepted: Instant,
     /// One of its requests had the token.
     pub authenticated: bool,
-    /// When its last request was done with; `None` while one is answered.
+    /// Since when no request of it has been under way; `None` while one is.
     pub idle: Option<Instant>,
 }
 
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn the_token_is_not_closed_for_one_without() {
+    fn a_connection_with_the_token_is_not_closed_for_one_without() {
         let now = now();
         let mut open = [silent(1, 1, now, 90), silent(2, 1, now, 60), silent(3, 1, now, 50)];
         open[0].authenticated = true;

@@ -11,7 +11,7 @@ use crate::{Api, base_url::BaseUrl, blocking, error::ApiError};
 /// Changes the record and shows the video as it is then.
 ///
 /// `change` reads the body, too: that a video does not exist is said before what is wrong with what
-/// was sent. On an error of its nothing is stored.
+/// was sent. Where it fails, nothing is stored.
 pub(super) async fn change(
     api: Arc<Api>,
     id: VideoId,

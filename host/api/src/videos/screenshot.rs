@@ -21,7 +21,7 @@ const MAX_SIDE: u32 = 16_384;
 /// A picture of a video. The one without parameters is kept once it is made.
 #[utoipa::path(
     get, path = "/videos/{id}/screenshot/", tag = "videos", operation_id = "videoScreenshot",
-    params(VideoPath, Wishes),
+    params(VideoPath, ScreenshotParams),
     responses((status = 200, description = "JPEG.", body = [u8], content_type = "image/jpeg"), BadParam, Unauthorized, NotFound),
 )]
 pub(crate) async fn screenshot(
@@ -35,7 +35,7 @@ pub(crate) async fn screenshot(
 /// A picture of a video, taken anew.
 #[utoipa::path(
     post, path = "/videos/{id}/screenshot/", tag = "videos", operation_id = "retakeVideoScreenshot",
-    params(VideoPath, Wishes),
+    params(VideoPath, ScreenshotParams),
     responses((status = 200, description = "JPEG.", body = [u8], content_type = "image/jpeg"), BadParam, Unauthorized, NotFound),
 )]
 pub(crate) async fn retake(
@@ -49,7 +49,7 @@ pub(crate) async fn retake(
 /// What the picture should be like.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
-struct Wishes {
+struct ScreenshotParams {
     /// Pixels; the picture is made smaller to fit, never larger.
     #[param(minimum = 1)]
     width: Option<u32>,
@@ -64,7 +64,7 @@ struct Wishes {
 }
 
 fn wanted(query: &Query) -> Result<ScreenshotQuery> {
-    let Wishes { width, height, quality, rot } = Wishes {
+    let ScreenshotParams { width, height, quality, rot } = ScreenshotParams {
         width: query.integer_within("width", 1, MAX_SIDE)?,
         height: query.integer_within("height", 1, MAX_SIDE)?,
         quality: query.integer_within("quality", 0, 100)?,
