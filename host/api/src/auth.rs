@@ -21,12 +21,16 @@ use crate::{Api, error::ApiError, serve::Place};
 #[derive(Clone)]
 pub struct AdminToken(Box<str>);
 
+/// A text that cannot be a token.
 #[derive(Debug, ThisError)]
 #[error("a token is 16 to 256 visible ASCII characters without spaces")]
 pub struct InvalidToken;
 
 impl AdminToken {
-    /// Visible ASCII only, since it has to fit into a header.
+    /// A token of 16 to 256 characters: visible ASCII only, since it has to fit into a header.
+    ///
+    /// # Errors
+    /// [`InvalidToken`] for any other text.
     pub fn new(text: &str) -> Result<Self, InvalidToken> {
         let fits = (16..=256).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic());
         if fits { Ok(Self(text.into())) } else { Err(InvalidToken) }
@@ -44,8 +48,8 @@ impl fmt::Debug for AdminToken {
     }
 }
 
-/// Tells the connection of a request that has the token, whatever it asks for: it is none of a
-/// stranger then.
+/// Marks the connection of a request that has the token as authenticated, whatever the request asks
+/// for.
 pub(crate) async fn recognise(State(api): State<Arc<Api>>, request: Request, next: Next) -> Response {
     if let Some(place) = request.extensions().get::<Weak<Place>>().and_then(Weak::upgrade)
         && check(&api.token, request.headers()).is_ok()
@@ -55,6 +59,7 @@ pub(crate) async fn recognise(State(api): State<Arc<Api>>, request: Request, nex
     next.run(request).await
 }
 
+/// Refuses requests without the token.
 pub(crate) async fn require_token(State(api): State<Arc<Api>>, request: Request, next: Next) -> Response {
     match check(&api.token, request.headers()) {
         Ok(()) => next.run(request).await,

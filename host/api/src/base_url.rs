@@ -19,7 +19,7 @@ impl BaseUrl {
         if let Some(url) = public_url {
             return Self(url.trim_end_matches('/').to_owned());
         }
-        // The headers are a client's word: only what is a host goes into a URL.
+        // Headers are untrusted: only a valid host goes into a URL.
         let host = || headers.get(HOST)?.to_str().ok()?.parse::<Authority>().ok().filter(|a| !a.as_str().contains('@'));
         let authority = uri.authority().cloned().or_else(host);
         let scheme = match headers.get("x-forwarded-proto").map(|v| v.as_bytes()) {

@@ -1,4 +1,4 @@
-//! Reading request bodies: piece by piece, with a limit and without waiting for ever.
+//! Request bodies, read piece by piece: with a limit of size, and one of idle time.
 
 use std::{sync::Arc, time::Duration};
 
@@ -14,11 +14,11 @@ use serde_json::{Map, Value};
 
 use crate::{Api, error::ApiError};
 
-/// How long a body may stand still before its sender is taken to be gone.
+/// How long no byte of a body may come before its client is taken to be gone.
 const IDLE: Duration = Duration::from_secs(60);
-/// No document of this API comes near it.
+/// Far above any document of this API.
 const MAX_JSON_BYTES: usize = 1 << 20;
-/// What `param` says where the body as a whole is at fault.
+/// `param` of a refusal for the body as a whole.
 pub(crate) const BODY: &str = "body";
 
 /// The next piece, never an empty one; `None` at the announced end. A body that breaks off before

@@ -1,13 +1,16 @@
 //! Error mapping: kinds of [`ocellus_core::Error`] to HTTP, in one place.
 //!
-//! The body is the vendor's: one flat object, for the first thing that is wrong. `traceback` is
-//! there for clients that read it, and always empty.
+//! The other crates convert their errors to that type: `StoreError`, `MediaError`, `DetectError`
+//! and `PluginError` each by a `From` beside their definition. What is wrong with a request itself
+//! is found here, in `body`, `query`, `path` and beside the routes. The body is the vendor's: one
+//! flat object, for the first thing that is wrong. `traceback` is there for clients that read it,
+//! and always empty.
 
 use std::collections::BTreeMap;
 
 use axum::{
     Json,
-    http::{HeaderValue, StatusCode, header::WWW_AUTHENTICATE},
+    http::{HeaderValue, Method, StatusCode, header::WWW_AUTHENTICATE},
     response::{IntoResponse, Response},
 };
 use ocellus_core::{Error, ErrorKind};
@@ -37,7 +40,7 @@ pub(crate) struct ErrorBody {
     param: Option<String>,
 }
 
-/// A refusal on its way out. Making a response of it logs what the user is not told.
+/// An error on its way out. Making a response of it logs the cause, which the response leaves out.
 #[derive(Debug)]
 pub(crate) struct ApiError(Error);
 
@@ -47,24 +50,31 @@ impl From<Error> for ApiError {
     }
 }
 
-/// For refusals that no [`ErrorKind`] stands for.
-pub(crate) fn refusal(status: StatusCode, code: &'static str, desc: String) -> Response {
-    (status, Json(ErrorBody { traceback: Some(""), code, desc, param: None })).into_response()
+/// The one mapping of error kinds to HTTP: status and `code`.
+fn status_and_code(kind: ErrorKind) -> (StatusCode, &'static str) {
+    match kind {
+        ErrorKind::BadParam => (StatusCode::BAD_REQUEST, "BAD_PARAM"),
+        ErrorKind::NotFound => (StatusCode::NOT_FOUND, "NOT_FOUND"),
+        ErrorKind::Unauthorized => (StatusCode::UNAUTHORIZED, "UNAUTHORIZED"),
+        ErrorKind::PermissionDenied => (StatusCode::FORBIDDEN, "PERMISSION_DENIED"),
+        ErrorKind::Conflict => (StatusCode::CONFLICT, "CONFLICT"),
+        ErrorKind::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "TOO_LARGE"),
+        ErrorKind::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE"),
+        ErrorKind::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "UNKNOWN_ERROR"),
+    }
+}
+
+/// The refusal that only HTTP knows, and no [`ErrorKind`].
+pub(crate) fn method_not_allowed(method: &Method) -> Response {
+    let desc = format!("Method \"{method}\" not allowed.");
+    let body = ErrorBody { traceback: Some(""), code: "METHOD_NOT_ALLOWED", desc, param: None };
+    (StatusCode::METHOD_NOT_ALLOWED, Json(body)).into_response()
 }
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let Self(error) = self;
-        let (status, code) = match error.kind() {
-            ErrorKind::BadParam => (StatusCode::BAD_REQUEST, "BAD_PARAM"),
-            ErrorKind::NotFound => (StatusCode::NOT_FOUND, "NOT_FOUND"),
-            ErrorKind::Unauthorized => (StatusCode::UNAUTHORIZED, "UNAUTHORIZED"),
-            ErrorKind::PermissionDenied => (StatusCode::FORBIDDEN, "PERMISSION_DENIED"),
-            ErrorKind::Conflict => (StatusCode::CONFLICT, "CONFLICT"),
-            ErrorKind::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "TOO_LARGE"),
-            ErrorKind::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE"),
-            ErrorKind::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "UNKNOWN_ERROR"),
-        };
+        let (status, code) = status_and_code(error.kind());
         // The request's span carries its id.
         match error.kind() {
             ErrorKind::Internal => tracing::error!("request failed: {error}"),

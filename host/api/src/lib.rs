@@ -1,13 +1,14 @@
-//! The HTTP surface: routes, tokens, errors, pages, OpenAPI.
+//! HTTP API of the server: routes, the token, errors, pages, OpenAPI.
 //!
-//! Owns what goes over the wire and nothing behind it. A handler reads a request, asks the
-//! [`Engine`] or its archive, and writes a response; rules about videos and jobs live there. The
-//! routes and the OpenAPI document come from the same declarations ([`routes`]).
+//! Owns what goes over the wire, FindFace's shapes among it, and nothing behind it. A handler reads
+//! a request, asks the [`Engine`] or its archive, and writes a response; rules about videos and
+//! jobs live there. The routes and the OpenAPI document come from the same declarations
+//! ([`routes`]).
 //!
 //! Guarantees: whatever a client sends, the answer is a response of the documented shape. No error
 //! body holds more than [`ocellus_core::Error::public`] allows. An upload is read in constant
 //! memory; other bodies are limited (JSON 1 MiB, a picture to search with 32 MiB).
-//! Nothing here outlives [`serve`]: it returns once every connection has ended or the time for that
+//! Nothing here outlives [`serve`]: it returns once every connection is closed or the time for that
 //! is over.
 
 mod auth;
@@ -40,7 +41,7 @@ pub use auth::{AdminToken, InvalidToken};
 pub use openapi::document as openapi_document;
 pub use serve::{ConnectionLimits, serve};
 
-/// What the operator chooses.
+/// Options of the operator.
 #[derive(Clone, Debug)]
 pub struct ApiConfig {
     /// The largest source file that is taken, in bytes; `None` is no limit.
@@ -49,8 +50,8 @@ pub struct ApiConfig {
     pub camera_groups: Vec<i64>,
     /// The values that `camera` may have, beside null.
     pub cameras: Vec<i64>,
-    /// What absolute URLs begin with, for example `https://archive.example.org`. Without it, what
-    /// the request says.
+    /// Beginning of absolute URLs, for example `https://archive.example.org`; `None` takes the host
+    /// of the request.
     pub public_url: Option<String>,
 }
 
@@ -62,16 +63,19 @@ impl Default for ApiConfig {
     }
 }
 
-/// What handlers work with.
+/// State that all handlers share.
 pub struct Api {
+    /// Videos, jobs, deliveries, plugins and the archive.
     pub engine: Engine,
+    /// Opens every route but `/health/` and `/openapi.json`.
     pub token: AdminToken,
+    /// Options of the operator.
     pub config: ApiConfig,
-    /// Counts the days of `created_date_last_n_days` and its like.
+    /// The present, for filters such as `created_date_last_n_days`.
     pub clock: Arc<dyn Clock>,
 }
 
-/// All routes that want the token.
+/// The routes behind the token.
 fn guarded() -> OpenApiRouter<Arc<Api>> {
     OpenApiRouter::new()
         .routes(routes!(videos::list::list, videos::create::create))
@@ -128,7 +132,7 @@ pub fn router(api: Api) -> Router {
         .with_state(api)
 }
 
-/// Runs what waits for the disk where waiting is allowed.
+/// Runs work that waits for the disk on a thread that may wait.
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
     tokio::task::spawn_blocking(work).await.map_err(Error::internal)?
 }

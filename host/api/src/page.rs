@@ -1,12 +1,18 @@
 //! Pages of lists: how many items, from where, and the links to the pages beside.
 
-use axum::http::Uri;
+use std::{convert::Infallible, sync::Arc};
+
+use axum::{
+    Json,
+    extract::FromRequestParts,
+    http::{Uri, request::Parts},
+};
 use ocellus_core::Result;
 use ocellus_store::{Cursor, Page};
 use serde::Serialize;
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
-use crate::{base_url::BaseUrl, query::Query};
+use crate::{Api, base_url::BaseUrl, query::Query};
 
 const DEFAULT_LIMIT: usize = 10;
 const MAX_LIMIT: usize = 1000;
@@ -25,30 +31,59 @@ pub(crate) struct PageJson<T: ToSchema> {
     results: Vec<T>,
 }
 
+/// Which page of a list is wanted.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct PageQuery {
+    /// Items for each page, 10 without it.
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 1000)]
+    pub(crate) limit: usize,
+    /// Where the page begins: taken from next_page or prev_page.
+    #[param(rename = "page", value_type = Option<String>)]
+    pub(crate) cursor: Option<Cursor>,
+}
+
 /// Items for each page, 1..=1000.
 pub(crate) fn limit(query: &Query) -> Result<usize> {
     Ok(query.integer_within("limit", 1, MAX_LIMIT)?.unwrap_or(DEFAULT_LIMIT))
 }
 
-/// Where the page begins; `None` is the first page.
-pub(crate) fn cursor(query: &Query) -> Result<Option<Cursor>> {
-    query.last(PAGE).map(Cursor::from_token).transpose()
+/// A request for a page of a list.
+pub(crate) struct ListRequest {
+    pub(crate) query: Query,
+    base: BaseUrl,
+    uri: Uri,
 }
 
-impl<T: ToSchema> PageJson<T> {
-    /// The links repeat the request's path and query.
-    pub(crate) fn new<Item>(
+impl ListRequest {
+    /// Refuses a `limit` out of its range, and a `page` that is no cursor.
+    pub(crate) fn page(&self) -> Result<PageQuery> {
+        Ok(PageQuery { limit: limit(&self.query)?, cursor: self.query.last(PAGE).map(Cursor::from_token).transpose()? })
+    }
+
+    /// The answer. Its links repeat the request's path and query.
+    pub(crate) fn answer<Item, T: ToSchema>(
+        &self,
         page: Page<Item>,
-        base: &BaseUrl,
-        uri: &Uri,
-        query: &Query,
-        item: impl FnMut(Item) -> T,
-    ) -> Self {
-        let link = |cursor: Cursor| base.join(&format!("{}?{}", uri.path(), query.with_last(PAGE, &cursor.to_token())));
-        Self {
+        item: impl Fn(Item, &BaseUrl) -> T,
+    ) -> Json<PageJson<T>> {
+        let link = |cursor: Cursor| {
+            self.base.join(&format!("{}?{}", self.uri.path(), self.query.with_last(PAGE, &cursor.to_token())))
+        };
+        Json(PageJson {
             next_page: page.next.map(link),
             prev_page: page.prev.map(link),
-            results: page.items.into_iter().map(item).collect(),
-        }
+            results: page.items.into_iter().map(|i| item(i, &self.base)).collect(),
+        })
+    }
+}
+
+impl FromRequestParts<Arc<Api>> for ListRequest {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self, Infallible> {
+        let query = Query::from_request_parts(parts, api).await?;
+        let base = BaseUrl::from_request_parts(parts, api).await?;
+        Ok(Self { query, base, uri: parts.uri.clone() })
     }
 }

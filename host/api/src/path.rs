@@ -5,17 +5,24 @@ use axum::{
     http::{HeaderValue, Method, StatusCode, header::LOCATION, request::Parts},
     response::{IntoResponse, Response},
 };
-use ocellus_core::{Error, ObjectId, VideoId};
+use ocellus_core::{Error, ErrorKind, ObjectId, VideoId};
+use utoipa::IntoParams;
 
-use crate::error::{ApiError, refusal};
+use crate::error::{ApiError, method_not_allowed};
 
 async fn id(parts: &mut Parts) -> Option<String> {
     let params = RawPathParams::from_request_parts(parts, &()).await.ok()?;
     params.iter().find(|(name, _)| *name == "id").map(|(_, value)| value.to_owned())
 }
 
-/// `{id}` of a video. What is no number names no video.
-pub(crate) struct VideoPath(pub(crate) VideoId);
+/// `{id}` of a video. What is not a number names no video.
+#[derive(IntoParams)]
+#[into_params(names("id"), parameter_in = Path)]
+pub(crate) struct VideoPath(
+    /// Video archive ID.
+    #[param(value_type = u64)]
+    pub(crate) VideoId,
+);
 
 impl<S: Send + Sync> FromRequestParts<S> for VideoPath {
     type Rejection = ApiError;
@@ -64,16 +71,12 @@ pub(crate) fn no_object() -> Error {
 }
 
 pub(crate) async fn unknown() -> Response {
-    refusal(StatusCode::NOT_FOUND, "NOT_FOUND", "There is no such path.".into())
+    ApiError::from(Error::new(ErrorKind::NotFound, "There is no such path.")).into_response()
 }
 
 /// OPTIONS asks what is allowed, and the router puts that into `Allow`; the other methods are not.
 pub(crate) async fn wrong_method(method: Method) -> Response {
-    if method == Method::OPTIONS {
-        StatusCode::NO_CONTENT.into_response()
-    } else {
-        refusal(StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", format!("Method \"{method}\" not allowed."))
-    }
+    if method == Method::OPTIONS { StatusCode::NO_CONTENT.into_response() } else { method_not_allowed(&method) }
 }
 
 /// 308 keeps method and body, so that a forgotten slash costs a round trip and nothing else.

@@ -9,8 +9,7 @@ pub(crate) fn jpeg(bytes: Vec<u8>) -> Response {
     response("image/jpeg", bytes)
 }
 
-/// Private: only the token opens it. To be asked for again each time: it may be gone, or taken
-/// anew.
+/// `private`, since it is behind the token; `no-cache`, since it may be deleted or retaken.
 pub(crate) fn response(content_type: &'static str, bytes: Vec<u8>) -> Response {
     ([(CONTENT_TYPE, content_type), (CACHE_CONTROL, "private, no-cache")], bytes).into_response()
 }

@@ -19,11 +19,10 @@ use crate::{
     error::{ApiError, BadParam, Conflict, NotFound, TooLarge, Unauthorized},
 };
 
-/// A larger component is none that a server would run.
+/// Limit of a component, which is in memory as a whole.
 const MOST_BYTES: usize = 64 << 20;
 
-/// One component is compiled at a time. Who waits for that holds none of the threads that other
-/// requests need.
+/// One component is compiled at a time. Requests that wait for that hold no thread.
 static INSTALLING: Semaphore = Semaphore::const_new(1);
 
 /// `{name}` of a plugin.

@@ -6,7 +6,7 @@ use axum::{extract::FromRequestParts, http::request::Parts};
 use ocellus_core::{Error, Result};
 use url::form_urlencoded;
 
-/// The pairs of a query string, decoded, in order. Whatever bytes come, this parses: what is no
+/// The pairs of a query string, decoded, in order. Any bytes parse: invalid
 /// UTF-8 is replaced.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Query(Vec<(String, String)>);
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn bounds_are_told() {
+    fn bounds_are_reported() {
         let within =
             |text: &str| Query::parse(text).integer_within("limit", 1u32, 1000).map_err(|e| e.public().to_owned());
         assert_eq!(within("limit=1000"), Ok(Some(1000)));

@@ -31,12 +31,12 @@ use http_body_util::BodyExt;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use tokio::runtime::Handle;
 
-/// Enough for whatever is somewhat over a limit of ours, so that its sender reads why; whoever has
-/// more to say is cut off.
+/// Enough for a body somewhat over a limit of this API, so that its client reads why; a longer one
+/// is cut off.
 const MAX_BYTES: usize = 64 << 20;
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// A body that tells when its end has been seen, and is read on where it is dropped before that.
+/// A body that reports its end, and is drained where it is dropped before that.
 struct Watched {
     body: Body,
     ended: Arc<AtomicBool>,

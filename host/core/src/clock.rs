@@ -1,9 +1,10 @@
-//! Wall-clock time behind a trait, so that life-cycle tests set it instead of sleeping.
+//! Wall clock behind a trait, so that life-cycle tests set it instead of sleeping.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use jiff::Timestamp;
 
+/// A source of wall-clock time.
 pub trait Clock: Send + Sync + 'static {
     /// Now, truncated to microseconds: the precision that the API prints.
     fn now(&self) -> Timestamp;
@@ -20,15 +21,17 @@ impl Clock for SystemClock {
     }
 }
 
-/// A clock that stands still until told otherwise.
+/// A clock for tests: it shows the time that it was set to until it is advanced.
 #[derive(Debug)]
 pub struct ManualClock(AtomicI64);
 
 impl ManualClock {
+    /// A clock that shows `start`, truncated to microseconds.
     pub fn new(start: Timestamp) -> Self {
         Self(AtomicI64::new(start.as_microsecond()))
     }
 
+    /// Moves the time forward, by whole microseconds.
     pub fn advance(&self, by: std::time::Duration) {
         self.0.fetch_add(by.as_micros() as i64, Ordering::SeqCst);
     }

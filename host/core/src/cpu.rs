@@ -1,9 +1,9 @@
 //! CPU time of the threads of a job, by stage.
 //!
 //! Each thread reads its own clock between one piece of work and the next; the sums belong to the
-//! job. Time in which a thread waits is nobody's. Threads that libraries keep for themselves are
-//! not counted: FFmpeg's that decode, ONNX Runtime's and burn's beyond the one that runs a network,
-//! a GPU driver's.
+//! job. Time in which a thread waits is not counted. Neither are the threads that libraries keep
+//! for themselves: FFmpeg's that decode, ONNX Runtime's and burn's beyond the one that runs a
+//! network, a GPU driver's.
 
 use std::{
     collections::BTreeMap,
@@ -13,26 +13,26 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-/// What a thread works at.
+/// The work that CPU time is counted under.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Stage {
     /// Opening and reading the source, and whether anything moves in a frame.
     Decode,
-    /// Making the pictures that detectors look at.
+    /// Making detector inputs.
     Scale,
-    /// Running the detectors' networks, and reading boxes in what they give.
+    /// Running the detectors' networks, and reading boxes from their outputs.
     Detect,
-    /// A frame is compared with the one before, for cuts, and what is found in it is measured:
-    /// sharpness, colours, landmarks.
+    /// Comparing a frame with the one before, for cuts, and measuring its detections: sharpness,
+    /// colours, landmarks.
     Measure,
-    /// Trackers and filters.
+    /// Calls of trackers and filters.
     Plugins,
     /// Making the pictures of objects.
     Pictures,
     /// Running the embedders' networks.
     Embed,
-    /// What holds these together: queues, the detection log, the archive.
+    /// Everything between these: queues, the detection log, the archive.
     Other,
 }
 
@@ -49,7 +49,7 @@ impl Stage {
     ];
 }
 
-/// The sums of one job.
+/// The sums of one job, which all of its threads add to.
 #[derive(Debug, Default)]
 pub struct CpuMeter {
     /// Nanoseconds, in the order of [`Stage::ALL`].
@@ -57,24 +57,26 @@ pub struct CpuMeter {
 }
 
 impl CpuMeter {
+    /// Adds time that a thread spent on a stage.
     pub fn add(&self, stage: Stage, time: Duration) {
         if let Some(sum) = self.spent.get(stage as usize) {
             sum.fetch_add(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX), Relaxed);
         }
     }
 
-    /// Seconds for each stage.
+    /// Seconds for each stage, those without any among them.
     pub fn seconds(&self) -> BTreeMap<Stage, f64> {
         let seconds = |sum: &AtomicU64| Duration::from_nanos(sum.load(Relaxed)).as_secs_f64();
         Stage::ALL.into_iter().zip(self.spent.iter().map(seconds)).collect()
     }
 }
 
-/// The CPU time of the thread that asks; stays zero on systems that do not tell.
+/// CPU time of the calling thread; stays zero on systems that do not report it.
 #[derive(Clone, Copy, Debug)]
 pub struct CpuClock(Duration);
 
 impl CpuClock {
+    /// Begins now. The value is of no use on another thread.
     pub fn start() -> Self {
         Self(thread_time())
     }
@@ -94,12 +96,12 @@ pub struct CpuLaps<'a> {
 }
 
 impl<'a> CpuLaps<'a> {
-    /// Begins with what this thread does from now on.
+    /// Begins now, for the calling thread.
     pub fn start(meter: &'a CpuMeter) -> Self {
         Self { meter, clock: CpuClock::start() }
     }
 
-    /// What this thread has done since the last lap was this.
+    /// Counts what this thread took since the last lap under `stage`.
     pub fn lap(&mut self, stage: Stage) {
         self.meter.add(stage, self.clock.lap());
     }
@@ -129,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn stages_are_told_apart_and_waiting_is_nobodys() {
+    fn stages_are_counted_apart_and_waiting_not_at_all() {
         let meter = CpuMeter::default();
         thread::scope(|scope| {
             for stage in [Stage::Detect, Stage::Embed] {
@@ -156,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn they_are_named_as_the_api_names_them() {
+    fn stages_are_named_as_the_api_names_them() {
         let meter = CpuMeter::default();
         meter.add(Stage::Pictures, Duration::from_millis(1500));
         assert_eq!(

@@ -1,42 +1,43 @@
-//! Detections: the records of the detection log.
+//! Detections, and the frame records of the detection log that hold them.
 
 use serde::{Deserialize, Serialize};
 
 use crate::{ObjectType, Point, Rect};
 
-/// Left eye, right eye, nose, left and right mouth corner, left and right as seen in the picture.
+/// Facial landmarks in pixels of the frame: left eye, right eye, nose, left and right mouth corner,
+/// left and right as seen in the picture.
 pub type Landmarks = [Point; 5];
 
-/// One box in one frame, with all that later stages need of the pixels.
+/// One box in one frame, with all that later stages need from the pixels.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Detection {
+    /// The box, in pixels of the frame.
     pub rect: Rect,
     /// The detector's own confidence, 0..=1.
     pub score: f32,
-    /// How good a picture of the object this is, 0..=1; `host/pipeline` defines it for each object
-    /// type.
+    /// How well the object can be recognised in this picture, 0..=1; `host/pipeline` defines it for
+    /// each object type.
     pub quality: f32,
+    /// `None` where the detector gives none.
     pub landmarks: Option<Landmarks>,
-    /// What the object looks like, for trackers that compare appearances; empty where nothing was
-    /// computed.
+    /// Appearance descriptor, for trackers that compare it; empty where none was computed.
     pub appearance: Vec<f32>,
 }
 
-/// One decoded frame in the detection log. Frames are numbered from 0; a number is
-/// missing where a frame came too late and was dropped.
+/// One decoded frame in the detection log.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FrameRecord {
+    /// Counted from 0; a number is missing where a frame came too late and was dropped.
     pub index: u64,
     /// Stream time in seconds, from the start of the source.
     pub time: f64,
-    /// The server's clock when the frame was looked at, in microseconds since the Unix epoch: part
-    /// of the log, so that what follows from it can be replayed.
+    /// The server's clock when the frame was processed, in microseconds since the Unix epoch: in
+    /// the log, so that a replay gives the same timestamps.
     pub wall_us: i64,
-    /// A hard cut lies between this frame and the one before.
+    /// A scene cut lies between this frame and the one before.
     pub cut: bool,
-    /// The detectors did not look at this frame, since nothing moved in it.
+    /// The frame is static: too little moved in it, and no detector was shown it.
     pub still: bool,
-    /// What was seen, by object type; a type that was looked for and not found is there with an
-    /// empty list.
+    /// Detections by object type. A type that was looked for and not found has an empty list.
     pub seen: Vec<(ObjectType, Vec<Detection>)>,
 }

@@ -1,11 +1,12 @@
-//! One error type for everything that can reach a user, and its kinds.
+//! Error type for everything that can reach a user, and its kinds.
 //!
-//! Guarantees: [`Error::public`] never holds internal detail (paths, library messages, SQL, back
-//! traces); what happened inside travels in `source` and goes to the log only. `host/api` maps a
-//! kind to an HTTP status in one place.
+//! Guarantees: [`Error::public`] never holds internal detail (paths, library messages, backtraces);
+//! the cause travels as the `source` and goes to the log only. `host/api` maps a kind to an HTTP
+//! status in one place.
 
 use std::{error::Error as StdError, fmt};
 
+/// A result whose error can reach a user.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// What a caller can do about a failure.
@@ -15,9 +16,9 @@ pub enum ErrorKind {
     BadParam,
     /// No such thing (any more).
     NotFound,
-    /// Who asks is not known.
+    /// The client did not authenticate.
     Unauthorized,
-    /// Who asks is known and may not.
+    /// The client is authenticated and lacks the right to do this.
     PermissionDenied,
     /// The thing is in a state that does not allow this now.
     Conflict,
@@ -39,12 +40,15 @@ pub struct Error {
 }
 
 impl Error {
+    /// An error without a cause. `public` is the sentence for the user. For
+    /// [`ErrorKind::BadParam`], which always names a parameter, use [`Error::bad_param`].
     pub fn new(kind: ErrorKind, public: impl Into<String>) -> Self {
         Self { kind, public: public.into(), param: None, source: None }
     }
 
-    /// A wrong value; `param` is the dotted path of the field
-    /// (`stream_settings.detectors.face.roi`).
+    /// A wrong value. `param` is the dotted path of the field
+    /// (`stream_settings.detectors.face.roi`), the name of a query parameter or a header, or `body`
+    /// for the body as a whole.
     pub fn bad_param(param: impl Into<String>, public: impl Into<String>) -> Self {
         Self { param: Some(param.into()), ..Self::new(ErrorKind::BadParam, public) }
     }
@@ -54,7 +58,7 @@ impl Error {
         Self::new(ErrorKind::NotFound, format!("No {what} matches the given query."))
     }
 
-    /// A fault inside; the user only learns that there was one.
+    /// An internal fault. The user only learns that there was one; `source` goes to the log.
     pub fn internal(source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         Self::new(ErrorKind::Internal, "Internal server error.").because(source)
     }
@@ -66,6 +70,7 @@ impl Error {
         self
     }
 
+    /// What a caller can do about it.
     pub fn kind(&self) -> ErrorKind {
         self.kind
     }
@@ -75,21 +80,28 @@ impl Error {
         &self.public
     }
 
+    /// What is wrong in the request; see [`Error::bad_param`]. `None` for the other kinds.
     pub fn param(&self) -> Option<&str> {
         self.param.as_deref()
     }
 }
 
+/// For the log: parameter, sentence and causes.
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(param) = &self.param {
             write!(f, "{param}: ")?;
         }
         f.write_str(&self.public)?;
+        // What an error was converted from often says the same sentence: it is written once.
+        let mut written = self.public.clone();
         let mut cause = self.source.as_deref().map(|e| e as &dyn StdError);
         while let Some(e) = cause {
-            write!(f, ": {e}")?;
-            cause = e.source();
+            let text = e.downcast_ref::<Self>().map_or_else(|| e.to_string(), |e| e.public.clone());
+            if text != written {
+                write!(f, ": {text}")?;
+            }
+            (written, cause) = (text, e.source());
         }
         Ok(())
     }
@@ -98,5 +110,20 @@ impl fmt::Display for Error {
 impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         self.source.as_deref().map(|e| e as _)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_log_gets_every_cause_once_and_the_user_none() {
+        let disk = Error::internal("sector 5");
+        assert_eq!(disk.to_string(), "Internal server error.: sector 5");
+        let unreadable = Error::new(ErrorKind::Conflict, "The source cannot be read.").because(disk);
+        let error = Error::bad_param("url", "The source cannot be read.").because(unreadable);
+        assert_eq!(error.public(), "The source cannot be read.");
+        assert_eq!(error.to_string(), "url: The source cannot be read.: Internal server error.: sector 5");
     }
 }

@@ -8,45 +8,63 @@ use serde::{Deserialize, Serialize};
 /// Width and height in pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Size {
+    /// Columns.
     pub width: u32,
+    /// Rows.
     pub height: u32,
 }
 
 impl Size {
-    /// All of a frame of this size.
+    /// The rectangle that covers a frame of this size.
     pub fn to_rect(self) -> Rect {
         Rect::new(0.0, 0.0, self.width as f32, self.height as f32)
     }
 }
 
+/// A place in the frame, in fractional pixels.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Point {
+    /// From the left edge.
     pub x: f32,
+    /// From the top edge.
     pub y: f32,
 }
 
 /// A box: `left <= right`, `top <= bottom`, in fractional pixels. May reach over the frame's edge.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Rect {
+    /// Smallest x.
     pub left: f32,
+    /// Smallest y.
     pub top: f32,
+    /// Largest x, exclusive.
     pub right: f32,
+    /// Largest y, exclusive.
     pub bottom: f32,
 }
 
 impl Rect {
+    /// The edges are taken as they are: see [`Rect::is_valid`].
     pub fn new(left: f32, top: f32, right: f32, bottom: f32) -> Self {
         Self { left, top, right, bottom }
     }
+
+    /// Negative where the edges are out of order.
     pub fn width(&self) -> f32 {
         self.right - self.left
     }
+
+    /// Negative where the edges are out of order.
     pub fn height(&self) -> f32 {
         self.bottom - self.top
     }
+
+    /// Square pixels; 0 where the edges are out of order.
     pub fn area(&self) -> f32 {
         self.width().max(0.0) * self.height().max(0.0)
     }
+
+    /// The point in the middle.
     pub fn center(&self) -> Point {
         Point { x: (self.left + self.right) / 2.0, y: (self.top + self.bottom) / 2.0 }
     }
@@ -79,7 +97,7 @@ impl Rect {
         Rect::new(self.left - dx, self.top - dy, self.right + dx, self.bottom + dy)
     }
 
-    /// Finite, ordered, of some area.
+    /// Finite, with its edges in order, and not empty.
     pub fn is_valid(&self) -> bool {
         [self.left, self.top, self.right, self.bottom].iter().all(|v| v.is_finite())
             && self.right > self.left
@@ -98,18 +116,24 @@ impl Rect {
 /// A rectangle of whole pixels, written `WxH+X+Y`: `roi` and `rot`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Region {
+    /// Pixels, at least 1 where it was parsed.
     pub width: u32,
+    /// Pixels, at least 1 where it was parsed.
     pub height: u32,
+    /// Left edge; may lie outside the frame.
     pub x: i32,
+    /// Top edge; may lie outside the frame.
     pub y: i32,
 }
 
 impl Region {
+    /// The same area as a box.
     pub fn to_rect(self) -> Rect {
         let (x, y) = (self.x as f32, self.y as f32);
         Rect::new(x, y, x + self.width as f32, y + self.height as f32)
     }
 
+    /// Left and top edge belong to the region, right and bottom edge do not.
     pub fn contains(self, p: Point) -> bool {
         let r = self.to_rect();
         p.x >= r.left && p.x < r.right && p.y >= r.top && p.y < r.bottom
@@ -154,7 +178,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn regions_that_are_none() {
+    fn what_is_not_a_region_is_refused() {
         for bad in [
             "",
             "string",

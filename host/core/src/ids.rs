@@ -1,4 +1,5 @@
-//! Names of things. Each prints and parses as the API and the folders show it.
+//! Identifiers of videos, jobs, tracks, objects and object types. Each prints and parses as the API
+//! and the folders show it.
 
 use std::{cmp::Ordering, fmt, str::FromStr, sync::Arc};
 
@@ -15,10 +16,12 @@ impl fmt::Display for VideoId {
     }
 }
 
-/// One processing of a video; `number` counts them from 1.
+/// A job: one processing of a video. Prints as `<video>-<number>`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct JobId {
+    /// The video that it processes.
     pub video: VideoId,
+    /// Counts the jobs of the video, from 1.
     pub number: u32,
 }
 
@@ -46,16 +49,22 @@ impl fmt::Display for TrackId {
 pub struct ObjectType(Arc<str>);
 
 impl ObjectType {
+    /// `face`
     pub fn face() -> Self {
         Self("face".into())
     }
+
+    /// `body`
     pub fn body() -> Self {
         Self("body".into())
     }
+
+    /// `car`
     pub fn car() -> Self {
         Self("car".into())
     }
 
+    /// As the API spells it.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -104,16 +113,19 @@ impl FromStr for ObjectType {
     }
 }
 
-/// An object's name: `<video>-<job>-<type>-<track>-<shot>`.
+/// An object's identifier: `<video>-<job>-<type>-<track>-<shot>`.
 ///
 /// A function of what is reported, not of when: a job that runs again after a crash gives the same
-/// object the same id. `shot` is 0 for the shot at the end of the track and counts from 1 for
-/// realtime shots.
+/// object the same id.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ObjectId {
+    /// The job that made it.
     pub job: JobId,
+    /// Tracks are numbered within their type.
     pub object_type: ObjectType,
+    /// The track that it is a shot of.
     pub track: TrackId,
+    /// 0 for the shot at the end of the track; realtime shots count from 1.
     pub shot: u32,
 }
 
@@ -127,7 +139,7 @@ impl FromStr for ObjectId {
     type Err = String;
 
     fn from_str(s: &str) -> Result<Self, String> {
-        // Only the canonical spelling is a name: "01-1-…" must not alias "1-1-…".
+        // Only the canonical spelling is an id: "01-1-…" must not alias "1-1-…".
         fn number<T: FromStr + ToString>(part: Option<&str>) -> Option<T> {
             let part = part?;
             part.parse::<T>().ok().filter(|n| n.to_string() == part)

@@ -34,4 +34,4 @@ pub use network::{BadNetwork, Network, NetworkPolicy, NotAllowed, destinations};
 pub use object::{BestShotType, ObjectRecord, ShotSummary, TrackPoint};
 pub use plugin_use::{ComponentUse, PluginUse, ShadowUse};
 pub use settings::{DetectorSettings, SettingsSchema, StreamSettings, VideoTransform, unknown_key};
-pub use video::{Counts, HealthStatus, Light, Statistic, VideoRecord, VideoStatus};
+pub use video::{Counts, Statistic, VideoRecord, VideoStatus};

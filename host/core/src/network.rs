@@ -1,10 +1,10 @@
 //! Network policy: the addresses that the server may talk to on behalf of a user, for a video's
 //! `url` and its `router_url`.
 //!
-//! Guarantees: the answer depends on the address alone, however it was come by. An IPv4 address
+//! Guarantees: the answer depends on the address alone, wherever it comes from. An IPv4 address
 //! that an IPv6 address carries ([`destinations`]) is judged as itself, so that no translator or
-//! tunnel leads where the address itself must not. Does no I/O: who resolves a name has to ask
-//! about each address that comes out.
+//! tunnel leads where the address itself must not. Does no I/O: whoever resolves a name has to
+//! check each address that it resolves to.
 
 use std::{
     fmt,
@@ -18,6 +18,7 @@ use ipnet::IpNet;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Network(IpNet);
 
+/// A text that is not a network.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is no network: expected an address with a prefix length (10.0.0.0/8, fd00::/8) or a single address")]
 pub struct BadNetwork(String);
@@ -42,17 +43,20 @@ impl fmt::Display for Network {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("The host {host} is not allowed by the server's configuration.")]
 pub struct NotAllowed {
+    /// As the user wrote it.
     pub host: String,
 }
 
+/// Which addresses the server may connect to.
+///
 /// By default everything but what only the server itself should reach: link-local addresses and the
-/// metadata services of clouds, the server's own port, and what is no single host's address.
-/// Private networks and loopback are allowed: the receivers of those who host themselves live
+/// metadata services of clouds, the server's own port, and addresses of no single host (multicast,
+/// broadcast, unspecified). Private networks and loopback are allowed, since receivers are often
 /// there.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NetworkPolicy {
-    /// Where there are any, only these are allowed, and they are allowed whatever else they are. An
-    /// address that carries others is allowed where all of its [`destinations`] are.
+    /// Unless empty, exactly these are allowed. An address that carries others is allowed where all
+    /// of its [`destinations`] are.
     allowed: Vec<Network>,
     /// Where the server listens.
     own: Option<SocketAddr>,
@@ -76,11 +80,13 @@ const METADATA: [IpAddr; 7] = [
 ];
 
 impl NetworkPolicy {
+    /// `allowed`: the only networks that may be reached; empty for the default policy. `own`: where
+    /// the server listens, which the default policy refuses.
     pub fn new(allowed: Vec<Network>, own: Option<SocketAddr>) -> Self {
         Self { allowed, own }
     }
 
-    /// May the server connect to this address? Port 0 stands for one that is not known yet.
+    /// Whether the server may connect to this address. Port 0 stands for one that is not known yet.
     pub fn allows(&self, address: SocketAddr) -> bool {
         destinations(address.ip()).into_iter().all(|ip| self.allows_destination(ip, address.port()))
     }
@@ -93,7 +99,10 @@ impl NetworkPolicy {
     }
 
     /// Refuses a host that is an address (IPv6 with or without brackets) and not allowed. A name
-    /// passes: it is what it resolves to that counts.
+    /// passes: the addresses that it resolves to have to be checked.
+    ///
+    /// # Errors
+    /// [`NotAllowed`] names the host.
     pub fn check_literal(&self, host: &str, port: u16) -> Result<(), NotAllowed> {
         let bare = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(host);
         match bare.parse::<IpAddr>() {
@@ -102,8 +111,8 @@ impl NetworkPolicy {
         }
     }
 
-    /// The port of the server, where it listens on every address of the machine, so that any of
-    /// them could be its own.
+    /// The server's port, where it listens on every address of the machine: whoever connects has to
+    /// check that an address with this port is not the machine's. `None` where networks are listed.
     pub fn own_port_everywhere(&self) -> Option<u16> {
         self.own.filter(|own| own.ip().is_unspecified() && self.allowed.is_empty()).map(|own| own.port())
     }
@@ -118,8 +127,8 @@ impl NetworkPolicy {
 ///
 /// An address that stands for an IPv4 address and nothing else (mapped, compatible, translated,
 /// NAT64, 6to4) is that IPv4 address alone. One that leads through a tunnel (Teredo, ISATAP) is
-/// itself and the ends of the tunnel. Of a NAT64 prefix for local use nobody but the network knows
-/// how long it is: all lengths that the rest of the address leaves open count.
+/// itself and the ends of the tunnel. The length of a NAT64 prefix for local use is known in its
+/// network only: all lengths that fit the rest of the address count.
 pub fn destinations(ip: IpAddr) -> Vec<IpAddr> {
     let IpAddr::V6(v6) = ip else { return vec![ip] };
     let v4 = |high: u16, low: u16| IpAddr::V4(Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low)));
@@ -159,10 +168,10 @@ fn local_nat64(v6: Ipv6Addr) -> Vec<IpAddr> {
             }
         }
     }
-    // 0.0.0.0/8 is nobody's address: a length by which it comes out is not the one that the network
-    // has.
-    let (somebody, nobody): (Vec<_>, Vec<_>) = found.into_iter().partition(|[first, ..]| *first != 0);
-    let found = if somebody.is_empty() { nobody } else { somebody };
+    // 0.0.0.0/8 is no host's address: a length that gives one is not the length of the network's
+    // prefix.
+    let (hosts, others): (Vec<_>, Vec<_>) = found.into_iter().partition(|[first, ..]| *first != 0);
+    let found = if hosts.is_empty() { others } else { hosts };
     found.into_iter().map(|octets| IpAddr::from(Ipv4Addr::from(octets))).collect()
 }
 
@@ -322,7 +331,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_network_is_named() {
+    fn what_is_not_a_network_is_named() {
         for bad in ["", "10.0.0.0/33", "10.0.0/8", "fd00::/129", "example.org", "10.0.0.0-10.0.0.9"] {
             assert!(bad.parse::<Network>().unwrap_err().to_string().contains(&format!("{bad:?}")), "{bad}");
         }

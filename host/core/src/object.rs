@@ -1,4 +1,4 @@
-//! Objects: what is reported of a track.
+//! Objects: the reports of tracks.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -15,23 +15,27 @@ pub enum BestShotType {
     Realtime,
 }
 
-/// One moment of a track.
+/// A track in one frame: one of its shots.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ShotSummary {
+    /// Number of the frame.
     pub frame: u64,
     /// Stream time in seconds, from the start of the source.
     pub time: f64,
-    /// What the user is told: wall clock or stream time, as `use_stream_timestamp` says.
+    /// The time that is reported: wall clock, or stream time with `use_stream_timestamp`.
     pub timestamp: Timestamp,
     /// `[left, top, right, bottom]` in pixels, clipped to the frame.
     pub bbox: [i32; 4],
+    /// As [`Detection::score`](crate::Detection::score).
     pub score: f32,
+    /// As [`Detection::quality`](crate::Detection::quality).
     pub quality: f32,
 }
 
 /// Where a track was in one frame: an item of its history.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TrackPoint {
+    /// Number of the frame.
     pub frame: u64,
     /// Stream time in seconds, from the start of the source.
     pub time: f64,
@@ -39,31 +43,36 @@ pub struct TrackPoint {
     pub timestamp: Timestamp,
     /// `[left, top, right, bottom]` in pixels, clipped to the frame.
     pub bbox: [i32; 4],
-    /// Nothing was seen in this frame: the box lies on the line between those before and after it.
+    /// No detection: the box is interpolated between those before and after it.
     pub interpolated: bool,
 }
 
-/// An object as the archive keeps it. Its pictures lie beside the log under its id.
+/// An object as the archive keeps it, in `objects.log`. Its pictures are files named by its id.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ObjectRecord {
+    /// Unique in the archive, for all time.
     pub id: ObjectId,
+    /// Why it is reported.
     pub bs_type: BestShotType,
-    /// Nothing more will come of this track.
+    /// No object of this track follows.
     pub end_of_track: bool,
+    /// The shot of the highest quality: of the track, or of a window of it.
     pub best: ShotSummary,
+    /// The first shot of the track.
     pub first: ShotSummary,
+    /// The last shot of the track so far.
     pub last: ShotSummary,
-    /// How many frames of the track hold a detection.
+    /// Number of frames of the track with a detection.
     pub detections: u64,
-    /// How many frames between them were filled with boxes in between; 0 where that is off.
+    /// Number of interpolated boxes; 0 without `track_interpolate_bboxes`.
     #[serde(default)]
     pub interpolated: u64,
-    /// Where the track was, frame by frame; empty where nobody asked.
+    /// The track frame by frame; empty without `track_send_history`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub history: Vec<TrackPoint>,
-    /// The best shot's landmarks, in pixels of the frame.
+    /// Those of the best shot.
     pub landmarks: Option<Landmarks>,
-    /// Small facts that filters added.
+    /// What filters said of the object: names and values.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub attributes: Vec<(String, String)>,
 }

@@ -1,11 +1,12 @@
-//! Usage of a plugin: its cost, its faults, its candidate.
+//! Usage of a plugin: what its calls cost, its faults, and its candidate.
 
 use serde::{Deserialize, Serialize};
 
-/// In one job, or since the server's start.
+/// Usage of a plugin in one job, or since the server's start.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct PluginUse {
+    /// Calls of its functions, by all of its sessions.
     pub calls: u64,
     /// Milliseconds in calls, all together.
     pub time_ms: f64,
@@ -15,39 +16,41 @@ pub struct PluginUse {
     pub memory_bytes: u64,
     /// Items that a filter rejected.
     pub rejected: u64,
-    /// Lines for the log that came too fast to be taken.
+    /// Log lines that came faster than the limit and were dropped.
     pub log_lines_dropped: u64,
+    /// Sessions that ended with a trap, at a limit, or with a broken contract.
     pub faults: u64,
-    /// What the last fault was, or why a newer component was not taken.
+    /// The last fault, or why a newer component was refused; `None` before the first.
     pub last_fault: Option<String>,
-    /// What it takes to make the last fault happen again: a file in the folder of traces.
+    /// File in the folder of traces that reproduces the last fault.
     pub last_trace: Option<String>,
-    /// It failed too often and is asked no more.
+    /// It reached `max_faults` and is not called any more.
     pub evicted: bool,
-    /// How often a newer component took over while a job ran.
+    /// Hot swaps: how often a newer component took over while a job ran.
     pub swaps: u64,
-    /// Milliseconds by which the longest of these held a job up.
+    /// Milliseconds for which the longest of these paused a job.
     pub longest_swap_ms: f64,
-    /// Which components did the work, in order; of one job only.
+    /// The components that served, in order; of one job only.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub components: Vec<ComponentUse>,
-    /// What a candidate beside it did.
+    /// The candidate beside it; `None` without one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shadow: Option<ShadowUse>,
 }
 
-/// What a candidate answered, beside the plugin that serves.
+/// Usage of a candidate (canary), and its answers compared with those of the plugin that serves.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ShadowUse {
     /// SHA-256 of its file, in hex.
     pub digest: String,
+    /// Calls of its functions.
     pub calls: u64,
-    /// Detections, candidates and objects that both were asked about.
+    /// Detections, shots and objects that both were shown.
     pub items: u64,
-    /// Those about which they differ.
+    /// Those of `items` that they answered differently.
     pub different: u64,
-    /// The first of them.
+    /// The first of them, for people.
     pub first_difference: Option<String>,
     /// Milliseconds in calls, all together.
     pub time_ms: f64,
@@ -55,12 +58,12 @@ pub struct ShadowUse {
     pub longest_call_ms: f64,
     /// The most linear memory that one session had.
     pub memory_bytes: u64,
-    /// Why it is asked no more.
+    /// Why it is not called any more; `None` while it is.
     pub ended: Option<String>,
 }
 
 impl ShadowUse {
-    /// Adds what another session has to say; of another candidate it takes the place.
+    /// Adds the usage of another session. That of another candidate replaces this.
     fn add(&mut self, other: &Self) {
         if self.digest != other.digest {
             self.clone_from(other);
@@ -79,9 +82,9 @@ impl ShadowUse {
         }
     }
 
-    /// What came after `earlier`.
+    /// The usage after `earlier`.
     fn since(&self, earlier: &Self) -> Self {
-        // One that was taken out and put back counts anew.
+        // The counters of one that was removed and put back begin at 0.
         if self.digest != earlier.digest || self.calls < earlier.calls {
             return self.clone();
         }
@@ -95,16 +98,17 @@ impl ShadowUse {
     }
 }
 
-/// From which frame on a component did the work.
+/// A component that served a job, and from when on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ComponentUse {
     /// SHA-256 of its file, in hex.
     pub digest: String,
+    /// The first frame that it was shown.
     pub from_frame: u64,
 }
 
 impl PluginUse {
-    /// Adds what another session, or another object type's, has to say.
+    /// Adds the usage of another session, or of another object type's.
     pub fn add(&mut self, other: &Self) {
         self.calls += other.calls;
         self.time_ms += other.time_ms;
@@ -130,7 +134,7 @@ impl PluginUse {
         }
     }
 
-    /// What came after `earlier`, without what is of one job only.
+    /// The usage after `earlier`, without what is of one job only.
     #[must_use]
     pub fn since(&self, earlier: &Self) -> Self {
         Self {

@@ -1,5 +1,5 @@
-//! `stream_settings`: the types, and the one JSON Schema that validates, completes and documents
-//! them.
+//! Settings of a video's processing (`stream_settings`): the types, and the one JSON Schema that
+//! validates, completes and documents them.
 //!
 //! Guarantees: objects are closed (an unknown key is refused by its path); a [`StreamSettings`]
 //! that exists was valid against the schema that made it; completing and merging never touch a key
@@ -16,97 +16,131 @@ pub use self::schema::unknown_key;
 use self::schema::{document, lay_over, router_name, with_defaults};
 use crate::{Error, ObjectType, Region, Result};
 
-/// How one object type is tracked and reported. The schema's descriptions say what each key means.
+/// Settings of one object type: how it is tracked, filtered and reported.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DetectorSettings {
-    /// Pixels, of the longer side; 0 is no limit.
+    /// Pixels of the longer side above which nothing is reported; 0 is no limit.
     pub filter_max_size: u32,
-    /// 0..=1
+    /// Quality below which nothing is reported, 0..=1.
     #[serde(with = "number")]
     pub filter_min_quality: f64,
-    /// Pixels, of the shorter side.
+    /// Pixels of the shorter side below which nothing is reported.
     pub filter_min_size: u32,
+    /// Full frames are cropped to `rot`.
     pub fullframe_crop_rot: bool,
+    /// Full frames are PNG instead of JPEG.
     pub fullframe_use_png: bool,
     /// 0..=100
     pub jpeg_quality: u8,
+    /// One object for each track, at its end; otherwise realtime shots, too.
     pub overall_only: bool,
+    /// A delivery at the end of a track carries the best shot's full frame.
     pub post_best_track_frame: bool,
+    /// A delivery at the end of a track carries the best shot's crop, aligned.
     pub post_best_track_normalize: bool,
+    /// A delivery at the end of a track carries the track's first frame.
     pub post_first_track_frame: bool,
+    /// A delivery at the end of a track carries the track's last frame.
     pub post_last_track_frame: bool,
+    /// Realtime: the best shot of every interval, even if an earlier one was better.
     pub realtime_post_every_interval: bool,
+    /// Realtime: a track's first shot that passes the filters, at once.
     pub realtime_post_first_immediately: bool,
-    /// Seconds.
+    /// Realtime: seconds of which the best shot is chosen.
     #[serde(with = "number")]
     pub realtime_post_interval: f64,
+    /// Region of interest: only objects with the box's centre in it are reported. `None` is
+    /// everywhere.
     #[serde(with = "region_text")]
     pub roi: Option<Region>,
+    /// Gaps of a track are filled with boxes between those around them.
     pub track_interpolate_bboxes: bool,
-    /// 0 is no limit.
+    /// Frames after which a track is ended and a new one begins; 0 is no limit.
     pub track_max_duration_frames: u64,
-    /// Seconds of stream time.
+    /// Seconds of stream time without a detection after which a track ends.
     #[serde(with = "number")]
     pub track_miss_interval: f64,
-    /// 0..=1
+    /// Intersection over union from which boxes of successive frames are one track, 0..=1.
     #[serde(with = "number")]
     pub track_overlap_threshold: f64,
+    /// Deliveries carry the track's boxes; needs `track_max_duration_frames`.
     pub track_send_history: bool,
+    /// Name of the tracker plugin.
     pub tracker_type: String,
-    /// Cosine similarity, 0..=1.
+    /// Cosine similarity from which appearance descriptors match, 0..=1.
     #[serde(with = "number")]
     pub track_deep_sort_matching_threshold: f64,
+    /// Tracks that the tracker did not confirm are not reported.
     pub track_deep_sort_filter_unconfirmed_tracks: bool,
+    /// Frames below which a track is not reported.
     pub filter_track_min_duration_frames: u64,
 }
 
 /// EXIF orientations 1 to 8, applied after decoding.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum VideoTransform {
+    /// 1
     #[default]
     #[serde(rename = "")]
     None,
+    /// 2: left and right change places.
     FlipHorizontal,
+    /// 3
     Rotate180,
+    /// 4: top and bottom change places.
     FlipVertical,
+    /// 5: mirrored at the diagonal from top left to bottom right.
     Transpose,
-    /// Clockwise.
+    /// 6: clockwise.
     Rotate90,
+    /// 7: mirrored at the diagonal from top right to bottom left.
     Transverse,
-    /// Clockwise, that is 90 degrees counter-clockwise.
+    /// 8: clockwise, that is 90 degrees counter-clockwise.
     Rotate270,
 }
 
-/// How a video is processed.
+/// Settings of a video's processing. A value was valid against the [`SettingsSchema`] that made it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StreamSettings {
     /// `None` is off.
     pub detectors: BTreeMap<ObjectType, Option<DetectorSettings>>,
+    /// Every frame is processed, however late it is.
     pub disable_drops: bool,
+    /// FFmpeg's name of the container; empty where it is recognised.
     pub ffmpeg_format: String,
-    /// `key=value` each.
+    /// FFmpeg input options, `key=value` each.
     pub ffmpeg_params: Vec<String>,
-    /// 0..=1; 0 is off.
+    /// Share of motion below which a frame is static, 0..=1; 0 is off.
     #[serde(with = "number")]
     pub imotion_threshold: f64,
-    /// Times real time; below 0 as fast as possible.
+    /// Multiple of real time at which the source is read; below 0 as fast as possible.
     #[serde(with = "number")]
     pub play_speed: f64,
+    /// Region of tracking, which detectors are shown; `None` is the whole frame.
     #[serde(with = "region_text")]
     pub rot: Option<Region>,
+    /// Milliseconds for one attempt of a delivery; 0 is the default.
     pub router_timeout_ms: u64,
+    /// A router's certificate has to be valid.
     pub router_verify_ssl: bool,
-    /// Seconds added to stream time.
+    /// Unix time in seconds, added to stream time.
     pub start_stream_timestamp: i64,
+    /// Names of filter plugins that are shown detections before tracking, separated by commas.
     pub stream_data_filter: String,
+    /// Timestamps are stream time plus `start_stream_timestamp`, instead of the wall clock.
     pub use_stream_timestamp: bool,
+    /// Applied to every frame after decoding.
     pub video_transform: VideoTransform,
+    /// What a URL streams is kept as the video's source file.
     pub enable_recorder: bool,
+    /// Never on: there is no liveness detector.
     pub enable_liveness: bool,
+    /// Audio is kept, too, with `enable_recorder`.
     pub record_audio: bool,
+    /// The wall clock is taken from an RTSP source.
     pub use_rtsp_time: bool,
-    /// The router plugin that objects are posted by: an extension of the vendor's schema, as is the
-    /// next.
+    /// Name of the router plugin that encodes deliveries: an extension of the vendor's schema, as
+    /// is the next.
     #[serde(default = "default_router", skip_serializing_if = "is_default_router")]
     pub router: String,
     /// Settings of plugins, by their names.
@@ -114,8 +148,8 @@ pub struct StreamSettings {
     pub plugins: BTreeMap<String, Value>,
 }
 
-/// The router plugin that ships. Its name is not written where it is the one: clients of the
-/// vendor's do not know the key.
+/// The router plugin that ships. Its name is not written, since the vendor's clients do not know
+/// the key.
 const DEFAULT_ROUTER: &str = "http";
 
 fn default_router() -> String {
@@ -206,6 +240,10 @@ impl SettingsSchema {
     /// `object_types`: what installed detectors find; face, body and car are always part of the
     /// schema. `trackers`: the names that `tracker_type` may have; `filters`: those for
     /// `stream_data_filter`. `router` may be the one that ships.
+    ///
+    /// # Errors
+    /// `Internal` where this makes no JSON Schema, which would be a fault of this module; so for
+    /// the next two.
     pub fn new(object_types: &[ObjectType], trackers: &[String], filters: &[String]) -> Result<Self> {
         let document = document(object_types, trackers);
         let validator = validator(&document).map_err(Error::internal)?;
@@ -230,9 +268,8 @@ impl SettingsSchema {
         Ok(self)
     }
 
-    /// Lets the settings hold those of these plugins, by name and JSON Schema. A schema that only
-    /// its plugin understands is one of any object here, and compared with the plugin when the job
-    /// begins.
+    /// Lets the settings hold those of these plugins, by name and JSON Schema. Where a schema does
+    /// not compile by itself, any object is valid here; the plugin checks it when the job begins.
     pub fn with_plugins(mut self, plugins: &[(String, Value)]) -> Result<Self> {
         let mut properties = Map::new();
         for (name, schema) in plugins {
@@ -258,7 +295,7 @@ impl SettingsSchema {
         Ok(self)
     }
 
-    /// Asks `check`, too, whether settings that fit the schema can be carried out.
+    /// Settings that fit the schema have to pass `check`, too.
     pub fn checked_by(self, check: fn(&StreamSettings) -> Result<()>) -> Self {
         Self { check, ..self }
     }
@@ -269,6 +306,10 @@ impl SettingsSchema {
     }
 
     /// Settings from what a client sent with a new video; what it left out takes its default.
+    ///
+    /// # Errors
+    /// `BadParam` with the path of the offending key, from `stream_settings` on; so for
+    /// [`SettingsSchema::merge`].
     pub fn complete(&self, sent: Option<&Value>) -> Result<StreamSettings> {
         let empty = Value::Object(Map::new());
         let sent = sent.unwrap_or(&empty);
@@ -349,7 +390,7 @@ impl SettingsSchema {
     }
 }
 
-/// A message that quotes what a client sent stays readable.
+/// Cuts a message that quotes what a client sent to a readable length.
 fn shortened(text: &str) -> String {
     const MOST: usize = 300;
     match text.char_indices().nth(MOST) {

@@ -1,4 +1,4 @@
-//! An archive record and the life of its job.
+//! Archive records, and the status of the job of each.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -7,11 +7,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Error, ObjectType, PluginUse, Result, Stage, StreamSettings, VideoId};
 
-/// Where a video's job stands. Spelled as the API spells it.
+/// Status of a video's job, which records and API spell alike.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum VideoStatus {
-    /// There is a record, and no job was ever asked for.
+    /// New: no job was ever asked for.
     #[default]
     WaitingForSync,
     /// Ready, or stopped by the user.
@@ -20,6 +20,7 @@ pub enum VideoStatus {
     Awaiting,
     /// Taken out of the queue; no frame is through yet.
     Starting,
+    /// Frames come through.
     #[serde(rename = "INPROGRESS")]
     InProgress,
     /// The end of the source was reached.
@@ -52,17 +53,8 @@ impl fmt::Display for VideoStatus {
     }
 }
 
-/// The colour that a status is shown in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Light {
-    Green,
-    Yellow,
-    Red,
-    Gray,
-}
-
 impl VideoStatus {
+    /// All of them, in the order in which the API documents them.
     pub const ALL: [Self; 10] = [
         Self::WaitingForSync,
         Self::Disabled,
@@ -102,51 +94,28 @@ impl VideoStatus {
     pub fn is_enabled(self) -> bool {
         self.is_queued() || self.is_active()
     }
+
+    /// A job waits.
     pub fn is_queued(self) -> bool {
         self == Self::Awaiting
     }
+
+    /// A job runs.
     pub fn is_active(self) -> bool {
         matches!(self, Self::Starting | Self::InProgress)
     }
-
-    fn light(self) -> Light {
-        match self {
-            Self::InProgress | Self::Completed => Light::Green,
-            Self::Awaiting | Self::Starting => Light::Yellow,
-            Self::Disabled => Light::Gray,
-            Self::WaitingForSync | Self::Interrupted | Self::NotStarted | Self::Misconfigured | Self::NoSource => {
-                Light::Red
-            }
-        }
-    }
-
-    fn description(self) -> &'static str {
-        match self {
-            Self::WaitingForSync => "Videomanager job is missing. Wait for synchronization.",
-            Self::Disabled => "Video processing is disabled",
-            Self::Awaiting => "Video is waiting for processing",
-            Self::Starting => "Video processing is starting",
-            Self::InProgress => "Everything is OK",
-            Self::Completed => "Video processing is done",
-            Self::Interrupted => "Video processing was interrupted",
-            Self::NotStarted => "Video processing could not be started",
-            Self::Misconfigured => "Video processing settings cannot be carried out",
-            Self::NoSource => "Video has no source",
-        }
-    }
 }
 
-/// What became of the objects of one type on their way to the router: together, all that there are.
+/// Objects of one type by the state of their delivery. The first three together are all objects.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
-    /// Accepted.
+    /// Accepted by the router.
     pub posted: u64,
-    /// Refused, or given up: only a user has them tried again.
+    /// Refused, or given up: not tried again unless a user asks for it.
     pub failed: u64,
-    /// Not accepted yet, whether they were tried or not.
+    /// Not accepted yet, tried or not.
     pub not_posted: u64,
-    /// Those of `not_posted` that were tried, and will be again. An extension of the vendor's, left
-    /// out where there are none.
+    /// Those of `not_posted` that were tried, and will be again. Not written where it is 0.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub retrying: u64,
 }
@@ -155,109 +124,88 @@ fn is_zero(count: &u64) -> bool {
     *count == 0
 }
 
-/// Figures of a job, as `health_status.statistic` shows them.
+/// Counters of a job.
+// The keys are those of FindFace's `health_status.statistic`. They stay here, and not in host/api,
+// since `video.json` holds them since release 0.1, and a record is rewritten as it was read.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Statistic {
     /// Seconds of media.
     pub processed_duration: f64,
+    /// Those of the faces in `objects`, which `host/api` fills in; elsewhere as they were read.
     pub faces_posted: u64,
+    /// As `faces_posted`.
     pub faces_failed: u64,
+    /// As `faces_posted`.
     pub faces_not_posted: u64,
-    /// Frames a second over the whole job, its queueing aside.
+    /// Frames per second over the whole job, without its time in the queue.
     pub processing_fps: f64,
+    /// Frames that came too late, with `disable_drops` off.
     pub frames_dropped: u64,
+    /// Frames that the detectors were shown.
     pub frames_processed: u64,
+    /// Frames that they were not shown, since too little moved in them.
     pub frames_imotion_skipped: u64,
+    /// Errors that the decoder recovered from.
     pub decoding_soft_errors: u64,
+    /// Pixels, after `video_transform`; 0 before the source is open.
     pub frame_width: u32,
+    /// As `frame_width`.
     pub frame_height: u32,
     /// Stream time of the last frame, in seconds.
     pub last_stream_timestamp: f64,
+    /// Deliveries by object type: empty in a stored record, filled in when it is shown.
     pub objects: BTreeMap<ObjectType, Counts>,
+    /// Always empty: a key of FindFace's.
     pub extractors: serde_json::Map<String, serde_json::Value>,
+    /// How often a server began with this job: once, and once more after each crash or stop.
     pub job_starts: u32,
-    /// By the plugin's name.
+    /// What each plugin cost, by its name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub plugins: BTreeMap<String, PluginUse>,
-    /// Seconds that the job's own threads took of the CPU.
+    /// Seconds of CPU time of the job's own threads; see [`CpuMeter`](crate::CpuMeter).
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub cpu_seconds: BTreeMap<Stage, f64>,
-}
-
-impl Statistic {
-    /// Says what became of the objects, in `objects` and in the fields that only faces have.
-    pub fn set_deliveries(&mut self, objects: BTreeMap<ObjectType, Counts>) {
-        let Counts { posted, failed, not_posted, retrying: _ } =
-            objects.get(&ObjectType::face()).copied().unwrap_or_default();
-        (self.faces_posted, self.faces_failed, self.faces_not_posted) = (posted, failed, not_posted);
-        self.objects = objects;
-    }
-}
-
-/// `health_status`, as the API shows it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct HealthStatus {
-    pub enabled: bool,
-    pub status: VideoStatus,
-    pub msg: String,
-    /// Empty before the first job.
-    #[serde(with = "statistic_or_empty")]
-    pub statistic: Option<Statistic>,
-    pub code: Light,
-    pub code_desc: String,
-}
-
-mod statistic_or_empty {
-    use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
-    use serde_json::{Map, Value};
-
-    use super::Statistic;
-
-    pub(super) fn serialize<S: Serializer>(value: &Option<Statistic>, serializer: S) -> Result<S::Ok, S::Error> {
-        match value {
-            Some(statistic) => statistic.serialize(serializer),
-            None => Map::new().serialize(serializer),
-        }
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Statistic>, D::Error> {
-        let map = Map::<String, Value>::deserialize(deserializer)?;
-        if map.is_empty() {
-            Ok(None)
-        } else {
-            serde_json::from_value(Value::Object(map)).map(Some).map_err(D::Error::custom)
-        }
-    }
 }
 
 /// A video as the archive keeps it (`video.json`). Flags of the API that follow from `status` are
 /// not stored.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct VideoRecord {
+    /// Unique in the archive, for all time.
     pub id: VideoId,
+    /// 1..=256 characters.
     pub name: Option<String>,
+    /// One of the operator's groups.
     pub camera_group: i64,
+    /// One of the operator's cameras.
     pub camera: Option<i64>,
+    /// Without a meaning to the server.
     pub case: Option<i64>,
+    /// Where the source is streamed from; an uploaded file goes before it.
     pub url: Option<String>,
+    /// Where objects are delivered to; `None` delivers none.
     pub router_url: Option<String>,
+    /// Of the next job: each job keeps those that it runs by.
     pub stream_settings: StreamSettings,
+    /// When the record was made.
     pub created_date: Timestamp,
 
     /// Bytes of the uploaded file; `None` without one.
     pub file_size: Option<u64>,
-    /// Of the uploaded file, in hexadecimal digits; `None` without one, and for one that release
-    /// 0.1 took.
+    /// Of the uploaded file, in hexadecimal digits; `None` without one, and where release 0.1
+    /// stored it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source_sha256: Option<String>,
-    /// Seconds.
+    /// Seconds; `None` before the first job.
     pub source_len: Option<f64>,
+    /// Pixels, after `video_transform`; `None` before the first job.
     pub frame_width: Option<u32>,
+    /// As `frame_width`.
     pub frame_height: Option<u32>,
 
+    /// Of the last job; changed by [`VideoRecord::move_to`].
     pub status: VideoStatus,
-    /// Since when it waits in the queue, which is in this order; `None` for a video that does not
-    /// wait.
+    /// When it was queued; the queue is in this order. `None` for a video that is not queued.
     pub queued_date: Option<Timestamp>,
     /// The last job reached its end, good or bad.
     pub finished: bool,
@@ -265,16 +213,19 @@ pub struct VideoRecord {
     pub error: Option<String>,
     /// The number of the last job, 0 before the first.
     pub job: u32,
+    /// When the last job began; `None` while it is queued.
     pub processing_start_date: Option<Timestamp>,
+    /// Counters of the last job; `None` before the first.
     pub statistic: Option<Statistic>,
     /// Objects that the last job made, by type.
     pub counts: BTreeMap<ObjectType, u64>,
-    /// How many identities these are, by type; none before the job's end.
+    /// Identities among these objects, by type; none before the job's end.
     #[serde(default)]
     pub clusters: BTreeMap<ObjectType, u64>,
 }
 
 impl VideoRecord {
+    /// A video that was never processed, without a source.
     pub fn new(
         id: VideoId,
         camera_group: i64,
@@ -309,6 +260,7 @@ impl VideoRecord {
         }
     }
 
+    /// A job could find frames: there is a file or a URL.
     pub fn has_source(&self) -> bool {
         self.file_size.is_some() || self.url.is_some()
     }
@@ -323,25 +275,6 @@ impl VideoRecord {
         }
         self.status = to;
         Ok(())
-    }
-
-    /// What the API shows. A running or finished job that could not deliver turns yellow, whether
-    /// it is tried again or not.
-    pub fn health_status(&self) -> HealthStatus {
-        let undelivered =
-            self.statistic.as_ref().is_some_and(|s| s.objects.values().any(|c| c.failed + c.retrying > 0));
-        let (code, code_desc) = match self.status.light() {
-            Light::Green if undelivered => (Light::Yellow, "Some objects could not be delivered to the router"),
-            light => (light, self.status.description()),
-        };
-        HealthStatus {
-            enabled: self.status.is_enabled(),
-            status: self.status,
-            msg: self.error.clone().unwrap_or_default(),
-            statistic: self.statistic.clone(),
-            code,
-            code_desc: code_desc.into(),
-        }
     }
 }
 
@@ -391,35 +324,5 @@ mod tests {
             video.move_to(to).unwrap();
         }
         assert!(video.move_to(VideoStatus::NotStarted).is_err());
-    }
-
-    #[test]
-    fn counting_faces_keeps_the_old_fields_in_step() {
-        let mut statistic = Statistic::default();
-        let counts = |posted, failed| Counts { posted, failed, ..Counts::default() };
-        statistic.set_deliveries([(ObjectType::face(), counts(1, 0)), (ObjectType::car(), counts(0, 1))].into());
-        assert_eq!((statistic.faces_posted, statistic.faces_failed), (1, 0));
-        assert_eq!(statistic.objects[&ObjectType::car()].failed, 1);
-    }
-
-    #[test]
-    fn what_was_tried_and_not_accepted_turns_the_light_yellow_and_is_no_failure_yet() {
-        let settings = crate::SettingsSchema::new(&[], &["simple_iou".into()], &[]).unwrap().complete(None).unwrap();
-        let mut video = VideoRecord::new(VideoId(1), 1, None, settings, Timestamp::UNIX_EPOCH);
-        video.status = VideoStatus::Completed;
-        let light = |video: &mut VideoRecord, counts: Counts| {
-            video.statistic.get_or_insert_default().set_deliveries([(ObjectType::face(), counts)].into());
-            (video.health_status().code, serde_json::to_value(counts).unwrap())
-        };
-        let waiting = Counts { posted: 1, not_posted: 2, ..Counts::default() };
-        assert_eq!(
-            light(&mut video, waiting),
-            (Light::Green, serde_json::json!({"posted": 1, "failed": 0, "not_posted": 2}))
-        );
-        let tried = Counts { retrying: 1, ..waiting };
-        let shown = serde_json::json!({"posted": 1, "failed": 0, "not_posted": 2, "retrying": 1});
-        assert_eq!(light(&mut video, tried), (Light::Yellow, shown));
-        assert_eq!(video.statistic.as_ref().map(|s| (s.faces_failed, s.faces_not_posted)), Some((0, 2)));
-        assert_eq!(light(&mut video, Counts { failed: 1, ..Counts::default() }).0, Light::Yellow);
     }
 }

@@ -1,5 +1,7 @@
 //! Error of a call to a detector or an embedder.
 
+use ocellus_core::{Error, ErrorKind};
+
 /// Why a detector or an embedder did not process a picture: it was made for another input, or the
 /// network failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -17,5 +19,11 @@ impl DetectError {
     /// Name of the detector or embedder.
     pub fn detector(&self) -> &str {
         &self.detector
+    }
+}
+
+impl From<DetectError> for Error {
+    fn from(error: DetectError) -> Self {
+        Self::new(ErrorKind::Internal, format!("The detector {} failed.", error.detector)).because(error)
     }
 }

@@ -177,9 +177,11 @@ impl From<MediaError> for ocellus_core::Error {
         let kind = match &error {
             MediaError::Internal(_) => ErrorKind::Internal,
             MediaError::Interrupted => ErrorKind::Unavailable,
-            MediaError::Refused { .. } | MediaError::OutsideFrame => ErrorKind::BadParam,
-            // A sound request, about a source that cannot serve it.
-            MediaError::NotFound(_)
+            // A sound request, about a source that cannot serve it: what a request itself asks of
+            // the source was checked when it came.
+            MediaError::Refused { .. }
+            | MediaError::OutsideFrame
+            | MediaError::NotFound(_)
             | MediaError::Unreachable(_)
             | MediaError::Stalled
             | MediaError::NotAVideo(_)

@@ -7,7 +7,7 @@
 use ocellus_core::{Error, ErrorKind, Result};
 use ocellus_media::{Decoder, Frame, Input, Interrupt};
 
-use crate::source::{Place, public};
+use crate::source::Place;
 
 /// Frames ahead up to which the reader decodes instead of seeking.
 const NEAR: u64 = 50;
@@ -59,7 +59,7 @@ impl FrameReader {
                 Some(last) if last.index() > place.index => self.close(),
                 _ => {}
             }
-            self.last = self.decoder()?.next_frame().map_err(public)?;
+            self.last = self.decoder()?.next_frame()?;
             if self.last.is_none() {
                 self.close();
                 return Err(Error::new(
@@ -88,7 +88,7 @@ impl FrameReader {
     fn decoder(&mut self) -> Result<&mut Decoder> {
         let decoder = match self.decoder.take() {
             Some(decoder) => decoder,
-            None => Decoder::open(&self.input, &self.interrupt).map_err(public)?,
+            None => Decoder::open(&self.input, &self.interrupt)?,
         };
         Ok(self.decoder.insert(decoder))
     }

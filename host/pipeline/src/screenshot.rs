@@ -3,8 +3,6 @@
 use ocellus_core::{Error, Result, StreamSettings};
 use ocellus_media::{Decoder, Frame, Input, Interrupt};
 
-use crate::source::public;
-
 /// Seconds from the start at which the screenshot is taken, since many videos begin black; a tenth
 /// of the duration of videos shorter than ten times this.
 const OFFSET: f64 = 1.0;
@@ -45,19 +43,19 @@ pub(crate) fn take(
         .flatten()
         .fold(1.0_f32, f32::min);
     let max_side = (scale < 1.0).then(|| (shown.width().max(shown.height()) * scale).round().max(1.0) as u32);
-    frame.jpeg(region, max_side, query.quality.unwrap_or(90)).map_err(Error::internal)
+    Ok(frame.jpeg(region, max_side, query.quality.unwrap_or(90))?)
 }
 
 fn representative(input: &Input, interrupt: &Interrupt) -> Result<Frame> {
-    let open = || Decoder::open(input, interrupt).map_err(public);
+    let open = || Decoder::open(input, interrupt);
     let mut decoder = open()?;
     let at = decoder.info().duration.map_or(0.0, |d| (d / 10.0).min(OFFSET));
     if at > 0.0 && decoder.seek(at).is_err() {
         // Some sources cannot seek, and leave the decoder somewhere else.
         decoder = open()?;
     }
-    match decoder.next_frame().map_err(public)? {
+    match decoder.next_frame()? {
         Some(frame) => Ok(frame),
-        None => open()?.next_frame().map_err(public)?.ok_or_else(|| Error::not_found("Frame")),
+        None => open()?.next_frame()?.ok_or_else(|| Error::not_found("Frame")),
     }
 }

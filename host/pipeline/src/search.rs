@@ -16,8 +16,6 @@ use crate::{
 
 /// The least score of a detection to search for.
 const MIN_SCORE: f32 = 0.5;
-/// The most pixels of a picture: more than any camera has.
-const MAX_PIXELS: u64 = 100_000_000;
 /// The `param` of errors about the picture.
 const BODY: &str = "body";
 
@@ -75,8 +73,8 @@ pub(crate) fn embed(
         return Err(Error::bad_param("type", format!("No detector for {wanted} is installed.")));
     }
     for detector in detectors {
-        let input = Scaler::new().input(&frame, &detector.input(frame.size()), None).map_err(Error::internal)?;
-        detections.extend(detector.detect(vec![input]).map_err(Error::internal)?.into_iter().flatten());
+        let input = Scaler::new().input(&frame, &detector.input(frame.size()), None)?;
+        detections.extend(detector.detect(vec![input])?.into_iter().flatten());
     }
     detections.retain(|d| d.score >= MIN_SCORE && types.contains(&d.object_type));
     // By type, those of highest quality first, and of equals the largest.
@@ -126,21 +124,17 @@ impl Target {
 }
 
 fn decode(picture: Arc<[u8]>) -> Result<Frame> {
-    let unreadable = |error: MediaError| Error::bad_param(BODY, "This is no picture that can be read.").because(error);
+    let unreadable = |error: MediaError| match (&error, error.to_string()) {
+        (MediaError::TooLarge { .. }, sentence) => Error::bad_param(BODY, sentence),
+        (MediaError::UnsupportedCodec { codec, .. }, _) => {
+            Error::bad_param(BODY, format!("Pictures of the kind {codec} are not supported."))
+        }
+        (MediaError::Internal(_), _) => error.into(),
+        _ => Error::bad_param(BODY, "This is no picture that can be read.").because(error),
+    };
     let input = Input { threads: 1, ..Input::new(Location::Memory(picture)) };
-    let mut decoder = Decoder::open(&input, &Interrupt::new()).map_err(unreadable)?;
-    let size = decoder.info().size;
-    if u64::from(size.width) * u64::from(size.height) > MAX_PIXELS {
-        let at_most = MAX_PIXELS / 1_000_000;
-        return Err(Error::bad_param(
-            BODY,
-            format!("The picture has {}x{} pixels; at most {at_most} million can be read.", size.width, size.height),
-        ));
-    }
-    decoder
-        .next_frame()
-        .map_err(unreadable)?
-        .ok_or_else(|| Error::bad_param(BODY, "This is no picture that can be read."))
+    let frame = Decoder::open(&input, &Interrupt::new()).and_then(|mut decoder| decoder.next_frame());
+    frame.map_err(unreadable)?.ok_or_else(|| Error::bad_param(BODY, "This is no picture that can be read."))
 }
 
 fn similarity(distance: f32, same: f32) -> f32 {

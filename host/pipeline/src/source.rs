@@ -26,11 +26,6 @@ impl From<&ShotSummary> for Place {
     }
 }
 
-/// An error of decoding, with the sentence that its user may read.
-pub(crate) fn public(error: MediaError) -> Error {
-    Error::new(ErrorKind::BadParam, error.to_string()).because(error)
-}
-
 /// The source of a video; `network` restricts where a URL may lead.
 pub(crate) fn input(archive: &Archive, video: &VideoRecord, network: &NetworkPolicy) -> Result<Input> {
     let location = match (&video.url, video.file_size) {
@@ -89,17 +84,17 @@ pub(crate) fn skip_to(
             return Ok(frames);
         }
         if interrupt.is_raised() {
-            return Err(public(MediaError::Interrupted));
+            return Err(MediaError::Interrupted.into());
         }
         debug!(frame = last.index, "frame {} is not found where it was, decoding from the beginning", last.index);
-        *decoder = Decoder::open(input, interrupt).map_err(public)?;
+        *decoder = Decoder::open(input, interrupt)?;
     }
     let mut frames = Vec::new();
     loop {
-        let Some(frame) = decoder.next_frame().map_err(public)? else {
+        let Some(frame) = decoder.next_frame()? else {
             let reason =
                 format!("The video's source is shorter than when processing began: it ends at frame {}.", frames.len());
-            return Err(Error::new(ErrorKind::BadParam, reason));
+            return Err(Error::new(ErrorKind::Conflict, reason));
         };
         let index = frame.index();
         if known.iter().any(|place| place.index == index) {

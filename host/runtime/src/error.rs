@@ -2,6 +2,8 @@
 
 use std::{io, path::PathBuf, time::Duration};
 
+use ocellus_core::{Error, ErrorKind};
+
 use crate::{Digest, Kind};
 
 /// The contract line that this server speaks.
@@ -307,5 +309,42 @@ impl PluginError {
             Self::Fault { fault, .. } => Some(fault),
             _ => None,
         }
+    }
+}
+
+impl From<PluginError> for Error {
+    fn from(error: PluginError) -> Self {
+        let sentence = error.to_string();
+        let refusal = match &error {
+            PluginError::Settings { plugin, path, .. } => {
+                let dot = if path.is_empty() { "" } else { "." };
+                Self::bad_param(format!("stream_settings.plugins.{plugin}{dot}{path}"), sentence)
+            }
+            // A sound request, about a plugin that cannot serve it.
+            PluginError::Unknown { .. } | PluginError::Fault { .. } | PluginError::Evicted { .. } => {
+                Self::new(ErrorKind::Conflict, sentence)
+            }
+        };
+        refusal.because(error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_are_the_mistake_of_a_request_and_faults_are_not() {
+        let settings = |path: &str| {
+            let (plugin, reason) = ("size".to_owned(), "too large".to_owned());
+            Error::from(PluginError::Settings { plugin, path: path.to_owned(), reason })
+        };
+        assert_eq!(settings("min").kind(), ErrorKind::BadParam);
+        assert_eq!(settings("min").param(), Some("stream_settings.plugins.size.min"));
+        assert_eq!(settings("").param(), Some("stream_settings.plugins.size"));
+        let unknown = PluginError::Unknown { kind: Kind::Filter, name: "size".into(), installed: Vec::new() };
+        let error = Error::from(unknown.clone());
+        assert_eq!((error.kind(), error.param()), (ErrorKind::Conflict, None));
+        assert_eq!((error.public(), error.to_string()), (&*unknown.to_string(), unknown.to_string()));
     }
 }

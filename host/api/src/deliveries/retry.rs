@@ -41,7 +41,7 @@ pub(crate) async fn one(
 /// They go to the `router_url` that the video has now.
 #[utoipa::path(
     post, path = "/videos/{id}/deliveries/retry/", tag = "deliveries", operation_id = "retryDeliveries",
-    params(("id" = u64, Path, description = "Video archive ID.")),
+    params(VideoPath),
     responses((status = 200, description = "How many there are.", body = Retried), Unauthorized, NotFound),
 )]
 pub(crate) async fn all(State(api): State<Arc<Api>>, VideoPath(video): VideoPath) -> Result<Json<Retried>, ApiError> {

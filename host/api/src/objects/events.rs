@@ -3,14 +3,14 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use axum::{Json, extract::State, http::Uri};
+use axum::{Json, extract::State};
 use ocellus_core::{
     BestShotType, Error, ObjectId, ObjectRecord, ObjectType, Region, Result, StreamSettings, VideoId, VideoRecord,
 };
 use ocellus_pipeline::settings_of;
 use ocellus_store::ObjectQuery;
 use serde::Serialize;
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 use super::{list, shape::rounded};
 use crate::{
@@ -18,7 +18,7 @@ use crate::{
     base_url::BaseUrl,
     blocking,
     error::{ApiError, BadParam, Unauthorized},
-    page::{self, PageJson},
+    page::{ListRequest, PageJson, PageQuery},
     query::Query,
     time,
 };
@@ -160,70 +160,57 @@ impl EventJson {
 /// know those.
 #[utoipa::path(
     get, path = "/events/faces/", tag = "objects", operation_id = "listFaceEvents",
-    params(
-        ("video_archive" = u64, Query, description = "Video archive ID."),
-        ("limit" = Option<u32>, Query, minimum = 1, maximum = 1000, description = "Items for each page, 10 without it."),
-        ("page" = Option<String>, Query, description = "Where the page begins: taken from next_page or prev_page."),
-    ),
+    params(EventsQuery, PageQuery),
     responses((status = 200, description = "A page of events.", body = PageJson<EventJson>), BadParam, Unauthorized),
 )]
-pub(crate) async fn faces(
-    api: State<Arc<Api>>,
-    query: Query,
-    base: BaseUrl,
-    uri: Uri,
-) -> Result<Json<PageJson<EventJson>>, ApiError> {
-    events(&api, ObjectType::face(), &query, &base, &uri).await
+pub(crate) async fn faces(api: State<Arc<Api>>, request: ListRequest) -> Result<Json<PageJson<EventJson>>, ApiError> {
+    events(&api, ObjectType::face(), request).await
 }
 
 /// The bodies of a video as events.
 #[utoipa::path(
     get, path = "/events/bodies/", tag = "objects", operation_id = "listBodyEvents",
-    params(
-        ("video_archive" = u64, Query, description = "Video archive ID."),
-        ("limit" = Option<u32>, Query, minimum = 1, maximum = 1000, description = "Items for each page, 10 without it."),
-        ("page" = Option<String>, Query, description = "Where the page begins: taken from next_page or prev_page."),
-    ),
+    params(EventsQuery, PageQuery),
     responses((status = 200, description = "A page of events.", body = PageJson<EventJson>), BadParam, Unauthorized),
 )]
-pub(crate) async fn bodies(
-    api: State<Arc<Api>>,
-    query: Query,
-    base: BaseUrl,
-    uri: Uri,
-) -> Result<Json<PageJson<EventJson>>, ApiError> {
-    events(&api, ObjectType::body(), &query, &base, &uri).await
+pub(crate) async fn bodies(api: State<Arc<Api>>, request: ListRequest) -> Result<Json<PageJson<EventJson>>, ApiError> {
+    events(&api, ObjectType::body(), request).await
 }
 
 /// The cars of a video as events.
 #[utoipa::path(
     get, path = "/events/cars/", tag = "objects", operation_id = "listCarEvents",
-    params(
-        ("video_archive" = u64, Query, description = "Video archive ID."),
-        ("limit" = Option<u32>, Query, minimum = 1, maximum = 1000, description = "Items for each page, 10 without it."),
-        ("page" = Option<String>, Query, description = "Where the page begins: taken from next_page or prev_page."),
-    ),
+    params(EventsQuery, PageQuery),
     responses((status = 200, description = "A page of events.", body = PageJson<EventJson>), BadParam, Unauthorized),
 )]
-pub(crate) async fn cars(
-    api: State<Arc<Api>>,
-    query: Query,
-    base: BaseUrl,
-    uri: Uri,
-) -> Result<Json<PageJson<EventJson>>, ApiError> {
-    events(&api, ObjectType::car(), &query, &base, &uri).await
+pub(crate) async fn cars(api: State<Arc<Api>>, request: ListRequest) -> Result<Json<PageJson<EventJson>>, ApiError> {
+    events(&api, ObjectType::car(), request).await
+}
+
+/// The video that events are of.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+struct EventsQuery {
+    /// Video archive ID.
+    #[param(value_type = u64)]
+    video_archive: VideoId,
+}
+
+impl EventsQuery {
+    fn read(query: &Query) -> Result<Self> {
+        let video = query.integer(VIDEO)?.map(VideoId);
+        Ok(Self { video_archive: video.ok_or_else(|| Error::bad_param(VIDEO, "This parameter is required."))? })
+    }
 }
 
 async fn events(
     api: &Api,
     object_type: ObjectType,
-    query: &Query,
-    base: &BaseUrl,
-    uri: &Uri,
+    request: ListRequest,
 ) -> Result<Json<PageJson<EventJson>>, ApiError> {
-    let video =
-        query.integer(VIDEO)?.map(VideoId).ok_or_else(|| Error::bad_param(VIDEO, "This parameter is required."))?;
-    let wanted = ObjectQuery { limit: page::limit(query)?, cursor: page::cursor(query)?, types: vec![object_type] };
+    let EventsQuery { video_archive: video } = EventsQuery::read(&request.query)?;
+    let PageQuery { limit, cursor } = request.page()?;
+    let wanted = ObjectQuery { limit, cursor, types: vec![object_type] };
     let archive = api.engine.archive().clone();
     let (from, found) = blocking(move || {
         let unknown = || Error::bad_param(VIDEO, format!("Invalid pk \"{video}\" - object does not exist."));
@@ -233,5 +220,5 @@ async fn events(
         Ok((From { video: record, settings }, list::page_of(&archive, video, &wanted)?))
     })
     .await?;
-    Ok(Json(PageJson::new(found, base, uri, query, |object| EventJson::new(object, &from, base))))
+    Ok(request.answer(found, |object, base| EventJson::new(object, &from, base)))
 }

@@ -2,17 +2,16 @@
 
 use std::sync::Arc;
 
-use axum::{Json, extract::State, http::Uri};
+use axum::{Json, extract::State};
 use ocellus_core::{Error, ObjectId, ObjectRecord, ObjectType, Result, VideoId};
 use ocellus_store::{Archive, ObjectQuery, Page};
+use utoipa::IntoParams;
 
 use super::shape::ObjectJson;
 use crate::{
-    Api,
-    base_url::BaseUrl,
-    blocking,
+    Api, blocking,
     error::{ApiError, BadParam, NotFound, Unauthorized},
-    page::{self, PageJson},
+    page::{ListRequest, PageJson, PageQuery},
     path::{VideoPath, no_video},
     query::Query,
 };
@@ -20,34 +19,30 @@ use crate::{
 /// The objects that the last processing of a video found.
 ///
 /// In the order in which their tracks ended. Grows while the video is processed.
+///
+/// A list costs as much as its page. With `type` the index entries of the other objects between
+/// these are read, too.
 #[utoipa::path(
     get, path = "/videos/{id}/objects/", tag = "objects", operation_id = "listObjects",
-    params(
-        ("id" = u64, Path, description = "Video archive ID."),
-        ("type" = Option<Vec<String>>, Query, description = "Object types, such as face; all without it."),
-        ("limit" = Option<u32>, Query, minimum = 1, maximum = 1000, description = "Items for each page, 10 without it."),
-        ("page" = Option<String>, Query, description = "Where the page begins: taken from next_page or prev_page."),
-    ),
+    params(VideoPath, ObjectTypes, PageQuery),
     responses((status = 200, description = "A page of objects.", body = PageJson<ObjectJson>), BadParam, Unauthorized, NotFound),
 )]
 pub(crate) async fn list(
     State(api): State<Arc<Api>>,
     VideoPath(video): VideoPath,
-    query: Query,
-    base: BaseUrl,
-    uri: Uri,
+    request: ListRequest,
 ) -> Result<Json<PageJson<ObjectJson>>, ApiError> {
-    let wanted = ObjectQuery { limit: page::limit(&query)?, cursor: page::cursor(&query)?, types: types(&query)? };
+    let wanted = object_query(&request)?;
     let archive = api.engine.archive().clone();
     let found = blocking(move || {
         archive.video(video)?.ok_or_else(no_video)?;
         page_of(&archive, video, &wanted)
     })
     .await?;
-    Ok(Json(PageJson::new(found, &base, &uri, &query, |object| ObjectJson::new(object, &base))))
+    Ok(request.answer(found, ObjectJson::new))
 }
 
-/// Objects with the identities that they are held to be.
+/// A page of objects, each with its identity.
 pub(crate) fn page_of(
     archive: &Archive,
     video: VideoId,
@@ -58,6 +53,24 @@ pub(crate) fn page_of(
     Ok(Page { items: items.into_iter().map(with_cluster).collect::<Result<_, _>>()?, next, prev })
 }
 
-pub(crate) fn types(query: &Query) -> Result<Vec<ObjectType>> {
-    query.all("type").map(|text| text.parse().map_err(|e: String| Error::bad_param("type", e))).collect()
+/// The object types that a list is of.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct ObjectTypes {
+    /// Object types, such as face; all without it.
+    #[param(rename = "type", value_type = Option<Vec<String>>)]
+    types: Vec<ObjectType>,
+}
+
+impl ObjectTypes {
+    fn read(query: &Query) -> Result<Self> {
+        let types = query.all("type").map(|text| text.parse().map_err(|e: String| Error::bad_param("type", e)));
+        Ok(Self { types: types.collect::<Result<_>>()? })
+    }
+}
+
+/// What [`PageQuery`] and [`ObjectTypes`] ask for.
+pub(crate) fn object_query(request: &ListRequest) -> Result<ObjectQuery> {
+    let PageQuery { limit, cursor } = request.page()?;
+    Ok(ObjectQuery { limit, cursor, types: ObjectTypes::read(&request.query)?.types })
 }

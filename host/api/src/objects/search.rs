@@ -6,10 +6,10 @@ use axum::{
     Json,
     extract::{Request, State},
 };
-use ocellus_core::{Error, Result, VideoId};
+use ocellus_core::{Error, ObjectType, Result, VideoId};
 use ocellus_pipeline::{Search, SearchQuery, Similar};
 use serde::Serialize;
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 use super::shape::{ObjectJson, rounded};
 use crate::{
@@ -22,7 +22,7 @@ use crate::{
     query::Query,
 };
 
-/// A larger picture is none that a camera makes.
+/// Limit of a picture, which is in memory as a whole.
 const MOST_BYTES: usize = 32 << 20;
 
 /// What a picture shows, and the objects that look like it.
@@ -76,11 +76,7 @@ impl SearchJson {
 /// compared.
 #[utoipa::path(
     post, path = "/search/", tag = "objects", operation_id = "search",
-    params(
-        ("type" = Option<String>, Query, description = "What is looked for in the picture, such as face."),
-        ("limit" = Option<u32>, Query, minimum = 1, maximum = 1000, description = "How many objects at most, 10 without it."),
-        ("threshold" = Option<f64>, Query, minimum = 0, maximum = 1, description = "The least similarity, 0 without it; 0.5 is where the same identity ends."),
-    ),
+    params(SearchParams),
     request_body(content = Vec<u8>, content_type = "image/*", description = "JPEG, PNG or another picture, of at most 32 MiB and 100 million pixels."),
     responses((status = 200, description = "The objects.", body = SearchJson), BadParam, Unauthorized, TooLarge),
 )]
@@ -96,12 +92,7 @@ pub(crate) async fn everywhere(
 /// Search a video by a picture.
 #[utoipa::path(
     post, path = "/videos/{id}/search/", tag = "objects", operation_id = "searchVideo",
-    params(
-        ("id" = u64, Path, description = "Video archive ID."),
-        ("type" = Option<String>, Query, description = "What is looked for in the picture, such as face."),
-        ("limit" = Option<u32>, Query, minimum = 1, maximum = 1000, description = "How many objects at most, 10 without it."),
-        ("threshold" = Option<f64>, Query, minimum = 0, maximum = 1, description = "The least similarity, 0 without it; 0.5 is where the same identity ends."),
-    ),
+    params(VideoPath, SearchParams),
     request_body(content = Vec<u8>, content_type = "image/*", description = "JPEG, PNG or another picture, of at most 32 MiB and 100 million pixels."),
     responses((status = 200, description = "The objects.", body = SearchJson), BadParam, Unauthorized, NotFound, TooLarge),
 )]
@@ -115,6 +106,32 @@ pub(crate) async fn in_video(
     search(&api, Some(video), &query, &base, request).await
 }
 
+/// What a search is for, beside its picture.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+struct SearchParams {
+    /// What is looked for in the picture, such as face.
+    #[param(rename = "type", value_type = Option<String>)]
+    object_type: Option<ObjectType>,
+    /// How many objects at most, 10 without it.
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 1000)]
+    limit: usize,
+    /// The least similarity, 0 without it; 0.5 is where the same identity ends.
+    #[param(value_type = Option<f64>, minimum = 0, maximum = 1)]
+    threshold: f32,
+}
+
+impl SearchParams {
+    fn read(query: &Query) -> Result<Self> {
+        let object_type = |text: &str| text.parse().map_err(|e: String| Error::bad_param("type", e));
+        Ok(Self {
+            object_type: query.last("type").map(object_type).transpose()?,
+            limit: page::limit(query)?,
+            threshold: query.share("threshold")?.unwrap_or(0.0),
+        })
+    }
+}
+
 async fn search(
     api: &Api,
     video: Option<VideoId>,
@@ -122,14 +139,8 @@ async fn search(
     base: &BaseUrl,
     request: Request,
 ) -> Result<Json<SearchJson>, ApiError> {
-    let object_type =
-        query.last("type").map(|text| text.parse().map_err(|e: String| Error::bad_param("type", e))).transpose()?;
-    let wanted = SearchQuery {
-        object_type,
-        video,
-        limit: page::limit(query)?,
-        threshold: query.share("threshold")?.unwrap_or(0.0),
-    };
+    let SearchParams { object_type, limit, threshold } = SearchParams::read(query)?;
     let picture = body::whole(request, MOST_BYTES).await?;
-    Ok(Json(SearchJson::new(api.engine.search(picture, wanted).await?, base)))
+    let found = api.engine.search(picture, SearchQuery { object_type, video, limit, threshold }).await?;
+    Ok(Json(SearchJson::new(found, base)))
 }

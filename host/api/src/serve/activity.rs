@@ -14,9 +14,9 @@ use super::limits::ConnectionLimits;
 /// Why a connection is ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Overdue {
-    /// It never asked for anything.
+    /// It never sent a request.
     Silent,
-    /// It has asked for nothing more.
+    /// It sent no further request.
     Idle,
     /// It takes nothing of its answers.
     Stalled,
@@ -32,7 +32,7 @@ impl fmt::Display for Overdue {
     }
 }
 
-/// What one connection is at. Ends with it.
+/// State of one connection. Ends with it.
 pub(super) struct Activity(Mutex<State>);
 
 impl Activity {
@@ -45,12 +45,12 @@ impl Activity {
         self.0.lock().asked(shared);
     }
 
-    /// An answer has begun, or goes on after it had to wait for us.
+    /// An answer has begun, or goes on after it had to wait for the server.
     pub(super) fn answers(&self) {
         self.0.lock().answers(Instant::now());
     }
 
-    /// An answer that has begun has to wait for us.
+    /// An answer that has begun has to wait for the server.
     pub(super) fn waits(&self) {
         self.0.lock().waits();
     }
@@ -60,7 +60,7 @@ impl Activity {
         self.0.lock().moved = Instant::now();
     }
 
-    /// A request is done with; `begun` where its answer had begun and was not waiting for us.
+    /// A request is done with; `begun` where its answer had begun and did not wait for the server.
     pub(super) fn done(&self, begun: bool) {
         self.0.lock().done(begun, Instant::now());
     }
@@ -74,16 +74,16 @@ impl Activity {
     }
 
     /// From here on the connection has as long as one that just came to rest.
-    pub(super) fn told_to_leave(&self) {
+    pub(super) fn asked_to_close(&self) {
         self.0.lock().rested = Instant::now();
     }
 
-    /// Since when it has been asking for nothing; `None` while it is busy.
+    /// Since when no request of it has been under way; `None` while one is.
     pub(super) fn idle(&self) -> Option<Instant> {
         self.0.lock().idle()
     }
 
-    /// Ready when the connection has been at one thing for longer than it may.
+    /// Ready when a state of the connection has lasted longer than it may.
     pub(super) async fn overdue(&self, limits: &ConnectionLimits) -> Overdue {
         loop {
             let verdict = self.0.lock().judge(limits, Instant::now());
@@ -97,7 +97,7 @@ impl Activity {
 
 #[derive(Clone, Copy, Debug)]
 struct State {
-    /// Requests whose answer waits for us.
+    /// Requests whose answer waits for the server.
     answering: usize,
     /// Answers that wait for the client.
     sending: usize,

@@ -1,4 +1,4 @@
-//! One request and its answer, as far as the connection has to know of them.
+//! Exchange of one request and its answer, as far as the connection has to know of it.
 
 use std::{
     convert::Infallible,
@@ -19,11 +19,11 @@ use tower::ServiceExt;
 
 use super::{activity::Activity, pool::Place};
 
-/// Large bodies are handed over in pieces of this size: how fast they are asked for is how fast the
-/// client takes them.
+/// Large bodies are handed over in pieces of this size, so that each one that is asked for shows
+/// that the client took the one before.
 const PIECE_BYTES: usize = 32 << 10;
 
-/// Answers one request. It counts from the call, not from when its answer is first asked for.
+/// Answers one request. It counts from the call, not from the first poll of the future.
 pub(super) fn answer(
     router: Router,
     place: &Arc<Place>,
@@ -31,7 +31,7 @@ pub(super) fn answer(
 ) -> impl Future<Output = Result<Response<Pieces>, Infallible>> + use<> {
     let exchange = Exchange::begin(Arc::clone(place.activity()), request.version() == Version::HTTP_2);
     let mut request = request.map(Body::new);
-    // A request may be worked at for longer than its connection lasts, and must not keep its place.
+    // Work on a request may outlast its connection, and must not keep the connection's place.
     request.extensions_mut().insert(Arc::downgrade(place));
     async move {
         let response = router.oneshot(request).await?;
@@ -51,7 +51,7 @@ impl Exchange {
         Self { activity, begun: false }
     }
 
-    /// Whether it is for the client to take the answer, or for us to go on with it.
+    /// Whether the client has to take the answer, or the server to go on with it.
     fn set_begun(&mut self, begun: bool) {
         match (mem::replace(&mut self.begun, begun), begun) {
             (false, true) => self.activity.answers(),

@@ -1,8 +1,8 @@
-//! One connection, from its first byte to its last.
+//! Service of one connection, from its first byte to its last.
 //!
 //! Ends when the client closes it, when it is overdue ([`Activity`](super::activity::Activity)),
-//! when its place is taken, or when the server stops. Idle ones and those of a server that stops
-//! are told so first, and finish what they are at.
+//! when its place is taken, or when the server stops. An idle one is asked to close first, and so
+//! is each one when the server stops: it finishes the requests under way.
 
 use std::{pin::pin, sync::Arc, time::Duration};
 
@@ -27,15 +27,14 @@ use super::{
 /// limits do.
 const PING: Duration = Duration::from_secs(30);
 const MAX_STREAMS_PER_CONNECTION: u32 = 64;
-/// Of a request's head, at most; so much of an unfinished one is in memory.
+/// Limit of a request's head, all of which is in memory.
 const MAX_HEAD_BYTES: usize = 64 << 10;
 
 pub(super) type Builder = auto::Builder<TokioExecutor>;
 
 pub(super) fn builder() -> Builder {
     let mut builder = auto::Builder::new(TokioExecutor::new());
-    // Its own limit of that kind starts once it knows the protocol, which a silent client never
-    // tells.
+    // hyper's own limit starts once it knows the protocol, and a silent client never shows that.
     builder.http1().timer(TokioTimer::new()).header_read_timeout(None).max_buf_size(MAX_HEAD_BYTES);
     builder
         .http2()
@@ -82,7 +81,7 @@ pub(super) async fn run(
             () = stopping.cancelled(), if !leaving => {}
         }
         connection.as_mut().graceful_shutdown();
-        activity.told_to_leave();
+        activity.asked_to_close();
         (limits, leaving) = (limits.leaving(), true);
     }
 }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-/// See the table in the README of this crate.
+/// Limits of connections; docs/decisions.md has them as a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ConnectionLimits {
     /// Connections at a time, 2 at least. Each costs a file descriptor.
@@ -12,7 +12,7 @@ pub struct ConnectionLimits {
     pub first_request: Duration,
     /// From the end of an answer to the end of the head of the next request.
     pub idle: Duration,
-    /// For which a client takes nothing of an answer that waits for it.
+    /// For which a client may take nothing of an answer that is ready.
     pub send: Duration,
 }
 
@@ -21,7 +21,7 @@ impl Default for ConnectionLimits {
         Self {
             connections: 2048,
             first_request: Duration::from_secs(30),
-            // Proxies keep connections for 60 s, mostly: who closes first must not be the server.
+            // Proxies mostly keep connections for 60 s: the server must not be the first to close.
             idle: Duration::from_secs(75),
             send: Duration::from_secs(60),
         }
@@ -37,13 +37,13 @@ impl ConnectionLimits {
         Self { connections: self.connections.min(half).max(2), ..self }
     }
 
-    /// Of all connections, those that have not shown the token.
-    pub(super) fn newcomers(&self) -> usize {
+    /// Of all connections, those without the token, at most.
+    pub(super) fn max_unauthenticated(&self) -> usize {
         (self.connections / 2).max(1)
     }
 
-    /// For a connection that was asked to end: it finishes what it is at, but waits for nothing
-    /// more.
+    /// For a connection that was asked to close: it finishes the requests under way, and waits for
+    /// no further one.
     pub(super) fn leaving(self) -> Self {
         const GOODBYE: Duration = Duration::from_secs(5);
         Self { first_request: self.first_request.min(GOODBYE), idle: self.idle.min(GOODBYE), ..self }
@@ -58,7 +58,7 @@ mod tests {
     fn connections_leave_half_of_the_open_files() {
         let limits = ConnectionLimits::default();
         assert_eq!(limits.within(1 << 20), limits);
-        assert_eq!((limits.within(1024).connections, limits.within(1024).newcomers()), (512, 256));
-        assert_eq!((limits.within(0).connections, limits.within(0).newcomers()), (2, 1));
+        assert_eq!((limits.within(1024).connections, limits.within(1024).max_unauthenticated()), (512, 256));
+        assert_eq!((limits.within(0).connections, limits.within(0).max_unauthenticated()), (2, 1));
     }
 }

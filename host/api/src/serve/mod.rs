@@ -1,17 +1,17 @@
-//! Connections: accepting them, and ending them in good order.
+//! HTTP connections: how they are accepted, limited and closed.
 //!
 //! | module | owns |
 //! |---|---|
 //! | `limits` | the numbers |
-//! | `room` | who is let in, and who makes room for whom: the decision, and the reasons for it |
+//! | `room` | admission: which are accepted, which are closed for them, and why |
 //! | `pool` | the connections that are open |
-//! | `activity` | what one connection is at, and how long it may stay so |
+//! | `activity` | the state of one connection, and how long each state may last |
 //! | `connection` | one connection from its first byte to its last |
-//! | `answer`, `socket` | what `activity` is told: requests and bodies; whether the client takes its bytes |
+//! | `answer`, `socket` | report to `activity`: requests and bodies; whether the socket takes bytes |
 //!
-//! Guarantees: clients without the token, however many, whatever they send or leave unsaid, keep
-//! out nobody who has it. A connection that does nothing for too long is ended; one that moves,
-//! however slowly, is not. Bodies of requests have their own limit (see `body`). After `shutdown`
+//! Guarantees: clients without the token, however many and whatever they send, keep out no client
+//! that has it. A connection that is idle for too long is closed; one that moves, however slowly,
+//! is not. Bodies of requests have their own limit (see `body`). After `shutdown`
 //! no connection is accepted and those that are open finish what they are at, for at most
 //! [`GRACE`].
 
@@ -33,7 +33,7 @@ pub use limits::ConnectionLimits;
 pub(crate) use pool::Place;
 use pool::Pool;
 
-/// For open connections, once the server is told to stop.
+/// Time for open connections to finish once the server stops.
 const GRACE: Duration = Duration::from_secs(10);
 
 /// Serves until `shutdown` is ready.
@@ -85,8 +85,7 @@ async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
                         | io::ErrorKind::ConnectionRefused
                 ) => {}
             Err(e) => {
-                // Out of file descriptors, most likely: that passes, and spinning until then helps
-                // nobody.
+                // Most likely out of file descriptors, for a while: a pause instead of a busy loop.
                 tracing::error!("cannot accept a connection: {e}");
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }

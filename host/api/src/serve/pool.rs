@@ -1,7 +1,7 @@
-//! The connections that are open.
+//! Pool of the connections that are open.
 //!
 //! Guarantees: there are never more than [`ConnectionLimits`] allows; a connection leaves by
-//! dropping its [`Place`]. Who makes room for whom is decided in [`room`](super::room).
+//! dropping its [`Place`]. Which one is closed for another is decided in [`room`](super::room).
 
 use std::{collections::HashMap, net::IpAddr, sync::Arc, time::Duration};
 
@@ -14,7 +14,7 @@ use tokio::{
 use super::{
     activity::Activity,
     limits::ConnectionLimits,
-    room::{self, GRACE, Guest, Peer, Room},
+    room::{self, GRACE, OpenConnection, Peer, Room},
 };
 
 /// How often the log says that connections are closed to make room.
@@ -22,9 +22,9 @@ const SAY_AGAIN: Duration = Duration::from_secs(60);
 
 pub(super) struct Pool {
     total: usize,
-    newcomers: usize,
+    max_unauthenticated: usize,
     open: Mutex<Open>,
-    /// A connection has left, or has shown the token.
+    /// Notified when a connection closes or shows the token.
     changed: Notify,
 }
 
@@ -57,7 +57,7 @@ impl Pool {
     pub(super) fn new(limits: &ConnectionLimits) -> Arc<Self> {
         Arc::new(Self {
             total: limits.connections,
-            newcomers: limits.newcomers(),
+            max_unauthenticated: limits.max_unauthenticated(),
             open: Mutex::default(),
             changed: Notify::new(),
         })
@@ -70,13 +70,13 @@ impl Pool {
             match self.try_place(address.into(), Instant::now()) {
                 Ok(place) => return place,
                 Err(Some(then)) => drop(timeout_at(then, self.changed.notified()).await),
-                // Nobody says when a connection falls idle.
+                // It is not notified when a connection falls idle.
                 Err(None) => drop(timeout(GRACE, self.changed.notified()).await),
             }
         }
     }
 
-    /// Or when to ask again, at the latest.
+    /// A place, or when to ask again at the latest.
     fn try_place(self: &Arc<Self>, peer: Peer, now: Instant) -> Result<Place, Option<Instant>> {
         let mut open = self.open.lock();
         match open.find(self, peer, now) {
@@ -108,14 +108,15 @@ impl Pool {
 
 impl Open {
     fn find(&self, pool: &Pool, peer: Peer, now: Instant) -> Room {
-        // Nearly always; without looking at each.
-        if self.connections.len() < pool.total && self.connections.len() - self.authenticated < pool.newcomers {
+        // The usual case, without a look at each connection.
+        if self.connections.len() < pool.total && self.connections.len() - self.authenticated < pool.max_unauthenticated
+        {
             return Room::Free;
         }
-        let guests: Vec<_> = self
+        let open: Vec<_> = self
             .connections
             .iter()
-            .map(|(id, c)| Guest {
+            .map(|(id, c)| OpenConnection {
                 id: *id,
                 peer: c.peer,
                 accepted: c.accepted,
@@ -123,7 +124,7 @@ impl Open {
                 idle: c.activity.idle(),
             })
             .collect();
-        room::find(&guests, peer, pool.total, pool.newcomers, now)
+        room::find(&open, peer, pool.total, pool.max_unauthenticated, now)
     }
 
     fn remove(&mut self, id: u64) -> Option<Connection> {
@@ -196,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn a_newcomer_takes_the_place_of_one_that_has_had_its_grace() {
+    fn a_new_connection_takes_the_place_of_one_that_has_had_its_grace() {
         let (pool, now) = (pool(4), Instant::now());
         let first = pool.try_place(from(1), now).ok().unwrap();
         let second = pool.try_place(from(1), now).ok().unwrap();
@@ -208,7 +209,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn whoever_shows_the_token_lets_the_next_one_in() {
+    async fn one_that_shows_the_token_lets_the_next_one_in() {
         let pool = pool(4);
         let (known, other) = (pool.place([10, 0, 0, 1].into()).await, pool.place([10, 0, 0, 1].into()).await);
         let mut next = std::pin::pin!(pool.place([10, 0, 0, 1].into()));
@@ -222,7 +223,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn whoever_leaves_lets_the_next_one_in() {
+    async fn one_that_closes_lets_the_next_one_in() {
         let pool = pool(2);
         let first = pool.place([10, 0, 0, 1].into()).await;
         let mut next = std::pin::pin!(pool.place([10, 0, 0, 1].into()));
@@ -232,28 +233,28 @@ mod tests {
     }
 
     #[test]
-    fn strangers_in_any_number_leave_those_with_the_token_alone() {
+    fn any_number_without_the_token_leaves_those_with_it_alone() {
         let (pool, mut now) = (pool(8), Instant::now());
         let known: Vec<_> = (0..4).map(|_| pool.try_place(from(1), now).ok().unwrap()).collect();
         for place in &known {
             place.authenticated();
         }
-        let mut strangers = Vec::new();
+        let mut unauthenticated = Vec::new();
         for n in 0..40 {
             now += GRACE;
-            strangers.push(pool.try_place(from(n % 3), now).ok().unwrap());
+            unauthenticated.push(pool.try_place(from(n % 3), now).ok().unwrap());
             let open = pool.open.lock();
             assert!(open.connections.len() <= 8 && open.authenticated == 4);
         }
         for place in &known {
             assert!(!is_taken(place));
         }
-        let last = strangers.last().unwrap();
+        let last = unauthenticated.last().unwrap();
         last.authenticated();
         assert_eq!(pool.open.lock().authenticated, 5);
-        strangers[0].authenticated();
+        unauthenticated[0].authenticated();
         assert_eq!(pool.open.lock().authenticated, 5, "it has left");
-        drop((known, strangers));
+        drop((known, unauthenticated));
         let open = pool.open.lock();
         assert_eq!((open.connections.len(), open.authenticated), (0, 0));
     }

@@ -1,24 +1,24 @@
-//! Admission policy: who is let in, and who makes room for whom. No I/O, no clock: the pool asks
-//! for each new connection.
+//! Admission policy: which new connections are accepted, and which open ones are closed for them.
+//! No I/O, no clock: the pool asks for each new connection.
 //!
-//! Before its first request nothing tells a connection of a client with the token from one of an
-//! attacker, and the address does not either: everybody may come from one, that of a reverse proxy
-//! or of this machine. So a newcomer is never refused for its address, and none waits for another
-//! to leave of itself:
+//! Before its first request a connection of a client with the token cannot be told from one of an
+//! attacker, and its address is no help: all clients may come from one, that of a reverse proxy or
+//! of this machine. So no connection is refused for its address, and none waits for another to
+//! close by itself:
 //!
-//! * Connections that have shown the token are not counted with those that have not. Newcomers may
-//!   take half of the room; the other half is out of their reach, however many they are.
-//! * Where newcomers have no room left, the one that has been idle longest makes room, then the one
-//!   that came first. A client with the token shows it in its first packets and is among the
-//!   newest; whoever is silent grows old.
-//! * The address that crowds most makes room first (of IPv6 the network of 64 bits, which one host
-//!   has all of). An attacker at one address so takes room from nobody at another.
-//! * A newcomer has [`GRACE`] to send its first request, in which others from its own address wait
-//!   rather than drive it out: many clients may come at once. They wait in the kernel's queue,
+//! * Connections that have shown the token are counted apart. The unauthenticated ones may take
+//!   half of the room; the other half is out of their reach, however many they are.
+//! * Where they have no room left, the one that has been idle longest is closed, then the oldest. A
+//!   client with the token shows it in its first packets and is among the newest; one that sends
+//!   nothing grows old.
+//! * The address with the most of them makes room first (of IPv6 the /64 network, which one host
+//!   has all of). So an attacker at one address takes room from no other address.
+//! * A new connection has [`GRACE`] to send its first request, in which others from its own address
+//!   wait instead of closing it: many clients may come at once. They wait in the kernel's queue,
 //!   without a thread.
 //!
-//! What an attacker can still do: send so many new connections that all room is taken anew within
-//! [`GRACE`]. Then newcomers wait for their turn, and clients that keep their connection notice
+//! What an attacker can still do: open so many connections that all room is taken again within
+//! [`GRACE`]. Then new connections wait for their turn, and clients that keep theirs notice
 //! nothing.
 
 use std::{
@@ -45,19 +45,19 @@ impl From<IpAddr> for Peer {
     }
 }
 
-/// A connection that is open.
+/// A connection that is open, as far as the policy has to know it.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Guest {
+pub(super) struct OpenConnection {
     pub id: u64,
     pub peer: Peer,
     pub accepted: Instant,
     /// One of its requests had the token.
     pub authenticated: bool,
-    /// Since when it has been asking for nothing; `None` while a request of it is answered.
+    /// Since when no request of it has been under way; `None` while one is.
     pub idle: Option<Instant>,
 }
 
-impl Guest {
+impl OpenConnection {
     /// Smallest for the one that makes room first: idle ones by how long they have been, then busy
     /// ones by age, of equals the one that came first.
     fn order(&self) -> (bool, Instant, u64) {
@@ -76,37 +76,43 @@ pub(super) enum Room {
     Later,
 }
 
-/// For one more from `peer`, where there is room for `total` connections and for `newcomers`
+/// Room for one more from `peer`, where there may be `total` connections and `max_unauthenticated`
 /// without the token.
-pub(super) fn find(guests: &[Guest], peer: Peer, total: usize, newcomers: usize, now: Instant) -> Room {
-    let strangers = || guests.iter().filter(|g| !g.authenticated);
-    if strangers().count() < newcomers {
-        if guests.len() < total {
+pub(super) fn find(
+    open: &[OpenConnection],
+    peer: Peer,
+    total: usize,
+    max_unauthenticated: usize,
+    now: Instant,
+) -> Room {
+    let unauthenticated = || open.iter().filter(|c| !c.authenticated);
+    if unauthenticated().count() < max_unauthenticated {
+        if open.len() < total {
             return Room::Free;
         }
-        let idle = guests.iter().filter(|g| g.authenticated && g.idle.is_some()).min_by_key(|g| g.order());
-        if let Some(guest) = idle {
-            return Room::InsteadOf(guest.id);
+        let idle = open.iter().filter(|c| c.authenticated && c.idle.is_some()).min_by_key(|c| c.order());
+        if let Some(connection) = idle {
+            return Room::InsteadOf(connection.id);
         }
     }
     let mut by_peer = HashMap::from([(peer, 1_usize)]);
-    for guest in strangers() {
-        *by_peer.entry(guest.peer).or_default() += 1;
+    for connection in unauthenticated() {
+        *by_peer.entry(connection.peer).or_default() += 1;
     }
-    // Among equals the one that wants more room gives it.
-    let Some(crowd) = by_peer.into_iter().max_by_key(|&(p, n)| (n, p == peer)).map(|(p, _)| p) else {
+    // Among equals the address that asks for room gives it.
+    let Some(largest) = by_peer.into_iter().max_by_key(|&(p, n)| (n, p == peer)).map(|(p, _)| p) else {
         return Room::Later;
     };
-    // Where those with the token have nearly everything, one who has nothing yet may find only
-    // strangers from elsewhere.
-    let has_some = strangers().any(|g| g.peer == crowd);
-    let crowding = || strangers().filter(|g| g.peer == crowd || !has_some);
-    let settled = crowding().filter(|g| now.duration_since(g.accepted) >= GRACE).min_by_key(|g| g.order());
-    let first = crowding().min_by_key(|g| (g.accepted, g.id));
+    // Where authenticated connections have nearly all of the room, those without the token may all
+    // be of other addresses.
+    let has_some = unauthenticated().any(|c| c.peer == largest);
+    let of_largest = || unauthenticated().filter(|c| c.peer == largest || !has_some);
+    let settled = of_largest().filter(|c| now.duration_since(c.accepted) >= GRACE).min_by_key(|c| c.order());
+    let first = of_largest().min_by_key(|c| (c.accepted, c.id));
     match (settled, first) {
-        (Some(guest), _) => Room::InsteadOf(guest.id),
-        (None, Some(guest)) if crowd != peer => Room::InsteadOf(guest.id),
-        (None, Some(guest)) => Room::After(guest.accepted + GRACE),
+        (Some(connection), _) => Room::InsteadOf(connection.id),
+        (None, Some(connection)) if largest != peer => Room::InsteadOf(connection.id),
+        (None, Some(connection)) => Room::After(connection.accepted + GRACE),
         (None, None) => Room::Later,
     }
 }
@@ -126,9 +132,9 @@ mod tests {
     }
 
     /// Silent since it came, `age` seconds ago.
-    fn silent(id: u64, from: u8, now: Instant, age: u64) -> Guest {
+    fn silent(id: u64, from: u8, now: Instant, age: u64) -> OpenConnection {
         let accepted = now - seconds(age);
-        Guest { id, peer: peer(from), accepted, authenticated: false, idle: Some(accepted) }
+        OpenConnection { id, peer: peer(from), accepted, authenticated: false, idle: Some(accepted) }
     }
 
     fn now() -> Instant {
@@ -147,46 +153,46 @@ mod tests {
     #[test]
     fn the_one_idle_longest_makes_room_then_the_oldest_busy_one() {
         let now = now();
-        let mut guests = [silent(1, 1, now, 50), silent(2, 1, now, 90), silent(3, 1, now, 70)];
-        assert_eq!(find(&guests, peer(1), 6, 4, now), Room::Free);
-        assert_eq!(find(&guests, peer(1), 6, 3, now), Room::InsteadOf(2));
-        guests[1].idle = None;
-        assert_eq!(find(&guests, peer(1), 6, 3, now), Room::InsteadOf(3));
-        for guest in &mut guests {
-            guest.idle = None;
+        let mut open = [silent(1, 1, now, 50), silent(2, 1, now, 90), silent(3, 1, now, 70)];
+        assert_eq!(find(&open, peer(1), 6, 4, now), Room::Free);
+        assert_eq!(find(&open, peer(1), 6, 3, now), Room::InsteadOf(2));
+        open[1].idle = None;
+        assert_eq!(find(&open, peer(1), 6, 3, now), Room::InsteadOf(3));
+        for connection in &mut open {
+            connection.idle = None;
         }
-        assert_eq!(find(&guests, peer(1), 6, 3, now), Room::InsteadOf(2));
+        assert_eq!(find(&open, peer(1), 6, 3, now), Room::InsteadOf(2));
     }
 
     #[test]
-    fn whoever_has_the_token_gives_way_to_no_stranger_that_has_none() {
+    fn a_connection_with_the_token_is_not_closed_for_one_without() {
         let now = now();
-        let mut guests = [silent(1, 1, now, 90), silent(2, 1, now, 60), silent(3, 1, now, 50)];
-        guests[0].authenticated = true;
-        assert_eq!(find(&guests, peer(1), 4, 2, now), Room::InsteadOf(2));
-        // Only where those with the token have everything does an idle one of them leave; a busy
-        // one never does.
-        guests.iter_mut().for_each(|g| g.authenticated = true);
-        assert_eq!(find(&guests, peer(1), 3, 2, now), Room::InsteadOf(1));
-        guests.iter_mut().for_each(|g| g.idle = None);
-        assert_eq!(find(&guests, peer(1), 3, 2, now), Room::Later);
+        let mut open = [silent(1, 1, now, 90), silent(2, 1, now, 60), silent(3, 1, now, 50)];
+        open[0].authenticated = true;
+        assert_eq!(find(&open, peer(1), 4, 2, now), Room::InsteadOf(2));
+        // Only where those with the token have all of the room is an idle one of them closed, and
+        // never a busy one.
+        open.iter_mut().for_each(|c| c.authenticated = true);
+        assert_eq!(find(&open, peer(1), 3, 2, now), Room::InsteadOf(1));
+        open.iter_mut().for_each(|c| c.idle = None);
+        assert_eq!(find(&open, peer(1), 3, 2, now), Room::Later);
     }
 
     #[test]
-    fn newcomers_from_one_address_wait_for_each_other_to_speak() {
+    fn new_connections_of_one_address_wait_for_each_other() {
         let now = now();
         let fresh = now - Duration::from_millis(300);
-        let guests = [1, 2].map(|id| Guest { accepted: fresh, idle: Some(fresh), ..silent(id, 1, now, 0) });
-        assert_eq!(find(&guests, peer(1), 4, 2, now), Room::After(fresh + GRACE));
-        assert_eq!(find(&guests, peer(1), 4, 2, fresh + GRACE), Room::InsteadOf(1));
+        let open = [1, 2].map(|id| OpenConnection { accepted: fresh, idle: Some(fresh), ..silent(id, 1, now, 0) });
+        assert_eq!(find(&open, peer(1), 4, 2, now), Room::After(fresh + GRACE));
+        assert_eq!(find(&open, peer(1), 4, 2, fresh + GRACE), Room::InsteadOf(1));
     }
 
     #[test]
-    fn the_address_that_crowds_makes_room_for_others_at_once() {
+    fn the_address_with_most_makes_room_for_others_at_once() {
         let now = now();
-        let guests = [silent(1, 1, now, 0), silent(2, 1, now, 0), silent(3, 2, now, 90)];
-        assert_eq!(find(&guests, peer(3), 6, 3, now), Room::InsteadOf(1));
-        assert_eq!(find(&guests, peer(2), 6, 3, now), Room::InsteadOf(3));
+        let open = [silent(1, 1, now, 0), silent(2, 1, now, 0), silent(3, 2, now, 90)];
+        assert_eq!(find(&open, peer(3), 6, 3, now), Room::InsteadOf(1));
+        assert_eq!(find(&open, peer(2), 6, 3, now), Room::InsteadOf(3));
     }
 
     #[derive(Clone, Debug)]
@@ -212,58 +218,58 @@ mod tests {
 
     proptest! {
         #[test]
-        fn there_is_room_for_the_token_whatever_strangers_do(steps in prop::collection::vec(step(), 1..200)) {
+        fn there_is_room_for_the_token_whatever_others_do(steps in prop::collection::vec(step(), 1..200)) {
             const TOTAL: usize = 6;
-            const NEWCOMERS: usize = 3;
-            let (mut guests, mut now) = (Vec::<Guest>::new(), now());
+            const MAX_UNAUTHENTICATED: usize = 3;
+            let (mut open, mut now) = (Vec::<OpenConnection>::new(), now());
             for (id, step) in steps.into_iter().enumerate() {
-                let one = |n: usize, guests: &mut Vec<Guest>, change: &dyn Fn(&mut Guest)| {
-                    let count = guests.len().max(1);
-                    guests.get_mut(n % count).into_iter().for_each(change);
+                let one = |n: usize, open: &mut Vec<OpenConnection>, change: &dyn Fn(&mut OpenConnection)| {
+                    let count = open.len().max(1);
+                    open.get_mut(n % count).into_iter().for_each(change);
                 };
                 match step {
-                    Step::ShowToken(n) => one(n, &mut guests, &|g| g.authenticated = true),
-                    Step::Ask(n) => one(n, &mut guests, &|g| g.idle = None),
-                    Step::Rest(n) => one(n, &mut guests, &|g| g.idle = Some(now)),
-                    Step::Leave(n) if !guests.is_empty() => drop(guests.swap_remove(n % guests.len())),
+                    Step::ShowToken(n) => one(n, &mut open, &|c| c.authenticated = true),
+                    Step::Ask(n) => one(n, &mut open, &|c| c.idle = None),
+                    Step::Rest(n) => one(n, &mut open, &|c| c.idle = Some(now)),
+                    Step::Leave(n) if !open.is_empty() => drop(open.swap_remove(n % open.len())),
                     Step::Leave(_) => {}
                     Step::Wait(ms) => now += Duration::from_millis(ms.into()),
                     Step::Come(from) => {
-                        match find(&guests, peer(from), TOTAL, NEWCOMERS, now) {
+                        match find(&open, peer(from), TOTAL, MAX_UNAUTHENTICATED, now) {
                             Room::Free => {}
                             Room::InsteadOf(left) => {
-                                let at = guests.iter().position(|g| g.id == left).unwrap();
-                                let left = guests.swap_remove(at);
+                                let at = open.iter().position(|c| c.id == left).unwrap();
+                                let left = open.swap_remove(at);
                                 if left.authenticated {
-                                    let longest = guests.iter().filter(|g| g.authenticated).filter_map(|g| g.idle).all(|i| i >= left.idle.unwrap());
-                                    prop_assert!(longest && guests.len() + 1 == TOTAL);
+                                    let longest = open.iter().filter(|c| c.authenticated).filter_map(|c| c.idle).all(|i| i >= left.idle.unwrap());
+                                    prop_assert!(longest && open.len() + 1 == TOTAL);
                                 } else if left.peer == peer(from) {
                                     prop_assert!(now.duration_since(left.accepted) >= GRACE);
                                 } else {
-                                    let alone = newcomers(&guests, peer(from)) == 0 && now.duration_since(left.accepted) >= GRACE;
-                                    prop_assert!(alone || newcomers(&guests, left.peer) > newcomers(&guests, peer(from)));
+                                    let alone = unauthenticated_of(&open, peer(from)) == 0 && now.duration_since(left.accepted) >= GRACE;
+                                    prop_assert!(alone || unauthenticated_of(&open, left.peer) > unauthenticated_of(&open, peer(from)));
                                 }
                             }
                             Room::After(then) => {
                                 prop_assert!(then > now && then <= now + GRACE);
-                                prop_assert!(newcomers(&guests, peer(from)) > 0 || guests.len() == TOTAL);
+                                prop_assert!(unauthenticated_of(&open, peer(from)) > 0 || open.len() == TOTAL);
                                 continue;
                             }
                             Room::Later => {
-                                prop_assert!(guests.len() == TOTAL && guests.iter().all(|g| g.authenticated && g.idle.is_none()));
+                                prop_assert!(open.len() == TOTAL && open.iter().all(|c| c.authenticated && c.idle.is_none()));
                                 continue;
                             }
                         }
-                        guests.push(Guest { id: id as u64, peer: peer(from), accepted: now, authenticated: false, idle: Some(now) });
-                        prop_assert!(guests.len() <= TOTAL);
-                        prop_assert!(guests.iter().filter(|g| !g.authenticated).count() <= NEWCOMERS);
+                        open.push(OpenConnection { id: id as u64, peer: peer(from), accepted: now, authenticated: false, idle: Some(now) });
+                        prop_assert!(open.len() <= TOTAL);
+                        prop_assert!(open.iter().filter(|c| !c.authenticated).count() <= MAX_UNAUTHENTICATED);
                     }
                 }
             }
         }
     }
 
-    fn newcomers(guests: &[Guest], of: Peer) -> usize {
-        guests.iter().filter(|g| !g.authenticated && g.peer == of).count()
+    fn unauthenticated_of(open: &[OpenConnection], of: Peer) -> usize {
+        open.iter().filter(|c| !c.authenticated && c.peer == of).count()
     }
 }

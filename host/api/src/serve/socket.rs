@@ -1,4 +1,4 @@
-//! A socket that tells whether it takes what it is given.
+//! Socket that reports whether it takes what is written to it.
 
 use std::{
     io::{self, IoSlice},
@@ -14,13 +14,13 @@ use tokio::{
 
 use super::activity::Activity;
 
-/// What the kernel holds of an answer before it says that the socket is full. Left to itself it
-/// takes megabytes, and a slow client could not be told from one that takes nothing.
+/// Unsent bytes of an answer that the kernel takes (TCP_NOTSENT_LOWAT). By default it takes
+/// megabytes, and a slow client could not be told from one that takes nothing.
 #[cfg(target_os = "linux")]
 const UNSENT_BYTES: u32 = 128 << 10;
 
-/// Answers are not held back to fill packets, and not hoarded in the kernel. Either is a courtesy:
-/// without, it works.
+/// Sets TCP_NODELAY, so that the end of an answer is not held back, and the limit of unsent bytes.
+/// The connection works without either: failures are only logged.
 pub(super) fn set_up(stream: &TcpStream) {
     if let Err(e) = stream.set_nodelay(true) {
         tracing::debug!("set_nodelay: {e}");
@@ -31,7 +31,7 @@ pub(super) fn set_up(stream: &TcpStream) {
     }
 }
 
-/// Passes everything on, and reports what becomes of it.
+/// Passes reads and writes on, and reports to the activity whether writes block.
 pub(super) struct Reporting<S> {
     socket: S,
     activity: Arc<Activity>,

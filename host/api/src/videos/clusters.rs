@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use axum::{Json, extract::State, http::Uri};
+use axum::{Json, extract::State};
 use ocellus_core::{Cluster, Result};
-use ocellus_store::ObjectQuery;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -13,10 +12,12 @@ use crate::{
     base_url::BaseUrl,
     blocking,
     error::{ApiError, BadParam, NotFound, Unauthorized},
-    objects::{list::types, shape::ObjectJson},
-    page::{self, PageJson},
+    objects::{
+        list::{ObjectTypes, object_query},
+        shape::ObjectJson,
+    },
+    page::{ListRequest, PageJson, PageQuery},
     path::{ClusterPath, VideoPath, no_cluster},
-    query::Query,
 };
 
 /// Tracks of a video that are held to be of the same identity.
@@ -64,51 +65,40 @@ impl ClusterJson {
 ///
 /// Tracks that look alike are held to be one identity; two that were there at the same time never
 /// are. There are none before the end of the processing.
+///
+/// Each page reads the identities of the whole processing: one file, with the ids of their objects.
 #[utoipa::path(
     get, path = "/videos/{id}/clusters/", tag = "objects", operation_id = "listClusters",
-    params(
-        ("id" = u64, Path, description = "Video archive ID."),
-        ("type" = Option<Vec<String>>, Query, description = "Object types, such as face; all without it."),
-        ("limit" = Option<u32>, Query, minimum = 1, maximum = 1000, description = "Items for each page, 10 without it."),
-        ("page" = Option<String>, Query, description = "Where the page begins: taken from next_page or prev_page."),
-    ),
+    params(VideoPath, ObjectTypes, PageQuery),
     responses((status = 200, description = "A page of identities.", body = PageJson<ClusterJson>), BadParam, Unauthorized, NotFound),
 )]
 pub(crate) async fn list(
     State(api): State<Arc<Api>>,
     VideoPath(video): VideoPath,
-    query: Query,
-    base: BaseUrl,
-    uri: Uri,
+    request: ListRequest,
 ) -> Result<Json<PageJson<ClusterJson>>, ApiError> {
-    let wanted = ObjectQuery { limit: page::limit(&query)?, cursor: page::cursor(&query)?, types: types(&query)? };
+    let wanted = object_query(&request)?;
     let archive = api.engine.archive().clone();
     let found = blocking(move || Ok(archive.clusters(video, &wanted)?)).await?;
-    Ok(Json(PageJson::new(found, &base, &uri, &query, |cluster| ClusterJson::new(&cluster, &base))))
+    Ok(request.answer(found, |cluster, base| ClusterJson::new(&cluster, base)))
 }
 
 /// All appearances of an identity in its video.
+///
+/// Each page reads the identities of the whole processing, and the objects of the page.
 #[utoipa::path(
     get, path = "/clusters/{id}/objects/", tag = "objects", operation_id = "listClusterObjects",
-    params(
-        ("id" = String, Path, description = "The cluster's id."),
-        ("limit" = Option<u32>, Query, minimum = 1, maximum = 1000, description = "Items for each page, 10 without it."),
-        ("page" = Option<String>, Query, description = "Where the page begins: taken from next_page or prev_page."),
-    ),
+    params(("id" = String, Path, description = "The cluster's id."), PageQuery),
     responses((status = 200, description = "A page of its objects.", body = PageJson<ObjectJson>), BadParam, Unauthorized, NotFound),
 )]
 pub(crate) async fn objects(
     State(api): State<Arc<Api>>,
     ClusterPath(id): ClusterPath,
-    query: Query,
-    base: BaseUrl,
-    uri: Uri,
+    request: ListRequest,
 ) -> Result<Json<PageJson<ObjectJson>>, ApiError> {
-    let (limit, cursor) = (page::limit(&query)?, page::cursor(&query)?);
+    let PageQuery { limit, cursor } = request.page()?;
     let archive = api.engine.archive().clone();
     let cluster = id.clone();
     let found = blocking(move || archive.cluster_objects(&id, cursor.as_ref(), limit)?.ok_or_else(no_cluster)).await?;
-    Ok(Json(PageJson::new(found, &base, &uri, &query, |object| {
-        ObjectJson::new((object, Some(cluster.clone())), &base)
-    })))
+    Ok(request.answer(found, |object, base| ObjectJson::new((object, Some(cluster.clone())), base)))
 }

@@ -21,6 +21,8 @@ pub(crate) struct CountJson {
 }
 
 /// How many videos the list has under the same filters.
+///
+/// Reads the index entry of each video between the limits to `created_date`, or of each in `id_in`.
 #[utoipa::path(
     get, path = "/videos/count/", tag = "videos", operation_id = "countVideos", params(Filters),
     responses((status = 200, description = "The number.", body = CountJson), BadParam, Unauthorized),

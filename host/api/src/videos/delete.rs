@@ -14,7 +14,7 @@ use crate::{
 /// first.
 #[utoipa::path(
     delete, path = "/videos/{id}/", tag = "videos", operation_id = "deleteVideo",
-    params(("id" = u64, Path, description = "Video archive ID.")),
+    params(VideoPath),
     responses((status = 204, description = "Gone."), Unauthorized, NotFound),
 )]
 pub(crate) async fn delete(State(api): State<Arc<Api>>, VideoPath(id): VideoPath) -> Result<StatusCode, ApiError> {

@@ -14,7 +14,7 @@ use crate::{
 /// nothing happens.
 #[utoipa::path(
     delete, path = "/videos/{id}/file/", tag = "videos", operation_id = "deleteVideoFile",
-    params(("id" = u64, Path, description = "Video archive ID.")),
+    params(VideoPath),
     responses((status = 200, description = "There is no file any more."), Unauthorized, NotFound),
 )]
 pub(crate) async fn delete_file(State(api): State<Arc<Api>>, VideoPath(id): VideoPath) -> Result<StatusCode, ApiError> {

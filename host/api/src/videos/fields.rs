@@ -1,8 +1,8 @@
-//! Writable fields of a video: read from JSON, refused in the words of the vendor's
-//! framework, laid on a record.
+//! Writable fields of a video: read from JSON, validated with the messages of the vendor's
+//! framework, written to a record.
 //!
-//! Keys that are read-only or unknown are passed over, as there; inside `stream_settings` nothing
-//! is.
+//! Keys that are read-only or unknown are ignored, as by that framework; inside `stream_settings`
+//! they are refused.
 
 use ocellus_core::{Error, NetworkPolicy, Result, SettingsSchema, StreamSettings, VideoRecord, VideoStatus};
 use serde::Serialize;
@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 use crate::{ApiConfig, openapi};
 
 const MAX_NAME_CHARS: usize = 256;
-/// No client has a longer one, and each is kept in memory with its record.
+/// Longer than any that clients use; each is in memory with its record.
 const MAX_URL_CHARS: usize = 2048;
 
 /// A new video, or all of one that is replaced.
@@ -78,7 +78,7 @@ impl VideoPatch {
         })
     }
 
-    /// Lays this on a record. On an error the record is not to be kept.
+    /// Changes a record. On an error the record may be half changed, and must not be stored.
     pub(crate) fn apply(self, video: &mut VideoRecord, schema: &SettingsSchema) -> Result<()> {
         if let Some(sent) = &self.stream_settings {
             video.stream_settings = schema.merge(&video.stream_settings, sent)?;
@@ -95,7 +95,7 @@ impl VideoPatch {
 }
 
 impl NewVideo {
-    /// `camera_group` and `name` have to be there.
+    /// Refuses a body without `camera_group` or `name`.
     pub(crate) fn parse(sent: &Map<String, Value>, config: &ApiConfig, network: &NetworkPolicy) -> Result<Self> {
         let required = |name: &str| Error::bad_param(name, "This field is required.");
         if !sent.contains_key("camera_group") {
@@ -155,7 +155,7 @@ fn integer(sent: &Map<String, Value>, name: &str) -> Result<Option<Option<i64>>>
     }
 }
 
-/// A number that has to be one of those that there are.
+/// An integer that has to be one of `known`.
 fn key(sent: &Map<String, Value>, name: &str, known: &[i64]) -> Result<Option<Option<i64>>> {
     let value = integer(sent, name)?;
     match value {
@@ -192,8 +192,8 @@ fn url(
 ) -> Result<Option<Option<String>>> {
     let value = text(sent, name, MAX_URL_CHARS)?;
     if let Some(Some(text)) = &value {
-        // The parser mends what browsers mend, and FFmpeg, which gets the text as it is, reads
-        // otherwise.
+        // The parser corrects what browsers correct, and FFmpeg, which gets the text as it is, reads
+        // it otherwise.
         let mended = text.chars().any(|c| c.is_whitespace() || c.is_control() || c == '\\') || text.contains(":///");
         let parsed = Url::parse(text).ok().filter(|url| schemes.contains(&url.scheme()) && url.port() != Some(0));
         match parsed.as_ref().and_then(|url| Some((url.host_str()?, url.port_or_known_default().unwrap_or(0)))) {

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use axum::{Json, extract::State, http::Uri};
+use axum::{Json, extract::State};
 use ocellus_core::{Error, Result};
 use ocellus_store::{ListQuery, Order, OrderKey, Page};
 use utoipa::{
     IntoParams,
     openapi::{
-        ObjectBuilder,
+        ObjectBuilder, Schema,
         path::{Parameter, ParameterBuilder, ParameterIn},
         schema::{ArrayBuilder, KnownFormat, SchemaFormat, Type},
     },
@@ -16,11 +16,9 @@ use utoipa::{
 
 use super::{filter::filter, shape::VideoJson};
 use crate::{
-    Api,
-    base_url::BaseUrl,
-    blocking,
+    Api, blocking,
     error::{ApiError, BadParam, Unauthorized},
-    page::{self, PageJson},
+    page::{ListRequest, PageJson, PageQuery},
     query::Query,
 };
 
@@ -30,10 +28,10 @@ pub(super) enum Filters {}
 impl IntoParams for Filters {
     fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
         let of = |kind: Type| ObjectBuilder::new().schema_type(kind);
-        let ids = || utoipa::openapi::Schema::from(ArrayBuilder::new().items(of(Type::Integer)));
+        let ids = || Schema::from(ArrayBuilder::new().items(of(Type::Integer)));
         let date = || of(Type::String).format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime))).into();
         let weeks = || of(Type::Integer).minimum(Some(1)).maximum(Some(520)).into();
-        let parameters: [(&str, &str, utoipa::openapi::Schema); 11] = [
+        let parameters: [(&str, &str, Schema); 11] = [
             ("camera_groups", "In one of these camera groups.", ids()),
             (
                 "case_in",
@@ -58,44 +56,53 @@ impl IntoParams for Filters {
             ("id_in", "With one of these IDs.", ids()),
             ("name_contains", "With this in its name, in whatever case.", of(Type::String).into()),
         ];
-        let parameter = |(name, description, schema)| {
-            ParameterBuilder::new()
-                .name(name)
-                .parameter_in(ParameterIn::Query)
-                .description(Some(description))
-                .schema(Some::<utoipa::openapi::Schema>(schema))
-                .build()
-        };
-        parameters.map(parameter).into()
+        parameters.map(|(name, description, schema)| parameter(name, description, schema)).into()
     }
+}
+
+/// [`PageQuery`], with the parameter that [`order`] reads.
+enum OrderedPage {}
+
+impl IntoParams for OrderedPage {
+    fn into_params(place: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        let schema = ObjectBuilder::new().schema_type(Type::String).pattern(Some("^-?(id|created_date|name)$"));
+        let description = "id, created_date or name; with - before it descending. id without it.";
+        let mut parameters = PageQuery::into_params(place);
+        parameters.push(parameter("ordering", description, schema.into()));
+        parameters.sort_by(|a, b| a.name.cmp(&b.name));
+        parameters
+    }
+}
+
+fn parameter(name: &str, description: &str, schema: Schema) -> Parameter {
+    ParameterBuilder::new()
+        .name(name)
+        .parameter_in(ParameterIn::Query)
+        .description(Some(description))
+        .schema(Some(schema))
+        .build()
 }
 
 /// The videos of the archive, page by page.
 ///
 /// A cursor stays right while videos are added and removed: each video that is there throughout
 /// comes exactly once.
+///
+/// Without filters a list costs as much as its page. With filters the index is read from one match
+/// to the next: at most all of it, which is a short entry for each video. `id_in` reads the entries
+/// of these videos only, and limits to `created_date` those between them, if that is the ordering.
 #[utoipa::path(
     get, path = "/videos/", tag = "videos", operation_id = "listVideos",
-    params(
-        Filters,
-        ("limit" = Option<u32>, Query, minimum = 1, maximum = 1000, description = "Items for each page, 10 without it."),
-        ("ordering" = Option<String>, Query, pattern = "^-?(id|created_date|name)$", description = "id, created_date or name; with - before it descending. id without it."),
-        ("page" = Option<String>, Query, description = "Where the page begins: taken from next_page or prev_page."),
-    ),
+    params(Filters, OrderedPage),
     responses((status = 200, description = "A page of videos.", body = PageJson<VideoJson>), BadParam, Unauthorized),
 )]
 pub(crate) async fn list(
     State(api): State<Arc<Api>>,
-    query: Query,
-    base: BaseUrl,
-    uri: Uri,
+    request: ListRequest,
 ) -> Result<Json<PageJson<VideoJson>>, ApiError> {
-    let wanted = ListQuery {
-        filter: filter(&query, api.clock.now())?,
-        order: order(&query)?,
-        limit: page::limit(&query)?,
-        cursor: page::cursor(&query)?,
-    };
+    let (filter, order) = (filter(&request.query, api.clock.now())?, order(&request.query)?);
+    let PageQuery { limit, cursor } = request.page()?;
+    let wanted = ListQuery { filter, order, limit, cursor };
     let engine = api.engine.clone();
     let found = blocking(move || {
         let Page { items, next, prev } = engine.archive().list(&wanted)?;
@@ -103,7 +110,7 @@ pub(crate) async fn list(
         Ok(Page { items, next, prev })
     })
     .await?;
-    Ok(Json(PageJson::new(found, &base, &uri, &query, |video| VideoJson::new(video, &base))))
+    Ok(request.answer(found, VideoJson::new))
 }
 
 fn order(query: &Query) -> Result<Order> {

@@ -1,5 +1,6 @@
-//! Archive records: one file for each thing that can be asked of them.
+//! Routes of videos: one file for each request, and the shapes that they share.
 
+mod change;
 pub(crate) mod clusters;
 pub(crate) mod count;
 pub(crate) mod create;
@@ -7,6 +8,7 @@ pub(crate) mod delete;
 pub(crate) mod delete_file;
 mod fields;
 mod filter;
+mod health_status;
 pub(crate) mod list;
 pub(crate) mod patch;
 pub(crate) mod process;

@@ -4,11 +4,10 @@ use std::sync::Arc;
 
 use axum::{Json, extract::State};
 
-use super::{fields::VideoPatch, shape::VideoJson};
+use super::{change::change, fields::VideoPatch, shape::VideoJson};
 use crate::{
     Api,
     base_url::BaseUrl,
-    blocking,
     body::JsonObject,
     error::{ApiError, BadParam, NotFound, TooLarge, Unauthorized},
     path::VideoPath,
@@ -19,7 +18,7 @@ use crate::{
 /// A processing that is under way goes on with the settings that it began with.
 #[utoipa::path(
     patch, path = "/videos/{id}/", tag = "videos", operation_id = "patchVideo", request_body = VideoPatch,
-    params(("id" = u64, Path, description = "Video archive ID.")),
+    params(VideoPath),
     responses((status = 200, description = "The video as it is now.", body = VideoJson), BadParam, Unauthorized, NotFound, TooLarge),
 )]
 pub(crate) async fn patch(
@@ -28,13 +27,8 @@ pub(crate) async fn patch(
     base: BaseUrl,
     JsonObject(sent): JsonObject,
 ) -> Result<Json<VideoJson>, ApiError> {
-    let schema = api.engine.settings_schema()?;
-    let video = blocking(move || {
-        let engine = &api.engine;
-        let change = |video: &mut _| VideoPatch::parse(&sent, &api.config, engine.network())?.apply(video, &schema);
-        let (video, ()) = engine.archive().update(id, change)?;
-        engine.live(video)
+    change(api, id, base, move |api, schema, video| {
+        VideoPatch::parse(&sent, &api.config, api.engine.network())?.apply(video, schema)
     })
-    .await?;
-    Ok(Json(VideoJson::new(video, &base)))
+    .await
 }

@@ -16,7 +16,7 @@ use crate::{
 /// NO_SOURCE.
 #[utoipa::path(
     post, path = "/videos/{id}/process/", tag = "videos", operation_id = "processVideo",
-    params(("id" = u64, Path, description = "Video archive ID.")),
+    params(VideoPath),
     responses((status = 200, description = "Accepted."), Unauthorized, NotFound),
 )]
 pub(crate) async fn process(State(api): State<Arc<Api>>, VideoPath(id): VideoPath) -> Result<StatusCode, ApiError> {

@@ -16,7 +16,7 @@ use crate::{
 /// A video; while it is processed, with the figures so far.
 #[utoipa::path(
     get, path = "/videos/{id}/", tag = "videos", operation_id = "readVideo",
-    params(("id" = u64, Path, description = "Video archive ID.")),
+    params(VideoPath),
     responses((status = 200, description = "The video.", body = VideoJson), Unauthorized, NotFound),
 )]
 pub(crate) async fn read(

@@ -51,7 +51,7 @@ pub(crate) struct ReplayJson {
 /// without any, they are the job's.
 #[utoipa::path(
     post, path = "/videos/{id}/replay/", tag = "videos", operation_id = "replayVideo",
-    params(("id" = u64, Path, description = "Video archive ID.")),
+    params(VideoPath),
     request_body(content = Object, description = "`stream_settings`, as for PATCH; may be empty."),
     responses((status = 200, description = "What it gave.", body = ReplayJson), BadParam, Unauthorized, NotFound, Conflict),
 )]
@@ -92,11 +92,12 @@ pub(crate) struct Decisions {
 /// Why something is not there: which plugin dropped which detection or track, by which rule and
 /// value.
 ///
-/// Found out by a replay with the settings of the job and the plugins that are installed now.
+/// Found by a replay with the settings of the job and the plugins that are installed now, which
+/// ends once there are `limit` of them. Where there are fewer, it goes through the whole log.
 #[utoipa::path(
     get, path = "/videos/{id}/decisions/", tag = "videos", operation_id = "listDecisions",
     params(
-        ("id" = u64, Path, description = "Video archive ID."),
+        VideoPath,
         ("type" = Option<String>, Query, description = "Object type, such as face."),
         ("stage" = Option<String>, Query, description = "detections, tracker, shots, objects."),
         ("track" = Option<u64>, Query, description = "Track number."),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::{extract::State, response::Response};
 use ocellus_core::Result;
 use ocellus_pipeline::ScreenshotQuery;
+use utoipa::IntoParams;
 
 use crate::{
     Api,
@@ -20,13 +21,7 @@ const MAX_SIDE: u32 = 16_384;
 /// A picture of a video. The one without parameters is kept once it is made.
 #[utoipa::path(
     get, path = "/videos/{id}/screenshot/", tag = "videos", operation_id = "videoScreenshot",
-    params(
-        ("id" = u64, Path, description = "Video archive ID."),
-        ("width" = Option<u32>, Query, minimum = 1, description = "Pixels; the picture is made smaller to fit, never larger."),
-        ("height" = Option<u32>, Query, minimum = 1, description = "Pixels."),
-        ("quality" = Option<u8>, Query, minimum = 0, maximum = 100, description = "JPEG quality."),
-        ("rot" = Option<bool>, Query, description = "Only what lies within the settings' `rot`; true without it."),
-    ),
+    params(VideoPath, ScreenshotParams),
     responses((status = 200, description = "JPEG.", body = [u8], content_type = "image/jpeg"), BadParam, Unauthorized, NotFound),
 )]
 pub(crate) async fn screenshot(
@@ -40,13 +35,7 @@ pub(crate) async fn screenshot(
 /// A picture of a video, taken anew.
 #[utoipa::path(
     post, path = "/videos/{id}/screenshot/", tag = "videos", operation_id = "retakeVideoScreenshot",
-    params(
-        ("id" = u64, Path, description = "Video archive ID."),
-        ("width" = Option<u32>, Query, minimum = 1, description = "Pixels; the picture is made smaller to fit, never larger."),
-        ("height" = Option<u32>, Query, minimum = 1, description = "Pixels."),
-        ("quality" = Option<u8>, Query, minimum = 0, maximum = 100, description = "JPEG quality."),
-        ("rot" = Option<bool>, Query, description = "Only what lies within the settings' `rot`; true without it."),
-    ),
+    params(VideoPath, ScreenshotParams),
     responses((status = 200, description = "JPEG.", body = [u8], content_type = "image/jpeg"), BadParam, Unauthorized, NotFound),
 )]
 pub(crate) async fn retake(
@@ -57,11 +46,29 @@ pub(crate) async fn retake(
     Ok(jpeg(api.engine.screenshot(id, wanted(&query)?, true).await?))
 }
 
+/// What the picture should be like.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+struct ScreenshotParams {
+    /// Pixels; the picture is made smaller to fit, never larger.
+    #[param(minimum = 1)]
+    width: Option<u32>,
+    /// Pixels.
+    #[param(minimum = 1)]
+    height: Option<u32>,
+    /// JPEG quality.
+    #[param(minimum = 0, maximum = 100)]
+    quality: Option<u8>,
+    /// Only what lies within the settings' `rot`; true without it.
+    rot: Option<bool>,
+}
+
 fn wanted(query: &Query) -> Result<ScreenshotQuery> {
-    Ok(ScreenshotQuery {
+    let ScreenshotParams { width, height, quality, rot } = ScreenshotParams {
         width: query.integer_within("width", 1, MAX_SIDE)?,
         height: query.integer_within("height", 1, MAX_SIDE)?,
         quality: query.integer_within("quality", 0, 100)?,
-        rot: query.flag("rot")?.unwrap_or(true),
-    })
+        rot: query.flag("rot")?,
+    };
+    Ok(ScreenshotQuery { width, height, quality, rot: rot.unwrap_or(true) })
 }

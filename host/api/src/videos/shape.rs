@@ -1,15 +1,10 @@
 //! A video as the API shows it: every field of the vendor's document, in its order.
 
-use ocellus_core::{HealthStatus, ObjectType, StreamSettings, VideoRecord, VideoStatus};
+use ocellus_core::{ObjectType, StreamSettings, VideoRecord, VideoStatus};
 use serde::Serialize;
-use utoipa::{
-    ToSchema,
-    openapi::{
-        ObjectBuilder, Schema,
-        schema::{AdditionalProperties, Type},
-    },
-};
+use utoipa::ToSchema;
 
+use super::health_status::{self, HealthStatusJson};
 use crate::{base_url::BaseUrl, openapi, time};
 
 /// A video archive record.
@@ -42,8 +37,8 @@ pub(crate) struct VideoJson {
     /// Seconds.
     #[schema(required, read_only)]
     source_len: Option<f64>,
-    #[schema(schema_with = health_status)]
-    health_status: HealthStatus,
+    #[schema(schema_with = health_status::schema)]
+    health_status: HealthStatusJson,
     /// The last processing reached its end, good or bad.
     #[schema(read_only)]
     finished: bool,
@@ -95,7 +90,7 @@ impl VideoJson {
             active: video.status.is_active(),
             screenshot: base.join(&format!("/videos/{}/screenshot/", video.id)),
             source_len: video.source_len,
-            health_status: video.health_status(),
+            health_status: HealthStatusJson::new(&video),
             finished: video.finished,
             queued: video.status.is_queued(),
             face_count: count(ObjectType::face()),
@@ -126,75 +121,4 @@ fn progress(video: &VideoRecord) -> Option<f64> {
     }
     let length = video.source_len.filter(|s| *s > 0.0 && video.status.is_active())?;
     Some((video.statistic.as_ref()?.processed_duration / length).clamp(0.0, 1.0))
-}
-
-/// `HealthStatus` is core's type, and core knows no OpenAPI.
-fn health_status() -> Schema {
-    let of = |kind: Type| ObjectBuilder::new().schema_type(kind);
-    let figures = |names: &[&str], kind: fn() -> Type, object: ObjectBuilder| {
-        names.iter().fold(object, |object, name| object.property(*name, ObjectBuilder::new().schema_type(kind())))
-    };
-    let counts = [
-        ("posted", "Accepted by the router."),
-        ("failed", "Refused, or given up: the deliveries in state failed."),
-        ("not_posted", "Not accepted yet: the deliveries in states pending and retrying."),
-        ("retrying", "Those of not_posted that were tried already; absent where there are none."),
-    ];
-    let counts = counts
-        .iter()
-        .fold(of(Type::Object), |o, (name, meaning)| o.property(*name, of(Type::Integer).description(Some(*meaning))));
-    let whole = [
-        "faces_posted",
-        "faces_failed",
-        "faces_not_posted",
-        "frames_dropped",
-        "frames_processed",
-        "frames_imotion_skipped",
-        "decoding_soft_errors",
-        "frame_width",
-        "frame_height",
-        "job_starts",
-    ];
-    let statistic = ObjectBuilder::new().description(Some("Figures of the last processing; empty before the first."));
-    let statistic =
-        figures(&["processed_duration", "processing_fps", "last_stream_timestamp"], || Type::Number, statistic);
-    let statistic = figures(&whole, || Type::Integer, statistic)
-        .property(
-            "objects",
-            of(Type::Object)
-                .description(Some("By object type."))
-                .additional_properties(Some(AdditionalProperties::RefOr(counts.into()))),
-        )
-        .property("extractors", of(Type::Object))
-        .property(
-            "cpu_seconds",
-            of(Type::Object)
-                .description(Some(
-                    "What the threads of the job took of the CPU, by what for; FFmpeg's own threads are not in it.",
-                ))
-                .additional_properties(Some(AdditionalProperties::RefOr(of(Type::Number).into()))),
-        );
-    let one_of = |values: &[&str]| of(Type::String).enum_values(Some(values.iter().map(|v| v.to_string())));
-    let statuses = [
-        "WAITING_FOR_SYNC",
-        "DISABLED",
-        "AWAITING",
-        "STARTING",
-        "INPROGRESS",
-        "COMPLETED",
-        "INTERRUPTED",
-        "NOT_STARTED",
-        "MISCONFIGURED",
-        "NO_SOURCE",
-    ];
-    let properties: [(&str, ObjectBuilder); 6] = [
-        ("enabled", of(Type::Boolean).description(Some("A processing is wanted: waiting or running."))),
-        ("status", one_of(&statuses)),
-        ("msg", of(Type::String)),
-        ("statistic", statistic),
-        ("code", one_of(&["green", "yellow", "red", "gray"])),
-        ("code_desc", of(Type::String)),
-    ];
-    let object = of(Type::Object).read_only(true);
-    properties.into_iter().fold(object, |o, (name, schema)| o.property(name, schema).required(name)).into()
 }

@@ -14,7 +14,7 @@ use crate::{
 /// nothing else.
 #[utoipa::path(
     post, path = "/videos/{id}/stop/", tag = "videos", operation_id = "stopVideo",
-    params(("id" = u64, Path, description = "Video archive ID.")),
+    params(VideoPath),
     responses((status = 200, description = "The video is not being processed."), Unauthorized, NotFound),
 )]
 pub(crate) async fn stop(State(api): State<Arc<Api>>, VideoPath(id): VideoPath) -> Result<StatusCode, ApiError> {

@@ -23,7 +23,7 @@ use crate::{
     path::VideoPath,
 };
 
-/// What is gathered before a thread is asked to write it.
+/// Bytes that are gathered before a thread writes them.
 const BUFFER_BYTES: usize = 1 << 20;
 
 /// Uploads the source file of a video: the bytes of the file as the body, whatever the
@@ -33,7 +33,7 @@ const BUFFER_BYTES: usize = 1 << 20;
 /// found stay until the video is processed again.
 #[utoipa::path(
     put, path = "/videos/{id}/upload/source_file/", tag = "videos", operation_id = "uploadVideoFile",
-    params(("id" = u64, Path, description = "Video archive ID.")),
+    params(VideoPath),
     request_body(content = [u8], content_type = "application/octet-stream", description = "The file."),
     responses((status = 201, description = "The file is stored."), BadParam, Unauthorized, NotFound, Conflict, TooLarge),
 )]
@@ -100,7 +100,7 @@ fn check_idle(video: &VideoRecord) -> Result<()> {
     Ok(())
 }
 
-/// Bodies that would be stored as something else than the file that was meant.
+/// Refuses bodies that are not the file itself: forms, and parts of a file.
 fn check_headers(headers: &HeaderMap) -> Result<()> {
     if headers.contains_key(CONTENT_RANGE) {
         return Err(Error::bad_param("Content-Range", "Parts of a file are not taken: send the whole file."));
@@ -115,7 +115,7 @@ fn check_headers(headers: &HeaderMap) -> Result<()> {
     Ok(())
 }
 
-/// Gives back what it was given, so that no thread is held while the client is slow.
+/// Writes the buffer and gives both back, so that no thread is held while the client is slow.
 async fn write(mut upload: Upload, mut buffer: Vec<u8>) -> Result<(Upload, Vec<u8>)> {
     blocking(move || {
         upload.write_all(&buffer).map_err(|e| match e.kind() {

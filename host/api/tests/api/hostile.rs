@@ -67,11 +67,12 @@ fn no_request_makes_the_server_fail() {
             let request = [head.as_bytes(), &body].concat();
             let Some((status, text)) = runtime.block_on(server.raw(&request)) else { return Ok(()) };
             prop_assert!(status < 500, "{target}: {text}");
-            // hyper answers what is no HTTP itself, without a body.
+            // hyper itself answers what is not HTTP, without a body.
             let json = text.split_once("\r\n\r\n").filter(|(head, _)| head.contains("application/json")).map(|(_, body)| body);
             if let Some(body) = json.filter(|b| status >= 400 && !b.is_empty()) {
                 let body: Value = serde_json::from_str(body).unwrap();
                 prop_assert!(body["code"].is_string() && body["desc"].is_string(), "{body}");
+                prop_assert_eq!(body["param"].is_string(), status == 400, "{}", body);
             }
             Ok(())
         })
@@ -107,7 +108,7 @@ async fn what_is_no_http_is_refused_and_others_are_served() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_says_little_holds_up_nobody() {
+async fn a_slow_client_holds_up_no_other() {
     let server = Server::start().await;
     let mut silent = Vec::new();
     for start in [&b""[..], b"P", b"GET /videos/ HTTP/1.1\r\nhost"] {

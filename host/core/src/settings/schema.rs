@@ -6,7 +6,8 @@ use serde_json::{Map, Value, json};
 use super::DEFAULT_ROUTER;
 use crate::ObjectType;
 
-/// The key that a schema does not know, where that is what is wrong; `whole` is what was validated.
+/// The key that a schema does not know; `None` where the error is another one. `whole` is the value
+/// that was validated.
 pub fn unknown_key(error: &jsonschema::ValidationError<'_>, whole: &Value) -> Option<String> {
     use jsonschema::error::ValidationErrorKind as Kind;
 

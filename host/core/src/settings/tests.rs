@@ -50,7 +50,7 @@ fn refusals_name_the_path() {
 }
 
 #[test]
-fn plugins_have_settings_of_their_own_held_against_their_schemas() {
+fn plugins_have_settings_of_their_own_validated_by_their_schemas() {
     let speed = json!({
         "type": "object", "additionalProperties": false, "required": ["road"],
         "properties": {"road": {"$ref": "#/$defs/name"}, "limit": {"type": "integer", "minimum": 1, "default": 50}},

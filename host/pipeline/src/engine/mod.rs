@@ -236,7 +236,7 @@ impl Engine {
             run.progress.write_to(&mut record);
         }
         if let Some(statistic) = &mut record.statistic {
-            statistic.set_deliveries(inner.archive.tally(record.id)?.unwrap_or_default());
+            statistic.objects = inner.archive.tally(record.id)?.unwrap_or_default();
         }
         Ok(record)
     }

@@ -24,7 +24,8 @@ impl Engine {
     /// before, unless `retake`. Dropping the future cancels it.
     ///
     /// # Errors
-    /// `NotFound`; `Unavailable` where too many wait.
+    /// `NotFound`, also where the source shows no frame; `Unavailable` where too many are being
+    /// taken.
     pub async fn screenshot(&self, id: VideoId, query: ScreenshotQuery, retake: bool) -> Result<Vec<u8>> {
         let plain = query == ScreenshotQuery::default();
         let kept = self.blocking(move |inner| {
@@ -41,8 +42,7 @@ impl Engine {
         let inner = Arc::clone(&self.0);
         let taken = self.0.screenshots.run(move || {
             let input = source::input(&inner.archive, &video, &inner.config.network)?;
-            let bytes = screenshot::take(&input, &video.stream_settings, &query, &interrupt)
-                .map_err(|e| Error::not_found("Screenshot").because(e))?;
+            let bytes = screenshot::take(&input, &video.stream_settings, &query, &interrupt).map_err(none_to_show)?;
             if plain {
                 inner.archive.save_screenshot(&video, &bytes)?;
             }
@@ -84,9 +84,11 @@ impl Engine {
     /// objects. Dropping the future cancels it.
     ///
     /// # Errors
-    /// `Conflict` before the job has ended; `BadParam`; `Unavailable` where too many wait.
+    /// `Conflict` before the job is over, and where a plugin fails; `BadParam` where `changes` are
+    /// not settings; `Unavailable` where too many wait.
     pub async fn replay(&self, id: VideoId, changes: Option<Value>) -> Result<(Replay, Diff)> {
         let schema = self.settings_schema()?;
+        let unchanged = changes.is_none();
         let again = move |inner: &Inner, interrupt: &Interrupt| {
             let mut video = inner.video(id)?;
             inner.endings.overlay(&mut video);
@@ -103,7 +105,7 @@ impl Engine {
             let diff = replay::compare(&job, &replay, &settings, &inner.plugins, interrupt)?;
             Ok((replay, diff))
         };
-        self.run_replay(again).await
+        self.run_replay(again).await.map_err(|error| if unchanged { of_the_job(error) } else { error })
     }
 
     /// The decisions of a video's last job that match, at most `limit`. Errors as for
@@ -115,6 +117,7 @@ impl Engine {
             replay::decisions(&job, &inner.plugins, interrupt, &wanted, limit)
         })
         .await
+        .map_err(of_the_job)
     }
 
     async fn run_replay<R: Send + 'static>(
@@ -128,6 +131,22 @@ impl Engine {
             done = self.0.replays.run(move || work(&inner, &interrupt)) => done,
             () = self.0.closing.cancelled() => Err(stopping()),
         }
+    }
+}
+
+/// A source that cannot be decoded has no screenshot.
+fn none_to_show(error: Error) -> Error {
+    match error.kind() {
+        ErrorKind::Internal | ErrorKind::Unavailable => error,
+        _ => Error::not_found("Screenshot").because(error),
+    }
+}
+
+/// Settings that the request does not carry are not its mistake.
+fn of_the_job(error: Error) -> Error {
+    match error.kind() {
+        ErrorKind::BadParam => Error::new(ErrorKind::Conflict, error.public()).because(error),
+        _ => error,
     }
 }
 

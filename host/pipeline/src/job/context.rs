@@ -1,9 +1,9 @@
 //! Context of a job: what it works with, and how it fails.
 
-use ocellus_core::{Clock, Error, ErrorKind, JobId};
+use ocellus_core::{Clock, Error, JobId};
 use ocellus_detect::{Detectors, Embedders};
 use ocellus_media::{Input, Interrupt};
-use ocellus_runtime::{PluginError, Plugins};
+use ocellus_runtime::Plugins;
 use ocellus_store::{Archive, Job};
 
 use crate::{job_spec::JobSpec, outbox::Outbox, progress::Progress, recording::Recording};
@@ -49,15 +49,11 @@ impl Failure {
         Self { error: error.into(), kind: FailureKind::NotStarted }
     }
 
-    pub(crate) fn interrupted(error: Error) -> Self {
-        Self { error, kind: FailureKind::Interrupted }
+    pub(crate) fn interrupted(error: impl Into<Error>) -> Self {
+        Self { error: error.into(), kind: FailureKind::Interrupted }
     }
 
-    pub(crate) fn misconfigured(error: Error) -> Self {
-        Self { error, kind: FailureKind::Misconfigured }
+    pub(crate) fn misconfigured(error: impl Into<Error>) -> Self {
+        Self { error: error.into(), kind: FailureKind::Misconfigured }
     }
-}
-
-pub(super) fn plugin_fault(error: PluginError) -> Error {
-    Error::new(ErrorKind::BadParam, error.to_string())
 }

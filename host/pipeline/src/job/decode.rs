@@ -12,7 +12,7 @@ use ocellus_core::{CpuLaps, InputImage, Rect, Region, Result, Size, Stage, Strea
 use ocellus_detect::Detector;
 use ocellus_media::{Decoder, Frame, Interrupt, Scaler};
 
-use crate::{cut::CutDetector, motion::MotionGate, pace::Pace, progress::Progress, source::public};
+use crate::{cut::CutDetector, motion::MotionGate, pace::Pace, progress::Progress};
 
 /// A decoded frame on its way through the stages.
 pub(super) struct FrameInFlight {
@@ -76,7 +76,7 @@ impl<'a> Decode<'a> {
                     let taken_us = decoder.taken_us(frame.time()).filter(|_| self.settings.use_rtsp_time);
                     self.measure(frame, taken_us, lost_cut, &mut laps)
                 }
-                Err(error) => Err(public(error)),
+                Err(error) => Err(error.into()),
             };
             let Ok((FrameInFlight { cut, .. }, _)) = item else {
                 let _ = out.send(item);
@@ -127,7 +127,7 @@ impl Scale<'_> {
             let spec = detector.input(size);
             let input = match inputs.iter().find(|made| made.spec == spec) {
                 Some(made) => made.clone(),
-                None => self.scaler.input(frame, &spec, self.rot).map_err(public)?,
+                None => self.scaler.input(frame, &spec, self.rot)?,
             };
             inputs.push(input);
         }

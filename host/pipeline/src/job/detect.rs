@@ -5,8 +5,8 @@ use std::sync::{
     mpsc::{Receiver, SyncSender},
 };
 
-use ocellus_core::{CpuLaps, Error, ErrorKind, Point, Rect, Region, Result, Stage};
-use ocellus_detect::{DetectError, Detector, PendingDetection, RawDetection};
+use ocellus_core::{CpuLaps, Point, Rect, Region, Result, Stage};
+use ocellus_detect::{Detector, PendingDetection, RawDetection};
 
 use super::{
     decode::{Decoded, FrameInFlight},
@@ -39,7 +39,7 @@ pub(super) fn begin<'a>(
     while let Ok(item) = frames.recv() {
         let begun = item.and_then(|(frame, inputs)| {
             let pending = detectors.iter().zip(inputs).map(|(detector, input)| detector.begin(input, meter));
-            Ok((frame, pending.collect::<Result<Vec<_>, _>>().map_err(failed)?))
+            Ok((frame, pending.collect::<Result<Vec<_>, _>>()?))
         });
         let failed = begun.is_err();
         let gone = out.send(begun).is_err();
@@ -54,16 +54,12 @@ pub(super) fn begin<'a>(
 pub(super) fn detections(pending: Vec<PendingDetection<'_>>, rot: Option<Region>) -> Result<Vec<RawDetection>> {
     let mut detections = Vec::new();
     for pending in pending {
-        detections.extend(pending.wait().map_err(failed)?);
+        detections.extend(pending.wait()?);
     }
     if let Some(rot) = rot {
         detections.iter_mut().for_each(|d| shift(d, rot));
     }
     Ok(detections)
-}
-
-fn failed(error: DetectError) -> Error {
-    Error::new(ErrorKind::Internal, format!("The detector {} failed.", error.detector())).because(error)
 }
 
 /// From coordinates within the region of tracking (`rot`) to the frame's.

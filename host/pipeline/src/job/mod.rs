@@ -23,7 +23,6 @@ use tracing::warn;
 
 pub(crate) use self::context::{Context, Failure, FailureKind};
 use self::{
-    context::plugin_fault,
     decode::{Decode, FrameInFlight},
     output::Output,
     resume::{Archived, Log, Prior},
@@ -34,8 +33,7 @@ use crate::{
     frame_reader::FrameReader,
     job_spec::Pins,
     recording::RecordingHandle,
-    settings,
-    source::{self, public},
+    settings, source,
 };
 
 /// Frames a second that are assumed of a live source that does not declare them.
@@ -109,7 +107,7 @@ pub(crate) fn run(context: &Context<'_>, keep_open: impl Fn() -> bool) -> Result
         (Err(Stopped::Failed(error)), _) | (_, Err(error)) => failed(error),
         (Ok(()), Ok(())) if interrupted => Ok(JobOutcome::Interrupted),
         (Ok(()), Ok(())) if output.frames == 0 => {
-            failed(Error::new(ErrorKind::BadParam, "No frame of the video could be decoded."))
+            failed(Error::new(ErrorKind::Conflict, "No frame of the video could be decoded."))
         }
         (Ok(()), Ok(())) => Ok(JobOutcome::EndOfSource),
     }
@@ -149,8 +147,8 @@ fn begin<'a>(
 
     let mut decoder = match Decoder::open(&context.input, context.interrupt) {
         Ok(decoder) => decoder,
-        Err(error @ MediaError::Refused { .. }) => return Err(Failure::misconfigured(public(error))),
-        Err(error) => return Err(Failure::not_started(public(error))),
+        Err(error @ MediaError::Refused { .. }) => return Err(Failure::misconfigured(error)),
+        Err(error) => return Err(Failure::not_started(error)),
     };
     laps.lap(Stage::Decode);
     let recording = context.recording.map(|r| r.attach(&mut decoder)).transpose().map_err(Failure::not_started)?;
@@ -192,7 +190,7 @@ fn begin<'a>(
         Err(job) => {
             let writer = job.begin_detections(&header).map_err(Failure::not_started)?;
             let analysis = Analysis::open(context.plugins, job.id(), settings, info.size, info.frame_rate, false)
-                .map_err(|e| Failure::misconfigured(plugin_fault(e)))?;
+                .map_err(Failure::misconfigured)?;
             laps.lap(Stage::Plugins);
             output(job, writer, analysis, (!decoder.is_live()).then(reader), laps, 0)
         }
@@ -243,12 +241,12 @@ fn can_continue(context: &Context<'_>, log: &Log, now: &LogHeader) -> Result<boo
         return Ok(log.replayed.archive == Archived::Agrees);
     }
     // Tracks that were reported as ended must not go on: the source has to be at its end.
-    let mut decoder = Decoder::open(&context.input, context.interrupt).map_err(public)?;
+    let mut decoder = Decoder::open(&context.input, context.interrupt)?;
     source::skip_to(&mut decoder, &context.input, context.interrupt, &log.replayed.tail, true)?;
     match decoder.next_frame() {
         Ok(Some(_)) => Ok(false),
         Ok(None) | Err(MediaError::BrokenOff { .. }) => Ok(true),
-        Err(error) => Err(public(error)),
+        Err(error) => Err(error.into()),
     }
 }
 

@@ -17,10 +17,7 @@ use ocellus_detect::RawDetection;
 use ocellus_media::{Frame, Scaler};
 use ocellus_store::{DetectionWriter, Embedding, Gap, Job, NewObject, Picture};
 
-use super::{
-    context::{Context, plugin_fault},
-    decode::FrameInFlight,
-};
+use super::{context::Context, decode::FrameInFlight};
 use crate::{
     analysis::{Analysis, Event, Role, TrackKey},
     frame_reader::FrameReader,
@@ -82,7 +79,7 @@ impl Output<'_> {
         self.frames += 1;
         self.laps.lap(Stage::Other);
         let frame = &in_flight.frame;
-        let events = self.analysis.frame(&record, frame.size(), Some(pixels(frame))).map_err(plugin_fault)?;
+        let events = self.analysis.frame(&record, frame.size(), Some(pixels(frame)))?;
         self.laps.lap(Stage::Plugins);
         self.handle(Some(frame), events)?;
         self.context.progress.frame(&record, frame.size());
@@ -141,7 +138,7 @@ impl Output<'_> {
     /// Ends the tracks that are open, and writes everything to the disk.
     pub(super) fn finish(&mut self) -> Result<()> {
         self.laps.lap(Stage::Other);
-        let events = self.analysis.finish().map_err(plugin_fault);
+        let events = self.analysis.finish();
         self.laps.lap(Stage::Plugins);
         self.handle(None, events?)?;
         self.sync()
@@ -184,7 +181,7 @@ impl Output<'_> {
     /// their track has of the same moment; those without one are lost. `unarchived`: objects that
     /// follow from the log and are not in the archive.
     pub(super) fn resume_after_gap(&mut self, unarchived: Vec<ObjectRecord>, mut gap: Gap) -> Result<()> {
-        let ended = self.analysis.finish().map_err(plugin_fault)?;
+        let ended = self.analysis.finish()?;
         let ended =
             ended.into_iter().filter_map(|event| if let Event::Object(object) = event { Some(*object) } else { None });
         for object in
@@ -213,7 +210,7 @@ impl Output<'_> {
         }
         self.writer.append_gap(&gap)?;
         self.sync()?;
-        self.analysis.resume_after(&gap).map_err(plugin_fault)
+        Ok(self.analysis.resume_after(&gap)?)
     }
 
     /// The pictures of a realtime shot with the same best shot, where the archive has one.

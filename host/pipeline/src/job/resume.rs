@@ -18,13 +18,13 @@ use ocellus_media::{Frame, Location, MediaError};
 use ocellus_store::{DetectionRecord, DetectionWriter, Job, LogHeader, ResumePoint, StoreError};
 use tracing::info;
 
-use super::context::{Context, Failure, plugin_fault};
+use super::context::{Context, Failure};
 use crate::{
     analysis::{Analysis, Event},
     frame_reader::FrameReader,
     pictures::pixels,
     progress::LoggedProgress,
-    source::{Place, public},
+    source::Place,
 };
 
 /// Number of the log's last frames that the source has to reproduce before the job continues.
@@ -90,7 +90,7 @@ impl Replayed {
 
 /// What an earlier run left of the job. `detectors`: names and digests of the networks of now.
 pub(super) fn prior(context: &Context<'_>, detectors: &[(String, String)]) -> Result<Prior, Failure> {
-    let (job, failed) = (context.job, |e: StoreError| Failure::interrupted(e.into()));
+    let (job, failed) = (context.job, |e: StoreError| Failure::interrupted(e));
     let is_file = is_file(context);
     let written = match job.resume_detections() {
         // The frames of a file can be analysed again.
@@ -126,7 +126,7 @@ fn is_file(context: &Context<'_>) -> bool {
 fn replay(context: &Context<'_>, header: &LogHeader, gaps: u64, finish: bool) -> Result<Replayed, Failure> {
     let (job, settings) = (context.job, &context.spec.stream_settings);
     let analysis = Analysis::open(context.plugins, job.id(), settings, header.frame_size, header.frame_rate, false)
-        .map_err(|e| Failure::misconfigured(plugin_fault(e)))?;
+        .map_err(Failure::misconfigured)?;
     follow(context, header, gaps, finish, analysis).map_err(Failure::interrupted)
 }
 
@@ -145,7 +145,7 @@ fn follow(
     let mut ahead = gaps;
     for logged in job.detections()?.into_iter().flatten() {
         if context.interrupt.is_raised() {
-            return Err(public(MediaError::Interrupted));
+            return Err(MediaError::Interrupted.into());
         }
         if objects.differ && is_file {
             break;
@@ -155,7 +155,7 @@ fn follow(
             DetectionRecord::Gap(gap) => {
                 ahead = ahead.saturating_sub(1);
                 if ahead == 0 {
-                    analysis.resume_after(&gap).map_err(plugin_fault)?;
+                    analysis.resume_after(&gap)?;
                 }
                 continue;
             }
@@ -174,10 +174,10 @@ fn follow(
         }
         let frame = reader.as_mut().filter(|_| !record.still).map(|reader| reader.frame(place)).transpose()?;
         let size = frame.as_ref().map_or(header.frame_size, Frame::size);
-        objects.compare(job, analysis.frame(&record, size, frame.as_ref().map(pixels)).map_err(plugin_fault)?)?;
+        objects.compare(job, analysis.frame(&record, size, frame.as_ref().map(pixels))?)?;
     }
     if finish {
-        objects.compare(job, analysis.finish().map_err(plugin_fault)?)?;
+        objects.compare(job, analysis.finish()?)?;
     }
     let archive = match objects.archived.next() {
         _ if objects.differ => Archived::Differs,

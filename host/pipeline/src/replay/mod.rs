@@ -8,7 +8,9 @@
 mod diff;
 
 use std::{
+    cell::Cell,
     collections::{BTreeMap, HashSet},
+    ops::ControlFlow,
     time::{Duration, Instant},
 };
 
@@ -16,7 +18,7 @@ use ocellus_core::{
     Error, ErrorKind, NetworkPolicy, ObjectRecord, ObjectType, PluginUse, Result, StreamSettings, TrackId,
 };
 use ocellus_media::{Frame, Interrupt, Location};
-use ocellus_runtime::{PluginError, Plugins};
+use ocellus_runtime::Plugins;
 use ocellus_store::{DetectionRecord, Gap, StoredJob};
 use sha2::{Digest, Sha256};
 
@@ -91,7 +93,8 @@ pub fn replay(job: &StoredJob, settings: &StreamSettings, plugins: &Plugins, int
 }
 
 /// What was dropped in a job, by its log, its settings and the plugins of now; at most `most`
-/// decisions that match. Errors as for [`replay`].
+/// decisions that match. Reads the log as far as it takes to find these: to its end where there are
+/// fewer. Errors as for [`replay`].
 pub fn decisions(
     job: &StoredJob,
     plugins: &Plugins,
@@ -104,6 +107,7 @@ pub fn decisions(
         if found.len() < most && wanted.matches(&decision) {
             found.push(decision);
         }
+        if found.len() < most { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     };
     run(job, &settings_of(job)?, plugins, interrupt, Some(&mut take))?;
     Ok(found)
@@ -123,8 +127,11 @@ pub fn compare(
         if items.is_empty() {
             return Ok(());
         }
-        run(job, settings, plugins, interrupt, Some(&mut |decision: Decision| diff::explain(items, &decision)))
-            .map(|_| ())
+        let mut explain = |decision: Decision| {
+            diff::explain(items, &decision);
+            ControlFlow::Continue(())
+        };
+        run(job, settings, plugins, interrupt, Some(&mut explain)).map(|_| ())
     };
     explain(settings, &mut diff.lost)?;
     explain(&settings_of(job)?, &mut diff.gained)?;
@@ -139,12 +146,13 @@ pub fn settings_of(job: &StoredJob) -> Result<StreamSettings> {
     Ok(JobSpec::parse(job.spec()?.ok_or_else(not_processed)?)?.stream_settings)
 }
 
+/// `explain` is shown each decision, and ends the run early where it breaks.
 fn run(
     job: &StoredJob,
     settings: &StreamSettings,
     plugins: &Plugins,
     interrupt: &Interrupt,
-    explain: Option<&mut dyn FnMut(Decision)>,
+    explain: Option<&mut dyn FnMut(Decision) -> ControlFlow<()>>,
 ) -> Result<Replay> {
     let log = job.detections()?.ok_or_else(not_processed)?;
     let header = log.header().clone();
@@ -157,17 +165,16 @@ fn run(
     }
     let begun = Instant::now();
     let mut analysis =
-        Analysis::open(plugins, job.id(), settings, header.frame_size, header.frame_rate, explain.is_some())
-            .map_err(fault)?;
+        Analysis::open(plugins, job.id(), settings, header.frame_size, header.frame_rate, explain.is_some())?;
     let (mut frames, mut objects) = (0, Vec::new());
-    let mut explain = explain;
+    let (mut explain, enough) = (explain, Cell::new(false));
     let mut take = |objects: &mut Vec<ObjectRecord>, events: Vec<Event>| {
         for event in events {
             match event {
                 Event::Object(object) => objects.push(*object),
                 Event::Decision(decision) => {
                     if let Some(explain) = &mut explain {
-                        explain(decision);
+                        enough.set(explain(decision).is_break());
                     }
                 }
                 Event::Keep(..) | Event::Dropped(_) => {}
@@ -180,13 +187,16 @@ fn run(
         if interrupt.is_raised() {
             return Err(Error::new(ErrorKind::Unavailable, "The replay was stopped."));
         }
+        if enough.get() {
+            break;
+        }
         let record = match logged? {
             DetectionRecord::Frame(record) => record,
             DetectionRecord::Gap(gap) => {
-                take(&mut objects, analysis.finish().map_err(fault)?);
+                take(&mut objects, analysis.finish()?);
                 let lost = lose(&mut objects, &gap);
                 take(&mut objects, lost);
-                analysis.resume_after(&gap).map_err(fault)?;
+                analysis.resume_after(&gap)?;
                 frame_size = gap.header.frame_size;
                 continue;
             }
@@ -194,10 +204,10 @@ fn run(
         let place = Place { index: record.index, time: record.time };
         let frame = reader.as_mut().filter(|_| !record.still).map(|reader| reader.frame(place)).transpose()?;
         let size = frame.as_ref().map_or(frame_size, Frame::size);
-        take(&mut objects, analysis.frame(&record, size, frame.as_ref().map(pixels)).map_err(fault)?);
+        take(&mut objects, analysis.frame(&record, size, frame.as_ref().map(pixels))?);
         frames += 1;
     }
-    take(&mut objects, analysis.finish().map_err(fault)?);
+    take(&mut objects, analysis.finish()?);
     Ok(Replay { frames, took: begun.elapsed(), objects, plugins: analysis.report() })
 }
 
@@ -223,8 +233,4 @@ fn reader(job: &StoredJob, settings: &StreamSettings, interrupt: &Interrupt) -> 
 
 fn not_processed() -> Error {
     Error::new(ErrorKind::Conflict, "The video was not processed yet.")
-}
-
-fn fault(error: PluginError) -> Error {
-    Error::new(ErrorKind::BadParam, error.to_string())
 }
