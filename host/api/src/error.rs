@@ -59,6 +59,7 @@ fn status_and_code(kind: ErrorKind) -> (StatusCode, &'static str) {
         ErrorKind::PermissionDenied => (StatusCode::FORBIDDEN, "PERMISSION_DENIED"),
         ErrorKind::Conflict => (StatusCode::CONFLICT, "CONFLICT"),
         ErrorKind::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "TOO_LARGE"),
+        ErrorKind::UnsupportedMedia => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE"),
         ErrorKind::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE"),
         ErrorKind::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "UNKNOWN_ERROR"),
     }
@@ -115,6 +116,7 @@ documented_refusals! {
     NotFound: NOT_FOUND, "There is none.";
     Conflict: CONFLICT, "Not in this state.";
     TooLarge: PAYLOAD_TOO_LARGE, "More bytes than are taken.";
+    UnsupportedMedia: UNSUPPORTED_MEDIA_TYPE, "A body in an encoding that is not taken.";
 }
 
 /// The schema behind the references that [`documented`] makes.

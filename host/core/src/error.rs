@@ -24,6 +24,8 @@ pub enum ErrorKind {
     Conflict,
     /// More bytes than the operator allows.
     TooLarge,
+    /// Bytes in an encoding that is not taken.
+    UnsupportedMedia,
     /// The server is going down or has no room; trying again later may work.
     Unavailable,
     /// A fault of the server or of the machine under it.

@@ -147,6 +147,12 @@ pub struct Statistic {
     pub frames_imotion_skipped: u64,
     /// Errors that the decoder recovered from.
     pub decoding_soft_errors: u64,
+    /// Times that the source's time stamps jumped, and were folded.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub time_jumps: u64,
+    /// Video streams of the source that were not processed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub other_video_streams: Vec<String>,
     /// Pixels, after `video_transform`; 0 before the source is open.
     pub frame_width: u32,
     /// As `frame_width`.

@@ -14,13 +14,34 @@ use ocellus_media::{Frame, Interrupt};
 /// The longest time until an interrupt is noticed.
 const SLICE: Duration = Duration::from_millis(50);
 
+/// Seconds for which a frame is waited for at most: time stamps may jump by hours.
+const LONGEST_WAIT: f64 = 10.0;
+
 pub(crate) struct Pace<'a> {
     /// Seconds of stream time in a second; `None` is as fast as possible.
     speed: Option<f64>,
     may_drop: bool,
     interrupt: &'a Interrupt,
-    /// When the first frame came, and its time in the stream.
-    start: Option<(Instant, f64)>,
+    clock: Option<Clock>,
+}
+
+/// Stream time against real time.
+struct Clock {
+    /// When stream time `zero` was.
+    start: Instant,
+    zero: f64,
+    /// Stream time of the last frame.
+    last: f64,
+}
+
+impl Clock {
+    /// When a frame is due, since `start`.
+    fn due(&mut self, time: f64, speed: f64) -> Duration {
+        let longest = LONGEST_WAIT * speed;
+        self.zero += (time - self.last - longest).max(0.0);
+        self.last = time;
+        Duration::try_from_secs_f64((time - self.zero) / speed).unwrap_or_default()
+    }
 }
 
 impl<'a> Pace<'a> {
@@ -28,7 +49,7 @@ impl<'a> Pace<'a> {
         let speed = Some(settings.play_speed).filter(|s| *s > 0.0 && !is_live);
         // Without a pace no frame is late.
         let may_drop = !settings.disable_drops && (speed.is_some() || is_live);
-        Self { speed, may_drop, interrupt, start: None }
+        Self { speed, may_drop, interrupt, clock: None }
     }
 
     /// Whether a frame that finds the queue full is dropped instead of waiting.
@@ -39,12 +60,27 @@ impl<'a> Pace<'a> {
     /// Returns when the frame is due, or soon after an interrupt.
     pub(crate) fn wait_for(&mut self, frame: &Frame) {
         let Some(speed) = self.speed else { return };
-        let (start, first) = *self.start.get_or_insert_with(|| (Instant::now(), frame.time()));
-        let turn = Duration::try_from_secs_f64((frame.time() - first) / speed).unwrap_or_default();
-        while let Some(left) = turn.checked_sub(start.elapsed()).filter(|left| !left.is_zero())
+        let time = frame.time();
+        let clock = self.clock.get_or_insert_with(|| Clock { start: Instant::now(), zero: time, last: time });
+        let (due, start) = (clock.due(time, speed), clock.start);
+        while let Some(left) = due.checked_sub(start.elapsed()).filter(|left| !left.is_zero())
             && !self.interrupt.is_raised()
         {
             thread::sleep(left.min(SLICE));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_are_due_by_their_times_and_no_gap_is_waited_out() {
+        let mut clock = Clock { start: Instant::now(), zero: 5.0, last: 5.0 };
+        let mut due = |time| clock.due(time, 2.0).as_secs_f64();
+        assert_eq!((due(5.0), due(6.0), due(9.0)), (0.0, 0.5, 2.0));
+        // A day in between is 10 s, and later frames follow from there.
+        assert_eq!((due(86_409.0), due(86_411.0)), (12.0, 13.0));
     }
 }

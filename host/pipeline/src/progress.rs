@@ -6,7 +6,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
 use ocellus_core::{CpuMeter, FrameRecord, ObjectType, Size, Statistic, VideoRecord, VideoStatus};
-use ocellus_media::MediaInfo;
+use ocellus_media::{Decoder, MediaInfo};
 use parking_lot::Mutex;
 
 pub(crate) struct Progress {
@@ -77,7 +77,17 @@ impl Progress {
     pub(crate) fn opened(&self, info: &MediaInfo) {
         let mut state = self.state.lock();
         state.source_len = info.duration;
+        state.statistic.other_video_streams.clone_from(&info.other_video);
         state.set_frame(info.size);
+    }
+
+    /// Sets what is known once the source was read to its end.
+    pub(crate) fn read(&self, decoder: &Decoder) {
+        let mut state = self.state.lock();
+        // The header may not know, or claim anything.
+        state.source_len = decoder.length().or(state.source_len);
+        state.statistic.decoding_soft_errors = decoder.soft_errors();
+        state.statistic.time_jumps = decoder.jumps();
     }
 
     /// Sets the numbers of objects that the archive has of the job already.
@@ -150,8 +160,9 @@ impl Progress {
 }
 
 impl State {
+    /// The size of the video is that of its first frame.
     fn set_frame(&mut self, size: Size) {
-        self.frame = Some(size);
+        let size = *self.frame.get_or_insert(size);
         (self.statistic.frame_width, self.statistic.frame_height) = (size.width, size.height);
     }
 }

@@ -4,7 +4,7 @@ use ocellus_core::{Counts, ObjectType, Statistic, VideoRecord, VideoStatus};
 use serde::{Serialize, Serializer};
 use serde_json::Map;
 use utoipa::openapi::{
-    ObjectBuilder, Schema,
+    ArrayBuilder, ObjectBuilder, Schema,
     schema::{AdditionalProperties, Type},
 };
 
@@ -106,6 +106,7 @@ pub(super) fn schema() -> Schema {
         "frames_processed",
         "frames_imotion_skipped",
         "decoding_soft_errors",
+        "time_jumps",
         "frame_width",
         "frame_height",
         "job_starts",
@@ -121,6 +122,12 @@ pub(super) fn schema() -> Schema {
                 .additional_properties(Some(AdditionalProperties::RefOr(counts.into()))),
         )
         .property("extractors", of(Type::Object))
+        .property(
+            "other_video_streams",
+            ArrayBuilder::new()
+                .items(of(Type::String))
+                .description(Some("Video streams of the source that were not processed; absent where there are none.")),
+        )
         .property(
             "cpu_seconds",
             of(Type::Object)

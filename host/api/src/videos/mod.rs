@@ -7,6 +7,7 @@ pub(crate) mod create;
 pub(crate) mod delete;
 pub(crate) mod delete_file;
 mod fields;
+mod file_body;
 mod filter;
 mod health_status;
 pub(crate) mod list;

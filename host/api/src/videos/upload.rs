@@ -8,26 +8,24 @@ use std::{io::Write, sync::Arc};
 
 use axum::{
     extract::{Request, State},
-    http::{
-        HeaderMap, StatusCode,
-        header::{CONTENT_RANGE, CONTENT_TYPE},
-    },
+    http::StatusCode,
 };
 use ocellus_core::{Error, ErrorKind, Result, VideoRecord};
 use ocellus_store::Upload;
 
 use crate::{
     Api, blocking,
-    body::{BODY, announced, next_piece, too_large},
-    error::{ApiError, BadParam, Conflict, NotFound, TooLarge, Unauthorized},
+    body::{BODY, announced, too_large},
+    error::{ApiError, BadParam, Conflict, NotFound, TooLarge, Unauthorized, UnsupportedMedia},
     path::VideoPath,
+    videos::file_body::FileBody,
 };
 
 /// Bytes that are gathered before a thread writes them.
 const BUFFER_BYTES: usize = 1 << 20;
 
 /// Uploads the source file of a video: the bytes of the file as the body, whatever the
-/// Content-Type.
+/// Content-Type, or a multipart form with one file.
 ///
 /// Replaces the file that there was, at once and only when all bytes have come. Objects that were
 /// found stay until the video is processed again.
@@ -35,7 +33,7 @@ const BUFFER_BYTES: usize = 1 << 20;
     put, path = "/videos/{id}/upload/source_file/", tag = "videos", operation_id = "uploadVideoFile",
     params(VideoPath),
     request_body(content = [u8], content_type = "application/octet-stream", description = "The file."),
-    responses((status = 201, description = "The file is stored."), BadParam, Unauthorized, NotFound, Conflict, TooLarge),
+    responses((status = 201, description = "The file is stored."), BadParam, Unauthorized, NotFound, Conflict, TooLarge, UnsupportedMedia),
 )]
 pub(crate) async fn upload(
     State(api): State<Arc<Api>>,
@@ -49,9 +47,10 @@ pub(crate) async fn upload(
         move || check_idle(&engine.settled(id)?)
     })
     .await?;
-    check_headers(request.headers())?;
     let most = api.config.max_upload_bytes.unwrap_or(u64::MAX);
-    match announced(&request) {
+    let announced = announced(&request);
+    let mut body = FileBody::open(request)?;
+    match announced.filter(|_| body.is_plain()) {
         Some(0) => return Err(empty().into()),
         Some(n) if n > most => return Err(too_large(most).into()),
         _ => {}
@@ -59,9 +58,8 @@ pub(crate) async fn upload(
 
     let archive = api.engine.archive().clone();
     let mut upload = blocking(move || Ok(archive.begin_upload(id)?)).await?;
-    let mut body = request.into_body();
     let (mut buffer, mut received) = (Vec::with_capacity(BUFFER_BYTES), 0_u64);
-    while let Some(piece) = next_piece(&mut body).await? {
+    while let Some(piece) = body.next().await? {
         received += piece.len() as u64;
         if received > most {
             return Err(too_large(most).into());
@@ -95,21 +93,6 @@ fn check_idle(video: &VideoRecord) -> Result<()> {
         return Err(Error::new(
             ErrorKind::Conflict,
             "The video is queued or being processed: stop it before replacing its file.",
-        ));
-    }
-    Ok(())
-}
-
-/// Refuses bodies that are not the file itself: forms, and parts of a file.
-fn check_headers(headers: &HeaderMap) -> Result<()> {
-    if headers.contains_key(CONTENT_RANGE) {
-        return Err(Error::bad_param("Content-Range", "Parts of a file are not taken: send the whole file."));
-    }
-    let form = |value: &[u8]| value.get(..10).is_some_and(|start| start.eq_ignore_ascii_case(b"multipart/"));
-    if headers.get(CONTENT_TYPE).is_some_and(|value| form(value.as_bytes())) {
-        return Err(Error::bad_param(
-            "Content-Type",
-            "Send the file itself as the body (curl --data-binary @FILE), not a form.",
         ));
     }
     Ok(())

@@ -45,6 +45,42 @@ async fn chunked_bodies_are_taken() {
     assert_eq!(std::fs::read(server.archive.source_path(VideoId(id))).unwrap(), b"abcde");
 }
 
+/// The body of a form; of each part the file name, if any, and the content.
+fn form(parts: &[(Option<&str>, &[u8])]) -> Vec<u8> {
+    let part = |(name, content): &(Option<&str>, &[u8])| {
+        let name = name.map(|n| format!("; filename=\"{n}\"")).unwrap_or_default();
+        let head = format!("--edge\r\nContent-Disposition: form-data; name=\"x\"{name}\r\n\r\n");
+        [head.as_bytes(), *content, b"\r\n"].concat()
+    };
+    parts.iter().flat_map(part).chain(*b"--edge--\r\n").collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_one_file_of_a_form_is_taken() {
+    let config = ApiConfig { max_upload_bytes: Some(3_000_000), ..ApiConfig::default() };
+    let server = Server::with(config, Arc::new(SystemClock)).await;
+    let id = server.add("a").await;
+    let path = format!("/videos/{id}/upload/source_file/");
+    let send = |body: Vec<u8>| {
+        let request = server.request(Method::PUT, &path).header("authorization", format!("Token {TOKEN}"));
+        server.send(request.header("content-type", "multipart/form-data; boundary=edge").body(body))
+    };
+    let file: Vec<u8> = (0..2_500_000_u32).map(|n| n as u8).collect();
+    send(form(&[(None, b"secret"), (Some("a.mp4"), &file), (None, b"")])).await.expect(201);
+    assert_eq!(std::fs::read(server.archive.source_path(VideoId(id))).unwrap(), file);
+
+    send(form(&[(None, b"secret")])).await.refuses("body");
+    send(form(&[(Some("a.mp4"), b"1"), (Some("b.mp4"), b"2")])).await.refuses("body");
+    send(form(&[(Some("a.mp4"), b"")])).await.refuses("body");
+    send(form(&[(Some("a.mp4"), b"half")])[..60].to_vec()).await.refuses("body");
+    send(form(&[(Some("a.mp4"), &vec![0; 3_000_001])])).await.expect(413);
+    assert_eq!(
+        std::fs::read(server.archive.source_path(VideoId(id))).unwrap(),
+        file,
+        "what was refused changed nothing"
+    );
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn refused_uploads_leave_the_file_that_was() {
     let config = ApiConfig { max_upload_bytes: Some(1000), ..ApiConfig::default() };
@@ -71,7 +107,10 @@ async fn refused_uploads_leave_the_file_that_was() {
             .body("x")
     };
     server.send(with("content-range", "bytes 0-0/5")).await.refuses("Content-Range");
-    server.send(with("content-type", "Multipart/form-data; boundary=x")).await.refuses("Content-Type");
+    server.send(with("content-type", "Multipart/form-data")).await.refuses("Content-Type");
+    server.send(with("content-type", "application/x-www-form-urlencoded")).await.refuses("Content-Type");
+    let packed = server.send(with("content-encoding", "gzip")).await.expect(415).json();
+    assert!(packed["desc"].as_str().unwrap().contains("curl -T FILE"), "{packed}");
     assert_eq!(server.upload(id, vec![0; 1001]).await.expect(413).json()["code"], "TOO_LARGE");
     let mut endless = head(id, "transfer-encoding: chunked\r\n");
     endless.extend_from_slice(b"5dc\r\n");

@@ -78,7 +78,7 @@ pub(crate) fn run(context: &Context<'_>, keep_open: impl Fn() -> bool) -> Result
         |out| {
             decode.run(&mut decoder, out);
             recording.iter().for_each(|r| r.take_from(&mut decoder));
-            context.progress.update(|s| s.decoding_soft_errors = decoder.soft_errors());
+            context.progress.read(&decoder);
         },
         |frames, out| detect::begin(&detectors, context.progress, frames, out),
         |item| {

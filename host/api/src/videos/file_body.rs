@@ -1,0 +1,123 @@
+//! File in the body of an upload: the body itself, or the one file of a multipart form.
+//!
+//! Owns which bodies are taken as a file. What a client means otherwise (a part of a file, packed
+//! bytes, the fields of a form) is refused, since it would be stored as something else than the
+//! file.
+
+use axum::{
+    body::Body,
+    extract::Request,
+    http::{
+        HeaderMap,
+        header::{CONTENT_ENCODING, CONTENT_RANGE, CONTENT_TYPE},
+    },
+};
+use bytes::Bytes;
+use futures_util::stream;
+use multer::{Field, Multipart};
+use ocellus_core::{Error, ErrorKind, Result};
+
+use crate::body::{BODY, next_piece};
+
+/// The command that sends a file as it is.
+const HOW: &str = "send the file itself as the body (curl -T FILE)";
+
+pub(crate) enum FileBody {
+    Plain(Body),
+    Form(Form),
+}
+
+pub(crate) struct Form {
+    parts: Multipart<'static>,
+    /// `None` before and after it.
+    file: Option<Field<'static>>,
+    seen: bool,
+}
+
+impl FileBody {
+    /// Looks at the headers, and reads nothing.
+    ///
+    /// # Errors
+    /// `BadParam` with the name of the header, and `UnsupportedMedia`, for what is not a file.
+    pub(crate) fn open(request: Request) -> Result<Self> {
+        let headers = request.headers();
+        if headers.contains_key(CONTENT_RANGE) {
+            return Err(Error::bad_param("Content-Range", "Parts of a file are not taken: send the whole file."));
+        }
+        let value = |name| headers.get(name).and_then(|v| v.to_str().ok()).unwrap_or_default().to_ascii_lowercase();
+        let encoding = value(CONTENT_ENCODING);
+        if !matches!(encoding.as_str(), "" | "identity") {
+            let reason = format!("Bodies in the encoding {encoding:?} are not taken: {HOW}.");
+            return Err(Error::new(ErrorKind::UnsupportedMedia, reason));
+        }
+        let media = value(CONTENT_TYPE);
+        if media.starts_with("application/x-www-form-urlencoded") {
+            // `curl -d` leaves line breaks out, and does not say so.
+            let reason = format!("Clients change a file that they send as the fields of a form: {HOW}.");
+            return Err(Error::bad_param("Content-Type", reason));
+        }
+        if !media.starts_with("multipart/") {
+            return Ok(Self::Plain(request.into_body()));
+        }
+        let boundary = boundary(headers).ok_or_else(|| {
+            Error::bad_param("Content-Type", format!("The form has no boundary between its parts: {HOW}."))
+        })?;
+        let pieces = stream::unfold(request.into_body(), |mut body| async move {
+            next_piece(&mut body).await.transpose().map(|piece| (piece, body))
+        });
+        Ok(Self::Form(Form { parts: Multipart::new(pieces, boundary), file: None, seen: false }))
+    }
+
+    /// Whether the length of the body is that of the file.
+    pub(crate) fn is_plain(&self) -> bool {
+        matches!(self, Self::Plain(_))
+    }
+
+    /// The next bytes of the file; `None` at its end.
+    ///
+    /// # Errors
+    /// As [`next_piece`]; `BadParam` for a form with several files or with none.
+    pub(crate) async fn next(&mut self) -> Result<Option<Bytes>> {
+        match self {
+            Self::Plain(body) => next_piece(body).await,
+            Self::Form(form) => form.next().await,
+        }
+    }
+}
+
+fn boundary(headers: &HeaderMap) -> Option<String> {
+    multer::parse_boundary(headers.get(CONTENT_TYPE)?.to_str().ok()?).ok()
+}
+
+impl Form {
+    async fn next(&mut self) -> Result<Option<Bytes>> {
+        loop {
+            if let Some(file) = &mut self.file {
+                match file.chunk().await.map_err(unreadable)? {
+                    Some(bytes) if bytes.is_empty() => continue,
+                    Some(bytes) => return Ok(Some(bytes)),
+                    None => self.file = None,
+                }
+            }
+            match self.parts.next_field().await.map_err(unreadable)? {
+                Some(part) if part.file_name().is_none() => {}
+                Some(_) if self.seen => {
+                    return Err(Error::bad_param(BODY, "The form holds more than one file."));
+                }
+                Some(file) => (self.file, self.seen) = (Some(file), true),
+                None if self.seen => return Ok(None),
+                None => return Err(Error::bad_param(BODY, format!("The form holds no file: {HOW}."))),
+            }
+        }
+    }
+}
+
+fn unreadable(error: multer::Error) -> Error {
+    match error {
+        multer::Error::StreamReadFailed(cause) => match cause.downcast::<Error>() {
+            Ok(error) => *error,
+            Err(cause) => Error::bad_param(BODY, "The form cannot be read.").because(cause),
+        },
+        error => Error::bad_param(BODY, "The form cannot be read.").because(error),
+    }
+}
