@@ -93,3 +93,57 @@ async fn a_stream_without_a_duration_gets_its_measured_length() {
     let length = video["source_len"].as_f64().unwrap();
     assert!((1.8..2.2).contains(&length), "{length}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_recording_whose_clock_was_set_has_its_true_length() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(&dir.path().join("data"));
+    let part = |name: &str, offset: &str| {
+        let file = dir.path().join(name);
+        let pattern = "testsrc2=size=320x240:rate=25:duration=1";
+        media::ffmpeg(&["-f", "lavfi", "-i", pattern, "-c:v", "libx264", "-output_ts_offset", offset], &file);
+        std::fs::read(file).unwrap()
+    };
+    let both = dir.path().join("both.ts");
+    std::fs::write(&both, [part("before.ts", "0"), part("after.ts", "90000")].concat()).unwrap();
+    // At its own speed: a day is not waited for.
+    let id = server.process_file(json!({"stream_settings": {"play_speed": 1}}), &both).await;
+    let video = server.finished(id).await;
+    assert_eq!(video["health_status"]["status"], "COMPLETED", "{video:#}");
+    let statistic = &video["health_status"]["statistic"];
+    assert_eq!((&statistic["frames_processed"], &statistic["time_jumps"]), (&json!(50), &json!(1)), "{video:#}");
+    let length = video["source_len"].as_f64().unwrap();
+    assert!((1.9..2.1).contains(&length), "{length}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn oblong_pixels_are_square_in_what_is_shown() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(&dir.path().join("data"));
+    let file = dir.path().join("oblong.mkv");
+    let two = [
+        "-f",
+        "lavfi",
+        "-i",
+        "testsrc2=size=160x240:rate=25:duration=1,setsar=2",
+        "-f",
+        "lavfi",
+        "-i",
+        "testsrc2=size=320x240:rate=25:duration=1",
+        "-map",
+        "0",
+        "-map",
+        "1",
+        "-c:v",
+        "libx264",
+    ];
+    media::ffmpeg(&two, &file);
+    let id = server.process_file(json!({}), &file).await;
+    let video = server.finished(id).await;
+    assert_eq!(video["health_status"]["status"], "COMPLETED", "{video:#}");
+    assert_eq!((&video["frame_width"], &video["frame_height"]), (&json!(320), &json!(240)));
+    let others = &video["health_status"]["statistic"]["other_video_streams"];
+    assert_eq!(others, &json!(["stream 1: h264 320x240"]));
+    let screenshot = server.bytes(&format!("/videos/{id}/screenshot/")).await;
+    assert_eq!(media::jpeg_size(&screenshot), Some((320, 240)));
+}

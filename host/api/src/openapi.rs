@@ -19,7 +19,6 @@ use utoipa::{
         security::{ApiKey, ApiKeyValue, SecurityScheme},
     },
 };
-use utoipa_axum::router::OpenApiRouter;
 
 use crate::{Api, error::ApiError};
 
@@ -98,23 +97,13 @@ impl Document {
         Ok(text)
     }
 
-    fn with_settings(&self, schema: &SettingsSchema) -> serde_json::Result<Value> {
+    pub(crate) fn with_settings(&self, schema: &SettingsSchema) -> serde_json::Result<Value> {
         let mut document = serde_json::to_value(&self.0.made)?;
         if let Some(schemas) = document.pointer_mut("/components/schemas").and_then(Value::as_object_mut) {
             schemas.insert(SETTINGS.into(), schema.document().clone());
         }
         Ok(document)
     }
-}
-
-/// The OpenAPI 3.1 document of a server with these settings.
-///
-/// # Errors
-/// Where the document cannot be written as JSON, which would be a fault of the declarations.
-pub fn document(schema: &SettingsSchema) -> serde_json::Result<Value> {
-    let routes: OpenApiRouter<Arc<Api>> =
-        OpenApiRouter::with_openapi(base()).merge(crate::open()).merge(crate::guarded());
-    Document::new(routes.into_openapi()).with_settings(schema)
 }
 
 /// This document.

@@ -37,7 +37,7 @@ pub struct FrameRecord {
     /// A scene cut lies between this frame and the one before.
     pub cut: bool,
     /// The frame is static: too little moved in it, and no detector was shown it.
-    pub still: bool,
+    pub is_static: bool,
     /// Detections by object type. A type that was looked for and not found has an empty list.
-    pub seen: Vec<(ObjectType, Vec<Detection>)>,
+    pub detections: Vec<(ObjectType, Vec<Detection>)>,
 }

@@ -31,7 +31,7 @@ pub(crate) struct LoggedProgress {
 
 impl LoggedProgress {
     pub(crate) fn add(&mut self, record: &FrameRecord) {
-        if record.still {
+        if record.is_static {
             self.is_static += 1;
         } else {
             self.processed += 1;
@@ -121,7 +121,7 @@ impl Progress {
         state.set_frame(size);
         let known = state.known;
         let statistic = &mut state.statistic;
-        if record.still {
+        if record.is_static {
             statistic.frames_imotion_skipped += 1;
         } else {
             statistic.frames_processed += 1;

@@ -132,7 +132,7 @@ impl Analysis {
         pixels: Option<Arc<dyn Pixels>>,
     ) -> Result<Vec<Event>, PluginError> {
         let mut events = Vec::new();
-        if record.still {
+        if record.is_static {
             return Ok(events);
         }
         let cut = std::mem::take(&mut self.after_gap) || record.cut;
@@ -143,7 +143,7 @@ impl Analysis {
         };
         for pipeline in &mut self.types {
             let detections =
-                record.seen.iter().find(|(t, _)| *t == pipeline.recorder.object_type).map_or(&[][..], |(_, d)| d);
+                record.detections.iter().find(|(t, _)| *t == pipeline.recorder.object_type).map_or(&[][..], |(_, d)| d);
             pipeline.frame(&now, detections, &mut events)?;
         }
         Ok(events)
@@ -194,7 +194,7 @@ mod tests {
     use super::*;
 
     fn record(time: f64, wall_us: i64) -> FrameRecord {
-        FrameRecord { index: 0, time, wall_us, cut: false, still: false, seen: Vec::new() }
+        FrameRecord { index: 0, time, wall_us, cut: false, is_static: false, detections: Vec::new() }
     }
 
     #[test]

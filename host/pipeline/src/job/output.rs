@@ -96,28 +96,35 @@ impl Output<'_> {
         raw: Vec<RawDetection>,
     ) -> Result<FrameRecord> {
         self.laps.lap(Stage::Other);
-        let mut seen: Vec<(ObjectType, Vec<Detection>)> = self.types.iter().map(|t| (t.clone(), Vec::new())).collect();
+        let mut detections: Vec<(ObjectType, Vec<Detection>)> =
+            self.types.iter().map(|t| (t.clone(), Vec::new())).collect();
         for raw in raw {
-            let Some((_, list)) = seen.iter_mut().find(|(t, _)| *t == raw.object_type) else { continue };
+            let Some((_, list)) = detections.iter_mut().find(|(t, _)| *t == raw.object_type) else { continue };
             let quality = quality_in(frame, &raw);
             let RawDetection { rect, score, landmarks, .. } = raw;
             list.push(Detection { rect, score, quality, landmarks, appearance: Vec::new() });
         }
-        for (object_type, seen) in &mut seen {
+        for (object_type, detections) in &mut detections {
             let is_compared = self.compared.contains(object_type);
             identity::describe(
                 self.context.embedders,
                 frame,
                 object_type,
                 is_compared,
-                seen,
+                detections,
                 self.context.progress.cpu(),
             )?;
         }
         self.laps.lap(Stage::Measure);
         let wall_us = taken_us.unwrap_or_else(|| self.context.clock.now().as_microsecond());
-        let record =
-            FrameRecord { index: frame.index(), time: frame.time(), wall_us, cut: *cut, still: *is_static, seen };
+        let record = FrameRecord {
+            index: frame.index(),
+            time: frame.time(),
+            wall_us,
+            cut: *cut,
+            is_static: *is_static,
+            detections,
+        };
         self.writer.append(&record)?;
         if self.state.synced.elapsed() > SYNC_EVERY {
             self.sync()?;

@@ -169,10 +169,10 @@ fn follow(
             tail.pop_front();
         }
         tail.push_back(place);
-        if !record.still {
+        if !record.is_static {
             detected = Some(place);
         }
-        let frame = reader.as_mut().filter(|_| !record.still).map(|reader| reader.frame(place)).transpose()?;
+        let frame = reader.as_mut().filter(|_| !record.is_static).map(|reader| reader.frame(place)).transpose()?;
         let size = frame.as_ref().map_or(header.frame_size, Frame::size);
         objects.compare(job, analysis.frame(&record, size, frame.as_ref().map(pixels))?)?;
     }

@@ -202,7 +202,7 @@ fn run(
             }
         };
         let place = Place { index: record.index, time: record.time };
-        let frame = reader.as_mut().filter(|_| !record.still).map(|reader| reader.frame(place)).transpose()?;
+        let frame = reader.as_mut().filter(|_| !record.is_static).map(|reader| reader.frame(place)).transpose()?;
         let size = frame.as_ref().map_or(frame_size, Frame::size);
         take(&mut objects, analysis.frame(&record, size, frame.as_ref().map(pixels))?);
         frames += 1;

@@ -115,8 +115,10 @@ impl Recording {
                 }
             }
         }
-        let seen = |t: &ObjectType| frames.iter().any(|f| f.seen.iter().any(|(s, d)| s == t && !d.is_empty()));
-        let object_type = arguments.object_type.clone().or_else(|| header.types.iter().find(|t| seen(t)).cloned());
+        let was_detected =
+            |t: &ObjectType| frames.iter().any(|f| f.detections.iter().any(|(s, d)| s == t && !d.is_empty()));
+        let object_type =
+            arguments.object_type.clone().or_else(|| header.types.iter().find(|t| was_detected(t)).cloned());
         let object_type = object_type.context("nothing was detected in this recording")?;
         Ok(Self { size: header.frame_size, frame_rate: header.frame_rate, object_type, frames })
     }
@@ -153,9 +155,9 @@ impl Recording {
 
     /// Each frame that was not skipped as static, with its detections of the object type.
     fn frames(&self) -> impl Iterator<Item = (FrameInfo, &[Detection])> {
-        self.frames.iter().filter(|f| !f.still).map(|f| {
-            let seen = f.seen.iter().find(|(t, _)| *t == self.object_type).map_or(&[][..], |(_, d)| d);
-            (FrameInfo { index: f.index, time: f.time, size: self.size, cut: f.cut }, seen)
+        self.frames.iter().filter(|f| !f.is_static).map(|f| {
+            let detections = f.detections.iter().find(|(t, _)| *t == self.object_type).map_or(&[][..], |(_, d)| d);
+            (FrameInfo { index: f.index, time: f.time, size: self.size, cut: f.cut }, detections)
         })
     }
 }
@@ -218,7 +220,7 @@ pub(crate) fn bench(arguments: &BenchArguments) -> Result<ExitCode> {
     while Instant::now() < end {
         answers.costs.extend(plugin.go()?.costs);
     }
-    let items: usize = plugin.recording.frames().map(|(_, seen)| seen.len()).sum();
+    let items: usize = plugin.recording.frames().map(|(_, detections)| detections.len()).sum();
     let frames = plugin.recording.frames().count().max(1);
     writeln!(
         std::io::stdout(),
@@ -311,9 +313,9 @@ struct Answers {
 fn track(plugins: &Plugins, name: &str, settings: &Value, recording: &Recording) -> Result<Answers> {
     let mut tracker: Tracker = plugins.tracker(name, settings, &recording.stream())?;
     let (mut text, mut costs) = (String::new(), Vec::new());
-    for (frame, seen) in recording.frames() {
+    for (frame, detections) in recording.frames() {
         let begun = Instant::now();
-        let update = tracker.update(&frame, seen)?;
+        let update = tracker.update(&frame, detections)?;
         costs.push(begun.elapsed());
         writeln!(text, "{}", json!({"frame": frame.index, "ids": update.ids, "closed": update.closed}))?;
     }
@@ -325,24 +327,24 @@ fn track(plugins: &Plugins, name: &str, settings: &Value, recording: &Recording)
 fn filter(plugins: &Plugins, name: &str, settings: &Value, recording: &Recording) -> Result<Answers> {
     let mut filter: Filter = plugins.filter(name, settings, &recording.stream())?;
     let (mut text, mut costs) = (String::new(), Vec::new());
-    for (frame, seen) in recording.frames().filter(|(_, seen)| !seen.is_empty()) {
+    for (frame, detections) in recording.frames().filter(|(_, detections)| !detections.is_empty()) {
         let mut ask = |stage: &str, wanted: Stage, filter: &mut Filter| -> Result<()> {
             if !filter.wants(wanted) {
                 return Ok(());
             }
             let candidate =
                 |(n, detection): (u64, &Detection)| Candidate { track: TrackId(n), detection: detection.clone() };
-            let candidates: Vec<_> = (1..).zip(seen).map(candidate).collect();
+            let candidates: Vec<_> = (1..).zip(detections).map(candidate).collect();
             let moment =
                 |detection: &Detection| Moment { frame: frame.index, time: frame.time, detection: detection.clone() };
             let object = |(n, detection)| {
                 let (first, last, best) = (moment(detection), moment(detection), moment(detection));
                 Object { track: TrackId(n), first, last, best, detections: 1, end_of_track: true }
             };
-            let objects: Vec<_> = (1..).zip(seen).map(object).collect();
+            let objects: Vec<_> = (1..).zip(detections).map(object).collect();
             let begun = Instant::now();
             let verdicts = match wanted {
-                Stage::Detections => filter.detections(&frame, seen)?,
+                Stage::Detections => filter.detections(&frame, detections)?,
                 Stage::Shots => filter.shots(&frame, &candidates)?,
                 Stage::Objects => filter.objects(&objects)?,
             };
@@ -377,8 +379,8 @@ fn route(plugins: &Plugins, name: &str, settings: &Value, recording: &Recording)
     }];
     let (mut text, mut costs) = (String::new(), Vec::new());
     let mut number = 0;
-    for (frame, seen) in recording.frames() {
-        for detection in seen {
+    for (frame, detections) in recording.frames() {
+        for detection in detections {
             number += 1;
             let object = recording.object(number, &frame, detection);
             let url = "http://receiver.example/frame";

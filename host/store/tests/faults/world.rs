@@ -187,8 +187,8 @@ fn log_frames(archive: &Archive, id: VideoId, frames: std::ops::Range<u64>) -> R
             time: index as f64 / 25.0,
             wall_us: 7,
             cut: false,
-            still: false,
-            seen: Vec::new(),
+            is_static: false,
+            detections: Vec::new(),
         })?;
     }
     writer.sync()

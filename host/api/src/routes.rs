@@ -1,0 +1,76 @@
+//! Routes of the API: which handler serves what, and what is common to all of them.
+
+use std::sync::Arc;
+
+use axum::{Extension, Router, middleware, routing::any};
+use ocellus_core::SettingsSchema;
+use serde_json::Value;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use crate::{Api, auth, deliveries, health, objects, openapi, path, plugins, trace, unread, videos};
+
+/// The routes behind the token.
+fn guarded() -> OpenApiRouter<Arc<Api>> {
+    OpenApiRouter::new()
+        .routes(routes!(videos::list::list, videos::create::create))
+        .routes(routes!(videos::count::count))
+        .routes(routes!(videos::read::read, videos::replace::replace, videos::patch::patch, videos::delete::delete))
+        .routes(routes!(videos::delete_file::delete_file))
+        .routes(routes!(videos::upload::upload))
+        .routes(routes!(videos::process::process))
+        .routes(routes!(videos::stop::stop))
+        .routes(routes!(videos::screenshot::screenshot, videos::screenshot::retake))
+        .routes(routes!(videos::replay::replay))
+        .routes(routes!(videos::replay::decisions))
+        .routes(routes!(objects::list::list))
+        .routes(routes!(videos::clusters::list))
+        .routes(routes!(videos::clusters::objects))
+        .routes(routes!(objects::events::faces))
+        .routes(routes!(objects::events::bodies))
+        .routes(routes!(objects::events::cars))
+        .routes(routes!(objects::search::everywhere))
+        .routes(routes!(objects::search::in_video))
+        .routes(routes!(objects::picture::thumbnail))
+        .routes(routes!(objects::picture::fullframe))
+        .routes(routes!(deliveries::list::list))
+        .routes(routes!(deliveries::retry::one))
+        .routes(routes!(deliveries::retry::all))
+        .routes(routes!(plugins::plugins))
+        .routes(routes!(plugins::plugin, plugins::install, plugins::remove))
+        .routes(routes!(plugins::candidate, plugins::install_candidate, plugins::remove_candidate))
+        .routes(routes!(plugins::trace))
+}
+
+/// Routes for anyone.
+fn open() -> OpenApiRouter<Arc<Api>> {
+    OpenApiRouter::new().routes(routes!(health::health)).routes(routes!(openapi::openapi))
+}
+
+/// The service, ready for [`serve`].
+pub fn router(api: Api) -> Router {
+    let api = Arc::new(api);
+    let guarded = guarded().route_layer(middleware::from_fn_with_state(Arc::clone(&api), auth::require_token));
+    let (router, document) =
+        OpenApiRouter::with_openapi(openapi::base()).merge(open()).merge(guarded).split_for_parts();
+    let without_slash =
+        document.paths.paths.keys().filter_map(|path| path.strip_suffix('/')).map(str::to_owned).collect::<Vec<_>>();
+    without_slash
+        .iter()
+        .fold(router, |router, path| router.route(path, any(path::add_slash)))
+        .fallback(path::unknown)
+        .method_not_allowed_fallback(path::wrong_method)
+        .layer(Extension(openapi::Document::new(document)))
+        .layer(middleware::from_fn(unread::close))
+        .layer(middleware::from_fn_with_state(Arc::clone(&api), auth::recognise))
+        .layer(middleware::from_fn(trace::trace))
+        .with_state(api)
+}
+
+/// The OpenAPI 3.1 document of a server with these settings.
+///
+/// # Errors
+/// Where the document cannot be written as JSON, which would be a fault of the declarations.
+pub fn openapi_document(schema: &SettingsSchema) -> serde_json::Result<Value> {
+    let routes: OpenApiRouter<Arc<Api>> = OpenApiRouter::with_openapi(openapi::base()).merge(open()).merge(guarded());
+    openapi::Document::new(routes.into_openapi()).with_settings(schema)
+}

@@ -1,0 +1,47 @@
+//! State that all handlers share.
+
+use std::sync::Arc;
+
+use ocellus_core::{Clock, Error, Result};
+use ocellus_pipeline::Engine;
+
+use crate::token::AdminToken;
+
+/// Options of the operator.
+#[derive(Clone, Debug)]
+pub struct ApiConfig {
+    /// The largest source file that is taken, in bytes; `None` is no limit.
+    pub max_upload_bytes: Option<u64>,
+    /// The values that `camera_group` may have.
+    pub camera_groups: Vec<i64>,
+    /// The values that `camera` may have, beside null.
+    pub cameras: Vec<i64>,
+    /// Beginning of absolute URLs, for example `https://archive.example.org`; `None` takes the host
+    /// of the request.
+    pub public_url: Option<String>,
+}
+
+impl Default for ApiConfig {
+    fn default() -> Self {
+        // The two groups that the vendor's server is installed with: -1 is that of video archives,
+        // 1 the default one.
+        Self { max_upload_bytes: None, camera_groups: vec![-1, 1], cameras: Vec::new(), public_url: None }
+    }
+}
+
+/// State that all handlers share.
+pub struct Api {
+    /// Videos, jobs, deliveries, plugins and the archive.
+    pub engine: Engine,
+    /// Opens every route but `/health/` and `/openapi.json`.
+    pub token: AdminToken,
+    /// Options of the operator.
+    pub config: ApiConfig,
+    /// The present, for filters such as `created_date_last_n_days`.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// Runs work that waits for the disk on a thread that may wait.
+pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(Error::internal)?
+}
