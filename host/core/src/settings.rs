@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 pub use self::schema::unknown_key;
-use self::schema::{document, lay_over, router_name, with_defaults};
+use self::schema::{DEFAULT_ROUTER, document, lay_over, router_name, with_defaults};
 use crate::{Error, ObjectType, Region, Result};
 
 /// Settings of one object type: how it is tracked, filtered and reported.
@@ -147,10 +147,6 @@ pub struct StreamSettings {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub plugins: BTreeMap<String, Value>,
 }
-
-/// The router plugin that ships. Its name is not written, since the vendor's clients do not know
-/// the key.
-const DEFAULT_ROUTER: &str = "http";
 
 fn default_router() -> String {
     DEFAULT_ROUTER.into()

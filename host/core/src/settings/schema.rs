@@ -3,8 +3,11 @@
 
 use serde_json::{Map, Value, json};
 
-use super::DEFAULT_ROUTER;
 use crate::ObjectType;
+
+/// The router plugin that ships. Its name is not written, since the vendor's clients do not know
+/// the key.
+pub(super) const DEFAULT_ROUTER: &str = "http";
 
 /// The key that a schema does not know; `None` where the error is another one. `whole` is the value
 /// that was validated.
