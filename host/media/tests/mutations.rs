@@ -1,6 +1,8 @@
 //! Covers: damaged and hostile media. Files of many kinds with bytes that were changed, cut out or
 //! doubled end in frames, in an error with a sentence, or in both; never in a panic, a crash or an
-//! endless loop. The environment variable `OCELLUS_MUTATIONS` says how many of each kind are tried.
+//! endless loop. What did once is in `tests/corpus`. `cargo xtask fuzz` tries more: the environment
+//! says how many of each kind (`OCELLUS_MUTATIONS`), by which seed (`OCELLUS_MUTATIONS_SEED`), and
+//! where each is written before it is tried (`OCELLUS_MUTATIONS_CASE`).
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
 mod common;
@@ -38,9 +40,41 @@ fn mutated(whole: &[u8], numbers: &mut Numbers) -> Vec<u8> {
     bytes
 }
 
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok().map(|n| n.parse().unwrap())
+}
+
+fn try_to_decode(bytes: Vec<u8>, what: &str) {
+    if let Some(case) = std::env::var_os("OCELLUS_MUTATIONS_CASE") {
+        std::fs::write(case, &bytes).unwrap();
+    }
+    let input = Input { threads: 1, ..Input::new(Location::Memory(bytes.into())) };
+    let Ok(mut decoder) = Decoder::open(&input, &Interrupt::new()) else { return };
+    // A damaged time stamp may make many frames of few; not endlessly many.
+    let mut frames = 0;
+    while let Ok(Some(frame)) = decoder.next_frame() {
+        frames += 1;
+        assert!(frames < 10_000, "{what}");
+        assert!(frame.time().is_finite() && frame.size().width > 0, "{what}");
+        if frames < 3 {
+            frame.jpeg(None, Some(64), 80).unwrap();
+        }
+    }
+    assert!(decoder.length().is_none_or(f64::is_finite), "{what}");
+}
+
+#[test]
+fn what_was_found_once_is_never_found_again() {
+    let corpus = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus");
+    for entry in std::fs::read_dir(corpus).into_iter().flatten() {
+        let path = entry.unwrap().path();
+        try_to_decode(std::fs::read(&path).unwrap(), &path.display().to_string());
+    }
+}
+
 #[test]
 fn whatever_the_bytes_are_decoding_ends() {
-    let count = std::env::var("OCELLUS_MUTATIONS").ok().and_then(|n| n.parse().ok()).unwrap_or(12);
+    let (count, seed) = (number("OCELLUS_MUTATIONS").unwrap_or(12), number("OCELLUS_MUTATIONS_SEED").unwrap_or(0));
     let media = Media::new();
     let clip = "-f lavfi -i testsrc2=s=96x64:r=25:d=0.5 -pix_fmt yuv420p";
     for (name, codec) in [
@@ -59,21 +93,9 @@ fn whatever_the_bytes_are_decoding_ends() {
         ("clip.gif", ""),
     ] {
         let whole = std::fs::read(media.make(&format!("{clip} {codec}"), name)).unwrap();
-        let mut numbers = Numbers(name.len() as u64 * 7919);
+        let mut numbers = Numbers(seed ^ (name.len() as u64 * 7919));
         for n in 0..count {
-            let input = Input { threads: 1, ..Input::new(Location::Memory(mutated(&whole, &mut numbers).into())) };
-            let Ok(mut decoder) = Decoder::open(&input, &Interrupt::new()) else { continue };
-            // A damaged time stamp may make many frames of few; not endlessly many.
-            let mut frames = 0;
-            while let Ok(Some(frame)) = decoder.next_frame() {
-                frames += 1;
-                assert!(frames < 10_000, "{name}, mutation {n}");
-                assert!(frame.time().is_finite() && frame.size().width > 0, "{name}, mutation {n}");
-                if frames < 3 {
-                    frame.jpeg(None, Some(64), 80).unwrap();
-                }
-            }
-            assert!(decoder.length().is_none_or(|length| length.is_finite()), "{name}, mutation {n}");
+            try_to_decode(mutated(&whole, &mut numbers), &format!("{name}, mutation {n}, seed {seed}"));
         }
     }
 }

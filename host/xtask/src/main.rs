@@ -11,6 +11,7 @@ mod demo;
 mod dlib;
 mod examples;
 mod fetch;
+mod fuzz;
 mod load;
 mod onnx;
 mod plugins;
@@ -58,6 +59,8 @@ enum Command {
     /// Use a server with 200 clients beside 600 silent connections, receivers that never answer and
     /// a full disk.
     Load(load::LoadArguments),
+    /// Try damaged recordings and the property tests of all parsers for some minutes.
+    Fuzz(fuzz::FuzzArguments),
     /// Write the present output to the golden files.
     Bless,
 }
@@ -72,6 +75,7 @@ fn main() -> ExitCode {
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Torture(arguments) => torture::run(&arguments),
         Command::Load(arguments) => load::run(&arguments),
+        Command::Fuzz(arguments) => fuzz::run(&arguments),
         Command::Bless => bless::run(),
     };
     match result {
