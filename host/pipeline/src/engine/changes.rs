@@ -107,7 +107,7 @@ impl Inner {
     fn withdrawn<R>(&self, id: VideoId, change: impl FnOnce() -> Result<R>) -> Result<R> {
         self.outbox.withdraw(id);
         self.outbox.wait_withdrawn(id);
-        change().inspect_err(|_| self.outbox.take_up(id))
+        change().inspect_err(|_| self.outbox.resume(id))
     }
 
     /// Retries what failed on a full disk.

@@ -78,7 +78,7 @@ pub(crate) fn run(context: &Context<'_>, keep_open: impl Fn() -> bool) -> Result
         |out| {
             decode.run(&mut decoder, out);
             recording.iter().for_each(|r| r.take_from(&mut decoder));
-            context.progress.read(&decoder);
+            context.progress.source_read(&decoder);
         },
         |frames, out| detect::begin(&detectors, context.progress, frames, out),
         |item| {
@@ -265,14 +265,14 @@ fn begin_anew(context: &Context<'_>) -> Result<Job> {
                 (context.begun_anew)(JobId { number: now.job, ..old });
             }
             if let Some(outbox) = context.outbox {
-                outbox.take_up(old.video);
+                outbox.resume(old.video);
             }
             return Err(error.into());
         }
     };
     let new = job.id();
     (context.begun_anew)(new);
-    context.progress.begin_anew();
+    context.progress.reset();
     warn!(
         %old, %new,
         "job {old} is restarted from the beginning as job {new}: it would make other objects now than those it made \
