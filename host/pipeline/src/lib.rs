@@ -49,7 +49,7 @@ pub use engine::{DecodingReport, Engine, EngineConfig, Health, Running};
 pub use identity::{Point, agglomerate};
 pub use outbox::{Deliveries, OutboxConfig, RouterToken, SigningSecret};
 pub use quality::quality;
-pub use replay::{Change, Diff, Explained, Replay, Wanted, compare, decisions, replay, settings_of};
+pub use replay::{Change, DecisionQuery, Diff, Replay, UnmatchedObject, compare, decisions, replay, settings_of};
 pub use screenshot::ScreenshotQuery;
 pub use search::{Search, SearchQuery, Similar};
 pub use settings::settings_schema;

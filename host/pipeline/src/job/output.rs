@@ -301,7 +301,7 @@ impl Output<'_> {
         let last = end(object.end_of_track && detector.post_last_track_frame, Role::Last, &object.last)?;
         self.laps.lap(Stage::Other);
         let frames = Frames { best: &best, first: first.as_ref(), last: last.as_ref() };
-        let pictures = pictures::make(&mut self.state.scaler, &frames, object, settings, detector)?;
+        let pictures = pictures::encode(&mut self.state.scaler, &frames, object, settings, detector)?;
         self.laps.lap(Stage::Pictures);
         Ok(pictures)
     }
