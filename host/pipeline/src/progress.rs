@@ -1,6 +1,7 @@
 //! Progress of a running job, as the API shows it while it runs.
 //!
-//! Written by the job, read by requests. Ends with the job, which writes it into the video's record.
+//! Written by the job, read by requests. Ends with the job, which writes it into the video's
+//! record.
 
 use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
@@ -102,8 +103,8 @@ impl Progress {
         state.statistic = Statistic { job_starts: state.statistic.job_starts, ..Statistic::default() };
     }
 
-    /// Sets the progress of a job that continues after the frames in its log. `counts`: its objects in
-    /// the archive.
+    /// Sets the progress of a job that continues after the frames in its log. `counts`: its objects
+    /// in the archive.
     pub(crate) fn resume(&self, logged: &LoggedProgress, counts: BTreeMap<ObjectType, u64>) {
         let mut state = self.state.lock();
         state.status = VideoStatus::InProgress;

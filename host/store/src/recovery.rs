@@ -6,7 +6,7 @@ use ocellus_core::{JobId, VideoId, VideoRecord};
 use tracing::error;
 
 use crate::{
-    codec::{FileDigest, unseal},
+    codec::{FileDigest, decode_file},
     delivery::Delivery,
     disk::Disk,
     error::{At, Result, StoreError},
@@ -92,7 +92,7 @@ fn pending_record(folder: &Folder, id: VideoId) -> Result<Option<VideoRecord>> {
         bytes => bytes.at(&next)?,
     };
     // A file that was not written to its end: the source was not replaced yet.
-    let Ok(record) = unseal::<VideoRecord>(&next, &bytes) else { return Ok(None) };
+    let Ok(record) = decode_file::<VideoRecord>(&next, &bytes) else { return Ok(None) };
     let is_in_place = source.exists() && Some(FileDigest::of_file(&source)?.sha256) == record.source_sha256;
     Ok((is_in_place && record.id == id).then_some(record))
 }

@@ -7,7 +7,7 @@
 //! | `pool` | the open connections |
 //! | `activity` | the state of one connection, and how long each state may last |
 //! | `connection` | one connection from its first byte to its last |
-//! | `exchange`, `socket` | report to `activity`: requests and bodies; whether the socket takes bytes |
+//! | `exchange`, `socket` | report to `activity`: requests and bodies; blocked writes |
 //!
 //! Guarantees: clients without the token, however many and whatever they send, keep out no client
 //! that has it. A connection that is idle for too long is closed; one that transfers, however

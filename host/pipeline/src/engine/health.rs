@@ -58,7 +58,7 @@ pub struct Running {
 impl PluginHealth {
     fn of(plugin: PluginInfo) -> Option<Self> {
         let PluginInfo { name, version, kind, role, state, .. } = plugin;
-        let in_use = role == Role::Serves && state == State::Ready;
+        let in_use = role == Role::Active && state == State::Ready;
         name.filter(|_| in_use).map(|name| Self { name, version, kind })
     }
 }

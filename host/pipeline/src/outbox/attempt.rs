@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use ocellus_core::{Error, ObjectId};
 use ocellus_runtime::{Body, Fault, Outcome as Verdict, PictureInfo, PluginError, Post, Request};
 use ocellus_store::{Delivery, DeliveryState};
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, RETRY_AFTER};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -16,7 +16,7 @@ use super::{
     open_jobs::JobContext,
     schedule::{HealthSignal, Ticket},
     state::Inner,
-    wait::{FIRST_WAIT, MAX_OUTAGE_WAIT, MAX_WAIT, backoff, until},
+    wait::{FIRST_WAIT, MAX_OUTAGE_WAIT, MAX_WAIT, backoff, retry_after, until},
 };
 use crate::pictures;
 
@@ -286,16 +286,6 @@ fn unsent(error: &PluginError) -> Unsent {
     }
 }
 
-/// `Retry-After` in seconds or as a date, RFC 9110 section 10.2.3.
-fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
-    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    if let Ok(seconds) = text.parse() {
-        return Some(Duration::from_secs(seconds));
-    }
-    let then = Timestamp::try_from(httpdate::parse_http_date(text).ok()?).ok()?;
-    Some(until(now, then))
-}
-
 /// State of a delivery after an attempt, and what the attempt shows about the destination's health.
 pub(super) fn next_state(
     before: Delivery,
@@ -410,11 +400,6 @@ mod tests {
         let (capped, signal) =
             next_state(fresh(), response(500, Verdict::Retry { after_ms: Some(1 << 40) }, None), at(0), DAY);
         assert_eq!((capped.next_try, signal), (Some(at(3600)), HealthSignal::Responded));
-        let header = |text: &str| HeaderMap::from_iter([(RETRY_AFTER, text.parse().unwrap())]);
-        assert_eq!(retry_after(&header("7"), at(0)), Some(Duration::from_secs(7)));
-        assert_eq!(retry_after(&header("Thu, 01 Jan 1970 00:02:00 GMT"), at(30)), Some(Duration::from_secs(90)));
-        assert_eq!(retry_after(&header("Thu, 01 Jan 1970 00:02:00 GMT"), at(300)), Some(Duration::ZERO));
-        assert_eq!(retry_after(&header("soon"), at(0)), None);
     }
 
     #[test]

@@ -134,7 +134,8 @@ impl Outbox {
         }
     }
 
-    /// Schedules the undelivered objects of a video again, after the change that they were withdrawn for failed.
+    /// Schedules the undelivered objects of a video again, after the change that they were
+    /// withdrawn for failed.
     pub(crate) fn resume(&self, video: VideoId) {
         self.inner.resume(Some(video));
     }

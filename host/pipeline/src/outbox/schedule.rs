@@ -9,8 +9,8 @@
 //!   respond is tried with one object at a time, in slots apart from those of responding ones; see
 //!   [`attempts`].
 //! * A destination that does not respond is paused, twice as long each time.
-//! * No attempt begins for a withdrawn job. Attempts in flight are cancelled, and counted apart from
-//!   those of a later job of the same video.
+//! * No attempt begins for a withdrawn job. Attempts in flight are cancelled, and counted apart
+//!   from those of a later job of the same video.
 //!
 //! Pure: no clock, no I/O. The caller passes the time, and makes the attempts that it is given.
 
@@ -84,7 +84,8 @@ pub(crate) struct Ticket {
     pub destination: Destination,
     /// Cancelled once its job is withdrawn, or goes to another destination.
     pub cancelled: CancellationToken,
-    /// Cancelled once it took longer than [`attempts`] allows while other destinations need its slot.
+    /// Cancelled once it took longer than [`attempts`] allows while other destinations need its
+    /// slot.
     pub abandoned: CancellationToken,
     /// Number of the attempt.
     pub attempt: u64,

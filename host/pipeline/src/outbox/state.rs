@@ -29,8 +29,8 @@ pub(super) struct Inner {
     pub(super) clients: Clients,
     pub(super) routers: Routers,
     pub(super) jobs: Mutex<OpenJobs>,
-    /// Results of attempts that could not be recorded yet. The attempts are not repeated: the next try
-    /// records the result.
+    /// Results of attempts that could not be recorded yet. The attempts are not repeated: the next
+    /// try records the result.
     pub(super) unwritten: Mutex<HashMap<ObjectId, Delivery>>,
     /// Held while a failed delivery is scheduled again.
     pub(super) reopening: Mutex<()>,
@@ -72,7 +72,8 @@ impl Inner {
             }
             let result = (|| -> Result<()> {
                 if job.as_ref().is_none_or(|(id, _)| *id != object.job) {
-                    // Set first, so that a spec that cannot be read is logged once, not for each object.
+                    // Set first, so that a spec that cannot be read is logged once, not for each
+                    // object.
                     job = Some((object.job, None));
                     // The job is not opened: there may be deliveries of a hundred thousand videos.
                     let stored = Some(self.archive.stored_job(object.job.video)?).filter(|s| s.id() == object.job);

@@ -172,9 +172,9 @@ proptest! {
         prop_assert_eq!(schedule.counts(), Deliveries { unreachable_routers, ..Deliveries::default() });
     }
 
-    /// For any sequence of additions, withdrawals, redirections and responses: of a track one object
-    /// is in flight, in order; no attempt of a withdrawn job begins; no accepted object is sent
-    /// again; and in the end nothing is left.
+    /// For any sequence of additions, withdrawals, redirections and responses: of a track one
+    /// object is in flight, in order; no attempt of a withdrawn job begins; no accepted object is
+    /// sent again; and in the end nothing is left.
     #[test]
     fn jobs_come_and_go_without_touching_each_other(steps in prop::collection::vec(step(), 1..200)) {
         let places = ["a", "b", "c"].map(named);
