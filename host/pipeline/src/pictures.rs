@@ -93,7 +93,8 @@ fn full_frame_region(settings: &StreamSettings, detector: &DetectorSettings) -> 
 /// The parts of a post of this object, each with the pictures that may be sent as it, in order of
 /// preference.
 pub(crate) fn post_parts(object: &ObjectRecord, detector: &DetectorSettings) -> Vec<(Part, &'static [Picture])> {
-    // The settings apply to the post at the end of a track; realtime posts have all that exist.
+    // The settings apply to the post at the end of a track; a realtime post always has the photo
+    // and the normalized picture.
     let overall = object.bs_type == BestShotType::Overall;
     let mut parts: Vec<(Part, &'static [Picture])> = Vec::new();
     if detector.post_best_track_frame || !overall {
