@@ -5,7 +5,7 @@
 //! archive/last-id                     the highest id that was ever deleted
 //! archive/000/1/video.json            the record
 //!               source                the uploaded file
-//!               source.part-*         an upload under way
+//!               source.part-*         an upload in progress
 //!               source.next           the record that goes with a source being put in place
 //!               screenshot.jpg
 //!               jobs/2/plan.json      the job spec: what the job runs by

@@ -131,7 +131,7 @@ pub(crate) fn clear_other_jobs(folder: &Folder, current: JobId) -> Result<()> {
 /// is damaged is left out: it is for `ocellus check` to report.
 ///
 /// # Errors
-/// An error other than damage; what can be read is in the index all the same.
+/// An error other than damage; what can be read is in the index nevertheless.
 pub(crate) fn index_job(folder: &Folder, index: &Index, job: JobId) -> Result<()> {
     let mut unread = None;
     index.objects.put_clusters(&or_default(job_files::clusters(folder, job), &mut unread).unwrap_or_default())?;

@@ -184,7 +184,7 @@ fn begin<'a>(
             Ok(log)
         }
         Prior::Fresh => Err(context.job.clone()),
-        Prior::Log(_) | Prior::Mismatch => Err(begin_anew(context).map_err(Failure::not_started)?),
+        Prior::Log(_) | Prior::Mismatch => Err(restart(context).map_err(Failure::not_started)?),
     };
     let output = match log {
         Err(job) => {
@@ -250,8 +250,8 @@ fn can_continue(context: &Context<'_>, log: &Log, now: &LogHeader) -> Result<boo
     }
 }
 
-/// Replaces the job, of which nothing can be used, by a new one.
-fn begin_anew(context: &Context<'_>) -> Result<Job> {
+/// Replaces the job by a new one, where nothing of it can be used.
+fn restart(context: &Context<'_>) -> Result<Job> {
     let old = context.job.id();
     if let Some(outbox) = context.outbox {
         outbox.withdraw(old.video);
@@ -262,7 +262,7 @@ fn begin_anew(context: &Context<'_>) -> Result<Job> {
         Err(error) => {
             // The one that the record names now is the one that ends.
             if let Some(now) = context.archive.video(old.video).ok().flatten() {
-                (context.begun_anew)(JobId { number: now.job, ..old });
+                (context.restarted)(JobId { number: now.job, ..old });
             }
             if let Some(outbox) = context.outbox {
                 outbox.resume(old.video);
@@ -271,7 +271,7 @@ fn begin_anew(context: &Context<'_>) -> Result<Job> {
         }
     };
     let new = job.id();
-    (context.begun_anew)(new);
+    (context.restarted)(new);
     context.progress.reset();
     warn!(
         %old, %new,

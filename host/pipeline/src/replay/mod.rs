@@ -28,7 +28,7 @@ use crate::{
     frame_reader::FrameReader,
     job_spec::JobSpec,
     pictures::pixels,
-    source::{Place, read},
+    source::{FramePosition, read},
 };
 
 /// Result of a replay.
@@ -202,8 +202,8 @@ fn run(
                 continue;
             }
         };
-        let place = Place { index: record.index, time: record.time };
-        let frame = reader.as_mut().filter(|_| !record.is_static).map(|reader| reader.frame(place)).transpose()?;
+        let position = FramePosition { index: record.index, time: record.time };
+        let frame = reader.as_mut().filter(|_| !record.is_static).map(|reader| reader.frame(position)).transpose()?;
         let size = frame.as_ref().map_or(frame_size, Frame::size);
         collect(&mut objects, analysis.frame(&record, size, frame.as_ref().map(pixels))?);
         frames += 1;
