@@ -1,4 +1,4 @@
-//! Receiver of posts that records them, in the process of the test.
+//! HTTP server in the process of the test that records the posts it receives.
 
 use std::sync::{Arc, Mutex};
 
@@ -50,7 +50,7 @@ impl Receiver {
     fn serve<L: Listener<Addr: std::fmt::Debug>>(listener: L, url: String, status: StatusCode) -> Self {
         let receiver = Self { posts: Arc::default(), url };
         let app =
-            Router::new().route("/frame", post(move |r, h, b| take(r, h, b, status))).with_state(receiver.clone());
+            Router::new().route("/frame", post(move |r, h, b| receive(r, h, b, status))).with_state(receiver.clone());
         let app = app.layer(axum::extract::DefaultBodyLimit::max(64 << 20));
         tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
         receiver
@@ -61,10 +61,10 @@ impl Receiver {
     }
 }
 
-async fn take(State(receiver): State<Receiver>, headers: HeaderMap, body: Bytes, status: StatusCode) -> StatusCode {
+async fn receive(State(receiver): State<Receiver>, headers: HeaderMap, body: Bytes, status: StatusCode) -> StatusCode {
     let boundary = multer::parse_boundary(headers["content-type"].to_str().unwrap()).unwrap();
-    let whole = body.clone();
-    let stream = async move { Ok::<_, std::convert::Infallible>(whole) };
+    let bytes = body.clone();
+    let stream = async move { Ok::<_, std::convert::Infallible>(bytes) };
     let mut form = multer::Multipart::new(futures_util::stream::once(stream), boundary);
     let mut parts = std::collections::HashMap::new();
     while let Some(field) = form.next_field().await.unwrap() {

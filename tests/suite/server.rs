@@ -11,7 +11,7 @@ use std::{
 use reqwest::{Method, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
 
-/// Within this any awaited condition becomes true, also on a slow and busy machine.
+/// Timeout of every wait, long enough for a slow and busy machine.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(180);
 
 pub(crate) struct Server {
@@ -94,7 +94,7 @@ impl<'a> Options<'a> {
     }
 }
 
-/// The `ocellus` program that was built beside this test.
+/// Path of the `ocellus` binary that `cargo xtask build` made.
 pub(crate) fn program() -> PathBuf {
     let path = super::media::target().join("release/ocellus");
     assert!(path.exists(), "{} is missing: run cargo xtask build", path.display());
@@ -152,7 +152,7 @@ impl Server {
         response.bytes().await.unwrap().to_vec()
     }
 
-    /// Creates a video with these fields beside the required ones; its id.
+    /// Creates a video with these fields and the required ones; returns its id.
     pub(crate) async fn create(&self, more: Value) -> u64 {
         let body = with(json!({"camera_group": 1, "name": "test"}), more);
         let (status, video) = self.send(Method::POST, "/videos/", body.to_string()).await;
@@ -160,7 +160,8 @@ impl Server {
         video["id"].as_u64().unwrap()
     }
 
-    /// The error of a request to create a video with these fields; nothing is stored.
+    /// Returns the error of a request to create a video with these fields; asserts that nothing is
+    /// stored.
     pub(crate) async fn create_refused(&self, more: Value) -> Value {
         let before = self.get("/videos/count/").await;
         let body = with(json!({"camera_group": 1, "name": "refused"}), more);
@@ -175,7 +176,7 @@ impl Server {
         assert_eq!(status, StatusCode::OK, "{video}");
     }
 
-    /// Creates a video with these fields, uploads its file and starts its job; its id.
+    /// Creates a video with these fields, uploads its file and starts its job; returns its id.
     pub(crate) async fn process_file(&self, fields: Value, file: &Path) -> u64 {
         let id = self.create(fields).await;
         self.upload(id, file).await;
@@ -224,7 +225,8 @@ impl Server {
         all
     }
 
-    /// Waits until `wanted` holds of the video; the video. `what` says what is awaited.
+    /// Waits until `wanted` holds of the video; returns the video. `what` names the condition in
+    /// the message of a timeout.
     pub(crate) async fn wait(&self, id: u64, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
         let begun = Instant::now();
         loop {
@@ -237,7 +239,7 @@ impl Server {
         }
     }
 
-    /// Waits for the end of the job, whatever its status; the video.
+    /// Waits for the end of the job, whatever its status; returns the video.
     pub(crate) async fn finished(&self, id: u64) -> Value {
         self.wait(id, "finished", |v| v["finished"] == true).await
     }
@@ -250,14 +252,14 @@ impl Server {
             .clone()
     }
 
-    /// Waits for the end of the job and of all deliveries; the video.
+    /// Waits for the end of the job and of all deliveries; returns the video.
     pub(crate) async fn delivered(&self, id: u64) -> Value {
         self.finished(id).await;
         until("all deliveries have ended", async || self.deliveries(id, "pending,retrying").await.is_empty()).await;
         self.video(id).await
     }
 
-    /// Waits until at least `frames` frames are processed; the video.
+    /// Waits until at least `frames` frames are processed; returns the video.
     pub(crate) async fn under_way(&self, id: u64, frames: u64) -> Value {
         self.wait(id, "under way", |v| v["health_status"]["statistic"]["frames_processed"].as_u64() >= Some(frames))
             .await
@@ -269,7 +271,7 @@ impl Server {
         self.process.wait().unwrap();
     }
 
-    /// Sends SIGTERM; the exit status.
+    /// Sends SIGTERM; returns the exit status.
     pub(crate) fn terminate(mut self) -> ExitStatus {
         let id = self.process.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
@@ -291,7 +293,7 @@ impl Drop for Server {
     }
 }
 
-/// Waits until `done`; `what` says what is awaited.
+/// Waits until `done`; `what` names the condition in the message of a timeout.
 pub(crate) async fn until(what: &str, mut done: impl AsyncFnMut() -> bool) {
     let begun = Instant::now();
     while !done().await {
@@ -305,18 +307,18 @@ pub(crate) fn ids(items: &[Value]) -> Vec<String> {
     items.iter().map(|item| item["id"].as_str().unwrap().to_owned()).collect()
 }
 
-/// A JSON object with the keys of another, which replace its own.
+/// A JSON object extended by the keys of another, which win.
 pub(crate) fn with(mut object: Value, more: Value) -> Value {
     object.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     object
 }
 
-/// Settings of a detector by which the small objects of the sample count: it is 272 pixels high.
+/// Detector settings that keep small objects: the sample video is 272 pixels high.
 pub(crate) fn small() -> Value {
     json!({"filter_min_size": 15, "filter_min_quality": 0.1})
 }
 
-/// Runs `ocellus` with arguments to its end: status, standard output, standard error.
+/// Runs `ocellus` with arguments to its end; returns status, standard output and standard error.
 pub(crate) fn run(arguments: &[&str]) -> (ExitStatus, String, String) {
     let mut process =
         Command::new(program()).args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();

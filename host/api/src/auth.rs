@@ -10,15 +10,14 @@ use axum::{
 };
 use ocellus_core::{Error, ErrorKind};
 
-use crate::{Api, error::ApiError, serve::Place, token::AdminToken};
+use crate::{Api, error::ApiError, serve::Permit, token::AdminToken};
 
-/// Marks the connection of a request that has the token as authenticated, whatever the request asks
-/// for.
-pub(crate) async fn recognise(State(api): State<Arc<Api>>, request: Request, next: Next) -> Response {
-    if let Some(place) = request.extensions().get::<Weak<Place>>().and_then(Weak::upgrade)
+/// Marks the connection of a request with the token as authenticated, whatever its path.
+pub(crate) async fn mark_authenticated(State(api): State<Arc<Api>>, request: Request, next: Next) -> Response {
+    if let Some(permit) = request.extensions().get::<Weak<Permit>>().and_then(Weak::upgrade)
         && check(&api.token, request.headers()).is_ok()
     {
-        place.authenticated();
+        permit.set_authenticated();
     }
     next.run(request).await
 }
@@ -35,11 +34,11 @@ fn check(token: &AdminToken, headers: &HeaderMap) -> Result<(), &'static str> {
     const NONE: &str = "Authentication credentials were not provided.";
     let header = headers.get(AUTHORIZATION).ok_or(NONE)?.as_bytes().trim_ascii();
     let split = header.iter().position(|b| *b == b' ').unwrap_or(header.len());
-    let (scheme, given) = header.split_at_checked(split).ok_or(NONE)?;
+    let (scheme, credentials) = header.split_at_checked(split).ok_or(NONE)?;
     if !scheme.eq_ignore_ascii_case(b"Token") {
         return Err(NONE);
     }
-    if token.matches(given.trim_ascii()) { Ok(()) } else { Err("Invalid token.") }
+    if token.matches(credentials.trim_ascii()) { Ok(()) } else { Err("Invalid token.") }
 }
 
 #[cfg(test)]
@@ -50,7 +49,7 @@ mod tests {
 
     const TOKEN: &str = "0123456789abcdef";
 
-    fn answer(header: Option<&str>) -> Result<(), &'static str> {
+    fn check_header(header: Option<&str>) -> Result<(), &'static str> {
         let mut headers = HeaderMap::new();
         if let Some(value) = header {
             headers.insert(AUTHORIZATION, HeaderValue::from_str(value).unwrap());
@@ -59,14 +58,14 @@ mod tests {
     }
 
     #[test]
-    fn only_the_token_opens() {
-        assert!(answer(Some("Token 0123456789abcdef")).is_ok());
-        assert!(answer(Some("token   0123456789abcdef ")).is_ok());
+    fn only_the_token_is_accepted() {
+        assert!(check_header(Some("Token 0123456789abcdef")).is_ok());
+        assert!(check_header(Some("token   0123456789abcdef ")).is_ok());
         for none in [None, Some(""), Some("Basic eDp5"), Some("Bearer 0123456789abcdef"), Some("0123456789abcdef")] {
-            assert_eq!(answer(none), Err("Authentication credentials were not provided."), "{none:?}");
+            assert_eq!(check_header(none), Err("Authentication credentials were not provided."), "{none:?}");
         }
         for wrong in ["Token", "Token 0123456789abcde", "Token 0123456789abcdef0", "Token 0123456789abcdeF"] {
-            assert_eq!(answer(Some(wrong)), Err("Invalid token."), "{wrong:?}");
+            assert_eq!(check_header(Some(wrong)), Err("Invalid token."), "{wrong:?}");
         }
     }
 }

@@ -53,14 +53,14 @@ mod tests {
     }
 
     #[test]
-    fn from_the_request_or_from_the_operator() {
+    fn base_url_is_that_of_the_request_unless_one_is_configured() {
         assert_eq!(base(None, &[("host", "a.example:8080")]), "http://a.example:8080/x/");
         assert_eq!(base(None, &[("host", "a.example"), ("x-forwarded-proto", "https")]), "https://a.example/x/");
         assert_eq!(base(Some("https://b.example/sub/"), &[("host", "a.example")]), "https://b.example/sub/x/");
     }
 
     #[test]
-    fn nothing_but_a_host_gets_in() {
+    fn an_invalid_host_or_scheme_is_ignored() {
         for bad in ["", "a/b", "user@a", "a b", "a\"><script>"] {
             assert_eq!(
                 base(None, &[("host", bad), ("x-forwarded-proto", "javascript")]),

@@ -1,4 +1,4 @@
-//! Request bodies, read piece by piece: with a limit of size, and one of idle time.
+//! Request bodies, read chunk by chunk: with a limit of size, and one of idle time.
 
 use std::{sync::Arc, time::Duration};
 
@@ -21,9 +21,9 @@ const MAX_JSON_BYTES: usize = 1 << 20;
 /// `param` of a refusal for the body as a whole.
 pub(crate) const BODY: &str = "body";
 
-/// The next piece, never an empty one; `None` at the announced end. A body that breaks off before
+/// The next chunk, never an empty one; `None` at the announced end. A body that breaks off before
 /// is an error.
-pub(crate) async fn next_piece(body: &mut Body) -> Result<Option<Bytes>> {
+pub(crate) async fn next_chunk(body: &mut Body) -> Result<Option<Bytes>> {
     loop {
         let frame = tokio::time::timeout(IDLE, body.frame())
             .await
@@ -58,11 +58,11 @@ pub(crate) async fn whole(request: Request, most: usize) -> Result<Vec<u8>> {
     }
     let mut body = request.into_body();
     let mut bytes = Vec::new();
-    while let Some(piece) = next_piece(&mut body).await? {
-        if bytes.len() + piece.len() > most {
+    while let Some(chunk) = next_chunk(&mut body).await? {
+        if bytes.len() + chunk.len() > most {
             return Err(too_large(most as u64));
         }
-        bytes.extend_from_slice(&piece);
+        bytes.extend_from_slice(&chunk);
     }
     Ok(bytes)
 }

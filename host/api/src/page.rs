@@ -61,8 +61,8 @@ impl ListRequest {
         Ok(PageQuery { limit: limit(&self.query)?, cursor: self.query.last(PAGE).map(Cursor::from_token).transpose()? })
     }
 
-    /// The answer. Its links repeat the request's path and query.
-    pub(crate) fn answer<Item, T: ToSchema>(
+    /// Response with a page. Its links repeat the request's path and query.
+    pub(crate) fn respond<Item, T: ToSchema>(
         &self,
         page: Page<Item>,
         item: impl Fn(Item, &BaseUrl) -> T,

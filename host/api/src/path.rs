@@ -1,4 +1,4 @@
-//! Path parameters, and the answers to paths that no route takes.
+//! Path parameters, and responses to paths and methods without a route.
 
 use axum::{
     extract::{FromRequestParts, RawPathParams, Request},
@@ -10,12 +10,12 @@ use utoipa::IntoParams;
 
 use crate::error::{ApiError, method_not_allowed};
 
-async fn id(parts: &mut Parts) -> Option<String> {
+async fn id_parameter(parts: &mut Parts) -> Option<String> {
     let params = RawPathParams::from_request_parts(parts, &()).await.ok()?;
     params.iter().find(|(name, _)| *name == "id").map(|(_, value)| value.to_owned())
 }
 
-/// `{id}` of a video. What is not a number names no video.
+/// `{id}` of a video; 404 where it is not a number.
 #[derive(IntoParams)]
 #[into_params(names("id"), parameter_in = Path)]
 pub(crate) struct VideoPath(
@@ -28,7 +28,7 @@ impl<S: Send + Sync> FromRequestParts<S> for VideoPath {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
-        let digits = id(parts).await.filter(|text| text.bytes().all(|b| b.is_ascii_digit()));
+        let digits = id_parameter(parts).await.filter(|text| text.bytes().all(|b| b.is_ascii_digit()));
         let number = digits.and_then(|text| text.parse().ok());
         number.map(|n| Self(VideoId(n))).ok_or_else(|| no_video().into())
     }
@@ -41,7 +41,7 @@ impl<S: Send + Sync> FromRequestParts<S> for ObjectPath {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
-        let id = id(parts).await.and_then(|text| text.parse().ok());
+        let id = id_parameter(parts).await.and_then(|text| text.parse().ok());
         id.map(Self).ok_or_else(|| no_object().into())
     }
 }
@@ -53,7 +53,7 @@ impl<S: Send + Sync> FromRequestParts<S> for ClusterPath {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
-        let id = id(parts).await.and_then(|text| text.parse().ok());
+        let id = id_parameter(parts).await.and_then(|text| text.parse().ok());
         id.map(Self).ok_or_else(|| no_cluster().into())
     }
 }
@@ -70,16 +70,18 @@ pub(crate) fn no_object() -> Error {
     Error::not_found("Object")
 }
 
-pub(crate) async fn unknown() -> Response {
+pub(crate) async fn unknown_path() -> Response {
     ApiError::from(Error::new(ErrorKind::NotFound, "There is no such path.")).into_response()
 }
 
-/// OPTIONS asks what is allowed, and the router puts that into `Allow`; the other methods are not.
+/// Response to a method that the path has no handler for; the router adds the header `Allow`.
+/// OPTIONS asks for that header only, so it gets no error.
 pub(crate) async fn wrong_method(method: Method) -> Response {
     if method == Method::OPTIONS { StatusCode::NO_CONTENT.into_response() } else { method_not_allowed(&method) }
 }
 
-/// 308 keeps method and body, so that a forgotten slash costs a round trip and nothing else.
+/// Redirects to the path with a trailing slash. 308 keeps method and body, so that a missing slash
+/// costs a round trip and nothing else.
 pub(crate) async fn add_slash(request: Request) -> Response {
     let path = request.uri().path();
     let target = match request.uri().query() {
@@ -88,6 +90,6 @@ pub(crate) async fn add_slash(request: Request) -> Response {
     };
     match HeaderValue::try_from(target) {
         Ok(location) => (StatusCode::PERMANENT_REDIRECT, [(LOCATION, location)]).into_response(),
-        Err(_) => unknown().await,
+        Err(_) => unknown_path().await,
     }
 }

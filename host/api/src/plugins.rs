@@ -61,7 +61,7 @@ pub(crate) async fn plugins(State(api): State<Arc<Api>>) -> Json<Value> {
     responses((status = 200, description = "The plugin.", body = Value), Unauthorized, NotFound),
 )]
 pub(crate) async fn plugin(State(api): State<Arc<Api>>, PluginPath(name): PluginPath) -> Result<Json<Value>, ApiError> {
-    get(&api, &name, Role::Serves)
+    get(&api, &name, Role::Active)
 }
 
 /// Installs a plugin, or replaces it.
@@ -81,7 +81,7 @@ pub(crate) async fn install(
     PluginPath(name): PluginPath,
     request: Request,
 ) -> Result<Json<Value>, ApiError> {
-    put(&api, name, Role::Serves, request).await
+    put(&api, name, Role::Active, request).await
 }
 
 /// Takes a user's plugin out.
@@ -94,7 +94,7 @@ pub(crate) async fn install(
     responses((status = 204, description = "It is gone."), Unauthorized, NotFound, Conflict),
 )]
 pub(crate) async fn remove(State(api): State<Arc<Api>>, PluginPath(name): PluginPath) -> Result<StatusCode, ApiError> {
-    delete(&api, name, Role::Serves).await
+    delete(&api, name, Role::Active).await
 }
 
 /// The candidate beside a plugin.

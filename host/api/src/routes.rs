@@ -57,11 +57,11 @@ pub fn router(api: Api) -> Router {
     without_slash
         .iter()
         .fold(router, |router, path| router.route(path, any(path::add_slash)))
-        .fallback(path::unknown)
+        .fallback(path::unknown_path)
         .method_not_allowed_fallback(path::wrong_method)
         .layer(Extension(openapi::Document::new(document)))
         .layer(middleware::from_fn(unread::close))
-        .layer(middleware::from_fn_with_state(Arc::clone(&api), auth::recognise))
+        .layer(middleware::from_fn_with_state(Arc::clone(&api), auth::mark_authenticated))
         .layer(middleware::from_fn(trace::trace))
         .with_state(api)
 }

@@ -7,10 +7,10 @@ use ocellus_pipeline::Engine;
 
 use crate::token::AdminToken;
 
-/// Options of the operator.
+/// Configuration by the operator.
 #[derive(Clone, Debug)]
 pub struct ApiConfig {
-    /// The largest source file that is taken, in bytes; `None` is no limit.
+    /// Limit of the size of a source file, in bytes; `None` is no limit.
     pub max_upload_bytes: Option<u64>,
     /// The values that `camera_group` may have.
     pub camera_groups: Vec<i64>,
@@ -33,15 +33,15 @@ impl Default for ApiConfig {
 pub struct Api {
     /// Videos, jobs, deliveries, plugins and the archive.
     pub engine: Engine,
-    /// Opens every route but `/health/` and `/openapi.json`.
+    /// Required by every route but `/health/` and `/openapi.json`.
     pub token: AdminToken,
-    /// Options of the operator.
+    /// Configuration by the operator.
     pub config: ApiConfig,
-    /// The present, for filters such as `created_date_last_n_days`.
+    /// Current time, for filters such as `created_date_last_n_days`.
     pub clock: Arc<dyn Clock>,
 }
 
-/// Runs work that waits for the disk on a thread that may wait.
+/// Runs work that blocks (disk, plugins) on the runtime's pool for blocking tasks.
 pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
     tokio::task::spawn_blocking(work).await.map_err(Error::internal)?
 }

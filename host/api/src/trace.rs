@@ -23,7 +23,7 @@ use crate::error::ApiError;
 
 static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Unique within a log that several runs of the server write to.
+/// Id of a request, unique also across restarts of the server.
 fn next_id() -> String {
     static STARTED: OnceLock<i64> = OnceLock::new();
     static COUNT: AtomicU64 = AtomicU64::new(1);
@@ -31,13 +31,12 @@ fn next_id() -> String {
     format!("{started:x}-{:x}", COUNT.fetch_add(1, Ordering::Relaxed))
 }
 
-/// Gives the request an id, logs what became of it, and turns a panic into an answer: a fault in
-/// one handler must not cost the other requests of the same connection.
+/// Gives the request an id, logs its outcome, and turns a panic into a response: a bug in one
+/// handler must not abort the other requests of the same connection.
 pub(crate) async fn trace(request: Request, next: Next) -> Response {
     let id = next_id();
     let method = request.method().clone();
-    // The template, not the path: ids and tokens in paths have no place in a log that is counted by
-    // route.
+    // The template, not the path: log lines are grouped by route, and a path may hold a secret.
     let route = request.extensions().get::<MatchedPath>().map_or("-", MatchedPath::as_str).to_owned();
     let span = tracing::info_span!("request", request_id = %id);
     async move {

@@ -95,7 +95,7 @@ impl FolderNetwork for Embedder {
 
     /// An embedder has one type, so that one of an earlier type is refused as a whole, where a
     /// detector may lose some of its types. Names need not be unique, as for detectors: embeddings
-    /// are told apart by [`Embedder::digest`].
+    /// are distinguished by [`Embedder::digest`].
     fn load_folder(folder: &Path, earlier: &[Arc<Self>], device: &Device) -> Result<(Self, Self::Entry), LoadError> {
         let embedder = Self::load(folder, device)?;
         if let Some(first) = earlier.iter().find(|e| e.object_type() == embedder.object_type()) {

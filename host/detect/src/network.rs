@@ -105,7 +105,7 @@ impl Network {
         self.device.parallelism().map_or(1, |parallelism| parallelism.workers)
     }
 
-    /// Frees the weights and the workers, after runs that are under way. Returns whether it was
+    /// Frees the weights and the workers, after runs in progress. Returns whether it was
     /// loaded.
     pub fn release(&self) -> bool {
         self.engine.lock().take().is_some()

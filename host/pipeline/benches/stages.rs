@@ -10,7 +10,7 @@
 //! paths are listed. With `OCELLUS_STAGES_OF`, one of [`LOOKED_FOR`], only the stages of a job that
 //! looks for these, once and without a peer: `cargo xtask bench jobs` asks for that between jobs.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a benchmark ends where something is wrong")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failed assumption ends the benchmark")]
 
 use std::{
     collections::VecDeque,

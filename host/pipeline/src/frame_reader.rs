@@ -7,7 +7,7 @@
 use ocellus_core::{Error, ErrorKind, Result};
 use ocellus_media::{Decoder, Frame, Input, Interrupt};
 
-use crate::source::Place;
+use crate::source::FramePosition;
 
 /// Frames ahead up to which the reader decodes instead of seeking.
 const NEAR: u64 = 50;
@@ -36,27 +36,27 @@ impl FrameReader {
         self.close();
     }
 
-    /// The frame at this place.
+    /// The frame at this position.
     ///
     /// # Errors
     /// The source cannot be read any more, or ends before it.
-    pub(crate) fn frame(&mut self, place: Place) -> Result<Frame> {
-        let ahead = self.last.as_ref().and_then(|last| place.index.checked_sub(last.index()));
+    pub(crate) fn frame(&mut self, position: FramePosition) -> Result<Frame> {
+        let ahead = self.last.as_ref().and_then(|last| position.index.checked_sub(last.index()));
         if ahead == Some(0)
             && let Some(last) = &self.last
         {
             return Ok(last.clone());
         }
         // Near the beginning, too, decoding is cheaper than seeking.
-        if ahead.map_or(place.index > NEAR, |ahead| ahead > NEAR) {
-            self.seek(place)?;
+        if ahead.map_or(position.index > NEAR, |ahead| ahead > NEAR) {
+            self.seek(position)?;
         } else if ahead.is_none() && self.last.is_some() {
             self.close();
         }
         loop {
             match &self.last {
-                Some(last) if last.index() == place.index => return Ok(last.clone()),
-                Some(last) if last.index() > place.index => self.close(),
+                Some(last) if last.index() == position.index => return Ok(last.clone()),
+                Some(last) if last.index() > position.index => self.close(),
                 _ => {}
             }
             self.last = self.decoder()?.next_frame()?;
@@ -64,22 +64,22 @@ impl FrameReader {
                 self.close();
                 return Err(Error::new(
                     ErrorKind::Conflict,
-                    format!("The video's source ends before frame {}.", place.index),
+                    format!("The video's source ends before frame {}.", position.index),
                 ));
             }
         }
     }
 
     /// Seeks to a frame by its time; back to the beginning where that is another frame.
-    fn seek(&mut self, place: Place) -> Result<()> {
+    fn seek(&mut self, position: FramePosition) -> Result<()> {
         let decoder = self.decoder()?;
         // A source that cannot seek is opened again by the next read.
-        let found = decoder.seek(place.time).and_then(|()| {
-            decoder.go_on(place.index, 0.0);
+        let found = decoder.seek(position.time).and_then(|()| {
+            decoder.go_on(position.index, 0.0);
             decoder.next_frame()
         });
         match found {
-            Ok(Some(frame)) if frame.time() == place.time => self.last = Some(frame),
+            Ok(Some(frame)) if frame.time() == position.time => self.last = Some(frame),
             _ => self.close(),
         }
         Ok(())

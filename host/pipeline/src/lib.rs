@@ -5,7 +5,7 @@
 //!
 //! * What follows the detection log ([`analysis`]) is a function of the log, the settings and the
 //!   plugins. A job that was cut off continues after its own log and makes the same objects under
-//!   the same ids, or begins anew under another number.
+//!   the same ids, or restarts under another number.
 //! * A job runs by its [`job_spec`]; later changes of its video do not reach it.
 //! * Objects are delivered, however long their router is unreachable; no job waits for that.
 //! * Nothing is delivered before it is in the archive, and nothing is in the archive before the log
@@ -49,7 +49,7 @@ pub use engine::{DecodingReport, Engine, EngineConfig, Health, Running};
 pub use identity::{Point, agglomerate};
 pub use outbox::{Deliveries, OutboxConfig, RouterToken, SigningSecret};
 pub use quality::quality;
-pub use replay::{Change, Diff, Explained, Replay, Wanted, compare, decisions, replay, settings_of};
+pub use replay::{Change, DecisionQuery, Diff, Replay, UnmatchedObject, compare, decisions, replay, settings_of};
 pub use screenshot::ScreenshotQuery;
 pub use search::{Search, SearchQuery, Similar};
 pub use settings::settings_schema;

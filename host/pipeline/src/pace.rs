@@ -11,43 +11,44 @@ use std::{
 use ocellus_core::StreamSettings;
 use ocellus_media::{Frame, Interrupt};
 
-/// The longest time until an interrupt is noticed.
-const SLICE: Duration = Duration::from_millis(50);
+/// How often a wait checks for an interrupt.
+const INTERRUPT_CHECK: Duration = Duration::from_millis(50);
 
-/// Seconds for which a frame is waited for at most: time stamps may jump by hours.
-const LONGEST_WAIT: f64 = 10.0;
+/// The longest wait between two frames, in seconds: time stamps may jump by hours.
+const MAX_WAIT: f64 = 10.0;
 
 pub(crate) struct Pace<'a> {
-    /// Seconds of stream time in a second; `None` is as fast as possible.
+    /// Seconds of stream time per second of real time; `None` is as fast as possible.
     speed: Option<f64>,
     may_drop: bool,
     interrupt: &'a Interrupt,
     clock: Option<Clock>,
 }
 
-/// Stream time against real time.
+/// Mapping of stream time to real time.
 struct Clock {
-    /// When stream time `zero` was.
+    /// Real time at which the stream time is `origin`.
     start: Instant,
-    zero: f64,
+    /// In seconds. Moved forward by jumps of the stream time.
+    origin: f64,
     /// Stream time of the last frame.
     last: f64,
 }
 
 impl Clock {
-    /// When a frame is due, since `start`.
+    /// Real time from `start` until the frame with this stream time is due.
     fn due(&mut self, time: f64, speed: f64) -> Duration {
-        let longest = LONGEST_WAIT * speed;
-        self.zero += (time - self.last - longest).max(0.0);
+        let max_step = MAX_WAIT * speed;
+        self.origin += (time - self.last - max_step).max(0.0);
         self.last = time;
-        Duration::try_from_secs_f64((time - self.zero) / speed).unwrap_or_default()
+        Duration::try_from_secs_f64((time - self.origin) / speed).unwrap_or_default()
     }
 }
 
 impl<'a> Pace<'a> {
     pub(crate) fn new(settings: &StreamSettings, is_live: bool, interrupt: &'a Interrupt) -> Self {
         let speed = Some(settings.play_speed).filter(|s| *s > 0.0 && !is_live);
-        // Without a pace no frame is late.
+        // A file that is read as fast as possible has no frames that come too late.
         let may_drop = !settings.disable_drops && (speed.is_some() || is_live);
         Self { speed, may_drop, interrupt, clock: None }
     }
@@ -61,12 +62,12 @@ impl<'a> Pace<'a> {
     pub(crate) fn wait_for(&mut self, frame: &Frame) {
         let Some(speed) = self.speed else { return };
         let time = frame.time();
-        let clock = self.clock.get_or_insert_with(|| Clock { start: Instant::now(), zero: time, last: time });
+        let clock = self.clock.get_or_insert_with(|| Clock { start: Instant::now(), origin: time, last: time });
         let (due, start) = (clock.due(time, speed), clock.start);
         while let Some(left) = due.checked_sub(start.elapsed()).filter(|left| !left.is_zero())
             && !self.interrupt.is_raised()
         {
-            thread::sleep(left.min(SLICE));
+            thread::sleep(left.min(INTERRUPT_CHECK));
         }
     }
 }
@@ -76,11 +77,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn frames_are_due_by_their_times_and_no_gap_is_waited_out() {
-        let mut clock = Clock { start: Instant::now(), zero: 5.0, last: 5.0 };
+    fn frames_are_due_by_their_times_and_jumps_are_shortened() {
+        let mut clock = Clock { start: Instant::now(), origin: 5.0, last: 5.0 };
         let mut due = |time| clock.due(time, 2.0).as_secs_f64();
         assert_eq!((due(5.0), due(6.0), due(9.0)), (0.0, 0.5, 2.0));
-        // A day in between is 10 s, and later frames follow from there.
+        // A jump of a day takes 10 s; later frames are relative to it.
         assert_eq!((due(86_409.0), due(86_411.0)), (12.0, 13.0));
     }
 }

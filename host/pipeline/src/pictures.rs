@@ -13,19 +13,20 @@ use ocellus_store::Picture;
 
 use crate::align;
 
-/// Margin of a crop on every side, as a share of the box, so that people recognise what it shows.
+/// Margin of a crop on every side, as a fraction of the box: people recognise an object more easily
+/// with some of its surroundings.
 const CROP_MARGIN: f32 = 0.15;
-/// JPEG quality of the aligned face, which is small and meant for networks.
+/// JPEG quality of the aligned face, which is small and the input of recognition networks.
 const NORMALIZED_QUALITY: u8 = 95;
 
-/// The frames retained for an object; those that the settings do not ask for are `None`.
+/// Frames retained for an object; `None` where the settings do not ask for it.
 pub(crate) struct Frames<'a> {
     pub best: &'a Frame,
     pub first: Option<&'a Frame>,
     pub last: Option<&'a Frame>,
 }
 
-/// A frame as the pixels of filters that were granted crops.
+/// Access to a frame's pixels, for filters that read crops.
 pub(crate) fn pixels(frame: &Frame) -> Arc<dyn Pixels> {
     struct FramePixels(Frame);
 
@@ -38,15 +39,15 @@ pub(crate) fn pixels(frame: &Frame) -> Arc<dyn Pixels> {
     Arc::new(FramePixels(frame.clone()))
 }
 
-/// The pictures of an object, encoded. `scaler` is for full frames, which are all of one size.
-pub(crate) fn make(
+/// Encodes the pictures of an object. `scaler` is for full frames, which all have one size.
+pub(crate) fn encode(
     scaler: &mut Scaler,
     frames: &Frames<'_>,
     object: &ObjectRecord,
     settings: &StreamSettings,
     detector: &DetectorSettings,
 ) -> Result<Vec<(Picture, Vec<u8>)>> {
-    let region = shown(settings, detector).map(|r| r.to_rect());
+    let region = full_frame_region(settings, detector).map(|r| r.to_rect());
     let mut full = |frame: &Frame| {
         let encoded = if detector.fullframe_use_png {
             frame.crop(region, None).and_then(|image| encode_png(&image))
@@ -68,8 +69,8 @@ pub(crate) fn make(
     Ok(files)
 }
 
-/// The face, aligned by its landmarks. For other types the padded crop serves networks, and that is
-/// the thumbnail.
+/// The face, aligned by its landmarks; `None` for other types, whose recognition networks take the
+/// padded crop, which is the thumbnail.
 fn normalized(frame: &Frame, object: &ObjectRecord) -> Option<RgbImage> {
     align::aligned(frame, object.landmarks.as_ref()?, &align::PLACES, align::SIZE)
 }
@@ -84,15 +85,16 @@ fn crop(shot: &ShotSummary) -> Rect {
     Rect::new(low(left), low(top), high(right), high(bottom))
 }
 
-/// The part of the frame that full frames show; `None` for all of it.
-fn shown(settings: &StreamSettings, detector: &DetectorSettings) -> Option<Region> {
+/// The region of the frame that full-frame pictures show; `None` for all of it.
+fn full_frame_region(settings: &StreamSettings, detector: &DetectorSettings) -> Option<Region> {
     settings.rot.filter(|_| detector.fullframe_crop_rot)
 }
 
-/// The parts of a post of this object, each with the pictures that may be sent for it, in order of
+/// The parts of a post of this object, each with the pictures that may be sent as it, in order of
 /// preference.
-pub(crate) fn posted(object: &ObjectRecord, detector: &DetectorSettings) -> Vec<(Part, &'static [Picture])> {
-    // The settings are about the post at the end of a track.
+pub(crate) fn post_parts(object: &ObjectRecord, detector: &DetectorSettings) -> Vec<(Part, &'static [Picture])> {
+    // The settings apply to the post at the end of a track; a realtime post always has the photo
+    // and the normalized picture.
     let overall = object.bs_type == BestShotType::Overall;
     let mut parts: Vec<(Part, &'static [Picture])> = Vec::new();
     if detector.post_best_track_frame || !overall {
@@ -110,22 +112,22 @@ pub(crate) fn posted(object: &ObjectRecord, detector: &DetectorSettings) -> Vec<
     parts
 }
 
-/// The part of a frame of this size that a picture shows, `[left, top, right, bottom]`, and the
-/// picture's own size.
-pub(crate) fn shows(
+/// The region of a frame of this size that a picture shows, `[left, top, right, bottom]` in pixels,
+/// and the size of the picture itself.
+pub(crate) fn region_and_size(
     picture: Picture,
     object: &ObjectRecord,
     settings: &StreamSettings,
     detector: &DetectorSettings,
     frame: Size,
 ) -> ([i32; 4], Size) {
-    let part = match picture {
+    let rect = match picture {
         Picture::Normalized | Picture::Thumbnail => crop(&object.best),
         Picture::Fullframe | Picture::FirstFrame | Picture::LastFrame => {
-            shown(settings, detector).map_or(frame.to_rect(), Region::to_rect)
+            full_frame_region(settings, detector).map_or(frame.to_rect(), Region::to_rect)
         }
     };
-    let region @ [left, top, right, bottom] = part.to_pixels(frame);
+    let region @ [left, top, right, bottom] = rect.to_pixels(frame);
     let size = match picture {
         Picture::Normalized => align::SIZE,
         _ => Size { width: right.abs_diff(left), height: bottom.abs_diff(top) },

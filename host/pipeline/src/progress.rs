@@ -1,7 +1,7 @@
 //! Progress of a running job, as the API shows it while it runs.
 //!
-//! Written by the job, read by requests. Ends with the job, whose final state takes it into the
-//! archive.
+//! Written by the job, read by requests. Ends with the job, which writes it into the video's
+//! record.
 
 use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
@@ -15,15 +15,15 @@ pub(crate) struct Progress {
     state: Mutex<State>,
 }
 
-/// Progress that the log of a resumed job has already.
+/// Progress of earlier starts of a resumed job, from its log.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct LoggedProgress {
     processed: u64,
     /// Frames without motion.
-    is_static: u64,
-    /// Frames whose numbers are missing.
+    static_frames: u64,
+    /// Frames missing in the sequence of indices.
     dropped: u64,
-    /// The number of the next frame.
+    /// Index of the next frame.
     next: u64,
     /// Stream time of the last frame in seconds.
     time: f64,
@@ -32,7 +32,7 @@ pub(crate) struct LoggedProgress {
 impl LoggedProgress {
     pub(crate) fn add(&mut self, record: &FrameRecord) {
         if record.is_static {
-            self.is_static += 1;
+            self.static_frames += 1;
         } else {
             self.processed += 1;
         }
@@ -42,7 +42,7 @@ impl LoggedProgress {
     }
 
     pub(crate) fn frames(&self) -> u64 {
-        self.processed + self.is_static
+        self.processed + self.static_frames
     }
 }
 
@@ -52,8 +52,8 @@ struct State {
     frame: Option<Size>,
     counts: BTreeMap<ObjectType, u64>,
     statistic: Statistic,
-    /// Frames of earlier starts.
-    known: u64,
+    /// Frames of earlier starts of the job.
+    logged_frames: u64,
 }
 
 impl Progress {
@@ -64,7 +64,7 @@ impl Progress {
             frame: None,
             counts: Default::default(),
             statistic: Statistic::default(),
-            known: 0,
+            logged_frames: 0,
         };
         Self { started: Instant::now(), cpu: Arc::default(), state: Mutex::new(state) }
     }
@@ -81,37 +81,38 @@ impl Progress {
         state.set_frame(info.size);
     }
 
-    /// Sets what is known once the source was read to its end.
-    pub(crate) fn read(&self, decoder: &Decoder) {
+    /// Sets what is known only once the source was read to its end.
+    pub(crate) fn source_read(&self, decoder: &Decoder) {
         let mut state = self.state.lock();
-        // The header may not know, or claim anything.
+        // The header of the file may lack the duration, or have a wrong one.
         state.source_len = decoder.length().or(state.source_len);
         state.statistic.decoding_soft_errors = decoder.soft_errors();
         state.statistic.time_jumps = decoder.jumps();
     }
 
-    /// Sets the numbers of objects that the archive has of the job already.
+    /// Sets the numbers of objects to those that the archive has of the job.
     pub(crate) fn set_counts(&self, counts: BTreeMap<ObjectType, u64>) {
         self.state.lock().counts = counts;
     }
 
     /// Resets everything but the number of starts.
-    pub(crate) fn begin_anew(&self) {
+    pub(crate) fn reset(&self) {
         let mut state = self.state.lock();
-        (state.status, state.known) = (VideoStatus::Starting, 0);
+        (state.status, state.logged_frames) = (VideoStatus::Starting, 0);
         state.counts.clear();
         state.statistic = Statistic { job_starts: state.statistic.job_starts, ..Statistic::default() };
     }
 
-    /// The job continues after what its log and its archive have already.
-    pub(crate) fn resume(&self, known: &LoggedProgress, counts: BTreeMap<ObjectType, u64>) {
+    /// Sets the progress of a job that continues after the frames in its log. `counts`: its objects
+    /// in the archive.
+    pub(crate) fn resume(&self, logged: &LoggedProgress, counts: BTreeMap<ObjectType, u64>) {
         let mut state = self.state.lock();
         state.status = VideoStatus::InProgress;
-        (state.counts, state.known) = (counts, known.frames());
+        (state.counts, state.logged_frames) = (counts, logged.frames());
         let statistic = &mut state.statistic;
-        (statistic.frames_processed, statistic.frames_imotion_skipped) = (known.processed, known.is_static);
-        statistic.frames_dropped = known.dropped;
-        (statistic.processed_duration, statistic.last_stream_timestamp) = (known.time, known.time);
+        (statistic.frames_processed, statistic.frames_imotion_skipped) = (logged.processed, logged.static_frames);
+        statistic.frames_dropped = logged.dropped;
+        (statistic.processed_duration, statistic.last_stream_timestamp) = (logged.time, logged.time);
     }
 
     pub(crate) fn frame(&self, record: &FrameRecord, size: Size) {
@@ -119,7 +120,7 @@ impl Progress {
         let mut state = self.state.lock();
         state.status = VideoStatus::InProgress;
         state.set_frame(size);
-        let known = state.known;
+        let logged = state.logged_frames;
         let statistic = &mut state.statistic;
         if record.is_static {
             statistic.frames_imotion_skipped += 1;
@@ -128,7 +129,7 @@ impl Progress {
         }
         statistic.processed_duration = record.time;
         statistic.last_stream_timestamp = record.time;
-        let frames = statistic.frames_processed + statistic.frames_imotion_skipped - known;
+        let frames = statistic.frames_processed + statistic.frames_imotion_skipped - logged;
         statistic.processing_fps = if elapsed > 0.0 { frames as f64 / elapsed } else { 0.0 };
     }
 
@@ -150,7 +151,7 @@ impl Progress {
         if record.status.may_move_to(state.status) {
             record.status = state.status;
         }
-        // A stream without a declared duration is as long as it has been so far.
+        // Where the source declares no duration: the stream time so far.
         record.source_len = state.source_len.or(Some(state.statistic.last_stream_timestamp).filter(|t| *t > 0.0));
         record.frame_width = state.frame.map(|f| f.width);
         record.frame_height = state.frame.map(|f| f.height);

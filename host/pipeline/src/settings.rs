@@ -1,4 +1,4 @@
-//! Validation of the settings of jobs, beyond what a schema can say.
+//! Validation of job settings: the JSON schema, and rules that a schema cannot express.
 
 use ocellus_core::{Error, ObjectType, Result, SettingsSchema, StreamSettings};
 use ocellus_runtime::{Kind, Plugins};
@@ -23,14 +23,15 @@ fn check_settings(settings: &StreamSettings) -> Result<()> {
     ocellus_media::check_format(format).map_err(|e| Error::bad_param("stream_settings.ffmpeg_format", e.to_string()))
 }
 
+/// Keys and values of `ffmpeg_params`.
 pub(crate) fn ffmpeg_options(settings: &StreamSettings) -> Result<Vec<(String, String)>> {
     ocellus_media::parse_options(&settings.ffmpeg_params)
         .map_err(|e| Error::bad_param(format!("stream_settings.ffmpeg_params.{}", e.index), format!("{e}.")))
 }
 
-/// Refuses settings that no job can carry out with detectors for the types `found`.
-pub(crate) fn check_job(settings: &StreamSettings, found: &[ObjectType]) -> Result<()> {
-    if let Some((missing, _)) = settings.active().find(|(t, _)| !found.contains(t)) {
+/// Refuses settings that a job cannot run with, where `installed` are the types with a detector.
+pub(crate) fn check_job(settings: &StreamSettings, installed: &[ObjectType]) -> Result<()> {
+    if let Some((missing, _)) = settings.active().find(|(t, _)| !installed.contains(t)) {
         return Err(Error::bad_param(
             format!("stream_settings.detectors.{missing}"),
             format!("No detector for {missing} is installed."),

@@ -14,13 +14,13 @@ use crate::settings::ffmpeg_options;
 
 /// Position of a frame in its source.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Place {
+pub(crate) struct FramePosition {
     pub index: u64,
     /// Stream time in seconds.
     pub time: f64,
 }
 
-impl From<&ShotSummary> for Place {
+impl From<&ShotSummary> for FramePosition {
     fn from(shot: &ShotSummary) -> Self {
         Self { index: shot.frame, time: shot.time }
     }
@@ -74,7 +74,7 @@ pub(crate) fn skip_to(
     decoder: &mut Decoder,
     input: &Input,
     interrupt: &Interrupt,
-    known: &[Place],
+    known: &[FramePosition],
     seek: bool,
 ) -> Result<Vec<Frame>> {
     let (Some(first), Some(last)) = (known.first(), known.last()) else { return Ok(Vec::new()) };
@@ -97,7 +97,7 @@ pub(crate) fn skip_to(
             return Err(Error::new(ErrorKind::Conflict, reason));
         };
         let index = frame.index();
-        if known.iter().any(|place| place.index == index) {
+        if known.iter().any(|position| position.index == index) {
             frames.push(frame);
         }
         if index >= last.index {
@@ -107,19 +107,19 @@ pub(crate) fn skip_to(
 }
 
 /// `None` where a frame is not at its time.
-fn found_by_time(decoder: &mut Decoder, first: Place, known: &[Place]) -> Option<Vec<Frame>> {
+fn found_by_time(decoder: &mut Decoder, first: FramePosition, known: &[FramePosition]) -> Option<Vec<Frame>> {
     decoder.seek(first.time).ok()?;
     decoder.go_on(first.index, 0.0);
     let mut frames = Vec::with_capacity(known.len());
-    for place in known {
+    for position in known {
         // Frames that were dropped are not in the log.
         let frame = loop {
             let frame = decoder.next_frame().ok()??;
-            if frame.index() >= place.index {
+            if frame.index() >= position.index {
                 break frame;
             }
         };
-        if frame.index() != place.index || frame.time() != place.time {
+        if frame.index() != position.index || frame.time() != position.time {
             return None;
         }
         frames.push(frame);

@@ -217,7 +217,7 @@ fn swaps(shipped: &Path, stream: &StreamInfo) -> Result<(), Failure> {
         let mut build = bytes.clone();
         build.extend([0, 9, 8]);
         build.extend(format!("{swap:08}").bytes());
-        plugins.install("simple_iou", Role::Serves, &build)?;
+        plugins.install("simple_iou", Role::Active, &build)?;
         let mut done = 0;
         while done < swap {
             let (frame, boxes) = (frame(index), boxes(0, 10));

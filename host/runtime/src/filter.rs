@@ -1,7 +1,7 @@
-//! Filter sessions: the calls of the filter's world, and the rules for its answers.
+//! Filter sessions: calls of a filter plugin, and validation of its verdicts.
 //!
-//! Guarantees: as many verdicts as items, texts within their bounds; a stage that the filter does
-//! not name costs no call. Ends with its first fault.
+//! Guarantees: as many verdicts as items, strings within their limits; no call in a stage that the
+//! filter does not declare. Ends with its first fault.
 
 use std::sync::Arc;
 
@@ -38,62 +38,62 @@ pub enum Stage {
 /// Why something was dropped.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rejection {
-    /// Named as in the plugin's settings; at most 64 bytes.
+    /// Key of the plugin's setting that dropped it; at most 64 bytes.
     pub rule: String,
-    /// What was measured; at most 256 bytes.
+    /// The measured value; at most 256 bytes.
     pub value: String,
 }
 
-/// A filter's answer for one item.
+/// A filter's decision on one item.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// The item stays.
     Keep,
     /// The item is dropped.
     Reject(Rejection),
-    /// The item stays, with these facts: at most 16 keys of 1 to 64 bytes, with values of at most
-    /// 1024.
+    /// The item stays, with these attributes: at most 16 keys of 1 to 64 bytes, with values of at
+    /// most 1024.
     Annotate(Vec<(String, String)>),
 }
 
 /// A shot candidate: a detection that could represent its track.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Candidate {
-    /// As the tracker numbered it.
+    /// Id given by the tracker.
     pub track: TrackId,
-    /// In the frame of the call.
+    /// Its detection in the frame of the call.
     pub detection: Detection,
 }
 
-/// A moment of a track.
+/// A detection of a track, with its frame.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Moment {
     /// The frame's index.
     pub frame: u64,
     /// Stream time in seconds.
     pub time: f64,
-    /// Of the track in that frame.
+    /// The track's detection in that frame.
     pub detection: Detection,
 }
 
 /// A track about to be posted.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Object {
-    /// As the tracker numbered it.
+    /// Id given by the tracker.
     pub track: TrackId,
-    /// The first detection of it.
+    /// Its first detection.
     pub first: Moment,
-    /// The latest detection of it.
+    /// Its latest detection.
     pub last: Moment,
-    /// The shot that represents it.
+    /// Its best shot.
     pub best: Moment,
-    /// How many frames hold a detection of it.
+    /// Number of frames with a detection of it.
     pub detections: u64,
     /// False for a realtime shot of a track that goes on.
     pub end_of_track: bool,
 }
 
-/// A filter at work on one object type of one job. After an error it is over.
+/// Session of a filter for one object type of one job. Unusable after an error.
 pub struct Filter {
     sandbox: Sandbox,
     bindings: wit::Filter,
@@ -119,18 +119,18 @@ impl Filter {
         Ok(Some(Self { sandbox, bindings, session, stages: plugin.stages, reads_crops, pixels: None }))
     }
 
-    /// Whether the filter was granted pictures of the items that it judges.
+    /// Whether the filter was granted crops of the items that it judges.
     pub fn reads_crops(&self) -> bool {
         self.reads_crops
     }
 
-    /// The pixels of the frame that the next calls are about; without effect where it was not
-    /// granted them.
+    /// Sets the pixels of the frame that the next calls are about; no effect where the filter was
+    /// not granted crops.
     pub fn set_pixels(&mut self, pixels: Option<Arc<dyn Pixels>>) {
         self.pixels = pixels.filter(|_| self.reads_crops);
     }
 
-    /// Whether the filter names a stage. A call in another stage costs nothing and keeps all.
+    /// Whether the filter declares a stage. In others it is not called, and all items are kept.
     pub fn wants(&self, stage: Stage) -> bool {
         self.stages.contains(match stage {
             Stage::Detections => Stages::DETECTIONS,
@@ -142,7 +142,7 @@ impl Filter {
     /// One verdict for each detection, in the same order. Once a frame, before tracking.
     ///
     /// # Errors
-    /// Whatever ended the session; the caller decides by the fault policy how the job goes on.
+    /// Any fault, which ends the session; the caller applies the fault policy.
     pub fn detections(&mut self, frame: &FrameInfo, detections: &[Detection]) -> Result<Vec<Verdict>, PluginError> {
         let session = self.session;
         self.run(
@@ -202,7 +202,7 @@ impl Filter {
         )
     }
 
-    /// Of the component that does the work.
+    /// Digest of the component.
     pub fn digest(&self) -> Digest {
         self.sandbox.digest()
     }
@@ -219,7 +219,7 @@ impl Filter {
         items: &[T],
         rect: impl Fn(&T) -> Rect,
         convert: impl Fn(&T) -> W,
-        ask: impl FnOnce(
+        call_guest: impl FnOnce(
             &filtering::GuestSession<'_>,
             &mut Store<StoreData>,
             &[W],
@@ -228,24 +228,25 @@ impl Filter {
         if items.is_empty() || !self.wants(stage) {
             return Ok(vec![Verdict::Keep; items.len()]);
         }
-        let given: Vec<W> = items.iter().map(convert).collect();
-        // An object is of many frames, whose pixels are gone.
+        let converted: Vec<W> = items.iter().map(convert).collect();
+        // The frames of an object are no longer in memory.
         let pixels = self.pixels.clone().filter(|_| stage != Stage::Objects);
         self.sandbox.set_crops(pixels.map(|pixels| CropAccess { pixels, boxes: items.iter().map(rect).collect() }));
         let bindings = &self.bindings;
-        let answer =
-            self.sandbox.call(call, |store| ask(&bindings.ocellus_plugin_filtering().session(), store, &given))?;
-        let verdicts = self.sandbox.checked(call, verdicts(answer, items.len()))?;
+        let returned = self
+            .sandbox
+            .call(call, |store| call_guest(&bindings.ocellus_plugin_filtering().session(), store, &converted))?;
+        let verdicts = self.sandbox.checked(call, verdicts(returned, items.len()))?;
         self.sandbox.count_rejected(verdicts.iter().filter(|v| matches!(v, Verdict::Reject(_))).count());
         Ok(verdicts)
     }
 }
 
-fn verdicts(answer: Vec<filtering::Verdict>, items: usize) -> Result<Vec<Verdict>, String> {
-    if answer.len() != items {
-        return Err(format!("{} verdicts for {items} items", answer.len()));
+fn verdicts(returned: Vec<filtering::Verdict>, items: usize) -> Result<Vec<Verdict>, String> {
+    if returned.len() != items {
+        return Err(format!("{} verdicts for {items} items", returned.len()));
     }
-    answer.into_iter().map(verdict).collect()
+    returned.into_iter().map(verdict).collect()
 }
 
 fn verdict(verdict: filtering::Verdict) -> Result<Verdict, String> {
@@ -258,8 +259,8 @@ fn verdict(verdict: filtering::Verdict) -> Result<Verdict, String> {
             Ok(Verdict::Reject(Rejection { rule, value }))
         }
         filtering::Verdict::Annotate(attributes) => {
-            let sound = |a: &types::Attribute| (1..=64).contains(&a.key.len()) && a.value.len() <= 1024;
-            if attributes.len() > 16 || !attributes.iter().all(sound) {
+            let within_limits = |a: &types::Attribute| (1..=64).contains(&a.key.len()) && a.value.len() <= 1024;
+            if attributes.len() > 16 || !attributes.iter().all(within_limits) {
                 return Err(
                     "more than 16 attributes, or one with a key not of 1 to 64 bytes or a value of more than 1024"
                         .into(),
@@ -274,12 +275,12 @@ fn verdict(verdict: filtering::Verdict) -> Result<Verdict, String> {
 mod tests {
     use super::*;
 
-    fn note(key: &str, value: &str) -> filtering::Verdict {
+    fn annotate(key: &str, value: &str) -> filtering::Verdict {
         filtering::Verdict::Annotate(vec![types::Attribute { key: key.into(), value: value.into() }])
     }
 
     #[test]
-    fn verdicts_that_break_the_rules() {
+    fn verdicts_outside_the_limits_are_errors() {
         let reject = |rule: usize, value: usize| {
             filtering::Verdict::Reject(filtering::Rejection { rule: "r".repeat(rule), value: "v".repeat(value) })
         };
@@ -287,14 +288,14 @@ mod tests {
         for bad in [
             reject(65, 0),
             reject(1, 257),
-            note("", "x"),
-            note(&"k".repeat(65), ""),
-            note("k", &"v".repeat(1025)),
+            annotate("", "x"),
+            annotate(&"k".repeat(65), ""),
+            annotate("k", &"v".repeat(1025)),
             many,
         ] {
             assert!(verdict(bad.clone()).is_err(), "{bad:?}");
         }
         assert!(verdicts(vec![filtering::Verdict::Keep], 2).is_err());
-        assert_eq!(verdict(note("k", "v")), Ok(Verdict::Annotate(vec![("k".into(), "v".into())])));
+        assert_eq!(verdict(annotate("k", "v")), Ok(Verdict::Annotate(vec![("k".into(), "v".into())])));
     }
 }

@@ -6,26 +6,26 @@ use serde::Serialize;
 
 use crate::bindings::types;
 
-/// What follows from a fault.
+/// Consequence of a fault.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OnFault {
-    /// The job ends, and says why.
+    /// The job fails, with the fault as its error.
     #[default]
     Fail,
-    /// The call counts as one that keeps all and tracks nothing; a fresh session goes on, knowing
-    /// nothing.
+    /// The failed call keeps all items and tracks none; the job continues with a new, empty
+    /// session.
     Skip,
-    /// The same, but a tracker's fresh session is given the last saved state and the calls since.
+    /// As `Skip`, but a tracker's new session gets the last saved state and the calls since then.
     Restart,
 }
 
-/// What the operator says of plugins that fail.
+/// The operator's policy for plugins that fail.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FaultPolicy {
-    /// For plugins that neither `by_name` nor their own manifest says anything of.
+    /// For plugins that neither `by_name` nor their own manifest names a policy for.
     pub on_fault: OnFault,
-    /// By the plugin's name; it goes before the plugin's manifest.
+    /// By the plugin's name; takes precedence over the plugin's manifest.
     pub by_name: BTreeMap<String, OnFault>,
     /// With so many faults in one job a plugin is evicted: a filter keeps everything from then on,
     /// a job without its tracker ends.

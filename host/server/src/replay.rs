@@ -11,7 +11,7 @@ use anyhow::{Context, Result};
 use clap::Args;
 use ocellus_core::{StreamSettings, VideoId};
 use ocellus_media::Interrupt;
-use ocellus_pipeline::{Diff, Explained, Replay};
+use ocellus_pipeline::{Diff, Replay, UnmatchedObject};
 use ocellus_runtime::{Limits, Plugins, Setup};
 use ocellus_store::StoredJob;
 
@@ -116,7 +116,7 @@ fn print(out: &mut impl Write, replay: &Replay, diff: &Diff) -> Result<()> {
         writeln!(out, "  ~ {} as {}: {}", change.before, change.after, change.fields.join(", "))?;
     }
     for (sign, list, instead) in [("+", &diff.gained, "was"), ("-", &diff.lost, "is")] {
-        for Explained { id, time, bbox, quality, reason, .. } in list {
+        for UnmatchedObject { id, time, bbox, quality, reason, .. } in list {
             let why = match reason {
                 Some(d) => format!("{instead} dropped by {}, {} {}", d.plugin, d.rule, d.value),
                 None => format!("{instead} part of another track"),

@@ -57,8 +57,8 @@ async fn serve(config: Config) -> Result<()> {
     info!(videos = opened.videos, "opened the archive in {}", config.data.display());
 
     let token_path = config.data.join("admin.token");
-    let (token, made) = token::read_or_make(&token_path)?;
-    if made {
+    let (token, created) = token::read_or_create(&token_path)?;
+    if created {
         info!("created an admin token in {}", token_path.display());
     }
 

@@ -1,4 +1,4 @@
-//! The admin token: created on the first start, kept in the data folder.
+//! Admin token: created on the first start, kept in the data folder.
 
 use std::{
     fs,
@@ -12,7 +12,7 @@ use ocellus_api::AdminToken;
 
 /// Reads the token from `path`, or creates one there with mode 0600. The second value is whether it
 /// was created.
-pub(crate) fn read_or_make(path: &Path) -> Result<(AdminToken, bool)> {
+pub(crate) fn read_or_create(path: &Path) -> Result<(AdminToken, bool)> {
     match fs::read_to_string(path) {
         Ok(text) => {
             let token = AdminToken::new(text.trim()).with_context(|| format!("{} holds no token", path.display()))?;
@@ -46,19 +46,19 @@ mod tests {
     fn a_token_is_created_once_and_readable_by_its_owner_alone() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("admin.token");
-        assert!(read_or_make(&path).unwrap().1);
+        assert!(read_or_create(&path).unwrap().1);
         let first = fs::read_to_string(&path).unwrap();
         assert_eq!(first.trim().len(), 64);
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-        assert!(!read_or_make(&path).unwrap().1);
+        assert!(!read_or_create(&path).unwrap().1);
         assert_eq!(fs::read_to_string(&path).unwrap(), first);
     }
 
     #[test]
-    fn a_broken_token_file_is_an_error_that_names_it() {
+    fn the_error_of_an_invalid_token_file_names_it() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("admin.token");
         fs::write(&path, "\n").unwrap();
-        assert!(format!("{:#}", read_or_make(&path).unwrap_err()).contains("admin.token"));
+        assert!(format!("{:#}", read_or_create(&path).unwrap_err()).contains("admin.token"));
     }
 }

@@ -1,9 +1,10 @@
 //! Benchmark of an archive of 100,000 videos: start-up with and without its index, pages of lists,
-//! filters and counts, and creation; compared with sled alone, and with the files alone.
+//! filters and counts, and creation; compared with sled alone (the index's database), and with
+//! reading or writing the files alone.
 //!
 //! `cargo xtask bench lists`; `OCELLUS_BENCH_VIDEOS` sets another size.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a benchmark ends where something is wrong")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failed assumption ends the benchmark")]
 
 use std::{
     fs::{self, File},
@@ -19,8 +20,8 @@ use ocellus_store::{Archive, Cursor, ListQuery, Order, OrderKey, VideoFilter};
 
 const PAGES: usize = 200;
 const LIMIT: usize = 50;
-const CREATED: u64 = 200;
-/// How often the slow operations are measured; the median counts.
+const CREATIONS: u64 = 200;
+/// How often the slow operations are measured; the median is reported.
 const ROUNDS: usize = 3;
 
 fn main() {
@@ -31,7 +32,7 @@ fn main() {
         let created = Timestamp::from_second(1_700_000_000 + id.0 as i64 * 60).unwrap();
         VideoRecord::new(id, 1, Some(format!("camera {} of {id}", id.0 % 97)), settings.clone(), created)
     };
-    // Written without syncs: what those cost is measured below.
+    // Written without fsync, whose cost is measured below.
     for id in (1..=videos).map(VideoId) {
         let file = file_of(dir.path(), id);
         fs::create_dir_all(file.parent().unwrap()).unwrap();
@@ -40,14 +41,14 @@ fn main() {
     let name = |what: &str| format!("{videos} videos: {what}");
 
     let open = || Archive::open(dir.path(), Arc::new(SystemClock)).unwrap().0;
-    let (lost, archive) = seconds(open);
+    let (rebuild, archive) = seconds(open);
     drop(archive);
-    let (mut starts, mut of_sled, mut scans) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut starts, mut sled_opens, mut scans) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
         starts.push(seconds(open).0);
-        let (opening, db) =
+        let (open_seconds, db) =
             seconds(|| sled::Config::new().path(dir.path().join("index")).cache_capacity(64 << 20).open().unwrap());
-        of_sled.push(opening);
+        sled_opens.push(open_seconds);
         let summaries = db.open_tree("videos").unwrap();
         let (scan, read) =
             seconds(|| summaries.iter().map(|item| item.unwrap().1.len()).filter(|bytes| *bytes > 0).count());
@@ -55,8 +56,8 @@ fn main() {
         scans.push(scan * 1e3);
     }
     let start = percentile(&starts, 0.5);
-    Figure::new(name("start-up"), start, Unit::Seconds).beside("sled alone", percentile(&of_sled, 0.5)).report();
-    Figure::new(name("start-up, index lost"), lost, Unit::Seconds).beside("index there", start).report();
+    Figure::new(name("start-up"), start, Unit::Seconds).beside("sled alone", percentile(&sled_opens, 0.5)).report();
+    Figure::new(name("start-up, index lost"), rebuild, Unit::Seconds).beside("index there", start).report();
 
     let archive = open();
     let by_name = VideoFilter { name_contains: Some("CAMERA 13 ".into()), ..VideoFilter::default() };
@@ -66,7 +67,7 @@ fn main() {
         ("page of 50 by name", OrderKey::Name, VideoFilter::default()),
         ("filter by name, page of 50 (1 in 97)", OrderKey::Id, by_name.clone()),
     ] {
-        let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+        let (mut archive_ms, mut files_ms) = (Vec::new(), Vec::new());
         let mut cursor: Option<Cursor> = None;
         for _ in 0..PAGES {
             let query = ListQuery {
@@ -76,19 +77,20 @@ fn main() {
                 cursor: cursor.take(),
             };
             let (took, page) = seconds(|| archive.list(&query).unwrap());
-            ours.push(took * 1e3);
+            archive_ms.push(took * 1e3);
             let ids: Vec<VideoId> = page.items.iter().map(|video| video.id).collect();
-            theirs.push(seconds(|| ids.iter().for_each(|id| drop(read(dir.path(), *id)))).0 * 1e3);
+            files_ms.push(seconds(|| ids.iter().for_each(|id| drop(read(dir.path(), *id)))).0 * 1e3);
             cursor = page.next;
         }
-        for (percent, share) in [("p50", 0.5), ("p99", 0.99)] {
-            let figure = Figure::new(name(&format!("{what}, {percent}")), percentile(&ours, share), Unit::Milliseconds);
-            figure.beside("their files alone", percentile(&theirs, share)).report();
+        for (percent, quantile) in [("p50", 0.5), ("p99", 0.99)] {
+            let figure =
+                Figure::new(name(&format!("{what}, {percent}")), percentile(&archive_ms, quantile), Unit::Milliseconds);
+            figure.beside("their files alone", percentile(&files_ms, quantile)).report();
         }
     }
-    let (all, count) = seconds(|| archive.count(&VideoFilter::default()).unwrap());
+    let (count_seconds, count) = seconds(|| archive.count(&VideoFilter::default()).unwrap());
     assert_eq!(count, videos, "all videos are counted");
-    Figure::new(name("count"), all * 1e3, Unit::Milliseconds).report();
+    Figure::new(name("count"), count_seconds * 1e3, Unit::Milliseconds).report();
     let counting = (0..ROUNDS).map(|_| seconds(|| archive.count(&by_name).unwrap())).collect::<Vec<_>>();
     assert!(
         counting.iter().all(|(_, count)| *count == (1..=videos).filter(|id| id % 97 == 13).count() as u64),
@@ -99,19 +101,20 @@ fn main() {
         .beside("a walk of sled alone", percentile(&scans, 0.5))
         .report();
 
-    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
-    for n in 0..CREATED {
-        ours.push(seconds(|| archive.create(|id, _| record(id)).unwrap()).0 * 1e3);
+    let (mut archive_ms, mut files_ms) = (Vec::new(), Vec::new());
+    for n in 0..CREATIONS {
+        archive_ms.push(seconds(|| archive.create(|id, _| record(id)).unwrap()).0 * 1e3);
         let bytes = serde_json::to_vec_pretty(&record(VideoId(videos + n))).unwrap();
-        theirs.push(seconds(|| replace(&dir.path().join("alone"), &bytes)).0 * 1e3);
+        files_ms.push(seconds(|| replace(&dir.path().join("alone"), &bytes)).0 * 1e3);
     }
-    for (percent, share) in [("p50", 0.5), ("p99", 0.99)] {
-        let figure = Figure::new(name(&format!("create, {percent}")), percentile(&ours, share), Unit::Milliseconds);
-        figure.beside("a file written, renamed and synced", percentile(&theirs, share)).report();
+    for (percent, quantile) in [("p50", 0.5), ("p99", 0.99)] {
+        let figure =
+            Figure::new(name(&format!("create, {percent}")), percentile(&archive_ms, quantile), Unit::Milliseconds);
+        figure.beside("a file written, renamed and synced", percentile(&files_ms, quantile)).report();
     }
 }
 
-/// Seconds that some work takes, and its result.
+/// Runs `work`; seconds and result.
 fn seconds<T>(work: impl FnOnce() -> T) -> (f64, T) {
     let begun = Instant::now();
     let done = work();

@@ -3,7 +3,7 @@
 //!
 //! `cargo xtask bench similarity`; `OCELLUS_BENCH_ROWS` sets another size.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a benchmark ends where something is wrong")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failed assumption ends the benchmark")]
 
 #[path = "../tests/common/object.rs"]
 mod object;

@@ -1,4 +1,4 @@
-//! Videos of the archive and their jobs: creation, reading, changes, deletion; the queue.
+//! The archive: videos and their jobs, with creation, reading, changes and deletion; the queue.
 
 use std::{collections::HashMap, path::Path, sync::Arc};
 
@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 use serde_json::Value;
 
 use crate::{
-    codec::seal,
+    codec::encode_file,
     disk::{Backend, LocalDisk},
     error::{Result, StoreError},
     index::Index,
@@ -29,13 +29,13 @@ pub struct Archive(Arc<Inner>);
 
 struct Inner {
     shared: Arc<Shared>,
-    /// Jobs that are open. A log has one writer, so a job is opened once.
+    /// Open jobs. A log has one writer, so a job is opened once and shared.
     jobs: Mutex<HashMap<JobId, Arc<Mutex<WeakJob>>>>,
 }
 
 impl Archive {
-    /// Opens the archive in the folder `data`, which must exist, or begins one there. Finishes what
-    /// a crash interrupted; then the start takes the time to read all records.
+    /// Opens the archive in the folder `data`, which must exist, or creates one there. After a
+    /// crash it completes interrupted operations and rebuilds the index, which reads all records.
     ///
     /// # Errors
     /// `InUse` where another process has it open, `Newer` where a later release wrote it.
@@ -43,7 +43,7 @@ impl Archive {
         Self::open_on(Arc::new(LocalDisk), data, clock)
     }
 
-    /// As [`Archive::open`], with all that changes the disk going through `backend`.
+    /// As [`Archive::open`], with all changes of the disk made through `backend`.
     pub fn open_on(backend: Arc<dyn Backend>, data: &Path, clock: Arc<dyn Clock>) -> Result<(Self, OpenReport)> {
         let (shared, report) = opening::open(data, clock, backend)?;
         Ok((Self(Arc::new(Inner { shared: Arc::new(shared), jobs: Mutex::default() })), report))
@@ -53,10 +53,10 @@ impl Archive {
         &self.0.shared
     }
 
-    /// Creates a video with the record that `make` returns for a new id and the present time.
+    /// Creates a video with the record that `make` returns for a new id and the current time.
     ///
     /// # Errors
-    /// `Io`, also of a full disk: then there is no such video.
+    /// `Io`, also where the disk is full: then there is no such video.
     pub fn create(&self, make: impl FnOnce(VideoId, Timestamp) -> VideoRecord) -> Result<VideoRecord> {
         let Shared { folder, index, ids, clock, .. } = self.shared();
         let id = ids.allocate();
@@ -66,7 +66,7 @@ impl Archive {
         let (new, shard, disk) = (folder.staging(id), folder.shard(id), folder.disk());
         let created = (|| {
             disk.create_folders(&new)?;
-            disk.replace(&new.join("video.json"), &seal(&record))?;
+            disk.replace(&new.join("video.json"), &encode_file(&record))?;
             if !shard.exists() {
                 disk.create_folders(&shard)?;
                 disk.sync_folder(folder.archive())?;
@@ -75,8 +75,8 @@ impl Archive {
             disk.sync_folder(&shard)
         })();
         if created.is_err() {
-            // It may be in place and not durable, and was not acknowledged. What cannot be removed
-            // now is left to the next start.
+            // The folder may be in place but not durable, and the caller gets no id. What cannot be
+            // removed now is removed at the next start.
             index.mark_dirty();
             let _ = disk.remove(&new).and_then(|()| disk.remove(&folder.video(id)));
             index.change(|index| index.videos.put(id, None))?;
@@ -98,12 +98,13 @@ impl Archive {
         read
     }
 
-    /// Changes a record, durably, and returns it with what `change` returned. A queued date goes
-    /// with the status `AWAITING`; a job that becomes finished is sealed.
+    /// Changes a record durably, and returns it with the result of `change`. Clears the queued date
+    /// where the status is not `AWAITING`; seals the logs of a job that becomes finished.
     ///
     /// # Errors
-    /// `NoVideo`; `Refused` with the error of `change`: then nothing is changed. `Io`, also of a
-    /// full disk: then the record is the old or the new one, and the change can be repeated.
+    /// `NoVideo`; `Refused` with the error of `change`: then nothing is changed. `Io`, also
+    /// where the disk is full: then the record is the old or the new one, and the change can be
+    /// repeated.
     pub fn update<R>(
         &self,
         id: VideoId,
@@ -113,7 +114,7 @@ impl Archive {
         self.update_locked(id, change)
     }
 
-    /// With the lock of `id` held.
+    /// As [`Archive::update`]. The caller holds the lock of `id`.
     pub(crate) fn update_locked<R>(
         &self,
         id: VideoId,
@@ -132,7 +133,7 @@ impl Archive {
         }
         let changed = record != before;
         if let Err(error) = self.shared().write(&record, changed) {
-            // It may be in place and not durable: the index follows what readers see now.
+            // The new record may be in place but not durable: the index follows what readers see.
             index.mark_dirty();
             let now = folder.read(id)?;
             index.change(|index| index.videos.put(id, now.as_ref()))?;
@@ -147,7 +148,8 @@ impl Archive {
         Ok((record, result))
     }
 
-    /// Finishes an upload that failed when its file was in place. With the lock of `id` held.
+    /// Completes an upload that failed after its file was in place and before the record named it.
+    /// The caller holds the lock of `id`.
     pub(crate) fn finish_source(&self, id: VideoId) -> Result<()> {
         let Shared { folder, index, .. } = self.shared();
         if folder.next_source(id).exists()
@@ -158,11 +160,12 @@ impl Archive {
         Ok(())
     }
 
-    /// Deletes a video with its source and job, a damaged one, too; whether there was one. Needs no
-    /// room on the disk.
+    /// Deletes a video with its source and job; returns whether there was one. Works for damaged
+    /// videos and on a full disk.
     ///
     /// # Errors
-    /// `Io`: then it may be deleted all the same, and what is left of it goes at the next start.
+    /// `Io`: then the video may be deleted or not; files that are left are removed at the next
+    /// start.
     pub fn delete(&self, id: VideoId) -> Result<bool> {
         let _lock = self.shared().lock(id);
         let Shared { folder, index, ids, .. } = self.shared();
@@ -171,7 +174,8 @@ impl Archive {
             return Ok(false);
         }
         folder.disk().rename(&here, &gone)?;
-        // Deleted for all readers now: the rest is done whatever of it fails, to free its room.
+        // Readers see it deleted from here on. A failed step does not stop the others, so that as
+        // much disk space is freed as possible.
         let synced = folder.disk().sync_folder(&folder.shard(id));
         let results = [
             synced,
@@ -181,7 +185,7 @@ impl Archive {
         results.into_iter().collect::<Result<()>>().map(|()| true)
     }
 
-    /// Puts a video at the end of the queue; one that waits keeps its place.
+    /// Puts a video at the end of the queue; one that is queued keeps its position.
     ///
     /// # Errors
     /// As [`Archive::update`].
@@ -195,21 +199,21 @@ impl Archive {
         Ok(())
     }
 
-    /// The videos in the queue, in its order, and since when each waits.
+    /// The videos in the queue, in its order, with the time at which each was queued.
     pub fn waiting(&self) -> Result<Vec<(Timestamp, VideoId)>> {
         self.shared().index.query(|index| index.videos.waiting().collect())
     }
 
-    /// Videos whose status says that their job is under way, by id: after a start, those that the
-    /// end of the last server interrupted.
+    /// Videos whose status says that their job is running, by id. After a start: those whose jobs
+    /// the end of the last run of the server interrupted.
     pub fn in_progress(&self) -> Result<Vec<VideoId>> {
         self.shared().index.query(|index| index.videos.in_progress())
     }
 
-    /// Begins a job by `spec`, removes what earlier ones made, and puts the video into the queue.
+    /// Creates a job from `spec`, removes the results of earlier ones, and queues the video.
     ///
     /// # Errors
-    /// `NoVideo`; `Io`, also of a full disk.
+    /// `NoVideo`; `Io`, also where the disk is full.
     pub fn start_job(&self, id: VideoId, spec: &Value) -> Result<Job> {
         let now = self.shared().clock.now();
         self.new_job(id, spec, |v| {
@@ -222,9 +226,8 @@ impl Archive {
         })
     }
 
-    /// Replaces a job that is under way: by the same spec, under the next number, without anything
-    /// that the old one made. A new number, because its objects may differ, and an object's id
-    /// never stands for two objects.
+    /// Replaces a running job by one with the same spec, the next number and no results. It gets a
+    /// new number because its objects may differ, and an id must not stand for two objects.
     ///
     /// # Errors
     /// As [`Archive::start_job`]; `Damaged` where the spec cannot be read.
@@ -238,10 +241,10 @@ impl Archive {
         let before = self.video(id)?.ok_or(StoreError::NoVideo(id))?;
         let job = JobId { video: id, number: before.job + 1 };
         let disk = folder.disk();
-        // A crash may have left a folder that no record names.
+        // A crash may have left a folder of this number before a record named it.
         disk.remove(&folder.job(job))?;
         disk.create_folders(&objects::pictures_folder(folder, job))?;
-        let spec = seal(spec);
+        let spec = encode_file(spec);
         let logs = LOGS.map(|(name, kind)| (name, empty(kind)));
         let files = logs.iter().map(|(name, head)| (*name, head.as_slice())).chain([(SPEC, spec.as_slice())]);
         disk.write(&folder.job(job), files.map(|(name, bytes)| (folder.job(job).join(name), bytes)))?;
@@ -259,13 +262,14 @@ impl Archive {
         self.open_job(job)
     }
 
-    /// Opens a video's current job; `None` for any other. Two openers get the same one.
+    /// Opens a video's current job; `None` for any other. Two callers get the same [`Job`].
     ///
     /// # Errors
     /// `Damaged` where the spec or an object cannot be read, `Newer` where a later release wrote
     /// it.
     pub fn job(&self, id: JobId) -> Result<Option<Job>> {
-        // Opening creates what is missing of the folder: not while another thread deletes it.
+        // Opening creates missing files of the job's folder, which must not happen while another
+        // thread deletes it.
         let _lock = self.shared().lock(id.video);
         if self.is_current(id)? { self.open_job(id).map(Some) } else { Ok(None) }
     }
@@ -278,7 +282,7 @@ impl Archive {
         Ok(self.video(id.video)?.is_some_and(|v| v.job == id.number) && self.shared().folder.job(id).is_dir())
     }
 
-    /// The last job of a video, for reading.
+    /// The last job of a video, read-only.
     ///
     /// # Errors
     /// As [`StoredJob::open`].
@@ -289,7 +293,7 @@ impl Archive {
     fn open_job(&self, id: JobId) -> Result<Job> {
         let slot = {
             let mut jobs = self.0.jobs.lock();
-            // Those that another thread is opening stay, too.
+            // A slot that another thread is opening has no job yet, and must stay.
             jobs.retain(|_, slot| Arc::strong_count(slot) > 1 || slot.lock().strong_count() > 0);
             Arc::clone(jobs.entry(id).or_default())
         };
@@ -308,7 +312,7 @@ impl Archive {
         objects::find_picture(&self.shared().folder, id, picture)
     }
 
-    /// Writes the index out, so that closing takes less time.
+    /// Flushes the index to the disk, so that closing takes less time.
     pub fn flush(&self) -> Result<()> {
         self.shared().index.query(Index::flush)
     }

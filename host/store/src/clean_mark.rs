@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 use tracing::error;
 
 use crate::{
-    codec::{each_block, seal, unseal},
+    codec::{decode_file, each_block, encode_file},
     disk::Disk,
     error::{At, Result},
 };
@@ -80,7 +80,7 @@ pub(crate) fn mark(disk: &Disk, data: &Path) -> Result<()> {
             TryLockError::Error(e) => return Err(e).at(&db),
         }
     }
-    disk.replace(&mark_path(data), &seal(&sums(&data.join("index"))?))
+    disk.replace(&mark_path(data), &encode_file(&sums(&data.join("index"))?))
 }
 
 /// Removes the mark, so that a crash leaves an index that is not trusted.
@@ -111,7 +111,7 @@ pub(crate) fn verify(data: &Path) -> Result<Shutdown> {
     if bytes.is_empty() {
         return Ok(Shutdown::Unclean);
     }
-    let Ok(Mark { files: mut before }) = unseal::<Mark>(&path, &bytes) else {
+    let Ok(Mark { files: mut before }) = decode_file::<Mark>(&path, &bytes) else {
         return Ok(Shutdown::Changed("index.clean is damaged".into()));
     };
     let now = match sums(&data.join("index")) {

@@ -1,8 +1,8 @@
-//! Encoding of values: sealed JSON files, and the payloads of logs.
+//! Encoding of values: JSON files with a checksum, and the payloads of logs.
 //!
-//! A sealed file is a JSON object whose first key is `format` and whose last one `checksum`, the
+//! A file is a JSON object whose first key is `format` and whose last one `checksum`, the
 //! CRC-32 of all bytes before it, in hexadecimal digits. Files of release 0.1 have neither, and are
-//! read as format 1; to edit a sealed file by hand, remove both keys.
+//! read as format 1; to edit a file by hand, remove both keys.
 
 use std::{
     fs::File,
@@ -20,17 +20,17 @@ use crate::error::{At, Result, StoreError};
 /// 0.1. 2: `format.json`; JSON files have a format and a checksum.
 pub(crate) const FORMAT: u32 = 2;
 
-/// The bytes between the checksummed part of a sealed file and its checksum.
+/// The bytes between the checksummed part of a file and its checksum.
 const BEFORE_CHECKSUM: &str = ",\n  \"checksum\": \"";
 
 #[derive(Deserialize)]
-struct Seal {
+struct Envelope {
     format: Option<u32>,
     checksum: Option<String>,
 }
 
-/// The contents of a sealed file. `value` has to serialize as an object.
-pub(crate) fn seal(value: &impl Serialize) -> Vec<u8> {
+/// The contents of a file. `value` has to serialize as an object.
+pub(crate) fn encode_file(value: &impl Serialize) -> Vec<u8> {
     let mut fields = Map::from_iter([("format".to_owned(), Value::from(FORMAT))]);
     // Cannot fail: the types that are written have string keys and finite numbers only.
     if let Ok(Value::Object(own)) = serde_json::to_value(value) {
@@ -43,18 +43,18 @@ pub(crate) fn seal(value: &impl Serialize) -> Vec<u8> {
     text.into_bytes()
 }
 
-/// Reads what [`seal`] wrote, or a file of release 0.1.
+/// Reads what [`encode_file`] wrote, or a file of release 0.1.
 ///
 /// # Errors
 /// `Damaged` where it is not what was written, `Newer` where it was written by a later release.
-pub(crate) fn unseal<T: DeserializeOwned>(path: &Path, bytes: &[u8]) -> Result<T> {
+pub(crate) fn decode_file<T: DeserializeOwned>(path: &Path, bytes: &[u8]) -> Result<T> {
     verify(path, bytes)?;
     parse(path, bytes)
 }
 
-/// As [`unseal`], for any value; without the keys of the seal.
-pub(crate) fn unseal_value(path: &Path, bytes: &[u8]) -> Result<Value> {
-    let mut value: Value = unseal(path, bytes)?;
+/// As [`decode_file`], for any value; without the keys `format` and `checksum`.
+pub(crate) fn decode_file_value(path: &Path, bytes: &[u8]) -> Result<Value> {
+    let mut value: Value = decode_file(path, bytes)?;
     if let Some(fields) = value.as_object_mut() {
         fields.shift_remove("format");
         fields.shift_remove("checksum");
@@ -67,13 +67,13 @@ fn verify(path: &Path, bytes: &[u8]) -> Result<()> {
     if bytes.first() == Some(&b'[') {
         return Ok(());
     }
-    let seal: Seal = parse(path, bytes)?;
-    match seal {
-        Seal { format: Some(format), .. } if format > FORMAT => {
+    let envelope: Envelope = parse(path, bytes)?;
+    match envelope {
+        Envelope { format: Some(format), .. } if format > FORMAT => {
             Err(StoreError::Newer { path: path.into(), made_by: format!("format {format}") })
         }
-        Seal { format: None, checksum: None } => Ok(()),
-        Seal { format: Some(_), checksum: Some(written) } => {
+        Envelope { format: None, checksum: None } => Ok(()),
+        Envelope { format: Some(_), checksum: Some(written) } => {
             let end = rfind(bytes, BEFORE_CHECKSUM.as_bytes());
             let found = end.and_then(|end| bytes.get(..end)).map(crc32fast::hash);
             if found.is_some_and(|found| format!("{found:08x}") == written) {
@@ -161,7 +161,7 @@ mod tests {
     use super::*;
 
     fn read(bytes: &[u8]) -> Result<Value> {
-        unseal_value(Path::new("x.json"), bytes)
+        decode_file_value(Path::new("x.json"), bytes)
     }
 
     #[test]
@@ -178,16 +178,16 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_was_sealed_is_read(name in ".*", number: i64) {
+        fn an_encoded_file_is_decoded_to_its_value(name in ".*", number: i64) {
             let value = json!({"name": name, "number": number, "empty": {}});
-            prop_assert_eq!(read(&seal(&value)).unwrap(), value);
+            prop_assert_eq!(read(&encode_file(&value)).unwrap(), value);
         }
 
         /// Whichever byte is changed: what is read is what was written, or nothing.
         #[test]
         fn a_changed_byte_is_noticed(at in any::<prop::sample::Index>(), bits in 1_u8..) {
             let value = json!({"name": "a camera", "job": 7});
-            let mut bytes = seal(&value);
+            let mut bytes = encode_file(&value);
             let at = at.index(bytes.len());
             bytes[at] ^= bits;
             if let Ok(read) = read(&bytes) {

@@ -202,8 +202,8 @@ mod tests {
     }
 
     fn frame(index: u64) -> FrameRecord {
-        let seen = vec![(ObjectType::car(), Vec::new())];
-        FrameRecord { index, time: index as f64 / 25.0, wall_us: 7, cut: false, is_static: false, seen }
+        let detections = vec![(ObjectType::car(), Vec::new())];
+        FrameRecord { index, time: index as f64 / 25.0, wall_us: 7, cut: false, is_static: false, detections }
     }
 
     fn gap() -> Gap {

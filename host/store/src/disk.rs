@@ -3,7 +3,7 @@
 //! Owns: how files are created, written, made durable, renamed and removed. All of it goes through
 //! a [`Backend`], so that a test can fail or tear any single step (`tests/faults`). What does not:
 //! sled's own files and `index/vectors`, which are rebuilt after a crash, and the bytes of a
-//! recording under way, which is not acknowledged yet.
+//! recording in progress, which is not acknowledged yet.
 //!
 //! Guarantees: everything created here can be read by its owner alone. Nothing is durable before it
 //! is synced: a file's contents by its own sync, its name by a sync of the folder.

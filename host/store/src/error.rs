@@ -10,12 +10,12 @@ use thiserror::Error as ThisError;
 /// Every operation may fail with `Io` or `Index`; the documentation of each names the other kinds.
 #[derive(Debug, ThisError)]
 pub enum StoreError {
-    /// The file system refused something; also of a full disk: see [`StoreError::is_full`].
+    /// The file system failed, which includes a full disk: see [`StoreError::is_full`].
     #[error("{}: {source}", path.display())]
     Io {
         /// The file or folder.
         path: PathBuf,
-        /// What the system said.
+        /// Error of the operating system.
         source: io::Error,
     },
     /// A file does not hold what was written.
@@ -23,7 +23,7 @@ pub enum StoreError {
     Damaged {
         /// The file.
         path: PathBuf,
-        /// A clause for the operator.
+        /// What is wrong, as a clause for the operator.
         reason: String,
     },
     /// A later release wrote this; it is left alone.
@@ -31,10 +31,10 @@ pub enum StoreError {
     Newer {
         /// The file, or the data folder.
         path: PathBuf,
-        /// The release or the format.
+        /// Its release, or the version of the format.
         made_by: String,
     },
-    /// The index failed on the disk, and could not be rebuilt in memory either.
+    /// The index failed on the disk, and rebuilding it in memory failed, too.
     #[error("the index failed: {0}")]
     Index(#[from] sled::Error),
     /// The index is in memory, because the disk is full, and holds no embeddings.
@@ -43,13 +43,13 @@ pub enum StoreError {
     /// Another process has this data folder open.
     #[error("another server is at work in {}", .0.display())]
     InUse(PathBuf),
-    /// There is no such video, or not any more.
+    /// There is no such video; it may have been deleted.
     #[error("there is no video {0}")]
     NoVideo(ocellus_core::VideoId),
     /// A cursor of another list.
     #[error("invalid page cursor for this list")]
     BadCursor,
-    /// The error of a caller's closure, passed on.
+    /// Error returned by the caller's closure.
     #[error(transparent)]
     Refused(#[from] Error),
 }

@@ -37,7 +37,7 @@ use crate::{
 /// From the failover to the first attempt to rebuild the index on the disk; doubled for each
 /// further one.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
-const LONGEST_WAIT: Duration = Duration::from_secs(30);
+const MAX_WAIT: Duration = Duration::from_secs(30);
 
 pub(crate) struct FailoverIndex {
     inner: Arc<Inner>,
@@ -152,7 +152,7 @@ impl Inner {
             while !*closed && !self.index.read().is_in_memory() {
                 self.changed.wait(&mut closed);
             }
-            if back.take().is_some_and(|back| back.elapsed() > LONGEST_WAIT) {
+            if back.take().is_some_and(|back| back.elapsed() > MAX_WAIT) {
                 wait = FIRST_WAIT;
             }
             let until = Instant::now() + wait;
@@ -166,7 +166,7 @@ impl Inner {
                 back = Some(Instant::now());
             }
             // All queries wait for an attempt: at most a tenth of the time goes to them.
-            wait = (wait * 2).min(LONGEST_WAIT).max(begun.elapsed() * 10);
+            wait = (wait * 2).min(MAX_WAIT).max(begun.elapsed() * 10);
             closed = self.closed.lock();
         }
     }

@@ -5,7 +5,7 @@
 //! archive/last-id                     the highest id that was ever deleted
 //! archive/000/1/video.json            the record
 //!               source                the uploaded file
-//!               source.part-*         an upload under way
+//!               source.part-*         an upload in progress
 //!               source.next           the record that goes with a source being put in place
 //!               screenshot.jpg
 //!               jobs/2/plan.json      the job spec: what the job runs by
@@ -33,7 +33,7 @@ use ocellus_core::{JobId, VideoId, VideoRecord};
 use tracing::error;
 
 use crate::{
-    codec::{damaged, unseal},
+    codec::{damaged, decode_file},
     disk::Disk,
     error::{At, Result},
 };
@@ -149,7 +149,7 @@ impl Folder {
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             bytes => bytes.at(&path),
         }?;
-        let record: VideoRecord = unseal(&path, &bytes)?;
+        let record: VideoRecord = decode_file(&path, &bytes)?;
         if record.id != id {
             return Err(damaged(&path, format!("it is the record of video {}", record.id)));
         }

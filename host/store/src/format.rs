@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use tracing::{info, warn};
 
 use crate::{
-    codec::{FORMAT, parse, seal, unseal},
+    codec::{FORMAT, decode_file, encode_file, parse},
     disk::Disk,
     error::{At, Result, StoreError},
 };
@@ -52,7 +52,7 @@ pub(crate) fn of(data: &Path) -> Result<Option<u32>> {
             made_by: format!("{}, format {}", head.written_by, head.format),
         });
     }
-    unseal::<Written>(&path, &bytes)?;
+    decode_file::<Written>(&path, &bytes)?;
     Ok(Some(head.format))
 }
 
@@ -72,7 +72,7 @@ pub(crate) fn migrate(disk: &Disk, data: &Path) -> Result<()> {
     for step in STEPS.iter().skip(found.map_or(0, |format| format.saturating_sub(1) as usize)) {
         step(disk, data)?;
     }
-    disk.replace(&data.join("format.json"), &seal(&Written { written_by: env!("CARGO_PKG_VERSION").into() }))?;
+    disk.replace(&data.join("format.json"), &encode_file(&Written { written_by: env!("CARGO_PKG_VERSION").into() }))?;
     if let Some(found) = found {
         info!("{} is now of format {FORMAT}, was {found}", data.display());
     }

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use tracing::error;
 
 use crate::{
-    codec::{encode, parse, seal, to_json},
+    codec::{encode, encode_file, parse, to_json},
     delivery::Delivery,
     detections::{DetectionReader, DetectionWriter, LogHeader, ResumePoint},
     error::Result,
@@ -237,7 +237,7 @@ impl Job {
     pub fn save_clusters(&self, clusters: &[Cluster]) -> Result<()> {
         let archive = &self.0.archive;
         archive.if_current(self.0.id, || {
-            archive.folder.disk().replace(&self.file(CLUSTERS), &seal(&json!({ "clusters": clusters })))?;
+            archive.folder.disk().replace(&self.file(CLUSTERS), &encode_file(&json!({ "clusters": clusters })))?;
             archive.index.change(|index| index.objects.put_clusters(clusters))
         })
     }
@@ -276,7 +276,7 @@ impl Job {
             if let Some(spec) = spec.as_object_mut() {
                 spec.insert(ROUTER_URL.into(), url.into());
             }
-            archive.folder.disk().replace(&self.file(SPEC), &seal(&spec))
+            archive.folder.disk().replace(&self.file(SPEC), &encode_file(&spec))
         })
     }
 }

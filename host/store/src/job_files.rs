@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::{
-    codec::{decode, parse, unseal, unseal_value},
+    codec::{decode, decode_file, decode_file_value, parse},
     delivery::Delivery,
     error::{At, Result},
     folder::Folder,
@@ -33,7 +33,7 @@ pub(crate) const ROUTER_URL: &str = "router_url";
 
 pub(crate) fn spec(folder: &Folder, job: JobId) -> Result<Value> {
     let path = folder.job(job).join(SPEC);
-    unseal_value(&path, &fs::read(&path).at(&path)?)
+    decode_file_value(&path, &fs::read(&path).at(&path)?)
 }
 
 /// Whether every object of a job is to be delivered.
@@ -89,7 +89,7 @@ pub(crate) fn clusters(folder: &Folder, job: JobId) -> Result<Option<Vec<Cluster
     #[derive(Deserialize)]
     #[serde(untagged)]
     enum File {
-        Sealed {
+        Checksummed {
             clusters: Vec<Cluster>,
         },
         /// As release 0.1 wrote it.
@@ -97,8 +97,8 @@ pub(crate) fn clusters(folder: &Folder, job: JobId) -> Result<Option<Vec<Cluster
     }
     let path = folder.job(job).join(CLUSTERS);
     match fs::read(&path) {
-        Ok(bytes) => match unseal(&path, &bytes)? {
-            File::Sealed { clusters } | File::List(clusters) => Ok(Some(clusters)),
+        Ok(bytes) => match decode_file(&path, &bytes)? {
+            File::Checksummed { clusters } | File::List(clusters) => Ok(Some(clusters)),
         },
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error).at(path),

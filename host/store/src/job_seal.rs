@@ -6,7 +6,7 @@ use ocellus_core::JobId;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    codec::{FileDigest, seal, unseal},
+    codec::{FileDigest, decode_file, encode_file},
     error::{At, Result},
     folder::Folder,
     job_files::{CLUSTERS, DETECTIONS, EMBEDDINGS, OBJECTS, SPEC},
@@ -27,7 +27,7 @@ pub(crate) fn write(folder: &Folder, job: JobId) -> Result<()> {
     let existing = FILES.iter().filter(|name| dir.join(name).exists());
     let files =
         existing.map(|name| Ok(((*name).to_owned(), FileDigest::of_file(&dir.join(name))?))).collect::<Result<_>>()?;
-    folder.disk().replace(&dir.join(NAME), &seal(&Seal { files }))
+    folder.disk().replace(&dir.join(NAME), &encode_file(&Seal { files }))
 }
 
 /// The digests of a finished job's files by name; `None` where it has no seal.
@@ -35,7 +35,7 @@ pub(crate) fn read(folder: &Folder, job: JobId) -> Result<Option<BTreeMap<String
     let path = folder.job(job).join(NAME);
     match fs::read(&path) {
         Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
-        bytes => unseal::<Seal>(&path, &bytes.at(&path)?).map(|seal| Some(seal.files)),
+        bytes => decode_file::<Seal>(&path, &bytes.at(&path)?).map(|seal| Some(seal.files)),
     }
 }
 

@@ -6,7 +6,7 @@ use ocellus_core::{JobId, VideoId, VideoRecord};
 use tracing::error;
 
 use crate::{
-    codec::{FileDigest, unseal},
+    codec::{FileDigest, decode_file},
     delivery::Delivery,
     disk::Disk,
     error::{At, Result, StoreError},
@@ -92,7 +92,7 @@ fn pending_record(folder: &Folder, id: VideoId) -> Result<Option<VideoRecord>> {
         bytes => bytes.at(&next)?,
     };
     // A file that was not written to its end: the source was not replaced yet.
-    let Ok(record) = unseal::<VideoRecord>(&next, &bytes) else { return Ok(None) };
+    let Ok(record) = decode_file::<VideoRecord>(&next, &bytes) else { return Ok(None) };
     let is_in_place = source.exists() && Some(FileDigest::of_file(&source)?.sha256) == record.source_sha256;
     Ok((is_in_place && record.id == id).then_some(record))
 }
@@ -131,7 +131,7 @@ pub(crate) fn clear_other_jobs(folder: &Folder, current: JobId) -> Result<()> {
 /// is damaged is left out: it is for `ocellus check` to report.
 ///
 /// # Errors
-/// An error other than damage; what can be read is in the index all the same.
+/// An error other than damage; what can be read is in the index nevertheless.
 pub(crate) fn index_job(folder: &Folder, index: &Index, job: JobId) -> Result<()> {
     let mut unread = None;
     index.objects.put_clusters(&or_default(job_files::clusters(folder, job), &mut unread).unwrap_or_default())?;

@@ -17,7 +17,7 @@ use tracing::error;
 
 use crate::{
     clean_mark::CleanMark,
-    codec::seal,
+    codec::encode_file,
     error::{Result, StoreError},
     failover::FailoverIndex,
     folder::Folder,
@@ -77,7 +77,7 @@ impl Shared {
         if !changed && !self.unsynced.lock().contains(&id) {
             return Ok(());
         }
-        let written = self.folder.disk().replace(&self.folder.record(id), &seal(record));
+        let written = self.folder.disk().replace(&self.folder.record(id), &encode_file(record));
         match written {
             Ok(()) => self.unsynced.lock().remove(&id),
             Err(_) => self.unsynced.lock().insert(id),

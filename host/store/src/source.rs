@@ -18,7 +18,7 @@ use tracing::warn;
 
 use crate::{
     archive::Archive,
-    codec::{FileDigest, seal},
+    codec::{FileDigest, encode_file},
     disk::BackendFile,
     error::{At, Result, StoreError},
     shared::Shared,
@@ -155,7 +155,7 @@ impl Archive {
             record.status = VideoStatus::Disabled;
         }
         let (here, next, disk) = (folder.video(id), folder.next_source(id), folder.disk());
-        disk.replace(&next, &seal(&record))?;
+        disk.replace(&next, &encode_file(&record))?;
         if let Err(error) = disk.rename(part, &folder.source(id)) {
             disk.remove(&next)?;
             return Err(error);

@@ -1,5 +1,5 @@
-//! Covers: what an archive keeps over a shutdown, a crash and the loss of its index; ids; aborted
-//! uploads; the queue's order; jobs that remove what earlier ones made.
+//! Covers: durability over a shutdown, a crash and the loss of the index; ids; aborted uploads; the
+//! queue's order; removal of the results of earlier jobs.
 
 #![allow(
     clippy::unwrap_used,
@@ -7,7 +7,7 @@
     clippy::panic,
     clippy::indexing_slicing,
     clippy::print_stdout,
-    reason = "a test ends where something is wrong"
+    reason = "a failed assumption fails the test"
 )]
 
 use std::{io::Write, os::unix::fs::PermissionsExt, path::Path, sync::Arc};
@@ -135,7 +135,7 @@ fn the_queue_keeps_its_order_over_a_crash() {
 }
 
 #[test]
-fn a_new_job_removes_what_the_earlier_one_made() {
+fn a_new_job_replaces_the_earlier_one() {
     let dir = tempfile::tempdir().unwrap();
     let (archive, _) = open(dir.path());
     let id = archive.create(record("x")).unwrap().id;
@@ -146,17 +146,18 @@ fn a_new_job_removes_what_the_earlier_one_made() {
 }
 
 #[test]
-fn what_a_crash_interrupted_between_two_steps_is_finished() {
+fn files_that_a_crash_left_without_a_record_are_removed() {
     let dir = tempfile::tempdir().unwrap();
     let (archive, _) = open(dir.path());
-    let [first, plain] = ["first", "plain"].map(|name| archive.create(record(name)).unwrap().id);
-    let mut upload = archive.begin_upload(plain).unwrap();
+    let [without_source, with_source] =
+        ["without source", "with source"].map(|name| archive.create(record(name)).unwrap().id);
+    let mut upload = archive.begin_upload(with_source).unwrap();
     upload.write_all(b"before").unwrap();
     upload.commit().unwrap();
-    archive.start_job(plain, &json!({})).unwrap();
-    let sources = [first, plain].map(|id| archive.source_path(id));
+    archive.start_job(with_source, &json!({})).unwrap();
+    let sources = [without_source, with_source].map(|id| archive.source_path(id));
     drop(archive);
-    // A file that no record knows of; a job that no record names.
+    // A source and a job that the records do not name.
     std::fs::write(&sources[0], b"not acknowledged").unwrap();
     let jobs = sources[1].with_file_name("jobs");
     std::fs::create_dir_all(jobs.join("2/pictures")).unwrap();
@@ -164,8 +165,8 @@ fn what_a_crash_interrupted_between_two_steps_is_finished() {
 
     let (archive, _) = open(dir.path());
     assert!(!sources[0].exists());
-    assert_eq!(archive.video(first).unwrap().unwrap().file_size, None);
-    assert_eq!(archive.video(plain).unwrap().unwrap().file_size, Some(6));
+    assert_eq!(archive.video(without_source).unwrap().unwrap().file_size, None);
+    assert_eq!(archive.video(with_source).unwrap().unwrap().file_size, Some(6));
     assert_eq!(std::fs::read_dir(jobs).unwrap().count(), 1);
     drop(archive);
     let mut findings = Vec::new();
@@ -174,7 +175,7 @@ fn what_a_crash_interrupted_between_two_steps_is_finished() {
 }
 
 #[test]
-fn a_source_that_changed_on_the_disk_is_no_new_source() {
+fn a_source_changed_on_the_disk_is_found_damaged_and_not_adopted() {
     let dir = tempfile::tempdir().unwrap();
     let (archive, _) = open(dir.path());
     let id = archive.create(record("x")).unwrap().id;
@@ -210,7 +211,7 @@ fn only_the_owner_may_read_the_archive() {
 }
 
 #[test]
-fn an_upload_that_begins_while_its_video_is_deleted_finds_it_or_does_not() {
+fn beginning_an_upload_while_its_video_is_deleted_succeeds_or_finds_no_video() {
     let dir = tempfile::tempdir().unwrap();
     let (archive, _) = open(dir.path());
     for _ in 0..200 {
@@ -223,7 +224,7 @@ fn an_upload_that_begins_while_its_video_is_deleted_finds_it_or_does_not() {
     }
 }
 
-/// Opening a job while its video is deleted brings nothing of it back.
+/// Opening a job while its video is deleted creates no files of it again.
 #[test]
 fn a_job_that_is_opened_while_its_video_is_deleted_leaves_nothing() {
     let dir = tempfile::tempdir().unwrap();
@@ -240,6 +241,6 @@ fn a_job_that_is_opened_while_its_video_is_deleted_leaves_nothing() {
             begin.wait();
             assert!(archive.delete(id).unwrap());
         });
-        assert!(!archive.source_path(id).parent().unwrap().exists(), "video {id} is back");
+        assert!(!archive.source_path(id).parent().unwrap().exists(), "the folder of video {id} exists again");
     }
 }

@@ -7,7 +7,7 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
-    reason = "a test ends where something is wrong"
+    reason = "a failed assumption fails the test"
 )]
 
 mod common;

@@ -5,7 +5,7 @@
 //! Needs a file system of its own, and so the right to mount one; without it the test prints that
 //! it was skipped.
 
-#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "a test ends where something is wrong")]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "a failed assumption fails the test")]
 
 mod common;
 

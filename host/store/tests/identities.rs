@@ -6,7 +6,7 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::indexing_slicing,
-    reason = "a test ends where something is wrong"
+    reason = "a failed assumption fails the test"
 )]
 
 mod common;

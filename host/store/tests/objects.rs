@@ -2,7 +2,7 @@
 //! that is there stays as it is; where one of them cannot be written none is there, and they can be
 //! appended again.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test ends where something is wrong")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failed assumption fails the test")]
 
 mod common;
 

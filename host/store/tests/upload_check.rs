@@ -1,7 +1,7 @@
 //! Covers: the check and commit of an upload, which are atomic: nothing changes the record in
 //! between, and a refused upload leaves nothing.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test ends where something is wrong")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a failed assumption fails the test")]
 
 use std::{
     io::Write,

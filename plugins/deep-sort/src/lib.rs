@@ -3,7 +3,7 @@
 //! From the papers SORT (Bewley et al. 2016) and DeepSORT (Wojke et al. 2017). A Kalman filter says
 //! where each track is expected. A detection near enough (Mahalanobis distance within
 //! [`tracking::GATE`]) whose appearance has a cosine similarity of at least `matching_threshold` to
-//! one of the track's last [`gallery::LENGTH`] continues it; tracks that were seen more recently
+//! one of the track's last [`gallery::CAPACITY`] continues it; tracks that were seen more recently
 //! choose first (the matching cascade). The remaining detections are matched by their overlap with
 //! the expected boxes, for tracks that were seen in the frame before or are not confirmed yet. A
 //! track is confirmed when it was seen in three consecutive frames; before that, one frame without
@@ -151,7 +151,7 @@ impl Tracker for DeepSort {
             }
             !over
         });
-        Budget::default().keep(self.tracks.open.iter_mut().map(|t| &mut t.gallery));
+        Budget::default().enforce(self.tracks.open.iter_mut().map(|t| &mut t.gallery));
         Ok(Update { ids, closed })
     }
 

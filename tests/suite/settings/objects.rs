@@ -62,21 +62,26 @@ async fn filters_change_which_objects_are_posted_but_not_the_tracks() {
 #[tokio::test(flavor = "multi_thread")]
 async fn tracker_settings_change_the_tracks() {
     let fixture = Fixture::new().await;
-    let usual = fixture.run(cars(none(), none())).await;
+    let baseline = fixture.run(cars(none(), none())).await;
     let strict = fixture.run(cars(json!({"track_overlap_threshold": 0.95}), none())).await;
-    assert!(strict.objects.len() > usual.objects.len(), "{} {}", strict.objects.len(), usual.objects.len());
-    let impatient = fixture.run(cars(json!({"track_miss_interval": 0}), none())).await;
-    let patient = fixture.run(cars(json!({"track_miss_interval": 5}), none())).await;
-    assert!(impatient.objects.len() > patient.objects.len(), "{} {}", impatient.objects.len(), patient.objects.len());
+    assert!(strict.objects.len() > baseline.objects.len(), "{} {}", strict.objects.len(), baseline.objects.len());
+    let short_interval = fixture.run(cars(json!({"track_miss_interval": 0}), none())).await;
+    let long_interval = fixture.run(cars(json!({"track_miss_interval": 5}), none())).await;
+    assert!(
+        short_interval.objects.len() > long_interval.objects.len(),
+        "{} {}",
+        short_interval.objects.len(),
+        long_interval.objects.len()
+    );
 
-    let most = |run: &Run| run.objects.iter().map(length).max().unwrap();
+    let longest = |run: &Run| run.objects.iter().map(length).max().unwrap();
     let short = fixture.run(cars(json!({"track_max_duration_frames": 5}), none())).await;
-    assert!(most(&usual) > 5 && most(&short) <= 5, "{} {}", most(&usual), most(&short));
-    assert!(short.objects.len() > usual.objects.len(), "a vehicle continues as a new track");
+    assert!(longest(&baseline) > 5 && longest(&short) <= 5, "{} {}", longest(&baseline), longest(&short));
+    assert!(short.objects.len() > baseline.objects.len(), "a vehicle goes on in a new track");
 
-    let answer = fixture.refusal(cars(json!({"tracker_type": "crystal_ball"}), none())).await;
-    assert_eq!(answer["param"], "stream_settings.detectors.car.tracker_type");
-    assert!(answer["desc"].as_str().unwrap().contains("simple_iou"), "{answer}");
+    let error = fixture.refusal(cars(json!({"tracker_type": "crystal_ball"}), none())).await;
+    assert_eq!(error["param"], "stream_settings.detectors.car.tracker_type");
+    assert!(error["desc"].as_str().unwrap().contains("simple_iou"), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -93,9 +98,9 @@ async fn deep_sort_has_settings_of_its_own() {
     let simple = fixture.run(cars(none(), none())).await;
     assert!(first(&simple) < first(&confirmed), "simple_iou needs no confirmation");
 
-    let alike = fixture.run(deep(json!({"track_deep_sort_matching_threshold": 0}))).await;
-    let identical = fixture.run(deep(json!({"track_deep_sort_matching_threshold": 1}))).await;
-    assert!(identical.objects.len() > alike.objects.len(), "{} {}", identical.objects.len(), alike.objects.len());
+    let loose = fixture.run(deep(json!({"track_deep_sort_matching_threshold": 0}))).await;
+    let exact = fixture.run(deep(json!({"track_deep_sort_matching_threshold": 1}))).await;
+    assert!(exact.objects.len() > loose.objects.len(), "{} {}", exact.objects.len(), loose.objects.len());
 
     for (key, bad) in [
         ("track_deep_sort_matching_threshold", json!(1.5)),
@@ -118,35 +123,35 @@ async fn the_history_has_interpolated_boxes_in_its_gaps() {
     };
     let filled = fixture.run(cars(history(true), none())).await;
     assert!(!filled.posts.is_empty());
-    for (post, (all, between)) in filled.posts.iter().zip(points(&filled)) {
+    for (post, (all, interpolated)) in filled.posts.iter().zip(points(&filled)) {
         let object = filled.objects.iter().find(|o| o["id"] == post.key).unwrap();
-        assert_eq!(object["detections"].as_u64().unwrap() as usize, all - between);
-        assert_eq!(object["interpolated"].as_u64().unwrap() as usize, between);
+        assert_eq!(object["detections"].as_u64().unwrap() as usize, all - interpolated);
+        assert_eq!(object["interpolated"].as_u64().unwrap() as usize, interpolated);
         assert_eq!(length(object) as usize, all, "a box for every frame");
     }
-    assert!(points(&filled).iter().any(|(_, between)| *between > 0), "no gap in this recording");
+    assert!(points(&filled).iter().any(|(_, interpolated)| *interpolated > 0), "no gap in this recording");
     let plain = fixture.run(cars(history(false), none())).await;
-    assert!(points(&plain).iter().all(|(all, between)| *all > 0 && *between == 0));
+    assert!(points(&plain).iter().all(|(all, interpolated)| *all > 0 && *interpolated == 0));
     assert!(plain.objects.iter().all(|o| o["interpolated"] == 0));
 
-    let silent = fixture.run(cars(none(), none())).await;
-    assert!(silent.posts.iter().all(|p| p.params["track"]["car"].get("history").is_none()));
-    let endless = fixture.run(cars(json!({"track_send_history": true}), none())).await;
-    assert_eq!(endless.status(), "MISCONFIGURED");
-    assert!(endless.video["error"].as_str().unwrap().contains("track_max_duration_frames"), "{:#}", endless.video);
+    let without_history = fixture.run(cars(none(), none())).await;
+    assert!(without_history.posts.iter().all(|p| p.params["track"]["car"].get("history").is_none()));
+    let unlimited = fixture.run(cars(json!({"track_send_history": true}), none())).await;
+    assert_eq!(unlimited.status(), "MISCONFIGURED");
+    assert!(unlimited.video["error"].as_str().unwrap().contains("track_max_duration_frames"), "{:#}", unlimited.video);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn realtime_shots_are_posted_during_the_track() {
     let fixture = Fixture::new().await;
-    let quiet = fixture.run(cars(none(), none())).await;
-    assert!(quiet.of("realtime").is_empty() && !quiet.of("overall").is_empty());
+    let overall_only = fixture.run(cars(none(), none())).await;
+    assert!(overall_only.of("realtime").is_empty() && !overall_only.of("overall").is_empty());
 
     let realtime =
         |more: Value| cars(with(json!({"overall_only": false, "realtime_post_interval": 0.2}), more), none());
     let every = fixture.run(realtime(json!({"realtime_post_every_interval": true}))).await;
     let better = fixture.run(realtime(none())).await;
-    assert_eq!(every.of("overall").len(), quiet.objects.len(), "each track has an overall shot");
+    assert_eq!(every.of("overall").len(), overall_only.objects.len(), "each track has an overall shot");
     assert!(
         every.of("realtime").len() > better.of("realtime").len(),
         "{} {}",
@@ -160,10 +165,10 @@ async fn realtime_shots_are_posted_during_the_track() {
 
     for track in better.tracks() {
         let shots: Vec<_> = better.of("realtime").into_iter().filter(|o| o["track_id"] == track).collect();
-        let rising = |pair: &[&Value]| number(pair[0], "quality") < number(pair[1], "quality");
-        assert!(shots.windows(2).all(rising), "{shots:#?}");
-        let gaps = |pair: &[&Value]| number(pair[1], "best_time") > number(pair[0], "best_time");
-        assert!(shots.windows(2).all(gaps));
+        let quality_rises = |pair: &[&Value]| number(pair[0], "quality") < number(pair[1], "quality");
+        assert!(shots.windows(2).all(quality_rises), "{shots:#?}");
+        let time_rises = |pair: &[&Value]| number(pair[1], "best_time") > number(pair[0], "best_time");
+        assert!(shots.windows(2).all(time_rises));
     }
     // The interval is longer than any of these tracks, so only a first shot is possible.
     let slow = |first: bool| json!({"overall_only": false, "realtime_post_interval": 2.9, "realtime_post_first_immediately": first});
@@ -176,10 +181,10 @@ async fn realtime_shots_are_posted_during_the_track() {
 #[tokio::test(flavor = "multi_thread")]
 async fn filters_by_name_run_before_the_tracker() {
     let fixture = Fixture::new().await;
-    let usual = fixture.run(cars(none(), none())).await;
+    let baseline = fixture.run(cars(none(), none())).await;
     let filtered = fixture.run(cars(none(), json!({"stream_data_filter": "nested"}))).await;
-    assert!(filtered.objects.len() < usual.objects.len(), "{} {}", filtered.objects.len(), usual.objects.len());
-    let answer = fixture.refusal(json!({"stream_data_filter": "nested, sieve"})).await;
-    assert_eq!(answer["param"], "stream_settings.stream_data_filter");
-    assert!(answer["desc"].as_str().unwrap().contains("\"sieve\""), "{answer}");
+    assert!(filtered.objects.len() < baseline.objects.len(), "{} {}", filtered.objects.len(), baseline.objects.len());
+    let error = fixture.refusal(json!({"stream_data_filter": "nested, sieve"})).await;
+    assert_eq!(error["param"], "stream_settings.stream_data_filter");
+    assert!(error["desc"].as_str().unwrap().contains("\"sieve\""), "{error}");
 }

@@ -40,7 +40,7 @@ pub(crate) async fn list(
     let PageQuery { limit, cursor } = request.page()?;
     let wanted = DeliveryQuery { limit, cursor, states: states(&request.query)? };
     let found = api.engine.deliveries(video, wanted).await?;
-    Ok(request.answer(found, |delivery, _| DeliveryJson::from(delivery)))
+    Ok(request.respond(found, |delivery, _| DeliveryJson::from(delivery)))
 }
 
 fn states(query: &Query) -> Result<Vec<DeliveryState>> {

@@ -1,5 +1,5 @@
-//! `GET /events/faces/`, `/events/bodies/`, `/events/cars/`: objects as integrators of the vendor's
-//! events API know them.
+//! `GET /events/faces/`, `/events/bodies/`, `/events/cars/`: objects in the shape of the vendor's
+//! events API, for its existing clients.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -23,7 +23,7 @@ use crate::{
     time,
 };
 
-const VIDEO: &str = "video_archive";
+const VIDEO_PARAM: &str = "video_archive";
 
 /// One object as an event. What cards and watch lists would say is as for an event that no card
 /// matches.
@@ -100,27 +100,27 @@ pub(crate) struct FeatureJson {
     confidence: Option<f64>,
 }
 
-/// What events say of the video that they come from.
-struct From {
+/// Video and job that events come source.
+struct EventSource {
     video: VideoRecord,
-    /// What the job ran by.
+    /// Settings that the job ran with.
     settings: StreamSettings,
 }
 
 impl EventJson {
-    fn new((object, cluster): (ObjectRecord, Option<ObjectId>), from: &From, base: &BaseUrl) -> Self {
+    fn new((object, cluster): (ObjectRecord, Option<ObjectId>), source: &EventSource, base: &BaseUrl) -> Self {
         let ObjectRecord { id, bs_type, end_of_track, best, first, last, attributes, .. } = object;
-        let cropped = from.settings.detector(&id.object_type).is_some_and(|d| d.fullframe_crop_rot);
-        let (x, y) = from.settings.rot.filter(|_| cropped).map_or((0, 0), |Region { x, y, .. }| (x.max(0), y.max(0)));
+        let cropped = source.settings.detector(&id.object_type).is_some_and(|d| d.fullframe_crop_rot);
+        let (x, y) = source.settings.rot.filter(|_| cropped).map_or((0, 0), |Region { x, y, .. }| (x.max(0), y.max(0)));
         let [left, top, right, bottom] = best.bbox;
         let feature = |(feature, name)| (feature, FeatureJson { name, confidence: None });
         Self {
             created_date: time::text(best.timestamp),
             bs_type,
             video_archive: id.job.video.0,
-            camera: from.video.camera,
-            camera_group: from.video.camera_group,
-            case: from.video.case,
+            camera: source.video.camera,
+            camera_group: source.video.camera_group,
+            case: source.video.case,
             thumbnail: base.join(&format!("/objects/{id}/thumbnail/")),
             fullframe: base.join(&format!("/objects/{id}/fullframe/")),
             frame_coords_left: left - x,
@@ -198,8 +198,8 @@ struct EventsQuery {
 
 impl EventsQuery {
     fn read(query: &Query) -> Result<Self> {
-        let video = query.integer(VIDEO)?.map(VideoId);
-        Ok(Self { video_archive: video.ok_or_else(|| Error::bad_param(VIDEO, "This parameter is required."))? })
+        let video = query.integer(VIDEO_PARAM)?.map(VideoId);
+        Ok(Self { video_archive: video.ok_or_else(|| Error::bad_param(VIDEO_PARAM, "This parameter is required."))? })
     }
 }
 
@@ -212,13 +212,13 @@ async fn events(
     let PageQuery { limit, cursor } = request.page()?;
     let wanted = ObjectQuery { limit, cursor, types: vec![object_type] };
     let archive = api.engine.archive().clone();
-    let (from, found) = blocking(move || {
-        let unknown = || Error::bad_param(VIDEO, format!("Invalid pk \"{video}\" - object does not exist."));
+    let (source, page) = blocking(move || {
+        let unknown = || Error::bad_param(VIDEO_PARAM, format!("Invalid pk \"{video}\" - object does not exist."));
         let record = archive.video(video)?.ok_or_else(unknown)?;
         let settings =
             if record.job == 0 { record.stream_settings.clone() } else { settings_of(&archive.stored_job(video)?)? };
-        Ok((From { video: record, settings }, list::page_of(&archive, video, &wanted)?))
+        Ok((EventSource { video: record, settings }, list::page_of(&archive, video, &wanted)?))
     })
     .await?;
-    Ok(request.answer(found, |object, base| EventJson::new(object, &from, base)))
+    Ok(request.respond(page, |object, base| EventJson::new(object, &source, base)))
 }

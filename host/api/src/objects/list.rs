@@ -32,23 +32,23 @@ pub(crate) async fn list(
     VideoPath(video): VideoPath,
     request: ListRequest,
 ) -> Result<Json<PageJson<ObjectJson>>, ApiError> {
-    let wanted = object_query(&request)?;
+    let query = object_query(&request)?;
     let archive = api.engine.archive().clone();
-    let found = blocking(move || {
+    let page = blocking(move || {
         archive.video(video)?.ok_or_else(no_video)?;
-        page_of(&archive, video, &wanted)
+        page_of(&archive, video, &query)
     })
     .await?;
-    Ok(request.answer(found, ObjectJson::new))
+    Ok(request.respond(page, ObjectJson::new))
 }
 
-/// A page of objects, each with its identity.
+/// A page of objects, each with the id of its cluster.
 pub(crate) fn page_of(
     archive: &Archive,
     video: VideoId,
-    wanted: &ObjectQuery,
+    query: &ObjectQuery,
 ) -> Result<Page<(ObjectRecord, Option<ObjectId>)>> {
-    let Page { items, next, prev } = archive.objects(video, wanted)?;
+    let Page { items, next, prev } = archive.objects(video, query)?;
     let with_cluster = |object: ObjectRecord| archive.cluster_of(&object.id).map(|cluster| (object, cluster));
     Ok(Page { items: items.into_iter().map(with_cluster).collect::<Result<_, _>>()?, next, prev })
 }
@@ -69,7 +69,7 @@ impl ObjectTypes {
     }
 }
 
-/// What [`PageQuery`] and [`ObjectTypes`] ask for.
+/// Query of the archive for the parameters of [`PageQuery`] and [`ObjectTypes`].
 pub(crate) fn object_query(request: &ListRequest) -> Result<ObjectQuery> {
     let PageQuery { limit, cursor } = request.page()?;
     Ok(ObjectQuery { limit, cursor, types: ObjectTypes::read(&request.query)?.types })

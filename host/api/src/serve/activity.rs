@@ -1,8 +1,8 @@
 //! Activity of one connection, and how long each state of it may last.
 //!
-//! Reported by those who see it: requests and bodies (`answer`), the socket (`socket`). Progress is
-//! that the client takes something, not how fast: a download may take any time as long as a piece
-//! of it moves within [`ConnectionLimits::send`].
+//! Fed by `exchange` (requests and bodies) and `socket` (writes). Progress is that the client reads
+//! something, not how fast: a download may take any time as long as a chunk of it is sent within
+//! [`ConnectionLimits::send`].
 
 use std::fmt;
 
@@ -18,7 +18,7 @@ pub(super) enum Overdue {
     Silent,
     /// It sent no further request.
     Idle,
-    /// It takes nothing of its answers.
+    /// It reads nothing of its responses.
     Stalled,
 }
 
@@ -27,7 +27,7 @@ impl fmt::Display for Overdue {
         f.write_str(match self {
             Self::Silent => "no request",
             Self::Idle => "no further request",
-            Self::Stalled => "its answers are not taken",
+            Self::Stalled => "the client does not read its responses",
         })
     }
 }
@@ -40,56 +40,56 @@ impl Activity {
         Self(Mutex::new(State::new(now)))
     }
 
-    /// A request has come. `shared`: its answer shares the connection with others (HTTP/2).
-    pub(super) fn asked(&self, shared: bool) {
-        self.0.lock().asked(shared);
+    /// A request has arrived. `shared`: its response shares the connection with others (HTTP/2).
+    pub(super) fn request_arrived(&self, shared: bool) {
+        self.0.lock().request_arrived(shared);
     }
 
-    /// An answer has begun, or goes on after it had to wait for the server.
-    pub(super) fn answers(&self) {
-        self.0.lock().answers(Instant::now());
+    /// A response waits for the client now: it has begun, or the server has produced more of it.
+    pub(super) fn waits_for_client(&self) {
+        self.0.lock().waits_for_client(Instant::now());
     }
 
-    /// An answer that has begun has to wait for the server.
-    pub(super) fn waits(&self) {
-        self.0.lock().waits();
+    /// A response that has begun waits for the server to produce more of it.
+    pub(super) fn waits_for_server(&self) {
+        self.0.lock().waits_for_server();
     }
 
-    /// There is room for a further piece of an answer.
-    pub(super) fn moved(&self) {
-        self.0.lock().moved = Instant::now();
+    /// The client has read enough of a response for a further chunk to be sent.
+    pub(super) fn progressed(&self) {
+        self.0.lock().last_progress = Instant::now();
     }
 
-    /// A request is done with; `begun` where its answer had begun and did not wait for the server.
-    pub(super) fn done(&self, begun: bool) {
-        self.0.lock().done(begun, Instant::now());
+    /// A request has ended; `sending` where its response was waiting for the client.
+    pub(super) fn done(&self, sending: bool) {
+        self.0.lock().done(sending, Instant::now());
     }
 
-    pub(super) fn socket_blocks(&self) {
-        self.0.lock().socket_blocks(Instant::now());
+    pub(super) fn socket_blocked(&self) {
+        self.0.lock().socket_blocked(Instant::now());
     }
 
-    pub(super) fn socket_takes(&self) {
-        self.0.lock().socket_takes(Instant::now());
+    pub(super) fn socket_writable(&self) {
+        self.0.lock().socket_writable(Instant::now());
     }
 
-    /// From here on the connection has as long as one that just came to rest.
+    /// The idle time counts from now on.
     pub(super) fn asked_to_close(&self) {
-        self.0.lock().rested = Instant::now();
+        self.0.lock().last_active = Instant::now();
     }
 
-    /// Since when no request of it has been under way; `None` while one is.
+    /// Since when the connection has had no request in progress; `None` while it has one.
     pub(super) fn idle(&self) -> Option<Instant> {
         self.0.lock().idle()
     }
 
-    /// Ready when a state of the connection has lasted longer than it may.
+    /// Completes when a state of the connection has lasted longer than its limit.
     pub(super) async fn overdue(&self, limits: &ConnectionLimits) -> Overdue {
         loop {
             let verdict = self.0.lock().judge(limits, Instant::now());
             match verdict {
                 Verdict::Overdue(overdue) => return overdue,
-                Verdict::LookAgain(then) => sleep_until(then).await,
+                Verdict::CheckAgain(then) => sleep_until(then).await,
             }
         }
     }
@@ -97,86 +97,94 @@ impl Activity {
 
 #[derive(Clone, Copy, Debug)]
 struct State {
-    /// Requests whose answer waits for the server.
-    answering: usize,
-    /// Answers that wait for the client.
+    /// Requests whose response waits for the server.
+    processing: usize,
+    /// Responses that wait for the client.
     sending: usize,
-    /// There has been a request.
-    asked: bool,
-    /// Answers share the connection: what the socket takes may be anything, and is no progress of
-    /// an answer.
+    /// Whether there has been a request.
+    had_request: bool,
+    /// Whether responses share the connection: then bytes that the socket accepts may belong to
+    /// anything, and are not the progress of a certain response.
     shared: bool,
-    /// The last time that an answer moved.
-    moved: Instant,
-    /// The last time that there was something to do.
-    rested: Instant,
-    /// Since when the socket has been taking nothing of what it was given.
+    /// When the client last read something of a response.
+    last_progress: Instant,
+    /// When the connection last had something to do.
+    last_active: Instant,
+    /// Since when writes to the socket have blocked.
     blocked: Option<Instant>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Verdict {
     Overdue(Overdue),
-    LookAgain(Instant),
+    CheckAgain(Instant),
 }
 
 impl State {
     fn new(now: Instant) -> Self {
-        Self { answering: 0, sending: 0, asked: false, shared: false, moved: now, rested: now, blocked: None }
+        Self {
+            processing: 0,
+            sending: 0,
+            had_request: false,
+            shared: false,
+            last_progress: now,
+            last_active: now,
+            blocked: None,
+        }
     }
 
-    fn asked(&mut self, shared: bool) {
-        self.answering += 1;
-        self.asked = true;
+    fn request_arrived(&mut self, shared: bool) {
+        self.processing += 1;
+        self.had_request = true;
         self.shared = shared;
     }
 
-    fn answers(&mut self, now: Instant) {
-        self.answering = self.answering.saturating_sub(1);
+    fn waits_for_client(&mut self, now: Instant) {
+        self.processing = self.processing.saturating_sub(1);
         self.sending += 1;
-        self.moved = now;
+        self.last_progress = now;
     }
 
-    fn waits(&mut self) {
+    fn waits_for_server(&mut self) {
         self.sending = self.sending.saturating_sub(1);
-        self.answering += 1;
+        self.processing += 1;
     }
 
-    fn done(&mut self, begun: bool, now: Instant) {
-        let open = if begun { &mut self.sending } else { &mut self.answering };
+    fn done(&mut self, sending: bool, now: Instant) {
+        let open = if sending { &mut self.sending } else { &mut self.processing };
         *open = open.saturating_sub(1);
-        (self.moved, self.rested) = (now, now);
+        (self.last_progress, self.last_active) = (now, now);
     }
 
-    fn socket_blocks(&mut self, now: Instant) {
+    fn socket_blocked(&mut self, now: Instant) {
         self.blocked.get_or_insert(now);
     }
 
-    fn socket_takes(&mut self, now: Instant) {
+    fn socket_writable(&mut self, now: Instant) {
         if self.blocked.take().is_some() {
-            self.rested = now;
+            self.last_active = now;
         }
         if !self.shared {
-            self.moved = now;
+            self.last_progress = now;
         }
     }
 
     fn idle(&self) -> Option<Instant> {
-        (self.answering == 0 && self.sending == 0 && self.blocked.is_none()).then_some(self.rested)
+        (self.processing == 0 && self.sending == 0 && self.blocked.is_none()).then_some(self.last_active)
     }
 
-    /// What begins after `now` is over no sooner than the shortest limit from `now`: to look again
-    /// by then is soon enough.
+    /// A state that begins after `now` lasts at least the shortest limit, so checking again after
+    /// that time misses none.
     fn judge(&self, limits: &ConnectionLimits, now: Instant) -> Verdict {
-        let look_again = now + limits.first_request.min(limits.idle).min(limits.send);
+        let check_again = now + limits.first_request.min(limits.idle).min(limits.send);
         let (end, overdue) = match (self.blocked, self.idle()) {
             (Some(since), _) => (since + limits.send, Overdue::Stalled),
-            (None, Some(since)) if self.asked => (since + limits.idle, Overdue::Idle),
+            (None, Some(since)) if self.had_request => (since + limits.idle, Overdue::Idle),
             (None, Some(since)) => (since + limits.first_request, Overdue::Silent),
-            (None, None) if self.answering > 0 => return Verdict::LookAgain(look_again),
-            (None, None) => (self.moved + limits.send, Overdue::Stalled),
+            (None, None) if self.processing > 0 => return Verdict::CheckAgain(check_again),
+            (None, None) => (self.last_progress + limits.send, Overdue::Stalled),
         };
-        if end <= now { Verdict::Overdue(overdue) } else { Verdict::LookAgain(end.min(look_again)) }
+        if end <= now { Verdict::Overdue(overdue) } else { Verdict::CheckAgain(end.min(check_again)) }
     }
 }
 
@@ -200,14 +208,14 @@ mod tests {
     fn overdue(state: &State, now: Instant) -> Option<Overdue> {
         match state.judge(&LIMITS, now) {
             Verdict::Overdue(overdue) => Some(overdue),
-            Verdict::LookAgain(then) => {
+            Verdict::CheckAgain(then) => {
                 assert!(then > now);
                 None
             }
         }
     }
 
-    /// That it is not yet overdue a second before `end`, and is then.
+    /// Asserts that the connection is overdue at `end`, and not a second before.
     #[track_caller]
     fn assert_ends(state: &State, end: Instant, why: Overdue) {
         assert_eq!(overdue(state, end - seconds(1)), None);
@@ -215,74 +223,74 @@ mod tests {
     }
 
     #[test]
-    fn a_first_request_has_its_time_and_a_further_one_its_own() {
+    fn the_first_request_and_further_ones_have_limits_of_their_own() {
         let begun = Instant::now();
         let mut state = State::new(begun);
         assert_ends(&state, begun + seconds(30), Overdue::Silent);
-        state.asked(false);
-        assert_eq!(overdue(&state, begun + seconds(1000)), None, "an answer takes as long as it takes");
-        state.answers(begun + seconds(1000));
+        state.request_arrived(false);
+        assert_eq!(overdue(&state, begun + seconds(1000)), None, "the time of processing is not limited");
+        state.waits_for_client(begun + seconds(1000));
         state.done(true, begun + seconds(1001));
         assert_ends(&state, begun + seconds(1076), Overdue::Idle);
     }
 
     #[test]
-    fn an_answer_that_moves_is_never_overdue() {
+    fn a_response_that_makes_progress_is_never_overdue() {
         for shared in [false, true] {
             let mut now = Instant::now();
             let mut state = State::new(now);
-            state.asked(shared);
-            state.answers(now);
+            state.request_arrived(shared);
+            state.waits_for_client(now);
             for _ in 0..100 {
                 now += seconds(59);
                 assert_eq!(overdue(&state, now), None);
-                state.moved = now;
+                state.last_progress = now;
             }
             assert_ends(&state, now + seconds(60), Overdue::Stalled);
         }
     }
 
     #[test]
-    fn what_the_socket_takes_moves_the_only_answer_but_none_of_several() {
+    fn socket_writes_are_progress_over_http_1_only() {
         let begun = Instant::now();
         let later = begun + seconds(59);
         for (shared, end) in [(false, later + seconds(60)), (true, begun + seconds(60))] {
             let mut state = State::new(begun);
-            state.asked(shared);
-            state.answers(begun);
-            // Of HTTP/2 it may be the answer to a ping.
-            state.socket_takes(later);
+            state.request_arrived(shared);
+            state.waits_for_client(begun);
+            // Over HTTP/2 it may be the reply to a ping.
+            state.socket_writable(later);
             assert_ends(&state, end, Overdue::Stalled);
         }
     }
 
     #[test]
-    fn a_socket_that_takes_nothing_is_overdue_whatever_else_happens() {
+    fn a_blocked_socket_is_overdue_whatever_else_happens() {
         let begun = Instant::now();
         let mut state = State::new(begun);
-        state.asked(false);
-        state.answers(begun);
+        state.request_arrived(false);
+        state.waits_for_client(begun);
         state.done(true, begun);
-        state.socket_blocks(begun + seconds(1));
-        state.socket_blocks(begun + seconds(40));
-        state.asked(false);
+        state.socket_blocked(begun + seconds(1));
+        state.socket_blocked(begun + seconds(40));
+        state.request_arrived(false);
         assert_ends(&state, begun + seconds(61), Overdue::Stalled);
         state.done(false, begun + seconds(50));
-        state.socket_takes(begun + seconds(60));
+        state.socket_writable(begun + seconds(60));
         assert_ends(&state, begun + seconds(60 + 75), Overdue::Idle);
     }
 
     #[test]
-    fn while_one_answer_waits_for_us_the_client_is_not_blamed_for_the_others() {
+    fn while_one_response_waits_for_the_server_the_others_do_not_stall() {
         let begun = Instant::now();
         let mut state = State::new(begun);
-        state.asked(true);
-        state.asked(true);
-        state.answers(begun);
+        state.request_arrived(true);
+        state.request_arrived(true);
+        state.waits_for_client(begun);
         assert_eq!(overdue(&state, begun + seconds(1000)), None);
         state.done(false, begun + seconds(1000));
         assert_ends(&state, begun + seconds(1060), Overdue::Stalled);
-        state.waits();
-        assert_eq!(overdue(&state, begun + seconds(9000)), None, "its body has nothing to give yet");
+        state.waits_for_server();
+        assert_eq!(overdue(&state, begun + seconds(9000)), None, "the server has not produced its body yet");
     }
 }

@@ -1,8 +1,8 @@
 //! Service of one connection, from its first byte to its last.
 //!
 //! Ends when the client closes it, when it is overdue ([`Activity`](super::activity::Activity)),
-//! when its place is taken, or when the server stops. An idle one is asked to close first, and so
-//! is each one when the server stops: it finishes the requests under way.
+//! when it is evicted for another, or when the server stops. An idle one is asked to close first,
+//! and so is each one when the server stops: it finishes its requests in progress.
 
 use std::{pin::pin, sync::Arc, time::Duration};
 
@@ -17,17 +17,17 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     activity::Overdue,
-    answer::answer,
+    exchange::respond,
     limits::ConnectionLimits,
-    pool::Place,
+    pool::Permit,
     socket::{self, Reporting},
 };
 
-/// How often an HTTP/2 client has to show that it is still there. HTTP/1.1 has no such thing:
-/// limits do.
+/// How often an HTTP/2 client has to show that it is still there. HTTP/1.1 has no ping: its
+/// connections end by their limits.
 const PING: Duration = Duration::from_secs(30);
 const MAX_STREAMS_PER_CONNECTION: u32 = 64;
-/// Limit of a request's head, all of which is in memory.
+/// Limit of a request's head, which is buffered whole.
 const MAX_HEAD_BYTES: usize = 64 << 10;
 
 pub(super) type Builder = auto::Builder<TokioExecutor>;
@@ -49,17 +49,17 @@ pub(super) async fn run(
     router: Router,
     builder: Builder,
     limits: ConnectionLimits,
-    place: Place,
+    permit: Permit,
     stopping: CancellationToken,
 ) {
     socket::set_up(&stream);
-    let place = Arc::new(place);
-    let activity = place.activity();
-    let service = service_fn(|request| answer(router.clone(), &place, request));
+    let permit = Arc::new(permit);
+    let activity = permit.activity();
+    let service = service_fn(|request| respond(router.clone(), &permit, request));
     let io = TokioIo::new(Reporting::new(stream, Arc::clone(activity)));
     let mut connection = pin!(builder.serve_connection(io, service));
 
-    let (mut limits, mut leaving) = (limits, false);
+    let (mut limits, mut draining) = (limits, false);
     loop {
         tokio::select! {
             outcome = connection.as_mut() => {
@@ -68,20 +68,20 @@ pub(super) async fn run(
                 }
                 return;
             }
-            () = place.taken() => {
+            () = permit.evicted() => {
                 tracing::debug!("connection closed to make room for another");
                 return;
             }
             overdue = activity.overdue(&limits) => {
                 tracing::debug!("connection closed: {overdue}");
-                if leaving || overdue == Overdue::Stalled {
+                if draining || overdue == Overdue::Stalled {
                     return;
                 }
             }
-            () = stopping.cancelled(), if !leaving => {}
+            () = stopping.cancelled(), if !draining => {}
         }
         connection.as_mut().graceful_shutdown();
         activity.asked_to_close();
-        (limits, leaving) = (limits.leaving(), true);
+        (limits, draining) = (limits.draining(), true);
     }
 }

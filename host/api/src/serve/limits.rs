@@ -3,6 +3,9 @@
 
 use std::time::Duration;
 
+/// How long a connection that was asked to close may stay idle.
+const DRAIN: Duration = Duration::from_secs(5);
+
 /// Limits of connections; docs/decisions.md has them as a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ConnectionLimits {
@@ -10,9 +13,9 @@ pub struct ConnectionLimits {
     pub connections: usize,
     /// From accepting a connection to the end of the head of its first request.
     pub first_request: Duration,
-    /// From the end of an answer to the end of the head of the next request.
+    /// From the end of a response to the end of the head of the next request.
     pub idle: Duration,
-    /// For which a client may take nothing of an answer that is ready.
+    /// For how long a client may read nothing of a response that is ready.
     pub send: Duration,
 }
 
@@ -37,16 +40,15 @@ impl ConnectionLimits {
         Self { connections: self.connections.min(half).max(2), ..self }
     }
 
-    /// Of all connections, those without the token, at most.
+    /// How many of them may be unauthenticated.
     pub(super) fn max_unauthenticated(&self) -> usize {
         (self.connections / 2).max(1)
     }
 
-    /// For a connection that was asked to close: it finishes the requests under way, and waits for
-    /// no further one.
-    pub(super) fn leaving(self) -> Self {
-        const GOODBYE: Duration = Duration::from_secs(5);
-        Self { first_request: self.first_request.min(GOODBYE), idle: self.idle.min(GOODBYE), ..self }
+    /// Limits of a connection that was asked to close: it finishes its requests in progress and
+    /// waits no longer than [`DRAIN`] for a further one.
+    pub(super) fn draining(self) -> Self {
+        Self { first_request: self.first_request.min(DRAIN), idle: self.idle.min(DRAIN), ..self }
     }
 }
 

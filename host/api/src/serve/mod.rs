@@ -3,24 +3,24 @@
 //! | module | owns |
 //! |---|---|
 //! | `limits` | the numbers |
-//! | `room` | admission: which are accepted, which are closed for them, and why |
-//! | `pool` | the connections that are open |
+//! | `admission` | policy: which new ones are accepted, which open ones are evicted for them |
+//! | `pool` | the open connections |
 //! | `activity` | the state of one connection, and how long each state may last |
 //! | `connection` | one connection from its first byte to its last |
-//! | `answer`, `socket` | report to `activity`: requests and bodies; whether the socket takes bytes |
+//! | `exchange`, `socket` | report to `activity`: requests and bodies; blocked writes |
 //!
 //! Guarantees: clients without the token, however many and whatever they send, keep out no client
-//! that has it. A connection that is idle for too long is closed; one that moves, however slowly,
-//! is not. Bodies of requests have their own limit (see `body`). After `shutdown`
-//! no connection is accepted and those that are open finish what they are at, for at most
-//! [`GRACE`].
+//! that has it. A connection that is idle for too long is closed; one that transfers, however
+//! slowly, is not. Bodies of requests have their own limit (see `body`). After `shutdown`
+//! no connection is accepted and open ones finish their requests in progress, for at most
+//! [`SHUTDOWN_GRACE`].
 
 mod activity;
-mod answer;
+mod admission;
 mod connection;
+mod exchange;
 mod limits;
 mod pool;
-mod room;
 mod socket;
 
 use std::{io, net::SocketAddr, pin::pin, time::Duration};
@@ -30,11 +30,11 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use limits::ConnectionLimits;
-pub(crate) use pool::Place;
+pub(crate) use pool::Permit;
 use pool::Pool;
 
 /// Time for open connections to finish once the server stops.
-const GRACE: Duration = Duration::from_secs(10);
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(10);
 
 /// Serves until `shutdown` is ready.
 pub async fn serve(
@@ -44,29 +44,29 @@ pub async fn serve(
     shutdown: impl Future<Output = ()>,
 ) {
     let (builder, pool) = (connection::builder(), Pool::new(&limits));
-    let (connections, stopping, over) = (TaskTracker::new(), CancellationToken::new(), CancellationToken::new());
+    let (connections, stopping, aborting) = (TaskTracker::new(), CancellationToken::new(), CancellationToken::new());
     let mut shutdown = pin!(shutdown);
 
     loop {
         let next = async {
             let (stream, address) = accept(&listener).await;
-            (stream, pool.place(address.ip()).await)
+            (stream, pool.acquire(address.ip()).await)
         };
-        let (stream, place) = tokio::select! {
+        let (stream, permit) = tokio::select! {
             () = &mut shutdown => break,
             next = next => next,
         };
-        let connection = connection::run(stream, router.clone(), builder.clone(), limits, place, stopping.clone());
-        connections.spawn(over.clone().run_until_cancelled_owned(connection));
+        let connection = connection::run(stream, router.clone(), builder.clone(), limits, permit, stopping.clone());
+        connections.spawn(aborting.clone().run_until_cancelled_owned(connection));
     }
 
     drop(listener);
     stopping.cancel();
     connections.close();
-    if tokio::time::timeout(GRACE, connections.wait()).await.is_err() {
+    if tokio::time::timeout(SHUTDOWN_GRACE, connections.wait()).await.is_err() {
         let open = connections.len();
-        tracing::warn!(open, "{open} connections still open after {} s are dropped", GRACE.as_secs());
-        over.cancel();
+        tracing::warn!(open, "{open} connections still open after {} s are dropped", SHUTDOWN_GRACE.as_secs());
+        aborting.cancel();
         connections.wait().await;
     }
 }

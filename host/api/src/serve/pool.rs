@@ -1,7 +1,8 @@
-//! Pool of the connections that are open.
+//! Pool of open connections.
 //!
-//! Guarantees: there are never more than [`ConnectionLimits`] allows; a connection leaves by
-//! dropping its [`Place`]. Which one is closed for another is decided in [`room`](super::room).
+//! Guarantees: there are never more than [`ConnectionLimits`] allows; a connection leaves the pool
+//! by dropping its [`Permit`]. Which one is evicted for another is decided in
+//! [`admission`](super::admission).
 
 use std::{collections::HashMap, net::IpAddr, sync::Arc, time::Duration};
 
@@ -13,28 +14,29 @@ use tokio::{
 
 use super::{
     activity::Activity,
+    admission::{self, Admission, FIRST_REQUEST_GRACE, OpenConnection, Peer},
     limits::ConnectionLimits,
-    room::{self, GRACE, OpenConnection, Peer, Room},
 };
 
-/// How often the log says that connections are closed to make room.
-const SAY_AGAIN: Duration = Duration::from_secs(60);
+/// At most one warning about evicted connections in this time.
+const WARNING_INTERVAL: Duration = Duration::from_secs(60);
 
 pub(super) struct Pool {
-    total: usize,
+    max_connections: usize,
     max_unauthenticated: usize,
     open: Mutex<Open>,
-    /// Notified when a connection closes or shows the token.
+    /// Notified when a connection closes or becomes authenticated.
     changed: Notify,
 }
 
 #[derive(Default)]
 struct Open {
-    next: u64,
+    next_id: u64,
     authenticated: usize,
     connections: HashMap<u64, Connection>,
-    made_room: u64,
-    said: Option<Instant>,
+    /// Since the last warning.
+    evicted: u64,
+    last_warning: Option<Instant>,
 }
 
 struct Connection {
@@ -42,76 +44,77 @@ struct Connection {
     accepted: Instant,
     authenticated: bool,
     activity: Arc<Activity>,
-    closed: Arc<Notify>,
+    evicted: Arc<Notify>,
 }
 
-/// What a connection holds while it is open.
-pub(crate) struct Place {
+/// Membership of one connection in the pool, which ends when it is dropped.
+pub(crate) struct Permit {
     pool: Arc<Pool>,
     id: u64,
     activity: Arc<Activity>,
-    closed: Arc<Notify>,
+    evicted: Arc<Notify>,
 }
 
 impl Pool {
     pub(super) fn new(limits: &ConnectionLimits) -> Arc<Self> {
         Arc::new(Self {
-            total: limits.connections,
+            max_connections: limits.connections,
             max_unauthenticated: limits.max_unauthenticated(),
             open: Mutex::default(),
             changed: Notify::new(),
         })
     }
 
-    /// A place for a connection from this address, as soon as there is one. For one caller at a
-    /// time.
-    pub(super) async fn place(self: &Arc<Self>, address: IpAddr) -> Place {
+    /// Waits until a connection from this address may be accepted. Only one caller at a time may
+    /// wait.
+    pub(super) async fn acquire(self: &Arc<Self>, address: IpAddr) -> Permit {
         loop {
-            match self.try_place(address.into(), Instant::now()) {
-                Ok(place) => return place,
+            match self.try_acquire(address.into(), Instant::now()) {
+                Ok(permit) => return permit,
                 Err(Some(then)) => drop(timeout_at(then, self.changed.notified()).await),
-                // It is not notified when a connection falls idle.
-                Err(None) => drop(timeout(GRACE, self.changed.notified()).await),
+                // Nothing notifies `changed` when a connection becomes idle.
+                Err(None) => drop(timeout(FIRST_REQUEST_GRACE, self.changed.notified()).await),
             }
         }
     }
 
-    /// A place, or when to ask again at the latest.
-    fn try_place(self: &Arc<Self>, peer: Peer, now: Instant) -> Result<Place, Option<Instant>> {
+    /// A permit, or when to try again at the latest; `Err(None)` where that is not known.
+    fn try_acquire(self: &Arc<Self>, peer: Peer, now: Instant) -> Result<Permit, Option<Instant>> {
         let mut open = self.open.lock();
-        match open.find(self, peer, now) {
-            Room::Free => {}
-            Room::InsteadOf(id) => {
+        match open.decide(self, peer, now) {
+            Admission::Accept => {}
+            Admission::Evict(id) => {
                 if let Some(connection) = open.remove(id) {
-                    connection.closed.notify_one();
+                    connection.evicted.notify_one();
                 }
-                open.say(now);
+                open.warn(now);
             }
-            Room::After(then) => return Err(Some(then)),
-            Room::Later => return Err(None),
+            Admission::WaitUntil(then) => return Err(Some(then)),
+            Admission::Wait => return Err(None),
         }
-        let id = open.next;
-        open.next += 1;
-        let (activity, closed) = (Arc::new(Activity::new(now)), Arc::new(Notify::new()));
+        let id = open.next_id;
+        open.next_id += 1;
+        let (activity, evicted) = (Arc::new(Activity::new(now)), Arc::new(Notify::new()));
         let connection = Connection {
             peer,
             accepted: now,
             authenticated: false,
             activity: Arc::clone(&activity),
-            closed: Arc::clone(&closed),
+            evicted: Arc::clone(&evicted),
         };
         open.connections.insert(id, connection);
         drop(open);
-        Ok(Place { pool: Arc::clone(self), id, activity, closed })
+        Ok(Permit { pool: Arc::clone(self), id, activity, evicted })
     }
 }
 
 impl Open {
-    fn find(&self, pool: &Pool, peer: Peer, now: Instant) -> Room {
-        // The usual case, without a look at each connection.
-        if self.connections.len() < pool.total && self.connections.len() - self.authenticated < pool.max_unauthenticated
+    fn decide(&self, pool: &Pool, peer: Peer, now: Instant) -> Admission {
+        // The usual case, without iterating over the connections.
+        if self.connections.len() < pool.max_connections
+            && self.connections.len() - self.authenticated < pool.max_unauthenticated
         {
-            return Room::Free;
+            return Admission::Accept;
         }
         let open: Vec<_> = self
             .connections
@@ -124,7 +127,7 @@ impl Open {
                 idle: c.activity.idle(),
             })
             .collect();
-        room::find(&open, peer, pool.total, pool.max_unauthenticated, now)
+        admission::decide(&open, peer, pool.max_connections, pool.max_unauthenticated, now)
     }
 
     fn remove(&mut self, id: u64) -> Option<Connection> {
@@ -133,27 +136,27 @@ impl Open {
         Some(connection)
     }
 
-    fn say(&mut self, now: Instant) {
-        self.made_room += 1;
-        if self.said.is_none_or(|said| now.duration_since(said) >= SAY_AGAIN) {
-            let (closed, open) = (self.made_room, self.connections.len() + 1);
+    fn warn(&mut self, now: Instant) {
+        self.evicted += 1;
+        if self.last_warning.is_none_or(|last| now.duration_since(last) >= WARNING_INTERVAL) {
+            let (closed, open) = (self.evicted, self.connections.len() + 1);
             tracing::warn!(
                 closed,
                 open,
                 "{closed} connections were closed to make room for others: --max-connections is reached"
             );
-            (self.made_room, self.said) = (0, Some(now));
+            (self.evicted, self.last_warning) = (0, Some(now));
         }
     }
 }
 
-impl Place {
+impl Permit {
     pub(super) fn activity(&self) -> &Arc<Activity> {
         &self.activity
     }
 
-    /// One of its requests had the token: from here on it counts among those who have it.
-    pub(crate) fn authenticated(&self) {
+    /// Counts the connection as authenticated from now on: one of its requests had the token.
+    pub(crate) fn set_authenticated(&self) {
         let mut open = self.pool.open.lock();
         if let Some(connection) = open.connections.get_mut(&self.id)
             && !connection.authenticated
@@ -165,13 +168,13 @@ impl Place {
         }
     }
 
-    /// Ready when the connection has to go, for another to come.
-    pub(super) async fn taken(&self) {
-        self.closed.notified().await;
+    /// Completes when the connection has to close, to make room for another.
+    pub(super) async fn evicted(&self) {
+        self.evicted.notified().await;
     }
 }
 
-impl Drop for Place {
+impl Drop for Permit {
     fn drop(&mut self) {
         self.pool.open.lock().remove(self.id);
         self.pool.changed.notify_one();
@@ -192,69 +195,70 @@ mod tests {
         IpAddr::from([10, 0, 0, n]).into()
     }
 
-    fn is_taken(place: &Place) -> bool {
-        place.taken().now_or_never().is_some()
+    fn is_evicted(permit: &Permit) -> bool {
+        permit.evicted().now_or_never().is_some()
     }
 
     #[test]
-    fn a_new_connection_takes_the_place_of_one_that_has_had_its_grace() {
+    fn a_connection_past_its_grace_is_evicted_for_a_new_one() {
         let (pool, now) = (pool(4), Instant::now());
-        let first = pool.try_place(from(1), now).ok().unwrap();
-        let second = pool.try_place(from(1), now).ok().unwrap();
-        assert_eq!(pool.try_place(from(1), now).err(), Some(Some(now + GRACE)));
-        let third = pool.try_place(from(1), now + GRACE).ok().unwrap();
-        assert!(is_taken(&first) && !is_taken(&second) && !is_taken(&third));
+        let first = pool.try_acquire(from(1), now).ok().unwrap();
+        let second = pool.try_acquire(from(1), now).ok().unwrap();
+        assert_eq!(pool.try_acquire(from(1), now).err(), Some(Some(now + FIRST_REQUEST_GRACE)));
+        let third = pool.try_acquire(from(1), now + FIRST_REQUEST_GRACE).ok().unwrap();
+        assert!(is_evicted(&first) && !is_evicted(&second) && !is_evicted(&third));
         drop(first);
         assert_eq!(pool.open.lock().connections.len(), 2);
     }
 
     #[tokio::test]
-    async fn one_that_shows_the_token_lets_the_next_one_in() {
+    async fn authenticating_a_connection_admits_the_next_one() {
         let pool = pool(4);
-        let (known, other) = (pool.place([10, 0, 0, 1].into()).await, pool.place([10, 0, 0, 1].into()).await);
-        let mut next = std::pin::pin!(pool.place([10, 0, 0, 1].into()));
+        let (authenticated, other) =
+            (pool.acquire([10, 0, 0, 1].into()).await, pool.acquire([10, 0, 0, 1].into()).await);
+        let mut next = std::pin::pin!(pool.acquire([10, 0, 0, 1].into()));
         assert!(next.as_mut().now_or_never().is_none());
-        known.authenticated();
-        known.authenticated();
+        authenticated.set_authenticated();
+        authenticated.set_authenticated();
         let next = next.await;
-        assert!(!is_taken(&known) && !is_taken(&other) && !is_taken(&next));
+        assert!(!is_evicted(&authenticated) && !is_evicted(&other) && !is_evicted(&next));
         let open = pool.open.lock();
         assert_eq!((open.connections.len(), open.authenticated), (3, 1));
     }
 
     #[tokio::test]
-    async fn one_that_closes_lets_the_next_one_in() {
+    async fn closing_a_connection_admits_the_next_one() {
         let pool = pool(2);
-        let first = pool.place([10, 0, 0, 1].into()).await;
-        let mut next = std::pin::pin!(pool.place([10, 0, 0, 1].into()));
+        let first = pool.acquire([10, 0, 0, 1].into()).await;
+        let mut next = std::pin::pin!(pool.acquire([10, 0, 0, 1].into()));
         assert!(next.as_mut().now_or_never().is_none());
         drop(first);
-        assert!(!is_taken(&next.await));
+        assert!(!is_evicted(&next.await));
     }
 
     #[test]
-    fn any_number_without_the_token_leaves_those_with_it_alone() {
+    fn unauthenticated_connections_evict_no_authenticated_one() {
         let (pool, mut now) = (pool(8), Instant::now());
-        let known: Vec<_> = (0..4).map(|_| pool.try_place(from(1), now).ok().unwrap()).collect();
-        for place in &known {
-            place.authenticated();
+        let authenticated: Vec<_> = (0..4).map(|_| pool.try_acquire(from(1), now).ok().unwrap()).collect();
+        for permit in &authenticated {
+            permit.set_authenticated();
         }
         let mut unauthenticated = Vec::new();
         for n in 0..40 {
-            now += GRACE;
-            unauthenticated.push(pool.try_place(from(n % 3), now).ok().unwrap());
+            now += FIRST_REQUEST_GRACE;
+            unauthenticated.push(pool.try_acquire(from(n % 3), now).ok().unwrap());
             let open = pool.open.lock();
             assert!(open.connections.len() <= 8 && open.authenticated == 4);
         }
-        for place in &known {
-            assert!(!is_taken(place));
+        for permit in &authenticated {
+            assert!(!is_evicted(permit));
         }
         let last = unauthenticated.last().unwrap();
-        last.authenticated();
+        last.set_authenticated();
         assert_eq!(pool.open.lock().authenticated, 5);
-        unauthenticated[0].authenticated();
-        assert_eq!(pool.open.lock().authenticated, 5, "it has left");
-        drop((known, unauthenticated));
+        unauthenticated[0].set_authenticated();
+        assert_eq!(pool.open.lock().authenticated, 5, "it was evicted");
+        drop((authenticated, unauthenticated));
         let open = pool.open.lock();
         assert_eq!((open.connections.len(), open.authenticated), (0, 0));
     }

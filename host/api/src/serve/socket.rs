@@ -1,4 +1,4 @@
-//! Socket that reports whether it takes what is written to it.
+//! Socket that reports whether writes to it block.
 
 use std::{
     io::{self, IoSlice},
@@ -14,12 +14,12 @@ use tokio::{
 
 use super::activity::Activity;
 
-/// Unsent bytes of an answer that the kernel takes (TCP_NOTSENT_LOWAT). By default it takes
-/// megabytes, and a slow client could not be told from one that takes nothing.
+/// Unsent bytes that the kernel buffers (TCP_NOTSENT_LOWAT). By default it buffers megabytes, and a
+/// slow client would look like one that reads nothing.
 #[cfg(target_os = "linux")]
 const UNSENT_BYTES: u32 = 128 << 10;
 
-/// Sets TCP_NODELAY, so that the end of an answer is not held back, and the limit of unsent bytes.
+/// Sets TCP_NODELAY, so that the end of a response is not delayed, and the limit of unsent bytes.
 /// The connection works without either: failures are only logged.
 pub(super) fn set_up(stream: &TcpStream) {
     if let Err(e) = stream.set_nodelay(true) {
@@ -44,8 +44,8 @@ impl<S> Reporting<S> {
 
     fn report(&self, outcome: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         match outcome {
-            Poll::Pending => self.activity.socket_blocks(),
-            Poll::Ready(_) => self.activity.socket_takes(),
+            Poll::Pending => self.activity.socket_blocked(),
+            Poll::Ready(_) => self.activity.socket_writable(),
         }
         outcome
     }
@@ -97,9 +97,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_full_socket_is_busy_until_its_reader_goes_on() {
-        let (ours, mut theirs) = tokio::io::duplex(100);
+        let (server, mut client) = tokio::io::duplex(100);
         let activity = Arc::new(Activity::new(Instant::now()));
-        let mut socket = Reporting::new(ours, Arc::clone(&activity));
+        let mut socket = Reporting::new(server, Arc::clone(&activity));
         for vectored in [false, true] {
             socket.write_all(&[7; 100]).await.unwrap();
             assert!(activity.idle().is_some());
@@ -108,10 +108,10 @@ mod tests {
                 async { if vectored { socket.write_vectored(&pieces).await } else { socket.write(&[7; 10]).await } };
             let mut more = std::pin::pin!(more);
             assert!(more.as_mut().now_or_never().is_none() && activity.idle().is_none());
-            theirs.read_exact(&mut [0; 100]).await.unwrap();
+            client.read_exact(&mut [0; 100]).await.unwrap();
             let written = more.await.unwrap();
             assert!(activity.idle().is_some());
-            theirs.read_exact(&mut vec![0; written]).await.unwrap();
+            client.read_exact(&mut vec![0; written]).await.unwrap();
         }
     }
 }

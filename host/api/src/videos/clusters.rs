@@ -79,8 +79,8 @@ pub(crate) async fn list(
 ) -> Result<Json<PageJson<ClusterJson>>, ApiError> {
     let wanted = object_query(&request)?;
     let archive = api.engine.archive().clone();
-    let found = blocking(move || Ok(archive.clusters(video, &wanted)?)).await?;
-    Ok(request.answer(found, |cluster, base| ClusterJson::new(&cluster, base)))
+    let page = blocking(move || Ok(archive.clusters(video, &wanted)?)).await?;
+    Ok(request.respond(page, |cluster, base| ClusterJson::new(&cluster, base)))
 }
 
 /// All appearances of an identity in its video.
@@ -99,6 +99,6 @@ pub(crate) async fn objects(
     let PageQuery { limit, cursor } = request.page()?;
     let archive = api.engine.archive().clone();
     let cluster = id.clone();
-    let found = blocking(move || archive.cluster_objects(&id, cursor.as_ref(), limit)?.ok_or_else(no_cluster)).await?;
-    Ok(request.answer(found, |object, base| ObjectJson::new((object, Some(cluster.clone())), base)))
+    let page = blocking(move || archive.cluster_objects(&id, cursor.as_ref(), limit)?.ok_or_else(no_cluster)).await?;
+    Ok(request.respond(page, |object, base| ObjectJson::new((object, Some(cluster.clone())), base)))
 }

@@ -1,8 +1,7 @@
 //! File in the body of an upload: the body itself, or the one file of a multipart form.
 //!
-//! Owns which bodies are taken as a file. What a client means otherwise (a part of a file, packed
-//! bytes, the fields of a form) is refused, since it would be stored as something else than the
-//! file.
+//! Owns which bodies are accepted as a file. A range of a file, compressed bytes and the fields of
+//! a form are refused: stored as they arrive, they would not be the file.
 
 use axum::{
     body::Body,
@@ -17,10 +16,10 @@ use futures_util::stream;
 use multer::{Field, Multipart};
 use ocellus_core::{Error, ErrorKind, Result};
 
-use crate::body::{BODY, next_piece};
+use crate::body::{BODY, next_chunk};
 
-/// The command that sends a file as it is.
-const HOW: &str = "send the file itself as the body (curl -T FILE)";
+/// Advice of the error messages.
+const ADVICE: &str = "send the file itself as the body (curl -T FILE)";
 
 pub(crate) enum FileBody {
     Plain(Body),
@@ -29,13 +28,13 @@ pub(crate) enum FileBody {
 
 pub(crate) struct Form {
     parts: Multipart<'static>,
-    /// `None` before and after it.
+    /// The field that holds the file, while it is read.
     file: Option<Field<'static>>,
-    seen: bool,
+    found_file: bool,
 }
 
 impl FileBody {
-    /// Looks at the headers, and reads nothing.
+    /// Decides by the headers, and reads nothing of the body.
     ///
     /// # Errors
     /// `BadParam` with the name of the header, and `UnsupportedMedia`, for what is not a file.
@@ -47,28 +46,28 @@ impl FileBody {
         let value = |name| headers.get(name).and_then(|v| v.to_str().ok()).unwrap_or_default().to_ascii_lowercase();
         let encoding = value(CONTENT_ENCODING);
         if !matches!(encoding.as_str(), "" | "identity") {
-            let reason = format!("Bodies in the encoding {encoding:?} are not taken: {HOW}.");
+            let reason = format!("Bodies in the encoding {encoding:?} are not taken: {ADVICE}.");
             return Err(Error::new(ErrorKind::UnsupportedMedia, reason));
         }
         let media = value(CONTENT_TYPE);
         if media.starts_with("application/x-www-form-urlencoded") {
-            // `curl -d` leaves line breaks out, and does not say so.
-            let reason = format!("Clients change a file that they send as the fields of a form: {HOW}.");
+            // `curl -d` silently strips line breaks.
+            let reason = format!("Clients change a file that they send as the fields of a form: {ADVICE}.");
             return Err(Error::bad_param("Content-Type", reason));
         }
         if !media.starts_with("multipart/") {
             return Ok(Self::Plain(request.into_body()));
         }
         let boundary = boundary(headers).ok_or_else(|| {
-            Error::bad_param("Content-Type", format!("The form has no boundary between its parts: {HOW}."))
+            Error::bad_param("Content-Type", format!("The form has no boundary between its parts: {ADVICE}."))
         })?;
-        let pieces = stream::unfold(request.into_body(), |mut body| async move {
-            next_piece(&mut body).await.transpose().map(|piece| (piece, body))
+        let chunks = stream::unfold(request.into_body(), |mut body| async move {
+            next_chunk(&mut body).await.transpose().map(|chunk| (chunk, body))
         });
-        Ok(Self::Form(Form { parts: Multipart::new(pieces, boundary), file: None, seen: false }))
+        Ok(Self::Form(Form { parts: Multipart::new(chunks, boundary), file: None, found_file: false }))
     }
 
-    /// Whether the length of the body is that of the file.
+    /// Whether the body is the file, so that its length is known from the headers.
     pub(crate) fn is_plain(&self) -> bool {
         matches!(self, Self::Plain(_))
     }
@@ -76,10 +75,10 @@ impl FileBody {
     /// The next bytes of the file; `None` at its end.
     ///
     /// # Errors
-    /// As [`next_piece`]; `BadParam` for a form with several files or with none.
+    /// As [`next_chunk`]; `BadParam` for a form with several files or with none.
     pub(crate) async fn next(&mut self) -> Result<Option<Bytes>> {
         match self {
-            Self::Plain(body) => next_piece(body).await,
+            Self::Plain(body) => next_chunk(body).await,
             Self::Form(form) => form.next().await,
         }
     }
@@ -101,12 +100,12 @@ impl Form {
             }
             match self.parts.next_field().await.map_err(unreadable)? {
                 Some(part) if part.file_name().is_none() => {}
-                Some(_) if self.seen => {
+                Some(_) if self.found_file => {
                     return Err(Error::bad_param(BODY, "The form holds more than one file."));
                 }
-                Some(file) => (self.file, self.seen) = (Some(file), true),
-                None if self.seen => return Ok(None),
-                None => return Err(Error::bad_param(BODY, format!("The form holds no file: {HOW}."))),
+                Some(file) => (self.file, self.found_file) = (Some(file), true),
+                None if self.found_file => return Ok(None),
+                None => return Err(Error::bad_param(BODY, format!("The form holds no file: {ADVICE}."))),
             }
         }
     }

@@ -1,4 +1,4 @@
-//! The list's filters, as query parameters. All that are given have to match.
+//! Filters of the list of videos, as query parameters. A video has to match all that are given.
 
 use std::ops::Range;
 
@@ -11,9 +11,10 @@ use crate::query::{Query, integer};
 
 /// Ten years.
 const MAX_WEEKS: u16 = 520;
+/// A hundred years.
 const MAX_DAYS: f64 = 36_525.0;
 
-/// The filter that a query asks for, at this time of the server's clock.
+/// The filter that a query asks for. `now` is the time of the server's clock.
 pub(super) fn filter(query: &Query, now: Timestamp) -> Result<VideoFilter> {
     let mut created = Vec::new();
     for (name, condition) in [
@@ -48,7 +49,7 @@ fn list<T>(query: &Query, name: &str, item: impl Fn(&str, &str) -> Result<T>) ->
     Ok((!items.is_empty()).then_some(items))
 }
 
-/// RFC 3339; without an offset UTC; without a time midnight.
+/// RFC 3339; UTC where it has no offset, midnight where it has no time.
 fn date_time(name: &str, text: &str) -> Result<Timestamp> {
     // A plus sign that was not escaped arrives as a space.
     let text = text.replace(' ', "+");
@@ -67,7 +68,7 @@ fn date_time(name: &str, text: &str) -> Result<Timestamp> {
         .ok_or_else(|| Error::bad_param(name, "Enter a valid date/time."))
 }
 
-/// 24 hours each, back from now; parts of a day count.
+/// Start of the last N times 24 hours; N may be a fraction.
 fn last_days(query: &Query, now: Timestamp) -> Result<Option<Timestamp>> {
     const NAME: &str = "created_date_last_n_days";
     let Some(text) = query.last(NAME) else { return Ok(None) };
@@ -77,7 +78,7 @@ fn last_days(query: &Query, now: Timestamp) -> Result<Option<Timestamp>> {
     Ok(Some(now.checked_sub(back).unwrap_or(Timestamp::MIN)))
 }
 
-/// Ranges of which one has to hold the date; none where it is not asked for.
+/// Ranges of which one has to contain the date; empty where no such filter is given.
 fn last_weeks(query: &Query, now: Timestamp) -> Result<Vec<Range<Timestamp>>> {
     let ranges = |name: &str, make: fn(Timestamp, u16) -> Option<Vec<Range<Timestamp>>>| {
         let n = query.integer_within(name, 1, MAX_WEEKS)?;
@@ -88,7 +89,8 @@ fn last_weeks(query: &Query, now: Timestamp) -> Result<Vec<Range<Timestamp>>> {
             ranges("created_date_nth_full_week", weeks::full)?,
             ranges("created_date_nth_work_week", weeks::working)?,
         ) {
-            // Never empty: the last week over is in both.
+            // Never empty, which would be no filter: both contain the last full week's Monday to
+            // Friday.
             (Some(a), Some(b)) => weeks::common(&a, &b),
             (a, b) => a.or(b).unwrap_or_default(),
         },
@@ -108,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn dates_are_read_as_people_write_them() {
+    fn dates_may_lack_offset_and_time_and_have_unescaped_signs() {
         let parse = |text: &str| date_time("d", text).map(|t| t.to_string()).map_err(|e| e.public().to_owned());
         for text in [
             "2025-03-28T11:00:00Z",
@@ -142,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn days_may_be_parts_of_days() {
+    fn days_may_be_fractions() {
         let since = last_days(&Query::parse("created_date_last_n_days=0.5"), now()).unwrap();
         assert_eq!(since, Some("2025-03-28T00:00:00Z".parse().unwrap()));
     }

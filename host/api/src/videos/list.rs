@@ -102,15 +102,15 @@ pub(crate) async fn list(
 ) -> Result<Json<PageJson<VideoJson>>, ApiError> {
     let (filter, order) = (filter(&request.query, api.clock.now())?, order(&request.query)?);
     let PageQuery { limit, cursor } = request.page()?;
-    let wanted = ListQuery { filter, order, limit, cursor };
+    let query = ListQuery { filter, order, limit, cursor };
     let engine = api.engine.clone();
-    let found = blocking(move || {
-        let Page { items, next, prev } = engine.archive().list(&wanted)?;
+    let page = blocking(move || {
+        let Page { items, next, prev } = engine.archive().list(&query)?;
         let items = items.into_iter().map(|video| engine.live(video)).collect::<Result<_>>()?;
         Ok(Page { items, next, prev })
     })
     .await?;
-    Ok(request.answer(found, VideoJson::new))
+    Ok(request.respond(page, VideoJson::new))
 }
 
 fn order(query: &Query) -> Result<Order> {

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use axum::{Json, extract::State};
 use ocellus_core::{Error, PluginUse, Result, TrackId};
-use ocellus_pipeline::{Change, Decision, DecisionStage, Explained, Wanted};
+use ocellus_pipeline::{Change, Decision, DecisionQuery, DecisionStage, UnmatchedObject};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -17,7 +17,8 @@ use crate::{
 };
 
 const DEFAULT_LIMIT: usize = 100;
-const MOST: usize = 1000;
+/// Also of the objects in each list of a replay.
+const MAX_LIMIT: usize = 1000;
 const SETTINGS: &str = "stream_settings";
 
 /// What a replay gave, and how that differs from what is in the archive.
@@ -36,9 +37,9 @@ pub(crate) struct ReplayJson {
     #[schema(value_type = Vec<Object>)]
     changed: Vec<Change>,
     #[schema(value_type = Vec<Object>)]
-    gained: Vec<Explained>,
+    gained: Vec<UnmatchedObject>,
     #[schema(value_type = Vec<Object>)]
-    lost: Vec<Explained>,
+    lost: Vec<UnmatchedObject>,
     /// What each plugin cost.
     #[schema(value_type = Object)]
     plugins: BTreeMap<String, PluginUse>,
@@ -70,15 +71,15 @@ pub(crate) async fn replay(
         objects: replay.objects.len(),
         sha256: replay.digest(),
         same: diff.same,
-        changed: first(diff.changed),
-        gained: first(diff.gained),
-        lost: first(diff.lost),
+        changed: truncated(diff.changed),
+        gained: truncated(diff.gained),
+        lost: truncated(diff.lost),
         plugins: replay.plugins,
     }))
 }
 
-fn first<T>(mut items: Vec<T>) -> Vec<T> {
-    items.truncate(MOST);
+fn truncated<T>(mut items: Vec<T>) -> Vec<T> {
+    items.truncate(MAX_LIMIT);
     items
 }
 
@@ -118,7 +119,7 @@ pub(crate) async fn decisions(
         "objects" => Ok(DecisionStage::Objects),
         other => Err(Error::bad_param("stage", format!("{other:?} is no stage: detections, tracker, shots, objects."))),
     };
-    let wanted = Wanted {
+    let wanted = DecisionQuery {
         object_type: query
             .last("type")
             .map(|t| t.parse().map_err(|e: String| Error::bad_param("type", e)))
@@ -127,6 +128,6 @@ pub(crate) async fn decisions(
         track: query.integer("track")?.map(TrackId),
         frame: query.integer("frame")?,
     };
-    let limit = query.integer_within("limit", 1, MOST)?.unwrap_or(DEFAULT_LIMIT);
+    let limit = query.integer_within("limit", 1, MAX_LIMIT)?.unwrap_or(DEFAULT_LIMIT);
     Ok(Json(Decisions { results: api.engine.decisions(video, wanted, limit).await? }))
 }

@@ -59,12 +59,12 @@ pub(crate) async fn upload(
     let archive = api.engine.archive().clone();
     let mut upload = blocking(move || Ok(archive.begin_upload(id)?)).await?;
     let (mut buffer, mut received) = (Vec::with_capacity(BUFFER_BYTES), 0_u64);
-    while let Some(piece) = body.next().await? {
-        received += piece.len() as u64;
+    while let Some(chunk) = body.next().await? {
+        received += chunk.len() as u64;
         if received > most {
             return Err(too_large(most).into());
         }
-        buffer.extend_from_slice(&piece);
+        buffer.extend_from_slice(&chunk);
         if buffer.len() >= BUFFER_BYTES {
             (upload, buffer) = write(upload, buffer).await?;
         }

@@ -1,6 +1,6 @@
 //! "The last N weeks", as half-open ranges of time.
 //!
-//! Weeks are ISO weeks, Monday to Sunday, in UTC. The week that is under way is not full and does
+//! Weeks are ISO weeks, Monday to Sunday, in UTC. The current week is not full and does
 //! not count: N = 1 is the one before it.
 
 use std::ops::Range;
@@ -34,7 +34,7 @@ pub(super) fn common(a: &[Range<Timestamp>], b: &[Range<Timestamp>]) -> Vec<Rang
         .collect()
 }
 
-/// The Monday of the week under way.
+/// The Monday of the current week.
 fn monday(now: Timestamp) -> Option<Date> {
     let today = now.to_zoned(TimeZone::UTC).date();
     today.checked_sub(i32::from(today.weekday().to_monday_zero_offset()).days()).ok()
@@ -57,7 +57,7 @@ mod tests {
     }
 
     #[test]
-    fn the_week_under_way_does_not_count() {
+    fn the_current_week_does_not_count() {
         // 2025-03-28 is a Friday.
         let expected = at("2025-03-17T00:00:00Z")..at("2025-03-24T00:00:00Z");
         for now in ["2025-03-24T00:00:00Z", "2025-03-28T12:00:00Z", "2025-03-30T23:59:59.999999Z"] {

@@ -1,7 +1,7 @@
 //! Covers: the OpenAPI document against its golden file, every reference in it, and what every
 //! route declares.
 //!
-//! `OCELLUS_BLESS=1` writes the golden file anew.
+//! `OCELLUS_BLESS=1` rewrites the golden file.
 
 use std::{fs, path::Path};
 

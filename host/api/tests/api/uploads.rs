@@ -138,7 +138,7 @@ async fn a_client_that_breaks_off_leaves_nothing() {
             [b"200000\r\n".to_vec(), vec![7; 2 << 20]].concat()
         };
         stream.write_all(&piece).await.unwrap();
-        until("the upload is under way", async || server.files(id).len() > files.len()).await;
+        until("the upload has begun", async || server.files(id).len() > files.len()).await;
         drop(stream);
         until("the part file is gone", async || server.files(id) == files).await;
         assert_eq!(server.video(id).await, video);
@@ -176,7 +176,7 @@ async fn a_job_that_begins_in_the_middle_keeps_its_file() {
     };
     let source = server.archive.source_path(VideoId(id));
     let mut refused = 0;
-    // Whichever of the two comes first: from the moment that the job is under way its file stays.
+    // Whichever of the two comes first: from the moment that the job runs its file stays.
     for round in 0..100_u32 {
         let (upload, begun) = tokio::join!(server.upload(id, round.to_string()), async {
             // Later from round to round, so that some are met at each of their steps.

@@ -4,7 +4,7 @@
 //! no clock, and no pixels but those that it passes to filters that were granted them. It asks for
 //! a frame to be retained ([`Event::Keep`]) while the frame is at hand. One [`TypePipeline`] for
 //! each object type; types are independent of each other. At a gap all tracks end, and every plugin
-//! begins anew.
+//! restarts.
 //!
 //! | file | owns |
 //! |---|---|
@@ -101,7 +101,7 @@ impl Analysis {
         self.types.iter().map(|pipeline| (&pipeline.recorder.object_type, pipeline.last))
     }
 
-    /// Begins anew after a gap, once [`Self::finish`] has ended the tracks before it; track numbers
+    /// Restarts after a gap, once [`Self::finish`] has ended the tracks before it; track numbers
     /// continue.
     pub(crate) fn resume_after(&mut self, gap: &Gap) -> Result<(), PluginError> {
         self.before_gap = self.report();

@@ -40,7 +40,7 @@ impl Inner {
         }
     }
 
-    /// Queues a new job of a video that has none under way.
+    /// Queues a new job of a video that has none running.
     pub(super) fn queue(&self, claim: Claim) -> Result<()> {
         let id = claim.id();
         let mut video = self.video(id)?;
@@ -102,12 +102,12 @@ impl Inner {
         Ok(())
     }
 
-    /// Makes a change that voids a video's deliveries, with no attempt under way. Where it fails,
+    /// Makes a change that voids a video's deliveries, with no attempt in flight. Where it fails,
     /// the deliveries continue.
     fn withdrawn<R>(&self, id: VideoId, change: impl FnOnce() -> Result<R>) -> Result<R> {
         self.outbox.withdraw(id);
         self.outbox.wait_withdrawn(id);
-        change().inspect_err(|_| self.outbox.take_up(id))
+        change().inspect_err(|_| self.outbox.resume(id))
     }
 
     /// Retries what failed on a full disk.

@@ -3,9 +3,9 @@
 //! Owns the final state of every job whose record does not have it yet. Guarantees:
 //!
 //! * A final state is shown as soon as the job has ended, and lost only with the process: then the
-//!   record says that the job is under way, and the next start resumes it.
+//!   record says that the job is running, and the next start resumes it.
 //! * A record that cannot be written (a full disk) is tried again, after waits that double up to
-//!   [`LONGEST_WAIT`], and at once when room was made ([`Endings::wake`]).
+//!   [`MAX_WAIT`], and at once when room was made ([`Endings::wake`]).
 //! * A final state never overwrites what a later job wrote.
 //!
 //! A thread of its own retries; it ends with [`Endings::close`].
@@ -25,7 +25,7 @@ use super::{contained::contained, jobs::Run};
 
 /// From the first attempt to the second; doubled for each further one.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
-const LONGEST_WAIT: Duration = Duration::from_secs(30);
+const MAX_WAIT: Duration = Duration::from_secs(30);
 
 /// Final state of a job.
 pub(super) struct FinalState {
@@ -211,7 +211,7 @@ impl Endings {
             Err(error) => error,
         };
         if let Some(unwritten) = state.unwritten.get_mut(&id) {
-            let wait = FIRST_WAIT.saturating_mul(1 << unwritten.failures.min(10)).min(LONGEST_WAIT);
+            let wait = FIRST_WAIT.saturating_mul(1 << unwritten.failures.min(10)).min(MAX_WAIT);
             unwritten.failures += 1;
             let first = unwritten.failures == 1;
             unwritten.due = self.clock.now().checked_add(wait).unwrap_or(Timestamp::MAX);

@@ -20,7 +20,7 @@ pub struct Health {
     pub plugins: Vec<PluginHealth>,
     /// Choice and devices of decoding.
     pub decoding: DecodingReport,
-    /// Jobs under way.
+    /// Running jobs.
     pub jobs: Running,
     /// Objects on their way to routers.
     pub deliveries: Deliveries,
@@ -46,7 +46,7 @@ pub struct DecodingReport {
     pub devices: Vec<&'static str>,
 }
 
-/// Jobs under way, and how many there may be.
+/// Running jobs, and how many there may be.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Running {
     /// Jobs that run now.
@@ -58,7 +58,7 @@ pub struct Running {
 impl PluginHealth {
     fn of(plugin: PluginInfo) -> Option<Self> {
         let PluginInfo { name, version, kind, role, state, .. } = plugin;
-        let in_use = role == Role::Serves && state == State::Ready;
+        let in_use = role == Role::Active && state == State::Ready;
         name.filter(|_| in_use).map(|name| Self { name, version, kind })
     }
 }

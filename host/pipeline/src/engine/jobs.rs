@@ -16,11 +16,11 @@ use super::{
 };
 use crate::progress::Progress;
 
-/// Handle of a job under way.
+/// Handle of a running job.
 pub(super) struct Run {
     pub interrupt: Interrupt,
     pub progress: Progress,
-    /// Its id, once its video's record has it as begun; changes if the job has to begin anew.
+    /// Its id, once its video's record has it as begun; changes if the job has to restart.
     pub job: Mutex<Option<JobId>>,
 }
 

@@ -17,24 +17,24 @@ use super::{
 };
 
 pub(super) struct Pool {
-    /// Of the threads; logged where one panics.
+    /// Name of the threads; logged where one panics.
     name: &'static str,
     count: u32,
     threads: Arc<Semaphore>,
     /// One for each request that runs or waits.
-    places: Arc<Semaphore>,
+    admissions: Arc<Semaphore>,
     closing: CancellationToken,
 }
 
 impl Pool {
     /// `waiting`: how many requests may wait for one of the `threads`.
     pub(super) fn new(name: &'static str, threads: u32, waiting: usize, closing: CancellationToken) -> Self {
-        let places = waiting.saturating_add(threads as usize).min(Semaphore::MAX_PERMITS);
+        let admissions = waiting.saturating_add(threads as usize).min(Semaphore::MAX_PERMITS);
         Self {
             name,
             count: threads,
             threads: Arc::new(Semaphore::new(threads as usize)),
-            places: Arc::new(Semaphore::new(places)),
+            admissions: Arc::new(Semaphore::new(admissions)),
             closing,
         }
     }
@@ -46,27 +46,26 @@ impl Pool {
     /// `Unavailable` where too many wait, or the server stops; `Internal` where it panics; what
     /// `work` fails with.
     pub(super) async fn run<R: Send + 'static>(&self, work: impl FnOnce() -> Result<R> + Send + 'static) -> Result<R> {
-        let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| busy(self.name))?;
-        let turn = tokio::select! {
+        let admission = Arc::clone(&self.admissions).try_acquire_owned().map_err(|_| busy(self.name))?;
+        let thread = tokio::select! {
             biased;
             () = self.closing.cancelled() => return Err(stopping()),
-            turn = Arc::clone(&self.threads).acquire_owned() => turn.map_err(Error::internal)?,
+            thread = Arc::clone(&self.threads).acquire_owned() => thread.map_err(Error::internal)?,
         };
-        let (answer, answered) = oneshot::channel();
+        let (sender, receiver) = oneshot::channel();
         let name = self.name;
         let work = move || {
             let outcome = contained(name, work);
-            // First the room, then the answer: a client that was answered finds room.
-            drop((turn, place));
+            // The permits are released first: a client that has its result finds capacity again.
+            drop((thread, admission));
             // Fails where the client has gone away.
-            let _ = answer.send(outcome);
+            let _ = sender.send(outcome);
         };
         thread::Builder::new().name(name.into()).spawn(work).map_err(|e| busy(name).because(e))?;
-        answered.await.map_err(Error::internal)?
+        receiver.await.map_err(Error::internal)?
     }
 
-    /// Waits until no work is under way; after the pool's token was cancelled, none begins any
-    /// more.
+    /// Waits until no work is in progress. None begins once the pool's token is cancelled.
     pub(super) async fn drained(&self) {
         let _ = self.threads.acquire_many(self.count).await;
     }
@@ -80,8 +79,8 @@ mod tests {
 
     use super::*;
 
-    /// Work that goes on until it is released.
-    fn held() -> (mpsc::Sender<()>, impl FnOnce() -> Result<()> + Send + 'static) {
+    /// Work that blocks until it is released.
+    fn blocked() -> (mpsc::Sender<()>, impl FnOnce() -> Result<()> + Send + 'static) {
         let (release, released) = mpsc::channel();
         (release, move || released.recv().map_err(Error::internal))
     }
@@ -91,21 +90,21 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_comes_when_too_many_wait_is_refused_and_room_comes_back() {
+    async fn requests_beyond_the_limit_are_refused_until_one_ends() {
         let pool = Arc::new(Pool::new("test", 2, 1, CancellationToken::new()));
         let mut releases = Vec::new();
         let mut requests = Vec::new();
         for _ in 0..3 {
-            let (release, work) = held();
+            let (release, work) = blocked();
             releases.push(release);
             let pool = Arc::clone(&pool);
             requests.push(tokio::spawn(async move { pool.run(work).await }));
         }
-        while pool.places.available_permits() > 0 {
+        while pool.admissions.available_permits() > 0 {
             tokio::task::yield_now().await;
         }
         assert_eq!(kind(pool.run(|| Ok(())).await), Some(ErrorKind::Unavailable));
-        // The one that waits goes away, and leaves its place.
+        // A waiting request that is dropped frees its admission.
         let waiting = requests.pop().unwrap();
         waiting.abort();
         assert!(waiting.await.unwrap_err().is_cancelled());
@@ -119,7 +118,7 @@ mod tests {
             request.await.unwrap().unwrap();
         }
         pool.drained().await;
-        assert_eq!(pool.places.available_permits(), 3);
+        assert_eq!(pool.admissions.available_permits(), 3);
     }
 
     #[tokio::test]
@@ -130,10 +129,10 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nothing_is_begun_once_the_server_stops() {
+    async fn no_work_begins_once_the_server_stops() {
         let closing = CancellationToken::new();
         let pool = Arc::new(Pool::new("test", 1, 9, closing.clone()));
-        let (release, work) = held();
+        let (release, work) = blocked();
         let running = tokio::spawn({
             let pool = Arc::clone(&pool);
             async move { pool.run(work).await }

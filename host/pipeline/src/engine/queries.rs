@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     analysis::Decision,
-    replay::{self, Diff, Replay, Wanted},
+    replay::{self, DecisionQuery, Diff, Replay},
     screenshot::{self, ScreenshotQuery},
     search::{self, Search, SearchQuery},
     source,
@@ -110,11 +110,11 @@ impl Engine {
 
     /// The decisions of a video's last job that match, at most `limit`. Errors as for
     /// [`Engine::replay`].
-    pub async fn decisions(&self, id: VideoId, wanted: Wanted, limit: usize) -> Result<Vec<Decision>> {
+    pub async fn decisions(&self, id: VideoId, query: DecisionQuery, limit: usize) -> Result<Vec<Decision>> {
         self.run_replay(move |inner, interrupt| {
             inner.video(id)?;
             let job = inner.archive.stored_job(id)?;
-            replay::decisions(&job, &inner.plugins, interrupt, &wanted, limit)
+            replay::decisions(&job, &inner.plugins, interrupt, &query, limit)
         })
         .await
         .map_err(of_the_job)

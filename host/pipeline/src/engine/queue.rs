@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 /// Pause of a video after it could not begin; doubled each time.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+const MAX_PAUSE: Duration = Duration::from_secs(60);
 
 /// `R` is the handle of a run, by which others interrupt it or read its progress.
 pub(super) struct Queue<R> {
@@ -37,25 +37,26 @@ pub(super) struct Queue<R> {
 }
 
 enum State<R> {
-    Waiting(Place),
+    Waiting(QueueEntry),
     /// `ends`: it was interrupted, or has ended and its worker is still writing its final state.
     Running {
         run: RunId,
         handle: R,
-        place: Place,
+        entry: QueueEntry,
         ends: bool,
         ended: CancellationToken,
     },
     Claimed {
-        before: Option<Place>,
+        before: Option<QueueEntry>,
         released: CancellationToken,
     },
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Place {
+struct QueueEntry {
+    /// When the video was queued, which orders the queue.
     since: Timestamp,
-    /// How often it could not begin.
+    /// How often its job could not begin.
     failures: u32,
     paused_until: Option<Timestamp>,
 }
@@ -122,7 +123,7 @@ impl<R: Clone> Queue<R> {
     /// Queues an idle video.
     pub(super) fn enqueue(&mut self, id: VideoId, since: Timestamp) {
         if !self.videos.contains_key(&id) {
-            self.wait(id, Place { since, failures: 0, paused_until: None });
+            self.wait(id, QueueEntry { since, failures: 0, paused_until: None });
         }
     }
 
@@ -140,11 +141,11 @@ impl<R: Clone> Queue<R> {
                 *ends = true;
                 return Answer::Later { free: ended.clone(), interrupt: Some(handle.clone()) };
             }
-            Some(State::Waiting(place)) => Some(*place),
+            Some(State::Waiting(entry)) => Some(*entry),
         };
-        if let Some(place) = before {
-            self.ready.remove(&(place.since, id));
-            if let Some(until) = place.paused_until {
+        if let Some(entry) = before {
+            self.ready.remove(&(entry.since, id));
+            if let Some(until) = entry.paused_until {
                 self.paused.remove(&(until, id));
             }
         }
@@ -157,13 +158,13 @@ impl<R: Clone> Queue<R> {
         let Some(State::Claimed { before, released }) = self.videos.get(&id) else { return };
         let (before, released) = (*before, released.clone());
         self.videos.remove(&id);
-        let place = match next {
+        let entry = match next {
             Next::AsBefore => before,
             Next::Idle => None,
-            Next::Waits(since) => Some(Place { since, failures: 0, paused_until: None }),
+            Next::Waits(since) => Some(QueueEntry { since, failures: 0, paused_until: None }),
         };
-        if let Some(place) = place {
-            self.wait(id, place);
+        if let Some(entry) = entry {
+            self.wait(id, entry);
         }
         released.cancel();
     }
@@ -181,17 +182,17 @@ impl<R: Clone> Queue<R> {
         let Some((_, id)) = self.ready.pop_first() else {
             return Take::None { until: self.paused.first().map(|(until, _)| *until) };
         };
-        let Some(State::Waiting(place)) = self.videos.get(&id) else { return Take::None { until: Some(now) } };
-        let (place, run, handle) = (*place, RunId(self.runs), handle());
+        let Some(State::Waiting(entry)) = self.videos.get(&id) else { return Take::None { until: Some(now) } };
+        let (entry, run, handle) = (*entry, RunId(self.runs), handle());
         self.runs += 1;
         let running =
-            State::Running { run, handle: handle.clone(), place, ends: false, ended: CancellationToken::new() };
+            State::Running { run, handle: handle.clone(), entry, ends: false, ended: CancellationToken::new() };
         self.videos.insert(id, running);
-        Take::Job(Taken { id, run, handle, failures: place.failures })
+        Take::Job(Taken { id, run, handle, failures: entry.failures })
     }
 
     /// Marks a run as ended while its worker is still writing its final state: a claim to begin the
-    /// video waits for the worker then, instead of counting the video as under way.
+    /// video waits for the worker then, instead of counting the video as running.
     pub(super) fn is_over(&mut self, id: VideoId, run: RunId) {
         if let Some(State::Running { run: of, ends, .. }) = self.videos.get_mut(&id)
             && *of == run
@@ -210,12 +211,12 @@ impl<R: Clone> Queue<R> {
 
     /// Ends a run that could not begin: its video waits again after a pause.
     pub(super) fn postpone(&mut self, id: VideoId, run: RunId, now: Timestamp) {
-        if let Some(State::Running { place, ended, .. }) = self.running(id, run) {
+        if let Some(State::Running { entry, ended, .. }) = self.running(id, run) {
             ended.cancel();
-            let pause = FIRST_PAUSE.saturating_mul(1 << place.failures.min(10)).min(LONGEST_PAUSE);
+            let pause = FIRST_PAUSE.saturating_mul(1 << entry.failures.min(10)).min(MAX_PAUSE);
             let paused_until = now.checked_add(pause).ok();
-            let place = Place { failures: place.failures + 1, paused_until, ..*place };
-            self.wait(id, place);
+            let entry = QueueEntry { failures: entry.failures + 1, paused_until, ..*entry };
+            self.wait(id, entry);
         }
     }
 
@@ -258,19 +259,19 @@ impl<R: Clone> Queue<R> {
         self.videos.get(&id).filter(|state| matches!(state, State::Running { run: of, .. } if *of == run))
     }
 
-    fn wait(&mut self, id: VideoId, place: Place) {
-        match place.paused_until {
+    fn wait(&mut self, id: VideoId, entry: QueueEntry) {
+        match entry.paused_until {
             Some(until) => self.paused.insert((until, id)),
-            None => self.ready.insert((place.since, id)),
+            None => self.ready.insert((entry.since, id)),
         };
-        self.videos.insert(id, State::Waiting(place));
+        self.videos.insert(id, State::Waiting(entry));
     }
 
     /// Lets a video begin that is out of `paused`.
     fn unpause(&mut self, id: VideoId) {
-        if let Some(State::Waiting(place)) = self.videos.get_mut(&id) {
-            place.paused_until = None;
-            self.ready.insert((place.since, id));
+        if let Some(State::Waiting(entry)) = self.videos.get_mut(&id) {
+            entry.paused_until = None;
+            self.ready.insert((entry.since, id));
         }
     }
 }

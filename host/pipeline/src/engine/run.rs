@@ -74,7 +74,7 @@ fn final_state(job: JobId, run: &Arc<Run>, status: VideoStatus, error: Option<St
 
 impl Inner {
     /// Publishes the final state of a run. The run is marked as ended first: a client that sees the
-    /// state may request the next job at once, and must not be answered that one is under way.
+    /// state may request the next job at once, and must not get the error that one is running.
     fn end_run(&self, taken: &Taken, ending: FinalState) {
         self.jobs.is_over(taken.id, taken.run);
         self.endings.put(ending);
@@ -136,7 +136,7 @@ impl Inner {
         if let Some(record) = kept.record {
             video.file_size = record.file_size;
         }
-        // A job that had to begin anew has another number by now.
+        // A job that had to restart has another number by now.
         let job_id = run.job.lock().unwrap_or(job_id);
         let mut ending = match outcome {
             Ok(JobOutcome::EndOfSource) => final_state(job_id, run, VideoStatus::Completed, kept.problem),
@@ -210,7 +210,7 @@ impl Inner {
             job,
             spec,
             archive: &self.archive,
-            begun_anew: &|job| *run.job.lock() = Some(job),
+            restarted: &|job| *run.job.lock() = Some(job),
             input,
             detectors: &self.detectors,
             embedders: &self.embedders,

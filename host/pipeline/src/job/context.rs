@@ -13,8 +13,8 @@ pub(crate) struct Context<'a> {
     pub job: &'a Job,
     pub spec: &'a JobSpec,
     pub archive: &'a Archive,
-    /// Called with the new number of a job that has to begin anew.
-    pub begun_anew: &'a (dyn Fn(JobId) + Sync),
+    /// Called with the new number of a job that has to restart.
+    pub restarted: &'a (dyn Fn(JobId) + Sync),
     pub input: Input,
     pub detectors: &'a Detectors,
     pub embedders: &'a Embedders,

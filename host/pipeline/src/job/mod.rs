@@ -78,7 +78,7 @@ pub(crate) fn run(context: &Context<'_>, keep_open: impl Fn() -> bool) -> Result
         |out| {
             decode.run(&mut decoder, out);
             recording.iter().for_each(|r| r.take_from(&mut decoder));
-            context.progress.read(&decoder);
+            context.progress.source_read(&decoder);
         },
         |frames, out| detect::begin(&detectors, context.progress, frames, out),
         |item| {
@@ -184,7 +184,7 @@ fn begin<'a>(
             Ok(log)
         }
         Prior::Fresh => Err(context.job.clone()),
-        Prior::Log(_) | Prior::Mismatch => Err(begin_anew(context).map_err(Failure::not_started)?),
+        Prior::Log(_) | Prior::Mismatch => Err(restart(context).map_err(Failure::not_started)?),
     };
     let output = match log {
         Err(job) => {
@@ -250,8 +250,8 @@ fn can_continue(context: &Context<'_>, log: &Log, now: &LogHeader) -> Result<boo
     }
 }
 
-/// Replaces the job, of which nothing can be used, by a new one.
-fn begin_anew(context: &Context<'_>) -> Result<Job> {
+/// Replaces the job by a new one, where nothing of it can be used.
+fn restart(context: &Context<'_>) -> Result<Job> {
     let old = context.job.id();
     if let Some(outbox) = context.outbox {
         outbox.withdraw(old.video);
@@ -262,17 +262,17 @@ fn begin_anew(context: &Context<'_>) -> Result<Job> {
         Err(error) => {
             // The one that the record names now is the one that ends.
             if let Some(now) = context.archive.video(old.video).ok().flatten() {
-                (context.begun_anew)(JobId { number: now.job, ..old });
+                (context.restarted)(JobId { number: now.job, ..old });
             }
             if let Some(outbox) = context.outbox {
-                outbox.take_up(old.video);
+                outbox.resume(old.video);
             }
             return Err(error.into());
         }
     };
     let new = job.id();
-    (context.begun_anew)(new);
-    context.progress.begin_anew();
+    (context.restarted)(new);
+    context.progress.reset();
     warn!(
         %old, %new,
         "job {old} is restarted from the beginning as job {new}: it would make other objects now than those it made \

@@ -24,7 +24,7 @@ use crate::{
     identity::{self, Crop},
     pictures::{self, Frames, pixels},
     quality::quality_in,
-    source::Place,
+    source::FramePosition,
 };
 
 /// Frames after which the plugins' part of the statistic is updated.
@@ -159,7 +159,7 @@ impl Output<'_> {
             events.iter().filter_map(|event| if let Event::Object(object) = event { Some(&**object) } else { None });
         self.embed(frame, objects)?;
         let handled = events.into_iter().try_for_each(|event| self.event(frame, event));
-        // Objects from before a failure are archived all the same.
+        // Objects from before a failure are archived, too.
         self.archive_objects().and(handled)
     }
 
@@ -183,10 +183,10 @@ impl Output<'_> {
         self.handle(None, objects.into_iter().map(|object| Event::Object(Box::new(object))).collect())
     }
 
-    /// Ends the tracks of a live source from before the server was cut off, and begins anew after
-    /// the gap. Objects whose frames were only in memory get the pictures that a realtime shot of
-    /// their track has of the same moment; those without one are lost. `unarchived`: objects that
-    /// follow from the log and are not in the archive.
+    /// Ends the tracks of a live source from before the server was cut off, and restarts the
+    /// analysis after the gap. Objects whose frames were only in memory get the pictures that a
+    /// realtime shot of their track has of the same moment; those without one are lost.
+    /// `unarchived`: objects that follow from the log and are not in the archive.
     pub(super) fn resume_after_gap(&mut self, unarchived: Vec<ObjectRecord>, mut gap: Gap) -> Result<()> {
         let ended = self.analysis.finish()?;
         let ended =
@@ -283,7 +283,7 @@ impl Output<'_> {
         }
         let reader =
             self.reader.as_mut().ok_or_else(|| Error::internal(format!("no frame was kept for {}", object.id)))?;
-        let frame = reader.frame(Place::from(shot))?;
+        let frame = reader.frame(FramePosition::from(shot))?;
         self.state.retained.insert(key, frame.clone());
         Ok(frame)
     }
@@ -301,7 +301,7 @@ impl Output<'_> {
         let last = end(object.end_of_track && detector.post_last_track_frame, Role::Last, &object.last)?;
         self.laps.lap(Stage::Other);
         let frames = Frames { best: &best, first: first.as_ref(), last: last.as_ref() };
-        let pictures = pictures::make(&mut self.state.scaler, &frames, object, settings, detector)?;
+        let pictures = pictures::encode(&mut self.state.scaler, &frames, object, settings, detector)?;
         self.laps.lap(Stage::Pictures);
         Ok(pictures)
     }

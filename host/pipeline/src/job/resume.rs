@@ -4,7 +4,7 @@
 //! the source continues after the last frame. That is only right where everything is as it was,
 //! which is checked without any further state: the objects in the archive have to be those that
 //! follow from the log now, one by one. Where they are not, because a plugin was replaced
-//! meanwhile, or where the detectors differ, the job begins anew under a new number. Continuing
+//! meanwhile, or where the detectors differ, the job restarts under a new number. Continuing
 //! would give an id that was posted already to another object, or hold back an object whose id is
 //! taken.
 //!
@@ -24,7 +24,7 @@ use crate::{
     frame_reader::FrameReader,
     pictures::pixels,
     progress::LoggedProgress,
-    source::Place,
+    source::FramePosition,
 };
 
 /// Number of the log's last frames that the source has to reproduce before the job continues.
@@ -61,9 +61,9 @@ pub(super) struct Replayed {
     /// The archive's objects compared with those that follow from the log.
     pub archive: Archived,
     /// The last frames, in order.
-    pub tail: Vec<Place>,
+    pub tail: Vec<FramePosition>,
     /// The last frame that detectors got; those after it are static.
-    detected: Option<Place>,
+    detected: Option<FramePosition>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,10 +80,10 @@ pub(super) enum Archived {
 impl Replayed {
     /// The last frame that detectors got, out of the `frames` of the tail or from the source.
     pub(super) fn last_detected(&self, frames: &[Frame], reader: &mut FrameReader) -> Result<Option<Frame>> {
-        let Some(place) = self.detected else { return Ok(None) };
-        match frames.iter().find(|frame| frame.index() == place.index) {
+        let Some(position) = self.detected else { return Ok(None) };
+        match frames.iter().find(|frame| frame.index() == position.index) {
             Some(frame) => Ok(Some(frame.clone())),
-            None => reader.frame(place).map(Some),
+            None => reader.frame(position).map(Some),
         }
     }
 }
@@ -164,15 +164,15 @@ fn follow(
         if ahead > 0 {
             continue;
         }
-        let place = Place { index: record.index, time: record.time };
+        let position = FramePosition { index: record.index, time: record.time };
         if tail.len() == CHECKED {
             tail.pop_front();
         }
-        tail.push_back(place);
+        tail.push_back(position);
         if !record.is_static {
-            detected = Some(place);
+            detected = Some(position);
         }
-        let frame = reader.as_mut().filter(|_| !record.is_static).map(|reader| reader.frame(place)).transpose()?;
+        let frame = reader.as_mut().filter(|_| !record.is_static).map(|reader| reader.frame(position)).transpose()?;
         let size = frame.as_ref().map_or(header.frame_size, Frame::size);
         objects.compare(job, analysis.frame(&record, size, frame.as_ref().map(pixels))?)?;
     }

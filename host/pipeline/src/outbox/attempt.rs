@@ -1,4 +1,4 @@
-//! Attempt to deliver an object: the request, and the meaning of the answer.
+//! Attempt to deliver an object: the request, and what its response means for the delivery.
 
 use std::{sync::Arc, time::Duration};
 
@@ -8,15 +8,15 @@ use jiff::Timestamp;
 use ocellus_core::{Error, ObjectId};
 use ocellus_runtime::{Body, Fault, Outcome as Verdict, PictureInfo, PluginError, Post, Request};
 use ocellus_store::{Delivery, DeliveryState};
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, RETRY_AFTER};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE};
 use tokio_util::sync::CancellationToken;
 
 use super::{
     body::multipart,
     open_jobs::JobContext,
-    schedule::{Contact, Ticket},
+    schedule::{HealthSignal, Ticket},
     state::Inner,
-    wait::{FIRST_WAIT, LONGEST_SILENCE, LONGEST_WAIT, backoff, until},
+    wait::{FIRST_WAIT, MAX_OUTAGE_WAIT, MAX_WAIT, backoff, retry_after, until},
 };
 use crate::pictures;
 
@@ -31,16 +31,16 @@ const BUSY: [u16; 2] = [429, 503];
 
 /// Outcome of an attempt.
 pub(super) enum Outcome {
-    /// There is nothing to deliver any more.
+    /// The object or its job was removed, or the delivery has ended.
     Gone,
-    /// It was cancelled.
+    /// The attempt was cancelled.
     Interrupted,
-    /// The archive could not be read.
-    Unread(Error),
-    /// The result of an earlier attempt was written only now; when to try again.
+    /// The archive could not be read or written.
+    ArchiveFailed(Error),
+    /// No attempt: the result of an earlier one could be recorded only now; with its next try.
     Recorded(Option<Timestamp>),
     Tried {
-        open: Arc<JobContext>,
+        context: Arc<JobContext>,
         before: Delivery,
         reply: Reply,
     },
@@ -49,9 +49,9 @@ pub(super) enum Outcome {
 /// Reply of a destination, before the router plugin judges it.
 pub(super) enum Reply {
     /// No request was sent.
-    Nothing(Unsent),
-    /// No response, and why.
-    Silence(String),
+    NotSent(Unsent),
+    /// With the reason.
+    NoResponse(String),
     Response {
         status: u16,
         headers: Vec<(String, String)>,
@@ -64,16 +64,16 @@ pub(super) enum Reply {
 
 /// Why no request was sent.
 pub(super) enum Unsent {
-    /// There is no request that could be sent, or the network policy forbids it: for good.
-    Unfit(String),
+    /// There is no valid request, or the network policy forbids it: trying again does not help.
+    Permanent(String),
     /// The router plugin is not installed now, or crashed.
-    NoRouter(String),
+    RouterUnavailable(String),
 }
 
 /// Reply of a destination, with the router plugin's verdict.
-pub(super) enum Answer {
-    Nothing(Unsent),
-    Silence(String),
+pub(super) enum JudgedReply {
+    NotSent(Unsent),
+    NoResponse(String),
     Response {
         status: u16,
         verdict: Verdict,
@@ -87,13 +87,13 @@ struct Prepared {
     method: String,
     url: String,
     headers: Vec<(String, String)>,
-    /// `None` where the plugin made the body itself and sets it in `headers`.
+    /// `None` where the plugin encoded the body itself and sets it in `headers`.
     content_type: Option<String>,
     body: Vec<u8>,
 }
 
-/// Body of a request. Its memory is released in the schedule when the last part of it is dropped:
-/// after it was sent, or when it will not be.
+/// Body of a request. Reports to the schedule that its memory is free when the last reference to it
+/// is dropped: after it was sent, or when it will not be.
 struct SentBody {
     bytes: Vec<u8>,
     outbox: Arc<Inner>,
@@ -117,32 +117,32 @@ pub(super) async fn attempt(outbox: &Arc<Inner>, ticket: &Ticket) -> Outcome {
     let read = {
         let (outbox, id) = (Arc::clone(outbox), id.clone());
         tokio::task::spawn_blocking(move || {
-            let Some(open) = outbox.job(id.job)? else { return Ok(Err(Outcome::Gone)) };
+            let Some(context) = outbox.job(id.job)? else { return Ok(Err(Outcome::Gone)) };
             if let Some(delivery) = outbox.unwritten.lock().get(&id).cloned() {
-                open.job.record_delivery(&delivery)?;
+                context.job.record_delivery(&delivery)?;
                 outbox.unwritten.lock().remove(&id);
                 return Ok(Err(Outcome::Recorded(delivery.next_try)));
             }
             let Some(before) = outbox.archive.delivery(&id)?.filter(|d| !d.state.is_final()) else {
                 return Ok(Err(Outcome::Gone));
             };
-            let prepared = prepare(&outbox, &open, &id)?;
-            Ok(Ok((open, before, prepared)))
+            let prepared = prepare(&outbox, &context, &id)?;
+            Ok(Ok((context, before, prepared)))
         })
     };
-    let (open, before, prepared) = match read.await {
+    let (context, before, prepared) = match read.await {
         Ok(Ok(Ok(read))) => read,
         Ok(Ok(Err(outcome))) => return outcome,
-        Ok(Err(error)) => return Outcome::Unread(error),
-        Err(error) => return Outcome::Unread(Error::internal(error)),
+        Ok(Err(error)) => return Outcome::ArchiveFailed(error),
+        Err(error) => return Outcome::ArchiveFailed(Error::internal(error)),
     };
     let reply = match prepared {
         Ok(prepared) => {
             let response = tokio::select! {
-                response = send(outbox, &open, ticket, prepared) => response,
+                response = send(outbox, &context, ticket, prepared) => response,
                 () = ticket.abandoned.cancelled() => {
                     let reason = "no response yet; given up early because other deliveries were waiting";
-                    Err(Reply::Silence(reason.into()))
+                    Err(Reply::NoResponse(reason.into()))
                 }
             };
             match response {
@@ -150,53 +150,56 @@ pub(super) async fn attempt(outbox: &Arc<Inner>, ticket: &Ticket) -> Outcome {
                 Err(reply) => reply,
             }
         }
-        Err(unsent) => Reply::Nothing(unsent),
+        Err(unsent) => Reply::NotSent(unsent),
     };
-    Outcome::Tried { open, before, reply }
+    Outcome::Tried { context, before, reply }
 }
 
 /// Reads an object with its pictures and has the router plugin encode it; or why there is no
 /// request.
-fn prepare(outbox: &Inner, open: &JobContext, id: &ObjectId) -> ocellus_core::Result<Result<Prepared, Unsent>> {
-    let unfit = |reason: &str| Ok(Err(Unsent::Unfit(reason.to_owned())));
-    let Some(object) = outbox.archive.object(id)? else { return unfit("the object is gone") };
-    let Some(log) = open.job.detections()? else { return unfit("the job has no log") };
-    let (frame, settings) = (log.header().frame_size, &open.spec.stream_settings);
-    let Some(detector) = settings.detector(&id.object_type) else { return unfit("its detector is off") };
+fn prepare(outbox: &Inner, context: &JobContext, id: &ObjectId) -> ocellus_core::Result<Result<Prepared, Unsent>> {
+    let permanent = |reason: &str| Ok(Err(Unsent::Permanent(reason.to_owned())));
+    let Some(object) = outbox.archive.object(id)? else { return permanent("the object is gone") };
+    let Some(log) = context.job.detections()? else { return permanent("the job has no log") };
+    let (frame, settings) = (log.header().frame_size, &context.spec.stream_settings);
+    let Some(detector) = settings.detector(&id.object_type) else { return permanent("its detector is off") };
     let (mut infos, mut files) = (Vec::new(), Vec::new());
-    for (part, kept) in pictures::posted(&object, detector) {
-        for picture in kept {
+    for (part, candidates) in pictures::post_parts(&object, detector) {
+        for picture in candidates {
             if let Some(file) = outbox.archive.picture(id, *picture) {
-                let (region, size) = pictures::shows(*picture, &object, settings, detector, frame);
+                let (region, size) = pictures::region_and_size(*picture, &object, settings, detector, frame);
                 infos.push(PictureInfo { picture: part, content_type: file.content_type.into(), size, region });
                 files.push(std::fs::read(file.path).map_err(Error::internal)?);
                 break;
             }
         }
     }
-    let (camera, camera_group) = (open.spec.camera, Some(open.spec.camera_group));
-    let post = Post { object: &object, url: &open.url, camera, camera_group, pictures: &infos };
-    let Request { method, url, headers, body } = match outbox.routers.with(&open.spec, |router| router.encode(&post)) {
+    let (camera, camera_group) = (context.spec.camera, Some(context.spec.camera_group));
+    let post = Post { object: &object, url: &context.url, camera, camera_group, pictures: &infos };
+    let Request { method, url, headers, body } = match outbox.routers.with(&context.spec, |router| router.encode(&post))
+    {
         Ok(request) => request,
         Err(error) => return Ok(Err(unsent(&error))),
     };
-    let made = match body {
+    let encoded = match body {
         Body::Bytes(bytes) => Ok((None, bytes)),
         Body::Multipart(parts) => {
             let pictures: Vec<_> = infos.into_iter().zip(files).collect();
             multipart(id, &parts, &pictures).map(|(content_type, body)| (Some(content_type), body))
         }
     };
-    Ok(made.map(|(content_type, body)| Prepared { method, url, headers, content_type, body }).map_err(Unsent::Unfit))
+    Ok(encoded
+        .map(|(content_type, body)| Prepared { method, url, headers, content_type, body })
+        .map_err(Unsent::Permanent))
 }
 
 async fn send(
     outbox: &Arc<Inner>,
-    open: &JobContext,
+    context: &JobContext,
     ticket: &Ticket,
     prepared: Prepared,
 ) -> Result<reqwest::Response, Reply> {
-    let unfit = |reason: String| Err(Reply::Nothing(Unsent::Unfit(reason)));
+    let permanent = |reason: String| Err(Reply::NotSent(Unsent::Permanent(reason)));
     let Prepared { method, url, headers, content_type, body } = prepared;
     outbox.schedule.lock().set_body(ticket.attempt, body.len() as u64);
     let signature =
@@ -205,13 +208,13 @@ async fn send(
     // The client checks the addresses that it resolves, without their ports; it does not check
     // addresses in the URL.
     if let Err(refused) = ocellus_media::check_target(&outbox.network, &url).await {
-        return unfit(refused.to_string());
+        return permanent(refused.to_string());
     }
     let method = match reqwest::Method::from_bytes(method.as_bytes()) {
         Ok(method) => method,
-        Err(error) => return unfit(error.to_string()),
+        Err(error) => return permanent(error.to_string()),
     };
-    let settings = &open.spec.stream_settings;
+    let settings = &context.spec.stream_settings;
     let timeout = if settings.router_timeout_ms == 0 {
         DEFAULT_TIMEOUT
     } else {
@@ -234,12 +237,13 @@ async fn send(
     for (name, value) in signature.into_iter().flatten() {
         builder = builder.header(name, value);
     }
-    // A body of bytes would be kept until the response, for redirects that are not followed here.
+    // reqwest would keep a body of `Bytes` until the response, for redirects, which are not
+    // followed here.
     match builder.body(reqwest::Body::wrap(Full::new(body))).send().await {
         Ok(response) => Ok(response),
-        Err(error) if error.is_builder() => unfit(with_causes(&error.without_url())),
-        Err(error) if error.is_timeout() => Err(Reply::Silence("no response in time".into())),
-        Err(error) => Err(Reply::Silence(with_causes(&error.without_url()))),
+        Err(error) if error.is_builder() => permanent(with_causes(&error.without_url())),
+        Err(error) if error.is_timeout() => Err(Reply::NoResponse("no response in time".into())),
+        Err(error) => Err(Reply::NoResponse(with_causes(&error.without_url()))),
     }
 }
 
@@ -262,38 +266,33 @@ async fn read_reply(mut response: reqwest::Response, abandoned: &CancellationTok
 }
 
 /// Has the router plugin judge a response. Runs its code, which blocks the thread.
-pub(super) fn understand(outbox: &Inner, open: &JobContext, reply: Reply) -> Answer {
+pub(super) fn interpret(outbox: &Inner, context: &JobContext, reply: Reply) -> JudgedReply {
     let (status, headers, body, wait) = match reply {
-        Reply::Nothing(unsent) => return Answer::Nothing(unsent),
-        Reply::Silence(reason) => return Answer::Silence(reason),
+        Reply::NotSent(unsent) => return JudgedReply::NotSent(unsent),
+        Reply::NoResponse(reason) => return JudgedReply::NoResponse(reason),
         Reply::Response { status, headers, body, wait } => (status, headers, body, wait),
     };
-    match outbox.routers.with(&open.spec, |router| router.judge(status, &headers, &body)) {
-        Ok(verdict) => Answer::Response { status, verdict, wait },
-        Err(error) => Answer::Nothing(unsent(&error)),
+    match outbox.routers.with(&context.spec, |router| router.judge(status, &headers, &body)) {
+        Ok(verdict) => JudgedReply::Response { status, verdict, wait },
+        Err(error) => JudgedReply::NotSent(unsent(&error)),
     }
 }
 
 /// An error that the plugin reports is permanent; a crash or a deadline may be temporary.
 fn unsent(error: &PluginError) -> Unsent {
     match error.fault() {
-        Some(Fault::Reported(_) | Fault::Contract(_)) => Unsent::Unfit(error.to_string()),
-        _ => Unsent::NoRouter(error.to_string()),
+        Some(Fault::Reported(_) | Fault::Contract(_)) => Unsent::Permanent(error.to_string()),
+        _ => Unsent::RouterUnavailable(error.to_string()),
     }
 }
 
-/// `Retry-After` in seconds or as a date, RFC 9110 section 10.2.3.
-fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
-    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    if let Ok(seconds) = text.parse() {
-        return Some(Duration::from_secs(seconds));
-    }
-    let then = Timestamp::try_from(httpdate::parse_http_date(text).ok()?).ok()?;
-    Some(until(now, then))
-}
-
-/// State of a delivery after an answer, and what the answer shows of the destination.
-pub(super) fn judge(before: Delivery, answer: Answer, now: Timestamp, give_up_after: Duration) -> (Delivery, Contact) {
+/// State of a delivery after an attempt, and what the attempt shows about the destination's health.
+pub(super) fn next_state(
+    before: Delivery,
+    reply: JudgedReply,
+    now: Timestamp,
+    give_up_after: Duration,
+) -> (Delivery, HealthSignal) {
     let attempts = before.attempts + 1;
     let since = before.since.unwrap_or(now);
     let ended = |state, last_status, reason| Delivery {
@@ -305,39 +304,42 @@ pub(super) fn judge(before: Delivery, answer: Answer, now: Timestamp, give_up_af
         next_try: None,
         since: Some(since),
     };
-    let again = |last_status, reason: String, at: Timestamp| {
+    let retry = |last_status, reason: String, at: Timestamp| {
         if until(since, now) < give_up_after {
             Delivery { next_try: Some(at), ..ended(DeliveryState::Retrying, last_status, Some(reason)) }
         } else {
             ended(DeliveryState::Failed, last_status, Some(format!("{reason}; given up after {attempts} attempts")))
         }
     };
-    match answer {
-        Answer::Nothing(Unsent::Unfit(reason)) => (ended(DeliveryState::Failed, None, Some(reason)), Contact::None),
-        Answer::Nothing(Unsent::NoRouter(reason)) => {
-            (again(None, reason, backoff(now, attempts, LONGEST_SILENCE)), Contact::None)
+    match reply {
+        JudgedReply::NotSent(Unsent::Permanent(reason)) => {
+            (ended(DeliveryState::Failed, None, Some(reason)), HealthSignal::NotSent)
         }
-        Answer::Silence(reason) => (again(None, reason, backoff(now, attempts, LONGEST_SILENCE)), Contact::Unanswered),
-        Answer::Response { status, verdict: Verdict::Accepted, .. } => {
-            (ended(DeliveryState::Posted, Some(status), None), Contact::Answered)
+        JudgedReply::NotSent(Unsent::RouterUnavailable(reason)) => {
+            (retry(None, reason, backoff(now, attempts, MAX_OUTAGE_WAIT)), HealthSignal::NotSent)
         }
-        Answer::Response { status, verdict: Verdict::Refused { reason }, .. } => {
-            (ended(DeliveryState::Failed, Some(status), Some(reason)), Contact::Answered)
+        JudgedReply::NoResponse(reason) => {
+            (retry(None, reason, backoff(now, attempts, MAX_OUTAGE_WAIT)), HealthSignal::NoResponse)
         }
-        Answer::Response { status, verdict: Verdict::Retry { after_ms }, wait } => {
-            let asked = after_ms.map(Duration::from_millis).or(wait).map(|w| w.min(LONGEST_WAIT));
-            // Ignored if shorter: a retry at once, by a mistake or a wrong clock, would repeat
-            // forever.
+        JudgedReply::Response { status, verdict: Verdict::Accepted, .. } => {
+            (ended(DeliveryState::Posted, Some(status), None), HealthSignal::Responded)
+        }
+        JudgedReply::Response { status, verdict: Verdict::Refused { reason }, .. } => {
+            (ended(DeliveryState::Failed, Some(status), Some(reason)), HealthSignal::Responded)
+        }
+        JudgedReply::Response { status, verdict: Verdict::Retry { after_ms }, wait } => {
+            let asked = after_ms.map(Duration::from_millis).or(wait).map(|w| w.min(MAX_WAIT));
+            // Ignored if shorter: a mistake or a wrong clock would cause retries without a pause.
             let asked = asked.filter(|w| *w >= FIRST_WAIT);
             let asked = asked.and_then(|w| now.checked_add(w).ok());
-            let contact = asked.filter(|_| BUSY.contains(&status)).map_or(Contact::Answered, Contact::Busy);
-            let at = asked.unwrap_or_else(|| backoff(now, attempts, LONGEST_WAIT));
-            (again(Some(status), format!("status {status}"), at), contact)
+            let signal = asked.filter(|_| BUSY.contains(&status)).map_or(HealthSignal::Responded, HealthSignal::Busy);
+            let at = asked.unwrap_or_else(|| backoff(now, attempts, MAX_WAIT));
+            (retry(Some(status), format!("status {status}"), at), signal)
         }
     }
 }
 
-/// An error with its causes: reqwest's own message omits the interesting one.
+/// An error with its causes: reqwest's own message omits the root cause.
 fn with_causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
@@ -362,76 +364,77 @@ mod tests {
         Delivery::pending("7-1-face-3-0".parse().unwrap())
     }
 
-    fn response(status: u16, verdict: Verdict, wait: Option<u64>) -> Answer {
-        Answer::Response { status, verdict, wait: wait.map(Duration::from_secs) }
+    fn response(status: u16, verdict: Verdict, wait: Option<u64>) -> JudgedReply {
+        JudgedReply::Response { status, verdict, wait: wait.map(Duration::from_secs) }
     }
 
     #[test]
-    fn waits_grow_up_to_their_cap() {
+    fn waits_double_up_to_their_maximum() {
         let mut delivery = fresh();
         let mut longest = Duration::ZERO;
         for n in 1..=12 {
-            let (next, contact) = judge(delivery, response(500, Verdict::Retry { after_ms: None }, None), at(0), DAY);
+            let (next, signal) =
+                next_state(delivery, response(500, Verdict::Retry { after_ms: None }, None), at(0), DAY);
             let wait = until(at(0), next.next_try.unwrap());
-            let full = Duration::from_millis(500 << (n - 1)).min(LONGEST_WAIT);
+            let full = Duration::from_millis(500 << (n - 1)).min(MAX_WAIT);
             assert!(full / 2 <= wait && wait <= full, "{n}: {wait:?}");
-            assert_eq!((next.state, next.attempts, contact), (DeliveryState::Retrying, n, Contact::Answered));
+            assert_eq!((next.state, next.attempts, signal), (DeliveryState::Retrying, n, HealthSignal::Responded));
             longest = longest.max(wait);
             delivery = next;
         }
         assert!(longest > Duration::from_secs(500));
-        let (silent, contact) = judge(delivery, Answer::Silence("x".into()), at(0), DAY);
+        let (silent, signal) = next_state(delivery, JudgedReply::NoResponse("x".into()), at(0), DAY);
         assert!(silent.next_try.unwrap() <= at(60));
-        assert_eq!((silent.last_status, contact), (None, Contact::Unanswered));
+        assert_eq!((silent.last_status, signal), (None, HealthSignal::NoResponse));
     }
 
     #[test]
     fn retry_after_is_honoured_up_to_an_hour() {
-        let (asked, contact) = judge(fresh(), response(429, Verdict::Retry { after_ms: None }, Some(90)), at(0), DAY);
-        assert_eq!((asked.next_try, contact), (Some(at(90)), Contact::Busy(at(90))));
-        let (at_once, contact) = judge(fresh(), response(429, Verdict::Retry { after_ms: None }, Some(0)), at(0), DAY);
+        let (asked, signal) =
+            next_state(fresh(), response(429, Verdict::Retry { after_ms: None }, Some(90)), at(0), DAY);
+        assert_eq!((asked.next_try, signal), (Some(at(90)), HealthSignal::Busy(at(90))));
+        let (at_once, signal) =
+            next_state(fresh(), response(429, Verdict::Retry { after_ms: None }, Some(0)), at(0), DAY);
         assert!(at_once.next_try > Some(at(0)), "{at_once:?}");
-        assert_eq!(contact, Contact::Answered);
-        let (capped, contact) =
-            judge(fresh(), response(500, Verdict::Retry { after_ms: Some(1 << 40) }, None), at(0), DAY);
-        assert_eq!((capped.next_try, contact), (Some(at(3600)), Contact::Answered));
-        let header = |text: &str| HeaderMap::from_iter([(RETRY_AFTER, text.parse().unwrap())]);
-        assert_eq!(retry_after(&header("7"), at(0)), Some(Duration::from_secs(7)));
-        assert_eq!(retry_after(&header("Thu, 01 Jan 1970 00:02:00 GMT"), at(30)), Some(Duration::from_secs(90)));
-        assert_eq!(retry_after(&header("Thu, 01 Jan 1970 00:02:00 GMT"), at(300)), Some(Duration::ZERO));
-        assert_eq!(retry_after(&header("soon"), at(0)), None);
+        assert_eq!(signal, HealthSignal::Responded);
+        let (capped, signal) =
+            next_state(fresh(), response(500, Verdict::Retry { after_ms: Some(1 << 40) }, None), at(0), DAY);
+        assert_eq!((capped.next_try, signal), (Some(at(3600)), HealthSignal::Responded));
     }
 
     #[test]
-    fn a_delivery_is_given_up_after_its_time_and_not_before() {
-        let (first, _) = judge(fresh(), Answer::Silence("refused".into()), at(100), DAY);
+    fn a_delivery_is_given_up_after_the_configured_time() {
+        let (first, _) = next_state(fresh(), JudgedReply::NoResponse("refused".into()), at(100), DAY);
         assert_eq!((first.state, first.since), (DeliveryState::Retrying, Some(at(100))));
-        let (still, _) = judge(first.clone(), Answer::Silence("refused".into()), at(86_499), DAY);
+        let (still, _) = next_state(first.clone(), JudgedReply::NoResponse("refused".into()), at(86_499), DAY);
         assert_eq!(still.state, DeliveryState::Retrying);
-        let (last, _) = judge(first, Answer::Silence("refused".into()), at(86_500), DAY);
+        let (last, _) = next_state(first, JudgedReply::NoResponse("refused".into()), at(86_500), DAY);
         assert_eq!((last.state, last.next_try), (DeliveryState::Failed, None));
         assert!(last.reason.unwrap().contains("given up after 2 attempts"));
     }
 
     #[test]
-    fn a_router_plugin_that_is_not_there_may_come_back() {
-        let (missing, contact) = judge(fresh(), Answer::Nothing(Unsent::NoRouter("no router".into())), at(0), DAY);
+    fn a_delivery_without_its_router_plugin_is_retried() {
+        let (missing, signal) =
+            next_state(fresh(), JudgedReply::NotSent(Unsent::RouterUnavailable("no router".into())), at(0), DAY);
         assert_eq!(
-            (missing.state, contact, missing.next_try.is_some()),
-            (DeliveryState::Retrying, Contact::None, true)
+            (missing.state, signal, missing.next_try.is_some()),
+            (DeliveryState::Retrying, HealthSignal::NotSent, true)
         );
-        let (unfit, _) = judge(fresh(), Answer::Nothing(Unsent::Unfit("too large".into())), at(0), DAY);
-        assert_eq!((unfit.state, unfit.next_try), (DeliveryState::Failed, None));
+        let (permanent, _) =
+            next_state(fresh(), JudgedReply::NotSent(Unsent::Permanent("too large".into())), at(0), DAY);
+        assert_eq!((permanent.state, permanent.next_try), (DeliveryState::Failed, None));
     }
 
     #[test]
     fn what_is_refused_or_accepted_is_not_tried_again() {
-        let (refused, _) = judge(fresh(), response(415, Verdict::Refused { reason: "no".into() }, None), at(0), DAY);
+        let (refused, _) =
+            next_state(fresh(), response(415, Verdict::Refused { reason: "no".into() }, None), at(0), DAY);
         assert_eq!(
             (refused.state, refused.last_status, refused.reason.as_deref()),
             (DeliveryState::Failed, Some(415), Some("no"))
         );
-        let (accepted, _) = judge(fresh(), response(202, Verdict::Accepted, None), at(0), DAY);
+        let (accepted, _) = next_state(fresh(), response(202, Verdict::Accepted, None), at(0), DAY);
         assert_eq!((accepted.state, accepted.reason, accepted.next_try), (DeliveryState::Posted, None, None));
     }
 }

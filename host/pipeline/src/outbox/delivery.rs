@@ -1,4 +1,4 @@
-//! Dispatcher of attempts: begins those that are due, and writes their results.
+//! Dispatcher of attempts: begins those that are due, and records their results.
 
 use std::sync::{Arc, atomic::Ordering};
 
@@ -9,31 +9,37 @@ use tracing::{debug, error, info, warn};
 
 use super::{
     attempt::{self, Outcome, attempt},
-    schedule::{Change, Contact, Ticket},
+    schedule::{Change, HealthSignal, Ticket},
     state::Inner,
-    wait::{LONGEST_SILENCE, backoff, until},
+    wait::{MAX_OUTAGE_WAIT, backoff, until},
 };
 
-/// An attempt in flight. Dropped, it settles its ticket, even if the task panicked.
+/// An attempt in flight. Settles its ticket when it is dropped, also by a panic of its task.
 struct InFlight {
     outbox: Arc<Inner>,
     ticket: Ticket,
-    result: Concluded,
+    result: AttemptResult,
 }
 
 /// Result of an attempt.
-struct Concluded {
-    /// When to try again; `None` at the end.
-    again: Option<Timestamp>,
-    contact: Contact,
+struct AttemptResult {
+    /// `None` where the delivery has ended.
+    next_try: Option<Timestamp>,
+    signal: HealthSignal,
     reason: Option<String>,
+}
+
+/// When to try again after the server itself failed (its archive, or a panic): in 8 to 16 s.
+fn after_local_failure(now: Timestamp) -> Timestamp {
+    const AS_AFTER_ATTEMPTS: u32 = 6;
+    backoff(now, AS_AFTER_ATTEMPTS, MAX_OUTAGE_WAIT)
 }
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        let Concluded { again, contact, reason } = &self.result;
+        let AttemptResult { next_try, signal, reason } = &self.result;
         let (outbox, router) = (&self.outbox, &self.ticket.destination);
-        let change = outbox.schedule.lock().settle(&self.ticket, *again, *contact, outbox.clock.now());
+        let change = outbox.schedule.lock().settle(&self.ticket, *next_try, *signal, outbox.clock.now());
         outbox.settled.notify_all();
         outbox.changed.notify_one();
         match change {
@@ -44,12 +50,12 @@ impl Drop for InFlight {
                     "router {router} does not answer ({reason}); {waiting} objects wait for it and are tried again"
                 );
             }
-            Some(Change::Back { away, waiting }) => {
-                let away_ms = away.as_millis() as u64;
+            Some(Change::Recovered { downtime, waiting }) => {
+                let away_ms = downtime.as_millis() as u64;
                 info!(
                     %router, waiting, away_ms,
                     "router {router} answers again, after {} s; {waiting} objects wait for it",
-                    away.as_secs()
+                    downtime.as_secs()
                 );
             }
             None => {}
@@ -66,7 +72,7 @@ impl Inner {
             for ticket in tickets {
                 self.tasks.spawn(Arc::clone(&self).deliver(ticket));
             }
-            let wait = next.map_or(LONGEST_SILENCE, |n| until(now, n).min(LONGEST_SILENCE));
+            let wait = next.map_or(MAX_OUTAGE_WAIT, |n| until(now, n).min(MAX_OUTAGE_WAIT));
             tokio::select! {
                 () = self.closing.cancelled() => return,
                 () = self.changed.notified() => {}
@@ -78,22 +84,22 @@ impl Inner {
     /// Makes one attempt, and settles it.
     async fn deliver(self: Arc<Self>, ticket: Ticket) {
         let now = self.clock.now();
-        let unfinished =
-            Concluded { again: Some(backoff(now, 6, LONGEST_SILENCE)), contact: Contact::None, reason: None };
-        let mut in_flight = InFlight { outbox: Arc::clone(&self), ticket, result: unfinished };
+        let on_panic =
+            AttemptResult { next_try: Some(after_local_failure(now)), signal: HealthSignal::NotSent, reason: None };
+        let mut in_flight = InFlight { outbox: Arc::clone(&self), ticket, result: on_panic };
         let ticket = &in_flight.ticket;
         let outcome = tokio::select! {
             outcome = attempt(&self, ticket) => outcome,
             () = ticket.cancelled.cancelled() => Outcome::Interrupted,
-            () = self.halted.cancelled() => Outcome::Interrupted,
+            () = self.aborting.cancelled() => Outcome::Interrupted,
         };
         if matches!(outcome, Outcome::Interrupted) {
-            in_flight.result.again = Some(now);
+            in_flight.result.next_try = Some(now);
             return;
         }
         let id = ticket.id.clone();
-        // The plugin and the disk block.
-        match tokio::task::spawn_blocking(move || self.conclude(&id, outcome)).await {
+        // The plugin's code and the disk block the thread.
+        match tokio::task::spawn_blocking(move || self.record_result(&id, outcome)).await {
             Ok(result) => in_flight.result = result,
             Err(error) => {
                 error!(
@@ -105,31 +111,31 @@ impl Inner {
         }
     }
 
-    /// Writes the result of an attempt.
-    fn conclude(&self, id: &ObjectId, outcome: Outcome) -> Concluded {
+    /// Records the result of an attempt in the archive.
+    fn record_result(&self, id: &ObjectId, outcome: Outcome) -> AttemptResult {
         let now = self.clock.now();
-        let over = Concluded { again: None, contact: Contact::None, reason: None };
-        let (open, delivery, contact) = match outcome {
-            Outcome::Gone | Outcome::Interrupted => return over,
-            Outcome::Recorded(again) => return Concluded { again, ..over },
-            // Nor will it be later, before an operator repairs it.
-            Outcome::Unread(error) if error.kind() == ErrorKind::Conflict => {
+        let ended = AttemptResult { next_try: None, signal: HealthSignal::NotSent, reason: None };
+        let (context, delivery, signal) = match outcome {
+            Outcome::Gone | Outcome::Interrupted => return ended,
+            Outcome::Recorded(next_try) => return AttemptResult { next_try, ..ended },
+            // The archive is damaged: trying again helps only once an operator has repaired it.
+            Outcome::ArchiveFailed(error) if error.kind() == ErrorKind::Conflict => {
                 error!(object = %id, %error, "object {id} is not delivered: {error}");
-                return over;
+                return ended;
             }
-            Outcome::Unread(error) => {
+            Outcome::ArchiveFailed(error) => {
                 warn!(object = %id, %error, "object {id} cannot be delivered yet: {error}");
-                return Concluded { again: Some(backoff(now, 6, LONGEST_SILENCE)), ..over };
+                return AttemptResult { next_try: Some(after_local_failure(now)), ..ended };
             }
-            Outcome::Tried { open, before, reply } => {
-                let answer = attempt::understand(self, &open, reply);
-                let (delivery, contact) = attempt::judge(before, answer, now, self.config.give_up_after);
-                (open, delivery, contact)
+            Outcome::Tried { context, before, reply } => {
+                let reply = attempt::interpret(self, &context, reply);
+                let (delivery, signal) = attempt::next_state(before, reply, now, self.config.give_up_after);
+                (context, delivery, signal)
             }
         };
         let reason = delivery.reason.as_deref().unwrap_or_default();
         match delivery.state {
-            DeliveryState::Failed if !open.warned.swap(true, Ordering::Relaxed) => {
+            DeliveryState::Failed if !context.warned.swap(true, Ordering::Relaxed) => {
                 warn!(
                     object = %id, attempts = delivery.attempts, reason,
                     "object {id} could not be delivered: {reason}; others of its video that fail are not logged"
@@ -143,12 +149,12 @@ impl Inner {
                 )
             }
         }
-        if let Err(error) = open.job.record_delivery(&delivery) {
+        if let Err(error) = context.job.record_delivery(&delivery) {
             error!(object = %id, %error, "how the delivery of object {id} stands cannot be written down yet: {error}");
             let reason = delivery.reason.clone();
             self.unwritten.lock().insert(id.clone(), delivery);
-            return Concluded { again: Some(backoff(now, 6, LONGEST_SILENCE)), contact, reason };
+            return AttemptResult { next_try: Some(after_local_failure(now)), signal, reason };
         }
-        Concluded { again: delivery.next_try, contact, reason: delivery.reason }
+        AttemptResult { next_try: delivery.next_try, signal, reason: delivery.reason }
     }
 }

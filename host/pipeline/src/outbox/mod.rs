@@ -4,14 +4,14 @@
 //! for all of it, so that requests that wait for deliveries cannot block them. Guarantees:
 //!
 //! * A delivery is durable before its first attempt: it is its object, in the archive. What is
-//!   undelivered when the server ends, even by a crash, is delivered by the next one.
+//!   undelivered when the server ends, even by a crash, is delivered after its next start.
 //! * An object is always sent under the same `Idempotency-Key`, its id, and not again once its
 //!   acceptance was written. A crash between the two makes it be sent twice, under the same key.
 //! * Objects of a track go out in order; see [`schedule`].
-//! * Jobs never wait for a router. A router that does not answer delays none that does; see
+//! * Jobs never wait for a router. A router that does not respond delays none that does; see
 //!   [`schedule`].
-//! * A router that goes down is one warning, with the number of objects that wait; its return is
-//!   one line.
+//! * The log has one warning when a router goes down, with the number of objects that wait, and one
+//!   line when it responds again.
 //!
 //! Ends with [`Outbox::shutdown`].
 
@@ -46,23 +46,23 @@ use self::{
     state::{Clients, Inner},
 };
 
-/// Time for the attempts in flight when the server stops.
+/// Time for attempts in flight to finish when the server stops.
 const GRACE: Duration = Duration::from_secs(2);
 /// Threads that carry connections; disk and plugins have others.
 const THREADS: usize = 2;
-/// Failed deliveries that are read at once.
+/// Failed deliveries read at a time.
 const PAGE: usize = 1000;
 
 /// Outbox of the server. Ends with [`Outbox::shutdown`]; dropped, it abandons the attempts in
 /// flight.
 pub(crate) struct Outbox {
     inner: Arc<Inner>,
-    /// `None` after the end.
+    /// `None` after the shutdown.
     runtime: Mutex<Option<Runtime>>,
 }
 
 impl Outbox {
-    /// Begins to deliver, first what an earlier server left undelivered.
+    /// Begins to deliver, first what an earlier run of the server left undelivered.
     pub(crate) fn start(
         archive: Archive,
         plugins: Plugins,
@@ -87,27 +87,27 @@ impl Outbox {
             routers: Routers::new(plugins),
             jobs: Mutex::default(),
             unwritten: Mutex::default(),
-            reviving: Mutex::default(),
+            reopening: Mutex::default(),
             schedule: Mutex::default(),
             changed: Notify::new(),
             settled: Condvar::new(),
             closing: CancellationToken::new(),
-            halted: CancellationToken::new(),
+            aborting: CancellationToken::new(),
             tasks: TaskTracker::new(),
         });
-        let taking_up = Arc::clone(&inner);
-        let taken_up = inner.tasks.spawn_blocking_on(move || taking_up.take_up(None), runtime.handle());
+        let resuming = Arc::clone(&inner);
+        let resumed = inner.tasks.spawn_blocking_on(move || resuming.resume(None), runtime.handle());
         let dispatching = Arc::clone(&inner);
         let begin = async move {
             // Objects that jobs add meanwhile come after these.
-            let _ = taken_up.await;
+            let _ = resumed.await;
             dispatching.dispatch().await;
         };
         inner.tasks.spawn_on(begin, runtime.handle());
         Ok(Self { inner, runtime: Mutex::new(Some(runtime)) })
     }
 
-    /// Schedules a new object. `number`: its place among the job's objects.
+    /// Schedules a new object. `number`: its index among the job's objects.
     pub(crate) fn add(&self, object: &ObjectId, number: u32) {
         let inner = &self.inner;
         match inner.job(object.job) {
@@ -126,7 +126,7 @@ impl Outbox {
         self.inner.unwritten.lock().retain(|object, _| object.job.video != video);
     }
 
-    /// Waits until the cancelled attempts of a video have ended. To be called without locks.
+    /// Blocks until the cancelled attempts of a video have ended. The caller must hold no lock.
     pub(crate) fn wait_withdrawn(&self, video: VideoId) {
         let mut schedule = self.inner.schedule.lock();
         while schedule.is_ending(video) {
@@ -134,9 +134,10 @@ impl Outbox {
         }
     }
 
-    /// Schedules the undelivered objects of a video again, after a withdrawal whose purpose failed.
-    pub(crate) fn take_up(&self, video: VideoId) {
-        self.inner.take_up(Some(video));
+    /// Schedules the undelivered objects of a video again, after the change that they were
+    /// withdrawn for failed.
+    pub(crate) fn resume(&self, video: VideoId) {
+        self.inner.resume(Some(video));
     }
 
     /// Deliveries of a video's job, with the times at which the schedule tries them next.
@@ -153,26 +154,26 @@ impl Outbox {
         if delivery.state == DeliveryState::Posted {
             return Err(Error::new(ErrorKind::Conflict, format!("Object {object} was delivered already.")));
         }
-        inner.readdress(object.job)?;
-        inner.scheduled(inner.revive(delivery)?)
+        inner.reroute(object.job)?;
+        inner.scheduled(inner.reopen(delivery)?)
     }
 
     /// Schedules all failed deliveries of a video for now; returns their number.
     pub(crate) fn retry_failed(&self, video: VideoId) -> Result<u64> {
         let inner = &self.inner;
         let number = inner.archive.video(video)?.ok_or_else(|| Error::not_found("VideoArchive"))?.job;
-        inner.readdress(JobId { video, number })?;
+        inner.reroute(JobId { video, number })?;
         let mut query = DeliveryQuery { states: vec![DeliveryState::Failed], limit: PAGE, cursor: None };
-        let mut revived = 0;
+        let mut reopened = 0;
         loop {
             let page = inner.archive.deliveries(video, &query)?;
             for delivery in page.items {
-                inner.revive(delivery)?;
-                revived += 1;
+                inner.reopen(delivery)?;
+                reopened += 1;
             }
             query.cursor = page.next;
             if query.cursor.is_none() {
-                return Ok(revived);
+                return Ok(reopened);
             }
         }
     }
@@ -190,7 +191,7 @@ impl Outbox {
         let Some(runtime) = self.runtime.lock().take() else { return };
         runtime.block_on(async {
             if tokio::time::timeout(GRACE, inner.tasks.wait()).await.is_err() {
-                inner.halted.cancel();
+                inner.aborting.cancel();
                 inner.tasks.wait().await;
             }
         });
@@ -201,7 +202,7 @@ impl Outbox {
 impl Drop for Outbox {
     fn drop(&mut self) {
         self.inner.closing.cancel();
-        // A task may drop it, which must not block.
+        // A task of an async runtime may drop it, where blocking is not allowed.
         if let Some(runtime) = self.runtime.lock().take() {
             runtime.shutdown_background();
         }

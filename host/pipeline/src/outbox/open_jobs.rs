@@ -1,4 +1,4 @@
-//! Cache of open jobs, with the destinations of their objects.
+//! LRU cache of open jobs, with the destinations of their objects.
 
 use std::{
     collections::VecDeque,
@@ -11,7 +11,7 @@ use ocellus_store::Job;
 use super::schedule::Destination;
 use crate::job_spec::JobSpec;
 
-/// The most jobs that are kept open.
+/// The most jobs in the cache; each keeps its files open.
 const OPEN_JOBS: usize = 16;
 
 /// A job whose objects are delivered.
@@ -20,22 +20,22 @@ pub(super) struct JobContext {
     pub(super) spec: JobSpec,
     pub(super) url: String,
     pub(super) destination: Destination,
-    /// The failure of one of its deliveries was logged; the API lists the others.
+    /// Whether a failed delivery of the job was logged. Only the first is; the API lists all.
     pub(super) warned: AtomicBool,
 }
 
-/// Jobs that are kept open, the last used first.
+/// Open jobs, the most recently used first.
 #[derive(Default)]
 pub(super) struct OpenJobs {
     open: VecDeque<Arc<JobContext>>,
-    /// Counts the changes of routers.
-    pub(super) readdressed: u64,
+    /// Number of calls of `reroute`.
+    pub(super) reroutes: u64,
 }
 
 impl OpenJobs {
     pub(super) fn get(&mut self, id: JobId) -> Option<Arc<JobContext>> {
-        let place = self.open.iter().position(|open| open.job.id() == id)?;
-        let open = self.open.remove(place)?;
+        let index = self.open.iter().position(|open| open.job.id() == id)?;
+        let open = self.open.remove(index)?;
         self.open.push_front(Arc::clone(&open));
         Some(open)
     }
@@ -47,21 +47,22 @@ impl OpenJobs {
         }
     }
 
-    pub(super) fn readdress(&mut self, id: JobId) {
+    /// Drops a job whose router was changed; the next use reads it again.
+    pub(super) fn reroute(&mut self, id: JobId) {
         self.open.retain(|open| open.job.id() != id);
-        self.readdressed += 1;
+        self.reroutes += 1;
     }
 
-    /// Closes the jobs of a video.
+    /// Drops the jobs of a video.
     pub(super) fn withdraw(&mut self, video: VideoId) {
         self.open.retain(|open| open.job.id().video != video);
     }
 }
 
-/// Scheme, host and port of the router, and whether its certificate is verified: a router may be
-/// reachable without verification only.
+/// Destination of a job: scheme, host and port of its router. Jobs that do not verify the router's
+/// certificate have another one: they may reach a router that the others cannot.
 pub(super) fn destination(spec: &JobSpec) -> Option<Destination> {
     let origin = reqwest::Url::parse(spec.router_url.as_ref()?).ok()?.origin().ascii_serialization();
-    let trusted = if spec.stream_settings.router_verify_ssl { "" } else { " (certificate not verified)" };
-    Some(format!("{origin}{trusted}").into())
+    let suffix = if spec.stream_settings.router_verify_ssl { "" } else { " (certificate not verified)" };
+    Some(format!("{origin}{suffix}").into())
 }

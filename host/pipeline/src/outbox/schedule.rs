@@ -1,16 +1,16 @@
 //! Bounded delivery scheduler: which object is tried next, to which destination, and when.
 //!
-//! Owns: the waiting objects by job and destination, the standing of each destination, and the
+//! Owns: the waiting objects by job and destination, the health of each destination, and the
 //! attempts in flight. Guarantees:
 //!
-//! * Of a track, one object is in flight at a time, in the order in which they were made; the next
-//!   one once the one before was accepted or given up.
+//! * Objects of one track are sent in order, one at a time: the next one once the one before was
+//!   accepted or given up.
 //! * Destinations take turns, the one with the oldest last attempt first. One that is not known to
-//!   answer is tried with one object at a time, in slots apart from those of answering ones; see
+//!   respond is tried with one object at a time, in slots apart from those of responding ones; see
 //!   [`attempts`].
-//! * A destination that does not answer is paused, twice as long each time.
-//! * Of a withdrawn job no attempt begins any more. Those in flight are cancelled, and their ends
-//!   are tracked apart from a later job of the same video.
+//! * A destination that does not respond is paused, twice as long each time.
+//! * No attempt begins for a withdrawn job. Attempts in flight are cancelled, and counted apart
+//!   from those of a later job of the same video.
 //!
 //! Pure: no clock, no I/O. The caller passes the time, and makes the attempts that it is given.
 
@@ -30,10 +30,10 @@ use ocellus_core::{JobId, ObjectId, ObjectType, TrackId, VideoId};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use self::destination::{Contact, Destination};
+pub(crate) use self::destination::{Destination, HealthSignal};
 use self::{
     attempts::{Attempts, Slot},
-    destination::{DestinationQueue, News, Standing},
+    destination::{DestinationQueue, Health, HealthChange},
 };
 
 type TrackKey = (ObjectType, TrackId);
@@ -63,17 +63,17 @@ struct JobQueue {
 struct Waiting {
     id: ObjectId,
     due: Timestamp,
-    place: Place,
-    /// It was added once more while it was in flight, to be tried then.
-    wanted: Option<Timestamp>,
+    position: Position,
+    /// Due time of a further attempt that was asked for while it was in flight.
+    readded: Option<Timestamp>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Place {
-    /// Waits for another object of its track.
+enum Position {
+    /// Behind another object of its track.
     Behind,
     /// In the queue of its destination.
-    Listed,
+    Queued,
     InFlight,
 }
 
@@ -82,11 +82,12 @@ pub(crate) struct Ticket {
     pub id: ObjectId,
     pub number: u32,
     pub destination: Destination,
-    /// Its job was withdrawn, or goes to another destination now.
+    /// Cancelled once its job is withdrawn, or goes to another destination.
     pub cancelled: CancellationToken,
-    /// It exceeded its patience, and other destinations have no slot.
+    /// Cancelled once it took longer than [`attempts`] allows while other destinations need its
+    /// slot.
     pub abandoned: CancellationToken,
-    /// Of the attempt.
+    /// Number of the attempt.
     pub attempt: u64,
     queue: u64,
 }
@@ -95,7 +96,7 @@ pub(crate) struct Ticket {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Change {
     Down { waiting: usize },
-    Back { away: Duration, waiting: usize },
+    Recovered { downtime: Duration, waiting: usize },
 }
 
 /// Numbers of objects on their way to routers.
@@ -103,9 +104,9 @@ pub(crate) enum Change {
 pub struct Deliveries {
     /// Objects that were not delivered yet, those in flight included.
     pub waiting: usize,
-    /// Attempts under way.
+    /// Attempts in flight.
     pub in_flight: usize,
-    /// Routers that did not answer when they were last tried.
+    /// Routers that did not respond when they were last tried.
     pub unreachable_routers: usize,
 }
 
@@ -128,32 +129,32 @@ impl Schedule {
         let track = queue.tracks.entry(key.clone()).or_default();
         match track.get_mut(&number) {
             None => {
-                track.insert(number, Waiting { id, due, place: Place::Behind, wanted: None });
+                track.insert(number, Waiting { id, due, position: Position::Behind, readded: None });
             }
-            Some(waiting) if waiting.place == Place::Behind => waiting.due = waiting.due.min(due),
-            Some(waiting) if waiting.place == Place::Listed && due < waiting.due => {
+            Some(waiting) if waiting.position == Position::Behind => waiting.due = waiting.due.min(due),
+            Some(waiting) if waiting.position == Position::Queued && due < waiting.due => {
                 if let Some(destination) = self.destinations.get_mut(&queue.destination) {
                     destination.due.remove(&(waiting.due, job, number));
                     destination.due.insert((due, job, number), waiting.id.clone());
                 }
                 waiting.due = due;
             }
-            Some(waiting) if waiting.place == Place::InFlight => waiting.wanted = Some(due),
+            Some(waiting) if waiting.position == Position::InFlight => waiting.readded = Some(due),
             Some(_) => {}
         }
-        self.list_head(job, &key);
+        self.queue_head(job, &key);
     }
 
-    /// Lists the first object of a track, unless one of it is listed or in flight.
-    fn list_head(&mut self, job: JobId, key: &TrackKey) {
+    /// Queues the first object of a track, unless one of it is queued or in flight.
+    fn queue_head(&mut self, job: JobId, key: &TrackKey) {
         let Some(queue) = self.jobs.get_mut(&job) else { return };
         let Some(track) = queue.tracks.get_mut(key) else { return };
-        if track.values().any(|w| w.place != Place::Behind) {
+        if track.values().any(|w| w.position != Position::Behind) {
             return;
         }
         match track.iter_mut().next() {
             Some((number, waiting)) => {
-                waiting.place = Place::Listed;
+                waiting.position = Position::Queued;
                 let destination = self.destinations.entry(Arc::clone(&queue.destination)).or_default();
                 destination.due.insert((waiting.due, job, *number), waiting.id.clone());
             }
@@ -174,7 +175,7 @@ impl Schedule {
         let mut turns = BTreeSet::new();
         for (name, destination) in &self.destinations {
             match destination.next_start() {
-                Some(start) if start <= now => drop(turns.insert((destination.turn, Arc::clone(name)))),
+                Some(start) if start <= now => drop(turns.insert((destination.last_attempt, Arc::clone(name)))),
                 start => next = next.into_iter().chain(start).min(),
             }
         }
@@ -203,9 +204,9 @@ impl Schedule {
         let ((_, job, number), id) = destination.due.pop_first()?;
         let queue = self.jobs.get_mut(&job)?;
         let track = queue.tracks.get_mut(&(id.object_type.clone(), id.track));
-        track.and_then(|t| t.get_mut(&number))?.place = Place::InFlight;
+        track.and_then(|t| t.get_mut(&number))?.position = Position::InFlight;
         self.numbers += 1;
-        destination.turn = self.numbers;
+        destination.last_attempt = self.numbers;
         destination.in_flight += 1;
         queue.in_flight += 1;
         let abandoned = self.attempts.begin(self.numbers, Arc::clone(name), slot(destination), now);
@@ -226,22 +227,22 @@ impl Schedule {
         self.attempts.set_body(attempt, bytes);
     }
 
-    /// Settles a ticket. `again`: when its delivery is to be tried again; `None` where it has
+    /// Settles a ticket. `next_try`: when its delivery is to be tried again; `None` where it has
     /// ended.
     pub(crate) fn settle(
         &mut self,
         ticket: &Ticket,
-        again: Option<Timestamp>,
-        contact: Contact,
+        next_try: Option<Timestamp>,
+        signal: HealthSignal,
         now: Timestamp,
     ) -> Option<Change> {
         let begun = self.attempts.end(ticket.attempt).unwrap_or(now);
-        let mut news = None;
+        let mut change = None;
         if let Some(destination) = self.destinations.get_mut(&ticket.destination) {
             destination.in_flight -= 1;
-            news = destination.hear(contact, begun, now);
-            if matches!(destination.standing, Standing::Silent { .. }) {
-                self.attempts.lose_patience(&ticket.destination);
+            change = destination.record(signal, begun, now);
+            if matches!(destination.health, Health::Unresponsive { .. }) {
+                self.attempts.reduce_patience(&ticket.destination);
             }
         }
         let job = ticket.id.job;
@@ -250,15 +251,15 @@ impl Schedule {
                 queue.in_flight -= 1;
                 let key = (ticket.id.object_type.clone(), ticket.id.track);
                 if let Some(track) = queue.tracks.get_mut(&key) {
-                    let wanted = track.get_mut(&ticket.number).and_then(|waiting| waiting.wanted.take());
-                    match (again.or(wanted), track.get_mut(&ticket.number)) {
-                        (Some(due), Some(waiting)) => (waiting.due, waiting.place) = (due, Place::Behind),
+                    let readded = track.get_mut(&ticket.number).and_then(|waiting| waiting.readded.take());
+                    match (next_try.or(readded), track.get_mut(&ticket.number)) {
+                        (Some(due), Some(waiting)) => (waiting.due, waiting.position) = (due, Position::Behind),
                         _ => {
                             track.remove(&ticket.number);
                         }
                     }
                 }
-                self.list_head(job, &key);
+                self.queue_head(job, &key);
             }
             None => {
                 if let Some(count) = self.ending.get_mut(&job.video) {
@@ -271,9 +272,9 @@ impl Schedule {
         }
         self.destinations.retain(|_, d| !d.can_be_forgotten(now));
         let waiting = || self.jobs.values().filter(|q| q.destination == ticket.destination).map(JobQueue::len).sum();
-        news.map(|news| match news {
-            News::Down => Change::Down { waiting: waiting() },
-            News::Back { away } => Change::Back { away, waiting: waiting() },
+        change.map(|change| match change {
+            HealthChange::Down => Change::Down { waiting: waiting() },
+            HealthChange::Recovered { downtime } => Change::Recovered { downtime, waiting: waiting() },
         })
     }
 
@@ -285,7 +286,7 @@ impl Schedule {
             let Some(queue) = self.jobs.remove(&id) else { continue };
             queue.cancelled.cancel();
             if let Some(destination) = self.destinations.get_mut(&queue.destination) {
-                queue.listed().for_each(|(due, number)| {
+                queue.queued().for_each(|(due, number)| {
                     destination.due.remove(&(due, id, number));
                 });
             }
@@ -301,35 +302,35 @@ impl Schedule {
     }
 
     /// Sends a job's objects to another destination from now on. Attempts in flight are cancelled,
-    /// to be made anew.
+    /// to be repeated there.
     pub(crate) fn redirect(&mut self, job: JobId, destination: &Destination) {
         let Some(queue) = self.jobs.get_mut(&job) else { return };
         std::mem::take(&mut queue.cancelled).cancel();
         let before = std::mem::replace(&mut queue.destination, Arc::clone(destination));
-        for (due, number) in queue.listed() {
-            let listed = self.destinations.get_mut(&before).and_then(|d| d.due.remove(&(due, job, number)));
-            if let Some(id) = listed {
+        for (due, number) in queue.queued() {
+            let removed = self.destinations.get_mut(&before).and_then(|d| d.due.remove(&(due, job, number)));
+            if let Some(id) = removed {
                 self.destinations.entry(Arc::clone(destination)).or_default().due.insert((due, job, number), id);
             }
         }
     }
 
     /// When an object that waits is tried next; `None` for one that is in flight, or that waits for
-    /// another one. Never before `now`. `known`: the answer for an object that is not scheduled.
+    /// another one. Never before `now`. `stored`: the result for an object that is not scheduled.
     pub(crate) fn next_try(
         &self,
         id: &ObjectId,
         number: u32,
-        known: Option<Timestamp>,
+        stored: Option<Timestamp>,
         now: Timestamp,
     ) -> Option<Timestamp> {
-        let place = self.jobs.get(&id.job).and_then(|queue| {
+        let scheduled = self.jobs.get(&id.job).and_then(|queue| {
             let waiting = queue.tracks.get(&(id.object_type.clone(), id.track))?.get(&number)?;
             Some((waiting, self.destinations.get(&queue.destination)))
         });
-        let next = match place {
-            None => known,
-            Some((waiting, destination)) if waiting.place == Place::Listed => {
+        let next = match scheduled {
+            None => stored,
+            Some((waiting, destination)) if waiting.position == Position::Queued => {
                 destination.and_then(|d| d.paused_until).max(Some(waiting.due))
             }
             Some(_) => None,
@@ -340,7 +341,7 @@ impl Schedule {
     pub(crate) fn counts(&self) -> Deliveries {
         let waiting = self.jobs.values().map(JobQueue::len).sum();
         let unreachable = |d: &&DestinationQueue| {
-            matches!(d.standing, Standing::Silent { .. }) && !(d.due.is_empty() && d.in_flight == 0)
+            matches!(d.health, Health::Unresponsive { .. }) && !(d.due.is_empty() && d.in_flight == 0)
         };
         let unreachable_routers = self.destinations.values().filter(unreachable).count();
         Deliveries { waiting, in_flight: self.attempts.len(), unreachable_routers }
@@ -352,10 +353,10 @@ impl JobQueue {
         self.tracks.values().map(BTreeMap::len).sum()
     }
 
-    /// Due times and numbers of the objects in the queue of the destination.
-    fn listed(&self) -> impl Iterator<Item = (Timestamp, u32)> {
+    /// Due times and numbers of the objects that are in the queue of the destination.
+    fn queued(&self) -> impl Iterator<Item = (Timestamp, u32)> {
         let all = self.tracks.values().flatten();
-        all.filter(|(_, waiting)| waiting.place == Place::Listed).map(|(number, waiting)| (waiting.due, *number))
+        all.filter(|(_, waiting)| waiting.position == Position::Queued).map(|(number, waiting)| (waiting.due, *number))
     }
 }
 
@@ -366,5 +367,5 @@ fn all_of(video: VideoId) -> std::ops::RangeInclusive<JobId> {
 
 /// The kind of slot of an attempt to this destination.
 fn slot(destination: &DestinationQueue) -> Slot {
-    if matches!(destination.standing, Standing::Answering) { Slot::Answering } else { Slot::Probe }
+    if matches!(destination.health, Health::Responding) { Slot::Responding } else { Slot::Probe }
 }

@@ -29,10 +29,11 @@ pub(super) struct Inner {
     pub(super) clients: Clients,
     pub(super) routers: Routers,
     pub(super) jobs: Mutex<OpenJobs>,
-    /// Results of attempts that could not be written yet; the attempts are not repeated for that.
+    /// Results of attempts that could not be recorded yet. The attempts are not repeated: the next
+    /// try records the result.
     pub(super) unwritten: Mutex<HashMap<ObjectId, Delivery>>,
     /// Held while a failed delivery is scheduled again.
-    pub(super) reviving: Mutex<()>,
+    pub(super) reopening: Mutex<()>,
     pub(super) schedule: Mutex<Schedule>,
     /// A delivery was added that may be due now.
     pub(super) changed: Notify,
@@ -41,7 +42,7 @@ pub(super) struct Inner {
     /// No more attempts begin.
     pub(super) closing: CancellationToken,
     /// Attempts in flight are cancelled.
-    pub(super) halted: CancellationToken,
+    pub(super) aborting: CancellationToken,
     pub(super) tasks: TaskTracker,
 }
 
@@ -52,14 +53,14 @@ pub(super) struct Clients {
 }
 
 impl Inner {
-    /// Schedules an object of a job that goes there.
+    /// Schedules an object of a job with this destination.
     pub(super) fn add(&self, object: ObjectId, number: u32, destination: &Destination, due: Timestamp) {
         self.schedule.lock().add(object, number, destination, due);
         self.changed.notify_one();
     }
 
     /// Schedules the undelivered objects of the archive, of one video or of all.
-    pub(super) fn take_up(&self, video: Option<VideoId>) {
+    pub(super) fn resume(&self, video: Option<VideoId>) {
         let mut job: Option<(JobId, Option<Destination>)> = None;
         let undelivered = self.archive.undelivered(video).unwrap_or_else(|error| {
             error!(%error, "which deliveries are to be taken up cannot be read: {error}");
@@ -69,11 +70,12 @@ impl Inner {
             if self.closing.is_cancelled() {
                 return;
             }
-            let taken = (|| -> Result<()> {
+            let result = (|| -> Result<()> {
                 if job.as_ref().is_none_or(|(id, _)| *id != object.job) {
-                    // Set first, so that a spec that cannot be read is logged once.
+                    // Set first, so that a spec that cannot be read is logged once, not for each
+                    // object.
                     job = Some((object.job, None));
-                    // Not opened: there may be deliveries of a hundred thousand videos.
+                    // The job is not opened: there may be deliveries of a hundred thousand videos.
                     let stored = Some(self.archive.stored_job(object.job.video)?).filter(|s| s.id() == object.job);
                     let spec = stored.map(|s| s.spec()).transpose()?.flatten().map(JobSpec::parse).transpose()?;
                     job = Some((object.job, spec.and_then(|p| destination(&p))));
@@ -84,13 +86,13 @@ impl Inner {
                 }
                 Ok(())
             })();
-            if let Err(error) = taken {
+            if let Err(error) = result {
                 error!(%error, "a delivery cannot be taken up: {error}");
             }
         }
     }
 
-    /// A delivery with the time at which the schedule tries it next.
+    /// The delivery with the `next_try` of the schedule.
     pub(super) fn scheduled(&self, delivery: Delivery) -> Result<Delivery> {
         if delivery.state.is_final() {
             return Ok(Delivery { next_try: None, ..delivery });
@@ -101,9 +103,9 @@ impl Inner {
     }
 
     /// Schedules a delivery for now, and reopens it where it failed.
-    pub(super) fn revive(&self, before: Delivery) -> Result<Delivery> {
+    pub(super) fn reopen(&self, before: Delivery) -> Result<Delivery> {
         let now = self.clock.now();
-        let _turn = self.reviving.lock();
+        let _lock = self.reopening.lock();
         // Another request may have reopened it already.
         let before = self.archive.delivery(&before.object)?.unwrap_or(before);
         if before.state == DeliveryState::Posted {
@@ -122,14 +124,14 @@ impl Inner {
         Ok(delivery)
     }
 
-    /// Sends the deliveries of a job to the router that its video has now. A retry by a user does
-    /// that.
-    pub(super) fn readdress(&self, id: JobId) -> Result<()> {
-        let wanted = self.archive.video(id.video)?.and_then(|v| v.router_url);
-        let (Some(wanted), Some(open)) = (wanted, self.job(id)?) else { return Ok(()) };
-        if wanted != open.url {
-            open.job.set_router(&wanted)?;
-            self.jobs.lock().readdress(id);
+    /// Sends the deliveries of a job to the present router of its video, which may have changed
+    /// since the job started. For retries by a user.
+    pub(super) fn reroute(&self, id: JobId) -> Result<()> {
+        let current = self.archive.video(id.video)?.and_then(|v| v.router_url);
+        let (Some(current), Some(open)) = (current, self.job(id)?) else { return Ok(()) };
+        if current != open.url {
+            open.job.set_router(&current)?;
+            self.jobs.lock().reroute(id);
             if let Some(open) = self.job(id)? {
                 self.schedule.lock().redirect(id, &open.destination);
                 self.changed.notify_one();
@@ -140,14 +142,14 @@ impl Inner {
 
     /// The open job of an object; `None` where its video has another job now, or it has no router.
     pub(super) fn job(&self, id: JobId) -> Result<Option<Arc<JobContext>>> {
-        let readdressed = {
+        let reroutes = {
             let mut jobs = self.jobs.lock();
             if let Some(open) = jobs.get(id) {
                 return Ok(Some(open));
             }
-            jobs.readdressed
+            jobs.reroutes
         };
-        // Reads the job's logs, without the lock.
+        // Opening reads the job's logs, which takes long: without the lock.
         let Some(job) = self.archive.job(id)? else { return Ok(None) };
         let written = match job.spec() {
             // The job was removed meanwhile.
@@ -159,7 +161,7 @@ impl Inner {
         let open = Arc::new(JobContext { job, spec, url, destination, warned: AtomicBool::new(false) });
         let mut jobs = self.jobs.lock();
         // Not kept if some job was redirected meanwhile: the next call reads the router again.
-        if jobs.readdressed == readdressed {
+        if jobs.reroutes == reroutes {
             jobs.put(&open);
         }
         Ok(Some(open))

@@ -10,14 +10,14 @@ use crate::analysis::Decision;
 /// Differences from the objects that the job reported to those that a replay reports.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Diff {
-    /// Number of objects that are equal, their ids aside.
+    /// Number of objects that are equal except for their ids.
     pub same: u64,
     /// Reported by both, with different fields.
     pub changed: Vec<Change>,
     /// Reported by the replay only.
-    pub gained: Vec<Explained>,
+    pub gained: Vec<UnmatchedObject>,
     /// Reported by the job only.
-    pub lost: Vec<Explained>,
+    pub lost: Vec<UnmatchedObject>,
 }
 
 impl Diff {
@@ -42,17 +42,17 @@ pub struct Change {
 
 /// An object that only one run reports.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Explained {
-    /// In the run that reports it.
+pub struct UnmatchedObject {
+    /// Its id in the run that reports it.
     #[serde(serialize_with = "as_text")]
     pub id: ObjectId,
     /// Index of the frame of its best shot.
     pub frame: u64,
     /// Stream time of that frame in seconds.
     pub time: f64,
-    /// Of the best shot: `[left, top, right, bottom]` in pixels.
+    /// Box of the best shot: `[left, top, right, bottom]` in pixels.
     pub bbox: [i32; 4],
-    /// Of the best shot, 0..=1.
+    /// Quality of the best shot, 0..=1.
     pub quality: f32,
     /// The last decision of the other run about its best shot; `None` where that is part of
     /// another track there.
@@ -66,7 +66,7 @@ fn as_text<S: serde::Serializer>(id: &ObjectId, serializer: S) -> Result<S::Ok, 
 /// Object type, whether it is a realtime shot, and a frame with a box in it.
 type Key = (ObjectType, bool, u64, [i32; 4]);
 
-/// Objects are paired by their best shots; those left, by the first detections of their tracks.
+/// Pairs objects by their best shots, and the rest by the first detections of their tracks.
 pub(super) fn diff(before: &[ObjectRecord], after: &[ObjectRecord]) -> Diff {
     let realtime = |o: &ObjectRecord| o.bs_type == BestShotType::Realtime;
     let by_best = |o: &ObjectRecord| -> Key { (o.id.object_type.clone(), realtime(o), o.best.frame, o.best.bbox) };
@@ -74,7 +74,7 @@ pub(super) fn diff(before: &[ObjectRecord], after: &[ObjectRecord]) -> Diff {
     let mut diff = Diff::default();
     let (lost, gained) = pair(before.iter().collect(), after.iter().collect(), by_best, &mut diff);
     let (lost, gained) = pair(lost, gained, by_first, &mut diff);
-    let explained = |o: &ObjectRecord| Explained {
+    let unmatched = |o: &ObjectRecord| UnmatchedObject {
         id: o.id.clone(),
         frame: o.best.frame,
         time: o.best.time,
@@ -82,8 +82,8 @@ pub(super) fn diff(before: &[ObjectRecord], after: &[ObjectRecord]) -> Diff {
         quality: o.best.quality,
         reason: None,
     };
-    diff.lost = lost.into_iter().map(explained).collect();
-    diff.gained = gained.into_iter().map(explained).collect();
+    diff.lost = lost.into_iter().map(unmatched).collect();
+    diff.gained = gained.into_iter().map(unmatched).collect();
     diff
 }
 
@@ -94,13 +94,13 @@ fn pair<'a>(
     key: impl Fn(&ObjectRecord) -> Key,
     diff: &mut Diff,
 ) -> (Vec<&'a ObjectRecord>, Vec<&'a ObjectRecord>) {
-    let mut there: HashMap<Key, Vec<(usize, &ObjectRecord)>> = HashMap::new();
-    for (place, object) in after.iter().enumerate().rev() {
-        there.entry(key(object)).or_default().push((place, object));
+    let mut unpaired: HashMap<Key, Vec<(usize, &ObjectRecord)>> = HashMap::new();
+    for (index, object) in after.iter().enumerate().rev() {
+        unpaired.entry(key(object)).or_default().push((index, object));
     }
     let mut lost = Vec::new();
     for old in before {
-        match there.get_mut(&key(old)).and_then(Vec::pop) {
+        match unpaired.get_mut(&key(old)).and_then(Vec::pop) {
             Some((_, new)) => {
                 let fields = fields(old, new);
                 if fields.is_empty() {
@@ -112,8 +112,8 @@ fn pair<'a>(
             None => lost.push(old),
         }
     }
-    let mut gained: Vec<_> = there.into_values().flatten().collect();
-    gained.sort_by_key(|(place, _)| *place);
+    let mut gained: Vec<_> = unpaired.into_values().flatten().collect();
+    gained.sort_by_key(|(index, _)| *index);
     (lost, gained.into_iter().map(|(_, object)| object).collect())
 }
 
@@ -133,12 +133,12 @@ fn fields(a: &ObjectRecord, b: &ObjectRecord) -> Vec<&'static str> {
     differ.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name).collect()
 }
 
-/// Records a decision of the other run with the items whose best shot it is about.
-pub(super) fn explain(items: &mut [Explained], decision: &Decision) {
-    let of = |item: &&mut Explained| {
+/// Sets a decision of the other run as the reason of the items whose best shot it is about.
+pub(super) fn explain(items: &mut [UnmatchedObject], decision: &Decision) {
+    let is_about = |item: &&mut UnmatchedObject| {
         item.id.object_type == decision.object_type && item.frame == decision.frame && item.bbox == decision.bbox
     };
-    for item in items.iter_mut().filter(of) {
+    for item in items.iter_mut().filter(is_about) {
         item.reason = Some(decision.clone());
     }
 }

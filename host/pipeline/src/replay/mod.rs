@@ -1,7 +1,7 @@
 //! Replay of a finished job from its detection log: no detectors, and no decoding but for filters
 //! that read crops.
 //!
-//! Guarantees: with the settings and the plugins that the job had, the objects are the job's, byte
+//! Guarantees: with the settings and the plugins of the job, the objects are those of the job, byte
 //! for byte. Nothing is stored and nothing is delivered. At a gap in the log it ends all tracks, as
 //! the job did.
 
@@ -22,13 +22,13 @@ use ocellus_runtime::Plugins;
 use ocellus_store::{DetectionRecord, Gap, StoredJob};
 use sha2::{Digest, Sha256};
 
-pub use self::diff::{Change, Diff, Explained};
+pub use self::diff::{Change, Diff, UnmatchedObject};
 use crate::{
     analysis::{Analysis, Decision, DecisionStage, Event},
     frame_reader::FrameReader,
     job_spec::JobSpec,
     pictures::pixels,
-    source::{Place, read},
+    source::{FramePosition, read},
 };
 
 /// Result of a replay.
@@ -38,7 +38,7 @@ pub struct Replay {
     pub frames: u64,
     /// Wall-clock time of the run.
     pub took: Duration,
-    /// In the order in which they were made.
+    /// In the order in which they were created.
     pub objects: Vec<ObjectRecord>,
     /// Cost of each plugin, by its name.
     pub plugins: BTreeMap<String, PluginUse>,
@@ -60,20 +60,20 @@ fn digest(objects: &[ObjectRecord]) -> String {
     hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Query for decisions; a field that is `None` matches all.
+/// Filter of decisions; a field that is `None` matches all.
 #[derive(Clone, Debug, Default)]
-pub struct Wanted {
-    /// Of this object type.
+pub struct DecisionQuery {
+    /// The object type of the decision.
     pub object_type: Option<ObjectType>,
-    /// Of this stage.
+    /// The stage that decided.
     pub stage: Option<DecisionStage>,
-    /// Of this track.
+    /// The track that it is about.
     pub track: Option<TrackId>,
-    /// Of the frame with this index.
+    /// Index of the frame that it is about.
     pub frame: Option<u64>,
 }
 
-impl Wanted {
+impl DecisionQuery {
     pub(crate) fn matches(&self, decision: &Decision) -> bool {
         self.object_type.as_ref().is_none_or(|t| *t == decision.object_type)
             && self.stage.is_none_or(|s| s == decision.stage)
@@ -92,28 +92,29 @@ pub fn replay(job: &StoredJob, settings: &StreamSettings, plugins: &Plugins, int
     run(job, settings, plugins, interrupt, None)
 }
 
-/// What was dropped in a job, by its log, its settings and the plugins of now; at most `most`
-/// decisions that match. Reads the log as far as it takes to find these: to its end where there are
-/// fewer. Errors as for [`replay`].
+/// Decisions that match `query`, at most `limit`, from a replay with the job's settings and the
+/// plugins that are installed now. The replay ends once it has found these. Errors as for
+/// [`replay`].
 pub fn decisions(
     job: &StoredJob,
     plugins: &Plugins,
     interrupt: &Interrupt,
-    wanted: &Wanted,
-    most: usize,
+    query: &DecisionQuery,
+    limit: usize,
 ) -> Result<Vec<Decision>> {
     let mut found = Vec::new();
-    let mut take = |decision: Decision| {
-        if found.len() < most && wanted.matches(&decision) {
+    let mut collect = |decision: Decision| {
+        if found.len() < limit && query.matches(&decision) {
             found.push(decision);
         }
-        if found.len() < most { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        if found.len() < limit { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     };
-    run(job, &settings_of(job)?, plugins, interrupt, Some(&mut take))?;
+    run(job, &settings_of(job)?, plugins, interrupt, Some(&mut collect))?;
     Ok(found)
 }
 
-/// What a replay changes in the job's objects, with the reasons. Errors as for [`replay`].
+/// How the objects of a replay differ from those of the job, with the reasons. Errors as for
+/// [`replay`].
 pub fn compare(
     job: &StoredJob,
     replay: &Replay,
@@ -123,22 +124,22 @@ pub fn compare(
 ) -> Result<Diff> {
     let before = job.objects()?;
     let mut diff = diff::diff(&before, &replay.objects);
-    let explain = |settings: &StreamSettings, items: &mut [Explained]| {
+    let explain = |settings: &StreamSettings, items: &mut [UnmatchedObject]| {
         if items.is_empty() {
             return Ok(());
         }
-        let mut explain = |decision: Decision| {
+        let mut set_reason = |decision: Decision| {
             diff::explain(items, &decision);
             ControlFlow::Continue(())
         };
-        run(job, settings, plugins, interrupt, Some(&mut explain)).map(|_| ())
+        run(job, settings, plugins, interrupt, Some(&mut set_reason)).map(|_| ())
     };
     explain(settings, &mut diff.lost)?;
     explain(&settings_of(job)?, &mut diff.gained)?;
     Ok(diff)
 }
 
-/// The settings that a job ran by.
+/// The settings that a job ran with.
 ///
 /// # Errors
 /// `Conflict` for a video that was never processed.
@@ -146,13 +147,13 @@ pub fn settings_of(job: &StoredJob) -> Result<StreamSettings> {
     Ok(JobSpec::parse(job.spec()?.ok_or_else(not_processed)?)?.stream_settings)
 }
 
-/// `explain` is shown each decision, and ends the run early where it breaks.
+/// Calls `on_decision` with each decision; the run ends early where that returns `Break`.
 fn run(
     job: &StoredJob,
     settings: &StreamSettings,
     plugins: &Plugins,
     interrupt: &Interrupt,
-    explain: Option<&mut dyn FnMut(Decision) -> ControlFlow<()>>,
+    on_decision: Option<&mut dyn FnMut(Decision) -> ControlFlow<()>>,
 ) -> Result<Replay> {
     let log = job.detections()?.ok_or_else(not_processed)?;
     let header = log.header().clone();
@@ -165,16 +166,16 @@ fn run(
     }
     let begun = Instant::now();
     let mut analysis =
-        Analysis::open(plugins, job.id(), settings, header.frame_size, header.frame_rate, explain.is_some())?;
+        Analysis::open(plugins, job.id(), settings, header.frame_size, header.frame_rate, on_decision.is_some())?;
     let (mut frames, mut objects) = (0, Vec::new());
-    let (mut explain, enough) = (explain, Cell::new(false));
-    let mut take = |objects: &mut Vec<ObjectRecord>, events: Vec<Event>| {
+    let (mut on_decision, stopped) = (on_decision, Cell::new(false));
+    let mut collect = |objects: &mut Vec<ObjectRecord>, events: Vec<Event>| {
         for event in events {
             match event {
                 Event::Object(object) => objects.push(*object),
                 Event::Decision(decision) => {
-                    if let Some(explain) = &mut explain {
-                        enough.set(explain(decision).is_break());
+                    if let Some(on_decision) = &mut on_decision {
+                        stopped.set(on_decision(decision).is_break());
                     }
                 }
                 Event::Keep(..) | Event::Dropped(_) => {}
@@ -183,43 +184,43 @@ fn run(
     };
     let mut reader = if analysis.reads_crops() { Some(reader(job, settings, interrupt)?) } else { None };
     let mut frame_size = header.frame_size;
-    for logged in log {
+    for entry in log {
         if interrupt.is_raised() {
             return Err(Error::new(ErrorKind::Unavailable, "The replay was stopped."));
         }
-        if enough.get() {
+        if stopped.get() {
             break;
         }
-        let record = match logged? {
+        let record = match entry? {
             DetectionRecord::Frame(record) => record,
             DetectionRecord::Gap(gap) => {
-                take(&mut objects, analysis.finish()?);
-                let lost = lose(&mut objects, &gap);
-                take(&mut objects, lost);
+                collect(&mut objects, analysis.finish()?);
+                let lost = remove_lost(&mut objects, &gap);
+                collect(&mut objects, lost);
                 analysis.resume_after(&gap)?;
                 frame_size = gap.header.frame_size;
                 continue;
             }
         };
-        let place = Place { index: record.index, time: record.time };
-        let frame = reader.as_mut().filter(|_| !record.is_static).map(|reader| reader.frame(place)).transpose()?;
+        let position = FramePosition { index: record.index, time: record.time };
+        let frame = reader.as_mut().filter(|_| !record.is_static).map(|reader| reader.frame(position)).transpose()?;
         let size = frame.as_ref().map_or(frame_size, Frame::size);
-        take(&mut objects, analysis.frame(&record, size, frame.as_ref().map(pixels))?);
+        collect(&mut objects, analysis.frame(&record, size, frame.as_ref().map(pixels))?);
         frames += 1;
     }
-    take(&mut objects, analysis.finish()?);
+    collect(&mut objects, analysis.finish()?);
     Ok(Replay { frames, took: begun.elapsed(), objects, plugins: analysis.report() })
 }
 
-/// Removes the objects that the job lost at a gap; returns why.
-fn lose(objects: &mut Vec<ObjectRecord>, gap: &Gap) -> Vec<Event> {
+/// Removes the objects that the job lost at a gap; returns a decision for each.
+fn remove_lost(objects: &mut Vec<ObjectRecord>, gap: &Gap) -> Vec<Event> {
     let lost: HashSet<_> = gap.lost.iter().collect();
     let lost: Vec<_> = objects.extract_if(.., |object| lost.contains(&object.id)).collect();
-    let reason = |o: ObjectRecord| {
+    let decision = |o: ObjectRecord| {
         let (stage, rule) = (DecisionStage::Objects, "picture lost".to_owned());
         Decision::new(&o.id.object_type, stage, Some(o.id.track), &o.best, "ocellus".to_owned(), rule, String::new())
     };
-    lost.into_iter().map(|object| Event::Decision(reason(object))).collect()
+    lost.into_iter().map(|object| Event::Decision(decision(object))).collect()
 }
 
 /// Reader of the source, for filters that read crops.

@@ -33,48 +33,49 @@ pub struct PluginInfo {
     pub replacement_refused: Option<String>,
     /// Capabilities that it was granted.
     pub capabilities: Option<Vec<String>>,
-    /// What it is held to: the lower of the operator's limits and its own.
+    /// Limits that apply to it: the lower of the operator's and its own.
     pub limits: Option<Limits>,
     /// What follows from its faults; absent for a router, whose faults fail the attempt.
     pub on_fault: Option<OnFault>,
-    /// What it used since the server's start, and what its canary did; absent unless it serves.
+    /// Use since the server's start, with that of its canary; absent unless it is active.
     pub used: Option<PluginUse>,
 }
 
-/// What a file's plugin does in jobs.
+/// Role of a file's plugin in jobs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
-    /// `NAME.wasm`: jobs use it.
-    Serves,
-    /// `NAME.shadow.wasm`: it is shown the calls of the plugin of its name in jobs, without effect.
-    /// The API calls it a candidate.
+    /// `NAME.wasm`: jobs use it. Serialized as `serves`.
+    #[serde(rename = "serves")]
+    Active,
+    /// `NAME.shadow.wasm`: it gets the same calls as the active plugin of its name, without effect
+    /// on jobs. Serialized as `candidate`.
     #[serde(rename = "candidate")]
     Canary,
 }
 
 impl Role {
     pub(super) fn of(file: &str) -> Self {
-        if file.ends_with(Self::Canary.ending()) { Self::Canary } else { Self::Serves }
+        if file.ends_with(Self::Canary.ending()) { Self::Canary } else { Self::Active }
     }
 
     pub(super) fn ending(self) -> &'static str {
         match self {
-            Self::Serves => ".wasm",
+            Self::Active => ".wasm",
             Self::Canary => ".shadow.wasm",
         }
     }
 }
 
-/// What became of a file. Serialized as a sentence that begins with `ready`, `refused` or
+/// State of a file. Serialized as a sentence that begins with `ready`, `refused` or
 /// `overridden`.
 #[derive(Clone, Debug, PartialEq)]
 pub enum State {
     /// In use, maybe with the content from before a change that was refused.
     Ready,
-    /// Nothing of it is in use.
+    /// Not in use.
     Refused(Refusal),
-    /// It ships, and the user's plugin in this file has its name.
+    /// A shipped plugin, replaced by the user's plugin of the same name in this file.
     Overridden(String),
 }
 

@@ -33,7 +33,7 @@ pub(super) struct Entry {
 impl Table {
     pub(super) fn of(&mut self, role: Role) -> &mut HashMap<String, Arc<Plugin>> {
         match role {
-            Role::Serves => &mut self.by_name,
+            Role::Active => &mut self.by_name,
             Role::Canary => &mut self.canaries,
         }
     }
@@ -78,7 +78,7 @@ impl Entry {
             (Some(refusal), Some(_), None) => (State::Ready, Some(refusal.to_string())),
             (Some(refusal), None, _) => (State::Refused(refusal.clone()), None),
         };
-        let serves = role == Role::Serves && self.name_taken.is_none();
+        let serves = role == Role::Active && self.name_taken.is_none();
         PluginInfo {
             file: file.clone(),
             origin: *origin,

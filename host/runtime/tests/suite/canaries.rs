@@ -67,7 +67,7 @@ fn the_same_code_agrees_and_is_metered() {
     // Since the start, once the job is over.
     slot.finish().unwrap();
     drop(slot);
-    let reported = plugins.info("simple_iou", Role::Serves).unwrap().used.unwrap();
+    let reported = plugins.info("simple_iou", Role::Active).unwrap().used.unwrap();
     assert_eq!(reported.shadow.unwrap().items, 100);
     assert_eq!(reported.swaps, 0, "a canary takes over nothing");
 }

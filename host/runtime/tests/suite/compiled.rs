@@ -118,7 +118,7 @@ fn what_somebody_else_put_there_is_not_loaded() {
 fn one_that_is_installed_is_kept_too() {
     let place = Place::new();
     let newer = rebuilt(&component("plugins/quality.wasm"), 1);
-    place.start().install("quality", Role::Serves, &newer).unwrap();
+    place.start().install("quality", Role::Active, &newer).unwrap();
     let files = place.files();
     assert_eq!(files.len(), COMPONENTS.len() + 1);
     place.start();

@@ -81,7 +81,7 @@ fn pictures_are_small() {
 #[test]
 fn a_manifest_lowers_limits_and_names_a_policy() {
     let folder = folder(&["guests/colour.wasm"]);
-    let info = |limits| Plugins::open(folder.path(), limits).unwrap().info("colour", Role::Serves).unwrap();
+    let info = |limits| Plugins::open(folder.path(), limits).unwrap().info("colour", Role::Active).unwrap();
     let own = info(Limits::default());
     let limits = own.limits.unwrap();
     assert_eq!(

@@ -28,7 +28,7 @@ fn place() -> Place {
 
 impl Place {
     fn origin_and_digest(&self, name: &str) -> Option<(Origin, Digest)> {
-        self.plugins.info(name, Role::Serves).map(|info| (info.origin, info.digest.unwrap()))
+        self.plugins.info(name, Role::Active).map(|info| (info.origin, info.digest.unwrap()))
     }
 
     fn files(&self, origin: Origin) -> Vec<String> {
@@ -60,7 +60,7 @@ fn a_users_plugin_goes_before_the_one_that_ships_until_it_is_removed() {
     let (before, after) = ((Origin::Shipped, Digest::of(&ships)), (Origin::User, Digest::of(&users)));
     assert_eq!(place.origin_and_digest("simple_iou"), Some(before));
 
-    let installed = place.plugins.install("simple_iou", Role::Serves, &users).unwrap();
+    let installed = place.plugins.install("simple_iou", Role::Active, &users).unwrap();
     assert_eq!((installed.origin, installed.file.as_str()), (Origin::User, "simple_iou.wasm"));
     assert_eq!(place.origin_and_digest("simple_iou"), Some(after));
     assert_eq!(place.plugins.digest(Kind::Tracker, "simple_iou"), Some(after.1));
@@ -76,7 +76,7 @@ fn a_users_plugin_goes_before_the_one_that_ships_until_it_is_removed() {
     ];
     assert_eq!(states, expected);
 
-    assert!(place.plugins.remove("simple_iou", Role::Serves).unwrap());
+    assert!(place.plugins.remove("simple_iou", Role::Active).unwrap());
     assert_eq!(place.origin_and_digest("simple_iou"), Some(before));
     assert!(place.files(Origin::User).is_empty());
 }
@@ -84,9 +84,9 @@ fn a_users_plugin_goes_before_the_one_that_ships_until_it_is_removed() {
 #[test]
 fn one_that_ships_is_not_removed() {
     let place = place();
-    assert!(matches!(place.plugins.remove("size", Role::Serves), Err(RemoveError::Ships(name)) if name == "size"));
+    assert!(matches!(place.plugins.remove("size", Role::Active), Err(RemoveError::Ships(name)) if name == "size"));
     assert_eq!((place.files(Origin::Shipped).len(), place.origin_and_digest("size").is_some()), (2, true));
-    assert!(!place.plugins.remove("nobody", Role::Serves).unwrap());
+    assert!(!place.plugins.remove("nobody", Role::Active).unwrap());
 }
 
 #[test]
@@ -102,9 +102,9 @@ fn a_running_job_follows_there_and_back_with_its_tracks() {
             assert!(Instant::now() < end, "{:?}", slot.report());
         }
     };
-    place.plugins.install("simple_iou", Role::Serves, &rebuilt(&component("plugins/simple-iou.wasm"), 1)).unwrap();
+    place.plugins.install("simple_iou", Role::Active, &rebuilt(&component("plugins/simple-iou.wasm"), 1)).unwrap();
     until_swaps(1);
-    assert!(place.plugins.remove("simple_iou", Role::Serves).unwrap());
+    assert!(place.plugins.remove("simple_iou", Role::Active).unwrap());
     until_swaps(2);
 }
 
@@ -138,7 +138,7 @@ fn a_folder_that_cannot_be_written_to_is_named_and_changes_nothing() {
     let place = place();
     let folder = place.user.path().join("plugins");
     fs::remove_dir(&folder).unwrap();
-    let error = place.plugins.install("size", Role::Serves, &rebuilt(&component("plugins/size.wasm"), 1)).unwrap_err();
+    let error = place.plugins.install("size", Role::Active, &rebuilt(&component("plugins/size.wasm"), 1)).unwrap_err();
     assert!(
         matches!(&error, InstallError::Io { .. }) && error.to_string().contains(folder.to_str().unwrap()),
         "{error}"

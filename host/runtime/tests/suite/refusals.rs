@@ -1,4 +1,4 @@
-//! Covers: files that are not taken into use, and the reason that each author reads.
+//! Covers: files that are not loaded, and the reason that is reported for each.
 
 use std::fs;
 
@@ -7,7 +7,7 @@ use tempfile::TempDir;
 
 use crate::common::component;
 
-/// The report on a folder with this one file in it.
+/// What the registry reports of this file, alone in a folder.
 fn info(bytes: &[u8], limits: Limits) -> PluginInfo {
     let folder = TempDir::new().unwrap();
     fs::write(folder.path().join("it.wasm"), bytes).unwrap();
@@ -23,7 +23,7 @@ fn refusal(bytes: &[u8]) -> Refusal {
 }
 
 #[test]
-fn files_that_are_no_components() {
+fn files_that_are_not_components() {
     assert_eq!(refusal(b""), Refusal::Empty);
     assert_eq!(refusal(b"#!/bin/sh"), Refusal::NotWebAssembly);
     let core = refusal(b"\0asm\x01\0\0\0");
@@ -41,33 +41,35 @@ fn a_file_cut_anywhere_is_refused() {
 }
 
 #[test]
-fn a_flipped_bit_brings_nothing_down() {
+fn a_flipped_bit_causes_no_panic() {
     let whole = component("plugins/quality.wasm");
     // A prime step, so that all kinds of sections are hit.
     for at in (8..whole.len()).step_by(whole.len() / 23) {
         let mut flipped = whole.clone();
         flipped[at] ^= 0x40;
-        // Some flips leave a sound plugin (a letter of a text); what counts is that an answer
-        // comes.
+        // Some flips leave a valid plugin (a letter in a string): any state will do.
         let _ = info(&flipped, Limits::default()).state;
     }
 }
 
 #[test]
-fn components_of_other_contracts() {
+fn components_with_other_exports_or_imports() {
     assert_eq!(
         refusal(&component("guests/newer-contract.wasm")).to_string(),
         "exports ocellus:plugin/tracking@0.2.0; this server speaks 0.1"
     );
     let other = refusal(&component("guests/other-world.wasm")).to_string();
     assert!(other.ends_with("it exports example:greeting/greeter"), "{other}");
-    let curious = refusal(&component("guests/ungranted-import.wasm")).to_string();
+    let with_import = refusal(&component("guests/ungranted-import.wasm")).to_string();
     assert_eq!(
-        curious,
+        with_import,
         "imports example:files/reading@1.0.0, which is not granted: a plugin imports nothing but what its world names"
     );
-    let unasked = refusal(&component("guests/ungranted-crops.wasm")).to_string();
-    assert_eq!(unasked, "imports ocellus:plugin/crops without asking for the capability \"crops\" in its manifest");
+    let without_request = refusal(&component("guests/ungranted-crops.wasm")).to_string();
+    assert_eq!(
+        without_request,
+        "imports ocellus:plugin/crops without asking for the capability \"crops\" in its manifest"
+    );
 }
 
 #[test]
@@ -80,8 +82,8 @@ fn a_file_that_is_too_large_is_not_read() {
 }
 
 #[test]
-fn a_component_that_is_too_much_is_not_compiled() {
-    let sound = component("plugins/quality.wasm");
+fn a_component_beyond_the_compile_limits_is_not_compiled() {
+    let valid = component("plugins/quality.wasm");
     let limits = |change: fn(&mut CompileLimits)| {
         let mut limits = Limits::default();
         change(&mut limits.compile);
@@ -94,7 +96,7 @@ fn a_component_that_is_too_much_is_not_compiled() {
         (limits(|l| l.parts = 2), "parts, more than the 2"),
         (limits(|l| l.depth = 1), "has 2 parts within one another, more than the 1"),
     ] {
-        let State::Refused(refusal) = info(&sound, limits).state else { panic!("{what}: taken into use") };
+        let State::Refused(refusal) = info(&valid, limits).state else { panic!("{what}: loaded") };
         assert!(refusal.to_string().contains(what), "{refusal}");
     }
 }

@@ -1,6 +1,6 @@
-//! Covers: plugins that change and fail under a running job. A newer component takes over between
-//! two frames with ids that go on, or not at all; a fault is answered by the operator's policy;
-//! what it used is reported.
+//! Covers: plugins that are replaced and that fail in a running job. A newer component takes over
+//! between two frames and continues the track ids, or is not used; a fault is handled by the
+//! operator's policy; calls, faults and swaps are reported.
 
 use std::{
     sync::Mutex,
@@ -33,32 +33,32 @@ fn ids(update: &Update) -> Vec<Option<u64>> {
     update.ids.iter().map(|id| id.map(|i| i.0)).collect()
 }
 
-/// Goes on frame by frame, each with one box, until the slot's report is `done`; the index of the
-/// next frame.
+/// Updates frame by frame, each with one box, until `done` holds of the slot's report. Returns the
+/// index of the next frame.
 fn until(
     slot: &mut TrackerSlot,
     mut index: u64,
     done: impl Fn(&PluginUse) -> bool,
-    mut each: impl FnMut(Update),
+    mut on_update: impl FnMut(Update),
 ) -> u64 {
     let end = Instant::now() + Duration::from_secs(60);
     while !done(&slot.report()) {
-        each(slot.update(&frame(index), &[at(0.0, 0.0)]).unwrap());
+        on_update(slot.update(&frame(index), &[at(0.0, 0.0)]).unwrap());
         index += 1;
-        assert!(Instant::now() < end, "the report never became so: {:?}", slot.report());
+        assert!(Instant::now() < end, "timed out: {:?}", slot.report());
         std::thread::yield_now();
     }
     index
 }
 
 #[test]
-fn fifty_swaps_lose_no_frame_and_ids_go_on() {
+fn fifty_swaps_lose_no_frame_and_keep_the_track_ids() {
     let (plugins, _folder) = plugins(&["plugins/simple-iou.wasm"], OnFault::Fail);
     let mut slot = plugins.tracker_slot("simple_iou", &json!({}), &stream()).unwrap();
     let bytes = component("plugins/simple-iou.wasm");
     let mut index = 0;
     for swap in 1..=50 {
-        plugins.install("simple_iou", Role::Serves, &rebuilt(&bytes, swap)).unwrap();
+        plugins.install("simple_iou", Role::Active, &rebuilt(&bytes, swap)).unwrap();
         index = until(&mut slot, index, |r| r.swaps == swap as u64, |update| assert_eq!(ids(&update), [Some(1)]));
     }
     let report = slot.report();
@@ -69,33 +69,32 @@ fn fifty_swaps_lose_no_frame_and_ids_go_on() {
     println!("{index} frames, longest pause {:.3} ms", report.longest_swap_ms);
     assert_eq!(slot.finish().unwrap(), [TrackId(1)]);
     drop(slot);
-    let reported = plugins.info("simple_iou", Role::Serves).unwrap().used.unwrap();
+    let reported = plugins.info("simple_iou", Role::Active).unwrap().used.unwrap();
     assert_eq!((reported.swaps, reported.calls), (50, report.calls + 1));
 }
 
 #[test]
-fn a_newer_component_that_fails_to_take_over_is_not_taken() {
+fn a_newer_component_that_fails_in_restore_is_not_used() {
     let (mut slot, plugins, _folder) = hostile("trap-in-restore", OnFault::Fail);
     let name = slot.name().to_owned();
-    plugins.install(&name, Role::Serves, &rebuilt(&component("guests/hostile-tracker.wasm"), 1)).unwrap();
+    plugins.install(&name, Role::Active, &rebuilt(&component("guests/hostile-tracker.wasm"), 1)).unwrap();
     let index = until(&mut slot, 0, |r| r.last_fault.is_some(), |update| assert_eq!(update.ids.len(), 1));
     let report = slot.report();
     assert!(report.last_fault.as_ref().unwrap().contains("restore"), "{report:?}");
     assert_eq!((report.swaps, report.components.len(), report.faults), (0, 1, 0));
-    assert_eq!(slot.update(&frame(index), &[at(0.0, 0.0)]).unwrap().ids.len(), 1, "the one before goes on");
+    assert_eq!(slot.update(&frame(index), &[at(0.0, 0.0)]).unwrap().ids.len(), 1, "the older component continues");
 }
 
 #[test]
-fn one_that_traps_in_snapshot_is_followed_by_one_that_begins_anew_and_ids_go_on() {
+fn after_a_trap_in_snapshot_the_newer_component_starts_empty_with_new_track_ids() {
     let (mut slot, plugins, _folder) = hostile("trap-in-snapshot", OnFault::Fail);
     let name = slot.name().to_owned();
-    plugins.install(&name, Role::Serves, &rebuilt(&component("guests/hostile-tracker.wasm"), 1)).unwrap();
-    let given = Mutex::new((0, Vec::new()));
+    plugins.install(&name, Role::Active, &rebuilt(&component("guests/hostile-tracker.wasm"), 1)).unwrap();
+    let closed_tracks = Mutex::new(Vec::new());
     let check = |update: Update| {
-        let (greatest, closed) = &mut *given.lock().unwrap();
+        let closed: &mut Vec<u64> = &mut closed_tracks.lock().unwrap();
         for id in update.ids.iter().flatten().map(|i| i.0) {
-            assert!(!closed.contains(&id), "track {id} is over");
-            *greatest = id.max(*greatest);
+            assert!(!closed.contains(&id), "track {id} was closed");
         }
         closed.extend(update.closed.iter().map(|i| i.0));
     };
@@ -104,16 +103,16 @@ fn one_that_traps_in_snapshot_is_followed_by_one_that_begins_anew_and_ids_go_on(
     let report = slot.report();
     assert_eq!(report.faults, 1);
     assert!(report.last_fault.unwrap().contains("snapshot"));
-    let closed = given.lock().unwrap().1.clone();
+    let closed = closed_tracks.lock().unwrap().clone();
     let all: Vec<_> = closed.into_iter().chain(slot.finish().unwrap().into_iter().map(|i| i.0)).collect();
-    let mut once = all.clone();
-    once.sort_unstable();
-    once.dedup();
-    assert_eq!(once.len(), all.len(), "every track closes once");
+    let mut unique = all.clone();
+    unique.sort_unstable();
+    unique.dedup();
+    assert_eq!(unique.len(), all.len(), "every track closes once");
 }
 
 #[test]
-fn a_fault_is_answered_by_the_policy() {
+fn a_fault_is_handled_by_the_policy() {
     let (mut slot, ..) = hostile("trap-on-third", OnFault::Fail);
     let update = |slot: &mut TrackerSlot, index| slot.update(&frame(index), &[at(0.0, 0.0)]);
     update(&mut slot, 0).unwrap();
@@ -137,24 +136,24 @@ fn a_fault_is_answered_by_the_policy() {
         );
         let report = slot.report();
         assert!(report.evicted && report.faults == 3 && report.last_fault.is_some());
-        // A session that begins anew lives for two frames more; one that knows the frames before
-        // fails at once again.
+        // `Skip` opens an empty session, which traps in its third frame again; `Restart` restores
+        // what the session knew, so that the next frame traps at once.
         assert_eq!(index, if on_fault == OnFault::Skip { 8 } else { 4 });
     }
 }
 
-/// The history of a restart is longer than a trace, which has room for 13 detections a frame and no
-/// more.
+/// A restart replays more calls than a fault trace holds: a trace has room for 13 such detections a
+/// frame.
 #[test]
-fn a_crowd_goes_on_after_a_restart_as_one_face_does() {
+fn a_restart_keeps_the_tracks_of_a_crowd() {
     for faces in [1, 20, 100] {
         let (mut slot, ..) = hostile("trap-on-frame-99", OnFault::Restart);
-        let one = |n: u64| Detection { appearance: vec![0.1; 128], ..at(n as f32 * 6.0, 0.0) };
-        let crowd: Vec<_> = (0..faces).map(one).collect();
+        let face = |n: u64| Detection { appearance: vec![0.1; 128], ..at(n as f32 * 6.0, 0.0) };
+        let crowd: Vec<_> = (0..faces).map(face).collect();
         let all: Vec<_> = (1..=faces).map(Some).collect();
         for index in 0..200 {
-            // In the end there is one left: that there were more the session knows only from before
-            // its fault.
+            // From frame 80 on there is one face: the other tracks are known only from the calls
+            // before the fault, which the restart has to replay.
             let here = if index < 80 { &crowd[..] } else { &crowd[..1] };
             let update = slot.update(&frame(index), here).unwrap();
             assert_eq!(update.closed, [], "{faces} faces, frame {index}");
@@ -167,7 +166,7 @@ fn a_crowd_goes_on_after_a_restart_as_one_face_does() {
 }
 
 #[test]
-fn a_filter_that_fails_keeps_everything_and_is_evicted_in_the_end() {
+fn a_filter_that_fails_keeps_all_items_until_it_is_evicted() {
     let (plugins, _folder) = plugins(&["guests/hostile-filter.wasm"], OnFault::Skip);
     let name = plugins.list()[0].name.clone().unwrap();
     let settings: Value = json!({"misdeed": "million-verdicts"});
@@ -183,14 +182,14 @@ fn a_filter_that_fails_keeps_everything_and_is_evicted_in_the_end() {
     let report = slot.report();
     assert_eq!((report.faults, report.evicted), (3, true));
     assert!(report.last_fault.unwrap().contains("shots"));
-    assert!(!slot.wants(Stage::Shots), "an evicted filter is called no more");
+    assert!(!slot.wants(Stage::Shots), "an evicted filter is not called");
 }
 
 #[test]
 fn a_filter_is_replaced_between_frames() {
     let (plugins, _folder) = plugins(&["plugins/quality.wasm"], OnFault::Fail);
     let mut slot = plugins.filter_slot("quality", &json!({"min": 0.9}), &stream()).unwrap();
-    plugins.install("quality", Role::Serves, &rebuilt(&component("plugins/quality.wasm"), 1)).unwrap();
+    plugins.install("quality", Role::Active, &rebuilt(&component("plugins/quality.wasm"), 1)).unwrap();
     let end = Instant::now() + Duration::from_secs(60);
     let mut index = 0;
     while slot.report().swaps == 0 {
@@ -205,17 +204,17 @@ fn a_filter_is_replaced_between_frames() {
 }
 
 #[test]
-fn what_is_installed_is_checked_first() {
+fn components_are_validated_before_they_are_installed() {
     let (plugins, folder) = plugins(&["plugins/simple-iou.wasm"], OnFault::Fail);
     let good = component("plugins/simple-iou.wasm");
     let before = plugins.list();
-    let refused = plugins.install("simple_iou", Role::Serves, &good[..good.len() / 2]).unwrap_err();
+    let refused = plugins.install("simple_iou", Role::Active, &good[..good.len() / 2]).unwrap_err();
     assert!(matches!(refused, InstallError::Refused(Refusal::Truncated)), "{refused}");
-    assert!(matches!(plugins.install("quality", Role::Serves, &good), Err(InstallError::OtherName { .. })));
+    assert!(matches!(plugins.install("quality", Role::Active, &good), Err(InstallError::OtherName { .. })));
     assert_eq!(format!("{:?}", plugins.list()), format!("{before:?}"));
-    let info = plugins.install("quality", Role::Serves, &component("plugins/quality.wasm")).unwrap();
+    let info = plugins.install("quality", Role::Active, &component("plugins/quality.wasm")).unwrap();
     assert_eq!((info.file.as_str(), info.name.as_deref()), ("quality.wasm", Some("quality")));
     assert!(folder.path().join("quality.wasm").is_file());
-    assert!(plugins.remove("quality", Role::Serves).unwrap() && !plugins.remove("quality", Role::Serves).unwrap());
+    assert!(plugins.remove("quality", Role::Active).unwrap() && !plugins.remove("quality", Role::Active).unwrap());
     assert!(!folder.path().join("quality.wasm").exists());
 }

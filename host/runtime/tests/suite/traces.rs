@@ -74,7 +74,7 @@ fn a_fault_in_opening_leaves_one_too() {
     assert_eq!(trace.reproduce(&fixture.plugins).unwrap(), Some(error));
     // Settings that do not fit are the user's fault.
     assert!(fixture.plugins.tracker_slot("hostile_tracker", &json!({}), &stream()).is_err());
-    assert_eq!(fixture.plugins.info("hostile_tracker", Role::Serves).unwrap().used.unwrap().faults, 1);
+    assert_eq!(fixture.plugins.info("hostile_tracker", Role::Active).unwrap().used.unwrap().faults, 1);
 }
 
 #[test]
@@ -99,7 +99,7 @@ fn a_successor_that_fails_leaves_a_trace_of_its_own() {
         fixture.plugins.tracker_slot("hostile_tracker", &json!({"misdeed": "trap-in-restore"}), &stream()).unwrap();
     slot.update(&frame(0), &[at(0.0, 0.0)]).unwrap();
     let newer = rebuilt(&std::fs::read(fixture.folder.path().join("hostile-tracker.wasm")).unwrap(), 1);
-    let installed = fixture.plugins.install("hostile_tracker", Role::Serves, &newer).unwrap();
+    let installed = fixture.plugins.install("hostile_tracker", Role::Active, &newer).unwrap();
     let end = std::time::Instant::now() + std::time::Duration::from_secs(60);
     let mut index = 1;
     while slot.report().last_trace.is_none() {

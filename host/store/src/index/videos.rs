@@ -6,7 +6,7 @@
 //! | `created` | creation date, id | - |
 //! | `names` | lower-cased name, id | - |
 //! | `queue` | queued date, id | - |
-//! | `in_progress` | id of a video whose job is under way | - |
+//! | `in_progress` | id of a video whose job is running | - |
 
 use std::ops::Bound::{Excluded, Unbounded};
 
@@ -168,7 +168,7 @@ impl VideoTrees {
         })
     }
 
-    /// Videos whose job is under way, by id.
+    /// Videos whose job is running, by id.
     pub(crate) fn in_progress(&self) -> Result<Vec<VideoId>> {
         self.in_progress.all().keys().map(|key| video_of(&key?)).collect()
     }

@@ -21,7 +21,7 @@ type Result<T = ()> = std::result::Result<T, StoreError>;
 pub(crate) const DONE: VideoId = VideoId(1);
 /// A video without a source and a job.
 const PLAIN: VideoId = VideoId(2);
-/// A video whose job is under way.
+/// A video whose job is running.
 const RUNNING: VideoId = VideoId(3);
 /// The highest id that exists.
 const LAST: VideoId = VideoId(4);

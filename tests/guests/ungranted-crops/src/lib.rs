@@ -6,9 +6,9 @@ use serde::Deserialize;
 #[derive(Debug, Deserialize)]
 struct Settings {}
 
-struct Curious;
+struct CropReader;
 
-impl Filter for Curious {
+impl Filter for CropReader {
     type Settings = Settings;
     const MANIFEST: Manifest =
         Manifest { name: "curious", version: "0.1.0", description: "Looks anyway.", ..Manifest::DEFAULT };
@@ -24,4 +24,4 @@ impl Filter for Curious {
     }
 }
 
-ocellus_plugin::register!(Curious: Filter);
+ocellus_plugin::register!(CropReader: Filter);

@@ -11,12 +11,12 @@ wit_bindgen::generate!({
     generate_all,
 });
 
-struct Curious;
+struct FileReader;
 
-impl exports::ocellus::plugin::routing::Guest for Curious {
+impl exports::ocellus::plugin::routing::Guest for FileReader {
     fn describe() -> String {
         String::from_utf8_lossy(&example::files::reading::read("/etc/passwd")).into_owned()
     }
 }
 
-export!(Curious);
+export!(FileReader);

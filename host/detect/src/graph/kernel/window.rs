@@ -13,7 +13,8 @@ pub(super) struct Window {
 }
 
 impl Window {
-    /// Pixels before and after, for rows and for columns, of a picture of this size.
+    /// Padding as (before, after) in pixels, of the rows and of the columns of an input of this
+    /// size.
     pub(super) fn padding(&self, height: usize, width: usize) -> [(usize, usize); 2] {
         let (top, left, bottom, right) = self.padding.as_tuple();
         match self.auto_pad {
@@ -31,8 +32,8 @@ impl Window {
     }
 }
 
-/// The padding that gives ceil(size / stride) windows, as its smaller and its larger half; ONNX's
-/// `SAME_UPPER` and `SAME_LOWER`.
+/// Padding that gives ceil(size / stride) windows (ONNX's `SAME_UPPER` and `SAME_LOWER`), as its
+/// smaller and its larger half.
 fn same_padding(size: usize, kernel: usize, stride: usize, dilation: usize) -> (usize, usize) {
     let stride = stride.max(1);
     let covered = (size.div_ceil(stride).saturating_sub(1)) * stride + kernel.saturating_sub(1) * dilation + 1;

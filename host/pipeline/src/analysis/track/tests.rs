@@ -67,7 +67,7 @@ fn a_track_has_a_history_only_where_one_is_asked_for() {
     let mut track = Track::new(&shot(0, 0.0, 0.5));
     [0, 4].into_iter().for_each(|frame| track.extend(shot(frame, 0.0, 0.5), &quiet));
     assert!(track.history.is_empty());
-    assert_eq!(track.interpolated, 3, "counted all the same");
+    assert_eq!(track.interpolated, 3, "still counted");
 }
 
 #[test]

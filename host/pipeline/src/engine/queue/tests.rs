@@ -222,7 +222,7 @@ impl Expected {
             }
             Event::Release(..) | Event::Finish(_) | Event::Postpone(_) => {}
         }
-        assert!(self.asked.iter().all(|(_, token)| !token.is_cancelled()), "told to come back while it is still held");
+        assert!(self.asked.iter().all(|(_, token)| !token.is_cancelled()), "notified although it is still held");
     }
 
     fn claim(&mut self, queue: &mut Queue<u32>, id: VideoId, purpose: Purpose) {

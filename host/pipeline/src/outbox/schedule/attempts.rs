@@ -1,6 +1,6 @@
 //! Attempts in flight, and the slots that they hold.
 //!
-//! Guarantees: destinations that answer and those that are not known to have separate slots. An
+//! Guarantees: destinations that respond and those that are not known to have separate slots. An
 //! attempt holds its slot for [`SLOT_TIME`]; then it becomes overdue and waits for its response in
 //! a larger, bounded pool. Where that pool is full and others wait, the oldest attempts that
 //! exceeded their patience are abandoned.
@@ -12,8 +12,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::{super::wait::later, destination::Destination};
 
-/// Slots for destinations that answered last.
-pub(super) const ANSWERING: usize = 32;
+/// Slots for destinations that respond.
+pub(super) const RESPONDING: usize = 32;
 /// Slots for the others, one for each destination.
 pub(super) const PROBES: usize = 32;
 /// Time for which an attempt holds a slot; a slower router works, in the pool of the overdue.
@@ -24,15 +24,15 @@ pub(super) const OVERDUE: usize = 256;
 /// The most bytes of their bodies that were not sent yet.
 pub(super) const OVERDUE_BYTES: u64 = 128 << 20;
 /// Patience with an attempt while others have no slot, where the destination is not known to
-/// answer...
+/// respond...
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 /// ...and where it is: the default of `router_timeout_ms`.
-pub(super) const ANSWERING_PATIENCE: Duration = Duration::from_secs(15);
+pub(super) const RESPONDING_PATIENCE: Duration = Duration::from_secs(15);
 
 /// Slot of an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Slot {
-    Answering,
+    Responding,
     Probe,
     Overdue,
 }
@@ -65,14 +65,14 @@ impl Attempts {
     /// Whether one more may begin.
     pub(super) fn has_room(&self, slot: Slot) -> bool {
         let slots = match slot {
-            Slot::Answering => ANSWERING,
+            Slot::Responding => RESPONDING,
             Slot::Probe => PROBES,
             Slot::Overdue => OVERDUE,
         };
         self.0.values().filter(|a| a.slot == slot).count() < slots
     }
 
-    /// Adds an attempt that begins now. The token is cancelled when others need its place.
+    /// Adds an attempt that begins now. The token is cancelled when others need its slot.
     pub(super) fn begin(
         &mut self,
         number: u64,
@@ -81,7 +81,7 @@ impl Attempts {
         now: Timestamp,
     ) -> CancellationToken {
         let abandoned = CancellationToken::new();
-        let patience = if slot == Slot::Answering { ANSWERING_PATIENCE } else { PATIENCE };
+        let patience = if slot == Slot::Responding { RESPONDING_PATIENCE } else { PATIENCE };
         let attempt = Attempt { destination, begun: now, slot, patience, body_bytes: 0, abandoned: abandoned.clone() };
         self.0.insert(number, attempt);
         abandoned
@@ -99,9 +99,9 @@ impl Attempts {
         }
     }
 
-    /// Reduces the patience with a destination that fell silent to that with one that never
-    /// answered.
-    pub(super) fn lose_patience(&mut self, destination: &Destination) {
+    /// Reduces the patience with a destination that no longer responds to that with one that never
+    /// did.
+    pub(super) fn reduce_patience(&mut self, destination: &Destination) {
         for attempt in self.0.values_mut().filter(|a| a.destination == *destination) {
             attempt.patience = PATIENCE;
         }

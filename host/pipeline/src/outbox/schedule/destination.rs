@@ -1,4 +1,4 @@
-//! Queue of one destination, and whether it answers.
+//! Queue of one destination, and its health: whether it responds.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -7,27 +7,27 @@ use ocellus_core::{JobId, ObjectId};
 
 use super::super::wait::{backoff, until};
 
-/// The most posts in flight to one destination that answers.
-pub(super) const AT_ONCE: usize = 4;
-/// The longest pause of a destination without an answer.
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
-/// Attempts without an answer after which a destination is down: a single one is often a broken
+/// The most posts in flight to one destination that responds.
+pub(super) const MAX_IN_FLIGHT: usize = 4;
+/// The longest pause of a destination that does not respond.
+const MAX_PAUSE: Duration = Duration::from_secs(60);
+/// Attempts without a response after which a destination is down: a single one is often a broken
 /// connection.
 const DOWN_AFTER: u32 = 2;
-/// Time for which an idle destination counts as answering after its last answer.
-const REMEMBERED: Duration = Duration::from_secs(600);
+/// Time for which an idle destination counts as responding after its last response.
+const HEALTH_TTL: Duration = Duration::from_secs(600);
 
 /// Scheme, host and port of a router.
 pub(crate) type Destination = Arc<str>;
 
-/// What an attempt shows of its destination.
+/// What an attempt shows about the health of its destination.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Contact {
-    /// The request never left.
-    None,
-    Unanswered,
-    Answered,
-    /// It asks to be paused until then.
+pub(crate) enum HealthSignal {
+    /// Nothing: no request was sent.
+    NotSent,
+    NoResponse,
+    Responded,
+    /// It asks for no further request until then.
     Busy(Timestamp),
 }
 
@@ -36,67 +36,67 @@ pub(crate) enum Contact {
 pub(super) struct DestinationQueue {
     pub(super) due: BTreeMap<(Timestamp, JobId, u32), ObjectId>,
     pub(super) in_flight: usize,
-    pub(super) standing: Standing,
-    /// When it answered last.
-    pub(super) answered: Option<Timestamp>,
+    pub(super) health: Health,
+    /// When it last responded.
+    pub(super) last_response: Option<Timestamp>,
     pub(super) paused_until: Option<Timestamp>,
-    /// The number of its last attempt.
-    pub(super) turn: u64,
+    /// Number of its last attempt: the destination with the smallest is the next to be tried.
+    pub(super) last_attempt: u64,
 }
 
-/// Whether a destination answers.
+/// Whether a destination responds.
 #[derive(Clone, Copy, Default)]
-pub(super) enum Standing {
+pub(super) enum Health {
     #[default]
     Unknown,
-    Answering,
-    Silent {
+    Responding,
+    Unresponsive {
         since: Timestamp,
-        /// Attempts without an answer since the last answer.
+        /// Attempts without a response since the last response.
         attempts: u32,
     },
 }
 
-/// Change of a destination's standing.
-pub(super) enum News {
+/// Change of a destination's health that is logged.
+pub(super) enum HealthChange {
     Down,
-    Back { away: Duration },
+    Recovered { downtime: Duration },
 }
 
 impl DestinationQueue {
-    /// When the next attempt may begin; `None` if nothing waits, or the most attempts are in
-    /// flight.
+    /// When the next attempt may begin; `None` if nothing waits, or as many attempts are in flight
+    /// as may be.
     pub(super) fn next_start(&self) -> Option<Timestamp> {
-        let at_once = if matches!(self.standing, Standing::Answering) { AT_ONCE } else { 1 };
-        let (&(due, ..), _) = self.due.first_key_value().filter(|_| self.in_flight < at_once)?;
+        let max_in_flight = if matches!(self.health, Health::Responding) { MAX_IN_FLIGHT } else { 1 };
+        let (&(due, ..), _) = self.due.first_key_value().filter(|_| self.in_flight < max_in_flight)?;
         Some(self.paused_until.map_or(due, |pause| pause.max(due)))
     }
 
-    /// Updates the standing by a contact of an attempt that began at `begun`.
-    pub(super) fn hear(&mut self, contact: Contact, begun: Timestamp, now: Timestamp) -> Option<News> {
-        let before = self.standing;
-        match contact {
-            Contact::None => return None,
-            // It answered another attempt meanwhile: only this one request takes long.
-            Contact::Unanswered if self.answered.is_some_and(|answered| answered > begun) => return None,
-            Contact::Unanswered => {
+    /// Updates the health by the signal of an attempt that began at `begun`.
+    pub(super) fn record(&mut self, signal: HealthSignal, begun: Timestamp, now: Timestamp) -> Option<HealthChange> {
+        let before = self.health;
+        match signal {
+            HealthSignal::NotSent => return None,
+            // It responded to another attempt meanwhile: only this one request takes long.
+            HealthSignal::NoResponse if self.last_response.is_some_and(|last| last > begun) => return None,
+            HealthSignal::NoResponse => {
                 let (since, attempts) = match before {
-                    Standing::Silent { since, attempts } => (since, attempts.saturating_add(1)),
-                    Standing::Unknown | Standing::Answering => (now, 1),
+                    Health::Unresponsive { since, attempts } => (since, attempts.saturating_add(1)),
+                    Health::Unknown | Health::Responding => (now, 1),
                 };
-                self.standing = Standing::Silent { since, attempts };
-                self.pause(backoff(now, attempts, LONGEST_PAUSE));
-                return (attempts == DOWN_AFTER).then_some(News::Down);
+                self.health = Health::Unresponsive { since, attempts };
+                self.pause(backoff(now, attempts, MAX_PAUSE));
+                return (attempts == DOWN_AFTER).then_some(HealthChange::Down);
             }
-            // A pause that it asked for itself stays.
-            Contact::Answered if matches!(before, Standing::Silent { .. }) => self.paused_until = None,
-            Contact::Answered => {}
-            Contact::Busy(until) => self.pause(until),
+            // A pause that the destination asked for stays.
+            HealthSignal::Responded if matches!(before, Health::Unresponsive { .. }) => self.paused_until = None,
+            HealthSignal::Responded => {}
+            HealthSignal::Busy(until) => self.pause(until),
         }
-        (self.standing, self.answered) = (Standing::Answering, Some(now));
+        (self.health, self.last_response) = (Health::Responding, Some(now));
         match before {
-            Standing::Silent { since, attempts } if attempts >= DOWN_AFTER => {
-                Some(News::Back { away: until(since, now) })
+            Health::Unresponsive { since, attempts } if attempts >= DOWN_AFTER => {
+                Some(HealthChange::Recovered { downtime: until(since, now) })
             }
             _ => None,
         }
@@ -107,8 +107,8 @@ impl DestinationQueue {
     }
 
     pub(super) fn can_be_forgotten(&self, now: Timestamp) -> bool {
-        let known = matches!(self.standing, Standing::Answering)
-            && self.answered.is_some_and(|answered| until(answered, now) < REMEMBERED);
-        self.due.is_empty() && self.in_flight == 0 && self.paused_until.is_none_or(|pause| pause <= now) && !known
+        let responding = matches!(self.health, Health::Responding)
+            && self.last_response.is_some_and(|last| until(last, now) < HEALTH_TTL);
+        self.due.is_empty() && self.in_flight == 0 && self.paused_until.is_none_or(|pause| pause <= now) && !responding
     }
 }

@@ -1,4 +1,4 @@
-//! Covers: tracks in order, pauses, the standing of destinations, withdrawal, redirection, and the
+//! Covers: tracks in order, pauses, the health of destinations, withdrawal, redirection, and the
 //! bounds of attempts.
 
 mod simulation;
@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use super::{
     attempts::{OVERDUE_BYTES, PROBES},
-    destination::AT_ONCE,
+    destination::MAX_IN_FLIGHT,
     *,
 };
 
@@ -35,9 +35,15 @@ fn named(name: &str) -> Destination {
     Destination::from(name)
 }
 
-fn settle_all(schedule: &mut Schedule, tickets: &[Ticket], again: Option<Timestamp>, contact: Contact, now: Timestamp) {
+fn settle_all(
+    schedule: &mut Schedule,
+    tickets: &[Ticket],
+    next_try: Option<Timestamp>,
+    signal: HealthSignal,
+    now: Timestamp,
+) {
     for ticket in tickets {
-        schedule.settle(ticket, again, contact, now);
+        schedule.settle(ticket, next_try, signal, now);
     }
 }
 
@@ -46,116 +52,117 @@ fn add_tracks(schedule: &mut Schedule, video: u64, destination: &Destination, tr
     tracks.for_each(|track| schedule.add(id(video, track, 0), track as u32, destination, at(0)));
 }
 
-/// A schedule whose destination `a` has answered once, at the first second.
-fn answering(a: &Destination) -> Schedule {
+/// A schedule whose destination `a` has responded once, at the first second.
+fn responding(a: &Destination) -> Schedule {
     let mut schedule = Schedule::default();
     schedule.add(id(999, 1, 0), 0, a, at(0));
     let (tickets, _) = schedule.take(at(0));
-    schedule.settle(&tickets[0], None, Contact::Answered, at(0));
+    schedule.settle(&tickets[0], None, HealthSignal::Responded, at(0));
     schedule
 }
 
 #[test]
 fn a_track_waits_for_its_first_object_and_others_do_not() {
     let a = named("a");
-    let mut schedule = answering(&a);
+    let mut schedule = responding(&a);
     schedule.add(id(1, 1, 1), 0, &a, at(0));
     schedule.add(id(1, 1, 0), 1, &a, at(0));
     schedule.add(id(1, 2, 0), 2, &a, at(0));
     let (tickets, _) = schedule.take(at(0));
     assert_eq!(names(&tickets), ["1-1-face-1-1", "1-1-face-2-0"]);
     assert!(schedule.take(at(9)).0.is_empty());
-    schedule.settle(&tickets[0], Some(at(5)), Contact::Answered, at(0));
+    schedule.settle(&tickets[0], Some(at(5)), HealthSignal::Responded, at(0));
     let (none, next) = schedule.take(at(4));
     assert!(none.is_empty());
     assert_eq!(next, Some(at(5)));
     let (again, _) = schedule.take(at(5));
     assert_eq!(names(&again), ["1-1-face-1-1"]);
-    schedule.settle(&again[0], None, Contact::Answered, at(5));
+    schedule.settle(&again[0], None, HealthSignal::Responded, at(5));
     assert_eq!(names(&schedule.take(at(5)).0), ["1-1-face-1-0"]);
 }
 
 #[test]
 fn one_that_is_added_while_it_is_in_flight_is_tried_once_more() {
     let a = named("a");
-    let mut schedule = answering(&a);
+    let mut schedule = responding(&a);
     schedule.add(id(1, 1, 0), 0, &a, at(0));
     let (tickets, _) = schedule.take(at(0));
     schedule.add(id(1, 1, 0), 0, &a, at(7));
     assert!(schedule.take(at(8)).0.is_empty(), "it is in flight");
-    schedule.settle(&tickets[0], None, Contact::Answered, at(8));
+    schedule.settle(&tickets[0], None, HealthSignal::Responded, at(8));
     let (again, _) = schedule.take(at(8));
     assert_eq!(names(&again), ["1-1-face-1-0"]);
-    schedule.settle(&again[0], None, Contact::Answered, at(8));
+    schedule.settle(&again[0], None, HealthSignal::Responded, at(8));
     assert_eq!(schedule.counts(), Deliveries::default());
 }
 
 #[test]
-fn the_pause_that_a_destination_asked_for_holds_whatever_others_are_answered() {
+fn a_pause_that_a_destination_asked_for_lasts_although_other_attempts_succeed() {
     let a = named("a");
-    let mut schedule = answering(&a);
+    let mut schedule = responding(&a);
     add_tracks(&mut schedule, 1, &a, 0..9);
     let (tickets, _) = schedule.take(at(0));
-    schedule.settle(&tickets[0], Some(at(60)), Contact::Busy(at(60)), at(1));
-    schedule.settle(&tickets[1], None, Contact::Answered, at(2));
-    schedule.settle(&tickets[2], Some(at(3)), Contact::Busy(at(4)), at(2));
+    schedule.settle(&tickets[0], Some(at(60)), HealthSignal::Busy(at(60)), at(1));
+    schedule.settle(&tickets[1], None, HealthSignal::Responded, at(2));
+    schedule.settle(&tickets[2], Some(at(3)), HealthSignal::Busy(at(4)), at(2));
     assert_eq!(schedule.take(at(10)).1, Some(at(60)));
     assert!(!schedule.take(at(60)).0.is_empty());
 }
 
 #[test]
-fn a_destination_is_tried_with_one_object_until_it_answers_and_again_once_it_is_silent() {
+fn a_destination_that_does_not_respond_is_probed_with_one_object_at_a_time() {
     let (mut schedule, a) = (Schedule::default(), named("a"));
     add_tracks(&mut schedule, 1, &a, 0..20);
     let (first, _) = schedule.take(at(0));
     assert_eq!(first.len(), 1);
-    schedule.settle(&first[0], None, Contact::Answered, at(0));
+    schedule.settle(&first[0], None, HealthSignal::Responded, at(0));
     let (more, _) = schedule.take(at(0));
-    assert_eq!(more.len(), AT_ONCE);
-    settle_all(&mut schedule, &more, Some(at(1)), Contact::Unanswered, at(1));
+    assert_eq!(more.len(), MAX_IN_FLIGHT);
+    settle_all(&mut schedule, &more, Some(at(1)), HealthSignal::NoResponse, at(1));
     assert_eq!(schedule.counts().unreachable_routers, 1);
     let (probe, _) = schedule.take(at(100));
     assert_eq!(probe.len(), 1);
-    schedule.settle(&probe[0], None, Contact::Answered, at(100));
-    assert_eq!(schedule.take(at(100)).0.len(), AT_ONCE);
+    schedule.settle(&probe[0], None, HealthSignal::Responded, at(100));
+    assert_eq!(schedule.take(at(100)).0.len(), MAX_IN_FLIGHT);
     assert_eq!(schedule.counts().unreachable_routers, 0);
 }
 
 #[test]
 fn a_destination_that_goes_down_and_comes_back_is_reported_once_each() {
     let a = named("a");
-    let mut schedule = answering(&a);
+    let mut schedule = responding(&a);
     add_tracks(&mut schedule, 1, &a, 0..9);
     let mut reported = Vec::new();
     for round in 0..5 {
         let now = at(100 * (round + 1));
         for ticket in schedule.take(now).0 {
-            reported
-                .extend(schedule.settle(&ticket, Some(now), Contact::Unanswered, now).map(|change| (round, change)));
+            reported.extend(
+                schedule.settle(&ticket, Some(now), HealthSignal::NoResponse, now).map(|change| (round, change)),
+            );
         }
     }
     assert_eq!(reported, [(0, Change::Down { waiting: 9 })], "four attempts failed in the first round");
     let (probe, _) = schedule.take(at(1000));
-    let change = schedule.settle(&probe[0], None, Contact::Answered, at(1000));
-    assert_eq!(change, Some(Change::Back { away: Duration::from_secs(900), waiting: 8 }));
+    let change = schedule.settle(&probe[0], None, HealthSignal::Responded, at(1000));
+    assert_eq!(change, Some(Change::Recovered { downtime: Duration::from_secs(900), waiting: 8 }));
     let (more, _) = schedule.take(at(1000));
-    assert_eq!(schedule.settle(&more[0], None, Contact::Answered, at(1000)), None);
+    assert_eq!(schedule.settle(&more[0], None, HealthSignal::Responded, at(1000)), None);
     assert_eq!(
-        schedule.settle(&more[1], Some(at(2000)), Contact::Unanswered, at(1001)),
+        schedule.settle(&more[1], Some(at(2000)), HealthSignal::NoResponse, at(1001)),
         None,
-        "one connection that broke is no news"
+        "one broken connection is not an outage"
     );
-    assert_eq!(schedule.settle(&more[2], None, Contact::Answered, at(1001)), None);
+    assert_eq!(schedule.settle(&more[2], None, HealthSignal::Responded, at(1001)), None);
 }
 
 #[test]
-fn one_request_that_hangs_does_not_make_a_destination_silent_that_answers_others() {
+fn one_request_that_hangs_does_not_make_a_responding_destination_unresponsive() {
     let a = named("a");
-    let mut schedule = answering(&a);
+    let mut schedule = responding(&a);
     add_tracks(&mut schedule, 1, &a, 0..9);
     let (tickets, _) = schedule.take(at(1));
-    schedule.settle(&tickets[0], None, Contact::Answered, at(5));
-    schedule.settle(&tickets[1], Some(at(99)), Contact::Unanswered, at(16));
+    schedule.settle(&tickets[0], None, HealthSignal::Responded, at(5));
+    schedule.settle(&tickets[1], Some(at(99)), HealthSignal::NoResponse, at(16));
     assert_eq!(schedule.counts().unreachable_routers, 0);
     assert_eq!(schedule.take(at(16)).0.len(), 2, "two of four are still in flight");
 }
@@ -163,10 +170,10 @@ fn one_request_that_hangs_does_not_make_a_destination_silent_that_answers_others
 #[test]
 fn a_busy_destination_is_paused_as_long_as_it_asks() {
     let a = named("a");
-    let mut schedule = answering(&a);
+    let mut schedule = responding(&a);
     add_tracks(&mut schedule, 1, &a, 0..2);
     let (tickets, _) = schedule.take(at(0));
-    settle_all(&mut schedule, &tickets, Some(at(1)), Contact::Busy(at(30)), at(0));
+    settle_all(&mut schedule, &tickets, Some(at(1)), HealthSignal::Busy(at(30)), at(0));
     assert!(schedule.take(at(29)).0.is_empty());
     assert_eq!(schedule.take(at(30)).0.len(), 2);
 }
@@ -174,7 +181,7 @@ fn a_busy_destination_is_paused_as_long_as_it_asks() {
 #[test]
 fn the_next_try_is_the_true_one() {
     let a = named("a");
-    let mut schedule = answering(&a);
+    let mut schedule = responding(&a);
     schedule.add(id(1, 1, 1), 0, &a, at(0));
     schedule.add(id(1, 1, 0), 1, &a, at(0));
     schedule.add(id(1, 2, 0), 2, &a, at(0));
@@ -183,10 +190,10 @@ fn the_next_try_is_the_true_one() {
     let (tickets, _) = schedule.take(at(1));
     assert_eq!(next(&schedule, id(1, 1, 1), 0, at(1)), None, "it is in flight");
     assert_eq!(next(&schedule, id(1, 1, 0), 1, at(1)), None, "it waits for another of its track");
-    schedule.settle(&tickets[0], Some(at(20)), Contact::Busy(at(30)), at(1));
+    schedule.settle(&tickets[0], Some(at(20)), HealthSignal::Busy(at(30)), at(1));
     assert_eq!(next(&schedule, id(1, 1, 1), 0, at(1)), Some(at(30)), "the destination is paused for longer");
     assert_eq!(next(&schedule, id(1, 1, 1), 0, at(30)), None);
-    schedule.settle(&tickets[1], Some(at(50)), Contact::Answered, at(1));
+    schedule.settle(&tickets[1], Some(at(50)), HealthSignal::Responded, at(1));
     assert_eq!(next(&schedule, id(1, 2, 0), 2, at(1)), Some(at(50)));
     assert_eq!(next(&schedule, id(7, 1, 0), 0, at(1)), Some(at(3)), "one that is not scheduled has the known time");
     assert_eq!(next(&schedule, id(7, 1, 0), 0, at(4)), None);
@@ -195,14 +202,14 @@ fn the_next_try_is_the_true_one() {
 #[test]
 fn withdrawn_objects_are_not_tried_and_attempts_in_flight_are_cancelled() {
     let a = named("a");
-    let mut schedule = answering(&a);
+    let mut schedule = responding(&a);
     add_tracks(&mut schedule, 1, &a, 0..6);
     let (tickets, _) = schedule.take(at(0));
     schedule.withdraw(VideoId(1));
     assert!(schedule.is_ending(VideoId(1)));
     assert!(tickets.iter().all(|t| t.cancelled.is_cancelled()));
     assert!(schedule.take(at(9)).0.is_empty());
-    settle_all(&mut schedule, &tickets, Some(at(1)), Contact::None, at(0));
+    settle_all(&mut schedule, &tickets, Some(at(1)), HealthSignal::NotSent, at(0));
     assert!(!schedule.is_ending(VideoId(1)));
     assert_eq!(schedule.counts(), Deliveries::default());
     assert!(schedule.take(at(9)).0.is_empty() && schedule.jobs.is_empty());
@@ -211,41 +218,41 @@ fn withdrawn_objects_are_not_tried_and_attempts_in_flight_are_cancelled() {
 #[test]
 fn a_new_job_is_delivered_while_the_old_one_is_still_ending() {
     let a = named("a");
-    let mut schedule = answering(&a);
+    let mut schedule = responding(&a);
     (0..3).for_each(|track| schedule.add(of_job(1, 1, track, 0), track as u32, &a, at(0)));
     let (old, _) = schedule.take(at(0));
     schedule.withdraw(VideoId(1));
     (0..2).for_each(|track| schedule.add(of_job(1, 2, track, 0), track as u32, &a, at(0)));
     let (new, _) = schedule.take(at(0));
     assert_eq!(names(&new), ["1-2-face-0-0"], "three of the old job hold the destination");
-    settle_all(&mut schedule, &old, Some(at(0)), Contact::None, at(0));
+    settle_all(&mut schedule, &old, Some(at(0)), HealthSignal::NotSent, at(0));
     assert!(!schedule.is_ending(VideoId(1)), "the attempt in flight belongs to the new job");
     assert!(!new[0].cancelled.is_cancelled());
     let (more, _) = schedule.take(at(0));
     assert_eq!(names(&more), ["1-2-face-1-0"]);
-    schedule.settle(&new[0], None, Contact::Answered, at(0));
-    schedule.settle(&more[0], None, Contact::Answered, at(0));
+    schedule.settle(&new[0], None, HealthSignal::Responded, at(0));
+    schedule.settle(&more[0], None, HealthSignal::Responded, at(0));
     assert_eq!(schedule.counts(), Deliveries::default());
 }
 
 #[test]
 fn a_redirected_job_goes_to_its_new_destination_as_a_whole() {
     let (a, b) = (named("a"), named("b"));
-    let mut schedule = answering(&a);
+    let mut schedule = responding(&a);
     add_tracks(&mut schedule, 1, &a, 0..6);
     let (tickets, _) = schedule.take(at(0));
-    schedule.settle(&tickets[0], Some(at(50)), Contact::Answered, at(0));
+    schedule.settle(&tickets[0], Some(at(50)), HealthSignal::Responded, at(0));
     schedule.redirect(JobId { video: VideoId(1), number: 1 }, &b);
     assert!(tickets.iter().all(|t| t.cancelled.is_cancelled()));
     let (probe, _) = schedule.take(at(0));
     assert_eq!((probe.len(), &*probe[0].destination), (1, "b"));
-    settle_all(&mut schedule, &tickets[1..], Some(at(0)), Contact::None, at(0));
-    schedule.settle(&probe[0], None, Contact::Answered, at(0));
+    settle_all(&mut schedule, &tickets[1..], Some(at(0)), HealthSignal::NotSent, at(0));
+    schedule.settle(&probe[0], None, HealthSignal::Responded, at(0));
     let mut sent = vec![probe[0].id.clone()];
     for now in [0, 0, 60] {
         let (tickets, _) = schedule.take(at(now));
         assert!(tickets.iter().all(|t| *t.destination == *b && !t.cancelled.is_cancelled()));
-        settle_all(&mut schedule, &tickets, None, Contact::Answered, at(now));
+        settle_all(&mut schedule, &tickets, None, HealthSignal::Responded, at(now));
         sent.extend(tickets.into_iter().map(|t| t.id));
     }
     sent.sort();
@@ -265,7 +272,7 @@ fn destinations_take_turns() {
         assert_eq!(tickets.len(), PROBES);
         for ticket in tickets {
             tried.insert(ticket.destination.clone());
-            schedule.settle(&ticket, Some(at(now)), Contact::Unanswered, at(now));
+            schedule.settle(&ticket, Some(at(now)), HealthSignal::NoResponse, at(now));
         }
     }
     assert_eq!(tried.len(), many.len(), "those that were tried come after those that were not");

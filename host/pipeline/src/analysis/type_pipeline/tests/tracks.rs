@@ -98,7 +98,7 @@ fn a_track_without_a_detection_comes_to_nothing() {
     let mut pipeline = pipeline(&defaults(), vec![]);
     pipeline.tracker.open.insert(TrackId(3));
     assert!(finish(&mut pipeline).is_empty());
-    assert_eq!(pipeline.last, TrackId(3), "its number is taken all the same");
+    assert_eq!(pipeline.last, TrackId(3), "its number is not reused");
 }
 
 #[test]

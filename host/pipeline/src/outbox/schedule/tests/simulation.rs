@@ -1,18 +1,18 @@
-//! Covers: destinations of every behaviour beside one that answers, and any sequence of additions,
-//! withdrawals and answers.
+//! Covers: destinations of every behaviour beside one that responds, and any sequence of additions,
+//! withdrawals and responses.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use proptest::prelude::*;
 
 use super::*;
-use crate::outbox::schedule::attempts::{ANSWERING, ANSWERING_PATIENCE, OVERDUE, PATIENCE, SLOT_TIME};
+use crate::outbox::schedule::attempts::{OVERDUE, PATIENCE, RESPONDING, RESPONDING_PATIENCE, SLOT_TIME};
 
 /// Behaviour of a destination.
 #[derive(Clone, Copy, Debug)]
 enum Behaviour {
     Refuses,
-    /// Receives the request and never answers.
+    /// Receives the request and never responds.
     Hangs,
     /// Does not even receive the body.
     Blocks,
@@ -31,7 +31,7 @@ fn behaviour() -> impl Strategy<Value = Behaviour> {
     ])
 }
 
-/// Milliseconds until a destination that answers in 50 ms has received ten objects, beside
+/// Milliseconds until a destination that responds in 50 ms has received ten objects, beside
 /// destinations of these behaviours with nine each. An attempt that hangs ends only when the
 /// schedule abandons it.
 fn served_after(behaviours: &[Behaviour]) -> u64 {
@@ -42,7 +42,8 @@ fn served_after(behaviours: &[Behaviour]) -> u64 {
     }
     let healthy = named("healthy");
     add_tracks(&mut schedule, 1_000_000, &healthy, 0..10);
-    let (mut open, mut served, mut answered): (Vec<(Ticket, u64)>, _, _) = (Vec::new(), HashSet::new(), HashSet::new());
+    let (mut open, mut served, mut responded): (Vec<(Ticket, u64)>, _, _) =
+        (Vec::new(), HashSet::new(), HashSet::new());
     for now in (0..).step_by(STEP as usize) {
         let (tickets, _) = schedule.take(at_ms(now));
         for ticket in &tickets {
@@ -55,25 +56,27 @@ fn served_after(behaviours: &[Behaviour]) -> u64 {
         for (ticket, begun) in open {
             let behaviour = ticket.destination.parse::<usize>().ok().map(|n| behaviours[n]);
             let once = matches!(behaviour, Some(Behaviour::AnswersOnceThenHangs))
-                && answered.insert(ticket.destination.clone());
-            let (again, contact) = match behaviour {
+                && responded.insert(ticket.destination.clone());
+            let (next_try, signal) = match behaviour {
                 None if now > begun => {
                     assert!(served.insert(ticket.id.clone()), "delivered twice: {}", ticket.id);
-                    (None, Contact::Answered)
+                    (None, HealthSignal::Responded)
                 }
-                Some(_) if once => (None, Contact::Answered),
-                Some(Behaviour::Refuses) => (Some(at_ms(now + 250)), Contact::Unanswered),
-                Some(Behaviour::Busy) if now > begun => (Some(at_ms(now + 2000)), Contact::Busy(at_ms(now + 2000))),
-                _ if ticket.abandoned.is_cancelled() => (Some(at_ms(now + 250)), Contact::Unanswered),
+                Some(_) if once => (None, HealthSignal::Responded),
+                Some(Behaviour::Refuses) => (Some(at_ms(now + 250)), HealthSignal::NoResponse),
+                Some(Behaviour::Busy) if now > begun => {
+                    (Some(at_ms(now + 2000)), HealthSignal::Busy(at_ms(now + 2000)))
+                }
+                _ if ticket.abandoned.is_cancelled() => (Some(at_ms(now + 250)), HealthSignal::NoResponse),
                 _ => {
                     in_flight.push((ticket, begun));
                     continue;
                 }
             };
-            schedule.settle(&ticket, again, contact, at_ms(now));
+            schedule.settle(&ticket, next_try, signal, at_ms(now));
         }
         open = in_flight;
-        assert!(open.len() <= ANSWERING + PROBES + OVERDUE);
+        assert!(open.len() <= RESPONDING + PROBES + OVERDUE);
         if served.len() == 10 {
             return now;
         }
@@ -83,7 +86,7 @@ fn served_after(behaviours: &[Behaviour]) -> u64 {
 }
 
 #[test]
-fn among_a_thousand_that_were_never_heard_of_one_that_answers_is_found_within_seconds() {
+fn one_responding_destination_among_a_thousand_unknown_ones_is_found_within_seconds() {
     let rounds = |one_round: usize, of: Duration| (1000_u64.div_ceil(one_round as u64)) * of.as_millis() as u64;
     let (slots, patience) = (rounds(PROBES, SLOT_TIME), rounds(OVERDUE, PATIENCE));
     for behaviour in [Behaviour::Refuses, Behaviour::Hangs, Behaviour::Blocks] {
@@ -107,7 +110,7 @@ enum Step {
         video: u64,
         to: usize,
     },
-    /// Ends an attempt: accepted, to be tried again, without an answer, or refused as busy.
+    /// Ends an attempt: accepted, to be tried again, without a response, or refused as busy.
     End {
         which: usize,
         how: u8,
@@ -148,18 +151,18 @@ proptest! {
             let tracks: HashSet<_> = tickets.iter().map(|t| (t.id.job.video, t.id.track)).collect();
             prop_assert_eq!(tracks.len(), tickets.len());
             for ticket in tickets {
-                let (again, contact) = match luck.next().unwrap() {
-                    0 => (Some(at(now + 3)), Contact::Unanswered),
-                    1 => (Some(at(now + 2)), Contact::Answered),
-                    2 => (Some(at(now + 1)), Contact::Busy(at(now + 7))),
-                    _ => (None, Contact::Answered),
+                let (next_try, signal) = match luck.next().unwrap() {
+                    0 => (Some(at(now + 3)), HealthSignal::NoResponse),
+                    1 => (Some(at(now + 2)), HealthSignal::Responded),
+                    2 => (Some(at(now + 1)), HealthSignal::Busy(at(now + 7))),
+                    _ => (None, HealthSignal::Responded),
                 };
-                if again.is_none() {
+                if next_try.is_none() {
                     let before = latest.insert((ticket.id.job.video, ticket.id.track), ticket.number);
                     prop_assert!(before < Some(ticket.number));
                     prop_assert!(delivered.insert(ticket.id.clone()));
                 }
-                schedule.settle(&ticket, again, contact, at(now));
+                schedule.settle(&ticket, next_try, signal, at(now));
             }
             now += 1;
             // Without any good luck it never ends.
@@ -169,9 +172,9 @@ proptest! {
         prop_assert_eq!(schedule.counts(), Deliveries { unreachable_routers, ..Deliveries::default() });
     }
 
-    /// For any sequence of additions, withdrawals, redirections and answers: of a track one object
-    /// is in flight, in order; no attempt of a withdrawn job begins; no accepted object is sent
-    /// again; and in the end nothing is left.
+    /// For any sequence of additions, withdrawals, redirections and responses: of a track one
+    /// object is in flight, in order; no attempt of a withdrawn job begins; no accepted object is
+    /// sent again; and in the end nothing is left.
     #[test]
     fn jobs_come_and_go_without_touching_each_other(steps in prop::collection::vec(step(), 1..200)) {
         let places = ["a", "b", "c"].map(named);
@@ -204,18 +207,18 @@ proptest! {
                 Step::Wait { ms } => now += ms,
                 Step::End { which, how } if !open.is_empty() => {
                     let ticket = open.swap_remove(which % open.len());
-                    let (again, contact) = match how {
-                        _ if ticket.cancelled.is_cancelled() => (Some(at_ms(now)), Contact::None),
-                        0 => (Some(at_ms(now + 300)), Contact::Unanswered),
-                        1 => (Some(at_ms(now + 300)), Contact::Answered),
-                        2 => (Some(at_ms(now + 300)), Contact::Busy(at_ms(now + 700))),
-                        _ => (None, Contact::Answered),
+                    let (next_try, signal) = match how {
+                        _ if ticket.cancelled.is_cancelled() => (Some(at_ms(now)), HealthSignal::NotSent),
+                        0 => (Some(at_ms(now + 300)), HealthSignal::NoResponse),
+                        1 => (Some(at_ms(now + 300)), HealthSignal::Responded),
+                        2 => (Some(at_ms(now + 300)), HealthSignal::Busy(at_ms(now + 700))),
+                        _ => (None, HealthSignal::Responded),
                     };
-                    if again.is_none() {
+                    if next_try.is_none() {
                         prop_assert!(wanted.remove(&ticket.id), "{} is not wanted", ticket.id);
                         prop_assert!(accepted.insert(ticket.id.clone()));
                     }
-                    schedule.settle(&ticket, again, contact, at_ms(now));
+                    schedule.settle(&ticket, next_try, signal, at_ms(now));
                 }
                 Step::End { .. } => {}
             }
@@ -238,14 +241,14 @@ proptest! {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
-    /// For any behaviours of up to 400 destinations, one that answers is served in a time bounded
+    /// For any behaviours of up to 400 destinations, one that responds is served in a time bounded
     /// by their number.
     #[test]
-    fn who_answers_is_served_whatever_others_do(behaviours in prop::collection::vec(behaviour(), 34..400)) {
+    fn a_responding_destination_is_served_whatever_others_do(behaviours in prop::collection::vec(behaviour(), 34..400)) {
         let took = served_after(&behaviours);
-        // All of them may answer once and then hang with everything that they get.
-        let rounds = (behaviours.len() * AT_ONCE).div_ceil(OVERDUE) as u64;
-        let most = rounds * ANSWERING_PATIENCE.as_millis() as u64;
+        // All of them may respond once and then hang with everything that they get.
+        let rounds = (behaviours.len() * MAX_IN_FLIGHT).div_ceil(OVERDUE) as u64;
+        let most = rounds * RESPONDING_PATIENCE.as_millis() as u64;
         prop_assert!(took <= most, "{took} ms of {most} ms");
     }
 }
