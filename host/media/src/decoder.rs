@@ -60,7 +60,7 @@ pub struct Decoder {
     jumps: u64,
     /// Where the last packet ended, in seconds.
     end: Option<f64>,
-    /// The first frame, until it is asked for: only a frame knows how it is turned.
+    /// The first frame of a picture, until it is asked for: only it knows how it is turned.
     peeked: Option<Result<Option<Frame>>>,
     /// The packets that are read for it, for a recording from the beginning; `None` later on.
     early: Option<Early>,
@@ -157,7 +157,7 @@ impl Decoder {
         if let Some(start) = start {
             opened.seek(start)?;
         }
-        if !opened.is_live() {
+        if opened.source.is_picture() && !opened.is_live() {
             opened.early = start.is_none().then(Early::default);
             let first = opened.read_frame();
             if let Ok(Some(frame)) = &first {

@@ -328,6 +328,11 @@ impl Source {
         self.info.container == "mov" && self.container.stream(self.stream).is_some_and(|s| s.frames() == 0)
     }
 
+    /// A still picture, or pictures one after the other, which may each say how they are turned.
+    pub(crate) fn is_picture(&self) -> bool {
+        self.info.codec == "mjpeg" || self.info.container.ends_with("_pipe")
+    }
+
     /// It goes on until it breaks off.
     pub(crate) fn has_no_end(&self) -> bool {
         self.endless && self.claimed().is_none()

@@ -23,7 +23,7 @@ const ADVICE: &str = "send the file itself as the body (curl -T FILE)";
 
 pub(crate) enum FileBody {
     Plain(Body),
-    Form(Form),
+    Form(Box<Form>),
 }
 
 pub(crate) struct Form {
