@@ -62,8 +62,8 @@ pub(crate) fn run(arguments: &FuzzArguments) -> Result<()> {
 fn excluded() -> Result<Vec<String>> {
     let output = cargo().args(["metadata", "--no-deps", "--format-version", "1"]).output()?;
     let metadata: serde_json::Value = serde_json::from_slice(&output.stdout)?;
-    let packages = metadata["packages"].as_array().context("cargo metadata lists no packages")?;
-    let names = packages.iter().filter_map(|package| package["name"].as_str());
+    let packages = metadata.get("packages").and_then(|p| p.as_array()).context("cargo metadata lists no packages")?;
+    let names = packages.iter().filter_map(|package| package.get("name")?.as_str());
     Ok(names.filter(|name| !PARSERS.contains(name)).map(str::to_owned).collect())
 }
 

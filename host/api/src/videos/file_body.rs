@@ -64,7 +64,7 @@ impl FileBody {
         let chunks = stream::unfold(request.into_body(), |mut body| async move {
             next_chunk(&mut body).await.transpose().map(|chunk| (chunk, body))
         });
-        Ok(Self::Form(Form { parts: Multipart::new(chunks, boundary), file: None, found_file: false }))
+        Ok(Self::Form(Box::new(Form { parts: Multipart::new(chunks, boundary), file: None, found_file: false })))
     }
 
     /// Whether the body is the file, so that its length is known from the headers.
