@@ -7,6 +7,7 @@ use std::sync::Arc;
 use ffmpeg_next::{Error, Packet, error, frame, packet};
 
 use crate::av::{Device, Output};
+use crate::clock::StreamClock;
 use crate::error::Cause;
 use crate::fallback::FallbackDecoder;
 use crate::recorder::{Recorder, Recording};
@@ -17,23 +18,11 @@ use crate::{Frame, Input, Interrupt, MediaError, MediaInfo, Result, av};
 /// Seconds by which two times of the same frame may differ.
 const SAME: f64 = 5e-4;
 
-/// Assumed where a stream neither has time stamps nor says its frame rate.
-const DEFAULT_RATE: f64 = 25.0;
-
 /// Reads that may fail one after the other before the source counts as broken.
 const MAX_BAD_READS: u32 = 1000;
 
 /// A source may end so many seconds before its claimed end and be whole: headers round.
 const SLACK: f64 = 1.0;
-
-/// Seconds between two frames from which on time stamps are taken to have jumped: in streams whose
-/// time stamps do (broadcasts, cameras), and in others, which may well show a picture for long.
-const JUMP: f64 = 10.0;
-const RARE_JUMP: f64 = 3600.0;
-/// Streams with fewer frames than most have longer steps: so many of them are no jump.
-const STEPS: f64 = 5.0;
-/// The same backwards; less is a stamp out of order.
-const JUMP_BACK: f64 = 1.0;
 
 /// Yields the frames of a source, in the order they are shown. Lives on one thread at a time; ends
 /// with the source, with its [`Interrupt`], or when dropped.
@@ -50,14 +39,7 @@ pub struct Decoder {
     /// Seconds that are added to the times of frames.
     shift: f64,
     soft_errors: u64,
-    /// Time of the last frame that came out of the codec.
-    last: Option<f64>,
-    /// Seconds from the frame before it to the last one; the longest such step.
-    step: Option<f64>,
-    longest_step: f64,
-    /// Seconds that time stamps have to be moved by since they jumped.
-    fold: f64,
-    jumps: u64,
+    clock: StreamClock,
     /// Where the last packet ended, in seconds.
     end: Option<f64>,
     /// The first frame of a picture, until it is asked for: only it knows how it is turned.
@@ -130,6 +112,7 @@ impl Decoder {
         let share = Share::take(input.threads);
         let codec = FallbackDecoder::open(source.coded()?, share.threads(source.info.size), devices)
             .map_err(|cause| source.unsupported(cause))?;
+        let clock = StreamClock::new(source.info.frame_rate, source.may_jump);
         let mut opened = Self {
             codec,
             _share: share,
@@ -140,11 +123,7 @@ impl Decoder {
             next: 0,
             shift: 0.0,
             soft_errors: 0,
-            last: None,
-            step: None,
-            longest_step: 0.0,
-            fold: 0.0,
-            jumps: 0,
+            clock,
             end: None,
             peeked: None,
             early: None,
@@ -208,16 +187,14 @@ impl Decoder {
 
     /// Times that time stamps jumped so far, by which frames were moved to follow each other.
     pub fn jumps(&self) -> u64 {
-        self.jumps
+        self.clock.jumps()
     }
 
     /// Seconds that the source is long, from where its video or sound begins, once it was read to
     /// its end; then more is known than its header says.
     pub fn length(&self) -> Option<f64> {
-        let last = self.last.filter(|_| self.state == State::Ended)?;
-        let period = 1.0 / self.source.info.frame_rate.unwrap_or(DEFAULT_RATE);
-        let end = last + self.step.unwrap_or(period);
-        Some(if self.jumps > 0 { end } else { self.source.length(last, end) })
+        let (last, end) = self.clock.last_shown().filter(|_| self.state == State::Ended)?;
+        Some(if self.clock.jumps() > 0 { end } else { self.source.length(last, end) })
     }
 
     /// The next frame, or `None` at the end.
@@ -293,9 +270,7 @@ impl Decoder {
 
     fn restart(&mut self, target: SeekTarget) {
         self.state = State::Reading;
-        self.last = None;
-        self.step = None;
-        self.fold = 0.0;
+        self.clock.restart();
         self.end = None;
         self.last_packet_cut = false;
         self.failure = None;
@@ -405,7 +380,7 @@ impl Decoder {
             }
             target.sure = true;
         }
-        let time = self.time(stamped);
+        let time = self.clock.time(stamped);
         if self.target.is_some_and(|target| time < target.seconds - SAME) {
             return Ok(None);
         }
@@ -424,42 +399,14 @@ impl Decoder {
         Ok(Some(frame))
     }
 
-    /// When a picture is shown that is stamped so: after the one before it, and not long after it
-    /// where the time stamps jumped.
-    fn time(&mut self, stamped: Option<f64>) -> f64 {
-        let period = 1.0 / self.source.info.frame_rate.unwrap_or(DEFAULT_RATE);
-        let stamped = stamped.map(|stamped| stamped + self.fold);
-        let time = match (stamped, self.last) {
-            (Some(stamped), None) => stamped,
-            (None, None) => 0.0,
-            (None, Some(last)) => last + period,
-            (Some(stamped), Some(last)) => {
-                let usual = if self.source.may_jump { JUMP } else { RARE_JUMP };
-                let forward = usual.max(STEPS * self.longest_step.max(period));
-                let step = stamped - last;
-                if step > forward || step < -JUMP_BACK {
-                    self.jumps += 1;
-                    self.fold += last + period - stamped;
-                }
-                if step > 0.0 && step <= forward { stamped } else { last + period }
-            }
-        };
-        if let Some(last) = self.last {
-            self.step = Some(time - last);
-            self.longest_step = self.longest_step.max(time - last);
-        }
-        self.last = Some(time);
-        time
-    }
-
     /// Was this the end, or only the end of the bytes?
     fn check_end(&self) -> Result<()> {
         if let Some(stopped) = self.source.stopped().filter(|_| self.failure.is_some()) {
             return Err(stopped);
         }
         // The last frame may be shown as long as any, and its packet not say so.
-        let slack = SLACK.max(self.longest_step * 1.5);
-        let early = self.jumps == 0 && self.end.is_some_and(|end| self.source.claims_more(end, slack));
+        let slack = SLACK.max(self.clock.longest_step() * 1.5);
+        let early = self.clock.jumps() == 0 && self.end.is_some_and(|end| self.source.claims_more(end, slack));
         let cause: Cause = match self.failure {
             Some(error) => error.into(),
             None if self.last_packet_cut => "the last packet is cut".into(),

@@ -69,8 +69,8 @@ impl FallbackDecoder {
         }
     }
 
-    /// Takes a packet, once [`FallbackDecoder::receive`] said [`Output::NeedsPacket`]. Whether it was
-    /// found to be damaged.
+    /// Takes a packet, once [`FallbackDecoder::receive`] said [`Output::NeedsPacket`]. Whether it
+    /// was found to be damaged.
     ///
     /// # Errors
     /// A device failed, and software cannot decode the stream.

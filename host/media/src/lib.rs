@@ -19,6 +19,7 @@
 #![warn(missing_docs)]
 
 mod av;
+mod clock;
 mod credentials;
 mod decoder;
 mod decoding;
@@ -33,6 +34,7 @@ mod interrupt;
 mod network;
 mod options;
 mod orientation;
+mod picture_size;
 mod presentation;
 mod recorder;
 mod render;
@@ -40,6 +42,7 @@ mod scaler;
 mod sharpness;
 mod source;
 mod spool;
+mod streams;
 mod structure;
 mod threads;
 mod tone;

@@ -1,5 +1,5 @@
-//! Rendering of a part of a decoded picture to packed samples, scaled, and with the dynamic range of
-//! an ordinary screen; shared by frames and scalers.
+//! Rendering of a part of a decoded picture to packed samples, scaled, and with the dynamic range
+//! of an ordinary screen; shared by frames and scalers.
 
 use ffmpeg_next::{format::Pixel, frame};
 use ocellus_core::Size;

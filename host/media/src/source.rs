@@ -6,8 +6,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use ffmpeg_next::format::context;
-use ffmpeg_next::format::stream::Disposition;
-use ffmpeg_next::{Error, Packet, Stream, decoder, frame, media, packet};
+use ffmpeg_next::{Error, Packet, Stream, decoder, frame, media};
 use ocellus_core::Size;
 use url::Url;
 
@@ -17,7 +16,9 @@ use crate::http::Session;
 use crate::interrupt::Watch;
 use crate::options::{self, PIXEL_ASPECT, Reach, START, check_option, check_url, format_is_allowed};
 use crate::orientation::Orientation;
-use crate::presentation::{MAX_PIXELS, PixelAspect, Presentation};
+use crate::picture_size::{check_size, too_large_picture};
+use crate::presentation::{PixelAspect, Presentation};
+use crate::streams::{PLAYLISTS, container_rotation, is_moving, named, origin, video_stream};
 use crate::{Input, Interrupt, Location, MediaError, MediaInfo, Result};
 use crate::{spool, structure};
 
@@ -64,17 +65,11 @@ struct Looks {
     aspect_asked_for: Option<PixelAspect>,
 }
 
-/// Formats whose files list others, so that the length of such a file says nothing.
-const PLAYLISTS: [&str; 2] = ["hls", "dash"];
-
 /// Formats whose header says when the last frame ends, whenever the first begins.
 const CLAIM_AN_END: [&str; 3] = ["matroska", "asf", "flv"];
 
 /// A source may end before its claimed end by this share and be whole: headers round.
 const SLACK: f64 = 0.02;
-
-/// Sound that begins earlier than this many seconds before the video has times of its own.
-const MAX_PRELUDE: f64 = 3600.0;
 
 impl Source {
     pub(crate) fn open(input: &Input, interrupt: &Interrupt) -> Result<Self> {
@@ -437,79 +432,4 @@ fn host_text(ip: IpAddr) -> String {
         IpAddr::V4(v4) => v4.to_string(),
         IpAddr::V6(v6) => format!("[{v6}]"),
     }
-}
-
-/// A picture this large is not decoded: its header may be all that there is of it.
-fn check_size(size: Size) -> Result<()> {
-    let pixels = i64::from(size.width).saturating_mul(i64::from(size.height));
-    if pixels > MAX_PIXELS { Err(MediaError::TooLarge { size }) } else { Ok(()) }
-}
-
-/// The refusal of a picture that FFmpeg would not look at for its size, which it does not say.
-fn too_large_picture(location: &Location) -> Option<MediaError> {
-    let size = match location {
-        Location::File(path) => imagesize::size(path),
-        Location::Memory(bytes) => imagesize::blob_size(bytes),
-        Location::Url(_) => return None,
-    };
-    let side = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-    let size = size.ok().map(|size| Size { width: side(size.width), height: side(size.height) })?;
-    check_size(size).err()
-}
-
-/// Video, and not the cover of a song.
-fn is_moving(stream: &Stream<'_>) -> bool {
-    stream.parameters().medium() == media::Type::Video && !stream.disposition().contains(Disposition::ATTACHED_PIC)
-}
-
-/// The video stream that is processed: the first that is marked as the default, or else the first.
-/// Of a playlist's it is the best, since they show the same.
-fn video_stream<'a>(container: &'a context::Input, format: &str) -> Option<Stream<'a>> {
-    let has_size = |stream: &Stream<'_>| {
-        let size = av::stored_size(stream);
-        size.width > 0 && size.height > 0
-    };
-    let is_default = |stream: &Stream<'_>| stream.disposition().contains(Disposition::DEFAULT);
-    if PLAYLISTS.contains(&format) {
-        return container.streams().best(media::Type::Video).filter(is_moving);
-    }
-    let moving = || container.streams().filter(is_moving);
-    moving().find(|s| has_size(s) && is_default(s)).or_else(|| moving().find(has_size)).or_else(|| moving().next())
-}
-
-/// For a person to know a stream by.
-fn named(stream: &Stream<'_>) -> String {
-    let Size { width, height } = av::stored_size(stream);
-    format!("stream {}: {} {width}x{height}", stream.index(), av::codec_name(stream.parameters().id()))
-}
-
-/// The time stamp that is second 0, as players have it: where the earlier of video and sound
-/// begins. Sound that begins less than a frame before the video is only its codec's run-up.
-fn origin(container: &context::Input, video: &Stream<'_>, is_live: bool) -> i64 {
-    let begin = |stream: &Stream<'_>| {
-        let start = stream.start_time();
-        (start != ffmpeg_next::ffi::AV_NOPTS_VALUE).then_some(start)
-    };
-    let Some(own) = begin(video) else { return 0 };
-    if is_live {
-        return own;
-    }
-    let tick = f64::from(video.time_base());
-    let seconds = own as f64 * tick;
-    let earlier = container
-        .streams()
-        .filter(|stream| stream.parameters().medium() == media::Type::Audio)
-        .filter_map(|stream| Some(begin(&stream)? as f64 * f64::from(stream.time_base())))
-        .map(|start| if seconds >= 0.0 { start.max(0.0) } else { start })
-        .filter(|start| *start < seconds && seconds - start < MAX_PRELUDE)
-        .fold(seconds, f64::min);
-    let rate = f64::from(video.avg_frame_rate());
-    let frame = if rate > 0.0 { 1.0 / rate } else { 0.0 };
-    if earlier < seconds - frame { (earlier / tick).round() as i64 } else { own }
-}
-
-/// How the container wants its picture turned.
-fn container_rotation(stream: &Stream<'_>) -> Orientation {
-    let matrix = stream.side_data().find(|data| data.kind() == packet::side_data::Type::DisplayMatrix);
-    matrix.and_then(|data| av::display_matrix(data.data())).unwrap_or_default()
 }

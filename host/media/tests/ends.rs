@@ -1,5 +1,5 @@
-//! Covers: where recordings end and how long they are: first time stamps that are not 0, last frames
-//! of unknown length, jumps of time stamps, video that begins after its sound, several video
+//! Covers: where recordings end and how long they are: first time stamps that are not 0, last
+//! frames of unknown length, jumps of time stamps, video that begins after its sound, several video
 //! streams, covers, headers that claim too much.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 

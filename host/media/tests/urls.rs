@@ -1,6 +1,6 @@
-//! Covers: sources on the web whose servers differ from what one expects: no parts, 416 to any range,
-//! bodies of unknown length, Digest and Basic, cookies with redirects; and the sentence for each way
-//! in which a URL cannot be read.
+//! Covers: sources on the web whose servers differ from what one expects: no parts, 416 to any
+//! range, bodies of unknown length, Digest and Basic, cookies with redirects; and the sentence for
+//! each way in which a URL cannot be read.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
 mod common;

@@ -1,8 +1,8 @@
 //! Compiler process: both ends of a process that compiles one component.
 //!
-//! The program is called with `--memory-bytes N --cpu-seconds N --parent PID` and, where the code is
-//! wanted, `--into DIR`; the component comes on standard input. It answers by its exit status: 0,
-//! [`REFUSED`] or [`NO_MEMORY`], the reason on standard error.
+//! The program is called with `--memory-bytes N --cpu-seconds N --parent PID` and, where the code
+//! is wanted, `--into DIR`; the component comes on standard input. It answers by its exit status:
+//! 0, [`REFUSED`] or [`NO_MEMORY`], the reason on standard error.
 //!
 //! Guarantees: [`run`] returns at the deadline at the latest, and at once when [`Stop`] is raised;
 //! the process is gone by then. What a component makes the compiler do, a crash and an endless loop

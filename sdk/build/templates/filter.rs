@@ -1,8 +1,8 @@
 //! `{name}`: a filter of shots that are too wide for their height.
 //!
-//! Begin here: declare the settings in `MANIFEST` and the stages in `STAGES`, and answer with a verdict
-//! for each item. A rejection needs a rule and a value, so that a user can find out why something is
-//! not there.
+//! Begin here: declare the settings in `MANIFEST` and the stages in `STAGES`, and answer with a
+//! verdict for each item. A rejection needs a rule and a value, so that a user can find out why
+//! something is not there.
 
 use ocellus_plugin::{Candidate, Filter, FrameInfo, Manifest, Stages, StreamInfo, Verdict};
 use serde::Deserialize;

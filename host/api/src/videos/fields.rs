@@ -192,8 +192,8 @@ fn url(
 ) -> Result<Option<Option<String>>> {
     let value = text(sent, name, MAX_URL_CHARS)?;
     if let Some(Some(text)) = &value {
-        // The parser corrects what browsers correct, and FFmpeg, which gets the text as it is, reads
-        // it otherwise.
+        // The parser corrects what browsers correct, and FFmpeg, which gets the text as it is,
+        // reads it otherwise.
         let mended = text.chars().any(|c| c.is_whitespace() || c.is_control() || c == '\\') || text.contains(":///");
         let parsed = Url::parse(text).ok().filter(|url| schemes.contains(&url.scheme()) && url.port() != Some(0));
         match parsed.as_ref().and_then(|url| Some((url.host_str()?, url.port_or_known_default().unwrap_or(0)))) {

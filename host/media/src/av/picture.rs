@@ -84,8 +84,8 @@ fn colour(picture: &frame::Video, format: ffi::AVPixelFormat, descriptor: &ffi::
 
 /// How its samples stand for light, where it has a high dynamic range.
 pub(crate) fn transfer(picture: &frame::Video) -> Option<Transfer> {
-    // SAFETY: a plain field of a frame that is alive. It is read as the number that it is in C, since
-    // a stream may have any number there.
+    // SAFETY: a plain field of a frame that is alive. It is read as the number that it is in C,
+    // since a stream may have any number there.
     let transfer = unsafe { (&raw const (*picture.as_ptr()).color_trc).cast::<std::ffi::c_uint>().read() };
     match transfer {
         t if t == ffi::AVColorTransferCharacteristic::AVCOL_TRC_SMPTE2084 as u32 => Some(Transfer::Pq),

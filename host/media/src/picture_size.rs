@@ -1,0 +1,24 @@
+//! Size limit of pictures, which holds before anything of them is decoded.
+
+use ocellus_core::Size;
+
+use crate::presentation::MAX_PIXELS;
+use crate::{Location, MediaError, Result};
+
+/// A picture this large is not decoded: its header may be all that there is of it.
+pub(crate) fn check_size(size: Size) -> Result<()> {
+    let pixels = i64::from(size.width).saturating_mul(i64::from(size.height));
+    if pixels > MAX_PIXELS { Err(MediaError::TooLarge { size }) } else { Ok(()) }
+}
+
+/// The refusal of a picture that FFmpeg would not look at for its size, which it does not say.
+pub(crate) fn too_large_picture(location: &Location) -> Option<MediaError> {
+    let size = match location {
+        Location::File(path) => imagesize::size(path),
+        Location::Memory(bytes) => imagesize::blob_size(bytes),
+        Location::Url(_) => return None,
+    };
+    let side = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+    let size = size.ok().map(|size| Size { width: side(size.width), height: side(size.height) })?;
+    check_size(size).err()
+}
