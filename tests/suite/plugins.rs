@@ -67,17 +67,20 @@ pub(crate) fn rebuilt(bytes: &[u8], number: u32) -> Vec<u8> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plugin_is_replaced_during_a_job_and_removed() {
+    const FRAMES: u32 = 220;
     let dir = tempfile::tempdir().unwrap();
     let (data, plugins) = (dir.path().join("data"), dir.path().join("plugins"));
     copy_plugins(&plugins);
     let server = Options::new(&data).plugins(&plugins).start();
-    let clip = media::short_street(dir.path(), 150);
-    let settings = json!({"detectors": {"face": null, "car": small()}, "play_speed": 1, "disable_drops": true});
+    // Long enough for three components to be compiled beside it, on a machine that does other things.
+    let clip = media::short_street(dir.path(), FRAMES);
+    let settings =
+        |speed: f64| json!({"detectors": {"face": null, "car": small()}, "play_speed": speed, "disable_drops": true});
 
-    let undisturbed = server.process_file(json!({"stream_settings": settings}), &clip).await;
+    let undisturbed = server.process_file(json!({"stream_settings": settings(-1.0)}), &clip).await;
     server.finished(undisturbed).await;
 
-    let id = server.process_file(json!({"stream_settings": settings}), &clip).await;
+    let id = server.process_file(json!({"stream_settings": settings(0.5)}), &clip).await;
     let mut swaps = 0;
     for (number, name, file) in
         [(1, "simple_iou", "simple-iou"), (2, "quality", "quality"), (3, "simple_iou", "simple-iou")]
@@ -96,7 +99,7 @@ async fn a_plugin_is_replaced_during_a_job_and_removed() {
     let statistic = &video["health_status"]["statistic"];
     assert_eq!(
         (video["health_status"]["status"].as_str(), statistic["frames_processed"].as_u64()),
-        (Some("COMPLETED"), Some(150))
+        (Some("COMPLETED"), Some(FRAMES.into()))
     );
     let used = &statistic["plugins"];
     assert_eq!(
@@ -118,7 +121,7 @@ async fn a_plugin_is_replaced_during_a_job_and_removed() {
 
     let shown = server.get("/plugins/simple_iou/").await;
     assert_eq!(shown["digest"], used["simple_iou"]["components"][2]["digest"]);
-    assert!(shown["used"]["calls"].as_u64() > Some(290), "{shown:#}");
+    assert!(shown["used"]["calls"].as_u64() > Some(2 * u64::from(FRAMES) - 10), "{shown:#}");
     let (status, refused) = server.install("simple_iou", vec![0; 64]).await;
     assert_eq!((status, &refused["param"]), (StatusCode::BAD_REQUEST, &json!("body")), "{refused}");
     let (status, refused) = server.install("other_name", fs::read(plugins.join("quality.wasm")).unwrap()).await;

@@ -34,7 +34,9 @@ impl Recording {
     pub(crate) fn copy(&self, random: &mut fastrand::Rng) -> Vec<u8> {
         let mut bytes = self.bytes.clone();
         // A `free` box of MP4, which demuxers skip; those of other formats stop before it.
-        let mut padding = vec![0; random.usize(16..256)];
+        // With 120 to 123 bytes the box's header is the start of an H.263 picture (00 00 80 to 83),
+        // and FFmpeg takes text before it for a video.
+        let mut padding = vec![0; random.usize(16..120)];
         random.fill(&mut padding);
         let length = u32::try_from(padding.len() + 8).unwrap_or(u32::MAX);
         bytes.extend(length.to_be_bytes());
