@@ -72,7 +72,7 @@ async fn a_plugin_is_replaced_during_a_job_and_removed() {
     let (data, plugins) = (dir.path().join("data"), dir.path().join("plugins"));
     copy_plugins(&plugins);
     let server = Options::new(&data).plugins(&plugins).start();
-    // Long enough for three components to be compiled beside it, on a machine that does other things.
+    // Long enough for three components to be compiled beside it, on a busy machine.
     let clip = media::short_street(dir.path(), FRAMES);
     let settings =
         |speed: f64| json!({"detectors": {"face": null, "car": small()}, "play_speed": speed, "disable_drops": true});
