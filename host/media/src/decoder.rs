@@ -11,9 +11,9 @@ use crate::clock::StreamClock;
 use crate::error::Cause;
 use crate::fallback::FallbackDecoder;
 use crate::recorder::{Recorder, Recording};
-use crate::source::Source;
+use crate::source::{self, Source};
 use crate::threads::Share;
-use crate::{Frame, Input, Interrupt, MediaError, MediaInfo, Result, av};
+use crate::{Frame, Input, Interrupt, MediaError, MediaInfo, Result, av, structure};
 
 /// Seconds by which two times of the same frame may differ.
 const SAME: f64 = 5e-4;
@@ -406,7 +406,9 @@ impl Decoder {
         }
         // The last frame may be shown as long as any, and its packet not say so.
         let slack = SLACK.max(self.clock.longest_step() * 1.5);
-        let early = self.clock.jumps() == 0 && self.end.is_some_and(|end| self.source.claims_more(end, slack));
+        let early = self.clock.jumps() == 0
+            && self.end.is_some_and(|end| self.source.claims_more(end, slack))
+            && !structure::is_complete_at(&self.input.location);
         let cause: Cause = match self.failure {
             Some(error) => error.into(),
             None if self.last_packet_cut => "the last packet is cut".into(),
@@ -416,7 +418,7 @@ impl Decoder {
             None => return Ok(()),
         };
         let error = MediaError::BrokenOff { frames: self.next, cause };
-        Err(self.source.of_kind(error))
+        Err(source::of_kind(&self.input.location, error))
     }
 }
 

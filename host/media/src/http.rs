@@ -367,9 +367,7 @@ impl Body {
             self.failures += 1;
         }
     }
-}
 
-impl Body {
     /// The bytes that come next; `None` at the end.
     pub(crate) fn next_bytes(&mut self) -> Result<Option<Bytes>> {
         if !self.fill()? {

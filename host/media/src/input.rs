@@ -18,6 +18,13 @@ pub enum Location {
     Url(String),
 }
 
+impl Location {
+    /// A camera, or another server of RTSP, which seeks to where it likes and says goodbye to nobody.
+    pub fn is_rtsp(&self) -> bool {
+        matches!(self, Self::Url(url) if url.to_ascii_lowercase().starts_with("rtsp"))
+    }
+}
+
 /// A source and how to read it. Plain data: it can be sent to another process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Input {

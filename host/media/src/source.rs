@@ -18,7 +18,7 @@ use crate::options::{self, PIXEL_ASPECT, Reach, START, check_option, check_url, 
 use crate::orientation::Orientation;
 use crate::picture_size::{check_size, too_large_picture};
 use crate::presentation::{PixelAspect, Presentation};
-use crate::streams::{PLAYLISTS, container_rotation, is_moving, named, origin, video_stream};
+use crate::streams::{PLAYLISTS, container_rotation, is_moving, named, origin, start_of, video_stream};
 use crate::{Input, Interrupt, Location, MediaError, MediaInfo, Result};
 use crate::{spool, structure};
 
@@ -39,10 +39,8 @@ pub(crate) struct Source {
     begin: f64,
     pub(crate) info: MediaInfo,
     looks: Looks,
-    /// What the first bytes say that it is, where not every FFmpeg reads that.
-    kind: Option<&'static str>,
-    /// Nothing of a local file is cut off, whatever its header claims.
-    is_complete: bool,
+    /// Nothing is cut off of a copy that was made of it.
+    is_complete_copy: bool,
     /// Time stamps may jump, as those of transport streams do.
     pub(crate) may_jump: bool,
     /// Where to begin, in seconds: the option `ss`.
@@ -88,28 +86,21 @@ impl Source {
         }
         // Bytes of which the server knows how many there are.
         let mut is_file = true;
-        let mut is_complete = false;
-        let mut kind = None;
+        let mut is_complete_copy = false;
         let (container, watch, session) = match &input.location {
             Location::File(path) => {
                 let file = File::open(path).and_then(|file| {
                     if file.metadata()?.is_file() { Ok(file) } else { Err(std::io::ErrorKind::InvalidInput.into()) }
                 });
                 let watch = Watch::file(interrupt);
-                let mut file = file.map_err(|e| MediaError::NotFound(e.into()))?;
-                kind = structure::rare_kind(&mut file);
-                is_complete = structure::is_complete(&mut file);
-                file.rewind().map_err(|e| MediaError::NotFound(e.into()))?;
+                let file = file.map_err(|e| MediaError::NotFound(e.into()))?;
                 let reader = Reader::local(file, watch.clone()).map_err(MediaError::internal)?;
                 (open_bytes(reader, forced, &options, Reach::File), watch, None)
             }
             Location::Memory(bytes) => {
                 let watch = Watch::file(interrupt);
-                let mut bytes = Cursor::new(Arc::clone(bytes));
-                kind = structure::rare_kind(&mut bytes);
-                is_complete = structure::is_complete(&mut bytes);
-                bytes.set_position(0);
-                let reader = Reader::local(bytes, watch.clone()).map_err(MediaError::internal)?;
+                let reader =
+                    Reader::local(Cursor::new(Arc::clone(bytes)), watch.clone()).map_err(MediaError::internal)?;
                 (open_bytes(reader, forced, &options, Reach::File), watch, None)
             }
             Location::Url(url) => {
@@ -125,7 +116,7 @@ impl Source {
                         let folder = input.spool.clone().unwrap_or_else(std::env::temp_dir);
                         let mut file = spool::copy(body, &folder, &watch)?;
                         is_file = true;
-                        is_complete = structure::is_complete(&mut file);
+                        is_complete_copy = structure::is_complete(&mut file);
                         file.rewind().map_err(MediaError::internal)?;
                         Reader::local(file, watch.clone()).map_err(MediaError::internal)
                     });
@@ -137,7 +128,7 @@ impl Source {
                 (opened, watch, Some(session))
             }
         };
-        let endless = matches!(&input.location, Location::Url(url) if url.to_ascii_lowercase().starts_with("rtsp"));
+        let endless = input.location.is_rtsp();
         // FFmpeg only says that something could not be had, or takes what it had until then for all
         // there is.
         container
@@ -145,12 +136,12 @@ impl Source {
             .map(|source| {
                 let is_listed = PLAYLISTS.contains(&source.info.container.as_str());
                 let is_live = source.info.duration.is_none() && (!is_file || is_listed);
-                Self { endless, is_live, is_complete, kind, ..source }
+                Self { endless, is_live, is_complete_copy, ..source }
             })
             .map_err(|error| {
                 stopped(&watch, session.as_deref())
                     .or_else(|| too_large_picture(&input.location))
-                    .unwrap_or_else(|| of_kind(kind, error))
+                    .unwrap_or_else(|| of_kind(&input.location, error))
             })
     }
 
@@ -187,11 +178,9 @@ impl Source {
         let aspect = looks.aspect_asked_for.or(of_container).or(of_codec).unwrap_or(PixelAspect::SQUARE);
         let shown = Presentation::new(looks.orientation.then(looks.transform), stored, aspect).shown();
         let tick = f64::from(stream.time_base());
-        let is_live = matches!(&input.location, Location::Url(url) if url.to_ascii_lowercase().starts_with("rtsp"));
-        let origin = origin(&container, &stream, is_live);
+        let origin = origin(&container, &stream, input.location.is_rtsp());
         let begin = origin as f64 * tick;
-        let started = stream.start_time();
-        let started = if started == ffmpeg_next::ffi::AV_NOPTS_VALUE { 0 } else { started.saturating_sub(origin) };
+        let started = start_of(&stream).map_or(0, |start| start.saturating_sub(origin));
         let claimed = container.known_duration().map(|d| d as f64 * MICROSECOND);
         // Some say when they end, others how long they are.
         let claimed = claimed.map(|claimed| {
@@ -226,8 +215,7 @@ impl Source {
             begin,
             info,
             looks,
-            kind: None,
-            is_complete: false,
+            is_complete_copy: false,
             may_jump,
             start,
             is_timed,
@@ -244,11 +232,6 @@ impl Source {
     /// What a decoder has to know of the video stream.
     pub(crate) fn coded(&self) -> Result<Coded> {
         self.container.stream(self.stream).map(|stream| Coded::of(&stream)).ok_or(MediaError::NoVideoStream)
-    }
-
-    /// Why nothing of it could be shown.
-    pub(crate) fn of_kind(&self, error: MediaError) -> MediaError {
-        of_kind(self.kind, error)
     }
 
     pub(crate) fn unsupported(&self, cause: Cause) -> MediaError {
@@ -299,7 +282,9 @@ impl Source {
     /// The header claims more than `slack` seconds after `end`, where the content was found to end,
     /// and is believed.
     pub(crate) fn claims_more(&self, end: f64, slack: f64) -> bool {
-        let Some(claimed) = self.claimed().filter(|_| !self.is_complete && !self.is_fragmented()) else { return false };
+        let Some(claimed) = self.claimed().filter(|_| !self.is_complete_copy && !self.is_fragmented()) else {
+            return false;
+        };
         // A claim may count from second 0, or from the container's own beginning of time.
         end.max(end + self.begin) + slack.max(claimed * SLACK) < claimed
     }
@@ -343,8 +328,8 @@ impl Source {
 }
 
 /// Where nothing of a source could be shown, because of what it is.
-fn of_kind(kind: Option<&str>, error: MediaError) -> MediaError {
-    match (kind, error) {
+pub(crate) fn of_kind(location: &Location, error: MediaError) -> MediaError {
+    match (structure::rare_kind_at(location), error) {
         (Some(kind), MediaError::BrokenOff { frames: 0, cause } | MediaError::UnsupportedCodec { cause, .. }) => {
             MediaError::UnsupportedCodec { codec: kind.to_owned(), cause }
         }

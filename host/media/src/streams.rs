@@ -40,14 +40,16 @@ pub(crate) fn named(stream: &Stream<'_>) -> String {
     format!("stream {}: {} {width}x{height}", stream.index(), av::codec_name(stream.parameters().id()))
 }
 
+/// The first time stamp, where the container says it.
+pub(crate) fn start_of(stream: &Stream<'_>) -> Option<i64> {
+    let start = stream.start_time();
+    (start != ffmpeg_next::ffi::AV_NOPTS_VALUE).then_some(start)
+}
+
 /// The time stamp that is second 0, as players have it: where the earlier of video and sound
 /// begins. Sound that begins less than a frame before the video is only its codec's run-up.
 pub(crate) fn origin(container: &context::Input, video: &Stream<'_>, is_live: bool) -> i64 {
-    let begin = |stream: &Stream<'_>| {
-        let start = stream.start_time();
-        (start != ffmpeg_next::ffi::AV_NOPTS_VALUE).then_some(start)
-    };
-    let Some(own) = begin(video) else { return 0 };
+    let Some(own) = start_of(video) else { return 0 };
     if is_live {
         return own;
     }
@@ -56,7 +58,7 @@ pub(crate) fn origin(container: &context::Input, video: &Stream<'_>, is_live: bo
     let earlier = container
         .streams()
         .filter(|stream| stream.parameters().medium() == media::Type::Audio)
-        .filter_map(|stream| Some(begin(&stream)? as f64 * f64::from(stream.time_base())))
+        .filter_map(|stream| Some(start_of(&stream)? as f64 * f64::from(stream.time_base())))
         .map(|start| if seconds >= 0.0 { start.max(0.0) } else { start })
         .filter(|start| *start < seconds && seconds - start < MAX_PRELUDE)
         .fold(seconds, f64::min);

@@ -57,14 +57,6 @@ fn no_source(id: VideoId) -> Error {
     Error::new(ErrorKind::NotFound, "The video has neither a file nor a URL.").because(format!("video {id}"))
 }
 
-/// Whether the source can seek. RTSP servers seek to where they like.
-fn can_seek(input: &Input) -> bool {
-    match &input.location {
-        Location::File(_) | Location::Memory(_) => true,
-        Location::Url(url) => !url.to_ascii_lowercase().starts_with("rtsp"),
-    }
-}
-
 /// Brings a decoder that has just been opened to the frame after `known`, the last frames of the
 /// log in order. Returns those of them that were decoded on the way, if any.
 ///
@@ -79,7 +71,7 @@ pub(crate) fn skip_to(
 ) -> Result<Vec<Frame>> {
     let (Some(first), Some(last)) = (known.first(), known.last()) else { return Ok(Vec::new()) };
     // From the beginning there is nothing to be gained.
-    if seek && can_seek(input) && first.index > 0 {
+    if seek && !input.location.is_rtsp() && first.index > 0 {
         if let Some(frames) = found_by_time(decoder, *first, known) {
             return Ok(frames);
         }

@@ -8,7 +8,6 @@
 use std::{
     fs,
     path::Path,
-    process::Command,
     time::{Duration, Instant},
 };
 
@@ -69,8 +68,7 @@ fn excluded() -> Result<Vec<String>> {
 
 fn media(seed: u64) -> Result<()> {
     let case = target().join("fuzz-case");
-    let status = Command::new(cargo().get_program())
-        .current_dir(root())
+    let status = cargo()
         .args(["test", "--release", "--workspace", "--test", "mutations", "--quiet"])
         .env("OCELLUS_MUTATIONS", MUTATIONS)
         .env("OCELLUS_MUTATIONS_SEED", seed.to_string())

@@ -145,7 +145,7 @@ proptest! {
             }
             Ok(())
         };
-        // A track that was closed goes on as the next one.
+        // An object whose track was closed is seen again as a new track.
         let mut track = 1;
         for (n, quality) in (0..).zip(&qualities) {
             pipeline.tracker.closes = closes.iter().map(|frame| (*frame, track)).collect();
