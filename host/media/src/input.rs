@@ -19,7 +19,7 @@ pub enum Location {
 }
 
 impl Location {
-    /// A camera, or another server of RTSP, which seeks to where it likes and says goodbye to nobody.
+    /// A camera, or another server of RTSP: it seeks to where it likes and ends without notice.
     pub fn is_rtsp(&self) -> bool {
         matches!(self, Self::Url(url) if url.to_ascii_lowercase().starts_with("rtsp"))
     }

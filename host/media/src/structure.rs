@@ -19,8 +19,8 @@ pub(crate) fn is_complete(file: &mut (impl Read + Seek)) -> bool {
     complete(file).unwrap_or(false)
 }
 
-/// [`is_complete`] of what lies here, for which all of its outer parts are gone through; false for a
-/// URL.
+/// [`is_complete`] of what lies here, for which all of its outer parts are gone through; false
+/// for a URL.
 pub(crate) fn is_complete_at(location: &Location) -> bool {
     match location {
         Location::File(path) => File::open(path).is_ok_and(|mut file| is_complete(&mut file)),
