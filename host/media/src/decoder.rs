@@ -9,10 +9,12 @@ use ffmpeg_next::{Error, Packet, error, frame, packet};
 use crate::av::{Device, Output};
 use crate::error::Cause;
 use crate::fallback::FallbackDecoder;
+use crate::frame::LocalFrame;
+use crate::origin::Find;
 use crate::recorder::{Recorder, Recording};
 use crate::source::Source;
 use crate::threads::Share;
-use crate::{Frame, Input, Interrupt, MediaError, MediaInfo, Result, av};
+use crate::{Input, Interrupt, MediaError, MediaInfo, Result, av};
 
 /// Seconds by which two times of the same frame may differ.
 const SAME: f64 = 5e-4;
@@ -35,10 +37,10 @@ const STEPS: f64 = 5.0;
 /// The same backwards; less is a stamp out of order.
 const JUMP_BACK: f64 = 1.0;
 
-/// Yields the frames of a source, in the order they are shown. Lives on one thread at a time; ends
-/// with the source, with its [`Interrupt`], or when dropped.
-pub struct Decoder {
+/// A decoder in this process: what [`Decoder`](crate::Decoder) says of its methods holds for these.
+pub(crate) struct LocalDecoder {
     input: Input,
+    find: Find,
     interrupt: Interrupt,
     source: Source,
     codec: FallbackDecoder,
@@ -61,7 +63,7 @@ pub struct Decoder {
     /// Where the last packet ended, in seconds.
     end: Option<f64>,
     /// The first frame, until it is asked for: only a frame knows how it is turned.
-    peeked: Option<Result<Option<Frame>>>,
+    peeked: Option<Result<Option<LocalFrame>>>,
     /// The packets that are read for it, for a recording from the beginning; `None` later on.
     early: Option<Early>,
     last_packet_cut: bool,
@@ -69,6 +71,23 @@ pub struct Decoder {
     target: Option<SeekTarget>,
     moved: bool,
     recorder: Option<Recorder>,
+    steps: Steps,
+}
+
+/// Counts how decoding gets on, for somebody who watches.
+#[derive(Clone, Default)]
+pub(crate) struct Steps(Option<Arc<dyn Fn() + Send + Sync>>);
+
+impl Steps {
+    pub(crate) fn new(count: impl Fn() + Send + Sync + 'static) -> Self {
+        Self(Some(Arc::new(count)))
+    }
+
+    fn count(&self) {
+        if let Some(count) = &self.0 {
+            count();
+        }
+    }
 }
 
 /// Packets up to the first frame, whose bytes they share.
@@ -115,17 +134,20 @@ const FIRST_LEAD: f64 = 2.0;
 const LEAD_GROWTH: f64 = 5.0;
 const MAX_LEAD: f64 = 60.0;
 
-impl Decoder {
-    /// Opens a source and reads what is needed to know its streams.
-    ///
-    /// # Errors
-    /// Every kind of [`MediaError`] but [`OutsideFrame`](MediaError::OutsideFrame).
-    pub fn open(input: &Input, interrupt: &Interrupt) -> Result<Self> {
-        Self::open_on(input, interrupt, input.decoding.devices())
+impl LocalDecoder {
+    /// Packets that are read and pictures that come out of the codec are counted in `steps`.
+    pub(crate) fn open(input: &Input, find: Find, interrupt: &Interrupt, steps: Steps) -> Result<Self> {
+        Self::open_on(input, find, interrupt, input.decoding.devices(), steps)
     }
 
-    fn open_on(input: &Input, interrupt: &Interrupt, devices: Vec<Arc<dyn Device>>) -> Result<Self> {
-        let source = Source::open(input, interrupt)?;
+    fn open_on(
+        input: &Input,
+        find: Find,
+        interrupt: &Interrupt,
+        devices: Vec<Arc<dyn Device>>,
+        steps: Steps,
+    ) -> Result<Self> {
+        let source = Source::open(input, &find, interrupt)?;
         let start = source.start;
         let share = Share::take(input.threads);
         let codec = FallbackDecoder::open(source.coded()?, share.threads(source.info.size), devices)
@@ -135,6 +157,7 @@ impl Decoder {
             _share: share,
             source,
             input: input.clone(),
+            find,
             interrupt: interrupt.clone(),
             state: State::Reading,
             next: 0,
@@ -153,6 +176,7 @@ impl Decoder {
             target: None,
             moved: false,
             recorder: None,
+            steps,
         };
         if let Some(start) = start {
             opened.seek(start)?;
@@ -169,51 +193,56 @@ impl Decoder {
     }
 
     /// What was found out when the source was opened.
-    pub fn info(&self) -> &MediaInfo {
+    pub(crate) fn info(&self) -> &MediaInfo {
         &self.source.info
     }
 
     /// Opened again, the source shows what is filmed then, and not what was seen before: a camera,
     /// or any stream of which nobody knows how long it is.
-    pub fn is_live(&self) -> bool {
+    pub(crate) fn is_live(&self) -> bool {
         self.source.is_live
     }
 
     /// When the frame of a time was taken, where the sender of a live stream says so; microseconds
     /// since the Unix epoch. Unknown until the first report has come.
-    pub fn taken_us(&self, time: f64) -> Option<i64> {
-        Some(self.source.realtime_start()?.saturating_add(((time - self.shift) * 1e6).round() as i64))
+    pub(crate) fn taken_us(&self, time: f64) -> Option<i64> {
+        Some(self.zero_us()?.saturating_add(((time - self.shift) * 1e6).round() as i64))
+    }
+
+    /// When second 0 of the source was; microseconds since the Unix epoch.
+    pub(crate) fn zero_us(&self) -> Option<i64> {
+        self.source.realtime_start()
     }
 
     /// Packets and frames that were damaged. Damaged packets are given to the codec all the same,
     /// since most of the picture may be in them; frames that it then marks as corrupt are left out,
     /// frames that it mended are not.
-    pub fn soft_errors(&self) -> u64 {
+    pub(crate) fn soft_errors(&self) -> u64 {
         self.soft_errors
     }
 
     /// From here on keeps what is read in `file`, as it is: the video, and the audio too if
     /// `audio`. Recording never fails decoding. It begins with the next key frame; a decoder that
     /// is to record must not seek.
-    pub fn record(&mut self, file: File, audio: bool) {
+    pub(crate) fn record(&mut self, file: File, audio: bool) {
         let mut recorder = Recorder::begin(&self.source, file, audio);
         self.early.take().unwrap_or_default().packets.iter().for_each(|packet| recorder.take(packet));
         self.recorder = Some(recorder);
     }
 
     /// Ends the recording, if there is one, and makes its file whole.
-    pub fn finish_recording(&mut self) -> Option<Recording> {
+    pub(crate) fn finish_recording(&mut self) -> Option<Recording> {
         self.recorder.take().map(Recorder::finish)
     }
 
     /// Times that time stamps jumped so far, by which frames were moved to follow each other.
-    pub fn jumps(&self) -> u64 {
+    pub(crate) fn jumps(&self) -> u64 {
         self.jumps
     }
 
     /// Seconds that the source is long, from where its video or sound begins, once it was read to
     /// its end; then more is known than its header says.
-    pub fn length(&self) -> Option<f64> {
+    pub(crate) fn length(&self) -> Option<f64> {
         let last = self.last.filter(|_| self.state == State::Ended)?;
         let period = 1.0 / self.source.info.frame_rate.unwrap_or(DEFAULT_RATE);
         let end = last + self.step.unwrap_or(period);
@@ -229,7 +258,7 @@ impl Decoder {
     /// [`BrokenOff`](MediaError::BrokenOff) after the last frame of a source that ended early,
     /// [`Interrupted`](MediaError::Interrupted), [`Stalled`](MediaError::Stalled). After an error
     /// comes `None`.
-    pub fn next_frame(&mut self) -> Result<Option<Frame>> {
+    pub(crate) fn next_frame(&mut self) -> Result<Option<LocalFrame>> {
         match self.peeked.take() {
             Some(peeked) => {
                 self.early = None;
@@ -239,8 +268,20 @@ impl Decoder {
         }
     }
 
-    fn read_frame(&mut self) -> Result<Option<Frame>> {
-        let next = self.advance();
+    /// Decodes the next frame before it is asked for. What the decoder says of itself is about that
+    /// one from then on. It must not be kept: until it is asked for, its number may change.
+    pub(crate) fn look_ahead(&mut self) -> Option<LocalFrame> {
+        if self.peeked.is_none() && self.state != State::Ended {
+            self.peeked = Some(self.read_frame());
+        }
+        self.peeked.as_ref()?.as_ref().ok()?.clone()
+    }
+
+    fn read_frame(&mut self) -> Result<Option<LocalFrame>> {
+        let next = self.advance().map_err(|error| match error {
+            MediaError::NoMemory { .. } => MediaError::NoMemory { frames: self.next },
+            error => error,
+        });
         if next.is_err() {
             self.state = State::Ended;
         }
@@ -252,7 +293,7 @@ impl Decoder {
     ///
     /// # Errors
     /// As [`Decoder::open`], when the source has to be opened again.
-    pub fn seek(&mut self, seconds: f64) -> Result<()> {
+    pub(crate) fn seek(&mut self, seconds: f64) -> Result<()> {
         let seconds = if seconds.is_finite() { seconds.max(0.0) } else { 0.0 };
         self.next = 0;
         self.peeked = None;
@@ -262,7 +303,7 @@ impl Decoder {
 
     /// Numbers the next frame `next` and those after it onwards, and adds `shift` seconds to their
     /// times: they go on where others ended. Holds until the next seek, the shift for good.
-    pub fn go_on(&mut self, next: u64, shift: f64) {
+    pub(crate) fn go_on(&mut self, next: u64, shift: f64) {
         if let Some(Ok(Some(frame))) = &mut self.peeked {
             frame.renumber(next, shift - self.shift);
             self.next = next + 1;
@@ -279,7 +320,7 @@ impl Decoder {
             self.restart(SeekTarget { seconds, lead, sure: false });
             return Ok(());
         }
-        self.source = Source::open(&self.input, &self.interrupt)?;
+        self.source = Source::open(&self.input, &self.find, &self.interrupt)?;
         self.codec.restart(self.source.coded()?).map_err(|cause| self.source.unsupported(cause))?;
         self.restart(SeekTarget { seconds, lead, sure: true });
         Ok(())
@@ -303,11 +344,12 @@ impl Decoder {
         self.moved = true;
     }
 
-    fn advance(&mut self) -> Result<Option<Frame>> {
+    fn advance(&mut self) -> Result<Option<LocalFrame>> {
         while self.state != State::Ended {
             if self.interrupt.is_raised() {
                 return Err(MediaError::Interrupted);
             }
+            self.steps.count();
             match self.codec.receive().map_err(|cause| self.source.unsupported(cause))? {
                 Ok(Output::Picture(picture)) => {
                     if let Some(frame) = self.accept(picture)? {
@@ -323,7 +365,10 @@ impl Decoder {
                     return self.check_end().map(|()| None);
                 }
                 Ok(Output::NeedsPacket) => self.feed()?,
-                Err(_) => {
+                Err(cause) => {
+                    if is_out_of_memory(&cause) {
+                        return Err(self.source.unsupported(cause));
+                    }
                     self.soft_errors += 1;
                     if self.state == State::Reading {
                         self.feed()?;
@@ -339,7 +384,9 @@ impl Decoder {
         let mut bad_reads = 0;
         loop {
             let mut packet = Packet::empty();
-            match self.source.read(&mut packet) {
+            let read = self.source.read(&mut packet);
+            self.steps.count();
+            match read {
                 Ok(()) => {
                     bad_reads = 0;
                     // On the way to the place to start at, packets may come twice.
@@ -373,6 +420,7 @@ impl Decoder {
                     self.last_packet_cut = true;
                 }
                 Err(Error::Other { errno: error::EAGAIN }) => {}
+                Err(error) if av::is_out_of_memory(error) => return Err(self.source.unsupported(error.into())),
                 Err(error) => {
                     if error != Error::Eof {
                         self.failure = Some(error);
@@ -388,7 +436,7 @@ impl Decoder {
     }
 
     /// Times a picture; `None` for one that is not to be shown.
-    fn accept(&mut self, picture: frame::Video) -> Result<Option<Frame>> {
+    fn accept(&mut self, picture: frame::Video) -> Result<Option<LocalFrame>> {
         if picture.is_corrupt() {
             self.soft_errors += 1;
             return Ok(None);
@@ -419,7 +467,7 @@ impl Decoder {
             }
             None => (picture, presentation),
         };
-        let frame = Frame::new(picture, self.next, time + self.shift, presentation);
+        let frame = LocalFrame::new(picture, self.next, time + self.shift, presentation);
         self.next += 1;
         Ok(Some(frame))
     }
@@ -471,6 +519,10 @@ impl Decoder {
         let error = MediaError::BrokenOff { frames: self.next, cause };
         Err(self.source.of_kind(error))
     }
+}
+
+fn is_out_of_memory(cause: &Cause) -> bool {
+    cause.downcast_ref().is_some_and(|error| av::is_out_of_memory(*error))
 }
 
 #[cfg(test)]

@@ -1,7 +1,6 @@
 //! An opened container: its packets, and what its header says.
 
-use std::fs::File;
-use std::io::{Cursor, Seek};
+use std::io::Seek;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -15,11 +14,13 @@ use crate::av::{self, Coded, Container, Format, Reader};
 use crate::error::{Cause, UrlError};
 use crate::http::Session;
 use crate::interrupt::Watch;
-use crate::options::{self, PIXEL_ASPECT, Reach, START, check_option, check_url, format_is_allowed};
+use crate::options::{self, PIXEL_ASPECT, Reach, START, check_option, format_is_allowed};
 use crate::orientation::Orientation;
+use crate::origin::{self, Find, Origin, is_rtsp};
 use crate::presentation::{MAX_PIXELS, PixelAspect, Presentation};
-use crate::{Input, Interrupt, Location, MediaError, MediaInfo, Result};
-use crate::{spool, structure};
+use crate::structure;
+use crate::web::Web;
+use crate::{Input, Interrupt, MediaError, MediaInfo, Result};
 
 /// Seconds in a unit of FFmpeg's `AV_TIME_BASE`.
 const MICROSECOND: f64 = 1e-6;
@@ -28,7 +29,7 @@ pub(crate) struct Source {
     container: context::Input,
     watch: Watch,
     /// For URLs.
-    session: Option<Arc<Session>>,
+    session: Option<Arc<dyn Web>>,
     stream: usize,
     /// Seconds in a unit of the stream's time stamps.
     tick: f64,
@@ -77,10 +78,9 @@ const SLACK: f64 = 0.02;
 const MAX_PRELUDE: f64 = 3600.0;
 
 impl Source {
-    pub(crate) fn open(input: &Input, interrupt: &Interrupt) -> Result<Self> {
-        for (key, value) in &input.options {
-            check_option(key, value).map_err(|reason| MediaError::refused(format!("The option {key:?} {reason}.")))?;
-        }
+    /// `find` finds its bytes; of the input, its location says no more than what kind they are.
+    pub(crate) fn open(input: &Input, find: &Find, interrupt: &Interrupt) -> Result<Self> {
+        check_options(input)?;
         let forced = input.format.as_deref().filter(|name| !name.is_empty());
         let forced =
             forced.map(|name| options::check_format(name).map(|()| av::find_format(name))).transpose()?.flatten();
@@ -95,54 +95,37 @@ impl Source {
         let mut is_file = true;
         let mut is_complete = false;
         let mut kind = None;
-        let (container, watch, session) = match &input.location {
-            Location::File(path) => {
-                let file = File::open(path).and_then(|file| {
-                    if file.metadata()?.is_file() { Ok(file) } else { Err(std::io::ErrorKind::InvalidInput.into()) }
-                });
-                let watch = Watch::file(interrupt);
-                let mut file = file.map_err(|e| MediaError::NotFound(e.into()))?;
-                kind = structure::rare_kind(&mut file);
-                is_complete = structure::is_complete(&mut file);
-                file.rewind().map_err(|e| MediaError::NotFound(e.into()))?;
-                let reader = Reader::local(file, watch.clone()).map_err(MediaError::internal)?;
-                (open_bytes(reader, forced, &options, Reach::File), watch, None)
-            }
-            Location::Memory(bytes) => {
-                let watch = Watch::file(interrupt);
-                let mut bytes = Cursor::new(Arc::clone(bytes));
+        let watch = origin::watch(input, interrupt);
+        let origin = find(&watch).map_err(|error| stopped(&watch, None).unwrap_or(error))?;
+        let mut session = None;
+        let container = match origin {
+            Origin::File(mut bytes) => {
                 kind = structure::rare_kind(&mut bytes);
                 is_complete = structure::is_complete(&mut bytes);
-                bytes.set_position(0);
+                bytes.rewind().map_err(|e| MediaError::NotFound(e.into()))?;
                 let reader = Reader::local(bytes, watch.clone()).map_err(MediaError::internal)?;
-                (open_bytes(reader, forced, &options, Reach::File), watch, None)
+                open_bytes(reader, forced, &options, Reach::File)
             }
-            Location::Url(url) => {
-                let url = check_url(url)?;
-                let watch = Watch::network(interrupt);
-                let session = Session::new(&input.network, &options, &watch)?;
-                let opened = if matches!(url.scheme(), "http" | "https") {
-                    let opened = session.open(url.as_str(), None).and_then(|mut body| {
-                        is_file = body.size().is_some();
-                        if !spool::is_needed(&mut body)? {
-                            return Reader::web(&session, body, watch.clone()).map_err(MediaError::internal);
-                        }
-                        let folder = input.spool.clone().unwrap_or_else(std::env::temp_dir);
-                        let mut file = spool::copy(body, &folder, &watch)?;
-                        is_file = true;
-                        is_complete = structure::is_complete(&mut file);
-                        file.rewind().map_err(MediaError::internal)?;
-                        Reader::local(file, watch.clone()).map_err(MediaError::internal)
-                    });
-                    opened.and_then(|reader| open_bytes(reader, forced, &options, Reach::Network))
-                } else {
-                    is_file = false;
-                    open_rtsp(&session, &url, &options, &watch)
-                };
-                (opened, watch, Some(session))
+            Origin::Copy(mut bytes) => {
+                is_complete = structure::is_complete(&mut bytes);
+                bytes.rewind().map_err(MediaError::internal)?;
+                let reader = Reader::local(bytes, watch.clone()).map_err(MediaError::internal)?;
+                open_bytes(reader, forced, &options, Reach::Network)
+            }
+            Origin::Web(web, body) => {
+                is_file = body.size().is_some();
+                let reader = Reader::web(&web, body, watch.clone()).map_err(MediaError::internal)?;
+                session = Some(web);
+                open_bytes(reader, forced, &options, Reach::Network)
+            }
+            Origin::Rtsp(resolver, url) => {
+                is_file = false;
+                let opened = open_rtsp(&resolver, &url, &options, &watch);
+                session = Some(Arc::new(resolver) as Arc<dyn Web>);
+                opened
             }
         };
-        let endless = matches!(&input.location, Location::Url(url) if url.to_ascii_lowercase().starts_with("rtsp"));
+        let endless = is_rtsp(&input.location);
         // FFmpeg only says that something could not be had, or takes what it had until then for all
         // there is.
         container
@@ -154,7 +137,7 @@ impl Source {
             })
             .map_err(|error| {
                 stopped(&watch, session.as_deref())
-                    .or_else(|| too_large_picture(&input.location))
+                    .or_else(|| too_large_picture(find(&watch).ok()?))
                     .unwrap_or_else(|| of_kind(kind, error))
             })
     }
@@ -162,7 +145,7 @@ impl Source {
     fn new(
         container: context::Input,
         watch: Watch,
-        session: Option<Arc<Session>>,
+        session: Option<Arc<dyn Web>>,
         input: &Input,
         start: Option<f64>,
     ) -> Result<Self> {
@@ -192,7 +175,7 @@ impl Source {
         let aspect = looks.aspect_asked_for.or(of_container).or(of_codec).unwrap_or(PixelAspect::SQUARE);
         let shown = Presentation::new(looks.orientation.then(looks.transform), stored, aspect).shown();
         let tick = f64::from(stream.time_base());
-        let is_live = matches!(&input.location, Location::Url(url) if url.to_ascii_lowercase().starts_with("rtsp"));
+        let is_live = is_rtsp(&input.location);
         let origin = origin(&container, &stream, is_live);
         let begin = origin as f64 * tick;
         let started = stream.start_time();
@@ -257,6 +240,9 @@ impl Source {
     }
 
     pub(crate) fn unsupported(&self, cause: Cause) -> MediaError {
+        if cause.downcast_ref().is_some_and(|error| av::is_out_of_memory(*error)) {
+            return MediaError::NoMemory { frames: 0 };
+        }
         MediaError::UnsupportedCodec { codec: self.info.codec.clone(), cause }
     }
 
@@ -342,6 +328,14 @@ impl Source {
     }
 }
 
+/// Refuses an input with an option that must not be.
+pub(crate) fn check_options(input: &Input) -> Result<()> {
+    for (key, value) in &input.options {
+        check_option(key, value).map_err(|reason| MediaError::refused(format!("The option {key:?} {reason}.")))?;
+    }
+    Ok(())
+}
+
 /// Where nothing of a source could be shown, because of what it is.
 fn of_kind(kind: Option<&str>, error: MediaError) -> MediaError {
     match (kind, error) {
@@ -355,19 +349,12 @@ fn of_kind(kind: Option<&str>, error: MediaError) -> MediaError {
     }
 }
 
-/// Looks into a source without decoding it all.
-///
-/// # Errors
-/// As [`Decoder::open`](crate::Decoder::open), apart from the codec's support.
-pub fn probe(input: &Input, interrupt: &Interrupt) -> Result<MediaInfo> {
-    Source::open(input, interrupt).map(|source| source.info)
-}
-
-fn stopped(watch: &Watch, session: Option<&Session>) -> Option<MediaError> {
+/// The user's or our own reason to have given up, if there is one.
+pub(crate) fn stopped(watch: &Watch, session: Option<&dyn Web>) -> Option<MediaError> {
     if watch.is_interrupted() {
         return Some(MediaError::Interrupted);
     }
-    session.and_then(Session::refusal).or_else(|| watch.is_overdue().then_some(MediaError::Stalled))
+    session.and_then(Web::refusal).or_else(|| watch.is_overdue().then_some(MediaError::Stalled))
 }
 
 /// Finds out what bytes are, and reads their header.
@@ -387,6 +374,7 @@ fn open_bytes(
     }
     reader.open(format, options).map_err(|error| match error {
         Error::Other { errno: ffmpeg_next::error::EINVAL } if !options.is_empty() => bad_value(),
+        error if av::is_out_of_memory(error) => MediaError::NoMemory { frames: 0 },
         error => MediaError::BrokenOff { frames: 0, cause: error.into() },
     })
 }
@@ -441,14 +429,10 @@ fn check_size(size: Size) -> Result<()> {
 }
 
 /// The refusal of a picture that FFmpeg would not look at for its size, which it does not say.
-fn too_large_picture(location: &Location) -> Option<MediaError> {
-    let size = match location {
-        Location::File(path) => imagesize::size(path),
-        Location::Memory(bytes) => imagesize::blob_size(bytes),
-        Location::Url(_) => return None,
-    };
+fn too_large_picture(origin: Origin) -> Option<MediaError> {
+    let size = origin::picture_size(origin)?;
     let side = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-    let size = size.ok().map(|size| Size { width: side(size.width), height: side(size.height) })?;
+    let size = Size { width: side(size.width), height: side(size.height) };
     check_size(size).err()
 }
 

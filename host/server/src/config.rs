@@ -16,7 +16,7 @@ use clap::{Args, ValueEnum};
 use ocellus_api::ConnectionLimits;
 use ocellus_core::Network;
 use ocellus_detect::DeviceChoice;
-use ocellus_media::Decoding;
+use ocellus_media::{DecoderFault, DecoderLimits, Decoding};
 use ocellus_pipeline::{OutboxConfig, RouterToken, SigningSecret};
 use ocellus_runtime::{CompileLimits, FaultPolicy, Limits};
 use serde::{Deserialize, de};
@@ -60,6 +60,22 @@ struct Settings {
     #[arg(long, env = "OCELLUS_DECODING", value_name = "DECODING")]
     #[serde(deserialize_with = "from_text")]
     decoding: Option<Decoding>,
+
+    /// Where videos are decoded: process (each in a process of its own, which holds no secrets and
+    /// has neither files nor network; RTSP and hardware excepted), none (in the server). [default:
+    /// process on Linux, none elsewhere]
+    #[arg(long, env = "OCELLUS_ISOLATION", value_name = "ISOLATION")]
+    isolation: Option<IsolationChoice>,
+
+    /// Memory that the process which decodes a video may have, at least 268435456. [default:
+    /// 2147483648]
+    #[arg(long, env = "OCELLUS_DECODER_MEMORY_BYTES", value_name = "BYTES")]
+    decoder_memory_bytes: Option<u64>,
+
+    /// For tests: what decoders do wrong, and at which frame.
+    #[arg(long, hide = true)]
+    #[serde(skip)]
+    decoder_fault: Option<DecoderFault>,
 
     /// Jobs that run at the same time. [default: 1]
     #[arg(long, env = "OCELLUS_JOBS", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
@@ -189,6 +205,22 @@ pub(crate) enum LogFormat {
     Json,
 }
 
+/// Where videos are decoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum IsolationChoice {
+    /// Each in a process of its own.
+    Process,
+    /// In the server.
+    None,
+}
+
+impl Default for IsolationChoice {
+    fn default() -> Self {
+        if cfg!(target_os = "linux") { Self::Process } else { Self::None }
+    }
+}
+
 /// Configuration in effect: arguments, environment, file and defaults merged.
 #[derive(Debug)]
 pub(crate) struct Config {
@@ -196,6 +228,9 @@ pub(crate) struct Config {
     pub listen: SocketAddr,
     pub device: DeviceChoice,
     pub decoding: Decoding,
+    pub isolation: IsolationChoice,
+    pub decoder_limits: DecoderLimits,
+    pub decoder_fault: Option<DecoderFault>,
     pub jobs: usize,
     pub plugins: Option<PathBuf>,
     pub detectors: Option<PathBuf>,
@@ -227,6 +262,13 @@ impl ServeArguments {
             listen: given.listen.or(file.listen).unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8000))),
             device: given.device.or(file.device).unwrap_or(DeviceChoice::Auto),
             decoding: given.decoding.or(file.decoding).unwrap_or_default(),
+            isolation: given.isolation.or(file.isolation).unwrap_or_default(),
+            decoder_limits: {
+                let limits = DecoderLimits::default();
+                let memory = given.decoder_memory_bytes.or(file.decoder_memory_bytes);
+                DecoderLimits { memory_bytes: memory.map_or(limits.memory_bytes, |n| n.max(256 << 20)), ..limits }
+            },
+            decoder_fault: given.decoder_fault,
             jobs: given.jobs.or(file.jobs).map_or(1, |n| usize::from(n.max(1))),
             plugins: given.plugins.or(file.plugins),
             detectors: given.detectors.or(file.detectors),
