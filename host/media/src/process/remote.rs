@@ -14,9 +14,9 @@ use super::protocol::{Answer, FrameHead, Given, Look, Made, Opened, Place, Purpo
 use super::shared_memory::{ON_DEMAND, SLOT, SharedMemory, sealed};
 use super::socket::Socket;
 use super::web_server::{WebServer, found};
-use crate::av::MAX_PIXELS;
 use crate::http::Session;
 use crate::options::check_url;
+use crate::presentation::MAX_PIXELS;
 use crate::threads::Share;
 use crate::web::{self, Found};
 use crate::{Input, Interrupt, Location, MediaError, MediaInfo, Recording, Result, origin, source};

@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use memmap2::{MmapOptions, MmapRaw};
 
-use crate::av::MAX_PIXELS;
+use crate::presentation::MAX_PIXELS;
 
 /// Bytes before the pixels, of which the first eight count steps.
 const HEADER: usize = 64;

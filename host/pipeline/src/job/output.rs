@@ -17,7 +17,7 @@ use ocellus_detect::RawDetection;
 use ocellus_media::{Frame, Scaler};
 use ocellus_store::{DetectionWriter, Embedding, Gap, Job, NewObject, Picture};
 
-use super::{context::Context, decode::FrameInFlight, public};
+use super::{context::Context, decode::FrameInFlight};
 use crate::{
     analysis::{Analysis, Event, Role, TrackKey},
     frame_reader::FrameReader,
@@ -76,7 +76,7 @@ impl Output<'_> {
     /// Logs a frame with its detections, and handles what follows from it.
     pub(super) fn take(&mut self, in_flight: &FrameInFlight, raw: Vec<RawDetection>) -> Result<()> {
         // Where pixels are gone, that is the reason, whatever came of it.
-        self.take_through(in_flight, raw).map_err(|error| in_flight.frame.check().map_or_else(public, |()| error))
+        self.take_through(in_flight, raw).map_err(|error| in_flight.frame.check().map_or_else(Error::from, |()| error))
     }
 
     fn take_through(&mut self, in_flight: &FrameInFlight, raw: Vec<RawDetection>) -> Result<()> {
@@ -122,7 +122,7 @@ impl Output<'_> {
         }
         self.laps.lap(Stage::Measure);
         // What was measured without pixels would be wrong.
-        frame.check().map_err(public)?;
+        frame.check()?;
         let wall_us = taken_us.unwrap_or_else(|| self.context.clock.now().as_microsecond());
         let record = FrameRecord {
             index: frame.index(),
@@ -306,7 +306,7 @@ impl Output<'_> {
         let key = ((object.id.object_type.clone(), object.id.track), role);
         let kept = self.state.retained.get(&key).filter(|frame| frame.index() == shot.frame);
         if let Some(frame) = kept.filter(|frame| frame.check().is_ok() || self.reader.is_none()) {
-            return frame.check().map(|()| frame.clone()).map_err(public);
+            return Ok(frame.check().map(|()| frame.clone())?);
         }
         let reader =
             self.reader.as_mut().ok_or_else(|| Error::internal(format!("no frame was kept for {}", object.id)))?;
