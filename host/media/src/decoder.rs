@@ -13,6 +13,7 @@ use crate::frame::LocalFrame;
 use crate::origin::Find;
 use crate::recorder::{Recorder, Recording};
 use crate::source::Source;
+use crate::steps::Steps;
 use crate::threads::Share;
 use crate::{Input, Interrupt, MediaError, MediaInfo, Result, av};
 
@@ -72,22 +73,6 @@ pub(crate) struct LocalDecoder {
     moved: bool,
     recorder: Option<Recorder>,
     steps: Steps,
-}
-
-/// Counts how decoding gets on, for somebody who watches.
-#[derive(Clone, Default)]
-pub(crate) struct Steps(Option<Arc<dyn Fn() + Send + Sync>>);
-
-impl Steps {
-    pub(crate) fn new(count: impl Fn() + Send + Sync + 'static) -> Self {
-        Self(Some(Arc::new(count)))
-    }
-
-    fn count(&self) {
-        if let Some(count) = &self.0 {
-            count();
-        }
-    }
 }
 
 /// Packets up to the first frame, whose bytes they share.
@@ -192,19 +177,14 @@ impl LocalDecoder {
         Ok(opened)
     }
 
-    /// What was found out when the source was opened.
     pub(crate) fn info(&self) -> &MediaInfo {
         &self.source.info
     }
 
-    /// Opened again, the source shows what is filmed then, and not what was seen before: a camera,
-    /// or any stream of which nobody knows how long it is.
     pub(crate) fn is_live(&self) -> bool {
         self.source.is_live
     }
 
-    /// When the frame of a time was taken, where the sender of a live stream says so; microseconds
-    /// since the Unix epoch. Unknown until the first report has come.
     pub(crate) fn taken_us(&self, time: f64) -> Option<i64> {
         Some(self.zero_us()?.saturating_add(((time - self.shift) * 1e6).round() as i64))
     }
@@ -214,34 +194,24 @@ impl LocalDecoder {
         self.source.realtime_start()
     }
 
-    /// Packets and frames that were damaged. Damaged packets are given to the codec all the same,
-    /// since most of the picture may be in them; frames that it then marks as corrupt are left out,
-    /// frames that it mended are not.
     pub(crate) fn soft_errors(&self) -> u64 {
         self.soft_errors
     }
 
-    /// From here on keeps what is read in `file`, as it is: the video, and the audio too if
-    /// `audio`. Recording never fails decoding. It begins with the next key frame; a decoder that
-    /// is to record must not seek.
     pub(crate) fn record(&mut self, file: File, audio: bool) {
         let mut recorder = Recorder::begin(&self.source, file, audio);
         self.early.take().unwrap_or_default().packets.iter().for_each(|packet| recorder.take(packet));
         self.recorder = Some(recorder);
     }
 
-    /// Ends the recording, if there is one, and makes its file whole.
     pub(crate) fn finish_recording(&mut self) -> Option<Recording> {
         self.recorder.take().map(Recorder::finish)
     }
 
-    /// Times that time stamps jumped so far, by which frames were moved to follow each other.
     pub(crate) fn jumps(&self) -> u64 {
         self.jumps
     }
 
-    /// Seconds that the source is long, from where its video or sound begins, once it was read to
-    /// its end; then more is known than its header says.
     pub(crate) fn length(&self) -> Option<f64> {
         let last = self.last.filter(|_| self.state == State::Ended)?;
         let period = 1.0 / self.source.info.frame_rate.unwrap_or(DEFAULT_RATE);
@@ -249,15 +219,6 @@ impl LocalDecoder {
         Some(if self.jumps > 0 { end } else { self.source.length(last, end) })
     }
 
-    /// The next frame, or `None` at the end.
-    ///
-    /// Times rise from frame to frame. Where the stream's time stamps are missing or go back, a
-    /// frame follows the one before by one frame of the average rate.
-    ///
-    /// # Errors
-    /// [`BrokenOff`](MediaError::BrokenOff) after the last frame of a source that ended early,
-    /// [`Interrupted`](MediaError::Interrupted), [`Stalled`](MediaError::Stalled). After an error
-    /// comes `None`.
     pub(crate) fn next_frame(&mut self) -> Result<Option<LocalFrame>> {
         match self.peeked.take() {
             Some(peeked) => {
@@ -288,11 +249,6 @@ impl LocalDecoder {
         next
     }
 
-    /// Goes to a time: the next frame is the first at or after `seconds`, whatever it takes, in the
-    /// worst case decoding from the beginning. Frames are numbered from 0 again.
-    ///
-    /// # Errors
-    /// As [`Decoder::open`], when the source has to be opened again.
     pub(crate) fn seek(&mut self, seconds: f64) -> Result<()> {
         let seconds = if seconds.is_finite() { seconds.max(0.0) } else { 0.0 };
         self.next = 0;
@@ -301,8 +257,6 @@ impl LocalDecoder {
         self.approach(seconds, 0.0)
     }
 
-    /// Numbers the next frame `next` and those after it onwards, and adds `shift` seconds to their
-    /// times: they go on where others ended. Holds until the next seek, the shift for good.
     pub(crate) fn go_on(&mut self, next: u64, shift: f64) {
         if let Some(Ok(Some(frame))) = &mut self.peeked {
             frame.renumber(next, shift - self.shift);

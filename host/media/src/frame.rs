@@ -37,19 +37,14 @@ impl LocalFrame {
         }
     }
 
-    /// Counts from 0 at the beginning of the source, or at the last seek, or from where
-    /// [`Decoder::go_on`](crate::Decoder::go_on) says.
     pub(crate) fn index(&self) -> u64 {
         self.0.index
     }
 
-    /// Seconds from the beginning of the source, and what [`Decoder::go_on`](crate::Decoder::go_on)
-    /// adds to them.
     pub(crate) fn time(&self) -> f64 {
         self.0.time
     }
 
-    /// As the user sees it: turned, in square pixels.
     pub(crate) fn size(&self) -> Size {
         self.0.size
     }
@@ -94,11 +89,6 @@ impl LocalFrame {
         Ok(RgbImage { width: size.width, height: size.height, data })
     }
 
-    /// A part of the frame (`None`: all of it), clipped to the frame, in its own resolution, or
-    /// smaller so that no side is over `max_side`.
-    ///
-    /// # Errors
-    /// [`MediaError::OutsideFrame`], when the region has no pixel of the frame.
     pub(crate) fn crop(&self, region: Option<Rect>, max_side: Option<u32>) -> Result<RgbImage> {
         let (part, size) = self.fitted(region, max_side)?;
         self.render(&mut Contexts::default(), part, size, Quality::Fine)
@@ -109,13 +99,6 @@ impl LocalFrame {
         fitted(self.0.size, region, max_side)
     }
 
-    /// [`crop`](Self::crop) as a JPEG; `quality` as in [`encode_jpeg`]. Of a stream in planar 4:2:0 that
-    /// need be neither turned nor stretched, a part in its own resolution whose edges lie between chroma samples, at
-    /// even columns and rows, is a 4:2:0 JPEG of the same samples: half the work, and nothing is
-    /// lost.
-    ///
-    /// # Errors
-    /// As [`crop`](Self::crop) and [`encode_jpeg`].
     pub(crate) fn jpeg(&self, region: Option<Rect>, max_side: Option<u32>, quality: u8) -> Result<Vec<u8>> {
         self.jpeg_by(&mut Contexts::default(), region, max_side, quality)
     }
@@ -138,30 +121,14 @@ impl LocalFrame {
         self.packed(contexts, part, size, scaling, |rows, stride| encode_rows(rows, stride, size, quality, chroma))?
     }
 
-    /// The part of `region` that lies within the frame, stretched to `out`.
-    ///
-    /// # Errors
-    /// [`MediaError::OutsideFrame`], when the region has no pixel of the frame or `out` has no
-    /// area.
     pub(crate) fn rgb(&self, region: Rect, out: Size) -> Result<RgbImage> {
         self.render(&mut Contexts::default(), pixels(self.0.size, region)?, out, Quality::Fine)
     }
 
-    /// As [`Frame::rgb`], several times as fast, for what only measures colours: bilinear, and the
-    /// chroma of the part may lie up to one of its samples aside.
-    ///
-    /// # Errors
-    /// As [`Frame::rgb`].
     pub(crate) fn colours(&self, region: Rect, out: Size) -> Result<RgbImage> {
         self.render(&mut Contexts::default(), pixels(self.0.size, region)?, out, Quality::Even)
     }
 
-    /// As [`Frame::rgb`], in grey: luma from 0 (black) to 255 (white), whatever range the stream
-    /// uses, one byte a pixel. Taken from the luma plane where there is one, without converting
-    /// anything else.
-    ///
-    /// # Errors
-    /// As [`Frame::rgb`].
     pub(crate) fn luma(&self, region: Rect, out: Size) -> Result<Vec<u8>> {
         let mut luma = Vec::new();
         self.luma_into(&mut Contexts::default(), region, out, Quality::Fast, &mut luma)?;
@@ -266,10 +233,11 @@ mod tests {
     use ocellus_core::{ChannelOrder, InputSpec};
 
     use super::*;
-    use crate::decoder::{LocalDecoder, Steps};
+    use crate::decoder::LocalDecoder;
     use crate::orientation::Orientation;
     use crate::presentation::PixelAspect;
     use crate::scaler::LocalScaler;
+    use crate::steps::Steps;
     use crate::{Input, Interrupt, Location, origin};
 
     /// The first frame of what `ffmpeg` makes of a test picture.

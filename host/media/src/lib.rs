@@ -43,6 +43,7 @@ mod scaler;
 mod sharpness;
 mod source;
 mod spool;
+mod steps;
 mod structure;
 mod threads;
 mod tone;

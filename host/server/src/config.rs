@@ -21,6 +21,8 @@ use ocellus_pipeline::{OutboxConfig, RouterToken, SigningSecret};
 use ocellus_runtime::{CompileLimits, FaultPolicy, Limits};
 use serde::{Deserialize, de};
 
+use crate::decode::{IsolationChoice, decoder_limits};
+
 /// `ocellus serve`. Each setting may also be given in the configuration file, under its long name
 /// with underscores (`max_upload_bytes = 10000000000`).
 #[derive(Args, Debug)]
@@ -61,9 +63,8 @@ struct Settings {
     #[serde(deserialize_with = "from_text")]
     decoding: Option<Decoding>,
 
-    /// Where videos are decoded: process (each in a process of its own, which holds no secrets and
-    /// has neither files nor network; RTSP and hardware excepted), none (in the server). [default:
-    /// process on Linux, none elsewhere]
+    /// Where videos are decoded: process (each in a process of its own without rights; RTSP and
+    /// hardware excepted), none (in the server). [default: process on Linux, none elsewhere]
     #[arg(long, env = "OCELLUS_ISOLATION", value_name = "ISOLATION")]
     isolation: Option<IsolationChoice>,
 
@@ -205,22 +206,6 @@ pub(crate) enum LogFormat {
     Json,
 }
 
-/// Where videos are decoded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum IsolationChoice {
-    /// Each in a process of its own.
-    Process,
-    /// In the server.
-    None,
-}
-
-impl Default for IsolationChoice {
-    fn default() -> Self {
-        if cfg!(target_os = "linux") { Self::Process } else { Self::None }
-    }
-}
-
 /// Configuration in effect: arguments, environment, file and defaults merged.
 #[derive(Debug)]
 pub(crate) struct Config {
@@ -263,11 +248,7 @@ impl ServeArguments {
             device: given.device.or(file.device).unwrap_or(DeviceChoice::Auto),
             decoding: given.decoding.or(file.decoding).unwrap_or_default(),
             isolation: given.isolation.or(file.isolation).unwrap_or_default(),
-            decoder_limits: {
-                let limits = DecoderLimits::default();
-                let memory = given.decoder_memory_bytes.or(file.decoder_memory_bytes);
-                DecoderLimits { memory_bytes: memory.map_or(limits.memory_bytes, |n| n.max(256 << 20)), ..limits }
-            },
+            decoder_limits: decoder_limits(given.decoder_memory_bytes.or(file.decoder_memory_bytes)),
             decoder_fault: given.decoder_fault,
             jobs: given.jobs.or(file.jobs).map_or(1, |n| usize::from(n.max(1))),
             plugins: given.plugins.or(file.plugins),

@@ -3,10 +3,37 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
-use clap::Args;
+use clap::{Args, ValueEnum};
 use ocellus_media::{DecoderFault, DecoderLimits, DecoderProgram};
 
+use serde::Deserialize;
+
 use crate::compile::{environment, own_path};
+
+/// With less the program itself does not come up. Bytes.
+const LEAST_MEMORY: u64 = 256 << 20;
+
+/// Where videos are decoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum IsolationChoice {
+    /// Each in a process of its own.
+    Process,
+    /// In the server.
+    None,
+}
+
+impl Default for IsolationChoice {
+    fn default() -> Self {
+        if cfg!(target_os = "linux") { Self::Process } else { Self::None }
+    }
+}
+
+/// Limits of a decoder with this memory, if any was named.
+pub(crate) fn decoder_limits(memory_bytes: Option<u64>) -> DecoderLimits {
+    let limits = DecoderLimits::default();
+    DecoderLimits { memory_bytes: memory_bytes.map_or(limits.memory_bytes, |bytes| bytes.max(LEAST_MEMORY)), ..limits }
+}
 
 /// The arguments that [`ocellus_media::serve_decoder`] has a meaning for.
 #[derive(Args, Debug)]

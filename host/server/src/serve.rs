@@ -24,8 +24,9 @@ use tracing::{error, info, warn};
 
 use crate::{
     assets, compile,
-    config::{Config, IsolationChoice, ServeArguments},
-    decode, descriptors,
+    config::{Config, ServeArguments},
+    decode::{self, IsolationChoice},
+    descriptors,
     log::Log,
     memory, token,
 };

@@ -17,11 +17,12 @@ use super::sandbox;
 use super::shared_memory::{ON_DEMAND, SLOT, SharedMemory};
 use super::socket::Socket;
 use super::web_client::{RemoteResource, WebClient};
-use crate::decoder::{LocalDecoder, Steps};
+use crate::decoder::LocalDecoder;
 use crate::frame::LocalFrame;
 use crate::origin::{Find, Origin, Positioned};
 use crate::scaler::LocalScaler;
 use crate::source::Source;
+use crate::steps::Steps;
 use crate::web::Web;
 use crate::{Input, Interrupt, Location, MediaError, Result, av};
 

@@ -2,9 +2,10 @@
 
 use std::fs::File;
 
-use crate::decoder::{LocalDecoder, Steps};
+use crate::decoder::LocalDecoder;
 use crate::process::{self, RemoteDecoder};
 use crate::source::Source;
+use crate::steps::Steps;
 use crate::{DecoderProgram, Frame, Input, Interrupt, MediaInfo, Recording, Result, origin};
 
 /// Yields the frames of a source, in the order they are shown. Lives on one thread at a time; ends
