@@ -3,6 +3,7 @@
 //! Limits of its memory, files and cores everywhere; on Linux it also gains no rights any more, the
 //! system refuses what decoding does not need, and no file can be opened. The last two as far as
 //! the kernel has them: [`Isolation`] says what is in force.
+#![warn(clippy::undocumented_unsafe_blocks)]
 
 use std::io;
 
@@ -13,9 +14,20 @@ use super::program::Isolation;
 /// Descriptors that a child may have open.
 const FILES: u64 = 64;
 
+/// Closes what was left open by whoever started the server. To be called before anything is opened.
+#[cfg(target_os = "linux")]
+#[expect(unsafe_code, reason = "Rust has no call that closes what it did not open")]
+fn close_inherited() {
+    // SAFETY: nothing in this process has opened a descriptor yet, so that none above the three
+    // standard ones has an owner here.
+    unsafe { libc::close_range(3, libc::c_uint::MAX, 0) };
+}
+
 /// Binds the process to its parent, and limits it. To be called on the first thread, before there
 /// are others.
 pub(super) fn limit(parent: u32, memory_bytes: u64) -> io::Result<()> {
+    #[cfg(target_os = "linux")]
+    close_inherited();
     #[cfg(target_os = "linux")]
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
     #[cfg(not(target_os = "linux"))]
