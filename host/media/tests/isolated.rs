@@ -187,3 +187,17 @@ fn no_child_is_left_behind() {
     });
     assert!(gone);
 }
+
+#[test]
+fn a_video_that_needs_more_memory_than_there_is_says_so() {
+    let media = Media::new();
+    let clip = media.make("-f lavfi -i testsrc2=s=3840x2160:r=5:d=2", "large.mp4");
+    let limits = DecoderLimits { memory_bytes: 96 << 20, ..DecoderLimits::default() };
+    let program = DecoderProgram { limits, ..common::program() };
+    let error = match Decoder::open_by(&program, &input(&clip), &Interrupt::new()) {
+        // Frames that are kept take what there is.
+        Ok(mut decoder) => all(&mut decoder).1,
+        Err(error) => Some(error),
+    };
+    assert!(matches!(error, Some(MediaError::NoMemory { .. })), "{error:?}");
+}

@@ -9,6 +9,8 @@ use std::process::ExitCode;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
+use ocellus_core::Size;
+
 use super::protocol::{
     Answer, Control, DecoderFault, FaultKind, FrameHead, Given, Look, Made, Opened, Place, Purpose, Request, Status,
     Task, Wanted,
@@ -245,7 +247,16 @@ fn decode(mut socket: Socket, mut painter: Painter, task: &Task, input: &Input, 
     let Some(decoder) = decoder else { return };
     // What comes over the network comes when it comes.
     let looks_ahead = !matches!(task.place, Place::Web { .. });
-    let mut decoding = Some(Decoding { decoder, looks: Vec::new(), made: None, row: 0, next_id: 0, fault: task.fault });
+    let mut decoding = Some(Decoding {
+        decoder,
+        looks: Vec::new(),
+        made: None,
+        row: 0,
+        next_id: 0,
+        frames: 0,
+        soft_errors: 0,
+        fault: task.fault,
+    });
     let mut descriptors = Vec::new();
     while let Ok(Some((request, _))) = socket.receive_with::<Request>(Some(&mut descriptors)) {
         let Request { number, released, wanted } = request;
@@ -300,8 +311,15 @@ struct Decoding {
     /// Frames that were asked for one after the other.
     row: u32,
     next_id: u64,
+    /// As those of [`MediaError::NoMemory`].
+    frames: u64,
+    /// When a frame was asked for last.
+    soft_errors: u64,
     fault: Option<DecoderFault>,
 }
+
+/// Bytes that a codec wants for each pixel of a picture, or more.
+const PICTURE_BYTES: usize = 4;
 
 /// Whoever wants so many frames in a row wants the next, too.
 const IN_A_ROW: u32 = 2;
@@ -314,7 +332,9 @@ impl Decoding {
             Wanted::Next { looks } => {
                 self.looks = looks;
                 let made = self.made.take();
-                let Some(frame) = self.decoder.next_frame()? else { return Ok(Given::Frame(None, Vec::new())) };
+                let next = self.decoder.next_frame();
+                self.check_memory(&next)?;
+                let Some(frame) = next? else { return Ok(Given::Frame(None, Vec::new())) };
                 let made = made.unwrap_or_else(|| painter.look_all(&frame, &self.looks));
                 Ok(Given::Frame(Some(self.keep(frame, &painter.frames)), made))
             }
@@ -338,9 +358,26 @@ impl Decoding {
         }
     }
 
+    /// Codecs take pictures for which they got no memory for damaged ones.
+    fn check_memory(&mut self, next: &Result<Option<LocalFrame>>) -> Result<()> {
+        let errors = self.decoder.soft_errors();
+        let is_sound = errors == self.soft_errors && next.is_ok();
+        self.soft_errors = errors;
+        let Size { width, height } = self.decoder.info().size;
+        let picture = width as usize * height as usize * PICTURE_BYTES;
+        if is_sound
+            || matches!(next, Err(MediaError::Interrupted))
+            || Vec::<u8>::new().try_reserve_exact(picture).is_ok()
+        {
+            return Ok(());
+        }
+        Err(MediaError::NoMemory { frames: self.frames })
+    }
+
     fn keep(&mut self, frame: LocalFrame, frames: &Frames) -> FrameHead {
         let head = FrameHead { id: self.next_id, index: frame.index(), time: frame.time(), size: frame.size() };
         self.next_id += 1;
+        self.frames = head.index.saturating_add(1);
         if let Some(fault) = self.fault.filter(|fault| fault.frame == head.index)
             && fault.width.is_none_or(|width| width == head.size.width)
         {
