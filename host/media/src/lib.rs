@@ -13,8 +13,9 @@
 //! picture or its container names first, then the user's
 //! [`VideoTransform`](ocellus_core::VideoTransform).
 //!
-//! Nobody else sees an FFmpeg type, and a [`Decoder`] takes only plain data, so that decoding can
-//! move into a process of its own. `unsafe` lives in `av` alone.
+//! Nobody else sees an FFmpeg type. A [`Decoder`] takes only plain data, and decodes in a process of
+//! its own once [`isolate`] was called. `unsafe` lives in `av`, and in the parts of `process` that
+//! share memory and close what was inherited.
 
 #![warn(missing_docs)]
 

@@ -64,7 +64,7 @@ struct Settings {
     decoding: Option<Decoding>,
 
     /// Where videos are decoded: process (each in a process of its own without rights; RTSP and
-    /// hardware excepted), none (in the server). [default: process on Linux, none elsewhere]
+    /// hardware excepted; on Linux), none (in the server). [default: none]
     #[arg(long, env = "OCELLUS_ISOLATION", value_name = "ISOLATION")]
     isolation: Option<IsolationChoice>,
 

@@ -14,19 +14,14 @@ use crate::compile::{environment, own_path};
 const LEAST_MEMORY: u64 = 256 << 20;
 
 /// Where videos are decoded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum IsolationChoice {
     /// Each in a process of its own.
     Process,
     /// In the server.
+    #[default]
     None,
-}
-
-impl Default for IsolationChoice {
-    fn default() -> Self {
-        if cfg!(target_os = "linux") { Self::Process } else { Self::None }
-    }
 }
 
 /// Limits of a decoder with this memory, if any was named.

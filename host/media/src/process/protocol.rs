@@ -213,7 +213,7 @@ pub(super) enum Ask {
 
 /// To it; bytes stand behind the message.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) enum Told {
+pub(super) enum Fetched {
     Found(FoundResource),
     Bytes,
 }

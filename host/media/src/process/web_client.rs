@@ -3,7 +3,7 @@
 use std::io::{self, Read, Seek, SeekFrom};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::protocol::{Ask, FoundResource, Told};
+use super::protocol::{Ask, Fetched, FoundResource};
 use super::socket::Socket;
 use crate::web::{Resource, Web};
 use crate::{Interrupt, MediaError, Result};
@@ -25,17 +25,17 @@ impl WebClient {
     }
 
     /// Asks; the bytes of the answer go into `to`, which is filled anew.
-    fn ask(&self, ask: &Ask, to: &mut Vec<u8>) -> Result<Told> {
+    fn ask(&self, ask: &Ask, to: &mut Vec<u8>) -> Result<Fetched> {
         let mut socket = self.socket.lock().unwrap_or_else(PoisonError::into_inner);
         socket.send(ask).map_err(MediaError::internal)?;
-        let told = socket.receive::<Result<Told>>().map_err(MediaError::internal)?;
-        let (told, bytes) = told.ok_or(MediaError::Interrupted)?;
+        let fetched = socket.receive::<Result<Fetched>>().map_err(MediaError::internal)?;
+        let (fetched, bytes) = fetched.ok_or(MediaError::Interrupted)?;
         to.clear();
         to.extend_from_slice(bytes);
-        if matches!(told, Err(MediaError::Interrupted)) {
+        if matches!(fetched, Err(MediaError::Interrupted)) {
             self.interrupt.raise();
         }
-        told
+        fetched
     }
 }
 
@@ -66,9 +66,9 @@ impl Read for RemoteResource {
         if self.ready().is_empty() {
             let ask = Ask::Read { resource: self.found.number, at: self.position, most: CHUNK };
             let mut bytes = std::mem::take(&mut self.ahead.1);
-            let told = self.web.ask(&ask, &mut bytes);
+            let fetched = self.web.ask(&ask, &mut bytes);
             self.ahead = (self.position, bytes);
-            if let Err(error) = told {
+            if let Err(error) = fetched {
                 self.web.as_ref().note(&error);
                 return Err(io::Error::other(error));
             }
@@ -126,8 +126,8 @@ impl WebClient {
 
 impl Web for Arc<WebClient> {
     fn open(&self, url: &str, part: Option<(u64, Option<u64>)>) -> Result<Box<dyn Resource>> {
-        let told = self.ask(&Ask::Open { url: url.to_owned(), part }, &mut Vec::new())?;
-        let Told::Found(found) = told else { return Err(MediaError::internal("no answer to what was asked")) };
+        let fetched = self.ask(&Ask::Open { url: url.to_owned(), part }, &mut Vec::new())?;
+        let Fetched::Found(found) = fetched else { return Err(MediaError::internal("no answer to what was asked")) };
         let start = part.map_or(0, |(start, _)| start);
         Ok(Box::new(RemoteResource::new(Self::clone(self), found, start)))
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use super::protocol::{Ask, FoundResource, Told};
+use super::protocol::{Ask, Fetched, FoundResource};
 use super::socket::Socket;
 use crate::http::Session;
 use crate::interrupt::Watch;
@@ -26,7 +26,7 @@ pub(super) struct WebServer {
 }
 
 impl WebServer {
-    /// `first` is what the child is told to have open. `stop` ends the watch.
+    /// `first` is open when the child begins. `stop` ends the watch.
     pub(super) fn start(
         socket: Socket,
         session: Arc<Session>,
@@ -43,9 +43,9 @@ impl WebServer {
             // A child that asks for what makes no sense gets no more.
             while let Ok(Some((ask, _))) = socket.receive::<Ask>() {
                 asked.store(true, Ordering::Relaxed);
-                let told = fetching.answer(ask, &mut buffer);
+                let fetched = fetching.answer(ask, &mut buffer);
                 asked.store(false, Ordering::Relaxed);
-                if socket.send_with(&told, &buffer, &[]).is_err() {
+                if socket.send_with(&fetched, &buffer, &[]).is_err() {
                     break;
                 }
             }
@@ -75,22 +75,22 @@ struct Fetching {
 
 impl Fetching {
     /// Bytes go into `buffer`, which is filled anew.
-    fn answer(&mut self, ask: Ask, buffer: &mut Vec<u8>) -> Result<Told> {
+    fn answer(&mut self, ask: Ask, buffer: &mut Vec<u8>) -> Result<Fetched> {
         buffer.clear();
         self.watch.rearm();
         match ask {
-            Ask::Open { url, part } => self.open(&url, part).map(Told::Found),
+            Ask::Open { url, part } => self.open(&url, part).map(Fetched::Found),
             Ask::Read { resource, at, most } => {
                 let resource = self.open.get_mut(&resource).ok_or_else(|| MediaError::internal("no such resource"))?;
                 buffer.resize(most.min(MOST_BYTES) as usize, 0);
                 let read = resource.seek(SeekFrom::Start(at)).and_then(|_| resource.read(buffer));
                 let count = read.map_err(cause);
                 buffer.truncate(*count.as_ref().unwrap_or(&0));
-                count.map(|_| Told::Bytes)
+                count.map(|_| Fetched::Bytes)
             }
             Ask::Close { resource } => {
                 self.open.remove(&resource);
-                Ok(Told::Bytes)
+                Ok(Fetched::Bytes)
             }
         }
     }
