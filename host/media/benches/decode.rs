@@ -1,4 +1,5 @@
-//! Frames a second of the decoder beside the ffmpeg program on the same file, in turns, by threads,
+//! Frames a second of the decoder in a process of its own beside the one in this process (alone with
+//! `OCELLUS_BENCH_PROCESS_ONLY` set); of the latter beside the ffmpeg program, in turns, by threads,
 //! and of many decoders at once with the memory that they take; and milliseconds of each picture
 //! made of a frame.
 //!

@@ -33,6 +33,7 @@ pub(crate) struct RemoteDecoder {
     shift: f64,
     /// Nothing more comes before a seek.
     is_over: bool,
+    is_recording: bool,
     /// Of the last frame.
     looks: Arc<Mutex<Looks>>,
     /// As long as the child's threads are there.
@@ -130,7 +131,7 @@ impl RemoteDecoder {
         let connection = connect(program, input, interrupt, Purpose::Decode, share.count())?;
         let opened = opened(&connection)?;
         let (status, looks) = (Status::default(), Arc::default());
-        Ok(Self { connection, opened, status, shift: 0.0, is_over: false, looks, _share: share })
+        Ok(Self { connection, opened, status, shift: 0.0, is_over: false, is_recording: false, looks, _share: share })
     }
 
     pub(crate) fn info(&self) -> &MediaInfo {
@@ -158,11 +159,15 @@ impl RemoteDecoder {
     }
 
     pub(crate) fn record(&mut self, file: &File, audio: bool) {
+        self.is_recording = true;
         // A child that is gone says so when the recording is to be finished.
         let _ = self.connection.ask(Over::Finishing, Wanted::Record { audio }, Some(file.as_fd()), done);
     }
 
     pub(crate) fn finish_recording(&mut self) -> Option<Recording> {
+        if !std::mem::take(&mut self.is_recording) {
+            return None;
+        }
         let finished =
             self.connection.ask(Over::Finishing, Wanted::FinishRecording, None, |answer, _| match answer.given? {
                 Given::Recording(recording) => Ok(recording),
