@@ -27,6 +27,7 @@ mod crash;
 mod devices;
 mod hostile;
 mod identities;
+mod isolation;
 mod job;
 mod job_spec;
 mod languages;

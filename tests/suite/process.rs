@@ -28,14 +28,25 @@ async fn health_needs_no_token_and_names_the_devices() {
     let health: serde_json::Value = reqwest::get(url).await.unwrap().json().await.unwrap();
     assert!(health["detectors"]["device"].as_str().unwrap().starts_with("cpu"), "{health:#}");
     assert_eq!(health["decoding"], serde_json::json!({"choice": "software", "devices": []}), "{health:#}");
+    let none = serde_json::json!({"process": false, "seccomp": false, "landlock": false});
+    assert_eq!(health["isolation"], none, "{health:#}");
 }
 
 #[test]
 fn help_explains_every_option() {
     let (status, out, _) = run(&["serve", "--help"]);
     assert!(status.success());
-    for option in ["--data", "--listen", "--device", "--decoding", "--jobs", "--plugins", "--detectors", "OCELLUS_JOBS"]
-    {
+    for option in [
+        "--data",
+        "--listen",
+        "--device",
+        "--decoding",
+        "--isolation",
+        "--jobs",
+        "--plugins",
+        "--detectors",
+        "OCELLUS_JOBS",
+    ] {
         assert!(out.contains(option), "{option} is missing in\n{out}");
     }
 }

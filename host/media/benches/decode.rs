@@ -1,4 +1,5 @@
-//! Frames a second of the decoder beside the ffmpeg program on the same file, in turns, by threads,
+//! Frames a second of the decoder in a process of its own beside the one in this process (alone with
+//! `OCELLUS_BENCH_PROCESS_ONLY` set); of the latter beside the ffmpeg program, in turns, by threads,
 //! and of many decoders at once with the memory that they take; and milliseconds of each picture
 //! made of a frame.
 //!
@@ -12,12 +13,21 @@ use std::time::Instant;
 
 use ocellus_bench_report::{Figure, Unit, percentile, process};
 use ocellus_core::{ChannelOrder, InputSpec, Rect, Size};
-use ocellus_media::{Decoder, Input, Interrupt, Location, SHARPNESS_SIZE, Scaler, sharpness};
+use ocellus_media::{
+    Decoder, DecoderLimits, DecoderProgram, Input, Interrupt, Location, SHARPNESS_SIZE, Scaler, sharpness,
+};
 
 /// How often each way of decoding is measured; the median counts.
 const ROUNDS: usize = 3;
+/// Set where the program is started as the one that decodes.
+const CHILD: &str = "OCELLUS_BENCH_CHILD";
 
 fn main() {
+    if std::env::var_os(CHILD).is_some() {
+        let after = |name: &str| std::env::args().skip_while(|a| a != name).nth(1).unwrap();
+        ocellus_media::serve_decoder(after("--parent").parse().unwrap(), after("--memory-bytes").parse().unwrap());
+        return;
+    }
     let folder = tempfile::tempdir().unwrap();
     let mut files: Vec<PathBuf> = std::env::args().skip(1).filter(|a| a != "--bench").map(PathBuf::from).collect();
     if files.is_empty() {
@@ -65,8 +75,71 @@ fn at_once(name: &str, file: &Path) {
     }
 }
 
+/// What this process has used, and its children that have ended.
+fn cpu_seconds() -> f64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
+    let after_name = stat.rsplit(')').next().unwrap();
+    let ticks: f64 = after_name.split_whitespace().skip(11).take(4).map(|n| n.parse::<f64>().unwrap()).sum();
+    ticks / 100.0
+}
+
+/// What a job does of each frame while it decodes, here and in a process of its own, in turns.
+fn in_a_process(name: &str, file: &Path) {
+    let program = DecoderProgram {
+        path: std::env::current_exe().unwrap(),
+        arguments: Vec::new(),
+        environment: vec![(CHILD.into(), "1".into())],
+        limits: DecoderLimits::default(),
+        fault: None,
+    };
+    let input = Input::new(Location::File(file.to_owned()));
+    let spec = InputSpec { width: 416, height: 416, order: ChannelOrder::Bgr, fill: 114 };
+    let decode = |decoder: &mut Decoder| {
+        let (mut scaler, mut frames, mut brightness) = (Scaler::new(), 0, Vec::new());
+        let small = Size { width: 64, height: 36 };
+        while let Some(frame) = decoder.next_frame().unwrap() {
+            scaler.brightness(&frame, frame.size().to_rect(), small, &mut brightness).unwrap();
+            assert!(!scaler.input(&frame, &spec, None).unwrap().data.is_empty());
+            frames += 1;
+        }
+        frames
+    };
+    let (mut here, mut there, mut opening) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut cpu_here, mut cpu_there) = (Vec::new(), Vec::new());
+    for _ in 0..ROUNDS * 2 {
+        let cpu = cpu_seconds();
+        let mut decoder = Decoder::open_here(&input, &Interrupt::new()).unwrap();
+        let started = Instant::now();
+        let frames = decode(&mut decoder);
+        drop(decoder);
+        cpu_here.push((cpu_seconds() - cpu) * 1e3 / f64::from(frames));
+        here.push(f64::from(frames) / started.elapsed().as_secs_f64());
+        let cpu = cpu_seconds();
+        let started = Instant::now();
+        let mut decoder = Decoder::open_by(&program, &input, &Interrupt::new()).unwrap();
+        opening.push(started.elapsed().as_secs_f64() * 1e3);
+        let started = Instant::now();
+        let frames = decode(&mut decoder);
+        there.push(f64::from(frames) / started.elapsed().as_secs_f64());
+        drop(decoder);
+        cpu_there.push((cpu_seconds() - cpu) * 1e3 / f64::from(frames));
+    }
+    let figure = |what: &str, value, unit| Figure::new(format!("{name}: {what}"), value, unit);
+    figure("decode and input, in a process", percentile(&there, 0.5), Unit::FramesPerSecond)
+        .beside("here", percentile(&here, 0.5))
+        .report();
+    figure("CPU of a frame, in a process", percentile(&cpu_there, 0.5), Unit::Milliseconds)
+        .beside("here", percentile(&cpu_here, 0.5))
+        .report();
+    figure("open in a process", percentile(&opening, 0.5), Unit::Milliseconds).report();
+}
+
 fn measure(file: &Path) {
     let name = file.file_stem().unwrap().to_string_lossy();
+    in_a_process(&name, file);
+    if std::env::var_os("OCELLUS_BENCH_PROCESS_ONLY").is_some() {
+        return;
+    }
     at_once(&name, file);
     for threads in [1, 2] {
         let (mut ours, mut theirs) = (Vec::new(), Vec::new());

@@ -10,10 +10,13 @@ use crate::av::{Device, Output};
 use crate::clock::StreamClock;
 use crate::error::Cause;
 use crate::fallback::FallbackDecoder;
+use crate::frame::LocalFrame;
+use crate::origin::Find;
 use crate::recorder::{Recorder, Recording};
 use crate::source::{self, Source};
+use crate::steps::Steps;
 use crate::threads::Share;
-use crate::{Frame, Input, Interrupt, MediaError, MediaInfo, Result, av, structure};
+use crate::{Input, Interrupt, MediaError, MediaInfo, Result, av, origin, structure};
 
 /// Seconds by which two times of the same frame may differ.
 const SAME: f64 = 5e-4;
@@ -24,10 +27,10 @@ const MAX_BAD_READS: u32 = 1000;
 /// A source may end so many seconds before its claimed end and be whole: headers round.
 const SLACK: f64 = 1.0;
 
-/// Yields the frames of a source, in the order they are shown. Lives on one thread at a time; ends
-/// with the source, with its [`Interrupt`], or when dropped.
-pub struct Decoder {
+/// A decoder in this process: what [`Decoder`](crate::Decoder) says of its methods holds for these.
+pub(crate) struct LocalDecoder {
     input: Input,
+    find: Find,
     interrupt: Interrupt,
     source: Source,
     codec: FallbackDecoder,
@@ -42,8 +45,9 @@ pub struct Decoder {
     clock: StreamClock,
     /// Where the last packet ended, in seconds.
     end: Option<f64>,
-    /// The first frame of a picture, until it is asked for: only it knows how it is turned.
-    peeked: Option<Result<Option<Frame>>>,
+    /// The next frame, where it was decoded before it was asked for: as a picture's first, since
+    /// only it knows how it is turned.
+    peeked: Option<Result<Option<LocalFrame>>>,
     /// The packets that are read for it, for a recording from the beginning; `None` later on.
     early: Option<Early>,
     last_packet_cut: bool,
@@ -51,6 +55,7 @@ pub struct Decoder {
     target: Option<SeekTarget>,
     moved: bool,
     recorder: Option<Recorder>,
+    steps: Steps,
 }
 
 /// Packets up to the first frame, whose bytes they share.
@@ -97,17 +102,20 @@ const FIRST_LEAD: f64 = 2.0;
 const LEAD_GROWTH: f64 = 5.0;
 const MAX_LEAD: f64 = 60.0;
 
-impl Decoder {
-    /// Opens a source and reads what is needed to know its streams.
-    ///
-    /// # Errors
-    /// Every kind of [`MediaError`] but [`OutsideFrame`](MediaError::OutsideFrame).
-    pub fn open(input: &Input, interrupt: &Interrupt) -> Result<Self> {
-        Self::open_on(input, interrupt, input.decoding.devices())
+impl LocalDecoder {
+    /// Packets that are read and pictures that come out of the codec are counted in `steps`.
+    pub(crate) fn open(input: &Input, find: Find, interrupt: &Interrupt, steps: Steps) -> Result<Self> {
+        Self::open_on(input, find, interrupt, input.decoding.devices(), steps)
     }
 
-    fn open_on(input: &Input, interrupt: &Interrupt, devices: Vec<Arc<dyn Device>>) -> Result<Self> {
-        let source = Source::open(input, interrupt)?;
+    fn open_on(
+        input: &Input,
+        find: Find,
+        interrupt: &Interrupt,
+        devices: Vec<Arc<dyn Device>>,
+        steps: Steps,
+    ) -> Result<Self> {
+        let source = Source::open(input, &find, interrupt)?;
         let start = source.start;
         let share = Share::take(input.threads);
         let codec = FallbackDecoder::open(source.coded()?, share.threads(source.info.size), devices)
@@ -118,6 +126,7 @@ impl Decoder {
             _share: share,
             source,
             input: input.clone(),
+            find,
             interrupt: interrupt.clone(),
             state: State::Reading,
             next: 0,
@@ -132,6 +141,7 @@ impl Decoder {
             target: None,
             moved: false,
             recorder: None,
+            steps,
         };
         if let Some(start) = start {
             opened.seek(start)?;
@@ -147,66 +157,47 @@ impl Decoder {
         Ok(opened)
     }
 
-    /// What was found out when the source was opened.
-    pub fn info(&self) -> &MediaInfo {
+    pub(crate) fn info(&self) -> &MediaInfo {
         &self.source.info
     }
 
-    /// Opened again, the source shows what is filmed then, and not what was seen before: a camera,
-    /// or any stream of which nobody knows how long it is.
-    pub fn is_live(&self) -> bool {
+    pub(crate) fn is_live(&self) -> bool {
         self.source.is_live
     }
 
-    /// When the frame of a time was taken, where the sender of a live stream says so; microseconds
-    /// since the Unix epoch. Unknown until the first report has come.
-    pub fn taken_us(&self, time: f64) -> Option<i64> {
-        Some(self.source.realtime_start()?.saturating_add(((time - self.shift) * 1e6).round() as i64))
+    pub(crate) fn taken_us(&self, time: f64) -> Option<i64> {
+        Some(self.zero_us()?.saturating_add(((time - self.shift) * 1e6).round() as i64))
     }
 
-    /// Packets and frames that were damaged. Damaged packets are given to the codec all the same,
-    /// since most of the picture may be in them; frames that it then marks as corrupt are left out,
-    /// frames that it mended are not.
-    pub fn soft_errors(&self) -> u64 {
+    /// When second 0 of the source was; microseconds since the Unix epoch.
+    pub(crate) fn zero_us(&self) -> Option<i64> {
+        self.source.realtime_start()
+    }
+
+    pub(crate) fn soft_errors(&self) -> u64 {
         self.soft_errors
     }
 
-    /// From here on keeps what is read in `file`, as it is: the video, and the audio too if
-    /// `audio`. Recording never fails decoding. It begins with the next key frame; a decoder that
-    /// is to record must not seek.
-    pub fn record(&mut self, file: File, audio: bool) {
+    pub(crate) fn record(&mut self, file: File, audio: bool) {
         let mut recorder = Recorder::begin(&self.source, file, audio);
         self.early.take().unwrap_or_default().packets.iter().for_each(|packet| recorder.take(packet));
         self.recorder = Some(recorder);
     }
 
-    /// Ends the recording, if there is one, and makes its file whole.
-    pub fn finish_recording(&mut self) -> Option<Recording> {
+    pub(crate) fn finish_recording(&mut self) -> Option<Recording> {
         self.recorder.take().map(Recorder::finish)
     }
 
-    /// Times that time stamps jumped so far, by which frames were moved to follow each other.
-    pub fn jumps(&self) -> u64 {
+    pub(crate) fn jumps(&self) -> u64 {
         self.clock.jumps()
     }
 
-    /// Seconds that the source is long, from where its video or sound begins, once it was read to
-    /// its end; then more is known than its header says.
-    pub fn length(&self) -> Option<f64> {
+    pub(crate) fn length(&self) -> Option<f64> {
         let (last, end) = self.clock.last_shown().filter(|_| self.state == State::Ended)?;
         Some(if self.clock.jumps() > 0 { end } else { self.source.length(last, end) })
     }
 
-    /// The next frame, or `None` at the end.
-    ///
-    /// Times rise from frame to frame. Where the stream's time stamps are missing or go back, a
-    /// frame follows the one before by one frame of the average rate.
-    ///
-    /// # Errors
-    /// [`BrokenOff`](MediaError::BrokenOff) after the last frame of a source that ended early,
-    /// [`Interrupted`](MediaError::Interrupted), [`Stalled`](MediaError::Stalled). After an error
-    /// comes `None`.
-    pub fn next_frame(&mut self) -> Result<Option<Frame>> {
+    pub(crate) fn next_frame(&mut self) -> Result<Option<LocalFrame>> {
         match self.peeked.take() {
             Some(peeked) => {
                 self.early = None;
@@ -216,20 +207,27 @@ impl Decoder {
         }
     }
 
-    fn read_frame(&mut self) -> Result<Option<Frame>> {
-        let next = self.advance();
+    /// Decodes the next frame before it is asked for. What the decoder says of itself is about that
+    /// one from then on. It must not be kept: until it is asked for, its number may change.
+    pub(crate) fn look_ahead(&mut self) -> Option<LocalFrame> {
+        if self.peeked.is_none() && self.state != State::Ended {
+            self.peeked = Some(self.read_frame());
+        }
+        self.peeked.as_ref()?.as_ref().ok()?.clone()
+    }
+
+    fn read_frame(&mut self) -> Result<Option<LocalFrame>> {
+        let next = self.advance().map_err(|error| match error {
+            MediaError::NoMemory { .. } => MediaError::NoMemory { frames: self.next },
+            error => error,
+        });
         if next.is_err() {
             self.state = State::Ended;
         }
         next
     }
 
-    /// Goes to a time: the next frame is the first at or after `seconds`, whatever it takes, in the
-    /// worst case decoding from the beginning. Frames are numbered from 0 again.
-    ///
-    /// # Errors
-    /// As [`Decoder::open`], when the source has to be opened again.
-    pub fn seek(&mut self, seconds: f64) -> Result<()> {
+    pub(crate) fn seek(&mut self, seconds: f64) -> Result<()> {
         let seconds = if seconds.is_finite() { seconds.max(0.0) } else { 0.0 };
         self.next = 0;
         self.peeked = None;
@@ -237,9 +235,7 @@ impl Decoder {
         self.approach(seconds, 0.0)
     }
 
-    /// Numbers the next frame `next` and those after it onwards, and adds `shift` seconds to their
-    /// times: they go on where others ended. Holds until the next seek, the shift for good.
-    pub fn go_on(&mut self, next: u64, shift: f64) {
+    pub(crate) fn go_on(&mut self, next: u64, shift: f64) {
         if let Some(Ok(Some(frame))) = &mut self.peeked {
             frame.renumber(next, shift - self.shift);
             self.next = next + 1;
@@ -256,7 +252,7 @@ impl Decoder {
             self.restart(SeekTarget { seconds, lead, sure: false });
             return Ok(());
         }
-        self.source = Source::open(&self.input, &self.interrupt)?;
+        self.source = Source::open(&self.input, &self.find, &self.interrupt)?;
         self.codec.restart(self.source.coded()?).map_err(|cause| self.source.unsupported(cause))?;
         self.restart(SeekTarget { seconds, lead, sure: true });
         Ok(())
@@ -278,11 +274,12 @@ impl Decoder {
         self.moved = true;
     }
 
-    fn advance(&mut self) -> Result<Option<Frame>> {
+    fn advance(&mut self) -> Result<Option<LocalFrame>> {
         while self.state != State::Ended {
             if self.interrupt.is_raised() {
                 return Err(MediaError::Interrupted);
             }
+            self.steps.count();
             match self.codec.receive().map_err(|cause| self.source.unsupported(cause))? {
                 Ok(Output::Picture(picture)) => {
                     if let Some(frame) = self.accept(picture)? {
@@ -298,7 +295,10 @@ impl Decoder {
                     return self.check_end().map(|()| None);
                 }
                 Ok(Output::NeedsPacket) => self.feed()?,
-                Err(_) => {
+                Err(cause) => {
+                    if is_out_of_memory(&cause) {
+                        return Err(self.source.unsupported(cause));
+                    }
                     self.soft_errors += 1;
                     if self.state == State::Reading {
                         self.feed()?;
@@ -314,7 +314,9 @@ impl Decoder {
         let mut bad_reads = 0;
         loop {
             let mut packet = Packet::empty();
-            match self.source.read(&mut packet) {
+            let read = self.source.read(&mut packet);
+            self.steps.count();
+            match read {
                 Ok(()) => {
                     bad_reads = 0;
                     // On the way to the place to start at, packets may come twice.
@@ -348,6 +350,7 @@ impl Decoder {
                     self.last_packet_cut = true;
                 }
                 Err(Error::Other { errno: error::EAGAIN }) => {}
+                Err(error) if av::is_out_of_memory(error) => return Err(self.source.unsupported(error.into())),
                 Err(error) => {
                     if error != Error::Eof {
                         self.failure = Some(error);
@@ -363,7 +366,7 @@ impl Decoder {
     }
 
     /// Times a picture; `None` for one that is not to be shown.
-    fn accept(&mut self, picture: frame::Video) -> Result<Option<Frame>> {
+    fn accept(&mut self, picture: frame::Video) -> Result<Option<LocalFrame>> {
         if picture.is_corrupt() {
             self.soft_errors += 1;
             return Ok(None);
@@ -394,7 +397,7 @@ impl Decoder {
             }
             None => (picture, presentation),
         };
-        let frame = Frame::new(picture, self.next, time + self.shift, presentation);
+        let frame = LocalFrame::new(picture, self.next, time + self.shift, presentation);
         self.next += 1;
         Ok(Some(frame))
     }
@@ -404,11 +407,12 @@ impl Decoder {
         if let Some(stopped) = self.source.stopped().filter(|_| self.failure.is_some()) {
             return Err(stopped);
         }
+        let file = || origin::file(&self.input, &self.find, &origin::watch(&self.input, &self.interrupt));
         // The last frame may be shown as long as any, and its packet not say so.
         let slack = SLACK.max(self.clock.longest_step() * 1.5);
         let early = self.clock.jumps() == 0
             && self.end.is_some_and(|end| self.source.claims_more(end, slack))
-            && !structure::is_complete_at(&self.input.location);
+            && !file().is_some_and(|mut file| structure::is_complete(&mut file));
         let cause: Cause = match self.failure {
             Some(error) => error.into(),
             None if self.last_packet_cut => "the last packet is cut".into(),
@@ -417,9 +421,12 @@ impl Decoder {
             None if self.next == 0 && !self.moved => "no packet gave a frame".into(),
             None => return Ok(()),
         };
-        let error = MediaError::BrokenOff { frames: self.next, cause };
-        Err(source::of_kind(&self.input.location, error))
+        Err(source::of_kind(file(), MediaError::BrokenOff { frames: self.next, cause }))
     }
+}
+
+fn is_out_of_memory(cause: &Cause) -> bool {
+    cause.downcast_ref().is_some_and(|error| av::is_out_of_memory(*error))
 }
 
 #[cfg(test)]

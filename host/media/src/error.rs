@@ -1,9 +1,11 @@
 //! Errors between a source and its pictures. `Display` is the sentence for the user and
 //! names neither paths nor FFmpeg; what FFmpeg said is the `source`, for the log.
 
+use std::borrow::Cow;
 use std::error::Error as StdError;
 
 use ocellus_core::{ErrorKind, Size};
+use serde::{Deserialize, Serialize};
 
 use crate::presentation::MAX_PIXELS;
 
@@ -13,12 +15,37 @@ pub type Result<T, E = MediaError> = std::result::Result<T, E>;
 /// The cause inside, for the log.
 pub(crate) type Cause = Box<dyn StdError + Send + Sync>;
 
+/// A cause as its text, which is all that another process gets of it.
+mod text {
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    use super::Cause;
+
+    pub(super) fn serialize<S: Serializer>(cause: &Cause, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut text = cause.to_string();
+        let mut next = cause.source();
+        while let Some(error) = next {
+            text = format!("{text}: {error}");
+            next = error.source();
+        }
+        serializer.serialize_str(&text)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Cause, D::Error> {
+        String::deserialize(deserializer).map(Cause::from)
+    }
+}
+
 /// Why a source gives no frames or no more of them, or a frame no picture.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Serialize, Deserialize)]
 pub enum MediaError {
     /// There is no such file, or it may not be read.
     #[error("The source file cannot be opened.")]
-    NotFound(#[source] Cause),
+    NotFound(
+        #[source]
+        #[serde(with = "text")]
+        Cause,
+    ),
     /// The host of a URL refuses, does not answer, or has no such stream.
     #[error("The source URL cannot be opened: {0}.")]
     Unreachable(#[source] UrlError),
@@ -27,7 +54,11 @@ pub enum MediaError {
     Stalled,
     /// No demuxer takes it.
     #[error("The source is not a video: its format is not known.")]
-    NotAVideo(#[source] Cause),
+    NotAVideo(
+        #[source]
+        #[serde(with = "text")]
+        Cause,
+    ),
     /// Sound alone, a cover of a song included.
     #[error("The source has no video stream.")]
     NoVideoStream,
@@ -48,6 +79,7 @@ pub enum MediaError {
         codec: String,
         /// What FFmpeg said.
         #[source]
+        #[serde(with = "text")]
         cause: Cause,
     },
     /// The source ended before its own header said it would, or cannot be read on. `frames` came
@@ -58,6 +90,7 @@ pub enum MediaError {
         frames: u64,
         /// What FFmpeg said, or what is missing.
         #[source]
+        #[serde(with = "text")]
         cause: Cause,
     },
     /// Its [`Interrupt`](crate::Interrupt) was raised.
@@ -77,31 +110,70 @@ pub enum MediaError {
         what: String,
         /// The same, as the system or FFmpeg has it.
         #[source]
+        #[serde(with = "text")]
         cause: Cause,
+    },
+    /// The process that decodes died. `frames` came out before that, and their pictures are gone.
+    #[error("The decoder crashed on this video {}.", after(*frames))]
+    Crashed {
+        /// How many frames came out.
+        frames: u64,
+    },
+    /// The process that decodes may have so much memory, and wanted more.
+    #[error("The decoder needed more memory than it is given, {}.", after(*frames))]
+    NoMemory {
+        /// How many frames came out.
+        frames: u64,
+    },
+    /// The process that decodes did nothing for a long time, and was ended.
+    #[error("The decoder stood still on this video {}.", after(*frames))]
+    StoodStill {
+        /// How many frames came out.
+        frames: u64,
     },
     /// A picture was asked for of a place where the frame has none.
     #[error("The region lies outside the frame.")]
     OutsideFrame,
     /// A fault of this program or of the system.
     #[error("The video could not be processed.")]
-    Internal(#[source] Cause),
+    Internal(
+        #[source]
+        #[serde(with = "text")]
+        Cause,
+    ),
 }
 
 /// Why a URL cannot be read. `Display` is the end of a sentence, and names neither host nor path.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Serialize, Deserialize)]
 pub enum UrlError {
     /// It cannot be taken apart.
     #[error("it is not a URL")]
-    Malformed(#[source] Cause),
+    Malformed(
+        #[source]
+        #[serde(with = "text")]
+        Cause,
+    ),
     /// No name server knows its host.
     #[error("the name of its host is not known")]
-    UnknownHost(#[source] Cause),
+    UnknownHost(
+        #[source]
+        #[serde(with = "text")]
+        Cause,
+    ),
     /// No connection comes about, or it breaks.
     #[error("no connection to its server comes about")]
-    NotConnected(#[source] Cause),
+    NotConnected(
+        #[source]
+        #[serde(with = "text")]
+        Cause,
+    ),
     /// A server that is there and says nothing.
     #[error("its server does not answer in time")]
-    TimedOut(#[source] Cause),
+    TimedOut(
+        #[source]
+        #[serde(with = "text")]
+        Cause,
+    ),
     /// No secure connection comes about.
     #[error("the secure connection fails: {what}")]
     Tls {
@@ -109,6 +181,7 @@ pub enum UrlError {
         what: String,
         /// The same, as rustls has it.
         #[source]
+        #[serde(with = "text")]
         cause: Cause,
     },
     /// The answer of an HTTP or RTSP server.
@@ -122,10 +195,14 @@ pub enum UrlError {
     },
     /// The server does not keep to HTTP, or what it sends changes while it is read.
     #[error("{0}")]
-    BadAnswer(&'static str),
+    BadAnswer(Cow<'static, str>),
     /// FFmpeg does not say more.
     #[error("it cannot be read")]
-    Other(#[source] Cause),
+    Other(
+        #[source]
+        #[serde(with = "text")]
+        Cause,
+    ),
 }
 
 fn status(status: u16) -> String {
@@ -143,6 +220,10 @@ fn status(status: u16) -> String {
     format!("{status}, {meaning}")
 }
 
+fn after(frames: u64) -> String {
+    if frames == 0 { "before its first frame".into() } else { format!("after frame {frames}") }
+}
+
 fn broken_off(frames: u64) -> String {
     match frames {
         0 => "it holds no frame that can be read".into(),
@@ -158,7 +239,7 @@ impl MediaError {
 
     /// A URL whose server does not keep to what it should.
     pub(crate) fn bad_answer(what: &'static str) -> Self {
-        Self::Unreachable(UrlError::BadAnswer(what))
+        Self::Unreachable(UrlError::BadAnswer(what.into()))
     }
 
     pub(crate) fn internal(cause: impl Into<Cause>) -> Self {
@@ -190,6 +271,9 @@ impl From<MediaError> for ocellus_core::Error {
             | MediaError::Encrypted
             | MediaError::UnsupportedCodec { .. }
             | MediaError::NotRecorded { .. }
+            | MediaError::Crashed { .. }
+            | MediaError::NoMemory { .. }
+            | MediaError::StoodStill { .. }
             | MediaError::BrokenOff { .. } => ErrorKind::Conflict,
         };
         Self::new(kind, error.to_string()).because(error)

@@ -73,10 +73,13 @@ impl FallbackDecoder {
     /// was found to be damaged.
     ///
     /// # Errors
-    /// A device failed, and software cannot decode the stream.
+    /// A device failed, and software cannot decode the stream; or there is no memory.
     pub(crate) fn send(&mut self, packet: Packet) -> Result<bool, Cause> {
         match &mut self.engine {
-            Engine::Software { decoder, behind } if behind.waiting.is_empty() => Ok(decoder.send(&packet).is_err()),
+            Engine::Software { decoder, behind } if behind.waiting.is_empty() => match decoder.send(&packet) {
+                Err(cause) if cause.downcast_ref().is_some_and(|error| av::is_out_of_memory(*error)) => Err(cause),
+                sent => Ok(sent.is_err()),
+            },
             Engine::Software { behind, .. } => {
                 behind.waiting.push_back(packet);
                 Ok(false)

@@ -12,10 +12,9 @@ use crate::presentation::Presentation;
 use crate::render::Contexts;
 use crate::{MediaError, Result};
 
-/// One decoded picture with its stream time. Cloning shares the pixels, which stay as the codec
-/// left them (any format) until a part is asked for.
+/// A frame in this process: what [`Frame`](crate::Frame) says of its methods holds for these.
 #[derive(Clone)]
-pub struct Frame(Arc<Inner>);
+pub(crate) struct LocalFrame(Arc<Inner>);
 
 struct Inner {
     picture: frame::Video,
@@ -25,7 +24,7 @@ struct Inner {
     size: Size,
 }
 
-impl Frame {
+impl LocalFrame {
     pub(crate) fn new(picture: frame::Video, index: u64, time: f64, presentation: Presentation) -> Self {
         let size = presentation.shown();
         Self(Arc::new(Inner { picture, index, time, presentation, size }))
@@ -38,20 +37,15 @@ impl Frame {
         }
     }
 
-    /// Counts from 0 at the beginning of the source, or at the last seek, or from where
-    /// [`Decoder::go_on`](crate::Decoder::go_on) says.
-    pub fn index(&self) -> u64 {
+    pub(crate) fn index(&self) -> u64 {
         self.0.index
     }
 
-    /// Seconds from the beginning of the source, and what [`Decoder::go_on`](crate::Decoder::go_on)
-    /// adds to them.
-    pub fn time(&self) -> f64 {
+    pub(crate) fn time(&self) -> f64 {
         self.0.time
     }
 
-    /// As the user sees it: turned, in square pixels.
-    pub fn size(&self) -> Size {
+    pub(crate) fn size(&self) -> Size {
         self.0.size
     }
 
@@ -61,32 +55,6 @@ impl Frame {
 
     pub(crate) fn presentation(&self) -> Presentation {
         self.0.presentation
-    }
-
-    /// The part of a region that this frame has: what [`Scaler::input`](crate::Scaler::input) shows
-    /// of it. `None` where they do not meet.
-    pub fn clip(&self, region: Region) -> Option<Region> {
-        let part = self.pixels(region).ok()?;
-        Some(Region {
-            width: part.width,
-            height: part.height,
-            x: i32::try_from(part.x).ok()?,
-            y: i32::try_from(part.y).ok()?,
-        })
-    }
-
-    /// The whole pixels that `rect` touches, clipped to the frame.
-    fn pixels(&self, rect: impl Into<Edges>) -> Result<PixelRect> {
-        let Edges([left, top, right, bottom]) = rect.into();
-        let side = |low: f64, high: f64, max: u32| {
-            // Casts of floats saturate, and take a NaN as 0.
-            let low = low.floor().max(0.0) as u32;
-            let high = (high.ceil().max(0.0) as u32).min(max);
-            (low < high).then_some((low, high - low))
-        };
-        let (x, width) = side(left, right, self.0.size.width).ok_or(MediaError::OutsideFrame)?;
-        let (y, height) = side(top, bottom, self.0.size.height).ok_or(MediaError::OutsideFrame)?;
-        Ok(PixelRect { x, y, width, height })
     }
 
     /// `part` of the frame as packed RGB of `size`, not turned yet, for `work`, which gets its rows
@@ -121,38 +89,17 @@ impl Frame {
         Ok(RgbImage { width: size.width, height: size.height, data })
     }
 
-    /// A part of the frame (`None`: all of it), clipped to the frame, in its own resolution, or
-    /// smaller so that no side is over `max_side`.
-    ///
-    /// # Errors
-    /// [`MediaError::OutsideFrame`], when the region has no pixel of the frame.
-    pub fn crop(&self, region: Option<Rect>, max_side: Option<u32>) -> Result<RgbImage> {
+    pub(crate) fn crop(&self, region: Option<Rect>, max_side: Option<u32>) -> Result<RgbImage> {
         let (part, size) = self.fitted(region, max_side)?;
         self.render(&mut Contexts::default(), part, size, Quality::Fine)
     }
 
-    /// The part of a region, and its size where no side is over `max_side`.
+    /// [`fitted`], in this frame.
     fn fitted(&self, region: Option<Rect>, max_side: Option<u32>) -> Result<(PixelRect, Size)> {
-        let part = self.part(region)?;
-        let longer = part.width.max(part.height);
-        let size = match max_side {
-            Some(max) if max < longer => {
-                let side = |n: u32| (f64::from(n) * f64::from(max) / f64::from(longer)).round().max(1.0) as u32;
-                Size { width: side(part.width), height: side(part.height) }
-            }
-            _ => part.size(),
-        };
-        Ok((part, size))
+        fitted(self.0.size, region, max_side)
     }
 
-    /// [`Frame::crop`] as a JPEG; `quality` as in [`encode_jpeg`]. Of a stream in planar 4:2:0 that
-    /// need be neither turned nor stretched, a part in its own resolution whose edges lie between
-    /// chroma samples, at even columns and rows, is a 4:2:0 JPEG of the same samples: half the
-    /// work, and nothing is lost.
-    ///
-    /// # Errors
-    /// As [`Frame::crop`] and [`encode_jpeg`].
-    pub fn jpeg(&self, region: Option<Rect>, max_side: Option<u32>, quality: u8) -> Result<Vec<u8>> {
+    pub(crate) fn jpeg(&self, region: Option<Rect>, max_side: Option<u32>, quality: u8) -> Result<Vec<u8>> {
         self.jpeg_by(&mut Contexts::default(), region, max_side, quality)
     }
 
@@ -174,35 +121,15 @@ impl Frame {
         self.packed(contexts, part, size, scaling, |rows, stride| encode_rows(rows, stride, size, quality, chroma))?
     }
 
-    fn part(&self, region: Option<Rect>) -> Result<PixelRect> {
-        region.map_or(Ok(PixelRect::all(self.0.size)), |rect| self.pixels(rect))
+    pub(crate) fn rgb(&self, region: Rect, out: Size) -> Result<RgbImage> {
+        self.render(&mut Contexts::default(), pixels(self.0.size, region)?, out, Quality::Fine)
     }
 
-    /// The part of `region` that lies within the frame, stretched to `out`.
-    ///
-    /// # Errors
-    /// [`MediaError::OutsideFrame`], when the region has no pixel of the frame or `out` has no
-    /// area.
-    pub fn rgb(&self, region: Rect, out: Size) -> Result<RgbImage> {
-        self.render(&mut Contexts::default(), self.pixels(region)?, out, Quality::Fine)
+    pub(crate) fn colours(&self, region: Rect, out: Size) -> Result<RgbImage> {
+        self.render(&mut Contexts::default(), pixels(self.0.size, region)?, out, Quality::Even)
     }
 
-    /// As [`Frame::rgb`], several times as fast, for what only measures colours: bilinear, and the
-    /// chroma of the part may lie up to one of its samples aside.
-    ///
-    /// # Errors
-    /// As [`Frame::rgb`].
-    pub fn colours(&self, region: Rect, out: Size) -> Result<RgbImage> {
-        self.render(&mut Contexts::default(), self.pixels(region)?, out, Quality::Even)
-    }
-
-    /// As [`Frame::rgb`], in grey: luma from 0 (black) to 255 (white), whatever range the stream
-    /// uses, one byte a pixel. Taken from the luma plane where there is one, without converting
-    /// anything else.
-    ///
-    /// # Errors
-    /// As [`Frame::rgb`].
-    pub fn luma(&self, region: Rect, out: Size) -> Result<Vec<u8>> {
+    pub(crate) fn luma(&self, region: Rect, out: Size) -> Result<Vec<u8>> {
         let mut luma = Vec::new();
         self.luma_into(&mut Contexts::default(), region, out, Quality::Fast, &mut luma)?;
         Ok(luma)
@@ -217,7 +144,7 @@ impl Frame {
         quality: Quality,
         luma: &mut Vec<u8>,
     ) -> Result<()> {
-        let part = self.pixels(region)?;
+        let part = pixels(self.0.size, region)?;
         let decoded = self.0.presentation.to_decoded(part);
         let Some(view) = av::luma_view(&self.0.picture, decoded) else {
             *luma = grey(&self.render(contexts, part, out, Quality::Fine)?);
@@ -241,6 +168,39 @@ impl Frame {
     }
 }
 
+/// The whole pixels that `rect` touches, clipped to a frame of a size.
+pub(crate) fn pixels(frame: Size, rect: impl Into<Edges>) -> Result<PixelRect> {
+    let Edges([left, top, right, bottom]) = rect.into();
+    let side = |low: f64, high: f64, max: u32| {
+        // Casts of floats saturate, and take a NaN as 0.
+        let low = low.floor().max(0.0) as u32;
+        let high = (high.ceil().max(0.0) as u32).min(max);
+        (low < high).then_some((low, high - low))
+    };
+    let (x, width) = side(left, right, frame.width).ok_or(MediaError::OutsideFrame)?;
+    let (y, height) = side(top, bottom, frame.height).ok_or(MediaError::OutsideFrame)?;
+    Ok(PixelRect { x, y, width, height })
+}
+
+/// The part of a region, and its size where no side is over `max_side`.
+pub(crate) fn fitted(frame: Size, region: Option<Rect>, max_side: Option<u32>) -> Result<(PixelRect, Size)> {
+    let part = region.map_or(Ok(PixelRect::all(frame)), |rect| pixels(frame, rect))?;
+    let longer = part.width.max(part.height);
+    let size = match max_side {
+        Some(max) if max < longer => {
+            let side = |n: u32| (f64::from(n) * f64::from(max) / f64::from(longer)).round().max(1.0) as u32;
+            Size { width: side(part.width), height: side(part.height) }
+        }
+        _ => part.size(),
+    };
+    Ok((part, size))
+}
+
+/// What an input shows of a frame: the pixels of a region, or all of it.
+pub(crate) fn looked_at(frame: Size, region: Option<Region>) -> Result<PixelRect> {
+    region.map_or(Ok(PixelRect::all(frame)), |region| pixels(frame, region))
+}
+
 /// BT.601 luma.
 fn grey(image: &RgbImage) -> Vec<u8> {
     let luma = |rgb: &[u8]| match rgb {
@@ -251,7 +211,7 @@ fn grey(image: &RgbImage) -> Vec<u8> {
 }
 
 /// Left, top, right, bottom.
-struct Edges([f64; 4]);
+pub(crate) struct Edges([f64; 4]);
 
 impl From<Rect> for Edges {
     fn from(rect: Rect) -> Self {
@@ -273,12 +233,15 @@ mod tests {
     use ocellus_core::{ChannelOrder, InputSpec};
 
     use super::*;
+    use crate::decoder::LocalDecoder;
     use crate::orientation::Orientation;
     use crate::presentation::PixelAspect;
-    use crate::{Decoder, Input, Interrupt, Location, Scaler};
+    use crate::scaler::LocalScaler;
+    use crate::steps::Steps;
+    use crate::{Input, Interrupt, Location, origin};
 
     /// The first frame of what `ffmpeg` makes of a test picture.
-    fn first(format: &str) -> Frame {
+    fn first(format: &str) -> LocalFrame {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("picture.mkv");
         let made = Command::new("ffmpeg")
@@ -292,14 +255,18 @@ mod tests {
         decode(Location::File(file))
     }
 
-    fn decode(location: Location) -> Frame {
+    fn decode(location: Location) -> LocalFrame {
         let input = Input { threads: 1, ..Input::new(location) };
-        Decoder::open(&input, &Interrupt::new()).unwrap().next_frame().unwrap().unwrap()
+        LocalDecoder::open(&input, origin::of(&input), &Interrupt::new(), Steps::default())
+            .unwrap()
+            .next_frame()
+            .unwrap()
+            .unwrap()
     }
 
     /// As devices hand pictures over: both kinds of chroma in one plane, 10 bits at the upper end
     /// of 16.
-    fn semi_planar(frame: &Frame, format: Pixel, bytes: usize) -> Frame {
+    fn semi_planar(frame: &LocalFrame, format: Pixel, bytes: usize) -> LocalFrame {
         let from = frame.picture();
         let mut to = frame::Video::new(format, from.width(), from.height());
         to.set_color_space(from.color_space());
@@ -327,7 +294,7 @@ mod tests {
             to.iter_mut().zip(pairs).for_each(|(to, from)| *to = from);
         }
         let size = Size { width: to.width(), height: to.height() };
-        Frame::new(to, 0, 0.0, Presentation::new(Orientation::default(), size, PixelAspect::SQUARE))
+        LocalFrame::new(to, 0, 0.0, Presentation::new(Orientation::default(), size, PixelAspect::SQUARE))
     }
 
     #[test]
@@ -348,17 +315,17 @@ mod tests {
             same("colours", &a.colours(part, small).unwrap().data, &b.colours(part, small).unwrap().data, 0.5);
             same("luma", &a.luma(part, small).unwrap(), &b.luma(part, small).unwrap(), 0.1);
             let (mut bright_a, mut bright_b) = (Vec::new(), Vec::new());
-            let mut scaler = Scaler::new();
+            let mut scaler = LocalScaler::default();
             scaler.brightness(&a, whole, small, &mut bright_a).unwrap();
             scaler.brightness(&b, whole, small, &mut bright_b).unwrap();
             same("brightness", &bright_a, &bright_b, 0.1);
             let spec = InputSpec { width: 64, height: 48, order: ChannelOrder::Bgr, fill: 0 };
-            same(
-                "input",
-                &scaler.input(&a, &spec, None).unwrap().data,
-                &scaler.input(&b, &spec, None).unwrap().data,
-                1.0,
-            );
+            let [input_a, input_b] = [&a, &b].map(|frame| {
+                let mut data = vec![0; 64 * 48 * 3];
+                scaler.input(frame, &spec, None, &mut data).unwrap();
+                data
+            });
+            same("input", &input_a, &input_b, 1.0);
             let shown = |jpeg: Vec<u8>| decode(Location::Memory(jpeg.into())).crop(None, None).unwrap().data;
             let [jpeg_a, jpeg_b] = [&a, &b].map(|frame| shown(frame.jpeg(None, None, 95).unwrap()));
             same("jpeg", &jpeg_a, &jpeg_b, 5.0);

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use ocellus_core::{NetworkPolicy, Size, VideoTransform};
+use serde::{Deserialize, Serialize};
 
 use crate::Decoding;
 
@@ -64,7 +65,7 @@ impl Input {
 }
 
 /// What the header of a source says, and what FFmpeg found in its first packets.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct MediaInfo {
     /// Seconds; `None` where the source does not know (live streams, some Matroska files).
     pub duration: Option<f64>,

@@ -9,7 +9,11 @@ use std::time::{Duration, Instant};
 /// A flag that stops all decoders that were opened with it. Clones share the flag; it is never
 /// lowered again.
 #[derive(Clone, Debug, Default)]
-pub struct Interrupt(Arc<AtomicBool>);
+pub struct Interrupt {
+    flag: Arc<AtomicBool>,
+    /// Raises it, too.
+    outer: Option<Arc<AtomicBool>>,
+}
 
 impl Interrupt {
     /// A flag that is not raised.
@@ -20,12 +24,18 @@ impl Interrupt {
     /// Stops what runs and refuses what comes:
     /// [`MediaError::Interrupted`](crate::MediaError::Interrupted).
     pub fn raise(&self) {
-        self.0.store(true, Ordering::Relaxed);
+        self.flag.store(true, Ordering::Relaxed);
     }
 
     /// Whether it was raised.
     pub fn is_raised(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        let is_up = |flag: &AtomicBool| flag.load(Ordering::Relaxed);
+        is_up(&self.flag) || self.outer.as_deref().is_some_and(is_up)
+    }
+
+    /// One that this one raises, too, but not the other way round.
+    pub(crate) fn narrower(&self) -> Self {
+        Self { flag: Arc::default(), outer: Some(Arc::clone(&self.flag)) }
     }
 }
 

@@ -13,8 +13,9 @@
 //! picture or its container names first, then the user's
 //! [`VideoTransform`](ocellus_core::VideoTransform).
 //!
-//! Nobody else sees an FFmpeg type, and a [`Decoder`] takes only plain data, so that decoding can
-//! move into a process of its own. `unsafe` lives in `av` alone.
+//! Nobody else sees an FFmpeg type. A [`Decoder`] takes only plain data, and decodes in a process of
+//! its own once [`isolate`] was called. `unsafe` lives in `av`, and in the parts of `process` that
+//! share memory and close what was inherited.
 
 #![warn(missing_docs)]
 
@@ -34,30 +35,33 @@ mod interrupt;
 mod network;
 mod options;
 mod orientation;
+mod origin;
 mod picture_size;
 mod presentation;
+mod process;
+mod public;
 mod recorder;
 mod render;
 mod scaler;
 mod sharpness;
 mod source;
 mod spool;
+mod steps;
 mod streams;
 mod structure;
 mod threads;
 mod tone;
+mod web;
 
-pub use decoder::Decoder;
 pub use decoding::{Decoding, NoDevice};
 pub use encode::{encode_jpeg, encode_png};
 pub use error::{MediaError, Result, UrlError};
-pub use frame::Frame;
 pub use hardware::Hardware;
 pub use input::{Input, Location, MediaInfo};
 pub use interrupt::Interrupt;
 pub use network::{check_target, guard_client};
 pub use options::{BadOption, check_format, parse_options};
+pub use process::{DecoderFault, DecoderLimits, DecoderProgram, Isolation, isolate, isolation, serve_decoder};
+pub use public::{Decoder, Frame, Scaler, probe};
 pub use recorder::Recording;
-pub use scaler::Scaler;
 pub use sharpness::{SHARPNESS_SIZE, sharpness};
-pub use source::probe;

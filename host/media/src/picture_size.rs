@@ -1,9 +1,11 @@
 //! Size limit of pictures, which holds before anything of them is decoded.
 
+use std::io::{BufReader, Read, Seek};
+
 use ocellus_core::Size;
 
 use crate::presentation::MAX_PIXELS;
-use crate::{Location, MediaError, Result};
+use crate::{MediaError, Result};
 
 /// A picture this large is not decoded: its header may be all that there is of it.
 pub(crate) fn check_size(size: Size) -> Result<()> {
@@ -12,13 +14,8 @@ pub(crate) fn check_size(size: Size) -> Result<()> {
 }
 
 /// The refusal of a picture that FFmpeg would not look at for its size, which it does not say.
-pub(crate) fn too_large_picture(location: &Location) -> Option<MediaError> {
-    let size = match location {
-        Location::File(path) => imagesize::size(path),
-        Location::Memory(bytes) => imagesize::blob_size(bytes),
-        Location::Url(_) => return None,
-    };
+pub(crate) fn too_large_picture(file: impl Read + Seek) -> Option<MediaError> {
+    let size = imagesize::reader_size(BufReader::new(file)).ok()?;
     let side = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-    let size = size.ok().map(|size| Size { width: side(size.width), height: side(size.height) })?;
-    check_size(size).err()
+    check_size(Size { width: side(size.width), height: side(size.height) }).err()
 }

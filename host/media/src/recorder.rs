@@ -6,6 +6,7 @@
 use std::fs::File;
 
 use ffmpeg_next::Packet;
+use serde::{Deserialize, Serialize};
 
 use crate::av::{self, Muxer};
 use crate::error::Cause;
@@ -13,7 +14,7 @@ use crate::source::Source;
 use crate::{MediaError, Result};
 
 /// What came of it.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Recording {
     /// Packets of video in the file. With none the file is worth nothing.
     pub packets: u64,

@@ -2,46 +2,32 @@
 //! network's input, and full frames.
 
 use ffmpeg_next::format::Pixel;
-use ocellus_core::{ChannelOrder, InputImage, InputSpec, Rect, Region, Size};
+use ocellus_core::{ChannelOrder, InputSpec, Rect, Region, Size};
 
 use crate::av::Quality;
-use crate::orientation::PixelRect;
+use crate::frame::{LocalFrame, looked_at};
 use crate::render::Contexts;
-use crate::{Frame, MediaError, Result};
+use crate::{MediaError, Result};
 
-/// Keeps swscale's tables, and the pictures that it writes to, between frames. One for each thread
-/// that needs one; ends with it.
+/// A scaler of frames in this process: what [`Scaler`](crate::Scaler) says of its methods holds for
+/// these.
 #[derive(Default)]
-pub struct Scaler(Contexts);
+pub(crate) struct LocalScaler(Contexts);
 
-impl Scaler {
-    /// One that keeps nothing yet.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// The frame as a network wants to see it, straight from the decoded format: scaled to fit
-    /// ([`InputSpec::fit`]), in the top left corner, the rest filled.
-    ///
-    /// With a `region`, only what [`Frame::clip`] leaves of it is shown: [`InputImage::frame`] is
-    /// the size of that part, and boxes found in it have to be moved by its `x` and `y`.
-    ///
-    /// # Errors
-    /// [`MediaError::OutsideFrame`], when the region has no pixel of the frame;
-    /// [`MediaError::Internal`], when swscale does not take the pixel format.
-    pub fn input(&mut self, frame: &Frame, spec: &InputSpec, region: Option<Region>) -> Result<InputImage> {
+impl LocalScaler {
+    /// Fills `data`, which has the bytes of the input.
+    pub(crate) fn input(
+        &mut self,
+        frame: &LocalFrame,
+        spec: &InputSpec,
+        region: Option<Region>,
+        data: &mut [u8],
+    ) -> Result<()> {
         if spec.width == 0 || spec.height == 0 {
             return Err(MediaError::internal("an input without area"));
         }
-        let part = match region {
-            None => PixelRect::all(frame.size()),
-            Some(region) => {
-                let Region { width, height, x, y } = frame.clip(region).ok_or(MediaError::OutsideFrame)?;
-                PixelRect { x: x.unsigned_abs(), y: y.unsigned_abs(), width, height }
-            }
-        };
-        let shown: Size = part.size();
-        let (fit, scale) = spec.fit(shown);
+        let part = looked_at(frame.size(), region)?;
+        let (fit, _) = spec.fit(part.size());
         let format = match spec.order {
             ChannelOrder::Rgb => Pixel::RGB24,
             ChannelOrder::Bgr => Pixel::BGR24,
@@ -51,26 +37,30 @@ impl Scaler {
         let stored = orientation.size(fit);
         let packed = self.0.render(frame.picture(), presentation.to_decoded(part), stored, format, Quality::Fast)?;
         let stride = spec.width as usize * 3;
-        let mut data = vec![spec.fill; stride * spec.height as usize];
-        orientation.place::<3>(packed.data(0), packed.stride(0), stored, &mut data, stride);
-        Ok(InputImage { spec: *spec, data, scale, frame: shown })
+        fill_around(data, stride, fit, spec.fill);
+        orientation.place::<3>(packed.data(0), packed.stride(0), stored, data, stride);
+        Ok(())
     }
 
-    /// [`Frame::jpeg`], for parts of the same size again and again.
-    ///
-    /// # Errors
-    /// As [`Frame::jpeg`].
-    pub fn jpeg(&mut self, frame: &Frame, region: Option<Rect>, max_side: Option<u32>, quality: u8) -> Result<Vec<u8>> {
+    pub(crate) fn jpeg(
+        &mut self,
+        frame: &LocalFrame,
+        region: Option<Rect>,
+        max_side: Option<u32>,
+        quality: u8,
+    ) -> Result<Vec<u8>> {
         frame.jpeg_by(&mut self.0, region, max_side, quality)
     }
 
-    /// The brightness of a small picture of a region: as [`Frame::luma`], but each pixel is the
-    /// mean of what it covers, and `luma` is filled anew, so that nothing is made for a single
-    /// frame.
-    ///
-    /// # Errors
-    /// As [`Frame::luma`].
-    pub fn brightness(&mut self, frame: &Frame, region: Rect, out: Size, luma: &mut Vec<u8>) -> Result<()> {
+    pub(crate) fn brightness(&mut self, frame: &LocalFrame, region: Rect, out: Size, luma: &mut Vec<u8>) -> Result<()> {
         frame.luma_into(&mut self.0, region, out, Quality::Mean, luma)
+    }
+}
+
+/// Fills what is right of and below a picture of a size.
+fn fill_around(data: &mut [u8], stride: usize, picture: Size, value: u8) {
+    for (y, row) in data.chunks_mut(stride.max(1)).enumerate() {
+        let from = if y < picture.height as usize { picture.width as usize * 3 } else { 0 };
+        row.iter_mut().skip(from).for_each(|sample| *sample = value);
     }
 }

@@ -1,7 +1,6 @@
 //! An opened container: its packets, and what its header says.
 
-use std::fs::File;
-use std::io::{Cursor, Seek};
+use std::io::Seek;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -14,13 +13,14 @@ use crate::av::{self, Coded, Container, Format, Reader};
 use crate::error::{Cause, UrlError};
 use crate::http::Session;
 use crate::interrupt::Watch;
-use crate::options::{self, PIXEL_ASPECT, Reach, START, check_option, check_url, format_is_allowed};
+use crate::options::{self, PIXEL_ASPECT, Reach, START, check_option, format_is_allowed};
 use crate::orientation::Orientation;
+use crate::origin::{Bytes, Find, Origin};
 use crate::picture_size::{check_size, too_large_picture};
 use crate::presentation::{PixelAspect, Presentation};
 use crate::streams::{PLAYLISTS, container_rotation, is_moving, named, origin, start_of, video_stream};
-use crate::{Input, Interrupt, Location, MediaError, MediaInfo, Result};
-use crate::{spool, structure};
+use crate::web::Web;
+use crate::{Input, Interrupt, MediaError, MediaInfo, Result, origin, structure};
 
 /// Seconds in a unit of FFmpeg's `AV_TIME_BASE`.
 const MICROSECOND: f64 = 1e-6;
@@ -29,7 +29,7 @@ pub(crate) struct Source {
     container: context::Input,
     watch: Watch,
     /// For URLs.
-    session: Option<Arc<Session>>,
+    session: Option<Arc<dyn Web>>,
     stream: usize,
     /// Seconds in a unit of the stream's time stamps.
     tick: f64,
@@ -70,10 +70,9 @@ const CLAIM_AN_END: [&str; 3] = ["matroska", "asf", "flv"];
 const SLACK: f64 = 0.02;
 
 impl Source {
-    pub(crate) fn open(input: &Input, interrupt: &Interrupt) -> Result<Self> {
-        for (key, value) in &input.options {
-            check_option(key, value).map_err(|reason| MediaError::refused(format!("The option {key:?} {reason}.")))?;
-        }
+    /// `find` finds its bytes; of the input, its location says no more than what kind they are.
+    pub(crate) fn open(input: &Input, find: &Find, interrupt: &Interrupt) -> Result<Self> {
+        check_options(input)?;
         let forced = input.format.as_deref().filter(|name| !name.is_empty());
         let forced =
             forced.map(|name| options::check_format(name).map(|()| av::find_format(name))).transpose()?.flatten();
@@ -87,45 +86,31 @@ impl Source {
         // Bytes of which the server knows how many there are.
         let mut is_file = true;
         let mut is_complete_copy = false;
-        let (container, watch, session) = match &input.location {
-            Location::File(path) => {
-                let file = File::open(path).and_then(|file| {
-                    if file.metadata()?.is_file() { Ok(file) } else { Err(std::io::ErrorKind::InvalidInput.into()) }
-                });
-                let watch = Watch::file(interrupt);
-                let file = file.map_err(|e| MediaError::NotFound(e.into()))?;
-                let reader = Reader::local(file, watch.clone()).map_err(MediaError::internal)?;
-                (open_bytes(reader, forced, &options, Reach::File), watch, None)
+        let watch = origin::watch(input, interrupt);
+        let found = find(&watch).map_err(|error| stopped(&watch, None).unwrap_or(error))?;
+        let mut session = None;
+        let container = match found {
+            Origin::File(bytes) => {
+                let reader = Reader::local(bytes, watch.clone()).map_err(MediaError::internal)?;
+                open_bytes(reader, forced, &options, Reach::File)
             }
-            Location::Memory(bytes) => {
-                let watch = Watch::file(interrupt);
-                let reader =
-                    Reader::local(Cursor::new(Arc::clone(bytes)), watch.clone()).map_err(MediaError::internal)?;
-                (open_bytes(reader, forced, &options, Reach::File), watch, None)
+            Origin::Copy(mut bytes) => {
+                is_complete_copy = structure::is_complete(&mut bytes);
+                bytes.rewind().map_err(MediaError::internal)?;
+                let reader = Reader::local(bytes, watch.clone()).map_err(MediaError::internal)?;
+                open_bytes(reader, forced, &options, Reach::Network)
             }
-            Location::Url(url) => {
-                let url = check_url(url)?;
-                let watch = Watch::network(interrupt);
-                let session = Session::new(&input.network, &options, &watch)?;
-                let opened = if matches!(url.scheme(), "http" | "https") {
-                    let opened = session.open(url.as_str(), None).and_then(|mut body| {
-                        is_file = body.size().is_some();
-                        if !spool::is_needed(&mut body)? {
-                            return Reader::web(&session, body, watch.clone()).map_err(MediaError::internal);
-                        }
-                        let folder = input.spool.clone().unwrap_or_else(std::env::temp_dir);
-                        let mut file = spool::copy(body, &folder, &watch)?;
-                        is_file = true;
-                        is_complete_copy = structure::is_complete(&mut file);
-                        file.rewind().map_err(MediaError::internal)?;
-                        Reader::local(file, watch.clone()).map_err(MediaError::internal)
-                    });
-                    opened.and_then(|reader| open_bytes(reader, forced, &options, Reach::Network))
-                } else {
-                    is_file = false;
-                    open_rtsp(&session, &url, &options, &watch)
-                };
-                (opened, watch, Some(session))
+            Origin::Web(web, body) => {
+                is_file = body.size().is_some();
+                let reader = Reader::web(&web, body, watch.clone()).map_err(MediaError::internal)?;
+                session = Some(web);
+                open_bytes(reader, forced, &options, Reach::Network)
+            }
+            Origin::Rtsp(resolver, url) => {
+                is_file = false;
+                let opened = open_rtsp(&resolver, &url, &options, &watch);
+                session = Some(Arc::new(resolver) as Arc<dyn Web>);
+                opened
             }
         };
         let endless = input.location.is_rtsp();
@@ -140,15 +125,15 @@ impl Source {
             })
             .map_err(|error| {
                 stopped(&watch, session.as_deref())
-                    .or_else(|| too_large_picture(&input.location))
-                    .unwrap_or_else(|| of_kind(&input.location, error))
+                    .or_else(|| too_large_picture(origin::file(input, find, &watch)?))
+                    .unwrap_or_else(|| of_kind(origin::file(input, find, &watch), error))
             })
     }
 
     fn new(
         container: context::Input,
         watch: Watch,
-        session: Option<Arc<Session>>,
+        session: Option<Arc<dyn Web>>,
         input: &Input,
         start: Option<f64>,
     ) -> Result<Self> {
@@ -235,6 +220,9 @@ impl Source {
     }
 
     pub(crate) fn unsupported(&self, cause: Cause) -> MediaError {
+        if cause.downcast_ref().is_some_and(|error| av::is_out_of_memory(*error)) {
+            return MediaError::NoMemory { frames: 0 };
+        }
         MediaError::UnsupportedCodec { codec: self.info.codec.clone(), cause }
     }
 
@@ -327,9 +315,17 @@ impl Source {
     }
 }
 
-/// Where nothing of a source could be shown, because of what it is.
-pub(crate) fn of_kind(location: &Location, error: MediaError) -> MediaError {
-    match (structure::rare_kind_at(location), error) {
+/// Refuses an input with an option that must not be.
+pub(crate) fn check_options(input: &Input) -> Result<()> {
+    for (key, value) in &input.options {
+        check_option(key, value).map_err(|reason| MediaError::refused(format!("The option {key:?} {reason}.")))?;
+    }
+    Ok(())
+}
+
+/// Where nothing of a source could be shown, because of what its file is.
+pub(crate) fn of_kind(file: Option<Box<dyn Bytes>>, error: MediaError) -> MediaError {
+    match (file.and_then(|mut file| structure::rare_kind(&mut file)), error) {
         (Some(kind), MediaError::BrokenOff { frames: 0, cause } | MediaError::UnsupportedCodec { cause, .. }) => {
             MediaError::UnsupportedCodec { codec: kind.to_owned(), cause }
         }
@@ -340,19 +336,12 @@ pub(crate) fn of_kind(location: &Location, error: MediaError) -> MediaError {
     }
 }
 
-/// Looks into a source without decoding it all.
-///
-/// # Errors
-/// As [`Decoder::open`](crate::Decoder::open), apart from the codec's support.
-pub fn probe(input: &Input, interrupt: &Interrupt) -> Result<MediaInfo> {
-    Source::open(input, interrupt).map(|source| source.info)
-}
-
-fn stopped(watch: &Watch, session: Option<&Session>) -> Option<MediaError> {
+/// The user's or our own reason to have given up, if there is one.
+pub(crate) fn stopped(watch: &Watch, session: Option<&dyn Web>) -> Option<MediaError> {
     if watch.is_interrupted() {
         return Some(MediaError::Interrupted);
     }
-    session.and_then(Session::refusal).or_else(|| watch.is_overdue().then_some(MediaError::Stalled))
+    session.and_then(Web::refusal).or_else(|| watch.is_overdue().then_some(MediaError::Stalled))
 }
 
 /// Finds out what bytes are, and reads their header.
@@ -372,6 +361,7 @@ fn open_bytes(
     }
     reader.open(format, options).map_err(|error| match error {
         Error::Other { errno: ffmpeg_next::error::EINVAL } if !options.is_empty() => bad_value(),
+        error if av::is_out_of_memory(error) => MediaError::NoMemory { frames: 0 },
         error => MediaError::BrokenOff { frames: 0, cause: error.into() },
     })
 }

@@ -5,10 +5,7 @@
 //! a claim that the packets do not reach is only a wrong claim. Sources: ISO/IEC 14496-12 4.2
 //! (boxes), RFC 8794 and RFC 9559 (EBML, Matroska), Microsoft's RIFF and OpenDML (AVI).
 
-use std::fs::File;
-use std::io::{Cursor, Read, Seek, SeekFrom};
-
-use crate::Location;
+use std::io::{Read, Seek, SeekFrom};
 
 /// Top-level parts of a file that are looked at: a recording of a day in fragments of a second has
 /// fewer.
@@ -19,27 +16,8 @@ pub(crate) fn is_complete(file: &mut (impl Read + Seek)) -> bool {
     complete(file).unwrap_or(false)
 }
 
-/// [`is_complete`] of what lies here, for which all of its outer parts are gone through; false
-/// for a URL.
-pub(crate) fn is_complete_at(location: &Location) -> bool {
-    match location {
-        Location::File(path) => File::open(path).is_ok_and(|mut file| is_complete(&mut file)),
-        Location::Memory(bytes) => is_complete(&mut Cursor::new(bytes)),
-        Location::Url(_) => false,
-    }
-}
-
-/// [`rare_kind`] of what lies here; `None` for a URL.
-pub(crate) fn rare_kind_at(location: &Location) -> Option<&'static str> {
-    match location {
-        Location::File(path) => rare_kind(&mut File::open(path).ok()?),
-        Location::Memory(bytes) => rare_kind(&mut Cursor::new(bytes)),
-        Location::Url(_) => None,
-    }
-}
-
 /// The name of a kind of file that some versions of FFmpeg cannot read, by its first bytes.
-fn rare_kind(file: &mut (impl Read + Seek)) -> Option<&'static str> {
+pub(crate) fn rare_kind(file: &mut (impl Read + Seek)) -> Option<&'static str> {
     match bytes::<12>(file, 0)? {
         [_, _, _, _, b'f', b't', b'y', b'p', brand @ ..] => match &brand {
             b"avif" | b"avis" => Some("AVIF"),

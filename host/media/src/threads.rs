@@ -40,6 +40,11 @@ impl Share {
         Self { threads: part(cores, others), counted: true }
     }
 
+    /// Threads, whatever the pictures.
+    pub(crate) fn count(&self) -> usize {
+        self.threads
+    }
+
     /// Threads for pictures of a size, as their memory allows.
     pub(crate) fn threads(&self, picture: Size) -> usize {
         self.threads.min(affordable(picture))

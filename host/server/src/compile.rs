@@ -22,15 +22,23 @@ pub(crate) struct CompileArguments {
 
 /// The command that compiles a component: this program with `compile-plugin`.
 pub(crate) fn program() -> Result<CompilerProgram> {
-    // An upgrade may have replaced the file at this program's path, and the newer program compiles
-    // for another engine. On Linux `/proc/self/exe` is the program that runs.
-    let path = match cfg!(target_os = "linux") {
-        true => PathBuf::from("/proc/self/exe"),
-        false => std::env::current_exe().context("cannot find this program")?,
-    };
-    // The limit is on address space, of which mimalloc reserves a GiB at a time by default. In KiB.
-    let environment = vec![("MIMALLOC_ARENA_RESERVE".into(), "65536".into())];
-    Ok(CompilerProgram { path, arguments: vec!["compile-plugin".into()], environment })
+    Ok(CompilerProgram { path: own_path()?, arguments: vec!["compile-plugin".into()], environment: environment() })
+}
+
+/// The file of the program that runs.
+pub(crate) fn own_path() -> Result<PathBuf> {
+    // An upgrade may have replaced the file at this program's path, and a newer program does not
+    // understand this one. On Linux `/proc/self/exe` is the program that runs.
+    match cfg!(target_os = "linux") {
+        true => Ok(PathBuf::from("/proc/self/exe")),
+        false => std::env::current_exe().context("cannot find this program"),
+    }
+}
+
+/// Environment of a child of this program whose memory is limited.
+pub(crate) fn environment() -> Vec<(String, String)> {
+    // Mimalloc reserves a GiB of address space at a time by default. In KiB.
+    vec![("MIMALLOC_ARENA_RESERVE".into(), "65536".into())]
 }
 
 pub(crate) fn run(CompileArguments { memory_bytes, cpu_seconds, parent, into }: &CompileArguments) -> ExitCode {

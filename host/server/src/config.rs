@@ -16,10 +16,12 @@ use clap::{Args, ValueEnum};
 use ocellus_api::ConnectionLimits;
 use ocellus_core::Network;
 use ocellus_detect::DeviceChoice;
-use ocellus_media::Decoding;
+use ocellus_media::{DecoderFault, DecoderLimits, Decoding};
 use ocellus_pipeline::{OutboxConfig, RouterToken, SigningSecret};
 use ocellus_runtime::{CompileLimits, FaultPolicy, Limits};
 use serde::{Deserialize, de};
+
+use crate::decode::{IsolationChoice, decoder_limits};
 
 /// `ocellus serve`. Each setting may also be given in the configuration file, under its long name
 /// with underscores (`max_upload_bytes = 10000000000`).
@@ -60,6 +62,21 @@ struct Settings {
     #[arg(long, env = "OCELLUS_DECODING", value_name = "DECODING")]
     #[serde(deserialize_with = "from_text")]
     decoding: Option<Decoding>,
+
+    /// Where videos are decoded: process (each in a process of its own without rights; RTSP and
+    /// hardware excepted; on Linux), none (in the server). [default: none]
+    #[arg(long, env = "OCELLUS_ISOLATION", value_name = "ISOLATION")]
+    isolation: Option<IsolationChoice>,
+
+    /// Memory that the process which decodes a video may have, at least 268435456. [default:
+    /// 2147483648]
+    #[arg(long, env = "OCELLUS_DECODER_MEMORY_BYTES", value_name = "BYTES")]
+    decoder_memory_bytes: Option<u64>,
+
+    /// For tests: what decoders do wrong, and at which frame.
+    #[arg(long, hide = true)]
+    #[serde(skip)]
+    decoder_fault: Option<DecoderFault>,
 
     /// Jobs that run at the same time. [default: 1]
     #[arg(long, env = "OCELLUS_JOBS", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
@@ -196,6 +213,9 @@ pub(crate) struct Config {
     pub listen: SocketAddr,
     pub device: DeviceChoice,
     pub decoding: Decoding,
+    pub isolation: IsolationChoice,
+    pub decoder_limits: DecoderLimits,
+    pub decoder_fault: Option<DecoderFault>,
     pub jobs: usize,
     pub plugins: Option<PathBuf>,
     pub detectors: Option<PathBuf>,
@@ -227,6 +247,9 @@ impl ServeArguments {
             listen: given.listen.or(file.listen).unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8000))),
             device: given.device.or(file.device).unwrap_or(DeviceChoice::Auto),
             decoding: given.decoding.or(file.decoding).unwrap_or_default(),
+            isolation: given.isolation.or(file.isolation).unwrap_or_default(),
+            decoder_limits: decoder_limits(given.decoder_memory_bytes.or(file.decoder_memory_bytes)),
+            decoder_fault: given.decoder_fault,
             jobs: given.jobs.or(file.jobs).map_or(1, |n| usize::from(n.max(1))),
             plugins: given.plugins.or(file.plugins),
             detectors: given.detectors.or(file.detectors),

@@ -7,6 +7,7 @@ mod assets;
 mod check;
 mod compile;
 mod config;
+mod decode;
 mod descriptors;
 mod log;
 mod memory;
@@ -48,6 +49,8 @@ enum Command {
     Plugin(plugin::PluginCommand),
     #[command(hide = true)]
     CompilePlugin(compile::CompileArguments),
+    #[command(hide = true)]
+    Decode(decode::DecodeArguments),
 }
 
 fn main() -> ExitCode {
@@ -60,6 +63,7 @@ fn main() -> ExitCode {
         Command::Replay(arguments) => replay::run(&arguments),
         Command::Plugin(command) => plugin::run(&command),
         Command::CompilePlugin(arguments) => Ok(compile::run(&arguments)),
+        Command::Decode(arguments) => Ok(decode::run(&arguments)),
     };
     result.unwrap_or_else(|error| {
         // The reader closed the pipe: `ocellus plugin inspect … | head`.

@@ -25,6 +25,7 @@ use tracing::{error, info, warn};
 use crate::{
     assets, compile,
     config::{Config, ServeArguments},
+    decode::{self, IsolationChoice},
     descriptors,
     log::Log,
     memory, token,
@@ -69,6 +70,12 @@ async fn serve(config: Config) -> Result<()> {
     let devices = config.decoding.bring_up().context("--decoding")?;
     let devices: Vec<_> = devices.into_iter().map(|device| format!("{device}, ")).collect();
     info!("videos are decoded by {}software", devices.concat());
+    if config.isolation == IsolationChoice::Process {
+        let program = decode::program(config.decoder_limits, config.decoder_fault)?;
+        let in_force = ocellus_media::isolate(program).context("--isolation process")?;
+        let (seccomp, landlock) = (in_force.seccomp, in_force.landlock);
+        info!(seccomp, landlock, "each video is decoded in a process of its own");
+    }
     let plugins = folder(config.plugins, "plugins")?
         .context("there is no folder of plugins: cargo xtask build creates one, --plugins names another")?;
     let plugin_limits = Limits { traces: Some(config.data.join("plugin-faults")), ..config.plugin_limits };

@@ -12,9 +12,9 @@ use ffmpeg_next::{Dictionary, Error, Packet, ffi};
 
 use ocellus_core::Size;
 
-use crate::http::{Body, Session};
 use crate::interrupt::Watch;
 use crate::presentation::{MAX_PIXELS, PixelAspect};
+use crate::web::{Resource, Web};
 
 /// Bytes of a file that are read at once.
 const BUFFER: usize = 64 * 1024;
@@ -95,10 +95,10 @@ impl Reader {
         Ok(Self { io, watch, opener: None, url: CString::default() })
     }
 
-    pub(crate) fn web(session: &Arc<Session>, body: Body, watch: Watch) -> Result<Self, Error> {
+    pub(crate) fn web(web: &Arc<dyn Web>, body: Box<dyn Resource>, watch: Watch) -> Result<Self, Error> {
         super::init();
         let url = CString::new(body.url()).map_err(|_| Error::InvalidData)?;
-        let opener = Arc::new(Opener { session: Arc::clone(session), open: Mutex::default() });
+        let opener = Arc::new(Opener { web: Arc::clone(web), open: Mutex::default() });
         Ok(Self { io: body_io(body)?, watch, opener: Some(opener), url })
     }
 
@@ -154,8 +154,8 @@ pub(crate) fn open_rtsp(url: &str, options: &[(String, String)], watch: Watch) -
     })
 }
 
-fn body_io(body: Body) -> Result<StreamIo, Error> {
-    if body.can_seek {
+fn body_io(body: Box<dyn Resource>) -> Result<StreamIo, Error> {
+    if body.can_seek() {
         StreamIo::from_read_seek_with_capacity(body, BUFFER)
     } else {
         StreamIo::from_read_with_capacity(body, BUFFER)
@@ -165,15 +165,15 @@ fn body_io(body: Body) -> Result<StreamIo, Error> {
 /// Opens for a demuxer what its playlist refers to. Lives until the context is closed, as the
 /// callback's state does.
 pub(crate) struct Opener {
-    session: Arc<Session>,
+    web: Arc<dyn Web>,
     /// What is open, until FFmpeg closes it.
     open: Mutex<Vec<StreamIo>>,
 }
 
 impl Opener {
     fn open(&self, url: &str, part: Option<(u64, Option<u64>)>) -> Result<*mut ffi::AVIOContext, c_int> {
-        let body = self.session.open(url, part).map_err(|error| {
-            self.session.note_refusal(&error);
+        let body = self.web.open(url, part).map_err(|error| {
+            self.web.note_refusal(&error);
             ffi::AVERROR(ffi::EIO)
         })?;
         let mut io = body_io(body).map_err(c_int::from)?;

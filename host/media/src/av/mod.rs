@@ -40,3 +40,8 @@ pub(crate) fn init() {
         unsafe { ffi::av_log_set_level(ffi::AV_LOG_QUIET) };
     });
 }
+
+/// FFmpeg got less memory than it wanted.
+pub(crate) fn is_out_of_memory(error: ffmpeg_next::Error) -> bool {
+    error == ffmpeg_next::Error::Other { errno: ffmpeg_next::error::ENOMEM }
+}

@@ -7,6 +7,7 @@ use super::*;
 use crate::Location;
 use crate::av::Codec;
 use crate::av::{self, Coded};
+use crate::origin;
 
 /// Where a device fails.
 #[derive(Clone, Copy, Debug)]
@@ -78,9 +79,10 @@ type Seen = (Vec<(u64, f64, Vec<u8>)>, u64, Option<String>);
 
 fn watch(clip: &Path, seek: Option<f64>, devices: Vec<Arc<dyn Device>>) -> Seen {
     let input = Input { threads: 1, ..Input::new(Location::File(clip.to_owned())) };
-    let mut decoder = Decoder::open_on(&input, &Interrupt::new(), devices).unwrap();
+    let mut decoder =
+        LocalDecoder::open_on(&input, origin::of(&input), &Interrupt::new(), devices, Steps::default()).unwrap();
     let mut frames = Vec::new();
-    let mut take = |decoder: &mut Decoder, most: usize| {
+    let mut take = |decoder: &mut LocalDecoder, most: usize| {
         for _ in 0..most {
             match decoder.next_frame() {
                 Ok(Some(frame)) => {

@@ -6,13 +6,17 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use ocellus_core::VideoTransform;
-use ocellus_media::{Decoder, Frame, Input, Interrupt, Location, MediaError};
+use ocellus_media::{Decoder, DecoderLimits, DecoderProgram, Frame, Input, Interrupt, Location, MediaError};
 use tempfile::TempDir;
 
 pub struct Media(TempDir);
 
 impl Media {
     pub fn new() -> Self {
+        // The tests of `isolated.rs` are those of the other files, in a process of their own.
+        if env!("CARGO_CRATE_NAME") == "isolated" {
+            isolate();
+        }
         Self(tempfile::tempdir().unwrap())
     }
 
@@ -50,6 +54,34 @@ impl Media {
         );
         std::fs::read(raw).unwrap()
     }
+}
+
+/// This program, as the one that decodes: its test `child` does.
+pub fn program() -> DecoderProgram {
+    let arguments = ["--exact", "child", "--nocapture", "--test-threads=1", "--"];
+    DecoderProgram {
+        path: std::env::current_exe().unwrap(),
+        arguments: arguments.map(Into::into).into(),
+        environment: vec![("OCELLUS_TEST_CHILD".into(), "1".into())],
+        limits: DecoderLimits::default(),
+        fault: None,
+    }
+}
+
+/// What the child was started with; `None` in a test that is none.
+pub fn child_arguments() -> Option<(u32, u64)> {
+    std::env::var_os("OCELLUS_TEST_CHILD")?;
+    let after = |name: &str| std::env::args().skip_while(|a| a != name).nth(1);
+    Some((after("--parent")?.parse().ok()?, after("--memory-bytes")?.parse().ok()?))
+}
+
+/// From here on all decoders of the process have processes of their own.
+pub fn isolate() {
+    static ONCE: std::sync::Once = std::sync::Once::new();
+    ONCE.call_once(|| {
+        let in_force = ocellus_media::isolate(program()).unwrap();
+        assert!(in_force.process, "{in_force:?}");
+    });
 }
 
 pub fn input(path: &Path) -> Input {

@@ -1,6 +1,6 @@
 //! Health report for operators.
 
-use ocellus_media::Hardware;
+use ocellus_media::{Hardware, Isolation};
 use ocellus_runtime::{Kind, PluginInfo, Role, State};
 use serde::Serialize;
 
@@ -20,6 +20,8 @@ pub struct Health {
     pub plugins: Vec<PluginHealth>,
     /// Choice and devices of decoding.
     pub decoding: DecodingReport,
+    /// What keeps decoders from the rest of the system.
+    pub isolation: Isolation,
     /// Running jobs.
     pub jobs: Running,
     /// Objects on their way to routers.
@@ -83,6 +85,7 @@ impl Engine {
                     .map(Hardware::name)
                     .collect(),
             },
+            isolation: ocellus_media::isolation(),
             jobs: Running { running: self.0.jobs.running(), most: self.0.config.jobs.max(1) },
             deliveries: self.0.outbox.counts(),
         }

@@ -75,6 +75,11 @@ impl Default for State {
 impl Output<'_> {
     /// Logs a frame with its detections, and handles what follows from it.
     pub(super) fn take(&mut self, in_flight: &FrameInFlight, raw: Vec<RawDetection>) -> Result<()> {
+        // Where pixels are gone, that is the reason, whatever came of it.
+        self.take_through(in_flight, raw).map_err(|error| in_flight.frame.check().map_or_else(Error::from, |()| error))
+    }
+
+    fn take_through(&mut self, in_flight: &FrameInFlight, raw: Vec<RawDetection>) -> Result<()> {
         let record = self.log(in_flight, raw)?;
         self.frames += 1;
         self.laps.lap(Stage::Other);
@@ -116,6 +121,8 @@ impl Output<'_> {
             )?;
         }
         self.laps.lap(Stage::Measure);
+        // What was measured without pixels would be wrong.
+        frame.check()?;
         let wall_us = taken_us.unwrap_or_else(|| self.context.clock.now().as_microsecond());
         let record = FrameRecord {
             index: frame.index(),
@@ -147,8 +154,27 @@ impl Output<'_> {
         self.laps.lap(Stage::Other);
         let events = self.analysis.finish();
         self.laps.lap(Stage::Plugins);
-        self.handle(None, events?)?;
+        let events = self.without_lost(events?);
+        self.handle(None, events)?;
         self.sync()
+    }
+
+    /// Leaves out the objects whose pictures went with their decoder, and cannot be had from the
+    /// source once more.
+    fn without_lost(&mut self, mut events: Vec<Event>) -> Vec<Event> {
+        if self.state.retained.values().all(|frame| frame.check().is_ok()) {
+            return events;
+        }
+        let (all, job) = (events.len(), self.job.id());
+        events.retain(|event| match event {
+            Event::Object(object) => self.frames_of(object).is_ok(),
+            _ => true,
+        });
+        let lost = all - events.len();
+        if lost > 0 {
+            tracing::warn!(%job, lost, "job {job}: {lost} objects are lost: their pictures went with the decoder");
+        }
+        events
     }
 
     /// `frame` is the one that the events follow from; `None` at the end of a source.
@@ -278,8 +304,9 @@ impl Output<'_> {
     /// The frame of a shot: the retained one, or, from before the job was cut off, from the source.
     fn frame_of(&mut self, object: &ObjectRecord, role: Role, shot: &ShotSummary) -> Result<Frame> {
         let key = ((object.id.object_type.clone(), object.id.track), role);
-        if let Some(frame) = self.state.retained.get(&key).filter(|frame| frame.index() == shot.frame) {
-            return Ok(frame.clone());
+        let kept = self.state.retained.get(&key).filter(|frame| frame.index() == shot.frame);
+        if let Some(frame) = kept.filter(|frame| frame.check().is_ok() || self.reader.is_none()) {
+            return Ok(frame.check().map(|()| frame.clone())?);
         }
         let reader =
             self.reader.as_mut().ok_or_else(|| Error::internal(format!("no frame was kept for {}", object.id)))?;
@@ -288,7 +315,8 @@ impl Output<'_> {
         Ok(frame)
     }
 
-    fn pictures(&mut self, object: &ObjectRecord) -> Result<Files> {
+    /// The frames that an object's pictures show: the best, the first and the last.
+    fn frames_of(&mut self, object: &ObjectRecord) -> Result<(Frame, Option<Frame>, Option<Frame>)> {
         let settings = &self.context.spec.stream_settings;
         let detector = settings
             .detector(&object.id.object_type)
@@ -299,6 +327,15 @@ impl Output<'_> {
             |wanted: bool, role, shot| if wanted { self.frame_of(object, role, shot).map(Some) } else { Ok(None) };
         let first = end(object.end_of_track && detector.post_first_track_frame, Role::First, &object.first)?;
         let last = end(object.end_of_track && detector.post_last_track_frame, Role::Last, &object.last)?;
+        Ok((best, first, last))
+    }
+
+    fn pictures(&mut self, object: &ObjectRecord) -> Result<Files> {
+        let settings = &self.context.spec.stream_settings;
+        let detector = settings
+            .detector(&object.id.object_type)
+            .ok_or_else(|| Error::internal(format!("{} is off", object.id)))?;
+        let (best, first, last) = self.frames_of(object)?;
         self.laps.lap(Stage::Other);
         let frames = Frames { best: &best, first: first.as_ref(), last: last.as_ref() };
         let pictures = pictures::encode(&mut self.state.scaler, &frames, object, settings, detector)?;

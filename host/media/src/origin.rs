@@ -1,0 +1,111 @@
+//! Origin: where the bytes of a source come from, once they were found.
+
+use std::fs::File;
+use std::io::{self, Cursor, Read, Seek, SeekFrom};
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+
+use url::Url;
+
+use crate::http::Session;
+use crate::interrupt::Watch;
+use crate::options::check_url;
+use crate::web::{self, Found, Resource, Web};
+use crate::{Input, Location, MediaError, Result};
+
+/// A file, or what can be read as one.
+pub(crate) trait Bytes: Read + Seek + Send {}
+
+impl<T: Read + Seek + Send> Bytes for T {}
+
+pub(crate) enum Origin {
+    /// An uploaded file, or the bytes of one.
+    File(Box<dyn Bytes>),
+    /// A copy of what came over the network.
+    Copy(Box<dyn Bytes>),
+    Web(Arc<dyn Web>, Box<dyn Resource>),
+    /// FFmpeg connects to it by itself.
+    Rtsp(Arc<Session>, Url),
+}
+
+/// Finds the bytes of a source, each time that it is opened.
+pub(crate) type Find = Arc<dyn Fn(&Watch) -> Result<Origin> + Send + Sync>;
+
+/// Finds them where the input says.
+pub(crate) fn of(input: &Input) -> Find {
+    let input = input.clone();
+    Arc::new(move |watch| match &input.location {
+        Location::File(path) => Ok(Origin::File(Box::new(Positioned::new(open(path)?)))),
+        Location::Memory(bytes) => Ok(Origin::File(Box::new(Cursor::new(Arc::clone(bytes))))),
+        Location::Url(url) => {
+            let url = check_url(url)?;
+            let session = Session::new(&input.network, &input.options, watch)?;
+            if !matches!(url.scheme(), "http" | "https") {
+                return Ok(Origin::Rtsp(session, url));
+            }
+            Ok(match web::find(&session, url.as_str(), input.spool.as_deref(), watch)? {
+                Found::Copy(file) => Origin::Copy(Box::new(Positioned::new(file))),
+                Found::Body(body) => Origin::Web(Arc::new(session), Box::new(body)),
+            })
+        }
+    })
+}
+
+/// Opens a file that is one.
+pub(crate) fn open(path: &std::path::Path) -> Result<File> {
+    let file = File::open(path)
+        .and_then(|file| if file.metadata()?.is_file() { Ok(file) } else { Err(io::ErrorKind::InvalidInput.into()) });
+    file.map_err(|e| MediaError::NotFound(e.into()))
+}
+
+/// A watch for what an input's location is read from.
+pub(crate) fn watch(input: &Input, interrupt: &crate::Interrupt) -> Watch {
+    match input.location {
+        Location::Url(_) => Watch::network(interrupt),
+        Location::File(_) | Location::Memory(_) => Watch::file(interrupt),
+    }
+}
+
+/// The bytes of an input again, where they are a file's or were given.
+pub(crate) fn file(input: &Input, find: &Find, watch: &Watch) -> Option<Box<dyn Bytes>> {
+    if matches!(input.location, Location::Url(_)) {
+        return None;
+    }
+    match find(watch) {
+        Ok(Origin::File(bytes)) => Some(bytes),
+        _ => None,
+    }
+}
+
+/// A file with a place of its own to read at: others may read the same file.
+#[derive(Clone)]
+pub(crate) struct Positioned {
+    file: Arc<File>,
+    at: u64,
+}
+
+impl Positioned {
+    pub(crate) fn new(file: impl Into<Arc<File>>) -> Self {
+        Self { file: file.into(), at: 0 }
+    }
+}
+
+impl Read for Positioned {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.file.read_at(buffer, self.at)?;
+        self.at += count as u64;
+        Ok(count)
+    }
+}
+
+impl Seek for Positioned {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        let target = match to {
+            SeekFrom::Start(n) => Some(n),
+            SeekFrom::Current(n) => self.at.checked_add_signed(n),
+            SeekFrom::End(n) => self.file.metadata()?.len().checked_add_signed(n),
+        };
+        self.at = target.ok_or(io::ErrorKind::InvalidInput)?;
+        Ok(self.at)
+    }
+}

@@ -1,0 +1,424 @@
+//! The child: decodes what it is given, keeps the frames, and makes pictures of them.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+
+use ocellus_core::Size;
+
+use super::protocol::{
+    Answer, Control, DecoderFault, FaultKind, FrameHead, Given, Look, Made, Opened, Place, Purpose, Request, Status,
+    Task, Wanted,
+};
+use super::sandbox;
+use super::shared_memory::{ON_DEMAND, SLOT, SharedMemory};
+use super::socket::Socket;
+use super::web_client::{RemoteResource, WebClient};
+use crate::decoder::LocalDecoder;
+use crate::frame::LocalFrame;
+use crate::origin::{Find, Origin, Positioned};
+use crate::scaler::LocalScaler;
+use crate::source::Source;
+use crate::steps::Steps;
+use crate::web::Web;
+use crate::{Input, Interrupt, Location, MediaError, Result, av};
+
+/// Exit status: there was not enough memory.
+pub(super) const NO_MEMORY: u8 = 11;
+
+/// What a child does: decodes for `parent`, which speaks over standard input, within so much
+/// memory. To be called on the process's first thread, before it has others.
+#[expect(clippy::print_stderr, reason = "its parent reads there why it failed")]
+pub fn serve_decoder(parent: u32, memory_bytes: u64) -> ExitCode {
+    match sandbox::limit(parent, memory_bytes).and_then(|()| serve()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn serve() -> io::Result<()> {
+    av::init();
+    let isolation = sandbox::enter();
+    // Half a decoder is none: the parent is to see that it is gone.
+    let say = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        say(panic);
+        std::process::abort();
+    }));
+    let mut control = Socket::from(io::stdin().as_fd().try_clone_to_owned()?);
+    let mut descriptors = Vec::new();
+    let Some((task, _)) = control.receive_with::<Task>(Some(&mut descriptors))? else { return Ok(()) };
+    let mut descriptors = descriptors.into_iter();
+    let mut next = || descriptors.next().ok_or(io::ErrorKind::UnexpectedEof);
+    let (decoding, decoding_memory) = (Socket::from(next()?), SharedMemory::open(next()?)?);
+    let (pictures, pictures_memory) = (Socket::from(next()?), SharedMemory::open(next()?)?);
+    if task.purpose == Purpose::Report {
+        decoding.send(&Answer { number: 0, status: None, given: Ok(Given::Report(isolation)) })?;
+        return Ok(());
+    }
+    let interrupt = Interrupt::new();
+    let (input, find) = source(&task, next()?, &interrupt)?;
+    let frames = Frames::default();
+    let painter = Painter::new(frames.clone(), pictures_memory);
+    named("pictures")?.spawn(move || paint(pictures, painter))?;
+    let painter = Painter::new(frames, decoding_memory);
+    let stop = interrupt.clone();
+    named("decoding")?.spawn(move || decode(decoding, painter, &task, &input, find, &stop))?;
+    while let Some((Control::Stop, _)) = control.receive()? {
+        interrupt.raise();
+    }
+    Ok(())
+}
+
+fn named(name: &str) -> io::Result<thread::Builder> {
+    Ok(thread::Builder::new().name(name.into()))
+}
+
+/// What to decode, and where its bytes are.
+fn source(task: &Task, descriptor: OwnedFd, interrupt: &Interrupt) -> io::Result<(Input, Find)> {
+    let (location, find): (_, Find) = match &task.place {
+        Place::Nowhere => return Err(io::ErrorKind::InvalidInput.into()),
+        Place::File => {
+            let file = Positioned::new(File::from(descriptor));
+            (Location::File(PathBuf::new()), Arc::new(move |_| Ok(Origin::File(Box::new(file.clone())))))
+        }
+        Place::Copy(url) => {
+            let file = Positioned::new(File::from(descriptor));
+            (Location::Url(url.clone()), Arc::new(move |_| Ok(Origin::Copy(Box::new(file.clone())))))
+        }
+        Place::Web { url, first } => {
+            let web = Arc::new(WebClient::new(Socket::from(descriptor), interrupt.clone()));
+            // The parent has it open; whoever wants it again has to ask.
+            let first = Mutex::new(Some(RemoteResource::new(Arc::clone(&web), first.clone(), 0)));
+            let again = url.clone();
+            let find = move |_: &_| {
+                let web: Arc<dyn Web> = Arc::new(Arc::clone(&web));
+                let found = match locked(&first).take() {
+                    Some(found) => Box::new(found),
+                    None => web.open(&again, None)?,
+                };
+                Ok(Origin::Web(web, found))
+            };
+            (Location::Url(url.clone()), Arc::new(find))
+        }
+    };
+    let (format, options) = (task.format.clone(), task.options.clone());
+    let (transform, threads) = (task.transform, task.threads);
+    Ok((Input { format, options, transform, threads, ..Input::new(location) }, find))
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Those that the parent has handles of.
+#[derive(Clone, Default)]
+struct Frames(Arc<Mutex<HashMap<u64, LocalFrame>>>);
+
+impl Frames {
+    fn get(&self, id: u64) -> Result<LocalFrame> {
+        locked(&self.0).get(&id).cloned().ok_or_else(|| MediaError::internal("no such frame"))
+    }
+
+    fn release(&self, ids: &[u64]) {
+        // Freed outside the lock.
+        let released: Vec<_> = {
+            let mut frames = locked(&self.0);
+            ids.iter().filter_map(|id| frames.remove(id)).collect()
+        };
+        drop(released);
+    }
+}
+
+/// Makes pictures of frames in the memory of its channel.
+struct Painter {
+    frames: Frames,
+    scaler: LocalScaler,
+    memory: SharedMemory,
+    /// Where the last looks are that nobody asked for yet.
+    slot: usize,
+}
+
+impl Painter {
+    fn new(frames: Frames, memory: SharedMemory) -> Self {
+        Self { frames, scaler: LocalScaler::default(), memory, slot: 0 }
+    }
+}
+
+impl Painter {
+    fn paint(&mut self, wanted: &Wanted) -> Result<Given> {
+        let bytes = match *wanted {
+            Wanted::Look { frame, look } => {
+                let frame = self.frames.get(frame)?;
+                return self.look(&frame, look, ON_DEMAND).map(Given::Bytes);
+            }
+            Wanted::Crop { frame, region, max_side } => self.frames.get(frame)?.crop(region, max_side)?.data,
+            Wanted::Jpeg { frame, region, max_side, quality } => {
+                self.scaler.jpeg(&self.frames.get(frame)?, region, max_side, quality)?
+            }
+            Wanted::Rgb { frame, region, out } => self.frames.get(frame)?.rgb(region, out)?.data,
+            Wanted::Colours { frame, region, out } => self.frames.get(frame)?.colours(region, out)?.data,
+            Wanted::Luma { frame, region, out } => self.frames.get(frame)?.luma(region, out)?,
+            Wanted::Next { .. }
+            | Wanted::Seek(_)
+            | Wanted::GoOn { .. }
+            | Wanted::Record { .. }
+            | Wanted::FinishRecording
+            | Wanted::Close => return Err(MediaError::internal("no decoder here")),
+        };
+        self.memory.bytes(ON_DEMAND, bytes.len()).ok_or_else(too_large)?.copy_from_slice(&bytes);
+        Ok(Given::Bytes(bytes.len() as u64))
+    }
+
+    /// Leaves a look at a frame in the memory; so many bytes.
+    fn look(&mut self, frame: &LocalFrame, look: Look, at: usize) -> Result<u64> {
+        let count = usize::try_from(look.count()).map_err(|_| too_large())?;
+        let place = self.memory.bytes(at, count).ok_or_else(too_large)?;
+        match look {
+            Look::Input { spec, region } => self.scaler.input(frame, &spec.into(), region.map(Into::into), place)?,
+            Look::Brightness { region, out } => {
+                let mut luma = Vec::new();
+                self.scaler.brightness(frame, region, out, &mut luma)?;
+                place.copy_from_slice(luma.get(..count).ok_or_else(too_large)?);
+            }
+        }
+        Ok(look.count())
+    }
+
+    /// Leaves looks at a frame in the slot that is free, those for which there is room. What fails
+    /// will fail once more when it is asked for.
+    fn look_all(&mut self, frame: &LocalFrame, looks: &[Look]) -> Vec<Made> {
+        self.slot = (self.slot + SLOT) % ON_DEMAND;
+        let (mut at, end) = (self.slot, self.slot + SLOT);
+        let mut made = Vec::with_capacity(looks.len());
+        for look in looks {
+            if look.count() > (end - at) as u64 {
+                break;
+            }
+            if let Ok(count) = self.look(frame, *look, at) {
+                made.push(Made { look: *look, at: at as u64 });
+                at += count as usize;
+            }
+        }
+        made
+    }
+}
+
+fn too_large() -> MediaError {
+    MediaError::internal("more bytes than there is room for")
+}
+
+fn paint(mut socket: Socket, mut painter: Painter) {
+    while let Ok(Some((Request { number, released, wanted }, _))) = socket.receive::<Request>() {
+        painter.frames.release(&released);
+        let given = painter.paint(&wanted);
+        if socket.send(&Answer { number, status: None, given }).is_err() {
+            return;
+        }
+    }
+}
+
+fn decode(mut socket: Socket, mut painter: Painter, task: &Task, input: &Input, find: Find, interrupt: &Interrupt) {
+    let progress = painter.memory.as_fd().try_clone_to_owned().and_then(SharedMemory::open);
+    let steps = progress.map_or_else(|_| Steps::default(), |memory| Steps::new(move || memory.count_step()));
+    let opened = match task.purpose {
+        Purpose::Decode => LocalDecoder::open(input, find, interrupt, steps).map(|decoder| {
+            let opened = Opened { info: decoder.info().clone(), is_live: decoder.is_live() };
+            (opened, Some(decoder))
+        }),
+        Purpose::Probe | Purpose::Report => Source::open(input, &find, interrupt)
+            .map(|source| (Opened { info: source.info, is_live: source.is_live }, None)),
+    };
+    let (given, decoder) = match opened {
+        Ok((opened, decoder)) => (Ok(Given::Opened(opened)), decoder),
+        Err(error) => (Err(error), None),
+    };
+    if socket.send(&Answer { number: 0, status: None, given }).is_err() {
+        return;
+    }
+    let Some(decoder) = decoder else { return };
+    // What comes over the network comes when it comes.
+    let looks_ahead = !matches!(task.place, Place::Web { .. });
+    let mut decoding = Some(Decoding {
+        decoder,
+        looks: Vec::new(),
+        made: None,
+        row: 0,
+        next_id: 0,
+        frames: 0,
+        soft_errors: 0,
+        fault: task.fault,
+    });
+    let mut descriptors = Vec::new();
+    while let Ok(Some((request, _))) = socket.receive_with::<Request>(Some(&mut descriptors)) {
+        let Request { number, released, wanted } = request;
+        painter.frames.release(&released);
+        let (status, given) = match (wanted, &mut decoding) {
+            (Wanted::Close, _) => {
+                decoding = None;
+                (None, Ok(Given::Done))
+            }
+            (wanted, _) if wanted.is_of_frame() => (None, painter.paint(&wanted)),
+            (wanted, Some(decoding)) => {
+                let given = decoding.answer(wanted, &mut painter, descriptors.pop());
+                (Some(decoding.status()), given)
+            }
+            (_, None) => (None, Err(MediaError::internal("it is closed"))),
+        };
+        descriptors.clear();
+        if socket.send(&Answer { number, status, given }).is_err() {
+            return;
+        }
+        if let Some(decoding) = decoding.as_mut().filter(|_| looks_ahead) {
+            decoding.look_ahead(&mut painter);
+        }
+    }
+}
+
+impl Wanted {
+    fn is_of_frame(&self) -> bool {
+        match self {
+            Self::Look { .. }
+            | Self::Crop { .. }
+            | Self::Jpeg { .. }
+            | Self::Rgb { .. }
+            | Self::Colours { .. }
+            | Self::Luma { .. } => true,
+            Self::Next { .. }
+            | Self::Seek(_)
+            | Self::GoOn { .. }
+            | Self::Record { .. }
+            | Self::FinishRecording
+            | Self::Close => false,
+        }
+    }
+}
+
+struct Decoding {
+    decoder: LocalDecoder,
+    /// What the parent takes of each frame.
+    looks: Vec<Look>,
+    /// Those at the next frame, once it was decoded before it is asked for.
+    made: Option<Vec<Made>>,
+    /// Frames that were asked for one after the other.
+    row: u32,
+    next_id: u64,
+    /// As those of [`MediaError::NoMemory`].
+    frames: u64,
+    /// When a frame was asked for last.
+    soft_errors: u64,
+    fault: Option<DecoderFault>,
+}
+
+/// Bytes that a codec wants for each pixel of a picture, or more.
+const PICTURE_BYTES: usize = 4;
+
+/// Whoever wants so many frames in a row wants the next, too.
+const IN_A_ROW: u32 = 2;
+
+impl Decoding {
+    fn answer(&mut self, wanted: Wanted, painter: &mut Painter, descriptor: Option<OwnedFd>) -> Result<Given> {
+        let is_next = matches!(wanted, Wanted::Next { .. });
+        self.row = if is_next { self.row + 1 } else { 0 };
+        match wanted {
+            Wanted::Next { looks } => {
+                self.looks = looks;
+                let made = self.made.take();
+                let next = self.decoder.next_frame();
+                self.check_memory(&next)?;
+                let Some(frame) = next? else { return Ok(Given::Frame(None, Vec::new())) };
+                let made = made.unwrap_or_else(|| painter.look_all(&frame, &self.looks));
+                Ok(Given::Frame(Some(self.keep(frame, &painter.frames)), made))
+            }
+            Wanted::Seek(seconds) => {
+                self.made = None;
+                self.decoder.seek(seconds).map(|()| Given::Done)
+            }
+            Wanted::GoOn { next, shift } => {
+                self.decoder.go_on(next, shift);
+                Ok(Given::Done)
+            }
+            Wanted::Record { audio } => match descriptor.map(|file| (File::from(file), sandbox::allow_writing())) {
+                Some((file, Ok(()))) => {
+                    self.decoder.record(file, audio);
+                    Ok(Given::Done)
+                }
+                _ => Err(MediaError::internal("no file to record to")),
+            },
+            Wanted::FinishRecording => Ok(Given::Recording(self.decoder.finish_recording())),
+            _ => Err(MediaError::internal("not of a decoder")),
+        }
+    }
+
+    /// Codecs take pictures for which they got no memory for damaged ones.
+    fn check_memory(&mut self, next: &Result<Option<LocalFrame>>) -> Result<()> {
+        let errors = self.decoder.soft_errors();
+        let is_sound = errors == self.soft_errors && next.is_ok();
+        self.soft_errors = errors;
+        let Size { width, height } = self.decoder.info().size;
+        let picture = width as usize * height as usize * PICTURE_BYTES;
+        if is_sound
+            || matches!(next, Err(MediaError::Interrupted))
+            || Vec::<u8>::new().try_reserve_exact(picture).is_ok()
+        {
+            return Ok(());
+        }
+        Err(MediaError::NoMemory { frames: self.frames })
+    }
+
+    fn keep(&mut self, frame: LocalFrame, frames: &Frames) -> FrameHead {
+        let head = FrameHead { id: self.next_id, index: frame.index(), time: frame.time(), size: frame.size() };
+        self.next_id += 1;
+        self.frames = head.index.saturating_add(1);
+        if let Some(fault) = self.fault.filter(|fault| fault.frame == head.index)
+            && fault.width.is_none_or(|width| width == head.size.width)
+        {
+            fail(fault.kind);
+        }
+        locked(&frames.0).insert(head.id, frame);
+        head
+    }
+
+    /// Decodes the next frame, and looks at it, while the parent is at work on the last.
+    fn look_ahead(&mut self, painter: &mut Painter) {
+        if self.row < IN_A_ROW || self.made.is_some() {
+            return;
+        }
+        if let Some(frame) = self.decoder.look_ahead() {
+            self.made = Some(painter.look_all(&frame, &self.looks));
+        }
+    }
+
+    fn status(&self) -> Status {
+        Status {
+            soft_errors: self.decoder.soft_errors(),
+            jumps: self.decoder.jumps(),
+            length: self.decoder.length(),
+            zero_us: self.decoder.zero_us(),
+        }
+    }
+}
+
+/// What a fault in a decoder does.
+fn fail(kind: FaultKind) {
+    match kind {
+        FaultKind::Abort => std::process::abort(),
+        FaultKind::Memory => {
+            let mut taken = Vec::new();
+            loop {
+                taken.push(std::hint::black_box(vec![1_u8; 64 << 20]));
+            }
+        }
+        FaultKind::StandStill => loop {
+            thread::park();
+        },
+    }
+}

@@ -1,0 +1,295 @@
+//! What the server and a child say to each other. The messages cross as postcard: numbers arrive as
+//! they were sent, to the last bit.
+
+use std::str::FromStr;
+
+use ocellus_core::{ChannelOrder, InputSpec, Rect, Region, Size, VideoTransform};
+use serde::{Deserialize, Serialize};
+
+use super::program::Isolation;
+use crate::{MediaError, MediaInfo, Recording};
+
+/// The first message to a child, over `control`. Beside it come the descriptors of `decoding` and
+/// its memory, of `pictures` and its memory, and of the file or of the socket for bytes of a URL.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Task {
+    pub purpose: Purpose,
+    pub place: Place,
+    pub format: Option<String>,
+    pub options: Vec<(String, String)>,
+    pub transform: VideoTransform,
+    pub threads: usize,
+    pub fault: Option<DecoderFault>,
+}
+
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Purpose {
+    /// To say what its process may do.
+    Report,
+    Probe,
+    Decode,
+}
+
+/// Where the bytes are.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) enum Place {
+    Nowhere,
+    File,
+    /// A file that is a copy of what a URL led to.
+    Copy(String),
+    /// The parent has them.
+    Web {
+        url: String,
+        first: FoundResource,
+    },
+}
+
+/// A resource that the parent opened for the child.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct FoundResource {
+    pub number: u32,
+    /// Where redirects led.
+    pub url: String,
+    pub size: Option<u64>,
+    pub can_seek: bool,
+}
+
+/// To the child, over `control`.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) enum Control {
+    /// What runs ends.
+    Stop,
+}
+
+/// To the child, over `decoding` and `pictures`.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Request {
+    /// The answer has the same.
+    pub number: u64,
+    /// Frames that nobody has any more.
+    pub released: Vec<u64>,
+    pub wanted: Wanted,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) enum Wanted {
+    // Over `decoding` only.
+    /// With what the parent took of the frame before: it will take it of the next ones, too.
+    Next {
+        looks: Vec<Look>,
+    },
+    Seek(f64),
+    GoOn {
+        next: u64,
+        shift: f64,
+    },
+    /// With the file's descriptor beside it.
+    Record {
+        audio: bool,
+    },
+    FinishRecording,
+    /// No more frames: what is kept stays.
+    Close,
+    // Of a frame. The bytes are in the channel's memory when the answer comes.
+    Look {
+        frame: u64,
+        look: Look,
+    },
+    Crop {
+        frame: u64,
+        region: Option<Rect>,
+        max_side: Option<u32>,
+    },
+    Jpeg {
+        frame: u64,
+        region: Option<Rect>,
+        max_side: Option<u32>,
+        quality: u8,
+    },
+    Rgb {
+        frame: u64,
+        region: Rect,
+        out: Size,
+    },
+    Colours {
+        frame: u64,
+        region: Rect,
+        out: Size,
+    },
+    Luma {
+        frame: u64,
+        region: Rect,
+        out: Size,
+    },
+}
+
+/// What is made of every frame, while it is decoded.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) enum Look {
+    Input { spec: Spec, region: Option<Part> },
+    Brightness { region: Rect, out: Size },
+}
+
+impl Look {
+    /// Bytes of it.
+    pub(super) fn count(self) -> u64 {
+        match self {
+            Self::Input { spec, .. } => u64::from(spec.width) * u64::from(spec.height) * 3,
+            Self::Brightness { out, .. } => u64::from(out.width) * u64::from(out.height),
+        }
+    }
+}
+
+/// A look that is in the memory already, when its frame comes.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(super) struct Made {
+    pub look: Look,
+    /// Where its bytes begin.
+    pub at: u64,
+}
+
+/// From the child. The answer to the task itself, number 0, comes over `decoding`.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Answer {
+    pub number: u64,
+    /// Where the decoder stands, after requests to it.
+    pub status: Option<Status>,
+    pub given: Result<Given, MediaError>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) enum Given {
+    Done,
+    Report(Isolation),
+    Opened(Opened),
+    Frame(Option<FrameHead>, Vec<Made>),
+    Recording(Option<Recording>),
+    /// So many bytes in the memory, where those begin that are made on demand.
+    Bytes(u64),
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Opened {
+    pub info: MediaInfo,
+    pub is_live: bool,
+}
+
+/// A frame that the child keeps.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(super) struct FrameHead {
+    pub id: u64,
+    pub index: u64,
+    pub time: f64,
+    pub size: Size,
+}
+
+/// What a decoder says of itself.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Status {
+    pub soft_errors: u64,
+    pub jumps: u64,
+    pub length: Option<f64>,
+    /// When second 0 was, in microseconds since the Unix epoch.
+    pub zero_us: Option<i64>,
+}
+
+/// From the child, for bytes of a URL.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) enum Ask {
+    Open {
+        url: String,
+        part: Option<(u64, Option<u64>)>,
+    },
+    /// `most` bytes or fewer from `at` on.
+    Read {
+        resource: u32,
+        at: u64,
+        most: u32,
+    },
+    Close {
+        resource: u32,
+    },
+}
+
+/// To it; bytes stand behind the message.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) enum Fetched {
+    Found(FoundResource),
+    Bytes,
+}
+
+/// An input, as it crosses.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Spec {
+    width: u32,
+    height: u32,
+    is_bgr: bool,
+    fill: u8,
+}
+
+impl From<InputSpec> for Spec {
+    fn from(InputSpec { width, height, order, fill }: InputSpec) -> Self {
+        Self { width, height, is_bgr: order == ChannelOrder::Bgr, fill }
+    }
+}
+
+impl From<Spec> for InputSpec {
+    fn from(Spec { width, height, is_bgr, fill }: Spec) -> Self {
+        Self { width, height, order: if is_bgr { ChannelOrder::Bgr } else { ChannelOrder::Rgb }, fill }
+    }
+}
+
+/// A region, as it crosses.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Part {
+    width: u32,
+    height: u32,
+    x: i32,
+    y: i32,
+}
+
+impl From<Region> for Part {
+    fn from(Region { width, height, x, y }: Region) -> Self {
+        Self { width, height, x, y }
+    }
+}
+
+impl From<Part> for Region {
+    fn from(Part { width, height, x, y }: Part) -> Self {
+        Self { width, height, x, y }
+    }
+}
+
+/// For tests: what a child does wrong, and at which frame; in videos of one width, or in all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DecoderFault {
+    pub(super) kind: FaultKind,
+    pub(super) frame: u64,
+    pub(super) width: Option<u32>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum FaultKind {
+    Abort,
+    Memory,
+    StandStill,
+}
+
+impl FromStr for DecoderFault {
+    type Err = String;
+
+    /// `abort:20`, `memory:20`, `still:20`, and the same with a width: `abort:20:320`.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mut parts = text.split(':');
+        let kind = match parts.next() {
+            Some("abort") => FaultKind::Abort,
+            Some("memory") => FaultKind::Memory,
+            Some("still") => FaultKind::StandStill,
+            _ => return Err(format!("{text:?} is no fault")),
+        };
+        let number = |part: Option<&str>| part.map(str::parse).transpose().map_err(|_| format!("{text:?} is no fault"));
+        let frame = number(parts.next())?.unwrap_or(0);
+        let width = number(parts.next())?.and_then(|width| u32::try_from(width).ok());
+        Ok(Self { kind, frame, width })
+    }
+}

@@ -1,0 +1,370 @@
+//! Decoder and frames whose pixels are in a child.
+
+use std::fs::File;
+use std::io::Write;
+use std::os::fd::AsFd;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use ocellus_core::{InputSpec, Rect, Region, RgbImage, Size};
+
+use super::connection::{Connection, Over};
+use super::program::DecoderProgram;
+use super::protocol::{Answer, FrameHead, Given, Look, Made, Opened, Place, Purpose, Status, Task, Wanted};
+use super::shared_memory::{ON_DEMAND, SLOT, SharedMemory, sealed};
+use super::socket::Socket;
+use super::web_server::{WebServer, found};
+use crate::http::Session;
+use crate::options::check_url;
+use crate::presentation::MAX_PIXELS;
+use crate::threads::Share;
+use crate::web::{self, Found};
+use crate::{Input, Interrupt, Location, MediaError, MediaInfo, Recording, Result, origin, source};
+
+/// Looks at a frame that are made before they are asked for: one for each detector, and for motion.
+const MOST_LOOKS: usize = 32;
+
+/// A decoder in a child: what [`Decoder`](crate::Decoder) says of its methods holds for these.
+pub(crate) struct RemoteDecoder {
+    connection: Arc<Connection>,
+    opened: Opened,
+    status: Status,
+    /// Seconds that are added to the times of frames.
+    shift: f64,
+    /// Nothing more comes before a seek.
+    is_over: bool,
+    is_recording: bool,
+    /// Of the last frame.
+    looks: Arc<Mutex<Looks>>,
+    /// As long as the child's threads are there.
+    _share: Share,
+}
+
+/// Looks at one frame.
+#[derive(Default)]
+struct Looks {
+    /// That came with it, and are there until the next frame.
+    made: Vec<(Look, Vec<u8>)>,
+    /// That were asked for.
+    taken: Vec<Look>,
+}
+
+fn locked(looks: &Mutex<Looks>) -> MutexGuard<'_, Looks> {
+    looks.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What the source is.
+pub(crate) fn probe(program: &DecoderProgram, input: &Input, interrupt: &Interrupt) -> Result<MediaInfo> {
+    let connection = connect(program, input, interrupt, Purpose::Probe, 1)?;
+    opened(&connection).map(|opened| opened.info)
+}
+
+/// A child with its source.
+fn connect(
+    program: &DecoderProgram,
+    input: &Input,
+    interrupt: &Interrupt,
+    purpose: Purpose,
+    threads: usize,
+) -> Result<Arc<Connection>> {
+    source::check_options(input)?;
+    if interrupt.is_raised() {
+        return Err(MediaError::Interrupted);
+    }
+    let task = |place| Task {
+        purpose,
+        place,
+        format: input.format.clone(),
+        options: input.options.clone(),
+        transform: input.transform,
+        threads,
+        fault: program.fault,
+    };
+    let of_file = |task: Task, file: &File| Connection::start(program, &task, Some(file.as_fd()), None, interrupt);
+    match &input.location {
+        Location::File(path) => of_file(task(Place::File), &origin::open(path)?),
+        Location::Memory(bytes) => {
+            let file = sealed("ocellus-source", |file| file.write_all(bytes), true).map_err(MediaError::internal)?;
+            of_file(task(Place::File), &file)
+        }
+        Location::Url(url) => {
+            let url = check_url(url)?;
+            // It ends with the child, too.
+            let stop = interrupt.narrower();
+            let watch = origin::watch(input, &stop);
+            let session = Session::new(&input.network, &input.options, &watch)?;
+            let body = match web::find(&session, url.as_str(), input.spool.as_deref(), &watch) {
+                Ok(Found::Copy(file)) => return of_file(task(Place::Copy(url.into())), &file),
+                Ok(Found::Body(body)) => body,
+                Err(error) => return Err(source::stopped(&watch, None).unwrap_or(error)),
+            };
+            let (ours, theirs) = Socket::pair().map_err(MediaError::internal)?;
+            let task = task(Place::Web { url: url.into(), first: found(0, &body) });
+            let web = WebServer::start(ours, session, Box::new(body), watch, stop)?;
+            Connection::start(program, &task, Some(theirs.as_fd()), Some(web), interrupt)
+        }
+    }
+}
+
+/// What a child says that it opened.
+fn opened(connection: &Connection) -> Result<Opened> {
+    match connection.begin()? {
+        Given::Opened(mut opened) if is_possible(opened.info.size) => {
+            let info = &mut opened.info;
+            info.duration = info.duration.filter(|seconds| seconds.is_finite());
+            info.frame_rate = info.frame_rate.filter(|rate| rate.is_finite() && *rate > 0.0);
+            Ok(opened)
+        }
+        _ => Err(connection.broken()),
+    }
+}
+
+/// A picture may have this size.
+fn is_possible(size: Size) -> bool {
+    let pixels = i64::from(size.width).saturating_mul(i64::from(size.height));
+    pixels > 0 && pixels <= MAX_PIXELS
+}
+
+impl RemoteDecoder {
+    pub(crate) fn open(program: &DecoderProgram, input: &Input, interrupt: &Interrupt) -> Result<Self> {
+        let share = Share::take(input.threads);
+        let connection = connect(program, input, interrupt, Purpose::Decode, share.count())?;
+        let opened = opened(&connection)?;
+        let (status, looks) = (Status::default(), Arc::default());
+        Ok(Self { connection, opened, status, shift: 0.0, is_over: false, is_recording: false, looks, _share: share })
+    }
+
+    pub(crate) fn info(&self) -> &MediaInfo {
+        &self.opened.info
+    }
+
+    pub(crate) fn is_live(&self) -> bool {
+        self.opened.is_live
+    }
+
+    pub(crate) fn taken_us(&self, time: f64) -> Option<i64> {
+        Some(self.status.zero_us?.saturating_add(((time - self.shift) * 1e6).round() as i64))
+    }
+
+    pub(crate) fn soft_errors(&self) -> u64 {
+        self.status.soft_errors
+    }
+
+    pub(crate) fn jumps(&self) -> u64 {
+        self.status.jumps
+    }
+
+    pub(crate) fn length(&self) -> Option<f64> {
+        self.status.length
+    }
+
+    pub(crate) fn record(&mut self, file: &File, audio: bool) {
+        self.is_recording = true;
+        // A child that is gone says so when the recording is to be finished.
+        let _ = self.connection.ask(Over::Finishing, Wanted::Record { audio }, Some(file.as_fd()), done);
+    }
+
+    pub(crate) fn finish_recording(&mut self) -> Option<Recording> {
+        if !std::mem::take(&mut self.is_recording) {
+            return None;
+        }
+        let finished =
+            self.connection.ask(Over::Finishing, Wanted::FinishRecording, None, |answer, _| match answer.given? {
+                Given::Recording(recording) => Ok(recording),
+                _ => Err(MediaError::internal("no answer to what was asked")),
+            });
+        finished.unwrap_or_else(|error| {
+            let what = "its decoder ended before it was whole".into();
+            let problem = Some(MediaError::NotRecorded { what, cause: error.into() });
+            Some(Recording { packets: 0, problem })
+        })
+    }
+
+    pub(crate) fn next_frame(&mut self) -> Result<Option<RemoteFrame>> {
+        if self.is_over {
+            return Ok(None);
+        }
+        let next = self.next();
+        self.is_over = !matches!(next, Ok(Some(_)));
+        next
+    }
+
+    fn next(&mut self) -> Result<Option<RemoteFrame>> {
+        if self.connection.is_interrupted() {
+            return Err(MediaError::Interrupted);
+        }
+        let last = std::mem::take(&mut *locked(&self.looks));
+        let (answer, made) = self.connection.ask(Over::Decoding, Wanted::Next { looks: last.taken }, None, copied)?;
+        self.status = answer.status.unwrap_or(self.status);
+        match answer.given? {
+            Given::Frame(None, _) => Ok(None),
+            Given::Frame(Some(head), _) if is_possible(head.size) && head.time.is_finite() => {
+                self.connection.frames.store(head.index.saturating_add(1), Ordering::Relaxed);
+                self.looks = Arc::new(Mutex::new(Looks { made, taken: Vec::new() }));
+                let (connection, looks) = (Arc::clone(&self.connection), Arc::clone(&self.looks));
+                Ok(Some(RemoteFrame(Arc::new(Held { connection, head, looks }))))
+            }
+            _ => Err(self.connection.broken()),
+        }
+    }
+
+    fn ask(&self, wanted: Wanted) -> Result<Answer> {
+        self.connection.ask(Over::Decoding, wanted, None, |answer, _| Ok(answer))
+    }
+
+    pub(crate) fn seek(&mut self, seconds: f64) -> Result<()> {
+        let sought = self.ask(Wanted::Seek(seconds)).and_then(|answer| {
+            self.status = answer.status.unwrap_or(self.status);
+            answer.given
+        });
+        self.is_over = false;
+        sought.map(drop)
+    }
+
+    pub(crate) fn go_on(&mut self, next: u64, shift: f64) {
+        self.shift = shift;
+        // A child that is gone says so when the next frame is asked for.
+        let _ = self.connection.ask(Over::Decoding, Wanted::GoOn { next, shift }, None, done);
+    }
+}
+
+impl Drop for RemoteDecoder {
+    fn drop(&mut self) {
+        // Frames of it may still be kept, and with them the child.
+        if Arc::strong_count(&self.connection) > 1 {
+            self.connection.close();
+        }
+    }
+}
+
+/// The looks that came with a frame.
+fn copied(answer: Answer, memory: &SharedMemory) -> Result<(Answer, Vec<(Look, Vec<u8>)>)> {
+    let mut looks = Vec::new();
+    if let Ok(Given::Frame(_, made)) = &answer.given {
+        for Made { look, at } in made.iter().take(MOST_LOOKS) {
+            let mut bytes = Vec::new();
+            let place = usize::try_from(*at).ok().zip(usize::try_from(look.count()).ok());
+            // One that is nowhere was not made.
+            if place.is_some_and(|(at, count)| count <= SLOT && memory.copy_to(at, count, &mut bytes)) {
+                looks.push((*look, bytes));
+            }
+        }
+    }
+    Ok((answer, looks))
+}
+
+fn done(answer: Answer, _: &SharedMemory) -> Result<()> {
+    answer.given.map(drop)
+}
+
+/// A frame that a child keeps: what [`Frame`](crate::Frame) says of its methods holds for these.
+#[derive(Clone)]
+pub(crate) struct RemoteFrame(Arc<Held>);
+
+struct Held {
+    connection: Arc<Connection>,
+    head: FrameHead,
+    looks: Arc<Mutex<Looks>>,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.connection.release(self.head.id);
+    }
+}
+
+impl RemoteFrame {
+    pub(crate) fn index(&self) -> u64 {
+        self.0.head.index
+    }
+
+    pub(crate) fn time(&self) -> f64 {
+        self.0.head.time
+    }
+
+    pub(crate) fn size(&self) -> Size {
+        self.0.head.size
+    }
+
+    pub(crate) fn check(&self) -> Result<()> {
+        self.0.connection.check()
+    }
+
+    /// `size` is that of the picture.
+    pub(crate) fn crop(&self, region: Option<Rect>, max_side: Option<u32>, size: Size) -> Result<RgbImage> {
+        self.rgb_of(Wanted::Crop { frame: self.id(), region, max_side }, size)
+    }
+
+    pub(crate) fn jpeg(&self, region: Option<Rect>, max_side: Option<u32>, quality: u8) -> Result<Vec<u8>> {
+        let mut file = Vec::new();
+        self.bytes(Over::Pictures, Wanted::Jpeg { frame: self.id(), region, max_side, quality }, None, &mut file)?;
+        Ok(file)
+    }
+
+    pub(crate) fn rgb(&self, region: Rect, out: Size) -> Result<RgbImage> {
+        self.rgb_of(Wanted::Rgb { frame: self.id(), region, out }, out)
+    }
+
+    pub(crate) fn colours(&self, region: Rect, out: Size) -> Result<RgbImage> {
+        self.rgb_of(Wanted::Colours { frame: self.id(), region, out }, out)
+    }
+
+    pub(crate) fn luma(&self, region: Rect, out: Size) -> Result<Vec<u8>> {
+        let mut luma = Vec::new();
+        let wanted = Wanted::Luma { frame: self.id(), region, out };
+        self.bytes(Over::Pictures, wanted, Some(area(out)), &mut luma)?;
+        Ok(luma)
+    }
+
+    pub(crate) fn input(&self, spec: &InputSpec, region: Option<Region>) -> Result<Vec<u8>> {
+        let mut data = Vec::new();
+        self.look(Look::Input { spec: (*spec).into(), region: region.map(Into::into) }, &mut data)?;
+        Ok(data)
+    }
+
+    pub(crate) fn brightness(&self, region: Rect, out: Size, luma: &mut Vec<u8>) -> Result<()> {
+        self.look(Look::Brightness { region, out }, luma)
+    }
+
+    /// A look at it: the one that came with it, or a new one.
+    fn look(&self, look: Look, to: &mut Vec<u8>) -> Result<()> {
+        let made = {
+            let mut looks = locked(&self.0.looks);
+            if looks.taken.len() < MOST_LOOKS {
+                looks.taken.push(look);
+            }
+            looks.made.iter().position(|(made, _)| *made == look).map(|place| looks.made.swap_remove(place).1)
+        };
+        match made {
+            Some(made) => *to = made,
+            None => self.bytes(Over::Decoding, Wanted::Look { frame: self.id(), look }, Some(look.count()), to)?,
+        }
+        Ok(())
+    }
+
+    fn id(&self) -> u64 {
+        self.0.head.id
+    }
+
+    fn rgb_of(&self, wanted: Wanted, size: Size) -> Result<RgbImage> {
+        let mut data = Vec::new();
+        self.bytes(Over::Pictures, wanted, Some(area(size).saturating_mul(3)), &mut data)?;
+        Ok(RgbImage { width: size.width, height: size.height, data })
+    }
+
+    /// Bytes that the child makes, `expected` of them or as many as it says, into `to`.
+    fn bytes(&self, over: Over, wanted: Wanted, expected: Option<u64>, to: &mut Vec<u8>) -> Result<()> {
+        let connection = &self.0.connection;
+        let given = connection.ask(over, wanted, None, |answer, memory| match answer.given? {
+            Given::Bytes(count) if expected.is_none_or(|expected| count == expected) => {
+                Ok(usize::try_from(count).is_ok_and(|count| memory.copy_to(ON_DEMAND, count, to)))
+            }
+            _ => Ok(false),
+        })?;
+        if given { Ok(()) } else { Err(connection.broken()) }
+    }
+}
+
+fn area(size: Size) -> u64 {
+    u64::from(size.width) * u64::from(size.height)
+}

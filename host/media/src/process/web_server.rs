@@ -1,0 +1,121 @@
+//! Bytes of URLs, fetched here for a child that has no network. What may be reached is decided
+//! here, as it is for this process.
+
+use std::collections::HashMap;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+use super::protocol::{Ask, Fetched, FoundResource};
+use super::socket::Socket;
+use crate::http::Session;
+use crate::interrupt::Watch;
+use crate::web::{Resource, Web};
+use crate::{Interrupt, MediaError, Result};
+
+/// Resources that a child may have open.
+const MOST_OPEN: usize = 256;
+/// Bytes of an answer, at most.
+const MOST_BYTES: u32 = 64 << 10;
+
+/// What is fetched for one child. Ends with the socket, or when dropped.
+pub(super) struct WebServer {
+    stop: Interrupt,
+    is_asked: Arc<AtomicBool>,
+}
+
+impl WebServer {
+    /// `first` is open when the child begins. `stop` ends the watch.
+    pub(super) fn start(
+        socket: Socket,
+        session: Arc<Session>,
+        first: Box<dyn Resource>,
+        watch: Watch,
+        stop: Interrupt,
+    ) -> Result<Self> {
+        let is_asked = Arc::new(AtomicBool::new(false));
+        let mut fetching = Fetching { session, watch, open: HashMap::from([(0, first)]), next: 1 };
+        let asked = Arc::clone(&is_asked);
+        let serve = move || {
+            let mut socket = socket;
+            let mut buffer = Vec::new();
+            // A child that asks for what makes no sense gets no more.
+            while let Ok(Some((ask, _))) = socket.receive::<Ask>() {
+                asked.store(true, Ordering::Relaxed);
+                let fetched = fetching.answer(ask, &mut buffer);
+                asked.store(false, Ordering::Relaxed);
+                if socket.send_with(&fetched, &buffer, &[]).is_err() {
+                    break;
+                }
+            }
+        };
+        thread::Builder::new().name("fetch-for-decoder".into()).spawn(serve).map_err(MediaError::internal)?;
+        Ok(Self { stop, is_asked })
+    }
+
+    /// The child waits for bytes.
+    pub(super) fn is_asked(&self) -> bool {
+        self.is_asked.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for WebServer {
+    fn drop(&mut self) {
+        self.stop.raise();
+    }
+}
+
+struct Fetching {
+    session: Arc<Session>,
+    watch: Watch,
+    open: HashMap<u32, Box<dyn Resource>>,
+    next: u32,
+}
+
+impl Fetching {
+    /// Bytes go into `buffer`, which is filled anew.
+    fn answer(&mut self, ask: Ask, buffer: &mut Vec<u8>) -> Result<Fetched> {
+        buffer.clear();
+        self.watch.rearm();
+        match ask {
+            Ask::Open { url, part } => self.open(&url, part).map(Fetched::Found),
+            Ask::Read { resource, at, most } => {
+                let resource = self.open.get_mut(&resource).ok_or_else(|| MediaError::internal("no such resource"))?;
+                buffer.resize(most.min(MOST_BYTES) as usize, 0);
+                let read = resource.seek(SeekFrom::Start(at)).and_then(|_| resource.read(buffer));
+                let count = read.map_err(cause);
+                buffer.truncate(*count.as_ref().unwrap_or(&0));
+                count.map(|_| Fetched::Bytes)
+            }
+            Ask::Close { resource } => {
+                self.open.remove(&resource);
+                Ok(Fetched::Bytes)
+            }
+        }
+    }
+
+    fn open(&mut self, url: &str, part: Option<(u64, Option<u64>)>) -> Result<FoundResource> {
+        if self.open.len() >= MOST_OPEN {
+            return Err(MediaError::internal("too many resources"));
+        }
+        let resource = Web::open(&self.session, url, part)?;
+        let number = self.next;
+        self.next = self.next.wrapping_add(1);
+        let found = found(number, &*resource);
+        self.open.insert(number, resource);
+        Ok(found)
+    }
+}
+
+pub(super) fn found(number: u32, resource: &dyn Resource) -> FoundResource {
+    FoundResource { number, url: resource.url().to_owned(), size: resource.size(), can_seek: resource.can_seek() }
+}
+
+/// The error inside, where there is one.
+fn cause(error: io::Error) -> MediaError {
+    match error.downcast::<MediaError>() {
+        Ok(error) => error,
+        Err(error) => MediaError::internal(error),
+    }
+}

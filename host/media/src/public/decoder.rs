@@ -1,0 +1,165 @@
+//! Decoder: the frames of a source, wherever they are decoded.
+
+use std::fs::File;
+
+use crate::decoder::LocalDecoder;
+use crate::process::{self, RemoteDecoder};
+use crate::source::Source;
+use crate::steps::Steps;
+use crate::{DecoderProgram, Frame, Input, Interrupt, MediaInfo, Recording, Result, origin};
+
+/// Yields the frames of a source, in the order they are shown. Lives on one thread at a time; ends
+/// with the source, with its [`Interrupt`], or when dropped.
+pub struct Decoder(Place);
+
+enum Place {
+    Here(Box<LocalDecoder>),
+    Process(Box<RemoteDecoder>),
+}
+
+impl Decoder {
+    /// Opens a source and reads what is needed to know its streams.
+    ///
+    /// # Errors
+    /// Every kind of [`MediaError`](crate::MediaError) but
+    /// [`OutsideFrame`](crate::MediaError::OutsideFrame).
+    pub fn open(input: &Input, interrupt: &Interrupt) -> Result<Self> {
+        match process::program_for(input) {
+            Some(program) => Self::open_by(program, input, interrupt),
+            None => Self::open_here(input, interrupt),
+        }
+    }
+
+    /// [`Decoder::open`] in a child of a program, for tests.
+    #[doc(hidden)]
+    pub fn open_by(program: &DecoderProgram, input: &Input, interrupt: &Interrupt) -> Result<Self> {
+        RemoteDecoder::open(program, input, interrupt).map(|decoder| Self(Place::Process(Box::new(decoder))))
+    }
+
+    /// [`Decoder::open`] in this process, for tests and benches to compare the two.
+    #[doc(hidden)]
+    pub fn open_here(input: &Input, interrupt: &Interrupt) -> Result<Self> {
+        let decoder = LocalDecoder::open(input, origin::of(input), interrupt, Steps::default())?;
+        Ok(Self(Place::Here(Box::new(decoder))))
+    }
+
+    /// What is known of the source.
+    pub fn info(&self) -> &MediaInfo {
+        match &self.0 {
+            Place::Here(decoder) => decoder.info(),
+            Place::Process(decoder) => decoder.info(),
+        }
+    }
+
+    /// Opened again, the source shows what is filmed then, and not what was seen before: a camera,
+    /// or any stream of which nobody knows how long it is.
+    pub fn is_live(&self) -> bool {
+        match &self.0 {
+            Place::Here(decoder) => decoder.is_live(),
+            Place::Process(decoder) => decoder.is_live(),
+        }
+    }
+
+    /// When the frame of a time was taken, where the sender of a live stream says so; microseconds
+    /// since the Unix epoch. Unknown until the first report has come.
+    pub fn taken_us(&self, time: f64) -> Option<i64> {
+        match &self.0 {
+            Place::Here(decoder) => decoder.taken_us(time),
+            Place::Process(decoder) => decoder.taken_us(time),
+        }
+    }
+
+    /// Packets and frames that were damaged. Damaged packets are given to the codec all the same,
+    /// since most of the picture may be in them; frames that it then marks as corrupt are left out,
+    /// frames that it mended are not.
+    pub fn soft_errors(&self) -> u64 {
+        match &self.0 {
+            Place::Here(decoder) => decoder.soft_errors(),
+            Place::Process(decoder) => decoder.soft_errors(),
+        }
+    }
+
+    /// From here on keeps what is read in `file`, as it is: the video, and the audio too if
+    /// `audio`. Recording never fails decoding. It begins with the next key frame; a decoder that
+    /// is to record must not seek.
+    pub fn record(&mut self, file: File, audio: bool) {
+        match &mut self.0 {
+            Place::Here(decoder) => decoder.record(file, audio),
+            Place::Process(decoder) => decoder.record(&file, audio),
+        }
+    }
+
+    /// Ends the recording, if there is one, and makes its file whole.
+    pub fn finish_recording(&mut self) -> Option<Recording> {
+        match &mut self.0 {
+            Place::Here(decoder) => decoder.finish_recording(),
+            Place::Process(decoder) => decoder.finish_recording(),
+        }
+    }
+
+    /// Times that time stamps jumped so far, by which frames were moved to follow each other.
+    pub fn jumps(&self) -> u64 {
+        match &self.0 {
+            Place::Here(decoder) => decoder.jumps(),
+            Place::Process(decoder) => decoder.jumps(),
+        }
+    }
+
+    /// Seconds that the source is long, from where its video or sound begins, once it was read to
+    /// its end; then more is known than its header says.
+    pub fn length(&self) -> Option<f64> {
+        match &self.0 {
+            Place::Here(decoder) => decoder.length(),
+            Place::Process(decoder) => decoder.length(),
+        }
+    }
+
+    /// The next frame, or `None` at the end.
+    ///
+    /// Times rise from frame to frame. Where the stream's time stamps are missing or go back, a
+    /// frame follows the one before by one frame of the average rate.
+    ///
+    /// # Errors
+    /// [`BrokenOff`](crate::MediaError::BrokenOff) after the last frame of a source that ended
+    /// early, [`Interrupted`](crate::MediaError::Interrupted),
+    /// [`Stalled`](crate::MediaError::Stalled), and those of a process that died
+    /// ([`Crashed`](crate::MediaError::Crashed) and the two after it). After an error comes `None`.
+    pub fn next_frame(&mut self) -> Result<Option<Frame>> {
+        match &mut self.0 {
+            Place::Here(decoder) => Ok(decoder.next_frame()?.map(Frame::here)),
+            Place::Process(decoder) => Ok(decoder.next_frame()?.map(Frame::of_process)),
+        }
+    }
+
+    /// Goes to a time: the next frame is the first at or after `seconds`, whatever it takes, in the
+    /// worst case decoding from the beginning. Frames are numbered from 0 again.
+    ///
+    /// # Errors
+    /// As [`Decoder::open`], when the source has to be opened again.
+    pub fn seek(&mut self, seconds: f64) -> Result<()> {
+        match &mut self.0 {
+            Place::Here(decoder) => decoder.seek(seconds),
+            Place::Process(decoder) => decoder.seek(seconds),
+        }
+    }
+
+    /// Numbers the next frame `next` and those after it onwards, and adds `shift` seconds to their
+    /// times: they go on where others ended. Holds until the next seek, the shift for good.
+    pub fn go_on(&mut self, next: u64, shift: f64) {
+        match &mut self.0 {
+            Place::Here(decoder) => decoder.go_on(next, shift),
+            Place::Process(decoder) => decoder.go_on(next, shift),
+        }
+    }
+}
+
+/// Looks into a source without decoding it all.
+///
+/// # Errors
+/// As [`Decoder::open`], apart from the codec's support.
+pub fn probe(input: &Input, interrupt: &Interrupt) -> Result<MediaInfo> {
+    match process::program_for(input) {
+        Some(program) => process::probe(program, input, interrupt),
+        None => Source::open(input, &origin::of(input), interrupt).map(|source| source.info),
+    }
+}

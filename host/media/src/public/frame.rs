@@ -1,0 +1,148 @@
+//! Frame: a decoded picture, wherever its pixels are.
+
+use ocellus_core::{Rect, Region, RgbImage, Size};
+
+use crate::Result;
+use crate::frame::{LocalFrame, fitted, looked_at};
+use crate::process::RemoteFrame;
+
+/// One decoded picture with its stream time. Cloning shares the pixels, which stay as the codec
+/// left them (any format) until a part is asked for.
+#[derive(Clone)]
+pub struct Frame(Place);
+
+#[derive(Clone)]
+pub(super) enum Place {
+    Here(LocalFrame),
+    Process(RemoteFrame),
+}
+
+impl Frame {
+    pub(super) fn here(frame: LocalFrame) -> Self {
+        Self(Place::Here(frame))
+    }
+
+    pub(super) fn of_process(frame: RemoteFrame) -> Self {
+        Self(Place::Process(frame))
+    }
+
+    pub(super) fn place(&self) -> &Place {
+        &self.0
+    }
+
+    /// Counts from 0 at the beginning of the source, or at the last seek, or from where
+    /// [`Decoder::go_on`](crate::Decoder::go_on) says.
+    pub fn index(&self) -> u64 {
+        match &self.0 {
+            Place::Here(frame) => frame.index(),
+            Place::Process(frame) => frame.index(),
+        }
+    }
+
+    /// Seconds from the beginning of the source, and what [`Decoder::go_on`](crate::Decoder::go_on)
+    /// adds to them.
+    pub fn time(&self) -> f64 {
+        match &self.0 {
+            Place::Here(frame) => frame.time(),
+            Place::Process(frame) => frame.time(),
+        }
+    }
+
+    /// As the user sees it: turned, in square pixels.
+    pub fn size(&self) -> Size {
+        match &self.0 {
+            Place::Here(frame) => frame.size(),
+            Place::Process(frame) => frame.size(),
+        }
+    }
+
+    /// Whether its pixels are still there.
+    ///
+    /// # Errors
+    /// How the process died that had them.
+    pub fn check(&self) -> Result<()> {
+        match &self.0 {
+            Place::Here(_) => Ok(()),
+            Place::Process(frame) => frame.check(),
+        }
+    }
+
+    /// The part of a region that this frame has: what [`Scaler::input`](crate::Scaler::input) shows
+    /// of it. `None` where they do not meet.
+    pub fn clip(&self, region: Region) -> Option<Region> {
+        let part = looked_at(self.size(), Some(region)).ok()?;
+        Some(Region {
+            width: part.width,
+            height: part.height,
+            x: i32::try_from(part.x).ok()?,
+            y: i32::try_from(part.y).ok()?,
+        })
+    }
+
+    /// A part of the frame (`None`: all of it), clipped to the frame, in its own resolution, or
+    /// smaller so that no side is over `max_side`.
+    ///
+    /// # Errors
+    /// [`MediaError::OutsideFrame`](crate::MediaError::OutsideFrame), when the region has no pixel
+    /// of the frame; those of a process that died, here and with all other pictures.
+    pub fn crop(&self, region: Option<Rect>, max_side: Option<u32>) -> Result<RgbImage> {
+        match &self.0 {
+            Place::Here(frame) => frame.crop(region, max_side),
+            Place::Process(frame) => {
+                let (_, size) = fitted(frame.size(), region, max_side)?;
+                frame.crop(region, max_side, size)
+            }
+        }
+    }
+
+    /// [`Frame::crop`] as a JPEG; `quality` as in [`encode_jpeg`](crate::encode_jpeg). Of a stream
+    /// in planar 4:2:0 that need be neither turned nor stretched, a part in its own resolution whose
+    /// edges lie between chroma samples, at even columns and rows, is a 4:2:0 JPEG of the same
+    /// samples: half the work, and nothing is lost.
+    ///
+    /// # Errors
+    /// As [`Frame::crop`] and [`encode_jpeg`](crate::encode_jpeg).
+    pub fn jpeg(&self, region: Option<Rect>, max_side: Option<u32>, quality: u8) -> Result<Vec<u8>> {
+        match &self.0 {
+            Place::Here(frame) => frame.jpeg(region, max_side, quality),
+            Place::Process(frame) => frame.jpeg(region, max_side, quality),
+        }
+    }
+
+    /// The part of `region` that lies within the frame, stretched to `out`.
+    ///
+    /// # Errors
+    /// [`MediaError::OutsideFrame`](crate::MediaError::OutsideFrame), when the region has no pixel
+    /// of the frame or `out` has no area.
+    pub fn rgb(&self, region: Rect, out: Size) -> Result<RgbImage> {
+        match &self.0 {
+            Place::Here(frame) => frame.rgb(region, out),
+            Place::Process(frame) => frame.rgb(region, out),
+        }
+    }
+
+    /// As [`Frame::rgb`], several times as fast, for what only measures colours: bilinear, and the
+    /// chroma of the part may lie up to one of its samples aside.
+    ///
+    /// # Errors
+    /// As [`Frame::rgb`].
+    pub fn colours(&self, region: Rect, out: Size) -> Result<RgbImage> {
+        match &self.0 {
+            Place::Here(frame) => frame.colours(region, out),
+            Place::Process(frame) => frame.colours(region, out),
+        }
+    }
+
+    /// As [`Frame::rgb`], in grey: luma from 0 (black) to 255 (white), whatever range the stream
+    /// uses, one byte a pixel. Taken from the luma plane where there is one, without converting
+    /// anything else.
+    ///
+    /// # Errors
+    /// As [`Frame::rgb`].
+    pub fn luma(&self, region: Rect, out: Size) -> Result<Vec<u8>> {
+        match &self.0 {
+            Place::Here(frame) => frame.luma(region, out),
+            Place::Process(frame) => frame.luma(region, out),
+        }
+    }
+}

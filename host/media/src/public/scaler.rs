@@ -1,0 +1,71 @@
+//! Scaler: the same conversion of frame after frame, wherever their pixels are.
+
+use ocellus_core::{InputImage, InputSpec, Rect, Region, Size};
+
+use super::Frame;
+use super::frame::Place;
+use crate::frame::looked_at;
+use crate::scaler::LocalScaler;
+use crate::{MediaError, Result};
+
+/// Keeps swscale's tables, and the pictures that it writes to, between frames. One for each thread
+/// that needs one; ends with it. Frames of another process are scaled there, by one that it keeps.
+#[derive(Default)]
+pub struct Scaler(LocalScaler);
+
+impl Scaler {
+    /// One that holds nothing yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The frame as a network wants to see it, straight from the decoded format: scaled to fit
+    /// ([`InputSpec::fit`]), in the top left corner, the rest filled.
+    ///
+    /// With a `region`, only what [`Frame::clip`] leaves of it is shown: [`InputImage::frame`] is
+    /// the size of that part, and boxes found in it have to be moved by its `x` and `y`.
+    ///
+    /// # Errors
+    /// [`MediaError::OutsideFrame`], when the region has no pixel of the frame;
+    /// [`MediaError::Internal`], when swscale does not take the pixel format.
+    pub fn input(&mut self, frame: &Frame, spec: &InputSpec, region: Option<Region>) -> Result<InputImage> {
+        if spec.width == 0 || spec.height == 0 {
+            return Err(MediaError::internal("an input without area"));
+        }
+        let shown = looked_at(frame.size(), region)?.size();
+        let (_, scale) = spec.fit(shown);
+        let data = match frame.place() {
+            Place::Here(frame) => {
+                let mut data = vec![0; spec.width as usize * spec.height as usize * 3];
+                self.0.input(frame, spec, region, &mut data)?;
+                data
+            }
+            Place::Process(frame) => frame.input(spec, region)?,
+        };
+        Ok(InputImage { spec: *spec, data, scale, frame: shown })
+    }
+
+    /// [`Frame::jpeg`], for parts of the same size again and again.
+    ///
+    /// # Errors
+    /// As [`Frame::jpeg`].
+    pub fn jpeg(&mut self, frame: &Frame, region: Option<Rect>, max_side: Option<u32>, quality: u8) -> Result<Vec<u8>> {
+        match frame.place() {
+            Place::Here(frame) => self.0.jpeg(frame, region, max_side, quality),
+            Place::Process(frame) => frame.jpeg(region, max_side, quality),
+        }
+    }
+
+    /// The brightness of a small picture of a region: as [`Frame::luma`], but each pixel is the
+    /// mean of what it covers, and `luma` is filled anew, so that nothing is made for a single
+    /// frame.
+    ///
+    /// # Errors
+    /// As [`Frame::luma`].
+    pub fn brightness(&mut self, frame: &Frame, region: Rect, out: Size, luma: &mut Vec<u8>) -> Result<()> {
+        match frame.place() {
+            Place::Here(frame) => self.0.brightness(frame, region, out, luma),
+            Place::Process(frame) => frame.brightness(region, out, luma),
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! Covers: decoding in a process of its own. All that the other files say of decoding in this process
+//! holds for it, too, and pictures are the same byte for byte.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+
+#[path = "ends.rs"]
+mod ends;
+#[path = "mutations.rs"]
+mod mutations;
+#[path = "pictures.rs"]
+mod pictures;
+#[path = "recording.rs"]
+mod recording;
+#[path = "shown.rs"]
+mod shown;
+#[path = "sources.rs"]
+mod sources;
+#[path = "times.rs"]
+mod times;
+#[path = "urls.rs"]
+mod urls;
+
+mod common;
+
+use std::time::{Duration, Instant};
+
+use common::{Media, all, input};
+use ocellus_core::{ChannelOrder, InputSpec, Rect, Region, Size};
+use ocellus_media::{Decoder, DecoderLimits, DecoderProgram, Frame, Interrupt, MediaError, Scaler, isolation};
+
+/// What the program does that decodes: nothing, for whoever runs it as a test.
+#[test]
+fn child() {
+    if let Some((parent, memory_bytes)) = common::child_arguments() {
+        ocellus_media::serve_decoder(parent, memory_bytes);
+        // The harness would say that a test passed.
+        std::process::exit(0);
+    }
+}
+
+#[test]
+fn what_is_in_force_is_said() {
+    common::isolate();
+    assert!(isolation().process);
+    if cfg!(target_os = "linux") {
+        assert!(isolation().seccomp, "{:?}", isolation());
+    }
+}
+
+/// All that can be made of a frame.
+fn made(frame: &Frame, scaler: &mut Scaler) -> Vec<Vec<u8>> {
+    let part = Rect::new(33.0, 17.0, 94.5, 80.0);
+    let small = Size { width: 40, height: 30 };
+    let spec = InputSpec { width: 64, height: 48, order: ChannelOrder::Bgr, fill: 114 };
+    let region = Some(Region { width: 90, height: 50, x: 20, y: 10 });
+    let mut brightness = Vec::new();
+    scaler.brightness(frame, frame.size().to_rect(), small, &mut brightness).unwrap();
+    vec![
+        scaler.input(frame, &spec, None).unwrap().data,
+        scaler.input(frame, &spec, region).unwrap().data,
+        brightness,
+        frame.crop(Some(part), None).unwrap().data,
+        frame.crop(None, Some(50)).unwrap().data,
+        frame.jpeg(Some(part), None, 90).unwrap(),
+        scaler.jpeg(frame, None, Some(100), 80).unwrap(),
+        frame.rgb(part, small).unwrap().data,
+        frame.colours(part, small).unwrap().data,
+        frame.luma(part, small).unwrap(),
+    ]
+}
+
+#[test]
+fn pictures_are_the_same_byte_for_byte() {
+    let media = Media::new();
+    for (name, coded) in [("plain.mp4", "-pix_fmt yuv420p"), ("deep.mkv", "-pix_fmt yuv422p10le -c:v ffv1")] {
+        let clip = media.make(&format!("-f lavfi -i testsrc2=s=160x120:r=10:d=2 {coded}"), name);
+        let mut here = Decoder::open_here(&input(&clip), &Interrupt::new()).unwrap();
+        let mut there = Decoder::open(&input(&clip), &Interrupt::new()).unwrap();
+        assert_eq!((here.info(), here.is_live()), (there.info(), there.is_live()));
+        let (frames_here, frames_there) = (all(&mut here).0, all(&mut there).0);
+        assert_eq!((frames_here.len(), frames_there.len()), (20, 20));
+        assert_eq!((here.length(), here.soft_errors()), (there.length(), there.soft_errors()));
+        let (mut scaler_here, mut scaler_there) = (Scaler::new(), Scaler::new());
+        // What is kept outlives the decoder.
+        drop(there);
+        for (a, b) in frames_here.iter().zip(&frames_there) {
+            assert_eq!((a.index(), a.time(), a.size()), (b.index(), b.time(), b.size()));
+            assert!(made(a, &mut scaler_here) == made(b, &mut scaler_there), "{name}, frame {}", a.index());
+        }
+    }
+}
+
+/// What decoding with a fault ends with, and the frames that came out.
+fn with_fault(fault: &str) -> (Vec<Frame>, String) {
+    let media = Media::new();
+    let clip = media.make("-f lavfi -i testsrc2=s=320x180:r=25:d=2", "clip.mp4");
+    let limits = DecoderLimits { memory_bytes: 400 << 20, patience: Duration::from_secs(2) };
+    let program = DecoderProgram { fault: Some(fault.parse().unwrap()), limits, ..common::program() };
+    let mut decoder = Decoder::open_by(&program, &input(&clip), &Interrupt::new()).unwrap();
+    let (frames, error) = all(&mut decoder);
+    (frames, error.unwrap().to_string())
+}
+
+#[test]
+fn a_decoder_that_dies_says_how_and_where() {
+    for (fault, text) in [
+        ("abort:20:320", "The decoder crashed on this video after frame 20."),
+        ("memory:20", "The decoder needed more memory than it is given, after frame 20."),
+        ("still:20", "The decoder stood still on this video after frame 20."),
+        ("abort:0", "The decoder crashed on this video before its first frame."),
+    ] {
+        let (frames, error) = with_fault(fault);
+        assert_eq!(error, text);
+        for frame in frames {
+            let lost = [frame.check(), frame.crop(None, None).map(drop)];
+            assert!(lost.iter().all(|lost| lost.as_ref().is_err_and(|e| e.to_string() == text)), "{lost:?}");
+        }
+    }
+    // Those beside it go on.
+    let beside = DecoderProgram { fault: Some("abort:20:321".parse().unwrap()), ..common::program() };
+    let media = Media::new();
+    let clip = media.make("-f lavfi -i testsrc2=s=320x180:r=25:d=2", "clip.mp4");
+    let (frames, error) = all(&mut Decoder::open_by(&beside, &input(&clip), &Interrupt::new()).unwrap());
+    assert!(frames.len() == 50 && error.is_none(), "{error:?}");
+}
+
+#[test]
+fn frames_are_there_after_an_interrupt() {
+    let media = Media::new();
+    let clip = media.make("-f lavfi -i testsrc2=s=320x180:r=25:d=2", "clip.mp4");
+    let interrupt = Interrupt::new();
+    let mut decoder = Decoder::open(&input(&clip), &interrupt).unwrap();
+    let frame = decoder.next_frame().unwrap().unwrap();
+    interrupt.raise();
+    assert!(matches!(decoder.next_frame(), Err(MediaError::Interrupted)));
+    assert!(decoder.next_frame().unwrap().is_none());
+    assert!(frame.jpeg(None, None, 90).is_ok() && frame.check().is_ok());
+}
+
+#[test]
+fn an_interrupt_ends_waiting_for_a_decoder_that_stands_still() {
+    let media = Media::new();
+    let clip = media.make("-f lavfi -i testsrc2=s=320x180:r=25:d=2", "clip.mp4");
+    let program = DecoderProgram { fault: Some("still:20".parse().unwrap()), ..common::program() };
+    let interrupt = Interrupt::new();
+    let mut decoder = Decoder::open_by(&program, &input(&clip), &interrupt).unwrap();
+    let kept: Vec<_> = (0..20).map(|_| decoder.next_frame().unwrap().unwrap()).collect();
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| decoder.next_frame());
+        std::thread::sleep(Duration::from_millis(200));
+        let raised = Instant::now();
+        interrupt.raise();
+        let ended = waiting.join().unwrap();
+        assert!(matches!(ended, Err(MediaError::Interrupted)));
+        assert!(raised.elapsed() < Duration::from_secs(1), "{:?}", raised.elapsed());
+    });
+    assert!(kept.iter().all(|frame| frame.luma(frame.size().to_rect(), frame.size()).is_ok()));
+    let dropped = Instant::now();
+    drop(decoder);
+    assert!(dropped.elapsed() < Duration::from_millis(500));
+}
+
+/// The children of this process, dead or alive, that lie about.
+#[cfg(target_os = "linux")]
+fn zombies() -> usize {
+    let mine = format!(" Z {} ", std::process::id());
+    let stats = std::fs::read_dir("/proc")
+        .unwrap()
+        .filter_map(|entry| std::fs::read_to_string(entry.unwrap().path().join("stat")).ok());
+    stats.filter(|stat| stat.contains(&mine)).count()
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn no_child_is_left_behind() {
+    let media = Media::new();
+    let clip = media.make("-f lavfi -i testsrc2=s=320x180:r=25:d=2", "clip.mp4");
+    for _ in 0..5 {
+        let mut decoder = Decoder::open(&input(&clip), &Interrupt::new()).unwrap();
+        let frame = decoder.next_frame().unwrap();
+        drop(decoder);
+        drop(frame);
+    }
+    // Those of other tests may just be on their way.
+    let gone = (0..50).any(|_| {
+        std::thread::sleep(Duration::from_millis(20));
+        zombies() == 0
+    });
+    assert!(gone);
+}
+
+#[test]
+fn a_video_that_needs_more_memory_than_there_is_says_so() {
+    let media = Media::new();
+    let clip = media.make("-f lavfi -i testsrc2=s=3840x2160:r=5:d=2", "large.mp4");
+    let limits = DecoderLimits { memory_bytes: 96 << 20, ..DecoderLimits::default() };
+    let program = DecoderProgram { limits, ..common::program() };
+    let error = match Decoder::open_by(&program, &input(&clip), &Interrupt::new()) {
+        // Frames that are kept take what there is.
+        Ok(mut decoder) => all(&mut decoder).1,
+        Err(error) => Some(error),
+    };
+    assert!(matches!(error, Some(MediaError::NoMemory { .. })), "{error:?}");
+}

@@ -1,0 +1,50 @@
+//! `ocellus decode`: what the server starts for each video that it decodes. Not for people.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Args, ValueEnum};
+use ocellus_media::{DecoderFault, DecoderLimits, DecoderProgram};
+
+use serde::Deserialize;
+
+use crate::compile::{environment, own_path};
+
+/// With less the program itself does not come up. Bytes.
+const LEAST_MEMORY: u64 = 256 << 20;
+
+/// Where videos are decoded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum IsolationChoice {
+    /// Each in a process of its own.
+    Process,
+    /// In the server.
+    #[default]
+    None,
+}
+
+/// Limits of a decoder with this memory, if any was named.
+pub(crate) fn decoder_limits(memory_bytes: Option<u64>) -> DecoderLimits {
+    let limits = DecoderLimits::default();
+    DecoderLimits { memory_bytes: memory_bytes.map_or(limits.memory_bytes, |bytes| bytes.max(LEAST_MEMORY)), ..limits }
+}
+
+/// The arguments that [`ocellus_media::serve_decoder`] has a meaning for.
+#[derive(Args, Debug)]
+pub(crate) struct DecodeArguments {
+    #[arg(long)]
+    parent: u32,
+    #[arg(long)]
+    memory_bytes: u64,
+}
+
+/// This program, as the one that decodes. `fault` is for tests.
+pub(crate) fn program(limits: DecoderLimits, fault: Option<DecoderFault>) -> Result<DecoderProgram> {
+    let (arguments, environment) = (vec!["decode".into()], environment());
+    Ok(DecoderProgram { path: own_path()?, arguments, environment, limits, fault })
+}
+
+pub(crate) fn run(DecodeArguments { parent, memory_bytes }: &DecodeArguments) -> ExitCode {
+    ocellus_media::serve_decoder(*parent, *memory_bytes)
+}
