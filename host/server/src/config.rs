@@ -64,7 +64,7 @@ struct Settings {
     decoding: Option<Decoding>,
 
     /// Where videos are decoded: process (each in a process of its own without rights; RTSP and
-    /// hardware excepted; on Linux), none (in the server). [default: none]
+    /// hardware excepted; on Linux), none (in the server). [default: process on Linux, else none]
     #[arg(long, env = "OCELLUS_ISOLATION", value_name = "ISOLATION")]
     isolation: Option<IsolationChoice>,
 
@@ -213,7 +213,8 @@ pub(crate) struct Config {
     pub listen: SocketAddr,
     pub device: DeviceChoice,
     pub decoding: Decoding,
-    pub isolation: IsolationChoice,
+    /// `None`: as is usual on this system.
+    pub isolation: Option<IsolationChoice>,
     pub decoder_limits: DecoderLimits,
     pub decoder_fault: Option<DecoderFault>,
     pub jobs: usize,
@@ -247,7 +248,7 @@ impl ServeArguments {
             listen: given.listen.or(file.listen).unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8000))),
             device: given.device.or(file.device).unwrap_or(DeviceChoice::Auto),
             decoding: given.decoding.or(file.decoding).unwrap_or_default(),
-            isolation: given.isolation.or(file.isolation).unwrap_or_default(),
+            isolation: given.isolation.or(file.isolation),
             decoder_limits: decoder_limits(given.decoder_memory_bytes.or(file.decoder_memory_bytes)),
             decoder_fault: given.decoder_fault,
             jobs: given.jobs.or(file.jobs).map_or(1, |n| usize::from(n.max(1))),

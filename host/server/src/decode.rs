@@ -18,9 +18,10 @@ const LEAST_MEMORY: u64 = 256 << 20;
 #[serde(rename_all = "lowercase")]
 pub(crate) enum IsolationChoice {
     /// Each in a process of its own.
+    #[cfg_attr(target_os = "linux", default)]
     Process,
     /// In the server.
-    #[default]
+    #[cfg_attr(not(target_os = "linux"), default)]
     None,
 }
 

@@ -13,6 +13,7 @@ use anyhow::{Context, Result};
 use ocellus_api::Api;
 use ocellus_core::{Clock, NetworkPolicy, SystemClock};
 use ocellus_detect::{Detectors, Device, Embedders};
+use ocellus_media::{DecoderFault, DecoderLimits};
 use ocellus_pipeline::{Engine, EngineConfig};
 use ocellus_runtime::{Limits, Plugins, Setup};
 use ocellus_store::Archive;
@@ -70,12 +71,7 @@ async fn serve(config: Config) -> Result<()> {
     let devices = config.decoding.bring_up().context("--decoding")?;
     let devices: Vec<_> = devices.into_iter().map(|device| format!("{device}, ")).collect();
     info!("videos are decoded by {}software", devices.concat());
-    if config.isolation == IsolationChoice::Process {
-        let program = decode::program(config.decoder_limits, config.decoder_fault)?;
-        let in_force = ocellus_media::isolate(program).context("--isolation process")?;
-        let (seccomp, landlock) = (in_force.seccomp, in_force.landlock);
-        info!(seccomp, landlock, "each video is decoded in a process of its own");
-    }
+    isolate_decoders(config.isolation, config.decoder_limits, config.decoder_fault)?;
     let plugins = folder(config.plugins, "plugins")?
         .context("there is no folder of plugins: cargo xtask build creates one, --plugins names another")?;
     let plugin_limits = Limits { traces: Some(config.data.join("plugin-faults")), ..config.plugin_limits };
@@ -208,4 +204,25 @@ fn folder(named: Option<PathBuf>, name: &str) -> Result<Option<PathBuf>> {
         Some(dir) => anyhow::bail!("--{name}: {} is no folder", dir.display()),
         None => Ok(assets::find(name)),
     }
+}
+
+/// Starts decoding in processes of its own, unless the operator wants it otherwise. Where it cannot
+/// be and was not asked for by name, the server decodes by itself and says so.
+fn isolate_decoders(choice: Option<IsolationChoice>, limits: DecoderLimits, fault: Option<DecoderFault>) -> Result<()> {
+    if choice.unwrap_or_default() == IsolationChoice::None {
+        return Ok(());
+    }
+    let program = decode::program(limits, fault)?;
+    match ocellus_media::isolate(program) {
+        Ok(in_force) => {
+            let (seccomp, landlock) = (in_force.seccomp, in_force.landlock);
+            info!(seccomp, landlock, "each video is decoded in a process of its own");
+        }
+        Err(error) if choice.is_some() => return Err(error).context("--isolation process"),
+        Err(error) => {
+            let error: &dyn std::error::Error = &error;
+            warn!(error, "videos are decoded in the server, since a process of their own cannot be started");
+        }
+    }
+    Ok(())
 }
