@@ -7,10 +7,12 @@
 #![allow(unsafe_code, reason = "memory that another process writes is not Rust's")]
 #![warn(clippy::undocumented_unsafe_blocks)]
 
-use std::fs::File;
-use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::{
+    fs::File,
+    io,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    sync::atomic::{AtomicU64, Ordering},
+};
 
 use memmap2::{MmapOptions, MmapRaw};
 

@@ -2,9 +2,11 @@
 
 use ocellus_core::{Rect, Region, RgbImage, Size};
 
-use crate::Result;
-use crate::frame::{LocalFrame, fitted, looked_at};
-use crate::process::RemoteFrame;
+use crate::{
+    Result,
+    frame::{LocalFrame, fitted, looked_at},
+    process::RemoteFrame,
+};
 
 /// One decoded picture with its stream time. Cloning shares the pixels, which stay as the codec
 /// left them (any format) until a part is asked for.
