@@ -62,17 +62,17 @@ impl SharedMemory {
         unsafe { AtomicU64::from_ptr(self.map.as_mut_ptr().cast()) }
     }
 
-    /// Bytes that the child left, into `to`, which is filled anew. `false`, and nothing, where there
-    /// is no such place.
+    /// Bytes that the child left, into `to`, which is filled anew. `false`, and nothing, where
+    /// there is no such place.
     pub(super) fn copy_to(&self, at: usize, count: usize, to: &mut Vec<u8>) -> bool {
         if at.checked_add(count).is_none_or(|end| end > CAPACITY) {
             return false;
         }
         to.clear();
         to.reserve_exact(count);
-        // SAFETY: the bytes are within the map, whose size is sealed; `to` has room for them, and is
-        // another allocation. The child may write at the same time: bytes of any value are fine, and
-        // no reference to them is made.
+        // SAFETY: the bytes are within the map, whose size is sealed; `to` has room for them, and
+        // is another allocation. The child may write at the same time: bytes of any value are fine,
+        // and no reference to them is made.
         unsafe {
             self.map.as_ptr().add(HEADER + at).copy_to_nonoverlapping(to.as_mut_ptr(), count);
             to.set_len(count);
@@ -96,7 +96,8 @@ impl SharedMemory {
         #[cfg(target_os = "linux")]
         {
             use rustix::fs::{FallocateFlags, fallocate};
-            // What lies before is read and written all the time. Only memory is lost where this fails.
+            // What lies before is read and written all the time. Only memory is lost where this
+            // fails.
             let from = (HEADER + ON_DEMAND).next_multiple_of(1 << 16) as u64;
             let hole = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
             let _ = fallocate(&self.file, hole, from, (HEADER + CAPACITY) as u64 - from);

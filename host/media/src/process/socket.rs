@@ -66,7 +66,8 @@ impl Socket {
         self.receive_with(None)
     }
 
-    /// The same, with the descriptors that came beside it; without a place for them they are closed.
+    /// The same, with the descriptors that came beside it; without a place for them they are
+    /// closed.
     pub(super) fn receive_with<T: DeserializeOwned>(
         &mut self,
         descriptors: Option<&mut Vec<OwnedFd>>,
