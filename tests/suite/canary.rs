@@ -57,7 +57,7 @@ async fn a_canary_changes_nothing_and_is_reported() {
         shadow["different"].as_u64() > Some(10) && shadow["items"].as_u64() >= shadow["different"].as_u64(),
         "{shadow:#}"
     );
-    assert!(shadow["first_difference"].as_str().unwrap().contains("the candidate goes from its track"), "{shadow:#}");
+    assert!(shadow["first_difference"].as_str().unwrap().contains("the canary goes from its track"), "{shadow:#}");
     assert!(shadow["time_ms"].as_f64() > Some(0.0) && shadow["memory_bytes"].as_u64() > Some(0), "{shadow:#}");
 
     let serving = server.get("/plugins/simple_iou/").await;

@@ -1,6 +1,6 @@
-//! Covers: decoders in processes of their own. One that crashes, wants too much memory or stands still
-//! ends its own job with the reason, after what it found; a job beside it finds the same as ever; no
-//! process is left behind.
+//! Covers: decoders in processes of their own. One that crashes, wants too much memory or stands
+//! still ends its own job with the reason, after what it found; a job beside it finds the same as
+//! ever; no process is left behind.
 
 use std::path::Path;
 

@@ -7,9 +7,9 @@ use std::{
     fs::{self, File},
     io::{self, Read, Write},
     path::{Path, PathBuf},
-    sync::{Mutex, PoisonError},
 };
 
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 
 use crate::post::Post;
@@ -55,7 +55,7 @@ impl Journal {
         let mut line = serde_json::Map::from_iter([("key".to_owned(), post.id.clone().into())]);
         line.extend(post.fields);
 
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state.lock();
         state.posts += 1;
         if post.has_key && state.keys.contains(&post.id) {
             state.duplicates += 1;
@@ -71,7 +71,7 @@ impl Journal {
     }
 
     pub(crate) fn summary(&self) -> Value {
-        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let state = self.state.lock();
         json!({"posts": state.posts, "duplicates": state.duplicates, "by_type": state.by_type})
     }
 }

@@ -97,20 +97,17 @@ pub(crate) async fn remove(State(api): State<Arc<Api>>, PluginPath(name): Plugin
     delete(&api, name, Role::Active).await
 }
 
-/// The candidate beside a plugin.
+/// The canary beside a plugin.
 #[utoipa::path(
     get, path = "/plugins/{name}/shadow/", tag = "plugins", operation_id = "getCandidate",
     params(("name" = String, Path, description = "As settings call the plugin.")),
-    responses((status = 200, description = "The candidate.", body = Value), Unauthorized, NotFound),
+    responses((status = 200, description = "The canary.", body = Value), Unauthorized, NotFound),
 )]
-pub(crate) async fn candidate(
-    State(api): State<Arc<Api>>,
-    PluginPath(name): PluginPath,
-) -> Result<Json<Value>, ApiError> {
+pub(crate) async fn canary(State(api): State<Arc<Api>>, PluginPath(name): PluginPath) -> Result<Json<Value>, ApiError> {
     get(&api, &name, Role::Canary)
 }
 
-/// Puts a candidate beside a plugin.
+/// Puts a canary beside a plugin.
 ///
 /// The body is the component. In every job it is shown what the plugin of its name is shown,
 /// without effect; how often it answers otherwise, and what it costs, stands in the plugin's
@@ -119,9 +116,9 @@ pub(crate) async fn candidate(
     put, path = "/plugins/{name}/shadow/", tag = "plugins", operation_id = "installCandidate",
     params(("name" = String, Path, description = "As the component calls itself.")),
     request_body(content_type = "application/wasm", description = "A component of a world of wit/."),
-    responses((status = 200, description = "The candidate.", body = Value), BadParam, Unauthorized, TooLarge),
+    responses((status = 200, description = "The canary.", body = Value), BadParam, Unauthorized, TooLarge),
 )]
-pub(crate) async fn install_candidate(
+pub(crate) async fn install_canary(
     State(api): State<Arc<Api>>,
     PluginPath(name): PluginPath,
     request: Request,
@@ -129,13 +126,13 @@ pub(crate) async fn install_candidate(
     put(&api, name, Role::Canary, request).await
 }
 
-/// Takes a candidate out.
+/// Takes a canary out.
 #[utoipa::path(
     delete, path = "/plugins/{name}/shadow/", tag = "plugins", operation_id = "removeCandidate",
     params(("name" = String, Path, description = "As settings call the plugin.")),
     responses((status = 204, description = "It is gone."), Unauthorized, NotFound, Conflict),
 )]
-pub(crate) async fn remove_candidate(
+pub(crate) async fn remove_canary(
     State(api): State<Arc<Api>>,
     PluginPath(name): PluginPath,
 ) -> Result<StatusCode, ApiError> {

@@ -37,7 +37,7 @@ fn guarded() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(deliveries::retry::all))
         .routes(routes!(plugins::plugins))
         .routes(routes!(plugins::plugin, plugins::install, plugins::remove))
-        .routes(routes!(plugins::candidate, plugins::install_candidate, plugins::remove_candidate))
+        .routes(routes!(plugins::canary, plugins::install_canary, plugins::remove_canary))
         .routes(routes!(plugins::trace))
 }
 

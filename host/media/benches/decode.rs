@@ -1,15 +1,17 @@
-//! Frames a second of the decoder in a process of its own beside the one in this process (alone with
-//! `OCELLUS_BENCH_PROCESS_ONLY` set); of the latter beside the ffmpeg program, in turns, by threads,
-//! and of many decoders at once with the memory that they take; and milliseconds of each picture
-//! made of a frame.
+//! Frames a second of the decoder in a process of its own beside the one in this process (alone
+//! with `OCELLUS_BENCH_PROCESS_ONLY` set); of the latter beside the ffmpeg program, in turns, by
+//! threads, and of many decoders at once with the memory that they take; and milliseconds of each
+//! picture made of a frame.
 //!
 //! `cargo bench -p ocellus-media -- FILE...`; without files, on those that `OCELLUS_CLIPS` names,
 //! as `cargo xtask bench decode` does, or on a generated 720p clip.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "a bench")]
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::time::Instant;
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+    time::Instant,
+};
 
 use ocellus_bench_report::{Figure, Unit, percentile, process};
 use ocellus_core::{ChannelOrder, InputSpec, Rect, Size};

@@ -5,8 +5,10 @@
 
 use http_auth::{PasswordClient, PasswordParams};
 use percent_encoding::percent_decode_str;
-use reqwest::RequestBuilder;
-use reqwest::header::{AUTHORIZATION, HeaderMap, WWW_AUTHENTICATE};
+use reqwest::{
+    RequestBuilder,
+    header::{AUTHORIZATION, HeaderMap, WWW_AUTHENTICATE},
+};
 use url::{Origin, Url};
 
 pub(crate) struct Credentials {

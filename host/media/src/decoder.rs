@@ -6,17 +6,20 @@ use std::sync::Arc;
 
 use ffmpeg_next::{Error, Packet, error, frame, packet};
 
-use crate::av::{Device, Output};
-use crate::clock::StreamClock;
-use crate::error::Cause;
-use crate::fallback::FallbackDecoder;
-use crate::frame::LocalFrame;
-use crate::origin::Find;
-use crate::recorder::{Recorder, Recording};
-use crate::source::{self, Source};
-use crate::steps::Steps;
-use crate::threads::Share;
-use crate::{Input, Interrupt, MediaError, MediaInfo, Result, av, origin, structure};
+use crate::{
+    Input, Interrupt, MediaError, MediaInfo, Result,
+    av::{self, Device, Output},
+    clock::StreamClock,
+    error::Cause,
+    fallback::FallbackDecoder,
+    frame::LocalFrame,
+    origin::{self, Find},
+    recorder::{Recorder, Recording},
+    source::{self, Source},
+    steps::Steps,
+    structure,
+    threads::Share,
+};
 
 /// Seconds by which two times of the same frame may differ.
 const SAME: f64 = 5e-4;

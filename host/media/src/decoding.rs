@@ -6,8 +6,10 @@
 
 use std::{fmt, str::FromStr, sync::Arc};
 
-use crate::av::{self, Device};
-use crate::hardware::Hardware;
+use crate::{
+    av::{self, Device},
+    hardware::Hardware,
+};
 
 /// What decodes. Whatever is asked for, software takes over where hardware does not offer a codec
 /// or fails, without a frame lost or shown twice.

@@ -1,8 +1,7 @@
 //! Errors between a source and its pictures. `Display` is the sentence for the user and
 //! names neither paths nor FFmpeg; what FFmpeg said is the `source`, for the log.
 
-use std::borrow::Cow;
-use std::error::Error as StdError;
+use std::{borrow::Cow, error::Error as StdError};
 
 use ocellus_core::{ErrorKind, Size};
 use serde::{Deserialize, Serialize};

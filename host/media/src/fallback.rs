@@ -9,13 +9,18 @@
 //! Pictures are known by the time stamps of their packets. A stream whose packets have none, or
 //! that has too much between its key frames for keeping, is decoded by software.
 
-use std::collections::{BTreeSet, VecDeque};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    collections::{BTreeSet, VecDeque},
+    sync::Arc,
+};
 
 use ffmpeg_next::{Packet, decoder};
+use parking_lot::Mutex;
 
-use crate::av::{self, Codec, Coded, Device, Output};
-use crate::error::Cause;
+use crate::{
+    av::{self, Codec, Coded, Device, Output},
+    error::Cause,
+};
 
 /// Bytes of packets that are kept, at most: minutes of a camera's stream.
 const MOST_KEPT: usize = 64 << 20;
@@ -181,7 +186,7 @@ impl Engine {
 fn log_once(device: &str, codec: &str, what: &str) {
     static SAID: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
     let line = format!("{codec} is decoded by software, {device} {what}");
-    if SAID.lock().unwrap_or_else(PoisonError::into_inner).insert(line.clone()) {
+    if SAID.lock().insert(line.clone()) {
         tracing::warn!(device, codec, "{line}");
     }
 }

@@ -5,12 +5,14 @@ use std::sync::Arc;
 use ffmpeg_next::{format::Pixel, frame};
 use ocellus_core::{Rect, Region, RgbImage, Size};
 
-use crate::av::{self, Quality};
-use crate::encode::{Chroma, encode_jpeg, encode_rows};
-use crate::orientation::PixelRect;
-use crate::presentation::Presentation;
-use crate::render::Contexts;
-use crate::{MediaError, Result};
+use crate::{
+    MediaError, Result,
+    av::{self, Quality},
+    encode::{Chroma, encode_jpeg, encode_rows},
+    orientation::PixelRect,
+    presentation::Presentation,
+    render::Contexts,
+};
 
 /// A frame in this process: what [`Frame`](crate::Frame) says of its methods holds for these.
 #[derive(Clone)]
@@ -233,12 +235,10 @@ mod tests {
     use ocellus_core::{ChannelOrder, InputSpec};
 
     use super::*;
-    use crate::decoder::LocalDecoder;
-    use crate::orientation::Orientation;
-    use crate::presentation::PixelAspect;
-    use crate::scaler::LocalScaler;
-    use crate::steps::Steps;
-    use crate::{Input, Interrupt, Location, origin};
+    use crate::{
+        Input, Interrupt, Location, decoder::LocalDecoder, orientation::Orientation, origin, presentation::PixelAspect,
+        scaler::LocalScaler, steps::Steps,
+    };
 
     /// The first frame of what `ffmpeg` makes of a test picture.
     fn first(format: &str) -> LocalFrame {

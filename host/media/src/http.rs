@@ -5,25 +5,34 @@
 //! resource, and playlists open several. Each read gives up within a second of its [`Watch`] saying
 //! so. A body that breaks off is asked for again from where it broke, if the server can give parts.
 
-use std::future::Future;
-use std::io::{self, Read, Seek, SeekFrom};
-use std::pin::pin;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::{
+    future::Future,
+    io::{self, Read, Seek, SeekFrom},
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use bytes::{Buf, Bytes, BytesMut};
 use ocellus_core::NetworkPolicy;
-use reqwest::header::{CONTENT_RANGE, LOCATION, RANGE, REFERER, USER_AGENT};
-use reqwest::{Client, Response, StatusCode};
+use parking_lot::Mutex;
+use reqwest::{
+    Client, Response, StatusCode,
+    header::{CONTENT_RANGE, LOCATION, RANGE, REFERER, USER_AGENT},
+};
 use tokio::runtime::Runtime;
 use url::Url;
 
-use crate::credentials::Credentials;
-use crate::error::UrlError;
-use crate::interrupt::Watch;
-use crate::network::{self, ResolveError, guard_client};
-use crate::{MediaError, Result};
+use crate::{
+    MediaError, Result,
+    credentials::Credentials,
+    error::UrlError,
+    interrupt::Watch,
+    network::{self, ResolveError, guard_client},
+};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 /// How often a wait asks whether it should go on.
@@ -122,7 +131,7 @@ impl Session {
     pub(crate) fn open(self: &Arc<Self>, url: &str, part: Option<(u64, Option<u64>)>) -> Result<Body> {
         let mut url = Url::parse(url).map_err(|e| MediaError::Unreachable(UrlError::Malformed(e.into())))?;
         if let Some(own) = Credentials::take_from(&mut url) {
-            *self.credentials.lock().unwrap_or_else(PoisonError::into_inner) = Some(own);
+            *self.credentials.lock() = Some(own);
         }
         let (start, end) = part.unwrap_or_default();
         let mut body = Body {
@@ -144,12 +153,12 @@ impl Session {
     /// Remembers why FFmpeg did not get what it asked for.
     pub(crate) fn note_refusal(&self, error: &MediaError) {
         if let MediaError::Refused { what } = error {
-            self.refused.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(|| what.clone());
+            self.refused.lock().get_or_insert_with(|| what.clone());
         }
     }
 
     pub(crate) fn refusal(&self) -> Option<MediaError> {
-        self.refused.lock().unwrap_or_else(PoisonError::into_inner).clone().map(MediaError::refused)
+        self.refused.lock().clone().map(MediaError::refused)
     }
 
     /// The answer to a request for the bytes from `start` on, and where redirects led.
@@ -204,7 +213,7 @@ impl Session {
                 request = request.header(name, value);
             }
         }
-        if let Some(own) = self.credentials.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
+        if let Some(own) = self.credentials.lock().as_mut() {
             request = own.identify(request, url);
         }
         match self.wait(request.send()) {
@@ -216,7 +225,7 @@ impl Session {
 
     /// The server asks who is there, in a way that can be answered.
     fn is_challenged(&self, url: &Url, response: &Response) -> bool {
-        let mut own = self.credentials.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut own = self.credentials.lock();
         own.as_mut().is_some_and(|own| own.take_challenge(url, response.headers()))
     }
 }

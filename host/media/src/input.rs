@@ -1,7 +1,6 @@
 //! Input: a source to read, and its properties.
 
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
 
 use ocellus_core::{NetworkPolicy, Size, VideoTransform};
 use serde::{Deserialize, Serialize};

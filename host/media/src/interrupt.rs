@@ -1,10 +1,12 @@
 //! Stopping a decoder from outside.
 
-use std::sync::{
-    Arc, LazyLock,
-    atomic::{AtomicBool, AtomicU64, Ordering},
+use std::{
+    sync::{
+        Arc, LazyLock,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
 };
-use std::time::{Duration, Instant};
 
 /// A flag that stops all decoders that were opened with it. Clones share the flag; it is never
 /// lowered again.

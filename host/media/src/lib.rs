@@ -13,9 +13,9 @@
 //! picture or its container names first, then the user's
 //! [`VideoTransform`](ocellus_core::VideoTransform).
 //!
-//! Nobody else sees an FFmpeg type. A [`Decoder`] takes only plain data, and decodes in a process of
-//! its own once [`isolate`] was called. `unsafe` lives in `av`, and in the parts of `process` that
-//! share memory and close what was inherited.
+//! Nobody else sees an FFmpeg type. A [`Decoder`] takes only plain data, and decodes in a process
+//! of its own once [`isolate`] was called. `unsafe` lives in `av`, and in the parts of `process`
+//! that share memory and close what was inherited.
 
 #![warn(missing_docs)]
 

@@ -4,9 +4,11 @@
 //! For sources, and for whoever else sends requests to where a user says: [`guard_client`] and
 //! [`check_target`] together.
 
-use std::error::Error as StdError;
-use std::net::{SocketAddr, UdpSocket};
-use std::sync::Arc;
+use std::{
+    error::Error as StdError,
+    net::{SocketAddr, UdpSocket},
+    sync::Arc,
+};
 
 use ocellus_core::{NetworkPolicy, NotAllowed, destinations};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};

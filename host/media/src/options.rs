@@ -7,8 +7,7 @@
 
 use url::Url;
 
-use crate::presentation::PixelAspect;
-use crate::{MediaError, Result, av};
+use crate::{MediaError, Result, av, presentation::PixelAspect};
 
 /// Options that tune reading and cannot name a file, a listener or a protocol.
 const ALLOWED: &[&str] = &[

@@ -1,17 +1,21 @@
 //! Origin: where the bytes of a source come from, once they were found.
 
-use std::fs::File;
-use std::io::{self, Cursor, Read, Seek, SeekFrom};
-use std::os::unix::fs::FileExt;
-use std::sync::Arc;
+use std::{
+    fs::File,
+    io::{self, Cursor, Read, Seek, SeekFrom},
+    os::unix::fs::FileExt,
+    sync::Arc,
+};
 
 use url::Url;
 
-use crate::http::Session;
-use crate::interrupt::Watch;
-use crate::options::check_url;
-use crate::web::{self, Found, Resource, Web};
-use crate::{Input, Location, MediaError, Result};
+use crate::{
+    Input, Location, MediaError, Result,
+    http::Session,
+    interrupt::Watch,
+    options::check_url,
+    web::{self, Found, Resource, Web},
+};
 
 /// A file, or what can be read as one.
 pub(crate) trait Bytes: Read + Seek + Send {}

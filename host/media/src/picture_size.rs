@@ -4,8 +4,7 @@ use std::io::{BufReader, Read, Seek};
 
 use ocellus_core::Size;
 
-use crate::presentation::MAX_PIXELS;
-use crate::{MediaError, Result};
+use crate::{MediaError, Result, presentation::MAX_PIXELS};
 
 /// A picture this large is not decoded: its header may be all that there is of it.
 pub(crate) fn check_size(size: Size) -> Result<()> {

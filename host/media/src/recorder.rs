@@ -8,10 +8,12 @@ use std::fs::File;
 use ffmpeg_next::Packet;
 use serde::{Deserialize, Serialize};
 
-use crate::av::{self, Muxer};
-use crate::error::Cause;
-use crate::source::Source;
-use crate::{MediaError, Result};
+use crate::{
+    MediaError, Result,
+    av::{self, Muxer},
+    error::Cause,
+    source::Source,
+};
 
 /// What came of it.
 #[derive(Debug, Serialize, Deserialize)]

@@ -4,9 +4,12 @@
 use ffmpeg_next::{format::Pixel, frame};
 use ocellus_core::Size;
 
-use crate::av::{self, Geometry, Quality, Swscale, View};
-use crate::orientation::PixelRect;
-use crate::{MediaError, Result, tone};
+use crate::{
+    MediaError, Result,
+    av::{self, Geometry, Quality, Swscale, View},
+    orientation::PixelRect,
+    tone,
+};
 
 /// Contexts that are kept: a few detectors, and a source that changes its size once in a while.
 const KEPT: usize = 8;

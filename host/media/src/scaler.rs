@@ -4,10 +4,12 @@
 use ffmpeg_next::format::Pixel;
 use ocellus_core::{ChannelOrder, InputSpec, Rect, Region, Size};
 
-use crate::av::Quality;
-use crate::frame::{LocalFrame, looked_at};
-use crate::render::Contexts;
-use crate::{MediaError, Result};
+use crate::{
+    MediaError, Result,
+    av::Quality,
+    frame::{LocalFrame, looked_at},
+    render::Contexts,
+};
 
 /// A scaler of frames in this process: what [`Scaler`](crate::Scaler) says of its methods holds for
 /// these.

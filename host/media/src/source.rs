@@ -1,26 +1,26 @@
 //! An opened container: its packets, and what its header says.
 
-use std::io::Seek;
-use std::net::IpAddr;
-use std::sync::Arc;
+use std::{io::Seek, net::IpAddr, sync::Arc};
 
-use ffmpeg_next::format::context;
-use ffmpeg_next::{Error, Packet, Stream, decoder, frame, media};
+use ffmpeg_next::{Error, Packet, Stream, decoder, format::context, frame, media};
 use ocellus_core::Size;
 use url::Url;
 
-use crate::av::{self, Coded, Container, Format, Reader};
-use crate::error::{Cause, UrlError};
-use crate::http::Session;
-use crate::interrupt::Watch;
-use crate::options::{self, PIXEL_ASPECT, Reach, START, check_option, format_is_allowed};
-use crate::orientation::Orientation;
-use crate::origin::{Bytes, Find, Origin};
-use crate::picture_size::{check_size, too_large_picture};
-use crate::presentation::{PixelAspect, Presentation};
-use crate::streams::{PLAYLISTS, container_rotation, is_moving, named, origin, start_of, video_stream};
-use crate::web::Web;
-use crate::{Input, Interrupt, MediaError, MediaInfo, Result, origin, structure};
+use crate::{
+    Input, Interrupt, MediaError, MediaInfo, Result,
+    av::{self, Coded, Container, Format, Reader},
+    error::{Cause, UrlError},
+    http::Session,
+    interrupt::Watch,
+    options::{self, PIXEL_ASPECT, Reach, START, check_option, format_is_allowed},
+    orientation::Orientation,
+    origin::{self, Bytes, Find, Origin},
+    picture_size::{check_size, too_large_picture},
+    presentation::{PixelAspect, Presentation},
+    streams::{PLAYLISTS, container_rotation, is_moving, named, origin_of, start_of, video_stream},
+    structure,
+    web::Web,
+};
 
 /// Seconds in a unit of FFmpeg's `AV_TIME_BASE`.
 const MICROSECOND: f64 = 1e-6;
@@ -163,7 +163,7 @@ impl Source {
         let aspect = looks.aspect_asked_for.or(of_container).or(of_codec).unwrap_or(PixelAspect::SQUARE);
         let shown = Presentation::new(looks.orientation.then(looks.transform), stored, aspect).shown();
         let tick = f64::from(stream.time_base());
-        let origin = origin(&container, &stream, input.location.is_rtsp());
+        let origin = origin_of(&container, &stream, input.location.is_rtsp());
         let begin = origin as f64 * tick;
         let started = start_of(&stream).map_or(0, |start| start.saturating_sub(origin));
         let claimed = container.known_duration().map(|d| d as f64 * MICROSECOND);

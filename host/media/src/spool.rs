@@ -4,13 +4,13 @@
 //! An MP4 file whose table lies at its end is such a thing, where its server sends no parts. The
 //! copy has no name, so that nothing of it outlives the process.
 
-use std::fs::File;
-use std::io::{self, Seek, Write};
-use std::path::Path;
+use std::{
+    fs::File,
+    io::{self, Seek, Write},
+    path::Path,
+};
 
-use crate::http::Body;
-use crate::interrupt::Watch;
-use crate::{MediaError, Result};
+use crate::{MediaError, Result, http::Body, interrupt::Watch};
 
 /// Bytes in which the kind of a file is looked for.
 const HEAD: usize = 4096;

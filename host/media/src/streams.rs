@@ -1,12 +1,13 @@
 //! Streams of a container: which one is processed, where its times begin, and how it is turned.
 
-use ffmpeg_next::format::context;
-use ffmpeg_next::format::stream::Disposition;
-use ffmpeg_next::{Stream, media, packet};
+use ffmpeg_next::{
+    Stream,
+    format::{context, stream::Disposition},
+    media, packet,
+};
 use ocellus_core::Size;
 
-use crate::av;
-use crate::orientation::Orientation;
+use crate::{av, orientation::Orientation};
 
 /// Formats whose files list others, so that the length of such a file says nothing.
 pub(crate) const PLAYLISTS: [&str; 2] = ["hls", "dash"];
@@ -48,7 +49,7 @@ pub(crate) fn start_of(stream: &Stream<'_>) -> Option<i64> {
 
 /// The time stamp that is second 0, as players have it: where the earlier of video and sound
 /// begins. Sound that begins less than a frame before the video is only its codec's run-up.
-pub(crate) fn origin(container: &context::Input, video: &Stream<'_>, is_live: bool) -> i64 {
+pub(crate) fn origin_of(container: &context::Input, video: &Stream<'_>, is_live: bool) -> i64 {
     let Some(own) = start_of(video) else { return 0 };
     if is_live {
         return own;

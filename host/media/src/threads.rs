@@ -6,8 +6,10 @@
 //! gets a thread for each, those that open beside others a part. All together never have more
 //! threads than the cores times 1 + 1/2 + 1/3 + ..., and one each.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
+use std::{
+    sync::atomic::{AtomicUsize, Ordering},
+    thread,
+};
 
 use ocellus_core::Size;
 

@@ -1,14 +1,19 @@
 //! Resources of one source on the web, wherever they are fetched: in this process, or by the server
 //! for a process that has no network.
 
-use std::fs::File;
-use std::io::{Read, Seek};
-use std::path::Path;
-use std::sync::Arc;
+use std::{
+    fs::File,
+    io::{Read, Seek},
+    path::Path,
+    sync::Arc,
+};
 
-use crate::http::{Body, Session};
-use crate::interrupt::Watch;
-use crate::{MediaError, Result, spool};
+use crate::{
+    MediaError, Result,
+    http::{Body, Session},
+    interrupt::Watch,
+    spool,
+};
 
 /// What opens resources for a demuxer, and remembers what it refused to open.
 pub(crate) trait Web: Send + Sync {

@@ -1,5 +1,5 @@
-//! Covers: decoding in a process of its own. All that the other files say of decoding in this process
-//! holds for it, too, and pictures are the same byte for byte.
+//! Covers: decoding in a process of its own. All that the other files say of decoding in this
+//! process holds for it, too, and pictures are the same byte for byte.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
 #[path = "ends.rs"]

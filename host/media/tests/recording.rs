@@ -4,8 +4,10 @@
 
 mod common;
 
-use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::{
+    fs::File,
+    path::{Path, PathBuf},
+};
 
 use common::{Media, all, open};
 use ocellus_core::{Rect, Size};

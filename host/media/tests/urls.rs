@@ -5,8 +5,10 @@
 
 mod common;
 
-use std::io::{BufRead, BufReader, Write};
-use std::net::TcpListener;
+use std::{
+    io::{BufRead, BufReader, Write},
+    net::TcpListener,
+};
 
 use common::{Media, all};
 use ocellus_media::{Decoder, Input, Interrupt, Location, MediaError};

@@ -56,7 +56,7 @@ impl Canary {
         let limit = Arc::clone(&until);
         let work = move || {
             if let Err(error) = run(&plugin, &settings, &stream, &receiver, &reported, &limit) {
-                tracing::warn!(plugin = plugin.name, "the candidate for {} is asked no more: {error}", plugin.name);
+                tracing::warn!(plugin = plugin.name, "the canary for {} is asked no more: {error}", plugin.name);
                 reported.lock().ended = Some(error.to_string());
             }
         };
@@ -147,8 +147,8 @@ impl TrackPairs {
         let differences = pairs.map(|(one, other)| match (*one, *other) {
             (None, None) => None,
             (Some(one), Some(other)) => self.pair(one, other),
-            (Some(one), None) => Some(format!("track {one}; the candidate gives no track")),
-            (None, Some(other)) => Some(format!("no track; the candidate gives track {other}")),
+            (Some(one), None) => Some(format!("track {one}; the canary gives no track")),
+            (None, Some(other)) => Some(format!("no track; the canary gives track {other}")),
         });
         let differences = differences.collect();
         for id in &one.closed {
@@ -165,9 +165,9 @@ impl TrackPairs {
         let fits = was.is_none_or(|was| was == other) && whose.is_none_or(|whose| whose == one);
         (!fits).then(|| match was {
             Some(was) if was != other => {
-                format!("track {one} goes on; the candidate goes from its track {was} to {other}")
+                format!("track {one} goes on; the canary goes from its track {was} to {other}")
             }
-            _ => format!("track {one} begins; the candidate goes on with its track {other}"),
+            _ => format!("track {one} begins; the canary goes on with its track {other}"),
         })
     }
 }
@@ -176,9 +176,9 @@ fn verdicts(one: &[Verdict], other: &[Verdict]) -> Differences {
     let pairs = one.iter().zip(other);
     let difference = |(one, other): (&Verdict, &Verdict)| match (one, other) {
         (Verdict::Reject(_), Verdict::Reject(_)) => None,
-        (Verdict::Reject(r), _) => Some(format!("rejected by {} ({}); the candidate keeps it", r.rule, r.value)),
-        (_, Verdict::Reject(r)) => Some(format!("kept; the candidate rejects it by {} ({})", r.rule, r.value)),
-        (one, other) => (one != other).then(|| "the candidate notes something else".to_owned()),
+        (Verdict::Reject(r), _) => Some(format!("rejected by {} ({}); the canary keeps it", r.rule, r.value)),
+        (_, Verdict::Reject(r)) => Some(format!("kept; the canary rejects it by {} ({})", r.rule, r.value)),
+        (one, other) => (one != other).then(|| "the canary notes something else".to_owned()),
     };
     pairs.map(difference).collect()
 }

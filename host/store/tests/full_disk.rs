@@ -16,15 +16,13 @@ use std::{
     process::Command,
 };
 
-use ocellus_core::{JobId, ObjectId, ObjectType, TrackId};
-use ocellus_core::{SettingsSchema, VideoId, VideoRecord};
+use common::{new_object, new_video, open};
+use ocellus_core::{JobId, ObjectId, ObjectType, SettingsSchema, TrackId, VideoId, VideoRecord};
 use ocellus_store::{
     Archive, Delivery, DeliveryState, Embedding, ListQuery, ObjectQuery, Order, OrderKey, Picture, SimilarityQuery,
     StoreError, VideoFilter, check,
 };
 use serde_json::json;
-
-use common::{new_object, new_video, open};
 
 /// Unmounted when it is dropped.
 struct Mounted(tempfile::TempDir);

@@ -1,11 +1,9 @@
 //! Request of the user to end the command: Ctrl-C or SIGTERM.
 
-use std::{
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use anyhow::Result;
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
 /// Cheap to clone; all clones share one request.
 #[derive(Clone, Default)]
@@ -30,7 +28,7 @@ impl Stop {
     }
 
     fn made(&self) -> MutexGuard<'_, bool> {
-        self.0.made.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.made.lock()
     }
 
     pub(crate) fn is_requested(&self) -> bool {
@@ -39,7 +37,8 @@ impl Stop {
 
     /// Waits for the request, for `time` at most; whether it came.
     pub(crate) fn within(&self, time: Duration) -> bool {
-        let waited = self.0.changed.wait_timeout_while(self.made(), time, |made| !*made);
-        *waited.unwrap_or_else(PoisonError::into_inner).0
+        let mut made = self.made();
+        self.0.changed.wait_while_for(&mut made, |made| !*made, time);
+        *made
     }
 }

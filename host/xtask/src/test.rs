@@ -76,7 +76,7 @@ const COMMENT_WIDTH: usize = 100;
 /// Fails if a comment is wider than [`COMMENT_WIDTH`], tables and code in comments aside.
 fn comments() -> Result<()> {
     let mut wide = Vec::new();
-    for folder in ["host", "sdk", "plugins", "tests", "examples"] {
+    for folder in ["host", "sdk", "plugins", "wit", "tests", "examples"] {
         for path in sources(&root().join(folder))? {
             let text = fs::read_to_string(&path)?;
             let mut in_code = false;
@@ -96,7 +96,7 @@ fn comments() -> Result<()> {
     bail!("comments wider than {COMMENT_WIDTH} columns: {}", wide.join(", "));
 }
 
-/// The Rust files in a folder, without those of build output and packages.
+/// The Rust and WIT files in a folder, without those of build output and packages.
 fn sources(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder)? {
@@ -106,7 +106,7 @@ fn sources(folder: &Path) -> Result<Vec<PathBuf>> {
             if name != "target" && name != "node_modules" {
                 files.extend(sources(&path)?);
             }
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
+        } else if path.extension().is_some_and(|extension| extension == "rs" || extension == "wit") {
             files.push(path);
         }
     }

@@ -58,7 +58,7 @@ pub(crate) struct EventJson {
     detector_params: DetectorParamsJson,
     /// What filters said of the object, by name.
     features: BTreeMap<String, FeatureJson>,
-    /// The identity that it is held to be: an id of `/clusters/`.
+    /// The identity that it belongs to: an id of `/clusters/`.
     cluster: Option<String>,
     matched: bool,
     matched_card: Option<u64>,

@@ -49,7 +49,7 @@ pub(crate) struct LookedForJson {
 #[derive(Serialize, ToSchema)]
 #[schema(as = SimilarObject)]
 pub(crate) struct SimilarJson {
-    /// 0..1; above 0.5 the two are held to be the same identity.
+    /// 0..1; above 0.5 the two count as the same identity.
     similarity: f64,
     object: ObjectJson,
 }

@@ -43,7 +43,7 @@ pub(crate) struct ObjectJson {
     detections: u64,
     /// Frames between them that were filled with boxes in between.
     interpolated: u64,
-    /// The identity that it is held to be: an id of `/clusters/`; null before the end of the
+    /// The identity that it belongs to: an id of `/clusters/`; null before the end of the
     /// processing, and for realtime shots.
     cluster: Option<String>,
     /// Small facts that filters added.

@@ -20,7 +20,7 @@ use crate::{
     path::{ClusterPath, VideoPath, no_cluster},
 };
 
-/// Tracks of a video that are held to be of the same identity.
+/// Tracks of a video that count as the same identity.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Cluster)]
 pub(crate) struct ClusterJson {
@@ -63,7 +63,7 @@ impl ClusterJson {
 
 /// The identities that the last processing of a video found.
 ///
-/// Tracks that look alike are held to be one identity; two that were there at the same time never
+/// Tracks that look alike count as one identity; two that were there at the same time never
 /// are. There are none before the end of the processing.
 ///
 /// Each page reads the identities of the whole processing: one file, with the ids of their objects.

@@ -2,8 +2,7 @@
 
 use ffmpeg_next::{Error, Packet, Rational, codec, decoder, error, ffi, format, frame};
 
-use crate::error::Cause;
-use crate::presentation::MAX_PIXELS;
+use crate::{error::Cause, presentation::MAX_PIXELS};
 
 /// What a decoder answers.
 pub(crate) enum Output {

@@ -1,20 +1,28 @@
 //! Opening and reading containers.
 
-use std::ffi::{CStr, CString, c_char, c_int};
-use std::io::{self, Read, Seek, SeekFrom};
-use std::ptr;
-use std::sync::atomic::{AtomicPtr, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    ffi::{CStr, CString, c_char, c_int},
+    io::{self, Read, Seek, SeekFrom},
+    ptr,
+    sync::{
+        Arc,
+        atomic::{AtomicPtr, Ordering},
+    },
+};
 
-use ffmpeg_next::format::context::{self, StreamIo};
-use ffmpeg_next::util::interrupt;
-use ffmpeg_next::{Dictionary, Error, Packet, ffi};
-
+use ffmpeg_next::{
+    Dictionary, Error, Packet, ffi,
+    format::context::{self, StreamIo},
+    util::interrupt,
+};
 use ocellus_core::Size;
+use parking_lot::Mutex;
 
-use crate::interrupt::Watch;
-use crate::presentation::{MAX_PIXELS, PixelAspect};
-use crate::web::{Resource, Web};
+use crate::{
+    interrupt::Watch,
+    presentation::{MAX_PIXELS, PixelAspect},
+    web::{Resource, Web},
+};
 
 /// Bytes of a file that are read at once.
 const BUFFER: usize = 64 * 1024;
@@ -180,12 +188,12 @@ impl Opener {
         // FFmpeg gives the pointer back to `close` before the context ends; `io` stays in `open`
         // until then.
         let pointer = io.as_mut_ptr();
-        self.open.lock().unwrap_or_else(PoisonError::into_inner).push(io);
+        self.open.lock().push(io);
         Ok(pointer)
     }
 
     fn close(&self, pointer: *mut ffi::AVIOContext) {
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut open = self.open.lock();
         if let Some(place) = open.iter_mut().position(|io| io.as_mut_ptr() == pointer) {
             open.swap_remove(place);
         }

@@ -1,16 +1,18 @@
 //! Decoders within devices, and their pictures read back into memory.
 
-use std::ffi::{CString, c_int};
-use std::ptr::{self, NonNull};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::{
+    ffi::{CString, c_int},
+    ptr::{self, NonNull},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use ffmpeg_next::{Codec as Implementation, Error, Packet, codec, decoder, ffi, frame};
 
-use super::codec::Coded;
-use super::codec::{Codec, Device, Output};
-use crate::error::Cause;
-use crate::hardware::Hardware;
+use super::codec::{Codec, Coded, Device, Output};
+use crate::{error::Cause, hardware::Hardware};
 
 /// An open device. What decodes within it holds a reference of its own.
 struct Opened {

@@ -1,12 +1,14 @@
 //! Writing packets into a new container, as they are.
 
-use std::ffi::CStr;
-use std::fs::File;
-use std::ptr;
+use std::{ffi::CStr, fs::File, ptr};
 
-use ffmpeg_next::format::context::{self, StreamIo};
-use ffmpeg_next::format::stream::Stream;
-use ffmpeg_next::{Error, Packet, Rational, codec, ffi};
+use ffmpeg_next::{
+    Error, Packet, Rational, codec, ffi,
+    format::{
+        context::{self, StreamIo},
+        stream::Stream,
+    },
+};
 
 const BUFFER: usize = 256 * 1024;
 

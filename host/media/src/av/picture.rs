@@ -5,9 +5,11 @@ use std::marker::PhantomData;
 use ffmpeg_next::{color, ffi, frame};
 use ocellus_core::Size;
 
-use crate::orientation::{Orientation, PixelRect};
-use crate::presentation::PixelAspect;
-use crate::tone::Transfer;
+use crate::{
+    orientation::{Orientation, PixelRect},
+    presentation::PixelAspect,
+    tone::Transfer,
+};
 
 /// A part of a picture as swscale wants it.
 #[derive(Clone, Copy)]

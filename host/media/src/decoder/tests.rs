@@ -1,13 +1,16 @@
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use ffmpeg_next::decoder;
 
 use super::*;
-use crate::Location;
-use crate::av::Codec;
-use crate::av::{self, Coded};
-use crate::origin;
+use crate::{
+    Location,
+    av::{self, Codec, Coded},
+    origin,
+};
 
 /// Where a device fails.
 #[derive(Clone, Copy, Debug)]

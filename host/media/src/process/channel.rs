@@ -1,12 +1,12 @@
 //! The server's end of a channel: one request at a time, and the memory for what it gives.
 
-use std::io;
-use std::os::fd::BorrowedFd;
-use std::time::Duration;
+use std::{io, os::fd::BorrowedFd, time::Duration};
 
-use super::protocol::{Answer, Request, Wanted};
-use super::shared_memory::SharedMemory;
-use super::socket::Socket;
+use super::{
+    protocol::{Answer, Request, Wanted},
+    shared_memory::SharedMemory,
+    socket::Socket,
+};
 
 /// How often a wait asks whether it should go on.
 const TICK: Duration = Duration::from_millis(100);

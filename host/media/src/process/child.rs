@@ -1,32 +1,39 @@
 //! The child: decodes what it is given, keeps the frames, and makes pictures of them.
 
-use std::collections::HashMap;
-use std::fs::File;
-use std::io;
-use std::os::fd::{AsFd, OwnedFd};
-use std::path::PathBuf;
-use std::process::ExitCode;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread;
+use std::{
+    collections::HashMap,
+    fs::File,
+    io,
+    os::fd::{AsFd, OwnedFd},
+    path::PathBuf,
+    process::ExitCode,
+    sync::Arc,
+    thread,
+};
 
 use ocellus_core::Size;
+use parking_lot::{Mutex, MutexGuard};
 
-use super::protocol::{
-    Answer, Control, DecoderFault, FaultKind, FrameHead, Given, Look, Made, Opened, Place, Purpose, Request, Status,
-    Task, Wanted,
+use super::{
+    protocol::{
+        Answer, Control, DecoderFault, FaultKind, FrameHead, Given, Look, Made, Opened, Place, Purpose, Request,
+        Status, Task, Wanted,
+    },
+    sandbox,
+    shared_memory::{ON_DEMAND, SLOT, SharedMemory},
+    socket::Socket,
+    web_client::{RemoteResource, WebClient},
 };
-use super::sandbox;
-use super::shared_memory::{ON_DEMAND, SLOT, SharedMemory};
-use super::socket::Socket;
-use super::web_client::{RemoteResource, WebClient};
-use crate::decoder::LocalDecoder;
-use crate::frame::LocalFrame;
-use crate::origin::{Find, Origin, Positioned};
-use crate::scaler::LocalScaler;
-use crate::source::Source;
-use crate::steps::Steps;
-use crate::web::Web;
-use crate::{Input, Interrupt, Location, MediaError, Result, av};
+use crate::{
+    Input, Interrupt, Location, MediaError, Result, av,
+    decoder::LocalDecoder,
+    frame::LocalFrame,
+    origin::{Find, Origin, Positioned},
+    scaler::LocalScaler,
+    source::Source,
+    steps::Steps,
+    web::Web,
+};
 
 /// Exit status: there was not enough memory.
 pub(super) const NO_MEMORY: u8 = 11;
@@ -116,7 +123,7 @@ fn source(task: &Task, descriptor: OwnedFd, interrupt: &Interrupt) -> io::Result
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+    mutex.lock()
 }
 
 /// Those that the parent has handles of.

@@ -1,23 +1,34 @@
 //! A child, as the server sees it: how it is started, asked, given up and taken away.
 
-use std::io::Read;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard, OnceLock, PoisonError, mpsc};
-use std::time::{Duration, Instant};
-use std::{fs, io, thread};
+use std::{
+    fs,
+    io::{self, Read},
+    os::{
+        fd::{AsFd, BorrowedFd, OwnedFd},
+        unix::process::{CommandExt, ExitStatusExt},
+    },
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::{
+        Arc, LazyLock, OnceLock,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+        mpsc,
+    },
+    thread,
+    time::{Duration, Instant},
+};
 
 use ocellus_core::VideoTransform;
+use parking_lot::{Mutex, MutexGuard};
 
-use super::channel::{Channel, Heard};
-use super::child::NO_MEMORY;
-use super::program::{DecoderProgram, Isolation};
-use super::protocol::{Answer, Control, Given, Place, Purpose, Task, Wanted};
-use super::shared_memory::SharedMemory;
-use super::socket::Socket;
-use super::web_server::WebServer;
+use super::{
+    channel::{Channel, Heard},
+    child::NO_MEMORY,
+    program::{DecoderProgram, Isolation},
+    protocol::{Answer, Control, Given, Place, Purpose, Task, Wanted},
+    shared_memory::SharedMemory,
+    socket::Socket,
+    web_server::WebServer,
+};
 use crate::{Interrupt, MediaError, Result};
 
 /// So long a child that was interrupted may take to say so.
@@ -65,7 +76,7 @@ enum End {
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+    mutex.lock()
 }
 
 impl Connection {

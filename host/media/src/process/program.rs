@@ -1,13 +1,11 @@
 //! The program whose children decode, and what they may do.
 
-use std::path::PathBuf;
-use std::sync::{Mutex, OnceLock, PoisonError};
-use std::time::Duration;
+use std::{path::PathBuf, sync::OnceLock, time::Duration};
 
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
-use super::connection;
-use super::protocol::DecoderFault;
+use super::{connection, protocol::DecoderFault};
 use crate::{Decoding, Input, Result};
 
 /// The program that decodes, as [`serve_decoder`](crate::serve_decoder) does it.
@@ -63,7 +61,7 @@ static IN_FORCE: Mutex<Isolation> = Mutex::new(Isolation { process: false, secco
 /// process decodes then.
 pub fn isolate(program: DecoderProgram) -> Result<Isolation> {
     let in_force = connection::report(&program)?;
-    *IN_FORCE.lock().unwrap_or_else(PoisonError::into_inner) = in_force;
+    *IN_FORCE.lock() = in_force;
     // Whoever was first has said where.
     let _ = PROGRAM.set(program);
     Ok(in_force)
@@ -71,7 +69,7 @@ pub fn isolate(program: DecoderProgram) -> Result<Isolation> {
 
 /// What keeps decoders from the rest of the system; nothing before [`isolate`].
 pub fn isolation() -> Isolation {
-    *IN_FORCE.lock().unwrap_or_else(PoisonError::into_inner)
+    *IN_FORCE.lock()
 }
 
 /// The program for a source, where one is to decode it.

@@ -1,25 +1,33 @@
 //! Decoder and frames whose pixels are in a child.
 
-use std::fs::File;
-use std::io::Write;
-use std::os::fd::AsFd;
-use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    fs::File,
+    io::Write,
+    os::fd::AsFd,
+    sync::{Arc, atomic::Ordering},
+};
 
 use ocellus_core::{InputSpec, Rect, Region, RgbImage, Size};
+use parking_lot::{Mutex, MutexGuard};
 
-use super::connection::{Connection, Over};
-use super::program::DecoderProgram;
-use super::protocol::{Answer, FrameHead, Given, Look, Made, Opened, Place, Purpose, Status, Task, Wanted};
-use super::shared_memory::{ON_DEMAND, SLOT, SharedMemory, sealed};
-use super::socket::Socket;
-use super::web_server::{WebServer, found};
-use crate::http::Session;
-use crate::options::check_url;
-use crate::presentation::MAX_PIXELS;
-use crate::threads::Share;
-use crate::web::{self, Found};
-use crate::{Input, Interrupt, Location, MediaError, MediaInfo, Recording, Result, origin, source};
+use super::{
+    connection::{Connection, Over},
+    program::DecoderProgram,
+    protocol::{Answer, FrameHead, Given, Look, Made, Opened, Place, Purpose, Status, Task, Wanted},
+    shared_memory::{ON_DEMAND, SLOT, SharedMemory, sealed},
+    socket::Socket,
+    web_server::{WebServer, found},
+};
+use crate::{
+    Input, Interrupt, Location, MediaError, MediaInfo, Recording, Result,
+    http::Session,
+    options::check_url,
+    origin,
+    presentation::MAX_PIXELS,
+    source,
+    threads::Share,
+    web::{self, Found},
+};
 
 /// Looks at a frame that are made before they are asked for: one for each detector, and for motion.
 const MOST_LOOKS: usize = 32;
@@ -50,7 +58,7 @@ struct Looks {
 }
 
 fn locked(looks: &Mutex<Looks>) -> MutexGuard<'_, Looks> {
-    looks.lock().unwrap_or_else(PoisonError::into_inner)
+    looks.lock()
 }
 
 /// What the source is.

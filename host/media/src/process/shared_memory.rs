@@ -7,10 +7,12 @@
 #![allow(unsafe_code, reason = "memory that another process writes is not Rust's")]
 #![warn(clippy::undocumented_unsafe_blocks)]
 
-use std::fs::File;
-use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::{
+    fs::File,
+    io,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    sync::atomic::{AtomicU64, Ordering},
+};
 
 use memmap2::{MmapOptions, MmapRaw};
 
@@ -60,17 +62,17 @@ impl SharedMemory {
         unsafe { AtomicU64::from_ptr(self.map.as_mut_ptr().cast()) }
     }
 
-    /// Bytes that the child left, into `to`, which is filled anew. `false`, and nothing, where there
-    /// is no such place.
+    /// Bytes that the child left, into `to`, which is filled anew. `false`, and nothing, where
+    /// there is no such place.
     pub(super) fn copy_to(&self, at: usize, count: usize, to: &mut Vec<u8>) -> bool {
         if at.checked_add(count).is_none_or(|end| end > CAPACITY) {
             return false;
         }
         to.clear();
         to.reserve_exact(count);
-        // SAFETY: the bytes are within the map, whose size is sealed; `to` has room for them, and is
-        // another allocation. The child may write at the same time: bytes of any value are fine, and
-        // no reference to them is made.
+        // SAFETY: the bytes are within the map, whose size is sealed; `to` has room for them, and
+        // is another allocation. The child may write at the same time: bytes of any value are fine,
+        // and no reference to them is made.
         unsafe {
             self.map.as_ptr().add(HEADER + at).copy_to_nonoverlapping(to.as_mut_ptr(), count);
             to.set_len(count);
@@ -94,7 +96,8 @@ impl SharedMemory {
         #[cfg(target_os = "linux")]
         {
             use rustix::fs::{FallocateFlags, fallocate};
-            // What lies before is read and written all the time. Only memory is lost where this fails.
+            // What lies before is read and written all the time. Only memory is lost where this
+            // fails.
             let from = (HEADER + ON_DEMAND).next_multiple_of(1 << 16) as u64;
             let hole = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
             let _ = fallocate(&self.file, hole, from, (HEADER + CAPACITY) as u64 - from);

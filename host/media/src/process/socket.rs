@@ -1,17 +1,18 @@
 //! Sockets between the server and a child: messages with a beginning and an end, and open
 //! descriptors beside them.
 
-use std::io::{self, IoSlice, IoSliceMut};
-use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::time::Duration;
+use std::{
+    io::{self, IoSlice, IoSliceMut},
+    mem::MaybeUninit,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    time::Duration,
+};
 
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SendFlags, SocketFlags, SocketType, sockopt,
 };
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use serde::{Serialize, de::DeserializeOwned};
 
 /// Bytes of a message, at most.
 const MOST: usize = 128 << 10;
@@ -65,7 +66,8 @@ impl Socket {
         self.receive_with(None)
     }
 
-    /// The same, with the descriptors that came beside it; without a place for them they are closed.
+    /// The same, with the descriptors that came beside it; without a place for them they are
+    /// closed.
     pub(super) fn receive_with<T: DeserializeOwned>(
         &mut self,
         descriptors: Option<&mut Vec<OwnedFd>>,
@@ -122,8 +124,10 @@ impl AsFd for Socket {
 
 #[cfg(test)]
 mod tests {
-    use std::fs::File;
-    use std::io::{Read, Seek, Write};
+    use std::{
+        fs::File,
+        io::{Read, Seek, Write},
+    };
 
     use super::*;
 

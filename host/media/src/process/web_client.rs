@@ -1,12 +1,20 @@
 //! Bytes of URLs, in a child: the server fetches them.
 
-use std::io::{self, Read, Seek, SeekFrom};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    io::{self, Read, Seek, SeekFrom},
+    sync::Arc,
+};
 
-use super::protocol::{Ask, Fetched, FoundResource};
-use super::socket::Socket;
-use crate::web::{Resource, Web};
-use crate::{Interrupt, MediaError, Result};
+use parking_lot::Mutex;
+
+use super::{
+    protocol::{Ask, Fetched, FoundResource},
+    socket::Socket,
+};
+use crate::{
+    Interrupt, MediaError, Result,
+    web::{Resource, Web},
+};
 
 /// Bytes that are asked for at once.
 const CHUNK: u32 = 64 << 10;
@@ -26,7 +34,7 @@ impl WebClient {
 
     /// Asks; the bytes of the answer go into `to`, which is filled anew.
     fn ask(&self, ask: &Ask, to: &mut Vec<u8>) -> Result<Fetched> {
-        let mut socket = self.socket.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut socket = self.socket.lock();
         socket.send(ask).map_err(MediaError::internal)?;
         let fetched = socket.receive::<Result<Fetched>>().map_err(MediaError::internal)?;
         let (fetched, bytes) = fetched.ok_or(MediaError::Interrupted)?;
@@ -119,7 +127,7 @@ impl Drop for RemoteResource {
 impl WebClient {
     fn note(&self, error: &MediaError) {
         if let MediaError::Refused { what } = error {
-            self.refused.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(|| what.clone());
+            self.refused.lock().get_or_insert_with(|| what.clone());
         }
     }
 }
@@ -137,6 +145,6 @@ impl Web for Arc<WebClient> {
     }
 
     fn refusal(&self) -> Option<MediaError> {
-        self.refused.lock().unwrap_or_else(PoisonError::into_inner).clone().map(MediaError::refused)
+        self.refused.lock().clone().map(MediaError::refused)
     }
 }

@@ -1,18 +1,26 @@
 //! Bytes of URLs, fetched here for a child that has no network. What may be reached is decided
 //! here, as it is for this process.
 
-use std::collections::HashMap;
-use std::io::{self, Read, Seek, SeekFrom};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
+use std::{
+    collections::HashMap,
+    io::{self, Read, Seek, SeekFrom},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+};
 
-use super::protocol::{Ask, Fetched, FoundResource};
-use super::socket::Socket;
-use crate::http::Session;
-use crate::interrupt::Watch;
-use crate::web::{Resource, Web};
-use crate::{Interrupt, MediaError, Result};
+use super::{
+    protocol::{Ask, Fetched, FoundResource},
+    socket::Socket,
+};
+use crate::{
+    Interrupt, MediaError, Result,
+    http::Session,
+    interrupt::Watch,
+    web::{Resource, Web},
+};
 
 /// Resources that a child may have open.
 const MOST_OPEN: usize = 256;

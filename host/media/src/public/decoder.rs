@@ -2,11 +2,14 @@
 
 use std::fs::File;
 
-use crate::decoder::LocalDecoder;
-use crate::process::{self, RemoteDecoder};
-use crate::source::Source;
-use crate::steps::Steps;
-use crate::{DecoderProgram, Frame, Input, Interrupt, MediaInfo, Recording, Result, origin};
+use crate::{
+    DecoderProgram, Frame, Input, Interrupt, MediaInfo, Recording, Result,
+    decoder::LocalDecoder,
+    origin,
+    process::{self, RemoteDecoder},
+    source::Source,
+    steps::Steps,
+};
 
 /// Yields the frames of a source, in the order they are shown. Lives on one thread at a time; ends
 /// with the source, with its [`Interrupt`], or when dropped.

@@ -2,9 +2,11 @@
 
 use ocellus_core::{Rect, Region, RgbImage, Size};
 
-use crate::Result;
-use crate::frame::{LocalFrame, fitted, looked_at};
-use crate::process::RemoteFrame;
+use crate::{
+    Result,
+    frame::{LocalFrame, fitted, looked_at},
+    process::RemoteFrame,
+};
 
 /// One decoded picture with its stream time. Cloning shares the pixels, which stay as the codec
 /// left them (any format) until a part is asked for.
@@ -96,9 +98,9 @@ impl Frame {
     }
 
     /// [`Frame::crop`] as a JPEG; `quality` as in [`encode_jpeg`](crate::encode_jpeg). Of a stream
-    /// in planar 4:2:0 that need be neither turned nor stretched, a part in its own resolution whose
-    /// edges lie between chroma samples, at even columns and rows, is a 4:2:0 JPEG of the same
-    /// samples: half the work, and nothing is lost.
+    /// in planar 4:2:0 that need be neither turned nor stretched, a part in its own resolution
+    /// whose edges lie between chroma samples, at even columns and rows, is a 4:2:0 JPEG of the
+    /// same samples: half the work, and nothing is lost.
     ///
     /// # Errors
     /// As [`Frame::crop`] and [`encode_jpeg`](crate::encode_jpeg).

@@ -2,11 +2,8 @@
 
 use ocellus_core::{InputImage, InputSpec, Rect, Region, Size};
 
-use super::Frame;
-use super::frame::Place;
-use crate::frame::looked_at;
-use crate::scaler::LocalScaler;
-use crate::{MediaError, Result};
+use super::{Frame, frame::Place};
+use crate::{MediaError, Result, frame::looked_at, scaler::LocalScaler};
 
 /// Keeps swscale's tables, and the pictures that it writes to, between frames. One for each thread
 /// that needs one; ends with it. Frames of another process are scaled there, by one that it keeps.

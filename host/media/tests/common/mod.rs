@@ -2,8 +2,10 @@
 #![allow(dead_code, unreachable_pub, reason = "each test file uses a part of it")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::new_without_default, reason = "tests")]
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use ocellus_core::VideoTransform;
 use ocellus_media::{Decoder, DecoderLimits, DecoderProgram, Frame, Input, Interrupt, Location, MediaError};

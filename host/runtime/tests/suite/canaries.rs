@@ -83,7 +83,7 @@ fn differences_of_a_tracker_are_reported() {
     // `finish` waits for the canary.
     let used = slot.report().shadow.unwrap();
     assert_eq!((used.items, used.different), (10, 9));
-    assert_eq!(used.first_difference.unwrap(), "frame 1: track 1 goes on; the candidate goes from its track 1 to 2");
+    assert_eq!(used.first_difference.unwrap(), "frame 1: track 1 goes on; the canary goes from its track 1 to 2");
 }
 
 #[test]
@@ -96,7 +96,7 @@ fn differences_of_a_filter_are_reported() {
     slot.finish();
     let used = slot.report().shadow.unwrap();
     assert_eq!((used.items, used.different), (6, 6));
-    assert_eq!(used.first_difference.unwrap(), "frame 0: rejected by min (0.500); the candidate keeps it");
+    assert_eq!(used.first_difference.unwrap(), "frame 0: rejected by min (0.500); the canary keeps it");
     assert_eq!(slot.report().rejected, 6);
 }
 

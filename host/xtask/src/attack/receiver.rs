@@ -8,12 +8,13 @@ use std::{
     collections::{HashMap, HashSet},
     io::{self, BufRead, BufReader, Write},
     net::{Shutdown, SocketAddr, TcpListener, TcpStream},
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
     thread::{self, JoinHandle},
     time::Duration,
 };
 
 use anyhow::{Context, Result};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use sha2::{Digest, Sha256};
 
 use super::{ViolationKind, Violations};
@@ -117,7 +118,7 @@ impl Posts {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // Each change is one insertion, which a panic does not leave half done.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+    mutex.lock()
 }
 
 /// Content of a post with the Idempotency-Key `<video>-<job>-<type>-<track>-<shot>`.
@@ -206,7 +207,7 @@ impl Shared {
                 let mut state = lock(&self.state);
                 while state.behaviour == Behaviour::Refuses && !state.closed {
                     listener = None;
-                    state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+                    self.changed.wait(&mut state);
                 }
                 if state.closed {
                     return;
@@ -256,7 +257,7 @@ impl Shared {
                 Behaviour::Silent => {
                     let mut state = lock(&self.state);
                     while state.changes == changes && !state.closed {
-                        state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+                        self.changed.wait(&mut state);
                     }
                     return Ok(());
                 }

@@ -1,6 +1,8 @@
 //! Violations of the server's guarantees, collected from all threads of a run.
 
-use std::{fmt, sync::Mutex};
+use std::fmt;
+
+use parking_lot::Mutex;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ViolationKind {
@@ -52,11 +54,11 @@ pub(crate) struct Violations(Mutex<Vec<Violation>>);
 impl Violations {
     pub(crate) fn add(&self, kind: ViolationKind, what: impl Into<String>) {
         // A panic during `push` leaves the list as it was.
-        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(Violation { kind, what: what.into() });
+        self.0.lock().push(Violation { kind, what: what.into() });
     }
 
     /// Takes those that were added since the last call.
     pub(crate) fn take(&self) -> Vec<Violation> {
-        std::mem::take(&mut *self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
+        std::mem::take(&mut *self.0.lock())
     }
 }

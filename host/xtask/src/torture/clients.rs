@@ -2,12 +2,10 @@
 
 use std::{
     collections::HashSet,
-    sync::{
-        Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicU64, Ordering},
-    },
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
+use parking_lot::{Mutex, MutexGuard};
 use serde_json::Value;
 use ureq::http::Method;
 
@@ -53,7 +51,7 @@ pub(super) struct World {
 impl World {
     pub(super) fn model(&self) -> MutexGuard<'_, Model> {
         // A client's panic ends the run anyway.
-        self.model.lock().unwrap_or_else(PoisonError::into_inner)
+        self.model.lock()
     }
 }
 
