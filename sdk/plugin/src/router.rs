@@ -18,25 +18,37 @@ use crate::{
 /// A whole router:
 ///
 /// ```
-/// use ocellus_plugin::{Body, Header, Manifest, Outcome, Post, Request, Router}; use
-/// serde::Deserialize;
+/// use ocellus_plugin::{Body, Header, Manifest, Outcome, Post, Request, Router};
+/// use serde::Deserialize;
 ///
-/// #[derive(Deserialize)] struct Settings {}
+/// #[derive(Deserialize)]
+/// struct Settings {}
 ///
 /// const JSON: &str = "application/json";
 ///
-/// /// Posts type and time of each object as JSON, without pictures. struct Json;
+/// /// Posts type and time of each object as JSON, without pictures.
+/// struct Json;
 ///
-/// impl Router for Json { type Settings = Settings; const MANIFEST: Manifest = Manifest { name:
-/// "json", version: "1.0.0", description: "Posts JSON.", ..Manifest::DEFAULT };
+/// impl Router for Json {
+///     type Settings = Settings;
+///     const MANIFEST: Manifest =
+///         Manifest { name: "json", version: "1.0.0", description: "Posts JSON.", ..Manifest::DEFAULT };
 ///
-/// fn open(_: Settings) -> Result<Self, String> { Ok(Self) }
+///     fn open(_: Settings) -> Result<Self, String> {
+///         Ok(Self)
+///     }
 ///
-/// fn encode(&self, post: Post) -> Result<Request, String> { let (kind, time) = (post.object_type,
-/// post.best.timestamp); let body = serde_json::json!({"id": post.id, "type": kind, "time": time});
-/// Ok(Request { method: "POST".into(), url: None, headers: vec![Header { name:
-/// "content-type".into(), value: JSON.into() }], body: Body::Bytes(body.to_string().into_bytes()),
-/// }) } }
+///     fn encode(&self, post: Post) -> Result<Request, String> {
+///         let (kind, time) = (post.object_type, post.best.timestamp);
+///         let body = serde_json::json!({"id": post.id, "type": kind, "time": time});
+///         Ok(Request {
+///             method: "POST".into(),
+///             url: None,
+///             headers: vec![Header { name: "content-type".into(), value: JSON.into() }],
+///             body: Body::Bytes(body.to_string().into_bytes()),
+///         })
+///     }
+/// }
 ///
 /// ocellus_plugin::register!(Json: Router);
 ///
