@@ -11,7 +11,7 @@ use ocellus_store::{Archive, SimilarityQuery};
 
 use crate::{
     identity::{self, Crop},
-    quality::quality_in,
+    quality::qualities,
 };
 
 /// The least score of a detection to search for.
@@ -78,8 +78,9 @@ pub(crate) fn embed(
     }
     detections.retain(|d| d.score >= MIN_SCORE && types.contains(&d.object_type));
     // By type, those of highest quality first, and of equals the largest.
+    let qualities = qualities(&frame, &detections);
     let mut detections: Vec<_> =
-        detections.into_iter().map(|d| (quality_in(&frame, &d), d.rect.width() * d.rect.height(), d)).collect();
+        qualities.into_iter().zip(detections).map(|(q, d)| (q, d.rect.width() * d.rect.height(), d)).collect();
     detections.sort_by(|(q, area, a), (r, other, b)| {
         a.object_type.cmp(&b.object_type).then_with(|| r.total_cmp(q)).then_with(|| other.total_cmp(area))
     });

@@ -7,6 +7,7 @@ mod assets;
 mod check;
 mod compile;
 mod config;
+mod defaults;
 mod descriptors;
 mod log;
 mod memory;

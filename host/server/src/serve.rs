@@ -96,8 +96,10 @@ async fn serve(config: Config) -> Result<()> {
         outbox: config.outbox,
         give_back: memory::trim,
         decoding: config.decoding,
+        defaults: config.defaults,
     };
     let engine = Engine::start(engine_config, archive, detectors, embedders, plugins, Arc::clone(&clock))?;
+    engine.settings_schema().context("--defaults")?;
     tokio::spawn(tidy(engine.clone()));
     let router = ocellus_api::router(Api { engine: engine.clone(), token, config: config.api, clock });
 

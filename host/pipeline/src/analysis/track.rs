@@ -78,9 +78,21 @@ pub(super) struct AnnotatedShot {
     pub(super) attributes: Attributes,
 }
 
+/// How much a shot is preferred to others of its track: the odds of its quality, lowered by what is
+/// lost of the object where it is small. Of two shots of equal quality a person takes the larger.
+fn preference(detection: &Detection) -> f64 {
+    /// Pixels of the shorter side at which half of the detail is lost.
+    const HALF: f64 = 48.0;
+    let Detection { rect, quality, .. } = detection;
+    // Logs of release 0.1 have qualities of 1.
+    let quality = f64::from(*quality).clamp(0.0, 1.0 - 1e-9);
+    let side = f64::from(rect.width().min(rect.height())).max(0.0);
+    quality / (1.0 - quality) * side / (side + HALF)
+}
+
 /// Whether a detection is better than the best so far. Of equals, the first one stays.
 pub(super) fn beats(detection: &Detection, other: Option<&AnnotatedShot>) -> bool {
-    other.is_none_or(|o| detection.quality > o.shot.detection.quality)
+    other.is_none_or(|o| preference(detection) > preference(&o.shot.detection))
 }
 
 /// Window over which a realtime shot is chosen.

@@ -23,7 +23,7 @@ use crate::{
     frame_reader::FrameReader,
     identity::{self, Crop},
     pictures::{self, Frames, pixels},
-    quality::quality_in,
+    quality::qualities,
     source::FramePosition,
 };
 
@@ -98,9 +98,9 @@ impl Output<'_> {
         self.laps.lap(Stage::Other);
         let mut detections: Vec<(ObjectType, Vec<Detection>)> =
             self.types.iter().map(|t| (t.clone(), Vec::new())).collect();
-        for raw in raw {
+        let qualities = qualities(frame, &raw);
+        for (raw, quality) in raw.into_iter().zip(qualities) {
             let Some((_, list)) = detections.iter_mut().find(|(t, _)| *t == raw.object_type) else { continue };
-            let quality = quality_in(frame, &raw);
             let RawDetection { rect, score, landmarks, .. } = raw;
             list.push(Detection { rect, score, quality, landmarks, appearance: Vec::new() });
         }

@@ -31,6 +31,22 @@ fn only_a_better_detection_takes_the_place_of_the_best() {
 }
 
 #[test]
+fn of_shots_of_equal_quality_the_larger_is_the_best_and_of_all_the_better() {
+    let other = annotated(0.8);
+    let wide = |width: f32, quality: f32| {
+        let mut detection = shot(1, 0.0, quality).detection;
+        detection.rect = Rect::new(0.0, 0.0, width, 100.0);
+        detection
+    };
+    assert!(beats(&wide(60.0, 0.8), Some(&other)));
+    assert!(!beats(&wide(40.0, 0.8), Some(&other)));
+    assert!(beats(&wide(40.0, 0.9), Some(&other)));
+    assert!(!beats(&wide(100.0, 0.6), Some(&other)));
+    // In logs of release 0.1 many shots have a quality of 1.
+    assert!(beats(&wide(60.0, 1.0), Some(&annotated(1.0))));
+}
+
+#[test]
 fn boxes_times_and_timestamps_in_between_lie_on_the_line() {
     let (a, b) = (shot(10, 100.0, 0.5), shot(14, 120.0, 0.5));
     let mut track = Track::new(&a);
