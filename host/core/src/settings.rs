@@ -13,8 +13,8 @@ use std::{collections::BTreeMap, fmt, str::FromStr};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-pub use self::schema::unknown_key;
 use self::preset::lay_under;
+pub use self::schema::unknown_key;
 use self::schema::{DEFAULT_ROUTER, document, lay_over, router_name, with_defaults};
 use crate::{Error, ObjectType, Region, Result};
 

@@ -34,7 +34,8 @@ pub(crate) fn measured_size(part: Size) -> Size {
     if shorter <= MEASURED_SIDE {
         return part;
     }
-    let side = |n: u32| ((u64::from(n) * u64::from(MEASURED_SIDE) + u64::from(shorter / 2)) / u64::from(shorter)) as u32;
+    let side =
+        |n: u32| ((u64::from(n) * u64::from(MEASURED_SIDE) + u64::from(shorter / 2)) / u64::from(shorter)) as u32;
     Size { width: side(part.width), height: side(part.height) }
 }
 

@@ -236,9 +236,7 @@ fn objects(name: &str, workload: &Workload, samples: &[Sample], embedders: &Embe
             (frame, seen.filter(|seen| workload.object_types.contains(&seen.object_type)).collect())
         })
         .collect();
-    let measuring = on_all_cores(&found, || {
-        |(frame, seen): &(&Frame, Vec<RawDetection>)| measured(frame, seen)
-    });
+    let measuring = on_all_cores(&found, || |(frame, seen): &(&Frame, Vec<RawDetection>)| measured(frame, seen));
     Figure::new(format!("{name}: measure what is found, CPU"), measuring, Unit::Milliseconds).report();
     for object_type in &workload.object_types {
         let of_type = found

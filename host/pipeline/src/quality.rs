@@ -116,7 +116,8 @@ fn whole(rect: &Rect, frame: Size) -> f64 {
         (right / width, SIDE),
         (bottom / height, BOTTOM),
     ];
-    let uncut: f64 = edges.iter().map(|(distance, cost)| 1.0 - cost / (1.0 + (distance.max(0.0) / NEAR).powi(2))).product();
+    let uncut: f64 =
+        edges.iter().map(|(distance, cost)| 1.0 - cost / (1.0 + (distance.max(0.0) / NEAR).powi(2))).product();
     uncut * f64::from(rect.share_within(frame)).powi(2)
 }
 
@@ -129,10 +130,11 @@ fn clear(seen: &[RawDetection], at: usize) -> f64 {
     let Some(detection) = seen.get(at) else { return 1.0 };
     let is_face = |d: &RawDetection| d.object_type == ObjectType::face();
     let nearness = |d: &RawDetection| if is_face(d) { d.rect.width() * d.rect.height() } else { d.rect.bottom };
-    let nearer = seen
-        .iter()
-        .filter(|other| is_face(other) == is_face(detection) && nearness(other) > nearness(detection));
-    nearer.map(|other| 1.0 - 0.9 * f64::from(other.score.clamp(0.0, 1.0)) * covered(&detection.rect, &other.rect)).product()
+    let nearer =
+        seen.iter().filter(|other| is_face(other) == is_face(detection) && nearness(other) > nearness(detection));
+    nearer
+        .map(|other| 1.0 - 0.9 * f64::from(other.score.clamp(0.0, 1.0)) * covered(&detection.rect, &other.rect))
+        .product()
 }
 
 /// The share of `rect` that `by` covers.

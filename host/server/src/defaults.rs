@@ -69,7 +69,8 @@ mod tests {
     fn the_thorough_settings_are_valid() {
         let types = ["face", "body", "car"].map(|t| t.parse().unwrap());
         let schema = ocellus_core::SettingsSchema::new(&types, &["simple_iou".into()], &[]).unwrap();
-        let settings = schema.with_preset(&Defaults::Thorough.read().unwrap().unwrap()).unwrap().complete(None).unwrap();
+        let settings =
+            schema.with_preset(&Defaults::Thorough.read().unwrap().unwrap()).unwrap().complete(None).unwrap();
         assert_eq!(settings.active().count(), 3);
     }
 }
