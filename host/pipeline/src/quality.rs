@@ -5,14 +5,14 @@
 //! saturates, so that the better of two pictures has the higher quality. The size is no part of it:
 //! there is a filter for that.
 //!
-//! | part | from | after |
-//! |---|---|---|
-//! | score | the detector's confidence | - |
-//! | sharpness | [`Luminance::sharpness`] | Pech-Pacheco et al., ICPR 2000 |
-//! | exposure | contrast, and distance of the mean from black and white | ISO/IEC 29794-5, illumination |
-//! | whole | share within the frame; distance to its edges | - |
-//! | clear | shares that nearer boxes cover | the lower box stands nearer: Hoiem et al., "Putting objects in perspective", CVPR 2006 |
-//! | pose | landmarks of a face: turned, nodding or tilted | ISO/IEC 29794-5, head pose |
+//! | part | from |
+//! |---|---|
+//! | score | the detector's confidence |
+//! | sharpness | detail over contrast, [`Luminance::sharpness`] (Pech-Pacheco et al., ICPR 2000) |
+//! | exposure | contrast; distance of the mean from black and white (ISO/IEC 29794-5) |
+//! | whole | share within the frame; distance to its edges |
+//! | clear | what nearer boxes leave uncovered; the lower one is nearer (Hoiem et al., CVPR 2006) |
+//! | pose | landmarks of a face: turned, nodding or tilted (ISO/IEC 29794-5) |
 //!
 //! Weights and scales were fitted to crops that a person called useful or useless;
 //! `docs/quality.md` of this crate has the result.

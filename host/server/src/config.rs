@@ -130,8 +130,9 @@ struct Settings {
     #[serde(deserialize_with = "networks")]
     allow_network: Option<Vec<Network>>,
 
-    /// Settings of new videos where the client is silent: vendor, thorough (finds more, also what is
-    /// small or far away), or a file of settings in JSON, as a client sends them. [default: vendor]
+    /// Settings of new videos where the client is silent: vendor, thorough (finds more, also what
+    /// is small or far away), or a file of settings in JSON, as a client sends them. [default:
+    /// vendor]
     #[arg(long, env = "OCELLUS_DEFAULTS", value_name = "FILE|vendor|thorough")]
     #[serde(deserialize_with = "from_text")]
     defaults: Option<Defaults>,

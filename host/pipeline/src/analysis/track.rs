@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use ocellus_core::{Detection, DetectorSettings, ShotSummary, Timestamp, TrackPoint};
 use ocellus_runtime::{FrameInfo, Moment, Pixels};
+use serde::{Deserialize, Serialize};
 
 /// The frame that is being processed.
 pub(super) struct Now {
@@ -78,21 +79,40 @@ pub(super) struct AnnotatedShot {
     pub(super) attributes: Attributes,
 }
 
-/// How much a shot is preferred to others of its track: the odds of its quality, lowered by what is
-/// lost of the object where it is small. Of two shots of equal quality a person takes the larger.
-fn preference(detection: &Detection) -> f64 {
-    /// Pixels of the shorter side at which half of the detail is lost.
-    const HALF: f64 = 48.0;
-    let Detection { rect, quality, .. } = detection;
-    // Logs of release 0.1 have qualities of 1.
-    let quality = f64::from(*quality).clamp(0.0, 1.0 - 1e-9);
-    let side = f64::from(rect.width().min(rect.height())).max(0.0);
-    quality / (1.0 - quality) * side / (side + HALF)
+/// Rule by which the best shot of a track is chosen. Of equals, the first one stays.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum ShotRule {
+    /// The quality alone, which contained the size in release 0.1: its jobs replay as they ran.
+    #[default]
+    Quality,
+    /// The odds of the quality, lowered by what is lost of the object where it is small: of two
+    /// shots of equal quality a person takes the larger.
+    QualityAndSize,
 }
 
-/// Whether a detection is better than the best so far. Of equals, the first one stays.
-pub(super) fn beats(detection: &Detection, other: Option<&AnnotatedShot>) -> bool {
-    other.is_none_or(|o| preference(detection) > preference(&o.shot.detection))
+impl ShotRule {
+    pub(crate) fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Whether a detection is better than the best so far.
+    pub(super) fn prefers(self, detection: &Detection, other: Option<&AnnotatedShot>) -> bool {
+        other.is_none_or(|o| self.value(detection) > self.value(&o.shot.detection))
+    }
+
+    fn value(self, Detection { rect, quality, .. }: &Detection) -> f64 {
+        /// Pixels of the shorter side at which half of the detail is lost.
+        const HALF: f64 = 48.0;
+        let quality = f64::from(*quality);
+        match self {
+            Self::Quality => quality,
+            Self::QualityAndSize => {
+                let side = f64::from(rect.width().min(rect.height())).max(0.0);
+                quality / (1.0 - quality).max(1e-9) * side / (side + HALF)
+            }
+        }
+    }
 }
 
 /// Window over which a realtime shot is chosen.
