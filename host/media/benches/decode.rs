@@ -12,7 +12,7 @@ use std::time::Instant;
 
 use ocellus_bench_report::{Figure, Unit, percentile, process};
 use ocellus_core::{ChannelOrder, InputSpec, Rect, Size};
-use ocellus_media::{Decoder, Input, Interrupt, Location, SHARPNESS_SIZE, Scaler, sharpness};
+use ocellus_media::{Decoder, Input, Interrupt, Location, Scaler};
 
 /// How often each way of decoding is measured; the median counts.
 const ROUNDS: usize = 3;
@@ -114,13 +114,13 @@ fn measure(file: &Path) {
     time("brightness 64x36 of the frame", &mut |f| {
         scaler.brightness(f, whole, Size { width: 64, height: 36 }, &mut brightness).unwrap()
     });
-    time("sharpness of a face", &mut |f| {
-        sharpness(&f.luma(face, SHARPNESS_SIZE).unwrap(), SHARPNESS_SIZE);
+    time("luminance of a face", &mut |f| {
+        f.luminance(face).unwrap();
     });
     let car =
         Rect::new(size.width as f32 * 0.3, size.height as f32 * 0.3, size.width as f32 * 0.7, size.height as f32 * 0.8);
-    time("sharpness of a car", &mut |f| {
-        sharpness(&f.luma(car, SHARPNESS_SIZE).unwrap(), SHARPNESS_SIZE);
+    time("luminance of a car", &mut |f| {
+        f.luminance(car).unwrap();
     });
     for (what, part) in [("face", face), ("car", car)] {
         let small = Size { width: 16, height: 32 };
