@@ -62,6 +62,15 @@ pub fn qualities(frame: &Frame, seen: &[RawDetection]) -> Vec<f32> {
     seen.iter().enumerate().map(quality).collect()
 }
 
+/// How much a picture is preferred to others: the odds of its quality, lowered by what is lost of
+/// the object where it is small. Of two pictures of equal quality a person takes the larger.
+pub(crate) fn preference(quality: f32, rect: &Rect) -> f64 {
+    /// Pixels of the shorter side at which half of the detail is lost.
+    const HALF: f64 = 48.0;
+    let (quality, side) = (f64::from(quality), f64::from(rect.width().min(rect.height())).max(0.0));
+    quality / (1.0 - quality).max(1e-9) * side / (side + HALF)
+}
+
 fn quality(detection: &RawDetection, luminance: &Luminance, clear: f64, frame: Size) -> f32 {
     let RawDetection { object_type, rect, score, landmarks } = detection;
     if !rect.is_valid() || !score.is_finite() {

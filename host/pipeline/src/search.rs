@@ -11,7 +11,7 @@ use ocellus_store::{Archive, SimilarityQuery};
 
 use crate::{
     identity::{self, Crop},
-    quality::qualities,
+    quality::{preference, qualities},
 };
 
 /// The least score of a detection to search for.
@@ -57,7 +57,7 @@ pub struct Similar {
     pub similarity: f32,
 }
 
-/// Detects and embeds what the picture shows; of several detections, the one of highest quality.
+/// Detects and embeds what the picture shows; of several detections, the one with the best picture.
 /// Blocks.
 pub(crate) fn embed(
     detectors: &Detectors,
@@ -77,14 +77,12 @@ pub(crate) fn embed(
         detections.extend(detector.detect(vec![input])?.into_iter().flatten());
     }
     detections.retain(|d| d.score >= MIN_SCORE && types.contains(&d.object_type));
-    // By type, those of highest quality first, and of equals the largest.
+    // By type, the best pictures first.
     let qualities = qualities(&frame, &detections);
     let mut detections: Vec<_> =
-        qualities.into_iter().zip(detections).map(|(q, d)| (q, d.rect.width() * d.rect.height(), d)).collect();
-    detections.sort_by(|(q, area, a), (r, other, b)| {
-        a.object_type.cmp(&b.object_type).then_with(|| r.total_cmp(q)).then_with(|| other.total_cmp(area))
-    });
-    for (_, _, RawDetection { object_type, rect, score, landmarks }) in detections {
+        qualities.into_iter().zip(detections).map(|(q, d)| (preference(q, &d.rect), d)).collect();
+    detections.sort_by(|(p, a), (q, b)| a.object_type.cmp(&b.object_type).then_with(|| q.total_cmp(p)));
+    for (_, RawDetection { object_type, rect, score, landmarks }) in detections {
         let crop = Crop { frame: &frame, object_type: &object_type, rect, landmarks: landmarks.as_ref() };
         if let Some(vector) = identity::embed(embedders, &[crop], &Arc::default())?.pop().flatten() {
             let bbox = [rect.left, rect.top, rect.right, rect.bottom].map(|v| v.round() as i32);

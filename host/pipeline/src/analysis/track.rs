@@ -6,6 +6,8 @@ use ocellus_core::{Detection, DetectorSettings, ShotSummary, Timestamp, TrackPoi
 use ocellus_runtime::{FrameInfo, Moment, Pixels};
 use serde::{Deserialize, Serialize};
 
+use crate::quality::preference;
+
 /// The frame that is being processed.
 pub(super) struct Now {
     pub(super) frame: FrameInfo,
@@ -86,8 +88,7 @@ pub(crate) enum ShotRule {
     /// The quality alone, which contained the size in release 0.1: its jobs replay as they ran.
     #[default]
     Quality,
-    /// The odds of the quality, lowered by what is lost of the object where it is small: of two
-    /// shots of equal quality a person takes the larger.
+    /// The [`preference`], to which the size counts.
     QualityAndSize,
 }
 
@@ -102,15 +103,9 @@ impl ShotRule {
     }
 
     fn value(self, Detection { rect, quality, .. }: &Detection) -> f64 {
-        /// Pixels of the shorter side at which half of the detail is lost.
-        const HALF: f64 = 48.0;
-        let quality = f64::from(*quality);
         match self {
-            Self::Quality => quality,
-            Self::QualityAndSize => {
-                let side = f64::from(rect.width().min(rect.height())).max(0.0);
-                quality / (1.0 - quality).max(1e-9) * side / (side + HALF)
-            }
+            Self::Quality => f64::from(*quality),
+            Self::QualityAndSize => preference(*quality, rect),
         }
     }
 }
