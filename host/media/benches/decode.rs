@@ -12,7 +12,7 @@ use std::time::Instant;
 
 use ocellus_bench_report::{Figure, Unit, percentile, process};
 use ocellus_core::{ChannelOrder, InputSpec, Rect, Size};
-use ocellus_media::{Decoder, Input, Interrupt, Location, Scaler};
+use ocellus_media::{Decoder, Input, Interrupt, Location, Luminance, Scaler};
 
 /// How often each way of decoding is measured; the median counts.
 const ROUNDS: usize = 3;
@@ -115,12 +115,14 @@ fn measure(file: &Path) {
         scaler.brightness(f, whole, Size { width: 64, height: 36 }, &mut brightness).unwrap()
     });
     time("luminance of a face", &mut |f| {
-        f.luminance(face).unwrap();
+        let size = Luminance::measured_size(&face, f.size());
+        Luminance::of(&f.luma(face, size).unwrap(), size);
     });
     let car =
         Rect::new(size.width as f32 * 0.3, size.height as f32 * 0.3, size.width as f32 * 0.7, size.height as f32 * 0.8);
     time("luminance of a car", &mut |f| {
-        f.luminance(car).unwrap();
+        let size = Luminance::measured_size(&car, f.size());
+        Luminance::of(&f.luma(car, size).unwrap(), size);
     });
     for (what, part) in [("face", face), ("car", car)] {
         let small = Size { width: 16, height: 32 };

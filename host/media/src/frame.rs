@@ -7,7 +7,6 @@ use ocellus_core::{Rect, Region, RgbImage, Size};
 
 use crate::av::{self, Quality};
 use crate::encode::{Chroma, encode_jpeg, encode_rows};
-use crate::luminance::{Luminance, luminance, measured_size};
 use crate::orientation::PixelRect;
 use crate::presentation::Presentation;
 use crate::render::Contexts;
@@ -207,15 +206,6 @@ impl Frame {
         let mut luma = Vec::new();
         self.luma_into(&mut Contexts::default(), region, out, Quality::Fast, &mut luma)?;
         Ok(luma)
-    }
-
-    /// How sharp, contrasted and bright the part of `region` within the frame is.
-    ///
-    /// # Errors
-    /// As [`Frame::rgb`].
-    pub fn luminance(&self, region: Rect) -> Result<Luminance> {
-        let size = measured_size(self.pixels(region)?.size());
-        Ok(luminance(&self.luma(region, size)?, size))
     }
 
     /// `luma` is filled anew.

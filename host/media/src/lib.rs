@@ -3,7 +3,7 @@
 //! Owns: opening a source under the allow-lists ([`Input`], [`parse_options`]), what is known of it
 //! ([`probe`]), decoding ([`Decoder`] yields [`Frame`]s), pictures of parts of a frame
 //! ([`Frame::jpeg`], [`Frame::rgb`], [`Frame::luma`]), the pictures that detectors look at
-//! ([`Scaler`]), statistics of pixels ([`Frame::luminance`]), and pictures as files
+//! ([`Scaler`]), statistics of pixels ([`Luminance`]), and pictures as files
 //! ([`encode_jpeg`], [`encode_png`]).
 //!
 //! Guarantees: a source that is no video ends in a [`MediaError`] with a sentence for the user,

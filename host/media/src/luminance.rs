@@ -1,6 +1,6 @@
 //! Luminance statistics of a part of a frame: how sharp, how contrasted and how bright it is.
 
-use ocellus_core::Size;
+use ocellus_core::{Rect, Size};
 
 /// Pixels of the shorter side at which a part is measured; a smaller part is measured as it is.
 ///
@@ -28,36 +28,45 @@ pub struct Luminance {
     pub brightness: f32,
 }
 
-/// The size at which a part is measured.
-pub(crate) fn measured_size(part: Size) -> Size {
-    let shorter = part.width.min(part.height);
-    if shorter <= MEASURED_SIDE {
-        return part;
+impl Luminance {
+    /// The size at which the part of `rect` within a frame is measured, which
+    /// [`Frame::luma`](crate::Frame::luma) brings it to.
+    pub fn measured_size(rect: &Rect, frame: Size) -> Size {
+        // Casts of floats saturate, and take a NaN as 0.
+        let side = |low: f32, high: f32, most: u32| (high.ceil() as u32).min(most).saturating_sub(low.floor() as u32);
+        let width = side(rect.left, rect.right, frame.width);
+        let height = side(rect.top, rect.bottom, frame.height);
+        let shorter = width.min(height);
+        if shorter <= MEASURED_SIDE {
+            return Size { width, height };
+        }
+        let reduced = |n: u32| {
+            let scaled = u64::from(n) * u64::from(MEASURED_SIDE) + u64::from(shorter / 2);
+            (scaled / u64::from(shorter)) as u32
+        };
+        Size { width: reduced(width), height: reduced(height) }
     }
-    let side =
-        |n: u32| ((u64::from(n) * u64::from(MEASURED_SIDE) + u64::from(shorter / 2)) / u64::from(shorter)) as u32;
-    Size { width: side(part.width), height: side(part.height) }
-}
 
-/// The statistics of a grey picture, `luma.len() == size.width * size.height`. All 0 where there is
-/// nothing to measure: a side below 3, or fewer samples than the size says.
-pub(crate) fn luminance(luma: &[u8], size: Size) -> Luminance {
-    let (width, height) = (size.width as usize, size.height as usize);
-    if width < 3 || height < 3 || luma.len() < width * height {
-        return Luminance::default();
-    }
-    let rows: Vec<&[u8]> = luma.chunks_exact(width).take(height).collect();
-    let (brightness, variance) = moments(rows.iter().flat_map(|row| row.iter()).map(|&v| i64::from(v)));
-    let laplacians = rows.windows(3).filter_map(|three| <&[&[u8]; 3]>::try_from(three).ok()).flat_map(|three| {
-        let [above, row, below] = *three;
-        let beside = row.windows(3).zip(above.iter().skip(1).zip(below.iter().skip(1)));
-        beside.map(|(side, (&above, &below))| laplacian(side, above, below))
-    });
-    let (_, detail) = moments(laplacians);
-    Luminance {
-        sharpness: (detail / (variance + NOISE)) as f32,
-        contrast: variance.sqrt() as f32,
-        brightness: brightness as f32,
+    /// The statistics of a grey picture, `luma.len() == size.width * size.height`. All 0 where
+    /// there is nothing to measure: a side below 3, or fewer samples than the size says.
+    pub fn of(luma: &[u8], size: Size) -> Self {
+        let (width, height) = (size.width as usize, size.height as usize);
+        if width < 3 || height < 3 || luma.len() < width * height {
+            return Self::default();
+        }
+        let rows: Vec<&[u8]> = luma.chunks_exact(width).take(height).collect();
+        let (brightness, variance) = moments(rows.iter().flat_map(|row| row.iter()).map(|&v| i64::from(v)));
+        let laplacians = rows.windows(3).filter_map(|three| <&[&[u8]; 3]>::try_from(three).ok()).flat_map(|three| {
+            let [above, row, below] = *three;
+            let beside = row.windows(3).zip(above.iter().skip(1).zip(below.iter().skip(1)));
+            beside.map(|(side, (&above, &below))| laplacian(side, above, below))
+        });
+        let (_, detail) = moments(laplacians);
+        Self {
+            sharpness: (detail / (variance + NOISE)) as f32,
+            contrast: variance.sqrt() as f32,
+            brightness: brightness as f32,
+        }
     }
 }
 
@@ -90,9 +99,9 @@ mod tests {
 
     #[test]
     fn flat_and_sloping_pictures_have_no_detail() {
-        assert_eq!(luminance(&[7; 64], SIZE), Luminance { sharpness: 0.0, contrast: 0.0, brightness: 7.0 });
+        assert_eq!(Luminance::of(&[7; 64], SIZE), Luminance { sharpness: 0.0, contrast: 0.0, brightness: 7.0 });
         let slope: Vec<u8> = (0..64).map(|i| (i % 8) * 3 + (i / 8) * 5).collect();
-        let measured = luminance(&slope, SIZE);
+        let measured = Luminance::of(&slope, SIZE);
         assert_eq!((measured.sharpness, measured.brightness), (0.0, 28.0));
         assert!(measured.contrast > 10.0);
     }
@@ -103,27 +112,30 @@ mod tests {
         // Every inner pixel differs by 10 from its four neighbours: the Laplacian is +40 and -40 in
         // equal number. The pixels themselves are 5 from their mean.
         let expected = Luminance { sharpness: 1600.0 / (25.0 + 25.0), contrast: 5.0, brightness: 5.0 };
-        assert_eq!(luminance(&board, SIZE), expected);
+        assert_eq!(Luminance::of(&board, SIZE), expected);
     }
 
     #[test]
     fn contrast_hardly_changes_sharpness() {
         let stripes = |level: u8| (0..64).map(|i| if i % 8 < 4 { 0 } else { level }).collect::<Vec<u8>>();
-        let (dim, bright) = (luminance(&stripes(100), SIZE), luminance(&stripes(200), SIZE));
+        let (dim, bright) = (Luminance::of(&stripes(100), SIZE), Luminance::of(&stripes(200), SIZE));
         assert!((dim.sharpness / bright.sharpness - 1.0).abs() < 0.01, "{dim:?} {bright:?}");
     }
 
     #[test]
     fn what_cannot_be_measured() {
-        assert_eq!(luminance(&[1, 2, 3, 4], Size { width: 2, height: 2 }), Luminance::default());
-        assert_eq!(luminance(&[1; 10], SIZE), Luminance::default());
+        assert_eq!(Luminance::of(&[1, 2, 3, 4], Size { width: 2, height: 2 }), Luminance::default());
+        assert_eq!(Luminance::of(&[1; 10], SIZE), Luminance::default());
     }
 
     #[test]
     fn parts_are_reduced_and_never_enlarged() {
         let size = |width, height| Size { width, height };
-        assert_eq!(measured_size(size(320, 960)), size(32, 96));
-        assert_eq!(measured_size(size(100, 50)), size(64, 32));
-        assert_eq!(measured_size(size(20, 70)), size(20, 70));
+        let measured =
+            |left, top, right, bottom| Luminance::measured_size(&Rect::new(left, top, right, bottom), size(1000, 1200));
+        assert_eq!(measured(100.0, 0.0, 420.0, 960.0), size(32, 96));
+        assert_eq!(measured(-50.0, 10.0, 100.0, 60.0), size(64, 32));
+        assert_eq!(measured(980.5, 10.0, 1100.0, 80.0), size(20, 70));
+        assert_eq!(measured(f32::NAN, 10.0, 100.0, -5.0), size(100, 0));
     }
 }

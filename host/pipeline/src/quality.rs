@@ -56,10 +56,14 @@ const OTHER: Scale = Scale { best: 135.0, half_sharpness: 0.3, weights: WEIGHTS 
 /// is none.
 pub fn qualities(frame: &Frame, seen: &[RawDetection]) -> Vec<f32> {
     let quality = |(at, detection): (usize, &RawDetection)| {
-        let luminance = frame.luminance(detection.rect).unwrap_or_default();
-        quality(detection, &luminance, clear(seen, at), frame.size())
+        quality(detection, &luminance(frame, &detection.rect), clear(seen, at), frame.size())
     };
     seen.iter().enumerate().map(quality).collect()
+}
+
+fn luminance(frame: &Frame, rect: &Rect) -> Luminance {
+    let size = Luminance::measured_size(rect, frame.size());
+    frame.luma(*rect, size).map_or_else(|_| Luminance::default(), |luma| Luminance::of(&luma, size))
 }
 
 /// How much a picture is preferred to others: the odds of its quality, lowered by what is lost of
