@@ -29,7 +29,7 @@ use ocellus_bench_report::{
 use ocellus_core::{InputImage, ObjectType, Rect};
 use ocellus_detect::{Detector, Detectors, Device, DeviceChoice, Embedders, RawDetection};
 use ocellus_media::{Decoder, Frame, Input, Interrupt, Location, Scaler};
-use ocellus_pipeline::qualities;
+use ocellus_pipeline::quality_in;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -269,8 +269,10 @@ fn objects(name: &str, workload: &Workload, samples: &[Sample], embedders: &Embe
 
 /// The measurements of detections that the log has beside the detectors'.
 fn measured(frame: &Frame, seen: &[RawDetection]) {
-    qualities(frame, seen);
-    seen.iter().for_each(|s| colours(frame, s.rect));
+    for detection in seen {
+        quality_in(frame, detection, seen);
+        colours(frame, detection.rect);
+    }
 }
 
 /// The pixels of an appearance descriptor.

@@ -52,13 +52,10 @@ const BODY: Scale = Scale { best: 81.0, half_sharpness: 0.3, weights: WEIGHTS };
 
 const OTHER: Scale = Scale { best: 135.0, half_sharpness: 0.3, weights: WEIGHTS };
 
-/// The qualities of what detectors saw in a frame, in the same order. Never NaN; 0 for a box that
+/// The quality of a detection, among all that were seen in its frame. Never NaN; 0 for a box that
 /// is none.
-pub fn qualities(frame: &Frame, seen: &[RawDetection]) -> Vec<f32> {
-    let quality = |(at, detection): (usize, &RawDetection)| {
-        quality(detection, &luminance(frame, &detection.rect), clear(seen, at), frame.size())
-    };
-    seen.iter().enumerate().map(quality).collect()
+pub fn quality_in(frame: &Frame, detection: &RawDetection, seen: &[RawDetection]) -> f32 {
+    quality(detection, &luminance(frame, &detection.rect), clear(detection, seen), frame.size())
 }
 
 fn luminance(frame: &Frame, rect: &Rect) -> Luminance {
@@ -139,8 +136,7 @@ fn whole(rect: &Rect, frame: Size) -> f64 {
 ///
 /// Of two boxes that stand on the ground, the lower one stands nearer; of two faces, the larger
 /// one. Faces cover no bodies, nor bodies faces.
-fn clear(seen: &[RawDetection], at: usize) -> f64 {
-    let Some(detection) = seen.get(at) else { return 1.0 };
+fn clear(detection: &RawDetection, seen: &[RawDetection]) -> f64 {
     let is_face = |d: &RawDetection| d.object_type == ObjectType::face();
     let nearness = |d: &RawDetection| if is_face(d) { d.rect.width() * d.rect.height() } else { d.rect.bottom };
     let nearer =

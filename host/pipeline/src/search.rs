@@ -11,7 +11,7 @@ use ocellus_store::{Archive, SimilarityQuery};
 
 use crate::{
     identity::{self, Crop},
-    quality::{preference, qualities},
+    quality::{preference, quality_in},
 };
 
 /// The least score of a detection to search for.
@@ -78,9 +78,9 @@ pub(crate) fn embed(
     }
     detections.retain(|d| d.score >= MIN_SCORE && types.contains(&d.object_type));
     // By type, the best pictures first.
-    let qualities = qualities(&frame, &detections);
-    let mut detections: Vec<_> =
-        qualities.into_iter().zip(detections).map(|(q, d)| (preference(q, &d.rect), d)).collect();
+    let preferences: Vec<_> =
+        detections.iter().map(|d| preference(quality_in(&frame, d, &detections), &d.rect)).collect();
+    let mut detections: Vec<_> = preferences.into_iter().zip(detections).collect();
     detections.sort_by(|(p, a), (q, b)| a.object_type.cmp(&b.object_type).then_with(|| q.total_cmp(p)));
     for (_, RawDetection { object_type, rect, score, landmarks }) in detections {
         let crop = Crop { frame: &frame, object_type: &object_type, rect, landmarks: landmarks.as_ref() };
