@@ -24,6 +24,7 @@ mod canary;
 mod compiling;
 mod connections;
 mod crash;
+mod defaults;
 mod devices;
 mod hostile;
 mod identities;

@@ -32,6 +32,7 @@ fn guarded() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(objects::search::in_video))
         .routes(routes!(objects::picture::thumbnail))
         .routes(routes!(objects::picture::fullframe))
+        .routes(routes!(videos::defaults::defaults))
         .routes(routes!(deliveries::list::list))
         .routes(routes!(deliveries::retry::one))
         .routes(routes!(deliveries::retry::all))

@@ -5,6 +5,7 @@
 //! that exists was valid against the schema that made it; completing and merging never touch a key
 //! that the caller did not send.
 
+mod preset;
 mod schema;
 
 use std::{collections::BTreeMap, fmt, str::FromStr};
@@ -12,6 +13,7 @@ use std::{collections::BTreeMap, fmt, str::FromStr};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+use self::preset::lay_under;
 pub use self::schema::unknown_key;
 use self::schema::{DEFAULT_ROUTER, document, lay_over, router_name, with_defaults};
 use crate::{Error, ObjectType, Region, Result};
@@ -226,6 +228,7 @@ const ROUTER_PATH: &str = "stream_settings.router";
 pub struct SettingsSchema {
     document: Value,
     validator: jsonschema::Validator,
+    object_types: Vec<ObjectType>,
     trackers: Vec<String>,
     filters: Vec<String>,
     routers: Vec<String>,
@@ -247,6 +250,7 @@ impl SettingsSchema {
         Ok(Self {
             document,
             validator,
+            object_types: object_types.to_vec(),
             trackers: trackers.to_vec(),
             filters: filters.to_vec(),
             routers,
@@ -288,6 +292,23 @@ impl SettingsSchema {
             );
         }
         self.validator = validator(&self.document).map_err(Error::internal)?;
+        Ok(self)
+    }
+
+    /// Makes settings of an operator the defaults, key by key. An object type that they have is on
+    /// by default where a detector for it is installed; elsewhere it stays off, and gets these
+    /// settings when a client switches it on.
+    ///
+    /// # Errors
+    /// As [`SettingsSchema::complete`].
+    pub fn with_preset(mut self, preset: &Value) -> Result<Self> {
+        self.validate(preset)?;
+        let object_types = &self.object_types;
+        lay_under(&mut self.document, preset, &mut Vec::new(), &|path| match path {
+            ["detectors", name] => object_types.iter().any(|t| t.as_str() == *name),
+            _ => true,
+        });
+        self.complete(None)?;
         Ok(self)
     }
 

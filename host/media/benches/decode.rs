@@ -15,9 +15,7 @@ use std::{
 
 use ocellus_bench_report::{Figure, Unit, percentile, process};
 use ocellus_core::{ChannelOrder, InputSpec, Rect, Size};
-use ocellus_media::{
-    Decoder, DecoderLimits, DecoderProgram, Input, Interrupt, Location, SHARPNESS_SIZE, Scaler, sharpness,
-};
+use ocellus_media::{Decoder, DecoderLimits, DecoderProgram, Input, Interrupt, Location, Luminance, Scaler};
 
 /// How often each way of decoding is measured; the median counts.
 const ROUNDS: usize = 3;
@@ -189,13 +187,15 @@ fn measure(file: &Path) {
     time("brightness 64x36 of the frame", &mut |f| {
         scaler.brightness(f, whole, Size { width: 64, height: 36 }, &mut brightness).unwrap()
     });
-    time("sharpness of a face", &mut |f| {
-        sharpness(&f.luma(face, SHARPNESS_SIZE).unwrap(), SHARPNESS_SIZE);
+    time("luminance of a face", &mut |f| {
+        let size = Luminance::measured_size(&face, f.size());
+        Luminance::of(&f.luma(face, size).unwrap(), size);
     });
     let car =
         Rect::new(size.width as f32 * 0.3, size.height as f32 * 0.3, size.width as f32 * 0.7, size.height as f32 * 0.8);
-    time("sharpness of a car", &mut |f| {
-        sharpness(&f.luma(car, SHARPNESS_SIZE).unwrap(), SHARPNESS_SIZE);
+    time("luminance of a car", &mut |f| {
+        let size = Luminance::measured_size(&car, f.size());
+        Luminance::of(&f.luma(car, size).unwrap(), size);
     });
     for (what, part) in [("face", face), ("car", car)] {
         let small = Size { width: 16, height: 32 };

@@ -3,8 +3,8 @@
 //! Owns: opening a source under the allow-lists ([`Input`], [`parse_options`]), what is known of it
 //! ([`probe`]), decoding ([`Decoder`] yields [`Frame`]s), pictures of parts of a frame
 //! ([`Frame::jpeg`], [`Frame::rgb`], [`Frame::luma`]), the pictures that detectors look at
-//! ([`Scaler`]), and two measures of pixels ([`sharpness`], [`encode_jpeg`] and [`encode_png`]
-//! beside them).
+//! ([`Scaler`]), statistics of pixels ([`Luminance`]), and pictures as files
+//! ([`encode_jpeg`], [`encode_png`]).
 //!
 //! Guarantees: a source that is no video ends in a [`MediaError`] with a sentence for the user,
 //! never in a panic or an endless wait; an uploaded file makes FFmpeg open nothing but itself; a
@@ -32,6 +32,7 @@ mod hardware;
 mod http;
 mod input;
 mod interrupt;
+mod luminance;
 mod network;
 mod options;
 mod orientation;
@@ -43,7 +44,6 @@ mod public;
 mod recorder;
 mod render;
 mod scaler;
-mod sharpness;
 mod source;
 mod spool;
 mod steps;
@@ -59,9 +59,9 @@ pub use error::{MediaError, Result, UrlError};
 pub use hardware::Hardware;
 pub use input::{Input, Location, MediaInfo};
 pub use interrupt::Interrupt;
+pub use luminance::Luminance;
 pub use network::{check_target, guard_client};
 pub use options::{BadOption, check_format, parse_options};
 pub use process::{DecoderFault, DecoderLimits, DecoderProgram, Isolation, isolate, isolation, serve_decoder};
 pub use public::{Decoder, Frame, Scaler, probe};
 pub use recorder::Recording;
-pub use sharpness::{SHARPNESS_SIZE, sharpness};

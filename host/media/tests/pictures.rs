@@ -6,7 +6,7 @@ mod common;
 
 use common::{Media, difference, first, input, turned};
 use ocellus_core::{ChannelOrder, InputSpec, Rect, Region, RgbImage, Size, VideoTransform};
-use ocellus_media::{MediaError, SHARPNESS_SIZE, Scaler, sharpness};
+use ocellus_media::{Luminance, MediaError, Scaler};
 
 fn pixel(image: &RgbImage, x: u32, y: u32) -> [u8; 3] {
     let at = ((y * image.width + x) * 3) as usize;
@@ -337,17 +337,24 @@ fn grey_uses_all_values_whatever_the_range() {
 }
 
 #[test]
-fn blur_lowers_sharpness() {
+fn blur_lowers_sharpness_and_size_does_not() {
     let media = Media::new();
-    let measured = ["null", "gblur=sigma=1.5", "gblur=sigma=4"].map(|filter| {
+    let measured = |filter: &str, times: f32| {
         let clip = media.make(
             &format!("-f lavfi -i testsrc2=s=320x240:r=5:d=0.2 -vf {filter} -pix_fmt yuv420p -c:v ffv1"),
             "blur.mkv",
         );
-        let luma = first(&input(&clip)).luma(Rect::new(60.0, 60.0, 200.0, 200.0), SHARPNESS_SIZE).unwrap();
-        sharpness(&luma, SHARPNESS_SIZE)
-    });
-    assert!(measured[0] > 2.0 * measured[1] && measured[1] > 2.0 * measured[2], "{measured:?}");
+        let [left, top, right, bottom] = [60.0, 60.0, 200.0, 200.0].map(|v| v * times);
+        let (frame, part) = (first(&input(&clip)), Rect::new(left, top, right, bottom));
+        let size = Luminance::measured_size(&part, frame.size());
+        Luminance::of(&frame.luma(part, size).unwrap(), size).sharpness
+    };
+    let [sharp, soft, blurred] = ["null", "gblur=sigma=3", "gblur=sigma=6"].map(|filter| measured(filter, 1.0));
+    assert!(sharp > 2.0 * soft && soft > 2.0 * blurred, "{sharp} {soft} {blurred}");
+    for (filter, times) in [("scale=640:480", 2.0), ("scale=160:120", 0.5)] {
+        let scaled = measured(filter, times);
+        assert!((scaled / sharp - 1.0).abs() < 0.3, "{filter}: {scaled}, as it was {sharp}");
+    }
 }
 
 #[test]

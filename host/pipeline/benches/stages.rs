@@ -28,8 +28,8 @@ use ocellus_bench_report::{
 };
 use ocellus_core::{InputImage, ObjectType, Rect};
 use ocellus_detect::{Detector, Detectors, Device, DeviceChoice, Embedders, RawDetection};
-use ocellus_media::{Decoder, Frame, Input, Interrupt, Location, SHARPNESS_SIZE, Scaler, sharpness};
-use ocellus_pipeline::quality;
+use ocellus_media::{Decoder, Frame, Input, Interrupt, Location, Scaler};
+use ocellus_pipeline::quality_in;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -236,9 +236,7 @@ fn objects(name: &str, workload: &Workload, samples: &[Sample], embedders: &Embe
             (frame, seen.filter(|seen| workload.object_types.contains(&seen.object_type)).collect())
         })
         .collect();
-    let measuring = on_all_cores(&found, || {
-        |(frame, seen): &(&Frame, Vec<RawDetection>)| seen.iter().for_each(|s| measured(frame, s))
-    });
+    let measuring = on_all_cores(&found, || |(frame, seen): &(&Frame, Vec<RawDetection>)| measured(frame, seen));
     Figure::new(format!("{name}: measure what is found, CPU"), measuring, Unit::Milliseconds).report();
     for object_type in &workload.object_types {
         let of_type = found
@@ -269,11 +267,12 @@ fn objects(name: &str, workload: &Workload, samples: &[Sample], embedders: &Embe
     }
 }
 
-/// The measurements of a detection that the log has beside the detector's.
-fn measured(frame: &Frame, seen: &RawDetection) {
-    let sharpness = frame.luma(seen.rect, SHARPNESS_SIZE).map_or(0.0, |grey| sharpness(&grey, SHARPNESS_SIZE));
-    quality(&seen.object_type, &seen.rect, seen.score, sharpness, seen.landmarks.as_ref(), frame.size());
-    colours(frame, seen.rect);
+/// The measurements of detections that the log has beside the detectors'.
+fn measured(frame: &Frame, seen: &[RawDetection]) {
+    for detection in seen {
+        quality_in(frame, detection, seen);
+        colours(frame, detection.rect);
+    }
 }
 
 /// The pixels of an appearance descriptor.

@@ -14,7 +14,7 @@ use ocellus_runtime::Plugins;
 use ocellus_store::Job;
 use serde::{Deserialize, Serialize};
 
-use crate::analysis::plugins_of;
+use crate::analysis::{ShotRule, plugins_of};
 
 /// Contents of `plan.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -24,6 +24,9 @@ pub(crate) struct JobSpec {
     pub router_url: Option<String>,
     pub camera: Option<i64>,
     pub camera_group: i64,
+    /// Release 0.1 did not write it.
+    #[serde(default, skip_serializing_if = "ShotRule::is_default")]
+    pub shot_rule: ShotRule,
     #[serde(flatten)]
     pub pins: Pins,
 }
@@ -48,6 +51,7 @@ impl JobSpec {
             router_url: video.router_url.clone(),
             camera: video.camera,
             camera_group: video.camera_group,
+            shot_rule: ShotRule::QualityAndSize,
             pins,
         }
     }
@@ -142,11 +146,12 @@ mod tests {
             "stream_settings": settings, "url": null, "router_url": "http://r/", "camera": 4, "camera_group": 1,
         });
         let spec = JobSpec::parse(old.clone()).unwrap();
-        assert_eq!(spec.pins, Pins::default());
+        assert_eq!((&spec.pins, spec.shot_rule), (&Pins::default(), ShotRule::Quality));
         assert_eq!(serde_json::to_value(&spec).unwrap(), old, "and is written as it was");
-        let pinned = JobSpec { pins: Pins { plugins: pins(&[("roi", "0f")]), ..Pins::default() }, ..spec };
+        let pins = Pins { plugins: pins(&[("roi", "0f")]), ..Pins::default() };
+        let pinned = JobSpec { pins, shot_rule: ShotRule::QualityAndSize, ..spec };
         let written = serde_json::to_value(&pinned).unwrap();
-        assert_eq!(written["plugins"], json!({"roi": "0f"}));
+        assert_eq!((&written["plugins"], &written["shot_rule"]), (&json!({"roi": "0f"}), &json!("quality_and_size")));
         assert_eq!(JobSpec::parse(written).unwrap(), pinned);
     }
 

@@ -48,7 +48,7 @@ pub use analysis::{Decision, DecisionStage};
 pub use engine::{DecodingReport, Engine, EngineConfig, Health, Running};
 pub use identity::{Point, agglomerate};
 pub use outbox::{Deliveries, OutboxConfig, RouterToken, SigningSecret};
-pub use quality::quality;
+pub use quality::quality_in;
 pub use replay::{Change, DecisionQuery, Diff, Replay, UnmatchedObject, compare, decisions, replay, settings_of};
 pub use screenshot::ScreenshotQuery;
 pub use search::{Search, SearchQuery, Similar};

@@ -1,174 +1,187 @@
-//! Quality of a detection as a picture of its object, from 0 to 1.
+//! Quality of a detection as a picture of its object, above 0 and below 1.
 //!
-//! Quality is a product of terms, each 1 where a picture is good enough in that respect and falling
-//! to a floor where it is useless: one bad property spoils a picture, and no number of good ones
-//! makes up for it. All terms are ramps between two values that were set by inspecting pictures;
-//! `docs/analysis.md` of this crate has results.
+//! The odds of the quality are a product of parts, each above 0 and at most 1, and each raised to a
+//! weight: one bad property spoils a picture, and no number of good ones makes up for it. No part
+//! saturates, so that the better of two pictures has the higher quality. The size is no part of it:
+//! there is a filter for that.
 //!
-//! | term | from | face | body, car, others |
-//! |---|---|---|---|
-//! | confidence | detector score | .50 to .80 | .30 to .65 |
-//! | size | shorter side of the box, pixels | 20 to 64 | 24 to 80 |
-//! | sharpness | variance of the Laplacian ([`ocellus_media::sharpness`]) | 3 to 16 | 40 to 250 |
-//! | whole | share of the box that lies within the frame | .60 to .95 | .60 to .98 |
-//! | pose | landmarks: turned, tilted or nodding head | see [`pose`] | - |
+//! | part | from |
+//! |---|---|
+//! | score | the detector's confidence |
+//! | sharpness | detail over contrast, [`Luminance::sharpness`] (Pech-Pacheco et al., ICPR 2000) |
+//! | exposure | contrast; distance of the mean from black and white (ISO/IEC 29794-5) |
+//! | whole | share within the frame; distance to its edges |
+//! | clear | what nearer boxes leave uncovered; the lower one is nearer (Hoiem et al., CVPR 2006) |
+//! | pose | landmarks of a face: turned, nodding or tilted (ISO/IEC 29794-5) |
+//!
+//! Weights and scales were fitted to crops that a person called useful or useless;
+//! `docs/quality.md` of this crate has the result.
 
-use ocellus_core::{Landmarks, ObjectType, Rect, Size};
+use ocellus_core::{Landmarks, ObjectType, Point, Rect, Size};
 use ocellus_detect::RawDetection;
-use ocellus_media::{Frame, SHARPNESS_SIZE};
+use ocellus_media::{Frame, Luminance};
 
-/// A ramp from (`low`, `floor`) to (`high`, 1).
-struct Ramp {
-    low: f32,
-    high: f32,
-    floor: f32,
-}
-
-impl Ramp {
-    const fn new(low: f32, high: f32, floor: f32) -> Self {
-        Self { low, high, floor }
-    }
-
-    fn at(&self, value: f32) -> f32 {
-        let share = ((value - self.low) / (self.high - self.low)).clamp(0.0, 1.0);
-        self.floor + (1.0 - self.floor) * share
-    }
-}
-
-/// Ramps of the terms for one kind of object.
+/// What the qualities of one kind of object are made of.
 struct Scale {
-    confidence: Ramp,
-    size: Ramp,
-    sharpness: Ramp,
-    whole: Ramp,
+    /// Odds where every part is 1.
+    best: f64,
+    /// Sharpness that makes the part one half.
+    half_sharpness: f64,
+    weights: Weights,
+}
+
+/// Exponents of the parts.
+struct Weights {
+    score: f64,
+    sharpness: f64,
+    exposure: f64,
+    whole: f64,
+    clear: f64,
+    pose: f64,
 }
 
 const FACE: Scale = Scale {
-    confidence: Ramp::new(0.50, 0.80, 0.55),
-    size: Ramp::new(20.0, 64.0, 0.30),
-    sharpness: Ramp::new(3.0, 16.0, 0.25),
-    whole: Ramp::new(0.60, 0.95, 0.20),
+    best: 65.0,
+    half_sharpness: 0.05,
+    weights: Weights { score: 6.0, sharpness: 2.4, exposure: 3.0, whole: 1.8, clear: 1.8, pose: 3.0 },
 };
 
-const OTHER: Scale = Scale {
-    confidence: Ramp::new(0.30, 0.65, 0.45),
-    size: Ramp::new(24.0, 80.0, 0.35),
-    sharpness: Ramp::new(40.0, 250.0, 0.40),
-    whole: Ramp::new(0.60, 0.98, 0.30),
-};
+const WEIGHTS: Weights = Weights { score: 3.0, sharpness: 1.0, exposure: 0.6, whole: 0.6, clear: 0.6, pose: 0.0 };
 
-/// The quality of a detection.
-///
-/// `score` is the detector's, 0..=1; `sharpness` as [`ocellus_media::sharpness`] measures it;
-/// `landmarks` count for faces only. Never NaN; 0 for a box that is none.
-pub fn quality(
-    object_type: &ObjectType,
-    rect: &Rect,
-    score: f32,
-    sharpness: f32,
-    landmarks: Option<&Landmarks>,
-    frame: Size,
-) -> f32 {
-    if !rect.is_valid() || !score.is_finite() || !sharpness.is_finite() {
+const BODY: Scale = Scale { best: 81.0, half_sharpness: 0.3, weights: WEIGHTS };
+
+const OTHER: Scale = Scale { best: 135.0, half_sharpness: 0.3, weights: WEIGHTS };
+
+/// The quality of a detection, among all that were seen in its frame. Never NaN; 0 for a box that
+/// is none.
+pub fn quality_in(frame: &Frame, detection: &RawDetection, seen: &[RawDetection]) -> f32 {
+    quality(detection, &luminance(frame, &detection.rect), clear(detection, seen), frame.size())
+}
+
+fn luminance(frame: &Frame, rect: &Rect) -> Luminance {
+    let size = Luminance::measured_size(rect, frame.size());
+    frame.luma(*rect, size).map_or_else(|_| Luminance::default(), |luma| Luminance::of(&luma, size))
+}
+
+/// How much a picture is preferred to others: the odds of its quality, lowered by what is lost of
+/// the object where it is small. Of two pictures of equal quality a person takes the larger.
+pub(crate) fn preference(quality: f32, rect: &Rect) -> f64 {
+    /// Pixels of the shorter side at which half of the detail is lost.
+    const HALF: f64 = 48.0;
+    let (quality, side) = (f64::from(quality), f64::from(rect.width().min(rect.height())).max(0.0));
+    quality / (1.0 - quality).max(1e-9) * side / (side + HALF)
+}
+
+fn quality(detection: &RawDetection, luminance: &Luminance, clear: f64, frame: Size) -> f32 {
+    let RawDetection { object_type, rect, score, landmarks } = detection;
+    if !rect.is_valid() || !score.is_finite() {
         return 0.0;
     }
-    let face = *object_type == ObjectType::face();
-    let scale = if face { FACE } else { OTHER };
-    let pose = if face { landmarks.map_or(1.0, pose) } else { 1.0 };
-    scale.confidence.at(score)
-        * scale.size.at(rect.width().min(rect.height()))
-        * scale.sharpness.at(sharpness)
-        * scale.whole.at(rect.share_within(frame))
-        * pose
+    let scale = scale(object_type);
+    let Weights { score: by_score, sharpness, exposure: by_exposure, whole: by_whole, clear: by_clear, pose: by_pose } =
+        scale.weights;
+    let odds = scale.best
+        * f64::from(score.clamp(0.0, 1.0)).powf(by_score)
+        * rising(f64::from(luminance.sharpness), scale.half_sharpness).powf(sharpness)
+        * exposure(luminance).powf(by_exposure)
+        * whole(rect, frame).powf(by_whole)
+        * clear.powf(by_clear)
+        * landmarks.as_ref().map_or(UNKNOWN_POSE, pose).powf(by_pose);
+    (odds / (1.0 + odds)) as f32
 }
 
-/// The quality of what a detector saw in a frame.
-pub(crate) fn quality_in(frame: &Frame, seen: &RawDetection) -> f32 {
-    let RawDetection { object_type, rect, score, landmarks } = seen;
-    let sharpness =
-        frame.luma(*rect, SHARPNESS_SIZE).map_or(0.0, |grey| ocellus_media::sharpness(&grey, SHARPNESS_SIZE));
-    quality(object_type, rect, *score, sharpness, landmarks.as_ref(), frame.size())
+fn scale(object_type: &ObjectType) -> &'static Scale {
+    match object_type.as_str() {
+        "face" => &FACE,
+        "body" => &BODY,
+        _ => &OTHER,
+    }
 }
 
-/// How frontal a face is: 1 looking at the camera, falling to 0.1 in profile, upside down or face
-/// down.
+/// From 0 towards 1; `half` gives one half.
+fn rising(value: f64, half: f64) -> f64 {
+    let value = value.max(0.0);
+    value / (value + half)
+}
+
+/// Grows with the contrast, and the nearer the mean is to the middle between black and white.
+fn exposure(luminance: &Luminance) -> f64 {
+    let mean = f64::from(luminance.brightness) / 255.0;
+    rising(f64::from(luminance.contrast), 12.0) * (4.0 * mean * (1.0 - mean)).max(0.02).sqrt()
+}
+
+/// The share of the box within the frame. Each edge of the frame within a fiftieth of the box
+/// counts as well, since detectors draw the box of what is cut off along the edge.
+fn whole(rect: &Rect, frame: Size) -> f64 {
+    const NEAR: f64 = 0.02;
+    const SIDE: f64 = 0.7;
+    /// A person without feet is still a person.
+    const BOTTOM: f64 = 0.5;
+    let (width, height) = (f64::from(rect.width()), f64::from(rect.height()));
+    let (right, bottom) =
+        (f64::from(frame.width) - f64::from(rect.right), f64::from(frame.height) - f64::from(rect.bottom));
+    let edges = [
+        (f64::from(rect.left) / width, SIDE),
+        (f64::from(rect.top) / height, SIDE),
+        (right / width, SIDE),
+        (bottom / height, BOTTOM),
+    ];
+    let uncut: f64 =
+        edges.iter().map(|(distance, cost)| 1.0 - cost / (1.0 + (distance.max(0.0) / NEAR).powi(2))).product();
+    uncut * f64::from(rect.share_within(frame)).powi(2)
+}
+
+/// How much of a box the nearer ones leave uncovered, as if they covered it independently of each
+/// other and each with the probability of its score.
+///
+/// Of two boxes that stand on the ground, the lower one stands nearer; of two faces, the larger
+/// one. Faces cover no bodies, nor bodies faces.
+fn clear(detection: &RawDetection, seen: &[RawDetection]) -> f64 {
+    let is_face = |d: &RawDetection| d.object_type == ObjectType::face();
+    let nearness = |d: &RawDetection| if is_face(d) { d.rect.width() * d.rect.height() } else { d.rect.bottom };
+    let nearer =
+        seen.iter().filter(|other| is_face(other) == is_face(detection) && nearness(other) > nearness(detection));
+    nearer
+        .map(|other| 1.0 - 0.9 * f64::from(other.score.clamp(0.0, 1.0)) * covered(&detection.rect, &other.rect))
+        .product()
+}
+
+/// The share of `rect` that `by` covers.
+fn covered(rect: &Rect, by: &Rect) -> f64 {
+    let share = f64::from(rect.intersection(by).area()) / f64::from(rect.area());
+    if share.is_finite() { share.min(1.0) } else { 0.0 }
+}
+
+/// Of a face whose detector gives no landmarks.
+const UNKNOWN_POSE: f64 = 0.8;
+/// Of landmarks that lie in one point or on one line.
+const WORST_POSE: f64 = 0.01;
+
+/// How frontal a face is: 1 looking at the camera; .33 in profile, less upside down or face down.
 ///
 /// Turn: how far the nose lies from the middle between the eyes, along the line of the eyes, in eye
-/// distances: 0 frontal, about 0.5 in profile. Nod: where the nose lies on the way from the eyes to
-/// the mouth: about 0.6 level. Tilt: the angle of the line of the eyes; only beyond 30 degrees does
-/// it count.
-fn pose(landmarks: &Landmarks) -> f32 {
-    const TURN: Ramp = Ramp::new(-0.50, -0.18, 0.1);
-    const NOD: Ramp = Ramp::new(-0.45, -0.22, 0.2);
-    const TILT: Ramp = Ramp::new(0.0, 0.87, 0.1);
-
-    let [left_eye, right_eye, nose, left_mouth, right_mouth] = *landmarks;
-    let (dx, dy) = (right_eye.x - left_eye.x, right_eye.y - left_eye.y);
+/// distances: 0 frontal, about .5 in profile. Nod: where the nose lies on the way from the eyes to
+/// the mouth: about .58 level. Tilt: the angle of the line of the eyes, which an alignment undoes
+/// as long as it is small.
+fn pose(landmarks: &Landmarks) -> f64 {
+    let at = |p: &Point| (f64::from(p.x), f64::from(p.y));
+    let middle = |(ax, ay): (f64, f64), (bx, by): (f64, f64)| ((ax + bx) / 2.0, (ay + by) / 2.0);
+    let [left_eye, right_eye, nose, left_mouth, right_mouth] = landmarks.each_ref().map(at);
+    let (dx, dy) = (right_eye.0 - left_eye.0, right_eye.1 - left_eye.1);
     let distance = dx.hypot(dy);
-    let middle = |a: ocellus_core::Point, b: ocellus_core::Point| ((a.x + b.x) / 2.0, (a.y + b.y) / 2.0);
     let (eyes, mouth) = (middle(left_eye, right_eye), middle(left_mouth, right_mouth));
     // Along the eyes, and down from them.
     let (ux, uy) = (dx / distance, dy / distance);
-    let along = (nose.x - eyes.0) * ux + (nose.y - eyes.1) * uy;
-    let down = |x: f32, y: f32| (y - eyes.1) * ux - (x - eyes.0) * uy;
-    let (nose_down, mouth_down) = (down(nose.x, nose.y), down(mouth.0, mouth.1));
+    let along = (nose.0 - eyes.0) * ux + (nose.1 - eyes.1) * uy;
+    let down = |(x, y): (f64, f64)| (y - eyes.1) * ux - (x - eyes.0) * uy;
 
-    let pose = TURN.at(-(along / distance).abs()) * NOD.at(-(nose_down / mouth_down - 0.58).abs()) * TILT.at(ux);
-    if pose.is_finite() { pose } else { 0.1 }
+    let falling = |value: f64, half: f64, power: i32| 1.0 / (1.0 + (value / half).abs().powi(power));
+    let turn = falling(along / distance, 0.35, 2);
+    let nod = falling(down(nose) / down(mouth) - 0.58, 0.35, 2);
+    let tilt = falling(dy.atan2(dx).to_degrees(), 45.0, 4);
+    let pose = turn * nod * tilt;
+    if pose.is_finite() { pose } else { WORST_POSE }
 }
 
 #[cfg(test)]
-mod tests {
-    use ocellus_core::Point;
-
-    use super::*;
-
-    const FRAME: Size = Size { width: 1280, height: 720 };
-    const SHARP: f32 = 400.0;
-
-    fn square(side: f32) -> Rect {
-        Rect::new(200.0, 200.0, 200.0 + side, 200.0 + side)
-    }
-
-    /// Landmarks of a face of 100 pixels, the nose moved sideways by `turn` eye distances.
-    fn turned(turn: f32) -> Landmarks {
-        let p = |x: f32, y: f32| Point { x: 200.0 + x, y: 200.0 + y };
-        [p(30.0, 40.0), p(70.0, 40.0), p(50.0 + 40.0 * turn, 63.0), p(35.0, 80.0), p(65.0, 80.0)]
-    }
-
-    #[test]
-    fn a_clear_frontal_face_of_100_pixels_is_above_point_eight() {
-        assert!(quality(&ObjectType::face(), &square(100.0), 0.8, SHARP, Some(&turned(0.0)), FRAME) > 0.8);
-    }
-
-    #[test]
-    fn a_blurred_or_a_profile_face_is_below_the_default_threshold() {
-        assert!(quality(&ObjectType::face(), &square(100.0), 0.8, 3.0, Some(&turned(0.0)), FRAME) < 0.4);
-        assert!(quality(&ObjectType::face(), &square(100.0), 0.8, SHARP, Some(&turned(0.5)), FRAME) < 0.4);
-    }
-
-    #[test]
-    fn a_car_that_leaves_the_frame_is_below_the_default_threshold() {
-        let half_out = Rect::new(1180.0, 200.0, 1380.0, 320.0);
-        assert!(quality(&ObjectType::car(), &half_out, 0.9, SHARP, None, FRAME) < 0.65);
-        assert!(quality(&ObjectType::car(), &square(120.0), 0.9, SHARP, None, FRAME) > 0.65);
-    }
-
-    #[test]
-    fn an_upside_down_face_is_bad() {
-        let mut landmarks = turned(0.0);
-        for p in &mut landmarks {
-            (p.x, p.y) = (500.0 - p.x, 500.0 - p.y);
-        }
-        assert!(pose(&landmarks) < 0.2);
-    }
-
-    #[test]
-    fn nonsense_has_a_quality_too() {
-        let nan = f32::NAN;
-        assert_eq!(quality(&ObjectType::face(), &Rect::new(nan, 0.0, 1.0, 1.0), 0.9, SHARP, None, FRAME), 0.0);
-        let one_point = [Point { x: 1.0, y: 1.0 }; 5];
-        let q = quality(&ObjectType::face(), &square(50.0), 0.9, SHARP, Some(&one_point), FRAME);
-        assert!((0.0..=1.0).contains(&q));
-    }
-}
+mod tests;

@@ -11,7 +11,7 @@ use ocellus_store::{Archive, SimilarityQuery};
 
 use crate::{
     identity::{self, Crop},
-    quality::quality_in,
+    quality::{preference, quality_in},
 };
 
 /// The least score of a detection to search for.
@@ -57,7 +57,7 @@ pub struct Similar {
     pub similarity: f32,
 }
 
-/// Detects and embeds what the picture shows; of several detections, the one of highest quality.
+/// Detects and embeds what the picture shows; of several detections, the one with the best picture.
 /// Blocks.
 pub(crate) fn embed(
     detectors: &Detectors,
@@ -77,13 +77,12 @@ pub(crate) fn embed(
         detections.extend(detector.detect(vec![input])?.into_iter().flatten());
     }
     detections.retain(|d| d.score >= MIN_SCORE && types.contains(&d.object_type));
-    // By type, those of highest quality first, and of equals the largest.
-    let mut detections: Vec<_> =
-        detections.into_iter().map(|d| (quality_in(&frame, &d), d.rect.width() * d.rect.height(), d)).collect();
-    detections.sort_by(|(q, area, a), (r, other, b)| {
-        a.object_type.cmp(&b.object_type).then_with(|| r.total_cmp(q)).then_with(|| other.total_cmp(area))
-    });
-    for (_, _, RawDetection { object_type, rect, score, landmarks }) in detections {
+    // By type, the best pictures first.
+    let preferences: Vec<_> =
+        detections.iter().map(|d| preference(quality_in(&frame, d, &detections), &d.rect)).collect();
+    let mut detections: Vec<_> = preferences.into_iter().zip(detections).collect();
+    detections.sort_by(|(p, a), (q, b)| a.object_type.cmp(&b.object_type).then_with(|| q.total_cmp(p)));
+    for (_, RawDetection { object_type, rect, score, landmarks }) in detections {
         let crop = Crop { frame: &frame, object_type: &object_type, rect, landmarks: landmarks.as_ref() };
         if let Some(vector) = identity::embed(embedders, &[crop], &Arc::default())?.pop().flatten() {
             let bbox = [rect.left, rect.top, rect.right, rect.bottom].map(|v| v.round() as i32);

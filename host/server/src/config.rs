@@ -20,6 +20,9 @@ use ocellus_media::{DecoderFault, DecoderLimits, Decoding};
 use ocellus_pipeline::{OutboxConfig, RouterToken, SigningSecret};
 use ocellus_runtime::{CompileLimits, FaultPolicy, Limits};
 use serde::{Deserialize, de};
+use serde_json::Value;
+
+use crate::defaults::Defaults;
 
 use crate::decode::{IsolationChoice, decoder_limits};
 
@@ -144,6 +147,13 @@ struct Settings {
     #[serde(deserialize_with = "networks")]
     allow_network: Option<Vec<Network>>,
 
+    /// Settings of new videos where the client is silent: vendor, thorough (finds more, also what
+    /// is small or far away), or a file of settings in JSON, as a client sends them. [default:
+    /// vendor]
+    #[arg(long, env = "OCELLUS_DEFAULTS", value_name = "FILE|vendor|thorough")]
+    #[serde(deserialize_with = "from_text")]
+    defaults: Option<Defaults>,
+
     /// Token sent to routers as "Authorization: Token …". [default: no such header]
     #[arg(long, env = "OCELLUS_ROUTER_TOKEN", value_name = "TOKEN", hide_env_values = true)]
     #[serde(deserialize_with = "from_text")]
@@ -223,6 +233,7 @@ pub(crate) struct Config {
     pub embedders: Option<PathBuf>,
     pub onnxruntime: Option<PathBuf>,
     pub allow_network: Vec<Network>,
+    pub defaults: Option<Value>,
     pub outbox: OutboxConfig,
     pub plugin_limits: Limits,
     pub log: String,
@@ -257,6 +268,7 @@ impl ServeArguments {
             embedders: given.embedders.or(file.embedders),
             onnxruntime: given.onnxruntime.or(file.onnxruntime),
             allow_network: given.allow_network.or(file.allow_network).unwrap_or_default(),
+            defaults: given.defaults.or(file.defaults).unwrap_or_default().read()?,
             plugin_limits: {
                 let limits = Limits::default();
                 let faults = given.on_plugin_fault.or(file.on_plugin_fault).unwrap_or_default();

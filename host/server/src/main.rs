@@ -8,6 +8,7 @@ mod check;
 mod compile;
 mod config;
 mod decode;
+mod defaults;
 mod descriptors;
 mod log;
 mod memory;

@@ -17,6 +17,7 @@ use ocellus_media::{DecoderFault, DecoderLimits};
 use ocellus_pipeline::{Engine, EngineConfig};
 use ocellus_runtime::{Limits, Plugins, Setup};
 use ocellus_store::Archive;
+use serde_json::Value;
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
@@ -92,6 +93,11 @@ async fn serve(config: Config) -> Result<()> {
     // it.
     let (detectors, embedders, loading) =
         networks(folder(config.detectors, "detectors")?, folder(config.embedders, "embedders")?, &device)?;
+    // Before the engine, which takes up jobs at once.
+    if let Err(error) = check_defaults(config.defaults.as_ref(), &detectors, &plugins) {
+        ended(loading).await?;
+        return Err(error).context("--defaults");
+    }
     let network = NetworkPolicy::new(config.allow_network, Some(address));
     let engine_config = EngineConfig {
         jobs: config.jobs,
@@ -99,6 +105,7 @@ async fn serve(config: Config) -> Result<()> {
         outbox: config.outbox,
         give_back: memory::trim,
         decoding: config.decoding,
+        defaults: config.defaults,
     };
     let engine = Engine::start(engine_config, archive, detectors, embedders, plugins, Arc::clone(&clock))?;
     tokio::spawn(tidy(engine.clone()));
@@ -132,12 +139,23 @@ async fn serve(config: Config) -> Result<()> {
     };
     ocellus_api::serve(listener, router, connections, stop).await;
     engine.shutdown().await;
-    // ONNX Runtime's library must not be unloaded while it loads a network.
+    ended(loading).await?;
+    info!("stopped");
+    Ok(())
+}
+
+/// Waits for the thread that loads networks: ONNX Runtime's library must not be unloaded meanwhile.
+async fn ended(loading: JoinHandle<()>) -> Result<()> {
     if tokio::task::spawn_blocking(|| loading.join()).await?.is_err() {
         error!("the thread that loads networks panicked");
     }
-    info!("stopped");
     Ok(())
+}
+
+/// Refuses defaults of new videos that the server would refuse from a client.
+fn check_defaults(defaults: Option<&Value>, detectors: &Detectors, plugins: &Plugins) -> ocellus_core::Result<()> {
+    let Some(defaults) = defaults else { return Ok(()) };
+    ocellus_pipeline::settings_schema(&detectors.types(), plugins)?.with_preset(defaults).map(drop)
 }
 
 /// Every minute releases the memory that ended jobs left and the networks that are not in use.

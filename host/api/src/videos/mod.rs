@@ -4,6 +4,7 @@ mod change;
 pub(crate) mod clusters;
 pub(crate) mod count;
 pub(crate) mod create;
+pub(crate) mod defaults;
 pub(crate) mod delete;
 pub(crate) mod delete_file;
 mod fields;

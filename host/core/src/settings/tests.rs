@@ -156,3 +156,55 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_preset_is_what_a_client_that_sends_nothing_gets() {
+    let types = [ObjectType::face(), ObjectType::body()];
+    let preset = json!({
+        "imotion_threshold": 0.25,
+        "plugins": {"road": {"lane": 2}},
+        "detectors": {"body": {"filter_min_size": 24}, "car": {"jpeg_quality": 50}}
+    });
+    let road = json!({"type": "object", "properties": {"lane": {"type": "integer"}, "name": {"type": "string"}}});
+    let schema = SettingsSchema::new(&types, &["simple_iou".into()], &[]).unwrap();
+    let schema = schema.with_plugins(&[("road".into(), road)]).unwrap().with_preset(&preset).unwrap();
+
+    let settings = schema.complete(None).unwrap();
+    assert_eq!(settings.imotion_threshold, 0.25);
+    assert_eq!(settings.plugins["road"], json!({"lane": 2}));
+    let body = settings.detector(&ObjectType::body()).unwrap();
+    assert_eq!((body.filter_min_size, body.filter_min_quality), (24, 0.6));
+    assert_eq!(settings.detector(&ObjectType::face()).unwrap().filter_min_size, 60);
+    // No detector for cars is installed.
+    assert_eq!(settings.detector(&ObjectType::car()), None);
+
+    let sent = json!({"detectors": {"body": {"filter_min_size": 30}, "car": {}}, "plugins": {"road": {"name": "A1"}}});
+    let settings = schema.complete(Some(&sent)).unwrap();
+    assert_eq!(settings.detector(&ObjectType::body()).unwrap().filter_min_size, 30);
+    assert_eq!(settings.detector(&ObjectType::car()).unwrap().jpeg_quality, 50);
+    assert_eq!(settings.plugins["road"], json!({"lane": 2, "name": "A1"}));
+}
+
+#[test]
+fn a_preset_can_switch_a_type_off_and_an_empty_one_changes_nothing() {
+    let preset = json!({"detectors": {"face": null, "body": {}}});
+    let types = [ObjectType::body()];
+    let schema = || SettingsSchema::new(&types, &["simple_iou".into()], &[]).unwrap();
+    let settings = schema().with_preset(&preset).unwrap().complete(None).unwrap();
+    assert_eq!(settings.active().map(|(t, _)| t.clone()).collect::<Vec<_>>(), types);
+    assert_eq!(schema().with_preset(&json!({})).unwrap().document(), schema().document());
+}
+
+#[test]
+fn a_preset_that_no_client_could_send_is_refused_with_the_path_of_the_key() {
+    for (preset, path) in [
+        (json!({"detectors": {"body": {"filter_min_sise": 20}}}), "stream_settings.detectors.body.filter_min_sise"),
+        (json!({"detectors": {"face": {"jpeg_quality": 101}}}), "stream_settings.detectors.face.jpeg_quality"),
+        (json!({"detectors": {"face": null}}), "stream_settings.detectors"),
+        (json!({"stream_data_filter": "nothing"}), "stream_settings.stream_data_filter"),
+        (json!([]), "stream_settings"),
+    ] {
+        let error = schema().with_preset(&preset).unwrap_err();
+        assert_eq!(error.param(), Some(path), "{preset}");
+    }
+}

@@ -33,6 +33,7 @@ pub use self::decision::{Decision, DecisionStage};
 pub(crate) use self::{
     event::{Event, Role, TrackKey},
     plugins::{compares_appearances, plugins_of},
+    track::ShotRule,
 };
 use self::{track::Now, type_pipeline::TypePipeline};
 
@@ -51,6 +52,7 @@ struct Opening {
     plugins: Plugins,
     job: JobId,
     settings: StreamSettings,
+    shot_rule: ShotRule,
     explain: bool,
     follow_canaries: bool,
 }
@@ -62,7 +64,7 @@ impl Opening {
         let open = |(t, d): (&ObjectType, &DetectorSettings)| {
             let stream = StreamInfo { object_type: t.clone(), size, frame_rate };
             let mut pipeline = TypePipeline::open(&self.plugins, self.job, d, &chosen, &self.settings.plugins, stream)?;
-            pipeline.recorder.asked = self.explain;
+            (pipeline.recorder.asked, pipeline.shot_rule) = (self.explain, self.shot_rule);
             if self.follow_canaries {
                 pipeline.follow_canaries();
             }
@@ -79,14 +81,14 @@ impl Analysis {
         plugins: &Plugins,
         job: JobId,
         settings: &StreamSettings,
-        size: Size,
-        frame_rate: Option<f64>,
+        shot_rule: ShotRule,
+        (size, frame_rate): (Size, Option<f64>),
         explain: bool,
     ) -> Result<Self, PluginError> {
-        let opening =
-            Opening { plugins: plugins.clone(), job, settings: settings.clone(), explain, follow_canaries: false };
-        let types = opening.types(size, frame_rate)?;
+        let (plugins, settings) = (plugins.clone(), settings.clone());
         let start = settings.use_stream_timestamp.then_some(settings.start_stream_timestamp);
+        let opening = Opening { plugins, job, settings, shot_rule, explain, follow_canaries: false };
+        let types = opening.types(size, frame_rate)?;
         Ok(Self { types, clock: StreamClock { start }, opening, before_gap: BTreeMap::new(), after_gap: false })
     }
 

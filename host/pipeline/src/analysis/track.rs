@@ -4,6 +4,9 @@ use std::sync::Arc;
 
 use ocellus_core::{Detection, DetectorSettings, ShotSummary, Timestamp, TrackPoint};
 use ocellus_runtime::{FrameInfo, Moment, Pixels};
+use serde::{Deserialize, Serialize};
+
+use crate::quality::preference;
 
 /// The frame that is being processed.
 pub(super) struct Now {
@@ -78,9 +81,33 @@ pub(super) struct AnnotatedShot {
     pub(super) attributes: Attributes,
 }
 
-/// Whether a detection is better than the best so far. Of equals, the first one stays.
-pub(super) fn beats(detection: &Detection, other: Option<&AnnotatedShot>) -> bool {
-    other.is_none_or(|o| detection.quality > o.shot.detection.quality)
+/// Rule by which the best shot of a track is chosen. Of equals, the first one stays.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum ShotRule {
+    /// The quality alone, which contained the size in release 0.1: its jobs replay as they ran.
+    #[default]
+    Quality,
+    /// The [`preference`], to which the size counts.
+    QualityAndSize,
+}
+
+impl ShotRule {
+    pub(crate) fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Whether a detection is better than the best so far.
+    pub(super) fn prefers(self, detection: &Detection, other: Option<&AnnotatedShot>) -> bool {
+        other.is_none_or(|o| self.value(detection) > self.value(&o.shot.detection))
+    }
+
+    fn value(self, Detection { rect, quality, .. }: &Detection) -> f64 {
+        match self {
+            Self::Quality => f64::from(*quality),
+            Self::QualityAndSize => preference(*quality, rect),
+        }
+    }
 }
 
 /// Window over which a realtime shot is chosen.

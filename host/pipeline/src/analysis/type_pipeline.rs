@@ -15,7 +15,7 @@ use super::{
     decision::{Decision, DecisionStage},
     event::{Event, Role},
     plugins::{filter_settings, tracker_settings},
-    track::{AnnotatedShot, Attributes, Now, Realtime, Reporting, Shot, Track, beats},
+    track::{AnnotatedShot, Attributes, Now, Realtime, Reporting, Shot, ShotRule, Track},
 };
 
 /// Splits items by their verdicts into those kept, annotated, and those rejected.
@@ -84,6 +84,7 @@ pub(super) struct TypePipeline<T = TrackerSlot, F = FilterSlot> {
     pub(super) filters: Vec<F>,
     reporting: Reporting,
     tracks: BTreeMap<TrackId, Track>,
+    pub(super) shot_rule: ShotRule,
     pub(super) recorder: DecisionRecorder,
     /// Added to the tracker's numbers, so that those from before the last gap are not reused.
     pub(super) base: TrackId,
@@ -126,8 +127,8 @@ impl TypePipeline {
 impl<T: TrackerCalls, F: FilterCalls> TypePipeline<T, F> {
     fn new(job: JobId, object_type: ObjectType, reporting: Reporting, tracker: T, filters: Vec<F>) -> Self {
         let recorder = DecisionRecorder { object_type, asked: false };
-        let none = TrackId(0);
-        Self { job, tracker, filters, reporting, tracks: BTreeMap::new(), recorder, base: none, last: none }
+        let (tracks, shot_rule, none) = (BTreeMap::new(), ShotRule::default(), TrackId(0));
+        Self { job, tracker, filters, reporting, tracks, shot_rule, recorder, base: none, last: none }
     }
 
     /// The job's number of a track, from the tracker's.
@@ -191,7 +192,7 @@ impl<T: TrackerCalls, F: FilterCalls> TypePipeline<T, F> {
         detections: impl Iterator<Item = ((&'a Detection, Attributes), Option<TrackId>)>,
         events: &mut Vec<Event>,
     ) -> Vec<ShotCandidate<'a>> {
-        let realtime = self.reporting.realtime.is_some();
+        let (realtime, rule) = (self.reporting.realtime.is_some(), self.shot_rule);
         let mut candidates = Vec::new();
         for ((detection, attributes), id) in detections {
             let shot = Shot::new(now, detection);
@@ -210,7 +211,9 @@ impl<T: TrackerCalls, F: FilterCalls> TypePipeline<T, F> {
             }
             track.extend(shot, &self.reporting);
             // Filters are not asked about what would not become the best shot anyway.
-            if beats(detection, track.best.as_ref()) || (realtime && beats(detection, track.window.best.as_ref())) {
+            if rule.prefers(detection, track.best.as_ref())
+                || (realtime && rule.prefers(detection, track.window.best.as_ref()))
+            {
                 candidates.push(ShotCandidate { track: track_id, detection, attributes });
             }
         }
@@ -238,15 +241,15 @@ impl<T: TrackerCalls, F: FilterCalls> TypePipeline<T, F> {
                 self.recorder.record(events, DecisionStage::Shots, Some(track), &shot, filter.name(), why);
             }
         }
-        let realtime = self.reporting.realtime.is_some();
+        let (realtime, rule) = (self.reporting.realtime.is_some(), self.shot_rule);
         for ShotCandidate { track: id, detection, attributes } in candidates {
             let Some(track) = self.tracks.get_mut(&id) else { continue };
             let annotated = AnnotatedShot { shot: Shot::new(now, detection), attributes };
-            if realtime && beats(detection, track.window.best.as_ref()) {
+            if realtime && rule.prefers(detection, track.window.best.as_ref()) {
                 track.window.best = Some(annotated.clone());
                 events.push(Event::Keep((self.recorder.object_type.clone(), id), Role::Window));
             }
-            if beats(detection, track.best.as_ref()) {
+            if rule.prefers(detection, track.best.as_ref()) {
                 track.best = Some(annotated);
                 events.push(Event::Keep((self.recorder.object_type.clone(), id), Role::Best));
             }

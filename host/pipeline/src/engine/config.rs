@@ -2,6 +2,7 @@
 
 use ocellus_core::NetworkPolicy;
 use ocellus_media::Decoding;
+use serde_json::Value;
 
 use crate::outbox::OutboxConfig;
 
@@ -18,6 +19,9 @@ pub struct EngineConfig {
     pub give_back: fn(),
     /// Software or hardware decoding of the videos of jobs.
     pub decoding: Decoding,
+    /// Settings of new videos where the client is silent, as a client would send them; `None` keeps
+    /// the vendor's.
+    pub defaults: Option<Value>,
 }
 
 impl Default for EngineConfig {
@@ -28,6 +32,7 @@ impl Default for EngineConfig {
             outbox: OutboxConfig::default(),
             give_back: || {},
             decoding: Decoding::default(),
+            defaults: None,
         }
     }
 }

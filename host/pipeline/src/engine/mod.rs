@@ -126,10 +126,12 @@ impl Engine {
         &self.0.archive
     }
 
-    /// The schema of settings, for the object types and plugins that are installed now.
+    /// The schema of settings, for the object types and plugins that are installed now, with the
+    /// operator's defaults.
     ///
     /// # Errors
-    /// `Internal` where the schema does not compile.
+    /// `BadParam` where the operator's defaults do not fit what is installed, `Internal` where the
+    /// schema does not compile.
     pub fn settings_schema(&self) -> Result<Arc<SettingsSchema>> {
         let installed = (self.0.plugins.generation(), self.0.detectors.are_loaded());
         let mut cached = self.0.schema.lock();
@@ -138,7 +140,11 @@ impl Engine {
         {
             return Ok(Arc::clone(schema));
         }
-        let schema = Arc::new(settings::settings_schema(&self.0.detectors.types(), &self.0.plugins)?);
+        let schema = settings::settings_schema(&self.0.detectors.types(), &self.0.plugins)?;
+        let schema = Arc::new(match &self.0.config.defaults {
+            Some(defaults) => schema.with_preset(defaults)?,
+            None => schema,
+        });
         *cached = Some((installed, Arc::clone(&schema)));
         Ok(schema)
     }

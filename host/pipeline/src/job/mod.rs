@@ -189,7 +189,8 @@ fn begin<'a>(
     let output = match log {
         Err(job) => {
             let writer = job.begin_detections(&header).map_err(Failure::not_started)?;
-            let analysis = Analysis::open(context.plugins, job.id(), settings, info.size, info.frame_rate, false)
+            let (rule, frames) = (context.spec.shot_rule, (info.size, info.frame_rate));
+            let analysis = Analysis::open(context.plugins, job.id(), settings, rule, frames, false)
                 .map_err(Failure::misconfigured)?;
             laps.lap(Stage::Plugins);
             output(job, writer, analysis, (!decoder.is_live()).then(reader), laps, 0)

@@ -103,10 +103,10 @@ impl Output<'_> {
         self.laps.lap(Stage::Other);
         let mut detections: Vec<(ObjectType, Vec<Detection>)> =
             self.types.iter().map(|t| (t.clone(), Vec::new())).collect();
-        for raw in raw {
-            let Some((_, list)) = detections.iter_mut().find(|(t, _)| *t == raw.object_type) else { continue };
-            let quality = quality_in(frame, &raw);
-            let RawDetection { rect, score, landmarks, .. } = raw;
+        for seen in &raw {
+            let Some((_, list)) = detections.iter_mut().find(|(t, _)| *t == seen.object_type) else { continue };
+            let quality = quality_in(frame, seen, &raw);
+            let RawDetection { rect, score, landmarks, .. } = *seen;
             list.push(Detection { rect, score, quality, landmarks, appearance: Vec::new() });
         }
         for (object_type, detections) in &mut detections {

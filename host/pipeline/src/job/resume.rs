@@ -124,8 +124,9 @@ fn is_file(context: &Context<'_>) -> bool {
 /// Runs the log through the analysis. Frames before its last gap are only counted. `finish`: the
 /// tracks that are open after the last frame end there.
 fn replay(context: &Context<'_>, header: &LogHeader, gaps: u64, finish: bool) -> Result<Replayed, Failure> {
-    let (job, settings) = (context.job, &context.spec.stream_settings);
-    let analysis = Analysis::open(context.plugins, job.id(), settings, header.frame_size, header.frame_rate, false)
+    let (job, spec) = (context.job, context.spec);
+    let frames = (header.frame_size, header.frame_rate);
+    let analysis = Analysis::open(context.plugins, job.id(), &spec.stream_settings, spec.shot_rule, frames, false)
         .map_err(Failure::misconfigured)?;
     follow(context, header, gaps, finish, analysis).map_err(Failure::interrupted)
 }

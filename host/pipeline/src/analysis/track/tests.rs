@@ -25,9 +25,27 @@ fn annotated(quality: f32) -> AnnotatedShot {
 #[test]
 fn only_a_better_detection_takes_the_place_of_the_best() {
     let other = annotated(0.5);
-    assert!(beats(&shot(1, 0.0, 0.1).detection, None));
-    assert!(!beats(&shot(1, 0.0, 0.5).detection, Some(&other)));
-    assert!(beats(&shot(1, 0.0, 0.6).detection, Some(&other)));
+    for rule in [ShotRule::Quality, ShotRule::QualityAndSize] {
+        assert!(rule.prefers(&shot(1, 0.0, 0.1).detection, None));
+        assert!(!rule.prefers(&shot(1, 0.0, 0.5).detection, Some(&other)));
+        assert!(rule.prefers(&shot(1, 0.0, 0.6).detection, Some(&other)));
+    }
+}
+
+#[test]
+fn of_shots_of_equal_quality_the_larger_is_the_best_and_of_all_the_better() {
+    let other = annotated(0.8);
+    let wide = |width: f32, quality: f32| {
+        let mut detection = shot(1, 0.0, quality).detection;
+        detection.rect = Rect::new(0.0, 0.0, width, 100.0);
+        detection
+    };
+    let prefers = |rule: ShotRule, detection: &Detection| rule.prefers(detection, Some(&other));
+    let [larger, smaller, better, worse] =
+        [(60.0, 0.8), (40.0, 0.8), (40.0, 0.9), (100.0, 0.6)].map(|(w, q)| wide(w, q));
+    let both = [&larger, &smaller, &better, &worse].map(|d| prefers(ShotRule::QualityAndSize, d));
+    assert_eq!(both, [true, false, true, false]);
+    assert!(!prefers(ShotRule::Quality, &larger));
 }
 
 #[test]
