@@ -194,7 +194,15 @@ mod tests {
     use super::*;
 
     fn record(time: f64, wall_us: i64) -> FrameRecord {
-        FrameRecord { index: 0, time, wall_us, cut: false, is_static: false, detections: Vec::new() }
+        FrameRecord {
+            index: 0,
+            time,
+            wall_us,
+            cut: false,
+            is_static: false,
+            detections: Vec::new(),
+            tracklets: Vec::new(),
+        }
     }
 
     #[test]
