@@ -40,7 +40,7 @@ pub struct FrameRecord {
     pub is_static: bool,
     /// Detections by object type. A type that was looked for and not found has an empty list.
     pub detections: Vec<(ObjectType, Vec<Detection>)>,
-    /// Tracklets of the types that have an embedder or a face to be compared by. The detection log
+    /// Tracklets, by object type; none of a type that was not found. The detection log
     /// has them after the frame, where a reader that does not know them stops.
     #[serde(skip)]
     pub tracklets: Vec<(ObjectType, Tracklets)>,

@@ -17,9 +17,10 @@
 //! | per tracklet | at most [`SAMPLES`] embeddings, after .4 s, .8 s, 1.6 s, ... |
 //! | per change of colour or pause | two embeddings, at most every [`RETEST`] seconds |
 //!
-//! A type without an embedder has no tracklets, bodies aside: a body is another one where its face
-//! is, if its colours changed, too. Holds the frame before, and the crops of tracklets that were not
-//! seen for a moment. Begins anew at every cut, and when a job is resumed.
+//! Colours alone do not tell two individuals apart. An object of a type without an embedder is
+//! another one if its colours changed and so did the face in it, or so much of the picture that a
+//! cut is possible. Holds the frame before, and the crops of tracklets that were not seen for a
+//! moment. Begins anew at every cut, and when a job is resumed.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -29,7 +30,10 @@ use ocellus_core::{
 use ocellus_detect::{Embedder, Embedders};
 use ocellus_media::Frame;
 
-use crate::identity::Crop;
+use crate::{
+    cut::SceneChange,
+    identity::{APPEARANCE_SAME, Crop},
+};
 
 /// Least intersection over union with a tracklet's last box.
 const OVERLAP: f32 = 0.1;
@@ -116,7 +120,7 @@ impl Open {
         let far = far(&self.appearance, &detection.appearance);
         let time = now.frame.time();
         let is_settled = self.compared.is_some_and(|(at, then)| time - at < RETEST && far <= then);
-        self.is_suspect || (!is_settled && (far > differs || time - self.time > PAUSE))
+        self.is_suspect || now.is_doubtful || (!is_settled && (far > differs || time - self.time > PAUSE))
     }
 }
 
@@ -124,6 +128,8 @@ impl Open {
 struct Now<'a> {
     frame: &'a Frame,
     before: Option<&'a Frame>,
+    /// A cut before it is possible.
+    is_doubtful: bool,
     meter: &'a Arc<CpuMeter>,
 }
 
@@ -147,15 +153,12 @@ pub(crate) struct TrackletBuilder<'a> {
 impl<'a> TrackletBuilder<'a> {
     /// For detections of these types; `compared`: those whose trackers compare appearances.
     pub(crate) fn new(embedders: &'a Embedders, types: &[ObjectType], compared: &[ObjectType]) -> Self {
-        let (mut with, without): (Vec<_>, Vec<_>) =
-            types.iter().cloned().partition(|t| embedders.for_type(t).is_some());
-        if !with.is_empty() {
-            with.extend(without.into_iter().filter(|t| *t == ObjectType::body()));
-        }
+        let (with, without): (Vec<_>, Vec<_>) = types.iter().cloned().partition(|t| embedders.for_type(t).is_some());
         let has_directions =
             |t: &ObjectType| compared.contains(t) && embedders.for_type(t).is_some_and(|e| e.has_directions());
         let types = with
             .into_iter()
+            .chain(without)
             .map(|object_type| TypeTracklets {
                 has_directions: has_directions(&object_type),
                 object_type,
@@ -165,8 +168,15 @@ impl<'a> TrackletBuilder<'a> {
         Self { embedders, types, before: None }
     }
 
-    /// Adds the tracklets of a frame's detections to its record. `meter`: of the networks' CPU time.
-    pub(crate) fn follow(&mut self, frame: &Frame, record: &mut FrameRecord, meter: &Arc<CpuMeter>) -> Result<()> {
+    /// Adds the tracklets of a frame's detections to its record. `change`: what lies before it;
+    /// `meter`: of the networks' CPU time.
+    pub(crate) fn follow(
+        &mut self,
+        frame: &Frame,
+        change: SceneChange,
+        record: &mut FrameRecord,
+        meter: &Arc<CpuMeter>,
+    ) -> Result<()> {
         if record.is_static || self.types.is_empty() {
             return Ok(());
         }
@@ -174,7 +184,8 @@ impl<'a> TrackletBuilder<'a> {
             self.types.iter_mut().for_each(|t| t.open.clear());
             self.before = None;
         }
-        let now = Now { frame, before: self.before.as_ref(), meter };
+        let is_doubtful = change != SceneChange::None;
+        let now = Now { frame, before: self.before.as_ref(), is_doubtful, meter };
         // Boxes in which another individual has appeared.
         let mut changed = Vec::new();
         for tracklets in &mut self.types {
@@ -182,7 +193,7 @@ impl<'a> TrackletBuilder<'a> {
             let detections = detections.map_or(&[][..], |(_, detections)| detections);
             let found = match self.embedders.for_type(&tracklets.object_type) {
                 Some(embedder) => tracklets.follow(&now, detections, &mut Judge::Network(embedder, &mut changed))?,
-                None => tracklets.follow(&now, detections, &mut Judge::Faces(&changed))?,
+                None => tracklets.follow(&now, detections, &mut Judge::Colours(&changed))?,
             };
             if !found.ids.is_empty() {
                 record.tracklets.push((tracklets.object_type.clone(), found));
@@ -197,8 +208,9 @@ impl<'a> TrackletBuilder<'a> {
 enum Judge<'a> {
     /// Its embedder; the list gets the boxes of those that replaced another.
     Network(&'a Embedder, &'a mut Vec<Rect>),
-    /// Faces that replaced another within the box.
-    Faces(&'a [Rect]),
+    /// Colours, where a cut is possible or one of these faces, which replaced another, is within the
+    /// box.
+    Colours(&'a [Rect]),
 }
 
 /// A detection with the tracklet that it overlaps, by their places.
@@ -220,12 +232,14 @@ impl TypeTracklets {
                 changed.extend(replaced.iter().filter_map(|place| detections.get(*place)).map(|d| d.rect));
                 replaced
             }
-            Judge::Faces(changed) => {
+            Judge::Colours(changed) => {
                 let is_replaced = |pair: &&Pair| {
                     let (Some(open), Some(d)) = (self.open.get(pair.tracklet), detections.get(pair.place)) else {
                         return false;
                     };
-                    far(&open.appearance, &d.appearance) > differs && changed.iter().any(|face| holds(&d.rect, face))
+                    let far = far(&open.appearance, &d.appearance);
+                    let is_other_face = || changed.iter().any(|face| holds(&d.rect, face));
+                    (far > APPEARANCE_SAME && now.is_doubtful) || (far > differs && is_other_face())
                 };
                 pairs.iter().filter(is_replaced).map(|pair| pair.place).collect()
             }

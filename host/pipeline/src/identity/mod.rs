@@ -27,7 +27,7 @@ const APPEARANCE: &str = "appearance/2";
 /// The Euclidean distance below which two such descriptors count as one identity. On the
 /// development clips one person in one coat is .1 from himself, and different people at least .32
 /// from each other.
-const APPEARANCE_SAME: f32 = 0.25;
+pub(crate) const APPEARANCE_SAME: f32 = 0.25;
 /// The most objects of one type that are clustered: time grows with the square, and a job's end
 /// would wait for minutes.
 const MAX_OBJECTS: usize = 200_000;

@@ -20,6 +20,7 @@ use ocellus_store::{DetectionWriter, Embedding, Gap, Job, NewObject, Picture};
 use super::{context::Context, decode::FrameInFlight};
 use crate::{
     analysis::{Analysis, Event, Role, Sample, TrackKey},
+    cut::SceneChange,
     frame_reader::FrameReader,
     identity::{self, Crop},
     pictures::{self, Frames, pixels},
@@ -94,7 +95,7 @@ impl Output<'_> {
     /// Measures what later stages need of the pixels, and appends the frame to the log.
     fn log(
         &mut self,
-        FrameInFlight { frame, cut, is_static, taken_us }: &FrameInFlight,
+        FrameInFlight { frame, change, is_static, taken_us }: &FrameInFlight,
         raw: Vec<RawDetection>,
     ) -> Result<FrameRecord> {
         self.laps.lap(Stage::Other);
@@ -122,12 +123,12 @@ impl Output<'_> {
             index: frame.index(),
             time: frame.time(),
             wall_us,
-            cut: *cut,
+            cut: *change == SceneChange::Cut,
             is_static: *is_static,
             detections,
             tracklets: Vec::new(),
         };
-        self.tracklets.follow(frame, &mut record, self.context.progress.cpu())?;
+        self.tracklets.follow(frame, *change, &mut record, self.context.progress.cpu())?;
         self.laps.lap(Stage::Measure);
         self.writer.append(&record)?;
         if self.state.synced.elapsed() > SYNC_EVERY {

@@ -1,7 +1,7 @@
 //! Covers: tracklets over frames of coloured squares, by an embedder of mean colours, whose
 //! individuals differ by 60 levels. One that moves or changes slowly goes on, one that another
-//! takes the place of ends, also after a pause and where the first picture of it is bad; a body
-//! ends with its face; samples are taken.
+//! takes the place of ends, also after a pause and where the first picture of it is bad; an
+//! object without an embedder ends with its face, or where a cut is possible; samples are taken.
 
 use ocellus_core::Size;
 use ocellus_media::{Decoder, Input, Interrupt, Location};
@@ -52,6 +52,16 @@ fn frames(shown: &[Shown]) -> Vec<Frame> {
 
 /// The records of frames in which faces, and bodies below them if asked for, are detected.
 fn follow(shown: &[Shown], types: &[ObjectType], cut: Option<usize>) -> Vec<FrameRecord> {
+    follow_scene(shown, types, cut, None)
+}
+
+/// The same; a cut before the frame `possible` is possible.
+fn follow_scene(
+    shown: &[Shown],
+    types: &[ObjectType],
+    cut: Option<usize>,
+    possible: Option<usize>,
+) -> Vec<FrameRecord> {
     let embedders = mean_colour::embedders(&ObjectType::face(), 65.0, "jump = 60.0");
     let mut builder = TrackletBuilder::new(&embedders, types, &[]);
     let record = |(n, (frame, shown)): (usize, (Frame, &Shown))| {
@@ -75,7 +85,8 @@ fn follow(shown: &[Shown], types: &[ObjectType], cut: Option<usize>) -> Vec<Fram
             detections: types.iter().map(of_type).collect(),
             tracklets: Vec::new(),
         };
-        builder.follow(&frame, &mut record, &Arc::default()).unwrap();
+        let change = if possible == Some(n) { SceneChange::Possible } else { SceneChange::None };
+        builder.follow(&frame, change, &mut record, &Arc::default()).unwrap();
         record
     };
     frames(shown).into_iter().zip(shown).enumerate().map(record).collect()
@@ -144,7 +155,15 @@ fn a_body_without_an_embedder_ends_with_its_face() {
     let (face, body) = (ObjectType::face(), ObjectType::body());
     let records = follow(&[shown(RED, 6), shown(BLUE, 6)].concat(), &[body.clone(), face], None);
     assert_eq!(tracklets(&records, &body), [(0, None), (6, Some(0))]);
-    assert_eq!(follow(&shown(RED, 3), &[body], None)[2].tracklets, [], "nothing to tell it by");
+}
+
+#[test]
+fn an_object_without_an_embedder_ends_where_a_cut_is_possible() {
+    let (car, both) = (ObjectType::car(), [shown(RED, 6), shown(BLUE, 6)].concat());
+    let types = std::slice::from_ref(&car);
+    assert_eq!(tracklets(&follow(&both, types, None), &car), [(0, None)], "colours alone do not tell");
+    assert_eq!(tracklets(&follow_scene(&both, types, None, Some(6)), &car), [(0, None), (6, Some(0))]);
+    assert_eq!(tracklets(&follow_scene(&shown(RED, 12), types, None, Some(6)), &car), [(0, None)]);
 }
 
 #[test]
