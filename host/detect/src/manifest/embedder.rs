@@ -104,7 +104,9 @@ impl EmbedderManifest {
         let Ok(mut manifest) = text.parse::<toml::Table>() else { return String::new() };
         let mut part = |key: &str| manifest.remove(key).unwrap_or(toml::Value::Boolean(false));
         let (model, mut input, distance) = (part("model"), part("input"), part("distance"));
-        input.as_table_mut().map(|input| input.remove("max_batch"));
+        if let Some(input) = input.as_table_mut() {
+            input.remove("max_batch");
+        }
         let unit_length = distance.get("unit_length").and_then(toml::Value::as_bool).unwrap_or_default();
         format!("{model} {input} {unit_length}")
     }
