@@ -6,7 +6,7 @@
 //! detection overlaps the tracklet's last one but differs from it in colour, or comes after a pause,
 //! both are embedded and compared, with the tracklet's earlier samples, too: the least of these
 //! distances decides, so that a head that turns, or one bad picture, does not begin a tracklet. A
-//! picture much worse than the tracklet's best decides nothing; the next good one does.
+//! picture much worse than the tracklet's best decides nothing for a moment; the next good one does.
 //!
 //! Works at detection time, where the pixels are; its results are in the detection log, and the
 //! analysis cuts tracks by them. Also takes the samples of which an object's embedding is made.
@@ -50,8 +50,10 @@ const DIRECTION: f32 = 0.6;
 /// Seconds between two comparisons of one tracklet, unless the colour differs by more.
 const RETEST: f64 = 0.2;
 /// Share of the best quality so far that a detection needs to be compared, and to be a sample.
-const COMPARABLE: f32 = 0.6;
+const COMPARABLE: f32 = 0.4;
 const SAMPLE: f32 = 0.75;
+/// Seconds that a comparison waits for a detection of that quality.
+const WAIT: f64 = 0.4;
 /// Samples of a tracklet at most, and seconds until the first one; the time doubles with each.
 const SAMPLES: u32 = 8;
 const FIRST_SAMPLE: f64 = 0.4;
@@ -70,8 +72,8 @@ struct Open {
     /// Input of the embedder, of its last detection or the last before one that could not be
     /// compared; `None` while that is in the frame before.
     crop: Option<RgbImage>,
-    /// A detection differed in colour and was too bad to be compared.
-    is_suspect: bool,
+    /// Since when detections that have to be compared were too bad for it.
+    suspect: Option<f64>,
     samples: Vec<Vec<f32>>,
     /// When it was last compared, and the distance of colours then.
     compared: Option<(f64, f32)>,
@@ -89,7 +91,7 @@ impl Open {
             began: now.frame.time(),
             best_quality: detection.quality,
             crop: None,
-            is_suspect: false,
+            suspect: None,
             samples: Vec::new(),
             compared: None,
         }
@@ -101,7 +103,7 @@ impl Open {
         self.landmarks = detection.landmarks;
         (self.frame, self.time) = (now.frame.index(), now.frame.time());
         self.best_quality = self.best_quality.max(detection.quality);
-        if !self.is_suspect {
+        if self.suspect.is_none() {
             self.crop = None;
         }
     }
@@ -114,13 +116,12 @@ impl Open {
             && now.frame.time() - self.began >= FIRST_SAMPLE * f64::from(1_u32 << taken)
     }
 
-    /// Whether a detection has to be compared; `differs`: the distance of colours from which on it
-    /// does.
+    /// Whether a detection has to be compared; `differs`: the distance of colours that is too far.
     fn is_in_doubt(&self, now: &Now<'_>, detection: &Detection, differs: f32) -> bool {
         let far = far(&self.appearance, &detection.appearance);
         let time = now.frame.time();
         let is_settled = self.compared.is_some_and(|(at, then)| time - at < RETEST && far <= then);
-        self.is_suspect || now.is_doubtful || (!is_settled && (far > differs || time - self.time > PAUSE))
+        self.suspect.is_some() || (!is_settled && (now.is_doubtful || far > differs || time - self.time > PAUSE))
     }
 }
 
@@ -335,10 +336,11 @@ impl TypeTracklets {
                     .and_then(|frame| crop(frame, &self.object_type, &open.rect, open.landmarks.as_ref(), embedder));
                 open.crop.clone().or(crop)
             };
-            if in_doubt && detection.quality < COMPARABLE * open.best_quality {
-                if !open.is_suspect {
+            let may_wait = open.suspect.is_none_or(|since| now.frame.time() - since < WAIT);
+            if in_doubt && may_wait && detection.quality < COMPARABLE * open.best_quality {
+                if open.suspect.is_none() {
                     open.crop = before(open);
-                    open.is_suspect = true;
+                    open.suspect = Some(now.frame.time());
                 }
                 continue;
             }
@@ -372,7 +374,7 @@ impl TypeTracklets {
             if compared {
                 let colours = far(&open.appearance, &detection.appearance);
                 open.compared = Some((now.frame.time(), colours));
-                (open.is_suspect, open.crop) = (false, None);
+                (open.suspect, open.crop) = (None, None);
             }
             if open.is_due(now, detection) {
                 open.samples.push(embedding.clone());

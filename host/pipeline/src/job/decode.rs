@@ -126,7 +126,7 @@ struct Scale<'a> {
 
 impl Scale<'_> {
     /// What lies before the frame, and the input of each detector.
-    fn inputs(&mut self, frame: &Frame, laps: &mut CpuLaps<'_>) -> Result<(bool, Vec<InputImage>)> {
+    fn inputs(&mut self, frame: &Frame, laps: &mut CpuLaps<'_>) -> Result<(SceneChange, Vec<InputImage>)> {
         let size = self.rot.map_or(frame.size(), |r| Size { width: r.width, height: r.height });
         let mut inputs: Vec<InputImage> = Vec::with_capacity(self.detectors.len());
         for detector in self.detectors {
