@@ -1,8 +1,8 @@
 //! Measurement of an embedder by labelled pictures: how well its distances tell identities apart,
 //! and which `same` to put into its manifest.
 //!
-//! `cargo xtask bench identities FOLDER` names the pictures in `OCELLUS_PICTURES`: a folder for each
-//! identity. With `OCELLUS_WHOLE`, pictures are crops, and not searched for an object. Each goes
+//! `cargo xtask bench identities FOLDER` names the pictures in `OCELLUS_PICTURES`: a folder for
+//! each identity. With `OCELLUS_WHOLE`, pictures are crops, and not searched for an object. Each goes
 //! through detectors and embedder as a job's best shot does.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed assumption ends the measurement")]

@@ -1,12 +1,13 @@
 //! Tracklet builder: runs of detections that overlap from frame to frame and look like one
 //! individual.
 //!
-//! A tracker that goes by overlap holds two individuals as one where the second appears in the place
-//! of the first: a cut before the same background, or somebody who takes another's seat. Where a
-//! detection overlaps the tracklet's last one but differs from it in colour, or comes after a pause,
-//! both are embedded and compared, with the tracklet's earlier samples, too: the least of these
-//! distances decides, so that a head that turns, or one bad picture, does not begin a tracklet. A
-//! picture much worse than the tracklet's best decides nothing for a moment; the next good one does.
+//! A tracker that goes by overlap holds two individuals as one where the second appears in the
+//! place of the first: a cut before the same background, or somebody who takes another's seat.
+//! Where a detection overlaps the tracklet's last one but differs from it in colour, or comes after
+//! a pause, both are embedded and compared, with the tracklet's earlier samples, too: the least of
+//! these distances decides, so that a head that turns, or one bad picture, does not begin a
+//! tracklet. A picture much worse than the tracklet's best decides nothing for a moment; the next
+//! good one does.
 //!
 //! Works at detection time, where the pixels are; its results are in the detection log, and the
 //! analysis cuts tracks by them. Also takes the samples of which an object's embedding is made.
@@ -209,8 +210,8 @@ impl<'a> TrackletBuilder<'a> {
 enum Judge<'a> {
     /// Its embedder; the list gets the boxes of those that replaced another.
     Network(&'a Embedder, &'a mut Vec<Rect>),
-    /// Colours, where a cut is possible or one of these faces, which replaced another, is within the
-    /// box.
+    /// Colours, where a cut is possible or one of these faces, which replaced another, is within
+    /// the box.
     Colours(&'a [Rect]),
 }
 
@@ -306,8 +307,8 @@ impl TypeTracklets {
         all.into_iter().map(|(_, _, pair)| pair).collect()
     }
 
-    /// Compares the detections that are in doubt with their tracklets, and takes the samples that are
-    /// due; returns the places of those that show somebody else.
+    /// Compares the detections that are in doubt with their tracklets, and takes the samples that
+    /// are due; returns the places of those that show somebody else.
     fn compare(
         &mut self,
         now: &Now<'_>,
@@ -317,7 +318,7 @@ impl TypeTracklets {
         differs: f32,
         found: &mut Tracklets,
     ) -> Result<BTreeSet<usize>> {
-        /// A detection to be embedded: its pair, its input, and the tracklet's where it is compared.
+        /// A detection to be embedded: its pair, its input, the tracklet's where it is compared.
         struct Wanted<'p> {
             pair: &'p Pair,
             input: RgbImage,
