@@ -2,8 +2,8 @@
 //! and which `same` to put into its manifest.
 //!
 //! `cargo xtask bench identities FOLDER` names the pictures in `OCELLUS_PICTURES`: a folder for
-//! each identity. With `OCELLUS_WHOLE`, pictures are crops, and not searched for an object. Each goes
-//! through detectors and embedder as a job's best shot does.
+//! each identity. With `OCELLUS_WHOLE`, pictures are crops, and not searched for an object. Each
+//! goes through detectors and embedder as a job's best shot does.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed assumption ends the measurement")]
 #![allow(clippy::print_stdout, reason = "its purpose")]

@@ -33,8 +33,8 @@ pub(crate) struct BenchArguments {
     /// Run only benchmarks whose name, or crate's name, contains one of these. Of parts: stages,
     /// networks, decode, calls, lists, similarity, identities. Of a running server: serving
     /// (100,000 videos, uploads), jobs. Run only if named: build (without a cache, as long as a
-    /// first build). `identities FOLDER` measures an embedder by the pictures of a folder, which has
-    /// a folder for each identity.
+    /// first build). `identities FOLDER` measures an embedder by the pictures of a folder, which
+    /// has a folder for each identity.
     only: Vec<String>,
 
     /// With `identities FOLDER`: what is measured.
