@@ -1,10 +1,12 @@
 //! Report of benchmark figures, each with what it is compared with in the same run.
 //!
 //! A figure is printed, and appended as a line of JSON to the file that [`FILE`] names, where
-//! `cargo xtask bench` collects them. For computing figures: [`percentile`], [`process`].
+//! `cargo xtask bench` collects them. For computing figures: [`percentile`], [`process`],
+//! [`identities`].
 
 #![warn(missing_docs)]
 
+pub mod identities;
 pub mod process;
 
 use std::{

@@ -40,4 +40,32 @@ pub struct FrameRecord {
     pub is_static: bool,
     /// Detections by object type. A type that was looked for and not found has an empty list.
     pub detections: Vec<(ObjectType, Vec<Detection>)>,
+    /// Tracklets, by object type; none of a type that was not found. The detection log
+    /// has them after the frame, where a reader that does not know them stops.
+    #[serde(skip)]
+    pub tracklets: Vec<(ObjectType, Tracklets)>,
+}
+
+/// Number of a tracklet: the frame that it begins in, and the place of its first detection among
+/// those of its type there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct TrackletId {
+    /// [`FrameRecord::index`].
+    pub frame: u64,
+    /// Counted from 0.
+    pub place: u32,
+}
+
+/// Tracklets of one object type in one frame: detections that overlap from frame to frame, as long
+/// as they look like one individual. A tracker decides what a track is; where it would continue one
+/// tracklet by another that replaced it, it holds two individuals as one.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Tracklets {
+    /// The tracklet of each detection, in their order.
+    pub ids: Vec<TrackletId>,
+    /// Tracklets that begin in this frame, each with the one in whose place it is, from which it
+    /// looks different.
+    pub replaced: Vec<(TrackletId, TrackletId)>,
+    /// Embeddings of some detections, by their places: samples of their individual.
+    pub embeddings: Vec<(u32, Vec<f32>)>,
 }

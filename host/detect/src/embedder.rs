@@ -23,12 +23,16 @@ pub struct Embedder {
     name: String,
     version: String,
     digest: String,
+    id: String,
     licence: String,
     object_type: ObjectType,
     size: Size,
     landmarks: Option<[Point; 5]>,
     dimension: usize,
     same: f32,
+    jump: f32,
+    /// Embeddings have length 1.
+    unit_length: bool,
     /// Mean of many embeddings, of the same dimension.
     centre: Option<Vec<f32>>,
     service: Service<Vec<f32>>,
@@ -51,7 +55,12 @@ impl Embedder {
             stage: Stage::Embed,
         };
         // Embeddings are computed now and then, where a detector sees every frame.
-        let (service, first) = start_service(&spec, model, &device.with_single_worker(), embedding)?;
+        let unit_length = manifest.distance.unit_length;
+        let decode = move |outputs: &[Array], _: usize, _: usize| {
+            let embedding = embedding(outputs)?;
+            Ok(if unit_length { unit(embedding) } else { embedding })
+        };
+        let (service, first) = start_service(&spec, model, &device.with_single_worker(), decode)?;
         let dimension = first.first().map_or(0, Vec::len);
         let centre = manifest.tracking.map(|tracking| tracking.centre);
         if let Some(centre) = centre.as_ref().filter(|c| c.len() != dimension || !c.iter().all(|v| v.is_finite())) {
@@ -61,12 +70,17 @@ impl Embedder {
             name: manifest.name,
             version: manifest.version,
             digest: digest(&text),
+            id: manifest
+                .embedding_id
+                .unwrap_or_else(|| digest(EmbedderManifest::network(&String::from_utf8_lossy(&text)).as_bytes())),
             licence: manifest.licence,
             object_type: manifest.object_type,
             size: Size { width, height },
             landmarks: landmarks.map(|points| points.map(|[x, y]| Point { x, y })),
             dimension,
             same: manifest.distance.same,
+            jump: manifest.distance.jump(),
+            unit_length,
             centre,
             service,
         })
@@ -85,8 +99,12 @@ impl Embedder {
         &self.licence
     }
 
+    /// Name under which its embeddings are kept: only those under one name can be compared.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
     /// SHA-256 of the manifest, which holds that of the network, in lower-case hexadecimal.
-    /// Embeddings of different digests cannot be compared.
     pub fn digest(&self) -> &str {
         &self.digest
     }
@@ -116,15 +134,25 @@ impl Embedder {
         self.same
     }
 
-    /// Whether [`Self::direction`] is defined, which takes a centre in the manifest.
+    /// Euclidean distance from which on two pictures of one track that follow on each other show
+    /// two individuals; positive.
+    pub fn jump(&self) -> f32 {
+        self.jump
+    }
+
+    /// Whether [`Self::direction`] is defined, which takes a centre in the manifest, or embeddings
+    /// of length 1.
     pub fn has_directions(&self) -> bool {
-        self.centre.is_some()
+        self.centre.is_some() || self.unit_length
     }
 
     /// The unit vector from the centre of all embeddings to this one, for comparison by cosine.
-    /// Empty where the manifest has no centre, or the embedding lies on it.
+    /// Embeddings of length 1 are their own direction where the manifest has no centre. Empty where
+    /// there is no direction, or the embedding lies on the centre.
     pub fn direction(&self, embedding: &[f32]) -> Vec<f32> {
-        let Some(centre) = &self.centre else { return Vec::new() };
+        let Some(centre) = &self.centre else {
+            return if self.unit_length { embedding.to_vec() } else { Vec::new() };
+        };
         let from_centre: Vec<f32> = embedding.iter().zip(centre).map(|(v, c)| v - c).collect();
         let length = from_centre.iter().map(|v| v * v).sum::<f32>().sqrt();
         if length > 0.0 { from_centre.into_iter().map(|v| v / length).collect() } else { Vec::new() }
@@ -153,14 +181,26 @@ impl Embedder {
 }
 
 /// Decodes a network's outputs for one picture: one output, one embedding.
-fn embedding(outputs: &[Array], _width: usize, _height: usize) -> Result<Vec<f32>, String> {
+fn embedding(outputs: &[Array]) -> Result<Vec<f32>, String> {
     match outputs {
-        [Array { dims, data }] if dims.len() == 1 && !data.is_empty() && data.iter().all(|v| v.is_finite()) => {
-            Ok(data.clone())
-        }
+        // Some networks have the embedding as a picture of one pixel.
+        [Array { dims, data }] if dims.iter().filter(|&&n| n != 1).count() <= 1 && is_row(data) => Ok(data.clone()),
         outputs => {
             let dims: Vec<_> = outputs.iter().map(|o| &o.dims).collect();
             Err(format!("outputs {dims:?} for a picture, where an embedder gives a row of numbers"))
         }
     }
+}
+
+fn is_row(data: &[f32]) -> bool {
+    !data.is_empty() && data.iter().all(|v| v.is_finite())
+}
+
+/// Scales to length 1; zeros stay zeros.
+fn unit(mut embedding: Vec<f32>) -> Vec<f32> {
+    let length = embedding.iter().map(|v| v * v).sum::<f32>().sqrt();
+    if length > 0.0 {
+        embedding.iter_mut().for_each(|v| *v /= length);
+    }
+    embedding
 }

@@ -165,7 +165,7 @@ fn folders_that_are_not_embedders_are_refused_with_a_reason() {
     });
     copy("f-misspelt", &|m| m.replace("max_batch", "max_bach"));
     copy("g-size", &|m| m.replace("width = 150", "width = 100000"));
-    copy("h-distance", &|m| m.replace("same = 0.45", "same = -1.0"));
+    copy("h-distance", &|m| m.replace("same = 0.52", "same = -1.0"));
     copy("i-elsewhere", &|m| m.replace("dlib_face.onnx", "../b-good/dlib_face.onnx"));
     fs::create_dir(folder.path().join("j-empty")).unwrap();
     copy("k-centre", &|m| m.replace("centre = [", "centre = [1.0,"));

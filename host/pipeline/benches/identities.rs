@@ -27,8 +27,11 @@ fn main() {
         };
         let centres: Vec<Vec<f32>> = (0..people).map(|_| vector(None, 0.17)).collect();
         let vectors: Vec<Vec<f32>> = (0..objects).map(|n| vector(Some(&centres[n % people]), 0.05)).collect();
-        let points: Vec<_> =
-            vectors.iter().enumerate().map(|(n, vector)| Point { vector, during: (n as u64, n as u64) }).collect();
+        let points: Vec<_> = vectors
+            .iter()
+            .enumerate()
+            .map(|(n, vector)| Point { vector, spread: 0.0, during: (n as u64, n as u64) })
+            .collect();
         let begun = Instant::now();
         let found = agglomerate(&points, SAME).len();
         let figure = Figure::new(

@@ -43,6 +43,7 @@ mod screenshot;
 mod search;
 mod settings;
 mod source;
+mod tracklet;
 
 pub use analysis::{Decision, DecisionStage};
 pub use engine::{DecodingReport, Engine, EngineConfig, Health, Running};
@@ -51,5 +52,5 @@ pub use outbox::{Deliveries, OutboxConfig, RouterToken, SigningSecret};
 pub use quality::quality_in;
 pub use replay::{Change, DecisionQuery, Diff, Replay, UnmatchedObject, compare, decisions, replay, settings_of};
 pub use screenshot::ScreenshotQuery;
-pub use search::{Search, SearchQuery, Similar};
+pub use search::{Search, SearchQuery, Similar, embed_picture};
 pub use settings::settings_schema;

@@ -93,6 +93,28 @@ pub(crate) fn embed(
     Err(Error::bad_param(BODY, format!("The picture shows {missing}.")))
 }
 
+/// The embedding of the object of this type that a picture shows, as that of a job's best shot; of
+/// several, of the one of highest quality. `whole`: the picture is a crop of the object. Blocks.
+///
+/// # Errors
+/// A picture that cannot be read, or shows no such object; a network that fails.
+pub fn embed_picture(
+    detectors: &Detectors,
+    embedders: &Embedders,
+    picture: Arc<[u8]>,
+    object_type: &ObjectType,
+    whole: bool,
+) -> Result<Vec<f32>> {
+    if !whole {
+        let query = SearchQuery { object_type: Some(object_type.clone()), video: None, limit: 1, threshold: 0.0 };
+        return embed(detectors, embedders, picture, &query).map(|target| target.vector);
+    }
+    let frame = decode(picture)?;
+    let crop = Crop { frame: &frame, object_type, rect: frame.size().to_rect(), landmarks: None };
+    let vector = identity::embed(embedders, &[crop], &Arc::default())?.pop().flatten();
+    vector.ok_or_else(|| Error::bad_param(BODY, format!("A {object_type} has to be aligned, which a crop is not.")))
+}
+
 /// What a picture shows, embedded.
 pub(crate) struct Target {
     object_type: ObjectType,

@@ -47,6 +47,7 @@ fn main() {
         object: id(job.id(), n),
         embedder: EMBEDDER.into(),
         vector: vector.clone(),
+        spread: 0.0,
     };
     let embeddings: Vec<_> = all.iter().enumerate().map(embedding).collect();
     embeddings.chunks(100).for_each(|some| job.append_embeddings(some).unwrap());

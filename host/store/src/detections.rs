@@ -1,19 +1,20 @@
 //! Detection log of a job: the detections of each frame, and the gaps in which no frames came.
 //!
 //! The first record is a [`LogHeader`], each one after it a [`FrameRecord`] or a [`Gap`], all of
-//! them postcard. A gap begins with [`GAP`], where a frame has its number, so that a log without
-//! gaps is what release 0.1 wrote, byte for byte.
+//! them postcard. A gap begins with [`GAP`], where a frame has its number, and a frame's tracklets
+//! follow it where it has some, so that a log without either is what release 0.1 wrote, byte for
+//! byte.
 //!
 //! Guarantees: frames are numbered in ascending order over the whole log, gaps or not. A log has
 //! one writer, its job.
 
 use std::path::{Path, PathBuf};
 
-use ocellus_core::{FrameRecord, ObjectId, ObjectType, Size, TrackId};
+use ocellus_core::{FrameRecord, ObjectId, ObjectType, Size, TrackId, Tracklets};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    codec::{decode, encode},
+    codec::{decode, decode_extended, encode, encode_extended},
     disk::Disk,
     error::Result,
     log::{Kind, LogReader, LogWriter},
@@ -72,8 +73,13 @@ impl DetectionRecord {
             let (_, gap): (u64, Gap) = decode(path, payload)?;
             return Ok(Self::Gap(gap));
         }
-        decode(path, payload).map(Self::Frame)
+        frame(path, payload).map(Self::Frame)
     }
+}
+
+fn frame(path: &Path, payload: &[u8]) -> Result<FrameRecord> {
+    let (frame, tracklets): (FrameRecord, Vec<(ObjectType, Tracklets)>) = decode_extended(path, payload)?;
+    Ok(FrameRecord { tracklets, ..frame })
 }
 
 /// State of a detection log that is continued.
@@ -131,13 +137,16 @@ impl DetectionWriter {
                 Ok(())
             })?;
         let Some(header) = header else { return Ok(None) };
-        let last = if last.is_empty() { None } else { Some(decode(&path, &last)?) };
+        let last = if last.is_empty() { None } else { Some(frame(&path, &last)?) };
         Ok(Some((Self { path, log }, ResumePoint { header, gaps, last })))
     }
 
     /// Appends a frame, numbered higher than the one before.
     pub fn append(&mut self, frame: &FrameRecord) -> Result<()> {
-        self.put(frame)
+        if frame.tracklets.is_empty() {
+            return self.put(frame);
+        }
+        self.log.append(&encode_extended(&self.path, frame, &frame.tracklets)?).map(|_| ())
     }
 
     /// Appends a gap.
@@ -145,6 +154,7 @@ impl DetectionWriter {
         self.put(&(GAP, gap))
     }
 
+    /// Appends a record that has no addition.
     fn put(&mut self, record: &impl Serialize) -> Result<()> {
         self.log.append(&encode(&self.path, record)?).map(|_| ())
     }
@@ -191,7 +201,7 @@ impl Iterator for DetectionReader {
 
 #[cfg(test)]
 mod tests {
-    use ocellus_core::{JobId, VideoId};
+    use ocellus_core::{JobId, TrackletId, VideoId};
 
     use super::*;
 
@@ -203,7 +213,15 @@ mod tests {
 
     fn frame(index: u64) -> FrameRecord {
         let detections = vec![(ObjectType::car(), Vec::new())];
-        FrameRecord { index, time: index as f64 / 25.0, wall_us: 7, cut: false, is_static: false, detections }
+        FrameRecord {
+            index,
+            time: index as f64 / 25.0,
+            wall_us: 7,
+            cut: false,
+            is_static: false,
+            detections,
+            tracklets: Vec::new(),
+        }
     }
 
     fn gap() -> Gap {
@@ -252,6 +270,31 @@ mod tests {
                 DetectionRecord::Frame(frame(2))
             ]
         );
+    }
+
+    #[test]
+    fn tracklets_follow_their_frame_where_0_1_stops_reading() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("detections.log");
+        let id = |frame| TrackletId { frame, place: 0 };
+        let tracklets =
+            Tracklets { ids: vec![id(5)], replaced: vec![(id(5), id(2))], embeddings: vec![(0, vec![0.5, -1.0])] };
+        let with = FrameRecord { tracklets: vec![(ObjectType::car(), tracklets)], ..frame(5) };
+        old_log(&path, &[frame(4)]);
+        let mut log = DetectionWriter { path: path.clone(), log: writer(&path) };
+        log.append(&with).unwrap();
+        log.append(&frame(6)).unwrap();
+        log.sync().unwrap();
+        let all: Vec<_> = DetectionReader::open(path.clone()).unwrap().unwrap().map(Result::unwrap).collect();
+        assert_eq!(all, [frame(4), with.clone(), frame(6)].map(DetectionRecord::Frame));
+        let payload = encode_extended(&path, &with, &with.tracklets).unwrap();
+        assert_eq!(postcard::from_bytes::<FrameRecord>(&payload).unwrap(), frame(5));
+        drop(log);
+        let (mut log, _) = DetectionWriter::resume(&Disk::default(), path.clone()).unwrap().unwrap();
+        log.append(&FrameRecord { index: 7, ..with.clone() }).unwrap();
+        log.sync().unwrap();
+        let (_, resume) = DetectionWriter::resume(&Disk::default(), path).unwrap().unwrap();
+        assert_eq!(resume.last, Some(FrameRecord { index: 7, ..with }));
     }
 
     #[test]

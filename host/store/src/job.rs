@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use tracing::error;
 
 use crate::{
-    codec::{encode, encode_file, parse, to_json},
+    codec::{encode, encode_extended, encode_file, parse, to_json},
     delivery::Delivery,
     detections::{DetectionReader, DetectionWriter, LogHeader, ResumePoint},
     error::Result,
@@ -221,7 +221,13 @@ impl Job {
     pub fn append_embeddings(&self, embeddings: &[Embedding]) -> Result<()> {
         let path = self.file(EMBEDDINGS);
         let mut log = self.0.embeddings.lock();
-        embeddings.iter().try_for_each(|embedding| log.append(&encode(&path, embedding)?).map(|_| ()))?;
+        embeddings.iter().try_for_each(|embedding| {
+            let record = match embedding.spread {
+                0.0 => encode(&path, embedding),
+                spread => encode_extended(&path, embedding, &spread),
+            };
+            log.append(&record?).map(|_| ())
+        })?;
         log.sync()?;
         self.0
             .archive

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::{
-    codec::{decode, decode_file, decode_file_value, parse},
+    codec::{decode_extended, decode_file, decode_file_value, parse},
     delivery::Delivery,
     error::{At, Result},
     folder::Folder,
@@ -81,7 +81,10 @@ pub(crate) fn last_deliveries(folder: &Folder, job: JobId) -> Result<HashMap<Obj
 /// The embeddings of a job, in the order in which they were kept.
 pub(crate) fn embeddings(folder: &Folder, job: JobId) -> Result<impl Iterator<Item = Result<Embedding>> + use<>> {
     let path = folder.job(job).join(EMBEDDINGS);
-    Ok(records(&path, Kind::Embeddings)?.map(move |record| decode(&path, &record?.1)))
+    Ok(records(&path, Kind::Embeddings)?.map(move |record| {
+        let (embedding, spread): (Embedding, f32) = decode_extended(&path, &record?.1)?;
+        Ok(Embedding { spread, ..embedding })
+    }))
 }
 
 /// The identities among a job's objects; `None` before its end.

@@ -62,8 +62,12 @@ pub struct Embedding {
     pub object: ObjectId,
     /// Digest or name of what made it: only embeddings of one embedder can be compared.
     pub embedder: String,
-    /// As long as all others of its embedder.
+    /// As long as all others of its embedder. The mean of several pictures' embeddings, or one.
     pub vector: Vec<f32>,
+    /// Mean squared distance of those embeddings from `vector`; 0 for one, as in release 0.1. The
+    /// log has it after the rest, where an earlier release stops reading.
+    #[serde(skip)]
+    pub spread: f32,
 }
 
 /// A record of `objects.log`.

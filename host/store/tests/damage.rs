@@ -47,8 +47,12 @@ fn finished(archive: &Archive) -> VideoId {
     archive.save_screenshot(&archive.video(video).unwrap().unwrap(), b"\xff\xd8 a picture \xff\xd9").unwrap();
     let job = archive.start_job(video, &json!({"router_url": "http://localhost/"})).unwrap();
     let tracks = 0..TRACKS;
-    let embedding =
-        |track| Embedding { object: id_of(job.id(), track), embedder: "a/1".into(), vector: vec![track as f32; 19] };
+    let embedding = |track| Embedding {
+        object: id_of(job.id(), track),
+        embedder: "a/1".into(),
+        vector: vec![track as f32; 19],
+        spread: 0.0,
+    };
     job.append_embeddings(&tracks.clone().map(embedding).collect::<Vec<_>>()).unwrap();
     job.append_objects(&tracks.clone().map(|track| object(job.id(), track)).collect::<Vec<_>>()).unwrap();
     for track in tracks.clone() {

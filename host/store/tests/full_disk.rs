@@ -133,7 +133,12 @@ fn with_objects(archive: &Archive, count: u64) -> (VideoId, Vec<ObjectId>) {
     for some in objects.chunks(50) {
         let embeddings: Vec<_> = some
             .iter()
-            .map(|o| Embedding { object: o.clone(), embedder: "net/1".into(), vector: vec![o.track.0 as f32; 8] })
+            .map(|o| Embedding {
+                object: o.clone(),
+                embedder: "net/1".into(),
+                vector: vec![o.track.0 as f32; 8],
+                spread: 0.0,
+            })
             .collect();
         job.append_embeddings(&embeddings).unwrap();
         let new: Vec<_> = some

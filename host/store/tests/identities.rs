@@ -49,6 +49,7 @@ fn objects_are_found_by_similarity() {
                 object: id.clone(),
                 embedder: "a network".into(),
                 vector: vec![track as f32, video.0 as f32],
+                spread: 0.0,
             }])
             .unwrap();
             // As if a crash came before the last object was appended.
@@ -134,6 +135,7 @@ fn identities_are_kept_with_their_job() {
         object: object(video, track),
         embedder: "a network".into(),
         vector: vec![track as f32 / 3.0, f32::MIN_POSITIVE],
+        spread: track as f32 - 1.0,
     });
     job.append_embeddings(&embeddings).unwrap();
     assert_eq!(archive.stored_job(video).unwrap().clusters().unwrap(), []);

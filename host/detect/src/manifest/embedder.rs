@@ -24,6 +24,9 @@ pub(crate) struct EmbedderManifest {
     pub(crate) input: EmbedderInput,
     pub(crate) distance: Distance,
     pub(crate) tracking: Option<Tracking>,
+    /// Name under which embeddings are kept; those under one name are compared with each other.
+    /// Default: a digest of what changes them.
+    pub(crate) embedding_id: Option<String>,
     /// Where `cargo xtask setup` gets the model from.
     #[serde(default)]
     #[allow(dead_code, reason = "read by cargo xtask setup")]
@@ -49,6 +52,21 @@ pub(crate) struct EmbedderInput {
 pub(crate) struct Distance {
     /// Euclidean distance of two embeddings below which they count as one identity.
     pub(crate) same: f32,
+    /// The same for two pictures of one track that follow on each other and differ in colour: from
+    /// this distance on they show two individuals. Default: [`JUMP`] times `same`.
+    jump: Option<f32>,
+    /// Embeddings are scaled to length 1, so that their distance orders as their cosine does.
+    #[serde(default)]
+    pub(crate) unit_length: bool,
+}
+
+/// Boxes of one individual that follow on each other may show much of it, or little.
+const JUMP: f32 = 1.15;
+
+impl Distance {
+    pub(crate) fn jump(&self) -> f32 {
+        self.jump.unwrap_or(JUMP * self.same)
+    }
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -70,9 +88,26 @@ impl EmbedderManifest {
                 "input: {max_batch} pictures of {width}x{height}: 1 to {MAX_BATCH}, of at most {MAX_SIDE} a side"
             ));
         }
-        if !(manifest.distance.same > 0.0 && manifest.distance.same.is_finite()) {
+        let is_distance = |distance: f32| distance > 0.0 && distance.is_finite();
+        if !is_distance(manifest.distance.same) {
             return Err(format!("distance.same: {}: a positive number", manifest.distance.same));
         }
+        if !is_distance(manifest.distance.jump()) {
+            return Err(format!("distance.jump: {}: a positive number", manifest.distance.jump()));
+        }
         Ok(manifest)
+    }
+
+    /// The part of a manifest that changes what the network gives. Thresholds are none of it: who
+    /// sets others can still search the objects of before.
+    pub(crate) fn network(text: &str) -> String {
+        let Ok(mut manifest) = text.parse::<toml::Table>() else { return String::new() };
+        let mut part = |key: &str| manifest.remove(key).unwrap_or(toml::Value::Boolean(false));
+        let (model, mut input, distance) = (part("model"), part("input"), part("distance"));
+        if let Some(input) = input.as_table_mut() {
+            input.remove("max_batch");
+        }
+        let unit_length = distance.get("unit_length").and_then(toml::Value::as_bool).unwrap_or_default();
+        format!("{model} {input} {unit_length}")
     }
 }

@@ -7,6 +7,14 @@ use super::decision::Decision;
 /// A track, among all of a job.
 pub(crate) type TrackKey = (ObjectType, TrackId);
 
+/// Embedding of one picture of an object.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Sample {
+    /// Of the picture: [`ocellus_core::Detection::quality`].
+    pub(crate) quality: f32,
+    pub(crate) vector: Vec<f32>,
+}
+
 /// What a frame is retained for, until its track ends or another frame replaces it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Role {
@@ -24,6 +32,8 @@ pub(crate) enum Role {
 pub(crate) enum Event {
     /// The frame just processed is to be retained.
     Keep(TrackKey, Role),
+    /// Samples of the object that is reported next, which its track ends with.
+    Samples(TrackKey, Vec<Sample>),
     /// An object is reported: of a track that ended, or, as a realtime shot, of one that goes on.
     Object(Box<ObjectRecord>),
     /// The track ended and nothing is reported.

@@ -31,7 +31,7 @@ use ocellus_store::Gap;
 
 pub use self::decision::{Decision, DecisionStage};
 pub(crate) use self::{
-    event::{Event, Role, TrackKey},
+    event::{Event, Role, Sample, TrackKey},
     plugins::{compares_appearances, plugins_of},
     track::ShotRule,
 };
@@ -146,7 +146,8 @@ impl Analysis {
         for pipeline in &mut self.types {
             let detections =
                 record.detections.iter().find(|(t, _)| *t == pipeline.recorder.object_type).map_or(&[][..], |(_, d)| d);
-            pipeline.frame(&now, detections, &mut events)?;
+            let tracklets = record.tracklets.iter().find(|(t, _)| *t == pipeline.recorder.object_type);
+            pipeline.frame(&now, detections, tracklets.map(|(_, tracklets)| tracklets), &mut events)?;
         }
         Ok(events)
     }
@@ -196,7 +197,15 @@ mod tests {
     use super::*;
 
     fn record(time: f64, wall_us: i64) -> FrameRecord {
-        FrameRecord { index: 0, time, wall_us, cut: false, is_static: false, detections: Vec::new() }
+        FrameRecord {
+            index: 0,
+            time,
+            wall_us,
+            cut: false,
+            is_static: false,
+            detections: Vec::new(),
+            tracklets: Vec::new(),
+        }
     }
 
     #[test]

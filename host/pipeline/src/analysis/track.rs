@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
-use ocellus_core::{Detection, DetectorSettings, ShotSummary, Timestamp, TrackPoint};
+use ocellus_core::{Detection, DetectorSettings, ShotSummary, Timestamp, TrackPoint, TrackletId};
 use ocellus_runtime::{FrameInfo, Moment, Pixels};
 use serde::{Deserialize, Serialize};
 
 use crate::quality::preference;
+
+use super::event::Sample;
 
 /// The frame that is being processed.
 pub(super) struct Now {
@@ -133,6 +135,11 @@ pub(super) struct Track {
     /// The best shot so far of those that filters accepted.
     pub(super) best: Option<AnnotatedShot>,
     pub(super) window: Window,
+    /// Embeddings of some of its detections.
+    pub(super) samples: Vec<Sample>,
+    /// The tracklet of its last detection, and those that replaced it since.
+    tracklet: Option<TrackletId>,
+    replaced_by: Vec<TrackletId>,
 }
 
 impl Track {
@@ -146,6 +153,29 @@ impl Track {
             history: Vec::new(),
             best: None,
             window,
+            samples: Vec::new(),
+            tracklet: None,
+            replaced_by: Vec::new(),
+        }
+    }
+
+    /// Remembers that a tracklet was replaced, if the track is in it or was where it is.
+    pub(super) fn note_replacement(&mut self, old: TrackletId, new: TrackletId) {
+        if self.tracklet == Some(old) || self.replaced_by.contains(&old) {
+            self.replaced_by.push(new);
+        }
+    }
+
+    /// Whether this tracklet is of somebody else, who took the place of the track's last one.
+    pub(super) fn is_replaced_by(&self, tracklet: TrackletId) -> bool {
+        self.replaced_by.contains(&tracklet)
+    }
+
+    /// Goes on in the tracklet of the detection that was added.
+    pub(super) fn follow(&mut self, tracklet: Option<TrackletId>) {
+        if tracklet.is_some() {
+            self.tracklet = tracklet;
+            self.replaced_by.clear();
         }
     }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use ocellus_core::{
     BestShotType, Detection, DetectorSettings, JobId, ObjectId, ObjectRecord, ObjectType, ShotSummary, TrackId,
+    TrackletId, Tracklets,
 };
 use ocellus_runtime::{
     Candidate, FilterSlot, Object, PluginError, Plugins, Rejection, Stage, StreamInfo, TrackerSlot, Verdict,
@@ -13,7 +14,7 @@ use serde_json::{Value, json};
 use super::{
     calls::{FilterCalls, TrackerCalls},
     decision::{Decision, DecisionStage},
-    event::{Event, Role},
+    event::{Event, Role, Sample},
     plugins::{filter_settings, tracker_settings},
     track::{AnnotatedShot, Attributes, Now, Realtime, Reporting, Shot, ShotRule, Track},
 };
@@ -70,6 +71,9 @@ impl DecisionRecorder {
     }
 }
 
+/// The place of a detection in its frame, and the attributes that filters gave it.
+type Notes = (usize, Attributes);
+
 /// A detection that may become the best shot of its track.
 struct ShotCandidate<'a> {
     track: TrackId,
@@ -86,8 +90,11 @@ pub(super) struct TypePipeline<T = TrackerSlot, F = FilterSlot> {
     tracks: BTreeMap<TrackId, Track>,
     pub(super) shot_rule: ShotRule,
     pub(super) recorder: DecisionRecorder,
-    /// Added to the tracker's numbers, so that those from before the last gap are not reused.
+    /// Added to the tracker's numbers, so that those from before the last gap are not reused, and
+    /// cut tracks have numbers of their own.
     pub(super) base: TrackId,
+    /// The job's numbers of the tracker's open tracks.
+    numbers: BTreeMap<TrackId, TrackId>,
     /// The greatest track number so far.
     pub(super) last: TrackId,
 }
@@ -128,14 +135,49 @@ impl<T: TrackerCalls, F: FilterCalls> TypePipeline<T, F> {
     fn new(job: JobId, object_type: ObjectType, reporting: Reporting, tracker: T, filters: Vec<F>) -> Self {
         let recorder = DecisionRecorder { object_type, asked: false };
         let (tracks, shot_rule, none) = (BTreeMap::new(), ShotRule::default(), TrackId(0));
-        Self { job, tracker, filters, reporting, tracks, shot_rule, recorder, base: none, last: none }
+        Self {
+            job,
+            tracker,
+            filters,
+            reporting,
+            tracks,
+            shot_rule,
+            recorder,
+            base: none,
+            numbers: BTreeMap::new(),
+            last: none,
+        }
     }
 
     /// The job's number of a track, from the tracker's.
-    fn number(&mut self, TrackId(own): TrackId) -> TrackId {
-        let id = TrackId(self.base.0.saturating_add(own));
+    fn number(&mut self, own: TrackId) -> TrackId {
+        let base = self.base;
+        let id = *self.numbers.entry(own).or_insert_with(|| TrackId(base.0.saturating_add(own.0)));
         self.last = self.last.max(id);
         id
+    }
+
+    /// The number of a track of the tracker's for a detection of this tracklet. If the tracklet
+    /// replaced the one that the track was last in, the tracker holds two individuals as one: the
+    /// track so far ends, and the detection begins another.
+    fn number_for(
+        &mut self,
+        own: TrackId,
+        tracklet: Option<TrackletId>,
+        events: &mut Vec<Event>,
+    ) -> Result<TrackId, PluginError> {
+        let id = self.number(own);
+        let is_replaced = |track: &Track| tracklet.is_some_and(|tracklet| track.is_replaced_by(tracklet));
+        if !self.tracks.get(&id).is_some_and(is_replaced) {
+            return Ok(id);
+        }
+        self.end(id, events)?;
+        // The tracker's later tracks get higher numbers than this one.
+        let new = TrackId(self.last.0.saturating_add(1));
+        self.base = TrackId(self.base.0.saturating_add(1));
+        self.last = new;
+        self.numbers.insert(own, new);
+        Ok(new)
     }
 
     /// Takes the detections of one frame through filters, tracker and selection.
@@ -143,13 +185,19 @@ impl<T: TrackerCalls, F: FilterCalls> TypePipeline<T, F> {
         &mut self,
         now: &Now,
         detections: &[Detection],
+        tracklets: Option<&Tracklets>,
         events: &mut Vec<Event>,
     ) -> Result<(), PluginError> {
         self.filters.iter_mut().for_each(|f| f.begin_frame(&now.frame, now.pixels.clone()));
-        let (kept, attributes) = self.filter(now, detections, events)?.into_iter().unzip::<_, _, Vec<_>, Vec<_>>();
+        let none = Tracklets::default();
+        let tracklets = tracklets.unwrap_or(&none);
+        for (new, old) in &tracklets.replaced {
+            self.tracks.values_mut().for_each(|track| track.note_replacement(*old, *new));
+        }
+        let (kept, notes) = self.filter(now, detections, events)?.into_iter().unzip::<_, _, Vec<_>, Vec<_>>();
         self.end_windows(now.frame.time, events)?;
         let update = self.tracker.update(&now.frame, &kept)?;
-        let candidates = self.associate(now, kept.iter().zip(attributes).zip(update.ids), events);
+        let candidates = self.associate(now, kept.iter().zip(notes).zip(update.ids), tracklets, events)?;
         self.select(now, candidates, events)?;
         self.post_first_shots(events)?;
         self.close(update.closed, events)
@@ -161,14 +209,15 @@ impl<T: TrackerCalls, F: FilterCalls> TypePipeline<T, F> {
         self.close(closed, events)
     }
 
-    /// The detections that filters keep, with the attributes that they got.
+    /// The detections that filters keep.
     fn filter(
         &mut self,
         now: &Now,
         detections: &[Detection],
         events: &mut Vec<Event>,
-    ) -> Result<Vec<(Detection, Attributes)>, PluginError> {
-        let mut kept: Vec<(Detection, Attributes)> = detections.iter().map(|d| (d.clone(), Vec::new())).collect();
+    ) -> Result<Vec<(Detection, Notes)>, PluginError> {
+        let mut kept: Vec<(Detection, Notes)> =
+            detections.iter().enumerate().map(|(place, d)| (d.clone(), (place, Vec::new()))).collect();
         for filter in self.filters.iter_mut().filter(|f| f.wants(Stage::Detections)) {
             let asked: Vec<Detection> = kept.iter().map(|(d, _)| d.clone()).collect();
             if asked.is_empty() {
@@ -176,7 +225,7 @@ impl<T: TrackerCalls, F: FilterCalls> TypePipeline<T, F> {
             }
             let verdicts = filter.detections(&now.frame, asked)?;
             let dropped;
-            (kept, dropped) = apply(kept, verdicts, |(_, attributes), more| attributes.extend(more));
+            (kept, dropped) = apply(kept, verdicts, |(_, (_, attributes)), more| attributes.extend(more));
             for ((detection, _), why) in dropped {
                 let shot = Shot::new(now, &detection).summary;
                 self.recorder.record(events, DecisionStage::Detections, None, &shot, filter.name(), why);
@@ -189,14 +238,16 @@ impl<T: TrackerCalls, F: FilterCalls> TypePipeline<T, F> {
     fn associate<'a>(
         &mut self,
         now: &Now,
-        detections: impl Iterator<Item = ((&'a Detection, Attributes), Option<TrackId>)>,
+        detections: impl Iterator<Item = ((&'a Detection, Notes), Option<TrackId>)>,
+        tracklets: &Tracklets,
         events: &mut Vec<Event>,
-    ) -> Vec<ShotCandidate<'a>> {
+    ) -> Result<Vec<ShotCandidate<'a>>, PluginError> {
         let (realtime, rule) = (self.reporting.realtime.is_some(), self.shot_rule);
         let mut candidates = Vec::new();
-        for ((detection, attributes), id) in detections {
+        for ((detection, (place, attributes)), id) in detections {
             let shot = Shot::new(now, detection);
-            let Some(track_id) = id.map(|id| self.number(id)) else {
+            let tracklet = tracklets.ids.get(place).copied();
+            let Some(track_id) = id.map(|id| self.number_for(id, tracklet, events)).transpose()? else {
                 let why = Rejection { rule: "no track".to_owned(), value: String::new() };
                 self.recorder.record(events, DecisionStage::Tracker, None, &shot.summary, self.tracker.name(), why);
                 continue;
@@ -210,6 +261,9 @@ impl<T: TrackerCalls, F: FilterCalls> TypePipeline<T, F> {
                 events.push(Event::Keep((self.recorder.object_type.clone(), track_id), role));
             }
             track.extend(shot, &self.reporting);
+            track.follow(tracklet);
+            let own = tracklets.embeddings.iter().filter(|(at, _)| *at as usize == place);
+            track.samples.extend(own.map(|(_, v)| Sample { quality: detection.quality, vector: v.clone() }));
             // Filters are not asked about what would not become the best shot anyway.
             if rule.prefers(detection, track.best.as_ref())
                 || (realtime && rule.prefers(detection, track.window.best.as_ref()))
@@ -217,7 +271,7 @@ impl<T: TrackerCalls, F: FilterCalls> TypePipeline<T, F> {
                 candidates.push(ShotCandidate { track: track_id, detection, attributes });
             }
         }
-        candidates
+        Ok(candidates)
     }
 
     /// Replaces the best shots so far by the candidates that filters keep.
@@ -306,20 +360,32 @@ impl<T: TrackerCalls, F: FilterCalls> TypePipeline<T, F> {
 
     /// Reports tracks that ended, which are given by the tracker's numbers.
     fn close(&mut self, closed: Vec<TrackId>, events: &mut Vec<Event>) -> Result<(), PluginError> {
-        for id in closed {
-            let id = self.number(id);
-            // A tracker may open and close a track without ever giving it a detection.
-            let Some(track) = self.tracks.get(&id) else { continue };
-            let object = match track.best.clone() {
-                Some(best) => self.object(id, &best, BestShotType::Overall, OVERALL, events)?,
-                None => None,
-            };
-            let history = self.tracks.remove(&id).map(|t| t.history).unwrap_or_default();
-            events.push(match object {
-                Some(object) => Event::Object(Box::new(ObjectRecord { history, ..object })),
-                None => Event::Dropped((self.recorder.object_type.clone(), id)),
-            });
+        for own in closed {
+            let id = self.number(own);
+            self.numbers.remove(&own);
+            self.end(id, events)?;
         }
+        Ok(())
+    }
+
+    /// Reports a track that ended.
+    fn end(&mut self, id: TrackId, events: &mut Vec<Event>) -> Result<(), PluginError> {
+        // A tracker may open and close a track without ever giving it a detection.
+        let Some(track) = self.tracks.get(&id) else { return Ok(()) };
+        let object = match track.best.clone() {
+            Some(best) => self.object(id, &best, BestShotType::Overall, OVERALL, events)?,
+            None => None,
+        };
+        let (history, samples) = self.tracks.remove(&id).map(|t| (t.history, t.samples)).unwrap_or_default();
+        let key = (self.recorder.object_type.clone(), id);
+        let Some(object) = object else {
+            events.push(Event::Dropped(key));
+            return Ok(());
+        };
+        if !samples.is_empty() {
+            events.push(Event::Samples(key, samples));
+        }
+        events.push(Event::Object(Box::new(ObjectRecord { history, ..object })));
         Ok(())
     }
 

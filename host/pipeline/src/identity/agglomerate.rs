@@ -35,6 +35,9 @@ const ROUNDING: f32 = 1e-5;
 pub struct Point<'a> {
     /// The embedding; all points have the same length.
     pub vector: &'a [f32],
+    /// Mean squared distance from `vector` of the embeddings that it is the mean of: the linkage is
+    /// the average of theirs. 0 where it is one embedding.
+    pub spread: f32,
     /// First and last frame, inclusive. Points whose ranges overlap are never in one group.
     pub during: (u64, u64),
 }
@@ -99,7 +102,7 @@ pub fn agglomerate(points: &[Point<'_>], same: f32) -> Vec<Vec<usize>> {
     let alone = |(n, point): (usize, &Point<'_>)| Group {
         points: vec![n],
         centroid: point.vector.iter().map(|v| f64::from(*v)).collect(),
-        spread: 0.0,
+        spread: f64::from(point.spread.max(0.0)),
         during: vec![point.during],
     };
     let mut groups: Vec<Group> = points.iter().enumerate().map(alone).collect();
@@ -311,7 +314,7 @@ mod tests {
     }
 
     fn points(vectors: &[(Vec<f32>, (u64, u64))]) -> Vec<Point<'_>> {
-        vectors.iter().map(|(vector, during)| Point { vector, during: *during }).collect()
+        vectors.iter().map(|(vector, during)| Point { vector, spread: 0.0, during: *during }).collect()
     }
 
     proptest! {

@@ -5,6 +5,8 @@
 //! another network are in no cluster.
 
 mod agglomerate;
+#[cfg(test)]
+pub(crate) mod mean_colour;
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -17,7 +19,7 @@ use ocellus_media::Frame;
 use ocellus_store::{Embedding, StoredJob};
 
 pub use self::agglomerate::{Point, agglomerate};
-use crate::{align, appearance::appearance};
+use crate::{align, analysis::Sample, appearance::appearance};
 
 /// Source of the embeddings of types without an embedder: the descriptor of `appearance`, which has
 /// length 1.
@@ -25,7 +27,7 @@ const APPEARANCE: &str = "appearance/2";
 /// The Euclidean distance below which two such descriptors count as one identity. On the
 /// development clips one person in one coat is .1 from himself, and different people at least .32
 /// from each other.
-const APPEARANCE_SAME: f32 = 0.25;
+pub(crate) const APPEARANCE_SAME: f32 = 0.25;
 /// The most objects of one type that are clustered: time grows with the square, and a job's end
 /// would wait for minutes.
 const MAX_OBJECTS: usize = 200_000;
@@ -47,7 +49,7 @@ impl<'a> Crop<'a> {
 
     /// The input of an embedder; `None` where the crop has no landmarks to be aligned by, or lies
     /// outside the frame.
-    fn input(&self, embedder: &Embedder) -> Option<RgbImage> {
+    pub(crate) fn input(&self, embedder: &Embedder) -> Option<RgbImage> {
         match (embedder.landmarks(), self.landmarks) {
             (Some(places), Some(landmarks)) => align::aligned(self.frame, landmarks, places, embedder.size()),
             // Not aligned, its embedding would not compare with those that are.
@@ -60,7 +62,7 @@ impl<'a> Crop<'a> {
 /// The source of the embeddings of a type, and the Euclidean distance below which two of them count
 /// as one identity.
 pub(crate) fn measure<'a>(embedders: &'a Embedders, object_type: &ObjectType) -> (&'a str, f32) {
-    embedders.for_type(object_type).map_or((APPEARANCE, APPEARANCE_SAME), |e| (e.digest(), e.same()))
+    embedders.for_type(object_type).map_or((APPEARANCE, APPEARANCE_SAME), |e| (e.id(), e.same()))
 }
 
 /// The embedding of each crop, by the [`measure`] of its type; `None` where it has no input. Crops
@@ -113,17 +115,39 @@ pub(crate) fn describe(
     Ok(())
 }
 
+/// An object's embedding out of that of its best shot and samples of its track, each with the
+/// quality of its picture: their mean, weighted by quality, and the mean squared distance from it.
+/// Samples farther from the best shot than `same` are left out: bad pictures.
+pub(crate) fn template(best: Sample, samples: &[Sample], same: f32) -> (Vec<f32>, f32) {
+    let squared = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| (a - b) * (a - b)).sum::<f32>();
+    let is_good = |s: &&Sample| s.vector.len() == best.vector.len() && squared(&s.vector, &best.vector) <= same * same;
+    let samples: Vec<_> = samples.iter().filter(is_good).collect();
+    if samples.is_empty() {
+        return (best.vector, 0.0);
+    }
+    // Never 0, so that there is a mean.
+    let weight = |s: &Sample| s.quality.max(1e-3);
+    let all = || samples.iter().copied().chain([&best]);
+    let total: f32 = all().map(weight).sum();
+    let mut mean = vec![0.0; best.vector.len()];
+    for sample in all() {
+        mean.iter_mut().zip(&sample.vector).for_each(|(mean, v)| *mean += weight(sample) / total * v);
+    }
+    let spread = all().map(|sample| weight(sample) / total * squared(&sample.vector, &mean)).sum();
+    (mean, spread)
+}
+
 /// The identities of a job, in order of their ids.
 pub(crate) fn clusters(job: &StoredJob, embedders: &Embedders) -> Result<Vec<Cluster>> {
     let mut vectors: BTreeMap<ObjectId, Embedding> =
         job.embeddings()?.into_iter().map(|e| (e.object.clone(), e)).collect();
     // By the length of their embeddings, too, which is the same for all of a source.
-    let mut by_type = BTreeMap::<(ObjectType, usize), Vec<(ObjectRecord, Vec<f32>)>>::new();
+    let mut by_type = BTreeMap::<(ObjectType, usize), Vec<(ObjectRecord, Embedding)>>::new();
     for object in job.objects()?.into_iter().filter(|o| o.bs_type == BestShotType::Overall) {
         let object_type = object.id.object_type.clone();
         let (source, _) = measure(embedders, &object_type);
         if let Some(embedding) = vectors.remove(&object.id).filter(|e| e.embedder == source) {
-            by_type.entry((object_type, embedding.vector.len())).or_default().push((object, embedding.vector));
+            by_type.entry((object_type, embedding.vector.len())).or_default().push((object, embedding));
         }
     }
     let mut all = Vec::new();
@@ -143,10 +167,16 @@ pub(crate) fn clusters(job: &StoredJob, embedders: &Embedders) -> Result<Vec<Clu
 }
 
 /// Clusters of objects of one type.
-fn identities(mut members: Vec<(ObjectRecord, Vec<f32>)>, same: f32) -> Vec<Cluster> {
+fn identities(mut members: Vec<(ObjectRecord, Embedding)>, same: f32) -> Vec<Cluster> {
     members.sort_by(|(a, _), (b, _)| a.id.cmp(&b.id));
-    let points: Vec<_> =
-        members.iter().map(|(o, vector)| Point { vector, during: (o.first.frame, o.last.frame) }).collect();
+    let points: Vec<_> = members
+        .iter()
+        .map(|(object, embedding)| Point {
+            vector: &embedding.vector,
+            spread: embedding.spread,
+            during: (object.first.frame, object.last.frame),
+        })
+        .collect();
     let groups = agglomerate(&points, same);
     groups
         .iter()
@@ -175,7 +205,7 @@ mod tests {
     use super::*;
 
     /// A track in these frames with this embedding.
-    fn member(track: u64, (first, last): (u64, u64), vector: Vec<f32>) -> (ObjectRecord, Vec<f32>) {
+    fn member(track: u64, (first, last): (u64, u64), vector: Vec<f32>) -> (ObjectRecord, Embedding) {
         let shot = |frame: u64| ShotSummary {
             frame,
             time: frame as f64 / 10.0,
@@ -198,7 +228,8 @@ mod tests {
             history: Vec::new(),
             attributes: Vec::new(),
         };
-        (object, vector)
+        let embedding = Embedding { object: object.id.clone(), embedder: "a/1".into(), vector, spread: 0.0 };
+        (object, embedding)
     }
 
     fn tracks(clusters: &[Cluster]) -> Vec<Vec<u64>> {
@@ -234,6 +265,57 @@ mod tests {
         assert_eq!(described(ObjectType::face(), false, Some(landmarks)), colours, "its tracker does not compare");
         assert_eq!(described(ObjectType::face(), true, None), (0, 0.0), "it cannot be aligned");
         assert_eq!(colours.1, 1.0);
+    }
+
+    #[test]
+    fn an_installed_embedder_replaces_the_colours_of_its_type() {
+        use ocellus_media::{Decoder, Input, Interrupt, Location};
+
+        let pixels = [[200, 40, 40]; 64 * 64];
+        let picture: Vec<u8> = b"P6\n64 64\n255\n".iter().copied().chain(pixels.into_iter().flatten()).collect();
+        let mut decoder = Decoder::open(&Input::new(Location::Memory(picture.into())), &Interrupt::new()).unwrap();
+        let frame = decoder.next_frame().unwrap().unwrap();
+        let (body, car) = (ObjectType::body(), ObjectType::car());
+        let embedders = mean_colour::embedders(&body, 0.3, "unit_length = true");
+        let rect = Rect::new(8.0, 8.0, 56.0, 56.0);
+        let crop = |object_type| Crop { frame: &frame, object_type, rect, landmarks: None };
+        let vectors = embed(&embedders, &[crop(&body), crop(&car)], &Arc::default()).unwrap();
+        let [Some(of_body), Some(of_car)] = &vectors[..] else { panic!("{vectors:?}") };
+        let length = of_body.iter().map(|v| v * v).sum::<f32>().sqrt();
+        assert!(of_body.len() == 3 && (length - 1.0).abs() < 1e-5 && of_body[0] > 4.0 * of_body[1], "{of_body:?}");
+        assert_eq!(measure(&embedders, &body).1, 0.3);
+        assert_eq!((of_car.len(), measure(&embedders, &car)), (56, (APPEARANCE, APPEARANCE_SAME)));
+
+        let mut detections = [Detection { rect, score: 0.9, quality: 0.9, landmarks: None, appearance: Vec::new() }];
+        describe(&embedders, &frame, &body, true, &mut detections, &Arc::default()).unwrap();
+        assert_eq!(detections[0].appearance, embedders.for_type(&body).unwrap().direction(of_body));
+        describe(&embedders, &frame, &body, false, &mut detections, &Arc::default()).unwrap();
+        assert_eq!(detections[0].appearance.len(), 56, "its tracker does not compare");
+    }
+
+    #[test]
+    fn a_template_is_the_mean_of_good_pictures_and_knows_how_far_they_are_apart() {
+        let sample = |quality, x: f32| Sample { quality, vector: vec![x, 0.0] };
+        assert_eq!(template(sample(0.5, 1.0), &[], 0.5), (vec![1.0, 0.0], 0.0));
+        let (mean, spread) = template(sample(0.8, 1.0), &[sample(0.2, 1.5), sample(0.9, 9.0)], 0.5);
+        assert!((mean[0] - 1.1).abs() < 1e-6 && (spread - 0.04).abs() < 1e-6, "{mean:?} {spread}");
+        let other = Sample { quality: 0.5, vector: vec![0.0; 3] };
+        assert_eq!(template(sample(0.0, 1.0), &[other], 0.5), (vec![1.0, 0.0], 0.0), "of another network");
+    }
+
+    /// Two templates are compared as their pictures are, on average.
+    #[test]
+    fn the_linkage_of_templates_is_that_of_their_pictures() {
+        let at = |mean: f32, apart: f32| Point {
+            vector: &*Box::leak(Box::new([mean])),
+            spread: apart * apart,
+            during: (0, 0),
+        };
+        let tracks = |apart: f32| [at(0.0, apart), Point { during: (1, 1), ..at(1.0, apart) }];
+        // Pictures at -a, a and 1-a, 1+a: the mean squared distance is 1 + 2a².
+        assert_eq!(agglomerate(&tracks(0.0), 1.01).len(), 1);
+        assert_eq!(agglomerate(&tracks(0.5), 1.01).len(), 2);
+        assert_eq!(agglomerate(&tracks(0.5), 1.23).len(), 1);
     }
 
     #[test]

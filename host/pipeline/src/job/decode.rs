@@ -12,13 +12,18 @@ use ocellus_core::{CpuLaps, InputImage, Rect, Region, Result, Size, Stage, Strea
 use ocellus_detect::Detector;
 use ocellus_media::{Decoder, Frame, Interrupt, Scaler};
 
-use crate::{cut::CutDetector, motion::MotionGate, pace::Pace, progress::Progress};
+use crate::{
+    cut::{CutDetector, SceneChange},
+    motion::MotionGate,
+    pace::Pace,
+    progress::Progress,
+};
 
 /// A decoded frame on its way through the stages.
 pub(super) struct FrameInFlight {
     pub frame: Frame,
-    /// A cut lies before it.
-    pub cut: bool,
+    /// What lies before it.
+    pub change: SceneChange,
     /// No motion since the last frame that detectors got; they do not get this one.
     pub is_static: bool,
     /// Time of capture in microseconds since the Unix epoch, where the source has it.
@@ -67,18 +72,18 @@ impl<'a> Decode<'a> {
     pub(super) fn run(mut self, decoder: &mut Decoder, out: &SyncSender<Decoded>) {
         let mut laps = CpuLaps::start(self.progress.cpu());
         // A dropped frame had a cut before it, which the next frame inherits.
-        let mut lost_cut = false;
+        let mut lost = SceneChange::None;
         loop {
             laps.lap(Stage::Other);
             let item = match decoder.next_frame() {
                 Ok(None) => return,
                 Ok(Some(frame)) => {
                     let taken_us = decoder.taken_us(frame.time()).filter(|_| self.settings.use_rtsp_time);
-                    self.measure(frame, taken_us, lost_cut, &mut laps)
+                    self.measure(frame, taken_us, lost, &mut laps)
                 }
                 Err(error) => Err(error.into()),
             };
-            let Ok((FrameInFlight { cut, .. }, _)) = item else {
+            let Ok((FrameInFlight { change, .. }, _)) = item else {
                 let _ = out.send(item);
                 return;
             };
@@ -88,25 +93,26 @@ impl<'a> Decode<'a> {
                 }
                 continue;
             }
-            lost_cut = match out.try_send(item) {
-                Ok(()) => false,
+            lost = match out.try_send(item) {
+                Ok(()) => SceneChange::None,
                 Err(TrySendError::Full(_)) => {
                     self.progress.update(|s| s.frames_dropped += 1);
                     // Detectors did not get it, so that motion cannot be measured from it.
                     self.gate.forget();
-                    cut
+                    change
                 }
                 Err(TrySendError::Disconnected(_)) => return,
             };
         }
     }
 
-    fn measure(&mut self, frame: Frame, taken_us: Option<i64>, lost_cut: bool, laps: &mut CpuLaps<'_>) -> Decoded {
+    fn measure(&mut self, frame: Frame, taken_us: Option<i64>, lost: SceneChange, laps: &mut CpuLaps<'_>) -> Decoded {
         self.pace.wait_for(&frame);
         let is_static = self.gate.is_static(&frame, self.watched(&frame));
         laps.lap(Stage::Decode);
-        let (cut, inputs) = if is_static { (false, Vec::new()) } else { self.scale.inputs(&frame, laps)? };
-        Ok((FrameInFlight { frame, cut: cut || lost_cut, is_static, taken_us }, inputs))
+        let (change, inputs) =
+            if is_static { (SceneChange::None, Vec::new()) } else { self.scale.inputs(&frame, laps)? };
+        Ok((FrameInFlight { frame, change: change.max(lost), is_static, taken_us }, inputs))
     }
 }
 
@@ -119,8 +125,8 @@ struct Scale<'a> {
 }
 
 impl Scale<'_> {
-    /// Whether a cut lies before the frame, and the input of each detector.
-    fn inputs(&mut self, frame: &Frame, laps: &mut CpuLaps<'_>) -> Result<(bool, Vec<InputImage>)> {
+    /// What lies before the frame, and the input of each detector.
+    fn inputs(&mut self, frame: &Frame, laps: &mut CpuLaps<'_>) -> Result<(SceneChange, Vec<InputImage>)> {
         let size = self.rot.map_or(frame.size(), |r| Size { width: r.width, height: r.height });
         let mut inputs: Vec<InputImage> = Vec::with_capacity(self.detectors.len());
         for detector in self.detectors {
@@ -132,8 +138,8 @@ impl Scale<'_> {
             inputs.push(input);
         }
         laps.lap(Stage::Scale);
-        let cut = inputs.first().is_some_and(|i| self.cuts.is_cut(i));
+        let change = inputs.first().map_or(SceneChange::None, |i| self.cuts.change(i));
         laps.lap(Stage::Measure);
-        Ok((cut, inputs))
+        Ok((change, inputs))
     }
 }

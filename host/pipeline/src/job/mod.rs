@@ -34,6 +34,7 @@ use crate::{
     job_spec::Pins,
     recording::RecordingHandle,
     settings, source,
+    tracklet::TrackletBuilder,
 };
 
 /// Frames a second that are assumed of a live source that does not declare them.
@@ -167,6 +168,7 @@ fn begin<'a>(
             types,
             compared,
             writer,
+            tracklets: TrackletBuilder::new(context.embedders, types, compared),
             analysis,
             reader,
             laps,

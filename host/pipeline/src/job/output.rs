@@ -19,12 +19,14 @@ use ocellus_store::{DetectionWriter, Embedding, Gap, Job, NewObject, Picture};
 
 use super::{context::Context, decode::FrameInFlight};
 use crate::{
-    analysis::{Analysis, Event, Role, TrackKey},
+    analysis::{Analysis, Event, Role, Sample, TrackKey},
+    cut::SceneChange,
     frame_reader::FrameReader,
     identity::{self, Crop},
     pictures::{self, Frames, pixels},
     quality::quality_in,
     source::FramePosition,
+    tracklet::TrackletBuilder,
 };
 
 /// Frames after which the plugins' part of the statistic is updated.
@@ -45,6 +47,7 @@ pub(super) struct Output<'a> {
     /// Those of them whose trackers compare appearances.
     pub compared: &'a [ObjectType],
     pub writer: DetectionWriter,
+    pub tracklets: TrackletBuilder<'a>,
     pub analysis: Analysis,
     /// Reads frames from before the job was cut off once more; `None` for a live source, which has
     /// each frame only once.
@@ -97,7 +100,7 @@ impl Output<'_> {
     /// Measures what later stages need of the pixels, and appends the frame to the log.
     fn log(
         &mut self,
-        FrameInFlight { frame, cut, is_static, taken_us }: &FrameInFlight,
+        FrameInFlight { frame, change, is_static, taken_us }: &FrameInFlight,
         raw: Vec<RawDetection>,
     ) -> Result<FrameRecord> {
         self.laps.lap(Stage::Other);
@@ -120,18 +123,20 @@ impl Output<'_> {
                 self.context.progress.cpu(),
             )?;
         }
-        self.laps.lap(Stage::Measure);
-        // What was measured without pixels would be wrong.
-        frame.check()?;
         let wall_us = taken_us.unwrap_or_else(|| self.context.clock.now().as_microsecond());
-        let record = FrameRecord {
+        let mut record = FrameRecord {
             index: frame.index(),
             time: frame.time(),
             wall_us,
-            cut: *cut,
+            cut: *change == SceneChange::Cut,
             is_static: *is_static,
             detections,
+            tracklets: Vec::new(),
         };
+        self.tracklets.follow(frame, *change, &mut record, self.context.progress.cpu())?;
+        self.laps.lap(Stage::Measure);
+        // What was measured without pixels would be wrong.
+        frame.check()?;
         self.writer.append(&record)?;
         if self.state.synced.elapsed() > SYNC_EVERY {
             self.sync()?;
@@ -183,7 +188,11 @@ impl Output<'_> {
         events.retain(|event| !matches!(event, Event::Object(object) if self.job.has_object(&object.id)));
         let objects =
             events.iter().filter_map(|event| if let Event::Object(object) = event { Some(&**object) } else { None });
-        self.embed(frame, objects)?;
+        let samples = events.iter().filter_map(|event| match event {
+            Event::Samples(track, samples) => Some((track, samples.as_slice())),
+            _ => None,
+        });
+        self.embed(frame, objects, &samples.collect())?;
         let handled = events.into_iter().try_for_each(|event| self.event(frame, event));
         // Objects from before a failure are archived, too.
         self.archive_objects().and(handled)
@@ -198,28 +207,25 @@ impl Output<'_> {
             }
             Event::Dropped(track) => self.release(&track),
             Event::Object(object) => self.report(*object)?,
-            // Only replays ask for these.
-            Event::Decision(_) => {}
+            // Samples are in the embeddings by now; only replays ask for decisions.
+            Event::Samples(..) | Event::Decision(_) => {}
         }
         Ok(())
     }
 
     /// Reports objects that follow from the log of before the cut, with pictures from the source.
-    pub(super) fn catch_up(&mut self, objects: Vec<ObjectRecord>) -> Result<()> {
-        self.handle(None, objects.into_iter().map(|object| Event::Object(Box::new(object))).collect())
+    pub(super) fn catch_up(&mut self, unarchived: Vec<Event>) -> Result<()> {
+        self.handle(None, unarchived)
     }
 
     /// Ends the tracks of a live source from before the server was cut off, and restarts the
     /// analysis after the gap. Objects whose frames were only in memory get the pictures that a
     /// realtime shot of their track has of the same moment; those without one are lost.
     /// `unarchived`: objects that follow from the log and are not in the archive.
-    pub(super) fn resume_after_gap(&mut self, unarchived: Vec<ObjectRecord>, mut gap: Gap) -> Result<()> {
-        let ended = self.analysis.finish()?;
-        let ended =
-            ended.into_iter().filter_map(|event| if let Event::Object(object) = event { Some(*object) } else { None });
-        for object in
-            unarchived.into_iter().chain(ended).filter(|object| !self.job.has_object(&object.id)).collect::<Vec<_>>()
-        {
+    pub(super) fn resume_after_gap(&mut self, unarchived: Vec<Event>, mut gap: Gap) -> Result<()> {
+        let events = unarchived.into_iter().chain(self.analysis.finish()?);
+        let objects = events.filter_map(|event| if let Event::Object(object) = event { Some(*object) } else { None });
+        for object in objects.filter(|object| !self.job.has_object(&object.id)).collect::<Vec<_>>() {
             match self.earlier_pictures(&object)? {
                 Some(pictures) => {
                     self.state.reported.push(NewObject { record: object, pictures });
@@ -266,7 +272,13 @@ impl Output<'_> {
     }
 
     /// Archives the embeddings of objects whose tracks have ended, as one batch.
-    fn embed<'o>(&mut self, frame: Option<&Frame>, objects: impl Iterator<Item = &'o ObjectRecord>) -> Result<()> {
+    /// `samples`: of their tracks.
+    fn embed<'o>(
+        &mut self,
+        frame: Option<&Frame>,
+        objects: impl Iterator<Item = &'o ObjectRecord>,
+        samples: &HashMap<&TrackKey, &[Sample]>,
+    ) -> Result<()> {
         let mut ended = Vec::new();
         for object in objects.filter(|object| object.bs_type == BestShotType::Overall) {
             // The best shot may be in this frame, which is not retained yet.
@@ -279,8 +291,11 @@ impl Output<'_> {
         let vectors = identity::embed(self.context.embedders, &crops, self.context.progress.cpu())?;
         self.laps.lap(Stage::Embed);
         let embeddings = ended.iter().zip(vectors).filter_map(|((object, _), vector)| {
-            let (source, _) = identity::measure(self.context.embedders, &object.id.object_type);
-            Some(Embedding { object: object.id.clone(), embedder: source.to_owned(), vector: vector? })
+            let (source, same) = identity::measure(self.context.embedders, &object.id.object_type);
+            let samples = samples.get(&(object.id.object_type.clone(), object.id.track)).copied();
+            let best = Sample { quality: object.best.quality, vector: vector? };
+            let (vector, spread) = identity::template(best, samples.unwrap_or_default(), same);
+            Some(Embedding { object: object.id.clone(), embedder: source.to_owned(), vector, spread })
         });
         let embeddings: Vec<_> = embeddings.collect();
         if embeddings.is_empty() { Ok(()) } else { Ok(self.job.append_embeddings(&embeddings)?) }

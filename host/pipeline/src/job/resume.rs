@@ -57,7 +57,7 @@ pub(super) struct Replayed {
     pub analysis: Analysis,
     pub known: LoggedProgress,
     /// Objects that follow from the log and are not in the archive.
-    pub unarchived: Vec<ObjectRecord>,
+    pub unarchived: Vec<Event>,
     /// The archive's objects compared with those that follow from the log.
     pub archive: Archived,
     /// The last frames, in order.
@@ -204,17 +204,28 @@ struct Objects<I> {
     archived: I,
     /// All objects of the job are compared.
     from_start: bool,
-    unarchived: Vec<ObjectRecord>,
+    unarchived: Vec<Event>,
     differ: bool,
 }
 
 impl<I: Iterator<Item = Result<ObjectRecord, StoreError>>> Objects<I> {
     fn compare(&mut self, job: &Job, events: Vec<Event>) -> Result<()> {
         for event in events {
-            let Event::Object(object) = event else { continue };
+            let object = match event {
+                Event::Object(object) => object,
+                Event::Samples(..) => {
+                    self.unarchived.push(event);
+                    continue;
+                }
+                _ => continue,
+            };
             if !job.has_object(&object.id) {
-                self.unarchived.push(*object);
-            } else if self.from_start {
+                self.unarchived.push(Event::Object(object));
+                continue;
+            }
+            // Samples come before their object.
+            self.unarchived.pop_if(|last| matches!(last, Event::Samples(..)));
+            if self.from_start {
                 let archived = self.archived.next().transpose()?;
                 // Numbers are compared as they are written.
                 let written: Option<ObjectRecord> =

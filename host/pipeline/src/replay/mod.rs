@@ -179,7 +179,7 @@ fn run(
                         stopped.set(on_decision(decision).is_break());
                     }
                 }
-                Event::Keep(..) | Event::Dropped(_) => {}
+                Event::Keep(..) | Event::Dropped(_) | Event::Samples(..) => {}
             }
         }
     };

@@ -109,7 +109,7 @@ impl VectorStore {
 
     /// Keeps an embedding, in place of the one that the object has.
     pub(super) fn put(&self, embedding: &Embedding) -> Result<()> {
-        let Embedding { object, embedder, vector } = embedding;
+        let Embedding { object, embedder, vector, .. } = embedding;
         let mut files = self.files.write();
         if let Some(place) = self.place(object)? {
             self.remove(&mut files, object, place)?;

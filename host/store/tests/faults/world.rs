@@ -150,7 +150,12 @@ fn object(job: JobId, track: u64) -> NewObject {
 }
 
 fn embedding(job: JobId, track: u64) -> Embedding {
-    Embedding { object: object(job, track).record.id, embedder: "a/1".into(), vector: vec![track as f32, 1.0] }
+    Embedding {
+        object: object(job, track).record.id,
+        embedder: "a/1".into(),
+        vector: vec![track as f32, 1.0],
+        spread: 0.0,
+    }
 }
 
 fn status(archive: &Archive, id: VideoId, status: VideoStatus, finished: bool, objects: u64) -> Result {
@@ -189,6 +194,7 @@ fn log_frames(archive: &Archive, id: VideoId, frames: std::ops::Range<u64>) -> R
             cut: false,
             is_static: false,
             detections: Vec::new(),
+            tracklets: Vec::new(),
         })?;
     }
     writer.sync()

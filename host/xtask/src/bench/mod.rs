@@ -5,6 +5,7 @@
 
 mod build;
 mod clips;
+mod identities;
 mod jobs;
 mod overhead;
 mod peer;
@@ -32,8 +33,13 @@ pub(crate) struct BenchArguments {
     /// Run only benchmarks whose name, or crate's name, contains one of these. Of parts: stages,
     /// networks, decode, calls, lists, similarity, identities. Of a running server: serving
     /// (100,000 videos, uploads), jobs. Run only if named: build (without a cache, as long as a
-    /// first build).
+    /// first build). `identities FOLDER` measures an embedder by the pictures of a folder, which
+    /// has a folder for each identity.
     only: Vec<String>,
+
+    /// With `identities FOLDER`: what is measured.
+    #[command(flatten)]
+    pictures: identities::PictureArguments,
 
     /// Use only these recordings: bikes, street-720p, street-1080p.
     #[arg(long, value_name = "NAME")]
@@ -72,6 +78,11 @@ struct Target {
 
 pub(crate) fn run(arguments: &BenchArguments) -> Result<()> {
     setup::ensure()?;
+    if let [name, folder] = arguments.only.as_slice()
+        && name == "identities"
+    {
+        return identities::measure(folder.as_ref(), &arguments.pictures);
+    }
     plugins::build()?;
     let only = &arguments.only;
     let wanted =
@@ -96,7 +107,8 @@ pub(crate) fn run(arguments: &BenchArguments) -> Result<()> {
     let mut measured = false;
     for package in metadata.packages {
         for bench in package.targets.iter().filter(|t| t.kind.iter().any(|k| k == "bench")) {
-            if !wanted(&bench.name, &package.name) {
+            // Needs labelled pictures.
+            if bench.name == identities::BENCH || !wanted(&bench.name, &package.name) {
                 continue;
             }
             measured = true;

@@ -7,6 +7,7 @@ mod fakes;
 mod properties;
 mod realtime;
 mod shots;
+mod tracklets;
 mod tracks;
 
 use std::collections::BTreeSet;
@@ -57,7 +58,7 @@ fn show_frame(pipeline: &mut Pipeline, index: u64, cut: bool, seen: &[Detection]
     let timestamp = Timestamp::from_microsecond((time * 1e6) as i64).unwrap();
     let now = Now { frame: FrameInfo { index, time, size: SIZE, cut }, timestamp, pixels: None };
     let mut events = Vec::new();
-    pipeline.frame(&now, seen, &mut events).unwrap();
+    pipeline.frame(&now, seen, None, &mut events).unwrap();
     events
 }
 

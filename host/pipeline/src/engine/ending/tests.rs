@@ -135,7 +135,15 @@ fn a_job_that_has_shown_frames_was_interrupted_whatever_fails_it() {
     *disk.full.lock() = false;
     let endings = disk.endings();
     let ending = ending(2, NotStarted);
-    let frame = FrameRecord { index: 0, time: 0.0, wall_us: 0, cut: false, is_static: false, detections: Vec::new() };
+    let frame = FrameRecord {
+        index: 0,
+        time: 0.0,
+        wall_us: 0,
+        cut: false,
+        is_static: false,
+        detections: Vec::new(),
+        tracklets: Vec::new(),
+    };
     ending.run.progress.frame(&frame, Size { width: 64, height: 64 });
     endings.put(ending);
     assert_eq!(disk.statuses(&endings), (Interrupted, Interrupted));

@@ -51,7 +51,7 @@ proptest! {
             match step {
                 Step::Put(video, track, vector) => {
                     let object = object(video, track);
-                    store.put(&Embedding { object: object.clone(), embedder: "a/1".into(), vector: vector.clone() }).unwrap();
+                    store.put(&Embedding { object: object.clone(), embedder: "a/1".into(), vector: vector.clone(), spread: 0.0 }).unwrap();
                     model.insert(object, vector);
                 }
                 Step::Clear(video) => {
@@ -83,7 +83,9 @@ fn all_blocks_are_read() {
     // Sixteen to a block.
     let vector = |n: u64| vec![n as f32; BLOCK / 64];
     for track in 0..50 {
-        store.put(&Embedding { object: object(1, track), embedder: "a/1".into(), vector: vector(track) }).unwrap();
+        store
+            .put(&Embedding { object: object(1, track), embedder: "a/1".into(), vector: vector(track), spread: 0.0 })
+            .unwrap();
     }
     for track in [0, 15, 16, 33, 49] {
         let face = ObjectType::face();
@@ -97,7 +99,14 @@ fn vectors_that_cannot_be_compared_are_not() {
     let dir = tempfile::tempdir().unwrap();
     let store = store(dir.path());
     let put = |track, embedder: &str, vector: &[f32]| {
-        store.put(&Embedding { object: object(1, track), embedder: embedder.into(), vector: vector.to_vec() }).unwrap();
+        store
+            .put(&Embedding {
+                object: object(1, track),
+                embedder: embedder.into(),
+                vector: vector.to_vec(),
+                spread: 0.0,
+            })
+            .unwrap();
     };
     put(1, "a/1", &[0.0, 1.0]);
     put(2, "a_1", &[0.0, 1.0]);

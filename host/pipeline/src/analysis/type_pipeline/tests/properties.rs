@@ -140,7 +140,7 @@ proptest! {
                         }
                     }
                     Event::Dropped(_) => retained.clear(),
-                    Event::Decision(_) => {}
+                    Event::Samples(..) | Event::Decision(_) => {}
                 }
             }
             Ok(())
