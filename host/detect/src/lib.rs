@@ -69,6 +69,7 @@ mod network_set;
 mod nms;
 mod onnx_file;
 mod onnxruntime;
+mod openvino;
 mod parallelism;
 mod pending;
 mod pool;
@@ -84,6 +85,6 @@ pub use embedders::{EmbedderReport, Embedders, LoadedEmbedder};
 pub use manifest::{
     Class, FamilyName, Input, InputSize, Manifest, ManifestError, Model, Source, SourceKind, Thresholds,
 };
-pub use network::Network;
+pub use network::{Network, NetworkFile};
 pub use network_error::NetworkError;
 pub use network_set::{FolderError, Refused};

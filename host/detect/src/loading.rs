@@ -12,7 +12,7 @@ use crate::{
     array::InputShape,
     device::Device,
     manifest::{InputSize, ManifestError, Model},
-    network::Network,
+    network::{Network, NetworkFile},
     network_error::NetworkError,
     service::{Decode, Picture, Scratch, Service, ServiceError, run_batch},
 };
@@ -54,7 +54,7 @@ pub(crate) struct ServiceSpec<'a> {
 /// threads. Also returns the results of the first run, one for each picture and at least one.
 pub(crate) fn start_service<T: Send + 'static>(
     spec: &ServiceSpec<'_>,
-    model: impl Fn() -> Result<Vec<u8>, NetworkError> + Send + Sync + 'static,
+    model: impl Fn() -> Result<NetworkFile, NetworkError> + Send + Sync + 'static,
     device: &Device,
     decode: impl Decode<T> + Clone + Send + 'static,
 ) -> Result<(Service<T>, Vec<T>), LoadError> {
@@ -96,12 +96,12 @@ pub(crate) fn read_file(folder: &Path, name: &str) -> Result<Vec<u8>, LoadError>
     fs::read(&path).map_err(|e| LoadError::Read { file: path.display().to_string(), reason: e.to_string() })
 }
 
-/// Checks the model file and returns a function that reads it, now and later; that fails where the
-/// file has changed by then.
+/// Checks the model files and returns a function that reads them, now and later; that fails where
+/// one has changed by then.
 pub(crate) fn checked_model(
     folder: &Path,
     model: &Model,
-) -> Result<impl Fn() -> Result<Vec<u8>, NetworkError> + Send + Sync + use<>, LoadError> {
+) -> Result<impl Fn() -> Result<NetworkFile, NetworkError> + Send + Sync + use<>, LoadError> {
     read_model(folder, model)?;
     let (folder, model) = (folder.to_owned(), model.clone());
     Ok(move || {
@@ -109,12 +109,20 @@ pub(crate) fn checked_model(
     })
 }
 
-fn read_model(folder: &Path, model: &Model) -> Result<Vec<u8>, LoadError> {
-    let bytes = read_file(folder, &model.file)?;
+fn read_model(folder: &Path, model: &Model) -> Result<NetworkFile, LoadError> {
+    let network = read_checked(folder, &model.file, &model.sha256)?;
+    Ok(match model.weights.as_deref().zip(model.weights_sha256.as_deref()) {
+        Some((file, sha256)) => NetworkFile::OpenVino { xml: network, weights: read_checked(folder, file, sha256)? },
+        None => NetworkFile::Onnx(network),
+    })
+}
+
+fn read_checked(folder: &Path, file: &str, sha256: &str) -> Result<Vec<u8>, LoadError> {
+    let bytes = read_file(folder, file)?;
     let actual = digest(&bytes);
-    if actual != model.sha256 {
-        let file = folder.join(&model.file).display().to_string();
-        return Err(LoadError::Changed { file, expected: model.sha256.clone(), actual });
+    if actual != sha256 {
+        let file = folder.join(file).display().to_string();
+        return Err(LoadError::Changed { file, expected: sha256.to_owned(), actual });
     }
     Ok(bytes)
 }

@@ -21,26 +21,46 @@ pub enum ManifestError {
     },
 }
 
-/// The file that holds a network.
+/// The files that hold a network.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Model {
-    /// Name of an ONNX file in the manifest's folder.
+    /// Name of an ONNX file in the manifest's folder, or of the `.xml` file of an OpenVINO network.
     pub file: String,
     /// SHA-256 of the file, 64 lower-case hexadecimal digits; any other file is refused.
     pub sha256: String,
+    /// Name of the `.bin` file of an OpenVINO network, in the same folder; absent for ONNX.
+    pub weights: Option<String>,
+    /// SHA-256 of that file.
+    pub weights_sha256: Option<String>,
 }
 
 impl Model {
     pub(crate) fn check(&self) -> Result<(), ManifestError> {
         let wrong = |key, reason: String| Err(ManifestError::Value { key, reason });
-        // The file must lie in its folder, whoever wrote the manifest.
-        if self.file.is_empty() || self.file.contains(['/', '\\']) || self.file.starts_with('.') {
+        // The files must lie in their folder, whoever wrote the manifest.
+        let outside = |file: &str| file.is_empty() || file.contains(['/', '\\']) || file.starts_with('.');
+        if outside(&self.file) {
             return wrong("model.file", format!("{:?}: the name of a file in this folder", self.file));
         }
         let hexadecimal = |s: &str| s.len() == 64 && s.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
         if !hexadecimal(&self.sha256) {
             return wrong("model.sha256", "64 lower-case hexadecimal digits".into());
+        }
+        match (&self.weights, &self.weights_sha256) {
+            (None, None) if self.file.ends_with(".xml") => {
+                return wrong("model.weights", "the .bin file of an OpenVINO network, and weights_sha256".into());
+            }
+            (None, None) => {}
+            (Some(file), Some(sha256)) if self.file.ends_with(".xml") => {
+                if outside(file) {
+                    return wrong("model.weights", format!("{file:?}: the name of a file in this folder"));
+                }
+                if !hexadecimal(sha256) {
+                    return wrong("model.weights_sha256", "64 lower-case hexadecimal digits".into());
+                }
+            }
+            _ => return wrong("model.weights", "only with an .xml file, and with weights_sha256".into()),
         }
         Ok(())
     }
