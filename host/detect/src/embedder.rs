@@ -1,20 +1,20 @@
 //! Embedder: crops of objects in, embeddings out, by which identities are compared.
 //!
-//! It is data, as a detector is: a folder with a manifest (`embedder.toml`) and an ONNX file of one
+//! It is data, as a detector is: a folder with a manifest (`embedder.toml`) and a network of one
 //! input and one output, `[batch, dimension]`. The smaller the Euclidean distance of two
 //! embeddings, the likelier their objects are one identity.
 
 use std::{path::Path, sync::Arc};
 
-use ocellus_core::{CpuMeter, ObjectType, Point, RgbImage, Size, Stage};
+use ocellus_core::{ChannelOrder, CpuMeter, ObjectType, Point, RgbImage, Size, Stage};
 
 use crate::{
     array::Array,
     detect_error::DetectError,
     device::Device,
-    loading::{LoadError, ServiceSpec, checked_model, digest, read_file, start_service},
-    manifest::{EmbedderInput, EmbedderManifest, InputSize},
-    service::{Picture, Service},
+    loading::{LoadError, checked_model, digest, read_file, start_service},
+    manifest::{EmbedderManifest, InputSize},
+    service::{Picture, Service, ServiceSpec},
 };
 
 /// A network that computes embeddings of one object type, shared by all jobs. Its threads end when
@@ -26,9 +26,12 @@ pub struct Embedder {
     licence: String,
     object_type: ObjectType,
     size: Size,
+    order: ChannelOrder,
     landmarks: Option<[Point; 5]>,
     dimension: usize,
     same: f32,
+    /// Embeddings have length 1.
+    unit_length: bool,
     /// Mean of many embeddings, of the same dimension.
     centre: Option<Vec<f32>>,
     service: Service<Vec<f32>>,
@@ -42,16 +45,22 @@ impl Embedder {
         let manifest = EmbedderManifest::parse(&String::from_utf8_lossy(&text)).map_err(wrong)?;
         manifest.model.check()?;
         let model = checked_model(folder, &manifest.model)?;
-        let EmbedderInput { width, height, max_batch, landmarks } = manifest.input;
+        let (width, height) = (manifest.input.width, manifest.input.height);
         let spec = ServiceSpec {
             name: &manifest.name,
             file: &manifest.model.file,
             input: InputSize::Fixed { width, height },
-            max_batch,
+            max_batch: manifest.input.max_batch,
+            normalization: manifest.input.normalization().map_err(wrong)?,
             stage: Stage::Embed,
         };
+        let unit_length = manifest.distance.unit_length;
+        let decode = move |outputs: &[Array], _: usize, _: usize| {
+            let embedding = embedding(outputs)?;
+            Ok(if unit_length { unit(embedding) } else { embedding })
+        };
         // Embeddings are computed now and then, where a detector sees every frame.
-        let (service, first) = start_service(&spec, model, &device.with_single_worker(), embedding)?;
+        let (service, first) = start_service(&spec, model, &device.with_single_worker(), |_| Ok(decode))?;
         let dimension = first.first().map_or(0, Vec::len);
         let centre = manifest.tracking.map(|tracking| tracking.centre);
         if let Some(centre) = centre.as_ref().filter(|c| c.len() != dimension || !c.iter().all(|v| v.is_finite())) {
@@ -64,9 +73,11 @@ impl Embedder {
             licence: manifest.licence,
             object_type: manifest.object_type,
             size: Size { width, height },
-            landmarks: landmarks.map(|points| points.map(|[x, y]| Point { x, y })),
+            order: manifest.input.order.unwrap_or(ChannelOrder::Rgb),
+            landmarks: manifest.input.landmarks.map(|points| points.map(|[x, y]| Point { x, y })),
             dimension,
             same: manifest.distance.same,
+            unit_length,
             centre,
             service,
         })
@@ -116,15 +127,19 @@ impl Embedder {
         self.same
     }
 
-    /// Whether [`Self::direction`] is defined, which takes a centre in the manifest.
+    /// Whether [`Self::direction`] is defined, which takes a centre in the manifest, or embeddings
+    /// of length 1.
     pub fn has_directions(&self) -> bool {
-        self.centre.is_some()
+        self.centre.is_some() || self.unit_length
     }
 
     /// The unit vector from the centre of all embeddings to this one, for comparison by cosine.
-    /// Empty where the manifest has no centre, or the embedding lies on it.
+    /// Embeddings of length 1 are their own direction where the manifest has no centre. Empty where
+    /// there is no direction, or the embedding lies on the centre.
     pub fn direction(&self, embedding: &[f32]) -> Vec<f32> {
-        let Some(centre) = &self.centre else { return Vec::new() };
+        let Some(centre) = &self.centre else {
+            return if self.unit_length { embedding.to_vec() } else { Vec::new() };
+        };
         let from_centre: Vec<f32> = embedding.iter().zip(centre).map(|(v, c)| v - c).collect();
         let length = from_centre.iter().map(|v| v * v).sum::<f32>().sqrt();
         if length > 0.0 { from_centre.into_iter().map(|v| v / length).collect() } else { Vec::new() }
@@ -138,12 +153,8 @@ impl Embedder {
     /// A picture of another size, or a network that fails.
     pub fn embed(&self, pictures: &[RgbImage], meter: &Arc<CpuMeter>) -> Result<Vec<Vec<f32>>, DetectError> {
         let failed = |reason: String| DetectError::new(&self.name, reason);
-        let (width, height) = (self.size.width as usize, self.size.height as usize);
-        if let Some(p) = pictures.iter().find(|p| (p.width, p.height) != (self.size.width, self.size.height)) {
-            return Err(failed(format!("a picture of {}x{}, where it takes {width}x{height}", p.width, p.height)));
-        }
-        let pictures = pictures.iter().map(|p| Picture { width, height, data: p.data.clone() });
-        let outcomes = self.service.run(pictures.collect(), meter);
+        let pictures = Picture::of_crops(pictures, self.size, self.order).map_err(failed)?;
+        let outcomes = self.service.run(pictures, meter);
         outcomes.into_iter().map(|outcome| outcome.map_err(|e| failed(e.to_string()))).collect()
     }
 
@@ -153,14 +164,26 @@ impl Embedder {
 }
 
 /// Decodes a network's outputs for one picture: one output, one embedding.
-fn embedding(outputs: &[Array], _width: usize, _height: usize) -> Result<Vec<f32>, String> {
+fn embedding(outputs: &[Array]) -> Result<Vec<f32>, String> {
     match outputs {
-        [Array { dims, data }] if dims.len() == 1 && !data.is_empty() && data.iter().all(|v| v.is_finite()) => {
-            Ok(data.clone())
-        }
+        // Some networks have the embedding as a picture of one pixel.
+        [Array { dims, data }] if dims.iter().filter(|&&n| n != 1).count() <= 1 && is_row(data) => Ok(data.clone()),
         outputs => {
             let dims: Vec<_> = outputs.iter().map(|o| &o.dims).collect();
             Err(format!("outputs {dims:?} for a picture, where an embedder gives a row of numbers"))
         }
     }
+}
+
+fn is_row(data: &[f32]) -> bool {
+    !data.is_empty() && data.iter().all(|v| v.is_finite())
+}
+
+/// Scales to length 1; zeros stay zeros.
+fn unit(mut embedding: Vec<f32>) -> Vec<f32> {
+    let length = embedding.iter().map(|v| v * v).sum::<f32>().sqrt();
+    if length > 0.0 {
+        embedding.iter_mut().for_each(|v| *v /= length);
+    }
+    embedding
 }

@@ -137,6 +137,14 @@ impl Network {
         Self::open(name, move || Ok(file.clone()), shape, device)
     }
 
+    /// Names of the outputs, in the order of the file.
+    ///
+    /// # Errors
+    /// After [`Network::release`], those of [`Network::open`].
+    pub fn output_names(&self) -> Result<Vec<String>, NetworkError> {
+        Ok(self.engine()?.output_names())
+    }
+
     /// Runs that go on at the same time, where that many are requested; at least 1.
     pub fn workers(&self) -> usize {
         self.device.parallelism().map_or(1, |parallelism| parallelism.workers)
@@ -157,7 +165,7 @@ impl Network {
     pub fn run(&self, mut input: Array) -> Result<Vec<(String, Array)>, NetworkError> {
         let mut outputs = Vec::new();
         self.run_into(&mut input, &mut outputs)?;
-        Ok(self.engine()?.output_names().into_iter().zip(outputs).collect())
+        Ok(self.output_names()?.into_iter().zip(outputs).collect())
     }
 
     /// [`Network::run`] for repeated calls: replaces `outputs` by those of the run, in the order of

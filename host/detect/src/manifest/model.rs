@@ -1,6 +1,7 @@
 //! Keys that the manifests of detectors and embedders share.
 
-use serde::Deserialize;
+use ocellus_core::ChannelOrder;
+use serde::{Deserialize, Deserializer, de::Error};
 
 /// The most pictures that a manifest can ask to go through a network at once.
 pub(super) const MAX_BATCH: usize = 64;
@@ -63,6 +64,48 @@ impl Model {
             _ => return wrong("model.weights", "only with an .xml file, and with weights_sha256".into()),
         }
         Ok(())
+    }
+}
+
+impl Model {
+    /// Whether it is an OpenVINO network, which takes one picture of one size at a time.
+    pub(super) fn is_openvino(&self) -> bool {
+        self.weights.is_some()
+    }
+}
+
+/// What is done to the bytes of a pixel before the network gets them: (value - mean) / std, channel
+/// by channel.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Normalization {
+    pub(crate) mean: [f32; 3],
+    /// 1 / std.
+    pub(crate) factor: [f32; 3],
+}
+
+impl Default for Normalization {
+    fn default() -> Self {
+        Self { mean: [0.0; 3], factor: [1.0; 3] }
+    }
+}
+
+impl Normalization {
+    /// Of the keys `mean` and `std`; `Err` says what is wrong.
+    pub(super) fn new(mean: Option<[f32; 3]>, std: Option<[f32; 3]>) -> Result<Self, String> {
+        let (mean, std) = (mean.unwrap_or([0.0; 3]), std.unwrap_or([1.0; 3]));
+        if mean.iter().any(|v| !v.is_finite()) || std.iter().any(|v| !(v.is_finite() && *v > 0.0)) {
+            return Err(format!("mean {mean:?} and std {std:?}: finite numbers, and std above 0"));
+        }
+        Ok(Self { mean, factor: std.map(|v| 1.0 / v) })
+    }
+}
+
+/// The key `input.order`.
+pub(super) fn channel_order<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<ChannelOrder>, D::Error> {
+    match String::deserialize(deserializer)?.as_str() {
+        "rgb" => Ok(Some(ChannelOrder::Rgb)),
+        "bgr" => Ok(Some(ChannelOrder::Bgr)),
+        other => Err(D::Error::custom(format!("order: {other:?} is neither \"rgb\" nor \"bgr\""))),
     }
 }
 
