@@ -1,7 +1,7 @@
 //! Classifier of attributes: crops of objects in, a label for each attribute out.
 //!
-//! It is data, as a detector is: a folder with a manifest (`attributes.toml`) and a network with one
-//! output for each attribute, `[batch, labels]`: the probability of each label, or its logit.
+//! It is data, as a detector is: a folder with a manifest (`attributes.toml`) and a network with
+//! one output for each attribute, `[batch, labels]`: the probability of each label, or its logit.
 
 use std::{path::Path, sync::Arc};
 

@@ -40,7 +40,8 @@ pub(crate) enum LoadError {
 }
 
 /// Loads a network from what `model` returns, runs it once on grey pictures, and starts its
-/// threads. `decode` makes the decoder of a network whose outputs have these names. Also returns the results of the first run, one for each picture and at least one.
+/// threads. `decode` makes the decoder of a network whose outputs have these names. Also returns
+/// the results of the first run, one for each picture and at least one.
 pub(crate) fn start_service<T: Send + 'static, D: Decode<T> + Clone + Send + 'static>(
     spec: &ServiceSpec<'_>,
     model: impl Fn() -> Result<NetworkFile, NetworkError> + Send + Sync + 'static,

@@ -1,8 +1,9 @@
 //! Network: a file as its authors published it, loaded on a device and run from many threads.
 //!
-//! An ONNX file, or the two files of an OpenVINO network. Owns the weights and the workers, and picks the engine: ONNX Runtime where the device has it,
-//! else the graph runner on burn. Knows nothing of what a network is for. A network can be released
-//! while nobody runs it; the next run loads it again. Dropping it frees all it has.
+//! An ONNX file, or the two files of an OpenVINO network. Owns the weights and the workers, and
+//! picks the engine: ONNX Runtime where the device has it, else the graph runner on burn. Knows
+//! nothing of what a network is for. A network can be released while nobody runs it; the next run
+//! loads it again. Dropping it frees all it has.
 //!
 //! Guarantees: whatever cannot be run is found at load time, all of it reported at once; no file
 //! and no input makes a call panic.
@@ -85,8 +86,8 @@ struct Worker {
 
 impl Network {
     /// Loads a network whose files `read` returns, now and again after [`Network::release`].
-    /// `name` is for errors; `shape` replaces the input shape that an ONNX file declares, and has to
-    /// be the one that an OpenVINO file declares.
+    /// `name` is for errors; `shape` replaces the input shape that an ONNX file declares, and has
+    /// to be the one that an OpenVINO file declares.
     ///
     /// # Errors
     /// Those of `read`; [`NetworkError::Malformed`], [`NetworkError::Unsupported`].
@@ -102,8 +103,8 @@ impl Network {
         Ok(network)
     }
 
-    /// Loads a network from an ONNX file, or from an `.xml` file with a `.bin` file of the same name
-    /// beside it.
+    /// Loads a network from an ONNX file, or from an `.xml` file with a `.bin` file of the same
+    /// name beside it.
     ///
     /// # Errors
     /// As [`Network::open`], and [`NetworkError::Read`].

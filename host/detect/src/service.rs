@@ -319,11 +319,16 @@ pub(crate) fn run_batch<T>(
     let ran = network.run_into(&mut input, outputs);
     *planes = input.data;
     ran?;
+    // Networks for one picture, such as SCRFD, may leave the batch out of their outputs.
     for Array { dims, data } in &mut *outputs {
-        if dims.first() != Some(&batch) || data.is_empty() {
+        if data.is_empty() {
             return Err(ServiceError::Batch { batch, given: dims.clone() });
         }
-        dims.remove(0);
+        if dims.first() == Some(&batch) {
+            dims.remove(0);
+        } else if batch != 1 {
+            return Err(ServiceError::Batch { batch, given: dims.clone() });
+        }
     }
     let decode = |outputs: &[Array]| decode(outputs, width, height).map_err(ServiceError::Outputs);
     if batch == 1 {

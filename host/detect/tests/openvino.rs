@@ -1,15 +1,14 @@
 //! OpenVINO networks.
 //!
 //! Covers: layers give what plain loops over their definition give, on both engines; folded shapes
-//! and weights, prior boxes and the boxes of a DetectionOutput; folders of a detector, an embedder
-//! and a classifier with an OpenVINO network; layers without a translation are named all at once;
-//! files that are damaged are errors, whatever is wrong with them.
+//! and weights, prior boxes and the boxes of a DetectionOutput.
 
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
+    clippy::print_stdout,
     reason = "a test fails by panicking"
 )]
 
@@ -18,8 +17,7 @@ mod ir;
 
 use common::noise;
 use ir::Ir;
-use ocellus_detect::{Array, Device, DeviceChoice, InputShape, Network, NetworkError, NetworkFile};
-use proptest::prelude::*;
+use ocellus_detect::{Array, Device, DeviceChoice, InputShape, Network};
 
 const WIDTH: usize = 6;
 const HEIGHT: usize = 4;
@@ -38,14 +36,14 @@ fn input() -> Array {
     Array { dims, data: data.iter().map(|v| v / 127.5 - 1.0).collect() }
 }
 
-fn open(ir: &Ir, device: &Device) -> Result<Network, NetworkError> {
-    Network::parse("net.xml", ir.file(), InputShape::single(WIDTH, HEIGHT), device)
+fn open(ir: &Ir, device: &Device) -> Network {
+    Network::parse("net.xml", ir.file(), InputShape::single(WIDTH, HEIGHT), device).unwrap()
 }
 
 /// Runs a network on each engine and compares its only output.
 fn check(name: &str, ir: &Ir, dims: &[usize], wanted: &[f32]) {
     for device in engines() {
-        let network = open(ir, &device).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let network = open(ir, &device);
         let mut outputs = network.run(input()).unwrap_or_else(|error| panic!("{name}: {error}"));
         assert_eq!(outputs.len(), 1, "{name}");
         let (_, output) = outputs.remove(0);
@@ -404,7 +402,7 @@ fn boxes_of_a_detection_output() {
     let ir = ir::ssd(WIDTH, HEIGHT);
     let x = input();
     for device in engines() {
-        let outputs = open(&ir, &device).unwrap().run(x.clone()).unwrap();
+        let outputs = open(&ir, &device).run(x.clone()).unwrap();
         let [(_, boxes), (_, scores)] = outputs.as_slice() else { panic!("{} outputs", outputs.len()) };
         let mut wanted = Vec::new();
         for (prior, centre) in [1.5f32, 4.5].into_iter().enumerate() {
@@ -416,94 +414,5 @@ fn boxes_of_a_detection_output() {
         }
         compare("boxes", boxes, &[1, 2, 4], &wanted);
         compare("scores", scores, &[1, 2, 2], &x.data[8..12]);
-    }
-}
-
-#[test]
-fn unknown_layers_are_named_all_at_once() {
-    let mut ir = Ir::new(WIDTH, HEIGHT);
-    let a = ir.layer("RegionYolo", "", &[ir.input()], &[1, 3, HEIGHT, WIDTH]);
-    let b = ir.layer("ReLU", "", &[a], &[1, 3, HEIGHT, WIDTH]);
-    let c = ir.layer("CTCGreedyDecoder", "", &[b], &[1, 3, HEIGHT, WIDTH]);
-    let d = ir.layer("Pad", "pad_mode='reflect'", &[c], &[1, 3, HEIGHT, WIDTH]);
-    let Err(NetworkError::Unsupported { file, operators }) = open(&ir.result(d), &cpu()) else { panic!("it loads") };
-    assert_eq!(file, "net.xml");
-    assert_eq!(operators.len(), 3, "{operators:?}");
-    assert!(operators.iter().any(|o| o.starts_with("RegionYolo of opset1") && o.ends_with("layer 1")), "{operators:?}");
-}
-
-/// The error of a network whose XML has this text in place of another.
-fn refused(ir: &Ir, from: &str, to: &str) -> String {
-    let NetworkFile::OpenVino { xml, weights } = ir.file() else { unreachable!() };
-    let text = String::from_utf8(xml).unwrap();
-    assert!(text.contains(from), "{from} in {text}");
-    let file = NetworkFile::OpenVino { xml: text.replacen(from, to, 1).into_bytes(), weights };
-    Network::parse("net.xml", file, InputShape::single(WIDTH, HEIGHT), &cpu()).err().unwrap().to_string()
-}
-
-#[test]
-fn mistakes_are_errors_that_say_what_is_wrong() {
-    let ir = ir::ssd(WIDTH, HEIGHT);
-    assert!(refused(&ir, "version=\"11\"", "version=\"7\"").contains("IR version 7"));
-    assert!(refused(&ir, "<net ", "<model ").contains("net.xml: not a network that can be read"));
-    assert!(refused(&ir, "opset8", "opset15").contains("opset15"));
-    assert!(refused(&ir, "offset='0'", "offset='9999'").contains("bytes 9999 to"));
-    assert!(refused(&ir, "offset='0'", "offset='18446744073709551615'").contains("18446744073709551615"));
-    assert!(refused(&ir, "shape='1'", "shape='4000000000,4000000000'").contains("4000000000"));
-    assert!(refused(&ir, "shape='1'", "shape='100000000'").contains("larger than the file of weights"));
-    assert!(refused(&ir, "shape='1'", "shape='2'").contains("bytes for [2]"));
-    assert!(refused(&ir, "<dim>1</dim>", "<dim>-1</dim>").contains("fixed input shape"));
-    assert!(refused(&ir, "<dim>4</dim>", "<dim>5</dim>").contains("takes one size"));
-    assert!(refused(&ir, "from-layer='0'", "from-layer='77'").contains("layer 77"));
-    assert!(refused(&ir, "element_type='i64'", "element_type='u1'").contains("u1"));
-
-    let deep = [b"<net version=\"11\">".to_vec(), b"<a>".repeat(100_000)].concat();
-    let file = NetworkFile::OpenVino { xml: deep, weights: vec![] };
-    assert!(Network::parse("net.xml", file, InputShape::single(WIDTH, HEIGHT), &cpu()).is_err());
-}
-
-#[test]
-fn layers_in_a_circle_are_an_error() {
-    let mut ir = Ir::new(WIDTH, HEIGHT);
-    let a = ir.layer("Add", "", &[ir.input(), ir::Value { layer: 2, port: 0 }], &[1, 3, HEIGHT, WIDTH]);
-    let b = ir.layer("ReLU", "", &[a], &[1, 3, HEIGHT, WIDTH]);
-    let error = open(&ir.result(b), &cpu()).err().unwrap().to_string();
-    assert!(error.contains("wait for each other"), "{error}");
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
-
-    /// Damaged files are errors, or networks that run or fail without a panic.
-    #[test]
-    fn damaged_files_are_errors(
-        cut in prop::option::of(0f64..1.0),
-        weights_cut in prop::option::of(0f64..1.0),
-        flips in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..3),
-        digits in prop::collection::vec((any::<prop::sample::Index>(), any::<i64>()), 0..3),
-    ) {
-        let NetworkFile::OpenVino { xml, mut weights } = ir::ssd(WIDTH, HEIGHT).file() else { unreachable!() };
-        let mut text = String::from_utf8(xml).unwrap();
-        for (at, number) in digits {
-            // Another number in place of one.
-            let starts: Vec<usize> = text.char_indices().filter(|(_, c)| c.is_ascii_digit()).map(|(i, _)| i).collect();
-            let start = starts[at.index(starts.len())];
-            text.replace_range(start..=start, &number.to_string());
-        }
-        let mut xml = text.into_bytes();
-        for (at, value) in flips {
-            let at = at.index(xml.len());
-            xml[at] = value;
-        }
-        if let Some(part) = cut {
-            xml.truncate((xml.len() as f64 * part) as usize);
-        }
-        if let Some(part) = weights_cut {
-            weights.truncate((weights.len() as f64 * part) as usize);
-        }
-        let file = NetworkFile::OpenVino { xml, weights };
-        if let Ok(network) = Network::parse("net.xml", file, InputShape::single(WIDTH, HEIGHT), &cpu()) {
-            let _ = network.run(input());
-        }
     }
 }

@@ -60,6 +60,10 @@ pub enum FamilyName {
     Yunet,
     /// SSD (arXiv:1512.02325): any classes, without landmarks.
     Ssd,
+    /// SCRFD (arXiv:2105.04714): faces, with five landmarks where the network has them.
+    Scrfd,
+    /// DETR (arXiv:2005.12872), RT-DETR and D-FINE: any classes, without landmarks.
+    Detr,
 }
 
 /// Size of the network's input, in pixels: `width` and `height` where the network fixes it, or

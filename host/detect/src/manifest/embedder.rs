@@ -5,8 +5,8 @@ use serde::Deserialize;
 
 use super::model::{MAX_BATCH, Model, Normalization, channel_order, one};
 
-/// The longest side of the input of a crop's network, in pixels. Less than a detector's: the input is a crop
-/// of one object, not a frame.
+/// The longest side of the input of a crop's network, in pixels. Less than a detector's: the input
+/// is a crop of one object, not a frame.
 const MAX_SIDE: u32 = 1024;
 
 #[derive(Clone, Debug, Deserialize)]

@@ -12,6 +12,9 @@ use roxmltree::{Document, Node, ParsingOptions};
 const MAX_NODES: u32 = 4_000_000;
 /// Axes of a value; no layer that is known has more.
 const MAX_RANK: usize = 8;
+/// Numbers in a value, 512 MB of them: far above what a picture of 4096 by 4096 pixels becomes in a
+/// network that can be run at all.
+const MAX_VALUES: usize = 1 << 27;
 
 /// A network.
 #[derive(Debug)]
@@ -172,7 +175,17 @@ fn dims(port: Node<'_, '_>) -> Result<Vec<usize>, String> {
     if dims.len() > MAX_RANK {
         return Err(format!("a value of rank {}", dims.len()));
     }
+    bounded(&dims)?;
     Ok(dims)
+}
+
+/// Refuses the shape of a value that no memory is requested for.
+pub(super) fn bounded(dims: &[usize]) -> Result<(), String> {
+    let count = dims.iter().try_fold(1usize, |product, &n| product.checked_mul(n));
+    match count {
+        Some(count) if count <= MAX_VALUES => Ok(()),
+        _ => Err(format!("a value of {dims:?}, of at most {MAX_VALUES} numbers")),
+    }
 }
 
 /// Connects the inputs and sorts the layers.

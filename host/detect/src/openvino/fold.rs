@@ -1,8 +1,8 @@
 //! Layers whose operands are constants, computed when the network is read.
 //!
 //! Exporters compute shapes in the network (`ShapeOf`, `Gather`, `Concat`, `Reshape`) and store
-//! weights in a smaller type (`Convert`, `Subtract`, `Multiply`); with fixed shapes all of these are
-//! constants. The semantics are those of the operation sets in OpenVINO's documentation.
+//! weights in a smaller type (`Convert`, `Subtract`, `Multiply`); with fixed shapes all of these
+//! are constants. The semantics are those of the operation sets in OpenVINO's documentation.
 
 use super::{
     document::Layer,

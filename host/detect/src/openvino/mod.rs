@@ -1,8 +1,8 @@
 //! OpenVINO networks (`.xml` and `.bin`, operation sets 1 to 11), written as ONNX models in memory.
 //!
-//! Both engines read ONNX, so that a network of either format takes one path from here on. Shapes are
-//! fixed: what follows from them (reshapes, the prior boxes of a detector) becomes constants. Source:
-//! "Available Operations Sets" of the OpenVINO documentation.
+//! Both engines read ONNX, so that a network of either format takes one path from here on. Shapes
+//! are fixed: what follows from them (reshapes, the prior boxes of a detector) becomes constants.
+//! Source: "Available Operations Sets" of the OpenVINO documentation.
 //!
 //! Guarantees: layers that have no translation are all named at once; no file makes a call panic or
 //! take much more memory than its weights.

@@ -1,7 +1,7 @@
 //! The ONNX model that a network is written as.
 //!
-//! Owns nodes and weights while they are collected. Guarantees that no two values have one name, and
-//! that each constant is written once.
+//! Owns nodes and weights while they are collected. Guarantees that no two values have one name,
+//! and that each constant is written once.
 
 use std::collections::HashSet;
 

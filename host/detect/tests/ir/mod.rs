@@ -127,7 +127,8 @@ impl Ir {
     pub(crate) fn xml(&self) -> String {
         let Self { layers, edges, .. } = self;
         format!(
-            "<?xml version=\"1.0\"?><net name=\"net\" version=\"11\"><layers>{layers}</layers><edges>{edges}</edges></net>"
+            "<?xml version=\"1.0\"?><net name=\"net\" version=\"11\">\
+             <layers>{layers}</layers><edges>{edges}</edges></net>"
         )
     }
 
@@ -165,7 +166,8 @@ pub(crate) fn ssd(width: usize, height: usize) -> Ir {
     let masks = "begin_mask='0' end_mask='1' new_axis_mask='0' shrink_axis_mask='0' ellipsis_mask='0'";
     let size = ir.layer("StridedSlice", masks, &[picture, begin, end, step], &[2]);
     let data = format!(
-        "width='2' height='4' clip='false' step='0' step_w='{}' step_h='{height}' offset='0.5' variance='0.1,0.1,0.2,0.2'",
+        "width='2' height='4' clip='false' step='0' step_w='{}' step_h='{height}' offset='0.5' \
+         variance='0.1,0.1,0.2,0.2'",
         width / 2
     );
     let priors = ir.layer("PriorBoxClustered", &data, &[cells, size], &[2, 8]);

@@ -2,6 +2,7 @@
 
 use super::{Call, Translated, Value, unsupported};
 use crate::openvino::{
+    document::bounded,
     fold::{Bounds, axis, order, scalar, slice_bounds},
     onnx::{integer, list, text},
 };
@@ -120,6 +121,10 @@ fn pad(call: &mut Call<'_>) -> Translated {
     }
     let (begin, end) = (call.constant(1)?, call.constant(2)?);
     let sides = [begin.tensor.as_integers()?, end.tensor.as_integers()?].concat();
+    // The engines take the widths, whatever shape the port claims.
+    let widths = sides.iter().map(|&n| usize::try_from(n).map_err(|_| "padding of less than nothing".to_owned()));
+    let widest = widths.collect::<Result<Vec<_>, _>>()?.into_iter().max().unwrap_or_default();
+    bounded(&call.dims(0)?.iter().map(|n| n.saturating_add(2 * widest.min(1 << 32))).collect::<Vec<_>>())?;
     let value = call
         .optional_constant(3)?
         .map_or(Ok(0.0), |c| c.tensor.as_floats().map(|values| values.first().copied().unwrap_or_default()))?;

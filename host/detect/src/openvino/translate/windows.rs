@@ -4,7 +4,7 @@ use onnx_ir::AttributeProto;
 
 use super::{Call, Refusal, Translated, Value, unsupported};
 use crate::openvino::{
-    document::Layer,
+    document::{Layer, bounded},
     onnx::{integer, list},
 };
 
@@ -69,7 +69,16 @@ impl Window {
             "ceil" => window.cover([height, width]),
             other => return Err(unsupported(format!("rounding as {other}"))),
         }
+        let ([top, left], [bottom, right]) = (window.begin, window.end);
+        bounded(&[dims.get(1).copied().unwrap_or(1), height + top + bottom, width + left + right])?;
         Ok(window)
+    }
+
+    /// Refuses the result of a transposed convolution that no memory is requested for.
+    fn check_transposed(&self, dims: &[usize], channels: usize) -> Result<(), String> {
+        let &[_, _, height, width] = dims else { return Ok(()) };
+        let ([sh, sw], [kh, kw], [dh, dw]) = (self.strides, self.kernel, self.dilations);
+        bounded(&[channels, height * sh + kh * dh, width * sw + kw * dw])
     }
 
     /// Extends the padding so that the last window, which is partly outside, counts. ONNX has a
@@ -130,6 +139,7 @@ fn transposed(call: &mut Call<'_>, grouped: bool) -> Translated {
     }
     let (weights, shape, groups) = weights(call, grouped)?;
     let window = Window::new(call.layer, &call.dims(0)?, shape.get(2..).unwrap_or_default())?;
+    window.check_transposed(&call.dims(0)?, shape.get(1).map_or(1, |each| each.saturating_mul(groups)))?;
     let mut attributes = window.attributes();
     attributes.extend([list("dilations", window.dilations), integer("group", groups as i64)]);
     let padding: Vec<usize> = call.layer.list("output_padding")?;
