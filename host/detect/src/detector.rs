@@ -5,17 +5,17 @@
 
 use std::{path::Path, sync::Arc};
 
-use ocellus_core::{CpuMeter, InputImage, InputSpec, Landmarks, ObjectType, Point, Rect, Size, Stage};
+use ocellus_core::{ChannelOrder, CpuMeter, InputImage, InputSpec, Landmarks, ObjectType, Point, Rect, Size, Stage};
 
 use crate::{
     array::Array,
     detect_error::DetectError,
     device::Device,
     family::{Family, family},
-    loading::{LoadError, ServiceSpec, checked_model, digest, read_file, start_service},
+    loading::{LoadError, checked_model, digest, read_file, start_service},
     manifest::{InputSize, Manifest},
     nms::{RawBox, suppress},
-    service::{PendingOutcome, Picture, Service},
+    service::{PendingOutcome, Picture, Service, ServiceSpec},
 };
 
 /// A box that a detector found. May reach beyond the frame's edges.
@@ -41,7 +41,8 @@ pub struct Detector {
     /// By the group of a box.
     types: Vec<ObjectType>,
     iou: f32,
-    family: Arc<dyn Family>,
+    /// Order of the channels, and the byte beside the scaled frame.
+    format: (ChannelOrder, u8),
     service: Service<Vec<RawBox>>,
 }
 
@@ -77,18 +78,19 @@ impl Detector {
         let Groups { types, classes, superseded } = Groups::new(&manifest, taken)?;
         let size = manifest.input_size()?;
         let family: Arc<dyn Family> = family(&manifest, classes).into();
-        let decode = {
-            let family = Arc::clone(&family);
-            move |outputs: &[Array], width, height| family.decode(outputs, width, height).map_err(|e| e.to_string())
-        };
+        let (order, fill) = family.input_format();
+        let format = (manifest.input.order.unwrap_or(order), fill);
+        let decode =
+            move |outputs: &[Array], width, height| family.decode(outputs, width, height).map_err(|e| e.to_string());
         let spec = ServiceSpec {
             name: &manifest.name,
             file: &manifest.model.file,
             input: size,
             max_batch: manifest.input.max_batch,
+            normalization: manifest.normalization()?,
             stage: Stage::Detect,
         };
-        let (service, _) = start_service(&spec, model, device, decode)?;
+        let (service, _) = start_service(&spec, model, device, |_| Ok(decode))?;
         let detector = Self {
             name: manifest.name,
             version: manifest.version,
@@ -97,7 +99,7 @@ impl Detector {
             size,
             types,
             iou: manifest.thresholds.iou,
-            family,
+            format,
             service,
         };
         Ok((detector, superseded))
@@ -131,7 +133,7 @@ impl Detector {
 
     /// The input to make of a frame of this size. Cheap.
     pub fn input(&self, frame: Size) -> InputSpec {
-        let (order, fill) = self.family.input_format();
+        let (order, fill) = self.format;
         let (width, height) = input_size(self.size, frame);
         InputSpec { width, height, order, fill }
     }

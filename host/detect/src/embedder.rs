@@ -1,20 +1,20 @@
 //! Embedder: crops of objects in, embeddings out, by which identities are compared.
 //!
-//! It is data, as a detector is: a folder with a manifest (`embedder.toml`) and an ONNX file of one
+//! It is data, as a detector is: a folder with a manifest (`embedder.toml`) and a network of one
 //! input and one output, `[batch, dimension]`. The smaller the Euclidean distance of two
 //! embeddings, the likelier their objects are one identity.
 
 use std::{path::Path, sync::Arc};
 
-use ocellus_core::{CpuMeter, ObjectType, Point, RgbImage, Size, Stage};
+use ocellus_core::{ChannelOrder, CpuMeter, ObjectType, Point, RgbImage, Size, Stage};
 
 use crate::{
     array::Array,
     detect_error::DetectError,
     device::Device,
-    loading::{LoadError, ServiceSpec, checked_model, digest, read_file, start_service},
-    manifest::{EmbedderInput, EmbedderManifest, InputSize},
-    service::{Picture, Service},
+    loading::{LoadError, checked_model, digest, read_file, start_service},
+    manifest::{EmbedderManifest, InputSize},
+    service::{Picture, Service, ServiceSpec},
 };
 
 /// A network that computes embeddings of one object type, shared by all jobs. Its threads end when
@@ -27,6 +27,7 @@ pub struct Embedder {
     licence: String,
     object_type: ObjectType,
     size: Size,
+    order: ChannelOrder,
     landmarks: Option<[Point; 5]>,
     dimension: usize,
     same: f32,
@@ -46,21 +47,22 @@ impl Embedder {
         let manifest = EmbedderManifest::parse(&String::from_utf8_lossy(&text)).map_err(wrong)?;
         manifest.model.check()?;
         let model = checked_model(folder, &manifest.model)?;
-        let EmbedderInput { width, height, max_batch, landmarks } = manifest.input;
+        let (width, height) = (manifest.input.width, manifest.input.height);
         let spec = ServiceSpec {
             name: &manifest.name,
             file: &manifest.model.file,
             input: InputSize::Fixed { width, height },
-            max_batch,
+            max_batch: manifest.input.max_batch,
+            normalization: manifest.input.normalization().map_err(wrong)?,
             stage: Stage::Embed,
         };
-        // Embeddings are computed now and then, where a detector sees every frame.
         let unit_length = manifest.distance.unit_length;
         let decode = move |outputs: &[Array], _: usize, _: usize| {
             let embedding = embedding(outputs)?;
             Ok(if unit_length { unit(embedding) } else { embedding })
         };
-        let (service, first) = start_service(&spec, model, &device.with_single_worker(), decode)?;
+        // Embeddings are computed now and then, where a detector sees every frame.
+        let (service, first) = start_service(&spec, model, &device.with_single_worker(), |_| Ok(decode))?;
         let dimension = first.first().map_or(0, Vec::len);
         let centre = manifest.tracking.map(|tracking| tracking.centre);
         if let Some(centre) = centre.as_ref().filter(|c| c.len() != dimension || !c.iter().all(|v| v.is_finite())) {
@@ -76,7 +78,8 @@ impl Embedder {
             licence: manifest.licence,
             object_type: manifest.object_type,
             size: Size { width, height },
-            landmarks: landmarks.map(|points| points.map(|[x, y]| Point { x, y })),
+            order: manifest.input.order.unwrap_or(ChannelOrder::Rgb),
+            landmarks: manifest.input.landmarks.map(|points| points.map(|[x, y]| Point { x, y })),
             dimension,
             same: manifest.distance.same,
             jump: manifest.distance.jump(),
@@ -166,12 +169,8 @@ impl Embedder {
     /// A picture of another size, or a network that fails.
     pub fn embed(&self, pictures: &[RgbImage], meter: &Arc<CpuMeter>) -> Result<Vec<Vec<f32>>, DetectError> {
         let failed = |reason: String| DetectError::new(&self.name, reason);
-        let (width, height) = (self.size.width as usize, self.size.height as usize);
-        if let Some(p) = pictures.iter().find(|p| (p.width, p.height) != (self.size.width, self.size.height)) {
-            return Err(failed(format!("a picture of {}x{}, where it takes {width}x{height}", p.width, p.height)));
-        }
-        let pictures = pictures.iter().map(|p| Picture { width, height, data: p.data.clone() });
-        let outcomes = self.service.run(pictures.collect(), meter);
+        let pictures = Picture::of_crops(pictures, self.size, self.order).map_err(failed)?;
+        let outcomes = self.service.run(pictures, meter);
         outcomes.into_iter().map(|outcome| outcome.map_err(|e| failed(e.to_string()))).collect()
     }
 

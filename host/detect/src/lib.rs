@@ -1,9 +1,10 @@
 //! Neural networks for video: object detectors, and embedders that compare identities. Nothing else
 //! in Ocellus knows burn, ONNX or a GPU.
 //!
-//! A detector is data: a folder with a manifest (`detector.toml`) and an ONNX file as its authors
-//! published it; an embedder likewise. [`Detectors`] and [`Embedders`] load all of a folder,
-//! [`Detector`] and [`Embedder`] run one network for all jobs, and [`Network`] runs any ONNX file.
+//! A detector is data: a folder with a manifest (`detector.toml`) and a network as its authors
+//! published it, ONNX or OpenVINO; an embedder and a classifier of attributes likewise.
+//! [`Detectors`], [`Embedders`] and [`AttributeClassifiers`] load all of a folder, [`Detector`],
+//! [`Embedder`] and [`AttributeClassifier`] run one network for all jobs, and [`Network`] runs any.
 //!
 //! The modules, each importing only those before it:
 //!
@@ -13,10 +14,12 @@
 //! * `device`: hardware and engine, chosen once at start;
 //! * `manifest`, `nms`, `family`: what a network expects, and what its outputs mean;
 //! * `onnx_file`, `graph`: the ONNX parser, and networks by burn, on the CPU or a GPU;
+//! * `openvino`: OpenVINO networks, written as ONNX models;
 //! * `network`: one network on either engine;
 //! * `service`: its bounded queue, its threads, and batches across jobs;
 //! * `loading`, `pending`, `network_set`: folders to running services, in the background;
-//! * `detector`, `detectors`, `embedder`, `embedders`: the above put together.
+//! * `detector`, `detectors`, `embedder`, `embedders`, `attributes`, `classifiers`: the above put
+//!   together.
 //!
 //! Guarantees: a detector that is loaded has run once; neither a file nor a picture makes it panic;
 //! the same pictures on the same device give the same boxes, whoever else uses the detector.
@@ -53,6 +56,8 @@
 #![warn(missing_docs)]
 
 mod array;
+mod attributes;
+mod classifiers;
 mod detect_error;
 mod detector;
 mod detectors;
@@ -69,12 +74,15 @@ mod network_set;
 mod nms;
 mod onnx_file;
 mod onnxruntime;
+mod openvino;
 mod parallelism;
 mod pending;
 mod pool;
 mod service;
 
 pub use array::{Array, InputShape};
+pub use attributes::{Attribute, AttributeClassifier};
+pub use classifiers::{AttributeClassifiers, AttributeReport, LoadedClassifier};
 pub use detect_error::DetectError;
 pub use detector::{Detector, PendingDetection, RawDetection};
 pub use detectors::{DetectorReport, Detectors, LoadedDetector, Superseded};
@@ -84,6 +92,6 @@ pub use embedders::{EmbedderReport, Embedders, LoadedEmbedder};
 pub use manifest::{
     Class, FamilyName, Input, InputSize, Manifest, ManifestError, Model, Source, SourceKind, Thresholds,
 };
-pub use network::Network;
+pub use network::{Network, NetworkFile};
 pub use network_error::NetworkError;
 pub use network_set::{FolderError, Refused};

@@ -5,16 +5,15 @@
 
 use std::{fs, path::Path};
 
-use ocellus_core::Stage;
 use sha2::{Digest, Sha256};
 
 use crate::{
     array::InputShape,
     device::Device,
     manifest::{InputSize, ManifestError, Model},
-    network::Network,
+    network::{Network, NetworkFile},
     network_error::NetworkError,
-    service::{Decode, Picture, Scratch, Service, ServiceError, run_batch},
+    service::{Decode, Picture, Scratch, Service, ServiceError, ServiceSpec, run_batch},
 };
 
 /// Why a folder is not used.
@@ -31,32 +30,23 @@ pub(crate) enum LoadError {
     /// The network loads, but cannot process a picture.
     #[error("the first run: {0}")]
     FirstRun(String),
+    /// The network has no output of a name that the manifest lists.
+    #[error("{0}")]
+    Outputs(String),
     #[error("all of its object types are already served by {0}")]
     Superseded(String),
     #[error("another folder holds a detector named {0}")]
     SameName(String),
 }
 
-/// Parameters of a network's service.
-pub(crate) struct ServiceSpec<'a> {
-    /// Name of the detector or embedder.
-    pub(crate) name: &'a str,
-    /// Name of the model file, for errors.
-    pub(crate) file: &'a str,
-    pub(crate) input: InputSize,
-    /// Pictures in a batch, where the device gains from batches.
-    pub(crate) max_batch: usize,
-    /// Under which the CPU time of runs is metered.
-    pub(crate) stage: Stage,
-}
-
 /// Loads a network from what `model` returns, runs it once on grey pictures, and starts its
-/// threads. Also returns the results of the first run, one for each picture and at least one.
-pub(crate) fn start_service<T: Send + 'static>(
+/// threads. `decode` makes the decoder of a network whose outputs have these names. Also returns
+/// the results of the first run, one for each picture and at least one.
+pub(crate) fn start_service<T: Send + 'static, D: Decode<T> + Clone + Send + 'static>(
     spec: &ServiceSpec<'_>,
-    model: impl Fn() -> Result<Vec<u8>, NetworkError> + Send + Sync + 'static,
+    model: impl Fn() -> Result<NetworkFile, NetworkError> + Send + Sync + 'static,
     device: &Device,
-    decode: impl Decode<T> + Clone + Send + 'static,
+    decode: impl FnOnce(&[String]) -> Result<D, String>,
 ) -> Result<(Service<T>, Vec<T>), LoadError> {
     // A CPU's workers take one picture each: a batch is no faster there.
     let max_batch = if device.is_gpu() { spec.max_batch } else { 1 };
@@ -66,9 +56,10 @@ pub(crate) fn start_service<T: Send + 'static>(
     };
     let shape = InputShape { batch: (max_batch == 1).then_some(1), width, height };
     let network = Network::open(spec.file, model, shape, device)?;
-    let first = first_run(&network, &decode, spec.input, max_batch.min(2))
-        .map_err(|error| LoadError::FirstRun(error.to_string()))?;
-    let service = Service::start(spec.name, network, max_batch, spec.stage, decode)
+    let decode = decode(&network.output_names()?).map_err(LoadError::Outputs)?;
+    let first =
+        first_run(&network, &decode, spec, max_batch.min(2)).map_err(|error| LoadError::FirstRun(error.to_string()))?;
+    let service = Service::start(spec, network, max_batch, decode)
         .map_err(|error| LoadError::FirstRun(format!("no thread: {error}")))?;
     Ok((service, first))
 }
@@ -78,16 +69,16 @@ pub(crate) fn start_service<T: Send + 'static>(
 fn first_run<T>(
     network: &Network,
     decode: impl Decode<T>,
-    input: InputSize,
+    spec: &ServiceSpec<'_>,
     batch: usize,
 ) -> Result<Vec<T>, ServiceError> {
-    let (width, height) = match input {
+    let (width, height) = match spec.input {
         InputSize::Fixed { width, height } => (width as usize, height as usize),
         // Not square, so that swapped rows and columns fail; small, since only shapes matter.
         InputSize::Adaptive { multiple, .. } => (4 * multiple as usize, 2 * multiple as usize),
     };
     let grey = Picture { width, height, data: vec![128; width * height * 3] };
-    run_batch(network, vec![grey; batch], &mut Scratch::default(), decode)?.into_iter().collect()
+    run_batch(network, vec![grey; batch], spec.normalization, &mut Scratch::default(), decode)?.into_iter().collect()
 }
 
 /// Reads a file of a network's folder.
@@ -96,12 +87,12 @@ pub(crate) fn read_file(folder: &Path, name: &str) -> Result<Vec<u8>, LoadError>
     fs::read(&path).map_err(|e| LoadError::Read { file: path.display().to_string(), reason: e.to_string() })
 }
 
-/// Checks the model file and returns a function that reads it, now and later; that fails where the
-/// file has changed by then.
+/// Checks the model files and returns a function that reads them, now and later; that fails where
+/// one has changed by then.
 pub(crate) fn checked_model(
     folder: &Path,
     model: &Model,
-) -> Result<impl Fn() -> Result<Vec<u8>, NetworkError> + Send + Sync + use<>, LoadError> {
+) -> Result<impl Fn() -> Result<NetworkFile, NetworkError> + Send + Sync + use<>, LoadError> {
     read_model(folder, model)?;
     let (folder, model) = (folder.to_owned(), model.clone());
     Ok(move || {
@@ -109,12 +100,20 @@ pub(crate) fn checked_model(
     })
 }
 
-fn read_model(folder: &Path, model: &Model) -> Result<Vec<u8>, LoadError> {
-    let bytes = read_file(folder, &model.file)?;
+fn read_model(folder: &Path, model: &Model) -> Result<NetworkFile, LoadError> {
+    let network = read_checked(folder, &model.file, &model.sha256)?;
+    Ok(match model.weights.as_deref().zip(model.weights_sha256.as_deref()) {
+        Some((file, sha256)) => NetworkFile::OpenVino { xml: network, weights: read_checked(folder, file, sha256)? },
+        None => NetworkFile::Onnx(network),
+    })
+}
+
+fn read_checked(folder: &Path, file: &str, sha256: &str) -> Result<Vec<u8>, LoadError> {
+    let bytes = read_file(folder, file)?;
     let actual = digest(&bytes);
-    if actual != model.sha256 {
-        let file = folder.join(&model.file).display().to_string();
-        return Err(LoadError::Changed { file, expected: model.sha256.clone(), actual });
+    if actual != sha256 {
+        let file = folder.join(file).display().to_string();
+        return Err(LoadError::Changed { file, expected: sha256.to_owned(), actual });
     }
     Ok(bytes)
 }

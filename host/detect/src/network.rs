@@ -1,8 +1,9 @@
-//! Network: an ONNX file as its authors published it, loaded on a device and run from many threads.
+//! Network: a file as its authors published it, loaded on a device and run from many threads.
 //!
-//! Owns the weights and the workers, and picks the engine: ONNX Runtime where the device has it,
-//! else the graph runner on burn. Knows nothing of what a network is for. A network can be released
-//! while nobody runs it; the next run loads it again. Dropping it frees all it has.
+//! An ONNX file, or the two files of an OpenVINO network. Owns the weights and the workers, and
+//! picks the engine: ONNX Runtime where the device has it, else the graph runner on burn. Knows
+//! nothing of what a network is for. A network can be released while nobody runs it; the next run
+//! loads it again. Dropping it frees all it has.
 //!
 //! Guarantees: whatever cannot be run is found at load time, all of it reported at once; no file
 //! and no input makes a call panic.
@@ -19,8 +20,29 @@ use crate::{
     network_error::{NetworkError, catch_panic},
     onnx_file,
     onnxruntime::LoadedSession,
+    openvino,
     pool::Pool,
 };
+
+/// The content of a network's files.
+#[derive(Clone, Debug)]
+pub enum NetworkFile {
+    /// An ONNX file.
+    Onnx(Vec<u8>),
+    /// An OpenVINO network: IR version 10 or 11, operation sets 1 to 11, fixed shapes.
+    OpenVino {
+        /// The `.xml` file.
+        xml: Vec<u8>,
+        /// The `.bin` file.
+        weights: Vec<u8>,
+    },
+}
+
+impl From<Vec<u8>> for NetworkFile {
+    fn from(onnx: Vec<u8>) -> Self {
+        Self::Onnx(onnx)
+    }
+}
 
 /// A network with one input, pictures, and its weights on a device. Can be shared between threads.
 ///
@@ -40,7 +62,7 @@ use crate::{
 /// ```
 pub struct Network {
     name: String,
-    read: Box<dyn Fn() -> Result<Vec<u8>, NetworkError> + Send + Sync>,
+    read: Box<dyn Fn() -> Result<NetworkFile, NetworkError> + Send + Sync>,
     device: Device,
     shape: InputShape,
     /// `None` while it is released.
@@ -63,14 +85,15 @@ struct Worker {
 }
 
 impl Network {
-    /// Loads a network whose ONNX file `read` returns, now and again after [`Network::release`].
-    /// `name` is for errors; `shape` replaces the input shape that the file declares.
+    /// Loads a network whose files `read` returns, now and again after [`Network::release`].
+    /// `name` is for errors; `shape` replaces the input shape that an ONNX file declares, and has
+    /// to be the one that an OpenVINO file declares.
     ///
     /// # Errors
     /// Those of `read`; [`NetworkError::Malformed`], [`NetworkError::Unsupported`].
     pub fn open(
         name: &str,
-        read: impl Fn() -> Result<Vec<u8>, NetworkError> + Send + Sync + 'static,
+        read: impl Fn() -> Result<NetworkFile, NetworkError> + Send + Sync + 'static,
         shape: InputShape,
         device: &Device,
     ) -> Result<Self, NetworkError> {
@@ -80,24 +103,47 @@ impl Network {
         Ok(network)
     }
 
-    /// Loads a network from an ONNX file.
+    /// Loads a network from an ONNX file, or from an `.xml` file with a `.bin` file of the same
+    /// name beside it.
     ///
     /// # Errors
     /// As [`Network::open`], and [`NetworkError::Read`].
     pub fn load(file: &Path, shape: InputShape, device: &Device) -> Result<Self, NetworkError> {
         let (name, file) = (file.display().to_string(), file.to_owned());
+        let read_file = |file: &Path| {
+            fs::read(file).map_err(|e| NetworkError::Read { file: file.display().to_string(), reason: e.to_string() })
+        };
         let read = move || {
-            fs::read(&file).map_err(|e| NetworkError::Read { file: file.display().to_string(), reason: e.to_string() })
+            let bytes = read_file(&file)?;
+            Ok(if file.extension().is_some_and(|extension| extension == "xml") {
+                NetworkFile::OpenVino { xml: bytes, weights: read_file(&file.with_extension("bin"))? }
+            } else {
+                NetworkFile::Onnx(bytes)
+            })
         };
         Self::open(&name, read, shape, device)
     }
 
-    /// Loads a network from the bytes of an ONNX file, and keeps them to load it again.
+    /// Loads a network from the bytes of its files, and keeps them to load it again.
     ///
     /// # Errors
     /// As [`Network::open`].
-    pub fn parse(name: &str, bytes: Vec<u8>, shape: InputShape, device: &Device) -> Result<Self, NetworkError> {
-        Self::open(name, move || Ok(bytes.clone()), shape, device)
+    pub fn parse(
+        name: &str,
+        file: impl Into<NetworkFile>,
+        shape: InputShape,
+        device: &Device,
+    ) -> Result<Self, NetworkError> {
+        let file = file.into();
+        Self::open(name, move || Ok(file.clone()), shape, device)
+    }
+
+    /// Names of the outputs, in the order of the file.
+    ///
+    /// # Errors
+    /// After [`Network::release`], those of [`Network::open`].
+    pub fn output_names(&self) -> Result<Vec<String>, NetworkError> {
+        Ok(self.engine()?.output_names())
     }
 
     /// Runs that go on at the same time, where that many are requested; at least 1.
@@ -120,7 +166,7 @@ impl Network {
     pub fn run(&self, mut input: Array) -> Result<Vec<(String, Array)>, NetworkError> {
         let mut outputs = Vec::new();
         self.run_into(&mut input, &mut outputs)?;
-        Ok(self.engine()?.output_names().into_iter().zip(outputs).collect())
+        Ok(self.output_names()?.into_iter().zip(outputs).collect())
     }
 
     /// [`Network::run`] for repeated calls: replaces `outputs` by those of the run, in the order of
@@ -160,7 +206,14 @@ impl Network {
 
     fn load_engine(&self) -> Result<Engine, NetworkError> {
         let Self { name, device, shape, .. } = self;
-        let (model, outputs) = onnx_file::parse(name, (self.read)()?, *shape)?;
+        let (model, outputs) = match (self.read)()? {
+            NetworkFile::Onnx(bytes) => onnx_file::parse(name, bytes, *shape)?,
+            NetworkFile::OpenVino { xml, weights } => {
+                let model = openvino::read(name, &xml, &weights, *shape)?;
+                let outputs = onnx_file::outputs(&model);
+                (model, outputs)
+            }
+        };
         let parallelism = device.parallelism();
         if let Some((runtime, parallelism)) = device.onnx_runtime().zip(parallelism) {
             return Ok(Engine::OnnxRuntime(LoadedSession::open(runtime, name, model, parallelism)?));

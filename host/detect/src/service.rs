@@ -13,13 +13,32 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ocellus_core::{CpuClock, CpuMeter, Stage};
+use ocellus_core::{ChannelOrder, CpuClock, CpuMeter, RgbImage, Size, Stage};
 use parking_lot::{Condvar, Mutex};
 
-use crate::{array::Array, network::Network, network_error::NetworkError};
+use crate::{
+    array::Array,
+    manifest::{InputSize, Normalization},
+    network::Network,
+    network_error::NetworkError,
+};
 
 /// A network without a picture for so long is idle. Loading it again takes a fraction of a second.
 const IDLE_AFTER: Duration = Duration::from_secs(60);
+
+/// Parameters of a network's service.
+pub(crate) struct ServiceSpec<'a> {
+    /// Name of the detector or embedder.
+    pub(crate) name: &'a str,
+    /// Name of the model file, for errors.
+    pub(crate) file: &'a str,
+    pub(crate) input: InputSize,
+    /// Pictures in a batch, where the device gains from batches.
+    pub(crate) max_batch: usize,
+    pub(crate) normalization: Normalization,
+    /// Under which the CPU time of runs is metered.
+    pub(crate) stage: Stage,
+}
 
 /// Outcome of one picture: what was decoded from the network's outputs for it.
 pub(crate) type Outcome<T> = Result<T, ServiceError>;
@@ -57,13 +76,31 @@ impl Picture {
         (self.width, self.height)
     }
 
-    /// Converts to planes of floats, 0..=255.
-    fn write_planes(&self, planes: &mut [f32]) {
+    /// Crops of objects, checked to be of the size of a network's input, in its order of channels.
+    pub(crate) fn of_crops(crops: &[RgbImage], size: Size, order: ChannelOrder) -> Result<Vec<Self>, String> {
+        let Size { width, height } = size;
+        let picture = |crop: &RgbImage| {
+            if (crop.width, crop.height) != (width, height) {
+                return Err(format!("a picture of {}x{}, where it takes {width}x{height}", crop.width, crop.height));
+            }
+            let mut data = crop.data.clone();
+            if order == ChannelOrder::Bgr {
+                data.as_chunks_mut::<3>().0.iter_mut().for_each(|pixel| pixel.reverse());
+            }
+            Ok(Self { width: width as usize, height: height as usize, data })
+        };
+        crops.iter().map(picture).collect()
+    }
+
+    /// Converts to planes of floats.
+    fn write_planes(&self, Normalization { mean, factor }: Normalization, planes: &mut [f32]) {
+        let ([m0, m1, m2], [f0, f1, f2]) = (mean, factor);
         let pixels = self.width * self.height;
         let (first, rest) = planes.split_at_mut(pixels.min(planes.len()));
         let (second, third) = rest.split_at_mut(pixels.min(rest.len()));
         for (((pixel, a), b), c) in self.data.as_chunks::<3>().0.iter().zip(first).zip(second).zip(third) {
-            [*a, *b, *c] = pixel.map(f32::from);
+            let [x, y, z] = pixel.map(f32::from);
+            [*a, *b, *c] = [(x - m0) * f0, (y - m1) * f1, (z - m2) * f2];
         }
     }
 }
@@ -116,16 +153,14 @@ impl<T> PendingOutcome<T> {
 }
 
 impl<T: Send + 'static> Service<T> {
-    /// Starts the threads. `max_batch` is at least 1; the CPU time of runs is metered under
-    /// `stage`.
+    /// Starts the threads. `max_batch` is at least 1, and at most that of `spec`.
     pub(crate) fn start(
-        name: &str,
+        spec: &ServiceSpec<'_>,
         network: Network,
         max_batch: usize,
-        stage: Stage,
         decode: impl Decode<T> + Clone + Send + 'static,
     ) -> std::io::Result<Self> {
-        let workers = network.workers();
+        let (workers, stage, normalization) = (network.workers(), spec.stage, spec.normalization);
         let shared = Arc::new(Shared {
             queue: Mutex::new(Queue { waiting: VecDeque::new(), closed: false, used: None }),
             not_empty: Condvar::new(),
@@ -139,10 +174,12 @@ impl<T: Send + 'static> Service<T> {
             let serve = move || {
                 let (mut scratch, mut clock) = (Scratch::default(), CpuClock::start());
                 while let Some(batch) = shared.next_batch(max_batch, &mut scratch) {
-                    answer(batch, stage, &mut clock, |pictures| run_batch(&network, pictures, &mut scratch, &decode));
+                    answer(batch, stage, &mut clock, |pictures| {
+                        run_batch(&network, pictures, normalization, &mut scratch, &decode)
+                    });
                 }
             };
-            service.threads.push(thread::Builder::new().name(format!("detect {name}")).spawn(serve)?);
+            service.threads.push(thread::Builder::new().name(format!("detect {}", spec.name)).spawn(serve)?);
         }
         Ok(service)
     }
@@ -265,6 +302,7 @@ fn answer<T>(
 pub(crate) fn run_batch<T>(
     network: &Network,
     pictures: Vec<Picture>,
+    normalization: Normalization,
     scratch: &mut Scratch,
     decode: impl Decode<T>,
 ) -> Result<Vec<Outcome<T>>, ServiceError> {
@@ -275,17 +313,22 @@ pub(crate) fn run_batch<T>(
     data.resize(3 * batch * width * height, 0.0);
     // Each picture is freed before the network runs.
     for (planes, picture) in data.chunks_exact_mut((3 * width * height).max(1)).zip(pictures) {
-        picture.write_planes(planes);
+        picture.write_planes(normalization, planes);
     }
     let mut input = Array { dims: vec![batch, 3, height, width], data };
     let ran = network.run_into(&mut input, outputs);
     *planes = input.data;
     ran?;
+    // Networks for one picture, such as SCRFD, may leave the batch out of their outputs.
     for Array { dims, data } in &mut *outputs {
-        if dims.first() != Some(&batch) || data.is_empty() {
+        if data.is_empty() {
             return Err(ServiceError::Batch { batch, given: dims.clone() });
         }
-        dims.remove(0);
+        if dims.first() == Some(&batch) {
+            dims.remove(0);
+        } else if batch != 1 {
+            return Err(ServiceError::Batch { batch, given: dims.clone() });
+        }
     }
     let decode = |outputs: &[Array]| decode(outputs, width, height).map_err(ServiceError::Outputs);
     if batch == 1 {
@@ -308,7 +351,22 @@ mod tests {
     #[test]
     fn channels_become_planes() {
         let mut planes = [0.0; 6];
-        Picture { width: 2, height: 1, data: vec![1, 2, 3, 4, 5, 6] }.write_planes(&mut planes);
+        let picture = Picture { width: 2, height: 1, data: vec![1, 2, 3, 4, 5, 6] };
+        picture.write_planes(Normalization::default(), &mut planes);
         assert_eq!(planes, [1.0, 4.0, 2.0, 5.0, 3.0, 6.0]);
+        let normalization = Normalization { mean: [1.0, 2.0, 0.0], factor: [1.0, 0.5, 2.0] };
+        picture.write_planes(normalization, &mut planes);
+        assert_eq!(planes, [0.0, 3.0, 0.0, 1.5, 6.0, 12.0]);
+    }
+
+    #[test]
+    fn crops_are_turned_into_the_order_of_the_network() {
+        let crop = RgbImage { width: 2, height: 1, data: vec![1, 2, 3, 4, 5, 6] };
+        let size = Size { width: 2, height: 1 };
+        let data = |order| Picture::of_crops(&[crop.clone()], size, order).unwrap()[0].data.clone();
+        assert_eq!(data(ChannelOrder::Rgb), [1, 2, 3, 4, 5, 6]);
+        assert_eq!(data(ChannelOrder::Bgr), [3, 2, 1, 6, 5, 4]);
+        let error = Picture::of_crops(&[crop.clone()], Size { width: 1, height: 2 }, ChannelOrder::Rgb).unwrap_err();
+        assert!(error.contains("2x1"), "{error}");
     }
 }

@@ -1,11 +1,15 @@
 //! Families of networks: the input format that each expects, and the meaning of its outputs.
 //!
 //! Pictures arrive as `host/media` scales them: by one factor to fit, in the top left corner, the
-//! rest filled. No family here normalises its input; these networks do that themselves.
+//! rest filled. Networks that do not normalise their input themselves have `mean` and `std` in the
+//! manifest.
 //! A family decodes boxes in pixels of the input; [`crate::Detector`] maps them back to the frame.
 
 mod centerface;
+mod detr;
 mod interface;
+mod scrfd;
+mod ssd;
 mod yolox;
 mod yunet;
 
@@ -19,6 +23,9 @@ pub(crate) fn family(manifest: &Manifest, groups: Vec<(usize, usize)>) -> Box<dy
     match manifest.family {
         FamilyName::Yolox => Box::new(yolox::Yolox { score, groups }),
         FamilyName::Centerface => Box::new(centerface::CenterFace { score }),
+        FamilyName::Detr => Box::new(detr::Detr { score, groups }),
+        FamilyName::Scrfd => Box::new(scrfd::Scrfd { score }),
+        FamilyName::Ssd => Box::new(ssd::Ssd { score, groups }),
         FamilyName::Yunet => Box::new(yunet::YuNet { score }),
     }
 }

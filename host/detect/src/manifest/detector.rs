@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use ocellus_core::ObjectType;
+use ocellus_core::{ChannelOrder, ObjectType};
 use serde::Deserialize;
 
-use super::model::{MAX_BATCH, ManifestError, Model, one};
+use super::model::{MAX_BATCH, ManifestError, Model, Normalization, channel_order, one};
 
 /// The longest side of a detector's input, in pixels: bounds the memory that a manifest can ask
 /// for.
@@ -58,6 +58,12 @@ pub enum FamilyName {
     Centerface,
     /// YuNet (doi:10.1007/s11633-023-1423-y): faces with five landmarks.
     Yunet,
+    /// SSD (arXiv:1512.02325): any classes, without landmarks.
+    Ssd,
+    /// SCRFD (arXiv:2105.04714): faces, with five landmarks where the network has them.
+    Scrfd,
+    /// DETR (arXiv:2005.12872), RT-DETR and D-FINE: any classes, without landmarks.
+    Detr,
 }
 
 /// Size of the network's input, in pixels: `width` and `height` where the network fixes it, or
@@ -78,6 +84,13 @@ pub struct Input {
     /// Pictures in one run on a GPU, 1..=64; 1 unless given. A CPU runs them one by one.
     #[serde(default = "one")]
     pub max_batch: usize,
+    /// Order of the channels; that of the family unless given.
+    #[serde(default, deserialize_with = "channel_order")]
+    pub order: Option<ChannelOrder>,
+    /// Subtracted from the channels, which are 0..=255; 0 unless given. In the input's order.
+    pub mean: Option<[f32; 3]>,
+    /// The channels are divided by it after that; above 0, 1 unless given.
+    pub std: Option<[f32; 3]>,
 }
 
 /// Size of a network's input, in pixels; [`Input`], checked.
@@ -171,6 +184,10 @@ impl Manifest {
         if !(1..=MAX_BATCH).contains(&self.input.max_batch) {
             return wrong("input.max_batch", format!("1 to {MAX_BATCH}"));
         }
+        if self.model.is_openvino() && (self.input.max_batch != 1 || self.input.max_side.is_some()) {
+            return wrong("input", "an OpenVINO network takes one picture, of the width and height of its file".into());
+        }
+        self.normalization()?;
         for (key, value) in [("thresholds.score", self.thresholds.score), ("thresholds.iou", self.thresholds.iou)] {
             if !(0.0..=1.0).contains(&value) {
                 return wrong(key, format!("{value}: 0 to 1"));
@@ -184,6 +201,11 @@ impl Manifest {
             return wrong("classes", format!("index {} twice", twice.index));
         }
         self.input_size().map(drop)
+    }
+
+    pub(crate) fn normalization(&self) -> Result<Normalization, ManifestError> {
+        Normalization::new(self.input.mean, self.input.std)
+            .map_err(|reason| ManifestError::Value { key: "input", reason })
     }
 
     /// Size of the network's input.
@@ -217,6 +239,7 @@ mod tests {
     const CENTERFACE: &str = include_str!("../../detectors/centerface/detector.toml");
     const YOLOX: &str = include_str!("../../detectors/yolox-nano/detector.toml");
     const YUNET: &str = include_str!("../../detectors-optional/yunet/detector.toml");
+    const RETAIL: &str = include_str!("../../detectors-optional/face-detection-retail-0004/detector.toml");
 
     #[test]
     fn the_manifests_that_ship_are_sound() {
@@ -224,7 +247,9 @@ mod tests {
             let manifest = Manifest::parse(text).unwrap();
             assert_eq!(manifest.source.len(), 1, "{}", manifest.name);
         }
-        assert_eq!(Manifest::parse(YUNET).unwrap().source.len(), 0);
+        for text in [YUNET, RETAIL] {
+            assert_eq!(Manifest::parse(text).unwrap().source.len(), 0);
+        }
         assert_eq!(
             Manifest::parse(CENTERFACE).unwrap().input_size().unwrap(),
             InputSize::Adaptive { max_side: 640, multiple: 32 }
@@ -246,5 +271,20 @@ mod tests {
         assert!(refused("max_batch = 8", "max_batch = 0").contains("input.max_batch"));
         assert!(refused("index = 2", "index = 0").contains("classes"));
         assert!(refused("name = \"yolox-nano\"", "name = \"YOLOX nano\"").contains("name"));
+        assert!(refused("max_batch = 8", "order = \"grb\"").contains("grb"));
+        assert!(refused("max_batch = 8", "std = [1, 1, 0]").contains("std"));
+        assert!(refused("yolox_nano_416.onnx", "yolox.xml").contains("model.weights"));
+    }
+
+    #[test]
+    fn an_openvino_network_has_two_files_and_one_size() {
+        let refused = |from: &str, to: &str| {
+            assert!(RETAIL.contains(from), "{from}");
+            Manifest::parse(&RETAIL.replacen(from, to, 1)).unwrap_err().to_string()
+        };
+        assert!(refused("weights = \"face", "weights = \"../face").contains("model.weights"));
+        assert!(refused("weights_sha256 = \"", "weights_sha256 = \"0").contains("model.weights_sha256"));
+        assert!(refused(".xml\"", ".onnx\"").contains("model.weights"));
+        assert!(refused("height = 300", "height = 300\nmax_batch = 2").contains("one picture"));
     }
 }

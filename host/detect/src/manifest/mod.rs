@@ -1,13 +1,16 @@
 //! Manifests: the descriptions beside the networks, read from TOML and checked.
 //!
 //! Strict: an unknown key is an error, so that a misspelt threshold does not silently keep its
-//! default. The folders `detectors` and `embedders` of this crate hold the manifests that ship;
-//! their READMEs explain every key.
+//! default. The folders `detectors`, `embedders` and `attributes` of this crate explain every
+//! key; those and `*-optional` beside them hold the manifests.
 
+mod attributes;
 mod detector;
 mod embedder;
 mod model;
 
+pub(crate) use attributes::{AttributesManifest, Head};
 pub use detector::{Class, FamilyName, Input, InputSize, Manifest, Source, SourceKind, Thresholds};
-pub(crate) use embedder::{EmbedderInput, EmbedderManifest};
+pub(crate) use embedder::EmbedderManifest;
+pub(crate) use model::Normalization;
 pub use model::{ManifestError, Model};

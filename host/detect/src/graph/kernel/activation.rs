@@ -4,7 +4,7 @@ use burn::tensor::activation;
 use onnx_ir::{Node, node::clip::ClipInput};
 
 use super::{
-    logistic,
+    arithmetic, logistic,
     operator::{Context, Kernel, Operands, computed},
 };
 use crate::graph::{
@@ -33,6 +33,7 @@ pub(super) fn build(node: &Node, context: Context) -> Option<Result<Kernel, Oper
         Node::Erf(_) => each!(t => t.erf()),
         Node::Floor(_) => each!(t => t.floor()),
         Node::Ceil(_) => each!(t => t.ceil()),
+        Node::Round(_) => each!(t => t.round()),
         Node::HardSwish(_) => each!(t => activation::hard_swish(t)),
         Node::Mish(_) => each!(t => activation::mish(t)),
         Node::Softplus(_) => each!(t => activation::softplus(t, 1.0)),
@@ -79,8 +80,8 @@ fn clip(min: Option<&ClipInput>, max: Option<&ClipInput>) -> Result<Kernel, Oper
 
 /// Not burn's `prelu`, which takes one slope for each channel: ONNX's slope broadcasts.
 fn prelu(mut operands: Operands) -> Result<Vec<Value>, OperatorError> {
-    let (x, slope) = (operands.next()?, operands.next()?.raised_to(4)?);
-    let (x, slope) = (x.rank4()?, slope.rank4()?);
-    let negative = x.clone().clamp_max(0.0) * slope;
-    Ok(vec![Value::R4(x.clamp_min(0.0) + negative)])
+    let (x, slope) = (operands.next()?, operands.next()?);
+    let negative = map!(x.clone(), t => t.clamp_max(0.0))?;
+    let positive = map!(x, t => t.clamp_min(0.0))?;
+    Ok(vec![arithmetic::add(positive, arithmetic::multiply(negative, slope)?)?])
 }

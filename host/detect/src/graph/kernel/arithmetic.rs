@@ -40,6 +40,11 @@ pub(super) fn add(left: Value, right: Value) -> Result<Value, OperatorError> {
     floats!(left, right, |a, b| a + b)
 }
 
+/// The product of two float tensors that broadcast.
+pub(super) fn multiply(left: Value, right: Value) -> Result<Value, OperatorError> {
+    floats!(left, right, |a, b| a * b)
+}
+
 pub(super) fn build(node: &Node, _: Context) -> Option<Result<Kernel, OperatorError>> {
     Some(Ok(match node {
         Node::Add(_) => pairwise!(|a, b| a + b, i64::checked_add),
