@@ -113,6 +113,23 @@ pub(crate) fn encode(path: &Path, value: &impl Serialize) -> Result<Vec<u8>> {
     postcard::to_stdvec(value).map_err(|e| damaged(path, e))
 }
 
+/// Encodes a record and what a later release added to it. Readers of earlier releases stop before
+/// the addition.
+pub(crate) fn encode_extended(path: &Path, value: &impl Serialize, addition: &impl Serialize) -> Result<Vec<u8>> {
+    let bytes = encode(path, value)?;
+    postcard::to_extend(addition, bytes).map_err(|e| damaged(path, e))
+}
+
+/// Decodes what [`encode_extended`] wrote, or a record without the addition.
+pub(crate) fn decode_extended<T: DeserializeOwned, A: DeserializeOwned + Default>(
+    path: &Path,
+    bytes: &[u8],
+) -> Result<(T, A)> {
+    let (value, rest) = postcard::take_from_bytes(bytes).map_err(|e| damaged(path, e))?;
+    let addition = if rest.is_empty() { A::default() } else { decode(path, rest)? };
+    Ok((value, addition))
+}
+
 /// Length and hash of a file, by which a change is noticed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct FileDigest {

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use ocellus_core::{
-    BestShotType, Detection, DetectorSettings, JobId, ObjectId, ObjectRecord, ObjectType, ShotSummary, TrackId,
+    BestShotType, Detection, DetectorSettings, JobId, ObjectId, ObjectRecord, ObjectType, ScoreThresholds, ShotSummary,
+    TrackId,
 };
 use ocellus_runtime::{
     Candidate, FilterSlot, Object, PluginError, Plugins, Rejection, Stage, StreamInfo, TrackerSlot, Verdict,
@@ -14,7 +15,7 @@ use super::{
     calls::{FilterCalls, TrackerCalls},
     decision::{Decision, DecisionStage},
     event::{Event, Role},
-    plugins::{filter_settings, tracker_settings},
+    plugins::{MIN_SCORE, filter_settings, tracker_settings},
     track::{AnnotatedShot, Attributes, Now, Realtime, Reporting, Shot, Track, beats},
 };
 
@@ -82,6 +83,11 @@ pub(super) struct TypePipeline<T = TrackerSlot, F = FilterSlot> {
     job: JobId,
     pub(super) tracker: T,
     pub(super) filters: Vec<F>,
+    scores: ScoreThresholds,
+    /// Whether the tracker is shown weak detections.
+    shows_weak: bool,
+    /// Stream time of the frame before, in seconds, where it is of the same scene.
+    frame_before: Option<f64>,
     reporting: Reporting,
     tracks: BTreeMap<TrackId, Track>,
     pub(super) recorder: DecisionRecorder,
@@ -101,6 +107,7 @@ impl TypePipeline {
         chosen: &[&str],
         own: &BTreeMap<String, Value>,
         stream: StreamInfo,
+        scores: ScoreThresholds,
     ) -> Result<Self, PluginError> {
         let with_own = |name: &str, mut general: Value| {
             if let (Some(general), Some(own)) = (general.as_object_mut(), own.get(name).and_then(Value::as_object)) {
@@ -109,12 +116,15 @@ impl TypePipeline {
             general
         };
         let name = &settings.tracker_type;
-        let tracker = plugins.tracker_slot(name, &with_own(name, tracker_settings(plugins, settings)), &stream)?;
+        let of_tracker = tracker_settings(plugins, settings, scores);
+        let shows_weak = of_tracker.get(MIN_SCORE).is_some();
+        let tracker = plugins.tracker_slot(name, &with_own(name, of_tracker), &stream)?;
         let filters = chosen.iter().map(|name| (*name, json!({}))).chain(filter_settings(settings));
         let filters = filters
             .map(|(name, s)| plugins.filter_slot(name, &with_own(name, s), &stream))
             .collect::<Result<_, _>>()?;
-        Ok(Self::new(job, stream.object_type, Reporting::new(settings), tracker, filters))
+        let pipeline = Self::new(job, stream.object_type, Reporting::new(settings), tracker, filters);
+        Ok(Self { scores, shows_weak, ..pipeline })
     }
 
     pub(super) fn follow_canaries(&mut self) {
@@ -127,7 +137,19 @@ impl<T: TrackerCalls, F: FilterCalls> TypePipeline<T, F> {
     fn new(job: JobId, object_type: ObjectType, reporting: Reporting, tracker: T, filters: Vec<F>) -> Self {
         let recorder = DecisionRecorder { object_type, asked: false };
         let none = TrackId(0);
-        Self { job, tracker, filters, reporting, tracks: BTreeMap::new(), recorder, base: none, last: none }
+        Self {
+            job,
+            tracker,
+            filters,
+            scores: ScoreThresholds::default(),
+            shows_weak: false,
+            frame_before: None,
+            reporting,
+            tracks: BTreeMap::new(),
+            recorder,
+            base: none,
+            last: none,
+        }
     }
 
     /// The job's number of a track, from the tracker's.
@@ -145,29 +167,46 @@ impl<T: TrackerCalls, F: FilterCalls> TypePipeline<T, F> {
         events: &mut Vec<Event>,
     ) -> Result<(), PluginError> {
         self.filters.iter_mut().for_each(|f| f.begin_frame(&now.frame, now.pixels.clone()));
-        let (kept, attributes) = self.filter(now, detections, events)?.into_iter().unzip::<_, _, Vec<_>, Vec<_>>();
+        if now.frame.cut {
+            self.frame_before = None;
+        } else {
+            self.tracks.values_mut().for_each(|track| track.look_again(now.frame.time));
+        }
+        let (weak, strong) = detections.iter().partition::<Vec<_>, _>(|d| self.scores.is_weak(d));
+        let mut kept = self.filter(now, &strong, events)?;
+        if self.shows_weak {
+            kept.extend(weak.into_iter().map(|d| (d.clone(), Vec::new())));
+        } else {
+            for detection in weak {
+                let why = Rejection { rule: MIN_SCORE.to_owned(), value: format!("{:.3}", detection.score) };
+                let shot = Shot::new(now, detection).summary;
+                self.recorder.record(events, DecisionStage::Tracker, None, &shot, HOST, why);
+            }
+        }
+        let (kept, attributes) = kept.into_iter().unzip::<_, _, Vec<_>, Vec<_>>();
         self.end_windows(now.frame.time, events)?;
         let update = self.tracker.update(&now.frame, &kept)?;
         let candidates = self.associate(now, kept.iter().zip(attributes).zip(update.ids), events);
         self.select(now, candidates, events)?;
         self.post_first_shots(events)?;
-        self.close(update.closed, events)
+        self.frame_before = Some(now.frame.time);
+        self.close(update.closed, Some(now.frame.index), events)
     }
 
     /// Ends the tracks that are still open.
     pub(super) fn finish(&mut self, events: &mut Vec<Event>) -> Result<(), PluginError> {
         let closed = self.tracker.finish()?;
-        self.close(closed, events)
+        self.close(closed, None, events)
     }
 
     /// The detections that filters keep, with the attributes that they got.
     fn filter(
         &mut self,
         now: &Now,
-        detections: &[Detection],
+        detections: &[&Detection],
         events: &mut Vec<Event>,
     ) -> Result<Vec<(Detection, Attributes)>, PluginError> {
-        let mut kept: Vec<(Detection, Attributes)> = detections.iter().map(|d| (d.clone(), Vec::new())).collect();
+        let mut kept: Vec<(Detection, Attributes)> = detections.iter().map(|d| ((*d).clone(), Vec::new())).collect();
         for filter in self.filters.iter_mut().filter(|f| f.wants(Stage::Detections)) {
             let asked: Vec<Detection> = kept.iter().map(|(d, _)| d.clone()).collect();
             if asked.is_empty() {
@@ -209,6 +248,10 @@ impl<T: TrackerCalls, F: FilterCalls> TypePipeline<T, F> {
                 events.push(Event::Keep((self.recorder.object_type.clone(), track_id), role));
             }
             track.extend(shot, &self.reporting);
+            if self.scores.is_weak(detection) {
+                continue;
+            }
+            track.look(now.frame.time, self.frame_before, detection.score);
             // Filters are not asked about what would not become the best shot anyway.
             if beats(detection, track.best.as_ref()) || (realtime && beats(detection, track.window.best.as_ref())) {
                 candidates.push(ShotCandidate { track: track_id, detection, attributes });
@@ -286,7 +329,9 @@ impl<T: TrackerCalls, F: FilterCalls> TypePipeline<T, F> {
     fn post_window(&mut self, id: TrackId, events: &mut Vec<Event>) -> Result<(), PluginError> {
         let every = self.reporting.realtime.as_ref().is_some_and(|r| r.every_interval);
         let Some(track) = self.tracks.get(&id) else { return Ok(()) };
-        let Some(best) = track.window.best.clone() else { return Ok(()) };
+        let Some(best) = track.window.best.clone().filter(|_| track.is_confirmed(self.scores.sure)) else {
+            return Ok(());
+        };
         let (posted, shots) = (track.window.posted, track.window.shots);
         let (frame, quality) = (best.shot.summary.frame, best.shot.detection.quality);
         if posted.is_some_and(|(last, most)| last == frame || !(every || quality > most)) {
@@ -301,13 +346,22 @@ impl<T: TrackerCalls, F: FilterCalls> TypePipeline<T, F> {
         Ok(())
     }
 
-    /// Reports tracks that ended, which are given by the tracker's numbers.
-    fn close(&mut self, closed: Vec<TrackId>, events: &mut Vec<Event>) -> Result<(), PluginError> {
+    /// Reports tracks that ended, which are given by the tracker's numbers. `frame`: the one in
+    /// which they did; `None` at the end of the stream.
+    fn close(&mut self, closed: Vec<TrackId>, frame: Option<u64>, events: &mut Vec<Event>) -> Result<(), PluginError> {
         for id in closed {
             let id = self.number(id);
             // A tracker may open and close a track without ever giving it a detection.
             let Some(track) = self.tracks.get(&id) else { continue };
+            // One that ends with a detection is as long as it may be, and may be seen again.
+            let is_over = frame != Some(track.last.summary.frame);
             let object = match track.best.clone() {
+                Some(best) if is_over && track.is_seen_once(self.scores.sure) => {
+                    let summary = &best.shot.summary;
+                    let why = Rejection { rule: "seen once".to_owned(), value: format!("{:.3}", summary.score) };
+                    self.recorder.record(events, DecisionStage::Objects, Some(id), summary, HOST, why);
+                    None
+                }
                 Some(best) => self.object(id, &best, BestShotType::Overall, OVERALL, events)?,
                 None => None,
             };
@@ -375,6 +429,9 @@ impl<T: TrackerCalls, F: FilterCalls> TypePipeline<T, F> {
         }))
     }
 }
+
+/// Stands for the host where decisions name a plugin.
+const HOST: &str = "ocellus";
 
 /// The shot number of the object that a track ends with; realtime shots count from 1.
 const OVERALL: u32 = 0;

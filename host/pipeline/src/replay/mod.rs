@@ -165,8 +165,7 @@ fn run(
         ));
     }
     let begun = Instant::now();
-    let mut analysis =
-        Analysis::open(plugins, job.id(), settings, header.frame_size, header.frame_rate, on_decision.is_some())?;
+    let mut analysis = Analysis::open(plugins, job.id(), settings, &header, on_decision.is_some())?;
     let (mut frames, mut objects) = (0, Vec::new());
     let (mut on_decision, stopped) = (on_decision, Cell::new(false));
     let mut collect = |objects: &mut Vec<ObjectRecord>, events: Vec<Event>| {
