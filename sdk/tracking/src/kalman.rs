@@ -24,9 +24,9 @@ const RATE: f64 = 25.0;
 /// detector is wrong by about a twentieth of it.
 const OBSERVED: f64 = 1.0 / 20.0;
 /// What a frame adds to position and velocity, in sizes and sizes a frame. The papers' 1/20 and
-/// 1/160 let an estimate follow every wobble of the detector, and with it where a track is expected
-/// behind another. Identities on TUD-Stadtmitte hold best, and about equally well, from 1/40 to
-/// 1/160 and from 1/240 to 1/640.
+/// 1/160 let an estimate follow every wobble of the detector, which fewer frames a second do not
+/// even out. On every second frame of TUD-Stadtmitte they tell persons apart less well; what does
+/// is about the same from 1/40 to 1/160 and from 1/240 to 1/640 (plugins/deep-sort/README.md).
 const POSITION: f64 = 1.0 / 80.0;
 const VELOCITY: f64 = 1.0 / 320.0;
 /// The aspect is a ratio, whose noise does not grow with the size. Motion hardly changes it; a

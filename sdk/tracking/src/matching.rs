@@ -21,7 +21,7 @@ pub fn doubtful_overlap(threshold: f32) -> f32 {
 /// What a match with a track is worth that was last expected to be seen so many seconds ago: less
 /// with time, so that of two tracks the one seen recently keeps its detection (the idea of
 /// DeepSORT's cascade, without its order). Half after a third of a second; identities on
-/// TUD-Stadtmitte hold equally well at two thirds of a second and at a fifth.
+/// TUD-Stadtmitte hold equally well at half a second and at a fifth.
 pub fn recency(unseen_seconds: f64) -> f32 {
     1.0 / (1.0 + 3.0 * unseen_seconds as f32)
 }
@@ -94,6 +94,8 @@ impl Matching {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -110,6 +112,27 @@ mod tests {
         let mut matching = Matching::new(2, 2);
         matching.round(|_| true, |_| true, |d, t| (d == t).then_some([0.5, 0.0][d]));
         assert_eq!(matching.tracks(), [Some(0), None]);
+    }
+
+    proptest! {
+        #[test]
+        fn no_track_is_taken_twice_and_no_round_undoes_another(
+            weights in proptest::collection::vec(0f32..1.0, 30),
+            first in proptest::collection::vec(any::<bool>(), 6),
+        ) {
+            let weight = |d: usize, t: usize| weights.get(d * 5 + t).copied().filter(|w| *w > 0.4);
+            let mut matching = Matching::new(6, 5);
+            matching.round(|d| first[d], |_| true, weight);
+            let before = matching.clone().tracks();
+            matching.round(|_| true, |_| true, weight);
+            let after = matching.tracks();
+            prop_assert!(before.iter().zip(&after).all(|(b, a)| b.is_none() || a == b));
+            prop_assert!(before.iter().zip(&first).all(|(b, first)| b.is_none() || *first));
+            let mut taken: Vec<usize> = after.iter().flatten().copied().collect();
+            taken.sort_unstable();
+            prop_assert!(taken.windows(2).all(|w| w[0] < w[1]), "a track was taken twice");
+            prop_assert!(after.iter().enumerate().all(|(d, t)| t.is_none_or(|t| weight(d, t).is_some())));
+        }
     }
 
     #[test]
