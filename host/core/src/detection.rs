@@ -24,6 +24,26 @@ pub struct Detection {
     pub appearance: Vec<f32>,
 }
 
+/// Scores of a detector from which on its detections of one type count.
+///
+/// The default is that of logs of release 0.1, in which all of them count.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ScoreThresholds {
+    /// A detection with a lower score is weak: it may continue a track, but is never the best shot,
+    /// and no object follows from it alone. 0..=1.
+    pub min: f32,
+    /// An object that was seen only once has to have this score, unless nobody looked again. From
+    /// `min` to 1.
+    pub sure: f32,
+}
+
+impl ScoreThresholds {
+    /// Whether a detection only continues tracks.
+    pub fn is_weak(&self, detection: &Detection) -> bool {
+        detection.score < self.min
+    }
+}
+
 /// One decoded frame in the detection log.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FrameRecord {

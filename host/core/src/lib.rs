@@ -24,7 +24,7 @@ mod video;
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use cluster::Cluster;
 pub use cpu::{CpuClock, CpuLaps, CpuMeter, Stage};
-pub use detection::{Detection, FrameRecord, Landmarks, TrackletId, Tracklets};
+pub use detection::{Detection, FrameRecord, Landmarks, ScoreThresholds, TrackletId, Tracklets};
 pub use error::{Error, ErrorKind, Result};
 pub use geometry::{Point, Rect, Region, Size};
 pub use ids::{JobId, ObjectId, ObjectType, TrackId, VideoId};

@@ -5,7 +5,9 @@
 
 use std::{path::Path, sync::Arc};
 
-use ocellus_core::{ChannelOrder, CpuMeter, InputImage, InputSpec, Landmarks, ObjectType, Point, Rect, Size, Stage};
+use ocellus_core::{
+    ChannelOrder, CpuMeter, InputImage, InputSpec, Landmarks, ObjectType, Point, Rect, ScoreThresholds, Size, Stage,
+};
 
 use crate::{
     array::Array,
@@ -25,7 +27,7 @@ pub struct RawDetection {
     pub object_type: ObjectType,
     /// Pixels of the frame, not of the network's input.
     pub rect: Rect,
-    /// The network's confidence, 0..=1; at least the manifest's threshold.
+    /// The network's confidence, 0..=1.
     pub score: f32,
     /// Pixels of the frame; `None` where the family has none.
     pub landmarks: Option<Landmarks>,
@@ -41,6 +43,7 @@ pub struct Detector {
     /// By the group of a box.
     types: Vec<ObjectType>,
     iou: f32,
+    scores: ScoreThresholds,
     /// Order of the channels, and the byte beside the scaled frame.
     format: (ChannelOrder, u8),
     service: Service<Vec<RawBox>>,
@@ -54,7 +57,8 @@ pub struct PendingDetection<'a> {
 }
 
 impl PendingDetection<'_> {
-    /// Blocks until the network has run, and returns what was found, best score first.
+    /// Blocks until the network has run, and returns what was found, best score first; weak boxes,
+    /// too ([`Detector::scores`]).
     ///
     /// # Errors
     /// A network that fails.
@@ -99,6 +103,7 @@ impl Detector {
             size,
             types,
             iou: manifest.thresholds.iou,
+            scores: manifest.thresholds.scores(),
             format,
             service,
         };
@@ -123,6 +128,11 @@ impl Detector {
     /// Object types that it reports; none that an earlier detector reports.
     pub fn types(&self) -> &[ObjectType] {
         &self.types
+    }
+
+    /// Scores from which on what it finds counts.
+    pub fn scores(&self) -> ScoreThresholds {
+        self.scores
     }
 
     /// SHA-256 of the manifest, which holds that of the network, in lower-case hexadecimal. The
@@ -164,14 +174,20 @@ impl Detector {
     }
 
     /// Finds objects in pictures made for [`Detector::input`]; one list for each picture, best
-    /// score first. Blocks until all are done. CPU time is not metered.
+    /// score first, without weak boxes, which say nothing of a single picture. Blocks until all are
+    /// done. CPU time is not metered.
     ///
     /// # Errors
     /// As [`Detector::begin`], or a network that fails.
     pub fn detect(&self, images: Vec<InputImage>) -> Result<Vec<Vec<RawDetection>>, DetectError> {
         let unmetered = Arc::default();
         let pending = images.into_iter().map(|image| self.begin(image, &unmetered)).collect::<Result<Vec<_>, _>>()?;
-        pending.into_iter().map(PendingDetection::wait).collect()
+        let found = |pending: PendingDetection<'_>| {
+            let mut all = pending.wait()?;
+            all.retain(|found| found.score >= self.scores.min);
+            Ok(all)
+        };
+        pending.into_iter().map(found).collect()
     }
 
     fn detections(&self, found: Vec<RawBox>, scale: f32) -> Vec<RawDetection> {

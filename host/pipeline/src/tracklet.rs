@@ -26,7 +26,8 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use ocellus_core::{
-    CpuMeter, Detection, Error, FrameRecord, Landmarks, ObjectType, Rect, Result, RgbImage, TrackletId, Tracklets,
+    CpuMeter, Detection, Error, FrameRecord, Landmarks, ObjectType, Rect, Result, RgbImage, ScoreThresholds,
+    TrackletId, Tracklets,
 };
 use ocellus_detect::{Embedder, Embedders};
 use ocellus_media::Frame;
@@ -138,6 +139,7 @@ struct Now<'a> {
 /// The tracklets of one object type.
 struct TypeTracklets {
     object_type: ObjectType,
+    scores: ScoreThresholds,
     /// Its log has directions in place of colours.
     has_directions: bool,
     open: Vec<Open>,
@@ -153,8 +155,14 @@ pub(crate) struct TrackletBuilder<'a> {
 }
 
 impl<'a> TrackletBuilder<'a> {
-    /// For detections of these types; `compared`: those whose trackers compare appearances.
-    pub(crate) fn new(embedders: &'a Embedders, types: &[ObjectType], compared: &[ObjectType]) -> Self {
+    /// For detections of these types; `compared`: those whose trackers compare appearances;
+    /// `scores`: below which a detection is weak, and in no tracklet.
+    pub(crate) fn new(
+        embedders: &'a Embedders,
+        types: &[ObjectType],
+        compared: &[ObjectType],
+        scores: &[(ObjectType, ScoreThresholds)],
+    ) -> Self {
         let (with, without): (Vec<_>, Vec<_>) = types.iter().cloned().partition(|t| embedders.for_type(t).is_some());
         let has_directions =
             |t: &ObjectType| compared.contains(t) && embedders.for_type(t).is_some_and(|e| e.has_directions());
@@ -163,6 +171,7 @@ impl<'a> TrackletBuilder<'a> {
             .chain(without)
             .map(|object_type| TypeTracklets {
                 has_directions: has_directions(&object_type),
+                scores: scores.iter().find(|(t, _)| *t == object_type).map(|(_, s)| *s).unwrap_or_default(),
                 object_type,
                 open: Vec::new(),
             })
@@ -193,6 +202,9 @@ impl<'a> TrackletBuilder<'a> {
         for tracklets in &mut self.types {
             let detections = record.detections.iter().find(|(t, _)| *t == tracklets.object_type);
             let detections = detections.map_or(&[][..], |(_, detections)| detections);
+            // Weak ones are at the end.
+            let strong = detections.iter().take_while(|d| !tracklets.scores.is_weak(d)).count();
+            let detections = detections.get(..strong).unwrap_or_default();
             let found = match self.embedders.for_type(&tracklets.object_type) {
                 Some(embedder) => tracklets.follow(&now, detections, &mut Judge::Network(embedder, &mut changed))?,
                 None => tracklets.follow(&now, detections, &mut Judge::Colours(&changed))?,

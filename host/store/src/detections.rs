@@ -1,16 +1,16 @@
 //! Detection log of a job: the detections of each frame, and the gaps in which no frames came.
 //!
 //! The first record is a [`LogHeader`], each one after it a [`FrameRecord`] or a [`Gap`], all of
-//! them postcard. A gap begins with [`GAP`], where a frame has its number, and a frame's tracklets
-//! follow it where it has some, so that a log without either is what release 0.1 wrote, byte for
-//! byte.
+//! them postcard. A gap begins with [`GAP`], where a frame has its number. A frame's tracklets
+//! follow it, and the scores of a header follow it (or its gap), where there are some, so that a
+//! log without either is what release 0.1 wrote, byte for byte.
 //!
 //! Guarantees: frames are numbered in ascending order over the whole log, gaps or not. A log has
 //! one writer, its job.
 
 use std::path::{Path, PathBuf};
 
-use ocellus_core::{FrameRecord, ObjectId, ObjectType, Size, TrackId, Tracklets};
+use ocellus_core::{FrameRecord, ObjectId, ObjectType, ScoreThresholds, Size, TrackId, Tracklets};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -34,6 +34,24 @@ pub struct LogHeader {
     pub types: Vec<ObjectType>,
     /// Name and digest of each detector, and of each embedder that described detections.
     pub detectors: Vec<(String, String)>,
+    /// Scores from which on the detections of a type count; those of a type that is not here all
+    /// do.
+    #[serde(skip)]
+    pub scores: Scores,
+}
+
+type Scores = Vec<(ObjectType, ScoreThresholds)>;
+
+impl LogHeader {
+    fn parse(path: &Path, payload: &[u8]) -> Result<Self> {
+        let (header, scores) = decode_extended(path, payload)?;
+        Ok(Self { scores, ..header })
+    }
+
+    /// Scores from which on the detections of a type count.
+    pub fn scores_of(&self, object_type: &ObjectType) -> ScoreThresholds {
+        self.scores.iter().find(|(t, _)| t == object_type).map(|(_, scores)| *scores).unwrap_or_default()
+    }
 }
 
 /// Time in which a live source was not watched, because the server was down. All tracks end here.
@@ -53,6 +71,13 @@ pub struct Gap {
     pub lost: Vec<ObjectId>,
 }
 
+impl Gap {
+    fn parse(path: &Path, payload: &[u8]) -> Result<Self> {
+        let ((_, gap), scores): ((u64, Self), Scores) = decode_extended(path, payload)?;
+        Ok(Self { header: LogHeader { scores, ..gap.header }, ..gap })
+    }
+}
+
 /// Record of a detection log after its header.
 #[derive(Clone, Debug, PartialEq)]
 pub enum DetectionRecord {
@@ -70,8 +95,7 @@ fn is_gap(payload: &[u8]) -> bool {
 impl DetectionRecord {
     fn parse(path: &Path, payload: &[u8]) -> Result<Self> {
         if is_gap(payload) {
-            let (_, gap): (u64, Gap) = decode(path, payload)?;
-            return Ok(Self::Gap(gap));
+            return Gap::parse(path, payload).map(Self::Gap);
         }
         frame(path, payload).map(Self::Frame)
     }
@@ -105,7 +129,7 @@ impl DetectionWriter {
         disk.remove(&path)?;
         let (log, ()) = LogWriter::open(disk, &path, Kind::Detections, |(), _, _| Ok(()))?;
         let mut writer = Self { path, log };
-        writer.put(header)?;
+        writer.put_scored(header, &header.scores)?;
         writer.sync()?;
         Ok(writer)
     }
@@ -125,10 +149,9 @@ impl DetectionWriter {
         let (log, Found { header, gaps, last }) =
             LogWriter::open(disk, &path, Kind::Detections, |found: &mut Found, _, payload| {
                 if found.header.is_none() {
-                    found.header = Some(decode(&path, payload)?);
+                    found.header = Some(LogHeader::parse(&path, payload)?);
                 } else if is_gap(payload) {
-                    let (_, gap): (u64, Gap) = decode(&path, payload)?;
-                    found.header = Some(gap.header);
+                    found.header = Some(Gap::parse(&path, payload)?.header);
                     found.gaps += 1;
                 } else {
                     found.last.clear();
@@ -151,7 +174,14 @@ impl DetectionWriter {
 
     /// Appends a gap.
     pub fn append_gap(&mut self, gap: &Gap) -> Result<()> {
-        self.put(&(GAP, gap))
+        self.put_scored(&(GAP, gap), &gap.header.scores)
+    }
+
+    fn put_scored(&mut self, record: &impl Serialize, scores: &Scores) -> Result<()> {
+        if scores.is_empty() {
+            return self.put(record);
+        }
+        self.log.append(&encode_extended(&self.path, record, scores)?).map(|_| ())
     }
 
     /// Appends a record that has no addition.
@@ -180,7 +210,7 @@ impl DetectionReader {
     pub fn open(path: PathBuf) -> Result<Option<Self>> {
         let Some(mut log) = LogReader::open(&path, Kind::Detections)? else { return Ok(None) };
         let Some(payload) = log.next_record()? else { return Ok(None) };
-        let header = decode(&path, &payload)?;
+        let header = LogHeader::parse(&path, &payload)?;
         Ok(Some(Self { path, log, header }))
     }
 
@@ -208,7 +238,13 @@ mod tests {
     fn header() -> LogHeader {
         let size = Size { width: 640, height: 272 };
         let detectors = vec![("cars".into(), "0f".repeat(32))];
-        LogHeader { frame_size: size, frame_rate: Some(25.0), types: vec![ObjectType::car()], detectors }
+        LogHeader {
+            frame_size: size,
+            frame_rate: Some(25.0),
+            types: vec![ObjectType::car()],
+            detectors,
+            scores: vec![],
+        }
     }
 
     fn frame(index: u64) -> FrameRecord {
@@ -295,6 +331,30 @@ mod tests {
         log.sync().unwrap();
         let (_, resume) = DetectionWriter::resume(&Disk::default(), path).unwrap().unwrap();
         assert_eq!(resume.last, Some(FrameRecord { index: 7, ..with }));
+    }
+
+    #[test]
+    fn scores_follow_their_header_where_0_1_stops_reading() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("detections.log");
+        let scores = |min| vec![(ObjectType::car(), ScoreThresholds { min, sure: 0.75 })];
+        let with = LogHeader { scores: scores(0.5), ..header() };
+        let after = Gap { header: LogHeader { scores: scores(0.25), ..header() }, ..gap() };
+        let mut log = DetectionWriter::begin(&Disk::default(), path.clone(), &with).unwrap();
+        log.append(&frame(0)).unwrap();
+        log.append_gap(&after).unwrap();
+        log.sync().unwrap();
+        let reader = DetectionReader::open(path.clone()).unwrap().unwrap();
+        assert_eq!(reader.header(), &with);
+        assert_eq!(reader.header().scores_of(&ObjectType::car()).min, 0.5);
+        assert_eq!(reader.header().scores_of(&ObjectType::face()), ScoreThresholds::default());
+        let all: Vec<_> = reader.map(Result::unwrap).collect();
+        assert_eq!(all, [DetectionRecord::Frame(frame(0)), DetectionRecord::Gap(after.clone())]);
+        let payload = encode_extended(&path, &with, &with.scores).unwrap();
+        assert_eq!(postcard::from_bytes::<LogHeader>(&payload).unwrap(), header());
+        drop(log);
+        let (_, resume) = DetectionWriter::resume(&Disk::default(), path).unwrap().unwrap();
+        assert_eq!(resume.header, after.header);
     }
 
     #[test]

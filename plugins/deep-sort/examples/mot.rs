@@ -1,8 +1,8 @@
 //! Runs a tracker over detections in the form of MOT Challenge and prints its tracks in the same
 //! form, for scoring.
 //!
-//! `cargo run --release --example mot -- det.txt simple_iou|deep_sort [least score] [frames a
-//! second] > tracks.txt`
+//! `cargo run --release --example mot -- det.txt simple_iou|deep_sort [least score] [least score of
+//! detections that are not weak] [frames a second] > tracks.txt`
 
 #![allow(
     clippy::unwrap_used,
@@ -22,7 +22,7 @@ use simple_iou::SimpleIou;
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let number = |n: usize, or: f64| arguments.get(n).map_or(or, |text| text.parse().expect("a number"));
-    let (least, rate) = (number(2, 0.0), number(3, 25.0));
+    let (least, strong, rate) = (number(2, 0.0), number(3, 0.0), number(4, 25.0));
     let text = std::fs::read_to_string(&arguments[0]).expect("detections");
     let mut frames = BTreeMap::<u64, Vec<Detection>>::new();
     for line in text.lines() {
@@ -35,16 +35,17 @@ fn main() {
         }
     }
     match arguments.get(1).map(String::as_str) {
-        Some("simple_iou") => run::<SimpleIou>(&frames, rate),
-        Some("deep_sort") => run::<DeepSort>(&frames, rate),
+        Some("simple_iou") => run::<SimpleIou>(&frames, strong, rate),
+        Some("deep_sort") => run::<DeepSort>(&frames, strong, rate),
         other => panic!("{other:?} is neither simple_iou nor deep_sort"),
     }
 }
 
-fn run<T: Tracker>(frames: &BTreeMap<u64, Vec<Detection>>, rate: f64) {
+fn run<T: Tracker>(frames: &BTreeMap<u64, Vec<Detection>>, strong: f64, rate: f64) {
     let size = Size { width: 640, height: 480 };
     let source = StreamInfo { object_type: "body".into(), size, frame_rate: Some(rate) };
-    let mut tracker = T::open(serde_json::from_str("{}").unwrap(), source).unwrap();
+    let mut tracker =
+        T::open(serde_json::from_value(serde_json::json!({"min_score": strong})).unwrap(), source).unwrap();
     let begun = Instant::now();
     let last = *frames.keys().last().unwrap();
     for index in 1..=last {

@@ -1,24 +1,35 @@
 //! Matching of detections to tracks: the cascade of DeepSORT, then overlap.
 
 use ocellus_plugin::{
-    Detection,
-    tracking::{self, GATE, Pair, Rect, assign},
+    Detection, FrameInfo,
+    tracking::{GATE, Matching, Rect, doubtful_overlap, recency},
 };
 
 use crate::{Settings, track::Track};
 
-/// For each detection the index of its track, if it continues one. `step`: how many frames this one
-/// is after the one before.
+/// For each detection the index of its track, if it continues one. `before`: stream time of the
+/// frame before this one.
 pub(crate) fn associate(
     tracks: &[Track],
     detections: &[Detection],
-    frame: u64,
-    step: u64,
+    frame: &FrameInfo,
+    before: f64,
     settings: &Settings,
 ) -> Vec<Option<usize>> {
-    let mut matching =
-        Matching { tracks, detections, found: vec![None; detections.len()], taken: vec![false; tracks.len()] };
-    let age = |track: &Track| frame.saturating_sub(track.frame);
+    let mut matching = Matching::new(detections.len(), tracks.len());
+    let rects: Vec<Rect> = detections.iter().map(|d| d.rect.into()).collect();
+    let expected: Vec<Rect> = tracks.iter().map(Track::expected).collect();
+    let age = |track: &Track| frame.index.saturating_sub(track.frame);
+    let is_recent = |track: &Track| track.time >= before;
+    let is_weak = |d: usize| detections.get(d).is_none_or(|d| settings.is_weak(d));
+    let track_is = |what: &dyn Fn(&Track) -> bool, t: usize| tracks.get(t).is_some_and(what);
+    let overlap = |d: usize, t: usize| {
+        let (rect, track) = (rects.get(d)?, tracks.get(t)?);
+        let expected = rect.iou(expected.get(t)?);
+        // What stands still all at once is where it was.
+        let last = if is_recent(track) { rect.iou(&track.last()) } else { 0.0 };
+        Some(if expected > last { expected } else { last })
+    };
 
     // The cascade: a track that was seen more recently chooses first, since one that was long out
     // of sight is expected nearly anywhere.
@@ -27,67 +38,36 @@ pub(crate) fn associate(
     ages.dedup();
     for of_age in ages {
         matching.round(
-            |track| track.is_confirmed() && age(track) == of_age,
-            |track, detection, rect| {
+            |d| !is_weak(d),
+            |t| track_is(&|track| track.is_confirmed() && age(track) == of_age, t),
+            |d, t| {
+                let (track, detection) = (tracks.get(t)?, detections.get(d)?);
                 // The gate first: it is cheap, and few pass it.
-                let appearance = track.gallery.comparable(detection).filter(|_| track.distance(rect) <= GATE)?;
+                let near = |_: &&[f32]| rects.get(d).is_some_and(|rect| track.distance(rect) <= GATE);
+                let appearance = track.gallery.comparable(detection).filter(near)?;
                 track.gallery.similarity(appearance).filter(|s| *s >= settings.matching_threshold)
             },
         );
     }
+    let doubtful = doubtful_overlap(settings.overlap_threshold);
     matching.round(
+        |d| !is_weak(d),
         |_| true,
-        |track, detection, rect| {
-            let recent = !track.is_confirmed() || age(track) <= step;
-            if !recent && track.gallery.comparable(detection).is_some() {
+        |d, t| {
+            let (track, detection) = (tracks.get(t)?, detections.get(d)?);
+            let is_known = !track.is_confirmed() || is_recent(track);
+            if !is_known && track.gallery.comparable(detection).is_some() {
                 return None;
             }
-            let overlap = rect.iou(&track.expected());
-            (overlap >= settings.overlap_threshold).then_some(overlap)
+            let least = if is_known { settings.overlap_threshold } else { doubtful };
+            Some(overlap(d, t).filter(|o| *o >= least)? * recency(before - track.time))
         },
     );
-    matching.found
-}
-
-struct Matching<'a> {
-    tracks: &'a [Track],
-    detections: &'a [Detection],
-    found: Vec<Option<usize>>,
-    taken: Vec<bool>,
-}
-
-impl Matching<'_> {
-    /// Matches the remaining detections and tracks, so that the sum of the weights is the greatest.
-    /// Pairs without a weight do not match.
-    fn round(
-        &mut self,
-        takes_part: impl Fn(&Track) -> bool,
-        weight: impl Fn(&Track, &Detection, &Rect) -> Option<f32>,
-    ) {
-        let tracks: Vec<(usize, &Track)> = self
-            .tracks
-            .iter()
-            .enumerate()
-            .zip(&self.taken)
-            .filter(|((_, t), taken)| !**taken && takes_part(t))
-            .map(|(t, _)| t)
-            .collect();
-        let mut pairs = Vec::new();
-        for (row, (detection, found)) in self.detections.iter().zip(&self.found).enumerate() {
-            if found.is_some() {
-                continue;
-            }
-            let rect = tracking::Rect::from(detection.rect);
-            for (column, (_, track)) in tracks.iter().enumerate() {
-                pairs.extend(weight(track, detection, &rect).map(|weight| Pair { row, column, weight }));
-            }
-        }
-        let matched = assign(self.detections.len(), tracks.len(), &pairs);
-        for (found, column) in self.found.iter_mut().zip(matched) {
-            if let Some((place, _)) = column.and_then(|c| tracks.get(c)) {
-                *found = Some(*place);
-                self.taken.iter_mut().skip(*place).take(1).for_each(|t| *t = true);
-            }
-        }
-    }
+    // A weak detection says little of what it shows: only where it lies counts.
+    matching.round(
+        is_weak,
+        |t| track_is(&|track| track.is_confirmed() && is_recent(track), t),
+        |d, t| overlap(d, t).filter(|o| *o >= doubtful),
+    );
+    matching.tracks()
 }

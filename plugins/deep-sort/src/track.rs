@@ -23,9 +23,45 @@ pub(crate) struct Track {
     pub(crate) time: f64,
     /// Frames in which it was seen, up to [`CONFIRMED_AFTER`].
     hits: u32,
+    /// Where it was last seen.
+    rect: [f32; 4],
     #[serde(serialize_with = "write", deserialize_with = "read")]
     motion: Kalman,
     pub(crate) gallery: Gallery,
+}
+
+/// A track as 0.1.0 wrote it: with the parts of a filter whose velocities were per frame.
+#[derive(Deserialize)]
+#[cfg_attr(test, derive(Serialize))]
+pub(crate) struct Track0_1 {
+    id: Option<u64>,
+    first_frame: u64,
+    detections: u64,
+    frame: u64,
+    time: f64,
+    hits: u32,
+    #[serde(serialize_with = "write", deserialize_with = "read")]
+    motion: Kalman,
+    gallery: Gallery,
+}
+
+impl From<Track0_1> for Track {
+    /// At rest where it was expected: how fast it was in seconds is not known.
+    fn from(old: Track0_1) -> Self {
+        let Track0_1 { id, first_frame, detections, frame, time, hits, motion, gallery } = old;
+        let Rect { left, top, right, bottom } = motion.rect();
+        let (rect, motion) = ([left, top, right, bottom], Kalman::new(&motion.rect()));
+        Self { id, first_frame, detections, frame, time, hits, rect, motion, gallery }
+    }
+}
+
+#[cfg(test)]
+impl From<&Track> for Track0_1 {
+    fn from(track: &Track) -> Self {
+        let Track { id, first_frame, detections, frame, time, hits, .. } = *track;
+        let (motion, gallery) = (track.motion.clone(), track.gallery.clone());
+        Self { id, first_frame, detections, frame, time, hits, motion, gallery }
+    }
 }
 
 impl Track {
@@ -39,6 +75,7 @@ impl Track {
             frame: frame.index,
             time: frame.time,
             hits: 1,
+            rect: sides(detection),
             motion: Kalman::new(&Rect::from(detection.rect)),
             gallery,
         }
@@ -48,16 +85,16 @@ impl Track {
         self.hits >= CONFIRMED_AFTER
     }
 
-    /// Predicts its box so many frames further.
-    pub(crate) fn predict(&mut self, frames: u64) {
-        self.motion.predict(frames);
+    /// Predicts its box so many seconds further.
+    pub(crate) fn predict(&mut self, seconds: f64) {
+        self.motion.predict(seconds);
     }
 
     pub(crate) fn seen(&mut self, detection: &Detection, frame: &FrameInfo) {
         self.motion.update(&Rect::from(detection.rect));
         self.gallery.add(detection);
         self.hits = (self.hits + 1).min(CONFIRMED_AFTER);
-        (self.frame, self.time) = (frame.index, frame.time);
+        (self.frame, self.time, self.rect) = (frame.index, frame.time, sides(detection));
     }
 
     /// Is reported as `id` from this frame on.
@@ -70,6 +107,12 @@ impl Track {
         Span { first_frame: self.first_frame, detections: self.detections }
     }
 
+    /// Where it was last seen.
+    pub(crate) fn last(&self) -> Rect {
+        let [left, top, right, bottom] = self.rect;
+        Rect { left, top, right, bottom }
+    }
+
     /// The predicted box.
     pub(crate) fn expected(&self) -> Rect {
         self.motion.rect()
@@ -79,6 +122,11 @@ impl Track {
     pub(crate) fn distance(&self, rect: &Rect) -> f64 {
         self.motion.distance(rect)
     }
+}
+
+fn sides(detection: &Detection) -> [f32; 4] {
+    let ocellus_plugin::Rect { left, top, right, bottom } = detection.rect;
+    [left, top, right, bottom]
 }
 
 fn write<S: Serializer>(motion: &Kalman, serializer: S) -> Result<S::Ok, S::Error> {

@@ -1,18 +1,26 @@
 //! `simple_iou`: a tracker that associates boxes by their overlap (IoU).
 //!
-//! A detection continues the track whose last box it overlaps (intersection over union) by at least
-//! `overlap_threshold`; among all such pairings of a frame the one with the greatest sum of
-//! overlaps is taken. A detection that continues no track opens one. A track closes when nothing
-//! was seen of it for more than `miss_interval` seconds of stream time, at a hard cut, or when it
-//! has become `max_duration_frames` long; later detections of the same thing are a new track.
+//! A detection continues the track whose expected or last box it overlaps (intersection over union)
+//! by at least `overlap_threshold`; among all such pairings of a frame the one with the greatest
+//! sum of overlaps is taken. Where a track is expected follows from its motion ([`Kalman`]), in
+//! seconds. A track that the frame before did not show needs more overlap ([`doubtful_overlap`]),
+//! and yields to those that it showed ([`recency`]).
+//!
+//! Detections whose score is below `min_score` are weak. As in ByteTrack (Zhang et al. 2022,
+//! arXiv:2110.06864) they continue tracks that the frame before showed and that are left over, and
+//! never open one. Any other detection that continues no track opens one.
+//!
+//! A track closes when nothing was seen of it for more than `miss_interval` seconds of stream time,
+//! at a hard cut, or when it has become `max_duration_frames` long; later detections of the same
+//! thing are a new track.
 
-use std::{collections::BTreeMap, mem};
+use std::{collections::BTreeMap, fmt::Display, mem};
 
 use ocellus_plugin::{
     Detection, FrameInfo, Manifest, Rect, State, StreamInfo, Tracker, Update,
-    tracking::{self, Lifetime, Pair, Span, assign},
+    tracking::{self, Kalman, Lifetime, Matching, Span, doubtful_overlap, recency},
 };
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 
 /// As `MANIFEST.settings_schema` has them.
 #[derive(Clone, Debug, Deserialize)]
@@ -20,6 +28,8 @@ use serde::{Deserialize, Serialize};
 pub struct Settings {
     /// Least intersection over union, 0 to 1. Boxes that do not overlap at all never match.
     pub overlap_threshold: f32,
+    /// Detections with a lower score are weak: they only continue tracks.
+    pub min_score: f32,
     /// [`Lifetime::miss_interval`].
     pub miss_interval: f64,
     /// [`Lifetime::max_duration_frames`].
@@ -30,7 +40,13 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { overlap_threshold: 0.25, miss_interval: 1.0, max_duration_frames: 0, interpolate_bboxes: true }
+        Self {
+            overlap_threshold: 0.25,
+            min_score: 0.0,
+            miss_interval: 1.0,
+            max_duration_frames: 0,
+            interpolate_bboxes: true,
+        }
     }
 }
 
@@ -41,28 +57,45 @@ impl Settings {
     }
 }
 
-/// Names the form of [`Tracks`] as JSON.
-const SCHEMA_TAG: &str = "simple_iou/1";
+/// Names the form of [`Tracks`] as postcard.
+const SCHEMA_TAG: &str = "simple_iou/2";
+/// The form that 0.1.0 wrote, as JSON: without motion.
+const SCHEMA_TAG_0_1: &str = "simple_iou/1";
 
 /// The state: what a snapshot holds.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Tracks {
     /// The greatest id given so far.
     last_id: u64,
-    open: BTreeMap<u64, Track>,
+    /// Stream time that the predictions are for, in seconds.
+    time: f64,
+    /// In the order in which they began.
+    open: Vec<Track>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
 struct Track {
+    id: u64,
     first_frame: u64,
+    detections: u64,
     /// When it was last seen, and where.
     time: f64,
     rect: [f32; 4],
-    detections: u64,
+    #[serde(serialize_with = "write", deserialize_with = "read")]
+    motion: Kalman,
 }
 
 impl Track {
-    fn rect(&self) -> tracking::Rect {
+    /// To be given its first detection, which is `rect`.
+    fn new(id: u64, first_frame: u64, rect: &tracking::Rect) -> Self {
+        Self { id, first_frame, detections: 0, time: 0.0, rect: [0.0; 4], motion: Kalman::new(rect) }
+    }
+
+    fn set_last(&mut self, Rect { left, top, right, bottom }: Rect) {
+        self.rect = [left, top, right, bottom];
+    }
+
+    fn last(&self) -> tracking::Rect {
         let [left, top, right, bottom] = self.rect;
         tracking::Rect { left, top, right, bottom }
     }
@@ -70,6 +103,43 @@ impl Track {
     fn span(&self) -> Span {
         Span { first_frame: self.first_frame, detections: self.detections }
     }
+}
+
+/// The state as 0.1.0 wrote it.
+#[derive(Deserialize)]
+struct Tracks0_1 {
+    last_id: u64,
+    open: BTreeMap<u64, Track0_1>,
+}
+
+#[derive(Deserialize)]
+struct Track0_1 {
+    first_frame: u64,
+    time: f64,
+    rect: [f32; 4],
+    detections: u64,
+}
+
+impl From<Tracks0_1> for Tracks {
+    /// The tracks go on at rest, as far as is known.
+    fn from(old: Tracks0_1) -> Self {
+        let time = old.open.values().map(|track| track.time).fold(0.0, f64::max);
+        let track = |(id, Track0_1 { first_frame, time, rect, detections }): (u64, Track0_1)| {
+            let [left, top, right, bottom] = rect;
+            let motion = Kalman::new(&tracking::Rect { left, top, right, bottom });
+            Track { id, first_frame, detections, time, rect, motion }
+        };
+        Self { last_id: old.last_id, time, open: old.open.into_iter().map(track).collect() }
+    }
+}
+
+fn write<S: Serializer>(motion: &Kalman, serializer: S) -> Result<S::Ok, S::Error> {
+    motion.parts().serialize(serializer)
+}
+
+fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Kalman, D::Error> {
+    let parts = Deserialize::deserialize(deserializer)?;
+    Kalman::from_parts(&parts).ok_or_else(|| D::Error::custom("no filter has these numbers"))
 }
 
 /// A session.
@@ -84,15 +154,17 @@ impl Tracker for SimpleIou {
     const MANIFEST: Manifest = Manifest {
         name: "simple_iou",
         version: env!("CARGO_PKG_VERSION"),
-        description: "Tracks boxes by their overlap from frame to frame.",
+        description: "Tracks boxes by their overlap with where they are expected from frame to frame.",
         settings_schema: r#"{
             "type": "object",
             "additionalProperties": false,
             "properties": {
                 "overlap_threshold": {"type": "number", "minimum": 0, "maximum": 1, "default": 0.25,
                     "description": "Least overlap (intersection over union) of boxes in consecutive frames that belong to one track."},
+                "min_score": {"type": "number", "minimum": 0, "maximum": 1, "default": 0,
+                    "description": "Detections of a lower score are weak: they continue a track, and begin none."},
                 "miss_interval": {"type": "number", "minimum": 0, "default": 1,
-                    "description": "A track closes when nothing was seen of it for longer than this many seconds of stream time."},
+                    "description": "A track closes when nothing was seen of it for longer than this many seconds of stream time; with 0 that is the next frame."},
                 "max_duration_frames": {"type": "integer", "minimum": 0, "default": 0,
                     "description": "A track closes when it is this many frames long; 0 is no limit."},
                 "interpolate_bboxes": {"type": "boolean", "default": true,
@@ -115,190 +187,101 @@ impl Tracker for SimpleIou {
             self.tracks.close(|track| lifetime.is_missed(track.time, frame.time))
         };
         closed.extend(self.tracks.close(|track| lifetime.is_exceeded(track.span(), frame.index)));
-        let ids = self.tracks.associate(&frame, &detections, self.settings.overlap_threshold);
+        let ids = self.tracks.associate(&frame, &detections, &self.settings);
         closed.extend(self.tracks.close(|track| lifetime.is_reached(track.span(), frame.index)));
-        Ok(Update { ids: ids.into_iter().map(Some).collect(), closed })
+        Ok(Update { ids, closed })
     }
 
     fn finish(&mut self) -> Vec<u64> {
-        mem::take(&mut self.tracks.open).into_keys().collect()
+        mem::take(&mut self.tracks.open).into_iter().map(|t| t.id).collect()
     }
 
     fn snapshot(&self) -> State {
-        // Writing to memory cannot fail, and every key is a number; an empty state would be refused
-        // by `restore`.
-        State { schema_tag: SCHEMA_TAG.into(), bytes: serde_json::to_vec(&self.tracks).unwrap_or_default() }
+        // Writing to memory cannot fail; an empty state would be refused by `restore`.
+        State { schema_tag: SCHEMA_TAG.into(), bytes: postcard::to_allocvec(&self.tracks).unwrap_or_default() }
     }
 
     fn restore(&mut self, state: State) -> Result<(), String> {
-        self.tracks =
-            serde_json::from_slice(&state.bytes_of(SCHEMA_TAG)?).map_err(|e| format!("the state is damaged: {e}"))?;
+        let damaged = |e: &dyn Display| format!("the state is damaged: {e}");
+        self.tracks = if state.schema_tag == SCHEMA_TAG_0_1 {
+            serde_json::from_slice::<Tracks0_1>(&state.bytes).map_err(|e| damaged(&e))?.into()
+        } else {
+            postcard::from_bytes(&state.bytes_of(SCHEMA_TAG)?).map_err(|e| damaged(&e))?
+        };
         Ok(())
     }
 }
 
 impl Tracks {
     fn close(&mut self, over: impl Fn(&Track) -> bool) -> Vec<u64> {
-        self.open.extract_if(.., |_, track| over(track)).map(|(id, _)| id).collect()
+        self.open.extract_if(.., |track| over(track)).map(|track| track.id).collect()
     }
 
-    /// The track of each detection; a detection that continues none opens one.
-    fn associate(&mut self, frame: &FrameInfo, detections: &[Detection], threshold: f32) -> Vec<u64> {
-        let tracks: Vec<tracking::Rect> = self.open.values().map(Track::rect).collect();
-        let mut pairs = Vec::new();
-        for (row, detection) in detections.iter().enumerate() {
-            let rect = tracking::Rect::from(detection.rect);
-            for (column, track) in tracks.iter().enumerate() {
-                let weight = rect.iou(track);
-                if weight > 0.0 && weight >= threshold {
-                    pairs.push(Pair { row, column, weight });
-                }
-            }
-        }
-        let known: Vec<u64> = self.open.keys().copied().collect();
-        let matched = assign(detections.len(), known.len(), &pairs);
+    /// The track of each detection. One that continues none opens one, unless it is weak.
+    fn associate(&mut self, frame: &FrameInfo, detections: &[Detection], settings: &Settings) -> Vec<Option<u64>> {
+        let before = mem::replace(&mut self.time, frame.time);
+        self.open.iter_mut().for_each(|track| track.motion.predict(frame.time - before));
+        let is_weak = |detection: &Detection| detection.score < settings.min_score;
+        let matched = self.matched(before, detections, settings);
 
         let mut ids = Vec::with_capacity(detections.len());
-        for (detection, column) in detections.iter().zip(matched) {
-            let id = match column.and_then(|c| known.get(c)) {
-                Some(id) => *id,
+        for (detection, place) in detections.iter().zip(matched) {
+            let rect = detection.rect.into();
+            let track = match place.and_then(|p| self.open.get_mut(p)) {
+                Some(track) => {
+                    track.motion.update(&rect);
+                    track
+                }
+                None if is_weak(detection) => {
+                    ids.push(None);
+                    continue;
+                }
                 None => {
                     self.last_id += 1;
-                    self.last_id
+                    self.open.push_mut(Track::new(self.last_id, frame.index, &rect))
                 }
             };
-            let track = self.open.entry(id).or_insert(Track {
-                first_frame: frame.index,
-                time: frame.time,
-                rect: [0.0; 4],
-                detections: 0,
-            });
             track.time = frame.time;
-            let Rect { left, top, right, bottom } = detection.rect;
-            track.rect = [left, top, right, bottom];
+            track.set_last(detection.rect);
             track.detections += 1;
-            ids.push(id);
+            ids.push(Some(track.id));
         }
         ids
+    }
+
+    /// For each detection the place of its track, if it continues one. `before`: stream time of the
+    /// last frame.
+    fn matched(&self, before: f64, detections: &[Detection], settings: &Settings) -> Vec<Option<usize>> {
+        let rects: Vec<tracking::Rect> = detections.iter().map(|d| d.rect.into()).collect();
+        let expected: Vec<tracking::Rect> = self.open.iter().map(|track| track.motion.rect()).collect();
+        let threshold = settings.overlap_threshold;
+        let doubtful = doubtful_overlap(threshold);
+        let is_weak = |d: usize| detections.get(d).is_none_or(|d| d.score < settings.min_score);
+        let is_recent = |t: usize| self.open.get(t).is_some_and(|track| track.time >= before);
+        let overlap = |d: usize, t: usize| {
+            let (rect, expected, track) = (rects.get(d)?, expected.get(t)?, self.open.get(t)?);
+            let expected = rect.iou(expected);
+            // What stands still all at once is where it was.
+            let last = if track.time >= before { rect.iou(&track.last()) } else { 0.0 };
+            let overlap = if expected > last { expected } else { last };
+            (overlap > 0.0).then_some(overlap)
+        };
+        let mut matching = Matching::new(detections.len(), self.open.len());
+        matching.round(
+            |d| !is_weak(d),
+            |_| true,
+            |d, t| {
+                let track = self.open.get(t)?;
+                let least = if track.time >= before { threshold } else { doubtful };
+                Some(overlap(d, t).filter(|o| *o >= least)? * recency(before - track.time))
+            },
+        );
+        matching.round(is_weak, is_recent, |d, t| overlap(d, t).filter(|o| *o >= doubtful));
+        matching.tracks()
     }
 }
 
 ocellus_plugin::register!(SimpleIou: Tracker);
 
 #[cfg(test)]
-mod tests {
-    use ocellus_plugin::Size;
-    use proptest::prelude::*;
-
-    use super::*;
-
-    const SIZE: Size = Size { width: 640, height: 480 };
-
-    fn tracker(settings: Settings) -> SimpleIou {
-        SimpleIou::open(settings, StreamInfo { object_type: "face".into(), size: SIZE, frame_rate: None }).unwrap()
-    }
-
-    fn frame(index: u64) -> FrameInfo {
-        FrameInfo { index, time: index as f64 / 10.0, size: SIZE, cut: false }
-    }
-
-    fn at(left: f32) -> Detection {
-        let rect = Rect { left, top: 0.0, right: left + 10.0, bottom: 10.0 };
-        Detection { rect, score: 1.0, quality: 1.0, landmarks: None, appearance: None }
-    }
-
-    #[test]
-    fn a_box_that_moves_slowly_is_one_track() {
-        let mut tracker = tracker(Settings::default());
-        for i in 0..50 {
-            let update = tracker.update(frame(i), vec![at(i as f32), at(300.0 - i as f32)]).unwrap();
-            assert_eq!(update, Update { ids: vec![Some(1), Some(2)], closed: vec![] });
-        }
-        assert_eq!(tracker.finish(), [1, 2]);
-    }
-
-    #[test]
-    fn a_track_closes_when_it_was_missed_for_longer_than_the_interval() {
-        let mut tracker = tracker(Settings { miss_interval: 0.5, ..Settings::default() });
-        tracker.update(frame(0), vec![at(0.0)]).unwrap();
-        assert_eq!(tracker.update(frame(5), vec![]).unwrap().closed, [] as [u64; 0]);
-        assert_eq!(tracker.update(frame(6), vec![at(0.0)]).unwrap(), Update { ids: vec![Some(2)], closed: vec![1] });
-    }
-
-    #[test]
-    fn every_track_closes_at_a_cut() {
-        let mut tracker = tracker(Settings::default());
-        tracker.update(frame(0), vec![at(0.0)]).unwrap();
-        let cut = FrameInfo { cut: true, ..frame(1) };
-        assert_eq!(tracker.update(cut, vec![at(0.0)]).unwrap(), Update { ids: vec![Some(2)], closed: vec![1] });
-    }
-
-    #[test]
-    fn a_track_that_may_be_five_frames_long_ends_with_its_fifth_frame() {
-        let mut tracker = tracker(Settings { max_duration_frames: 5, ..Settings::default() });
-        let closed: Vec<_> = (0..7).map(|i| tracker.update(frame(i), vec![at(0.0)]).unwrap()).collect();
-        assert_eq!(closed[4], Update { ids: vec![Some(1)], closed: vec![1] });
-        assert_eq!(closed[5], Update { ids: vec![Some(2)], closed: vec![] });
-    }
-
-    #[test]
-    fn frames_without_a_detection_count_only_when_boxes_are_interpolated() {
-        for (interpolate_bboxes, expected) in [(true, vec![1]), (false, vec![])] {
-            let mut tracker = tracker(Settings { max_duration_frames: 4, interpolate_bboxes, ..Settings::default() });
-            tracker.update(frame(0), vec![at(0.0)]).unwrap();
-            assert_eq!(tracker.update(frame(3), vec![at(0.0)]).unwrap().closed, expected);
-        }
-    }
-
-    #[test]
-    fn one_frame_a_second_off_the_whole_second_does_not_tear_a_track() {
-        let mut tracker = tracker(Settings::default());
-        for (index, time) in [(0, 1.2), (1, 2.2)] {
-            assert_eq!(tracker.update(FrameInfo { time, ..frame(index) }, vec![at(0.0)]).unwrap().ids, [Some(1)]);
-        }
-    }
-
-    #[test]
-    fn skipped_frames_do_not_make_a_track_longer_than_it_may_be() {
-        let mut tracker = tracker(Settings { max_duration_frames: 5, ..Settings::default() });
-        tracker.update(frame(0), vec![at(0.0)]).unwrap();
-        assert_eq!(tracker.update(frame(7), vec![at(0.0)]).unwrap().ids, [Some(2)]);
-    }
-
-    #[test]
-    fn a_state_of_another_form_is_refused() {
-        let mut tracker = tracker(Settings::default());
-        assert!(tracker.restore(State { schema_tag: "deep_sort/1".into(), bytes: vec![] }).is_err());
-        assert!(tracker.restore(State { schema_tag: SCHEMA_TAG.into(), bytes: b"{".to_vec() }).is_err());
-    }
-
-    proptest! {
-        #[test]
-        fn ids_are_unique_and_a_restored_session_goes_on_the_same(
-            frames in proptest::collection::vec(proptest::collection::vec(0f32..100.0, 0..6), 1..30), cut in 0usize..30,
-        ) {
-            let settings = Settings { miss_interval: 0.2, max_duration_frames: 8, ..Settings::default() };
-            let (mut one, mut other) = (tracker(settings.clone()), tracker(settings.clone()));
-            let mut closed: Vec<u64> = Vec::new();
-            for (i, boxes) in frames.iter().enumerate() {
-                if i == cut {
-                    let mut fresh = tracker(settings.clone());
-                    fresh.restore(other.snapshot()).unwrap();
-                    other = fresh;
-                }
-                let detections: Vec<_> = boxes.iter().map(|left| at(*left)).collect();
-                let update = one.update(frame(i as u64), detections.clone()).unwrap();
-                prop_assert_eq!(&update, &other.update(frame(i as u64), detections).unwrap());
-                let mut ids: Vec<u64> = update.ids.iter().flatten().copied().collect();
-                prop_assert!(ids.iter().all(|id| !closed.contains(id)), "a closed track went on");
-                ids.sort_unstable();
-                ids.dedup();
-                prop_assert_eq!(ids.len(), boxes.len());
-                closed.extend(update.closed);
-            }
-            closed.extend(one.finish());
-            closed.sort_unstable();
-            prop_assert_eq!(&closed, &(1..=closed.len() as u64).collect::<Vec<_>>(), "every track closes once");
-        }
-    }
-}
+mod tests;

@@ -1,4 +1,4 @@
-//! Box tracking: overlap, optimal assignment, motion, and when tracks close.
+//! Box tracking: overlap, optimal assignment in rounds, motion, and when tracks close.
 //!
 //! `no_std` with `alloc`, deterministic (no hashing, no clock, no randomness), the same results on
 //! every target: a plugin's replay depends on it.
@@ -6,14 +6,14 @@
 //! ```
 //! use ocellus_tracking::{Kalman, Pair, Rect, assign};
 //!
-//! // A box that moves four pixels a frame to the right.
+//! // A box that moves four pixels a frame to the right, 25 frames a second.
 //! let at = |left: f32| Rect { left, top: 0.0, right: left + 40.0, bottom: 80.0 };
 //! let mut motion = Kalman::new(&at(0.0));
 //! for frame in 1..20 {
-//!     motion.predict(1);
+//!     motion.predict(0.04);
 //!     motion.update(&at(4.0 * frame as f32));
 //! }
-//! motion.predict(1);
+//! motion.predict(0.04);
 //!
 //! // Of two detections, the one that continues it.
 //! let detections = [at(300.0), at(80.0)];
@@ -30,9 +30,11 @@ extern crate alloc;
 mod assignment;
 mod kalman;
 mod lifetime;
+mod matching;
 mod rect;
 
 pub use assignment::{Pair, assign};
 pub use kalman::{GATE, Kalman};
 pub use lifetime::{Lifetime, Span};
+pub use matching::{Matching, doubtful_overlap, recency};
 pub use rect::Rect;

@@ -139,7 +139,7 @@ fn detector(object_type: &ObjectType, trackers: &[String]) -> Value {
             "roi": region("Region of interest, WxH+X+Y: only objects whose box's centre lies within are posted; they are tracked outside it, too. \"\" is everywhere."),
             "track_interpolate_bboxes": flag(true, "Fill a track's gaps with boxes in between."),
             "track_max_duration_frames": count(0, 0, MANY, "A longer track is ended and a new one begins; 0 is no limit."),
-            "track_miss_interval": {"type": "number", "minimum": 0, "maximum": MANY, "default": 1, "description": "Seconds of stream time after which a track that was not seen again ends."},
+            "track_miss_interval": {"type": "number", "minimum": 0, "maximum": MANY, "default": 1, "description": "Seconds of stream time after which a track that was not seen again ends. With 0 that is the next frame: each detection is a track of its own."},
             "track_overlap_threshold": share(0.25, "The overlap (intersection over union) from which boxes of following frames are the same track."),
             "track_send_history": flag(false, "Post the track's boxes, too; needs track_max_duration_frames."),
             "tracker_type": {"type": "string", "enum": trackers, "default": "simple_iou", "description": "The tracker, by its plugin's name."},

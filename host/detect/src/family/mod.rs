@@ -19,7 +19,7 @@ pub(crate) use interface::Family;
 /// The family that a manifest names. `groups` has an entry for each class that is reported: its
 /// index in the network's output, and its group for non-maximum suppression.
 pub(crate) fn family(manifest: &Manifest, groups: Vec<(usize, usize)>) -> Box<dyn Family> {
-    let score = manifest.thresholds.score;
+    let score = manifest.thresholds.least();
     match manifest.family {
         FamilyName::Yolox => Box::new(yolox::Yolox { score, groups }),
         FamilyName::Centerface => Box::new(centerface::CenterFace { score }),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use ocellus_core::{ChannelOrder, ObjectType};
+use ocellus_core::{ChannelOrder, ObjectType, ScoreThresholds};
 use serde::Deserialize;
 
 use super::model::{MAX_BATCH, ManifestError, Model, Normalization, channel_order, one};
@@ -117,8 +117,14 @@ pub enum InputSize {
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Thresholds {
-    /// Boxes with a lower score are not reported. 0..=1.
+    /// Boxes with a lower score are no find of their own. 0..=1.
     pub score: f32,
+    /// Boxes of a lower score, down to this, are weak: trackers may continue a track with them. No
+    /// box is unless given. 0..=1.
+    pub weak: Option<f32>,
+    /// What was seen only once, though it was looked for again, is reported from this score on; all
+    /// is unless given. 0..=1.
+    pub sure: Option<f32>,
     /// Of two boxes of one object type with a larger intersection over union, the one with the
     /// better score is reported. 0..=1.
     pub iou: f32,
@@ -162,6 +168,18 @@ pub enum SourceKind {
     Npm,
 }
 
+impl Thresholds {
+    /// Boxes with a lower score are dropped.
+    pub(crate) fn least(&self) -> f32 {
+        self.weak.unwrap_or(self.score).min(self.score)
+    }
+
+    /// The thresholds of what is kept; `sure` is never below `score`.
+    pub(crate) fn scores(&self) -> ScoreThresholds {
+        ScoreThresholds { min: self.score, sure: self.sure.unwrap_or(self.score).max(self.score) }
+    }
+}
+
 impl Manifest {
     /// Parses and checks the text of a `detector.toml`.
     ///
@@ -188,7 +206,13 @@ impl Manifest {
             return wrong("input", "an OpenVINO network takes one picture, of the width and height of its file".into());
         }
         self.normalization()?;
-        for (key, value) in [("thresholds.score", self.thresholds.score), ("thresholds.iou", self.thresholds.iou)] {
+        let Thresholds { score, weak, sure, iou } = self.thresholds;
+        for (key, value) in [
+            ("thresholds.score", score),
+            ("thresholds.weak", weak.unwrap_or(0.0)),
+            ("thresholds.sure", sure.unwrap_or(0.0)),
+            ("thresholds.iou", iou),
+        ] {
             if !(0.0..=1.0).contains(&value) {
                 return wrong(key, format!("{value}: 0 to 1"));
             }
@@ -257,12 +281,25 @@ mod tests {
     }
 
     #[test]
+    fn thresholds_of_scores_are_in_their_order() {
+        let scores = |text: &str| {
+            let of =
+                Manifest::parse(&YUNET.replacen("score = 0.6\nweak = 0.1\nsure = 0.8", text, 1)).unwrap().thresholds;
+            (of.least(), of.scores().min, of.scores().sure)
+        };
+        assert_eq!(scores("score = 0.6"), (0.6, 0.6, 0.6));
+        assert_eq!(scores("score = 0.5\nweak = 0.1\nsure = 0.75"), (0.1, 0.5, 0.75));
+        assert_eq!(scores("score = 0.05\nweak = 0.1\nsure = 0.01"), (0.05, 0.05, 0.05));
+    }
+
+    #[test]
     fn mistakes_name_their_key() {
         let refused = |from: &str, to: &str| {
             assert!(YOLOX.contains(from), "{from}");
             Manifest::parse(&YOLOX.replacen(from, to, 1)).unwrap_err().to_string()
         };
         assert!(refused("score = 0.3", "score = 35").contains("thresholds.score"));
+        assert!(refused("weak = 0.1", "weak = -1").contains("thresholds.weak"));
         assert!(refused("score = 0.3", "scroe = 0.35").contains("scroe"));
         assert!(refused("family = \"yolox\"", "family = \"yolo\"").contains("yolo"));
         assert!(refused("file = \"yolox", "file = \"../yolox").contains("model.file"));

@@ -27,7 +27,7 @@ use ocellus_core::{
     DetectorSettings, FrameRecord, JobId, ObjectType, PluginUse, Size, StreamSettings, Timestamp, TrackId,
 };
 use ocellus_runtime::{FilterSlot, FrameInfo, Pixels, PluginError, Plugins, StreamInfo};
-use ocellus_store::Gap;
+use ocellus_store::{Gap, LogHeader};
 
 pub use self::decision::{Decision, DecisionStage};
 pub(crate) use self::{
@@ -58,12 +58,14 @@ struct Opening {
 }
 
 impl Opening {
-    /// A pipeline for each object type, for frames of `size`, `frame_rate` a second.
-    fn types(&self, size: Size, frame_rate: Option<f64>) -> Result<Vec<TypePipeline>, PluginError> {
+    /// A pipeline for each object type, for the frames after a header.
+    fn types(&self, header: &LogHeader) -> Result<Vec<TypePipeline>, PluginError> {
         let chosen: Vec<&str> = self.settings.chosen_filters().collect();
         let open = |(t, d): (&ObjectType, &DetectorSettings)| {
+            let LogHeader { frame_size: size, frame_rate, .. } = *header;
             let stream = StreamInfo { object_type: t.clone(), size, frame_rate };
-            let mut pipeline = TypePipeline::open(&self.plugins, self.job, d, &chosen, &self.settings.plugins, stream)?;
+            let (own, scores) = (&self.settings.plugins, header.scores_of(t));
+            let mut pipeline = TypePipeline::open(&self.plugins, self.job, d, &chosen, own, stream, scores)?;
             (pipeline.recorder.asked, pipeline.shot_rule) = (self.explain, self.shot_rule);
             if self.follow_canaries {
                 pipeline.follow_canaries();
@@ -75,20 +77,19 @@ impl Opening {
 }
 
 impl Analysis {
-    /// Opens a session of every plugin that the settings name, for frames of `size`, `frame_rate` a
-    /// second.
+    /// Opens a session of every plugin that the settings name, for the frames after a header.
     pub(crate) fn open(
         plugins: &Plugins,
         job: JobId,
         settings: &StreamSettings,
         shot_rule: ShotRule,
-        (size, frame_rate): (Size, Option<f64>),
+        header: &LogHeader,
         explain: bool,
     ) -> Result<Self, PluginError> {
         let (plugins, settings) = (plugins.clone(), settings.clone());
         let start = settings.use_stream_timestamp.then_some(settings.start_stream_timestamp);
         let opening = Opening { plugins, job, settings, shot_rule, explain, follow_canaries: false };
-        let types = opening.types(size, frame_rate)?;
+        let types = opening.types(header)?;
         Ok(Self { types, clock: StreamClock { start }, opening, before_gap: BTreeMap::new(), after_gap: false })
     }
 
@@ -108,7 +109,7 @@ impl Analysis {
     pub(crate) fn resume_after(&mut self, gap: &Gap) -> Result<(), PluginError> {
         self.before_gap = self.report();
         self.after_gap = true;
-        let fresh = self.opening.types(gap.header.frame_size, gap.header.frame_rate)?;
+        let fresh = self.opening.types(&gap.header)?;
         let before = std::mem::replace(&mut self.types, fresh);
         for pipeline in &mut self.types {
             let object_type = &pipeline.recorder.object_type;

@@ -1,12 +1,12 @@
 //! Choice of plugins by the settings of a detector, and the settings that each is given.
 
-use ocellus_core::{DetectorSettings, StreamSettings};
+use ocellus_core::{DetectorSettings, ScoreThresholds, StreamSettings};
 use ocellus_runtime::{Kind, Plugins};
 use serde_json::{Value, json};
 
 /// Whether the tracker that the settings name compares the appearances of detections.
 pub(crate) fn compares_appearances(plugins: &Plugins, s: &DetectorSettings) -> bool {
-    tracker_settings(plugins, s).get(MATCHING).is_some()
+    tracker_settings(plugins, s, ScoreThresholds::default()).get(MATCHING).is_some()
 }
 
 /// The plugins that a job by these settings uses, routers aside.
@@ -19,10 +19,15 @@ pub(crate) fn plugins_of(settings: &StreamSettings) -> impl Iterator<Item = (Kin
 /// Setting of trackers: the least similarity of two appearances in one track.
 const MATCHING: &str = "matching_threshold";
 
+/// Setting of trackers: the score below which a detection only continues a track. Those that have
+/// it are shown such detections.
+pub(super) const MIN_SCORE: &str = "min_score";
+
 /// The settings of tracking, as far as this tracker's schema has them.
-pub(super) fn tracker_settings(plugins: &Plugins, s: &DetectorSettings) -> Value {
+pub(super) fn tracker_settings(plugins: &Plugins, s: &DetectorSettings, scores: ScoreThresholds) -> Value {
     let mut settings = json!({
         "overlap_threshold": s.track_overlap_threshold,
+        MIN_SCORE: scores.min,
         "miss_interval": s.track_miss_interval,
         "max_duration_frames": s.track_max_duration_frames,
         "interpolate_bboxes": s.track_interpolate_bboxes,

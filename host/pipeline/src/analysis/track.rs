@@ -123,6 +123,26 @@ pub(super) struct Window {
     pub(super) shots: u32,
 }
 
+/// Seconds of stream time within which a second look tells a mistake of the detector from an
+/// object: a person walks their own width in that time (0.5 m at 1.4 m/s), and may be elsewhere
+/// after it. What only one of the frames this close to each other shows is a mistake, unless it is
+/// sure.
+const SECOND_LOOK: f64 = 0.36;
+
+/// Detections of a track that are not weak.
+#[derive(Clone, Copy, Default)]
+struct Looks {
+    count: u64,
+    /// Stream time of the first, in seconds.
+    first: f64,
+    /// Seconds from there to the nearest frame of the scene, before or after; `None` without one.
+    nearest: Option<f64>,
+    /// Whether there was a frame of the scene after the first.
+    followed: bool,
+    /// The greatest score.
+    score: f32,
+}
+
 /// One open track.
 pub(super) struct Track {
     pub(super) first: Shot,
@@ -130,6 +150,7 @@ pub(super) struct Track {
     pub(super) detections: u64,
     /// Frames between detections that were filled with interpolated boxes.
     pub(super) interpolated: u64,
+    looks: Looks,
     /// Empty where the settings do not ask for it.
     pub(super) history: Vec<TrackPoint>,
     /// The best shot so far of those that filters accepted.
@@ -150,6 +171,7 @@ impl Track {
             last: shot.clone(),
             detections: 0,
             interpolated: 0,
+            looks: Looks::default(),
             history: Vec::new(),
             best: None,
             window,
@@ -177,6 +199,38 @@ impl Track {
             self.tracklet = tracklet;
             self.replaced_by.clear();
         }
+    }
+
+    /// A frame of the same scene is looked at.
+    pub(super) fn look_again(&mut self, now: f64) {
+        if self.looks.count == 1 && !self.looks.followed {
+            let after = now - self.looks.first;
+            self.looks.followed = true;
+            self.looks.nearest = Some(self.looks.nearest.map_or(after, |before| before.min(after)));
+        }
+    }
+
+    /// A detection that is not weak was added. `before`: stream time of the last frame of the scene
+    /// before this one.
+    pub(super) fn look(&mut self, now: f64, before: Option<f64>, score: f32) {
+        if self.looks.count == 0 {
+            (self.looks.first, self.looks.nearest) = (now, before.map(|before| now - before));
+        }
+        self.looks.count += 1;
+        self.looks.score = self.looks.score.max(score);
+    }
+
+    /// Whether it was seen only once, below the score of what is sure, though another frame could
+    /// have shown it.
+    pub(super) fn is_seen_once(&self, sure: f32) -> bool {
+        let Looks { count, score, nearest, .. } = self.looks;
+        count < 2 && score < sure && nearest.is_some_and(|seconds| seconds <= SECOND_LOOK)
+    }
+
+    /// Whether it is known, while it is open, that it was not only seen once.
+    pub(super) fn is_confirmed(&self, sure: f32) -> bool {
+        let Looks { count, score, followed, .. } = self.looks;
+        count > 1 || score >= sure || (followed && !self.is_seen_once(sure))
     }
 
     /// Adds a detection, and the boxes between it and the last one.

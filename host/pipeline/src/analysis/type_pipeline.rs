@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use ocellus_core::{
-    BestShotType, Detection, DetectorSettings, JobId, ObjectId, ObjectRecord, ObjectType, ShotSummary, TrackId,
-    TrackletId, Tracklets,
+    BestShotType, Detection, DetectorSettings, JobId, ObjectId, ObjectRecord, ObjectType, ScoreThresholds, ShotSummary,
+    TrackId, TrackletId, Tracklets,
 };
 use ocellus_runtime::{
     Candidate, FilterSlot, Object, PluginError, Plugins, Rejection, Stage, StreamInfo, TrackerSlot, Verdict,
@@ -15,7 +15,7 @@ use super::{
     calls::{FilterCalls, TrackerCalls},
     decision::{Decision, DecisionStage},
     event::{Event, Role, Sample},
-    plugins::{filter_settings, tracker_settings},
+    plugins::{MIN_SCORE, filter_settings, tracker_settings},
     track::{AnnotatedShot, Attributes, Now, Realtime, Reporting, Shot, ShotRule, Track},
 };
 
@@ -86,6 +86,11 @@ pub(super) struct TypePipeline<T = TrackerSlot, F = FilterSlot> {
     job: JobId,
     pub(super) tracker: T,
     pub(super) filters: Vec<F>,
+    scores: ScoreThresholds,
+    /// Whether the tracker is shown weak detections.
+    shows_weak: bool,
+    /// Stream time of the frame before, in seconds, where it is of the same scene.
+    frame_before: Option<f64>,
     reporting: Reporting,
     tracks: BTreeMap<TrackId, Track>,
     pub(super) shot_rule: ShotRule,
@@ -109,6 +114,7 @@ impl TypePipeline {
         chosen: &[&str],
         own: &BTreeMap<String, Value>,
         stream: StreamInfo,
+        scores: ScoreThresholds,
     ) -> Result<Self, PluginError> {
         let with_own = |name: &str, mut general: Value| {
             if let (Some(general), Some(own)) = (general.as_object_mut(), own.get(name).and_then(Value::as_object)) {
@@ -117,12 +123,15 @@ impl TypePipeline {
             general
         };
         let name = &settings.tracker_type;
-        let tracker = plugins.tracker_slot(name, &with_own(name, tracker_settings(plugins, settings)), &stream)?;
+        let of_tracker = tracker_settings(plugins, settings, scores);
+        let shows_weak = of_tracker.get(MIN_SCORE).is_some();
+        let tracker = plugins.tracker_slot(name, &with_own(name, of_tracker), &stream)?;
         let filters = chosen.iter().map(|name| (*name, json!({}))).chain(filter_settings(settings));
         let filters = filters
             .map(|(name, s)| plugins.filter_slot(name, &with_own(name, s), &stream))
             .collect::<Result<_, _>>()?;
-        Ok(Self::new(job, stream.object_type, Reporting::new(settings), tracker, filters))
+        let pipeline = Self::new(job, stream.object_type, Reporting::new(settings), tracker, filters);
+        Ok(Self { scores, shows_weak, ..pipeline })
     }
 
     pub(super) fn follow_canaries(&mut self) {
@@ -139,6 +148,9 @@ impl<T: TrackerCalls, F: FilterCalls> TypePipeline<T, F> {
             job,
             tracker,
             filters,
+            scores: ScoreThresholds::default(),
+            shows_weak: false,
+            frame_before: None,
             reporting,
             tracks,
             shot_rule,
@@ -171,7 +183,7 @@ impl<T: TrackerCalls, F: FilterCalls> TypePipeline<T, F> {
         if !self.tracks.get(&id).is_some_and(is_replaced) {
             return Ok(id);
         }
-        self.end(id, events)?;
+        self.end(id, None, events)?;
         // The tracker's later tracks get higher numbers than this one.
         let new = TrackId(self.last.0.saturating_add(1));
         self.base = TrackId(self.base.0.saturating_add(1));
@@ -189,35 +201,52 @@ impl<T: TrackerCalls, F: FilterCalls> TypePipeline<T, F> {
         events: &mut Vec<Event>,
     ) -> Result<(), PluginError> {
         self.filters.iter_mut().for_each(|f| f.begin_frame(&now.frame, now.pixels.clone()));
+        if now.frame.cut {
+            self.frame_before = None;
+        } else {
+            self.tracks.values_mut().for_each(|track| track.look_again(now.frame.time));
+        }
         let none = Tracklets::default();
         let tracklets = tracklets.unwrap_or(&none);
         for (new, old) in &tracklets.replaced {
             self.tracks.values_mut().for_each(|track| track.note_replacement(*old, *new));
         }
-        let (kept, notes) = self.filter(now, detections, events)?.into_iter().unzip::<_, _, Vec<_>, Vec<_>>();
+        let (weak, strong) = detections.iter().enumerate().partition::<Vec<_>, _>(|(_, d)| self.scores.is_weak(d));
+        let mut kept = self.filter(now, &strong, events)?;
+        if self.shows_weak {
+            kept.extend(weak.into_iter().map(|(place, d)| (d.clone(), (place, Vec::new()))));
+        } else {
+            for (_, detection) in weak {
+                let why = Rejection { rule: MIN_SCORE.to_owned(), value: format!("{:.3}", detection.score) };
+                let shot = Shot::new(now, detection).summary;
+                self.recorder.record(events, DecisionStage::Tracker, None, &shot, HOST, why);
+            }
+        }
+        let (kept, notes) = kept.into_iter().unzip::<_, _, Vec<_>, Vec<_>>();
         self.end_windows(now.frame.time, events)?;
         let update = self.tracker.update(&now.frame, &kept)?;
         let candidates = self.associate(now, kept.iter().zip(notes).zip(update.ids), tracklets, events)?;
         self.select(now, candidates, events)?;
         self.post_first_shots(events)?;
-        self.close(update.closed, events)
+        self.frame_before = Some(now.frame.time);
+        self.close(update.closed, Some(now.frame.index), events)
     }
 
     /// Ends the tracks that are still open.
     pub(super) fn finish(&mut self, events: &mut Vec<Event>) -> Result<(), PluginError> {
         let closed = self.tracker.finish()?;
-        self.close(closed, events)
+        self.close(closed, None, events)
     }
 
     /// The detections that filters keep.
     fn filter(
         &mut self,
         now: &Now,
-        detections: &[Detection],
+        detections: &[(usize, &Detection)],
         events: &mut Vec<Event>,
     ) -> Result<Vec<(Detection, Notes)>, PluginError> {
         let mut kept: Vec<(Detection, Notes)> =
-            detections.iter().enumerate().map(|(place, d)| (d.clone(), (place, Vec::new()))).collect();
+            detections.iter().map(|(place, d)| ((*d).clone(), (*place, Vec::new()))).collect();
         for filter in self.filters.iter_mut().filter(|f| f.wants(Stage::Detections)) {
             let asked: Vec<Detection> = kept.iter().map(|(d, _)| d.clone()).collect();
             if asked.is_empty() {
@@ -262,6 +291,10 @@ impl<T: TrackerCalls, F: FilterCalls> TypePipeline<T, F> {
             }
             track.extend(shot, &self.reporting);
             track.follow(tracklet);
+            if self.scores.is_weak(detection) {
+                continue;
+            }
+            track.look(now.frame.time, self.frame_before, detection.score);
             let own = tracklets.embeddings.iter().filter(|(at, _)| *at as usize == place);
             track.samples.extend(own.map(|(_, v)| Sample { quality: detection.quality, vector: v.clone() }));
             // Filters are not asked about what would not become the best shot anyway.
@@ -343,7 +376,9 @@ impl<T: TrackerCalls, F: FilterCalls> TypePipeline<T, F> {
     fn post_window(&mut self, id: TrackId, events: &mut Vec<Event>) -> Result<(), PluginError> {
         let every = self.reporting.realtime.as_ref().is_some_and(|r| r.every_interval);
         let Some(track) = self.tracks.get(&id) else { return Ok(()) };
-        let Some(best) = track.window.best.clone() else { return Ok(()) };
+        let Some(best) = track.window.best.clone().filter(|_| track.is_confirmed(self.scores.sure)) else {
+            return Ok(());
+        };
         let (posted, shots) = (track.window.posted, track.window.shots);
         let (frame, quality) = (best.shot.summary.frame, best.shot.detection.quality);
         if posted.is_some_and(|(last, most)| last == frame || !(every || quality > most)) {
@@ -358,21 +393,30 @@ impl<T: TrackerCalls, F: FilterCalls> TypePipeline<T, F> {
         Ok(())
     }
 
-    /// Reports tracks that ended, which are given by the tracker's numbers.
-    fn close(&mut self, closed: Vec<TrackId>, events: &mut Vec<Event>) -> Result<(), PluginError> {
+    /// Reports tracks that ended, which are given by the tracker's numbers. `frame`: the one in
+    /// which they did; `None` at the end of the stream.
+    fn close(&mut self, closed: Vec<TrackId>, frame: Option<u64>, events: &mut Vec<Event>) -> Result<(), PluginError> {
         for own in closed {
             let id = self.number(own);
             self.numbers.remove(&own);
-            self.end(id, events)?;
+            self.end(id, frame, events)?;
         }
         Ok(())
     }
 
-    /// Reports a track that ended.
-    fn end(&mut self, id: TrackId, events: &mut Vec<Event>) -> Result<(), PluginError> {
+    /// Reports a track that ended; `frame` as for [`Self::close`].
+    fn end(&mut self, id: TrackId, frame: Option<u64>, events: &mut Vec<Event>) -> Result<(), PluginError> {
         // A tracker may open and close a track without ever giving it a detection.
         let Some(track) = self.tracks.get(&id) else { return Ok(()) };
+        // One that ends with a detection is as long as it may be, and may be seen again.
+        let is_over = frame != Some(track.last.summary.frame);
         let object = match track.best.clone() {
+            Some(best) if is_over && track.is_seen_once(self.scores.sure) => {
+                let summary = &best.shot.summary;
+                let why = Rejection { rule: "seen once".to_owned(), value: format!("{:.3}", summary.score) };
+                self.recorder.record(events, DecisionStage::Objects, Some(id), summary, HOST, why);
+                None
+            }
             Some(best) => self.object(id, &best, BestShotType::Overall, OVERALL, events)?,
             None => None,
         };
@@ -444,6 +488,9 @@ impl<T: TrackerCalls, F: FilterCalls> TypePipeline<T, F> {
         }))
     }
 }
+
+/// Stands for the host where decisions name a plugin.
+const HOST: &str = "ocellus";
 
 /// The shot number of the object that a track ends with; realtime shots count from 1.
 const OVERALL: u32 = 0;

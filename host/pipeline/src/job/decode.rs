@@ -56,7 +56,7 @@ impl<'a> Decode<'a> {
     }
 
     /// Continues after a frame that detectors got in an earlier run: motion and cuts of the next
-    /// one are measured from it.
+    /// one are measured from it. Cuts need the two last ones.
     pub(super) fn follow(&mut self, frame: &Frame, laps: &mut CpuLaps<'_>) -> Result<()> {
         self.gate.is_static(frame, self.watched(frame));
         laps.lap(Stage::Decode);

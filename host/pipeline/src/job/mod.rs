@@ -15,7 +15,7 @@ mod stages;
 
 use std::{collections::BTreeSet, ops::ControlFlow, sync::Arc};
 
-use ocellus_core::{CpuLaps, Error, ErrorKind, JobId, ObjectType, Result, Stage};
+use ocellus_core::{CpuLaps, Error, ErrorKind, JobId, ObjectType, Result, ScoreThresholds, Stage};
 use ocellus_detect::Detector;
 use ocellus_media::{Decoder, Location, MediaError};
 use ocellus_store::{Gap, Job, LogHeader};
@@ -124,6 +124,12 @@ fn log_differences(context: &Context<'_>) {
     }
 }
 
+/// Scores from which on the detections of each type count, as the detectors have them.
+fn scores_of(types: &[ObjectType], detectors: &[Arc<Detector>]) -> Vec<(ObjectType, ScoreThresholds)> {
+    let scores = |t: &ObjectType| Some((t.clone(), detectors.iter().find(|d| d.types().contains(t))?.scores()));
+    types.iter().filter_map(scores).collect()
+}
+
 type Begun<'a> = (Decoder, Decode<'a>, Option<RecordingHandle>, Output<'a>);
 
 /// Opens what a job needs, and brings it to the end of its log.
@@ -155,8 +161,14 @@ fn begin<'a>(
     let recording = context.recording.map(|r| r.attach(&mut decoder)).transpose().map_err(Failure::not_started)?;
     let info = decoder.info().clone();
     context.progress.opened(&info);
-    let header =
-        LogHeader { frame_size: info.size, frame_rate: info.frame_rate, types: types.to_vec(), detectors: digests };
+    let header = LogHeader {
+        frame_size: info.size,
+        frame_rate: info.frame_rate,
+        types: types.to_vec(),
+        detectors: digests,
+        scores: scores_of(types, detectors),
+    };
+    let header_scores = header.scores.clone();
     // A URL without a known duration is a live source, which sets the pace itself.
     let is_paced = matches!(context.input.location, Location::Url(_)) && info.duration.is_none();
     let mut decode = Decode::new(settings, detectors, context.progress, context.interrupt, is_paced);
@@ -167,8 +179,9 @@ fn begin<'a>(
             job,
             types,
             compared,
+            scores: header_scores.clone(),
             writer,
-            tracklets: TrackletBuilder::new(context.embedders, types, compared),
+            tracklets: TrackletBuilder::new(context.embedders, types, compared, &header_scores),
             analysis,
             reader,
             laps,
@@ -191,8 +204,8 @@ fn begin<'a>(
     let output = match log {
         Err(job) => {
             let writer = job.begin_detections(&header).map_err(Failure::not_started)?;
-            let (rule, frames) = (context.spec.shot_rule, (info.size, info.frame_rate));
-            let analysis = Analysis::open(context.plugins, job.id(), settings, rule, frames, false)
+            let rule = context.spec.shot_rule;
+            let analysis = Analysis::open(context.plugins, job.id(), settings, rule, &header, false)
                 .map_err(Failure::misconfigured)?;
             laps.lap(Stage::Plugins);
             output(job, writer, analysis, (!decoder.is_live()).then(reader), laps, 0)
@@ -221,7 +234,7 @@ fn begin<'a>(
                 let detected = frames_before
                     .and_then(|frames| replayed.last_detected(&frames, &mut reader))
                     .map_err(Failure::interrupted)?;
-                if let Some(frame) = detected {
+                for frame in detected {
                     decode.follow(&frame, &mut laps).map_err(Failure::interrupted)?;
                 }
                 reader.close();

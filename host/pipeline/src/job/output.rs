@@ -10,8 +10,8 @@ use std::{
 };
 
 use ocellus_core::{
-    BestShotType, CpuLaps, Detection, Error, FrameRecord, ObjectId, ObjectRecord, ObjectType, Result, ShotSummary,
-    Stage,
+    BestShotType, CpuLaps, Detection, Error, FrameRecord, ObjectId, ObjectRecord, ObjectType, Result, ScoreThresholds,
+    ShotSummary, Stage,
 };
 use ocellus_detect::RawDetection;
 use ocellus_media::{Frame, Scaler};
@@ -46,6 +46,8 @@ pub(super) struct Output<'a> {
     pub types: &'a [ObjectType],
     /// Those of them whose trackers compare appearances.
     pub compared: &'a [ObjectType],
+    /// As the header of the log has them.
+    pub scores: Vec<(ObjectType, ScoreThresholds)>,
     pub writer: DetectionWriter,
     pub tracklets: TrackletBuilder<'a>,
     pub analysis: Analysis,
@@ -108,12 +110,18 @@ impl Output<'_> {
             self.types.iter().map(|t| (t.clone(), Vec::new())).collect();
         for seen in &raw {
             let Some((_, list)) = detections.iter_mut().find(|(t, _)| *t == seen.object_type) else { continue };
-            let quality = quality_in(frame, seen, &raw);
+            let scores = self.scores_of(&seen.object_type);
+            // A weak detection is never shown, and nothing is compared with it.
+            let quality = if seen.score < scores.min { 0.0 } else { quality_in(frame, seen, &raw) };
             let RawDetection { rect, score, landmarks, .. } = *seen;
             list.push(Detection { rect, score, quality, landmarks, appearance: Vec::new() });
         }
         for (object_type, detections) in &mut detections {
             let is_compared = self.compared.contains(object_type);
+            let scores = self.scores_of(object_type);
+            detections.sort_by_key(|d| scores.is_weak(d));
+            let strong = detections.partition_point(|d| !scores.is_weak(d));
+            let Some(detections) = detections.get_mut(..strong) else { continue };
             identity::describe(
                 self.context.embedders,
                 frame,
@@ -142,6 +150,10 @@ impl Output<'_> {
             self.sync()?;
         }
         Ok(record)
+    }
+
+    fn scores_of(&self, object_type: &ObjectType) -> ScoreThresholds {
+        self.scores.iter().find(|(t, _)| t == object_type).map(|(_, scores)| *scores).unwrap_or_default()
     }
 
     /// Makes the log durable.

@@ -62,8 +62,8 @@ pub(super) struct Replayed {
     pub archive: Archived,
     /// The last frames, in order.
     pub tail: Vec<FramePosition>,
-    /// The last frame that detectors got; those after it are static.
-    detected: Option<FramePosition>,
+    /// The last two frames that detectors got, in order; those after them are static.
+    detected: Vec<FramePosition>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,13 +78,13 @@ pub(super) enum Archived {
 }
 
 impl Replayed {
-    /// The last frame that detectors got, out of the `frames` of the tail or from the source.
-    pub(super) fn last_detected(&self, frames: &[Frame], reader: &mut FrameReader) -> Result<Option<Frame>> {
-        let Some(position) = self.detected else { return Ok(None) };
-        match frames.iter().find(|frame| frame.index() == position.index) {
-            Some(frame) => Ok(Some(frame.clone())),
-            None => reader.frame(position).map(Some),
-        }
+    /// The last two frames that detectors got, out of the `frames` of the tail or from the source.
+    pub(super) fn last_detected(&self, frames: &[Frame], reader: &mut FrameReader) -> Result<Vec<Frame>> {
+        let frame = |position: &FramePosition| match frames.iter().find(|frame| frame.index() == position.index) {
+            Some(frame) => Ok(frame.clone()),
+            None => reader.frame(*position),
+        };
+        self.detected.iter().map(frame).collect()
     }
 }
 
@@ -125,8 +125,7 @@ fn is_file(context: &Context<'_>) -> bool {
 /// tracks that are open after the last frame end there.
 fn replay(context: &Context<'_>, header: &LogHeader, gaps: u64, finish: bool) -> Result<Replayed, Failure> {
     let (job, spec) = (context.job, context.spec);
-    let frames = (header.frame_size, header.frame_rate);
-    let analysis = Analysis::open(context.plugins, job.id(), &spec.stream_settings, spec.shot_rule, frames, false)
+    let analysis = Analysis::open(context.plugins, job.id(), &spec.stream_settings, spec.shot_rule, header, false)
         .map_err(Failure::misconfigured)?;
     follow(context, header, gaps, finish, analysis).map_err(Failure::interrupted)
 }
@@ -142,7 +141,7 @@ fn follow(
     let mut reader = reader(context, &analysis)?;
     let mut objects =
         Objects { archived: job.objects()?, from_start: gaps == 0, unarchived: Vec::new(), differ: false };
-    let (mut known, mut detected, mut tail) = (LoggedProgress::default(), None, VecDeque::with_capacity(CHECKED));
+    let (mut known, mut detected, mut tail) = (LoggedProgress::default(), Vec::new(), VecDeque::with_capacity(CHECKED));
     let mut ahead = gaps;
     for logged in job.detections()?.into_iter().flatten() {
         if context.interrupt.is_raised() {
@@ -171,7 +170,10 @@ fn follow(
         }
         tail.push_back(position);
         if !record.is_static {
-            detected = Some(position);
+            if detected.len() > 1 {
+                detected.remove(0);
+            }
+            detected.push(position);
         }
         let frame = reader.as_mut().filter(|_| !record.is_static).map(|reader| reader.frame(position)).transpose()?;
         let size = frame.as_ref().map_or(header.frame_size, Frame::size);

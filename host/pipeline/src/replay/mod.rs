@@ -166,8 +166,7 @@ fn run(
     }
     let begun = Instant::now();
     let rule = JobSpec::parse(job.spec()?.ok_or_else(not_processed)?)?.shot_rule;
-    let frames = (header.frame_size, header.frame_rate);
-    let mut analysis = Analysis::open(plugins, job.id(), settings, rule, frames, on_decision.is_some())?;
+    let mut analysis = Analysis::open(plugins, job.id(), settings, rule, &header, on_decision.is_some())?;
     let (mut frames, mut objects) = (0, Vec::new());
     let (mut on_decision, stopped) = (on_decision, Cell::new(false));
     let mut collect = |objects: &mut Vec<ObjectRecord>, events: Vec<Event>| {

@@ -105,12 +105,17 @@ impl Recording {
         let log = log.context("the video was not processed yet")?;
         let header = log.header().clone();
         let mut frames = Vec::new();
-        let mut after_gap = false;
+        let (mut after_gap, mut scores) = (false, header.clone());
         for logged in log {
             match logged? {
                 // A tracker must not continue a track over a gap, nor over a cut.
-                DetectionRecord::Gap(_) => after_gap = true,
-                DetectionRecord::Frame(frame) => {
+                DetectionRecord::Gap(gap) => (after_gap, scores) = (true, gap.header),
+                DetectionRecord::Frame(mut frame) => {
+                    // Without the settings of a job, nothing tells a tracker which ones are weak.
+                    for (object_type, detections) in &mut frame.detections {
+                        let scores = scores.scores_of(object_type);
+                        detections.retain(|detection| !scores.is_weak(detection));
+                    }
                     frames.push(FrameRecord { cut: frame.cut || std::mem::take(&mut after_gap), ..frame })
                 }
             }

@@ -179,6 +179,7 @@ fn log_frames(archive: &Archive, id: VideoId, frames: std::ops::Range<u64>) -> R
         frame_rate: Some(25.0),
         types: vec![ObjectType::face()],
         detectors: vec![("a".into(), "1".into())],
+        scores: vec![],
     };
     let job = archive.stored_job(id)?.id();
     let job = archive.job(job)?.unwrap();

@@ -6,6 +6,7 @@
 mod fakes;
 mod properties;
 mod realtime;
+mod scores;
 mod shots;
 mod tracklets;
 mod tracks;

@@ -1,0 +1,113 @@
+//! Covers: what weak detections do and do not do, and when an object that was seen once is
+//! reported.
+
+use super::*;
+
+const SCORES: ScoreThresholds = ScoreThresholds { min: 0.5, sure: 0.75 };
+
+fn scored(settings: &DetectorSettings, shows_weak: bool) -> Pipeline {
+    let mut pipeline = pipeline(settings, vec![]);
+    pipeline.recorder.asked = true;
+    Pipeline { scores: SCORES, shows_weak, ..pipeline }
+}
+
+fn of(track: u64, score: f32) -> Detection {
+    Detection { score, ..detection(Some(track), 0.9) }
+}
+
+/// Shows frames of which each has detections of these scores in track 1, then ends the stream.
+fn shown(pipeline: &mut Pipeline, scores: &[Option<f32>]) -> Vec<Event> {
+    let mut events = Vec::new();
+    for (index, score) in scores.iter().enumerate() {
+        let seen: Vec<_> = score.iter().map(|score| of(1, *score)).collect();
+        events.extend(show_frame(pipeline, index as u64, false, &seen));
+    }
+    events.extend(finish(pipeline));
+    events
+}
+
+fn rules(events: &[Event]) -> Vec<(DecisionStage, &str, &str)> {
+    let rule = |event| if let &Event::Decision(d) = &event { Some((d.stage, &*d.plugin, &*d.rule)) } else { None };
+    events.iter().filter_map(rule).collect()
+}
+
+#[test]
+fn weak_detections_extend_a_track_and_are_never_its_best_shot() {
+    let mut pipeline = scored(&defaults(), true);
+    let events = shown(&mut pipeline, &[Some(0.6), Some(0.6), Some(0.2), Some(0.3)]);
+    let [object] = objects(&events)[..] else { panic!("one object") };
+    assert_eq!((object.best.frame, object.last.frame, object.detections), (0, 3, 4));
+}
+
+#[test]
+fn no_object_follows_from_weak_detections_alone() {
+    let mut pipeline = scored(&defaults(), true);
+    let events = shown(&mut pipeline, &[Some(0.4); 5]);
+    assert!(objects(&events).is_empty());
+    assert!(events.iter().any(|event| matches!(event, Event::Dropped(_))));
+}
+
+#[test]
+fn a_tracker_without_a_least_score_is_not_shown_weak_detections() {
+    let mut pipeline = scored(&defaults(), false);
+    let events = shown(&mut pipeline, &[Some(0.6), Some(0.2), Some(0.6)]);
+    assert_eq!(objects(&events)[0].detections, 2);
+    assert_eq!(rules(&events), [(DecisionStage::Tracker, "ocellus", "min_score")]);
+}
+
+#[test]
+fn filters_are_not_asked_about_weak_detections() {
+    let filter = FakeFilter::new(Stage::Detections, Rule::MinQuality(0.0));
+    let mut pipeline = Pipeline { scores: SCORES, shows_weak: true, ..pipeline(&defaults(), vec![filter]) };
+    let events = shown(&mut pipeline, &[Some(0.6), Some(0.2), Some(0.6)]);
+    assert_eq!(objects(&events)[0].detections, 3);
+    assert_eq!(pipeline.filters[0].asked, [0, 2]);
+}
+
+#[test]
+fn what_was_seen_once_is_reported_if_it_is_sure_or_seen_again() {
+    let reported = |scores: &[Option<f32>]| objects(&shown(&mut scored(&defaults(), true), scores)).len();
+    assert_eq!(reported(&[Some(0.74), None, None]), 0);
+    assert_eq!(reported(&[Some(0.75), None, None]), 1);
+    assert_eq!(reported(&[Some(0.5), None, None, Some(0.5)]), 1);
+    assert_eq!(reported(&[Some(0.5), Some(0.4), Some(0.4)]), 0, "a weak look is none");
+    let events = shown(&mut scored(&defaults(), true), &[Some(0.74), None]);
+    assert_eq!(rules(&events), [(DecisionStage::Objects, "ocellus", "seen once")]);
+}
+
+#[test]
+fn what_was_seen_once_counts_where_no_other_frame_could_show_it() {
+    assert_eq!(objects(&shown(&mut scored(&defaults(), true), &[Some(0.5)])).len(), 1, "the only frame");
+    assert_eq!(objects(&shown(&mut scored(&defaults(), true), &[None, Some(0.5)])).len(), 0, "the last frame");
+    // A slide show: each picture is a scene of its own.
+    let mut pipeline = scored(&defaults(), true);
+    show_frame(&mut pipeline, 0, false, &[of(1, 0.5)]);
+    assert_eq!(posts(&show_frame(&mut pipeline, 1, true, &[of(2, 0.5)])), [post("7-2-face-1-0", 0)]);
+    assert_eq!(posts(&show_frame(&mut pipeline, 2, true, &[])), [post("7-2-face-2-0", 1)]);
+    // Four frames are half a second: too far away to tell.
+    let mut pipeline = scored(&defaults(), true);
+    show_frame(&mut pipeline, 0, false, &[]);
+    show_frame(&mut pipeline, 4, false, &[of(1, 0.5)]);
+    show_frame(&mut pipeline, 8, false, &[]);
+    assert_eq!(posts(&finish(&mut pipeline)), [post("7-2-face-1-0", 4)]);
+}
+
+#[test]
+fn a_track_that_was_ended_for_its_length_may_have_one_detection() {
+    let mut pipeline = scored(&defaults(), true);
+    pipeline.tracker.closes = vec![(1, 1)];
+    show_frame(&mut pipeline, 0, false, &[]);
+    assert_eq!(posts(&show_frame(&mut pipeline, 1, false, &[of(1, 0.5)])), [post("7-2-face-1-0", 1)]);
+}
+
+#[test]
+fn a_realtime_shot_waits_until_the_object_is_confirmed() {
+    let posted = |scores: &[f32]| {
+        let mut pipeline = scored(&realtime(10.0, true, true), true);
+        let frame =
+            |(n, score): (usize, &f32)| posts(&show_frame(&mut pipeline, n as u64, false, &[of(1, *score)])).len();
+        scores.iter().enumerate().map(frame).collect::<Vec<_>>()
+    };
+    assert_eq!(posted(&[0.8, 0.5]), [1, 0]);
+    assert_eq!(posted(&[0.5, 0.3, 0.6]), [0, 0, 1]);
+}

@@ -1,0 +1,142 @@
+//! Matching in rounds: detections and tracks that one round leaves over take part in the next.
+//!
+//! The rounds are those of ByteTrack (Zhang et al. 2022, arXiv:2110.06864): detections of ordinary
+//! score choose first, then weak ones, which continue a track that would otherwise be lost and are
+//! too often wrong to begin one.
+
+use alloc::{vec, vec::Vec};
+
+use crate::{Pair, assign};
+
+/// The overlap that doubtful matches need, where `threshold` is enough for others: those of a weak
+/// detection (ByteTrack's 0.5), and of a track that the frame before did not show, whose box is an
+/// extrapolation. Twice the threshold where that is less, so that one who lowers it for recordings
+/// of few frames a second gets that here, too.
+pub fn doubtful_overlap(threshold: f32) -> f32 {
+    const ENOUGH: f32 = 0.5;
+    let twice = if 2.0 * threshold < ENOUGH { 2.0 * threshold } else { ENOUGH };
+    if twice > threshold { twice } else { threshold }
+}
+
+/// What a match with a track is worth that was last expected to be seen so many seconds ago: less
+/// with time, so that of two tracks the one seen recently keeps its detection (the idea of
+/// DeepSORT's cascade, without its order). Half after a third of a second; identities on
+/// TUD-Stadtmitte hold equally well at half a second and at a fifth.
+pub fn recency(unseen_seconds: f64) -> f32 {
+    1.0 / (1.0 + 3.0 * unseen_seconds as f32)
+}
+
+/// The rounds of one frame, over so many detections and tracks, both numbered from 0.
+///
+/// ```
+/// use ocellus_tracking::Matching;
+///
+/// let overlap = [[0.9, 0.6], [0.8, 0.3]]; let mut matching = Matching::new(2, 2); // The second
+/// track alone, then what is left. matching.round(|_| true, |track| track == 1, |detection, track|
+/// Some(overlap[detection][track])); matching.round(|_| true, |_| true, |detection, track|
+/// Some(overlap[detection][track])); assert_eq!(matching.tracks(), [Some(1), Some(0)]);
+/// ```
+#[derive(Clone, Debug)]
+pub struct Matching {
+    /// By detection.
+    found: Vec<Option<usize>>,
+    /// By track.
+    taken: Vec<bool>,
+}
+
+impl Matching {
+    /// Nothing is matched yet.
+    pub fn new(detections: usize, tracks: usize) -> Self {
+        Self { found: vec![None; detections], taken: vec![false; tracks] }
+    }
+
+    /// Matches what takes part and is left, so that the sum of the weights is the greatest. Pairs
+    /// without a weight, or of one that is not above 0, do not match.
+    pub fn round(
+        &mut self,
+        detection_takes_part: impl Fn(usize) -> bool,
+        track_takes_part: impl Fn(usize) -> bool,
+        weight: impl Fn(usize, usize) -> Option<f32>,
+    ) {
+        let tracks: Vec<usize> = self
+            .taken
+            .iter()
+            .enumerate()
+            .filter(|(n, taken)| !**taken && track_takes_part(*n))
+            .map(|(n, _)| n)
+            .collect();
+        if tracks.is_empty() {
+            return;
+        }
+        let mut pairs = Vec::new();
+        for (row, _) in self.found.iter().enumerate().filter(|(n, found)| found.is_none() && detection_takes_part(*n)) {
+            for (column, track) in tracks.iter().enumerate() {
+                pairs.extend(weight(row, *track).map(|weight| Pair { row, column, weight }));
+            }
+        }
+        if pairs.is_empty() {
+            return;
+        }
+        let matched = assign(self.found.len(), tracks.len(), &pairs);
+        for (found, column) in self.found.iter_mut().zip(matched) {
+            if let Some(track) = column.and_then(|c| tracks.get(c)) {
+                *found = Some(*track);
+                self.taken.iter_mut().skip(*track).take(1).for_each(|t| *t = true);
+            }
+        }
+    }
+
+    /// For each detection the track that continues with it.
+    pub fn tracks(self) -> Vec<Option<usize>> {
+        self.found
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn what_a_round_leaves_over_takes_part_in_the_next() {
+        let mut matching = Matching::new(3, 2);
+        matching.round(|d| d == 2, |_| true, |_, t| Some([0.2, 0.1][t]));
+        // Neither detection 2 nor track 0 is there any more.
+        matching.round(|_| true, |_| true, |d, _| Some([0.3, 0.4, 0.9][d]));
+        assert_eq!(matching.tracks(), [None, Some(1), Some(0)]);
+    }
+
+    #[test]
+    fn pairs_without_a_weight_do_not_match() {
+        let mut matching = Matching::new(2, 2);
+        matching.round(|_| true, |_| true, |d, t| (d == t).then_some([0.5, 0.0][d]));
+        assert_eq!(matching.tracks(), [Some(0), None]);
+    }
+
+    proptest! {
+        #[test]
+        fn no_track_is_taken_twice_and_no_round_undoes_another(
+            weights in proptest::collection::vec(0f32..1.0, 30),
+            first in proptest::collection::vec(any::<bool>(), 6),
+        ) {
+            let weight = |d: usize, t: usize| weights.get(d * 5 + t).copied().filter(|w| *w > 0.4);
+            let mut matching = Matching::new(6, 5);
+            matching.round(|d| first[d], |_| true, weight);
+            let before = matching.clone().tracks();
+            matching.round(|_| true, |_| true, weight);
+            let after = matching.tracks();
+            prop_assert!(before.iter().zip(&after).all(|(b, a)| b.is_none() || a == b));
+            prop_assert!(before.iter().zip(&first).all(|(b, first)| b.is_none() || *first));
+            let mut taken: Vec<usize> = after.iter().flatten().copied().collect();
+            taken.sort_unstable();
+            prop_assert!(taken.windows(2).all(|w| w[0] < w[1]), "a track was taken twice");
+            prop_assert!(after.iter().enumerate().all(|(d, t)| t.is_none_or(|t| weight(d, t).is_some())));
+        }
+    }
+
+    #[test]
+    fn doubtful_matches_need_up_to_half_and_never_less_than_others() {
+        assert_eq!([0.0, 0.1, 0.25, 0.4, 0.7].map(doubtful_overlap), [0.0, 0.2, 0.5, 0.5, 0.7]);
+    }
+}
