@@ -14,7 +14,7 @@ use ocellus_core::{FrameRecord, ObjectId, ObjectType, ScoreThresholds, Size, Tra
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    codec::{decode, decode_extended, encode, encode_extended},
+    codec::{decode_extended, encode, encode_extended},
     disk::Disk,
     error::Result,
     log::{Kind, LogReader, LogWriter},

@@ -63,7 +63,7 @@ fn follow_scene(
     possible: Option<usize>,
 ) -> Vec<FrameRecord> {
     let embedders = mean_colour::embedders(&ObjectType::face(), 65.0, "jump = 60.0");
-    let mut builder = TrackletBuilder::new(&embedders, types, &[]);
+    let mut builder = TrackletBuilder::new(&embedders, types, &[], &[]);
     let record = |(n, (frame, shown)): (usize, (Frame, &Shown))| {
         let of_type = |object_type: &ObjectType| {
             let seen = shown.map(|(_, quality)| {

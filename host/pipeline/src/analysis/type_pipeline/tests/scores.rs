@@ -27,8 +27,11 @@ fn shown(pipeline: &mut Pipeline, scores: &[Option<f32>]) -> Vec<Event> {
 }
 
 fn rules(events: &[Event]) -> Vec<(DecisionStage, &str, &str)> {
-    let rule = |event| if let &Event::Decision(d) = &event { Some((d.stage, &*d.plugin, &*d.rule)) } else { None };
-    events.iter().filter_map(rule).collect()
+    let decisions = events.iter().filter_map(|event| match event {
+        Event::Decision(d) => Some((d.stage, &*d.plugin, &*d.rule)),
+        _ => None,
+    });
+    decisions.collect()
 }
 
 #[test]
