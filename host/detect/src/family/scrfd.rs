@@ -107,7 +107,7 @@ mod tests {
     fn other_outputs_are_refused() {
         let family = Scrfd { score: 0.5 };
         assert!(family.decode(&outputs(&[1, 4]), 64, 32).is_ok());
-        assert!(family.decode(&outputs(&[1, 4]), 64, 64).is_err());
+        assert!(family.decode(&outputs(&[1, 4]), 64, 96).is_err());
         assert!(family.decode(&outputs(&[4, 1]), 64, 32).is_err());
         assert!(family.decode(&outputs(&[1, 4, 8]), 64, 32).is_err());
         assert!(family.decode(&outputs(&[1]), 64, 32).is_err());
