@@ -8,6 +8,7 @@ mod clips;
 mod jobs;
 mod overhead;
 mod peer;
+mod quality;
 mod report;
 mod server;
 mod serving;
@@ -32,7 +33,7 @@ pub(crate) struct BenchArguments {
     /// Run only benchmarks whose name, or crate's name, contains one of these. Of parts: stages,
     /// networks, decode, calls, lists, similarity, identities. Of a running server: serving
     /// (100,000 videos, uploads), jobs. Run only if named: build (without a cache, as long as a
-    /// first build).
+    /// first build), quality (what is found in labelled material; alone).
     only: Vec<String>,
 
     /// Use only these recordings: bikes, street-720p, street-1080p.
@@ -50,6 +51,9 @@ pub(crate) struct BenchArguments {
     /// With --keep: seconds that a cold build took, if it was measured before.
     #[arg(long, value_name = "SECONDS", requires = "keep")]
     build: Option<f64>,
+
+    #[command(flatten)]
+    quality: quality::QualityArguments,
 }
 
 /// The part of `cargo metadata` that is needed here.
@@ -71,6 +75,9 @@ struct Target {
 }
 
 pub(crate) fn run(arguments: &BenchArguments) -> Result<()> {
+    if arguments.only == ["quality"] {
+        return quality::run(&arguments.quality, arguments.keep.as_deref());
+    }
     setup::ensure()?;
     plugins::build()?;
     let only = &arguments.only;
@@ -141,7 +148,8 @@ pub(crate) fn run(arguments: &BenchArguments) -> Result<()> {
 
 /// Writes the tables in `tests/bench` again.
 pub(crate) fn bless() -> Result<()> {
-    table::bless()
+    table::bless()?;
+    quality::bless()
 }
 
 /// Cargo's message about a target that it has built.

@@ -115,14 +115,9 @@ fn folder() -> PathBuf {
 
 pub(super) fn keep(change: &str, figures: Vec<Figure>, ci: Option<f64>) -> Result<()> {
     let mut rows = history()?;
-    let commit = Command::new("git")
-        .current_dir(root())
-        .args(["rev-parse", "--short", "HEAD"])
-        .output()
-        .context("cannot run git")?;
     rows.push(Row {
         date: Zoned::now().date().to_string(),
-        commit: String::from_utf8_lossy(&commit.stdout).trim().to_owned(),
+        commit: commit()?,
         change: change.to_owned(),
         cores: thread::available_parallelism().map_or(1, usize::from),
         ci,
@@ -150,7 +145,17 @@ fn history() -> Result<Vec<Row>> {
     }
 }
 
-fn write(file: &Path, text: &str) -> Result<()> {
+/// The commit that is checked out.
+pub(super) fn commit() -> Result<String> {
+    let output = Command::new("git")
+        .current_dir(root())
+        .args(["rev-parse", "--short", "HEAD"])
+        .output()
+        .context("cannot run git")?;
+    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+pub(super) fn write(file: &Path, text: &str) -> Result<()> {
     fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))
 }
 
