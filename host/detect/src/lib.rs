@@ -61,6 +61,7 @@ mod embedder;
 mod embedders;
 mod family;
 mod graph;
+mod input_size;
 mod loading;
 mod manifest;
 mod network;
@@ -73,16 +74,18 @@ mod parallelism;
 mod pending;
 mod pool;
 mod service;
+mod tiles;
 
 pub use array::{Array, InputShape};
 pub use detect_error::DetectError;
-pub use detector::{Detector, PendingDetection, RawDetection};
+pub use detector::{Detector, FrameInput, PendingDetection, RawDetection};
 pub use detectors::{DetectorReport, Detectors, LoadedDetector, Superseded};
 pub use device::{Device, DeviceChoice, DeviceError, cache_autotune_in};
 pub use embedder::Embedder;
 pub use embedders::{EmbedderReport, Embedders, LoadedEmbedder};
 pub use manifest::{
-    Class, FamilyName, Input, InputSize, Manifest, ManifestError, Model, Source, SourceKind, Thresholds,
+    Class, DeviceClass, FamilyName, GpuInput, Input, InputSize, Manifest, ManifestError, Model, Source, SourceKind,
+    Thresholds, Tiles,
 };
 pub use network::Network;
 pub use network_error::NetworkError;

@@ -8,6 +8,9 @@ mod detector;
 mod embedder;
 mod model;
 
-pub use detector::{Class, FamilyName, Input, InputSize, Manifest, Source, SourceKind, Thresholds};
+pub(crate) use detector::MAX_SIDE;
+pub use detector::{
+    Class, DeviceClass, FamilyName, GpuInput, Input, InputSize, Manifest, Source, SourceKind, Thresholds, Tiles,
+};
 pub(crate) use embedder::{EmbedderInput, EmbedderManifest};
 pub use model::{ManifestError, Model};
