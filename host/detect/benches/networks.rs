@@ -38,7 +38,7 @@ fn main() -> Result<(), Failure> {
         }
     }
     // The second is the input of a recording of 16:9.
-    for (name, sizes) in [("yolox-nano", &[(416, 416), (512, 288)][..]), ("centerface", &[(640, 384)])] {
+    for (name, sizes) in [("yolox-nano", &[(416, 416), (544, 320)][..]), ("centerface", &[(640, 384)])] {
         let manifest = Manifest::parse(&std::fs::read_to_string(detectors.join(name).join("detector.toml"))?)?;
         let file = detectors.join(name).join(&manifest.model.file);
         for device in &devices {

@@ -48,7 +48,7 @@ mod tests {
     use super::*;
 
     const ADAPTIVE: InputSize = InputSize::Adaptive { max_side: 640, multiple: 32 };
-    const BUDGET: InputSize = InputSize::Budget { max_pixels: 416 * 416, multiple: 32 };
+    const BUDGET: InputSize = InputSize::Budget { max_pixels: 544 * 320, multiple: 32 };
 
     #[test]
     fn adaptive_inputs_keep_the_aspect_ratio_and_do_not_enlarge() {
@@ -64,8 +64,8 @@ mod tests {
     #[test]
     fn a_budget_is_spent_on_the_frame() {
         let of = |width, height| input_size(BUDGET, Size { width, height });
-        assert_eq!(of(1920, 1080), (512, 288));
-        assert_eq!(of(1080, 1920), (288, 512));
+        assert_eq!(of(1920, 1080), (544, 320));
+        assert_eq!(of(1080, 1920), (320, 544));
         assert_eq!(of(640, 480), (480, 352));
         assert_eq!(of(500, 500), (416, 416));
         assert_eq!(of(100, 100), (416, 416), "small frames are enlarged");
@@ -79,7 +79,7 @@ mod tests {
         #[test]
         fn a_frame_fits_into_its_input(width in 1u32..8000, height in 1u32..8000) {
             let frame = Size { width, height };
-            for (size, max_side, max_pixels) in [(ADAPTIVE, 640, 640 * 640), (BUDGET, 4096, 416 * 416)] {
+            for (size, max_side, max_pixels) in [(ADAPTIVE, 640, 640 * 640), (BUDGET, 4096, 544 * 320)] {
                 let (w, h) = input_size(size, frame);
                 prop_assert!(w % 32 == 0 && h % 32 == 0 && w <= max_side && h <= max_side && w * h <= max_pixels);
                 let spec = InputSpec { width: w, height: h, order: ChannelOrder::Rgb, fill: 0 };

@@ -311,4 +311,20 @@ mod tests {
         Picture { width: 2, height: 1, data: vec![1, 2, 3, 4, 5, 6] }.write_planes(&mut planes);
         assert_eq!(planes, [1.0, 4.0, 2.0, 5.0, 3.0, 6.0]);
     }
+
+    #[test]
+    fn a_batch_has_pictures_of_one_size_in_their_order() {
+        let queue = Queue::<u8> { waiting: VecDeque::new(), closed: false, used: None };
+        let (not_empty, not_full) = (Condvar::new(), Condvar::new());
+        let shared = Shared { queue: Mutex::new(queue), not_empty, not_full, capacity: 16 };
+        let sizes = [(8, 4), (4, 8), (8, 4), (8, 4), (4, 8)];
+        for (n, (width, height)) in (0..).zip(sizes) {
+            drop(shared.submit(Picture { width, height, data: vec![n] }, Arc::default()));
+        }
+        let mut next = || {
+            let batch = shared.next_batch(2, &mut Scratch::default()).unwrap();
+            batch.into_iter().map(|request| request.picture.data[0]).collect::<Vec<_>>()
+        };
+        assert_eq!([next(), next(), next()], [vec![0, 2], vec![1, 4], vec![3]]);
+    }
 }

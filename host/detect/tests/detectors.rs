@@ -93,7 +93,7 @@ fn inputs_follow_the_network_or_the_frame() {
     let spec = |object_type| shipped().for_types(&[object_type])[0].input(frame);
     let (face, body) = (spec(ObjectType::face()), spec(ObjectType::body()));
     assert_eq!((face.width, face.height, face.order), (640, 384, ChannelOrder::Rgb));
-    assert_eq!((body.width, body.height, body.order, body.fill), (512, 288, ChannelOrder::Bgr, 114));
+    assert_eq!((body.width, body.height, body.order, body.fill), (544, 320, ChannelOrder::Bgr, 114));
 }
 
 #[test]

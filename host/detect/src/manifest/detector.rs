@@ -310,7 +310,7 @@ mod tests {
             InputSize::Budget { max_pixels, multiple: 32 } => max_pixels,
             other => panic!("{other:?}"),
         };
-        assert_eq!([DeviceClass::Cpu, DeviceClass::Gpu].map(pixels), [416 * 416, 640 * 640]);
+        assert_eq!([DeviceClass::Cpu, DeviceClass::Gpu].map(pixels), [544 * 320, 640 * 640]);
         let sided = YOLOX.replace("max_pixels = 409600", "max_side = 960");
         let sided = Manifest::parse(&sided).unwrap().input_size(DeviceClass::Gpu).unwrap();
         assert_eq!(sided, InputSize::Adaptive { max_side: 960, multiple: 32 });
@@ -327,10 +327,10 @@ mod tests {
         assert!(refused("family = \"yolox\"", "family = \"yolo\"").contains("yolo"));
         assert!(refused("file = \"yolox", "file = \"../yolox").contains("model.file"));
         assert!(refused("sha256 = \"615", "sha256 = \"15").contains("model.sha256"));
-        assert!(refused("max_pixels = 173056\n", "").contains("input"));
-        assert!(refused("max_pixels = 173056\n", "max_pixels = 1000\n").contains("input"));
-        assert!(refused("max_pixels = 173056\n", "max_pixels = 173056\nmax_side = 416\n").contains("input"));
-        assert!(refused("max_pixels = 173056\nmultiple = 32\n", "width = 416\nheight = 416\n").contains("gpu"));
+        assert!(refused("max_pixels = 174080\n", "").contains("input"));
+        assert!(refused("max_pixels = 174080\n", "max_pixels = 1000\n").contains("input"));
+        assert!(refused("max_pixels = 174080\n", "max_pixels = 174080\nmax_side = 416\n").contains("input"));
+        assert!(refused("max_pixels = 174080\nmultiple = 32\n", "width = 416\nheight = 416\n").contains("gpu"));
         assert!(refused("[thresholds]", "[tiles]\nper_side = 1\noverlap = 0.2\n\n[thresholds]").contains("tiles"));
         assert!(refused("max_batch = 8", "max_batch = 0").contains("input.max_batch"));
         assert!(refused("index = 2", "index = 0").contains("classes"));

@@ -75,7 +75,10 @@ struct Target {
 }
 
 pub(crate) fn run(arguments: &BenchArguments) -> Result<()> {
-    if arguments.only == ["quality"] {
+    if arguments.only.iter().any(|only| only == "quality") {
+        if arguments.only.len() > 1 {
+            bail!("quality runs alone: its settings and labels are not those of the other benchmarks");
+        }
         return quality::run(&arguments.quality, arguments.keep.as_deref());
     }
     setup::ensure()?;

@@ -125,8 +125,7 @@ pub(super) struct Labelled {
 /// What is uploaded.
 pub(super) enum Media {
     Recording(PathBuf),
-    /// Pictures, in the order in which they are shown, `hold` frames each, in a recording of
-    /// `side` pixels squared or, without it, of the size of the largest.
+    /// Pictures, in the order in which they are shown, `hold` frames each.
     Pictures {
         files: Vec<PathBuf>,
         hold: u64,
@@ -175,20 +174,18 @@ fn read_file(file: &Path) -> Result<Vec<Labelled>> {
     });
     let pictures = pictures.collect::<Result<Vec<_>>>()?;
     let hold = labels.hold;
-    // All frames that show a picture have its labels.
-    let shown = |index: u64, boxes: &[LabelledBox]| {
-        (index * hold..(index + 1) * hold).map(|frame| (frame, boxes.to_vec())).collect::<Vec<_>>()
-    };
+    // Labels are those of the last frame that shows a picture: trackers may need a second look.
+    let shown = |index: u64, boxes: Vec<LabelledBox>| ((index + 1) * hold - 1, boxes);
     match labels.show {
         Show::Slides => {
-            let frames: Vec<_> = (0..).zip(&pictures).flat_map(|(n, (_, _, boxes))| shown(n, boxes)).collect();
+            let frames: Vec<_> = (0..).zip(&pictures).map(|(n, (_, _, boxes))| shown(n, boxes.clone())).collect();
             let truth = labels.truth(folder, &frames)?;
             let files = pictures.into_iter().map(|(_, file, _)| file).collect();
             Ok(vec![Labelled { name, media: Media::Pictures { files, hold }, truth }])
         }
         Show::Apart => {
             let one = |(picture, file, boxes): (String, PathBuf, Vec<LabelledBox>)| {
-                let truth = labels.truth(folder, &shown(0, &boxes))?;
+                let truth = labels.truth(folder, &[shown(0, boxes)])?;
                 let media = Media::Pictures { files: vec![file], hold };
                 Ok(Labelled { name: format!("{name}/{picture}"), media, truth })
             };
@@ -316,10 +313,7 @@ mod tests {
         assert_eq!(apart.iter().map(|l| l.name.as_str()).collect::<Vec<_>>(), ["set/b.jpg", "set/a.jpg"]);
         let slides = written(&text("slides")).unwrap();
         let faces = &slides[0].truth["face"].frames;
-        assert_eq!(
-            faces.iter().map(|(f, labels)| (*f, labels.len())).collect::<Vec<_>>(),
-            [(0, 1), (1, 1), (2, 0), (3, 0)]
-        );
+        assert_eq!(faces.iter().map(|(f, labels)| (*f, labels.len())).collect::<Vec<_>>(), [(1, 1), (3, 0)]);
     }
 
     #[test]
