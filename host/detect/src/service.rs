@@ -321,7 +321,7 @@ mod tests {
         for (n, (width, height)) in (0..).zip(sizes) {
             drop(shared.submit(Picture { width, height, data: vec![n] }, Arc::default()));
         }
-        let mut next = || {
+        let next = || {
             let batch = shared.next_batch(2, &mut Scratch::default()).unwrap();
             batch.into_iter().map(|request| request.picture.data[0]).collect::<Vec<_>>()
         };

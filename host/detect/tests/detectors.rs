@@ -213,7 +213,7 @@ fn a_released_network_is_loaded_again_when_it_is_used() {
 
 /// There are no objects in noise, but with these thresholds the networks report some.
 const LOW: [(&str, &str, &str); 2] =
-    [("centerface", "score = 0.5", "score = 0.001"), ("yolox-nano", "score = 0.3", "score = 0.005")];
+    [("centerface", "score = 0.5", "score = 0.001"), ("yolox-nano", "score = 0.3", "score = 0.00001")];
 
 fn with_low_thresholds(device: &Device, more: &str) -> (TempDir, Detectors) {
     let folder = folder(&LOW.map(|(name, _, _)| (name, name)));
