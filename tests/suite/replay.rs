@@ -52,12 +52,21 @@ async fn the_same_settings_give_the_same_bytes() {
     let out = dir.path().join("objects.jsonl");
     let (video, data_text, plugins) = (id.to_string(), data.to_str().unwrap(), media::assets().join("plugins"));
     let plugins = plugins.to_str().unwrap();
+    let (out_text, detections) = (out.to_str().unwrap(), dir.path().join("detections.jsonl"));
+    let written = ["--out", out_text, "--detections", detections.to_str().unwrap()];
     let (status, said, error) =
-        run(&["replay", &video, "--data", data_text, "--plugins", plugins, "--out", out.to_str().unwrap()]);
+        run(&[&["replay", &video, "--data", data_text, "--plugins", plugins], &written[..]].concat());
     assert!(status.success(), "{said}{error}");
     assert!(said.contains("0 changed, 0 gained, 0 lost") && said.contains(first["sha256"].as_str().unwrap()), "{said}");
     let lines = std::fs::read_to_string(out).unwrap();
     assert_eq!(lines.lines().count(), objects.len());
+
+    let lines = std::fs::read_to_string(detections).unwrap();
+    let frames: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!((frames.len(), &frames[99]["frame"]), (100, &json!(99)));
+    let cars = frames.iter().flat_map(|frame| frame["detections"]["car"].as_array().unwrap());
+    let sound = |car: &Value| car["score"].as_f64().unwrap() > 0.0 && car["bbox"].as_array().unwrap().len() == 4;
+    assert!(cars.clone().count() > 0 && cars.clone().all(sound), "what was found before all filters");
 }
 
 #[tokio::test(flavor = "multi_thread")]

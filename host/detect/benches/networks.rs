@@ -37,40 +37,54 @@ fn main() -> Result<(), Failure> {
             Err(error) => println!("{error}"),
         }
     }
-    for (name, width, height) in [("yolox-nano", 416, 416), ("centerface", 640, 384)] {
+    // The second is the input of a recording of 16:9.
+    for (name, sizes) in [("yolox-nano", &[(416, 416), (544, 320)][..]), ("centerface", &[(640, 384)])] {
         let manifest = Manifest::parse(&std::fs::read_to_string(detectors.join(name).join("detector.toml"))?)?;
         let file = detectors.join(name).join(&manifest.model.file);
         for device in &devices {
             let batches: &[usize] = if device.describe().starts_with("wgpu") { &[1, 8] } else { &[1] };
             for &batch in batches {
-                let shape = InputShape { batch: (batch == 1).then_some(1), width: Some(width), height: Some(height) };
+                // Loaded for any size, as detectors load them.
+                let shape = InputShape { batch: (batch == 1).then_some(1), ..InputShape::default() };
                 let network = Network::load(&file, shape, device)?;
-                let input =
-                    Array { dims: vec![batch, 3, height, width], data: vec![128.0; batch * 3 * width * height] };
-                let label = |how: &str| match batch {
-                    1 => format!("{name} {width}x{height}, {}, {how}", device.describe()),
-                    _ => format!("{name} {width}x{height}, {}, {batch} {how}", device.describe()),
-                };
-                let first = time(|| network.run(input.clone()).map(drop))?;
-                let again = || again(&network, &input, runs);
-                Figure::new(label("first"), first, Unit::Milliseconds).report();
-                let alone = percentile(&again()?, 0.5) / batch as f64;
-                compare(label("alone"), alone, peer.get(name).map(|p| p.0)).report();
-                let workers = network.workers();
-                if workers > 1 {
-                    let all = time(|| {
-                        thread::scope(|scope| {
-                            let running: Vec<_> = (0..workers).map(|_| scope.spawn(again)).collect();
-                            running.into_iter().try_for_each(|r| {
-                                r.join().map_err(|_| "a run panicked")?.map(drop).map_err(|_| "a run failed")
-                            })
-                        })
-                    })?;
-                    compare(label("together"), all / (workers * runs * batch) as f64, peer.get(name).map(|p| p.1))
-                        .report();
+                for (n, &(width, height)) in sizes.iter().enumerate() {
+                    let theirs = peer.get(name).filter(|_| n == 0).copied();
+                    let size = Size { batch, width, height, runs };
+                    measure(&format!("{name} {width}x{height}, {}", device.describe()), &network, &size, theirs)?;
                 }
             }
         }
+    }
+    Ok(())
+}
+
+struct Size {
+    batch: usize,
+    width: usize,
+    height: usize,
+    runs: usize,
+}
+
+fn measure(name: &str, network: &Network, size: &Size, theirs: Option<(f64, f64)>) -> Result<(), Failure> {
+    let &Size { batch, width, height, runs } = size;
+    let input = Array { dims: vec![batch, 3, height, width], data: vec![128.0; batch * 3 * width * height] };
+    let label = |how: &str| if batch == 1 { format!("{name}, {how}") } else { format!("{name}, {batch} {how}") };
+    let first = time(|| network.run(input.clone()).map(drop))?;
+    let again = || again(network, &input, runs);
+    Figure::new(label("first"), first, Unit::Milliseconds).report();
+    let alone = percentile(&again()?, 0.5) / batch as f64;
+    compare(label("alone"), alone, theirs.map(|t| t.0)).report();
+    let workers = network.workers();
+    if workers > 1 {
+        let all = time(|| {
+            thread::scope(|scope| {
+                let running: Vec<_> = (0..workers).map(|_| scope.spawn(again)).collect();
+                running
+                    .into_iter()
+                    .try_for_each(|r| r.join().map_err(|_| "a run panicked")?.map(drop).map_err(|_| "a run failed"))
+            })
+        })?;
+        compare(label("together"), all / (workers * runs * batch) as f64, theirs.map(|t| t.1)).report();
     }
     Ok(())
 }

@@ -6,7 +6,7 @@
 use std::{path::Path, sync::Arc};
 
 use ocellus_core::{
-    ChannelOrder, CpuMeter, InputImage, InputSpec, Landmarks, ObjectType, Point, Rect, ScoreThresholds, Size, Stage,
+    ChannelOrder, CpuMeter, InputImage, InputSpec, Landmarks, ObjectType, Rect, Region, ScoreThresholds, Size, Stage,
 };
 
 use crate::{
@@ -14,10 +14,12 @@ use crate::{
     detect_error::DetectError,
     device::Device,
     family::{Family, family},
+    input_size::input_size,
     loading::{LoadError, checked_model, digest, read_file, start_service},
-    manifest::{InputSize, Manifest},
+    manifest::{DeviceClass, Input, InputSize, Manifest, Tiles},
     nms::{RawBox, suppress},
     service::{PendingOutcome, Picture, Service, ServiceSpec},
+    tiles::merge,
 };
 
 /// A box that a detector found. May reach beyond the frame's edges.
@@ -46,12 +48,35 @@ pub struct Detector {
     scores: ScoreThresholds,
     /// Order of the channels, and the byte beside the scaled frame.
     format: (ChannelOrder, u8),
+    tiles: Option<Tiles>,
     service: Service<Vec<RawBox>>,
 }
 
-/// A picture in the queue of a detector, or in its network.
+/// What a detector is shown of a frame.
+#[derive(Clone, Debug)]
+pub struct FrameInput {
+    /// The whole frame, made for [`Detector::input`].
+    pub whole: InputImage,
+    /// Those of [`Detector::tiles`], each made for [`Detector::input`] of its size.
+    pub tiles: Vec<(Region, InputImage)>,
+}
+
+impl From<InputImage> for FrameInput {
+    fn from(whole: InputImage) -> Self {
+        Self { whole, tiles: Vec::new() }
+    }
+}
+
+/// A frame in the queue of a detector, or in its network.
 pub struct PendingDetection<'a> {
     detector: &'a Detector,
+    whole: PendingLook,
+    tiles: Vec<(Region, PendingLook)>,
+    frame: Size,
+}
+
+/// A picture in the queue or in the network.
+struct PendingLook {
     outcome: PendingOutcome<Vec<RawBox>>,
     scale: f32,
 }
@@ -63,8 +88,16 @@ impl PendingDetection<'_> {
     /// # Errors
     /// A network that fails.
     pub fn wait(self) -> Result<Vec<RawDetection>, DetectError> {
-        let Self { detector, outcome, scale } = self;
-        Ok(detector.detections(outcome.wait().map_err(|e| detector.failed(e))?, scale))
+        let Self { detector, whole, tiles, frame } = self;
+        let mut found = detector.boxes(whole)?;
+        if let Some(manifest) = detector.tiles.filter(|_| !tiles.is_empty()) {
+            for (tile, look) in tiles {
+                let moved = detector.boxes(look)?.into_iter().map(|raw| raw.moved(tile));
+                found.extend(moved.filter(|raw| manifest.keeps(&raw.rect, tile, frame)));
+            }
+            found = merge(found, detector.iou);
+        }
+        Ok(found.into_iter().filter_map(|raw| detector.detection(raw)).collect())
     }
 }
 
@@ -80,7 +113,8 @@ impl Detector {
         let manifest = Manifest::parse(&String::from_utf8_lossy(&text))?;
         let model = checked_model(folder, &manifest.model)?;
         let Groups { types, classes, superseded } = Groups::new(&manifest, taken)?;
-        let size = manifest.input_size()?;
+        let class = if device.is_gpu() { DeviceClass::Gpu } else { DeviceClass::Cpu };
+        let size = manifest.input_size(class)?;
         let family: Arc<dyn Family> = family(&manifest, classes).into();
         let (order, fill) = family.input_format();
         let format = (manifest.input.order.unwrap_or(order), fill);
@@ -98,13 +132,14 @@ impl Detector {
         let detector = Self {
             name: manifest.name,
             version: manifest.version,
-            digest: digest(&text),
+            digest: pinned(text, &manifest.input, class),
             licence: manifest.licence,
             size,
             types,
             iou: manifest.thresholds.iou,
             scores: manifest.thresholds.scores(),
             format,
+            tiles: manifest.tiles,
             service,
         };
         Ok((detector, superseded))
@@ -135,8 +170,9 @@ impl Detector {
         self.scores
     }
 
-    /// SHA-256 of the manifest, which holds that of the network, in lower-case hexadecimal. The
-    /// same digest on the same device gives the same boxes.
+    /// SHA-256 of the manifest, which holds that of the network, in lower-case hexadecimal; of the
+    /// manifest and the class of the device where that decides about the input. The same digest on
+    /// the same device gives the same boxes, and on any device the same inputs.
     pub fn digest(&self) -> &str {
         &self.digest
     }
@@ -148,6 +184,13 @@ impl Detector {
         InputSpec { width, height, order, fill }
     }
 
+    /// Parts of a frame of this size that are shown beside the whole, in pixels of the frame: none
+    /// unless the manifest asks for them, and none where the whole frame is not scaled down.
+    pub fn tiles(&self, frame: Size) -> Vec<Region> {
+        let is_reduced = self.input(frame).fit(frame).1 < 1.0;
+        self.tiles.filter(|_| is_reduced).map_or_else(Vec::new, |tiles| tiles.of(frame))
+    }
+
     /// Pictures to keep in its queue, so that its workers never wait for the next.
     pub fn depth(&self) -> usize {
         self.service.capacity()
@@ -157,20 +200,31 @@ impl Detector {
         self.service.release_if_idle()
     }
 
-    /// Queues a picture made for [`Detector::input`]. Blocks while [`Self::depth`] pictures are
-    /// queued; concurrent callers' pictures share batches on a GPU. The CPU time of the network's
-    /// run is added to `meter`.
+    /// Queues the pictures of a frame. Blocks while [`Self::depth`] pictures are queued; concurrent
+    /// callers' pictures of one size share batches on a GPU. The CPU time of the network's runs is
+    /// added to `meter`.
     ///
     /// # Errors
     /// A picture that was made for another input.
-    pub fn begin(&self, image: InputImage, meter: &Arc<CpuMeter>) -> Result<PendingDetection<'_>, DetectError> {
+    pub fn begin(
+        &self,
+        input: impl Into<FrameInput>,
+        meter: &Arc<CpuMeter>,
+    ) -> Result<PendingDetection<'_>, DetectError> {
+        let FrameInput { whole, tiles } = input.into();
+        let frame = whole.frame;
+        let whole = self.look(whole, meter)?;
+        let tiles = tiles.into_iter().map(|(tile, image)| Ok((tile, self.look(image, meter)?)));
+        Ok(PendingDetection { detector: self, whole, tiles: tiles.collect::<Result<_, _>>()?, frame })
+    }
+
+    fn look(&self, image: InputImage, meter: &Arc<CpuMeter>) -> Result<PendingLook, DetectError> {
         let InputImage { spec, data, scale, frame } = image;
         let (width, height) = (spec.width as usize, spec.height as usize);
         if spec != self.input(frame) || data.len() != width * height * 3 || scale.is_nan() || scale <= 0.0 {
             return Err(self.failed("a picture that was not made for it"));
         }
-        let outcome = self.service.submit(Picture { width, height, data }, meter);
-        Ok(PendingDetection { detector: self, outcome, scale })
+        Ok(PendingLook { outcome: self.service.submit(Picture { width, height, data }, meter), scale })
     }
 
     /// Finds objects in pictures made for [`Detector::input`]; one list for each picture, best
@@ -190,22 +244,29 @@ impl Detector {
         pending.into_iter().map(found).collect()
     }
 
-    fn detections(&self, found: Vec<RawBox>, scale: f32) -> Vec<RawDetection> {
-        suppress(found, self.iou).into_iter().filter_map(|raw| self.in_frame(raw, scale)).collect()
+    /// Boxes of one picture, in pixels of the part of the frame that it shows.
+    fn boxes(&self, PendingLook { outcome, scale }: PendingLook) -> Result<Vec<RawBox>, DetectError> {
+        let found = outcome.wait().map_err(|e| self.failed(e))?;
+        Ok(suppress(found, self.iou).into_iter().map(|raw| raw.scaled(scale)).collect())
     }
 
-    /// Maps a box from the network's input to the frame.
-    fn in_frame(&self, raw: RawBox, scale: f32) -> Option<RawDetection> {
+    fn detection(&self, raw: RawBox) -> Option<RawDetection> {
         let RawBox { rect, score, group, landmarks } = raw;
-        let point = |p: Point| Point { x: p.x / scale, y: p.y / scale };
-        let rect = Rect::new(rect.left / scale, rect.top / scale, rect.right / scale, rect.bottom / scale);
         let object_type = self.types.get(group)?.clone();
-        Some(RawDetection { object_type, rect, score, landmarks: landmarks.map(|points| points.map(point)) })
+        Some(RawDetection { object_type, rect, score, landmarks })
     }
 
     fn failed(&self, reason: impl ToString) -> DetectError {
         DetectError::new(&self.name, reason)
     }
+}
+
+/// [`Detector::digest`].
+fn pinned(mut manifest: Vec<u8>, input: &Input, class: DeviceClass) -> String {
+    if input.gpu.is_some() && class == DeviceClass::Gpu {
+        manifest.extend_from_slice(b"\ngpu");
+    }
+    digest(&manifest)
 }
 
 /// Object types that are left to another detector, each with its name.
@@ -244,52 +305,22 @@ impl Groups {
     }
 }
 
-/// Width and height in pixels of the input for a frame.
-fn input_size(size: InputSize, frame: Size) -> (u32, u32) {
-    match size {
-        InputSize::Fixed { width, height } => (width, height),
-        InputSize::Adaptive { max_side, multiple } => {
-            // Small frames are not enlarged: that costs time and adds no detail.
-            let longer = frame.width.max(frame.height).max(1);
-            let scale = (f64::from(max_side) / f64::from(longer)).min(1.0);
-            let side = |n: u32| ((f64::from(n) * scale).round() as u32).clamp(1, max_side).next_multiple_of(multiple);
-            (side(frame.width), side(frame.height))
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use ocellus_core::ChannelOrder;
-    use proptest::prelude::*;
-
     use super::*;
 
-    const ADAPTIVE: InputSize = InputSize::Adaptive { max_side: 640, multiple: 32 };
-
     #[test]
-    fn adaptive_inputs_keep_the_aspect_ratio_and_do_not_enlarge() {
-        let of = |width, height| input_size(ADAPTIVE, Size { width, height });
-        assert_eq!(of(1920, 1080), (640, 384));
-        assert_eq!(of(1080, 1920), (384, 640));
-        assert_eq!(of(960, 540), (640, 384));
-        assert_eq!(of(640, 480), (640, 480));
-        assert_eq!(of(176, 144), (192, 160));
-        assert_eq!(of(5000, 1), (640, 32));
-    }
-
-    proptest! {
-        #[test]
-        fn a_frame_fits_into_its_input(width in 1u32..8000, height in 1u32..8000) {
-            let frame = Size { width, height };
-            let (w, h) = input_size(ADAPTIVE, frame);
-            prop_assert!(w % 32 == 0 && h % 32 == 0 && w <= 640 && h <= 640);
-            let spec = InputSpec { width: w, height: h, order: ChannelOrder::Rgb, fill: 0 };
-            let (shown, scale) = spec.fit(frame);
-            prop_assert!(shown.width <= w && shown.height <= h);
-            // Letterboxing and its inverse agree to a pixel of the input.
-            prop_assert!((shown.width as f32 / scale - width as f32).abs() <= 1.0 / scale);
-            prop_assert!((shown.height as f32 / scale - height as f32).abs() <= 1.0 / scale);
-        }
+    fn the_digest_holds_the_device_where_it_decides_about_the_input() {
+        let text = include_str!("../detectors/yolox-nano/detector.toml");
+        let pinned = |text: &str, class| {
+            let manifest = Manifest::parse(text).unwrap();
+            pinned(text.as_bytes().to_vec(), &manifest.input, class)
+        };
+        let of = |text: &str| [DeviceClass::Cpu, DeviceClass::Gpu].map(|class| pinned(text, class));
+        let [cpu, gpu] = of(text);
+        assert_eq!(cpu, digest(text.as_bytes()));
+        assert_ne!(cpu, gpu);
+        let [cpu, gpu] = of(include_str!("../detectors/centerface/detector.toml"));
+        assert_eq!(cpu, gpu);
     }
 }

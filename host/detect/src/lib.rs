@@ -66,6 +66,7 @@ mod embedder;
 mod embedders;
 mod family;
 mod graph;
+mod input_size;
 mod loading;
 mod manifest;
 mod network;
@@ -79,18 +80,20 @@ mod parallelism;
 mod pending;
 mod pool;
 mod service;
+mod tiles;
 
 pub use array::{Array, InputShape};
 pub use attributes::{Attribute, AttributeClassifier};
 pub use classifiers::{AttributeClassifiers, AttributeReport, LoadedClassifier};
 pub use detect_error::DetectError;
-pub use detector::{Detector, PendingDetection, RawDetection};
+pub use detector::{Detector, FrameInput, PendingDetection, RawDetection};
 pub use detectors::{DetectorReport, Detectors, LoadedDetector, Superseded};
 pub use device::{Device, DeviceChoice, DeviceError, cache_autotune_in};
 pub use embedder::Embedder;
 pub use embedders::{EmbedderReport, Embedders, LoadedEmbedder};
 pub use manifest::{
-    Class, FamilyName, Input, InputSize, Manifest, ManifestError, Model, Source, SourceKind, Thresholds,
+    Class, DeviceClass, FamilyName, GpuInput, Input, InputSize, Manifest, ManifestError, Model, Source, SourceKind,
+    Thresholds, Tiles,
 };
 pub use network::{Network, NetworkFile};
 pub use network_error::NetworkError;

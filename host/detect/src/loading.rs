@@ -52,7 +52,7 @@ pub(crate) fn start_service<T: Send + 'static, D: Decode<T> + Clone + Send + 'st
     let max_batch = if device.is_gpu() { spec.max_batch } else { 1 };
     let (width, height) = match spec.input {
         InputSize::Fixed { width, height } => (Some(width as usize), Some(height as usize)),
-        InputSize::Adaptive { .. } => (None, None),
+        InputSize::Adaptive { .. } | InputSize::Budget { .. } => (None, None),
     };
     let shape = InputShape { batch: (max_batch == 1).then_some(1), width, height };
     let network = Network::open(spec.file, model, shape, device)?;
@@ -75,7 +75,9 @@ fn first_run<T>(
     let (width, height) = match spec.input {
         InputSize::Fixed { width, height } => (width as usize, height as usize),
         // Not square, so that swapped rows and columns fail; small, since only shapes matter.
-        InputSize::Adaptive { multiple, .. } => (4 * multiple as usize, 2 * multiple as usize),
+        InputSize::Adaptive { multiple, .. } | InputSize::Budget { multiple, .. } => {
+            (4 * multiple as usize, 2 * multiple as usize)
+        }
     };
     let grey = Picture { width, height, data: vec![128; width * height * 3] };
     run_batch(network, vec![grey; batch], spec.normalization, &mut Scratch::default(), decode)?.into_iter().collect()

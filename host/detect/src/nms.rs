@@ -1,6 +1,6 @@
 //! Non-maximum suppression: of boxes that overlap, the one with the best score stays.
 
-use ocellus_core::{Landmarks, Rect};
+use ocellus_core::{Landmarks, Point, Rect, Region};
 
 /// A box before non-maximum suppression, in pixels of the network's input.
 #[derive(Clone, Debug, PartialEq)]
@@ -11,6 +11,25 @@ pub(crate) struct RawBox {
     /// Only boxes of one group suppress each other.
     pub(crate) group: usize,
     pub(crate) landmarks: Option<Landmarks>,
+}
+
+impl RawBox {
+    /// From the pixels of an input that was scaled by `scale` to those of its picture.
+    pub(crate) fn scaled(self, scale: f32) -> Self {
+        let Rect { left, top, right, bottom } = self.rect;
+        let point = |p: Point| Point { x: p.x / scale, y: p.y / scale };
+        let rect = Rect::new(left / scale, top / scale, right / scale, bottom / scale);
+        Self { rect, landmarks: self.landmarks.map(|points| points.map(point)), ..self }
+    }
+
+    /// From the pixels of a part of a frame to those of the frame.
+    pub(crate) fn moved(self, part: Region) -> Self {
+        let Rect { left, top, right, bottom } = self.rect;
+        let (x, y) = (part.x as f32, part.y as f32);
+        let point = |p: Point| Point { x: p.x + x, y: p.y + y };
+        let rect = Rect::new(left + x, top + y, right + x, bottom + y);
+        Self { rect, landmarks: self.landmarks.map(|points| points.map(point)), ..self }
+    }
 }
 
 /// Only so many of the best boxes are considered: suppression takes quadratic time, and a picture

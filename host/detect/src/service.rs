@@ -369,4 +369,20 @@ mod tests {
         let error = Picture::of_crops(&[crop.clone()], Size { width: 1, height: 2 }, ChannelOrder::Rgb).unwrap_err();
         assert!(error.contains("2x1"), "{error}");
     }
+
+    #[test]
+    fn a_batch_has_pictures_of_one_size_in_their_order() {
+        let queue = Queue::<u8> { waiting: VecDeque::new(), closed: false, used: None };
+        let (not_empty, not_full) = (Condvar::new(), Condvar::new());
+        let shared = Shared { queue: Mutex::new(queue), not_empty, not_full, capacity: 16 };
+        let sizes = [(8, 4), (4, 8), (8, 4), (8, 4), (4, 8)];
+        for (n, (width, height)) in (0..).zip(sizes) {
+            drop(shared.submit(Picture { width, height, data: vec![n] }, Arc::default()));
+        }
+        let next = || {
+            let batch = shared.next_batch(2, &mut Scratch::default()).unwrap();
+            batch.into_iter().map(|request| request.picture.data[0]).collect::<Vec<_>>()
+        };
+        assert_eq!([next(), next(), next()], [vec![0, 2], vec![1, 4], vec![3]]);
+    }
 }

@@ -2,8 +2,9 @@
 //!
 //! Covers: the detectors that ship load and declare their object types; a folder that cannot be
 //! used is refused with a reason and leaves the others; types are known before networks are
-//! loaded; a network that was released is loaded again when it is used; concurrent callers get the
-//! same boxes as one alone.
+//! loaded; a network that was released is loaded again when it is used; concurrent callers with
+//! frames of different shapes get the same boxes as one alone, on both engines of the CPU; tiles add
+//! small boxes and nothing else.
 
 #![allow(
     clippy::unwrap_used,
@@ -19,13 +20,13 @@ mod common;
 use std::{
     fs,
     path::{Path, PathBuf},
-    sync::OnceLock,
+    sync::{Arc, OnceLock},
     thread,
 };
 
 use common::{detectors, noise};
-use ocellus_core::{ChannelOrder, InputImage, ObjectType, Size};
-use ocellus_detect::{Detector, Detectors, Device, DeviceChoice};
+use ocellus_core::{ChannelOrder, InputImage, ObjectType, Rect, Region, Size};
+use ocellus_detect::{Detector, Detectors, Device, DeviceChoice, FrameInput};
 use tempfile::TempDir;
 
 fn cpu() -> Device {
@@ -92,7 +93,7 @@ fn inputs_follow_the_network_or_the_frame() {
     let spec = |object_type| shipped().for_types(&[object_type])[0].input(frame);
     let (face, body) = (spec(ObjectType::face()), spec(ObjectType::body()));
     assert_eq!((face.width, face.height, face.order), (640, 384, ChannelOrder::Rgb));
-    assert_eq!((body.width, body.height, body.order, body.fill), (416, 416, ChannelOrder::Bgr, 114));
+    assert_eq!((body.width, body.height, body.order, body.fill), (544, 320, ChannelOrder::Bgr, 114));
 }
 
 #[test]
@@ -123,7 +124,8 @@ fn a_network_of_another_family_is_refused() {
     let folder = folder(&[("yolox-nano", "wrong")]);
     edit(folder.path().join("wrong/detector.toml"), "family = \"yolox\"", "family = \"centerface\"");
     let reason = refusal(folder.path(), "wrong");
-    assert!(reason.contains("centerface") && reason.contains("3549"), "{reason}");
+    // The cells of an input of 128x64.
+    assert!(reason.contains("centerface") && reason.contains("168"), "{reason}");
 }
 
 #[test]
@@ -209,16 +211,35 @@ fn a_released_network_is_loaded_again_when_it_is_used() {
     assert!(error.contains("yolox_nano_416.onnx") && error.contains("sha256"), "{error}");
 }
 
+/// There are no objects in noise, but with these thresholds the networks report some.
+const LOW: [(&str, &str, &str); 2] =
+    [("centerface", "score = 0.5", "score = 0.001"), ("yolox-nano", "score = 0.3", "score = 0.00001")];
+
+fn with_low_thresholds(device: &Device, more: &str) -> (TempDir, Detectors) {
+    let folder = folder(&LOW.map(|(name, _, _)| (name, name)));
+    for (name, from, to) in LOW {
+        let manifest = folder.path().join(name).join("detector.toml");
+        edit(manifest.clone(), from, to);
+        edit(manifest, "[thresholds]", &format!("{more}[thresholds]"));
+    }
+    let loaded = Detectors::load(folder.path(), device).unwrap();
+    (folder, loaded)
+}
+
 #[test]
 fn concurrent_callers_get_the_same_boxes_as_one_alone() {
-    // There are no faces in noise, but with this threshold the network reports some.
-    let folder = folder(&[("centerface", "centerface")]);
-    edit(folder.path().join("centerface/detector.toml"), "score = 0.5", "score = 0.001");
-    let loaded = Detectors::load(folder.path(), &cpu()).unwrap();
-    let detector = &loaded.for_types(&[ObjectType::face()])[0];
+    for device in [Some(cpu()), common::onnxruntime()].into_iter().flatten() {
+        let (_folder, loaded) = with_low_thresholds(&device, "");
+        for object_type in [ObjectType::face(), ObjectType::body()] {
+            compare_callers(&loaded.for_types(&[object_type])[0]);
+        }
+    }
+}
+
+fn compare_callers(detector: &Detector) {
     let sizes = [Size { width: 96, height: 64 }, Size { width: 64, height: 96 }, Size { width: 128, height: 128 }];
     let alone: Vec<_> = (0..6).map(|i| detector.detect(vec![image(detector, sizes[i % 3], i)]).unwrap()).collect();
-    assert!(alone.iter().any(|boxes| boxes[0].len() > 1));
+    assert!(alone.iter().any(|boxes| boxes[0].len() > 1), "{}", detector.name());
     thread::scope(|scope| {
         let callers: Vec<_> = (0..6)
             .map(|i| {
@@ -232,4 +253,26 @@ fn concurrent_callers_get_the_same_boxes_as_one_alone() {
             }
         }
     });
+}
+
+#[test]
+fn tiles_add_small_boxes_and_nothing_else() {
+    let (_folder, loaded) = with_low_thresholds(&cpu(), "[tiles]\nper_side = 2\noverlap = 0.25\n\n");
+    let detector = &loaded.for_types(&[ObjectType::body()])[0];
+    let (frame, small) = (Size { width: 1750, height: 980 }, Size { width: 300, height: 168 });
+    assert!(detector.tiles(small).is_empty(), "nothing is gained where the whole frame is not scaled down");
+    let tiles = detector.tiles(frame);
+    assert_eq!(tiles.iter().map(|t| (t.x, t.y)).collect::<Vec<_>>(), [(0, 0), (750, 0), (0, 420), (750, 420)]);
+
+    let whole = image(detector, frame, 0);
+    let alone = detector.detect(vec![whole.clone()]).unwrap().remove(0);
+    let of_tile =
+        |(n, tile): (usize, &Region)| (*tile, image(detector, Size { width: tile.width, height: tile.height }, n + 1));
+    let input = FrameInput { whole, tiles: tiles.iter().enumerate().map(of_tile).collect() };
+    let found = detector.begin(input, &Arc::default()).unwrap().wait().unwrap();
+    let (old, new): (Vec<_>, Vec<_>) = found.iter().partition(|detection| alone.contains(detection));
+    assert!(!old.is_empty() && !new.is_empty(), "{} of the whole, {} of tiles", old.len(), new.len());
+    let is_small = |rect: &Rect| rect.width() <= 250.0 && rect.height() <= 140.0;
+    assert!(new.iter().all(|detection| is_small(&detection.rect)));
+    assert!(found.is_sorted_by(|a, b| a.score >= b.score));
 }

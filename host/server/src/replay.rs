@@ -2,18 +2,20 @@
 //! the archive and changes nothing in it; the server may be running on it.
 
 use std::{
-    io::Write,
+    fs::File,
+    io::{BufWriter, Write},
     path::{Path, PathBuf},
     process::ExitCode,
 };
 
 use anyhow::{Context, Result};
 use clap::Args;
-use ocellus_core::{StreamSettings, VideoId};
+use ocellus_core::{Detection, ObjectType, StreamSettings, VideoId};
 use ocellus_media::Interrupt;
 use ocellus_pipeline::{Diff, Replay, UnmatchedObject};
 use ocellus_runtime::{Limits, Plugins, Setup};
-use ocellus_store::StoredJob;
+use ocellus_store::{DetectionRecord, StoredJob};
+use serde_json::{Map, Value, json};
 
 use crate::assets;
 
@@ -39,6 +41,11 @@ pub(crate) struct ReplayArguments {
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
 
+    /// Write what the detectors found to this file, before all filters: one line of JSON for each
+    /// frame that they were shown.
+    #[arg(long, value_name = "FILE")]
+    detections: Option<PathBuf>,
+
     /// Print the difference as JSON.
     #[arg(long)]
     json: bool,
@@ -46,9 +53,12 @@ pub(crate) struct ReplayArguments {
 
 /// Exit status 0: the same objects as in the archive; 1: others.
 pub(crate) fn run(arguments: &ReplayArguments) -> Result<ExitCode> {
-    let ReplayArguments { video, data, settings, plugins, out, json } = arguments;
+    let ReplayArguments { video, data, settings, plugins, out, detections, json } = arguments;
     let job = StoredJob::open(data, VideoId(*video))
         .with_context(|| format!("cannot read video {video} in {}", data.display()))?;
+    if let Some(path) = detections {
+        write_detections(&job, path)?;
+    }
     let folder = match plugins {
         Some(dir) => dir.clone(),
         None => assets::find("plugins").context("there is no folder of plugins: --plugins names one")?,
@@ -65,9 +75,7 @@ pub(crate) fn run(arguments: &ReplayArguments) -> Result<ExitCode> {
     let replay = ocellus_pipeline::replay(&job, &settings, &plugins, &interrupt)?;
     let diff = ocellus_pipeline::compare(&job, &replay, &settings, &plugins, &interrupt)?;
     if let Some(path) = out {
-        let mut file = std::io::BufWriter::new(
-            std::fs::File::create(path).with_context(|| format!("cannot write {}", path.display()))?,
-        );
+        let mut file = BufWriter::new(File::create(path).with_context(|| format!("cannot write {}", path.display()))?);
         for object in &replay.objects {
             serde_json::to_writer(&mut file, object)?;
             file.write_all(b"\n")?;
@@ -82,6 +90,29 @@ pub(crate) fn run(arguments: &ReplayArguments) -> Result<ExitCode> {
         print(&mut stdout, &replay, &diff)?;
     }
     Ok(if diff.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(1) })
+}
+
+/// Boxes are in pixels of the frame, and may reach beyond its edges.
+fn write_detections(job: &StoredJob, path: &Path) -> Result<()> {
+    let file = File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
+    let mut file = BufWriter::new(file);
+    for record in job.detections()?.into_iter().flatten() {
+        let DetectionRecord::Frame(frame) = record? else { continue };
+        if frame.is_static {
+            continue;
+        }
+        let shown = |d: &Detection| {
+            let bbox = [d.rect.left, d.rect.top, d.rect.right, d.rect.bottom];
+            json!({"bbox": bbox, "score": d.score, "quality": d.quality})
+        };
+        let of_type = |(object_type, found): &(ObjectType, Vec<Detection>)| {
+            (object_type.to_string(), found.iter().map(shown).collect::<Value>())
+        };
+        let detections: Map<String, Value> = frame.detections.iter().map(of_type).collect();
+        serde_json::to_writer(&mut file, &json!({"frame": frame.index, "time": frame.time, "detections": detections}))?;
+        file.write_all(b"\n")?;
+    }
+    Ok(file.flush()?)
 }
 
 /// The job's settings, with those of the file in place of theirs.

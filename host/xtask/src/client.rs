@@ -66,6 +66,8 @@ pub(crate) struct Object {
     pub(crate) score: f64,
     pub(crate) quality: f64,
     pub(crate) thumbnail: String,
+    /// Identity, after the end of the job.
+    pub(crate) cluster: Option<String>,
 }
 
 /// Response of `GET /` of the receiver.

@@ -9,15 +9,17 @@ use super::model::{MAX_BATCH, ManifestError, Model, Normalization, channel_order
 
 /// The longest side of a detector's input, in pixels: bounds the memory that a manifest can ask
 /// for.
-const MAX_SIDE: u32 = 4096;
+pub(crate) const MAX_SIDE: u32 = 4096;
 
 /// The manifest of a detector, `detector.toml`.
 ///
 /// ```no_run
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use ocellus_detect::{DeviceClass, Manifest};
+///
 /// let text = std::fs::read_to_string("detectors/centerface/detector.toml")?;
-/// let manifest = ocellus_detect::Manifest::parse(&text)?;
-/// println!("{} {}: {:?}", manifest.name, manifest.version, manifest.input_size()?);
+/// let manifest = Manifest::parse(&text)?;
+/// println!("{} {}: {:?}", manifest.name, manifest.version, manifest.input_size(DeviceClass::Cpu)?);
 /// # Ok(())
 /// # }
 /// ```
@@ -41,6 +43,8 @@ pub struct Manifest {
     pub input: Input,
     /// Which boxes are reported.
     pub thresholds: Thresholds,
+    /// A second look at large frames, part by part; none unless given.
+    pub tiles: Option<Tiles>,
     /// Output classes that are reported, at least one; other classes of the network are ignored.
     pub classes: Vec<Class>,
     /// Where `cargo xtask setup` gets the model from; nothing of it is needed to run the detector.
@@ -67,7 +71,7 @@ pub enum FamilyName {
 }
 
 /// Size of the network's input, in pixels: `width` and `height` where the network fixes it, or
-/// `max_side` and `multiple` where it takes any.
+/// `multiple` and one of `max_side` and `max_pixels` where it takes any.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Input {
@@ -78,6 +82,9 @@ pub struct Input {
     /// Longest side, 1..=4096 and a multiple of `multiple`; absent where the network fixes its
     /// size.
     pub max_side: Option<u32>,
+    /// Most pixels of an input, at least `multiple` squared: frames are scaled up or down to what
+    /// fits. Absent where there is a longest side, and where the network fixes its size.
+    pub max_pixels: Option<u32>,
     /// Both sides are multiples of this, usually the network's largest stride; absent where the
     /// network fixes its size.
     pub multiple: Option<u32>,
@@ -91,6 +98,39 @@ pub struct Input {
     pub mean: Option<[f32; 3]>,
     /// The channels are divided by it after that; above 0, 1 unless given.
     pub std: Option<[f32; 3]>,
+    /// In place of `max_side` and `max_pixels` on a GPU; what is not given is as on a CPU.
+    pub gpu: Option<GpuInput>,
+}
+
+/// Size of the input on a GPU, which has room for more pixels.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GpuInput {
+    /// As [`Input::max_side`].
+    pub max_side: Option<u32>,
+    /// As [`Input::max_pixels`].
+    pub max_pixels: Option<u32>,
+}
+
+/// A second look at frames that the network sees scaled down: at overlapping parts of them, for
+/// objects that are too small otherwise. It costs `per_side` squared more runs a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tiles {
+    /// Parts along each side of the frame, 2..=8.
+    pub per_side: u32,
+    /// Share of its side that a tile has in common with the next, 0.05..=0.5. Objects up to this
+    /// size are found in tiles, larger ones in the whole frame.
+    pub overlap: f32,
+}
+
+/// Kind of device that a manifest tells apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeviceClass {
+    /// Any engine on a CPU.
+    Cpu,
+    /// A GPU.
+    Gpu,
 }
 
 /// Size of a network's input, in pixels; [`Input`], checked.
@@ -109,6 +149,14 @@ pub enum InputSize {
         /// 1..=4096.
         max_side: u32,
         /// 1..=`max_side`, a divisor of it.
+        multiple: u32,
+    },
+    /// The input follows the frame's aspect ratio: of all inputs with at most `max_pixels` whose
+    /// sides are multiples of `multiple`, the one in which the frame is largest.
+    Budget {
+        /// At least `multiple` squared, at most 4096 squared.
+        max_pixels: u32,
+        /// 1..=4096.
         multiple: u32,
     },
 }
@@ -224,7 +272,13 @@ impl Manifest {
         if let Some(twice) = self.classes.iter().find(|class| !seen.insert(class.index)) {
             return wrong("classes", format!("index {} twice", twice.index));
         }
-        self.input_size().map(drop)
+        if let Some(Tiles { per_side, overlap }) = self.tiles
+            && !((2..=8).contains(&per_side) && (0.05..=0.5).contains(&overlap))
+        {
+            return wrong("tiles", format!("per_side {per_side} (2 to 8), overlap {overlap} (0.05 to 0.5)"));
+        }
+        self.input_size(DeviceClass::Cpu)?;
+        self.input_size(DeviceClass::Gpu).map(drop)
     }
 
     pub(crate) fn normalization(&self) -> Result<Normalization, ManifestError> {
@@ -232,26 +286,44 @@ impl Manifest {
             .map_err(|reason| ManifestError::Value { key: "input", reason })
     }
 
-    /// Size of the network's input.
+    /// Size of the network's input on a device of this class.
     ///
     /// # Errors
     /// The keys of `input` contradict each other or are out of range; never after
     /// [`Manifest::parse`].
-    pub fn input_size(&self) -> Result<InputSize, ManifestError> {
-        let wrong = |reason: &str| ManifestError::Value { key: "input", reason: reason.into() };
-        let sides = |a: u32, b: u32| (1..=MAX_SIDE).contains(&a) && (1..=MAX_SIDE).contains(&b);
-        match &self.input {
-            Input { width: Some(width), height: Some(height), max_side: None, multiple: None, .. }
-                if sides(*width, *height) =>
-            {
-                Ok(InputSize::Fixed { width: *width, height: *height })
+    pub fn input_size(&self, class: DeviceClass) -> Result<InputSize, ManifestError> {
+        let wrong = |reason: &str| Err(ManifestError::Value { key: "input", reason: reason.into() });
+        let Input { width, height, mut max_side, mut max_pixels, multiple, gpu, .. } = self.input.clone();
+        if let Some(gpu) = gpu {
+            if width.or(height).is_some() {
+                return wrong("gpu is for networks that take any size: not beside width and height");
             }
-            Input { width: None, height: None, max_side: Some(max_side), multiple: Some(multiple), .. }
-                if sides(*max_side, *multiple) && max_side.is_multiple_of(*multiple) =>
-            {
-                Ok(InputSize::Adaptive { max_side: *max_side, multiple: *multiple })
+            if class == DeviceClass::Gpu {
+                (max_side, max_pixels) = match (gpu.max_side, gpu.max_pixels) {
+                    (None, None) => (max_side, max_pixels),
+                    given => given,
+                };
             }
-            _ => Err(wrong("either width and height, or max_side and multiple of which max_side is one; 1 to 4096")),
+        }
+        let side = |n: u32| (1..=MAX_SIDE).contains(&n);
+        match (width, height, max_side, max_pixels, multiple) {
+            (Some(width), Some(height), None, None, None) if side(width) && side(height) => {
+                Ok(InputSize::Fixed { width, height })
+            }
+            (None, None, Some(max_side), None, Some(multiple))
+                if side(max_side) && side(multiple) && max_side.is_multiple_of(multiple) =>
+            {
+                Ok(InputSize::Adaptive { max_side, multiple })
+            }
+            (None, None, None, Some(max_pixels), Some(multiple))
+                if side(multiple) && (multiple.pow(2)..=MAX_SIDE.pow(2)).contains(&max_pixels) =>
+            {
+                Ok(InputSize::Budget { max_pixels, multiple })
+            }
+            _ => wrong(
+                "width and height, or multiple and one of max_side (a multiple of it) and max_pixels (its square or \
+                 more); sides from 1 to 4096",
+            ),
         }
     }
 }
@@ -275,7 +347,7 @@ mod tests {
             assert_eq!(Manifest::parse(text).unwrap().source.len(), 0);
         }
         assert_eq!(
-            Manifest::parse(CENTERFACE).unwrap().input_size().unwrap(),
+            Manifest::parse(CENTERFACE).unwrap().input_size(DeviceClass::Gpu).unwrap(),
             InputSize::Adaptive { max_side: 640, multiple: 32 }
         );
     }
@@ -293,6 +365,19 @@ mod tests {
     }
 
     #[test]
+    fn a_gpu_may_have_an_input_of_its_own() {
+        let yolox = Manifest::parse(YOLOX).unwrap();
+        let pixels = |class| match yolox.input_size(class).unwrap() {
+            InputSize::Budget { max_pixels, multiple: 32 } => max_pixels,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!([DeviceClass::Cpu, DeviceClass::Gpu].map(pixels), [544 * 320, 640 * 640]);
+        let sided = YOLOX.replace("max_pixels = 409600", "max_side = 960");
+        let sided = Manifest::parse(&sided).unwrap().input_size(DeviceClass::Gpu).unwrap();
+        assert_eq!(sided, InputSize::Adaptive { max_side: 960, multiple: 32 });
+    }
+
+    #[test]
     fn mistakes_name_their_key() {
         let refused = |from: &str, to: &str| {
             assert!(YOLOX.contains(from), "{from}");
@@ -304,7 +389,11 @@ mod tests {
         assert!(refused("family = \"yolox\"", "family = \"yolo\"").contains("yolo"));
         assert!(refused("file = \"yolox", "file = \"../yolox").contains("model.file"));
         assert!(refused("sha256 = \"615", "sha256 = \"15").contains("model.sha256"));
-        assert!(refused("width = 416\n", "").contains("input"));
+        assert!(refused("max_pixels = 174080\n", "").contains("input"));
+        assert!(refused("max_pixels = 174080\n", "max_pixels = 1000\n").contains("input"));
+        assert!(refused("max_pixels = 174080\n", "max_pixels = 174080\nmax_side = 416\n").contains("input"));
+        assert!(refused("max_pixels = 174080\nmultiple = 32\n", "width = 416\nheight = 416\n").contains("gpu"));
+        assert!(refused("[thresholds]", "[tiles]\nper_side = 1\noverlap = 0.2\n\n[thresholds]").contains("tiles"));
         assert!(refused("max_batch = 8", "max_batch = 0").contains("input.max_batch"));
         assert!(refused("index = 2", "index = 0").contains("classes"));
         assert!(refused("name = \"yolox-nano\"", "name = \"YOLOX nano\"").contains("name"));

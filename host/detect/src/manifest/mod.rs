@@ -10,7 +10,10 @@ mod embedder;
 mod model;
 
 pub(crate) use attributes::{AttributesManifest, Head};
-pub use detector::{Class, FamilyName, Input, InputSize, Manifest, Source, SourceKind, Thresholds};
+pub(crate) use detector::MAX_SIDE;
+pub use detector::{
+    Class, DeviceClass, FamilyName, GpuInput, Input, InputSize, Manifest, Source, SourceKind, Thresholds, Tiles,
+};
 pub(crate) use embedder::EmbedderManifest;
 pub(crate) use model::Normalization;
 pub use model::{ManifestError, Model};

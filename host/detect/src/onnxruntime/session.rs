@@ -36,6 +36,10 @@ pub(crate) struct LoadedSession {
     output_shapes: Mutex<HashMap<Vec<usize>, OutputShapes>>,
 }
 
+/// Shapes of inputs that are remembered. A recording has one; the library itself keeps a few
+/// kilobytes for each shape, of which a manifest allows a few hundred.
+const MAX_SHAPES: usize = 64;
+
 /// Shapes of all outputs, in the order of the file; `None` where they vary from run to run.
 type OutputShapes = Option<Arc<[Vec<usize>]>>;
 
@@ -93,6 +97,9 @@ impl LoadedSession {
                 None => {
                     *outputs = self.run_allocating(input)?;
                     let shapes = outputs.iter().map(|output| output.dims.clone()).collect();
+                    if output_shapes.len() >= MAX_SHAPES {
+                        output_shapes.clear();
+                    }
                     output_shapes.insert(input.dims.clone(), Some(shapes));
                     return Ok(());
                 }

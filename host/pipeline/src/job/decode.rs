@@ -8,9 +8,9 @@ use std::sync::{
     mpsc::{SyncSender, TrySendError},
 };
 
-use ocellus_core::{CpuLaps, InputImage, Rect, Region, Result, Size, Stage, StreamSettings};
-use ocellus_detect::Detector;
-use ocellus_media::{Decoder, Frame, Interrupt, Scaler};
+use ocellus_core::{CpuLaps, InputImage, InputSpec, Rect, Region, Result, Size, Stage, StreamSettings};
+use ocellus_detect::{Detector, FrameInput};
+use ocellus_media::{Decoder, Frame, Interrupt, MediaError, Scaler};
 
 use crate::{
     cut::{CutDetector, SceneChange},
@@ -31,7 +31,7 @@ pub(super) struct FrameInFlight {
 }
 
 /// A frame with the input of each detector; without inputs where it is static.
-pub(super) type Decoded = Result<(FrameInFlight, Vec<InputImage>)>;
+pub(super) type Decoded = Result<(FrameInFlight, Vec<FrameInput>)>;
 
 pub(super) struct Decode<'a> {
     settings: &'a StreamSettings,
@@ -126,20 +126,36 @@ struct Scale<'a> {
 
 impl Scale<'_> {
     /// What lies before the frame, and the input of each detector.
-    fn inputs(&mut self, frame: &Frame, laps: &mut CpuLaps<'_>) -> Result<(SceneChange, Vec<InputImage>)> {
-        let size = self.rot.map_or(frame.size(), |r| Size { width: r.width, height: r.height });
-        let mut inputs: Vec<InputImage> = Vec::with_capacity(self.detectors.len());
+    fn inputs(&mut self, frame: &Frame, laps: &mut CpuLaps<'_>) -> Result<(SceneChange, Vec<FrameInput>)> {
+        // What is shown of a frame that `rot` reaches beyond.
+        let shown = match self.rot {
+            Some(rot) => frame.clip(rot).ok_or(MediaError::OutsideFrame)?,
+            None => Region { x: 0, y: 0, width: frame.size().width, height: frame.size().height },
+        };
+        let size = Size { width: shown.width, height: shown.height };
+        let mut inputs: Vec<FrameInput> = Vec::with_capacity(self.detectors.len());
         for detector in self.detectors {
             let spec = detector.input(size);
-            let input = match inputs.iter().find(|made| made.spec == spec) {
-                Some(made) => made.clone(),
+            let whole = match inputs.iter().find(|made| made.whole.spec == spec) {
+                Some(made) => made.whole.clone(),
                 None => self.scaler.input(frame, &spec, self.rot)?,
             };
-            inputs.push(input);
+            let tiles = detector.tiles(size).into_iter().map(|tile| {
+                let spec = detector.input(Size { width: tile.width, height: tile.height });
+                Ok((tile, self.tile(frame, &spec, shown, tile)?))
+            });
+            let tiles = tiles.collect::<Result<_>>()?;
+            inputs.push(FrameInput { whole, tiles });
         }
         laps.lap(Stage::Scale);
-        let change = inputs.first().map_or(SceneChange::None, |i| self.cuts.change(i));
+        let change = inputs.first().map_or(SceneChange::None, |i| self.cuts.change(&i.whole));
         laps.lap(Stage::Measure);
         Ok((change, inputs))
+    }
+
+    /// A tile of the part of a frame that is shown.
+    fn tile(&mut self, frame: &Frame, spec: &InputSpec, shown: Region, tile: Region) -> Result<InputImage> {
+        let region = Region { x: shown.x + tile.x, y: shown.y + tile.y, ..tile };
+        Ok(self.scaler.input(frame, spec, Some(region))?)
     }
 }

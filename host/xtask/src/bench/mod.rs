@@ -9,6 +9,7 @@ mod identities;
 mod jobs;
 mod overhead;
 mod peer;
+mod quality;
 mod report;
 mod server;
 mod serving;
@@ -33,8 +34,8 @@ pub(crate) struct BenchArguments {
     /// Run only benchmarks whose name, or crate's name, contains one of these. Of parts: stages,
     /// networks, decode, calls, lists, similarity, identities. Of a running server: serving
     /// (100,000 videos, uploads), jobs. Run only if named: build (without a cache, as long as a
-    /// first build). `identities FOLDER` measures an embedder by the pictures of a folder, which
-    /// has a folder for each identity.
+    /// first build), quality (what is found in labelled material; alone). `identities FOLDER`
+    /// measures an embedder by the pictures of a folder, which has a folder for each identity.
     only: Vec<String>,
 
     /// With `identities FOLDER`: what is measured.
@@ -56,6 +57,9 @@ pub(crate) struct BenchArguments {
     /// With --keep: seconds that a cold build took, if it was measured before.
     #[arg(long, value_name = "SECONDS", requires = "keep")]
     build: Option<f64>,
+
+    #[command(flatten)]
+    quality: quality::QualityArguments,
 }
 
 /// The part of `cargo metadata` that is needed here.
@@ -77,6 +81,12 @@ struct Target {
 }
 
 pub(crate) fn run(arguments: &BenchArguments) -> Result<()> {
+    if arguments.only.iter().any(|only| only == "quality") {
+        if arguments.only.len() > 1 {
+            bail!("quality runs alone: its settings and labels are not those of the other benchmarks");
+        }
+        return quality::run(&arguments.quality, arguments.keep.as_deref());
+    }
     setup::ensure()?;
     if let [name, folder] = arguments.only.as_slice()
         && name == "identities"
@@ -153,7 +163,8 @@ pub(crate) fn run(arguments: &BenchArguments) -> Result<()> {
 
 /// Writes the tables in `tests/bench` again.
 pub(crate) fn bless() -> Result<()> {
-    table::bless()
+    table::bless()?;
+    quality::bless()
 }
 
 /// Cargo's message about a target that it has built.

@@ -68,8 +68,13 @@ impl Drop for Data {
 impl Server {
     /// `jobs` is the number of concurrent jobs.
     pub(super) fn start(data: &Data, jobs: usize) -> Result<Self> {
+        Self::start_program(&target().join("release/ocellus"), data, jobs)
+    }
+
+    /// [`Self::start`] of another program than the one that was built.
+    pub(super) fn start_program(program: &Path, data: &Data, jobs: usize) -> Result<Self> {
         let log = fs::File::create(target().join("bench/server.log"))?;
-        let mut program = Command::new(target().join("release/ocellus"));
+        let mut program = Command::new(program);
         program
             .args(["serve", "--listen", "127.0.0.1:0", "--jobs", &jobs.to_string(), "--data"])
             .arg(data.path())
@@ -95,7 +100,11 @@ impl Server {
             if types.contains(&t) { json!({"filter_min_size": 1, "filter_min_quality": 0}) } else { Value::Null }
         };
         let detectors = json!({"face": on("face"), "body": on("body"), "car": on("car")});
-        let settings = json!({"detectors": detectors, "imotion_threshold": imotion_threshold});
+        self.video_with(clip, &json!({"detectors": detectors, "imotion_threshold": imotion_threshold}))
+    }
+
+    /// Creates a video with these `stream_settings` and uploads a recording; its id.
+    pub(super) fn video_with(&self, clip: &Clip, settings: &Value) -> Result<u64> {
         let id = self.api.create(&json!({"camera_group": 1, "name": clip.name, "stream_settings": settings}))?;
         self.api.upload(&format!("/videos/{id}/upload/source_file/"), &clip.file)?;
         Ok(id)

@@ -115,14 +115,9 @@ fn folder() -> PathBuf {
 
 pub(super) fn keep(change: &str, figures: Vec<Figure>, ci: Option<f64>) -> Result<()> {
     let mut rows = history()?;
-    let commit = Command::new("git")
-        .current_dir(root())
-        .args(["rev-parse", "--short", "HEAD"])
-        .output()
-        .context("cannot run git")?;
     rows.push(Row {
         date: Zoned::now().date().to_string(),
-        commit: String::from_utf8_lossy(&commit.stdout).trim().to_owned(),
+        commit: commit()?,
         change: change.to_owned(),
         cores: thread::available_parallelism().map_or(1, usize::from),
         ci,
@@ -150,22 +145,33 @@ fn history() -> Result<Vec<Row>> {
     }
 }
 
-fn write(file: &Path, text: &str) -> Result<()> {
+/// The commit that is checked out.
+pub(super) fn commit() -> Result<String> {
+    let output = Command::new("git")
+        .current_dir(root())
+        .args(["rev-parse", "--short", "HEAD"])
+        .output()
+        .context("cannot run git")?;
+    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+pub(super) fn write(file: &Path, text: &str) -> Result<()> {
     fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))
 }
 
 fn markdown(rows: &[Row]) -> Result<String> {
     let mut text = String::from(
         "# How fast it is\n\n\
-         Written by `cargo xtask bench --keep`. A cell without a unit is a ratio: how many times as good \
+         Written by `cargo xtask bench --keep`; [quality.md](quality.md) is about what is found. A cell \
+         without a unit is a ratio: how many times as good \
          the first is as what stands behind the colon, measured in the same run; above 1 is better. \
          Machines are shared and figures vary from run to run, the ratios less so. The server and what it \
          is compared with run alternately, three times, and the median counts; of plugins the best of \
          three. Networks run once, one after the other.\n\n\
          * `ffmpeg` is `ffmpeg -benchmark`; `ONNX Runtime` is its Python package with the same network \
          and as many threads; `peer` is [peer.py](../peer/peer.py), a script of OpenCV, ONNX Runtime and \
-         ByteTrack (with all three types it runs once); `native` is the plugins' source compiled for this \
-         machine.\n\
+         ByteTrack (with all three types it runs once; bodies and cars in 416x416); `native` is the plugins' \
+         source compiled for this machine.\n\
          * A job lasts from the request to the last object in the archive, the peer from opening the file \
          to the last picture. Both have loaded their networks before. 272p is the packaged recording; \
          720p and 1080p are made from it.\n\

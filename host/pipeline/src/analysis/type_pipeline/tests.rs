@@ -13,8 +13,8 @@ mod tracks;
 
 use std::collections::BTreeSet;
 
-use ocellus_core::{Rect, SettingsSchema, Size, Timestamp, VideoId};
-use ocellus_runtime::{FrameInfo, Moment};
+use ocellus_core::{BestShotType, ObjectRecord, Rect, SettingsSchema, Size, Timestamp, VideoId};
+use ocellus_runtime::{FrameInfo, Moment, Object};
 
 use self::fakes::{FakeFilter, FakeTracker, Rule};
 use super::*;
