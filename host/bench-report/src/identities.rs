@@ -4,8 +4,8 @@
 //! AUC is the chance that two pictures of one identity are nearer than two of different ones. TAR
 //! at a FAR: the share of pairs of one identity that are accepted at the distance at which that
 //! share of the other pairs is. Rank-1: the share of pictures whose nearest other picture is of the
-//! same identity. Purity: the share of pictures that belong to the identity that their cluster has most
-//! of; completeness: the share that lie in the cluster that their identity has most of.
+//! same identity. Purity: the share of pictures that belong to the identity that their cluster has
+//! most of; completeness: the share that lie in the cluster that their identity has most of.
 
 use std::collections::BTreeMap;
 

@@ -1,5 +1,5 @@
-//! Covers: confirmation, motion, appearance, weak detections, closing, and states of this build and of
-//! 0.1.0.
+//! Covers: confirmation, motion, appearance, weak detections, closing, and states of this build and
+//! of 0.1.0.
 
 use ocellus_plugin::{Rect, Size};
 use proptest::prelude::*;

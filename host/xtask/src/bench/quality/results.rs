@@ -54,8 +54,8 @@ pub(super) fn recordings(material: &[Labelled]) -> Result<Vec<Clip>> {
     material.iter().enumerate().map(clip).collect()
 }
 
-/// A recording that shows each picture for `hold` frames, in full quality, in the top left corner of
-/// frames of the size of the largest.
+/// A recording that shows each picture for `hold` frames, in full quality, in the top left corner
+/// of frames of the size of the largest.
 fn of_pictures(to: &Path, pictures: &[PathBuf], hold: u64) -> Result<PathBuf> {
     let list = to.with_extension("txt");
     let quoted = |file: &PathBuf| file.display().to_string().replace('\'', r"'\''");
