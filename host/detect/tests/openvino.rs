@@ -70,10 +70,13 @@ fn at(x: &[f32], channel: usize, row: isize, column: isize) -> f32 {
     if inside { x[(channel * HEIGHT + row as usize) * WIDTH + column as usize] } else { 0.0 }
 }
 
+/// A layer, its attributes, and the formula of one value.
+type Case = (&'static str, &'static str, fn(f32) -> f32);
+
 #[test]
 fn element_wise_layers() {
     let x = input();
-    let cases: [(&str, &str, fn(f32) -> f32); 10] = [
+    let cases: [Case; 10] = [
         ("ReLU", "", |v| v.max(0.0)),
         ("Sigmoid", "", |v| 1.0 / (1.0 + (-v).exp())),
         ("Tanh", "", f32::tanh),
