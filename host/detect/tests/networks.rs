@@ -2,8 +2,8 @@
 //!
 //! Covers: the outputs of the networks that ship agree with those of ONNX Runtime (written by
 //! tests/golden/make.py), on the CPU and, where there is one, on a software GPU; batches agree with
-//! single pictures; a network that is loaded for any size gives the same as one that is loaded for a
-//! size, on both engines of the CPU; inputs of another shape are errors.
+//! single pictures; a network that is loaded for any size gives the same as one that is loaded for
+//! a size, on both engines of the CPU; inputs of another shape are errors.
 
 #![allow(
     clippy::unwrap_used,

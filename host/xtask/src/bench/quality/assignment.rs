@@ -1,7 +1,7 @@
 //! Assignment of rows to columns with the largest sum of weights.
 
-/// For each row its column, or `None`; each column is taken once. `weights[row][column]` is at least
-/// 0; a pair of weight 0 is no pair.
+/// For each row its column, or `None`; each column is taken once. `weights[row][column]` is at
+/// least 0; a pair of weight 0 is no pair.
 ///
 /// The Hungarian method (Kuhn, 1955) by shortest augmenting paths, in O(rows^2 * columns) after the
 /// smaller side was made the rows.

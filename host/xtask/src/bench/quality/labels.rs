@@ -1,4 +1,5 @@
-//! Labels of a recording or of pictures: what is in them, as JSON beside them, and MOT ground truth.
+//! Labels of a recording or of pictures: what is in them, as JSON beside them or as MOT ground
+//! truth.
 //!
 //! Owns the format, which `tests/bench/labels/README.md` describes. A file with an unknown key, a
 //! box without area or a reference to a file that does not exist is refused.
@@ -110,7 +111,8 @@ pub(super) struct Truth {
     pub individuals: Option<(u64, u64)>,
     /// By frame; a frame that is not here is not labelled.
     pub frames: BTreeMap<u64, Vec<Label>>,
-    /// By individual, ranges of frames (both ends included) in which a person would choose its shot.
+    /// By individual, the ranges of frames, both ends included, in which a person would choose its
+    /// shot.
     pub best_shots: HashMap<String, Vec<(u64, u64)>>,
 }
 
@@ -244,9 +246,9 @@ impl Label {
     }
 }
 
-/// Ground truth of the MOT challenges: `frame,id,left,top,width,height,confidence,class,...`, frames
-/// from 1, pixels from 1. Confidence 0 and, since MOT16, classes other than pedestrian (1) are to be
-/// ignored. All frames to the last are labelled.
+/// Ground truth of the MOT challenges: `frame,id,left,top,width,height,confidence,class,...`,
+/// frames from 1, pixels from 1. Confidence 0 and, since MOT16, classes other than pedestrian (1)
+/// are to be ignored. All frames to the last are labelled.
 fn mot_frames(text: &str) -> Result<BTreeMap<u64, Vec<Label>>> {
     let mut frames: BTreeMap<u64, Vec<Label>> = BTreeMap::new();
     for line in text.lines().filter(|line| !line.trim().is_empty()) {

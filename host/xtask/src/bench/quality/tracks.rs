@@ -45,8 +45,8 @@ pub(super) struct Tracking {
     shown: usize,
     showing: usize,
     mixed: usize,
-    /// Tracks in clusters that belong to the most frequent individual of their cluster, those in the
-    /// largest cluster of their individual, and all that are in a cluster.
+    /// Tracks in clusters that belong to the most frequent individual of their cluster, those in
+    /// the largest cluster of their individual, and all that are in a cluster.
     pure: usize,
     complete: usize,
     clustered: usize,
