@@ -24,7 +24,7 @@ use crate::{
         server::{Data, Server},
     },
     client::Objects,
-    shell::{run_quietly, target},
+    shell::{remove_folder, run_quietly, target},
 };
 
 /// What was found of one object type in one recording.
@@ -57,23 +57,30 @@ pub(super) fn recordings(material: &[Labelled]) -> Result<Vec<Clip>> {
 /// A recording that shows each picture for `hold` frames, in full quality, in the top left corner
 /// of frames of the size of the largest.
 fn of_pictures(to: &Path, pictures: &[PathBuf], hold: u64) -> Result<PathBuf> {
-    let list = to.with_extension("txt");
-    let (mut lines, mut width, mut height) = (String::new(), 2, 2);
+    let frames = to.with_extension("frames");
+    remove_folder(&frames)?;
+    fs::create_dir_all(&frames).with_context(|| format!("cannot create {}", frames.display()))?;
+    let (mut width, mut height) = (2, 2);
     for picture in pictures {
-        // FFmpeg takes a relative path from the folder of the list.
-        let path = fs::canonicalize(picture).with_context(|| format!("cannot read {}", picture.display()))?;
-        let quoted = path.display().to_string().replace('\'', r"'\''");
-        (0..hold).for_each(|_| lines.push_str(&format!("file '{quoted}'\n")));
         let (w, h) = size(picture)?;
         (width, height) = (w.max(width), h.max(height));
     }
-    fs::write(&list, lines).with_context(|| format!("cannot write {}", list.display()))?;
-    // A picture alone lasts 1/25 s. Filters are set up anew at each size, so that they cannot count.
-    let filter = format!("format=yuvj444p,pad={width}:{height}:0:0:gray,setpts=PTS*{}", 25 / RATE);
+    let filter = format!("format=yuvj444p,pad={width}:{height}:0:0:gray");
+    let mut number = 0;
+    for picture in pictures {
+        let frame = |number: u64| frames.join(format!("{number:06}.jpg"));
+        let mut ffmpeg = Command::new("ffmpeg");
+        ffmpeg.args(["-v", "error", "-y", "-i"]).arg(picture).args(["-frames:v", "1", "-vf", &filter, "-q:v", "2"]);
+        run_quietly(ffmpeg.arg(frame(number)))?;
+        for copy in number + 1..number + hold {
+            fs::copy(frame(number), frame(copy)).with_context(|| format!("cannot copy {}", picture.display()))?;
+        }
+        number += hold;
+    }
     let mut ffmpeg = Command::new("ffmpeg");
-    ffmpeg.args(["-v", "error", "-y", "-f", "concat", "-safe", "0", "-i"]).arg(&list);
-    ffmpeg.args(["-vf", &filter, "-fps_mode", "passthrough", "-c:v", "mjpeg", "-q:v", "2"]);
-    run_quietly(ffmpeg.arg(to))?;
+    ffmpeg.args(["-v", "error", "-y", "-framerate", &RATE.to_string(), "-i"]).arg(frames.join("%06d.jpg"));
+    run_quietly(ffmpeg.args(["-c", "copy"]).arg(to))?;
+    remove_folder(&frames)?;
     Ok(to.to_owned())
 }
 
