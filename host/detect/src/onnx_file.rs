@@ -27,14 +27,9 @@ pub(crate) fn parse(name: &str, bytes: Vec<u8>, shape: InputShape) -> Result<(Mo
     contain(name, || {
         let mut model = ModelProto::parse_from_tokio_bytes(&Bytes::from(bytes)).map_err(|e| e.to_string())?;
         declare_input(&mut model, shape)?;
-        let outputs = outputs(&model);
+        let outputs = model.graph.output.iter().map(|output| output.name.clone()).collect();
         Ok((model, outputs))
     })
-}
-
-/// Names of the outputs, in their order.
-pub(crate) fn outputs(model: &ModelProto) -> Vec<String> {
-    model.graph.output.iter().map(|output| output.name.clone()).collect()
 }
 
 /// Converts a model to onnx-ir's graph, with constants folded.
@@ -57,8 +52,8 @@ fn declare_input(model: &mut ModelProto, shape: InputShape) -> Result<(), String
         return Err("no operators in it".into());
     }
     let graph = model.graph.mut_or_insert_default();
-    // Sizes that the exporter recorded would contradict the new ones; ranks stay valid. Sizes
-    // without a name: ONNX Runtime takes those of one name for equal, and reuses memory by that.
+    // Sizes that the exporter recorded would contradict the new ones; ranks stay valid. The sizes
+    // have no name: ONNX Runtime takes those of one name for equal, and reuses memory by that.
     for value in graph.value_info.iter_mut().chain(&mut graph.output) {
         for dim in &mut value.type_.mut_or_insert_default().mut_tensor_type().shape.mut_or_insert_default().dim {
             dim.value = None;

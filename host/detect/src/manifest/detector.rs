@@ -19,7 +19,8 @@ pub(crate) const MAX_SIDE: u32 = 4096;
 ///
 /// let text = std::fs::read_to_string("detectors/centerface/detector.toml")?;
 /// let manifest = Manifest::parse(&text)?;
-/// println!("{} {}: {:?}", manifest.name, manifest.version, manifest.input_size(DeviceClass::Cpu)?);
+/// let size = manifest.input_size(DeviceClass::Cpu)?;
+/// println!("{} {}: {size:?}", manifest.name, manifest.version);
 /// # Ok(())
 /// # }
 /// ```

@@ -1,4 +1,4 @@
-//! Labels of a recording or of pictures: what is in them, as JSON beside them, and MOT ground
+//! Labels of a recording or of pictures: what is in them, as JSON beside them or as MOT ground
 //! truth.
 //!
 //! Owns the format, which `tests/bench/labels/README.md` describes. A file with an unknown key, a
@@ -111,7 +111,7 @@ pub(super) struct Truth {
     pub individuals: Option<(u64, u64)>,
     /// By frame; a frame that is not here is not labelled.
     pub frames: BTreeMap<u64, Vec<Label>>,
-    /// By individual, ranges of frames (both ends included) in which a person would choose its
+    /// By individual, the ranges of frames, both ends included, in which a person would choose its
     /// shot.
     pub best_shots: HashMap<String, Vec<(u64, u64)>>,
 }

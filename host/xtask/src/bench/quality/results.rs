@@ -24,7 +24,7 @@ use crate::{
         server::{Data, Server},
     },
     client::Objects,
-    shell::{run_quietly, target},
+    shell::{remove_folder, run_quietly, target},
 };
 
 /// What was found of one object type in one recording.
@@ -57,25 +57,35 @@ pub(super) fn recordings(material: &[Labelled]) -> Result<Vec<Clip>> {
 /// A recording that shows each picture for `hold` frames, in full quality, in the top left corner
 /// of frames of the size of the largest.
 fn of_pictures(to: &Path, pictures: &[PathBuf], hold: u64) -> Result<PathBuf> {
-    let list = to.with_extension("txt");
-    let quoted = |file: &PathBuf| file.display().to_string().replace('\'', r"'\''");
-    let lines = pictures.iter().map(|file| format!("file '{}'\nduration {}\n", quoted(file), hold as f64 / RATE));
-    fs::write(&list, lines.collect::<String>()).with_context(|| format!("cannot write {}", list.display()))?;
+    let frames = to.with_extension("frames");
+    remove_folder(&frames)?;
+    fs::create_dir_all(&frames).with_context(|| format!("cannot create {}", frames.display()))?;
     let (mut width, mut height) = (2, 2);
     for picture in pictures {
         let (w, h) = size(picture)?;
         (width, height) = (w.max(width), h.max(height));
     }
-    let filter = format!("fps={RATE},pad={width}:{height}:0:0:gray,format=yuvj444p");
+    let filter = format!("format=yuvj444p,pad={width}:{height}:0:0:gray");
+    let mut number = 0;
+    for picture in pictures {
+        let frame = |number: u64| frames.join(format!("{number:06}.jpg"));
+        let mut ffmpeg = Command::new("ffmpeg");
+        ffmpeg.args(["-v", "error", "-y", "-i"]).arg(picture).args(["-frames:v", "1", "-vf", &filter, "-q:v", "2"]);
+        run_quietly(ffmpeg.arg(frame(number)))?;
+        for copy in number + 1..number + hold {
+            fs::copy(frame(number), frame(copy)).with_context(|| format!("cannot copy {}", picture.display()))?;
+        }
+        number += hold;
+    }
     let mut ffmpeg = Command::new("ffmpeg");
-    ffmpeg.args(["-v", "error", "-y", "-f", "concat", "-safe", "0", "-i"]).arg(&list);
-    ffmpeg.args(["-vf", &filter, "-frames:v", &(pictures.len() as u64 * hold).to_string()]);
-    run_quietly(ffmpeg.args(["-c:v", "mjpeg", "-q:v", "2"]).arg(to))?;
+    ffmpeg.args(["-v", "error", "-y", "-framerate", &RATE.to_string(), "-i"]).arg(frames.join("%06d.jpg"));
+    run_quietly(ffmpeg.args(["-c", "copy"]).arg(to))?;
+    remove_folder(&frames)?;
     Ok(to.to_owned())
 }
 
 /// Frames per second of recordings of pictures.
-const RATE: f64 = 5.0;
+const RATE: u32 = 5;
 
 fn size(picture: &Path) -> Result<(u32, u32)> {
     let output = Command::new("ffprobe")
@@ -222,6 +232,31 @@ fn lines<T: DeserializeOwned>(file: &Path) -> Result<Vec<T>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn pictures_of_any_size_become_frames_of_one() {
+        let folder = std::env::temp_dir().join(format!("pictures-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let pictures = [("a'b.png", "64x48"), ("c.jpg", "31x75")].map(|(name, size)| {
+            let picture = folder.join(name);
+            let source = format!("testsrc=size={size}:rate=1");
+            let mut ffmpeg = Command::new("ffmpeg");
+            ffmpeg.args(["-v", "error", "-y", "-f", "lavfi", "-i", &source, "-frames:v", "1"]).arg(&picture);
+            run_quietly(&mut ffmpeg).unwrap();
+            picture
+        });
+        let made = of_pictures(&folder.join("made.mkv"), &pictures, 3).unwrap();
+        let frames = Command::new("ffprobe")
+            .args(["-v", "error", "-show_entries", "frame=width,height,pts_time", "-of", "csv=p=0"])
+            .arg(made)
+            .output()
+            .unwrap();
+        fs::remove_dir_all(&folder).unwrap();
+        let frames = String::from_utf8(frames.stdout).unwrap();
+        assert_eq!(frames.lines().count(), 6, "{frames}");
+        assert!(frames.lines().all(|frame| frame.contains("64,75")), "{frames}");
+        assert!(frames.lines().last().unwrap().starts_with("1.0"), "{frames}");
+    }
 
     #[test]
     fn settings_are_laid_over_the_types_that_are_labelled() {
