@@ -254,8 +254,8 @@ mod tests {
             });
             self.mean = product(&f, &self.mean);
             self.covariance = product(&product(&f, &self.covariance), &transposed(&f));
-            for i in 0..4 {
-                let (q, w) = noise[i].of_a_second();
+            for (i, noise) in noise.into_iter().enumerate() {
+                let (q, w) = noise.of_a_second();
                 self.covariance[i][i] += q * t + w * t.powi(3) / 3.0;
                 self.covariance[i][i + 4] += w * t * t / 2.0;
                 self.covariance[i + 4][i] += w * t * t / 2.0;

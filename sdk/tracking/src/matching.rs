@@ -31,10 +31,13 @@ pub fn recency(unseen_seconds: f64) -> f32 {
 /// ```
 /// use ocellus_tracking::Matching;
 ///
-/// let overlap = [[0.9, 0.6], [0.8, 0.3]]; let mut matching = Matching::new(2, 2); // The second
-/// track alone, then what is left. matching.round(|_| true, |track| track == 1, |detection, track|
-/// Some(overlap[detection][track])); matching.round(|_| true, |_| true, |detection, track|
-/// Some(overlap[detection][track])); assert_eq!(matching.tracks(), [Some(1), Some(0)]);
+/// let overlap = [[0.9, 0.6], [0.8, 0.3]];
+/// let weight = |detection: usize, track: usize| Some(overlap[detection][track]);
+/// let mut matching = Matching::new(2, 2);
+/// // The second track alone, then what is left.
+/// matching.round(|_| true, |track| track == 1, weight);
+/// matching.round(|_| true, |_| true, weight);
+/// assert_eq!(matching.tracks(), [Some(1), Some(0)]);
 /// ```
 #[derive(Clone, Debug)]
 pub struct Matching {
