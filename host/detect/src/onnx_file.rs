@@ -27,9 +27,14 @@ pub(crate) fn parse(name: &str, bytes: Vec<u8>, shape: InputShape) -> Result<(Mo
     contain(name, || {
         let mut model = ModelProto::parse_from_tokio_bytes(&Bytes::from(bytes)).map_err(|e| e.to_string())?;
         declare_input(&mut model, shape)?;
-        let outputs = model.graph.output.iter().map(|output| output.name.clone()).collect();
+        let outputs = outputs(&model);
         Ok((model, outputs))
     })
+}
+
+/// Names of the outputs, in their order.
+pub(crate) fn outputs(model: &ModelProto) -> Vec<String> {
+    model.graph.output.iter().map(|output| output.name.clone()).collect()
 }
 
 /// Converts a model to onnx-ir's graph, with constants folded.
