@@ -363,10 +363,11 @@ mod tests {
     fn crops_are_turned_into_the_order_of_the_network() {
         let crop = RgbImage { width: 2, height: 1, data: vec![1, 2, 3, 4, 5, 6] };
         let size = Size { width: 2, height: 1 };
-        let data = |order| Picture::of_crops(&[crop.clone()], size, order).unwrap()[0].data.clone();
+        let data = |order| Picture::of_crops(std::slice::from_ref(&crop), size, order).unwrap()[0].data.clone();
         assert_eq!(data(ChannelOrder::Rgb), [1, 2, 3, 4, 5, 6]);
         assert_eq!(data(ChannelOrder::Bgr), [3, 2, 1, 6, 5, 4]);
-        let error = Picture::of_crops(&[crop.clone()], Size { width: 1, height: 2 }, ChannelOrder::Rgb).unwrap_err();
+        let error = Picture::of_crops(std::slice::from_ref(&crop), Size { width: 1, height: 2 }, ChannelOrder::Rgb)
+            .unwrap_err();
         assert!(error.contains("2x1"), "{error}");
     }
 

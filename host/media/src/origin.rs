@@ -49,7 +49,7 @@ pub(crate) fn of(input: &Input) -> Find {
             }
             Ok(match web::find(&session, url.as_str(), input.spool.as_deref(), watch)? {
                 Found::Copy(file) => Origin::Copy(Box::new(Positioned::new(file))),
-                Found::Body(body) => Origin::Web(Arc::new(session), Box::new(body)),
+                Found::Body(body) => Origin::Web(Arc::new(session), body),
             })
         }
     })

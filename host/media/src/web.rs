@@ -62,7 +62,7 @@ impl Resource for Body {
 
 /// What a URL leads to.
 pub(crate) enum Found {
-    Body(Body),
+    Body(Box<Body>),
     /// A copy, since it cannot be read in the order in which it comes.
     Copy(File),
 }
@@ -71,7 +71,7 @@ pub(crate) enum Found {
 pub(crate) fn find(session: &Arc<Session>, url: &str, spool: Option<&Path>, watch: &Watch) -> Result<Found> {
     let mut body = session.open(url, None)?;
     if !spool::is_needed(&mut body)? {
-        return Ok(Found::Body(body));
+        return Ok(Found::Body(Box::new(body)));
     }
     let folder = spool.map_or_else(std::env::temp_dir, Path::to_owned);
     spool::copy(body, &folder, watch).map(Found::Copy)

@@ -1,6 +1,7 @@
 //! Covers: decoding in a process of its own. All that the other files say of decoding in this
 //! process holds for it, too, and pictures are the same byte for byte.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+#![allow(clippy::duplicate_mod, reason = "each of the files has the common module of its own")]
 
 #[path = "ends.rs"]
 mod ends;

@@ -136,7 +136,8 @@ mod tests {
     fn a_vehicle_that_fills_the_frame_is_no_cut_while_it_passes() {
         let mut cuts = CutDetector::default();
         // Stripes wider than a cell, which move by one cell from frame to frame.
-        let passing = |n: usize| image(move |x, y| if y > 12 && (x + 2 * n) / 4 % 2 == 0 { 200 } else { 80 });
+        let passing =
+            |n: usize| image(move |x, y| if y > 12 && ((x + 2 * n) / 4).is_multiple_of(2) { 200 } else { 80 });
         cuts.change(&passing(0));
         cuts.change(&passing(1));
         assert!((2..9).all(|n| cuts.change(&passing(n)) != SceneChange::Cut));

@@ -73,7 +73,7 @@ mod tests {
         let family = Ssd { score: 0.5, groups: vec![(1, 0), (2, 1)] };
         let one = RawBox { rect: Rect::new(25.0, 100.0, 75.0, 200.0), score: 0.6, group: 1, landmarks: None };
         let found = family.decode(&[boxes.clone(), scores.clone()], 100, 200).unwrap();
-        assert_eq!(found, [one.clone()], "neither class 1, nor the box whose sides are swapped");
+        assert_eq!(found, std::slice::from_ref(&one), "neither class 1, nor the box whose sides are swapped");
         assert_eq!(family.decode(&[scores, boxes], 100, 200).unwrap(), [one]);
     }
 
@@ -82,7 +82,7 @@ mod tests {
         let family = Ssd { score: 0.5, groups: vec![(1, 0)] };
         let [boxes, scores] = outputs(3, 2);
         assert!(family.decode(&[boxes.clone(), scores.clone()], 10, 10).is_ok());
-        assert!(family.decode(&[boxes.clone()], 10, 10).is_err());
+        assert!(family.decode(std::slice::from_ref(&boxes), 10, 10).is_err());
         assert!(family.decode(&[boxes.clone(), outputs(2, 2)[1].clone()], 10, 10).is_err());
         assert!(family.decode(&[boxes, outputs(3, 1)[1].clone()], 10, 10).is_err());
         assert!(family.decode(&[scores.clone(), scores], 10, 10).is_err());

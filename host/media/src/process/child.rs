@@ -12,7 +12,7 @@ use std::{
 };
 
 use ocellus_core::Size;
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 
 use super::{
     protocol::{
@@ -108,7 +108,7 @@ fn source(task: &Task, descriptor: OwnedFd, interrupt: &Interrupt) -> io::Result
             let again = url.clone();
             let find = move |_: &_| {
                 let web: Arc<dyn Web> = Arc::new(Arc::clone(&web));
-                let found = match locked(&first).take() {
+                let found = match first.lock().take() {
                     Some(found) => Box::new(found),
                     None => web.open(&again, None)?,
                 };
@@ -122,23 +122,19 @@ fn source(task: &Task, descriptor: OwnedFd, interrupt: &Interrupt) -> io::Result
     Ok((Input { format, options, transform, threads, ..Input::new(location) }, find))
 }
 
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock()
-}
-
 /// Those that the parent has handles of.
 #[derive(Clone, Default)]
 struct Frames(Arc<Mutex<HashMap<u64, LocalFrame>>>);
 
 impl Frames {
     fn get(&self, id: u64) -> Result<LocalFrame> {
-        locked(&self.0).get(&id).cloned().ok_or_else(|| MediaError::internal("no such frame"))
+        self.0.lock().get(&id).cloned().ok_or_else(|| MediaError::internal("no such frame"))
     }
 
     fn release(&self, ids: &[u64]) {
         // Freed outside the lock.
         let released: Vec<_> = {
-            let mut frames = locked(&self.0);
+            let mut frames = self.0.lock();
             ids.iter().filter_map(|id| frames.remove(id)).collect()
         };
         drop(released);
@@ -390,7 +386,7 @@ impl Decoding {
         {
             fail(fault.kind);
         }
-        locked(&frames.0).insert(head.id, frame);
+        frames.0.lock().insert(head.id, frame);
         head
     }
 

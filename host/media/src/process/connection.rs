@@ -18,7 +18,7 @@ use std::{
 };
 
 use ocellus_core::VideoTransform;
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 
 use super::{
     channel::{Channel, Heard},
@@ -75,10 +75,6 @@ enum End {
     StoodStill,
 }
 
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock()
-}
-
 impl Connection {
     /// Starts a child and gives it its task; the answer to it comes as that to any request.
     /// `source` is the descriptor of its bytes.
@@ -123,7 +119,7 @@ impl Connection {
         pictures: &Socket,
         source: Option<BorrowedFd<'_>>,
     ) -> io::Result<()> {
-        let (ours, their_pictures) = (locked(&self.decoding), locked(&self.pictures));
+        let (ours, their_pictures) = (self.decoding.lock(), self.pictures.lock());
         let mut descriptors =
             vec![decoding.as_fd(), ours.memory.as_fd(), pictures.as_fd(), their_pictures.memory.as_fd()];
         descriptors.extend(source);
@@ -132,7 +128,7 @@ impl Connection {
 
     /// The answer to the task.
     pub(super) fn begin(&self) -> Result<Given> {
-        let mut channel = locked(&self.decoding);
+        let mut channel = self.decoding.lock();
         self.wait(&mut channel, Over::Decoding)?.given
     }
 
@@ -148,9 +144,9 @@ impl Connection {
         take: impl FnOnce(Answer, &SharedMemory) -> Result<T>,
     ) -> Result<T> {
         let channel = if over == Over::Pictures { &self.pictures } else { &self.decoding };
-        let mut channel = locked(channel);
+        let mut channel = channel.lock();
         self.check()?;
-        let released = std::mem::take(&mut *locked(&self.released));
+        let released = std::mem::take(&mut *self.released.lock());
         if channel.request(wanted, released, descriptor).is_err() {
             return Err(self.bury(None));
         }
@@ -161,7 +157,7 @@ impl Connection {
     /// Lets the child's decoder go; frames stay. Waits for nothing.
     pub(super) fn close(&self) {
         // One that is gone has none.
-        let _ = locked(&self.decoding).request(Wanted::Close, Vec::new(), None);
+        let _ = self.decoding.lock().request(Wanted::Close, Vec::new(), None);
     }
 
     fn wait(&self, channel: &mut Channel, over: Over) -> Result<Answer> {
@@ -208,7 +204,7 @@ impl Connection {
     }
 
     pub(super) fn release(&self, frame: u64) {
-        locked(&self.released).push(frame);
+        self.released.lock().push(frame);
     }
 
     /// A child that says what makes no sense.
@@ -219,7 +215,7 @@ impl Connection {
     /// Takes the child away and says how it died: for a reason that is known, or for one that its
     /// end tells.
     fn bury(&self, known: Option<End>) -> MediaError {
-        let mut child = locked(&self.child);
+        let mut child = self.child.lock();
         if let Some(mut child) = child.take() {
             let status = if known.is_some() { None } else { wait_for(&mut child) };
             if status.is_none() {
@@ -258,7 +254,7 @@ impl Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        if let Some(child) = locked(&self.child).as_mut() {
+        if let Some(child) = self.child.lock().as_mut() {
             take_away(child);
         }
     }

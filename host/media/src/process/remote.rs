@@ -8,7 +8,7 @@ use std::{
 };
 
 use ocellus_core::{InputSpec, Rect, Region, RgbImage, Size};
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 
 use super::{
     connection::{Connection, Over},
@@ -48,17 +48,16 @@ pub(crate) struct RemoteDecoder {
     _share: Share,
 }
 
+/// Looks with the bytes that they gave.
+type MadeLooks = Vec<(Look, Vec<u8>)>;
+
 /// Looks at one frame.
 #[derive(Default)]
 struct Looks {
     /// That came with it, and are there until the next frame.
-    made: Vec<(Look, Vec<u8>)>,
+    made: MadeLooks,
     /// That were asked for.
     taken: Vec<Look>,
-}
-
-fn locked(looks: &Mutex<Looks>) -> MutexGuard<'_, Looks> {
-    looks.lock()
 }
 
 /// What the source is.
@@ -107,8 +106,8 @@ fn connect(
                 Err(error) => return Err(source::stopped(&watch, None).unwrap_or(error)),
             };
             let (ours, theirs) = Socket::pair().map_err(MediaError::internal)?;
-            let task = task(Place::Web { url: url.into(), first: found(0, &body) });
-            let web = WebServer::start(ours, session, Box::new(body), watch, stop)?;
+            let task = task(Place::Web { url: url.into(), first: found(0, &*body) });
+            let web = WebServer::start(ours, session, body, watch, stop)?;
             Connection::start(program, &task, Some(theirs.as_fd()), Some(web), interrupt)
         }
     }
@@ -201,7 +200,7 @@ impl RemoteDecoder {
         if self.connection.is_interrupted() {
             return Err(MediaError::Interrupted);
         }
-        let last = std::mem::take(&mut *locked(&self.looks));
+        let last = std::mem::take(&mut *self.looks.lock());
         let (answer, made) = self.connection.ask(Over::Decoding, Wanted::Next { looks: last.taken }, None, copied)?;
         self.status = answer.status.unwrap_or(self.status);
         match answer.given? {
@@ -246,7 +245,7 @@ impl Drop for RemoteDecoder {
 }
 
 /// The looks that came with a frame.
-fn copied(answer: Answer, memory: &SharedMemory) -> Result<(Answer, Vec<(Look, Vec<u8>)>)> {
+fn copied(answer: Answer, memory: &SharedMemory) -> Result<(Answer, MadeLooks)> {
     let mut looks = Vec::new();
     if let Ok(Given::Frame(_, made)) = &answer.given {
         for Made { look, at } in made.iter().take(MOST_LOOKS) {
@@ -337,7 +336,7 @@ impl RemoteFrame {
     /// A look at it: the one that came with it, or a new one.
     fn look(&self, look: Look, to: &mut Vec<u8>) -> Result<()> {
         let made = {
-            let mut looks = locked(&self.0.looks);
+            let mut looks = self.0.looks.lock();
             if looks.taken.len() < MOST_LOOKS {
                 looks.taken.push(look);
             }
