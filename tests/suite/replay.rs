@@ -145,7 +145,11 @@ async fn decisions_name_what_was_dropped_and_why() {
     let id = server.process_file(json!({"stream_settings": {"detectors": {"face": null, "car": {"filter_min_size": 5000, "filter_min_quality": 0}}}}), &media::short_street(dir.path(), 100)).await;
     server.finished(id).await;
     assert!(server.objects(id).await.is_empty());
-    let all = server.get(&format!("/videos/{id}/decisions/?limit=1000")).await["results"].as_array().unwrap().clone();
+    let mut all =
+        server.get(&format!("/videos/{id}/decisions/?limit=1000")).await["results"].as_array().unwrap().clone();
+    // What the detector was unsure of and no track went on with.
+    let is_weak = |d: &Value| d["stage"] == "tracker" && d["plugin"] == "ocellus" && d["rule"] == "min_score";
+    all.retain(|d| !is_weak(d));
     assert!(!all.is_empty());
     assert!(
         all.iter().all(|d| d["type"] == "car" && d["plugin"] == "size" && d["stage"] == "shots" && d["rule"] == "min"),
@@ -157,7 +161,8 @@ async fn decisions_name_what_was_dropped_and_why() {
         .unwrap()
         .clone();
     assert_eq!(here, all.iter().filter(|d| d["frame"] == frame).cloned().collect::<Vec<_>>());
-    assert_eq!(server.get(&format!("/videos/{id}/decisions/?stage=tracker")).await["results"], json!([]));
+    let by_tracker = server.get(&format!("/videos/{id}/decisions/?stage=tracker")).await["results"].clone();
+    assert!(by_tracker.as_array().unwrap().iter().all(is_weak), "{by_tracker:#}");
     for query in ["stage=never", "frame=x", "track=-1", "limit=0", "type=A"] {
         assert_eq!(
             server.status(Method::GET, &format!("/videos/{id}/decisions/?{query}")).await,

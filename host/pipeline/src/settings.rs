@@ -1,14 +1,15 @@
 //! Validation of job settings: the JSON schema, and rules that a schema cannot express.
 
 use ocellus_core::{Error, ObjectType, Result, SettingsSchema, StreamSettings};
-use ocellus_runtime::{Kind, Plugins};
+use ocellus_runtime::{Kind, Plugins, Role};
 
 /// The schema of the settings of jobs, for these object types and plugins.
 ///
 /// # Errors
 /// `Internal` where the schema as a whole does not compile.
 pub fn settings_schema(types: &[ObjectType], plugins: &Plugins) -> Result<SettingsSchema> {
-    let schemas: Vec<_> = plugins.list().into_iter().filter_map(|p| Some((p.name?, p.schema?))).collect();
+    let serving = plugins.list().into_iter().filter(|p| p.role == Role::Active);
+    let schemas: Vec<_> = serving.filter_map(|p| Some((p.name?, p.schema?))).collect();
     let schema = SettingsSchema::new(types, &plugins.names(Kind::Tracker), &plugins.names(Kind::Filter))?;
     Ok(schema.with_routers(&plugins.names(Kind::Router))?.with_plugins(&schemas)?.checked_by(check_settings))
 }

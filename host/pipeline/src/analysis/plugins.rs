@@ -1,7 +1,7 @@
 //! Choice of plugins by the settings of a detector, and the settings that each is given.
 
 use ocellus_core::{DetectorSettings, ScoreThresholds, StreamSettings};
-use ocellus_runtime::{Kind, Plugins};
+use ocellus_runtime::{Kind, Plugins, Role};
 use serde_json::{Value, json};
 
 /// Whether the tracker that the settings name compares the appearances of detections.
@@ -34,9 +34,8 @@ pub(super) fn tracker_settings(plugins: &Plugins, s: &DetectorSettings, scores: 
         MATCHING: s.track_deep_sort_matching_threshold,
         "filter_unconfirmed_tracks": s.track_deep_sort_filter_unconfirmed_tracks,
     });
-    let installed =
-        plugins.list().into_iter().find(|p| p.kind == Some(Kind::Tracker) && p.name.as_ref() == Some(&s.tracker_type));
-    let schema = installed.and_then(|p| p.schema).unwrap_or_default();
+    let serving = plugins.info(&s.tracker_type, Role::Active).filter(|p| p.kind == Some(Kind::Tracker));
+    let schema = serving.and_then(|p| p.schema).unwrap_or_default();
     if let Some(settings) = settings.as_object_mut() {
         settings.retain(|key, _| schema.get("properties").is_some_and(|p| p.get(key).is_some()));
     }

@@ -218,9 +218,8 @@ impl<T: TrackerCalls, F: FilterCalls> TypePipeline<T, F> {
             kept.extend(weak.into_iter().map(|(place, d)| (d.clone(), (place, Vec::new()))));
         } else {
             for (_, detection) in weak {
-                let why = Rejection { rule: MIN_SCORE.to_owned(), value: format!("{:.3}", detection.score) };
                 let shot = Shot::new(now, detection).summary;
-                self.recorder.record(events, DecisionStage::Tracker, None, &shot, HOST, why);
+                self.recorder.record(events, DecisionStage::Tracker, None, &shot, HOST, too_weak(detection));
             }
         }
         let (kept, notes) = kept.into_iter().unzip::<_, _, Vec<_>, Vec<_>>();
@@ -278,8 +277,12 @@ impl<T: TrackerCalls, F: FilterCalls> TypePipeline<T, F> {
             let shot = Shot::new(now, detection);
             let tracklet = tracklets.ids.get(place).copied();
             let Some(track_id) = id.map(|id| self.number_for(id, tracklet, events)).transpose()? else {
-                let why = Rejection { rule: "no track".to_owned(), value: String::new() };
-                self.recorder.record(events, DecisionStage::Tracker, None, &shot.summary, self.tracker.name(), why);
+                let (plugin, why) = if self.scores.is_weak(detection) {
+                    (HOST, too_weak(detection))
+                } else {
+                    (self.tracker.name(), Rejection { rule: "no track".to_owned(), value: String::new() })
+                };
+                self.recorder.record(events, DecisionStage::Tracker, None, &shot.summary, plugin, why);
                 continue;
             };
             let track = self.tracks.entry(track_id).or_insert_with(|| Track::new(&shot));
@@ -344,6 +347,11 @@ impl<T: TrackerCalls, F: FilterCalls> TypePipeline<T, F> {
         }
         Ok(())
     }
+}
+
+/// Why a weak detection that continues no track is dropped.
+fn too_weak(detection: &Detection) -> Rejection {
+    Rejection { rule: MIN_SCORE.to_owned(), value: format!("{:.3}", detection.score) }
 }
 
 /// Stands for the host where decisions name a plugin.
