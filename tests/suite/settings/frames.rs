@@ -84,7 +84,8 @@ async fn a_source_is_read_at_play_speed_and_late_frames_may_be_dropped() {
     assert!(dropped > 0 && seen > 0 && seen + dropped <= u64::from(FRAMES), "{seen} {dropped}");
     for general in [hurry(true), json!({"disable_drops": false})] {
         let run = fixture.run(cars(none(), general)).await;
-        assert_eq!((run.statistic("frames_processed"), run.statistic("frames_dropped")), (u64::from(FRAMES), 0));
+        let frames = (run.statistic("frames_processed"), run.statistic("frames_dropped"));
+        assert_eq!(frames, (u64::from(FRAMES), 0), "{:#}", run.video);
     }
 
     let clip = media::pattern(fixture.dir.path(), "320x240", 2);

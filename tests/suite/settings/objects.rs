@@ -99,9 +99,12 @@ async fn deep_sort_has_settings_of_its_own() {
     let simple = fixture.run(cars(none(), none())).await;
     assert!(first(&simple) < first(&confirmed), "simple_iou needs no confirmation");
 
-    let loose = fixture.run(deep(json!({"track_deep_sort_matching_threshold": 0}))).await;
-    let exact = fixture.run(deep(json!({"track_deep_sort_matching_threshold": 1}))).await;
-    assert!(exact.objects.len() > loose.objects.len(), "{} {}", exact.objects.len(), loose.objects.len());
+    // Where boxes overlap by enough, the appearance does not count.
+    let matching =
+        |least: f32| deep(json!({"track_overlap_threshold": 0.9, "track_deep_sort_matching_threshold": least}));
+    let (loose, exact) = (fixture.run(matching(0.0)).await, fixture.run(matching(1.0)).await);
+    let lengths = |run: &Run| run.objects.iter().map(|o| number(o, "detections") as u64).collect::<Vec<_>>();
+    assert_ne!(lengths(&exact), lengths(&loose));
 
     for (key, bad) in [
         ("track_deep_sort_matching_threshold", json!(1.5)),
