@@ -4,7 +4,10 @@
 //! boxes take labels greedily in the order of their scores; labels of other sizes are ignored, and
 //! so are boxes of other sizes that have no label.
 
-use super::{labels::Label, rect::Rect};
+use super::{
+    labels::Label,
+    rect::{Rect, common, shorter_side},
+};
 
 /// Intersection over union from which a box has found a label.
 pub(super) const FOUND: f32 = 0.5;
@@ -37,7 +40,7 @@ pub(super) struct Tally {
 impl Tally {
     /// Adds a frame. `size`: the shorter side, from and below.
     pub(super) fn add(&mut self, labels: &[Label], boxes: &[Scored], (from, below): (f32, f32)) {
-        let within = |rect: &Rect| (from..below).contains(&rect.shorter_side());
+        let within = |rect: &Rect| (from..below).contains(&shorter_side(rect));
         let counts = |label: &Label| !label.ignore && within(&label.rect);
         self.labels += labels.iter().filter(|label| counts(label)).count();
         let mut boxes: Vec<&Scored> = boxes.iter().collect();
@@ -103,7 +106,7 @@ impl Tally {
 
 /// Whether more than half of a box lies in an area that is not labelled in detail.
 fn covers(area: &Rect, rect: &Rect) -> bool {
-    area.common(rect) > rect.area() / 2.0
+    common(area, rect) > rect.area() / 2.0
 }
 
 pub(super) fn share(part: usize, of: usize) -> Option<f64> {
@@ -112,14 +115,14 @@ pub(super) fn share(part: usize, of: usize) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::rect::rect, *};
 
     fn label(left: f32, side: f32, ignore: bool) -> Label {
-        Label { rect: Rect::new(left, 0.0, left + side, side), id: None, ignore }
+        Label { rect: rect([left, 0.0, left + side, side]), id: None, ignore }
     }
 
     fn scored(left: f32, side: f32, score: f32) -> Scored {
-        Scored { rect: Rect::new(left, 0.0, left + side, side), score }
+        Scored { rect: rect([left, 0.0, left + side, side]), score }
     }
 
     const ALL: (f32, f32) = (0.0, f32::INFINITY);

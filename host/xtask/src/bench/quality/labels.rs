@@ -13,7 +13,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 
-use super::rect::Rect;
+use super::rect::{Rect, is_valid, rect};
 use crate::shell::assets;
 
 /// A label file.
@@ -237,9 +237,8 @@ impl LabelFile {
 
 impl Label {
     fn of(labelled: &LabelledBox) -> Result<Self> {
-        let [left, top, right, bottom] = labelled.rect;
-        let rect = Rect::new(left, top, right, bottom);
-        if !rect.is_valid() {
+        let rect = rect(labelled.rect);
+        if !is_valid(&rect) {
             bail!("the box {:?} has no area: left, top, right, bottom", labelled.rect);
         }
         Ok(Self { rect, id: labelled.id.clone(), ignore: labelled.ignore })
@@ -257,9 +256,9 @@ fn mot_frames(text: &str) -> Result<BTreeMap<u64, Vec<Label>>> {
             bail!("{line:?} has fewer than six numbers")
         };
         let (confidence, class) = (rest.first().unwrap_or(&1.0), rest.get(1).filter(|_| rest.len() == 3));
-        let rect = Rect::new(left - 1.0, top - 1.0, left - 1.0 + width, top - 1.0 + height);
+        let rect = rect([left - 1.0, top - 1.0, left - 1.0 + width, top - 1.0 + height]);
         let ignore = *confidence == 0.0 || class.is_some_and(|class| *class != 1.0);
-        if !rect.is_valid() || *frame < 1.0 {
+        if !is_valid(&rect) || *frame < 1.0 {
             bail!("{line:?} is no box in a frame");
         }
         frames.entry(*frame as u64 - 1).or_default().push(Label { rect, id: Some(id.to_string()), ignore });
@@ -336,10 +335,7 @@ mod tests {
         let frames =
             mot_frames("1,7,11,21,10,20,1,-1,-1,-1\n3,7,1,1,10,20,1,1,.5\n3,8,1,1,10,20,0,1,1\n3,9,1,1,5,5,1,8,1\n");
         let frames = frames.unwrap();
-        assert_eq!(
-            frames[&0],
-            [Label { rect: Rect::new(10.0, 20.0, 20.0, 40.0), id: Some("7".into()), ignore: false }]
-        );
+        assert_eq!(frames[&0], [Label { rect: rect([10.0, 20.0, 20.0, 40.0]), id: Some("7".into()), ignore: false }]);
         assert!(frames[&1].is_empty());
         assert_eq!(frames[&2].iter().map(|l| l.ignore).collect::<Vec<_>>(), [false, true, true]);
         assert!(mot_frames("1,2,3").is_err());

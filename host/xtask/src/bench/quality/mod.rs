@@ -2,7 +2,6 @@
 //! processed by a real server, with the vendor's defaults and with other settings, and what it
 //! reports is compared with the labels.
 
-mod assignment;
 mod boxes;
 mod history;
 mod labels;

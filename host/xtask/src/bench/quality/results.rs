@@ -15,7 +15,7 @@ use serde_json::{Map, Value, json};
 use super::{
     boxes::Scored,
     labels::{Labelled, Media},
-    rect::Rect,
+    rect::rect,
     tracks::Track,
 };
 use crate::{
@@ -200,7 +200,7 @@ fn found(
     run_quietly(replay.arg("--detections").arg(&detections))?;
     for frame in lines::<DetectedFrame>(&detections)? {
         for (object_type, detected) in frame.detections {
-            let scored = |d: Detected| Scored { rect: Rect(d.bbox), score: d.score };
+            let scored = |d: Detected| Scored { rect: rect(d.bbox), score: d.score };
             if let Some(of_type) = found.get_mut(&object_type) {
                 of_type.detections.insert(frame.frame, detected.into_iter().map(scored).collect());
             }
@@ -212,7 +212,7 @@ fn found(
     {
         let object_type = id.split('-').nth(2).unwrap_or_default();
         let Some(of_type) = found.get_mut(object_type) else { continue };
-        let boxes = history.into_iter().map(|point| (point.frame, Rect(point.bbox))).collect();
+        let boxes = history.into_iter().map(|point| (point.frame, rect(point.bbox))).collect();
         let cluster = clusters.get(&id).cloned();
         of_type.tracks.push(Track { boxes, best_frame: best.frame, cluster });
         of_type.scores.push(best.score);

@@ -7,8 +7,9 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use ocellus_tracking::{Pair, assign};
+
 use super::{
-    assignment::heaviest,
     boxes::{FOUND, share},
     labels::{Label, Truth},
     rect::Rect,
@@ -81,13 +82,13 @@ impl Tracking {
                 let weight = |(track, rect): &(usize, Rect)| match label.iou(rect) {
                     iou if iou < FOUND => 0.0,
                     // Heavier than all others of the frame together.
-                    iou if last.get(id) == Some(track) => f64::from(iou) + 2.0 * labels.len() as f64,
-                    iou => f64::from(iou),
+                    iou if last.get(id) == Some(track) => iou + 2.0 * labels.len() as f32,
+                    iou => iou,
                 };
                 for (track, _) in boxes.iter().filter(|(_, rect)| label.iou(rect) >= FOUND) {
                     *overlaps.entry((*id, *track)).or_insert(0) += 1;
                 }
-                weights.push(boxes.iter().map(weight).collect::<Vec<f64>>());
+                weights.push(boxes.iter().map(weight).collect::<Vec<f32>>());
             }
             let pairs = heaviest(&weights);
             for ((id, _), pair) in labels.iter().zip(&pairs) {
@@ -109,12 +110,12 @@ impl Tracking {
     /// The assignment of IDF1.
     fn identities(&mut self, ids: &HashSet<&str>, tracks: &[Track], overlaps: &HashMap<(&str, usize), usize>) {
         let row = |id: &&str| {
-            let frames = |track| overlaps.get(&(*id, track)).copied().unwrap_or_default() as f64;
-            (0..tracks.len()).map(frames).collect::<Vec<f64>>()
+            let frames = |track| overlaps.get(&(*id, track)).copied().unwrap_or_default() as f32;
+            (0..tracks.len()).map(frames).collect::<Vec<f32>>()
         };
-        let weights: Vec<Vec<f64>> = ids.iter().map(row).collect();
+        let weights: Vec<Vec<f32>> = ids.iter().map(row).collect();
         let identified = heaviest(&weights).into_iter().zip(&weights).filter_map(|(track, row)| row.get(track?));
-        self.identified += identified.sum::<f64>() as usize;
+        self.identified += identified.map(|frames| *frames as usize).sum::<usize>();
     }
 
     /// Which individual each track shows, and what follows from it.
@@ -203,6 +204,16 @@ impl Tracking {
     }
 }
 
+/// For each row its column in the heaviest assignment. `weights[row][column]`; a pair of weight 0 is
+/// no pair.
+fn heaviest(weights: &[Vec<f32>]) -> Vec<Option<usize>> {
+    let row = |(row, of_row): (usize, &Vec<f32>)| {
+        of_row.iter().enumerate().map(|(column, weight)| Pair { row, column, weight: *weight }).collect::<Vec<_>>()
+    };
+    let pairs: Vec<Pair> = weights.iter().enumerate().flat_map(row).collect();
+    assign(weights.len(), weights.iter().map(Vec::len).max().unwrap_or_default(), &pairs)
+}
+
 fn on_ignored(labels: &[Label], rect: &Rect) -> bool {
     let best = labels
         .iter()
@@ -222,10 +233,10 @@ fn largest_parts<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)>) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::rect, *};
 
     fn rect(x: f32) -> Rect {
-        Rect::new(x, 0.0, x + 10.0, 10.0)
+        rect::rect([x, 0.0, x + 10.0, 10.0])
     }
 
     /// Two individuals for ten frames, at 0 and at 100.
