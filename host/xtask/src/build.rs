@@ -25,9 +25,9 @@ pub(crate) fn everything() -> Result<()> {
     programs()
 }
 
-/// Builds the whole workspace: dependencies are then built once, with the features that the tests
-/// need, too.
+/// Builds the programs of the whole workspace: tests then find their dependencies built, since no
+/// test asks for another feature of one.
 pub(crate) fn programs() -> Result<()> {
     say("Building", "the programs (a first build takes half an hour on two cores)");
-    shell::run(cargo().args(["build", "--release", "--workspace", "--bins", "--benches"]))
+    shell::run(cargo().args(["build", "--release", "--workspace", "--bins"]))
 }

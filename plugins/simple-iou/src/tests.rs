@@ -100,6 +100,20 @@ fn what_moves_is_expected_where_it_will_be() {
 }
 
 #[test]
+fn what_was_out_of_sight_goes_on_beyond_the_overlap_where_its_motion_allows_that() {
+    let seen_again = |overlap_threshold: f32, left: f32| {
+        let mut tracker = tracker(Settings { overlap_threshold, miss_interval: 3.0, ..Settings::default() });
+        (0..10).for_each(|i| drop(tracker.update(frame(i), vec![at(3.0 * i as f32)]).unwrap()));
+        (10..25).for_each(|i| drop(tracker.update(frame(i), vec![])));
+        tracker.update(frame(25), vec![at(left)]).unwrap().ids
+    };
+    // Expected at 75; this one overlaps it by a third.
+    assert_eq!(seen_again(0.25, 70.0), [Some(1)]);
+    assert_eq!(seen_again(0.25, 120.0), [Some(2)], "too far off");
+    assert_eq!(seen_again(0.5, 70.0), [Some(2)], "more overlap is asked for");
+}
+
+#[test]
 fn what_stops_all_at_once_is_found_where_it_was() {
     let mut tracker = tracker(Settings::default());
     for i in 0..30 {

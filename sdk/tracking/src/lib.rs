@@ -36,5 +36,5 @@ mod rect;
 pub use assignment::{Pair, assign};
 pub use kalman::{GATE, Kalman};
 pub use lifetime::{Lifetime, Span};
-pub use matching::{Matching, doubtful_overlap, recency};
+pub use matching::{Matching, doubtful_overlap, nearness, recency};
 pub use rect::Rect;

@@ -6,7 +6,7 @@
 
 use alloc::{vec, vec::Vec};
 
-use crate::{Pair, assign};
+use crate::{Pair, Rect, assign};
 
 /// The overlap that doubtful matches need, where `threshold` is enough for others: those of a weak
 /// detection (ByteTrack's 0.5), and of a track that the frame before did not show, whose box is an
@@ -24,6 +24,18 @@ pub fn doubtful_overlap(threshold: f32) -> f32 {
 /// TUD-Stadtmitte hold equally well at half a second and at a fifth.
 pub fn recency(unseen_seconds: f64) -> f32 {
     1.0 / (1.0 + 3.0 * unseen_seconds as f32)
+}
+
+/// How near a box lies to where a track is expected: 1 with the centres in one place, 0 from one
+/// longer side of the box on. Tells which of several boxes continues a track that was out of sight,
+/// whose box is expected too roughly for an overlap to mean much.
+pub fn nearness(rect: &Rect, expected: &Rect) -> f32 {
+    let side = if rect.width() > rect.height() { rect.width() } else { rect.height() };
+    let x = (rect.left + rect.right - expected.left - expected.right) / 2.0;
+    let y = (rect.top + rect.bottom - expected.top - expected.bottom) / 2.0;
+    let nearness = 1.0 - (x * x + y * y) / (side * side);
+    // Not above 0 for what is no box, either.
+    if nearness > 0.0 { nearness } else { 0.0 }
 }
 
 /// The rounds of one frame, over so many detections and tracks, both numbered from 0.
@@ -115,6 +127,15 @@ mod tests {
         let mut matching = Matching::new(2, 2);
         matching.round(|_| true, |_| true, |d, t| (d == t).then_some([0.5, 0.0][d]));
         assert_eq!(matching.tracks(), [Some(0), None]);
+    }
+
+    #[test]
+    fn nearness_falls_to_nothing_within_one_side() {
+        let at = |left: f32| Rect { left, top: 0.0, right: left + 20.0, bottom: 40.0 };
+        let of = |left: f32| nearness(&at(0.0), &at(left));
+        assert_eq!([of(0.0), of(20.0), of(40.0), of(80.0)], [1.0, 0.75, 0.0, 0.0]);
+        assert_eq!(nearness(&Rect::default(), &at(0.0)), 0.0);
+        assert_eq!(nearness(&at(f32::NAN), &at(0.0)), 0.0);
     }
 
     proptest! {

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use ocellus_core::{Detection, DetectorSettings, ShotSummary, Timestamp, TrackPoint, TrackletId};
+use ocellus_core::{
+    Detection, DetectorSettings, Rect, ScoreThresholds, ShotSummary, Timestamp, TrackPoint, TrackletId,
+};
 use ocellus_runtime::{FrameInfo, Moment, Pixels};
 use serde::{Deserialize, Serialize};
 
@@ -129,18 +131,38 @@ pub(super) struct Window {
 /// sure.
 const SECOND_LOOK: f64 = 0.36;
 
+/// Seconds for which something of the detector's least score has to be seen before it counts, if it
+/// then vanishes in the middle of a scene; less for greater scores, and nothing from `sure` on. Of
+/// patterns of a road or of foliage that a detector takes for an object, nearly all come and go
+/// within half a second; what leaves through the edge of the frame had no more time.
+const BRIEF: f64 = 0.7;
+/// Share of the frame's side within which a box lies at its edge.
+const EDGE: f32 = 0.005;
+
 /// Detections of a track that are not weak.
 #[derive(Clone, Copy, Default)]
 struct Looks {
     count: u64,
-    /// Stream time of the first, in seconds.
+    /// Stream times of the first and the last, in seconds.
     first: f64,
-    /// Seconds from there to the nearest frame of the scene, before or after; `None` without one.
-    nearest: Option<f64>,
-    /// Whether there was a frame of the scene after the first.
-    followed: bool,
+    last: f64,
+    /// Seconds to the nearest frames of the scene before the first and after the last; `None`
+    /// without one.
+    before: Option<f64>,
+    after: Option<f64>,
+    /// Whether the last lies at an edge of the frame.
+    at_edge: bool,
     /// The greatest score.
     score: f32,
+}
+
+/// Why a track counts as a mistake of the detector.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mistake {
+    /// One of the frames close to each other shows it.
+    SeenOnce,
+    /// It vanished in the middle of a scene, too soon for its score.
+    SeenBriefly,
 }
 
 /// One open track.
@@ -203,34 +225,53 @@ impl Track {
 
     /// A frame of the same scene is looked at.
     pub(super) fn look_again(&mut self, now: f64) {
-        if self.looks.count == 1 && !self.looks.followed {
-            let after = now - self.looks.first;
-            self.looks.followed = true;
-            self.looks.nearest = Some(self.looks.nearest.map_or(after, |before| before.min(after)));
+        if self.looks.count > 0 {
+            self.looks.after.get_or_insert(now - self.looks.last);
         }
     }
 
     /// A detection that is not weak was added. `before`: stream time of the last frame of the scene
     /// before this one.
-    pub(super) fn look(&mut self, now: f64, before: Option<f64>, score: f32) {
+    pub(super) fn look(&mut self, now: &FrameInfo, before: Option<f64>, detection: &Detection) {
         if self.looks.count == 0 {
-            (self.looks.first, self.looks.nearest) = (now, before.map(|before| now - before));
+            (self.looks.first, self.looks.before) = (now.time, before.map(|before| now.time - before));
         }
-        self.looks.count += 1;
-        self.looks.score = self.looks.score.max(score);
+        let Rect { left, top, right, bottom } = detection.rect;
+        let (width, height) = (now.size.width as f32, now.size.height as f32);
+        let near = [left / width, top / height, 1.0 - right / width, 1.0 - bottom / height];
+        self.looks = Looks {
+            count: self.looks.count + 1,
+            last: now.time,
+            after: None,
+            at_edge: near.iter().any(|distance| *distance <= EDGE),
+            score: self.looks.score.max(detection.score),
+            ..self.looks
+        };
     }
 
-    /// Whether it was seen only once, below the score of what is sure, though another frame could
-    /// have shown it.
-    pub(super) fn is_seen_once(&self, sure: f32) -> bool {
-        let Looks { count, score, nearest, .. } = self.looks;
-        count < 2 && score < sure && nearest.is_some_and(|seconds| seconds <= SECOND_LOOK)
+    /// Why it is taken for a mistake of the detector, if it ends as it is now.
+    pub(super) fn mistake(&self, scores: ScoreThresholds) -> Option<Mistake> {
+        let Looks { count, before, after, at_edge, .. } = self.looks;
+        if self.is_seen_for_long(scores) {
+            return None;
+        }
+        let is_near = |frame: Option<f64>| frame.is_some_and(|seconds| seconds <= SECOND_LOOK);
+        match count {
+            0 | 1 => (is_near(before) || is_near(after)).then_some(Mistake::SeenOnce),
+            _ => (is_near(after) && !at_edge).then_some(Mistake::SeenBriefly),
+        }
     }
 
-    /// Whether it is known, while it is open, that it was not only seen once.
-    pub(super) fn is_confirmed(&self, sure: f32) -> bool {
-        let Looks { count, score, followed, .. } = self.looks;
-        count > 1 || score >= sure || (followed && !self.is_seen_once(sure))
+    /// Whether it is known, while it is open, that it is no mistake.
+    pub(super) fn is_confirmed(&self, scores: ScoreThresholds) -> bool {
+        self.is_seen_for_long(scores) || (self.looks.after.is_some() && self.mistake(scores).is_none())
+    }
+
+    /// Whether it was seen for as long as its score asks.
+    fn is_seen_for_long(&self, ScoreThresholds { min, sure }: ScoreThresholds) -> bool {
+        let Looks { first, last, score, .. } = self.looks;
+        let missing = (sure - score) / (sure - min);
+        score >= sure || (last > first && last - first >= BRIEF * f64::from(missing.clamp(0.0, 1.0)))
     }
 
     /// Adds a detection, and the boxes between it and the last one.

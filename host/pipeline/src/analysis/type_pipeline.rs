@@ -298,7 +298,7 @@ impl<T: TrackerCalls, F: FilterCalls> TypePipeline<T, F> {
             if self.scores.is_weak(detection) {
                 continue;
             }
-            track.look(now.frame.time, self.frame_before, detection.score);
+            track.look(&now.frame, self.frame_before, detection);
             let own = tracklets.embeddings.iter().filter(|(at, _)| *at as usize == place);
             track.samples.extend(own.map(|(_, v)| Sample { quality: detection.quality, vector: v.clone() }));
             // Filters are not asked about what would not become the best shot anyway.

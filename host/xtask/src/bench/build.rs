@@ -19,7 +19,7 @@ pub(super) fn measure(report: &Report<'_>) -> Result<()> {
     let start = Instant::now();
     // The same arguments as `cargo xtask build`.
     let mut build = cargo();
-    build.args(["build", "--release", "--workspace", "--bins", "--benches", "--target-dir"]).arg(&folder);
+    build.args(["build", "--release", "--workspace", "--bins", "--target-dir"]).arg(&folder);
     let built = shell::run(&mut build);
     let seconds = start.elapsed().as_secs_f64();
     remove_folder(&folder)?;

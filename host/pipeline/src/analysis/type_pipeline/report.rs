@@ -8,7 +8,7 @@ use super::{
         calls::{FilterCalls, TrackerCalls},
         decision::DecisionStage,
         event::Event,
-        track::{AnnotatedShot, Realtime, Track},
+        track::{AnnotatedShot, Mistake, Realtime, Track},
     },
     HOST, TypePipeline,
 };
@@ -49,7 +49,7 @@ impl<T: TrackerCalls, F: FilterCalls> TypePipeline<T, F> {
     fn post_window(&mut self, id: TrackId, events: &mut Vec<Event>) -> Result<(), PluginError> {
         let every = self.reporting.realtime.as_ref().is_some_and(|r| r.every_interval);
         let Some(track) = self.tracks.get(&id) else { return Ok(()) };
-        let Some(best) = track.window.best.clone().filter(|_| track.is_confirmed(self.scores.sure)) else {
+        let Some(best) = track.window.best.clone().filter(|_| track.is_confirmed(self.scores)) else {
             return Ok(());
         };
         let (posted, shots) = (track.window.posted, track.window.shots);
@@ -88,15 +88,20 @@ impl<T: TrackerCalls, F: FilterCalls> TypePipeline<T, F> {
         let Some(track) = self.tracks.get(&id) else { return Ok(()) };
         // One that ends with a detection is as long as it may be, and may be seen again.
         let is_over = frame != Some(track.last.summary.frame);
-        let object = match track.best.clone() {
-            Some(best) if is_over && track.is_seen_once(self.scores.sure) => {
+        let mistake = if is_over { track.mistake(self.scores) } else { None };
+        let object = match (track.best.clone(), mistake) {
+            (Some(best), Some(mistake)) => {
                 let summary = &best.shot.summary;
-                let why = Rejection { rule: "seen once".to_owned(), value: format!("{:.3}", summary.score) };
+                let rule = match mistake {
+                    Mistake::SeenOnce => "seen once",
+                    Mistake::SeenBriefly => "seen briefly",
+                };
+                let why = Rejection { rule: rule.to_owned(), value: format!("{:.3}", summary.score) };
                 self.recorder.record(events, DecisionStage::Objects, Some(id), summary, HOST, why);
                 None
             }
-            Some(best) => self.object(id, &best, BestShotType::Overall, OVERALL, events)?,
-            None => None,
+            (Some(best), None) => self.object(id, &best, BestShotType::Overall, OVERALL, events)?,
+            (None, _) => None,
         };
         let (history, samples) = self.tracks.remove(&id).map(|t| (t.history, t.samples)).unwrap_or_default();
         let key = (self.recorder.object_type.clone(), id);

@@ -79,6 +79,39 @@ fn what_was_seen_once_is_reported_if_it_is_sure_or_seen_again() {
 }
 
 #[test]
+fn what_vanishes_in_the_middle_of_a_scene_has_to_be_seen_for_longer_the_lower_its_score() {
+    let reported = |scores: &[Option<f32>]| objects(&shown(&mut scored(&defaults(), true), scores)).len();
+    let seen = |score: f32, frames: usize| {
+        let frames = vec![Some(score); frames].into_iter().chain([None]);
+        reported(&frames.collect::<Vec<_>>())
+    };
+    assert_eq!([seen(0.5, 6), seen(0.5, 7)], [0, 1], ".7 s");
+    assert_eq!([seen(0.65, 3), seen(0.65, 4)], [0, 1], ".28 s");
+    assert_eq!(reported(&[Some(0.5), Some(0.75), None]), 1, "one sure look is enough");
+    assert_eq!(reported(&[Some(0.5), Some(0.5)]), 1, "the recording ends");
+    let events = shown(&mut scored(&defaults(), true), &[Some(0.5), Some(0.5), None]);
+    assert_eq!(rules(&events), [(DecisionStage::Objects, "ocellus", "seen briefly")]);
+    // The next picture of a slide show.
+    let mut pipeline = scored(&defaults(), true);
+    (0..2).for_each(|index| drop(show_frame(&mut pipeline, index, false, &[of(1, 0.5)])));
+    assert_eq!(posts(&show_frame(&mut pipeline, 2, true, &[])), [post("7-2-face-1-0", 0)]);
+}
+
+#[test]
+fn what_leaves_through_the_edge_of_the_frame_may_be_brief() {
+    let at = |left: f32| Detection { rect: Rect::new(left, 10.0, left + 50.0, 60.0), ..of(1, 0.5) };
+    let reported = |lefts: [f32; 2]| {
+        let mut pipeline = scored(&defaults(), true);
+        for (index, left) in lefts.into_iter().enumerate() {
+            show_frame(&mut pipeline, index as u64, false, &[at(left)]);
+        }
+        show_frame(&mut pipeline, 2, false, &[]);
+        posts(&finish(&mut pipeline)).len()
+    };
+    assert_eq!([reported([900.0, 945.0]), reported([945.0, 900.0])], [1, 0]);
+}
+
+#[test]
 fn what_was_seen_once_counts_where_no_other_frame_could_show_it() {
     assert_eq!(objects(&shown(&mut scored(&defaults(), true), &[Some(0.5)])).len(), 1, "the only frame");
     assert_eq!(objects(&shown(&mut scored(&defaults(), true), &[None, Some(0.5)])).len(), 0, "the last frame");
@@ -112,5 +145,6 @@ fn a_realtime_shot_waits_until_the_object_is_confirmed() {
         scores.iter().enumerate().map(frame).collect::<Vec<_>>()
     };
     assert_eq!(posted(&[0.8, 0.5]), [1, 0]);
-    assert_eq!(posted(&[0.5, 0.3, 0.6]), [0, 0, 1]);
+    // .28 s are needed at a score of .65.
+    assert_eq!(posted(&[0.5, 0.3, 0.65, 0.5]), [0, 0, 0, 1]);
 }
