@@ -60,9 +60,10 @@ fn a_recording_is_read_to_its_end() {
     let camera = Rtsp::start(&clip(&media, 1), Behaviour::Recording(1.0));
     let (frames, error) = all(&mut open(&camera.url(), &[]).unwrap());
     assert!(error.is_none() && (22..=25).contains(&frames.len()), "{} {error:?}", frames.len());
-    // A place that the server does not go to.
+    // The server plays on, wherever it is told to go.
     let (frames, error) = all(&mut open(&camera.url(), &[("ss", "0.4")]).unwrap());
-    assert!(error.is_none() && (10..25).contains(&frames.len()), "{} {error:?}", frames.len());
+    assert!(error.is_none() && (1..22).contains(&frames.len()), "{} {error:?}", frames.len());
+    assert!(frames[0].time() > 0.39, "{}", frames[0].time());
 }
 
 #[test]

@@ -113,8 +113,9 @@ impl Dialogue {
     pub(super) fn answer(&mut self, bytes: Bytes) -> Answer {
         let message = Message::parse(&bytes);
         let number = message.number("CSeq");
-        let place = self.sent.iter().position(|sent| Some(sent.number) == number);
-        let Some(sent) = place.and_then(|place| self.sent.remove(place)) else { return Answer::ToClient(bytes) };
+        // Some cameras number their answers by themselves, or not at all: what was asked first.
+        let place = self.sent.iter().position(|sent| Some(sent.number) == number).unwrap_or(0);
+        let Some(sent) = self.sent.remove(place) else { return Answer::ToClient(bytes) };
         let is_refused = message.words().is_some_and(|[_, status, _]| status == b"401");
         if is_refused && !sent.is_identified && self.is_challenged(&message) {
             return Answer::ToCamera(self.send(Sent { is_identified: true, ..sent }));
@@ -182,6 +183,8 @@ mod tests {
         assert!(sent.starts_with("SETUP rtsp://camera:554/a?b=1/track1 RTSP/1.0\r\n"), "{sent}");
         let sent = ask(&mut own, "SETUP rtsp://inner/track2 RTSP/1.0\r\nCSeq: 7").unwrap();
         assert!(sent.starts_with("SETUP rtsp://inner/track2 RTSP/1.0\r\n"), "{sent}");
+        assert_eq!(answer(&mut own, "RTSP/1.0 200 OK\r\nCSeq: 99"), to_client("RTSP/1.0 200 OK\r\nCSeq: 6"));
+        assert_eq!(answer(&mut own, "RTSP/1.0 200 OK"), to_client("RTSP/1.0 200 OK\r\nCSeq: 7"));
         assert_eq!(answer(&mut own, "RTSP/1.0 200 OK\r\nCSeq: 99"), to_client("RTSP/1.0 200 OK\r\nCSeq: 99"));
     }
 
