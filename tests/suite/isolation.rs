@@ -1,6 +1,6 @@
 //! Covers: decoders in processes of their own. One that crashes, wants too much memory or stands
 //! still ends its own job with the reason, after what it found; a job beside it finds the same as
-//! ever; no process is left behind.
+//! ever; no process is left behind. The same of the decoder of a camera, whose session ends.
 
 use std::path::Path;
 
@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::{
     media,
+    rtsp::{Behaviour, CLOSED, Rtsp},
     server::{Options, Server, small},
 };
 
@@ -63,4 +64,28 @@ async fn a_decoder_that_dies_ends_its_own_job_and_nothing_else() {
         assert!(shown.status().is_success(), "{shown:?}");
         assert!(server.terminate().success());
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_decoder_of_a_camera_that_dies_ends_its_own_job_and_the_cameras_session() {
+    let dir = tempfile::tempdir().unwrap();
+    let beside = media::short_street(dir.path(), 60);
+    let wide = media::camera_street(dir.path(), 250);
+    let narrow = dir.path().join("narrow.mp4");
+    let coded =
+        ["-vf", "scale=320:-2", "-c:v", "libx264", "-preset", "ultrafast", "-bf", "0", "-g", "25", "-c:a", "copy"];
+    media::ffmpeg(&[&["-i", wide.to_str().unwrap()], &coded[..]].concat(), &narrow);
+    let camera = Rtsp::start(&narrow, Behaviour::Camera);
+    let server = server(dir.path(), "abort:20");
+    let fields = json!({"url": camera.url(), "stream_settings": {"detectors": {"face": null, "car": small()}}});
+    let dying = server.create(fields).await;
+    server.process(dying).await;
+    let beside = server.process_file(cars(), &beside).await;
+    let ended = server.finished(dying).await;
+    assert_eq!(ended["health_status"]["status"], "INTERRUPTED", "{ended:#}");
+    assert!(ended.to_string().contains("The decoder crashed on this video after frame 20."), "{ended:#}");
+    let asked = camera.asked_until_closed();
+    assert!(asked[asked.len() - 2].starts_with("TEARDOWN ") && asked.last().unwrap() == CLOSED, "{asked:?}");
+    assert_eq!(server.finished(beside).await["health_status"]["status"], "COMPLETED");
+    assert!(server.terminate().success());
 }

@@ -1,5 +1,6 @@
 //! RTSP server (RFC 2326) that plays a recording to each client, interleaved in the client's
-//! connection. `ffmpeg` makes the RTP packets. Ends when dropped.
+//! connection. `ffmpeg` makes the RTP packets. Notes what it is asked. Ends when dropped.
+#![allow(dead_code, reason = "each of the test programs that have it uses a part of it")]
 
 use std::{
     collections::HashMap,
@@ -8,7 +9,7 @@ use std::{
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::{
-        Arc, Mutex,
+        Arc, Condvar, Mutex,
         atomic::{AtomicBool, Ordering},
     },
     thread,
@@ -28,23 +29,61 @@ pub(crate) enum Behaviour {
     Redirect(String),
 }
 
+/// How it wants to be shown [`USER`] and [`PASSWORD`].
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Login {
+    None,
+    Basic,
+    /// By RFC 2069, as old cameras do.
+    Digest,
+}
+
+pub(crate) const USER: &str = "user";
+pub(crate) const PASSWORD: &str = "p:w";
+
+/// The last note of a connection.
+pub(crate) const CLOSED: &str = "closed";
+
 pub(crate) struct Rtsp {
     address: SocketAddr,
     closed: Arc<AtomicBool>,
+    notes: Arc<Notes>,
+}
+
+/// Requests, each as `METHOD URL`, with `by user` behind it where it came with a login.
+#[derive(Default)]
+struct Notes {
+    lines: Mutex<Vec<String>>,
+    changed: Condvar,
+}
+
+impl Notes {
+    fn push(&self, line: String) {
+        self.lines.lock().unwrap().push(line);
+        self.changed.notify_all();
+    }
 }
 
 struct Host {
     file: PathBuf,
     behaviour: Behaviour,
+    login: Login,
+    notes: Arc<Notes>,
 }
 
 impl Rtsp {
     /// `file` holds H.264 and AAC.
     pub(crate) fn start(file: &Path, behaviour: Behaviour) -> Self {
+        Self::guarded(file, behaviour, Login::None)
+    }
+
+    pub(crate) fn guarded(file: &Path, behaviour: Behaviour, login: Login) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let closed = Arc::new(AtomicBool::new(false));
-        let (host, until) = (Arc::new(Host { file: file.to_owned(), behaviour }), Arc::clone(&closed));
+        let notes = Arc::new(Notes::default());
+        let host = Arc::new(Host { file: file.to_owned(), behaviour, login, notes: Arc::clone(&notes) });
+        let until = Arc::clone(&closed);
         thread::spawn(move || {
             for connection in listener.incoming() {
                 if until.load(Ordering::SeqCst) {
@@ -54,7 +93,26 @@ impl Rtsp {
                 thread::spawn(move || host.serve(connection.unwrap()));
             }
         });
-        Self { address, closed }
+        Self { address, closed, notes }
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What it was asked so far.
+    pub(crate) fn asked(&self) -> Vec<String> {
+        self.notes.lines.lock().unwrap().clone()
+    }
+
+    /// What it was asked until the first connection was closed.
+    pub(crate) fn asked_until_closed(&self) -> Vec<String> {
+        let waits = |lines: &mut Vec<String>| !lines.iter().any(|line| line == CLOSED);
+        let limit = Duration::from_secs(30);
+        let (lines, late) =
+            self.notes.changed.wait_timeout_while(self.notes.lines.lock().unwrap(), limit, waits).unwrap();
+        assert!(!late.timed_out(), "the connection stays open: {lines:?}");
+        lines.clone()
     }
 
     pub(crate) fn url(&self) -> String {
@@ -79,6 +137,18 @@ impl Host {
         while let Some(request) = Request::read(&mut requests) {
             let mut body = String::new();
             let mut headers = String::new();
+            let shown = request.header("authorization");
+            let by = if shown.is_empty() { "" } else { " by user" };
+            self.notes.push(format!("{} {}{by}", request.method, request.url));
+            if request.method != "OPTIONS" && !self.login.is_satisfied(&request) {
+                let challenge = self.login.challenge();
+                let answer = format!(
+                    "RTSP/1.0 401 Unauthorized\r\nCSeq: {}\r\nWWW-Authenticate: {challenge}\r\n\r\n",
+                    request.header("cseq")
+                );
+                out.lock().unwrap().write_all(answer.as_bytes()).unwrap();
+                continue;
+            }
             match request.method.as_str() {
                 "OPTIONS" => headers = "Public: OPTIONS, DESCRIBE, SETUP, PLAY, TEARDOWN\r\n".into(),
                 "DESCRIBE" => {
@@ -114,6 +184,7 @@ impl Host {
         if let Some(playing) = playing {
             playing.store(true, Ordering::SeqCst);
         }
+        self.notes.push(CLOSED.to_owned());
     }
 
     fn sender(&self, ports: [u16; 2], more: &[&str]) -> Command {
@@ -210,6 +281,46 @@ impl Host {
         });
         ended
     }
+}
+
+impl Login {
+    const REALM: &str = "camera";
+    const NONCE: &str = "4a5b";
+
+    fn challenge(self) -> String {
+        match self {
+            Self::None => String::new(),
+            Self::Basic => format!("Basic realm=\"{}\"", Self::REALM),
+            Self::Digest => format!("Digest realm=\"{}\", nonce=\"{}\"", Self::REALM, Self::NONCE),
+        }
+    }
+
+    fn is_satisfied(self, request: &Request) -> bool {
+        let shown = request.header("authorization");
+        match self {
+            Self::None => shown.is_empty(),
+            // "user:p:w" in base64
+            Self::Basic => shown == "Basic dXNlcjpwOnc=",
+            Self::Digest => {
+                let secret = md5(&format!("{USER}:{}:{PASSWORD}", Self::REALM));
+                let asked = md5(&format!("{}:{}", request.method, request.url));
+                let response = md5(&format!("{secret}:{}:{asked}", Self::NONCE));
+                let has = |name: &str, value: &str| shown.contains(&format!("{name}=\"{value}\""));
+                shown.starts_with("Digest ") && has("uri", &request.url) && has("response", &response)
+            }
+        }
+    }
+}
+
+fn md5(text: &str) -> String {
+    let mut process = Command::new("md5sum")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("needs md5sum, of coreutils");
+    process.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    let output = process.wait_with_output().unwrap();
+    String::from_utf8(output.stdout).unwrap().split(' ').next().unwrap().to_owned()
 }
 
 /// Sockets for RTP and, on the next port, RTCP.

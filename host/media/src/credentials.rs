@@ -1,7 +1,8 @@
 //! Credentials of a URL: user name and password, and how its server wants to see them.
 //!
 //! They are shown to nobody but the server whose URL they stand in, and only once it has asked, by
-//! Basic or Digest (RFC 7617, RFC 7616). End with the session of the source.
+//! Basic or Digest (RFC 7617, RFC 7616). End with the session of the source. Those for HTTP know
+//! whom they are for; a dialogue of RTSP has one server only.
 
 use http_auth::{PasswordClient, PasswordParams};
 use percent_encoding::percent_decode_str;
@@ -35,36 +36,37 @@ impl Credentials {
 
     /// Whether the answer of a server is a question that they answer.
     pub(crate) fn take_challenge(&mut self, url: &Url, headers: &HeaderMap) -> bool {
-        if url.origin() != self.origin {
-            return false;
-        }
-        let mut builder = PasswordClient::builder();
-        for challenge in headers.get_all(WWW_AUTHENTICATE).iter().filter_map(|value| value.to_str().ok()) {
-            builder = builder.challenges(challenge);
-        }
-        self.client = builder.build().ok();
+        let challenges = headers.get_all(WWW_AUTHENTICATE).iter().filter_map(|value| value.to_str().ok());
+        url.origin() == self.origin && self.take_challenges(challenges)
+    }
+
+    /// The same, of the server that they are for.
+    pub(crate) fn take_challenges<'a>(&mut self, challenges: impl Iterator<Item = &'a str>) -> bool {
+        self.client = challenges.fold(PasswordClient::builder(), |builder, one| builder.challenges(one)).build().ok();
         self.client.is_some()
     }
 
     /// Adds them to a request to the server that asked for them.
     pub(crate) fn identify(&mut self, request: RequestBuilder, url: &Url) -> RequestBuilder {
-        let Some(client) = self.client.as_mut().filter(|_| url.origin() == self.origin) else { return request };
+        if url.origin() != self.origin {
+            return request;
+        }
         let target = match url.query() {
             Some(query) => format!("{}?{query}", url.path()),
             None => url.path().to_owned(),
         };
-        let answer = client.respond(&PasswordParams {
-            username: &self.username,
-            password: &self.password,
-            uri: &target,
-            method: "GET",
-            body: None,
-        });
-        // What they cannot answer the server refuses once more, which is what the user then reads.
-        match answer {
-            Ok(answer) => request.header(AUTHORIZATION, answer),
-            Err(_) => request,
+        match self.answer("GET", &target) {
+            Some(answer) => request.header(AUTHORIZATION, answer),
+            None => request,
         }
+    }
+
+    /// The header `Authorization` of a request to the server that they are for, once it has asked.
+    pub(crate) fn answer(&mut self, method: &str, uri: &str) -> Option<String> {
+        let (username, password) = (&self.username, &self.password);
+        let parameters = PasswordParams { username, password, uri, method, body: None };
+        // What they cannot answer the server refuses once more, which is what the user then reads.
+        self.client.as_mut()?.respond(&parameters).ok()
     }
 }
 

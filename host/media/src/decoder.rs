@@ -255,6 +255,12 @@ impl LocalDecoder {
             self.restart(SeekTarget { seconds, lead, sure: false });
             return Ok(());
         }
+        if self.input.location.is_rtsp() {
+            // Opened again, it would begin no earlier: a camera with what is filmed then.
+            self.codec.flush();
+            self.restart(SeekTarget { seconds, lead, sure: true });
+            return Ok(());
+        }
         self.source = Source::open(&self.input, &self.find, &self.interrupt)?;
         self.codec.restart(self.source.coded()?).map_err(|cause| self.source.unsupported(cause))?;
         self.restart(SeekTarget { seconds, lead, sure: true });

@@ -6,6 +6,8 @@
 
 use std::{fmt, str::FromStr, sync::Arc};
 
+use serde::{Deserialize, Serialize};
+
 use crate::{
     av::{self, Device},
     hardware::Hardware,
@@ -13,7 +15,7 @@ use crate::{
 
 /// What decodes. Whatever is asked for, software takes over where hardware does not offer a codec
 /// or fails, without a frame lost or shown twice.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Decoding {
     /// The CPU.
     #[default]

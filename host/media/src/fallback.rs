@@ -16,8 +16,10 @@ use std::{
 
 use ffmpeg_next::{Packet, decoder};
 use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
 
 use crate::{
+    Decoding,
     av::{self, Codec, Coded, Device, Output},
     error::Cause,
 };
@@ -157,7 +159,7 @@ impl FallbackDecoder {
         let decoder = av::open_decoder(&self.stream, self.threads)?;
         let software = Engine::Software { decoder, behind: Behind::default() };
         if let Engine::Device { device, kept, .. } = std::mem::replace(&mut self.engine, software) {
-            log_once(device.name(), &self.stream.codec(), &format!("failed: {reason}"));
+            log_once(Fallback::new(device.name(), self.stream.codec(), format!("failed: {reason}")));
             if let Engine::Software { decoder, behind } = &mut self.engine {
                 *behind = kept.behind();
                 if behind.waiting.is_empty() && self.ending {
@@ -175,20 +177,66 @@ impl Engine {
         for device in devices {
             match device.open(stream) {
                 Ok(codec) => return Ok(Self::Device { device: Arc::clone(device), codec, kept: Kept::default() }),
-                Err(reason) => log_once(device.name(), &stream.codec(), &format!("does not take it: {reason}")),
+                Err(reason) => {
+                    log_once(Fallback::new(device.name(), stream.codec(), format!("does not take it: {reason}")));
+                }
             }
         }
         Ok(Self::Software { decoder: av::open_decoder(stream, threads)?, behind: Behind::default() })
     }
 }
 
-/// Into the log, each thing once: thousands of videos may meet the same.
-fn log_once(device: &str, codec: &str, what: &str) {
-    static SAID: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
-    let line = format!("{codec} is decoded by software, {device} {what}");
-    if SAID.lock().insert(line.clone()) {
-        tracing::warn!(device, codec, "{line}");
+/// A device that does not decode something, and why.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(crate) struct Fallback {
+    device: String,
+    codec: String,
+    what: String,
+}
+
+impl Fallback {
+    fn new(device: &str, codec: impl Into<String>, what: impl Into<String>) -> Self {
+        Self { device: device.to_owned(), codec: codec.into(), what: what.into() }
     }
+
+    /// None of the devices that were asked for decodes anything.
+    pub(crate) fn of_all(asked: Decoding, what: &str) -> Self {
+        Self::new(&asked.to_string(), "any codec", what)
+    }
+}
+
+/// What was not logged yet, in a process that has no log of its own.
+static COLLECTED: Mutex<Option<Vec<Fallback>>> = Mutex::new(None);
+
+/// From here on [`collected`] has what [`log_once`] would log.
+pub(crate) fn collect() {
+    COLLECTED.lock().get_or_insert_default();
+}
+
+/// What came since it was asked last.
+pub(crate) fn collected() -> Vec<Fallback> {
+    COLLECTED.lock().as_mut().map(std::mem::take).unwrap_or_default()
+}
+
+/// Reasons that are logged, at most: a decoder's process may say anything.
+const MOST_SAID: usize = 1000;
+
+/// Into the log, each thing once: thousands of videos may meet the same.
+pub(crate) fn log_once(fallback: Fallback) {
+    static SAID: Mutex<BTreeSet<Fallback>> = Mutex::new(BTreeSet::new());
+    let is_new = {
+        let mut said = SAID.lock();
+        said.len() < MOST_SAID && said.insert(fallback.clone())
+    };
+    if !is_new {
+        return;
+    }
+    if let Some(collected) = COLLECTED.lock().as_mut() {
+        collected.push(fallback);
+        return;
+    }
+    let Fallback { device, codec, what } = &fallback;
+    tracing::warn!(device, codec, "{codec} is decoded by software, {device} {what}");
 }
 
 /// What software would begin with.

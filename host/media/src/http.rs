@@ -31,12 +31,12 @@ use crate::{
     credentials::Credentials,
     error::UrlError,
     interrupt::Watch,
-    network::{self, ResolveError, guard_client},
+    network::{self, guard_client},
 };
 
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
+pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 /// How often a wait asks whether it should go on.
-const TICK: Duration = Duration::from_millis(100);
+pub(crate) const TICK: Duration = Duration::from_millis(100);
 const MAX_REDIRECTS: usize = 10;
 /// Attempts to go on with a body that broke off, before it counts as broken; any byte starts the
 /// count again.
@@ -119,12 +119,9 @@ impl Session {
     }
 
     /// The addresses of a URL's host that may be used.
-    pub(crate) fn resolve(&self, url: &Url) -> Result<Vec<std::net::SocketAddr>> {
+    fn resolve(&self, url: &Url) -> Result<Vec<std::net::SocketAddr>> {
         let host = url.host_str().ok_or_else(|| MediaError::refused("The source URL has no host."))?;
-        self.wait(network::lookup(&self.policy, host, network::port_of(url)))?.map_err(|error| match error {
-            ResolveError::NotAllowed(refused) => refused.into(),
-            ResolveError::Unknown(error) => MediaError::Unreachable(UrlError::UnknownHost(error.into())),
-        })
+        Ok(self.wait(network::lookup(&self.policy, host, network::port_of(url)))??)
     }
 
     /// Opens a resource, following redirects. `part`: only the bytes of this range.

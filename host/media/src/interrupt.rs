@@ -42,7 +42,7 @@ impl Interrupt {
 }
 
 /// How long a URL may keep a single read waiting.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 static EPOCH: LazyLock<Instant> = LazyLock::new(Instant::now);
 

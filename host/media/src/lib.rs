@@ -43,6 +43,7 @@ mod process;
 mod public;
 mod recorder;
 mod render;
+mod rtsp;
 mod scaler;
 mod source;
 mod spool;

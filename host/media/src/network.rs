@@ -15,7 +15,10 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use tokio_rustls::rustls;
 use url::Url;
 
-use crate::error::Cause;
+use crate::{
+    MediaError,
+    error::{Cause, UrlError},
+};
 
 /// Makes a client connect only to addresses that the policy allows, whatever names resolve to, and
 /// never by a proxy. Redirects are not followed. An address that stands in a URL itself, and the
@@ -47,6 +50,15 @@ impl ResolveError {
         match self {
             Self::NotAllowed(refused) => refused.into(),
             Self::Unknown(error) => error.into(),
+        }
+    }
+}
+
+impl From<ResolveError> for MediaError {
+    fn from(error: ResolveError) -> Self {
+        match error {
+            ResolveError::NotAllowed(refused) => refused.into(),
+            ResolveError::Unknown(error) => Self::Unreachable(UrlError::UnknownHost(error.into())),
         }
     }
 }

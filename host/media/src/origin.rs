@@ -7,13 +7,12 @@ use std::{
     sync::Arc,
 };
 
-use url::Url;
-
 use crate::{
     Input, Location, MediaError, Result,
     http::Session,
     interrupt::Watch,
     options::check_url,
+    rtsp::{Relay, RelayTarget},
     web::{self, Found, Resource, Web},
 };
 
@@ -29,7 +28,7 @@ pub(crate) enum Origin {
     Copy(Box<dyn Bytes>),
     Web(Arc<dyn Web>, Box<dyn Resource>),
     /// FFmpeg connects to it by itself.
-    Rtsp(Arc<Session>, Url),
+    Rtsp(RelayTarget),
 }
 
 /// Finds the bytes of a source, each time that it is opened.
@@ -43,10 +42,12 @@ pub(crate) fn of(input: &Input) -> Find {
         Location::Memory(bytes) => Ok(Origin::File(Box::new(Cursor::new(Arc::clone(bytes))))),
         Location::Url(url) => {
             let url = check_url(url)?;
-            let session = Session::new(&input.network, &input.options, watch)?;
-            if !matches!(url.scheme(), "http" | "https") {
-                return Ok(Origin::Rtsp(session, url));
+            if input.location.is_rtsp() {
+                let relay = Relay::open(&input.network, &input.options, url, watch)?;
+                let url = relay.url().to_owned();
+                return Ok(Origin::Rtsp(RelayTarget { url, connected: Arc::new(|| true), relay: Some(relay) }));
             }
+            let session = Session::new(&input.network, &input.options, watch)?;
             Ok(match web::find(&session, url.as_str(), input.spool.as_deref(), watch)? {
                 Found::Copy(file) => Origin::Copy(Box::new(Positioned::new(file))),
                 Found::Body(body) => Origin::Web(Arc::new(session), body),

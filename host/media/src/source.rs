@@ -1,22 +1,21 @@
 //! An opened container: its packets, and what its header says.
 
-use std::{io::Seek, net::IpAddr, sync::Arc};
+use std::{io::Seek, sync::Arc};
 
 use ffmpeg_next::{Error, Packet, Stream, decoder, format::context, frame, media};
 use ocellus_core::Size;
-use url::Url;
 
 use crate::{
     Input, Interrupt, MediaError, MediaInfo, Result,
     av::{self, Coded, Container, Format, Reader},
     error::{Cause, UrlError},
-    http::Session,
     interrupt::Watch,
     options::{self, PIXEL_ASPECT, Reach, START, check_option, format_is_allowed},
     orientation::Orientation,
     origin::{self, Bytes, Find, Origin},
     picture_size::{check_size, too_large_picture},
     presentation::{PixelAspect, Presentation},
+    rtsp::{Relay, RelayTarget},
     streams::{PLAYLISTS, container_rotation, is_moving, named, origin_of, start_of, video_stream},
     structure,
     web::Web,
@@ -27,6 +26,8 @@ const MICROSECOND: f64 = 1e-6;
 
 pub(crate) struct Source {
     container: context::Input,
+    /// As long as FFmpeg speaks to a camera by it.
+    _relay: Option<Relay>,
     watch: Watch,
     /// For URLs.
     session: Option<Arc<dyn Web>>,
@@ -88,7 +89,7 @@ impl Source {
         let mut is_complete_copy = false;
         let watch = origin::watch(input, interrupt);
         let found = find(&watch).map_err(|error| stopped(&watch, None).unwrap_or(error))?;
-        let mut session = None;
+        let (mut session, mut relay) = (None, None);
         let container = match found {
             Origin::File(bytes) => {
                 let reader = Reader::local(bytes, watch.clone()).map_err(MediaError::internal)?;
@@ -106,10 +107,10 @@ impl Source {
                 session = Some(web);
                 open_bytes(reader, forced, &options, Reach::Network)
             }
-            Origin::Rtsp(resolver, url) => {
+            Origin::Rtsp(target) => {
                 is_file = false;
-                let opened = open_rtsp(&resolver, &url, &options, &watch);
-                session = Some(Arc::new(resolver) as Arc<dyn Web>);
+                let opened = open_rtsp(&target, &options, &watch);
+                relay = target.relay;
                 opened
             }
         };
@@ -121,7 +122,7 @@ impl Source {
             .map(|source| {
                 let is_listed = PLAYLISTS.contains(&source.info.container.as_str());
                 let is_live = source.info.duration.is_none() && (!is_file || is_listed);
-                Self { endless, is_live, is_complete_copy, ..source }
+                Self { endless, is_live, is_complete_copy, _relay: relay, ..source }
             })
             .map_err(|error| {
                 stopped(&watch, session.as_deref())
@@ -192,6 +193,7 @@ impl Source {
         let (is_timed, may_jump) = (!demuxer.is_untimed(), demuxer.may_jump());
         Ok(Self {
             container,
+            _relay: None,
             watch,
             session,
             stream,
@@ -370,22 +372,14 @@ fn bad_value() -> MediaError {
     MediaError::refused("An option in ffmpeg_params has a value that cannot be used.")
 }
 
-/// Puts each checked address of the host into the URL, until one can be connected to.
-fn open_rtsp(session: &Session, url: &Url, options: &[(String, String)], watch: &Watch) -> Result<context::Input> {
-    let mut failure = UrlError::NotConnected("no address".into());
-    for address in session.resolve(url)? {
-        let mut target = url.clone();
-        target
-            .set_host(Some(&host_text(address.ip())))
-            .map_err(|e| MediaError::Unreachable(UrlError::Malformed(e.into())))?;
-        failure = match av::open_rtsp(target.as_str(), options, watch.clone()) {
-            Ok(container) => return Ok(container),
-            Err(Error::InvalidData) => return Err(MediaError::NotAVideo(Error::InvalidData.into())),
-            Err(Error::Other { errno: ffmpeg_next::error::EINVAL }) if !options.is_empty() => return Err(bad_value()),
-            Err(error) => rtsp_failure(error),
-        };
-    }
-    Err(MediaError::Unreachable(failure))
+/// Has FFmpeg connect to a relay.
+fn open_rtsp(target: &RelayTarget, options: &[(String, String)], watch: &Watch) -> Result<context::Input> {
+    av::open_rtsp(&target.url, options, watch.clone(), Arc::clone(&target.connected)).map_err(|error| match error {
+        Error::InvalidData => MediaError::NotAVideo(error.into()),
+        Error::Other { errno: ffmpeg_next::error::EINVAL } if !options.is_empty() => bad_value(),
+        error if av::is_out_of_memory(error) => MediaError::NoMemory { frames: 0 },
+        error => MediaError::Unreachable(rtsp_failure(error)),
+    })
 }
 
 fn rtsp_failure(error: Error) -> UrlError {
@@ -399,12 +393,5 @@ fn rtsp_failure(error: Error) -> UrlError {
         Error::Other { errno: ETIMEDOUT } => UrlError::TimedOut(error.into()),
         Error::Other { errno: ECONNREFUSED | EHOSTUNREACH | ENETUNREACH } => UrlError::NotConnected(error.into()),
         error => UrlError::Other(error.into()),
-    }
-}
-
-fn host_text(ip: IpAddr) -> String {
-    match ip {
-        IpAddr::V4(v4) => v4.to_string(),
-        IpAddr::V6(v6) => format!("[{v6}]"),
     }
 }

@@ -1,6 +1,6 @@
 //! Covers: decoding in a process of its own. All that the other files say of decoding in this
 //! process holds for it, too, and pictures are the same byte for byte.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests")]
 #![allow(clippy::duplicate_mod, reason = "each of the files has the common module of its own")]
 
 #[path = "ends.rs"]
@@ -11,6 +11,8 @@ mod mutations;
 mod pictures;
 #[path = "recording.rs"]
 mod recording;
+#[path = "rtsp.rs"]
+mod rtsp;
 #[path = "shown.rs"]
 mod shown;
 #[path = "sources.rs"]
@@ -26,7 +28,10 @@ use std::time::{Duration, Instant};
 
 use common::{Media, all, input};
 use ocellus_core::{ChannelOrder, InputSpec, Rect, Region, Size};
-use ocellus_media::{Decoder, DecoderLimits, DecoderProgram, Frame, Interrupt, MediaError, Scaler, isolation};
+use ocellus_media::{
+    Decoder, DecoderLimits, DecoderProgram, Decoding, Frame, Input, Interrupt, Location, MediaError, Scaler, isolation,
+};
+use rtsp::camera::{Behaviour, Rtsp};
 
 /// What the program does that decodes: nothing, for whoever runs it as a test.
 #[test]
@@ -43,7 +48,7 @@ fn what_is_in_force_is_said() {
     common::isolate();
     assert!(isolation().process);
     if cfg!(target_os = "linux") {
-        assert!(isolation().seccomp, "{:?}", isolation());
+        assert!(isolation().seccomp && isolation().network, "{:?}", isolation());
     }
 }
 
@@ -122,6 +127,55 @@ fn a_decoder_that_dies_says_how_and_where() {
     let clip = media.make("-f lavfi -i testsrc2=s=320x180:r=25:d=2", "clip.mp4");
     let (frames, error) = all(&mut Decoder::open_by(&beside, &input(&clip), &Interrupt::new()).unwrap());
     assert!(frames.len() == 50 && error.is_none(), "{error:?}");
+}
+
+/// A decoder of a camera's stream in a child with a fault.
+fn of_camera(fault: &str, camera: &Rtsp) -> Decoder {
+    let program = DecoderProgram { fault: Some(fault.parse().unwrap()), ..common::program() };
+    let input = Input { threads: 1, ..Input::new(Location::Url(camera.url())) };
+    Decoder::open_by(&program, &input, &Interrupt::new()).unwrap()
+}
+
+#[test]
+fn a_decoder_of_a_camera_that_dies_ends_with_its_connection() {
+    let media = Media::new();
+    let clip = "-f lavfi -i testsrc2=s=320x180:r=25:d=8 -f lavfi -i sine=d=8 -g 5 -bf 0";
+    let clip = media.make(&format!("{clip} -pix_fmt yuv420p -c:v libx264 -preset ultrafast -c:a aac"), "clip.mp4");
+    let camera = Rtsp::start(&clip, Behaviour::Camera);
+    let (frames, error) = all(&mut of_camera("abort:5", &camera));
+    assert_eq!((frames.len(), &*error.unwrap().to_string()), (5, "The decoder crashed on this video after frame 5."));
+    let asked = camera.asked_until_closed();
+    assert!(asked[asked.len() - 2].starts_with("TEARDOWN "), "{asked:?}");
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_decoder_can_connect_to_nobody() {
+    let media = Media::new();
+    common::isolate();
+    if !isolation().network {
+        return;
+    }
+    let clip = "-f lavfi -i testsrc2=s=320x180:r=25:d=1 -f lavfi -i sine=d=1 -g 5 -bf 0";
+    let clip = media.make(&format!("{clip} -pix_fmt yuv420p -c:v libx264 -preset ultrafast -c:a aac"), "clip.mp4");
+    let program = DecoderProgram { fault: Some("connect:3".parse().unwrap()), ..common::program() };
+    let (frames, error) = all(&mut Decoder::open_by(&program, &input(&clip), &Interrupt::new()).unwrap());
+    assert!(frames.len() == 25 && error.is_none(), "{} {error:?}", frames.len());
+    let camera = Rtsp::start(&clip, Behaviour::Recording(1.0));
+    let (frames, error) = all(&mut of_camera("connect:3", &camera));
+    assert!(frames.len() > 20 && error.is_none(), "{} {error:?}", frames.len());
+}
+
+#[test]
+fn what_no_device_decodes_software_does_in_the_child() {
+    let media = Media::new();
+    let clip = media.make("-f lavfi -i testsrc2=s=320x180:r=25:d=2", "clip.mp4");
+    let input = Input { decoding: Decoding::Auto, ..input(&clip) };
+    let (frames, error) = all(&mut Decoder::open_by(&common::program(), &input, &Interrupt::new()).unwrap());
+    assert!(frames.len() == 50 && error.is_none(), "{} {error:?}", frames.len());
+    let program = DecoderProgram { fault: Some("abort:20".parse().unwrap()), ..common::program() };
+    let (_, error) = all(&mut Decoder::open_by(&program, &input, &Interrupt::new()).unwrap());
+    assert!(matches!(error, Some(MediaError::Crashed { frames: 20 })), "{error:?}");
 }
 
 #[test]

@@ -66,8 +66,8 @@ struct Settings {
     #[serde(deserialize_with = "from_text")]
     decoding: Option<Decoding>,
 
-    /// Where videos are decoded: process (each in a process of its own without rights; RTSP and
-    /// hardware excepted; on Linux), none (in the server). [default: process on Linux, else none]
+    /// Where videos are decoded: process (each in a process of its own without rights; on Linux),
+    /// none (in the server). [default: process on Linux, else none]
     #[arg(long, env = "OCELLUS_ISOLATION", value_name = "ISOLATION")]
     isolation: Option<IsolationChoice>,
 

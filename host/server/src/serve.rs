@@ -233,8 +233,8 @@ fn isolate_decoders(choice: Option<IsolationChoice>, limits: DecoderLimits, faul
     let program = decode::program(limits, fault)?;
     match ocellus_media::isolate(program) {
         Ok(in_force) => {
-            let (seccomp, landlock) = (in_force.seccomp, in_force.landlock);
-            info!(seccomp, landlock, "each video is decoded in a process of its own");
+            let (seccomp, landlock, network) = (in_force.seccomp, in_force.landlock, in_force.network);
+            info!(seccomp, landlock, network, "each video is decoded in a process of its own");
         }
         Err(error) if choice.is_some() => return Err(error).context("--isolation process"),
         Err(error) => {

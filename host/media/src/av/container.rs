@@ -5,7 +5,7 @@ use std::{
     io::{self, Read, Seek, SeekFrom},
     ptr,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicPtr, Ordering},
     },
 };
@@ -137,16 +137,22 @@ impl Reader {
     }
 }
 
-/// Opens an RTSP URL whose host is an address that was checked. FFmpeg may make one connection: a
-/// redirect cannot be followed.
-pub(crate) fn open_rtsp(url: &str, options: &[(String, String)], watch: Watch) -> Result<context::Input, Error> {
+/// Opens an RTSP URL, that of a relay. FFmpeg may make one connection: a redirect cannot be
+/// followed. `connected` is called once it has made it, before it reads; `false` ends opening.
+pub(crate) fn open_rtsp(
+    url: &str,
+    options: &[(String, String)],
+    watch: Watch,
+    connected: Arc<dyn Fn() -> bool + Send + Sync>,
+) -> Result<context::Input, Error> {
     super::init();
     let url = CString::new(url).map_err(|_| Error::InvalidData)?;
     let mut options: Dictionary<'_> = options.iter().collect();
     // Over the one connection that it has; with others it is the server that says where packets go.
     options.set("rtsp_transport", "tcp");
-    options.set("protocol_whitelist", "tcp,tls");
+    options.set("protocol_whitelist", "tcp");
     options.set("format_whitelist", "rtsp,asf");
+    let may_read = OnceLock::new();
     open(&url, None, find_format("rtsp"), options, move |context| {
         // FFmpeg asks for the first time while it connects. By then it has looked at the list,
         // which it does for each connection anew. SAFETY: FFmpeg calls back in the thread that uses
@@ -158,7 +164,7 @@ pub(crate) fn open_rtsp(url: &str, options: &[(String, String)], watch: Watch) -
                 *(*context).protocol_whitelist.add(1) = 0;
             }
         }
-        watch.is_interrupted() || watch.is_overdue()
+        !*may_read.get_or_init(|| connected()) || watch.is_interrupted() || watch.is_overdue()
     })
 }
 

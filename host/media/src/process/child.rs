@@ -1,7 +1,6 @@
 //! The child: decodes what it is given, keeps the frames, and makes pictures of them.
 
 use std::{
-    collections::HashMap,
     fs::File,
     io,
     os::fd::{AsFd, OwnedFd},
@@ -15,21 +14,24 @@ use ocellus_core::Size;
 use parking_lot::Mutex;
 
 use super::{
+    painter::{Frames, Painter, paint},
+    program::Isolation,
     protocol::{
         Answer, Control, DecoderFault, FaultKind, FrameHead, Given, Look, Made, Opened, Place, Purpose, Request,
         Status, Task, Wanted,
     },
-    sandbox,
-    shared_memory::{ON_DEMAND, SLOT, SharedMemory},
+    sandbox::{self, Needs},
+    shared_memory::SharedMemory,
     socket::Socket,
     web_client::{RemoteResource, WebClient},
 };
 use crate::{
-    Input, Interrupt, Location, MediaError, Result, av,
+    Decoding, Input, Interrupt, Location, MediaError, Result, av,
     decoder::LocalDecoder,
+    fallback::{self, Fallback},
     frame::LocalFrame,
     origin::{Find, Origin, Positioned},
-    scaler::LocalScaler,
+    rtsp::RelayTarget,
     source::Source,
     steps::Steps,
     web::Web,
@@ -53,26 +55,27 @@ pub fn serve_decoder(parent: u32, memory_bytes: u64) -> ExitCode {
 
 fn serve() -> io::Result<()> {
     av::init();
-    let isolation = sandbox::enter();
+    let mut control = Socket::from(io::stdin().as_fd().try_clone_to_owned()?);
+    let mut descriptors = Vec::new();
+    let Some((task, _)) = control.receive_with::<Task>(Some(&mut descriptors))? else { return Ok(()) };
+    let isolation = enter(&task)?;
     // Half a decoder is none: the parent is to see that it is gone.
     let say = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
         say(panic);
         std::process::abort();
     }));
-    let mut control = Socket::from(io::stdin().as_fd().try_clone_to_owned()?);
-    let mut descriptors = Vec::new();
-    let Some((task, _)) = control.receive_with::<Task>(Some(&mut descriptors))? else { return Ok(()) };
     let mut descriptors = descriptors.into_iter();
     let mut next = || descriptors.next().ok_or(io::ErrorKind::UnexpectedEof);
     let (decoding, decoding_memory) = (Socket::from(next()?), SharedMemory::open(next()?)?);
     let (pictures, pictures_memory) = (Socket::from(next()?), SharedMemory::open(next()?)?);
     if task.purpose == Purpose::Report {
-        decoding.send(&Answer { number: 0, status: None, given: Ok(Given::Report(isolation)) })?;
+        let given = Ok(Given::Report(tried(isolation)));
+        decoding.send(&Answer { number: 0, status: None, fallbacks: Vec::new(), given })?;
         return Ok(());
     }
     let interrupt = Interrupt::new();
-    let (input, find) = source(&task, next()?, &interrupt)?;
+    let (input, find) = source(&task, next().ok(), isolation, &interrupt)?;
     let frames = Frames::default();
     let painter = Painter::new(frames.clone(), pictures_memory);
     named("pictures")?.spawn(move || paint(pictures, painter))?;
@@ -85,24 +88,70 @@ fn serve() -> io::Result<()> {
     Ok(())
 }
 
+/// Gives up all rights but those for the task. Nothing that somebody sent was read before.
+fn enter(task: &Task) -> io::Result<Isolation> {
+    let relay = match (&task.place, &task.purpose) {
+        (Place::Rtsp { port, .. }, _) => Some(*port),
+        // As much as any child may.
+        (_, Purpose::Report) => Some(REPORTED),
+        _ => None,
+    };
+    let devices = task.purpose == Purpose::Decode && task.decoding != Decoding::Software;
+    if devices {
+        // Its log is the server's.
+        fallback::collect();
+        let found = task.decoding.bring_up().unwrap_or_default();
+        if found.is_empty() {
+            fallback::log_once(Fallback::of_all(task.decoding, "does not come up in the decoder's process"));
+        }
+    }
+    sandbox::enter(Needs { relay, devices })
+}
+
+/// Any port.
+const REPORTED: u16 = 554;
+
+/// What is in force once the one connection was made that a child may make.
+fn tried(isolation: Isolation) -> Isolation {
+    sandbox::close_network();
+    // Where only Landlock is in force, the port of the relay stays open.
+    Isolation { network: sandbox::is_refused(REPORTED + 1), ..isolation }
+}
+
 fn named(name: &str) -> io::Result<thread::Builder> {
     Ok(thread::Builder::new().name(name.into()))
 }
 
 /// What to decode, and where its bytes are.
-fn source(task: &Task, descriptor: OwnedFd, interrupt: &Interrupt) -> io::Result<(Input, Find)> {
+fn source(
+    task: &Task,
+    descriptor: Option<OwnedFd>,
+    isolation: Isolation,
+    interrupt: &Interrupt,
+) -> io::Result<(Input, Find)> {
+    let descriptor = || descriptor.ok_or(io::ErrorKind::UnexpectedEof);
     let (location, find): (_, Find) = match &task.place {
         Place::Nowhere => return Err(io::ErrorKind::InvalidInput.into()),
+        Place::Rtsp { url, .. } => {
+            // Where the system has no such filters, there is none to be closed.
+            let connected = Arc::new(move || sandbox::close_network() || !isolation.seccomp);
+            let own = url.clone();
+            let find = move |_: &_| {
+                let (url, connected) = (own.clone(), Arc::clone(&connected) as _);
+                Ok(Origin::Rtsp(RelayTarget { url, connected, relay: None }))
+            };
+            (Location::Url(url.clone()), Arc::new(find))
+        }
         Place::File => {
-            let file = Positioned::new(File::from(descriptor));
+            let file = Positioned::new(File::from(descriptor()?));
             (Location::File(PathBuf::new()), Arc::new(move |_| Ok(Origin::File(Box::new(file.clone())))))
         }
         Place::Copy(url) => {
-            let file = Positioned::new(File::from(descriptor));
+            let file = Positioned::new(File::from(descriptor()?));
             (Location::Url(url.clone()), Arc::new(move |_| Ok(Origin::Copy(Box::new(file.clone())))))
         }
         Place::Web { url, first } => {
-            let web = Arc::new(WebClient::new(Socket::from(descriptor), interrupt.clone()));
+            let web = Arc::new(WebClient::new(Socket::from(descriptor()?), interrupt.clone()));
             // The parent has it open; whoever wants it again has to ask.
             let first = Mutex::new(Some(RemoteResource::new(Arc::clone(&web), first.clone(), 0)));
             let again = url.clone();
@@ -118,115 +167,8 @@ fn source(task: &Task, descriptor: OwnedFd, interrupt: &Interrupt) -> io::Result
         }
     };
     let (format, options) = (task.format.clone(), task.options.clone());
-    let (transform, threads) = (task.transform, task.threads);
-    Ok((Input { format, options, transform, threads, ..Input::new(location) }, find))
-}
-
-/// Those that the parent has handles of.
-#[derive(Clone, Default)]
-struct Frames(Arc<Mutex<HashMap<u64, LocalFrame>>>);
-
-impl Frames {
-    fn get(&self, id: u64) -> Result<LocalFrame> {
-        self.0.lock().get(&id).cloned().ok_or_else(|| MediaError::internal("no such frame"))
-    }
-
-    fn release(&self, ids: &[u64]) {
-        // Freed outside the lock.
-        let released: Vec<_> = {
-            let mut frames = self.0.lock();
-            ids.iter().filter_map(|id| frames.remove(id)).collect()
-        };
-        drop(released);
-    }
-}
-
-/// Makes pictures of frames in the memory of its channel.
-struct Painter {
-    frames: Frames,
-    scaler: LocalScaler,
-    memory: SharedMemory,
-    /// Where the last looks are that nobody asked for yet.
-    slot: usize,
-}
-
-impl Painter {
-    fn new(frames: Frames, memory: SharedMemory) -> Self {
-        Self { frames, scaler: LocalScaler::default(), memory, slot: 0 }
-    }
-}
-
-impl Painter {
-    fn paint(&mut self, wanted: &Wanted) -> Result<Given> {
-        let bytes = match *wanted {
-            Wanted::Look { frame, look } => {
-                let frame = self.frames.get(frame)?;
-                return self.look(&frame, look, ON_DEMAND).map(Given::Bytes);
-            }
-            Wanted::Crop { frame, region, max_side } => self.frames.get(frame)?.crop(region, max_side)?.data,
-            Wanted::Jpeg { frame, region, max_side, quality } => {
-                self.scaler.jpeg(&self.frames.get(frame)?, region, max_side, quality)?
-            }
-            Wanted::Rgb { frame, region, out } => self.frames.get(frame)?.rgb(region, out)?.data,
-            Wanted::Colours { frame, region, out } => self.frames.get(frame)?.colours(region, out)?.data,
-            Wanted::Luma { frame, region, out } => self.frames.get(frame)?.luma(region, out)?,
-            Wanted::Next { .. }
-            | Wanted::Seek(_)
-            | Wanted::GoOn { .. }
-            | Wanted::Record { .. }
-            | Wanted::FinishRecording
-            | Wanted::Close => return Err(MediaError::internal("no decoder here")),
-        };
-        self.memory.bytes(ON_DEMAND, bytes.len()).ok_or_else(too_large)?.copy_from_slice(&bytes);
-        Ok(Given::Bytes(bytes.len() as u64))
-    }
-
-    /// Leaves a look at a frame in the memory; so many bytes.
-    fn look(&mut self, frame: &LocalFrame, look: Look, at: usize) -> Result<u64> {
-        let count = usize::try_from(look.count()).map_err(|_| too_large())?;
-        let place = self.memory.bytes(at, count).ok_or_else(too_large)?;
-        match look {
-            Look::Input { spec, region } => self.scaler.input(frame, &spec.into(), region.map(Into::into), place)?,
-            Look::Brightness { region, out } => {
-                let mut luma = Vec::new();
-                self.scaler.brightness(frame, region, out, &mut luma)?;
-                place.copy_from_slice(luma.get(..count).ok_or_else(too_large)?);
-            }
-        }
-        Ok(look.count())
-    }
-
-    /// Leaves looks at a frame in the slot that is free, those for which there is room. What fails
-    /// will fail once more when it is asked for.
-    fn look_all(&mut self, frame: &LocalFrame, looks: &[Look]) -> Vec<Made> {
-        self.slot = (self.slot + SLOT) % ON_DEMAND;
-        let (mut at, end) = (self.slot, self.slot + SLOT);
-        let mut made = Vec::with_capacity(looks.len());
-        for look in looks {
-            if look.count() > (end - at) as u64 {
-                break;
-            }
-            if let Ok(count) = self.look(frame, *look, at) {
-                made.push(Made { look: *look, at: at as u64 });
-                at += count as usize;
-            }
-        }
-        made
-    }
-}
-
-fn too_large() -> MediaError {
-    MediaError::internal("more bytes than there is room for")
-}
-
-fn paint(mut socket: Socket, mut painter: Painter) {
-    while let Ok(Some((Request { number, released, wanted }, _))) = socket.receive::<Request>() {
-        painter.frames.release(&released);
-        let given = painter.paint(&wanted);
-        if socket.send(&Answer { number, status: None, given }).is_err() {
-            return;
-        }
-    }
+    let (transform, threads, decoding) = (task.transform, task.threads, task.decoding);
+    Ok((Input { format, options, transform, threads, decoding, ..Input::new(location) }, find))
 }
 
 fn decode(mut socket: Socket, mut painter: Painter, task: &Task, input: &Input, find: Find, interrupt: &Interrupt) {
@@ -244,13 +186,13 @@ fn decode(mut socket: Socket, mut painter: Painter, task: &Task, input: &Input, 
         Ok((opened, decoder)) => (Ok(Given::Opened(opened)), decoder),
         Err(error) => (Err(error), None),
     };
-    if socket.send(&Answer { number: 0, status: None, given }).is_err() {
+    if socket.send(&Answer { number: 0, status: None, fallbacks: fallback::collected(), given }).is_err() {
         return;
     }
     let Some(decoder) = decoder else { return };
     // What comes over the network comes when it comes.
-    let looks_ahead = !matches!(task.place, Place::Web { .. });
-    let mut decoding = Some(Decoding {
+    let looks_ahead = !matches!(task.place, Place::Web { .. } | Place::Rtsp { .. });
+    let mut decoding = Some(Decoded {
         decoder,
         looks: Vec::new(),
         made: None,
@@ -277,7 +219,7 @@ fn decode(mut socket: Socket, mut painter: Painter, task: &Task, input: &Input, 
             (_, None) => (None, Err(MediaError::internal("it is closed"))),
         };
         descriptors.clear();
-        if socket.send(&Answer { number, status, given }).is_err() {
+        if socket.send(&Answer { number, status, fallbacks: fallback::collected(), given }).is_err() {
             return;
         }
         if let Some(decoding) = decoding.as_mut().filter(|_| looks_ahead) {
@@ -286,26 +228,7 @@ fn decode(mut socket: Socket, mut painter: Painter, task: &Task, input: &Input, 
     }
 }
 
-impl Wanted {
-    fn is_of_frame(&self) -> bool {
-        match self {
-            Self::Look { .. }
-            | Self::Crop { .. }
-            | Self::Jpeg { .. }
-            | Self::Rgb { .. }
-            | Self::Colours { .. }
-            | Self::Luma { .. } => true,
-            Self::Next { .. }
-            | Self::Seek(_)
-            | Self::GoOn { .. }
-            | Self::Record { .. }
-            | Self::FinishRecording
-            | Self::Close => false,
-        }
-    }
-}
-
-struct Decoding {
+struct Decoded {
     decoder: LocalDecoder,
     /// What the parent takes of each frame.
     looks: Vec<Look>,
@@ -327,7 +250,7 @@ const PICTURE_BYTES: usize = 4;
 /// Whoever wants so many frames in a row wants the next, too.
 const IN_A_ROW: u32 = 2;
 
-impl Decoding {
+impl Decoded {
     fn answer(&mut self, wanted: Wanted, painter: &mut Painter, descriptor: Option<OwnedFd>) -> Result<Given> {
         let is_next = matches!(wanted, Wanted::Next { .. });
         self.row = if is_next { self.row + 1 } else { 0 };
@@ -386,7 +309,7 @@ impl Decoding {
         {
             fail(fault.kind);
         }
-        frames.0.lock().insert(head.id, frame);
+        frames.keep(head.id, frame);
         head
     }
 
@@ -423,5 +346,10 @@ fn fail(kind: FaultKind) {
         FaultKind::StandStill => loop {
             thread::park();
         },
+        FaultKind::Connect => {
+            if !sandbox::is_refused(REPORTED) {
+                std::process::abort();
+            }
+        }
     }
 }

@@ -29,7 +29,7 @@ use super::{
     socket::Socket,
     web_server::WebServer,
 };
-use crate::{Interrupt, MediaError, Result};
+use crate::{Decoding, Interrupt, MediaError, Result, fallback, rtsp::Relay};
 
 /// So long a child that was interrupted may take to say so.
 const GRACE: Duration = Duration::from_millis(700);
@@ -62,9 +62,34 @@ pub(super) struct Connection {
     released: Mutex<Vec<u64>>,
     /// That came out.
     pub frames: AtomicU64,
-    web: Option<WebServer>,
+    supply: Supply,
     patience: Duration,
     end: OnceLock<End>,
+}
+
+/// What the server does for a child, as long as that is there.
+pub(super) enum Supply {
+    /// It has all in a file.
+    Nothing,
+    /// Fetches bytes of a URL.
+    Web(WebServer),
+    /// Passes on what comes from a camera.
+    Rtsp(Relay),
+}
+
+impl Supply {
+    /// The child waits for what is to be given to it.
+    fn is_waited_for(&self) -> bool {
+        matches!(self, Self::Web(web) if web.is_asked())
+    }
+
+    /// How much longer than others the child may do nothing.
+    fn patience(&self) -> Duration {
+        match self {
+            Self::Rtsp(relay) => relay.patience(),
+            Self::Nothing | Self::Web(_) => Duration::ZERO,
+        }
+    }
 }
 
 /// How a child died.
@@ -82,7 +107,7 @@ impl Connection {
         program: &DecoderProgram,
         task: &Task,
         source: Option<BorrowedFd<'_>>,
-        web: Option<WebServer>,
+        supply: Supply,
         interrupt: &Interrupt,
     ) -> Result<Arc<Self>> {
         let start = || -> io::Result<Self> {
@@ -101,8 +126,8 @@ impl Connection {
                 is_stopped: AtomicBool::new(false),
                 released: Mutex::default(),
                 frames: AtomicU64::new(0),
-                web,
-                patience: program.limits.patience,
+                patience: program.limits.patience + supply.patience(),
+                supply,
                 end: OnceLock::new(),
             };
             connection.give(task, &child_decoding, &child_pictures, source)?;
@@ -165,7 +190,10 @@ impl Connection {
         let (mut moved, mut interrupted) = (Instant::now(), None);
         loop {
             match channel.listen() {
-                Heard::Answer(answer) => return Ok(*answer),
+                Heard::Answer(mut answer) => {
+                    answer.fallbacks.drain(..).for_each(fallback::log_once);
+                    return Ok(*answer);
+                }
                 Heard::Broken => return Err(self.bury(None)),
                 Heard::Nothing => {}
             }
@@ -177,7 +205,7 @@ impl Connection {
                 }
             }
             let now = channel.memory.steps().load(Ordering::Relaxed);
-            if now != steps || self.web.as_ref().is_some_and(WebServer::is_asked) {
+            if now != steps || self.supply.is_waited_for() {
                 (steps, moved) = (now, Instant::now());
             }
             if moved.elapsed() > self.patience {
@@ -330,9 +358,10 @@ pub(super) fn report(program: &DecoderProgram) -> Result<Isolation> {
         options: Vec::new(),
         transform: VideoTransform::None,
         threads: 1,
+        decoding: Decoding::Software,
         fault: None,
     };
-    let connection = Connection::start(program, &task, None, None, &Interrupt::new())?;
+    let connection = Connection::start(program, &task, None, Supply::Nothing, &Interrupt::new())?;
     match connection.begin() {
         Ok(Given::Report(isolation)) => Ok(isolation),
         Ok(_) => Err(MediaError::internal("the decoder's process does not say what it may do")),

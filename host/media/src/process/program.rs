@@ -6,7 +6,7 @@ use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
 use super::{connection, protocol::DecoderFault};
-use crate::{Decoding, Input, Result};
+use crate::Result;
 
 /// The program that decodes, as [`serve_decoder`](crate::serve_decoder) does it.
 #[derive(Clone, Debug)]
@@ -29,7 +29,8 @@ pub struct DecoderProgram {
 pub struct DecoderLimits {
     /// Memory of its own, with all frames that are kept; shared memory for pictures comes on top.
     pub memory_bytes: u64,
-    /// So long it may do nothing, while it does not wait for bytes of a URL.
+    /// So long it may do nothing, while it does not wait for bytes of a URL; half a minute longer
+    /// where it waits for a camera, which it says by itself.
     pub patience: Duration,
 }
 
@@ -46,12 +47,15 @@ pub struct Isolation {
     pub process: bool,
     /// System calls that decoding does not need are refused.
     pub seccomp: bool,
-    /// It can open no files.
+    /// It can open no files; one that decodes by hardware only the devices and libraries for that.
     pub landlock: bool,
+    /// It can connect to nobody: that of an RTSP stream has one connection, to the server's relay.
+    pub network: bool,
 }
 
 static PROGRAM: OnceLock<DecoderProgram> = OnceLock::new();
-static IN_FORCE: Mutex<Isolation> = Mutex::new(Isolation { process: false, seccomp: false, landlock: false });
+static IN_FORCE: Mutex<Isolation> =
+    Mutex::new(Isolation { process: false, seccomp: false, landlock: false, network: false });
 
 /// Has all that is opened from now on decoded by children of `program`, and says what keeps them
 /// from the rest of the system here. Once in a process; without it, this process decodes.
@@ -72,7 +76,7 @@ pub fn isolation() -> Isolation {
     *IN_FORCE.lock()
 }
 
-/// The program for a source, where one is to decode it.
-pub(crate) fn program_for(input: &Input) -> Option<&'static DecoderProgram> {
-    PROGRAM.get().filter(|_| input.decoding == Decoding::Software && !input.location.is_rtsp())
+/// The program whose children decode, where there is one.
+pub(crate) fn program() -> Option<&'static DecoderProgram> {
+    PROGRAM.get()
 }

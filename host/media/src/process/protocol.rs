@@ -7,7 +7,7 @@ use ocellus_core::{ChannelOrder, InputSpec, Rect, Region, Size, VideoTransform};
 use serde::{Deserialize, Serialize};
 
 use super::program::Isolation;
-use crate::{MediaError, MediaInfo, Recording};
+use crate::{Decoding, MediaError, MediaInfo, Recording, fallback::Fallback};
 
 /// The first message to a child, over `control`. Beside it come the descriptors of `decoding` and
 /// its memory, of `pictures` and its memory, and of the file or of the socket for bytes of a URL.
@@ -19,6 +19,7 @@ pub(super) struct Task {
     pub options: Vec<(String, String)>,
     pub transform: VideoTransform,
     pub threads: usize,
+    pub decoding: Decoding,
     pub fault: Option<DecoderFault>,
 }
 
@@ -41,6 +42,11 @@ pub(super) enum Place {
     Web {
         url: String,
         first: FoundResource,
+    },
+    /// The parent's relay has this URL.
+    Rtsp {
+        url: String,
+        port: u16,
     },
 }
 
@@ -154,6 +160,8 @@ pub(super) struct Answer {
     pub number: u64,
     /// Where the decoder stands, after requests to it.
     pub status: Option<Status>,
+    /// New ones.
+    pub fallbacks: Vec<Fallback>,
     pub given: Result<Given, MediaError>,
 }
 
@@ -273,18 +281,22 @@ pub(super) enum FaultKind {
     Abort,
     Memory,
     StandStill,
+    /// Tries to connect to somebody; aborts where it can.
+    Connect,
 }
 
 impl FromStr for DecoderFault {
     type Err = String;
 
-    /// `abort:20`, `memory:20`, `still:20`, and the same with a width: `abort:20:320`.
+    /// `abort:20`, `memory:20`, `still:20`, `connect:20`, and the same with a width:
+    /// `abort:20:320`.
     fn from_str(text: &str) -> Result<Self, String> {
         let mut parts = text.split(':');
         let kind = match parts.next() {
             Some("abort") => FaultKind::Abort,
             Some("memory") => FaultKind::Memory,
             Some("still") => FaultKind::StandStill,
+            Some("connect") => FaultKind::Connect,
             _ => return Err(format!("{text:?} is no fault")),
         };
         let number = |part: Option<&str>| part.map(str::parse).transpose().map_err(|_| format!("{text:?} is no fault"));

@@ -11,7 +11,7 @@ use ocellus_core::{InputSpec, Rect, Region, RgbImage, Size};
 use parking_lot::Mutex;
 
 use super::{
-    connection::{Connection, Over},
+    connection::{Connection, Over, Supply},
     program::DecoderProgram,
     protocol::{Answer, FrameHead, Given, Look, Made, Opened, Place, Purpose, Status, Task, Wanted},
     shared_memory::{ON_DEMAND, SLOT, SharedMemory, sealed},
@@ -24,6 +24,7 @@ use crate::{
     options::check_url,
     origin,
     presentation::MAX_PIXELS,
+    rtsp::Relay,
     source,
     threads::Share,
     web::{self, Found},
@@ -85,9 +86,11 @@ fn connect(
         options: input.options.clone(),
         transform: input.transform,
         threads,
+        decoding: input.decoding,
         fault: program.fault,
     };
-    let of_file = |task: Task, file: &File| Connection::start(program, &task, Some(file.as_fd()), None, interrupt);
+    let of_file =
+        |task: Task, file: &File| Connection::start(program, &task, Some(file.as_fd()), Supply::Nothing, interrupt);
     match &input.location {
         Location::File(path) => of_file(task(Place::File), &origin::open(path)?),
         Location::Memory(bytes) => {
@@ -99,6 +102,11 @@ fn connect(
             // It ends with the child, too.
             let stop = interrupt.narrower();
             let watch = origin::watch(input, &stop);
+            if input.location.is_rtsp() {
+                let relay = Relay::open(&input.network, &input.options, url, &watch)?;
+                let place = Place::Rtsp { url: relay.url().to_owned(), port: relay.port() };
+                return Connection::start(program, &task(place), None, Supply::Rtsp(relay), interrupt);
+            }
             let session = Session::new(&input.network, &input.options, &watch)?;
             let body = match web::find(&session, url.as_str(), input.spool.as_deref(), &watch) {
                 Ok(Found::Copy(file)) => return of_file(task(Place::Copy(url.into())), &file),
@@ -108,7 +116,7 @@ fn connect(
             let (ours, theirs) = Socket::pair().map_err(MediaError::internal)?;
             let task = task(Place::Web { url: url.into(), first: found(0, &*body) });
             let web = WebServer::start(ours, session, body, watch, stop)?;
-            Connection::start(program, &task, Some(theirs.as_fd()), Some(web), interrupt)
+            Connection::start(program, &task, Some(theirs.as_fd()), Supply::Web(web), interrupt)
         }
     }
 }

@@ -27,7 +27,7 @@ impl Decoder {
     /// Every kind of [`MediaError`](crate::MediaError) but
     /// [`OutsideFrame`](crate::MediaError::OutsideFrame).
     pub fn open(input: &Input, interrupt: &Interrupt) -> Result<Self> {
-        match process::program_for(input) {
+        match process::program() {
             Some(program) => Self::open_by(program, input, interrupt),
             None => Self::open_here(input, interrupt),
         }
@@ -161,7 +161,7 @@ impl Decoder {
 /// # Errors
 /// As [`Decoder::open`], apart from the codec's support.
 pub fn probe(input: &Input, interrupt: &Interrupt) -> Result<MediaInfo> {
-    match process::program_for(input) {
+    match process::program() {
         Some(program) => process::probe(program, input, interrupt),
         None => Source::open(input, &origin::of(input), interrupt).map(|source| source.info),
     }

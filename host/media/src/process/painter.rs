@@ -1,0 +1,143 @@
+//! Pictures of the frames that a child keeps.
+
+use std::{collections::HashMap, sync::Arc};
+
+use parking_lot::Mutex;
+
+use super::{
+    protocol::{Answer, Given, Look, Made, Request, Wanted},
+    shared_memory::{ON_DEMAND, SLOT, SharedMemory},
+    socket::Socket,
+};
+use crate::{MediaError, Result, frame::LocalFrame, scaler::LocalScaler};
+
+/// Those that the parent has handles of.
+#[derive(Clone, Default)]
+pub(super) struct Frames(Arc<Mutex<HashMap<u64, LocalFrame>>>);
+
+impl Frames {
+    pub(super) fn keep(&self, id: u64, frame: LocalFrame) {
+        self.0.lock().insert(id, frame);
+    }
+
+    fn get(&self, id: u64) -> Result<LocalFrame> {
+        self.0.lock().get(&id).cloned().ok_or_else(|| MediaError::internal("no such frame"))
+    }
+
+    pub(super) fn release(&self, ids: &[u64]) {
+        // Freed outside the lock.
+        let released: Vec<_> = {
+            let mut frames = self.0.lock();
+            ids.iter().filter_map(|id| frames.remove(id)).collect()
+        };
+        drop(released);
+    }
+}
+
+/// Makes pictures of frames in the memory of its channel.
+pub(super) struct Painter {
+    pub(super) frames: Frames,
+    scaler: LocalScaler,
+    pub(super) memory: SharedMemory,
+    /// Where the last looks are that nobody asked for yet.
+    slot: usize,
+}
+
+impl Painter {
+    pub(super) fn new(frames: Frames, memory: SharedMemory) -> Self {
+        Self { frames, scaler: LocalScaler::default(), memory, slot: 0 }
+    }
+}
+
+impl Painter {
+    pub(super) fn paint(&mut self, wanted: &Wanted) -> Result<Given> {
+        let bytes = match *wanted {
+            Wanted::Look { frame, look } => {
+                let frame = self.frames.get(frame)?;
+                return self.look(&frame, look, ON_DEMAND).map(Given::Bytes);
+            }
+            Wanted::Crop { frame, region, max_side } => self.frames.get(frame)?.crop(region, max_side)?.data,
+            Wanted::Jpeg { frame, region, max_side, quality } => {
+                self.scaler.jpeg(&self.frames.get(frame)?, region, max_side, quality)?
+            }
+            Wanted::Rgb { frame, region, out } => self.frames.get(frame)?.rgb(region, out)?.data,
+            Wanted::Colours { frame, region, out } => self.frames.get(frame)?.colours(region, out)?.data,
+            Wanted::Luma { frame, region, out } => self.frames.get(frame)?.luma(region, out)?,
+            Wanted::Next { .. }
+            | Wanted::Seek(_)
+            | Wanted::GoOn { .. }
+            | Wanted::Record { .. }
+            | Wanted::FinishRecording
+            | Wanted::Close => return Err(MediaError::internal("no decoder here")),
+        };
+        self.memory.bytes(ON_DEMAND, bytes.len()).ok_or_else(too_large)?.copy_from_slice(&bytes);
+        Ok(Given::Bytes(bytes.len() as u64))
+    }
+
+    /// Leaves a look at a frame in the memory; so many bytes.
+    fn look(&mut self, frame: &LocalFrame, look: Look, at: usize) -> Result<u64> {
+        let count = usize::try_from(look.count()).map_err(|_| too_large())?;
+        let place = self.memory.bytes(at, count).ok_or_else(too_large)?;
+        match look {
+            Look::Input { spec, region } => self.scaler.input(frame, &spec.into(), region.map(Into::into), place)?,
+            Look::Brightness { region, out } => {
+                let mut luma = Vec::new();
+                self.scaler.brightness(frame, region, out, &mut luma)?;
+                place.copy_from_slice(luma.get(..count).ok_or_else(too_large)?);
+            }
+        }
+        Ok(look.count())
+    }
+
+    /// Leaves looks at a frame in the slot that is free, those for which there is room. What fails
+    /// will fail once more when it is asked for.
+    pub(super) fn look_all(&mut self, frame: &LocalFrame, looks: &[Look]) -> Vec<Made> {
+        self.slot = (self.slot + SLOT) % ON_DEMAND;
+        let (mut at, end) = (self.slot, self.slot + SLOT);
+        let mut made = Vec::with_capacity(looks.len());
+        for look in looks {
+            if look.count() > (end - at) as u64 {
+                break;
+            }
+            if let Ok(count) = self.look(frame, *look, at) {
+                made.push(Made { look: *look, at: at as u64 });
+                at += count as usize;
+            }
+        }
+        made
+    }
+}
+
+fn too_large() -> MediaError {
+    MediaError::internal("more bytes than there is room for")
+}
+
+/// Answers requests for pictures, until nobody is there to ask.
+pub(super) fn paint(mut socket: Socket, mut painter: Painter) {
+    while let Ok(Some((Request { number, released, wanted }, _))) = socket.receive::<Request>() {
+        painter.frames.release(&released);
+        let given = painter.paint(&wanted);
+        if socket.send(&Answer { number, status: None, fallbacks: Vec::new(), given }).is_err() {
+            return;
+        }
+    }
+}
+
+impl Wanted {
+    pub(super) fn is_of_frame(&self) -> bool {
+        match self {
+            Self::Look { .. }
+            | Self::Crop { .. }
+            | Self::Jpeg { .. }
+            | Self::Rgb { .. }
+            | Self::Colours { .. }
+            | Self::Luma { .. } => true,
+            Self::Next { .. }
+            | Self::Seek(_)
+            | Self::GoOn { .. }
+            | Self::Record { .. }
+            | Self::FinishRecording
+            | Self::Close => false,
+        }
+    }
+}
