@@ -145,7 +145,7 @@ scale = 2.7
             ("level = 3", "level = 9", "below 9"),
             ("level = 3", "level = 3\nlevle = 3", "levle"),
             ("level = 3", "", "level"),
-            ("licence", "license", "license"),
+            ("licence", "license", "licence"),
             ("width", "widht", "widht"),
             ("width = 80", "width = 2000", "2000x60"),
             ("scale = 2.7", "scale = 0.0", "input.scale: 0"),
