@@ -1,8 +1,8 @@
 //! Classifiers of a folder, one sub-folder each.
 //!
-//! As with embedders, jobs ask for the classifiers of a type, and wait until all are loaded. Whether
-//! one of them says that a face is alive is known from the manifests at once, since settings depend
-//! on it.
+//! As with embedders, jobs ask for the classifiers of a type, and wait until all are loaded.
+//! Whether one of them says that a face is alive is known from the manifests at once, since
+//! settings depend on it.
 
 use std::{fs, path::Path, slice, sync::Arc};
 

@@ -240,8 +240,8 @@ fn encode_post(post: &Post<'_>) -> routing::Post {
     }
 }
 
-/// What filters noted, and what networks say: each label, and behind it its confidence. A feature of
-/// the name of an attribute is left out, as keys are unique.
+/// What filters noted, and what networks say: each label, and behind it its confidence. A feature
+/// with the name of an attribute is left out, as keys are unique.
 fn attributes(object: &ObjectRecord) -> Vec<types::Attribute> {
     let attribute = |key: &str, value: &str| types::Attribute { key: key.to_owned(), value: value.to_owned() };
     let is_free = |name: &str| object.attributes.iter().all(|(key, _)| key != name);

@@ -2,8 +2,8 @@
 //! that read crops.
 //!
 //! Guarantees: with the settings and the plugins of the job, the objects are those of the job, byte
-//! for byte; what networks said of them is taken over. Nothing is stored and nothing is delivered. At a gap in the log it ends all tracks, as
-//! the job did.
+//! for byte; what networks said of them is taken over. Nothing is stored and nothing is delivered.
+//! At a gap in the log it ends all tracks, as the job did.
 
 mod diff;
 
