@@ -376,8 +376,8 @@ impl SettingsSchema {
 
     /// `enable_liveness` without a network for it.
     pub fn no_liveness() -> Error {
-        let text = "This server has no liveness network: install one, with a [liveness] section in its attributes.toml, in \
-                    the folder that --attributes names.";
+        let text = "This server has no liveness network: install one, with a [liveness] section in its \
+                    attributes.toml, in the folder that --attributes names.";
         Error::bad_param(format!("{PATH}.enable_liveness"), text)
     }
 
