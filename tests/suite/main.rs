@@ -19,6 +19,7 @@ mod server;
 mod tls;
 mod web;
 
+mod attributes;
 mod authoring;
 mod canary;
 mod compiling;

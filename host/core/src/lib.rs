@@ -31,7 +31,7 @@ pub use ids::{JobId, ObjectId, ObjectType, TrackId, VideoId};
 pub use image::{ChannelOrder, InputImage, InputSpec, RgbImage};
 pub use jiff::Timestamp;
 pub use network::{BadNetwork, Network, NetworkPolicy, NotAllowed, destinations};
-pub use object::{BestShotType, ObjectRecord, ShotSummary, TrackPoint};
+pub use object::{BestShotType, Feature, ObjectRecord, ShotSummary, TrackPoint};
 pub use plugin_use::{ComponentUse, PluginUse, ShadowUse};
 pub use settings::{DetectorSettings, SettingsSchema, StreamSettings, VideoTransform, unknown_key};
 pub use video::{Counts, Statistic, VideoRecord, VideoStatus};

@@ -47,6 +47,36 @@ pub struct TrackPoint {
     pub interpolated: bool,
 }
 
+/// What a network says of an object: the most probable label of one of its attributes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Feature {
+    /// Of the attribute, such as `color`; unique in an object.
+    pub name: String,
+    /// Such as `red`.
+    pub label: String,
+    /// Probability of the label, 0..=1.
+    pub confidence: f32,
+}
+
+impl Feature {
+    /// Name of the feature that says whether a face is alive.
+    pub const LIVENESS: &str = "liveness";
+    const REAL: &str = "real";
+    const FAKE: &str = "fake";
+
+    /// Liveness by the probability that a face is alive: real from `threshold` on.
+    pub fn liveness(score: f32, threshold: f32) -> Self {
+        let (label, confidence) = if score >= threshold { (Self::REAL, score) } else { (Self::FAKE, 1.0 - score) };
+        Self { name: Self::LIVENESS.into(), label: label.into(), confidence }
+    }
+
+    /// The probability that a face is alive; `None` for other features.
+    pub fn liveness_score(&self) -> Option<f32> {
+        let score = if self.label == Self::FAKE { 1.0 - self.confidence } else { self.confidence };
+        (self.name == Self::LIVENESS).then_some(score)
+    }
+}
+
 /// An object as the archive keeps it, in `objects.log`. Its pictures are files named by its id.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ObjectRecord {
@@ -75,4 +105,7 @@ pub struct ObjectRecord {
     /// What filters said of the object: names and values.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub attributes: Vec<(String, String)>,
+    /// What networks say of the best shot. Release 0.1 did not write them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub features: Vec<Feature>,
 }

@@ -135,7 +135,7 @@ pub struct StreamSettings {
     pub video_transform: VideoTransform,
     /// What a URL streams is kept as the video's source file.
     pub enable_recorder: bool,
-    /// Never on: there is no liveness detector.
+    /// A network says of each face whether it is alive; on only where one is installed.
     pub enable_liveness: bool,
     /// Audio is kept, too, with `enable_recorder`.
     pub record_audio: bool,
@@ -232,6 +232,7 @@ pub struct SettingsSchema {
     trackers: Vec<String>,
     filters: Vec<String>,
     routers: Vec<String>,
+    has_liveness: bool,
     check: fn(&StreamSettings) -> Result<()>,
 }
 
@@ -254,6 +255,7 @@ impl SettingsSchema {
             trackers: trackers.to_vec(),
             filters: filters.to_vec(),
             routers,
+            has_liveness: false,
             check: |_| Ok(()),
         })
     }
@@ -293,6 +295,11 @@ impl SettingsSchema {
         }
         self.validator = validator(&self.document).map_err(Error::internal)?;
         Ok(self)
+    }
+
+    /// Lets `enable_liveness` be on, if `is_installed`.
+    pub fn with_liveness(self, is_installed: bool) -> Self {
+        Self { has_liveness: is_installed, ..self }
     }
 
     /// Makes settings of an operator the defaults, key by key. An object type that they have is on
@@ -360,12 +367,18 @@ impl SettingsSchema {
             let text = format!("There is no filter {unknown:?}; installed: {}.", self.filters.join(", "));
             return Err(Error::bad_param(format!("{PATH}.stream_data_filter"), text));
         }
-        if settings.enable_liveness {
-            let text = "This server has no liveness detector: none is installed in its detectors folder.";
-            return Err(Error::bad_param(format!("{PATH}.enable_liveness"), text));
+        if settings.enable_liveness && !self.has_liveness {
+            return Err(Self::no_liveness());
         }
         (self.check)(&settings)?;
         Ok(settings)
+    }
+
+    /// `enable_liveness` without a network for it.
+    pub fn no_liveness() -> Error {
+        let text = "This server has no liveness network: install one, with a [liveness] section in its \
+                    attributes.toml, in the folder that --attributes names.";
+        Error::bad_param(format!("{PATH}.enable_liveness"), text)
     }
 
     fn refusal(&self, error: &jsonschema::ValidationError<'_>, sent: &Value) -> Error {

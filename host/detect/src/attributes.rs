@@ -5,107 +5,64 @@
 
 use std::{path::Path, sync::Arc};
 
-use ocellus_core::{ChannelOrder, CpuMeter, ObjectType, RgbImage, Size, Stage};
+use ocellus_core::{CpuMeter, Feature, RgbImage, Size};
 
 use crate::{
     array::Array,
+    crop_network::{CropNetwork, Loaded},
     detect_error::DetectError,
     device::Device,
-    loading::{LoadError, checked_model, digest, read_file, start_service},
-    manifest::{AttributesManifest, Head, InputSize},
-    service::{Picture, Service, ServiceSpec},
+    loading::LoadError,
+    manifest::{AttributeKeys, Head, Liveness},
 };
 
-/// What a classifier says of an object.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Attribute {
-    /// As the manifest states it, such as `colour`.
-    pub name: String,
-    /// One of the manifest's labels, such as `red`.
-    pub label: String,
-    /// Probability of the label, 0..=1.
-    pub confidence: f32,
-}
+/// Name of its manifest.
+pub(crate) const MANIFEST: &str = "attributes.toml";
 
 /// A network that classifies objects of one type, shared by all jobs. Its threads end when it is
 /// dropped.
 pub struct AttributeClassifier {
-    name: String,
-    version: String,
-    digest: String,
-    licence: String,
-    object_type: ObjectType,
-    size: Size,
-    order: ChannelOrder,
+    pub(crate) network: CropNetwork<Vec<Feature>>,
     attributes: Vec<String>,
-    service: Service<Vec<Attribute>>,
+    is_liveness: bool,
 }
 
 impl AttributeClassifier {
     pub(crate) fn load(folder: &Path, device: &Device) -> Result<Self, LoadError> {
-        let text = read_file(folder, "attributes.toml")?;
-        let wrong =
-            |reason: String| LoadError::Read { file: folder.join("attributes.toml").display().to_string(), reason };
-        let manifest = AttributesManifest::parse(&String::from_utf8_lossy(&text)).map_err(wrong)?;
-        manifest.model.check()?;
-        let model = checked_model(folder, &manifest.model)?;
-        let (width, height) = (manifest.input.width, manifest.input.height);
-        let spec = ServiceSpec {
-            name: &manifest.name,
-            file: &manifest.model.file,
-            input: InputSize::Fixed { width, height },
-            max_batch: manifest.input.max_batch,
-            normalization: manifest.input.normalization().map_err(wrong)?,
-            stage: Stage::Embed,
-        };
-        let attributes = manifest.attributes.iter().map(|head| head.name.clone()).collect();
-        let heads: Arc<[Head]> = manifest.attributes.into();
-        let decode = |outputs: &[String]| {
+        let decode = |keys: &AttributeKeys, outputs: &[String]| {
+            let heads: Arc<[Head]> = keys.attributes.clone().into();
+            let liveness = keys.liveness.clone();
             let places = heads.iter().map(|head| {
                 let place = outputs.iter().position(|output| *output == head.output);
                 place.ok_or_else(|| format!("no output {:?}; the network has {}", head.output, outputs.join(", ")))
             });
             let places: Arc<[usize]> = places.collect::<Result<_, _>>()?;
             Ok(move |outputs: &[Array], _: usize, _: usize| {
-                let labels = heads.iter().zip(places.iter()).map(|(head, &place)| label(head, outputs.get(place)));
-                Ok(labels.collect::<Result<Vec<_>, String>>()?.into_iter().flatten().collect())
+                let mut features = Vec::new();
+                for (head, &place) in heads.iter().zip(places.iter()) {
+                    let probabilities = probabilities(head, outputs.get(place))?;
+                    features.extend(match &liveness {
+                        Some(liveness) => self::liveness(head, liveness, &probabilities),
+                        None => best(head, &probabilities),
+                    });
+                }
+                Ok(features)
             })
         };
-        // Attributes are computed now and then, where a detector sees every frame.
-        let (service, _) = start_service(&spec, model, &device.with_single_worker(), decode)?;
-        Ok(Self {
-            name: manifest.name,
-            version: manifest.version,
-            digest: digest(&text),
-            licence: manifest.licence,
-            object_type: manifest.object_type,
-            size: Size { width, height },
-            order: manifest.input.order.unwrap_or(ChannelOrder::Rgb),
-            attributes,
-            service,
-        })
+        let Loaded { network, manifest, .. } = CropNetwork::load(folder, MANIFEST, device, decode)?;
+        let AttributeKeys { attributes, liveness } = manifest.keys;
+        let attributes = attributes.into_iter().map(|head| head.name).collect();
+        Ok(Self { network, attributes, is_liveness: liveness.is_some() })
     }
 
     /// As the manifest states it.
     pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    pub(crate) fn version(&self) -> &str {
-        &self.version
-    }
-
-    pub(crate) fn licence(&self) -> &str {
-        &self.licence
+        &self.network.name
     }
 
     /// SHA-256 of the manifest, which holds that of the network, in lower-case hexadecimal.
     pub fn digest(&self) -> &str {
-        &self.digest
-    }
-
-    pub(crate) fn object_type(&self) -> &ObjectType {
-        &self.object_type
+        &self.network.digest
     }
 
     /// Names of its attributes, in the order of the manifest.
@@ -113,10 +70,19 @@ impl AttributeClassifier {
         &self.attributes
     }
 
-    /// Size of its input, in pixels: the box of an object, scaled without regard to its aspect
-    /// ratio.
+    /// Whether it says that a face is alive, and nothing else.
+    pub fn is_liveness(&self) -> bool {
+        self.is_liveness
+    }
+
+    /// Size of its input, in pixels: a crop, scaled without regard to its aspect ratio.
     pub fn size(&self) -> Size {
-        self.size
+        self.network.size
+    }
+
+    /// Sides of the crop, in sides of the object's box, about its centre; positive.
+    pub fn scale(&self) -> f32 {
+        self.network.scale
     }
 
     /// Classifies pictures of [`AttributeClassifier::size`], RGB, in their order. Of each picture,
@@ -125,33 +91,39 @@ impl AttributeClassifier {
     ///
     /// # Errors
     /// A picture of another size, or a network that fails.
-    pub fn classify(&self, pictures: &[RgbImage], meter: &Arc<CpuMeter>) -> Result<Vec<Vec<Attribute>>, DetectError> {
-        let failed = |reason: String| DetectError::new(&self.name, reason);
-        let pictures = Picture::of_crops(pictures, self.size, self.order).map_err(failed)?;
-        let outcomes = self.service.run(pictures, meter);
-        outcomes.into_iter().map(|outcome| outcome.map_err(|e| failed(e.to_string()))).collect()
-    }
-
-    pub(crate) fn release_if_idle(&self) -> bool {
-        self.service.release_if_idle()
+    pub fn classify(&self, pictures: &[RgbImage], meter: &Arc<CpuMeter>) -> Result<Vec<Vec<Feature>>, DetectError> {
+        self.network.run(pictures, meter)
     }
 }
 
-/// The best label of one attribute, unless the network is not sure enough.
-fn label(head: &Head, output: Option<&Array>) -> Result<Option<Attribute>, String> {
+/// Probability of each label of an attribute.
+fn probabilities(head: &Head, output: Option<&Array>) -> Result<Vec<f32>, String> {
     let values = output.map(|output| output.data.as_slice()).unwrap_or_default();
     if values.len() != head.labels.len() || values.iter().any(|v| !v.is_finite()) {
         return Err(format!("{} values of {}, which has {} labels", values.len(), head.name, head.labels.len()));
     }
-    let Some((best, &value)) = values.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1)) else { return Ok(None) };
-    let confidence = if head.logits {
-        1.0 / values.iter().map(|other| (other - value).exp()).sum::<f32>()
-    } else {
-        value.clamp(0.0, 1.0)
-    };
-    let attribute =
-        head.labels.get(best).map(|label| Attribute { name: head.name.clone(), label: label.clone(), confidence });
-    Ok(attribute.filter(|attribute| attribute.confidence >= head.min_confidence))
+    if !head.logits {
+        return Ok(values.iter().map(|value| value.clamp(0.0, 1.0)).collect());
+    }
+    // Relative to the largest, so that no exponential overflows.
+    let largest = values.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let powers: Vec<f32> = values.iter().map(|value| (value - largest).exp()).collect();
+    let total: f32 = powers.iter().sum();
+    Ok(powers.into_iter().map(|power| power / total).collect())
+}
+
+/// The best label of one attribute, unless the network is not sure enough.
+fn best(head: &Head, probabilities: &[f32]) -> Option<Feature> {
+    let (label, &confidence) = head.labels.iter().zip(probabilities).max_by(|a, b| a.1.total_cmp(b.1))?;
+    let feature = Feature { name: head.name.clone(), label: label.clone(), confidence };
+    (confidence >= head.min_confidence).then_some(feature)
+}
+
+/// Whether a face is alive, in the words of the API.
+fn liveness(head: &Head, liveness: &Liveness, probabilities: &[f32]) -> Option<Feature> {
+    let live = head.labels.iter().position(|label| *label == liveness.live)?;
+    let score = *probabilities.get(live)?;
+    Some(Feature::liveness(score, liveness.threshold))
 }
 
 #[cfg(test)]
@@ -167,10 +139,15 @@ mod tests {
         Array { dims: vec![data.len(), 1, 1], data: data.to_vec() }
     }
 
+    /// What is reported of an output.
+    fn label(head: &Head, output: Option<&Array>) -> Result<Option<Feature>, String> {
+        probabilities(head, output).map(|probabilities| best(head, &probabilities))
+    }
+
     #[test]
     fn the_best_label_is_reported_with_its_probability() {
         let found = label(&head(false, 0.5), Some(&values(&[0.25, 0.625, 0.125]))).unwrap().unwrap();
-        assert_eq!(found, Attribute { name: "colour".into(), label: "green".into(), confidence: 0.625 });
+        assert_eq!(found, Feature { name: "colour".into(), label: "green".into(), confidence: 0.625 });
         assert_eq!(label(&head(false, 0.7), Some(&values(&[0.25, 0.625, 0.125]))).unwrap(), None);
     }
 
@@ -179,6 +156,19 @@ mod tests {
         let found = label(&head(true, 0.0), Some(&values(&[1000.0, 1000.0 + 3f32.ln(), 0.0]))).unwrap().unwrap();
         assert_eq!(found.label, "green");
         assert!((found.confidence - 0.75).abs() < 1e-4, "{found:?}");
+    }
+
+    #[test]
+    fn a_face_is_alive_from_the_threshold_on() {
+        let keys = Liveness { live: "green".into(), threshold: 0.6 };
+        let judged = |live: f32| {
+            let probabilities = probabilities(&head(false, 0.0), Some(&values(&[0.0, live, 0.1]))).unwrap();
+            let found = liveness(&head(false, 0.0), &keys, &probabilities).unwrap();
+            (found.label.clone(), found.confidence, found.liveness_score().unwrap())
+        };
+        assert_eq!(judged(0.75), ("real".into(), 0.75, 0.75));
+        assert_eq!(judged(0.6).0, "real");
+        assert_eq!(judged(0.25), ("fake".into(), 0.75, 0.25));
     }
 
     #[test]

@@ -1,22 +1,29 @@
 //! Classifiers of a folder, one sub-folder each.
 //!
-//! As with embedders, jobs ask for the classifier of a type, and wait until all are loaded.
+//! As with embedders, jobs ask for the classifiers of a type, and wait until all are loaded.
+//! Whether one of them says that a face is alive is known from the manifests at once, since
+//! settings depend on it.
 
-use std::{path::Path, slice, sync::Arc};
+use std::{fs, path::Path, slice, sync::Arc};
 
 use ocellus_core::ObjectType;
 use serde::Serialize;
 
 use crate::{
-    attributes::AttributeClassifier,
+    attributes::{AttributeClassifier, MANIFEST},
     device::Device,
     loading::LoadError,
+    manifest::AttributesManifest,
     network_set::{FolderError, FolderNetwork, NetworkSet, Refused, sub_folders},
 };
 
 /// The classifiers of a folder. Cheap to clone; clones share the classifiers. The default is empty.
 #[derive(Clone, Default)]
-pub struct AttributeClassifiers(NetworkSet<AttributeClassifier>);
+pub struct AttributeClassifiers {
+    /// A manifest that can be read is of a liveness network, loaded or not.
+    declares_liveness: bool,
+    set: NetworkSet<AttributeClassifier>,
+}
 
 /// Classifiers that are used and folders that are not, for the operator.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -40,6 +47,8 @@ pub struct LoadedClassifier {
     pub object_type: ObjectType,
     /// Names of its attributes.
     pub attributes: Vec<String>,
+    /// [`AttributeClassifier::is_liveness`].
+    pub liveness: bool,
     /// [`AttributeClassifier::digest`].
     pub digest: String,
     /// Licence of the weights, as an SPDX expression.
@@ -48,8 +57,8 @@ pub struct LoadedClassifier {
 
 impl AttributeClassifiers {
     /// Loads every sub-folder of `folder`, in the order of their names, and returns when all are
-    /// loaded. Of several for one object type the first is used. A folder that cannot be used is
-    /// logged and reported; the others are used.
+    /// loaded. There may be several for one object type, each for other attributes. A folder that
+    /// cannot be used is logged and reported; the others are used.
     ///
     /// # Errors
     /// `folder` cannot be read.
@@ -59,29 +68,46 @@ impl AttributeClassifiers {
         Ok(classifiers)
     }
 
-    /// Lists the sub-folders, and leaves the loading to the closure, which the caller runs on any
-    /// thread. Where it is dropped instead, there are no classifiers.
+    /// Reads the manifests, and leaves the loading of networks to the closure, which the caller
+    /// runs on any thread. Where it is dropped instead, there are no classifiers.
     ///
     /// # Errors
     /// As [`AttributeClassifiers::load`].
     pub fn open(folder: &Path, device: &Device) -> Result<(Self, impl FnOnce() + Send + use<>), FolderError> {
-        let (set, load) = NetworkSet::open(sub_folders(folder)?, device);
-        Ok((Self(set), load))
+        let folders = sub_folders(folder)?;
+        let declares_liveness = folders.iter().any(|(_, path)| {
+            let text = fs::read_to_string(path.join(MANIFEST)).unwrap_or_default();
+            AttributesManifest::parse(&text).is_ok_and(|manifest| manifest.keys.liveness.is_some())
+        });
+        let (set, load) = NetworkSet::open(folders, device);
+        Ok((Self { declares_liveness, set }, load))
     }
 
-    /// The classifier for this type, if any. Blocks until all are loaded.
-    pub fn for_type(&self, object_type: &ObjectType) -> Option<&Arc<AttributeClassifier>> {
-        self.0.wait().networks.iter().find(|c| c.object_type() == object_type)
+    /// The classifiers for this type. Blocks until all are loaded.
+    pub fn for_type(&self, object_type: &ObjectType) -> impl Iterator<Item = &Arc<AttributeClassifier>> {
+        self.set.wait().networks.iter().filter(move |c| c.network.object_type == *object_type)
+    }
+
+    /// Whether one says that a face is alive. While networks are being loaded, whether a manifest
+    /// promises it.
+    pub fn has_liveness(&self) -> bool {
+        self.set.get().map_or(self.declares_liveness, |loaded| loaded.networks.iter().any(|c| c.is_liveness()))
+    }
+
+    /// Whether all are loaded; [`Self::has_liveness`] and [`Self::report`] do not change any more
+    /// then.
+    pub fn are_loaded(&self) -> bool {
+        self.set.get().is_some()
     }
 
     /// As [`Detectors::make_room`](crate::Detectors::make_room).
     pub fn make_room(&self, wanted: &[ObjectType]) -> bool {
-        self.0.make_room(wanted)
+        self.set.make_room(wanted)
     }
 
     /// Loaded classifiers and refused folders.
     pub fn report(&self) -> AttributeReport {
-        let Some(loaded) = self.0.get() else {
+        let Some(loaded) = self.set.get() else {
             return AttributeReport { loading: true, ..AttributeReport::default() };
         };
         AttributeReport { loading: false, classifiers: loaded.entries.clone(), refused: loaded.refused.clone() }
@@ -91,18 +117,23 @@ impl AttributeClassifiers {
 impl FolderNetwork for AttributeClassifier {
     type Entry = LoadedClassifier;
 
+    /// Each attribute of a type comes from one network, the first that has it.
     fn load_folder(folder: &Path, earlier: &[Arc<Self>], device: &Device) -> Result<(Self, Self::Entry), LoadError> {
         let classifier = Self::load(folder, device)?;
-        if let Some(first) = earlier.iter().find(|c| c.object_type() == classifier.object_type()) {
-            return Err(LoadError::Superseded(first.name().to_owned()));
+        let of_type = earlier.iter().filter(|c| c.network.object_type == classifier.network.object_type);
+        for other in of_type {
+            if let Some(attribute) = classifier.attributes().iter().find(|a| other.attributes().contains(a)) {
+                return Err(LoadError::SameAttribute { attribute: attribute.clone(), by: other.name().to_owned() });
+            }
         }
         let loaded = LoadedClassifier {
-            name: classifier.name().to_owned(),
-            version: classifier.version().to_owned(),
-            object_type: classifier.object_type().clone(),
+            name: classifier.network.name.clone(),
+            version: classifier.network.version.clone(),
+            object_type: classifier.network.object_type.clone(),
             attributes: classifier.attributes().to_vec(),
-            digest: classifier.digest().to_owned(),
-            licence: classifier.licence().to_owned(),
+            liveness: classifier.is_liveness(),
+            digest: classifier.network.digest.clone(),
+            licence: classifier.network.licence.clone(),
         };
         Ok((classifier, loaded))
     }
@@ -112,10 +143,10 @@ impl FolderNetwork for AttributeClassifier {
     }
 
     fn object_types(&self) -> &[ObjectType] {
-        slice::from_ref(self.object_type())
+        slice::from_ref(&self.network.object_type)
     }
 
     fn release_idle(&self) -> bool {
-        self.release_if_idle()
+        self.network.release_if_idle()
     }
 }

@@ -6,28 +6,25 @@
 
 use std::{path::Path, sync::Arc};
 
-use ocellus_core::{ChannelOrder, CpuMeter, ObjectType, Point, RgbImage, Size, Stage};
+use ocellus_core::{CpuMeter, Point, RgbImage, Size};
 
 use crate::{
     array::Array,
+    crop_network::{CropNetwork, Loaded},
     detect_error::DetectError,
     device::Device,
-    loading::{LoadError, checked_model, digest, read_file, start_service},
-    manifest::{EmbedderManifest, InputSize},
-    service::{Picture, Service, ServiceSpec},
+    loading::{LoadError, digest},
+    manifest::{EmbedderKeys, EmbedderManifest},
 };
+
+/// Name of its manifest.
+const MANIFEST: &str = "embedder.toml";
 
 /// A network that computes embeddings of one object type, shared by all jobs. Its threads end when
 /// it is dropped.
 pub struct Embedder {
-    name: String,
-    version: String,
-    digest: String,
+    pub(crate) network: CropNetwork<Vec<f32>>,
     id: String,
-    licence: String,
-    object_type: ObjectType,
-    size: Size,
-    order: ChannelOrder,
     landmarks: Option<[Point; 5]>,
     dimension: usize,
     same: f32,
@@ -36,84 +33,50 @@ pub struct Embedder {
     unit_length: bool,
     /// Mean of many embeddings, of the same dimension.
     centre: Option<Vec<f32>>,
-    service: Service<Vec<f32>>,
 }
 
 impl Embedder {
     pub(crate) fn load(folder: &Path, device: &Device) -> Result<Self, LoadError> {
-        let text = read_file(folder, "embedder.toml")?;
-        let wrong =
-            |reason: String| LoadError::Read { file: folder.join("embedder.toml").display().to_string(), reason };
-        let manifest = EmbedderManifest::parse(&String::from_utf8_lossy(&text)).map_err(wrong)?;
-        manifest.model.check()?;
-        let model = checked_model(folder, &manifest.model)?;
-        let (width, height) = (manifest.input.width, manifest.input.height);
-        let spec = ServiceSpec {
-            name: &manifest.name,
-            file: &manifest.model.file,
-            input: InputSize::Fixed { width, height },
-            max_batch: manifest.input.max_batch,
-            normalization: manifest.input.normalization().map_err(wrong)?,
-            stage: Stage::Embed,
+        let decode = |keys: &EmbedderKeys, _: &[String]| {
+            let unit_length = keys.distance.unit_length;
+            Ok(move |outputs: &[Array], _: usize, _: usize| {
+                let embedding = embedding(outputs)?;
+                Ok(if unit_length { unit(embedding) } else { embedding })
+            })
         };
-        let unit_length = manifest.distance.unit_length;
-        let decode = move |outputs: &[Array], _: usize, _: usize| {
-            let embedding = embedding(outputs)?;
-            Ok(if unit_length { unit(embedding) } else { embedding })
-        };
-        // Embeddings are computed now and then, where a detector sees every frame.
-        let (service, first) = start_service(&spec, model, &device.with_single_worker(), |_| Ok(decode))?;
+        let Loaded { network, manifest, text, first } = CropNetwork::load(folder, MANIFEST, device, decode)?;
+        let EmbedderKeys { distance, tracking, embedding_id, .. } = manifest.keys;
         let dimension = first.first().map_or(0, Vec::len);
-        let centre = manifest.tracking.map(|tracking| tracking.centre);
+        let centre = tracking.map(|tracking| tracking.centre);
         if let Some(centre) = centre.as_ref().filter(|c| c.len() != dimension || !c.iter().all(|v| v.is_finite())) {
-            return Err(wrong(format!("tracking.centre: {} numbers, where rows have {dimension}", centre.len())));
+            let reason = format!("tracking.centre: {} numbers, where rows have {dimension}", centre.len());
+            return Err(LoadError::in_file(folder, MANIFEST, reason));
         }
         Ok(Self {
-            name: manifest.name,
-            version: manifest.version,
-            digest: digest(&text),
-            id: manifest
-                .embedding_id
-                .unwrap_or_else(|| digest(EmbedderManifest::network(&String::from_utf8_lossy(&text)).as_bytes())),
-            licence: manifest.licence,
-            object_type: manifest.object_type,
-            size: Size { width, height },
-            order: manifest.input.order.unwrap_or(ChannelOrder::Rgb),
+            network,
+            id: embedding_id.unwrap_or_else(|| digest(EmbedderManifest::network(&text).as_bytes())),
             landmarks: manifest.input.landmarks.map(|points| points.map(|[x, y]| Point { x, y })),
             dimension,
-            same: manifest.distance.same,
-            jump: manifest.distance.jump(),
-            unit_length,
+            same: distance.same,
+            jump: distance.jump(),
+            unit_length: distance.unit_length,
             centre,
-            service,
         })
     }
 
     /// As the manifest states it.
     pub fn name(&self) -> &str {
-        &self.name
+        &self.network.name
     }
 
-    pub(crate) fn version(&self) -> &str {
-        &self.version
-    }
-
-    pub(crate) fn licence(&self) -> &str {
-        &self.licence
+    /// SHA-256 of the manifest, which holds that of the network, in lower-case hexadecimal.
+    pub fn digest(&self) -> &str {
+        &self.network.digest
     }
 
     /// Name under which its embeddings are kept: only those under one name can be compared.
     pub fn id(&self) -> &str {
         &self.id
-    }
-
-    /// SHA-256 of the manifest, which holds that of the network, in lower-case hexadecimal.
-    pub fn digest(&self) -> &str {
-        &self.digest
-    }
-
-    pub(crate) fn object_type(&self) -> &ObjectType {
-        &self.object_type
     }
 
     /// Dimension of its embeddings.
@@ -123,7 +86,12 @@ impl Embedder {
 
     /// Size of its input, in pixels.
     pub fn size(&self) -> Size {
-        self.size
+        self.network.size
+    }
+
+    /// Sides of a plain crop, in sides of the object's box, about its centre; positive.
+    pub fn scale(&self) -> f32 {
+        self.network.scale
     }
 
     /// Positions, in pixels of the input, to which left eye, right eye, nose, left and right corner
@@ -168,14 +136,7 @@ impl Embedder {
     /// # Errors
     /// A picture of another size, or a network that fails.
     pub fn embed(&self, pictures: &[RgbImage], meter: &Arc<CpuMeter>) -> Result<Vec<Vec<f32>>, DetectError> {
-        let failed = |reason: String| DetectError::new(&self.name, reason);
-        let pictures = Picture::of_crops(pictures, self.size, self.order).map_err(failed)?;
-        let outcomes = self.service.run(pictures, meter);
-        outcomes.into_iter().map(|outcome| outcome.map_err(|e| failed(e.to_string()))).collect()
-    }
-
-    pub(crate) fn release_if_idle(&self) -> bool {
-        self.service.release_if_idle()
+        self.network.run(pictures, meter)
     }
 }
 

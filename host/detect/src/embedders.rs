@@ -73,7 +73,7 @@ impl Embedders {
 
     /// The embedder for this type, if any. Blocks until all are loaded.
     pub fn for_type(&self, object_type: &ObjectType) -> Option<&Arc<Embedder>> {
-        self.0.wait().networks.iter().find(|e| e.object_type() == object_type)
+        self.0.wait().networks.iter().find(|e| e.network.object_type == *object_type)
     }
 
     /// As [`Detectors::make_room`](crate::Detectors::make_room).
@@ -98,16 +98,16 @@ impl FolderNetwork for Embedder {
     /// are distinguished by [`Embedder::digest`].
     fn load_folder(folder: &Path, earlier: &[Arc<Self>], device: &Device) -> Result<(Self, Self::Entry), LoadError> {
         let embedder = Self::load(folder, device)?;
-        if let Some(first) = earlier.iter().find(|e| e.object_type() == embedder.object_type()) {
+        if let Some(first) = earlier.iter().find(|e| e.network.object_type == embedder.network.object_type) {
             return Err(LoadError::Superseded(first.name().to_owned()));
         }
         let loaded = LoadedEmbedder {
-            name: embedder.name().to_owned(),
-            version: embedder.version().to_owned(),
-            object_type: embedder.object_type().clone(),
+            name: embedder.network.name.clone(),
+            version: embedder.network.version.clone(),
+            object_type: embedder.network.object_type.clone(),
             numbers: embedder.dimension(),
-            digest: embedder.digest().to_owned(),
-            licence: embedder.licence().to_owned(),
+            digest: embedder.network.digest.clone(),
+            licence: embedder.network.licence.clone(),
         };
         Ok((embedder, loaded))
     }
@@ -117,10 +117,10 @@ impl FolderNetwork for Embedder {
     }
 
     fn object_types(&self) -> &[ObjectType] {
-        slice::from_ref(self.object_type())
+        slice::from_ref(&self.network.object_type)
     }
 
     fn release_idle(&self) -> bool {
-        self.release_if_idle()
+        self.network.release_if_idle()
     }
 }

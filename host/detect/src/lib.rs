@@ -58,6 +58,7 @@
 mod array;
 mod attributes;
 mod classifiers;
+mod crop_network;
 mod detect_error;
 mod detector;
 mod detectors;
@@ -83,7 +84,7 @@ mod service;
 mod tiles;
 
 pub use array::{Array, InputShape};
-pub use attributes::{Attribute, AttributeClassifier};
+pub use attributes::AttributeClassifier;
 pub use classifiers::{AttributeClassifiers, AttributeReport, LoadedClassifier};
 pub use detect_error::DetectError;
 pub use detector::{Detector, FrameInput, PendingDetection, RawDetection};

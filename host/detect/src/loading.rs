@@ -1,6 +1,6 @@
 //! Loading of one network's folder: from files to a running [`Service`].
 //!
-//! Shared by detectors and embedders. Guarantees that the model file is the one that the manifest
+//! Shared by all kinds of networks. Guarantees that the model file is the one that the manifest
 //! names, whenever it is read, and that a network which loads has run once.
 
 use std::{fs, path::Path};
@@ -35,8 +35,17 @@ pub(crate) enum LoadError {
     Outputs(String),
     #[error("all of its object types are already served by {0}")]
     Superseded(String),
+    #[error("{by} already says {attribute} of its object type")]
+    SameAttribute { attribute: String, by: String },
     #[error("another folder holds a detector named {0}")]
     SameName(String),
+}
+
+impl LoadError {
+    /// A file of a folder that is wrong.
+    pub(crate) fn in_file(folder: &Path, file: &str, reason: String) -> Self {
+        Self::Read { file: folder.join(file).display().to_string(), reason }
+    }
 }
 
 /// Loads a network from what `model` returns, runs it once on grey pictures, and starts its
@@ -85,8 +94,7 @@ fn first_run<T>(
 
 /// Reads a file of a network's folder.
 pub(crate) fn read_file(folder: &Path, name: &str) -> Result<Vec<u8>, LoadError> {
-    let path = folder.join(name);
-    fs::read(&path).map_err(|e| LoadError::Read { file: path.display().to_string(), reason: e.to_string() })
+    fs::read(folder.join(name)).map_err(|e| LoadError::in_file(folder, name, e.to_string()))
 }
 
 /// Checks the model files and returns a function that reads them, now and later; that fails where

@@ -16,19 +16,8 @@ mod common;
 mod ir;
 
 use common::noise;
-use ir::Ir;
-use ocellus_detect::{Array, Device, DeviceChoice, InputShape, Network};
-
-const WIDTH: usize = 6;
-const HEIGHT: usize = 4;
-
-fn cpu() -> Device {
-    Device::choose(DeviceChoice::Cpu, None).unwrap()
-}
-
-fn engines() -> Vec<Device> {
-    [Some(cpu()), common::onnxruntime()].into_iter().flatten().collect()
-}
+use ir::{HEIGHT, Ir, WIDTH, engines};
+use ocellus_detect::{Array, Device, InputShape, Network};
 
 /// The input of all networks here: values from -1 to 1.
 fn input() -> Array {

@@ -17,16 +17,9 @@ mod common;
 mod ir;
 
 use common::noise;
-use ir::Ir;
-use ocellus_detect::{Device, DeviceChoice, InputShape, Network, NetworkError, NetworkFile};
+use ir::{HEIGHT, Ir, WIDTH, cpu};
+use ocellus_detect::{InputShape, Network, NetworkError, NetworkFile};
 use proptest::prelude::*;
-
-const WIDTH: usize = 6;
-const HEIGHT: usize = 4;
-
-fn cpu() -> Device {
-    Device::choose(DeviceChoice::Cpu, None).unwrap()
-}
 
 fn open(ir: &Ir) -> Result<Network, NetworkError> {
     Network::parse("net.xml", ir.file(), InputShape::single(WIDTH, HEIGHT), &cpu())

@@ -1,8 +1,9 @@
 //! Folders whose networks are OpenVINO files.
 //!
 //! Covers: a detector of the family ssd, with normalised pixels in the order of its manifest; an
-//! embedder whose embeddings have length 1; a classifier of attributes, its labels and the outputs
-//! that its manifest names; weights that are not those of the manifest.
+//! embedder whose embeddings have length 1; classifiers of attributes, their labels and the outputs
+//! that their manifests name, several of one type, liveness; weights that are not those of the
+//! manifest.
 
 #![allow(
     clippy::unwrap_used,
@@ -18,18 +19,11 @@ mod ir;
 
 use std::{fs, path::Path, sync::Arc};
 
-use ir::Ir;
-use ocellus_core::{ChannelOrder, InputImage, ObjectType, Rect, RgbImage, Size};
-use ocellus_detect::{AttributeClassifiers, Detectors, Device, DeviceChoice, Embedders};
+use ir::{HEIGHT, Ir, WIDTH, engines};
+use ocellus_core::{ChannelOrder, Feature, InputImage, ObjectType, Rect, RgbImage, Size};
+use ocellus_detect::{AttributeClassifiers, Detectors, Device, Embedders};
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
-
-const WIDTH: usize = 6;
-const HEIGHT: usize = 4;
-
-fn devices() -> Vec<Device> {
-    [Some(Device::choose(DeviceChoice::Cpu, None).unwrap()), common::onnxruntime()].into_iter().flatten().collect()
-}
 
 fn sha256(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
@@ -75,7 +69,7 @@ fn detect(folder: &Path, device: &Device) -> (ChannelOrder, Vec<Rect>) {
 
 #[test]
 fn a_detector() {
-    for device in devices() {
+    for device in engines() {
         let (order, found) = detect(folder("detector.toml", DETECTOR, &ir::ssd(WIDTH, HEIGHT)).path(), &device);
         assert_eq!(order, ChannelOrder::Bgr, "that of the family");
         let [found] = found.as_slice() else { panic!("{found:?}") };
@@ -92,7 +86,7 @@ fn a_detector() {
 fn a_detector_whose_weights_are_others_is_refused() {
     let folder = folder("detector.toml", DETECTOR, &ir::ssd(WIDTH, HEIGHT));
     fs::write(folder.path().join("one/net.bin"), [0; 8]).unwrap();
-    let detectors = Detectors::load(folder.path(), &devices()[0]).unwrap();
+    let detectors = Detectors::load(folder.path(), &engines()[0]).unwrap();
     let [refused] = detectors.report().refused.try_into().unwrap();
     assert!(refused.reason.contains("net.bin is not the file that the manifest names"), "{}", refused.reason);
 }
@@ -118,7 +112,7 @@ distance = { same = 0.5, unit_length = true }
 "#;
     let (ir, means) = means();
     let folder = folder("embedder.toml", manifest, &ir.result(means));
-    for device in devices() {
+    for device in engines() {
         let embedders = Embedders::load(folder.path(), &device).unwrap();
         let embedder = embedders.for_type(&ObjectType::body()).expect("it loads");
         let embeddings = embedder.embed(&[crop([10, 20, 20]), crop([0, 0, 0])], &Arc::default()).unwrap();
@@ -148,14 +142,15 @@ attributes = [
     // In another order than the manifest has them.
     let ir = ir.result(odds).result(means);
     let networks = folder("attributes.toml", manifest, &ir);
-    for device in devices() {
+    for device in engines() {
         let classifiers = AttributeClassifiers::load(networks.path(), &device).unwrap();
         let report = classifiers.report();
         assert_eq!(report.classifiers.len(), 1, "{:?}", report.refused);
         assert_eq!(report.classifiers[0].attributes, ["colour", "type"]);
-        let classifier = classifiers.for_type(&"car".parse().unwrap()).unwrap();
+        let classifier = classifiers.for_type(&"car".parse().unwrap()).next().unwrap();
+        assert!(!classifiers.has_liveness() && classifiers.for_type(&ObjectType::face()).next().is_none());
         let found = classifier.classify(&[crop([1, 48, 2]), crop([1, 32, 2])], &Arc::default()).unwrap();
-        let of = |found: &[ocellus_detect::Attribute]| -> Vec<(String, String)> {
+        let of = |found: &[Feature]| -> Vec<(String, String)> {
             found.iter().map(|a| (a.name.clone(), a.label.clone())).collect()
         };
         let pair = |name: &str, label: &str| (name.to_owned(), label.to_owned());
@@ -167,6 +162,49 @@ attributes = [
     }
 
     let networks = folder("attributes.toml", &manifest.replace("\"odds\"", "\"kind\""), &ir);
-    let report = AttributeClassifiers::load(networks.path(), &devices()[0]).unwrap().report();
+    let report = AttributeClassifiers::load(networks.path(), &engines()[0]).unwrap().report();
     assert_eq!(report.refused[0].reason, "no output \"kind\"; the network has odds, means");
+}
+
+/// Adds a classifier like that of `folder`, with another name and a changed manifest.
+fn beside(folder: &TempDir, name: &str, change: impl Fn(String) -> String) {
+    let (from, to) = (folder.path().join("one"), folder.path().join(name));
+    fs::create_dir(&to).unwrap();
+    for file in ["net.xml", "net.bin"] {
+        fs::copy(from.join(file), to.join(file)).unwrap();
+    }
+    let manifest = fs::read_to_string(from.join("attributes.toml")).unwrap();
+    fs::write(to.join("attributes.toml"), change(manifest.replacen("\"one\"", &format!("{name:?}"), 1))).unwrap();
+}
+
+#[test]
+fn classifiers_of_one_type_have_different_attributes() {
+    let manifest = r#"
+object_type = "face"
+input = { width = 6, height = 4 }
+attributes = [{ name = "hair", output = "means", labels = ["red", "green", "blue"], logits = true }]
+"#;
+    let (ir, means) = means();
+    let networks = folder("attributes.toml", manifest, &ir.result(means));
+    beside(&networks, "same", |manifest| manifest);
+    beside(&networks, "of-cars", |manifest| manifest.replace("\"face\"", "\"car\""));
+    beside(&networks, "spoof", |manifest| {
+        format!("{}\n[liveness]\nlive = \"green\"\n", manifest.replace("hair", "liveness"))
+    });
+    let (pending, load) = AttributeClassifiers::open(networks.path(), &engines()[0]).unwrap();
+    assert!(pending.has_liveness() && pending.report().loading, "its manifest promises it");
+    load();
+    let report = pending.report();
+    let used: Vec<_> = report.classifiers.iter().map(|c| (c.name.as_str(), c.liveness)).collect();
+    assert_eq!(used, [("of-cars", false), ("one", false), ("spoof", true)], "{:?}", report.refused);
+    assert_eq!(report.refused[0].reason, "one already says hair of its object type");
+    assert!(pending.has_liveness());
+    let spoof = pending.for_type(&ObjectType::face()).find(|c| c.is_liveness()).unwrap();
+    let found = spoof.classify(&[crop([0, 50, 0]), crop([50, 0, 0])], &Arc::default()).unwrap().concat();
+    assert_eq!(found, [Feature::liveness(1.0, 0.674), Feature::liveness(0.0, 0.674)]);
+    assert_eq!(found.iter().map(|f| f.label.as_str()).collect::<Vec<_>>(), ["real", "fake"]);
+
+    // One that cannot be read promises nothing.
+    fs::write(networks.path().join("spoof/net.bin"), [1; 8]).unwrap();
+    assert!(!AttributeClassifiers::load(networks.path(), &engines()[0]).unwrap().has_liveness());
 }

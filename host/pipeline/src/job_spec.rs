@@ -9,7 +9,7 @@
 use std::collections::BTreeMap;
 
 use ocellus_core::{Error, ErrorKind, ObjectType, Result, StreamSettings, VideoRecord};
-use ocellus_detect::{Detectors, Embedders};
+use ocellus_detect::{AttributeClassifiers, Detectors, Embedders};
 use ocellus_runtime::Plugins;
 use ocellus_store::Job;
 use serde::{Deserialize, Serialize};
@@ -39,6 +39,8 @@ pub(crate) struct Pins {
     pub detectors: Option<BTreeMap<String, String>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub embedders: Option<BTreeMap<String, String>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attributes: Option<BTreeMap<String, String>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plugins: Option<BTreeMap<String, String>>,
 }
@@ -86,6 +88,7 @@ impl Pins {
         settings: &StreamSettings,
         detectors: &Detectors,
         embedders: &Embedders,
+        classifiers: &AttributeClassifiers,
         plugins: &Plugins,
     ) -> Self {
         let types: Vec<&ObjectType> = settings.active().map(|(t, _)| t).collect();
@@ -97,11 +100,18 @@ impl Pins {
             .map(|d| (d.name, d.digest));
         let embedders =
             embedders_now.embedders.into_iter().filter(|e| types.contains(&&e.object_type)).map(|e| (e.name, e.digest));
+        let classifiers_now = classifiers.report();
+        let classifiers = classifiers_now
+            .classifiers
+            .into_iter()
+            .filter(|c| types.contains(&&c.object_type) && (settings.enable_liveness || !c.liveness))
+            .map(|c| (c.name, c.digest));
         let plugins = plugins_of(settings)
             .filter_map(|(kind, name)| Some((name.to_owned(), plugins.digest(kind, name)?.to_string())));
         Self {
             detectors: (!detectors_now.loading).then(|| detectors.collect()),
             embedders: (!embedders_now.loading).then(|| embedders.collect()),
+            attributes: (!classifiers_now.loading).then(|| classifiers.collect()),
             plugins: Some(plugins.collect()),
         }
     }
@@ -112,6 +122,7 @@ impl Pins {
         for (kind, pinned, installed) in [
             ("detector", &self.detectors, &now.detectors),
             ("embedder", &self.embedders, &now.embedders),
+            ("classifier", &self.attributes, &now.attributes),
             ("plugin", &self.plugins, &now.plugins),
         ] {
             let (Some(pinned), Some(installed)) = (pinned, installed) else { continue };
@@ -160,14 +171,20 @@ mod tests {
         let before = Pins {
             detectors: None,
             embedders: pins(&[]),
+            attributes: pins(&[("colours", "a")]),
             plugins: pins(&[("quality", "0f"), ("roi", "aa"), ("size", "cc")]),
         };
         let now = Pins {
             detectors: pins(&[("cars", "1")]),
             embedders: pins(&[]),
+            attributes: pins(&[("colours", "b")]),
             plugins: pins(&[("quality", "1e"), ("size", "cc")]),
         };
-        let expected = ["plugin quality (pinned 0f, installed 1e)", "plugin roi (pinned aa, installed none)"];
+        let expected = [
+            "classifier colours (pinned a, installed b)",
+            "plugin quality (pinned 0f, installed 1e)",
+            "plugin roi (pinned aa, installed none)",
+        ];
         assert_eq!(before.differences(&now), expected);
         assert!(before.differences(&before).is_empty());
     }

@@ -27,6 +27,7 @@ mod analysis;
 mod appearance;
 mod cut;
 mod engine;
+mod features;
 mod frame_reader;
 mod identity;
 mod job;

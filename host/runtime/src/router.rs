@@ -222,11 +222,7 @@ fn encode_post(post: &Post<'_>) -> routing::Post {
         detections: object.detections,
         interpolated: object.interpolated,
         history: object.history.iter().map(track_point).collect(),
-        attributes: object
-            .attributes
-            .iter()
-            .map(|(key, value)| types::Attribute { key: key.clone(), value: value.clone() })
-            .collect(),
+        attributes: attributes(object),
         pictures: pictures
             .iter()
             .map(|p| routing::PictureInfo {
@@ -242,6 +238,18 @@ fn encode_post(post: &Post<'_>) -> routing::Post {
             })
             .collect(),
     }
+}
+
+/// What filters noted, and what networks say: each label, and behind it its confidence. A feature
+/// with the name of an attribute is left out, as keys are unique.
+fn attributes(object: &ObjectRecord) -> Vec<types::Attribute> {
+    let attribute = |key: &str, value: &str| types::Attribute { key: key.to_owned(), value: value.to_owned() };
+    let is_free = |name: &str| object.attributes.iter().all(|(key, _)| key != name);
+    let features = object.features.iter().filter(|feature| is_free(&feature.name)).flat_map(|feature| {
+        let confidence = attribute(&format!("{}.confidence", feature.name), &feature.confidence.to_string());
+        [attribute(&feature.name, &feature.label), confidence]
+    });
+    object.attributes.iter().map(|(key, value)| attribute(key, value)).chain(features).collect()
 }
 
 fn bbox([left, top, right, bottom]: [i32; 4]) -> routing::Bbox {

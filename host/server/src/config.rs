@@ -101,6 +101,12 @@ struct Settings {
     #[arg(long, env = "OCELLUS_EMBEDDERS", value_name = "DIR")]
     embedders: Option<PathBuf>,
 
+    /// Folder of attribute networks, which say what an object is like (the colour of a car, whether
+    /// a face is alive), each a folder with an attributes.toml. [default: attributes beside the
+    /// program]
+    #[arg(long, env = "OCELLUS_ATTRIBUTES", value_name = "DIR")]
+    attributes: Option<PathBuf>,
+
     /// Folder of ONNX Runtime's shared library. [default: onnxruntime beside the program]
     #[arg(long, env = "OCELLUS_ONNXRUNTIME", value_name = "DIR")]
     onnxruntime: Option<PathBuf>,
@@ -231,6 +237,7 @@ pub(crate) struct Config {
     pub plugins: Option<PathBuf>,
     pub detectors: Option<PathBuf>,
     pub embedders: Option<PathBuf>,
+    pub attributes: Option<PathBuf>,
     pub onnxruntime: Option<PathBuf>,
     pub allow_network: Vec<Network>,
     pub defaults: Option<Value>,
@@ -266,6 +273,7 @@ impl ServeArguments {
             plugins: given.plugins.or(file.plugins),
             detectors: given.detectors.or(file.detectors),
             embedders: given.embedders.or(file.embedders),
+            attributes: given.attributes.or(file.attributes),
             onnxruntime: given.onnxruntime.or(file.onnxruntime),
             allow_network: given.allow_network.or(file.allow_network).unwrap_or_default(),
             defaults: given.defaults.or(file.defaults).unwrap_or_default().read()?,

@@ -121,7 +121,8 @@ fn merged(path: &Path, before: &StreamSettings, plugins: &Plugins) -> Result<Str
     let sent = serde_json::from_str(&text).with_context(|| format!("{} is no JSON", path.display()))?;
     // The log holds detections of the job's object types only.
     let types: Vec<_> = before.detectors.keys().cloned().collect();
-    ocellus_pipeline::settings_schema(&types, plugins)?
+    // Liveness is taken over from the job, which needs no network.
+    ocellus_pipeline::settings_schema(&types, true, plugins)?
         .merge(before, &sent)
         .map_err(|e| anyhow::anyhow!("{}: {e}", path.display()))
 }

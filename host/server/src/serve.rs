@@ -12,7 +12,7 @@ use std::{
 use anyhow::{Context, Result};
 use ocellus_api::Api;
 use ocellus_core::{Clock, NetworkPolicy, SystemClock};
-use ocellus_detect::{Detectors, Device, Embedders};
+use ocellus_detect::{AttributeClassifiers, Detectors, Device, Embedders};
 use ocellus_media::{DecoderFault, DecoderLimits};
 use ocellus_pipeline::{Engine, EngineConfig};
 use ocellus_runtime::{Limits, Plugins, Setup};
@@ -91,10 +91,14 @@ async fn serve(config: Config) -> Result<()> {
     let address = listener.local_addr()?;
     // After the plugins: loading a network takes several times its memory, and compiling adds to
     // it.
-    let (detectors, embedders, loading) =
-        networks(folder(config.detectors, "detectors")?, folder(config.embedders, "embedders")?, &device)?;
+    let folders = NetworkFolders {
+        detectors: folder(config.detectors, "detectors")?,
+        embedders: folder(config.embedders, "embedders")?,
+        attributes: folder(config.attributes, "attributes")?,
+    };
+    let (Networks { detectors, embedders, classifiers }, loading) = networks(folders, &device)?;
     // Before the engine, which takes up jobs at once.
-    if let Err(error) = check_defaults(config.defaults.as_ref(), &detectors, &plugins) {
+    if let Err(error) = check_defaults(config.defaults.as_ref(), &detectors, &classifiers, &plugins) {
         ended(loading).await?;
         return Err(error).context("--defaults");
     }
@@ -107,7 +111,7 @@ async fn serve(config: Config) -> Result<()> {
         decoding: config.decoding,
         defaults: config.defaults,
     };
-    let engine = Engine::start(engine_config, archive, detectors, embedders, plugins, Arc::clone(&clock))?;
+    let engine = Engine::start(engine_config, archive, detectors, embedders, classifiers, plugins, Arc::clone(&clock))?;
     tokio::spawn(tidy(engine.clone()));
     let router = ocellus_api::router(Api { engine: engine.clone(), token, config: config.api, clock });
 
@@ -153,9 +157,15 @@ async fn ended(loading: JoinHandle<()>) -> Result<()> {
 }
 
 /// Refuses defaults of new videos that the server would refuse from a client.
-fn check_defaults(defaults: Option<&Value>, detectors: &Detectors, plugins: &Plugins) -> ocellus_core::Result<()> {
+fn check_defaults(
+    defaults: Option<&Value>,
+    detectors: &Detectors,
+    classifiers: &AttributeClassifiers,
+    plugins: &Plugins,
+) -> ocellus_core::Result<()> {
     let Some(defaults) = defaults else { return Ok(()) };
-    ocellus_pipeline::settings_schema(&detectors.types(), plugins)?.with_preset(defaults).map(drop)
+    let schema = ocellus_pipeline::settings_schema(&detectors.types(), classifiers.has_liveness(), plugins)?;
+    schema.with_preset(defaults).map(drop)
 }
 
 /// Every minute releases the memory that ended jobs left and the networks that are not in use.
@@ -169,12 +179,22 @@ async fn tidy(engine: Engine) {
     }
 }
 
-/// The networks in the folders, and the thread that loads them: jobs wait for it, the API does not.
-fn networks(
+/// Where networks are; `None` where there is no such folder.
+struct NetworkFolders {
     detectors: Option<PathBuf>,
     embedders: Option<PathBuf>,
-    device: &Device,
-) -> Result<(Detectors, Embedders, JoinHandle<()>)> {
+    attributes: Option<PathBuf>,
+}
+
+struct Networks {
+    detectors: Detectors,
+    embedders: Embedders,
+    classifiers: AttributeClassifiers,
+}
+
+/// The networks in the folders, and the thread that loads them: jobs wait for it, the API does not.
+fn networks(folders: NetworkFolders, device: &Device) -> Result<(Networks, JoinHandle<()>)> {
+    let NetworkFolders { detectors, embedders, attributes } = folders;
     let (embedders, load_embedders) = match embedders {
         Some(dir) => {
             let (embedders, load) = Embedders::open(&dir, device)
@@ -182,6 +202,14 @@ fn networks(
             (embedders, Some(load))
         }
         None => (Embedders::default(), None),
+    };
+    let (classifiers, load_classifiers) = match attributes {
+        Some(dir) => {
+            let (classifiers, load) = AttributeClassifiers::open(&dir, device)
+                .with_context(|| format!("cannot read the attribute networks in {}", dir.display()))?;
+            (classifiers, Some(load))
+        }
+        None => (AttributeClassifiers::default(), None),
     };
     let (detectors, load_detectors) = match detectors {
         Some(dir) => {
@@ -205,6 +233,10 @@ fn networks(
             load();
             memory::trim();
         }
+        if let Some(load) = load_classifiers {
+            load();
+            memory::trim();
+        }
         if let Some(load) = load_detectors {
             load();
             memory::trim();
@@ -212,7 +244,7 @@ fn networks(
         info!(load_ms = begun.elapsed().as_millis() as u64, "the networks are loaded");
     };
     let loading = thread::Builder::new().name("load-networks".into()).spawn(load).context("cannot start a thread")?;
-    Ok((detectors, embedders, loading))
+    Ok((Networks { detectors, embedders, classifiers }, loading))
 }
 
 /// The folder that the operator named, which must exist, or the one that ships with the program.

@@ -1,6 +1,6 @@
 //! `detectorParams` of a post: the track and its shots as JSON.
 
-use ocellus_plugin::{Bbox, Picture, Post, PostMoment, TrackPoint, rfc3339_millis};
+use ocellus_plugin::{Attribute, Bbox, Picture, Post, PostMoment, TrackPoint, rfc3339_millis};
 use serde_json::{Map, Value, json};
 
 use crate::part_name;
@@ -66,12 +66,45 @@ pub(crate) fn detector_params(post: &Post) -> Value {
         "end_of_track": post.end_of_track,
         "track": track,
     });
-    if let (Some(params), false) = (params.as_object_mut(), post.attributes.is_empty()) {
-        let attributes: Map<String, Value> =
-            post.attributes.iter().map(|a| (a.key.clone(), a.value.clone().into())).collect();
-        params.insert("attributes".into(), attributes.into());
+    if let Some(params) = params.as_object_mut() {
+        let (features, attributes) = facts(&post.attributes);
+        if let Some(score) = liveness_score(&features) {
+            params.insert("liveness_score".into(), score);
+        }
+        for (key, facts) in [("features", features), ("attributes", attributes)] {
+            if !facts.is_empty() {
+                params.insert(key.into(), facts.into());
+            }
+        }
     }
     params
+}
+
+type Facts = Map<String, Value>;
+
+/// What networks said, as the vendor's events have it, and what filters noted.
+fn facts(attributes: &[Attribute]) -> (Facts, Facts) {
+    let confidence_of = |name: &str| {
+        let key = format!("{name}.confidence");
+        attributes.iter().find(|a| a.key == key)?.value.parse::<f64>().ok()
+    };
+    let (mut features, mut noted) = (Facts::new(), Facts::new());
+    for Attribute { key, value } in attributes {
+        if let Some(confidence) = confidence_of(key) {
+            features.insert(key.clone(), json!({"name": value, "confidence": six_digits(confidence)}));
+        } else if key.strip_suffix(".confidence").and_then(confidence_of).is_none() {
+            noted.insert(key.clone(), value.clone().into());
+        }
+    }
+    (features, noted)
+}
+
+/// Probability that a face is alive.
+fn liveness_score(features: &Facts) -> Option<Value> {
+    let liveness = features.get("liveness")?;
+    let confidence = liveness.get("confidence")?.as_f64()?;
+    let is_fake = liveness.get("name")?.as_str()? == "fake";
+    Some(six_digits(if is_fake { 1.0 - confidence } else { confidence }))
 }
 
 fn six_digits(value: f64) -> Value {

@@ -171,7 +171,7 @@ async fn ffmpeg_gets_only_allowed_options_and_formats() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn liveness_needs_a_detector() {
+async fn liveness_needs_a_network() {
     let fixture = Fixture::new().await;
     assert_eq!(fixture.refusal(json!({"enable_liveness": true})).await["param"], "stream_settings.enable_liveness");
 }

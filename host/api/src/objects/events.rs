@@ -5,14 +5,18 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use axum::{Json, extract::State};
 use ocellus_core::{
-    BestShotType, Error, ObjectId, ObjectRecord, ObjectType, Region, Result, StreamSettings, VideoId, VideoRecord,
+    BestShotType, Error, Feature, ObjectId, ObjectRecord, ObjectType, Region, Result, StreamSettings, VideoId,
+    VideoRecord,
 };
 use ocellus_pipeline::settings_of;
 use ocellus_store::ObjectQuery;
 use serde::Serialize;
 use utoipa::{IntoParams, ToSchema};
 
-use super::{list, shape::rounded};
+use super::{
+    list,
+    shape::{self, FeatureJson, rounded},
+};
 use crate::{
     Api,
     base_url::BaseUrl,
@@ -56,7 +60,7 @@ pub(crate) struct EventJson {
     /// How good a picture the best shot is, 0..1.
     quality: f64,
     detector_params: DetectorParamsJson,
-    /// What filters said of the object, by name.
+    /// What attribute networks and filters said of the object, by attribute.
     features: BTreeMap<String, FeatureJson>,
     /// The identity that it belongs to: an id of `/clusters/`.
     cluster: Option<String>,
@@ -79,6 +83,9 @@ pub(crate) struct DetectorParamsJson {
     quality: f64,
     track_duration_seconds: f64,
     end_of_track: bool,
+    /// Probability that a face is alive, 0..1; absent where that was not judged.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    liveness_score: Option<f64>,
     track: TrackJson,
 }
 
@@ -92,14 +99,6 @@ pub(crate) struct TrackJson {
     last_timestamp: String,
 }
 
-#[derive(Serialize, ToSchema)]
-#[schema(as = Feature)]
-pub(crate) struct FeatureJson {
-    name: String,
-    /// Null: filters do not say how sure they are.
-    confidence: Option<f64>,
-}
-
 /// Video and job that events come source.
 struct EventSource {
     video: VideoRecord,
@@ -109,11 +108,14 @@ struct EventSource {
 
 impl EventJson {
     fn new((object, cluster): (ObjectRecord, Option<ObjectId>), source: &EventSource, base: &BaseUrl) -> Self {
-        let ObjectRecord { id, bs_type, end_of_track, best, first, last, attributes, .. } = object;
+        let ObjectRecord { id, bs_type, end_of_track, best, first, last, attributes, features, .. } = object;
+        let liveness_score = features.iter().find_map(Feature::liveness_score).map(rounded);
         let cropped = source.settings.detector(&id.object_type).is_some_and(|d| d.fullframe_crop_rot);
         let (x, y) = source.settings.rot.filter(|_| cropped).map_or((0, 0), |Region { x, y, .. }| (x.max(0), y.max(0)));
         let [left, top, right, bottom] = best.bbox;
-        let feature = |(feature, name)| (feature, FeatureJson { name, confidence: None });
+        // What a filter says goes before what a network says under the same name.
+        let mut features = shape::features(features);
+        features.extend(attributes.into_iter().map(|(key, name)| (key, FeatureJson { name, confidence: None })));
         Self {
             created_date: time::text(best.timestamp),
             bs_type,
@@ -133,13 +135,14 @@ impl EventJson {
                 quality: rounded(best.quality),
                 track_duration_seconds: rounded(last.time - first.time),
                 end_of_track,
+                liveness_score,
                 track: TrackJson {
                     id: format!("{}-{}-{}", id.job, id.object_type, id.track),
                     first_timestamp: time::text(first.timestamp),
                     last_timestamp: time::text(last.timestamp),
                 },
             },
-            features: attributes.into_iter().map(feature).collect(),
+            features,
             cluster: cluster.map(|c| c.to_string()),
             matched: false,
             matched_card: None,

@@ -1,6 +1,8 @@
 //! An object as the API shows it.
 
-use ocellus_core::{BestShotType, ObjectId, ObjectRecord};
+use std::collections::BTreeMap;
+
+use ocellus_core::{BestShotType, Feature, ObjectId, ObjectRecord};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
@@ -47,14 +49,34 @@ pub(crate) struct ObjectJson {
     /// processing, and for realtime shots.
     cluster: Option<String>,
     /// Small facts that filters added.
-    #[schema(value_type = std::collections::BTreeMap<String, String>)]
+    #[schema(value_type = BTreeMap<String, String>)]
     attributes: Map<String, Value>,
+    /// What attribute networks said of the best shot, by attribute.
+    features: BTreeMap<String, FeatureJson>,
     /// URL of the crop, JPEG.
     #[schema(format = "uri")]
     thumbnail: String,
     /// URL of the whole frame (of its part within `rot` with `fullframe_crop_rot`), JPEG or PNG.
     #[schema(format = "uri")]
     fullframe: String,
+}
+
+/// A fact about an object, as the vendor's events have it.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Feature)]
+pub(crate) struct FeatureJson {
+    #[schema(examples("red", "real"))]
+    pub(crate) name: String,
+    /// 0..1; null for what filters said, who do not say how sure they are.
+    pub(crate) confidence: Option<f64>,
+}
+
+/// Features by the names of their attributes.
+pub(crate) fn features(features: Vec<Feature>) -> BTreeMap<String, FeatureJson> {
+    let feature = |Feature { name, label, confidence }| {
+        (name, FeatureJson { name: label, confidence: Some(rounded(confidence)) })
+    };
+    features.into_iter().map(feature).collect()
 }
 
 /// Six digits: what a network's single precision is worth.
@@ -64,8 +86,8 @@ pub(crate) fn rounded(value: impl Into<f64>) -> f64 {
 
 impl ObjectJson {
     pub(crate) fn new((object, cluster): (ObjectRecord, Option<ObjectId>), base: &BaseUrl) -> Self {
-        let ObjectRecord { id, bs_type, end_of_track, best, first, last, detections, interpolated, attributes, .. } =
-            object;
+        let ObjectRecord { id, bs_type, end_of_track, best, first, last, detections, interpolated, .. } = object;
+        let ObjectRecord { attributes, features: said, .. } = object;
         Self {
             r#type: id.object_type.to_string(),
             track_id: id.track.0,
@@ -84,6 +106,7 @@ impl ObjectJson {
             interpolated,
             cluster: cluster.map(|c| c.to_string()),
             attributes: attributes.into_iter().map(|(key, value)| (key, Value::String(value))).collect(),
+            features: features(said),
             thumbnail: base.join(&format!("/objects/{id}/thumbnail/")),
             fullframe: base.join(&format!("/objects/{id}/fullframe/")),
             id: id.to_string(),

@@ -22,9 +22,14 @@ async fn an_event_is_as_documented() {
         "quality": 0.123457,
         "detector_params": {
             "score": 0.9, "quality": 0.123457, "track_duration_seconds": 0.666667, "end_of_track": true,
+            "liveness_score": 0.9,
             "track": {"id": format!("{video}-1-face-0"), "first_timestamp": time, "last_timestamp": time},
         },
-        "features": {"colour": {"name": "red", "confidence": null}},
+        "features": {
+            "colour": {"name": "red", "confidence": null},
+            "body": {"name": "van", "confidence": 0.75},
+            "liveness": {"name": "real", "confidence": 0.9},
+        },
         "cluster": null,
         "matched": false, "matched_card": null, "confidence": 0.0, "episode": null, "acknowledged": false,
         "external_detector": false, "temperature": null, "meta": {},

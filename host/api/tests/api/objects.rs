@@ -1,6 +1,6 @@
 //! Covers: the list of a video's objects, its filter and pages, and the objects' pictures.
 
-use ocellus_core::{BestShotType, ObjectId, ObjectRecord, ShotSummary, TrackId, VideoId};
+use ocellus_core::{BestShotType, Feature, ObjectId, ObjectRecord, ShotSummary, TrackId, VideoId};
 use ocellus_store::{Job, NewObject, Picture};
 use serde_json::{Value, json};
 
@@ -44,6 +44,10 @@ pub(crate) async fn in_job(server: &Server, types: &[&str], spec: &Value) -> (u6
             history: vec![],
             landmarks: None,
             attributes: vec![("colour".into(), "red".into())],
+            features: vec![
+                Feature { name: "body".into(), label: "van".into(), confidence: 0.75 },
+                Feature::liveness(0.9, 0.5),
+            ],
         };
         let pictures = vec![
             (Picture::Thumbnail, b"\xff\xd8 thumbnail".to_vec()),
@@ -70,6 +74,7 @@ async fn an_object_is_as_documented() {
         "first_timestamp": time, "best_timestamp": time, "last_timestamp": time,
         "first_time": 0.333333, "best_time": 0.666667, "last_time": 1.0,
         "bbox": [1, 2, 30, 40], "score": 0.9, "quality": 0.123457, "detections": 3, "interpolated": 0, "cluster": null, "attributes": {"colour": "red"},
+        "features": {"body": {"name": "van", "confidence": 0.75}, "liveness": {"name": "real", "confidence": 0.9}},
         "thumbnail": server.url(&format!("/objects/{id}/thumbnail/")), "fullframe": server.url(&format!("/objects/{id}/fullframe/")),
     });
     assert_eq!(page, json!({"next_page": null, "prev_page": null, "results": [expected]}));

@@ -4,7 +4,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use ocellus_api::{AdminToken, Api, ApiConfig, ConnectionLimits, router, serve};
 use ocellus_core::{Clock, SystemClock};
-use ocellus_detect::{Detectors, Embedders};
+use ocellus_detect::{AttributeClassifiers, Detectors, Embedders};
 use ocellus_pipeline::{Engine, EngineConfig};
 use ocellus_runtime::{Limits, Plugins};
 use ocellus_store::Archive;
@@ -92,6 +92,7 @@ impl Server {
             archive.clone(),
             detectors,
             Embedders::default(),
+            AttributeClassifiers::default(),
             plugins,
             Arc::clone(&clock),
         )

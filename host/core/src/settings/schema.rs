@@ -88,7 +88,7 @@ pub(super) fn document(object_types: &[ObjectType], trackers: &[String]) -> Valu
             "use_stream_timestamp": flag(false, "true: timestamps are stream time plus start_stream_timestamp. false: they are the server's clock at processing."),
             "video_transform": {"enum": ["", "FlipHorizontal", "Rotate180", "FlipVertical", "Transpose", "Rotate90", "Transverse", "Rotate270"], "default": "", "description": "Applied to every frame after decoding; the names are EXIF's orientations."},
             "enable_recorder": flag(false, "Keep what a URL streams as the video's source file."),
-            "enable_liveness": flag(false, "Judge whether a face is alive; needs a liveness detector."),
+            "enable_liveness": flag(false, "Judge whether a face is alive; needs a liveness network among the attribute networks."),
             "record_audio": flag(false, "Keep audio too, with enable_recorder."),
             "use_rtsp_time": flag(true, "Take the wall clock from an RTSP source."),
             "router": router_name(&[DEFAULT_ROUTER.into()]),

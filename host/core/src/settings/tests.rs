@@ -40,7 +40,9 @@ fn refusals_name_the_path() {
     assert_eq!(refused(json!({"ffmpeg_params": ["a=b", ""]})).0, "stream_settings.ffmpeg_params.1");
     assert_eq!(refused(json!({"detectors": {"face": null}})).0, "stream_settings.detectors");
     assert_eq!(refused(json!([])).0, "stream_settings");
-    assert_eq!(refused(json!({"enable_liveness": true})).0, "stream_settings.enable_liveness");
+    let (path, text) = refused(json!({"enable_liveness": true}));
+    assert!(path == "stream_settings.enable_liveness" && text.contains("attributes.toml"), "{path}: {text}");
+    assert!(schema().with_liveness(true).complete(Some(&json!({"enable_liveness": true}))).unwrap().enable_liveness);
     let (path, text) = refused(json!({"stream_data_filter": "roi, nestd"}));
     assert_eq!(path, "stream_settings.stream_data_filter");
     assert!(text.contains("\"nestd\"") && text.contains("nested, roi"), "{text}");

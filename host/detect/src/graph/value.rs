@@ -7,7 +7,7 @@ use burn::tensor::{DType, Device, Tensor, TensorData};
 
 use super::error::OperatorError;
 
-/// A value of any rank up to 5: burn has the rank in a tensor's type, but a network's ranks are
+/// A value of any rank up to 6: burn has the rank in a tensor's type, but a network's ranks are
 /// known only at run time.
 #[derive(Clone, Debug)]
 pub(super) enum Value {
@@ -16,8 +16,42 @@ pub(super) enum Value {
     R3(Tensor<3>),
     R4(Tensor<4>),
     R5(Tensor<5>),
+    R6(Tensor<6>),
     /// A list, or a scalar as a list of one.
     Integers(Vec<i64>),
+    /// Integers that the network computed from floats.
+    Places(Places),
+}
+
+/// Places along an axis of a tensor, in a shape of their own.
+#[derive(Clone, Debug)]
+pub(super) struct Places {
+    pub(super) dims: Vec<usize>,
+    /// Row-major.
+    pub(super) list: Vec<i64>,
+}
+
+impl Places {
+    /// Repeats them along each axis up to these dimensions.
+    pub(super) fn spread(self, dims: &[i64]) -> Result<Self, OperatorError> {
+        let wanted: Vec<usize> = dims.iter().filter_map(|&n| usize::try_from(n).ok()).collect();
+        let fits = |(own, all): (&usize, &usize)| *own > 0 && all.is_multiple_of(*own);
+        if wanted.len() != self.dims.len() || !self.dims.iter().zip(&wanted).all(fits) {
+            return Err(OperatorError::new(format!("places {:?} up to {dims:?}", self.dims)));
+        }
+        let count = wanted.iter().product();
+        let list = (0..count).filter_map(|place| {
+            // From the last axis on: its coordinate, and the distance of two values along it.
+            let (mut rest, mut at, mut stride) = (place, 0, 1);
+            for (&own, &all) in self.dims.iter().zip(&wanted).rev() {
+                at += rest % all % own * stride;
+                rest /= all;
+                stride *= own;
+            }
+            self.list.get(at).copied()
+        });
+        Ok(Self { list: list.collect(), dims: wanted })
+    }
 }
 
 /// Applies an expression that keeps the rank to the tensor of any rank.
@@ -29,7 +63,8 @@ macro_rules! map {
             Value::R3($t) => Ok(Value::R3($e)),
             Value::R4($t) => Ok(Value::R4($e)),
             Value::R5($t) => Ok(Value::R5($e)),
-            Value::Integers(_) => Err(OperatorError::expected("a float tensor", "integers")),
+            Value::R6($t) => Ok(Value::R6($e)),
+            Value::Integers(_) | Value::Places(_) => Err(OperatorError::expected("a float tensor", "integers")),
         }
     };
 }
@@ -43,7 +78,8 @@ macro_rules! with {
             Value::R3($t) => Ok($e),
             Value::R4($t) => Ok($e),
             Value::R5($t) => Ok($e),
-            Value::Integers(_) => Err(OperatorError::expected("a float tensor", "integers")),
+            Value::R6($t) => Ok($e),
+            Value::Integers(_) | Value::Places(_) => Err(OperatorError::expected("a float tensor", "integers")),
         }
     };
 }
@@ -81,12 +117,21 @@ impl Value {
             3 => Value::R3(Tensor::from_data(data, device)),
             4 => Value::R4(Tensor::from_data(data, device)),
             5 => Value::R5(Tensor::from_data(data, device)),
-            rank => return Err(OperatorError::new(format!("a constant of rank {rank}, of at most 5 that can be run"))),
+            6 => Value::R6(Tensor::from_data(data, device)),
+            rank => return Err(OperatorError::new(format!("a constant of rank {rank}, of at most 6 that can be run"))),
         })
     }
 
     pub(super) fn dims(&self) -> Result<Vec<usize>, OperatorError> {
+        if let Value::Places(places) = self {
+            return Ok(places.dims.clone());
+        }
         with!(self, t => t.dims().to_vec())
+    }
+
+    /// Of a float tensor.
+    pub(super) fn device(&self) -> Result<Device, OperatorError> {
+        with!(self, t => t.device())
     }
 
     pub(super) fn rank(&self) -> usize {
@@ -96,6 +141,8 @@ impl Value {
             Value::R3(_) => 3,
             Value::R4(_) => 4,
             Value::R5(_) => 5,
+            Value::R6(_) => 6,
+            Value::Places(places) => places.dims.len(),
         }
     }
 
@@ -123,14 +170,26 @@ impl Value {
         }
     }
 
+    /// A list; of places, in the order of rows.
     pub(super) fn integers(self) -> Result<Vec<i64>, OperatorError> {
-        if let Value::Integers(v) = self { Ok(v) } else { Err(OperatorError::expected("integers", &self.describe())) }
+        match self {
+            Value::Integers(list) | Value::Places(Places { list, .. }) => Ok(list),
+            other => Err(OperatorError::expected("integers", &other.describe())),
+        }
+    }
+
+    pub(super) fn places(self) -> Result<Places, OperatorError> {
+        match self {
+            Value::Places(places) => Ok(places),
+            other => Err(OperatorError::expected("computed places", &other.describe())),
+        }
     }
 
     fn describe(&self) -> String {
-        match self.dims() {
-            Ok(dims) => format!("a float tensor {dims:?}"),
-            Err(_) => "integers".into(),
+        match (self, self.dims()) {
+            (Value::Places(_), Ok(dims)) => format!("places {dims:?}"),
+            (_, Ok(dims)) => format!("a float tensor {dims:?}"),
+            (_, Err(_)) => "integers".into(),
         }
     }
 
@@ -140,6 +199,9 @@ impl Value {
         if from != to {
             return Err(OperatorError::new(format!("{} cannot be seen as {dims:?}", self.describe())));
         }
+        if let Value::Places(places) = self {
+            return Ok(Value::Places(Places { dims: dims.to_vec(), ..places }));
+        }
         let dims: Vec<i64> = dims.iter().map(|&n| n as i64).collect();
         with!(self, t => match dims.len() {
             1 => Value::R1(t.reshape(array::<1>(&dims))),
@@ -147,7 +209,8 @@ impl Value {
             3 => Value::R3(t.reshape(array::<3>(&dims))),
             4 => Value::R4(t.reshape(array::<4>(&dims))),
             5 => Value::R5(t.reshape(array::<5>(&dims))),
-            rank => return Err(OperatorError::new(format!("a reshape to rank {rank}; 1 to 5 can be run"))),
+            6 => Value::R6(t.reshape(array::<6>(&dims))),
+            rank => return Err(OperatorError::new(format!("a reshape to rank {rank}; 1 to 6 can be run"))),
         })
     }
 

@@ -1,27 +1,13 @@
 //! `embedder.toml`: an embedder, beside the network that it describes.
 
-use ocellus_core::{ChannelOrder, ObjectType};
 use serde::Deserialize;
 
-use super::model::{MAX_BATCH, Model, Normalization, channel_order, one};
+use super::crop::{CropKeys, CropManifest};
 
-/// The longest side of the input of a crop's network, in pixels. Less than a detector's: the input
-/// is a crop of one object, not a frame.
-const MAX_SIDE: u32 = 1024;
+pub(crate) type EmbedderManifest = CropManifest<EmbedderKeys>;
 
 #[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct EmbedderManifest {
-    pub(crate) name: String,
-    pub(crate) version: String,
-    #[serde(default)]
-    #[allow(dead_code, reason = "for people")]
-    description: String,
-    /// Of the weights, as an SPDX expression.
-    pub(crate) licence: String,
-    pub(crate) object_type: ObjectType,
-    pub(crate) model: Model,
-    pub(crate) input: CropInput,
+pub(crate) struct EmbedderKeys {
     pub(crate) distance: Distance,
     pub(crate) tracking: Option<Tracking>,
     /// Name under which embeddings are kept; those under one name are compared with each other.
@@ -31,28 +17,6 @@ pub(crate) struct EmbedderManifest {
     #[serde(default)]
     #[allow(dead_code, reason = "read by cargo xtask setup")]
     source: Option<toml::Table>,
-}
-
-/// Input of a network whose pictures are crops of objects.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct CropInput {
-    /// Pixels.
-    pub(crate) width: u32,
-    /// Pixels.
-    pub(crate) height: u32,
-    #[serde(default = "one")]
-    pub(crate) max_batch: usize,
-    /// Order of the channels; RGB unless given.
-    #[serde(default, deserialize_with = "channel_order")]
-    pub(crate) order: Option<ChannelOrder>,
-    /// Subtracted from the channels, which are 0..=255; in the input's order.
-    mean: Option<[f32; 3]>,
-    /// The channels are divided by it after that.
-    std: Option<[f32; 3]>,
-    /// Positions (x, y), in pixels of the input, to which left eye, right eye, nose, left and right
-    /// corner of the mouth are aligned; absent for object types without landmarks.
-    pub(crate) landmarks: Option<[[f32; 2]; 5]>,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize)]
@@ -84,22 +48,20 @@ pub(crate) struct Tracking {
     pub(crate) centre: Vec<f32>,
 }
 
-impl EmbedderManifest {
-    /// Parses and checks all keys but `model`, which [`Model::check`] does; the error is its
-    /// reason.
-    pub(crate) fn parse(text: &str) -> Result<Self, String> {
-        let manifest: Self = toml::from_str(text).map_err(|e| e.to_string().trim_end().to_owned())?;
-        manifest.input.check(&manifest.model)?;
-        let is_distance = |distance: f32| distance > 0.0 && distance.is_finite();
-        if !is_distance(manifest.distance.same) {
-            return Err(format!("distance.same: {}: a positive number", manifest.distance.same));
+impl CropKeys for EmbedderKeys {
+    fn check(manifest: &EmbedderManifest) -> Result<(), String> {
+        let Distance { same, .. } = manifest.keys.distance;
+        let jump = manifest.keys.distance.jump();
+        for (key, distance) in [("same", same), ("jump", jump)] {
+            if !(distance > 0.0 && distance.is_finite()) {
+                return Err(format!("distance.{key}: {distance}: a positive number"));
+            }
         }
-        if !is_distance(manifest.distance.jump()) {
-            return Err(format!("distance.jump: {}: a positive number", manifest.distance.jump()));
-        }
-        Ok(manifest)
+        Ok(())
     }
+}
 
+impl EmbedderManifest {
     /// The part of a manifest that changes what the network gives. Thresholds are none of it: who
     /// sets others can still search the objects of before.
     pub(crate) fn network(text: &str) -> String {
@@ -114,29 +76,10 @@ impl EmbedderManifest {
     }
 }
 
-impl CropInput {
-    /// `Err` says what is wrong.
-    pub(super) fn check(&self, model: &Model) -> Result<(), String> {
-        let &Self { width, height, max_batch, .. } = self;
-        let sides = 1..=MAX_SIDE;
-        if !sides.contains(&width) || !sides.contains(&height) || !(1..=MAX_BATCH).contains(&max_batch) {
-            return Err(format!(
-                "input: {max_batch} pictures of {width}x{height}: 1 to {MAX_BATCH}, of at most {MAX_SIDE} a side"
-            ));
-        }
-        if model.is_openvino() && max_batch != 1 {
-            return Err("input.max_batch: an OpenVINO network takes one picture at a time".into());
-        }
-        self.normalization().map(drop)
-    }
-
-    pub(crate) fn normalization(&self) -> Result<Normalization, String> {
-        Normalization::new(self.mean, self.std).map_err(|reason| format!("input: {reason}"))
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use ocellus_core::ChannelOrder;
+
     use super::*;
 
     #[test]

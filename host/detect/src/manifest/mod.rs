@@ -5,15 +5,17 @@
 //! key; those and `*-optional` beside them hold the manifests.
 
 mod attributes;
+mod crop;
 mod detector;
 mod embedder;
 mod model;
 
-pub(crate) use attributes::{AttributesManifest, Head};
+pub(crate) use attributes::{AttributeKeys, AttributesManifest, Head, Liveness};
+pub(crate) use crop::{CropKeys, CropManifest};
 pub(crate) use detector::MAX_SIDE;
 pub use detector::{
     Class, DeviceClass, FamilyName, GpuInput, Input, InputSize, Manifest, Source, SourceKind, Thresholds, Tiles,
 };
-pub(crate) use embedder::EmbedderManifest;
+pub(crate) use embedder::{EmbedderKeys, EmbedderManifest};
 pub(crate) use model::Normalization;
 pub use model::{ManifestError, Model};

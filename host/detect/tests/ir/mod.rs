@@ -4,7 +4,22 @@
 
 use std::fmt::Write;
 
-use ocellus_detect::NetworkFile;
+use ocellus_detect::{Device, DeviceChoice, NetworkFile};
+
+use crate::common;
+
+/// Size of the picture that the suites' networks take, in pixels.
+pub(crate) const WIDTH: usize = 6;
+pub(crate) const HEIGHT: usize = 4;
+
+pub(crate) fn cpu() -> Device {
+    Device::choose(DeviceChoice::Cpu, None).unwrap()
+}
+
+/// The engines of this machine's CPU.
+pub(crate) fn engines() -> Vec<Device> {
+    [Some(cpu()), common::onnxruntime()].into_iter().flatten().collect()
+}
 
 /// A 1x1 window without padding.
 pub(crate) const WINDOW: &str = "strides='1, 1' pads_begin='0, 0' pads_end='0, 0' dilations='1, 1' auto_pad='explicit'";

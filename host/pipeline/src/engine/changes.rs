@@ -49,7 +49,8 @@ impl Inner {
             // Its record could not be read when a worker took it.
             self.archive.enqueue(id)?;
         } else if video.has_source() {
-            let pins = Pins::of(&video.stream_settings, &self.detectors, &self.embedders, &self.plugins);
+            let Self { detectors, embedders, classifiers, plugins, .. } = self;
+            let pins = Pins::of(&video.stream_settings, detectors, embedders, classifiers, plugins);
             let spec = serde_json::to_value(JobSpec::of(&video, pins)).map_err(Error::internal)?;
             self.withdrawn(id, || Ok(self.archive.start_job(id, &spec)?))?;
             self.endings.forget(id);

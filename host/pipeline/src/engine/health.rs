@@ -16,6 +16,8 @@ pub struct Health {
     pub detectors: ocellus_detect::DetectorReport,
     /// Installed embedders.
     pub embedders: ocellus_detect::EmbedderReport,
+    /// Installed classifiers of attributes.
+    pub attributes: ocellus_detect::AttributeReport,
     /// Plugins in use; `/plugins/` has their details.
     pub plugins: Vec<PluginHealth>,
     /// Choice and devices of decoding.
@@ -72,6 +74,7 @@ impl Engine {
             version: env!("CARGO_PKG_VERSION"),
             detectors: self.0.detectors.report(),
             embedders: self.0.embedders.report(),
+            attributes: self.0.classifiers.report(),
             plugins: self.0.plugins.list().into_iter().filter_map(PluginHealth::of).collect(),
             decoding: DecodingReport {
                 choice: self.0.config.decoding.to_string(),

@@ -25,7 +25,7 @@ use std::{sync::Arc, thread, time::Duration};
 
 use futures_util::future::join_all;
 use ocellus_core::{Clock, Error, NetworkPolicy, ObjectId, Result, SettingsSchema, VideoId, VideoRecord};
-use ocellus_detect::{Detectors, Embedders};
+use ocellus_detect::{AttributeClassifiers, Detectors, Embedders};
 use ocellus_runtime::Plugins;
 use ocellus_store::{Archive, Delivery, DeliveryQuery, Page};
 use parking_lot::Mutex;
@@ -75,6 +75,7 @@ impl Engine {
         archive: Archive,
         detectors: Detectors,
         embedders: Embedders,
+        classifiers: AttributeClassifiers,
         plugins: Plugins,
         clock: Arc<dyn Clock>,
     ) -> Result<Self> {
@@ -91,6 +92,7 @@ impl Engine {
         let inner = Arc::new(Inner {
             detectors,
             embedders,
+            classifiers,
             embedding: Mutex::new(()),
             plugins,
             config,
@@ -126,21 +128,22 @@ impl Engine {
         &self.0.archive
     }
 
-    /// The schema of settings, for the object types and plugins that are installed now, with the
+    /// The schema of settings, for the networks and plugins that are installed now, with the
     /// operator's defaults.
     ///
     /// # Errors
     /// `BadParam` where the operator's defaults do not fit what is installed, `Internal` where the
     /// schema does not compile.
     pub fn settings_schema(&self) -> Result<Arc<SettingsSchema>> {
-        let installed = (self.0.plugins.generation(), self.0.detectors.are_loaded());
+        let Inner { plugins, detectors, classifiers, .. } = &*self.0;
+        let installed = (plugins.generation(), detectors.are_loaded(), classifiers.are_loaded());
         let mut cached = self.0.schema.lock();
         if let Some((made_for, schema)) = &*cached
             && *made_for == installed
         {
             return Ok(Arc::clone(schema));
         }
-        let schema = settings::settings_schema(&self.0.detectors.types(), &self.0.plugins)?;
+        let schema = settings::settings_schema(&detectors.types(), classifiers.has_liveness(), plugins)?;
         let schema = Arc::new(match &self.0.config.defaults {
             Some(defaults) => schema.with_preset(defaults)?,
             None => schema,

@@ -214,6 +214,7 @@ impl Inner {
             input,
             detectors: &self.detectors,
             embedders: &self.embedders,
+            classifiers: &self.classifiers,
             plugins: &self.plugins,
             clock: &*self.clock,
             interrupt: &run.interrupt,

@@ -3,7 +3,7 @@
 use std::{sync::Arc, thread};
 
 use ocellus_core::{Clock, Error, ObjectType, Result, SettingsSchema, VideoId, VideoRecord};
-use ocellus_detect::{Detectors, Embedders};
+use ocellus_detect::{AttributeClassifiers, Detectors, Embedders};
 use ocellus_runtime::Plugins;
 use ocellus_store::Archive;
 use parking_lot::Mutex;
@@ -21,6 +21,7 @@ pub(super) struct Inner {
     pub(super) archive: Archive,
     pub(super) detectors: Detectors,
     pub(super) embedders: Embedders,
+    pub(super) classifiers: AttributeClassifiers,
     /// Held by the search that embeds its picture.
     pub(super) embedding: Mutex<()>,
     pub(super) plugins: Plugins,
@@ -49,9 +50,9 @@ pub(super) struct Threads {
     pub(super) endings: Option<thread::JoinHandle<()>>,
 }
 
-/// Key of a cached schema of settings: the generation of the plugins, and whether the detectors are
-/// loaded.
-pub(super) type Installed = (u64, bool);
+/// Key of a cached schema of settings: the generation of the plugins, and whether the detectors and
+/// the classifiers are loaded.
+pub(super) type Installed = (u64, bool, bool);
 
 impl Engine {
     /// Runs short blocking work on a thread of the runtime's blocking pool.
@@ -73,7 +74,8 @@ impl Inner {
     /// there were any.
     pub(super) fn make_room(&self, wanted: &[ObjectType]) -> bool {
         let detectors = self.detectors.make_room(wanted);
-        self.embedders.make_room(wanted) || detectors
+        let embedders = self.embedders.make_room(wanted);
+        self.classifiers.make_room(wanted) || embedders || detectors
     }
 
     /// Ends everything at the server's end. Blocks.

@@ -12,7 +12,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use ocellus_core::{
     BestShotType, Cluster, CpuMeter, Detection, Error, Landmarks, ObjectId, ObjectRecord, ObjectType, Rect, Result,
-    RgbImage,
+    RgbImage, Size,
 };
 use ocellus_detect::{Embedder, Embedders};
 use ocellus_media::Frame;
@@ -54,8 +54,14 @@ impl<'a> Crop<'a> {
             (Some(places), Some(landmarks)) => align::aligned(self.frame, landmarks, places, embedder.size()),
             // Not aligned, its embedding would not compare with those that are.
             (Some(_), None) => None,
-            (None, _) => self.frame.rgb(self.rect, embedder.size()).ok(),
+            (None, _) => self.plain(embedder.scale(), embedder.size()),
         }
+    }
+
+    /// The picture of the crop, not aligned; `scale`: its sides in sides of the box. `None` where
+    /// it lies outside the frame.
+    pub(crate) fn plain(&self, scale: f32, size: Size) -> Option<RgbImage> {
+        self.frame.rgb(self.rect.padded((scale - 1.0) / 2.0), size).ok()
     }
 }
 
@@ -227,6 +233,7 @@ mod tests {
             interpolated: 0,
             history: Vec::new(),
             attributes: Vec::new(),
+            features: Vec::new(),
         };
         let embedding = Embedding { object: object.id.clone(), embedder: "a/1".into(), vector, spread: 0.0 };
         (object, embedding)

@@ -1,7 +1,7 @@
 //! Context of a job: what it works with, and how it fails.
 
 use ocellus_core::{Clock, Error, JobId};
-use ocellus_detect::{Detectors, Embedders};
+use ocellus_detect::{AttributeClassifiers, Detectors, Embedders};
 use ocellus_media::{Input, Interrupt};
 use ocellus_runtime::Plugins;
 use ocellus_store::{Archive, Job};
@@ -18,6 +18,7 @@ pub(crate) struct Context<'a> {
     pub input: Input,
     pub detectors: &'a Detectors,
     pub embedders: &'a Embedders,
+    pub classifiers: &'a AttributeClassifiers,
     pub plugins: &'a Plugins,
     pub clock: &'a dyn Clock,
     pub interrupt: &'a Interrupt,

@@ -57,7 +57,8 @@ pub(crate) fn run(context: &Context<'_>, keep_open: impl Fn() -> bool) -> Result
     let types: Vec<ObjectType> = settings.active().map(|(t, _)| t.clone()).collect();
     let detectors = context.detectors.for_types(&types);
     let found: BTreeSet<ObjectType> = detectors.iter().flat_map(|d| d.types().iter().cloned()).collect();
-    settings::check_job(settings, &found.into_iter().collect::<Vec<_>>()).map_err(Failure::misconfigured)?;
+    let installed = found.into_iter().collect::<Vec<_>>();
+    settings::check_job(settings, &installed, context.classifiers).map_err(Failure::misconfigured)?;
     log_differences(context);
     let compared = settings
         .active()
@@ -116,8 +117,9 @@ pub(crate) fn run(context: &Context<'_>, keep_open: impl Fn() -> bool) -> Result
 
 /// Logs where the job does not run with what was installed when it was requested.
 fn log_differences(context: &Context<'_>) {
-    let now = Pins::of(&context.spec.stream_settings, context.detectors, context.embedders, context.plugins);
-    let differences = context.spec.pins.differences(&now);
+    let Context { spec, detectors, embedders, classifiers, plugins, .. } = *context;
+    let now = Pins::of(&spec.stream_settings, detectors, embedders, classifiers, plugins);
+    let differences = spec.pins.differences(&now);
     if !differences.is_empty() {
         let (job, differences) = (context.job.id(), differences.join(", "));
         warn!(%job, differences, "job {job} runs with other components than it was asked for with: {differences}");

@@ -10,8 +10,8 @@ use std::{
 };
 
 use ocellus_core::{
-    BestShotType, CpuLaps, Detection, Error, FrameRecord, ObjectId, ObjectRecord, ObjectType, Result, ScoreThresholds,
-    ShotSummary, Stage,
+    BestShotType, CpuLaps, Detection, Error, Feature, FrameRecord, ObjectId, ObjectRecord, ObjectType, Result,
+    ScoreThresholds, ShotSummary, Stage,
 };
 use ocellus_detect::RawDetection;
 use ocellus_media::{Frame, Scaler};
@@ -21,6 +21,7 @@ use super::{context::Context, decode::FrameInFlight};
 use crate::{
     analysis::{Analysis, Event, Role, Sample, TrackKey},
     cut::SceneChange,
+    features,
     frame_reader::FrameReader,
     identity::{self, Crop},
     pictures::{self, Frames, pixels},
@@ -39,6 +40,8 @@ const BATCH: usize = 8;
 
 /// An object's pictures, JPEG or PNG.
 type Files = Vec<(Picture, Vec<u8>)>;
+/// The frames of an object's best, first and last shot; the latter where the settings ask for them.
+type ObjectFrames = (Frame, Option<Frame>, Option<Frame>);
 
 pub(super) struct Output<'a> {
     pub context: &'a Context<'a>,
@@ -238,9 +241,9 @@ impl Output<'_> {
         let events = unarchived.into_iter().chain(self.analysis.finish()?);
         let objects = events.filter_map(|event| if let Event::Object(object) = event { Some(*object) } else { None });
         for object in objects.filter(|object| !self.job.has_object(&object.id)).collect::<Vec<_>>() {
-            match self.earlier_pictures(&object)? {
-                Some(pictures) => {
-                    self.state.reported.push(NewObject { record: object, pictures });
+            match self.earlier_shot(&object)? {
+                Some((pictures, features)) => {
+                    self.state.reported.push(NewObject { record: ObjectRecord { features, ..object }, pictures });
                     self.archive_objects()?;
                 }
                 None => gap.lost.push(object.id),
@@ -264,8 +267,8 @@ impl Output<'_> {
         Ok(self.analysis.resume_after(&gap)?)
     }
 
-    /// The pictures of a realtime shot with the same best shot, where the archive has one.
-    fn earlier_pictures(&self, object: &ObjectRecord) -> Result<Option<Files>> {
+    /// Pictures and features of a realtime shot with the same best shot, where the archive has one.
+    fn earlier_shot(&self, object: &ObjectRecord) -> Result<Option<(Files, Vec<Feature>)>> {
         let archive = self.context.archive;
         for shot in 1.. {
             let Some(earlier) = archive.object(&ObjectId { shot, ..object.id.clone() })? else { break };
@@ -278,7 +281,7 @@ impl Output<'_> {
                     pictures.push((picture, std::fs::read(file.path).map_err(Error::internal)?));
                 }
             }
-            return Ok(Some(pictures));
+            return Ok(Some((pictures, earlier.features)));
         }
         Ok(None)
     }
@@ -318,9 +321,15 @@ impl Output<'_> {
         self.state.retained.retain(|(kept, _), _| kept != track);
     }
 
-    /// Makes the pictures of an object, which goes into the archive with the others of its frame.
-    fn report(&mut self, object: ObjectRecord) -> Result<()> {
-        let pictures = self.pictures(&object)?;
+    /// Makes the pictures and features of an object, which goes into the archive with the others of
+    /// its frame.
+    fn report(&mut self, mut object: ObjectRecord) -> Result<()> {
+        let frames = self.frames_of(&object)?;
+        self.laps.lap(Stage::Other);
+        let Context { classifiers, spec, progress, .. } = *self.context;
+        object.features = features::classify(classifiers, &spec.stream_settings, &frames.0, &object, progress.cpu())?;
+        self.laps.lap(Stage::Embed);
+        let pictures = self.pictures(&object, &frames)?;
         if object.end_of_track {
             self.release(&(object.id.object_type.clone(), object.id.track));
         }
@@ -343,7 +352,7 @@ impl Output<'_> {
     }
 
     /// The frames that an object's pictures show: the best, the first and the last.
-    fn frames_of(&mut self, object: &ObjectRecord) -> Result<(Frame, Option<Frame>, Option<Frame>)> {
+    fn frames_of(&mut self, object: &ObjectRecord) -> Result<ObjectFrames> {
         let settings = &self.context.spec.stream_settings;
         let detector = settings
             .detector(&object.id.object_type)
@@ -357,14 +366,12 @@ impl Output<'_> {
         Ok((best, first, last))
     }
 
-    fn pictures(&mut self, object: &ObjectRecord) -> Result<Files> {
+    fn pictures(&mut self, object: &ObjectRecord, (best, first, last): &ObjectFrames) -> Result<Files> {
         let settings = &self.context.spec.stream_settings;
         let detector = settings
             .detector(&object.id.object_type)
             .ok_or_else(|| Error::internal(format!("{} is off", object.id)))?;
-        let (best, first, last) = self.frames_of(object)?;
-        self.laps.lap(Stage::Other);
-        let frames = Frames { best: &best, first: first.as_ref(), last: last.as_ref() };
+        let frames = Frames { best, first: first.as_ref(), last: last.as_ref() };
         let pictures = pictures::encode(&mut self.state.scaler, &frames, object, settings, detector)?;
         self.laps.lap(Stage::Pictures);
         Ok(pictures)

@@ -2,8 +2,8 @@
 //! that read crops.
 //!
 //! Guarantees: with the settings and the plugins of the job, the objects are those of the job, byte
-//! for byte. Nothing is stored and nothing is delivered. At a gap in the log it ends all tracks, as
-//! the job did.
+//! for byte; what networks said of them is taken over. Nothing is stored and nothing is delivered.
+//! At a gap in the log it ends all tracks, as the job did.
 
 mod diff;
 
@@ -25,6 +25,7 @@ use sha2::{Digest, Sha256};
 pub use self::diff::{Change, Diff, UnmatchedObject};
 use crate::{
     analysis::{Analysis, Decision, DecisionStage, Event},
+    features,
     frame_reader::FrameReader,
     job_spec::JobSpec,
     pictures::pixels,
@@ -89,7 +90,9 @@ impl DecisionQuery {
 /// object types that the job did not detect, or a plugin that fails; `Unavailable` once
 /// interrupted.
 pub fn replay(job: &StoredJob, settings: &StreamSettings, plugins: &Plugins, interrupt: &Interrupt) -> Result<Replay> {
-    run(job, settings, plugins, interrupt, None)
+    let mut replay = run(job, settings, plugins, interrupt, None)?;
+    features::take_over(&mut replay.objects, job.objects()?, settings);
+    Ok(replay)
 }
 
 /// Decisions that match `query`, at most `limit`, from a replay with the job's settings and the

@@ -1,7 +1,9 @@
-//! Covers: the shipped router as a component: the video worker's multipart request, and the
-//! judgement of answers.
+//! Covers: the shipped router as a component: the video worker's multipart request, what networks
+//! said in it, and the judgement of answers.
 
-use ocellus_core::{BestShotType, JobId, ObjectId, ObjectRecord, ObjectType, ShotSummary, Timestamp, TrackId, VideoId};
+use ocellus_core::{
+    BestShotType, Feature, JobId, ObjectId, ObjectRecord, ObjectType, ShotSummary, Timestamp, TrackId, VideoId,
+};
 use ocellus_runtime::{Body, Content, Outcome, Part, Picture, PictureInfo, Post, Request};
 use serde_json::{Value, json};
 
@@ -29,6 +31,7 @@ pub(crate) fn object() -> ObjectRecord {
         history: vec![],
         landmarks: None,
         attributes: vec![],
+        features: vec![],
     }
 }
 
@@ -75,6 +78,31 @@ fn an_object_becomes_the_video_workers_request() {
     // The same post gives the same request, also from another session.
     let mut again = shipped().router("http", &json!({"token": "secret"})).unwrap();
     assert_eq!(again.encode(&post(&object, &pictures)).unwrap(), request);
+}
+
+#[test]
+fn features_are_posted_with_their_confidence() {
+    let mut router = shipped().router("http", &json!({})).unwrap();
+    let features = vec![
+        Feature { name: "hair".into(), label: "long".into(), confidence: 0.75 },
+        Feature { name: "hat".into(), label: "none".into(), confidence: 0.5 },
+        Feature::liveness(0.25, 0.674),
+    ];
+    let attributes = vec![("hat".into(), "red".into()), ("gate".into(), "3".into())];
+    let object = ObjectRecord { attributes, features, ..object() };
+    let mut params = |object: &ObjectRecord| -> Value {
+        let request = router.encode(&post(object, &pictures())).unwrap();
+        serde_json::from_str(text(&request, "detectorParams")).unwrap()
+    };
+    let posted = params(&object);
+    assert_eq!(posted["attributes"], json!({"hat": "red", "gate": "3"}), "a filter's goes first");
+    let expected =
+        json!({"hair": {"name": "long", "confidence": 0.75}, "liveness": {"name": "fake", "confidence": 0.75}});
+    assert_eq!((&posted["features"], &posted["liveness_score"]), (&expected, &json!(0.25)));
+    let without = params(&ObjectRecord { attributes: vec![], features: vec![], ..object.clone() });
+    for key in ["attributes", "features", "liveness_score"] {
+        assert_eq!(without.get(key), None, "{key}");
+    }
 }
 
 #[test]

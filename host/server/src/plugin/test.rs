@@ -155,6 +155,7 @@ impl Recording {
             interpolated: 0,
             history: Vec::new(),
             attributes: Vec::new(),
+            features: Vec::new(),
         }
     }
 

@@ -24,6 +24,7 @@ pub(crate) fn new_object(id: ObjectId, pictures: &[(Picture, &[u8])]) -> NewObje
         history: Vec::new(),
         landmarks: None,
         attributes: Vec::new(),
+        features: Vec::new(),
     };
     NewObject { record, pictures: pictures.iter().map(|(picture, bytes)| (*picture, bytes.to_vec())).collect() }
 }

@@ -30,6 +30,7 @@ macro_rules! floats {
             (Value::R3($a), Value::R3($b)) => Ok(Value::R3($e)),
             (Value::R4($a), Value::R4($b)) => Ok(Value::R4($e)),
             (Value::R5($a), Value::R5($b)) => Ok(Value::R5($e)),
+            (Value::R6($a), Value::R6($b)) => Ok(Value::R6($e)),
             _ => Err(OperatorError::expected("two float tensors", "a float tensor and integers")),
         }
     }};

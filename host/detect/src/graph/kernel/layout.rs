@@ -70,7 +70,7 @@ pub(super) fn build(node: &Node, context: Context) -> Option<Result<Kernel, Oper
         Node::Tile(n) => match &n.config.repeats {
             TileInput::Static(repeats) => {
                 let repeats = repeats.clone();
-                Ok(Kernel::unary(move |x| map!(x, t => t.repeat(&repeats))))
+                Ok(Kernel::unary(move |x| tile(x, &repeats)))
             }
             TileInput::Runtime(_) => Err(computed("repeats")),
         },
@@ -188,6 +188,7 @@ fn concat(axis: usize, inputs: usize) -> Kernel {
     macro_rules! join {
         ($values:expr, $first:expr, $($rank:ident),*) => {
             match $first {
+                Value::Places(_) => Err(OperatorError::expected("tensors or lists", "places")),
                 Value::Integers(_) => {
                     let lists = $values.into_iter().map(Value::integers);
                     Ok(Value::Integers(lists.collect::<Result<Vec<_>, _>>()?.concat()))
@@ -205,7 +206,7 @@ fn concat(axis: usize, inputs: usize) -> Kernel {
     Kernel::new(inputs, move |operands: Operands| {
         let values = operands.rest()?;
         let first = values.first().cloned().ok_or_else(|| OperatorError::new("nothing to join"))?;
-        let joined: Result<Value, OperatorError> = join!(values, first, R1, R2, R3, R4, R5);
+        let joined: Result<Value, OperatorError> = join!(values, first, R1, R2, R3, R4, R5, R6);
         Ok(vec![joined?])
     })
 }
@@ -334,8 +335,20 @@ fn expand(x: Value, dims: &[i64]) -> Result<Value, OperatorError> {
         Value::R3(t) => Value::R3(t.expand(array::<3>(&wanted))),
         Value::R4(t) => Value::R4(t.expand(array::<4>(&wanted))),
         Value::R5(t) => Value::R5(t.expand(array::<5>(&wanted))),
+        Value::R6(t) => Value::R6(t.expand(array::<6>(&wanted))),
+        Value::Places(places) => Value::Places(places.spread(&wanted)?),
         Value::Integers(list) => Value::Integers(list),
     })
+}
+
+fn tile(x: Value, repeats: &[usize]) -> Result<Value, OperatorError> {
+    match x {
+        Value::Places(places) if places.dims.len() == repeats.len() => {
+            let dims: Vec<i64> = places.dims.iter().zip(repeats).map(|(&n, &times)| (n * times) as i64).collect();
+            Ok(Value::Places(places.spread(&dims)?))
+        }
+        x => map!(x, t => t.repeat(repeats)),
+    }
 }
 
 /// Rearranges channels into pixels: `[n, c*b*b, h, w]` to `[n, c, h*b, w*b]`.

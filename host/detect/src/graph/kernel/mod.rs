@@ -9,10 +9,12 @@ mod convolution;
 mod cpu;
 mod layout;
 mod logistic;
+mod normalization;
 mod operator;
 mod pooling;
 mod reduction;
 mod resize;
+mod selection;
 mod shape;
 mod window;
 
@@ -31,9 +33,11 @@ pub(super) fn build(node: &Node, context: Context) -> Result<Kernel, OperatorErr
         arithmetic::build,
         convolution::build,
         layout::build,
+        normalization::build,
         pooling::build,
         reduction::build,
         resize::build,
+        selection::build,
         shape::build,
     ];
     families

@@ -168,6 +168,7 @@ impl<T: TrackerCalls, F: FilterCalls> TypePipeline<T, F> {
             interpolated: track.interpolated,
             history: Vec::new(),
             attributes,
+            features: Vec::new(),
         }))
     }
 }
