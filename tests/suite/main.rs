@@ -21,6 +21,7 @@ mod web;
 
 mod authoring;
 mod canary;
+mod clients;
 mod compiling;
 mod connections;
 mod crash;
