@@ -89,6 +89,14 @@ async fn a_street_gives_cars_and_bodies() {
         assert_eq!(counts, &json!({"posted": of(name), "failed": 0, "not_posted": 0}), "{name}");
     }
 
+    // A frame is found again by the time that an object gives.
+    for object in objects.iter().take(3) {
+        let path = format!("/videos/{id}/frame/?time={}&quality=95", object["best_time"]);
+        assert_eq!(server.bytes(&path).await, server.bytes(object["fullframe"].as_str().unwrap()).await, "{path}");
+    }
+    let small = server.bytes(&format!("/videos/{id}/frame/?time=1&width=64")).await;
+    assert_eq!(media::jpeg_size(&small), Some((64, 27)));
+
     let screenshot = server.bytes(&format!("/videos/{id}/screenshot/")).await;
     assert_eq!(media::jpeg_size(&screenshot), Some((640, 272)));
 }

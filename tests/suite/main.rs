@@ -22,6 +22,7 @@ mod web;
 mod attributes;
 mod authoring;
 mod canary;
+mod clients;
 mod compiling;
 mod connections;
 mod crash;

@@ -10,7 +10,7 @@ use axum::{
 };
 use ocellus_core::{Error, ErrorKind};
 
-use crate::{Api, error::ApiError, serve::Permit, token::AdminToken};
+use crate::{Api, error::ApiError, serve::Permit, signed_url, token::AdminToken};
 
 /// Marks the connection of a request with the token as authenticated, whatever its path.
 pub(crate) async fn mark_authenticated(State(api): State<Arc<Api>>, request: Request, next: Next) -> Response {
@@ -22,9 +22,10 @@ pub(crate) async fn mark_authenticated(State(api): State<Arc<Api>>, request: Req
     next.run(request).await
 }
 
-/// Refuses requests without the token.
+/// Refuses requests without the token, but for those with a signed URL.
 pub(crate) async fn require_token(State(api): State<Arc<Api>>, request: Request, next: Next) -> Response {
     match check(&api.token, request.headers()) {
+        Err(_) if signed_url::allows(&api, &request) => next.run(request).await,
         Ok(()) => next.run(request).await,
         Err(desc) => ApiError::from(Error::new(ErrorKind::Unauthorized, desc)).into_response(),
     }

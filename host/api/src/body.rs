@@ -67,15 +67,19 @@ pub(crate) async fn whole(request: Request, most: usize) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// A body that is one JSON object. `Content-Type` is not looked at: there is nothing else that it
-/// could be.
+/// A body that is one JSON object; one of no bytes is an object without keys. `Content-Type` is not
+/// looked at: there is nothing else that it could be.
 pub(crate) struct JsonObject(pub(crate) Map<String, Value>);
 
 impl FromRequest<Arc<Api>> for JsonObject {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, _: &Arc<Api>) -> Result<Self, ApiError> {
-        match serde_json::from_slice(&whole(request, MAX_JSON_BYTES).await?) {
+        let bytes = whole(request, MAX_JSON_BYTES).await?;
+        if bytes.is_empty() {
+            return Ok(Self(Map::new()));
+        }
+        match serde_json::from_slice(&bytes) {
             Ok(Value::Object(map)) => Ok(Self(map)),
             Ok(_) => Err(Error::bad_param(BODY, "Invalid data. Expected a JSON object.").into()),
             Err(e) => Err(Error::bad_param(BODY, format!("JSON parse error - {e}")).into()),

@@ -58,6 +58,7 @@ fn status_and_code(kind: ErrorKind) -> (StatusCode, &'static str) {
         ErrorKind::Unauthorized => (StatusCode::UNAUTHORIZED, "UNAUTHORIZED"),
         ErrorKind::PermissionDenied => (StatusCode::FORBIDDEN, "PERMISSION_DENIED"),
         ErrorKind::Conflict => (StatusCode::CONFLICT, "CONFLICT"),
+        ErrorKind::PreconditionFailed => (StatusCode::PRECONDITION_FAILED, "PRECONDITION_FAILED"),
         ErrorKind::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "TOO_LARGE"),
         ErrorKind::UnsupportedMedia => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE"),
         ErrorKind::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE"),
@@ -115,6 +116,7 @@ documented_refusals! {
     Unauthorized: UNAUTHORIZED, "No token, or a wrong one.";
     NotFound: NOT_FOUND, "There is none.";
     Conflict: CONFLICT, "Not in this state.";
+    PreconditionFailed: PRECONDITION_FAILED, "Not any more what `If-Match` names.";
     TooLarge: PAYLOAD_TOO_LARGE, "More bytes than are taken.";
     UnsupportedMedia: UNSUPPORTED_MEDIA_TYPE, "A body in an encoding that is not taken.";
 }

@@ -14,7 +14,10 @@
 mod auth;
 mod base_url;
 mod body;
+mod cameras;
+mod conditional;
 mod deliveries;
+mod documented;
 mod error;
 mod health;
 mod objects;
@@ -26,15 +29,18 @@ mod plugins;
 mod query;
 mod routes;
 mod serve;
+mod signed_url;
 mod state;
 mod time;
 mod token;
 mod trace;
+mod transfer;
 mod unread;
 mod videos;
 
 pub use routes::{openapi_document, router};
 pub use serve::{ConnectionLimits, serve};
+pub use signed_url::UrlSigner;
 pub use state::{Api, ApiConfig};
 pub use token::{AdminToken, InvalidToken};
 

@@ -13,9 +13,9 @@ use ocellus_core::SettingsSchema;
 use parking_lot::Mutex;
 use serde_json::Value;
 use utoipa::{
-    Modify, OpenApi,
+    Modify, OpenApi, PartialSchema, ToSchema,
     openapi::{
-        OpenApi as Doc, Ref,
+        KnownFormat, ObjectBuilder, OpenApi as Doc, Ref, RefOr, Schema, SchemaFormat, Type,
         security::{ApiKey, ApiKeyValue, SecurityScheme},
     },
 };
@@ -23,6 +23,19 @@ use utoipa::{
 use crate::{Api, error::ApiError};
 
 const SETTINGS: &str = "StreamSettings";
+
+/// Bytes of a file or a picture: `string` in the format `binary`, which is how generators know a
+/// body that is not JSON.
+pub(crate) enum Binary {}
+
+impl PartialSchema for Binary {
+    fn schema() -> RefOr<Schema> {
+        let format = SchemaFormat::KnownFormat(KnownFormat::Binary);
+        ObjectBuilder::new().schema_type(Type::String).format(Some(format)).into()
+    }
+}
+
+impl ToSchema for Binary {}
 
 /// Refers to the settings' own JSON Schema, which is put in when the document is asked for: it
 /// depends on what is installed.
@@ -37,6 +50,7 @@ pub(crate) fn settings() -> Ref {
         description = "A server for video archives: a recording goes in, its faces, bodies and vehicles come out. The paths under /videos/ are those of the FindFace Multi 2 Videos API.",
         license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0"),
     ),
+    servers((url = "/", description = "This server.")),
     modifiers(&TokenScheme),
     security(("token" = [])),
     tags(
@@ -100,9 +114,26 @@ impl Document {
     pub(crate) fn with_settings(&self, schema: &SettingsSchema) -> serde_json::Result<Value> {
         let mut document = serde_json::to_value(&self.0.made)?;
         if let Some(schemas) = document.pointer_mut("/components/schemas").and_then(Value::as_object_mut) {
-            schemas.insert(SETTINGS.into(), schema.document().clone());
+            let mut settings = schema.document().clone();
+            remove_object_defaults(&mut settings);
+            schemas.insert(SETTINGS.into(), settings);
         }
         Ok(document)
+    }
+}
+
+/// Takes out the defaults of objects, which generators of clients do not take: some leave out every
+/// operation whose body has one. What an absent object means is in the description of its key.
+fn remove_object_defaults(schema: &mut Value) {
+    match schema {
+        Value::Object(map) => {
+            if map.get("default").is_some_and(Value::is_object) {
+                map.remove("default");
+            }
+            map.values_mut().for_each(remove_object_defaults);
+        }
+        Value::Array(items) => items.iter_mut().for_each(remove_object_defaults),
+        _ => {}
     }
 }
 

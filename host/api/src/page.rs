@@ -1,6 +1,6 @@
 //! Pages of lists: how many items, from where, and the links to the pages beside.
 
-use std::{convert::Infallible, sync::Arc};
+use std::sync::Arc;
 
 use axum::{
     Json,
@@ -12,7 +12,7 @@ use ocellus_store::{Cursor, Page};
 use serde::Serialize;
 use utoipa::{IntoParams, ToSchema};
 
-use crate::{Api, base_url::BaseUrl, query::Query};
+use crate::{Api, base_url::BaseUrl, error::ApiError, query::Query};
 
 const DEFAULT_LIMIT: usize = 10;
 const MAX_LIMIT: usize = 1000;
@@ -31,21 +31,28 @@ pub(crate) struct PageJson<T: ToSchema> {
     results: Vec<T>,
 }
 
+impl<T: ToSchema> PageJson<T> {
+    /// All there is.
+    pub(crate) fn whole(results: Vec<T>) -> Self {
+        Self { next_page: None, prev_page: None, results }
+    }
+}
+
 /// Which page of a list is wanted.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct PageQuery {
-    /// Items for each page, 10 without it.
-    #[param(value_type = Option<u32>, minimum = 1, maximum = 1000)]
+    /// Items for each page, 10 without it; more than 1000 are 1000.
+    #[param(value_type = Option<u64>, minimum = 1)]
     pub(crate) limit: usize,
     /// Where the page begins: taken from next_page or prev_page.
-    #[param(rename = "page", value_type = Option<String>)]
+    #[param(rename = "page", value_type = Option<String>, pattern = "^[0-9a-f]{4}0[01]([0-9a-f]{2})*$")]
     pub(crate) cursor: Option<Cursor>,
 }
 
-/// Items for each page, 1..=1000.
+/// Items for each page, 1..=1000; a larger number, of whatever size, is 1000.
 pub(crate) fn limit(query: &Query) -> Result<usize> {
-    Ok(query.integer_within("limit", 1, MAX_LIMIT)?.unwrap_or(DEFAULT_LIMIT))
+    Ok(query.capped("limit", MAX_LIMIT)?.unwrap_or(DEFAULT_LIMIT))
 }
 
 /// A request for a page of a list.
@@ -56,7 +63,11 @@ pub(crate) struct ListRequest {
 }
 
 impl ListRequest {
-    /// Refuses a `limit` out of its range, and a `page` that is no cursor.
+    pub(crate) fn base(&self) -> &BaseUrl {
+        &self.base
+    }
+
+    /// Refuses a `limit` below 1, and a `page` that is no cursor.
     pub(crate) fn page(&self) -> Result<PageQuery> {
         Ok(PageQuery { limit: limit(&self.query)?, cursor: self.query.last(PAGE).map(Cursor::from_token).transpose()? })
     }
@@ -79,10 +90,10 @@ impl ListRequest {
 }
 
 impl FromRequestParts<Arc<Api>> for ListRequest {
-    type Rejection = Infallible;
+    type Rejection = ApiError;
 
-    async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self, Infallible> {
-        let query = Query::from_request_parts(parts, api).await?;
+    async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self, ApiError> {
+        let query = Query::parse(parts.uri.query().unwrap_or_default());
         let base = BaseUrl::from_request_parts(parts, api).await?;
         Ok(Self { query, base, uri: parts.uri.clone() })
     }

@@ -34,6 +34,17 @@ impl<S: Send + Sync> FromRequestParts<S> for VideoPath {
     }
 }
 
+/// `{id}` of what is only known by a number; `None` where it is not one.
+pub(crate) struct NumberPath(pub(crate) Option<i64>);
+
+impl<S: Send + Sync> FromRequestParts<S> for NumberPath {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        Ok(Self(id_parameter(parts).await.and_then(|text| text.parse().ok())))
+    }
+}
+
 /// `{id}` of an object.
 pub(crate) struct ObjectPath(pub(crate) ObjectId);
 

@@ -16,7 +16,9 @@ use tokio::sync::Semaphore;
 use crate::{
     Api, blocking,
     body::{self, BODY},
+    documented,
     error::{ApiError, BadParam, Conflict, NotFound, TooLarge, Unauthorized},
+    openapi::Binary,
 };
 
 /// Limit of a component, which is in memory as a whole.
@@ -48,7 +50,7 @@ fn no_plugin() -> Error {
 /// its name that ships.
 #[utoipa::path(
     get, path = "/plugins/", tag = "plugins", operation_id = "listPlugins",
-    responses((status = 200, description = "Filters, trackers and routers, what they cost since the server's start, and what was refused and why.", body = Value), Unauthorized),
+    responses((status = 200, description = "Filters, trackers and routers, what they cost since the server's start, and what was refused and why.", body = documented::PluginList), Unauthorized),
 )]
 pub(crate) async fn plugins(State(api): State<Arc<Api>>) -> Json<Value> {
     Json(json!({"results": api.engine.plugins().list()}))
@@ -58,7 +60,7 @@ pub(crate) async fn plugins(State(api): State<Arc<Api>>) -> Json<Value> {
 #[utoipa::path(
     get, path = "/plugins/{name}/", tag = "plugins", operation_id = "getPlugin",
     params(("name" = String, Path, description = "As settings call it.")),
-    responses((status = 200, description = "The plugin.", body = Value), Unauthorized, NotFound),
+    responses((status = 200, description = "The plugin.", body = documented::Plugin), Unauthorized, NotFound),
 )]
 pub(crate) async fn plugin(State(api): State<Arc<Api>>, PluginPath(name): PluginPath) -> Result<Json<Value>, ApiError> {
     get(&api, &name, Role::Active)
@@ -73,8 +75,8 @@ pub(crate) async fn plugin(State(api): State<Arc<Api>>, PluginPath(name): Plugin
 #[utoipa::path(
     put, path = "/plugins/{name}/", tag = "plugins", operation_id = "installPlugin",
     params(("name" = String, Path, description = "As the component calls itself.")),
-    request_body(content_type = "application/wasm", description = "A component of a world of wit/."),
-    responses((status = 200, description = "The plugin.", body = Value), BadParam, Unauthorized, TooLarge),
+    request_body(content = inline(Binary), content_type = "application/wasm", description = "A component of a world of wit/."),
+    responses((status = 200, description = "The plugin.", body = documented::Plugin), BadParam, Unauthorized, TooLarge),
 )]
 pub(crate) async fn install(
     State(api): State<Arc<Api>>,
@@ -101,7 +103,7 @@ pub(crate) async fn remove(State(api): State<Arc<Api>>, PluginPath(name): Plugin
 #[utoipa::path(
     get, path = "/plugins/{name}/shadow/", tag = "plugins", operation_id = "getCandidate",
     params(("name" = String, Path, description = "As settings call the plugin.")),
-    responses((status = 200, description = "The canary.", body = Value), Unauthorized, NotFound),
+    responses((status = 200, description = "The canary.", body = documented::Plugin), Unauthorized, NotFound),
 )]
 pub(crate) async fn canary(State(api): State<Arc<Api>>, PluginPath(name): PluginPath) -> Result<Json<Value>, ApiError> {
     get(&api, &name, Role::Canary)
@@ -115,8 +117,8 @@ pub(crate) async fn canary(State(api): State<Arc<Api>>, PluginPath(name): Plugin
 #[utoipa::path(
     put, path = "/plugins/{name}/shadow/", tag = "plugins", operation_id = "installCandidate",
     params(("name" = String, Path, description = "As the component calls itself.")),
-    request_body(content_type = "application/wasm", description = "A component of a world of wit/."),
-    responses((status = 200, description = "The canary.", body = Value), BadParam, Unauthorized, TooLarge),
+    request_body(content = inline(Binary), content_type = "application/wasm", description = "A component of a world of wit/."),
+    responses((status = 200, description = "The canary.", body = documented::Plugin), BadParam, Unauthorized, TooLarge),
 )]
 pub(crate) async fn install_canary(
     State(api): State<Arc<Api>>,
@@ -145,7 +147,7 @@ pub(crate) async fn remove_canary(
 #[utoipa::path(
     get, path = "/plugins/{name}/trace/", tag = "plugins", operation_id = "getTrace",
     params(("name" = String, Path, description = "As settings call it.")),
-    responses((status = 200, description = "What the session was told until it failed.", body = Value), Unauthorized, NotFound),
+    responses((status = 200, description = "What the session was told until it failed.", body = Object), Unauthorized, NotFound),
 )]
 pub(crate) async fn trace(State(api): State<Arc<Api>>, PluginPath(name): PluginPath) -> Result<Response, ApiError> {
     let plugins = api.engine.plugins().clone();

@@ -21,19 +21,34 @@ impl Query {
         self.0.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value.as_str()).filter(|v| !v.is_empty())
     }
 
-    /// All values of an array parameter: `a=1&a=2`, `a=1,2`, or both.
+    /// All values of an array parameter: `a=1&a=2`, `a[]=1&a[]=2`, `a=1,2`, or a mixture.
     pub(crate) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
         self.0
             .iter()
-            .filter(move |(key, _)| key == name)
+            .filter(move |(key, _)| key.strip_suffix("[]").unwrap_or(key) == name)
             .flat_map(|(_, value)| value.split(','))
             .map(str::trim)
             .filter(|v| !v.is_empty())
     }
 
+    /// The parameters that have a value, without the brackets of arrays.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().filter(|(_, value)| !value.is_empty()).map(|(key, _)| key.strip_suffix("[]").unwrap_or(key))
+    }
+
     /// [`Self::last`] as a whole number.
     pub(crate) fn integer<T: FromStr>(&self, name: &str) -> Result<Option<T>> {
         self.last(name).map(|text| integer(name, text)).transpose()
+    }
+
+    /// A whole number from 1; one above `most`, of whatever size, is `most`.
+    pub(crate) fn capped(&self, name: &str, most: usize) -> Result<Option<usize>> {
+        let Some(text) = self.last(name) else { return Ok(None) };
+        let digits = without_fraction(text);
+        if !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()) && digits.parse::<u64>().is_err() {
+            return Ok(Some(most));
+        }
+        Ok(self.integer_within(name, 1, usize::MAX)?.map(|n| n.min(most)))
     }
 
     /// A whole number within bounds.
@@ -79,8 +94,18 @@ impl Query {
     }
 }
 
+/// A whole number; `1.0` is one, too, since generated clients send numbers so.
 pub(crate) fn integer<T: FromStr>(name: &str, text: &str) -> Result<T> {
-    text.parse().map_err(|_| Error::bad_param(name, "A valid integer is required."))
+    without_fraction(text).parse().map_err(|_| Error::bad_param(name, "A valid integer is required."))
+}
+
+/// The text of a number without a fraction of zeros, which the vendor's framework drops, too.
+pub(crate) fn without_fraction(text: &str) -> &str {
+    let text = text.trim();
+    match text.split_once('.') {
+        Some((whole, zeros)) if !whole.is_empty() && zeros.bytes().all(|b| b == b'0') => whole,
+        _ => text,
+    }
 }
 
 impl<S: Sync> FromRequestParts<S> for Query {
@@ -99,8 +124,8 @@ mod tests {
 
     #[test]
     fn arrays_come_repeated_and_with_commas() {
-        let query = Query::parse("id_in=1&x=9&id_in=2,3&id_in=&id_in=%204");
-        assert_eq!(query.all("id_in").collect::<Vec<_>>(), ["1", "2", "3", "4"]);
+        let query = Query::parse("id_in=1&x=9&id_in=2,3&id_in=&id_in=%204&id_in[]=5&id_in%5B%5D=6");
+        assert_eq!(query.all("id_in").collect::<Vec<_>>(), ["1", "2", "3", "4", "5", "6"]);
         assert_eq!(query.all("none").count(), 0);
     }
 
@@ -124,8 +149,22 @@ mod tests {
         for bad in ["limit=-0.1", "limit=1.1", "limit=NaN", "limit=half"] {
             assert_eq!(share(bad), Err("A number from 0 to 1 is required.".into()), "{bad}");
         }
-        for bad in ["limit=-1", "limit=ten", "limit=1.5", "limit=99999999999999999999"] {
+        for bad in ["limit=-1", "limit=ten", "limit=1.5", "limit=.0", "limit=99999999999999999999"] {
             assert_eq!(within(bad), Err("A valid integer is required.".into()), "{bad}");
+        }
+        assert_eq!(within("limit=5.0"), Ok(Some(5)));
+    }
+
+    #[test]
+    fn a_capped_number_is_never_too_large() {
+        let capped = |text: &str| Query::parse(text).capped("limit", 1000).map_err(|e| e.public().to_owned());
+        for large in ["limit=1000", "limit=1001", "limit=5000.0", "limit=99999999999999999999"] {
+            assert_eq!(capped(large), Ok(Some(1000)), "{large}");
+        }
+        assert_eq!((capped("limit=7"), capped("limit=")), (Ok(Some(7)), Ok(None)));
+        assert_eq!(capped("limit=0"), Err("Ensure this value is greater than or equal to 1.".into()));
+        for bad in ["limit=-1", "limit=ten", "limit=-99999999999999999999"] {
+            assert_eq!(capped(bad), Err("A valid integer is required.".into()), "{bad}");
         }
     }
 

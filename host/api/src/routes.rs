@@ -2,12 +2,18 @@
 
 use std::sync::Arc;
 
-use axum::{Extension, Router, middleware, routing::any};
+use axum::{
+    Extension, Router, middleware,
+    routing::{any, get},
+};
 use ocellus_core::SettingsSchema;
 use serde_json::Value;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::{Api, auth, deliveries, health, objects, openapi, path, plugins, trace, unread, videos};
+use crate::{
+    Api, auth, cameras, deliveries, health, objects, openapi, path, plugins, signed_url, trace, transfer, unread,
+    videos,
+};
 
 /// The routes behind the token.
 fn guarded() -> OpenApiRouter<Arc<Api>> {
@@ -15,7 +21,10 @@ fn guarded() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(videos::list::list, videos::create::create))
         .routes(routes!(videos::count::count))
         .routes(routes!(videos::read::read, videos::replace::replace, videos::patch::patch, videos::delete::delete))
-        .routes(routes!(videos::delete_file::delete_file))
+        .routes(routes!(videos::delete_file::delete_file, videos::source_file::file))
+        .routes(routes!(videos::source_file::source_file))
+        .routes(routes!(videos::frame::frame))
+        .routes(routes!(signed_url::sign))
         .routes(routes!(videos::upload::upload))
         .routes(routes!(videos::process::process))
         .routes(routes!(videos::stop::stop))
@@ -25,13 +34,26 @@ fn guarded() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(objects::list::list))
         .routes(routes!(videos::clusters::list))
         .routes(routes!(videos::clusters::objects))
-        .routes(routes!(objects::events::faces))
-        .routes(routes!(objects::events::bodies))
-        .routes(routes!(objects::events::cars))
+        .routes(routes!(objects::events::routes::faces))
+        .routes(routes!(objects::events::routes::count_faces))
+        .routes(routes!(objects::events::routes::face))
+        .routes(routes!(objects::events::routes::bodies))
+        .routes(routes!(objects::events::routes::count_bodies))
+        .routes(routes!(objects::events::routes::body))
+        .routes(routes!(objects::events::routes::cars))
+        .routes(routes!(objects::events::routes::count_cars))
+        .routes(routes!(objects::events::routes::car))
         .routes(routes!(objects::search::everywhere))
         .routes(routes!(objects::search::in_video))
         .routes(routes!(objects::picture::thumbnail))
         .routes(routes!(objects::picture::fullframe))
+        .routes(routes!(videos::clusters::faces))
+        .routes(routes!(videos::clusters::bodies))
+        .routes(routes!(videos::clusters::cars))
+        .routes(routes!(cameras::groups))
+        .routes(routes!(cameras::group))
+        .routes(routes!(cameras::cameras))
+        .routes(routes!(cameras::camera))
         .routes(routes!(videos::defaults::defaults))
         .routes(routes!(deliveries::list::list))
         .routes(routes!(deliveries::retry::one))
@@ -55,14 +77,18 @@ pub fn router(api: Api) -> Router {
         OpenApiRouter::with_openapi(openapi::base()).merge(open()).merge(guarded).split_for_parts();
     let without_slash =
         document.paths.paths.keys().filter_map(|path| path.strip_suffix('/')).map(str::to_owned).collect::<Vec<_>>();
+    // Where clients of the vendor's server look for the document.
+    let router = router.route("/swagger.json", get(openapi::openapi)).route("/api-docs/", get(openapi::openapi));
     without_slash
         .iter()
         .fold(router, |router, path| router.route(path, any(path::add_slash)))
         .fallback(path::unknown_path)
         .method_not_allowed_fallback(path::wrong_method)
         .layer(Extension(openapi::Document::new(document)))
+        .layer(transfer::compression())
         .layer(middleware::from_fn(unread::close))
         .layer(middleware::from_fn_with_state(Arc::clone(&api), auth::mark_authenticated))
+        .layer(transfer::cors(&api.config.cors_origins))
         .layer(middleware::from_fn(trace::trace))
         .with_state(api)
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ocellus_core::{Clock, Error, Result};
 use ocellus_pipeline::Engine;
 
-use crate::token::AdminToken;
+use crate::{signed_url::UrlSigner, token::AdminToken};
 
 /// Configuration by the operator.
 #[derive(Clone, Debug)]
@@ -19,13 +19,25 @@ pub struct ApiConfig {
     /// Beginning of absolute URLs, for example `https://archive.example.org`; `None` takes the host
     /// of the request.
     pub public_url: Option<String>,
+    /// Origins whose pages browsers let use the API, for example `https://board.example.org`; `*`
+    /// is any. No header of CORS is sent where there are none.
+    pub cors_origins: Vec<String>,
+    /// Signs URLs that need no token; `None` signs none.
+    pub url_signer: Option<UrlSigner>,
 }
 
 impl Default for ApiConfig {
     fn default() -> Self {
         // The two groups that the vendor's server is installed with: -1 is that of video archives,
         // 1 the default one.
-        Self { max_upload_bytes: None, camera_groups: vec![-1, 1], cameras: Vec::new(), public_url: None }
+        Self {
+            max_upload_bytes: None,
+            camera_groups: vec![-1, 1],
+            cameras: Vec::new(),
+            public_url: None,
+            cors_origins: Vec::new(),
+            url_signer: None,
+        }
     }
 }
 

@@ -22,6 +22,8 @@ pub enum ErrorKind {
     PermissionDenied,
     /// The thing is in a state that does not allow this now.
     Conflict,
+    /// It is not any more what the client wanted to change.
+    PreconditionFailed,
     /// More bytes than the operator allows.
     TooLarge,
     /// Bytes in an encoding that is not taken.

@@ -15,7 +15,7 @@ use serde_json::{Map, Value, json};
 
 use self::preset::lay_under;
 pub use self::schema::unknown_key;
-use self::schema::{DEFAULT_ROUTER, document, lay_over, router_name, with_defaults};
+use self::schema::{DEFAULT_ROUTER, document, lay_over, router_name, whole_numbers, with_defaults};
 use crate::{Error, ObjectType, Region, Result};
 
 /// Settings of one object type: how it is tracked, filtered and reported.
@@ -357,9 +357,10 @@ impl SettingsSchema {
         }
     }
 
-    fn typed(&self, complete: Value) -> Result<StreamSettings> {
-        let settings: StreamSettings = serde_json::from_value(complete)
-            .map_err(|e| Error::bad_param(PATH, "These settings do not fit together.").because(e))?;
+    fn typed(&self, mut complete: Value) -> Result<StreamSettings> {
+        whole_numbers(&mut complete);
+        let settings: StreamSettings =
+            serde_json::from_value(complete).map_err(|e| Error::bad_param(PATH, format!("{e}.")))?;
         if settings.active().next().is_none() {
             return Err(Error::bad_param(format!("{PATH}.detectors"), "At least one detector must be on."));
         }

@@ -1,4 +1,4 @@
-//! Screenshot of a video: one frame as a JPEG.
+//! Screenshot of a video: one frame as a JPEG, of the beginning or of a given time.
 
 use ocellus_core::{Error, Result, StreamSettings};
 use ocellus_media::{Decoder, Frame, Input, Interrupt};
@@ -8,8 +8,11 @@ use ocellus_media::{Decoder, Frame, Input, Interrupt};
 const OFFSET: f64 = 1.0;
 
 /// Size, quality and region of a screenshot.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ScreenshotQuery {
+    /// Seconds from the start of the source: the first frame at or after it. `None`: a frame of the
+    /// beginning that is likely to show something.
+    pub time: Option<f64>,
     /// Pixels; with both given the picture fits into them, its proportions kept.
     pub width: Option<u32>,
     /// As `width`.
@@ -22,7 +25,7 @@ pub struct ScreenshotQuery {
 
 impl Default for ScreenshotQuery {
     fn default() -> Self {
-        Self { width: None, height: None, quality: None, rot: true }
+        Self { time: None, width: None, height: None, quality: None, rot: true }
     }
 }
 
@@ -34,7 +37,10 @@ pub(crate) fn take(
     query: &ScreenshotQuery,
     interrupt: &Interrupt,
 ) -> Result<Vec<u8>> {
-    let frame = representative(input, interrupt)?;
+    let frame = match query.time {
+        Some(time) => frame_at(input, time, interrupt)?,
+        None => representative(input, interrupt)?,
+    };
     let region = settings.rot.filter(|_| query.rot).map(|r| r.to_rect());
     let shown = region.unwrap_or(frame.size().to_rect());
     // The longer side of the picture that fits into the requested size.
@@ -44,6 +50,12 @@ pub(crate) fn take(
         .fold(1.0_f32, f32::min);
     let max_side = (scale < 1.0).then(|| (shown.width().max(shown.height()) * scale).round().max(1.0) as u32);
     Ok(frame.jpeg(region, max_side, query.quality.unwrap_or(90))?)
+}
+
+fn frame_at(input: &Input, time: f64, interrupt: &Interrupt) -> Result<Frame> {
+    let mut decoder = Decoder::open(input, interrupt)?;
+    decoder.seek(time)?;
+    decoder.next_frame()?.ok_or_else(|| Error::not_found("Frame"))
 }
 
 fn representative(input: &Input, interrupt: &Interrupt) -> Result<Frame> {

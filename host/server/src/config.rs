@@ -116,6 +116,11 @@ struct Settings {
     #[arg(long, env = "OCELLUS_PUBLIC_URL", value_name = "URL")]
     public_url: Option<String>,
 
+    /// Origins whose pages may use the API from browsers, separated by commas
+    /// (https://board.example.org); * is any. [default: none]
+    #[arg(long, env = "OCELLUS_CORS_ORIGIN", value_name = "ORIGIN", value_delimiter = ',')]
+    cors_origin: Option<Vec<String>>,
+
     /// Largest file that may be uploaded. [default: no limit]
     #[arg(long, env = "OCELLUS_MAX_UPLOAD_BYTES", value_name = "BYTES")]
     max_upload_bytes: Option<u64>,
@@ -329,6 +334,8 @@ impl ServeArguments {
                 camera_groups: given.camera_groups.or(file.camera_groups).unwrap_or(defaults.camera_groups),
                 cameras: given.cameras.or(file.cameras).unwrap_or(defaults.cameras),
                 public_url: given.public_url.or(file.public_url),
+                cors_origins: given.cors_origin.or(file.cors_origin).unwrap_or_default(),
+                url_signer: None,
             },
         })
     }

@@ -10,7 +10,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use ocellus_api::Api;
+use ocellus_api::{Api, ApiConfig};
 use ocellus_core::{Clock, NetworkPolicy, SystemClock};
 use ocellus_detect::{AttributeClassifiers, Detectors, Device, Embedders};
 use ocellus_media::{DecoderFault, DecoderLimits};
@@ -65,6 +65,8 @@ async fn serve(config: Config) -> Result<()> {
         info!("created an admin token in {}", token_path.display());
     }
 
+    let url_signer = token::url_signer(&config.data.join("url.key"))?;
+
     let onnxruntime = folder(config.onnxruntime, "onnxruntime")?;
     ocellus_detect::cache_autotune_in(&config.data.join("gpu"));
     let device = Device::choose(config.device, onnxruntime.as_deref()).context("--device")?;
@@ -113,7 +115,8 @@ async fn serve(config: Config) -> Result<()> {
     };
     let engine = Engine::start(engine_config, archive, detectors, embedders, classifiers, plugins, Arc::clone(&clock))?;
     tokio::spawn(tidy(engine.clone()));
-    let router = ocellus_api::router(Api { engine: engine.clone(), token, config: config.api, clock });
+    let api = ApiConfig { url_signer: Some(url_signer), ..config.api };
+    let router = ocellus_api::router(Api { engine: engine.clone(), token, config: api, clock });
 
     // Handled before the address is printed: a script may send a signal right after it.
     let (mut terminated, mut interrupted) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);

@@ -1,4 +1,5 @@
-//! Admin token: created on the first start, kept in the data folder.
+//! Secrets of the server, created on the first start and kept in the data folder: the admin token,
+//! and the key of signed URLs.
 
 use std::{
     fs,
@@ -8,16 +9,34 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use ocellus_api::AdminToken;
+use ocellus_api::{AdminToken, UrlSigner};
 
 /// Reads the token from `path`, or creates one there with mode 0600. The second value is whether it
 /// was created.
 pub(crate) fn read_or_create(path: &Path) -> Result<(AdminToken, bool)> {
+    let (text, created) = secret(path)?;
+    let token = AdminToken::new(text.trim()).with_context(|| format!("{} holds no token", path.display()))?;
+    Ok((token, created))
+}
+
+/// The signer of URLs, by a key that `path` holds or gets as [`read_or_create`] does. Where the
+/// file is removed, all signed URLs end.
+pub(crate) fn url_signer(path: &Path) -> Result<UrlSigner> {
+    let (text, _) = secret(path)?;
+    let bytes: Option<Vec<u8>> = text
+        .trim()
+        .as_bytes()
+        .chunks(2)
+        .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok())
+        .collect();
+    let key = bytes.and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
+    Ok(UrlSigner::new(&key.with_context(|| format!("{} holds no key", path.display()))?))
+}
+
+/// 32 random bytes as hexadecimal digits, which `path` holds or gets, and whether it got them now.
+fn secret(path: &Path) -> Result<(String, bool)> {
     match fs::read_to_string(path) {
-        Ok(text) => {
-            let token = AdminToken::new(text.trim()).with_context(|| format!("{} holds no token", path.display()))?;
-            return Ok((token, false));
-        }
+        Ok(text) => return Ok((text, false)),
         Err(error) if error.kind() == ErrorKind::NotFound => {}
         Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
     }
@@ -33,7 +52,7 @@ pub(crate) fn read_or_create(path: &Path) -> Result<(AdminToken, bool)> {
         fs::rename(&part, path)
     };
     write().with_context(|| format!("cannot write {}", path.display()))?;
-    Ok((AdminToken::new(&text)?, true))
+    Ok((text, true))
 }
 
 #[cfg(test)]
@@ -52,6 +71,20 @@ mod tests {
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         assert!(!read_or_create(&path).unwrap().1);
         assert_eq!(fs::read_to_string(&path).unwrap(), first);
+    }
+
+    #[test]
+    fn the_key_of_urls_is_created_once_and_has_to_be_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("url.key");
+        url_signer(&path).unwrap();
+        let first = fs::read_to_string(&path).unwrap();
+        url_signer(&path).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), first);
+        for bad in ["", "0011", "no digits at all, but long enough for a key: 012345"] {
+            fs::write(&path, bad).unwrap();
+            assert!(format!("{:#}", url_signer(&path).unwrap_err()).contains("url.key"), "{bad}");
+        }
     }
 
     #[test]

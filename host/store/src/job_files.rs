@@ -2,7 +2,7 @@
 //!
 //! Reading needs no lock: it may happen while the job appends.
 
-use std::{collections::HashMap, fs, io::ErrorKind};
+use std::{collections::HashMap, fs, io::ErrorKind, path::PathBuf};
 
 use ocellus_core::{Cluster, JobId, ObjectId, ObjectRecord};
 use serde::Deserialize;
@@ -55,16 +55,28 @@ pub(crate) fn objects(
 
 /// Objects by the offsets of their records; those that cannot be read are left out.
 pub(crate) fn objects_at(folder: &Folder, job: JobId, offsets: &[u64]) -> Result<Vec<ObjectRecord>> {
-    let path = folder.job(job).join(OBJECTS);
-    let Some(mut log) = LogReader::open(&path, Kind::Objects)? else { return Ok(Vec::new()) };
-    let mut objects = Vec::with_capacity(offsets.len());
-    for offset in offsets {
-        log.seek(*offset)?;
-        if let Some(payload) = log.record_here()? {
-            objects.push(parse(&path, &payload)?);
-        }
+    let Some(mut log) = ObjectReader::open(folder, job)? else { return Ok(Vec::new()) };
+    offsets.iter().filter_map(|offset| log.at(*offset).transpose()).collect()
+}
+
+/// Reads objects by the offsets of their records.
+pub(crate) struct ObjectReader {
+    path: PathBuf,
+    log: LogReader,
+}
+
+impl ObjectReader {
+    /// `None` where the job has no log.
+    pub(crate) fn open(folder: &Folder, job: JobId) -> Result<Option<Self>> {
+        let path = folder.job(job).join(OBJECTS);
+        Ok(LogReader::open(&path, Kind::Objects)?.map(|log| Self { path, log }))
     }
-    Ok(objects)
+
+    /// `None` where there is no whole record.
+    pub(crate) fn at(&mut self, offset: u64) -> Result<Option<ObjectRecord>> {
+        self.log.seek(offset)?;
+        self.log.record_here()?.map(|payload| parse(&self.path, &payload)).transpose()
+    }
 }
 
 /// The last line of each delivery that has one.

@@ -1,6 +1,9 @@
 //! Lists of videos, of their objects and of their deliveries, page by page.
 
-use std::{collections::BTreeMap, ops::Range};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Range,
+};
 
 use ocellus_core::{Counts, JobId, ObjectId, ObjectRecord, ObjectType, Timestamp, VideoId, VideoRecord};
 
@@ -28,6 +31,17 @@ impl Archive {
     /// How many videos match.
     pub fn count(&self, filter: &VideoFilter) -> Result<u64> {
         self.shared().index.query(|index| count(index, filter))
+    }
+
+    /// The videos that match, in no order of a list.
+    pub fn video_ids(&self, filter: &VideoFilter) -> Result<BTreeSet<VideoId>> {
+        self.shared().index.query(|index| {
+            let mut ids = BTreeSet::new();
+            each_match(index, filter, |id| {
+                ids.insert(id);
+            })?;
+            Ok(ids)
+        })
     }
 
     /// A page of the objects of a video's job, in the order in which they were made.
@@ -151,25 +165,29 @@ fn list_ids(index: &Index, query: &ListQuery) -> Result<Page<VideoId>> {
 }
 
 fn count(index: &Index, filter: &VideoFilter) -> Result<u64> {
-    let matcher = Matcher::new(filter);
+    if Matcher::new(filter).matches_all() {
+        return index.videos.len();
+    }
     let mut count = 0;
-    let mut count_if_matching = |id: VideoId| -> Result<()> {
-        count += u64::from(index.videos.summary(id)?.is_some_and(|s| matcher.matches(&s)));
+    each_match(index, filter, |_| count += 1)?;
+    Ok(count)
+}
+
+fn each_match(index: &Index, filter: &VideoFilter, mut found: impl FnMut(VideoId)) -> Result<()> {
+    let matcher = Matcher::new(filter);
+    let mut look_at = |id: VideoId| -> Result<()> {
+        if index.videos.summary(id)?.is_some_and(|s| matcher.matches(&s)) {
+            found(id);
+        }
         Ok(())
     };
     if let Some(ids) = &filter.id_in {
-        let ids: std::collections::BTreeSet<_> = ids.iter().collect();
-        ids.into_iter().try_for_each(|id| count_if_matching(*id))?;
-    } else if matcher.matches_all() {
-        return index.videos.len();
-    } else {
-        let (low, high) = matcher.created_range();
-        index
-            .videos
-            .walk(OrderKey::CreatedDate, low.as_deref(), high.as_deref())
-            .try_for_each(|item| count_if_matching(item?.1))?;
+        let ids: BTreeSet<_> = ids.iter().collect();
+        return ids.into_iter().try_for_each(|id| look_at(*id));
     }
-    Ok(count)
+    let (low, high) = matcher.created_range();
+    let mut dates = index.videos.walk(OrderKey::CreatedDate, low.as_deref(), high.as_deref());
+    dates.try_for_each(|item| look_at(item?.1))
 }
 
 fn bounds<'a>(from: Option<&'a [u8]>, to: Option<&'a [u8]>) -> (std::ops::Bound<&'a [u8]>, std::ops::Bound<&'a [u8]>) {
@@ -194,6 +212,7 @@ impl<'a> Matcher<'a> {
         f.camera_groups.is_none()
             && f.case_in.is_none()
             && f.id_in.is_none()
+            && f.status_in.is_none()
             && self.name.is_none()
             && f.created.is_empty()
             && f.created_within.is_empty()
@@ -203,6 +222,7 @@ impl<'a> Matcher<'a> {
         let f = self.filter;
         let created = s.created();
         f.camera_groups.as_ref().is_none_or(|g| g.contains(&s.camera_group))
+            && f.status_in.as_ref().is_none_or(|statuses| statuses.contains(&s.status))
             && f.case_in.as_ref().is_none_or(|c| c.contains(&s.case))
             && self.name.as_ref().is_none_or(|n| s.name.as_ref().is_some_and(|name| name.contains(n.as_str())))
             && f.created.iter().all(|c| c.holds(created))

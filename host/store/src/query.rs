@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use ocellus_core::{ObjectType, Timestamp, VideoId};
+use ocellus_core::{ObjectType, Timestamp, VideoId, VideoStatus};
 
 use crate::{
     delivery::DeliveryState,
@@ -18,6 +18,8 @@ pub struct VideoFilter {
     pub case_in: Option<Vec<Option<i64>>>,
     /// The id is one of these; `None` for any.
     pub id_in: Option<Vec<VideoId>>,
+    /// The status is one of these; `None` for any.
+    pub status_in: Option<Vec<VideoStatus>>,
     /// Part of the name, regardless of case; `None` for any. Videos without a name do not match.
     pub name_contains: Option<String>,
     /// All of these hold of the creation date.
@@ -40,7 +42,8 @@ pub enum Condition {
 }
 
 impl Condition {
-    pub(crate) fn holds(self, t: Timestamp) -> bool {
+    /// Whether a date fulfils it.
+    pub fn holds(self, t: Timestamp) -> bool {
         match self {
             Self::After(c) => t > c,
             Self::From(c) => t >= c,

@@ -10,6 +10,7 @@ use super::shape::DeliveryJson;
 use crate::{
     Api,
     error::{ApiError, BadParam, NotFound, Unauthorized},
+    objects::filter::only,
     page::{ListRequest, PageJson, PageQuery},
     path::VideoPath,
     query::Query,
@@ -27,7 +28,7 @@ use crate::{
     get, path = "/videos/{id}/deliveries/", tag = "deliveries", operation_id = "listDeliveries",
     params(
         VideoPath,
-        ("state" = Option<Vec<String>>, Query, description = "pending, retrying, posted, failed; all without it."),
+        ("state" = Option<Vec<super::shape::State>>, Query, description = "All without it."),
         PageQuery,
     ),
     responses((status = 200, description = "A page of deliveries.", body = PageJson<DeliveryJson>), BadParam, Unauthorized, NotFound),
@@ -37,6 +38,7 @@ pub(crate) async fn list(
     VideoPath(video): VideoPath,
     request: ListRequest,
 ) -> Result<Json<PageJson<DeliveryJson>>, ApiError> {
+    only(&request.query, &["state"])?;
     let PageQuery { limit, cursor } = request.page()?;
     let wanted = DeliveryQuery { limit, cursor, states: states(&request.query)? };
     let found = api.engine.deliveries(video, wanted).await?;

@@ -6,6 +6,17 @@ use utoipa::ToSchema;
 
 use crate::time;
 
+/// The names of [`DeliveryState`], for the OpenAPI document.
+#[derive(ToSchema)]
+#[schema(as = DeliveryState, rename_all = "snake_case")]
+#[expect(dead_code, reason = "only its schema is used")]
+pub(super) enum State {
+    Pending,
+    Retrying,
+    Posted,
+    Failed,
+}
+
 /// One object on its way to the router.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Delivery)]
@@ -15,7 +26,7 @@ pub(crate) struct DeliveryJson {
     id: String,
     /// `pending`: not tried yet. `retrying`: tried without success, and to be tried again.
     /// `posted`: accepted. `failed`: refused, or given up after too long.
-    #[schema(value_type = String, examples("pending", "retrying", "posted", "failed"))]
+    #[schema(value_type = State)]
     state: DeliveryState,
     attempts: u32,
     /// Of the last response; null where the last attempt had none.

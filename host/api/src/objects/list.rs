@@ -1,54 +1,80 @@
 //! `GET /videos/{id}/objects/`
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
-use axum::{Json, extract::State};
-use ocellus_core::{Error, ObjectId, ObjectRecord, ObjectType, Result, VideoId};
-use ocellus_store::{Archive, ObjectQuery, Page};
+use axum::{
+    extract::State,
+    response::{IntoResponse, Response},
+};
+use ocellus_core::{ObjectId, ObjectRecord, Result, VideoId};
+use ocellus_store::{Archive, ObjectQuery, ObjectSearch, Page};
 use utoipa::IntoParams;
 
-use super::shape::ObjectJson;
+use super::{
+    export,
+    filter::{ObjectFilter, RecordFilters, descending, only, types},
+    shape::ObjectJson,
+};
 use crate::{
-    Api, blocking,
+    Api,
+    base_url::SignUrls,
+    blocking,
     error::{ApiError, BadParam, NotFound, Unauthorized},
     page::{ListRequest, PageJson, PageQuery},
     path::{VideoPath, no_video},
-    query::Query,
 };
+
+/// The parameters of the list.
+const KNOWN: [&str; 8] =
+    ["type", "bs_type", "time_gte", "time_lte", "quality_gte", "quality_lte", "ordering", export::FORMAT];
 
 /// The objects that the last processing of a video found.
 ///
 /// In the order in which their tracks ended. Grows while the video is processed.
 ///
 /// A list costs as much as its page. With `type` the index entries of the other objects between
-/// these are read, too.
+/// these are read, too, and with another filter their records. With `format` it is a file of all
+/// objects that match, whatever `limit` is; its media type is not in this document, since generated
+/// clients would take every page for a text then.
 #[utoipa::path(
     get, path = "/videos/{id}/objects/", tag = "objects", operation_id = "listObjects",
-    params(VideoPath, ObjectTypes, PageQuery),
-    responses((status = 200, description = "A page of objects.", body = PageJson<ObjectJson>), BadParam, Unauthorized, NotFound),
+    params(VideoPath, ObjectTypes, RecordFilters, export::FormatParam, PageQuery, SignUrls),
+    responses((status = 200, description = "A page of objects. With `format`: a file of text.", body = PageJson<ObjectJson>), BadParam, Unauthorized, NotFound),
 )]
 pub(crate) async fn list(
     State(api): State<Arc<Api>>,
     VideoPath(video): VideoPath,
     request: ListRequest,
-) -> Result<Json<PageJson<ObjectJson>>, ApiError> {
-    let query = object_query(&request)?;
+) -> Result<Response, ApiError> {
+    only(&request.query, &KNOWN)?;
+    let (filter, descending) = (ObjectFilter::of_objects(&request.query)?, descending(&request.query)?);
+    let ObjectQuery { types, limit, cursor } = object_query(&request)?;
+    let search = ObjectSearch { videos: Some(BTreeSet::from([video])), types, descending, limit, cursor };
     let archive = api.engine.archive().clone();
+    if let Some(format) = export::Format::read(&request.query)? {
+        return Ok(export::respond(archive, video, search, filter, format, request.base()).await?);
+    }
     let page = blocking(move || {
         archive.video(video)?.ok_or_else(no_video)?;
-        page_of(&archive, video, &query)
+        page_of(&archive, video, search, &filter)
     })
     .await?;
-    Ok(request.respond(page, ObjectJson::new))
+    Ok(request.respond(page, ObjectJson::new).into_response())
 }
 
-/// A page of objects, each with the id of its cluster.
-pub(crate) fn page_of(
+/// A page of objects, each with the id of its cluster. The index alone answers where it can.
+pub(super) fn page_of(
     archive: &Archive,
     video: VideoId,
-    query: &ObjectQuery,
+    search: ObjectSearch,
+    filter: &ObjectFilter,
 ) -> Result<Page<(ObjectRecord, Option<ObjectId>)>> {
-    let Page { items, next, prev } = archive.objects(video, query)?;
+    let Page { items, next, prev } = if filter.is_none() && !search.descending {
+        let ObjectSearch { types, limit, cursor, .. } = search;
+        archive.objects(video, &ObjectQuery { types, limit, cursor })?
+    } else {
+        archive.find_objects(&search, |object| filter.holds(object))?
+    };
     let with_cluster = |object: ObjectRecord| archive.cluster_of(&object.id).map(|cluster| (object, cluster));
     Ok(Page { items: items.into_iter().map(with_cluster).collect::<Result<_, _>>()?, next, prev })
 }
@@ -56,21 +82,14 @@ pub(crate) fn page_of(
 /// The object types that a list is of.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "only its schema is used")]
 pub(crate) struct ObjectTypes {
     /// Object types, such as face; all without it.
-    #[param(rename = "type", value_type = Option<Vec<String>>)]
-    types: Vec<ObjectType>,
-}
-
-impl ObjectTypes {
-    fn read(query: &Query) -> Result<Self> {
-        let types = query.all("type").map(|text| text.parse().map_err(|e: String| Error::bad_param("type", e)));
-        Ok(Self { types: types.collect::<Result<_>>()? })
-    }
+    r#type: Option<Vec<String>>,
 }
 
 /// Query of the archive for the parameters of [`PageQuery`] and [`ObjectTypes`].
 pub(crate) fn object_query(request: &ListRequest) -> Result<ObjectQuery> {
     let PageQuery { limit, cursor } = request.page()?;
-    Ok(ObjectQuery { limit, cursor, types: ObjectTypes::read(&request.query)?.types })
+    Ok(ObjectQuery { limit, cursor, types: types(&request.query)? })
 }

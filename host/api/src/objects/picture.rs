@@ -9,6 +9,7 @@ use ocellus_store::Picture;
 use crate::{
     Api, blocking,
     error::{ApiError, NotFound, Unauthorized},
+    openapi::Binary,
     path::{ObjectPath, no_object},
     picture::response,
 };
@@ -17,7 +18,7 @@ use crate::{
 #[utoipa::path(
     get, path = "/objects/{id}/thumbnail/", tag = "objects", operation_id = "objectThumbnail",
     params(("id" = String, Path, description = "Object ID.")),
-    responses((status = 200, description = "JPEG.", body = [u8], content_type = "image/jpeg"), Unauthorized, NotFound),
+    responses((status = 200, description = "JPEG.", body = inline(Binary), content_type = "image/jpeg"), Unauthorized, NotFound),
 )]
 pub(crate) async fn thumbnail(State(api): State<Arc<Api>>, ObjectPath(id): ObjectPath) -> Result<Response, ApiError> {
     picture(&api, id, Picture::Thumbnail).await
@@ -27,7 +28,7 @@ pub(crate) async fn thumbnail(State(api): State<Arc<Api>>, ObjectPath(id): Objec
 #[utoipa::path(
     get, path = "/objects/{id}/fullframe/", tag = "objects", operation_id = "objectFullframe",
     params(("id" = String, Path, description = "Object ID.")),
-    responses((status = 200, description = "JPEG, or PNG where `fullframe_use_png` is on.", body = [u8], content_type = "image/jpeg"), Unauthorized, NotFound),
+    responses((status = 200, description = "JPEG, or PNG where `fullframe_use_png` is on.", content((inline(Binary) = "image/jpeg"), (inline(Binary) = "image/png"))), Unauthorized, NotFound),
 )]
 pub(crate) async fn fullframe(State(api): State<Arc<Api>>, ObjectPath(id): ObjectPath) -> Result<Response, ApiError> {
     picture(&api, id, Picture::Fullframe).await

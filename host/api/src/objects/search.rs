@@ -14,9 +14,10 @@ use utoipa::{IntoParams, ToSchema};
 use super::shape::{ObjectJson, rounded};
 use crate::{
     Api,
-    base_url::BaseUrl,
+    base_url::{BaseUrl, SignUrls},
     body,
     error::{ApiError, BadParam, NotFound, TooLarge, Unauthorized},
+    openapi::Binary,
     page,
     path::VideoPath,
     query::Query,
@@ -76,8 +77,8 @@ impl SearchJson {
 /// compared.
 #[utoipa::path(
     post, path = "/search/", tag = "objects", operation_id = "search",
-    params(SearchParams),
-    request_body(content = Vec<u8>, content_type = "image/*", description = "JPEG, PNG or another picture, of at most 32 MiB and 100 million pixels."),
+    params(SearchParams, SignUrls),
+    request_body(content((inline(Binary) = "application/octet-stream"), (inline(Binary) = "image/jpeg"), (inline(Binary) = "image/png")), description = "JPEG, PNG or another picture, of at most 32 MiB and 100 million pixels."),
     responses((status = 200, description = "The objects.", body = SearchJson), BadParam, Unauthorized, TooLarge),
 )]
 pub(crate) async fn everywhere(
@@ -92,8 +93,8 @@ pub(crate) async fn everywhere(
 /// Search a video by a picture.
 #[utoipa::path(
     post, path = "/videos/{id}/search/", tag = "objects", operation_id = "searchVideo",
-    params(VideoPath, SearchParams),
-    request_body(content = Vec<u8>, content_type = "image/*", description = "JPEG, PNG or another picture, of at most 32 MiB and 100 million pixels."),
+    params(VideoPath, SearchParams, SignUrls),
+    request_body(content((inline(Binary) = "application/octet-stream"), (inline(Binary) = "image/jpeg"), (inline(Binary) = "image/png")), description = "JPEG, PNG or another picture, of at most 32 MiB and 100 million pixels."),
     responses((status = 200, description = "The objects.", body = SearchJson), BadParam, Unauthorized, NotFound, TooLarge),
 )]
 pub(crate) async fn in_video(
@@ -113,8 +114,8 @@ struct SearchParams {
     /// What is looked for in the picture, such as face.
     #[param(rename = "type", value_type = Option<String>)]
     object_type: Option<ObjectType>,
-    /// How many objects at most, 10 without it.
-    #[param(value_type = Option<u32>, minimum = 1, maximum = 1000)]
+    /// How many objects at most, 10 without it; more than 1000 are 1000.
+    #[param(value_type = Option<u64>, minimum = 1)]
     limit: usize,
     /// The least similarity, 0 without it; 0.5 is where the same identity ends.
     #[param(value_type = Option<f64>, minimum = 0, maximum = 1)]

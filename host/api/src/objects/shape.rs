@@ -107,8 +107,8 @@ impl ObjectJson {
             cluster: cluster.map(|c| c.to_string()),
             attributes: attributes.into_iter().map(|(key, value)| (key, Value::String(value))).collect(),
             features: features(said),
-            thumbnail: base.join(&format!("/objects/{id}/thumbnail/")),
-            fullframe: base.join(&format!("/objects/{id}/fullframe/")),
+            thumbnail: base.picture(&format!("/objects/{id}/thumbnail/")),
+            fullframe: base.picture(&format!("/objects/{id}/fullframe/")),
             id: id.to_string(),
         }
     }

@@ -2,27 +2,51 @@
 
 use std::sync::Arc;
 
-use axum::Json;
+use axum::response::{IntoResponse, Response};
 use ocellus_core::{Result, SettingsSchema, VideoId, VideoRecord};
 
 use super::shape::VideoJson;
-use crate::{Api, base_url::BaseUrl, blocking, error::ApiError};
+use crate::{
+    Api,
+    base_url::BaseUrl,
+    blocking,
+    conditional::{Conditions, Representation, changed},
+    error::ApiError,
+    path::no_video,
+};
 
 /// Changes the record and shows the video as it is then.
 ///
 /// `change` reads the body, too: that a video does not exist is said before what is wrong with what
 /// was sent. Where it fails, nothing is stored.
+///
+/// With `If-Match` the video has to be as its client knows it, and stay so until it is changed.
 pub(super) async fn change(
     api: Arc<Api>,
     id: VideoId,
     base: BaseUrl,
+    conditions: Conditions,
     change: impl Fn(&Api, &SettingsSchema, &mut VideoRecord) -> Result<()> + Send + 'static,
-) -> Result<Json<VideoJson>, ApiError> {
+) -> Result<Response, ApiError> {
     let schema = api.engine.settings_schema()?;
-    let video = blocking(move || {
-        let (video, ()) = api.engine.archive().update(id, |video| change(&api, &schema, video))?;
-        api.engine.live(video)
+    let shown = blocking(move || {
+        let known = if conditions.want_match() { Some(checked(&api, id, &base, &conditions)?) } else { None };
+        let (video, ()) = api.engine.archive().update(id, |video| match &known {
+            Some(known) if known != video => Err(changed()),
+            _ => change(&api, &schema, video),
+        })?;
+        Representation::of(&VideoJson::new(api.engine.live(video)?, &base))
     })
     .await?;
-    Ok(Json(VideoJson::new(video, &base)))
+    Ok(shown.into_response())
+}
+
+/// The record of a video, as long as its entity tag is what the client says. Blocks.
+///
+/// # Errors
+/// `NotFound`; `PreconditionFailed`.
+pub(super) fn checked(api: &Api, id: VideoId, base: &BaseUrl, conditions: &Conditions) -> Result<VideoRecord> {
+    let record = api.engine.archive().video(id)?.ok_or_else(no_video)?;
+    conditions.check(&Representation::of(&VideoJson::new(api.engine.live(record.clone())?, base))?)?;
+    Ok(record)
 }

@@ -1,18 +1,20 @@
-//! `GET /videos/{id}/clusters/` and `GET /clusters/{id}/objects/`
+//! `GET /videos/{id}/clusters/`, `GET /clusters/faces/` and so on, `GET /clusters/{id}/objects/`
 
 use std::sync::Arc;
 
 use axum::{Json, extract::State};
-use ocellus_core::{Cluster, Result};
+use ocellus_core::{Cluster, Error, ObjectType, Result, VideoId};
+use ocellus_store::ObjectQuery;
 use serde::Serialize;
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 use crate::{
     Api,
-    base_url::BaseUrl,
+    base_url::{BaseUrl, SignUrls},
     blocking,
     error::{ApiError, BadParam, NotFound, Unauthorized},
     objects::{
+        filter::only,
         list::{ObjectTypes, object_query},
         shape::ObjectJson,
     },
@@ -55,7 +57,7 @@ impl ClusterJson {
             first_time: *first_time,
             last_time: *last_time,
             best: best.to_string(),
-            thumbnail: base.join(&format!("/objects/{best}/thumbnail/")),
+            thumbnail: base.picture(&format!("/objects/{best}/thumbnail/")),
             objects: base.join(&format!("/clusters/{id}/objects/")),
         }
     }
@@ -69,7 +71,7 @@ impl ClusterJson {
 /// Each page reads the identities of the whole processing: one file, with the ids of their objects.
 #[utoipa::path(
     get, path = "/videos/{id}/clusters/", tag = "objects", operation_id = "listClusters",
-    params(VideoPath, ObjectTypes, PageQuery),
+    params(VideoPath, ObjectTypes, PageQuery, SignUrls),
     responses((status = 200, description = "A page of identities.", body = PageJson<ClusterJson>), BadParam, Unauthorized, NotFound),
 )]
 pub(crate) async fn list(
@@ -77,10 +79,75 @@ pub(crate) async fn list(
     VideoPath(video): VideoPath,
     request: ListRequest,
 ) -> Result<Json<PageJson<ClusterJson>>, ApiError> {
+    only(&request.query, &["type"])?;
     let wanted = object_query(&request)?;
     let archive = api.engine.archive().clone();
     let page = blocking(move || Ok(archive.clusters(video, &wanted)?)).await?;
     Ok(request.respond(page, |cluster, base| ClusterJson::new(&cluster, base)))
+}
+
+/// The video whose identities are wanted.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "only its schema is used")]
+struct OfVideo {
+    /// Video archive ID.
+    video_archive: u64,
+}
+
+/// The faces of a video that count as one person each.
+///
+/// `/videos/{id}/clusters/?type=face` under the vendor's path.
+#[utoipa::path(
+    get, path = "/clusters/faces/", tag = "objects", operation_id = "listFaceClusters",
+    params(OfVideo, PageQuery, SignUrls),
+    responses((status = 200, description = "A page of identities.", body = PageJson<ClusterJson>), BadParam, Unauthorized),
+)]
+pub(crate) async fn faces(api: State<Arc<Api>>, request: ListRequest) -> Result<Json<PageJson<ClusterJson>>, ApiError> {
+    of_type(&api, ObjectType::face(), request).await
+}
+
+/// The bodies of a video that count as one person each.
+#[utoipa::path(
+    get, path = "/clusters/bodies/", tag = "objects", operation_id = "listBodyClusters",
+    params(OfVideo, PageQuery, SignUrls),
+    responses((status = 200, description = "A page of identities.", body = PageJson<ClusterJson>), BadParam, Unauthorized),
+)]
+pub(crate) async fn bodies(
+    api: State<Arc<Api>>,
+    request: ListRequest,
+) -> Result<Json<PageJson<ClusterJson>>, ApiError> {
+    of_type(&api, ObjectType::body(), request).await
+}
+
+/// The cars of a video that count as one vehicle each.
+#[utoipa::path(
+    get, path = "/clusters/cars/", tag = "objects", operation_id = "listCarClusters",
+    params(OfVideo, PageQuery, SignUrls),
+    responses((status = 200, description = "A page of identities.", body = PageJson<ClusterJson>), BadParam, Unauthorized),
+)]
+pub(crate) async fn cars(api: State<Arc<Api>>, request: ListRequest) -> Result<Json<PageJson<ClusterJson>>, ApiError> {
+    of_type(&api, ObjectType::car(), request).await
+}
+
+async fn of_type(
+    api: &Api,
+    object_type: ObjectType,
+    request: ListRequest,
+) -> Result<Json<PageJson<ClusterJson>>, ApiError> {
+    const VIDEO: &str = "video_archive";
+    only(&request.query, &[VIDEO])?;
+    let required = || Error::bad_param(VIDEO, "This parameter is required.");
+    let video = VideoId(request.query.integer(VIDEO)?.ok_or_else(required)?);
+    let PageQuery { limit, cursor } = request.page()?;
+    let wanted = ObjectQuery { types: vec![object_type], limit, cursor };
+    let archive = api.engine.archive().clone();
+    let page = blocking(move || {
+        let unknown = || Error::bad_param(VIDEO, format!("Invalid pk \"{video}\" - object does not exist."));
+        archive.video(video)?.ok_or_else(unknown)?;
+        Ok(archive.clusters(video, &wanted)?)
+    });
+    Ok(request.respond(page.await?, |cluster, base| ClusterJson::new(&cluster, base)))
 }
 
 /// All appearances of an identity in its video.
@@ -88,7 +155,7 @@ pub(crate) async fn list(
 /// Each page reads the identities of the whole processing, and the objects of the page.
 #[utoipa::path(
     get, path = "/clusters/{id}/objects/", tag = "objects", operation_id = "listClusterObjects",
-    params(("id" = String, Path, description = "The cluster's id."), PageQuery),
+    params(("id" = String, Path, description = "The cluster's id."), PageQuery, SignUrls),
     responses((status = 200, description = "A page of its objects.", body = PageJson<ObjectJson>), BadParam, Unauthorized, NotFound),
 )]
 pub(crate) async fn objects(
@@ -96,6 +163,7 @@ pub(crate) async fn objects(
     ClusterPath(id): ClusterPath,
     request: ListRequest,
 ) -> Result<Json<PageJson<ObjectJson>>, ApiError> {
+    only(&request.query, &[])?;
     let PageQuery { limit, cursor } = request.page()?;
     let archive = api.engine.archive().clone();
     let cluster = id.clone();

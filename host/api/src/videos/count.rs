@@ -20,6 +20,12 @@ pub(crate) struct CountJson {
     count: u64,
 }
 
+impl CountJson {
+    pub(crate) fn new(count: u64) -> Self {
+        Self { count }
+    }
+}
+
 /// How many videos the list has under the same filters.
 ///
 /// Reads the index entry of each video between the limits to `created_date`, or of each in `id_in`.
@@ -30,5 +36,5 @@ pub(crate) struct CountJson {
 pub(crate) async fn count(State(api): State<Arc<Api>>, query: Query) -> Result<Json<CountJson>, ApiError> {
     let (filter, archive) = (filter(&query, api.clock.now())?, api.engine.archive().clone());
     let count = blocking(move || Ok(archive.count(&filter)?)).await?;
-    Ok(Json(CountJson { count }))
+    Ok(Json(CountJson::new(count)))
 }

@@ -17,7 +17,19 @@ use crate::{
 /// Adds a video. It is not processed until that is asked for.
 #[utoipa::path(
     post, path = "/videos/", tag = "videos", operation_id = "createVideo", request_body = NewVideo,
-    responses((status = 201, description = "The new video.", body = VideoJson), BadParam, Unauthorized, TooLarge),
+    responses(
+        (status = 201, description = "The new video.", body = VideoJson, links(
+            ("readVideo" = (operation_id = "readVideo", parameters(("id" = "$response.body#/id")))),
+            ("patchVideo" = (operation_id = "patchVideo", parameters(("id" = "$response.body#/id")))),
+            ("replaceVideo" = (operation_id = "replaceVideo", parameters(("id" = "$response.body#/id")))),
+            ("deleteVideo" = (operation_id = "deleteVideo", parameters(("id" = "$response.body#/id")))),
+            ("uploadVideoFile" = (operation_id = "uploadVideoFile", parameters(("id" = "$response.body#/id")))),
+            ("processVideo" = (operation_id = "processVideo", parameters(("id" = "$response.body#/id")))),
+            ("stopVideo" = (operation_id = "stopVideo", parameters(("id" = "$response.body#/id")))),
+            ("listObjects" = (operation_id = "listObjects", parameters(("id" = "$response.body#/id")))),
+        )),
+        BadParam, Unauthorized, TooLarge,
+    ),
 )]
 pub(crate) async fn create(
     State(api): State<Arc<Api>>,

@@ -10,13 +10,13 @@ use serde_json::{Map, Value};
 use url::Url;
 use utoipa::ToSchema;
 
-use crate::{ApiConfig, openapi};
+use crate::{ApiConfig, openapi, query::without_fraction};
 
 const MAX_NAME_CHARS: usize = 256;
 /// Longer than any that clients use; each is in memory with its record.
 const MAX_URL_CHARS: usize = 2048;
 
-/// A new video, or all of one that is replaced.
+/// A new video, or what is to be written of one that is there.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = VideoArchiveWrite)]
 pub(crate) struct NewVideo {
@@ -24,11 +24,11 @@ pub(crate) struct NewVideo {
     #[schema(required, min_length = 1, max_length = 256)]
     name: Option<String>,
     /// Where the source is, instead of uploading it: http, https, rtsp or rtsps.
-    #[schema(format = "uri", min_length = 1)]
+    #[schema(format = "uri", min_length = 1, max_length = 2048, pattern = "^(https?|rtsps?)://.+")]
     url: Option<String>,
     camera: Option<i64>,
-    /// Where objects are posted: http or https.
-    #[schema(format = "uri")]
+    /// Where objects are posted: http or https. None where it is null or empty.
+    #[schema(max_length = 2048, pattern = "^(https?://.+)?$")]
     router_url: Option<String>,
     #[schema(schema_with = openapi::settings, required = false)]
     stream_settings: Option<Value>,
@@ -44,11 +44,11 @@ pub(crate) struct VideoPatch {
     camera_group: Option<i64>,
     #[schema(value_type = Option<String>, min_length = 1, max_length = 256)]
     name: Option<Option<String>>,
-    #[schema(value_type = Option<String>, format = "uri", min_length = 1)]
+    #[schema(value_type = Option<String>, format = "uri", min_length = 1, max_length = 2048, pattern = "^(https?|rtsps?)://.+")]
     url: Option<Option<String>>,
     #[schema(value_type = Option<i64>)]
     camera: Option<Option<i64>>,
-    #[schema(value_type = Option<String>, format = "uri")]
+    #[schema(value_type = Option<String>, max_length = 2048, pattern = "^(https?://.+)?$")]
     router_url: Option<Option<String>>,
     /// Laid over the stored settings key by key.
     #[schema(schema_with = openapi::settings, required = false)]
@@ -69,13 +69,32 @@ impl VideoPatch {
             name: text(sent, "name", MAX_NAME_CHARS)?,
             url: url(sent, "url", &["http", "https", "rtsp", "rtsps"], network)?,
             camera: key(sent, "camera", &config.cameras)?,
-            router_url: url(sent, "router_url", &["http", "https"], network)?,
+            router_url: match sent.get("router_url") {
+                Some(Value::String(text)) if text.is_empty() => Some(None),
+                _ => url(sent, "router_url", &["http", "https"], network)?,
+            },
             stream_settings: match sent.get("stream_settings") {
                 Some(Value::Null) => return Err(null("stream_settings")),
                 other => other.cloned(),
             },
             case: integer(sent, "case")?,
         })
+    }
+
+    /// What PUT sends: as for a new video, but what is left out stays as it is, as in the vendor's
+    /// framework. Settings that are sent are all of them, with defaults for keys that are left out.
+    pub(crate) fn parse_replacement(
+        sent: &Map<String, Value>,
+        config: &ApiConfig,
+        network: &NetworkPolicy,
+        schema: &SettingsSchema,
+    ) -> Result<(Self, Option<StreamSettings>)> {
+        if let Some(missing) = ["camera_group", "name"].into_iter().find(|name| !sent.contains_key(*name)) {
+            return Err(required(missing));
+        }
+        let mut patch = Self::parse(sent, config, network)?;
+        let settings = patch.stream_settings.take().map(|sent| schema.complete(Some(&sent))).transpose()?;
+        Ok((patch, settings))
     }
 
     /// Changes a record. On an error the record may be half changed, and must not be stored.
@@ -97,7 +116,6 @@ impl VideoPatch {
 impl NewVideo {
     /// Refuses a body without `camera_group` or `name`.
     pub(crate) fn parse(sent: &Map<String, Value>, config: &ApiConfig, network: &NetworkPolicy) -> Result<Self> {
-        let required = |name: &str| Error::bad_param(name, "This field is required.");
         if !sent.contains_key("camera_group") {
             return Err(required("camera_group"));
         }
@@ -119,13 +137,17 @@ impl NewVideo {
         schema.complete(self.stream_settings.as_ref())
     }
 
-    /// Replaces all that a client may write.
+    /// Writes all fields to a new record.
     pub(crate) fn apply(self, settings: StreamSettings, video: &mut VideoRecord) {
         let Self { camera_group, name, url, camera, router_url, stream_settings: _, case } = self;
         (video.camera_group, video.name, video.stream_settings) = (camera_group, name, settings);
         (video.url, video.camera, video.router_url, video.case) = (url, camera, router_url, case);
         note_source(video);
     }
+}
+
+fn required(name: &str) -> Error {
+    Error::bad_param(name, "This field is required.")
 }
 
 fn set<T>(target: &mut T, sent: Option<T>) {
@@ -150,8 +172,23 @@ fn integer(sent: &Map<String, Value>, name: &str) -> Result<Option<Option<i64>>>
         None => Ok(None),
         Some(Value::Null) => Ok(Some(None)),
         Some(value) => {
-            value.as_i64().map(|n| Some(Some(n))).ok_or_else(|| Error::bad_param(name, "A valid integer is required."))
+            let number = whole_number(value).ok_or_else(|| Error::bad_param(name, "A valid integer is required."))?;
+            Ok(Some(Some(number)))
         }
+    }
+}
+
+/// `1`, `1.0` and `"1"` are the same number, as to the vendor's framework.
+fn whole_number(value: &Value) -> Option<i64> {
+    /// From here on not every whole number has a double of its own.
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    match value {
+        Value::String(text) => without_fraction(text).parse().ok(),
+        Value::Number(number) => number.as_i64().or_else(|| {
+            let number = number.as_f64().filter(|n| n.fract() == 0.0 && n.abs() < EXACT)?;
+            Some(number as i64)
+        }),
+        _ => None,
     }
 }
 
@@ -241,6 +278,9 @@ mod tests {
             (json!({"camera_group": null}), "camera_group", "This field may not be null."),
             (json!({"camera_group": "one"}), "camera_group", "A valid integer is required."),
             (json!({"camera_group": 1.5}), "camera_group", "A valid integer is required."),
+            (json!({"camera_group": true}), "camera_group", "A valid integer is required."),
+            (json!({"camera_group": "1.5"}), "camera_group", "A valid integer is required."),
+            (json!({"camera_group": 1e300}), "camera_group", "A valid integer is required."),
             (json!({"camera": 3}), "camera", "Invalid pk \"3\" - object does not exist."),
             (json!({"name": ""}), "name", "This field may not be blank."),
             (json!({"name": 7}), "name", "Not a valid string."),
@@ -253,6 +293,22 @@ mod tests {
             assert_eq!(refused(sent), (param.to_owned(), desc.to_owned()));
         }
         assert!(parse(&json!({"camera_group": 1, "name": "é".repeat(256)})).is_ok());
+    }
+
+    #[test]
+    fn numbers_are_coerced_as_by_the_vendors_framework() {
+        for one in [json!(1), json!(1.0), json!("1"), json!(" 1 "), json!("1.0")] {
+            assert_eq!(parse(&json!({"camera_group": one, "name": "a"})).unwrap().camera_group, 1, "{one}");
+        }
+    }
+
+    #[test]
+    fn an_empty_router_is_none() {
+        for none in [json!(""), json!(null)] {
+            let video = parse(&json!({"camera_group": 1, "name": "a", "router_url": none})).unwrap();
+            assert_eq!(video.router_url, None);
+        }
+        assert_eq!(refused(json!({"router_url": " "})).0, "router_url");
     }
 
     #[test]

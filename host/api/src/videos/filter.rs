@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use jiff::{civil::DateTime, tz::TimeZone};
-use ocellus_core::{Error, Result, Timestamp, VideoId};
+use ocellus_core::{Error, Result, Timestamp, VideoId, VideoStatus};
 use ocellus_store::{Condition, VideoFilter};
 
 use super::weeks;
@@ -16,6 +16,36 @@ const MAX_DAYS: f64 = 36_525.0;
 
 /// The filter that a query asks for. `now` is the time of the server's clock.
 pub(super) fn filter(query: &Query, now: Timestamp) -> Result<VideoFilter> {
+    Ok(VideoFilter {
+        camera_groups: camera_groups(query)?,
+        case_in: cases(query)?,
+        id_in: list(query, "id_in", |name, text| integer(name, text).map(VideoId))?,
+        status_in: list(query, "status", status)?,
+        name_contains: query.last("name_contains").map(str::to_owned),
+        created: created_conditions(query, now)?,
+        created_within: created_ranges(query, now)?,
+    })
+}
+
+pub(crate) fn camera_groups(query: &Query) -> Result<Option<Vec<i64>>> {
+    list(query, "camera_groups", integer)
+}
+
+pub(crate) fn cases(query: &Query) -> Result<Option<Vec<Option<i64>>>> {
+    let case = |name: &str, text: &str| if text == "null" { Ok(None) } else { integer(name, text).map(Some) };
+    list(query, "case_in", case)
+}
+
+fn status(name: &str, text: &str) -> Result<VideoStatus> {
+    let status = VideoStatus::ALL.into_iter().find(|status| status.to_string() == text);
+    status.ok_or_else(|| {
+        let all: Vec<_> = VideoStatus::ALL.iter().map(ToString::to_string).collect();
+        Error::bad_param(name, format!("Select of {}.", all.join(", ")))
+    })
+}
+
+/// Conditions on a creation date, of a video or of an event.
+pub(crate) fn created_conditions(query: &Query, now: Timestamp) -> Result<Vec<Condition>> {
     let mut created = Vec::new();
     for (name, condition) in [
         ("created_date_gt", Condition::After as fn(Timestamp) -> Condition),
@@ -30,18 +60,7 @@ pub(super) fn filter(query: &Query, now: Timestamp) -> Result<VideoFilter> {
     if let Some(since) = last_days(query, now)? {
         created.push(Condition::From(since));
     }
-    Ok(VideoFilter {
-        camera_groups: list(query, "camera_groups", integer)?,
-        case_in: list(
-            query,
-            "case_in",
-            |name, text| if text == "null" { Ok(None) } else { integer(name, text).map(Some) },
-        )?,
-        id_in: list(query, "id_in", |name, text| integer(name, text).map(VideoId))?,
-        name_contains: query.last("name_contains").map(str::to_owned),
-        created,
-        created_within: last_weeks(query, now)?,
-    })
+    Ok(created)
 }
 
 fn list<T>(query: &Query, name: &str, item: impl Fn(&str, &str) -> Result<T>) -> Result<Option<Vec<T>>> {
@@ -79,7 +98,7 @@ fn last_days(query: &Query, now: Timestamp) -> Result<Option<Timestamp>> {
 }
 
 /// Ranges of which one has to contain the date; empty where no such filter is given.
-fn last_weeks(query: &Query, now: Timestamp) -> Result<Vec<Range<Timestamp>>> {
+pub(crate) fn created_ranges(query: &Query, now: Timestamp) -> Result<Vec<Range<Timestamp>>> {
     let ranges = |name: &str, make: fn(Timestamp, u16) -> Option<Vec<Range<Timestamp>>>| {
         let n = query.integer_within(name, 1, MAX_WEEKS)?;
         n.map(|n| make(now, n).ok_or_else(|| Error::bad_param(name, "There are not so many weeks."))).transpose()
@@ -133,6 +152,7 @@ mod tests {
             ("id_in=1,x", "id_in"),
             ("camera_groups=1.5", "camera_groups"),
             ("case_in=none", "case_in"),
+            ("status=DONE", "status"),
             ("created_date_gt=soon", "created_date_gt"),
             ("created_date_last_n_days=-1", "created_date_last_n_days"),
             ("created_date_last_n_days=NaN", "created_date_last_n_days"),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::{Json, extract::State};
-use ocellus_core::{Error, Result};
+use ocellus_core::{Error, Result, VideoStatus};
 use ocellus_store::{ListQuery, Order, OrderKey, Page};
 use utoipa::{
     IntoParams,
@@ -16,7 +16,9 @@ use utoipa::{
 
 use super::{filter::filter, shape::VideoJson};
 use crate::{
-    Api, blocking,
+    Api,
+    base_url::SignUrls,
+    blocking,
     error::{ApiError, BadParam, Unauthorized},
     page::{ListRequest, PageJson, PageQuery},
     query::Query,
@@ -31,7 +33,7 @@ impl IntoParams for Filters {
         let ids = || Schema::from(ArrayBuilder::new().items(of(Type::Integer)));
         let date = || of(Type::String).format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime))).into();
         let weeks = || of(Type::Integer).minimum(Some(1)).maximum(Some(520)).into();
-        let parameters: [(&str, &str, Schema); 11] = [
+        let parameters: [(&str, &str, Schema); 12] = [
             ("camera_groups", "In one of these camera groups.", ids()),
             (
                 "case_in",
@@ -43,7 +45,7 @@ impl IntoParams for Filters {
             (
                 "created_date_last_n_days",
                 "Created within the last N times 24 hours.",
-                of(Type::Number).minimum(Some(0)).into(),
+                of(Type::Number).minimum(Some(0)).maximum(Some(36_525)).into(),
             ),
             ("created_date_lt", "Created before this.", date()),
             ("created_date_lte", "Created then or before.", date()),
@@ -55,6 +57,13 @@ impl IntoParams for Filters {
             ("created_date_nth_work_week", "The same, Monday to Friday only.", weeks()),
             ("id_in", "With one of these IDs.", ids()),
             ("name_contains", "With this in its name, in whatever case.", of(Type::String).into()),
+            (
+                "status",
+                "With one of these as `health_status.status`.",
+                ArrayBuilder::new()
+                    .items(of(Type::String).enum_values(Some(VideoStatus::ALL.map(|status| status.to_string()))))
+                    .into(),
+            ),
         ];
         parameters.map(|(name, description, schema)| parameter(name, description, schema)).into()
     }
@@ -65,8 +74,11 @@ enum OrderedPage {}
 
 impl IntoParams for OrderedPage {
     fn into_params(place: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
-        let schema = ObjectBuilder::new().schema_type(Type::String).pattern(Some("^-?(id|created_date|name)$"));
-        let description = "id, created_date or name; with - before it descending. id without it.";
+        let schema = ObjectBuilder::new().schema_type(Type::String).pattern(Some(
+            "^(-?id(,-?(id|created_date|name))*|(created_date|name)(,(id|created_date|name))*|-(created_date|name)(,-(id|created_date|name))*)$",
+        ));
+        let description = "id, created_date or name; with - before it descending. id without it. Videos that are \
+             equal by the first come by id, in the same direction: fields after it may name nothing else.";
         let mut parameters = PageQuery::into_params(place);
         parameters.push(parameter("ordering", description, schema.into()));
         parameters.sort_by(|a, b| a.name.cmp(&b.name));
@@ -93,7 +105,7 @@ fn parameter(name: &str, description: &str, schema: Schema) -> Parameter {
 /// of these videos only, and limits to `created_date` those between them, if that is the ordering.
 #[utoipa::path(
     get, path = "/videos/", tag = "videos", operation_id = "listVideos",
-    params(Filters, OrderedPage),
+    params(Filters, OrderedPage, SignUrls),
     responses((status = 200, description = "A page of videos.", body = PageJson<VideoJson>), BadParam, Unauthorized),
 )]
 pub(crate) async fn list(
@@ -113,19 +125,29 @@ pub(crate) async fn list(
     Ok(request.respond(page, VideoJson::new))
 }
 
+const ORDERING: &str = "ordering";
+
+/// The first field decides. Ids are unique and in the order of creation, so that what follows can
+/// only be what the index does anyway: ties by id, in the same direction.
 fn order(query: &Query) -> Result<Order> {
-    const NAME: &str = "ordering";
-    let text = query.last(NAME).unwrap_or("id");
+    let mut orders = query.all(ORDERING).map(one_order).collect::<Result<Vec<_>>>()?.into_iter();
+    let first = orders.next().unwrap_or(Order { key: OrderKey::Id, descending: false });
+    if first.key != OrderKey::Id && orders.any(|o| o.descending != first.descending) {
+        let reason = "Videos that are equal by the first field are ordered by id in the same direction.";
+        return Err(Error::bad_param(ORDERING, reason));
+    }
+    Ok(first)
+}
+
+fn one_order(text: &str) -> Result<Order> {
     let (field, descending) = text.strip_prefix('-').map_or((text, false), |field| (field, true));
     let key = match field {
         "id" => OrderKey::Id,
         "created_date" => OrderKey::CreatedDate,
         "name" => OrderKey::Name,
         _ => {
-            return Err(Error::bad_param(
-                NAME,
-                "Select one of id, created_date, name; with - before it for descending order.",
-            ));
+            let reason = "Select of id, created_date, name; with - before it for descending order.";
+            return Err(Error::bad_param(ORDERING, reason));
         }
     };
     Ok(Order { key, descending })

@@ -2,36 +2,44 @@
 
 use std::sync::Arc;
 
-use axum::{Json, extract::State};
+use axum::{extract::State, response::Response};
 
-use super::{change::change, fields::NewVideo, shape::VideoJson};
+use super::{
+    change::change,
+    fields::{NewVideo, VideoPatch},
+    shape::VideoJson,
+};
 use crate::{
     Api,
     base_url::BaseUrl,
     body::JsonObject,
-    error::{ApiError, BadParam, NotFound, TooLarge, Unauthorized},
+    conditional::Conditions,
+    error::{ApiError, BadParam, NotFound, PreconditionFailed, TooLarge, Unauthorized},
     path::VideoPath,
 };
 
-/// Replaces all that can be written of a video; what is left out takes its default.
+/// Writes a video anew: `camera_group` and `name` are required, and what else is left out stays.
 ///
+/// Settings that are sent replace the stored ones: keys that are left out take their defaults.
 /// A processing that is under way goes on with the settings that it began with.
 #[utoipa::path(
     put, path = "/videos/{id}/", tag = "videos", operation_id = "replaceVideo", request_body = NewVideo,
-    params(VideoPath),
-    responses((status = 200, description = "The video as it is now.", body = VideoJson), BadParam, Unauthorized, NotFound, TooLarge),
+    params(VideoPath, ("If-Match" = Option<String>, Header, description = "Changes nothing where the video has another ETag: 412.")),
+    responses((status = 200, description = "The video as it is now.", body = VideoJson), BadParam, Unauthorized, NotFound, PreconditionFailed, TooLarge),
 )]
 pub(crate) async fn replace(
     State(api): State<Arc<Api>>,
     VideoPath(id): VideoPath,
     base: BaseUrl,
+    conditions: Conditions,
     JsonObject(sent): JsonObject,
-) -> Result<Json<VideoJson>, ApiError> {
-    change(api, id, base, move |api, schema, video| {
-        let fields = NewVideo::parse(&sent, &api.config, api.engine.network())?;
-        let settings = fields.settings(schema)?;
-        fields.apply(settings, video);
-        Ok(())
+) -> Result<Response, ApiError> {
+    change(api, id, base, conditions, move |api, schema, video| {
+        let (fields, settings) = VideoPatch::parse_replacement(&sent, &api.config, api.engine.network(), schema)?;
+        if let Some(settings) = settings {
+            video.stream_settings = settings;
+        }
+        fields.apply(video, schema)
     })
     .await
 }

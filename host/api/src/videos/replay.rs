@@ -11,6 +11,7 @@ use utoipa::ToSchema;
 use crate::{
     Api,
     body::JsonObject,
+    documented,
     error::{ApiError, BadParam, Conflict, NotFound, Unauthorized},
     path::VideoPath,
     query::Query,
@@ -34,14 +35,14 @@ pub(crate) struct ReplayJson {
     /// Objects that are the same, their ids aside.
     same: u64,
     /// At most 1000 of each.
-    #[schema(value_type = Vec<Object>)]
+    #[schema(value_type = Vec<documented::ChangedObject>)]
     changed: Vec<Change>,
-    #[schema(value_type = Vec<Object>)]
+    #[schema(value_type = Vec<documented::UnmatchedObject>)]
     gained: Vec<UnmatchedObject>,
-    #[schema(value_type = Vec<Object>)]
+    #[schema(value_type = Vec<documented::UnmatchedObject>)]
     lost: Vec<UnmatchedObject>,
     /// What each plugin cost.
-    #[schema(value_type = Object)]
+    #[schema(value_type = documented::PluginUses)]
     plugins: BTreeMap<String, PluginUse>,
 }
 
@@ -53,7 +54,7 @@ pub(crate) struct ReplayJson {
 #[utoipa::path(
     post, path = "/videos/{id}/replay/", tag = "videos", operation_id = "replayVideo",
     params(VideoPath),
-    request_body(content = Object, description = "`stream_settings`, as for PATCH; may be empty."),
+    request_body(content = documented::ReplayRequest, description = "`stream_settings`, as for PATCH; may be empty."),
     responses((status = 200, description = "What it gave.", body = ReplayJson), BadParam, Unauthorized, NotFound, Conflict),
 )]
 pub(crate) async fn replay(
@@ -86,7 +87,7 @@ fn truncated<T>(mut items: Vec<T>) -> Vec<T> {
 /// What went no further in the last processing of a video.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Decisions {
-    #[schema(value_type = Vec<Object>)]
+    #[schema(value_type = Vec<documented::Decision>)]
     results: Vec<Decision>,
 }
 
@@ -100,10 +101,10 @@ pub(crate) struct Decisions {
     params(
         VideoPath,
         ("type" = Option<String>, Query, description = "Object type, such as face."),
-        ("stage" = Option<String>, Query, description = "detections, tracker, shots, objects."),
+        ("stage" = Option<documented::DecisionStage>, Query, description = "Where it was dropped."),
         ("track" = Option<u64>, Query, description = "Track number."),
         ("frame" = Option<u64>, Query, description = "Frame number."),
-        ("limit" = Option<u32>, Query, minimum = 1, maximum = 1000, description = "At most so many, 100 without it."),
+        ("limit" = Option<u64>, Query, minimum = 1, description = "At most so many, 100 without it; more than 1000 are 1000."),
     ),
     responses((status = 200, description = "In the order of frames.", body = Decisions), BadParam, Unauthorized, NotFound, Conflict),
 )]
@@ -128,6 +129,6 @@ pub(crate) async fn decisions(
         track: query.integer("track")?.map(TrackId),
         frame: query.integer("frame")?,
     };
-    let limit = query.integer_within("limit", 1, MAX_LIMIT)?.unwrap_or(DEFAULT_LIMIT);
+    let limit = query.capped("limit", MAX_LIMIT)?.unwrap_or(DEFAULT_LIMIT);
     Ok(Json(Decisions { results: api.engine.decisions(video, wanted, limit).await? }))
 }

@@ -10,19 +10,20 @@ use utoipa::IntoParams;
 use crate::{
     Api,
     error::{ApiError, BadParam, NotFound, Unauthorized},
+    openapi::Binary,
     path::VideoPath,
     picture::jpeg,
     query::Query,
 };
 
 /// Pixels; more than any video has.
-const MAX_SIDE: u32 = 16_384;
+pub(super) const MAX_SIDE: u32 = 16_384;
 
 /// A picture of a video. The one without parameters is kept once it is made.
 #[utoipa::path(
     get, path = "/videos/{id}/screenshot/", tag = "videos", operation_id = "videoScreenshot",
     params(VideoPath, ScreenshotParams),
-    responses((status = 200, description = "JPEG.", body = [u8], content_type = "image/jpeg"), BadParam, Unauthorized, NotFound),
+    responses((status = 200, description = "JPEG.", body = inline(Binary), content_type = "image/jpeg"), BadParam, Unauthorized, NotFound),
 )]
 pub(crate) async fn screenshot(
     State(api): State<Arc<Api>>,
@@ -36,7 +37,7 @@ pub(crate) async fn screenshot(
 #[utoipa::path(
     post, path = "/videos/{id}/screenshot/", tag = "videos", operation_id = "retakeVideoScreenshot",
     params(VideoPath, ScreenshotParams),
-    responses((status = 200, description = "JPEG.", body = [u8], content_type = "image/jpeg"), BadParam, Unauthorized, NotFound),
+    responses((status = 200, description = "JPEG.", body = inline(Binary), content_type = "image/jpeg"), BadParam, Unauthorized, NotFound),
 )]
 pub(crate) async fn retake(
     State(api): State<Arc<Api>>,
@@ -51,10 +52,10 @@ pub(crate) async fn retake(
 #[into_params(parameter_in = Query)]
 struct ScreenshotParams {
     /// Pixels; the picture is made smaller to fit, never larger.
-    #[param(minimum = 1)]
+    #[param(minimum = 1, maximum = 16384)]
     width: Option<u32>,
     /// Pixels.
-    #[param(minimum = 1)]
+    #[param(minimum = 1, maximum = 16384)]
     height: Option<u32>,
     /// JPEG quality.
     #[param(minimum = 0, maximum = 100)]
@@ -70,5 +71,5 @@ fn wanted(query: &Query) -> Result<ScreenshotQuery> {
         quality: query.integer_within("quality", 0, 100)?,
         rot: query.flag("rot")?,
     };
-    Ok(ScreenshotQuery { width, height, quality, rot: rot.unwrap_or(true) })
+    Ok(ScreenshotQuery { time: None, width, height, quality, rot: rot.unwrap_or(true) })
 }

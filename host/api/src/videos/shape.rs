@@ -88,7 +88,7 @@ impl VideoJson {
             camera_group: video.camera_group,
             processing_start_date: video.processing_start_date.map(time::text),
             active: video.status.is_active(),
-            screenshot: base.join(&format!("/videos/{}/screenshot/", video.id)),
+            screenshot: base.picture(&format!("/videos/{}/screenshot/", video.id)),
             source_len: video.source_len,
             health_status: HealthStatusJson::new(&video),
             finished: video.finished,

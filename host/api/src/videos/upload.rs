@@ -17,6 +17,7 @@ use crate::{
     Api, blocking,
     body::{BODY, announced, too_large},
     error::{ApiError, BadParam, Conflict, NotFound, TooLarge, Unauthorized, UnsupportedMedia},
+    openapi::Binary,
     path::VideoPath,
     videos::file_body::FileBody,
 };
@@ -32,7 +33,7 @@ const BUFFER_BYTES: usize = 1 << 20;
 #[utoipa::path(
     put, path = "/videos/{id}/upload/source_file/", tag = "videos", operation_id = "uploadVideoFile",
     params(VideoPath),
-    request_body(content = [u8], content_type = "application/octet-stream", description = "The file."),
+    request_body(content = inline(Binary), content_type = "application/octet-stream", description = "The file."),
     responses((status = 201, description = "The file is stored."), BadParam, Unauthorized, NotFound, Conflict, TooLarge, UnsupportedMedia),
 )]
 pub(crate) async fn upload(

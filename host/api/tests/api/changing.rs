@@ -1,6 +1,7 @@
 //! Covers: PUT, PATCH and DELETE of a video, and DELETE of its file: effects, refusals, what is
 //! left behind.
 
+use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::server::Server;
@@ -14,30 +15,39 @@ async fn full(server: &Server) -> u64 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn put_replaces_everything_that_can_be_written() {
+async fn put_keeps_what_it_does_not_name() {
     let server = Server::start().await;
     let id = full(&server).await;
-    let plain = server.add("plain").await;
-    let mut expected = server.video(plain).await;
-    let before = server.video(id).await;
-    let after = server
-        .put(&format!("/videos/{id}/"), json!({"camera_group": 1, "name": "plain", "finished": true}))
-        .await
-        .expect(200)
-        .json();
-    for key in ["id", "created_date", "screenshot"] {
-        expected[key] = before[key].clone();
-    }
-    assert_eq!(after, expected);
+    let path = format!("/videos/{id}/");
+    let mut expected = server.video(id).await;
+    (expected["name"], expected["camera_group"]) = (json!("renamed"), json!(1));
+    let sent = json!({"camera_group": 1, "name": "renamed", "finished": true});
+    assert_eq!(server.put(&path, sent).await.expect(200).json(), expected);
     assert_eq!(server.video(id).await, expected);
+
+    for (key, value) in [("url", json!(null)), ("router_url", json!("")), ("case", json!("4"))] {
+        let sent = json!({"camera_group": 1, "name": "renamed", key: value});
+        expected[key] = if key == "case" { json!(4) } else { Value::Null };
+        assert_eq!(server.put(&path, sent).await.expect(200).json(), expected);
+    }
+    // Settings are one field: what is left out within them takes its default.
+    let settings = json!({"detectors": {"face": {"jpeg_quality": 60.0}}});
+    let sent = json!({"camera_group": 1, "name": "renamed", "stream_settings": settings});
+    let replaced = server.put(&path, sent).await.expect(200).json();
+    let mut plain = server.video(server.add("plain").await).await["stream_settings"].clone();
+    plain["detectors"]["face"]["jpeg_quality"] = json!(60);
+    assert_eq!(replaced["stream_settings"], plain);
+
+    let before = server.video(id).await;
     for (sent, param) in [
         (json!({"name": "a"}), "camera_group"),
         (json!({"camera_group": 1}), "name"),
         (json!({"camera_group": 1, "name": 5}), "name"),
+        (json!({"camera_group": 1, "name": "a", "stream_settings": {"rot": 1}}), "stream_settings.rot"),
     ] {
-        server.put(&format!("/videos/{id}/"), sent).await.refuses(param);
+        server.put(&path, sent).await.refuses(param);
     }
-    assert_eq!(server.video(id).await, expected);
+    assert_eq!(server.video(id).await, before);
     server.put("/videos/99/", json!({"camera_group": 1, "name": "a"})).await.finds_no_video();
     assert_eq!(server.count().await, 2);
 }
@@ -67,6 +77,7 @@ async fn patch_changes_what_it_names() {
         assert_eq!(server.patch(&path, sent).await.expect(200).json(), expected);
         assert_eq!(server.video(id).await, expected);
     }
+    assert_eq!(server.call(Method::PATCH, &path, "").await.expect(200).json(), expected);
     for (sent, param) in [
         (json!({"camera_group": null}), "camera_group"),
         (json!({"name": "new", "url": "concat:a|b"}), "url"),

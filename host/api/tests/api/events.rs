@@ -31,10 +31,18 @@ async fn an_event_is_as_documented() {
             "liveness": {"name": "real", "confidence": 0.9},
         },
         "cluster": null,
-        "matched": false, "matched_card": null, "confidence": 0.0, "episode": null, "acknowledged": false,
+        "matched": false, "matched_card": null, "matched_object": null, "matched_lists": [], "matched_cluster": null,
+        "verbose_matched_card": null, "confidence": 0.0, "cluster_confidence": 0.0, "looks_like_confidence": null,
+        "episode": null, "acknowledged": false, "acknowledged_by": null, "acknowledged_date": null,
         "external_detector": false, "temperature": null, "meta": {},
     });
     assert_eq!(page, json!({"next_page": null, "prev_page": null, "results": [expected]}));
+    assert_eq!(server.get(&format!("/events/faces/{id}/")).await.expect(200).json(), expected);
+    for none in
+        [format!("/events/bodies/{id}/"), format!("/events/faces/{video}-1-face-9-0/"), "/events/faces/x/".into()]
+    {
+        assert_eq!(server.get(&none).await.expect(404).json()["desc"], "No Object matches the given query.");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -57,8 +65,13 @@ async fn events_come_by_type_and_page_by_page() {
     let unprocessed = server.add("new").await;
     assert_eq!(list(&format!("/events/faces/?video_archive={unprocessed}")).await["results"], json!([]));
     for (query, param) in [
-        ("", "video_archive"),
         ("video_archive=x", "video_archive"),
+        ("cameras=1", "cameras"),
+        ("bs_type=best", "bs_type"),
+        ("id_in=1", "id_in"),
+        ("ordering=created_date", "ordering"),
+        ("acknowledged=maybe", "acknowledged"),
+        ("created_date_gt=soon", "created_date_gt"),
         ("video_archive=99", "video_archive"),
         ("video_archive=1&limit=0", "limit"),
     ] {
@@ -77,4 +90,61 @@ async fn coordinates_are_those_of_the_picture() {
         server.get(&format!("/events/faces/?video_archive={video}")).await.expect(200).json()["results"][0].clone();
     let coordinates = ["left", "top", "right", "bottom"].map(|side| event[format!("frame_coords_{side}")].clone());
     assert_eq!(coordinates, [0, 0, 29, 38].map(Value::from));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn filters_choose_events_of_all_videos_and_pages_go_on_from_one_to_the_next() {
+    let server = Server::start().await;
+    let (first, a) = with_objects(&server, &["face", "car", "face"]).await;
+    let empty = server.add("without objects").await;
+    let (second, b) = with_objects(&server, &["face", "body"]).await;
+    server.patch(&format!("/videos/{second}/"), json!({"camera_group": -1, "case": 7})).await.expect(200);
+    let faces = [a[0].clone(), a[2].clone(), b[0].clone()];
+    // All best shots are of 2025-03-28, 11:55:13.
+    for (query, expected) in [
+        (String::new(), vec![0, 1, 2]),
+        ("ordering=-id".into(), vec![2, 1, 0]),
+        (format!("video_archive={second}"), vec![2]),
+        (format!("video_archive={first}&video_archive={second}"), vec![0, 1, 2]),
+        (format!("video_archive={empty}"), vec![]),
+        ("camera_groups=-1".into(), vec![2]),
+        ("camera_groups=-1&camera_groups=1".into(), vec![0, 1, 2]),
+        (format!("camera_groups=1&video_archive={second}"), vec![]),
+        ("case_in=7".into(), vec![2]),
+        ("case_in=null".into(), vec![0, 1]),
+        (format!("id_in={},{}", a[2], b[0]), vec![1, 2]),
+        (format!("id_in={}", a[1]), vec![]),
+        ("bs_type=overall".into(), vec![0, 1, 2]),
+        ("bs_type=realtime".into(), vec![]),
+        ("created_date_gte=2025-03-28T11:55:13Z".into(), vec![0, 1, 2]),
+        ("created_date_gt=2025-03-28T11:55:13Z".into(), vec![]),
+        ("created_date_lt=2025-03-28T11:55:13Z".into(), vec![]),
+        ("created_date_last_n_days=1".into(), vec![]),
+        ("matched=false&acknowledged=false".into(), vec![0, 1, 2]),
+        ("matched=true".into(), vec![]),
+        ("acknowledged=true".into(), vec![]),
+    ] {
+        let expected: Vec<_> = expected.into_iter().map(|n: usize| faces[n].clone()).collect();
+        let count = server.get(&format!("/events/faces/count/?{query}")).await.expect(200).json();
+        assert_eq!(count, json!({"count": expected.len()}), "{query}");
+        for limit in [1, 2, 10] {
+            let (mut seen, mut next) = (Vec::new(), Some(format!("/events/faces/?{query}&limit={limit}")));
+            let mut last = Value::Null;
+            while let Some(path) = next {
+                last = server.get(&path).await.expect(200).json();
+                let page = last["results"].as_array().unwrap();
+                assert!(page.len() <= limit);
+                seen.extend(page.iter().map(|e| e["id"].as_str().unwrap().to_owned()));
+                next = last["next_page"].as_str().map(str::to_owned);
+            }
+            assert_eq!(seen, expected, "{query}, {limit} a page");
+            // And back to the first.
+            let mut back = last["results"].as_array().unwrap().len();
+            while let Some(path) = last["prev_page"].as_str().map(str::to_owned) {
+                last = server.get(&path).await.expect(200).json();
+                back += last["results"].as_array().unwrap().len();
+            }
+            assert_eq!(back, expected.len(), "{query}, {limit} a page, backwards");
+        }
+    }
 }

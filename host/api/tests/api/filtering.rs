@@ -43,6 +43,7 @@ async fn filters_choose_and_are_joined() {
         ("case_in=null", &[1, 5]),
         ("case_in=null,8", &[1, 3, 5]),
         ("id_in=2&id_in=5,77", &[2, 5]),
+        ("id_in[]=2&id_in%5B%5D=5.0", &[2, 5]),
         ("name_contains=ALPHA", &[1, 5]),
         ("name_contains=%25", &[1]),
         ("name_contains=_", &[2]),
@@ -57,7 +58,11 @@ async fn filters_choose_and_are_joined() {
         ("created_date_nth_full_week=1", &[1, 2, 3, 4]),
         ("created_date_nth_work_week=1", &[1, 2]),
         ("created_date_nth_full_week=9", &[1, 2, 3, 4]),
+        ("created_date_nth_full_week=1.0", &[1, 2, 3, 4]),
         ("camera_groups=1&case_in=7&name_contains=", &[4]),
+        ("status=WAITING_FOR_SYNC", &[1, 2, 3, 4, 5]),
+        ("status=COMPLETED,INPROGRESS", &[]),
+        ("status=COMPLETED&status=WAITING_FOR_SYNC&camera_groups=-1", &[2, 5]),
         ("whatever=1", &[1, 2, 3, 4, 5]),
     ] {
         assert_eq!(ids(&server.get(&format!("/videos/?{query}")).await.expect(200).json()), expected, "{query}");
@@ -80,6 +85,10 @@ async fn orderings() {
         ("-created_date", [5, 4, 3, 2, 1]),
         ("name", [4, 1, 5, 2, 3]),
         ("-name", [3, 2, 5, 1, 4]),
+        ("id,name", [1, 2, 3, 4, 5]),
+        ("-id,name", [5, 4, 3, 2, 1]),
+        ("name,id", [4, 1, 5, 2, 3]),
+        ("-name,-created_date", [3, 2, 5, 1, 4]),
     ] {
         assert_eq!(
             ids(&server.get(&format!("/videos/?ordering={ordering}")).await.expect(200).json()),
@@ -96,6 +105,8 @@ async fn ten_to_a_page_unless_asked() {
         server.add(&format!("v{n}")).await;
     }
     assert_eq!(ids(&server.get("/videos/").await.expect(200).json()).len(), 10);
+    assert_eq!(ids(&server.get("/videos/?limit=99999999999999999999").await.expect(200).json()).len(), 11);
+    assert_eq!(ids(&server.get("/videos/?limit=2.0").await.expect(200).json()).len(), 2);
     assert_eq!(ids(&server.get("/videos/?limit=1000").await.expect(200).json()).len(), 11);
     assert_eq!(ids(&server.get("/videos/?limit=").await.expect(200).json()).len(), 10);
 }
@@ -105,7 +116,9 @@ async fn refusals_name_the_parameter() {
     let server = five().await;
     for (query, param) in [
         ("limit=0", "limit"),
-        ("limit=1001", "limit"),
+        ("limit=-1", "limit"),
+        ("ordering=name,-id", "ordering"),
+        ("ordering=id,size", "ordering"),
         ("limit=x", "limit"),
         ("ordering=size", "ordering"),
         ("ordering=--id", "ordering"),
@@ -116,6 +129,7 @@ async fn refusals_name_the_parameter() {
     }
     for (query, param) in [
         ("id_in=x", "id_in"),
+        ("status=done", "status"),
         ("camera_groups=1,,y", "camera_groups"),
         ("created_date_lt=then", "created_date_lt"),
         ("created_date_nth_work_week=0", "created_date_nth_work_week"),

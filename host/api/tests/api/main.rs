@@ -12,6 +12,7 @@
 
 mod access;
 mod changing;
+mod conformance;
 mod deliveries;
 mod events;
 mod filtering;
@@ -24,5 +25,7 @@ mod processing;
 mod refused_settings;
 mod searching;
 mod server;
+mod transfer;
 mod uploads;
+mod vendor_paths;
 mod videos;

@@ -1,6 +1,8 @@
 //! Covers: the list of a video's objects, its filter and pages, and the objects' pictures.
 
-use ocellus_core::{BestShotType, Feature, ObjectId, ObjectRecord, ShotSummary, TrackId, VideoId};
+use ocellus_core::{
+    BestShotType, Feature, ObjectId, ObjectRecord, ShotSummary, Statistic, TrackId, VideoId, VideoRecord,
+};
 use ocellus_store::{Job, NewObject, Picture};
 use serde_json::{Value, json};
 
@@ -103,12 +105,89 @@ async fn objects_come_by_type_and_page_by_page() {
     let back = server.get(second["prev_page"].as_str().unwrap()).await.expect(200).json();
     assert_eq!(ids(&back), ids(&first));
 
-    for (query, param) in [("limit=0", "limit"), ("type=No", "type"), ("page=zz", "page")] {
+    for (query, param) in [
+        ("limit=0", "limit"),
+        ("type=No", "type"),
+        ("page=zz", "page"),
+        ("bs_type=best", "bs_type"),
+        ("time_gte=now", "time_gte"),
+        ("quality_lte=NaN", "quality_lte"),
+        ("ordering=quality", "ordering"),
+        ("format=xml", "format"),
+        ("types=face", "types"),
+    ] {
         server.get(&format!("{path}?{query}")).await.refuses(param);
     }
     let other = server.get("/videos/?limit=1").await.expect(200).json();
     assert!(other["next_page"].is_null());
     server.get("/videos/99/objects/").await.finds_no_video();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn objects_are_filtered_by_what_their_records_say() {
+    let server = Server::start().await;
+    let (video, made) = with_objects(&server, &["face", "car", "face"]).await;
+    let path = format!("/videos/{video}/objects/");
+    for (query, expected) in [
+        ("bs_type=overall", &[0, 1, 2][..]),
+        ("bs_type=realtime", &[]),
+        ("time_gte=0.6&time_lte=0.7", &[0, 1, 2]),
+        ("time_lte=0.6", &[]),
+        ("quality_gte=0.1", &[0, 1, 2]),
+        ("quality_gte=0.5", &[]),
+        ("quality_lte=0.5&type=face", &[0, 2]),
+        ("ordering=-id", &[2, 1, 0]),
+        ("ordering=-id&type=face&limit=1000", &[2, 0]),
+    ] {
+        let expected: Vec<_> = expected.iter().map(|n| made[*n].clone()).collect();
+        assert_eq!(ids(&server.get(&format!("{path}?{query}")).await.expect(200).json()), expected, "{query}");
+    }
+    for (list, param) in [
+        (format!("/videos/{video}/clusters/?size=1"), "size"),
+        (format!("/videos/{video}/deliveries/?type=face"), "type"),
+    ] {
+        server.get(&list).await.refuses(param);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn objects_are_exported_in_the_formats_of_other_tools() {
+    let server = Server::start().await;
+    let (video, made) = with_objects(&server, &["face", "car", "face"]).await;
+    let export = async |query: &str| {
+        let answer = server.get(&format!("/videos/{video}/objects/?{query}&limit=1")).await.expect(200);
+        let media_type = answer.headers["content-type"].to_str().unwrap().to_owned();
+        assert!(answer.headers["content-disposition"].to_str().unwrap().starts_with("attachment; filename="));
+        (media_type, String::from_utf8(answer.body).unwrap())
+    };
+    let (media_type, text) = export("format=csv").await;
+    assert_eq!(media_type, "text/csv; charset=utf-8");
+    let rows: Vec<Vec<&str>> = text.split_terminator("\r\n").map(|row| row.split(',').collect()).collect();
+    assert_eq!(rows.len(), 4);
+    assert!(rows.iter().all(|row| row.len() == rows[0].len()), "{text}");
+    assert_eq!(rows[1][..3], [&*made[0], "face", "0"]);
+    assert_eq!(rows[2][4..11], ["0.333333", "0.666667", "1.0", "1", "2", "30", "40"]);
+
+    let (_, text) = export("format=jsonl&type=face").await;
+    let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let listed = server.get(&format!("/videos/{video}/objects/?type=face")).await.expect(200).json();
+    assert_eq!(json!(lines), listed["results"]);
+
+    let (_, text) = export("format=mot").await;
+    assert_eq!(text, "3,1,1,2,29,38,0.9,-1,-1,-1\n3,2,1,2,29,38,0.9,-1,-1,-1\n3,3,1,2,29,38,0.9,-1,-1,-1\n");
+
+    let (_, text) = export("format=coco").await;
+    let coco: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(coco["categories"], json!([{"id": 1, "name": "face"}, {"id": 2, "name": "car"}]));
+    assert_eq!((coco["images"].as_array().unwrap().len(), &coco["images"][0]["id"]), (1, &json!(2)));
+    let annotations = coco["annotations"].as_array().unwrap();
+    assert_eq!((annotations.len(), &annotations[1]["category_id"]), (3, &json!(2)));
+    assert_eq!((&annotations[2]["bbox"], &annotations[2]["area"]), (&json!([1, 2, 29, 38]), &json!(1102)));
+
+    let (_, text) = export("format=vtt&type=car").await;
+    assert_eq!(text, format!("WEBVTT\n\n{}\n00:00:00.333 --> 00:00:01.000\ncar 1, quality 0.12\n", made[1]));
+    assert_eq!(export("format=coco&type=drone").await.1, "{\"annotations\": [], \"images\": [], \"categories\": []}\n");
+    server.get("/videos/99/objects/?format=csv").await.finds_no_video();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -120,4 +199,26 @@ async fn a_video_takes_its_objects_with_it() {
         let answer = server.get(&format!("/objects/{}/{which}/", made[0])).await.expect(404).json();
         assert_eq!(answer["desc"], "No Object matches the given query.");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_router_objects_that_are_kept_count_as_posted() {
+    let server = Server::start().await;
+    let (video, _) = with_objects(&server, &["face", "car", "face"]).await;
+    let count = |t: &str| (t.parse().unwrap(), if t == "face" { 2 } else { 1 });
+    let finish = |v: &mut VideoRecord| {
+        v.statistic = Some(Statistic::default());
+        v.counts = ["face", "car"].map(count).into();
+        Ok(())
+    };
+    server.archive.update(VideoId(video), finish).unwrap();
+    let statistic = server.video(video).await["health_status"]["statistic"].clone();
+    assert_eq!(statistic["faces_posted"], 2);
+    let posted = |n: u64| json!({"posted": n, "failed": 0, "not_posted": 0});
+    assert_eq!(statistic["objects"], json!({"face": posted(2), "car": posted(1)}));
+
+    let settings = json!({"detectors": {"body": {}, "car": null}});
+    server.patch(&format!("/videos/{video}/"), json!({"stream_settings": settings})).await.expect(200);
+    let objects = server.video(video).await["health_status"]["statistic"]["objects"].clone();
+    assert_eq!(objects, json!({"face": posted(2), "body": posted(0), "car": posted(1)}));
 }

@@ -17,6 +17,8 @@ use tokio::{
     task::JoinHandle,
 };
 
+use crate::conformance;
+
 pub(crate) const TOKEN: &str = "test-token-0123456789";
 
 pub(crate) struct Server {
@@ -127,9 +129,17 @@ impl Server {
     }
 
     pub(crate) async fn send(&self, request: RequestBuilder) -> Answer {
-        let response = request.send().await.unwrap();
+        let (client, request) = request.build_split();
+        let request = request.unwrap();
+        let (method, path) = (request.method().clone(), request.url().path().to_owned());
+        let response = client.execute(request).await.unwrap();
         let (status, headers) = (response.status(), response.headers().clone());
-        Answer { status, headers, body: response.bytes().await.unwrap().to_vec() }
+        let answer = Answer { status, headers, body: response.bytes().await.unwrap().to_vec() };
+        if !answer.headers.contains_key("content-encoding") {
+            let media_type = answer.headers.get("content-type").map_or("", |value| value.to_str().unwrap());
+            conformance::check(method.as_str(), &path, status.as_u16(), media_type, &answer.body);
+        }
+        answer
     }
 
     pub(crate) async fn call(&self, method: Method, path: &str, body: impl Into<reqwest::Body>) -> Answer {

@@ -52,6 +52,22 @@ pub(super) fn lay_over(target: &mut Value, patch: &Value) {
     }
 }
 
+/// Writes `60.0` as `60`: to JSON Schema that is an integer, to Rust's types it is not. Numbers
+/// that a double does not hold exactly stay as they are.
+pub(super) fn whole_numbers(value: &mut Value) {
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    match value {
+        Value::Number(number) if number.is_f64() => {
+            if let Some(whole) = number.as_f64().filter(|n| n.fract() == 0.0 && n.abs() < EXACT) {
+                *value = Value::from(whole as i64);
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(whole_numbers),
+        Value::Object(map) => map.values_mut().for_each(whole_numbers),
+        _ => {}
+    }
+}
+
 pub(super) fn document(object_types: &[ObjectType], trackers: &[String]) -> Value {
     let mut types = vec![ObjectType::face(), ObjectType::body(), ObjectType::car()];
     types.extend_from_slice(object_types);

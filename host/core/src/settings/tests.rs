@@ -25,6 +25,20 @@ fn nothing_sent_is_the_documented_default() {
 }
 
 #[test]
+fn a_fraction_of_zeros_is_a_whole_number_at_every_depth() {
+    let sent = json!({
+        "router_timeout_ms": 60.0, "start_stream_timestamp": 1e9, "play_speed": 2.0,
+        "detectors": {"face": {"filter_min_size": 60.0, "filter_min_quality": 1.0, "track_miss_interval": 0.5}},
+    });
+    let settings = schema().complete(Some(&sent)).unwrap();
+    assert_eq!((settings.router_timeout_ms, settings.start_stream_timestamp), (60, 1_000_000_000));
+    let face = settings.detector(&ObjectType::face()).unwrap();
+    assert_eq!((face.filter_min_size, face.track_miss_interval), (60, 0.5));
+    assert_eq!(schema().merge(&settings, &sent).unwrap(), settings);
+    assert_eq!(refused(json!({"router_timeout_ms": 60.5})).0, "stream_settings.router_timeout_ms");
+}
+
+#[test]
 fn an_empty_object_is_on_and_null_is_off() {
     let settings = schema().complete(Some(&json!({"detectors": {"car": {}, "face": null}}))).unwrap();
     assert_eq!(settings.active().map(|(t, _)| t.as_str()).collect::<Vec<_>>(), ["car"]);

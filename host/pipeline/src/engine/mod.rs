@@ -24,7 +24,9 @@ mod workers;
 use std::{sync::Arc, thread, time::Duration};
 
 use futures_util::future::join_all;
-use ocellus_core::{Clock, Error, NetworkPolicy, ObjectId, Result, SettingsSchema, VideoId, VideoRecord};
+use ocellus_core::{
+    Clock, Counts, Error, NetworkPolicy, ObjectId, ObjectType, Result, SettingsSchema, VideoId, VideoRecord,
+};
 use ocellus_detect::{AttributeClassifiers, Detectors, Embedders};
 use ocellus_runtime::Plugins;
 use ocellus_store::{Archive, Delivery, DeliveryQuery, Page};
@@ -245,7 +247,12 @@ impl Engine {
             run.progress.write_to(&mut record);
         }
         if let Some(statistic) = &mut record.statistic {
-            statistic.objects = inner.archive.tally(record.id)?.unwrap_or_default();
+            // Without a router an object that is kept has arrived where it was to go.
+            let kept = |(t, n): (&ObjectType, &u64)| (t.clone(), Counts { posted: *n, ..Counts::default() });
+            let delivered = inner.archive.tally(record.id)?;
+            let objects = delivered.unwrap_or_else(|| record.counts.iter().map(kept).collect());
+            statistic.objects = record.stream_settings.active().map(|(t, _)| (t.clone(), Counts::default())).collect();
+            statistic.objects.extend(objects);
         }
         Ok(record)
     }

@@ -8,7 +8,7 @@
 //! | `vectors` | object id | where its embedding is in the [`VectorStore`] |
 
 use std::{
-    ops::Bound::{Excluded, Included},
+    ops::Bound::{Excluded, Included, Unbounded},
     sync::atomic::{AtomicU64, Ordering},
 };
 
@@ -93,6 +93,22 @@ impl ObjectTrees {
             let (offset, object_type) = offset_and_type(&value)?;
             Ok((key, offset, object_type))
         })
+    }
+
+    /// The nearest video that has objects, after this one or before it; without one the first or
+    /// the last.
+    pub(crate) fn video_beside(&self, video: Option<VideoId>, before: bool) -> Result<Option<VideoId>> {
+        let bound = |id: VideoId| id.0.to_be_bytes().to_vec();
+        let key = match (video, before) {
+            (Some(VideoId(u64::MAX)), false) => return Ok(None),
+            (Some(VideoId(id)), false) => self.objects.range(Included(bound(VideoId(id + 1))), Unbounded).keys().next(),
+            (Some(id), true) => self.objects.range(Unbounded, Excluded(bound(id))).keys().next_back(),
+            (None, false) => self.objects.all().keys().next(),
+            (None, true) => self.objects.all().keys().next_back(),
+        };
+        let Some(key) = key.transpose()? else { return Ok(None) };
+        let id = key.first_chunk().ok_or_else(unreadable_entry)?;
+        Ok(Some(VideoId(u64::from_be_bytes(*id))))
     }
 
     /// The identities among a job's objects.

@@ -43,6 +43,7 @@ pub(crate) struct Summary {
     /// While it waits in the queue.
     queued_us: Option<i64>,
     in_progress: bool,
+    pub status: VideoStatus,
 }
 
 impl Summary {
@@ -57,6 +58,7 @@ impl Summary {
                 .filter(|_| record.status == VideoStatus::Awaiting)
                 .map(Timestamp::as_microsecond),
             in_progress: record.status.is_active(),
+            status: record.status,
         }
     }
 

@@ -1,33 +1,18 @@
-//! `GET /events/faces/`, `/events/bodies/`, `/events/cars/`: objects in the shape of the vendor's
-//! events API, for its existing clients.
+//! An object in the shape of the vendor's events API.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::collections::BTreeMap;
 
-use axum::{Json, extract::State};
-use ocellus_core::{
-    BestShotType, Error, Feature, ObjectId, ObjectRecord, ObjectType, Region, Result, StreamSettings, VideoId,
-    VideoRecord,
-};
+use ocellus_core::{BestShotType, Feature, ObjectId, ObjectRecord, Region, Result, StreamSettings, VideoRecord};
 use ocellus_pipeline::settings_of;
-use ocellus_store::ObjectQuery;
+use ocellus_store::Archive;
 use serde::Serialize;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 
-use super::{
-    list,
-    shape::{self, FeatureJson, rounded},
-};
 use crate::{
-    Api,
     base_url::BaseUrl,
-    blocking,
-    error::{ApiError, BadParam, Unauthorized},
-    page::{ListRequest, PageJson, PageQuery},
-    query::Query,
+    objects::shape::{self, FeatureJson, rounded},
     time,
 };
-
-const VIDEO_PARAM: &str = "video_archive";
 
 /// One object as an event. What cards and watch lists would say is as for an event that no card
 /// matches.
@@ -66,10 +51,19 @@ pub(crate) struct EventJson {
     cluster: Option<String>,
     matched: bool,
     matched_card: Option<u64>,
+    matched_object: Option<u64>,
+    matched_lists: Vec<u64>,
+    matched_cluster: Option<u64>,
+    verbose_matched_card: Option<String>,
     /// Of the match.
     confidence: f64,
+    cluster_confidence: f64,
+    /// How similar it is to what `looks_like` names, 0..1; null without that.
+    looks_like_confidence: Option<f64>,
     episode: Option<u64>,
     acknowledged: bool,
+    acknowledged_by: Option<u64>,
+    acknowledged_date: Option<String>,
     external_detector: bool,
     temperature: Option<f64>,
     meta: BTreeMap<String, String>,
@@ -99,15 +93,29 @@ pub(crate) struct TrackJson {
     last_timestamp: String,
 }
 
-/// Video and job that events come source.
-struct EventSource {
+/// Video and job that events come from.
+#[derive(Clone)]
+pub(super) struct EventSource {
     video: VideoRecord,
     /// Settings that the job ran with.
     settings: StreamSettings,
 }
 
+impl EventSource {
+    /// Blocks.
+    pub(super) fn of(video: VideoRecord, archive: &Archive) -> Result<Self> {
+        let settings =
+            if video.job == 0 { video.stream_settings.clone() } else { settings_of(&archive.stored_job(video.id)?)? };
+        Ok(Self { video, settings })
+    }
+}
+
 impl EventJson {
-    fn new((object, cluster): (ObjectRecord, Option<ObjectId>), source: &EventSource, base: &BaseUrl) -> Self {
+    pub(super) fn new(
+        (object, cluster): (ObjectRecord, Option<ObjectId>),
+        source: &EventSource,
+        base: &BaseUrl,
+    ) -> Self {
         let ObjectRecord { id, bs_type, end_of_track, best, first, last, attributes, features, .. } = object;
         let liveness_score = features.iter().find_map(Feature::liveness_score).map(rounded);
         let cropped = source.settings.detector(&id.object_type).is_some_and(|d| d.fullframe_crop_rot);
@@ -123,8 +131,8 @@ impl EventJson {
             camera: source.video.camera,
             camera_group: source.video.camera_group,
             case: source.video.case,
-            thumbnail: base.join(&format!("/objects/{id}/thumbnail/")),
-            fullframe: base.join(&format!("/objects/{id}/fullframe/")),
+            thumbnail: base.picture(&format!("/objects/{id}/thumbnail/")),
+            fullframe: base.picture(&format!("/objects/{id}/fullframe/")),
             frame_coords_left: left - x,
             frame_coords_top: top - y,
             frame_coords_right: right - x,
@@ -146,82 +154,21 @@ impl EventJson {
             cluster: cluster.map(|c| c.to_string()),
             matched: false,
             matched_card: None,
+            matched_object: None,
+            matched_lists: Vec::new(),
+            matched_cluster: None,
+            verbose_matched_card: None,
             confidence: 0.0,
+            cluster_confidence: 0.0,
+            looks_like_confidence: None,
             episode: None,
             acknowledged: false,
+            acknowledged_by: None,
+            acknowledged_date: None,
             external_detector: false,
             temperature: None,
             meta: BTreeMap::new(),
             id: id.to_string(),
         }
     }
-}
-
-/// The faces of a video as events.
-///
-/// The objects of `/videos/{id}/objects/` in the shape of the vendor's events, for clients that
-/// know those.
-#[utoipa::path(
-    get, path = "/events/faces/", tag = "objects", operation_id = "listFaceEvents",
-    params(EventsQuery, PageQuery),
-    responses((status = 200, description = "A page of events.", body = PageJson<EventJson>), BadParam, Unauthorized),
-)]
-pub(crate) async fn faces(api: State<Arc<Api>>, request: ListRequest) -> Result<Json<PageJson<EventJson>>, ApiError> {
-    events(&api, ObjectType::face(), request).await
-}
-
-/// The bodies of a video as events.
-#[utoipa::path(
-    get, path = "/events/bodies/", tag = "objects", operation_id = "listBodyEvents",
-    params(EventsQuery, PageQuery),
-    responses((status = 200, description = "A page of events.", body = PageJson<EventJson>), BadParam, Unauthorized),
-)]
-pub(crate) async fn bodies(api: State<Arc<Api>>, request: ListRequest) -> Result<Json<PageJson<EventJson>>, ApiError> {
-    events(&api, ObjectType::body(), request).await
-}
-
-/// The cars of a video as events.
-#[utoipa::path(
-    get, path = "/events/cars/", tag = "objects", operation_id = "listCarEvents",
-    params(EventsQuery, PageQuery),
-    responses((status = 200, description = "A page of events.", body = PageJson<EventJson>), BadParam, Unauthorized),
-)]
-pub(crate) async fn cars(api: State<Arc<Api>>, request: ListRequest) -> Result<Json<PageJson<EventJson>>, ApiError> {
-    events(&api, ObjectType::car(), request).await
-}
-
-/// The video that events are of.
-#[derive(IntoParams)]
-#[into_params(parameter_in = Query)]
-struct EventsQuery {
-    /// Video archive ID.
-    #[param(value_type = u64)]
-    video_archive: VideoId,
-}
-
-impl EventsQuery {
-    fn read(query: &Query) -> Result<Self> {
-        let video = query.integer(VIDEO_PARAM)?.map(VideoId);
-        Ok(Self { video_archive: video.ok_or_else(|| Error::bad_param(VIDEO_PARAM, "This parameter is required."))? })
-    }
-}
-
-async fn events(
-    api: &Api,
-    object_type: ObjectType,
-    request: ListRequest,
-) -> Result<Json<PageJson<EventJson>>, ApiError> {
-    let EventsQuery { video_archive: video } = EventsQuery::read(&request.query)?;
-    let PageQuery { limit, cursor } = request.page()?;
-    let wanted = ObjectQuery { limit, cursor, types: vec![object_type] };
-    let archive = api.engine.archive().clone();
-    let (source, page) = blocking(move || {
-        let unknown = || Error::bad_param(VIDEO_PARAM, format!("Invalid pk \"{video}\" - object does not exist."));
-        let record = archive.video(video)?.ok_or_else(unknown)?;
-        let settings =
-            if record.job == 0 { record.stream_settings.clone() } else { settings_of(&archive.stored_job(video)?)? };
-        Ok((EventSource { video: record, settings }, list::page_of(&archive, video, &wanted)?))
-    })
-    .await?;
-    Ok(request.respond(page, |object, base| EventJson::new(object, &source, base)))
 }

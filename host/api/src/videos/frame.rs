@@ -1,0 +1,72 @@
+//! `GET /videos/{id}/frame/`
+
+use std::sync::Arc;
+
+use axum::{extract::State, response::Response};
+use ocellus_core::{Error, Result};
+use ocellus_pipeline::ScreenshotQuery;
+use utoipa::IntoParams;
+
+use super::screenshot::MAX_SIDE;
+use crate::{
+    Api,
+    error::{ApiError, BadParam, NotFound, Unauthorized},
+    openapi::Binary,
+    path::VideoPath,
+    picture::jpeg,
+    query::Query,
+};
+
+/// Seconds; longer than any recording.
+const MAX_TIME: f64 = 1e9;
+const TIME: &str = "time";
+
+/// Which frame is wanted, and how large.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+struct FrameParams {
+    /// Seconds from the start of the source, as `best_time` of an object: the first frame at or
+    /// after it is shown.
+    #[param(minimum = 0, maximum = 1000000000)]
+    time: f64,
+    /// Pixels; the picture is made smaller to fit, never larger.
+    #[param(minimum = 1, maximum = 16384)]
+    width: Option<u32>,
+    /// Pixels.
+    #[param(minimum = 1, maximum = 16384)]
+    height: Option<u32>,
+    /// JPEG quality, 90 without it.
+    #[param(minimum = 0, maximum = 100)]
+    quality: Option<u8>,
+    /// Only what lies within the settings' `rot`; false without it.
+    rot: Option<bool>,
+}
+
+/// One frame of a video, to the frame exact.
+///
+/// Decodes from the key frame before it.
+#[utoipa::path(
+    get, path = "/videos/{id}/frame/", tag = "videos", operation_id = "videoFrame",
+    params(VideoPath, FrameParams),
+    responses((status = 200, description = "JPEG.", body = inline(Binary), content_type = "image/jpeg"), BadParam, Unauthorized, NotFound),
+)]
+pub(crate) async fn frame(
+    State(api): State<Arc<Api>>,
+    VideoPath(id): VideoPath,
+    query: Query,
+) -> Result<Response, ApiError> {
+    Ok(jpeg(api.engine.screenshot(id, wanted(&query)?, false).await?))
+}
+
+fn wanted(query: &Query) -> Result<ScreenshotQuery> {
+    let text = query.last(TIME).ok_or_else(|| Error::bad_param(TIME, "This parameter is required."))?;
+    let time = text.parse::<f64>().ok().filter(|t| (0.0..=MAX_TIME).contains(t));
+    let FrameParams { time, width, height, quality, rot } = FrameParams {
+        time: time.ok_or_else(|| Error::bad_param(TIME, format!("Enter a number of seconds from 0 to {MAX_TIME}.")))?,
+        width: query.integer_within("width", 1, MAX_SIDE)?,
+        height: query.integer_within("height", 1, MAX_SIDE)?,
+        quality: query.integer_within("quality", 0, 100)?,
+        rot: query.flag("rot")?,
+    };
+    Ok(ScreenshotQuery { time: Some(time), width, height, quality, rot: rot.unwrap_or(false) })
+}

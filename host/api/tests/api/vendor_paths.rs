@@ -1,0 +1,58 @@
+//! Covers: paths that clients of the vendor's server look at beside `/videos/` and `/events/`:
+//! camera groups, cameras, clusters by type, the document.
+
+use std::sync::Arc;
+
+use ocellus_api::ApiConfig;
+use ocellus_core::SystemClock;
+use reqwest::Method;
+use serde_json::json;
+
+use crate::{objects::with_objects, server::Server};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_configured_can_be_listed() {
+    let config = ApiConfig { camera_groups: vec![-1, 1, 7], cameras: vec![3], ..ApiConfig::default() };
+    let server = Server::with(config, Arc::new(SystemClock)).await;
+    let groups = server.get("/camera-groups/").await.expect(200).json();
+    let expected = json!([
+        {"id": -1, "name": "Video archive default Camera Group"},
+        {"id": 1, "name": "Default Camera Group"},
+        {"id": 7, "name": "Camera group 7"},
+    ]);
+    assert_eq!(groups, json!({"next_page": null, "prev_page": null, "results": expected}));
+    assert_eq!(server.get("/camera-groups/-1/").await.expect(200).json(), expected[0]);
+    assert_eq!(server.get("/cameras/").await.expect(200).json()["results"], json!([{"id": 3, "name": "Camera 3"}]));
+    assert_eq!(server.get("/cameras/3/").await.expect(200).json()["id"], 3);
+    for (path, what) in [("/cameras/4/", "Camera"), ("/cameras/x/", "Camera"), ("/camera-groups/2/", "CameraGroup")] {
+        let answer = server.get(path).await.expect(404).json();
+        assert_eq!(answer["desc"], format!("No {what} matches the given query."));
+    }
+    server.get("/cameras/default_parameters/").await.expect(200);
+    server.get("/cameras/?limit=0").await.refuses("limit");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clusters_are_listed_by_type() {
+    let server = Server::start().await;
+    let (video, _) = with_objects(&server, &["face", "car"]).await;
+    for kind in ["faces", "bodies", "cars"] {
+        let path = format!("/clusters/{kind}/");
+        // There are none before the job's end.
+        let page = server.get(&format!("{path}?video_archive={video}")).await.expect(200).json();
+        assert_eq!(page["results"], json!([]));
+        for (query, param) in [("", "video_archive"), ("video_archive=99", "video_archive"), ("size=1", "size")] {
+            server.get(&format!("{path}?{query}")).await.refuses(param);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_document_has_the_vendors_names_too() {
+    let server = Server::start().await;
+    let open = async |path: &str| server.send(server.request(Method::GET, path)).await.expect(200).body;
+    let document = open("/openapi.json").await;
+    for name in ["/swagger.json", "/api-docs/"] {
+        assert_eq!(open(name).await, document, "{name}");
+    }
+}

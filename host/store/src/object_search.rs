@@ -1,0 +1,169 @@
+//! Lists of objects of one, several or all videos, filtered by what their records say.
+//!
+//! Videos and types are read from the index. Whatever else is asked of an object is in its record,
+//! which is read from the log of its job: a page costs as much as what lies between its matches.
+
+use std::{collections::BTreeSet, iter};
+
+use ocellus_core::{JobId, ObjectRecord, ObjectType, VideoId};
+
+use crate::{
+    archive::Archive,
+    error::Result,
+    index::Index,
+    job_files::ObjectReader,
+    query::{Cursor, Page, page},
+};
+
+/// Page of the objects of several videos, in the order of videos and, within one, in that in which
+/// they were made.
+#[derive(Clone, Debug)]
+pub struct ObjectSearch {
+    /// Of these videos; `None` for all.
+    pub videos: Option<BTreeSet<VideoId>>,
+    /// Any of these; empty for all.
+    pub types: Vec<ObjectType>,
+    /// The last first.
+    pub descending: bool,
+    /// The greatest number of items.
+    pub limit: usize,
+    /// From an earlier page; `None` for the first.
+    pub cursor: Option<Cursor>,
+}
+
+impl Archive {
+    /// A page of the objects of which `wanted` holds. Videos that do not exist have none.
+    ///
+    /// # Errors
+    /// `BadCursor` for a cursor of another list.
+    pub fn find_objects(
+        &self,
+        query: &ObjectSearch,
+        wanted: impl Fn(&ObjectRecord) -> bool,
+    ) -> Result<Page<ObjectRecord>> {
+        // Ascending, it is the list of a video's objects, and takes its cursors.
+        let list = if query.descending { *b"od" } else { *b"ob" };
+        self.shared().index.query(|index| {
+            let walk = |key: Option<&[u8]>, descending| Walk::new(self, index, query, key, descending, &wanted);
+            let after = |key: Option<&[u8]>| walk(key, query.descending);
+            page(list, query.cursor.as_ref(), query.limit, after, |key| walk(key, !query.descending))
+        })
+    }
+
+    /// The number of objects of which `wanted` holds; limit and cursor of the query do not count.
+    pub fn count_objects(&self, query: &ObjectSearch, wanted: impl Fn(&ObjectRecord) -> bool) -> Result<u64> {
+        self.shared().index.query(|index| {
+            Walk::new(self, index, query, None, false, &wanted).try_fold(0, |count, item| item.map(|_| count + 1))
+        })
+    }
+}
+
+/// Matching objects in either direction from a key on, which itself is left out.
+struct Walk<'a> {
+    archive: &'a Archive,
+    index: &'a Index,
+    types: &'a [ObjectType],
+    wanted: &'a dyn Fn(&ObjectRecord) -> bool,
+    descending: bool,
+    from: Option<Vec<u8>>,
+    videos: Box<dyn Iterator<Item = Result<VideoId>> + 'a>,
+    current: Option<Current<'a>>,
+}
+
+/// Key, offset in the log, type.
+type Entry = (Vec<u8>, u64, String);
+
+/// The video whose objects are read.
+struct Current<'a> {
+    entries: Box<dyn Iterator<Item = Result<Entry>> + 'a>,
+    log: ObjectReader,
+}
+
+impl<'a> Walk<'a> {
+    fn new(
+        archive: &'a Archive,
+        index: &'a Index,
+        query: &'a ObjectSearch,
+        from: Option<&[u8]>,
+        descending: bool,
+        wanted: &'a dyn Fn(&ObjectRecord) -> bool,
+    ) -> Self {
+        let first = from.and_then(video_of);
+        let videos: Box<dyn Iterator<Item = Result<VideoId>>> = match &query.videos {
+            Some(videos) => {
+                let ahead = move |id: &&VideoId| first.is_none_or(|f| if descending { **id <= f } else { **id >= f });
+                let ids: Box<dyn Iterator<Item = &VideoId>> =
+                    if descending { Box::new(videos.iter().rev()) } else { Box::new(videos.iter()) };
+                Box::new(ids.filter(ahead).map(|id| Ok(*id)))
+            }
+            None => {
+                let next = move |after: Option<VideoId>| index.objects.video_beside(after, descending).transpose();
+                let begin = first.map_or_else(|| next(None), |id| Some(Ok(id)));
+                Box::new(iter::successors(begin, move |last| next(Some(*last.as_ref().ok()?))))
+            }
+        };
+        Self {
+            archive,
+            index,
+            types: &query.types,
+            wanted,
+            descending,
+            from: from.map(<[u8]>::to_vec),
+            videos,
+            current: None,
+        }
+    }
+
+    /// Begins with a video; `None` where it is gone, or has no log.
+    fn open(&self, video: VideoId) -> Result<Option<Current<'a>>> {
+        let shared = self.archive.shared();
+        let Some(record) = shared.readable(video)? else { return Ok(None) };
+        let Some(log) = ObjectReader::open(&shared.folder, JobId { video, number: record.job })? else {
+            return Ok(None);
+        };
+        let from = self.from.as_deref().filter(|key| video_of(key) == Some(video));
+        let (low, high) = if self.descending { (None, from) } else { (from, None) };
+        let entries = self.index.objects.walk(video, low, high);
+        let entries: Box<dyn Iterator<Item = _>> =
+            if self.descending { Box::new(entries.rev()) } else { Box::new(entries) };
+        Ok(Some(Current { entries, log }))
+    }
+
+    /// The next match of the current video.
+    fn in_current(&mut self) -> Result<Option<(Vec<u8>, ObjectRecord)>> {
+        let Some(Current { entries, log }) = &mut self.current else { return Ok(None) };
+        for entry in entries {
+            let (key, offset, object_type) = entry?;
+            if !self.types.is_empty() && self.types.iter().all(|t| t.as_str() != object_type) {
+                continue;
+            }
+            if let Some(object) = log.at(offset)?
+                && (self.wanted)(&object)
+            {
+                return Ok(Some((key, object)));
+            }
+        }
+        Ok(None)
+    }
+}
+
+impl Iterator for Walk<'_> {
+    type Item = Result<(Vec<u8>, ObjectRecord)>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            if let Some(item) = self.in_current().transpose() {
+                return Some(item);
+            }
+            match self.videos.next()?.and_then(|video| self.open(video)) {
+                Ok(current) => self.current = current,
+                Err(error) => return Some(Err(error)),
+            }
+        }
+    }
+}
+
+/// The video of an object's key.
+fn video_of(key: &[u8]) -> Option<VideoId> {
+    key.first_chunk().map(|id| VideoId(u64::from_be_bytes(*id)))
+}
