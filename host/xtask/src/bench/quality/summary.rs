@@ -199,7 +199,7 @@ pub(super) fn by_recording(rows: &[Counted], names: &[String]) -> Table {
 mod tests {
 
     use super::{
-        super::{labels::Label, rect::rect, tracks::Track},
+        super::{labels::Label, rect, tracks::Track},
         *,
     };
 
@@ -220,10 +220,10 @@ mod tests {
 
     #[test]
     fn detections_give_average_precision_and_tracks_precision() {
-        let rect = rect([0.0, 0.0, 80.0, 160.0]);
+        let rect = rect::rect([0.0, 0.0, 80.0, 160.0]);
         let label = Label { rect, id: None, ignore: false };
         let truth = Truth { frames: BTreeMap::from([(3, vec![label])]), ..Truth::default() };
-        let wrong = Scored { rect: rect([300.0, 0.0, 380.0, 160.0]), score: 0.9 };
+        let wrong = Scored { rect: rect::rect([300.0, 0.0, 380.0, 160.0]), score: 0.9 };
         let found = Found {
             detections: BTreeMap::from([(3, vec![Scored { rect, score: 0.8 }, wrong])]),
             tracks: vec![Track { boxes: BTreeMap::from([(3, rect)]), best_frame: 3, cluster: None }],
