@@ -139,21 +139,22 @@ const BRIEF: f64 = 0.7;
 /// Share of the frame's side within which a box lies at its edge.
 const EDGE: f32 = 0.005;
 
-/// Detections of a track that are not weak.
+/// How often and for how long a track was seen.
 #[derive(Clone, Copy, Default)]
 struct Looks {
+    /// Detections that are not weak, and the greatest score of them.
     count: u64,
-    /// Stream times of the first and the last, in seconds.
-    first: f64,
-    last: f64,
-    /// Seconds to the nearest frames of the scene before the first and after the last; `None`
-    /// without one.
-    before: Option<f64>,
-    after: Option<f64>,
-    /// Whether the last lies at an edge of the frame.
-    at_edge: bool,
-    /// The greatest score.
     score: f32,
+    /// Stream time of the first of these, in seconds, and seconds from there to the nearest frames
+    /// of the scene, before and after; `None` without one.
+    first: f64,
+    before: Option<f64>,
+    next: Option<f64>,
+    /// Stream time of the last detection, weak or not, seconds from there to the frame of the scene
+    /// after it, and whether it lies at an edge of the frame.
+    last: f64,
+    after: Option<f64>,
+    at_edge: bool,
 }
 
 /// Why a track counts as a mistake of the detector.
@@ -226,6 +227,7 @@ impl Track {
     /// A frame of the same scene is looked at.
     pub(super) fn look_again(&mut self, now: f64) {
         if self.looks.count > 0 {
+            self.looks.next.get_or_insert(now - self.looks.first);
             self.looks.after.get_or_insert(now - self.looks.last);
         }
     }
@@ -236,42 +238,45 @@ impl Track {
         if self.looks.count == 0 {
             (self.looks.first, self.looks.before) = (now.time, before.map(|before| now.time - before));
         }
+        self.looks.count += 1;
+        self.looks.score = self.looks.score.max(detection.score);
+        self.see(now, detection);
+    }
+
+    /// A detection was added, weak or not.
+    pub(super) fn see(&mut self, now: &FrameInfo, detection: &Detection) {
         let Rect { left, top, right, bottom } = detection.rect;
         let (width, height) = (now.size.width as f32, now.size.height as f32);
-        let near = [left / width, top / height, 1.0 - right / width, 1.0 - bottom / height];
-        self.looks = Looks {
-            count: self.looks.count + 1,
-            last: now.time,
-            after: None,
-            at_edge: near.iter().any(|distance| *distance <= EDGE),
-            score: self.looks.score.max(detection.score),
-            ..self.looks
-        };
+        let distances = [left / width, top / height, 1.0 - right / width, 1.0 - bottom / height];
+        (self.looks.last, self.looks.after) = (now.time, None);
+        self.looks.at_edge = distances.iter().any(|distance| *distance <= EDGE);
     }
 
     /// Why it is taken for a mistake of the detector, if it ends as it is now.
     pub(super) fn mistake(&self, scores: ScoreThresholds) -> Option<Mistake> {
-        let Looks { count, before, after, at_edge, .. } = self.looks;
-        if self.is_seen_for_long(scores) {
-            return None;
-        }
+        let Looks { count, before, next, after, at_edge, .. } = self.looks;
         let is_near = |frame: Option<f64>| frame.is_some_and(|seconds| seconds <= SECOND_LOOK);
-        match count {
-            0 | 1 => (is_near(before) || is_near(after)).then_some(Mistake::SeenOnce),
-            _ => (is_near(after) && !at_edge).then_some(Mistake::SeenBriefly),
+        if self.is_seen_enough(scores) {
+            None
+        } else if count < 2 {
+            (is_near(before) || is_near(next)).then_some(Mistake::SeenOnce)
+        } else {
+            (is_near(after) && !at_edge).then_some(Mistake::SeenBriefly)
         }
     }
 
     /// Whether it is known, while it is open, that it is no mistake.
     pub(super) fn is_confirmed(&self, scores: ScoreThresholds) -> bool {
-        self.is_seen_for_long(scores) || (self.looks.after.is_some() && self.mistake(scores).is_none())
+        let Looks { count, next, after, .. } = self.looks;
+        let is_decided = if count < 2 { next.is_some() } else { after.is_some() };
+        self.is_seen_enough(scores) || (is_decided && self.mistake(scores).is_none())
     }
 
-    /// Whether it was seen for as long as its score asks.
-    fn is_seen_for_long(&self, ScoreThresholds { min, sure }: ScoreThresholds) -> bool {
-        let Looks { first, last, score, .. } = self.looks;
+    /// Whether it is sure, or was seen more than once and for as long as its score asks.
+    fn is_seen_enough(&self, ScoreThresholds { min, sure }: ScoreThresholds) -> bool {
+        let Looks { count, score, first, last, .. } = self.looks;
         let missing = (sure - score) / (sure - min);
-        score >= sure || (last > first && last - first >= BRIEF * f64::from(missing.clamp(0.0, 1.0)))
+        score >= sure || (count > 1 && last - first >= BRIEF * f64::from(missing.clamp(0.0, 1.0)))
     }
 
     /// Adds a detection, and the boxes between it and the last one.

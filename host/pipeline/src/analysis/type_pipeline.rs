@@ -296,6 +296,7 @@ impl<T: TrackerCalls, F: FilterCalls> TypePipeline<T, F> {
             track.extend(shot, &self.reporting);
             track.follow(tracklet);
             if self.scores.is_weak(detection) {
+                track.see(&now.frame, detection);
                 continue;
             }
             track.look(&now.frame, self.frame_before, detection);
