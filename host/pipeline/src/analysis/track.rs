@@ -261,15 +261,16 @@ impl Track {
         } else if count < 2 {
             (is_near(before) || is_near(next)).then_some(Mistake::SeenOnce)
         } else {
-            (is_near(after) && !at_edge).then_some(Mistake::SeenBriefly)
+            // Who was told of it is told of its end.
+            (is_near(after) && !at_edge && self.window.posted.is_none()).then_some(Mistake::SeenBriefly)
         }
     }
 
-    /// Whether it is known, while it is open, that it is no mistake.
+    /// Whether it is known, while it is open, that it was not only seen once. A realtime shot waits
+    /// for no more than that.
     pub(super) fn is_confirmed(&self, scores: ScoreThresholds) -> bool {
-        let Looks { count, next, after, .. } = self.looks;
-        let is_decided = if count < 2 { next.is_some() } else { after.is_some() };
-        self.is_seen_enough(scores) || (is_decided && self.mistake(scores).is_none())
+        let Looks { count, next, .. } = self.looks;
+        count > 1 || self.is_seen_enough(scores) || (next.is_some() && self.mistake(scores).is_none())
     }
 
     /// Whether it is sure, or was seen more than once and for as long as its score asks.

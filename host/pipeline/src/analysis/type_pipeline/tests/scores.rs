@@ -145,6 +145,13 @@ fn a_realtime_shot_waits_until_the_object_is_confirmed() {
         scores.iter().enumerate().map(frame).collect::<Vec<_>>()
     };
     assert_eq!(posted(&[0.8, 0.5]), [1, 0]);
-    // .28 s are needed at a score of .65.
-    assert_eq!(posted(&[0.5, 0.3, 0.65, 0.5]), [0, 0, 0, 1]);
+    assert_eq!(posted(&[0.5, 0.3, 0.6]), [0, 0, 1]);
+}
+
+#[test]
+fn what_was_posted_in_realtime_has_an_end_however_brief_it_was() {
+    let mut pipeline = scored(&realtime(10.0, true, true), true);
+    let events = shown(&mut pipeline, &[Some(0.5), Some(0.5), None, None]);
+    let kinds: Vec<_> = objects(&events).iter().map(|object| object.bs_type).collect();
+    assert_eq!(kinds, [BestShotType::Realtime, BestShotType::Overall]);
 }
