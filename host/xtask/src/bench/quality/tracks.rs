@@ -204,8 +204,8 @@ impl Tracking {
     }
 }
 
-/// For each row its column in the heaviest assignment. `weights[row][column]`; a pair of weight 0 is
-/// no pair.
+/// For each row its column in the heaviest assignment of `weights[row][column]`. A pair of weight 0
+/// is no pair.
 fn heaviest(weights: &[Vec<f32>]) -> Vec<Option<usize>> {
     let row = |(row, of_row): (usize, &Vec<f32>)| {
         of_row.iter().enumerate().map(|(column, weight)| Pair { row, column, weight: *weight }).collect::<Vec<_>>()
