@@ -149,3 +149,11 @@ fn each_failure_has_its_sentence() {
     says(&format!("http://{nobody}/"), "no connection");
     says("http://nobody.invalid/", "the name of its host is not known");
 }
+
+#[test]
+fn a_list_of_playlists_that_refers_to_itself_has_an_end() {
+    let list = "#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\na.m3u8\n#EXT-X-STREAM-INF:BANDWIDTH=2\nb.m3u8\n";
+    let host = serve(|_| whole(list.as_bytes()));
+    let error = open(&format!("http://{host}/list.m3u8")).err().unwrap().to_string();
+    assert_eq!(error, "The playlist refers to more than 1000 others, or to itself.");
+}

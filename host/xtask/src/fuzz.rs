@@ -1,13 +1,15 @@
-//! `cargo xtask fuzz`: damaged media and the property tests of all parsers, with new random cases
-//! until the time is over.
+//! `cargo xtask fuzz`: new inputs for what reads untrusted bytes, until the time is over. Damaged
+//! media and the property tests of all parsers first, with a random seed; then the targets of
+//! `tests/fuzz` under libFuzzer, each as long as the others.
 //!
-//! What fails stays: a recording that ends the decoder badly is put into `host/media/tests/corpus`,
-//! which the tests of media try each time, and proptest keeps its failures in files beside the
-//! sources.
+//! What is found stays and is a test from then on: a recording that ends the decoder badly is put
+//! into `host/media/tests/corpus`, an input of a target that fails or reaches new code into
+//! `tests/fuzz/corpus`, and proptest keeps its failures in files beside the sources.
 
 use std::{
     fs,
     path::Path,
+    process::Command,
     time::{Duration, Instant},
 };
 
@@ -18,12 +20,14 @@ use crate::shell::{self, cargo, root, say, target};
 
 #[derive(Args)]
 pub(crate) struct FuzzArguments {
-    /// How long; a round that has begun is finished.
+    /// Only this target, without the property tests: a folder of tests/fuzz/corpus.
+    target: Option<String>,
+    /// How long, compiling aside; the round of property tests is finished.
     #[arg(long, default_value_t = 10)]
     minutes: u64,
-    /// Seed of the first round; the next ones count from it. Random by default.
+    /// Seed of the random numbers; a random one by default.
     #[arg(long)]
-    seed: Option<u64>,
+    seed: Option<u32>,
 }
 
 /// Mutations of each recording in a round.
@@ -33,28 +37,88 @@ const CASES: &str = "5000";
 /// Crates whose unit tests have properties of parsers and codecs.
 const PARSERS: [&str; 5] = ["ocellus-core", "ocellus-media", "ocellus-store", "ocellus-api", "ocellus-runtime"];
 
+/// Seconds that a target gets at least.
+const LEAST: u64 = 5;
+
 pub(crate) fn run(arguments: &FuzzArguments) -> Result<()> {
-    let end = Instant::now() + Duration::from_secs(arguments.minutes * 60);
-    let first = arguments.seed.unwrap_or_else(|| fastrand::u64(..1 << 48));
+    let seed = arguments.seed.unwrap_or_else(|| fastrand::u32(1..));
+    let time = Duration::from_secs(arguments.minutes * 60);
+    let mut targets = targets()?;
+    if let Some(name) = &arguments.target {
+        if !targets.contains(name) {
+            bail!("there is no target {name:?}; there are {}", targets.join(", "));
+        }
+        targets = vec![name.clone()];
+    }
+    coverage_build()?;
+    let begun = Instant::now();
+    if arguments.target.is_none() {
+        say("Fuzzing", &format!("media and properties, seed {seed}"));
+        rounds(seed)?;
+    }
+    let share = time.saturating_sub(begun.elapsed()) / targets.len().max(1) as u32;
+    for target in &targets {
+        under_libfuzzer(target, share.as_secs().max(LEAST), seed)?;
+    }
+    say("Finished", &format!("seed {seed}: nothing failed"));
+    Ok(())
+}
+
+/// Names of the targets; each has a corpus.
+fn targets() -> Result<Vec<String>> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(root().join("tests/fuzz/corpus"))? {
+        names.push(entry?.file_name().to_string_lossy().into_owned());
+    }
+    names.sort();
+    Ok(names)
+}
+
+/// Damaged media and the property tests.
+fn rounds(seed: u32) -> Result<()> {
     // All at once, as the features of the whole workspace are built anyway.
     shell::run(cargo().args(["test", "--release", "--workspace", "--no-run"]))?;
-    let mut rounds = 0;
-    while rounds == 0 || Instant::now() < end {
-        let seed = first + rounds;
-        say("Fuzzing", &format!("round {}, seed {seed}", rounds + 1));
-        media(seed)?;
-        let properties = &mut cargo();
-        properties.args(["test", "--release", "--workspace", "--lib", "--quiet"]).env("PROPTEST_CASES", CASES);
-        // Other crates have no parser, and take long.
-        for package in excluded()? {
-            properties.args(["--exclude", &package]);
-        }
-        shell::run(properties)
-            .context("a property does not hold: the failing case is in a file proptest-regressions")?;
-        rounds += 1;
+    media(seed.into())?;
+    let properties = &mut cargo();
+    properties.args(["test", "--release", "--workspace", "--lib", "--quiet"]).env("PROPTEST_CASES", CASES);
+    // Other crates have no parser, and take long.
+    for package in excluded()? {
+        properties.args(["--exclude", &package]);
     }
-    say("Finished", &format!("{rounds} rounds from seed {first}, nothing found"));
-    Ok(())
+    shell::run(properties).context("a property does not hold: the failing case is in a file proptest-regressions")
+}
+
+/// Builds the targets so that libFuzzer sees what they reach. The rest of the workspace stays as it
+/// was built.
+fn coverage_build() -> Result<()> {
+    shell::run(
+        cargo()
+            .args(["build", "--release", "--workspace", "--bin", "fuzz", "--features", "ocellus-fuzz/libfuzzer"])
+            .env("RUSTC_WORKSPACE_WRAPPER", root().join("tests/fuzz/rustc-with-coverage.sh")),
+    )
+}
+
+fn under_libfuzzer(name: &str, seconds: u64, seed: u32) -> Result<()> {
+    say("Fuzzing", &format!("{name} for {seconds} s, seed {seed}"));
+    let (found, corpus) = (target().join("fuzz").join(name), root().join("tests/fuzz/corpus").join(name));
+    fs::create_dir_all(&found)?;
+    let libfuzzer = || {
+        let mut command = Command::new(target().join("release/fuzz"));
+        // Where the files of targets are, whose every write would be waited for on a disk.
+        let memory = Path::new("/dev/shm");
+        command.env("OCELLUS_FUZZ_TARGET", name).env("TMPDIR", if memory.is_dir() { memory } else { &found });
+        command.arg(format!("-seed={seed}")).args(["-timeout=30", "-rss_limit_mb=3072"]);
+        command
+    };
+    let ended = shell::run(
+        libfuzzer()
+            .arg(format!("-max_total_time={seconds}"))
+            .arg(format!("-artifact_prefix={}/", corpus.display()))
+            .args([&found, &corpus]),
+    );
+    ended.with_context(|| format!("{name} failed: its input is in tests/fuzz/corpus/{name} now, and a test"))?;
+    // Of what was found, the fewest inputs that reach all that is reached.
+    shell::run_quietly(libfuzzer().args(["-set_cover_merge=1"]).args([&corpus, &found]))
 }
 
 /// Members of the workspace without parsers.

@@ -6,7 +6,7 @@ use std::{
     ptr,
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicPtr, Ordering},
+        atomic::{AtomicPtr, AtomicUsize, Ordering},
     },
 };
 
@@ -19,6 +19,7 @@ use ocellus_core::Size;
 use parking_lot::Mutex;
 
 use crate::{
+    MediaError,
     interrupt::Watch,
     presentation::{MAX_PIXELS, PixelAspect},
     web::{Resource, Web},
@@ -26,6 +27,10 @@ use crate::{
 
 /// Bytes of a file that are read at once.
 const BUFFER: usize = 64 * 1024;
+
+/// References of a playlist that are opened at most before its header is read. FFmpeg reads what a
+/// list of playlists refers to as another such list, one that refers to itself without end.
+const REFERENCES: usize = 1000;
 
 /// A demuxer.
 #[derive(Clone, Copy)]
@@ -106,7 +111,8 @@ impl Reader {
     pub(crate) fn web(web: &Arc<dyn Web>, body: Box<dyn Resource>, watch: Watch) -> Result<Self, Error> {
         super::init();
         let url = CString::new(body.url()).map_err(|_| Error::InvalidData)?;
-        let opener = Arc::new(Opener { web: Arc::clone(web), open: Mutex::default() });
+        let opener =
+            Arc::new(Opener { web: Arc::clone(web), open: Mutex::default(), left: AtomicUsize::new(REFERENCES) });
         Ok(Self { io: body_io(body)?, watch, opener: Some(opener), url })
     }
 
@@ -182,20 +188,33 @@ pub(crate) struct Opener {
     web: Arc<dyn Web>,
     /// What is open, until FFmpeg closes it.
     open: Mutex<Vec<StreamIo>>,
+    /// References that may be opened before the header is read.
+    left: AtomicUsize,
 }
 
 impl Opener {
     fn open(&self, url: &str, part: Option<(u64, Option<u64>)>) -> Result<*mut ffi::AVIOContext, c_int> {
-        let body = self.web.open(url, part).map_err(|error| {
+        let refused = |error: MediaError| {
             self.web.note_refusal(&error);
             ffi::AVERROR(ffi::EIO)
-        })?;
+        };
+        let left = self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
+        if left.is_err() {
+            let what = format!("The playlist refers to more than {REFERENCES} others, or to itself.");
+            return Err(refused(MediaError::refused(what)));
+        }
+        let body = self.web.open(url, part).map_err(refused)?;
         let mut io = body_io(body).map_err(c_int::from)?;
         // FFmpeg gives the pointer back to `close` before the context ends; `io` stays in `open`
         // until then.
         let pointer = io.as_mut_ptr();
         self.open.lock().push(io);
         Ok(pointer)
+    }
+
+    /// The list of playlists has an end.
+    fn header_is_read(&self) {
+        self.left.store(usize::MAX, Ordering::Relaxed);
     }
 
     fn close(&self, pointer: *mut ffi::AVIOContext) {
@@ -296,6 +315,7 @@ fn open(
         if opened < 0 {
             return Err(opened.into());
         }
+        opener.iter().for_each(|opener| opener.header_is_read());
         let input = match io {
             Some(io) => context::Input::wrap_with_custom_io_and_interrupt(context, io, callback.guard),
             None => context::Input::wrap_with_interrupt(context, callback.guard),
