@@ -41,7 +41,9 @@ impl Server {
         let folder = tempfile::tempdir().expect("a folder for an archive");
         let clock = Arc::new(SystemClock);
         let (archive, _) = Archive::open(folder.path(), clock.clone()).expect("a new archive");
-        let plugins = Plugins::open(&folder.path().join("plugins"), Limits::default()).expect("no plugins");
+        let plugins = folder.path().join("no-plugins");
+        std::fs::create_dir(&plugins).expect("the folder can be written");
+        let plugins = Plugins::open(&plugins, Limits::default()).expect("a folder without plugins");
         let engine = Engine::start(
             EngineConfig::default(),
             archive,

@@ -7,7 +7,7 @@ use ocellus_core::{Error, Result};
 use ocellus_pipeline::ScreenshotQuery;
 use utoipa::IntoParams;
 
-use super::screenshot::MAX_SIDE;
+use super::screenshot::PictureParams;
 use crate::{
     Api,
     error::{ApiError, BadParam, NotFound, Unauthorized},
@@ -21,7 +21,7 @@ use crate::{
 const MAX_TIME: f64 = 1e9;
 const TIME: &str = "time";
 
-/// Which frame is wanted, and how large.
+/// Which frame is wanted, and what of it.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 struct FrameParams {
@@ -29,15 +29,6 @@ struct FrameParams {
     /// after it is shown.
     #[param(minimum = 0, maximum = 1000000000)]
     time: f64,
-    /// Pixels; the picture is made smaller to fit, never larger.
-    #[param(minimum = 1, maximum = 16384)]
-    width: Option<u32>,
-    /// Pixels.
-    #[param(minimum = 1, maximum = 16384)]
-    height: Option<u32>,
-    /// JPEG quality, 90 without it.
-    #[param(minimum = 0, maximum = 100)]
-    quality: Option<u8>,
     /// Only what lies within the settings' `rot`; false without it.
     rot: Option<bool>,
 }
@@ -47,7 +38,7 @@ struct FrameParams {
 /// Decodes from the key frame before it.
 #[utoipa::path(
     get, path = "/videos/{id}/frame/", tag = "videos", operation_id = "videoFrame",
-    params(VideoPath, FrameParams),
+    params(VideoPath, FrameParams, PictureParams),
     responses((status = 200, description = "JPEG.", body = inline(Binary), content_type = "image/jpeg"), BadParam, Unauthorized, NotFound),
 )]
 pub(crate) async fn frame(
@@ -61,12 +52,10 @@ pub(crate) async fn frame(
 fn wanted(query: &Query) -> Result<ScreenshotQuery> {
     let text = query.last(TIME).ok_or_else(|| Error::bad_param(TIME, "This parameter is required."))?;
     let time = text.parse::<f64>().ok().filter(|t| (0.0..=MAX_TIME).contains(t));
-    let FrameParams { time, width, height, quality, rot } = FrameParams {
+    let FrameParams { time, rot } = FrameParams {
         time: time.ok_or_else(|| Error::bad_param(TIME, format!("Enter a number of seconds from 0 to {MAX_TIME}.")))?,
-        width: query.integer_within("width", 1, MAX_SIDE)?,
-        height: query.integer_within("height", 1, MAX_SIDE)?,
-        quality: query.integer_within("quality", 0, 100)?,
         rot: query.flag("rot")?,
     };
+    let PictureParams { width, height, quality } = PictureParams::read(query)?;
     Ok(ScreenshotQuery { time: Some(time), width, height, quality, rot: rot.unwrap_or(false) })
 }

@@ -17,12 +17,12 @@ use crate::{
 };
 
 /// Pixels; more than any video has.
-pub(super) const MAX_SIDE: u32 = 16_384;
+const MAX_SIDE: u32 = 16_384;
 
 /// A picture of a video. The one without parameters is kept once it is made.
 #[utoipa::path(
     get, path = "/videos/{id}/screenshot/", tag = "videos", operation_id = "videoScreenshot",
-    params(VideoPath, ScreenshotParams),
+    params(VideoPath, PictureParams, ScreenshotParams),
     responses((status = 200, description = "JPEG.", body = inline(Binary), content_type = "image/jpeg"), BadParam, Unauthorized, NotFound),
 )]
 pub(crate) async fn screenshot(
@@ -36,7 +36,7 @@ pub(crate) async fn screenshot(
 /// A picture of a video, taken anew.
 #[utoipa::path(
     post, path = "/videos/{id}/screenshot/", tag = "videos", operation_id = "retakeVideoScreenshot",
-    params(VideoPath, ScreenshotParams),
+    params(VideoPath, PictureParams, ScreenshotParams),
     responses((status = 200, description = "JPEG.", body = inline(Binary), content_type = "image/jpeg"), BadParam, Unauthorized, NotFound),
 )]
 pub(crate) async fn retake(
@@ -47,29 +47,41 @@ pub(crate) async fn retake(
     Ok(jpeg(api.engine.screenshot(id, wanted(&query)?, true).await?))
 }
 
-/// What the picture should be like.
+/// How large the picture of a frame should be, and how well kept.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct PictureParams {
+    /// Pixels; the picture is made smaller to fit, never larger.
+    #[param(minimum = 1, maximum = 16384)]
+    pub(super) width: Option<u32>,
+    /// Pixels.
+    #[param(minimum = 1, maximum = 16384)]
+    pub(super) height: Option<u32>,
+    /// JPEG quality, 90 without it.
+    #[param(minimum = 0, maximum = 100)]
+    pub(super) quality: Option<u8>,
+}
+
+/// What the picture should show.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 struct ScreenshotParams {
-    /// Pixels; the picture is made smaller to fit, never larger.
-    #[param(minimum = 1, maximum = 16384)]
-    width: Option<u32>,
-    /// Pixels.
-    #[param(minimum = 1, maximum = 16384)]
-    height: Option<u32>,
-    /// JPEG quality.
-    #[param(minimum = 0, maximum = 100)]
-    quality: Option<u8>,
     /// Only what lies within the settings' `rot`; true without it.
     rot: Option<bool>,
 }
 
+impl PictureParams {
+    pub(super) fn read(query: &Query) -> Result<Self> {
+        Ok(Self {
+            width: query.integer_within("width", 1, MAX_SIDE)?,
+            height: query.integer_within("height", 1, MAX_SIDE)?,
+            quality: query.integer_within("quality", 0, 100)?,
+        })
+    }
+}
+
 fn wanted(query: &Query) -> Result<ScreenshotQuery> {
-    let ScreenshotParams { width, height, quality, rot } = ScreenshotParams {
-        width: query.integer_within("width", 1, MAX_SIDE)?,
-        height: query.integer_within("height", 1, MAX_SIDE)?,
-        quality: query.integer_within("quality", 0, 100)?,
-        rot: query.flag("rot")?,
-    };
+    let PictureParams { width, height, quality } = PictureParams::read(query)?;
+    let ScreenshotParams { rot } = ScreenshotParams { rot: query.flag("rot")? };
     Ok(ScreenshotQuery { time: None, width, height, quality, rot: rot.unwrap_or(true) })
 }

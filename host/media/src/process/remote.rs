@@ -23,7 +23,7 @@ use crate::{
     http::Session,
     options::check_url,
     origin,
-    presentation::MAX_PIXELS,
+    picture_size::check_size,
     rtsp::Relay,
     source,
     threads::Share,
@@ -136,8 +136,7 @@ fn opened(connection: &Connection) -> Result<Opened> {
 
 /// A picture may have this size.
 fn is_possible(size: Size) -> bool {
-    let pixels = i64::from(size.width).saturating_mul(i64::from(size.height));
-    pixels > 0 && pixels <= MAX_PIXELS
+    size.width > 0 && size.height > 0 && check_size(size).is_ok()
 }
 
 impl RemoteDecoder {

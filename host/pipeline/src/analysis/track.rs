@@ -269,8 +269,8 @@ impl Track {
     /// Whether it is known, while it is open, that it was not only seen once. A realtime shot waits
     /// for no more than that.
     pub(super) fn is_confirmed(&self, scores: ScoreThresholds) -> bool {
-        let Looks { count, next, .. } = self.looks;
-        count > 1 || self.is_seen_enough(scores) || (next.is_some() && self.mistake(scores).is_none())
+        let Looks { count, score, next, .. } = self.looks;
+        count > 1 || score >= scores.sure || (next.is_some() && self.mistake(scores).is_none())
     }
 
     /// Whether it is sure, or was seen more than once and for as long as its score asks.
