@@ -1,27 +1,52 @@
-//! Covers: clients that generators make of the OpenAPI document. Each does the whole flow, from the
-//! creation of a video to its deletion. Runs where `tests/clients/setup.sh` has put the generators.
+//! Covers: clients that generators make of the OpenAPI document, each of which does the whole flow,
+//! from the creation of a video to its deletion; and what the document allows, which is accepted,
+//! and what it does not, which is refused (schemathesis). Runs where `tests/clients/setup.sh` has
+//! put the tools.
 
-use std::{path::Path, process::Command};
+use std::{
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
 
 use crate::{media, server::Server};
 
+/// Where the tools are, if they are there.
+fn tools() -> Option<PathBuf> {
+    let tools = media::target().join("clients");
+    let is_there = tools.join("venv").exists();
+    if !is_there {
+        eprintln!("not run: {} is missing; tests/clients/setup.sh makes it", tools.display());
+    }
+    is_there.then_some(tools)
+}
+
+/// Runs a script with the tools and a server; what it printed, or a failure with that.
+async fn run(script: &str, tools: PathBuf, server: &Server, more: Vec<PathBuf>) -> String {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("clients").join(script);
+    let (base, token) = (server.base().to_owned(), server.token().to_owned());
+    let run = move || Command::new(script).arg(tools).args([base, token]).args(more).output().unwrap();
+    let Output { status, stdout, stderr } = tokio::task::spawn_blocking(run).await.unwrap();
+    let [out, err] = [stdout, stderr].map(|text| String::from_utf8_lossy(&text).into_owned());
+    assert!(status.success(), "{out}{err}");
+    out
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn generated_clients_do_the_whole_flow() {
-    let tools = media::target().join("clients");
-    if !tools.join("venv").exists() {
-        eprintln!("not run: {} is missing; tests/clients/setup.sh makes it", tools.display());
-        return;
-    }
+    let Some(tools) = tools() else { return };
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(&dir.path().join("data"));
     let recording = media::short_street(dir.path(), 60);
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("clients/run.sh");
-    let (base, token, clients) = (server.base().to_owned(), server.token().to_owned(), dir.path().join("clients"));
-    let run = move || Command::new(script).arg(tools).args([base, token]).arg(recording).arg(clients).output().unwrap();
-    let output = tokio::task::spawn_blocking(run).await.unwrap();
-    let said = [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned());
-    assert!(output.status.success(), "{}{}", said[0], said[1]);
+    let said = run("run.sh", tools, &server, vec![recording, dir.path().join("clients")]).await;
     for client in ["openapi-python-client", "openapi-generator", "openapi-typescript", "typescript-fetch"] {
-        assert!(said[0].contains(&format!("{client}: the whole flow")), "{}", said[0]);
+        assert!(said.contains(&format!("{client}: the whole flow")), "{said}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_document_says_what_is_accepted() {
+    let Some(tools) = tools() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(&dir.path().join("data"));
+    run("check.sh", tools, &server, vec!["10".into()]).await;
 }

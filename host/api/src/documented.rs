@@ -8,10 +8,41 @@
 
 use std::collections::BTreeMap;
 
+use serde::Deserialize;
 use serde_json::Value;
-use utoipa::ToSchema;
+use utoipa::{
+    PartialSchema, ToSchema,
+    openapi::{ObjectBuilder, RefOr, Schema, Type},
+};
 
 use crate::openapi;
+
+/// Texts of query parameters, none where they are empty, each with the pattern that it has.
+macro_rules! texts {
+    ($($(#[$doc:meta])* $name:ident: $pattern:literal;)*) => {$(
+        $(#[$doc])*
+        pub(crate) struct $name;
+
+        impl PartialSchema for $name {
+            fn schema() -> RefOr<Schema> {
+                ObjectBuilder::new().schema_type(Type::String).pattern(Some($pattern)).into()
+            }
+        }
+
+        impl ToSchema for $name {}
+    )*};
+}
+
+texts! {
+    /// As [`ocellus_core::ObjectType`] has it.
+    ObjectTypeName: "^([a-z][a-z0-9_]{0,31})?$";
+    /// As [`ocellus_core::ObjectId`] has it, within what any archive holds.
+    ObjectIdText: "^((0|[1-9][0-9]{0,8})-(0|[1-9][0-9]{0,8})-[a-z][a-z0-9_]{0,31}-(0|[1-9][0-9]{0,8})-(0|[1-9][0-9]{0,8}))?$";
+    /// A case's number, or `null` for none.
+    CaseText: "^(-?[0-9]{1,18}|null)?$";
+    /// As [`ocellus_core::BestShotType`] has it.
+    BestShotTypeName: "^(overall|realtime)?$";
+}
 
 /// State of the server's parts.
 #[derive(ToSchema)]
@@ -314,7 +345,8 @@ pub(crate) struct UnmatchedObject {
 }
 
 /// What a replay is made with.
-#[derive(ToSchema)]
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct ReplayRequest {
     /// Laid over the settings of the job, key by key.
     #[schema(schema_with = openapi::settings, required = false)]

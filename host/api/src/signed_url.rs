@@ -22,6 +22,7 @@ use crate::{
     base_url::BaseUrl,
     body::JsonObject,
     error::{ApiError, BadParam, TooLarge, Unauthorized},
+    videos::fields::whole_number,
 };
 
 /// A week.
@@ -103,11 +104,24 @@ pub(crate) fn validity(param: &str, seconds: u64) -> Result<Duration> {
     }
 }
 
+/// Whether a text has the characters of a path with a query (RFC 3986), others by their codes.
+fn is_uri(text: &str) -> bool {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._~:/?@!$&'()*+,;=".contains(&b);
+    let mut parts = text.split('%');
+    parts.next().is_some_and(|first| first.bytes().all(plain))
+        && parts.all(|part| {
+            let code = part.as_bytes().first_chunk::<2>();
+            code.is_some_and(|code| code.iter().all(u8::is_ascii_hexdigit)) && part.bytes().all(plain)
+        })
+}
+
 /// Pictures and sources: what a page shows, and what changes nothing.
 fn may_be_signed(path: &str) -> bool {
     let path = path.split('?').next().unwrap_or_default();
     match path.split('/').collect::<Vec<_>>().as_slice() {
-        ["", "objects", id, "thumbnail" | "fullframe", ""] => !id.is_empty(),
+        ["", "objects", id, "thumbnail" | "fullframe", ""] => {
+            !id.is_empty() && id.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_')
+        }
         ["", "videos", id, "screenshot" | "frame" | "source_file" | "file", ""] => {
             !id.is_empty() && id.bytes().all(|b| b.is_ascii_digit())
         }
@@ -120,7 +134,11 @@ fn may_be_signed(path: &str) -> bool {
 pub(crate) struct SignUrl {
     /// From the first slash on, with its query: that of a thumbnail, full frame, screenshot, frame
     /// or source file.
-    #[schema(examples("/videos/6/source_file/"), min_length = 1, max_length = 2048)]
+    #[schema(
+        examples("/videos/6/source_file/"),
+        pattern = "^/(objects/[0-9a-z_-]+/(thumbnail|fullframe)|videos/[0-9]+/(screenshot|frame|source_file|file))/([?]([A-Za-z0-9._~:/?@!$&'()*+,;=-]|%[0-9A-Fa-f]{2})*)?$",
+        max_length = 2048
+    )]
     path: String,
     /// For how long the URL is valid.
     #[schema(minimum = 1, maximum = 604800)]
@@ -150,11 +168,11 @@ pub(crate) async fn sign(
     let missing = |name: &str| Error::bad_param(name, "This field is required.");
     let path = sent.get("path").ok_or_else(|| missing("path"))?;
     let seconds = sent.get("seconds").ok_or_else(|| missing("seconds"))?;
-    let path = path.as_str().filter(|path| path.len() <= 2048 && path.parse::<Uri>().is_ok() && may_be_signed(path));
+    let path = path.as_str().filter(|path| path.len() <= 2048 && is_uri(path) && may_be_signed(path));
     let path = path.ok_or_else(|| {
         Error::bad_param("path", "Only the paths of pictures and source files can be signed, from the slash on.")
     })?;
-    let seconds = validity("seconds", seconds.as_u64().unwrap_or(0))?;
+    let seconds = validity("seconds", whole_number(seconds).and_then(|n| n.try_into().ok()).unwrap_or(0))?;
     Ok(Json(SignedUrl { url: base.join(&signer(&api)?.sign(path, api.clock.now(), seconds)) }))
 }
 
@@ -189,6 +207,14 @@ mod tests {
         let url = |second| signer.sign("/objects/a/thumbnail/", at(second), HOUR);
         assert_eq!(url(1_000_000_021), url(1_000_000_079));
         assert_ne!(url(1_000_000_021), url(1_000_000_081));
+    }
+
+    #[test]
+    fn a_path_is_part_of_a_url() {
+        assert!(is_uri("/videos/6/frame/?time=1.5&width=%7B&a=b+c"));
+        for bad in ["/a b", "/ä", "/?a={", "/?%7", "/?%zz", "/#a", "/?a[]=1", "/?\"", "/?%"] {
+            assert!(!is_uri(bad), "{bad}");
+        }
     }
 
     #[test]

@@ -97,7 +97,7 @@ pub(super) async fn respond(
         move || archive.video(video)?.ok_or_else(no_video)
     })
     .await?;
-    let (pieces, written) = mpsc::channel::<Result<Bytes>>(WAITING);
+    let (pieces, mut written) = mpsc::channel::<Result<Bytes>>(WAITING);
     let base = base.clone();
     tokio::task::spawn_blocking(move || {
         let mut rows = Rows::new(format, &record, base);
@@ -107,9 +107,8 @@ pub(super) async fn respond(
             let _ = pieces.blocking_send(Err(error));
         }
     });
-    let body = Body::from_stream(stream::unfold(written, |mut written| async {
-        written.recv().await.map(|piece| (piece.map_err(std::io::Error::other), written))
-    }));
+    // Compression asks once more after the end.
+    let body = Body::from_stream(stream::poll_fn(move |context| written.poll_recv(context)));
     let (media_type, ending) = format.file();
     let disposition = format!("attachment; filename=\"video-{video}-objects.{ending}\"");
     Ok(([(CONTENT_TYPE, media_type.to_owned()), (CONTENT_DISPOSITION, disposition)], body).into_response())

@@ -8,6 +8,7 @@ use ocellus_store::Condition;
 use utoipa::IntoParams;
 
 use crate::{
+    documented,
     query::Query,
     videos::filter::{created_conditions, created_ranges},
 };
@@ -55,7 +56,8 @@ impl Bounds {
 #[expect(dead_code, reason = "only its schema is used")]
 pub(crate) struct RecordFilters {
     /// overall, realtime; both without it.
-    bs_type: Option<Vec<String>>,
+    #[param(inline)]
+    bs_type: Option<Vec<documented::BestShotTypeName>>,
     /// Best shot at or after this, in seconds from the start of the source.
     time_gte: Option<f64>,
     /// Best shot at or before this.
@@ -65,7 +67,7 @@ pub(crate) struct RecordFilters {
     /// Best shot of at most this quality.
     quality_lte: Option<f64>,
     /// id is the order in which tracks ended, -id the reverse.
-    #[param(pattern = "^-?id$")]
+    #[param(pattern = "^(-?id)?$")]
     ordering: Option<String>,
 }
 

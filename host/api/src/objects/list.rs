@@ -18,7 +18,7 @@ use super::{
 use crate::{
     Api,
     base_url::SignUrls,
-    blocking,
+    blocking, documented,
     error::{ApiError, BadParam, NotFound, Unauthorized},
     page::{ListRequest, PageJson, PageQuery},
     path::{VideoPath, no_video},
@@ -85,7 +85,8 @@ pub(super) fn page_of(
 #[expect(dead_code, reason = "only its schema is used")]
 pub(crate) struct ObjectTypes {
     /// Object types, such as face; all without it.
-    r#type: Option<Vec<String>>,
+    #[param(inline)]
+    r#type: Option<Vec<documented::ObjectTypeName>>,
 }
 
 /// Query of the archive for the parameters of [`PageQuery`] and [`ObjectTypes`].

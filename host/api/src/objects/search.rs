@@ -15,7 +15,7 @@ use super::shape::{ObjectJson, rounded};
 use crate::{
     Api,
     base_url::{BaseUrl, SignUrls},
-    body,
+    body, documented,
     error::{ApiError, BadParam, NotFound, TooLarge, Unauthorized},
     openapi::Binary,
     page,
@@ -112,7 +112,7 @@ pub(crate) async fn in_video(
 #[into_params(parameter_in = Query)]
 struct SearchParams {
     /// What is looked for in the picture, such as face.
-    #[param(rename = "type", value_type = Option<String>)]
+    #[param(rename = "type", inline, value_type = Option<documented::ObjectTypeName>)]
     object_type: Option<ObjectType>,
     /// How many objects at most, 10 without it; more than 1000 are 1000.
     #[param(value_type = Option<u64>, minimum = 1)]

@@ -179,7 +179,7 @@ fn integer(sent: &Map<String, Value>, name: &str) -> Result<Option<Option<i64>>>
 }
 
 /// `1`, `1.0` and `"1"` are the same number, as to the vendor's framework.
-fn whole_number(value: &Value) -> Option<i64> {
+pub(crate) fn whole_number(value: &Value) -> Option<i64> {
     /// From here on not every whole number has a double of its own.
     const EXACT: f64 = 9_007_199_254_740_992.0;
     match value {

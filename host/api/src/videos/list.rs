@@ -30,15 +30,19 @@ pub(super) enum Filters {}
 impl IntoParams for Filters {
     fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
         let of = |kind: Type| ObjectBuilder::new().schema_type(kind);
-        let ids = || Schema::from(ArrayBuilder::new().items(of(Type::Integer)));
+        let array = |items: ObjectBuilder| Schema::from(ArrayBuilder::new().items(items));
         let date = || of(Type::String).format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime))).into();
         let weeks = || of(Type::Integer).minimum(Some(1)).maximum(Some(520)).into();
         let parameters: [(&str, &str, Schema); 12] = [
-            ("camera_groups", "In one of these camera groups.", ids()),
+            (
+                "camera_groups",
+                "In one of these camera groups.",
+                array(of(Type::Integer).minimum(Some(i64::MIN)).maximum(Some(i64::MAX))),
+            ),
             (
                 "case_in",
                 "In one of these cases; `null` is none.",
-                ArrayBuilder::new().items(of(Type::String).pattern(Some("^(-?[0-9]+|null)$"))).into(),
+                array(of(Type::String).pattern(Some("^(-?[0-9]{1,18}|null)$"))),
             ),
             ("created_date_gt", "Created after this.", date()),
             ("created_date_gte", "Created then or after.", date()),
@@ -55,14 +59,12 @@ impl IntoParams for Filters {
                 weeks(),
             ),
             ("created_date_nth_work_week", "The same, Monday to Friday only.", weeks()),
-            ("id_in", "With one of these IDs.", ids()),
+            ("id_in", "With one of these IDs.", array(of(Type::Integer).minimum(Some(0)).maximum(Some(i64::MAX)))),
             ("name_contains", "With this in its name, in whatever case.", of(Type::String).into()),
             (
                 "status",
                 "With one of these as `health_status.status`.",
-                ArrayBuilder::new()
-                    .items(of(Type::String).enum_values(Some(VideoStatus::ALL.map(|status| status.to_string()))))
-                    .into(),
+                array(of(Type::String).enum_values(Some(VideoStatus::ALL.map(|status| status.to_string())))),
             ),
         ];
         parameters.map(|(name, description, schema)| parameter(name, description, schema)).into()
@@ -75,7 +77,7 @@ enum OrderedPage {}
 impl IntoParams for OrderedPage {
     fn into_params(place: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
         let schema = ObjectBuilder::new().schema_type(Type::String).pattern(Some(
-            "^(-?id(,-?(id|created_date|name))*|(created_date|name)(,(id|created_date|name))*|-(created_date|name)(,-(id|created_date|name))*)$",
+            "^(-?id(,-?(id|created_date|name))*|(created_date|name)(,(id|created_date|name))*|-(created_date|name)(,-(id|created_date|name))*)?$",
         ));
         let description = "id, created_date or name; with - before it descending. id without it. Videos that are \
              equal by the first come by id, in the same direction: fields after it may name nothing else.";

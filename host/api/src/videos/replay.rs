@@ -100,7 +100,7 @@ pub(crate) struct Decisions {
     get, path = "/videos/{id}/decisions/", tag = "videos", operation_id = "listDecisions",
     params(
         VideoPath,
-        ("type" = Option<String>, Query, description = "Object type, such as face."),
+        ("type" = inline(Option<documented::ObjectTypeName>), Query, description = "Object type, such as face."),
         ("stage" = Option<documented::DecisionStage>, Query, description = "Where it was dropped."),
         ("track" = Option<u64>, Query, description = "Track number."),
         ("frame" = Option<u64>, Query, description = "Frame number."),

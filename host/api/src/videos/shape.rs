@@ -27,7 +27,7 @@ pub(crate) struct VideoJson {
     #[schema(read_only)]
     active: bool,
     /// Where objects are posted.
-    #[schema(format = "uri")]
+    #[schema(format = "iri")]
     router_url: Option<String>,
     /// URL of a JPEG.
     #[schema(read_only, format = "uri")]

@@ -7,6 +7,7 @@ use ocellus_store::{Archive, Cursor, ObjectSearch, Page, VideoFilter};
 use utoipa::IntoParams;
 
 use crate::{
+    documented,
     objects::filter::{ObjectFilter, descending, only},
     query::{Query, integer},
     videos::filter::{camera_groups, cases},
@@ -24,12 +25,14 @@ pub(super) struct EventsQuery {
     /// Of videos in these camera groups.
     camera_groups: Option<Vec<i64>>,
     /// Of videos in these cases; `null` is none.
-    #[param(value_type = Option<Vec<String>>)]
-    case_in: Option<Vec<String>>,
+    #[param(inline)]
+    case_in: Option<Vec<documented::CaseText>>,
     /// With these IDs.
-    id_in: Option<Vec<String>>,
+    #[param(inline)]
+    id_in: Option<Vec<documented::ObjectIdText>>,
     /// overall, realtime; both without it.
-    bs_type: Option<Vec<String>>,
+    #[param(inline)]
+    bs_type: Option<Vec<documented::BestShotTypeName>>,
     #[param(format = DateTime)]
     created_date_gt: Option<String>,
     #[param(format = DateTime)]
@@ -52,7 +55,7 @@ pub(super) struct EventsQuery {
     /// No event is acknowledged: true finds none.
     acknowledged: Option<bool>,
     /// id is the order of videos and, in each, that in which tracks ended; -id the reverse.
-    #[param(pattern = "^-?id$")]
+    #[param(pattern = "^(-?id)?$")]
     ordering: Option<String>,
 }
 
