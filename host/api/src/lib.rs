@@ -17,6 +17,7 @@ mod body;
 mod cameras;
 mod conditional;
 mod deliveries;
+mod docs;
 mod documented;
 mod error;
 mod health;

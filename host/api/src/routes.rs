@@ -11,7 +11,7 @@ use serde_json::Value;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
-    Api, auth, cameras, deliveries, health, objects, openapi, path, plugins, signed_url, trace, transfer, unread,
+    Api, auth, cameras, deliveries, docs, health, objects, openapi, path, plugins, signed_url, trace, transfer, unread,
     videos,
 };
 
@@ -79,6 +79,10 @@ pub fn router(api: Api) -> Router {
         document.paths.paths.keys().filter_map(|path| path.strip_suffix('/')).map(str::to_owned).collect::<Vec<_>>();
     // Where clients of the vendor's server look for the document.
     let router = router.route("/swagger.json", get(openapi::openapi)).route("/api-docs/", get(openapi::openapi));
+    let router = router
+        .route("/docs/", get(docs::page))
+        .route("/docs/{*file}", get(docs::file))
+        .route("/docs", any(path::add_slash));
     without_slash
         .iter()
         .fold(router, |router, path| router.route(path, any(path::add_slash)))

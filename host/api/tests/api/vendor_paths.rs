@@ -1,5 +1,5 @@
 //! Covers: paths that clients of the vendor's server look at beside `/videos/` and `/events/`:
-//! camera groups, cameras, clusters by type, the document.
+//! camera groups, cameras, clusters by type, the document, also as a page.
 
 use std::sync::Arc;
 
@@ -55,4 +55,24 @@ async fn the_document_has_the_vendors_names_too() {
     for name in ["/swagger.json", "/api-docs/"] {
         assert_eq!(open(name).await, document, "{name}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_document_is_a_page_that_needs_nothing_from_elsewhere() {
+    let server = Server::start().await;
+    let open = async |path: &str| server.send(server.request(Method::GET, path)).await;
+    let page = open("/docs/").await.expect(200);
+    assert!(page.headers["content-type"].to_str().unwrap().starts_with("text/html"));
+    let page = String::from_utf8(page.body).unwrap();
+    let mut names = 0;
+    for part in page.split(['"', '\'']).filter(|part| [".js", ".css", ".png"].iter().any(|end| part.ends_with(end))) {
+        assert!(!part.contains("//"), "{part}");
+        open(&format!("/docs/{part}")).await.expect(200);
+        names += 1;
+    }
+    assert!(names >= 5, "{page}");
+    let start = String::from_utf8(open("/docs/swagger-initializer.js").await.expect(200).body).unwrap();
+    assert!(start.contains("../openapi.json"), "{start}");
+    open("/docs").await.expect(308);
+    open("/docs/nothing.js").await.expect(404);
 }

@@ -1,0 +1,90 @@
+//! `/docs/`: the OpenAPI document as a page, on which every operation can be tried. Swagger UI, from
+//! the program itself: nothing is fetched from elsewhere. The token that is entered stays in the
+//! browser.
+
+use std::{
+    collections::HashMap,
+    io::{Cursor, Read},
+    sync::LazyLock,
+};
+
+use axum::{
+    extract::Path,
+    http::header::CONTENT_TYPE,
+    response::{IntoResponse, Response},
+};
+use ocellus_core::Error;
+use utoipa_swagger_ui_vendored::SWAGGER_UI_VENDORED;
+use zip::{ZipArchive, result::ZipResult};
+
+use crate::error::ApiError;
+
+const PAGE: &str = "index.html";
+const START: &str = "swagger-initializer.js";
+/// In place of that of Swagger UI, which shows a document of its own. The document is found
+/// relative to the page, wherever a proxy shows it; a validator would be asked on the web.
+const STARTED: &str = r##"window.ui = SwaggerUIBundle({
+  url: "../openapi.json",
+  dom_id: "#swagger-ui",
+  deepLinking: true,
+  filter: true,
+  persistAuthorization: true,
+  tryItOutEnabled: true,
+  validatorUrl: null,
+  presets: [SwaggerUIBundle.presets.apis],
+});
+"##;
+/// Media types of what is served, by the ending of the name.
+const MEDIA_TYPES: [(&str, &str); 4] = [
+    (".html", "text/html; charset=utf-8"),
+    (".css", "text/css; charset=utf-8"),
+    (".js", "text/javascript; charset=utf-8"),
+    (".png", "image/png"),
+];
+
+/// What the page consists of, by name; unpacked at the first request.
+static FILES: LazyLock<HashMap<String, Vec<u8>>> = LazyLock::new(|| {
+    unpacked().unwrap_or_else(|error| {
+        tracing::error!("the page of the API's document cannot be unpacked: {error}");
+        HashMap::new()
+    })
+});
+
+/// The files of the archive's folder `dist` that the page asks for.
+fn unpacked() -> ZipResult<HashMap<String, Vec<u8>>> {
+    let mut archive = ZipArchive::new(Cursor::new(SWAGGER_UI_VENDORED))?;
+    let mut files = HashMap::new();
+    for index in 0..archive.len() {
+        let mut file = archive.by_index(index)?;
+        let Some(path) = file.enclosed_name() else { continue };
+        let in_dist = path.parent().is_some_and(|folder| folder.components().count() == 2 && folder.ends_with("dist"));
+        let name = path.file_name().and_then(|name| name.to_str()).filter(|name| in_dist && media_type(name).is_some());
+        if let Some(name) = name {
+            let mut bytes = Vec::new();
+            file.read_to_end(&mut bytes)?;
+            files.insert(name.to_owned(), bytes);
+        }
+    }
+    files.insert(START.to_owned(), STARTED.into());
+    Ok(files)
+}
+
+fn media_type(name: &str) -> Option<&'static str> {
+    MEDIA_TYPES.iter().find(|(ending, _)| name.ends_with(ending)).map(|(_, media_type)| *media_type)
+}
+
+/// The page.
+pub(crate) async fn page() -> Result<Response, ApiError> {
+    answer(PAGE)
+}
+
+/// What the page consists of.
+pub(crate) async fn file(Path(name): Path<String>) -> Result<Response, ApiError> {
+    answer(&name)
+}
+
+fn answer(name: &str) -> Result<Response, ApiError> {
+    let found = FILES.get(name).zip(media_type(name));
+    let (bytes, media_type) = found.ok_or_else(|| Error::not_found("page"))?;
+    Ok(([(CONTENT_TYPE, media_type)], bytes.as_slice()).into_response())
+}
