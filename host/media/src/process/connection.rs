@@ -67,6 +67,15 @@ pub(super) struct Connection {
     end: OnceLock<End>,
 }
 
+/// Children that died.
+static CRASHES: AtomicU64 = AtomicU64::new(0);
+
+/// How many processes that decode have died since the server's start: they crashed, took too much
+/// memory or stood still.
+pub fn decoder_crashes() -> u64 {
+    CRASHES.load(Ordering::Relaxed)
+}
+
 /// How a child died.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {
@@ -225,6 +234,7 @@ impl Connection {
             let end = known.unwrap_or_else(|| judge(status, &said));
             let frames = self.frames.load(Ordering::Relaxed);
             tracing::warn!(?status, said = said.trim(), frames, "a decoder's process ended: {end:?}");
+            CRASHES.fetch_add(1, Ordering::Relaxed);
             // It is set nowhere else.
             let _ = self.end.set(end);
         }
