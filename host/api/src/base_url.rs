@@ -4,42 +4,95 @@ use std::{convert::Infallible, sync::Arc};
 
 use axum::{
     extract::FromRequestParts,
-    http::{HeaderMap, Uri, header::HOST, request::Parts, uri::Authority},
+    http::{
+        HeaderMap, Request, Uri,
+        header::HOST,
+        request::Parts,
+        uri::{Authority, PathAndQuery},
+    },
 };
 
-use crate::Api;
+use crate::{Api, ApiConfig};
 
-/// Scheme, host and port (and the path of `public_url`, where it has one), without a slash at the
+/// Where a proxy that serves this server under a path says so.
+const PREFIX: &str = "x-forwarded-prefix";
+
+/// Scheme, host, port and the path that a proxy serves the server under, without a slash at the
 /// end.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct BaseUrl(String);
+pub(crate) struct BaseUrl {
+    /// Scheme, host and port.
+    origin: String,
+    /// Empty, or begins with a slash.
+    prefix: String,
+    /// The operator named it: it need not be the origin of the request.
+    configured: bool,
+}
 
 impl BaseUrl {
-    fn of(public_url: Option<&str>, uri: &Uri, headers: &HeaderMap) -> Self {
-        if let Some(url) = public_url {
-            return Self(url.trim_end_matches('/').to_owned());
+    fn of(config: &ApiConfig, uri: &Uri, headers: &HeaderMap) -> Self {
+        if let Some(url) = &config.public_url {
+            return Self { origin: url.trim_end_matches('/').to_owned(), prefix: String::new(), configured: true };
         }
         // Headers are untrusted: only a valid host goes into a URL.
         let host = || headers.get(HOST)?.to_str().ok()?.parse::<Authority>().ok().filter(|a| !a.as_str().contains('@'));
         let authority = uri.authority().cloned().or_else(host);
         let scheme = match headers.get("x-forwarded-proto").map(|v| v.as_bytes()) {
             Some(b"https") => "https",
+            _ if config.https => "https",
             _ => "http",
         };
-        Self(format!("{scheme}://{}", authority.as_ref().map_or("localhost", Authority::as_str)))
+        let origin = format!("{scheme}://{}", authority.as_ref().map_or("localhost", Authority::as_str));
+        let prefix = headers.get(PREFIX).and_then(|v| v.to_str().ok()).map_or("", |v| v.trim_end_matches('/'));
+        let prefix = if is_plain_path(prefix) { prefix.to_owned() } else { String::new() };
+        Self { origin, prefix, configured: false }
     }
 
-    /// `path` begins with a slash.
+    /// The absolute URL of a path, which begins with a slash.
     pub(crate) fn join(&self, path: &str) -> String {
-        format!("{}{path}", self.0)
+        format!("{}{}{path}", self.origin, self.prefix)
     }
+
+    /// What a redirect leads to: relative to the host of the request unless the operator named it.
+    pub(crate) fn location(&self, path: &str) -> String {
+        if self.configured { self.join(path) } else { format!("{}{path}", self.prefix) }
+    }
+}
+
+/// Whether a path has one slash at a time, and nothing that a URL or HTML gives a meaning to.
+fn is_plain_path(path: &str) -> bool {
+    path.starts_with('/')
+        && !path.contains("//")
+        && path.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'/' | b'-' | b'_' | b'.' | b'~'))
+}
+
+/// The path of `public_url`, where it has one.
+pub(crate) fn public_path(config: &ApiConfig) -> Option<String> {
+    let url = url::Url::parse(config.public_url.as_deref()?).ok()?;
+    Some(url.path().trim_end_matches('/').to_owned()).filter(|path| !path.is_empty())
+}
+
+/// A request that a proxy passed on with the path that it serves the server under, without it.
+pub(crate) fn without_prefix<B>(mut request: Request<B>, prefix: &str) -> Request<B> {
+    let uri = request.uri();
+    let rest = uri.path_and_query().and_then(|all| all.as_str().strip_prefix(prefix));
+    if let Some(rest) = rest.filter(|rest| rest.starts_with('/'))
+        && let Ok(path) = rest.parse::<PathAndQuery>()
+    {
+        let mut parts = uri.clone().into_parts();
+        parts.path_and_query = Some(path);
+        if let Ok(uri) = Uri::from_parts(parts) {
+            *request.uri_mut() = uri;
+        }
+    }
+    request
 }
 
 impl FromRequestParts<Arc<Api>> for BaseUrl {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self, Infallible> {
-        Ok(Self::of(api.config.public_url.as_deref(), &parts.uri, &parts.headers))
+        Ok(Self::of(&api.config, &parts.uri, &parts.headers))
     }
 }
 
@@ -49,7 +102,12 @@ mod tests {
 
     fn base(public_url: Option<&str>, headers: &[(&'static str, &str)]) -> String {
         let headers = headers.iter().map(|(k, v)| (k.parse().unwrap(), v.parse().unwrap())).collect();
-        BaseUrl::of(public_url, &Uri::from_static("/videos/"), &headers).join("/x/")
+        of(public_url, &headers).join("/x/")
+    }
+
+    fn of(public_url: Option<&str>, headers: &HeaderMap) -> BaseUrl {
+        let config = ApiConfig { public_url: public_url.map(str::to_owned), ..ApiConfig::default() };
+        BaseUrl::of(&config, &Uri::from_static("/videos/"), headers)
     }
 
     #[test]
@@ -67,6 +125,34 @@ mod tests {
                 "http://localhost/x/",
                 "{bad:?}"
             );
+        }
+    }
+
+    #[test]
+    fn the_path_of_a_proxy_is_in_links_and_redirects() {
+        let headers = [("host", "a.example"), ("x-forwarded-prefix", "/sub/")];
+        assert_eq!(base(None, &headers), "http://a.example/sub/x/");
+        for bad in ["//evil.example", "/a//b", "sub", "/a?b", "/\"><script>"] {
+            let headers = [("host", "a.example"), ("x-forwarded-prefix", bad)];
+            assert_eq!(base(None, &headers), "http://a.example/x/", "{bad:?}");
+        }
+        let prefixed = HeaderMap::from_iter([(PREFIX.parse().unwrap(), "/sub".parse().unwrap())]);
+        assert_eq!(of(None, &prefixed).location("/x/"), "/sub/x/");
+        assert_eq!(of(Some("https://b.example/sub/"), &prefixed).location("/x/"), "https://b.example/sub/x/");
+    }
+
+    #[test]
+    fn a_prefix_that_was_passed_on_is_taken_off() {
+        for (path, expected) in [
+            ("/sub/videos/?limit=2", "/videos/?limit=2"),
+            ("/sub/", "/"),
+            ("/sub", "/sub"),
+            ("/subway/", "/subway/"),
+            ("/videos/sub/", "/videos/sub/"),
+            ("http://a.example/sub/videos/", "http://a.example/videos/"),
+        ] {
+            let request = Request::builder().uri(path).body(()).unwrap();
+            assert_eq!(without_prefix(request, "/sub").uri().to_string(), expected, "{path}");
         }
     }
 }
