@@ -17,6 +17,7 @@ mod body;
 mod deliveries;
 mod error;
 mod health;
+mod metrics;
 mod objects;
 mod openapi;
 mod page;
@@ -28,14 +29,14 @@ mod routes;
 mod serve;
 mod state;
 mod time;
-mod token;
 mod trace;
 mod unread;
 mod videos;
 
+pub use auth::{Access, AdminToken, InvalidToken};
+pub use metrics::metrics_router;
 pub use routes::{openapi_document, router};
-pub use serve::{ConnectionLimits, serve};
+pub use serve::{ConnectionLimits, Tls, TlsError, serve};
 pub use state::{Api, ApiConfig};
-pub use token::{AdminToken, InvalidToken};
 
 pub(crate) use state::blocking;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ocellus_core::{Clock, Error, Result};
 use ocellus_pipeline::Engine;
 
-use crate::token::AdminToken;
+use crate::{auth::Access, metrics::HttpMetrics};
 
 /// Configuration by the operator.
 #[derive(Clone, Debug)]
@@ -19,13 +19,15 @@ pub struct ApiConfig {
     /// Beginning of absolute URLs, for example `https://archive.example.org`; `None` takes the host
     /// of the request.
     pub public_url: Option<String>,
+    /// Whether connections are encrypted: absolute URLs begin with `https` then.
+    pub https: bool,
 }
 
 impl Default for ApiConfig {
     fn default() -> Self {
         // The two groups that the vendor's server is installed with: -1 is that of video archives,
         // 1 the default one.
-        Self { max_upload_bytes: None, camera_groups: vec![-1, 1], cameras: Vec::new(), public_url: None }
+        Self { max_upload_bytes: None, camera_groups: vec![-1, 1], cameras: Vec::new(), public_url: None, https: false }
     }
 }
 
@@ -33,12 +35,25 @@ impl Default for ApiConfig {
 pub struct Api {
     /// Videos, jobs, deliveries, plugins and the archive.
     pub engine: Engine,
-    /// Required by every route but `/health/` and `/openapi.json`.
-    pub token: AdminToken,
+    /// Who may send requests to all routes but `/health/`, `/openapi.json` and `/auth/login/`.
+    pub access: Access,
     /// Configuration by the operator.
     pub config: ApiConfig,
     /// Current time, for filters such as `created_date_last_n_days`.
     pub clock: Arc<dyn Clock>,
+    pub(crate) http: HttpMetrics,
+}
+
+impl Api {
+    /// The state of a server that nobody has asked anything yet.
+    ///
+    /// # Errors
+    /// `Internal` where the metrics contradict each other, which would be a fault of their
+    /// declarations.
+    pub fn new(engine: Engine, access: Access, config: ApiConfig, clock: Arc<dyn Clock>) -> Result<Self> {
+        let http = HttpMetrics::new().map_err(Error::internal)?;
+        Ok(Self { engine, access, config, clock, http })
+    }
 }
 
 /// Runs work that blocks (disk, plugins) on the runtime's pool for blocking tasks.
