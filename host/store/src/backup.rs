@@ -180,7 +180,12 @@ impl Copier<'_> {
             self.disk.create_folders(&to.shard(id))?;
             self.disk.rename(&target, &to.video(id))?;
         }
-        self.prune(&source, &to.video(id))?;
+        // Listed before the record is compared: what a later job removed is still part of this copy.
+        let mut stale = Vec::new();
+        Self::stale(&source, &to.video(id), &mut stale)?;
+        if read(&record)?.as_ref() == Some(&before) {
+            stale.iter().try_for_each(|path| self.disk.remove(path))?;
+        }
         Ok(Copied::Done)
     }
 
@@ -242,12 +247,19 @@ impl Copier<'_> {
 
     /// Removes what is in the copy of a folder and not in the folder.
     fn prune(&self, source: &Path, target: &Path) -> Result<()> {
+        let mut stale = Vec::new();
+        Self::stale(source, target, &mut stale)?;
+        stale.iter().try_for_each(|path| self.disk.remove(path))
+    }
+
+    /// Lists what is in the copy of a folder and not in the folder.
+    fn stale(source: &Path, target: &Path, found: &mut Vec<PathBuf>) -> Result<()> {
         for path in list(target)? {
             let original = source.join(name_of(&path));
             if !original.exists() {
-                self.disk.remove(&path)?;
+                found.push(path);
             } else if path.is_dir() && original.is_dir() {
-                self.prune(&original, &path)?;
+                Self::stale(&original, &path, found)?;
             }
         }
         Ok(())
