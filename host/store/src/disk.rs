@@ -11,7 +11,7 @@
 use std::{
     fmt,
     fs::{self, DirBuilder, File, Permissions},
-    io::{self, ErrorKind, Seek, Write},
+    io::{self, ErrorKind, Read, Seek, Write},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
     sync::Arc,
@@ -194,6 +194,38 @@ impl Disk {
         let mut copy = self.0.create(to, false).at(to)?;
         io::copy(&mut source, &mut copy).at(to)?;
         copy.sync().at(to)
+    }
+
+    /// Copies a file whose length or time of change is not that of its copy, by way of one that takes
+    /// the copy's place; the bytes, `None` where the copy is as it is. Of a file that grows, the part
+    /// that was there at the beginning. Durable only after [`Disk::sync_all`].
+    pub(crate) fn copy_changed(&self, from: &Path, to: &Path) -> Result<Option<u64>> {
+        let source = File::open(from).at(from)?;
+        let (found, part) = (source.metadata().at(from)?, to.with_extension("part"));
+        let modified = found.modified().at(from)?;
+        let is_same = |copy: fs::Metadata| copy.len() == found.len() && copy.modified().is_ok_and(|m| m == modified);
+        if fs::metadata(to).is_ok_and(is_same) {
+            return Ok(None);
+        }
+        let copied = (|| {
+            let mut copy = self.0.create(&part, false).at(&part)?;
+            let bytes = io::copy(&mut source.take(found.len()), &mut copy).at(&part)?;
+            drop(copy);
+            File::options().write(true).open(&part).and_then(|file| file.set_modified(modified)).at(&part)?;
+            self.rename(&part, to)?;
+            Ok(bytes)
+        })();
+        if copied.is_err() {
+            // On a full disk its room is needed.
+            let _ = self.0.remove_file(&part);
+        }
+        copied.map(Some)
+    }
+
+    /// Makes everything durable that was written to any disk.
+    pub(crate) fn sync_all(&self) {
+        #[cfg(unix)]
+        rustix::fs::sync();
     }
 
     /// Removes a file, or a folder with all in it; one that is not there is fine.
