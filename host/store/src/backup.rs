@@ -4,11 +4,12 @@
 //! archive, tokens, installed plugins and the configuration; the index and caches, which are made
 //! anew, are left out.
 //!
-//! Guarantees, for each video by itself: the copy is a state that a crash could have left. Records
-//! are compared before and after the files are copied, and the video is copied again where its
-//! record changed meanwhile; logs that grow are copied in an order in which none is ahead of the one
-//! that it depends on. A file whose length and time of change are those of its copy is not copied
-//! again. A run that breaks off leaves the copy as a crash would, and the next run completes it.
+//! Guarantees, for each video by itself: the copy is a state that a crash could have left. A video
+//! is copied beside its earlier copy, whose unchanged files are linked; it takes the place of that
+//! at once, where the record is still the same then, and otherwise is copied again. Logs that grow
+//! are copied in an order in which none is ahead of the one that it depends on. A file is unchanged
+//! whose length and time of change are those of its copy. A run that breaks off leaves each video as
+//! it was copied last, and the next run completes it.
 
 use std::{
     collections::BTreeSet,
@@ -24,19 +25,21 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     codec::{decode_file, encode_file},
-    disk::Disk,
+    disk::{Disk, is_same_file},
     error::{At, Result, StoreError},
     folder::Folder,
     format,
     job_files::{DELIVERIES, DETECTIONS, EMBEDDINGS, OBJECTS},
 };
 
+const RECORD: &str = "video.json";
 /// Says that a folder is a backup; written at the beginning of each run, and at its end.
 const MARK: &str = "backup.json";
 /// Entries of the data folder that are copied, beside the archive.
-const ENTRIES: [&str; 8] = [
+const ENTRIES: [&str; 9] = [
     "admin.token",
     "tokens.json",
+    "url.key",
     "audit.log",
     "audit.log.1",
     "imports.json",
@@ -143,83 +146,78 @@ impl Copier<'_> {
             if attempt > 0 {
                 thread::sleep(WAIT);
             }
-            if self.try_video(from, to, id)? == Copied::Done {
+            let before = self.summary.clone();
+            let copied = self.try_video(from, to, id)?;
+            // An earlier copy that was replaced, or one that was not finished.
+            self.disk.remove(&to.staging(id))?;
+            if copied == Copied::Done {
                 return Ok(());
             }
+            self.summary = before;
         }
         self.summary.busy_videos.push(id);
         Ok(())
     }
 
     fn try_video(&mut self, from: &Folder, to: &Folder, id: VideoId) -> Result<Copied> {
-        let (source, record) = (from.video(id), from.record(id));
-        let Some(before) = read(&record)? else {
-            // Deleted, or damaged: what there is of it is copied.
-            return if source.is_dir() { self.tree(&source, &to.video(id)) } else { Ok(Copied::Done) };
-        };
-        let is_new = !to.video(id).exists();
-        let target = if is_new { to.staging(id) } else { to.video(id) };
-        self.disk.create_folders(&target)?;
-        let is_pending = || from.next_source(id).exists();
-        if is_pending() || self.files(&source, &target)? == Copied::Changed {
+        let (source, copy, staging) = (from.video(id), to.video(id), to.staging(id));
+        if !source.is_dir() {
+            return Ok(Copied::Done);
+        }
+        let record = read(&from.record(id))?;
+        let is_settled = || Ok::<_, StoreError>(!from.next_source(id).exists() && read(&from.record(id))? == record);
+        let (is_new, is_same_record) = (!copy.is_dir(), read(&to.record(id))? == record);
+        if !is_new
+            && is_same_record
+            && let Some(files) = unchanged(&source, &copy)?
+            && is_settled()?
+        {
+            self.summary.unchanged_files += files + u64::from(record.is_some());
+            return Ok(Copied::Done);
+        }
+        self.disk.remove(&staging)?;
+        if self.tree(&source, &staging, &copy)? == Copied::Changed || !is_settled()? {
             return Ok(Copied::Changed);
         }
-        if is_pending() || read(&record)?.as_ref() != Some(&before) {
-            return Ok(Copied::Changed);
-        }
-        // What was compared, whatever is there by now.
-        let copy = target.join("video.json");
-        if read(&copy)?.as_ref() == Some(&before) {
-            self.summary.unchanged_files += 1;
-        } else {
-            self.disk.replace(&copy, &before)?;
-            self.summary.copied_files += 1;
-            self.summary.copied_bytes += before.len() as u64;
+        if let Some(record) = &record {
+            // What was compared, whatever is there by now.
+            self.disk.replace(&staging.join(RECORD), record)?;
+            if is_same_record {
+                self.summary.unchanged_files += 1;
+            } else {
+                self.summary.copied_files += 1;
+                self.summary.copied_bytes += record.len() as u64;
+            }
         }
         if is_new {
             self.disk.create_folders(&to.shard(id))?;
-            self.disk.rename(&target, &to.video(id))?;
-        }
-        // Listed before the record is compared: what a later job removed is still part of this copy.
-        let mut stale = Vec::new();
-        Self::stale(&source, &to.video(id), &mut stale)?;
-        if read(&record)?.as_ref() == Some(&before) {
-            stale.iter().try_for_each(|path| self.disk.remove(path))?;
+            self.disk.rename(&staging, &copy)?;
+        } else {
+            self.disk.exchange(&staging, &copy, &staging.with_extension("earlier"))?;
         }
         Ok(Copied::Done)
     }
 
-    /// Copies all of a video's folder but its record.
-    fn files(&mut self, source: &Path, target: &Path) -> Result<Copied> {
-        for path in list(source)? {
-            let name = name_of(&path);
-            if name == "video.json" || is_unfinished(&name) {
-                continue;
-            }
-            if self.any(&path, &target.join(&name))? == Copied::Changed {
-                return Ok(Copied::Changed);
-            }
-        }
-        Ok(Copied::Done)
-    }
-
-    fn any(&mut self, source: &Path, target: &Path) -> Result<Copied> {
-        if source.is_dir() { self.tree(source, target) } else { self.file(source, target) }
-    }
-
-    fn tree(&mut self, source: &Path, target: &Path) -> Result<Copied> {
+    /// Copies a folder to `target`. Where `earlier`, an earlier copy, has the same file, it is linked.
+    fn tree(&mut self, source: &Path, target: &Path, earlier: &Path) -> Result<Copied> {
         self.disk.create_folders(target)?;
         for path in list(source)? {
             let name = name_of(&path);
-            if !is_unfinished(&name) && self.any(&path, &target.join(&name))? == Copied::Changed {
+            if is_left_out(&name) {
+                continue;
+            }
+            let (target, earlier) = (target.join(&name), earlier.join(&name));
+            let copied =
+                if path.is_dir() { self.tree(&path, &target, &earlier)? } else { self.file(&path, &target, &earlier)? };
+            if copied == Copied::Changed {
                 return Ok(Copied::Changed);
             }
         }
         Ok(Copied::Done)
     }
 
-    fn file(&mut self, source: &Path, target: &Path) -> Result<Copied> {
-        match self.disk.copy_changed(source, target) {
+    fn file(&mut self, source: &Path, target: &Path, earlier: &Path) -> Result<Copied> {
+        match self.disk.copy_changed(source, target, earlier) {
             Ok(None) => self.summary.unchanged_files += 1,
             Ok(Some(bytes)) => {
                 self.summary.copied_files += 1;
@@ -236,10 +234,10 @@ impl Copier<'_> {
     /// Copies a file or a folder that need not be there.
     fn optional(&mut self, source: &Path, target: &Path) -> Result<()> {
         if source.is_dir() {
-            self.tree(source, target)?;
+            self.tree(source, target, target)?;
             return self.prune(source, target);
         }
-        if self.file(source, target)? == Copied::Changed {
+        if self.file(source, target, target)? == Copied::Changed {
             self.disk.remove(target)?;
         }
         Ok(())
@@ -247,19 +245,12 @@ impl Copier<'_> {
 
     /// Removes what is in the copy of a folder and not in the folder.
     fn prune(&self, source: &Path, target: &Path) -> Result<()> {
-        let mut stale = Vec::new();
-        Self::stale(source, target, &mut stale)?;
-        stale.iter().try_for_each(|path| self.disk.remove(path))
-    }
-
-    /// Lists what is in the copy of a folder and not in the folder.
-    fn stale(source: &Path, target: &Path, found: &mut Vec<PathBuf>) -> Result<()> {
         for path in list(target)? {
             let original = source.join(name_of(&path));
             if !original.exists() {
-                found.push(path);
+                self.disk.remove(&path)?;
             } else if path.is_dir() && original.is_dir() {
-                Self::stale(&original, &path, found)?;
+                self.prune(&original, &path)?;
             }
         }
         Ok(())
@@ -274,6 +265,29 @@ impl Copier<'_> {
         }
         Ok(())
     }
+}
+
+/// How many files a folder has beside the record, where its copy has the same and no other.
+fn unchanged(source: &Path, copy: &Path) -> Result<Option<u64>> {
+    let mut originals = list(source)?;
+    originals.retain(|path| !is_left_out(&name_of(path)));
+    let mut copies = list(copy)?;
+    copies.retain(|path| name_of(path) != RECORD);
+    if !originals.iter().map(|path| name_of(path)).eq(copies.iter().map(|path| name_of(path))) {
+        return Ok(None);
+    }
+    let mut files = 0;
+    for (original, copy) in originals.iter().zip(&copies) {
+        if original.is_dir() {
+            let Some(inside) = unchanged(original, copy)? else { return Ok(None) };
+            files += inside;
+        } else if is_same_file(original, copy) {
+            files += 1;
+        } else {
+            return Ok(None);
+        }
+    }
+    Ok(Some(files))
 }
 
 /// The bytes of a file; `None` where there is none.
@@ -309,9 +323,10 @@ fn rank(name: &str) -> u8 {
     }
 }
 
-/// Whether a file is one that a crash would leave and the next start remove.
-fn is_unfinished(name: &str) -> bool {
-    name.starts_with("source.part-") || name.ends_with(".part")
+/// Whether a file is one that a crash would leave and the next start remove, or the record, which is
+/// copied by itself.
+fn is_left_out(name: &str) -> bool {
+    name == RECORD || name.starts_with("source.part-") || name.ends_with(".part")
 }
 
 fn name_of(path: &Path) -> String {

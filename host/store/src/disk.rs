@@ -108,6 +108,16 @@ impl BackendFile for File {
     }
 }
 
+/// Whether two files have the same length and the same time of change.
+pub(crate) fn is_same_file(one: &Path, other: &Path) -> bool {
+    matches!((fs::metadata(one), fs::metadata(other)), (Ok(one), Ok(other)) if is_same(&one, &other))
+}
+
+fn is_same(one: &fs::Metadata, other: &fs::Metadata) -> bool {
+    let modified = one.modified().ok();
+    one.len() == other.len() && modified.is_some() && modified == other.modified().ok()
+}
+
 /// Durable operations made of the steps of a [`Backend`]. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(crate) struct Disk(Arc<dyn Backend>);
@@ -196,15 +206,18 @@ impl Disk {
         copy.sync().at(to)
     }
 
-    /// Copies a file whose length or time of change is not that of its copy, by way of one that takes
-    /// the copy's place; the bytes, `None` where the copy is as it is. Of a file that grows, the part
-    /// that was there at the beginning. Durable only after [`Disk::sync_all`].
-    pub(crate) fn copy_changed(&self, from: &Path, to: &Path) -> Result<Option<u64>> {
+    /// Copies a file whose length or time of change is not that of `earlier`, an earlier copy, by way
+    /// of one that takes the place of what is at `to`, and links the earlier copy otherwise; the
+    /// bytes, `None` where nothing was copied. Of a file that grows, the part that was there at the
+    /// beginning. Durable only after [`Disk::sync_all`].
+    pub(crate) fn copy_changed(&self, from: &Path, to: &Path, earlier: &Path) -> Result<Option<u64>> {
         let source = File::open(from).at(from)?;
         let (found, part) = (source.metadata().at(from)?, to.with_extension("part"));
         let modified = found.modified().at(from)?;
-        let is_same = |copy: fs::Metadata| copy.len() == found.len() && copy.modified().is_ok_and(|m| m == modified);
-        if fs::metadata(to).is_ok_and(is_same) {
+        // Not every file system has links.
+        if fs::metadata(earlier).is_ok_and(|copy| is_same(&found, &copy))
+            && (earlier == to || fs::hard_link(earlier, to).is_ok())
+        {
             return Ok(None);
         }
         let copied = (|| {
@@ -220,6 +233,22 @@ impl Disk {
             let _ = self.0.remove_file(&part);
         }
         copied.map(Some)
+    }
+
+    /// Exchanges two folders, atomically where the file system can; elsewhere by way of `between`,
+    /// where a crash leaves what was at `there`.
+    pub(crate) fn exchange(&self, here: &Path, there: &Path, between: &Path) -> Result<()> {
+        #[cfg(target_os = "linux")]
+        {
+            use rustix::fs::{CWD, RenameFlags, renameat_with};
+            if renameat_with(CWD, here, CWD, there, RenameFlags::EXCHANGE).is_ok() {
+                return Ok(());
+            }
+        }
+        self.remove(between)?;
+        self.rename(there, between)?;
+        self.rename(here, there)?;
+        self.rename(between, here)
     }
 
     /// Makes everything durable that was written to any disk.

@@ -61,7 +61,8 @@ fn every_copy_of_a_changing_archive_is_sound() {
                     if stop.load(Ordering::Relaxed) {
                         return;
                     }
-                    put_source(&archive, *id, format!("source {n} of {id}").repeat(50).as_bytes());
+                    // Of another length each time: two of one length may have one time of change.
+                    put_source(&archive, *id, format!("source {n} of {id}").repeat(1 + n as usize % 99).as_bytes());
                     archive.start_job(*id, &json!({"n": n})).unwrap();
                     let end = |video: &mut VideoRecord| {
                         (video.status, video.finished) = (VideoStatus::Completed, true);
