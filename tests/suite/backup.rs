@@ -32,12 +32,12 @@ async fn a_copy_made_while_jobs_run_is_served_and_its_jobs_go_on() {
     let running = server.process_file(only_cars, &media::sparse_key_frames(dir.path(), 1500)).await;
     server.under_way(running, 20).await;
     let (backed_up, said) = backup(&data, &copy);
-    assert!(backed_up && said.starts_with("3 videos; "), "{said}");
+    assert!(backed_up && said.starts_with("videos: 3; "), "{said}");
     let first = copied(&said);
 
     server.status(reqwest::Method::DELETE, &format!("/videos/{deleted}/")).await;
     let (backed_up, said) = backup(&data, &copy);
-    assert!(backed_up && said.starts_with("2 videos; ") && said.contains("1 videos removed"), "{said}");
+    assert!(backed_up && said.starts_with("videos: 2; ") && said.contains("videos removed: 1"), "{said}");
     assert!(copied(&said) < first && said.contains("unchanged"), "{said}");
     let (video, objects) = (server.video(done).await, server.objects(done).await);
     let expected = server.finished(running).await;

@@ -39,7 +39,7 @@ pub(crate) fn run(arguments: &BackupArguments) -> Result<ExitCode> {
     bar.finish_and_clear();
     writeln!(
         io::stdout(),
-        "{} videos; {} files copied ({} bytes), {} unchanged, {} videos removed",
+        "videos: {}; {} files copied ({} bytes), {} unchanged; videos removed: {}",
         summary.videos,
         summary.copied_files,
         summary.copied_bytes,

@@ -8,6 +8,8 @@ use std::{
     collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
+    thread,
+    time::Duration,
 };
 
 use anyhow::{Context, Result};
@@ -17,6 +19,9 @@ use notify::{
 };
 use ocellus_api::Tls;
 use tracing::{info, warn};
+
+/// From the first change on, how long a renewal may take to write both files.
+const SETTLING: Duration = Duration::from_millis(500);
 
 /// Reads a certificate and its key, and follows their files.
 pub(crate) fn follow(certificate: &Path, key: &Path) -> Result<(Tls, RecommendedWatcher)> {
@@ -28,7 +33,8 @@ pub(crate) fn follow(certificate: &Path, key: &Path) -> Result<(Tls, Recommended
         if event.is_ok_and(|event| !may_change(event.kind)) {
             return;
         }
-        // One renewal is many events.
+        // One renewal is many events, of the certificate and of its key.
+        thread::sleep(SETTLING);
         let now = contents(&files);
         if now == seen {
             return;

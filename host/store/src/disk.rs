@@ -146,7 +146,8 @@ impl Disk {
         if path.is_dir() {
             return Ok(());
         }
-        if let Some(parent) = path.parent() {
+        // Of a relative path, the last parent is empty.
+        if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
             self.create_folders(parent)?;
         }
         match self.0.create_dir(path) {

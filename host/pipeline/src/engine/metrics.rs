@@ -128,7 +128,7 @@ impl Engine {
             queued: inner.archive.waiting()?.len(),
             running: inner.jobs.running(),
             most: inner.config.jobs.max(1),
-            fps: inner.jobs.runs().iter().map(|run| run.progress.fps()).sum(),
+            fps: inner.jobs.runs().iter().fold(0.0, |sum, run| sum + run.progress.fps()),
             ended,
             work,
             cpu_seconds,

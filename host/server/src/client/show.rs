@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::Args;
 use serde_json::Value;
 
@@ -44,7 +44,8 @@ const LINES: [(&str, &str); 17] = [
 
 pub(crate) fn run(arguments: &ShowArguments) -> Result<()> {
     let client = arguments.server.client()?;
-    let video = block_on(client.get(&format!("/videos/{}/", arguments.video)))?;
+    let video = block_on(client.get(&format!("/videos/{}/", arguments.video)))
+        .with_context(|| format!("cannot show video {}", arguments.video))?;
     let mut out = io::stdout().lock();
     if arguments.json {
         writeln!(out, "{video:#}")?;
