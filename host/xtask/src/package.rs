@@ -1,4 +1,4 @@
-//! `cargo xtask package`: the Debian package, and a server run from its files.
+//! `cargo xtask package`: the Debian package, a Containerfile, and a server run from its files.
 
 use std::{
     fs,
@@ -75,6 +75,9 @@ fn make() -> Result<PathBuf> {
     )?;
     let package = folder.join(format!("ocellus_{version}_{architecture}.deb"));
     run(Command::new("dpkg-deb").args(["--build", "--root-owner-group", "-Zxz", "-z3"]).arg(&tree).arg(&package))?;
+    for name in ["Containerfile", "Containerfile.dockerignore"] {
+        place(&files.join(name), &folder.join(name), 0o644)?;
+    }
     Ok(package)
 }
 
