@@ -1,11 +1,15 @@
 //! Covers: the `ocellus` process: first start, arguments, configuration file, lock of the data
 //! folder.
 
-use std::os::unix::fs::PermissionsExt;
+use std::{
+    io::{BufRead, BufReader},
+    os::unix::{fs::PermissionsExt, net::UnixDatagram},
+    process::{Command, Stdio},
+};
 
 use reqwest::{Method, StatusCode};
 
-use crate::server::{Options, Server, run};
+use crate::server::{Options, Server, program, run};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_first_start_creates_a_token_and_the_second_keeps_it() {
@@ -73,4 +77,24 @@ async fn a_second_server_on_the_same_folder_is_refused() {
     assert!(!second.status.success());
     let error = String::from_utf8_lossy(&second.stderr);
     assert!(error.contains("another") || error.contains("in use"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_in_an_empty_folder_makes_its_data_folder_there() {
+    let dir = tempfile::tempdir().unwrap();
+    let socket = UnixDatagram::bind(dir.path().join("notify")).unwrap();
+    let mut command = Command::new(program());
+    // Plugins and networks are found beside the program.
+    command.arg("serve").env("OCELLUS_LISTEN", "127.0.0.1:0").env("OCELLUS_DEVICE", "cpu").env("OCELLUS_LOG", "warn");
+    command.env("NOTIFY_SOCKET", dir.path().join("notify")).current_dir(dir.path()).stdout(Stdio::piped());
+    let mut server = command.spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(server.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let mut message = [0; 64];
+    let read = socket.recv(&mut message).unwrap();
+    server.kill().unwrap();
+    server.wait().unwrap();
+    assert!(line.starts_with("listening on http://127.0.0.1:"), "{line}");
+    assert!(dir.path().join("ocellus-data/admin.token").is_file());
+    assert_eq!(&message[..read], b"READY=1");
 }

@@ -67,7 +67,7 @@ impl<'a> Options<'a> {
 
     pub(crate) fn command(&self) -> Command {
         let mut command = Command::new(program());
-        command.args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(self.data);
+        command.args(["serve", "--data"]).arg(self.data).env("OCELLUS_LISTEN", "127.0.0.1:0");
         command.arg("--plugins").arg(&self.plugins).arg("--detectors").arg(&self.detectors);
         command.env("OCELLUS_LOG", "warn").env("OCELLUS_DEVICE", "cpu").args(&self.arguments);
         command

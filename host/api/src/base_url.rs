@@ -4,19 +4,26 @@ use std::{sync::Arc, time::Duration};
 
 use axum::{
     extract::FromRequestParts,
-    http::{HeaderMap, Uri, header::HOST, request::Parts, uri::Authority},
+    http::{
+        HeaderMap, Request, Uri,
+        header::HOST,
+        request::Parts,
+        uri::{Authority, PathAndQuery},
+    },
 };
 
 use ocellus_core::Timestamp;
 use utoipa::IntoParams;
 
 use crate::{
-    Api,
+    Api, ApiConfig,
     error::ApiError,
     query::Query,
     signed_url::{self, UrlSigner},
 };
 
+/// Where a proxy that serves this server under a path says so.
+const PREFIX: &str = "x-forwarded-prefix";
 /// How a client asks for URLs that need no token.
 const SIGN_URLS: &str = "sign_urls";
 
@@ -30,11 +37,16 @@ pub(crate) struct SignUrls {
     sign_urls: Option<u64>,
 }
 
-/// Scheme, host and port (and the path of `public_url`, where it has one), without a slash at the
+/// Scheme, host, port and the path that a proxy serves the server under, without a slash at the
 /// end; and whether URLs of pictures are signed.
 #[derive(Clone, Debug)]
 pub(crate) struct BaseUrl {
-    text: String,
+    /// Scheme, host and port; as configured, with the path.
+    origin: String,
+    /// Empty, or begins with a slash.
+    prefix: String,
+    /// The operator named it: it need not be the origin of the request.
+    is_configured: bool,
     signing: Option<Signing>,
 }
 
@@ -46,24 +58,28 @@ struct Signing {
 }
 
 impl BaseUrl {
-    fn of(public_url: Option<&str>, uri: &Uri, headers: &HeaderMap) -> Self {
-        if let Some(url) = public_url {
-            return Self { text: url.trim_end_matches('/').to_owned(), signing: None };
+    fn of(config: &ApiConfig, uri: &Uri, headers: &HeaderMap) -> Self {
+        if let Some(url) = &config.public_url {
+            let origin = url.trim_end_matches('/').to_owned();
+            return Self { origin, prefix: String::new(), is_configured: true, signing: None };
         }
         // Headers are untrusted: only a valid host goes into a URL.
         let host = || headers.get(HOST)?.to_str().ok()?.parse::<Authority>().ok().filter(|a| !a.as_str().contains('@'));
         let authority = uri.authority().cloned().or_else(host);
         let scheme = match headers.get("x-forwarded-proto").map(|v| v.as_bytes()) {
             Some(b"https") => "https",
+            _ if config.https => "https",
             _ => "http",
         };
-        let text = format!("{scheme}://{}", authority.as_ref().map_or("localhost", Authority::as_str));
-        Self { text, signing: None }
+        let origin = format!("{scheme}://{}", authority.as_ref().map_or("localhost", Authority::as_str));
+        let prefix = headers.get(PREFIX).and_then(|v| v.to_str().ok()).map_or("", |v| v.trim_end_matches('/'));
+        let prefix = if is_plain_path(prefix) { prefix.to_owned() } else { String::new() };
+        Self { origin, prefix, is_configured: false, signing: None }
     }
 
-    /// `path` begins with a slash.
+    /// The absolute URL of a path, which begins with a slash.
     pub(crate) fn join(&self, path: &str) -> String {
-        format!("{}{path}", self.text)
+        format!("{}{}{path}", self.origin, self.prefix)
     }
 
     /// URL of a picture, signed where the client asked for that.
@@ -73,13 +89,47 @@ impl BaseUrl {
             None => self.join(path),
         }
     }
+
+    /// What a redirect leads to: relative to the host of the request unless the operator named it.
+    pub(crate) fn location(&self, path: &str) -> String {
+        if self.is_configured { self.join(path) } else { format!("{}{path}", self.prefix) }
+    }
+}
+
+/// Whether a path has one slash at a time, and nothing that a URL or HTML gives a meaning to.
+fn is_plain_path(path: &str) -> bool {
+    path.starts_with('/')
+        && !path.contains("//")
+        && path.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'/' | b'-' | b'_' | b'.' | b'~'))
+}
+
+/// The path of `public_url`, where it has one.
+pub(crate) fn public_path(config: &ApiConfig) -> Option<String> {
+    let url = url::Url::parse(config.public_url.as_deref()?).ok()?;
+    Some(url.path().trim_end_matches('/').to_owned()).filter(|path| !path.is_empty())
+}
+
+/// A request that a proxy passed on with the path that it serves the server under, without it.
+pub(crate) fn without_prefix<B>(mut request: Request<B>, prefix: &str) -> Request<B> {
+    let uri = request.uri();
+    let rest = uri.path_and_query().and_then(|all| all.as_str().strip_prefix(prefix));
+    if let Some(rest) = rest.filter(|rest| rest.starts_with('/'))
+        && let Ok(path) = rest.parse::<PathAndQuery>()
+    {
+        let mut parts = uri.clone().into_parts();
+        parts.path_and_query = Some(path);
+        if let Ok(uri) = Uri::from_parts(parts) {
+            *request.uri_mut() = uri;
+        }
+    }
+    request
 }
 
 impl FromRequestParts<Arc<Api>> for BaseUrl {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self, ApiError> {
-        let base = Self::of(api.config.public_url.as_deref(), &parts.uri, &parts.headers);
+        let base = Self::of(&api.config, &parts.uri, &parts.headers);
         let signing = match Query::parse(parts.uri.query().unwrap_or_default()).integer(SIGN_URLS)? {
             Some(seconds) => {
                 let valid = signed_url::validity(SIGN_URLS, seconds)?;
@@ -97,7 +147,12 @@ mod tests {
 
     fn base(public_url: Option<&str>, headers: &[(&'static str, &str)]) -> String {
         let headers = headers.iter().map(|(k, v)| (k.parse().unwrap(), v.parse().unwrap())).collect();
-        BaseUrl::of(public_url, &Uri::from_static("/videos/"), &headers).join("/x/")
+        of(public_url, &headers).join("/x/")
+    }
+
+    fn of(public_url: Option<&str>, headers: &HeaderMap) -> BaseUrl {
+        let config = ApiConfig { public_url: public_url.map(str::to_owned), ..ApiConfig::default() };
+        BaseUrl::of(&config, &Uri::from_static("/videos/"), headers)
     }
 
     #[test]
@@ -115,6 +170,34 @@ mod tests {
                 "http://localhost/x/",
                 "{bad:?}"
             );
+        }
+    }
+
+    #[test]
+    fn the_path_of_a_proxy_is_in_links_and_redirects() {
+        let headers = [("host", "a.example"), ("x-forwarded-prefix", "/sub/")];
+        assert_eq!(base(None, &headers), "http://a.example/sub/x/");
+        for bad in ["//evil.example", "/a//b", "sub", "/a?b", "/\"><script>"] {
+            let headers = [("host", "a.example"), ("x-forwarded-prefix", bad)];
+            assert_eq!(base(None, &headers), "http://a.example/x/", "{bad:?}");
+        }
+        let prefixed = HeaderMap::from_iter([(PREFIX.parse().unwrap(), "/sub".parse().unwrap())]);
+        assert_eq!(of(None, &prefixed).location("/x/"), "/sub/x/");
+        assert_eq!(of(Some("https://b.example/sub/"), &prefixed).location("/x/"), "https://b.example/sub/x/");
+    }
+
+    #[test]
+    fn a_prefix_that_was_passed_on_is_taken_off() {
+        for (path, expected) in [
+            ("/sub/videos/?limit=2", "/videos/?limit=2"),
+            ("/sub/", "/"),
+            ("/sub", "/sub"),
+            ("/subway/", "/subway/"),
+            ("/videos/sub/", "/videos/sub/"),
+            ("http://a.example/sub/videos/", "http://a.example/videos/"),
+        ] {
+            let request = Request::builder().uri(path).body(()).unwrap();
+            assert_eq!(without_prefix(request, "/sub").uri().to_string(), expected, "{path}");
         }
     }
 }

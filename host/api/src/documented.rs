@@ -57,6 +57,8 @@ pub(crate) struct Health {
     isolation: Isolation,
     jobs: RunningJobs,
     deliveries: DeliveryReport,
+    /// Absent where the system does not tell.
+    disk: Option<DiskUse>,
 }
 
 #[derive(ToSchema)]
@@ -157,6 +159,15 @@ pub(crate) struct RunningJobs {
     running: u64,
     /// How many may run at a time.
     most: u64,
+}
+
+/// Use of the disk that the archive is on.
+#[derive(ToSchema)]
+pub(crate) struct DiskUse {
+    total_bytes: u64,
+    free_bytes: u64,
+    /// Of all source files, as of the last housekeeping; absent where the operator set no limit.
+    source_bytes: Option<u64>,
 }
 
 /// Objects on their way to routers.

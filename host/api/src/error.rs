@@ -10,7 +10,10 @@ use std::collections::BTreeMap;
 
 use axum::{
     Json,
-    http::{HeaderValue, Method, StatusCode, header::WWW_AUTHENTICATE},
+    http::{
+        HeaderValue, Method, StatusCode,
+        header::{RETRY_AFTER, WWW_AUTHENTICATE},
+    },
     response::{IntoResponse, Response},
 };
 use ocellus_core::{Error, ErrorKind};
@@ -73,6 +76,13 @@ pub(crate) fn method_not_allowed(method: &Method) -> Response {
     (StatusCode::METHOD_NOT_ALLOWED, Json(body)).into_response()
 }
 
+/// The refusal of an address that guesses tokens.
+pub(crate) fn too_many_requests(seconds: u64) -> Response {
+    let desc = format!("Too many wrong tokens came from this address. Try again in {seconds} seconds.");
+    let body = ErrorBody { traceback: Some(""), code: "TOO_MANY_REQUESTS", desc, param: None };
+    (StatusCode::TOO_MANY_REQUESTS, [(RETRY_AFTER, HeaderValue::from(seconds))], Json(body)).into_response()
+}
+
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let Self(error) = self;
@@ -89,6 +99,7 @@ impl IntoResponse for ApiError {
         let mut response = (status, Json(body)).into_response();
         if status == StatusCode::UNAUTHORIZED {
             response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Token"));
+            response.headers_mut().append(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         response
     }
@@ -114,10 +125,12 @@ macro_rules! documented_refusals {
 documented_refusals! {
     BadParam: BAD_REQUEST, "A wrong value; `param` names it.";
     Unauthorized: UNAUTHORIZED, "No token, or a wrong one.";
+    Forbidden: FORBIDDEN, "The token's scope does not include this.";
     NotFound: NOT_FOUND, "There is none.";
     Conflict: CONFLICT, "Not in this state.";
     PreconditionFailed: PRECONDITION_FAILED, "Not any more what `If-Match` names.";
     TooLarge: PAYLOAD_TOO_LARGE, "More bytes than are taken.";
+    TooManyRequests: TOO_MANY_REQUESTS, "Too many wrong tokens came from this address.";
     UnsupportedMedia: UNSUPPORTED_MEDIA_TYPE, "A body in an encoding that is not taken.";
 }
 

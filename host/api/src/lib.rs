@@ -21,6 +21,7 @@ mod docs;
 mod documented;
 mod error;
 mod health;
+mod metrics;
 mod objects;
 mod openapi;
 mod page;
@@ -33,16 +34,16 @@ mod serve;
 mod signed_url;
 mod state;
 mod time;
-mod token;
 mod trace;
 mod transfer;
 mod unread;
 mod videos;
 
+pub use auth::{Access, AdminToken, InvalidToken};
+pub use metrics::metrics_router;
 pub use routes::{openapi_document, router};
-pub use serve::{ConnectionLimits, serve};
+pub use serve::{ConnectionLimits, Tls, TlsError, serve};
 pub use signed_url::UrlSigner;
 pub use state::{Api, ApiConfig};
-pub use token::{AdminToken, InvalidToken};
 
 pub(crate) use state::blocking;

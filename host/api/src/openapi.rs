@@ -5,22 +5,27 @@ use std::sync::Arc;
 use axum::{
     Extension,
     extract::State,
-    http::header::CONTENT_TYPE,
+    http::{Method, header::CONTENT_TYPE},
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
 use ocellus_core::SettingsSchema;
+use ocellus_store::Scope;
 use parking_lot::Mutex;
 use serde_json::Value;
 use utoipa::{
-    Modify, OpenApi, PartialSchema, ToSchema,
+    IntoResponses, Modify, OpenApi, PartialSchema, ToSchema,
     openapi::{
         KnownFormat, ObjectBuilder, OpenApi as Doc, Ref, RefOr, Schema, SchemaFormat, Type,
-        security::{ApiKey, ApiKeyValue, SecurityScheme},
+        security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityScheme},
     },
 };
 
-use crate::{Api, error::ApiError};
+use crate::{
+    Api,
+    auth::needed_scope,
+    error::{self, ApiError},
+};
 
 const SETTINGS: &str = "StreamSettings";
 
@@ -52,7 +57,7 @@ pub(crate) fn settings() -> Ref {
     ),
     servers((url = "/", description = "This server.")),
     modifiers(&TokenScheme),
-    security(("token" = [])),
+    security(("token" = []), ("bearer" = [])),
     tags(
         (name = "videos", description = "Archive records, their sources and their processing."),
         (name = "objects", description = "What was found in a video."),
@@ -71,16 +76,43 @@ impl Modify for TokenScheme {
         // OpenAPI has no name for Django's scheme; as a key in a header it is described in full.
         let header = ApiKeyValue::with_description(
             "Authorization",
-            "`Token <token>`, which the first start leaves in `admin.token` in the data folder.",
+            "`Token <token>`: a token of `ocellus token add`, of `/auth/login/`, or the one that the first start leaves \
+             in `admin.token` in the data folder.",
         );
         components.add_security_scheme("token", SecurityScheme::ApiKey(ApiKey::Header(header)));
-        components.schemas.insert("Error".into(), crate::error::schema());
+        // The same tokens, for clients that know only this.
+        components.add_security_scheme("bearer", SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer)));
+        components.add_security_scheme("basic", SecurityScheme::Http(Http::new(HttpAuthScheme::Basic)));
+        components.schemas.insert("Error".into(), error::schema());
     }
 }
 
 /// The document before any route is added.
 pub(crate) fn base() -> Doc {
     Base::openapi()
+}
+
+/// Adds the refusals for clients that may not, or that guess, to the operations that need a token.
+pub(crate) fn document_access(document: &mut Doc) {
+    for (path, item) in &mut document.paths.paths {
+        let methods = [
+            (Method::GET, &mut item.get),
+            (Method::PUT, &mut item.put),
+            (Method::POST, &mut item.post),
+            (Method::PATCH, &mut item.patch),
+            (Method::DELETE, &mut item.delete),
+        ];
+        for (method, operation) in methods {
+            let Some(operation) = operation.as_mut().filter(|o| o.responses.responses.contains_key("401")) else {
+                continue;
+            };
+            let responses = &mut operation.responses.responses;
+            responses.extend(error::TooManyRequests::responses());
+            if needed_scope(&method, path) > Scope::Read || path == "/auth/logout/" {
+                responses.extend(error::Forbidden::responses());
+            }
+        }
+    }
 }
 
 /// What the routes made, kept for requests.

@@ -8,7 +8,10 @@ use axum::{
 use ocellus_core::{Error, ErrorKind, ObjectId, VideoId};
 use utoipa::IntoParams;
 
-use crate::error::{ApiError, method_not_allowed};
+use crate::{
+    base_url::BaseUrl,
+    error::{ApiError, method_not_allowed},
+};
 
 async fn id_parameter(parts: &mut Parts) -> Option<String> {
     let params = RawPathParams::from_request_parts(parts, &()).await.ok()?;
@@ -93,13 +96,13 @@ pub(crate) async fn wrong_method(method: Method) -> Response {
 
 /// Redirects to the path with a trailing slash. 308 keeps method and body, so that a missing slash
 /// costs a round trip and nothing else.
-pub(crate) async fn add_slash(request: Request) -> Response {
+pub(crate) async fn add_slash(base: BaseUrl, request: Request) -> Response {
     let path = request.uri().path();
     let target = match request.uri().query() {
         Some(query) => format!("{path}/?{query}"),
         None => format!("{path}/"),
     };
-    match HeaderValue::try_from(target) {
+    match HeaderValue::try_from(base.location(&target)) {
         Ok(location) => (StatusCode::PERMANENT_REDIRECT, [(LOCATION, location)]).into_response(),
         Err(_) => unknown_path().await,
     }

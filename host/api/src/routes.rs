@@ -3,19 +3,22 @@
 use std::sync::Arc;
 
 use axum::{
-    Extension, Router, middleware,
+    Extension, Router,
+    extract::Request,
+    middleware,
     routing::{any, get},
 };
 use ocellus_core::SettingsSchema;
 use serde_json::Value;
+use tower::ServiceExt;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
-    Api, auth, cameras, deliveries, docs, health, objects, openapi, path, plugins, signed_url, trace, transfer, unread,
-    videos,
+    Api, auth, base_url, cameras, deliveries, docs, health, metrics, objects, openapi, path, plugins, signed_url,
+    trace, transfer, unread, videos,
 };
 
-/// The routes behind the token.
+/// The routes for clients with a token.
 fn guarded() -> OpenApiRouter<Arc<Api>> {
     OpenApiRouter::new()
         .routes(routes!(videos::list::list, videos::create::create))
@@ -62,28 +65,35 @@ fn guarded() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(plugins::plugin, plugins::install, plugins::remove))
         .routes(routes!(plugins::canary, plugins::install_canary, plugins::remove_canary))
         .routes(routes!(plugins::trace))
+        .routes(routes!(metrics::metrics))
+        .routes(routes!(auth::session::logout))
+        .routes(routes!(auth::session::me))
 }
 
 /// Routes for anyone.
 fn open() -> OpenApiRouter<Arc<Api>> {
-    OpenApiRouter::new().routes(routes!(health::health)).routes(routes!(openapi::openapi))
+    OpenApiRouter::new()
+        .routes(routes!(health::health))
+        .routes(routes!(openapi::openapi))
+        .routes(routes!(auth::session::login))
 }
 
 /// The service, ready for [`serve`].
-pub fn router(api: Api) -> Router {
-    let api = Arc::new(api);
-    let guarded = guarded().route_layer(middleware::from_fn_with_state(Arc::clone(&api), auth::require_token));
-    let (router, document) =
+pub fn router(api: Arc<Api>) -> Router {
+    let guarded = guarded().route_layer(middleware::from_fn_with_state(Arc::clone(&api), auth::require_scope));
+    let (router, mut document) =
         OpenApiRouter::with_openapi(openapi::base()).merge(open()).merge(guarded).split_for_parts();
+    openapi::document_access(&mut document);
     let without_slash =
         document.paths.paths.keys().filter_map(|path| path.strip_suffix('/')).map(str::to_owned).collect::<Vec<_>>();
+    let prefix = base_url::public_path(&api.config);
     // Where clients of the vendor's server look for the document.
     let router = router.route("/swagger.json", get(openapi::openapi)).route("/api-docs/", get(openapi::openapi));
     let router = router
         .route("/docs/", get(docs::page))
         .route("/docs/{*file}", get(docs::file))
         .route("/docs", any(path::add_slash));
-    without_slash
+    let router = without_slash
         .iter()
         .fold(router, |router, path| router.route(path, any(path::add_slash)))
         .fallback(path::unknown_path)
@@ -91,10 +101,16 @@ pub fn router(api: Api) -> Router {
         .layer(Extension(openapi::Document::new(document)))
         .layer(transfer::compression())
         .layer(middleware::from_fn(unread::close))
-        .layer(middleware::from_fn_with_state(Arc::clone(&api), auth::mark_authenticated))
+        .layer(middleware::from_fn_with_state(Arc::clone(&api), auth::identify))
         .layer(transfer::cors(&api.config.cors_origins))
-        .layer(middleware::from_fn(trace::trace))
-        .with_state(api)
+        .layer(middleware::from_fn_with_state(api.http.clone(), trace::trace))
+        .with_state(api);
+    match prefix {
+        // A layer of the router itself would see the path after it was routed.
+        Some(prefix) => Router::new()
+            .fallback_service(router.map_request(move |request: Request| base_url::without_prefix(request, &prefix))),
+        None => router,
+    }
 }
 
 /// The OpenAPI 3.1 document of a server with these settings.
@@ -103,5 +119,7 @@ pub fn router(api: Api) -> Router {
 /// Where the document cannot be written as JSON, which would be a fault of the declarations.
 pub fn openapi_document(schema: &SettingsSchema) -> serde_json::Result<Value> {
     let routes: OpenApiRouter<Arc<Api>> = OpenApiRouter::with_openapi(openapi::base()).merge(open()).merge(guarded());
-    openapi::Document::new(routes.into_openapi()).with_settings(schema)
+    let mut document = routes.into_openapi();
+    openapi::document_access(&mut document);
+    openapi::Document::new(document).with_settings(schema)
 }

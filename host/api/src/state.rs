@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ocellus_core::{Clock, Error, Result};
 use ocellus_pipeline::Engine;
 
-use crate::{signed_url::UrlSigner, token::AdminToken};
+use crate::{auth::Access, metrics::HttpMetrics, signed_url::UrlSigner};
 
 /// Configuration by the operator.
 #[derive(Clone, Debug)]
@@ -24,6 +24,8 @@ pub struct ApiConfig {
     pub cors_origins: Vec<String>,
     /// Signs URLs that need no token; `None` signs none.
     pub url_signer: Option<UrlSigner>,
+    /// Whether connections are encrypted: absolute URLs begin with `https` then.
+    pub https: bool,
 }
 
 impl Default for ApiConfig {
@@ -37,6 +39,7 @@ impl Default for ApiConfig {
             public_url: None,
             cors_origins: Vec::new(),
             url_signer: None,
+            https: false,
         }
     }
 }
@@ -45,12 +48,25 @@ impl Default for ApiConfig {
 pub struct Api {
     /// Videos, jobs, deliveries, plugins and the archive.
     pub engine: Engine,
-    /// Required by every route but `/health/` and `/openapi.json`.
-    pub token: AdminToken,
+    /// Who may send requests to all routes but `/health/`, `/openapi.json` and `/auth/login/`.
+    pub access: Access,
     /// Configuration by the operator.
     pub config: ApiConfig,
     /// Current time, for filters such as `created_date_last_n_days`.
     pub clock: Arc<dyn Clock>,
+    pub(crate) http: HttpMetrics,
+}
+
+impl Api {
+    /// The state of a server that nobody has asked anything yet.
+    ///
+    /// # Errors
+    /// `Internal` where the metrics contradict each other, which would be a fault of their
+    /// declarations.
+    pub fn new(engine: Engine, access: Access, config: ApiConfig, clock: Arc<dyn Clock>) -> Result<Self> {
+        let http = HttpMetrics::new().map_err(Error::internal)?;
+        Ok(Self { engine, access, config, clock, http })
+    }
 }
 
 /// Runs work that blocks (disk, plugins) on the runtime's pool for blocking tasks.

@@ -3,14 +3,14 @@
 use std::{
     panic::AssertUnwindSafe,
     sync::{
-        OnceLock,
+        Arc, OnceLock,
         atomic::{AtomicU64, Ordering},
     },
     time::Instant,
 };
 
 use axum::{
-    extract::{MatchedPath, Request},
+    extract::{MatchedPath, Request, State},
     http::{HeaderName, HeaderValue},
     middleware::Next,
     response::{IntoResponse, Response},
@@ -19,9 +19,13 @@ use futures_util::FutureExt;
 use ocellus_core::{Clock, Error, SystemClock};
 use tracing::Instrument;
 
-use crate::error::ApiError;
+use crate::{error::ApiError, metrics::HttpMetrics};
 
 static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Id of a request, as an extension of it.
+#[derive(Clone)]
+pub(crate) struct RequestId(pub(crate) Arc<str>);
 
 /// Id of a request, unique also across restarts of the server.
 fn next_id() -> String {
@@ -33,12 +37,13 @@ fn next_id() -> String {
 
 /// Gives the request an id, logs its outcome, and turns a panic into a response: a bug in one
 /// handler must not abort the other requests of the same connection.
-pub(crate) async fn trace(request: Request, next: Next) -> Response {
+pub(crate) async fn trace(State(metrics): State<HttpMetrics>, mut request: Request, next: Next) -> Response {
     let id = next_id();
     let method = request.method().clone();
     // The template, not the path: log lines are grouped by route, and a path may hold a secret.
     let route = request.extensions().get::<MatchedPath>().map_or("-", MatchedPath::as_str).to_owned();
     let span = tracing::info_span!("request", request_id = %id);
+    request.extensions_mut().insert(RequestId(id.as_str().into()));
     async move {
         let started = Instant::now();
         let outcome = AssertUnwindSafe(next.run(request)).catch_unwind().await;
@@ -47,6 +52,7 @@ pub(crate) async fn trace(request: Request, next: Next) -> Response {
         if let Ok(value) = HeaderValue::try_from(id) {
             response.headers_mut().insert(REQUEST_ID.clone(), value);
         }
+        metrics.count(&method, &route, response.status(), started.elapsed());
         let (status, duration_ms) = (response.status().as_u16(), started.elapsed().as_millis() as u64);
         tracing::info!(%method, route, status, duration_ms, "{method} {route} {status}");
         response

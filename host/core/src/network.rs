@@ -41,10 +41,20 @@ impl fmt::Display for Network {
 
 /// A host that a user named and that the server must not talk to.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("The host {host} is not allowed by the server's configuration.")]
+#[error("{}", if *own { own_text(host) } else { refused_text(host) })]
 pub struct NotAllowed {
     /// As the user wrote it.
     pub host: String,
+    /// It is where the server itself listens, which no configuration says.
+    pub own: bool,
+}
+
+fn own_text(host: &str) -> String {
+    format!("The host {host} at this port is this server itself, which sources and routers must not be.")
+}
+
+fn refused_text(host: &str) -> String {
+    format!("The host {host} is not allowed by the server's configuration.")
 }
 
 /// Which addresses the server may connect to.
@@ -106,9 +116,17 @@ impl NetworkPolicy {
     pub fn check_literal(&self, host: &str, port: u16) -> Result<(), NotAllowed> {
         let bare = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(host);
         match bare.parse::<IpAddr>() {
-            Ok(ip) if !self.allows(SocketAddr::new(ip, port)) => Err(NotAllowed { host: host.to_owned() }),
+            Ok(ip) if !self.allows(SocketAddr::new(ip, port)) => Err(self.refusal(host, &[SocketAddr::new(ip, port)])),
             _ => Ok(()),
         }
+    }
+
+    /// Refusal of a host that has these addresses.
+    pub fn refusal(&self, host: &str, addresses: &[SocketAddr]) -> NotAllowed {
+        let is_own =
+            |address: &SocketAddr| destinations(address.ip()).into_iter().any(|ip| self.is_own(ip, address.port()));
+        let own = self.allowed.is_empty() && addresses.iter().any(is_own);
+        NotAllowed { host: host.to_owned(), own }
     }
 
     /// The server's port, where it listens on every address of the machine: whoever connects has to
@@ -327,7 +345,8 @@ mod tests {
         assert!(policy.check_literal("[::1]", 80).is_ok());
         let refused = policy.check_literal("[fe80::1]", 80).unwrap_err();
         assert_eq!(refused.to_string(), "The host [fe80::1] is not allowed by the server's configuration.");
-        assert!(policy.check_literal("127.0.0.1", 8000).is_err());
+        let own = policy.check_literal("127.0.0.1", 8000).unwrap_err().to_string();
+        assert!(own.contains("is this server itself"), "{own}");
     }
 
     #[test]

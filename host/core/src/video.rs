@@ -120,6 +120,10 @@ pub struct Counts {
     pub retrying: u64,
 }
 
+fn is_false(flag: &bool) -> bool {
+    !flag
+}
+
 fn is_zero(count: &u64) -> bool {
     *count == 0
 }
@@ -195,6 +199,9 @@ pub struct VideoRecord {
     pub stream_settings: StreamSettings,
     /// When the record was made.
     pub created_date: Timestamp,
+    /// Housekeeping does not remove its source. Not written where it is false.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub keep: bool,
 
     /// Bytes of the uploaded file; `None` without one.
     pub file_size: Option<u64>,
@@ -249,6 +256,7 @@ impl VideoRecord {
             router_url: None,
             stream_settings,
             created_date,
+            keep: false,
             file_size: None,
             source_sha256: None,
             source_len: None,

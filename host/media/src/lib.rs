@@ -63,6 +63,8 @@ pub use interrupt::Interrupt;
 pub use luminance::Luminance;
 pub use network::{check_target, guard_client};
 pub use options::{BadOption, check_format, parse_options};
-pub use process::{DecoderFault, DecoderLimits, DecoderProgram, Isolation, isolate, isolation, serve_decoder};
+pub use process::{
+    DecoderFault, DecoderLimits, DecoderProgram, Isolation, decoder_crashes, isolate, isolation, serve_decoder,
+};
 pub use public::{Decoder, Frame, Scaler, probe};
 pub use recorder::Recording;

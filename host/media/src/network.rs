@@ -70,9 +70,14 @@ pub(crate) async fn lookup(policy: &NetworkPolicy, host: &str, port: u16) -> Res
     if found.is_empty() {
         return Err(ResolveError::Unknown(std::io::ErrorKind::NotFound.into()));
     }
-    let allowed: Vec<_> =
-        found.into_iter().filter(|address| policy.allows(*address) && !is_own_port(policy, *address)).collect();
-    if allowed.is_empty() { Err(ResolveError::NotAllowed(NotAllowed { host: host.to_owned() })) } else { Ok(allowed) }
+    let may_be_used = |address: &SocketAddr| policy.allows(*address) && !is_own_port(policy, *address);
+    let allowed: Vec<_> = found.iter().copied().filter(may_be_used).collect();
+    if !allowed.is_empty() {
+        return Ok(allowed);
+    }
+    let mut refused = policy.refusal(host, &found);
+    refused.own |= found.iter().any(|address| is_own_port(policy, *address));
+    Err(ResolveError::NotAllowed(refused))
 }
 
 /// A server that listens on every address is found at any address that the machine has: one that a
@@ -168,7 +173,7 @@ mod tests {
         let client = guard_client(reqwest::Client::builder(), &policy).build().unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let error = runtime.block_on(async { client.get(url).send().await }).unwrap_err();
-        assert_eq!(refusal(&error), Some(NotAllowed { host: "localhost".into() }), "{error:?}");
+        assert_eq!(refusal(&error), Some(NotAllowed { host: "localhost".into(), own: false }), "{error:?}");
         assert!(matches!(host.accept(), Err(e) if e.kind() == std::io::ErrorKind::WouldBlock));
         assert_eq!(refusal(&std::io::Error::other("else")), None);
     }

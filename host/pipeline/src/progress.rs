@@ -46,6 +46,27 @@ impl LoggedProgress {
     }
 }
 
+/// What a job did since its server took it up, whatever the job repeats.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Work {
+    /// Frames that the detectors were shown.
+    pub processed: u64,
+    /// Frames that they were not shown, since too little moved in them.
+    pub static_frames: u64,
+    /// Objects by type.
+    pub objects: BTreeMap<ObjectType, u64>,
+}
+
+impl Work {
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.processed += other.processed;
+        self.static_frames += other.static_frames;
+        for (object_type, count) in &other.objects {
+            *self.objects.entry(object_type.clone()).or_default() += count;
+        }
+    }
+}
+
 struct State {
     status: VideoStatus,
     source_len: Option<f64>,
@@ -54,6 +75,7 @@ struct State {
     statistic: Statistic,
     /// Frames of earlier starts of the job.
     logged_frames: u64,
+    work: Work,
 }
 
 impl Progress {
@@ -65,6 +87,7 @@ impl Progress {
             counts: Default::default(),
             statistic: Statistic::default(),
             logged_frames: 0,
+            work: Work::default(),
         };
         Self { started: Instant::now(), cpu: Arc::default(), state: Mutex::new(state) }
     }
@@ -120,6 +143,11 @@ impl Progress {
         let mut state = self.state.lock();
         state.status = VideoStatus::InProgress;
         state.set_frame(size);
+        if record.is_static {
+            state.work.static_frames += 1;
+        } else {
+            state.work.processed += 1;
+        }
         let logged = state.logged_frames;
         let statistic = &mut state.statistic;
         if record.is_static {
@@ -138,11 +166,22 @@ impl Progress {
     }
 
     pub(crate) fn object(&self, object_type: &ObjectType) {
-        *self.state.lock().counts.entry(object_type.clone()).or_default() += 1;
+        let mut state = self.state.lock();
+        *state.counts.entry(object_type.clone()).or_default() += 1;
+        *state.work.objects.entry(object_type.clone()).or_default() += 1;
     }
 
     pub(crate) fn update(&self, f: impl FnOnce(&mut Statistic)) {
         f(&mut self.state.lock().statistic);
+    }
+
+    pub(crate) fn work(&self) -> Work {
+        self.state.lock().work.clone()
+    }
+
+    /// Frames per second since the job began here.
+    pub(crate) fn fps(&self) -> f64 {
+        self.state.lock().statistic.processing_fps
     }
 
     /// Writes progress and status into the record of the job's video.

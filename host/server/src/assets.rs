@@ -2,6 +2,9 @@
 
 use std::path::PathBuf;
 
+/// Where [`find`] looks, for people.
+pub(crate) const PLACES: &str = "beside the program, in ../assets and in ../share/ocellus from there";
+
 /// The folder `name` beside the program, or where a build or an installation puts it.
 pub(crate) fn find(name: &str) -> Option<PathBuf> {
     let program = std::env::current_exe().ok()?;

@@ -23,14 +23,18 @@ pub(crate) struct CheckArguments {
 
 /// Prints one line for each finding. Exits with failure when a finding was not repaired.
 pub(crate) fn run(arguments: &CheckArguments) -> Result<ExitCode> {
+    let data = &arguments.data;
+    // An error of a file in it would not say what is wrong.
+    anyhow::ensure!(data.is_dir(), "{} is no folder", data.display());
+    anyhow::ensure!(data.join("archive").is_dir(), "{} is no data folder: there is no archive in it", data.display());
     let mut printed = Ok(());
     let mut print = |line: &dyn Display| {
         if printed.is_ok() {
             printed = writeln!(io::stdout(), "{line}");
         }
     };
-    let summary = ocellus_store::check(&arguments.data, arguments.rebuild, &mut |finding| print(&finding))
-        .with_context(|| format!("cannot check {}", arguments.data.display()))?;
+    let summary = ocellus_store::check(data, arguments.rebuild, &mut |finding| print(&finding))
+        .with_context(|| format!("cannot check {}", data.display()))?;
     print(&summary);
     match printed {
         // The reader closed the pipe (`| head`); the exit status still counts.

@@ -5,26 +5,29 @@
 
 use std::{
     fmt::Display,
-    net::SocketAddr,
     path::{Path, PathBuf},
     str::FromStr,
     time::Duration,
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 use ocellus_api::ConnectionLimits;
 use ocellus_core::Network;
 use ocellus_detect::DeviceChoice;
 use ocellus_media::{DecoderFault, DecoderLimits, Decoding};
-use ocellus_pipeline::{OutboxConfig, RouterToken, SigningSecret};
+use ocellus_pipeline::{OutboxConfig, Retention, RouterToken, SigningSecret};
 use ocellus_runtime::{CompileLimits, FaultPolicy, Limits};
 use serde::{Deserialize, de};
 use serde_json::Value;
 
-use crate::defaults::Defaults;
+use crate::{
+    decode::{IsolationChoice, decoder_limits},
+    defaults::Defaults,
+    listen::ListenAddress,
+};
 
-use crate::decode::{IsolationChoice, decoder_limits};
+const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// `ocellus serve`. Each setting may also be given in the configuration file, under its long name
 /// with underscores (`max_upload_bytes = 10000000000`).
@@ -43,14 +46,32 @@ pub(crate) struct ServeArguments {
 #[derive(Args, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct Settings {
-    /// Folder that holds the archive, its index and the admin token; created if missing.
+    /// Folder that holds the archive, its index and the admin token; created if missing. [default:
+    /// ocellus-data]
     #[arg(long, env = "OCELLUS_DATA", value_name = "DIR")]
     #[serde(skip)]
     data: Option<PathBuf>,
 
-    /// Address to serve on; port 0 takes a free one. [default: 127.0.0.1:8000]
+    /// Address to serve on: localhost:8000, 192.0.2.1:8000, or :8000 for all addresses of the
+    /// machine; port 0 takes a free one. [default: 127.0.0.1:8000]
     #[arg(long, env = "OCELLUS_LISTEN", value_name = "ADDR")]
-    listen: Option<SocketAddr>,
+    #[serde(deserialize_with = "from_text")]
+    listen: Option<ListenAddress>,
+
+    /// Address of its own for GET /metrics, without a token and without TLS: one that only
+    /// monitoring can reach. [default: none; /metrics is served with the API, for a token]
+    #[arg(long, env = "OCELLUS_METRICS_LISTEN", value_name = "ADDR")]
+    #[serde(deserialize_with = "from_text")]
+    metrics_listen: Option<ListenAddress>,
+
+    /// Certificate to encrypt connections with (PEM), followed by those that lead to its authority;
+    /// read again when it changes. [default: connections are not encrypted]
+    #[arg(long, env = "OCELLUS_TLS_CERT", value_name = "FILE")]
+    tls_cert: Option<PathBuf>,
+
+    /// Private key of the certificate (PEM).
+    #[arg(long, env = "OCELLUS_TLS_KEY", value_name = "FILE")]
+    tls_key: Option<PathBuf>,
 
     /// Where networks run: wgpu (a GPU), onnxruntime (the CPU, by ONNX Runtime), cpu (the CPU, by
     /// burn), auto (the first of these that is available). [default: auto]
@@ -124,6 +145,30 @@ struct Settings {
     /// Largest file that may be uploaded. [default: no limit]
     #[arg(long, env = "OCELLUS_MAX_UPLOAD_BYTES", value_name = "BYTES")]
     max_upload_bytes: Option<u64>,
+
+    /// Days after which the source file of a video is removed; its objects and pictures stay. The
+    /// field keep of a video excepts it. [default: never]
+    #[arg(long, env = "OCELLUS_KEEP_DAYS", value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..=36_500))]
+    keep_days: Option<u32>,
+
+    /// Bytes that all source files may have together: above it, those of the oldest processed videos
+    /// are removed. [default: no limit]
+    #[arg(long, env = "OCELLUS_KEEP_BYTES", value_name = "BYTES")]
+    keep_bytes: Option<u64>,
+
+    /// Bytes of the disk that stay free: source files are removed for it as for --keep-bytes, and
+    /// uploads that would use them are refused. [default: 0]
+    #[arg(long, env = "OCELLUS_MIN_FREE_BYTES", value_name = "BYTES")]
+    min_free_bytes: Option<u64>,
+
+    /// Folder to import recordings from: each file that has stopped growing becomes a video and is
+    /// processed. The files are copied and stay. [default: none]
+    #[arg(long, env = "OCELLUS_IMPORT", value_name = "DIR")]
+    import: Option<PathBuf>,
+
+    /// Milliseconds for which a file has to be unchanged before it is imported. [default: 10000]
+    #[arg(long, env = "OCELLUS_IMPORT_QUIET_MS", value_name = "MS", value_parser = clap::value_parser!(u32).range(10..))]
+    import_quiet_ms: Option<u32>,
 
     /// Largest number of connections at the same time; half of them are reserved for clients with
     /// the token. [default: 2048, or half of the process's limit of open files if that is less]
@@ -231,7 +276,10 @@ pub(crate) enum LogFormat {
 #[derive(Debug)]
 pub(crate) struct Config {
     pub data: PathBuf,
-    pub listen: SocketAddr,
+    pub listen: ListenAddress,
+    pub metrics_listen: Option<ListenAddress>,
+    /// Certificate and key.
+    pub tls: Option<(PathBuf, PathBuf)>,
     pub device: DeviceChoice,
     pub decoding: Decoding,
     /// `None`: as is usual on this system.
@@ -246,6 +294,9 @@ pub(crate) struct Config {
     pub onnxruntime: Option<PathBuf>,
     pub allow_network: Vec<Network>,
     pub defaults: Option<Value>,
+    pub retention: Retention,
+    /// Folder, and how long its files have to be unchanged.
+    pub import: Option<(PathBuf, Duration)>,
     pub outbox: OutboxConfig,
     pub plugin_limits: Limits,
     pub log: String,
@@ -257,7 +308,7 @@ pub(crate) struct Config {
 impl ServeArguments {
     pub(crate) fn resolve(self) -> Result<Config> {
         let Self { config, settings: given } = self;
-        let data = given.data.clone().context("--data DIR is missing: the folder that holds the archive")?;
+        let data = given.data.clone().unwrap_or_else(|| PathBuf::from("ocellus-data"));
         let file = match config {
             Some(path) => read(&path)?,
             None => {
@@ -268,7 +319,14 @@ impl ServeArguments {
         let defaults = ocellus_api::ApiConfig::default();
         Ok(Config {
             data,
-            listen: given.listen.or(file.listen).unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8000))),
+            listen: given.listen.or(file.listen).unwrap_or_else(|| ListenAddress::local(8000)),
+            metrics_listen: given.metrics_listen.or(file.metrics_listen),
+            tls: match (given.tls_cert.or(file.tls_cert), given.tls_key.or(file.tls_key)) {
+                (Some(certificate), Some(key)) => Some((certificate, key)),
+                (None, None) => None,
+                (Some(_), None) => bail!("--tls-cert takes --tls-key, too: the certificate's private key"),
+                (None, Some(_)) => bail!("--tls-key takes --tls-cert, too: the key's certificate"),
+            },
             device: given.device.or(file.device).unwrap_or(DeviceChoice::Auto),
             decoding: given.decoding.or(file.decoding).unwrap_or_default(),
             isolation: given.isolation.or(file.isolation),
@@ -282,6 +340,15 @@ impl ServeArguments {
             onnxruntime: given.onnxruntime.or(file.onnxruntime),
             allow_network: given.allow_network.or(file.allow_network).unwrap_or_default(),
             defaults: given.defaults.or(file.defaults).unwrap_or_default().read()?,
+            retention: Retention {
+                max_age: given.keep_days.or(file.keep_days).map(|days| DAY * days.clamp(1, 36_500)),
+                max_bytes: given.keep_bytes.or(file.keep_bytes),
+                min_free: given.min_free_bytes.or(file.min_free_bytes).filter(|bytes| *bytes > 0),
+            },
+            import: {
+                let quiet = given.import_quiet_ms.or(file.import_quiet_ms).unwrap_or(10_000);
+                given.import.or(file.import).map(|dir| (dir, Duration::from_millis(quiet.max(10).into())))
+            },
             plugin_limits: {
                 let limits = Limits::default();
                 let faults = given.on_plugin_fault.or(file.on_plugin_fault).unwrap_or_default();
@@ -336,6 +403,7 @@ impl ServeArguments {
                 public_url: given.public_url.or(file.public_url),
                 cors_origins: given.cors_origin.or(file.cors_origin).unwrap_or_default(),
                 url_signer: None,
+                https: false,
             },
         })
     }

@@ -28,7 +28,8 @@ pub(crate) struct ReplayArguments {
     #[arg(long, env = "OCELLUS_DATA", value_name = "DIR")]
     data: PathBuf,
 
-    /// JSON file with the stream_settings that differ from those of the job.
+    /// JSON file with the stream_settings that differ from those of the job; a video as the API shows
+    /// it is taken, too.
     #[arg(long, value_name = "FILE")]
     settings: Option<PathBuf>,
 
@@ -118,7 +119,9 @@ fn write_detections(job: &StoredJob, path: &Path) -> Result<()> {
 /// The job's settings, with those of the file in place of theirs.
 fn merged(path: &Path, before: &StreamSettings, plugins: &Plugins) -> Result<StreamSettings> {
     let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let sent = serde_json::from_str(&text).with_context(|| format!("{} is no JSON", path.display()))?;
+    let sent: Value = serde_json::from_str(&text).with_context(|| format!("{} is no JSON", path.display()))?;
+    // A video as the API shows it, or what a client sends for one, has them under this key.
+    let sent = sent.get("stream_settings").cloned().unwrap_or(sent);
     // The log holds detections of the job's object types only.
     let types: Vec<_> = before.detectors.keys().cloned().collect();
     // Liveness is taken over from the job, which needs no network.

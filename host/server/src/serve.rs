@@ -10,27 +10,26 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use ocellus_api::{Api, ApiConfig};
+use ocellus_api::{Access, Api, ApiConfig, ConnectionLimits};
 use ocellus_core::{Clock, NetworkPolicy, SystemClock};
 use ocellus_detect::{AttributeClassifiers, Detectors, Device, Embedders};
 use ocellus_media::{DecoderFault, DecoderLimits};
 use ocellus_pipeline::{Engine, EngineConfig};
 use ocellus_runtime::{Limits, Plugins, Setup};
-use ocellus_store::Archive;
+use ocellus_store::{Archive, AuditLog, Tokens};
 use serde_json::Value;
-use tokio::{
-    net::TcpListener,
-    signal::unix::{SignalKind, signal},
-};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::{
-    assets, compile,
+    assets, certificate, compile,
     config::{Config, ServeArguments},
     decode::{self, IsolationChoice},
     descriptors,
+    import::Import,
     log::Log,
-    memory, token,
+    memory, service_manager, token,
 };
 
 pub(crate) fn run(arguments: ServeArguments) -> Result<()> {
@@ -50,6 +49,12 @@ async fn serve(config: Config) -> Result<()> {
     let connections = config.connections.within(descriptors::raise_limit());
     std::fs::create_dir_all(&config.data)
         .with_context(|| format!("cannot create the data folder {}", config.data.display()))?;
+    let (tls, _watch) = match &config.tls {
+        Some((certificate, key)) => {
+            certificate::follow(certificate, key).map(|(tls, watch)| (Some(tls), Some(watch)))?
+        }
+        None => (None, None),
+    };
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
 
     let (archive, opened) = Archive::open(&config.data, Arc::clone(&clock))
@@ -64,6 +69,8 @@ async fn serve(config: Config) -> Result<()> {
     if created {
         info!("created an admin token in {}", token_path.display());
     }
+    let tokens = Tokens::new(&config.data);
+    let access = Access::new(token, tokens.clone(), AuditLog::new(&config.data));
 
     let url_signer = token::url_signer(&config.data.join("url.key"))?;
 
@@ -76,7 +83,7 @@ async fn serve(config: Config) -> Result<()> {
     info!("videos are decoded by {}software", devices.concat());
     isolate_decoders(config.isolation, config.decoder_limits, config.decoder_fault)?;
     let plugins = folder(config.plugins, "plugins")?
-        .context("there is no folder of plugins: cargo xtask build creates one, --plugins names another")?;
+        .with_context(|| format!("no folder plugins was found {}; --plugins names one", assets::PLACES))?;
     let plugin_limits = Limits { traces: Some(config.data.join("plugin-faults")), ..config.plugin_limits };
     let setup = Setup {
         shipped: plugins,
@@ -88,9 +95,12 @@ async fn serve(config: Config) -> Result<()> {
     memory::trim();
     // Before the networks, whose loading cannot be interrupted if the address is taken; and before
     // the engine, whose network policy keeps jobs from the server's own address.
-    let listener =
-        TcpListener::bind(config.listen).await.with_context(|| format!("cannot listen on {}", config.listen))?;
+    let listener = config.listen.bind().await?;
     let address = listener.local_addr()?;
+    let metrics_listener = match &config.metrics_listen {
+        Some(address) => Some(address.bind().await.context("--metrics-listen")?),
+        None => None,
+    };
     // After the plugins: loading a network takes several times its memory, and compiling adds to
     // it.
     let folders = NetworkFolders {
@@ -112,20 +122,42 @@ async fn serve(config: Config) -> Result<()> {
         give_back: memory::trim,
         decoding: config.decoding,
         defaults: config.defaults,
+        retention: config.retention,
+    };
+    let import = match &config.import {
+        Some((folder, quiet)) => {
+            let camera_group = config.api.camera_groups.first().copied().unwrap_or(1);
+            Some(Import::open(folder, &config.data, *quiet, camera_group)?)
+        }
+        None => None,
     };
     let engine = Engine::start(engine_config, archive, detectors, embedders, classifiers, plugins, Arc::clone(&clock))?;
-    tokio::spawn(tidy(engine.clone()));
-    let api = ApiConfig { url_signer: Some(url_signer), ..config.api };
-    let router = ocellus_api::router(Api { engine: engine.clone(), token, config: api, clock });
+    tokio::spawn(tidy(engine.clone(), tokens.clone()));
+    tokio::spawn(keep_house(engine.clone()));
+    if let Some(import) = import {
+        tokio::spawn(import.run(engine.clone()));
+    }
+    let api_config = ApiConfig { https: tls.is_some(), url_signer: Some(url_signer), ..config.api };
+    let api = Arc::new(Api::new(engine.clone(), access, api_config, clock)?);
+    let router = ocellus_api::router(Arc::clone(&api));
 
     // Handled before the address is printed: a script may send a signal right after it.
     let (mut terminated, mut interrupted) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     info!(start_ms = begun.elapsed().as_millis() as u64, connections = connections.connections, "the server is ready");
     // The one line on standard output: scripts wait for it.
+    let url = format!("{}://{address}", if tls.is_some() { "https" } else { "http" });
     let mut stdout = std::io::stdout();
-    if let Err(error) = writeln!(stdout, "listening on http://{address}").and_then(|()| stdout.flush()) {
-        warn!(%error, "listening on http://{address}, which cannot be written to standard output");
+    if let Err(error) = writeln!(stdout, "listening on {url}").and_then(|()| stdout.flush()) {
+        warn!(%error, "listening on {url}, which cannot be written to standard output");
     }
+
+    service_manager::ready();
+    let stopped = CancellationToken::new();
+    let metrics = metrics_listener.map(|listener| {
+        let router = ocellus_api::metrics_router(api);
+        let (limits, stop) = (ConnectionLimits { connections: 16, ..connections }, stopped.clone());
+        tokio::spawn(async move { ocellus_api::serve(listener, None, router, limits, stop.cancelled()).await })
+    });
 
     let compiling = engine.plugins().clone();
     let closing = engine.clone();
@@ -134,6 +166,7 @@ async fn serve(config: Config) -> Result<()> {
             _ = terminated.recv() => {}
             _ = interrupted.recv() => {}
         }
+        service_manager::stopping();
         compiling.stop_compiling();
         info!("stopping; running jobs continue at the next start");
         // Ends requests that wait for a job or a slow source, which would keep their connections
@@ -144,8 +177,13 @@ async fn serve(config: Config) -> Result<()> {
             std::process::exit(130);
         });
     };
-    ocellus_api::serve(listener, router, connections, stop).await;
+    ocellus_api::serve(listener, tls, router, connections, stop).await;
+    stopped.cancel();
+    if let Some(metrics) = metrics {
+        metrics.await?;
+    }
     engine.shutdown().await;
+    write_uses(&tokens);
     ended(loading).await?;
     info!("stopped");
     Ok(())
@@ -171,14 +209,36 @@ fn check_defaults(
     schema.with_preset(defaults).map(drop)
 }
 
-/// Every minute releases the memory that ended jobs left and the networks that are not in use.
-async fn tidy(engine: Engine) {
+/// Every minute releases the memory that ended jobs left and the networks that are not in use, and
+/// writes down when tokens were used.
+async fn tidy(engine: Engine, tokens: Tokens) {
     let mut minute = tokio::time::interval(Duration::from_secs(60));
     minute.tick().await;
     loop {
         minute.tick().await;
-        let engine = engine.clone();
-        let _ = tokio::task::spawn_blocking(move || engine.tidy()).await;
+        let (engine, tokens) = (engine.clone(), tokens.clone());
+        let work = move || {
+            engine.tidy();
+            write_uses(&tokens);
+        };
+        let _ = tokio::task::spawn_blocking(work).await;
+    }
+}
+
+/// At the start and then every minute removes the sources that are beyond the operator's limits.
+async fn keep_house(engine: Engine) {
+    let mut minute = tokio::time::interval(Duration::from_secs(60));
+    loop {
+        minute.tick().await;
+        if let Err(error) = engine.keep_house().await {
+            warn!("housekeeping failed: {error}");
+        }
+    }
+}
+
+fn write_uses(tokens: &Tokens) {
+    if let Err(error) = tokens.write_uses() {
+        warn!("when tokens were used cannot be written down: {error}");
     }
 }
 
@@ -223,7 +283,8 @@ fn networks(folders: NetworkFolders, device: &Device) -> Result<(Networks, JoinH
         }
         None => {
             warn!(
-                "there is no folder of detectors, so nothing will be found: cargo xtask setup fetches them, --detectors names another folder"
+                "no folder detectors was found {}, so nothing will be found in videos; --detectors names one",
+                assets::PLACES
             );
             (Detectors::default(), None)
         }

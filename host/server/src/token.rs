@@ -40,9 +40,7 @@ fn secret(path: &Path) -> Result<(String, bool)> {
         Err(error) if error.kind() == ErrorKind::NotFound => {}
         Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
     }
-    let mut secret = [0_u8; 32];
-    getrandom::fill(&mut secret).context("the system has no random numbers")?;
-    let text: String = secret.iter().map(|byte| format!("{byte:02x}")).collect();
+    let text = random_secret()?;
     // Written under another name and renamed: a truncated token would lock its owner out.
     let part = path.with_extension("part");
     let write = || -> std::io::Result<()> {
@@ -53,6 +51,13 @@ fn secret(path: &Path) -> Result<(String, bool)> {
     };
     write().with_context(|| format!("cannot write {}", path.display()))?;
     Ok((text, true))
+}
+
+/// 256 random bits, in hexadecimal digits.
+pub(crate) fn random_secret() -> Result<String> {
+    let mut secret = [0_u8; 32];
+    getrandom::fill(&mut secret).context("the system has no random numbers")?;
+    Ok(secret.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 #[cfg(test)]

@@ -19,6 +19,7 @@ use crate::{
     opening::{self, OpenReport},
     recovery,
     shared::Shared,
+    space::Space,
     stored::StoredJob,
 };
 
@@ -310,6 +311,11 @@ impl Archive {
     /// An object's picture; `None` where there is none.
     pub fn picture(&self, id: &ObjectId, picture: Picture) -> Option<PictureFile> {
         objects::find_picture(&self.shared().folder, id, picture)
+    }
+
+    /// Room on the disk that the archive is on; `None` where the system does not tell.
+    pub fn space(&self) -> Option<Space> {
+        Space::of(self.shared().folder.archive())
     }
 
     /// Flushes the index to the disk, so that closing takes less time.

@@ -11,7 +11,7 @@
 use std::{
     fmt,
     fs::{self, DirBuilder, File, Permissions},
-    io::{self, ErrorKind, Seek, Write},
+    io::{self, ErrorKind, Read, Seek, Write},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
     sync::Arc,
@@ -108,6 +108,16 @@ impl BackendFile for File {
     }
 }
 
+/// Whether two files have the same length and the same time of change.
+pub(crate) fn is_same_file(one: &Path, other: &Path) -> bool {
+    matches!((fs::metadata(one), fs::metadata(other)), (Ok(one), Ok(other)) if is_same(&one, &other))
+}
+
+fn is_same(one: &fs::Metadata, other: &fs::Metadata) -> bool {
+    let modified = one.modified().ok();
+    one.len() == other.len() && modified.is_some() && modified == other.modified().ok()
+}
+
 /// Durable operations made of the steps of a [`Backend`]. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(crate) struct Disk(Arc<dyn Backend>);
@@ -136,7 +146,8 @@ impl Disk {
         if path.is_dir() {
             return Ok(());
         }
-        if let Some(parent) = path.parent() {
+        // Of a relative path, the last parent is empty.
+        if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
             self.create_folders(parent)?;
         }
         match self.0.create_dir(path) {
@@ -194,6 +205,57 @@ impl Disk {
         let mut copy = self.0.create(to, false).at(to)?;
         io::copy(&mut source, &mut copy).at(to)?;
         copy.sync().at(to)
+    }
+
+    /// Copies a file whose length or time of change is not that of `earlier`, an earlier copy, by way
+    /// of one that takes the place of what is at `to`, and links the earlier copy otherwise; the
+    /// bytes, `None` where nothing was copied. Of a file that grows, the part that was there at the
+    /// beginning. Durable only after [`Disk::sync_all`].
+    pub(crate) fn copy_changed(&self, from: &Path, to: &Path, earlier: &Path) -> Result<Option<u64>> {
+        let source = File::open(from).at(from)?;
+        let (found, part) = (source.metadata().at(from)?, to.with_extension("part"));
+        let modified = found.modified().at(from)?;
+        // Not every file system has links.
+        if fs::metadata(earlier).is_ok_and(|copy| is_same(&found, &copy))
+            && (earlier == to || fs::hard_link(earlier, to).is_ok())
+        {
+            return Ok(None);
+        }
+        let copied = (|| {
+            let mut copy = self.0.create(&part, false).at(&part)?;
+            let bytes = io::copy(&mut source.take(found.len()), &mut copy).at(&part)?;
+            drop(copy);
+            File::options().write(true).open(&part).and_then(|file| file.set_modified(modified)).at(&part)?;
+            self.rename(&part, to)?;
+            Ok(bytes)
+        })();
+        if copied.is_err() {
+            // On a full disk its room is needed.
+            let _ = self.0.remove_file(&part);
+        }
+        copied.map(Some)
+    }
+
+    /// Exchanges two folders, atomically where the file system can; elsewhere by way of `between`,
+    /// where a crash leaves what was at `there`.
+    pub(crate) fn exchange(&self, here: &Path, there: &Path, between: &Path) -> Result<()> {
+        #[cfg(target_os = "linux")]
+        {
+            use rustix::fs::{CWD, RenameFlags, renameat_with};
+            if renameat_with(CWD, here, CWD, there, RenameFlags::EXCHANGE).is_ok() {
+                return Ok(());
+            }
+        }
+        self.remove(between)?;
+        self.rename(there, between)?;
+        self.rename(here, there)?;
+        self.rename(between, here)
+    }
+
+    /// Makes everything durable that was written to any disk.
+    pub(crate) fn sync_all(&self) {
+        #[cfg(unix)]
+        rustix::fs::sync();
     }
 
     /// Removes a file, or a folder with all in it; one that is not there is fine.

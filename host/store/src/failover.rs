@@ -15,7 +15,7 @@
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -32,6 +32,7 @@ use crate::{
     folder::Folder,
     index::Index,
     recovery,
+    space::Space,
 };
 
 /// From the failover to the first attempt to rebuild the index on the disk; doubled for each
@@ -174,7 +175,7 @@ impl Inner {
     /// Whether an attempt, for which all queries wait, can succeed.
     fn has_room(&self) -> bool {
         let Ok(needed) = self.index.read().room() else { return true };
-        room(self.folder.archive()).is_none_or(|room| room > needed)
+        Space::of(self.folder.archive()).is_none_or(|space| space.free > needed)
     }
 
     /// Replaces the index in memory by one on the disk; whether that succeeded.
@@ -201,16 +202,4 @@ impl Inner {
             }
         }
     }
-}
-
-/// Free bytes of the file system that `path` is on.
-#[cfg(unix)]
-fn room(path: &Path) -> Option<u64> {
-    let found = rustix::fs::statvfs(path).ok()?;
-    Some(found.f_bavail.saturating_mul(found.f_frsize))
-}
-
-#[cfg(not(unix))]
-fn room(_: &Path) -> Option<u64> {
-    None
 }

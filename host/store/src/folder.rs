@@ -22,6 +22,9 @@
 //!      vectors/                       embeddings, in the files that searches read through
 //! index.clean                         digests of the files of an index that was closed
 //! lock
+//! tokens.json, tokens.lock            access tokens, hashed
+//! audit.log, audit.log.1, audit.lock  who changed what
+//! imports.json                        files that were imported
 //! ```
 
 use std::{

@@ -14,9 +14,10 @@
 //! Synchronous: callers choose the thread. Errors: [`StoreError`].
 //!
 //! ```text
-//! check                            the archive compared with itself
+//! check, backup                    the archive compared with itself; copied while it is in use
 //! source, identities, lists        uploads; similarity search; pages
 //! archive                          videos, their jobs, the queue
+//! tokens, audit, imports           who may use the API; who changed what; imported files
 //! opening, format                  from a folder to an archive; migration
 //! job                              a job, open for writing
 //! shared                           folder, index, ids and locks of an open archive
@@ -27,7 +28,7 @@
 //! job_files, detections            what a job's files hold
 //! objects, query, delivery         values that callers pass and get
 //! folder, log                      where files lie; append-only files
-//! codec, disk                      bytes of files; all changes of the disk
+//! codec, disk, space               bytes of files; all changes of the disk; its room
 //! error
 //! ```
 //! Imports run down that list.
@@ -35,6 +36,8 @@
 #![warn(missing_docs)]
 
 mod archive;
+mod audit;
+mod backup;
 mod check;
 mod clean_mark;
 mod codec;
@@ -47,6 +50,7 @@ mod folder;
 mod format;
 mod identities;
 mod ids;
+mod imports;
 mod index;
 mod job;
 mod job_files;
@@ -60,14 +64,19 @@ mod query;
 mod recovery;
 mod shared;
 mod source;
+mod space;
 mod stored;
+mod tokens;
 
 pub use archive::Archive;
+pub use audit::AuditLog;
+pub use backup::{BackupSummary, backup};
 pub use check::{CheckSummary, Finding, check};
 pub use delivery::{Delivery, DeliveryState};
 pub use detections::{DetectionReader, DetectionRecord, DetectionWriter, Gap, LogHeader, ResumePoint};
 pub use disk::{Backend, BackendFile, LocalDisk};
 pub use error::StoreError;
+pub use imports::{ImportList, ImportedFile};
 pub use index::SimilarityQuery;
 pub use job::Job;
 pub use object_search::ObjectSearch;
@@ -75,4 +84,6 @@ pub use objects::{Embedding, NewObject, Picture, PictureFile};
 pub use opening::OpenReport;
 pub use query::{Condition, Cursor, DeliveryQuery, ListQuery, ObjectQuery, Order, OrderKey, Page, VideoFilter};
 pub use source::Upload;
+pub use space::Space;
 pub use stored::StoredJob;
+pub use tokens::{ADMIN, NewToken, Scope, Session, Token, Tokens};

@@ -14,6 +14,7 @@ mod fetch;
 mod fuzz;
 mod load;
 mod onnx;
+mod package;
 mod plugins;
 mod running;
 mod setup;
@@ -50,6 +51,8 @@ enum Command {
     },
     /// Process a recording with a new server and receiver, and show progress and objects.
     Demo(demo::DemoArguments),
+    /// Make the Debian package, and process a recording by the program in it.
+    Package,
     /// Run every check: formatting, lints, plugins built from source, all tests.
     Test,
     /// Run the benchmarks, each with what it is compared with.
@@ -71,6 +74,7 @@ fn main() -> ExitCode {
         Command::Build { examples_only: true, .. } => examples::build(),
         Command::Build { plugins_only, .. } => build::run(plugins_only),
         Command::Demo(arguments) => demo::run(&arguments),
+        Command::Package => package::package(),
         Command::Test => test::run(),
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Torture(arguments) => torture::run(&arguments),

@@ -9,12 +9,12 @@ use axum::{
     body::{Body, to_bytes},
     http::{Method, Request, StatusCode, header::AUTHORIZATION},
 };
-use ocellus_api::{AdminToken, Api, ApiConfig, router};
+use ocellus_api::{Access, AdminToken, Api, ApiConfig, router};
 use ocellus_core::SystemClock;
 use ocellus_detect::{AttributeClassifiers, Detectors, Embedders};
 use ocellus_pipeline::{Engine, EngineConfig};
 use ocellus_runtime::{Limits, Plugins};
-use ocellus_store::Archive;
+use ocellus_store::{Archive, AuditLog, Tokens};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -55,8 +55,9 @@ impl Server {
         )
         .expect("an engine without networks");
         let token = AdminToken::new(TOKEN).expect("a valid token");
-        let api = Api { engine: engine.clone(), token, config: ApiConfig::default(), clock };
-        Self { router: router(api), engine, requests: 0, _folder: folder }
+        let access = Access::new(token, Tokens::new(folder.path()), AuditLog::new(folder.path()));
+        let api = Api::new(engine.clone(), access, ApiConfig::default(), clock).expect("metrics of the API");
+        Self { router: router(Arc::new(api)), engine, requests: 0, _folder: folder }
     }
 }
 

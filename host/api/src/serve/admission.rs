@@ -36,7 +36,7 @@ pub(super) const FIRST_REQUEST_GRACE: Duration = Duration::from_secs(1);
 /// Remote address of a connection, without the part that one host can choose: the IPv4 address, or
 /// the IPv6 /64 prefix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Peer(IpAddr);
+pub(crate) struct Peer(IpAddr);
 
 impl From<IpAddr> for Peer {
     fn from(address: IpAddr) -> Self {

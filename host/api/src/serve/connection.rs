@@ -12,7 +12,10 @@ use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::conn::auto,
 };
-use tokio::net::TcpStream;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -21,6 +24,7 @@ use super::{
     limits::ConnectionLimits,
     pool::Permit,
     socket::{self, Reporting},
+    tls::Tls,
 };
 
 /// How often an HTTP/2 client has to show that it is still there. HTTP/1.1 has no ping: its
@@ -46,6 +50,7 @@ pub(super) fn builder() -> Builder {
 
 pub(super) async fn run(
     stream: TcpStream,
+    tls: Option<Tls>,
     router: Router,
     builder: Builder,
     limits: ConnectionLimits,
@@ -54,10 +59,32 @@ pub(super) async fn run(
 ) {
     socket::set_up(&stream);
     let permit = Arc::new(permit);
+    let stream = Reporting::new(stream, Arc::clone(permit.activity()));
+    let Some(tls) = tls else { return exchange(stream, router, builder, limits, permit, stopping).await };
+    let accepted = tokio::select! {
+        accepted = tls.accept(stream) => accepted,
+        () = permit.evicted() => return tracing::debug!("connection closed to make room for another"),
+        overdue = permit.activity().overdue(&limits) => return tracing::debug!("connection closed: {overdue}"),
+        () = stopping.cancelled() => return,
+    };
+    match accepted {
+        Ok(stream) => exchange(stream, router, builder, limits, permit, stopping).await,
+        Err(e) => tracing::debug!("TLS handshake failed: {e}"),
+    }
+}
+
+/// Requests and responses, once the connection carries HTTP.
+async fn exchange(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    router: Router,
+    builder: Builder,
+    limits: ConnectionLimits,
+    permit: Arc<Permit>,
+    stopping: CancellationToken,
+) {
     let activity = permit.activity();
     let service = service_fn(|request| respond(router.clone(), &permit, request));
-    let io = TokioIo::new(Reporting::new(stream, Arc::clone(activity)));
-    let mut connection = pin!(builder.serve_connection(io, service));
+    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
 
     let (mut limits, mut draining) = (limits, false);
     loop {

@@ -7,6 +7,7 @@
 //! | `pool` | the open connections |
 //! | `activity` | the state of one connection, and how long each state may last |
 //! | `connection` | one connection from its first byte to its last |
+//! | `tls` | certificates, and the handshake |
 //! | `exchange`, `socket` | report to `activity`: requests and bodies; blocked writes |
 //!
 //! Guarantees: clients without the token, however many and whatever they send, keep out no client
@@ -22,6 +23,7 @@ mod exchange;
 mod limits;
 mod pool;
 mod socket;
+mod tls;
 
 use std::{io, net::SocketAddr, pin::pin, time::Duration};
 
@@ -29,16 +31,22 @@ use axum::Router;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+pub(crate) use admission::Peer;
 pub use limits::ConnectionLimits;
 pub(crate) use pool::Permit;
 use pool::Pool;
+pub use tls::{Tls, TlsError};
 
 /// Time for open connections to finish once the server stops.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(10);
 
-/// Serves until `shutdown` is ready.
+/// Part of it that passes without a word.
+const SILENT_GRACE: Duration = Duration::from_millis(500);
+
+/// Serves until `shutdown` is ready; encrypted where there is a `tls`.
 pub async fn serve(
     listener: TcpListener,
+    tls: Option<Tls>,
     router: Router,
     limits: ConnectionLimits,
     shutdown: impl Future<Output = ()>,
@@ -56,14 +64,19 @@ pub async fn serve(
             () = &mut shutdown => break,
             next = next => next,
         };
-        let connection = connection::run(stream, router.clone(), builder.clone(), limits, permit, stopping.clone());
+        let connection =
+            connection::run(stream, tls.clone(), router.clone(), builder.clone(), limits, permit, stopping.clone());
         connections.spawn(aborting.clone().run_until_cancelled_owned(connection));
     }
 
     drop(listener);
     stopping.cancel();
     connections.close();
-    if tokio::time::timeout(SHUTDOWN_GRACE, connections.wait()).await.is_err() {
+    if tokio::time::timeout(SILENT_GRACE, connections.wait()).await.is_err() {
+        let (open, seconds) = (connections.len(), SHUTDOWN_GRACE.as_secs());
+        tracing::info!(open, "waiting for requests on {open} connections, such as uploads, for at most {seconds} s");
+    }
+    if tokio::time::timeout(SHUTDOWN_GRACE - SILENT_GRACE, connections.wait()).await.is_err() {
         let open = connections.len();
         tracing::warn!(open, "{open} connections still open after {} s are dropped", SHUTDOWN_GRACE.as_secs());
         aborting.cancel();

@@ -51,6 +51,7 @@ struct Connection {
 pub(crate) struct Permit {
     pool: Arc<Pool>,
     id: u64,
+    address: IpAddr,
     activity: Arc<Activity>,
     evicted: Arc<Notify>,
 }
@@ -69,7 +70,7 @@ impl Pool {
     /// wait.
     pub(super) async fn acquire(self: &Arc<Self>, address: IpAddr) -> Permit {
         loop {
-            match self.try_acquire(address.into(), Instant::now()) {
+            match self.try_acquire(address, Instant::now()) {
                 Ok(permit) => return permit,
                 Err(Some(then)) => drop(timeout_at(then, self.changed.notified()).await),
                 // Nothing notifies `changed` when a connection becomes idle.
@@ -79,7 +80,8 @@ impl Pool {
     }
 
     /// A permit, or when to try again at the latest; `Err(None)` where that is not known.
-    fn try_acquire(self: &Arc<Self>, peer: Peer, now: Instant) -> Result<Permit, Option<Instant>> {
+    fn try_acquire(self: &Arc<Self>, address: IpAddr, now: Instant) -> Result<Permit, Option<Instant>> {
+        let peer = Peer::from(address);
         let mut open = self.open.lock();
         match open.decide(self, peer, now) {
             Admission::Accept => {}
@@ -104,7 +106,7 @@ impl Pool {
         };
         open.connections.insert(id, connection);
         drop(open);
-        Ok(Permit { pool: Arc::clone(self), id, activity, evicted })
+        Ok(Permit { pool: Arc::clone(self), id, address, activity, evicted })
     }
 }
 
@@ -155,6 +157,11 @@ impl Permit {
         &self.activity
     }
 
+    /// Address of the client.
+    pub(crate) fn address(&self) -> IpAddr {
+        self.address
+    }
+
     /// Counts the connection as authenticated from now on: one of its requests had the token.
     pub(crate) fn set_authenticated(&self) {
         let mut open = self.pool.open.lock();
@@ -191,8 +198,8 @@ mod tests {
         Pool::new(&ConnectionLimits { connections, ..ConnectionLimits::default() })
     }
 
-    fn from(n: u8) -> Peer {
-        IpAddr::from([10, 0, 0, n]).into()
+    fn from(n: u8) -> IpAddr {
+        IpAddr::from([10, 0, 0, n])
     }
 
     fn is_evicted(permit: &Permit) -> bool {

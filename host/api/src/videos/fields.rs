@@ -33,6 +33,9 @@ pub(crate) struct NewVideo {
     #[schema(schema_with = openapi::settings, required = false)]
     stream_settings: Option<Value>,
     case: Option<i64>,
+    /// Housekeeping does not remove the source.
+    #[schema(value_type = bool, required = false)]
+    keep: Option<bool>,
 }
 
 /// Some of a video.
@@ -55,6 +58,9 @@ pub(crate) struct VideoPatch {
     stream_settings: Option<Value>,
     #[schema(value_type = Option<i64>)]
     case: Option<Option<i64>>,
+    /// Housekeeping does not remove the source.
+    #[schema(value_type = bool, required = false)]
+    keep: Option<bool>,
 }
 
 impl VideoPatch {
@@ -78,6 +84,7 @@ impl VideoPatch {
                 other => other.cloned(),
             },
             case: integer(sent, "case")?,
+            keep: flag(sent, "keep")?,
         })
     }
 
@@ -108,6 +115,7 @@ impl VideoPatch {
         set(&mut video.camera, self.camera);
         set(&mut video.router_url, self.router_url);
         set(&mut video.case, self.case);
+        set(&mut video.keep, self.keep);
         note_source(video);
         Ok(())
     }
@@ -119,7 +127,7 @@ impl NewVideo {
         if !sent.contains_key("camera_group") {
             return Err(required("camera_group"));
         }
-        let VideoPatch { camera_group, name, url, camera, router_url, stream_settings, case } =
+        let VideoPatch { camera_group, name, url, camera, router_url, stream_settings, case, keep } =
             VideoPatch::parse(sent, config, network)?;
         Ok(Self {
             camera_group: camera_group.ok_or_else(|| required("camera_group"))?,
@@ -129,6 +137,7 @@ impl NewVideo {
             router_url: router_url.flatten(),
             stream_settings,
             case: case.flatten(),
+            keep,
         })
     }
 
@@ -139,9 +148,10 @@ impl NewVideo {
 
     /// Writes all fields to a new record.
     pub(crate) fn apply(self, settings: StreamSettings, video: &mut VideoRecord) {
-        let Self { camera_group, name, url, camera, router_url, stream_settings: _, case } = self;
+        let Self { camera_group, name, url, camera, router_url, stream_settings: _, case, keep } = self;
         (video.camera_group, video.name, video.stream_settings) = (camera_group, name, settings);
         (video.url, video.camera, video.router_url, video.case) = (url, camera, router_url, case);
+        set(&mut video.keep, keep);
         note_source(video);
     }
 }
@@ -192,12 +202,27 @@ pub(crate) fn whole_number(value: &Value) -> Option<i64> {
     }
 }
 
+fn flag(sent: &Map<String, Value>, name: &str) -> Result<Option<bool>> {
+    match sent.get(name) {
+        None => Ok(None),
+        Some(Value::Null) => Err(null(name)),
+        Some(Value::Bool(flag)) => Ok(Some(*flag)),
+        Some(_) => Err(Error::bad_param(name, "Must be a valid boolean.")),
+    }
+}
+
 /// An integer that has to be one of `known`.
 fn key(sent: &Map<String, Value>, name: &str, known: &[i64]) -> Result<Option<Option<i64>>> {
     let value = integer(sent, name)?;
     match value {
         Some(Some(n)) if !known.contains(&n) => {
-            Err(Error::bad_param(name, format!("Invalid pk \"{n}\" - object does not exist.")))
+            let known = known.iter().map(i64::to_string).collect::<Vec<_>>().join(", ");
+            let known = if known.is_empty() { "none".to_owned() } else { known };
+            let option = name.replace('_', "-");
+            Err(Error::bad_param(
+                name,
+                format!("Invalid pk \"{n}\" - object does not exist. This server has {known} (--{option}s)."),
+            ))
         }
         _ => Ok(value),
     }
@@ -274,19 +299,29 @@ mod tests {
     #[test]
     fn refusals_are_worded_as_the_vendors() {
         let cases = [
-            (json!({"camera_group": 99}), "camera_group", "Invalid pk \"99\" - object does not exist."),
+            (
+                json!({"camera_group": 99}),
+                "camera_group",
+                "Invalid pk \"99\" - object does not exist. This server has -1, 1 (--camera-groups).",
+            ),
             (json!({"camera_group": null}), "camera_group", "This field may not be null."),
             (json!({"camera_group": "one"}), "camera_group", "A valid integer is required."),
             (json!({"camera_group": 1.5}), "camera_group", "A valid integer is required."),
             (json!({"camera_group": true}), "camera_group", "A valid integer is required."),
             (json!({"camera_group": "1.5"}), "camera_group", "A valid integer is required."),
             (json!({"camera_group": 1e300}), "camera_group", "A valid integer is required."),
-            (json!({"camera": 3}), "camera", "Invalid pk \"3\" - object does not exist."),
+            (
+                json!({"camera": 3}),
+                "camera",
+                "Invalid pk \"3\" - object does not exist. This server has none (--cameras).",
+            ),
             (json!({"name": ""}), "name", "This field may not be blank."),
             (json!({"name": 7}), "name", "Not a valid string."),
             (json!({"name": "a\u{0}b"}), "name", "Null characters are not allowed."),
             (json!({"name": "é".repeat(257)}), "name", "Ensure this field has no more than 256 characters."),
             (json!({"case": u64::MAX}), "case", "A valid integer is required."),
+            (json!({"keep": "yes"}), "keep", "Must be a valid boolean."),
+            (json!({"keep": null}), "keep", "This field may not be null."),
             (json!({"stream_settings": null}), "stream_settings", "This field may not be null."),
         ];
         for (sent, param, desc) in cases {

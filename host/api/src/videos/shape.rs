@@ -72,6 +72,8 @@ pub(crate) struct VideoJson {
     /// What went wrong in the last processing.
     #[schema(required, read_only)]
     error: Option<String>,
+    /// Housekeeping (`--keep-days`, `--keep-bytes`, `--min-free-bytes`) does not remove the source.
+    keep: bool,
     /// How much of the source the running or completed processing is through, 0..1; absent where
     /// that is not known.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -105,6 +107,7 @@ impl VideoJson {
             frame_height: video.frame_height,
             frame_width: video.frame_width,
             progress: progress(&video),
+            keep: video.keep,
             name: video.name,
             url: video.url,
             camera: video.camera,

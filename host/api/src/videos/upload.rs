@@ -54,7 +54,8 @@ pub(crate) async fn upload(
     match announced.filter(|_| body.is_plain()) {
         Some(0) => return Err(empty().into()),
         Some(n) if n > most => return Err(too_large(most).into()),
-        _ => {}
+        Some(n) => api.engine.check_room(n)?,
+        None => api.engine.check_room(0)?,
     }
 
     let archive = api.engine.archive().clone();

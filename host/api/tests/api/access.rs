@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::server::{Server, TOKEN};
 
-const GUARDED: [(&str, &str); 36] = [
+const GUARDED: [(&str, &str); 39] = [
     ("GET", "/videos/"),
     ("POST", "/videos/"),
     ("GET", "/videos/count/"),
@@ -43,6 +43,9 @@ const GUARDED: [(&str, &str); 36] = [
     ("PUT", "/plugins/quality/shadow/"),
     ("DELETE", "/plugins/quality/shadow/"),
     ("GET", "/plugins/quality/trace/"),
+    ("GET", "/metrics"),
+    ("GET", "/users/me/"),
+    ("POST", "/auth/logout/"),
 ];
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,12 +2,12 @@
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use ocellus_api::{AdminToken, Api, ApiConfig, ConnectionLimits, router, serve};
+use ocellus_api::{Access, AdminToken, Api, ApiConfig, ConnectionLimits, router, serve};
 use ocellus_core::{Clock, SystemClock};
 use ocellus_detect::{AttributeClassifiers, Detectors, Embedders};
 use ocellus_pipeline::{Engine, EngineConfig};
 use ocellus_runtime::{Limits, Plugins};
-use ocellus_store::Archive;
+use ocellus_store::{Archive, AuditLog, Tokens};
 use reqwest::{Method, RequestBuilder, StatusCode, header::HeaderMap};
 use serde_json::{Value, json};
 use tokio::{
@@ -87,7 +87,9 @@ impl Server {
             std::fs::create_dir(&path).unwrap();
             path
         };
-        let (archive, _) = Archive::open(&of("data"), Arc::clone(&clock)).unwrap();
+        let data = of("data");
+        let (archive, _) = Archive::open(&data, Arc::clone(&clock)).unwrap();
+        let access = Access::new(AdminToken::new(TOKEN).unwrap(), Tokens::new(&data), AuditLog::new(&data));
         let plugins = Plugins::open(&of("plugins"), Limits::default()).unwrap();
         let engine = Engine::start(
             EngineConfig::default(),
@@ -99,11 +101,11 @@ impl Server {
             Arc::clone(&clock),
         )
         .unwrap();
-        let api = Api { engine: engine.clone(), token: AdminToken::new(TOKEN).unwrap(), config, clock };
+        let api = Arc::new(Api::new(engine.clone(), access, config, clock).unwrap());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let (stop, stopped) = oneshot::channel();
-        let served = tokio::spawn(serve(listener, router(api), ConnectionLimits::default(), async {
+        let served = tokio::spawn(serve(listener, None, router(api), ConnectionLimits::default(), async {
             let _ = stopped.await;
         }));
         let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().build().unwrap();
@@ -196,6 +198,11 @@ impl Server {
         let text = String::from_utf8_lossy(&text).into_owned();
         let status = text.strip_prefix("HTTP/1.1 ")?.get(..3)?.parse().ok()?;
         Some((status, text))
+    }
+
+    /// The data folder.
+    pub(crate) fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
     }
 
     /// The files in a video's folder, by name.

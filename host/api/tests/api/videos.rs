@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use crate::server::{Server, TOKEN};
 
-/// The keys of the vendor's response example, in its order.
-const KEYS: [&str; 26] = [
+/// The keys of the vendor's response example, in its order, and one of ours.
+const KEYS: [&str; 27] = [
     "id",
     "camera_group",
     "name",
@@ -34,6 +34,7 @@ const KEYS: [&str; 26] = [
     "frame_height",
     "frame_width",
     "error",
+    "keep",
 ];
 
 #[tokio::test(flavor = "multi_thread")]
@@ -58,7 +59,7 @@ async fn a_new_video_is_as_documented() {
         },
         "finished": false, "queued": false, "face_count": 0, "file_size": 0, "created_date": created, "body_count": 0, "car_count": 0,
         "case": null, "face_cluster_count": 0, "body_cluster_count": 0, "car_cluster_count": 0, "frame_height": null, "frame_width": null,
-        "error": null,
+        "error": null, "keep": false,
     });
     assert_eq!(video, expected);
     assert_eq!(server.video(1).await, expected);
@@ -94,7 +95,11 @@ async fn refusals_name_the_field_and_leave_nothing() {
     for (sent, param, desc) in [
         (json!({"name": "a"}), "camera_group", "This field is required."),
         (json!({"camera_group": 1}), "name", "This field is required."),
-        (json!({"camera_group": 99, "name": "a"}), "camera_group", "Invalid pk \"99\" - object does not exist."),
+        (
+            json!({"camera_group": 99, "name": "a"}),
+            "camera_group",
+            "Invalid pk \"99\" - object does not exist. This server has -1, 1 (--camera-groups).",
+        ),
         (
             json!({"camera_group": 1, "name": "a".repeat(257)}),
             "name",
@@ -105,7 +110,11 @@ async fn refusals_name_the_field_and_leave_nothing() {
             "url",
             "Enter a valid URL (http, https, rtsp, rtsps).",
         ),
-        (json!({"camera_group": 1, "name": "a", "camera": 1}), "camera", "Invalid pk \"1\" - object does not exist."),
+        (
+            json!({"camera_group": 1, "name": "a", "camera": 1}),
+            "camera",
+            "Invalid pk \"1\" - object does not exist. This server has none (--cameras).",
+        ),
         (
             json!({"camera_group": 1, "name": "a", "stream_settings": {"speed": 1}}),
             "stream_settings.speed",

@@ -67,6 +67,15 @@ pub(super) struct Connection {
     end: OnceLock<End>,
 }
 
+/// Children that died.
+static CRASHES: AtomicU64 = AtomicU64::new(0);
+
+/// How many processes that decode have died since the server's start: they crashed, took too much
+/// memory or stood still.
+pub fn decoder_crashes() -> u64 {
+    CRASHES.load(Ordering::Relaxed)
+}
+
 /// What the server does for a child, as long as that is there.
 pub(super) enum Supply {
     /// It has all in a file.
@@ -253,6 +262,7 @@ impl Connection {
             let end = known.unwrap_or_else(|| judge(status, &said));
             let frames = self.frames.load(Ordering::Relaxed);
             tracing::warn!(?status, said = said.trim(), frames, "a decoder's process ended: {end:?}");
+            CRASHES.fetch_add(1, Ordering::Relaxed);
             // It is set nowhere else.
             let _ = self.end.set(end);
         }

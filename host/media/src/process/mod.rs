@@ -32,6 +32,7 @@ mod web_client;
 mod web_server;
 
 pub use child::serve_decoder;
+pub use connection::decoder_crashes;
 pub(crate) use program::program;
 pub use program::{DecoderLimits, DecoderProgram, Isolation, isolate, isolation};
 pub use protocol::DecoderFault;

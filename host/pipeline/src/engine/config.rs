@@ -4,7 +4,7 @@ use ocellus_core::NetworkPolicy;
 use ocellus_media::Decoding;
 use serde_json::Value;
 
-use crate::outbox::OutboxConfig;
+use crate::{outbox::OutboxConfig, retention::Retention};
 
 /// What the operator chooses of the engine.
 #[derive(Clone, Debug)]
@@ -22,6 +22,8 @@ pub struct EngineConfig {
     /// Settings of new videos where the client is silent, as a client would send them; `None` keeps
     /// the vendor's.
     pub defaults: Option<Value>,
+    /// Which sources are removed to make room.
+    pub retention: Retention,
 }
 
 impl Default for EngineConfig {
@@ -33,6 +35,7 @@ impl Default for EngineConfig {
             give_back: || {},
             decoding: Decoding::default(),
             defaults: None,
+            retention: Retention::default(),
         }
     }
 }

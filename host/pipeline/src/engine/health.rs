@@ -4,7 +4,7 @@ use ocellus_media::{Hardware, Isolation};
 use ocellus_runtime::{Kind, PluginInfo, Role, State};
 use serde::Serialize;
 
-use super::state::Engine;
+use super::{housekeeping::DiskUse, state::Engine};
 use crate::outbox::Deliveries;
 
 /// What `GET /health/` shows.
@@ -28,6 +28,9 @@ pub struct Health {
     pub jobs: Running,
     /// Objects on their way to routers.
     pub deliveries: Deliveries,
+    /// Use of the archive's disk; absent where the system does not tell.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub disk: Option<DiskUse>,
 }
 
 /// A plugin that jobs use. Its log and its cost need the API's token.
@@ -91,6 +94,7 @@ impl Engine {
             isolation: ocellus_media::isolation(),
             jobs: Running { running: self.0.jobs.running(), most: self.0.config.jobs.max(1) },
             deliveries: self.0.outbox.counts(),
+            disk: self.disk_use(),
         }
     }
 }

@@ -4,7 +4,10 @@
 //! each other and for runs to end as tasks, without a thread; workers are threads. Ends with
 //! [`Jobs::close`].
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
 
 use ocellus_core::{Clock, JobId, Result, Timestamp, VideoId};
 use ocellus_media::Interrupt;
@@ -22,11 +25,18 @@ pub(super) struct Run {
     pub progress: Progress,
     /// Its id, once its video's record has it as begun; changes if the job has to restart.
     pub job: Mutex<Option<JobId>>,
+    /// It is among the totals of ended jobs.
+    pub counted: AtomicBool,
 }
 
 impl Run {
     pub(super) fn new() -> Self {
-        Self { interrupt: Interrupt::new(), progress: Progress::new(), job: Mutex::default() }
+        Self {
+            interrupt: Interrupt::new(),
+            progress: Progress::new(),
+            job: Mutex::default(),
+            counted: AtomicBool::new(false),
+        }
     }
 }
 
@@ -122,6 +132,11 @@ impl Jobs {
 
     pub(super) fn run(&self, id: VideoId) -> Option<Arc<Run>> {
         self.queue.lock().handle(id).cloned()
+    }
+
+    /// The runs that have not finished.
+    pub(super) fn runs(&self) -> Vec<Arc<Run>> {
+        self.queue.lock().handles().cloned().collect()
     }
 
     pub(super) fn running(&self) -> usize {

@@ -11,8 +11,9 @@ mod config;
 mod contained;
 mod ending;
 mod health;
+mod housekeeping;
 mod jobs;
-
+mod metrics;
 mod pool;
 mod queries;
 mod queue;
@@ -38,11 +39,15 @@ use tracing::{error, warn};
 pub use self::{
     config::EngineConfig,
     health::{DecodingReport, Health, Running},
+    housekeeping::DiskUse,
+    metrics::{EngineMetrics, PluginMetrics},
     state::Engine,
 };
 use self::{
     ending::Endings,
+    housekeeping::Housekeeping,
     jobs::{Claim, Jobs},
+    metrics::Totals,
     pool::Pool,
     queue::Purpose,
     state::{Inner, Threads},
@@ -110,6 +115,8 @@ impl Engine {
             replays: pool("replays", REPLAYS, WAITING_REPLAYS),
             closing,
             threads: Mutex::default(),
+            totals: Totals::default(),
+            housekeeping: Housekeeping::default(),
             schema: Mutex::default(),
             archive,
             clock,

@@ -77,6 +77,7 @@ impl Inner {
     /// state may request the next job at once, and must not get the error that one is running.
     fn end_run(&self, taken: &Taken, ending: FinalState) {
         self.jobs.is_over(taken.id, taken.run);
+        self.totals.add(&taken.handle, ending.status);
         self.endings.put(ending);
     }
 

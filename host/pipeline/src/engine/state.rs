@@ -10,7 +10,9 @@ use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 use tracing::error;
 
-use super::{config::EngineConfig, ending::Endings, jobs::Jobs, pool::Pool};
+use super::{
+    config::EngineConfig, ending::Endings, housekeeping::Housekeeping, jobs::Jobs, metrics::Totals, pool::Pool,
+};
 use crate::outbox::Outbox;
 
 /// Processes videos. Cheap to clone; all clones are one engine.
@@ -40,6 +42,8 @@ pub(super) struct Inner {
     /// Cancelled once the server stops: requests that wait are refused, and no work begins.
     pub(super) closing: CancellationToken,
     pub(super) threads: Mutex<Threads>,
+    pub(super) totals: Totals,
+    pub(super) housekeeping: Housekeeping,
     pub(super) schema: Mutex<Option<(Installed, Arc<SettingsSchema>)>>,
 }
 

@@ -133,6 +133,7 @@ impl Inner {
                 (context, delivery, signal)
             }
         };
+        self.results.count(delivery.state);
         let reason = delivery.reason.as_deref().unwrap_or_default();
         match delivery.state {
             DeliveryState::Failed if !context.warned.swap(true, Ordering::Relaxed) => {

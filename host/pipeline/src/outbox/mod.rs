@@ -40,10 +40,11 @@ pub use self::{
     config::{OutboxConfig, RouterToken},
     schedule::Deliveries,
     signature::SigningSecret,
+    state::Attempts,
 };
 use self::{
     routers::Routers,
-    state::{Clients, Inner},
+    state::{Clients, Inner, Results},
 };
 
 /// Time for attempts in flight to finish when the server stops.
@@ -94,6 +95,7 @@ impl Outbox {
             closing: CancellationToken::new(),
             aborting: CancellationToken::new(),
             tasks: TaskTracker::new(),
+            results: Results::default(),
         });
         let resuming = Arc::clone(&inner);
         let resumed = inner.tasks.spawn_blocking_on(move || resuming.resume(None), runtime.handle());
@@ -180,6 +182,10 @@ impl Outbox {
 
     pub(crate) fn counts(&self) -> Deliveries {
         self.inner.schedule.lock().counts()
+    }
+
+    pub(crate) fn attempts(&self) -> Attempts {
+        self.inner.results.get()
     }
 
     /// Begins no more attempts and gives those in flight [`GRACE`] to end. Must not be called

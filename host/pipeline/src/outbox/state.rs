@@ -44,6 +44,36 @@ pub(super) struct Inner {
     /// Attempts in flight are cancelled.
     pub(super) aborting: CancellationToken,
     pub(super) tasks: TaskTracker,
+    pub(super) results: Results,
+}
+
+/// Attempts that were made since the server's start, by their result.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Attempts {
+    /// The router accepted the object.
+    pub posted: u64,
+    /// It did not; the object is tried again.
+    pub retrying: u64,
+    /// It did not; the object is given up.
+    pub failed: u64,
+}
+
+#[derive(Default)]
+pub(super) struct Results(Mutex<Attempts>);
+
+impl Results {
+    pub(super) fn count(&self, state: DeliveryState) {
+        let mut attempts = self.0.lock();
+        match state {
+            DeliveryState::Posted => attempts.posted += 1,
+            DeliveryState::Failed => attempts.failed += 1,
+            DeliveryState::Pending | DeliveryState::Retrying => attempts.retrying += 1,
+        }
+    }
+
+    pub(super) fn get(&self) -> Attempts {
+        *self.0.lock()
+    }
 }
 
 /// HTTP clients with and without verification of TLS certificates.

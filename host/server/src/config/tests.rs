@@ -24,7 +24,7 @@ fn an_argument_beats_the_file_and_the_file_beats_the_default() {
     .unwrap();
     let config = resolve(data.path(), &["--jobs", "2"]).unwrap();
     assert_eq!(config.jobs, 2);
-    assert_eq!(config.listen.port(), 9000);
+    assert_eq!(config.listen.to_string(), "127.0.0.1:9000");
     assert_eq!((config.decoding.to_string(), Decoding::default()), ("vaapi".into(), Decoding::Software));
     assert_eq!(config.api.cameras, [5]);
     assert_eq!(config.api.camera_groups, [-1, 1]);

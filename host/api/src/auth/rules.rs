@@ -1,0 +1,41 @@
+//! Scopes that requests need.
+
+use axum::http::Method;
+use ocellus_store::Scope;
+
+/// The scope that a request needs. `route` is the path as it is declared, with `{id}`. A new route
+/// that changes something needs [`Scope::Operate`] unless it is named here.
+pub(crate) fn needed_scope(method: &Method, route: &str) -> Scope {
+    match route {
+        _ if method.is_safe() => Scope::Read,
+        // They send a body and change nothing.
+        "/search/" | "/videos/{id}/search/" | "/videos/{id}/replay/" | "/signed-urls/" => Scope::Read,
+        // Everybody may begin and end sessions of their own.
+        "/auth/login/" | "/auth/logout/" => Scope::Read,
+        // Programs that the server runs.
+        _ if route.starts_with("/plugins/") => Scope::Admin,
+        _ => Scope::Operate,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reading_operating_and_programs_are_told_apart() {
+        for (method, route, scope) in [
+            (Method::GET, "/plugins/{name}/", Scope::Read),
+            (Method::HEAD, "/videos/", Scope::Read),
+            (Method::POST, "/search/", Scope::Read),
+            (Method::POST, "/videos/", Scope::Operate),
+            (Method::DELETE, "/videos/{id}/", Scope::Operate),
+            (Method::POST, "/deliveries/{id}/retry/", Scope::Operate),
+            (Method::PUT, "/plugins/{name}/", Scope::Admin),
+            (Method::DELETE, "/plugins/{name}/shadow/", Scope::Admin),
+            (Method::POST, "", Scope::Operate),
+        ] {
+            assert_eq!(needed_scope(&method, route), scope, "{method} {route}");
+        }
+    }
+}

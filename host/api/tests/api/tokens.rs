@@ -1,0 +1,171 @@
+//! Covers: tokens with scopes and an end, Bearer and Token, logins, the lock-out for guessing, the
+//! audit log.
+
+use std::{sync::Arc, time::Duration};
+
+use ocellus_api::ApiConfig;
+use ocellus_core::{Clock, ManualClock, Timestamp};
+use ocellus_store::{NewToken, Scope, Tokens};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::server::{Answer, Server, TOKEN};
+
+fn add(server: &Server, name: &str, scope: Scope, expires: Option<Timestamp>) -> String {
+    let secret = format!("secret-of-{name}");
+    let new = NewToken { name: name.into(), scope, expires, session: None };
+    Tokens::new(&server.data()).add(new, &secret, Timestamp::now()).unwrap();
+    secret
+}
+
+async fn call(server: &Server, token: &str, method: Method, path: &str) -> Answer {
+    let body = json!({"camera_group": 1, "name": "a"}).to_string();
+    let request = server.request(method, path).header("authorization", format!("Bearer {token}"));
+    server.send(request.body(body)).await
+}
+
+async fn login(server: &Server, name: &str, secret: &str, body: Value) -> Answer {
+    let request = server.request(Method::POST, "/auth/login/").basic_auth(name, Some(secret));
+    server.send(request.body(body.to_string())).await
+}
+
+fn audit(server: &Server) -> Vec<Value> {
+    let text = std::fs::read_to_string(server.data().join("audit.log")).unwrap_or_default();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_scope_includes_the_one_before() {
+    let server = Server::start().await;
+    let [read, operate, admin] = [("reader", Scope::Read), ("operator", Scope::Operate), ("owner", Scope::Admin)]
+        .map(|(name, scope)| add(&server, name, scope, None));
+    for (token, operates, installs) in [(&read, false, false), (&operate, true, false), (&admin, true, true)] {
+        call(&server, token, Method::GET, "/videos/").await.expect(200);
+        call(&server, token, Method::GET, "/plugins/").await.expect(200);
+        let created = call(&server, token, Method::POST, "/videos/").await;
+        assert_eq!(created.status.as_u16(), if operates { 201 } else { 403 });
+        // Not found is what the scope lets through to.
+        let removed = call(&server, token, Method::DELETE, "/plugins/none/").await;
+        assert_eq!(removed.status.as_u16(), if installs { 404 } else { 403 });
+    }
+    assert_eq!(server.count().await, 2);
+    let refused = call(&server, &read, Method::DELETE, "/videos/1/").await.expect(403).json();
+    assert_eq!(
+        refused,
+        json!({"traceback": "", "code": "PERMISSION_DENIED",
+            "desc": "This takes a token with the scope operate; this one has read."})
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_scheme_says_which_ones_are_right() {
+    let server = Server::start().await;
+    for header in [format!("Basic {TOKEN}"), TOKEN.to_owned()] {
+        let refused = server.send(server.request(Method::GET, "/videos/").header("authorization", &header)).await;
+        let refused = refused.expect(401).json();
+        assert_eq!(refused["desc"], "The header Authorization must be \"Token <token>\" or \"Bearer <token>\".");
+        assert!(!refused.to_string().contains(TOKEN));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_ends_when_it_expires_and_when_it_is_revoked() {
+    let start: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+    let clock = Arc::new(ManualClock::new(start));
+    let server = Server::with(ApiConfig::default(), clock.clone()).await;
+    let expiring = add(&server, "expiring", Scope::Read, Some(start + Duration::from_secs(60)));
+    let revoked = add(&server, "revoked", Scope::Read, None);
+    for token in [&expiring, &revoked] {
+        call(&server, token, Method::GET, "/videos/").await.expect(200);
+    }
+    clock.advance(Duration::from_secs(60));
+    let refused = call(&server, &expiring, Method::GET, "/videos/").await.expect(401).json();
+    assert_eq!(refused, json!({"code": "UNAUTHORIZED", "desc": "Token has expired."}));
+    Tokens::new(&server.data()).revoke("revoked").unwrap();
+    let refused = call(&server, &revoked, Method::GET, "/videos/").await.expect(401).json();
+    assert_eq!(refused["desc"], "Invalid token.");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_login_begins_a_session_and_a_logout_ends_it() {
+    let start: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+    let clock = Arc::new(ManualClock::new(start));
+    let server = Server::with(ApiConfig::default(), clock.clone()).await;
+    let secret = add(&server, "ui", Scope::Operate, None);
+    login(&server, "ui", &secret, json!({"mobile": false})).await.refuses("uuid");
+    let device = json!({"uuid": "phone", "mobile": false, "device_info": {}});
+    let session = login(&server, "ui", &secret, device.clone()).await.expect(200).json();
+    assert_eq!(session["token_expiration_datetime"], "2026-06-30T00:00:00Z");
+    let token = session["token"].as_str().unwrap();
+    assert_eq!(token.len(), 64);
+    let me = call(&server, token, Method::GET, "/users/me/").await.expect(200).json();
+    assert_eq!(me, session["user"]);
+    assert_eq!((&me["name"], &me["scope"], &me["active"]), (&json!("ui"), &json!("operate"), &json!(true)));
+    call(&server, token, Method::POST, "/videos/").await.expect(201);
+    login(&server, "ui", token, device.clone()).await.expect(401);
+
+    call(&server, token, Method::POST, "/auth/logout/").await.expect(204);
+    call(&server, token, Method::GET, "/users/me/").await.expect(401);
+    call(&server, &secret, Method::POST, "/auth/logout/").await.expect(403);
+    call(&server, &secret, Method::GET, "/users/me/").await.expect(200);
+
+    let admin = login(&server, "admin", TOKEN, device).await.expect(200).json();
+    let token = admin["token"].as_str().unwrap();
+    assert_eq!(call(&server, token, Method::GET, "/users/me/").await.expect(200).json()["id"], 1);
+    clock.advance(Duration::from_secs(180 * 24 * 3600));
+    call(&server, token, Method::GET, "/users/me/").await.expect(401);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_login_that_fails_says_so_and_asks_for_basic() {
+    let server = Server::start().await;
+    let secret = add(&server, "ui", Scope::Read, None);
+    for (name, secret) in [("ui", "wrong"), ("other", secret.as_str()), ("admin", secret.as_str()), ("ui", TOKEN)] {
+        let refused = login(&server, name, secret, json!({"uuid": "a"})).await.expect(401);
+        assert_eq!(refused.headers["www-authenticate"], "Basic realm=\"ocellus\"");
+        assert_eq!(refused.json(), json!({"code": "UNAUTHORIZED", "desc": "Invalid username/password."}));
+    }
+    server.post("/auth/login/", json!({"uuid": "a"})).await.expect(401);
+    assert_eq!(Tokens::new(&server.data()).list().unwrap().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_that_guesses_is_locked_out_for_a_while() {
+    let clock = Arc::new(ManualClock::new(Timestamp::now()));
+    let server = Server::with(ApiConfig::default(), clock.clone()).await;
+    for n in 0..9 {
+        call(&server, &format!("guess-{n}"), Method::GET, "/videos/").await.expect(401);
+    }
+    server.get("/videos/").await.expect(200);
+    login(&server, "ui", "tenth", json!({"uuid": "a"})).await.expect(401);
+    let locked = server.get("/videos/").await.expect(429);
+    assert_eq!(
+        (&locked.headers["retry-after"], &locked.json()["code"]),
+        (&"600".parse().unwrap(), &json!("TOO_MANY_REQUESTS"))
+    );
+    login(&server, "admin", TOKEN, json!({"uuid": "a"})).await.expect(429);
+    // Another client of the same proxy, which this machine runs.
+    let other = server.request(Method::GET, "/videos/").header("x-forwarded-for", "192.0.2.7");
+    server.send(other.header("authorization", format!("Token {TOKEN}"))).await.expect(200);
+    clock.advance(Duration::from_secs(600));
+    server.get("/videos/").await.expect(200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn changes_are_in_the_audit_log_with_who_made_them() {
+    let clock = Arc::new(ManualClock::new(Timestamp::now()));
+    let server = Server::with(ApiConfig::default(), clock.clone()).await;
+    let read = add(&server, "reader", Scope::Read, None);
+    let id = server.add("a").await;
+    server.video(id).await;
+    call(&server, &read, Method::DELETE, &format!("/videos/{id}/")).await.expect(403);
+    login(&server, "reader", "wrong", json!({"uuid": "a"})).await.expect(401);
+    let lines = audit(&server);
+    let of = |line: &Value| [&line["token"], &line["method"], &line["path"], &line["status"]].map(Value::clone);
+    assert_eq!(of(&lines[0]), [json!("admin"), json!("POST"), json!("/videos/"), json!(201)]);
+    assert_eq!(of(&lines[1]), [json!("reader"), json!("DELETE"), json!(format!("/videos/{id}/")), json!(403)]);
+    assert_eq!(of(&lines[2]), [json!(null), json!("POST"), json!("/auth/login/"), json!(401)]);
+    assert_eq!(lines.len(), 3, "{lines:#?}");
+    assert!(lines.iter().all(|line| line["address"] == "127.0.0.1" && line["request_id"].is_string()));
+    assert_eq!(lines[0]["time"], json!(clock.now()));
+}

@@ -1,0 +1,99 @@
+//! Covers: TLS of the server's own, a renewed certificate, a proxy's path, `--listen` by name.
+
+use std::{fs, path::Path};
+
+use base64::{Engine, prelude::BASE64_STANDARD};
+use reqwest::{Certificate, Client, Method, redirect::Policy};
+use serde_json::json;
+
+use crate::server::{Options, Server, run, until};
+
+fn pem(label: &str, der: &[u8]) -> String {
+    format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", BASE64_STANDARD.encode(der))
+}
+
+/// Writes a new certificate for `localhost` and its key; returns what trusts it alone.
+fn renew(folder: &Path) -> Client {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    fs::write(folder.join("key.pem"), pem("PRIVATE KEY", &made.signing_key.serialize_der())).unwrap();
+    fs::write(folder.join("cert.pem"), pem("CERTIFICATE", made.cert.der())).unwrap();
+    let root = Certificate::from_der(made.cert.der()).unwrap();
+    // A connection for each request: one that is open keeps its certificate.
+    let client = Client::builder().tls_built_in_root_certs(false).add_root_certificate(root).pool_max_idle_per_host(0);
+    client.build().unwrap()
+}
+
+fn encrypted(data: &Path, files: &Path) -> Server {
+    let path = |name| files.join(name).to_str().unwrap().to_owned();
+    Options::new(data).argument("--tls-cert", &path("cert.pem")).argument("--tls-key", &path("key.pem")).start()
+}
+
+#[tokio::test]
+async fn a_renewed_certificate_is_served_without_a_restart() {
+    let (data, files) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let first = renew(files.path());
+    let server = encrypted(data.path(), files.path());
+    assert!(server.base().starts_with("https://"), "{}", server.base());
+    let base = server.base().replace("127.0.0.1", "localhost");
+    let body = json!({"camera_group": 1, "name": "a"}).to_string();
+    let created = server.request_by(&first, Method::POST, &format!("{base}/videos/")).body(body).send().await.unwrap();
+    let video: serde_json::Value = created.json().await.unwrap();
+    assert_eq!(video["screenshot"], format!("{base}/videos/1/screenshot/"));
+
+    let second = renew(files.path());
+    let health = format!("{base}/health/");
+    until("the new certificate is served", async || second.get(&health).send().await.is_ok()).await;
+    assert!(first.get(&health).send().await.is_err());
+    // A file that is no certificate leaves the one before in force.
+    fs::write(files.path().join("cert.pem"), "nothing").unwrap();
+    assert_eq!(second.get(&health).send().await.unwrap().status(), 200);
+}
+
+#[tokio::test]
+async fn a_key_of_another_certificate_is_refused_at_the_start() {
+    let (data, files) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    renew(files.path());
+    let certificate = fs::read(files.path().join("cert.pem")).unwrap();
+    renew(files.path());
+    fs::write(files.path().join("cert.pem"), certificate).unwrap();
+    let path = |name| files.path().join(name).to_str().unwrap().to_owned();
+    let data = data.path().to_str().unwrap();
+    let (status, _, error) =
+        run(&["serve", "--data", data, "--tls-cert", &path("cert.pem"), "--tls-key", &path("key.pem")]);
+    assert!(!status.success() && error.contains("cert.pem") && error.contains("key.pem"), "{error}");
+    let (status, _, error) = run(&["serve", "--data", data, "--tls-cert", &path("cert.pem")]);
+    assert!(!status.success() && error.contains("--tls-key"), "{error}");
+}
+
+#[tokio::test]
+async fn the_path_of_a_proxy_is_in_links_and_redirects_and_is_taken_off_requests() {
+    let data = tempfile::tempdir().unwrap();
+    let server = Options::new(data.path()).argument("--public-url", "https://b.example/sub/").start();
+    let client = Client::builder().redirect(Policy::none()).build().unwrap();
+    for _ in 0..2 {
+        server.create(json!({})).await;
+    }
+    // Proxies pass the path on as it is, or without the part that leads here.
+    for prefix in ["/sub", ""] {
+        let path = format!("{prefix}/videos?limit=1");
+        let moved = server.request_by(&client, Method::GET, &path).send().await.unwrap();
+        assert_eq!(
+            (moved.status().as_u16(), moved.headers()["location"].to_str().unwrap()),
+            (308, "https://b.example/sub/videos/?limit=1"),
+            "{path}"
+        );
+        let page = server.get(&format!("{prefix}/videos/?limit=1")).await;
+        let next = page["next_page"].as_str().unwrap();
+        assert!(next.starts_with("https://b.example/sub/videos/?"), "{next}");
+        assert_eq!(page["results"][0]["screenshot"], "https://b.example/sub/videos/1/screenshot/");
+        server.get(next.strip_prefix("https://b.example").unwrap()).await;
+    }
+}
+
+#[tokio::test]
+async fn a_name_is_listened_on() {
+    let data = tempfile::tempdir().unwrap();
+    let server = Options::new(data.path()).argument("--listen", "localhost:0").start();
+    assert!(server.base().starts_with("http://127.0.0.1:") || server.base().starts_with("http://[::1]:"));
+    server.get("/videos/").await;
+}
