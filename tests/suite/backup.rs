@@ -1,12 +1,12 @@
 //! Covers: `ocellus backup` of a server at work, twice, and a server on the copy: a restore.
 
-use std::{fs, path::Path};
+use std::{fs, path::Path, process::Command};
 
 use serde_json::json;
 
 use crate::{
     media,
-    server::{Options, Server, run},
+    server::{Options, Server, program, run},
 };
 
 fn backup(data: &Path, target: &Path) -> (bool, String) {
@@ -29,7 +29,7 @@ async fn a_copy_made_while_jobs_run_is_served_and_its_jobs_go_on() {
     let done = server.process_file(only_cars.clone(), &media::short_street(dir.path(), 40)).await;
     server.finished(done).await;
     let deleted = server.create(json!({"name": "deleted later"})).await;
-    let running = server.process_file(only_cars, &media::sparse_key_frames(dir.path(), 1500)).await;
+    let running = server.process_file(only_cars, &media::short_street(dir.path(), 300)).await;
     server.under_way(running, 20).await;
     let (backed_up, said) = backup(&data, &copy);
     assert!(backed_up && said.starts_with("videos: 3; "), "{said}");
@@ -69,6 +69,8 @@ fn a_folder_that_holds_something_else_is_left_alone() {
     assert!(!backed_up && said.contains("no backup is in it"), "{said}");
     let (backed_up, said) = backup(&data, &data.join("copy"));
     assert!(!backed_up && said.contains("lie in each other"), "{said}");
+    let relative = Command::new(program()).args(["backup", "copy", "--data", "data"]).current_dir(dir.path()).output();
+    assert!(relative.unwrap().status.success() && dir.path().join("copy/backup.json").exists());
     let (backed_up, said) = backup(&other, &dir.path().join("copy"));
     assert!(!backed_up && said.contains("is no data folder"), "{said}");
     assert_eq!(fs::read_dir(&other).unwrap().count(), 1);
