@@ -14,6 +14,7 @@ REFUSED = {
     "This is no picture that can be read.": "a schema cannot say what a picture is",
     "is empty.": "a file or component of no bytes",
     "is not allowed by the server's configuration.": "an operator says where URLs may lead",
+    "which sources and routers must not be.": "this server's own address",
     "Enter a valid URL": "a pattern cannot say what a URL is",
     "stream_settings": "rules over several settings, options of FFmpeg, names of plugins",
 }
