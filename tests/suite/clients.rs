@@ -49,5 +49,5 @@ async fn the_document_says_what_is_accepted() {
     let Some(tools) = tools() else { return };
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(&dir.path().join("data"));
-    run("check.sh", tools, &server, vec!["10".into()]).await;
+    run("check.sh", tools, &server, vec!["10".into(), "7".into()]).await;
 }
