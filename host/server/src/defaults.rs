@@ -68,7 +68,8 @@ mod tests {
     #[test]
     fn the_thorough_settings_are_valid() {
         let types = ["face", "body", "car"].map(|t| t.parse().unwrap());
-        let schema = ocellus_core::SettingsSchema::new(&types, &["simple_iou".into()], &[]).unwrap();
+        let schema =
+            ocellus_core::SettingsSchema::new(&types, &["simple_iou".into(), "deep_sort".into()], &[]).unwrap();
         let settings =
             schema.with_preset(&Defaults::Thorough.read().unwrap().unwrap()).unwrap().complete(None).unwrap();
         assert_eq!(settings.active().count(), 3);
