@@ -1,6 +1,6 @@
-//! `/docs/`: the OpenAPI document as a page, on which every operation can be tried. Swagger UI, from
-//! the program itself: nothing is fetched from elsewhere. The token that is entered stays in the
-//! browser.
+//! `/docs/`: the OpenAPI document as a page, on which every operation can be tried. Swagger UI,
+//! from the program itself: nothing is fetched from elsewhere. The token that is entered stays in
+//! the browser.
 
 use std::{
     collections::HashMap,

@@ -151,8 +151,8 @@ struct Settings {
     #[arg(long, env = "OCELLUS_KEEP_DAYS", value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..=36_500))]
     keep_days: Option<u32>,
 
-    /// Bytes that all source files may have together: above it, those of the oldest processed videos
-    /// are removed. [default: no limit]
+    /// Bytes that all source files may have together: above it, those of the oldest processed
+    /// videos are removed. [default: no limit]
     #[arg(long, env = "OCELLUS_KEEP_BYTES", value_name = "BYTES")]
     keep_bytes: Option<u64>,
 

@@ -28,8 +28,8 @@ pub(crate) struct ReplayArguments {
     #[arg(long, env = "OCELLUS_DATA", value_name = "DIR")]
     data: PathBuf,
 
-    /// JSON file with the stream_settings that differ from those of the job; a video as the API shows
-    /// it is taken, too.
+    /// JSON file with the stream_settings that differ from those of the job; a video as the API
+    /// shows it is taken, too.
     #[arg(long, value_name = "FILE")]
     settings: Option<PathBuf>,
 

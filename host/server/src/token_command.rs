@@ -40,8 +40,8 @@ pub(crate) struct AddArguments {
     #[command(flatten)]
     folder: DataFolder,
 
-    /// What it may be used for: read (lists, objects, pictures, searches), operate (also videos, jobs
-    /// and deliveries), admin (also plugins).
+    /// What it may be used for: read (lists, objects, pictures, searches), operate (also videos,
+    /// jobs and deliveries), admin (also plugins).
     #[arg(long, default_value = "read", value_name = "SCOPE")]
     scope: Scope,
 

@@ -8,8 +8,8 @@
 //! is copied beside its earlier copy, whose unchanged files are linked; it takes the place of that
 //! at once, where the record is still the same then, and otherwise is copied again. Logs that grow
 //! are copied in an order in which none is ahead of the one that it depends on. A file is unchanged
-//! whose length and time of change are those of its copy. A run that breaks off leaves each video as
-//! it was copied last, and the next run completes it.
+//! whose length and time of change are those of its copy. A run that breaks off leaves each video
+//! as it was copied last, and the next run completes it.
 
 use std::{
     collections::BTreeSet,
@@ -198,7 +198,8 @@ impl Copier<'_> {
         Ok(Copied::Done)
     }
 
-    /// Copies a folder to `target`. Where `earlier`, an earlier copy, has the same file, it is linked.
+    /// Copies a folder to `target`. Where `earlier`, an earlier copy, has the same file, it is
+    /// linked.
     fn tree(&mut self, source: &Path, target: &Path, earlier: &Path) -> Result<Copied> {
         self.disk.create_folders(target)?;
         for path in list(source)? {
@@ -310,8 +311,8 @@ fn list(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
-/// Deliveries are of objects; objects have embeddings, pictures, and detections that they come from.
-/// Each is written after those behind it, and copied before them.
+/// Deliveries are of objects; objects have embeddings, pictures, and detections that they come
+/// from. Each is written after those behind it, and copied before them.
 fn rank(name: &str) -> u8 {
     match name {
         DELIVERIES => 0,
@@ -323,8 +324,8 @@ fn rank(name: &str) -> u8 {
     }
 }
 
-/// Whether a file is one that a crash would leave and the next start remove, or the record, which is
-/// copied by itself.
+/// Whether a file is one that a crash would leave and the next start remove, or the record, which
+/// is copied by itself.
 fn is_left_out(name: &str) -> bool {
     name == RECORD || name.starts_with("source.part-") || name.ends_with(".part")
 }

@@ -207,10 +207,10 @@ impl Disk {
         copy.sync().at(to)
     }
 
-    /// Copies a file whose length or time of change is not that of `earlier`, an earlier copy, by way
-    /// of one that takes the place of what is at `to`, and links the earlier copy otherwise; the
-    /// bytes, `None` where nothing was copied. Of a file that grows, the part that was there at the
-    /// beginning. Durable only after [`Disk::sync_all`].
+    /// Copies a file whose length or time of change is not that of `earlier`, an earlier copy, by
+    /// way of one that takes the place of what is at `to`, and links the earlier copy otherwise;
+    /// the bytes, `None` where nothing was copied. Of a file that grows, the part that was there at
+    /// the beginning. Durable only after [`Disk::sync_all`].
     pub(crate) fn copy_changed(&self, from: &Path, to: &Path, earlier: &Path) -> Result<Option<u64>> {
         let source = File::open(from).at(from)?;
         let (found, part) = (source.metadata().at(from)?, to.with_extension("part"));

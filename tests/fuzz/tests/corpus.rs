@@ -1,4 +1,5 @@
-//! Covers: inputs that fuzzing found. Each reaches code that no other does, or broke something once.
+//! Covers: inputs that fuzzing found. Each reaches code that no other does, or broke something
+//! once.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr, reason = "a test fails by panicking")]
 

@@ -1,7 +1,7 @@
 //! Authentication and authorization: who sends a request, and whether that client may.
 //!
-//! A request is identified once, by its `Authorization` header. [`require_scope`] guards every route
-//! but the open ones, and writes changes into the audit log, refused ones included.
+//! A request is identified once, by its `Authorization` header. [`require_scope`] guards every
+//! route but the open ones, and writes changes into the audit log, refused ones included.
 
 mod admin_token;
 mod audit;

@@ -26,9 +26,9 @@ use crate::{
 
 /// The server's numbers, for Prometheus.
 ///
-/// Videos, queue, jobs, frames, stages, deliveries, plugins, decoders, disk and HTTP. Counters count
-/// from the server's start. With `--metrics-listen`, the same is served at an address of its own,
-/// without a token.
+/// Videos, queue, jobs, frames, stages, deliveries, plugins, decoders, disk and HTTP. Counters
+/// count from the server's start. With `--metrics-listen`, the same is served at an address of its
+/// own, without a token.
 #[utoipa::path(
     get, path = "/metrics", tag = "server", operation_id = "metrics",
     responses((status = 200, description = "The text format of Prometheus.", body = String, content_type = "text/plain"), Unauthorized),
