@@ -4,6 +4,7 @@ use std::{convert::Infallible, fmt::Display, str::FromStr};
 
 use axum::{extract::FromRequestParts, http::request::Parts};
 use ocellus_core::{Error, Result};
+use serde_json::Value;
 use url::form_urlencoded;
 
 /// The pairs of a query string, decoded, in order. Any bytes parse: invalid
@@ -99,8 +100,22 @@ pub(crate) fn integer<T: FromStr>(name: &str, text: &str) -> Result<T> {
     without_fraction(text).parse().map_err(|_| Error::bad_param(name, "A valid integer is required."))
 }
 
+/// `1`, `1.0` and `"1"` are the same number, as to the vendor's framework.
+pub(crate) fn whole_number(value: &Value) -> Option<i64> {
+    /// From here on not every whole number has a double of its own.
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    match value {
+        Value::String(text) => without_fraction(text).parse().ok(),
+        Value::Number(number) => number.as_i64().or_else(|| {
+            let number = number.as_f64().filter(|n| n.fract() == 0.0 && n.abs() < EXACT)?;
+            Some(number as i64)
+        }),
+        _ => None,
+    }
+}
+
 /// The text of a number without a fraction of zeros, which the vendor's framework drops, too.
-pub(crate) fn without_fraction(text: &str) -> &str {
+fn without_fraction(text: &str) -> &str {
     let text = text.trim();
     match text.split_once('.') {
         Some((whole, zeros)) if !whole.is_empty() && zeros.bytes().all(|b| b == b'0') => whole,

@@ -22,7 +22,7 @@ use crate::{
     base_url::BaseUrl,
     body::JsonObject,
     error::{ApiError, BadParam, TooLarge, Unauthorized},
-    videos::fields::whole_number,
+    query::whole_number,
 };
 
 /// A week.

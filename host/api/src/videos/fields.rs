@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use url::Url;
 use utoipa::ToSchema;
 
-use crate::{ApiConfig, openapi, query::without_fraction};
+use crate::{ApiConfig, openapi, query::whole_number};
 
 const MAX_NAME_CHARS: usize = 256;
 /// Longer than any that clients use; each is in memory with its record.
@@ -185,20 +185,6 @@ fn integer(sent: &Map<String, Value>, name: &str) -> Result<Option<Option<i64>>>
             let number = whole_number(value).ok_or_else(|| Error::bad_param(name, "A valid integer is required."))?;
             Ok(Some(Some(number)))
         }
-    }
-}
-
-/// `1`, `1.0` and `"1"` are the same number, as to the vendor's framework.
-pub(crate) fn whole_number(value: &Value) -> Option<i64> {
-    /// From here on not every whole number has a double of its own.
-    const EXACT: f64 = 9_007_199_254_740_992.0;
-    match value {
-        Value::String(text) => without_fraction(text).parse().ok(),
-        Value::Number(number) => number.as_i64().or_else(|| {
-            let number = number.as_f64().filter(|n| n.fract() == 0.0 && n.abs() < EXACT)?;
-            Some(number as i64)
-        }),
-        _ => None,
     }
 }
 

@@ -7,7 +7,7 @@ pub(crate) mod create;
 pub(crate) mod defaults;
 pub(crate) mod delete;
 pub(crate) mod delete_file;
-pub(crate) mod fields;
+mod fields;
 mod file_body;
 pub(crate) mod filter;
 pub(crate) mod frame;
