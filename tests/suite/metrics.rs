@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use crate::{
     media,
     receiver::Receiver,
-    server::{Options, Server, small},
+    server::{Options, Server, small, until},
 };
 
 /// The samples by name and labels.
@@ -39,18 +39,26 @@ async fn a_job_is_in_the_metrics() {
     let fields = json!({"stream_settings": settings, "router_url": receiver.url});
     let id = server.process_file(fields, &media::short_street(dir.path(), 60)).await;
     let video = server.delivered(id).await;
-    let text = scrape(&server).await;
-    let samples = samples(&text);
     let cars = video["car_count"].as_f64().unwrap();
     assert!(cars >= 1.0);
+    // These are counted after the records say that the job and the deliveries have ended.
+    let counted_last = [
+        ("ocellus_running_jobs", 0.0),
+        ("ocellus_jobs_ended_total{status=\"COMPLETED\"}", 1.0),
+        ("ocellus_delivery_attempts_total{result=\"posted\"}", cars),
+    ];
+    until("the job and its deliveries are counted", async || {
+        let samples = samples(&scrape(&server).await);
+        counted_last.iter().all(|(name, expected)| samples.get(*name) == Some(expected))
+    })
+    .await;
+    let text = scrape(&server).await;
+    let samples = samples(&text);
     for (name, expected) in [
         ("ocellus_videos", 1.0),
         ("ocellus_queued_videos", 0.0),
-        ("ocellus_running_jobs", 0.0),
-        ("ocellus_jobs_ended_total{status=\"COMPLETED\"}", 1.0),
         ("ocellus_frames_total{kind=\"processed\"}", 60.0),
         ("ocellus_objects_total{type=\"car\"}", cars),
-        ("ocellus_delivery_attempts_total{result=\"posted\"}", cars),
         ("ocellus_decoder_crashes_total", 0.0),
         ("ocellus_http_requests_total{method=\"POST\",route=\"/videos/\",status=\"201\"}", 1.0),
     ] {
