@@ -12,7 +12,7 @@ use crate::{media, server::Server};
 
 /// Where the tools are, if they are there.
 #[expect(clippy::print_stderr, reason = "a test that does not run says so")]
-fn tools() -> Option<PathBuf> {
+pub(crate) fn tools() -> Option<PathBuf> {
     let tools = media::target().join("clients");
     let is_there = tools.join("venv").exists();
     if !is_there {

@@ -55,3 +55,4 @@ mod tokens;
 mod unwritable_log;
 mod upgrade;
 mod url_sources;
+mod webhooks;

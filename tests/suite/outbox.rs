@@ -349,10 +349,16 @@ async fn posts_are_signed_by_standard_webhooks() {
         assert_eq!((header("webhook-id"), header("authorization")), (&*post.key, "Token open sesame"));
         let age = jiff::Timestamp::now().as_second() - header("webhook-timestamp").parse::<i64>().unwrap();
         assert!((0..120).contains(&age), "{age}");
-        let mut mac = Hmac::<sha2::Sha256>::new_from_slice(secret).unwrap();
-        mac.update(format!("{}.{}.", post.key, header("webhook-timestamp")).as_bytes());
-        mac.update(&post.body);
-        assert_eq!(header("webhook-signature"), format!("v1,{}", STANDARD.encode(mac.finalize().into_bytes())));
+        let sign = |payload: &[u8]| {
+            let mut mac = Hmac::<sha2::Sha256>::new_from_slice(secret).unwrap();
+            mac.update(format!("{}.{}.", post.key, header("webhook-timestamp")).as_bytes());
+            mac.update(payload);
+            format!("v1,{}", STANDARD.encode(mac.finalize().into_bytes()))
+        };
+        let digests = header("webhook-part-digests");
+        assert_eq!(header("webhook-signature"), format!("{} {}", sign(&post.body), sign(digests.as_bytes())));
+        let digests: Vec<Value> = serde_json::from_str(digests).unwrap();
+        assert!(digests.iter().any(|part| part["name"] == "photo"), "{digests:?}");
     }
 }
 

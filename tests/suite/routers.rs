@@ -26,14 +26,14 @@ use crate::{
 
 /// Records accepted posts, and responds with a status that the test sets.
 #[derive(Clone)]
-struct Queue {
-    posts: Arc<Mutex<Vec<(HeaderMap, Bytes)>>>,
+pub(crate) struct Queue {
+    pub(crate) posts: Arc<Mutex<Vec<(HeaderMap, Bytes)>>>,
     status: Arc<AtomicU16>,
-    url: String,
+    pub(crate) url: String,
 }
 
 impl Queue {
-    async fn start(status: u16) -> Self {
+    pub(crate) async fn start(status: u16) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/queue", listener.local_addr().unwrap());
         let queue = Self { posts: Arc::default(), status: Arc::new(AtomicU16::new(status)), url };

@@ -27,6 +27,7 @@ mod openapi;
 mod page;
 mod path;
 mod picture;
+mod picture_urls;
 mod plugins;
 mod query;
 mod routes;
@@ -41,6 +42,7 @@ mod videos;
 
 pub use auth::{Access, AdminToken, InvalidToken};
 pub use metrics::metrics_router;
+pub use picture_urls::picture_urls;
 pub use routes::{openapi_document, router};
 pub use serve::{ConnectionLimits, Tls, TlsError, serve};
 pub use signed_url::UrlSigner;

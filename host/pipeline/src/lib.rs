@@ -50,7 +50,7 @@ mod tracklet;
 pub use analysis::{Decision, DecisionStage};
 pub use engine::{DecodingReport, DiskUse, Engine, EngineConfig, EngineMetrics, Health, PluginMetrics, Running};
 pub use identity::{Point, agglomerate};
-pub use outbox::{Attempts, Deliveries, OutboxConfig, RouterToken, SigningSecret};
+pub use outbox::{Attempts, Deliveries, OutboxConfig, PictureUrls, RouterToken, SigningSecret};
 pub use progress::Work;
 pub use quality::quality_in;
 pub use replay::{Change, DecisionQuery, Diff, Replay, UnmatchedObject, compare, decisions, replay, settings_of};

@@ -5,12 +5,12 @@
 mod shared {
     wasmtime::component::bindgen!({
         path: "../../wit/v0.1",
-        inline: "package ocellus:host; world shared { import ocellus:plugin/types@0.1.0; import ocellus:plugin/logging@0.1.0; import ocellus:plugin/crops@0.1.0; }",
+        inline: "package ocellus:host; world shared { import ocellus:plugin/types@0.1.0; import ocellus:plugin/logging@0.1.0; import ocellus:plugin/crops@0.1.0; import ocellus:plugin/pictures@0.1.0; }",
         world: "ocellus:host/shared",
     });
 }
 
-pub use shared::ocellus::plugin::{crops, logging, types};
+pub use shared::ocellus::plugin::{crops, logging, pictures, types};
 
 pub(crate) mod filter {
     wasmtime::component::bindgen!({

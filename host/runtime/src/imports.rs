@@ -1,22 +1,29 @@
-//! Host functions that plugins may call: a line in the log, and small pictures of the items of a
-//! call.
+//! Host functions that plugins may call: a line in the log, small pictures of the items of a call,
+//! and the pictures of a post.
 //!
 //! Guarantees: a plugin writes no more lines than its limits allow, whatever it does; it reads the
-//! pixels of the present call and of no other. Ends with the store that it belongs to.
+//! pictures of the present call and of no other. Ends with the store that it belongs to.
 
-use std::{fmt::Write as _, sync::Arc, time::Instant};
+use std::{
+    fmt::Write as _,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use ocellus_core::{Rect, Size};
 
 use crate::{
     Limits,
-    bindings::{crops, logging, types},
+    bindings::{crops, logging, pictures, types},
 };
 
 /// A longer line is cut.
 const MAX_LINE_BYTES: usize = 1024;
 /// Longest side of a picture that a plugin may read, in pixels.
 const MAX_SIDE: u32 = 256;
+
+/// Longest validity of a picture's URL, in seconds: a week.
+const MAX_URL_SECONDS: u32 = 604_800;
 
 /// The pixels of a frame, for plugins that were granted them.
 pub trait Pixels: Send + Sync {
@@ -50,6 +57,36 @@ pub(crate) fn crop_size(asked: types::Size) -> Result<Size, crops::Unavailable> 
         return Err(crops::Unavailable::WrongSize);
     }
     Ok(Size { width: asked.width, height: asked.height })
+}
+
+/// The pictures of a post, for routers that were granted them. An index is a place in the list of
+/// the post's pictures.
+pub trait PostPictures: Send + Sync {
+    /// The picture's file; `None` where the list is shorter.
+    fn file(&self, index: usize) -> Option<&[u8]>;
+
+    /// An absolute URL that serves the file to everybody for so long from now on; `None` where this
+    /// server has none.
+    fn url(&self, index: usize, valid: Duration) -> Option<String>;
+}
+
+/// `pictures.read` of the contract.
+pub(crate) fn picture_file(post: Option<&dyn PostPictures>, index: u32) -> Result<Vec<u8>, pictures::Unavailable> {
+    let file = post.and_then(|post| post.file(index as usize));
+    file.map(<[u8]>::to_vec).ok_or(pictures::Unavailable::NoSuchPicture)
+}
+
+/// `pictures.url` of the contract.
+pub(crate) fn picture_url(
+    post: Option<&dyn PostPictures>,
+    index: u32,
+    seconds: u32,
+) -> Result<String, pictures::Unavailable> {
+    let post = post.filter(|post| post.file(index as usize).is_some()).ok_or(pictures::Unavailable::NoSuchPicture)?;
+    if !(1..=MAX_URL_SECONDS).contains(&seconds) {
+        return Err(pictures::Unavailable::WrongTime);
+    }
+    post.url(index as usize, Duration::from_secs(seconds.into())).ok_or(pictures::Unavailable::NoUrl)
 }
 
 /// A token bucket over the lines that a session writes.

@@ -9,13 +9,20 @@ use crate::{CompileLimits, Kind, Refusal, error::CONTRACT};
 
 /// What every kind may import: types without functions, and lines in the log.
 const GRANTED: [&str; 2] = ["ocellus:plugin/types", "ocellus:plugin/logging"];
-/// The capability that opens the interface of the same name to filters.
-pub(crate) const CROPS: &str = "crops";
+
+/// The capability that plugins of a kind may ask for: it opens the interface of the same name.
+pub(crate) fn capability(kind: Kind) -> Option<&'static str> {
+    match kind {
+        Kind::Filter => Some("crops"),
+        Kind::Tracker => None,
+        Kind::Router => Some("pictures"),
+    }
+}
 
 pub(crate) struct Inspected {
     pub(crate) kind: Kind,
-    /// Its manifest has to ask for the capability.
-    pub(crate) imports_crops: bool,
+    /// The capability whose interface it imports: its manifest has to ask for it.
+    pub(crate) uses: Option<&'static str>,
 }
 
 /// The plugin that `bytes` are.
@@ -39,16 +46,16 @@ pub(crate) fn inspect(bytes: &[u8], limits: &CompileLimits) -> Result<Inspected,
 
     let (imports, exports) = names(bytes).map_err(|e| malformed(&e))?;
     let kind = kind(&exports)?;
-    let mut imports_crops = false;
+    let mut uses = None;
     for import in imports {
         let (name, version) = versioned(&import);
-        let crops = kind == Kind::Filter && name.strip_prefix("ocellus:plugin/") == Some(CROPS);
-        if !(crops || GRANTED.contains(&name)) || !speaks(version) {
+        let used = capability(kind).filter(|capability| name.strip_prefix("ocellus:plugin/") == Some(capability));
+        if !(used.is_some() || GRANTED.contains(&name)) || !speaks(version) {
             return Err(Refusal::Import(import));
         }
-        imports_crops |= crops;
+        uses = uses.or(used);
     }
-    Ok(Inspected { kind, imports_crops })
+    Ok(Inspected { kind, uses })
 }
 
 fn malformed(error: &wasmparser::BinaryReaderError) -> Refusal {

@@ -78,7 +78,7 @@ pub use digest::Digest;
 pub use error::{Fault, InstallError, OpenError, PluginError, Refusal, RemoveError};
 pub use filter::{Candidate, Filter, Moment, Object, Rejection, Stage, Verdict};
 pub use folders::Origin;
-pub use imports::Pixels;
+pub use imports::{Pixels, PostPictures};
 pub use kind::Kind;
 pub use limits::{CompileLimits, Limits};
 pub use policy::{FaultPolicy, OnFault};

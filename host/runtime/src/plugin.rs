@@ -10,7 +10,7 @@ use crate::{
     Digest, Kind, Limits, OnFault, PluginError, Refusal,
     bindings::{filter::FilterPre, router::RouterPre, tracker::TrackerPre, types},
     compile::Compiler,
-    inspect::{CROPS, Inspected, inspect},
+    inspect::{Inspected, capability, inspect},
     sandbox::Sandbox,
     store::{self, StoreData},
 };
@@ -43,7 +43,7 @@ impl Plugin {
     /// Takes a component through all checks: form, imports and exports, compilation, types,
     /// `describe`, manifest. `file` names it in errors while its name is not known.
     pub(crate) fn load(compiler: &Compiler, limits: &Limits, file: &str, bytes: &[u8]) -> Result<Self, Refusal> {
-        let Inspected { kind, imports_crops } = inspect(bytes, &limits.compile)?;
+        let Inspected { kind, uses } = inspect(bytes, &limits.compile)?;
         let (engine, digest) = (compiler.engine(), Digest::of(bytes));
         let component = compiler.component(limits, digest, bytes)?;
         let types = |e: wasmtime::Error| Refusal::Types(format!("{e:#}"));
@@ -67,8 +67,8 @@ impl Plugin {
                 e.fault().map_or_else(|| Refusal::Types(e.to_string()), |fault| Refusal::Describe(fault.clone()))
             })?;
         let (schema, validator) = check(&manifest, kind)?;
-        if imports_crops && !manifest.capabilities.iter().any(|c| c == CROPS) {
-            return Err(Refusal::NotAskedFor(CROPS));
+        if let Some(capability) = uses.filter(|capability| !manifest.capabilities.iter().any(|c| c == capability)) {
+            return Err(Refusal::NotAskedFor(capability));
         }
         let types::Manifest { name, version, description, stages, capabilities, limits: asked, on_fault, .. } =
             manifest;
@@ -130,11 +130,12 @@ fn check(manifest: &types::Manifest, kind: Kind) -> Result<(Value, jsonschema::V
     if manifest.description.len() > 1024 {
         return wrong("the description has more than 1024 bytes".into());
     }
-    if let Some(capability) = manifest.capabilities.iter().find(|c| kind != Kind::Filter || *c != CROPS) {
+    let known = capability(kind);
+    if let Some(capability) = manifest.capabilities.iter().find(|c| known != Some(c.as_str())) {
         return Err(Refusal::Capability { capability: capability.clone(), kind });
     }
-    if manifest.capabilities.len() > 1 {
-        return wrong(format!("the capability {CROPS} is asked for more than once"));
+    if let [capability, _, ..] = manifest.capabilities.as_slice() {
+        return wrong(format!("the capability {capability} is asked for more than once"));
     }
     if manifest.limits.deadline_ms == Some(0) {
         return wrong("a deadline of 0 ms leaves no time for a call".into());

@@ -3,6 +3,8 @@
 //! Guarantees: a request goes to the origin of the post's URL, and nothing in it can break out of
 //! its place in an HTTP message. Ends with its first fault.
 
+use std::sync::Arc;
+
 use ocellus_core::{BestShotType, ObjectRecord, ShotSummary, Size, TrackPoint};
 use serde_json::Value;
 use wasmtime::component::ResourceAny;
@@ -11,6 +13,7 @@ use crate::{
     Digest, Fault, Meters, PluginError,
     bindings::{router as wit, router::exports::ocellus::plugin::routing, types},
     convert,
+    imports::PostPictures,
     plugin::{Plugin, World},
     sandbox::Sandbox,
 };
@@ -148,18 +151,22 @@ impl Router {
         Ok(Some(Self { sandbox, bindings, session }))
     }
 
-    /// The request for an object: the same for the same post.
+    /// The request for an object: the same for the same post, but for the times in URLs of
+    /// `pictures`, which are what the plugin may read during this call.
     ///
     /// # Errors
     /// [`Fault::Reported`] when the router will not encode this object: the delivery fails for
     /// good, and the session goes on. Any other error ends the session.
-    pub fn encode(&mut self, post: &Post<'_>) -> Result<Request, PluginError> {
+    pub fn encode(&mut self, post: &Post<'_>, pictures: Option<Arc<dyn PostPictures>>) -> Result<Request, PluginError> {
         const CALL: &str = "encode";
         let given = encode_post(post);
         let (bindings, session) = (&self.bindings, self.session);
+        self.sandbox.set_pictures(pictures);
         let answer = self
             .sandbox
-            .call(CALL, |store| bindings.ocellus_plugin_routing().session().call_encode(store, session, &given))?;
+            .call(CALL, |store| bindings.ocellus_plugin_routing().session().call_encode(store, session, &given));
+        self.sandbox.set_pictures(None);
+        let answer = answer?;
         let answer = answer.map_err(|reason| self.sandbox.error(CALL, Fault::Reported(reason)))?;
         self.sandbox.checked(CALL, request(answer, post))
     }

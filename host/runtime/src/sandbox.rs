@@ -4,12 +4,19 @@
 //! fault the plugin's code never runs in this store again. A sandbox ends with the session that
 //! owns it.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use serde::Serialize;
 use wasmtime::{Engine, Store, Trap};
 
-use crate::{Digest, Fault, Limits, PluginError, engine, imports::CropAccess, store::StoreData};
+use crate::{
+    Digest, Fault, Limits, PluginError, engine,
+    imports::{CropAccess, PostPictures},
+    store::StoreData,
+};
 
 /// What a session has used so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
@@ -74,6 +81,11 @@ impl Sandbox {
     /// Which pictures the next call may read.
     pub(crate) fn set_crops(&mut self, crops: Option<CropAccess>) {
         self.store.data_mut().crops = crops;
+    }
+
+    /// Which pictures of a post the next call may read.
+    pub(crate) fn set_pictures(&mut self, pictures: Option<Arc<dyn PostPictures>>) {
+        self.store.data_mut().pictures = pictures;
     }
 
     /// What the plugin answered to `call`; an error of its own ends the session.

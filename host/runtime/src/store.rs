@@ -3,6 +3,8 @@
 //! Guarantees: memory and tables never pass their limits, and a refusal to grow is remembered as
 //! the fault that the trap after it is due to. Ends with its sandbox.
 
+use std::sync::Arc;
+
 use wasmtime::{
     ResourceLimiter,
     component::{HasSelf, Linker},
@@ -10,8 +12,8 @@ use wasmtime::{
 
 use crate::{
     Fault, Kind, Limits,
-    bindings::{crops, logging, types},
-    imports::{CropAccess, LogBucket, crop_size},
+    bindings::{crops, logging, pictures, types},
+    imports::{CropAccess, LogBucket, PostPictures, crop_size, picture_file, picture_url},
 };
 
 pub(crate) struct StoreData {
@@ -25,12 +27,14 @@ pub(crate) struct StoreData {
     pub(crate) log: LogBucket,
     /// During a call that may read pictures.
     pub(crate) crops: Option<CropAccess>,
+    /// During a call that encodes a post.
+    pub(crate) pictures: Option<Arc<dyn PostPictures>>,
 }
 
 impl StoreData {
     pub(crate) fn new(plugin: &str, limits: &Limits) -> Self {
         let log = LogBucket::new(plugin, limits);
-        Self { limits: limits.clone(), memory: 0, table: 0, denied: None, log, crops: None }
+        Self { limits: limits.clone(), memory: 0, table: 0, denied: None, log, crops: None, pictures: None }
     }
 
     pub(crate) fn memory_bytes(&self) -> usize {
@@ -85,10 +89,11 @@ impl ResourceLimiter for StoreData {
 /// Links what plugins of this kind may call.
 pub(crate) fn link(linker: &mut Linker<StoreData>, kind: Kind) -> wasmtime::Result<()> {
     logging::add_to_linker::<_, HasSelf<StoreData>>(linker, |data| data)?;
-    if kind == Kind::Filter {
-        crops::add_to_linker::<_, HasSelf<StoreData>>(linker, |data| data)?;
+    match kind {
+        Kind::Filter => crops::add_to_linker::<_, HasSelf<StoreData>>(linker, |data| data),
+        Kind::Tracker => Ok(()),
+        Kind::Router => pictures::add_to_linker::<_, HasSelf<StoreData>>(linker, |data| data),
     }
-    Ok(())
 }
 
 impl logging::Host for StoreData {
@@ -102,5 +107,15 @@ impl crops::Host for StoreData {
         // The size first: one that is wrong is so in every call.
         let size = crop_size(size)?;
         self.crops.as_ref().ok_or(crops::Unavailable::NoPixels)?.read(item, margin, size)
+    }
+}
+
+impl pictures::Host for StoreData {
+    fn read(&mut self, index: u32) -> Result<Vec<u8>, pictures::Unavailable> {
+        picture_file(self.pictures.as_deref(), index)
+    }
+
+    fn url(&mut self, index: u32, seconds: u32) -> Result<String, pictures::Unavailable> {
+        picture_url(self.pictures.as_deref(), index, seconds)
     }
 }

@@ -372,6 +372,7 @@ impl ServeArguments {
             outbox: OutboxConfig {
                 token: given.router_token.or(file.router_token),
                 signing_secret: given.router_signing_secret.or(file.router_signing_secret),
+                picture_urls: None,
                 give_up_after: match given.router_give_up_hours.or(file.router_give_up_hours) {
                     Some(hours) => Duration::try_from_secs_f64(hours * 3600.0)
                         .with_context(|| format!("--router-give-up-hours {hours}: expected a number from 0"))?,

@@ -10,11 +10,11 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use ocellus_api::{Access, Api, ApiConfig, ConnectionLimits};
+use ocellus_api::{Access, Api, ApiConfig, ConnectionLimits, picture_urls};
 use ocellus_core::{Clock, NetworkPolicy, SystemClock};
 use ocellus_detect::{AttributeClassifiers, Detectors, Device, Embedders};
 use ocellus_media::{DecoderFault, DecoderLimits};
-use ocellus_pipeline::{Engine, EngineConfig};
+use ocellus_pipeline::{Engine, EngineConfig, OutboxConfig};
 use ocellus_runtime::{Limits, Plugins, Setup};
 use ocellus_store::{Archive, AuditLog, Tokens};
 use serde_json::Value;
@@ -114,11 +114,18 @@ async fn serve(config: Config) -> Result<()> {
         ended(loading).await?;
         return Err(error).context("--defaults");
     }
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    let public_url = match &config.api.public_url {
+        Some(url) => Some(url.trim_end_matches('/').to_owned()),
+        // Others cannot reach an address that stands for all of this machine's.
+        None => (!address.ip().is_unspecified()).then(|| format!("{scheme}://{address}")),
+    };
+    let picture_urls = public_url.map(|url| picture_urls(url, url_signer.clone(), Arc::clone(&clock)));
     let network = NetworkPolicy::new(config.allow_network, Some(address));
     let engine_config = EngineConfig {
         jobs: config.jobs,
         network,
-        outbox: config.outbox,
+        outbox: OutboxConfig { picture_urls, ..config.outbox },
         give_back: memory::trim,
         decoding: config.decoding,
         defaults: config.defaults,
@@ -145,7 +152,7 @@ async fn serve(config: Config) -> Result<()> {
     let (mut terminated, mut interrupted) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     info!(start_ms = begun.elapsed().as_millis() as u64, connections = connections.connections, "the server is ready");
     // The one line on standard output: scripts wait for it.
-    let url = format!("{}://{address}", if tls.is_some() { "https" } else { "http" });
+    let url = format!("{scheme}://{address}");
     let mut stdout = std::io::stdout();
     if let Err(error) = writeln!(stdout, "listening on {url}").and_then(|()| stdout.flush()) {
         warn!(%error, "listening on {url}, which cannot be written to standard output");

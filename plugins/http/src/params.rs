@@ -1,6 +1,6 @@
 //! `detectorParams` of a post: the track and its shots as JSON.
 
-use ocellus_plugin::{Attribute, Bbox, Picture, Post, PostMoment, TrackPoint, rfc3339_millis};
+use ocellus_plugin::{Bbox, Feature, Picture, Post, PostMoment, TrackPoint, facts, rfc3339_millis, six_digits};
 use serde_json::{Map, Value, json};
 
 use crate::part_name;
@@ -26,7 +26,7 @@ pub(crate) fn detector_params(post: &Post) -> Value {
         let mut shot = Map::new();
         shot.insert("timestamp".into(), rfc3339_millis(moment.timestamp).into());
         shot.insert("bbox".into(), bbox(moment.bbox, origin));
-        shot.insert("quality".into(), six_digits(moment.quality.into()));
+        shot.insert("quality".into(), six_digits(moment.quality.into()).into());
         for (key, picture) in pictures {
             if post.pictures.iter().any(|p| p.picture == *picture) {
                 shot.insert((*key).into(), format!("multipart:{}", part_name(*picture)).into());
@@ -67,11 +67,16 @@ pub(crate) fn detector_params(post: &Post) -> Value {
         "track": track,
     });
     if let Some(params) = params.as_object_mut() {
-        let (features, attributes) = facts(&post.attributes);
+        let (features, noted) = facts(&post.attributes);
         if let Some(score) = liveness_score(&features) {
-            params.insert("liveness_score".into(), score);
+            params.insert("liveness_score".into(), score.into());
         }
-        for (key, facts) in [("features", features), ("attributes", attributes)] {
+        let features = features.iter().map(|feature| {
+            let said = json!({"name": feature.label, "confidence": six_digits(feature.confidence)});
+            (feature.name.to_owned(), said)
+        });
+        let noted = noted.iter().map(|noted| (noted.key.clone(), Value::from(noted.value.as_str())));
+        for (key, facts) in [("features", features.collect::<Map<_, _>>()), ("attributes", noted.collect())] {
             if !facts.is_empty() {
                 params.insert(key.into(), facts.into());
             }
@@ -80,33 +85,9 @@ pub(crate) fn detector_params(post: &Post) -> Value {
     params
 }
 
-type Facts = Map<String, Value>;
-
-/// What networks said, as the vendor's events have it, and what filters noted.
-fn facts(attributes: &[Attribute]) -> (Facts, Facts) {
-    let confidence_of = |name: &str| {
-        let key = format!("{name}.confidence");
-        attributes.iter().find(|a| a.key == key)?.value.parse::<f64>().ok()
-    };
-    let (mut features, mut noted) = (Facts::new(), Facts::new());
-    for Attribute { key, value } in attributes {
-        if let Some(confidence) = confidence_of(key) {
-            features.insert(key.clone(), json!({"name": value, "confidence": six_digits(confidence)}));
-        } else if key.strip_suffix(".confidence").and_then(confidence_of).is_none() {
-            noted.insert(key.clone(), value.clone().into());
-        }
-    }
-    (features, noted)
-}
-
 /// Probability that a face is alive.
-fn liveness_score(features: &Facts) -> Option<Value> {
-    let liveness = features.get("liveness")?;
-    let confidence = liveness.get("confidence")?.as_f64()?;
-    let is_fake = liveness.get("name")?.as_str()? == "fake";
-    Some(six_digits(if is_fake { 1.0 - confidence } else { confidence }))
-}
-
-fn six_digits(value: f64) -> Value {
-    ((value * 1e6).round() / 1e6).into()
+fn liveness_score(features: &[Feature<'_>]) -> Option<f64> {
+    let liveness = features.iter().find(|feature| feature.name == "liveness")?;
+    let is_fake = liveness.label == "fake";
+    Some(six_digits(if is_fake { 1.0 - liveness.confidence } else { liveness.confidence }))
 }

@@ -8,14 +8,14 @@
 mod shared {
     wit_bindgen::generate!({
         path: "../../wit/v0.1",
-        inline: "package ocellus:sdk; world shared { import ocellus:plugin/types@0.1.0; import ocellus:plugin/logging@0.1.0; import ocellus:plugin/crops@0.1.0; }",
+        inline: "package ocellus:sdk; world shared { import ocellus:plugin/types@0.1.0; import ocellus:plugin/logging@0.1.0; import ocellus:plugin/crops@0.1.0; import ocellus:plugin/pictures@0.1.0; }",
         world: "ocellus:sdk/shared",
         generate_all,
         additional_derives: [PartialEq],
     });
 }
 
-pub(crate) use shared::ocellus::plugin::{crops, logging, types};
+pub(crate) use shared::ocellus::plugin::{crops, logging, pictures, types};
 
 pub mod filter {
     wit_bindgen::generate!({

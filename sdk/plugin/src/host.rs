@@ -1,9 +1,10 @@
-//! Host functions that plugins may call: log lines, and pictures of a call's items.
+//! Host functions that plugins may call: log lines, pictures of a call's items, and those of a
+//! post.
 
 use crate::Size;
 #[cfg(target_arch = "wasm32")]
-use crate::bindings::crops;
-pub use crate::bindings::{crops::Unavailable, logging::Level};
+use crate::bindings::{crops, pictures};
+pub use crate::bindings::{crops::Unavailable, logging::Level, pictures::Unavailable as PictureUnavailable};
 
 /// Writes a line into the server's log, under the plugin's name; in the plugin's own tests it goes
 /// to standard error.
@@ -45,5 +46,38 @@ pub fn crop(item: usize, margin: f32, size: Size) -> Result<Crop, Unavailable> {
     {
         let _ = (item, margin, size);
         Err(Unavailable::NoPixels)
+    }
+}
+
+/// The file of a picture of the post that is being encoded; `index` is its place in
+/// [`Post::pictures`](crate::Post::pictures).
+///
+/// For routers whose manifest asks for [`Capability::Pictures`](crate::Capability::Pictures). There
+/// are no pictures in the plugin's own tests.
+///
+/// # Errors
+/// There is no such picture, or no post is being encoded.
+pub fn picture(index: usize) -> Result<Vec<u8>, PictureUnavailable> {
+    #[cfg(target_arch = "wasm32")]
+    return pictures::read(u32::try_from(index).unwrap_or(u32::MAX));
+    #[cfg(not(target_arch = "wasm32"))]
+    {
+        let _ = index;
+        Err(PictureUnavailable::NoSuchPicture)
+    }
+}
+
+/// A URL that serves a picture to everybody who has it for so many seconds (1 to 604800) from now
+/// on; `index` as for [`picture`].
+///
+/// # Errors
+/// Those of [`picture`]; a time out of its range; the server has no URL for this picture.
+pub fn picture_url(index: usize, seconds: u32) -> Result<String, PictureUnavailable> {
+    #[cfg(target_arch = "wasm32")]
+    return pictures::url(u32::try_from(index).unwrap_or(u32::MAX), seconds);
+    #[cfg(not(target_arch = "wasm32"))]
+    {
+        let _ = (index, seconds);
+        Err(PictureUnavailable::NoSuchPicture)
     }
 }

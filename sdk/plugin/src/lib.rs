@@ -55,6 +55,7 @@
 #![warn(missing_docs)]
 
 mod bindings;
+mod facts;
 mod filter;
 mod host;
 mod manifest;
@@ -63,8 +64,9 @@ mod time;
 mod tracker;
 
 pub use bindings::types::{Attribute, Detection, FrameInfo, Landmarks, Point, Rect, Size, Stages, StreamInfo};
+pub use facts::{Feature, facts, six_digits};
 pub use filter::{Candidate, Filter, Moment, Object, Rejection, Verdict};
-pub use host::{Crop, Level, Unavailable, crop, log};
+pub use host::{Crop, Level, PictureUnavailable, Unavailable, crop, log, picture, picture_url};
 pub use manifest::{Capability, Limits, Manifest, OnFault};
 pub use ocellus_tracking as tracking;
 pub use router::{

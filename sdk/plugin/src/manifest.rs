@@ -44,6 +44,8 @@ pub struct Manifest {
 pub enum Capability {
     /// Small pictures of the items of a call: [`crop`](crate::crop).
     Crops,
+    /// The pictures of a post: [`picture`](crate::picture) and [`picture_url`](crate::picture_url).
+    Pictures,
 }
 
 /// Lower limits than the server's; higher ones change nothing.
@@ -97,6 +99,7 @@ impl Capability {
     fn name(self) -> &'static str {
         match self {
             Self::Crops => "crops",
+            Self::Pictures => "pictures",
         }
     }
 }

@@ -12,8 +12,9 @@ use reqwest::header::{AUTHORIZATION, CONTENT_TYPE};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    body::multipart,
+    body::{Form, multipart},
     open_jobs::JobContext,
+    post_pictures::Files,
     schedule::{HealthSignal, Ticket},
     state::Inner,
     wait::{FIRST_WAIT, MAX_OUTAGE_WAIT, MAX_WAIT, backoff, retry_after, until},
@@ -87,9 +88,13 @@ struct Prepared {
     method: String,
     url: String,
     headers: Vec<(String, String)>,
-    /// `None` where the plugin encoded the body itself and sets it in `headers`.
-    content_type: Option<String>,
-    body: Vec<u8>,
+    body: Encoded,
+}
+
+enum Encoded {
+    /// By the plugin, which sets the type in `headers`.
+    Bytes(Vec<u8>),
+    Form(Form),
 }
 
 /// Body of a request. Reports to the schedule that its memory is free when the last reference to it
@@ -163,34 +168,31 @@ fn prepare(outbox: &Inner, context: &JobContext, id: &ObjectId) -> ocellus_core:
     let Some(log) = context.job.detections()? else { return permanent("the job has no log") };
     let (frame, settings) = (log.header().frame_size, &context.spec.stream_settings);
     let Some(detector) = settings.detector(&id.object_type) else { return permanent("its detector is off") };
-    let (mut infos, mut files) = (Vec::new(), Vec::new());
+    let mut files = Vec::new();
     for (part, candidates) in pictures::post_parts(&object, detector) {
         for picture in candidates {
             if let Some(file) = outbox.archive.picture(id, *picture) {
                 let (region, size) = pictures::region_and_size(*picture, &object, settings, detector, frame);
-                infos.push(PictureInfo { picture: part, content_type: file.content_type.into(), size, region });
-                files.push(std::fs::read(file.path).map_err(Error::internal)?);
+                let info = PictureInfo { picture: part, content_type: file.content_type.into(), size, region };
+                files.push((info, std::fs::read(file.path).map_err(Error::internal)?));
                 break;
             }
         }
     }
     let (camera, camera_group) = (context.spec.camera, Some(context.spec.camera_group));
+    let infos: Vec<_> = files.iter().map(|(info, _)| info.clone()).collect();
     let post = Post { object: &object, url: &context.url, camera, camera_group, pictures: &infos };
-    let Request { method, url, headers, body } = match outbox.routers.with(&context.spec, |router| router.encode(&post))
-    {
+    let files = Arc::new(Files::new(id.clone(), files, outbox.config.picture_urls.clone()));
+    let encoded = outbox.routers.with(&context.spec, |router| router.encode(&post, Some(files.clone())));
+    let Request { method, url, headers, body } = match encoded {
         Ok(request) => request,
         Err(error) => return Ok(Err(unsent(&error))),
     };
-    let encoded = match body {
-        Body::Bytes(bytes) => Ok((None, bytes)),
-        Body::Multipart(parts) => {
-            let pictures: Vec<_> = infos.into_iter().zip(files).collect();
-            multipart(id, &parts, &pictures).map(|(content_type, body)| (Some(content_type), body))
-        }
+    let body = match body {
+        Body::Bytes(bytes) => Ok(Encoded::Bytes(bytes)),
+        Body::Multipart(parts) => multipart(id, &parts, files.all()).map(Encoded::Form),
     };
-    Ok(encoded
-        .map(|(content_type, body)| Prepared { method, url, headers, content_type, body })
-        .map_err(Unsent::Permanent))
+    Ok(body.map(|body| Prepared { method, url, headers, body }).map_err(Unsent::Permanent))
 }
 
 async fn send(
@@ -200,10 +202,14 @@ async fn send(
     prepared: Prepared,
 ) -> Result<reqwest::Response, Reply> {
     let permanent = |reason: String| Err(Reply::NotSent(Unsent::Permanent(reason)));
-    let Prepared { method, url, headers, content_type, body } = prepared;
+    let Prepared { method, url, headers, body } = prepared;
+    let (body, content_type, digests) = match body {
+        Encoded::Bytes(bytes) => (bytes, None, None),
+        Encoded::Form(Form { content_type, body, digests }) => (body, Some(content_type), Some(digests)),
+    };
     outbox.schedule.lock().set_body(ticket.attempt, body.len() as u64);
-    let signature =
-        outbox.config.signing_secret.as_ref().map(|secret| secret.headers(&ticket.id, Timestamp::now(), &body));
+    let secret = outbox.config.signing_secret.as_ref();
+    let signature = secret.map(|secret| secret.headers(&ticket.id, Timestamp::now(), &body, digests.as_deref()));
     let body = Bytes::from_owner(SentBody { bytes: body, outbox: Arc::clone(outbox), attempt: ticket.attempt });
     // The client checks the addresses that it resolves, without their ports; it does not check
     // addresses in the URL.

@@ -4,14 +4,20 @@
 
 use ocellus_core::ObjectId;
 use ocellus_runtime::{Content, Part, PictureInfo};
+use serde_json::json;
 use sha2::{Digest, Sha256};
 
-/// Content type and body. `pictures` holds what parts refer to.
-pub(crate) fn multipart(
-    id: &ObjectId,
-    parts: &[Part],
-    pictures: &[(PictureInfo, Vec<u8>)],
-) -> Result<(String, Vec<u8>), String> {
+/// A form as it is sent.
+#[derive(Debug)]
+pub(super) struct Form {
+    pub(super) content_type: String,
+    pub(super) body: Vec<u8>,
+    /// JSON in ASCII: the SHA-256 of each part's content, `[{"name": …, "sha256": …}]`.
+    pub(super) digests: String,
+}
+
+/// The form of these parts. `pictures` holds what parts refer to.
+pub(super) fn multipart(id: &ObjectId, parts: &[Part], pictures: &[(PictureInfo, Vec<u8>)]) -> Result<Form, String> {
     let mut contents = Vec::with_capacity(parts.len());
     for part in parts {
         contents.push(match &part.content {
@@ -27,6 +33,9 @@ pub(crate) fn multipart(
         });
     }
     let boundary = boundary(id, &contents.iter().map(|(bytes, _)| *bytes).collect::<Vec<_>>());
+    let digests =
+        parts.iter().zip(&contents).map(|(part, (bytes, _))| json!({"name": part.name, "sha256": hex(bytes)}));
+    let digests = ascii(&digests.collect::<serde_json::Value>().to_string());
     let mut body = Vec::with_capacity(contents.iter().map(|(bytes, _)| bytes.len() + 256).sum());
     for (part, (content, own_type)) in parts.iter().zip(contents) {
         let mut head = format!("--{boundary}\r\nContent-Disposition: form-data; name=\"{}\"", quoted(&part.name));
@@ -39,7 +48,21 @@ pub(crate) fn multipart(
         body.extend([head.as_bytes(), b"\r\n\r\n", content, b"\r\n"].concat());
     }
     body.extend(format!("--{boundary}--\r\n").bytes());
-    Ok((format!("multipart/form-data; boundary={boundary}"), body))
+    Ok(Form { content_type: format!("multipart/form-data; boundary={boundary}"), body, digests })
+}
+
+fn hex(content: &[u8]) -> String {
+    Sha256::digest(content).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// JSON with every character beyond ASCII escaped, as a header can hold no other.
+fn ascii(json: &str) -> String {
+    let mut units = [0; 2];
+    let escaped = json.chars().map(|c| match c {
+        ..='\x7f' => c.to_string(),
+        _ => c.encode_utf16(&mut units).iter().map(|unit| format!("\\u{unit:04x}")).collect(),
+    });
+    escaped.collect()
 }
 
 /// Letters and digits that are in none of the contents. A hash: ids may be longer than a boundary.
@@ -82,7 +105,7 @@ mod tests {
         let photo =
             PictureInfo { picture: Picture::Photo, content_type: "image/jpeg".into(), size, region: [0, 0, 2, 1] };
         let pictures = [(photo, b"\xff\xd8".to_vec())];
-        let (content_type, body) = multipart(&id, &parts, &pictures).unwrap();
+        let Form { content_type, body, digests } = multipart(&id, &parts, &pictures).unwrap();
         let boundary = content_type.strip_prefix("multipart/form-data; boundary=").unwrap();
         let mut expected = format!(
             "--{boundary}\r\nContent-Disposition: form-data; name=\"a%22b\"\r\n\r\nx\r\n\
@@ -93,8 +116,22 @@ mod tests {
         expected.extend(b"\xff\xd8\r\n");
         expected.extend(format!("--{boundary}--\r\n").bytes());
         assert_eq!(body, expected);
-        assert_eq!(multipart(&id, &parts, &pictures).unwrap().1, expected);
+        assert_eq!(multipart(&id, &parts, &pictures).unwrap().body, expected);
+        let digest = |text: &str| format!(r#"{{"name":"{text}""#);
+        assert!(
+            digests.starts_with(&format!("[{}", digest("a\\\"b"))) && digests.contains(&digest("photo")),
+            "{digests}"
+        );
+        // As sha256sum has it.
+        assert!(digests.contains("2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881"), "{digests}");
         assert!(multipart(&id, &parts, &[]).unwrap_err().contains("Photo"));
+    }
+
+    #[test]
+    fn a_header_holds_any_name() {
+        assert_eq!(ascii("{\"\u{e4}\u{1f600}\": 1}"), "{\"\\u00e4\\ud83d\\ude00\": 1}");
+        let read: serde_json::Value = serde_json::from_str(&ascii("\"\u{e4}\u{1f600}\"")).unwrap();
+        assert_eq!(read, "\u{e4}\u{1f600}");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::{fmt, str::FromStr, time::Duration};
 
 use reqwest::header::HeaderValue;
 
-use super::signature::SigningSecret;
+use super::{post_pictures::PictureUrls, signature::SigningSecret};
 
 /// What the operator chooses.
 #[derive(Clone, Debug)]
@@ -13,13 +13,15 @@ pub struct OutboxConfig {
     pub token: Option<RouterToken>,
     /// Signs posts as Standard Webhooks specifies.
     pub signing_secret: Option<SigningSecret>,
+    /// URLs of pictures, for router plugins that send those; without it they get none.
+    pub picture_urls: Option<PictureUrls>,
     /// Time from its first attempt after which a delivery is given up.
     pub give_up_after: Duration,
 }
 
 impl Default for OutboxConfig {
     fn default() -> Self {
-        Self { token: None, signing_secret: None, give_up_after: Duration::from_secs(24 * 3600) }
+        Self { token: None, signing_secret: None, picture_urls: None, give_up_after: Duration::from_secs(24 * 3600) }
     }
 }
 

@@ -20,6 +20,7 @@ mod body;
 mod config;
 mod delivery;
 mod open_jobs;
+mod post_pictures;
 mod routers;
 mod schedule;
 mod signature;
@@ -38,6 +39,7 @@ use tracing::error;
 
 pub use self::{
     config::{OutboxConfig, RouterToken},
+    post_pictures::PictureUrls,
     schedule::Deliveries,
     signature::SigningSecret,
     state::Attempts,

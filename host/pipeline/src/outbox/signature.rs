@@ -1,4 +1,7 @@
 //! Signatures by Standard Webhooks, symmetric (`v1`): HMAC-SHA-256 over `id.timestamp.body`.
+//!
+//! The standard's libraries take the body for text in JSON. A form is none: beside its bytes, the
+//! digests of its parts are signed, which are sent as a header that those libraries verify.
 
 use std::{fmt, str::FromStr};
 
@@ -9,6 +12,9 @@ use sha2::Sha256;
 
 /// Bytes of a secret that the standard allows.
 const LENGTH: std::ops::RangeInclusive<usize> = 24..=64;
+
+/// The header that holds the digests of a form's parts.
+const PART_DIGESTS: &str = "webhook-part-digests";
 
 /// Secret by which receivers verify requests of this server. Written `whsec_<base64>`; never
 /// printed.
@@ -40,15 +46,28 @@ impl fmt::Debug for SigningSecret {
 }
 
 impl SigningSecret {
-    /// The headers of an attempt made now.
-    pub(crate) fn headers(&self, id: &ObjectId, now: Timestamp, body: &[u8]) -> [(&'static str, String); 3] {
+    /// The headers of an attempt made now. `digests` are those of a form's parts.
+    pub(crate) fn headers(
+        &self,
+        id: &ObjectId,
+        now: Timestamp,
+        body: &[u8],
+        digests: Option<&str>,
+    ) -> Vec<(&'static str, String)> {
         let seconds = now.as_second();
-        let mac = self.0.clone().chain_update(format!("{id}.{seconds}.")).chain_update(body).finalize().into_bytes();
-        [
+        let sign = |payload: &[u8]| {
+            let mac = self.0.clone().chain_update(format!("{id}.{seconds}.")).chain_update(payload).finalize();
+            format!("v1,{}", STANDARD.encode(mac.into_bytes()))
+        };
+        let mut signatures = vec![sign(body)];
+        signatures.extend(digests.map(|digests| sign(digests.as_bytes())));
+        let mut headers = vec![
             ("webhook-id", id.to_string()),
             ("webhook-timestamp", seconds.to_string()),
-            ("webhook-signature", format!("v1,{}", STANDARD.encode(mac))),
-        ]
+            ("webhook-signature", signatures.join(" ")),
+        ];
+        headers.extend(digests.map(|digests| (PART_DIGESTS, digests.to_owned())));
+        headers
     }
 }
 
@@ -61,13 +80,22 @@ mod tests {
         // Made with Python's hmac.
         let secret: SigningSecret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".parse().unwrap();
         let now = Timestamp::from_second(1_614_265_330).unwrap();
-        let headers = secret.headers(&"7-1-face-3-0".parse().unwrap(), now, br#"{"test": 2432232314}"#);
+        let id = "7-1-face-3-0".parse().unwrap();
+        let headers = secret.headers(&id, now, br#"{"test": 2432232314}"#, None);
         let expected = [
             ("webhook-id", "7-1-face-3-0"),
             ("webhook-timestamp", "1614265330"),
             ("webhook-signature", "v1,syEYEf+QmUg3Ub7ej5UqGtfSgRfIF2QbS3agBYoYwwI="),
         ];
         assert_eq!(headers, expected.map(|(name, value)| (name, value.to_owned())));
+
+        let form = secret.headers(&id, now, b"form", Some(r#"{"test": 2432232314}"#));
+        let signature = |headers: &[(&str, String)]| headers[2].1.clone();
+        assert_eq!(
+            signature(&form),
+            format!("{} {}", signature(&secret.headers(&id, now, b"form", None)), signature(&headers))
+        );
+        assert_eq!(form[3], (PART_DIGESTS, r#"{"test": 2432232314}"#.to_owned()));
     }
 
     #[test]

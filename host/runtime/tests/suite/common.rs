@@ -39,7 +39,7 @@ pub(crate) fn folder(components: &[&str]) -> TempDir {
 pub(crate) fn shipped() -> &'static Plugins {
     static SHIPPED: OnceLock<(Plugins, TempDir)> = OnceLock::new();
     let (plugins, _) = SHIPPED.get_or_init(|| {
-        let all = ["simple-iou", "deep-sort", "quality", "size", "roi", "track-length", "http"]
+        let all = ["simple-iou", "deep-sort", "quality", "size", "roi", "track-length", "http", "json"]
             .map(|name| format!("plugins/{name}.wasm"));
         let folder = folder(&all.each_ref().map(String::as_str));
         let plugins = Plugins::open(folder.path(), Limits::default()).unwrap();

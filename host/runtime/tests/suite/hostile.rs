@@ -141,12 +141,12 @@ fn a_router_cannot_send_elsewhere_or_break_out_of_its_request() {
     let (object, none): (_, [PictureInfo; 0]) = (object(), []);
     for misdeed in ["other-host", "other-method", "split-header", "split-part", "missing-picture"] {
         let mut router = hostile().router("hostile_router", &json!({"misdeed": misdeed})).unwrap();
-        let fault = fault(router.encode(&post(&object, &none)).unwrap_err(), "encode");
+        let fault = fault(router.encode(&post(&object, &none), None).unwrap_err(), "encode");
         assert!(matches!(fault, Fault::Contract(_)), "{misdeed}: {fault}");
     }
     let mut router = hostile().router("hostile_router", &json!({"misdeed": "report-error"})).unwrap();
     assert_eq!(
-        fault(router.encode(&post(&object, &none)).unwrap_err(), "encode"),
+        fault(router.encode(&post(&object, &none), None).unwrap_err(), "encode"),
         Fault::Reported("cannot say this".into())
     );
 }

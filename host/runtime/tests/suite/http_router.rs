@@ -57,7 +57,7 @@ fn text<'a>(request: &'a Request, name: &str) -> &'a str {
 fn an_object_becomes_the_video_workers_request() {
     let mut router = shipped().router("http", &json!({"token": "secret"})).unwrap();
     let (object, pictures) = (object(), pictures());
-    let request = router.encode(&post(&object, &pictures)).unwrap();
+    let request = router.encode(&post(&object, &pictures), None).unwrap();
     assert_eq!((request.method.as_str(), request.url.as_str()), ("POST", "http://127.0.0.1:9/v0/frame"));
     assert!(request.headers.contains(&("authorization".into(), "Token secret".into())));
     assert!(request.headers.contains(&("idempotency-key".into(), "7-1-face-44-0".into())));
@@ -77,7 +77,7 @@ fn an_object_becomes_the_video_workers_request() {
 
     // The same post gives the same request, also from another session.
     let mut again = shipped().router("http", &json!({"token": "secret"})).unwrap();
-    assert_eq!(again.encode(&post(&object, &pictures)).unwrap(), request);
+    assert_eq!(again.encode(&post(&object, &pictures), None).unwrap(), request);
 }
 
 #[test]
@@ -91,7 +91,7 @@ fn features_are_posted_with_their_confidence() {
     let attributes = vec![("hat".into(), "red".into()), ("gate".into(), "3".into())];
     let object = ObjectRecord { attributes, features, ..object() };
     let mut params = |object: &ObjectRecord| -> Value {
-        let request = router.encode(&post(object, &pictures())).unwrap();
+        let request = router.encode(&post(object, &pictures()), None).unwrap();
         serde_json::from_str(text(&request, "detectorParams")).unwrap()
     };
     let posted = params(&object);

@@ -21,6 +21,7 @@ mod filters;
 mod folder;
 mod hostile;
 mod http_router;
+mod json_router;
 mod origins;
 mod refusals;
 mod simple_iou;

@@ -1,5 +1,6 @@
 //! `ocellus plugin`: the tools of plugin authors, without a checkout of the repository.
 
+mod sample_picture;
 mod test;
 
 use std::{

@@ -7,6 +7,7 @@ use std::{
     io::Write as _,
     path::{Path, PathBuf},
     process::ExitCode,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -17,12 +18,14 @@ use ocellus_core::{
     TrackId, VideoId,
 };
 use ocellus_runtime::{
-    Body, Candidate, Content, Fault, Filter, FrameInfo, Kind, Moment, Object, Outcome, Part, Picture, PictureInfo,
-    PluginError, PluginInfo, Plugins, Post, Stage, StreamInfo, Trace, Tracker, Verdict,
+    Body, Candidate, Content, Fault, Filter, FrameInfo, Kind, Moment, Object, Outcome, Part, Picture, PluginError,
+    PluginInfo, Plugins, Post, PostPictures, Stage, StreamInfo, Trace, Tracker, Verdict,
 };
 use ocellus_store::{DetectionReader, DetectionRecord, StoredJob};
 use serde_json::{Value, json};
 use tempfile::TempDir;
+
+use super::sample_picture::SamplePicture;
 
 /// Detection log of vehicles in three seconds of a street.
 const SAMPLE: &[u8] = include_bytes!("../../samples/street.log");
@@ -377,12 +380,8 @@ fn shown(verdict: Verdict) -> Value {
 /// statuses.
 fn route(plugins: &Plugins, name: &str, settings: &Value, recording: &Recording) -> Result<Answers> {
     let mut router = plugins.router(name, settings)?;
-    let pictures = [PictureInfo {
-        picture: Picture::Photo,
-        content_type: "image/jpeg".to_owned(),
-        size: recording.size,
-        region: recording.size.to_rect().to_pixels(recording.size),
-    }];
+    let pictures = [SamplePicture::info(recording.size)];
+    let files: Arc<dyn PostPictures> = Arc::new(SamplePicture::new()?);
     let (mut text, mut costs) = (String::new(), Vec::new());
     let mut number = 0;
     for (frame, detections) in recording.frames() {
@@ -392,7 +391,7 @@ fn route(plugins: &Plugins, name: &str, settings: &Value, recording: &Recording)
             let url = "http://receiver.example/frame";
             let post = Post { object: &object, url, camera: None, camera_group: Some(1), pictures: &pictures };
             let begun = Instant::now();
-            let request = router.encode(&post);
+            let request = router.encode(&post, Some(Arc::clone(&files)));
             costs.push(begun.elapsed());
             let said = match request {
                 Ok(request) => {
