@@ -47,6 +47,7 @@ mod plugins;
 mod process;
 mod queue;
 mod replay;
+mod resumable;
 mod retention;
 mod routers;
 mod settings;

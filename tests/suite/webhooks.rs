@@ -1,5 +1,5 @@
-//! Covers: the router `json`: documents whose pictures need no token; what the libraries of Standard
-//! Webhooks say of its posts and of forms, by the programs of `examples/webhooks`, where
+//! Covers: the router `json`: documents whose pictures need no token; what the libraries of
+//! Standard Webhooks say of its posts and of forms, by the programs of `examples/webhooks`, where
 //! `tests/clients/setup.sh` has put the libraries.
 
 use std::{

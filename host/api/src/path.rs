@@ -13,9 +13,14 @@ use crate::{
     error::{ApiError, method_not_allowed},
 };
 
-async fn id_parameter(parts: &mut Parts) -> Option<String> {
+/// A parameter of the route's path.
+pub(crate) async fn parameter(parts: &mut Parts, name: &str) -> Option<String> {
     let params = RawPathParams::from_request_parts(parts, &()).await.ok()?;
-    params.iter().find(|(name, _)| *name == "id").map(|(_, value)| value.to_owned())
+    params.iter().find(|(of, _)| *of == name).map(|(_, value)| value.to_owned())
+}
+
+async fn id_parameter(parts: &mut Parts) -> Option<String> {
+    parameter(parts, "id").await
 }
 
 /// `{id}` of a video; 404 where it is not a number.

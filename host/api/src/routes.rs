@@ -29,6 +29,8 @@ fn guarded() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(videos::frame::frame))
         .routes(routes!(signed_url::sign))
         .routes(routes!(videos::upload::upload))
+        .route("/videos/{id}/uploads/", videos::resumable::uploads())
+        .route("/videos/{id}/uploads/{upload}/", videos::resumable::upload())
         .routes(routes!(videos::process::process))
         .routes(routes!(videos::stop::stop))
         .routes(routes!(videos::screenshot::screenshot, videos::screenshot::retake))

@@ -16,6 +16,8 @@ use tower_http::{
     cors::{AllowHeaders, AllowOrigin, CorsLayer},
 };
 
+use crate::videos::resumable;
+
 /// Smaller bodies do not gain.
 const MIN_COMPRESSED_BYTES: u16 = 1024;
 /// Of gzip and brotli: about as fast as JSON is made.
@@ -51,6 +53,7 @@ pub(crate) fn cors(origins: &[String]) -> Either<CorsLayer, Identity> {
         origins => AllowOrigin::list(origins.iter().filter_map(|origin| HeaderValue::try_from(origin).ok())),
     };
     let exposed = [ACCEPT_RANGES, CONTENT_DISPOSITION, CONTENT_RANGE, ETAG, HeaderName::from_static("x-request-id")];
+    let exposed = exposed.into_iter().chain(resumable::EXPOSED).collect::<Vec<_>>();
     Either::Left(
         CorsLayer::new()
             .allow_origin(origin)

@@ -11,12 +11,12 @@ use std::{
 
 use anyhow::{Context, Result};
 use ocellus_api::{Access, Api, ApiConfig, ConnectionLimits, picture_urls};
-use ocellus_core::{Clock, NetworkPolicy, SystemClock};
+use ocellus_core::{Clock, NetworkPolicy, SystemClock, Timestamp};
 use ocellus_detect::{AttributeClassifiers, Detectors, Device, Embedders};
 use ocellus_media::{DecoderFault, DecoderLimits};
 use ocellus_pipeline::{Engine, EngineConfig, OutboxConfig};
 use ocellus_runtime::{Limits, Plugins, Setup};
-use ocellus_store::{Archive, AuditLog, Tokens};
+use ocellus_store::{Archive, AuditLog, Tokens, UPLOAD_LIFE};
 use serde_json::Value;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -226,6 +226,9 @@ async fn tidy(engine: Engine, tokens: Tokens) {
         let (engine, tokens) = (engine.clone(), tokens.clone());
         let work = move || {
             engine.tidy();
+            if let Err(error) = engine.archive().expire_resumables(Timestamp::now() - UPLOAD_LIFE) {
+                warn!(%error, "uploads that broke off cannot be removed: {error}");
+            }
             write_uses(&tokens);
         };
         let _ = tokio::task::spawn_blocking(work).await;

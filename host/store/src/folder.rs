@@ -16,6 +16,7 @@
 //!                      clusters.json         the identities, once the job is over
 //!                      seal.json             digests of the files above, once the job is over
 //!                      pictures/2-…-0.thumbnail.jpg
+//! uploads/1-0a1b2c3d4e5f6071-9000     an upload that goes on in another request: 9000 bytes for video 1
 //! archive/.new-1, .gone-1             videos being created and deleted
 //! *.damaged-1                         a log as it was when it was found damaged
 //! index/                              sled
@@ -60,6 +61,11 @@ impl Folder {
     /// The folder of all videos.
     pub(crate) fn archive(&self) -> &Path {
         &self.archive
+    }
+
+    /// The folder of uploads that go on in another request.
+    pub(crate) fn uploads(&self) -> PathBuf {
+        self.archive.with_file_name("uploads")
     }
 
     /// The folder that holds this video's, and those of the other 999 ids of its thousand.

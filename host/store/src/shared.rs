@@ -22,6 +22,7 @@ use crate::{
     failover::FailoverIndex,
     folder::Folder,
     ids::IdAllocator,
+    resumable::Writers,
 };
 
 pub(crate) struct Shared {
@@ -33,6 +34,7 @@ pub(crate) struct Shared {
     locks: [Mutex<()>; 64],
     /// Videos whose record may be in place and not durable.
     unsynced: Mutex<HashSet<VideoId>>,
+    pub upload_writers: Writers,
     /// Damaged files that were logged.
     logged: Mutex<HashSet<PathBuf>>,
     // Dropped in this order: the index is closed, then marked as clean, then the folder unlocked.
@@ -57,6 +59,7 @@ impl Shared {
             clock,
             locks,
             unsynced: Mutex::default(),
+            upload_writers: Writers::default(),
             logged: Mutex::default(),
             _clean_mark: clean_mark,
             _lock: lock,

@@ -134,7 +134,7 @@ impl Archive {
     }
 
     /// Puts a part file in place of the source.
-    fn put_source(
+    pub(crate) fn put_source(
         &self,
         id: VideoId,
         part: &Path,

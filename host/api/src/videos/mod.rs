@@ -18,6 +18,7 @@ pub(crate) mod process;
 pub(crate) mod read;
 pub(crate) mod replace;
 pub(crate) mod replay;
+pub(crate) mod resumable;
 pub(crate) mod screenshot;
 mod shape;
 pub(crate) mod source_file;

@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// Bytes that are gathered before a thread writes them.
-const BUFFER_BYTES: usize = 1 << 20;
+pub(crate) const BUFFER_BYTES: usize = 1 << 20;
 
 /// Uploads the source file of a video: the bytes of the file as the body, whatever the
 /// Content-Type, or a multipart form with one file.
@@ -85,12 +85,12 @@ pub(crate) async fn upload(
     Ok(StatusCode::CREATED)
 }
 
-fn empty() -> Error {
+pub(crate) fn empty() -> Error {
     Error::bad_param(BODY, "The submitted file is empty.")
 }
 
 /// A job that is queued or runs reads the file.
-fn check_idle(video: &VideoRecord) -> Result<()> {
+pub(crate) fn check_idle(video: &VideoRecord) -> Result<()> {
     if video.status.is_enabled() {
         return Err(Error::new(
             ErrorKind::Conflict,

@@ -1,0 +1,248 @@
+//! Resumable uploads: sources that come in several requests, also over a restart of the server.
+//!
+//! Owns the files in `uploads`, one each: what came so far, under a name that says for which video
+//! it is and how long it is to be. Guarantees: what was synced is on the disk; one writer at a time
+//! appends to an upload. It ends as the source of its video, by its removal, or when nothing was
+//! appended for [`UPLOAD_LIFE`].
+
+use std::{
+    fs,
+    io::{self, ErrorKind, Seek, SeekFrom, Write},
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use ocellus_core::{Timestamp, VideoId, VideoRecord};
+use parking_lot::Mutex;
+
+use crate::{
+    archive::Archive,
+    codec::FileDigest,
+    disk::BackendFile,
+    error::{At, Result, StoreError},
+};
+
+/// How long an upload waits for its next bytes.
+pub const UPLOAD_LIFE: Duration = Duration::from_secs(24 * 3600);
+
+/// The uploads that are being written, by their files.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Writers(Arc<Mutex<Vec<PathBuf>>>);
+
+impl Writers {
+    fn begin(&self, path: &Path) -> Option<Writer> {
+        let mut writers = self.0.lock();
+        if writers.iter().any(|other| other == path) {
+            return None;
+        }
+        writers.push(path.to_owned());
+        Some(Writer { writers: self.clone(), path: path.to_owned() })
+    }
+}
+
+/// The right to change an upload's file; it ends where this is dropped.
+struct Writer {
+    writers: Writers,
+    path: PathBuf,
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.writers.0.lock().retain(|path| *path != self.path);
+    }
+}
+
+/// How far an upload is, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UploadState {
+    /// What is on the disk.
+    pub offset: u64,
+    /// All of the source.
+    pub length: u64,
+    /// When something was appended last.
+    pub changed: Timestamp,
+}
+
+/// An upload with the right to append to it.
+pub struct ResumableUpload {
+    archive: Archive,
+    video: VideoId,
+    state: UploadState,
+    file: Box<dyn BackendFile>,
+    writer: Writer,
+}
+
+/// What was found of an upload that is to be changed.
+pub enum FoundUpload {
+    /// It is there.
+    Free(ResumableUpload),
+    /// Another request changes it.
+    Busy,
+    /// There is none, or no more.
+    None,
+}
+
+impl ResumableUpload {
+    /// How far it is.
+    pub fn state(&self) -> UploadState {
+        self.state
+    }
+
+    /// Appends bytes; durable only after [`ResumableUpload::sync`].
+    ///
+    /// # Errors
+    /// `Io`, also of a full disk: an unknown number of the bytes is appended, so open it again.
+    pub fn append(&mut self, bytes: &[u8]) -> Result<()> {
+        let path = &self.writer.path;
+        if self.state.length - self.state.offset < bytes.len() as u64 {
+            return Err(io::Error::from(ErrorKind::InvalidInput)).at(path);
+        }
+        self.file.write_all(bytes).at(path)?;
+        self.state.offset += bytes.len() as u64;
+        Ok(())
+    }
+
+    /// Makes what was appended durable.
+    ///
+    /// # Errors
+    /// `Io`.
+    pub fn sync(&mut self) -> Result<()> {
+        self.file.sync().at(&self.writer.path)
+    }
+
+    /// Makes a complete upload the source of its video where `check` accepts the record; returns
+    /// the new record. Reads the whole file.
+    ///
+    /// # Errors
+    /// `NoVideo` where it was deleted meanwhile; `Refused` with the error of `check`; `Io`. The
+    /// upload stays, complete as it is.
+    pub fn commit_if(mut self, check: impl FnOnce(&VideoRecord) -> ocellus_core::Result<()>) -> Result<VideoRecord> {
+        let path = &self.writer.path;
+        if self.state.offset < self.state.length {
+            return Err(io::Error::from(ErrorKind::UnexpectedEof)).at(path);
+        }
+        self.file.sync().at(path)?;
+        let digest = FileDigest::of_file(path)?;
+        self.archive.put_source(self.video, path, digest, check)
+    }
+
+    /// Removes the upload.
+    ///
+    /// # Errors
+    /// `Io`.
+    pub fn remove(self) -> Result<()> {
+        self.archive.shared().folder.disk().remove(&self.writer.path)
+    }
+}
+
+impl Archive {
+    /// Begins an upload of so many bytes, known by `name`: letters and digits.
+    ///
+    /// # Errors
+    /// `NoVideo`; `Io`, also where there is an upload of this name.
+    pub fn begin_resumable(&self, video: VideoId, name: &str, length: u64) -> Result<()> {
+        if self.video(video)?.is_none() {
+            return Err(StoreError::NoVideo(video));
+        }
+        let folder = &self.shared().folder;
+        let (uploads, disk) = (folder.uploads(), folder.disk());
+        if !uploads.exists() {
+            disk.create_folders(&uploads)?;
+        }
+        let path = uploads.join(file_name(video, name, length));
+        if !name.bytes().all(|b| b.is_ascii_alphanumeric()) {
+            return Err(io::Error::from(ErrorKind::InvalidInput)).at(&path);
+        }
+        disk.create_new(&path)?.sync().at(&path)?;
+        disk.sync_folder(&uploads)
+    }
+
+    /// How far an upload is; `None` where there is no such upload.
+    ///
+    /// # Errors
+    /// `Io`.
+    pub fn resumable(&self, video: VideoId, name: &str) -> Result<Option<UploadState>> {
+        let found = self.uploads()?.into_iter().find(|(_, of)| of.video == video && of.name == name);
+        found.map_or(Ok(None), |(path, of)| state(&path, of.length))
+    }
+
+    /// Opens an upload to append to it, or to end it.
+    ///
+    /// # Errors
+    /// `Io`.
+    pub fn open_resumable(&self, video: VideoId, name: &str) -> Result<FoundUpload> {
+        let found = self.uploads()?.into_iter().find(|(_, of)| of.video == video && of.name == name);
+        let Some((path, of)) = found else { return Ok(FoundUpload::None) };
+        let Some(writer) = self.shared().upload_writers.begin(&path) else { return Ok(FoundUpload::Busy) };
+        // Read with the right to change it: the writer before may have ended it just now.
+        let Some(state) = state(&path, of.length)? else { return Ok(FoundUpload::None) };
+        let mut file = self.shared().folder.disk().open(&path)?;
+        file.seek(SeekFrom::End(0)).at(&path)?;
+        Ok(FoundUpload::Free(ResumableUpload { archive: self.clone(), video, state, file, writer }))
+    }
+
+    /// Removes the uploads to which nothing was appended since then, and those of deleted videos.
+    ///
+    /// # Errors
+    /// `Io`.
+    pub fn expire_resumables(&self, since: Timestamp) -> Result<()> {
+        for (path, of) in self.uploads()? {
+            let Some(_writer) = self.shared().upload_writers.begin(&path) else { continue };
+            let is_old = state(&path, of.length)?.is_some_and(|state| state.changed < since);
+            if is_old || self.video(of.video)?.is_none() {
+                self.shared().folder.disk().remove(&path)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// All uploads, with what their names say.
+    fn uploads(&self) -> Result<Vec<(PathBuf, Named)>> {
+        let folder = self.shared().folder.uploads();
+        let entries = match fs::read_dir(&folder) {
+            Err(e) if e.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries.at(&folder)?,
+        };
+        let mut uploads = Vec::new();
+        for entry in entries {
+            let path = entry.at(&folder)?.path();
+            let named = path.file_name().and_then(|name| Named::parse(name.to_str()?));
+            uploads.extend(named.map(|named| (path, named)));
+        }
+        Ok(uploads)
+    }
+}
+
+/// What the name of an upload's file says.
+struct Named {
+    video: VideoId,
+    name: String,
+    length: u64,
+}
+
+impl Named {
+    fn parse(file_name: &str) -> Option<Self> {
+        let mut parts = file_name.split('-');
+        let named = Self {
+            video: VideoId(parts.next()?.parse().ok()?),
+            name: parts.next()?.to_owned(),
+            length: parts.next()?.parse().ok()?,
+        };
+        parts.next().is_none().then_some(named)
+    }
+}
+
+fn file_name(VideoId(video): VideoId, name: &str, length: u64) -> String {
+    format!("{video}-{name}-{length}")
+}
+
+/// `None` where there is no such file any more.
+fn state(path: &Path, length: u64) -> Result<Option<UploadState>> {
+    let metadata = match fs::metadata(path) {
+        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
+        metadata => metadata.at(path)?,
+    };
+    let changed = Timestamp::try_from(metadata.modified().at(path)?).unwrap_or(Timestamp::UNIX_EPOCH);
+    Ok(Some(UploadState { offset: metadata.len(), length, changed }))
+}
