@@ -8,16 +8,16 @@ use ocellus_store::ObjectQuery;
 use serde::Serialize;
 use utoipa::{IntoParams, ToSchema};
 
+use super::{
+    filter::only,
+    list::{ObjectTypes, object_query},
+    shape::ObjectJson,
+};
 use crate::{
     Api,
     base_url::{BaseUrl, SignUrls},
     blocking,
     error::{ApiError, BadParam, NotFound, Unauthorized},
-    objects::{
-        filter::only,
-        list::{ObjectTypes, object_query},
-        shape::ObjectJson,
-    },
     page::{ListRequest, PageJson, PageQuery},
     path::{ClusterPath, VideoPath, no_cluster},
 };
