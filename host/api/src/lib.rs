@@ -31,6 +31,7 @@ mod path;
 mod picture;
 mod plugins;
 mod query;
+mod rounding;
 mod routes;
 mod serve;
 mod signed_url;

@@ -20,6 +20,7 @@ use crate::{
     error::{ApiError, BadParam, NotFound, Unauthorized},
     page::{ListRequest, PageJson, PageQuery},
     path::{ClusterPath, VideoPath, no_cluster},
+    rounding::rounded,
 };
 
 /// Tracks of a video that count as the same identity.
@@ -54,8 +55,8 @@ impl ClusterJson {
             id: id.to_string(),
             r#type: id.object_type.to_string(),
             size: objects.len(),
-            first_time: *first_time,
-            last_time: *last_time,
+            first_time: rounded(*first_time),
+            last_time: rounded(*last_time),
             best: best.to_string(),
             thumbnail: base.picture(&format!("/objects/{best}/thumbnail/")),
             objects: base.join(&format!("/clusters/{id}/objects/")),

@@ -8,10 +8,8 @@ use serde_json::{Value, json};
 use super::format::Format;
 use crate::{
     base_url::BaseUrl,
-    objects::{
-        matching::Clustered,
-        shape::{ObjectJson, rounded},
-    },
+    objects::{matching::Clustered, shape::ObjectJson},
+    rounding::rounded,
 };
 
 /// Columns of the table: keys of an object as the list has it.
