@@ -19,7 +19,7 @@ use crate::{
     Api, ApiConfig,
     error::ApiError,
     query::Query,
-    signed_url::{self, UrlSigner},
+    url_signer::{UrlSigner, validity},
 };
 
 /// Where a proxy that serves this server under a path says so.
@@ -132,8 +132,8 @@ impl FromRequestParts<Arc<Api>> for BaseUrl {
         let base = Self::of(&api.config, &parts.uri, &parts.headers);
         let signing = match Query::parse(parts.uri.query().unwrap_or_default()).integer(SIGN_URLS)? {
             Some(seconds) => {
-                let valid = signed_url::validity(SIGN_URLS, seconds)?;
-                Some(Signing { signer: signed_url::signer(api)?, now: api.clock.now(), valid })
+                let valid = validity(SIGN_URLS, seconds)?;
+                Some(Signing { signer: api.url_signer()?.clone(), now: api.clock.now(), valid })
             }
             None => None,
         };

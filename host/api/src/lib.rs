@@ -11,6 +11,7 @@
 //! Nothing here outlives [`serve`]: it returns once every connection is closed or the time for that
 //! is over.
 
+mod access;
 mod auth;
 mod base_url;
 mod body;
@@ -21,6 +22,7 @@ mod docs;
 mod documented;
 mod error;
 mod health;
+mod http_metrics;
 mod metrics;
 mod objects;
 mod openapi;
@@ -30,6 +32,7 @@ mod picture;
 mod picture_urls;
 mod plugins;
 mod query;
+mod rounding;
 mod routes;
 mod serve;
 mod signed_url;
@@ -38,14 +41,15 @@ mod time;
 mod trace;
 mod transfer;
 mod unread;
+mod url_signer;
 mod videos;
 
-pub use auth::{Access, AdminToken, InvalidToken};
+pub use access::{Access, AdminToken, InvalidToken};
 pub use metrics::metrics_router;
 pub use picture_urls::picture_urls;
 pub use routes::{openapi_document, router};
 pub use serve::{ConnectionLimits, Tls, TlsError, serve};
-pub use signed_url::UrlSigner;
 pub use state::{Api, ApiConfig};
+pub use url_signer::UrlSigner;
 
 pub(crate) use state::blocking;

@@ -6,7 +6,7 @@ use ocellus_core::Clock;
 use ocellus_pipeline::PictureUrls;
 use ocellus_store::Picture;
 
-use crate::signed_url::UrlSigner;
+use crate::url_signer::UrlSigner;
 
 /// The maker of such URLs for a server that others reach at `base`, without a slash at its end.
 pub fn picture_urls(base: String, signer: UrlSigner, clock: Arc<dyn Clock>) -> PictureUrls {

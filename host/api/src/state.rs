@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use ocellus_core::{Clock, Error, Result};
+use ocellus_core::{Clock, Error, ErrorKind, Result};
 use ocellus_pipeline::Engine;
 
-use crate::{auth::Access, metrics::HttpMetrics, signed_url::UrlSigner};
+use crate::{access::Access, http_metrics::HttpMetrics, url_signer::UrlSigner};
 
 /// Configuration by the operator.
 #[derive(Clone, Debug)]
@@ -66,6 +66,15 @@ impl Api {
     pub fn new(engine: Engine, access: Access, config: ApiConfig, clock: Arc<dyn Clock>) -> Result<Self> {
         let http = HttpMetrics::new().map_err(Error::internal)?;
         Ok(Self { engine, access, config, clock, http })
+    }
+
+    /// The server's signer.
+    ///
+    /// # Errors
+    /// `Unavailable` where it has none.
+    pub(crate) fn url_signer(&self) -> Result<&UrlSigner> {
+        let none = || Error::new(ErrorKind::Unavailable, "This server signs no URLs.");
+        self.config.url_signer.as_ref().ok_or_else(none)
     }
 }
 

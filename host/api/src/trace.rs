@@ -19,7 +19,7 @@ use futures_util::FutureExt;
 use ocellus_core::{Clock, Error, SystemClock};
 use tracing::Instrument;
 
-use crate::{error::ApiError, metrics::HttpMetrics};
+use crate::{error::ApiError, http_metrics::HttpMetrics};
 
 static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 

@@ -6,6 +6,8 @@ mod attack;
 mod bench;
 mod bless;
 mod build;
+#[cfg(test)]
+mod circles;
 mod client;
 mod demo;
 mod dlib;

@@ -5,8 +5,11 @@ use ocellus_core::Timestamp;
 use ocellus_store::AuditLog;
 use serde::Serialize;
 
-use super::{Client, ClientAddress};
-use crate::trace::RequestId;
+use crate::{
+    access::{Client, ClientAddress},
+    blocking,
+    trace::RequestId,
+};
 
 /// A request that changes something, or that a login consists of.
 #[derive(Serialize)]
@@ -67,7 +70,7 @@ impl Entry {
     pub(super) async fn write(mut self, log: &AuditLog, status: StatusCode) {
         self.status = status.as_u16();
         let log = log.clone();
-        let written = crate::blocking(move || Ok(log.append(&self)?)).await;
+        let written = blocking(move || Ok(log.append(&self)?)).await;
         if let Err(error) = written {
             tracing::error!("a change is missing in the audit log: {error}");
         }

@@ -23,9 +23,11 @@ use serde_json::Value;
 use subtle::ConstantTimeEq;
 use utoipa::ToSchema;
 
-use super::{Access, Client, ClientAddress, Entry, Refusal, find, split};
+use super::audit::Entry;
 use crate::{
-    Api, blocking,
+    Api,
+    access::{Access, Client, ClientAddress, Refusal, split_authorization},
+    blocking,
     body::JsonObject,
     error::{ApiError, BadParam, Unauthorized},
     trace::RequestId,
@@ -151,7 +153,8 @@ fn basic(
     address: Option<ClientAddress>,
     now: Timestamp,
 ) -> Result<Client, Refusal> {
-    let (scheme, credentials) = split(headers.get(AUTHORIZATION).ok_or(Refusal::NoCredentials)?.as_bytes());
+    let (scheme, credentials) =
+        split_authorization(headers.get(AUTHORIZATION).ok_or(Refusal::NoCredentials)?.as_bytes());
     if !scheme.eq_ignore_ascii_case(b"Basic") {
         return Err(Refusal::WrongScheme);
     }
@@ -162,7 +165,7 @@ fn basic(
     let decoded = BASE64_STANDARD.decode(credentials).map_err(|_| wrong())?;
     let mut parts = decoded.splitn(2, |b| *b == b':');
     let (Some(name), Some(secret)) = (parts.next(), parts.next()) else { return Err(wrong()) };
-    let client = find(access, secret, now).map_err(|refusal| match refusal {
+    let client = access.find(secret, now).map_err(|refusal| match refusal {
         Refusal::Wrong(_) => wrong(),
         other => other,
     })?;

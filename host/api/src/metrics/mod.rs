@@ -1,10 +1,10 @@
 //! `GET /metrics`: the server's numbers in the text format of Prometheus.
 //!
-//! Owns the counters of HTTP. Everything else is asked of the engine when a scrape comes. Labels
-//! have few values: routes as they are declared, never paths; no videos.
+//! Keeps no numbers: counters of requests are those of `http_metrics`, everything else is asked of
+//! the engine when a scrape comes. Labels have few values: routes as they are declared, never paths;
+//! no videos.
 
 mod engine;
-mod http;
 
 use std::sync::Arc;
 
@@ -18,7 +18,6 @@ use axum::{
 use ocellus_core::{Error, Result};
 use prometheus::{Encoder, Registry, TextEncoder};
 
-pub(crate) use self::http::HttpMetrics;
 use crate::{
     Api, blocking,
     error::{ApiError, Unauthorized},

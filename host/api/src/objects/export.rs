@@ -3,6 +3,7 @@
 //! Rows are written while the objects are read, a page at a time, so that a file of any length
 //! takes constant memory. A failure after the first row breaks the answer off.
 
+mod format;
 mod rows;
 
 use axum::{
@@ -12,76 +13,19 @@ use axum::{
 };
 use bytes::Bytes;
 use futures_util::stream;
-use ocellus_core::{Error, ObjectId, ObjectRecord, Result, VideoId, VideoRecord};
+use ocellus_core::{Result, VideoId, VideoRecord};
 use ocellus_store::{Archive, ObjectSearch};
 use tokio::sync::mpsc;
-use utoipa::{IntoParams, ToSchema};
 
+pub(super) use self::format::{FORMAT, Format, FormatParam};
 use self::rows::Rows;
-use super::{filter::ObjectFilter, list::page_of};
-use crate::{base_url::BaseUrl, blocking, path::no_video, query::Query};
+use super::{filter::ObjectFilter, matching::page_of};
+use crate::{base_url::BaseUrl, blocking, path::no_video};
 
-pub(super) const FORMAT: &str = "format";
 /// Objects that are read at a time.
 const PAGE: usize = 500;
 /// Pieces of a file that wait for the client.
 const WAITING: usize = 4;
-
-/// As what a list is wanted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ToSchema)]
-#[schema(as = ExportFormat, rename_all = "lowercase")]
-pub(super) enum Format {
-    /// A table, RFC 4180.
-    Csv,
-    /// An object in each line, as the list has it.
-    Jsonl,
-    /// MOTChallenge's text format.
-    Mot,
-    /// COCO's object detection format.
-    Coco,
-    /// WebVTT: a cue for each object, from its first time to its last.
-    Vtt,
-}
-
-/// The parameter that asks for a file.
-#[derive(IntoParams)]
-#[into_params(parameter_in = Query)]
-#[expect(dead_code, reason = "only its schema is used")]
-pub(super) struct FormatParam {
-    /// csv (a table), jsonl (an object in each line), mot (MOTChallenge), coco (COCO's object
-    /// detection format), vtt (WebVTT): a file of all objects that match. `mot` has one box for
-    /// each frame of the tracks that `track_send_history` kept, and the best shots of the others.
-    #[param(inline)]
-    format: Option<Format>,
-}
-
-impl Format {
-    pub(super) fn read(query: &Query) -> Result<Option<Self>> {
-        query.last(FORMAT).map(Self::parse).transpose()
-    }
-
-    fn parse(text: &str) -> Result<Self> {
-        Ok(match text {
-            "csv" => Self::Csv,
-            "jsonl" => Self::Jsonl,
-            "mot" => Self::Mot,
-            "coco" => Self::Coco,
-            "vtt" => Self::Vtt,
-            _ => return Err(Error::bad_param(FORMAT, "Select of csv, jsonl, mot, coco, vtt.")),
-        })
-    }
-
-    /// Media type and ending of the file.
-    fn file(self) -> (&'static str, &'static str) {
-        match self {
-            Self::Csv => ("text/csv; charset=utf-8", "csv"),
-            Self::Jsonl => ("application/x-ndjson", "jsonl"),
-            Self::Mot => ("text/plain; charset=utf-8", "txt"),
-            Self::Coco => ("application/vnd.coco+json", "json"),
-            Self::Vtt => ("text/vtt; charset=utf-8", "vtt"),
-        }
-    }
-}
 
 /// The file of all objects that match; limit and cursor of the search do not count.
 pub(super) async fn respond(
@@ -139,6 +83,3 @@ fn write(
         }
     }
 }
-
-/// An object with the id of its cluster.
-type Item = (ObjectRecord, Option<ObjectId>);

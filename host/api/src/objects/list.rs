@@ -6,13 +6,14 @@ use axum::{
     extract::State,
     response::{IntoResponse, Response},
 };
-use ocellus_core::{ObjectId, ObjectRecord, Result, VideoId};
-use ocellus_store::{Archive, ObjectQuery, ObjectSearch, Page};
+use ocellus_core::Result;
+use ocellus_store::{ObjectQuery, ObjectSearch};
 use utoipa::IntoParams;
 
 use super::{
     export,
     filter::{ObjectFilter, RecordFilters, descending, only, types},
+    matching::page_of,
     shape::ObjectJson,
 };
 use crate::{
@@ -60,23 +61,6 @@ pub(crate) async fn list(
     })
     .await?;
     Ok(request.respond(page, ObjectJson::new).into_response())
-}
-
-/// A page of objects, each with the id of its cluster. The index alone answers where it can.
-pub(super) fn page_of(
-    archive: &Archive,
-    video: VideoId,
-    search: ObjectSearch,
-    filter: &ObjectFilter,
-) -> Result<Page<(ObjectRecord, Option<ObjectId>)>> {
-    let Page { items, next, prev } = if filter.is_none() && !search.descending {
-        let ObjectSearch { types, limit, cursor, .. } = search;
-        archive.objects(video, &ObjectQuery { types, limit, cursor })?
-    } else {
-        archive.find_objects(&search, |object| filter.holds(object))?
-    };
-    let with_cluster = |object: ObjectRecord| archive.cluster_of(&object.id).map(|cluster| (object, cluster));
-    Ok(Page { items: items.into_iter().map(with_cluster).collect::<Result<_, _>>()?, next, prev })
 }
 
 /// The object types that a list is of.

@@ -11,7 +11,7 @@ use ocellus_pipeline::{Search, SearchQuery, Similar};
 use serde::Serialize;
 use utoipa::{IntoParams, ToSchema};
 
-use super::shape::{ObjectJson, rounded};
+use super::shape::ObjectJson;
 use crate::{
     Api,
     base_url::{BaseUrl, SignUrls},
@@ -21,6 +21,7 @@ use crate::{
     page,
     path::VideoPath,
     query::Query,
+    rounding::rounded,
 };
 
 /// Limit of a picture, which is in memory as a whole.

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use crate::{base_url::BaseUrl, time};
+use crate::{base_url::BaseUrl, rounding::rounded, time};
 
 /// One object: the best shot of a track, or of a part of it.
 #[derive(Serialize, ToSchema)]
@@ -77,11 +77,6 @@ pub(crate) fn features(features: Vec<Feature>) -> BTreeMap<String, FeatureJson> 
         (name, FeatureJson { name: label, confidence: Some(rounded(confidence)) })
     };
     features.into_iter().map(feature).collect()
-}
-
-/// Six digits: what a network's single precision is worth.
-pub(crate) fn rounded(value: impl Into<f64>) -> f64 {
-    (value.into() * 1e6).round() / 1e6
 }
 
 impl ObjectJson {

@@ -8,6 +8,8 @@ use utoipa::openapi::{
     schema::{AdditionalProperties, Type},
 };
 
+use crate::rounding::rounded;
+
 /// `health_status`, all of whose keys are always there.
 #[derive(Debug, Serialize)]
 pub(super) struct HealthStatusJson {
@@ -45,7 +47,7 @@ impl HealthStatusJson {
             enabled: video.status.is_enabled(),
             status: video.status,
             msg: video.error.clone().unwrap_or_default(),
-            statistic: video.statistic.clone().map(with_faces),
+            statistic: video.statistic.clone().map(shown),
             code,
             code_desc,
         }
@@ -67,11 +69,17 @@ fn color_and_description(status: VideoStatus) -> (Color, &'static str) {
     }
 }
 
-/// Counts the faces of `objects` once more, in the fields that clients older than `objects` read.
-fn with_faces(mut statistic: Statistic) -> Statistic {
+/// Counts the faces of `objects` once more, in the fields that clients older than `objects` read,
+/// and rounds.
+fn shown(mut statistic: Statistic) -> Statistic {
     let Counts { posted, failed, not_posted, retrying: _ } =
         statistic.objects.get(&ObjectType::face()).copied().unwrap_or_default();
     (statistic.faces_posted, statistic.faces_failed, statistic.faces_not_posted) = (posted, failed, not_posted);
+    let Statistic { processed_duration, processing_fps, last_stream_timestamp, cpu_seconds, .. } = &mut statistic;
+    [processed_duration, processing_fps, last_stream_timestamp]
+        .into_iter()
+        .chain(cpu_seconds.values_mut())
+        .for_each(|number| *number = rounded(*number));
     statistic
 }
 
@@ -150,7 +158,7 @@ pub(super) fn schema() -> Schema {
 
 #[cfg(test)]
 mod tests {
-    use ocellus_core::{SettingsSchema, Timestamp, VideoId};
+    use ocellus_core::{SettingsSchema, Stage, Timestamp, VideoId};
     use serde_json::json;
 
     use super::*;
@@ -170,6 +178,16 @@ mod tests {
         let statistic = HealthStatusJson::new(&video).statistic.unwrap();
         assert_eq!((statistic.faces_posted, statistic.faces_failed), (1, 0));
         assert_eq!(statistic.objects[&ObjectType::car()].failed, 1);
+    }
+
+    #[test]
+    fn numbers_of_the_statistic_are_rounded() {
+        let mut video = completed(&[]);
+        let statistic = video.statistic.get_or_insert_default();
+        statistic.processed_duration = 1.333_999_999_999_999_9;
+        statistic.cpu_seconds.insert(Stage::Decode, 0.1 + 0.2);
+        let shown = HealthStatusJson::new(&video).statistic.unwrap();
+        assert_eq!((shown.processed_duration, shown.cpu_seconds[&Stage::Decode]), (1.334, 0.3));
     }
 
     #[test]

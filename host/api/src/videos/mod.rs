@@ -1,7 +1,6 @@
 //! Routes of videos: one file for each request, and the shapes that they share.
 
 mod change;
-pub(crate) mod clusters;
 pub(crate) mod count;
 pub(crate) mod create;
 pub(crate) mod defaults;

@@ -15,6 +15,7 @@ use crate::{
     error::{ApiError, BadParam, Conflict, NotFound, Unauthorized},
     path::VideoPath,
     query::Query,
+    rounding::rounded,
 };
 
 const DEFAULT_LIMIT: usize = 100;
@@ -68,15 +69,23 @@ pub(crate) async fn replay(
     let (replay, diff) = api.engine.replay(video, body.get(SETTINGS).cloned()).await?;
     Ok(Json(ReplayJson {
         frames: replay.frames,
-        frames_per_second: replay.frames as f64 / replay.took.as_secs_f64().max(1e-9),
+        frames_per_second: rounded(replay.frames as f64 / replay.took.as_secs_f64().max(1e-9)),
         objects: replay.objects.len(),
         sha256: replay.digest(),
         same: diff.same,
         changed: truncated(diff.changed),
-        gained: truncated(diff.gained),
-        lost: truncated(diff.lost),
+        gained: truncated(diff.gained).into_iter().map(shown).collect(),
+        lost: truncated(diff.lost).into_iter().map(shown).collect(),
         plugins: replay.plugins,
     }))
+}
+
+fn shown(object: UnmatchedObject) -> UnmatchedObject {
+    UnmatchedObject { time: rounded(object.time), reason: object.reason.map(shown_decision), ..object }
+}
+
+fn shown_decision(decision: Decision) -> Decision {
+    Decision { time: rounded(decision.time), ..decision }
 }
 
 fn truncated<T>(mut items: Vec<T>) -> Vec<T> {
@@ -130,5 +139,6 @@ pub(crate) async fn decisions(
         frame: query.integer("frame")?,
     };
     let limit = query.capped("limit", MAX_LIMIT)?.unwrap_or(DEFAULT_LIMIT);
-    Ok(Json(Decisions { results: api.engine.decisions(video, wanted, limit).await? }))
+    let found = api.engine.decisions(video, wanted, limit).await?;
+    Ok(Json(Decisions { results: found.into_iter().map(shown_decision).collect() }))
 }

@@ -5,7 +5,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::health_status::{self, HealthStatusJson};
-use crate::{base_url::BaseUrl, openapi, time};
+use crate::{base_url::BaseUrl, openapi, rounding::rounded, time};
 
 /// A video archive record.
 #[derive(Serialize, ToSchema)]
@@ -91,7 +91,7 @@ impl VideoJson {
             processing_start_date: video.processing_start_date.map(time::text),
             active: video.status.is_active(),
             screenshot: base.picture(&format!("/videos/{}/screenshot/", video.id)),
-            source_len: video.source_len,
+            source_len: video.source_len.map(rounded),
             health_status: HealthStatusJson::new(&video),
             finished: video.finished,
             queued: video.status.is_queued(),
@@ -123,5 +123,5 @@ fn progress(video: &VideoRecord) -> Option<f64> {
         return Some(1.0);
     }
     let length = video.source_len.filter(|s| *s > 0.0 && video.status.is_active())?;
-    Some((video.statistic.as_ref()?.processed_duration / length).clamp(0.0, 1.0))
+    Some(rounded((video.statistic.as_ref()?.processed_duration / length).clamp(0.0, 1.0)))
 }

@@ -35,5 +35,7 @@ pub(crate) fn read(name: &str, xml: &[u8], weights: &[u8], shape: InputShape) ->
     let malformed = |reason: String| NetworkError::Malformed { file: name.into(), reason };
     let text = std::str::from_utf8(xml).map_err(|_| malformed("not XML: not text".into()))?;
     let graph = document::parse(text).map_err(malformed)?;
-    translate::translate(name, &graph, weights, shape)
+    let mut model = translate::translate(name, &graph, weights, shape)?;
+    bias::add(model.graph.mut_or_insert_default());
+    Ok(model)
 }

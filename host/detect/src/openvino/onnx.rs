@@ -7,10 +7,7 @@ use std::collections::HashSet;
 
 use onnx_ir::{AttributeProto, AttributeType, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto};
 
-use super::{
-    bias,
-    tensor::{Tensor, Values},
-};
+use super::tensor::{Tensor, Values};
 
 /// The operator set in which nodes are written: the last that takes the axes of a ReduceMean as an
 /// attribute.
@@ -104,7 +101,6 @@ impl Model {
 
     /// The whole model.
     pub(super) fn finish(mut self) -> ModelProto {
-        bias::add(&mut self.graph);
         let mut model = ModelProto { ir_version: IR_VERSION, ..ModelProto::default() };
         self.graph.name = "openvino".into();
         model.opset_import.push(Default::default());

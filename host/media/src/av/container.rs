@@ -18,6 +18,7 @@ use ffmpeg_next::{
 use ocellus_core::Size;
 use parking_lot::Mutex;
 
+use super::library;
 use crate::{
     MediaError,
     interrupt::Watch,
@@ -66,7 +67,7 @@ impl Format {
 }
 
 pub(crate) fn find_format(name: &str) -> Option<Format> {
-    super::init();
+    library::init();
     let name = CString::new(name).ok()?;
     // SAFETY: `name` is a C string that lives through the call; the answer is null or static.
     let format = unsafe { ffi::av_find_input_format(name.as_ptr()) };
@@ -103,13 +104,13 @@ pub(crate) struct Reader {
 
 impl Reader {
     pub(crate) fn local(file: impl Read + Seek + Send + 'static, watch: Watch) -> Result<Self, Error> {
-        super::init();
+        library::init();
         let io = StreamIo::from_read_seek_with_capacity(Watched { file, watch: watch.clone() }, BUFFER)?;
         Ok(Self { io, watch, opener: None, url: CString::default() })
     }
 
     pub(crate) fn web(web: &Arc<dyn Web>, body: Box<dyn Resource>, watch: Watch) -> Result<Self, Error> {
-        super::init();
+        library::init();
         let url = CString::new(body.url()).map_err(|_| Error::InvalidData)?;
         let opener =
             Arc::new(Opener { web: Arc::clone(web), open: Mutex::default(), left: AtomicUsize::new(REFERENCES) });
@@ -151,7 +152,7 @@ pub(crate) fn open_rtsp(
     watch: Watch,
     connected: Arc<dyn Fn() -> bool + Send + Sync>,
 ) -> Result<context::Input, Error> {
-    super::init();
+    library::init();
     let url = CString::new(url).map_err(|_| Error::InvalidData)?;
     let mut options: Dictionary<'_> = options.iter().collect();
     // Over the one connection that it has; with others it is the server that says where packets go.

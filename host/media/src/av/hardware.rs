@@ -11,7 +11,10 @@ use std::{
 
 use ffmpeg_next::{Codec as Implementation, Error, Packet, codec, decoder, ffi, frame};
 
-use super::codec::{Codec, Coded, Device, Output};
+use super::{
+    codec::{Codec, Coded, Device, Output},
+    library,
+};
 use crate::{error::Cause, hardware::Hardware};
 
 /// An open device. What decodes within it holds a reference of its own.
@@ -54,7 +57,7 @@ pub(crate) fn device(hardware: Hardware) -> Result<Arc<dyn Device>, Error> {
 
 impl Opened {
     fn open(hardware: Hardware) -> Result<Self, Error> {
-        super::init();
+        library::init();
         let name = CString::new(hardware.name()).map_err(|_| Error::Bug)?;
         // SAFETY: `name` is a C string that lives through the call.
         let kind = unsafe { ffi::av_hwdevice_find_type_by_name(name.as_ptr()) };

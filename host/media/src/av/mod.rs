@@ -10,36 +10,21 @@
 mod codec;
 mod container;
 mod hardware;
+mod library;
 mod muxer;
 mod picture;
 mod swscale;
 
-use std::sync::Once;
-
-use ffmpeg_next::ffi;
-
 pub(crate) use codec::{Codec, Coded, Device, Output, codec_name, open_decoder};
 pub(crate) use container::{Container, Format, Reader, find_format, open_rtsp, pixel_aspect, stored_size};
 pub(crate) use hardware::device;
+pub(crate) use library::init;
 pub(crate) use muxer::Muxer;
 pub(crate) use picture::{
     View, colour_is_limited, display_matrix, earlier_field, is_combed, luma_view, own_aspect, own_orientation,
     repeats_chroma, transfer,
 };
 pub(crate) use swscale::{Geometry, Quality, Swscale};
-
-static ONCE: Once = Once::new();
-
-/// Must come before any other call.
-pub(crate) fn init() {
-    ONCE.call_once(|| {
-        // Fills the table of error texts; it cannot fail without the `device` feature.
-        let _ = ffmpeg_next::init();
-        ffmpeg_next::format::network::init();
-        // SAFETY: sets a global integer.
-        unsafe { ffi::av_log_set_level(ffi::AV_LOG_QUIET) };
-    });
-}
 
 /// FFmpeg got less memory than it wanted.
 pub(crate) fn is_out_of_memory(error: ffmpeg_next::Error) -> bool {

@@ -10,6 +10,8 @@ use ffmpeg_next::{
     },
 };
 
+use super::library;
+
 const BUFFER: usize = 256 * 1024;
 
 /// A file that is being written. Only [`finish`](Self::finish) makes it whole.
@@ -35,7 +37,7 @@ const TURNED: &CStr = c"mov";
 impl Muxer {
     /// Begins a file that holds `streams`; the first decides on the container.
     pub(crate) fn new(file: File, streams: &[Stream<'_>]) -> Result<Self, Error> {
-        super::init();
+        library::init();
         let turned = streams.iter().any(|s| display_matrix(s).is_some());
         let mut io = StreamIo::from_write_seek_with_capacity(file, BUFFER)?;
         let mut context = ptr::null_mut();
@@ -101,7 +103,7 @@ impl Muxer {
 
     /// Can the usual container hold it, if only by the names that AVI has for codecs?
     pub(crate) fn takes(codec: codec::Id) -> bool {
-        super::init();
+        library::init();
         let id = codec.into();
         // SAFETY: C strings and null are what these take; the format is null or static, and so are
         // the tables, whose list ends with null.

@@ -14,8 +14,8 @@ use ocellus_core::Size;
 use parking_lot::Mutex;
 
 use super::{
+    isolation::Isolation,
     painter::{Frames, Painter, paint},
-    program::Isolation,
     protocol::{
         Answer, Control, DecoderFault, FaultKind, FrameHead, Given, Look, Made, Opened, Place, Purpose, Request,
         Status, Task, Wanted,
@@ -36,9 +36,6 @@ use crate::{
     steps::Steps,
     web::Web,
 };
-
-/// Exit status: there was not enough memory.
-pub(super) const NO_MEMORY: u8 = 11;
 
 /// What a child does: decodes for `parent`, which speaks over standard input, within so much
 /// memory. To be called on the process's first thread, before it has others.

@@ -22,8 +22,8 @@ use parking_lot::Mutex;
 
 use super::{
     channel::{Channel, Heard},
-    child::NO_MEMORY,
-    program::{DecoderProgram, Isolation},
+    isolation::Isolation,
+    program::DecoderProgram,
     protocol::{Answer, Control, Given, Place, Purpose, Task, Wanted},
     shared_memory::SharedMemory,
     socket::Socket,
@@ -317,11 +317,9 @@ fn wait_for(child: &mut Child) -> Option<ExitStatus> {
 }
 
 fn judge(status: Option<ExitStatus>, said: &str) -> End {
-    let no_memory = status.is_some_and(|status| {
-        // The system's own way to say so is to kill.
-        status.code() == Some(NO_MEMORY.into()) || status.signal() == Some(rustix::process::Signal::KILL.as_raw())
-    });
-    if no_memory || said.contains("memory allocation of") { End::NoMemory } else { End::Crashed }
+    // The system's way to say that there is no memory.
+    let was_killed = status.is_some_and(|status| status.signal() == Some(rustix::process::Signal::KILL.as_raw()));
+    if was_killed || said.contains("memory allocation of") { End::NoMemory } else { End::Crashed }
 }
 
 /// A pipe that loses what nobody reads, instead of keeping a child waiting.

@@ -21,6 +21,8 @@
 mod channel;
 mod child;
 mod connection;
+mod in_force;
+mod isolation;
 mod painter;
 mod program;
 mod protocol;
@@ -33,7 +35,9 @@ mod web_server;
 
 pub use child::serve_decoder;
 pub use connection::decoder_crashes;
-pub(crate) use program::program;
-pub use program::{DecoderLimits, DecoderProgram, Isolation, isolate, isolation};
+pub(crate) use in_force::program;
+pub use in_force::{isolate, isolation};
+pub use isolation::Isolation;
+pub use program::{DecoderLimits, DecoderProgram};
 pub use protocol::DecoderFault;
 pub(crate) use remote::{RemoteDecoder, RemoteFrame, probe};

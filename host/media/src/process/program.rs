@@ -1,12 +1,8 @@
-//! The program whose children decode, and what they may do.
+//! Program whose children decode, and what they may take.
 
-use std::{path::PathBuf, sync::OnceLock, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
-use parking_lot::Mutex;
-use serde::{Deserialize, Serialize};
-
-use super::{connection, protocol::DecoderFault};
-use crate::Result;
+use super::protocol::DecoderFault;
 
 /// The program that decodes, as [`serve_decoder`](crate::serve_decoder) does it.
 #[derive(Clone, Debug)]
@@ -38,45 +34,4 @@ impl Default for DecoderLimits {
     fn default() -> Self {
         Self { memory_bytes: 2 << 30, patience: Duration::from_secs(30) }
     }
-}
-
-/// What keeps a decoder from the rest of the system.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Isolation {
-    /// It has a process of its own, with a limit of its memory.
-    pub process: bool,
-    /// System calls that decoding does not need are refused.
-    pub seccomp: bool,
-    /// It can open no files; one that decodes by hardware only the devices and libraries for that.
-    pub landlock: bool,
-    /// It can connect to nobody: that of an RTSP stream has one connection, to the server's relay.
-    pub network: bool,
-}
-
-static PROGRAM: OnceLock<DecoderProgram> = OnceLock::new();
-static IN_FORCE: Mutex<Isolation> =
-    Mutex::new(Isolation { process: false, seccomp: false, landlock: false, network: false });
-
-/// Has all that is opened from now on decoded by children of `program`, and says what keeps them
-/// from the rest of the system here. Once in a process; without it, this process decodes.
-///
-/// # Errors
-/// [`MediaError::Internal`](crate::MediaError::Internal), where a child cannot be started; this
-/// process decodes then.
-pub fn isolate(program: DecoderProgram) -> Result<Isolation> {
-    let in_force = connection::report(&program)?;
-    *IN_FORCE.lock() = in_force;
-    // Whoever was first has said where.
-    let _ = PROGRAM.set(program);
-    Ok(in_force)
-}
-
-/// What keeps decoders from the rest of the system; nothing before [`isolate`].
-pub fn isolation() -> Isolation {
-    *IN_FORCE.lock()
-}
-
-/// The program whose children decode, where there is one.
-pub(crate) fn program() -> Option<&'static DecoderProgram> {
-    PROGRAM.get()
 }

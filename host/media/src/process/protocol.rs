@@ -6,7 +6,7 @@ use std::str::FromStr;
 use ocellus_core::{ChannelOrder, InputSpec, Rect, Region, Size, VideoTransform};
 use serde::{Deserialize, Serialize};
 
-use super::program::Isolation;
+use super::isolation::Isolation;
 use crate::{Decoding, MediaError, MediaInfo, Recording, fallback::Fallback};
 
 /// The first message to a child, over `control`. Beside it come the descriptors of `decoding` and

@@ -9,25 +9,18 @@ use std::io;
 
 use rustix::process::{Resource, Rlimit, Signal, setrlimit};
 
-use super::program::Isolation;
-
 #[cfg(target_os = "linux")]
 mod calls;
 #[cfg(target_os = "linux")]
 mod files;
+mod needs;
+
+pub(super) use self::needs::Needs;
+use super::isolation::Isolation;
 
 /// Descriptors that a child may have open; drivers of devices have some of their own.
 const FILES: u64 = 64;
 const FILES_WITH_DEVICES: u64 = 256;
-
-/// What a child needs beside what it is given.
-#[derive(Clone, Copy, Default)]
-pub(super) struct Needs {
-    /// One TCP connection, to this port.
-    pub relay: Option<u16>,
-    /// Devices that decode.
-    pub devices: bool,
-}
 
 /// Closes what was left open by whoever started the server. To be called before anything is opened.
 #[cfg(target_os = "linux")]

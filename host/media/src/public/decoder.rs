@@ -2,8 +2,9 @@
 
 use std::fs::File;
 
+use super::frame::Frame;
 use crate::{
-    DecoderProgram, Frame, Input, Interrupt, MediaInfo, Recording, Result,
+    DecoderProgram, Input, Interrupt, MediaInfo, Recording, Result,
     decoder::LocalDecoder,
     origin,
     process::{self, RemoteDecoder},

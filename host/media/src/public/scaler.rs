@@ -2,7 +2,7 @@
 
 use ocellus_core::{InputImage, InputSpec, Rect, Region, Size};
 
-use super::{Frame, frame::Place};
+use super::frame::{Frame, Place};
 use crate::{MediaError, Result, frame::looked_at, scaler::LocalScaler};
 
 /// Keeps swscale's tables, and the pictures that it writes to, between frames. One for each thread

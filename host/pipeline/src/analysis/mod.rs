@@ -10,12 +10,13 @@
 //! |---|---|
 //! | `type_pipeline` | one object type: filters, tracker, selection of shots, reports |
 //! | `track` | one open track: its shots, its history, its realtime window |
-//! | `event` | output: frames to retain, objects, decisions (`decision`) |
+//! | `event` | output: frames to retain, objects, decisions (`decision`, `decision_recorder`) |
 //! | `plugins` | which plugins the settings ask for, and with which settings |
 //! | `calls` | the calls of plugins, as an interface |
 
 mod calls;
 mod decision;
+mod decision_recorder;
 mod event;
 mod plugins;
 mod track;

@@ -1,23 +1,22 @@
 //! Pipeline of one object type: filter, associate, select, report.
 
 mod report;
+mod state;
 
 use std::collections::BTreeMap;
 
-use ocellus_core::{
-    Detection, DetectorSettings, JobId, ObjectType, ScoreThresholds, ShotSummary, TrackId, TrackletId, Tracklets,
-};
-use ocellus_runtime::{
-    Candidate, FilterSlot, PluginError, Plugins, Rejection, Stage, StreamInfo, TrackerSlot, Verdict,
-};
+use ocellus_core::{Detection, DetectorSettings, JobId, ScoreThresholds, TrackId, TrackletId, Tracklets};
+use ocellus_runtime::{Candidate, FilterSlot, PluginError, Plugins, Rejection, Stage, StreamInfo, Verdict};
 use serde_json::{Value, json};
 
+pub(super) use self::state::TypePipeline;
 use super::{
     calls::{FilterCalls, TrackerCalls},
-    decision::{Decision, DecisionStage},
+    decision::DecisionStage,
+    decision_recorder::HOST,
     event::{Event, Role, Sample},
     plugins::{MIN_SCORE, filter_settings, tracker_settings},
-    track::{AnnotatedShot, Attributes, Now, Reporting, Shot, ShotRule, Track},
+    track::{AnnotatedShot, Attributes, Now, Reporting, Shot, Track},
 };
 
 /// Splits items by their verdicts into those kept, annotated, and those rejected.
@@ -41,37 +40,6 @@ fn apply<T>(
     (kept, dropped)
 }
 
-/// Records what was dropped, where that is asked for.
-pub(super) struct DecisionRecorder {
-    pub(super) object_type: ObjectType,
-    pub(super) asked: bool,
-}
-
-impl DecisionRecorder {
-    fn record(
-        &self,
-        events: &mut Vec<Event>,
-        stage: DecisionStage,
-        track: Option<TrackId>,
-        shot: &ShotSummary,
-        plugin: &str,
-        why: Rejection,
-    ) {
-        if self.asked {
-            let Rejection { rule, value } = why;
-            events.push(Event::Decision(Decision::new(
-                &self.object_type,
-                stage,
-                track,
-                shot,
-                plugin.to_owned(),
-                rule,
-                value,
-            )));
-        }
-    }
-}
-
 /// The place of a detection in its frame, and the attributes that filters gave it.
 type Notes = (usize, Attributes);
 
@@ -80,29 +48,6 @@ struct ShotCandidate<'a> {
     track: TrackId,
     detection: &'a Detection,
     attributes: Attributes,
-}
-
-/// Pipeline of one object type, over a tracker `T` and filters `F`.
-pub(super) struct TypePipeline<T = TrackerSlot, F = FilterSlot> {
-    job: JobId,
-    pub(super) tracker: T,
-    pub(super) filters: Vec<F>,
-    scores: ScoreThresholds,
-    /// Whether the tracker is shown weak detections.
-    shows_weak: bool,
-    /// Stream time of the frame before, in seconds, where it is of the same scene.
-    frame_before: Option<f64>,
-    reporting: Reporting,
-    tracks: BTreeMap<TrackId, Track>,
-    pub(super) shot_rule: ShotRule,
-    pub(super) recorder: DecisionRecorder,
-    /// Added to the tracker's numbers, so that those from before the last gap are not reused, and
-    /// cut tracks have numbers of their own.
-    pub(super) base: TrackId,
-    /// The job's numbers of the tracker's open tracks.
-    numbers: BTreeMap<TrackId, TrackId>,
-    /// The greatest track number so far.
-    pub(super) last: TrackId,
 }
 
 impl TypePipeline {
@@ -142,34 +87,6 @@ impl TypePipeline {
 }
 
 impl<T: TrackerCalls, F: FilterCalls> TypePipeline<T, F> {
-    fn new(job: JobId, object_type: ObjectType, reporting: Reporting, tracker: T, filters: Vec<F>) -> Self {
-        let recorder = DecisionRecorder { object_type, asked: false };
-        let (tracks, shot_rule, none) = (BTreeMap::new(), ShotRule::default(), TrackId(0));
-        Self {
-            job,
-            tracker,
-            filters,
-            scores: ScoreThresholds::default(),
-            shows_weak: false,
-            frame_before: None,
-            reporting,
-            tracks,
-            shot_rule,
-            recorder,
-            base: none,
-            numbers: BTreeMap::new(),
-            last: none,
-        }
-    }
-
-    /// The job's number of a track, from the tracker's.
-    fn number(&mut self, own: TrackId) -> TrackId {
-        let base = self.base;
-        let id = *self.numbers.entry(own).or_insert_with(|| TrackId(base.0.saturating_add(own.0)));
-        self.last = self.last.max(id);
-        id
-    }
-
     /// The number of a track of the tracker's for a detection of this tracklet. If the tracklet
     /// replaced the one that the track was last in, the tracker holds two individuals as one: the
     /// track so far ends, and the detection begins another.
@@ -354,9 +271,6 @@ impl<T: TrackerCalls, F: FilterCalls> TypePipeline<T, F> {
 fn too_weak(detection: &Detection) -> Rejection {
     Rejection { rule: MIN_SCORE.to_owned(), value: format!("{:.3}", detection.score) }
 }
-
-/// Stands for the host where decisions name a plugin.
-const HOST: &str = "ocellus";
 
 #[cfg(test)]
 mod tests;

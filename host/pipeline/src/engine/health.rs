@@ -4,7 +4,7 @@ use ocellus_media::{Hardware, Isolation};
 use ocellus_runtime::{Kind, PluginInfo, Role, State};
 use serde::Serialize;
 
-use super::{housekeeping::DiskUse, state::Engine};
+use super::{disk_use::DiskUse, state::Engine};
 use crate::outbox::Deliveries;
 
 /// What `GET /health/` shows.

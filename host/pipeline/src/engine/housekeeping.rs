@@ -1,21 +1,13 @@
 //! Keeping within what the operator allows of the disk: see [`retention`](crate::retention).
 
-use std::{
-    collections::HashMap,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering::Relaxed},
-    },
-    time::{Duration, Instant},
-};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use ocellus_core::{Error, ErrorKind, Result, VideoId};
 use ocellus_store::{ListQuery, Order, OrderKey, Space, VideoFilter};
-use parking_lot::Mutex;
-use serde::Serialize;
 use tracing::{info, warn};
 
 use super::{
+    disk_use::DiskUse,
     jobs::Claim,
     queue::Purpose,
     state::{Engine, Inner},
@@ -26,32 +18,11 @@ use crate::retention::{HeldSource, overdue};
 const INTERVAL: Duration = Duration::from_secs(600);
 const PAGE: usize = 1000;
 
-/// Use of the disk that the archive is on.
-#[derive(Clone, Copy, Debug, Serialize)]
-pub struct DiskUse {
-    /// Size of the disk.
-    pub total_bytes: u64,
-    /// Room on it.
-    pub free_bytes: u64,
-    /// Of all sources, as of the last housekeeping; absent where the operator set no limit.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub source_bytes: Option<u64>,
-}
-
-/// When housekeeping looked last, and what it saw.
-#[derive(Default)]
-pub(super) struct Housekeeping {
-    last: Mutex<Option<Instant>>,
-    source_bytes: AtomicU64,
-}
-
 impl Engine {
     /// Use of the archive's disk; `None` where the system does not tell.
     pub fn disk_use(&self) -> Option<DiskUse> {
         let Space { total, free } = self.0.archive.space()?;
-        let seen = self.0.housekeeping.last.lock().is_some();
-        let source_bytes = seen.then(|| self.0.housekeeping.source_bytes.load(Relaxed));
-        Some(DiskUse { total_bytes: total, free_bytes: free, source_bytes })
+        Some(DiskUse { total_bytes: total, free_bytes: free, source_bytes: self.0.source_use.bytes() })
     }
 
     /// Refuses a file of so many bytes that would leave less room than the operator wants free.
@@ -83,7 +54,7 @@ impl Engine {
         }
         let free = self.0.archive.space().map(|space| space.free);
         let is_short = retention.min_free.is_some_and(|least| free.is_some_and(|free| free < least));
-        let is_due = self.0.housekeeping.last.lock().is_none_or(|last| last.elapsed() >= INTERVAL);
+        let is_due = self.0.source_use.age().is_none_or(|age| age >= INTERVAL);
         if !is_due && !is_short {
             return Ok(());
         }
@@ -102,8 +73,7 @@ impl Engine {
                 Err(error) => warn!(video = %id, %error, "video {id}: its source cannot be removed: {error}"),
             }
         }
-        self.0.housekeeping.source_bytes.store(held - removed, Relaxed);
-        *self.0.housekeeping.last.lock() = Some(Instant::now());
+        self.0.source_use.set(held - removed);
         Ok(())
     }
 

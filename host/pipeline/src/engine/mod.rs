@@ -9,6 +9,7 @@
 mod changes;
 mod config;
 mod contained;
+mod disk_use;
 mod ending;
 mod health;
 mod housekeeping;
@@ -20,6 +21,7 @@ mod queue;
 mod refusal;
 mod run;
 mod state;
+mod totals;
 mod workers;
 
 use std::{sync::Arc, thread, time::Duration};
@@ -38,19 +40,19 @@ use tracing::{error, warn};
 
 pub use self::{
     config::EngineConfig,
+    disk_use::DiskUse,
     health::{DecodingReport, Health, Running},
-    housekeeping::DiskUse,
     metrics::{EngineMetrics, PluginMetrics},
     state::Engine,
 };
 use self::{
+    disk_use::SourceUse,
     ending::Endings,
-    housekeeping::Housekeeping,
     jobs::{Claim, Jobs},
-    metrics::Totals,
     pool::Pool,
     queue::Purpose,
     state::{Inner, Threads},
+    totals::Totals,
 };
 use crate::{outbox::Outbox, settings};
 
@@ -116,7 +118,7 @@ impl Engine {
             closing,
             threads: Mutex::default(),
             totals: Totals::default(),
-            housekeeping: Housekeeping::default(),
+            source_use: SourceUse::default(),
             schema: Mutex::default(),
             archive,
             clock,

@@ -10,9 +10,7 @@ use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 use tracing::error;
 
-use super::{
-    config::EngineConfig, ending::Endings, housekeeping::Housekeeping, jobs::Jobs, metrics::Totals, pool::Pool,
-};
+use super::{config::EngineConfig, disk_use::SourceUse, ending::Endings, jobs::Jobs, pool::Pool, totals::Totals};
 use crate::outbox::Outbox;
 
 /// Processes videos. Cheap to clone; all clones are one engine.
@@ -43,7 +41,7 @@ pub(super) struct Inner {
     pub(super) closing: CancellationToken,
     pub(super) threads: Mutex<Threads>,
     pub(super) totals: Totals,
-    pub(super) housekeeping: Housekeeping,
+    pub(super) source_use: SourceUse,
     pub(super) schema: Mutex<Option<(Installed, Arc<SettingsSchema>)>>,
 }
 

@@ -14,7 +14,10 @@ use indicatif::{ProgressBar, ProgressStyle};
 use reqwest::{Body, Method, header::CONTENT_TYPE};
 use serde_json::{Map, Value, json};
 
-use super::{Client, ServerArguments, block_on, body::FileBody, plain};
+use super::{
+    body::FileBody,
+    requests::{Client, ServerArguments, block_on, plain},
+};
 
 #[derive(Args, Debug)]
 pub(crate) struct AddArguments {

@@ -7,7 +7,7 @@ use clap::Args;
 use comfy_table::{Table, presets::NOTHING};
 use serde_json::{Value, json};
 
-use super::{Client, ServerArguments, block_on, plain};
+use super::requests::{Client, ServerArguments, block_on, plain};
 
 #[derive(Args, Debug)]
 pub(crate) struct JobsArguments {

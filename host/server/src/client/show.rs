@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use clap::Args;
 use serde_json::Value;
 
-use super::{ServerArguments, block_on, plain};
+use super::requests::{ServerArguments, block_on, plain};
 
 #[derive(Args, Debug)]
 pub(crate) struct ShowArguments {

@@ -1,19 +1,16 @@
 //! `ocellus plugin`: the tools of plugin authors, without a checkout of the repository.
 
+mod calls;
+mod loading;
+mod recording;
 mod sample_picture;
 mod test;
 
-use std::{
-    io::Write,
-    path::{Path, PathBuf},
-    process::ExitCode,
-};
+use std::{io::Write, path::PathBuf, process::ExitCode};
 
-use anyhow::{Context, Result, bail};
+use anyhow::Result;
 use clap::Subcommand;
 use ocellus_build::Kind;
-use ocellus_runtime::{InstallError, Limits, PluginInfo, Plugins};
-use tempfile::TempDir;
 use tracing_subscriber::EnvFilter;
 
 #[derive(Debug, Subcommand)]
@@ -79,7 +76,7 @@ pub(crate) fn run(command: &PluginCommand) -> Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         PluginCommand::Inspect { file } => {
-            let (_, info, _) = load(file)?;
+            let (_, info, _) = loading::load(file)?;
             serde_json::to_writer_pretty(&mut stdout, &info)?;
             writeln!(stdout)?;
             Ok(ExitCode::SUCCESS)
@@ -87,21 +84,4 @@ pub(crate) fn run(command: &PluginCommand) -> Result<ExitCode> {
         PluginCommand::Test(arguments) => test::run(arguments),
         PluginCommand::Bench(arguments) => test::bench(arguments),
     }
-}
-
-/// A registry that holds only this component. The component lies in the temporary folder, which the
-/// caller keeps for as long as it uses the registry.
-fn load(file: &Path) -> Result<(Plugins, PluginInfo, TempDir)> {
-    let bytes = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
-    // With a random name: another user may have created a predictable one in the shared folder.
-    let folder =
-        tempfile::Builder::new().prefix("ocellus-plugin-").tempdir().context("cannot make a temporary folder")?;
-    let component = folder.path().join("plugin.wasm");
-    std::fs::write(&component, bytes)?;
-    let plugins = Plugins::open(folder.path(), Limits::default())?;
-    let Some(info) = plugins.list().pop() else { bail!("{} cannot be loaded", file.display()) };
-    if let ocellus_runtime::State::Refused(refusal) = &info.state {
-        return Err(InstallError::from(refusal.clone())).with_context(|| format!("{} is not a plugin", file.display()));
-    }
-    Ok((plugins, info, folder))
 }

@@ -17,7 +17,7 @@ use anyhow::{Context, Result};
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use sha2::{Digest, Sha256};
 
-use super::{ViolationKind, Violations};
+use super::violations::{ViolationKind, Violations};
 
 /// Largest body of a post; bytes.
 const LONGEST: usize = 64 << 20;

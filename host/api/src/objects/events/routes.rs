@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::{Json, extract::State};
 use ocellus_core::ObjectType;
 
-use super::{query::EventsQuery, shape::EventJson};
+use super::{answer, query::EventsQuery, shape::EventJson};
 use crate::{
     Api,
     base_url::{BaseUrl, SignUrls},
@@ -27,7 +27,7 @@ use crate::{
     responses((status = 200, description = "A page of events.", body = PageJson<EventJson>), BadParam, Unauthorized),
 )]
 pub(crate) async fn faces(api: State<Arc<Api>>, request: ListRequest) -> Result<Json<PageJson<EventJson>>, ApiError> {
-    super::list(&api, ObjectType::face(), request).await
+    answer::list(&api, ObjectType::face(), request).await
 }
 
 /// How many faces the list of events has under the same filters.
@@ -37,7 +37,7 @@ pub(crate) async fn faces(api: State<Arc<Api>>, request: ListRequest) -> Result<
     responses((status = 200, description = "The number.", body = CountJson), BadParam, Unauthorized),
 )]
 pub(crate) async fn count_faces(api: State<Arc<Api>>, query: Query) -> Result<Json<CountJson>, ApiError> {
-    super::count(&api, ObjectType::face(), query).await
+    answer::count(&api, ObjectType::face(), query).await
 }
 
 /// One face as an event.
@@ -51,7 +51,7 @@ pub(crate) async fn face(
     ObjectPath(id): ObjectPath,
     base: BaseUrl,
 ) -> Result<Json<EventJson>, ApiError> {
-    super::read(&api, ObjectType::face(), id, &base).await
+    answer::read(&api, ObjectType::face(), id, &base).await
 }
 
 /// Bodies as events.
@@ -65,7 +65,7 @@ pub(crate) async fn face(
     responses((status = 200, description = "A page of events.", body = PageJson<EventJson>), BadParam, Unauthorized),
 )]
 pub(crate) async fn bodies(api: State<Arc<Api>>, request: ListRequest) -> Result<Json<PageJson<EventJson>>, ApiError> {
-    super::list(&api, ObjectType::body(), request).await
+    answer::list(&api, ObjectType::body(), request).await
 }
 
 /// How many bodies the list of events has under the same filters.
@@ -75,7 +75,7 @@ pub(crate) async fn bodies(api: State<Arc<Api>>, request: ListRequest) -> Result
     responses((status = 200, description = "The number.", body = CountJson), BadParam, Unauthorized),
 )]
 pub(crate) async fn count_bodies(api: State<Arc<Api>>, query: Query) -> Result<Json<CountJson>, ApiError> {
-    super::count(&api, ObjectType::body(), query).await
+    answer::count(&api, ObjectType::body(), query).await
 }
 
 /// One body as an event.
@@ -89,7 +89,7 @@ pub(crate) async fn body(
     ObjectPath(id): ObjectPath,
     base: BaseUrl,
 ) -> Result<Json<EventJson>, ApiError> {
-    super::read(&api, ObjectType::body(), id, &base).await
+    answer::read(&api, ObjectType::body(), id, &base).await
 }
 
 /// Cars as events.
@@ -103,7 +103,7 @@ pub(crate) async fn body(
     responses((status = 200, description = "A page of events.", body = PageJson<EventJson>), BadParam, Unauthorized),
 )]
 pub(crate) async fn cars(api: State<Arc<Api>>, request: ListRequest) -> Result<Json<PageJson<EventJson>>, ApiError> {
-    super::list(&api, ObjectType::car(), request).await
+    answer::list(&api, ObjectType::car(), request).await
 }
 
 /// How many cars the list of events has under the same filters.
@@ -113,7 +113,7 @@ pub(crate) async fn cars(api: State<Arc<Api>>, request: ListRequest) -> Result<J
     responses((status = 200, description = "The number.", body = CountJson), BadParam, Unauthorized),
 )]
 pub(crate) async fn count_cars(api: State<Arc<Api>>, query: Query) -> Result<Json<CountJson>, ApiError> {
-    super::count(&api, ObjectType::car(), query).await
+    answer::count(&api, ObjectType::car(), query).await
 }
 
 /// One car as an event.
@@ -127,5 +127,5 @@ pub(crate) async fn car(
     ObjectPath(id): ObjectPath,
     base: BaseUrl,
 ) -> Result<Json<EventJson>, ApiError> {
-    super::read(&api, ObjectType::car(), id, &base).await
+    answer::read(&api, ObjectType::car(), id, &base).await
 }

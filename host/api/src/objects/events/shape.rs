@@ -10,7 +10,8 @@ use utoipa::ToSchema;
 
 use crate::{
     base_url::BaseUrl,
-    objects::shape::{self, FeatureJson, rounded},
+    objects::shape::{self, FeatureJson},
+    rounding::rounded,
     time,
 };
 

@@ -5,10 +5,11 @@ use std::{collections::BTreeMap, fmt::Write};
 use ocellus_core::{Error, ObjectRecord, ObjectType, Result, VideoRecord};
 use serde_json::{Value, json};
 
-use super::{Format, Item};
+use super::format::Format;
 use crate::{
     base_url::BaseUrl,
-    objects::shape::{ObjectJson, rounded},
+    objects::{matching::Clustered, shape::ObjectJson},
+    rounding::rounded,
 };
 
 /// Columns of the table: keys of an object as the list has it.
@@ -69,7 +70,7 @@ impl Rows {
         }
     }
 
-    pub(super) fn add(&mut self, item: Item, text: &mut String) -> Result<()> {
+    pub(super) fn add(&mut self, item: Clustered, text: &mut String) -> Result<()> {
         match self.format {
             Format::Csv => self.csv(item, text),
             Format::Jsonl => {
@@ -100,7 +101,7 @@ impl Rows {
         ))
     }
 
-    fn csv(&self, item: Item, text: &mut String) -> Result<()> {
+    fn csv(&self, item: Clustered, text: &mut String) -> Result<()> {
         let object = serde_json::to_value(ObjectJson::new(item, &self.base)).map_err(Error::internal)?;
         let side = |at: usize| object.pointer(&format!("/bbox/{at}")).cloned().unwrap_or_default();
         for (n, column) in COLUMNS.iter().enumerate() {
@@ -146,7 +147,7 @@ impl Rows {
     }
 
     /// The best shot (https://cocodataset.org/#format-data). Keys beside COCO's are ours.
-    fn coco(&mut self, (object, cluster): Item, text: &mut String) -> Result<()> {
+    fn coco(&mut self, (object, cluster): Clustered, text: &mut String) -> Result<()> {
         let known = self.categories.iter().position(|t| *t == object.id.object_type);
         let category = known.unwrap_or_else(|| {
             self.categories.push(object.id.object_type.clone());

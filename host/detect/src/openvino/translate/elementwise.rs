@@ -1,6 +1,6 @@
 //! Element-wise layers, products of matrices, and quantisation in training.
 
-use super::{Call, Translated, unsupported};
+use super::call::{Call, Refusal, Translated, Value, unsupported};
 use crate::openvino::{
     fold::permuted,
     onnx::{float, list},
@@ -129,7 +129,7 @@ fn matmul(call: &mut Call<'_>) -> Translated {
         let mut order: Vec<usize> = (0..rank).collect();
         order.swap(rank - 1, rank - 2);
         operands.push(match call.inputs.get(index) {
-            Some(super::Value::Constant(constant)) => {
+            Some(Value::Constant(constant)) => {
                 let transposed = permuted(&constant.tensor, &order, call.budget)?;
                 call.tensor(&transposed)
             }
@@ -149,7 +149,7 @@ fn fake_quantize(call: &mut Call<'_>) -> Translated {
     let steps = call.layer.number("levels", 256u32)?.saturating_sub(1).max(1) as f32;
     let limits = [call.constant(1)?, call.constant(2)?, call.constant(3)?, call.constant(4)?];
     let [in_low, in_high, out_low, out_high] = limits.each_ref().map(|limit| &limit.tensor);
-    let span = |low: &Tensor, high: &Tensor, factor: fn(f32, f32) -> f32| -> Result<Tensor, super::Refusal> {
+    let span = |low: &Tensor, high: &Tensor, factor: fn(f32, f32) -> f32| -> Result<Tensor, Refusal> {
         if low.dims != high.dims {
             return Err(unsupported("bounds of different shapes"));
         }

@@ -1,6 +1,6 @@
 //! Layers that rearrange values without changing them.
 
-use super::{Call, Translated, Value, unsupported};
+use super::call::{Call, Refusal, Translated, Value, unsupported};
 use crate::openvino::{
     document::bounded,
     fold::{Bounds, axis, order, scalar, slice_bounds},
@@ -97,7 +97,7 @@ fn slice(call: &mut Call<'_>) -> Translated {
 }
 
 /// The outputs of a `Split`, or of a `VariadicSplit`, one for each part.
-pub(super) fn split(call: &mut Call<'_>) -> Result<Vec<Value>, super::Refusal> {
+pub(super) fn split(call: &mut Call<'_>) -> Result<Vec<Value>, Refusal> {
     let dims = call.dims(0)?;
     let axis = axis(scalar(&call.constant(1)?.tensor)?, dims.len())?;
     let x = call.name(0)?;

@@ -1,6 +1,6 @@
 //! Reductions, normalisation and softmax.
 
-use super::{Call, Refusal, Translated, unsupported};
+use super::call::{Call, Refusal, Translated, unsupported};
 use crate::openvino::{
     fold::axis,
     onnx::{float, integer, list},

@@ -1,6 +1,6 @@
 //! Scaling of feature maps: `Interpolate` of operation sets 1, 4 and 11.
 
-use super::{Call, Translated, unsupported};
+use super::call::{Call, Translated, unsupported};
 use crate::openvino::onnx::text;
 
 pub(super) fn translate(call: &mut Call<'_>) -> Option<Translated> {

@@ -5,7 +5,7 @@
 //! outputs in its place: boxes, `[1, priors, 4]` (left, top, right, bottom, as fractions of the
 //! input's sides), and scores, `[1, priors, classes]`.
 
-use super::{Call, Refusal, Translated, Value, unsupported};
+use super::call::{Call, Refusal, Translated, Value, unsupported};
 use crate::openvino::{onnx::integer, tensor::Tensor};
 
 pub(super) fn translate(call: &mut Call<'_>) -> Option<Translated> {

@@ -2,7 +2,7 @@
 
 use onnx_ir::AttributeProto;
 
-use super::{Call, Refusal, Translated, Value, unsupported};
+use super::call::{Call, Refusal, Translated, Value, unsupported};
 use crate::openvino::{
     document::{Layer, bounded},
     onnx::{integer, list},

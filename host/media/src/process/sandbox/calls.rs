@@ -8,7 +8,7 @@ use seccompiler::{
     SeccompRule,
 };
 
-use super::Needs;
+use super::needs::Needs;
 
 type Rules = BTreeMap<i64, Vec<SeccompRule>>;
 

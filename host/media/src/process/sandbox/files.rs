@@ -5,7 +5,7 @@ use landlock::{
     RulesetStatus, Scope, path_beneath_rules,
 };
 
-use super::Needs;
+use super::needs::Needs;
 
 const VERSION: ABI = ABI::V6;
 

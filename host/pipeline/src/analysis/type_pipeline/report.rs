@@ -7,10 +7,11 @@ use super::{
     super::{
         calls::{FilterCalls, TrackerCalls},
         decision::DecisionStage,
+        decision_recorder::HOST,
         event::Event,
         track::{AnnotatedShot, Mistake, Realtime, Track},
     },
-    HOST, TypePipeline,
+    state::TypePipeline,
 };
 
 /// The shot number of the object that a track ends with; realtime shots count from 1.

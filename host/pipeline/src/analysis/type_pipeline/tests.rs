@@ -13,7 +13,7 @@ mod tracks;
 
 use std::collections::BTreeSet;
 
-use ocellus_core::{BestShotType, ObjectRecord, Rect, SettingsSchema, Size, Timestamp, VideoId};
+use ocellus_core::{BestShotType, ObjectRecord, ObjectType, Rect, SettingsSchema, Size, Timestamp, VideoId};
 use ocellus_runtime::{FrameInfo, Moment, Object};
 
 use self::fakes::{FakeFilter, FakeTracker, Rule};

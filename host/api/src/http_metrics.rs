@@ -48,7 +48,7 @@ impl HttpMetrics {
         self.seconds.with_label_values(&[method, route]).observe(duration.as_secs_f64());
     }
 
-    pub(super) fn gather(&self) -> Vec<MetricFamily> {
+    pub(crate) fn gather(&self) -> Vec<MetricFamily> {
         self.registry.gather()
     }
 }

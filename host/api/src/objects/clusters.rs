@@ -8,18 +8,19 @@ use ocellus_store::ObjectQuery;
 use serde::Serialize;
 use utoipa::{IntoParams, ToSchema};
 
+use super::{
+    filter::only,
+    list::{ObjectTypes, object_query},
+    shape::ObjectJson,
+};
 use crate::{
     Api,
     base_url::{BaseUrl, SignUrls},
     blocking,
     error::{ApiError, BadParam, NotFound, Unauthorized},
-    objects::{
-        filter::only,
-        list::{ObjectTypes, object_query},
-        shape::ObjectJson,
-    },
     page::{ListRequest, PageJson, PageQuery},
     path::{ClusterPath, VideoPath, no_cluster},
+    rounding::rounded,
 };
 
 /// Tracks of a video that count as the same identity.
@@ -54,8 +55,8 @@ impl ClusterJson {
             id: id.to_string(),
             r#type: id.object_type.to_string(),
             size: objects.len(),
-            first_time: *first_time,
-            last_time: *last_time,
+            first_time: rounded(*first_time),
+            last_time: rounded(*last_time),
             best: best.to_string(),
             thumbnail: base.picture(&format!("/objects/{best}/thumbnail/")),
             objects: base.join(&format!("/clusters/{id}/objects/")),

@@ -13,7 +13,8 @@ use std::{
 use ocellus_core::Timestamp;
 use parking_lot::Mutex;
 
-use super::{ClientAddress, Peer};
+use super::address::ClientAddress;
+use crate::serve::Peer;
 
 /// Different wrong credentials within [`PERIOD`] that lock an address out.
 const MAX_GUESSES: usize = 10;
@@ -22,7 +23,7 @@ const PERIOD: Duration = Duration::from_secs(600);
 const MAX_ADDRESSES: usize = 4096;
 
 #[derive(Default)]
-pub(super) struct Guesses {
+pub(crate) struct Guesses {
     /// Of credentials, which are not kept.
     hasher: RandomState,
     addresses: Mutex<HashMap<Peer, Guesser>>,
@@ -42,7 +43,7 @@ impl Guesser {
 
 impl Guesses {
     /// For how many seconds an address is locked out; `None` where it is not.
-    pub(super) fn locked_for(&self, address: ClientAddress, now: Timestamp) -> Option<u64> {
+    pub(crate) fn locked_for(&self, address: ClientAddress, now: Timestamp) -> Option<u64> {
         let addresses = self.addresses.lock();
         let guesser = addresses.get(&Peer::from(address.0)).filter(|guesser| guesser.is_locked())?;
         let left = Duration::try_from(guesser.until.duration_since(now)).ok().filter(|left| !left.is_zero())?;
@@ -50,7 +51,7 @@ impl Guesses {
     }
 
     /// Counts wrong credentials.
-    pub(super) fn count(&self, address: ClientAddress, credentials: &[u8], now: Timestamp) {
+    pub(crate) fn count(&self, address: ClientAddress, credentials: &[u8], now: Timestamp) {
         let hash = self.hasher.hash_one(credentials);
         let until = now.checked_add(PERIOD).unwrap_or(Timestamp::MAX);
         let mut addresses = self.addresses.lock();

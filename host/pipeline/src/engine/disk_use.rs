@@ -1,0 +1,38 @@
+//! Use of the disk: what monitoring is told, and what housekeeping saw of the sources.
+
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use serde::Serialize;
+
+/// Use of the disk that the archive is on.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct DiskUse {
+    /// Size of the disk.
+    pub total_bytes: u64,
+    /// Room on it.
+    pub free_bytes: u64,
+    /// Of all sources, as of the last housekeeping; absent where the operator set no limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source_bytes: Option<u64>,
+}
+
+/// Size of all sources, as of the last housekeeping.
+#[derive(Default)]
+pub(super) struct SourceUse(Mutex<Option<(Instant, u64)>>);
+
+impl SourceUse {
+    /// `None` before the first housekeeping.
+    pub(super) fn bytes(&self) -> Option<u64> {
+        self.0.lock().map(|(_, bytes)| bytes)
+    }
+
+    /// Time since the last housekeeping.
+    pub(super) fn age(&self) -> Option<Duration> {
+        self.0.lock().map(|(at, _)| at.elapsed())
+    }
+
+    pub(super) fn set(&self, bytes: u64) {
+        *self.0.lock() = Some((Instant::now(), bytes));
+    }
+}
