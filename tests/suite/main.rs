@@ -22,6 +22,7 @@ mod web;
 mod attributes;
 mod authoring;
 mod backup;
+mod browser;
 mod canary;
 mod clients;
 mod commands;

@@ -21,6 +21,7 @@ mod docs;
 mod documented;
 mod error;
 mod health;
+mod media_type;
 mod metrics;
 mod objects;
 mod openapi;
@@ -36,6 +37,7 @@ mod state;
 mod time;
 mod trace;
 mod transfer;
+mod ui;
 mod unread;
 mod videos;
 

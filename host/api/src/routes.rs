@@ -15,7 +15,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
     Api, auth, base_url, cameras, deliveries, docs, health, metrics, objects, openapi, path, plugins, signed_url,
-    trace, transfer, unread, videos,
+    trace, transfer, ui, unread, videos,
 };
 
 /// The routes for clients with a token.
@@ -68,6 +68,7 @@ fn guarded() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(metrics::metrics))
         .routes(routes!(auth::session::logout))
         .routes(routes!(auth::session::me))
+        .routes(routes!(auth::browser::read))
 }
 
 /// Routes for anyone.
@@ -76,6 +77,7 @@ fn open() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(health::health))
         .routes(routes!(openapi::openapi))
         .routes(routes!(auth::session::login))
+        .routes(routes!(auth::browser::begin, auth::browser::end))
 }
 
 /// The service, ready for [`serve`].
@@ -92,7 +94,11 @@ pub fn router(api: Arc<Api>) -> Router {
     let router = router
         .route("/docs/", get(docs::page))
         .route("/docs/{*file}", get(docs::file))
-        .route("/docs", any(path::add_slash));
+        .route("/docs", any(path::add_slash))
+        .route("/ui/", get(ui::page))
+        .route("/ui/{*file}", get(ui::file))
+        .route("/ui", any(path::add_slash))
+        .route("/", any(ui::root));
     let router = without_slash
         .iter()
         .fold(router, |router, path| router.route(path, any(path::add_slash)))

@@ -1,10 +1,14 @@
 //! Authentication and authorization: who sends a request, and whether that client may.
 //!
-//! A request is identified once, by its `Authorization` header. [`require_scope`] guards every
-//! route but the open ones, and writes changes into the audit log, refused ones included.
+//! A request is identified once, by its `Authorization` header, or else by the cookie of a browser's
+//! session. [`require_scope`] guards every route but the open ones, refuses changes by cookie that
+//! another site's page may have caused, and writes changes into the audit log, refused ones
+//! included.
 
 mod admin_token;
 mod audit;
+pub(crate) mod browser;
+pub(crate) mod cookie;
 mod guesses;
 mod rules;
 pub(crate) mod session;
@@ -24,10 +28,10 @@ use ocellus_core::{Error, ErrorKind, Timestamp};
 use ocellus_store::{ADMIN, AuditLog, Scope, Token, Tokens};
 
 pub use self::admin_token::{AdminToken, InvalidToken};
-pub(crate) use self::rules::needed_scope;
-use self::{audit::Entry, guesses::Guesses};
+use self::{audit::Entry, guesses::Guesses, rules::needed_scope};
 use crate::{
     Api,
+    base_url::BaseUrl,
     error::{ApiError, too_many_requests},
     serve::{Peer, Permit},
     signed_url,
@@ -46,6 +50,21 @@ impl Access {
     /// Access by the admin token, and by those of a data folder.
     pub fn new(admin: AdminToken, tokens: Tokens, audit: AuditLog) -> Self {
         Self { admin, tokens, audit, guesses: Guesses::default() }
+    }
+
+    /// Refuses to look at the credentials of an address that guesses.
+    fn unlocked(&self, address: Option<ClientAddress>, now: Timestamp) -> Result<(), Refusal> {
+        match address.and_then(|address| self.guesses.locked_for(address, now)) {
+            Some(seconds) => Err(Refusal::LockedOut { seconds }),
+            None => Ok(()),
+        }
+    }
+
+    /// Counts wrong credentials.
+    fn count(&self, refusal: &Refusal, address: Option<ClientAddress>, now: Timestamp) {
+        if let (Refusal::Wrong(secret), Some(address)) = (refusal, address) {
+            self.guesses.count(address, secret, now);
+        }
     }
 }
 
@@ -78,6 +97,19 @@ impl Client {
             Self::Token(token) => &token.name,
         }
     }
+
+    /// When it ends; `None` for never.
+    fn expires(&self) -> Option<Timestamp> {
+        match self {
+            Self::Admin => None,
+            Self::Token(token) => token.expires,
+        }
+    }
+
+    /// Whether a login made the token.
+    fn is_session(&self) -> bool {
+        matches!(self, Self::Token(token) if token.session.is_some())
+    }
 }
 
 /// Why a request has no [`Client`].
@@ -109,7 +141,11 @@ impl Refusal {
 
 /// Who sends a request, as an extension of it.
 #[derive(Clone)]
-struct Identified(Result<Client, Refusal>);
+struct Identified {
+    client: Result<Client, Refusal>,
+    /// A browser may send it without its user's or its page's knowing.
+    by_cookie: bool,
+}
 
 /// Address of the client of a request, as an extension of it: that of the connection, or the one
 /// that a reverse proxy on this machine names.
@@ -128,32 +164,50 @@ fn client_address(connection: IpAddr, headers: &HeaderMap) -> ClientAddress {
 pub(crate) async fn identify(State(api): State<Arc<Api>>, mut request: Request, next: Next) -> Response {
     let permit = request.extensions().get::<Weak<Permit>>().and_then(Weak::upgrade);
     let address = permit.as_ref().map(|permit| client_address(permit.address(), request.headers()));
-    let client = check(&api.access, request.headers(), address, api.clock.now());
-    if let (Some(permit), Ok(_)) = (permit, &client) {
+    let identified = check(&api.access, request.headers(), address, api.clock.now());
+    if let (Some(permit), Ok(_)) = (permit, &identified.client) {
         permit.set_authenticated();
     }
     if let Some(address) = address {
         request.extensions_mut().insert(address);
     }
-    request.extensions_mut().insert(Identified(client));
+    request.extensions_mut().insert(identified);
     next.run(request).await
 }
 
-fn check(
+fn check(access: &Access, headers: &HeaderMap, address: Option<ClientAddress>, now: Timestamp) -> Identified {
+    let header = headers.get(AUTHORIZATION).map(|h| h.as_bytes().trim_ascii()).filter(|h| !h.is_empty());
+    match header {
+        Some(header) => Identified { client: by_header(access, header, address, now), by_cookie: false },
+        None => Identified { client: by_cookie(access, headers, address, now), by_cookie: true },
+    }
+}
+
+fn by_header(
+    access: &Access,
+    header: &[u8],
+    address: Option<ClientAddress>,
+    now: Timestamp,
+) -> Result<Client, Refusal> {
+    let (scheme, credentials) = split(header);
+    if !scheme.eq_ignore_ascii_case(b"Token") && !scheme.eq_ignore_ascii_case(b"Bearer") {
+        return Err(Refusal::WrongScheme);
+    }
+    access.unlocked(address, now)?;
+    find(access, credentials, now)
+}
+
+/// The client of a session: a cookie holds no other token.
+fn by_cookie(
     access: &Access,
     headers: &HeaderMap,
     address: Option<ClientAddress>,
     now: Timestamp,
 ) -> Result<Client, Refusal> {
-    let header = headers.get(AUTHORIZATION).map(|h| h.as_bytes().trim_ascii()).filter(|h| !h.is_empty());
-    let (scheme, credentials) = split(header.ok_or(Refusal::NoCredentials)?);
-    if !scheme.eq_ignore_ascii_case(b"Token") && !scheme.eq_ignore_ascii_case(b"Bearer") {
-        return Err(Refusal::WrongScheme);
-    }
-    if let Some(seconds) = address.and_then(|address| access.guesses.locked_for(address, now)) {
-        return Err(Refusal::LockedOut { seconds });
-    }
-    find(access, credentials, now)
+    let secret = cookie::secret(headers).ok_or(Refusal::NoCredentials)?;
+    access.unlocked(address, now)?;
+    let client = find(access, secret, now)?;
+    if client.is_session() { Ok(client) } else { Err(Refusal::Wrong(secret.into())) }
 }
 
 /// The scheme and the credentials of an `Authorization` header.
@@ -177,15 +231,14 @@ fn find(access: &Access, secret: &[u8], now: Timestamp) -> Result<Client, Refusa
 /// Refuses requests of clients that may not send them, but for those with a signed URL, and records
 /// changes.
 pub(crate) async fn require_scope(State(api): State<Arc<Api>>, mut request: Request, next: Next) -> Response {
-    let found = request.extensions().get().cloned().unwrap_or(Identified(Err(Refusal::NoCredentials)));
+    let nobody = || Identified { client: Err(Refusal::NoCredentials), by_cookie: false };
+    let found = request.extensions().get().cloned().unwrap_or_else(nobody);
     let address = request.extensions().get::<ClientAddress>().copied();
-    let client = match found.0 {
+    let client = match found.client {
         Ok(client) => client,
         Err(_) if signed_url::allows(&api, &request) => return next.run(request).await,
         Err(refusal) => {
-            if let (Refusal::Wrong(secret), Some(address)) = (&refusal, address) {
-                api.access.guesses.count(address, secret, api.clock.now());
-            }
+            api.access.count(&refusal, address, api.clock.now());
             return refusal.into_response();
         }
     };
@@ -196,7 +249,13 @@ pub(crate) async fn require_scope(State(api): State<Arc<Api>>, mut request: Requ
         let id = request.extensions().get::<RequestId>().cloned();
         Entry::of(&client, address, id, request.method(), request.uri().path(), api.clock.now())
     });
-    let response = if client.scope() >= needed {
+    let base = BaseUrl::of(&api.config, request.uri(), request.headers());
+    let is_foreign = found.by_cookie
+        && !request.method().is_safe()
+        && !cookie::comes_from_own_page(request.headers(), request.uri(), &base);
+    let response = if is_foreign {
+        other_page()
+    } else if client.scope() >= needed {
         request.extensions_mut().insert(client);
         next.run(request).await
     } else {
@@ -207,6 +266,13 @@ pub(crate) async fn require_scope(State(api): State<Arc<Api>>, mut request: Requ
         entry.write(&api.access.audit, response.status()).await;
     }
     response
+}
+
+/// The refusal of a change that another site's page may have caused.
+fn other_page() -> Response {
+    let desc = "The session of a browser is for this server's own page: send the header Origin with its origin, or a \
+                token.";
+    ApiError::from(Error::new(ErrorKind::PermissionDenied, desc)).into_response()
 }
 
 #[cfg(test)]
@@ -224,7 +290,7 @@ mod tests {
         if let Some(value) = header {
             headers.insert(AUTHORIZATION, HeaderValue::from_str(value).unwrap());
         }
-        check(&access, &headers, None, Timestamp::UNIX_EPOCH)
+        check(&access, &headers, None, Timestamp::UNIX_EPOCH).client
     }
 
     #[test]

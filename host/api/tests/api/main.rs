@@ -11,6 +11,7 @@
 )]
 
 mod access;
+mod browser;
 mod changing;
 mod conformance;
 mod deliveries;
@@ -28,6 +29,7 @@ mod searching;
 mod server;
 mod tokens;
 mod transfer;
+mod ui;
 mod uploads;
 mod vendor_paths;
 mod videos;
