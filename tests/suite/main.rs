@@ -31,6 +31,7 @@ mod connections;
 mod crash;
 mod defaults;
 mod devices;
+mod events;
 mod hostile;
 mod https;
 mod identities;

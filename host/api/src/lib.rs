@@ -20,6 +20,7 @@ mod deliveries;
 mod docs;
 mod documented;
 mod error;
+mod event_stream;
 mod health;
 mod media_type;
 mod metrics;

@@ -14,8 +14,8 @@ use tower::ServiceExt;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
-    Api, auth, base_url, cameras, deliveries, docs, health, metrics, objects, openapi, path, plugins, signed_url,
-    trace, transfer, ui, unread, videos,
+    Api, auth, base_url, cameras, deliveries, docs, event_stream, health, metrics, objects, openapi, path, plugins,
+    signed_url, trace, transfer, ui, unread, videos,
 };
 
 /// The routes for clients with a token.
@@ -65,6 +65,7 @@ fn guarded() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(plugins::plugin, plugins::install, plugins::remove))
         .routes(routes!(plugins::canary, plugins::install_canary, plugins::remove_canary))
         .routes(routes!(plugins::trace))
+        .routes(routes!(event_stream::stream))
         .routes(routes!(metrics::metrics))
         .routes(routes!(auth::session::logout))
         .routes(routes!(auth::session::me))

@@ -48,7 +48,10 @@ mod source;
 mod tracklet;
 
 pub use analysis::{Decision, DecisionStage};
-pub use engine::{DecodingReport, DiskUse, Engine, EngineConfig, EngineMetrics, Health, PluginMetrics, Running};
+pub use engine::{
+    Batch, DecodingReport, DiskUse, Engine, EngineConfig, EngineEvent, EngineMetrics, Entry, Health, Load,
+    PluginMetrics, Running, Subscription,
+};
 pub use identity::{Point, agglomerate};
 pub use outbox::{Attempts, Deliveries, OutboxConfig, RouterToken, SigningSecret};
 pub use progress::Work;

@@ -24,6 +24,7 @@ use crate::{
     job_seal,
     log::{Kind, LogWriter},
     objects::{Embedding, NewObject, StoredObject, pictures_folder},
+    observer::Written,
     recovery,
     shared::Shared,
 };
@@ -177,7 +178,7 @@ impl Job {
             logged.and_then(|offsets| kept.log.sync().map(|()| offsets)).inspect_err(|_| index.mark_dirty())?;
         // Numbered before anything else can fail: they are in the log.
         let mut numbered = Vec::with_capacity(new.len());
-        for (object, offset) in new.into_iter().zip(offsets) {
+        for (object, offset) in new.iter().zip(offsets) {
             let number = kept.numbers.len() as u32;
             kept.numbers.insert(object.record.id.clone(), number);
             numbered.push((&object.record.id, number, offset));
@@ -188,6 +189,7 @@ impl Job {
                 index.put_object(id, *number, *offset, delivery.as_ref())
             })
         })?;
+        new.iter().for_each(|object| self.0.archive.observer.tell(Written::Object(&object.record)));
         Ok(numbered.into_iter().map(|(id, number, _)| (id, number)).collect())
     }
 
@@ -259,7 +261,9 @@ impl Job {
             let mut log = self.0.deliveries.lock();
             log.append(&to_json(delivery))?;
             log.sync()?;
-            self.0.archive.index.change(|index| index.deliveries.put(number, delivery))
+            self.0.archive.index.change(|index| index.deliveries.put(number, delivery))?;
+            self.0.archive.observer.tell(Written::Delivery(delivery));
+            Ok(())
         })
     }
 

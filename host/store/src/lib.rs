@@ -27,6 +27,7 @@
 //! stored, job_seal                 a job, read only; digests of its files
 //! job_files, detections            what a job's files hold
 //! objects, query, delivery         values that callers pass and get
+//! observer                         who is told of what was written
 //! folder, log                      where files lie; append-only files
 //! codec, disk, space               bytes of files; all changes of the disk; its room
 //! error
@@ -59,6 +60,7 @@ mod lists;
 mod log;
 mod object_search;
 mod objects;
+mod observer;
 mod opening;
 mod query;
 mod recovery;
@@ -81,6 +83,7 @@ pub use index::SimilarityQuery;
 pub use job::Job;
 pub use object_search::ObjectSearch;
 pub use objects::{Embedding, NewObject, Picture, PictureFile};
+pub use observer::Written;
 pub use opening::OpenReport;
 pub use query::{Condition, Cursor, DeliveryQuery, ListQuery, ObjectQuery, Order, OrderKey, Page, VideoFilter};
 pub use source::Upload;

@@ -1,7 +1,7 @@
 //! Authentication and authorization: who sends a request, and whether that client may.
 //!
-//! A request is identified once, by its `Authorization` header, or else by the cookie of a browser's
-//! session. [`require_scope`] guards every route but the open ones, refuses changes by cookie that
+//! A request is identified once, by its `Authorization` header, or else by the cookie of a
+//! browser's session. [`require_scope`] guards every route but the open ones, refuses changes by cookie that
 //! another site's page may have caused, and writes changes into the audit log, refused ones
 //! included.
 
@@ -50,6 +50,14 @@ impl Access {
     /// Access by the admin token, and by those of a data folder.
     pub fn new(admin: AdminToken, tokens: Tokens, audit: AuditLog) -> Self {
         Self { admin, tokens, audit, guesses: Guesses::default() }
+    }
+
+    /// Whether a client that was identified would be once more.
+    pub(crate) fn still_admits(&self, client: &Client, now: Timestamp) -> bool {
+        match client {
+            Client::Admin => true,
+            Client::Token(token) => self.tokens.is_valid(token.id, now),
+        }
     }
 
     /// Refuses to look at the credentials of an address that guesses.

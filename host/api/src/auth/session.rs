@@ -163,8 +163,8 @@ fn basic(
     })
 }
 
-/// The client that a secret belongs to, whose name has to be this one, where one is given. A session
-/// begins no other: it would outlive its end.
+/// The client that a secret belongs to, whose name has to be this one, where one is given. A
+/// session begins no other: it would outlive its end.
 pub(super) fn may_begin(
     access: &Access,
     name: Option<&[u8]>,

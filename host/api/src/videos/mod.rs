@@ -24,3 +24,5 @@ pub(crate) mod source_file;
 pub(crate) mod stop;
 pub(crate) mod upload;
 mod weeks;
+
+pub(crate) use shape::VideoJson;

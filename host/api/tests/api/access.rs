@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::server::{Server, TOKEN};
 
-const GUARDED: [(&str, &str); 40] = [
+const GUARDED: [(&str, &str); 41] = [
     ("GET", "/videos/"),
     ("POST", "/videos/"),
     ("GET", "/videos/count/"),
@@ -47,6 +47,7 @@ const GUARDED: [(&str, &str); 40] = [
     ("GET", "/users/me/"),
     ("POST", "/auth/logout/"),
     ("GET", "/auth/session/"),
+    ("GET", "/events/stream/"),
 ];
 
 #[tokio::test(flavor = "multi_thread")]

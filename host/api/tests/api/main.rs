@@ -27,6 +27,7 @@ mod processing;
 mod refused_settings;
 mod searching;
 mod server;
+mod stream;
 mod tokens;
 mod transfer;
 mod ui;

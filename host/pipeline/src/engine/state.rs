@@ -11,7 +11,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::error;
 
 use super::{
-    config::EngineConfig, ending::Endings, housekeeping::Housekeeping, jobs::Jobs, metrics::Totals, pool::Pool,
+    config::EngineConfig, ending::Endings, feed::Feed, housekeeping::Housekeeping, jobs::Jobs, metrics::Totals,
+    pool::Pool,
 };
 use crate::outbox::Outbox;
 
@@ -43,6 +44,7 @@ pub(super) struct Inner {
     pub(super) closing: CancellationToken,
     pub(super) threads: Mutex<Threads>,
     pub(super) totals: Totals,
+    pub(super) feed: Arc<Feed>,
     pub(super) housekeeping: Housekeeping,
     pub(super) schema: Mutex<Option<(Installed, Arc<SettingsSchema>)>>,
 }
@@ -52,6 +54,8 @@ pub(super) struct Threads {
     pub(super) workers: Vec<thread::JoinHandle<()>>,
     /// Retries final states that could not be written.
     pub(super) endings: Option<thread::JoinHandle<()>>,
+    /// Publishes what happens.
+    pub(super) feed: Option<thread::JoinHandle<()>>,
 }
 
 /// Key of a cached schema of settings: the generation of the plugins, and whether the detectors and
@@ -84,7 +88,7 @@ impl Inner {
 
     /// Ends everything at the server's end. Blocks.
     pub(super) fn end(&self) {
-        let Threads { workers, endings } = std::mem::take(&mut *self.threads.lock());
+        let Threads { workers, endings, feed } = std::mem::take(&mut *self.threads.lock());
         let join = |thread: thread::JoinHandle<()>| {
             if thread.join().is_err() {
                 error!("a thread of the engine panicked");
@@ -93,6 +97,8 @@ impl Inner {
         workers.into_iter().for_each(join);
         self.endings.close();
         endings.into_iter().for_each(join);
+        self.feed.close();
+        feed.into_iter().for_each(join);
         self.outbox.shutdown();
         if let Err(error) = self.archive.flush() {
             error!(%error, "shutting down: {error}");
