@@ -54,6 +54,7 @@ mod routers;
 mod settings;
 mod sources;
 mod tokens;
+mod tracks;
 mod unwritable_log;
 mod upgrade;
 mod url_sources;

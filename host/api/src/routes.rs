@@ -34,6 +34,7 @@ fn guarded() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(videos::screenshot::screenshot, videos::screenshot::retake))
         .routes(routes!(videos::replay::replay))
         .routes(routes!(videos::replay::decisions))
+        .routes(routes!(videos::tracks::tracks))
         .routes(routes!(objects::list::list))
         .routes(routes!(videos::clusters::list))
         .routes(routes!(videos::clusters::objects))

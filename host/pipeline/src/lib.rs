@@ -46,6 +46,7 @@ mod search;
 mod settings;
 mod source;
 mod tracklet;
+mod tracks;
 
 pub use analysis::{Decision, DecisionStage};
 pub use engine::{
@@ -61,3 +62,4 @@ pub use retention::Retention;
 pub use screenshot::ScreenshotQuery;
 pub use search::{Search, SearchQuery, Similar, embed_picture};
 pub use settings::settings_schema;
+pub use tracks::{TrackBoxes, TrackQuery, Tracks};

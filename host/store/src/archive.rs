@@ -55,8 +55,8 @@ impl Archive {
         &self.0.shared
     }
 
-    /// Has `observe` told of all that is written from now on, in place of who was told before. It is
-    /// called with locks of the archive held: it must neither wait nor use the archive.
+    /// Has `observe` told of all that is written from now on, in place of who was told before. It
+    /// is called with locks of the archive held: it must neither wait nor use the archive.
     pub fn observe(&self, observe: impl Fn(Written<'_>) + Send + Sync + 'static) {
         self.shared().observer.set(observe);
     }

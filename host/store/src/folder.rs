@@ -15,6 +15,7 @@
 //!                      embeddings.log
 //!                      clusters.json         the identities, once the job is over
 //!                      seal.json             digests of the files above, once the job is over
+//!                      tracks.log            boxes of tracks by time; made again where it is gone
 //!                      pictures/2-…-0.thumbnail.jpg
 //! archive/.new-1, .gone-1             videos being created and deleted
 //! *.damaged-1                         a log as it was when it was found damaged

@@ -20,13 +20,14 @@ use crate::{
     delivery::Delivery,
     detections::{DetectionReader, DetectionWriter, LogHeader, ResumePoint},
     error::Result,
-    job_files::{self, CLUSTERS, DELIVERIES, DETECTIONS, EMBEDDINGS, OBJECTS, ROUTER_URL, SPEC},
+    job_files::{self, CLUSTERS, DELIVERIES, DETECTIONS, EMBEDDINGS, OBJECTS, ROUTER_URL, SPEC, TRACKS},
     job_seal,
     log::{Kind, LogWriter},
     objects::{Embedding, NewObject, StoredObject, pictures_folder},
     observer::Written,
     recovery,
     shared::Shared,
+    tracks::TrackWriter,
 };
 
 /// A video's current job, open for writing. Cheap to clone.
@@ -141,6 +142,22 @@ impl Job {
     /// As [`DetectionReader::open`].
     pub fn detections(&self) -> Result<Option<DetectionReader>> {
         DetectionReader::open(self.file(DETECTIONS))
+    }
+
+    /// Begins the file of tracks, in place of one that is there.
+    ///
+    /// # Errors
+    /// `Io`, also of a full disk.
+    pub fn begin_tracks(&self) -> Result<TrackWriter> {
+        TrackWriter::begin(self.0.archive.folder.disk(), self.file(TRACKS))
+    }
+
+    /// Removes the file of tracks, which can be made again once the job is over.
+    ///
+    /// # Errors
+    /// `Io`.
+    pub fn remove_tracks(&self) -> Result<()> {
+        self.0.archive.folder.disk().remove(&self.file(TRACKS))
     }
 
     /// The objects in the archive, in the order in which they were made, read one at a time.

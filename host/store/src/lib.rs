@@ -25,7 +25,7 @@
 //! recovery                         after a crash: repair, rebuilding of the index
 //! index                            the trees that answer queries
 //! stored, job_seal                 a job, read only; digests of its files
-//! job_files, detections            what a job's files hold
+//! job_files, detections, tracks    what a job's files hold
 //! objects, query, delivery         values that callers pass and get
 //! observer                         who is told of what was written
 //! folder, log                      where files lie; append-only files
@@ -69,6 +69,7 @@ mod source;
 mod space;
 mod stored;
 mod tokens;
+mod tracks;
 
 pub use archive::Archive;
 pub use audit::AuditLog;
@@ -90,3 +91,4 @@ pub use source::Upload;
 pub use space::Space;
 pub use stored::StoredJob;
 pub use tokens::{ADMIN, NewToken, Scope, Session, Token, Tokens};
+pub use tracks::{TrackFrame, TrackWriter};

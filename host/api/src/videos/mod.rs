@@ -22,6 +22,7 @@ pub(crate) mod screenshot;
 mod shape;
 pub(crate) mod source_file;
 pub(crate) mod stop;
+pub(crate) mod tracks;
 pub(crate) mod upload;
 mod weeks;
 

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::server::{Server, TOKEN};
 
-const GUARDED: [(&str, &str); 41] = [
+const GUARDED: [(&str, &str); 42] = [
     ("GET", "/videos/"),
     ("POST", "/videos/"),
     ("GET", "/videos/count/"),
@@ -48,6 +48,7 @@ const GUARDED: [(&str, &str); 41] = [
     ("POST", "/auth/logout/"),
     ("GET", "/auth/session/"),
     ("GET", "/events/stream/"),
+    ("GET", "/videos/1/tracks/"),
 ];
 
 #[tokio::test(flavor = "multi_thread")]

@@ -29,6 +29,7 @@ mod searching;
 mod server;
 mod stream;
 mod tokens;
+mod tracks;
 mod transfer;
 mod ui;
 mod uploads;

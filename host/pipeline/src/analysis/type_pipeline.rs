@@ -96,6 +96,7 @@ pub(super) struct TypePipeline<T = TrackerSlot, F = FilterSlot> {
     tracks: BTreeMap<TrackId, Track>,
     pub(super) shot_rule: ShotRule,
     pub(super) recorder: DecisionRecorder,
+    pub(super) reports_boxes: bool,
     /// Added to the tracker's numbers, so that those from before the last gap are not reused, and
     /// cut tracks have numbers of their own.
     pub(super) base: TrackId,
@@ -156,6 +157,7 @@ impl<T: TrackerCalls, F: FilterCalls> TypePipeline<T, F> {
             tracks,
             shot_rule,
             recorder,
+            reports_boxes: false,
             base: none,
             numbers: BTreeMap::new(),
             last: none,
@@ -285,6 +287,9 @@ impl<T: TrackerCalls, F: FilterCalls> TypePipeline<T, F> {
                 self.recorder.record(events, DecisionStage::Tracker, None, &shot.summary, plugin, why);
                 continue;
             };
+            if self.reports_boxes {
+                events.push(Event::Box((self.recorder.object_type.clone(), track_id), shot.summary.bbox));
+            }
             let track = self.tracks.entry(track_id).or_insert_with(|| Track::new(&shot));
             let roles = [
                 (self.reporting.first_frame && track.detections == 0, Role::First),

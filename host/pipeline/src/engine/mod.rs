@@ -105,6 +105,7 @@ impl Engine {
             embedders,
             classifiers,
             embedding: Mutex::new(()),
+            making_tracks: Mutex::new(()),
             plugins,
             config,
             outbox,

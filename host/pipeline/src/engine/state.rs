@@ -27,6 +27,8 @@ pub(super) struct Inner {
     pub(super) classifiers: AttributeClassifiers,
     /// Held by the search that embeds its picture.
     pub(super) embedding: Mutex<()>,
+    /// Held by the request that makes the file of a job's tracks.
+    pub(super) making_tracks: Mutex<()>,
     pub(super) plugins: Plugins,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) config: EngineConfig,
