@@ -58,14 +58,12 @@ struct Signing {
 }
 
 impl BaseUrl {
-    fn of(config: &ApiConfig, uri: &Uri, headers: &HeaderMap) -> Self {
+    pub(crate) fn of(config: &ApiConfig, uri: &Uri, headers: &HeaderMap) -> Self {
         if let Some(url) = &config.public_url {
             let origin = url.trim_end_matches('/').to_owned();
             return Self { origin, prefix: String::new(), is_configured: true, signing: None };
         }
-        // Headers are untrusted: only a valid host goes into a URL.
-        let host = || headers.get(HOST)?.to_str().ok()?.parse::<Authority>().ok().filter(|a| !a.as_str().contains('@'));
-        let authority = uri.authority().cloned().or_else(host);
+        let authority = authority(uri, headers);
         let scheme = match headers.get("x-forwarded-proto").map(|v| v.as_bytes()) {
             Some(b"https") => "https",
             _ if config.https => "https",
@@ -90,10 +88,35 @@ impl BaseUrl {
         }
     }
 
+    /// The path that clients see the server under; `/` where it is none.
+    pub(crate) fn root(&self) -> String {
+        match self.origin.splitn(4, '/').nth(3) {
+            Some(configured) => format!("/{configured}"),
+            None if self.prefix.is_empty() => "/".to_owned(),
+            None => self.prefix.clone(),
+        }
+    }
+
+    /// Host and port that clients see the server under.
+    pub(crate) fn host(&self) -> &str {
+        self.origin.split('/').nth(2).unwrap_or_default()
+    }
+
+    /// Whether clients reach the server by https.
+    pub(crate) fn is_https(&self) -> bool {
+        self.origin.starts_with("https://")
+    }
+
     /// What a redirect leads to: relative to the host of the request unless the operator named it.
     pub(crate) fn location(&self, path: &str) -> String {
         if self.is_configured { self.join(path) } else { format!("{}{path}", self.prefix) }
     }
+}
+
+/// Host and port that a request is for. Headers are untrusted: only a valid host goes into a URL.
+pub(crate) fn authority(uri: &Uri, headers: &HeaderMap) -> Option<Authority> {
+    let host = || headers.get(HOST)?.to_str().ok()?.parse::<Authority>().ok().filter(|a| !a.as_str().contains('@'));
+    uri.authority().cloned().or_else(host)
 }
 
 /// Whether a path has one slash at a time, and nothing that a URL or HTML gives a meaning to.

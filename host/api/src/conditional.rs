@@ -11,6 +11,7 @@ use axum::{
     },
     response::{IntoResponse, Response},
 };
+use bytes::Bytes;
 use ocellus_core::{Error, ErrorKind, Result};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -66,17 +67,28 @@ fn lists(list: &str, tag: &str) -> bool {
     list.split(',').map(str::trim).any(|one| one == "*" || one.strip_prefix("W/").unwrap_or(one) == tag)
 }
 
-/// A JSON body with its entity tag, which is a digest of it.
+/// A body with its entity tag, which is a digest of it.
 pub(crate) struct Representation {
-    body: Vec<u8>,
+    media_type: &'static str,
+    body: Bytes,
     tag: String,
 }
 
 impl Representation {
+    /// As JSON.
     pub(crate) fn of(value: &impl Serialize) -> Result<Self> {
         let body = serde_json::to_vec(value).map_err(Error::internal)?;
+        Ok(Self::new("application/json", body.into()))
+    }
+
+    /// A file that is part of the program.
+    pub(crate) fn of_file(media_type: &'static str, bytes: &'static [u8]) -> Self {
+        Self::new(media_type, Bytes::from_static(bytes))
+    }
+
+    fn new(media_type: &'static str, body: Bytes) -> Self {
         let digits: String = Sha256::digest(&body).iter().take(16).map(|byte| format!("{byte:02x}")).collect();
-        Ok(Self { body, tag: format!("\"{digits}\"") })
+        Self { media_type, body, tag: format!("\"{digits}\"") }
     }
 
     fn headers(&self) -> HeaderMap {
@@ -86,7 +98,7 @@ impl Representation {
 
 impl IntoResponse for Representation {
     fn into_response(self) -> Response {
-        (self.headers(), [(CONTENT_TYPE, "application/json")], self.body).into_response()
+        (self.headers(), [(CONTENT_TYPE, self.media_type)], self.body).into_response()
     }
 }
 

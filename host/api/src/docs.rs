@@ -17,7 +17,7 @@ use ocellus_core::Error;
 use utoipa_swagger_ui_vendored::SWAGGER_UI_VENDORED;
 use zip::{ZipArchive, result::ZipResult};
 
-use crate::error::ApiError;
+use crate::{error::ApiError, media_type::media_type};
 
 const PAGE: &str = "index.html";
 const START: &str = "swagger-initializer.js";
@@ -34,14 +34,6 @@ const STARTED: &str = r##"window.ui = SwaggerUIBundle({
   presets: [SwaggerUIBundle.presets.apis],
 });
 "##;
-/// Media types of what is served, by the ending of the name.
-const MEDIA_TYPES: [(&str, &str); 4] = [
-    (".html", "text/html; charset=utf-8"),
-    (".css", "text/css; charset=utf-8"),
-    (".js", "text/javascript; charset=utf-8"),
-    (".png", "image/png"),
-];
-
 /// What the page consists of, by name; unpacked at the first request.
 static FILES: LazyLock<HashMap<String, Vec<u8>>> = LazyLock::new(|| {
     unpacked().unwrap_or_else(|error| {
@@ -67,10 +59,6 @@ fn unpacked() -> ZipResult<HashMap<String, Vec<u8>>> {
     }
     files.insert(START.to_owned(), STARTED.into());
     Ok(files)
-}
-
-fn media_type(name: &str) -> Option<&'static str> {
-    MEDIA_TYPES.iter().find(|(ending, _)| name.ends_with(ending)).map(|(_, media_type)| *media_type)
 }
 
 /// The page.

@@ -157,6 +157,8 @@ pub(crate) struct Isolation {
 #[derive(ToSchema)]
 pub(crate) struct RunningJobs {
     running: u64,
+    /// Videos that wait for their turn.
+    queued: u64,
     /// How many may run at a time.
     most: u64,
 }

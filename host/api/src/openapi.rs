@@ -10,7 +10,6 @@ use axum::{
 };
 use bytes::Bytes;
 use ocellus_core::SettingsSchema;
-use ocellus_store::Scope;
 use parking_lot::Mutex;
 use serde_json::Value;
 use utoipa::{
@@ -23,7 +22,7 @@ use utoipa::{
 
 use crate::{
     Api,
-    auth::needed_scope,
+    auth::cookie,
     error::{self, ApiError},
 };
 
@@ -57,7 +56,7 @@ pub(crate) fn settings() -> Ref {
     ),
     servers((url = "/", description = "This server.")),
     modifiers(&TokenScheme),
-    security(("token" = []), ("bearer" = [])),
+    security(("token" = []), ("bearer" = []), ("session" = [])),
     tags(
         (name = "videos", description = "Archive records, their sources and their processing."),
         (name = "objects", description = "What was found in a video."),
@@ -82,6 +81,11 @@ impl Modify for TokenScheme {
         components.add_security_scheme("token", SecurityScheme::ApiKey(ApiKey::Header(header)));
         // The same tokens, for clients that know only this.
         components.add_security_scheme("bearer", SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer)));
+        let session = ApiKeyValue::with_description(
+            cookie::NAME,
+            "Of `/auth/session/`, for a page of this server: a request that changes something needs its `Origin`, too.",
+        );
+        components.add_security_scheme("session", SecurityScheme::ApiKey(ApiKey::Cookie(session)));
         components.add_security_scheme("basic", SecurityScheme::Http(Http::new(HttpAuthScheme::Basic)));
         components.schemas.insert("Error".into(), error::schema());
     }
@@ -94,7 +98,7 @@ pub(crate) fn base() -> Doc {
 
 /// Adds the refusals for clients that may not, or that guess, to the operations that need a token.
 pub(crate) fn document_access(document: &mut Doc) {
-    for (path, item) in &mut document.paths.paths {
+    for item in document.paths.paths.values_mut() {
         let methods = [
             (Method::GET, &mut item.get),
             (Method::PUT, &mut item.put),
@@ -108,7 +112,8 @@ pub(crate) fn document_access(document: &mut Doc) {
             };
             let responses = &mut operation.responses.responses;
             responses.extend(error::TooManyRequests::responses());
-            if needed_scope(&method, path) > Scope::Read || path == "/auth/logout/" {
+            // Of too small a scope, or by the cookie of a browser with another site's page.
+            if method != Method::GET {
                 responses.extend(error::Forbidden::responses());
             }
         }

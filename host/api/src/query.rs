@@ -7,6 +7,9 @@ use ocellus_core::{Error, Result};
 use serde_json::Value;
 use url::form_urlencoded;
 
+/// Longer than any recording.
+const MAX_SECONDS: f64 = 1e9;
+
 /// The pairs of a query string, decoded, in order. Any bytes parse: invalid
 /// UTF-8 is replaced.
 #[derive(Clone, Debug, Default)]
@@ -76,6 +79,15 @@ impl Query {
         self.last(name)
             .map(|text| share(text).ok_or_else(|| Error::bad_param(name, "A number from 0 to 1 is required.")))
             .transpose()
+    }
+
+    /// A number of seconds from 0 to [`MAX_SECONDS`].
+    pub(crate) fn seconds(&self, name: &str) -> Result<Option<f64>> {
+        let seconds = |text: &str| {
+            let within = text.parse::<f64>().ok().filter(|t| (0.0..=MAX_SECONDS).contains(t));
+            within.ok_or_else(|| Error::bad_param(name, format!("Enter a number of seconds from 0 to {MAX_SECONDS}.")))
+        };
+        self.last(name).map(seconds).transpose()
     }
 
     pub(crate) fn flag(&self, name: &str) -> Result<Option<bool>> {

@@ -14,8 +14,8 @@ use tower::ServiceExt;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
-    Api, auth, base_url, cameras, deliveries, docs, health, metrics, objects, openapi, path, plugins, signed_url,
-    trace, transfer, unread, videos,
+    Api, auth, base_url, cameras, deliveries, docs, event_stream, health, metrics, objects, openapi, path, plugins,
+    signed_url, trace, transfer, ui, unread, videos,
 };
 
 /// The routes for clients with a token.
@@ -36,6 +36,7 @@ fn guarded() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(videos::screenshot::screenshot, videos::screenshot::retake))
         .routes(routes!(videos::replay::replay))
         .routes(routes!(videos::replay::decisions))
+        .routes(routes!(videos::tracks::tracks))
         .routes(routes!(objects::list::list))
         .routes(routes!(objects::clusters::list))
         .routes(routes!(objects::clusters::objects))
@@ -67,9 +68,11 @@ fn guarded() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(plugins::plugin, plugins::install, plugins::remove))
         .routes(routes!(plugins::canary, plugins::install_canary, plugins::remove_canary))
         .routes(routes!(plugins::trace))
+        .routes(routes!(event_stream::stream))
         .routes(routes!(metrics::metrics))
         .routes(routes!(auth::session::logout))
         .routes(routes!(auth::session::me))
+        .routes(routes!(auth::browser::read))
 }
 
 /// Routes for anyone.
@@ -78,6 +81,7 @@ fn open() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(health::health))
         .routes(routes!(openapi::openapi))
         .routes(routes!(auth::session::login))
+        .routes(routes!(auth::browser::begin, auth::browser::end))
 }
 
 /// The service, ready for [`serve`].
@@ -94,7 +98,11 @@ pub fn router(api: Arc<Api>) -> Router {
     let router = router
         .route("/docs/", get(docs::page))
         .route("/docs/{*file}", get(docs::file))
-        .route("/docs", any(path::add_slash));
+        .route("/docs", any(path::add_slash))
+        .route("/ui/", get(ui::page))
+        .route("/ui/{*file}", get(ui::file))
+        .route("/ui", any(path::add_slash))
+        .route("/", any(ui::root));
     let router = without_slash
         .iter()
         .fold(router, |router, path| router.route(path, any(path::add_slash)))

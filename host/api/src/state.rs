@@ -48,7 +48,8 @@ impl Default for ApiConfig {
 pub struct Api {
     /// Videos, jobs, deliveries, plugins and the archive.
     pub engine: Engine,
-    /// Who may send requests to all routes but `/health/`, `/openapi.json` and `/auth/login/`.
+    /// Who may send requests to all routes but `/health/`, `/openapi.json`, `/ui/` and those that
+    /// begin a session.
     pub access: Access,
     /// Configuration by the operator.
     pub config: ApiConfig,

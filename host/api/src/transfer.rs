@@ -25,16 +25,18 @@ const LEVEL: i32 = 4;
 /// For which browsers remember what is allowed.
 const MAX_AGE: Duration = Duration::from_secs(3600);
 
-/// JSON, tables and pages; pictures and recordings are compressed already.
+/// JSON, tables and pages; pictures and recordings are compressed already, and events of a stream
+/// would wait for each other.
 #[derive(Clone, Copy)]
 pub(crate) struct IsText;
 
 impl Predicate for IsText {
     fn should_compress<B: axum::body::HttpBody>(&self, response: &axum::http::Response<B>) -> bool {
         let media = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        ["application/json", "application/vnd.coco+json", "application/x-ndjson", "text/"]
+        ["application/json", "application/vnd.coco+json", "application/x-ndjson", "image/svg+xml", "text/"]
             .iter()
             .any(|text| media.starts_with(text))
+            && !media.starts_with("text/event-stream")
     }
 }
 
@@ -44,8 +46,8 @@ pub(crate) fn compression() -> CompressionLayer<And<SizeAbove, IsText>> {
     CompressionLayer::new().quality(CompressionLevel::Precise(LEVEL)).compress_when(predicate)
 }
 
-/// Lets pages of these origins use the API. They have to send the token themselves: no cookie is
-/// known here.
+/// Lets pages of these origins use the API. They have to send the token themselves: the cookie of a
+/// session is for this server's own page.
 pub(crate) fn cors(origins: &[String]) -> Either<CorsLayer, Identity> {
     let origin = match origins {
         [] => return Either::Right(Identity::new()),

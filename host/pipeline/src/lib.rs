@@ -46,9 +46,13 @@ mod search;
 mod settings;
 mod source;
 mod tracklet;
+mod tracks;
 
 pub use analysis::{Decision, DecisionStage};
-pub use engine::{DecodingReport, DiskUse, Engine, EngineConfig, EngineMetrics, Health, PluginMetrics, Running};
+pub use engine::{
+    Batch, DecodingReport, DiskUse, Engine, EngineConfig, EngineEvent, EngineMetrics, Entry, Health, Load,
+    PluginMetrics, Running, Subscription,
+};
 pub use identity::{Point, agglomerate};
 pub use outbox::{Attempts, Deliveries, OutboxConfig, PictureUrls, RouterToken, SigningSecret};
 pub use progress::Work;
@@ -58,3 +62,4 @@ pub use retention::Retention;
 pub use screenshot::ScreenshotQuery;
 pub use search::{Search, SearchQuery, Similar, embed_picture};
 pub use settings::settings_schema;
+pub use tracks::{TrackBoxes, TrackQuery, Tracks};

@@ -16,6 +16,7 @@ use crate::{
     job_seal,
     log::empty,
     objects::{self, Picture, PictureFile},
+    observer::Written,
     opening::{self, OpenReport},
     recovery,
     shared::Shared,
@@ -54,6 +55,16 @@ impl Archive {
         &self.0.shared
     }
 
+    /// Has `observe` told of all that is written from now on, in place of who was told before. It
+    /// is called with locks of the archive held: it must neither wait nor use the archive.
+    pub fn observe(&self, observe: impl Fn(Written<'_>) + Send + Sync + 'static) {
+        self.shared().observer.set(observe);
+    }
+
+    pub(crate) fn tell(&self, written: Written<'_>) {
+        self.shared().observer.tell(written);
+    }
+
     /// Creates a video with the record that `make` returns for a new id and the current time.
     ///
     /// # Errors
@@ -84,6 +95,7 @@ impl Archive {
         }
         created?;
         index.change(|index| index.videos.put(id, Some(&record)))?;
+        self.tell(Written::Video(id));
         Ok(record)
     }
 
@@ -145,6 +157,7 @@ impl Archive {
         }
         if changed {
             index.change(|index| index.videos.put(id, Some(&record)))?;
+            self.tell(Written::Video(id));
         }
         Ok((record, result))
     }
@@ -157,6 +170,7 @@ impl Archive {
             && let Some(record) = recovery::finish_source(folder, id)?
         {
             index.change(|index| index.videos.put(id, Some(&record)))?;
+            self.tell(Written::Video(id));
         }
         Ok(())
     }
@@ -177,6 +191,7 @@ impl Archive {
         folder.disk().rename(&here, &gone)?;
         // Readers see it deleted from here on. A failed step does not stop the others, so that as
         // much disk space is freed as possible.
+        self.tell(Written::Deleted(id));
         let synced = folder.disk().sync_folder(&folder.shard(id));
         let results = [
             synced,

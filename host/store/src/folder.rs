@@ -15,6 +15,7 @@
 //!                      embeddings.log
 //!                      clusters.json         the identities, once the job is over
 //!                      seal.json             digests of the files above, once the job is over
+//!                      tracks.log            boxes of tracks by time; made again where it is gone
 //!                      pictures/2-…-0.thumbnail.jpg
 //! uploads/1-0a1b2c3d4e5f6071-9000     an upload that goes on in another request: 9000 bytes for video 1
 //! archive/.new-1, .gone-1             videos being created and deleted

@@ -20,12 +20,14 @@ use crate::{
     delivery::Delivery,
     detections::{DetectionReader, DetectionWriter, LogHeader, ResumePoint},
     error::Result,
-    job_files::{self, CLUSTERS, DELIVERIES, DETECTIONS, EMBEDDINGS, OBJECTS, ROUTER_URL, SPEC},
+    job_files::{self, CLUSTERS, DELIVERIES, DETECTIONS, EMBEDDINGS, OBJECTS, ROUTER_URL, SPEC, TRACKS},
     job_seal,
     log::{Kind, LogWriter},
     objects::{Embedding, NewObject, StoredObject, pictures_folder},
+    observer::Written,
     recovery,
     shared::Shared,
+    tracks::TrackWriter,
 };
 
 /// A video's current job, open for writing. Cheap to clone.
@@ -142,6 +144,22 @@ impl Job {
         DetectionReader::open(self.file(DETECTIONS))
     }
 
+    /// Begins the file of tracks, in place of one that is there.
+    ///
+    /// # Errors
+    /// `Io`, also of a full disk.
+    pub fn begin_tracks(&self) -> Result<TrackWriter> {
+        TrackWriter::begin(self.0.archive.folder.disk(), self.file(TRACKS))
+    }
+
+    /// Removes the file of tracks, which can be made again once the job is over.
+    ///
+    /// # Errors
+    /// `Io`.
+    pub fn remove_tracks(&self) -> Result<()> {
+        self.0.archive.folder.disk().remove(&self.file(TRACKS))
+    }
+
     /// The objects in the archive, in the order in which they were made, read one at a time.
     ///
     /// # Errors
@@ -177,7 +195,7 @@ impl Job {
             logged.and_then(|offsets| kept.log.sync().map(|()| offsets)).inspect_err(|_| index.mark_dirty())?;
         // Numbered before anything else can fail: they are in the log.
         let mut numbered = Vec::with_capacity(new.len());
-        for (object, offset) in new.into_iter().zip(offsets) {
+        for (object, offset) in new.iter().zip(offsets) {
             let number = kept.numbers.len() as u32;
             kept.numbers.insert(object.record.id.clone(), number);
             numbered.push((&object.record.id, number, offset));
@@ -188,6 +206,7 @@ impl Job {
                 index.put_object(id, *number, *offset, delivery.as_ref())
             })
         })?;
+        new.iter().for_each(|object| self.0.archive.observer.tell(Written::Object(&object.record)));
         Ok(numbered.into_iter().map(|(id, number, _)| (id, number)).collect())
     }
 
@@ -259,7 +278,9 @@ impl Job {
             let mut log = self.0.deliveries.lock();
             log.append(&to_json(delivery))?;
             log.sync()?;
-            self.0.archive.index.change(|index| index.deliveries.put(number, delivery))
+            self.0.archive.index.change(|index| index.deliveries.put(number, delivery))?;
+            self.0.archive.observer.tell(Written::Delivery(delivery));
+            Ok(())
         })
     }
 

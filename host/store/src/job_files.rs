@@ -23,6 +23,8 @@ pub(crate) const DETECTIONS: &str = "detections.log";
 pub(crate) const OBJECTS: &str = "objects.log";
 pub(crate) const DELIVERIES: &str = "deliveries.log";
 pub(crate) const EMBEDDINGS: &str = "embeddings.log";
+/// Can be made again from the others.
+pub(crate) const TRACKS: &str = "tracks.log";
 pub(crate) const CLUSTERS: &str = "clusters.json";
 /// The logs that every job has from its beginning.
 pub(crate) const LOGS: [(&str, Kind); 3] =

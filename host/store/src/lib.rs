@@ -25,8 +25,9 @@
 //! recovery                         after a crash: repair, rebuilding of the index
 //! index                            the trees that answer queries
 //! stored, job_seal                 a job, read only; digests of its files
-//! job_files, detections            what a job's files hold
+//! job_files, detections, tracks    what a job's files hold
 //! objects, query, delivery         values that callers pass and get
+//! observer                         who is told of what was written
 //! folder, log                      where files lie; append-only files
 //! codec, disk, space               bytes of files; all changes of the disk; its room
 //! error
@@ -59,6 +60,7 @@ mod lists;
 mod log;
 mod object_search;
 mod objects;
+mod observer;
 mod opening;
 mod query;
 mod recovery;
@@ -68,6 +70,7 @@ mod source;
 mod space;
 mod stored;
 mod tokens;
+mod tracks;
 
 pub use archive::Archive;
 pub use audit::AuditLog;
@@ -82,6 +85,7 @@ pub use index::SimilarityQuery;
 pub use job::Job;
 pub use object_search::ObjectSearch;
 pub use objects::{Embedding, NewObject, Picture, PictureFile};
+pub use observer::Written;
 pub use opening::OpenReport;
 pub use query::{Condition, Cursor, DeliveryQuery, ListQuery, ObjectQuery, Order, OrderKey, Page, VideoFilter};
 pub use resumable::{FoundUpload, ResumableUpload, UPLOAD_LIFE, UploadState};
@@ -89,3 +93,4 @@ pub use source::Upload;
 pub use space::Space;
 pub use stored::StoredJob;
 pub use tokens::{ADMIN, NewToken, Scope, Session, Token, Tokens};
+pub use tracks::{TrackFrame, TrackWriter};

@@ -75,6 +75,17 @@ impl Archive {
         Ok(found.into_iter().next().filter(|o| o.id == *id))
     }
 
+    /// Those of these objects of a job that are there, read in one go.
+    ///
+    /// # Errors
+    /// As [`Archive::object`].
+    pub fn objects_of(&self, job: JobId, ids: &[ObjectId]) -> Result<Vec<ObjectRecord>> {
+        let offsets = self.shared().index.query(|index| {
+            ids.iter().filter_map(|id| index.objects.offset(id).transpose()).collect::<Result<Vec<_>>>()
+        })?;
+        job_files::objects_at(&self.shared().folder, job, &offsets)
+    }
+
     /// A page of the deliveries of a video's job, in the order in which their objects were made.
     ///
     /// # Errors

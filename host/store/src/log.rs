@@ -45,6 +45,7 @@ pub(crate) enum Kind {
     Objects = b'O',
     Deliveries = b'P',
     Embeddings = b'E',
+    Tracks = b'T',
 }
 
 /// The contents of a log without records.
@@ -340,6 +341,13 @@ impl LogWriter {
         self.file.seek(SeekFrom::Start(self.synced)).at(&self.path)?;
         (self.offset, self.torn) = (self.synced, false);
         Ok(())
+    }
+
+    /// Lets readers see all that was appended, which is not durable yet.
+    pub(crate) fn write_out(&mut self) -> Result<()> {
+        self.roll_back()?;
+        let written = self.file.flush();
+        self.roll_back_on_error(written)
     }
 
     /// Makes all that was appended durable.

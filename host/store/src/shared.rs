@@ -22,6 +22,7 @@ use crate::{
     failover::FailoverIndex,
     folder::Folder,
     ids::IdAllocator,
+    observer::Observer,
     resumable::Writers,
 };
 
@@ -30,6 +31,7 @@ pub(crate) struct Shared {
     pub index: FailoverIndex,
     pub ids: IdAllocator,
     pub clock: Arc<dyn Clock>,
+    pub observer: Observer,
     /// One thread at a time changes a video; videos share locks by their ids.
     locks: [Mutex<()>; 64],
     /// Videos whose record may be in place and not durable.
@@ -57,6 +59,7 @@ impl Shared {
             index,
             ids,
             clock,
+            observer: Observer::default(),
             locks,
             unsynced: Mutex::default(),
             upload_writers: Writers::default(),

@@ -21,6 +21,7 @@ use crate::{
     codec::{FileDigest, encode_file},
     disk::BackendFile,
     error::{At, Result, StoreError},
+    observer::Written,
     shared::Shared,
 };
 
@@ -172,6 +173,7 @@ impl Archive {
         }
         put?;
         index.change(|index| index.videos.put(id, Some(&record)))?;
+        self.tell(Written::Video(id));
         Ok(record)
     }
 

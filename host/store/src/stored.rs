@@ -1,6 +1,9 @@
 //! Read-only view of a video's last job, also beside a server that runs it.
 
-use std::path::{Path, PathBuf};
+use std::{
+    ops::ControlFlow,
+    path::{Path, PathBuf},
+};
 
 use ocellus_core::{Cluster, JobId, ObjectRecord, VideoId, VideoRecord};
 use serde_json::Value;
@@ -12,6 +15,7 @@ use crate::{
     folder::Folder,
     job_files,
     objects::Embedding,
+    tracks::{self, TrackFrame},
 };
 
 /// A video and its last job, as they were when it was opened. What a server appends meanwhile may
@@ -59,6 +63,16 @@ impl StoredJob {
     /// As [`DetectionReader::open`].
     pub fn detections(&self) -> Result<Option<DetectionReader>> {
         DetectionReader::open(self.folder.job(self.id()).join(job_files::DETECTIONS))
+    }
+
+    /// The boxes of tracks at stream times from `from` to `to`, in seconds, frame by frame, until
+    /// `each` breaks. Returns whether the file of tracks has all frames of the job, and `None`
+    /// where there is none.
+    ///
+    /// # Errors
+    /// `Damaged` where it cannot be decoded, `Newer` where a later release wrote it.
+    pub fn tracks(&self, from: f64, to: f64, each: impl FnMut(TrackFrame) -> ControlFlow<()>) -> Result<Option<bool>> {
+        tracks::read(&self.folder.job(self.id()).join(job_files::TRACKS), from, to, each)
     }
 
     /// The uploaded file, where there is one.

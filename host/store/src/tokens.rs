@@ -185,6 +185,13 @@ impl Tokens {
         Some(token)
     }
 
+    /// Whether a token is still taken. No use of it.
+    pub fn is_valid(&self, id: u32, now: Timestamp) -> bool {
+        let mut cache = self.0.cache.lock();
+        self.refresh(&mut cache);
+        cache.tokens.iter().any(|token| token.id == id && !token.is_expired(now))
+    }
+
     /// Adds a token with this secret.
     ///
     /// # Errors

@@ -1,5 +1,6 @@
 //! Clients: who sends a request.
 
+use ocellus_core::Timestamp;
 use ocellus_store::{ADMIN, Scope, Token};
 
 /// Who sends a request.
@@ -30,5 +31,18 @@ impl Client {
             Self::Admin => ADMIN.1,
             Self::Token(token) => &token.name,
         }
+    }
+
+    /// When it ends; `None` for never.
+    pub(crate) fn expires(&self) -> Option<Timestamp> {
+        match self {
+            Self::Admin => None,
+            Self::Token(token) => token.expires,
+        }
+    }
+
+    /// Whether a login made the token.
+    pub(crate) fn is_session(&self) -> bool {
+        matches!(self, Self::Token(token) if token.session.is_some())
     }
 }

@@ -22,7 +22,7 @@ pub struct Access {
     admin: AdminToken,
     pub(crate) tokens: Tokens,
     pub(crate) audit: AuditLog,
-    pub(crate) guesses: Guesses,
+    guesses: Guesses,
 }
 
 impl Access {
@@ -43,10 +43,31 @@ impl Access {
         if !scheme.eq_ignore_ascii_case(b"Token") && !scheme.eq_ignore_ascii_case(b"Bearer") {
             return Err(Refusal::WrongScheme);
         }
-        if let Some(seconds) = address.and_then(|address| self.guesses.locked_for(address, now)) {
-            return Err(Refusal::LockedOut { seconds });
-        }
+        self.unlocked(address, now)?;
         self.find(credentials, now)
+    }
+
+    /// Refuses to look at the credentials of an address that guesses.
+    pub(crate) fn unlocked(&self, address: Option<ClientAddress>, now: Timestamp) -> Result<(), Refusal> {
+        match address.and_then(|address| self.guesses.locked_for(address, now)) {
+            Some(seconds) => Err(Refusal::LockedOut { seconds }),
+            None => Ok(()),
+        }
+    }
+
+    /// Counts wrong credentials.
+    pub(crate) fn count(&self, refusal: &Refusal, address: Option<ClientAddress>, now: Timestamp) {
+        if let (Refusal::Wrong(secret), Some(address)) = (refusal, address) {
+            self.guesses.count(address, secret, now);
+        }
+    }
+
+    /// Whether a client that was identified would be once more.
+    pub(crate) fn still_admits(&self, client: &Client, now: Timestamp) -> bool {
+        match client {
+            Client::Admin => true,
+            Client::Token(token) => self.tokens.is_valid(token.id, now),
+        }
     }
 
     /// Whose secret this is.

@@ -51,6 +51,7 @@ impl Entry {
         client: Option<&Client>,
         address: Option<ClientAddress>,
         request: Option<RequestId>,
+        path: &str,
         time: Timestamp,
     ) -> Self {
         Self {
@@ -59,7 +60,7 @@ impl Entry {
             token_id: client.map(Client::user),
             address: address.map(|address| address.0.to_string()),
             method: Method::POST.to_string(),
-            path: "/auth/login/".to_owned(),
+            path: path.to_owned(),
             status: 0,
             request_id: request.map(|id| id.0.to_string()),
         }

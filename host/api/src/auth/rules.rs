@@ -5,13 +5,13 @@ use ocellus_store::Scope;
 
 /// The scope that a request needs. `route` is the path as it is declared, with `{id}`. A new route
 /// that changes something needs [`Scope::Operate`] unless it is named here.
-pub(crate) fn needed_scope(method: &Method, route: &str) -> Scope {
+pub(super) fn needed_scope(method: &Method, route: &str) -> Scope {
     match route {
         _ if method.is_safe() => Scope::Read,
         // They send a body and change nothing.
         "/search/" | "/videos/{id}/search/" | "/videos/{id}/replay/" | "/signed-urls/" => Scope::Read,
         // Everybody may begin and end sessions of their own.
-        "/auth/login/" | "/auth/logout/" => Scope::Read,
+        "/auth/login/" | "/auth/logout/" | "/auth/session/" => Scope::Read,
         // Programs that the server runs.
         _ if route.starts_with("/plugins/") => Scope::Admin,
         _ => Scope::Operate,

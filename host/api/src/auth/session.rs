@@ -17,7 +17,7 @@ use axum::{
 };
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use ocellus_core::{Error, ErrorKind, Result, Timestamp};
-use ocellus_store::{NewToken, Scope, Session};
+use ocellus_store::{NewToken, Scope, Session, Token};
 use serde::Serialize;
 use serde_json::Value;
 use subtle::ConstantTimeEq;
@@ -73,10 +73,7 @@ impl User {
             primary_group: None,
             active: true,
             scope: client.scope(),
-            token_expiration_datetime: match client {
-                Client::Admin => None,
-                Client::Token(token) => token.expires,
-            },
+            token_expiration_datetime: client.expires(),
         }
     }
 }
@@ -121,10 +118,10 @@ pub(crate) async fn login(State(api): State<Arc<Api>>, request: Request) -> Resp
     let address = request.extensions().get::<ClientAddress>().copied();
     let id = request.extensions().get::<RequestId>().cloned();
     let client = basic(&api.access, request.headers(), address, api.clock.now());
-    if let (Err(Refusal::Wrong(secret)), Some(address)) = (&client, address) {
-        api.access.guesses.count(address, secret, api.clock.now());
+    if let Err(refusal) = &client {
+        api.access.count(refusal, address, api.clock.now());
     }
-    let entry = Entry::login(client.as_ref().ok(), address, id, api.clock.now());
+    let entry = Entry::login(client.as_ref().ok(), address, id, "/auth/login/", api.clock.now());
     let response = match client {
         Ok(client) => {
             begin(&api, client, request).await.map_or_else(IntoResponse::into_response, |s| Json(s).into_response())
@@ -158,20 +155,28 @@ fn basic(
     if !scheme.eq_ignore_ascii_case(b"Basic") {
         return Err(Refusal::WrongScheme);
     }
-    if let Some(seconds) = address.and_then(|address| access.guesses.locked_for(address, now)) {
-        return Err(Refusal::LockedOut { seconds });
-    }
+    access.unlocked(address, now)?;
     let wrong = || Refusal::Wrong(credentials.into());
     let decoded = BASE64_STANDARD.decode(credentials).map_err(|_| wrong())?;
     let mut parts = decoded.splitn(2, |b| *b == b':');
     let (Some(name), Some(secret)) = (parts.next(), parts.next()) else { return Err(wrong()) };
-    let client = access.find(secret, now).map_err(|refusal| match refusal {
+    may_begin(access, Some(name), secret, now).map_err(|refusal| match refusal {
         Refusal::Wrong(_) => wrong(),
         other => other,
-    })?;
-    // A session begins no other: it would outlive its end.
-    let is_session = matches!(&client, Client::Token(token) if token.session.is_some());
-    if is_session || !bool::from(client.name().as_bytes().ct_eq(name)) { Err(wrong()) } else { Ok(client) }
+    })
+}
+
+/// The client that a secret belongs to, whose name has to be this one, where one is given. A
+/// session begins no other: it would outlive its end.
+pub(super) fn may_begin(
+    access: &Access,
+    name: Option<&[u8]>,
+    secret: &[u8],
+    now: Timestamp,
+) -> Result<Client, Refusal> {
+    let client = access.find(secret, now)?;
+    let has_name = name.is_none_or(|name| client.name().as_bytes().ct_eq(name).into());
+    if has_name && !client.is_session() { Ok(client) } else { Err(Refusal::Wrong(secret.into())) }
 }
 
 async fn begin(api: &Arc<Api>, client: Client, request: Request) -> Result<LoggedIn, ApiError> {
@@ -181,25 +186,33 @@ async fn begin(api: &Arc<Api>, client: Client, request: Request) -> Result<Logge
         Some(Value::String(uuid)) if (1..=256).contains(&uuid.len()) => uuid.clone(),
         Some(_) => return Err(Error::bad_param("uuid", "A text of 1 to 256 characters is required.").into()),
     };
+    let (token, secret) = issue(api, &client, device, HOURS).await?;
+    let end = token.expires.unwrap_or(Timestamp::MAX);
+    Ok(LoggedIn { token: secret, user: User::of(&Client::Token(Box::new(token))), token_expiration_datetime: end })
+}
+
+/// Makes a token for the session of a client, which ends after so many hours, or with the client's
+/// own; returns it with its secret.
+pub(super) async fn issue(api: &Api, client: &Client, device: String, hours: i64) -> Result<(Token, String)> {
     let now = api.clock.now();
-    let end = now.checked_add(jiff::SignedDuration::from_hours(HOURS)).unwrap_or(Timestamp::MAX);
-    let end = match &client {
-        Client::Token(token) => token.expires.map_or(end, |of_token| of_token.min(end)),
-        Client::Admin => end,
-    };
-    let mut secret = [0_u8; 32];
-    getrandom::fill(&mut secret).map_err(Error::internal)?;
-    let secret: String = secret.iter().map(|byte| format!("{byte:02x}")).collect();
+    let end = now.checked_add(jiff::SignedDuration::from_hours(hours)).unwrap_or(Timestamp::MAX);
     let new = NewToken {
         name: client.name().to_owned(),
         scope: client.scope(),
-        expires: Some(end),
+        expires: Some(client.expires().map_or(end, |own| own.min(end))),
         session: Some(Session { device, user: client.user() }),
     };
+    let secret = random_digits::<32>()?;
     let (tokens, text) = (api.access.tokens.clone(), secret.clone());
     let token = blocking(move || Ok(tokens.add(new, &text, now)?)).await?;
-    let user = User::of(&Client::Token(Box::new(token)));
-    Ok(LoggedIn { token: secret, user, token_expiration_datetime: end })
+    Ok((token, secret))
+}
+
+/// So many random bytes in hexadecimal digits.
+pub(super) fn random_digits<const BYTES: usize>() -> Result<String> {
+    let mut bytes = [0_u8; BYTES];
+    getrandom::fill(&mut bytes).map_err(Error::internal)?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 /// Ends the session of the token that is sent.

@@ -1,8 +1,8 @@
 //! `GET /metrics`: the server's numbers in the text format of Prometheus.
 //!
 //! Keeps no numbers: counters of requests are those of `http_metrics`, everything else is asked of
-//! the engine when a scrape comes. Labels have few values: routes as they are declared, never paths;
-//! no videos.
+//! the engine when a scrape comes. Labels have few values: routes as they are declared, never
+//! paths; no videos.
 
 mod engine;
 

@@ -17,8 +17,6 @@ use crate::{
     query::Query,
 };
 
-/// Seconds; longer than any recording.
-const MAX_TIME: f64 = 1e9;
 const TIME: &str = "time";
 
 /// Which frame is wanted, and what of it.
@@ -50,12 +48,9 @@ pub(crate) async fn frame(
 }
 
 fn wanted(query: &Query) -> Result<ScreenshotQuery> {
-    let text = query.last(TIME).ok_or_else(|| Error::bad_param(TIME, "This parameter is required."))?;
-    let time = text.parse::<f64>().ok().filter(|t| (0.0..=MAX_TIME).contains(t));
-    let FrameParams { time, rot } = FrameParams {
-        time: time.ok_or_else(|| Error::bad_param(TIME, format!("Enter a number of seconds from 0 to {MAX_TIME}.")))?,
-        rot: query.flag("rot")?,
-    };
+    let required = || Error::bad_param(TIME, "This parameter is required.");
+    let FrameParams { time, rot } =
+        FrameParams { time: query.seconds(TIME)?.ok_or_else(required)?, rot: query.flag("rot")? };
     let PictureParams { width, height, quality } = PictureParams::read(query)?;
     Ok(ScreenshotQuery { time: Some(time), width, height, quality, rot: rot.unwrap_or(false) })
 }

@@ -22,5 +22,8 @@ pub(crate) mod screenshot;
 mod shape;
 pub(crate) mod source_file;
 pub(crate) mod stop;
+pub(crate) mod tracks;
 pub(crate) mod upload;
 mod weeks;
+
+pub(crate) use shape::VideoJson;

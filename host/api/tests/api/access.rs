@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::server::{Server, TOKEN};
 
-const GUARDED: [(&str, &str); 39] = [
+const GUARDED: [(&str, &str); 42] = [
     ("GET", "/videos/"),
     ("POST", "/videos/"),
     ("GET", "/videos/count/"),
@@ -46,6 +46,9 @@ const GUARDED: [(&str, &str); 39] = [
     ("GET", "/metrics"),
     ("GET", "/users/me/"),
     ("POST", "/auth/logout/"),
+    ("GET", "/auth/session/"),
+    ("GET", "/events/stream/"),
+    ("GET", "/videos/1/tracks/"),
 ];
 
 #[tokio::test(flavor = "multi_thread")]

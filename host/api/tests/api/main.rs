@@ -11,6 +11,7 @@
 )]
 
 mod access;
+mod browser;
 mod changing;
 mod conformance;
 mod deliveries;
@@ -26,8 +27,11 @@ mod processing;
 mod refused_settings;
 mod searching;
 mod server;
+mod stream;
 mod tokens;
+mod tracks;
 mod transfer;
+mod ui;
 mod uploads;
 mod vendor_paths;
 mod videos;

@@ -115,6 +115,7 @@ impl Server {
     /// Ends the server in good order; its folder.
     pub(crate) async fn stop(self) -> tempfile::TempDir {
         drop(self.client);
+        self.engine.close();
         let _ = self.stop.send(());
         self.served.await.unwrap();
         self.engine.shutdown().await;

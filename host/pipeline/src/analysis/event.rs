@@ -28,6 +28,14 @@ pub(crate) enum Role {
     Last,
 }
 
+/// Takes the boxes of tracks out of the results of a frame.
+pub(crate) fn take_boxes(events: &mut Vec<Event>) -> Vec<(ObjectType, TrackId, [i32; 4])> {
+    let boxes = events.extract_if(.., |event| matches!(event, Event::Box(..)));
+    boxes
+        .filter_map(|event| if let Event::Box((t, track), bbox) = event { Some((t, track, bbox)) } else { None })
+        .collect()
+}
+
 /// One result of a frame, or of the end of the stream.
 pub(crate) enum Event {
     /// The frame just processed is to be retained.
@@ -36,6 +44,9 @@ pub(crate) enum Event {
     Samples(TrackKey, Vec<Sample>),
     /// An object is reported: of a track that ended, or, as a realtime shot, of one that goes on.
     Object(Box<ObjectRecord>),
+    /// Where a track is in this frame: left, top, right, bottom in pixels; only where boxes are
+    /// asked for.
+    Box(TrackKey, [i32; 4]),
     /// The track ended and nothing is reported.
     Dropped(TrackKey),
     /// A detection or track was dropped; only where decisions are asked for.

@@ -32,7 +32,7 @@ use ocellus_store::{Gap, LogHeader};
 
 pub use self::decision::{Decision, DecisionStage};
 pub(crate) use self::{
-    event::{Event, Role, Sample, TrackKey},
+    event::{Event, Role, Sample, TrackKey, take_boxes},
     plugins::{compares_appearances, plugins_of},
     track::ShotRule,
 };
@@ -55,6 +55,7 @@ struct Opening {
     settings: StreamSettings,
     shot_rule: ShotRule,
     explain: bool,
+    report_boxes: bool,
     follow_canaries: bool,
 }
 
@@ -68,6 +69,7 @@ impl Opening {
             let (own, scores) = (&self.settings.plugins, header.scores_of(t));
             let mut pipeline = TypePipeline::open(&self.plugins, self.job, d, &chosen, own, stream, scores)?;
             (pipeline.recorder.asked, pipeline.shot_rule) = (self.explain, self.shot_rule);
+            pipeline.reports_boxes = self.report_boxes;
             if self.follow_canaries {
                 pipeline.follow_canaries();
             }
@@ -89,7 +91,8 @@ impl Analysis {
     ) -> Result<Self, PluginError> {
         let (plugins, settings) = (plugins.clone(), settings.clone());
         let start = settings.use_stream_timestamp.then_some(settings.start_stream_timestamp);
-        let opening = Opening { plugins, job, settings, shot_rule, explain, follow_canaries: false };
+        let opening =
+            Opening { plugins, job, settings, shot_rule, explain, report_boxes: false, follow_canaries: false };
         let types = opening.types(header)?;
         Ok(Self { types, clock: StreamClock { start }, opening, before_gap: BTreeMap::new(), after_gap: false })
     }
@@ -98,6 +101,12 @@ impl Analysis {
     pub(crate) fn follow_canaries(&mut self) {
         self.opening.follow_canaries = true;
         self.types.iter_mut().for_each(TypePipeline::follow_canaries);
+    }
+
+    /// Reports where tracks are, frame by frame, from now on.
+    pub(crate) fn report_boxes(&mut self) {
+        self.opening.report_boxes = true;
+        self.types.iter_mut().for_each(|pipeline| pipeline.reports_boxes = true);
     }
 
     /// The greatest track number so far, or a greater one, of each object type.

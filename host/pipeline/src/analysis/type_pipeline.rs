@@ -202,6 +202,9 @@ impl<T: TrackerCalls, F: FilterCalls> TypePipeline<T, F> {
                 self.recorder.record(events, DecisionStage::Tracker, None, &shot.summary, plugin, why);
                 continue;
             };
+            if self.reports_boxes {
+                events.push(Event::Box((self.recorder.object_type.clone(), track_id), shot.summary.bbox));
+            }
             let track = self.tracks.entry(track_id).or_insert_with(|| Track::new(&shot));
             let roles = [
                 (self.reporting.first_frame && track.detections == 0, Role::First),

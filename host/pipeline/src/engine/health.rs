@@ -53,13 +53,27 @@ pub struct DecodingReport {
     pub devices: Vec<&'static str>,
 }
 
-/// Running jobs, and how many there may be.
-#[derive(Clone, Copy, Debug, Serialize)]
+/// Running jobs, how many there may be, and how many wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Running {
     /// Jobs that run now.
     pub running: usize,
+    /// Videos that wait for their turn.
+    pub queued: usize,
     /// Jobs that may run at the same time.
     pub most: usize,
+}
+
+/// What the server has to do, and room for it.
+#[derive(Clone, Debug, Serialize)]
+pub struct Load {
+    /// Running jobs.
+    pub jobs: Running,
+    /// Objects on their way to routers.
+    pub deliveries: Deliveries,
+    /// Use of the archive's disk; absent where the system does not tell.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub disk: Option<DiskUse>,
 }
 
 impl PluginHealth {
@@ -71,8 +85,19 @@ impl PluginHealth {
 }
 
 impl Engine {
+    /// What the server has to do now.
+    pub fn load(&self) -> Load {
+        let jobs = &self.0.jobs;
+        Load {
+            jobs: Running { running: jobs.running(), queued: jobs.waiting(), most: self.0.config.jobs.max(1) },
+            deliveries: self.0.outbox.counts(),
+            disk: self.disk_use(),
+        }
+    }
+
     /// The state of the server's parts.
     pub fn health(&self) -> Health {
+        let Load { jobs, deliveries, disk } = self.load();
         Health {
             version: env!("CARGO_PKG_VERSION"),
             detectors: self.0.detectors.report(),
@@ -92,9 +117,9 @@ impl Engine {
                     .collect(),
             },
             isolation: ocellus_media::isolation(),
-            jobs: Running { running: self.0.jobs.running(), most: self.0.config.jobs.max(1) },
-            deliveries: self.0.outbox.counts(),
-            disk: self.disk_use(),
+            jobs,
+            deliveries,
+            disk,
         }
     }
 }

@@ -139,6 +139,10 @@ impl Jobs {
         self.queue.lock().handles().cloned().collect()
     }
 
+    pub(super) fn waiting(&self) -> usize {
+        self.queue.lock().waiting()
+    }
+
     pub(super) fn running(&self) -> usize {
         self.queue.lock().handles().count()
     }

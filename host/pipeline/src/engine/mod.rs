@@ -11,6 +11,8 @@ mod config;
 mod contained;
 mod disk_use;
 mod ending;
+mod feed;
+mod feed_thread;
 mod health;
 mod housekeeping;
 mod jobs;
@@ -41,13 +43,15 @@ use tracing::{error, warn};
 pub use self::{
     config::EngineConfig,
     disk_use::DiskUse,
-    health::{DecodingReport, Health, Running},
+    feed::{Batch, EngineEvent, Entry, Subscription},
+    health::{DecodingReport, Health, Load, Running},
     metrics::{EngineMetrics, PluginMetrics},
     state::Engine,
 };
 use self::{
     disk_use::SourceUse,
     ending::Endings,
+    feed::Feed,
     jobs::{Claim, Jobs},
     pool::Pool,
     queue::Purpose,
@@ -103,6 +107,7 @@ impl Engine {
             embedders,
             classifiers,
             embedding: Mutex::new(()),
+            making_tracks: Mutex::new(()),
             plugins,
             config,
             outbox,
@@ -118,11 +123,14 @@ impl Engine {
             closing,
             threads: Mutex::default(),
             totals: Totals::default(),
+            feed: Feed::new(clock.now().as_microsecond().unsigned_abs()),
             source_use: SourceUse::default(),
             schema: Mutex::default(),
             archive,
             clock,
         });
+        let feed = Arc::clone(&inner.feed);
+        inner.archive.observe(move |written| feed.note(written));
         inner.requeue();
         let workers = workers::spawn(inner.config.jobs.max(1), &inner.jobs, &inner).map_err(Error::internal)?;
         let endings = Arc::clone(&inner.endings);
@@ -130,8 +138,10 @@ impl Engine {
             .name("endings".into())
             .spawn(move || endings.keep_trying())
             .map_err(Error::internal)?;
-        *inner.threads.lock() = Threads { workers, endings: Some(trying) };
-        Ok(Self(inner))
+        let engine = Self(inner);
+        let feed = engine.publish_feed()?;
+        *engine.0.threads.lock() = Threads { workers, endings: Some(trying), feed: Some(feed) };
+        Ok(engine)
     }
 
     /// The archive that jobs read and write.
@@ -292,10 +302,11 @@ impl Engine {
         &self.0.plugins
     }
 
-    /// Interrupts running jobs, and refuses requests that wait or arrive from now on. Returns at
-    /// once.
+    /// Interrupts running jobs, ends subscriptions, and refuses requests that wait or arrive from
+    /// now on. Returns at once.
     pub fn close(&self) {
         self.0.closing.cancel();
+        self.0.feed.close();
         self.0.jobs.close();
     }
 

@@ -17,6 +17,7 @@ use crate::{
     screenshot::{self, ScreenshotQuery},
     search::{self, Search, SearchQuery},
     source,
+    tracks::{self, TrackQuery, Tracks},
 };
 
 impl Engine {
@@ -118,6 +119,31 @@ impl Engine {
         })
         .await
         .map_err(of_the_job)
+    }
+
+    /// The boxes of tracks at some time of a video; while it is processed, as far as that is. Those
+    /// of a job that went on after an interruption are made once it is over, by a replay, which the
+    /// first request waits for; errors as for [`Engine::replay`].
+    pub async fn tracks(&self, id: VideoId, query: TrackQuery) -> Result<Tracks> {
+        let read = move |inner: &Inner| {
+            let mut video = inner.video(id)?;
+            inner.endings.overlay(&mut video);
+            let job = inner.archive.stored_job(id)?;
+            let is_over = !video.status.is_enabled() && job.detections()?.is_some();
+            Ok((tracks::read(&inner.archive, &job, &query, is_over)?, is_over))
+        };
+        match self.blocking(read).await? {
+            (Some(tracks), _) => return Ok(tracks),
+            (None, false) => return Ok(Tracks::default()),
+            (None, true) => {}
+        }
+        let make = move |inner: &Inner, interrupt: &Interrupt| {
+            // Who waits for the same finds it made.
+            let _turn = inner.making_tracks.lock();
+            tracks::make(&inner.archive, &inner.archive.stored_job(id)?, &inner.plugins, interrupt)
+        };
+        self.run_replay(make).await.map_err(of_the_job)?;
+        Ok(self.blocking(read).await?.0.unwrap_or_default())
     }
 
     async fn run_replay<R: Send + 'static>(

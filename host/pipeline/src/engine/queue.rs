@@ -247,6 +247,11 @@ impl<R: Clone> Queue<R> {
         }
     }
 
+    /// How many videos wait, paused ones among them.
+    pub(super) fn waiting(&self) -> usize {
+        self.ready.len() + self.paused.len()
+    }
+
     /// All runs.
     pub(super) fn handles(&self) -> impl Iterator<Item = &R> {
         self.videos.values().filter_map(|state| match state {

@@ -10,7 +10,9 @@ use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 use tracing::error;
 
-use super::{config::EngineConfig, disk_use::SourceUse, ending::Endings, jobs::Jobs, pool::Pool, totals::Totals};
+use super::{
+    config::EngineConfig, disk_use::SourceUse, ending::Endings, feed::Feed, jobs::Jobs, pool::Pool, totals::Totals,
+};
 use crate::outbox::Outbox;
 
 /// Processes videos. Cheap to clone; all clones are one engine.
@@ -24,6 +26,8 @@ pub(super) struct Inner {
     pub(super) classifiers: AttributeClassifiers,
     /// Held by the search that embeds its picture.
     pub(super) embedding: Mutex<()>,
+    /// Held by the request that makes the file of a job's tracks.
+    pub(super) making_tracks: Mutex<()>,
     pub(super) plugins: Plugins,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) config: EngineConfig,
@@ -41,6 +45,7 @@ pub(super) struct Inner {
     pub(super) closing: CancellationToken,
     pub(super) threads: Mutex<Threads>,
     pub(super) totals: Totals,
+    pub(super) feed: Arc<Feed>,
     pub(super) source_use: SourceUse,
     pub(super) schema: Mutex<Option<(Installed, Arc<SettingsSchema>)>>,
 }
@@ -50,6 +55,8 @@ pub(super) struct Threads {
     pub(super) workers: Vec<thread::JoinHandle<()>>,
     /// Retries final states that could not be written.
     pub(super) endings: Option<thread::JoinHandle<()>>,
+    /// Publishes what happens.
+    pub(super) feed: Option<thread::JoinHandle<()>>,
 }
 
 /// Key of a cached schema of settings: the generation of the plugins, and whether the detectors and
@@ -82,7 +89,7 @@ impl Inner {
 
     /// Ends everything at the server's end. Blocks.
     pub(super) fn end(&self) {
-        let Threads { workers, endings } = std::mem::take(&mut *self.threads.lock());
+        let Threads { workers, endings, feed } = std::mem::take(&mut *self.threads.lock());
         let join = |thread: thread::JoinHandle<()>| {
             if thread.join().is_err() {
                 error!("a thread of the engine panicked");
@@ -91,6 +98,8 @@ impl Inner {
         workers.into_iter().for_each(join);
         self.endings.close();
         endings.into_iter().for_each(join);
+        self.feed.close();
+        feed.into_iter().for_each(join);
         self.outbox.shutdown();
         if let Err(error) = self.archive.flush() {
             error!(%error, "shutting down: {error}");

@@ -18,7 +18,7 @@ use std::{collections::BTreeSet, ops::ControlFlow, sync::Arc};
 use ocellus_core::{CpuLaps, Error, ErrorKind, JobId, ObjectType, Result, ScoreThresholds, Stage};
 use ocellus_detect::Detector;
 use ocellus_media::{Decoder, Location, MediaError};
-use ocellus_store::{Gap, Job, LogHeader};
+use ocellus_store::{Gap, Job, LogHeader, TrackWriter};
 use tracing::warn;
 
 pub(crate) use self::context::{Context, Failure, FailureKind};
@@ -176,9 +176,14 @@ fn begin<'a>(
     let mut decode = Decode::new(settings, detectors, context.progress, context.interrupt, is_paced);
     let output = |job, writer, mut analysis: Analysis, reader, laps, frames| {
         analysis.follow_canaries();
+        let tracks = begin_tracks(&job, frames == 0);
+        if tracks.is_some() {
+            analysis.report_boxes();
+        }
         Output {
             context,
             job,
+            tracks,
             types,
             compared,
             scores: header_scores.clone(),
@@ -247,6 +252,17 @@ fn begin<'a>(
         }
     };
     Ok((decoder, decode, recording, output))
+}
+
+/// Begins the file of tracks with a job. One that continues has none: it is made from the whole log
+/// once the job is over.
+fn begin_tracks(job: &Job, is_beginning: bool) -> Option<TrackWriter> {
+    let id = job.id();
+    let begun = if is_beginning { job.begin_tracks().map(Some) } else { job.remove_tracks().map(|()| None) };
+    begun.unwrap_or_else(|error| {
+        warn!(job = %id, %error, "job {id}: the boxes of its tracks are not kept: {error}");
+        None
+    })
 }
 
 /// Whether the job can continue: the archive's objects are those that follow from the log, and none

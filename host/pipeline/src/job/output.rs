@@ -11,15 +11,15 @@ use std::{
 
 use ocellus_core::{
     BestShotType, CpuLaps, Detection, Error, Feature, FrameRecord, ObjectId, ObjectRecord, ObjectType, Result,
-    ScoreThresholds, ShotSummary, Stage,
+    ScoreThresholds, ShotSummary, Stage, TrackId,
 };
 use ocellus_detect::RawDetection;
 use ocellus_media::{Frame, Scaler};
-use ocellus_store::{DetectionWriter, Embedding, Gap, Job, NewObject, Picture};
+use ocellus_store::{DetectionWriter, Embedding, Gap, Job, NewObject, Picture, StoreError, TrackFrame, TrackWriter};
 
 use super::{context::Context, decode::FrameInFlight};
 use crate::{
-    analysis::{Analysis, Event, Role, Sample, TrackKey},
+    analysis::{Analysis, Event, Role, Sample, TrackKey, take_boxes},
     cut::SceneChange,
     features,
     frame_reader::FrameReader,
@@ -52,6 +52,8 @@ pub(super) struct Output<'a> {
     /// As the header of the log has them.
     pub scores: Vec<(ObjectType, ScoreThresholds)>,
     pub writer: DetectionWriter,
+    /// Where tracks are, for people who look at the video; the job does not depend on it.
+    pub tracks: Option<TrackWriter>,
     pub tracklets: TrackletBuilder<'a>,
     pub analysis: Analysis,
     /// Reads frames from before the job was cut off once more; `None` for a live source, which has
@@ -67,6 +69,8 @@ pub(super) struct Output<'a> {
 /// What is not written yet.
 pub(super) struct State {
     synced: Instant,
+    /// When the boxes of tracks were last written out.
+    shown: Instant,
     /// The frames retained for open tracks.
     retained: HashMap<(TrackKey, Role), Frame>,
     /// Objects that are not in the archive yet.
@@ -76,7 +80,8 @@ pub(super) struct State {
 
 impl Default for State {
     fn default() -> Self {
-        Self { synced: Instant::now(), retained: HashMap::new(), reported: Vec::new(), scaler: Scaler::new() }
+        let now = Instant::now();
+        Self { synced: now, shown: now, retained: HashMap::new(), reported: Vec::new(), scaler: Scaler::new() }
     }
 }
 
@@ -92,14 +97,38 @@ impl Output<'_> {
         self.frames += 1;
         self.laps.lap(Stage::Other);
         let frame = &in_flight.frame;
-        let events = self.analysis.frame(&record, frame.size(), Some(pixels(frame)))?;
+        let mut events = self.analysis.frame(&record, frame.size(), Some(pixels(frame)))?;
         self.laps.lap(Stage::Plugins);
+        self.keep_boxes(record.time, take_boxes(&mut events));
         self.handle(Some(frame), events)?;
         self.context.progress.frame(&record, frame.size());
         if self.frames.is_multiple_of(REPORT_EVERY) {
             self.report_plugins();
         }
         Ok(())
+    }
+
+    /// Keeps where tracks are. A failure costs these, and nothing of the job: they can be made
+    /// again.
+    fn keep_boxes(&mut self, time: f64, boxes: Vec<(ObjectType, TrackId, [i32; 4])>) {
+        let Some(tracks) = &mut self.tracks else { return };
+        let mut kept = if boxes.is_empty() { Ok(()) } else { tracks.add(TrackFrame { time, boxes }) };
+        if self.state.shown.elapsed() > SYNC_EVERY {
+            self.state.shown = Instant::now();
+            kept = kept.and_then(|()| tracks.write_out());
+        }
+        if let Err(error) = kept {
+            self.give_up_tracks(&error);
+        }
+    }
+
+    fn give_up_tracks(&mut self, error: &StoreError) {
+        let job = self.job.id();
+        tracing::warn!(%job, %error, "job {job}: the boxes of its tracks are not kept: {error}");
+        self.tracks = None;
+        if let Err(error) = self.job.remove_tracks() {
+            tracing::debug!(%job, %error, "job {job}: {error}");
+        }
     }
 
     /// Measures what later stages need of the pixels, and appends the frame to the log.
@@ -176,6 +205,9 @@ impl Output<'_> {
         self.laps.lap(Stage::Plugins);
         let events = self.without_lost(events?);
         self.handle(None, events)?;
+        if let Some(Err(error)) = self.tracks.take().map(TrackWriter::finish) {
+            self.give_up_tracks(&error);
+        }
         self.sync()
     }
 
@@ -222,8 +254,9 @@ impl Output<'_> {
             }
             Event::Dropped(track) => self.release(&track),
             Event::Object(object) => self.report(*object)?,
-            // Samples are in the embeddings by now; only replays ask for decisions.
-            Event::Samples(..) | Event::Decision(_) => {}
+            // Samples are in the embeddings by now, and boxes with the tracks; only replays ask for
+            // decisions.
+            Event::Samples(..) | Event::Decision(_) | Event::Box(..) => {}
         }
         Ok(())
     }

@@ -19,12 +19,12 @@ use ocellus_core::{
 };
 use ocellus_media::{Frame, Interrupt, Location};
 use ocellus_runtime::Plugins;
-use ocellus_store::{DetectionRecord, Gap, StoredJob};
+use ocellus_store::{DetectionRecord, Gap, StoredJob, TrackFrame};
 use sha2::{Digest, Sha256};
 
 pub use self::diff::{Change, Diff, UnmatchedObject};
 use crate::{
-    analysis::{Analysis, Decision, DecisionStage, Event},
+    analysis::{Analysis, Decision, DecisionStage, Event, take_boxes},
     features,
     frame_reader::FrameReader,
     job_spec::JobSpec,
@@ -90,7 +90,7 @@ impl DecisionQuery {
 /// object types that the job did not detect, or a plugin that fails; `Unavailable` once
 /// interrupted.
 pub fn replay(job: &StoredJob, settings: &StreamSettings, plugins: &Plugins, interrupt: &Interrupt) -> Result<Replay> {
-    let mut replay = run(job, settings, plugins, interrupt, None)?;
+    let mut replay = run(job, settings, plugins, interrupt, Watch::default())?;
     features::take_over(&mut replay.objects, job.objects()?, settings);
     Ok(replay)
 }
@@ -112,8 +112,21 @@ pub fn decisions(
         }
         if found.len() < limit { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     };
-    run(job, &settings_of(job)?, plugins, interrupt, Some(&mut collect))?;
+    let watch = Watch { on_decision: Some(&mut collect), ..Watch::default() };
+    run(job, &settings_of(job)?, plugins, interrupt, watch)?;
     Ok(found)
+}
+
+/// Where the tracks of a job are, frame by frame, by the plugins that are installed now. Errors as
+/// for [`replay`], and those of `each`.
+pub(crate) fn boxes(
+    job: &StoredJob,
+    plugins: &Plugins,
+    interrupt: &Interrupt,
+    each: &mut dyn FnMut(TrackFrame) -> Result<()>,
+) -> Result<()> {
+    let watch = Watch { on_boxes: Some(each), ..Watch::default() };
+    run(job, &settings_of(job)?, plugins, interrupt, watch).map(drop)
 }
 
 /// How the objects of a replay differ from those of the job, with the reasons. Errors as for
@@ -135,7 +148,8 @@ pub fn compare(
             diff::explain(items, &decision);
             ControlFlow::Continue(())
         };
-        run(job, settings, plugins, interrupt, Some(&mut set_reason)).map(|_| ())
+        let watch = Watch { on_decision: Some(&mut set_reason), ..Watch::default() };
+        run(job, settings, plugins, interrupt, watch).map(drop)
     };
     explain(settings, &mut diff.lost)?;
     explain(&settings_of(job)?, &mut diff.gained)?;
@@ -150,13 +164,21 @@ pub fn settings_of(job: &StoredJob) -> Result<StreamSettings> {
     Ok(JobSpec::parse(job.spec()?.ok_or_else(not_processed)?)?.stream_settings)
 }
 
-/// Calls `on_decision` with each decision; the run ends early where that returns `Break`.
+/// Who is told of what a run does beside its objects.
+#[derive(Default)]
+struct Watch<'a> {
+    /// Of each decision; the run ends early where it returns `Break`.
+    on_decision: Option<&'a mut dyn FnMut(Decision) -> ControlFlow<()>>,
+    /// Of each frame with tracks in it.
+    on_boxes: Option<&'a mut dyn FnMut(TrackFrame) -> Result<()>>,
+}
+
 fn run(
     job: &StoredJob,
     settings: &StreamSettings,
     plugins: &Plugins,
     interrupt: &Interrupt,
-    on_decision: Option<&mut dyn FnMut(Decision) -> ControlFlow<()>>,
+    Watch { mut on_decision, mut on_boxes }: Watch<'_>,
 ) -> Result<Replay> {
     let log = job.detections()?.ok_or_else(not_processed)?;
     let header = log.header().clone();
@@ -170,8 +192,11 @@ fn run(
     let begun = Instant::now();
     let rule = JobSpec::parse(job.spec()?.ok_or_else(not_processed)?)?.shot_rule;
     let mut analysis = Analysis::open(plugins, job.id(), settings, rule, &header, on_decision.is_some())?;
+    if on_boxes.is_some() {
+        analysis.report_boxes();
+    }
     let (mut frames, mut objects) = (0, Vec::new());
-    let (mut on_decision, stopped) = (on_decision, Cell::new(false));
+    let stopped = Cell::new(false);
     let mut collect = |objects: &mut Vec<ObjectRecord>, events: Vec<Event>| {
         for event in events {
             match event {
@@ -181,7 +206,7 @@ fn run(
                         stopped.set(on_decision(decision).is_break());
                     }
                 }
-                Event::Keep(..) | Event::Dropped(_) | Event::Samples(..) => {}
+                Event::Keep(..) | Event::Dropped(_) | Event::Samples(..) | Event::Box(..) => {}
             }
         }
     };
@@ -208,7 +233,12 @@ fn run(
         let position = FramePosition { index: record.index, time: record.time };
         let frame = reader.as_mut().filter(|_| !record.is_static).map(|reader| reader.frame(position)).transpose()?;
         let size = frame.as_ref().map_or(frame_size, Frame::size);
-        collect(&mut objects, analysis.frame(&record, size, frame.as_ref().map(pixels))?);
+        let mut events = analysis.frame(&record, size, frame.as_ref().map(pixels))?;
+        let boxes = take_boxes(&mut events);
+        if let Some(on_boxes) = on_boxes.as_mut().filter(|_| !boxes.is_empty()) {
+            on_boxes(TrackFrame { time: record.time, boxes })?;
+        }
+        collect(&mut objects, events);
         frames += 1;
     }
     collect(&mut objects, analysis.finish()?);

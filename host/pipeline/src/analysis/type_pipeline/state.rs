@@ -24,6 +24,7 @@ pub(in crate::analysis) struct TypePipeline<T = TrackerSlot, F = FilterSlot> {
     pub(super) tracks: BTreeMap<TrackId, Track>,
     pub(in crate::analysis) shot_rule: ShotRule,
     pub(in crate::analysis) recorder: DecisionRecorder,
+    pub(in crate::analysis) reports_boxes: bool,
     /// Added to the tracker's numbers, so that those from before the last gap are not reused, and
     /// cut tracks have numbers of their own.
     pub(in crate::analysis) base: TrackId,
@@ -48,6 +49,7 @@ impl<T, F> TypePipeline<T, F> {
             tracks,
             shot_rule,
             recorder,
+            reports_boxes: false,
             base: none,
             numbers: BTreeMap::new(),
             last: none,

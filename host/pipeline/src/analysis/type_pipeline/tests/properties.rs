@@ -140,7 +140,7 @@ proptest! {
                         }
                     }
                     Event::Dropped(_) => retained.clear(),
-                    Event::Samples(..) | Event::Decision(_) => {}
+                    Event::Samples(..) | Event::Decision(_) | Event::Box(..) => {}
                 }
             }
             Ok(())

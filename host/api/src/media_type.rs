@@ -1,0 +1,18 @@
+//! Media types of files that are part of the program, by the endings of their names.
+
+const MEDIA_TYPES: [(&str, &str); 9] = [
+    (".html", "text/html; charset=utf-8"),
+    (".css", "text/css; charset=utf-8"),
+    (".js", "text/javascript; charset=utf-8"),
+    (".json", "application/json"),
+    (".txt", "text/plain; charset=utf-8"),
+    (".png", "image/png"),
+    (".svg", "image/svg+xml"),
+    (".ico", "image/x-icon"),
+    (".woff2", "font/woff2"),
+];
+
+/// `None` for an ending that no such file has.
+pub(crate) fn media_type(name: &str) -> Option<&'static str> {
+    MEDIA_TYPES.iter().find(|(ending, _)| name.ends_with(ending)).map(|(_, media_type)| *media_type)
+}
