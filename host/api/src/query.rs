@@ -143,6 +143,15 @@ impl<S: Sync> FromRequestParts<S> for Query {
     }
 }
 
+/// Refuses parameters that are not among these, nor among those that every list has.
+pub(crate) fn only(query: &Query, known: &[&str]) -> Result<()> {
+    const OF_EVERY_LIST: [&str; 3] = ["limit", "page", "sign_urls"];
+    match query.names().find(|name| !known.contains(name) && !OF_EVERY_LIST.contains(name)) {
+        Some(unknown) => Err(Error::bad_param(unknown, "This list has no such parameter.")),
+        None => Ok(()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

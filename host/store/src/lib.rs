@@ -70,7 +70,9 @@ mod source;
 mod space;
 mod stored;
 mod tokens;
+mod track_making;
 mod tracks;
+mod upload_writers;
 
 pub use archive::Archive;
 pub use audit::AuditLog;

@@ -9,49 +9,21 @@ use std::{
     fs,
     io::{self, ErrorKind, Seek, SeekFrom, Write},
     path::{Path, PathBuf},
-    sync::Arc,
     time::Duration,
 };
 
 use ocellus_core::{Timestamp, VideoId, VideoRecord};
-use parking_lot::Mutex;
 
 use crate::{
     archive::Archive,
     codec::FileDigest,
     disk::BackendFile,
     error::{At, Result, StoreError},
+    upload_writers::Writer,
 };
 
 /// How long an upload waits for its next bytes.
 pub const UPLOAD_LIFE: Duration = Duration::from_secs(24 * 3600);
-
-/// The uploads that are being written, by their files.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Writers(Arc<Mutex<Vec<PathBuf>>>);
-
-impl Writers {
-    fn begin(&self, path: &Path) -> Option<Writer> {
-        let mut writers = self.0.lock();
-        if writers.iter().any(|other| other == path) {
-            return None;
-        }
-        writers.push(path.to_owned());
-        Some(Writer { writers: self.clone(), path: path.to_owned() })
-    }
-}
-
-/// The right to change an upload's file; it ends where this is dropped.
-struct Writer {
-    writers: Writers,
-    path: PathBuf,
-}
-
-impl Drop for Writer {
-    fn drop(&mut self) {
-        self.writers.0.lock().retain(|path| *path != self.path);
-    }
-}
 
 /// How far an upload is, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,7 +66,7 @@ impl ResumableUpload {
     /// # Errors
     /// `Io`, also of a full disk: an unknown number of the bytes is appended, so open it again.
     pub fn append(&mut self, bytes: &[u8]) -> Result<()> {
-        let path = &self.writer.path;
+        let path = self.writer.path();
         if self.state.length - self.state.offset < bytes.len() as u64 {
             return Err(io::Error::from(ErrorKind::InvalidInput)).at(path);
         }
@@ -108,7 +80,7 @@ impl ResumableUpload {
     /// # Errors
     /// `Io`.
     pub fn sync(&mut self) -> Result<()> {
-        self.file.sync().at(&self.writer.path)
+        self.file.sync().at(self.writer.path())
     }
 
     /// Makes a complete upload the source of its video where `check` accepts the record; returns
@@ -118,7 +90,7 @@ impl ResumableUpload {
     /// `NoVideo` where it was deleted meanwhile; `Refused` with the error of `check`; `Io`. The
     /// upload stays, complete as it is.
     pub fn commit_if(mut self, check: impl FnOnce(&VideoRecord) -> ocellus_core::Result<()>) -> Result<VideoRecord> {
-        let path = &self.writer.path;
+        let path = self.writer.path();
         if self.state.offset < self.state.length {
             return Err(io::Error::from(ErrorKind::UnexpectedEof)).at(path);
         }
@@ -132,7 +104,7 @@ impl ResumableUpload {
     /// # Errors
     /// `Io`.
     pub fn remove(self) -> Result<()> {
-        self.archive.shared().folder.disk().remove(&self.writer.path)
+        self.archive.shared().folder.disk().remove(self.writer.path())
     }
 }
 

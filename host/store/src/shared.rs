@@ -23,7 +23,7 @@ use crate::{
     folder::Folder,
     ids::IdAllocator,
     observer::Observer,
-    resumable::Writers,
+    upload_writers::Writers,
 };
 
 pub(crate) struct Shared {

@@ -10,10 +10,9 @@ use super::shape::DeliveryJson;
 use crate::{
     Api,
     error::{ApiError, BadParam, NotFound, Unauthorized},
-    objects::filter::only,
     page::{ListRequest, PageJson, PageQuery},
     path::VideoPath,
-    query::Query,
+    query::{Query, only},
 };
 
 /// The objects of a video on their way to its router.

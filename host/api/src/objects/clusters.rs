@@ -9,7 +9,6 @@ use serde::Serialize;
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
-    filter::only,
     list::{ObjectTypes, object_query},
     shape::ObjectJson,
 };
@@ -20,6 +19,7 @@ use crate::{
     error::{ApiError, BadParam, NotFound, Unauthorized},
     page::{ListRequest, PageJson, PageQuery},
     path::{ClusterPath, VideoPath, no_cluster},
+    query::only,
     rounding::rounded,
 };
 

@@ -139,15 +139,6 @@ pub(super) fn descending(query: &Query) -> Result<bool> {
     }
 }
 
-/// Refuses parameters that are not among these, nor among those that every list has.
-pub(crate) fn only(query: &Query, known: &[&str]) -> Result<()> {
-    const OF_EVERY_LIST: [&str; 3] = ["limit", "page", "sign_urls"];
-    match query.names().find(|name| !known.contains(name) && !OF_EVERY_LIST.contains(name)) {
-        Some(unknown) => Err(Error::bad_param(unknown, "This list has no such parameter.")),
-        None => Ok(()),
-    }
-}
-
 /// Object types that a list is of.
 pub(super) fn types(query: &Query) -> Result<Vec<ObjectType>> {
     query.all("type").map(|text| text.parse().map_err(|e: String| Error::bad_param("type", e))).collect()

@@ -12,7 +12,7 @@ use utoipa::IntoParams;
 
 use super::{
     export,
-    filter::{ObjectFilter, RecordFilters, descending, only, types},
+    filter::{ObjectFilter, RecordFilters, descending, types},
     matching::page_of,
     shape::ObjectJson,
 };
@@ -23,6 +23,7 @@ use crate::{
     error::{ApiError, BadParam, NotFound, Unauthorized},
     page::{ListRequest, PageJson, PageQuery},
     path::{VideoPath, no_video},
+    query::only,
 };
 
 /// The parameters of the list.

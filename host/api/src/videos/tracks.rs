@@ -10,9 +10,8 @@ use utoipa::{IntoParams, ToSchema};
 use crate::{
     Api,
     error::{ApiError, BadParam, Conflict, NotFound, Unauthorized},
-    objects::filter::only,
     path::VideoPath,
-    query::Query,
+    query::{Query, only},
     rounding::rounded,
 };
 

@@ -29,7 +29,7 @@ use ocellus_store::{Delivery, Written};
 use parking_lot::{Condvar, Mutex};
 use tokio::sync::watch;
 
-use super::health::Load;
+use super::load::Load;
 
 /// Entries that are kept for subscriptions that read slowly or come back.
 const KEPT: usize = 2048;

@@ -9,7 +9,7 @@ use tracing::warn;
 use super::{
     contained::contained,
     feed::{EngineEvent, Feed, Noted, Subscription},
-    health::Load,
+    load::Load,
     state::Engine,
 };
 

@@ -16,6 +16,7 @@ mod feed_thread;
 mod health;
 mod housekeeping;
 mod jobs;
+mod load;
 mod metrics;
 mod pool;
 mod queries;
@@ -44,7 +45,8 @@ pub use self::{
     config::EngineConfig,
     disk_use::DiskUse,
     feed::{Batch, EngineEvent, Entry, Subscription},
-    health::{DecodingReport, Health, Load, Running},
+    health::{DecodingReport, Health},
+    load::{Load, Running},
     metrics::{EngineMetrics, PluginMetrics},
     state::Engine,
 };
