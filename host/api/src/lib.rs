@@ -21,6 +21,7 @@ mod deliveries;
 mod docs;
 mod documented;
 mod error;
+mod file_body;
 mod health;
 mod http_metrics;
 mod metrics;

@@ -82,7 +82,9 @@ pub use job::Job;
 pub use object_search::ObjectSearch;
 pub use objects::{Embedding, NewObject, Picture, PictureFile};
 pub use opening::OpenReport;
-pub use query::{Condition, Cursor, DeliveryQuery, ListQuery, ObjectQuery, Order, OrderKey, Page, VideoFilter};
+pub use query::{
+    Condition, Cursor, DeliveryQuery, ListQuery, ObjectQuery, Order, OrderKey, Page, VideoFilter, page_among,
+};
 pub use source::Upload;
 pub use space::Space;
 pub use stored::StoredJob;

@@ -11,6 +11,7 @@
 )]
 
 mod access;
+mod alike;
 mod changing;
 mod conformance;
 mod deliveries;

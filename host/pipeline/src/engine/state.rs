@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::error;
 
 use super::{config::EngineConfig, disk_use::SourceUse, ending::Endings, jobs::Jobs, pool::Pool, totals::Totals};
-use crate::outbox::Outbox;
+use crate::{kept_detections::KeptDetections, outbox::Outbox};
 
 /// Processes videos. Cheap to clone; all clones are one engine.
 #[derive(Clone)]
@@ -36,6 +36,8 @@ pub(super) struct Inner {
     pub(super) removals: Pool,
     pub(super) screenshots: Pool,
     pub(super) searches: Pool,
+    /// Of pictures that clients sent.
+    pub(super) kept_detections: KeptDetections,
     pub(super) replays: Pool,
     /// Cancelled once the server stops: requests that wait are refused, and no work begins.
     pub(super) closing: CancellationToken,
