@@ -1,6 +1,7 @@
 //! Covers: identities and search. A man who leaves and comes back is one identity of two tracks,
 //! and a picture of him finds both. Identities belong to the job: another job of the video finds
-//! the same, deleting the video deletes them; a restart and a lost index change nothing.
+//! the same, deleting the video deletes them; a restart and a lost index change nothing. A detection
+//! of a picture, and an event, find the events that look like them.
 
 use std::path::{Path, PathBuf};
 
@@ -43,6 +44,30 @@ async fn search(server: &Server, path: &str, picture: &[u8]) -> Vec<(String, f64
     assert_eq!(answer["looked_for"]["type"], "face", "{answer:#}");
     let results = answer["results"].as_array().unwrap().iter();
     results.map(|r| (r["object"]["id"].as_str().unwrap().to_owned(), r["similarity"].as_f64().unwrap())).collect()
+}
+
+/// The id of the one face in a picture, which is sent as the vendor's clients send it.
+async fn detect(server: &Server, picture: &[u8]) -> String {
+    let head = "--b\r\nContent-Disposition: form-data; name=\"photo\"; filename=\"him.png\"\r\n\r\n";
+    let form = [head.as_bytes(), picture, b"\r\n--b--\r\n"].concat();
+    let request = server.request(Method::POST, "/detect").header("content-type", "multipart/form-data; boundary=b");
+    let answer = request.body(form).send().await.unwrap();
+    let (status, text) = (answer.status(), answer.text().await.unwrap());
+    assert_eq!(status, StatusCode::OK, "{text}");
+    let answer: Value = serde_json::from_str(&text).unwrap();
+    let faces = answer["objects"]["face"].as_array().unwrap();
+    let [face] = faces.as_slice() else { panic!("{answer:#}") };
+    let side = |name: &str| face["bbox"][name].as_i64().unwrap();
+    assert!(0 <= side("left") && side("left") < side("right") && side("right") <= 704, "{face:#}");
+    assert!(0 <= side("top") && side("top") < side("bottom") && side("bottom") <= 576, "{face:#}");
+    face["id"].as_str().unwrap().to_owned()
+}
+
+/// Ids of the events that look like something, with their similarity.
+async fn alike(server: &Server, query: &str) -> Vec<(String, f64)> {
+    let events = server.get(&format!("/events/faces/?{query}")).await;
+    let event = |e: &Value| (e["id"].as_str().unwrap().to_owned(), e["looks_like_confidence"].as_f64().unwrap());
+    events["results"].as_array().unwrap().iter().map(event).collect()
 }
 
 async fn clusters(server: &Server, id: u64, query: &str) -> Vec<Value> {
@@ -130,10 +155,21 @@ async fn a_picture_of_a_man_finds_his_objects() {
     assert_eq!(search(&server, "/search/?limit=1", &him).await, found[..1]);
     assert_eq!(search(&server, "/search/?threshold=1", &him).await, []);
 
+    let detection = detect(&server, &him).await;
+    let looks_like = format!("looks_like=detection:{detection}&threshold=0.4");
+    assert_eq!(alike(&server, &looks_like).await, found);
+    assert_eq!(alike(&server, &format!("{looks_like}&video_archive={twice}")).await, of(twice));
+    let events = alike(&server, &format!("looks_like={}", found[0].0)).await;
+    assert_eq!((&events[0].0, events[0].1), (&found[0].0, 1.0), "it looks like itself: {events:?}");
+    assert!(events.len() > 1, "{events:?}");
+
     // Objects stay when the file is deleted, and so do their embeddings.
     server.request(Method::DELETE, &format!("/videos/{twice}/file/")).send().await.unwrap().error_for_status().unwrap();
     assert!(server.terminate().success());
     let server = Server::start(&data);
+    assert_eq!(alike(&server, &format!("looks_like={}", found[0].0)).await, events, "after a restart");
+    let forgotten = server.request(Method::GET, &format!("/events/faces/?{looks_like}")).send().await.unwrap();
+    assert_eq!(forgotten.status(), StatusCode::BAD_REQUEST, "detections are in memory only");
     assert_eq!(search(&server, "/search/?threshold=0.4", &him).await, found, "after a restart");
     server.kill();
     std::fs::remove_dir_all(data.join("index")).unwrap();

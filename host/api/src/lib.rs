@@ -22,6 +22,7 @@ mod docs;
 mod documented;
 mod error;
 mod event_stream;
+mod file_body;
 mod health;
 mod http_metrics;
 mod media_type;

@@ -6,7 +6,7 @@ use axum::{
     Extension, Router,
     extract::Request,
     middleware,
-    routing::{any, get},
+    routing::{any, get, post},
 };
 use ocellus_core::SettingsSchema;
 use serde_json::Value;
@@ -17,6 +17,8 @@ use crate::{
     Api, auth, base_url, cameras, deliveries, docs, event_stream, health, metrics, objects, openapi, path, plugins,
     signed_url, trace, transfer, ui, unread, videos,
 };
+
+const DETECT: &str = "/detect";
 
 /// The routes for clients with a token.
 fn guarded() -> OpenApiRouter<Arc<Api>> {
@@ -49,6 +51,10 @@ fn guarded() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(objects::events::routes::cars))
         .routes(routes!(objects::events::routes::count_cars))
         .routes(routes!(objects::events::routes::car))
+        .routes(routes!(objects::detect::detect))
+        // Clients of the vendor's server send forms to it, which some of them cannot send once more
+        // after a redirect.
+        .route(DETECT, post(objects::detect::detect))
         .routes(routes!(objects::search::everywhere))
         .routes(routes!(objects::search::in_video))
         .routes(routes!(objects::picture::thumbnail))
@@ -90,8 +96,14 @@ pub fn router(api: Arc<Api>) -> Router {
     let (router, mut document) =
         OpenApiRouter::with_openapi(openapi::base()).merge(open()).merge(guarded).split_for_parts();
     openapi::document_access(&mut document);
-    let without_slash =
-        document.paths.paths.keys().filter_map(|path| path.strip_suffix('/')).map(str::to_owned).collect::<Vec<_>>();
+    let without_slash = document
+        .paths
+        .paths
+        .keys()
+        .filter_map(|path| path.strip_suffix('/'))
+        .filter(|path| *path != DETECT)
+        .map(str::to_owned)
+        .collect::<Vec<_>>();
     let prefix = base_url::public_path(&api.config);
     // Where clients of the vendor's server look for the document.
     let router = router.route("/swagger.json", get(openapi::openapi)).route("/api-docs/", get(openapi::openapi));

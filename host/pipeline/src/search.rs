@@ -1,10 +1,10 @@
-//! Similarity search by a picture: the objects that look most like what it shows.
+//! Similarity search: the objects that look most like what a picture shows, or like another object.
 //!
-//! The picture is processed as a job's frames are, by the same detectors and embedders.
+//! A picture is processed as a job's frames are, by the same detectors and embedders.
 
 use std::sync::Arc;
 
-use ocellus_core::{Error, ObjectId, ObjectRecord, ObjectType, Result, VideoId};
+use ocellus_core::{Error, ObjectId, ObjectRecord, ObjectType, Rect, Result, VideoId};
 use ocellus_detect::{Detectors, Embedders, RawDetection};
 use ocellus_media::{Decoder, Frame, Input, Interrupt, Location, MediaError, Scaler};
 use ocellus_store::{Archive, SimilarityQuery};
@@ -18,6 +18,60 @@ use crate::{
 const MIN_SCORE: f32 = 0.5;
 /// The `param` of errors about the picture.
 const BODY: &str = "body";
+
+/// The `param` of errors about what objects are to look like.
+pub(crate) const LOOKS_LIKE: &str = "looks_like";
+/// Crops that are embedded at once.
+const BATCH: usize = 16;
+/// Objects that look like a reference, at most.
+const MOST_ALIKE: usize = 1000;
+
+/// What objects are to look like.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LooksLike {
+    /// A detection of a picture, by the id that [`PictureDetection`] has.
+    Detection(String),
+    /// An object of the archive.
+    Object(ObjectId),
+}
+
+/// Query of objects that look alike.
+#[derive(Clone, Debug)]
+pub struct AlikeQuery {
+    /// What they are to look like.
+    pub looks_like: LooksLike,
+    /// Their type, which has to be that of the reference.
+    pub object_type: ObjectType,
+    /// In this video only.
+    pub video: Option<VideoId>,
+    /// The least [`Similar::similarity`], 0..=1.
+    pub threshold: f32,
+}
+
+/// A detection of a picture that a client sent.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PictureDetection {
+    /// For [`LooksLike::Detection`], for an hour.
+    pub id: String,
+    /// Its type.
+    pub object_type: ObjectType,
+    /// `[left, top, right, bottom]` in pixels of the picture.
+    pub bbox: [i32; 4],
+    /// The detector's confidence, 0..=1.
+    pub score: f32,
+    /// How good a picture it is, 0..=1.
+    pub quality: f32,
+}
+
+/// What objects are compared with.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Reference {
+    pub object_type: ObjectType,
+    /// Digest or name of what made `vector`.
+    pub embedder: String,
+    /// `None` where it has no landmarks to be aligned by, which its embedder needs.
+    pub vector: Option<Vec<f32>>,
+}
 
 /// Query of a search: object type, scope, and limits.
 #[derive(Clone, Debug)]
@@ -57,6 +111,43 @@ pub struct Similar {
     pub similarity: f32,
 }
 
+/// A detection in a picture, its quality, and how good a picture it is to search by.
+struct Candidate {
+    detection: RawDetection,
+    quality: f32,
+    preference: f64,
+}
+
+/// What a picture shows, by type, the best pictures first. `types`: empty for all; one without a
+/// detector is refused.
+fn detections(detectors: &Detectors, frame: &Frame, types: &[ObjectType]) -> Result<Vec<Candidate>> {
+    if let Some(missing) = types.iter().find(|t| detectors.for_types(&[(*t).clone()]).is_empty()) {
+        return Err(Error::bad_param("type", format!("No detector for {missing} is installed.")));
+    }
+    let types = if types.is_empty() { detectors.types() } else { types.to_vec() };
+    let mut detections = Vec::new();
+    for detector in detectors.for_types(&types) {
+        let input = Scaler::new().input(frame, &detector.input(frame.size()), None)?;
+        detections.extend(detector.detect(vec![input])?.into_iter().flatten());
+    }
+    detections.retain(|d| d.score >= MIN_SCORE && types.contains(&d.object_type));
+    let qualities: Vec<_> = detections.iter().map(|d| quality_in(frame, d, &detections)).collect();
+    let candidate = |(detection, quality): (RawDetection, f32)| {
+        let preference = preference(quality, &detection.rect);
+        Candidate { detection, quality, preference }
+    };
+    let mut candidates: Vec<_> = detections.into_iter().zip(qualities).map(candidate).collect();
+    candidates.sort_by(|a, b| {
+        let by_type = a.detection.object_type.cmp(&b.detection.object_type);
+        by_type.then_with(|| b.preference.total_cmp(&a.preference))
+    });
+    Ok(candidates)
+}
+
+fn pixels(rect: &Rect) -> [i32; 4] {
+    [rect.left, rect.top, rect.right, rect.bottom].map(|v| v.round() as i32)
+}
+
 /// Detects and embeds what the picture shows; of several detections, the one with the best picture.
 /// Blocks.
 pub(crate) fn embed(
@@ -66,31 +157,46 @@ pub(crate) fn embed(
     query: &SearchQuery,
 ) -> Result<Target> {
     let frame = decode(picture)?;
-    let types = query.object_type.clone().map_or_else(|| detectors.types(), |t| vec![t]);
-    let mut detections = Vec::new();
-    let detectors = detectors.for_types(&types);
-    if let (true, Some(wanted)) = (detectors.is_empty(), &query.object_type) {
-        return Err(Error::bad_param("type", format!("No detector for {wanted} is installed.")));
-    }
-    for detector in detectors {
-        let input = Scaler::new().input(&frame, &detector.input(frame.size()), None)?;
-        detections.extend(detector.detect(vec![input])?.into_iter().flatten());
-    }
-    detections.retain(|d| d.score >= MIN_SCORE && types.contains(&d.object_type));
-    // By type, the best pictures first.
-    let preferences: Vec<_> =
-        detections.iter().map(|d| preference(quality_in(&frame, d, &detections), &d.rect)).collect();
-    let mut detections: Vec<_> = preferences.into_iter().zip(detections).collect();
-    detections.sort_by(|(p, a), (q, b)| a.object_type.cmp(&b.object_type).then_with(|| q.total_cmp(p)));
-    for (_, RawDetection { object_type, rect, score, landmarks }) in detections {
+    for Candidate { detection, .. } in detections(detectors, &frame, query.object_type.as_slice())? {
+        let RawDetection { object_type, rect, score, landmarks } = detection;
         let crop = Crop { frame: &frame, object_type: &object_type, rect, landmarks: landmarks.as_ref() };
         if let Some(vector) = identity::embed(embedders, &[crop], &Arc::default())?.pop().flatten() {
-            let bbox = [rect.left, rect.top, rect.right, rect.bottom].map(|v| v.round() as i32);
-            return Ok(Target { object_type, bbox, score, vector });
+            return Ok(Target { bbox: pixels(&rect), object_type, score, vector });
         }
     }
     let missing = query.object_type.as_ref().map_or("nothing that can be looked for".to_owned(), |t| format!("no {t}"));
     Err(Error::bad_param(BODY, format!("The picture shows {missing}.")))
+}
+
+/// Detects and embeds all that the picture shows, by type, the best pictures first. Blocks.
+pub(crate) fn detect(
+    detectors: &Detectors,
+    embedders: &Embedders,
+    picture: Arc<[u8]>,
+    types: &[ObjectType],
+) -> Result<Vec<(PictureDetection, Reference)>> {
+    let frame = decode(picture)?;
+    let mut found = Vec::new();
+    for candidates in detections(detectors, &frame, types)?.chunks(BATCH) {
+        let crops: Vec<_> = candidates
+            .iter()
+            .map(|Candidate { detection: RawDetection { object_type, rect, landmarks, .. }, .. }| Crop {
+                frame: &frame,
+                object_type,
+                rect: *rect,
+                landmarks: landmarks.as_ref(),
+            })
+            .collect();
+        let vectors = identity::embed(embedders, &crops, &Arc::default())?;
+        found.extend(candidates.iter().zip(vectors).map(|(Candidate { detection, quality, .. }, vector)| {
+            let RawDetection { object_type, rect, score, .. } = detection;
+            let (embedder, _) = identity::measure(embedders, object_type);
+            let (bbox, object_type) = (pixels(rect), object_type.clone());
+            let reference = Reference { object_type: object_type.clone(), embedder: embedder.to_owned(), vector };
+            (PictureDetection { id: String::new(), object_type, bbox, score: *score, quality: *quality }, reference)
+        }));
+    }
+    Ok(found)
 }
 
 /// The embedding of the object of this type that a picture shows, as that of a job's best shot; of
@@ -115,7 +221,7 @@ pub fn embed_picture(
     vector.ok_or_else(|| Error::bad_param(BODY, format!("A {object_type} has to be aligned, which a crop is not.")))
 }
 
-/// What a picture shows, embedded.
+/// A picture's detection that is compared with objects.
 pub(crate) struct Target {
     object_type: ObjectType,
     bbox: [i32; 4],
@@ -127,21 +233,52 @@ impl Target {
     /// The objects that look like it.
     pub(crate) fn find(self, archive: &Archive, embedders: &Embedders, query: &SearchQuery) -> Result<Search> {
         let Self { object_type, bbox, score, vector } = self;
-        let (source, same) = identity::measure(embedders, &object_type);
-        let nearest = SimilarityQuery {
-            object_type: &object_type,
-            embedder: source,
-            vector: &vector,
-            video: query.video,
-            max_distance: distance(query.threshold, same),
-            limit: query.limit,
-        };
-        let found = archive.nearest(&nearest)?.into_iter().map(|(object, distance)| {
+        let SearchQuery { video, threshold, limit, .. } = *query;
+        let found = nearest(archive, embedders, &object_type, &vector, video, threshold, limit)?;
+        let found = found.into_iter().map(|(object, similarity)| {
             let cluster = archive.cluster_of(&object.id)?;
-            Ok(Similar { object, cluster, similarity: similarity(distance, same) })
+            Ok(Similar { object, cluster, similarity })
         });
         Ok(Search { found: found.collect::<Result<_>>()?, object_type, bbox, score })
     }
+}
+
+impl Reference {
+    /// The objects that look like it, the most similar first, with their similarity.
+    pub(crate) fn alike(
+        &self,
+        archive: &Archive,
+        embedders: &Embedders,
+        query: &AlikeQuery,
+    ) -> Result<Vec<(ObjectRecord, f32)>> {
+        let Self { object_type, embedder, vector } = self;
+        let refused = |reason: String| Err(Error::bad_param(LOOKS_LIKE, reason));
+        if *object_type != query.object_type {
+            return refused(format!("It is a {object_type}, and no {}.", query.object_type));
+        }
+        let Some(vector) = vector else { return refused("It has no landmarks to be compared by.".to_owned()) };
+        if *embedder != identity::measure(embedders, object_type).0 {
+            return refused("It was described by another network than the one that is installed now.".to_owned());
+        }
+        nearest(archive, embedders, object_type, vector, query.video, query.threshold, MOST_ALIKE)
+    }
+}
+
+/// The objects nearest to an embedding of what is installed now, the most similar first, with their
+/// similarity.
+fn nearest(
+    archive: &Archive,
+    embedders: &Embedders,
+    object_type: &ObjectType,
+    vector: &[f32],
+    video: Option<VideoId>,
+    threshold: f32,
+    limit: usize,
+) -> Result<Vec<(ObjectRecord, f32)>> {
+    let (embedder, same) = identity::measure(embedders, object_type);
+    let max_distance = distance(threshold, same);
+    let found = archive.nearest(&SimilarityQuery { object_type, embedder, vector, video, max_distance, limit })?;
+    Ok(found.into_iter().map(|(object, distance)| (object, similarity(distance, same))).collect())
 }
 
 fn decode(picture: Arc<[u8]>) -> Result<Frame> {

@@ -7,7 +7,7 @@ use crate::{
     error::{Result, StoreError},
     index::SimilarityQuery,
     job_files,
-    query::{Cursor, ObjectQuery, Page, page},
+    query::{Cursor, ObjectQuery, Page, page_among},
 };
 
 impl Archive {
@@ -52,6 +52,15 @@ impl Archive {
         Ok(Some(Page { items, next, prev }))
     }
 
+    /// The embedding of an object, and the embedder that made it; `None` where there is no such
+    /// object, or it has none.
+    ///
+    /// # Errors
+    /// `NotSearchable` while the index is in memory because the disk is full.
+    pub fn embedding(&self, object: &ObjectId) -> Result<Option<(String, Vec<f32>)>> {
+        self.shared().index.query(|index| index.objects.embedding(object))
+    }
+
     /// The objects most similar to the query, nearest first, with their Euclidean distances. Exact,
     /// and as slow as reading all embeddings of their type and embedder.
     ///
@@ -62,18 +71,4 @@ impl Archive {
         // One that was removed meanwhile is left out.
         found.into_iter().filter_map(|(id, far)| self.object(&id).map(|o| o.map(|o| (o, far))).transpose()).collect()
     }
-}
-
-/// A page of a list that is in memory.
-fn page_among<T: Clone>(list: [u8; 2], cursor: Option<&Cursor>, limit: usize, all: Vec<T>) -> Result<Page<T>> {
-    let keyed: Vec<([u8; 4], T)> = (0_u32..).map(u32::to_be_bytes).zip(all).collect();
-    let place = |key: &[u8]| keyed.partition_point(|(k, _)| k.as_slice() < key);
-    let entry = |(key, item): &([u8; 4], T)| Ok((key.to_vec(), item.clone()));
-    let after = |from: Option<&[u8]>| {
-        let is_at = |n: usize| from.is_some_and(|from| keyed.get(n).is_some_and(|(k, _)| k.as_slice() == from));
-        let begin = from.map_or(0, |from| place(from) + usize::from(is_at(place(from))));
-        keyed.iter().skip(begin).map(entry)
-    };
-    let until = |to: Option<&[u8]>| keyed.iter().take(to.map_or(keyed.len(), place)).rev().map(entry);
-    page(list, cursor, limit, after, until)
 }

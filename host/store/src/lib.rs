@@ -89,7 +89,9 @@ pub use object_search::ObjectSearch;
 pub use objects::{Embedding, NewObject, Picture, PictureFile};
 pub use observer::Written;
 pub use opening::OpenReport;
-pub use query::{Condition, Cursor, DeliveryQuery, ListQuery, ObjectQuery, Order, OrderKey, Page, VideoFilter};
+pub use query::{
+    Condition, Cursor, DeliveryQuery, ListQuery, ObjectQuery, Order, OrderKey, Page, VideoFilter, page_among,
+};
 pub use resumable::{FoundUpload, ResumableUpload, UPLOAD_LIFE, UploadState};
 pub use source::Upload;
 pub use space::Space;

@@ -214,6 +214,23 @@ where
     })
 }
 
+/// A page of a list that is in memory as a whole; `list` tells its cursors from those of others.
+///
+/// # Errors
+/// `BadCursor` for a cursor of another list.
+pub fn page_among<T: Clone>(list: [u8; 2], cursor: Option<&Cursor>, limit: usize, all: Vec<T>) -> Result<Page<T>> {
+    let keyed: Vec<([u8; 4], T)> = (0_u32..).map(u32::to_be_bytes).zip(all).collect();
+    let place = |key: &[u8]| keyed.partition_point(|(k, _)| k.as_slice() < key);
+    let entry = |(key, item): &([u8; 4], T)| Ok((key.to_vec(), item.clone()));
+    let after = |from: Option<&[u8]>| {
+        let is_at = |n: usize| from.is_some_and(|from| keyed.get(n).is_some_and(|(k, _)| k.as_slice() == from));
+        let begin = from.map_or(0, |from| place(from) + usize::from(is_at(place(from))));
+        keyed.iter().skip(begin).map(entry)
+    };
+    let until = |to: Option<&[u8]>| keyed.iter().take(to.map_or(keyed.len(), place)).rev().map(entry);
+    page(list, cursor, limit, after, until)
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

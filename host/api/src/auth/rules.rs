@@ -9,7 +9,9 @@ pub(super) fn needed_scope(method: &Method, route: &str) -> Scope {
     match route {
         _ if method.is_safe() => Scope::Read,
         // They send a body and change nothing.
-        "/search/" | "/videos/{id}/search/" | "/videos/{id}/replay/" | "/signed-urls/" => Scope::Read,
+        "/detect/" | "/detect" | "/search/" | "/videos/{id}/search/" | "/videos/{id}/replay/" | "/signed-urls/" => {
+            Scope::Read
+        }
         // Everybody may begin and end sessions of their own.
         "/auth/login/" | "/auth/logout/" | "/auth/session/" => Scope::Read,
         // Programs that the server runs.
@@ -28,6 +30,7 @@ mod tests {
             (Method::GET, "/plugins/{name}/", Scope::Read),
             (Method::HEAD, "/videos/", Scope::Read),
             (Method::POST, "/search/", Scope::Read),
+            (Method::POST, "/detect/", Scope::Read),
             (Method::POST, "/videos/", Scope::Operate),
             (Method::DELETE, "/videos/{id}/", Scope::Operate),
             (Method::POST, "/deliveries/{id}/retry/", Scope::Operate),

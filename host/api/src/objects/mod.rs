@@ -1,6 +1,7 @@
 //! Objects that were found in a video: records and pictures.
 
 pub(crate) mod clusters;
+pub(crate) mod detect;
 pub(crate) mod events;
 mod export;
 pub(crate) mod filter;

@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// Limit of a picture, which is in memory as a whole.
-const MOST_BYTES: usize = 32 << 20;
+pub(super) const MOST_BYTES: usize = 32 << 20;
 
 /// What a picture shows, and the objects that look like it.
 #[derive(Serialize, ToSchema)]

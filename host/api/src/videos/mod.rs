@@ -7,7 +7,6 @@ pub(crate) mod defaults;
 pub(crate) mod delete;
 pub(crate) mod delete_file;
 mod fields;
-mod file_body;
 pub(crate) mod filter;
 pub(crate) mod frame;
 mod health_status;

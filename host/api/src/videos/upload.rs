@@ -17,9 +17,9 @@ use crate::{
     Api, blocking,
     body::{BODY, announced, too_large},
     error::{ApiError, BadParam, Conflict, NotFound, TooLarge, Unauthorized, UnsupportedMedia},
+    file_body::FileBody,
     openapi::Binary,
     path::VideoPath,
-    videos::file_body::FileBody,
 };
 
 /// Bytes that are gathered before a thread writes them.

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::server::{Server, TOKEN};
 
-const GUARDED: [(&str, &str); 42] = [
+const GUARDED: [(&str, &str); 43] = [
     ("GET", "/videos/"),
     ("POST", "/videos/"),
     ("GET", "/videos/count/"),
@@ -30,6 +30,8 @@ const GUARDED: [(&str, &str); 42] = [
     ("GET", "/videos/1/decisions/"),
     ("GET", "/videos/1/clusters/"),
     ("GET", "/clusters/1-1-face-1-0/objects/"),
+    ("POST", "/detect"),
+    ("POST", "/detect/"),
     ("POST", "/search/"),
     ("POST", "/videos/1/search/"),
     ("GET", "/events/faces/"),

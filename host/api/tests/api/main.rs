@@ -11,6 +11,7 @@
 )]
 
 mod access;
+mod alike;
 mod browser;
 mod changing;
 mod conformance;

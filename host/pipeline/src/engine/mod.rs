@@ -60,7 +60,7 @@ use self::{
     state::{Inner, Threads},
     totals::Totals,
 };
-use crate::{outbox::Outbox, settings};
+use crate::{kept_detections::KeptDetections, outbox::Outbox, settings};
 
 /// Requests that change the queue, at once: each writes a few small files.
 const CHANGES: u32 = 8;
@@ -120,6 +120,7 @@ impl Engine {
             changes: pool("changes", CHANGES, usize::MAX),
             removals: pool("removals", REMOVALS, usize::MAX),
             screenshots: pool("screenshots", SCREENSHOTS, WAITING_SCREENSHOTS),
+            kept_detections: KeptDetections::default(),
             searches: pool("searches", SEARCHES, WAITING_SEARCHES),
             replays: pool("replays", REPLAYS, WAITING_REPLAYS),
             closing,

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use ocellus_core::{Error, ErrorKind, Result, VideoId};
+use ocellus_core::{Error, ErrorKind, ObjectRecord, ObjectType, Result, VideoId};
 use ocellus_media::Interrupt;
 use serde_json::Value;
 
@@ -15,7 +15,7 @@ use crate::{
     analysis::Decision,
     replay::{self, DecisionQuery, Diff, Replay},
     screenshot::{self, ScreenshotQuery},
-    search::{self, Search, SearchQuery},
+    search::{self, AlikeQuery, LOOKS_LIKE, LooksLike, PictureDetection, Reference, Search, SearchQuery},
     source,
     tracks::{self, TrackQuery, Tracks},
 };
@@ -74,6 +74,62 @@ impl Engine {
                 search::embed(&inner.detectors, &inner.embedders, picture.into(), &query)?
             };
             target.find(&inner.archive, &inner.embedders, &query)
+        });
+        tokio::select! {
+            found = search => found,
+            () = self.0.closing.cancelled() => Err(stopping()),
+        }
+    }
+
+    /// What a picture shows, all of it, by type; each detection is kept for an hour, so that
+    /// [`Engine::alike`] can compare objects with it. `types`: empty for all.
+    ///
+    /// # Errors
+    /// `BadParam` for a type without a detector, and for what is no picture; `Unavailable` where
+    /// too many searches wait.
+    pub async fn detect(&self, picture: Vec<u8>, types: Vec<ObjectType>) -> Result<Vec<PictureDetection>> {
+        let inner = Arc::clone(&self.0);
+        let detect = self.0.searches.run(move || {
+            let found = {
+                let _turn = inner.embedding.lock();
+                search::detect(&inner.detectors, &inner.embedders, picture.into(), &types)?
+            };
+            let now = inner.clock.now();
+            let keep = |(detection, reference)| PictureDetection {
+                id: inner.kept_detections.add(reference, now),
+                ..detection
+            };
+            Ok(found.into_iter().map(keep).collect())
+        });
+        tokio::select! {
+            found = detect => found,
+            () = self.0.closing.cancelled() => Err(stopping()),
+        }
+    }
+
+    /// The 1000 objects that look most like a detection or another object, the most similar first,
+    /// with their [similarity](crate::Similar::similarity).
+    ///
+    /// # Errors
+    /// `BadParam` for what cannot be compared with objects of the type, or does not exist;
+    /// `Unavailable` where too many searches wait.
+    pub async fn alike(&self, query: AlikeQuery) -> Result<Vec<(ObjectRecord, f32)>> {
+        let inner = Arc::clone(&self.0);
+        let search = self.0.searches.run(move || {
+            let unknown = |what: &str| Error::bad_param(LOOKS_LIKE, what);
+            let reference = match &query.looks_like {
+                LooksLike::Detection(id) => inner
+                    .kept_detections
+                    .get(id, inner.clock.now())
+                    .ok_or_else(|| unknown("There is no such detection: detections are kept for an hour."))?,
+                LooksLike::Object(id) => {
+                    let found = inner.archive.embedding(id)?;
+                    let (embedder, vector) =
+                        found.ok_or_else(|| unknown("There is no such object, or none that can be compared."))?;
+                    Reference { object_type: id.object_type.clone(), embedder, vector: Some(vector) }
+                }
+            };
+            reference.alike(&inner.archive, &inner.embedders, &query)
         });
         tokio::select! {
             found = search => found,

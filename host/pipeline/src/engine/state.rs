@@ -13,7 +13,7 @@ use tracing::error;
 use super::{
     config::EngineConfig, disk_use::SourceUse, ending::Endings, feed::Feed, jobs::Jobs, pool::Pool, totals::Totals,
 };
-use crate::outbox::Outbox;
+use crate::{kept_detections::KeptDetections, outbox::Outbox};
 
 /// Processes videos. Cheap to clone; all clones are one engine.
 #[derive(Clone)]
@@ -40,6 +40,8 @@ pub(super) struct Inner {
     pub(super) removals: Pool,
     pub(super) screenshots: Pool,
     pub(super) searches: Pool,
+    /// Of pictures that clients sent.
+    pub(super) kept_detections: KeptDetections,
     pub(super) replays: Pool,
     /// Cancelled once the server stops: requests that wait are refused, and no work begins.
     pub(super) closing: CancellationToken,

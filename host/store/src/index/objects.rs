@@ -135,6 +135,15 @@ impl ObjectTrees {
         vectors.put(embedding)
     }
 
+    /// The embedding of an object, and its embedder.
+    ///
+    /// # Errors
+    /// `NotSearchable` in memory.
+    pub(crate) fn embedding(&self, object: &ObjectId) -> Result<Option<(String, Vec<f32>)>> {
+        let vectors = self.vectors.as_ref().ok_or(StoreError::NotSearchable)?;
+        if self.numbers.get(object.to_string())?.is_none() { Ok(None) } else { vectors.get(object) }
+    }
+
     /// The objects most similar to the query, nearest first, with their distances.
     ///
     /// # Errors

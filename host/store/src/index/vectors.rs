@@ -162,6 +162,19 @@ impl VectorStore {
         Ok(())
     }
 
+    /// The embedding of an object, and its embedder.
+    pub(super) fn get(&self, object: &ObjectId) -> Result<Option<(String, Vec<f32>)>> {
+        // Locked to the end: no record moves meanwhile.
+        let mut files = self.files.write();
+        let Some(Place { embedder, dimensions, slot }) = self.place(object)? else { return Ok(None) };
+        let space = Space { object_type: object.object_type.clone(), embedder, dimensions };
+        let mut record = vec![0; space.record_len()];
+        self.file(&mut files, &space)?.read(slot, &mut record)?;
+        let (_, vector) = record.split_at_checked(HEAD).ok_or_else(unreadable_entry)?;
+        let (numbers, _) = vector.as_chunks::<4>();
+        Ok(Some((space.embedder, numbers.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect())))
+    }
+
     fn place(&self, object: &ObjectId) -> Result<Option<Place>> {
         self.places
             .get(object.to_string())?

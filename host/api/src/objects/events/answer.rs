@@ -8,7 +8,7 @@ use ocellus_store::{Archive, Page};
 
 use super::{
     query::EventQuery,
-    shape::{EventJson, EventSource},
+    shape::{EventJson, EventSource, Found},
 };
 use crate::{
     Api,
@@ -21,9 +21,6 @@ use crate::{
     videos::count::CountJson,
 };
 
-/// An event, and what is needed to show it.
-type Found = (ObjectRecord, Option<ObjectId>, EventSource);
-
 pub(super) async fn list(
     api: &Api,
     object_type: ObjectType,
@@ -31,18 +28,20 @@ pub(super) async fn list(
 ) -> Result<Json<PageJson<EventJson>>, ApiError> {
     let PageQuery { limit, cursor } = request.page()?;
     let wanted = EventQuery::read(&request.query, object_type, api.clock.now())?;
+    let alike = wanted.alike(&api.engine).await?;
     let archive = api.engine.archive().clone();
     let page = blocking(move || {
-        let Page { items, next, prev } = wanted.find(&archive, limit, cursor)?;
+        let Page { items, next, prev } = wanted.find(&archive, alike, limit, cursor)?;
         Ok(Page { items: with_sources(&archive, items)?, next, prev })
     });
-    Ok(request.respond(page.await?, |(object, cluster, source), base| EventJson::new((object, cluster), &source, base)))
+    Ok(request.respond(page.await?, EventJson::new))
 }
 
 pub(super) async fn count(api: &Api, object_type: ObjectType, query: Query) -> Result<Json<CountJson>, ApiError> {
     let wanted = EventQuery::read(&query, object_type, api.clock.now())?;
+    let alike = wanted.alike(&api.engine).await?;
     let archive = api.engine.archive().clone();
-    Ok(Json(CountJson::new(blocking(move || wanted.count(&archive)).await?)))
+    Ok(Json(CountJson::new(blocking(move || wanted.count(&archive, alike)).await?)))
 }
 
 pub(super) async fn read(
@@ -54,17 +53,16 @@ pub(super) async fn read(
     let archive = api.engine.archive().clone();
     let found = blocking(move || {
         let object = archive.object(&id)?.filter(|object| object.id.object_type == object_type);
-        with_sources(&archive, object.into_iter().collect())?.pop().ok_or_else(no_object)
+        with_sources(&archive, object.into_iter().map(|object| (object, None)).collect())?.pop().ok_or_else(no_object)
     });
-    let (object, cluster, source) = found.await?;
-    Ok(Json(EventJson::new((object, cluster), &source, base)))
+    Ok(Json(EventJson::new(found.await?, base)))
 }
 
 /// Leaves out objects of videos that were deleted meanwhile. Blocks.
-fn with_sources(archive: &Archive, objects: Vec<ObjectRecord>) -> Result<Vec<Found>> {
+fn with_sources(archive: &Archive, objects: Vec<(ObjectRecord, Option<f32>)>) -> Result<Vec<Found>> {
     let mut sources: BTreeMap<VideoId, Option<EventSource>> = BTreeMap::new();
     let mut found = Vec::with_capacity(objects.len());
-    for object in objects {
+    for (object, similarity) in objects {
         let video = object.id.job.video;
         let source = match sources.entry(video) {
             Entry::Occupied(known) => known.into_mut(),
@@ -74,7 +72,7 @@ fn with_sources(archive: &Archive, objects: Vec<ObjectRecord>) -> Result<Vec<Fou
         };
         if let Some(source) = source {
             let cluster = archive.cluster_of(&object.id)?;
-            found.push((object, cluster, source.clone()));
+            found.push(Found { object, cluster, source: source.clone(), similarity });
         }
     }
     Ok(found)

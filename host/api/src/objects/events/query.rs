@@ -3,17 +3,23 @@
 use std::collections::BTreeSet;
 
 use ocellus_core::{Error, ObjectRecord, ObjectType, Result, Timestamp, VideoId};
-use ocellus_store::{Archive, Cursor, ObjectSearch, Page, VideoFilter};
+use ocellus_pipeline::{AlikeQuery, Engine, LooksLike};
+use ocellus_store::{Archive, Cursor, ObjectSearch, Page, VideoFilter, page_among};
 use utoipa::IntoParams;
 
 use crate::{
     documented,
-    objects::filter::{ObjectFilter, descending, only},
+    objects::filter::{ObjectFilter, descending},
     query::{Query, integer},
     videos::filter::{camera_groups, cases},
 };
 
 const VIDEO: &str = "video_archive";
+const LOOKS_LIKE: &str = "looks_like";
+/// Where the same identity ends.
+const SAME: f32 = 0.5;
+/// Cursors of events that look alike.
+const ALIKE: [u8; 2] = *b"la";
 
 /// The filters of events.
 #[derive(IntoParams)]
@@ -54,14 +60,25 @@ pub(super) struct EventsQuery {
     matched: Option<bool>,
     /// No event is acknowledged: true finds none.
     acknowledged: Option<bool>,
-    /// id is the order of videos and, in each, that in which tracks ended; -id the reverse.
+    /// What they look like: `detection:<id>` of `POST /detect/`, or the ID of an event, also as
+    /// `faceevent:<id>`, `bodyevent:<id>`, `carevent:<id>`. Of the 1000 that look most like it (in
+    /// the video, where it is one), those that pass the other filters, the most similar first.
+    looks_like: Option<String>,
+    /// The least similarity to what `looks_like` names, 0.5 without it, where the same identity
+    /// ends.
+    #[param(minimum = 0, maximum = 1)]
+    threshold: Option<f64>,
+    /// id is the order of videos and, in each, that in which tracks ended; -id the reverse. Without
+    /// it, events that look alike come by similarity.
     #[param(pattern = "^(-?id)?$")]
     ordering: Option<String>,
 }
 
 /// What [`EventsQuery`] documents, read.
-const KNOWN: [&str; 15] = [
+const KNOWN: [&str; 17] = [
     VIDEO,
+    LOOKS_LIKE,
+    "threshold",
     "camera_groups",
     "case_in",
     "id_in",
@@ -78,6 +95,23 @@ const KNOWN: [&str; 15] = [
     "ordering",
 ];
 
+/// Objects that look alike, with their similarity.
+type Alike = Vec<(ObjectRecord, f32)>;
+
+fn looks_like(query: &Query) -> Result<Option<LooksLike>> {
+    let Some(text) = query.last(LOOKS_LIKE) else { return Ok(None) };
+    let object = |id: &str| id.parse().ok().map(LooksLike::Object);
+    let reference = match text.split_once(':') {
+        Some(("detection", id)) => Some(LooksLike::Detection(id.to_owned())),
+        Some(("faceevent" | "bodyevent" | "carevent", id)) => object(id),
+        Some(_) => None,
+        None => object(text),
+    };
+    let refuse =
+        || Error::bad_param(LOOKS_LIKE, "Give detection:<id>, with an id of POST /detect/, or the ID of an event.");
+    reference.ok_or_else(refuse).map(Some)
+}
+
 /// Which events are wanted.
 pub(super) struct EventQuery {
     object_type: ObjectType,
@@ -86,6 +120,9 @@ pub(super) struct EventQuery {
     groups: Option<Vec<i64>>,
     cases: Option<Vec<Option<i64>>>,
     objects: ObjectFilter,
+    looks_like: Option<LooksLike>,
+    threshold: f32,
+    is_ordered: bool,
     descending: bool,
     /// Nothing passes what cards and operators would say.
     nothing: bool,
@@ -102,24 +139,66 @@ impl EventQuery {
             groups: camera_groups(query)?,
             cases: cases(query)?,
             objects: ObjectFilter::of_events(query, now)?,
+            looks_like: looks_like(query)?,
+            threshold: query.share("threshold")?.unwrap_or(SAME),
+            is_ordered: query.last("ordering").is_some(),
             descending: descending(query)?,
             nothing: query.flag("matched")? == Some(true) || (query.flag("acknowledged")? == Some(true)),
         })
     }
 
-    /// Blocks.
+    /// The objects that look like what the client names, the most similar first; `None` where
+    /// similarity is not asked for.
+    ///
+    /// # Errors
+    /// Those of [`Engine::alike`].
+    pub(super) async fn alike(&self, engine: &Engine) -> Result<Option<Alike>> {
+        let Some(looks_like) = self.looks_like.clone() else { return Ok(None) };
+        let video = self.videos.as_ref().filter(|videos| videos.len() == 1).and_then(|videos| videos.first().copied());
+        let object_type = self.object_type.clone();
+        Ok(Some(engine.alike(AlikeQuery { looks_like, object_type, video, threshold: self.threshold }).await?))
+    }
+
+    /// A page of the objects, with their similarity where they are `alike`. Blocks.
     ///
     /// # Errors
     /// `BadParam` for a video that does not exist, and for a cursor of another list.
-    pub(super) fn find(&self, archive: &Archive, limit: usize, cursor: Option<Cursor>) -> Result<Page<ObjectRecord>> {
+    pub(super) fn find(
+        &self,
+        archive: &Archive,
+        alike: Option<Alike>,
+        limit: usize,
+        cursor: Option<Cursor>,
+    ) -> Result<Page<(ObjectRecord, Option<f32>)>> {
         let search = self.search(archive, limit, cursor)?;
-        Ok(archive.find_objects(&search, |object| self.objects.holds(object))?)
+        if let Some(alike) = alike {
+            let found = self.among(alike, &search).into_iter().map(|(object, similarity)| (object, Some(similarity)));
+            return Ok(page_among(ALIKE, search.cursor.as_ref(), limit, found.collect())?);
+        }
+        let Page { items, next, prev } = archive.find_objects(&search, |object| self.objects.holds(object))?;
+        Ok(Page { items: items.into_iter().map(|object| (object, None)).collect(), next, prev })
     }
 
     /// Blocks. Errors as for [`EventQuery::find`].
-    pub(super) fn count(&self, archive: &Archive) -> Result<u64> {
+    pub(super) fn count(&self, archive: &Archive, alike: Option<Alike>) -> Result<u64> {
         let search = self.search(archive, 0, None)?;
-        Ok(archive.count_objects(&search, |object| self.objects.holds(object))?)
+        match alike {
+            Some(alike) => Ok(self.among(alike, &search).len() as u64),
+            None => Ok(archive.count_objects(&search, |object| self.objects.holds(object))?),
+        }
+    }
+
+    /// Those that pass the other filters, in order.
+    fn among(&self, mut alike: Alike, search: &ObjectSearch) -> Alike {
+        let is_of = |video: &VideoId| search.videos.as_ref().is_none_or(|videos| videos.contains(video));
+        alike.retain(|(object, _)| is_of(&object.id.job.video) && self.objects.holds(object));
+        if self.is_ordered {
+            alike.sort_by(|(a, _), (b, _)| a.id.cmp(&b.id));
+            if self.descending {
+                alike.reverse();
+            }
+        }
+        alike
     }
 
     fn search(&self, archive: &Archive, limit: usize, cursor: Option<Cursor>) -> Result<ObjectSearch> {

@@ -111,12 +111,18 @@ impl EventSource {
     }
 }
 
+/// An object, and what is needed to show it as an event.
+pub(super) struct Found {
+    pub(super) object: ObjectRecord,
+    pub(super) cluster: Option<ObjectId>,
+    pub(super) source: EventSource,
+    /// To what the client looks for, 0..=1; `None` where it looks for nothing.
+    pub(super) similarity: Option<f32>,
+}
+
 impl EventJson {
-    pub(super) fn new(
-        (object, cluster): (ObjectRecord, Option<ObjectId>),
-        source: &EventSource,
-        base: &BaseUrl,
-    ) -> Self {
+    pub(super) fn new(found: Found, base: &BaseUrl) -> Self {
+        let Found { object, cluster, source, similarity } = found;
         let ObjectRecord { id, bs_type, end_of_track, best, first, last, attributes, features, .. } = object;
         let liveness_score = features.iter().find_map(Feature::liveness_score).map(rounded);
         let cropped = source.settings.detector(&id.object_type).is_some_and(|d| d.fullframe_crop_rot);
@@ -161,7 +167,7 @@ impl EventJson {
             verbose_matched_card: None,
             confidence: 0.0,
             cluster_confidence: 0.0,
-            looks_like_confidence: None,
+            looks_like_confidence: similarity.map(rounded),
             episode: None,
             acknowledged: false,
             acknowledged_by: None,

@@ -66,6 +66,10 @@ proptest! {
         prop_assert_eq!(found.len(), model.len());
         prop_assert!(found.iter().all(|(object, far)| (distance(&model[object]) - far).abs() < 1e-5));
         prop_assert!(found.is_sorted_by(|(_, a), (_, b)| a <= b));
+        for (object, vector) in &model {
+            prop_assert_eq!(store.get(object).unwrap(), Some(("a/1".to_owned(), vector.clone())));
+        }
+        prop_assert_eq!(store.get(&object(9, 1)).unwrap(), None);
         for limit in [0, 1, 3] {
             let some = store.nearest(&SimilarityQuery { limit, ..all(&face, &query) }, |_| Ok(true)).unwrap();
             prop_assert_eq!(&some[..], &found[..limit.min(found.len())]);

@@ -1,4 +1,4 @@
-//! File in the body of an upload: the body itself, or the one file of a multipart form.
+//! File in the body of a request: the body itself, or the one file of a multipart form.
 //!
 //! Owns which bodies are accepted as a file. A range of a file, compressed bytes and the fields of
 //! a form are refused: stored as they arrive, they would not be the file.
@@ -16,7 +16,7 @@ use futures_util::stream;
 use multer::{Field, Multipart};
 use ocellus_core::{Error, ErrorKind, Result};
 
-use crate::body::{BODY, next_chunk};
+use crate::body::{BODY, next_chunk, too_large};
 
 /// Advice of the error messages.
 const ADVICE: &str = "send the file itself as the body (curl -T FILE)";
@@ -81,6 +81,21 @@ impl FileBody {
             Self::Plain(body) => next_chunk(body).await,
             Self::Form(form) => form.next().await,
         }
+    }
+
+    /// All of the file.
+    ///
+    /// # Errors
+    /// As [`Self::next`]; `TooLarge` for more than `most` bytes.
+    pub(crate) async fn whole(mut self, most: usize) -> Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        while let Some(chunk) = self.next().await? {
+            if bytes.len() + chunk.len() > most {
+                return Err(too_large(most as u64));
+            }
+            bytes.extend_from_slice(&chunk);
+        }
+        Ok(bytes)
     }
 }
 
