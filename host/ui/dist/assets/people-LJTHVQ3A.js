@@ -1,0 +1,1 @@
+function n(l){return null}export{n as People};

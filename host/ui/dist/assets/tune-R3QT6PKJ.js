@@ -1,0 +1,1 @@
+function u(n){return null}export{u as Tune};

@@ -1,0 +1,22 @@
+/** Views that are loaded when they are first shown. */
+import type { ComponentType } from 'preact';
+import { useEffect, useState } from 'preact/hooks';
+import { report } from '../lib/notices';
+import { T } from '../texts';
+import { Waiting } from './status';
+
+export function lazy<Props extends object>(load: () => Promise<ComponentType<Props>>): ComponentType<Props> {
+  let loaded: ComponentType<Props> | null = null;
+  return function Lazy(props: Props) {
+    const [, update] = useState(0);
+    useEffect(() => {
+      if (loaded) return;
+      load().then((view) => {
+        loaded = view;
+        update(1);
+      }, report);
+    }, []);
+    const View = loaded;
+    return View ? <View {...props} /> : <Waiting>{T.loadingView}</Waiting>;
+  };
+}
