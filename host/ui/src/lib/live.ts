@@ -7,7 +7,7 @@ export interface Events {
   video: Video;
   video_deleted: { id: number };
   object: VideoObject;
-  delivery: Partial<Delivery> & { video: number; object: string; state: Delivery['state'] };
+  delivery: Partial<Delivery> & { video: number; object: string; state: Delivery['state']; status?: number };
   plugin: { name: string; state: string };
   health: Partial<Health>;
   /** What was missed is not known: lists have to be read again. */

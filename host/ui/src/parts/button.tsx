@@ -20,7 +20,7 @@ export function Button(
   return (
     <button class={classes(props)} type={type} disabled={disabled} onClick={onClick} aria-pressed={pressed}>
       {icon && <Icon name={icon} size={18} />}
-      {children}
+      <span>{children}</span>
     </button>
   );
 }
@@ -29,7 +29,7 @@ export function ButtonLink(props: Look & { href: string; download?: string }) {
   return (
     <a class={classes(props)} href={props.href} download={props.download}>
       {props.icon && <Icon name={props.icon} size={18} />}
-      {props.children}
+      <span>{props.children}</span>
     </a>
   );
 }

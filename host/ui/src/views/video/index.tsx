@@ -1,1 +1,163 @@
-export function VideoView(_: { id: number }) { return null; }
+/** One video: its picture with boxes, its timeline, and cards of what is in it. */
+import { useSignal } from '@preact/signals';
+import { useEffect, useMemo, useRef } from 'preact/hooks';
+import { address } from '../../lib/base';
+import { bytes, clock, fullDate } from '../../lib/format';
+import { go, link, requery, route } from '../../lib/route';
+import { mayOperate } from '../../lib/session';
+import { isWorking, lightOf, nameOf, sentence } from '../../lib/video';
+import { Button, ButtonLink } from '../../parts/button';
+import { Head } from '../../parts/frame';
+import { Empty, Progress, StatusLight, Waiting } from '../../parts/status';
+import { T } from '../../texts';
+import { process, remove, stop } from '../videos/actions';
+import { Cards } from './cards';
+import { press } from './keys';
+import { VideoModel } from './model';
+import { Controls, Stage } from './player';
+import { Playback } from './playback';
+import { Timeline } from './timeline';
+import { TrackReader } from './tracks';
+
+const wide = matchMedia('(min-width: 72rem)');
+
+export function VideoView({ id }: { id: number }) {
+  const model = useMemo(() => new VideoModel(id), [id]);
+  useEffect(() => {
+    void model.load();
+    return () => model.close();
+  }, [model]);
+
+  const back = { href: link('videos'), label: T.player.toList };
+  if (model.failure.value) {
+    return (
+      <div class="view">
+        <Head title={T.video.unnamed(id)} back={back} />
+        <Empty title={model.failure.value instanceof Error ? model.failure.value.message : T.problem.page} />
+      </div>
+    );
+  }
+  if (!model.video.value) return <Waiting>{T.player.loadingVideo}</Waiting>;
+  return <Loaded model={model} />;
+}
+
+function Loaded({ model }: { model: VideoModel }) {
+  const video = model.video.value!;
+  const boxesCame = useSignal(0);
+  const showBoxes = useSignal(true);
+  const isWide = useSignal(wide.matches);
+  const view = useRef<HTMLDivElement>(null);
+  const stage = useRef<HTMLDivElement>(null);
+  const tracks = useMemo(() => new TrackReader(model.id, () => boxesCame.value++), [model]);
+  const playback = useMemo(() => {
+    const start = Number(route.peek().query.get('t')) || 0;
+    // The browser knows nothing of what the settings do to the picture.
+    const transformed = Boolean(video.stream_settings.video_transform);
+    return new Playback(model.id, () => model.length.value, () => model.fps.value, start, transformed || video.file_size === 0);
+  }, [model]);
+
+  const fullscreen = () => void (document.fullscreenElement ? document.exitFullscreen() : stage.current?.requestFullscreen());
+
+  useEffect(() => {
+    const key = (event: KeyboardEvent) => {
+      if (press(event, playback, () => (showBoxes.value = !showBoxes.value), fullscreen)) event.preventDefault();
+    };
+    const changed = () => (isWide.value = wide.matches);
+    document.addEventListener('keydown', key);
+    wide.addEventListener('change', changed);
+    return () => {
+      document.removeEventListener('keydown', key);
+      wide.removeEventListener('change', changed);
+      playback.close();
+    };
+  }, [playback]);
+
+  useEffect(() => {
+    tracks.clear();
+    boxesCame.value++;
+  }, [model.revision.value]);
+
+  // Another second in the address, by a link to one: go there.
+  const asked = route.value.query.get('t');
+  useEffect(() => {
+    if (asked !== null && Math.abs(Number(asked) - playback.time.peek()) > 0.02) playback.seek(Number(asked));
+  }, [asked]);
+
+  // The address says where one is, once the picture stands still.
+  useEffect(() => {
+    if (playback.isPlaying.value) return;
+    const timer = setTimeout(() => {
+      if (route.peek().path[1] === String(model.id)) requery({ t: playback.time.peek() > 0 ? playback.time.peek().toFixed(2) : null });
+    }, 300);
+    return () => clearTimeout(timer);
+  }, [playback.isPlaying.value, playback.time.value]);
+
+  const select = (object: string) => (model.selected.value = object);
+  const working = isWorking(video);
+  const name = nameOf(video);
+  const facts = [
+    video.source_len !== null && clock(video.source_len),
+    video.frame_width !== null && `${video.frame_width} × ${video.frame_height}`,
+    video.file_size > 0 && bytes(video.file_size),
+    fullDate(video.created_date),
+  ].filter(Boolean);
+
+  return (
+    <div class="view video-view" ref={view}>
+      <Head
+        title={name}
+        back={{ href: link('videos'), label: T.player.toList }}
+        sub={
+          <span class="video-sub">
+            <span class="video-state">
+              <StatusLight light={lightOf(video)} /> {sentence(video)}
+            </span>
+            <span>{facts.join(' · ')}</span>
+          </span>
+        }
+      >
+        {video.finished && (
+          <ButtonLink icon="tune" href={link(`tune/${model.id}`)}>
+            {T.nav.tune}
+          </ButtonLink>
+        )}
+        {video.file_size > 0 && (
+          <ButtonLink icon="download" href={address(`/videos/${model.id}/source_file/`)} download={name}>
+            {T.player.download}
+          </ButtonLink>
+        )}
+        {mayOperate.value &&
+          (working ? (
+            <Button icon="stop" onClick={() => void stop([model.id])}>
+              {T.action.stop}
+            </Button>
+          ) : (
+            <Button icon={video.finished ? 'retry' : 'play'} disabled={video.file_size === 0 && !video.url} onClick={() => void process([model.id])}>
+              {video.finished ? T.player.again : T.action.process}
+            </Button>
+          ))}
+        {mayOperate.value && (
+          <Button icon="trash" onClick={() => void remove([model.id], name).then((done) => done && go('videos'))}>
+            {T.action.delete}
+          </Button>
+        )}
+      </Head>
+      {working && <Progress share={video.progress ?? null} label={T.video.progress} />}
+      <div class="video-columns">
+        <div class="video-main">
+          <div class="video-stage" ref={stage}>
+            {video.file_size === 0 && !video.url ? (
+              <Empty title={T.video.status.NO_SOURCE} />
+            ) : (
+              <Stage model={model} playback={playback} tracks={tracks} boxesCame={boxesCame} showBoxes={showBoxes} onSelect={select} />
+            )}
+          </div>
+          <Controls model={model} playback={playback} showBoxes={showBoxes} onFullscreen={fullscreen} />
+          <Timeline model={model} playback={playback} onSelect={select} />
+          <p class="hint keys">{T.player.keys}</p>
+        </div>
+        <Cards model={model} playback={playback} follow={isWide.value} onSelect={select} />
+      </div>
+    </div>
+  );
+}

@@ -1,1 +1,0 @@
-function n(e){return null}export{n as Deliveries};

@@ -1,1 +1,0 @@
-function n(l){return null}export{n as People};

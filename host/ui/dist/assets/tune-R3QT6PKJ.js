@@ -1,1 +1,0 @@
-function u(n){return null}export{u as Tune};

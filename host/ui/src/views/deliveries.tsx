@@ -1,1 +1,0 @@
-export function Deliveries(_: { id: number | null }) { return null; }

@@ -1,0 +1,75 @@
+/** Boxes and track numbers, drawn over a picture. */
+import { onPicture } from '../../lib/identity';
+import { T } from '../../texts';
+import type { ShownBox } from './tracks';
+
+export interface Frame {
+  width: number;
+  height: number;
+}
+
+/** Draws the boxes of a frame on a canvas that lies over the whole of it. */
+export function draw(
+  canvas: HTMLCanvasElement,
+  frame: Frame,
+  boxes: ShownBox[],
+  hue: (box: ShownBox) => number,
+  selected: string | null,
+): void {
+  const scale = window.devicePixelRatio || 1;
+  const width = Math.round(canvas.clientWidth * scale);
+  const height = Math.round(canvas.clientHeight * scale);
+  if (canvas.width !== width || canvas.height !== height) {
+    canvas.width = width;
+    canvas.height = height;
+  }
+  const context = canvas.getContext('2d');
+  if (!context || frame.width === 0) return;
+  context.clearRect(0, 0, width, height);
+  const x = width / frame.width;
+  const y = height / frame.height;
+  const line = Math.max(1.5, 2 * scale);
+  const size = Math.max(11 * scale, Math.min(16 * scale, width / 70));
+  context.font = `600 ${size}px system-ui, sans-serif`;
+  context.textBaseline = 'middle';
+  for (const box of boxes) {
+    const colour = onPicture(hue(box));
+    const isSelected = box.object !== null && box.object === selected;
+    const left = box.left * x;
+    const top = box.top * y;
+    const w = (box.right - box.left) * x;
+    const h = (box.bottom - box.top) * y;
+    const round = Math.min(6 * scale, w / 4, h / 4);
+    // A dark line below the coloured one: it is seen on a picture of any brightness.
+    context.strokeStyle = 'rgb(0 0 0 / 45%)';
+    context.lineWidth = (isSelected ? 2 : 1) * line + 2 * scale;
+    context.beginPath();
+    context.roundRect(left, top, w, h, round);
+    context.stroke();
+    context.strokeStyle = colour;
+    context.lineWidth = (isSelected ? 2 : 1) * line;
+    context.stroke();
+
+    const text = T.track(box.type, box.track);
+    const textWidth = context.measureText(text).width + size * 0.9;
+    const textHeight = size * 1.5;
+    const textLeft = Math.min(Math.max(0, left - line / 2), width - textWidth);
+    const textTop = top - textHeight >= 0 ? top - textHeight - line / 2 : Math.min(top + line, height - textHeight);
+    context.fillStyle = colour;
+    context.beginPath();
+    context.roundRect(textLeft, textTop, textWidth, textHeight, 4 * scale);
+    context.fill();
+    context.fillStyle = '#10171a';
+    context.fillText(text, textLeft + size * 0.45, textTop + textHeight / 2 + scale / 2);
+  }
+}
+
+/** The smallest box at a point of the frame. */
+export function hit(boxes: ShownBox[], x: number, y: number): ShownBox | null {
+  const area = (box: ShownBox) => (box.right - box.left) * (box.bottom - box.top);
+  return (
+    boxes
+      .filter((box) => x >= box.left && x <= box.right && y >= box.top && y <= box.bottom)
+      .sort((a, b) => area(a) - area(b))[0] ?? null
+  );
+}

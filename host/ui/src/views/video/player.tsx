@@ -1,0 +1,133 @@
+/** The picture of a video with the boxes over it, and its controls. */
+import { useSignal } from '@preact/signals';
+import { useEffect, useRef } from 'preact/hooks';
+import { address } from '../../lib/base';
+import { clock } from '../../lib/format';
+import { note } from '../../lib/notices';
+import { link } from '../../lib/route';
+import { IconButton } from '../../parts/button';
+import { Waiting } from '../../parts/status';
+import { T } from '../../texts';
+import type { VideoModel } from './model';
+import { draw, hit } from './overlay';
+import type { Playback } from './playback';
+import type { ShownBox, TrackReader } from './tracks';
+
+interface Props {
+  model: VideoModel;
+  playback: Playback;
+  tracks: TrackReader;
+  /** Counts the times that boxes have come. */
+  boxesCame: { value: number };
+  showBoxes: { value: boolean };
+  onSelect: (object: string) => void;
+}
+
+export function Stage({ model, playback, tracks, boxesCame, showBoxes, onSelect }: Props) {
+  const overlay = useRef<HTMLCanvasElement>(null);
+  const shown = useRef<ShownBox[]>([]);
+  const resized = useSignal(0);
+  const video = model.video.value;
+  const width = video?.frame_width ?? 16;
+  const height = video?.frame_height ?? 9;
+
+  useEffect(() => {
+    const canvas = overlay.current;
+    if (!canvas) return;
+    const observer = new ResizeObserver(() => resized.value++);
+    observer.observe(canvas);
+    return () => observer.disconnect();
+  }, []);
+
+  // What is read here is what the boxes depend on.
+  const inputs = [playback.time.value, boxesCame.value, showBoxes.value, model.selected.value, resized.value, model.objects.value];
+  useEffect(() => {
+    const canvas = overlay.current;
+    if (!canvas) return;
+    shown.current = showBoxes.value ? tracks.at(playback.time.value, 0.6 / model.fps.value) : [];
+    const byId = new Map(model.objects.value.map((object) => [object.id, object]));
+    const hue = (box: ShownBox) => {
+      const object = box.object ? byId.get(box.object) : undefined;
+      return object ? model.hue(object) : model.identities.hue(`${box.type}/${box.track}`);
+    };
+    draw(canvas, { width, height }, shown.current, hue, model.selected.value);
+  }, [...inputs, width, height]);
+
+  const click = (event: MouseEvent) => {
+    const area = (event.currentTarget as HTMLElement).getBoundingClientRect();
+    const x = ((event.clientX - area.left) / area.width) * width;
+    const y = ((event.clientY - area.top) / area.height) * height;
+    const box = hit(shown.current, x, y);
+    if (box?.object) onSelect(box.object);
+    else playback.toggle();
+  };
+
+  const native = playback.way.value === 'native';
+  return (
+    <div class="stage" style={{ aspectRatio: `${width} / ${height}`, '--ratio': width / height }} onClick={click}>
+      {native ? (
+        <video
+          key="native"
+          class="stage-picture"
+          ref={(element) => playback.attach(element)}
+          src={address(`/videos/${model.id}/source_file/`)}
+          poster={address(`/videos/${model.id}/screenshot/`, { width: 1280 })}
+          preload="auto"
+          playsInline
+          muted
+          aria-label={T.player.picture}
+        />
+      ) : (
+        <canvas key="frames" class="stage-picture" ref={(element) => playback.attachCanvas(element)} role="img" aria-label={T.player.picture} />
+      )}
+      <canvas class="stage-boxes" ref={overlay} aria-hidden="true" />
+      {playback.problem.value && <p class="stage-problem">{playback.problem.value}</p>}
+      {playback.isWaiting.value && !playback.problem.value && (
+        <div class="stage-waiting">
+          <Waiting>{T.player.loading}</Waiting>
+        </div>
+      )}
+    </div>
+  );
+}
+
+export function Controls({ model, playback, showBoxes, onFullscreen }: Pick<Props, 'model' | 'playback' | 'showBoxes'> & { onFullscreen: () => void }) {
+  const playing = playback.isPlaying.value;
+  const share = () => {
+    const url = new URL(location.href);
+    url.hash = link(`videos/${model.id}`, { t: playback.time.value.toFixed(2) });
+    void navigator.clipboard.writeText(url.href).then(
+      () => note(T.player.copied),
+      () => (location.hash = url.hash),
+    );
+  };
+  return (
+    <div class="controls" role="group" aria-label={T.player.controls}>
+      <IconButton icon="stepBack" label={T.player.back} onClick={() => playback.step(-1)} />
+      <IconButton icon={playing ? 'pause' : 'play'} class="controls-play" label={playing ? T.player.pause : T.player.play} onClick={() => playback.toggle()} />
+      <IconButton icon="stepForward" label={T.player.forward} onClick={() => playback.step(1)} />
+      <p class="controls-time">
+        <strong>{clock(playback.time.value, true)}</strong> / {clock(model.length.value)}
+      </p>
+      <label class="controls-rate">
+        <span class="visually-hidden">{T.player.speed}</span>
+        <select class="input" value={String(playback.rate.value)} onChange={(event) => playback.setRate(Number(event.currentTarget.value))}>
+          {[0.25, 0.5, 1, 2, 4, 8].map((rate) => (
+            <option key={rate} value={String(rate)}>
+              {rate}×
+            </option>
+          ))}
+        </select>
+      </label>
+      <span class="controls-space" />
+      {playback.way.value === 'frames' && (
+        <span class="badge" title={T.player.framesLong}>
+          {T.player.frames}
+        </span>
+      )}
+      <IconButton icon="boxes" label={T.player.boxes} pressed={showBoxes.value} onClick={() => (showBoxes.value = !showBoxes.value)} />
+      <IconButton icon="link" label={T.player.link} onClick={share} />
+      <IconButton icon="full" label={T.player.full} onClick={onFullscreen} />
+    </div>
+  );
+}

@@ -1,0 +1,109 @@
+/** Boxes of tracks, read in pieces of a few seconds around the place that is shown. */
+import { plain } from '../../lib/api';
+import type { Box, Track, Tracks } from '../../lib/types';
+
+const PIECE_S = 10;
+/** Pieces overlap, so that a box between two of their frames can be interpolated. */
+const MARGIN_S = 1;
+const MOST_PIECES = 40;
+/** Longest gap between two boxes over which a box is shown. */
+const GAP_S = 0.6;
+
+export interface ShownBox {
+  track: number;
+  type: string;
+  object: string | null;
+  left: number;
+  top: number;
+  right: number;
+  bottom: number;
+}
+
+export class TrackReader {
+  private readonly pieces = new Map<number, Track[]>();
+  private readonly asked = new Set<number>();
+  private stop = new AbortController();
+
+  /** `changed` is called when boxes have come. */
+  constructor(
+    private readonly video: number,
+    private readonly changed: () => void,
+  ) {}
+
+  clear(): void {
+    this.stop.abort();
+    this.stop = new AbortController();
+    this.pieces.clear();
+    this.asked.clear();
+  }
+
+  /** The boxes at a time. Those that are not there are asked for, and the piece after them. */
+  at(time: number, halfFrame: number): ShownBox[] {
+    const piece = Math.max(0, Math.floor(time / PIECE_S));
+    this.want(piece);
+    if (time - piece * PIECE_S > PIECE_S / 2) this.want(piece + 1);
+    const boxes: ShownBox[] = [];
+    for (const track of this.pieces.get(piece) ?? []) {
+      const box = boxAt(track.boxes, time, halfFrame);
+      if (box) boxes.push({ track: track.id, type: track.type, object: track.object, ...box });
+    }
+    return boxes;
+  }
+
+  private want(piece: number): void {
+    if (this.asked.has(piece)) return;
+    this.asked.add(piece);
+    void this.read(piece, this.stop.signal);
+  }
+
+  private async read(piece: number, signal: AbortSignal): Promise<void> {
+    const to = (piece + 1) * PIECE_S + MARGIN_S;
+    let from: number | null = Math.max(0, piece * PIECE_S - MARGIN_S);
+    const tracks = new Map<string, Track>();
+    try {
+      while (from !== null && from < to) {
+        const response = await plain(`/videos/${this.video}/tracks/?from=${from}&to=${to}`, { signal });
+        const some = (await response.json()) as Tracks;
+        for (const track of some.tracks) {
+          const key = `${track.type}/${track.id}`;
+          const there = tracks.get(key);
+          if (there) there.boxes.push(...track.boxes.filter((box) => box[0] > (there.boxes.at(-1)?.[0] ?? -1)));
+          else tracks.set(key, track);
+        }
+        // Never twice from the same place, whatever the answer says.
+        from = some.to !== null && some.to > from ? some.to : null;
+      }
+    } catch {
+      // A video that is being processed may have no tracks to show yet: it is asked again when it has changed.
+      return;
+    }
+    if (signal.aborted) return;
+    this.pieces.set(piece, [...tracks.values()]);
+    for (const oldest of this.pieces.keys()) {
+      if (this.pieces.size <= MOST_PIECES) break;
+      this.pieces.delete(oldest);
+      this.asked.delete(oldest);
+    }
+    this.changed();
+  }
+}
+
+/** The box of a track at a time, between those of its frames; none before its first and after its last. */
+export function boxAt(boxes: Box[], time: number, halfFrame: number): Omit<ShownBox, 'track' | 'type' | 'object'> | null {
+  let low = 0;
+  let high = boxes.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if ((boxes[middle]?.[0] ?? 0) <= time) low = middle + 1;
+    else high = middle;
+  }
+  const before = boxes[low - 1];
+  const after = boxes[low];
+  if (before && after && after[0] - before[0] <= GAP_S) {
+    const share = (time - before[0]) / (after[0] - before[0]);
+    const mix = (i: 1 | 2 | 3 | 4) => before[i] + (after[i] - before[i]) * share;
+    return { left: mix(1), top: mix(2), right: mix(3), bottom: mix(4) };
+  }
+  const near = before && time - before[0] <= halfFrame ? before : after && after[0] - time <= halfFrame ? after : null;
+  return near && { left: near[1], top: near[2], right: near[3], bottom: near[4] };
+}
