@@ -176,6 +176,8 @@ curl -X POST "$U/videos/$ID/process/" -H "$H"`,
     forward: 'One frame forward',
     speed: 'Speed',
     boxes: 'Show boxes',
+    why: 'Why is it not there? Show what was dropped in this frame',
+    nothingDropped: 'Nothing was dropped in this frame.',
     link: 'Copy a link to this moment',
     copied: 'Link copied.',
     full: 'Full screen',
@@ -292,7 +294,7 @@ curl -X POST "$U/videos/$ID/process/" -H "$H"`,
         'track-length min': `Frames: ${value}, fewer than`,
       };
       const known = words[`${plugin} ${rule}`];
-      return known && limit !== null ? `${known} ${limit}` : `${plugin}, ${rule}: ${value}`;
+      return known && limit !== null ? `${known} ${limit}` : `${plugin} ${rule}: ${value}`;
     },
   },
   settings: {

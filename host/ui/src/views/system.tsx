@@ -127,7 +127,7 @@ export function System() {
       </Head>
       {!now && <Waiting>{T.system.loading}</Waiting>}
       {now && (
-        <div class="panels">
+        <div class="panels-flow">
           <Panel title={T.system.queue}>
             <dl class="facts">
               <Fact name={T.system.running}>{T.system.ofMost(now.jobs.running, now.jobs.most)}</Fact>

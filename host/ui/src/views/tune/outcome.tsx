@@ -3,7 +3,7 @@ import type { ComponentChildren } from 'preact';
 import { useSignal } from '@preact/signals';
 import { clock, count, percent } from '../../lib/format';
 import { link } from '../../lib/route';
-import type { Decision } from '../../lib/types';
+import type { Decision, Replay } from '../../lib/types';
 import { Thumbnail } from '../../parts/picture';
 import { Progress } from '../../parts/status';
 import { T } from '../../texts';
@@ -65,32 +65,49 @@ function Group<Item>({ kind, items, render }: { kind: 'gained' | 'lost' | 'chang
   );
 }
 
+/** The sums; each leads to its pictures, which a phone shows below the form. */
+function Balance({ replay }: { replay: Replay }) {
+  const sums = [
+    { kind: 'gained', number: replay.gained.length, mark: '+', label: T.tune.gainedShort },
+    { kind: 'lost', number: replay.lost.length, mark: '−', label: T.tune.lostShort },
+    { kind: 'changed', number: replay.changed.length, mark: '', label: T.tune.changedShort },
+  ];
+  return (
+    <div class="balance" role="status">
+      <p>
+        <strong>{count(replay.objects)}</strong> {T.tune.objects(replay.objects)}
+      </p>
+      {sums.map(({ kind, number, mark, label }) => (
+        <button
+          key={kind}
+          type="button"
+          class={number > 0 ? `balance-${kind}` : ''}
+          disabled={number === 0}
+          onClick={() => document.querySelector(`.outcome-${kind}`)?.scrollIntoView({ behavior: 'smooth', block: 'center' })}
+        >
+          <strong>
+            {number > 0 && mark}
+            {count(number)}
+          </strong>{' '}
+          {label}
+        </button>
+      ))}
+      <p>
+        <strong>{count(replay.same)}</strong> {T.tune.sameShort}
+      </p>
+    </div>
+  );
+}
+
 export function Outcome({ tuning }: { tuning: Tuning }) {
   const replay = tuning.replay.value;
   const id = tuning.id;
   if (!replay) return null;
   const nothing = replay.gained.length + replay.lost.length + replay.changed.length === 0;
   const at = (time: number) => link(`videos/${id}`, { t: time.toFixed(2) });
-  const sign = (mark: string, n: number) => (n > 0 ? mark : '') + count(n);
   return (
     <div class={tuning.isReplaying.value ? 'outcomes outcomes-old' : 'outcomes'}>
-      <div class="balance" role="status">
-        <p>
-          <strong>{count(replay.objects)}</strong> {T.tune.objects(replay.objects)}
-        </p>
-        <p class={replay.gained.length ? 'balance-gained' : ''}>
-          <strong>{sign('+', replay.gained.length)}</strong> {T.tune.gainedShort}
-        </p>
-        <p class={replay.lost.length ? 'balance-lost' : ''}>
-          <strong>{sign('−', replay.lost.length)}</strong> {T.tune.lostShort}
-        </p>
-        <p>
-          <strong>{count(replay.changed.length)}</strong> {T.tune.changedShort}
-        </p>
-        <p>
-          <strong>{count(replay.same)}</strong> {T.tune.sameShort}
-        </p>
-      </div>
+      <Balance replay={replay} />
       <p class="hint">{T.tune.speed(count(replay.frames), Math.round(tuning.took.value ?? 0))}</p>
       <div class="outcome-progress">{tuning.isReplaying.value && <Progress share={null} label={T.tune.replaying} />}</div>
       {nothing && <p class="outcome-none">{tuning.isChanged.value ? T.tune.noDifference : T.tune.unchanged}</p>}

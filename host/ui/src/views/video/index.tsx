@@ -45,6 +45,7 @@ function Loaded({ model }: { model: VideoModel }) {
   const video = model.video.value!;
   const boxesCame = useSignal(0);
   const showBoxes = useSignal(true);
+  const showDropped = useSignal(false);
   const isWide = useSignal(wide.matches);
   const view = useRef<HTMLDivElement>(null);
   const stage = useRef<HTMLDivElement>(null);
@@ -149,10 +150,10 @@ function Loaded({ model }: { model: VideoModel }) {
             {video.file_size === 0 && !video.url ? (
               <Empty title={T.video.status.NO_SOURCE} />
             ) : (
-              <Stage model={model} playback={playback} tracks={tracks} boxesCame={boxesCame} showBoxes={showBoxes} onSelect={select} />
+              <Stage model={model} playback={playback} tracks={tracks} boxesCame={boxesCame} showBoxes={showBoxes} showDropped={showDropped} onSelect={select} />
             )}
           </div>
-          <Controls model={model} playback={playback} showBoxes={showBoxes} onFullscreen={fullscreen} />
+          <Controls model={model} playback={playback} showBoxes={showBoxes} showDropped={showDropped} onFullscreen={fullscreen} />
           <Timeline model={model} playback={playback} onSelect={select} />
           <p class="hint keys">{T.player.keys}</p>
         </div>

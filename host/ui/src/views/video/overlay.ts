@@ -1,7 +1,17 @@
 /** Boxes and track numbers, drawn over a picture. */
 import { onPicture } from '../../lib/identity';
+import type { Decision } from '../../lib/types';
 import { T } from '../../texts';
 import type { ShownBox } from './tracks';
+
+const DROPPED = '#ffb4ab';
+const FEW = 2;
+
+/** In pixels of the frame. */
+export interface Point {
+  x: number;
+  y: number;
+}
 
 export interface Frame {
   width: number;
@@ -28,7 +38,7 @@ export function draw(
   context.clearRect(0, 0, width, height);
   const x = width / frame.width;
   const y = height / frame.height;
-  const line = Math.max(1.5, 2 * scale);
+  const line = Math.max(2 * scale, width / 700);
   const size = Math.max(11 * scale, Math.min(16 * scale, width / 70));
   context.font = `600 ${size}px system-ui, sans-serif`;
   context.textBaseline = 'middle';
@@ -61,6 +71,37 @@ export function draw(
     context.fill();
     context.fillStyle = '#10171a';
     context.fillText(text, textLeft + size * 0.45, textTop + textHeight / 2 + scale / 2);
+  }
+}
+
+/** Draws what was dropped in a frame; at the pointer, or where there are few, with the rule that dropped it. */
+export function drawDropped(canvas: HTMLCanvasElement, frame: Frame, dropped: Decision[], pointer: Point | null): void {
+  const scale = window.devicePixelRatio || 1;
+  const context = canvas.getContext('2d');
+  if (!context || frame.width === 0) return;
+  const x = canvas.width / frame.width;
+  const y = canvas.height / frame.height;
+  const size = 11 * scale;
+  context.font = `600 ${size}px system-ui, sans-serif`;
+  context.textBaseline = 'middle';
+  for (const { bbox, type, plugin, rule, value } of dropped) {
+    const [left = 0, top = 0, right = 0, bottom = 0] = bbox;
+    const width = (right - left) * x;
+    context.setLineDash([5 * scale, 4 * scale]);
+    context.lineWidth = 2 * scale;
+    context.strokeStyle = DROPPED;
+    context.strokeRect(left * x, top * y, width, (bottom - top) * y);
+    context.setLineDash([]);
+    const isMeant = pointer && pointer.x >= left && pointer.x <= right && pointer.y >= top && pointer.y <= bottom;
+    if (!isMeant && dropped.length > FEW) continue;
+    const text = `${T.typeOne(type)}: ${T.tune.reason(plugin, rule, value, null)}`;
+    const textWidth = context.measureText(text).width + size;
+    const textLeft = Math.max(0, Math.min(left * x, canvas.width - textWidth));
+    const textTop = Math.min(bottom * y + 2 * scale, canvas.height - size * 1.6);
+    context.fillStyle = DROPPED;
+    context.fillRect(textLeft, textTop, textWidth, size * 1.6);
+    context.fillStyle = '#2a0b09';
+    context.fillText(text, textLeft + size / 2, textTop + size * 0.8);
   }
 }
 

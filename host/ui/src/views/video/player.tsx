@@ -9,7 +9,8 @@ import { IconButton } from '../../parts/button';
 import { Waiting } from '../../parts/status';
 import { T } from '../../texts';
 import type { VideoModel } from './model';
-import { draw, hit } from './overlay';
+import { draw, drawDropped, hit, type Point } from './overlay';
+import { useDropped } from './dropped';
 import type { Playback } from './playback';
 import type { ShownBox, TrackReader } from './tracks';
 
@@ -20,13 +21,17 @@ interface Props {
   /** Counts the times that boxes have come. */
   boxesCame: { value: number };
   showBoxes: { value: boolean };
+  /** Shows what was dropped in the frame, and why. */
+  showDropped: { value: boolean };
   onSelect: (object: string) => void;
 }
 
-export function Stage({ model, playback, tracks, boxesCame, showBoxes, onSelect }: Props) {
+export function Stage({ model, playback, tracks, boxesCame, showBoxes, showDropped, onSelect }: Props) {
   const overlay = useRef<HTMLCanvasElement>(null);
   const shown = useRef<ShownBox[]>([]);
   const resized = useSignal(0);
+  const pointer = useSignal<Point | null>(null);
+  const dropped = useDropped(model, playback, showDropped.value);
   const video = model.video.value;
   const width = video?.frame_width ?? 16;
   const height = video?.frame_height ?? 9;
@@ -51,20 +56,29 @@ export function Stage({ model, playback, tracks, boxesCame, showBoxes, onSelect 
       return object ? model.hue(object) : model.identities.hue(`${box.type}/${box.track}`);
     };
     draw(canvas, { width, height }, shown.current, hue, model.selected.value);
-  }, [...inputs, width, height]);
+    drawDropped(canvas, { width, height }, dropped, pointer.value);
+  }, [...inputs, dropped, pointer.value, width, height]);
 
-  const click = (event: MouseEvent) => {
+  const at = (event: MouseEvent): Point => {
     const area = (event.currentTarget as HTMLElement).getBoundingClientRect();
-    const x = ((event.clientX - area.left) / area.width) * width;
-    const y = ((event.clientY - area.top) / area.height) * height;
+    return { x: ((event.clientX - area.left) / area.width) * width, y: ((event.clientY - area.top) / area.height) * height };
+  };
+  const click = (event: MouseEvent) => {
+    const { x, y } = at(event);
     const box = hit(shown.current, x, y);
     if (box?.object) onSelect(box.object);
-    else playback.toggle();
+    else if (!showDropped.value) playback.toggle();
   };
 
   const native = playback.way.value === 'native';
   return (
-    <div class="stage" style={{ aspectRatio: `${width} / ${height}`, '--ratio': width / height }} onClick={click}>
+    <div
+      class="stage"
+      style={{ aspectRatio: `${width} / ${height}`, '--ratio': width / height }}
+      onClick={click}
+      onPointerMove={(event) => showDropped.value && (pointer.value = at(event))}
+      onPointerLeave={() => (pointer.value = null)}
+    >
       {native ? (
         <video
           key="native"
@@ -91,7 +105,7 @@ export function Stage({ model, playback, tracks, boxesCame, showBoxes, onSelect 
   );
 }
 
-export function Controls({ model, playback, showBoxes, onFullscreen }: Pick<Props, 'model' | 'playback' | 'showBoxes'> & { onFullscreen: () => void }) {
+export function Controls({ model, playback, showBoxes, showDropped, onFullscreen }: Pick<Props, 'model' | 'playback' | 'showBoxes' | 'showDropped'> & { onFullscreen: () => void }) {
   const playing = playback.isPlaying.value;
   const share = () => {
     const url = new URL(location.href);
@@ -126,6 +140,9 @@ export function Controls({ model, playback, showBoxes, onFullscreen }: Pick<Prop
         </span>
       )}
       <IconButton icon="boxes" label={T.player.boxes} pressed={showBoxes.value} onClick={() => (showBoxes.value = !showBoxes.value)} />
+      {model.video.value?.finished && (
+        <IconButton icon="why" label={T.player.why} pressed={showDropped.value} onClick={() => (showDropped.value = !showDropped.value)} />
+      )}
       <IconButton icon="link" label={T.player.link} onClick={share} />
       <IconButton icon="full" label={T.player.full} onClick={onFullscreen} />
     </div>
