@@ -23,7 +23,7 @@ export function Card(props: { object: VideoObject; hue: number; isNow: boolean; 
   const facts = [...Object.entries(object.attributes).map(([key, value]) => `${key}: ${value}`), ...Object.entries(object.features).map(([key, feature]) => `${key}: ${feature.name}`)];
   return (
     <article class={`card${isNow ? ' card-now' : ''}${isSelected ? ' card-selected' : ''}`} style={{ '--identity': onPage(hue) }}>
-      <button type="button" class="card-open" onClick={onOpen} aria-label={T.card.open(name, clock(object.best_time, true))}>
+      <button type="button" class="card-open" onClick={onOpen} title={T.card.open(clock(object.best_time, true))}>
         <Thumbnail id={object.id} type={object.type} alt="" />
         <span class="card-text">
           <strong>{name}</strong>
