@@ -50,7 +50,10 @@ createServer((incoming, outgoing) => {
     }).end(bytes);
   } else {
     const { hostname, port } = target;
-    const passed = request({ hostname, port, path: incoming.url, method: incoming.method, headers: incoming.headers });
+    // To the server its own page speaks: it refuses writes of others.
+    const headers = { ...incoming.headers, host: target.host };
+    if (headers.origin) headers.origin = target.origin;
+    const passed = request({ hostname, port, path: incoming.url, method: incoming.method, headers });
     passed.on('response', (answer) => {
       outgoing.writeHead(answer.statusCode, answer.headers);
       answer.pipe(outgoing);

@@ -18,6 +18,7 @@ type Kind = keyof Events;
 const KINDS: Kind[] = ['video', 'video_deleted', 'object', 'delivery', 'plugin', 'health', 'reset'];
 const FIRST_RETRY_MS = 1000;
 const LONGEST_RETRY_MS = 30_000;
+const LONGEST_WAIT_MS = 1000;
 
 export type Connection = 'connecting' | 'live' | 'lost';
 export const connection = signal<Connection>('connecting');
@@ -27,6 +28,15 @@ let source: EventSource | null = null;
 let retry: ReturnType<typeof setTimeout> | undefined;
 let wait = FIRST_RETRY_MS;
 let wasLive = false;
+/** The stream is a new one, which does not know where the one before it ended. */
+let reopened = false;
+
+let isOpen: () => void = () => {};
+const firstOpen = new Promise<void>((resolve) => (isOpen = resolve));
+/** Waits until the stream is open: what changes after a list is read is not missed then. Not for long. */
+export function opened(): Promise<unknown> {
+  return Promise.race([firstOpen, new Promise((resolve) => setTimeout(resolve, LONGEST_WAIT_MS))]);
+}
 
 /** Calls `then` at each event of a kind, until the function that it returns is called. */
 export function on<K extends Kind>(kind: K, then: (event: Events[K]) => void): () => void {
@@ -43,29 +53,28 @@ function emit<K extends Kind>(kind: K, event: Events[K]): void {
 export function connect(): void {
   disconnect();
   connection.value = wasLive ? 'lost' : 'connecting';
-  const opened = new EventSource(address('/events/stream/'));
-  source = opened;
+  const stream = new EventSource(address('/events/stream/'));
+  source = stream;
   for (const kind of KINDS) {
-    opened.addEventListener(kind, (message: MessageEvent<string>) => emit(kind, JSON.parse(message.data) as never));
+    stream.addEventListener(kind, (message: MessageEvent<string>) => emit(kind, JSON.parse(message.data) as never));
   }
-  opened.onopen = () => {
+  stream.onopen = () => {
     connection.value = 'live';
+    isOpen();
     wait = FIRST_RETRY_MS;
-    // A new stream does not know where the one before it ended.
-    if (wasLive && source === opened && reopened) emit('reset', {});
+    if (wasLive && reopened) emit('reset', {});
     wasLive = true;
     reopened = false;
   };
-  opened.onerror = () => {
+  stream.onerror = () => {
     connection.value = wasLive ? 'lost' : 'connecting';
-    if (opened.readyState !== EventSource.CLOSED) return; // The browser itself tries again.
+    if (stream.readyState !== EventSource.CLOSED) return; // The browser itself tries again.
     clearTimeout(retry);
     reopened = true;
     retry = setTimeout(connect, wait);
     wait = Math.min(wait * 2, LONGEST_RETRY_MS);
   };
 }
-let reopened = false;
 
 export function disconnect(): void {
   clearTimeout(retry);

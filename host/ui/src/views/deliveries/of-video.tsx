@@ -32,7 +32,7 @@ function Line({ delivery, onRetry }: { delivery: Delivery; onRetry: () => void }
         <strong>{name}</strong>
         <span>
           <Badge kind={LIGHTS[delivery.state]}>{T.deliveries.state[delivery.state]}</Badge>{' '}
-          <span class="muted">{T.deliveries.attempts(delivery.attempts)}</span>
+          <span class="muted line-attempts">{T.deliveries.attempts(delivery.attempts)}</span>
         </span>
       </span>
       <span class="line-reason" title={delivery.reason ?? undefined}>

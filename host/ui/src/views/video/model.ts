@@ -2,7 +2,7 @@
 import { computed, signal } from '@preact/signals';
 import { all, api, ask, isAbort } from '../../lib/api';
 import { Identities } from '../../lib/identity';
-import { on } from '../../lib/live';
+import { on, opened } from '../../lib/live';
 import { report } from '../../lib/notices';
 import type { Video, VideoObject } from '../../lib/types';
 
@@ -61,6 +61,7 @@ export class VideoModel {
 
   async load(): Promise<void> {
     try {
+      await opened();
       const { signal: ended } = this.stop;
       const path = { id: this.id };
       const video = await ask(api.GET('/videos/{id}/', { params: { path }, signal: ended }));

@@ -121,7 +121,8 @@ export function Controls({ model, playback, showBoxes, showDropped, onFullscreen
       <IconButton icon={playing ? 'pause' : 'play'} class="controls-play" label={playing ? T.player.pause : T.player.play} onClick={() => playback.toggle()} />
       <IconButton icon="stepForward" label={T.player.forward} onClick={() => playback.step(1)} />
       <p class="controls-time">
-        <strong>{clock(playback.time.value, true)}</strong> / {clock(model.length.value)}
+        <strong>{clock(playback.time.value, true)}</strong>
+        <span class="controls-length"> / {clock(model.length.value)}</span>
       </p>
       <label class="controls-rate">
         <span class="visually-hidden">{T.player.speed}</span>

@@ -1,7 +1,7 @@
 /** The list of videos: pages of the API as they are needed, kept up to date by events. */
 import { batch, computed, signal, type Signal } from '@preact/signals';
 import { api, ask, cursor } from '../../lib/api';
-import { on } from '../../lib/live';
+import { on, opened } from '../../lib/live';
 import { attempt, report } from '../../lib/notices';
 import type { Status, Video } from '../../lib/types';
 import { GROUPS, type Group } from '../../lib/video';
@@ -73,6 +73,7 @@ export async function load(): Promise<void> {
   const mine = ++generation;
   isLoading.value = true;
   try {
+    await opened();
     const [page, number] = await Promise.all([
       ask(api.GET('/videos/', { params: { query: { ...query(), limit: PAGE, ordering: '-id' } } })),
       ask(api.GET('/videos/count/', { params: { query: query() } })),
