@@ -1,6 +1,7 @@
 /** The stream of events of the server. The page never polls: what changes comes from here. */
 import { signal } from '@preact/signals';
 import { address } from './base';
+import { resume } from './session';
 import type { Delivery, Health, Video, VideoObject } from './types';
 
 export interface Events {
@@ -71,6 +72,8 @@ export function connect(): void {
     if (stream.readyState !== EventSource.CLOSED) return; // The browser itself tries again.
     clearTimeout(retry);
     reopened = true;
+    // It may have been refused because the session is over.
+    resume().catch(() => {});
     retry = setTimeout(connect, wait);
     wait = Math.min(wait * 2, LONGEST_RETRY_MS);
   };

@@ -48,8 +48,11 @@ export function sentence(video: Video): string {
       return T.video.inProgress(fps ? decimal(fps) : null, left === null ? null : duration(left));
     }
     case 'COMPLETED': {
-      const undelivered = Object.values(statistic.objects ?? {}).reduce((n, o) => n + (o.failed ?? 0) + (o.retrying ?? 0), 0);
-      return undelivered > 0 ? T.video.undelivered(undelivered) : T.video.status.COMPLETED;
+      const all = Object.values(statistic.objects ?? {});
+      const failed = all.reduce((sum, one) => sum + (one.failed ?? 0), 0);
+      const retrying = all.reduce((sum, one) => sum + (one.retrying ?? 0), 0);
+      if (failed > 0) return T.video.undelivered(failed);
+      return retrying > 0 ? T.video.retrying(retrying) : T.video.status.COMPLETED;
     }
     default:
       return video.error || msg || T.video.status[status];

@@ -1,5 +1,5 @@
 /** The objects of a video as cards, in step with the place that is shown. */
-import { useSignal } from '@preact/signals';
+import { useComputed, useSignal } from '@preact/signals';
 import { useMemo } from 'preact/hooks';
 import { clock, percent } from '../../lib/format';
 import { onPage } from '../../lib/identity';
@@ -47,8 +47,9 @@ export function Cards({ model, playback, follow, onSelect }: { model: VideoModel
   const type = useSignal('');
   const objects = model.objects.value;
   const shown = useMemo(() => (type.value ? objects.filter((object) => object.type === type.value) : objects), [objects, type.value]);
-  const time = playback.time.value;
-  const slack = 0.6 / model.fps.value;
+  // Ten times a second are enough for cards.
+  const time = useComputed(() => Math.round(playback.time.value * 10) / 10).value;
+  const slack = Math.max(0.06, 0.6 / model.fps.value);
   // The last to begin before now: what is in sight in the list while the video plays.
   const current = useMemo(() => {
     let found = -1;
@@ -61,13 +62,23 @@ export function Cards({ model, playback, follow, onSelect }: { model: VideoModel
       }
     }
     return found;
-  }, [shown, Math.round(time * 5)]);
+  }, [shown, time]);
   const selectedIndex = useMemo(() => shown.findIndex((object) => object.id === model.selected.value), [shown, model.selected.value]);
 
-  const options = [{ value: '', label: T.card.all(objects.length) }, ...model.types.value.map((each) => ({ value: each, label: `${T.type(each)} ${objects.filter((object) => object.type === each).length}` }))];
+  const types = model.types.value;
+  const options = useMemo(
+    () => [
+      { value: '', label: T.card.all(objects.length) },
+      ...types.map((each) => ({
+        value: each,
+        label: T.card.ofType(T.type(each), objects.filter((object) => object.type === each).length),
+      })),
+    ],
+    [objects, types],
+  );
   return (
     <section class="cards" aria-label={T.card.label}>
-      {model.types.value.length > 1 && <Segments label={T.card.types} value={type.value} options={options} onChange={(value) => (type.value = value)} />}
+      {types.length > 1 && <Segments label={T.card.types} value={type.value} options={options} onChange={(value) => (type.value = value)} />}
       <div class="cards-list">
         {objects.length === 0 ? (
           <p class="cards-none">{model.isLoading.value ? T.card.loading : model.video.value?.finished ? T.card.none : T.card.noneYet}</p>

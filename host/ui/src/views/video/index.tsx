@@ -8,6 +8,7 @@ import { mayOperate } from '../../lib/session';
 import { isWorking, lightOf, nameOf, sentence } from '../../lib/video';
 import { Button, ButtonLink } from '../../parts/button';
 import { Head } from '../../parts/frame';
+import { Menu } from '../../parts/menu';
 import { Empty, Progress, StatusLight, Waiting } from '../../parts/status';
 import { T } from '../../texts';
 import { process, remove, stop } from '../videos/actions';
@@ -16,6 +17,7 @@ import { press } from './keys';
 import { VideoModel } from './model';
 import { Controls, Stage } from './player';
 import { Playback } from './playback';
+import { Rename } from './rename';
 import { Timeline } from './timeline';
 import { TrackReader } from './tracks';
 
@@ -96,6 +98,16 @@ function Loaded({ model }: { model: VideoModel }) {
   const select = (object: string) => (model.selected.value = object);
   const working = isWorking(video);
   const name = nameOf(video);
+  const renaming = useSignal(false);
+  const objectsAs = (format: string, ending: string) => ({
+    label: T.player.objectsAs[format] ?? format,
+    href: address(`/videos/${model.id}/objects/`, { format }),
+    download: `${name}.${ending}`,
+  });
+  const downloads = [
+    ...(video.file_size > 0 ? [{ label: T.player.recording, href: address(`/videos/${model.id}/source_file/`), download: name }] : []),
+    ...(video.finished ? [objectsAs('csv', 'csv'), objectsAs('jsonl', 'jsonl'), objectsAs('coco', 'json'), objectsAs('mot', 'txt'), objectsAs('vtt', 'vtt')] : []),
+  ];
   const facts = [
     video.source_len !== null && clock(video.source_len),
     video.frame_width !== null && `${video.frame_width} × ${video.frame_height}`,
@@ -122,11 +134,7 @@ function Loaded({ model }: { model: VideoModel }) {
             {T.nav.tune}
           </ButtonLink>
         )}
-        {video.file_size > 0 && (
-          <ButtonLink icon="download" href={address(`/videos/${model.id}/source_file/`)} download={name}>
-            {T.player.download}
-          </ButtonLink>
-        )}
+        {downloads.length > 0 && <Menu icon="download" label={T.player.download} links={downloads} />}
         {mayOperate.value &&
           (working ? (
             <Button icon="stop" onClick={() => void stop([model.id])}>
@@ -138,11 +146,25 @@ function Loaded({ model }: { model: VideoModel }) {
             </Button>
           ))}
         {mayOperate.value && (
+          <Button icon="edit" onClick={() => (renaming.value = true)}>
+            {T.player.rename}
+          </Button>
+        )}
+        {mayOperate.value && (
           <Button icon="trash" onClick={() => void remove([model.id], name).then((done) => done && go('videos'))}>
             {T.action.delete}
           </Button>
         )}
       </Head>
+      {renaming.value && (
+        <Rename
+          video={video}
+          onDone={(changed) => {
+            renaming.value = false;
+            if (changed) model.video.value = changed;
+          }}
+        />
+      )}
       {working && <Progress share={video.progress ?? null} label={T.video.progress} />}
       <div class="video-columns">
         <div class="video-main">

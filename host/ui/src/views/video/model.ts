@@ -26,8 +26,10 @@ export class VideoModel {
   /** Counts changes of the tracks, for those who keep boxes of them. */
   readonly revision = signal(0);
 
+  /** Types that were looked for or found. */
   readonly types = computed(() => {
-    const found = new Set(this.objects.value.map((object) => object.type));
+    const looked = Object.entries(this.video.value?.stream_settings.detectors ?? {}).filter(([, settings]) => settings);
+    const found = new Set([...looked.map(([type]) => type), ...this.objects.value.map((object) => object.type)]);
     return [...found].sort((a, b) => KNOWN_TYPES.indexOf(a) - KNOWN_TYPES.indexOf(b));
   });
   /** Seconds: of the source, or as far as is known. */

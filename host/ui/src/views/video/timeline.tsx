@@ -5,6 +5,7 @@ import { clock } from '../../lib/format';
 import { onPage } from '../../lib/identity';
 import { colour, palette } from '../../lib/theme';
 import type { VideoObject } from '../../lib/types';
+import { isWorking } from '../../lib/video';
 import { IconButton } from '../../parts/button';
 import { Icon, typeIcon } from '../../parts/icon';
 import { Thumbnail } from '../../parts/picture';
@@ -62,7 +63,7 @@ export function Timeline({ model, playback, onSelect }: { model: VideoModel; pla
       context.fillStyle = line;
       context.fillRect(x, 0, 1, height);
       context.fillStyle = muted;
-      context.fillText(clock(time, step < 1), x + 5 * rem, ruler / 2);
+      if (x < width.value - 32 * rem) context.fillText(clock(time, step < 1), x + 5 * rem, ruler / 2);
     }
     for (const lane of rows) {
       context.fillStyle = line;
@@ -131,6 +132,9 @@ export function Timeline({ model, playback, onSelect }: { model: VideoModel; pla
   };
 
   const playhead = xOf(now);
+  const video = model.video.value;
+  // What a running job has not come to yet.
+  const ahead = video && isWorking(video) ? Math.max(0, xOf(video.health_status.statistic.processed_duration ?? 0)) : Infinity;
   return (
     <section class="timeline" aria-label={T.timeline.label}>
       <div class="timeline-labels">
@@ -168,6 +172,7 @@ export function Timeline({ model, playback, onSelect }: { model: VideoModel; pla
         }}
       >
         <canvas ref={canvas} style={{ height: `${height}px` }} />
+        {ahead < width.value && <div class="timeline-ahead" style={{ left: `${ahead}px` }} title={T.timeline.ahead} />}
         {playhead >= -1 && playhead <= width.value + 1 && (
           <div class="timeline-playhead" style={{ transform: `translateX(${playhead}px)` }} />
         )}

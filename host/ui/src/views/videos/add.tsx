@@ -1,9 +1,9 @@
 /** The dialog that adds recordings: files or an address, what to look for, where to send it. */
 import { useSignal } from '@preact/signals';
-import { useRef } from 'preact/hooks';
+import { useEffect, useRef } from 'preact/hooks';
 import { api, ask, Problem } from '../../lib/api';
 import { bytes } from '../../lib/format';
-import { report } from '../../lib/notices';
+import { attempt, report } from '../../lib/notices';
 import type { StreamSettings, VideoWrite } from '../../lib/types';
 import { Button, IconButton } from '../../parts/button';
 import { Dialog } from '../../parts/dialog';
@@ -17,6 +17,13 @@ import { add } from './uploads';
 const TYPES = ['face', 'body', 'car'] as const;
 type Type = (typeof TYPES)[number];
 const KEPT = 'ocellus.detectors';
+/** What a server has that nobody configured. */
+const USUAL_GROUP = 1;
+
+/** Fields that show what is wrong with them beside themselves. */
+const SHOWN = ['url', 'router_url', 'camera_group'];
+
+type Group = { id: number; name: string };
 
 /** What was looked for the last time; at first people. */
 function keptTypes(): Record<Type, boolean> {
@@ -31,10 +38,19 @@ export function AddDialog({ files: given, onClose }: { files: File[]; onClose: (
   const router = useSignal('');
   const types = useSignal(keptTypes());
   const refused = useSignal<Problem | null>(null);
+  const groups = useSignal<Group[]>([]);
+  const group = useSignal(USUAL_GROUP);
   const busy = useSignal(false);
   const over = useSignal(false);
   const picker = useRef<HTMLInputElement>(null);
   const folderPicker = useRef<HTMLInputElement>(null);
+
+  useEffect(() => {
+    void attempt(async () => {
+      groups.value = (await ask(api.GET('/camera-groups/'))).results;
+      if (!groups.value.some(({ id }) => id === USUAL_GROUP)) group.value = groups.value[0]?.id ?? USUAL_GROUP;
+    });
+  }, []);
 
   const take = (more: File[]) => {
     const videos = more.filter(looksLikeVideo);
@@ -51,7 +67,7 @@ export function AddDialog({ files: given, onClose }: { files: File[]; onClose: (
     localStorage.setItem(KEPT, chosen.join(','));
     const detectors = Object.fromEntries(TYPES.map((type) => [type, types.value[type] ? {} : null]));
     const common: Omit<VideoWrite, 'name'> = {
-      camera_group: 1,
+      camera_group: group.value,
       stream_settings: { detectors } as StreamSettings,
       ...(router.value.trim() && { router_url: router.value.trim() }),
     };
@@ -68,7 +84,7 @@ export function AddDialog({ files: given, onClose }: { files: File[]; onClose: (
       if (files.value.length > 0) void add(files.value, common);
       onClose();
     } catch (cause) {
-      if (cause instanceof Problem && cause.param) refused.value = cause;
+      if (cause instanceof Problem && SHOWN.includes(cause.param ?? '')) refused.value = cause;
       else report(cause);
     } finally {
       busy.value = false;
@@ -136,13 +152,28 @@ export function AddDialog({ files: given, onClose }: { files: File[]; onClose: (
             />
           ))}
         </fieldset>
-        <details class="fold">
+        <details class="fold" open={refused.value !== null && refused.value.param !== 'url'}>
           <summary>{T.add.router}</summary>
+          <div class="add">
           <Field label={T.add.routerUrl} hint={T.add.routerHint} error={errorOf('router_url')}>
             {(attributes) => (
               <input {...attributes} class="input" type="url" placeholder="https://" value={router.value} onInput={(event) => (router.value = event.currentTarget.value)} />
             )}
           </Field>
+          {groups.value.length > 1 && (
+            <Field label={T.add.group} error={errorOf('camera_group')}>
+              {(attributes) => (
+                <select {...attributes} class="input" value={String(group.value)} onChange={(event) => (group.value = Number(event.currentTarget.value))}>
+                  {groups.value.map(({ id, name }) => (
+                    <option key={id} value={String(id)}>
+                      {name || id}
+                    </option>
+                  ))}
+                </select>
+              )}
+            </Field>
+          )}
+          </div>
         </details>
         <div class="dialog-actions">
           <Button onClick={onClose}>{T.cancel}</Button>
