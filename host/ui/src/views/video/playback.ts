@@ -18,6 +18,7 @@ export class Playback {
   /** What keeps a picture from being shown. */
   readonly problem = signal<string | null>(null);
   readonly isWaiting = signal(true);
+  readonly isMuted = signal(true);
 
   private element: HTMLVideoElement | null = null;
   private canvas: HTMLCanvasElement | null = null;

@@ -88,7 +88,7 @@ export function Stage({ model, playback, tracks, boxesCame, showBoxes, showDropp
           poster={address(`/videos/${model.id}/screenshot/`, { width: 1280 })}
           preload="auto"
           playsInline
-          muted
+          muted={playback.isMuted.value}
           aria-label={T.player.picture}
         />
       ) : (
@@ -139,6 +139,14 @@ export function Controls({ model, playback, showBoxes, showDropped, onFullscreen
         <span class="badge" title={T.player.framesLong}>
           {T.player.frames}
         </span>
+      )}
+      {playback.way.value === 'native' && (
+        <IconButton
+          icon={playback.isMuted.value ? 'muted' : 'sound'}
+          class="controls-sound"
+          label={playback.isMuted.value ? T.player.unmute : T.player.mute}
+          onClick={() => (playback.isMuted.value = !playback.isMuted.value)}
+        />
       )}
       <IconButton icon="boxes" label={T.player.boxes} pressed={showBoxes.value} onClick={() => (showBoxes.value = !showBoxes.value)} />
       {model.video.value?.finished && (

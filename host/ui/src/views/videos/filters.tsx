@@ -57,14 +57,16 @@ export function Filters() {
           ))}
         </select>
       </label>
-      <label class="date-input">
-        <span>{T.filter.since}</span>
-        <input type="date" class="input" value={since} max={until || undefined} onChange={(event) => change({ since: event.currentTarget.value })} />
-      </label>
-      <label class="date-input">
-        <span>{T.filter.until}</span>
-        <input type="date" class="input" value={until} min={since || undefined} onChange={(event) => change({ until: event.currentTarget.value })} />
-      </label>
+      <div class="dates">
+        <label class="date-input">
+          <span>{T.filter.since}</span>
+          <input type="date" class="input" value={since} max={until || undefined} onChange={(event) => change({ since: event.currentTarget.value })} />
+        </label>
+        <label class="date-input">
+          <span>{T.filter.until}</span>
+          <input type="date" class="input" value={until} min={since || undefined} onChange={(event) => change({ until: event.currentTarget.value })} />
+        </label>
+      </div>
       {isFiltered.value && (
         <Button kind="quiet" icon="close" onClick={() => change(NO_FILTER)}>
           {T.filter.clear}
