@@ -56,7 +56,8 @@ function Loaded({ model }: { model: VideoModel }) {
     const start = Number(route.peek().query.get('t')) || 0;
     // The browser knows nothing of what the settings do to the picture.
     const transformed = Boolean(video.stream_settings.video_transform);
-    return new Playback(model.id, () => model.length.value, () => model.fps.value, start, transformed || video.file_size === 0);
+    const recorded = () => model.video.value?.source_len ?? null;
+    return new Playback(model.id, () => model.length.value, () => model.fps.value, recorded, start, transformed || video.file_size === 0);
   }, [model]);
 
   const fullscreen = () => void (document.fullscreenElement ? document.exitFullscreen() : stage.current?.requestFullscreen());
@@ -74,6 +75,11 @@ function Loaded({ model }: { model: VideoModel }) {
       playback.close();
     };
   }, [playback]);
+
+  const duration = playback.duration.value;
+  useEffect(() => {
+    model.played.value = duration;
+  }, [duration]);
 
   useEffect(() => {
     tracks.clear();

@@ -23,6 +23,8 @@ export class VideoModel {
   readonly isLoading = signal(true);
   readonly selected = signal<string | null>(null);
   readonly identities = new Identities();
+  /** Seconds, as the player has it: for a video that was not processed yet. */
+  readonly played = signal<number | null>(null);
   /** Counts changes of the tracks, for those who keep boxes of them. */
   readonly revision = signal(0);
 
@@ -36,7 +38,8 @@ export class VideoModel {
   readonly length = computed(() => {
     const video = this.video.value;
     const last = this.objects.value.reduce((most, object) => Math.max(most, object.last_time), 0);
-    return video?.source_len ?? Math.max(last, video?.health_status.statistic.processed_duration ?? 0);
+    const done = video?.health_status.statistic.processed_duration ?? 0;
+    return video?.source_len ?? this.played.value ?? Math.max(last, done);
   });
   readonly fps = computed(() => {
     const { frames_processed: frames, processed_duration: seconds } = this.video.value?.health_status.statistic ?? {};

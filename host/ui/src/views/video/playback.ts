@@ -8,6 +8,7 @@ import { T } from '../../texts';
 
 const RATES = [0.25, 0.5, 1, 2, 4, 8];
 const FRAME_WIDTH = 1280;
+const SHIFT_S = 0.5;
 
 export class Playback {
   /** Seconds from the start of the source. */
@@ -19,18 +20,27 @@ export class Playback {
   readonly problem = signal<string | null>(null);
   readonly isWaiting = signal(true);
   readonly isMuted = signal(true);
+  /** Of the picture, in pixels; null before the first. */
+  readonly size = signal<{ width: number; height: number } | null>(null);
+  /** Seconds, as far as the player knows. */
+  readonly duration = signal<number | null>(null);
 
   private element: HTMLVideoElement | null = null;
   private canvas: HTMLCanvasElement | null = null;
   private wanted: number | null = null;
   private fetching: AbortController | null = null;
+  /** The player's time at the start of the source. */
   private begin = 0;
+  /** The player's time that was asked for last. */
+  private sought = 0;
   private ended = false;
 
   constructor(
     private readonly video: number,
     private readonly length: () => number,
     private readonly fps: () => number,
+    /** Seconds of the source as the server counts them; null before it was processed. */
+    private readonly recorded: () => number | null,
     start: number,
     forceFrames: boolean,
   ) {
@@ -51,9 +61,10 @@ export class Playback {
     if (!element) return;
     element.onloadedmetadata = () => {
       if (element.videoWidth === 0) return this.useFrames();
-      // Some recordings begin at another time than 0, which browsers keep; the API counts from the start.
+      this.size.value = { width: element.videoWidth, height: element.videoHeight };
+      if (Number.isFinite(element.duration)) this.duration.value = element.duration;
       this.begin = element.seekable.length > 0 ? element.seekable.start(0) : 0;
-      element.currentTime = this.begin + (this.wanted ?? 0);
+      this.move(this.wanted ?? 0);
       this.wanted = null;
       element.playbackRate = this.rate.value;
     };
@@ -65,12 +76,18 @@ export class Playback {
     element.onerror = () => this.useFrames();
     element.onseeked = () => {
       this.isWaiting.value = false;
+      // A player that cannot show a place goes to another, as in recordings that begin without a key frame.
+      if (Math.abs(element.currentTime - this.sought) > SHIFT_S && !this.isPlaying.value) {
+        this.time.value = this.sought - this.begin;
+        return this.useFrames();
+      }
       if (this.wanted === null) return;
-      element.currentTime = this.begin + this.wanted;
+      this.move(this.wanted);
       this.wanted = null;
     };
     const shown = (_: number, frame: { mediaTime: number }) => {
       if (this.element !== element) return;
+      this.findBegin(frame.mediaTime);
       this.time.value = Math.max(0, frame.mediaTime - this.begin);
       element.requestVideoFrameCallback(shown);
     };
@@ -91,12 +108,33 @@ export class Playback {
   }
 
   seek(time: number): void {
-    const at = Math.min(Math.max(0, time), Math.max(0, this.length() - 0.001));
+    const length = this.length();
+    const at = Math.max(0, length > 0 ? Math.min(time, length - 0.001) : time);
     if (this.way.value === 'frames') return this.show(at);
     this.time.value = at;
     const element = this.element;
     if (!element || element.readyState === 0 || element.seeking) this.wanted = at;
-    else element.currentTime = this.begin + at;
+    else this.move(at);
+  }
+
+  private move(time: number): void {
+    if (!this.element) return;
+    this.sought = this.begin + time;
+    this.element.currentTime = this.sought;
+  }
+
+  /**
+   * Recordings that begin at another time than 0 keep it in players; the API counts from their start. Known by a
+   * first frame that comes long after what was asked for, by as much as the player's duration is longer.
+   */
+  private findBegin(mediaTime: number): void {
+    const duration = this.duration.value;
+    const length = this.recorded();
+    if (!duration || !length || mediaTime - this.sought < SHIFT_S) return;
+    if (Math.abs(duration - length - mediaTime) > SHIFT_S / 2) return;
+    const wanted = this.sought - this.begin;
+    this.begin = mediaTime;
+    this.move(wanted);
   }
 
   /** To the next frame or the one before. */
@@ -114,7 +152,7 @@ export class Playback {
   }
 
   play(): void {
-    if (this.time.value >= this.length() - 0.1) this.seek(0);
+    if (this.length() > 0 && this.time.value >= this.length() - 0.1) this.seek(0);
     if (this.way.value === 'native') {
       void this.element?.play().catch(() => this.pause());
     } else if (!this.isPlaying.value) {
@@ -151,7 +189,7 @@ export class Playback {
       if (Math.abs(this.time.value - at) > 1.5 * this.rate.value) at = this.time.value;
       at += ((now - last) / 1000) * this.rate.value;
       last = now;
-      if (at >= this.length()) {
+      if (this.length() > 0 && at >= this.length()) {
         this.isPlaying.value = false;
         return;
       }
@@ -177,6 +215,7 @@ export class Playback {
           signal: this.fetching.signal,
         });
         const picture = await createImageBitmap(await response.blob());
+        this.size.value ??= { width: picture.width, height: picture.height };
         if (this.canvas) {
           this.canvas.width = picture.width;
           this.canvas.height = picture.height;
@@ -187,7 +226,10 @@ export class Playback {
         this.problem.value = null;
       } catch (cause) {
         if (isAbort(cause)) return;
-        this.problem.value = cause instanceof Problem ? cause.message : T.problem.page;
+        // The last frame is a little before the end of the source.
+        if (!(cause instanceof Problem && cause.status === 404 && this.size.value)) {
+          this.problem.value = cause instanceof Problem ? cause.message : T.problem.page;
+        }
         this.isPlaying.value = false;
       } finally {
         this.fetching = null;

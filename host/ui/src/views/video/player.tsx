@@ -33,8 +33,8 @@ export function Stage({ model, playback, tracks, boxesCame, showBoxes, showDropp
   const pointer = useSignal<Point | null>(null);
   const dropped = useDropped(model, playback, showDropped.value);
   const video = model.video.value;
-  const width = video?.frame_width ?? 16;
-  const height = video?.frame_height ?? 9;
+  const width = video?.frame_width ?? playback.size.value?.width ?? 16;
+  const height = video?.frame_height ?? playback.size.value?.height ?? 9;
 
   useEffect(() => {
     const canvas = overlay.current;
