@@ -129,7 +129,14 @@ export function Frame({ children }: { children: ComponentChildren }) {
 }
 
 /** The head of a view: its title, what is to be done, and the page's title. */
-export function Head(props: { title: string; sub?: ComponentChildren; back?: { href: string; label: string }; children?: ComponentChildren }) {
+export function Head(props: {
+  title: string;
+  sub?: ComponentChildren;
+  back?: { href: string; label: string };
+  /** Beside the title. */
+  beside?: ComponentChildren;
+  children?: ComponentChildren;
+}) {
   useEffect(() => {
     document.title = `${props.title} · Ocellus`;
   }, [props.title]);
@@ -142,7 +149,10 @@ export function Head(props: { title: string; sub?: ComponentChildren; back?: { h
           </a>
         )}
         <div>
-          <h1>{props.title}</h1>
+          <div class="head-line">
+            <h1>{props.title}</h1>
+            {props.beside}
+          </div>
           {props.sub && <div class="head-sub">{props.sub}</div>}
         </div>
       </div>

@@ -6,7 +6,7 @@ import { bytes, clock, fullDate } from '../../lib/format';
 import { go, link, requery, route } from '../../lib/route';
 import { mayOperate } from '../../lib/session';
 import { isWorking, lightOf, nameOf, sentence } from '../../lib/video';
-import { Button, ButtonLink } from '../../parts/button';
+import { Button, ButtonLink, IconButton } from '../../parts/button';
 import { Head } from '../../parts/frame';
 import { Menu } from '../../parts/menu';
 import { Empty, Progress, StatusLight, Waiting } from '../../parts/status';
@@ -86,6 +86,12 @@ function Loaded({ model }: { model: VideoModel }) {
     boxesCame.value++;
   }, [model.revision.value]);
 
+  const processed = isWorking(video) ? (video.health_status.statistic.processed_duration ?? 0) : Infinity;
+  useEffect(() => {
+    tracks.progress(processed);
+    boxesCame.value++;
+  }, [processed]);
+
   // Another second in the address, by a link to one: go there.
   const asked = route.value.query.get('t');
   useEffect(() => {
@@ -126,6 +132,7 @@ function Loaded({ model }: { model: VideoModel }) {
       <Head
         title={name}
         back={{ href: link('videos'), label: T.player.toList }}
+        beside={mayOperate.value && <IconButton icon="edit" label={T.player.rename} onClick={() => (renaming.value = true)} />}
         sub={
           <span class="video-sub">
             <span class="video-state">
@@ -151,11 +158,6 @@ function Loaded({ model }: { model: VideoModel }) {
               {video.finished ? T.player.again : T.action.process}
             </Button>
           ))}
-        {mayOperate.value && (
-          <Button icon="edit" onClick={() => (renaming.value = true)}>
-            {T.player.rename}
-          </Button>
-        )}
         {mayOperate.value && (
           <Button icon="trash" onClick={() => void remove([model.id], name).then((done) => done && go('videos'))}>
             {T.action.delete}

@@ -24,6 +24,8 @@ export function draw(
   frame: Frame,
   boxes: ShownBox[],
   hue: (box: ShownBox) => number,
+  /** Tracks that gave no object: too short, or dropped. */
+  isFaint: (box: ShownBox) => boolean,
   selected: string | null,
 ): void {
   const scale = window.devicePixelRatio || 1;
@@ -44,6 +46,8 @@ export function draw(
   context.textBaseline = 'middle';
   for (const box of boxes) {
     const colour = onPicture(hue(box));
+    const faint = isFaint(box);
+    context.globalAlpha = faint ? 0.45 : 1;
     const isSelected = box.object !== null && box.object === selected;
     const left = box.left * x;
     const top = box.top * y;
@@ -59,6 +63,7 @@ export function draw(
     context.strokeStyle = colour;
     context.lineWidth = (isSelected ? 2 : 1) * line;
     context.stroke();
+    if (faint) continue;
 
     const text = T.track(box.type, box.track);
     const textWidth = context.measureText(text).width + size * 0.9;
@@ -72,6 +77,7 @@ export function draw(
     context.fillStyle = '#10171a';
     context.fillText(text, textLeft + size * 0.45, textTop + textHeight / 2 + scale / 2);
   }
+  context.globalAlpha = 1;
 }
 
 /** Draws what was dropped in a frame; at the pointer, or where there are few, with the rule that dropped it. */

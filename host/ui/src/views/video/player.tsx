@@ -55,7 +55,9 @@ export function Stage({ model, playback, tracks, boxesCame, showBoxes, showDropp
       const object = box.object ? byId.get(box.object) : undefined;
       return object ? model.hue(object) : model.identities.hue(`${box.type}/${box.track}`);
     };
-    draw(canvas, { width, height }, shown.current, hue, model.selected.value);
+    // While the job runs, a track without an object is one that goes on.
+    const isFaint = (box: ShownBox) => box.object === null && Boolean(video?.finished);
+    draw(canvas, { width, height }, shown.current, hue, isFaint, model.selected.value);
     drawDropped(canvas, { width, height }, dropped, pointer.value);
   }, [...inputs, dropped, pointer.value, width, height]);
 

@@ -6,8 +6,8 @@ const PIECE_S = 10;
 /** Pieces overlap, so that a box between two of their frames can be interpolated. */
 const MARGIN_S = 1;
 const MOST_PIECES = 40;
-/** Longest gap between two boxes over which a box is shown. */
-const GAP_S = 0.6;
+/** Longest gap between two boxes over which a box is shown: frames without motion have none. */
+const GAP_S = 1.1;
 
 export interface ShownBox {
   track: number;
@@ -21,7 +21,9 @@ export interface ShownBox {
 
 export class TrackReader {
   private readonly pieces = new Map<number, Track[]>();
-  private readonly asked = new Set<number>();
+  /** With how far the processing was when a piece was asked for. */
+  private readonly asked = new Map<number, number>();
+  private processed = Infinity;
   private stop = new AbortController();
 
   /** `changed` is called when boxes have come. */
@@ -35,6 +37,14 @@ export class TrackReader {
     this.stop = new AbortController();
     this.pieces.clear();
     this.asked.clear();
+  }
+
+  /** A running job has come so far: pieces that were asked for before it came to their end are asked for again. */
+  progress(seconds: number): void {
+    this.processed = seconds;
+    for (const [piece, then] of this.asked) {
+      if (then < (piece + 1) * PIECE_S + MARGIN_S && then < seconds) this.asked.delete(piece);
+    }
   }
 
   /** The boxes at a time. Those that are not there are asked for, and the piece after them. */
@@ -52,7 +62,7 @@ export class TrackReader {
 
   private want(piece: number): void {
     if (this.asked.has(piece)) return;
-    this.asked.add(piece);
+    this.asked.set(piece, this.processed);
     void this.read(piece, this.stop.signal);
   }
 
