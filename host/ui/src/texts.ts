@@ -75,7 +75,7 @@ export const T = {
     inProgress: (fps: string | null, left: string | null) =>
       ['Looking', fps && `${fps} frames a second`, left && `${left} left`].filter(Boolean).join(' · '),
     undelivered: (n: number) => `Done, but ${s(n, 'object', 'objects')} could not be delivered`,
-    retrying: (n: number) => `Done · ${s(n, 'object waits', 'objects wait')} for the router to accept`,
+    retrying: (n: number) => `Done · ${s(n, 'object waits', 'objects wait')} for the router`,
     ofIdentities: (type: string, n: number) => (type === 'car' ? s(n, 'vehicle', 'vehicles') : s(n, 'person', 'people')),
     countTitle: (type: string, found: number, identities: number | null) =>
       T.typeCount(type, found) + (identities ? `, ${s(identities, 'identity', 'identities')}` : ''),

@@ -88,7 +88,9 @@ export class Playback {
     const shown = (_: number, frame: { mediaTime: number }) => {
       if (this.element !== element) return;
       this.findBegin(frame.mediaTime);
-      this.time.value = Math.max(0, frame.mediaTime - this.begin);
+      // One that was on its way before a seek is not the place that is shown.
+      const isOld = element.seeking && Math.abs(frame.mediaTime - this.sought) > SHIFT_S;
+      if (!isOld) this.time.value = Math.max(0, frame.mediaTime - this.begin);
       element.requestVideoFrameCallback(shown);
     };
     element.requestVideoFrameCallback(shown);
