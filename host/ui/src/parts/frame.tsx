@@ -76,8 +76,13 @@ export function Frame({ children }: { children: ComponentChildren }) {
   const more = useSignal(false);
   const main = useRef<HTMLElement>(null);
   const view = route.value.path.join('/');
+  const first = useRef(view);
   useEffect(() => {
+    if (first.current === view) return;
+    first.current = '';
+    // As a new page would: from its top, and told to who listens to it.
     main.current?.scrollTo(0, 0);
+    main.current?.focus({ preventScroll: true });
   }, [view]);
   return (
     <div class="frame">

@@ -31,17 +31,19 @@ function Fact({ name, children }: { name: string; children: string }) {
 /** Components that were put beside a plugin from this page: what can be promoted without choosing the file again. */
 const canaries = new Map<string, File>();
 
-function Canary({ plugin, reload }: { plugin: Plugin; reload: () => Promise<void> }) {
+function Canary({ plugin, candidate, reload }: { plugin: Plugin; candidate: Plugin; reload: () => Promise<void> }) {
   const use = plugin.used?.shadow;
   const name = plugin.name ?? '';
   const file = canaries.get(name);
-  if (!use) return null;
   return (
     <div class="canary">
-      <h3>{T.plugins.canary}</h3>
-      <p>{use.items > 0 ? T.plugins.different(count(use.different), count(use.items)) : T.plugins.notCalled}</p>
-      {use.first_difference && <p class="muted">{use.first_difference}</p>}
-      {use.ended && <p class="hint-error">{use.ended}</p>}
+      <h3>
+        {T.plugins.canary} <span class="muted">{candidate.version}</span>
+      </h3>
+      {candidate.state !== 'ready' && <p class="hint-error">{candidate.state}</p>}
+      <p>{use && use.items > 0 ? T.plugins.different(count(use.different), count(use.items)) : T.plugins.notCalled}</p>
+      {use?.first_difference && <p class="muted">{use.first_difference}</p>}
+      {use?.ended && <p class="hint-error">{use.ended}</p>}
       <div class="plugin-actions">
         {file && (
           <Button
@@ -73,7 +75,7 @@ function Canary({ plugin, reload }: { plugin: Plugin; reload: () => Promise<void
   );
 }
 
-function Card({ plugin, reload }: { plugin: Plugin; reload: () => Promise<void> }) {
+function Card({ plugin, candidate, reload }: { plugin: Plugin; candidate: Plugin | undefined; reload: () => Promise<void> }) {
   const picker = useRef<HTMLInputElement>(null);
   const { name, used } = plugin;
   const isReady = plugin.state === 'ready';
@@ -124,9 +126,9 @@ function Card({ plugin, reload }: { plugin: Plugin; reload: () => Promise<void> 
       )}
       {mayAdminister.value && name && isReady && (
         <>
-          <Canary plugin={plugin} reload={reload} />
+          {candidate && <Canary plugin={plugin} candidate={candidate} reload={reload} />}
           <div class="plugin-actions">
-            {!used?.shadow && plugin.kind !== 'router' && (
+            {!candidate && plugin.kind !== 'router' && (
               <Button kind="quiet" onClick={() => picker.current?.click()}>
                 {T.plugins.tryBeside}
               </Button>
@@ -220,7 +222,16 @@ export function Plugins() {
       </Head>
       {!shown && <Waiting>{T.plugins.loading}</Waiting>}
       {shown?.length === 0 && <Empty title={T.plugins.none} />}
-      <div class="panels">{shown?.map((plugin) => <Card key={`${plugin.origin}/${plugin.file}`} plugin={plugin} reload={reload} />)}</div>
+      <div class="panels">
+        {shown?.map((plugin) => (
+          <Card
+            key={`${plugin.origin}/${plugin.file}`}
+            plugin={plugin}
+            candidate={plugins.value?.find((other) => other.role === 'candidate' && other.name === plugin.name)}
+            reload={reload}
+          />
+        ))}
+      </div>
       {installing.value && <Install reload={reload} onClose={() => (installing.value = false)} />}
     </div>
   );
