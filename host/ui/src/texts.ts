@@ -70,6 +70,7 @@ export const T = {
   video: {
     unnamed: (id: number) => `Video ${id}`,
     found: 'Found',
+    fresh: 'Just found',
     progress: 'Progress',
     select: (name: string) => `Select ${name}`,
     inProgress: (fps: string | null, left: string | null) =>

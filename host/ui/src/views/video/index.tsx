@@ -82,6 +82,7 @@ function Loaded({ model }: { model: VideoModel }) {
   }, [duration]);
 
   useEffect(() => {
+    if (model.revision.value === 0) return;
     tracks.clear();
     boxesCame.value++;
   }, [model.revision.value]);

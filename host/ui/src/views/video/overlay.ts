@@ -2,7 +2,7 @@
 import { onPicture } from '../../lib/identity';
 import type { Decision } from '../../lib/types';
 import { T } from '../../texts';
-import type { ShownBox } from './tracks';
+import type { ShownBox } from './boxes';
 
 const DROPPED = '#ffb4ab';
 const FEW = 2;

@@ -12,7 +12,8 @@ import type { VideoModel } from './model';
 import { draw, drawDropped, hit, type Point } from './overlay';
 import { useDropped } from './dropped';
 import type { Playback } from './playback';
-import type { ShownBox, TrackReader } from './tracks';
+import type { ShownBox } from './boxes';
+import type { TrackReader } from './tracks';
 
 interface Props {
   model: VideoModel;

@@ -8,11 +8,11 @@ import { mayOperate } from '../../lib/session';
 import { counts, isWorking, lightOf, nameOf, sentence } from '../../lib/video';
 import { IconButton } from '../../parts/button';
 import { Icon, typeIcon } from '../../parts/icon';
-import { Picture } from '../../parts/picture';
+import { Picture, Thumbnail } from '../../parts/picture';
 import { Progress, StatusLight } from '../../parts/status';
 import { T } from '../../texts';
 import { process, remove, stop } from './actions';
-import { select, selected } from './store';
+import { fresh, select, selected } from './store';
 import { forget, retry, uploads, type Upload } from './uploads';
 
 function Counts({ video }: { video: Video }) {
@@ -88,6 +88,21 @@ function State({ video }: { video: Video }) {
   );
 }
 
+/** What was found last, as it is found. */
+function Fresh({ video }: { video: Video }) {
+  const found = fresh.value.get(video.id);
+  if (!found || !isWorking(video)) return null;
+  return (
+    <ul class="fresh" aria-label={T.video.fresh}>
+      {found.map((id) => (
+        <li key={id}>
+          <Thumbnail id={id} type={id.split('-')[2] ?? ''} alt={T.typeOne(id.split('-')[2] ?? '')} />
+        </li>
+      ))}
+    </ul>
+  );
+}
+
 export function Row({ video: of }: { video: Signal<Video> }) {
   const video = of.value;
   const isSelected = selected.value.has(video.id);
@@ -125,6 +140,7 @@ export function Row({ video: of }: { video: Signal<Video> }) {
         </h2>
         {upload ? <Sending upload={upload} /> : <State video={video} />}
       </div>
+      <Fresh video={video} />
       <Counts video={video} />
       <time class="row-date" dateTime={video.created_date} title={fullDate(video.created_date)}>
         {date(video.created_date)}

@@ -2,6 +2,7 @@
 import { batch, computed, signal, type Signal } from '@preact/signals';
 import { api, ask, cursor } from '../../lib/api';
 import { on, opened } from '../../lib/live';
+import { videoOf } from '../../lib/names';
 import { attempt, report } from '../../lib/notices';
 import type { Status, Video } from '../../lib/types';
 import { GROUPS, type Group } from '../../lib/video';
@@ -27,6 +28,10 @@ const videos = new Map<number, Signal<Video>>();
 export const total = signal<number | null>(null);
 export const isLoading = signal(true);
 export const selected = signal<ReadonlySet<number>>(new Set());
+
+/** Ids of the objects that were found last while the list was looked at, newest first, by video. */
+export const fresh = signal<ReadonlyMap<number, string[]>>(new Map());
+const MOST_FRESH = 4;
 
 let next: string | null = null;
 let generation = 0;
@@ -152,6 +157,12 @@ export function follow(): () => void {
   const ends = [
     on('video', receive),
     on('video_deleted', ({ id }) => remove(id)),
+    on('object', (object) => {
+      const id = videoOf(object.id);
+      if (!videos.has(id)) return;
+      const others = (fresh.value.get(id) ?? []).filter((other) => other !== object.id);
+      fresh.value = new Map(fresh.value).set(id, [object.id, ...others].slice(0, MOST_FRESH));
+    }),
     on('reset', () => void load()),
   ];
   return () => ends.forEach((end) => end());
