@@ -74,7 +74,7 @@ export const T = {
     progress: 'Progress',
     select: (name: string) => `Select ${name}`,
     inProgress: (fps: string | null, left: string | null) =>
-      ['Looking', fps && `${fps} frames a second`, left && `${left} left`].filter(Boolean).join(' · '),
+      ['Looking', fps && `${fps} frames/s`, left && `${left} left`].filter(Boolean).join(' · '),
     undelivered: (n: number) => `Done, but ${s(n, 'object', 'objects')} could not be delivered`,
     retrying: (n: number) => `Done · ${s(n, 'object waits', 'objects wait')} for the router`,
     ofIdentities: (type: string, n: number) => (type === 'car' ? s(n, 'vehicle', 'vehicles') : s(n, 'person', 'people')),
@@ -96,7 +96,7 @@ export const T = {
   videos: {
     add: 'Add videos',
     loading: 'Reading the list…',
-    total: (n: number, filtered: boolean) => s(n, 'video', 'videos') + (filtered ? ' match' : ''),
+    total: (n: number, filtered: boolean) => (filtered ? s(n, 'video matches', 'videos match') : s(n, 'video', 'videos')),
     selectAll: 'Select all',
     selected: (n: number) => `${n} selected`,
     dropHere: 'Drop recordings to add them',

@@ -22,7 +22,7 @@ export class VideoModel {
   readonly objects = signal<VideoObject[]>([]);
   readonly isLoading = signal(true);
   readonly selected = signal<string | null>(null);
-  readonly identities = new Identities();
+  private readonly identities = new Identities();
   /** Seconds, as the player has it: for a video that was not processed yet. */
   readonly played = signal<number | null>(null);
   /** Counts changes of the tracks, for those who keep boxes of them. */
@@ -94,8 +94,13 @@ export class VideoModel {
     }
   }
 
-  hue(object: Pick<VideoObject, 'type' | 'id' | 'cluster'>): number {
-    return this.identities.hue(object.cluster ?? object.id.slice(0, object.id.lastIndexOf('-')));
+  /** That of its identity; before that is known, of its track, as `hueOfTrack`. */
+  hue(object: Pick<VideoObject, 'type' | 'track_id' | 'cluster'>): number {
+    return object.cluster ? this.identities.hue(object.cluster) : this.hueOfTrack(object.type, object.track_id);
+  }
+
+  hueOfTrack(type: string, track: number): number {
+    return this.identities.hue(`${type}/${track}`);
   }
 
   private changed(video: Video): void {

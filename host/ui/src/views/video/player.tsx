@@ -54,7 +54,7 @@ export function Stage({ model, playback, tracks, boxesCame, showBoxes, showDropp
     const byId = new Map(model.objects.value.map((object) => [object.id, object]));
     const hue = (box: ShownBox) => {
       const object = box.object ? byId.get(box.object) : undefined;
-      return object ? model.hue(object) : model.identities.hue(`${box.type}/${box.track}`);
+      return object ? model.hue(object) : model.hueOfTrack(box.type, box.track);
     };
     // While the job runs, a track without an object is one that goes on.
     const isFaint = (box: ShownBox) => box.object === null && Boolean(video?.finished);
