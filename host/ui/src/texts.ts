@@ -283,6 +283,7 @@ curl -X POST "$U/videos/$ID/process/" -H "$H"`,
     reset: 'Undo all',
     keep: 'Keep',
     kept: 'Settings kept. They count from the next processing of this video.',
+    filters: 'Filters before tracking',
     section: {
       keep: 'What is kept',
       track: 'Tracking',

@@ -1,8 +1,9 @@
-/** The form of a type's settings, made from their schema. */
+/** The form of an object type's or the plugins' settings, made from their schema. */
 import { useId } from 'preact/hooks';
 import { IconButton } from '../../parts/button';
+import { Choice } from '../../parts/field';
 import { T } from '../../texts';
-import { isWhole, kindOf, labelOf, type Form, type Property } from './schema';
+import { FILTERS, isWhole, kindOf, labelOf, type Field, type Form, type Property } from './schema';
 import type { Tuning } from './state';
 
 function Input({ id, described, property, value, span, onChange }: {
@@ -56,26 +57,54 @@ function Input({ id, described, property, value, span, onChange }: {
   );
 }
 
-function Setting({ tuning, type, name, property }: { tuning: Tuning; type: string; name: string; property: Property }) {
-  const id = useId();
-  const value = tuning.value(type, name);
-  const isChanged = tuning.isDifferent(type, name);
-  const refused = tuning.refused.value;
-  const error = refused?.param === `stream_settings.detectors.${type}.${name}` ? refused.text : null;
-  const change = (to: unknown) => tuning.set(type, name, to);
+/** Which filter plugins see the detections, as boxes to check. */
+function Filters({ tuning }: { tuning: Tuning }) {
+  const chosen = String(tuning.value(FILTERS, '')).split(',').filter(Boolean);
+  return (
+    <>
+      {tuning.filters.value.map((name) => (
+        <Choice
+          key={name}
+          label={name}
+          checked={chosen.includes(name)}
+          onChange={(isOn) => tuning.set(FILTERS, (isOn ? [...chosen, name] : chosen.filter((other) => other !== name)).join(','), '')}
+        />
+      ))}
+    </>
+  );
+}
+
+/** The greatest value of a number that makes sense, for its slider. */
+function spanOf(key: string, tuning: Tuning): number | null {
   const video = tuning.video.value;
-  const span = /_size$/.test(name) ? Math.max(video?.frame_width ?? 0, video?.frame_height ?? 0) || null : /interval$/.test(name) ? 10 : /min_duration/.test(name) ? 100 : null;
+  if (/_size$/.test(key)) return Math.max(video?.frame_width ?? 0, video?.frame_height ?? 0) || null;
+  if (/interval$/.test(key)) return 10;
+  return /min_duration/.test(key) ? 100 : null;
+}
+
+function Setting({ tuning, field }: { tuning: Tuning; field: Field }) {
+  const { path, key, property } = field;
+  const id = useId();
+  const value = tuning.value(path, property.default);
+  const isChanged = tuning.isDifferent(path);
+  const refused = tuning.refused.value;
+  const error = refused?.param === `stream_settings.${path}` ? refused.text : null;
+  const change = (to: unknown) => tuning.set(path, to, property.default);
   const isBoolean = kindOf(property) === 'boolean';
+  const isFilters = path === FILTERS;
   return (
     <div class={isChanged ? 'setting setting-changed' : 'setting'}>
-      <div class="setting-head">
-        {isBoolean && <input id={id} type="checkbox" aria-describedby={`${id}-hint`} checked={Boolean(value)} onChange={(event) => change(event.currentTarget.checked)} />}
-        <label for={id} title={name}>
-          {labelOf(name)}
-        </label>
-        {isChanged && <IconButton icon="retry" class="setting-reset" label={T.tune.undo(labelOf(name))} onClick={() => tuning.set(type, name, (video?.stream_settings.detectors as Record<string, Record<string, unknown>>)?.[type]?.[name])} />}
-      </div>
-      {!isBoolean && <Input id={id} described={`${id}-hint`} property={property} value={value} span={span} onChange={change} />}
+      {!isFilters && (
+        <div class="setting-head">
+          {isBoolean && <input id={id} type="checkbox" aria-describedby={`${id}-hint`} checked={Boolean(value)} onChange={(event) => change(event.currentTarget.checked)} />}
+          <label for={id} title={key}>
+            {labelOf(key)}
+          </label>
+          {isChanged && <IconButton icon="retry" class="setting-reset" label={T.tune.undo(labelOf(key))} onClick={() => tuning.undo(path)} />}
+        </div>
+      )}
+      {isFilters && <Filters tuning={tuning} />}
+      {!isBoolean && !isFilters && <Input id={id} described={`${id}-hint`} property={property} value={value} span={spanOf(key, tuning)} onChange={change} />}
       <p id={`${id}-hint`} class={error ? 'hint hint-error' : 'hint'}>
         {error ?? property.description}
       </p>
@@ -83,15 +112,15 @@ function Setting({ tuning, type, name, property }: { tuning: Tuning; type: strin
   );
 }
 
-export function TypeForm({ tuning, type, forms }: { tuning: Tuning; type: string; forms: Form[] }) {
+export function SettingsForm({ tuning, forms }: { tuning: Tuning; forms: Form[] }) {
   return (
     <div class="tune-form">
       {forms.map((form, index) => (
-        <details key={form.section} class="fold tune-section" open={index < 2}>
-          <summary>{T.tune.section[form.section]}</summary>
+        <details key={form.title} class="fold tune-section" open={index < 2 && form.fields.length > 0}>
+          <summary>{form.title}</summary>
           <div class="tune-fields">
-            {form.fields.map(({ key, property }) => (
-              <Setting key={key} tuning={tuning} type={type} name={key} property={property} />
+            {form.fields.map((field) => (
+              <Setting key={field.path} tuning={tuning} field={field} />
             ))}
           </div>
         </details>

@@ -12,8 +12,9 @@ import { PickVideo } from '../../parts/pick';
 import { Empty, Waiting } from '../../parts/status';
 import { T } from '../../texts';
 import { process } from '../videos/actions';
-import { TypeForm } from './form';
+import { SettingsForm } from './form';
 import { Outcome } from './outcome';
+import { PLUGINS } from './schema';
 import { Tuning } from './state';
 
 export function Tune({ id }: { id: number | null }) {
@@ -34,7 +35,8 @@ function One({ id }: { id: number }) {
   }, [tuning]);
   const video = tuning.video.value;
   const types = tuning.types.value;
-  const shown = types.includes(type.value) ? type.value : (types[0] ?? '');
+  const choices = [...types.map((value) => ({ value, label: T.type(value) })), { value: PLUGINS, label: T.nav.plugins }];
+  const shown = choices.some(({ value }) => value === type.value) ? type.value : (types[0] ?? PLUGINS);
   const back = { href: link('tune'), label: T.tune.toList };
   const keep = () =>
     void attempt(async () => {
@@ -64,10 +66,8 @@ function One({ id }: { id: number }) {
       {video && (
         <div class="tune-columns">
           <div class="tune-side">
-            {types.length > 1 && (
-              <Segments label={T.tune.type} value={shown} onChange={(value) => (type.value = value)} options={types.map((value) => ({ value, label: T.type(value) }))} />
-            )}
-            <TypeForm key={shown} tuning={tuning} type={shown} forms={tuning.forms.value[shown] ?? []} />
+            <Segments label={T.tune.type} value={shown} onChange={(value) => (type.value = value)} options={choices} />
+            <SettingsForm key={shown} tuning={tuning} forms={tuning.forms.value[shown] ?? []} />
           </div>
           <div class="tune-main">
             {!tuning.replay.value && !tuning.failure.value && <Waiting>{T.tune.replaying}</Waiting>}

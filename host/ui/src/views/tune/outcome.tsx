@@ -30,7 +30,7 @@ const LIMITS: Record<string, string> = {
 function reasonOf(tuning: Tuning, reason: Decision | null | undefined): string {
   if (!reason) return '';
   const key = LIMITS[`${reason.plugin} ${reason.rule}`];
-  const limit = key ? tuning.value(reason.type, key) : undefined;
+  const limit = key ? tuning.value(`detectors.${reason.type}.${key}`) : undefined;
   return T.tune.reason(reason.plugin, reason.rule, reason.value, limit === undefined ? null : String(limit));
 }
 

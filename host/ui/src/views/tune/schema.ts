@@ -15,7 +15,7 @@ export interface Property {
   properties?: Record<string, Property>;
 }
 
-export type Section = 'keep' | 'track' | 'moments' | 'more';
+type Section = 'keep' | 'track' | 'moments' | 'more';
 const SECTIONS: Section[] = ['keep', 'track', 'moments', 'more'];
 
 /** What has no effect on which objects there are: how their pictures are made and sent. */
@@ -29,32 +29,55 @@ function sectionOf(key: string): Section {
   return 'more';
 }
 
-export interface Form {
-  section: Section;
-  fields: { key: string; property: Property }[];
+export interface Field {
+  /** Of the setting, dotted: `detectors.face.filter_min_size`. */
+  path: string;
+  key: string;
+  property: Property;
 }
 
-/** The fields of each object type, in sections. */
+export interface Form {
+  title: string;
+  fields: Field[];
+}
+
+/** The forms of each object type, and of the plugins. */
 export type Forms = Record<string, Form[]>;
+export const PLUGINS = 'plugins';
+export const FILTERS = 'stream_data_filter';
 
 export async function readForms(): Promise<Forms> {
   // Asked of the running server: which trackers and plugins' settings there are depends on what it has loaded.
   const document = (await (await plain('/openapi.json')).json()) as {
     components: { schemas: { StreamSettings: Property } };
   };
-  const detectors = document.components.schemas.StreamSettings.properties?.['detectors']?.properties ?? {};
-  return Object.fromEntries(
-    Object.entries(detectors).map(([type, schema]) => {
-      const entries = Object.entries(schema.properties ?? {})
-        .filter(([key]) => !ABOUT_PICTURES.test(key))
-        .sort(([a], [b]) => rank(a) - rank(b));
-      const forms = SECTIONS.map((section) => ({
-        section,
-        fields: entries.filter(([key]) => sectionOf(key) === section).map(([key, property]) => ({ key, property })),
+  const settings = document.components.schemas.StreamSettings.properties ?? {};
+  const forms = Object.fromEntries(
+    Object.entries(settings['detectors']?.properties ?? {}).map(([type, schema]) => {
+      const fields = fieldsOf(`detectors.${type}`, schema).filter(({ key }) => !ABOUT_PICTURES.test(key));
+      const sections = SECTIONS.map((section) => ({
+        title: T.tune.section[section],
+        fields: fields.filter(({ key }) => sectionOf(key) === section),
       }));
-      return [type, forms.filter((form) => form.fields.length > 0)];
+      return [type, sections];
     }),
   );
+  const filters = settings[FILTERS];
+  forms[PLUGINS] = [
+    { title: T.tune.filters, fields: filters ? [{ path: FILTERS, key: FILTERS, property: filters }] : [] },
+    ...Object.entries(settings['plugins']?.properties ?? {}).map(([name, schema]) => ({
+      title: name,
+      fields: fieldsOf(`plugins.${name}`, schema),
+    })),
+  ];
+  for (const name of Object.keys(forms)) forms[name] = forms[name]?.filter((form) => form.fields.length > 0) ?? [];
+  return forms;
+}
+
+function fieldsOf(path: string, schema: Property): Field[] {
+  return Object.entries(schema.properties ?? {})
+    .map(([key, property]) => ({ path: `${path}.${key}`, key, property }))
+    .sort((one, other) => rank(one.key) - rank(other.key));
 }
 
 /** Settings that the page has names for come in the order of these. */
