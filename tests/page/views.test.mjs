@@ -1,6 +1,7 @@
 //! Covers: the views of the page, each used as a person uses it, against a server with real recordings.
 
 import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
 import { after, before, test } from 'node:test';
 import { Browser, OUT, settled, violations } from './browser.mjs';
 import { FACE, Server, STREET } from './server.mjs';
@@ -57,9 +58,18 @@ test('log-in refuses in the words of the API, and lets in', async () => {
 
 test('a dropped recording is uploaded, processed and shown without a reload', async () => {
   const page = await browser.open();
-  await page.getByRole('button', { name: 'Add videos' }).click();
+  await page.getByRole('button', { name: 'Add videos' }).waitFor();
+  const transfer = await page.evaluateHandle((bytes) => {
+    const data = new DataTransfer();
+    const file = Uint8Array.from(atob(bytes), (character) => character.charCodeAt(0));
+    data.items.add(new File([file], 'carphone_pristine.mp4', { type: 'video/mp4' }));
+    data.items.add(new File(['no recording'], 'notes.txt', { type: 'text/plain' }));
+    return data;
+  }, (await readFile(FACE)).toString('base64'));
+  await page.dispatchEvent('.view', 'dragenter', { dataTransfer: transfer });
+  await page.getByText('Drop recordings to add them').waitFor();
+  await page.dispatchEvent('.view', 'drop', { dataTransfer: transfer });
   const dialog = page.getByRole('dialog');
-  await dialog.locator('input[type=file]').first().setInputFiles(FACE);
   await dialog.getByText('carphone_pristine.mp4').waitFor();
   await dialog.getByRole('checkbox', { name: 'Bodies' }).uncheck();
   await dialog.getByRole('button', { name: 'Add and start' }).click();
@@ -159,6 +169,44 @@ test('deliveries tell the last answer, plugins their cost, the system its disk',
   await page.getByRole('link', { name: 'System' }).click();
   await page.getByText(/ of .* free/).waitFor();
   assert.deepEqual(page.problems, []);
+});
+
+test('a person who may only look is offered nothing else', async () => {
+  const page = await browser.open();
+  await page.route('**/auth/session/', (route) =>
+    route.fulfill({ json: { name: 'viewer', scopes: ['read'], expires: null } }),
+  );
+  await page.reload();
+  await page.locator('.row').first().waitFor();
+  assert.equal(await page.getByRole('button', { name: 'Add videos' }).count(), 0);
+  assert.equal(await page.getByRole('button', { name: /^Delete/ }).count(), 0);
+  assert.equal(await page.getByRole('checkbox').count(), 0);
+});
+
+test('dialogs, results and refusals are accessible', async () => {
+  const object = await firstObject(face);
+  const page = await browser.open('', { login: false, theme: 'dark' });
+  await page.getByRole('button', { name: 'Log in' }).waitFor();
+  assert.deepEqual(await violations(page), [], 'log-in');
+
+  const inside = await browser.open('#/videos', { theme: 'dark' });
+  await inside.getByRole('button', { name: 'Add videos' }).click();
+  await inside.getByRole('dialog').locator('summary').click();
+  assert.deepEqual(await violations(inside), [], 'adding');
+  await inside.getByLabel('Or from an address').fill('http://169.254.169.254/latest');
+  await inside.getByRole('button', { name: 'Add and start' }).click();
+  await inside.locator('.hint-error').waitFor();
+  assert.deepEqual(await violations(inside), [], 'a refusal');
+  await inside.keyboard.press('Escape');
+  await inside.getByRole('dialog').waitFor({ state: 'detached' });
+
+  await inside.goto(`${server.url}/ui/#/search?object=${object.id}`);
+  await inside.locator('.hit').first().waitFor();
+  assert.deepEqual(await violations(inside), [], 'hits');
+  await inside.goto(`${server.url}/ui/#/tune/${face}`);
+  await inside.getByLabel('Smallest size').fill('2000');
+  await inside.locator('.outcome-lost .tile').first().waitFor();
+  assert.deepEqual(await violations(inside), [], 'what is lost');
 });
 
 const views = () => ({

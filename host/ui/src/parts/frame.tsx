@@ -133,6 +133,9 @@ export function Frame({ children }: { children: ComponentChildren }) {
   );
 }
 
+/** Characters of a line below a title from which a phone gives it the whole width. */
+const LONG_SUB = 50;
+
 /** The head of a view: its title, what is to be done, and the page's title. */
 export function Head(props: {
   title: string;
@@ -145,8 +148,9 @@ export function Head(props: {
   useEffect(() => {
     document.title = `${props.title} · Ocellus`;
   }, [props.title]);
+  const isLong = typeof props.sub === 'string' && props.sub.length > LONG_SUB;
   return (
-    <header class="head">
+    <header class={isLong ? 'head head-long' : 'head'}>
       <div class="head-title">
         {props.back && (
           <a class="head-back" href={props.back.href} aria-label={props.back.label} title={props.back.label}>

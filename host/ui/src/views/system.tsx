@@ -117,6 +117,8 @@ export function System() {
     return () => ends.forEach((end) => end());
   }, []);
   const now = health.value;
+  // Older servers do not tell.
+  const queued = now && 'queued' in now.jobs ? now.jobs.queued : null;
   const who = session.value;
   return (
     <div class="view">
@@ -131,6 +133,7 @@ export function System() {
           <Panel title={T.system.queue}>
             <dl class="facts">
               <Fact name={T.system.running}>{T.system.ofMost(now.jobs.running, now.jobs.most)}</Fact>
+              {typeof queued === 'number' && <Fact name={T.system.queued}>{count(queued)}</Fact>}
               <Fact name={T.system.deliveriesWaiting}>{count(now.deliveries.waiting)}</Fact>
               <Fact name={T.system.inFlight}>{count(now.deliveries.in_flight)}</Fact>
               <Fact name={T.system.unreachable}>{count(now.deliveries.unreachable_routers)}</Fact>
