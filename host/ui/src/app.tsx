@@ -13,6 +13,8 @@ import { T } from './texts';
 import { Login } from './views/login';
 import { Videos } from './views/videos';
 
+const UNREACHABLE_RETRY_MS = 3000;
+
 const Video = lazy(() => import('./views/video').then((module) => module.VideoView));
 const Search = lazy(() => import('./views/search').then((module) => module.Search));
 const People = lazy(() => import('./views/people').then((module) => module.People));
@@ -45,7 +47,14 @@ function View() {
 
 export function App() {
   useEffect(() => {
-    resume().catch(report);
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const begin = () =>
+      resume().catch((cause: unknown) => {
+        report(cause);
+        timer = setTimeout(begin, UNREACHABLE_RETRY_MS);
+      });
+    void begin();
+    return () => clearTimeout(timer);
   }, []);
   const who = session.value;
   const isIn = Boolean(who);

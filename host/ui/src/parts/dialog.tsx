@@ -32,17 +32,19 @@ interface Question {
   title: string;
   text: string;
   action: string;
+  kind: 'danger' | 'primary';
   answer: (yes: boolean) => void;
 }
 const question = signal<Question | null>(null);
 
-/** Asks before something that cannot be undone. */
-export function confirm(title: string, text: string, action: string): Promise<boolean> {
+/** Asks before something that takes away what is there. */
+export function confirm(title: string, text: string, action: string, kind: Question['kind'] = 'danger'): Promise<boolean> {
   return new Promise((resolve) => {
     question.value = {
       title,
       text,
       action,
+      kind,
       answer: (yes) => {
         question.value = null;
         resolve(yes);
@@ -59,7 +61,7 @@ export function Confirmation() {
       <p>{asked.text}</p>
       <div class="dialog-actions">
         <Button onClick={() => asked.answer(false)}>{T.cancel}</Button>
-        <Button kind="danger" onClick={() => asked.answer(true)}>
+        <Button kind={asked.kind} onClick={() => asked.answer(true)}>
           {asked.action}
         </Button>
       </div>

@@ -56,7 +56,7 @@ function One({ id }: { id: number }) {
           </Button>
         )}
         {mayOperate.value && kept.value && (
-          <Button icon="play" onClick={() => void process([id])}>
+          <Button icon="play" onClick={() => void process([id], true)}>
             {T.player.again}
           </Button>
         )}

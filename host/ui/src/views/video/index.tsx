@@ -155,7 +155,7 @@ function Loaded({ model }: { model: VideoModel }) {
               {T.action.stop}
             </Button>
           ) : (
-            <Button icon={video.finished ? 'retry' : 'play'} disabled={video.file_size === 0 && !video.url} onClick={() => void process([model.id])}>
+            <Button icon={video.finished ? 'retry' : 'play'} disabled={video.file_size === 0 && !video.url} onClick={() => void process([model.id], video.finished)}>
               {video.finished ? T.player.again : T.action.process}
             </Button>
           ))}

@@ -14,7 +14,9 @@ async function each(ids: number[], action: (path: { params: { path: { id: number
   return done;
 }
 
-export async function process(ids: number[]): Promise<void> {
+/** Asks first where it replaces what was found before. */
+export async function process(ids: number[], replaces: boolean): Promise<void> {
+  if (replaces && !(await confirm(T.action.againTitle, T.action.againText, T.player.again, 'primary'))) return;
   const done = await each(ids, (path) => ask(api.POST('/videos/{id}/process/', path)));
   if (done > 0) note(T.action.processed(done));
 }

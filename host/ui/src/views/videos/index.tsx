@@ -41,7 +41,7 @@ function Selection() {
       </label>
       {chosen.length > 0 && (
         <>
-          <Button kind="quiet" icon="play" onClick={() => void process(chosen)}>
+          <Button kind="quiet" icon="play" onClick={() => void process(chosen, chosen.some((id) => video(id)?.value.finished))}>
             {T.action.process}
           </Button>
           <Button kind="quiet" icon="stop" onClick={() => void stop(chosen)}>

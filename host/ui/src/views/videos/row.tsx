@@ -154,7 +154,7 @@ export function Row({ video: of }: { video: Signal<Video> }) {
               icon={video.finished ? 'retry' : 'play'}
               label={video.finished ? T.action.processAgain(name) : T.action.processOne(name)}
               disabled={!hasSource || Boolean(upload)}
-              onClick={() => void process([video.id])}
+              onClick={() => void process([video.id], video.finished)}
             />
           )}
           <IconButton icon="trash" label={T.action.deleteOne(name)} onClick={() => void remove([video.id], name)} />
