@@ -106,7 +106,7 @@ export const T = {
     emptyCurl: (base: string) => `U=${base}
 H="Authorization: Token $(cat ocellus-data/admin.token)"
 ID=$(curl -s "$U/videos/" -H "$H" -d '{"camera_group": 1, "name": "First"}' | jq .id)
-curl "$U/videos/$ID/upload/source_file/" -H "$H" -T recording.mp4
+curl -L "$U/videos/$ID/upload/source_file" -H "$H" -T recording.mp4
 curl -X POST "$U/videos/$ID/process/" -H "$H"`,
     nothing: 'There are no videos yet.',
     noneMatch: 'No video matches',
