@@ -51,7 +51,13 @@ export async function bundle() {
   const html = (await readFile(join(here, 'src/index.html'), 'utf8'))
     .replace('%SCRIPT%', name(entry))
     .replace('%STYLE%', name(made.cssBundle))
-    .replace('%PRELOAD%', first.slice(2).map((path) => `<link rel="modulepreload" href="${path}">`).join('\n'))
+    .replace(
+      '%PRELOAD%',
+      first
+        .slice(2)
+        .map((path) => `<link rel="modulepreload" href="${path}">`)
+        .join('\n'),
+    )
     .replace('%ICON%', iconName);
   files.set('index.html', Buffer.from(html));
   first.push('index.html');

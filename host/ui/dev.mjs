@@ -7,13 +7,22 @@ import { createServer, request } from 'node:http';
 import { watch } from 'node:fs';
 import { bundle } from './build.mjs';
 
-const target = new URL(process.argv.slice(2).find((argument) => argument.startsWith('http')) ?? 'http://127.0.0.1:8000');
+const target = new URL(
+  process.argv.slice(2).find((argument) => argument.startsWith('http')) ?? 'http://127.0.0.1:8000',
+);
 const at = process.argv.indexOf('--port');
 const port = at > 0 ? Number(process.argv[at + 1]) : 8080;
 const TYPES = { html: 'text/html; charset=utf-8', js: 'text/javascript', css: 'text/css', svg: 'image/svg+xml' };
 const POLICY = [
-  "default-src 'self'", "img-src 'self' blob: data:", "media-src 'self' blob:", "style-src 'self'", "script-src 'self'",
-  "connect-src 'self'", "frame-ancestors 'none'", "base-uri 'none'", "form-action 'none'",
+  "default-src 'self'",
+  "img-src 'self' blob: data:",
+  "media-src 'self' blob:",
+  "style-src 'self'",
+  "script-src 'self'",
+  "connect-src 'self'",
+  "frame-ancestors 'none'",
+  "base-uri 'none'",
+  "form-action 'none'",
 ].join('; ');
 
 let files = new Map();
@@ -41,13 +50,15 @@ createServer((incoming, outgoing) => {
     const name = path.slice(4) || 'index.html';
     const bytes = files.get(name);
     if (!bytes) return void outgoing.writeHead(404).end();
-    outgoing.writeHead(200, {
-      'content-type': TYPES[name.split('.').pop()] ?? 'application/octet-stream',
-      'content-security-policy': POLICY,
-      'x-content-type-options': 'nosniff',
-      'referrer-policy': 'no-referrer',
-      'cache-control': 'no-cache',
-    }).end(bytes);
+    outgoing
+      .writeHead(200, {
+        'content-type': TYPES[name.split('.').pop()] ?? 'application/octet-stream',
+        'content-security-policy': POLICY,
+        'x-content-type-options': 'nosniff',
+        'referrer-policy': 'no-referrer',
+        'cache-control': 'no-cache',
+      })
+      .end(bytes);
   } else {
     const { hostname, port } = target;
     // To the server its own page speaks: it refuses writes of others.

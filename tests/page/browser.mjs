@@ -30,7 +30,11 @@ export class Browser {
 
   /** A page of its own: cookies, theme and size. */
   async open(route = '#/videos', { size = 'wide', theme = 'light', login = true } = {}) {
-    const context = await this.#browser.newContext({ viewport: SIZES[size], colorScheme: theme, reducedMotion: 'reduce' });
+    const context = await this.#browser.newContext({
+      viewport: SIZES[size],
+      colorScheme: theme,
+      reducedMotion: 'reduce',
+    });
     context.setDefaultTimeout(PATIENCE_MS);
     if (login) {
       const url = `${this.#server.url}/auth/session/`;
@@ -60,6 +64,8 @@ export async function violations(page) {
 
 /** Waits until all pictures in sight have come. */
 export async function settled(page) {
-  await page.waitForFunction(() => [...document.images].every((image) => image.complete || image.getBoundingClientRect().top > innerHeight));
+  await page.waitForFunction(() =>
+    [...document.images].every((image) => image.complete || image.getBoundingClientRect().top > innerHeight),
+  );
   await page.evaluate(() => document.fonts.ready);
 }

@@ -70,7 +70,9 @@ export class Server {
   async processed(name, file, types, router) {
     const there = await this.api('GET', `/videos/?name_contains=${encodeURIComponent(name)}&status=COMPLETED&limit=1`);
     if (there.results.length > 0) return there.results[0].id;
-    const detectors = Object.fromEntries(['face', 'body', 'car'].map((type) => [type, types.includes(type) ? SMALL : null]));
+    const detectors = Object.fromEntries(
+      ['face', 'body', 'car'].map((type) => [type, types.includes(type) ? SMALL : null]),
+    );
     const body = { camera_group: 1, name, stream_settings: { detectors }, ...(router && { router_url: router }) };
     const { id } = await this.api('POST', '/videos/', body);
     await this.api('PUT', `/videos/${id}/upload/source_file/`, await readFile(file), 'application/octet-stream');

@@ -59,13 +59,16 @@ test('log-in refuses in the words of the API, and lets in', async () => {
 test('a dropped recording is uploaded, processed and shown without a reload', async () => {
   const page = await browser.open();
   await page.getByRole('button', { name: 'Add videos' }).waitFor();
-  const transfer = await page.evaluateHandle((bytes) => {
-    const data = new DataTransfer();
-    const file = Uint8Array.from(atob(bytes), (character) => character.charCodeAt(0));
-    data.items.add(new File([file], 'carphone_pristine.mp4', { type: 'video/mp4' }));
-    data.items.add(new File(['no recording'], 'notes.txt', { type: 'text/plain' }));
-    return data;
-  }, (await readFile(FACE)).toString('base64'));
+  const transfer = await page.evaluateHandle(
+    (bytes) => {
+      const data = new DataTransfer();
+      const file = Uint8Array.from(atob(bytes), (character) => character.charCodeAt(0));
+      data.items.add(new File([file], 'carphone_pristine.mp4', { type: 'video/mp4' }));
+      data.items.add(new File(['no recording'], 'notes.txt', { type: 'text/plain' }));
+      return data;
+    },
+    (await readFile(FACE)).toString('base64'),
+  );
   await page.dispatchEvent('.view', 'dragenter', { dataTransfer: transfer });
   await page.getByText('Drop recordings to add them').waitFor();
   await page.dispatchEvent('.view', 'drop', { dataTransfer: transfer });
@@ -74,7 +77,10 @@ test('a dropped recording is uploaded, processed and shown without a reload', as
   await dialog.getByRole('checkbox', { name: 'Bodies' }).uncheck();
   await dialog.getByRole('button', { name: 'Add and start' }).click();
   const row = page.locator('.row', { hasText: 'carphone_pristine' }).first();
-  await row.getByText(/^(Looking|Starting|Waiting for its turn|Done)/).first().waitFor();
+  await row
+    .getByText(/^(Looking|Starting|Waiting for its turn|Done)/)
+    .first()
+    .waitFor();
   await row.getByText('Done', { exact: true }).waitFor({ timeout: 300_000 });
   await page.getByPlaceholder('Name contains').fill('carphone');
   await page.locator('.row', { hasText: 'A street' }).waitFor({ state: 'detached' });
@@ -88,22 +94,36 @@ test('a dropped recording is uploaded, processed and shown without a reload', as
 test('a video shows boxes over its picture, and cards that lead to their second', async () => {
   const object = await firstObject(street);
   const page = await browser.open(`#/videos/${street}?t=${object.best_time}`);
-  await page.waitForFunction(() => document.querySelector('video')?.readyState >= 2 || document.querySelector('canvas.stage-picture'));
+  await page.waitForFunction(
+    () => document.querySelector('video')?.readyState >= 2 || document.querySelector('canvas.stage-picture'),
+  );
   await page.waitForFunction(() => {
     const canvas = document.querySelector('.stage-boxes');
-    return canvas?.width > 0 && canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data.some((value) => value > 0);
+    return (
+      canvas?.width > 0 &&
+      canvas
+        .getContext('2d')
+        .getImageData(0, 0, canvas.width, canvas.height)
+        .data.some((value) => value > 0)
+    );
   });
   await page.getByRole('button', { name: 'Show boxes' }).click();
   await page.waitForFunction(() => {
     const canvas = document.querySelector('.stage-boxes');
-    return canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data.every((value) => value === 0);
+    return canvas
+      .getContext('2d')
+      .getImageData(0, 0, canvas.width, canvas.height)
+      .data.every((value) => value === 0);
   });
   assert.ok((await drawn(page, '.timeline-area canvas')) > 0);
   const time = page.locator('.timeline-area');
   const before = await time.getAttribute('aria-valuetext');
   await page.locator('.timeline-area').focus();
   for (let i = 0; i < 5; i++) await page.keyboard.press('ArrowRight');
-  await page.waitForFunction((old) => document.querySelector('.timeline-area').getAttribute('aria-valuetext') !== old, before);
+  await page.waitForFunction(
+    (old) => document.querySelector('.timeline-area').getAttribute('aria-valuetext') !== old,
+    before,
+  );
   const card = page.locator('.card-open').last();
   await card.click();
   await page.waitForFunction(() => /\?t=/.test(location.hash));
@@ -118,7 +138,13 @@ test('what a browser cannot play is shown by exact frames', async () => {
   await page.getByText('Exact frames').waitFor();
   await page.waitForFunction(() => {
     const canvas = document.querySelector('canvas.stage-picture');
-    return canvas?.width > 1 && canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data.some((value, i) => i % 4 < 3 && value > 32);
+    return (
+      canvas?.width > 1 &&
+      canvas
+        .getContext('2d')
+        .getImageData(0, 0, canvas.width, canvas.height)
+        .data.some((value, i) => i % 4 < 3 && value > 32)
+    );
   });
 });
 
@@ -152,7 +178,10 @@ test('a changed setting shows who would be lost, and why', async () => {
   const page = await browser.open(`#/tune/${face}`);
   await page.getByText('the result is what is in the archive').waitFor();
   await page.getByLabel('Smallest size').fill('2000');
-  await page.getByText(/Size: [\d.]+, below 2000/).first().waitFor();
+  await page
+    .getByText(/Size: [\d.]+, below 2000/)
+    .first()
+    .waitFor();
   assert.ok((await page.locator('.outcome-lost .tile').count()) > 0);
   await page.getByRole('button', { name: 'Undo all' }).click();
   await page.getByText('the result is what is in the archive').waitFor();
@@ -163,7 +192,10 @@ test('deliveries tell the last answer, plugins their cost, the system its disk',
   const page = await browser.open('#/deliveries');
   await page.locator('.line', { hasText: 'A street' }).first().click();
   await page.locator('.line-delivery').first().waitFor();
-  await page.getByRole('button', { name: /^Deliver .* now/ }).first().click();
+  await page
+    .getByRole('button', { name: /^Deliver .* now/ })
+    .first()
+    .click();
   await page.getByRole('link', { name: 'Plugins' }).click();
   await page.getByRole('heading', { name: 'simple_iou' }).waitFor();
   await page.getByRole('link', { name: 'System' }).click();
@@ -220,7 +252,12 @@ const views = () => ({
   system: ['#/system', '.panel'],
 });
 
-for (const [size, theme] of [['wide', 'light'], ['wide', 'dark'], ['narrow', 'light'], ['narrow', 'dark']]) {
+for (const [size, theme] of [
+  ['wide', 'light'],
+  ['wide', 'dark'],
+  ['narrow', 'light'],
+  ['narrow', 'dark'],
+]) {
   test(`all views are accessible, ${size} and ${theme}`, async () => {
     for (const [name, [route, ready]] of Object.entries(views())) {
       const page = await browser.open(route, { size, theme });
@@ -228,7 +265,11 @@ for (const [size, theme] of [['wide', 'light'], ['wide', 'dark'], ['narrow', 'li
       await settled(page);
       await page.screenshot({ path: `${OUT}${name}-${size}-${theme}.png` });
       assert.deepEqual(await violations(page), [], name);
-      assert.equal(await page.evaluate(() => document.documentElement.scrollWidth > innerWidth), false, `${name} is too wide`);
+      assert.equal(
+        await page.evaluate(() => document.documentElement.scrollWidth > innerWidth),
+        false,
+        `${name} is too wide`,
+      );
       await page.context().close();
     }
   });

@@ -77,7 +77,8 @@ export const T = {
       ['Looking', fps && `${fps} frames/s`, left && `${left} left`].filter(Boolean).join(' · '),
     undelivered: (n: number) => `Done, but ${s(n, 'object', 'objects')} could not be delivered`,
     retrying: (n: number) => `Done · ${s(n, 'object waits', 'objects wait')} for the router`,
-    ofIdentities: (type: string, n: number) => (type === 'car' ? s(n, 'vehicle', 'vehicles') : s(n, 'person', 'people')),
+    ofIdentities: (type: string, n: number) =>
+      type === 'car' ? s(n, 'vehicle', 'vehicles') : s(n, 'person', 'people'),
     countTitle: (type: string, found: number, identities: number | null) =>
       T.typeCount(type, found) + (identities ? `, ${s(identities, 'identity', 'identities')}` : ''),
     status: {
@@ -96,12 +97,14 @@ export const T = {
   videos: {
     add: 'Add videos',
     loading: 'Reading the list…',
-    total: (n: number, filtered: boolean) => (filtered ? s(n, 'video matches', 'videos match') : s(n, 'video', 'videos')),
+    total: (n: number, filtered: boolean) =>
+      filtered ? s(n, 'video matches', 'videos match') : s(n, 'video', 'videos'),
     selectAll: 'Select all',
     selected: (n: number) => `${n} selected`,
     dropHere: 'Drop recordings to add them',
     emptyTitle: 'Drop a recording here',
-    emptyText: 'or click to choose files. Ocellus looks for faces, people and vehicles in it, and shows each with the second it appeared.',
+    emptyText:
+      'or click to choose files. Ocellus looks for faces, people and vehicles in it, and shows each with the second it appeared.',
     emptyCurlTitle: 'Or from a terminal',
     emptyCurl: (base: string) => `U=${base}
 H="Authorization: Token $(cat ocellus-data/admin.token)"
@@ -243,7 +246,8 @@ curl -X POST "$U/videos/$ID/process/" -H "$H"`,
     anyType: 'Best',
     threshold: (value: string) => `At least ${value} alike`,
     thresholdHint: 'From 50 % on two count as the same.',
-    count: (n: number, all: number, videos: number) => `${n} of ${all}` + (n ? ` in ${s(videos, 'video', 'videos')}` : ''),
+    count: (n: number, all: number, videos: number) =>
+      `${n} of ${all}` + (n ? ` in ${s(videos, 'video', 'videos')}` : ''),
     hits: 'What looks like it',
     none: 'Nothing is alike enough',
     noneText: 'Move the slider to the left to see what comes nearest.',
@@ -264,7 +268,8 @@ curl -X POST "$U/videos/$ID/process/" -H "$H"`,
     appearances: (n: number) => (n === 1 ? 'Seen once' : `Seen ${n} times`),
     appearancesLabel: 'Appearances',
     one: (type: string) => `One ${type === 'car' ? 'vehicle' : 'person'}`,
-    oneSub: (n: number, more: boolean, name: string) => `Seen ${more ? 'more than ' : ''}${s(n, 'time', 'times')} in ${name}`,
+    oneSub: (n: number, more: boolean, name: string) =>
+      `Seen ${more ? 'more than ' : ''}${s(n, 'time', 'times')} in ${name}`,
     toList: 'Back to all',
     toVideo: 'Open the video',
     where: 'Where else?',
@@ -301,7 +306,8 @@ curl -X POST "$U/videos/$ID/process/" -H "$H"`,
     lost: (n: number) => `Lost: ${s(n, 'object', 'objects')}`,
     changed: (n: number) => `Changed: ${s(n, 'object', 'objects')}`,
     showAll: (n: number) => `Show all ${n}`,
-    speed: (frames: string, ms: number) => `${frames} frames replayed in ${ms} ms, with the way to the server and back.`,
+    speed: (frames: string, ms: number) =>
+      `${frames} frames replayed in ${ms} ms, with the way to the server and back.`,
     unchanged: 'With these settings the result is what is in the archive. Change one to see what happens.',
     noDifference: 'These changes make no difference to what is found in this video.',
     noReason: 'Not there with these settings',
@@ -338,11 +344,18 @@ curl -X POST "$U/videos/$ID/process/" -H "$H"`,
   deliveries: {
     title: (name: string) => `Deliveries of ${name}`,
     sub: (waiting: number, sending: number, unreachable: number) =>
-      [`${s(waiting, 'object waits', 'objects wait')}`, `${sending} being sent`, unreachable > 0 && s(unreachable, 'router cannot be reached', 'routers cannot be reached')].filter(Boolean).join(' · '),
+      [
+        `${s(waiting, 'object waits', 'objects wait')}`,
+        `${sending} being sent`,
+        unreachable > 0 && s(unreachable, 'router cannot be reached', 'routers cannot be reached'),
+      ]
+        .filter(Boolean)
+        .join(' · '),
     toList: 'Back to all deliveries',
     loading: 'Reading the deliveries…',
     none: 'Nothing is delivered anywhere',
-    noneText: 'Give a video an address to send to when you add it: each object is posted there as soon as it is complete.',
+    noneText:
+      'Give a video an address to send to when you add it: each object is posted there as soon as it is complete.',
     noneHere: 'There are no such deliveries.',
     posted: 'delivered',
     waiting: 'waiting',
@@ -351,7 +364,8 @@ curl -X POST "$U/videos/$ID/process/" -H "$H"`,
     states: 'State',
     state: { pending: 'Waiting', retrying: 'Trying again', failed: 'Failed', posted: 'Delivered' },
     attempts: (n: number) => s(n, 'attempt', 'attempts'),
-    answer: (status: number | null, reason: string | null) => [status && `Status ${status}`, reason].filter(Boolean).join(': '),
+    answer: (status: number | null, reason: string | null) =>
+      [status && `Status ${status}`, reason].filter(Boolean).join(': '),
     next: (at: string) => `Next try: ${at}`,
     retry: (name: string) => `Deliver ${name} now`,
     retryAll: 'Retry all that failed',

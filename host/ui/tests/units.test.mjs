@@ -6,13 +6,23 @@ import { build } from 'esbuild';
 
 /** A module of the sources, bundled. */
 async function load(path) {
-  const { outputFiles } = await build({ entryPoints: [path], bundle: true, write: false, format: 'esm', logLevel: 'error' });
+  const { outputFiles } = await build({
+    entryPoints: [path],
+    bundle: true,
+    write: false,
+    format: 'esm',
+    logLevel: 'error',
+  });
   return import(`data:text/javascript;base64,${Buffer.from(outputFiles[0].contents).toString('base64')}`);
 }
 
 test('a box is interpolated between two frames, held at the ends, and absent in gaps', async () => {
   const { boxAt } = await load('src/views/video/boxes.ts');
-  const boxes = [[1, 0, 0, 10, 10], [1.2, 20, 0, 30, 10], [9, 50, 50, 60, 60]];
+  const boxes = [
+    [1, 0, 0, 10, 10],
+    [1.2, 20, 0, 30, 10],
+    [9, 50, 50, 60, 60],
+  ];
   assert.deepEqual(boxAt(boxes, 1, 0.02), { left: 0, top: 0, right: 10, bottom: 10 });
   assert.equal(Math.round(boxAt(boxes, 1.1, 0.02).left), 10);
   assert.equal(boxAt(boxes, 0.9, 0.02), null);
@@ -25,7 +35,12 @@ test('a box is interpolated between two frames, held at the ends, and absent in 
 test('bars that overlap in time are in rows of their own, within their lane', async () => {
   const { lanes, rowTop, barAt } = await load('src/views/video/lanes.ts');
   const object = (id, type, first_time, last_time) => ({ id, type, first_time, last_time });
-  const objects = [object('a', 'face', 0, 4), object('b', 'face', 2, 6), object('c', 'face', 5, 7), object('d', 'body', 1, 2)];
+  const objects = [
+    object('a', 'face', 0, 4),
+    object('b', 'face', 2, 6),
+    object('c', 'face', 5, 7),
+    object('d', 'body', 1, 2),
+  ];
   const [faces, bodies] = lanes(objects, ['face', 'body'], 20, 1);
   const row = (id) => faces.bars.find((bar) => bar.object.id === id).row;
   assert.notEqual(row('a'), row('b'));
@@ -41,7 +56,12 @@ test('bars that overlap in time are in rows of their own, within their lane', as
 
 test('many overlapping tracks stay within the greatest height of a lane', async () => {
   const { lanes, rowTop } = await load('src/views/video/lanes.ts');
-  const objects = Array.from({ length: 30 }, (_, i) => ({ id: `${i}`, type: 'car', first_time: i * 0.1, last_time: 100 }));
+  const objects = Array.from({ length: 30 }, (_, i) => ({
+    id: `${i}`,
+    type: 'car',
+    first_time: i * 0.1,
+    last_time: 100,
+  }));
   const [lane] = lanes(objects, ['car'], 0, 1);
   assert.equal(lane.rows, 30);
   assert.ok(rowTop(lane, 29) + lane.barHeight <= lane.height + 0.001);

@@ -14,7 +14,12 @@ function classes({ kind = 'plain', class: more }: Look): string {
 }
 
 export function Button(
-  props: Look & { onClick?: (event: MouseEvent) => void; disabled?: boolean; type?: 'button' | 'submit'; pressed?: boolean },
+  props: Look & {
+    onClick?: (event: MouseEvent) => void;
+    disabled?: boolean;
+    type?: 'button' | 'submit';
+    pressed?: boolean;
+  },
 ) {
   const { icon, onClick, disabled = false, type = 'button', pressed, children } = props;
   return (

@@ -38,7 +38,12 @@ interface Question {
 const question = signal<Question | null>(null);
 
 /** Asks before something that takes away what is there. */
-export function confirm(title: string, text: string, action: string, kind: Question['kind'] = 'danger'): Promise<boolean> {
+export function confirm(
+  title: string,
+  text: string,
+  action: string,
+  kind: Question['kind'] = 'danger',
+): Promise<boolean> {
   return new Promise((resolve) => {
     question.value = {
       title,

@@ -6,7 +6,11 @@ export function Field(props: {
   label: string;
   hint?: string;
   error?: string | null;
-  children: (attributes: { id: string; 'aria-describedby': string | undefined; 'aria-invalid': boolean }) => ComponentChildren;
+  children: (attributes: {
+    id: string;
+    'aria-describedby': string | undefined;
+    'aria-invalid': boolean;
+  }) => ComponentChildren;
 }) {
   const id = useId();
   const described = props.error || props.hint ? `${id}-hint` : undefined;

@@ -11,13 +11,24 @@ import { Thumbnail } from './picture';
 /** Height of a hit, and narrowest width, in rem. */
 export const HIT = { rowHeight: 14.5, columnWidth: 9.5, gap: 0.75 };
 
-export function Hit({ object, children, mark }: { object: VideoObject; children?: ComponentChildren; mark?: string | undefined }) {
+export function Hit({
+  object,
+  children,
+  mark,
+}: {
+  object: VideoObject;
+  children?: ComponentChildren;
+  mark?: string | undefined;
+}) {
   const video = videoOf(object.id);
   const name = T.track(object.type, object.track_id);
   const place = names.value.get(video) ?? T.video.unnamed(video);
   return (
     <article class="hit">
-      <a href={link(`videos/${video}`, { t: object.best_time.toFixed(2) })} title={T.hit.open(place, clock(object.best_time, true))}>
+      <a
+        href={link(`videos/${video}`, { t: object.best_time.toFixed(2) })}
+        title={T.hit.open(place, clock(object.best_time, true))}
+      >
         <Thumbnail id={object.id} type={object.type} alt={name} />
         {children && <span class="hit-badge">{children}</span>}
         <span class="hit-place">{place}</span>
@@ -26,7 +37,12 @@ export function Hit({ object, children, mark }: { object: VideoObject; children?
           {mark && ` · ${mark}`}
         </span>
       </a>
-      <IconButton icon="search" class="hit-search" label={T.card.where(name)} onClick={() => (location.hash = link('search', { object: object.id }))} />
+      <IconButton
+        icon="search"
+        class="hit-search"
+        label={T.card.where(name)}
+        onClick={() => (location.hash = link('search', { object: object.id }))}
+      />
     </article>
   );
 }

@@ -3,10 +3,12 @@
 const PATHS = {
   videos: 'M4 6h12a1 1 0 0 1 1 1v10a1 1 0 0 1-1 1H4a1 1 0 0 1-1-1V7a1 1 0 0 1 1-1Zm13 5 4-2.5v7L17 13',
   search: 'M10.5 17a6.5 6.5 0 1 0 0-13 6.5 6.5 0 0 0 0 13Zm4.8-1.7L20.5 20.5',
-  people: 'M9 11a3.5 3.5 0 1 0 0-7 3.5 3.5 0 0 0 0 7Zm-6 9c0-3.6 2.6-6 6-6s6 2.4 6 6M16 4.6a3.5 3.5 0 0 1 0 6M18 14.6c1.9.9 3 2.9 3 5.4',
+  people:
+    'M9 11a3.5 3.5 0 1 0 0-7 3.5 3.5 0 0 0 0 7Zm-6 9c0-3.6 2.6-6 6-6s6 2.4 6 6M16 4.6a3.5 3.5 0 0 1 0 6M18 14.6c1.9.9 3 2.9 3 5.4',
   tune: 'M4 7h9m5 0h2M4 17h2m5 0h9M15.5 9.5a2.5 2.5 0 1 0 0-5 2.5 2.5 0 0 0 0 5Zm-7 10a2.5 2.5 0 1 0 0-5 2.5 2.5 0 0 0 0 5Z',
   deliveries: 'M21 4 10.5 14.5M21 4l-6.5 17-4-6.5L4 10.5 21 4Z',
-  plugins: 'M9 4v4H5a1 1 0 0 0-1 1v3.2a2.3 2.3 0 1 1 0 4.6V20h6v-1a2 2 0 1 1 4 0v1h5a1 1 0 0 0 1-1v-5h-1.5a2 2 0 1 1 0-4H20V9a1 1 0 0 0-1-1h-4V4a3 3 0 0 0-6 0Z',
+  plugins:
+    'M9 4v4H5a1 1 0 0 0-1 1v3.2a2.3 2.3 0 1 1 0 4.6V20h6v-1a2 2 0 1 1 4 0v1h5a1 1 0 0 0 1-1v-5h-1.5a2 2 0 1 1 0-4H20V9a1 1 0 0 0-1-1h-4V4a3 3 0 0 0-6 0Z',
   system: 'M5 5h14v6H5zm0 8h14v6H5zM8 8h.01M8 16h.01M12 8h4M12 16h4',
   face: 'M12 21a9 9 0 1 0 0-18 9 9 0 0 0 0 18ZM9 10v.5M15 10v.5M8.5 14.5c.9 1.2 2 1.8 3.5 1.8s2.6-.6 3.5-1.8',
   body: 'M12 7a2.2 2.2 0 1 0 0-4.4A2.2 2.2 0 0 0 12 7Zm-4 6.5V12a3 3 0 0 1 3-3h2a3 3 0 0 1 3 3v1.5M9.5 21l.7-7h3.6l.7 7',
@@ -35,7 +37,8 @@ const PATHS = {
   back: 'M15 5l-7 7 7 7',
   retry: 'M20 12a8 8 0 1 1-2.5-5.8M20 3.5V8h-4.5',
   folder: 'M3 6.5a1 1 0 0 1 1-1h5l2 2.5h9a1 1 0 0 1 1 1v9.5a1 1 0 0 1-1 1H4a1 1 0 0 1-1-1z',
-  globe: 'M12 21a9 9 0 1 0 0-18 9 9 0 0 0 0 18ZM3 12h18M12 3c2.5 2.5 3.5 5.5 3.5 9s-1 6.5-3.5 9c-2.5-2.5-3.5-5.5-3.5-9S9.5 5.5 12 3Z',
+  globe:
+    'M12 21a9 9 0 1 0 0-18 9 9 0 0 0 0 18ZM3 12h18M12 3c2.5 2.5 3.5 5.5 3.5 9s-1 6.5-3.5 9c-2.5-2.5-3.5-5.5-3.5-9S9.5 5.5 12 3Z',
   picture: 'M4 5h16v14H4zM4 16l5-5 4.5 4.5L16 13l4 4M15.5 9h.01',
   warning: 'M12 4l9 16H3zM12 10v4.5M12 17.2v.1',
   why: 'M12 21a9 9 0 1 0 0-18 9 9 0 0 0 0 18ZM9.5 9.5a2.5 2.5 0 1 1 3.6 2.2c-.8.4-1.1.9-1.1 1.8M12 16.6v.1',
@@ -49,7 +52,14 @@ export type IconName = keyof typeof PATHS;
 
 export function Icon({ name, size = 20 }: { name: IconName; size?: number }) {
   return (
-    <svg class="icon" width={`${size / 16}rem`} height={`${size / 16}rem`} viewBox="0 0 24 24" aria-hidden="true" focusable="false">
+    <svg
+      class="icon"
+      width={`${size / 16}rem`}
+      height={`${size / 16}rem`}
+      viewBox="0 0 24 24"
+      aria-hidden="true"
+      focusable="false"
+    >
       <path d={PATHS[name]} />
     </svg>
   );
@@ -63,7 +73,14 @@ export function typeIcon(type: string): IconName {
 /** The mark of Ocellus: the eyespot of a wing. */
 export function Mark({ size = 28 }: { size?: number }) {
   return (
-    <svg class="mark" width={`${size / 16}rem`} height={`${size / 16}rem`} viewBox="0 0 32 32" aria-hidden="true" focusable="false">
+    <svg
+      class="mark"
+      width={`${size / 16}rem`}
+      height={`${size / 16}rem`}
+      viewBox="0 0 32 32"
+      aria-hidden="true"
+      focusable="false"
+    >
       <circle class="mark-wing" cx="16" cy="16" r="15" />
       <circle class="mark-ring" cx="16" cy="16" r="11" />
       <circle class="mark-pupil" cx="16" cy="16" r="7.5" />

@@ -54,7 +54,11 @@ export function PickVideo(props: {
           onEnd={() => next.value && !isLoading.value && void read(next.value)}
           render={(video) => (
             <a class="pick" href={link(`${props.view}/${video.id}`)}>
-              <Picture src={address(`/videos/${video.id}/screenshot/`, { width: 320, v: video.file_size })} alt="" icon="videos" />
+              <Picture
+                src={address(`/videos/${video.id}/screenshot/`, { width: 320, v: video.file_size })}
+                alt=""
+                icon="videos"
+              />
               <strong>{nameOf(video)}</strong>
               <span>{sentence(video)}</span>
             </a>

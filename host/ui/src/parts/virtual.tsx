@@ -58,7 +58,9 @@ export function Virtual<Item>(props: Omit<Props<Item>, 'key'> & { itemKey: Props
       const first = Math.max(0, Math.floor((hidden - OVERSCAN_PX) / rowHeight));
       const last = Math.min(rows, Math.ceil((hidden + area.clientHeight + OVERSCAN_PX) / rowHeight));
       const now = { first, last, columns, rem: rem() };
-      setView((old) => (Object.entries(old).every(([name, value]) => now[name as keyof typeof now] === value) ? old : now));
+      setView((old) =>
+        Object.entries(old).every(([name, value]) => now[name as keyof typeof now] === value) ? old : now,
+      );
       if (onEnd && last >= rows - 1) onEnd();
     };
     measure();

@@ -63,10 +63,12 @@ function Canary({ plugin, candidate, reload }: { plugin: Plugin; candidate: Plug
         )}
         <Button
           icon="close"
-          onClick={() => void attempt(async () => {
-            await plain(`${pathOf(name)}shadow/`, { method: 'DELETE' });
-            await reload();
-          })}
+          onClick={() =>
+            void attempt(async () => {
+              await plain(`${pathOf(name)}shadow/`, { method: 'DELETE' });
+              await reload();
+            })
+          }
         >
           {T.plugins.endCanary}
         </Button>
@@ -75,12 +77,22 @@ function Canary({ plugin, candidate, reload }: { plugin: Plugin; candidate: Plug
   );
 }
 
-function Card({ plugin, candidate, reload }: { plugin: Plugin; candidate: Plugin | undefined; reload: () => Promise<void> }) {
+function Card({
+  plugin,
+  candidate,
+  reload,
+}: {
+  plugin: Plugin;
+  candidate: Plugin | undefined;
+  reload: () => Promise<void>;
+}) {
   const picker = useRef<HTMLInputElement>(null);
   const { name, used } = plugin;
   const isReady = plugin.state === 'ready';
   const tryBeside = (file: File | undefined) =>
-    file && name && void attempt(async () => {
+    file &&
+    name &&
+    void attempt(async () => {
       await put(`${pathOf(name)}shadow/`, file);
       canaries.set(name, file);
       await reload();
@@ -107,7 +119,9 @@ function Card({ plugin, candidate, reload }: { plugin: Plugin; candidate: Plugin
       {used && (
         <dl class="facts">
           <Fact name={T.plugins.calls}>{count(used.calls)}</Fact>
-          <Fact name={T.plugins.mean}>{used.calls ? T.plugins.micros(decimal((used.time_ms * 1000) / used.calls)) : '–'}</Fact>
+          <Fact name={T.plugins.mean}>
+            {used.calls ? T.plugins.micros(decimal((used.time_ms * 1000) / used.calls)) : '–'}
+          </Fact>
           <Fact name={T.plugins.longest}>{used.calls ? T.plugins.millis(decimal(used.longest_call_ms)) : '–'}</Fact>
           <Fact name={T.plugins.memory}>{used.memory_bytes ? bytes(used.memory_bytes) : '–'}</Fact>
           <Fact name={T.plugins.dropped}>{count(used.rejected)}</Fact>
@@ -138,7 +152,13 @@ function Card({ plugin, candidate, reload }: { plugin: Plugin; candidate: Plugin
                 {T.plugins.remove}
               </Button>
             )}
-            <input ref={picker} type="file" accept=".wasm,application/wasm" hidden onChange={(event) => tryBeside(event.currentTarget.files?.[0])} />
+            <input
+              ref={picker}
+              type="file"
+              accept=".wasm,application/wasm"
+              hidden
+              onChange={(event) => tryBeside(event.currentTarget.files?.[0])}
+            />
           </div>
         </>
       )}
@@ -186,7 +206,15 @@ function Install({ onClose, reload }: { onClose: () => void; reload: () => Promi
           )}
         </Field>
         <Field label={T.plugins.name} hint={T.plugins.nameHint} error={error.value}>
-          {(attributes) => <input {...attributes} class="input" required value={name.value} onInput={(event) => (name.value = event.currentTarget.value)} />}
+          {(attributes) => (
+            <input
+              {...attributes}
+              class="input"
+              required
+              value={name.value}
+              onInput={(event) => (name.value = event.currentTarget.value)}
+            />
+          )}
         </Field>
         <div class="dialog-actions">
           <Button onClick={onClose}>{T.cancel}</Button>

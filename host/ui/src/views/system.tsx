@@ -144,7 +144,9 @@ export function System() {
           <Panel title={T.system.decoding}>
             <dl class="facts">
               <Fact name={T.system.choice}>{now.decoding.choice}</Fact>
-              <Fact name={T.system.devices}>{now.decoding.devices.length > 0 ? now.decoding.devices.join(', ') : T.system.cpu}</Fact>
+              <Fact name={T.system.devices}>
+                {now.decoding.devices.length > 0 ? now.decoding.devices.join(', ') : T.system.cpu}
+              </Fact>
             </dl>
             <p class="hint">{T.system.isolation}</p>
             <p class="badges">

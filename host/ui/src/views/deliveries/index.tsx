@@ -61,7 +61,9 @@ function List() {
       let at = page;
       let some: Video[] = [];
       do {
-        const got = await ask(api.GET('/videos/', { params: { query: { ordering: '-id', limit: PAGE, ...(at && { page: at }) } } }));
+        const got = await ask(
+          api.GET('/videos/', { params: { query: { ordering: '-id', limit: PAGE, ...(at && { page: at }) } } }),
+        );
         some = some.concat(got.results.filter((video) => video.router_url));
         at = cursor(got.next_page);
       } while (at && some.length === 0);

@@ -39,7 +39,9 @@ function Line({ delivery, onRetry }: { delivery: Delivery; onRetry: () => void }
         {T.deliveries.answer(delivery.last_status, delivery.reason)}
         {delivery.next_try && <span class="muted">{T.deliveries.next(fullDate(delivery.next_try))}</span>}
       </span>
-      {mayOperate.value && delivery.state !== 'posted' && <IconButton icon="retry" label={T.deliveries.retry(name)} onClick={onRetry} />}
+      {mayOperate.value && delivery.state !== 'posted' && (
+        <IconButton icon="retry" label={T.deliveries.retry(name)} onClick={onRetry} />
+      )}
     </article>
   );
 }
@@ -61,7 +63,8 @@ export function OfVideo({ id }: { id: number }) {
     });
     isLoading.value = false;
   };
-  const replace = (one: Delivery) => (deliveries.value = deliveries.value.map((other) => (other.id === one.id ? one : other)));
+  const replace = (one: Delivery) =>
+    (deliveries.value = deliveries.value.map((other) => (other.id === one.id ? one : other)));
   useEffect(() => {
     void attempt(async () => (video.value = await ask(api.GET('/videos/{id}/', { params: { path: { id } } }))));
   }, []);
@@ -88,7 +91,9 @@ export function OfVideo({ id }: { id: number }) {
   }, [state]);
 
   const retry = (one: Delivery) =>
-    void attempt(async () => replace(await ask(api.POST('/deliveries/{id}/retry/', { params: { path: { id: one.id } } }))));
+    void attempt(async () =>
+      replace(await ask(api.POST('/deliveries/{id}/retry/', { params: { path: { id: one.id } } }))),
+    );
   const retryAll = () =>
     void attempt(async () => {
       const { retried } = await ask(api.POST('/videos/{id}/deliveries/retry/', { params: { path: { id } } }));
@@ -116,7 +121,10 @@ export function OfVideo({ id }: { id: number }) {
           label={T.deliveries.states}
           value={state}
           onChange={(value) => requery({ state: value })}
-          options={[{ value: '', label: T.deliveries.all }, ...STATES.map((value) => ({ value, label: T.deliveries.state[value] }))]}
+          options={[
+            { value: '', label: T.deliveries.all },
+            ...STATES.map((value) => ({ value, label: T.deliveries.state[value] })),
+          ]}
         />
       </div>
       {deliveries.value.length === 0 ? (

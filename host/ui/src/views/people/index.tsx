@@ -25,7 +25,9 @@ function One({ cluster }: { cluster: string }) {
     isLoading.value = true;
     await attempt(async () => {
       const got = await ask(
-        api.GET('/clusters/{id}/objects/', { params: { path: { id: cluster }, query: { limit: PAGE, ...(page && { page }) } } }),
+        api.GET('/clusters/{id}/objects/', {
+          params: { path: { id: cluster }, query: { limit: PAGE, ...(page && { page }) } },
+        }),
       );
       objects.value = page ? [...(objects.value ?? []), ...got.results] : got.results;
       next.value = cursor(got.next_page);
@@ -45,7 +47,15 @@ function One({ cluster }: { cluster: string }) {
       <Head
         title={T.people.one(type)}
         back={{ href: link('people', { type }), label: T.people.toList }}
-        sub={objects.value && first ? T.people.oneSub(objects.value.length + (next.value ? 1 : 0), Boolean(next.value), names.value.get(video) ?? T.video.unnamed(video)) : ' '}
+        sub={
+          objects.value && first
+            ? T.people.oneSub(
+                objects.value.length + (next.value ? 1 : 0),
+                Boolean(next.value),
+                names.value.get(video) ?? T.video.unnamed(video),
+              )
+            : ' '
+        }
       >
         {best && (
           <ButtonLink icon="search" href={link('search', { object: best.id })}>

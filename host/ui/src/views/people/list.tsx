@@ -38,7 +38,13 @@ async function read(video: number, type: Type, limit: number, page?: string) {
 function Identity({ cluster }: { cluster: Cluster }) {
   return (
     <a class="identity" href={link(`people/${encodeURIComponent(cluster.id)}`)}>
-      <Picture src={thumbnail(cluster.best)} alt={T.people.one(cluster.type)} icon={typeIcon(cluster.type)} contain class="thumbnail" />
+      <Picture
+        src={thumbnail(cluster.best)}
+        alt={T.people.one(cluster.type)}
+        icon={typeIcon(cluster.type)}
+        contain
+        class="thumbnail"
+      />
       <strong>{T.people.appearances(cluster.size)}</strong>
       <span class="hit-time">
         {clock(cluster.first_time)} – {clock(cluster.last_time)}
@@ -132,7 +138,12 @@ function AllVideos({ type }: { type: Type }) {
         </Empty>
       )}
       {next.value && (
-        <button type="button" class="button button-plain strip-more" disabled={isLoading.value} onClick={() => void load(next.value)}>
+        <button
+          type="button"
+          class="button button-plain strip-more"
+          disabled={isLoading.value}
+          onClick={() => void load(next.value)}
+        >
           {isLoading.value ? T.people.loading : T.people.older}
         </button>
       )}
@@ -159,7 +170,11 @@ function OneVideo({ video, type }: { video: number; type: Type }) {
     return on('video', (changed) => changed.id === video && changed.finished && void load(null));
   }, [video, type]);
   if (clusters.value.length === 0) {
-    return isLoading.value ? <Waiting>{T.people.loading}</Waiting> : <Empty title={T.people.none(T.type(type).toLowerCase())} />;
+    return isLoading.value ? (
+      <Waiting>{T.people.loading}</Waiting>
+    ) : (
+      <Empty title={T.people.none(T.type(type).toLowerCase())} />
+    );
   }
   return (
     <Virtual
@@ -202,4 +217,3 @@ export function List() {
     </div>
   );
 }
-

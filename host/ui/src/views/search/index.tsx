@@ -12,7 +12,21 @@ import { Empty, Waiting } from '../../parts/status';
 import { Virtual } from '../../parts/virtual';
 import { T } from '../../texts';
 import { Query } from './query';
-import { again, byObject, byPicture, hits, histogram, isBusy, object, picture, problem, result, threshold, type, videos } from './state';
+import {
+  again,
+  byObject,
+  byPicture,
+  hits,
+  histogram,
+  isBusy,
+  object,
+  picture,
+  problem,
+  result,
+  threshold,
+  type,
+  videos,
+} from './state';
 
 function Threshold() {
   const bins = histogram.value;
@@ -21,7 +35,9 @@ function Threshold() {
     <div class="threshold">
       <div class="threshold-head">
         <label for="threshold">{T.search.threshold(percent(threshold.value))}</label>
-        <strong aria-live="polite">{T.search.count(hits.value.length, result.value?.results.length ?? 0, videos.value)}</strong>
+        <strong aria-live="polite">
+          {T.search.count(hits.value.length, result.value?.results.length ?? 0, videos.value)}
+        </strong>
       </div>
       <div class="histogram" aria-hidden="true">
         {bins.map((number, i) => (
@@ -127,7 +143,10 @@ export function Search() {
               label={T.search.type}
               value={type.value}
               onChange={again}
-              options={[{ value: '', label: T.search.anyType }, ...['face', 'body', 'car'].map((each) => ({ value: each, label: T.type(each) }))]}
+              options={[
+                { value: '', label: T.search.anyType },
+                ...['face', 'body', 'car'].map((each) => ({ value: each, label: T.type(each) })),
+              ]}
             />
             {found && <Threshold />}
           </aside>
@@ -164,4 +183,3 @@ export function Search() {
     </div>
   );
 }
-

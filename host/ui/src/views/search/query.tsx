@@ -66,10 +66,27 @@ export function Query() {
           src={shown.url}
           alt={T.search.picture}
           draggable={false}
-          onLoad={(event) => (size.value = { width: event.currentTarget.naturalWidth, height: event.currentTarget.naturalHeight })}
+          onLoad={(event) =>
+            (size.value = { width: event.currentTarget.naturalWidth, height: event.currentTarget.naturalHeight })
+          }
         />
-        {found && !part && <span class="query-found" style={box(found.bbox[0] ?? 0, found.bbox[1] ?? 0, found.bbox[2] ?? 0, found.bbox[3] ?? 0)} />}
-        {part && <span class="query-part" style={box(Math.min(part.x0, part.x1), Math.min(part.y0, part.y1), Math.max(part.x0, part.x1), Math.max(part.y0, part.y1))} />}
+        {found && !part && (
+          <span
+            class="query-found"
+            style={box(found.bbox[0] ?? 0, found.bbox[1] ?? 0, found.bbox[2] ?? 0, found.bbox[3] ?? 0)}
+          />
+        )}
+        {part && (
+          <span
+            class="query-part"
+            style={box(
+              Math.min(part.x0, part.x1),
+              Math.min(part.y0, part.y1),
+              Math.max(part.x0, part.x1),
+              Math.max(part.y0, part.y1),
+            )}
+          />
+        )}
       </div>
       <p class="hint">{isBusy.value ? T.search.busy : found ? T.search.lookedFor(T.typeOne(found.type)) : ' '}</p>
       <p class="hint">{T.search.crop}</p>

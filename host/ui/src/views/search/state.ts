@@ -137,4 +137,3 @@ export async function byPart(left: number, top: number, width: number, height: n
   bitmap.close();
   canvas.toBlob((blob) => blob && byPicture(blob), 'image/jpeg', 0.95);
 }
-

@@ -6,7 +6,14 @@ import { T } from '../../texts';
 import { FILTERS, isWhole, kindOf, labelOf, type Field, type Form, type Property } from './schema';
 import type { Tuning } from './state';
 
-function Input({ id, described, property, value, span, onChange }: {
+function Input({
+  id,
+  described,
+  property,
+  value,
+  span,
+  onChange,
+}: {
   id: string;
   described: string;
   property: Property;
@@ -18,7 +25,13 @@ function Input({ id, described, property, value, span, onChange }: {
   const kind = kindOf(property);
   if (kind === 'choice') {
     return (
-      <select id={id} class="input" aria-describedby={described} value={String(value)} onChange={(event) => onChange(event.currentTarget.value)}>
+      <select
+        id={id}
+        class="input"
+        aria-describedby={described}
+        value={String(value)}
+        onChange={(event) => onChange(event.currentTarget.value)}
+      >
         {property.enum?.map((each) => (
           <option key={String(each)} value={String(each)}>
             {String(each) || T.tune.nothing}
@@ -50,9 +63,28 @@ function Input({ id, described, property, value, span, onChange }: {
   return (
     <div class="tune-number">
       {greatest !== null && (
-        <input type="range" aria-label={T.tune.slider} tabIndex={-1} min={property.minimum ?? 0} max={greatest} step={step} value={Math.min(number, greatest)} onInput={(event) => change(event.currentTarget.value)} />
+        <input
+          type="range"
+          aria-label={T.tune.slider}
+          tabIndex={-1}
+          min={property.minimum ?? 0}
+          max={greatest}
+          step={step}
+          value={Math.min(number, greatest)}
+          onInput={(event) => change(event.currentTarget.value)}
+        />
       )}
-      <input id={id} class="input" type="number" aria-describedby={described} min={property.minimum} max={property.maximum} step={isWhole(property) ? 1 : 'any'} value={number} onInput={(event) => change(event.currentTarget.value)} />
+      <input
+        id={id}
+        class="input"
+        type="number"
+        aria-describedby={described}
+        min={property.minimum}
+        max={property.maximum}
+        step={isWhole(property) ? 1 : 'any'}
+        value={number}
+        onInput={(event) => change(event.currentTarget.value)}
+      />
     </div>
   );
 }
@@ -67,7 +99,9 @@ function Filters({ tuning }: { tuning: Tuning }) {
           key={name}
           label={name}
           checked={chosen.includes(name)}
-          onChange={(isOn) => tuning.set(FILTERS, (isOn ? [...chosen, name] : chosen.filter((other) => other !== name)).join(','), '')}
+          onChange={(isOn) =>
+            tuning.set(FILTERS, (isOn ? [...chosen, name] : chosen.filter((other) => other !== name)).join(','), '')
+          }
         />
       ))}
     </>
@@ -96,15 +130,39 @@ function Setting({ tuning, field }: { tuning: Tuning; field: Field }) {
     <div class={isChanged ? 'setting setting-changed' : 'setting'}>
       {!isFilters && (
         <div class="setting-head">
-          {isBoolean && <input id={id} type="checkbox" aria-describedby={`${id}-hint`} checked={Boolean(value)} onChange={(event) => change(event.currentTarget.checked)} />}
+          {isBoolean && (
+            <input
+              id={id}
+              type="checkbox"
+              aria-describedby={`${id}-hint`}
+              checked={Boolean(value)}
+              onChange={(event) => change(event.currentTarget.checked)}
+            />
+          )}
           <label for={id} title={key}>
             {labelOf(key)}
           </label>
-          {isChanged && <IconButton icon="retry" class="setting-reset" label={T.tune.undo(labelOf(key))} onClick={() => tuning.undo(path)} />}
+          {isChanged && (
+            <IconButton
+              icon="retry"
+              class="setting-reset"
+              label={T.tune.undo(labelOf(key))}
+              onClick={() => tuning.undo(path)}
+            />
+          )}
         </div>
       )}
       {isFilters && <Filters tuning={tuning} />}
-      {!isBoolean && !isFilters && <Input id={id} described={`${id}-hint`} property={property} value={value} span={spanOf(key, tuning)} onChange={change} />}
+      {!isBoolean && !isFilters && (
+        <Input
+          id={id}
+          described={`${id}-hint`}
+          property={property}
+          value={value}
+          span={spanOf(key, tuning)}
+          onChange={change}
+        />
+      )}
       <p id={`${id}-hint`} class={error ? 'hint hint-error' : 'hint'}>
         {error ?? property.description}
       </p>

@@ -35,7 +35,10 @@ function One({ id }: { id: number }) {
   }, [tuning]);
   const video = tuning.video.value;
   const types = tuning.types.value;
-  const choices = [...types.map((value) => ({ value, label: T.type(value) })), { value: PLUGINS, label: T.nav.plugins }];
+  const choices = [
+    ...types.map((value) => ({ value, label: T.type(value) })),
+    { value: PLUGINS, label: T.nav.plugins },
+  ];
   const shown = choices.some(({ value }) => value === type.value) ? type.value : (types[0] ?? PLUGINS);
   const back = { href: link('tune'), label: T.tune.toList };
   const keep = () =>

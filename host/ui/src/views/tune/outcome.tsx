@@ -34,7 +34,17 @@ function reasonOf(tuning: Tuning, reason: Decision | null | undefined): string {
   return T.tune.reason(reason.plugin, reason.rule, reason.value, limit === undefined ? null : String(limit));
 }
 
-function Tile({ href, picture, title, children }: { href: string; picture: ComponentChildren; title: string; children: ComponentChildren }) {
+function Tile({
+  href,
+  picture,
+  title,
+  children,
+}: {
+  href: string;
+  picture: ComponentChildren;
+  title: string;
+  children: ComponentChildren;
+}) {
   return (
     <li>
       <a class="tile" href={href}>
@@ -48,7 +58,15 @@ function Tile({ href, picture, title, children }: { href: string; picture: Compo
   );
 }
 
-function Group<Item>({ kind, items, render }: { kind: 'gained' | 'lost' | 'changed'; items: Item[]; render: (item: Item) => ComponentChildren }) {
+function Group<Item>({
+  kind,
+  items,
+  render,
+}: {
+  kind: 'gained' | 'lost' | 'changed';
+  items: Item[];
+  render: (item: Item) => ComponentChildren;
+}) {
   const isAll = useSignal(false);
   if (items.length === 0) return null;
   const shown = isAll.value ? items : items.slice(0, FIRST);
@@ -83,7 +101,9 @@ function Balance({ replay }: { replay: Replay }) {
           type="button"
           class={number > 0 ? `balance-${kind}` : ''}
           disabled={number === 0}
-          onClick={() => document.querySelector(`.outcome-${kind}`)?.scrollIntoView({ behavior: 'smooth', block: 'center' })}
+          onClick={() =>
+            document.querySelector(`.outcome-${kind}`)?.scrollIntoView({ behavior: 'smooth', block: 'center' })
+          }
         >
           <strong>
             {number > 0 && mark}
@@ -109,7 +129,9 @@ export function Outcome({ tuning }: { tuning: Tuning }) {
     <div class={tuning.isReplaying.value ? 'outcomes outcomes-old' : 'outcomes'}>
       <Balance replay={replay} />
       <p class="hint">{T.tune.speed(count(replay.frames), Math.round(tuning.took.value ?? 0))}</p>
-      <div class="outcome-progress">{tuning.isReplaying.value && <Progress share={null} label={T.tune.replaying} />}</div>
+      <div class="outcome-progress">
+        {tuning.isReplaying.value && <Progress share={null} label={T.tune.replaying} />}
+      </div>
       {nothing && <p class="outcome-none">{tuning.isChanged.value ? T.tune.noDifference : T.tune.unchanged}</p>}
       <Group
         kind="gained"
@@ -117,7 +139,12 @@ export function Outcome({ tuning }: { tuning: Tuning }) {
         render={(object) => {
           const { type, track } = partsOf(object.id);
           return (
-            <Tile key={object.id} href={at(object.time)} title={T.track(type, track)} picture={<Crop video={id} time={object.time} bbox={object.bbox} type={type} />}>
+            <Tile
+              key={object.id}
+              href={at(object.time)}
+              title={T.track(type, track)}
+              picture={<Crop video={id} time={object.time} bbox={object.bbox} type={type} />}
+            >
               <span>{clock(object.time, true)}</span>
               <span>{T.card.quality(percent(object.quality))}</span>
             </Tile>
@@ -130,7 +157,12 @@ export function Outcome({ tuning }: { tuning: Tuning }) {
         render={(object) => {
           const { type, track } = partsOf(object.id);
           return (
-            <Tile key={object.id} href={at(object.time)} title={T.track(type, track)} picture={<Thumbnail id={object.id} type={type} alt="" />}>
+            <Tile
+              key={object.id}
+              href={at(object.time)}
+              title={T.track(type, track)}
+              picture={<Thumbnail id={object.id} type={type} alt="" />}
+            >
               <span>{clock(object.time, true)}</span>
               <span class="tile-reason">{reasonOf(tuning, object.reason) || T.tune.noReason}</span>
             </Tile>
@@ -143,7 +175,12 @@ export function Outcome({ tuning }: { tuning: Tuning }) {
         render={(object) => {
           const { type, track } = partsOf(object.before);
           return (
-            <Tile key={object.before} href={link(`videos/${id}`)} title={T.track(type, track)} picture={<Thumbnail id={object.before} type={type} alt="" />}>
+            <Tile
+              key={object.before}
+              href={link(`videos/${id}`)}
+              title={T.track(type, track)}
+              picture={<Thumbnail id={object.before} type={type} alt="" />}
+            >
               <span>{T.tune.fields(object.fields)}</span>
             </Tile>
           );

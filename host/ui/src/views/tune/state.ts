@@ -42,7 +42,11 @@ export class Tuning {
 
   readonly isChanged = computed(() => this.changes.value.size > 0);
   /** Types that the video was searched for. */
-  readonly types = computed(() => Object.entries(this.video.value?.stream_settings.detectors ?? {}).filter(([, settings]) => settings).map(([type]) => type));
+  readonly types = computed(() =>
+    Object.entries(this.video.value?.stream_settings.detectors ?? {})
+      .filter(([, settings]) => settings)
+      .map(([type]) => type),
+  );
 
   private timer: ReturnType<typeof setTimeout> | undefined;
   private running: AbortController | null = null;
@@ -110,7 +114,11 @@ export class Tuning {
   private settings(): StreamSettings {
     const stored = this.video.value?.stream_settings as Tree | undefined;
     const detectors = Object.fromEntries(this.types.value.map((type) => [type, this.stored(`detectors.${type}`)]));
-    const kept = { detectors, [FILTERS]: stored?.[FILTERS] ?? '', ...(stored?.['plugins'] ? { plugins: stored['plugins'] } : {}) };
+    const kept = {
+      detectors,
+      [FILTERS]: stored?.[FILTERS] ?? '',
+      ...(stored?.['plugins'] ? { plugins: stored['plugins'] } : {}),
+    };
     return grow(structuredClone(kept), this.changes.value) as StreamSettings;
   }
 

@@ -15,7 +15,11 @@ export interface ShownBox {
 }
 
 /** The box of a track at a time, between those of its frames; none before its first and after its last. */
-export function boxAt(boxes: Box[], time: number, halfFrame: number): Omit<ShownBox, 'track' | 'type' | 'object'> | null {
+export function boxAt(
+  boxes: Box[],
+  time: number,
+  halfFrame: number,
+): Omit<ShownBox, 'track' | 'type' | 'object'> | null {
   let low = 0;
   let high = boxes.length;
   while (low < high) {

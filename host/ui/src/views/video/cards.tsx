@@ -17,12 +17,24 @@ function isAt(object: VideoObject, time: number, slack: number): boolean {
   return object.first_time - slack <= time && time <= object.last_time + slack;
 }
 
-export function Card(props: { object: VideoObject; hue: number; isNow: boolean; isSelected: boolean; onOpen: () => void }) {
+export function Card(props: {
+  object: VideoObject;
+  hue: number;
+  isNow: boolean;
+  isSelected: boolean;
+  onOpen: () => void;
+}) {
   const { object, hue, isNow, isSelected, onOpen } = props;
   const name = T.track(object.type, object.track_id);
-  const facts = [...Object.entries(object.attributes).map(([key, value]) => `${key}: ${value}`), ...Object.entries(object.features).map(([key, feature]) => `${key}: ${feature.name}`)];
+  const facts = [
+    ...Object.entries(object.attributes).map(([key, value]) => `${key}: ${value}`),
+    ...Object.entries(object.features).map(([key, feature]) => `${key}: ${feature.name}`),
+  ];
   return (
-    <article class={`card${isNow ? ' card-now' : ''}${isSelected ? ' card-selected' : ''}`} style={{ '--identity': onPage(hue) }}>
+    <article
+      class={`card${isNow ? ' card-now' : ''}${isSelected ? ' card-selected' : ''}`}
+      style={{ '--identity': onPage(hue) }}
+    >
       <button type="button" class="card-open" onClick={onOpen} title={T.card.open(clock(object.best_time, true))}>
         <Thumbnail id={object.id} type={object.type} alt="" />
         <span class="card-text">
@@ -30,23 +42,46 @@ export function Card(props: { object: VideoObject; hue: number; isNow: boolean; 
           <span>
             {clock(object.first_time, true)} – {clock(object.last_time, true)}
           </span>
-          <span class="card-facts">{facts.length > 0 ? facts.join(', ') : T.card.quality(percent(object.quality))}</span>
+          <span class="card-facts">
+            {facts.length > 0 ? facts.join(', ') : T.card.quality(percent(object.quality))}
+          </span>
         </span>
       </button>
       <div class="card-actions">
-        <IconButton icon="search" label={T.card.where(name)} onClick={() => (location.hash = link('search', { object: object.id }))} />
+        <IconButton
+          icon="search"
+          label={T.card.where(name)}
+          onClick={() => (location.hash = link('search', { object: object.id }))}
+        />
         {object.cluster && (
-          <IconButton icon="people" label={T.card.identity(name)} onClick={() => (location.hash = link(`people/${encodeURIComponent(object.cluster ?? '')}`))} />
+          <IconButton
+            icon="people"
+            label={T.card.identity(name)}
+            onClick={() => (location.hash = link(`people/${encodeURIComponent(object.cluster ?? '')}`))}
+          />
         )}
       </div>
     </article>
   );
 }
 
-export function Cards({ model, playback, follow, onSelect }: { model: VideoModel; playback: Playback; follow: boolean; onSelect: (object: string) => void }) {
+export function Cards({
+  model,
+  playback,
+  follow,
+  onSelect,
+}: {
+  model: VideoModel;
+  playback: Playback;
+  follow: boolean;
+  onSelect: (object: string) => void;
+}) {
   const type = useSignal('');
   const objects = model.objects.value;
-  const shown = useMemo(() => (type.value ? objects.filter((object) => object.type === type.value) : objects), [objects, type.value]);
+  const shown = useMemo(
+    () => (type.value ? objects.filter((object) => object.type === type.value) : objects),
+    [objects, type.value],
+  );
   // Ten times a second are enough for cards.
   const time = useComputed(() => Math.round(playback.time.value * 10) / 10).value;
   const slack = Math.max(0.06, 0.6 / model.fps.value);
@@ -63,7 +98,10 @@ export function Cards({ model, playback, follow, onSelect }: { model: VideoModel
     }
     return found;
   }, [shown, time]);
-  const selectedIndex = useMemo(() => shown.findIndex((object) => object.id === model.selected.value), [shown, model.selected.value]);
+  const selectedIndex = useMemo(
+    () => shown.findIndex((object) => object.id === model.selected.value),
+    [shown, model.selected.value],
+  );
 
   const types = model.types.value;
   const options = useMemo(
@@ -78,10 +116,19 @@ export function Cards({ model, playback, follow, onSelect }: { model: VideoModel
   );
   return (
     <section class="cards" aria-label={T.card.label}>
-      {types.length > 1 && <Segments label={T.card.types} value={type.value} options={options} onChange={(value) => (type.value = value)} />}
+      {types.length > 1 && (
+        <Segments
+          label={T.card.types}
+          value={type.value}
+          options={options}
+          onChange={(value) => (type.value = value)}
+        />
+      )}
       <div class="cards-list">
         {objects.length === 0 ? (
-          <p class="cards-none">{model.isLoading.value ? T.card.loading : model.video.value?.finished ? T.card.none : T.card.noneYet}</p>
+          <p class="cards-none">
+            {model.isLoading.value ? T.card.loading : model.video.value?.finished ? T.card.none : T.card.noneYet}
+          </p>
         ) : (
           <Virtual
             label={T.card.label}

@@ -57,10 +57,18 @@ function Loaded({ model }: { model: VideoModel }) {
     // The browser knows nothing of what the settings do to the picture.
     const transformed = Boolean(video.stream_settings.video_transform);
     const recorded = () => model.video.value?.source_len ?? null;
-    return new Playback(model.id, () => model.length.value, () => model.fps.value, recorded, start, transformed || video.file_size === 0);
+    return new Playback(
+      model.id,
+      () => model.length.value,
+      () => model.fps.value,
+      recorded,
+      start,
+      transformed || video.file_size === 0,
+    );
   }, [model]);
 
-  const fullscreen = () => void (document.fullscreenElement ? document.exitFullscreen() : stage.current?.requestFullscreen());
+  const fullscreen = () =>
+    void (document.fullscreenElement ? document.exitFullscreen() : stage.current?.requestFullscreen());
 
   useEffect(() => {
     const key = (event: KeyboardEvent) => {
@@ -103,7 +111,8 @@ function Loaded({ model }: { model: VideoModel }) {
   useEffect(() => {
     if (playback.isPlaying.value) return;
     const timer = setTimeout(() => {
-      if (route.peek().path[1] === String(model.id)) requery({ t: playback.time.peek() > 0 ? playback.time.peek().toFixed(2) : null });
+      if (route.peek().path[1] === String(model.id))
+        requery({ t: playback.time.peek() > 0 ? playback.time.peek().toFixed(2) : null });
     }, 300);
     return () => clearTimeout(timer);
   }, [playback.isPlaying.value, playback.time.value]);
@@ -118,8 +127,18 @@ function Loaded({ model }: { model: VideoModel }) {
     download: `${name}.${ending}`,
   });
   const downloads = [
-    ...(video.file_size > 0 ? [{ label: T.player.recording, href: address(`/videos/${model.id}/source_file/`), download: name }] : []),
-    ...(video.finished ? [objectsAs('csv', 'csv'), objectsAs('jsonl', 'jsonl'), objectsAs('coco', 'json'), objectsAs('mot', 'txt'), objectsAs('vtt', 'vtt')] : []),
+    ...(video.file_size > 0
+      ? [{ label: T.player.recording, href: address(`/videos/${model.id}/source_file/`), download: name }]
+      : []),
+    ...(video.finished
+      ? [
+          objectsAs('csv', 'csv'),
+          objectsAs('jsonl', 'jsonl'),
+          objectsAs('coco', 'json'),
+          objectsAs('mot', 'txt'),
+          objectsAs('vtt', 'vtt'),
+        ]
+      : []),
   ];
   const facts = [
     video.source_len !== null && clock(video.source_len),
@@ -133,7 +152,9 @@ function Loaded({ model }: { model: VideoModel }) {
       <Head
         title={name}
         back={{ href: link('videos'), label: T.player.toList }}
-        beside={mayOperate.value && <IconButton icon="edit" label={T.player.rename} onClick={() => (renaming.value = true)} />}
+        beside={
+          mayOperate.value && <IconButton icon="edit" label={T.player.rename} onClick={() => (renaming.value = true)} />
+        }
         sub={
           <span class="video-sub">
             <span class="video-state">
@@ -155,7 +176,11 @@ function Loaded({ model }: { model: VideoModel }) {
               {T.action.stop}
             </Button>
           ) : (
-            <Button icon={video.finished ? 'retry' : 'play'} disabled={video.file_size === 0 && !video.url} onClick={() => void process([model.id], video.finished)}>
+            <Button
+              icon={video.finished ? 'retry' : 'play'}
+              disabled={video.file_size === 0 && !video.url}
+              onClick={() => void process([model.id], video.finished)}
+            >
               {video.finished ? T.player.again : T.action.process}
             </Button>
           ))}
@@ -181,10 +206,24 @@ function Loaded({ model }: { model: VideoModel }) {
             {video.file_size === 0 && !video.url ? (
               <Empty title={T.video.status.NO_SOURCE} />
             ) : (
-              <Stage model={model} playback={playback} tracks={tracks} boxesCame={boxesCame} showBoxes={showBoxes} showDropped={showDropped} onSelect={select} />
+              <Stage
+                model={model}
+                playback={playback}
+                tracks={tracks}
+                boxesCame={boxesCame}
+                showBoxes={showBoxes}
+                showDropped={showDropped}
+                onSelect={select}
+              />
             )}
           </div>
-          <Controls model={model} playback={playback} showBoxes={showBoxes} showDropped={showDropped} onFullscreen={fullscreen} />
+          <Controls
+            model={model}
+            playback={playback}
+            showBoxes={showBoxes}
+            showDropped={showDropped}
+            onFullscreen={fullscreen}
+          />
           <Timeline model={model} playback={playback} onSelect={select} />
           <p class="hint keys">{T.player.keys}</p>
         </div>

@@ -4,13 +4,19 @@ import type { Playback } from './playback';
 const JUMP_S = 5;
 
 /** Whether a key was one of the player's. */
-export function press(event: KeyboardEvent, playback: Playback, toggleBoxes: () => void, fullscreen: () => void): boolean {
+export function press(
+  event: KeyboardEvent,
+  playback: Playback,
+  toggleBoxes: () => void,
+  fullscreen: () => void,
+): boolean {
   if (event.ctrlKey || event.metaKey || event.altKey || isTyping(event.target)) return false;
   const now = playback.time.value;
   switch (event.key) {
     case ' ':
       // Space presses a button that has the focus.
-      if (event.target instanceof HTMLElement && event.target.closest('button, a, summary, [role=button]')) return false;
+      if (event.target instanceof HTMLElement && event.target.closest('button, a, summary, [role=button]'))
+        return false;
       playback.toggle();
       return true;
     case 'k':

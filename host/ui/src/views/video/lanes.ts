@@ -46,7 +46,8 @@ export function lanes(objects: VideoObject[], types: string[], top: number, scal
 
 /** The top of a row of a lane. */
 export function rowTop(lane: Lane, row: number): number {
-  const used = lane.rows > 1 ? (lane.height - lane.barHeight * lane.rows) / (lane.rows + 1) : (lane.height - lane.barHeight) / 2;
+  const used =
+    lane.rows > 1 ? (lane.height - lane.barHeight * lane.rows) / (lane.rows + 1) : (lane.height - lane.barHeight) / 2;
   return lane.top + used + row * (lane.barHeight + used);
 }
 

@@ -122,7 +122,8 @@ export class VideoModel {
   private put(objects: VideoObject[]): void {
     for (const object of objects) {
       const there = this.byTrack.get(trackOf(object));
-      if (!there || there.bs_type !== 'overall' || object.bs_type === 'overall') this.byTrack.set(trackOf(object), object);
+      if (!there || there.bs_type !== 'overall' || object.bs_type === 'overall')
+        this.byTrack.set(trackOf(object), object);
     }
     const ordered = [...this.byTrack.values()].sort((a, b) => a.first_time - b.first_time || a.track_id - b.track_id);
     for (const object of ordered) this.hue(object);

@@ -46,7 +46,14 @@ export function Stage({ model, playback, tracks, boxesCame, showBoxes, showDropp
   }, []);
 
   // What is read here is what the boxes depend on.
-  const inputs = [playback.time.value, boxesCame.value, showBoxes.value, model.selected.value, resized.value, model.objects.value];
+  const inputs = [
+    playback.time.value,
+    boxesCame.value,
+    showBoxes.value,
+    model.selected.value,
+    resized.value,
+    model.objects.value,
+  ];
   useEffect(() => {
     const canvas = overlay.current;
     if (!canvas) return;
@@ -64,7 +71,10 @@ export function Stage({ model, playback, tracks, boxesCame, showBoxes, showDropp
 
   const at = (event: MouseEvent): Point => {
     const area = (event.currentTarget as HTMLElement).getBoundingClientRect();
-    return { x: ((event.clientX - area.left) / area.width) * width, y: ((event.clientY - area.top) / area.height) * height };
+    return {
+      x: ((event.clientX - area.left) / area.width) * width,
+      y: ((event.clientY - area.top) / area.height) * height,
+    };
   };
   const click = (event: MouseEvent) => {
     const { x, y } = at(event);
@@ -95,7 +105,13 @@ export function Stage({ model, playback, tracks, boxesCame, showBoxes, showDropp
           aria-label={T.player.picture}
         />
       ) : (
-        <canvas key="frames" class="stage-picture" ref={(element) => playback.attachCanvas(element)} role="img" aria-label={T.player.picture} />
+        <canvas
+          key="frames"
+          class="stage-picture"
+          ref={(element) => playback.attachCanvas(element)}
+          role="img"
+          aria-label={T.player.picture}
+        />
       )}
       <canvas class="stage-boxes" ref={overlay} aria-hidden="true" />
       {playback.problem.value && <p class="stage-problem">{playback.problem.value}</p>}
@@ -108,7 +124,13 @@ export function Stage({ model, playback, tracks, boxesCame, showBoxes, showDropp
   );
 }
 
-export function Controls({ model, playback, showBoxes, showDropped, onFullscreen }: Pick<Props, 'model' | 'playback' | 'showBoxes' | 'showDropped'> & { onFullscreen: () => void }) {
+export function Controls({
+  model,
+  playback,
+  showBoxes,
+  showDropped,
+  onFullscreen,
+}: Pick<Props, 'model' | 'playback' | 'showBoxes' | 'showDropped'> & { onFullscreen: () => void }) {
   const playing = playback.isPlaying.value;
   const share = () => {
     const url = new URL(location.href);
@@ -121,7 +143,12 @@ export function Controls({ model, playback, showBoxes, showDropped, onFullscreen
   return (
     <div class="controls" role="group" aria-label={T.player.controls}>
       <IconButton icon="stepBack" label={T.player.back} onClick={() => playback.step(-1)} />
-      <IconButton icon={playing ? 'pause' : 'play'} class="controls-play" label={playing ? T.player.pause : T.player.play} onClick={() => playback.toggle()} />
+      <IconButton
+        icon={playing ? 'pause' : 'play'}
+        class="controls-play"
+        label={playing ? T.player.pause : T.player.play}
+        onClick={() => playback.toggle()}
+      />
       <IconButton icon="stepForward" label={T.player.forward} onClick={() => playback.step(1)} />
       <p class="controls-time">
         <strong>{clock(playback.time.value, true)}</strong>
@@ -129,7 +156,11 @@ export function Controls({ model, playback, showBoxes, showDropped, onFullscreen
       </p>
       <label class="controls-rate">
         <span class="visually-hidden">{T.player.speed}</span>
-        <select class="input" value={String(playback.rate.value)} onChange={(event) => playback.setRate(Number(event.currentTarget.value))}>
+        <select
+          class="input"
+          value={String(playback.rate.value)}
+          onChange={(event) => playback.setRate(Number(event.currentTarget.value))}
+        >
           {[0.25, 0.5, 1, 2, 4, 8].map((rate) => (
             <option key={rate} value={String(rate)}>
               {rate}×
@@ -151,9 +182,19 @@ export function Controls({ model, playback, showBoxes, showDropped, onFullscreen
           onClick={() => (playback.isMuted.value = !playback.isMuted.value)}
         />
       )}
-      <IconButton icon="boxes" label={T.player.boxes} pressed={showBoxes.value} onClick={() => (showBoxes.value = !showBoxes.value)} />
+      <IconButton
+        icon="boxes"
+        label={T.player.boxes}
+        pressed={showBoxes.value}
+        onClick={() => (showBoxes.value = !showBoxes.value)}
+      />
       {model.video.value?.finished && (
-        <IconButton icon="why" label={T.player.why} pressed={showDropped.value} onClick={() => (showDropped.value = !showDropped.value)} />
+        <IconButton
+          icon="why"
+          label={T.player.why}
+          pressed={showDropped.value}
+          onClick={() => (showDropped.value = !showDropped.value)}
+        />
       )}
       <IconButton icon="link" label={T.player.link} onClick={share} />
       <IconButton icon="full" label={T.player.full} onClick={onFullscreen} />

@@ -24,7 +24,15 @@ export function Rename({ video, onDone }: { video: Video; onDone: (changed: Vide
     <Dialog title={T.player.rename} onClose={() => onDone(null)}>
       <form class="add" onSubmit={(event) => void submit(event)}>
         <Field label={T.player.name} error={error.value}>
-          {(attributes) => <input {...attributes} class="input" maxLength={256} value={name.value} onInput={(event) => (name.value = event.currentTarget.value)} />}
+          {(attributes) => (
+            <input
+              {...attributes}
+              class="input"
+              maxLength={256}
+              value={name.value}
+              onInput={(event) => (name.value = event.currentTarget.value)}
+            />
+          )}
         </Field>
         <div class="dialog-actions">
           <Button onClick={() => onDone(null)}>{T.cancel}</Button>

@@ -18,7 +18,15 @@ const RULER = 24;
 const SHORTEST_S = 0.5;
 const ZOOM = 1.6;
 
-export function Timeline({ model, playback, onSelect }: { model: VideoModel; playback: Playback; onSelect: (object: string) => void }) {
+export function Timeline({
+  model,
+  playback,
+  onSelect,
+}: {
+  model: VideoModel;
+  playback: Playback;
+  onSelect: (object: string) => void;
+}) {
   const canvas = useRef<HTMLCanvasElement>(null);
   const width = useSignal(0);
   /** The part that is shown, in seconds; all of it without one. */
@@ -134,13 +142,24 @@ export function Timeline({ model, playback, onSelect }: { model: VideoModel; pla
   const playhead = xOf(now);
   const video = model.video.value;
   // What a running job has not come to yet.
-  const ahead = video && isWorking(video) ? Math.max(0, xOf(video.health_status.statistic.processed_duration ?? 0)) : Infinity;
+  const ahead =
+    video && isWorking(video) ? Math.max(0, xOf(video.health_status.statistic.processed_duration ?? 0)) : Infinity;
   return (
     <section class="timeline" aria-label={T.timeline.label}>
       <div class="timeline-labels">
         <div class="timeline-zoom" style={{ height: `${ruler}px` }}>
-          <IconButton icon="zoomOut" label={T.timeline.zoomOut} disabled={!part.value} onClick={() => zoom(1 / ZOOM, now)} />
-          <IconButton icon="zoomIn" label={T.timeline.zoomIn} disabled={to - from <= SHORTEST_S} onClick={() => zoom(ZOOM, now)} />
+          <IconButton
+            icon="zoomOut"
+            label={T.timeline.zoomOut}
+            disabled={!part.value}
+            onClick={() => zoom(1 / ZOOM, now)}
+          />
+          <IconButton
+            icon="zoomIn"
+            label={T.timeline.zoomIn}
+            disabled={to - from <= SHORTEST_S}
+            onClick={() => zoom(ZOOM, now)}
+          />
         </div>
         {rows.map((lane) => (
           <div key={lane.type} style={{ height: `${lane.height}px` }} title={T.typeCount(lane.type, lane.bars.length)}>
@@ -177,7 +196,10 @@ export function Timeline({ model, playback, onSelect }: { model: VideoModel; pla
           <div class="timeline-playhead" style={{ transform: `translateX(${playhead}px)` }} />
         )}
         {hover.value && (
-          <div class="timeline-hover" style={{ left: `${Math.min(Math.max(hover.value.x, 60 * rem), width.value - 60 * rem)}px` }}>
+          <div
+            class="timeline-hover"
+            style={{ left: `${Math.min(Math.max(hover.value.x, 60 * rem), width.value - 60 * rem)}px` }}
+          >
             {hover.value.object && <Thumbnail id={hover.value.object.id} type={hover.value.object.type} alt="" />}
             <span>
               {hover.value.object && `${T.track(hover.value.object.type, hover.value.object.track_id)} · `}

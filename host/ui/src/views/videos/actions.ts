@@ -4,7 +4,10 @@ import { attempt, note } from '../../lib/notices';
 import { confirm } from '../../parts/dialog';
 import { T } from '../../texts';
 
-async function each(ids: number[], action: (path: { params: { path: { id: number } } }) => Promise<unknown>): Promise<number> {
+async function each(
+  ids: number[],
+  action: (path: { params: { path: { id: number } } }) => Promise<unknown>,
+): Promise<number> {
   let done = 0;
   for (const id of ids) {
     // The first refusal ends it: the others would be refused likewise.

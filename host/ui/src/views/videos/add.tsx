@@ -76,7 +76,10 @@ export function AddDialog({ files: given, onClose }: { files: File[]; onClose: (
     try {
       if (url.value.trim()) {
         const address = url.value.trim();
-        const name = decodeURIComponent(address.split(/[?#]/)[0]?.split('/').filter(Boolean).pop() ?? address).slice(0, 256);
+        const name = decodeURIComponent(address.split(/[?#]/)[0]?.split('/').filter(Boolean).pop() ?? address).slice(
+          0,
+          256,
+        );
         const video = await ask(api.POST('/videos/', { body: { ...common, name, url: address } }));
         receive(video);
         await ask(api.POST('/videos/{id}/process/', { params: { path: { id: video.id } } }));
@@ -120,8 +123,22 @@ export function AddDialog({ files: given, onClose }: { files: File[]; onClose: (
               {T.add.pickFolder}
             </Button>
           </div>
-          <input ref={picker} type="file" multiple hidden accept="video/*,.mkv,.ts,.dav,.h264,.h265,.avi,.flv,.wmv" onChange={(event) => take([...(event.currentTarget.files ?? [])])} />
-          <input ref={folderPicker} type="file" multiple hidden {...{ webkitdirectory: true }} onChange={(event) => take([...(event.currentTarget.files ?? [])])} />
+          <input
+            ref={picker}
+            type="file"
+            multiple
+            hidden
+            accept="video/*,.mkv,.ts,.dav,.h264,.h265,.avi,.flv,.wmv"
+            onChange={(event) => take([...(event.currentTarget.files ?? [])])}
+          />
+          <input
+            ref={folderPicker}
+            type="file"
+            multiple
+            hidden
+            {...{ webkitdirectory: true }}
+            onChange={(event) => take([...(event.currentTarget.files ?? [])])}
+          />
         </div>
         {skipped.value > 0 && <p class="hint">{T.add.skipped(skipped.value)}</p>}
         {files.value.length > 0 && (
@@ -130,14 +147,25 @@ export function AddDialog({ files: given, onClose }: { files: File[]; onClose: (
               <li key={file.name + file.size}>
                 <span class="files-name">{file.name}</span>
                 <span class="files-size">{bytes(file.size)}</span>
-                <IconButton icon="close" label={T.add.leaveOut(file.name)} onClick={() => (files.value = files.value.filter((other) => other !== file))} />
+                <IconButton
+                  icon="close"
+                  label={T.add.leaveOut(file.name)}
+                  onClick={() => (files.value = files.value.filter((other) => other !== file))}
+                />
               </li>
             ))}
           </ul>
         )}
         <Field label={T.add.url} hint={T.add.urlHint} error={errorOf('url')}>
           {(attributes) => (
-            <input {...attributes} class="input" type="url" placeholder="https://" value={url.value} onInput={(event) => (url.value = event.currentTarget.value)} />
+            <input
+              {...attributes}
+              class="input"
+              type="url"
+              placeholder="https://"
+              value={url.value}
+              onInput={(event) => (url.value = event.currentTarget.value)}
+            />
           )}
         </Field>
         <fieldset class="group">
@@ -155,24 +183,36 @@ export function AddDialog({ files: given, onClose }: { files: File[]; onClose: (
         <details class="fold" open={refused.value !== null && refused.value.param !== 'url'}>
           <summary>{T.add.router}</summary>
           <div class="add">
-          <Field label={T.add.routerUrl} hint={T.add.routerHint} error={errorOf('router_url')}>
-            {(attributes) => (
-              <input {...attributes} class="input" type="url" placeholder="https://" value={router.value} onInput={(event) => (router.value = event.currentTarget.value)} />
-            )}
-          </Field>
-          {groups.value.length > 1 && (
-            <Field label={T.add.group} error={errorOf('camera_group')}>
+            <Field label={T.add.routerUrl} hint={T.add.routerHint} error={errorOf('router_url')}>
               {(attributes) => (
-                <select {...attributes} class="input" value={String(group.value)} onChange={(event) => (group.value = Number(event.currentTarget.value))}>
-                  {groups.value.map(({ id, name }) => (
-                    <option key={id} value={String(id)}>
-                      {name || id}
-                    </option>
-                  ))}
-                </select>
+                <input
+                  {...attributes}
+                  class="input"
+                  type="url"
+                  placeholder="https://"
+                  value={router.value}
+                  onInput={(event) => (router.value = event.currentTarget.value)}
+                />
               )}
             </Field>
-          )}
+            {groups.value.length > 1 && (
+              <Field label={T.add.group} error={errorOf('camera_group')}>
+                {(attributes) => (
+                  <select
+                    {...attributes}
+                    class="input"
+                    value={String(group.value)}
+                    onChange={(event) => (group.value = Number(event.currentTarget.value))}
+                  >
+                    {groups.value.map(({ id, name }) => (
+                      <option key={id} value={String(id)}>
+                        {name || id}
+                      </option>
+                    ))}
+                  </select>
+                )}
+              </Field>
+            )}
           </div>
         </details>
         <div class="dialog-actions">

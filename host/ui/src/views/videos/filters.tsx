@@ -48,7 +48,11 @@ export function Filters() {
       </label>
       <label>
         <span class="visually-hidden">{T.filter.status}</span>
-        <select class="input" value={group} onChange={(event) => change({ group: event.currentTarget.value as Group | '' })}>
+        <select
+          class="input"
+          value={group}
+          onChange={(event) => change({ group: event.currentTarget.value as Group | '' })}
+        >
           <option value="">{T.filter.any}</option>
           {(Object.keys(GROUPS) as Group[]).map((each) => (
             <option key={each} value={each}>
@@ -60,11 +64,23 @@ export function Filters() {
       <div class="dates">
         <label class="date-input">
           <span>{T.filter.since}</span>
-          <input type="date" class="input" value={since} max={until || undefined} onChange={(event) => change({ since: event.currentTarget.value })} />
+          <input
+            type="date"
+            class="input"
+            value={since}
+            max={until || undefined}
+            onChange={(event) => change({ since: event.currentTarget.value })}
+          />
         </label>
         <label class="date-input">
           <span>{T.filter.until}</span>
-          <input type="date" class="input" value={until} min={since || undefined} onChange={(event) => change({ until: event.currentTarget.value })} />
+          <input
+            type="date"
+            class="input"
+            value={until}
+            min={since || undefined}
+            onChange={(event) => change({ until: event.currentTarget.value })}
+          />
         </label>
       </div>
       {isFiltered.value && (

@@ -41,7 +41,16 @@ function Selection() {
       </label>
       {chosen.length > 0 && (
         <>
-          <Button kind="quiet" icon="play" onClick={() => void process(chosen, chosen.some((id) => video(id)?.value.finished))}>
+          <Button
+            kind="quiet"
+            icon="play"
+            onClick={() =>
+              void process(
+                chosen,
+                chosen.some((id) => video(id)?.value.finished),
+              )
+            }
+          >
             {T.action.process}
           </Button>
           <Button kind="quiet" icon="stop" onClick={() => void stop(chosen)}>
@@ -130,8 +139,10 @@ export function Videos() {
           <Empty title={T.videos.noneMatch}>
             <p>{T.videos.noneMatchText}</p>
           </Empty>
+        ) : mayOperate.value ? (
+          <Welcome onPick={() => (adding.value = [])} />
         ) : (
-          mayOperate.value ? <Welcome onPick={() => (adding.value = [])} /> : <Empty title={T.videos.nothing} />
+          <Empty title={T.videos.nothing} />
         )
       ) : (
         <>

@@ -19,7 +19,11 @@ function Counts({ video }: { video: Video }) {
   return (
     <ul class="counts" aria-label={T.video.found}>
       {counts(video).map(({ type, found, identities }) => (
-        <li key={type} title={T.video.countTitle(type, found, identities)} class={`counts-${type}${found === 0 ? ' counts-none' : ''}`}>
+        <li
+          key={type}
+          title={T.video.countTitle(type, found, identities)}
+          class={`counts-${type}${found === 0 ? ' counts-none' : ''}`}
+        >
           <Icon name={typeIcon(type)} size={18} />
           <span>
             <span aria-hidden="true">{count(found)}</span>
@@ -63,7 +67,11 @@ function Sending({ upload }: { upload: Upload }) {
         {state.value === 'waiting' ? T.upload.waiting : T.upload.sending(bytes(sent.value), bytes(file.size), left)}
       </p>
       <Progress share={share} label={T.upload.progress} />
-      <button type="button" class="text-button" onClick={() => (state.value === 'waiting' ? forget(upload) : upload.cancel())}>
+      <button
+        type="button"
+        class="text-button"
+        onClick={() => (state.value === 'waiting' ? forget(upload) : upload.cancel())}
+      >
         {T.cancel}
       </button>
     </div>
@@ -124,7 +132,11 @@ export function Row({ video: of }: { video: Signal<Video> }) {
       )}
       <a class="row-picture" href={href} tabIndex={-1} aria-hidden="true">
         {hasSource && !upload ? (
-          <Picture src={address(`/videos/${video.id}/screenshot/`, { width: 320, v: video.file_size })} alt="" icon="videos" />
+          <Picture
+            src={address(`/videos/${video.id}/screenshot/`, { width: 320, v: video.file_size })}
+            alt=""
+            icon="videos"
+          />
         ) : (
           <span class="picture">
             <Icon name={video.url ? 'globe' : 'videos'} size={24} />
