@@ -76,14 +76,42 @@ export class Server {
     const body = { camera_group: 1, name, stream_settings: { detectors }, ...(router && { router_url: router }) };
     const { id } = await this.api('POST', '/videos/', body);
     await this.api('PUT', `/videos/${id}/upload/source_file/`, await readFile(file), 'application/octet-stream');
+    // Opened first, so that the end of a short job is not missed.
+    const events = await this.#events();
     await this.api('POST', `/videos/${id}/process/`);
-    const end = Date.now() + PROCESSING_MS;
-    for (;;) {
-      const video = await this.api('GET', `/videos/${id}/`);
-      if (video.error) throw new Error(video.error);
-      if (video.finished) return id;
-      if (Date.now() > end) throw new Error(`${name} is not processed after ${PROCESSING_MS / 1000} s`);
-      await new Promise((resolve) => setTimeout(resolve, 500));
+    for await (const { event, data } of events) {
+      if (event !== 'video' || data.id !== id) continue;
+      if (data.error) throw new Error(data.error);
+      if (data.finished) return id;
+    }
+    throw new Error(`the events ended before ${name} was processed`);
+  }
+
+  /** What the server sends to pages, from now on. */
+  async #events() {
+    const response = await fetch(`${this.url}/events/stream/`, {
+      headers: { Authorization: `Token ${this.token}` },
+      signal: AbortSignal.timeout(PROCESSING_MS),
+    });
+    if (!response.ok) throw new Error(`no events: ${response.status}`);
+    return parsed(response.body.pipeThrough(new TextDecoderStream()));
+  }
+}
+
+/** Events of a stream of text, with what their data say. */
+async function* parsed(stream) {
+  let rest = '';
+  for await (const text of stream) {
+    const blocks = (rest + text).split('\n\n');
+    rest = blocks.pop();
+    for (const block of blocks) {
+      const fields = Object.fromEntries(
+        block.split('\n').map((line) => {
+          const at = line.indexOf(':');
+          return [line.slice(0, at), line.slice(at + 1).trim()];
+        }),
+      );
+      if (fields.event) yield { event: fields.event, data: JSON.parse(fields.data) };
     }
   }
 }

@@ -3,12 +3,6 @@ import { isDark } from './theme';
 
 const GOLDEN_ANGLE = 137.508;
 
-function hash(text: string): number {
-  let value = 2166136261;
-  for (let i = 0; i < text.length; i++) value = Math.imul(value ^ text.charCodeAt(i), 16777619);
-  return value >>> 0;
-}
-
 /** Numbers of identities in the order in which they are met: neighbours are far apart in hue. */
 export class Identities {
   private readonly numbers = new Map<string, number>();
@@ -21,10 +15,6 @@ export class Identities {
     }
     return (200 + number * GOLDEN_ANGLE) % 360;
   }
-}
-
-export function hueOf(key: string): number {
-  return hash(key) % 360;
 }
 
 /** On the page: bars and marks. */

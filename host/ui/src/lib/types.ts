@@ -11,11 +11,8 @@ export type DeliveryState = Schemas['DeliveryState'];
 export type Health = Schemas['Health'];
 export type Plugin = Schemas['Plugin'];
 export type Replay = Schemas['Replay'];
-export type UnmatchedObject = Schemas['UnmatchedObject'];
-export type ChangedObject = Schemas['ChangedObject'];
 export type Decision = Schemas['Decision'];
 export type SearchResult = Schemas['SearchResult'];
-export type SimilarObject = Schemas['SimilarObject'];
 export type StreamSettings = Schemas['StreamSettings'];
 export type Status = Video['health_status']['status'];
 
