@@ -45,9 +45,16 @@ export async function bundle() {
   const first = [name(entry), name(made.cssBundle)];
   for (const path of made.imports.filter((i) => i.kind === 'import-statement')) first.push(name(path.path));
 
+  const hashed = (path, bytes) => {
+    const hash = createHash('sha256').update(bytes).digest('hex').slice(0, 8).toUpperCase();
+    const at = path.lastIndexOf('.');
+    const whole = `${path.slice(0, at)}-${hash}${path.slice(at)}`;
+    files.set(whole, bytes);
+    return whole;
+  };
   const icon = await readFile(join(here, 'src/icon.svg'));
-  const iconName = `assets/icon-${createHash('sha256').update(icon).digest('hex').slice(0, 8).toUpperCase()}.svg`;
-  files.set(iconName, icon);
+  const iconName = hashed('assets/icon.svg', icon);
+  const licencesName = hashed('assets/licences.txt', await licences(Object.keys(result.metafile.inputs)));
   const html = (await readFile(join(here, 'src/index.html'), 'utf8'))
     .replace('%SCRIPT%', name(entry))
     .replace('%STYLE%', name(made.cssBundle))
@@ -58,11 +65,24 @@ export async function bundle() {
         .map((path) => `<link rel="modulepreload" href="${path}">`)
         .join('\n'),
     )
-    .replace('%ICON%', iconName);
+    .replace('%ICON%', iconName)
+    .replace('%LICENCES%', licencesName);
   files.set('index.html', Buffer.from(html));
   first.push('index.html');
   const size = first.reduce((sum, path) => sum + gzipSync(files.get(path)).length, 0);
   return { files, size };
+}
+
+/** The licences of the packages that are in the page. */
+async function licences(inputs) {
+  const names = inputs.map((input) => /^node_modules\/((?:@[^/]+\/)?[^/]+)\//.exec(input)?.[1]).filter(Boolean);
+  const texts = [...new Set(names)].sort().map(async (name) => {
+    const folder = join(here, 'node_modules', name);
+    const file = (await readdir(folder)).find((entry) => /^licen[cs]e/i.test(entry));
+    if (!file) throw new Error(`${name} has no licence`);
+    return `${name}\n\n${(await readFile(join(folder, file), 'utf8')).trim()}\n`;
+  });
+  return Buffer.from((await Promise.all(texts)).join('\n----\n\n'));
 }
 
 export async function write(files) {
