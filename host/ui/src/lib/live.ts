@@ -86,5 +86,7 @@ export function disconnect(): void {
 }
 window.addEventListener('pagehide', disconnect);
 window.addEventListener('pageshow', (event) => {
-  if (event.persisted && wasLive) connect();
+  if (!event.persisted || !wasLive) return;
+  reopened = true;
+  connect();
 });

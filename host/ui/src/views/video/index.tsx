@@ -1,10 +1,11 @@
 /** One video: its picture with boxes, its timeline, and cards of what is in it. */
-import { useSignal } from '@preact/signals';
+import { useSignal, useSignalEffect } from '@preact/signals';
 import { useEffect, useMemo, useRef } from 'preact/hooks';
 import { address } from '../../lib/base';
 import { bytes, clock, fullDate } from '../../lib/format';
 import { go, link, requery, route } from '../../lib/route';
 import { mayOperate } from '../../lib/session';
+import type { Video } from '../../lib/types';
 import { isWorking, lightOf, nameOf, sentence } from '../../lib/video';
 import { Button, ButtonLink, IconButton } from '../../parts/button';
 import { Head } from '../../parts/frame';
@@ -21,6 +22,7 @@ import { Rename } from './rename';
 import { Timeline } from './timeline';
 import { TrackReader } from './tracks';
 
+const STANDING_MS = 300;
 const wide = matchMedia('(min-width: 72rem)');
 
 export function VideoView({ id }: { id: number }) {
@@ -39,12 +41,11 @@ export function VideoView({ id }: { id: number }) {
       </div>
     );
   }
-  if (!model.video.value) return <Waiting>{T.player.loadingVideo}</Waiting>;
-  return <Loaded model={model} />;
+  const video = model.video.value;
+  return video ? <Loaded model={model} video={video} /> : <Waiting>{T.player.loadingVideo}</Waiting>;
 }
 
-function Loaded({ model }: { model: VideoModel }) {
-  const video = model.video.value!;
+function Loaded({ model, video }: { model: VideoModel; video: Video }) {
   const boxesCame = useSignal(0);
   const showBoxes = useSignal(true);
   const showDropped = useSignal(false);
@@ -107,15 +108,15 @@ function Loaded({ model }: { model: VideoModel }) {
     if (asked !== null && Math.abs(Number(asked) - playback.time.peek()) > 0.02) playback.seek(Number(asked));
   }, [asked]);
 
-  // The address says where one is, once the picture stands still.
-  useEffect(() => {
+  // The address says where one is, once the picture stands still. Not drawn with: it changes with each frame.
+  useSignalEffect(() => {
+    const time = playback.time.value;
     if (playback.isPlaying.value) return;
     const timer = setTimeout(() => {
-      if (route.peek().path[1] === String(model.id))
-        requery({ t: playback.time.peek() > 0 ? playback.time.peek().toFixed(2) : null });
-    }, 300);
+      if (route.peek().path[1] === String(model.id)) requery({ t: time > 0 ? time.toFixed(2) : null });
+    }, STANDING_MS);
     return () => clearTimeout(timer);
-  }, [playback.isPlaying.value, playback.time.value]);
+  });
 
   const select = (object: string) => (model.selected.value = object);
   const working = isWorking(video);
