@@ -10,7 +10,7 @@ use utoipa::IntoParams;
 use crate::{
     documented,
     objects::filter::{ObjectFilter, descending},
-    query::{Query, integer},
+    query::{Query, integer, only},
     videos::filter::{camera_groups, cases},
 };
 

@@ -1,0 +1,40 @@
+/** Short names of the API's types. */
+import type { components } from '../../generated/api';
+
+type Schemas = components['schemas'];
+export type Video = Schemas['VideoArchive'];
+export type VideoWrite = Schemas['VideoArchiveWrite'];
+export type VideoObject = Schemas['VideoObject'];
+export type Cluster = Schemas['Cluster'];
+export type Delivery = Schemas['Delivery'];
+export type DeliveryState = Schemas['DeliveryState'];
+export type Health = Schemas['Health'];
+export type Plugin = Schemas['Plugin'];
+export type Replay = Schemas['Replay'];
+export type Decision = Schemas['Decision'];
+export type SearchResult = Schemas['SearchResult'];
+export type StreamSettings = Schemas['StreamSettings'];
+export type Status = Video['health_status']['status'];
+
+/** Who is logged in. */
+export interface Session {
+  name: string;
+  scopes: string[];
+  expires: string | null;
+}
+
+/** `[time, left, top, right, bottom]`: seconds, then pixels of the square, upright frame. */
+export type Box = [time: number, left: number, top: number, right: number, bottom: number];
+
+export interface Track {
+  id: number;
+  type: string;
+  object: string | null;
+  boxes: Box[];
+}
+
+export interface Tracks {
+  tracks: Track[];
+  /** Where the answer ends if it was bounded. */
+  to: number | null;
+}

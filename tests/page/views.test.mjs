@@ -1,0 +1,276 @@
+//! Covers: the views of the page, each used as a person uses it, against a server with real recordings.
+
+import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
+import { after, before, test } from 'node:test';
+import { Browser, OUT, settled, violations } from './browser.mjs';
+import { FACE, Server, STREET } from './server.mjs';
+
+let server;
+let browser;
+let street;
+let face;
+
+before(async () => {
+  server = await Server.start();
+  // Nothing listens at the router: its deliveries wait.
+  street = await server.processed('A street', STREET, ['body', 'car'], 'http://127.0.0.1:9/frame');
+  face = await server.processed('A face that speaks', FACE, ['face']);
+  browser = await Browser.start(server);
+});
+
+after(async () => {
+  await browser?.stop();
+  await server?.stop();
+});
+
+async function firstObject(video) {
+  const { results } = await server.api('GET', `/videos/${video}/objects/?limit=1`);
+  assert.ok(results[0], `nothing was found in video ${video}`);
+  return results[0];
+}
+
+/** The number of pixels of a canvas that are not transparent. */
+function drawn(page, selector) {
+  return page.evaluate((of) => {
+    const canvas = document.querySelector(of);
+    const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+    let number = 0;
+    for (let i = 3; i < data.length; i += 4) if (data[i] > 0) number++;
+    return number;
+  }, selector);
+}
+
+test('log-in refuses in the words of the API, and lets in', async () => {
+  const page = await browser.open('', { login: false });
+  await page.getByRole('radio', { name: 'Token' }).check();
+  await page.getByLabel('Token', { exact: true }).last().fill('wrong');
+  await page.getByRole('button', { name: 'Log in' }).click();
+  const hint = page.locator('.hint-error');
+  await hint.waitFor();
+  assert.notEqual(await hint.innerText(), '');
+  await page.getByLabel('Token', { exact: true }).last().fill(server.token);
+  await page.getByRole('button', { name: 'Log in' }).click();
+  await page.getByRole('heading', { name: 'Videos' }).waitFor();
+  await page.getByRole('button', { name: 'Log out' }).click();
+  await page.getByRole('button', { name: 'Log in' }).waitFor();
+});
+
+test('a dropped recording is uploaded, processed and shown without a reload', async () => {
+  const page = await browser.open();
+  await page.getByRole('button', { name: 'Add videos' }).waitFor();
+  const transfer = await page.evaluateHandle(
+    (bytes) => {
+      const data = new DataTransfer();
+      const file = Uint8Array.from(atob(bytes), (character) => character.charCodeAt(0));
+      data.items.add(new File([file], 'carphone_pristine.mp4', { type: 'video/mp4' }));
+      data.items.add(new File(['no recording'], 'notes.txt', { type: 'text/plain' }));
+      return data;
+    },
+    (await readFile(FACE)).toString('base64'),
+  );
+  await page.dispatchEvent('.view', 'dragenter', { dataTransfer: transfer });
+  await page.getByText('Drop recordings to add them').waitFor();
+  await page.dispatchEvent('.view', 'drop', { dataTransfer: transfer });
+  const dialog = page.getByRole('dialog');
+  await dialog.getByText('carphone_pristine.mp4').waitFor();
+  await dialog.getByRole('checkbox', { name: 'Bodies' }).uncheck();
+  await dialog.getByRole('button', { name: 'Add and start' }).click();
+  const row = page.locator('.row', { hasText: 'carphone_pristine' }).first();
+  await row
+    .getByText(/^(Looking|Starting|Waiting for its turn|Done)/)
+    .first()
+    .waitFor();
+  await row.getByText('Done', { exact: true }).waitFor({ timeout: 300_000 });
+  await page.getByPlaceholder('Name contains').fill('carphone');
+  await page.locator('.row', { hasText: 'A street' }).waitFor({ state: 'detached' });
+  await row.getByRole('checkbox').check();
+  await page.getByRole('button', { name: 'Delete', exact: true }).click();
+  await page.getByRole('dialog').getByRole('button', { name: 'Delete' }).click();
+  await row.waitFor({ state: 'detached' });
+  assert.deepEqual(page.problems, []);
+});
+
+test('a video shows boxes over its picture, and cards that lead to their second', async () => {
+  const object = await firstObject(street);
+  const page = await browser.open(`#/videos/${street}?t=${object.best_time}`);
+  await page.waitForFunction(
+    () => document.querySelector('video')?.readyState >= 2 || document.querySelector('canvas.stage-picture'),
+  );
+  await page.waitForFunction(() => {
+    const canvas = document.querySelector('.stage-boxes');
+    return (
+      canvas?.width > 0 &&
+      canvas
+        .getContext('2d')
+        .getImageData(0, 0, canvas.width, canvas.height)
+        .data.some((value) => value > 0)
+    );
+  });
+  await page.getByRole('button', { name: 'Show boxes' }).click();
+  await page.waitForFunction(() => {
+    const canvas = document.querySelector('.stage-boxes');
+    return canvas
+      .getContext('2d')
+      .getImageData(0, 0, canvas.width, canvas.height)
+      .data.every((value) => value === 0);
+  });
+  assert.ok((await drawn(page, '.timeline-area canvas')) > 0);
+  const time = page.locator('.timeline-area');
+  const before = await time.getAttribute('aria-valuetext');
+  await page.locator('.timeline-area').focus();
+  for (let i = 0; i < 5; i++) await page.keyboard.press('ArrowRight');
+  await page.waitForFunction(
+    (old) => document.querySelector('.timeline-area').getAttribute('aria-valuetext') !== old,
+    before,
+  );
+  const card = page.locator('.card-open').last();
+  await card.click();
+  await page.waitForFunction(() => /\?t=/.test(location.hash));
+  assert.deepEqual(page.problems, []);
+});
+
+test('what a browser cannot play is shown by exact frames', async () => {
+  const page = await browser.open(`#/videos/${face}`);
+  // As where the codec is missing: the source is refused to the player.
+  await page.route('**/source_file/', (route) => route.abort());
+  await page.reload();
+  await page.getByText('Exact frames').waitFor();
+  await page.waitForFunction(() => {
+    const canvas = document.querySelector('canvas.stage-picture');
+    return (
+      canvas?.width > 1 &&
+      canvas
+        .getContext('2d')
+        .getImageData(0, 0, canvas.width, canvas.height)
+        .data.some((value, i) => i % 4 < 3 && value > 32)
+    );
+  });
+});
+
+test('a search by an object finds it, and the slider counts', async () => {
+  const object = await firstObject(face);
+  const page = await browser.open(`#/search?object=${object.id}`);
+  await page.locator('.hit').first().waitFor();
+  assert.match(await page.locator('.hit').first().innerText(), /this one/);
+  const count = page.locator('.threshold-head strong');
+  const all = await page.evaluate(() => document.querySelectorAll('.hit').length);
+  assert.ok(all >= 1);
+  await page.getByLabel(/^At least/).fill('1');
+  await page.waitForFunction(() => document.querySelector('.threshold-head strong').textContent.startsWith('0 of'));
+  assert.match(await count.innerText(), /^0 of \d+/);
+  await page.getByLabel(/^At least/).fill('0');
+  await page.locator('.hit a').first().click();
+  await page.waitForFunction(() => /^#\/videos\/\d+\?t=/.test(location.hash));
+  assert.deepEqual(page.problems, []);
+});
+
+test('people are cards with all their appearances', async () => {
+  const page = await browser.open('#/people');
+  await page.locator('.identity').first().click();
+  await page.locator('.hit').first().waitFor();
+  await page.getByRole('link', { name: 'Open the video' }).click();
+  await page.locator('.stage').waitFor();
+  assert.deepEqual(page.problems, []);
+});
+
+test('a changed setting shows who would be lost, and why', async () => {
+  const page = await browser.open(`#/tune/${face}`);
+  await page.getByText('the result is what is in the archive').waitFor();
+  await page.getByLabel('Smallest size').fill('2000');
+  await page
+    .getByText(/Size: [\d.]+, below 2000/)
+    .first()
+    .waitFor();
+  assert.ok((await page.locator('.outcome-lost .tile').count()) > 0);
+  await page.getByRole('button', { name: 'Undo all' }).click();
+  await page.getByText('the result is what is in the archive').waitFor();
+  assert.deepEqual(page.problems, []);
+});
+
+test('deliveries tell the last answer, plugins their cost, the system its disk', async () => {
+  const page = await browser.open('#/deliveries');
+  await page.locator('.line', { hasText: 'A street' }).first().click();
+  await page.locator('.line-delivery').first().waitFor();
+  await page
+    .getByRole('button', { name: /^Deliver .* now/ })
+    .first()
+    .click();
+  await page.getByRole('link', { name: 'Plugins' }).click();
+  await page.getByRole('heading', { name: 'simple_iou' }).waitFor();
+  await page.getByRole('link', { name: 'System' }).click();
+  await page.getByText(/ of .* free/).waitFor();
+  assert.deepEqual(page.problems, []);
+});
+
+test('a person who may only look is offered nothing else', async () => {
+  const page = await browser.open();
+  await page.route('**/auth/session/', (route) =>
+    route.fulfill({ json: { name: 'viewer', scopes: ['read'], expires: null } }),
+  );
+  await page.reload();
+  await page.locator('.row').first().waitFor();
+  assert.equal(await page.getByRole('button', { name: 'Add videos' }).count(), 0);
+  assert.equal(await page.getByRole('button', { name: /^Delete/ }).count(), 0);
+  assert.equal(await page.getByRole('checkbox').count(), 0);
+});
+
+test('dialogs, results and refusals are accessible', async () => {
+  const object = await firstObject(face);
+  const page = await browser.open('', { login: false, theme: 'dark' });
+  await page.getByRole('button', { name: 'Log in' }).waitFor();
+  assert.deepEqual(await violations(page), [], 'log-in');
+
+  const inside = await browser.open('#/videos', { theme: 'dark' });
+  await inside.getByRole('button', { name: 'Add videos' }).click();
+  await inside.getByRole('dialog').locator('summary').click();
+  assert.deepEqual(await violations(inside), [], 'adding');
+  await inside.getByLabel('Or from an address').fill('http://169.254.169.254/latest');
+  await inside.getByRole('button', { name: 'Add and start' }).click();
+  await inside.locator('.hint-error').waitFor();
+  assert.deepEqual(await violations(inside), [], 'a refusal');
+  await inside.keyboard.press('Escape');
+  await inside.getByRole('dialog').waitFor({ state: 'detached' });
+
+  await inside.goto(`${server.url}/ui/#/search?object=${object.id}`);
+  await inside.locator('.hit').first().waitFor();
+  assert.deepEqual(await violations(inside), [], 'hits');
+  await inside.goto(`${server.url}/ui/#/tune/${face}`);
+  await inside.getByLabel('Smallest size').fill('2000');
+  await inside.locator('.outcome-lost .tile').first().waitFor();
+  assert.deepEqual(await violations(inside), [], 'what is lost');
+});
+
+const views = () => ({
+  videos: ['#/videos', '.row'],
+  video: [`#/videos/${street}?t=2`, '.card'],
+  search: ['#/search', '.drop-large'],
+  people: ['#/people', '.identity'],
+  tune: [`#/tune/${face}`, '.balance'],
+  deliveries: [`#/deliveries/${street}`, '.line-delivery'],
+  plugins: ['#/plugins', '.plugin'],
+  system: ['#/system', '.panel'],
+});
+
+for (const [size, theme] of [
+  ['wide', 'light'],
+  ['wide', 'dark'],
+  ['narrow', 'light'],
+  ['narrow', 'dark'],
+]) {
+  test(`all views are accessible, ${size} and ${theme}`, async () => {
+    for (const [name, [route, ready]] of Object.entries(views())) {
+      const page = await browser.open(route, { size, theme });
+      await page.locator(ready).first().waitFor();
+      await settled(page);
+      await page.screenshot({ path: `${OUT}${name}-${size}-${theme}.png` });
+      assert.deepEqual(await violations(page), [], name);
+      assert.equal(
+        await page.evaluate(() => document.documentElement.scrollWidth > innerWidth),
+        false,
+        `${name} is too wide`,
+      );
+      await page.context().close();
+    }
+  });
+}
