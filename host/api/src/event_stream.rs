@@ -39,8 +39,8 @@ const UNBUFFERED: (HeaderName, &str) = (HeaderName::from_static("x-accel-bufferi
 /// What happens, as it happens.
 ///
 /// Server-sent events, each with one line of JSON: `video` (as `/videos/{id}/` shows it; at most
-/// one a second while it is processed), `video_deleted` (`id`), `object` (as the list of objects has
-/// it), `delivery` (`video`, `object`, `state`, `status`), `plugin` (`name`, `state`), `health`
+/// one a second while it is processed), `video_deleted` (`id`), `object` (as the list of objects
+/// has it), `delivery` (`video`, `object`, `state`, `status`), `plugin` (`name`, `state`), `health`
 /// (`jobs`, `deliveries` and `disk` of `/health/`, when they change), and `reset` where events are
 /// missing: then read anew what is shown. Open the stream before reading lists, so that nothing
 /// happens between the two.

@@ -108,7 +108,8 @@ impl Output<'_> {
         Ok(())
     }
 
-    /// Keeps where tracks are. A failure costs these, and nothing of the job: they can be made again.
+    /// Keeps where tracks are. A failure costs these, and nothing of the job: they can be made
+    /// again.
     fn keep_boxes(&mut self, time: f64, boxes: Vec<(ObjectType, TrackId, [i32; 4])>) {
         let Some(tracks) = &mut self.tracks else { return };
         let mut kept = if boxes.is_empty() { Ok(()) } else { tracks.add(TrackFrame { time, boxes }) };
