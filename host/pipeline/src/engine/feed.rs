@@ -111,7 +111,7 @@ pub(super) struct Noted {
     pub(super) videos: BTreeSet<VideoId>,
     /// Videos of which something else was written, to be shown with the next look.
     pub(super) touched: BTreeSet<VideoId>,
-    /// It is time to look at what runs. The first look is the first thing that is asked for.
+    /// It is time to look at what runs.
     pub(super) look: bool,
 }
 
@@ -123,7 +123,7 @@ pub(super) struct Feed {
     state: Mutex<State>,
     /// A subscription began, something was noted, or the feed was closed.
     changed: Condvar,
-    /// The number of the next entry; dropped with the feed's end.
+    /// The number of the next entry; wakes the subscriptions.
     next: watch::Sender<u64>,
 }
 
