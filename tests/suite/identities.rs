@@ -1,7 +1,7 @@
 //! Covers: identities and search. A man who leaves and comes back is one identity of two tracks,
 //! and a picture of him finds both. Identities belong to the job: another job of the video finds
-//! the same, deleting the video deletes them; a restart and a lost index change nothing. A detection
-//! of a picture, and an event, find the events that look like them.
+//! the same, deleting the video deletes them; a restart and a lost index change nothing. Detections
+//! of a picture, and events, find the events that look like them.
 
 use std::path::{Path, PathBuf};
 

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use ocellus_core::{Error, ObjectId, ObjectRecord, ObjectType, Rect, Result, VideoId};
+use ocellus_core::{Error, ObjectId, ObjectRecord, ObjectType, Result, VideoId};
 use ocellus_detect::{Detectors, Embedders, RawDetection};
 use ocellus_media::{Decoder, Frame, Input, Interrupt, Location, MediaError, Scaler};
 use ocellus_store::{Archive, SimilarityQuery};
@@ -144,10 +144,6 @@ fn detections(detectors: &Detectors, frame: &Frame, types: &[ObjectType]) -> Res
     Ok(candidates)
 }
 
-fn pixels(rect: &Rect) -> [i32; 4] {
-    [rect.left, rect.top, rect.right, rect.bottom].map(|v| v.round() as i32)
-}
-
 /// Detects and embeds what the picture shows; of several detections, the one with the best picture.
 /// Blocks.
 pub(crate) fn embed(
@@ -161,7 +157,7 @@ pub(crate) fn embed(
         let RawDetection { object_type, rect, score, landmarks } = detection;
         let crop = Crop { frame: &frame, object_type: &object_type, rect, landmarks: landmarks.as_ref() };
         if let Some(vector) = identity::embed(embedders, &[crop], &Arc::default())?.pop().flatten() {
-            return Ok(Target { bbox: pixels(&rect), object_type, score, vector });
+            return Ok(Target { bbox: rect.to_pixels(frame.size()), object_type, score, vector });
         }
     }
     let missing = query.object_type.as_ref().map_or("nothing that can be looked for".to_owned(), |t| format!("no {t}"));
@@ -191,7 +187,7 @@ pub(crate) fn detect(
         found.extend(candidates.iter().zip(vectors).map(|(Candidate { detection, quality, .. }, vector)| {
             let RawDetection { object_type, rect, score, .. } = detection;
             let (embedder, _) = identity::measure(embedders, object_type);
-            let (bbox, object_type) = (pixels(rect), object_type.clone());
+            let (bbox, object_type) = (rect.to_pixels(frame.size()), object_type.clone());
             let reference = Reference { object_type: object_type.clone(), embedder: embedder.to_owned(), vector };
             (PictureDetection { id: String::new(), object_type, bbox, score: *score, quality: *quality }, reference)
         }));
