@@ -85,15 +85,23 @@ export class Playback {
       this.move(this.wanted);
       this.wanted = null;
     };
-    const shown = (_: number, frame: { mediaTime: number }) => {
+    const shown = (mediaTime: number) => {
       if (this.element !== element) return;
-      this.findBegin(frame.mediaTime);
+      this.findBegin(mediaTime);
       // One that was on its way before a seek is not the place that is shown.
-      const isOld = element.seeking && Math.abs(frame.mediaTime - this.sought) > SHIFT_S;
-      if (!isOld) this.time.value = Math.max(0, frame.mediaTime - this.begin);
-      element.requestVideoFrameCallback(shown);
+      const isOld = element.seeking && Math.abs(mediaTime - this.sought) > SHIFT_S;
+      if (!isOld) this.time.value = Math.max(0, mediaTime - this.begin);
     };
-    element.requestVideoFrameCallback(shown);
+    if (!('requestVideoFrameCallback' in element)) {
+      // Older browsers tell the place a few times a second.
+      (element as HTMLVideoElement).ontimeupdate = () => shown((element as HTMLVideoElement).currentTime);
+      return;
+    }
+    const next = (_: number, frame: { mediaTime: number }) => {
+      shown(frame.mediaTime);
+      if (this.element === element) element.requestVideoFrameCallback(next);
+    };
+    element.requestVideoFrameCallback(next);
   }
 
   /** Where frames are drawn that the server decodes. */
