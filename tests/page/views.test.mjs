@@ -1,4 +1,5 @@
-//! Covers: the views of the page, each used as a person uses it, against a server with real recordings.
+//! Covers: the views of the page, each used as a person uses it, against a server with real
+//! recordings.
 
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
