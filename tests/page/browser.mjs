@@ -5,7 +5,9 @@ import { chromium } from 'playwright-core';
 import { mkdir } from 'node:fs/promises';
 
 const SIZES = { wide: { width: 1440, height: 900 }, narrow: { width: 390, height: 844 } };
-/** What is waited for comes with the server's work: on a machine without a GPU that takes a while. */
+/**
+ * What is waited for comes with the server's work: on a machine without a GPU that takes a while.
+ */
 const PATIENCE_MS = 30_000;
 export const OUT = new URL('./out/', import.meta.url).pathname;
 

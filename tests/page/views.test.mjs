@@ -1,4 +1,5 @@
-//! Covers: the views of the page, each used as a person uses it, against a server with real recordings.
+//! Covers: the views of the page, each used as a person uses it, against a server with real
+//! recordings.
 
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
@@ -128,6 +129,26 @@ test('a video shows boxes over its picture, and cards that lead to their second'
   await card.click();
   await page.waitForFunction(() => /\?t=/.test(location.hash));
   assert.deepEqual(page.problems, []);
+});
+
+test('a playing video asks for each of its frames once', async () => {
+  const page = await browser.open('#/videos');
+  await page.addInitScript(() => {
+    window.asked = 0;
+    const ask = HTMLVideoElement.prototype.requestVideoFrameCallback;
+    HTMLVideoElement.prototype.requestVideoFrameCallback = function (then) {
+      window.asked++;
+      return ask.call(this, then);
+    };
+  });
+  await page.goto(`${server.url}/ui/#/videos/${street}`);
+  await page.reload();
+  await page.waitForFunction(() => document.querySelector('video')?.readyState >= 3);
+  await page.getByRole('button', { name: 'Play', exact: true }).click();
+  const frames = () => document.querySelector('video').getVideoPlaybackQuality().totalVideoFrames;
+  await page.waitForFunction(() => document.querySelector('video').getVideoPlaybackQuality().totalVideoFrames > 40);
+  const [asked, shown] = [await page.evaluate(() => window.asked), await page.evaluate(frames)];
+  assert.ok(asked <= shown + 10, `${asked} callbacks for ${shown} frames`);
 });
 
 test('what a browser cannot play is shown by exact frames', async () => {

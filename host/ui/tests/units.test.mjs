@@ -1,4 +1,5 @@
-//! Covers: what of the page can be checked without a browser: places of boxes and bars, words for numbers.
+//! Covers: what of the page can be checked without a browser: places of boxes and bars, words for
+//! numbers.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';

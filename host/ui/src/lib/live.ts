@@ -34,7 +34,10 @@ let reopened = false;
 
 let isOpen: () => void = () => {};
 const firstOpen = new Promise<void>((resolve) => (isOpen = resolve));
-/** Waits until the stream is open: what changes after a list is read is not missed then. Not for long. */
+/**
+ * Waits until the stream is open: what changes after a list is read is not missed then. Not for
+ * long.
+ */
 export function opened(): Promise<unknown> {
   return Promise.race([firstOpen, new Promise((resolve) => setTimeout(resolve, LONGEST_WAIT_MS))]);
 }

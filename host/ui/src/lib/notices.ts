@@ -1,4 +1,6 @@
-/** What the page has to say across views: errors until they are dismissed, other notes for a while. */
+/**
+ * What the page has to say across views: errors until they are dismissed, other notes for a while.
+ */
 import { signal } from '@preact/signals';
 import { isAbort, Problem } from './api';
 import { T } from '../texts';

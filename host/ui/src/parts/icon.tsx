@@ -1,4 +1,6 @@
-/** Icons: 24 by 24, drawn with lines of the colour of the text. Decoration; names stand beside them. */
+/**
+ * Icons: 24 by 24, drawn with lines of the colour of the text. Decoration; names stand beside them.
+ */
 
 const PATHS = {
   videos: 'M4 6h12a1 1 0 0 1 1 1v10a1 1 0 0 1-1 1H4a1 1 0 0 1-1-1V7a1 1 0 0 1 1-1Zm13 5 4-2.5v7L17 13',

@@ -1,4 +1,6 @@
-/** Pictures of the server, with their place kept before they come and a mark where there is none. */
+/**
+ * Pictures of the server, with their place kept before they come and a mark where there is none.
+ */
 import { useState } from 'preact/hooks';
 import { address } from '../lib/base';
 import { Icon, typeIcon, type IconName } from './icon';

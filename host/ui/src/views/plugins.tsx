@@ -28,7 +28,10 @@ function Fact({ name, children }: { name: string; children: string }) {
   );
 }
 
-/** Components that were put beside a plugin from this page: what can be promoted without choosing the file again. */
+/**
+ * Components that were put beside a plugin from this page: what can be promoted without choosing
+ * the file again.
+ */
 const canaries = new Map<string, File>();
 
 function Canary({ plugin, candidate, reload }: { plugin: Plugin; candidate: Plugin; reload: () => Promise<void> }) {

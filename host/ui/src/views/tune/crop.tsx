@@ -1,4 +1,6 @@
-/** The picture of an object that is not in the archive: cut out of the frame that it was seen in. */
+/**
+ * The picture of an object that is not in the archive: cut out of the frame that it was seen in.
+ */
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { isAbort, plain } from '../../lib/api';
 import { Icon, typeIcon } from '../../parts/icon';

@@ -47,7 +47,8 @@ export const PLUGINS = 'plugins';
 export const FILTERS = 'stream_data_filter';
 
 export async function readForms(): Promise<Forms> {
-  // Asked of the running server: which trackers and plugins' settings there are depends on what it has loaded.
+  // Asked of the running server: which trackers and plugins' settings there are depends on what it
+  // has loaded.
   const document = (await (await plain('/openapi.json')).json()) as {
     components: { schemas: { StreamSettings: Property } };
   };

@@ -14,7 +14,10 @@ export interface ShownBox {
   bottom: number;
 }
 
-/** The box of a track at a time, between those of its frames; none before its first and after its last. */
+/**
+ * The box of a track at a time, between those of its frames; none before its first and after its
+ * last.
+ */
 export function boxAt(
   boxes: Box[],
   time: number,

@@ -108,7 +108,8 @@ function Loaded({ model, video }: { model: VideoModel; video: Video }) {
     if (asked !== null && Math.abs(Number(asked) - playback.time.peek()) > 0.02) playback.seek(Number(asked));
   }, [asked]);
 
-  // The address says where one is, once the picture stands still. Not drawn with: it changes with each frame.
+  // The address says where one is, once the picture stands still. Not drawn with: it changes with
+  // each frame.
   useSignalEffect(() => {
     const time = playback.time.value;
     if (playback.isPlaying.value) return;

@@ -80,7 +80,10 @@ export function draw(
   context.globalAlpha = 1;
 }
 
-/** Draws what was dropped in a frame; at the pointer, or where there are few, with the rule that dropped it. */
+/**
+ * Draws what was dropped in a frame; at the pointer, or where there are few, with the rule that
+ * dropped it.
+ */
 export function drawDropped(canvas: HTMLCanvasElement, frame: Frame, dropped: Decision[], pointer: Point | null): void {
   const scale = window.devicePixelRatio || 1;
   const context = canvas.getContext('2d');

@@ -1,6 +1,6 @@
 /**
- * The place in a video that is shown, and how it moves: by `<video>` where the browser can play the source,
- * otherwise by exact frames that the server decodes.
+ * The place in a video that is shown, and how it moves: by `<video>` where the browser can play the
+ * source, otherwise by exact frames that the server decodes.
  */
 import { signal } from '@preact/signals';
 import { Problem, isAbort, plain } from '../../lib/api';
@@ -76,7 +76,8 @@ export class Playback {
     element.onerror = () => this.useFrames();
     element.onseeked = () => {
       this.isWaiting.value = false;
-      // A player that cannot show a place goes to another, as in recordings that begin without a key frame.
+      // A player that cannot show a place goes to another, as in recordings that begin without a
+      // key frame.
       if (Math.abs(element.currentTime - this.sought) > SHIFT_S && !this.isPlaying.value) {
         this.time.value = this.sought - this.begin;
         return this.useFrames();
@@ -85,15 +86,23 @@ export class Playback {
       this.move(this.wanted);
       this.wanted = null;
     };
-    const shown = (_: number, frame: { mediaTime: number }) => {
+    const shown = (mediaTime: number) => {
       if (this.element !== element) return;
-      this.findBegin(frame.mediaTime);
+      this.findBegin(mediaTime);
       // One that was on its way before a seek is not the place that is shown.
-      const isOld = element.seeking && Math.abs(frame.mediaTime - this.sought) > SHIFT_S;
-      if (!isOld) this.time.value = Math.max(0, frame.mediaTime - this.begin);
-      element.requestVideoFrameCallback(shown);
+      const isOld = element.seeking && Math.abs(mediaTime - this.sought) > SHIFT_S;
+      if (!isOld) this.time.value = Math.max(0, mediaTime - this.begin);
     };
-    element.requestVideoFrameCallback(shown);
+    if (!('requestVideoFrameCallback' in element)) {
+      // Older browsers tell the place a few times a second.
+      (element as HTMLVideoElement).ontimeupdate = () => shown((element as HTMLVideoElement).currentTime);
+      return;
+    }
+    const next = (_: number, frame: { mediaTime: number }) => {
+      shown(frame.mediaTime);
+      if (this.element === element) element.requestVideoFrameCallback(next);
+    };
+    element.requestVideoFrameCallback(next);
   }
 
   /** Where frames are drawn that the server decodes. */
@@ -126,8 +135,9 @@ export class Playback {
   }
 
   /**
-   * Recordings that begin at another time than 0 keep it in players; the API counts from their start. Known by a
-   * first frame that comes long after what was asked for, by as much as the player's duration is longer.
+   * Recordings that begin at another time than 0 keep it in players; the API counts from their
+   * start. Known by a first frame that comes long after what was asked for, by as much as the
+   * player's duration is longer.
    */
   private findBegin(mediaTime: number): void {
     const duration = this.duration.value;

@@ -1,6 +1,6 @@
 /** The picture of a video with the boxes over it, and its controls. */
 import { useSignal } from '@preact/signals';
-import { useEffect, useRef } from 'preact/hooks';
+import { useCallback, useEffect, useRef } from 'preact/hooks';
 import { address } from '../../lib/base';
 import { clock } from '../../lib/format';
 import { note } from '../../lib/notices';
@@ -84,6 +84,9 @@ export function Stage({ model, playback, tracks, boxesCame, showBoxes, showDropp
   };
 
   const native = playback.way.value === 'native';
+  // The same functions at each drawing: other ones would be attached anew with each frame.
+  const attach = useCallback((element: HTMLVideoElement | null) => playback.attach(element), [playback]);
+  const attachCanvas = useCallback((element: HTMLCanvasElement | null) => playback.attachCanvas(element), [playback]);
   return (
     <div
       class="stage"
@@ -96,7 +99,7 @@ export function Stage({ model, playback, tracks, boxesCame, showBoxes, showDropp
         <video
           key="native"
           class="stage-picture"
-          ref={(element) => playback.attach(element)}
+          ref={attach}
           src={address(`/videos/${model.id}/source_file/`)}
           poster={address(`/videos/${model.id}/screenshot/`, { width: 1280 })}
           preload="auto"
@@ -105,13 +108,7 @@ export function Stage({ model, playback, tracks, boxesCame, showBoxes, showDropp
           aria-label={T.player.picture}
         />
       ) : (
-        <canvas
-          key="frames"
-          class="stage-picture"
-          ref={(element) => playback.attachCanvas(element)}
-          role="img"
-          aria-label={T.player.picture}
-        />
+        <canvas key="frames" class="stage-picture" ref={attachCanvas} role="img" aria-label={T.player.picture} />
       )}
       <canvas class="stage-boxes" ref={overlay} aria-hidden="true" />
       {playback.problem.value && <p class="stage-problem">{playback.problem.value}</p>}
@@ -135,10 +132,10 @@ export function Controls({
   const share = () => {
     const url = new URL(location.href);
     url.hash = link(`videos/${model.id}`, { t: playback.time.value.toFixed(2) });
-    void navigator.clipboard.writeText(url.href).then(
-      () => note(T.player.copied),
-      () => (location.hash = url.hash),
-    );
+    const show = () => (location.hash = url.hash);
+    // Browsers have a clipboard for pages by https only; elsewhere the address shows the link.
+    if (!navigator.clipboard) return void show();
+    void navigator.clipboard.writeText(url.href).then(() => note(T.player.copied), show);
   };
   return (
     <div class="controls" role="group" aria-label={T.player.controls}>

@@ -28,7 +28,10 @@ export class TrackReader {
     this.asked.clear();
   }
 
-  /** A running job has come so far: pieces that were asked for before it came to their end are asked for again. */
+  /**
+   * A running job has come so far: pieces that were asked for before it came to their end are asked
+   * for again.
+   */
   progress(seconds: number): void {
     this.processed = seconds;
     for (const [piece, then] of this.asked) {
@@ -73,7 +76,8 @@ export class TrackReader {
         from = some.to !== null && some.to > from ? some.to : null;
       }
     } catch {
-      // A video that is being processed may have no tracks to show yet: it is asked again when it has changed.
+      // A video that is being processed may have no tracks to show yet: it is asked again when it
+      // has changed.
       return;
     }
     if (signal.aborted) return;
