@@ -1,5 +1,5 @@
-//! Covers: events that look like an event: order, threshold, other filters, pages, their number, and
-//! what is refused; `POST /detect/` where nothing is installed to detect with.
+//! Covers: events that look like an event: order, threshold, other filters, pages, their number,
+//! and what is refused; `POST /detect/` where nothing is installed to detect with.
 
 use ocellus_core::VideoId;
 use ocellus_store::Embedding;
