@@ -15,6 +15,7 @@ import { gzipSync } from 'node:zlib';
 
 const here = dirname(fileURLToPath(import.meta.url));
 const dist = join(here, 'dist');
+const DIGEST = 'sources.sha256';
 const FIRST_VIEW_LIMIT = 80_000;
 
 /** The files of dist/, by their path in it, and what a browser loads for the first view. */
@@ -85,12 +86,26 @@ async function licences(inputs) {
   return Buffer.from((await Promise.all(texts)).join('\n----\n\n'));
 }
 
+/** SHA-256 of the sources, by which a check without Node.js sees whether dist/ was built since. */
+async function digestOfSources() {
+  const inSrc = await readdir(join(here, 'src'), { recursive: true, withFileTypes: true });
+  const paths = inSrc
+    .filter((entry) => entry.isFile())
+    .map((entry) => relative(here, join(entry.parentPath, entry.name)));
+  const hash = createHash('sha256');
+  for (const path of [...paths, 'build.mjs', 'package-lock.json', 'tsconfig.json'].sort()) {
+    hash.update(`${path}\n`).update(await readFile(join(here, path)));
+  }
+  return `${hash.digest('hex')}\n`;
+}
+
 export async function write(files) {
   await rm(dist, { recursive: true, force: true });
   for (const [path, bytes] of files) {
     await mkdir(dirname(join(dist, path)), { recursive: true });
     await writeFile(join(dist, path), bytes);
   }
+  await writeFile(join(here, DIGEST), await digestOfSources());
 }
 
 async function differences(files) {
@@ -105,6 +120,8 @@ async function differences(files) {
     if (!built) found.push(`${path} is missing`);
     else if (!built.equals(bytes)) found.push(`${path} is another`);
   }
+  const digest = await readFile(join(here, DIGEST), 'utf8').catch(() => '');
+  if (digest !== (await digestOfSources())) found.push(`${DIGEST} is of other sources`);
   return found;
 }
 

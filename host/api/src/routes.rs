@@ -6,7 +6,7 @@ use axum::{
     Extension, Router,
     extract::Request,
     middleware,
-    routing::{any, get, post},
+    routing::{any, get, post, put},
 };
 use ocellus_core::SettingsSchema;
 use serde_json::Value;
@@ -31,6 +31,8 @@ fn guarded() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(videos::frame::frame))
         .routes(routes!(signed_url::sign))
         .routes(routes!(videos::upload::upload))
+        // `curl -T FILE URL/` adds the file's name to the URL.
+        .route("/videos/{id}/upload/source_file/{name}", put(videos::upload::upload))
         .route("/videos/{id}/uploads/", videos::resumable::uploads())
         .route("/videos/{id}/uploads/{upload}/", videos::resumable::upload())
         .routes(routes!(videos::process::process))

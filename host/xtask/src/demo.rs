@@ -77,7 +77,7 @@ pub(crate) fn run(arguments: &DemoArguments) -> Result<()> {
     }
     writeln!(
         stdout(),
-        "\nTry the API (Ctrl-C ends the demo):\n
+        "\nThe page: {base}/ui/#/videos/{id} (log in with the token below; Ctrl-C ends the demo)\n\nThe API:\n
   U={base}
   H=\"Authorization: Token {token}\"
   curl \"$U/videos/{id}/\" -H \"$H\"

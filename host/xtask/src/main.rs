@@ -17,6 +17,8 @@ mod fuzz;
 mod load;
 mod onnx;
 mod package;
+#[cfg(test)]
+mod page;
 mod plugins;
 mod running;
 mod setup;

@@ -45,6 +45,16 @@ async fn chunked_bodies_are_taken() {
     assert_eq!(std::fs::read(server.archive.source_path(VideoId(id))).unwrap(), b"abcde");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn the_name_that_curl_adds_to_the_path_is_passed_over() {
+    let server = Server::start().await;
+    let id = server.add("a").await;
+    let request = String::from_utf8(head(id, "content-length: 5\r\n")).unwrap() + "abcde";
+    let request = request.replace("source_file/ ", "source_file/a%20recording.mp4 ");
+    assert_eq!(server.raw(request.as_bytes()).await.unwrap().0, 201);
+    assert_eq!(std::fs::read(server.archive.source_path(VideoId(id))).unwrap(), b"abcde");
+}
+
 /// The body of a form; of each part the file name, if any, and the content.
 fn form(parts: &[(Option<&str>, &[u8])]) -> Vec<u8> {
     let part = |(name, content): &(Option<&str>, &[u8])| {
