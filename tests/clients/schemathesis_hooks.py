@@ -8,6 +8,7 @@ import schemathesis
 # Valid by the document, and still refused: the sentence of the refusal, and why.
 REFUSED = {
     "object does not exist.": "what an id refers to has to be there; FindFace answers 400, not 404",
+    "(looks_like)": "what it names has to be there, and of the type of the list",
     "Invalid cursor.": "a cursor of another list",
     "No detector for": "what is installed",
     "The picture shows no": "a picture has to show what is looked for",

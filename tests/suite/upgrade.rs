@@ -84,6 +84,8 @@ fn differences(then: &Value, now: &Value, at: &str, found: &mut Vec<String>) {
                 .enumerate()
                 .for_each(|(n, (then, now))| differences(then, now, &format!("{at}[{n}]"), found));
         }
+        // Now rounded to a microsecond.
+        (Value::Number(then), Value::Number(now)) if (then.as_f64().unwrap() - now.as_f64().unwrap()).abs() < 1e-6 => {}
         _ if then == now => {}
         _ => found.push(format!("{at}: then {then}, now {now}")),
     }

@@ -24,6 +24,7 @@ use ocellus_pipeline::{Batch, EngineEvent, Subscription};
 use ocellus_store::{Delivery, DeliveryState};
 use serde::Serialize;
 use serde_json::json;
+use utoipa::ToSchema;
 
 use crate::{
     Api, access::Client, base_url::BaseUrl, error::Unauthorized, objects::shape::ObjectJson, videos::VideoJson,
@@ -50,7 +51,7 @@ const UNBUFFERED: (HeaderName, &str) = (HeaderName::from_static("x-accel-bufferi
     get, path = "/events/stream/", tag = "server", operation_id = "streamEvents",
     params(("Last-Event-ID" = Option<String>, Header, description = "The last event that was got: what happened since then comes first.")),
     responses(
-        (status = 200, description = "Events without an end. Comments come while nothing happens.", body = String, content_type = "text/event-stream"),
+        (status = 200, description = "Events without an end. Comments come while nothing happens.", body = ServerSentEvent, content_type = "text/event-stream"),
         Unauthorized,
     ),
 )]
@@ -71,6 +72,18 @@ pub(crate) async fn stream(
     });
     let headers = [(CONTENT_TYPE, "text/event-stream"), (CACHE_CONTROL, "no-store"), UNBUFFERED];
     (headers, Body::from_stream(events)).into_response()
+}
+
+/// One event, as readers of server-sent events give it.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "for the document: events are written as text")]
+struct ServerSentEvent {
+    /// For `Last-Event-ID`.
+    id: String,
+    /// What happened: `video`, `object`, `reset` and so on.
+    event: String,
+    /// A JSON object.
+    data: String,
 }
 
 struct Listener {

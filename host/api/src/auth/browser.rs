@@ -61,18 +61,20 @@ impl SessionJson {
 }
 
 /// By what a session begins: a token, or the name of a token and its secret.
-#[derive(ToSchema)]
+#[derive(Serialize, ToSchema)]
 #[expect(dead_code, reason = "for the document: the body is read as any JSON object")]
-pub(crate) struct BeginSession {
-    /// The admin token, or one of `ocellus token add`.
-    #[schema(required = false)]
-    token: String,
-    /// Name of a token; `admin` for the admin token.
-    #[schema(required = false)]
-    username: String,
-    /// The secret of the token with this name.
-    #[schema(required = false)]
-    password: String,
+#[serde(untagged)]
+pub(crate) enum BeginSession {
+    Token {
+        /// The admin token, or one of `ocellus token add`.
+        token: String,
+    },
+    Name {
+        /// Name of a token; `admin` for the admin token.
+        username: String,
+        /// The secret of the token with this name.
+        password: String,
+    },
 }
 
 /// What was sent to begin a session.

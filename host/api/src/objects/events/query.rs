@@ -63,6 +63,7 @@ pub(super) struct EventsQuery {
     /// What they look like: `detection:<id>` of `POST /detect/`, or the ID of an event, also as
     /// `faceevent:<id>`, `bodyevent:<id>`, `carevent:<id>`. Of the 1000 that look most like it (in
     /// the video, where it is one), those that pass the other filters, the most similar first.
+    #[param(pattern = "^(detection:[0-9a-f-]+|((face|body|car)event:)?[0-9]+-[0-9]+-[a-z][a-z0-9_]*-[0-9]+-[0-9]+)?$")]
     looks_like: Option<String>,
     /// The least similarity to what `looks_like` names, 0.5 without it, where the same identity
     /// ends.
