@@ -9,6 +9,7 @@ import schemathesis
 REFUSED = {
     "object does not exist.": "what an id refers to has to be there; FindFace answers 400, not 404",
     "(looks_like)": "what it names has to be there, and of the type of the list",
+    "Not a valid string. (token)": "a session begins by a token, or by a name and a password: not by both",
     "Invalid cursor.": "a cursor of another list",
     "No detector for": "what is installed",
     "The picture shows no": "a picture has to show what is looked for",
