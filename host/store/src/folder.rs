@@ -17,7 +17,7 @@
 //!                      seal.json             digests of the files above, once the job is over
 //!                      tracks.log            boxes of tracks by time; made again where it is gone
 //!                      pictures/2-…-0.thumbnail.jpg
-//! uploads/1-0a1b2c3d4e5f6071-9000     an upload that goes on in another request: 9000 bytes for video 1
+//! uploads/1-0a1b2c3d4e5f6071-9000     9000 bytes for video 1, which come in several requests
 //! archive/.new-1, .gone-1             videos being created and deleted
 //! *.damaged-1                         a log as it was when it was found damaged
 //! index/                              sled

@@ -188,9 +188,11 @@ fn prepare(outbox: &Inner, context: &JobContext, id: &ObjectId) -> ocellus_core:
         Ok(request) => request,
         Err(error) => return Ok(Err(unsent(&error))),
     };
+    // The digests of a form are for its signature alone.
+    let is_signed = outbox.config.signing_secret.is_some();
     let body = match body {
         Body::Bytes(bytes) => Ok(Encoded::Bytes(bytes)),
-        Body::Multipart(parts) => multipart(id, &parts, files.all()).map(Encoded::Form),
+        Body::Multipart(parts) => multipart(id, &parts, files.all(), is_signed).map(Encoded::Form),
     };
     Ok(body.map(|body| Prepared { method, url, headers, body }).map_err(Unsent::Permanent))
 }
@@ -205,7 +207,7 @@ async fn send(
     let Prepared { method, url, headers, body } = prepared;
     let (body, content_type, digests) = match body {
         Encoded::Bytes(bytes) => (bytes, None, None),
-        Encoded::Form(Form { content_type, body, digests }) => (body, Some(content_type), Some(digests)),
+        Encoded::Form(Form { content_type, body, digests }) => (body, Some(content_type), digests),
     };
     outbox.schedule.lock().set_body(ticket.attempt, body.len() as u64);
     let secret = outbox.config.signing_secret.as_ref();

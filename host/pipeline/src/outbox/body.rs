@@ -12,12 +12,18 @@ use sha2::{Digest, Sha256};
 pub(super) struct Form {
     pub(super) content_type: String,
     pub(super) body: Vec<u8>,
-    /// JSON in ASCII: the SHA-256 of each part's content, `[{"name": …, "sha256": …}]`.
-    pub(super) digests: String,
+    /// Where they are wanted, JSON in ASCII: the SHA-256 of each part's content,
+    /// `[{"name": …, "sha256": …}]`.
+    pub(super) digests: Option<String>,
 }
 
 /// The form of these parts. `pictures` holds what parts refer to.
-pub(super) fn multipart(id: &ObjectId, parts: &[Part], pictures: &[(PictureInfo, Vec<u8>)]) -> Result<Form, String> {
+pub(super) fn multipart(
+    id: &ObjectId,
+    parts: &[Part],
+    pictures: &[(PictureInfo, Vec<u8>)],
+    with_digests: bool,
+) -> Result<Form, String> {
     let mut contents = Vec::with_capacity(parts.len());
     for part in parts {
         contents.push(match &part.content {
@@ -33,9 +39,11 @@ pub(super) fn multipart(id: &ObjectId, parts: &[Part], pictures: &[(PictureInfo,
         });
     }
     let boundary = boundary(id, &contents.iter().map(|(bytes, _)| *bytes).collect::<Vec<_>>());
-    let digests =
-        parts.iter().zip(&contents).map(|(part, (bytes, _))| json!({"name": part.name, "sha256": hex(bytes)}));
-    let digests = ascii(&digests.collect::<serde_json::Value>().to_string());
+    let digests = with_digests.then(|| {
+        let all = parts.iter().zip(&contents);
+        let digests = all.map(|(part, (bytes, _))| json!({"name": part.name, "sha256": hex(bytes)}));
+        ascii(&digests.collect::<serde_json::Value>().to_string())
+    });
     let mut body = Vec::with_capacity(contents.iter().map(|(bytes, _)| bytes.len() + 256).sum());
     for (part, (content, own_type)) in parts.iter().zip(contents) {
         let mut head = format!("--{boundary}\r\nContent-Disposition: form-data; name=\"{}\"", quoted(&part.name));
@@ -105,7 +113,7 @@ mod tests {
         let photo =
             PictureInfo { picture: Picture::Photo, content_type: "image/jpeg".into(), size, region: [0, 0, 2, 1] };
         let pictures = [(photo, b"\xff\xd8".to_vec())];
-        let Form { content_type, body, digests } = multipart(&id, &parts, &pictures).unwrap();
+        let Form { content_type, body, digests } = multipart(&id, &parts, &pictures, true).unwrap();
         let boundary = content_type.strip_prefix("multipart/form-data; boundary=").unwrap();
         let mut expected = format!(
             "--{boundary}\r\nContent-Disposition: form-data; name=\"a%22b\"\r\n\r\nx\r\n\
@@ -116,7 +124,9 @@ mod tests {
         expected.extend(b"\xff\xd8\r\n");
         expected.extend(format!("--{boundary}--\r\n").bytes());
         assert_eq!(body, expected);
-        assert_eq!(multipart(&id, &parts, &pictures).unwrap().body, expected);
+        let unsigned = multipart(&id, &parts, &pictures, false).unwrap();
+        assert_eq!((unsigned.body, unsigned.digests), (expected, None));
+        let digests = digests.unwrap();
         let digest = |text: &str| format!(r#"{{"name":"{text}""#);
         assert!(
             digests.starts_with(&format!("[{}", digest("a\\\"b"))) && digests.contains(&digest("photo")),
@@ -124,7 +134,7 @@ mod tests {
         );
         // As sha256sum has it.
         assert!(digests.contains("2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881"), "{digests}");
-        assert!(multipart(&id, &parts, &[]).unwrap_err().contains("Photo"));
+        assert!(multipart(&id, &parts, &[], true).unwrap_err().contains("Photo"));
     }
 
     #[test]
