@@ -42,6 +42,18 @@ impl ScoreThresholds {
     pub fn is_weak(&self, detection: &Detection) -> bool {
         detection.score < self.min
     }
+
+    /// Moves the weak detections behind the others, and returns how many are not weak.
+    pub fn weak_last(&self, detections: &mut [Detection]) -> usize {
+        detections.sort_by_key(|d| self.is_weak(d));
+        self.strong(detections).len()
+    }
+
+    /// Those that are not weak, of detections in the order of [`weak_last`](Self::weak_last), which
+    /// is the order of the detection log.
+    pub fn strong<'d>(&self, detections: &'d [Detection]) -> &'d [Detection] {
+        detections.split_at(detections.partition_point(|d| !self.is_weak(d))).0
+    }
 }
 
 /// One decoded frame in the detection log.

@@ -32,6 +32,14 @@ pub struct ShotSummary {
     pub quality: f32,
 }
 
+impl ShotSummary {
+    /// Frame and box: the picture of a shot. Of one type of object, shots with the same are one
+    /// shot, also in another job or replay over the same detections.
+    pub fn place(&self) -> (u64, [i32; 4]) {
+        (self.frame, self.bbox)
+    }
+}
+
 /// Where a track was in one frame: an item of its history.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TrackPoint {

@@ -5,7 +5,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use ocellus_core::{CpuMeter, Error, Feature, ObjectRecord, ObjectType, Result, StreamSettings};
+use ocellus_core::{CpuMeter, Error, Feature, ObjectRecord, Result, StreamSettings};
 use ocellus_detect::AttributeClassifiers;
 use ocellus_media::Frame;
 
@@ -35,10 +35,8 @@ pub(crate) fn classify(
 /// Gives objects of a replay by these settings the features of the job's objects with the same best
 /// shots.
 pub(crate) fn take_over(objects: &mut [ObjectRecord], job: Vec<ObjectRecord>, settings: &StreamSettings) {
-    /// Type of an object, and frame and box of its best shot.
-    type Shot = (ObjectType, u64, [i32; 4]);
-    let shot = |o: &ObjectRecord| -> Shot { (o.id.object_type.clone(), o.best.frame, o.best.bbox) };
-    let known: HashMap<Shot, Vec<Feature>> = job
+    let shot = |object: &ObjectRecord| (object.id.object_type.clone(), object.best.place());
+    let known: HashMap<_, Vec<Feature>> = job
         .into_iter()
         .filter(|object| !object.features.is_empty())
         .map(|object| (shot(&object), object.features))
@@ -52,7 +50,7 @@ pub(crate) fn take_over(objects: &mut [ObjectRecord], job: Vec<ObjectRecord>, se
 
 #[cfg(test)]
 mod tests {
-    use ocellus_core::{BestShotType, JobId, ObjectId, SettingsSchema, ShotSummary, Timestamp, TrackId, VideoId};
+    use ocellus_core::{BestShotType, JobId, ObjectId, ObjectType, SettingsSchema, ShotSummary, Timestamp, TrackId, VideoId};
 
     use super::*;
 

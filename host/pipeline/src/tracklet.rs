@@ -201,10 +201,7 @@ impl<'a> TrackletBuilder<'a> {
         let mut changed = Vec::new();
         for tracklets in &mut self.types {
             let detections = record.detections.iter().find(|(t, _)| *t == tracklets.object_type);
-            let detections = detections.map_or(&[][..], |(_, detections)| detections);
-            // Weak ones are at the end.
-            let strong = detections.iter().take_while(|d| !tracklets.scores.is_weak(d)).count();
-            let detections = detections.get(..strong).unwrap_or_default();
+            let detections = tracklets.scores.strong(detections.map_or(&[][..], |(_, detections)| detections));
             let found = match self.embedders.for_type(&tracklets.object_type) {
                 Some(embedder) => tracklets.follow(&now, detections, &mut Judge::Network(embedder, &mut changed))?,
                 None => tracklets.follow(&now, detections, &mut Judge::Colours(&changed))?,

@@ -6,6 +6,7 @@ mod attack;
 mod bench;
 mod bless;
 mod build;
+mod children;
 #[cfg(test)]
 mod circles;
 mod client;

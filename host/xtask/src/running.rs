@@ -10,6 +10,8 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
+use crate::children::{Listed, ask_to_end};
+
 /// Rebuilding the index of an archive of 100,000 videos on a slow machine takes minutes.
 const START_TIMEOUT: Duration = Duration::from_secs(600);
 
@@ -20,6 +22,8 @@ pub(crate) struct Running {
     pub(crate) url: String,
     /// Receives the URL; closed when standard output is.
     announced: Receiver<String>,
+    /// Dropped after the process has ended.
+    _listed: Listed,
 }
 
 impl Running {
@@ -49,7 +53,7 @@ impl Running {
                 }
             }
         });
-        Ok(Self { process, url: String::new(), announced })
+        Ok(Self { _listed: Listed::new(&process), process, url: String::new(), announced })
     }
 
     /// Waits until it listens.
@@ -84,7 +88,7 @@ impl Running {
     /// Sends SIGTERM and waits for the exit status; after `timeout` the process is killed, which is
     /// an error.
     pub(crate) fn terminate(mut self, timeout: Duration) -> Result<ExitStatus> {
-        self.ask_to_end()?;
+        ask_to_end(self.process.id())?;
         let asked = Instant::now();
         loop {
             if let Some(status) = self.process.try_wait()? {
@@ -97,18 +101,6 @@ impl Running {
             thread::sleep(Duration::from_millis(5));
         }
     }
-
-    /// Sends SIGTERM through the shell: its builtin `kill` is always there, the program may not be.
-    fn ask_to_end(&self) -> Result<()> {
-        let status = Command::new("sh")
-            .args(["-c", "kill -TERM \"$0\"", &self.process.id().to_string()])
-            .stderr(Stdio::null())
-            .status()?;
-        if !status.success() {
-            bail!("cannot send SIGTERM to process {}", self.process.id());
-        }
-        Ok(())
-    }
 }
 
 impl Drop for Running {
@@ -118,7 +110,7 @@ impl Drop for Running {
         if matches!(self.process.try_wait(), Ok(Some(_))) {
             return;
         }
-        if self.ask_to_end().is_err() {
+        if ask_to_end(self.process.id()).is_err() {
             let _ = self.process.kill();
         }
         let _ = self.process.wait();

@@ -14,6 +14,7 @@ pub(crate) mod list;
 pub(crate) mod patch;
 pub(crate) mod process;
 pub(crate) mod read;
+mod receiving;
 pub(crate) mod replace;
 pub(crate) mod replay;
 pub(crate) mod resumable;

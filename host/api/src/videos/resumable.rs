@@ -24,10 +24,14 @@ use crate::{
     Api,
     base_url::BaseUrl,
     blocking,
-    body::{announced, next_chunk, too_large},
+    body::{announced, too_large},
     error::ApiError,
+    file_body::FileBody,
     path::{VideoPath, parameter},
-    videos::upload::{BUFFER_BYTES, check_idle, empty},
+    videos::{
+        receiving::{Sink, receive},
+        upload::{check_idle, empty},
+    },
 };
 
 const VERSION: HeaderValue = HeaderValue::from_static("1.0.0");
@@ -139,8 +143,7 @@ async fn append(
         if announced(&request).is_some_and(|n| n > length - there) {
             return Err(too_large(length - there));
         }
-        let mut body = request.into_body();
-        let upload = receive(upload, &mut body).await?;
+        let (upload, _) = receive(upload, FileBody::Plain(request.into_body()), length - there).await?;
         let offset = upload.state().offset;
         let headers = [(OFFSET, HeaderValue::from(offset))];
         if offset < length {
@@ -171,36 +174,14 @@ async fn remove(
     answered(remove().await)
 }
 
-/// Appends a body. What came of one that breaks off is kept.
-async fn receive(mut upload: ResumableUpload, body: &mut axum::body::Body) -> Result<ResumableUpload> {
-    let mut buffer = Vec::with_capacity(BUFFER_BYTES);
-    loop {
-        let chunk = next_chunk(body).await;
-        let (is_last, broken) = (!matches!(chunk, Ok(Some(_))), chunk.as_ref().is_err());
-        if let Ok(Some(chunk)) = &chunk {
-            let UploadState { offset, length, .. } = upload.state();
-            if (buffer.len() + chunk.len()) as u64 > length - offset {
-                return Err(too_large(length - offset));
-            }
-            buffer.extend_from_slice(chunk);
-        }
-        if is_last || buffer.len() >= BUFFER_BYTES {
-            (upload, buffer) = blocking(move || {
-                upload.append(&buffer)?;
-                if is_last {
-                    upload.sync()?;
-                }
-                buffer.clear();
-                Ok((upload, buffer))
-            })
-            .await?;
-        }
-        if broken {
-            chunk?;
-        }
-        if is_last {
-            return Ok(upload);
-        }
+/// What came of a body that breaks off is kept.
+impl Sink for ResumableUpload {
+    fn append(&mut self, bytes: &[u8]) -> Result<()> {
+        Ok(ResumableUpload::append(self, bytes)?)
+    }
+
+    fn end(&mut self) -> Result<()> {
+        Ok(self.sync()?)
     }
 }
 

@@ -1,8 +1,7 @@
 //! `PUT /videos/{id}/upload/source_file/`
 //!
-//! A body of any size passes through a buffer of constant size. Until the last byte is on the disk
-//! the video keeps the source that it has; a request that ends before leaves nothing, since the
-//! store's `Upload` takes its file with it.
+//! Until the last byte is on the disk the video keeps the source that it has; a request that ends
+//! before leaves nothing, since the store's `Upload` takes its file with it.
 
 use std::{io::Write, sync::Arc};
 
@@ -20,10 +19,8 @@ use crate::{
     file_body::FileBody,
     openapi::Binary,
     path::VideoPath,
+    videos::receiving::{Sink, receive},
 };
-
-/// Bytes that are gathered before a thread writes them.
-pub(crate) const BUFFER_BYTES: usize = 1 << 20;
 
 /// Uploads the source file of a video: the bytes of the file as the body, whatever the
 /// Content-Type, or a multipart form with one file.
@@ -50,7 +47,7 @@ pub(crate) async fn upload(
     .await?;
     let most = api.config.max_upload_bytes.unwrap_or(u64::MAX);
     let announced = announced(&request);
-    let mut body = FileBody::open(request)?;
+    let body = FileBody::open(request)?;
     match announced.filter(|_| body.is_plain()) {
         Some(0) => return Err(empty().into()),
         Some(n) if n > most => return Err(too_large(most).into()),
@@ -59,22 +56,11 @@ pub(crate) async fn upload(
     }
 
     let archive = api.engine.archive().clone();
-    let mut upload = blocking(move || Ok(archive.begin_upload(id)?)).await?;
-    let (mut buffer, mut received) = (Vec::with_capacity(BUFFER_BYTES), 0_u64);
-    while let Some(chunk) = body.next().await? {
-        received += chunk.len() as u64;
-        if received > most {
-            return Err(too_large(most).into());
-        }
-        buffer.extend_from_slice(&chunk);
-        if buffer.len() >= BUFFER_BYTES {
-            (upload, buffer) = write(upload, buffer).await?;
-        }
-    }
+    let upload = blocking(move || Ok(archive.begin_upload(id)?)).await?;
+    let (upload, received) = receive(upload, body, most).await?;
     if received == 0 {
         return Err(empty().into());
     }
-    let (upload, _) = write(upload, buffer).await?;
     blocking(move || {
         // Once more: the upload may have taken hours. A job's end that could not be written until
         // now does not count as a job.
@@ -100,17 +86,17 @@ pub(crate) fn check_idle(video: &VideoRecord) -> Result<()> {
     Ok(())
 }
 
-/// Writes the buffer and gives both back, so that no thread is held while the client is slow.
-async fn write(mut upload: Upload, mut buffer: Vec<u8>) -> Result<(Upload, Vec<u8>)> {
-    blocking(move || {
-        upload.write_all(&buffer).map_err(|e| match e.kind() {
+impl Sink for Upload {
+    fn append(&mut self, bytes: &[u8]) -> Result<()> {
+        self.write_all(bytes).map_err(|e| match e.kind() {
             std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
                 Error::new(ErrorKind::Unavailable, "There is no room for the file.").because(e)
             }
             _ => Error::internal(e),
-        })?;
-        buffer.clear();
-        Ok((upload, buffer))
-    })
-    .await
+        })
+    }
+
+    fn end(&mut self) -> Result<()> {
+        Ok(())
+    }
 }

@@ -151,8 +151,7 @@ impl Output<'_> {
         for (object_type, detections) in &mut detections {
             let is_compared = self.compared.contains(object_type);
             let scores = self.scores_of(object_type);
-            detections.sort_by_key(|d| scores.is_weak(d));
-            let strong = detections.partition_point(|d| !scores.is_weak(d));
+            let strong = scores.weak_last(detections);
             let Some(detections) = detections.get_mut(..strong) else { continue };
             identity::describe(
                 self.context.embedders,
@@ -305,7 +304,7 @@ impl Output<'_> {
         let archive = self.context.archive;
         for shot in 1.. {
             let Some(earlier) = archive.object(&ObjectId { shot, ..object.id.clone() })? else { break };
-            if (earlier.best.frame, earlier.best.bbox) != (object.best.frame, object.best.bbox) {
+            if earlier.best.place() != object.best.place() {
                 continue;
             }
             let mut pictures = Vec::new();

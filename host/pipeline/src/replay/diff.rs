@@ -64,13 +64,13 @@ fn as_text<S: serde::Serializer>(id: &ObjectId, serializer: S) -> Result<S::Ok, 
 }
 
 /// Object type, whether it is a realtime shot, and a frame with a box in it.
-type Key = (ObjectType, bool, u64, [i32; 4]);
+type Key = (ObjectType, bool, (u64, [i32; 4]));
 
 /// Pairs objects by their best shots, and the rest by the first detections of their tracks.
 pub(super) fn diff(before: &[ObjectRecord], after: &[ObjectRecord]) -> Diff {
     let realtime = |o: &ObjectRecord| o.bs_type == BestShotType::Realtime;
-    let by_best = |o: &ObjectRecord| -> Key { (o.id.object_type.clone(), realtime(o), o.best.frame, o.best.bbox) };
-    let by_first = |o: &ObjectRecord| -> Key { (o.id.object_type.clone(), realtime(o), o.first.frame, o.first.bbox) };
+    let by_best = |o: &ObjectRecord| -> Key { (o.id.object_type.clone(), realtime(o), o.best.place()) };
+    let by_first = |o: &ObjectRecord| -> Key { (o.id.object_type.clone(), realtime(o), o.first.place()) };
     let mut diff = Diff::default();
     let (lost, gained) = pair(before.iter().collect(), after.iter().collect(), by_best, &mut diff);
     let (lost, gained) = pair(lost, gained, by_first, &mut diff);

@@ -18,6 +18,7 @@ use super::{
     server::{Data, Server},
 };
 use crate::{
+    children,
     client::Video,
     shell::{assets, remove_file, root, target},
 };
@@ -139,7 +140,7 @@ fn stages(beside: &Beside, clip: &Clip, what: &str) -> Result<Stages> {
     remove_file(&figures)?;
     let mut command = Command::new(&beside.stages);
     command.env("OCELLUS_CLIPS", &clip.file).env("OCELLUS_STAGES_OF", what).env(FILE, &figures);
-    let output = command.output().context("cannot run the benchmark of the stages")?;
+    let output = children::output(&mut command).context("cannot run the benchmark of the stages")?;
     if !output.status.success() {
         bail!("the benchmark of the stages failed:\n{}", String::from_utf8_lossy(&output.stderr));
     }
@@ -151,7 +152,7 @@ fn peer(python: &Path, clip: &Clip, types: &[&str]) -> Result<Peer> {
     let mut command = Command::new(python);
     command.arg(root().join("tests/peer/peer.py")).arg(&clip.file).arg("--detectors").arg(assets().join("detectors"));
     command.args(["--types", &types.join(","), "--out"]).arg(target().join("bench/peer-crops"));
-    let output = command.output().context("cannot run the peer")?;
+    let output = children::output(&mut command).context("cannot run the peer")?;
     if !output.status.success() {
         bail!("the peer failed:\n{}", String::from_utf8_lossy(&output.stderr));
     }

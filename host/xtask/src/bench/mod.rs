@@ -25,7 +25,7 @@ use serde::Deserialize;
 use self::report::Report;
 use crate::{
     build::programs,
-    plugins, setup,
+    children, plugins, setup,
     shell::{self, cargo, remove_file, root, say, target},
 };
 
@@ -81,6 +81,7 @@ struct Target {
 }
 
 pub(crate) fn run(arguments: &BenchArguments) -> Result<()> {
+    children::end_by_signal()?;
     if arguments.only.iter().any(|only| only == "quality") {
         if arguments.only.len() > 1 {
             bail!("quality runs alone: its settings and labels are not those of the other benchmarks");
