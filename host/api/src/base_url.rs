@@ -1,4 +1,4 @@
-//! Base URL: where the client sees this server, the beginning of every absolute URL in a response.
+//! Base URL: the beginning of every absolute URL in a response, as clients reach the server.
 
 use std::{sync::Arc, time::Duration};
 
@@ -22,9 +22,9 @@ use crate::{
     url_signer::{UrlSigner, validity},
 };
 
-/// Where a proxy that serves this server under a path says so.
+/// Header in which a proxy names the path that it serves this server under.
 const PREFIX: &str = "x-forwarded-prefix";
-/// How a client asks for URLs that need no token.
+/// Query parameter that asks for URLs which need no token.
 const SIGN_URLS: &str = "sign_urls";
 
 /// The parameter that [`BaseUrl`] reads, for the OpenAPI document.
@@ -37,15 +37,15 @@ pub(crate) struct SignUrls {
     sign_urls: Option<u64>,
 }
 
-/// Scheme, host, port and the path that a proxy serves the server under, without a slash at the
-/// end; and whether URLs of pictures are signed.
+/// Scheme, host, port and the path of a proxy, without a slash at the end; and whether URLs of
+/// pictures are signed.
 #[derive(Clone, Debug)]
 pub(crate) struct BaseUrl {
     /// Scheme, host and port; as configured, with the path.
     origin: String,
     /// Empty, or begins with a slash.
     prefix: String,
-    /// The operator named it: it need not be the origin of the request.
+    /// From the configuration, and not from the request.
     is_configured: bool,
     signing: Option<Signing>,
 }
@@ -88,7 +88,7 @@ impl BaseUrl {
         }
     }
 
-    /// The path that clients see the server under; `/` where it is none.
+    /// The path under which clients reach the server; `/` where there is none.
     pub(crate) fn root(&self) -> String {
         match self.origin.splitn(4, '/').nth(3) {
             Some(configured) => format!("/{configured}"),
@@ -97,7 +97,7 @@ impl BaseUrl {
         }
     }
 
-    /// Host and port that clients see the server under.
+    /// Host and port at which clients reach the server.
     pub(crate) fn host(&self) -> &str {
         self.origin.split('/').nth(2).unwrap_or_default()
     }
@@ -107,7 +107,8 @@ impl BaseUrl {
         self.origin.starts_with("https://")
     }
 
-    /// What a redirect leads to: relative to the host of the request unless the operator named it.
+    /// Target of a redirect: absolute where the base URL is configured, otherwise relative to the
+    /// host.
     pub(crate) fn location(&self, path: &str) -> String {
         if self.is_configured { self.join(path) } else { format!("{}{path}", self.prefix) }
     }
@@ -119,7 +120,7 @@ pub(crate) fn authority(uri: &Uri, headers: &HeaderMap) -> Option<Authority> {
     uri.authority().cloned().or_else(host)
 }
 
-/// Whether a path has one slash at a time, and nothing that a URL or HTML gives a meaning to.
+/// Whether a path has no double slashes and no characters with a meaning in URLs or HTML.
 fn is_plain_path(path: &str) -> bool {
     path.starts_with('/')
         && !path.contains("//")
@@ -132,7 +133,7 @@ pub(crate) fn public_path(config: &ApiConfig) -> Option<String> {
     Some(url.path().trim_end_matches('/').to_owned()).filter(|path| !path.is_empty())
 }
 
-/// A request that a proxy passed on with the path that it serves the server under, without it.
+/// Removes the path of `public_url` from a request, for proxies that do not remove it themselves.
 pub(crate) fn without_prefix<B>(mut request: Request<B>, prefix: &str) -> Request<B> {
     let uri = request.uri();
     let rest = uri.path_and_query().and_then(|all| all.as_str().strip_prefix(prefix));

@@ -1,8 +1,7 @@
 //! Choice of the decoding device: the CPU, or one that FFmpeg can reach.
 //!
-//! Owns the names of what an operator may ask for, and which devices are at hand. A device is
-//! opened at most once in a process; all decoders share it, and it lives as long as the process
-//! does.
+//! Owns the names of the choices and the list of usable devices. A device is opened at most once in
+//! a process; all decoders share it, and it lives as long as the process.
 
 use std::{fmt, str::FromStr, sync::Arc};
 
@@ -13,20 +12,20 @@ use crate::{
     hardware::Hardware,
 };
 
-/// What decodes. Whatever is asked for, software takes over where hardware does not offer a codec
-/// or fails, without a frame lost or shown twice.
+/// What decodes. With every choice software takes over where hardware does not offer a codec or
+/// fails, without a frame lost or shown twice.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Decoding {
     /// The CPU.
     #[default]
     Software,
-    /// The first device at hand that offers the codec.
+    /// The first usable device that offers the codec.
     Auto,
     /// This one.
     On(Hardware),
 }
 
-/// A device that was asked for and cannot be used.
+/// A device that was chosen by name and cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("no {hardware} device for decoding comes up (FFmpeg: {reason})")]
 pub struct NoDevice {
@@ -37,7 +36,7 @@ pub struct NoDevice {
 }
 
 impl Decoding {
-    fn asked_for(self) -> &'static [Hardware] {
+    fn candidates(self) -> &'static [Hardware] {
         match self {
             Self::Software => &[],
             Self::Auto => &Hardware::ALL,
@@ -48,14 +47,14 @@ impl Decoding {
         }
     }
 
-    /// Brings up the devices that were asked for; which there are, in the order in which they are
-    /// tried.
+    /// Opens the devices of this choice and returns those that can be used, in the order in which
+    /// they are tried.
     ///
     /// # Errors
-    /// [`NoDevice`], when one was asked for by its name and cannot be used.
+    /// [`NoDevice`], where one was chosen by name and cannot be used.
     pub fn bring_up(self) -> Result<Vec<Hardware>, NoDevice> {
         let mut found = Vec::new();
-        for hardware in self.asked_for() {
+        for hardware in self.candidates() {
             match av::device(*hardware) {
                 Ok(_) => found.push(*hardware),
                 Err(error) if self == Self::On(*hardware) => {
@@ -67,9 +66,9 @@ impl Decoding {
         Ok(found)
     }
 
-    /// Those at hand.
+    /// The usable devices of this choice.
     pub(crate) fn devices(self) -> Vec<Arc<dyn Device>> {
-        self.asked_for().iter().filter_map(|hardware| av::device(*hardware).ok()).collect()
+        self.candidates().iter().filter_map(|hardware| av::device(*hardware).ok()).collect()
     }
 }
 
@@ -113,11 +112,11 @@ mod tests {
     }
 
     #[test]
-    fn each_asks_for_what_it_says() {
+    fn a_choice_has_its_devices_as_candidates() {
         for hardware in Hardware::ALL {
-            assert_eq!(Decoding::On(hardware).asked_for(), [hardware]);
+            assert_eq!(Decoding::On(hardware).candidates(), [hardware]);
         }
-        assert_eq!(Decoding::Auto.asked_for(), Hardware::ALL);
+        assert_eq!(Decoding::Auto.candidates(), Hardware::ALL);
         assert_eq!(Decoding::Software.bring_up(), Ok(Vec::new()));
     }
 }

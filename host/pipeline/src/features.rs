@@ -50,7 +50,9 @@ pub(crate) fn take_over(objects: &mut [ObjectRecord], job: Vec<ObjectRecord>, se
 
 #[cfg(test)]
 mod tests {
-    use ocellus_core::{BestShotType, JobId, ObjectId, ObjectType, SettingsSchema, ShotSummary, Timestamp, TrackId, VideoId};
+    use ocellus_core::{
+        BestShotType, JobId, ObjectId, ObjectType, SettingsSchema, ShotSummary, Timestamp, TrackId, VideoId,
+    };
 
     use super::*;
 

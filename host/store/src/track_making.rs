@@ -1,12 +1,12 @@
-//! Making of a job's file of tracks, anew and as a whole.
+//! Replacement of a job's file of tracks.
 
 use ocellus_core::JobId;
 
 use crate::{archive::Archive, job_files::TRACKS, tracks::TrackWriter};
 
 impl Archive {
-    /// Writes the file of a job's tracks anew: `fill` adds the frames. It takes the place of the
-    /// one before once it is whole.
+    /// Writes a new file of a job's tracks, to which `fill` adds the frames. It replaces the old
+    /// one once it is complete.
     ///
     /// # Errors
     /// Those of `fill`; `Io`, also of a full disk, or where the job is gone.

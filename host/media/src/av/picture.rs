@@ -11,7 +11,7 @@ use crate::{
     tone::Transfer,
 };
 
-/// A part of a picture as swscale wants it.
+/// A part of a picture, as swscale takes it.
 #[derive(Clone, Copy)]
 pub(crate) struct View<'a> {
     pub(super) planes: [*const u8; 4],
@@ -23,7 +23,7 @@ pub(crate) struct View<'a> {
     picture: PhantomData<&'a frame::Video>,
 }
 
-/// How YUV is meant.
+/// Matrix and range of YUV samples.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Colour {
     /// One of `SWS_CS_*`.
@@ -84,7 +84,7 @@ fn colour(picture: &frame::Video, format: ffi::AVPixelFormat, descriptor: &ffi::
     Some(Colour { matrix, full })
 }
 
-/// How its samples stand for light, where it has a high dynamic range.
+/// The transfer function of a picture with a high dynamic range.
 pub(crate) fn transfer(picture: &frame::Video) -> Option<Transfer> {
     // SAFETY: a plain field of a frame that is alive. It is read as the number that it is in C,
     // since a stream may have any number there.
@@ -96,8 +96,8 @@ pub(crate) fn transfer(picture: &frame::Video) -> Option<Transfer> {
     }
 }
 
-/// How a picture says itself that it is to be turned: a matrix (HEVC and H.264 messages, EXIF of
-/// JPEG), or EXIF that FFmpeg hands on as text.
+/// The orientation that a picture carries itself: a display matrix (from HEVC and H.264 messages,
+/// or EXIF of JPEG), or EXIF that FFmpeg gives as text.
 pub(crate) fn own_orientation(picture: &frame::Video) -> Option<Orientation> {
     if let Some(matrix) = picture.side_data(frame::side_data::Type::DisplayMatrix) {
         return display_matrix(matrix.data());
@@ -113,7 +113,7 @@ pub(crate) fn display_matrix(data: &[u8]) -> Option<Orientation> {
     (filled == matrix.len()).then(|| Orientation::from_display_matrix(matrix))
 }
 
-/// The shape of its pixels, where the codec says it.
+/// The pixel aspect ratio that the codec states.
 pub(crate) fn own_aspect(picture: &frame::Video) -> Option<PixelAspect> {
     let ratio = picture.aspect_ratio();
     PixelAspect::new(ratio.numerator(), ratio.denominator())
@@ -121,14 +121,14 @@ pub(crate) fn own_aspect(picture: &frame::Video) -> Option<PixelAspect> {
 
 /// Differences of luma from which on a line counts as displaced against its neighbours.
 const COMB: i32 = 12;
-/// Pictures are looked at in squares of so many pixels, of which every fourth column is taken.
+/// Side in pixels of the squares in which pictures are examined, in every fourth column.
 const SQUARE: usize = 32;
 const COLUMNS: usize = 4;
 /// Displaced samples in a square, of 256, from which on its two fields show different moments.
 const COMBED: usize = 24;
 
-/// Whether two fields that were filmed at different moments are interleaved in a picture, so that
-/// what moves has the edges of a comb. Only pictures that say they are interlaced are looked at.
+/// Whether a picture interleaves two fields of different moments, so that moving edges look like
+/// combs. Always false for pictures that are not flagged as interlaced.
 pub(crate) fn is_combed(picture: &frame::Video) -> bool {
     if !picture.is_interlaced() || picture.height() < 4 {
         return false;
@@ -139,7 +139,7 @@ pub(crate) fn is_combed(picture: &frame::Video) -> bool {
     // SAFETY: a plain field of a frame that is alive.
     let from_top = unsafe { (*picture.as_ptr()).linesize[0] } > 0;
     if !eight_bits || !from_top {
-        // It says so, and cannot be looked at here.
+        // Its rows cannot be compared here, so that its flag is believed.
         return true;
     }
     let (luma, width) = (picture.data(0), picture.width() as usize);
@@ -195,7 +195,7 @@ pub(crate) fn earlier_field(picture: &frame::Video) -> Option<frame::Video> {
     }
 }
 
-/// Its luma goes from 16 to 235.
+/// Whether luma has the limited range, 16 to 235.
 pub(crate) fn colour_is_limited(picture: &frame::Video) -> bool {
     descriptor(picture).and_then(|(format, d)| colour(picture, format, d)).is_some_and(|c| !c.full)
 }
@@ -210,9 +210,9 @@ pub(crate) fn repeats_chroma(picture: &frame::Video) -> bool {
 /// Chroma samples beyond its edge that a pixel's colour is interpolated from.
 const TAPS: u32 = 2;
 
-/// From where to where pixels have to be converted, so that those from `start` on, `length` of
-/// them, come out as they do in the whole picture: from the first to the last chroma sample that
-/// they depend on.
+/// Start and end of the pixels to convert, so that the `length` pixels from `start` on get the
+/// values that they have in the whole picture: from the first to the last chroma sample that they
+/// depend on.
 fn around(start: u32, length: u32, shift: u8, end: u32) -> (u32, u32) {
     let margin = TAPS << shift;
     // Half a chroma sample at the end would make swscale stretch the chroma of the whole view.
@@ -330,8 +330,8 @@ fn grey_format(descriptor: &ffi::AVPixFmtDescriptor) -> Option<ffi::AVPixelForma
     }
 }
 
-/// The luma of a part, as a grey picture; `None` where the format has no plane of luma, or where
-/// luma stands for light in another way than on an ordinary screen.
+/// The luma of a part, as a grey picture; `None` where the format has no plane of luma, or the
+/// picture has a high dynamic range.
 pub(crate) fn luma_view(picture: &frame::Video, part: PixelRect) -> Option<View<'_>> {
     let (format, descriptor) = descriptor(picture)?;
     colour(picture, format, descriptor)?;

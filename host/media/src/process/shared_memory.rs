@@ -1,9 +1,8 @@
-//! Memory that the server and a child share: pixels on their way to the server, and how far the
-//! child got.
-//!
-//! Guarantees: its size is fixed when it is made, and sealed, so that a child cannot take pages
-//! away that the server reads. It takes room only where something was written. The server copies
-//! what it wants out of it, and believes no byte of it.
+//! Memory shared by the server and a decoder process: pixels for the server, and a counter of the
+//! decoder's steps.
+//!  Guarantees: its size is sealed when it is made, so that a decoder cannot truncate what the
+//! server reads. Pages take memory only once they are written. The server copies pixels out of it
+//! and trusts none of its bytes.
 #![allow(unsafe_code, reason = "memory that another process writes is not Rust's")]
 #![warn(clippy::undocumented_unsafe_blocks)]
 
@@ -18,16 +17,17 @@ use memmap2::{MmapOptions, MmapRaw};
 
 use crate::presentation::MAX_PIXELS;
 
-/// Bytes before the pixels, of which the first eight count steps.
+/// Bytes before the pixels; the first eight are the counter.
 const HEADER: usize = 64;
-/// Room for what is made of a frame before it is asked for. There are two, taken in turns: the
-/// child fills one while the server reads the other.
+/// Bytes of a slot for a frame's detector inputs, which are made ahead. There are two slots, used
+/// in turns: the decoder fills one while the server reads the other.
 pub(super) const SLOT: usize = 16 << 20;
-/// Where that begins which is made on demand.
+/// Offset of pixels that are made on demand: crops and whole frames.
 pub(super) const ON_DEMAND: usize = 2 * SLOT;
-/// Bytes behind the header: on demand there is room for any picture that is decoded, at 3 a pixel.
+/// Bytes behind the header: room on demand for the largest picture that is decoded, at 3 bytes a
+/// pixel.
 const CAPACITY: usize = ON_DEMAND + 3 * MAX_PIXELS as usize;
-/// What a picture of more bytes took is given back when it was read.
+/// Bytes of a picture above which its memory is given back to the system once it was read.
 const KEPT: usize = 16 << 20;
 
 pub(super) struct SharedMemory {
@@ -41,7 +41,7 @@ impl SharedMemory {
         Self::map(file)
     }
 
-    /// What the other process made.
+    /// Maps the memory that the other process made.
     pub(super) fn open(descriptor: OwnedFd) -> io::Result<Self> {
         Self::map(descriptor.into())
     }
@@ -51,7 +51,7 @@ impl SharedMemory {
         Ok(Self { file, map })
     }
 
-    /// Counts what the child does, for the server to see whether it does anything.
+    /// Counts a step of the decoder, by which the server knows that it is not stuck.
     pub(super) fn count_step(&self) {
         self.steps().fetch_add(1, Ordering::Relaxed);
     }
@@ -62,8 +62,8 @@ impl SharedMemory {
         unsafe { AtomicU64::from_ptr(self.map.as_mut_ptr().cast()) }
     }
 
-    /// Bytes that the child left, into `to`, which is filled anew. `false`, and nothing, where
-    /// there is no such place.
+    /// Replaces the content of `to` by bytes that the decoder wrote. `false`, with `to` unchanged,
+    /// where they would lie outside.
     pub(super) fn copy_to(&self, at: usize, count: usize, to: &mut Vec<u8>) -> bool {
         if at.checked_add(count).is_none_or(|end| end > CAPACITY) {
             return false;
@@ -83,7 +83,7 @@ impl SharedMemory {
         true
     }
 
-    /// For the child: a place for bytes; `None` where there is no such.
+    /// For the decoder: the bytes to write to; `None` where they would lie outside.
     pub(super) fn bytes(&mut self, at: usize, count: usize) -> Option<&mut [u8]> {
         // SAFETY: the bytes are within the map; in the child this is the only way to them, and the
         // borrow lasts as long as that of the map. The server does not write them.
@@ -96,8 +96,7 @@ impl SharedMemory {
         #[cfg(target_os = "linux")]
         {
             use rustix::fs::{FallocateFlags, fallocate};
-            // What lies before is read and written all the time. Only memory is lost where this
-            // fails.
+            // The slots before are in use all the time. A failure only costs memory.
             let from = (HEADER + ON_DEMAND).next_multiple_of(1 << 16) as u64;
             let hole = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
             let _ = fallocate(&self.file, hole, from, (HEADER + CAPACITY) as u64 - from);
@@ -111,7 +110,7 @@ impl AsFd for SharedMemory {
     }
 }
 
-/// A file in memory whose size does not change any more, nor, if `whole`, its content.
+/// A file in memory whose size is sealed, and its content, too, if `whole`.
 #[cfg(target_os = "linux")]
 pub(super) fn sealed(name: &str, fill: impl FnOnce(&mut File) -> io::Result<()>, whole: bool) -> io::Result<File> {
     use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};

@@ -43,7 +43,7 @@ impl Engine {
         let inner = Arc::clone(&self.0);
         let taken = self.0.screenshots.run(move || {
             let input = source::input(&inner.archive, &video, &inner.config.network)?;
-            let bytes = screenshot::take(&input, &video.stream_settings, &query, &interrupt).map_err(none_to_show)?;
+            let bytes = screenshot::take(&input, &video.stream_settings, &query, &interrupt).map_err(no_screenshot)?;
             if plain {
                 inner.archive.save_screenshot(&video, &bytes)?;
             }
@@ -81,8 +81,8 @@ impl Engine {
         }
     }
 
-    /// What a picture shows, all of it, by type; each detection is kept for an hour, so that
-    /// [`Engine::alike`] can compare objects with it. `types`: empty for all.
+    /// All detections in a picture, of these types, or of all where `types` is empty. Each is kept
+    /// for an hour, so that [`Engine::alike`] can compare objects with it.
     ///
     /// # Errors
     /// `BadParam` for a type without a detector, and for what is no picture; `Unavailable` where
@@ -162,7 +162,7 @@ impl Engine {
             let diff = replay::compare(&job, &replay, &settings, &inner.plugins, interrupt)?;
             Ok((replay, diff))
         };
-        self.run_replay(again).await.map_err(|error| if unchanged { of_the_job(error) } else { error })
+        self.run_replay(again).await.map_err(|error| if unchanged { as_conflict(error) } else { error })
     }
 
     /// The decisions of a video's last job that match, at most `limit`. Errors as for
@@ -174,12 +174,12 @@ impl Engine {
             replay::decisions(&job, &inner.plugins, interrupt, &query, limit)
         })
         .await
-        .map_err(of_the_job)
+        .map_err(as_conflict)
     }
 
-    /// The boxes of tracks at some time of a video; while it is processed, as far as that is. Those
-    /// of a job that went on after an interruption are made once it is over, by a replay, which the
-    /// first request waits for; errors as for [`Engine::replay`].
+    /// The boxes of tracks in a part of a video, while it is processed up to the last frame so far.
+    /// A job that was resumed after a restart has none until it is over: the first request then
+    /// makes them by a replay. Errors as for [`Engine::replay`].
     pub async fn tracks(&self, id: VideoId, query: TrackQuery) -> Result<Tracks> {
         let read = move |inner: &Inner| {
             let mut video = inner.video(id)?;
@@ -194,11 +194,11 @@ impl Engine {
             (None, true) => {}
         }
         let make = move |inner: &Inner, interrupt: &Interrupt| {
-            // Who waits for the same finds it made.
+            // Requests that wait here find the tracks made.
             let _turn = inner.making_tracks.lock();
             tracks::make(&inner.archive, &inner.archive.stored_job(id)?, &inner.plugins, interrupt)
         };
-        self.run_replay(make).await.map_err(of_the_job)?;
+        self.run_replay(make).await.map_err(as_conflict)?;
         Ok(self.blocking(read).await?.0.unwrap_or_default())
     }
 
@@ -217,15 +217,15 @@ impl Engine {
 }
 
 /// A source that cannot be decoded has no screenshot.
-fn none_to_show(error: Error) -> Error {
+fn no_screenshot(error: Error) -> Error {
     match error.kind() {
         ErrorKind::Internal | ErrorKind::Unavailable => error,
         _ => Error::not_found("Screenshot").because(error),
     }
 }
 
-/// Settings that the request does not carry are not its mistake.
-fn of_the_job(error: Error) -> Error {
+/// Settings of the job are no parameters of the request: it conflicts with them.
+fn as_conflict(error: Error) -> Error {
     match error.kind() {
         ErrorKind::BadParam => Error::new(ErrorKind::Conflict, error.public()).because(error),
         _ => error,

@@ -11,9 +11,9 @@ fn tracker(settings: &Value) -> Tracker {
     shipped().tracker("deep_sort", settings, &stream()).unwrap()
 }
 
-/// As long as the host's descriptor is.
-fn looking(left: f32, like: usize) -> Detection {
-    let appearance = (0..56).map(|i| if i == like { 1.0 } else { 0.0 }).collect();
+/// A detection with an appearance of the host's length, 1 at one place.
+fn with_appearance(left: f32, place: usize) -> Detection {
+    let appearance = (0..56).map(|i| if i == place { 1.0 } else { 0.0 }).collect();
     Detection { appearance, ..at(left, 0.0) }
 }
 
@@ -22,28 +22,28 @@ fn ids(tracker: &mut Tracker, index: u64, detections: &[Detection]) -> Vec<Optio
 }
 
 #[test]
-fn looks_find_a_track_again_as_far_as_the_threshold_allows() {
-    for (like, expected) in [(3, Some(1)), (4, None)] {
+fn a_similar_appearance_continues_a_track() {
+    for (place, expected) in [(3, Some(1)), (4, None)] {
         let mut tracker = tracker(&json!({"matching_threshold": 0.5}));
         for i in 0..6 {
-            assert_eq!(ids(&mut tracker, i, &[looking(0.0, 3)]), [(i >= 2).then_some(1)]);
+            assert_eq!(ids(&mut tracker, i, &[with_appearance(0.0, 3)]), [(i >= 2).then_some(1)]);
         }
         ids(&mut tracker, 6, &[]);
-        assert_eq!(ids(&mut tracker, 7, &[looking(0.0, like)]), [expected]);
+        assert_eq!(ids(&mut tracker, 7, &[with_appearance(0.0, place)]), [expected]);
     }
 }
 
 #[test]
 fn unconfirmed_tracks_count_where_they_are_asked_for() {
     let mut tracker = tracker(&json!({"filter_unconfirmed_tracks": false}));
-    assert_eq!(ids(&mut tracker, 0, &[looking(0.0, 1)]), [Some(1)]);
+    assert_eq!(ids(&mut tracker, 0, &[with_appearance(0.0, 1)]), [Some(1)]);
 }
 
 #[test]
 fn a_crowd_with_full_galleries_fits_into_a_snapshot_and_goes_on() {
     let settings = json!({"filter_unconfirmed_tracks": false});
     let mut one = tracker(&settings);
-    let crowd: Vec<_> = (0..250).map(|n| looking(30.0 * n as f32, n % 56)).collect();
+    let crowd: Vec<_> = (0..250).map(|n| with_appearance(30.0 * n as f32, n % 56)).collect();
     for i in 0..110 {
         ids(&mut one, i, &crowd);
     }

@@ -42,7 +42,7 @@ impl DeliveryTrees {
     }
 
     /// Replaces the state of an object's delivery; `number`: of the object among those of its job.
-    /// One delivery is put by one thread at a time.
+    /// Not atomic: callers have one thread at a time put the same delivery.
     pub(crate) fn put(&self, number: u32, delivery: &Delivery) -> Result<()> {
         let key = object_key(delivery.object.job.video, number);
         let value = serde_json::to_vec(delivery).map_err(|_| unreadable_entry())?;
@@ -69,7 +69,7 @@ impl DeliveryTrees {
         self.deliveries.get(key)?.map(|v| read(&v)).transpose()
     }
 
-    /// Deliveries of a video with their keys, between two keys that are left out.
+    /// Deliveries of a video with their keys, between two keys, both exclusive.
     pub(crate) fn walk(
         &self,
         video: VideoId,
@@ -84,8 +84,8 @@ impl DeliveryTrees {
         })
     }
 
-    /// Keys and objects of all that have no final state, by video and number: of one video, or of
-    /// all.
+    /// Keys and objects of the deliveries without a final state, of one video or of all, in the
+    /// order of video and number.
     pub(crate) fn pending(&self, video: Option<VideoId>) -> impl Iterator<Item = Result<(Vec<u8>, ObjectId)>> + use<> {
         let prefix = video.map(|id| id.0.to_be_bytes());
         self.pending.with_prefix(prefix.as_ref().map_or(&[], <[u8; 8]>::as_slice)).map(|item| {
@@ -113,7 +113,7 @@ impl DeliveryTrees {
     }
 }
 
-/// The counters of a state: one that is retried is not posted, either.
+/// The counters of a state. A delivery that is retried also counts as not posted.
 fn counters(counts: &mut Counts, state: DeliveryState) -> [Option<&mut u64>; 2] {
     match state {
         DeliveryState::Pending => [Some(&mut counts.not_posted), None],

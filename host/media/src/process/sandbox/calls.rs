@@ -1,4 +1,4 @@
-//! System calls that a child may make, by seccomp.
+//! System calls that a decoder process may make, enforced by seccomp.
 
 use std::{collections::BTreeMap, error::Error};
 
@@ -12,10 +12,11 @@ use super::needs::Needs;
 
 type Rules = BTreeMap<i64, Vec<SeccompRule>>;
 
-/// Lets through what decoders, their threads and allocators do with what is open already, and
-/// answers everything else with EPERM.
+/// Allows what decoders, their threads and allocators need, on files that are open already. All
+/// other calls fail with EPERM.
 pub(super) fn filter(needs: Needs) -> Result<(), Box<dyn Error>> {
-    // Its flags lie where a filter cannot look; glibc takes the older call then.
+    // The flags of clone3 are behind a pointer, which seccomp does not follow. After ENOSYS glibc
+    // falls back to clone, whose flags are checked below.
     let newer: Rules = [(c::SYS_clone3, Vec::new())].into();
     let without_clone3 = program(newer, SeccompAction::Allow, SeccompAction::Errno(c::ENOSYS as u32))?;
     let allowed = program(allowed(needs)?, SeccompAction::Errno(c::EPERM as u32), SeccompAction::Allow)?;
@@ -35,7 +36,7 @@ fn program(rules: Rules, otherwise: SeccompAction, matching: SeccompAction) -> R
     SeccompFilter::new(rules, otherwise, matching, std::env::consts::ARCH.try_into()?)?.try_into()
 }
 
-/// Holds where all of an argument's `mask` are the bits of `value`.
+/// The bits of `mask` in an argument are those of `value`.
 fn has(argument: u8, mask: u64, value: u64) -> Result<SeccompCondition, BackendError> {
     SeccompCondition::new(argument, SeccompCmpArgLen::Dword, SeccompCmpOp::MaskedEq(mask), value)
 }
@@ -56,17 +57,17 @@ fn allowed(needs: Needs) -> Result<Rules, BackendError> {
     let mut rules: Rules = ANY.iter().map(|call| (*call, Vec::new())).collect();
     // Threads, and no processes.
     rules.insert(c::SYS_clone, vec![thread]);
-    // Itself, when it aborts.
+    // Signals to itself, when it aborts.
     rules.insert(c::SYS_tgkill, vec![rule(is(0, own)?)?]);
     // Its own limits.
     rules.insert(c::SYS_prlimit64, vec![rule(is(0, 0)?)?]);
     // The names of threads, and of memory.
     let mut names = vec![c::PR_SET_NAME as u64, c::PR_SET_VMA as u64];
     if needs.relay.is_some() {
-        // Taking more away from itself, which asks for it once more.
+        // Needed before a further filter, `refuse_connecting`.
         names.push(c::PR_SET_NO_NEW_PRIVS as u64);
         rules.extend(CONNECTING.iter().map(|call| (*call, Vec::new())));
-        // TCP, and not what is built upon it, which Landlock does not see.
+        // TCP alone: Landlock does not see protocols built upon it, such as MPTCP.
         let tcp = |protocol: c::c_int| {
             SeccompRule::new(vec![
                 is(0, c::AF_INET as u64)?,
@@ -75,7 +76,7 @@ fn allowed(needs: Needs) -> Result<Rules, BackendError> {
             ])
         };
         rules.insert(c::SYS_socket, vec![tcp(0)?, tcp(c::IPPROTO_TCP)?]);
-        // Which would connect, too.
+        // TCP Fast Open connects without `connect`, so that Landlock does not see it.
         let fast_open = c::MSG_FASTOPEN as u64;
         rules.insert(c::SYS_sendto, vec![rule(has(3, fast_open, 0)?)?]);
         rules.insert(c::SYS_sendmsg, vec![rule(has(2, fast_open, 0)?)?]);
@@ -87,14 +88,14 @@ fn allowed(needs: Needs) -> Result<Rules, BackendError> {
     Ok(rules)
 }
 
-/// Of the second argument of `socket`; the others are flags.
+/// Bits of the kind in the second argument of `socket`; the others are flags.
 const SOCKET_KIND: u64 = 0xf;
 
-/// What FFmpeg does to connect by TCP, and what then takes connecting away.
+/// Calls with which FFmpeg connects by TCP, and `seccomp`, which forbids connecting afterwards.
 const CONNECTING: &[i64] =
     &[c::SYS_connect, c::SYS_getsockopt, c::SYS_setsockopt, c::SYS_getpeername, c::SYS_getsockname, c::SYS_seccomp];
 
-/// What drivers of devices do. The files that these can open are for Landlock to name.
+/// Calls of drivers of decoding devices. Landlock limits the files that they can open.
 const WITH_DEVICES: &[i64] = &[
     c::SYS_ioctl,
     c::SYS_openat,
@@ -145,9 +146,9 @@ const WITH_DEVICES: &[i64] = &[
     c::SYS_select,
 ];
 
-/// Whatever their arguments.
+/// Allowed with any arguments.
 const ANY: &[i64] = &[
-    // What is open.
+    // Open files and sockets.
     c::SYS_read,
     c::SYS_readv,
     c::SYS_pread64,
@@ -197,7 +198,7 @@ const ANY: &[i64] = &[
     c::SYS_rt_sigprocmask,
     c::SYS_rt_sigreturn,
     c::SYS_sigaltstack,
-    // Time, chance, and what the machine is.
+    // Clocks, random numbers, facts about the machine.
     c::SYS_clock_gettime,
     c::SYS_clock_getres,
     c::SYS_clock_nanosleep,

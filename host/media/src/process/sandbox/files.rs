@@ -1,4 +1,5 @@
-//! Files and ports that a child may open, by Landlock: none, but for what it says that it needs.
+//! Files and ports that a decoder process may open, enforced by Landlock: those of its [`Needs`],
+//! and no others.
 
 use landlock::{
     ABI, Access, AccessFs, AccessNet, BitFlags, NetPort, Ruleset, RulesetAttr, RulesetCreatedAttr, RulesetError,
@@ -9,15 +10,15 @@ use super::needs::Needs;
 
 const VERSION: ABI = ABI::V6;
 
-/// Where drivers of devices and what they load lie. Not `/proc`, which has the server's secrets,
-/// nor `/etc` as a whole.
+/// Folders of device drivers and the libraries that they load. Without `/proc`, which has the
+/// server's secrets, and `/etc` as a whole.
 const LIBRARIES: [&str; 7] = ["/usr", "/lib", "/lib64", "/opt", "/nix/store", "/sys", "/etc/ld.so.cache"];
 const DEVICE_FOLDERS: [&str; 2] = ["/dev/dri", "/dev/nvidia-caps"];
 const DEVICE_FILES: [&str; 4] = ["/dev/nvidiactl", "/dev/nvidia-uvm", "/dev/nvidia-uvm-tools", "/dev/nvidia-modeset"];
 /// `/dev/nvidia0` and on.
 const MOST_CARDS: usize = 16;
 
-/// Denies files, and TCP where the kernel can; `false` where it has no Landlock.
+/// Denies files, and TCP where the kernel's Landlock covers it; `false` where it has no Landlock.
 pub(super) fn close(needs: Needs) -> Result<bool, RulesetError> {
     let mut rules = Ruleset::default()
         .handle_access(AccessFs::from_all(VERSION))?
@@ -33,7 +34,7 @@ pub(super) fn close(needs: Needs) -> Result<bool, RulesetError> {
             DEVICE_FOLDERS.iter().chain(&DEVICE_FILES).map(|path| (*path).to_owned()).chain(cards).collect();
         let use_device: BitFlags<AccessFs> =
             AccessFs::ReadDir | AccessFs::ReadFile | AccessFs::WriteFile | AccessFs::IoctlDev;
-        // What there is of them.
+        // Paths that do not exist are passed over.
         rules = rules
             .add_rules(path_beneath_rules(LIBRARIES, AccessFs::from_read(VERSION)))?
             .add_rules(path_beneath_rules(devices, use_device))?;
