@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn a_prefix_that_was_passed_on_is_taken_off() {
+    fn the_path_of_public_url_is_removed_from_requests() {
         for (path, expected) in [
             ("/sub/videos/?limit=2", "/videos/?limit=2"),
             ("/sub/", "/"),

@@ -1,4 +1,4 @@
-//! Request bodies, read chunk by chunk: with a limit of size, and one of idle time.
+//! Request bodies, read chunk by chunk, with limits of size and idle time.
 
 use std::{sync::Arc, time::Duration};
 
@@ -14,15 +14,14 @@ use serde_json::{Map, Value};
 
 use crate::{Api, error::ApiError};
 
-/// How long no byte of a body may come before its client is taken to be gone.
+/// Time without data after which the client of a body is considered gone.
 const IDLE: Duration = Duration::from_secs(60);
 /// Far above any document of this API.
 const MAX_JSON_BYTES: usize = 1 << 20;
 /// `param` of a refusal for the body as a whole.
 pub(crate) const BODY: &str = "body";
 
-/// The next chunk, never an empty one; `None` at the announced end. A body that breaks off before
-/// is an error.
+/// The next chunk, never an empty one; `None` at the announced end. A truncated body is an error.
 pub(crate) async fn next_chunk(body: &mut Body) -> Result<Option<Bytes>> {
     loop {
         let frame = tokio::time::timeout(IDLE, body.frame())
@@ -46,12 +45,12 @@ pub(crate) fn too_large(limit: u64) -> Error {
     Error::new(ErrorKind::TooLarge, format!("The body is larger than {limit} bytes."))
 }
 
-/// What `Content-Length` announces; `None` for a body of unknown length.
+/// `Content-Length`; `None` for a body of unknown length.
 pub(crate) fn announced(request: &Request) -> Option<u64> {
     request.headers().get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-/// All of a body.
+/// A whole body, of at most `most` bytes.
 pub(crate) async fn whole(request: Request, most: usize) -> Result<Vec<u8>> {
     if announced(&request).is_some_and(|n| n > most as u64) {
         return Err(too_large(most as u64));
@@ -67,8 +66,8 @@ pub(crate) async fn whole(request: Request, most: usize) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// A body that is one JSON object; one of no bytes is an object without keys. `Content-Type` is not
-/// looked at: there is nothing else that it could be.
+/// A body that is one JSON object; an empty body is an empty object. `Content-Type` is ignored: no
+/// other format is accepted.
 pub(crate) struct JsonObject(pub(crate) Map<String, Value>);
 
 impl FromRequest<Arc<Api>> for JsonObject {

@@ -1,5 +1,5 @@
-//! `/camera-groups/` and `/cameras/`: what an operator has configured, for clients that show a
-//! choice. Nothing of it can be changed by the API.
+//! `/camera-groups/` and `/cameras/`: read-only lists of the values that the operator configured,
+//! for clients that offer them as a choice.
 
 use std::sync::Arc;
 
@@ -34,7 +34,7 @@ pub(crate) struct CameraJson {
 impl CameraGroupJson {
     fn new(id: i64) -> Self {
         let name = match id {
-            // As the vendor's server is installed.
+            // The names in the vendor's default installation.
             -1 => "Video archive default Camera Group".to_owned(),
             1 => "Default Camera Group".to_owned(),
             _ => format!("Camera group {id}"),

@@ -16,7 +16,7 @@ use ocellus_core::{Error, ErrorKind, Result};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-/// What a request says of the entity tag that its client knows.
+/// Preconditions of a request.
 pub(crate) struct Conditions {
     if_match: Option<String>,
     if_none_match: Option<String>,
@@ -37,12 +37,12 @@ fn joined(headers: &HeaderMap, name: axum::http::HeaderName) -> Option<String> {
 }
 
 impl Conditions {
-    /// Whether anything depends on the tag.
+    /// Whether there is an `If-Match`.
     pub(crate) fn want_match(&self) -> bool {
         self.if_match.is_some()
     }
 
-    /// Refuses a change of what is not any more what the client knows.
+    /// Refuses a change where `If-Match` names another version than the current one.
     ///
     /// # Errors
     /// `PreconditionFailed`.
@@ -50,7 +50,7 @@ impl Conditions {
         if self.if_match.as_ref().is_none_or(|list| lists(list, &current.tag)) { Ok(()) } else { Err(changed()) }
     }
 
-    /// The answer to a GET: without a body where the client has it.
+    /// Response to a GET: 304 without a body where `If-None-Match` names the current version.
     pub(crate) fn respond(&self, current: Representation) -> Response {
         let known = self.if_none_match.as_ref().is_some_and(|list| lists(list, &current.tag));
         if known { (StatusCode::NOT_MODIFIED, current.headers()).into_response() } else { current.into_response() }
@@ -61,8 +61,8 @@ pub(crate) fn changed() -> Error {
     Error::new(ErrorKind::PreconditionFailed, "It was changed since: If-Match names another version.")
 }
 
-/// Whether a list of tags names this one. A `W/` is passed over: our tags are strong, and whoever
-/// weakened one (a proxy that compresses) did not change what it stands for.
+/// Whether a list of tags names this one. A prefix `W/` is ignored: the server's tags are strong,
+/// and a proxy that weakens one because it compresses does not change which version it names.
 fn lists(list: &str, tag: &str) -> bool {
     list.split(',').map(str::trim).any(|one| one == "*" || one.strip_prefix("W/").unwrap_or(one) == tag)
 }

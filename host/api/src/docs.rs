@@ -1,6 +1,6 @@
-//! `/docs/`: the OpenAPI document as a page, on which every operation can be tried. Swagger UI,
-//! from the program itself: nothing is fetched from elsewhere. The token that is entered stays in
-//! the browser.
+//! `/docs/`: the OpenAPI document as a page on which every operation can be tried. Swagger UI,
+//! embedded in the program: nothing is fetched from other servers. The token that is entered stays
+//! in the browser.
 
 use std::{
     collections::HashMap,
@@ -20,10 +20,11 @@ use zip::{ZipArchive, result::ZipResult};
 use crate::{error::ApiError, media_type::media_type};
 
 const PAGE: &str = "index.html";
-const START: &str = "swagger-initializer.js";
-/// In place of that of Swagger UI, which shows a document of its own. The document is found
-/// relative to the page, wherever a proxy shows it; a validator would be asked on the web.
-const STARTED: &str = r##"window.ui = SwaggerUIBundle({
+const INITIALIZER: &str = "swagger-initializer.js";
+/// Replaces Swagger UI's own script, which shows a demo document. The document's URL is relative to
+/// the page, for proxies that serve it under a path. No validator, which would be a server on the
+/// web.
+const INITIALIZER_SCRIPT: &str = r##"window.ui = SwaggerUIBundle({
   url: "../openapi.json",
   dom_id: "#swagger-ui",
   deepLinking: true,
@@ -34,15 +35,15 @@ const STARTED: &str = r##"window.ui = SwaggerUIBundle({
   presets: [SwaggerUIBundle.presets.apis],
 });
 "##;
-/// What the page consists of, by name; unpacked at the first request.
+/// Files of the page by name, unpacked at the first request.
 static FILES: LazyLock<HashMap<String, Vec<u8>>> = LazyLock::new(|| {
     unpacked().unwrap_or_else(|error| {
-        tracing::error!("the page of the API's document cannot be unpacked: {error}");
+        tracing::error!("Swagger UI cannot be unpacked: {error}");
         HashMap::new()
     })
 });
 
-/// The files of the archive's folder `dist` that the page asks for.
+/// The files of the archive's folder `dist` that the page loads.
 fn unpacked() -> ZipResult<HashMap<String, Vec<u8>>> {
     let mut archive = ZipArchive::new(Cursor::new(SWAGGER_UI_VENDORED))?;
     let mut files = HashMap::new();
@@ -57,7 +58,7 @@ fn unpacked() -> ZipResult<HashMap<String, Vec<u8>>> {
             files.insert(name.to_owned(), bytes);
         }
     }
-    files.insert(START.to_owned(), STARTED.into());
+    files.insert(INITIALIZER.to_owned(), INITIALIZER_SCRIPT.into());
     Ok(files)
 }
 
@@ -66,7 +67,7 @@ pub(crate) async fn page() -> Result<Response, ApiError> {
     answer(PAGE)
 }
 
-/// What the page consists of.
+/// A file of the page.
 pub(crate) async fn file(Path(name): Path<String>) -> Result<Response, ApiError> {
     answer(&name)
 }

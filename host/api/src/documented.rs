@@ -17,7 +17,7 @@ use utoipa::{
 
 use crate::openapi;
 
-/// Texts of query parameters, none where they are empty, each with the pattern that it has.
+/// Query parameters of text with a pattern. An empty text counts as none.
 macro_rules! texts {
     ($($(#[$doc:meta])* $name:ident: $pattern:literal;)*) => {$(
         $(#[$doc])*
@@ -34,13 +34,14 @@ macro_rules! texts {
 }
 
 texts! {
-    /// As [`ocellus_core::ObjectType`] has it.
+    /// An [`ocellus_core::ObjectType`].
     ObjectTypeName: "^([a-z][a-z0-9_]{0,31})?$";
-    /// As [`ocellus_core::ObjectId`] has it, within what any archive holds.
+    /// An [`ocellus_core::ObjectId`] whose numbers have at most nine digits, which every archive's
+    /// have.
     ObjectIdText: "^((0|[1-9][0-9]{0,8})-(0|[1-9][0-9]{0,8})-[a-z][a-z0-9_]{0,31}-(0|[1-9][0-9]{0,8})-(0|[1-9][0-9]{0,8}))?$";
     /// A case's number, or `null` for none.
     CaseText: "^(-?[0-9]{1,18}|null)?$";
-    /// As [`ocellus_core::BestShotType`] has it.
+    /// An [`ocellus_core::BestShotType`].
     BestShotTypeName: "^(overall|realtime)?$";
 }
 
@@ -57,7 +58,7 @@ pub(crate) struct Health {
     isolation: Isolation,
     jobs: RunningJobs,
     deliveries: DeliveryReport,
-    /// Absent where the system does not tell.
+    /// Absent where the system does not report it.
     disk: Option<DiskUse>,
 }
 
@@ -146,7 +147,7 @@ pub(crate) struct DecodingReport {
     devices: Vec<String>,
 }
 
-/// What keeps a decoder from the rest of the system.
+/// Isolation of decoders from the rest of the system.
 #[derive(ToSchema)]
 pub(crate) struct Isolation {
     process: bool,
@@ -185,7 +186,7 @@ pub(crate) struct PluginList {
     results: Vec<Plugin>,
 }
 
-/// A file in a folder of plugins, and what became of it.
+/// A file in a folder of plugins, and its state.
 #[derive(ToSchema)]
 pub(crate) struct Plugin {
     file: String,
@@ -193,7 +194,7 @@ pub(crate) struct Plugin {
     role: PluginRole,
     /// `ready`, or a sentence that begins with `refused` or `overridden`.
     state: String,
-    /// Null for a file that never was a plugin, as are those that follow.
+    /// Null, as are the fields that follow, for a file that never was a plugin.
     #[schema(required)]
     name: Option<String>,
     #[schema(required)]
@@ -257,7 +258,7 @@ pub(crate) struct PluginLimits {
     log_lines_per_second: u64,
 }
 
-/// What a plugin's calls cost.
+/// Cost of a plugin's calls.
 #[derive(ToSchema)]
 pub(crate) struct PluginUse {
     calls: u64,
@@ -288,7 +289,7 @@ pub(crate) struct ComponentUse {
     from_frame: u64,
 }
 
-/// What a canary's calls cost, and how often it answered otherwise.
+/// Cost of a canary's calls, and how often its answers differed.
 #[derive(ToSchema)]
 pub(crate) struct CanaryUse {
     digest: String,
@@ -357,14 +358,14 @@ pub(crate) struct UnmatchedObject {
     reason: Option<Decision>,
 }
 
-/// What a replay is made with.
+/// Settings of a replay.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ReplayRequest {
-    /// Laid over the settings of the job, key by key.
+    /// Merged into the settings of the job, key by key.
     #[schema(schema_with = openapi::settings, required = false)]
     stream_settings: Option<Value>,
 }
 
-/// By name.
+/// Use of plugins, by name.
 pub(crate) type PluginUses = BTreeMap<String, PluginUse>;

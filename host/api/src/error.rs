@@ -1,10 +1,10 @@
 //! Error mapping: kinds of [`ocellus_core::Error`] to HTTP, in one place.
 //!
 //! The other crates convert their errors to that type: `StoreError`, `MediaError`, `DetectError`
-//! and `PluginError` each by a `From` beside their definition. What is wrong with a request itself
-//! is found here, in `body`, `query`, `path` and beside the routes. The body is the vendor's: one
-//! flat object, for the first thing that is wrong. `traceback` is there for clients that read it,
-//! and always empty.
+//! and `PluginError` each by a `From` beside their definition. Errors in a request itself are found
+//! in this crate: in `body`, `query`, `path` and beside the routes. The error body is the vendor's:
+//! one flat object, for the first thing that is wrong. `traceback` is there for clients that read
+//! it, and always empty.
 
 use std::collections::BTreeMap;
 
@@ -23,7 +23,7 @@ use utoipa::{
     openapi::{ContentBuilder, RefOr, ResponseBuilder, response::Response as DocumentedResponse},
 };
 
-/// What every refusal looks like.
+/// Body of every error.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Error)]
 pub(crate) struct ErrorBody {
@@ -43,7 +43,7 @@ pub(crate) struct ErrorBody {
     param: Option<String>,
 }
 
-/// An error on its way out. Making a response of it logs the cause, which the response leaves out.
+/// An error as a response. The conversion logs the cause, which the response leaves out.
 #[derive(Debug)]
 pub(crate) struct ApiError(Error);
 
@@ -69,14 +69,14 @@ fn status_and_code(kind: ErrorKind) -> (StatusCode, &'static str) {
     }
 }
 
-/// The refusal that only HTTP knows, and no [`ErrorKind`].
+/// 405, which has no [`ErrorKind`].
 pub(crate) fn method_not_allowed(method: &Method) -> Response {
     let desc = format!("Method \"{method}\" not allowed.");
     let body = ErrorBody { traceback: Some(""), code: "METHOD_NOT_ALLOWED", desc, param: None };
     (StatusCode::METHOD_NOT_ALLOWED, Json(body)).into_response()
 }
 
-/// The refusal of an address that guesses tokens.
+/// 429, for an address that guesses tokens.
 pub(crate) fn too_many_requests(seconds: u64) -> Response {
     let desc = format!("Too many wrong tokens came from this address. Try again in {seconds} seconds.");
     let body = ErrorBody { traceback: Some(""), code: "TOO_MANY_REQUESTS", desc, param: None };
@@ -126,12 +126,12 @@ documented_refusals! {
     BadParam: BAD_REQUEST, "A wrong value; `param` names it.";
     Unauthorized: UNAUTHORIZED, "No token, or a wrong one.";
     Forbidden: FORBIDDEN, "The token's scope does not include this.";
-    NotFound: NOT_FOUND, "There is none.";
+    NotFound: NOT_FOUND, "It does not exist.";
     Conflict: CONFLICT, "Not in this state.";
-    PreconditionFailed: PRECONDITION_FAILED, "Not any more what `If-Match` names.";
-    TooLarge: PAYLOAD_TOO_LARGE, "More bytes than are taken.";
+    PreconditionFailed: PRECONDITION_FAILED, "`If-Match` names another version.";
+    TooLarge: PAYLOAD_TOO_LARGE, "The body is too large.";
     TooManyRequests: TOO_MANY_REQUESTS, "Too many wrong tokens came from this address.";
-    UnsupportedMedia: UNSUPPORTED_MEDIA_TYPE, "A body in an encoding that is not taken.";
+    UnsupportedMedia: UNSUPPORTED_MEDIA_TYPE, "The encoding of the body is not supported.";
 }
 
 /// The schema behind the references that [`documented`] makes.
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_happened_inside_stays_inside() {
+    async fn internal_causes_are_not_in_the_body() {
         let (status, text) = body(Error::internal("open /var/lib/secret: denied")).await;
         assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR);
         assert_eq!(text, r#"{"traceback":"","code":"UNKNOWN_ERROR","desc":"Internal server error."}"#);

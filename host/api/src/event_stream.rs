@@ -1,9 +1,9 @@
 //! `GET /events/stream/`: what happens in the server, as server-sent events
 //! (https://html.spec.whatwg.org/multipage/server-sent-events.html).
 //!
-//! Owns how events are written. What happens, who listens and what was missed is known by the
-//! engine's feed. Guarantees: an event is written once for all who see the server at the same
-//! address; a stream ends with its client's token, and at once when the server stops.
+//! Owns the text of events. Which events there are, who listens and what was missed is known by the
+//! engine's feed. Guarantees: an event is serialized once for all clients with the same base URL; a
+//! stream ends with its client's token, and at once when the server stops.
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
@@ -30,28 +30,28 @@ use crate::{
     Api, access::Client, base_url::BaseUrl, error::Unauthorized, objects::shape::ObjectJson, videos::VideoJson,
 };
 
-/// How a browser says which event it got last, before its connection broke.
+/// Header with which a browser that reconnects names the last event it received.
 const LAST_EVENT_ID: &str = "last-event-id";
-/// A comment after so much silence: proxies close connections on which nothing comes.
+/// Time without events after which a comment is sent: proxies close idle connections.
 const SILENCE: Duration = Duration::from_secs(15);
 /// Milliseconds after which browsers connect again.
 const RETRY_MS: u32 = 2000;
-/// nginx would keep events back until there are some kilobytes of them.
+/// Turns off nginx's buffering, which would hold events back until there are some kilobytes.
 const UNBUFFERED: (HeaderName, &str) = (HeaderName::from_static("x-accel-buffering"), "no");
 
-/// What happens, as it happens.
+/// Streams events as they happen.
 ///
 /// Server-sent events, each with one line of JSON: `video` (as `/videos/{id}/` shows it; at most
 /// one a second while it is processed), `video_deleted` (`id`), `object` (as the list of objects
 /// has it), `delivery` (`video`, `object`, `state`, `status`), `plugin` (`name`, `state`), `health`
-/// (`jobs`, `deliveries` and `disk` of `/health/`, when they change), and `reset` where events are
-/// missing: then read anew what is shown. Open the stream before reading lists, so that nothing
+/// (`jobs`, `deliveries` and `disk` of `/health/`, when they change), and `reset` where events were
+/// missed: then read again what is shown. Open the stream before reading lists, so that nothing
 /// happens between the two.
 #[utoipa::path(
     get, path = "/events/stream/", tag = "server", operation_id = "streamEvents",
-    params(("Last-Event-ID" = Option<String>, Header, description = "The last event that was got: what happened since then comes first.")),
+    params(("Last-Event-ID" = Option<String>, Header, description = "Id of the last event received: the events since then come first.")),
     responses(
-        (status = 200, description = "Events without an end. Comments come while nothing happens.", body = ServerSentEvent, content_type = "text/event-stream"),
+        (status = 200, description = "An endless stream of events, with comments while nothing happens.", body = ServerSentEvent, content_type = "text/event-stream"),
         Unauthorized,
     ),
 )]
@@ -63,7 +63,8 @@ pub(crate) async fn stream(
     let after = request.headers().get(LAST_EVENT_ID).and_then(|id| id.to_str().ok()).filter(|id| !id.is_empty());
     let subscription = api.engine.subscribe(after);
     let base = BaseUrl::of(&api.config, request.uri(), request.headers());
-    // The id of now: who is cut off before anything happens misses nothing, either.
+    // The current id, for a client that is cut off before its first event: it misses nothing
+    // either.
     let first = format!("retry: {RETRY_MS}\nid: {}\n\n", subscription.last_id());
     let listener = Listener { api, client, base, subscription, first: Some(first.into()) };
     let events = stream::unfold(listener, |mut listener| async move {
@@ -74,7 +75,7 @@ pub(crate) async fn stream(
     (headers, Body::from_stream(events)).into_response()
 }
 
-/// One event, as readers of server-sent events give it.
+/// One event, as a client of server-sent events reads it.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "for the document: events are written as text")]
 struct ServerSentEvent {
@@ -95,15 +96,15 @@ struct Listener {
 }
 
 impl Listener {
-    /// What is sent next; `None` at the end.
+    /// The next bytes to send; `None` at the end.
     async fn next(&mut self) -> Option<Bytes> {
         if let Some(first) = self.first.take() {
             return Some(first);
         }
         let Ok(batch) = tokio::time::timeout(SILENCE, self.subscription.next()).await else {
-            return self.is_welcome().then(|| Bytes::from_static(b":\n\n"));
+            return self.is_authorized().then(|| Bytes::from_static(b":\n\n"));
         };
-        let batch = batch.filter(|_| self.is_welcome())?;
+        let batch = batch.filter(|_| self.is_authorized())?;
         let Self { base, subscription, .. } = self;
         Some(match batch {
             Batch::Missed => framed("reset", &subscription.last_id(), "{}").into(),
@@ -117,13 +118,13 @@ impl Listener {
         })
     }
 
-    /// Whether the client's token is still taken.
-    fn is_welcome(&self) -> bool {
+    /// Whether the client's token is still valid.
+    fn is_authorized(&self) -> bool {
         self.api.access.still_admits(&self.client, self.api.clock.now())
     }
 }
 
-/// A delivery as the stream has it.
+/// A delivery in the stream.
 #[derive(Serialize)]
 struct DeliveryEvent {
     video: VideoId,
@@ -140,7 +141,7 @@ impl From<Delivery> for DeliveryEvent {
     }
 }
 
-/// An event as the stream has it.
+/// The text of an event.
 fn written(event: &EngineEvent, id: &str, base: &BaseUrl) -> String {
     let (name, data) = match event.clone() {
         EngineEvent::Video(video) => ("video", serde_json::to_string(&VideoJson::new(*video, base))),
@@ -155,7 +156,7 @@ fn written(event: &EngineEvent, id: &str, base: &BaseUrl) -> String {
     match data {
         Ok(data) => framed(name, id, &data),
         Err(error) => {
-            tracing::error!("an event cannot be written: {error}");
+            tracing::error!("an event cannot be serialized: {error}");
             framed("reset", id, "{}")
         }
     }
@@ -179,8 +180,8 @@ mod tests {
         let text = |event: &EngineEvent| written(event, "7-3", &base);
         assert_eq!(text(&EngineEvent::VideoDeleted(VideoId(9))), "id: 7-3\nevent: video_deleted\ndata: {\"id\":9}\n\n");
         let state = "refused: it\nis none".to_owned();
-        let told = text(&EngineEvent::Plugin { name: "a".into(), state });
-        assert_eq!(told, "id: 7-3\nevent: plugin\ndata: {\"name\":\"a\",\"state\":\"refused: it\\nis none\"}\n\n");
+        let plugin = text(&EngineEvent::Plugin { name: "a".into(), state });
+        assert_eq!(plugin, "id: 7-3\nevent: plugin\ndata: {\"name\":\"a\",\"state\":\"refused: it\\nis none\"}\n\n");
         let posted = Delivery { state: DeliveryState::Posted, last_status: Some(201), ..pending() };
         assert!(
             text(&EngineEvent::Delivery(Box::new(posted)))

@@ -83,7 +83,7 @@ impl FileBody {
         }
     }
 
-    /// All of the file.
+    /// The whole file.
     ///
     /// # Errors
     /// As [`Self::next`]; `TooLarge` for more than `most` bytes.

@@ -7,7 +7,7 @@ use ocellus_pipeline::Health;
 
 use crate::{Api, documented};
 
-/// Whether the server is up, and with what.
+/// State of the server and its parts.
 ///
 /// Needs no token, so that a supervisor can ask. Says nothing about videos.
 #[utoipa::path(

@@ -18,7 +18,7 @@ pub(crate) struct HttpMetrics {
 
 impl HttpMetrics {
     /// # Errors
-    /// None with the names that it has.
+    /// Never, with these names.
     pub(crate) fn new() -> prometheus::Result<Self> {
         let registry = Registry::new();
         let requests = IntCounterVec::new(
@@ -39,7 +39,7 @@ impl HttpMetrics {
     }
 
     pub(crate) fn count(&self, method: &Method, route: &str, status: StatusCode, duration: Duration) {
-        // Clients may invent methods.
+        // Clients may send any method; a label must have few values.
         let method = match method.as_str() {
             known @ ("GET" | "HEAD" | "POST" | "PUT" | "PATCH" | "DELETE" | "OPTIONS") => known,
             _ => "other",

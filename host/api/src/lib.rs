@@ -1,9 +1,8 @@
-//! HTTP API of the server: routes, the token, errors, pages, OpenAPI.
+//! HTTP API of the server: routes, access, errors, pages, OpenAPI.
 //!
-//! Owns what goes over the wire, FindFace's shapes among it, and nothing behind it. A handler reads
-//! a request, asks the [`Engine`] or its archive, and writes a response; rules about videos and
-//! jobs live there. The routes and the OpenAPI document come from the same declarations
-//! (`routes`).
+//! Owns what goes over the wire, including FindFace's JSON, and no rules about videos and jobs: a
+//! handler reads a request, calls the [`Engine`] or its archive, and writes a response. The routes
+//! and the OpenAPI document come from the same declarations (`routes`).
 //!
 //! Guarantees: whatever a client sends, the answer is a response of the documented shape. No error
 //! body holds more than [`ocellus_core::Error::public`] allows. An upload is read in constant

@@ -1,4 +1,4 @@
-//! Media types of files that are part of the program, by the endings of their names.
+//! Media types of files embedded in the program, by the extensions of their names.
 
 const MEDIA_TYPES: [(&str, &str); 9] = [
     (".html", "text/html; charset=utf-8"),
@@ -12,7 +12,7 @@ const MEDIA_TYPES: [(&str, &str); 9] = [
     (".woff2", "font/woff2"),
 ];
 
-/// `None` for an ending that no such file has.
+/// `None` for an extension that none of these files has.
 pub(crate) fn media_type(name: &str) -> Option<&'static str> {
     MEDIA_TYPES.iter().find(|(ending, _)| name.ends_with(ending)).map(|(_, media_type)| *media_type)
 }

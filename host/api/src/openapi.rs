@@ -1,4 +1,4 @@
-//! `GET /openapi.json`: the document that the routes make of themselves.
+//! `GET /openapi.json`: the document that is generated from the routes.
 
 use std::sync::Arc;
 
@@ -41,8 +41,8 @@ impl PartialSchema for Binary {
 
 impl ToSchema for Binary {}
 
-/// Refers to the settings' own JSON Schema, which is put in when the document is asked for: it
-/// depends on what is installed.
+/// Reference to the settings' own JSON Schema, which is inserted when the document is requested: it
+/// depends on the installed plugins and detectors.
 pub(crate) fn settings() -> Ref {
     Ref::from_schema_name(SETTINGS)
 }
@@ -79,7 +79,7 @@ impl Modify for TokenScheme {
              in `admin.token` in the data folder.",
         );
         components.add_security_scheme("token", SecurityScheme::ApiKey(ApiKey::Header(header)));
-        // The same tokens, for clients that know only this.
+        // The same tokens, for clients that support only the scheme Bearer.
         components.add_security_scheme("bearer", SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer)));
         let session = ApiKeyValue::with_description(
             cookie::NAME,
@@ -96,7 +96,8 @@ pub(crate) fn base() -> Doc {
     Base::openapi()
 }
 
-/// Adds the refusals for clients that may not, or that guess, to the operations that need a token.
+/// Adds 429, and 403 where a scope or the origin can be refused, to the operations that need a
+/// token.
 pub(crate) fn document_access(document: &mut Doc) {
     for item in document.paths.paths.values_mut() {
         let methods = [
@@ -112,7 +113,7 @@ pub(crate) fn document_access(document: &mut Doc) {
             };
             let responses = &mut operation.responses.responses;
             responses.extend(error::TooManyRequests::responses());
-            // Of too small a scope, or by the cookie of a browser with another site's page.
+            // For a token with too small a scope, or a cookie that another site's page sent.
             if method != Method::GET {
                 responses.extend(error::Forbidden::responses());
             }
@@ -120,14 +121,14 @@ pub(crate) fn document_access(document: &mut Doc) {
     }
 }
 
-/// What the routes made, kept for requests.
+/// The generated document, kept for requests.
 #[derive(Clone)]
 pub(crate) struct Document(Arc<Inner>);
 
 struct Inner {
     made: Doc,
-    /// As text, and for which settings. Anybody may ask for it, any number at a time, and read it
-    /// as slowly as they like: all of them share one copy.
+    /// Its text, and the settings that this has. The document needs no token, and clients may read
+    /// it as slowly as they like: all of them share one copy.
     served: Mutex<Option<(Arc<SettingsSchema>, Bytes)>>,
 }
 
@@ -159,8 +160,8 @@ impl Document {
     }
 }
 
-/// Takes out the defaults of objects, which generators of clients do not take: some leave out every
-/// operation whose body has one. What an absent object means is in the description of its key.
+/// Removes defaults of objects, which generators of clients do not support: some leave out every
+/// operation whose body has one. The meaning of an absent object is in the description of its key.
 fn remove_object_defaults(schema: &mut Value) {
     match schema {
         Value::Object(map) => {

@@ -1,4 +1,4 @@
-//! Pages of lists: how many items, from where, and the links to the pages beside.
+//! Pages of lists: limit, cursor, and links to the next and the previous page.
 
 use std::sync::Arc;
 
@@ -32,13 +32,13 @@ pub(crate) struct PageJson<T: ToSchema> {
 }
 
 impl<T: ToSchema> PageJson<T> {
-    /// All there is.
+    /// The whole list on one page.
     pub(crate) fn whole(results: Vec<T>) -> Self {
         Self { next_page: None, prev_page: None, results }
     }
 }
 
-/// Which page of a list is wanted.
+/// The requested page of a list.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct PageQuery {

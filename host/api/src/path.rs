@@ -42,7 +42,7 @@ impl<S: Send + Sync> FromRequestParts<S> for VideoPath {
     }
 }
 
-/// `{id}` of what is only known by a number; `None` where it is not one.
+/// A numeric `{id}` that is no video's; `None` where it is not a number.
 pub(crate) struct NumberPath(pub(crate) Option<i64>);
 
 impl<S: Send + Sync> FromRequestParts<S> for NumberPath {

@@ -1,4 +1,4 @@
-//! URLs of pictures in what the server posts: signed, so that they need no token.
+//! URLs of pictures in requests that the server posts: signed, so that they need no token.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use ocellus_store::Picture;
 
 use crate::url_signer::UrlSigner;
 
-/// The maker of such URLs for a server that others reach at `base`, without a slash at its end.
+/// Makes these URLs for a server that others reach at `base`, without a slash at its end.
 pub fn picture_urls(base: String, signer: UrlSigner, clock: Arc<dyn Clock>) -> PictureUrls {
     PictureUrls::new(move |object, picture, valid| {
         let kind = match picture {

@@ -1,4 +1,4 @@
-//! `/plugins/`, `/plugins/{name}/`, and beside it `shadow/` and `trace/`
+//! `/plugins/`, `/plugins/{name}/`, and below that `shadow/` and `trace/`
 
 use std::sync::Arc;
 
@@ -24,7 +24,7 @@ use crate::{
 /// Limit of a component, which is in memory as a whole.
 const MOST_BYTES: usize = 64 << 20;
 
-/// One component is compiled at a time. Requests that wait for that hold no thread.
+/// One component is compiled at a time. Requests wait for their turn without holding a thread.
 static INSTALLING: Semaphore = Semaphore::const_new(1);
 
 /// `{name}` of a plugin.
@@ -44,10 +44,10 @@ fn no_plugin() -> Error {
     Error::not_found("Plugin")
 }
 
-/// The plugins that ship and those that users installed.
+/// Built-in plugins and those that users installed.
 ///
-/// `origin` says which folder a plugin comes from: `user` or `shipped`. A user's goes before one of
-/// its name that ships.
+/// `origin` says which folder a plugin comes from: `user` or `shipped`. A user's overrides a
+/// built-in one of the same name.
 #[utoipa::path(
     get, path = "/plugins/", tag = "plugins", operation_id = "listPlugins",
     responses((status = 200, description = "Filters, trackers and routers, what they cost since the server's start, and what was refused and why.", body = documented::PluginList), Unauthorized),
@@ -69,9 +69,9 @@ pub(crate) async fn plugin(State(api): State<Arc<Api>>, PluginPath(name): Plugin
 /// Installs a plugin, or replaces it.
 ///
 /// The body is the component. It is checked and compiled, within limits of time and memory, before
-/// anything changes; running jobs go over to it between two frames, with the state of the one
-/// before, or keep that where the new one does not take it. It goes before one of its name that
-/// ships, and is kept in the data folder.
+/// anything changes; running jobs switch to it between two frames, with the state of the one
+/// before, or keep the old one where the new one does not accept its state. It overrides a built-in
+/// one of the same name, and is kept in the data folder.
 #[utoipa::path(
     put, path = "/plugins/{name}/", tag = "plugins", operation_id = "installPlugin",
     params(("name" = String, Path, description = "As the component calls itself.")),
@@ -86,10 +86,10 @@ pub(crate) async fn install(
     put(&api, name, Role::Active, request).await
 }
 
-/// Takes a user's plugin out.
+/// Removes a user's plugin.
 ///
-/// Running jobs that use it finish with it; new ones do not find it. Where one of its name ships,
-/// that is back: running jobs go over to it. One that ships cannot be taken out: 409.
+/// Running jobs that use it finish with it; new ones do not find it. Where a built-in one has the
+/// same name, it is used again: running jobs switch to it. A built-in one cannot be removed: 409.
 #[utoipa::path(
     delete, path = "/plugins/{name}/", tag = "plugins", operation_id = "removePlugin",
     params(("name" = String, Path, description = "As settings call it.")),
@@ -111,9 +111,9 @@ pub(crate) async fn canary(State(api): State<Arc<Api>>, PluginPath(name): Plugin
 
 /// Puts a canary beside a plugin.
 ///
-/// The body is the component. In every job it is shown what the plugin of its name is shown,
-/// without effect; how often it answers otherwise, and what it costs, stands in the plugin's
-/// `used.shadow` and in the job's `statistic.plugins`.
+/// The body is the component. In every job it gets the same input as the plugin of its name,
+/// without effect; how often its answers differ, and its cost, are in the plugin's `used.shadow`
+/// and in the job's `statistic.plugins`.
 #[utoipa::path(
     put, path = "/plugins/{name}/shadow/", tag = "plugins", operation_id = "installCandidate",
     params(("name" = String, Path, description = "As the component calls itself.")),
@@ -128,7 +128,7 @@ pub(crate) async fn install_canary(
     put(&api, name, Role::Canary, request).await
 }
 
-/// Takes a canary out.
+/// Removes a canary.
 #[utoipa::path(
     delete, path = "/plugins/{name}/shadow/", tag = "plugins", operation_id = "removeCandidate",
     params(("name" = String, Path, description = "As settings call the plugin.")),
@@ -143,11 +143,11 @@ pub(crate) async fn remove_canary(
 
 /// The trace of a plugin's last fault.
 ///
-/// `ocellus plugin test COMPONENT --trace FILE` makes the fault happen again.
+/// `ocellus plugin test COMPONENT --trace FILE` reproduces the fault.
 #[utoipa::path(
     get, path = "/plugins/{name}/trace/", tag = "plugins", operation_id = "getTrace",
     params(("name" = String, Path, description = "As settings call it.")),
-    responses((status = 200, description = "What the session was told until it failed.", body = Object), Unauthorized, NotFound),
+    responses((status = 200, description = "The input of the session until it failed.", body = Object), Unauthorized, NotFound),
 )]
 pub(crate) async fn trace(State(api): State<Arc<Api>>, PluginPath(name): PluginPath) -> Result<Response, ApiError> {
     let plugins = api.engine.plugins().clone();
@@ -165,7 +165,7 @@ async fn put(api: &Api, name: String, role: Role, request: Request) -> Result<Js
     let plugins = api.engine.plugins().clone();
     let turn = INSTALLING.acquire().await.map_err(Error::internal)?;
     let installed = blocking(move || {
-        // Until it is through, also where the client goes away meanwhile.
+        // Held until the installation is over, also where the client goes away meanwhile.
         let _turn = turn;
         plugins.install(&name, role, &bytes).map_err(not_installed)
     });

@@ -99,8 +99,8 @@ impl Query {
         }
     }
 
-    /// Encoded again, with `value` for `name`, which comes last: clients cut a cursor out of a URL
-    /// by its end.
+    /// The query string, encoded, with `value` for `name` as its last pair: some clients cut the
+    /// cursor from the end of a URL.
     pub(crate) fn with_last(&self, name: &str, value: &str) -> String {
         let others = self.0.iter().filter(|(key, _)| key != name);
         form_urlencoded::Serializer::new(String::new()).extend_pairs(others).append_pair(name, value).finish()
@@ -112,9 +112,9 @@ pub(crate) fn integer<T: FromStr>(name: &str, text: &str) -> Result<T> {
     without_fraction(text).parse().map_err(|_| Error::bad_param(name, "A valid integer is required."))
 }
 
-/// `1`, `1.0` and `"1"` are the same number, as to the vendor's framework.
+/// `1`, `1.0` and `"1"` are the same number, as in the vendor's framework.
 pub(crate) fn whole_number(value: &Value) -> Option<i64> {
-    /// From here on not every whole number has a double of its own.
+    /// 2^53, from which on a double cannot represent every integer.
     const EXACT: f64 = 9_007_199_254_740_992.0;
     match value {
         Value::String(text) => without_fraction(text).parse().ok(),
@@ -143,7 +143,7 @@ impl<S: Sync> FromRequestParts<S> for Query {
     }
 }
 
-/// Refuses parameters that are not among these, nor among those that every list has.
+/// Refuses parameters other than these and those of every list.
 pub(crate) fn only(query: &Query, known: &[&str]) -> Result<()> {
     const OF_EVERY_LIST: [&str; 3] = ["limit", "page", "sign_urls"];
     match query.names().find(|name| !known.contains(name) && !OF_EVERY_LIST.contains(name)) {

@@ -1,8 +1,8 @@
-//! Numbers as the API shows them: six digits after the point, which are microseconds of stream
-//! times, and what a network's single precision is worth.
+//! Numbers as the API shows them: six decimals, which are microseconds of stream times, and about
+//! the precision of a network's 32-bit floats.
 //!
-//! Archives keep what was computed. Sums of doubles end in noise (1.3339999999999999), which no
-//! reader of the API needs.
+//! Archives keep full precision. The API leaves out the rounding noise of sums of doubles
+//! (1.3339999999999999).
 
 /// The nearest multiple of a millionth.
 pub(crate) fn rounded(value: impl Into<f64>) -> f64 {

@@ -1,4 +1,4 @@
-//! Routes of the API: which handler serves what, and what is common to all of them.
+//! Routes of the API, and the middleware that all of them share.
 
 use std::sync::Arc;
 
@@ -54,7 +54,7 @@ fn guarded() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(objects::events::routes::count_cars))
         .routes(routes!(objects::events::routes::car))
         .routes(routes!(objects::detect::detect))
-        // Clients of the vendor's server send forms to it, which some of them cannot send once more
+        // Clients of the vendor's server send forms to it; some of them cannot send a form again
         // after a redirect.
         .route(DETECT, post(objects::detect::detect))
         .routes(routes!(objects::search::everywhere))
@@ -139,8 +139,7 @@ pub fn router(api: Arc<Api>) -> Router {
 
 /// The OpenAPI 3.1 document of a server with these settings.
 ///
-/// # Errors
-/// Where the document cannot be written as JSON, which would be a fault of the declarations.
+/// # Errors Where the document cannot be written as JSON, which would be a bug in the declarations.
 pub fn openapi_document(schema: &SettingsSchema) -> serde_json::Result<Value> {
     let routes: OpenApiRouter<Arc<Api>> = OpenApiRouter::with_openapi(openapi::base()).merge(open()).merge(guarded());
     let mut document = routes.into_openapi();

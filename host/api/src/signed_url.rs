@@ -1,4 +1,4 @@
-//! `POST /signed-urls/`: which paths may be signed.
+//! `POST /signed-urls/`: signs the paths of pictures and source files.
 
 use std::sync::Arc;
 
@@ -16,7 +16,8 @@ use crate::{
     url_signer::validity,
 };
 
-/// Whether a text has the characters of a path with a query (RFC 3986), others by their codes.
+/// Whether a text has only the characters of a path with a query (RFC 3986), and all others
+/// percent-encoded.
 fn is_uri(text: &str) -> bool {
     let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._~:/?@!$&'()*+,;=".contains(&b);
     let mut parts = text.split('%');
@@ -27,7 +28,7 @@ fn is_uri(text: &str) -> bool {
         })
 }
 
-/// Pictures and sources: what a page shows, and what changes nothing.
+/// Whether a path is that of a picture or a source: shown by pages, and read-only.
 fn may_be_signed(path: &str) -> bool {
     let path = path.split('?').next().unwrap_or_default();
     match path.split('/').collect::<Vec<_>>().as_slice() {

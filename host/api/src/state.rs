@@ -19,8 +19,8 @@ pub struct ApiConfig {
     /// Beginning of absolute URLs, for example `https://archive.example.org`; `None` takes the host
     /// of the request.
     pub public_url: Option<String>,
-    /// Origins whose pages browsers let use the API, for example `https://board.example.org`; `*`
-    /// is any. No header of CORS is sent where there are none.
+    /// Origins whose pages may use the API (CORS), for example `https://board.example.org`; `*` is
+    /// any. Where there are none, no CORS header is sent.
     pub cors_origins: Vec<String>,
     /// Signs URLs that need no token; `None` signs none.
     pub url_signer: Option<UrlSigner>,
@@ -48,7 +48,7 @@ impl Default for ApiConfig {
 pub struct Api {
     /// Videos, jobs, deliveries, plugins and the archive.
     pub engine: Engine,
-    /// Who may send requests to all routes but `/health/`, `/openapi.json`, `/ui/` and those that
+    /// Authentication for all routes except `/health/`, `/openapi.json`, `/ui/` and those that
     /// begin a session.
     pub access: Access,
     /// Configuration by the operator.
@@ -59,10 +59,9 @@ pub struct Api {
 }
 
 impl Api {
-    /// The state of a server that nobody has asked anything yet.
+    /// The state of a server that has had no request yet.
     ///
-    /// # Errors
-    /// `Internal` where the metrics contradict each other, which would be a fault of their
+    /// # Errors `Internal` where the metrics cannot be registered, which would be a bug in their
     /// declarations.
     pub fn new(engine: Engine, access: Access, config: ApiConfig, clock: Arc<dyn Clock>) -> Result<Self> {
         let http = HttpMetrics::new().map_err(Error::internal)?;

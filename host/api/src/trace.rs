@@ -1,4 +1,4 @@
-//! One span and one line in the log for each request.
+//! Tracing of requests: one span and one log line for each.
 
 use std::{
     panic::AssertUnwindSafe,

@@ -18,15 +18,15 @@ use tower_http::{
 
 use crate::videos::resumable;
 
-/// Smaller bodies do not gain.
+/// Compression is not worth it for smaller bodies.
 const MIN_COMPRESSED_BYTES: u16 = 1024;
-/// Of gzip and brotli: about as fast as JSON is made.
+/// Compression level of gzip and brotli, at which they are about as fast as JSON is serialized.
 const LEVEL: i32 = 4;
-/// For which browsers remember what is allowed.
+/// How long browsers cache the answer to a preflight request.
 const MAX_AGE: Duration = Duration::from_secs(3600);
 
-/// JSON, tables and pages; pictures and recordings are compressed already, and events of a stream
-/// would wait for each other.
+/// JSON, tables and pages; pictures and recordings are compressed already, and compression would
+/// delay the events of a stream.
 #[derive(Clone, Copy)]
 pub(crate) struct IsText;
 

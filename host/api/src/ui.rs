@@ -1,8 +1,9 @@
-//! `/ui/`: the page for people, from the program itself; and `/`, which leads a browser there.
+//! `/ui/`: the web page of the server, embedded in the program; and `/`, which redirects browsers
+//! to it.
 //!
-//! Owns how the files of `host/ui/dist` are served, and none of them. Guarantees: they need no
-//! token, hold nothing of the archive, and may load nothing but this server's answers. Files in
-//! `assets/` have a digest in their names: browsers keep them for good.
+//! Owns how the files of `host/ui/dist` are served, not the files. Guarantees: they need no token,
+//! hold no data of the archive, and load nothing from other servers. Files in `assets/` have a
+//! digest in their names: browsers cache them forever.
 
 use axum::{
     extract::{Path, Request},
@@ -27,11 +28,11 @@ use crate::{
 static FILES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../ui/dist");
 
 const PAGE: &str = "index.html";
-/// The folder of files whose names change with what they hold.
+/// The folder of files with a digest in their names.
 const ASSETS: &str = "assets/";
-const FOR_GOOD: &str = "public, max-age=31536000, immutable";
-/// To be asked for each time, by the entity tag.
-const ASK: &str = "no-cache";
+const IMMUTABLE: &str = "public, max-age=31536000, immutable";
+/// Browsers revalidate each time, by the entity tag.
+const REVALIDATE: &str = "no-cache";
 const HEADERS: [(HeaderName, &str); 3] = [
     (
         CONTENT_SECURITY_POLICY,
@@ -47,7 +48,7 @@ pub(crate) async fn page(conditions: Conditions) -> Result<Response, ApiError> {
     answer(PAGE, &conditions)
 }
 
-/// What the page consists of.
+/// A file of the page.
 pub(crate) async fn file(Path(name): Path<String>, conditions: Conditions) -> Result<Response, ApiError> {
     answer(&name, &conditions)
 }
@@ -56,13 +57,13 @@ fn answer(name: &str, conditions: &Conditions) -> Result<Response, ApiError> {
     let file = FILES.get_file(name).ok_or_else(|| Error::not_found("page"))?;
     let media_type = media_type(name).unwrap_or("application/octet-stream");
     let mut response = conditions.respond(Representation::of_file(media_type, file.contents()));
-    let caching = if name.starts_with(ASSETS) { FOR_GOOD } else { ASK };
+    let caching = if name.starts_with(ASSETS) { IMMUTABLE } else { REVALIDATE };
     let headers = HEADERS.into_iter().chain([(CACHE_CONTROL, caching)]);
     response.headers_mut().extend(headers.map(|(name, value)| (name, HeaderValue::from_static(value))));
     Ok(response)
 }
 
-/// Leads browsers to the page: relative, so that it is found below any path of a proxy.
+/// Redirects browsers to the page, relatively, so that it works below any path of a proxy.
 pub(crate) async fn root(request: Request) -> Response {
     let reads = matches!(*request.method(), Method::GET | Method::HEAD);
     if reads && wants_page(request.headers()) {

@@ -2,8 +2,8 @@
 //!
 //! What follows an answer on an HTTP/1 connection is the rest of that body, so hyper closes the
 //! connection where it is not read. A client that is still sending then loses the answer, and one
-//! that keeps connections sends its next request into the closing one. So a little is read and
-//! thrown away, and `Connection: close` is said.
+//! that keeps connections sends its next request into the closing one. So a limited part is read
+//! and discarded, and `Connection: close` is sent.
 
 use std::{
     mem,
@@ -31,10 +31,10 @@ use http_body_util::BodyExt;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use tokio::runtime::Handle;
 
-/// Enough for a body somewhat over a limit of this API, so that its client reads why; a longer one
-/// is cut off.
+/// Enough for a body somewhat over a limit of this API, so that its client gets the error; the
+/// connection of a longer one is closed.
 const MAX_BYTES: usize = 64 << 20;
-const PATIENCE: Duration = Duration::from_secs(5);
+const MAX_TIME: Duration = Duration::from_secs(5);
 
 /// A body that reports its end, and is drained where it is dropped before that.
 struct Watched {
@@ -49,7 +49,7 @@ impl Drop for Watched {
             && !self.ended.load(Ordering::Relaxed)
             && let Ok(runtime) = Handle::try_current()
         {
-            runtime.spawn(tokio::time::timeout(PATIENCE, discard(mem::take(&mut self.body))));
+            runtime.spawn(tokio::time::timeout(MAX_TIME, discard(mem::take(&mut self.body))));
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Signatures of URLs: pictures and sources that need no token until they expire.
 //!
-//! An `<img>` of a page and a program that is told a URL cannot send a header. A signature covers
+//! An `<img>` of a page and a program that is given a URL cannot send a header. A signature covers
 //! the path with its whole query, and holds for GET and HEAD only; it ends with its time, or when
 //! the key is replaced.
 
@@ -13,7 +13,8 @@ use sha2::Sha256;
 
 /// A week.
 const MAX_SECONDS: u64 = 604_800;
-/// A URL is the same for so long, that browsers may keep what they fetched of it.
+/// Expiry times are rounded up to this, so that URLs stay the same for a while and browsers can
+/// cache what they fetched.
 const STEP_SECONDS: i64 = 60;
 const SIGNATURE: &str = "&signature=";
 const EXPIRES: &str = "expires=";
@@ -31,7 +32,7 @@ impl fmt::Debug for UrlSigner {
 impl UrlSigner {
     /// Signs with this key. URLs outlive a restart of the server where the key does.
     pub fn new(key: &[u8; 32]) -> Self {
-        // A key for this purpose only, whatever else the bytes are used for.
+        // A derived key for this purpose only, whatever else the bytes are used for.
         let mut block = [0; 64];
         for (to, from) in block.iter_mut().zip(key.iter().chain(b"ocellus signed url v1")) {
             *to = *from;
@@ -39,7 +40,7 @@ impl UrlSigner {
         Self(<Hmac<Sha256> as KeyInit>::new(&block.into()))
     }
 
-    /// `path`, maybe with a query, with what makes it valid until `valid` from now, or up to a
+    /// Signs `path`, which may have a query: the URL is valid for `valid` from now, or up to a
     /// minute longer.
     pub(crate) fn sign(&self, path: &str, now: Timestamp, valid: Duration) -> String {
         let end = now.as_second().saturating_add_unsigned(valid.as_secs());
@@ -72,7 +73,7 @@ impl UrlSigner {
     }
 }
 
-/// Seconds for which a URL is to be valid, as a client asks for them.
+/// The validity of a URL, in seconds that a client asks for.
 pub(crate) fn validity(param: &str, seconds: u64) -> Result<Duration> {
     match seconds {
         1..=MAX_SECONDS => Ok(Duration::from_secs(seconds)),

@@ -12,7 +12,8 @@ pub(crate) struct ClientAddress(pub(crate) IpAddr);
 impl ClientAddress {
     /// The client of a request that came over a connection from this address.
     pub(crate) fn of(connection: IpAddr, headers: &HeaderMap) -> Self {
-        // Anyone else could name any address. Of a list, the last one is the proxy's.
+        // Trusted from loopback only: others could forge the header. In a list the proxy's entry is
+        // the last.
         let named = || headers.get("x-forwarded-for")?.to_str().ok()?.rsplit(',').next()?.trim().parse().ok();
         let connection = connection.to_canonical();
         Self(Some(connection).filter(IpAddr::is_loopback).and_then(|_| named()).unwrap_or(connection))

@@ -1,4 +1,4 @@
-//! Admin token: the secret that opens every route, and never prints itself.
+//! Admin token: a secret that opens every route, and is never printed or logged.
 
 use std::fmt;
 
@@ -24,7 +24,7 @@ impl AdminToken {
         if fits { Ok(Self(text.into())) } else { Err(InvalidToken) }
     }
 
-    /// Takes the same time wherever the first difference is.
+    /// Constant-time comparison with a text of the same length.
     pub(crate) fn matches(&self, given: &[u8]) -> bool {
         self.0.as_bytes().ct_eq(given).into()
     }

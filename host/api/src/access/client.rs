@@ -1,9 +1,9 @@
-//! Clients: who sends a request.
+//! Client of a request: its name, scope and token.
 
 use ocellus_core::Timestamp;
 use ocellus_store::{ADMIN, Scope, Token};
 
-/// Who sends a request.
+/// The authenticated sender of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Client {
     Admin,
@@ -18,7 +18,7 @@ impl Client {
         }
     }
 
-    /// Id of the token, or of the one that was logged in with.
+    /// Id of the token; of a session, that of the token it was begun with.
     pub(crate) fn user(&self) -> u32 {
         match self {
             Self::Admin => ADMIN.0,
@@ -33,7 +33,7 @@ impl Client {
         }
     }
 
-    /// When it ends; `None` for never.
+    /// When its token expires; `None` for never.
     pub(crate) fn expires(&self) -> Option<Timestamp> {
         match self {
             Self::Admin => None,

@@ -1,8 +1,9 @@
 //! Lock-out of addresses that guess tokens.
 //!
 //! Counts the different wrong credentials of an address: a client that repeats one wrong token is
-//! misconfigured and guesses nothing. An address that is locked out gets no credentials checked,
-//! right or wrong, so it learns nothing meanwhile. Constant memory: at most [`MAX_ADDRESSES`].
+//! misconfigured and guesses nothing. An address that is locked out is refused before its
+//! credentials are checked, right or wrong, so it learns nothing meanwhile. Constant memory: at
+//! most [`MAX_ADDRESSES`].
 
 use std::{
     collections::{HashMap, HashSet},
@@ -18,13 +19,13 @@ use crate::serve::Peer;
 
 /// Different wrong credentials within [`PERIOD`] that lock an address out.
 const MAX_GUESSES: usize = 10;
-/// From the first wrong credentials; and how long an address is locked out.
+/// Window in which wrong credentials count, from the first ones on; also how long a lock-out lasts.
 const PERIOD: Duration = Duration::from_secs(600);
 const MAX_ADDRESSES: usize = 4096;
 
 #[derive(Default)]
 pub(crate) struct Guesses {
-    /// Of credentials, which are not kept.
+    /// Hashes credentials, which are not stored themselves.
     hasher: RandomState,
     addresses: Mutex<HashMap<Peer, Guesser>>,
 }
@@ -61,7 +62,7 @@ impl Guesses {
         }
         if addresses.len() >= MAX_ADDRESSES && !addresses.contains_key(&peer) {
             addresses.retain(|_, guesser| guesser.until > now);
-            // An attacker with as many addresses is not stopped by this.
+            // An attacker with more addresses than this can push entries out.
             let first = addresses.iter().min_by_key(|(_, guesser)| guesser.until).map(|(peer, _)| *peer);
             if addresses.len() >= MAX_ADDRESSES
                 && let Some(first) = first
@@ -109,7 +110,7 @@ mod tests {
         assert_eq!(guesses.locked_for(address(1), at(1099)), Some(1), "more guesses do not prolong it");
         assert_eq!(guesses.locked_for(address(1), at(1100)), None);
         guesses.count(address(1), b"tenth", at(1100));
-        assert_eq!(guesses.locked_for(address(1), at(1100)), None, "it begins anew");
+        assert_eq!(guesses.locked_for(address(1), at(1100)), None, "counting starts over");
     }
 
     #[test]

@@ -17,7 +17,7 @@ pub use self::admin_token::{AdminToken, InvalidToken};
 use self::guesses::Guesses;
 pub(crate) use self::{address::ClientAddress, client::Client, refusal::Refusal};
 
-/// What requests are authenticated by, and where changes are recorded.
+/// Credentials that requests are checked against, and the audit log of changes.
 pub struct Access {
     admin: AdminToken,
     pub(crate) tokens: Tokens,
@@ -47,7 +47,7 @@ impl Access {
         self.find(credentials, now)
     }
 
-    /// Refuses to look at the credentials of an address that guesses.
+    /// Refuses an address that is locked out, before its credentials are checked.
     pub(crate) fn unlocked(&self, address: Option<ClientAddress>, now: Timestamp) -> Result<(), Refusal> {
         match address.and_then(|address| self.guesses.locked_for(address, now)) {
             Some(seconds) => Err(Refusal::LockedOut { seconds }),
@@ -62,7 +62,7 @@ impl Access {
         }
     }
 
-    /// Whether a client that was identified would be once more.
+    /// Whether the token of an identified client is still valid.
     pub(crate) fn still_admits(&self, client: &Client, now: Timestamp) -> bool {
         match client {
             Client::Admin => true,
@@ -70,7 +70,7 @@ impl Access {
         }
     }
 
-    /// Whose secret this is.
+    /// The client that a secret belongs to.
     pub(crate) fn find(&self, secret: &[u8], now: Timestamp) -> Result<Client, Refusal> {
         if self.admin.matches(secret) {
             return Ok(Client::Admin);

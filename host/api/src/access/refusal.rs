@@ -22,7 +22,7 @@ impl Refusal {
     pub(crate) fn into_response(self) -> Response {
         let desc = match self {
             Self::NoCredentials => "Authentication credentials were not provided.",
-            // Without what was sent, which may be a token.
+            // Does not repeat the header, which may hold a token.
             Self::WrongScheme => "The header Authorization must be \"Token <token>\" or \"Bearer <token>\".",
             Self::Expired => "Token has expired.",
             Self::Wrong(_) => "Invalid token.",

@@ -11,7 +11,7 @@ use crate::{
     trace::RequestId,
 };
 
-/// A request that changes something, or that a login consists of.
+/// A login, or a request that changes something.
 #[derive(Serialize)]
 pub(super) struct Entry {
     time: Timestamp,
@@ -22,7 +22,7 @@ pub(super) struct Entry {
     method: String,
     path: String,
     status: u16,
-    /// As in the server's log.
+    /// The same as in log lines of the request.
     request_id: Option<String>,
 }
 
@@ -66,8 +66,8 @@ impl Entry {
         }
     }
 
-    /// Writes the entry with the status of the response. A failure does not concern the client:
-    /// the change was made.
+    /// Writes the entry with the status of the response. A failure is only logged: the change was
+    /// made.
     pub(super) async fn write(mut self, log: &AuditLog, status: StatusCode) {
         self.status = status.as_u16();
         let log = log.clone();

@@ -1,6 +1,6 @@
 //! `POST`, `GET` and `DELETE /auth/session/`: the session of a browser.
 //!
-//! As a login, but the token goes into a cookie that no script can read.
+//! Like a login, but the token goes into a cookie that scripts cannot read.
 
 use std::sync::Arc;
 
@@ -60,7 +60,7 @@ impl SessionJson {
     }
 }
 
-/// By what a session begins: a token, or the name of a token and its secret.
+/// Credentials of a new session: a token, or the name of a token and its secret.
 #[derive(Serialize, ToSchema)]
 #[expect(dead_code, reason = "for the document: the body is read as any JSON object")]
 #[serde(untagged)]
@@ -77,7 +77,7 @@ pub(crate) enum BeginSession {
     },
 }
 
-/// What was sent to begin a session.
+/// Credentials as sent.
 struct Credentials {
     name: Option<String>,
     secret: String,
@@ -102,8 +102,8 @@ impl Credentials {
 
 /// Begins a session of a browser: its token is in a cookie.
 ///
-/// The cookie is taken wherever a token is. It has the scope of the token that it was begun with,
-/// and ends after 30 days, with that token, or by `DELETE`.
+/// The cookie is accepted wherever a token is. It has the scope of the token it was begun with, and
+/// ends after 30 days, with that token, or by `DELETE`.
 #[utoipa::path(
     post, path = "/auth/session/", tag = "server", operation_id = "beginSession", security(()),
     request_body = BeginSession,
@@ -131,7 +131,7 @@ pub(crate) async fn begin(State(api): State<Arc<Api>>, base: BaseUrl, request: R
     }
     let entry = Entry::login(client.as_ref().ok(), address, id, PATH, now);
     let response = match client {
-        Ok(client) => keep(&api, &client, &base).await.unwrap_or_else(|e| ApiError::from(e).into_response()),
+        Ok(client) => begin_session(&api, &client, &base).await.unwrap_or_else(|e| ApiError::from(e).into_response()),
         Err(Refusal::Wrong(_)) if name.is_some() => {
             ApiError::from(Error::new(ErrorKind::Unauthorized, "Invalid username/password.")).into_response()
         }
@@ -141,9 +141,10 @@ pub(crate) async fn begin(State(api): State<Arc<Api>>, base: BaseUrl, request: R
     response
 }
 
-/// The answer with the cookie of a new session.
-async fn keep(api: &Api, client: &Client, base: &BaseUrl) -> Result<Response> {
-    // Each browser has its own: one that logs in again does not end the session of another.
+/// Issues the token of a session; the response has its cookie.
+async fn begin_session(api: &Api, client: &Client, base: &BaseUrl) -> Result<Response> {
+    // A device of its own for each login, so that a login in one browser does not end another's
+    // session.
     let device = format!("browser {}", random_digits::<8>()?);
     let (token, secret) = issue(api, client, device, HOURS).await?;
     let left = token.expires.map_or(0, |end| end.duration_since(token.created_date).as_secs());
@@ -192,7 +193,7 @@ pub(crate) async fn end(State(api): State<Arc<Api>>, base: BaseUrl, request: Req
             refusal.into_response()
         }
     };
-    // Also of a session that is over: no script can remove it.
+    // Also where the session is over already: scripts cannot remove the cookie.
     if let Some(cleared) = cookie::clear(&base) {
         response.headers_mut().insert(SET_COOKIE, cleared);
     }
@@ -203,7 +204,7 @@ async fn revoke(api: &Api, client: Client) -> Result<()> {
     let Client::Token(token) = client else { return Ok(()) };
     let tokens = api.access.tokens.clone();
     match blocking(move || Ok(tokens.revoke(&token.id.to_string())?)).await {
-        // Another request was faster.
+        // Another request has revoked it meanwhile.
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
         revoked => revoked.map(drop),
     }

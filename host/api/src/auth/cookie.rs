@@ -1,5 +1,4 @@
-//! Cookie of a browser's session: how it is written and read, and whose pages may make changes by
-//! it.
+//! Cookie of a browser's session: its text, and protection against cross-site request forgery.
 //!
 //! A browser sends a cookie with whatever request a page causes. `SameSite=Strict` keeps it from
 //! requests of other sites' pages, and [`comes_from_own_page`] refuses changes by what is left:
@@ -21,7 +20,8 @@ use crate::{
 };
 
 pub(crate) const NAME: &str = "ocellus_session";
-/// Where browsers say whose page caused a request; sent where the page is encrypted or local.
+/// Header by which browsers say how the page that caused a request relates to this server. They
+/// send it only from pages that are encrypted or local.
 const SITE: &str = "sec-fetch-site";
 
 /// The secret that a request's cookie holds.
@@ -30,7 +30,7 @@ fn secret(headers: &HeaderMap) -> Option<&[u8]> {
     pairs.find_map(|pair| pair.trim_ascii().strip_prefix(NAME.as_bytes())?.strip_prefix(b"="))
 }
 
-/// The client of a session: a cookie holds no other token.
+/// The client of the session in the cookie. A token that is not a session's is refused.
 pub(super) fn client(
     access: &Access,
     headers: &HeaderMap,
@@ -50,7 +50,7 @@ pub(super) fn other_page() -> Response {
     ApiError::from(Error::new(ErrorKind::PermissionDenied, desc)).into_response()
 }
 
-/// The header that gives a browser a session for so many seconds.
+/// `Set-Cookie` for a session of so many seconds.
 pub(super) fn set(secret: &str, seconds: i64, base: &BaseUrl) -> Option<HeaderValue> {
     let secure = if base.is_https() { "; Secure" } else { "" };
     let path = base.root();
@@ -58,13 +58,13 @@ pub(super) fn set(secret: &str, seconds: i64, base: &BaseUrl) -> Option<HeaderVa
     HeaderValue::try_from(text).ok()
 }
 
-/// The header that takes it from the browser.
+/// `Set-Cookie` that removes the session.
 pub(super) fn clear(base: &BaseUrl) -> Option<HeaderValue> {
     set("", 0, base)
 }
 
 /// Whether a browser says that a page of this server's origin caused a request. The scheme is not
-/// compared: a proxy that ends TLS need not say so.
+/// compared: a proxy that terminates TLS may not tell.
 pub(super) fn comes_from_own_page(headers: &HeaderMap, uri: &Uri, base: &BaseUrl) -> bool {
     if headers.get(SITE).is_some_and(|site| site == "same-origin") {
         return true;
@@ -76,7 +76,7 @@ pub(super) fn comes_from_own_page(headers: &HeaderMap, uri: &Uri, base: &BaseUrl
     })
 }
 
-/// Whether a browser says that another page caused a request. A program says nothing.
+/// Whether a browser says that another page caused a request. Programs send no `Origin`.
 pub(super) fn comes_from_other_page(headers: &HeaderMap, uri: &Uri, base: &BaseUrl) -> bool {
     headers.contains_key(ORIGIN) && !comes_from_own_page(headers, uri, base)
 }
@@ -141,7 +141,7 @@ mod tests {
         for site in ["same-site", "cross-site", "none"] {
             assert!(!own(None, &[HOST, ("sec-fetch-site", site)]), "{site}");
         }
-        // A proxy that passes on a host of its own.
+        // Behind a proxy that replaces the Host header.
         let behind = [("host", "127.0.0.1:8000"), ("origin", "https://b.example")];
         assert!(own(Some("https://b.example/sub"), &behind) && !own(None, &behind));
     }

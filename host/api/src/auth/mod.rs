@@ -33,11 +33,11 @@ use crate::{
     trace::RequestId,
 };
 
-/// Who sends a request, as an extension of it.
+/// The client of a request, as an extension of it.
 #[derive(Clone)]
 struct Identified {
     client: Result<Client, Refusal>,
-    /// A browser may send it without its user's or its page's knowing.
+    /// Browsers add cookies to requests that another site's page causes.
     by_cookie: bool,
 }
 
@@ -72,8 +72,8 @@ fn is_signed(api: &Api, request: &Request) -> bool {
     signer.is_some_and(|signer| signer.allows(request.method(), request.uri(), api.clock.now()))
 }
 
-/// Refuses requests of clients that may not send them, but for those with a signed URL, and records
-/// changes.
+/// Refuses requests whose client lacks the scope, except those with a signed URL, and records
+/// changes in the audit log.
 pub(crate) async fn require_scope(State(api): State<Arc<Api>>, mut request: Request, next: Next) -> Response {
     let nobody = || Identified { client: Err(Refusal::NoCredentials), by_cookie: false };
     let found = request.extensions().get().cloned().unwrap_or_else(nobody);

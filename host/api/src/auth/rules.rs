@@ -8,13 +8,13 @@ use ocellus_store::Scope;
 pub(super) fn needed_scope(method: &Method, route: &str) -> Scope {
     match route {
         _ if method.is_safe() => Scope::Read,
-        // They send a body and change nothing.
+        // Queries that are sent as POST.
         "/detect/" | "/detect" | "/search/" | "/videos/{id}/search/" | "/videos/{id}/replay/" | "/signed-urls/" => {
             Scope::Read
         }
         // Everybody may begin and end sessions of their own.
         "/auth/login/" | "/auth/logout/" | "/auth/session/" => Scope::Read,
-        // Programs that the server runs.
+        // Plugins are programs that the server runs.
         _ if route.starts_with("/plugins/") => Scope::Admin,
         _ => Scope::Operate,
     }

@@ -1,8 +1,8 @@
 //! `POST /auth/login/`, `POST /auth/logout/`, `GET /users/me/`
 //!
 //! FindFace's clients log in with a name and a password, and get a token for a device. Here the
-//! name is that of a token, and the password its secret; what comes of it has the same scope, and
-//! ends with the token.
+//! name is that of a token, and the password its secret; the session has the same scope, and ends
+//! with that token.
 
 use std::sync::Arc;
 
@@ -78,7 +78,7 @@ impl User {
     }
 }
 
-/// What a login needs, beside the header.
+/// Body of a login. Name and secret are in the header Authorization.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "for the document: the body is read as any JSON object")]
 pub(crate) struct Login {
@@ -143,7 +143,7 @@ fn refused(refusal: Refusal) -> Response {
     response
 }
 
-/// Whom a name and a secret belong to.
+/// The client that HTTP Basic credentials belong to.
 fn basic(
     access: &Access,
     headers: &HeaderMap,
@@ -166,8 +166,8 @@ fn basic(
     })
 }
 
-/// The client that a secret belongs to, whose name has to be this one, where one is given. A
-/// session begins no other: it would outlive its end.
+/// The client that a secret belongs to, if it may begin a session. Where a name is given, it has to
+/// match. A session may not begin another, which would outlive it.
 pub(super) fn may_begin(
     access: &Access,
     name: Option<&[u8]>,
@@ -220,7 +220,7 @@ pub(super) fn random_digits<const BYTES: usize>() -> Result<String> {
 /// A token that no login made is refused: `ocellus token revoke` ends those.
 #[utoipa::path(
     post, path = "/auth/logout/", tag = "server", operation_id = "logout",
-    responses((status = 204, description = "The token is not taken any more."), Unauthorized),
+    responses((status = 204, description = "The token is no longer valid."), Unauthorized),
 )]
 pub(crate) async fn logout(
     State(api): State<Arc<Api>>,

@@ -1,4 +1,4 @@
-//! Objects on their way to the router of their video.
+//! Routes of deliveries: objects on their way to the router of their video.
 
 pub(crate) mod list;
 pub(crate) mod retry;

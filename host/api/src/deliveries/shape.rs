@@ -35,10 +35,9 @@ pub(crate) struct DeliveryJson {
     /// Why the last attempt failed.
     #[schema(required)]
     reason: Option<String>,
-    /// When it is tried next: the later of its own time and the end of the pause that its router is
-    /// given. Never in the past. Null where nothing has to pass but the end of another attempt: it
-    /// is being sent, or waits for its turn behind others. Null, too, where it was posted or has
-    /// failed.
+    /// When it is tried next: the later of its own backoff and the pause after its router did not
+    /// answer. Never in the past. Null while it is being sent or waits for its turn behind others,
+    /// and where it was posted or has failed.
     #[schema(required, format = DateTime)]
     next_try: Option<String>,
 }

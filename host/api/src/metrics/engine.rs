@@ -1,9 +1,9 @@
-//! The engine's numbers as metrics, made anew for each scrape.
+//! Metrics of the engine, collected for each scrape.
 
 use ocellus_pipeline::{EngineMetrics, PluginMetrics};
 use prometheus::{CounterVec, Gauge, GaugeVec, Opts, Registry, Result, core::Collector};
 
-/// What a metric is called and measures.
+/// Name and help text of a metric.
 struct Described(&'static str, &'static str);
 
 pub(super) fn register(registry: &Registry, engine: &EngineMetrics) -> Result<()> {

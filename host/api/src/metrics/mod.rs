@@ -1,8 +1,7 @@
-//! `GET /metrics`: the server's numbers in the text format of Prometheus.
+//! `GET /metrics`: the server's metrics in the text format of Prometheus.
 //!
-//! Keeps no numbers: counters of requests are those of `http_metrics`, everything else is asked of
-//! the engine when a scrape comes. Labels have few values: routes as they are declared, never
-//! paths; no videos.
+//! Stateless: `http_metrics` has the counters of requests, and everything else is read from the
+//! engine at each scrape. Labels have few values: route templates, never paths; no videos.
 
 mod engine;
 
@@ -23,7 +22,7 @@ use crate::{
     error::{ApiError, Unauthorized},
 };
 
-/// The server's numbers, for Prometheus.
+/// Metrics of the server, for Prometheus.
 ///
 /// Videos, queue, jobs, frames, stages, deliveries, plugins, decoders, disk and HTTP. Counters
 /// count from the server's start. With `--metrics-listen`, the same is served at an address of its

@@ -21,12 +21,12 @@ use crate::{
     rounding::rounded,
 };
 
-/// What a picture shows.
+/// Detections in a picture.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Detected)]
 pub(crate) struct DetectedJson {
-    /// By object type, the best pictures first. Those that were looked for are all there, also
-    /// without detections.
+    /// By object type, the best pictures first. All requested types are there, also without
+    /// detections.
     objects: BTreeMap<String, Vec<DetectionJson>>,
 }
 
@@ -65,10 +65,10 @@ impl DetectedJson {
     }
 }
 
-/// What a picture shows, with ids by which events can be asked for that look like it.
+/// Detects objects in a picture, with ids for finding events that look like them.
 ///
-/// The picture is the body, or the one file of a multipart form, whose other fields are passed
-/// over. `looks_like=detection:<id>` of `/events/` takes the ids, for an hour; the newest 10,000
+/// The picture is the body, or the one file of a multipart form, whose other fields are ignored.
+/// `looks_like=detection:<id>` of `/events/` takes the ids, for an hour; the newest 10,000
 /// detections are kept.
 #[utoipa::path(
     post, path = "/detect/", tag = "objects", operation_id = "detect",

@@ -1,7 +1,7 @@
 //! Exports of a video's objects: files for spreadsheets, annotation tools and players.
 //!
 //! Rows are written while the objects are read, a page at a time, so that a file of any length
-//! takes constant memory. A failure after the first row breaks the answer off.
+//! takes constant memory. A failure after the first row truncates the response.
 
 mod format;
 mod rows;
@@ -24,7 +24,7 @@ use crate::{base_url::BaseUrl, blocking, path::no_video};
 
 /// Objects that are read at a time.
 const PAGE: usize = 500;
-/// Pieces of a file that wait for the client.
+/// Capacity of the channel to the client, in pieces of the file.
 const WAITING: usize = 4;
 
 /// The file of all objects that match; limit and cursor of the search do not count.
@@ -51,7 +51,7 @@ pub(super) async fn respond(
             let _ = pieces.blocking_send(Err(error));
         }
     });
-    // Compression asks once more after the end.
+    // Compression polls once more after the end, which `poll_recv` allows.
     let body = Body::from_stream(stream::poll_fn(move |context| written.poll_recv(context)));
     let (media_type, ending) = format.file();
     let disposition = format!("attachment; filename=\"video-{video}-objects.{ending}\"");

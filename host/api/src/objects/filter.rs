@@ -1,5 +1,4 @@
-//! Filters of lists of objects, as query parameters, and the refusal of those that are unknown: a
-//! list that passes one over would be another list than the one that was asked for.
+//! Filters of lists of objects, read from query parameters.
 
 use std::{collections::BTreeSet, ops::Range};
 
@@ -13,7 +12,7 @@ use crate::{
     videos::filter::{created_conditions, created_ranges},
 };
 
-/// What has to hold of an object. Types are not part of it: the index answers for them.
+/// Conditions on an object. Types are not among them: the index filters by type.
 #[derive(Debug, Default)]
 pub(super) struct ObjectFilter {
     bs_types: Vec<BestShotType>,
@@ -24,7 +23,7 @@ pub(super) struct ObjectFilter {
     quality: Bounds,
 }
 
-/// Both ends are included.
+/// A closed interval.
 #[derive(Debug, Default)]
 struct Bounds {
     least: Option<f64>,
@@ -130,7 +129,7 @@ fn bs_types(query: &Query) -> Result<Vec<BestShotType>> {
     query.all("bs_type").map(one).collect()
 }
 
-/// Whether the last come first: `ordering` is `id` or `-id`.
+/// Whether the order is descending: `ordering` is `id` or `-id`.
 pub(super) fn descending(query: &Query) -> Result<bool> {
     match query.last("ordering") {
         None | Some("id") => Ok(false),
@@ -139,7 +138,7 @@ pub(super) fn descending(query: &Query) -> Result<bool> {
     }
 }
 
-/// Object types that a list is of.
+/// Object types to list; empty for all.
 pub(super) fn types(query: &Query) -> Result<Vec<ObjectType>> {
     query.all("type").map(|text| text.parse().map_err(|e: String| Error::bad_param("type", e))).collect()
 }

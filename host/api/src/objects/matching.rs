@@ -8,7 +8,8 @@ use super::filter::ObjectFilter;
 /// An object with the id of its cluster.
 pub(super) type Clustered = (ObjectRecord, Option<ObjectId>);
 
-/// A page of objects, each with the id of its cluster. The index alone answers where it can.
+/// A page of objects, each with the id of its cluster. Without a filter, and in ascending order,
+/// the index alone finds them.
 pub(super) fn page_of(
     archive: &Archive,
     video: VideoId,

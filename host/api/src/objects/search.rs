@@ -27,7 +27,7 @@ use crate::{
 /// Limit of a picture, which is in memory as a whole.
 pub(super) const MOST_BYTES: usize = 32 << 20;
 
-/// What a picture shows, and the objects that look like it.
+/// The detection that was searched for, and the objects similar to it.
 #[derive(Serialize, ToSchema)]
 #[schema(as = SearchResult)]
 pub(crate) struct SearchJson {
@@ -36,7 +36,7 @@ pub(crate) struct SearchJson {
     results: Vec<SimilarJson>,
 }
 
-/// What was found in the picture.
+/// The detection in the picture that was searched for.
 #[derive(Serialize, ToSchema)]
 #[schema(as = LookedFor)]
 pub(crate) struct LookedForJson {
@@ -72,10 +72,9 @@ impl SearchJson {
 
 /// Search all videos by a picture.
 ///
-/// The face that is best to be seen in the picture is looked for, or such a body or car where there
-/// is none, and the objects are returned that look most like it. Objects are found as soon as they
-/// are listed; where no embedder is installed for a type, it is the colours of its objects that are
-/// compared.
+/// Searches for the best face in the picture, or the best body or car where there is no face, and
+/// returns the objects most similar to it. Objects are found as soon as they are listed. Where no
+/// embedder is installed for a type, the colours of its objects are compared.
 #[utoipa::path(
     post, path = "/search/", tag = "objects", operation_id = "search",
     params(SearchParams, SignUrls),
@@ -108,17 +107,17 @@ pub(crate) async fn in_video(
     search(&api, Some(video), &query, &base, request).await
 }
 
-/// What a search is for, beside its picture.
+/// Parameters of a search.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 struct SearchParams {
-    /// What is looked for in the picture, such as face.
+    /// The type to search for in the picture, such as face.
     #[param(rename = "type", inline, value_type = Option<documented::ObjectTypeName>)]
     object_type: Option<ObjectType>,
     /// How many objects at most, 10 without it; more than 1000 are 1000.
     #[param(value_type = Option<u64>, minimum = 1)]
     limit: usize,
-    /// The least similarity, 0 without it; 0.5 is where the same identity ends.
+    /// The least similarity, 0 without it; from 0.5 on objects count as the same identity.
     #[param(value_type = Option<f64>, minimum = 0, maximum = 1)]
     threshold: f32,
 }

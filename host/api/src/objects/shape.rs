@@ -21,7 +21,7 @@ pub(crate) struct ObjectJson {
     track_id: u64,
     #[schema(value_type = String, examples("overall", "realtime"))]
     bs_type: BestShotType,
-    /// Nothing more will come of this track.
+    /// The track has ended.
     end_of_track: bool,
     #[schema(format = DateTime)]
     first_timestamp: String,
@@ -43,15 +43,15 @@ pub(crate) struct ObjectJson {
     quality: f64,
     /// Frames in which the object was seen.
     detections: u64,
-    /// Frames between them that were filled with boxes in between.
+    /// Frames between them with interpolated boxes.
     interpolated: u64,
     /// The identity that it belongs to: an id of `/clusters/`; null before the end of the
     /// processing, and for realtime shots.
     cluster: Option<String>,
-    /// Small facts that filters added.
+    /// Attributes that filters added.
     #[schema(value_type = BTreeMap<String, String>)]
     attributes: Map<String, Value>,
-    /// What attribute networks said of the best shot, by attribute.
+    /// Attributes of the best shot from networks, by name.
     features: BTreeMap<String, FeatureJson>,
     /// URL of the crop, JPEG.
     #[schema(format = "uri")]
@@ -61,13 +61,13 @@ pub(crate) struct ObjectJson {
     fullframe: String,
 }
 
-/// A fact about an object, as the vendor's events have it.
+/// An attribute of an object, as in the vendor's events.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Feature)]
 pub(crate) struct FeatureJson {
     #[schema(examples("red", "real"))]
     pub(crate) name: String,
-    /// 0..1; null for what filters said, who do not say how sure they are.
+    /// 0..1; null for attributes of filters, which give none.
     pub(crate) confidence: Option<f64>,
 }
 
@@ -82,7 +82,7 @@ pub(crate) fn features(features: Vec<Feature>) -> BTreeMap<String, FeatureJson> 
 impl ObjectJson {
     pub(crate) fn new((object, cluster): (ObjectRecord, Option<ObjectId>), base: &BaseUrl) -> Self {
         let ObjectRecord { id, bs_type, end_of_track, best, first, last, detections, interpolated, .. } = object;
-        let ObjectRecord { attributes, features: said, .. } = object;
+        let ObjectRecord { attributes, features: classified, .. } = object;
         Self {
             r#type: id.object_type.to_string(),
             track_id: id.track.0,
@@ -101,7 +101,7 @@ impl ObjectJson {
             interpolated,
             cluster: cluster.map(|c| c.to_string()),
             attributes: attributes.into_iter().map(|(key, value)| (key, Value::String(value))).collect(),
-            features: features(said),
+            features: features(classified),
             thumbnail: base.picture(&format!("/objects/{id}/thumbnail/")),
             fullframe: base.picture(&format!("/objects/{id}/fullframe/")),
             id: id.to_string(),

@@ -27,8 +27,8 @@ use super::{
     tls::Tls,
 };
 
-/// How often an HTTP/2 client has to show that it is still there. HTTP/1.1 has no ping: its
-/// connections end by their limits.
+/// Interval of HTTP/2 pings, which the client has to answer. HTTP/1.1 has no ping: its connections
+/// end by their limits.
 const PING: Duration = Duration::from_secs(30);
 const MAX_STREAMS_PER_CONNECTION: u32 = 64;
 /// Limit of a request's head, which is buffered whole.

@@ -40,7 +40,7 @@ pub use tls::{Tls, TlsError};
 /// Time for open connections to finish once the server stops.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(10);
 
-/// Part of it that passes without a word.
+/// Part of it that passes before the log says what is waited for.
 const SILENT_GRACE: Duration = Duration::from_millis(500);
 
 /// Serves until `shutdown` is ready; encrypted where there is a `tls`.

@@ -36,10 +36,10 @@ struct Inner {
     config: RwLock<Arc<ServerConfig>>,
 }
 
-/// Why a certificate is not taken.
+/// Why a certificate is refused.
 #[derive(Debug, ThisError)]
 pub enum TlsError {
-    /// A file that cannot be read, or holds no PEM of the kind.
+    /// A file that cannot be read, or has no PEM block of the expected kind.
     #[error("{}: {source}", path.display())]
     File {
         /// The file.
@@ -47,7 +47,7 @@ pub enum TlsError {
         /// What is wrong with it.
         source: pem::Error,
     },
-    /// A certificate and a key that are none, or do not belong together.
+    /// An invalid certificate or key, or a key of another certificate.
     #[error("{} and {}: {source}", certificate.display(), key.display())]
     Pair {
         /// The file of the certificate.
@@ -60,11 +60,10 @@ pub enum TlsError {
 }
 
 impl Tls {
-    /// Reads PEM files: the certificate, followed by those that lead to its authority, and the
-    /// private key.
+    /// Reads PEM files: the certificate, followed by its intermediate certificates, and the private
+    /// key.
     ///
-    /// # Errors
-    /// A file that cannot be read, or that holds something else; a key of another certificate.
+    /// # Errors A file that cannot be read, or has other content; a key of another certificate.
     pub fn read(certificate: &Path, key: &Path) -> Result<Self, TlsError> {
         let config = RwLock::new(Arc::new(read(certificate, key)?));
         Ok(Self(Arc::new(Inner { certificate: certificate.into(), key: key.into(), config })))

@@ -15,12 +15,13 @@ use crate::{
     path::no_video,
 };
 
-/// Changes the record and shows the video as it is then.
+/// Changes the record and responds with the changed video.
 ///
-/// `change` reads the body, too: that a video does not exist is said before what is wrong with what
-/// was sent. Where it fails, nothing is stored.
+/// `change` also parses the body, so that a missing video is reported before an invalid body. Where
+/// it fails, nothing is stored.
 ///
-/// With `If-Match` the video has to be as its client knows it, and stay so until it is changed.
+/// With `If-Match` the video must have that entity tag, and must not change before this change is
+/// stored.
 pub(super) async fn change(
     api: Arc<Api>,
     id: VideoId,
@@ -41,7 +42,7 @@ pub(super) async fn change(
     Ok(shown.into_response())
 }
 
-/// The record of a video, as long as its entity tag is what the client says. Blocks.
+/// The record of a video whose entity tag meets the conditions. Blocks.
 ///
 /// # Errors
 /// `NotFound`; `PreconditionFailed`.

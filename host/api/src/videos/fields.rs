@@ -16,7 +16,7 @@ const MAX_NAME_CHARS: usize = 256;
 /// Longer than any that clients use; each is in memory with its record.
 const MAX_URL_CHARS: usize = 2048;
 
-/// A new video, or what is to be written of one that is there.
+/// The fields of a new or a replaced video.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = VideoArchiveWrite)]
 pub(crate) struct NewVideo {
@@ -38,7 +38,7 @@ pub(crate) struct NewVideo {
     keep: Option<bool>,
 }
 
-/// Some of a video.
+/// The fields of a video to change.
 // `Some(None)` is a field that is sent as null.
 #[derive(Debug, Default, Serialize, ToSchema)]
 #[schema(as = VideoArchivePatch)]
@@ -53,7 +53,7 @@ pub(crate) struct VideoPatch {
     camera: Option<Option<i64>>,
     #[schema(value_type = Option<String>, max_length = 2048, pattern = "^(https?://.+)?$")]
     router_url: Option<Option<String>>,
-    /// Laid over the stored settings key by key.
+    /// Merged into the stored settings, key by key.
     #[schema(schema_with = openapi::settings, required = false)]
     stream_settings: Option<Value>,
     #[schema(value_type = Option<i64>)]
@@ -88,8 +88,9 @@ impl VideoPatch {
         })
     }
 
-    /// What PUT sends: as for a new video, but what is left out stays as it is, as in the vendor's
-    /// framework. Settings that are sent are all of them, with defaults for keys that are left out.
+    /// The body of PUT: as for a new video, but fields that are left out stay as they are, as in
+    /// the vendor's framework. Settings that are sent are complete: keys that are left out take
+    /// their defaults.
     pub(crate) fn parse_replacement(
         sent: &Map<String, Value>,
         config: &ApiConfig,
@@ -116,7 +117,7 @@ impl VideoPatch {
         set(&mut video.router_url, self.router_url);
         set(&mut video.case, self.case);
         set(&mut video.keep, self.keep);
-        note_source(video);
+        clear_no_source(video);
         Ok(())
     }
 }
@@ -141,7 +142,7 @@ impl NewVideo {
         })
     }
 
-    /// What was not sent takes its default.
+    /// The settings, with defaults for keys that were not sent.
     pub(crate) fn settings(&self, schema: &SettingsSchema) -> Result<StreamSettings> {
         schema.complete(self.stream_settings.as_ref())
     }
@@ -152,7 +153,7 @@ impl NewVideo {
         (video.camera_group, video.name, video.stream_settings) = (camera_group, name, settings);
         (video.url, video.camera, video.router_url, video.case) = (url, camera, router_url, case);
         set(&mut video.keep, keep);
-        note_source(video);
+        clear_no_source(video);
     }
 }
 
@@ -166,8 +167,8 @@ fn set<T>(target: &mut T, sent: Option<T>) {
     }
 }
 
-/// A video that was found to have no source, and now has one, is ready.
-fn note_source(video: &mut VideoRecord) {
+/// Ends the status NO_SOURCE of a video that has a source now.
+fn clear_no_source(video: &mut VideoRecord) {
     if video.status == VideoStatus::NoSource && video.has_source() {
         video.status = VideoStatus::Disabled;
     }
@@ -230,8 +231,8 @@ fn text(sent: &Map<String, Value>, name: &str, most: usize) -> Result<Option<Opt
 }
 
 /// An absolute URL with a host. FFmpeg would also open files, pipes and lists of them: only
-/// `schemes` get through, and no address that the server must not talk to. What a name resolves to
-/// is checked when it is used.
+/// `schemes` get through, and no address that the server must not talk to. The addresses that a
+/// name resolves to are checked when it is used.
 fn url(
     sent: &Map<String, Value>,
     name: &str,
@@ -240,12 +241,12 @@ fn url(
 ) -> Result<Option<Option<String>>> {
     let value = text(sent, name, MAX_URL_CHARS)?;
     if let Some(Some(text)) = &value {
-        // The parser corrects what browsers correct, and FFmpeg, which gets the text as it is,
-        // reads it otherwise.
-        let mended = text.chars().any(|c| c.is_whitespace() || c.is_control() || c == '\\') || text.contains(":///");
+        // The parser repairs malformed URLs as browsers do, while FFmpeg gets the original text and
+        // would read it differently.
+        let malformed = text.chars().any(|c| c.is_whitespace() || c.is_control() || c == '\\') || text.contains(":///");
         let parsed = Url::parse(text).ok().filter(|url| schemes.contains(&url.scheme()) && url.port() != Some(0));
         match parsed.as_ref().and_then(|url| Some((url.host_str()?, url.port_or_known_default().unwrap_or(0)))) {
-            Some((host, port)) if !host.is_empty() && text.contains("://") && !mended => {
+            Some((host, port)) if !host.is_empty() && text.contains("://") && !malformed => {
                 network.check_literal(host, port).map_err(|refused| Error::bad_param(name, refused.to_string()))?;
             }
             _ => return Err(Error::bad_param(name, format!("Enter a valid URL ({}).", schemes.join(", ")))),

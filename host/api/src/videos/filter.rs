@@ -14,7 +14,7 @@ const MAX_WEEKS: u16 = 520;
 /// A hundred years.
 const MAX_DAYS: f64 = 36_525.0;
 
-/// The filter that a query asks for. `now` is the time of the server's clock.
+/// The filter of a query. `now` is the time of the server's clock.
 pub(super) fn filter(query: &Query, now: Timestamp) -> Result<VideoFilter> {
     Ok(VideoFilter {
         camera_groups: camera_groups(query)?,

@@ -19,7 +19,7 @@ use crate::{
 
 const TIME: &str = "time";
 
-/// Which frame is wanted, and what of it.
+/// The requested frame, and the part of it.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 struct FrameParams {
@@ -31,7 +31,7 @@ struct FrameParams {
     rot: Option<bool>,
 }
 
-/// One frame of a video, to the frame exact.
+/// The frame of a video at an exact time.
 ///
 /// Decodes from the key frame before it.
 #[utoipa::path(

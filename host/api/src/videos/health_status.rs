@@ -1,4 +1,4 @@
-//! `health_status`: what became of a video's processing, in the vendor's words.
+//! `health_status`: state and statistic of a video's processing, in the vendor's terms.
 
 use ocellus_core::{Counts, ObjectType, Statistic, VideoRecord, VideoStatus};
 use serde::{Serialize, Serializer};
@@ -33,8 +33,8 @@ enum Color {
 }
 
 impl HealthStatusJson {
-    /// A running or finished job that could not deliver is yellow, whether that is tried again or
-    /// not.
+    /// A running or finished job that could not deliver is yellow, whether its deliveries are
+    /// retried or not.
     pub(super) fn new(video: &VideoRecord) -> Self {
         let undelivered = |s: &Statistic| s.objects.values().any(|c| c.failed + c.retrying > 0);
         let (code, code_desc) = match color_and_description(video.status) {
@@ -69,8 +69,8 @@ fn color_and_description(status: VideoStatus) -> (Color, &'static str) {
     }
 }
 
-/// Counts the faces of `objects` once more, in the fields that clients older than `objects` read,
-/// and rounds.
+/// The statistic with rounded numbers, and with the counts of faces also in the fields that old
+/// clients read.
 fn shown(mut statistic: Statistic) -> Statistic {
     let Counts { posted, failed, not_posted, retrying: _ } =
         statistic.objects.get(&ObjectType::face()).copied().unwrap_or_default();
@@ -139,13 +139,11 @@ pub(super) fn schema() -> Schema {
         .property(
             "cpu_seconds",
             of(Type::Object)
-                .description(Some(
-                    "What the threads of the job took of the CPU, by what for; FFmpeg's own threads are not in it.",
-                ))
+                .description(Some("CPU time of the job's own threads by stage, in seconds; without FFmpeg's threads."))
                 .additional_properties(Some(AdditionalProperties::RefOr(of(Type::Number).into()))),
         );
     let properties: [(&str, ObjectBuilder); 6] = [
-        ("enabled", of(Type::Boolean).description(Some("A processing is wanted: waiting or running."))),
+        ("enabled", of(Type::Boolean).description(Some("The processing waits or runs."))),
         ("status", of(Type::String).enum_values(Some(VideoStatus::ALL.map(|status| status.to_string())))),
         ("msg", of(Type::String)),
         ("statistic", statistic),
@@ -204,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn undelivered_objects_turn_it_yellow_and_are_no_failures_while_they_are_retried() {
+    fn undelivered_objects_make_it_yellow_and_retried_ones_are_not_failed() {
         let health = |counts: Counts| HealthStatusJson::new(&completed(&[(ObjectType::face(), counts)]));
         let shown = |counts: Counts| serde_json::to_value(counts).unwrap();
         let waiting = Counts { posted: 1, not_posted: 2, ..Counts::default() };

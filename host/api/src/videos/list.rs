@@ -45,14 +45,14 @@ impl IntoParams for Filters {
                 array(of(Type::String).pattern(Some("^(-?[0-9]{1,18}|null)$"))),
             ),
             ("created_date_gt", "Created after this.", date()),
-            ("created_date_gte", "Created then or after.", date()),
+            ("created_date_gte", "Created at or after this.", date()),
             (
                 "created_date_last_n_days",
                 "Created within the last N times 24 hours.",
                 of(Type::Number).minimum(Some(0)).maximum(Some(36_525)).into(),
             ),
             ("created_date_lt", "Created before this.", date()),
-            ("created_date_lte", "Created then or before.", date()),
+            ("created_date_lte", "Created at or before this.", date()),
             (
                 "created_date_nth_full_week",
                 "Created within the last N weeks that are over, Monday to Sunday, UTC.",
@@ -60,7 +60,7 @@ impl IntoParams for Filters {
             ),
             ("created_date_nth_work_week", "The same, Monday to Friday only.", weeks()),
             ("id_in", "With one of these IDs.", array(of(Type::Integer).minimum(Some(0)).maximum(Some(i64::MAX)))),
-            ("name_contains", "With this in its name, in whatever case.", of(Type::String).into()),
+            ("name_contains", "With this text in its name; case does not matter.", of(Type::String).into()),
             (
                 "status",
                 "With one of these as `health_status.status`.",
@@ -99,8 +99,8 @@ fn parameter(name: &str, description: &str, schema: Schema) -> Parameter {
 
 /// The videos of the archive, page by page.
 ///
-/// A cursor stays right while videos are added and removed: each video that is there throughout
-/// comes exactly once.
+/// A cursor stays right while videos are added and removed: each video that exists all the time is
+/// listed exactly once.
 ///
 /// Without filters a list costs as much as its page. With filters the index is read from one match
 /// to the next: at most all of it, which is a short entry for each video. `id_in` reads the entries
@@ -129,8 +129,8 @@ pub(crate) async fn list(
 
 const ORDERING: &str = "ordering";
 
-/// The first field decides. Ids are unique and in the order of creation, so that what follows can
-/// only be what the index does anyway: ties by id, in the same direction.
+/// The order of the first field. The index breaks ties by id, in the same direction. Ids are unique
+/// and in the order of creation, so that further fields may only repeat that.
 fn order(query: &Query) -> Result<Order> {
     let mut orders = query.all(ORDERING).map(one_order).collect::<Result<Vec<_>>>()?.into_iter();
     let first = orders.next().unwrap_or(Order { key: OrderKey::Id, descending: false });

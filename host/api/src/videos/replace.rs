@@ -18,7 +18,8 @@ use crate::{
     path::VideoPath,
 };
 
-/// Writes a video anew: `camera_group` and `name` are required, and what else is left out stays.
+/// Replaces a video: `camera_group` and `name` are required; other fields that are left out stay as
+/// they are.
 ///
 /// Settings that are sent replace the stored ones: keys that are left out take their defaults.
 /// A processing that is under way goes on with the settings that it began with.

@@ -19,11 +19,11 @@ use crate::{
 };
 
 const DEFAULT_LIMIT: usize = 100;
-/// Also of the objects in each list of a replay.
+/// Also the limit of each list of objects in a replay.
 const MAX_LIMIT: usize = 1000;
 const SETTINGS: &str = "stream_settings";
 
-/// What a replay gave, and how that differs from what is in the archive.
+/// The result of a replay, and how it differs from the archive.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Replay)]
 pub(crate) struct ReplayJson {
@@ -31,7 +31,7 @@ pub(crate) struct ReplayJson {
     frames_per_second: f64,
     /// How many objects it gave.
     objects: usize,
-    /// Of these objects as lines of JSON.
+    /// Digest of these objects as lines of JSON.
     sha256: String,
     /// Objects that are the same, their ids aside.
     same: u64,
@@ -42,21 +42,21 @@ pub(crate) struct ReplayJson {
     gained: Vec<UnmatchedObject>,
     #[schema(value_type = Vec<documented::UnmatchedObject>)]
     lost: Vec<UnmatchedObject>,
-    /// What each plugin cost.
+    /// Cost of each plugin.
     #[schema(value_type = documented::PluginUses)]
     plugins: BTreeMap<String, PluginUse>,
 }
 
-/// Goes through a finished job once more, with other settings or plugins.
+/// Replays a finished job with other settings or plugins.
 ///
-/// From what the detectors saw, which is kept: no decoding, no detectors, thousands of frames a
-/// second. Nothing is stored and nothing is sent. The settings are laid over those of the job;
-/// without any, they are the job's.
+/// Works on the job's logged detections: no decoding, no detectors, thousands of frames a second.
+/// Nothing is stored or sent. The settings are merged into those of the job; without any, the job's
+/// are used.
 #[utoipa::path(
     post, path = "/videos/{id}/replay/", tag = "videos", operation_id = "replayVideo",
     params(VideoPath),
     request_body(content = documented::ReplayRequest, description = "`stream_settings`, as for PATCH; may be empty."),
-    responses((status = 200, description = "What it gave.", body = ReplayJson), BadParam, Unauthorized, NotFound, Conflict),
+    responses((status = 200, description = "The result.", body = ReplayJson), BadParam, Unauthorized, NotFound, Conflict),
 )]
 pub(crate) async fn replay(
     State(api): State<Arc<Api>>,
@@ -93,15 +93,14 @@ fn truncated<T>(mut items: Vec<T>) -> Vec<T> {
     items
 }
 
-/// What went no further in the last processing of a video.
+/// Detections and tracks that the last processing of a video dropped.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Decisions {
     #[schema(value_type = Vec<documented::Decision>)]
     results: Vec<Decision>,
 }
 
-/// Why something is not there: which plugin dropped which detection or track, by which rule and
-/// value.
+/// Lists dropped detections and tracks: which plugin dropped them, by which rule and value.
 ///
 /// Found by a replay with the settings of the job and the plugins that are installed now, which
 /// ends once there are `limit` of them. Where there are fewer, it goes through the whole log.

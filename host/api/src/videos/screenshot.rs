@@ -19,7 +19,7 @@ use crate::{
 /// Pixels; more than any video has.
 const MAX_SIDE: u32 = 16_384;
 
-/// A picture of a video. The one without parameters is kept once it is made.
+/// A picture of a video. The one without parameters is cached.
 #[utoipa::path(
     get, path = "/videos/{id}/screenshot/", tag = "videos", operation_id = "videoScreenshot",
     params(VideoPath, PictureParams, ScreenshotParams),
@@ -33,7 +33,7 @@ pub(crate) async fn screenshot(
     Ok(jpeg(api.engine.screenshot(id, wanted(&query)?, false).await?))
 }
 
-/// A picture of a video, taken anew.
+/// Takes a new picture of a video.
 #[utoipa::path(
     post, path = "/videos/{id}/screenshot/", tag = "videos", operation_id = "retakeVideoScreenshot",
     params(VideoPath, PictureParams, ScreenshotParams),
@@ -47,7 +47,7 @@ pub(crate) async fn retake(
     Ok(jpeg(api.engine.screenshot(id, wanted(&query)?, true).await?))
 }
 
-/// How large the picture of a frame should be, and how well kept.
+/// Size and JPEG quality of a picture.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct PictureParams {
@@ -62,7 +62,7 @@ pub(super) struct PictureParams {
     pub(super) quality: Option<u8>,
 }
 
-/// What the picture should show.
+/// The part of the frame to show.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 struct ScreenshotParams {

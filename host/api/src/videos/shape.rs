@@ -39,7 +39,7 @@ pub(crate) struct VideoJson {
     source_len: Option<f64>,
     #[schema(schema_with = health_status::schema)]
     health_status: HealthStatusJson,
-    /// The last processing reached its end, good or bad.
+    /// The last processing has ended, successfully or not.
     #[schema(read_only)]
     finished: bool,
     /// The video waits for its turn.

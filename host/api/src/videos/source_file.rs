@@ -83,7 +83,7 @@ async fn serve(api: &Api, id: VideoId, mut request: Request) -> Result<Response,
     {
         return Ok((StatusCode::NOT_MODIFIED, [(ETAG, tag.clone())]).into_response());
     }
-    // A part of another file would be appended to what the client has.
+    // The client would append a range of the new file to the part of the old one that it has.
     if headers.remove(IF_RANGE).is_some_and(|known| tag.as_ref() != Some(&known)) {
         headers.remove(RANGE);
     }
@@ -101,7 +101,8 @@ async fn serve(api: &Api, id: VideoId, mut request: Request) -> Result<Response,
     Ok(response)
 }
 
-/// By the first bytes: nothing that a browser would run. `None` where there is no file.
+/// Media type by the first bytes, never one that a browser would execute. `None` where there is no
+/// file.
 fn media_type(path: &Path) -> Option<&'static str> {
     let mut head = Vec::new();
     std::fs::File::open(path).ok()?.take(64).read_to_end(&mut head).ok()?;

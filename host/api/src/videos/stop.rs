@@ -10,8 +10,8 @@ use crate::{
     path::VideoPath,
 };
 
-/// Ends a video's processing, or takes it out of the queue. What was found so far stays. Does
-/// nothing else.
+/// Ends a video's processing, or takes it out of the queue. What was found so far stays. Otherwise
+/// nothing happens.
 #[utoipa::path(
     post, path = "/videos/{id}/stop/", tag = "videos", operation_id = "stopVideo",
     params(VideoPath),

@@ -18,7 +18,7 @@ use crate::{
 /// Boxes in an answer: some megabytes of JSON.
 const MAX_BOXES: usize = 50_000;
 
-/// Which boxes are wanted.
+/// The requested boxes.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 #[expect(dead_code, reason = "only its schema is used")]
@@ -34,18 +34,18 @@ struct TrackParams {
     step: Option<f64>,
 }
 
-/// Where tracks are.
+/// Boxes of tracks.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Tracks)]
 pub(crate) struct TracksJson {
     tracks: Vec<TrackJson>,
-    /// Where an answer that would be too long ends: `from` of the next one. Null where all is
-    /// there.
+    /// Where an answer ends that would be too long: `from` for the next one. Null where it is
+    /// complete.
     #[schema(required)]
     to: Option<f64>,
 }
 
-/// One track, at the times that were asked for.
+/// One track, with its boxes in the requested time.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Track)]
 pub(crate) struct TrackJson {
@@ -80,15 +80,15 @@ impl TrackJson {
     }
 }
 
-/// Where the tracks of the last processing are, box by box.
+/// The boxes of the tracks of the last processing.
 ///
-/// For boxes over a player, and for timelines. Also of tracks that gave no object, since they were
-/// too short or a filter dropped them. While a video is processed, as far as it is. At most 50000
-/// boxes: then `to` says where to go on.
+/// For overlays of a player, and for timelines. Includes tracks without an object, which were too
+/// short or were dropped by a filter. While a video is processed, up to its last frame so far. At
+/// most 50000 boxes: then `to` says where to continue.
 ///
-/// Reads a file with the boxes of the whole processing, some megabytes for an hour, and decodes
-/// what is asked for. Where that is not there (of a processing before this release, or one that was
-/// interrupted), the first request makes it by a replay of the whole log.
+/// Reads a file with the boxes of the whole processing, some megabytes for an hour, and decodes the
+/// requested part. Where that file is missing (for a processing before this release, or one that
+/// was interrupted), the first request makes it by a replay of the whole log.
 #[utoipa::path(
     get, path = "/videos/{id}/tracks/", tag = "videos", operation_id = "listTracks",
     params(VideoPath, TrackParams),

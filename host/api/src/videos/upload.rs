@@ -1,7 +1,7 @@
 //! `PUT /videos/{id}/upload/source_file/`
 //!
-//! Until the last byte is on the disk the video keeps the source that it has; a request that ends
-//! before leaves nothing, since the store's `Upload` takes its file with it.
+//! Until the last byte is on the disk the video keeps its old source. A request that ends before
+//! leaves nothing: the store's `Upload` deletes its file when it is dropped.
 
 use std::{io::Write, sync::Arc};
 
@@ -25,8 +25,8 @@ use crate::{
 /// Uploads the source file of a video: the bytes of the file as the body, whatever the
 /// Content-Type, or a multipart form with one file.
 ///
-/// Replaces the file that there was, at once and only when all bytes have come. Objects that were
-/// found stay until the video is processed again.
+/// Replaces the old file atomically, once all bytes have arrived. Objects that were found stay
+/// until the video is processed again.
 #[utoipa::path(
     put, path = "/videos/{id}/upload/source_file/", tag = "videos", operation_id = "uploadVideoFile",
     params(VideoPath),
@@ -62,8 +62,8 @@ pub(crate) async fn upload(
         return Err(empty().into());
     }
     blocking(move || {
-        // Once more: the upload may have taken hours. A job's end that could not be written until
-        // now does not count as a job.
+        // Checked again, since the upload may have taken hours. `settled` writes the final state of
+        // a job that could not be written before, so that it does not count as running.
         api.engine.settled(id)?;
         Ok(upload.commit_if(check_idle)?)
     })

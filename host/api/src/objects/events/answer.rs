@@ -1,4 +1,4 @@
-//! Answers to requests for events: the objects, and the videos that they are of.
+//! Responses to requests for events: objects with their videos.
 
 use std::collections::{BTreeMap, btree_map::Entry};
 

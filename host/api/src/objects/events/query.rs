@@ -16,9 +16,9 @@ use crate::{
 
 const VIDEO: &str = "video_archive";
 const LOOKS_LIKE: &str = "looks_like";
-/// Where the same identity ends.
+/// Similarity from which on two objects count as the same identity.
 const SAME: f32 = 0.5;
-/// Cursors of events that look alike.
+/// Marks cursors of lists by similarity.
 const ALIKE: [u8; 2] = *b"la";
 
 /// The filters of events.
@@ -60,22 +60,22 @@ pub(super) struct EventsQuery {
     matched: Option<bool>,
     /// No event is acknowledged: true finds none.
     acknowledged: Option<bool>,
-    /// What they look like: `detection:<id>` of `POST /detect/`, or the ID of an event, also as
-    /// `faceevent:<id>`, `bodyevent:<id>`, `carevent:<id>`. Of the 1000 that look most like it (in
-    /// the video, where it is one), those that pass the other filters, the most similar first.
+    /// Similar to `detection:<id>` of `POST /detect/`, or to the event with this ID, also as
+    /// `faceevent:<id>`, `bodyevent:<id>`, `carevent:<id>`. Of the 1000 most similar (in the video,
+    /// where exactly one is given), those that pass the other filters, the most similar first.
     #[param(pattern = "^(detection:[0-9a-f-]+|((face|body|car)event:)?[0-9]+-[0-9]+-[a-z][a-z0-9_]*-[0-9]+-[0-9]+)?$")]
     looks_like: Option<String>,
-    /// The least similarity to what `looks_like` names, 0.5 without it, where the same identity
-    /// ends.
+    /// The least similarity to `looks_like`; 0.5 without it, from which on objects count as the
+    /// same identity.
     #[param(minimum = 0, maximum = 1)]
     threshold: Option<f64>,
     /// id is the order of videos and, in each, that in which tracks ended; -id the reverse. Without
-    /// it, events that look alike come by similarity.
+    /// it, `looks_like` orders by similarity.
     #[param(pattern = "^(-?id)?$")]
     ordering: Option<String>,
 }
 
-/// What [`EventsQuery`] documents, read.
+/// Names of the parameters of [`EventsQuery`].
 const KNOWN: [&str; 17] = [
     VIDEO,
     LOOKS_LIKE,
@@ -113,7 +113,7 @@ fn looks_like(query: &Query) -> Result<Option<LooksLike>> {
     reference.ok_or_else(refuse).map(Some)
 }
 
-/// Which events are wanted.
+/// The parsed parameters.
 pub(super) struct EventQuery {
     object_type: ObjectType,
     /// `None` for all.
@@ -125,7 +125,7 @@ pub(super) struct EventQuery {
     threshold: f32,
     is_ordered: bool,
     descending: bool,
-    /// Nothing passes what cards and operators would say.
+    /// No event is matched with a card or acknowledged: asked for such, the list is empty.
     nothing: bool,
 }
 
@@ -148,8 +148,8 @@ impl EventQuery {
         })
     }
 
-    /// The objects that look like what the client names, the most similar first; `None` where
-    /// similarity is not asked for.
+    /// The objects that look like what the client names, the most similar first; `None` without
+    /// `looks_like`.
     ///
     /// # Errors
     /// Those of [`Engine::alike`].
@@ -189,7 +189,7 @@ impl EventQuery {
         }
     }
 
-    /// Those that pass the other filters, in order.
+    /// The similar objects that pass the other filters, in the requested order.
     fn among(&self, mut alike: Alike, search: &ObjectSearch) -> Alike {
         let is_of = |video: &VideoId| search.videos.as_ref().is_none_or(|videos| videos.contains(video));
         alike.retain(|(object, _)| is_of(&object.id.job.video) && self.objects.holds(object));

@@ -1,4 +1,4 @@
-//! Routes of events: a list, a number and a single one, for each type.
+//! Routes of events: list, count and single event, for each type.
 
 use std::sync::Arc;
 

@@ -15,7 +15,7 @@ use crate::{
     time,
 };
 
-/// One object as an event. What cards and watch lists would say is as for an event that no card
+/// One object as an event. The fields of cards and watch lists are those of an event that no card
 /// matches.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Event)]
@@ -46,7 +46,7 @@ pub(crate) struct EventJson {
     /// How good a picture the best shot is, 0..1.
     quality: f64,
     detector_params: DetectorParamsJson,
-    /// What attribute networks and filters said of the object, by attribute.
+    /// Attributes of the object from networks and filters, by name.
     features: BTreeMap<String, FeatureJson>,
     /// The identity that it belongs to: an id of `/clusters/`.
     cluster: Option<String>,
@@ -59,7 +59,7 @@ pub(crate) struct EventJson {
     /// Of the match.
     confidence: f64,
     cluster_confidence: f64,
-    /// How similar it is to what `looks_like` names, 0..1; null without that.
+    /// Similarity to `looks_like`, 0..1; null without it.
     looks_like_confidence: Option<f64>,
     episode: Option<u64>,
     acknowledged: bool,
@@ -78,7 +78,7 @@ pub(crate) struct DetectorParamsJson {
     quality: f64,
     track_duration_seconds: f64,
     end_of_track: bool,
-    /// Probability that a face is alive, 0..1; absent where that was not judged.
+    /// Probability that a face is alive, 0..1; absent where it was not estimated.
     #[serde(skip_serializing_if = "Option::is_none")]
     liveness_score: Option<f64>,
     track: TrackJson,
@@ -111,12 +111,12 @@ impl EventSource {
     }
 }
 
-/// An object, and what is needed to show it as an event.
+/// An object, with everything that its event shows.
 pub(super) struct Found {
     pub(super) object: ObjectRecord,
     pub(super) cluster: Option<ObjectId>,
     pub(super) source: EventSource,
-    /// To what the client looks for, 0..=1; `None` where it looks for nothing.
+    /// Similarity to `looks_like`, 0..=1; `None` without it.
     pub(super) similarity: Option<f32>,
 }
 
@@ -128,7 +128,7 @@ impl EventJson {
         let cropped = source.settings.detector(&id.object_type).is_some_and(|d| d.fullframe_crop_rot);
         let (x, y) = source.settings.rot.filter(|_| cropped).map_or((0, 0), |Region { x, y, .. }| (x.max(0), y.max(0)));
         let [left, top, right, bottom] = best.bbox;
-        // What a filter says goes before what a network says under the same name.
+        // Attributes of filters override those of networks with the same name.
         let mut features = shape::features(features);
         features.extend(attributes.into_iter().map(|(key, name)| (key, FeatureJson { name, confidence: None })));
         Self {

@@ -1,4 +1,4 @@
-//! Formats of exports, and the parameter that asks for one.
+//! Formats of exports, and their query parameter.
 
 use ocellus_core::{Error, Result};
 use utoipa::{IntoParams, ToSchema};
@@ -7,7 +7,7 @@ use crate::query::Query;
 
 pub(crate) const FORMAT: &str = "format";
 
-/// As what a list is wanted.
+/// Format of an exported list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ToSchema)]
 #[schema(as = ExportFormat, rename_all = "lowercase")]
 pub(crate) enum Format {

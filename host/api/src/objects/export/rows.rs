@@ -39,11 +39,11 @@ pub(super) struct Rows {
     base: BaseUrl,
     /// Pixels; 0 before the first job.
     frame: (u32, u32),
-    /// COCO wants images and categories in lists of their own. By frame.
+    /// Images by frame: COCO has images and categories in separate lists, behind the annotations.
     images: BTreeMap<u64, Value>,
     categories: Vec<ObjectType>,
     annotations: u64,
-    /// Numbers of tracks in MOT, where a number has no type.
+    /// Track numbers in MOT, which has no object types: unique across them.
     tracks: BTreeMap<(ObjectType, u64), u64>,
 }
 
@@ -60,7 +60,7 @@ impl Rows {
         }
     }
 
-    /// What comes before the first object.
+    /// Text before the first object.
     pub(super) fn begin(&self) -> String {
         match self.format {
             Format::Csv => format!("{}\r\n", COLUMNS.join(",")),
@@ -85,7 +85,7 @@ impl Rows {
         }
     }
 
-    /// What comes after the last object.
+    /// Text after the last object.
     pub(super) fn end(&mut self) -> Result<String> {
         if self.format != Format::Coco {
             return Ok(String::new());
@@ -146,7 +146,8 @@ impl Rows {
         Ok(())
     }
 
-    /// The best shot (https://cocodataset.org/#format-data). Keys beside COCO's are ours.
+    /// The best shot (https://cocodataset.org/#format-data). Keys that COCO does not define are
+    /// extensions.
     fn coco(&mut self, (object, cluster): Clustered, text: &mut String) -> Result<()> {
         let known = self.categories.iter().position(|t| *t == object.id.object_type);
         let category = known.unwrap_or_else(|| {
@@ -199,7 +200,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_are_those_of_players() {
+    fn times_have_the_form_of_webvtt() {
         assert_eq!(clock(0.0), "00:00:00.000");
         assert_eq!(clock(3_725.06), "01:02:05.060");
         assert_eq!(clock(360_000.0), "100:00:00.000");
