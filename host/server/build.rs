@@ -1,4 +1,4 @@
-//! Names the commit that the program is built from, for `ocellus --version`, and passes `-z
+//! Build script: sets the commit that `ocellus --version` shows, and passes `-z
 //! pack-relative-relocs` to the linker: plain relocations take 7 MB, nearly all of which becomes
 //! resident at start-up.
 
@@ -14,14 +14,14 @@ fn main() {
     if target("OS") == "linux" && target("ENV") == "gnu" {
         println!("cargo::rustc-link-arg-bins=-Wl,-z,pack-relative-relocs");
     }
-    // Where the commit changes: in a worktree, too.
+    // Files that change with the commit, also in a worktree.
     for path in ["HEAD", "logs/HEAD"] {
         if let Some(path) = git(&["rev-parse", "--path-format=absolute", "--git-path", path]) {
             println!("cargo::rerun-if-changed={path}");
         }
     }
     println!("cargo::rerun-if-env-changed=OCELLUS_COMMIT");
-    // A package that is built from an archive of the sources names it.
+    // Set for packages that are built from an archive of the sources, without git.
     let commit = env::var("OCELLUS_COMMIT").ok().or_else(|| git(&["rev-parse", "--short=12", "HEAD"]));
     if let Some(commit) = commit {
         println!("cargo::rustc-env=OCELLUS_VERSION={} ({commit})", env!("CARGO_PKG_VERSION"));

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-/// Where [`find`] looks, for people.
+/// Folders that [`find`] searches, for messages.
 pub(crate) const PLACES: &str = "beside the program, in ../assets and in ../share/ocellus from there";
 
 /// The folder `name` beside the program, or where a build or an installation puts it.

@@ -22,7 +22,7 @@ pub(crate) struct BackupArguments {
     data: PathBuf,
 }
 
-/// Exit status 1 where a video changed all the time and is as in the backup before.
+/// Exit status 1 where a video kept changing, so that its earlier backup was kept.
 pub(crate) fn run(arguments: &BackupArguments) -> Result<ExitCode> {
     let BackupArguments { target, data } = arguments;
     anyhow::ensure!(data.join("archive").is_dir(), "{} is no data folder: there is no archive in it", data.display());

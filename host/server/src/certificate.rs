@@ -1,8 +1,9 @@
 //! Certificate of the server: read at the start, and again whenever its files change.
 //!
 //! Owns the watch on the files' folders: programs that renew certificates replace files, or the
-//! links to them. A pair that does not fit, as between the writing of the two files, changes
-//! nothing, and the next event reads them again. The watch ends when it is dropped.
+//! links to them. A key that does not match the certificate, as while only one of the files has
+//! been written, changes nothing: the next event reads them again. The watch ends when it is
+//! dropped.
 
 use std::{
     collections::BTreeSet,
@@ -20,10 +21,10 @@ use notify::{
 use ocellus_api::Tls;
 use tracing::{info, warn};
 
-/// From the first change on, how long a renewal may take to write both files.
-const SETTLING: Duration = Duration::from_millis(500);
+/// Debounce: time from the first event in which a renewal writes both files.
+const DEBOUNCE: Duration = Duration::from_millis(500);
 
-/// Reads a certificate and its key, and follows their files.
+/// Reads a certificate and its key, and reads them again when their files change.
 pub(crate) fn follow(certificate: &Path, key: &Path) -> Result<(Tls, RecommendedWatcher)> {
     let files = [certificate.to_path_buf(), key.to_path_buf()];
     let mut seen = contents(&files);
@@ -34,7 +35,7 @@ pub(crate) fn follow(certificate: &Path, key: &Path) -> Result<(Tls, Recommended
             return;
         }
         // One renewal is many events, of the certificate and of its key.
-        thread::sleep(SETTLING);
+        thread::sleep(DEBOUNCE);
         let now = contents(&files);
         if now == seen {
             return;
@@ -42,7 +43,7 @@ pub(crate) fn follow(certificate: &Path, key: &Path) -> Result<(Tls, Recommended
         seen = now;
         match reloaded.reload() {
             Ok(()) => info!("the certificate was read again: new connections get it"),
-            Err(error) => warn!("the certificate changed and is not taken; the one before stays: {error}"),
+            Err(error) => warn!("the certificate changed but cannot be used; the old one stays: {error}"),
         }
     })
     .context("cannot watch the certificate")?;

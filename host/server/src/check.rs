@@ -24,7 +24,7 @@ pub(crate) struct CheckArguments {
 /// Prints one line for each finding. Exits with failure when a finding was not repaired.
 pub(crate) fn run(arguments: &CheckArguments) -> Result<ExitCode> {
     let data = &arguments.data;
-    // An error of a file in it would not say what is wrong.
+    // Otherwise the error would be about a file inside, which would mislead.
     anyhow::ensure!(data.is_dir(), "{} is no folder", data.display());
     anyhow::ensure!(data.join("archive").is_dir(), "{} is no data folder: there is no archive in it", data.display());
     let mut printed = Ok(());

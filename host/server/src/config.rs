@@ -64,7 +64,7 @@ struct Settings {
     #[serde(deserialize_with = "from_text")]
     metrics_listen: Option<ListenAddress>,
 
-    /// Certificate to encrypt connections with (PEM), followed by those that lead to its authority;
+    /// Certificate to encrypt connections with (PEM), followed by its intermediate certificates;
     /// read again when it changes. [default: connections are not encrypted]
     #[arg(long, env = "OCELLUS_TLS_CERT", value_name = "FILE")]
     tls_cert: Option<PathBuf>,
@@ -282,7 +282,7 @@ pub(crate) struct Config {
     pub tls: Option<(PathBuf, PathBuf)>,
     pub device: DeviceChoice,
     pub decoding: Decoding,
-    /// `None`: as is usual on this system.
+    /// `None`: the default of this system.
     pub isolation: Option<IsolationChoice>,
     pub decoder_limits: DecoderLimits,
     pub decoder_fault: Option<DecoderFault>,

@@ -1,4 +1,4 @@
-//! `ocellus decode`: what the server starts for each video that it decodes. Not for people.
+//! `ocellus decode`, a hidden sub-command: the process in which the server decodes one video.
 
 use std::process::ExitCode;
 
@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use crate::compile::{environment, own_path};
 
-/// With less the program itself does not come up. Bytes.
+/// The program itself cannot start with less, in bytes.
 const LEAST_MEMORY: u64 = 256 << 20;
 
 /// Where videos are decoded.
@@ -25,13 +25,13 @@ pub(crate) enum IsolationChoice {
     None,
 }
 
-/// Limits of a decoder with this memory, if any was named.
+/// Limits of a decoder with this memory, or with the default.
 pub(crate) fn decoder_limits(memory_bytes: Option<u64>) -> DecoderLimits {
     let limits = DecoderLimits::default();
     DecoderLimits { memory_bytes: memory_bytes.map_or(limits.memory_bytes, |bytes| bytes.max(LEAST_MEMORY)), ..limits }
 }
 
-/// The arguments that [`ocellus_media::serve_decoder`] has a meaning for.
+/// Arguments of [`ocellus_media::serve_decoder`], which documents them.
 #[derive(Args, Debug)]
 pub(crate) struct DecodeArguments {
     #[arg(long)]
@@ -40,7 +40,7 @@ pub(crate) struct DecodeArguments {
     memory_bytes: u64,
 }
 
-/// This program, as the one that decodes. `fault` is for tests.
+/// The command that decodes a video: this program with `decode`. `fault` is for tests.
 pub(crate) fn program(limits: DecoderLimits, fault: Option<DecoderFault>) -> Result<DecoderProgram> {
     let (arguments, environment) = (vec!["decode".into()], environment());
     Ok(DecoderProgram { path: own_path()?, arguments, environment, limits, fault })

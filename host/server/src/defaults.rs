@@ -8,7 +8,7 @@ use serde_json::Value;
 /// Settings that find more than the vendor's, at the cost of more objects to look through.
 const THOROUGH: &str = include_str!("../presets/thorough.json");
 
-/// What `--defaults` names.
+/// Value of `--defaults`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Defaults {
     #[default]

@@ -1,10 +1,10 @@
 //! Import of recordings from a folder: each file that has stopped growing becomes a video.
 //!
-//! Looks at the folder again and again, which works on network shares, too, where changes are not
-//! reported. Owns `imports.json` in the data folder, which says what was imported: a file with the
-//! same path, length and time of change is not imported again, over restarts either. A file is
-//! written down before its bytes are copied, so that a crash in between costs no second video. Ends
-//! with its task.
+//! Polls the folder, which also works on network shares, where changes are not reported. Owns
+//! `imports.json` in the data folder, the list of imported files: a file with the same path, length
+//! and modification time is not imported again, also after a restart. A file is added to the list
+//! before its bytes are copied, so that a crash in between does not import it twice. Ends with its
+//! task.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -21,10 +21,10 @@ use ocellus_pipeline::Engine;
 use ocellus_store::{Archive, ImportList, ImportedFile};
 use tracing::{info, warn};
 
-/// What a file looks like while nobody writes to it: length, and time of change in nanoseconds.
-type Look = (u64, i64);
+/// Length and modification time in nanoseconds, which stay the same while nobody writes to a file.
+type FileStamp = (u64, i64);
 
-/// Folders within folders; deeper ones are passed over.
+/// Depth of nested folders; deeper ones are ignored.
 const MAX_DEPTH: u32 = 16;
 
 pub(crate) struct Import {
@@ -32,13 +32,12 @@ pub(crate) struct Import {
     quiet: Duration,
     camera_group: i64,
     list: ImportList,
-    /// Files that wait, as they were first seen looking so.
-    growing: HashMap<PathBuf, (Look, Instant)>,
+    /// Files that may still grow: their stamp, and since when they have had it.
+    growing: HashMap<PathBuf, (FileStamp, Instant)>,
 }
 
 impl Import {
-    /// # Errors
-    /// A folder that is none; a list that cannot be read.
+    /// # Errors A path that is not a folder; a list that cannot be read.
     pub(crate) fn open(folder: &Path, data: &Path, quiet: Duration, camera_group: i64) -> Result<Self> {
         anyhow::ensure!(folder.is_dir(), "--import: {} is no folder", folder.display());
         let inside = folder.canonicalize()?.starts_with(data.canonicalize()?);
@@ -49,9 +48,9 @@ impl Import {
 
     /// Imports for as long as the server runs.
     pub(crate) async fn run(mut self, engine: Engine) {
-        let mut look = tokio::time::interval(self.quiet / 2);
+        let mut polls = tokio::time::interval(self.quiet / 2);
         loop {
-            look.tick().await;
+            polls.tick().await;
             let (back, ready) = match tokio::task::spawn_blocking(move || {
                 let ready = self.ready();
                 (self, ready)
@@ -70,23 +69,23 @@ impl Import {
         }
     }
 
-    /// The files that are to be imported now.
-    fn ready(&mut self) -> Vec<(PathBuf, Look)> {
+    /// The files to import now.
+    fn ready(&mut self) -> Vec<(PathBuf, FileStamp)> {
         let mut found = BTreeMap::new();
         files(&self.folder, MAX_DEPTH, &mut found);
         self.growing.retain(|path, _| found.contains_key(path));
         let now = Instant::now();
         let mut ready = Vec::new();
-        for (path, look) in found {
+        for (path, stamp) in found {
             let known = self.list.get(&self.name(&path));
-            if known.is_some_and(|known| known.is_done && (known.bytes, known.modified_ns) == look) {
+            if known.is_some_and(|known| known.is_done && (known.bytes, known.modified_ns) == stamp) {
                 continue;
             }
-            let (seen, since) = *self.growing.entry(path.clone()).or_insert((look, now));
-            if seen != look {
-                self.growing.insert(path, (look, now));
-            } else if now.duration_since(since) >= self.quiet && look.0 > 0 {
-                ready.push((path, look));
+            let (seen, since) = *self.growing.entry(path.clone()).or_insert((stamp, now));
+            if seen != stamp {
+                self.growing.insert(path, (stamp, now));
+            } else if now.duration_since(since) >= self.quiet && stamp.0 > 0 {
+                ready.push((path, stamp));
             }
         }
         ready
@@ -97,12 +96,12 @@ impl Import {
         path.strip_prefix(&self.folder).unwrap_or(path).to_string_lossy().into_owned()
     }
 
-    async fn import(&mut self, engine: &Engine, path: &Path, look: Look) -> Result<()> {
-        let (bytes, modified_ns) = look;
+    async fn import(&mut self, engine: &Engine, path: &Path, stamp: FileStamp) -> Result<()> {
+        let (bytes, modified_ns) = stamp;
         engine.check_room(bytes)?;
         let name = self.name(path);
-        // What a crash left, or an attempt that failed.
-        let begun = self.list.get(&name).filter(|file| !file.is_done && (file.bytes, file.modified_ns) == look);
+        // An import that a crash or an error interrupted.
+        let begun = self.list.get(&name).filter(|file| !file.is_done && (file.bytes, file.modified_ns) == stamp);
         let begun = begun.map(|file| engine.archive().video(VideoId(file.video))).transpose()?.flatten();
         let id = match &begun {
             Some(video) => video.id,
@@ -113,7 +112,7 @@ impl Import {
         if begun.is_none_or(|video| video.file_size != Some(bytes)) {
             let (archive, path) = (engine.archive().clone(), path.to_path_buf());
             let copied = tokio::task::spawn_blocking(move || copy(&archive, id, &path)).await??;
-            anyhow::ensure!(copied == bytes, "it grows again");
+            anyhow::ensure!(copied == bytes, "the file is growing again");
         }
         engine.process(id).await?;
         self.list.set(&name, ImportedFile { is_done: true, ..file })?;
@@ -150,9 +149,9 @@ fn copy(archive: &Archive, id: VideoId, path: &Path) -> Result<u64> {
     Ok(bytes)
 }
 
-/// The regular files in a folder and those within. Hidden ones, and those that programs write
-/// before they rename them, are passed over.
-fn files(folder: &Path, depth: u32, found: &mut BTreeMap<PathBuf, Look>) {
+/// The regular files in a folder and its subfolders, without hidden files and the temporary files
+/// of programs that copy or download.
+fn files(folder: &Path, depth: u32, found: &mut BTreeMap<PathBuf, FileStamp>) {
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
         Err(error) => return warn!("cannot import from {}: {error}", folder.display()),
@@ -164,7 +163,7 @@ fn files(folder: &Path, depth: u32, found: &mut BTreeMap<PathBuf, Look>) {
         if name.starts_with('.') || unfinished {
             continue;
         }
-        // Not following links: a folder may link to one above it.
+        // Without following links: a folder may link to a parent.
         match entry.metadata() {
             Ok(of) if of.is_dir() && depth > 0 => files(&path, depth - 1, found),
             Ok(of) if of.is_file() => {

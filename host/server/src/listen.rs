@@ -19,7 +19,7 @@ pub(crate) struct ListenAddress {
 }
 
 impl ListenAddress {
-    /// Where a server listens that nobody told otherwise.
+    /// The loopback address, which is the default.
     pub(crate) fn local(port: u16) -> Self {
         Self { host: Some(Ipv4Addr::LOCALHOST.to_string()), port }
     }
@@ -31,7 +31,9 @@ impl ListenAddress {
         for address in candidates {
             match TcpListener::bind(address).await {
                 Ok(listener) => return Ok(listener),
-                // A name may have addresses that this machine has not, or no IPv6.
+                // Fails at once where the port is in use. After other errors the next address is
+                // tried: a name may resolve to addresses that this machine does not have, or it may
+                // have no IPv6.
                 Err(error) if error.kind() == ErrorKind::AddrInUse => return Err(self.refused(&error)),
                 Err(error) => last = error,
             }
@@ -42,7 +44,7 @@ impl ListenAddress {
     /// IPv4 goes first: what the server prints is what most clients try.
     async fn resolve(&self) -> io::Result<Vec<SocketAddr>> {
         let Some(host) = &self.host else {
-            // A socket of IPv6 takes IPv4, too.
+            // An IPv6 socket accepts IPv4, too.
             let all: [IpAddr; 2] = [Ipv6Addr::UNSPECIFIED.into(), Ipv4Addr::UNSPECIFIED.into()];
             return Ok(all.map(|address| SocketAddr::new(address, self.port)).into());
         };

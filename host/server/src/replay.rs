@@ -116,7 +116,7 @@ fn write_detections(job: &StoredJob, path: &Path) -> Result<()> {
     Ok(file.flush()?)
 }
 
-/// The job's settings, with those of the file in place of theirs.
+/// The job's settings, with those of the file merged in.
 fn merged(path: &Path, before: &StreamSettings, plugins: &Plugins) -> Result<StreamSettings> {
     let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
     let sent: Value = serde_json::from_str(&text).with_context(|| format!("{} is no JSON", path.display()))?;

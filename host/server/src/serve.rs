@@ -33,7 +33,8 @@ use crate::{
 };
 
 pub(crate) fn run(arguments: ServeArguments) -> Result<()> {
-    // Any file of the server or of its compiler processes may hold what other users must not read.
+    // Files of the server and of its compiler processes may hold data that other users must not
+    // read.
     rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
     let config = arguments.resolve()?;
     let log = Log::to_stderr(&config.log, config.log_format)?;
@@ -109,15 +110,15 @@ async fn serve(config: Config) -> Result<()> {
         attributes: folder(config.attributes, "attributes")?,
     };
     let (Networks { detectors, embedders, classifiers }, loading) = networks(folders, &device)?;
-    // Before the engine, which takes up jobs at once.
+    // Before the engine, which starts queued jobs at once.
     if let Err(error) = check_defaults(config.defaults.as_ref(), &detectors, &classifiers, &plugins) {
-        ended(loading).await?;
+        finish_loading(loading).await?;
         return Err(error).context("--defaults");
     }
     let scheme = if tls.is_some() { "https" } else { "http" };
     let public_url = match &config.api.public_url {
         Some(url) => Some(url.trim_end_matches('/').to_owned()),
-        // Others cannot reach an address that stands for all of this machine's.
+        // Others cannot reach an unspecified address, such as 0.0.0.0.
         None => (!address.ip().is_unspecified()).then(|| format!("{scheme}://{address}")),
     };
     let picture_urls = public_url.map(|url| picture_urls(url, url_signer.clone(), Arc::clone(&clock)));
@@ -191,13 +192,13 @@ async fn serve(config: Config) -> Result<()> {
     }
     engine.shutdown().await;
     write_uses(&tokens);
-    ended(loading).await?;
+    finish_loading(loading).await?;
     info!("stopped");
     Ok(())
 }
 
 /// Waits for the thread that loads networks: ONNX Runtime's library must not be unloaded meanwhile.
-async fn ended(loading: JoinHandle<()>) -> Result<()> {
+async fn finish_loading(loading: JoinHandle<()>) -> Result<()> {
     if tokio::task::spawn_blocking(|| loading.join()).await?.is_err() {
         error!("the thread that loads networks panicked");
     }
@@ -216,8 +217,8 @@ fn check_defaults(
     schema.with_preset(defaults).map(drop)
 }
 
-/// Every minute releases the memory that ended jobs left and the networks that are not in use, and
-/// writes down when tokens were used.
+/// Every minute releases the memory of ended jobs and of networks that are not in use, deletes
+/// resumable uploads that have expired, and stores when tokens were last used.
 async fn tidy(engine: Engine, tokens: Tokens) {
     let mut minute = tokio::time::interval(Duration::from_secs(60));
     minute.tick().await;
@@ -227,7 +228,7 @@ async fn tidy(engine: Engine, tokens: Tokens) {
         let work = move || {
             engine.tidy();
             if let Err(error) = engine.archive().expire_resumables(Timestamp::now() - UPLOAD_LIFE) {
-                warn!(%error, "uploads that broke off cannot be removed: {error}");
+                warn!(%error, "expired uploads cannot be removed: {error}");
             }
             write_uses(&tokens);
         };
@@ -248,11 +249,11 @@ async fn keep_house(engine: Engine) {
 
 fn write_uses(tokens: &Tokens) {
     if let Err(error) = tokens.write_uses() {
-        warn!("when tokens were used cannot be written down: {error}");
+        warn!("the times when tokens were last used cannot be stored: {error}");
     }
 }
 
-/// Where networks are; `None` where there is no such folder.
+/// Folders of networks; `None` where there is no such folder.
 struct NetworkFolders {
     detectors: Option<PathBuf>,
     embedders: Option<PathBuf>,
@@ -330,8 +331,9 @@ fn folder(named: Option<PathBuf>, name: &str) -> Result<Option<PathBuf>> {
     }
 }
 
-/// Starts decoding in processes of its own, unless the operator wants it otherwise. Where it cannot
-/// be and was not asked for by name, the server decodes by itself and says so.
+/// Makes each video be decoded in a process of its own, unless the operator chose otherwise. Where
+/// that is not possible and was not chosen explicitly, the server decodes itself and logs a
+/// warning.
 fn isolate_decoders(choice: Option<IsolationChoice>, limits: DecoderLimits, fault: Option<DecoderFault>) -> Result<()> {
     if choice.unwrap_or_default() == IsolationChoice::None {
         return Ok(());

@@ -1,5 +1,5 @@
-//! Messages to the service manager that started the server, by the protocol of sd_notify(3): that
-//! it is ready, that it stops. Without one they go nowhere.
+//! Notifications to the service manager that started the server, by the protocol of sd_notify(3):
+//! ready, and stopping. Without a service manager nothing is sent.
 
 use std::{env, io, os::unix::net::UnixDatagram};
 

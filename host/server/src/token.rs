@@ -19,8 +19,8 @@ pub(crate) fn read_or_create(path: &Path) -> Result<(AdminToken, bool)> {
     Ok((token, created))
 }
 
-/// The signer of URLs, by a key that `path` holds or gets as [`read_or_create`] does. Where the
-/// file is removed, all signed URLs end.
+/// The signer of URLs, with the key in `path`, which is created if missing. Removing the file
+/// invalidates all signed URLs.
 pub(crate) fn url_signer(path: &Path) -> Result<UrlSigner> {
     let (text, _) = secret(path)?;
     let bytes: Option<Vec<u8>> = text
@@ -33,7 +33,8 @@ pub(crate) fn url_signer(path: &Path) -> Result<UrlSigner> {
     Ok(UrlSigner::new(&key.with_context(|| format!("{} holds no key", path.display()))?))
 }
 
-/// 32 random bytes as hexadecimal digits, which `path` holds or gets, and whether it got them now.
+/// The secret in `path`, 32 random bytes as hexadecimal digits, which is created if missing; and
+/// whether it was created now.
 fn secret(path: &Path) -> Result<(String, bool)> {
     match fs::read_to_string(path) {
         Ok(text) => return Ok((text, false)),

@@ -1,5 +1,5 @@
 //! `ocellus token`: tokens beside the admin token. Works on the data folder, so that it needs no
-//! running server and no token; a running server follows at once.
+//! running server and no token; a running server applies changes at once.
 
 use std::{
     io::{self, Write},

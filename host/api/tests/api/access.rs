@@ -1,5 +1,5 @@
-//! Covers: the token on every route, what needs none, HEAD, OPTIONS, wrong methods, unknown paths,
-//! missing slashes, request ids, HTTP/2, shutting down.
+//! Covers: the token on every route, routes without one, HEAD, OPTIONS, wrong methods, unknown
+//! paths, missing slashes, request ids, HTTP/2, shutting down.
 
 use reqwest::Method;
 use serde_json::json;
@@ -54,7 +54,7 @@ const GUARDED: [(&str, &str); 44] = [
 ];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_token_no_answer_and_no_effect() {
+async fn requests_without_a_token_are_refused_and_change_nothing() {
     let server = Server::start().await;
     let id = server.add("kept").await;
     assert_eq!(id, 1);
@@ -108,7 +108,7 @@ async fn head_options_and_wrong_methods() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn paths_that_are_none() {
+async fn unknown_paths_and_ids_are_not_found() {
     let server = Server::start().await;
     for path in ["/", "/video/", "/videos/1/nothing/", "/videos//", "/static/../videos/x/y/"] {
         let answer = server.get(path).await.expect(404).json();
@@ -166,7 +166,7 @@ async fn a_refusal_that_leaves_the_body_unread_says_that_the_connection_ends() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn http_2_is_spoken_too() {
+async fn http_2_is_supported() {
     let server = Server::start().await;
     let client = reqwest::Client::builder().http2_prior_knowledge().no_proxy().build().unwrap();
     let response =
@@ -175,7 +175,7 @@ async fn http_2_is_spoken_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stopped_server_is_gone() {
+async fn a_stopped_server_accepts_no_connections() {
     let server = Server::start().await;
     server.add("a").await;
     let (address, archive) = (server.address.clone(), server.archive.clone());

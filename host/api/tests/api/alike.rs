@@ -1,5 +1,5 @@
-//! Covers: events that look like an event: order, threshold, other filters, pages, their number,
-//! and what is refused; `POST /detect/` where nothing is installed to detect with.
+//! Covers: events similar to an event: order, threshold, other filters, pages, count, refusals;
+//! `POST /detect/` without detectors.
 
 use ocellus_core::VideoId;
 use ocellus_store::Embedding;
@@ -11,13 +11,12 @@ use crate::{
     server::{Server, TOKEN},
 };
 
-/// Two videos with three faces, each with a vector of one number, a car with another, and a face
-/// without.
+/// Two videos with three faces and a car that have embeddings, and a face without one.
 async fn faces(server: &Server) -> ([u64; 2], Vec<String>) {
     let (first, job, a) = in_job(server, &["face", "car", "face", "face"], &json!({})).await;
     let (second, other, b) = in_job(server, &["face"], &json!({})).await;
     let put = |job: &ocellus_store::Job, id: &str, number: f32| {
-        // By the colours, where no embedder is installed.
+        // Where no embedder is installed, embeddings are of the colours.
         let (object, embedder) = (id.parse().unwrap(), "appearance/2".into());
         job.append_embeddings(&[Embedding { object, embedder, vector: vec![number, 0.0], spread: 0.0 }]).unwrap();
     };
@@ -29,7 +28,7 @@ async fn faces(server: &Server) -> ([u64; 2], Vec<String>) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn events_come_by_similarity() {
+async fn events_are_listed_by_similarity() {
     let server = Server::start().await;
     let ([first, second], faces) = faces(&server).await;
     let [near, far] = [0.840_896, 0.0625];
@@ -66,7 +65,7 @@ async fn events_come_by_similarity() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_cannot_be_compared_is_refused() {
+async fn wrong_references_are_refused() {
     let server = Server::start().await;
     let (_, faces) = faces(&server).await;
     let [face, car, without] = [&faces[0], &faces[3], &faces[4]];
@@ -89,7 +88,7 @@ async fn what_cannot_be_compared_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_picture_may_come_as_a_form_and_is_looked_at() {
+async fn a_picture_is_sent_as_a_body_or_as_a_form() {
     let server = Server::start().await;
     let grey = [&b"P6\n16 16\n255\n"[..], &[128; 16 * 16 * 3]].concat();
     let detect = async |path: &str, body: &[u8]| server.call(Method::POST, path, body.to_vec()).await;

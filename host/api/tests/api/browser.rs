@@ -1,4 +1,4 @@
-//! Covers: sessions of browsers: how they begin and end, their cookie, and whose pages may use it.
+//! Covers: sessions of browsers: how they begin and end, their cookie, and cross-site requests.
 
 use std::{sync::Arc, time::Duration};
 
@@ -37,7 +37,7 @@ async fn send(server: &Server, cookie: &str, method: Method, path: &str, headers
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_session_is_taken_wherever_a_token_is() {
+async fn a_session_is_accepted_wherever_a_token_is() {
     let server = Server::start().await;
     let secret = add(&server, "ui", Scope::Operate, None);
     let by_token = begin(&server, json!({"token": secret})).await.expect(200);
@@ -81,11 +81,11 @@ async fn changes_by_cookie_are_for_the_servers_own_page() {
     ] {
         assert_eq!(create(headers).await, 403, "{headers:?}");
     }
-    // Also what reads, but by a method that pages of other sites can send.
+    // Also requests that only read, with a method that pages of other sites can send.
     send(&server, &session, Method::POST, "/videos/1/replay/", &[]).await.expect(403);
     send(&server, &session, Method::DELETE, "/auth/session/", &[]).await.expect(403);
     send(&server, &session, Method::GET, "/videos/", &[("origin", "https://evil.example")]).await.expect(200);
-    // A token in the header is sent by whoever knows it.
+    // Browsers do not add a token to the header by themselves.
     let by_header = server.request(Method::POST, "/videos/").bearer_auth(TOKEN).header("cookie", &session);
     let by_header = by_header.header("origin", "https://board.example").body(r#"{"camera_group": 1, "name": "a"}"#);
     server.send(by_header).await.expect(201);
@@ -143,12 +143,12 @@ async fn wrong_credentials_begin_nothing_and_are_counted_as_guesses() {
     begin(&server, json!({"token": 7})).await.refuses("token");
     let wrong = begin(&server, json!({"username": "other", "password": secret})).await.expect(401);
     assert_eq!(wrong.json()["desc"], "Invalid username/password.");
-    // A browser would ask its user by a window of its own.
+    // With `Basic` a browser would open a login dialog.
     assert!(wrong.headers.get_all("www-authenticate").iter().all(|value| value != "Basic"));
     let session = cookie(&begin(&server, json!({"token": secret})).await.expect(200));
     let token = session.split_once('=').unwrap().1;
     begin(&server, json!({"token": token})).await.expect(401);
-    // A cookie holds a session and nothing else.
+    // The cookie is accepted with the token of a session only.
     send(&server, &format!("ocellus_session={TOKEN}"), Method::GET, "/videos/", &[]).await.expect(401);
 
     begin(&server, json!({"token": "guess"})).await.expect(401);
@@ -167,7 +167,7 @@ async fn sessions_are_in_the_audit_log() {
     begin(&server, json!({"token": "none"})).await.expect(401);
     let session = cookie(&begin(&server, json!({"token": TOKEN})).await.expect(200));
     send(&server, &session, Method::POST, "/videos/", &[]).await.expect(403);
-    // Every page asks for that.
+    // Not in the log: every page reads it.
     send(&server, &session, Method::GET, "/auth/session/", &[]).await.expect(200);
     let own = [("sec-fetch-site", "same-origin")];
     send(&server, &session, Method::DELETE, "/auth/session/", &own).await.expect(204);

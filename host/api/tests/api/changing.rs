@@ -1,5 +1,5 @@
-//! Covers: PUT, PATCH and DELETE of a video, and DELETE of its file: effects, refusals, what is
-//! left behind.
+//! Covers: PUT, PATCH and DELETE of a video, and DELETE of its file: effects, refusals, and files
+//! that remain.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -15,7 +15,7 @@ async fn full(server: &Server) -> u64 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn put_keeps_what_it_does_not_name() {
+async fn put_keeps_fields_that_are_left_out() {
     let server = Server::start().await;
     let id = full(&server).await;
     let path = format!("/videos/{id}/");
@@ -53,7 +53,7 @@ async fn put_keeps_what_it_does_not_name() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn patch_changes_what_it_names() {
+async fn patch_changes_only_fields_that_are_sent() {
     let server = Server::start().await;
     let id = full(&server).await;
     let path = format!("/videos/{id}/");
@@ -94,7 +94,7 @@ async fn patch_changes_what_it_names() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_deleted_video_is_gone_and_its_id_with_it() {
+async fn a_deleted_video_is_gone_and_its_id_is_not_reused() {
     let server = Server::start().await;
     let id = server.add("a").await;
     server.upload(id, "bytes").await.expect(201);

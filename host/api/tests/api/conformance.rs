@@ -63,7 +63,7 @@ pub(crate) fn check(method: &str, path: &str, status: u16, media_type: &str, bod
 }
 
 #[test]
-fn a_path_without_parameters_goes_before_one_with() {
+fn a_path_without_parameters_takes_precedence() {
     assert_eq!(template("/videos/count/"), Some("/videos/count/"));
     assert_eq!(template("/videos/7/"), Some("/videos/{id}/"));
     assert_eq!(template("/nowhere/"), None);

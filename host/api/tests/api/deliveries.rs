@@ -5,17 +5,17 @@ use serde_json::{Value, json};
 
 use crate::{objects, server::Server};
 
-/// Three objects on their way to nowhere: one failed, one was posted, one was not tried.
+/// Three deliveries to a router that does not exist: failed, posted, not tried.
 async fn with_deliveries(server: &Server) -> (u64, Vec<String>) {
     let (video, job, ids) =
         objects::in_job(server, &["face", "car", "face"], &json!({"router_url": "http://127.0.0.1:1/"})).await;
-    let book = |id: &str, state, last_status, reason: Option<&str>| {
+    let record = |id: &str, state, last_status, reason: Option<&str>| {
         let pending = Delivery::pending(id.parse().unwrap());
         job.record_delivery(&Delivery { state, attempts: 2, last_status, reason: reason.map(Into::into), ..pending })
             .unwrap();
     };
-    book(&ids[0], DeliveryState::Failed, Some(415), Some("the receiver answered 415"));
-    book(&ids[1], DeliveryState::Posted, Some(202), None);
+    record(&ids[0], DeliveryState::Failed, Some(415), Some("the receiver answered 415"));
+    record(&ids[1], DeliveryState::Posted, Some(202), None);
     (video, ids)
 }
 
@@ -24,7 +24,7 @@ fn ids(page: &Value) -> Vec<&str> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn deliveries_are_as_documented_and_come_page_by_page() {
+async fn deliveries_are_as_documented_and_listed_in_pages() {
     let server = Server::start().await;
     let (video, made) = with_deliveries(&server).await;
     let path = format!("/videos/{video}/deliveries/");
@@ -47,7 +47,7 @@ async fn deliveries_are_as_documented_and_come_page_by_page() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_cannot_be_asked_or_retried_is_refused() {
+async fn wrong_queries_and_retries_are_refused() {
     let server = Server::start().await;
     let (video, made) = with_deliveries(&server).await;
     let refused = server.get(&format!("/videos/{video}/deliveries/?state=lost")).await.expect(400).json();

@@ -1,4 +1,4 @@
-//! Covers: objects as events: their fields, their types, pages, and what is refused.
+//! Covers: objects as events: their fields, their types, pages and refusals.
 
 use serde_json::{Value, json};
 
@@ -46,7 +46,7 @@ async fn an_event_is_as_documented() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn events_come_by_type_and_page_by_page() {
+async fn events_are_listed_by_type_in_pages() {
     let server = Server::start().await;
     let (video, made) = with_objects(&server, &["face", "car", "face", "body"]).await;
     let list = async |path: &str| server.get(path).await.expect(200).json();
@@ -80,7 +80,7 @@ async fn events_come_by_type_and_page_by_page() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn coordinates_are_those_of_the_picture() {
+async fn coordinates_are_relative_to_the_fullframe() {
     let server = Server::start().await;
     let mut settings = server.video(server.add("as it is").await).await["stream_settings"].clone();
     settings["rot"] = "20x30+1+2".into();
@@ -93,7 +93,7 @@ async fn coordinates_are_those_of_the_picture() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn filters_choose_events_of_all_videos_and_pages_go_on_from_one_to_the_next() {
+async fn filters_and_pages_span_videos() {
     let server = Server::start().await;
     let (first, a) = with_objects(&server, &["face", "car", "face"]).await;
     let empty = server.add("without objects").await;

@@ -30,7 +30,7 @@ async fn five() -> Server {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn filters_choose_and_are_joined() {
+async fn filters_are_combined_by_and() {
     let server = five().await;
     // 2025-03-20 is a Thursday: videos 1 to 4 lie in the week before, 3 and 4 on its weekend.
     for (query, expected) in [
@@ -99,7 +99,7 @@ async fn orderings() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ten_to_a_page_unless_asked() {
+async fn pages_have_ten_items_by_default() {
     let server = Server::start().await;
     for n in 0..11 {
         server.add(&format!("v{n}")).await;

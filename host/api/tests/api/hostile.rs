@@ -1,5 +1,4 @@
-//! Covers: requests that no client sends. Whatever comes, there is no 500, and what is refused is
-//! refused in the documented shape.
+//! Covers: malformed requests: none causes a 500, and refusals have the documented shape.
 
 use proptest::{prelude::*, test_runner::TestRunner};
 use serde_json::Value;
@@ -81,7 +80,7 @@ fn no_request_makes_the_server_fail() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_no_http_is_refused_and_others_are_served() {
+async fn bytes_that_are_no_http_are_refused_and_others_are_served() {
     let server = Server::start().await;
     for bytes in [
         &b"\x16\x03\x01\x02\x00\x01\x00"[..],
@@ -94,7 +93,7 @@ async fn what_is_no_http_is_refused_and_others_are_served() {
         stream.write_all(bytes).await.unwrap();
         stream.shutdown().await.unwrap();
         let mut answer = Vec::new();
-        // Reset or closed, with a word or without.
+        // Reset or closed, with an answer or without.
         let _ = stream.read_to_end(&mut answer).await;
         assert!(
             !answer.starts_with(b"HTTP/1.1") || answer.starts_with(b"HTTP/1.1 400"),

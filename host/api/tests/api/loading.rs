@@ -1,5 +1,4 @@
-//! Covers: what the server says and does while its networks are being loaded, and what becomes of
-//! it when one cannot be used.
+//! Covers: requests and jobs while networks are being loaded, and after one could not be loaded.
 
 use std::sync::Arc;
 
@@ -10,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::server::{Server, until};
 
-/// A detector whose manifest is fine and whose network is not there.
+/// A detector with a valid manifest and a missing network.
 const MANIFEST: &str = r#"
 name = "absent"
 version = "1"
@@ -32,7 +31,7 @@ async fn jobs_wait_for_networks_and_nothing_else_does() {
 
     let health = server.get("/health/").await.expect(200).json();
     assert_eq!((&health["detectors"]["loading"], &health["detectors"]["refused"]), (&json!(true), &json!([])));
-    // What the manifest promises can be asked for.
+    // Settings accept the object types of the manifest already.
     let settings = json!({"camera_group": 1, "name": "a", "stream_settings": {"detectors": {"lorry": {}}}});
     let id = server.post("/videos/", settings.clone()).await.expect(201).json()["id"].as_u64().unwrap();
     server.upload(id, "no video at all").await.expect(201);
@@ -40,7 +39,7 @@ async fn jobs_wait_for_networks_and_nothing_else_does() {
     server.post(&process, Value::Null).await.expect(200);
     let status = async || server.video(id).await["health_status"]["status"].clone();
     until("the job waits", async || status().await == "STARTING").await;
-    // Nor need one wait to change one's mind.
+    // A job that waits can be stopped.
     server.post(&stop, Value::Null).await.expect(200);
     assert_eq!(status().await, "DISABLED");
     server.post(&process, Value::Null).await.expect(200);

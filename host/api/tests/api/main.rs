@@ -1,4 +1,4 @@
-//! Covers: the HTTP surface, by HTTP. Every test starts a server of its own on a free port, over a
+//! Covers: the HTTP API, over HTTP. Every test starts a server of its own on a free port, over a
 //! fresh archive and an engine without detectors and plugins.
 
 #![allow(

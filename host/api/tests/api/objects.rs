@@ -20,7 +20,7 @@ pub(crate) async fn with_objects(server: &Server, types: &[&str]) -> (u64, Vec<S
     (video, ids)
 }
 
-/// The same in a job whose spec says this beside the settings; the job, too.
+/// The same, with these keys in the job's spec beside the settings; returns the job, too.
 pub(crate) async fn in_job(server: &Server, types: &[&str], spec: &Value) -> (u64, Job, Vec<String>) {
     let video = server.add("a").await;
     let mut whole = serde_json::to_value(server.archive.video(VideoId(video)).unwrap().unwrap()).unwrap();
@@ -89,7 +89,7 @@ async fn an_object_is_as_documented() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn objects_come_by_type_and_page_by_page() {
+async fn objects_are_listed_by_type_in_pages() {
     let server = Server::start().await;
     let (video, made) = with_objects(&server, &["face", "car", "face", "body", "face"]).await;
     let path = format!("/videos/{video}/objects/");
@@ -125,7 +125,7 @@ async fn objects_come_by_type_and_page_by_page() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn objects_are_filtered_by_what_their_records_say() {
+async fn objects_are_filtered_by_fields_of_their_records() {
     let server = Server::start().await;
     let (video, made) = with_objects(&server, &["face", "car", "face"]).await;
     let path = format!("/videos/{video}/objects/");
@@ -190,7 +190,7 @@ async fn objects_are_exported_in_the_formats_of_other_tools() {
     assert_eq!(export("format=coco&type=drone").await.1, "{\"annotations\": [], \"images\": [], \"categories\": []}\n");
     server.get("/videos/99/objects/?format=csv").await.finds_no_video();
 
-    // Compression asks for more after the end, which comes at once here.
+    // Compression polls once more after the end, which comes at once here.
     let empty = server.add("nothing in it").await;
     for format in ["csv", "jsonl", "mot", "coco", "vtt"] {
         let path = format!("/videos/{empty}/objects/?format={format}");
@@ -200,7 +200,7 @@ async fn objects_are_exported_in_the_formats_of_other_tools() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_video_takes_its_objects_with_it() {
+async fn objects_are_deleted_with_their_video() {
     let server = Server::start().await;
     let (video, made) = with_objects(&server, &["face"]).await;
     server.delete(&format!("/videos/{video}/")).await.expect(204);
@@ -211,7 +211,7 @@ async fn a_video_takes_its_objects_with_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_a_router_objects_that_are_kept_count_as_posted() {
+async fn without_a_router_stored_objects_count_as_posted() {
     let server = Server::start().await;
     let (video, _) = with_objects(&server, &["face", "car", "face"]).await;
     let count = |t: &str| (t.parse().unwrap(), if t == "face" { 2 } else { 1 });

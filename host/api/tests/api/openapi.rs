@@ -42,7 +42,7 @@ fn references<'a>(value: &'a Value, found: &mut Vec<&'a str>) {
 }
 
 #[test]
-fn references_lead_somewhere() {
+fn references_resolve() {
     let document = document();
     let mut found = Vec::new();
     references(&document, &mut found);

@@ -12,12 +12,12 @@ use crate::server::Server;
 #[derive(Clone, Debug)]
 enum Step {
     Add(Option<String>),
-    /// Which of those that are there, modulo their number.
+    /// Index of the video to delete, modulo their number.
     Delete(usize),
 }
 
 fn names() -> impl Strategy<Value = Option<String>> {
-    // Few and short, so that many are equal but for their ids, or begin alike.
+    // Few and short, so that many are equal or share a prefix.
     prop::option::of("[aAbÄé]{1,3}")
 }
 
@@ -46,7 +46,7 @@ impl Model<'_> {
         Some(id)
     }
 
-    /// What a list of all has to look like now.
+    /// The expected list of all videos.
     fn sorted(&self, ordering: &str) -> Vec<u64> {
         let key = |id: &u64| {
             let video = self.server.archive.video(VideoId(*id)).unwrap().unwrap();
@@ -70,7 +70,7 @@ fn ids(page: &Value) -> Vec<u64> {
 }
 
 #[test]
-fn what_is_there_throughout_comes_exactly_once() {
+fn each_video_that_exists_throughout_is_listed_exactly_once() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let server = runtime.block_on(Server::start());
     let settings = SettingsSchema::new(&[], &["simple_iou".into()], &[]).unwrap().complete(None).unwrap();

@@ -1,5 +1,5 @@
-//! Covers: process/ and stop/ with and without a source, in every state; screenshot/; what they
-//! leave behind.
+//! Covers: process/ and stop/ with and without a source, in every state; screenshot/; their
+//! effects.
 
 use ocellus_core::{VideoId, VideoStatus};
 use serde_json::{Value, json};
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::server::{Server, until};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_a_source_the_status_says_so() {
+async fn without_a_source_the_status_is_no_source() {
     let server = Server::start().await;
     let id = server.add("a").await;
     assert!(server.post(&format!("/videos/{id}/process/"), Value::Null).await.expect(200).body.is_empty());
@@ -17,7 +17,7 @@ async fn without_a_source_the_status_says_so() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_no_video_ends_in_an_error_that_says_so() {
+async fn a_file_that_is_no_video_ends_in_an_error() {
     let server = Server::start().await;
     let id = server.add("a").await;
     server.upload(id, "no video at all").await.expect(201);
@@ -42,7 +42,7 @@ async fn stop_is_idempotent() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_running_video_shows_it() {
+async fn a_running_video_shows_its_progress() {
     let server = Server::start().await;
     let id = server.add("a").await;
     let change = |status: VideoStatus| {
@@ -101,6 +101,6 @@ async fn screenshots_are_taken_or_refused() {
         (picture.headers["content-type"].to_str().unwrap(), &*picture.body),
         ("image/jpeg", &b"\xff\xd8 a picture"[..])
     );
-    // Another size is not what is kept, and there is no source to take it from.
+    // Only the default size is cached, and there is no source to take another from.
     server.get(&format!("{path}?width=10")).await.expect(404);
 }

@@ -1,6 +1,6 @@
 //! Covers: every wrong value of every key of `stream_settings` is a 400 that names its path, with
-//! POST, PUT and PATCH alike, and nothing is stored. The keys and what they may hold are read from
-//! the server's own document, so that a new key is covered from its first day.
+//! POST, PUT and PATCH alike, and nothing is stored. The keys and their allowed values are read
+//! from the server's own document, so that a new key is covered from its first day.
 
 use serde_json::{Value, json};
 
@@ -46,7 +46,7 @@ fn wrong(name: &str, schema: &Value) -> Vec<Value> {
     if schema.get("enum").is_some() {
         values.extend([json!("no such name"), json!(1)]);
     }
-    // What a schema cannot say.
+    // Rules that a schema cannot express.
     match name {
         "ffmpeg_format" => values.extend(["no_such_format", "concat", "lavfi"].map(Value::from)),
         "ffmpeg_params" => {

@@ -1,12 +1,11 @@
-//! Covers: searching by a picture where nothing can be found: what is refused, and which parameter
-//! is to blame.
+//! Covers: searches by a picture without detectors: refusals, and the parameters that they name.
 
 use reqwest::Method;
 
 use crate::server::Server;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_cannot_be_searched_for_is_refused() {
+async fn searches_that_cannot_be_made_are_refused() {
     let server = Server::start().await;
     let video = server.add("a").await;
     let search = async |path: &str, body: &[u8]| server.call(Method::POST, path, body.to_vec()).await;
@@ -19,7 +18,7 @@ async fn what_cannot_be_searched_for_is_refused() {
         search(path, b"no picture").await.refuses(param);
     }
     search("/search/", b"").await.refuses("body");
-    // A picture, and no detector to look at it.
+    // A valid picture, but no detector.
     let grey = [&b"P6\n16 16\n255\n"[..], &[128; 16 * 16 * 3]].concat();
     assert_eq!(search("/search/?type=face", &grey).await.refuses("type"), "No detector for face is installed.");
     assert_eq!(

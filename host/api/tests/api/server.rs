@@ -1,4 +1,4 @@
-//! A server within the test's process, and a client that speaks to it.
+//! Server within the test's process, and a client for it.
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
@@ -49,7 +49,7 @@ impl Answer {
         self
     }
 
-    /// That this is a 400 for `param`; its sentence.
+    /// Asserts a 400 for `param`; returns its description.
     #[track_caller]
     pub(crate) fn refuses(self, param: &str) -> String {
         let json = self.expect(400).json();
@@ -112,7 +112,7 @@ impl Server {
         Self { address, archive, engine, client, stop, served, folder }
     }
 
-    /// Ends the server in good order; its folder.
+    /// Shuts the server down gracefully; returns its folder.
     pub(crate) async fn stop(self) -> tempfile::TempDir {
         drop(self.client);
         self.engine.close();
@@ -126,7 +126,7 @@ impl Server {
         if path.starts_with("http") { path.to_owned() } else { format!("http://{}{path}", self.address) }
     }
 
-    /// Without a token.
+    /// A request without a token.
     pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
         self.client.request(method, self.url(path))
     }
@@ -182,7 +182,7 @@ impl Server {
         self.get("/videos/count/").await.expect(200).json()["count"].as_u64().unwrap()
     }
 
-    /// A connection to say on what no client library would.
+    /// A raw connection, for bytes that no client library sends.
     pub(crate) async fn connect(&self) -> TcpStream {
         TcpStream::connect(&self.address).await.unwrap()
     }
@@ -218,7 +218,7 @@ impl Server {
     }
 }
 
-/// Asks again until it is so. For what the server does after its answer.
+/// Polls until a condition holds, for effects that come after the response.
 pub(crate) async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
     for _ in 0..3000 {
         if is_so().await {

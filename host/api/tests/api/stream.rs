@@ -1,5 +1,5 @@
-//! Covers: the stream of events: what it has of videos, objects and deliveries, how a client that
-//! comes back goes on, and how it ends.
+//! Covers: the stream of events: videos, objects and deliveries in it, reconnecting clients, and
+//! its end.
 
 use ocellus_store::{Delivery, DeliveryState, NewToken, Scope, Tokens};
 use reqwest::{Method, Response};
@@ -10,7 +10,7 @@ use crate::{
     server::{Server, TOKEN},
 };
 
-/// An event as it comes.
+/// A parsed event.
 #[derive(Debug)]
 struct Event {
     id: String,
@@ -36,7 +36,7 @@ impl Stream {
         let response = request.send().await.unwrap();
         assert_eq!(response.status(), 200);
         assert_eq!(response.headers()["content-type"], "text/event-stream");
-        assert!(!response.headers().contains_key("content-encoding"), "events would wait for each other");
+        assert!(!response.headers().contains_key("content-encoding"), "compression would delay events");
         let mut stream = Self { response, unread: String::new(), last_id: String::new() };
         let first = stream.block().await.unwrap();
         assert!(first.contains("retry: "), "{first}");
@@ -72,7 +72,7 @@ impl Stream {
         }
     }
 
-    /// The next event with this name that is as wanted.
+    /// The next event with this name that matches.
     async fn find(&mut self, name: &str, wanted: impl Fn(&Value) -> bool) -> Event {
         loop {
             let event = self.next().await.expect("the stream ended");
@@ -123,7 +123,7 @@ async fn objects_and_deliveries_come_as_they_are_made() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_comes_back_goes_on_where_the_stream_broke() {
+async fn a_client_that_reconnects_gets_the_events_since() {
     let server = Server::start().await;
     let mut stream = Stream::open(&server, None).await;
     let at_first = stream.last_id.clone();

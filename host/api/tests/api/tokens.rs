@@ -44,7 +44,7 @@ async fn each_scope_includes_the_one_before() {
         call(&server, token, Method::GET, "/plugins/").await.expect(200);
         let created = call(&server, token, Method::POST, "/videos/").await;
         assert_eq!(created.status.as_u16(), if operates { 201 } else { 403 });
-        // Not found is what the scope lets through to.
+        // 404: the scope suffices, and there is no such plugin.
         let removed = call(&server, token, Method::DELETE, "/plugins/none/").await;
         assert_eq!(removed.status.as_u16(), if installs { 404 } else { 403 });
     }
@@ -58,7 +58,7 @@ async fn each_scope_includes_the_one_before() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_wrong_scheme_says_which_ones_are_right() {
+async fn the_refusal_of_a_wrong_scheme_names_the_right_ones() {
     let server = Server::start().await;
     for header in [format!("Basic {TOKEN}"), TOKEN.to_owned()] {
         let refused = server.send(server.request(Method::GET, "/videos/").header("authorization", &header)).await;
@@ -144,7 +144,7 @@ async fn an_address_that_guesses_is_locked_out_for_a_while() {
         (&"600".parse().unwrap(), &json!("TOO_MANY_REQUESTS"))
     );
     login(&server, "admin", TOKEN, json!({"uuid": "a"})).await.expect(429);
-    // Another client of the same proxy, which this machine runs.
+    // Another client of the same proxy, which runs on this machine.
     let other = server.request(Method::GET, "/videos/").header("x-forwarded-for", "192.0.2.7");
     server.send(other.header("authorization", format!("Token {TOKEN}"))).await.expect(200);
     clock.advance(Duration::from_secs(600));

@@ -1,4 +1,5 @@
-//! Covers: the boxes of tracks: by time, thinned out, and page by page.
+//! Covers: the boxes of tracks: in a range of time, with a step, and continued where an answer
+//! ends.
 
 use ocellus_core::{ObjectType, TrackId};
 use ocellus_store::TrackFrame;
@@ -27,7 +28,7 @@ fn times(track: &Value) -> Vec<f64> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn boxes_are_those_of_the_time_that_is_asked_for() {
+async fn boxes_are_those_of_the_requested_time() {
     let server = Server::start().await;
     let (video, _) = with_tracks(&server, 60).await;
     let get = async |query: &str| server.get(&format!("/videos/{video}/tracks/?{query}")).await.expect(200).json();
@@ -53,7 +54,7 @@ async fn boxes_are_those_of_the_time_that_is_asked_for() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_track_names_its_object_at_the_times_of_it() {
+async fn a_track_names_its_object_during_the_time_of_that_object() {
     let server = Server::start().await;
     let (video, object) = with_tracks(&server, 60).await;
     let objects = async |from: f64| {
@@ -82,7 +83,7 @@ async fn a_long_answer_is_continued_where_it_ends() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_cannot_be_asked_is_refused() {
+async fn wrong_parameters_are_refused() {
     let server = Server::start().await;
     let id = server.add("a").await;
     for (query, param) in [("from=-1", "from"), ("to=x", "to"), ("step=NaN", "step"), ("type=face", "type")] {

@@ -48,7 +48,7 @@ async fn text_is_compressed_for_clients_that_read_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn pages_of_the_operators_origins_are_let_in_and_no_others() {
+async fn cors_allows_the_configured_origins_only() {
     const PAGE: &str = "https://board.example.org";
     let preflight = async |server: &Server, origin: &str| {
         let request = server.request(Method::OPTIONS, "/videos/1/").header("origin", origin);
@@ -77,7 +77,7 @@ async fn pages_of_the_operators_origins_are_let_in_and_no_others() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_changed_since_is_not_overwritten() {
+async fn if_match_prevents_lost_updates() {
     let server = Server::start().await;
     let id = server.add("a").await;
     let path = format!("/videos/{id}/");
@@ -161,7 +161,7 @@ async fn a_signed_url_opens_its_picture_until_it_expires() {
         anyone(Method::GET, &url.replace("expires=1", "expires=2")).await.expect(401);
         anyone(Method::GET, url.split('?').next().unwrap()).await.expect(401);
     }
-    // The file may be fetched by its other name's signature only.
+    // A signature does not hold for the other path of the same file.
     anyone(Method::DELETE, &source.replace("source_file", "file")).await.expect(401);
     let event = server.get(&format!("/events/faces/?video_archive={video}&sign_urls=600")).await.expect(200).json();
     anyone(Method::GET, event["results"][0]["fullframe"].as_str().unwrap()).await.expect(200);

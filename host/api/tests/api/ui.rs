@@ -1,4 +1,4 @@
-//! Covers: the page at `/ui/`, its headers and caching, and how `/` leads a browser there.
+//! Covers: the page at `/ui/`, its headers and caching, and the redirect of browsers from `/`.
 
 use reqwest::Method;
 
@@ -31,7 +31,7 @@ async fn the_page_needs_no_token_and_loads_nothing_from_elsewhere() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_no_file_of_the_page_is_not_found() {
+async fn unknown_files_of_the_page_are_not_found() {
     let server = Server::start().await;
     for path in ["/ui/videos/7", "/ui/assets/none.js", "/ui/..%2f..%2fadmin.token", "/ui/assets"] {
         server.send(server.request(Method::GET, path)).await.expect(404);
@@ -42,7 +42,7 @@ async fn what_is_no_file_of_the_page_is_not_found() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_browser_is_led_to_the_page_and_a_program_is_not() {
+async fn browsers_are_redirected_to_the_page_and_programs_are_not() {
     let server = Server::start().await;
     let browser = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
     for method in [Method::GET, Method::HEAD] {

@@ -1,5 +1,4 @@
-//! Covers: uploads of every kind that goes well or wrong, their memory, and what they leave in the
-//! folder.
+//! Covers: accepted, refused and aborted uploads, their memory, and the files that they leave.
 
 use std::sync::Arc;
 
@@ -46,7 +45,7 @@ async fn chunked_bodies_are_taken() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_name_that_curl_adds_to_the_path_is_passed_over() {
+async fn the_name_that_curl_adds_to_the_path_is_ignored() {
     let server = Server::start().await;
     let id = server.add("a").await;
     let request = String::from_utf8(head(id, "content-length: 5\r\n")).unwrap() + "abcde";
@@ -92,7 +91,7 @@ async fn the_one_file_of_a_form_is_taken() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn refused_uploads_leave_the_file_that_was() {
+async fn refused_uploads_keep_the_old_file() {
     let config = ApiConfig { max_upload_bytes: Some(1000), ..ApiConfig::default() };
     let server = Server::with(config, Arc::new(SystemClock)).await;
     let id = server.add("a").await;
@@ -134,7 +133,7 @@ async fn refused_uploads_leave_the_file_that_was() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_breaks_off_leaves_nothing() {
+async fn an_aborted_upload_leaves_nothing() {
     let server = Server::start().await;
     let id = server.add("a").await;
     server.upload(id, "first").await.expect(201);
@@ -157,7 +156,7 @@ async fn a_client_that_breaks_off_leaves_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_video_at_work_keeps_its_file() {
+async fn the_file_of_a_queued_or_running_video_is_not_replaced() {
     let server = Server::start().await;
     let id = server.add("a").await;
     server.upload(id, "first").await.expect(201);
@@ -174,7 +173,7 @@ async fn a_video_at_work_keeps_its_file() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_job_that_begins_in_the_middle_keeps_its_file() {
+async fn a_job_that_begins_during_an_upload_keeps_its_file() {
     let server = Server::start().await;
     let id = server.add("a").await;
     let set = |status: VideoStatus| {
@@ -189,7 +188,7 @@ async fn a_job_that_begins_in_the_middle_keeps_its_file() {
     // Whichever of the two comes first: from the moment that the job runs its file stays.
     for round in 0..100_u32 {
         let (upload, begun) = tokio::join!(server.upload(id, round.to_string()), async {
-            // Later from round to round, so that some are met at each of their steps.
+            // Later in each round, so that the job begins at different steps of the upload.
             for _ in 0..round * 10 {
                 tokio::task::yield_now().await;
             }

@@ -1,5 +1,5 @@
-//! Covers: paths that clients of the vendor's server look at beside `/videos/` and `/events/`:
-//! camera groups, cameras, clusters by type, the document, also as a page.
+//! Covers: paths that clients of the vendor's server use beside `/videos/` and `/events/`: camera
+//! groups, cameras, clusters by type, and the document, also as a page.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::{objects::with_objects, server::Server};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_configured_can_be_listed() {
+async fn configured_groups_and_cameras_are_listed() {
     let config = ApiConfig { camera_groups: vec![-1, 1, 7], cameras: vec![3], ..ApiConfig::default() };
     let server = Server::with(config, Arc::new(SystemClock)).await;
     let groups = server.get("/camera-groups/").await.expect(200).json();

@@ -1,12 +1,12 @@
 //! Covers: POST and GET of a video: the documented shape field by field, defaults, refusals and
-//! what they leave behind.
+//! their effects.
 
 use ocellus_api::ApiConfig;
 use serde_json::{Value, json};
 
 use crate::server::{Server, TOKEN};
 
-/// The keys of the vendor's response example, in its order, and one of ours.
+/// The keys of the vendor's response example, in its order, and one of this server.
 const KEYS: [&str; 27] = [
     "id",
     "camera_group",
@@ -70,7 +70,7 @@ async fn a_new_video_is_as_documented() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_sent_is_kept_and_the_rest_passed_over() {
+async fn fields_are_stored_and_read_only_or_unknown_ones_ignored() {
     let server = Server::start().await;
     let sent = json!({
         "id": 77, "camera_group": -1, "name": "Zoë\u{1F3A5}", "url": "rtsp://cam/1", "case": 5, "router_url": "http://r/", "active": true,
@@ -132,7 +132,7 @@ async fn refusals_name_the_field_and_leave_nothing() {
         let desc = server.call(reqwest::Method::POST, "/videos/", text).await.refuses("body");
         assert!(desc.starts_with("JSON parse error") && desc.contains(place), "{desc}");
     }
-    // Nothing at all is an object without keys, as to the vendor's framework.
+    // Nothing at all is an object without keys, as in the vendor's framework.
     server.call(reqwest::Method::POST, "/videos/", "").await.refuses("camera_group");
     let deep = "[".repeat(100_000);
     server.call(reqwest::Method::POST, "/videos/", deep).await.refuses("body");
@@ -142,7 +142,7 @@ async fn refusals_name_the_field_and_leave_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn urls_begin_where_the_client_sees_the_server() {
+async fn urls_begin_with_the_base_url_of_the_client() {
     let server = Server::start().await;
     server.add("a").await;
     let behind = server.request(reqwest::Method::GET, "/videos/1/").header("authorization", format!("Token {TOKEN}"));

@@ -87,10 +87,10 @@ pub(crate) fn run(arguments: &AddArguments) -> Result<ExitCode> {
 
 /// Uploads one file; returns the id of its video.
 async fn add(client: &Client, fields: &Map<String, Value>, path: &Path, process: bool) -> Result<u64> {
-    // Before anything is created: the file may be none.
+    // Checked before the video is created.
     let file = File::open(path)?;
     let found = file.metadata()?;
-    anyhow::ensure!(found.is_file() && found.len() > 0, "it is no file, or an empty one");
+    anyhow::ensure!(found.is_file() && found.len() > 0, "it is not a file, or it is empty");
     let video = client.send(client.request(Method::POST, "/videos/").body(json!(fields).to_string())).await?;
     let id = video.get("id").and_then(Value::as_u64).context("the server's response has no id")?;
     let bar = bar(found.len(), "{msg} {bar:30} {bytes}/{total_bytes}, {bytes_per_sec}, {eta} left");
@@ -100,7 +100,7 @@ async fn add(client: &Client, fields: &Map<String, Value>, path: &Path, process:
     let uploaded = client.send(upload.header(CONTENT_TYPE, "application/octet-stream").body(body)).await;
     bar.finish_and_clear();
     if let Err(error) = uploaded {
-        // A video without a source is of no use to anyone.
+        // Without a source the video is useless.
         let _ = client.send(client.request(Method::DELETE, &format!("/videos/{id}/"))).await;
         return Err(error);
     }
@@ -110,7 +110,7 @@ async fn add(client: &Client, fields: &Map<String, Value>, path: &Path, process:
     Ok(id)
 }
 
-/// Waits for the end of a job; whether it completed.
+/// Waits for the end of a job; returns whether it completed.
 async fn completes(client: &Client, id: u64) -> Result<bool> {
     let bar = bar(1000, "video {msg} {bar:30} {percent} %");
     loop {

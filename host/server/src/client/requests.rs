@@ -1,4 +1,4 @@
-//! Requests to one server, and what comes back.
+//! HTTP client of the commands that need a server.
 
 use std::path::PathBuf;
 
@@ -78,7 +78,7 @@ pub(super) fn block_on<R>(work: impl Future<Output = Result<R>>) -> Result<R> {
     runtime.block_on(work)
 }
 
-/// A text of the server's, without what would control the terminal.
+/// A text from the server without control characters, which could control the terminal.
 pub(super) fn plain(value: &Value) -> String {
     match value {
         Value::String(text) => text.chars().filter(|c| !c.is_control()).collect(),

@@ -21,7 +21,7 @@ pub(crate) struct ShowArguments {
     json: bool,
 }
 
-/// What is printed, and where it is in a video.
+/// Labels of the printed lines, and the JSON pointers to their values in a video.
 const LINES: [(&str, &str); 17] = [
     ("name", "/name"),
     ("status", "/health_status/status"),

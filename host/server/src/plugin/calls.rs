@@ -124,7 +124,7 @@ pub(super) fn route(plugins: &Plugins, name: &str, settings: &Value, recording: 
     Ok(Answers { text, costs, memory_bytes: router.meters().memory_bytes })
 }
 
-/// As `router.wit` calls it.
+/// Its name in `router.wit`.
 fn picture_name(picture: Picture) -> &'static str {
     match picture {
         Picture::Photo => "photo",

@@ -22,8 +22,8 @@ pub(super) struct Recording {
 }
 
 impl Recording {
-    /// That of a video of the archive in `data`, or the sample; for one object type, or the first
-    /// that was detected.
+    /// The detection log of a video of the archive in `data`, or the sample; for one object type,
+    /// or the first that was detected.
     pub(super) fn read(video: Option<u64>, data: Option<&Path>, object_type: Option<&ObjectType>) -> Result<Self> {
         let log = match (video, data) {
             (Some(video), Some(data)) => StoredJob::open(data, VideoId(video))?.detections()?,
@@ -44,7 +44,8 @@ impl Recording {
                 // A tracker must not continue a track over a gap, nor over a cut.
                 DetectionRecord::Gap(gap) => (after_gap, scores) = (true, gap.header),
                 DetectionRecord::Frame(mut frame) => {
-                    // Without the settings of a job, nothing tells a tracker which ones are weak.
+                    // Weak detections are left out: only the settings of a job tell a tracker which
+                    // ones are weak.
                     for (object_type, detections) in &mut frame.detections {
                         let scores = scores.scores_of(object_type);
                         detections.retain(|detection| !scores.is_weak(detection));

@@ -1,4 +1,4 @@
-//! The picture that objects of a recording are posted with: grey, as a recording has no pixels.
+//! Picture that the objects of a recording are posted with: grey, as a recording has no pixels.
 
 use std::time::Duration;
 
