@@ -1,1 +1,1 @@
-//! Empty: the tests are in `tests/suite`.
+//! Empty crate: the tests are in `tests/suite`.

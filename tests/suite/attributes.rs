@@ -1,7 +1,7 @@
-//! Covers: attribute networks of an operator. What they say of faces is in objects, events and
-//! posts, is the same after a restart and in a replay, and their digests are in the job's spec.
-//! Liveness is judged where a video asks for it and a network is installed; without one the setting
-//! is refused, and a job that has it already ends MISCONFIGURED.
+//! Covers: attribute networks of an operator. Their results for faces are in objects, events and
+//! posts, are the same after a restart and in a replay, and their digests are in the job's spec.
+//! Liveness is estimated where a video enables it and a network is installed; without one the
+//! setting is refused, and a job that has it already ends MISCONFIGURED.
 
 use std::{fs, path::Path};
 
@@ -15,7 +15,7 @@ use crate::{
     server::{Options, Server},
 };
 
-/// Mean red, green and blue of a picture of 8x8 pixels.
+/// A network that outputs mean red, green and blue of a picture of 8x8 pixels.
 const MEANS: &str = r#"<?xml version="1.0"?><net name="means" version="11"><layers>
 <layer id="0" name="picture" type="Parameter" version="opset1"><data element_type="f32" shape="1,3,8,8"/>
 <output><port id="0"><dim>1</dim><dim>3</dim><dim>8</dim><dim>8</dim></port></output></layer>
@@ -84,7 +84,7 @@ fn label<'a>(object: &'a Value, feature: &str) -> &'a Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_networks_say_is_in_objects_events_and_posts() {
+async fn attributes_are_in_objects_events_and_posts() {
     let dir = tempfile::tempdir().unwrap();
     let (data, attributes) = (dir.path().join("data"), dir.path().join("attributes"));
     add_network(&attributes, "hue", "color", "");
@@ -150,7 +150,7 @@ fn at(object: Value, server: &Server) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_job_that_wants_liveness_needs_its_network() {
+async fn a_job_with_liveness_needs_its_network() {
     let dir = tempfile::tempdir().unwrap();
     let (data, attributes) = (dir.path().join("data"), dir.path().join("attributes"));
     add_network(&attributes, "spoof", "liveness", "[liveness]\nlive = \"red\"\n");

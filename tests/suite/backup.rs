@@ -1,4 +1,4 @@
-//! Covers: `ocellus backup` of a server at work, twice, and a server on the copy: a restore.
+//! Covers: `ocellus backup` of a server whose jobs run, twice, and a restore: a server on the copy.
 
 use std::{fs, path::Path, process::Command};
 
@@ -14,13 +14,13 @@ fn backup(data: &Path, target: &Path) -> (bool, String) {
     (status.success(), out + &error)
 }
 
-/// Files copied, as a backup says.
+/// The number of copied files in a backup's output.
 fn copied(said: &str) -> u64 {
     said.split("; ").nth(1).and_then(|rest| rest.split(' ').next()).and_then(|n| n.parse().ok()).expect(said)
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_copy_made_while_jobs_run_is_served_and_its_jobs_go_on() {
+async fn a_copy_made_while_jobs_run_is_served_and_its_jobs_are_resumed() {
     let dir = tempfile::tempdir().unwrap();
     let (data, copy) = (dir.path().join("data"), dir.path().join("copy"));
     let server = Server::start(&data);
@@ -59,7 +59,7 @@ async fn a_copy_made_while_jobs_run_is_served_and_its_jobs_go_on() {
 }
 
 #[test]
-fn a_folder_that_holds_something_else_is_left_alone() {
+fn a_folder_with_other_files_is_refused_as_target() {
     let dir = tempfile::tempdir().unwrap();
     let (data, other) = (dir.path().join("data"), dir.path().join("other"));
     drop(Options::new(&data).start());

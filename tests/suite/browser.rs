@@ -1,5 +1,5 @@
-//! Covers: the way of a browser: from `/` to the page, a session by cookie, and that it outlives
-//! the server.
+//! Covers: a browser: the redirect from `/` to the page, and a session by cookie, which outlives a
+//! restart of the server.
 
 use reqwest::{Client, StatusCode, redirect::Policy};
 use serde_json::{Value, json};
@@ -9,7 +9,7 @@ use crate::server::Server;
 const HTML: &str = "text/html,application/xhtml+xml,*/*;q=0.8";
 
 #[tokio::test]
-async fn a_browser_finds_the_page_and_stays_logged_in() {
+async fn a_browser_is_redirected_to_the_page_and_stays_logged_in() {
     let data = tempfile::tempdir().unwrap();
     let server = Server::start(data.path());
     let browser = Client::builder().redirect(Policy::limited(2)).build().unwrap();

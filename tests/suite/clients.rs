@@ -1,7 +1,6 @@
-//! Covers: clients that generators make of the OpenAPI document, each of which does the whole flow,
-//! from the creation of a video to its deletion; and what the document allows, which is accepted,
-//! and what it does not, which is refused (schemathesis). Runs where `tests/clients/setup.sh` has
-//! put the tools.
+//! Covers: clients generated from the OpenAPI document, each of which does the whole flow, from the
+//! creation of a video to its deletion; and schemathesis: requests that the document allows are
+//! accepted, and others refused. Runs where `tests/clients/setup.sh` has put the tools.
 
 use std::{
     path::{Path, PathBuf},
@@ -10,18 +9,18 @@ use std::{
 
 use crate::{media, server::Server};
 
-/// Where the tools are, if they are there.
+/// The folder of the tools, if they are installed.
 #[expect(clippy::print_stderr, reason = "a test that does not run says so")]
 pub(crate) fn tools() -> Option<PathBuf> {
     let tools = media::target().join("clients");
-    let is_there = tools.join("venv").exists();
-    if !is_there {
+    let installed = tools.join("venv").exists();
+    if !installed {
         eprintln!("not run: {} is missing; tests/clients/setup.sh makes it", tools.display());
     }
-    is_there.then_some(tools)
+    installed.then_some(tools)
 }
 
-/// Runs a script with the tools and a server; what it printed, or a failure with that.
+/// Runs a script with the tools and a server; returns its output.
 async fn run(script: &str, tools: PathBuf, server: &Server, more: Vec<PathBuf>) -> String {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("clients").join(script);
     let (base, token) = (server.base().to_owned(), server.token().to_owned());
@@ -45,7 +44,7 @@ async fn generated_clients_do_the_whole_flow() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_document_says_what_is_accepted() {
+async fn requests_are_accepted_as_the_document_says() {
     let Some(tools) = tools() else { return };
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(&dir.path().join("data"));

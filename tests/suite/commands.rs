@@ -41,7 +41,7 @@ async fn recordings_are_added_listed_and_shown() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn refusals_are_told_and_leave_no_video() {
+async fn refusals_are_reported_and_leave_no_video() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(&dir.path().join("data"));
     let none = dir.path().join("none.mp4");

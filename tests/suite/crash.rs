@@ -1,8 +1,8 @@
-//! Covers: recovery from kill -9. A job that was cut off continues after the restart behind the
-//! last frame of its log, and ends with the same objects and pictures as an undisturbed one; no
-//! object is stored twice or posted under two keys; under another detector, where it would find
-//! other objects, it starts again as a new job, and no key stands for two objects; a lost or
-//! damaged index is rebuilt.
+//! Covers: recovery from kill -9. An interrupted job continues after the restart behind the last
+//! frame of its log, and ends with the same objects and pictures as an undisturbed one; no object
+//! is stored twice or posted under two keys. With another detector, which would find other objects,
+//! the job starts again as a new one, and no key stands for two objects. A lost or damaged index is
+//! rebuilt.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -82,7 +82,7 @@ async fn objects_and_pictures(server: &Server, id: u64) -> Vec<(String, Vec<u8>,
 }
 
 /// Overwrites the first tenth of a recording's frames, but not its headers.
-fn spoil_the_beginning(source: &Path) {
+fn damage_the_beginning(source: &Path) {
     let mut bytes = std::fs::read(source).unwrap();
     let pictures = bytes.windows(4).position(|word| word == b"mdat").unwrap() + 4;
     let end = pictures + (bytes.len() - pictures) / 10;
@@ -110,7 +110,7 @@ async fn a_job_that_was_killed_late_does_not_decode_the_beginning_again() {
     let cut = server.process_file(json!({"stream_settings": settings}), &file).await;
     server.under_way(cut, 330).await;
     server.kill();
-    spoil_the_beginning(&data.join(format!("archive/000/{cut}/source")));
+    damage_the_beginning(&data.join(format!("archive/000/{cut}/source")));
     let server = Server::start(&data);
     let video = server.finished(cut).await;
     assert_eq!(video["health_status"]["status"], "COMPLETED", "{video:#}");

@@ -1,5 +1,5 @@
-//! Covers: `--defaults`: what a new video gets where the client is silent, and files that are
-//! refused at the start.
+//! Covers: `--defaults`: settings of a new video for keys that the client does not send, and files
+//! that are refused at the start.
 
 use std::path::Path;
 
@@ -18,7 +18,7 @@ async fn settings(server: &Server, sent: Value) -> Value {
     server.video(id).await["stream_settings"].clone()
 }
 
-async fn in_force(server: &Server) -> Value {
+async fn current_defaults(server: &Server) -> Value {
     server.get("/cameras/default_parameters/").await
 }
 
@@ -27,8 +27,8 @@ async fn the_vendors_defaults_are_those_without_the_argument() {
     let folder = tempfile::tempdir().unwrap();
     let plain = Server::start(&folder.path().join("plain"));
     let vendor = start(&folder.path().join("vendor"), "vendor");
-    let shown = in_force(&vendor).await;
-    assert_eq!(in_force(&plain).await, shown);
+    let shown = current_defaults(&vendor).await;
+    assert_eq!(current_defaults(&plain).await, shown);
     assert_eq!(settings(&vendor, json!({})).await, shown);
     let face = &shown["detectors"]["face"];
     assert_eq!((&face["filter_min_size"], &face["filter_min_quality"]), (&json!(60), &json!(0.42)));
@@ -36,10 +36,10 @@ async fn the_vendors_defaults_are_those_without_the_argument() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn thorough_looks_for_smaller_objects_of_every_type_unless_the_client_says_otherwise() {
+async fn thorough_looks_for_smaller_objects_of_every_type_unless_the_client_overrides_it() {
     let folder = tempfile::tempdir().unwrap();
     let server = start(&folder.path().join("data"), "thorough");
-    let shown = in_force(&server).await;
+    let shown = current_defaults(&server).await;
     assert_eq!(settings(&server, json!({})).await, shown);
     for object_type in ["face", "body", "car"] {
         assert!(shown["detectors"][object_type]["filter_min_size"].as_u64() < Some(60), "{shown:#}");
@@ -52,7 +52,7 @@ async fn thorough_looks_for_smaller_objects_of_every_type_unless_the_client_says
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_file_is_for_new_videos_and_leaves_the_others_alone() {
+async fn a_file_applies_to_new_videos_only() {
     let folder = tempfile::tempdir().unwrap();
     let (data, file) = (folder.path().join("data"), folder.path().join("defaults.json"));
     let server = Server::start(&data);
@@ -64,7 +64,7 @@ async fn a_file_is_for_new_videos_and_leaves_the_others_alone() {
     std::fs::write(&file, own.to_string()).unwrap();
     let server = start(&data, file.to_str().unwrap());
     assert_eq!(server.video(id).await["stream_settings"], before);
-    let shown = in_force(&server).await;
+    let shown = current_defaults(&server).await;
     assert_eq!((&shown["imotion_threshold"], &shown["detectors"]["face"]), (&json!(0.25), &Value::Null));
     let car = &shown["detectors"]["car"];
     assert_eq!((&car["jpeg_quality"], &car["filter_min_quality"]), (&json!(50), &json!(0.65)));
@@ -74,7 +74,7 @@ async fn a_file_is_for_new_videos_and_leaves_the_others_alone() {
 }
 
 #[test]
-fn a_file_that_no_client_could_send_stops_the_start_with_the_path_of_the_key() {
+fn a_file_with_invalid_settings_prevents_the_start_and_the_key_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let (data, file) = (folder.path().join("data"), folder.path().join("defaults.json"));
     for (text, named) in [

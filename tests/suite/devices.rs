@@ -18,7 +18,7 @@ async fn found(server: &Server, file: &std::path::Path) -> (Vec<Value>, String) 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn onnx_runtime_finds_what_burn_finds() {
+async fn onnx_runtime_and_burn_find_the_same_objects() {
     let dir = tempfile::tempdir().unwrap();
     if !media::assets().join("onnxruntime").is_dir() {
         if cfg!(all(target_os = "linux", target_arch = "x86_64")) {

@@ -10,7 +10,7 @@ use crate::{
 };
 
 #[tokio::test]
-async fn a_page_sees_a_job_from_its_beginning_to_its_end_without_asking() {
+async fn the_stream_follows_a_job_from_its_beginning_to_its_end() {
     let data = tempfile::tempdir().unwrap();
     let server = Server::start(data.path());
     let mut stream = server.request(Method::GET, "/events/stream/").send().await.unwrap();
@@ -48,6 +48,6 @@ async fn a_page_sees_a_job_from_its_beginning_to_its_end_without_asking() {
     assert_eq!(objects, listed);
 
     assert!(server.terminate().success());
-    // Ended, and not dropped with the connection after the time for that.
+    // The stream ends properly, before connections are aborted at the end of the grace time.
     while stream.chunk().await.unwrap().is_some() {}
 }

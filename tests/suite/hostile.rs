@@ -1,7 +1,7 @@
 //! Covers: hostile plugins in a running server. Whatever a plugin does, its job ends by the fault
 //! policy with a message that names plugin, call and reason, the server stays up, and other jobs
-//! find the same objects as ever; a file that is not a plugin is refused with the reason; a fault's
-//! trace reproduces it with `ocellus plugin test`.
+//! find the same objects as without it; a file that is not a plugin is refused with the reason; a
+//! fault's trace reproduces it with `ocellus plugin test`.
 
 use std::{fs, path::Path};
 

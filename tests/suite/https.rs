@@ -1,4 +1,4 @@
-//! Covers: TLS of the server's own, a renewed certificate, a proxy's path, `--listen` by name.
+//! Covers: TLS by the server itself, a renewed certificate, a proxy's path, `--listen` by name.
 
 use std::{fs, path::Path};
 
@@ -12,13 +12,13 @@ fn pem(label: &str, der: &[u8]) -> String {
     format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", BASE64_STANDARD.encode(der))
 }
 
-/// Writes a new certificate for `localhost` and its key; returns what trusts it alone.
+/// Writes a new certificate for `localhost` and its key; returns a client that trusts it alone.
 fn renew(folder: &Path) -> Client {
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     fs::write(folder.join("key.pem"), pem("PRIVATE KEY", &made.signing_key.serialize_der())).unwrap();
     fs::write(folder.join("cert.pem"), pem("CERTIFICATE", made.cert.der())).unwrap();
     let root = Certificate::from_der(made.cert.der()).unwrap();
-    // A connection for each request: one that is open keeps its certificate.
+    // A new connection for each request: open ones keep their certificate.
     let client = Client::builder().tls_built_in_root_certs(false).add_root_certificate(root).pool_max_idle_per_host(0);
     client.build().unwrap()
 }
@@ -44,7 +44,7 @@ async fn a_renewed_certificate_is_served_without_a_restart() {
     let health = format!("{base}/health/");
     until("the new certificate is served", async || second.get(&health).send().await.is_ok()).await;
     assert!(first.get(&health).send().await.is_err());
-    // A file that is no certificate leaves the one before in force.
+    // An invalid file leaves the old certificate in use.
     fs::write(files.path().join("cert.pem"), "nothing").unwrap();
     assert_eq!(second.get(&health).send().await.unwrap().status(), 200);
 }
@@ -66,14 +66,14 @@ async fn a_key_of_another_certificate_is_refused_at_the_start() {
 }
 
 #[tokio::test]
-async fn the_path_of_a_proxy_is_in_links_and_redirects_and_is_taken_off_requests() {
+async fn the_path_of_a_proxy_is_in_links_and_redirects_and_is_removed_from_requests() {
     let data = tempfile::tempdir().unwrap();
     let server = Options::new(data.path()).argument("--public-url", "https://b.example/sub/").start();
     let client = Client::builder().redirect(Policy::none()).build().unwrap();
     for _ in 0..2 {
         server.create(json!({})).await;
     }
-    // Proxies pass the path on as it is, or without the part that leads here.
+    // Proxies keep the path, or strip the prefix.
     for prefix in ["/sub", ""] {
         let path = format!("{prefix}/videos?limit=1");
         let moved = server.request_by(&client, Method::GET, &path).send().await.unwrap();
@@ -91,7 +91,7 @@ async fn the_path_of_a_proxy_is_in_links_and_redirects_and_is_taken_off_requests
 }
 
 #[tokio::test]
-async fn a_name_is_listened_on() {
+async fn the_server_listens_on_a_host_name() {
     let data = tempfile::tempdir().unwrap();
     let server = Options::new(data.path()).argument("--listen", "localhost:0").start();
     assert!(server.base().starts_with("http://127.0.0.1:") || server.base().starts_with("http://[::1]:"));

@@ -1,7 +1,7 @@
 //! Covers: identities and search. A man who leaves and comes back is one identity of two tracks,
 //! and a picture of him finds both. Identities belong to the job: another job of the video finds
-//! the same, deleting the video deletes them; a restart and a lost index change nothing. Detections
-//! of a picture, and events, find the events that look like them.
+//! the same, and deleting the video deletes them; a restart and a lost index change nothing.
+//! Detections of a picture, and events, find similar events.
 
 use std::path::{Path, PathBuf};
 
@@ -46,7 +46,7 @@ async fn search(server: &Server, path: &str, picture: &[u8]) -> Vec<(String, f64
     results.map(|r| (r["object"]["id"].as_str().unwrap().to_owned(), r["similarity"].as_f64().unwrap())).collect()
 }
 
-/// The id of the one face in a picture, which is sent as the vendor's clients send it.
+/// The id of the only face in a picture, which is sent as the vendor's clients do.
 async fn detect(server: &Server, picture: &[u8]) -> String {
     let head = "--b\r\nContent-Disposition: form-data; name=\"photo\"; filename=\"him.png\"\r\n\r\n";
     let form = [head.as_bytes(), picture, b"\r\n--b--\r\n"].concat();
@@ -63,7 +63,7 @@ async fn detect(server: &Server, picture: &[u8]) -> String {
     face["id"].as_str().unwrap().to_owned()
 }
 
-/// Ids of the events that look like something, with their similarity.
+/// Ids of events by similarity, with their similarity.
 async fn alike(server: &Server, query: &str) -> Vec<(String, f64)> {
     let events = server.get(&format!("/events/faces/?{query}")).await;
     let event = |e: &Value| (e["id"].as_str().unwrap().to_owned(), e["looks_like_confidence"].as_f64().unwrap());
@@ -75,7 +75,7 @@ async fn clusters(server: &Server, id: u64, query: &str) -> Vec<Value> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_man_who_comes_back_is_counted_once() {
+async fn a_man_who_returns_is_counted_once() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(&dir.path().join("data"));
     let id = server

@@ -1,4 +1,4 @@
-//! Covers: `--import`: files become videos once they stop growing, each once, over restarts.
+//! Covers: `--import`: files become videos once they stop growing, each once, also over restarts.
 
 use std::{fs, path::Path};
 
@@ -27,9 +27,9 @@ async fn a_file_is_imported_once_and_again_when_it_changes() {
     let video = server.finished(1).await;
     assert_eq!((&video["name"], &video["health_status"]["status"]), (&json!("monday.mp4"), &json!("COMPLETED")));
     assert_eq!(video["file_size"], fs::metadata(&clip).unwrap().len());
-    // Written down once the job was asked for.
+    // The list is updated once the job is queued.
     let list = || fs::read_to_string(data.join("imports.json")).unwrap();
-    until("it is written down", async || list().contains("\"is_done\": true")).await;
+    until("the list is updated", async || list().contains("\"is_done\": true")).await;
     assert!(server.terminate().success());
 
     let server = start(&data, &folder);
@@ -41,7 +41,7 @@ async fn a_file_is_imported_once_and_again_when_it_changes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_folder_that_is_none_is_refused_at_the_start() {
+async fn a_missing_folder_is_refused_at_the_start() {
     let dir = tempfile::tempdir().unwrap();
     let output = Options::new(dir.path()).argument("--import", "/no/such/folder").command().output().unwrap();
     assert!(!output.status.success());

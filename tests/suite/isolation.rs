@@ -1,6 +1,6 @@
-//! Covers: decoders in processes of their own. One that crashes, wants too much memory or stands
-//! still ends its own job with the reason, after what it found; a job beside it finds the same as
-//! ever; no process is left behind. The same of the decoder of a camera, whose session ends.
+//! Covers: decoders in processes of their own. One that crashes, exceeds its memory or hangs ends
+//! its own job with the reason, after the objects it found; a concurrent job finds the same as
+//! without it; no process is left behind. The same for the decoder of a camera, whose session ends.
 
 use std::path::Path;
 
@@ -29,7 +29,7 @@ fn server(dir: &Path, fault: &str) -> Server {
         .start()
 }
 
-/// What of objects is the same in every job of a recording.
+/// The fields of the objects that are the same in every job of a recording.
 async fn found(server: &Server, id: u64) -> Vec<Value> {
     let objects = server.objects(id).await;
     objects.into_iter().map(|o| json!([o["track_id"], o["bbox"], o["detections"], o["quality"]])).collect()

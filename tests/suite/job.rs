@@ -89,7 +89,7 @@ async fn a_street_gives_cars_and_bodies() {
         assert_eq!(counts, &json!({"posted": of(name), "failed": 0, "not_posted": 0}), "{name}");
     }
 
-    // A frame is found again by the time that an object gives.
+    // The frame at an object's time is the object's full frame.
     for object in objects.iter().take(3) {
         let path = format!("/videos/{id}/frame/?time={}&quality=95", object["best_time"]);
         assert_eq!(server.bytes(&path).await, server.bytes(object["fullframe"].as_str().unwrap()).await, "{path}");
@@ -102,7 +102,7 @@ async fn a_street_gives_cars_and_bodies() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_router_that_refuses_makes_the_health_code_yellow_and_stops_no_job() {
+async fn a_router_that_refuses_makes_the_health_code_yellow_and_the_job_completes() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(&dir.path().join("data"));
     let receiver = Receiver::start(StatusCode::BAD_REQUEST).await;

@@ -29,7 +29,7 @@ async fn found(server: &Server, id: u64) -> Vec<Value> {
     server.objects(id).await.into_iter().map(|o| json!([o["type"], o["track_id"], o["bbox"], o["best_time"]])).collect()
 }
 
-/// The job of a video found these objects, and so does its replay.
+/// Asserts that the job of a video found these objects, and that its replay does.
 async fn assert_found(server: &Server, id: u64, expected: &[Value]) {
     assert_eq!(found(server, id).await, expected);
     let (_, replay) = server.replay(id, json!({})).await;

@@ -1,6 +1,6 @@
 //! Covers: a live source over a restart of the server. The job continues at once; frame numbers and
-//! times continue behind those before; the objects from before and after the gap are there, and a
-//! replay of the log with its gap finds the same.
+//! times continue after those before the restart; the objects from before and after the gap are
+//! there, and a replay of the log with its gap finds the same.
 
 use std::collections::HashSet;
 

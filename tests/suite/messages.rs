@@ -1,4 +1,5 @@
-//! Covers: what the program says where something is missing or in the way.
+//! Covers: messages of the program about missing or conflicting things: ports, folders, closed
+//! pipes, a stop that waits.
 
 use std::{
     io::Read,
@@ -32,7 +33,7 @@ async fn a_port_in_use_and_a_missing_archive_are_named_once() {
 }
 
 #[tokio::test]
-async fn the_servers_own_address_is_called_that() {
+async fn the_servers_own_address_is_named_in_the_refusal() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(dir.path());
     let refused = server.create_refused(json!({"url": format!("{}/a.mp4", server.base())})).await;

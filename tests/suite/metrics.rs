@@ -1,5 +1,5 @@
-//! Covers: `GET /metrics` of a server that processed a video, with and without an address of its
-//! own, in the text format as promtool reads it; the Grafana board, which names no others.
+//! Covers: `GET /metrics` of a server that processed a video, on its own address and with the API,
+//! in the text format as promtool reads it; the Grafana board, which uses these metrics only.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -73,11 +73,11 @@ async fn a_job_is_in_the_metrics() {
         assert!(samples.get(name).is_some_and(|value| *value > 0.0), "{name} in\n{text}");
     }
     promtool(&text);
-    board_names_only(&text);
+    assert_board_uses_only(&text);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_address_of_its_own_needs_no_token_and_serves_nothing_else() {
+async fn the_metrics_address_needs_no_token_and_serves_nothing_else() {
     let dir = tempfile::tempdir().unwrap();
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     let server = Options::new(dir.path()).argument("--metrics-listen", &free).start();
@@ -90,7 +90,7 @@ async fn an_address_of_its_own_needs_no_token_and_serves_nothing_else() {
     assert_eq!(unauthorized.status(), 401);
 }
 
-/// Has promtool check the text, where it is installed.
+/// Checks the text by promtool, where it is installed.
 fn promtool(text: &str) {
     let started =
         Command::new("promtool").args(["check", "metrics"]).stdin(Stdio::piped()).stderr(Stdio::piped()).spawn();
@@ -107,8 +107,8 @@ fn promtool(text: &str) {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// That every metric which the Grafana board asks for is in the text.
-fn board_names_only(text: &str) {
+/// Asserts that every metric on the Grafana board is in the text.
+fn assert_board_uses_only(text: &str) {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/grafana/ocellus.json");
     let board: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
     let mut asked = BTreeSet::new();
@@ -119,6 +119,6 @@ fn board_names_only(text: &str) {
     }
     assert!(asked.len() > 10);
     for name in asked {
-        assert!(text.contains(&format!("\n{name}")) || text.starts_with(name), "{name} is in the board alone");
+        assert!(text.contains(&format!("\n{name}")) || text.starts_with(name), "{name} is not in the metrics");
     }
 }

@@ -82,7 +82,8 @@ fn by_track(keys: &[String]) -> BTreeMap<&str, Vec<u32>> {
     tracks
 }
 
-/// Each track's realtime shots, from 1, came in order, and its overall shot, 0, last.
+/// Asserts that each track's realtime shots, from 1, arrived in order, and its overall shot, 0,
+/// last.
 fn assert_in_order(keys: &[String]) {
     for (track, shots) in by_track(keys) {
         let mut expected = shots.clone();

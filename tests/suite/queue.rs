@@ -21,9 +21,9 @@ use crate::{
     server::{Options, Server, TIMEOUT, small, until},
 };
 
-/// A request that waits for a silent source does not time out before this.
+/// Timeout of a request that waits for a silent source, at the least.
 const SOURCE_TIMEOUT: Duration = Duration::from_secs(30);
-/// Within this a short operation ends, on a machine that is busy with other tests. Less than
+/// Longest time of a short operation on a machine that is busy with other tests. Less than
 /// [`SOURCE_TIMEOUT`].
 const SOON: Duration = Duration::from_secs(20);
 

@@ -1,6 +1,6 @@
 //! Covers: replay. The same settings and plugins give the same objects, byte for byte, over the API
 //! and on the command line; other settings give the right difference with reasons; decisions name
-//! what was dropped and why.
+//! the dropped items and the reasons.
 
 use std::path::Path;
 
@@ -66,7 +66,7 @@ async fn the_same_settings_give_the_same_bytes() {
     assert_eq!((frames.len(), &frames[99]["frame"]), (100, &json!(99)));
     let cars = frames.iter().flat_map(|frame| frame["detections"]["car"].as_array().unwrap());
     let sound = |car: &Value| car["score"].as_f64().unwrap() > 0.0 && car["bbox"].as_array().unwrap().len() == 4;
-    assert!(cars.clone().count() > 0 && cars.clone().all(sound), "what was found before all filters");
+    assert!(cars.clone().count() > 0 && cars.clone().all(sound), "detections before all filters");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -139,7 +139,7 @@ async fn other_settings_give_the_difference_with_reasons() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn decisions_name_what_was_dropped_and_why() {
+async fn decisions_name_dropped_items_and_reasons() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(&dir.path().join("data"));
     let id = server.process_file(json!({"stream_settings": {"detectors": {"face": null, "car": {"filter_min_size": 5000, "filter_min_quality": 0}}}}), &media::short_street(dir.path(), 100)).await;
@@ -147,7 +147,7 @@ async fn decisions_name_what_was_dropped_and_why() {
     assert!(server.objects(id).await.is_empty());
     let mut all =
         server.get(&format!("/videos/{id}/decisions/?limit=1000")).await["results"].as_array().unwrap().clone();
-    // What the detector was unsure of and no track went on with.
+    // Weak detections that continued no track.
     let is_weak = |d: &Value| d["stage"] == "tracker" && d["plugin"] == "ocellus" && d["rule"] == "min_score";
     all.retain(|d| !is_weak(d));
     assert!(!all.is_empty());

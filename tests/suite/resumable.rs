@@ -1,6 +1,6 @@
-//! Covers: uploads by the protocol tus: they go on after the server was killed, are refused as the
-//! protocol wants it, and become the video's source; the libraries tus-js-client and tuspy, where
-//! `tests/clients/setup.sh` has put them.
+//! Covers: uploads by the protocol tus: they continue after the server was killed, are refused as
+//! the protocol requires, and become the video's source; the libraries tus-js-client and tuspy,
+//! where `tests/clients/setup.sh` has installed them.
 
 use std::{fs, path::Path, process::Command};
 
@@ -29,7 +29,7 @@ fn header<'a>(response: &'a Response, name: &str) -> &'a str {
     response.headers().get(name).map_or("", |value| value.to_str().unwrap())
 }
 
-/// Begins an upload; the path of it.
+/// Begins an upload; returns its path.
 async fn begin(server: &Server, video: u64, length: usize) -> String {
     let request = tus(server, Method::POST, &format!("/videos/{video}/uploads/")).header("Upload-Length", length);
     let response = request.send().await.unwrap();
@@ -50,7 +50,7 @@ async fn offset(server: &Server, path: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_upload_goes_on_after_the_server_was_killed() {
+async fn an_upload_continues_after_the_server_was_killed() {
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path().join("data");
     let clip = fs::read(media::short_street(dir.path(), 60)).unwrap();
@@ -83,7 +83,7 @@ async fn an_upload_goes_on_after_the_server_was_killed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_the_protocol_does_not_allow_is_refused() {
+async fn requests_against_the_protocol_are_refused() {
     let dir = tempfile::tempdir().unwrap();
     let server = Options::new(&dir.path().join("data")).argument("--max-upload-bytes", "1000").start();
     let video = server.create(json!({})).await;
@@ -121,12 +121,12 @@ async fn what_the_protocol_does_not_allow_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn libraries_of_the_protocol_break_off_and_go_on() {
+async fn libraries_of_the_protocol_interrupt_and_resume_an_upload() {
     let Some(tools) = tools() else { return };
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(&dir.path().join("data"));
     let clip = media::short_street(dir.path(), 60);
-    // As Node.js finds libraries: from the program's folder upwards.
+    // Node.js searches for libraries from the program's folder upwards.
     let programs = dir.path().join("programs");
     fs::create_dir(&programs).unwrap();
     std::os::unix::fs::symlink(tools.join("node_modules"), programs.join("node_modules")).unwrap();

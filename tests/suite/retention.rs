@@ -1,5 +1,5 @@
-//! Covers: housekeeping. Sources go, videos and objects stay; what is kept stays whole; the room
-//! that stays free.
+//! Covers: housekeeping. Sources beyond a limit are removed, videos and objects stay; sources with
+//! `keep` stay; uploads that would use the reserved disk space are refused.
 
 use reqwest::{Method, StatusCode};
 use serde_json::json;
@@ -38,7 +38,7 @@ async fn sources_are_removed_beyond_a_limit_and_objects_stay() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_upload_that_would_use_the_room_that_stays_free_is_refused() {
+async fn an_upload_that_would_use_the_reserved_space_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let server = Options::new(&dir.path().join("data")).argument("--min-free-bytes", &u64::MAX.to_string()).start();
     let id = server.create(json!({})).await;

@@ -1,5 +1,5 @@
 //! RTSP server (RFC 2326) that plays a recording to each client, interleaved in the client's
-//! connection. `ffmpeg` makes the RTP packets. Notes what it is asked. Ends when dropped.
+//! connection. `ffmpeg` makes the RTP packets. Records the requests. Ends when dropped.
 #![allow(dead_code, reason = "each of the test programs that have it uses a part of it")]
 
 use std::{
@@ -29,7 +29,7 @@ pub(crate) enum Behaviour {
     Redirect(String),
 }
 
-/// How it wants to be shown [`USER`] and [`PASSWORD`].
+/// How clients have to authenticate with [`USER`] and [`PASSWORD`].
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Login {
     None,
@@ -41,7 +41,7 @@ pub(crate) enum Login {
 pub(crate) const USER: &str = "user";
 pub(crate) const PASSWORD: &str = "p:w";
 
-/// The last note of a connection.
+/// Entry after the last request of a connection.
 pub(crate) const CLOSED: &str = "closed";
 
 pub(crate) struct Rtsp {
@@ -100,12 +100,12 @@ impl Rtsp {
         self.address
     }
 
-    /// What it was asked so far.
+    /// The requests so far.
     pub(crate) fn asked(&self) -> Vec<String> {
         self.notes.lines.lock().unwrap().clone()
     }
 
-    /// What it was asked until the first connection was closed.
+    /// The requests until the first connection was closed.
     pub(crate) fn asked_until_closed(&self) -> Vec<String> {
         let waits = |lines: &mut Vec<String>| !lines.iter().any(|line| line == CLOSED);
         let limit = Duration::from_secs(30);
@@ -334,7 +334,7 @@ fn pair() -> [UdpSocket; 2] {
     }
 }
 
-/// Sets the clock of a sender report back: seconds since 1900, from its ninth byte.
+/// Sets back the clock of a sender report: seconds since 1900, at its ninth byte.
 fn set_back(packet: &mut [u8]) {
     const SENDER_REPORT: u8 = 200;
     if packet.len() >= 12 && packet[1] == SENDER_REPORT {

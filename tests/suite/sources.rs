@@ -106,7 +106,7 @@ async fn a_recording_whose_clock_was_set_has_its_true_length() {
     };
     let both = dir.path().join("both.ts");
     std::fs::write(&both, [part("before.ts", "0"), part("after.ts", "90000")].concat()).unwrap();
-    // At its own speed: a day is not waited for.
+    // Played at its own speed, without waiting for the day that the clock jumps.
     let id = server.process_file(json!({"stream_settings": {"play_speed": 1}}), &both).await;
     let video = server.finished(id).await;
     assert_eq!(video["health_status"]["status"], "COMPLETED", "{video:#}");
@@ -117,7 +117,7 @@ async fn a_recording_whose_clock_was_set_has_its_true_length() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn oblong_pixels_are_square_in_what_is_shown() {
+async fn oblong_pixels_are_made_square_in_pictures() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(&dir.path().join("data"));
     let file = dir.path().join("oblong.mkv");

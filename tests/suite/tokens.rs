@@ -1,4 +1,4 @@
-//! Covers: `ocellus token`, with a running server that follows at once.
+//! Covers: `ocellus token`, whose changes a running server applies at once.
 
 use reqwest::{Client, Method, StatusCode};
 use serde_json::{Value, json};
@@ -36,7 +36,7 @@ async fn a_token_is_added_listed_and_revoked_beside_a_running_server() {
 
     let listed = token(data, &["list"]).1;
     assert!(listed.contains("viewer") && listed.contains("read") && !listed.contains(secret), "{listed}");
-    // Stopped, the server has written down when it was used.
+    // A server that stops stores when tokens were last used.
     assert!(server.terminate().success());
     let listed: Value = serde_json::from_str(&token(data, &["list", "--json"]).1).unwrap();
     assert!(listed[0]["last_used"].is_string() && listed[0]["expires"].is_string(), "{listed}");

@@ -1,5 +1,5 @@
-//! Covers: the boxes of a real job's tracks: they agree with its objects, and are made once more
-//! where their file is gone.
+//! Covers: the boxes of a real job's tracks: they agree with its objects, and are rebuilt where
+//! their file is missing or damaged.
 
 use std::path::{Path, PathBuf};
 
@@ -47,12 +47,12 @@ async fn every_object_is_on_its_track() {
         assert_eq!(track["boxes"], json!(expected));
     }
 
-    // As of a job of an earlier release.
+    // Like a job of an earlier release, which has no such file.
     std::fs::remove_file(file(data.path(), id)).unwrap();
     assert_eq!(server.get(&path).await, kept);
     let made = std::fs::read(file(data.path(), id)).unwrap();
     assert_eq!(server.get(&path).await, kept);
-    // A crash leaves it without its end.
+    // Like a file that a crash truncated.
     std::fs::write(file(data.path(), id), &made[..made.len() - 1]).unwrap();
     assert_eq!(server.get(&path).await, kept);
 }

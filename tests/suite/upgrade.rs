@@ -1,7 +1,7 @@
 //! Covers: an archive of an earlier release. The present server opens it, gives the responses of
-//! that release, replays its jobs, continues the interrupted job and the queued one, delivers what
-//! was not delivered, never gives the id of a deleted video again, and `ocellus check` finds
-//! nothing. The README of the fixture says what it holds and how it was made.
+//! that release, replays its jobs, continues the interrupted job and the queued one, sends the open
+//! deliveries, never gives the id of a deleted video again, and `ocellus check` finds nothing. The
+//! README of the fixture describes it and how it was made.
 
 use std::{
     collections::BTreeMap,
@@ -105,7 +105,7 @@ fn without_deliveries(mut video: Value) -> Value {
     video
 }
 
-async fn assert_as_then(server: &Server, fixture: &Fixture) {
+async fn assert_same_responses(server: &Server, fixture: &Fixture) {
     let mut found = Vec::new();
     let Videos { processed, uploaded, named, .. } = fixture.videos;
     for video in [processed, uploaded, named] {
@@ -169,13 +169,13 @@ async fn assert_replays(server: &Server, fixture: &Fixture) {
     let (status, replay) = server.replay(fixture.videos.processed, json!({})).await;
     assert_eq!(status, StatusCode::OK, "{replay:#}");
     let objects = fixture.objects(fixture.videos.processed).len() as u64;
-    let changed = replay["changed"].as_array().expect("what changed").len() as u64;
-    // The trackers of today continue a track now and then that those of 0.1 ended.
+    let changed = replay["changed"].as_array().expect("a list of changed objects").len() as u64;
+    // Present trackers sometimes continue a track that those of 0.1 ended.
     assert_eq!((&replay["frames"], &replay["gained"], &replay["lost"]), (&json!(FRAMES), &json!([]), &json!([])));
-    assert_eq!(replay["same"].as_u64().expect("what is the same") + changed, objects, "{replay:#}");
+    assert_eq!(replay["same"].as_u64().expect("a count of equal objects") + changed, objects, "{replay:#}");
 }
 
-async fn assert_goes_on(server: &Server, fixture: &Fixture) {
+async fn assert_jobs_continue(server: &Server, fixture: &Fixture) {
     for video in [fixture.videos.cut, fixture.videos.queued] {
         let done = server.finished(video).await;
         assert_eq!(done["health_status"]["status"], "COMPLETED", "{done:#}");
@@ -191,7 +191,7 @@ async fn assert_goes_on(server: &Server, fixture: &Fixture) {
 
 /// Another router gets the objects that the first refused or did not get, and none that it
 /// accepted.
-async fn assert_delivers(server: &Server, fixture: &Fixture) {
+async fn assert_open_deliveries_are_sent(server: &Server, fixture: &Fixture) {
     let video = fixture.videos.processed;
     let receiver = Receiver::start(StatusCode::OK).await;
     let patch = json!({"router_url": receiver.url});
@@ -219,11 +219,11 @@ async fn an_archive_of_0_1_is_served_and_its_jobs_continue() {
     let fixture = Fixture::unpack("0.1", &data);
     let server = Server::start(&data);
 
-    assert_as_then(&server, &fixture).await;
+    assert_same_responses(&server, &fixture).await;
     assert_searchable(&server, &fixture).await;
     assert_replays(&server, &fixture).await;
-    assert_goes_on(&server, &fixture).await;
-    assert_delivers(&server, &fixture).await;
+    assert_jobs_continue(&server, &fixture).await;
+    assert_open_deliveries_are_sent(&server, &fixture).await;
     assert_eq!(server.create(json!({})).await, fixture.videos.deleted + 1);
     for video in [fixture.videos.processed, fixture.videos.uploaded, fixture.videos.cut, fixture.videos.queued] {
         assert_eq!(sha256(&std::fs::read(source(&data, video)).unwrap()), fixture.recording, "source of video {video}");

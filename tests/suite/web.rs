@@ -1,4 +1,4 @@
-//! HTTP server of recordings that can break off responses, which a real server does not do on
+//! HTTP server of recordings that can truncate responses, which a real server does not do on
 //! demand. Ends when dropped.
 
 use std::{collections::HashMap, net::SocketAddr, sync::Arc};
@@ -13,7 +13,7 @@ use tokio::{
 pub(crate) enum Resource {
     /// The content, or the requested range of it.
     Whole(Vec<u8>),
-    /// As `Whole`, but every response breaks off after this many bytes.
+    /// As `Whole`, but every response is cut off after this many bytes.
     Flaky(Vec<u8>, usize),
     /// Announces the whole length, sends this many bytes, and ignores ranges.
     Broken(Vec<u8>, usize),

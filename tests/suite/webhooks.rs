@@ -1,6 +1,6 @@
-//! Covers: the router `json`: documents whose pictures need no token; what the libraries of
-//! Standard Webhooks say of its posts and of forms, by the programs of `examples/webhooks`, where
-//! `tests/clients/setup.sh` has put the libraries.
+//! Covers: the router `json`: documents whose pictures need no token; verification of its posts and
+//! of forms by the libraries of Standard Webhooks, in the programs of `examples/webhooks`, where
+//! `tests/clients/setup.sh` has installed the libraries.
 
 use std::{
     fs,
@@ -30,7 +30,7 @@ fn start(dir: &Path) -> Server {
     Options::new(&dir.join("data")).argument("--router-signing-secret", &secret()).start()
 }
 
-/// Processes a street with these settings; its posts.
+/// Processes a street with these settings; returns the posts.
 async fn posts(server: &Server, dir: &Path, settings: Value) -> Vec<(HeaderMap, Vec<u8>)> {
     let queue = Queue::start(200).await;
     let settings = with(json!({"detectors": {"face": null, "body": null, "car": small()}}), settings);
@@ -83,13 +83,13 @@ fn imagesize(jpeg: &[u8]) -> (u64, u64) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_standards_libraries_verify_posts() {
+async fn libraries_of_standard_webhooks_verify_posts() {
     let Some(tools) = tools() else { return };
     let dir = tempfile::tempdir().unwrap();
     let server = start(dir.path());
     let form = posts(&server, dir.path(), json!({})).await;
     let document = posts(&server, dir.path(), json!({"router": "json"})).await;
-    // As Node.js finds libraries: from the program's folder upwards.
+    // Node.js searches for libraries from the program's folder upwards.
     let programs = dir.path().join("programs");
     fs::create_dir(&programs).unwrap();
     let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/webhooks");

@@ -13,7 +13,7 @@ const ENDED_BY_SIGNAL: i32 = 128 + 15;
 
 static RUNNING: Mutex<Vec<u32>> = Mutex::new(Vec::new());
 
-/// Membership of a child process in the list, until dropped: when it was waited for.
+/// Membership of a child process in the list. To be dropped once the process was waited for.
 pub(crate) struct Listed(u32);
 
 impl Listed {
@@ -29,12 +29,12 @@ impl Drop for Listed {
     }
 }
 
-/// Has Ctrl-C and SIGTERM end the children and the command. At most once in a process, and not
+/// Makes Ctrl-C and SIGTERM end the children and the command. At most once in a process, and not
 /// beside [`Stop`](crate::stop::Stop).
 pub(crate) fn end_by_signal() -> Result<()> {
     ctrlc::set_handler(|| {
         for id in RUNNING.lock().iter() {
-            // One that has just ended takes no signal, which is as well.
+            // Fails for a process that has just ended, which is fine.
             let _ = ask_to_end(*id);
         }
         std::process::exit(ENDED_BY_SIGNAL);

@@ -1,5 +1,5 @@
-//! Covers: in each crate, modules side by side import each other in one direction, and no module
-//! imports what a module above it defines (the crate's root aside), so that there is no circle.
+//! Covers: imports within each crate are acyclic: sibling modules import each other in one
+//! direction, and no module imports what its ancestors define, the crate's root aside.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -9,7 +9,7 @@ use std::{
 
 use crate::shell::root;
 
-/// Names from the root of the crate, which has none.
+/// Path of a module from the root of the crate, whose own path is empty.
 type Module = Vec<String>;
 
 /// Adds the code of all modules in a folder, without comments and inline modules, and the names of
@@ -62,7 +62,7 @@ fn paths(code: &str) -> Vec<String> {
     found
 }
 
-/// The module that a path leads to. What the root exports belongs to where it has it from.
+/// The module that a path leads to. Re-exports of the root are followed.
 fn target(path: &str, from: &Module, modules: &BTreeMap<Module, String>, exports: &BTreeMap<String, String>) -> Module {
     let mut found = from.clone();
     for name in path.split("::") {
@@ -82,7 +82,7 @@ fn target(path: &str, from: &Module, modules: &BTreeMap<Module, String>, exports
     found
 }
 
-/// What is wrong with the imports of a crate.
+/// Violations in the imports of a crate.
 fn faults(code: &BTreeMap<Module, String>) -> Vec<String> {
     let of_root = code.get(&Vec::new()).map(|code| paths(code)).unwrap_or_default();
     let exports = of_root.into_iter().filter_map(|path| Some((path.rsplit("::").next()?.to_owned(), path))).collect();
@@ -100,7 +100,7 @@ fn faults(code: &BTreeMap<Module, String>) -> Vec<String> {
             }
         }
     }
-    // Those that import nothing, or that nothing imports, are in no circle.
+    // Modules that import nothing, or that nothing imports, are in no circle.
     loop {
         let (before, all) = (imports.len(), imports.clone());
         let imported: BTreeSet<&Module> = all.values().flatten().collect();

@@ -1,9 +1,9 @@
-//! `cargo xtask fuzz`: new inputs for what reads untrusted bytes, until the time is over. Damaged
-//! media and the property tests of all parsers first, with a random seed; then the targets of
-//! `tests/fuzz` under libFuzzer, each as long as the others.
+//! `cargo xtask fuzz`: fuzzing of the code that reads untrusted bytes, for a given time. Damaged
+//! media and the property tests of all parsers come first, with a random seed; then the targets of
+//! `tests/fuzz` under libFuzzer, all for the same time.
 //!
-//! What is found stays and is a test from then on: a recording that ends the decoder badly is put
-//! into `host/media/tests/corpus`, an input of a target that fails or reaches new code into
+//! Findings become regression tests: a recording that crashes the decoder is put into
+//! `host/media/tests/corpus`, an input of a target that fails or reaches new code into
 //! `tests/fuzz/corpus`, and proptest keeps its failures in files beside the sources.
 
 use std::{
@@ -22,7 +22,7 @@ use crate::shell::{self, cargo, root, say, target};
 pub(crate) struct FuzzArguments {
     /// Only this target, without the property tests: a folder of tests/fuzz/corpus.
     target: Option<String>,
-    /// How long, compiling aside; the round of property tests is finished.
+    /// Duration without compiling; the round of property tests is always finished.
     #[arg(long, default_value_t = 10)]
     minutes: u64,
     /// Seed of the random numbers; a random one by default.
@@ -88,8 +88,8 @@ fn rounds(seed: u32) -> Result<()> {
     shell::run(properties).context("a property does not hold: the failing case is in a file proptest-regressions")
 }
 
-/// Builds the targets so that libFuzzer sees what they reach. The rest of the workspace stays as it
-/// was built.
+/// Builds the targets with coverage instrumentation for libFuzzer. The rest of the workspace stays
+/// as it was built.
 fn coverage_build() -> Result<()> {
     shell::run(
         cargo()
@@ -104,7 +104,8 @@ fn under_libfuzzer(name: &str, seconds: u64, seed: u32) -> Result<()> {
     fs::create_dir_all(&found)?;
     let libfuzzer = || {
         let mut command = Command::new(target().join("release/fuzz"));
-        // Where the files of targets are, whose every write would be waited for on a disk.
+        // Folder for files of the targets: in memory, since on a disk they would wait for each
+        // write.
         let memory = Path::new("/dev/shm");
         command.env("OCELLUS_FUZZ_TARGET", name).env("TMPDIR", if memory.is_dir() { memory } else { &found });
         command.arg(format!("-seed={seed}")).args(["-timeout=30", "-rss_limit_mb=3072"]);
@@ -116,8 +117,8 @@ fn under_libfuzzer(name: &str, seconds: u64, seed: u32) -> Result<()> {
             .arg(format!("-artifact_prefix={}/", corpus.display()))
             .args([&found, &corpus]),
     );
-    ended.with_context(|| format!("{name} failed: its input is in tests/fuzz/corpus/{name} now, and a test"))?;
-    // Of what was found, the fewest inputs that reach all edges.
+    ended.with_context(|| format!("{name} failed: its input is now a regression test in tests/fuzz/corpus/{name}"))?;
+    // Adds the fewest of the new inputs that reach all edges.
     shell::run_quietly(libfuzzer().args(["-set_cover_merge=1", "-use_counters=0"]).args([&corpus, &found]))
 }
 
@@ -142,7 +143,7 @@ fn media(seed: u64) -> Result<()> {
         return Ok(());
     }
     let kept = keep(&case, seed)?;
-    bail!("a damaged recording ended the decoder badly ({status}): it is {kept} now, and a test")
+    bail!("a damaged recording crashed the decoder ({status}): it is now a regression test, {kept}")
 }
 
 /// Puts a case into the corpus; its path in the repository.

@@ -1,5 +1,5 @@
-//! Covers: the built files of the page were made since its sources changed. Whether they are what
-//! the sources give takes Node.js: `npm run check` in `host/ui`.
+//! Covers: the built files of the page are newer than its sources, by a digest of the sources.
+//! Whether they match the sources is checked by `npm run check` in `host/ui`, which needs Node.js.
 
 use std::{
     fs,

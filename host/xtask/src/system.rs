@@ -56,7 +56,7 @@ const PACKAGES: &[Package] = &[
         optional: false,
     },
     Package {
-        // Of x86 processors only.
+        // Needed on x86 processors only.
         is_installed: || !cfg!(any(target_arch = "x86_64", target_arch = "x86")) || succeeds("nasm", &["-v"]),
         apt: &["nasm"],
         elsewhere: "nasm, which assembles the JPEG encoder's vector code (dnf: nasm; brew: nasm)",

@@ -1,4 +1,4 @@
-//! Files of an archive: one of them replaced, it is checked and read.
+//! Target `archive`: replaces one file of an archive, then checks and reads the archive.
 
 use std::{
     fs,
@@ -17,7 +17,7 @@ use tempfile::TempDir;
 struct Sample {
     folder: TempDir,
     video: VideoId,
-    /// Its small files, in the order of their paths; not the index, which is only read as it was
+    /// Its files in the order of their paths. Without the index, which is only read as it was
     /// written.
     files: Vec<PathBuf>,
 }
@@ -91,7 +91,7 @@ fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
     }
 }
 
-/// The first byte says which file has the others as its content.
+/// The first byte chooses the file that gets the other bytes as its content.
 pub(crate) fn run(bytes: &[u8]) {
     let sample = &*SAMPLE;
     let Some((&which, content)) = bytes.split_first() else { return };

@@ -1,9 +1,9 @@
-//! Fuzz targets: what reads untrusted bytes, each as a function of bytes.
+//! Fuzz targets: code that reads untrusted bytes, each as a function of bytes.
 //!
-//! A target panics where what it calls breaks a promise; an error is a good answer. Each takes
-//! whatever bytes come, and the same bytes do the same, so that a case that was found once is a
-//! test: `corpus/<target>` holds inputs that reach different code, and `cargo test` runs each of
-//! them. `cargo xtask fuzz` looks for new ones by coverage.
+//! A target panics where the code breaks a guarantee; an error is a valid result. Each accepts any
+//! bytes and is deterministic, so that an input that was found once is a regression test:
+//! `corpus/<target>` holds inputs that reach different code, and `cargo test` runs each of them.
+//! `cargo xtask fuzz` searches for new ones, guided by coverage.
 
 #![allow(
     clippy::unwrap_used,

@@ -1,5 +1,5 @@
-//! Logs of detections: framed as the archive frames them, so that damage within records is reached
-//! behind their checksums; and bytes that are no frames.
+//! Target `log`: detection logs. Either records that are framed with valid checksums, so that
+//! damage within them is reached, or raw bytes behind the log's header.
 
 use std::{fs, path::PathBuf, sync::LazyLock};
 
@@ -10,7 +10,7 @@ static FOLDER: LazyLock<TempDir> = LazyLock::new(|| tempfile::tempdir().expect("
 /// Bytes of a log before its first record (`host/store/docs/files.md`).
 const HEAD: &[u8] = b"OCLOGD\x02\x00";
 
-/// The first byte says which. As records, each begins with the number of its bytes, in two bytes.
+/// The first byte chooses. For records, each begins with its length in two bytes.
 pub(crate) fn run(bytes: &[u8]) {
     let Some((&kind, bytes)) = bytes.split_first() else { return };
     let content = if kind.is_multiple_of(2) { framed(bytes) } else { [HEAD, bytes].concat() };

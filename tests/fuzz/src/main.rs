@@ -1,4 +1,4 @@
-//! The target that `OCELLUS_FUZZ_TARGET` names, under libFuzzer; `cargo xtask fuzz` runs it.
+//! Program that runs the target in `OCELLUS_FUZZ_TARGET` under libFuzzer, for `cargo xtask fuzz`.
 
 #![no_main]
 #![allow(clippy::expect_used, reason = "a program of developers")]

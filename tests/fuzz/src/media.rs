@@ -1,8 +1,8 @@
-//! Recordings and pictures: opened, decoded, and made into pictures again.
+//! Target `media`: opens and decodes recordings and pictures, and encodes frames as JPEG.
 
 use ocellus_media::{Decoder, Input, Interrupt, Location};
 
-/// Frames that are decoded at most: a damaged time stamp may make many of one.
+/// Most frames to decode: a damaged time stamp may multiply one frame.
 const FRAMES: usize = 200;
 
 pub(crate) fn run(bytes: &[u8]) {

@@ -1,4 +1,5 @@
-//! Networks of detectors: files of ONNX, and of OpenVINO with weights that are all zero.
+//! Target `network`: networks of detectors, as files of ONNX, and of OpenVINO with weights that are
+//! all zero.
 
 use ocellus_detect::{Device, DeviceChoice, InputShape, Network, NetworkFile};
 

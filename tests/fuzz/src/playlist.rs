@@ -1,5 +1,5 @@
-//! Answers of a web server: its status line, headers and body, a playlist for example. A URL in it
-//! gets the same answer.
+//! Target `playlist`: a web server's response: its status line, headers and body, for example a
+//! playlist. URLs in it get the same response.
 
 use std::{
     io::{BufRead, BufReader, Write},
@@ -12,7 +12,7 @@ use ocellus_media::{Input, Location};
 use crate::media;
 
 static ANSWER: Mutex<Vec<u8>> = Mutex::new(Vec::new());
-/// Where the answer is given.
+/// Address of the server that gives the answer.
 static ADDRESS: LazyLock<String> = LazyLock::new(|| {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port of the loopback is free");
     let address = listener.local_addr().expect("it is bound").to_string();
@@ -30,7 +30,7 @@ fn answer(mut stream: TcpStream) {
 
 pub(crate) fn run(bytes: &[u8]) {
     let address = &*ADDRESS;
-    // What the inputs call the server.
+    // Inputs have this in place of the server's address.
     let text = String::from_utf8_lossy(bytes).replace("{host}", address);
     *ANSWER.lock().expect("the server does not panic") = format!("HTTP/1.1 {text}").into_bytes();
     media::decode(&Input { threads: 1, ..Input::new(Location::Url(format!("http://{address}/list.m3u8"))) });

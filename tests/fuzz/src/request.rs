@@ -1,6 +1,6 @@
-//! Requests: the API without its connections, with the paths, queries, headers and bodies (JSON,
-//! uploads, multipart forms) of a request. The input is its text: `GET /path`, lines of headers, an
-//! empty line, the body. What an earlier request made is there for the next one.
+//! Target `request`: the API without its connections. The input is the text of a request with path,
+//! query, headers and body (JSON, uploads, multipart forms): `GET /path`, lines of headers, an
+//! empty line, the body. Later requests see the changes of earlier ones.
 
 use std::sync::{Arc, LazyLock, Mutex};
 
@@ -21,7 +21,7 @@ use tokio::runtime::Runtime;
 use tower::ServiceExt;
 
 const TOKEN: &str = "fuzz-token-0123456789";
-/// Requests to one server: what they make takes room.
+/// Requests to one server, which is then replaced: its data would take ever more space.
 const REQUESTS: u32 = 500;
 /// Bytes of the longest answer that is read.
 const ANSWER: usize = 16 << 20;

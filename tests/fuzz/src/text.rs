@@ -1,4 +1,5 @@
-//! Texts that clients send: cursors of pages, settings of streams, options of FFmpeg.
+//! Targets `cursor`, `options` and `settings`: texts that clients send, which are cursors of pages,
+//! options of FFmpeg and settings of streams.
 
 use std::sync::LazyLock;
 
@@ -17,7 +18,7 @@ pub(crate) fn options(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     let items: Vec<String> = text.lines().map(str::to_owned).collect();
     if let Ok(options) = parse_options(&items) {
-        // What was parsed is an option again.
+        // Parsed options parse again to the same.
         let again: Vec<String> = options.iter().map(|(key, value)| format!("{key}={value}")).collect();
         assert_eq!(parse_options(&again).as_ref().ok(), Some(&options), "{again:?}");
     }
@@ -33,7 +34,8 @@ static SCHEMA: LazyLock<SettingsSchema> = LazyLock::new(|| {
 pub(crate) fn settings(bytes: &[u8]) {
     let Ok(sent) = serde_json::from_slice(bytes) else { return };
     let Ok(settings) = SCHEMA.complete(Some(&sent)) else { return };
-    // What was completed is complete, and what a client reads it may send.
+    // Completing completed settings changes nothing, and a client may send back the settings it
+    // reads.
     let shown = serde_json::to_value(&settings).expect("settings are JSON");
     assert_eq!(SCHEMA.complete(Some(&shown)).as_ref().ok(), Some(&settings), "{shown}");
     assert_eq!(SCHEMA.merge(&settings, &sent).as_ref().ok(), Some(&settings), "{sent}");

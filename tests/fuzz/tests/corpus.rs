@@ -1,5 +1,5 @@
-//! Covers: inputs that fuzzing found. Each reaches code that no other does, or broke something
-//! once.
+//! Covers: inputs that fuzzing found. Each reaches code that no other does, or once made a target
+//! fail.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr, reason = "a test fails by panicking")]
 

@@ -91,7 +91,7 @@ async fn deep_sort_has_settings_of_its_own() {
     let confirmed = fixture.run(deep(none())).await;
     let all = fixture.run(deep(json!({"track_deep_sort_filter_unconfirmed_tracks": false}))).await;
     assert_eq!((confirmed.status(), all.status()), ("COMPLETED", "COMPLETED"));
-    // What was seen once is reported of neither.
+    // Objects with a single detection are reported by neither.
     assert!(!confirmed.objects.is_empty() && all.objects.len() >= confirmed.objects.len());
     // Tracks are confirmed in their third frame, so their objects begin later.
     let first = |run: &Run| run.objects.iter().map(|o| number(o, "first_time")).fold(f64::MAX, f64::min);
@@ -179,7 +179,8 @@ async fn realtime_shots_are_posted_during_the_track() {
     assert!(fixture.run(cars(slow(false), none())).await.of("realtime").is_empty());
     let first = fixture.run(cars(slow(true), none())).await;
     assert_eq!(first.of("realtime").len(), first.of("overall").len());
-    // At once is when a second look has confirmed it, unless the detector was sure at the first.
+    // The first shot is taken once a second detection has confirmed the track, or at the first
+    // where the detector was certain.
     assert!(
         first.of("realtime").iter().all(|o| number(o, "last_time") - number(o, "first_time") < 0.4),
         "{:#?}",

@@ -16,9 +16,9 @@ use crate::{
     shell::target,
 };
 
-/// Within this the server listens, also after a kill.
+/// Longest time until the server listens, also after a kill.
 const START_TIMEOUT: Duration = Duration::from_secs(30);
-/// Within this the server ends after SIGTERM: connections get 10 s to finish, posts 2 s.
+/// Longest time from SIGTERM until the server ends: connections get 10 s to finish, posts 2 s.
 const STOP_TIMEOUT: Duration = Duration::from_secs(60);
 /// Timeout of every request.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
@@ -113,9 +113,9 @@ impl Installation {
             .stdin(Stdio::null())
             .output()
             .with_context(|| format!("cannot run {}", self.program.display()))?;
-        let said =
+        let text =
             [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).trim().to_owned()).join(" ");
-        Ok((!output.status.success()).then_some(said))
+        Ok((!output.status.success()).then_some(text))
     }
 
     /// The last three lines of the log.

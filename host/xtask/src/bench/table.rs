@@ -161,7 +161,7 @@ pub(super) fn write(file: &Path, text: &str) -> Result<()> {
 
 fn markdown(rows: &[Row]) -> Result<String> {
     let mut text = String::from(
-        "# How fast it is\n\n\
+        "# Speed and scale\n\n\
          Written by `cargo xtask bench --keep`; [quality.md](quality.md) is about what is found. A cell \
          without a unit is a ratio: how many times as good \
          the first is as what stands behind the colon, measured in the same run; above 1 is better. \

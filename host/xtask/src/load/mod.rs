@@ -54,7 +54,7 @@ const SILENT_RECEIVERS: usize = 34;
 const FILES: u64 = 2048;
 /// Environment variable of a process that was restarted with a higher limit.
 const RAISED: &str = "OCELLUS_LOAD_FILES_RAISED";
-/// Within this after the end of the clients, the receiver that responds has got all its objects.
+/// Longest time from the end of the clients until the receiver that responds has all its objects.
 const DELIVERY_TIMEOUT: Duration = Duration::from_secs(60);
 
 #[derive(Args)]

@@ -15,7 +15,7 @@ use crate::{
     client::{Client, Reply},
 };
 
-/// With this many videos clients delete instead of creating.
+/// Number of videos from which on clients delete instead of creating.
 const VIDEOS: usize = 24;
 
 /// Requests and acknowledged changes of all cycles.

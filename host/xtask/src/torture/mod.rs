@@ -55,11 +55,11 @@ const CLIENTS: usize = 6;
 const RECEIVERS: usize = 3;
 /// Milliseconds from a start until the kill.
 const KILL_AFTER_MS: std::ops::Range<u64> = 50..1500;
-/// Of 256 starts, those that are killed.
+/// Number of starts that are killed, of 256.
 const KILLED_STARTS: u8 = 40;
-/// Every so many cycles the server is stopped by SIGTERM instead, and its archive checked.
+/// Interval, in cycles, at which the server is stopped by SIGTERM instead, and its archive checked.
 const CHECK: u64 = 10;
-/// Within this the job of a small recording ends, including the loading of networks.
+/// Longest time of a small recording's job, including the loading of networks.
 const JOB_TIMEOUT: Duration = Duration::from_secs(120);
 
 #[derive(Args)]

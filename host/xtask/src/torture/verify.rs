@@ -19,7 +19,7 @@ use crate::{
     client::Client,
 };
 
-/// Within this all jobs and deliveries of a few dozen videos complete.
+/// Longest time until all jobs and deliveries of a few dozen videos are complete.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(240);
 /// Interval of polling.
 const POLL: Duration = Duration::from_millis(100);

@@ -9,11 +9,11 @@ use super::{
     rect::{Rect, common, shorter_side},
 };
 
-/// Intersection over union from which a box has found a label.
+/// Intersection over union from which on a box matches a label.
 pub(super) const FOUND: f32 = 0.5;
 
-/// Sizes that are told apart, by the shorter side of a box in pixels, which `filter_min_size` is
-/// about, too: title, from, below.
+/// Size classes by the shorter side of a box in pixels, as `filter_min_size` measures it: title,
+/// inclusive lower bound, exclusive upper bound.
 pub(super) const SIZES: [(&str, f32, f32); 4] = [
     ("all", 0.0, f32::INFINITY),
     ("below 30", 0.0, 30.0),
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_ignored_counts_neither_way() {
+    fn ignored_labels_are_neither_hits_nor_misses() {
         let mut tally = Tally::default();
         let labels = [label(0.0, 100.0, true), label(200.0, 20.0, false), label(300.0, 80.0, false)];
         let boxes =

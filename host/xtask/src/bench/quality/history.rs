@@ -75,7 +75,7 @@ fn read(history: &Path) -> Result<Vec<Row>> {
 
 fn markdown(rows: &[Row]) -> Result<String> {
     let mut text = String::from(
-        "# How right it is\n\n\
+        "# Quality of detection and tracking\n\n\
          Written by `cargo xtask bench quality --keep`. [labels/README.md](labels/README.md) has the labels and the \
          definition of each column; `vendor` are the settings of a new video. An empty cell: nothing is labelled for \
          it.\n\n",

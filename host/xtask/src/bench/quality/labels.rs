@@ -100,7 +100,7 @@ pub(super) struct Label {
     pub rect: Rect,
     /// Unique among the individuals of its type in the recording.
     pub id: Option<String>,
-    /// Neither finding it nor missing it counts.
+    /// Ignored in the figures: it counts neither as found nor as missed.
     pub ignore: bool,
 }
 
@@ -116,7 +116,7 @@ pub(super) struct Truth {
     pub best_shots: HashMap<String, Vec<(u64, u64)>>,
 }
 
-/// What is to be processed, with its labels.
+/// Material to process, with its labels.
 pub(super) struct Labelled {
     /// Name of the label file, without its extension.
     pub name: String,
@@ -124,7 +124,7 @@ pub(super) struct Labelled {
     pub truth: BTreeMap<String, Truth>,
 }
 
-/// What is uploaded.
+/// Recording or pictures to upload.
 pub(super) enum Media {
     Recording(PathBuf),
     /// Pictures, in the order in which they are shown, `hold` frames each.
@@ -176,7 +176,7 @@ fn read_file(file: &Path) -> Result<Vec<Labelled>> {
     });
     let pictures = pictures.collect::<Result<Vec<_>>>()?;
     let hold = labels.hold;
-    // Labels are those of the last frame that shows a picture: trackers may need a second look.
+    // Labels belong to the last frame that shows a picture: a tracker may need several frames.
     let shown = |index: u64, boxes: Vec<LabelledBox>| ((index + 1) * hold - 1, boxes);
     match labels.show {
         Show::Slides => {

@@ -1,6 +1,6 @@
-//! `cargo xtask bench quality`: how right the counts are. Labelled recordings and pictures are
-//! processed by a real server, with the vendor's defaults and with other settings, and what it
-//! reports is compared with the labels.
+//! `cargo xtask bench quality`: accuracy of detections, tracks and counts. Labelled recordings and
+//! pictures are processed by a real server, with the vendor's defaults and with other settings, and
+//! its objects are compared with the labels.
 
 mod boxes;
 mod history;

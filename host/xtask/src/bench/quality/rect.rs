@@ -1,4 +1,4 @@
-//! Boxes in pixels, as trackers have them, and what only labels ask of them.
+//! Boxes in pixels: functions on the trackers' type that only the comparison with labels needs.
 
 pub(super) use ocellus_tracking::Rect;
 
@@ -16,7 +16,7 @@ pub(super) fn shorter_side(rect: &Rect) -> f32 {
     rect.width().min(rect.height())
 }
 
-/// Area of what both have in common.
+/// Area of the intersection.
 pub(super) fn common(a: &Rect, b: &Rect) -> f32 {
     rect([a.left.max(b.left), a.top.max(b.top), a.right.min(b.right), a.bottom.min(b.bottom)]).area()
 }

@@ -1,5 +1,5 @@
-//! Results of a server on labelled material: its jobs run by the settings under test, and what they
-//! left in the archive.
+//! Results of a server on labelled material: runs the jobs with the settings under test, and reads
+//! their objects from the archive.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -27,7 +27,7 @@ use crate::{
     shell::{remove_folder, run_quietly, target},
 };
 
-/// What was found of one object type in one recording.
+/// Results for one object type in one recording.
 #[derive(Default)]
 pub(super) struct Found {
     /// Detections by frame, before all filters.
@@ -101,7 +101,7 @@ fn size(picture: &Path) -> Result<(u32, u32)> {
     }
 }
 
-/// Processes all recordings by `settings`, with a new server; what was found in each, by type.
+/// Processes all recordings with `settings` on a new server; returns the results of each, by type.
 pub(super) fn of_server(
     program: &Path,
     material: &[Labelled],
@@ -112,7 +112,7 @@ pub(super) fn of_server(
     let server = Server::start_program(program, &data, 1)?;
     let video = |(labelled, clip): (&Labelled, &Clip)| {
         let types = labelled.truth.keys().map(String::as_str);
-        server.video_with(clip, &laid_over(types, settings))
+        server.video_with(clip, &settings_for_types(types, settings))
     };
     let videos = material.iter().zip(recordings).map(video).collect::<Result<Vec<u64>>>()?;
     server.jobs(&videos)?;
@@ -125,7 +125,7 @@ pub(super) fn of_server(
 
 /// `settings` for these object types and no others. Histories are recorded, which changes nothing
 /// else.
-fn laid_over<'a>(types: impl Iterator<Item = &'a str>, settings: &Value) -> Value {
+fn settings_for_types<'a>(types: impl Iterator<Item = &'a str>, settings: &Value) -> Value {
     let mut all = settings.as_object().cloned().unwrap_or_default();
     let given = all.get("detectors").cloned().unwrap_or_default();
     let mut detectors = Map::from_iter([("face".to_owned(), Value::Null)]);
@@ -176,8 +176,8 @@ struct Detected {
     score: f32,
 }
 
-/// Reads what the job of a video left in the archive: identities through the API, tracks and
-/// detections by the program's `replay`, which gives the job's own objects.
+/// Reads the results of a video's job: identities through the API, tracks and detections by the
+/// program's `replay`, which gives the job's own objects.
 fn found(
     program: &Path,
     server: &Server,
@@ -259,17 +259,17 @@ mod tests {
     }
 
     #[test]
-    fn settings_are_laid_over_the_types_that_are_labelled() {
+    fn settings_are_those_under_test_for_the_labelled_types() {
         let settings = json!({"imotion_threshold": 0.01, "detectors": {"body": {"filter_min_size": 20}, "face": {}}});
-        let laid = laid_over(["body", "car"].into_iter(), &settings);
+        let all = settings_for_types(["body", "car"].into_iter(), &settings);
         let history = |mut of_type: Value| {
             of_type["track_send_history"] = json!(true);
             of_type["track_max_duration_frames"] = json!(1_000_000);
             of_type
         };
-        assert_eq!(laid["imotion_threshold"], json!(0.01));
+        assert_eq!(all["imotion_threshold"], json!(0.01));
         let detectors =
             json!({"face": null, "body": history(json!({"filter_min_size": 20})), "car": history(json!({}))});
-        assert_eq!(laid["detectors"], detectors);
+        assert_eq!(all["detectors"], detectors);
     }
 }

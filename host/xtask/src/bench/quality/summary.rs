@@ -12,7 +12,7 @@ use super::{
     tracks::Tracking,
 };
 
-/// What is known of one object type, over all recordings.
+/// Sums for one object type over all recordings.
 #[derive(Default)]
 pub(super) struct Summary {
     /// Boxes of reported tracks, by [`SIZES`].
@@ -166,7 +166,7 @@ pub(super) fn side_by_side(all: &BTreeMap<String, BTreeMap<String, Figures>>) ->
     table
 }
 
-/// What was reported of one object type of a recording.
+/// Tracks and identities that were reported of one object type of a recording.
 pub(super) struct Counted {
     pub recording: String,
     pub object_type: String,

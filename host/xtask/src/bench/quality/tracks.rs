@@ -2,8 +2,8 @@
 //! the choice of best shots.
 //!
 //! MOTA as CLEAR MOT defines it (Bernardin and Stiefelhagen, 2008, doi:10.1155/2008/246309): a pair
-//! of the frame before is kept while it overlaps, all others are assigned anew. IDF1 after Ristani
-//! et al. (2016, arXiv:1609.01775): individuals and tracks are assigned once for all frames.
+//! of the frame before is kept while it overlaps, all others are reassigned. IDF1 after Ristani et
+//! al. (2016, arXiv:1609.01775): individuals and tracks are assigned once for all frames.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -21,7 +21,7 @@ pub(super) struct Track {
     /// By frame; interpolated boxes among them.
     pub boxes: BTreeMap<u64, Rect>,
     pub best_frame: u64,
-    /// The identity that it was taken for.
+    /// The identity that the server assigned to it.
     pub cluster: Option<String>,
 }
 
@@ -30,7 +30,7 @@ const MIXED: f64 = 0.2;
 /// Frames of another individual that make a mixed track, at least.
 const MIXED_FRAMES: usize = 3;
 
-/// What the tracks of recordings were like; sums over all recordings that were added.
+/// Counts from which the measures are computed; sums over all recordings that were added.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Tracking {
     /// Labels with an id that do not have to be ignored.
@@ -118,7 +118,8 @@ impl Tracking {
         self.identified += identified.map(|frames| *frames as usize).sum::<usize>();
     }
 
-    /// Which individual each track shows, and what follows from it.
+    /// Assigns each track the individual that it overlaps most, and counts mixed tracks, best shots
+    /// and clusters by that.
     fn individuals(&mut self, truth: &Truth, tracks: &[Track], overlaps: &HashMap<(&str, usize), usize>) {
         let mut members: Vec<(&str, &Track)> = Vec::new();
         for (n, track) in tracks.iter().enumerate() {

@@ -32,7 +32,7 @@ fn model(n: u64, violations: &Violations) -> Model {
 }
 
 #[test]
-fn what_was_acknowledged_must_be_there_and_what_is_in_doubt_may() {
+fn acknowledged_creations_must_exist_and_those_in_doubt_may() {
     let violations = Violations::default();
     let mut model = model(1, &violations);
     let _unanswered = model.begin(Change::Create { spec: spec(), fields: fields("doubtful") });
@@ -56,7 +56,7 @@ fn an_id_is_given_once() {
 }
 
 #[test]
-fn what_was_deleted_does_not_come_back_unless_its_deletion_was_in_doubt() {
+fn deleted_videos_stay_deleted_unless_the_deletion_was_in_doubt() {
     let violations = Violations::default();
     let mut model = model(2, &violations);
     let _unanswered = model.begin(Change::Delete { id: 2 });
@@ -70,7 +70,7 @@ fn what_was_deleted_does_not_come_back_unless_its_deletion_was_in_doubt() {
 }
 
 #[test]
-fn of_two_deletions_one_finds_nothing() {
+fn of_two_deletions_one_is_refused_as_not_found() {
     let violations = Violations::default();
     let mut model = model(1, &violations);
     let (one, two) = (model.begin(Change::Delete { id: 1 }), model.begin(Change::Delete { id: 1 }));
@@ -95,7 +95,7 @@ fn a_deletion_in_doubt_may_have_ended_the_job() {
 }
 
 #[test]
-fn half_a_patch_is_a_fault() {
+fn a_partial_patch_is_a_violation() {
     let violations = Violations::default();
     let mut model = model(1, &violations);
     let _unanswered =
