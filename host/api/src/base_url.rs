@@ -32,7 +32,7 @@ const SIGN_URLS: &str = "sign_urls";
 #[into_params(parameter_in = Query)]
 #[expect(dead_code, reason = "only its schema is used")]
 pub(crate) struct SignUrls {
-    /// Makes the URLs of pictures in the answer valid without a token for so many seconds.
+    /// Makes the URLs of pictures in the answer valid without a token for this many seconds.
     #[param(minimum = 1, maximum = 604800)]
     sign_urls: Option<u64>,
 }

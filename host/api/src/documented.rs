@@ -52,7 +52,7 @@ pub(crate) struct Health {
     version: String,
     detectors: DetectorReport,
     embedders: EmbedderReport,
-    /// Those in use; `/plugins/` has their details.
+    /// Plugins in use; `/plugins/` has their details.
     plugins: Vec<PluginHealth>,
     decoding: DecodingReport,
     isolation: Isolation,
@@ -82,7 +82,7 @@ pub(crate) struct LoadedDetector {
     /// Object types that it reports.
     types: Vec<String>,
     digest: String,
-    /// Of the weights, an SPDX expression.
+    /// Licence of the weights, an SPDX expression.
     licence: String,
 }
 
@@ -118,7 +118,7 @@ pub(crate) struct LoadedEmbedder {
     /// Dimension of its embeddings.
     numbers: u64,
     digest: String,
-    /// Of the weights, an SPDX expression.
+    /// Licence of the weights, an SPDX expression.
     licence: String,
 }
 
@@ -160,7 +160,7 @@ pub(crate) struct RunningJobs {
     running: u64,
     /// Videos that wait for their turn.
     queued: u64,
-    /// How many may run at a time.
+    /// Most jobs that run at the same time.
     most: u64,
 }
 
@@ -169,7 +169,7 @@ pub(crate) struct RunningJobs {
 pub(crate) struct DiskUse {
     total_bytes: u64,
     free_bytes: u64,
-    /// Of all source files, as of the last housekeeping; absent where the operator set no limit.
+    /// Size of all source files at the last housekeeping; absent where the operator set no limit.
     source_bytes: Option<u64>,
 }
 
@@ -311,7 +311,7 @@ pub(crate) struct CanaryUse {
 pub(crate) struct Decision {
     stage: DecisionStage,
     r#type: String,
-    /// Of a track, that of its best shot.
+    /// Frame number; of a track, that of its best shot.
     frame: u64,
     /// Seconds from the start of the source.
     time: f64,
@@ -348,7 +348,7 @@ pub(crate) struct ChangedObject {
 #[derive(ToSchema)]
 pub(crate) struct UnmatchedObject {
     id: String,
-    /// That of its best shot.
+    /// Frame number of its best shot.
     frame: u64,
     time: f64,
     bbox: [i32; 4],

@@ -30,10 +30,10 @@ pub(crate) struct ErrorBody {
     /// Always empty; absent from 401.
     #[serde(skip_serializing_if = "Option::is_none")]
     traceback: Option<&'static str>,
-    /// For programs.
+    /// Code for programs.
     #[schema(examples("BAD_PARAM"))]
     code: &'static str,
-    /// For people.
+    /// Sentence for people.
     #[schema(examples("This field is required."))]
     desc: String,
     /// With BAD_PARAM: the dotted path of the field or the query parameter that is wrong; `body`

@@ -130,7 +130,7 @@ struct DeliveryEvent {
     video: VideoId,
     object: String,
     state: DeliveryState,
-    /// Of the router's last answer.
+    /// Status of the router's last response.
     #[serde(skip_serializing_if = "Option::is_none")]
     status: Option<u16>,
 }

@@ -45,7 +45,7 @@ pub(crate) struct PageQuery {
     /// Items for each page, 10 without it; more than 1000 are 1000.
     #[param(value_type = Option<u64>, minimum = 1)]
     pub(crate) limit: usize,
-    /// Where the page begins: taken from next_page or prev_page.
+    /// Cursor of the page, taken from next_page or prev_page.
     #[param(rename = "page", value_type = Option<String>, pattern = "^([0-9a-f]{4}0[01]([0-9a-f]{2})*)?$")]
     pub(crate) cursor: Option<Cursor>,
 }

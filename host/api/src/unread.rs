@@ -1,6 +1,6 @@
 //! Draining of a request body that a refusal leaves unread.
 //!
-//! What follows an answer on an HTTP/1 connection is the rest of that body, so hyper closes the
+//! On an HTTP/1 connection the rest of that body follows the response, so hyper closes the
 //! connection where it is not read. A client that is still sending then loses the answer, and one
 //! that keeps connections sends its next request into the closing one. So a limited part is read
 //! and discarded, and `Connection: close` is sent.

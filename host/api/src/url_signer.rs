@@ -73,7 +73,7 @@ impl UrlSigner {
     }
 }
 
-/// The validity of a URL, in seconds that a client asks for.
+/// The validity of a URL that a client asks for, in seconds.
 pub(crate) fn validity(param: &str, seconds: u64) -> Result<Duration> {
     match seconds {
         1..=MAX_SECONDS => Ok(Duration::from_secs(seconds)),

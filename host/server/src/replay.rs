@@ -29,7 +29,7 @@ pub(crate) struct ReplayArguments {
     data: PathBuf,
 
     /// JSON file with the stream_settings that differ from those of the job; a video as the API
-    /// shows it is taken, too.
+    /// shows it is accepted, too.
     #[arg(long, value_name = "FILE")]
     settings: Option<PathBuf>,
 

@@ -1,4 +1,4 @@
-//! HTTP client of the server's API, as far as the commands of xtask need it.
+//! HTTP client for the part of the server's API that the commands of xtask use.
 
 use std::{collections::BTreeMap, fs, path::Path, time::Duration};
 

@@ -50,7 +50,7 @@ pub(super) fn other_page() -> Response {
     ApiError::from(Error::new(ErrorKind::PermissionDenied, desc)).into_response()
 }
 
-/// `Set-Cookie` for a session of so many seconds.
+/// `Set-Cookie` for a session of this many seconds.
 pub(super) fn set(secret: &str, seconds: i64, base: &BaseUrl) -> Option<HeaderValue> {
     let secure = if base.is_https() { "; Secure" } else { "" };
     let path = base.root();

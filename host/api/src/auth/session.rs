@@ -191,8 +191,8 @@ async fn begin(api: &Arc<Api>, client: Client, request: Request) -> Result<Logge
     Ok(LoggedIn { token: secret, user: User::of(&Client::Token(Box::new(token))), token_expiration_datetime: end })
 }
 
-/// Makes a token for the session of a client, which ends after so many hours, or with the client's
-/// own; returns it with its secret.
+/// Makes a token for the session of a client, which ends after this many hours, or with the
+/// client's own; returns it with its secret.
 pub(super) async fn issue(api: &Api, client: &Client, device: String, hours: i64) -> Result<(Token, String)> {
     let now = api.clock.now();
     let end = now.checked_add(jiff::SignedDuration::from_hours(hours)).unwrap_or(Timestamp::MAX);
@@ -208,7 +208,7 @@ pub(super) async fn issue(api: &Api, client: &Client, device: String, hours: i64
     Ok((token, secret))
 }
 
-/// So many random bytes in hexadecimal digits.
+/// Random bytes as hexadecimal digits.
 pub(super) fn random_digits<const BYTES: usize>() -> Result<String> {
     let mut bytes = [0_u8; BYTES];
     getrandom::fill(&mut bytes).map_err(Error::internal)?;

@@ -13,7 +13,7 @@ use crate::{
     path::{ObjectPath, VideoPath},
 };
 
-/// How many deliveries were taken up again.
+/// Number of deliveries that are tried again.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Retried {
     retried: u64,
@@ -22,8 +22,8 @@ pub(crate) struct Retried {
 /// Tries a delivery now.
 ///
 /// It goes to the `router_url` that its video has now. One that waits for its next try is due at
-/// once, one that failed is taken up again; one that was accepted stays as it is. A router that did
-/// not answer is left alone for up to a minute, also now: `next_try` says how long.
+/// once, and one that failed is tried again; one that was accepted is a 409. A router that did not
+/// answer gets nothing for up to a minute, also now: `next_try` says until when.
 #[utoipa::path(
     post, path = "/deliveries/{id}/retry/", tag = "deliveries", operation_id = "retryDelivery",
     params(("id" = String, Path, description = "Object ID.")),

@@ -29,7 +29,7 @@ pub(crate) struct DeliveryJson {
     #[schema(value_type = State)]
     state: DeliveryState,
     attempts: u32,
-    /// Of the last response; null where the last attempt had none.
+    /// Status of the last response; null where the last attempt got none.
     #[schema(required)]
     last_status: Option<u16>,
     /// Why the last attempt failed.

@@ -39,7 +39,7 @@ pub(crate) struct DetectionJson {
     bbox: BoxJson,
     /// The detector's confidence, 0..1.
     score: f64,
-    /// How good a picture it is, 0..1.
+    /// Quality of the detection as a picture, 0..1.
     quality: f64,
 }
 

@@ -114,7 +114,7 @@ struct SearchParams {
     /// The type to search for in the picture, such as face.
     #[param(rename = "type", inline, value_type = Option<documented::ObjectTypeName>)]
     object_type: Option<ObjectType>,
-    /// How many objects at most, 10 without it; more than 1000 are 1000.
+    /// Most objects to return, 10 without it; more than 1000 are 1000.
     #[param(value_type = Option<u64>, minimum = 1)]
     limit: usize,
     /// The least similarity, 0 without it; from 0.5 on objects count as the same identity.

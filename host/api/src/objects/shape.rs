@@ -39,7 +39,7 @@ pub(crate) struct ObjectJson {
     bbox: [i32; 4],
     /// The detector's confidence, 0..1.
     score: f64,
-    /// How good a picture the best shot is, 0..1.
+    /// Quality of the best shot, 0..1.
     quality: f64,
     /// Frames in which the object was seen.
     detections: u64,

@@ -13,7 +13,7 @@ use crate::{
     query::Query,
 };
 
-/// How many there are.
+/// Number of items.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Count)]
 pub(crate) struct CountJson {

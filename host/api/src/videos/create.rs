@@ -14,7 +14,7 @@ use crate::{
     error::{ApiError, BadParam, TooLarge, Unauthorized},
 };
 
-/// Adds a video. It is not processed until that is asked for.
+/// Adds a video. It is not processed before a request to `process/`.
 #[utoipa::path(
     post, path = "/videos/", tag = "videos", operation_id = "createVideo", request_body = NewVideo,
     responses(

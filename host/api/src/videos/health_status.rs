@@ -91,7 +91,7 @@ fn statistic_or_empty<S: Serializer>(statistic: &Option<Statistic>, serializer: 
     }
 }
 
-/// By hand, since [`Statistic`] is core's type, and core knows no OpenAPI.
+/// Written by hand, since [`Statistic`] is core's type, and core knows no OpenAPI.
 pub(super) fn schema() -> Schema {
     let of = |kind: Type| ObjectBuilder::new().schema_type(kind);
     let figures = |names: &[&str], kind: fn() -> Type, object: ObjectBuilder| {

@@ -29,7 +29,7 @@ const SETTINGS: &str = "stream_settings";
 pub(crate) struct ReplayJson {
     frames: u64,
     frames_per_second: f64,
-    /// How many objects it gave.
+    /// Number of objects that it gave.
     objects: usize,
     /// Digest of these objects as lines of JSON.
     sha256: String,
@@ -112,7 +112,7 @@ pub(crate) struct Decisions {
         ("stage" = Option<documented::DecisionStage>, Query, description = "Where it was dropped."),
         ("track" = Option<u64>, Query, description = "Track number."),
         ("frame" = Option<u64>, Query, description = "Frame number."),
-        ("limit" = Option<u64>, Query, minimum = 1, description = "At most so many, 100 without it; more than 1000 are 1000."),
+        ("limit" = Option<u64>, Query, minimum = 1, description = "Most decisions to list, 100 without it; more than 1000 are 1000."),
     ),
     responses((status = 200, description = "In the order of frames.", body = Decisions), BadParam, Unauthorized, NotFound, Conflict),
 )]

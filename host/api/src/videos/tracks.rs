@@ -29,7 +29,7 @@ struct TrackParams {
     /// Seconds from the start of the source; to its end without it.
     #[param(minimum = 0, maximum = 1000000000)]
     to: Option<f64>,
-    /// At most one box of each track in so many seconds; all without it.
+    /// Least seconds between two boxes of a track; all boxes without it.
     #[param(minimum = 0, maximum = 1000000000)]
     step: Option<f64>,
 }

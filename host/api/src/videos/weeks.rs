@@ -26,7 +26,7 @@ pub(super) fn working(now: Timestamp, n: u16) -> Option<Vec<Range<Timestamp>>> {
         .collect()
 }
 
-/// Where both lists have time in common.
+/// Intersections of the ranges of two lists.
 pub(super) fn common(a: &[Range<Timestamp>], b: &[Range<Timestamp>]) -> Vec<Range<Timestamp>> {
     a.iter()
         .flat_map(|a| b.iter().map(move |b| a.start.max(b.start)..a.end.min(b.end)))

@@ -41,7 +41,7 @@ impl Recording {
         let (mut after_gap, mut scores) = (false, header.clone());
         for logged in log {
             match logged? {
-                // A tracker must not continue a track over a gap, nor over a cut.
+                // A tracker must not continue a track over a gap or a cut.
                 DetectionRecord::Gap(gap) => (after_gap, scores) = (true, gap.header),
                 DetectionRecord::Frame(mut frame) => {
                     // Weak detections are left out: only the settings of a job tell a tracker which

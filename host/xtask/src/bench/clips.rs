@@ -41,7 +41,7 @@ pub(super) fn make() -> Result<Vec<Clip>> {
 /// Frames of [`static_scene`].
 pub(super) const STATIC_FRAMES: u32 = 1500;
 
-/// A minute of a street without motion but for sensor noise.
+/// A minute of a street without motion, except sensor noise.
 pub(super) fn static_scene() -> Result<Clip> {
     let filter = "trim=end_frame=1,loop=1499:1:0,setpts=N/25/TB,scale=-2:720,crop=1280:720,noise=alls=3:allf=t";
     clip(

@@ -26,14 +26,14 @@ const ALIKE: [u8; 2] = *b"la";
 #[into_params(parameter_in = Query)]
 #[expect(dead_code, reason = "only its schema is used")]
 pub(super) struct EventsQuery {
-    /// Of these videos; of all without it.
+    /// Events of these videos; of all videos without it.
     video_archive: Option<Vec<u64>>,
-    /// Of videos in these camera groups.
+    /// Events of videos in these camera groups.
     camera_groups: Option<Vec<i64>>,
-    /// Of videos in these cases; `null` is none.
+    /// Events of videos in these cases; `null` is none.
     #[param(inline)]
     case_in: Option<Vec<documented::CaseText>>,
-    /// With these IDs.
+    /// Events with these IDs.
     #[param(inline)]
     id_in: Option<Vec<documented::ObjectIdText>>,
     /// overall, realtime; both without it.
@@ -125,7 +125,7 @@ pub(super) struct EventQuery {
     threshold: f32,
     is_ordered: bool,
     descending: bool,
-    /// No event is matched with a card or acknowledged: asked for such, the list is empty.
+    /// A filter asks for matched or acknowledged events, of which there are none.
     nothing: bool,
 }
 

@@ -20,7 +20,7 @@ use crate::{
 #[derive(Serialize, ToSchema)]
 #[schema(as = Event)]
 pub(crate) struct EventJson {
-    /// That of the object.
+    /// Id of the object.
     #[schema(examples("6-1-face-3-0"))]
     id: String,
     /// When the best shot was taken.
@@ -43,7 +43,7 @@ pub(crate) struct EventJson {
     frame_coords_top: i32,
     frame_coords_right: i32,
     frame_coords_bottom: i32,
-    /// How good a picture the best shot is, 0..1.
+    /// Quality of the best shot, 0..1.
     quality: f64,
     detector_params: DetectorParamsJson,
     /// Attributes of the object from networks and filters, by name.
@@ -56,7 +56,7 @@ pub(crate) struct EventJson {
     matched_lists: Vec<u64>,
     matched_cluster: Option<u64>,
     verbose_matched_card: Option<String>,
-    /// Of the match.
+    /// Confidence of the match.
     confidence: f64,
     cluster_confidence: f64,
     /// Similarity to `looks_like`, 0..1; null without it.
