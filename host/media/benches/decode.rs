@@ -1,7 +1,7 @@
-//! Frames a second of the decoder in a process of its own beside the one in this process (alone
-//! with `OCELLUS_BENCH_PROCESS_ONLY` set); of the latter beside the ffmpeg program, in turns, by
-//! threads, and of many decoders at once with the memory that they take; and milliseconds of each
-//! picture made of a frame.
+//! Benchmark of decoding: frames per second of the decoder in a child process compared with this
+//! process (alone with `OCELLUS_BENCH_PROCESS_ONLY` set), of this process compared with the ffmpeg
+//! program, by number of threads, and of many decoders at once with their memory; and milliseconds
+//! of each picture made of a frame.
 //!
 //! `cargo bench -p ocellus-media -- FILE...`; without files, on those that `OCELLUS_CLIPS` names,
 //! as `cargo xtask bench decode` does, or on a generated 720p clip.
@@ -17,9 +17,9 @@ use ocellus_bench_report::{Figure, Unit, percentile, process};
 use ocellus_core::{ChannelOrder, InputSpec, Rect, Size};
 use ocellus_media::{Decoder, DecoderLimits, DecoderProgram, Input, Interrupt, Location, Luminance, Scaler};
 
-/// How often each way of decoding is measured; the median counts.
+/// Measurements of each way of decoding; the median counts.
 const ROUNDS: usize = 3;
-/// Set where the program is started as the one that decodes.
+/// Environment variable that makes this program run as a decoder process.
 const CHILD: &str = "OCELLUS_BENCH_CHILD";
 
 fn main() {
@@ -48,14 +48,14 @@ fn main() {
     }
 }
 
-/// Decoders at once, in frames a second of all together and MiB that they take: with a thread for
+/// Many decoders at once: frames per second of all together and MiB of memory, with a thread for
 /// each core, and with the cores shared.
 fn at_once(name: &str, file: &Path) {
     let cores = std::thread::available_parallelism().unwrap().get();
     for decoders in [1, 2, 4, 8] {
         for (what, threads) in [("shared", 0), ("for all cores each", cores)] {
             let input = Input { threads, ..Input::new(Location::File(file.to_owned())) };
-            // The peak of memory begins anew.
+            // Resets the peak memory (VmHWM).
             std::fs::write("/proc/self/clear_refs", "5").unwrap();
             let before = process::peak_memory(std::process::id());
             let started = Instant::now();
@@ -75,7 +75,7 @@ fn at_once(name: &str, file: &Path) {
     }
 }
 
-/// What this process has used, and its children that have ended.
+/// CPU time of this process and of its children that have ended.
 fn cpu_seconds() -> f64 {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
     let after_name = stat.rsplit(')').next().unwrap();
@@ -83,7 +83,7 @@ fn cpu_seconds() -> f64 {
     ticks / 100.0
 }
 
-/// What a job does of each frame while it decodes, here and in a process of its own, in turns.
+/// The work of a job for each frame, in this process and in a child process, in turns.
 fn in_a_process(name: &str, file: &Path) {
     let program = DecoderProgram {
         path: std::env::current_exe().unwrap(),

@@ -1,18 +1,18 @@
 //! Stream clock: the times of frames, from time stamps that may be missing, out of order or jump.
 //!
-//! Guarantees: times rise from frame to frame, and none is far from the one before it because the
-//! time stamps jumped. Begins anew wherever decoding does.
+//! Guarantees: times rise from frame to frame, and jumps of time stamps leave no gap. Restarts
+//! whenever decoding starts at another place of the stream.
 
-/// Assumed where a stream neither has time stamps nor says its frame rate.
+/// Frame rate of streams with neither time stamps nor a declared rate.
 const DEFAULT_RATE: f64 = 25.0;
 
-/// Seconds between two frames from which on time stamps are taken to have jumped: in streams whose
+/// Seconds between two frames above which time stamps are taken to have jumped: in containers whose
 /// time stamps do (broadcasts, cameras), and in others, which may well show a picture for long.
 const JUMP: f64 = 10.0;
 const RARE_JUMP: f64 = 3600.0;
-/// Streams with fewer frames than most have longer steps: so many of them are no jump.
+/// A step of up to so many usual steps is no jump, for streams with a low frame rate.
 const STEPS: f64 = 5.0;
-/// The same backwards; less is a stamp out of order.
+/// The same backwards; less counts as out of order.
 const JUMP_BACK: f64 = 1.0;
 
 pub(crate) struct StreamClock {
@@ -24,7 +24,7 @@ pub(crate) struct StreamClock {
     /// Seconds from the frame before it to the last one; the longest such step.
     step: Option<f64>,
     longest_step: f64,
-    /// Seconds that time stamps have to be moved by since they jumped.
+    /// Offset in seconds that compensates the jumps so far.
     fold: f64,
     jumps: u64,
 }
@@ -36,7 +36,7 @@ impl StreamClock {
         Self { period, may_jump, last: None, step: None, longest_step: 0.0, fold: 0.0, jumps: 0 }
     }
 
-    /// What comes next is from another place of the stream.
+    /// Decoding goes on at another place of the stream.
     pub(crate) fn restart(&mut self) {
         (self.last, self.step, self.fold) = (None, None, 0.0);
     }
@@ -46,18 +46,17 @@ impl StreamClock {
         self.jumps
     }
 
-    /// Seconds.
+    /// Longest step between two frames, in seconds.
     pub(crate) fn longest_step(&self) -> f64 {
         self.longest_step
     }
 
-    /// When the last frame is shown: from when, and until when if it is shown as long as the one
-    /// before it.
+    /// Start and end of the last frame, where it is shown as long as the one before it.
     pub(crate) fn last_shown(&self) -> Option<(f64, f64)> {
         self.last.map(|last| (last, last + self.step.unwrap_or(self.period)))
     }
 
-    /// When a picture is shown that is stamped so: after the one before it, and not long after it
+    /// The time of a picture with this time stamp: after the one before it, and one period later
     /// where the time stamps jumped.
     pub(crate) fn time(&mut self, stamped: Option<f64>) -> f64 {
         let period = self.period;
@@ -103,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn jumps_are_folded_both_ways_and_long_steps_are_none() {
+    fn jumps_are_removed_in_both_directions_and_long_steps_are_kept() {
         let stamps = [0.0, 0.1, 5000.0, 5000.1, 2.0, 2.1].map(Some);
         assert_eq!(times(true, &stamps), (vec![0.0, 0.1, 0.2, 0.3, 0.4, 0.5], 2));
         // A picture that is shown for minutes, in a container that has no jumps.

@@ -1,8 +1,7 @@
-//! Credentials of a URL: user name and password, and how its server wants to see them.
-//!
-//! They are shown to nobody but the server whose URL they stand in, and only once it has asked, by
-//! Basic or Digest (RFC 7617, RFC 7616). End with the session of the source. Those for HTTP know
-//! whom they are for; a dialogue of RTSP has one server only.
+//! HTTP authentication with the user name and password of a URL, for HTTP and RTSP.
+//!  Guarantees: they are sent only to the server of their URL, and only after its challenge, by
+//! Basic or Digest (RFC 7617, RFC 7616). End with the session of the source. HTTP credentials are
+//! bound to an origin, since redirects may leave it; an RTSP dialogue has one server only.
 
 use http_auth::{PasswordClient, PasswordParams};
 use percent_encoding::percent_decode_str;
@@ -17,12 +16,12 @@ pub(crate) struct Credentials {
     origin: Origin,
     username: String,
     password: String,
-    /// Since the server asked.
+    /// Set by the server's challenge.
     client: Option<PasswordClient>,
 }
 
 impl Credentials {
-    /// Takes them out of a URL that has some.
+    /// Removes them from a URL that has some.
     pub(crate) fn take_from(url: &mut Url) -> Option<Self> {
         let plain = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
         let (username, password) = (plain(url.username()), plain(url.password().unwrap_or_default()));
@@ -34,19 +33,19 @@ impl Credentials {
         Some(Self { origin: url.origin(), username, password, client: None })
     }
 
-    /// Whether the answer of a server is a question that they answer.
+    /// Whether a response is a challenge that they can answer.
     pub(crate) fn take_challenge(&mut self, url: &Url, headers: &HeaderMap) -> bool {
         let challenges = headers.get_all(WWW_AUTHENTICATE).iter().filter_map(|value| value.to_str().ok());
         url.origin() == self.origin && self.take_challenges(challenges)
     }
 
-    /// The same, of the server that they are for.
+    /// The same, for a response of their own server.
     pub(crate) fn take_challenges<'a>(&mut self, challenges: impl Iterator<Item = &'a str>) -> bool {
         self.client = challenges.fold(PasswordClient::builder(), |builder, one| builder.challenges(one)).build().ok();
         self.client.is_some()
     }
 
-    /// Adds them to a request to the server that asked for them.
+    /// Adds them to a request to their server, after its challenge.
     pub(crate) fn identify(&mut self, request: RequestBuilder, url: &Url) -> RequestBuilder {
         if url.origin() != self.origin {
             return request;
@@ -61,11 +60,11 @@ impl Credentials {
         }
     }
 
-    /// The header `Authorization` of a request to the server that they are for, once it has asked.
+    /// The header `Authorization` of a request to their server, after its challenge.
     pub(crate) fn answer(&mut self, method: &str, uri: &str) -> Option<String> {
         let (username, password) = (&self.username, &self.password);
         let parameters = PasswordParams { username, password, uri, method, body: None };
-        // What they cannot answer the server refuses once more, which is what the user then reads.
+        // Without an answer the server refuses again, and the user sees that.
         self.client.as_mut()?.respond(&parameters).ok()
     }
 }
@@ -75,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_url_is_rid_of_them() {
+    fn credentials_are_removed_from_the_url() {
         let mut url = Url::parse("http://us%40er:p%3Aw@host:81/a?b").unwrap();
         let own = Credentials::take_from(&mut url).unwrap();
         assert_eq!((own.username.as_str(), own.password.as_str()), ("us@er", "p:w"));
@@ -84,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_else_is_shown_them() {
+    fn other_servers_get_no_credentials() {
         let mut own = Credentials::take_from(&mut Url::parse("http://user:pw@host/").unwrap()).unwrap();
         let mut headers = HeaderMap::new();
         headers.insert(WWW_AUTHENTICATE, "Basic realm=\"cameras\"".parse().unwrap());

@@ -1,4 +1,4 @@
-//! Decoder: packets to frames.
+//! Decoder: frames from packets, with times, seeking and the judgement of how a source ended.
 
 use std::fs::File;
 
@@ -21,23 +21,23 @@ use crate::{
     threads::Share,
 };
 
-/// Seconds by which two times of the same frame may differ.
+/// Tolerance in seconds between two times of the same frame.
 const SAME: f64 = 5e-4;
 
-/// Reads that may fail one after the other before the source counts as broken.
+/// Consecutive failed reads after which the source counts as broken.
 const MAX_BAD_READS: u32 = 1000;
 
-/// A source may end so many seconds before its claimed end and be whole: headers round.
+/// Seconds before its declared end at which a source may end and be complete: headers round.
 const SLACK: f64 = 1.0;
 
-/// A decoder in this process: what [`Decoder`](crate::Decoder) says of its methods holds for these.
+/// A decoder in this process. Its methods are documented at [`Decoder`](crate::Decoder).
 pub(crate) struct LocalDecoder {
     input: Input,
     find: Find,
     interrupt: Interrupt,
     source: Source,
     codec: FallbackDecoder,
-    /// As long as the threads are there.
+    /// Held for the life of the decoding threads.
     _share: Share,
     state: State,
     /// The number of the next frame.
@@ -48,10 +48,10 @@ pub(crate) struct LocalDecoder {
     clock: StreamClock,
     /// Where the last packet ended, in seconds.
     end: Option<f64>,
-    /// The next frame, where it was decoded before it was asked for: as a picture's first, since
-    /// only it knows how it is turned.
+    /// The next frame, where it was decoded ahead. For a still image that is its first picture,
+    /// which alone has its orientation.
     peeked: Option<Result<Option<LocalFrame>>>,
-    /// The packets that are read for it, for a recording from the beginning; `None` later on.
+    /// The packets read for the first frame, for a recording from the beginning; `None` later on.
     early: Option<Early>,
     last_packet_cut: bool,
     failure: Option<Error>,
@@ -61,7 +61,7 @@ pub(crate) struct LocalDecoder {
     steps: Steps,
 }
 
-/// Packets up to the first frame, whose bytes they share.
+/// Packets up to the first frame. Clones share their bytes.
 #[derive(Default)]
 struct Early {
     packets: Vec<Packet>,
@@ -69,7 +69,7 @@ struct Early {
 }
 
 impl Early {
-    /// More is there before the first frame only where a source is damaged.
+    /// Bytes. Only damaged sources have more before the first frame.
     const MOST: usize = 32 << 20;
 
     fn keep(&mut self, packet: &Packet) {
@@ -83,30 +83,30 @@ impl Early {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum State {
     Reading,
-    /// The packets are through; the codec still holds frames.
+    /// All packets were sent; the codec still holds frames.
     Draining,
     Ended,
 }
 
-/// Frames before this time are thrown away.
+/// Target of a seek: frames before this time are dropped.
 #[derive(Clone, Copy)]
 struct SeekTarget {
     seconds: f64,
-    /// How long before it the container was asked to go, in seconds.
+    /// Seconds by which the container was sought earlier than the target.
     lead: f64,
-    /// Decoding began at or before it for certain.
+    /// Decoding is known to have begun at or before the target.
     sure: bool,
 }
 
-/// Containers without an index go to any place near, and the codec then waits for the next key
-/// frame. So the first miss starts this many seconds earlier, each further one `LEAD_GROWTH` times
-/// as early, and past `MAX_LEAD` decoding starts from the beginning.
+/// Containers without an index seek approximately, and the codec then waits for the next key frame.
+/// So the first miss starts this many seconds earlier, each further one `LEAD_GROWTH` times as
+/// early, and past `MAX_LEAD` decoding starts from the beginning.
 const FIRST_LEAD: f64 = 2.0;
 const LEAD_GROWTH: f64 = 5.0;
 const MAX_LEAD: f64 = 60.0;
 
 impl LocalDecoder {
-    /// Packets that are read and pictures that come out of the codec are counted in `steps`.
+    /// Each packet read and each picture decoded counts as one of `steps`.
     pub(crate) fn open(input: &Input, find: Find, interrupt: &Interrupt, steps: Steps) -> Result<Self> {
         Self::open_on(input, find, interrupt, input.decoding.devices(), steps)
     }
@@ -172,7 +172,7 @@ impl LocalDecoder {
         Some(self.zero_us()?.saturating_add(((time - self.shift) * 1e6).round() as i64))
     }
 
-    /// When second 0 of the source was; microseconds since the Unix epoch.
+    /// Wall-clock time of second 0; microseconds since the Unix epoch.
     pub(crate) fn zero_us(&self) -> Option<i64> {
         self.source.realtime_start()
     }
@@ -210,8 +210,8 @@ impl LocalDecoder {
         }
     }
 
-    /// Decodes the next frame before it is asked for. What the decoder says of itself is about that
-    /// one from then on. It must not be kept: until it is asked for, its number may change.
+    /// Decodes the next frame ahead. The decoder's properties are those at that frame from then on.
+    /// Callers must not keep it: until it is returned as the next frame, its number may change.
     pub(crate) fn look_ahead(&mut self) -> Option<LocalFrame> {
         if self.peeked.is_none() && self.state != State::Ended {
             self.peeked = Some(self.read_frame());
@@ -256,7 +256,7 @@ impl LocalDecoder {
             return Ok(());
         }
         if self.input.location.is_rtsp() {
-            // Opened again, it would begin no earlier: a camera with what is filmed then.
+            // Reopening does not rewind: a camera would show the present.
             self.codec.flush();
             self.restart(SeekTarget { seconds, lead, sure: true });
             return Ok(());
@@ -267,7 +267,7 @@ impl LocalDecoder {
         Ok(())
     }
 
-    /// Decoding began after the place it was to find.
+    /// Seeks again, earlier, as decoding began after the target.
     fn retreat(&mut self, target: SeekTarget) -> Result<()> {
         let lead = if target.lead == 0.0 { FIRST_LEAD } else { target.lead * LEAD_GROWTH };
         self.approach(target.seconds, lead)
@@ -318,7 +318,7 @@ impl LocalDecoder {
         Ok(None)
     }
 
-    /// Gives the codec one more packet, or tells it that there are no more.
+    /// Sends the codec one more packet, or the end of the packets.
     fn feed(&mut self) -> Result<()> {
         let mut bad_reads = 0;
         loop {
@@ -328,7 +328,7 @@ impl LocalDecoder {
             match read {
                 Ok(()) => {
                     bad_reads = 0;
-                    // On the way to the place to start at, packets may come twice.
+                    // Packets may come twice while a seek is in progress.
                     if let Some(recorder) = self.recorder.as_mut().filter(|_| self.target.is_none()) {
                         recorder.take(&packet);
                     } else if let Some(early) = &mut self.early {
@@ -374,7 +374,7 @@ impl LocalDecoder {
         }
     }
 
-    /// Times a picture; `None` for one that is not to be shown.
+    /// Turns a picture into a frame with a time; `None` for one that is dropped.
     fn accept(&mut self, picture: frame::Video) -> Result<Option<LocalFrame>> {
         if picture.is_corrupt() {
             self.soft_errors += 1;
@@ -411,13 +411,13 @@ impl LocalDecoder {
         Ok(Some(frame))
     }
 
-    /// Was this the end, or only the end of the bytes?
+    /// Tells a complete source from a truncated one.
     fn check_end(&self) -> Result<()> {
         if let Some(stopped) = self.source.stopped().filter(|_| self.failure.is_some()) {
             return Err(stopped);
         }
         let file = || origin::file(&self.input, &self.find, &origin::watch(&self.input, &self.interrupt));
-        // The last frame may be shown as long as any, and its packet not say so.
+        // The last frame may be as long as the longest, without its packet saying so.
         let slack = SLACK.max(self.clock.longest_step() * 1.5);
         let early = self.clock.jumps() == 0
             && self.end.is_some_and(|end| self.source.claims_more(end, slack))

@@ -31,7 +31,7 @@ pub enum Decoding {
 pub struct NoDevice {
     /// The device.
     pub hardware: Hardware,
-    /// As FFmpeg says it.
+    /// FFmpeg's error text.
     pub reason: String,
 }
 

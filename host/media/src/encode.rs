@@ -1,11 +1,11 @@
-//! Pictures as files.
+//! Encoding of pictures as JPEG and PNG.
 
 use ocellus_core::{RgbImage, Size};
 use turbojpeg::{Compressor, PixelFormat, Subsamp};
 
 use crate::{MediaError, Result};
 
-/// The colour that a JPEG keeps.
+/// Chroma subsampling of a JPEG.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Chroma {
     /// 4:4:4.
@@ -14,8 +14,8 @@ pub(crate) enum Chroma {
     Halved,
 }
 
-/// A baseline JPEG with chroma in full. `quality` is 0..=100, on the scale of libjpeg; 0 is taken
-/// as 1.
+/// Encodes a baseline JPEG with full chroma. `quality` is 0..=100, on the scale of libjpeg; 0 is
+/// taken as 1.
 ///
 /// # Errors
 /// [`MediaError::Internal`], when a side is 0 or over 65500, or `data` is too short for the size.
@@ -24,7 +24,7 @@ pub fn encode_jpeg(image: &RgbImage, quality: u8) -> Result<Vec<u8>> {
     encode_rows(&image.data, size.width as usize * 3, size, quality, Chroma::Full)
 }
 
-/// [`encode_jpeg`] of packed RGB whose rows begin every `stride` bytes, with the chroma asked for.
+/// [`encode_jpeg`] of packed RGB whose rows begin every `stride` bytes, with this chroma.
 pub(crate) fn encode_rows(pixels: &[u8], stride: usize, size: Size, quality: u8, chroma: Chroma) -> Result<Vec<u8>> {
     let (width, height) = (size.width as usize, size.height as usize);
     // The encoder takes a buffer that is too short as a fault of the program and panics.
@@ -44,7 +44,7 @@ pub(crate) fn encode_rows(pixels: &[u8], stride: usize, size: Size, quality: u8,
     encode().map_err(MediaError::internal)
 }
 
-/// An 8-bit RGB PNG, quick rather than small.
+/// Encodes an 8-bit RGB PNG, for speed rather than size.
 ///
 /// # Errors
 /// [`MediaError::Internal`], when a side is 0 or `data` does not fit the size.

@@ -1,5 +1,5 @@
-//! Errors between a source and its pictures. `Display` is the sentence for the user and
-//! names neither paths nor FFmpeg; what FFmpeg said is the `source`, for the log.
+//! Errors of reading, decoding and encoding. `Display` is the sentence for the user and names
+//! neither paths nor FFmpeg; FFmpeg's own error is the `source`, for the log.
 
 use std::{borrow::Cow, error::Error as StdError};
 
@@ -8,13 +8,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::presentation::MAX_PIXELS;
 
-/// What this crate's functions return.
+/// Result of this crate's functions.
 pub type Result<T, E = MediaError> = std::result::Result<T, E>;
 
-/// The cause inside, for the log.
+/// The internal cause, for the log.
 pub(crate) type Cause = Box<dyn StdError + Send + Sync>;
 
-/// A cause as its text, which is all that another process gets of it.
+/// Serialization of a cause as its text, which is all that another process gets of it.
 mod text {
     use serde::{Deserialize, Deserializer, Serializer};
 
@@ -35,10 +35,10 @@ mod text {
     }
 }
 
-/// Why a source gives no frames or no more of them, or a frame no picture.
+/// Failure to open or decode a source, or to make a picture of a frame.
 #[derive(Debug, thiserror::Error, Serialize, Deserialize)]
 pub enum MediaError {
-    /// There is no such file, or it may not be read.
+    /// The file does not exist or may not be read.
     #[error("The source file cannot be opened.")]
     NotFound(
         #[source]
@@ -51,43 +51,42 @@ pub enum MediaError {
     /// A URL that delivered nothing for a long time.
     #[error("The source URL stopped delivering.")]
     Stalled,
-    /// No demuxer takes it.
+    /// No demuxer recognizes it.
     #[error("The source is not a video: its format is not known.")]
     NotAVideo(
         #[source]
         #[serde(with = "text")]
         Cause,
     ),
-    /// Sound alone, a cover of a song included.
+    /// It has only audio, perhaps with cover art.
     #[error("The source has no video stream.")]
     NoVideoStream,
-    /// A larger picture than any is decoded.
+    /// The picture exceeds the size limit.
     #[error("The picture is too large: it has {} x {} pixels, and at most {} million are processed.",
         size.width, size.height, MAX_PIXELS / 1_000_000)]
     TooLarge {
-        /// As the header says.
+        /// Size in the header.
         size: Size,
     },
-    /// Nothing of it can be shown without a key.
+    /// Its frames are encrypted.
     #[error("The video is encrypted: only a file without copy protection can be processed.")]
     Encrypted,
-    /// The FFmpeg that this program is linked with cannot decode it.
+    /// The linked FFmpeg cannot decode the codec.
     #[error("The video codec {codec} is not supported.")]
     UnsupportedCodec {
-        /// FFmpeg's name for it, or that of the kind of file.
+        /// FFmpeg's name of the codec, or the name of the file's kind.
         codec: String,
-        /// What FFmpeg said.
+        /// FFmpeg's error.
         #[source]
         #[serde(with = "text")]
         cause: Cause,
     },
-    /// The source ended before its own header said it would, or cannot be read on. `frames` came
-    /// out before that.
+    /// The source ended before its declared end, or cannot be read further, after `frames` frames.
     #[error("The video is damaged or cut off: {}.", broken_off(*frames))]
     BrokenOff {
-        /// How many frames came out.
+        /// Frames decoded before that.
         frames: u64,
-        /// What FFmpeg said, or what is missing.
+        /// FFmpeg's error, or the missing part.
         #[source]
         #[serde(with = "text")]
         cause: Cause,
@@ -95,42 +94,42 @@ pub enum MediaError {
     /// Its [`Interrupt`](crate::Interrupt) was raised.
     #[error("Reading the video was stopped.")]
     Interrupted,
-    /// The settings or the source ask for what is not allowed: an option, a protocol, a kind of
-    /// container.
+    /// The settings or the source use an option, a protocol or a kind of container that is not
+    /// allowed.
     #[error("{what}")]
     Refused {
         /// A sentence for the user.
         what: String,
     },
-    /// What a URL streams was to be kept, and was not, or not all of it.
+    /// A stream could not be recorded, or not completely.
     #[error("The stream could not be recorded: {what}.")]
     NotRecorded {
         /// The reason, for the user.
         what: String,
-        /// The same, as the system or FFmpeg has it.
+        /// The error of the system or of FFmpeg.
         #[source]
         #[serde(with = "text")]
         cause: Cause,
     },
-    /// The process that decodes died. `frames` came out before that, and their pictures are gone.
+    /// The decoder process crashed after `frames` frames; their pictures are lost.
     #[error("The decoder crashed on this video {}.", after(*frames))]
     Crashed {
-        /// How many frames came out.
+        /// Frames decoded before that.
         frames: u64,
     },
-    /// The process that decodes may have so much memory, and wanted more.
+    /// The decoder process exceeded its memory limit.
     #[error("The decoder needed more memory than it is given, {}.", after(*frames))]
     NoMemory {
-        /// How many frames came out.
+        /// Frames decoded before that.
         frames: u64,
     },
-    /// The process that decodes did nothing for a long time, and was ended.
+    /// The decoder process made no progress for too long, and was killed.
     #[error("The decoder stood still on this video {}.", after(*frames))]
     StoodStill {
-        /// How many frames came out.
+        /// Frames decoded before that.
         frames: u64,
     },
-    /// A picture was asked for of a place where the frame has none.
+    /// The region of a picture has no pixel of the frame.
     #[error("The region lies outside the frame.")]
     OutsideFrame,
     /// A fault of this program or of the system.
@@ -142,60 +141,60 @@ pub enum MediaError {
     ),
 }
 
-/// Why a URL cannot be read. `Display` is the end of a sentence, and names neither host nor path.
+/// Failure to read a URL. `Display` is the end of a sentence, and names neither host nor path.
 #[derive(Debug, thiserror::Error, Serialize, Deserialize)]
 pub enum UrlError {
-    /// It cannot be taken apart.
+    /// It cannot be parsed.
     #[error("it is not a URL")]
     Malformed(
         #[source]
         #[serde(with = "text")]
         Cause,
     ),
-    /// No name server knows its host.
+    /// Its host name does not resolve.
     #[error("the name of its host is not known")]
     UnknownHost(
         #[source]
         #[serde(with = "text")]
         Cause,
     ),
-    /// No connection comes about, or it breaks.
+    /// The connection fails or breaks.
     #[error("no connection to its server comes about")]
     NotConnected(
         #[source]
         #[serde(with = "text")]
         Cause,
     ),
-    /// A server that is there and says nothing.
+    /// The server does not answer.
     #[error("its server does not answer in time")]
     TimedOut(
         #[source]
         #[serde(with = "text")]
         Cause,
     ),
-    /// No secure connection comes about.
+    /// The TLS handshake fails.
     #[error("the secure connection fails: {what}")]
     Tls {
-        /// What is wrong, for the user.
+        /// The reason, for the user.
         what: String,
-        /// The same, as rustls has it.
+        /// The error of rustls.
         #[source]
         #[serde(with = "text")]
         cause: Cause,
     },
-    /// The answer of an HTTP or RTSP server.
+    /// Status code of an HTTP or RTSP server.
     #[error("its server answers {}", status(*.0))]
     Status(u16),
-    /// Redirects that lead to where they began, or are too many.
+    /// A redirect loop, or too many redirects.
     #[error("its redirects lead in a circle, or are more than {most}")]
     Redirects {
-        /// So many are followed.
+        /// The limit.
         most: usize,
     },
-    /// The server does not keep to HTTP, or what it sends changes while it is read.
+    /// The server violates HTTP, or the content changes while it is read.
     #[error("{0}")]
     BadAnswer(Cow<'static, str>),
-    /// FFmpeg does not say more.
+    /// FFmpeg gives no further reason.
     #[error("it cannot be read")]
     Other(
         #[source]
@@ -236,7 +235,7 @@ impl MediaError {
         Self::Refused { what: what.into() }
     }
 
-    /// A URL whose server does not keep to what it should.
+    /// A [`UrlError::BadAnswer`].
     pub(crate) fn bad_answer(what: &'static str) -> Self {
         Self::Unreachable(UrlError::BadAnswer(what.into()))
     }
@@ -257,8 +256,8 @@ impl From<MediaError> for ocellus_core::Error {
         let kind = match &error {
             MediaError::Internal(_) => ErrorKind::Internal,
             MediaError::Interrupted => ErrorKind::Unavailable,
-            // A sound request, about a source that cannot serve it: what a request itself asks of
-            // the source was checked when it came.
+            // The request is valid, but the source cannot serve it: the request's own parameters
+            // were checked when it came.
             MediaError::Refused { .. }
             | MediaError::OutsideFrame
             | MediaError::NotFound(_)

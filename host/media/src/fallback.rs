@@ -1,13 +1,11 @@
-//! A device decodes while it can, software from there on.
-//!
-//! Owns the change from one to the other. While a device decodes, the packets are kept that
-//! software would need to begin with: those since the key frame before the last one, each with a
-//! note of whether its picture came out. When the device fails, at opening, in a packet, or as a
-//! picture is read back, software decodes the kept packets again, and pictures that had come out
-//! are left out. So what comes out is the same from first to last, whoever made it.
-//!
-//! Pictures are known by the time stamps of their packets. A stream whose packets have none, or
-//! that has too much between its key frames for keeping, is decoded by software.
+//! Hardware decoding with fallback to software.
+//!  Owns the change from one to the other. While a device decodes, the packets since the key frame
+//! before the last one are kept, each with a note of whether its picture was returned. When the
+//! device fails, at opening, in a packet, or in the download of a picture, software decodes the
+//! kept packets again, and the pictures that were returned already are dropped. So the sequence of
+//! pictures is the same, whichever decoded them.
+//!  Pictures are identified by the time stamps of their packets. A stream whose packets have none,
+//! or whose key frames are too far apart to keep the packets between, is decoded by software.
 
 use std::{
     collections::{BTreeSet, VecDeque},
@@ -24,7 +22,7 @@ use crate::{
     error::Cause,
 };
 
-/// Bytes of packets that are kept, at most: minutes of a camera's stream.
+/// Limit of the bytes of packets that are kept: minutes of a camera's stream.
 const MOST_KEPT: usize = 64 << 20;
 
 /// Decodes a stream. Ends with it; a new place in the stream is reached by
@@ -32,10 +30,10 @@ const MOST_KEPT: usize = 64 << 20;
 pub(crate) struct FallbackDecoder {
     stream: Coded,
     threads: usize,
-    /// Empty once one has failed.
+    /// Emptied when one has failed.
     devices: Vec<Arc<dyn Device>>,
     engine: Engine,
-    /// The packets are through.
+    /// All packets were sent.
     ending: bool,
 }
 
@@ -45,16 +43,16 @@ enum Engine {
 }
 
 impl FallbackDecoder {
-    /// By the first device that takes the stream, by software where none does.
+    /// Opens the first device that can decode the stream, or software where none can.
     ///
     /// # Errors
-    /// Why software cannot decode it.
+    /// The reason why software cannot decode it.
     pub(crate) fn open(stream: Coded, threads: usize, devices: Vec<Arc<dyn Device>>) -> Result<Self, Cause> {
         let engine = Engine::open(&stream, threads, &devices)?;
         Ok(Self { stream, threads, devices, engine, ending: false })
     }
 
-    /// Begins with `stream`, which is the same one opened again.
+    /// Restarts with `stream`, the same stream opened again.
     pub(crate) fn restart(&mut self, stream: Coded) -> Result<(), Cause> {
         self.engine = Engine::open(&stream, self.threads, &self.devices)?;
         self.stream = stream;
@@ -76,11 +74,11 @@ impl FallbackDecoder {
         }
     }
 
-    /// Takes a packet, once [`FallbackDecoder::receive`] said [`Output::NeedsPacket`]. Whether it
-    /// was found to be damaged.
+    /// Sends a packet, after [`FallbackDecoder::receive`] returned [`Output::NeedsPacket`]. Returns
+    /// whether it was damaged.
     ///
     /// # Errors
-    /// A device failed, and software cannot decode the stream; or there is no memory.
+    /// A device failed and software cannot decode the stream, or memory ran out.
     pub(crate) fn send(&mut self, packet: Packet) -> Result<bool, Cause> {
         match &mut self.engine {
             Engine::Software { decoder, behind } if behind.waiting.is_empty() => match decoder.send(&packet) {
@@ -99,7 +97,7 @@ impl FallbackDecoder {
         }
     }
 
-    /// There are no more packets.
+    /// Signals the end of the packets.
     ///
     /// # Errors
     /// As [`FallbackDecoder::send`].
@@ -108,7 +106,7 @@ impl FallbackDecoder {
         match &mut self.engine {
             Engine::Software { decoder, behind } => {
                 if behind.waiting.is_empty() {
-                    // It can only answer that it is ending already.
+                    // It only fails where the end was sent before.
                     let _ = decoder.send_end();
                 }
                 Ok(())
@@ -117,7 +115,7 @@ impl FallbackDecoder {
         }
     }
 
-    /// The next picture. `Ok(Err(_))`: something was damaged, and decoding goes on.
+    /// The next picture. `Ok(Err(_))`: damage was found, and decoding goes on.
     ///
     /// # Errors
     /// As [`FallbackDecoder::send`].
@@ -142,7 +140,7 @@ impl FallbackDecoder {
                         if behind.waiting.is_empty() && self.ending {
                             let _ = decoder.send_end();
                         }
-                        // One that came damaged was counted when it came.
+                        // A damaged packet was counted when it was sent the first time.
                         if let Err(damage) = sent
                             && !packet.is_corrupt()
                         {
@@ -186,7 +184,7 @@ impl Engine {
     }
 }
 
-/// A device that does not decode something, and why.
+/// A stream that a device does not decode, and the reason.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) struct Fallback {
     device: String,
@@ -199,34 +197,34 @@ impl Fallback {
         Self { device: device.to_owned(), codec: codec.into(), what: what.into() }
     }
 
-    /// None of the devices that were asked for decodes anything.
+    /// None of the chosen devices can be used.
     pub(crate) fn of_all(asked: Decoding, what: &str) -> Self {
         Self::new(&asked.to_string(), "any codec", what)
     }
 }
 
-/// What was not logged yet, in a process that has no log of its own.
+/// Fallbacks that are not logged yet, in a process without its own log.
 static COLLECTED: Mutex<Option<Vec<Fallback>>> = Mutex::new(None);
 
-/// From here on [`collected`] has what [`log_once`] would log.
+/// Makes [`log_once`] collect from now on instead of logging.
 pub(crate) fn collect() {
     COLLECTED.lock().get_or_insert_default();
 }
 
-/// What came since it was asked last.
+/// Fallbacks collected since the last call.
 pub(crate) fn collected() -> Vec<Fallback> {
     COLLECTED.lock().as_mut().map(std::mem::take).unwrap_or_default()
 }
 
-/// Reasons that are logged, at most: a decoder's process may say anything.
-const MOST_SAID: usize = 1000;
+/// Limit of the logged reasons: a decoder process may report any text.
+const MAX_LOGGED: usize = 1000;
 
-/// Into the log, each thing once: thousands of videos may meet the same.
+/// Logs each fallback once, as thousands of videos may have the same.
 pub(crate) fn log_once(fallback: Fallback) {
-    static SAID: Mutex<BTreeSet<Fallback>> = Mutex::new(BTreeSet::new());
+    static LOGGED: Mutex<BTreeSet<Fallback>> = Mutex::new(BTreeSet::new());
     let is_new = {
-        let mut said = SAID.lock();
-        said.len() < MOST_SAID && said.insert(fallback.clone())
+        let mut said = LOGGED.lock();
+        said.len() < MAX_LOGGED && said.insert(fallback.clone())
     };
     if !is_new {
         return;
@@ -239,7 +237,7 @@ pub(crate) fn log_once(fallback: Fallback) {
     tracing::warn!(device, codec, "{codec} is decoded by software, {device} {what}");
 }
 
-/// What software would begin with.
+/// Packets with which software would start.
 #[derive(Default)]
 struct Kept {
     packets: VecDeque<KeptPacket>,
@@ -248,7 +246,7 @@ struct Kept {
 
 struct KeptPacket {
     packet: Packet,
-    /// Its picture came out.
+    /// Its picture was returned.
     out: bool,
 }
 
@@ -266,11 +264,11 @@ impl Kept {
         self.packets.push_back(KeptPacket { packet, out: false });
     }
 
-    /// A picture with this time came out: whether it is one of a packet that is kept.
+    /// Marks the packet of a returned picture; whether it is among those that are kept.
     ///
-    /// With the picture of a key frame, all pictures before it are out, and so are those that
-    /// follow it in the stream and come before it on the screen. One key frame more is kept, since
-    /// some streams are whole only some way after one.
+    /// Once the picture of a key frame is returned, so are all pictures before it, and those that
+    /// follow it in decoding order and precede it in display order. One more key frame is kept,
+    /// since some streams are complete only some frames after one.
     fn came_out(&mut self, pts: Option<i64>) -> bool {
         let Some(pts) = pts else { return false };
         let Some((place, kept)) =
@@ -293,12 +291,12 @@ impl Kept {
     }
 }
 
-/// How far software is behind what came out before it began.
+/// State of software that catches up with a failed device.
 #[derive(Default)]
 struct Behind {
     /// Packets to decode before any other.
     waiting: VecDeque<Packet>,
-    /// Times of pictures that are not to come out again.
+    /// Times of pictures that were returned already.
     out: Vec<i64>,
 }
 
@@ -308,7 +306,7 @@ impl Behind {
         let place = self.out.iter().position(|out| *out == pts);
         match place {
             Some(place) => drop(self.out.swap_remove(place)),
-            // Caught up: a time that comes again later in the stream is another picture's.
+            // Caught up: the same time later in the stream belongs to another picture.
             None if self.waiting.is_empty() && self.out.iter().all(|out| *out < pts) => self.out.clear(),
             None => {}
         }

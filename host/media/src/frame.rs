@@ -1,4 +1,4 @@
-//! A decoded frame, and the pictures that can be made of it.
+//! Decoded frame in this process, and pictures of its parts.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::{
     render::Contexts,
 };
 
-/// A frame in this process: what [`Frame`](crate::Frame) says of its methods holds for these.
+/// A frame in this process. Its methods are documented at [`Frame`](crate::Frame).
 #[derive(Clone)]
 pub(crate) struct LocalFrame(Arc<Inner>);
 
@@ -32,7 +32,7 @@ impl LocalFrame {
         Self(Arc::new(Inner { picture, index, time, presentation, size }))
     }
 
-    /// Gives it another number, and a time that many seconds later, as long as nobody else has it.
+    /// Changes the number, and adds `later` seconds to the time, while there is no other clone.
     pub(crate) fn renumber(&mut self, index: u64, later: f64) {
         if let Some(inner) = Arc::get_mut(&mut self.0) {
             (inner.index, inner.time) = (index, inner.time + later);
@@ -59,8 +59,8 @@ impl LocalFrame {
         self.0.presentation
     }
 
-    /// `part` of the frame as packed RGB of `size`, not turned yet, for `work`, which gets its rows
-    /// and how many bytes lie from one to the next.
+    /// Renders `part` of the frame as packed RGB of `size`, without rotation, and gives `work` the
+    /// rows and their stride in bytes.
     fn packed<T>(
         &self,
         contexts: &mut Contexts,
@@ -117,7 +117,7 @@ impl LocalFrame {
             return encode_jpeg(&self.render(contexts, part, size, Quality::Fine)?, quality);
         }
         let even = [part.x, part.y, part.width, part.height].iter().all(|n| n.is_multiple_of(2));
-        // The encoder's average of two by two pixels finds their chroma sample again.
+        // The encoder averages 2x2 pixels, which restores their common chroma sample.
         let as_coded = even && size == part.size() && av::repeats_chroma(&self.0.picture);
         let (scaling, chroma) = if as_coded { (Quality::Fast, Chroma::Halved) } else { (Quality::Fine, Chroma::Full) };
         self.packed(contexts, part, size, scaling, |rows, stride| encode_rows(rows, stride, size, quality, chroma))?
@@ -137,7 +137,7 @@ impl LocalFrame {
         Ok(luma)
     }
 
-    /// `luma` is filled anew.
+    /// Replaces the content of `luma`.
     pub(crate) fn luma_into(
         &self,
         contexts: &mut Contexts,
@@ -184,7 +184,7 @@ pub(crate) fn pixels(frame: Size, rect: impl Into<Edges>) -> Result<PixelRect> {
     Ok(PixelRect { x, y, width, height })
 }
 
-/// The part of a region, and its size where no side is over `max_side`.
+/// The pixels of a region, and its size reduced so that no side is over `max_side`.
 pub(crate) fn fitted(frame: Size, region: Option<Rect>, max_side: Option<u32>) -> Result<(PixelRect, Size)> {
     let part = region.map_or(Ok(PixelRect::all(frame)), |rect| pixels(frame, rect))?;
     let longer = part.width.max(part.height);
@@ -198,7 +198,7 @@ pub(crate) fn fitted(frame: Size, region: Option<Rect>, max_side: Option<u32>) -
     Ok((part, size))
 }
 
-/// What an input shows of a frame: the pixels of a region, or all of it.
+/// The pixels that an input covers: those of a region, or the whole frame.
 pub(crate) fn looked_at(frame: Size, region: Option<Region>) -> Result<PixelRect> {
     region.map_or(Ok(PixelRect::all(frame)), |region| pixels(frame, region))
 }
@@ -240,7 +240,7 @@ mod tests {
         scaler::LocalScaler, steps::Steps,
     };
 
-    /// The first frame of what `ffmpeg` makes of a test picture.
+    /// The first frame of a test pattern encoded by `ffmpeg`.
     fn first(format: &str) -> LocalFrame {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("picture.mkv");
@@ -264,8 +264,8 @@ mod tests {
             .unwrap()
     }
 
-    /// As devices hand pictures over: both kinds of chroma in one plane, 10 bits at the upper end
-    /// of 16.
+    /// A picture in the layout of hardware decoders: both chroma components in one plane, 10 bits
+    /// at the upper end of 16.
     fn semi_planar(frame: &LocalFrame, format: Pixel, bytes: usize) -> LocalFrame {
         let from = frame.picture();
         let mut to = frame::Video::new(format, from.width(), from.height());

@@ -1,19 +1,19 @@
-//! Interfaces to decoders in hardware, by name.
+//! Hardware decoding interfaces, by name.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// An interface to decoders in hardware, by FFmpeg's name for it.
+/// A hardware decoding interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Hardware {
-    /// NVIDIA's, by its driver.
+    /// NVIDIA.
     Cuda,
-    /// Intel's and AMD's, on Linux.
+    /// Intel and AMD, on Linux.
     Vaapi,
-    /// Apple's.
+    /// Apple.
     VideoToolbox,
-    /// Windows'.
+    /// Windows.
     D3d11va,
 }
 
@@ -21,7 +21,7 @@ impl Hardware {
     /// In the order in which [`Decoding::Auto`] tries them.
     pub const ALL: [Self; 4] = [Self::Cuda, Self::Vaapi, Self::VideoToolbox, Self::D3d11va];
 
-    /// FFmpeg's name for it.
+    /// FFmpeg's name.
     pub fn name(self) -> &'static str {
         match self {
             Self::Cuda => "cuda",

@@ -1,9 +1,9 @@
-//! Sources on the web: bytes of a URL, read as if it were a file.
+//! HTTP sources, read as if they were files.
 //!
-//! FFmpeg's own network code is not used for them, since it resolves names and follows redirects
-//! without asking. A [`Session`] belongs to one source and ends with it; a [`Body`] is one
-//! resource, and playlists open several. Each read gives up within a second of its [`Watch`] saying
-//! so. A body that breaks off is asked for again from where it broke, if the server can give parts.
+//! FFmpeg's HTTP client is not used, since it resolves names and follows redirects without checks.
+//! A [`Session`] belongs to one source and ends with it; a [`Body`] is one resource, and playlists
+//! open several. Each read gives up within a second of its [`Watch`] saying so. A body that breaks
+//! off is resumed from there, if the server supports ranges.
 
 use std::{
     future::Future,
@@ -35,18 +35,18 @@ use crate::{
 };
 
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
-/// How often a wait asks whether it should go on.
+/// Interval at which a wait checks its watch.
 pub(crate) const TICK: Duration = Duration::from_millis(100);
 const MAX_REDIRECTS: usize = 10;
-/// Attempts to go on with a body that broke off, before it counts as broken; any byte starts the
-/// count again.
+/// Attempts to resume a body that broke off, before the source counts as broken; each byte received
+/// resets the count.
 const RECONNECTS: u32 = 5;
-/// Before the first of them; doubled each time.
+/// Pause before the first attempt; doubled for each further one.
 const BACKOFF: Duration = Duration::from_millis(250);
-/// Skipping so many bytes is cheaper than a new request.
+/// Bytes up to which skipping is cheaper than a new request.
 const SKIP: u64 = 256 * 1024;
 
-/// What all resources of one source have in common.
+/// State shared by all resources of a source.
 pub(crate) struct Session {
     /// `None` only while it is dropped.
     runtime: Option<Runtime>,
@@ -56,13 +56,13 @@ pub(crate) struct Session {
     options: Options,
     /// User name and password of the URL, for its own server.
     credentials: Mutex<Option<Credentials>>,
-    /// The server refused to send parts.
+    /// The server refused a range request.
     no_parts: AtomicBool,
-    /// Why a resource that FFmpeg asked for was refused.
+    /// Reason of the first refused resource.
     refused: Mutex<Option<String>>,
 }
 
-/// Those of `ffmpeg_params` that are about HTTP.
+/// The HTTP options in `ffmpeg_params`.
 struct Options {
     user_agent: Option<String>,
     referer: Option<String>,
@@ -76,7 +76,8 @@ impl Session {
         let is_off = |name: &str| option(name).is_some_and(|value| value == "0");
         let builder = Client::builder()
             .connect_timeout(CONNECT_TIMEOUT)
-            // Some hosts hand out a cookie with a redirect, and refuse who comes back without it.
+            // Some servers set a cookie with a redirect and refuse clients that come back without
+            // it.
             .cookie_store(true)
             .danger_accept_invalid_certs(is_off("tls_verify"));
         let client = guard_client(builder, policy).build().map_err(MediaError::internal)?;
@@ -99,7 +100,7 @@ impl Session {
         }))
     }
 
-    /// Waits for `future`, but no longer than the watch allows.
+    /// Waits for `future`, at most as long as the watch allows.
     fn wait<T>(&self, future: impl Future<Output = T>) -> Result<T> {
         let runtime = self.runtime.as_ref().ok_or_else(|| MediaError::internal("no runtime"))?;
         runtime.block_on(async {
@@ -118,7 +119,7 @@ impl Session {
         })
     }
 
-    /// The addresses of a URL's host that may be used.
+    /// The allowed addresses of a URL's host.
     fn resolve(&self, url: &Url) -> Result<Vec<std::net::SocketAddr>> {
         let host = url.host_str().ok_or_else(|| MediaError::refused("The source URL has no host."))?;
         Ok(self.wait(network::lookup(&self.policy, host, network::port_of(url)))??)
@@ -147,7 +148,7 @@ impl Session {
         Ok(body)
     }
 
-    /// Remembers why FFmpeg did not get what it asked for.
+    /// Remembers why a resource was refused to FFmpeg.
     pub(crate) fn note_refusal(&self, error: &MediaError) {
         if let MediaError::Refused { what } = error {
             self.refused.lock().get_or_insert_with(|| what.clone());
@@ -158,7 +159,7 @@ impl Session {
         self.refused.lock().clone().map(MediaError::refused)
     }
 
-    /// The answer to a request for the bytes from `start` on, and where redirects led.
+    /// Requests the bytes from `start` on, and returns the URL after redirects and the response.
     fn get(&self, mut url: Url, start: u64, end: Option<u64>) -> Result<(Url, Response)> {
         let mut redirects = 0;
         let mut identified = false;
@@ -166,7 +167,7 @@ impl Session {
             if !matches!(url.scheme(), "http" | "https") {
                 return Err(MediaError::refused("The source leads to a URL that is neither http nor https."));
             }
-            // The client checks addresses once more, when it connects; here the port is known, too.
+            // The client checks addresses again when it connects, without knowing the port.
             self.resolve(&url)?;
             let response = self.ask(&url, start, end)?;
             let status = response.status();
@@ -177,7 +178,7 @@ impl Session {
                 identified = true;
                 continue;
             }
-            // Some answer so to any range, even to all of it.
+            // Some servers answer so to any range, even that of the whole resource.
             if status == StatusCode::RANGE_NOT_SATISFIABLE
                 && start == 0
                 && end.is_none()
@@ -197,7 +198,7 @@ impl Session {
         }
     }
 
-    /// One request, whatever is answered.
+    /// Sends one request; any response is a success.
     fn ask(&self, url: &Url, start: u64, end: Option<u64>) -> Result<Response> {
         let mut request = self.client.get(url.clone());
         let parts = self.options.seekable && !self.no_parts.load(Ordering::Relaxed);
@@ -220,14 +221,14 @@ impl Session {
         }
     }
 
-    /// The server asks who is there, in a way that can be answered.
+    /// Whether a response is an authentication challenge that can be answered.
     fn is_challenged(&self, url: &Url, response: &Response) -> bool {
         let mut own = self.credentials.lock();
         own.as_mut().is_some_and(|own| own.take_challenge(url, response.headers()))
     }
 }
 
-/// Why no answer came, for the user.
+/// The user's error for a request without a response.
 fn failed(error: reqwest::Error) -> MediaError {
     if let Some(refused) = network::refusal(&error) {
         return refused.into();
@@ -247,7 +248,7 @@ fn failed(error: reqwest::Error) -> MediaError {
 impl Drop for Session {
     fn drop(&mut self) {
         if let Some(runtime) = self.runtime.take() {
-            // A name may still be looked up, which nothing can hurry.
+            // A name lookup may still be running, which cannot be cancelled.
             runtime.shutdown_background();
         }
     }
@@ -257,31 +258,31 @@ impl Drop for Session {
 pub(crate) struct Body {
     session: Arc<Session>,
     url: Url,
-    /// Where the next read is to begin.
+    /// Offset of the next read.
     position: u64,
-    /// Where to stop, before the resource's own end.
+    /// End of the requested range.
     end: Option<u64>,
     size: Option<u64>,
     pub(crate) can_seek: bool,
     stream: Option<Response>,
-    /// Where the next byte of `chunk`, and after it of `stream`, belongs.
+    /// Offset of the first byte of `chunk`, or of `stream` where `chunk` is empty.
     at: u64,
     chunk: Bytes,
     failures: u32,
 }
 
 impl Body {
-    /// Where the resource was found.
+    /// URL after redirects.
     pub(crate) fn url(&self) -> &str {
         self.url.as_str()
     }
 
-    /// Bytes, where the server says how many.
+    /// Size in bytes, where the server declares it.
     pub(crate) fn size(&self) -> Option<u64> {
         self.size
     }
 
-    /// The first bytes, `most` or less; they are read all the same.
+    /// The first bytes, at most `most`, without consuming them.
     pub(crate) fn peek(&mut self, most: usize) -> Result<Bytes> {
         let mut ahead = BytesMut::new();
         while ahead.len() < most {
@@ -298,7 +299,7 @@ impl Body {
         Ok(self.chunk.slice(..self.chunk.len().min(most)))
     }
 
-    /// Asks for the bytes from `position` on.
+    /// Requests the bytes from `position` on.
     fn request(&mut self) -> Result<()> {
         let (url, response) = self.session.get(self.url.clone(), self.position, self.end)?;
         let is_part = response.status() == StatusCode::PARTIAL_CONTENT;
@@ -328,7 +329,7 @@ impl Body {
         [self.end, self.size].into_iter().flatten().min()
     }
 
-    /// Gets bytes into `chunk`; `false` at the end.
+    /// Receives bytes into `chunk`; `false` at the end.
     fn fill(&mut self) -> Result<bool> {
         loop {
             let ahead = self.position.checked_sub(self.at);
@@ -368,13 +369,13 @@ impl Body {
                 return Err(broken);
             }
             let pause = BACKOFF * 2_u32.pow(self.failures);
-            // A timer can only be made where the runtime is.
+            // A timer can only be made within the runtime.
             self.session.wait(async { tokio::time::sleep(pause).await })?;
             self.failures += 1;
         }
     }
 
-    /// The bytes that come next; `None` at the end.
+    /// The next bytes; `None` at the end.
     pub(crate) fn next_bytes(&mut self) -> Result<Option<Bytes>> {
         if !self.fill()? {
             return Ok(None);
@@ -408,7 +409,7 @@ impl Read for Body {
 }
 
 impl Seek for Body {
-    /// The next read carries it out.
+    /// Takes effect at the next read.
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
         let target = match to {
             SeekFrom::Start(n) => Some(n),
@@ -420,7 +421,7 @@ impl Seek for Body {
     }
 }
 
-/// `bytes 5-9/10`: where it begins, and the whole size where it is said.
+/// Parses `bytes 5-9/10` to the start of the range, and the total size where it is given.
 fn parse_content_range(text: &str) -> Option<(u64, Option<u64>)> {
     let (range, size) = text.strip_prefix("bytes ")?.split_once('/')?;
     let (start, _) = range.split_once('-')?;

@@ -1,4 +1,4 @@
-//! Input: a source to read, and its properties.
+//! Input: location of a source and the settings for reading it; properties of a source.
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -7,19 +7,20 @@ use serde::{Deserialize, Serialize};
 
 use crate::Decoding;
 
-/// Where the bytes are.
+/// The location of a source's bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Location {
-    /// An uploaded file. It is read alone: whatever it refers to is not opened.
+    /// An uploaded file. Its references to other files are not followed.
     File(PathBuf),
-    /// The bytes of a file, read as a file is.
+    /// The content of a file in memory.
     Memory(Arc<[u8]>),
-    /// http, https, rtsp or rtsps. A playlist may refer to more of http and https, never to files.
+    /// http, https, rtsp or rtsps. A playlist may refer to http and https, never to files.
     Url(String),
 }
 
 impl Location {
-    /// A camera, or another server of RTSP: it seeks to where it likes and ends without notice.
+    /// Whether it is a camera or another RTSP server, which seeks inexactly and ends without
+    /// notice.
     pub fn is_rtsp(&self) -> bool {
         matches!(self, Self::Url(url) if url.to_ascii_lowercase().starts_with("rtsp"))
     }
@@ -28,27 +29,27 @@ impl Location {
 /// A source and how to read it. Plain data: it can be sent to another process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Input {
-    /// Where the bytes are.
+    /// The location of its bytes.
     pub location: Location,
-    /// The container's format as FFmpeg names it, where it is not to be found out.
+    /// FFmpeg's name of the container format; `None` to detect it.
     pub format: Option<String>,
-    /// As [`parse_options`](crate::parse_options) gives them.
+    /// FFmpeg options, from [`parse_options`](crate::parse_options).
     pub options: Vec<(String, String)>,
-    /// Where a URL, and what it refers to, may lead.
+    /// Addresses that a URL and its references may reach.
     pub network: NetworkPolicy,
-    /// A folder for a copy of what can only be read as a file; without one, the system's for
-    /// temporary files.
+    /// Folder for temporary copies of downloads that have to be read out of order; `None` for the
+    /// system's folder for temporary files.
     pub spool: Option<PathBuf>,
     /// Applied after the container's own rotation.
     pub transform: VideoTransform,
-    /// For decoding; 0 is one for each core, or fewer beside other decoders.
+    /// Decoding threads; 0 for one per core, or fewer beside other decoders.
     pub threads: usize,
     /// The device that decodes.
     pub decoding: Decoding,
 }
 
 impl Input {
-    /// `location` with nothing special about it.
+    /// `location` with default settings.
     pub fn new(location: Location) -> Self {
         Self {
             location,
@@ -63,22 +64,22 @@ impl Input {
     }
 }
 
-/// What the header of a source says, and what FFmpeg found in its first packets.
+/// Properties of a source, from its header and its first packets.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct MediaInfo {
-    /// Seconds; `None` where the source does not know (live streams, some Matroska files).
+    /// Seconds; `None` where the source does not declare it (live streams, some Matroska files).
     pub duration: Option<f64>,
-    /// As the user sees it: in square pixels, turned by the container's rotation and the transform.
-    /// A stream may change its size; each frame knows its own.
+    /// Size as shown: in square pixels, with the container's rotation and the transform. The size
+    /// of a stream may change; [`Frame::size`](crate::Frame::size) has that of each frame.
     pub size: Size,
     /// Frames a second, on average where it varies.
     pub frame_rate: Option<f64>,
-    /// There is an audio stream, too.
+    /// Whether there is an audio stream.
     pub has_audio: bool,
     /// Video streams that are not processed, each by its number, codec and size.
     pub other_video: Vec<String>,
     /// FFmpeg's name of the codec: `h264`.
     pub codec: String,
-    /// FFmpeg's name of the container, of several the first: `mov`.
+    /// FFmpeg's name of the container, the first of several: `mov`.
     pub container: String,
 }

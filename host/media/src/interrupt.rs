@@ -1,4 +1,4 @@
-//! Stopping a decoder from outside.
+//! Cancellation and timeouts of decoders.
 
 use std::{
     sync::{
@@ -8,12 +8,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// A flag that stops all decoders that were opened with it. Clones share the flag; it is never
-/// lowered again.
+/// A flag that stops all decoders that were opened with it. Clones share the flag; once raised, it
+/// stays raised.
 #[derive(Clone, Debug, Default)]
 pub struct Interrupt {
     flag: Arc<AtomicBool>,
-    /// Raises it, too.
+    /// A flag that also counts as raising this one.
     outer: Option<Arc<AtomicBool>>,
 }
 
@@ -23,7 +23,7 @@ impl Interrupt {
         Self::default()
     }
 
-    /// Stops what runs and refuses what comes:
+    /// Stops running calls, and makes later ones fail with
     /// [`MediaError::Interrupted`](crate::MediaError::Interrupted).
     pub fn raise(&self) {
         self.flag.store(true, Ordering::Relaxed);
@@ -35,13 +35,13 @@ impl Interrupt {
         is_up(&self.flag) || self.outer.as_deref().is_some_and(is_up)
     }
 
-    /// One that this one raises, too, but not the other way round.
+    /// A child flag: raised with this one, but raising it does not raise this one.
     pub(crate) fn narrower(&self) -> Self {
         Self { flag: Arc::default(), outer: Some(Arc::clone(&self.flag)) }
     }
 }
 
-/// How long a URL may keep a single read waiting.
+/// Timeout of a single read of a URL.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 static EPOCH: LazyLock<Instant> = LazyLock::new(Instant::now);
@@ -50,11 +50,11 @@ fn now_ms() -> u64 {
     u64::try_from(EPOCH.elapsed().as_millis()).unwrap_or(u64::MAX)
 }
 
-/// What FFmpeg asks, again and again, while it waits: go on, or give up?
+/// Interrupt flag and deadline of a read, which FFmpeg polls while it waits.
 #[derive(Clone, Debug)]
 pub(crate) struct Watch {
     interrupt: Interrupt,
-    /// In milliseconds since `EPOCH`; `None` for a local file, which is never slow for good.
+    /// In milliseconds since `EPOCH`; `None` for a local file, which has no timeout.
     deadline: Option<Arc<AtomicU64>>,
 }
 
@@ -69,7 +69,7 @@ impl Watch {
         watch
     }
 
-    /// A new read begins.
+    /// Restarts the deadline for a new read.
     pub(crate) fn rearm(&self) {
         if let Some(deadline) = &self.deadline {
             deadline.store(now_ms().saturating_add(PATIENCE.as_millis() as u64), Ordering::Relaxed);

@@ -1,21 +1,17 @@
-//! Video in, pictures out: everything of Ocellus that touches FFmpeg.
+//! Decoding of video, and pictures of its frames: everything of Ocellus that touches FFmpeg.
 //!
-//! Owns: opening a source under the allow-lists ([`Input`], [`parse_options`]), what is known of it
+//! Owns: opening a source under the allow-lists ([`Input`], [`parse_options`]), its properties
 //! ([`probe`]), decoding ([`Decoder`] yields [`Frame`]s), pictures of parts of a frame
-//! ([`Frame::jpeg`], [`Frame::rgb`], [`Frame::luma`]), the pictures that detectors look at
-//! ([`Scaler`]), statistics of pixels ([`Luminance`]), and pictures as files
-//! ([`encode_jpeg`], [`encode_png`]).
-//!
+//! ([`Frame::jpeg`], [`Frame::rgb`], [`Frame::luma`]), inputs of detectors ([`Scaler`]), statistics
+//! of pixels ([`Luminance`]), and encoding ([`encode_jpeg`], [`encode_png`]).
 //! Guarantees: a source that is no video ends in a [`MediaError`] with a sentence for the user,
 //! never in a panic or an endless wait; an uploaded file makes FFmpeg open nothing but itself; a
 //! raised [`Interrupt`] ends any call within a second, also one that waits for the network. All
-//! coordinates are those of the frame as the user sees it, in square pixels: the rotation that the
-//! picture or its container names first, then the user's
-//! [`VideoTransform`](ocellus_core::VideoTransform).
-//!
-//! Nobody else sees an FFmpeg type. A [`Decoder`] takes only plain data, and decodes in a process
-//! of its own once [`isolate`] was called. `unsafe` lives in `av`, and in the parts of `process`
-//! that share memory and close what was inherited.
+//! coordinates are those of the frame as shown, in square pixels: after the rotation of the picture
+//! or its container, and the user's [`VideoTransform`](ocellus_core::VideoTransform).
+//! No FFmpeg type is public. A [`Decoder`] takes only plain data, and decodes in a child process
+//! once [`isolate`] was called. `unsafe` is limited to `av`, and to the parts of `process` that
+//! share memory and close inherited descriptors.
 
 #![warn(missing_docs)]
 

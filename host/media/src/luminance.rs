@@ -1,15 +1,16 @@
-//! Luminance statistics of a part of a frame: how sharp, how contrasted and how bright it is.
+//! Luminance statistics of a part of a frame: sharpness, contrast and brightness.
 
 use ocellus_core::{Rect, Size};
 
-/// Pixels of the shorter side at which a part is measured; a smaller part is measured as it is.
+/// Pixels of the shorter side to which a part is reduced before it is measured; smaller parts are
+/// not enlarged.
 ///
-/// A part of any size is brought to the same scale, so that detail counts in relation to the part.
-/// It is small enough that noise of single pixels averages out in parts of 60 pixels and more.
+/// A common scale makes detail count in relation to the part. It is small enough that noise of
+/// single pixels averages out in parts of 60 pixels and more.
 const MEASURED_SIDE: u32 = 32;
 
-/// Variance of the luminance that a flat part has from noise and rounding, in squared levels: keeps
-/// the sharpness of a part that shows nothing near 0.
+/// Luminance variance of a flat part from noise and rounding, in squared levels: keeps the
+/// sharpness of parts without content near 0.
 const NOISE: f64 = 25.0;
 
 /// Luminance statistics of a part of a frame.
@@ -29,8 +30,8 @@ pub struct Luminance {
 }
 
 impl Luminance {
-    /// The size at which the part of `rect` within a frame is measured, which
-    /// [`Frame::luma`](crate::Frame::luma) brings it to.
+    /// The size at which the part of `rect` within a frame is measured, for
+    /// [`Frame::luma`](crate::Frame::luma).
     pub fn measured_size(rect: &Rect, frame: Size) -> Size {
         // Casts of floats saturate, and take a NaN as 0.
         let side = |low: f32, high: f32, most: u32| (high.ceil() as u32).min(most).saturating_sub(low.floor() as u32);
@@ -47,8 +48,8 @@ impl Luminance {
         Size { width: reduced(width), height: reduced(height) }
     }
 
-    /// The statistics of a grey picture, `luma.len() == size.width * size.height`. All 0 where
-    /// there is nothing to measure: a side below 3, or fewer samples than the size says.
+    /// The statistics of a grey picture, `luma.len() == size.width * size.height`. All 0 where a
+    /// side is below 3, or there are fewer samples than that.
     pub fn of(luma: &[u8], size: Size) -> Self {
         let (width, height) = (size.width as usize, size.height as usize);
         if width < 3 || height < 3 || luma.len() < width * height {
@@ -70,7 +71,7 @@ impl Luminance {
     }
 }
 
-/// The Laplacian at the middle one of three pixels of a row.
+/// The Laplacian at the middle of three pixels of a row.
 fn laplacian(row: &[u8], above: u8, below: u8) -> i64 {
     let &[left, here, right] = row else { return 0 };
     i64::from(left) + i64::from(right) + i64::from(above) + i64::from(below) - 4 * i64::from(here)
@@ -123,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_measured() {
+    fn degenerate_pictures_measure_as_zero() {
         assert_eq!(Luminance::of(&[1, 2, 3, 4], Size { width: 2, height: 2 }), Luminance::default());
         assert_eq!(Luminance::of(&[1; 10], SIZE), Luminance::default());
     }

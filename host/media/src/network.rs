@@ -1,7 +1,7 @@
-//! The network as users may reach it: names are resolved here, and every address is compared with
-//! the [`NetworkPolicy`] before anything connects to it.
+//! Access to the network for URLs of users: names are resolved here, and every address is checked
+//! against the [`NetworkPolicy`] before a connection is made.
 //!
-//! For sources, and for whoever else sends requests to where a user says: [`guard_client`] and
+//! For sources, and for all other requests to URLs of users: use [`guard_client`] and
 //! [`check_target`] together.
 
 use std::{
@@ -21,8 +21,8 @@ use crate::{
 };
 
 /// Makes a client connect only to addresses that the policy allows, whatever names resolve to, and
-/// never by a proxy. Redirects are not followed. An address that stands in a URL itself, and the
-/// server's own port, are not seen here: [`check_target`] is for them.
+/// never by a proxy. Redirects are not followed. This does not cover URLs with a literal address,
+/// and the server's own port: [`check_target`] does.
 pub fn guard_client(builder: reqwest::ClientBuilder, policy: &NetworkPolicy) -> reqwest::ClientBuilder {
     builder.no_proxy().redirect(reqwest::redirect::Policy::none()).dns_resolver(Arc::new(Resolver(policy.clone())))
 }
@@ -40,7 +40,7 @@ impl Resolve for Resolver {
 }
 
 pub(crate) enum ResolveError {
-    /// It has addresses, and none may be used.
+    /// It has addresses, but none is allowed.
     NotAllowed(NotAllowed),
     Unknown(std::io::Error),
 }
@@ -63,7 +63,7 @@ impl From<ResolveError> for MediaError {
     }
 }
 
-/// The addresses of a host that may be used; at least one. `host` may be an address.
+/// The allowed addresses of a host; at least one. `host` may be an address.
 pub(crate) async fn lookup(policy: &NetworkPolicy, host: &str, port: u16) -> Result<Vec<SocketAddr>, ResolveError> {
     let bare = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(host);
     let found: Vec<SocketAddr> = tokio::net::lookup_host((bare, port)).await.map_err(ResolveError::Unknown)?.collect();
@@ -80,8 +80,8 @@ pub(crate) async fn lookup(policy: &NetworkPolicy, host: &str, port: u16) -> Res
     Err(ResolveError::NotAllowed(refused))
 }
 
-/// A server that listens on every address is found at any address that the machine has: one that a
-/// socket can be bound to.
+/// Whether an address is the server itself. A server that listens on all addresses is reachable at
+/// any address of the machine, which is one that a socket can be bound to.
 fn is_own_port(policy: &NetworkPolicy, address: SocketAddr) -> bool {
     let is_here = |ip| UdpSocket::bind((ip, 0)).is_ok();
     policy
@@ -89,11 +89,11 @@ fn is_own_port(policy: &NetworkPolicy, address: SocketAddr) -> bool {
         .is_some_and(|port| port == address.port() && destinations(address.ip()).into_iter().any(is_here))
 }
 
-/// Refuses a URL that leads where the policy does not allow. A name that does not resolve now
-/// passes: connecting to it will fail, or be checked again.
+/// Checks the target of a URL against the policy. A name that does not resolve now passes:
+/// connecting to it will fail, or be checked again.
 ///
 /// # Errors
-/// [`NotAllowed`] names the host.
+/// [`NotAllowed`] with the host.
 pub async fn check_target(policy: &NetworkPolicy, url: &str) -> Result<(), NotAllowed> {
     let Ok(url) = Url::parse(url) else { return Ok(()) };
     let Some(host) = url.host_str() else { return Ok(()) };
@@ -110,12 +110,12 @@ pub(crate) fn port_of(url: &Url) -> u16 {
     })
 }
 
-/// The refusal that made a client fail, if it was one.
+/// The policy's refusal, if that is why a client failed.
 pub(crate) fn refusal(error: &(dyn StdError + 'static)) -> Option<NotAllowed> {
     cause_of::<NotAllowed>(error).cloned()
 }
 
-/// What was wrong with a secure connection that made a client fail, for its user.
+/// The reason for the user, if a client failed in the TLS handshake.
 pub(crate) fn tls_failure(error: &(dyn StdError + 'static)) -> Option<String> {
     Some(match cause_of::<rustls::Error>(error)? {
         rustls::Error::InvalidCertificate(rustls::CertificateError::Expired) => {
@@ -131,14 +131,14 @@ pub(crate) fn tls_failure(error: &(dyn StdError + 'static)) -> Option<String> {
     })
 }
 
-/// The error of a kind among the causes of another.
+/// The first error of type `T` in a chain of sources.
 fn cause_of<'a, T: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a T> {
     let mut cause = Some(error);
     while let Some(e) = cause {
         if let Some(found) = e.downcast_ref::<T>() {
             return Some(found);
         }
-        // What an `io::Error` was made of is not its source, but its source's.
+        // The source of an `io::Error` skips its inner error and gives the source of that.
         cause = match e.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
             Some(inner) => Some(inner),
             None => e.source(),
@@ -152,20 +152,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_server_on_every_address_is_known_by_any_of_them() {
+    fn a_server_on_all_addresses_is_recognized_at_each() {
         let policy = NetworkPolicy::new(Vec::new(), Some(([0, 0, 0, 0], 8000).into()));
         assert!(is_own_port(&policy, ([127, 0, 0, 5], 8000).into()));
         assert!(!is_own_port(&policy, ([127, 0, 0, 5], 8001).into()));
-        // By way of a translator.
+        // By NAT64.
         assert!(is_own_port(&policy, "[64:ff9b::127.0.0.5]:8000".parse().unwrap()));
-        // Kept for documents: no machine has it.
+        // Reserved for documentation: no machine has it.
         assert!(!is_own_port(&policy, ([192, 0, 2, 1], 8000).into()));
         let policy = NetworkPolicy::new(Vec::new(), Some(([127, 0, 0, 1], 8000).into()));
         assert!(!is_own_port(&policy, ([127, 0, 0, 5], 8000).into()));
     }
 
     #[test]
-    fn a_client_does_not_connect_where_a_name_must_not_lead() {
+    fn a_client_does_not_connect_to_a_name_with_a_forbidden_address() {
         let host = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         host.set_nonblocking(true).unwrap();
         let url = format!("http://localhost:{}/", host.local_addr().unwrap().port());

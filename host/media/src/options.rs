@@ -1,9 +1,7 @@
-//! FFmpeg options that a user may set: the allow-lists for `ffmpeg_params`, `ffmpeg_format` and
-//! URLs.
-//!
-//! FFmpeg's options reach far: some name files to read, programs' sockets to open or other demuxers
-//! to load. So only the names below pass, and everything that a source could pull in by itself
-//! (playlists, image sequences, session descriptions) is cut by demuxer.
+//! Allow-lists of FFmpeg options: for `ffmpeg_params`, `ffmpeg_format` and URLs.
+//!  Some options of FFmpeg name files to read, sockets to open or other demuxers to load, so only
+//! the names below pass. Demuxers that open further files by themselves (playlists, image
+//! sequences, session descriptions) are refused.
 
 use url::Url;
 
@@ -11,14 +9,14 @@ use crate::{MediaError, Result, av, presentation::PixelAspect};
 
 /// Options that tune reading and cannot name a file, a listener or a protocol.
 const ALLOWED: &[&str] = &[
-    // Finding out what is in the stream.
+    // Probing of streams.
     "probesize",
     "analyzeduration",
     "fpsprobesize",
     "max_probe_packets",
     "fflags",
     "ignore_editlist",
-    // Raw streams, which say nothing about themselves.
+    // Raw streams, which have no header.
     "framerate",
     "video_size",
     "pixel_format",
@@ -30,8 +28,8 @@ const ALLOWED: &[&str] = &[
     "fifo_size",
     "overrun_nonfatal",
     "pkt_size",
-    // HTTP, HLS. Whatever can be asked for again is, unless reconnect=0; the others of its family
-    // change nothing.
+    // HTTP, HLS. Interrupted downloads are resumed unless reconnect=0; the other options of the
+    // reconnect family have no effect.
     "reconnect",
     "reconnect_at_eof",
     "reconnect_streamed",
@@ -45,13 +43,13 @@ const ALLOWED: &[&str] = &[
     // Microseconds
     "timeout",
     "rw_timeout",
-    // Not FFmpeg's own: the place to start at, in seconds or [hh:]mm:ss, and the shape of pixels,
-    // width:height, of recordings that do not say it.
+    // Not FFmpeg's: the time to start at, in seconds or [hh:]mm:ss, and the pixel aspect ratio,
+    // width:height, of recordings without one.
     START,
     PIXEL_ASPECT,
 ];
 
-/// Options that are ours to carry out.
+/// Options that this crate implements, not FFmpeg.
 pub(crate) const START: &str = "ss";
 pub(crate) const PIXEL_ASPECT: &str = "sample_aspect_ratio";
 
@@ -59,18 +57,18 @@ pub(crate) const PIXEL_ASPECT: &str = "sample_aspect_ratio";
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{item:?} {reason}")]
 pub struct BadOption {
-    /// Its place in the list, from 0.
+    /// Its index in the list, from 0.
     pub index: usize,
     /// The item itself.
     pub item: String,
-    /// Why it is not accepted, as the end of a sentence.
+    /// The reason, as the end of a sentence.
     pub reason: String,
 }
 
-/// Reads `ffmpeg_params`: one `key=value` an item, of a key that is allowed.
+/// Parses `ffmpeg_params`: one `key=value` per item, with an allowed key.
 ///
 /// # Errors
-/// The first item that is not accepted, and why.
+/// [`BadOption`] for the first item that is not accepted.
 pub fn parse_options(items: &[String]) -> Result<Vec<(String, String)>, BadOption> {
     let parse = |item: &str| {
         let (key, value) = item.split_once('=').ok_or("is not written key=value")?;
@@ -93,7 +91,7 @@ pub(crate) fn check_option(key: &str, value: &str) -> Result<(), String> {
         return Err("has no usable value".into());
     }
     if key == "rtsp_transport" && value != "tcp" {
-        // With the others it is the server that says where packets go.
+        // With other transports the server chooses where packets go.
         return Err("has to be tcp".into());
     }
     if key == START && parse_time(value).is_none() {
@@ -119,7 +117,7 @@ pub(crate) fn parse_time(text: &str) -> Option<f64> {
     (total.is_finite() && total < 1e9).then_some(total)
 }
 
-/// Whether a source is read from disk, where it must stay alone, or from the network.
+/// Whether a source is read from disk, where it may open nothing else, or from the network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reach {
     File,
@@ -135,10 +133,10 @@ const REFUSED_FORMATS: &[&str] = &[
     "sap",
     "rtp",
     "image2",
-    // Reads its list again by itself, past our checks of addresses.
+    // Reloads its manifest by itself, without our checks of addresses.
     "dash",
     "webm_dash_manifest",
-    // Open files that lie beside the one they were given.
+    // Open files next to the given one.
     "mlv",
     "vobsub",
     // Scripts, and documents with references.
@@ -155,10 +153,10 @@ const REFUSED_FORMATS: &[&str] = &[
     "data",
 ];
 
-/// Lists of URLs: right on the network, where the protocols are limited, wrong in an upload.
+/// Lists of URLs: allowed on the network, where the protocols are limited, not in an upload.
 const NETWORK_FORMATS: &[&str] = &["hls", "rtsp"];
 
-/// May a demuxer be used? `name` as FFmpeg has it, several separated by commas; `own_io`: it opens
+/// Whether a demuxer may be used. `name`: FFmpeg's, several separated by commas; `own_io`: it opens
 /// its input by itself.
 pub(crate) fn format_is_allowed(name: &str, own_io: bool, reach: Reach) -> bool {
     let network = name.split(',').any(|n| NETWORK_FORMATS.contains(&n));
@@ -166,10 +164,10 @@ pub(crate) fn format_is_allowed(name: &str, own_io: bool, reach: Reach) -> bool 
     !refused && (reach == Reach::Network || !network)
 }
 
-/// Is this a name that `ffmpeg_format` may have?
+/// Checks a value of `ffmpeg_format`.
 ///
 /// # Errors
-/// [`MediaError::Refused`], when FFmpeg does not know the format or may not use it.
+/// [`MediaError::Refused`] for a format that FFmpeg does not know or that is not allowed.
 pub fn check_format(name: &str) -> Result<()> {
     let known = av::find_format(name)
         .ok_or_else(|| MediaError::refused(format!("{name:?} is not a known container format.")))?;
@@ -183,7 +181,7 @@ pub fn check_format(name: &str) -> Result<()> {
 /// Schemes that a source URL may have.
 const SCHEMES: &[&str] = &["http", "https", "rtsp", "rtsps"];
 
-/// Refuses URLs that are none, or that reach what only the server may reach.
+/// Refuses malformed URLs and other schemes.
 pub(crate) fn check_url(url: &str) -> Result<Url> {
     let fits = |url: &Url| SCHEMES.contains(&url.scheme()) && url.has_host();
     Url::parse(url)

@@ -1,5 +1,5 @@
-//! Turning and mirroring: the eight orientations of EXIF, as what has to be done to a decoded
-//! picture to show it.
+//! Orientation: the eight rotations and mirrorings of EXIF, as the operations that turn a decoded
+//! picture into the shown one.
 
 use ocellus_core::{Size, VideoTransform};
 
@@ -59,7 +59,7 @@ impl Orientation {
         }
     }
 
-    /// From the number that EXIF has for it, 1 to 8.
+    /// From an EXIF orientation, 1 to 8.
     pub(crate) fn from_exif(number: u32) -> Option<Self> {
         let transform = match number {
             1 => VideoTransform::None,
@@ -81,12 +81,12 @@ impl Orientation {
         Self { transpose: self.transpose != next.transpose, flip_x: x != next.flip_x, flip_y: y != next.flip_y }
     }
 
-    /// The size after turning; and, as turning twice gives the sides back, the size before.
+    /// The size after rotation; also, as swapping twice restores the sides, the size before.
     pub(crate) fn size(self, size: Size) -> Size {
         if self.transpose { Size { width: size.height, height: size.width } } else { size }
     }
 
-    /// Where a part of the shown picture of size `shown` is in the decoded one.
+    /// The part of the decoded picture that shows as `part` of the picture of size `shown`.
     pub(crate) fn to_decoded(self, part: PixelRect, shown: Size) -> PixelRect {
         let x = if self.flip_x { shown.width - part.x - part.width } else { part.x };
         let y = if self.flip_y { shown.height - part.y - part.height } else { part.y };
@@ -97,8 +97,8 @@ impl Orientation {
         }
     }
 
-    /// Copies a picture of `size` with `N` bytes a pixel, turned, to the top left of `target`.
-    /// Strides are in bytes.
+    /// Copies a picture of `size` with `N` bytes per pixel, rotated, to the top left of `target`.
+    /// Strides are in bytes. Pixels outside `target` are dropped.
     ///
     /// What does not fit into `target` is left out.
     pub(crate) fn place<const N: usize>(
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn one_after_the_other_is_their_composition() {
+    fn applying_two_is_applying_their_composition() {
         for first in EXIF {
             for second in EXIF {
                 let (size, once) = turned(first.into());
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn a_part_is_found_where_it_was() {
+    fn a_shown_part_maps_back_to_its_pixels() {
         for transform in EXIF {
             let orientation = Orientation::from(transform);
             let (shown, picture) = turned(orientation);

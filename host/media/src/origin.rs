@@ -1,4 +1,4 @@
-//! Origin: where the bytes of a source come from, once they were found.
+//! Origin: the byte stream of a source, once it was found.
 
 use std::{
     fs::File,
@@ -16,7 +16,7 @@ use crate::{
     web::{self, Found, Resource, Web},
 };
 
-/// A file, or what can be read as one.
+/// A file, or a byte stream that can be read as one.
 pub(crate) trait Bytes: Read + Seek + Send {}
 
 impl<T: Read + Seek + Send> Bytes for T {}
@@ -24,17 +24,17 @@ impl<T: Read + Seek + Send> Bytes for T {}
 pub(crate) enum Origin {
     /// An uploaded file, or the bytes of one.
     File(Box<dyn Bytes>),
-    /// A copy of what came over the network.
+    /// A copy of a download.
     Copy(Box<dyn Bytes>),
     Web(Arc<dyn Web>, Box<dyn Resource>),
-    /// FFmpeg connects to it by itself.
+    /// An RTSP relay, to which FFmpeg connects.
     Rtsp(RelayTarget),
 }
 
-/// Finds the bytes of a source, each time that it is opened.
+/// Finds the bytes of a source, each time that the source is opened.
 pub(crate) type Find = Arc<dyn Fn(&Watch) -> Result<Origin> + Send + Sync>;
 
-/// Finds them where the input says.
+/// Finds them at the input's location.
 pub(crate) fn of(input: &Input) -> Find {
     let input = input.clone();
     Arc::new(move |watch| match &input.location {
@@ -56,14 +56,14 @@ pub(crate) fn of(input: &Input) -> Find {
     })
 }
 
-/// Opens a file that is one.
+/// Opens a regular file.
 pub(crate) fn open(path: &std::path::Path) -> Result<File> {
     let file = File::open(path)
         .and_then(|file| if file.metadata()?.is_file() { Ok(file) } else { Err(io::ErrorKind::InvalidInput.into()) });
     file.map_err(|e| MediaError::NotFound(e.into()))
 }
 
-/// A watch for what an input's location is read from.
+/// The watch for reads of an input's location.
 pub(crate) fn watch(input: &Input, interrupt: &crate::Interrupt) -> Watch {
     match input.location {
         Location::Url(_) => Watch::network(interrupt),
@@ -71,7 +71,7 @@ pub(crate) fn watch(input: &Input, interrupt: &crate::Interrupt) -> Watch {
     }
 }
 
-/// The bytes of an input again, where they are a file's or were given.
+/// Opens the bytes of an input again, where they are a file or in memory.
 pub(crate) fn file(input: &Input, find: &Find, watch: &Watch) -> Option<Box<dyn Bytes>> {
     if matches!(input.location, Location::Url(_)) {
         return None;
@@ -82,7 +82,7 @@ pub(crate) fn file(input: &Input, find: &Find, watch: &Watch) -> Option<Box<dyn 
     }
 }
 
-/// A file with a place of its own to read at: others may read the same file.
+/// A file with its own read position, so that others can read the same file.
 #[derive(Clone)]
 pub(crate) struct Positioned {
     file: Arc<File>,

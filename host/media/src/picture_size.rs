@@ -1,4 +1,4 @@
-//! Size limit of pictures, which holds before anything of them is decoded.
+//! Size limit of pictures, checked before anything is decoded.
 
 use std::io::{BufReader, Read, Seek};
 
@@ -6,13 +6,14 @@ use ocellus_core::Size;
 
 use crate::{MediaError, Result, presentation::MAX_PIXELS};
 
-/// A picture this large is not decoded: its header may be all that there is of it.
+/// Refuses a picture above the limit: a header may claim a huge size in a few bytes.
 pub(crate) fn check_size(size: Size) -> Result<()> {
     let pixels = i64::from(size.width).saturating_mul(i64::from(size.height));
     if pixels > MAX_PIXELS { Err(MediaError::TooLarge { size }) } else { Ok(()) }
 }
 
-/// The refusal of a picture that FFmpeg would not look at for its size, which it does not say.
+/// The refusal of a picture that FFmpeg did not probe because of its size, which it does not
+/// report.
 pub(crate) fn too_large_picture(file: impl Read + Seek) -> Option<MediaError> {
     let size = imagesize::reader_size(BufReader::new(file)).ok()?;
     let side = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);

@@ -1,8 +1,8 @@
-//! Presentation of a decoded picture: how its pixels become the upright, square ones that users,
-//! detectors and pictures see.
+//! Presentation of a decoded picture: the conversion of its pixels into upright, square ones, as
+//! shown to users and detectors.
 //!
-//! Large pictures are neither turned nor stretched. A place that is named in shown pixels is mapped
-//! back onto the decoded picture, and the small picture cut out there is scaled and turned.
+//! Full-size pictures are neither rotated nor stretched. A region in shown pixels is mapped back
+//! onto the decoded picture, and the small picture cut out there is scaled and rotated.
 
 use ocellus_core::Size;
 
@@ -18,13 +18,13 @@ pub(crate) struct PixelAspect {
     height: u32,
 }
 
-/// What is more oblong than this is taken for a damaged header.
+/// Ratios beyond this are taken for a damaged header.
 const MAX_RATIO: u32 = 16;
 
 impl PixelAspect {
     pub(crate) const SQUARE: Self = Self { width: 1, height: 1 };
 
-    /// `None` for what is no ratio, or one that no recording has.
+    /// `None` for an invalid ratio, and for one that no recording has.
     pub(crate) fn new(width: i32, height: i32) -> Option<Self> {
         let (width, height) = (u32::try_from(width).ok()?, u32::try_from(height).ok()?);
         let sane = |a: u32, b: u32| a > 0 && a <= b.saturating_mul(MAX_RATIO);
@@ -42,8 +42,8 @@ impl PixelAspect {
         }
     }
 
-    /// The size of a picture in square pixels. One side grows and none shrinks, so that nothing of
-    /// what was recorded is lost.
+    /// The size of a picture in square pixels. One side grows and none shrinks, so that no detail
+    /// is lost.
     fn square(self, stored: Size) -> Size {
         let scaled = |side: u32, by: u32, of: u32| {
             let scaled = (u64::from(side) * u64::from(by) + u64::from(of) / 2) / u64::from(of);
@@ -59,13 +59,13 @@ impl PixelAspect {
     }
 }
 
-/// How a picture is shown: stretched to square pixels, then turned.
+/// Conversion of a decoded picture: stretched to square pixels, then rotated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Presentation {
     orientation: Orientation,
-    /// Of the picture that the codec left.
+    /// Size of the decoded picture.
     decoded: Size,
-    /// In square pixels, not turned.
+    /// Size in square pixels, before rotation.
     square: Size,
 }
 
@@ -74,12 +74,12 @@ impl Presentation {
         Self { orientation, decoded, square: aspect.square(decoded) }
     }
 
-    /// The same of a picture that holds a part of the lines: one field.
+    /// The same for a picture with fewer lines: one field.
     pub(crate) fn of_lines(self, height: u32) -> Self {
         Self { decoded: Size { height, ..self.decoded }, ..self }
     }
 
-    /// As the user sees it.
+    /// Size as shown.
     pub(crate) fn shown(self) -> Size {
         self.orientation.size(self.square)
     }
@@ -88,12 +88,12 @@ impl Presentation {
         self.orientation
     }
 
-    /// Shown as it was decoded.
+    /// Whether the shown picture equals the decoded one.
     pub(crate) fn is_plain(self) -> bool {
         self.orientation == Orientation::default() && self.decoded == self.square
     }
 
-    /// Where a part of the shown picture is in the decoded one: the pixels that it touches.
+    /// The pixels of the decoded picture that a part of the shown one touches.
     pub(crate) fn to_decoded(self, part: PixelRect) -> PixelRect {
         let part = self.orientation.to_decoded(part, self.shown());
         let along = |start: u32, length: u32, from: u32, to: u32| {
@@ -148,7 +148,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_part_that_is_shown_lies_in_the_decoded_picture(
+        fn a_shown_part_maps_into_the_decoded_picture(
             (width, height) in (1_u32..400, 1_u32..400),
             (across, down) in (1_i32..16, 1_i32..16),
             transform in prop::sample::select(vec![VideoTransform::None, VideoTransform::Rotate90,

@@ -1,7 +1,7 @@
-//! Keeping what a URL streams, while it is decoded.
+//! Recorder of a stream, while it is decoded.
 //!
-//! Packets are written as they come, not encoded again. Guarantees: nothing that goes wrong here
-//! reaches decoding; the recording then ends with what was written so far, and says why.
+//! Packets are written without encoding. Guarantees: a failure of the recording never affects
+//! decoding; the recording then ends, and reports the reason.
 
 use std::fs::File;
 
@@ -15,12 +15,12 @@ use crate::{
     source::Source,
 };
 
-/// What came of it.
+/// Result of a recording.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Recording {
-    /// Packets of video in the file. With none the file is worth nothing.
+    /// Video packets in the file. With 0 the file is useless.
     pub packets: u64,
-    /// Why something that should be in the file is not.
+    /// The reason why something is missing in the file.
     pub problem: Option<MediaError>,
 }
 
@@ -71,7 +71,7 @@ impl Recorder {
     pub(crate) fn take(&mut self, packet: &Packet) {
         let Some(muxer) = &mut self.muxer else { return };
         let is_video = Some(packet.stream()) == self.video;
-        // Before the first key frame there is nothing that could be shown.
+        // Packets before the first key frame cannot be decoded.
         if packet.size() == 0 || (self.packets == 0 && !(is_video && packet.is_key())) {
             return;
         }
@@ -85,11 +85,11 @@ impl Recorder {
         }
     }
 
-    /// Makes the file as whole as it can be, after a failure.
+    /// Completes the file as far as possible, after a failure.
     fn end(&mut self, error: MediaError) {
         self.problem = Some(error);
         if let Some(muxer) = self.muxer.take() {
-            // Whether this can be done or not, the recording is over.
+            // The recording is over in any case.
             let _ = muxer.finish();
         }
     }

@@ -1,5 +1,5 @@
-//! Rendering of a part of a decoded picture to packed samples, scaled, and with the dynamic range
-//! of an ordinary screen; shared by frames and scalers.
+//! Rendering of a part of a decoded picture to packed samples: scaled, and tone-mapped where the
+//! dynamic range is high; shared by frames and scalers.
 
 use ffmpeg_next::{format::Pixel, frame};
 use ocellus_core::Size;
@@ -11,14 +11,15 @@ use crate::{
     tone,
 };
 
-/// Contexts that are kept: a few detectors, and a source that changes its size once in a while.
+/// Limit of the contexts that are kept: for a few detectors, and a source that sometimes changes
+/// its size.
 const KEPT: usize = 8;
 
-/// Swscale contexts by what they were made for, the last used at the end. Bounded.
+/// Cache of swscale contexts by geometry, the last used at the end. Bounded.
 #[derive(Default)]
 pub(crate) struct Contexts {
     contexts: Vec<Swscale>,
-    /// What was made of a picture with a high dynamic range.
+    /// Reused buffer for tone-mapped pictures.
     mapped: Option<frame::Video>,
 }
 
@@ -70,9 +71,9 @@ impl Contexts {
 
     /// `part` of a decoded picture as packed `format` of `size`, samples as they are.
     ///
-    /// Only the part is converted. Where chroma has fewer samples than luma, a little more than the
-    /// part is converted, unscaled, and cut, so that colours stay at their place and the edges look
-    /// as they do in the whole frame.
+    /// Only the part is converted. Where chroma is subsampled, the part is converted with a margin,
+    /// unscaled, and cropped, so that colours stay in place and the edges look as they do in the
+    /// whole frame.
     fn convert(
         &mut self,
         picture: &frame::Video,
@@ -86,7 +87,7 @@ impl Contexts {
         if view.size() == part.size() {
             return self.scale(&view, size, format, quality);
         }
-        // Taken out of the cache's keeping, as the second step needs the cache too.
+        // Cloned, since the second step needs the cache, too.
         let converted = self.scale(&view, view.size(), format, quality)?.clone();
         let (cut, _) = View::of(&converted, PixelRect { x, y, ..part }, true).ok_or_else(outside)?;
         self.scale(&cut, size, format, quality)

@@ -1,5 +1,5 @@
-//! Scalers: the same conversion of frame after frame. Detector inputs are scaled once for each
-//! network's input, and full frames.
+//! Scaler in this process: repeated conversions of frames. Detector inputs are scaled once for each
+//! network's input size, and full frames.
 
 use ffmpeg_next::format::Pixel;
 use ocellus_core::{ChannelOrder, InputSpec, Rect, Region, Size};
@@ -11,13 +11,12 @@ use crate::{
     render::Contexts,
 };
 
-/// A scaler of frames in this process: what [`Scaler`](crate::Scaler) says of its methods holds for
-/// these.
+/// A scaler of frames in this process. Its methods are documented at [`Scaler`](crate::Scaler).
 #[derive(Default)]
 pub(crate) struct LocalScaler(Contexts);
 
 impl LocalScaler {
-    /// Fills `data`, which has the bytes of the input.
+    /// Fills `data`, whose length is that of the input.
     pub(crate) fn input(
         &mut self,
         frame: &LocalFrame,
@@ -59,7 +58,7 @@ impl LocalScaler {
     }
 }
 
-/// Fills what is right of and below a picture of a size.
+/// Fills the area right of and below a picture.
 fn fill_around(data: &mut [u8], stride: usize, picture: Size, value: u8) {
     for (y, row) in data.chunks_mut(stride.max(1)).enumerate() {
         let from = if y < picture.height as usize { picture.width as usize * 3 } else { 0 };

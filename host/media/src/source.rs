@@ -1,4 +1,4 @@
-//! An opened container: its packets, and what its header says.
+//! Source: an opened container, its packets, and the properties of its header.
 
 use std::{io::Seek, sync::Arc};
 
@@ -26,52 +26,52 @@ const MICROSECOND: f64 = 1e-6;
 
 pub(crate) struct Source {
     container: context::Input,
-    /// As long as FFmpeg speaks to a camera by it.
+    /// Held while FFmpeg is connected to a camera through it.
     _relay: Option<Relay>,
     watch: Watch,
-    /// For URLs.
+    /// HTTP session of a URL.
     session: Option<Arc<dyn Web>>,
     stream: usize,
-    /// Seconds in a unit of the stream's time stamps.
+    /// Seconds per unit of the stream's time stamps.
     tick: f64,
-    /// The time stamp that is second 0.
+    /// Time stamp of second 0.
     origin: i64,
     /// Second 0 in the container's own time, in seconds.
     begin: f64,
     pub(crate) info: MediaInfo,
-    looks: Looks,
-    /// Nothing is cut off of a copy that was made of it.
+    display: DisplayProperties,
+    /// The source was copied completely, so that it cannot be truncated.
     is_complete_copy: bool,
     /// Time stamps may jump, as those of transport streams do.
     pub(crate) may_jump: bool,
-    /// Where to begin, in seconds: the option `ss`.
+    /// Start time in seconds: the option `ss`.
     pub(crate) start: Option<f64>,
-    /// Packets carry times, so that a place can be looked up by them.
+    /// Packets carry time stamps, so that seeking is possible.
     pub(crate) is_timed: bool,
-    /// A stream that does not say how long it is goes on until it is broken off.
+    /// Without a declared duration it goes on until it breaks off.
     pub(crate) endless: bool,
-    /// Opened again, it shows what is filmed then, and not what was seen before.
+    /// Reopening does not repeat it.
     pub(crate) is_live: bool,
 }
 
-/// How pictures are shown, where they do not say so themselves.
-struct Looks {
+/// Orientation and aspect ratio, for pictures without their own.
+struct DisplayProperties {
     orientation: Orientation,
-    /// What the user asked for, after that.
+    /// The user's transform, applied after that.
     transform: Orientation,
     aspect: Option<PixelAspect>,
-    /// Whatever the stream and its pictures say.
-    aspect_asked_for: Option<PixelAspect>,
+    /// The user's, which overrides the stream and its pictures.
+    configured_aspect: Option<PixelAspect>,
 }
 
-/// Formats whose header says when the last frame ends, whenever the first begins.
-const CLAIM_AN_END: [&str; 3] = ["matroska", "asf", "flv"];
+/// Formats whose declared duration is the time stamp of the end, even where the first is not 0.
+const DURATION_IS_END: [&str; 3] = ["matroska", "asf", "flv"];
 
-/// A source may end before its claimed end by this share and be whole: headers round.
+/// Share of its declared duration by which a source may end early and be complete: headers round.
 const SLACK: f64 = 0.02;
 
 impl Source {
-    /// `find` finds its bytes; of the input, its location says no more than what kind they are.
+    /// `find` finds its bytes; the location of `input` only tells the kind of source.
     pub(crate) fn open(input: &Input, find: &Find, interrupt: &Interrupt) -> Result<Self> {
         check_options(input)?;
         let forced = input.format.as_deref().filter(|name| !name.is_empty());
@@ -84,7 +84,7 @@ impl Source {
         if interrupt.is_raised() {
             return Err(MediaError::Interrupted);
         }
-        // Bytes of which the server knows how many there are.
+        // Whether the size is known, as of a file.
         let mut is_file = true;
         let mut is_complete_copy = false;
         let watch = origin::watch(input, interrupt);
@@ -115,8 +115,7 @@ impl Source {
             }
         };
         let endless = input.location.is_rtsp();
-        // FFmpeg only says that something could not be had, or takes what it had until then for all
-        // there is.
+        // FFmpeg reports a refusal as a failed read, or takes the bytes so far for all.
         container
             .and_then(|container| Self::new(container, watch.clone(), session.clone(), input, start))
             .map(|source| {
@@ -145,7 +144,7 @@ impl Source {
         let codec = av::codec_name(parameters.id());
         let stored = av::stored_size(&stream);
         if stored.width == 0 || stored.height == 0 {
-            // A stream whose first picture never came, or whose codec nobody here can read.
+            // The first picture never came, or there is no decoder for the codec.
             return Err(if decoder::find(parameters.id()).is_none() {
                 MediaError::UnsupportedCodec { codec, cause: Error::DecoderNotFound.into() }
             } else {
@@ -154,26 +153,26 @@ impl Source {
         }
         check_size(stored)?;
         let (of_container, of_codec) = av::pixel_aspect(&stream);
-        let aspect_asked_for = input.options.iter().rev().find(|(key, _)| key == PIXEL_ASPECT);
-        let looks = Looks {
+        let configured_aspect = input.options.iter().rev().find(|(key, _)| key == PIXEL_ASPECT);
+        let display = DisplayProperties {
             orientation: container_rotation(&stream),
             transform: input.transform.into(),
             aspect: of_container,
-            aspect_asked_for: aspect_asked_for.and_then(|(_, value)| PixelAspect::parse(value)),
+            configured_aspect: configured_aspect.and_then(|(_, value)| PixelAspect::parse(value)),
         };
-        let aspect = looks.aspect_asked_for.or(of_container).or(of_codec).unwrap_or(PixelAspect::SQUARE);
-        let shown = Presentation::new(looks.orientation.then(looks.transform), stored, aspect).shown();
+        let aspect = display.configured_aspect.or(of_container).or(of_codec).unwrap_or(PixelAspect::SQUARE);
+        let shown = Presentation::new(display.orientation.then(display.transform), stored, aspect).shown();
         let tick = f64::from(stream.time_base());
         let origin = origin_of(&container, &stream, input.location.is_rtsp());
         let begin = origin as f64 * tick;
         let started = start_of(&stream).map_or(0, |start| start.saturating_sub(origin));
         let claimed = container.known_duration().map(|d| d as f64 * MICROSECOND);
-        // Some say when they end, others how long they are.
+        // Some formats declare the end, others the duration.
         let claimed = claimed.map(|claimed| {
-            let says_when = CLAIM_AN_END.contains(&format.as_str()) && claimed > begin && begin > 0.0;
+            let says_when = DURATION_IS_END.contains(&format.as_str()) && claimed > begin && begin > 0.0;
             if says_when { claimed - begin } else { claimed }
         });
-        let own = (stream.duration() > 0 && !CLAIM_AN_END.contains(&format.as_str()))
+        let own = (stream.duration() > 0 && !DURATION_IS_END.contains(&format.as_str()))
             .then(|| stream.duration().saturating_add(started) as f64 * tick);
         let rate =
             [stream.avg_frame_rate(), stream.rate()].into_iter().find(|r| r.numerator() > 0 && r.denominator() > 0);
@@ -201,7 +200,7 @@ impl Source {
             origin,
             begin,
             info,
-            looks,
+            display,
             is_complete_copy: false,
             may_jump,
             start,
@@ -216,7 +215,7 @@ impl Source {
         (self.container.stream(self.stream), self.container.streams().best(media::Type::Audio))
     }
 
-    /// What a decoder has to know of the video stream.
+    /// Codec parameters of the video stream.
     pub(crate) fn coded(&self) -> Result<Coded> {
         self.container.stream(self.stream).map(|stream| Coded::of(&stream)).ok_or(MediaError::NoVideoStream)
     }
@@ -238,49 +237,50 @@ impl Source {
         packet.stream() == self.stream
     }
 
-    /// The user's or our own reason to have given up reading, if there is one.
+    /// The reason of this process for having stopped reading, if there is one.
     pub(crate) fn stopped(&self) -> Option<MediaError> {
         stopped(&self.watch, self.session.as_deref())
     }
 
-    /// Seconds of a time stamp of the video stream.
+    /// Time in seconds of a time stamp of the video stream.
     pub(crate) fn seconds(&self, timestamp: i64) -> f64 {
         timestamp.saturating_sub(self.origin) as f64 * self.tick
     }
 
-    /// When a packet's content ends, in seconds.
+    /// End of a packet's content, in seconds.
     pub(crate) fn end_of(&self, packet: &Packet) -> Option<f64> {
         let tick = f64::from(self.container.stream(packet.stream())?.time_base());
         let start = packet.pts().or(packet.dts())?;
         Some(start.saturating_add(packet.duration()) as f64 * tick - self.begin)
     }
 
-    /// How a picture is shown.
+    /// Presentation of a picture.
     pub(crate) fn presentation(&self, picture: &frame::Video) -> Presentation {
-        let orientation = av::own_orientation(picture).unwrap_or(self.looks.orientation).then(self.looks.transform);
-        let aspect = self.looks.aspect_asked_for.or(self.looks.aspect).or_else(|| av::own_aspect(picture));
+        let orientation = av::own_orientation(picture).unwrap_or(self.display.orientation).then(self.display.transform);
+        let aspect = self.display.configured_aspect.or(self.display.aspect).or_else(|| av::own_aspect(picture));
         let size = Size { width: picture.width(), height: picture.height() };
         Presentation::new(orientation, size, aspect.unwrap_or(PixelAspect::SQUARE))
     }
 
-    /// When second 0 was, where the sender says so (RTCP sender reports); microseconds since the
-    /// Unix epoch.
+    /// Wall-clock time of second 0, where the sender reports it (RTCP sender reports); microseconds
+    /// since the Unix epoch.
     pub(crate) fn realtime_start(&self) -> Option<i64> {
         self.container.realtime_start()
     }
 
-    /// The header claims more than `slack` seconds after `end`, where the content was found to end,
-    /// and is believed.
+    /// Whether the declared duration exceeds `end`, where the content was found to end, by more
+    /// than
+    /// `slack` seconds, and is credible.
     pub(crate) fn claims_more(&self, end: f64, slack: f64) -> bool {
         let Some(claimed) = self.claimed().filter(|_| !self.is_complete_copy && !self.is_fragmented()) else {
             return false;
         };
-        // A claim may count from second 0, or from the container's own beginning of time.
+        // The declared duration may count from second 0, or from the container's time 0.
         end.max(end + self.begin) + slack.max(claimed * SLACK) < claimed
     }
 
-    /// Seconds that the whole is long. Its last frame begins at `last` and, where nobody says how
-    /// long it is shown, ends at `end`.
+    /// Duration in seconds. The last frame begins at `last` and, where its duration is not known,
+    /// ends at `end`.
     pub(crate) fn length(&self, last: f64, end: f64) -> f64 {
         let Some(claimed) = self.claimed().filter(|_| !self.is_fragmented()) else { return end };
         let apart = |claim: &f64| (claim - end).abs();
@@ -288,36 +288,36 @@ impl Source {
         claims.min_by(|a, b| apart(a).total_cmp(&apart(b))).filter(|claim| *claim > last).unwrap_or(end)
     }
 
-    /// What the header says of its duration, in seconds.
+    /// Duration declared in the header, in seconds.
     fn claimed(&self) -> Option<f64> {
         self.container.known_duration().map(|d| d as f64 * MICROSECOND)
     }
 
-    /// Its header was written before its content.
+    /// Whether its header was written before its content.
     fn is_fragmented(&self) -> bool {
         self.info.container == "mov" && self.container.stream(self.stream).is_some_and(|s| s.frames() == 0)
     }
 
-    /// A still picture, or pictures one after the other, which may each say how they are turned.
+    /// Whether it is a still picture or a sequence of pictures, each with its own orientation.
     pub(crate) fn is_picture(&self) -> bool {
         self.info.codec == "mjpeg" || self.info.container.ends_with("_pipe")
     }
 
-    /// It goes on until it breaks off.
+    /// Whether it goes on until it breaks off.
     pub(crate) fn has_no_end(&self) -> bool {
         self.endless && self.claimed().is_none()
     }
 
-    /// Goes to the last key frame at or before `seconds`.
+    /// Seeks to the last key frame at or before `seconds`.
     pub(crate) fn seek(&mut self, seconds: f64) -> Result<(), Error> {
         self.watch.rearm();
         let target = ((seconds + self.begin) / MICROSECOND).floor() as i64;
-        // FFmpeg takes the end of the range as part of it.
+        // FFmpeg treats the end of the range as inclusive.
         self.container.seek(target, ..target)
     }
 }
 
-/// Refuses an input with an option that must not be.
+/// Refuses an input with a forbidden option.
 pub(crate) fn check_options(input: &Input) -> Result<()> {
     for (key, value) in &input.options {
         check_option(key, value).map_err(|reason| MediaError::refused(format!("The option {key:?} {reason}.")))?;
@@ -325,7 +325,7 @@ pub(crate) fn check_options(input: &Input) -> Result<()> {
     Ok(())
 }
 
-/// Where nothing of a source could be shown, because of what its file is.
+/// Names the kind of file in the error of a source without frames, where FFmpeg does not know it.
 pub(crate) fn of_kind(file: Option<Box<dyn Bytes>>, error: MediaError) -> MediaError {
     match (file.and_then(|mut file| structure::rare_kind(&mut file)), error) {
         (Some(kind), MediaError::BrokenOff { frames: 0, cause } | MediaError::UnsupportedCodec { cause, .. }) => {
@@ -338,7 +338,7 @@ pub(crate) fn of_kind(file: Option<Box<dyn Bytes>>, error: MediaError) -> MediaE
     }
 }
 
-/// The user's or our own reason to have given up, if there is one.
+/// The reason of this process for having stopped, if there is one.
 pub(crate) fn stopped(watch: &Watch, session: Option<&dyn Web>) -> Option<MediaError> {
     if watch.is_interrupted() {
         return Some(MediaError::Interrupted);
@@ -346,7 +346,7 @@ pub(crate) fn stopped(watch: &Watch, session: Option<&dyn Web>) -> Option<MediaE
     session.and_then(Web::refusal).or_else(|| watch.is_overdue().then_some(MediaError::Stalled))
 }
 
-/// Finds out what bytes are, and reads their header.
+/// Detects the format of bytes, and reads their header.
 fn open_bytes(
     mut reader: Reader,
     forced: Option<Format>,
@@ -372,7 +372,7 @@ fn bad_value() -> MediaError {
     MediaError::refused("An option in ffmpeg_params has a value that cannot be used.")
 }
 
-/// Has FFmpeg connect to a relay.
+/// Opens a relay's URL in FFmpeg.
 fn open_rtsp(target: &RelayTarget, options: &[(String, String)], watch: &Watch) -> Result<context::Input> {
     av::open_rtsp(&target.url, options, watch.clone(), Arc::clone(&target.connected)).map_err(|error| match error {
         Error::InvalidData => MediaError::NotAVideo(error.into()),

@@ -1,8 +1,7 @@
-//! Spool: a local copy of what comes over the network and cannot be read in the order in which it
-//! comes.
+//! Spool: a temporary copy of a download that has to be read out of order.
 //!
-//! An MP4 file whose table lies at its end is such a thing, where its server sends no parts. The
-//! copy has no name, so that nothing of it outlives the process.
+//! An MP4 file with its `moov` box at the end needs one, where its server does not support ranges.
+//! The copy is an unnamed file, which disappears with the process.
 
 use std::{
     fs::File,
@@ -12,7 +11,7 @@ use std::{
 
 use crate::{MediaError, Result, http::Body, interrupt::Watch};
 
-/// Bytes in which the kind of a file is looked for.
+/// Bytes of the head in which the `moov` box is looked for.
 const HEAD: usize = 4096;
 
 /// Whether a body has to be copied before it can be read.
@@ -20,7 +19,7 @@ pub(crate) fn is_needed(body: &mut Body) -> Result<bool> {
     Ok(!body.can_seek && has_table_at_end(&body.peek(HEAD)?))
 }
 
-/// A copy of all of a body, in `folder`.
+/// Copies a body to an unnamed file in `folder`.
 pub(crate) fn copy(mut body: Body, folder: &Path, watch: &Watch) -> Result<File> {
     let no_room = |error: io::Error| MediaError::NotRecorded {
         what: "it has to be stored before it can be read, and there is no room for it".into(),

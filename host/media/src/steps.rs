@@ -1,8 +1,8 @@
-//! Progress of a decoder, for whoever ends one that makes none.
+//! Progress counter of a decoder, for its watchdog.
 
 use std::sync::Arc;
 
-/// Calls somebody who watches at each step; nobody by default.
+/// Callback at each step of a decoder; none by default.
 #[derive(Clone, Default)]
 pub(crate) struct Steps(Option<Arc<dyn Fn() + Send + Sync>>);
 

@@ -1,4 +1,5 @@
-//! Streams of a container: which one is processed, where its times begin, and how it is turned.
+//! Streams of a container: selection of the one that is processed, its origin of time, and its
+//! rotation.
 
 use ffmpeg_next::{
     Stream,
@@ -12,16 +13,16 @@ use crate::{av, orientation::Orientation};
 /// Formats whose files list others, so that the length of such a file says nothing.
 pub(crate) const PLAYLISTS: [&str; 2] = ["hls", "dash"];
 
-/// Sound that begins earlier than this many seconds before the video has times of its own.
+/// Audio that begins more than so many seconds before the video counts as having another time base.
 const MAX_PRELUDE: f64 = 3600.0;
 
-/// Video, and not the cover of a song.
+/// Whether a stream is video, and not cover art.
 pub(crate) fn is_moving(stream: &Stream<'_>) -> bool {
     stream.parameters().medium() == media::Type::Video && !stream.disposition().contains(Disposition::ATTACHED_PIC)
 }
 
 /// The video stream that is processed: the first that is marked as the default, or else the first.
-/// Of a playlist's it is the best, since they show the same.
+/// Of a playlist's variants the best.
 pub(crate) fn video_stream<'a>(container: &'a context::Input, format: &str) -> Option<Stream<'a>> {
     let has_size = |stream: &Stream<'_>| {
         let size = av::stored_size(stream);
@@ -35,13 +36,13 @@ pub(crate) fn video_stream<'a>(container: &'a context::Input, format: &str) -> O
     moving().find(|s| has_size(s) && is_default(s)).or_else(|| moving().find(has_size)).or_else(|| moving().next())
 }
 
-/// For a person to know a stream by.
+/// Description of a stream, for users.
 pub(crate) fn named(stream: &Stream<'_>) -> String {
     let Size { width, height } = av::stored_size(stream);
     format!("stream {}: {} {width}x{height}", stream.index(), av::codec_name(stream.parameters().id()))
 }
 
-/// The first time stamp, where the container says it.
+/// The first time stamp, where the container declares it.
 pub(crate) fn start_of(stream: &Stream<'_>) -> Option<i64> {
     let start = stream.start_time();
     (start != ffmpeg_next::ffi::AV_NOPTS_VALUE).then_some(start)
@@ -68,7 +69,7 @@ pub(crate) fn origin_of(container: &context::Input, video: &Stream<'_>, is_live:
     if earlier < seconds - frame { (earlier / tick).round() as i64 } else { own }
 }
 
-/// How the container wants its picture turned.
+/// The container's rotation.
 pub(crate) fn container_rotation(stream: &Stream<'_>) -> Orientation {
     let matrix = stream.side_data().find(|data| data.kind() == packet::side_data::Type::DisplayMatrix);
     matrix.and_then(|data| av::display_matrix(data.data())).unwrap_or_default()

@@ -1,17 +1,17 @@
 //! Completeness of a file's outer structure: whether the boxes, elements or chunks that a container
 //! is made of end exactly where the file ends.
 //!
-//! A header may claim any duration. Where the outer structure is complete, nothing was cut off, and
-//! a claim that the packets do not reach is only a wrong claim. Sources: ISO/IEC 14496-12 4.2
+//! A header may declare any duration. Where the outer structure is complete, nothing was cut off,
+//! and a declared duration that the packets do not reach is wrong. Sources: ISO/IEC 14496-12 4.2
 //! (boxes), RFC 8794 and RFC 9559 (EBML, Matroska), Microsoft's RIFF and OpenDML (AVI).
 
 use std::io::{Read, Seek, SeekFrom};
 
-/// Top-level parts of a file that are looked at: a recording of a day in fragments of a second has
+/// Limit of the top-level parts that are read: a recording of a day in fragments of a second has
 /// fewer.
 const MAX_PARTS: usize = 1 << 20;
 
-/// Whether the file is complete, as far as its kind can tell: false also for kinds that cannot.
+/// Whether the file is known to be complete; `false` for kinds whose structure does not tell.
 pub(crate) fn is_complete(file: &mut (impl Read + Seek)) -> bool {
     complete(file).unwrap_or(false)
 }
@@ -24,7 +24,7 @@ pub(crate) fn rare_kind(file: &mut (impl Read + Seek)) -> Option<&'static str> {
             b"heic" | b"heix" | b"hevc" | b"hevx" | b"heim" | b"heis" | b"mif1" | b"msf1" => Some("HEIC"),
             _ => None,
         },
-        // Of the extended format, the flag that there are several pictures.
+        // In the extended format, the animation flag.
         [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P'] => match bytes::<9>(file, 12)? {
             [b'V', b'P', b'8', b'X', _, _, _, _, flags] if flags & 2 != 0 => Some("animated WebP"),
             _ => None,
@@ -33,7 +33,7 @@ pub(crate) fn rare_kind(file: &mut (impl Read + Seek)) -> Option<&'static str> {
     }
 }
 
-/// `None` where something cannot be read or makes no sense.
+/// `None` where a read fails or the structure is invalid.
 fn complete(file: &mut (impl Read + Seek)) -> Option<bool> {
     let length = file.seek(SeekFrom::End(0)).ok()?;
     match bytes::<12>(file, 0)? {
@@ -44,7 +44,7 @@ fn complete(file: &mut (impl Read + Seek)) -> Option<bool> {
     }
 }
 
-/// `N` bytes at a place.
+/// `N` bytes at an offset.
 fn bytes<const N: usize>(file: &mut (impl Read + Seek), at: u64) -> Option<[u8; N]> {
     let mut bytes = [0; N];
     file.seek(SeekFrom::Start(at)).ok()?;
@@ -52,8 +52,8 @@ fn bytes<const N: usize>(file: &mut (impl Read + Seek), at: u64) -> Option<[u8; 
     Some(bytes)
 }
 
-/// Whether parts follow each other from `start` to exactly `end`. `next` gives where the part ends
-/// that begins at a place.
+/// Whether parts follow each other from `start` to exactly `end`. `next` returns the end of the
+/// part that begins at an offset.
 fn tiles<F: Read + Seek>(
     file: &mut F,
     start: u64,
@@ -72,7 +72,7 @@ fn tiles<F: Read + Seek>(
 
 fn isobmff_box(file: &mut (impl Read + Seek), at: u64, end: u64) -> Option<u64> {
     match u32::from_be_bytes(bytes(file, at)?) {
-        // To the end of the file: a writer that was stopped leaves it so, too.
+        // Size 0 means to the end of the file, which an interrupted writer leaves, too.
         0 => None,
         1 => at.checked_add(u64::from_be_bytes(bytes(file, at.checked_add(8)?)?)),
         size if u64::from(size) >= 8 => at.checked_add(u64::from(size)),
@@ -101,8 +101,7 @@ fn matroska(file: &mut (impl Read + Seek), length: u64) -> Option<bool> {
     })
 }
 
-/// Where an element's content begins, and its size; `None` for an unknown size, as live streams
-/// have it.
+/// Offset and size of an element's content; `None` for an unknown size, as in live streams.
 fn element(file: &mut (impl Read + Seek), at: u64) -> Option<(u64, u64)> {
     let (_, id_length) = vint(file, at, 4)?;
     let (size, size_length) = vint(file, at.checked_add(id_length)?, 8)?;
@@ -110,7 +109,7 @@ fn element(file: &mut (impl Read + Seek), at: u64) -> Option<(u64, u64)> {
     known.then_some((at.checked_add(id_length)?.checked_add(size_length)?, size))
 }
 
-/// A number of variable length without its marker, and how many bytes it has.
+/// A variable-length integer without its marker, and its length in bytes.
 fn vint(file: &mut (impl Read + Seek), at: u64, longest: u32) -> Option<(u64, u64)> {
     let [first] = bytes::<1>(file, at)?;
     let length = first.leading_zeros() + 1;
@@ -171,7 +170,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_bytes_have_an_answer(head in 0..3_usize, rest in prop::collection::vec(any::<u8>(), 0..300)) {
+        fn any_bytes_give_a_result(head in 0..3_usize, rest in prop::collection::vec(any::<u8>(), 0..300)) {
             let heads: [&[u8]; 3] = [b"\0\0\0\x10ftyp", b"RIFF", &[0x1a, 0x45, 0xdf, 0xa3]];
             is_complete(&[heads[head], &rest[..]].concat());
         }

@@ -1,10 +1,8 @@
 //! Thread budget of decoders.
-//!
-//! Each of FFmpeg's threads that works on a frame of its own holds that frame, and the memory that
-//! decoding it takes. As many of them as there are cores, for each of many videos at once, would
-//! decode no faster, and cost memory by the product. So the cores are shared: the first decoder
-//! gets a thread for each, those that open beside others a part. All together never have more
-//! threads than the cores times 1 + 1/2 + 1/3 + ..., and one each.
+//!  With frame threading each of FFmpeg's threads holds a frame and its decoding state. One thread
+//! per core for each of many videos would decode no faster, and multiply the memory. So the cores
+//! are shared: the first decoder gets a thread per core, further ones a fraction. All together
+//! never have more threads than the cores times 1 + 1/2 + 1/3 + ..., and one each.
 
 use std::{
     sync::atomic::{AtomicUsize, Ordering},
@@ -13,18 +11,19 @@ use std::{
 
 use ocellus_core::Size;
 
-/// FFmpeg gains nothing from more, and says so.
+/// FFmpeg gains nothing from more, and warns.
 const MOST: usize = 16;
 
-/// Bytes that the pictures of a decoder's threads take, about; one thread has what it needs.
+/// Approximate limit in bytes of the pictures of all threads of a decoder; one thread is always
+/// allowed.
 const MEMORY: usize = 512 << 20;
-/// Bytes of a pixel in all pictures that a thread holds: about two, of 3 bytes.
+/// Bytes per pixel of all pictures that a thread holds: about two pictures, of 3 bytes each.
 const PIXEL: usize = 6;
 
-/// Decoders that are open and have a part of the cores.
+/// Number of open decoders that share the cores.
 static OPEN: AtomicUsize = AtomicUsize::new(0);
 
-/// A decoder's part of the cores, until it is dropped.
+/// A decoder's share of the cores, until it is dropped.
 pub(crate) struct Share {
     threads: usize,
     /// Counted in [`OPEN`].
@@ -32,7 +31,7 @@ pub(crate) struct Share {
 }
 
 impl Share {
-    /// `asked`: as many, whatever others have; 0 is a part of the cores.
+    /// `asked`: a fixed number of threads; 0 for a share of the cores.
     pub(crate) fn take(asked: usize) -> Self {
         if asked > 0 {
             return Self { threads: asked, counted: false };
@@ -42,12 +41,12 @@ impl Share {
         Self { threads: part(cores, others), counted: true }
     }
 
-    /// Threads, whatever the pictures.
+    /// Number of threads, without regard to memory.
     pub(crate) fn count(&self) -> usize {
         self.threads
     }
 
-    /// Threads for pictures of a size, as their memory allows.
+    /// Number of threads for pictures of a size, as their memory allows.
     pub(crate) fn threads(&self, picture: Size) -> usize {
         self.threads.min(affordable(picture))
     }
@@ -61,7 +60,7 @@ impl Drop for Share {
     }
 }
 
-/// Threads whose pictures fit into the memory that a decoder may take.
+/// Number of threads whose pictures fit into [`MEMORY`].
 fn affordable(picture: Size) -> usize {
     let pixels = picture.width as usize * picture.height as usize;
     (MEMORY / (pixels.max(1) * PIXEL)).max(1)
@@ -90,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_asked_for_is_given_and_takes_nothing_from_others() {
+    fn a_fixed_number_of_threads_does_not_count_for_others() {
         let asked = Share::take(7);
         assert_eq!(asked.threads(Size { width: 640, height: 480 }), 7);
         assert!(!asked.counted && Share::take(0).counted);

@@ -1,13 +1,13 @@
-//! Tone mapping: pictures with a high dynamic range as they look on an ordinary screen, which is
-//! what networks were trained with and what JPEGs are shown on.
+//! Tone mapping of pictures with a high dynamic range to standard range, with which networks were
+//! trained and in which JPEGs are shown.
 //!
-//! Sources: ITU-R BT.2100-2 (PQ and HLG), BT.2408-7 (203 cd/m² is white of ordinary pictures),
-//! BT.2087-0 (BT.2020 from BT.709), BT.1886 (screens). What is brighter than white is rolled off by
-//! Reinhard's extended curve, which begins with slope 1 at the knee.
+//! Sources: ITU-R BT.2100-2 (PQ and HLG), BT.2408-7 (203 cd/m² is reference white), BT.2087-0
+//! (BT.2020 from BT.709), BT.1886 (display gamma). Light above the knee is rolled off by Reinhard's
+//! extended curve, which begins with slope 1 at the knee.
 
 use std::sync::LazyLock;
 
-/// How samples stand for light.
+/// Transfer function of a high dynamic range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Transfer {
     /// Perceptual quantizer, SMPTE ST 2084.
@@ -16,20 +16,20 @@ pub(crate) enum Transfer {
     Hlg,
 }
 
-/// White of an ordinary picture, in cd/m².
+/// Reference white of standard dynamic range, in cd/m².
 const WHITE: f32 = 203.0;
-/// Light from here on, in units of white, is all shown as the brightest there is.
+/// Light from here on is clipped, in units of white.
 const PEAK: f32 = 1000.0 / WHITE;
-/// Up to here, in units of white, light stays as it is.
+/// Light up to here is unchanged, in units of white.
 const KNEE: f32 = 0.6;
-/// Entries of a table: samples of 12 bits.
+/// Entries of a lookup table: 12 bits.
 const STEPS: usize = 1 << 12;
 
-/// Light of a sample, in units of white.
+/// Lookup table of PQ: light in units of white.
 static PQ: LazyLock<Vec<f32>> = LazyLock::new(|| table(|value| pq(value) / WHITE));
-/// Light of the scene, 0 to 1.
+/// Lookup table of HLG: scene light, 0 to 1.
 static HLG: LazyLock<Vec<f32>> = LazyLock::new(|| table(hlg));
-/// A byte for light from 0 to 1.
+/// Lookup table of the display gamma: a byte value for light from 0 to 1.
 static SCREEN: LazyLock<Vec<f32>> = LazyLock::new(|| table(|light| light.powf(1.0 / 2.4) * 255.0));
 
 fn table(f: impl Fn(f32) -> f32) -> Vec<f32> {
@@ -42,7 +42,7 @@ fn look_up(table: &[f32], value: f32) -> f32 {
     table.get(place).copied().unwrap_or(0.0)
 }
 
-/// cd/m² of a PQ value from 0 to 1.
+/// PQ transfer function: cd/m² of a value from 0 to 1.
 fn pq(value: f32) -> f32 {
     const M1: f32 = 2610.0 / 16384.0;
     const M2: f32 = 2523.0 / 4096.0 * 128.0;
@@ -53,7 +53,7 @@ fn pq(value: f32) -> f32 {
     10_000.0 * ((root - C1).max(0.0) / (C2 - C3 * root)).powf(1.0 / M1)
 }
 
-/// Light of the scene, 0 to 1, of an HLG value from 0 to 1.
+/// HLG transfer function: scene light, 0 to 1, of a value from 0 to 1.
 fn hlg(value: f32) -> f32 {
     const A: f32 = 0.178_832_77;
     const B: f32 = 0.284_668_92;
@@ -61,18 +61,18 @@ fn hlg(value: f32) -> f32 {
     if value <= 0.5 { value * value / 3.0 } else { (((value - C) / A).exp() + B) / 12.0 }
 }
 
-/// Luminance of BT.2020 light.
+/// Luminance of linear BT.2020.
 fn luminance([r, g, b]: [f32; 3]) -> f32 {
     0.2627 * r + 0.678 * g + 0.0593 * b
 }
 
-/// Light in units of white on a screen of 1,000 cd/m², whose gamma is 1.2.
+/// HLG scene light on a display of 1,000 cd/m², whose system gamma is 1.2, in units of white.
 fn hlg_on_screen(scene: [f32; 3]) -> [f32; 3] {
     let gain = PEAK * luminance(scene).max(1e-6).powf(0.2);
     scene.map(|light| light * gain)
 }
 
-/// The share of white that light of so much is shown with.
+/// The tone curve: light in units of white to a value up to 1.
 fn rolled_off(light: f32) -> f32 {
     if light <= KNEE {
         return light;
@@ -81,14 +81,14 @@ fn rolled_off(light: f32) -> f32 {
     (KNEE + (1.0 - KNEE) * over * (1.0 + over / (peak * peak)) / (1.0 + over)).min(1.0)
 }
 
-/// One pixel, samples of 16 bits in, bytes out.
+/// Maps one pixel from 16-bit samples to bytes.
 fn mapped(pixel: [u16; 3], transfer: Transfer) -> [u8; 3] {
     let value = |sample: u16| f32::from(sample) / f32::from(u16::MAX);
     let light = match transfer {
         Transfer::Pq => pixel.map(|sample| look_up(&PQ, value(sample))),
         Transfer::Hlg => hlg_on_screen(pixel.map(|sample| look_up(&HLG, value(sample)))),
     };
-    // By the strongest of the three, so that no colour changes its hue.
+    // By the largest component, so that no colour changes its hue.
     let strongest = light.into_iter().fold(1e-6, f32::max);
     let [r, g, b] = light.map(|light| light * rolled_off(strongest) / strongest);
     let ordinary = [
@@ -99,8 +99,8 @@ fn mapped(pixel: [u16; 3], transfer: Transfer) -> [u8; 3] {
     ordinary.map(|light| look_up(&SCREEN, light).round() as u8)
 }
 
-/// Rows of RGB with 16 bits, little endian, as rows of bytes in the same order or, `reversed`, as
-/// BGR. Strides are in bytes; what does not fit is left out.
+/// Maps rows of 16-bit little-endian RGB to rows of bytes in the same order or, `reversed`, as BGR.
+/// Strides are in bytes; pixels that do not fit are dropped.
 pub(crate) fn map_rows(
     from: (&[u8], usize),
     to: (&mut [u8], usize),

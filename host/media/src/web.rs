@@ -1,5 +1,5 @@
-//! Resources of one source on the web, wherever they are fetched: in this process, or by the server
-//! for a process that has no network.
+//! HTTP resources of one source: fetched in this process, or by the server for a decoder process
+//! without network access.
 
 use std::{
     fs::File,
@@ -15,7 +15,7 @@ use crate::{
     spool,
 };
 
-/// What opens resources for a demuxer, and remembers what it refused to open.
+/// Opens resources for a demuxer, and remembers the first refusal.
 pub(crate) trait Web: Send + Sync {
     /// `part`: only the bytes of this range.
     fn open(&self, url: &str, part: Option<(u64, Option<u64>)>) -> Result<Box<dyn Resource>>;
@@ -23,11 +23,11 @@ pub(crate) trait Web: Send + Sync {
     fn refusal(&self) -> Option<MediaError>;
 }
 
-/// One resource. Seeking costs nothing; the next read carries it out.
+/// One resource. Seeking takes effect at the next read.
 pub(crate) trait Resource: Read + Seek + Send {
-    /// Where it was found.
+    /// URL after redirects.
     fn url(&self) -> &str;
-    /// Bytes, where the server says how many.
+    /// Size in bytes, where the server declares it.
     fn size(&self) -> Option<u64>;
     fn can_seek(&self) -> bool;
 }
@@ -60,10 +60,10 @@ impl Resource for Body {
     }
 }
 
-/// What a URL leads to.
+/// Content of a URL.
 pub(crate) enum Found {
     Body(Box<Body>),
-    /// A copy, since it cannot be read in the order in which it comes.
+    /// A copy, for reading out of order.
     Copy(File),
 }
 

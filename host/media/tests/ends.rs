@@ -1,6 +1,6 @@
-//! Covers: where recordings end and how long they are: first time stamps that are not 0, last
-//! frames of unknown length, jumps of time stamps, video that begins after its sound, several video
-//! streams, covers, headers that claim too much.
+//! Covers: ends and durations of recordings: first time stamps that are not 0, last frames of
+//! unknown duration, jumps of time stamps, video that begins after its audio, several video
+//! streams, cover art, headers with wrong durations.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
 mod common;
@@ -57,17 +57,17 @@ fn slow_slide_shows_are_whole() {
     }
 }
 
-/// The header of a Matroska file, made to claim another duration.
-fn claim(bytes: &mut [u8], seconds: f64) {
+/// Changes the duration in the header of a Matroska file.
+fn set_duration(bytes: &mut [u8], seconds: f64) {
     let place = bytes.windows(3).position(|w| w == [0x44, 0x89, 0x88]).unwrap() + 3;
     bytes[place..place + 8].copy_from_slice(&(seconds * 1000.0).to_be_bytes());
 }
 
 #[test]
-fn a_whole_file_may_claim_to_be_longer_and_a_cut_one_is_cut() {
+fn a_wrong_duration_is_ignored_in_a_complete_file_and_a_truncated_file_is_detected() {
     let media = Media::new();
     let mut bytes = std::fs::read(media.make(CLIP, "clip.mkv")).unwrap();
-    claim(&mut bytes, 120.0);
+    set_duration(&mut bytes, 120.0);
     media.write("long.mkv", &bytes);
     assert_eq!(read(&media, "long.mkv").0, 75);
     let cut = media.write("cut.mkv", &bytes[..bytes.len() * 2 / 3]);
@@ -76,7 +76,7 @@ fn a_whole_file_may_claim_to_be_longer_and_a_cut_one_is_cut() {
 }
 
 #[test]
-fn time_stamps_that_jump_are_folded() {
+fn jumps_of_time_stamps_are_removed() {
     let media = Media::new();
     let part = |offset: &str, name: &str| {
         std::fs::read(media.make(&format!("{CLIP} -output_ts_offset {offset}"), name)).unwrap()

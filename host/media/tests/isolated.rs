@@ -1,7 +1,7 @@
-//! Covers: decoding in a process of its own. All that the other files say of decoding in this
-//! process holds for it, too, and pictures are the same byte for byte.
+//! Covers: decoding in a child process. All tests of the other files hold for it, too, and pictures
+//! are the same byte for byte.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests")]
-#![allow(clippy::duplicate_mod, reason = "each of the files has the common module of its own")]
+#![allow(clippy::duplicate_mod, reason = "each of the files has its own common module")]
 
 #[path = "ends.rs"]
 mod ends;
@@ -33,18 +33,18 @@ use ocellus_media::{
 };
 use rtsp::camera::{Behaviour, Rtsp};
 
-/// What the program does that decodes: nothing, for whoever runs it as a test.
+/// Entry point of the decoder process; does nothing when run as a test.
 #[test]
 fn child() {
     if let Some((parent, memory_bytes)) = common::child_arguments() {
         ocellus_media::serve_decoder(parent, memory_bytes);
-        // The harness would say that a test passed.
+        // The test harness would print that a test passed.
         std::process::exit(0);
     }
 }
 
 #[test]
-fn what_is_in_force_is_said() {
+fn the_isolation_in_force_is_reported() {
     common::isolate();
     assert!(isolation().process);
     if cfg!(target_os = "linux") {
@@ -52,7 +52,7 @@ fn what_is_in_force_is_said() {
     }
 }
 
-/// All that can be made of a frame.
+/// All pictures that can be made of a frame.
 fn made(frame: &Frame, scaler: &mut Scaler) -> Vec<Vec<u8>> {
     let part = Rect::new(33.0, 17.0, 94.5, 80.0);
     let small = Size { width: 40, height: 30 };
@@ -86,7 +86,7 @@ fn pictures_are_the_same_byte_for_byte() {
         assert_eq!((frames_here.len(), frames_there.len()), (20, 20));
         assert_eq!((here.length(), here.soft_errors()), (there.length(), there.soft_errors()));
         let (mut scaler_here, mut scaler_there) = (Scaler::new(), Scaler::new());
-        // What is kept outlives the decoder.
+        // Frames outlive their decoder.
         drop(there);
         for (a, b) in frames_here.iter().zip(&frames_there) {
             assert_eq!((a.index(), a.time(), a.size()), (b.index(), b.time(), b.size()));
@@ -95,12 +95,12 @@ fn pictures_are_the_same_byte_for_byte() {
     }
 }
 
-/// What decoding with a fault ends with, and the frames that came out.
+/// The frames before a fault, and the error at the end.
 fn with_fault(fault: &str) -> (Vec<Frame>, String) {
     let media = Media::new();
     let clip = media.make("-f lavfi -i testsrc2=s=320x180:r=25:d=2", "clip.mp4");
     let defaults = DecoderLimits::default();
-    // The others end by themselves, however slow the machine is.
+    // The other faults end by themselves, on slow machines, too.
     let patience = if fault.starts_with("still") { Duration::from_secs(2) } else { defaults.patience };
     let limits = DecoderLimits { memory_bytes: 400 << 20, patience };
     let program = DecoderProgram { fault: Some(fault.parse().unwrap()), limits, ..common::program() };
@@ -110,7 +110,7 @@ fn with_fault(fault: &str) -> (Vec<Frame>, String) {
 }
 
 #[test]
-fn a_decoder_that_dies_says_how_and_where() {
+fn a_crash_is_reported_with_its_cause_and_frame() {
     for (fault, text) in [
         ("abort:20:320", "The decoder crashed on this video after frame 20."),
         ("memory:20", "The decoder needed more memory than it is given, after frame 20."),
@@ -124,7 +124,7 @@ fn a_decoder_that_dies_says_how_and_where() {
             assert!(lost.iter().all(|lost| lost.as_ref().is_err_and(|e| e.to_string() == text)), "{lost:?}");
         }
     }
-    // Those beside it go on.
+    // Other decoders go on.
     let beside = DecoderProgram { fault: Some("abort:20:321".parse().unwrap()), ..common::program() };
     let media = Media::new();
     let clip = media.make("-f lavfi -i testsrc2=s=320x180:r=25:d=2", "clip.mp4");
@@ -153,7 +153,7 @@ fn a_decoder_of_a_camera_that_dies_ends_with_its_connection() {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn a_decoder_can_connect_to_nobody() {
+fn a_decoder_cannot_make_connections() {
     let media = Media::new();
     common::isolate();
     if !isolation().network {
@@ -170,7 +170,7 @@ fn a_decoder_can_connect_to_nobody() {
 }
 
 #[test]
-fn what_no_device_decodes_software_does_in_the_child() {
+fn the_child_falls_back_to_software() {
     let media = Media::new();
     let clip = media.make("-f lavfi -i testsrc2=s=320x180:r=25:d=2", "clip.mp4");
     let input = Input { decoding: Decoding::Auto, ..input(&clip) };
@@ -182,7 +182,7 @@ fn what_no_device_decodes_software_does_in_the_child() {
 }
 
 #[test]
-fn frames_are_there_after_an_interrupt() {
+fn frames_stay_after_an_interrupt() {
     let media = Media::new();
     let clip = media.make("-f lavfi -i testsrc2=s=320x180:r=25:d=2", "clip.mp4");
     let interrupt = Interrupt::new();
@@ -195,7 +195,7 @@ fn frames_are_there_after_an_interrupt() {
 }
 
 #[test]
-fn an_interrupt_ends_waiting_for_a_decoder_that_stands_still() {
+fn an_interrupt_ends_waiting_for_a_hanging_decoder() {
     let media = Media::new();
     let clip = media.make("-f lavfi -i testsrc2=s=320x180:r=25:d=2", "clip.mp4");
     let program = DecoderProgram { fault: Some("still:20".parse().unwrap()), ..common::program() };
@@ -217,7 +217,7 @@ fn an_interrupt_ends_waiting_for_a_decoder_that_stands_still() {
     assert!(dropped.elapsed() < Duration::from_millis(500));
 }
 
-/// The children of this process, dead or alive, that lie about.
+/// Number of this process's children that were not reaped.
 #[cfg(target_os = "linux")]
 fn zombies() -> usize {
     let mine = format!(" Z {} ", std::process::id());
@@ -238,7 +238,7 @@ fn no_child_is_left_behind() {
         drop(decoder);
         drop(frame);
     }
-    // Those of other tests may just be on their way.
+    // Children of other tests may be about to be reaped.
     let gone = (0..50).any(|_| {
         std::thread::sleep(Duration::from_millis(20));
         zombies() == 0
@@ -247,13 +247,13 @@ fn no_child_is_left_behind() {
 }
 
 #[test]
-fn a_video_that_needs_more_memory_than_there_is_says_so() {
+fn exceeding_the_memory_limit_is_reported() {
     let media = Media::new();
     let clip = media.make("-f lavfi -i testsrc2=s=3840x2160:r=5:d=2", "large.mp4");
     let limits = DecoderLimits { memory_bytes: 96 << 20, ..DecoderLimits::default() };
     let program = DecoderProgram { limits, ..common::program() };
     let error = match Decoder::open_by(&program, &input(&clip), &Interrupt::new()) {
-        // Frames that are kept take what there is.
+        // Kept frames use up the memory.
         Ok(mut decoder) => all(&mut decoder).1,
         Err(error) => Some(error),
     };

@@ -1,8 +1,8 @@
-//! Covers: damaged and hostile media. Files of many kinds with bytes that were changed, cut out or
-//! doubled end in frames, in an error with a sentence, or in both; never in a panic, a crash or an
-//! endless loop. What did once is in `tests/corpus`. `cargo xtask fuzz` tries more: the environment
-//! says how many of each kind (`OCELLUS_MUTATIONS`), by which seed (`OCELLUS_MUTATIONS_SEED`), and
-//! where each is written before it is tried (`OCELLUS_MUTATIONS_CASE`).
+//! Covers: damaged and hostile media. Files of many kinds with bytes changed, removed or doubled
+//! end in frames, in an error with a sentence, or in both; never in a panic, a crash or an endless
+//! loop. Regressions are in `tests/corpus`. `cargo xtask fuzz` tries more: environment variables
+//! give the number for each kind (`OCELLUS_MUTATIONS`), the seed (`OCELLUS_MUTATIONS_SEED`), and
+//! the file to which each is written before it is tried (`OCELLUS_MUTATIONS_CASE`).
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
 mod common;
@@ -22,7 +22,7 @@ impl Numbers {
 
 fn mutated(whole: &[u8], numbers: &mut Numbers) -> Vec<u8> {
     let mut bytes = whole.to_vec();
-    // Headers are small, and more is decided by them.
+    // Headers are small, and more sensitive.
     let end = if numbers.below(2) == 0 { bytes.len().min(2048) } else { bytes.len() };
     for _ in 0..=numbers.below(8) {
         let at = numbers.below(end).min(bytes.len() - 1);
@@ -50,7 +50,7 @@ fn try_to_decode(bytes: Vec<u8>, what: &str) {
     }
     let input = Input { threads: 1, ..Input::new(Location::Memory(bytes.into())) };
     let Ok(mut decoder) = Decoder::open(&input, &Interrupt::new()) else { return };
-    // A damaged time stamp may make many frames of few; not endlessly many.
+    // A damaged time stamp may multiply the frames, within limits.
     let mut frames = 0;
     while let Ok(Some(frame)) = decoder.next_frame() {
         frames += 1;

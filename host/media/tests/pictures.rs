@@ -1,5 +1,5 @@
-//! Covers: what pictures show: colours by matrix and range, pixel formats, crops at every place and
-//! edge, turning, letterboxes, grey pictures and sharpness.
+//! Covers: content of pictures: colours by matrix and range, pixel formats, crops at every place
+//! and edge, rotation, letterboxes, grey pictures and sharpness.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
 mod common;
@@ -46,7 +46,7 @@ fn colours_follow_the_matrix_and_the_range() {
 }
 
 #[test]
-fn an_unsaid_matrix_goes_by_the_height() {
+fn an_unspecified_matrix_is_chosen_by_the_height() {
     let media = Media::new();
     for (size, matrix) in [("320x240", "bt601"), ("1280x720", "bt709")] {
         let clip = media.make(
@@ -110,8 +110,8 @@ fn every_pixel_format_is_shown_as_it_is() {
 #[test]
 fn crops_show_what_the_whole_shows() {
     let media = Media::new();
-    // With an odd side swscale stretches the chroma of the whole by half a sample, so there the
-    // whole is the worse one.
+    // With an odd side swscale stretches the chroma of the whole frame by half a sample: there the
+    // crop is the better one.
     for (width, height, tolerance) in [(130, 96, 1.0), (131, 97, 25.0)] {
         let clip = media.make(
             &format!(
@@ -141,7 +141,7 @@ fn crops_show_what_the_whole_shows() {
 }
 
 #[test]
-fn crops_meet_the_edges() {
+fn crops_are_clipped_at_the_edges() {
     let media = Media::new();
     let clip = media
         .make("-f lavfi -i testsrc2=s=130x96:r=5:d=0.2,format=rgb24,pad=131:97 -pix_fmt yuv420p -c:v ffv1", "odd.mkv");
@@ -205,7 +205,7 @@ fn a_jpeg_of_a_part_shows_what_the_part_shows() {
 }
 
 #[test]
-fn turning_agrees_with_ffmpegs_filters() {
+fn rotation_agrees_with_ffmpegs_filters() {
     let media = Media::new();
     let clip = media.make("-f lavfi -i testsrc2=s=150x100:r=5:d=0.2 -pix_fmt yuv444p -c:v ffv1", "plain.mkv");
     let plain = first(&input(&clip));
@@ -251,7 +251,7 @@ fn turning_agrees_with_ffmpegs_filters() {
 }
 
 #[test]
-fn a_telephones_rotation_comes_first() {
+fn a_containers_rotation_is_applied_before_the_transform() {
     let media = Media::new();
     media.make("-f lavfi -i testsrc2=s=160x96:r=5:d=0.4 -pix_fmt yuv420p -qp 0", "plain.mp4");
     for angle in [90, 180, 270] {
@@ -279,7 +279,7 @@ fn an_input_is_fitted_top_left_and_filled() {
     let mut scaler = Scaler::new();
     for transform in [VideoTransform::None, VideoTransform::Rotate90] {
         let frame = first(&turned(&clip, transform));
-        // A width that no vector unit likes.
+        // A width that is no multiple of a vector.
         for spec in [(101, 90), (64, 64), (33, 200)].map(|(width, height)| InputSpec {
             width,
             height,
@@ -300,7 +300,7 @@ fn an_input_is_fitted_top_left_and_filled() {
 }
 
 #[test]
-fn a_region_is_what_the_input_shows() {
+fn an_input_of_a_region_shows_the_region() {
     let media = Media::new();
     let clip = media.make("-f lavfi -i testsrc2=s=320x240:r=5:d=0.2 -pix_fmt yuv444p -c:v ffv1", "clip.mkv");
     let frame = first(&input(&clip));
@@ -318,7 +318,7 @@ fn a_region_is_what_the_input_shows() {
 }
 
 #[test]
-fn grey_uses_all_values_whatever_the_range() {
+fn grey_has_full_range_for_every_range_of_the_stream() {
     let media = Media::new();
     for range in ["tv", "pc"] {
         for (colour, expected) in [("white", 255), ("black", 0)] {
@@ -337,7 +337,7 @@ fn grey_uses_all_values_whatever_the_range() {
 }
 
 #[test]
-fn blur_lowers_sharpness_and_size_does_not() {
+fn blur_lowers_sharpness_but_size_does_not() {
     let media = Media::new();
     let measured = |filter: &str, times: f32| {
         let clip = media.make(
@@ -358,7 +358,7 @@ fn blur_lowers_sharpness_and_size_does_not() {
 }
 
 #[test]
-fn brightness_is_the_mean_of_what_a_pixel_covers() {
+fn brightness_is_the_mean_of_each_pixels_area() {
     let media = Media::new();
     for format in ["yuv420p", "yuv420p10le"] {
         // Black and white columns, a pixel wide, beside white ones.

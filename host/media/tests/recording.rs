@@ -1,5 +1,5 @@
-//! Covers: keeping a source while it is decoded. The recording gives the same frames at the same
-//! times, turned as they were; what cannot be kept is said, and takes nothing from decoding.
+//! Covers: recording of a source while it is decoded. The recording gives the same frames at the
+//! same times with the same rotation; failures are reported and do not affect decoding.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
 mod common;
@@ -13,7 +13,7 @@ use common::{Media, all, open};
 use ocellus_core::{Rect, Size};
 use ocellus_media::{Frame, MediaError, Recording};
 
-/// Decodes `clip` and records it; the frames and what came of the recording.
+/// Decodes and records `clip`; returns the frames and the result of the recording.
 fn record(clip: &Path, to: File, audio: bool) -> (Vec<Frame>, Recording) {
     let mut decoder = open(clip).unwrap();
     decoder.record(to, audio);
@@ -42,7 +42,7 @@ fn assert_same(frames: &[Frame], recording: &Path) {
     };
     for (a, b) in frames.iter().zip(&again) {
         assert_eq!(a.size(), b.size());
-        // Matroska counts in milliseconds.
+        // Matroska has a time base of a millisecond.
         assert!((a.time() - b.time()).abs() < 0.0011, "{} {}", a.time(), b.time());
         assert_eq!(whole(a), whole(b), "at {}", a.time());
     }
@@ -71,7 +71,7 @@ fn a_recording_gives_the_same_frames() {
 }
 
 #[test]
-fn a_recording_is_turned_as_its_source_was() {
+fn a_recording_keeps_the_rotation() {
     let media = Media::new();
     media.make(CLIP, "flat.mp4");
     let clip = media.make("-i flat.mp4 -c copy -metadata:s:v rotate=90", "turned.mp4");
@@ -81,7 +81,7 @@ fn a_recording_is_turned_as_its_source_was() {
 }
 
 #[test]
-fn what_no_file_can_hold_is_said() {
+fn an_unsupported_codec_is_reported() {
     let media = Media::new();
     let clip = media.make("-f lavfi -i testsrc2=s=64x64:r=30:d=1 -c:v ppm -f image2pipe", "clip.ppm");
     let (frames, recording) = record(&clip, File::create(media.path("recording")).unwrap(), true);

@@ -1,6 +1,5 @@
-//! Covers: streams of cameras, by RTSP. A camera is asked by its own name, shown the user name as
-//! it wants to see it, and told when nobody reads on; TLS; addresses that the policy does not
-//! allow; `ss`; stopping while a camera is silent.
+//! Covers: RTSP streams of cameras: requests with the camera's own URL, authentication, teardown,
+//! TLS, addresses that the policy does not allow, `ss`, an interrupt while a camera is silent.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests")]
 
 #[path = "../../../tests/suite/rtsp.rs"]
@@ -15,14 +14,14 @@ use ocellus_core::NetworkPolicy;
 use ocellus_media::{Decoder, Input, Interrupt, Location, MediaError};
 use tokio_rustls::{TlsAcceptor, rustls};
 
-/// A recording as cameras send them, so many seconds long.
+/// A clip as cameras stream it, with this duration.
 fn clip(media: &Media, seconds: u32) -> PathBuf {
     let sources = format!("-f lavfi -i testsrc2=s=320x180:r=25:d={seconds} -f lavfi -i sine=d={seconds}");
     media.make(&format!("{sources} -pix_fmt yuv420p -c:v libx264 -preset ultrafast -g 5 -bf 0 -c:a aac"), "clip.mp4")
 }
 
 fn input(url: &str, options: &[(&str, &str)]) -> Input {
-    // What is played in real time should not be watched for long.
+    // Streams play in real time, so that probing is kept short.
     let options = [&[("analyzeduration", "100000")], options].concat();
     let options = options.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
     Input { options, ..Input::new(Location::Url(url.to_owned())) }
@@ -38,7 +37,7 @@ fn with_login(camera: &Rtsp, password: &str) -> String {
 }
 
 #[test]
-fn a_camera_is_asked_by_its_own_name_and_told_when_nobody_reads_on() {
+fn a_camera_gets_its_own_url_and_a_teardown() {
     let media = Media::new();
     let camera = Rtsp::start(&clip(&media, 20), Behaviour::Camera);
     let mut decoder = open(&camera.url(), &[]).unwrap();
@@ -60,14 +59,14 @@ fn a_recording_is_read_to_its_end() {
     let camera = Rtsp::start(&clip(&media, 1), Behaviour::Recording(1.0));
     let (frames, error) = all(&mut open(&camera.url(), &[]).unwrap());
     assert!(error.is_none() && (22..=25).contains(&frames.len()), "{} {error:?}", frames.len());
-    // The server plays on, wherever it is told to go.
+    // The server ignores seeking.
     let (frames, error) = all(&mut open(&camera.url(), &[("ss", "0.4")]).unwrap());
     assert!(error.is_none() && (1..22).contains(&frames.len()), "{} {error:?}", frames.len());
     assert!(frames[0].time() > 0.39, "{}", frames[0].time());
 }
 
 #[test]
-fn a_login_is_shown_as_the_camera_asks_for_it() {
+fn a_login_is_sent_as_the_camera_challenges() {
     let media = Media::new();
     let clip = clip(&media, 1);
     for login in [Login::Basic, Login::Digest] {
@@ -96,7 +95,7 @@ fn an_address_that_is_not_allowed_is_not_connected_to() {
     assert!(camera.asked().is_empty());
 }
 
-/// Speaks TLS for somebody who does not, with a certificate that nobody trusts.
+/// A TLS proxy in front of a camera, with an untrusted certificate.
 fn secured(camera: SocketAddr) -> SocketAddr {
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let key = made.signing_key.serialize_der().try_into().unwrap();
@@ -114,7 +113,7 @@ fn secured(camera: SocketAddr) -> SocketAddr {
             // Fails for a client that does not trust the certificate.
             if let Ok(mut client) = acceptor.accept(client).await {
                 let mut camera = tokio::net::TcpStream::connect(camera).await.unwrap();
-                // However it ends.
+                // An error of either side ends it, too.
                 let _ = tokio::io::copy_bidirectional(&mut client, &mut camera).await;
             }
         }
@@ -124,7 +123,7 @@ fn secured(camera: SocketAddr) -> SocketAddr {
 }
 
 #[test]
-fn a_camera_that_speaks_tls_has_to_be_the_one_that_it_says() {
+fn the_certificate_of_a_tls_camera_is_verified() {
     let media = Media::new();
     let camera = Rtsp::start(&clip(&media, 1), Behaviour::Recording(1.0));
     let url = format!("rtsps://localhost:{}/stream", secured(camera.address()).port());

@@ -1,5 +1,5 @@
-//! Covers: pictures as people see them: turned by their own EXIF, pixels that are not square, high
-//! dynamic range, interlaced fields; and what is refused before it is decoded.
+//! Covers: presentation of pictures: EXIF rotation, non-square pixels, high dynamic range,
+//! interlaced fields; and refusals before decoding.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
 mod common;
@@ -64,7 +64,7 @@ fn pixels_become_square() {
 #[test]
 fn a_high_dynamic_range_looks_as_on_an_ordinary_screen() {
     let media = Media::new();
-    // White of BT.2408 in both, 203 cd/m2: 58 % PQ, 75 % HLG.
+    // Reference white of BT.2408, 203 cd/m2: 58 % PQ, 75 % HLG.
     for (transfer, level) in [("smpte2084", 0.58), ("arib-std-b67", 0.75)] {
         let luma = 64 + (level * 876.0) as u32;
         let clip = media.make(
@@ -76,7 +76,7 @@ fn a_high_dynamic_range_looks_as_on_an_ordinary_screen() {
         );
         let frame = first(&input(&clip));
         let shown = whole(&frame).data;
-        // Nearly white, with room for what is brighter.
+        // Nearly white, with headroom for highlights.
         assert!(shown.iter().all(|v| (215..245).contains(v)), "{transfer}: {:?}", &shown[..3]);
         let grey = frame.luma(frame.size().to_rect(), Size { width: 8, height: 6 }).unwrap();
         assert!(grey[0].abs_diff(shown[0]) < 4, "{transfer}: {} {}", grey[0], shown[0]);
@@ -115,7 +115,7 @@ fn what_is_too_large_is_refused_before_it_is_decoded() {
 }
 
 #[test]
-fn an_encrypted_video_is_called_so() {
+fn an_encrypted_video_is_reported_as_such() {
     let media = Media::new();
     let key = "-encryption_scheme cenc-aes-ctr -encryption_key 76a6c65c5ea762046bd749a2e632ccbb \
                -encryption_kid a7e61c373e219033c21091fa607bf3b8";
@@ -125,7 +125,7 @@ fn an_encrypted_video_is_called_so() {
 }
 
 #[test]
-fn a_kind_that_is_not_read_is_named() {
+fn an_unsupported_kind_of_picture_is_named() {
     let media = Media::new();
     let webp = [b"RIFF\x1a\0\0\0WEBPVP8X\x0a\0\0\0\x02\0\0\0".as_slice(), &[0; 6]].concat();
     let heic = [b"\0\0\0\x18ftypheic\0\0\0\0mif1heic\0\0\0\x08meta".as_slice()].concat();

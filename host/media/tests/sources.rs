@@ -1,5 +1,5 @@
-//! Covers: what a source is found to be: whole, cut off, damaged, no video at all, hostile, silent;
-//! and stopping.
+//! Covers: classification of sources: complete, truncated, damaged, no video, hostile, silent; and
+//! interrupts.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
 mod common;
@@ -16,7 +16,7 @@ use ocellus_media::{Decoder, Input, Interrupt, Location, MediaError, probe};
 
 const CLIP: &str = "-f lavfi -i testsrc2=s=320x180:r=25:d=4 -pix_fmt yuv420p -g 12";
 
-/// Waits for a request. An answer that comes before its question would be an error of its own.
+/// Waits for a request, since a response before it would be an error of its own.
 fn asked(host: &TcpListener) -> TcpStream {
     let (mut connection, _) = host.accept().unwrap();
     connection.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
@@ -24,7 +24,7 @@ fn asked(host: &TcpListener) -> TcpStream {
     connection
 }
 
-/// Answers with the first `sent` bytes of `body`. The reader may be through before the last byte.
+/// Answers with the first `sent` bytes of `body`. The client may close before the last byte.
 fn answer(connection: &mut TcpStream, body: &[u8], sent: usize) {
     write!(connection, "HTTP/1.0 200 OK\r\nContent-Type: video/mp2t\r\nContent-Length: {}\r\n\r\n", body.len())
         .unwrap();
@@ -32,7 +32,7 @@ fn answer(connection: &mut TcpStream, body: &[u8], sent: usize) {
 }
 
 #[test]
-fn what_the_header_says() {
+fn properties_come_from_the_header() {
     let media = Media::new();
     let clip = media.make(&format!("-f lavfi -i sine=d=4 {CLIP}"), "clip.mp4");
     let info = probe(&input(&clip), &Interrupt::new()).unwrap();
@@ -82,7 +82,7 @@ fn audio_that_outlasts_the_video_is_no_damage() {
 }
 
 #[test]
-fn a_file_that_is_cut_off_gives_its_frames_and_says_so() {
+fn a_truncated_file_gives_its_frames_and_an_error() {
     let media = Media::new();
     for name in ["front.mp4", "clip.mkv", "clip.avi"] {
         let clip = media.make(&format!("{CLIP} -movflags +faststart"), name);
@@ -98,7 +98,7 @@ fn a_file_that_is_cut_off_gives_its_frames_and_says_so() {
 }
 
 #[test]
-fn without_its_table_a_file_has_no_frames() {
+fn a_file_without_its_moov_box_has_no_frames() {
     let media = Media::new();
     let clip = media.make(CLIP, "back.mp4");
     let bytes = std::fs::read(&clip).unwrap();
@@ -126,7 +126,7 @@ fn damage_in_the_middle_is_counted_and_passed_over() {
 }
 
 #[test]
-fn what_is_no_video() {
+fn sources_without_video_are_refused() {
     let media = Media::new();
     let sound = media.make("-f lavfi -i sine=d=1", "sound.mp4");
     assert!(matches!(open(&sound), Err(MediaError::NoVideoStream)));
@@ -227,7 +227,7 @@ fn an_interrupt_ends_waiting_for_a_silent_host() {
         let interrupt = interrupt.clone();
         move || Decoder::open(&Input::new(Location::Url(url)), &interrupt).err()
     });
-    // It is connected, and will never get an answer.
+    // The connection is made, and never answered.
     let (connection, _) = host.accept().unwrap();
     interrupt.raise();
     assert!(matches!(opening.join().unwrap(), Some(MediaError::Interrupted)));
@@ -256,10 +256,10 @@ fn an_interrupt_ends_waiting_for_the_rest_of_a_body() {
 }
 
 #[test]
-fn an_interrupt_before_the_first_picture_is_no_damage() {
+fn an_interrupt_before_the_first_picture_is_not_reported_as_damage() {
     let media = Media::new();
     let clip = std::fs::read(media.make(CLIP, "clip.ts")).unwrap();
-    // That there is video, again and again, and nothing of it.
+    // Only the tables that announce video, without any packet of it.
     let tables = clip[..3 * 188].repeat(20);
     let playlist = "#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\ntables.ts\n#EXTINF:2,\npictures.ts\n#EXT-X-ENDLIST\n";
     let host = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -272,7 +272,7 @@ fn an_interrupt_before_the_first_picture_is_no_damage() {
     for body in [playlist.as_bytes(), &tables] {
         answer(&mut asked(&host), body, body.len());
     }
-    // Now the first picture is looked for.
+    // FFmpeg now probes for the first picture.
     let _connection = asked(&host);
     interrupt.raise();
     let error = opening.join().unwrap();
@@ -294,7 +294,7 @@ fn a_url_is_read_and_its_host_may_not_exist() {
     assert!(error.is_none(), "{error:?}");
     assert_eq!(frames.len(), 100);
     serving.join().unwrap();
-    // The listener is gone.
+    // The listener is closed.
     let error = Decoder::open(&url("clip.ts"), &Interrupt::new()).err().unwrap();
     assert!(matches!(error, MediaError::Unreachable(_)), "{error:?}");
     assert!(!error.to_string().contains("127.0.0.1"));

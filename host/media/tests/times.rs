@@ -22,7 +22,7 @@ fn close(a: f64, b: f64) -> bool {
 #[test]
 fn frames_are_numbered_and_timed_from_the_beginning() {
     let media = Media::new();
-    // AVI has no place for times: frames that are stored out of order begin late there.
+    // AVI has no time stamps: reordered frames begin late there.
     for (name, order) in
         [("clip.mp4", ""), ("clip.mkv", ""), ("clip.ts", ""), ("clip.flv", "-c:v libx264"), ("clip.avi", "-bf 0")]
     {
@@ -103,7 +103,7 @@ fn seeking_gives_the_same_frame_as_reading() {
 }
 
 #[test]
-fn numbers_and_times_go_on_where_others_ended() {
+fn go_on_continues_numbers_and_times() {
     let media = Media::new();
     let clip = media.make(CLIP, "clip.mp4");
     let (frames, _) = all(&mut open(&clip).unwrap());
@@ -134,7 +134,7 @@ fn ss_starts_late_and_keeps_the_times() {
 }
 
 #[test]
-fn a_size_that_changes_is_each_frames_own() {
+fn each_frame_has_its_own_size() {
     let media = Media::new();
     let one =
         std::fs::read(media.make("-f lavfi -i testsrc2=s=160x120:r=25:d=1 -pix_fmt yuv420p", "one.h264")).unwrap();

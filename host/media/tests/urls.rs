@@ -1,6 +1,6 @@
-//! Covers: sources on the web whose servers differ from what one expects: no parts, 416 to any
-//! range, bodies of unknown length, Digest and Basic, cookies with redirects; and the sentence for
-//! each way in which a URL cannot be read.
+//! Covers: HTTP sources with unusual servers: no range requests, 416 to any range, bodies of
+//! unknown length, Digest and Basic, cookies with redirects; and the sentence for each failure to
+//! read a URL.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
 mod common;
@@ -13,7 +13,8 @@ use std::{
 use common::{Media, all};
 use ocellus_media::{Decoder, Input, Interrupt, Location, MediaError};
 
-/// Answers each request, its lines given, on a connection of its own. Ends with the process.
+/// A server that answers each request, given as its lines, on a new connection. Ends with the
+/// process.
 fn serve(answer: impl Fn(&[String]) -> Vec<u8> + Send + 'static) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let host = listener.local_addr().unwrap().to_string();
@@ -25,7 +26,7 @@ fn serve(answer: impl Fn(&[String]) -> Vec<u8> + Send + 'static) -> String {
                 .map_while(Result::ok)
                 .take_while(|line| !line.is_empty())
                 .collect();
-            // Clients leave when they have read enough.
+            // Clients close when they have read enough.
             let _ = stream.write_all(&answer(&lines));
         }
     });
@@ -56,13 +57,13 @@ fn frames(url: &str) -> usize {
     frames.len()
 }
 
-/// An MP4 file whose table is at its end, as cameras write it.
+/// An MP4 file with its `moov` box at the end, as cameras write it.
 fn clip() -> Vec<u8> {
     std::fs::read(Media::new().make("-f lavfi -i testsrc2=s=160x120:r=25:d=2 -pix_fmt yuv420p", "clip.mp4")).unwrap()
 }
 
 #[test]
-fn a_table_at_the_end_is_read_from_servers_that_send_no_parts() {
+fn a_moov_box_at_the_end_is_read_from_servers_without_ranges() {
     let clip = clip();
     let moov = clip.windows(4).position(|w| w == b"moov").unwrap();
     assert!(moov > clip.windows(4).position(|w| w == b"mdat").unwrap());
@@ -93,7 +94,7 @@ fn a_table_at_the_end_is_read_from_servers_that_send_no_parts() {
 }
 
 #[test]
-fn credentials_are_shown_as_the_server_asks_for_them() {
+fn credentials_are_sent_as_the_server_challenges() {
     let body = clip();
     let digest = serve(move |lines| match header(lines, "authorization:") {
         Some(shown) if shown.starts_with("Digest") && shown.contains("username=\"user\"") => whole(&body),
@@ -116,7 +117,7 @@ fn credentials_are_shown_as_the_server_asks_for_them() {
 }
 
 #[test]
-fn a_cookie_of_a_redirect_comes_back() {
+fn a_cookie_of_a_redirect_is_sent() {
     let body = clip();
     let host = serve(move |lines| match header(lines, "cookie:") {
         Some(cookie) if cookie.contains("pass=7") => whole(&body),
@@ -151,7 +152,7 @@ fn each_failure_has_its_sentence() {
 }
 
 #[test]
-fn a_list_of_playlists_that_refers_to_itself_has_an_end() {
+fn a_self_referring_playlist_is_refused() {
     let list = "#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\na.m3u8\n#EXT-X-STREAM-INF:BANDWIDTH=2\nb.m3u8\n";
     let host = serve(|_| whole(list.as_bytes()));
     let error = open(&format!("http://{host}/list.m3u8")).err().unwrap().to_string();

@@ -1,27 +1,27 @@
-//! Decoders of packets: what they do, on the CPU or on a device, and how they are opened.
+//! Packet decoders, on the CPU or on a device, and their opening.
 
 use ffmpeg_next::{Error, Packet, Rational, codec, decoder, error, ffi, format, frame};
 
 use crate::{error::Cause, presentation::MAX_PIXELS};
 
-/// What a decoder answers.
+/// Result of [`Codec::receive`].
 pub(crate) enum Output {
-    /// In memory.
+    /// A picture in main memory.
     Picture(frame::Video),
-    /// There is none before the next packet.
+    /// No picture before the next packet is sent.
     NeedsPacket,
-    /// There will be none.
+    /// No further pictures.
     Ended,
 }
 
-/// Makes pictures in memory of packets. Wherever it decodes, it hands out what the CPU can read.
+/// A decoder whose pictures are in main memory, wherever it decodes.
 pub(crate) trait Codec: Send {
-    /// Takes a packet, once all pictures of those before were taken.
+    /// Sends a packet. The pictures of earlier packets must have been received.
     fn send(&mut self, packet: &Packet) -> Result<(), Cause>;
-    /// There are no more packets.
+    /// Signals the end of the packets.
     fn send_end(&mut self) -> Result<(), Cause>;
     fn receive(&mut self) -> Result<Output, Cause>;
-    /// Forgets what it has; what follows is from another place of the stream.
+    /// Discards all state, before packets from another place of the stream.
     fn flush(&mut self);
 }
 
@@ -49,15 +49,15 @@ impl Codec for decoder::Video {
     }
 }
 
-/// What decodes beside the CPU.
+/// A hardware decoder.
 pub(crate) trait Device: Send + Sync {
-    /// For the log.
+    /// Name for the log.
     fn name(&self) -> &str;
 
-    /// A decoder for a stream.
+    /// Opens a decoder for a stream.
     ///
     /// # Errors
-    /// Why the device does not take it.
+    /// The reason why the device cannot decode it.
     fn open(&self, stream: &Coded) -> Result<Box<dyn Codec>, Cause>;
 }
 
@@ -65,7 +65,7 @@ pub(crate) fn codec_name(id: codec::Id) -> String {
     id.name().to_owned()
 }
 
-/// What a decoder has to know of a stream. Outlives the container that it was read from.
+/// Codec parameters of a stream. They outlive the container that they were read from.
 pub(crate) struct Coded {
     parameters: codec::Parameters,
     time_base: Rational,
@@ -73,7 +73,7 @@ pub(crate) struct Coded {
 
 impl Coded {
     pub(crate) fn of(stream: &format::stream::Stream<'_>) -> Self {
-        // The stream's own keep the container open.
+        // Copied, since the stream's parameters keep the container open.
         Self { parameters: stream.parameters().clone(), time_base: stream.time_base() }
     }
 
@@ -85,10 +85,10 @@ impl Coded {
         self.parameters.id()
     }
 
-    /// A context that is still to be opened.
+    /// A context that is not opened yet.
     pub(super) fn context(&self, threads: usize) -> Result<decoder::Decoder, Error> {
         let mut context = codec::Context::from_parameters(self.parameters.clone())?;
-        // SAFETY: plain fields of a context that is ours and not opened yet.
+        // SAFETY: plain fields of a context that this function owns and has not opened yet.
         unsafe {
             let raw = context.as_mut_ptr();
             (*raw).thread_type = ffi::FF_THREAD_FRAME | ffi::FF_THREAD_SLICE;

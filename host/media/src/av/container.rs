@@ -1,4 +1,4 @@
-//! Opening and reading containers.
+//! Demuxing: opening and reading of containers.
 
 use std::{
     ffi::{CStr, CString, c_char, c_int},
@@ -26,11 +26,11 @@ use crate::{
     web::{Resource, Web},
 };
 
-/// Bytes of a file that are read at once.
+/// Read buffer of a file, in bytes.
 const BUFFER: usize = 64 * 1024;
 
-/// References of a playlist that are opened at most before its header is read. FFmpeg reads what a
-/// list of playlists refers to as another such list, one that refers to itself without end.
+/// Limit of the playlist references that are opened before the header is read: FFmpeg follows
+/// nested playlists, and one that refers to itself without end.
 const REFERENCES: usize = 1000;
 
 /// A demuxer.
@@ -38,7 +38,7 @@ const REFERENCES: usize = 1000;
 pub(crate) struct Format(*const ffi::AVInputFormat);
 
 impl Format {
-    /// All names that it goes by, separated by commas.
+    /// All its names, separated by commas.
     pub(crate) fn name(self) -> String {
         // SAFETY: a `Format` is only made of a demuxer that FFmpeg gave; those are static, and so
         // are their names.
@@ -50,17 +50,17 @@ impl Format {
         unsafe { (*self.0).flags }
     }
 
-    /// It opens its input by itself instead of reading what it is given.
+    /// Whether it opens its input itself, instead of reading the given bytes.
     pub(crate) fn own_io(self) -> bool {
         self.flags() & ffi::AVFMT_NOFILE != 0
     }
 
-    /// Its time stamps may jump anywhere, as those of broadcasts do.
+    /// Whether its time stamps may jump, as in broadcasts.
     pub(crate) fn may_jump(self) -> bool {
         self.flags() & ffi::AVFMT_TS_DISCONT != 0
     }
 
-    /// Its packets carry no time stamps.
+    /// Whether its packets carry no time stamps.
     pub(crate) fn is_untimed(self) -> bool {
         self.flags() & ffi::AVFMT_NOTIMESTAMPS != 0
     }
@@ -92,13 +92,13 @@ impl<T: Seek> Seek for Watched<T> {
     }
 }
 
-/// Bytes before their demuxer is chosen.
+/// A byte stream whose demuxer is not chosen yet.
 pub(crate) struct Reader {
     io: StreamIo,
     watch: Watch,
-    /// Opens what a playlist refers to.
+    /// Opens the references of a playlist.
     opener: Option<Arc<Opener>>,
-    /// What its references are relative to.
+    /// Base URL of its references.
     url: CString,
 }
 
@@ -117,7 +117,7 @@ impl Reader {
         Ok(Self { io: body_io(body)?, watch, opener: Some(opener), url })
     }
 
-    /// Which demuxer takes it, by its first bytes (at most 1 MiB).
+    /// Detects the demuxer by the first bytes (at most 1 MiB).
     pub(crate) fn probe(&mut self) -> Result<Format, Error> {
         let mut format = ptr::null();
         // SAFETY: the AVIOContext is alive and ours alone; the name is a C string; a null log
@@ -131,21 +131,22 @@ impl Reader {
         if format.is_null() { Err(Error::InvalidData) } else { Ok(Format(format)) }
     }
 
-    /// Reads the header. No protocol of FFmpeg's own is on its list: a file can refer to nothing,
-    /// and what a playlist refers to is opened by the [`Opener`].
+    /// Reads the header. The list of FFmpeg's protocols is empty: a file can open nothing else, and
+    /// references of a playlist are opened by the [`Opener`].
     pub(crate) fn open(self, format: Format, options: &[(String, String)]) -> Result<context::Input, Error> {
         let Self { io, watch, opener, url } = self;
         let mut options: Dictionary<'_> = options.iter().collect();
         options.set("protocol_whitelist", "none");
-        // They would make the demuxer of playlists look for FFmpeg's own connection within ours.
+        // Otherwise the playlist demuxer would expect FFmpeg's HTTP connection within our I/O
+        // context.
         options.set("http_persistent", "0");
         options.set("http_multiple", "0");
         open(&url, Some((io, opener)), Some(format), options, move |_| watch.is_interrupted() || watch.is_overdue())
     }
 }
 
-/// Opens an RTSP URL, that of a relay. FFmpeg may make one connection: a redirect cannot be
-/// followed. `connected` is called once it has made it, before it reads; `false` ends opening.
+/// Opens the RTSP URL of a relay. FFmpeg may make one connection, so that it cannot follow a
+/// redirect. `connected` is called after it has connected and before it reads; `false` aborts.
 pub(crate) fn open_rtsp(
     url: &str,
     options: &[(String, String)],
@@ -155,15 +156,15 @@ pub(crate) fn open_rtsp(
     library::init();
     let url = CString::new(url).map_err(|_| Error::InvalidData)?;
     let mut options: Dictionary<'_> = options.iter().collect();
-    // Over the one connection that it has; with others it is the server that says where packets go.
+    // RTP within the one connection: with other transports the server chooses where packets go.
     options.set("rtsp_transport", "tcp");
     options.set("protocol_whitelist", "tcp");
     options.set("format_whitelist", "rtsp,asf");
     let may_read = OnceLock::new();
     open(&url, None, find_format("rtsp"), options, move |context| {
-        // FFmpeg asks for the first time while it connects. By then it has looked at the list,
-        // which it does for each connection anew. SAFETY: FFmpeg calls back in the thread that uses
-        // the context, which lives as long as this closure. The list is null or a C string of
+        // FFmpeg first calls this while it connects, after it has checked the protocol whitelist,
+        // which it checks for each connection. SAFETY: FFmpeg calls back in the thread that uses
+        // the context, which lives as long as this closure. The whitelist is null or a C string of
         // FFmpeg's that begins with `tcp` or has been cut before.
         unsafe {
             if !context.is_null() && !(*context).protocol_whitelist.is_null() {
@@ -183,11 +184,11 @@ fn body_io(body: Box<dyn Resource>) -> Result<StreamIo, Error> {
     }
 }
 
-/// Opens for a demuxer what its playlist refers to. Lives until the context is closed, as the
-/// callback's state does.
+/// Opens the references of a playlist for its demuxer. Lives as long as the callback's state, until
+/// the context is closed.
 pub(crate) struct Opener {
     web: Arc<dyn Web>,
-    /// What is open, until FFmpeg closes it.
+    /// Open references, until FFmpeg closes them.
     open: Mutex<Vec<StreamIo>>,
     /// References that may be opened before the header is read.
     left: AtomicUsize,
@@ -213,7 +214,7 @@ impl Opener {
         Ok(pointer)
     }
 
-    /// The list of playlists has an end.
+    /// Lifts the limit of [`REFERENCES`].
     fn header_is_read(&self) {
         self.left.store(usize::MAX, Ordering::Relaxed);
     }
@@ -270,8 +271,8 @@ unsafe extern "C" fn close_reference(context: *mut ffi::AVFormatContext, io: *mu
     0
 }
 
-/// `stop` is asked again and again while FFmpeg waits; it gets the context, or null before there is
-/// one.
+/// `stop` is FFmpeg's interrupt callback, polled while FFmpeg waits. It gets the context, or null
+/// before there is one.
 fn open(
     url: &CStr,
     io: Option<(StreamIo, Option<Arc<Opener>>)>,
@@ -321,16 +322,16 @@ fn open(
             Some(io) => context::Input::wrap_with_custom_io_and_interrupt(context, io, callback.guard),
             None => context::Input::wrap_with_interrupt(context, callback.guard),
         };
-        look_into(context)?;
+        find_stream_info(context)?;
         Ok(input)
     }
 }
 
-/// Finds out what the streams are, for which some of them are decoded: within bounds.
+/// Determines the streams' parameters, for which FFmpeg decodes some of them, within limits.
 ///
 /// # Safety
 /// `context` is open.
-unsafe fn look_into(context: *mut ffi::AVFormatContext) -> Result<(), Error> {
+unsafe fn find_stream_info(context: *mut ffi::AVFormatContext) -> Result<(), Error> {
     let limit = CString::new(MAX_PIXELS.to_string()).unwrap_or_default();
     // SAFETY: the context is open, so it has as many streams as it says. FFmpeg takes as many
     // dictionaries as there are streams when it is called, and puts others in their place, which
@@ -347,7 +348,7 @@ unsafe fn look_into(context: *mut ffi::AVFormatContext) -> Result<(), Error> {
         for options in &mut options {
             ffi::av_dict_free(options);
         }
-        // FFmpeg forgets the size of what it does not decode for its size.
+        // FFmpeg resets the size of a picture that it does not decode because of its size.
         for (n, claimed) in claimed.into_iter().enumerate().filter(|(n, _)| size(*n) == (0, 0)) {
             ((*parameters(n)).width, (*parameters(n)).height) = claimed;
         }
@@ -355,12 +356,12 @@ unsafe fn look_into(context: *mut ffi::AVFormatContext) -> Result<(), Error> {
     }
 }
 
-/// What ffmpeg-next does not say of a container.
+/// Properties of a container that ffmpeg-next does not have.
 pub(crate) trait Container {
     fn demuxer(&self) -> Format;
     /// Microseconds; `None` where FFmpeg could only guess from the bit rate.
     fn known_duration(&self) -> Option<i64>;
-    /// When the stream's second 0 was, where the sender says so; microseconds since the Unix epoch.
+    /// Wall-clock time of second 0, where the sender reports it; microseconds since the Unix epoch.
     fn realtime_start(&self) -> Option<i64>;
     fn read(&mut self, packet: &mut Packet) -> Result<(), Error>;
 }
@@ -396,7 +397,7 @@ pub(crate) fn stored_size(stream: &ffmpeg_next::Stream<'_>) -> Size {
     Size { width: side(width), height: side(height) }
 }
 
-/// The shape of a stream's pixels: as the container says, and as the codec does.
+/// The pixel aspect ratio of a stream: the container's and the codec's.
 pub(crate) fn pixel_aspect(stream: &ffmpeg_next::Stream<'_>) -> (Option<PixelAspect>, Option<PixelAspect>) {
     // SAFETY: a stream is alive and has its parameters; the fields are plain.
     let ratios =

@@ -1,4 +1,4 @@
-//! Decoders within devices, and their pictures read back into memory.
+//! Hardware decoders, and download of their pictures into main memory.
 
 use std::{
     ffi::{CString, c_int},
@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{error::Cause, hardware::Hardware};
 
-/// An open device. What decodes within it holds a reference of its own.
+/// An open device. Each of its decoders holds its own reference.
 struct Opened {
     hardware: Hardware,
     kind: ffi::AVHWDeviceType,
@@ -33,13 +33,13 @@ unsafe impl Sync for Opened {}
 impl Drop for Opened {
     fn drop(&mut self) {
         let mut context = self.context.as_ptr();
-        // SAFETY: ours, and not used after this.
+        // SAFETY: the only owner of this reference, which is not used after this.
         unsafe { ffi::av_buffer_unref(&raw mut context) };
     }
 }
 
-/// The device of a kind, opened when it is first asked for. What became of that holds for the life
-/// of the process: drivers do not come and go, and some take seconds to say no.
+/// The device of a kind, opened at the first call. The result, also a failure, holds for the life
+/// of the process: drivers do not come and go, and some take seconds to fail.
 pub(crate) fn device(hardware: Hardware) -> Result<Arc<dyn Device>, Error> {
     static CUDA: OnceLock<Result<Arc<Opened>, Error>> = OnceLock::new();
     static VAAPI: OnceLock<Result<Arc<Opened>, Error>> = OnceLock::new();
@@ -74,16 +74,16 @@ impl Opened {
         NonNull::new(context).map(|context| Self { hardware, kind, context }).ok_or(Error::Unknown)
     }
 
-    /// FFmpeg's own decoder that can leave the work to this device, and the format of its pictures
-    /// there.
+    /// FFmpeg's decoder that can offload a codec to this device, and the pixel format of its
+    /// surfaces.
     ///
-    /// Decoders that belong to a device altogether, as `h264_cuvid`, are not meant: they bring
-    /// parsers and timing of their own.
+    /// Full hardware decoders such as `h264_cuvid` are left out: they have their own parsers and
+    /// timing.
     fn offer(&self, id: codec::Id) -> Option<(Implementation, ffi::AVPixelFormat)> {
         let id = ffi::AVCodecID::from(id);
         let mut walk = ptr::null_mut();
         loop {
-            // SAFETY: `walk` is FFmpeg's note of where it is; the answer is null or static, and so
+            // SAFETY: `walk` is FFmpeg's iterator state; the answer is null or static, and so
             // are the configurations.
             let codec = unsafe { ffi::av_codec_iterate(&raw mut walk).as_ref() }?;
             let whole = (ffi::AV_CODEC_CAP_HARDWARE | ffi::AV_CODEC_CAP_HYBRID) as c_int;
@@ -115,64 +115,68 @@ impl Device for Opened {
         let (codec, format) = self.offer(stream.id()).ok_or("it does not decode this codec")?;
         // The work is the device's: threads would wait for it and hold its pictures.
         let mut context = stream.context(1)?;
-        let wish = Box::new(Wish { format, refused: AtomicBool::new(false) });
-        // SAFETY: plain fields of a context that is ours and not opened yet. It owns the reference
-        // from here on. The wish lives until after the context has ended.
+        let choice = Box::new(FormatChoice { format, refused: AtomicBool::new(false) });
+        // SAFETY: plain fields of a context that this function owns and has not opened yet. The
+        // context owns the reference from here on. The choice lives until after the context has
+        // ended.
         unsafe {
             let raw = context.as_mut_ptr();
             (*raw).hw_device_ctx = ffi::av_buffer_ref(self.context.as_ptr());
             if (*raw).hw_device_ctx.is_null() {
                 return Err(Error::Other { errno: ffmpeg_next::error::ENOMEM }.into());
             }
-            (*raw).opaque = ptr::from_ref(&*wish).cast_mut().cast();
+            (*raw).opaque = ptr::from_ref(&*choice).cast_mut().cast();
             (*raw).get_format = Some(choose);
         }
         let decoder = context.open_as(codec).and_then(decoder::Opened::video)?;
-        Ok(Box::new(Within { decoder, wish }))
+        Ok(Box::new(HardwareCodec { decoder, choice }))
     }
 }
 
-/// What the callback of a context knows.
-struct Wish {
-    /// Of pictures that are in the device.
+/// State of a context's format callback.
+struct FormatChoice {
+    /// Pixel format of surfaces in the device.
     format: ffi::AVPixelFormat,
-    /// FFmpeg did not offer it, or no more.
+    /// FFmpeg did not offer the format, or does not any more.
     refused: AtomicBool,
 }
 
-/// Takes the device's format, or none. None ends decoding here: software then begins with threads
-/// of its own, which this context lacks.
+/// FFmpeg's `get_format` callback: chooses the device's format, or none. None ends decoding here:
+/// software then starts with more threads than this context has.
 unsafe extern "C" fn choose(
     context: *mut ffi::AVCodecContext,
     offered: *const ffi::AVPixelFormat,
 ) -> ffi::AVPixelFormat {
-    // SAFETY: FFmpeg gives an open context of ours, whose wish is alive and only read, and a list
+    // SAFETY: FFmpeg gives an open context of ours, whose choice is alive and only read, and a list
     // that ends with `AV_PIX_FMT_NONE`. Its entries are read as the numbers that they are, since
     // FFmpeg may know more formats than our bindings.
     unsafe {
-        let Some(wish) = (*context).opaque.cast::<Wish>().as_ref() else { return ffi::AVPixelFormat::AV_PIX_FMT_NONE };
+        let Some(choice) = (*context).opaque.cast::<FormatChoice>().as_ref() else {
+            return ffi::AVPixelFormat::AV_PIX_FMT_NONE;
+        };
         let mut entry = offered.cast::<c_int>();
         while *entry != ffi::AVPixelFormat::AV_PIX_FMT_NONE as c_int {
-            if *entry == wish.format as c_int {
-                return wish.format;
+            if *entry == choice.format as c_int {
+                return choice.format;
             }
             entry = entry.add(1);
         }
-        wish.refused.store(true, Ordering::Relaxed);
+        choice.refused.store(true, Ordering::Relaxed);
     }
     ffi::AVPixelFormat::AV_PIX_FMT_NONE
 }
 
-/// A decoder within a device. The wish goes after the decoder, whose callback reads it.
-struct Within {
+/// A hardware decoder. Fields are dropped in order: the choice after the decoder, whose callback
+/// reads it.
+struct HardwareCodec {
     decoder: decoder::Video,
-    wish: Box<Wish>,
+    choice: Box<FormatChoice>,
 }
 
-impl Within {
-    /// What FFmpeg calls damage is none where the device had refused.
+impl HardwareCodec {
+    /// Replaces an error that looks like damage, where the device had refused the stream.
     fn explain(&self, error: Cause) -> Cause {
-        if self.wish.refused.load(Ordering::Relaxed) {
+        if self.choice.refused.load(Ordering::Relaxed) {
             "the device does not take its profile, size or format of pixels".into()
         } else {
             error
@@ -180,7 +184,7 @@ impl Within {
     }
 }
 
-impl Codec for Within {
+impl Codec for HardwareCodec {
     fn send(&mut self, packet: &Packet) -> Result<(), Cause> {
         Codec::send(&mut self.decoder, packet).map_err(|error| self.explain(error))
     }
@@ -191,7 +195,7 @@ impl Codec for Within {
 
     fn receive(&mut self) -> Result<Output, Cause> {
         match Codec::receive(&mut self.decoder).map_err(|error| self.explain(error))? {
-            Output::Picture(surface) if ffi::AVPixelFormat::from(surface.format()) == self.wish.format => {
+            Output::Picture(surface) if ffi::AVPixelFormat::from(surface.format()) == self.choice.format => {
                 read_back(&surface).map(Output::Picture)
             }
             Output::Picture(_) => Err("a picture is not in the device".into()),
@@ -204,10 +208,10 @@ impl Codec for Within {
     }
 }
 
-/// Samples of a plane that are looked at, to see that it was written.
+/// Samples of a plane that are checked, to see that it was written.
 const MARKS: usize = 16;
 
-/// A picture of a device as one in memory, in the first format that the device gives: NV12, P010.
+/// Downloads a surface into main memory, in the first format that the device offers: NV12, P010.
 fn read_back(surface: &frame::Video) -> Result<frame::Video, Cause> {
     let failed = |answer: c_int| -> Cause { format!("a picture cannot be read back: {}", Error::from(answer)).into() };
     let mut picture = frame::Video::empty();
@@ -217,7 +221,7 @@ fn read_back(surface: &frame::Video) -> Result<frame::Video, Cause> {
     // used while the target has the buffer that it was asked for.
     unsafe {
         let from = surface.as_ptr();
-        // FFmpeg leaves this to whoever shows the surface.
+        // FFmpeg leaves cropping to the caller.
         if (*from).crop_left != 0 || (*from).crop_top != 0 {
             return Err("its pictures do not begin at their corner".into());
         }
@@ -243,14 +247,14 @@ fn read_back(surface: &frame::Video) -> Result<frame::Video, Cause> {
         if answer < 0 {
             return Err(failed(answer));
         }
-        // FFmpeg 5.1 does not tell when CUDA fails to copy.
+        // FFmpeg 5.1 reports no error when CUDA fails to copy.
         let (columns, rows) = ((*from).width.min(width).max(1) as usize, (*from).height.min(height).max(1) as usize);
         let marks = |(plane, (data, stride)): (usize, (*mut u8, c_int))| {
-            // Chroma may have half the samples.
+            // Chroma may be subsampled by 2.
             let (columns, rows) = (columns.div_ceil(1 + plane), rows.div_ceil(1 + plane));
             (0..MARKS).map(move |n| {
                 let (row, column) = (rows * n / MARKS, columns * (n * 7 % MARKS) / MARKS);
-                // A number that no picture has at all these places.
+                // A pattern that no picture has at all these places.
                 (data.offset(row as isize * stride as isize + column as isize), (n * 151 + 89) as u8)
             })
         };

@@ -1,4 +1,4 @@
-//! FFmpeg's global state: prepared once in a process, by whichever call comes first.
+//! FFmpeg's global state, initialized once in a process by the first call.
 
 use std::sync::Once;
 

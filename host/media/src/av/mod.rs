@@ -1,5 +1,5 @@
-//! Calls of FFmpeg that ffmpeg-next does not wrap, each behind a safe function: the `unsafe` of
-//! this crate.
+//! Safe functions around the calls of FFmpeg that ffmpeg-next does not wrap: the `unsafe` of this
+//! crate.
 //!
 //! Guarantees: pointers do not leave this folder; what FFmpeg allocates here is freed by the `Drop`
 //! of the value that is returned; no region outside a picture can be addressed. FFmpeg's own log is
@@ -26,7 +26,7 @@ pub(crate) use picture::{
 };
 pub(crate) use swscale::{Geometry, Quality, Swscale};
 
-/// FFmpeg got less memory than it wanted.
+/// Whether FFmpeg could not allocate memory.
 pub(crate) fn is_out_of_memory(error: ffmpeg_next::Error) -> bool {
     error == ffmpeg_next::Error::Other { errno: ffmpeg_next::error::ENOMEM }
 }

@@ -1,4 +1,4 @@
-//! Writing packets into a new container, as they are.
+//! Muxing: writing of packets into a new container, without encoding.
 
 use std::{ffi::CStr, fs::File, ptr};
 
@@ -14,13 +14,13 @@ use super::library;
 
 const BUFFER: usize = 256 * 1024;
 
-/// A file that is being written. Only [`finish`](Self::finish) makes it whole.
+/// A file that is being written. It is complete only after [`finish`](Self::finish).
 pub(crate) struct Muxer {
     output: context::Output,
     tracks: Vec<Track>,
 }
 
-/// A stream of the source, and where it goes.
+/// A stream of the source, and its stream in the file.
 struct Track {
     source: usize,
     tick: Rational,
@@ -29,13 +29,13 @@ struct Track {
     last: Option<i64>,
 }
 
-/// Takes nearly every codec.
-const USUAL: &CStr = c"matroska";
-/// Keeps the angle at which a picture is shown.
-const TURNED: &CStr = c"mov";
+/// Default container: holds nearly every codec.
+const DEFAULT_FORMAT: &CStr = c"matroska";
+/// Container that keeps the rotation of a picture.
+const ROTATED_FORMAT: &CStr = c"mov";
 
 impl Muxer {
-    /// Begins a file that holds `streams`; the first decides on the container.
+    /// Begins a file with `streams`; the first determines the container.
     pub(crate) fn new(file: File, streams: &[Stream<'_>]) -> Result<Self, Error> {
         library::init();
         let turned = streams.iter().any(|s| display_matrix(s).is_some());
@@ -44,7 +44,7 @@ impl Muxer {
         // SAFETY: the context is checked; the AVIOContext goes into the value that frees both, in
         // the right order.
         let mut output = unsafe {
-            let format = if turned { TURNED } else { USUAL };
+            let format = if turned { ROTATED_FORMAT } else { DEFAULT_FORMAT };
             let made = ffi::avformat_alloc_output_context2(&raw mut context, ptr::null(), format.as_ptr(), ptr::null());
             if context.is_null() {
                 return Err(made.into());
@@ -95,20 +95,20 @@ impl Muxer {
         }
         output.write_header()?;
         for track in &mut tracks {
-            // The header decides on the units.
+            // Writing the header fixes the time base.
             track.target_tick = output.stream(track.target).map_or(track.tick, |s| s.time_base());
         }
         Ok(Self { output, tracks })
     }
 
-    /// Can the usual container hold it, if only by the names that AVI has for codecs?
+    /// Whether Matroska can hold the codec, if only by its AVI tag.
     pub(crate) fn takes(codec: codec::Id) -> bool {
         library::init();
         let id = codec.into();
         // SAFETY: C strings and null are what these take; the format is null or static, and so are
         // the tables, whose list ends with null.
         unsafe {
-            let format = ffi::av_guess_format(USUAL.as_ptr(), ptr::null(), ptr::null());
+            let format = ffi::av_guess_format(DEFAULT_FORMAT.as_ptr(), ptr::null(), ptr::null());
             let tables = [ffi::avformat_get_riff_video_tags(), ffi::avformat_get_riff_audio_tags(), ptr::null()];
             !format.is_null()
                 && (ffi::avformat_query_codec(format, id, ffi::FF_COMPLIANCE_NORMAL) == 1
@@ -116,14 +116,14 @@ impl Muxer {
         }
     }
 
-    /// Packets of other streams are passed over.
+    /// Writes a packet; those of other streams are skipped.
     pub(crate) fn write(&mut self, packet: &Packet) -> Result<(), Error> {
         let Some(track) = self.tracks.iter_mut().find(|t| t.source == packet.stream()) else { return Ok(()) };
         let mut packet = packet.clone();
         packet.rescale_ts(track.tick, track.target_tick);
         packet.set_stream(track.target);
         packet.set_position(-1);
-        // Containers want times that rise in stored order; sources do not always keep to it.
+        // Containers require rising DTS; sources do not always have them.
         let stored = packet.dts().or(packet.pts()).or(track.last.map(|last| last + 1)).unwrap_or(0);
         let stored = track.last.map_or(stored, |last| stored.max(last + 1));
         track.last = Some(stored);
@@ -132,7 +132,7 @@ impl Muxer {
         packet.write_interleaved(&mut self.output)
     }
 
-    /// Writes out what is still held back, and the index.
+    /// Writes buffered packets and the index.
     pub(crate) fn finish(mut self) -> Result<(), Error> {
         self.output.write_trailer()?;
         // SAFETY: the context has the AVIOContext that it was made with.

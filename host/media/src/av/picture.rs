@@ -68,8 +68,8 @@ fn colour(picture: &frame::Video, format: ffi::AVPixelFormat, descriptor: &ffi::
     let full = match picture.color_range() {
         color::Range::JPEG => true,
         color::Range::MPEG => false,
-        // The "J" formats say it by their name; grey without a range is a still camera's, which
-        // uses all values.
+        // The "J" formats have full range by name; grey without a range is a still camera's, which
+        // is full range.
         color::Range::Unspecified => {
             grey || matches!(
                 format,
@@ -96,8 +96,8 @@ pub(crate) fn transfer(picture: &frame::Video) -> Option<Transfer> {
     }
 }
 
-/// The orientation that a picture carries itself: a display matrix (from HEVC and H.264 messages,
-/// or EXIF of JPEG), or EXIF that FFmpeg gives as text.
+/// The orientation in the picture's own metadata: a display matrix (from SEI messages of HEVC and
+/// H.264, or EXIF of JPEG), or EXIF that FFmpeg gives as text.
 pub(crate) fn own_orientation(picture: &frame::Video) -> Option<Orientation> {
     if let Some(matrix) = picture.side_data(frame::side_data::Type::DisplayMatrix) {
         return display_matrix(matrix.data());
@@ -175,9 +175,10 @@ pub(crate) fn earlier_field(picture: &frame::Video) -> Option<frame::Video> {
         return None;
     }
     let lower_first = !picture.is_top_first();
-    // SAFETY: the new frame has references of its own to the buffers of the picture, and its fields
-    // are plain. Each plane has at least two lines, since the picture has four and chroma half as
-    // many at least; so its second line lies in it, and half its lines, each the second one, too.
+    // SAFETY: the new frame has its own references to the buffers of the picture, and its fields
+    // are plain. Each plane has at least two lines, since the picture has at least four and chroma
+    // at least half as many; so its second line lies in it, and so does every second line from
+    // there.
     unsafe {
         let field = ffi::av_frame_clone(picture.as_ptr());
         let raw = field.as_mut()?;
@@ -200,8 +201,8 @@ pub(crate) fn colour_is_limited(picture: &frame::Video) -> bool {
     descriptor(picture).and_then(|(format, d)| colour(picture, format, d)).is_some_and(|c| !c.full)
 }
 
-/// Whether [`Quality::Fast`](super::Quality::Fast), unscaled, gives two by two pixels the chroma
-/// sample that they share. From other layouts of 4:2:0 swscale interpolates.
+/// Whether [`Quality::Fast`](super::Quality::Fast), unscaled, gives each 2x2 block of pixels the
+/// chroma sample that they share. In other layouts of 4:2:0 swscale interpolates.
 pub(crate) fn repeats_chroma(picture: &frame::Video) -> bool {
     use ffi::AVPixelFormat as P;
     matches!(picture.format().into(), P::AV_PIX_FMT_YUV420P | P::AV_PIX_FMT_YUVJ420P)
@@ -225,17 +226,17 @@ impl<'a> View<'a> {
         self.size
     }
 
-    /// A view that covers `part`: just it where colours allow that, otherwise more on all sides.
-    /// The second value is where `part` begins within the view. `None`: no view, for a picture that
-    /// is not in memory or does not hold `part`.
+    /// A view that covers `part`: exactly where chroma allows that, otherwise with a margin. The
+    /// second value is the position of `part` within the view. `None` for a picture that is not in
+    /// main memory or does not contain `part`.
     ///
     /// With `exact` false the view is `part` wherever it can be addressed, and its chroma may be
-    /// shifted by up to one chroma sample less a pixel, which detectors do not see.
+    /// shifted by less than one chroma sample, which does not matter to detectors.
     pub(crate) fn of(picture: &'a frame::Video, part: PixelRect, exact: bool) -> Option<(Self, (u32, u32))> {
         let (format, descriptor) = descriptor(picture)?;
         let planar = has(descriptor, ffi::AV_PIX_FMT_FLAG_PLANAR);
         let subsampled = descriptor.log2_chroma_w > 0 || descriptor.log2_chroma_h > 0;
-        // Where pixels share bytes, a row can only be read from its beginning.
+        // Where pixels share bytes, a row can only be read from its start.
         let whole = has(descriptor, ffi::AV_PIX_FMT_FLAG_BITSTREAM)
             || has(descriptor, ffi::AV_PIX_FMT_FLAG_BAYER)
             || (subsampled && !planar);
@@ -310,7 +311,7 @@ impl<'a> View<'a> {
     }
 }
 
-/// A grey format whose samples are those of a luma component that has its plane for itself.
+/// The grey format of a luma component that has its own plane.
 fn grey_format(descriptor: &ffi::AVPixFmtDescriptor) -> Option<ffi::AVPixelFormat> {
     use ffi::AVPixelFormat as P;
     let luma = descriptor.comp.first()?;
@@ -324,7 +325,7 @@ fn grey_format(descriptor: &ffi::AVPixFmtDescriptor) -> Option<ffi::AVPixelForma
         (2, 10, 0) => Some(P::AV_PIX_FMT_GRAY10LE),
         (2, 12, 0) => Some(P::AV_PIX_FMT_GRAY12LE),
         (2, 14, 0) => Some(P::AV_PIX_FMT_GRAY14LE),
-        // In the upper bits, as P010 has it.
+        // In the upper bits, as in P010.
         (2, depth, shift) if depth + shift == 16 => Some(P::AV_PIX_FMT_GRAY16LE),
         _ => None,
     }

@@ -1,4 +1,4 @@
-//! Scaling and conversion to packed samples.
+//! Scaling and conversion to packed samples, by swscale.
 
 use std::ptr::{self, NonNull};
 
@@ -12,11 +12,11 @@ use crate::{MediaError, Result};
 pub(crate) enum Quality {
     /// For detectors: bilinear.
     Fast,
-    /// For small pictures that are measured: bilinear, chroma at full resolution.
+    /// For measurements on small pictures: bilinear, chroma at full resolution.
     Even,
-    /// For what compares brightness: the mean of what each pixel covers.
+    /// For brightness: the mean of the area that each pixel covers.
     Mean,
-    /// For pictures that people look at: bicubic, chroma at full resolution.
+    /// For pictures that people see: bicubic, chroma at full resolution.
     Fine,
 }
 
@@ -31,7 +31,7 @@ impl Quality {
     }
 }
 
-/// All that a context is made for.
+/// Parameters of a context.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Geometry {
     source: Size,
@@ -49,7 +49,7 @@ impl Geometry {
 }
 
 /// A swscale context with its target picture, which is aligned and padded as swscale's vector code
-/// wants it and reused from run to run.
+/// needs it, and reused from run to run.
 pub(crate) struct Swscale {
     context: NonNull<ffi::SwsContext>,
     geometry: Geometry,
@@ -88,12 +88,12 @@ impl Swscale {
             unsafe {
                 let (from, to) =
                     (ffi::sws_getCoefficients(colour.matrix), ffi::sws_getCoefficients(ffi::SWS_CS_DEFAULT));
-                // An answer below 0 says that the conversion has no such details: grey to grey.
+                // A result below 0 means that the conversion has no such details: grey to grey.
                 ffi::sws_setColorspaceDetails(context.as_ptr(), from, colour.full.into(), to, 1, 0, 1 << 16, 1 << 16);
             }
         }
         let target = frame::Video::new(target_format, target.width, target.height);
-        // SAFETY: asks whether the buffer could be allocated.
+        // SAFETY: only reads whether the buffer could be allocated.
         if unsafe { target.is_empty() } {
             return Err(MediaError::internal("no memory for a picture"));
         }
@@ -104,7 +104,7 @@ impl Swscale {
         &self.geometry
     }
 
-    /// `None`: the view is not what the context was made for, or swscale failed.
+    /// `None` where the view does not match the context's geometry, or swscale failed.
     pub(crate) fn run(&mut self, view: &View<'_>) -> Option<&frame::Video> {
         if Geometry::new(view, self.geometry.target, self.geometry.target_format, self.geometry.quality)
             != self.geometry
@@ -133,7 +133,7 @@ impl Swscale {
 
 impl Drop for Swscale {
     fn drop(&mut self) {
-        // SAFETY: ours, and not used after this.
+        // SAFETY: the only owner of the context, which is not used after this.
         unsafe { ffi::sws_freeContext(self.context.as_ptr()) };
     }
 }

@@ -12,20 +12,20 @@ use crate::{
     origin,
 };
 
-/// Where a device fails.
+/// The step at which a device fails.
 #[derive(Clone, Copy, Debug)]
 enum Fault {
-    /// It takes no stream.
+    /// It refuses every stream.
     Opening,
-    /// In this packet, as a chip does that does not know a profile, or whose driver is gone.
+    /// At this packet, as hardware does that does not support a profile, or whose driver is gone.
     Packet(u32),
-    /// This picture is there and cannot be read back.
+    /// This picture is decoded and cannot be downloaded.
     ReadingBack(u32),
     End,
     Never,
 }
 
-/// A device that does what the CPU does, up to its fault.
+/// A device that decodes on the CPU, up to its fault.
 struct Faulty(Fault);
 
 struct FaultyCodec {
@@ -77,7 +77,7 @@ impl Codec for FaultyCodec {
     }
 }
 
-/// Number, time and luma of each frame, damage, and how it ended.
+/// Number, time and luma of each frame; the count of damage; the error at the end.
 type Seen = (Vec<(u64, f64, Vec<u8>)>, u64, Option<String>);
 
 fn watch(clip: &Path, seek: Option<f64>, devices: Vec<Arc<dyn Device>>) -> Seen {
@@ -106,7 +106,7 @@ fn watch(clip: &Path, seek: Option<f64>, devices: Vec<Arc<dyn Device>>) -> Seen 
     (frames, decoder.soft_errors(), error)
 }
 
-/// The same as by software, whatever happens to the device and whenever.
+/// The result is that of software, whenever and however the device fails.
 fn check(clip: &Path, seek: Option<f64>) {
     let expected = watch(clip, seek, Vec::new());
     assert!(expected.0.len() > 40, "{}: {}", clip.display(), expected.0.len());

@@ -1,4 +1,5 @@
-//! The server's end of a channel: one request at a time, and the memory for what it gives.
+//! Channel: the server's end of a request-response socket with its shared memory. One request at a
+//! time.
 
 use std::{io, os::fd::BorrowedFd, time::Duration};
 
@@ -8,26 +9,26 @@ use super::{
     socket::Socket,
 };
 
-/// How often a wait asks whether it should go on.
+/// Interval at which a wait checks whether to go on.
 const TICK: Duration = Duration::from_millis(100);
 
 pub(super) struct Channel {
     socket: Socket,
     pub memory: SharedMemory,
-    /// Of the last request.
+    /// Number of the last request.
     number: u64,
 }
 
-/// What a wait of one tick brought.
+/// Result of a wait of one [`TICK`].
 pub(super) enum Heard {
     Answer(Box<Answer>),
     Nothing,
-    /// The other end is gone, or says what makes no sense.
+    /// The other end is gone, or sent an invalid message.
     Broken,
 }
 
 impl Channel {
-    /// Both ends; the other one is the child's.
+    /// Returns both ends; the second one is the child's.
     pub(super) fn new() -> io::Result<(Self, Socket)> {
         let (socket, theirs) = Socket::pair()?;
         socket.set_patience(TICK)?;
@@ -45,8 +46,7 @@ impl Channel {
         self.socket.send_with(&request, &[], descriptor.as_slice())
     }
 
-    /// The answer to the last request. Those to earlier ones, for which nobody waited to the end,
-    /// are passed over.
+    /// The answer to the last request. Late answers to earlier, abandoned requests are dropped.
     pub(super) fn listen(&mut self) -> Heard {
         match self.socket.receive::<Answer>() {
             Ok(Some((answer, _))) if answer.number == self.number => Heard::Answer(Box::new(answer)),

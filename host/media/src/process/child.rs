@@ -1,4 +1,4 @@
-//! The child: decodes what it is given, keeps the frames, and makes pictures of them.
+//! The decoder process: decodes a source, keeps the frames, and makes pictures of them on request.
 
 use std::{
     fs::File,
@@ -37,9 +37,9 @@ use crate::{
     web::Web,
 };
 
-/// What a child does: decodes for `parent`, which speaks over standard input, within so much
-/// memory. To be called on the process's first thread, before it has others.
-#[expect(clippy::print_stderr, reason = "its parent reads there why it failed")]
+/// Runs a decoder process for `parent`, which sends the task over standard input, within a limit of
+/// memory. To be called on the process's first thread, before there are others.
+#[expect(clippy::print_stderr, reason = "the parent reads the reason of a failure there")]
 pub fn serve_decoder(parent: u32, memory_bytes: u64) -> ExitCode {
     match sandbox::limit(parent, memory_bytes).and_then(|()| serve()) {
         Ok(()) => ExitCode::SUCCESS,
@@ -56,7 +56,7 @@ fn serve() -> io::Result<()> {
     let mut descriptors = Vec::new();
     let Some((task, _)) = control.receive_with::<Task>(Some(&mut descriptors))? else { return Ok(()) };
     let isolation = enter(&task)?;
-    // Half a decoder is none: the parent is to see that it is gone.
+    // A panic of any thread ends the process, so that the parent notices it.
     let say = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
         say(panic);
@@ -75,27 +75,27 @@ fn serve() -> io::Result<()> {
     let (input, find) = source(&task, next().ok(), isolation, &interrupt)?;
     let frames = Frames::default();
     let painter = Painter::new(frames.clone(), pictures_memory);
-    named("pictures")?.spawn(move || paint(pictures, painter))?;
+    thread_named("pictures")?.spawn(move || paint(pictures, painter))?;
     let painter = Painter::new(frames, decoding_memory);
     let stop = interrupt.clone();
-    named("decoding")?.spawn(move || decode(decoding, painter, &task, &input, find, &stop))?;
+    thread_named("decoding")?.spawn(move || decode(decoding, painter, &task, &input, find, &stop))?;
     while let Some((Control::Stop, _)) = control.receive()? {
         interrupt.raise();
     }
     Ok(())
 }
 
-/// Gives up all rights but those for the task. Nothing that somebody sent was read before.
+/// Enters the sandbox, with the exceptions that the task needs, before any untrusted byte is read.
 fn enter(task: &Task) -> io::Result<Isolation> {
     let relay = match (&task.place, &task.purpose) {
         (Place::Rtsp { port, .. }, _) => Some(*port),
-        // As much as any child may.
+        // The largest exception that any child gets.
         (_, Purpose::Report) => Some(REPORTED),
         _ => None,
     };
     let devices = task.purpose == Purpose::Decode && task.decoding != Decoding::Software;
     if devices {
-        // Its log is the server's.
+        // The server logs for it.
         fallback::collect();
         let found = task.decoding.bring_up().unwrap_or_default();
         if found.is_empty() {
@@ -105,21 +105,21 @@ fn enter(task: &Task) -> io::Result<Isolation> {
     sandbox::enter(Needs { relay, devices })
 }
 
-/// Any port.
+/// An arbitrary port, for [`Purpose::Report`].
 const REPORTED: u16 = 554;
 
-/// What is in force once the one connection was made that a child may make.
+/// Tests the isolation after the one connection that a child may make.
 fn tried(isolation: Isolation) -> Isolation {
     sandbox::close_network();
-    // Where only Landlock is in force, the port of the relay stays open.
+    // Another port: with Landlock alone that of the relay stays reachable.
     Isolation { network: sandbox::is_refused(REPORTED + 1), ..isolation }
 }
 
-fn named(name: &str) -> io::Result<thread::Builder> {
+fn thread_named(name: &str) -> io::Result<thread::Builder> {
     Ok(thread::Builder::new().name(name.into()))
 }
 
-/// What to decode, and where its bytes are.
+/// The input of a task, and access to its bytes.
 fn source(
     task: &Task,
     descriptor: Option<OwnedFd>,
@@ -130,7 +130,7 @@ fn source(
     let (location, find): (_, Find) = match &task.place {
         Place::Nowhere => return Err(io::ErrorKind::InvalidInput.into()),
         Place::Rtsp { url, .. } => {
-            // Where the system has no such filters, there is none to be closed.
+            // Without seccomp there is no filter to add, and the isolation reports that.
             let connected = Arc::new(move || sandbox::close_network() || !isolation.seccomp);
             let own = url.clone();
             let find = move |_: &_| {
@@ -149,7 +149,7 @@ fn source(
         }
         Place::Web { url, first } => {
             let web = Arc::new(WebClient::new(Socket::from(descriptor()?), interrupt.clone()));
-            // The parent has it open; whoever wants it again has to ask.
+            // The parent has it open for the first reader; later ones request it again.
             let first = Mutex::new(Some(RemoteResource::new(Arc::clone(&web), first.clone(), 0)));
             let again = url.clone();
             let find = move |_: &_| {
@@ -187,9 +187,9 @@ fn decode(mut socket: Socket, mut painter: Painter, task: &Task, input: &Input, 
         return;
     }
     let Some(decoder) = decoder else { return };
-    // What comes over the network comes when it comes.
+    // A network source may block.
     let looks_ahead = !matches!(task.place, Place::Web { .. } | Place::Rtsp { .. });
-    let mut decoding = Some(Decoded {
+    let mut decoding = Some(DecoderState {
         decoder,
         looks: Vec::new(),
         made: None,
@@ -225,29 +225,29 @@ fn decode(mut socket: Socket, mut painter: Painter, task: &Task, input: &Input, 
     }
 }
 
-struct Decoded {
+struct DecoderState {
     decoder: LocalDecoder,
-    /// What the parent takes of each frame.
+    /// Inputs that the parent uses of each frame.
     looks: Vec<Look>,
-    /// Those at the next frame, once it was decoded before it is asked for.
+    /// Inputs made of the next frame, where it was decoded ahead.
     made: Option<Vec<Made>>,
-    /// Frames that were asked for one after the other.
+    /// Consecutive requests for the next frame.
     row: u32,
     next_id: u64,
-    /// As those of [`MediaError::NoMemory`].
+    /// Frames returned so far, for [`MediaError::NoMemory`].
     frames: u64,
-    /// When a frame was asked for last.
+    /// Count at the last request for a frame.
     soft_errors: u64,
     fault: Option<DecoderFault>,
 }
 
-/// Bytes that a codec wants for each pixel of a picture, or more.
+/// Upper bound of a codec's bytes per pixel of a picture.
 const PICTURE_BYTES: usize = 4;
 
-/// Whoever wants so many frames in a row wants the next, too.
-const IN_A_ROW: u32 = 2;
+/// Consecutive requests from which on the next frame is decoded ahead.
+const MIN_IN_A_ROW: u32 = 2;
 
-impl Decoded {
+impl DecoderState {
     fn answer(&mut self, wanted: Wanted, painter: &mut Painter, descriptor: Option<OwnedFd>) -> Result<Given> {
         let is_next = matches!(wanted, Wanted::Next { .. });
         self.row = if is_next { self.row + 1 } else { 0 };
@@ -281,7 +281,7 @@ impl Decoded {
         }
     }
 
-    /// Codecs take pictures for which they got no memory for damaged ones.
+    /// Tells lack of memory from damage: codecs report both alike.
     fn check_memory(&mut self, next: &Result<Option<LocalFrame>>) -> Result<()> {
         let errors = self.decoder.soft_errors();
         let is_sound = errors == self.soft_errors && next.is_ok();
@@ -310,9 +310,9 @@ impl Decoded {
         head
     }
 
-    /// Decodes the next frame, and looks at it, while the parent is at work on the last.
+    /// Decodes the next frame and makes its inputs, while the parent works on the last one.
     fn look_ahead(&mut self, painter: &mut Painter) {
-        if self.row < IN_A_ROW || self.made.is_some() {
+        if self.row < MIN_IN_A_ROW || self.made.is_some() {
             return;
         }
         if let Some(frame) = self.decoder.look_ahead() {
@@ -330,7 +330,7 @@ impl Decoded {
     }
 }
 
-/// What a fault in a decoder does.
+/// Carries out a fault.
 fn fail(kind: FaultKind) {
     match kind {
         FaultKind::Abort => std::process::abort(),

@@ -1,4 +1,4 @@
-//! A child, as the server sees it: how it is started, asked, given up and taken away.
+//! Connection to a decoder process: start, requests, watchdog and end.
 
 use std::{
     fs,
@@ -31,21 +31,21 @@ use super::{
 };
 use crate::{Decoding, Interrupt, MediaError, Result, fallback, rtsp::Relay};
 
-/// So long a child that was interrupted may take to say so.
+/// Time for an interrupted child to answer.
 const GRACE: Duration = Duration::from_millis(700);
-/// So long a child that closed its sockets may take to end.
+/// Time for a child to exit after it closed its sockets.
 const ENDING: Duration = Duration::from_secs(1);
-/// How much of what it says before it dies is read, in bytes.
-const SAID: u64 = 4 << 10;
+/// Limit of a child's standard error that is read, in bytes.
+const MAX_STDERR: u64 = 4 << 10;
 
-/// Which of the two channels.
+/// The channel of a request, and its behaviour on an interrupt.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Over {
-    /// For the thread that decodes: ends when the interrupt is raised.
+    /// `decoding`; aborted by the interrupt.
     Decoding,
-    /// The same, and what has to be brought to its end all the same.
+    /// `decoding`, for requests that must complete; not aborted.
     Finishing,
-    /// For parts of frames: goes on all the same.
+    /// `pictures`; not aborted.
     Pictures,
 }
 
@@ -56,43 +56,43 @@ pub(super) struct Connection {
     decoding: Mutex<Channel>,
     pictures: Mutex<Channel>,
     interrupt: Interrupt,
-    /// The child knows of the interrupt.
+    /// The child was told of the interrupt.
     is_stopped: AtomicBool,
-    /// Frames that nobody has any more; the next request says so.
+    /// Dropped frames, which the next request reports.
     released: Mutex<Vec<u64>>,
-    /// That came out.
+    /// Frames returned.
     pub frames: AtomicU64,
     supply: Supply,
     patience: Duration,
     end: OnceLock<End>,
 }
 
-/// Children that died.
+/// Number of children that died.
 static CRASHES: AtomicU64 = AtomicU64::new(0);
 
-/// How many processes that decode have died since the server's start: they crashed, took too much
-/// memory or stood still.
+/// Number of decoder processes that have died since the server's start: they crashed, exceeded
+/// their memory or hung.
 pub fn decoder_crashes() -> u64 {
     CRASHES.load(Ordering::Relaxed)
 }
 
-/// What the server does for a child, as long as that is there.
+/// The server's part in supplying a child with bytes, for the life of the child.
 pub(super) enum Supply {
-    /// It has all in a file.
+    /// None: the child has a file.
     Nothing,
     /// Fetches bytes of a URL.
     Web(WebServer),
-    /// Passes on what comes from a camera.
+    /// Relays the stream of a camera.
     Rtsp(Relay),
 }
 
 impl Supply {
-    /// The child waits for what is to be given to it.
+    /// Whether the child waits for the server.
     fn is_waited_for(&self) -> bool {
         matches!(self, Self::Web(web) if web.is_asked())
     }
 
-    /// How much longer than others the child may do nothing.
+    /// Extra time before the child counts as hung.
     fn patience(&self) -> Duration {
         match self {
             Self::Rtsp(relay) => relay.patience(),
@@ -101,7 +101,7 @@ impl Supply {
     }
 }
 
-/// How a child died.
+/// Cause of a child's death.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {
     Crashed,
@@ -110,8 +110,8 @@ enum End {
 }
 
 impl Connection {
-    /// Starts a child and gives it its task; the answer to it comes as that to any request.
-    /// `source` is the descriptor of its bytes.
+    /// Starts a child and sends its task, whose answer comes as that to a request. `source`:
+    /// descriptor of its bytes.
     pub(super) fn start(
         program: &DecoderProgram,
         task: &Task,
@@ -123,7 +123,7 @@ impl Connection {
             let (control, theirs) = Socket::pair()?;
             let (decoding, child_decoding) = Channel::new()?;
             let (pictures, child_pictures) = Channel::new()?;
-            let (stderr, their_stderr) = quiet_pipe()?;
+            let (stderr, their_stderr) = nonblocking_pipe()?;
             let child = spawn(program, theirs.into(), their_stderr)?;
             let connection = Self {
                 child: Mutex::new(Some(child)),
@@ -145,7 +145,7 @@ impl Connection {
         start().map(Arc::new).map_err(MediaError::internal)
     }
 
-    /// Hands over the task, with all that belongs to it.
+    /// Sends the task with its descriptors.
     fn give(
         &self,
         task: &Task,
@@ -166,10 +166,10 @@ impl Connection {
         self.wait(&mut channel, Over::Decoding)?.given
     }
 
-    /// Asks for something; `take` sees the answer and the memory that belongs to it.
+    /// Sends a request; `take` gets the answer and the shared memory of the channel.
     ///
     /// # Errors
-    /// What the child answers, or how it died.
+    /// Those of the child's answer, or of its death.
     pub(super) fn ask<T>(
         &self,
         over: Over,
@@ -182,15 +182,15 @@ impl Connection {
         self.check()?;
         let released = std::mem::take(&mut *self.released.lock());
         if channel.request(wanted, released, descriptor).is_err() {
-            return Err(self.bury(None));
+            return Err(self.reap(None));
         }
         let answer = self.wait(&mut channel, over)?;
         take(answer, &channel.memory)
     }
 
-    /// Lets the child's decoder go; frames stay. Waits for nothing.
+    /// Closes the child's decoder, without waiting; frames stay.
     pub(super) fn close(&self) {
-        // One that is gone has none.
+        // Fails where the child is gone, and its decoder with it.
         let _ = self.decoding.lock().request(Wanted::Close, Vec::new(), None);
     }
 
@@ -203,13 +203,13 @@ impl Connection {
                     answer.fallbacks.drain(..).for_each(fallback::log_once);
                     return Ok(*answer);
                 }
-                Heard::Broken => return Err(self.bury(None)),
+                Heard::Broken => return Err(self.reap(None)),
                 Heard::Nothing => {}
             }
             if over == Over::Decoding && self.interrupt.is_raised() {
                 self.stop();
                 if interrupted.get_or_insert_with(Instant::now).elapsed() > GRACE {
-                    // What it answers is passed over when it comes.
+                    // A late answer is dropped when it comes.
                     return Err(MediaError::Interrupted);
                 }
             }
@@ -218,15 +218,15 @@ impl Connection {
                 (steps, moved) = (now, Instant::now());
             }
             if moved.elapsed() > self.patience {
-                return Err(self.bury(Some(End::StoodStill)));
+                return Err(self.reap(Some(End::StoodStill)));
             }
         }
     }
 
-    /// Lets the child know of the interrupt.
+    /// Tells the child of the interrupt.
     fn stop(&self) {
         if !self.is_stopped.swap(true, Ordering::Relaxed) {
-            // One that is gone has stopped.
+            // Fails where the child is gone.
             let _ = self.control.send(&Control::Stop);
         }
     }
@@ -235,7 +235,7 @@ impl Connection {
         self.interrupt.is_raised()
     }
 
-    /// How the child died, if it did.
+    /// The error of the child's death, if it died.
     pub(super) fn check(&self) -> Result<()> {
         self.end.get().map_or(Ok(()), |end| Err(self.error(*end)))
     }
@@ -244,26 +244,26 @@ impl Connection {
         self.released.lock().push(frame);
     }
 
-    /// A child that says what makes no sense.
+    /// Kills a child that sent an invalid message, and returns its error.
     pub(super) fn broken(&self) -> MediaError {
-        self.bury(Some(End::Crashed))
+        self.reap(Some(End::Crashed))
     }
 
-    /// Takes the child away and says how it died: for a reason that is known, or for one that its
-    /// end tells.
-    fn bury(&self, known: Option<End>) -> MediaError {
+    /// Reaps the child, killed where necessary, and returns the error of its death: with the known
+    /// cause, or one told from its exit status and output.
+    fn reap(&self, known: Option<End>) -> MediaError {
         let mut child = self.child.lock();
         if let Some(mut child) = child.take() {
             let status = if known.is_some() { None } else { wait_for(&mut child) };
             if status.is_none() {
-                take_away(&mut child);
+                kill(&mut child);
             }
-            let said = self.said();
-            let end = known.unwrap_or_else(|| judge(status, &said));
+            let said = self.stderr_output();
+            let end = known.unwrap_or_else(|| cause_of(status, &said));
             let frames = self.frames.load(Ordering::Relaxed);
             tracing::warn!(?status, said = said.trim(), frames, "a decoder's process ended: {end:?}");
             CRASHES.fetch_add(1, Ordering::Relaxed);
-            // It is set nowhere else.
+            // Set here only, and once, since the child was taken.
             let _ = self.end.set(end);
         }
         let end = self.end.get().copied().unwrap_or(End::Crashed);
@@ -279,12 +279,12 @@ impl Connection {
         }
     }
 
-    /// Its last words.
-    fn said(&self) -> String {
+    /// The child's standard error so far.
+    fn stderr_output(&self) -> String {
         let mut said = Vec::new();
         if let Ok(pipe) = self.stderr.try_clone() {
-            // What there is; nobody writes any more.
-            let _ = fs::File::from(pipe).take(SAID).read_to_end(&mut said);
+            // Non-blocking: reads what was written.
+            let _ = fs::File::from(pipe).take(MAX_STDERR).read_to_end(&mut said);
         }
         String::from_utf8_lossy(&said).into_owned()
     }
@@ -293,18 +293,18 @@ impl Connection {
 impl Drop for Connection {
     fn drop(&mut self) {
         if let Some(child) = self.child.lock().as_mut() {
-            take_away(child);
+            kill(child);
         }
     }
 }
 
-fn take_away(child: &mut Child) {
-    // One that is gone already is as good.
+fn kill(child: &mut Child) {
+    // Fails where it has ended already.
     let _ = child.kill();
     let _ = child.wait();
 }
 
-/// Its end, where it comes by itself.
+/// The exit status, where the child exits by itself in time.
 fn wait_for(child: &mut Child) -> Option<ExitStatus> {
     let begun = Instant::now();
     while begun.elapsed() < ENDING {
@@ -316,27 +316,27 @@ fn wait_for(child: &mut Child) -> Option<ExitStatus> {
     None
 }
 
-fn judge(status: Option<ExitStatus>, said: &str) -> End {
-    // The system's way to say that there is no memory.
+fn cause_of(status: Option<ExitStatus>, said: &str) -> End {
+    // SIGKILL comes from the kernel's OOM killer.
     let was_killed = status.is_some_and(|status| status.signal() == Some(rustix::process::Signal::KILL.as_raw()));
     if was_killed || said.contains("memory allocation of") { End::NoMemory } else { End::Crashed }
 }
 
-/// A pipe that loses what nobody reads, instead of keeping a child waiting.
-fn quiet_pipe() -> io::Result<(OwnedFd, OwnedFd)> {
+/// A non-blocking pipe, which drops output when it is full instead of blocking the child.
+fn nonblocking_pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     use rustix::pipe::{PipeFlags, pipe_with};
     Ok(pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?)
 }
 
-/// Starts a child. It is to die with this process, and the system takes the thread that started it
-/// for the process: so one thread starts them all, and does not end.
+/// Starts a child that dies with this process (`PR_SET_PDEATHSIG`). The kernel takes the thread
+/// that started a child for its parent, so that one thread, which never ends, starts them all.
 fn spawn(program: &DecoderProgram, control: OwnedFd, stderr: OwnedFd) -> io::Result<Child> {
     type Start = (Command, mpsc::Sender<io::Result<Child>>);
     static STARTER: LazyLock<Option<mpsc::Sender<Start>>> = LazyLock::new(|| {
         let (sender, starts) = mpsc::channel::<Start>();
         let start = move || {
             for (mut command, answer) in starts {
-                // Whoever asked waits.
+                // The receiver waits for the answer.
                 let _ = answer.send(command.spawn());
             }
         };
@@ -348,7 +348,7 @@ fn spawn(program: &DecoderProgram, control: OwnedFd, stderr: OwnedFd) -> io::Res
     command.arg("--memory-bytes").arg(program.limits.memory_bytes.to_string());
     command.env_clear().envs(std::env::var_os("LD_LIBRARY_PATH").map(|path| ("LD_LIBRARY_PATH", path)));
     command.envs(program.environment.iter().map(|(name, value)| (name, value)));
-    // Ctrl-C is for the server, which then decides.
+    // Its own process group, so that Ctrl-C reaches only the server.
     command.process_group(0).current_dir("/");
     command.stdin(Stdio::from(control)).stdout(Stdio::null()).stderr(Stdio::from(stderr));
     let (sender, started) = mpsc::channel();
@@ -357,7 +357,7 @@ fn spawn(program: &DecoderProgram, control: OwnedFd, stderr: OwnedFd) -> io::Res
     started.recv().map_err(|_| gone())?
 }
 
-/// Starts a child that says what it may do.
+/// Starts a child that reports its isolation.
 pub(super) fn report(program: &DecoderProgram) -> Result<Isolation> {
     let task = Task {
         purpose: Purpose::Report,
@@ -373,6 +373,6 @@ pub(super) fn report(program: &DecoderProgram) -> Result<Isolation> {
     match connection.begin() {
         Ok(Given::Report(isolation)) => Ok(isolation),
         Ok(_) => Err(MediaError::internal("the decoder's process does not say what it may do")),
-        Err(error) => Err(MediaError::internal(format!("{error} {}", connection.said()))),
+        Err(error) => Err(MediaError::internal(format!("{error} {}", connection.stderr_output()))),
     }
 }

@@ -1,4 +1,4 @@
-//! The program whose children decode for this process, chosen once, and the isolation in force.
+//! Process-wide choice of the decoder program, and the isolation in force.
 
 use std::sync::OnceLock;
 
@@ -11,26 +11,26 @@ static PROGRAM: OnceLock<DecoderProgram> = OnceLock::new();
 static IN_FORCE: Mutex<Isolation> =
     Mutex::new(Isolation { process: false, seccomp: false, landlock: false, network: false });
 
-/// Has all that is opened from now on decoded by children of `program`, and says what keeps them
-/// from the rest of the system here. Once in a process; without it, this process decodes.
+/// Makes all sources that are opened from now on be decoded in children of `program`, and returns
+/// the isolation in force. Called once in a process; without it, this process decodes.
 ///
 /// # Errors
-/// [`MediaError::Internal`](crate::MediaError::Internal), where a child cannot be started; this
-/// process decodes then.
+/// [`MediaError::Internal`](crate::MediaError::Internal), where a child cannot be started: this
+/// process then decodes.
 pub fn isolate(program: DecoderProgram) -> Result<Isolation> {
     let in_force = connection::report(&program)?;
     *IN_FORCE.lock() = in_force;
-    // Whoever was first has said where.
+    // Only the first call has an effect.
     let _ = PROGRAM.set(program);
     Ok(in_force)
 }
 
-/// What keeps decoders from the rest of the system; nothing before [`isolate`].
+/// The isolation in force; none before [`isolate`].
 pub fn isolation() -> Isolation {
     *IN_FORCE.lock()
 }
 
-/// The program whose children decode, where there is one.
+/// The decoder program, where [`isolate`] set one.
 pub(crate) fn program() -> Option<&'static DecoderProgram> {
     PROGRAM.get()
 }

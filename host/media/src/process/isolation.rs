@@ -1,16 +1,16 @@
-//! Isolation of a decoder: what a child says that keeps it from the rest of the system.
+//! Isolation of a decoder process, as the process reports it.
 
 use serde::{Deserialize, Serialize};
 
-/// What keeps a decoder from the rest of the system.
+/// Isolation of decoders from the rest of the system.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Isolation {
-    /// It has a process of its own, with a limit of its memory.
+    /// Decoders are separate processes with a memory limit.
     pub process: bool,
-    /// System calls that decoding does not need are refused.
+    /// System calls that decoding does not need are denied.
     pub seccomp: bool,
-    /// It can open no files; one that decodes by hardware only the devices and libraries for that.
+    /// They can open no files; hardware decoders only the devices and libraries that they need.
     pub landlock: bool,
-    /// It can connect to nobody: that of an RTSP stream has one connection, to the server's relay.
+    /// They cannot make connections; that of an RTSP stream makes one, to the server's relay.
     pub network: bool,
 }

@@ -1,22 +1,20 @@
-//! Decoding in a process of its own: both ends of it.
+//! Decoding in a child process: both ends of it.
+//!  Untrusted media are read by FFmpeg in a child process of this program's own executable, which
+//! holds no secrets, reaches no network and opens no files: files come as open descriptors, bytes
+//! of URLs through the parent, and pixels go back through shared memory. Frames stay in the child;
+//! the parent has handles, and requests the parts that it needs.
 //!
-//! What somebody sent is read by FFmpeg in a child of this program's own file, which holds no
-//! secrets, reaches no network and opens no files: they come as open descriptors, bytes of URLs
-//! through the parent, and pixels go back through shared memory. Frames stay in the child; the
-//! parent has handles, and asks for the parts that it wants.
+//! Three sockets lead to a child: `decoding` for the frames, one by one, and their detector inputs;
+//! `pictures` for parts of frames that are kept, which need not wait for the decoder; `control`,
+//! which is also its standard input, for the task and the interrupt. A fourth has the opposite
+//! direction: the child requests bytes of URLs.
 //!
-//! Three sockets lead to a child: over `decoding` the frames come, one by one, and the inputs made
-//! of them; over `pictures` parts of frames that are kept, so that they need not wait for the
-//! decoder; over `control`, which is also its standard input, its task and the interrupt. A fourth,
-//! for URLs, leads the other way: the child asks for bytes.
+//! Guarantees: a misbehaving child causes nothing but a [`MediaError`](crate::MediaError) here; a
+//! child that hangs is killed; a child ends when its last handle is dropped, and with this process.
 //!
-//! Guarantees: whatever a child does or answers ends in a [`MediaError`](crate::MediaError) here
-//! and nothing else; a child that says nothing is ended; one that is not wanted any more is gone
-//! when its last handle is; it dies with this process.
-//!
-//! FFmpeg speaks RTSP in the child, by a relay of the parent (`rtsp`): the only case in which a
-//! child has a connection, which it makes before it reads anything, and can make no other. A child
-//! that decodes by hardware opens the device before it reads anything, too.
+//! FFmpeg's RTSP client runs in the child and connects to a relay in the parent (`rtsp`): the only
+//! connection of a child, made before it reads anything, after which it can make no other. A child
+//! with hardware decoding opens the device before it reads anything, too.
 
 mod channel;
 mod child;

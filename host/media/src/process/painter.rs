@@ -1,4 +1,4 @@
-//! Pictures of the frames that a child keeps.
+//! Pictures of the frames that a decoder process keeps.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{MediaError, Result, frame::LocalFrame, scaler::LocalScaler};
 
-/// Those that the parent has handles of.
+/// Frames of which the parent has handles.
 #[derive(Clone, Default)]
 pub(super) struct Frames(Arc<Mutex<HashMap<u64, LocalFrame>>>);
 
@@ -39,7 +39,7 @@ pub(super) struct Painter {
     pub(super) frames: Frames,
     scaler: LocalScaler,
     pub(super) memory: SharedMemory,
-    /// Where the last looks are that nobody asked for yet.
+    /// Offset of the slot with the inputs of the last frame.
     slot: usize,
 }
 
@@ -74,7 +74,7 @@ impl Painter {
         Ok(Given::Bytes(bytes.len() as u64))
     }
 
-    /// Leaves a look at a frame in the memory; so many bytes.
+    /// Writes an input of a frame to the shared memory, and returns its size in bytes.
     fn look(&mut self, frame: &LocalFrame, look: Look, at: usize) -> Result<u64> {
         let count = usize::try_from(look.count()).map_err(|_| too_large())?;
         let place = self.memory.bytes(at, count).ok_or_else(too_large)?;
@@ -89,8 +89,8 @@ impl Painter {
         Ok(look.count())
     }
 
-    /// Leaves looks at a frame in the slot that is free, those for which there is room. What fails
-    /// will fail once more when it is asked for.
+    /// Writes inputs of a frame to the free slot, as many as fit. Failures are reported when the
+    /// input is requested.
     pub(super) fn look_all(&mut self, frame: &LocalFrame, looks: &[Look]) -> Vec<Made> {
         self.slot = (self.slot + SLOT) % ON_DEMAND;
         let (mut at, end) = (self.slot, self.slot + SLOT);
@@ -112,7 +112,7 @@ fn too_large() -> MediaError {
     MediaError::internal("more bytes than there is room for")
 }
 
-/// Answers requests for pictures, until nobody is there to ask.
+/// Answers requests for pictures, until the parent closes the socket.
 pub(super) fn paint(mut socket: Socket, mut painter: Painter) {
     while let Ok(Some((Request { number, released, wanted }, _))) = socket.receive::<Request>() {
         painter.frames.release(&released);

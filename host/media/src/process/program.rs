@@ -1,32 +1,32 @@
-//! Program whose children decode, and what they may take.
+//! Decoder program and its resource limits.
 
 use std::{path::PathBuf, time::Duration};
 
 use super::protocol::DecoderFault;
 
-/// The program that decodes, as [`serve_decoder`](crate::serve_decoder) does it.
+/// The program of decoder processes, which calls [`serve_decoder`](crate::serve_decoder).
 #[derive(Clone, Debug)]
 pub struct DecoderProgram {
-    /// Where it is.
+    /// Its path.
     pub path: PathBuf,
-    /// Before those that are added: `--parent PID --memory-bytes N`.
+    /// Its arguments, followed by `--parent PID --memory-bytes N`.
     pub arguments: Vec<String>,
-    /// All that it has beside the path of the system's libraries.
+    /// Its environment, beside `LD_LIBRARY_PATH`, which is inherited.
     pub environment: Vec<(String, String)>,
-    /// What a child may take.
+    /// Resource limits of a child.
     pub limits: DecoderLimits,
     /// For tests.
     #[doc(hidden)]
     pub fault: Option<DecoderFault>,
 }
 
-/// What a child may take.
+/// Resource limits of a child.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DecoderLimits {
-    /// Memory of its own, with all frames that are kept; shared memory for pictures comes on top.
+    /// Private memory, with all frames that are kept; shared memory for pictures is not included.
     pub memory_bytes: u64,
-    /// So long it may do nothing, while it does not wait for bytes of a URL; half a minute longer
-    /// where it waits for a camera, which it says by itself.
+    /// Time without progress after which it is killed. Waiting for bytes of a URL does not count;
+    /// for a camera half a minute is added, in which the child reports a silent camera itself.
     pub patience: Duration,
 }
 

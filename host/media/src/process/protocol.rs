@@ -1,5 +1,4 @@
-//! What the server and a child say to each other. The messages cross as postcard: numbers arrive as
-//! they were sent, to the last bit.
+//! Messages between the server and a decoder process, in postcard, which keeps floats bit by bit.
 
 use std::str::FromStr;
 
@@ -9,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use super::isolation::Isolation;
 use crate::{Decoding, MediaError, MediaInfo, Recording, fallback::Fallback};
 
-/// The first message to a child, over `control`. Beside it come the descriptors of `decoding` and
-/// its memory, of `pictures` and its memory, and of the file or of the socket for bytes of a URL.
+/// The first message to a child, over `control`, with the descriptors of `decoding` and its memory,
+/// of `pictures` and its memory, and of the file or of the socket for bytes of a URL.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Task {
     pub purpose: Purpose,
@@ -25,25 +24,25 @@ pub(super) struct Task {
 
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Purpose {
-    /// To say what its process may do.
+    /// Report the isolation.
     Report,
     Probe,
     Decode,
 }
 
-/// Where the bytes are.
+/// Location of the bytes.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Place {
     Nowhere,
     File,
-    /// A file that is a copy of what a URL led to.
+    /// A file with the download of this URL.
     Copy(String),
-    /// The parent has them.
+    /// The parent fetches them.
     Web {
         url: String,
         first: FoundResource,
     },
-    /// The parent's relay has this URL.
+    /// The parent's relay serves this URL.
     Rtsp {
         url: String,
         port: u16,
@@ -54,33 +53,34 @@ pub(super) enum Place {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct FoundResource {
     pub number: u32,
-    /// Where redirects led.
+    /// URL after redirects.
     pub url: String,
     pub size: Option<u64>,
     pub can_seek: bool,
 }
 
-/// To the child, over `control`.
+/// Message to the child, over `control`.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Control {
-    /// What runs ends.
+    /// Raises the interrupt.
     Stop,
 }
 
-/// To the child, over `decoding` and `pictures`.
+/// Message to the child, over `decoding` and `pictures`.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Request {
-    /// The answer has the same.
+    /// Repeated in the answer.
     pub number: u64,
-    /// Frames that nobody has any more.
+    /// Frames whose handles were dropped.
     pub released: Vec<u64>,
     pub wanted: Wanted,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Wanted {
-    // Over `decoding` only.
-    /// With what the parent took of the frame before: it will take it of the next ones, too.
+    // Requests over `decoding` only.
+    /// The next frame, with the inputs that the parent used of the last one: the child makes the
+    /// same of the next ones, ahead.
     Next {
         looks: Vec<Look>,
     },
@@ -89,14 +89,15 @@ pub(super) enum Wanted {
         next: u64,
         shift: f64,
     },
-    /// With the file's descriptor beside it.
+    /// The file's descriptor is attached.
     Record {
         audio: bool,
     },
     FinishRecording,
-    /// No more frames: what is kept stays.
+    /// Closes the decoder; frames stay.
     Close,
-    // Of a frame. The bytes are in the channel's memory when the answer comes.
+    // Requests for pictures of a frame. The answer comes once the bytes are in the channel's
+    // memory.
     Look {
         frame: u64,
         look: Look,
@@ -129,7 +130,7 @@ pub(super) enum Wanted {
     },
 }
 
-/// What is made of every frame, while it is decoded.
+/// A small picture that is made of every frame: the input of a detector, or of motion detection.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) enum Look {
     Input { spec: Spec, region: Option<Part> },
@@ -137,7 +138,7 @@ pub(super) enum Look {
 }
 
 impl Look {
-    /// Bytes of it.
+    /// Size in bytes.
     pub(super) fn count(self) -> u64 {
         match self {
             Self::Input { spec, .. } => u64::from(spec.width) * u64::from(spec.height) * 3,
@@ -146,21 +147,21 @@ impl Look {
     }
 }
 
-/// A look that is in the memory already, when its frame comes.
+/// A [`Look`] that is in the shared memory when its frame is returned.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(super) struct Made {
     pub look: Look,
-    /// Where its bytes begin.
+    /// Offset of its bytes.
     pub at: u64,
 }
 
-/// From the child. The answer to the task itself, number 0, comes over `decoding`.
+/// Message from the child. The answer to the task, number 0, comes over `decoding`.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Answer {
     pub number: u64,
-    /// Where the decoder stands, after requests to it.
+    /// State of the decoder, in answers over `decoding` from an open decoder.
     pub status: Option<Status>,
-    /// New ones.
+    /// Fallbacks since the last answer.
     pub fallbacks: Vec<Fallback>,
     pub given: Result<Given, MediaError>,
 }
@@ -172,7 +173,7 @@ pub(super) enum Given {
     Opened(Opened),
     Frame(Option<FrameHead>, Vec<Made>),
     Recording(Option<Recording>),
-    /// So many bytes in the memory, where those begin that are made on demand.
+    /// The number of bytes at [`ON_DEMAND`](super::shared_memory::ON_DEMAND).
     Bytes(u64),
 }
 
@@ -191,17 +192,17 @@ pub(super) struct FrameHead {
     pub size: Size,
 }
 
-/// What a decoder says of itself.
+/// State of a decoder.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Status {
     pub soft_errors: u64,
     pub jumps: u64,
     pub length: Option<f64>,
-    /// When second 0 was, in microseconds since the Unix epoch.
+    /// Wall-clock time of second 0, in microseconds since the Unix epoch.
     pub zero_us: Option<i64>,
 }
 
-/// From the child, for bytes of a URL.
+/// Message from the child, for bytes of a URL.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Ask {
     Open {
@@ -219,14 +220,14 @@ pub(super) enum Ask {
     },
 }
 
-/// To it; bytes stand behind the message.
+/// Answer to [`Ask`], followed by the bytes.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Fetched {
     Found(FoundResource),
     Bytes,
 }
 
-/// An input, as it crosses.
+/// [`InputSpec`] in messages.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Spec {
     width: u32,
@@ -247,7 +248,7 @@ impl From<Spec> for InputSpec {
     }
 }
 
-/// A region, as it crosses.
+/// [`Region`] in messages.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Part {
     width: u32,
@@ -268,7 +269,7 @@ impl From<Part> for Region {
     }
 }
 
-/// For tests: what a child does wrong, and at which frame; in videos of one width, or in all.
+/// For tests: a fault of a decoder process and its frame; in videos of one width, or in all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DecoderFault {
     pub(super) kind: FaultKind,
@@ -281,14 +282,14 @@ pub(super) enum FaultKind {
     Abort,
     Memory,
     StandStill,
-    /// Tries to connect to somebody; aborts where it can.
+    /// Tries to connect; aborts where it can.
     Connect,
 }
 
 impl FromStr for DecoderFault {
     type Err = String;
 
-    /// `abort:20`, `memory:20`, `still:20`, `connect:20`, and the same with a width:
+    /// Parses `abort:20`, `memory:20`, `still:20`, `connect:20`, and the same with a width:
     /// `abort:20:320`.
     fn from_str(text: &str) -> Result<Self, String> {
         let mut parts = text.split(':');

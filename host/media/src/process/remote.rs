@@ -1,4 +1,4 @@
-//! Decoder and frames whose pixels are in a child.
+//! Handles of a decoder and its frames in a decoder process.
 
 use std::{
     fs::File,
@@ -30,44 +30,44 @@ use crate::{
     web::{self, Found},
 };
 
-/// Looks at a frame that are made before they are asked for: one for each detector, and for motion.
+/// Limit of the inputs of a frame that are made ahead: one for each detector, and for motion.
 const MOST_LOOKS: usize = 32;
 
-/// A decoder in a child: what [`Decoder`](crate::Decoder) says of its methods holds for these.
+/// A decoder in a child. Its methods are documented at [`Decoder`](crate::Decoder).
 pub(crate) struct RemoteDecoder {
     connection: Arc<Connection>,
     opened: Opened,
     status: Status,
     /// Seconds that are added to the times of frames.
     shift: f64,
-    /// Nothing more comes before a seek.
+    /// The end or an error was returned; only a seek continues.
     is_over: bool,
     is_recording: bool,
-    /// Of the last frame.
+    /// Inputs of the last frame.
     looks: Arc<Mutex<Looks>>,
-    /// As long as the child's threads are there.
+    /// Held for the life of the child's threads.
     _share: Share,
 }
 
-/// Looks with the bytes that they gave.
+/// Inputs with their bytes.
 type MadeLooks = Vec<(Look, Vec<u8>)>;
 
-/// Looks at one frame.
+/// Inputs of one frame.
 #[derive(Default)]
 struct Looks {
-    /// That came with it, and are there until the next frame.
+    /// Received with the frame.
     made: MadeLooks,
-    /// That were asked for.
+    /// Requested by the caller.
     taken: Vec<Look>,
 }
 
-/// What the source is.
+/// Properties of a source, determined in a child.
 pub(crate) fn probe(program: &DecoderProgram, input: &Input, interrupt: &Interrupt) -> Result<MediaInfo> {
     let connection = connect(program, input, interrupt, Purpose::Probe, 1)?;
     opened(&connection).map(|opened| opened.info)
 }
 
-/// A child with its source.
+/// Starts a child with its source.
 fn connect(
     program: &DecoderProgram,
     input: &Input,
@@ -99,7 +99,7 @@ fn connect(
         }
         Location::Url(url) => {
             let url = check_url(url)?;
-            // It ends with the child, too.
+            // Also raised when the child ends.
             let stop = interrupt.narrower();
             let watch = origin::watch(input, &stop);
             if input.location.is_rtsp() {
@@ -121,7 +121,7 @@ fn connect(
     }
 }
 
-/// What a child says that it opened.
+/// The child's answer about the source that it opened.
 fn opened(connection: &Connection) -> Result<Opened> {
     match connection.begin()? {
         Given::Opened(mut opened) if is_possible(opened.info.size) => {
@@ -134,7 +134,7 @@ fn opened(connection: &Connection) -> Result<Opened> {
     }
 }
 
-/// A picture may have this size.
+/// Whether a picture may have this size.
 fn is_possible(size: Size) -> bool {
     size.width > 0 && size.height > 0 && check_size(size).is_ok()
 }
@@ -174,7 +174,7 @@ impl RemoteDecoder {
 
     pub(crate) fn record(&mut self, file: &File, audio: bool) {
         self.is_recording = true;
-        // A child that is gone says so when the recording is to be finished.
+        // A dead child is reported by `finish_recording`.
         let _ = self.connection.ask(Over::Finishing, Wanted::Record { audio }, Some(file.as_fd()), done);
     }
 
@@ -237,28 +237,28 @@ impl RemoteDecoder {
 
     pub(crate) fn go_on(&mut self, next: u64, shift: f64) {
         self.shift = shift;
-        // A child that is gone says so when the next frame is asked for.
+        // A dead child is reported by the next frame.
         let _ = self.connection.ask(Over::Decoding, Wanted::GoOn { next, shift }, None, done);
     }
 }
 
 impl Drop for RemoteDecoder {
     fn drop(&mut self) {
-        // Frames of it may still be kept, and with them the child.
+        // Frames may still be held, and the child with them.
         if Arc::strong_count(&self.connection) > 1 {
             self.connection.close();
         }
     }
 }
 
-/// The looks that came with a frame.
+/// Copies the inputs that came with a frame.
 fn copied(answer: Answer, memory: &SharedMemory) -> Result<(Answer, MadeLooks)> {
     let mut looks = Vec::new();
     if let Ok(Given::Frame(_, made)) = &answer.given {
         for Made { look, at } in made.iter().take(MOST_LOOKS) {
             let mut bytes = Vec::new();
             let place = usize::try_from(*at).ok().zip(usize::try_from(look.count()).ok());
-            // One that is nowhere was not made.
+            // An invalid offset counts as not made.
             if place.is_some_and(|(at, count)| count <= SLOT && memory.copy_to(at, count, &mut bytes)) {
                 looks.push((*look, bytes));
             }
@@ -271,7 +271,7 @@ fn done(answer: Answer, _: &SharedMemory) -> Result<()> {
     answer.given.map(drop)
 }
 
-/// A frame that a child keeps: what [`Frame`](crate::Frame) says of its methods holds for these.
+/// A frame in a child. Its methods are documented at [`Frame`](crate::Frame).
 #[derive(Clone)]
 pub(crate) struct RemoteFrame(Arc<Held>);
 
@@ -304,7 +304,7 @@ impl RemoteFrame {
         self.0.connection.check()
     }
 
-    /// `size` is that of the picture.
+    /// `size`: of the returned picture.
     pub(crate) fn crop(&self, region: Option<Rect>, max_side: Option<u32>, size: Size) -> Result<RgbImage> {
         self.rgb_of(Wanted::Crop { frame: self.id(), region, max_side }, size)
     }
@@ -340,7 +340,7 @@ impl RemoteFrame {
         self.look(Look::Brightness { region, out }, luma)
     }
 
-    /// A look at it: the one that came with it, or a new one.
+    /// An input of the frame: the one that came with it, or a new one.
     fn look(&self, look: Look, to: &mut Vec<u8>) -> Result<()> {
         let made = {
             let mut looks = self.0.looks.lock();
@@ -366,7 +366,7 @@ impl RemoteFrame {
         Ok(RgbImage { width: size.width, height: size.height, data })
     }
 
-    /// Bytes that the child makes, `expected` of them or as many as it says, into `to`.
+    /// Requests bytes into `to`: `expected` of them, or any number.
     fn bytes(&self, over: Over, wanted: Wanted, expected: Option<u64>, to: &mut Vec<u8>) -> Result<()> {
         let connection = &self.0.connection;
         let given = connection.ask(over, wanted, None, |answer, memory| match answer.given? {

@@ -1,5 +1,4 @@
-//! Sockets between the server and a child: messages with a beginning and an end, and open
-//! descriptors beside them.
+//! Sockets between the server and a child: `SOCK_SEQPACKET`, with descriptors attached to messages.
 
 use std::{
     io::{self, IoSlice, IoSliceMut},
@@ -14,12 +13,12 @@ use rustix::net::{
 };
 use serde::{Serialize, de::DeserializeOwned};
 
-/// Bytes of a message, at most.
+/// Limit of the bytes of a message.
 const MOST: usize = 128 << 10;
-/// Descriptors beside one, at most.
+/// Limit of the descriptors of a message.
 const MOST_DESCRIPTORS: usize = 8;
 
-/// One end. Messages come whole and in order.
+/// One end. Messages arrive whole and in order.
 pub(super) struct Socket {
     socket: OwnedFd,
     buffer: Vec<u8>,
@@ -31,7 +30,7 @@ impl Socket {
         Ok((a.into(), b.into()))
     }
 
-    /// Waits no longer than this for a message.
+    /// Sets the timeout of `receive`.
     pub(super) fn set_patience(&self, patience: Duration) -> io::Result<()> {
         Ok(sockopt::set_socket_timeout(&self.socket, sockopt::Timeout::Recv, Some(patience))?)
     }
@@ -40,7 +39,7 @@ impl Socket {
         self.send_with(message, &[], &[])
     }
 
-    /// A message, bytes behind it, and descriptors beside it.
+    /// Sends a message, followed by a payload, with descriptors attached.
     pub(super) fn send_with(
         &self,
         message: &impl Serialize,
@@ -58,16 +57,15 @@ impl Socket {
         Ok(())
     }
 
-    /// The next message and the bytes behind it; `None` once the other end is gone.
+    /// The next message and its payload; `None` once the other end is closed.
     ///
     /// # Errors
-    /// `WouldBlock`, when nothing came in time; `InvalidData` for what is no such message.
+    /// `WouldBlock` after the timeout; `InvalidData` for an invalid message.
     pub(super) fn receive<T: DeserializeOwned>(&mut self) -> io::Result<Option<(T, &[u8])>> {
         self.receive_with(None)
     }
 
-    /// The same, with the descriptors that came beside it; without a place for them they are
-    /// closed.
+    /// The same, with the attached descriptors; with `None` they are closed.
     pub(super) fn receive_with<T: DeserializeOwned>(
         &mut self,
         descriptors: Option<&mut Vec<OwnedFd>>,
@@ -154,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_message_is_an_error() {
+    fn an_invalid_message_is_an_error() {
         let (a, mut b) = Socket::pair().unwrap();
         a.send(&0xff_u8).unwrap();
         assert_eq!(b.receive::<String>().unwrap_err().kind(), io::ErrorKind::InvalidData);

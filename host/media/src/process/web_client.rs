@@ -1,4 +1,4 @@
-//! Bytes of URLs, in a child: the server fetches them.
+//! Client for bytes of URLs in a decoder process: the server fetches them.
 
 use std::{
     io::{self, Read, Seek, SeekFrom},
@@ -16,13 +16,13 @@ use crate::{
     web::{Resource, Web},
 };
 
-/// Bytes that are asked for at once.
+/// Bytes of a request.
 const CHUNK: u32 = 64 << 10;
 
-/// The way to the server.
+/// Connection to the server.
 pub(super) struct WebClient {
     socket: Mutex<Socket>,
-    /// Raised where the server says so first here.
+    /// Raised where the server reports an interrupt here before `control` does.
     interrupt: Interrupt,
     refused: Mutex<Option<String>>,
 }
@@ -32,7 +32,7 @@ impl WebClient {
         Self { socket: Mutex::new(socket), interrupt, refused: Mutex::default() }
     }
 
-    /// Asks; the bytes of the answer go into `to`, which is filled anew.
+    /// Sends a request, and replaces the content of `to` by the bytes of the answer.
     fn ask(&self, ask: &Ask, to: &mut Vec<u8>) -> Result<Fetched> {
         let mut socket = self.socket.lock();
         socket.send(ask).map_err(MediaError::internal)?;
@@ -52,7 +52,7 @@ pub(super) struct RemoteResource {
     web: Arc<WebClient>,
     found: FoundResource,
     position: u64,
-    /// What was read ahead: where it begins, and the bytes.
+    /// Read-ahead buffer: its offset and bytes.
     ahead: (u64, Vec<u8>),
 }
 
@@ -61,7 +61,7 @@ impl RemoteResource {
         Self { web, found, position, ahead: (0, Vec::new()) }
     }
 
-    /// What was read ahead of the present place.
+    /// Buffered bytes from the present position on.
     fn ready(&self) -> &[u8] {
         let (start, bytes) = &self.ahead;
         let skipped = self.position.checked_sub(*start).and_then(|n| usize::try_from(n).ok());
@@ -119,7 +119,7 @@ impl Resource for RemoteResource {
 
 impl Drop for RemoteResource {
     fn drop(&mut self) {
-        // A server that is gone has it open no more.
+        // Fails where the server is gone.
         let _ = self.web.ask(&Ask::Close { resource: self.found.number }, &mut Vec::new());
     }
 }

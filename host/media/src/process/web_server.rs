@@ -1,5 +1,5 @@
-//! Bytes of URLs, fetched here for a child that has no network. What may be reached is decided
-//! here, as it is for this process.
+//! Server for bytes of URLs, fetched for a decoder process without network access. The network
+//! policy is enforced here, as for this process.
 
 use std::{
     collections::HashMap,
@@ -22,19 +22,19 @@ use crate::{
     web::{Resource, Web},
 };
 
-/// Resources that a child may have open.
+/// Limit of a child's open resources.
 const MOST_OPEN: usize = 256;
-/// Bytes of an answer, at most.
+/// Limit of the bytes of an answer.
 const MOST_BYTES: u32 = 64 << 10;
 
-/// What is fetched for one child. Ends with the socket, or when dropped.
+/// Downloads of one child. Ends with the socket, or when dropped.
 pub(super) struct WebServer {
     stop: Interrupt,
     is_asked: Arc<AtomicBool>,
 }
 
 impl WebServer {
-    /// `first` is open when the child begins. `stop` ends the watch.
+    /// `first`: a resource that is open when the child starts. `stop` ends the watch.
     pub(super) fn start(
         socket: Socket,
         session: Arc<Session>,
@@ -48,7 +48,7 @@ impl WebServer {
         let serve = move || {
             let mut socket = socket;
             let mut buffer = Vec::new();
-            // A child that asks for what makes no sense gets no more.
+            // An invalid message ends the service.
             while let Ok(Some((ask, _))) = socket.receive::<Ask>() {
                 asked.store(true, Ordering::Relaxed);
                 let fetched = fetching.answer(ask, &mut buffer);
@@ -62,7 +62,7 @@ impl WebServer {
         Ok(Self { stop, is_asked })
     }
 
-    /// The child waits for bytes.
+    /// Whether the child waits for bytes.
     pub(super) fn is_asked(&self) -> bool {
         self.is_asked.load(Ordering::Relaxed)
     }
@@ -82,7 +82,7 @@ struct Fetching {
 }
 
 impl Fetching {
-    /// Bytes go into `buffer`, which is filled anew.
+    /// Replaces the content of `buffer` by the bytes of the answer.
     fn answer(&mut self, ask: Ask, buffer: &mut Vec<u8>) -> Result<Fetched> {
         buffer.clear();
         self.watch.rearm();
@@ -120,7 +120,7 @@ pub(super) fn found(number: u32, resource: &dyn Resource) -> FoundResource {
     FoundResource { number, url: resource.url().to_owned(), size: resource.size(), can_seek: resource.can_seek() }
 }
 
-/// The error inside, where there is one.
+/// The inner `MediaError`, where there is one.
 fn cause(error: io::Error) -> MediaError {
     match error.downcast::<MediaError>() {
         Ok(error) => error,

@@ -1,4 +1,4 @@
-//! Decoder: the frames of a source, wherever they are decoded.
+//! Public decoder: in this process, or in a decoder process.
 
 use std::fs::File;
 
@@ -25,7 +25,7 @@ impl Decoder {
     /// Opens a source and reads what is needed to know its streams.
     ///
     /// # Errors
-    /// Every kind of [`MediaError`](crate::MediaError) but
+    /// Every kind of [`MediaError`](crate::MediaError) except
     /// [`OutsideFrame`](crate::MediaError::OutsideFrame).
     pub fn open(input: &Input, interrupt: &Interrupt) -> Result<Self> {
         match process::program() {
@@ -47,7 +47,7 @@ impl Decoder {
         Ok(Self(Place::Here(Box::new(decoder))))
     }
 
-    /// What is known of the source.
+    /// Properties of the source.
     pub fn info(&self) -> &MediaInfo {
         match &self.0 {
             Place::Here(decoder) => decoder.info(),
@@ -55,8 +55,8 @@ impl Decoder {
         }
     }
 
-    /// Opened again, the source shows what is filmed then, and not what was seen before: a camera,
-    /// or any stream of which nobody knows how long it is.
+    /// Whether the source is live, so that reopening does not repeat it: a camera, or any stream of
+    /// unknown duration.
     pub fn is_live(&self) -> bool {
         match &self.0 {
             Place::Here(decoder) => decoder.is_live(),
@@ -64,8 +64,8 @@ impl Decoder {
         }
     }
 
-    /// When the frame of a time was taken, where the sender of a live stream says so; microseconds
-    /// since the Unix epoch. Unknown until the first report has come.
+    /// Wall-clock time of a stream time, where the sender of a live stream reports it; microseconds
+    /// since the Unix epoch. `None` until the first report has come.
     pub fn taken_us(&self, time: f64) -> Option<i64> {
         match &self.0 {
             Place::Here(decoder) => decoder.taken_us(time),
@@ -73,9 +73,9 @@ impl Decoder {
         }
     }
 
-    /// Packets and frames that were damaged. Damaged packets are given to the codec all the same,
-    /// since most of the picture may be in them; frames that it then marks as corrupt are left out,
-    /// frames that it mended are not.
+    /// Count of damaged packets and frames. Damaged packets are decoded all the same, since most of
+    /// the picture may be in them. Frames that the codec then marks as corrupt are dropped; frames
+    /// with concealed errors are not.
     pub fn soft_errors(&self) -> u64 {
         match &self.0 {
             Place::Here(decoder) => decoder.soft_errors(),
@@ -83,7 +83,8 @@ impl Decoder {
         }
     }
 
-    /// From here on keeps what is read in `file`, as it is: the video, and the audio too if
+    /// Records the packets from here on to `file`, without encoding: the video, and the audio too
+    /// if
     /// `audio`. Recording never fails decoding. It begins with the next key frame; a decoder that
     /// is to record must not seek.
     pub fn record(&mut self, file: File, audio: bool) {
@@ -93,7 +94,7 @@ impl Decoder {
         }
     }
 
-    /// Ends the recording, if there is one, and makes its file whole.
+    /// Ends the recording, if there is one, and completes its file.
     pub fn finish_recording(&mut self) -> Option<Recording> {
         match &mut self.0 {
             Place::Here(decoder) => decoder.finish_recording(),
@@ -101,7 +102,7 @@ impl Decoder {
         }
     }
 
-    /// Times that time stamps jumped so far, by which frames were moved to follow each other.
+    /// Count of the jumps of time stamps so far, which were compensated.
     pub fn jumps(&self) -> u64 {
         match &self.0 {
             Place::Here(decoder) => decoder.jumps(),
@@ -109,8 +110,8 @@ impl Decoder {
         }
     }
 
-    /// Seconds that the source is long, from where its video or sound begins, once it was read to
-    /// its end; then more is known than its header says.
+    /// Duration in seconds, from the start of its video or sound, once it was read to its end; more
+    /// reliable than its header.
     pub fn length(&self) -> Option<f64> {
         match &self.0 {
             Place::Here(decoder) => decoder.length(),
@@ -135,8 +136,8 @@ impl Decoder {
         }
     }
 
-    /// Goes to a time: the next frame is the first at or after `seconds`, whatever it takes, in the
-    /// worst case decoding from the beginning. Frames are numbered from 0 again.
+    /// Seeks exactly: the next frame is the first at or after `seconds`, in the worst case by
+    /// decoding from the beginning. Frames are numbered from 0 again.
     ///
     /// # Errors
     /// As [`Decoder::open`], when the source has to be opened again.
@@ -147,8 +148,8 @@ impl Decoder {
         }
     }
 
-    /// Numbers the next frame `next` and those after it onwards, and adds `shift` seconds to their
-    /// times: they go on where others ended. Holds until the next seek, the shift for good.
+    /// Continues an earlier sequence: numbers frames from `next` on, until the next seek, and adds
+    /// `shift` seconds to all times.
     pub fn go_on(&mut self, next: u64, shift: f64) {
         match &mut self.0 {
             Place::Here(decoder) => decoder.go_on(next, shift),
@@ -157,7 +158,7 @@ impl Decoder {
     }
 }
 
-/// Looks into a source without decoding it all.
+/// Determines the properties of a source without decoding it all.
 ///
 /// # Errors
 /// As [`Decoder::open`], apart from the codec's support.

@@ -1,4 +1,4 @@
-//! Frame: a decoded picture, wherever its pixels are.
+//! Public frame: in this process, or in a decoder process.
 
 use ocellus_core::{Rect, Region, RgbImage, Size};
 
@@ -8,8 +8,8 @@ use crate::{
     process::RemoteFrame,
 };
 
-/// One decoded picture with its stream time. Cloning shares the pixels, which stay as the codec
-/// left them (any format) until a part is asked for.
+/// One decoded picture with its stream time. Clones share the pixels, which stay in the decoded
+/// format until a part is requested.
 #[derive(Clone)]
 pub struct Frame(Place);
 
@@ -41,8 +41,8 @@ impl Frame {
         }
     }
 
-    /// Seconds from the beginning of the source, and what [`Decoder::go_on`](crate::Decoder::go_on)
-    /// adds to them.
+    /// Seconds from the beginning of the source, plus the shift of
+    /// [`Decoder::go_on`](crate::Decoder::go_on).
     pub fn time(&self) -> f64 {
         match &self.0 {
             Place::Here(frame) => frame.time(),
@@ -50,7 +50,7 @@ impl Frame {
         }
     }
 
-    /// As the user sees it: turned, in square pixels.
+    /// Size as shown: rotated, in square pixels.
     pub fn size(&self) -> Size {
         match &self.0 {
             Place::Here(frame) => frame.size(),
@@ -58,10 +58,10 @@ impl Frame {
         }
     }
 
-    /// Whether its pixels are still there.
+    /// Checks that its pixels are still available.
     ///
     /// # Errors
-    /// How the process died that had them.
+    /// That of the decoder process, if it died.
     pub fn check(&self) -> Result<()> {
         match &self.0 {
             Place::Here(_) => Ok(()),
@@ -69,8 +69,8 @@ impl Frame {
         }
     }
 
-    /// The part of a region that this frame has: what [`Scaler::input`](crate::Scaler::input) shows
-    /// of it. `None` where they do not meet.
+    /// The part of a region within this frame, as [`Scaler::input`](crate::Scaler::input) shows it.
+    /// `None` where they do not intersect.
     pub fn clip(&self, region: Region) -> Option<Region> {
         let part = looked_at(self.size(), Some(region)).ok()?;
         Some(Region {
@@ -123,8 +123,8 @@ impl Frame {
         }
     }
 
-    /// As [`Frame::rgb`], several times as fast, for what only measures colours: bilinear, and the
-    /// chroma of the part may lie up to one of its samples aside.
+    /// As [`Frame::rgb`], several times as fast, for measuring colours: bilinear, and chroma may be
+    /// shifted by up to one of its samples.
     ///
     /// # Errors
     /// As [`Frame::rgb`].

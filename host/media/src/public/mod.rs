@@ -1,8 +1,7 @@
-//! Decoder, frame, scaler and probe as the rest of the code sees them: in this process, or in one
-//! of their own where [`isolate`](crate::isolate) was called and the source can be read there.
+//! Public decoder, frame, scaler and probe: in this process, or in a decoder process where
+//! [`isolate`](crate::isolate) was called and the source can be read there.
 //!
-//! Guarantees: which of the two it is makes no difference to what comes out, but for the errors of
-//! a process that died.
+//! Guarantees: both give the same results, apart from the errors of a decoder process that died.
 
 mod decoder;
 mod frame;

@@ -1,26 +1,27 @@
-//! Scaler: the same conversion of frame after frame, wherever their pixels are.
+//! Public scaler: repeated conversions of frames, in this process or in a decoder process.
 
 use ocellus_core::{InputImage, InputSpec, Rect, Region, Size};
 
 use super::frame::{Frame, Place};
 use crate::{MediaError, Result, frame::looked_at, scaler::LocalScaler};
 
-/// Keeps swscale's tables, and the pictures that it writes to, between frames. One for each thread
-/// that needs one; ends with it. Frames of another process are scaled there, by one that it keeps.
+/// Keeps swscale's contexts and target pictures between frames. Use one per thread. Frames of a
+/// decoder process are scaled there, by a scaler of that process.
 #[derive(Default)]
 pub struct Scaler(LocalScaler);
 
 impl Scaler {
-    /// One that holds nothing yet.
+    /// An empty scaler.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The frame as a network wants to see it, straight from the decoded format: scaled to fit
+    /// Makes a network's input of a frame, directly from the decoded format: scaled to fit
     /// ([`InputSpec::fit`]), in the top left corner, the rest filled.
-    ///
-    /// With a `region`, only what [`Frame::clip`] leaves of it is shown: [`InputImage::frame`] is
-    /// the size of that part, and boxes found in it have to be moved by its `x` and `y`.
+    ///  With a `region`, only its part within the frame is shown, see [`Frame::clip`]:
+    /// [`InputImage::frame`] is the size of that part, and boxes found in it have to be moved by
+    /// its
+    /// `x` and `y`.
     ///
     /// # Errors
     /// [`MediaError::OutsideFrame`], when the region has no pixel of the frame;
@@ -42,7 +43,7 @@ impl Scaler {
         Ok(InputImage { spec: *spec, data, scale, frame: shown })
     }
 
-    /// [`Frame::jpeg`], for parts of the same size again and again.
+    /// [`Frame::jpeg`], faster for many parts of the same size.
     ///
     /// # Errors
     /// As [`Frame::jpeg`].
@@ -54,7 +55,7 @@ impl Scaler {
     }
 
     /// The brightness of a small picture of a region: as [`Frame::luma`], but each pixel is the
-    /// mean of what it covers, and `luma` is filled anew, so that nothing is made for a single
+    /// mean of its area, and the content of `luma` is replaced, so that nothing is allocated per
     /// frame.
     ///
     /// # Errors

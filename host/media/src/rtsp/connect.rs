@@ -1,4 +1,4 @@
-//! Connections to cameras: names and addresses by the policy, and TLS for `rtsps`.
+//! Connections to cameras: by the network policy, and with TLS for `rtsps`.
 
 use std::sync::Arc;
 
@@ -21,20 +21,20 @@ use url::Url;
 
 use crate::{MediaError, Result, error::UrlError, http::CONNECT_TIMEOUT, network};
 
-/// A connection, whatever carries it.
+/// A TCP or TLS connection.
 pub(super) trait Connection: AsyncRead + AsyncWrite + Unpin + Send {}
 
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Connection for T {}
 
-/// Connects to the host of a URL, by the first address that answers. `verified`: a certificate has
-/// to be one that is trusted, and for this host.
+/// Connects to the host of a URL, at the first address that answers. `verified`: the certificate
+/// has to be trusted, and valid for this host.
 pub(super) async fn connect(policy: &NetworkPolicy, url: &Url, verified: bool) -> Result<Box<dyn Connection>> {
     let host = url.host_str().ok_or_else(|| MediaError::refused("The source URL has no host."))?;
     let mut failure = UrlError::NotConnected("no address".into());
     for address in network::lookup(policy, host, network::port_of(url)).await? {
         match timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await {
             Ok(Ok(connection)) => {
-                // Requests are small, and answers waited for.
+                // Requests are small, and FFmpeg waits for the responses.
                 connection.set_nodelay(true).map_err(MediaError::internal)?;
                 return match url.scheme() {
                     "rtsps" => secure(connection, host, verified).await,
@@ -73,7 +73,7 @@ fn configuration(verified: bool) -> Result<ClientConfig, rustls::Error> {
     })
 }
 
-/// For `tls_verify=0`: whoever answers is taken for the camera.
+/// Certificate verifier for `tls_verify=0`, which accepts any certificate.
 #[derive(Debug)]
 struct AnyCertificate(Arc<CryptoProvider>);
 

@@ -1,7 +1,6 @@
-//! Dialogue with a camera: what FFmpeg asks, as the camera is to read it, and what it answers.
-//!
-//! Owns the user name and password, the numbers of requests as the camera sees them, and what is
-//! needed to end its session.
+//! RTSP dialogue with a camera: rewriting of FFmpeg's requests and of the camera's responses.
+//!  Owns the credentials, the sequence numbers (`CSeq`) of the camera's side, and the state needed
+//! to tear down the session.
 
 use std::collections::VecDeque;
 
@@ -10,44 +9,45 @@ use bytes::Bytes;
 use super::message::Message;
 use crate::credentials::Credentials;
 
-/// What reads a stream. `SET_PARAMETER` is how FFmpeg chooses streams of some servers.
+/// Allowed methods: those that read a stream. FFmpeg selects streams of some servers by
+/// `SET_PARAMETER`.
 const METHODS: [&[u8]; 8] =
     [b"OPTIONS", b"DESCRIBE", b"SETUP", b"PLAY", b"PAUSE", b"GET_PARAMETER", b"SET_PARAMETER", b"TEARDOWN"];
 const VERSION: &[u8] = b"RTSP/1.0";
-/// Requests that may wait for their answers.
+/// Limit of the unanswered requests.
 const MOST_SENT: usize = 16;
 
 pub(super) struct Dialogue {
-    /// How FFmpeg calls the camera's URL.
+    /// The relay's URL, as FFmpeg knows it.
     own: Vec<u8>,
-    /// Without user name and password.
+    /// The camera's URL, without credentials.
     url: Vec<u8>,
     credentials: Option<Credentials>,
-    /// The last request's.
+    /// `CSeq` of the last request.
     number: u32,
-    /// Not answered yet.
+    /// Unanswered requests.
     sent: VecDeque<Sent>,
     session: Option<Vec<u8>>,
-    /// The URL of what plays.
+    /// URL of the last `PLAY`.
     playing: Option<Vec<u8>>,
 }
 
 struct Sent {
     number: u32,
-    /// The number that FFmpeg gave it.
+    /// FFmpeg's `CSeq`.
     asked: Option<u32>,
     method: Vec<u8>,
     url: Vec<u8>,
     request: Bytes,
-    /// It was sent once more, with the credentials that the camera asked for.
+    /// It was repeated with credentials, after a challenge.
     is_identified: bool,
 }
 
-/// Where an answer goes.
+/// Destination of a response.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Answer {
     ToClient(Bytes),
-    /// The request once more.
+    /// The request again, with credentials.
     ToCamera(Vec<u8>),
 }
 
@@ -61,18 +61,18 @@ impl Dialogue {
         &self.own
     }
 
-    /// What FFmpeg sends, for the camera; `None`, when it may not be sent.
+    /// Rewrites a request of FFmpeg for the camera; `None` where it is not allowed.
     pub(super) fn request(&mut self, bytes: &Bytes) -> Option<Vec<u8>> {
         let message = Message::parse(bytes);
         if message.first.starts_with(b"RTSP/") {
-            // An answer to a request of the camera.
+            // A response to a request of the camera.
             return Some(bytes.to_vec());
         }
         let [method, url, version] = message.words()?;
         if version != VERSION || !METHODS.contains(&method) {
             return None;
         }
-        // What does not begin so is what the camera itself called a part of the stream.
+        // Other URLs are those that the camera itself gave to parts of the stream.
         let url = match url.strip_prefix(&self.own[..]) {
             Some(rest) => [&self.url, rest].concat(),
             None => url.to_vec(),
@@ -109,11 +109,11 @@ impl Dialogue {
         bytes
     }
 
-    /// What the camera answers.
+    /// Handles a response of the camera.
     pub(super) fn answer(&mut self, bytes: Bytes) -> Answer {
         let message = Message::parse(&bytes);
         let number = message.number("CSeq");
-        // Some cameras number their answers by themselves, or not at all: what was asked first.
+        // Some cameras send a wrong CSeq or none: then it is for the oldest request.
         let place = self.sent.iter().position(|sent| Some(sent.number) == number).unwrap_or(0);
         let Some(sent) = self.sent.remove(place) else { return Answer::ToClient(bytes) };
         let is_refused = message.words().is_some_and(|[_, status, _]| status == b"401");
@@ -127,7 +127,7 @@ impl Dialogue {
         }
         let asked = sent.asked.map(|number| number.to_string());
         let new: Vec<_> = asked.iter().map(|asked| ("CSeq", asked.as_bytes())).collect();
-        // FFmpeg has nothing to answer a challenge with.
+        // FFmpeg has no credentials to answer a challenge.
         Answer::ToClient(message.changed(message.first, &["CSeq", "WWW-Authenticate"], &new).into())
     }
 
@@ -136,7 +136,7 @@ impl Dialogue {
         self.credentials.as_mut().is_some_and(|own| own.take_challenges(challenges))
     }
 
-    /// What ends the session at the camera, where there is one that nobody has ended.
+    /// The `TEARDOWN` request, where there is a session that FFmpeg has not ended.
     pub(super) fn goodbye(&mut self) -> Option<Vec<u8>> {
         let session = self.session.take()?;
         let url = self.playing.clone().unwrap_or_else(|| self.url.clone());
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_reads_a_stream_is_sent() {
+    fn only_methods_that_read_a_stream_are_sent() {
         let mut own = dialogue("");
         for request in [
             "RECORD rtsp://camera/a RTSP/1.0",
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn credentials_are_shown_once_they_are_asked_for() {
+    fn credentials_are_sent_after_a_challenge() {
         let mut own = dialogue("user:pw@");
         let request = format!("DESCRIBE {OWN} RTSP/1.0\r\nCSeq: 2\r\nAuthorization: Basic own");
         assert!(!ask(&mut own, &request).unwrap().contains("Authorization"));
@@ -217,7 +217,7 @@ mod tests {
             again,
             "DESCRIBE rtsp://camera:554/a?b=1 RTSP/1.0\r\nCSeq: 2\r\nAuthorization: Basic dXNlcjpwdw==\r\n\r\n"
         );
-        // Wrong ones are shown once: some cameras lock whoever tries too often.
+        // Wrong ones are sent once: some cameras lock the account after several attempts.
         assert_eq!(
             answer(&mut own, &challenge(2)),
             to_client("RTSP/1.0 401 Unauthorized\r\nCSeq: 2"),

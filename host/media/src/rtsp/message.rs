@@ -1,32 +1,33 @@
-//! Messages of RTSP (RFC 2326), as bytes: what a connection holds, and the parts of a message.
+//! Parser of RTSP messages (RFC 2326): splits a connection's bytes into messages and interleaved
+//! packets, and a message into its parts.
 //!
-//! Whatever is not understood is given on as it is, since cameras differ.
+//! Unknown bytes are passed on unchanged, since cameras differ.
 
 use bytes::{Bytes, BytesMut};
 
-/// Bytes of a message's head, at most.
+/// Limit of the bytes of a message's head.
 const MOST_HEAD: usize = 64 << 10;
-/// Bytes of its body, at most.
+/// Limit of the bytes of its body.
 const MOST_BODY: usize = 1 << 20;
 
-/// Begins a packet of RTP or RTCP (RFC 2326 section 10.12).
+/// First byte of an interleaved RTP or RTCP packet (RFC 2326 section 10.12).
 const PACKET: u8 = b'$';
 
-/// What comes over a connection.
+/// A part of a connection's bytes.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Part {
-    /// Of a packet of RTP or RTCP.
+    /// Bytes of an RTP or RTCP packet.
     Packet(Bytes),
     Message(Bytes),
-    /// Neither.
+    /// Neither of them.
     Other(Bytes),
 }
 
-/// What comes from one end of a connection, in order.
+/// Splitter of the bytes from one end of a connection.
 pub(super) struct Parts {
-    /// Bytes of the present packet that have not come yet.
+    /// Missing bytes of the present packet.
     left: usize,
-    /// Requests are messages, too, and not only answers.
+    /// Recognizes requests as well as responses.
     requests: bool,
 }
 
@@ -39,7 +40,7 @@ impl Parts {
         Self { left: 0, requests: false }
     }
 
-    /// Takes the next part out of what was read; `None` where more has to come first.
+    /// Takes the next part out of `read`; `None` where it is incomplete.
     pub(super) fn next(&mut self, read: &mut BytesMut) -> Option<Part> {
         let first = *read.first()?;
         if self.left == 0 && first == PACKET {
@@ -72,13 +73,13 @@ impl Parts {
 
 #[derive(Debug, PartialEq, Eq)]
 enum Extent {
-    /// So many bytes.
+    /// Length in bytes.
     Whole(usize),
     Unfinished,
     TooLong,
 }
 
-/// How far a message reaches that begins here.
+/// The extent of a message at the start of `bytes`.
 fn extent(bytes: &[u8]) -> Extent {
     let Some((head, count)) = bytes.get(..MOST_HEAD.min(bytes.len())).and_then(head) else {
         return if bytes.len() < MOST_HEAD { Extent::Unfinished } else { Extent::TooLong };
@@ -92,7 +93,7 @@ fn extent(bytes: &[u8]) -> Extent {
     }
 }
 
-/// What is before the first empty line, and the bytes up to the end of that.
+/// The lines before the first empty line, and the length including that line.
 fn head(bytes: &[u8]) -> Option<(&[u8], usize)> {
     let mut start = 0;
     for (end, _) in bytes.iter().enumerate().filter(|(_, byte)| **byte == b'\n') {
@@ -104,18 +105,18 @@ fn head(bytes: &[u8]) -> Option<(&[u8], usize)> {
     None
 }
 
-/// A request or an answer.
+/// A request or a response.
 #[derive(Debug)]
 pub(super) struct Message<'a> {
     /// The request line or the status line.
     pub first: &'a [u8],
-    /// Lines, without their ends.
+    /// Lines without line ends.
     headers: Vec<&'a [u8]>,
     body: &'a [u8],
 }
 
 impl<'a> Message<'a> {
-    /// Takes a message apart; of its head alone, it has no body.
+    /// Parses a message; the body is empty where `bytes` is only the head.
     pub(super) fn parse(bytes: &'a [u8]) -> Self {
         let (head, body) = match head(bytes) {
             Some((head, count)) => (head, bytes.get(count..).unwrap_or_default()),
@@ -126,7 +127,7 @@ impl<'a> Message<'a> {
         Self { first, headers: lines.filter(|line| !line.is_empty()).collect(), body }
     }
 
-    /// The values of a header, each time that it is there.
+    /// All values of a header.
     pub(super) fn headers(&self, name: &str) -> impl Iterator<Item = &'a [u8]> {
         self.headers.iter().filter_map(move |line| {
             let (found, value) = split_at(line, b':')?;
@@ -145,8 +146,8 @@ impl<'a> Message<'a> {
         Some([one, two, three])
     }
 
-    /// The same message with another first line, without the headers of `gone`, and with those of
-    /// `new` before all others.
+    /// The message with another first line, without the headers `gone`, and with the headers `new`
+    /// before all others.
     pub(super) fn changed(&self, first: &[u8], gone: &[&str], new: &[(&str, &[u8])]) -> Vec<u8> {
         let mut bytes = first.to_vec();
         for (name, value) in new {
@@ -181,7 +182,7 @@ mod tests {
 
     use super::*;
 
-    /// All parts of bytes that come in pieces of `step`.
+    /// All parts of bytes that arrive in pieces of `step`.
     fn parts(mut of: Parts, bytes: &[u8], step: usize) -> Vec<Part> {
         let (mut read, mut found) = (BytesMut::new(), Vec::new());
         for piece in bytes.chunks(step) {
@@ -218,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_is_changed_where_it_is_told_to() {
+    fn changes_of_a_message_keep_the_rest() {
         let message = Message::parse(b"PLAY u RTSP/1.0\r\nCseq : 7\r\nRange: npt=0-\r\nAUTHORIZATION: x\r\n\r\nbody");
         assert_eq!(message.words(), Some([&b"PLAY"[..], b"u", b"RTSP/1.0"]));
         assert_eq!((message.number("CSeq"), message.number("Session")), (Some(7), None));
@@ -227,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_end_is_passed_on() {
+    fn an_overlong_message_is_passed_on() {
         let long = [&b"RTSP/1.0 200 OK\r\n"[..], &vec![b'x'; MOST_HEAD]].concat();
         assert_eq!(extent(&long), Extent::TooLong);
         assert_eq!(extent(b"RTSP/1.0 200 OK\r\nContent-Length: 9999999\r\n\r\n"), Extent::TooLong);

@@ -1,13 +1,13 @@
-//! RTSP: the relay between FFmpeg, which speaks it, and the camera that a URL names.
+//! RTSP proxy between FFmpeg's RTSP client and the camera that a URL names.
 //!
-//! FFmpeg connects to the [`Relay`] and to nothing else, wherever it runs. The relay has resolved
-//! the camera's name and compared its address with the policy, connected to it, by TLS where the
-//! URL says so, and shows it the user name and password of the URL, which FFmpeg does not get. A
-//! camera sees its own URL in each request; all that it sends passes as it is.
-//!
-//! Guarantees: one connection each way; only who knows the relay's URL is served, and only requests
-//! that read a stream pass. A session at the camera is torn down when FFmpeg does not do so itself.
-//! Ends with either connection, or when the handle is dropped.
+//! FFmpeg connects to the [`Relay`] and to nothing else, in this process or in a decoder process.
+//! The relay resolves the camera's name, checks its address against the network policy, connects to
+//! it, with TLS where the URL says so, and authenticates with the credentials of the URL, which
+//! FFmpeg does not get. A camera sees its own URL in each request; all that it sends passes
+//! unchanged.
+//!  Guarantees: one connection each way; only clients that know the relay's URL are served, and
+//! only requests that read a stream pass. A session at the camera is torn down when FFmpeg does not
+//! do so itself. Ends with either connection, or when the handle is dropped.
 
 mod connect;
 mod dialogue;
@@ -18,12 +18,12 @@ use std::sync::Arc;
 
 pub(crate) use relay::Relay;
 
-/// What FFmpeg is to connect to.
+/// The relay to which FFmpeg connects.
 pub(crate) struct RelayTarget {
-    /// The relay's.
+    /// The relay's URL.
     pub url: String,
-    /// Called once FFmpeg has connected, before it reads anything; `false`: it must not.
+    /// Called once FFmpeg has connected, before it reads anything; `false` aborts opening.
     pub connected: Arc<dyn Fn() -> bool + Send + Sync>,
-    /// Of this process, to be kept until FFmpeg is through.
+    /// The relay, where it runs in this process; kept until FFmpeg is done.
     pub relay: Option<Relay>,
 }

@@ -1,4 +1,4 @@
-//! Relay: a listener for FFmpeg alone, a connection to the camera, and what passes between them.
+//! Relay: a listener for FFmpeg, a connection to the camera, and the transfer between them.
 
 use std::{
     fmt::Write as _,
@@ -34,33 +34,33 @@ use crate::{
     network::port_of,
 };
 
-/// Who has connected and says nothing is sent away.
+/// Timeout of a client's first request.
 const FIRST_REQUEST: Duration = Duration::from_secs(10);
-/// Connections that may be open before FFmpeg's is known.
+/// Limit of the open connections before FFmpeg's is recognized.
 const MOST_WAITING: usize = 16;
-/// For the last words to the camera.
+/// Timeout of the teardown at the camera.
 const GOODBYE: Duration = Duration::from_secs(1);
-/// Bytes that are read at once.
+/// Read buffer in bytes.
 const BUFFER: usize = 64 << 10;
 
-/// Handle of a relay, which ends when this is dropped, after a word of goodbye to the camera.
+/// Handle of a relay. Dropping it ends the relay, after a teardown of the camera's session.
 pub(crate) struct Relay {
     url: String,
     port: u16,
     _stop: oneshot::Sender<()>,
 }
 
-/// What a relay is for.
+/// The camera of a relay.
 struct Target {
     network: NetworkPolicy,
-    /// Without user name and password.
+    /// URL without credentials.
     url: Url,
     credentials: Option<Credentials>,
     verified: bool,
 }
 
 impl Relay {
-    /// Connects to the camera and begins to listen.
+    /// Connects to the camera and starts to listen.
     ///
     /// # Errors
     /// [`Refused`](MediaError::Refused) for a host that the policy does not allow,
@@ -81,7 +81,7 @@ impl Relay {
             tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(MediaError::internal)?;
         let serve = move || {
             runtime.block_on(serve(target, &opened, stopped));
-            // A name may still be looked up, which nothing can hurry.
+            // A name lookup may still be running, which cannot be cancelled.
             runtime.shutdown_background();
         };
         thread::Builder::new().name("rtsp-relay".into()).spawn(serve).map_err(MediaError::internal)?;
@@ -98,23 +98,23 @@ impl Relay {
         }
     }
 
-    /// What FFmpeg is to connect to. Nobody else knows it.
+    /// The URL for FFmpeg, which is secret.
     pub(crate) fn url(&self) -> &str {
         &self.url
     }
 
-    /// After so long FFmpeg says by itself that a camera sends nothing.
+    /// FFmpeg's own timeout for a silent camera.
     pub(crate) fn patience(&self) -> Duration {
         PATIENCE
     }
 
-    /// Where that is, on this machine.
+    /// Local port of the relay.
     pub(crate) fn port(&self) -> u16 {
         self.port
     }
 }
 
-/// The whole life of a relay.
+/// Runs a relay to its end.
 async fn serve(target: Target, opened: &mpsc::Sender<Result<(String, u16)>>, mut stopped: oneshot::Receiver<()>) {
     let begun = select! {
         begun = begin(target) => begun,
@@ -123,7 +123,7 @@ async fn serve(target: Target, opened: &mpsc::Sender<Result<(String, u16)>>, mut
     let (listener, port, mut relay) = match begun {
         Ok(begun) => begun,
         Err(error) => {
-            // Whoever asked may have gone.
+            // The receiver may be gone.
             let _ = opened.send(Err(error));
             return;
         }
@@ -148,7 +148,7 @@ async fn serve(target: Target, opened: &mpsc::Sender<Result<(String, u16)>>, mut
     relay.say_goodbye().await;
 }
 
-/// Connects to the camera, and listens for who is to read it.
+/// Connects to the camera, and listens for FFmpeg.
 async fn begin(target: Target) -> Result<(TcpListener, u16, Connected)> {
     let Target { network, url, credentials, verified } = target;
     let (reader, writer) = split(connect(&network, &url, verified).await?);
@@ -159,13 +159,13 @@ async fn begin(target: Target) -> Result<(TcpListener, u16, Connected)> {
     Ok((listener, port, Connected { reader, writer, dialogue }))
 }
 
-/// As FFmpeg shows a URL to its server: always with a port.
+/// The URL as FFmpeg writes it in requests: always with a port.
 fn shown(url: &Url) -> String {
     let query = url.query().map(|query| format!("?{query}")).unwrap_or_default();
     format!("{}://{}:{}{}{query}", url.scheme(), url.host_str().unwrap_or_default(), port_of(url), url.path())
 }
 
-/// Other users of the machine can connect to the relay, too, and do not know this.
+/// A random key: other users of the machine can connect to the relay, but do not know it.
 fn key() -> Result<String> {
     let mut key = [0_u8; 16];
     getrandom::fill(&mut key).map_err(MediaError::internal)?;
@@ -176,8 +176,8 @@ fn key() -> Result<String> {
     }))
 }
 
-/// The connection of who knows `own`, the URL of the relay, and what was read of it. The listener
-/// ends with that.
+/// Accepts the client that knows `own`, the URL of the relay, and returns its connection and the
+/// bytes read so far. Then closes the listener.
 async fn accept(listener: TcpListener, own: Vec<u8>) -> Option<(TcpStream, BytesMut)> {
     let mut waiting = JoinSet::new();
     loop {
@@ -219,7 +219,7 @@ struct Connected {
 }
 
 impl Connected {
-    /// Passes on what comes from either end, until one of them ends. `from_client` was read before.
+    /// Transfers in both directions, until one end closes. `from_client`: bytes read before.
     async fn pass(&mut self, client: TcpStream, mut from_client: BytesMut) -> io::Result<()> {
         client.set_nodelay(true)?;
         let (mut client_reader, mut client) = client.into_split();
@@ -252,15 +252,15 @@ impl Connected {
             select! {
                 read = client_reader.read_buf(&mut from_client) => if read? == 0 { return Ok(()) },
                 read = self.reader.read_buf(&mut from_camera) => if read? == 0 {
-                    // What was no whole message.
+                    // The rest, which is no complete message.
                     return client.write_all(&from_camera).await;
                 },
             }
         }
     }
 
-    /// Ends the session, which some cameras keep after the connection, and lets the camera close
-    /// that: it might not read the end where the connection is cut off. Does not wait for long.
+    /// Tears down the session, which some cameras keep after the connection, and lets the camera
+    /// close the connection: it might miss the request if that were cut off. Does not wait long.
     async fn say_goodbye(&mut self) {
         let request = self.dialogue.goodbye().unwrap_or_default();
         let goodbye = async {
@@ -270,7 +270,7 @@ impl Connected {
             while self.reader.read(&mut rest).await? > 0 {}
             io::Result::Ok(())
         };
-        // The connection ends now in any case.
+        // The connection ends in any case.
         let _ = timeout(GOODBYE, goodbye).await;
     }
 }
@@ -306,13 +306,13 @@ mod tests {
 
     fn rest(mut from: BufReader<TcpStream>) -> Vec<u8> {
         let mut rest = Vec::new();
-        // One that is cut off is at its end, too.
+        // A reset connection is at its end, too.
         let _ = from.read_to_end(&mut rest);
         rest
     }
 
     #[test]
-    fn only_one_who_knows_its_url_is_served() {
+    fn only_a_client_that_knows_its_url_is_served() {
         let (relay, mut camera) = opened(&Interrupt::new());
         let (mut silent, mut stranger, mut client) = (connect(&relay), connect(&relay), connect(&relay));
         silent.get_mut().write_all(b"OPTIONS").unwrap();
@@ -364,7 +364,7 @@ mod tests {
     }
 
     #[test]
-    fn what_reads_no_stream_is_not_passed_on() {
+    fn other_methods_are_not_passed_on() {
         let (relay, mut camera) = opened(&Interrupt::new());
         let mut client = connect(&relay);
         let requests = format!("OPTIONS {0} RTSP/1.0\r\n\r\nRECORD {0} RTSP/1.0\r\n\r\n", relay.url());
@@ -374,7 +374,7 @@ mod tests {
     }
 
     #[test]
-    fn a_camera_that_is_not_there_is_an_error() {
+    fn an_unreachable_camera_is_an_error() {
         let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let open = |interrupt: &Interrupt| {
             let url = format!("rtsp://{gone}/").parse().unwrap();

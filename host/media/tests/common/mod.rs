@@ -45,7 +45,7 @@ impl Media {
         self.path(name)
     }
 
-    /// Packed samples of the first frame, as the ffmpeg program sees it.
+    /// Packed samples of the first frame, decoded by the ffmpeg program.
     pub fn reference(&self, path: &Path, pixel_format: &str) -> Vec<u8> {
         let raw = self.make(
             &format!(
@@ -58,7 +58,7 @@ impl Media {
     }
 }
 
-/// This program, as the one that decodes: its test `child` does.
+/// This test program as the decoder program: its test `child` decodes.
 pub fn program() -> DecoderProgram {
     let arguments = ["--exact", "child", "--nocapture", "--test-threads=1", "--"];
     DecoderProgram {
@@ -70,14 +70,14 @@ pub fn program() -> DecoderProgram {
     }
 }
 
-/// What the child was started with; `None` in a test that is none.
+/// Arguments of the child; `None` in an ordinary test.
 pub fn child_arguments() -> Option<(u32, u64)> {
     std::env::var_os("OCELLUS_TEST_CHILD")?;
     let after = |name: &str| std::env::args().skip_while(|a| a != name).nth(1);
     Some((after("--parent")?.parse().ok()?, after("--memory-bytes")?.parse().ok()?))
 }
 
-/// From here on all decoders of the process have processes of their own.
+/// Makes all decoders opened from now on run in child processes.
 pub fn isolate() {
     static ONCE: std::sync::Once = std::sync::Once::new();
     ONCE.call_once(|| {

@@ -1,9 +1,9 @@
-//! What a child needs of the system beside what it is given.
+//! Exceptions from the sandbox that a decoder process needs.
 
 #[derive(Clone, Copy, Default)]
 pub(in crate::process) struct Needs {
     /// One TCP connection, to this port.
     pub relay: Option<u16>,
-    /// Devices that decode.
+    /// Hardware decoding devices.
     pub devices: bool,
 }
