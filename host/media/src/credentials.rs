@@ -1,5 +1,6 @@
 //! HTTP authentication with the user name and password of a URL, for HTTP and RTSP.
-//!  Guarantees: they are sent only to the server of their URL, and only after its challenge, by
+//!
+//! Guarantees: they are sent only to the server of their URL, and only after its challenge, by
 //! Basic or Digest (RFC 7617, RFC 7616). End with the session of the source. HTTP credentials are
 //! bound to an origin, since redirects may leave it; an RTSP dialogue has one server only.
 

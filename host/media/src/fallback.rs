@@ -1,10 +1,12 @@
 //! Hardware decoding with fallback to software.
-//!  Owns the change from one to the other. While a device decodes, the packets since the key frame
+//!
+//! Owns the change from one to the other. While a device decodes, the packets since the key frame
 //! before the last one are kept, each with a note of whether its picture was returned. When the
 //! device fails, at opening, in a packet, or in the download of a picture, software decodes the
 //! kept packets again, and the pictures that were returned already are dropped. So the sequence of
 //! pictures is the same, whichever decoded them.
-//!  Pictures are identified by the time stamps of their packets. A stream whose packets have none,
+//!
+//! Pictures are identified by the time stamps of their packets. A stream whose packets have none,
 //! or whose key frames are too far apart to keep the packets between, is decoded by software.
 
 use std::{

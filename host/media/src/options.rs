@@ -1,5 +1,6 @@
 //! Allow-lists of FFmpeg options: for `ffmpeg_params`, `ffmpeg_format` and URLs.
-//!  Some options of FFmpeg name files to read, sockets to open or other demuxers to load, so only
+//!
+//! Some options of FFmpeg name files to read, sockets to open or other demuxers to load, so only
 //! the names below pass. Demuxers that open further files by themselves (playlists, image
 //! sequences, session descriptions) are refused.
 

@@ -1,5 +1,6 @@
 //! Thread budget of decoders.
-//!  With frame threading each of FFmpeg's threads holds a frame and its decoding state. One thread
+//!
+//! With frame threading each of FFmpeg's threads holds a frame and its decoding state. One thread
 //! per core for each of many videos would decode no faster, and multiply the memory. So the cores
 //! are shared: the first decoder gets a thread per core, further ones a fraction. All together
 //! never have more threads than the cores times 1 + 1/2 + 1/3 + ..., and one each.

@@ -1,5 +1,6 @@
 //! Decoding in a child process: both ends of it.
-//!  Untrusted media are read by FFmpeg in a child process of this program's own executable, which
+//!
+//! Untrusted media are read by FFmpeg in a child process of this program's own executable, which
 //! holds no secrets, reaches no network and opens no files: files come as open descriptors, bytes
 //! of URLs through the parent, and pixels go back through shared memory. Frames stay in the child;
 //! the parent has handles, and requests the parts that it needs.

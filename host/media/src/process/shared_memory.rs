@@ -1,6 +1,7 @@
 //! Memory shared by the server and a decoder process: pixels for the server, and a counter of the
 //! decoder's steps.
-//!  Guarantees: its size is sealed when it is made, so that a decoder cannot truncate what the
+//!
+//! Guarantees: its size is sealed when it is made, so that a decoder cannot truncate what the
 //! server reads. Pages take memory only once they are written. The server copies pixels out of it
 //! and trusts none of its bytes.
 #![allow(unsafe_code, reason = "memory that another process writes is not Rust's")]

@@ -18,7 +18,8 @@ impl Scaler {
 
     /// Makes a network's input of a frame, directly from the decoded format: scaled to fit
     /// ([`InputSpec::fit`]), in the top left corner, the rest filled.
-    ///  With a `region`, only its part within the frame is shown, see [`Frame::clip`]:
+    ///
+    /// With a `region`, only its part within the frame is shown, see [`Frame::clip`]:
     /// [`InputImage::frame`] is the size of that part, and boxes found in it have to be moved by
     /// its
     /// `x` and `y`.

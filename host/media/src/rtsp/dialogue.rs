@@ -1,5 +1,6 @@
 //! RTSP dialogue with a camera: rewriting of FFmpeg's requests and of the camera's responses.
-//!  Owns the credentials, the sequence numbers (`CSeq`) of the camera's side, and the state needed
+//!
+//! Owns the credentials, the sequence numbers (`CSeq`) of the camera's side, and the state needed
 //! to tear down the session.
 
 use std::collections::VecDeque;

@@ -5,7 +5,8 @@
 //! it, with TLS where the URL says so, and authenticates with the credentials of the URL, which
 //! FFmpeg does not get. A camera sees its own URL in each request; all that it sends passes
 //! unchanged.
-//!  Guarantees: one connection each way; only clients that know the relay's URL are served, and
+//!
+//! Guarantees: one connection each way; only clients that know the relay's URL are served, and
 //! only requests that read a stream pass. A session at the camera is torn down when FFmpeg does not
 //! do so itself. Ends with either connection, or when the handle is dropped.
 
