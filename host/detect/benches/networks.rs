@@ -89,7 +89,7 @@ fn measure(name: &str, network: &Network, size: &Size, theirs: Option<(f64, f64)
     Ok(())
 }
 
-/// Milliseconds of each of `runs`, one after the other with reused memory, as a worker does them.
+/// Milliseconds of each of `runs`, one after the other with reused memory, as in a worker.
 fn again(network: &Network, input: &Array, runs: usize) -> Result<Vec<f64>, NetworkError> {
     let (mut reused, mut outputs) = (Array::default(), Vec::new());
     let run = |_| {

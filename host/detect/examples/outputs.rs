@@ -1,5 +1,5 @@
-//! The outputs of a network, for those who write a manifest or compare engines: runs an ONNX file,
-//! or an OpenVINO network, once on pixels that a formula gives, and prints what comes out.
+//! Outputs of a network, for writing a manifest or comparing engines: runs an ONNX file or an
+//! OpenVINO network once on pseudo-random pixels, and prints the outputs.
 //!
 //! ```sh
 //! cargo run --release -p ocellus-detect --example outputs -- network.xml 300 300 cpu

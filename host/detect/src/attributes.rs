@@ -1,7 +1,7 @@
 //! Classifier of attributes: crops of objects in, a label for each attribute out.
 //!
-//! It is data, as a detector is: a folder with a manifest (`attributes.toml`) and a network with
-//! one output for each attribute, `[batch, labels]`: the probability of each label, or its logit.
+//! A classifier is a folder with a manifest (`attributes.toml`) and a network with one output for
+//! each attribute, `[batch, labels]`: the probability of each label, or its logit.
 
 use std::{path::Path, sync::Arc};
 
@@ -70,7 +70,7 @@ impl AttributeClassifier {
         &self.attributes
     }
 
-    /// Whether it says that a face is alive, and nothing else.
+    /// Whether it is a liveness network (anti-spoofing), which has no other attribute.
     pub fn is_liveness(&self) -> bool {
         self.is_liveness
     }
@@ -80,7 +80,7 @@ impl AttributeClassifier {
         self.network.size
     }
 
-    /// Sides of the crop, in sides of the object's box, about its centre; positive.
+    /// Side of the crop relative to that of the object's box, with the same centre; positive.
     pub fn scale(&self) -> f32 {
         self.network.scale
     }
@@ -105,21 +105,21 @@ fn probabilities(head: &Head, output: Option<&Array>) -> Result<Vec<f32>, String
     if !head.logits {
         return Ok(values.iter().map(|value| value.clamp(0.0, 1.0)).collect());
     }
-    // Relative to the largest, so that no exponential overflows.
+    // Relative to the largest, so that `exp` does not overflow.
     let largest = values.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let powers: Vec<f32> = values.iter().map(|value| (value - largest).exp()).collect();
     let total: f32 = powers.iter().sum();
     Ok(powers.into_iter().map(|power| power / total).collect())
 }
 
-/// The best label of one attribute, unless the network is not sure enough.
+/// The best label of one attribute, unless its probability is too low.
 fn best(head: &Head, probabilities: &[f32]) -> Option<Feature> {
     let (label, &confidence) = head.labels.iter().zip(probabilities).max_by(|a, b| a.1.total_cmp(b.1))?;
     let feature = Feature { name: head.name.clone(), label: label.clone(), confidence };
     (confidence >= head.min_confidence).then_some(feature)
 }
 
-/// Whether a face is alive, in the words of the API.
+/// The liveness of a face, in the words of the API.
 fn liveness(head: &Head, liveness: &Liveness, probabilities: &[f32]) -> Option<Feature> {
     let live = head.labels.iter().position(|label| *label == liveness.live)?;
     let score = *probabilities.get(live)?;
@@ -139,7 +139,7 @@ mod tests {
         Array { dims: vec![data.len(), 1, 1], data: data.to_vec() }
     }
 
-    /// What is reported of an output.
+    /// The feature that is reported for an output.
     fn label(head: &Head, output: Option<&Array>) -> Result<Option<Feature>, String> {
         probabilities(head, output).map(|probabilities| best(head, &probabilities))
     }

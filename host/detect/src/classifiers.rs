@@ -1,8 +1,8 @@
 //! Classifiers of a folder, one sub-folder each.
 //!
-//! As with embedders, jobs ask for the classifiers of a type, and wait until all are loaded.
-//! Whether one of them says that a face is alive is known from the manifests at once, since
-//! settings depend on it.
+//! As with embedders, jobs request the classifiers of a type, and wait until all are loaded.
+//! Whether there is a liveness network is known from the manifests at once, since settings depend
+//! on it.
 
 use std::{fs, path::Path, slice, sync::Arc};
 
@@ -20,7 +20,7 @@ use crate::{
 /// The classifiers of a folder. Cheap to clone; clones share the classifiers. The default is empty.
 #[derive(Clone, Default)]
 pub struct AttributeClassifiers {
-    /// A manifest that can be read is of a liveness network, loaded or not.
+    /// Whether a readable manifest is of a liveness network, loaded or not.
     declares_liveness: bool,
     set: NetworkSet<AttributeClassifier>,
 }
@@ -88,8 +88,8 @@ impl AttributeClassifiers {
         self.set.wait().networks.iter().filter(move |c| c.network.object_type == *object_type)
     }
 
-    /// Whether one says that a face is alive. While networks are being loaded, whether a manifest
-    /// promises it.
+    /// Whether there is a liveness network; while networks are being loaded, according to the
+    /// manifests.
     pub fn has_liveness(&self) -> bool {
         self.set.get().map_or(self.declares_liveness, |loaded| loaded.networks.iter().any(|c| c.is_liveness()))
     }

@@ -1,8 +1,7 @@
-//! Network whose pictures are crops of objects: from its folder to results.
+//! Network whose inputs are crops of objects: from its folder to results.
 //!
-//! What embedders and classifiers of attributes share: the manifest's head, the checks of its
-//! files, the first run, and the way of pictures through the [`Service`]. Its threads end when it
-//! is dropped.
+//! Shared by embedders and classifiers of attributes: the manifest's head, the checks of its files,
+//! the first run, and runs through the [`Service`]. Its threads end when it is dropped.
 
 use std::{path::Path, sync::Arc};
 
@@ -17,7 +16,7 @@ use crate::{
 };
 
 pub(crate) struct CropNetwork<T> {
-    /// This and the next as the manifest states them.
+    /// Name and version in the manifest.
     pub(crate) name: String,
     pub(crate) version: String,
     /// SHA-256 of the manifest, which holds that of the network, in lower-case hexadecimal.
@@ -25,9 +24,9 @@ pub(crate) struct CropNetwork<T> {
     /// Of the weights, as an SPDX expression.
     pub(crate) licence: String,
     pub(crate) object_type: ObjectType,
-    /// Of its input, in pixels.
+    /// Size of its input, in pixels.
     pub(crate) size: Size,
-    /// Sides of a picture, in sides of the object's box.
+    /// Side of a crop relative to that of the object's box.
     pub(crate) scale: f32,
     order: ChannelOrder,
     service: Service<T>,
@@ -37,7 +36,7 @@ pub(crate) struct CropNetwork<T> {
 pub(crate) struct Loaded<T, K> {
     pub(crate) network: CropNetwork<T>,
     pub(crate) manifest: CropManifest<K>,
-    /// The manifest as it was written.
+    /// Text of the manifest.
     pub(crate) text: String,
     /// Results of the first run, at least one.
     pub(crate) first: Vec<T>,
@@ -68,7 +67,7 @@ impl<T: Send + 'static> CropNetwork<T> {
             stage: Stage::Embed,
         };
         let decode = |outputs: &[String]| decode(&manifest.keys, outputs);
-        // Objects end now and then, where a detector sees every frame.
+        // Used for each object, not for each frame as a detector.
         let (service, first) = start_service(&spec, model, &device.with_single_worker(), decode)?;
         let network = Self {
             name: manifest.name.clone(),

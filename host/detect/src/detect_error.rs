@@ -2,8 +2,8 @@
 
 use ocellus_core::{Error, ErrorKind};
 
-/// Why a detector or an embedder did not process a picture: it was made for another input, or the
-/// network failed.
+/// Failure of a detector or an embedder on a picture: it was made for another input, or the network
+/// failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{detector}: {reason}")]
 pub struct DetectError {

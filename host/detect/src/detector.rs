@@ -42,22 +42,22 @@ pub struct Detector {
     digest: String,
     licence: String,
     size: InputSize,
-    /// By the group of a box.
+    /// Object types by group of boxes.
     types: Vec<ObjectType>,
     iou: f32,
     scores: ScoreThresholds,
-    /// Order of the channels, and the byte beside the scaled frame.
+    /// Order of the channels, and the byte of the padding around the scaled frame.
     format: (ChannelOrder, u8),
     tiles: Option<Tiles>,
     service: Service<Vec<RawBox>>,
 }
 
-/// What a detector is shown of a frame.
+/// Inputs of a detector for one frame.
 #[derive(Clone, Debug)]
 pub struct FrameInput {
     /// The whole frame, made for [`Detector::input`].
     pub whole: InputImage,
-    /// Those of [`Detector::tiles`], each made for [`Detector::input`] of its size.
+    /// The parts of [`Detector::tiles`], each made for [`Detector::input`] of its size.
     pub tiles: Vec<(Region, InputImage)>,
 }
 
@@ -70,20 +70,20 @@ impl From<InputImage> for FrameInput {
 /// A frame in the queue of a detector, or in its network.
 pub struct PendingDetection<'a> {
     detector: &'a Detector,
-    whole: PendingLook,
-    tiles: Vec<(Region, PendingLook)>,
+    whole: PendingPicture,
+    tiles: Vec<(Region, PendingPicture)>,
     frame: Size,
 }
 
 /// A picture in the queue or in the network.
-struct PendingLook {
+struct PendingPicture {
     outcome: PendingOutcome<Vec<RawBox>>,
     scale: f32,
 }
 
 impl PendingDetection<'_> {
-    /// Blocks until the network has run, and returns what was found, best score first; weak boxes,
-    /// too ([`Detector::scores`]).
+    /// Blocks until the network has run, and returns its detections, best score first, including
+    /// weak boxes ([`Detector::scores`]).
     ///
     /// # Errors
     /// A network that fails.
@@ -165,14 +165,14 @@ impl Detector {
         &self.types
     }
 
-    /// Scores from which on what it finds counts.
+    /// Score thresholds of its detections.
     pub fn scores(&self) -> ScoreThresholds {
         self.scores
     }
 
-    /// SHA-256 of the manifest, which holds that of the network, in lower-case hexadecimal; of the
-    /// manifest and the class of the device where that decides about the input. The same digest on
-    /// the same device gives the same boxes, and on any device the same inputs.
+    /// SHA-256 of the manifest, which holds that of the network, in lower-case hexadecimal; where
+    /// the input depends on the class of the device, of the manifest and the class. The same digest
+    /// on the same device gives the same boxes, and on any device the same inputs.
     pub fn digest(&self) -> &str {
         &self.digest
     }
@@ -184,14 +184,14 @@ impl Detector {
         InputSpec { width, height, order, fill }
     }
 
-    /// Parts of a frame of this size that are shown beside the whole, in pixels of the frame: none
-    /// unless the manifest asks for them, and none where the whole frame is not scaled down.
+    /// Parts of a frame of this size that are processed beside the whole, in pixels of the frame:
+    /// none without `[tiles]` in the manifest, or where the whole frame is not scaled down.
     pub fn tiles(&self, frame: Size) -> Vec<Region> {
         let is_reduced = self.input(frame).fit(frame).1 < 1.0;
         self.tiles.filter(|_| is_reduced).map_or_else(Vec::new, |tiles| tiles.of(frame))
     }
 
-    /// Pictures to keep in its queue, so that its workers never wait for the next.
+    /// Number of pictures to keep queued, so that its workers never wait.
     pub fn depth(&self) -> usize {
         self.service.capacity()
     }
@@ -213,22 +213,22 @@ impl Detector {
     ) -> Result<PendingDetection<'_>, DetectError> {
         let FrameInput { whole, tiles } = input.into();
         let frame = whole.frame;
-        let whole = self.look(whole, meter)?;
-        let tiles = tiles.into_iter().map(|(tile, image)| Ok((tile, self.look(image, meter)?)));
+        let whole = self.submit(whole, meter)?;
+        let tiles = tiles.into_iter().map(|(tile, image)| Ok((tile, self.submit(image, meter)?)));
         Ok(PendingDetection { detector: self, whole, tiles: tiles.collect::<Result<_, _>>()?, frame })
     }
 
-    fn look(&self, image: InputImage, meter: &Arc<CpuMeter>) -> Result<PendingLook, DetectError> {
+    fn submit(&self, image: InputImage, meter: &Arc<CpuMeter>) -> Result<PendingPicture, DetectError> {
         let InputImage { spec, data, scale, frame } = image;
         let (width, height) = (spec.width as usize, spec.height as usize);
         if spec != self.input(frame) || data.len() != width * height * 3 || scale.is_nan() || scale <= 0.0 {
             return Err(self.failed("a picture that was not made for it"));
         }
-        Ok(PendingLook { outcome: self.service.submit(Picture { width, height, data }, meter), scale })
+        Ok(PendingPicture { outcome: self.service.submit(Picture { width, height, data }, meter), scale })
     }
 
     /// Finds objects in pictures made for [`Detector::input`]; one list for each picture, best
-    /// score first, without weak boxes, which say nothing of a single picture. Blocks until all are
+    /// score first, without weak boxes, which are only useful for tracking. Blocks until all are
     /// done. CPU time is not metered.
     ///
     /// # Errors
@@ -245,7 +245,7 @@ impl Detector {
     }
 
     /// Boxes of one picture, in pixels of the part of the frame that it shows.
-    fn boxes(&self, PendingLook { outcome, scale }: PendingLook) -> Result<Vec<RawBox>, DetectError> {
+    fn boxes(&self, PendingPicture { outcome, scale }: PendingPicture) -> Result<Vec<RawBox>, DetectError> {
         let found = outcome.wait().map_err(|e| self.failed(e))?;
         Ok(suppress(found, self.iou).into_iter().map(|raw| raw.scaled(scale)).collect())
     }
@@ -269,12 +269,12 @@ fn pinned(mut manifest: Vec<u8>, input: &Input, class: DeviceClass) -> String {
     digest(&manifest)
 }
 
-/// Object types that are left to another detector, each with its name.
+/// Object types that another detector reports, each with its name.
 pub(crate) type Taken = Vec<(ObjectType, String)>;
 
 /// Classes of a network, grouped by the object type that they are reported as.
 struct Groups {
-    /// By group.
+    /// Object types by group.
     types: Vec<ObjectType>,
     /// Index in the network's output, and group.
     classes: Vec<(usize, usize)>,
@@ -310,7 +310,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_digest_holds_the_device_where_it_decides_about_the_input() {
+    fn the_digest_includes_the_device_class_where_the_input_depends_on_it() {
         let text = include_str!("../detectors/yolox-nano/detector.toml");
         let pinned = |text: &str, class| {
             let manifest = Manifest::parse(text).unwrap();

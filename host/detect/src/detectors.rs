@@ -1,8 +1,7 @@
 //! Detectors of a folder, one sub-folder each.
 //!
-//! The object types that they find are known from their manifests at once. Whether the networks run
-//! is known when they are loaded, which may happen while the server already answers; a detector
-//! that then turns out to be unusable no longer finds anything.
+//! Their object types are known from their manifests at once. Networks may be loaded while the
+//! server already answers; a detector whose network then turns out to be unusable is dropped.
 
 use std::{collections::BTreeSet, fs, path::Path, sync::Arc};
 

@@ -1,8 +1,8 @@
 //! Embedder: crops of objects in, embeddings out, by which identities are compared.
 //!
-//! It is data, as a detector is: a folder with a manifest (`embedder.toml`) and a network of one
-//! input and one output, `[batch, dimension]`. The smaller the Euclidean distance of two
-//! embeddings, the likelier their objects are one identity.
+//! An embedder is a folder with a manifest (`embedder.toml`) and a network of one input and one
+//! output, `[batch, dimension]`. The smaller the Euclidean distance of two embeddings, the likelier
+//! their objects are one identity.
 
 use std::{path::Path, sync::Arc};
 
@@ -89,7 +89,7 @@ impl Embedder {
         self.network.size
     }
 
-    /// Sides of a plain crop, in sides of the object's box, about its centre; positive.
+    /// Side of a plain crop relative to that of the object's box, with the same centre; positive.
     pub fn scale(&self) -> f32 {
         self.network.scale
     }
@@ -105,14 +105,14 @@ impl Embedder {
         self.same
     }
 
-    /// Euclidean distance from which on two pictures of one track that follow on each other show
-    /// two individuals; positive.
+    /// Euclidean distance from which on two successive pictures of one track show two identities;
+    /// positive.
     pub fn jump(&self) -> f32 {
         self.jump
     }
 
-    /// Whether [`Self::direction`] is defined, which takes a centre in the manifest, or embeddings
-    /// of length 1.
+    /// Whether [`Self::direction`] is defined: with a centre in the manifest, or embeddings of
+    /// length 1.
     pub fn has_directions(&self) -> bool {
         self.centre.is_some() || self.unit_length
     }
@@ -143,7 +143,7 @@ impl Embedder {
 /// Decodes a network's outputs for one picture: one output, one embedding.
 fn embedding(outputs: &[Array]) -> Result<Vec<f32>, String> {
     match outputs {
-        // Some networks have the embedding as a picture of one pixel.
+        // Some networks return the embedding as a picture of one pixel.
         [Array { dims, data }] if dims.iter().filter(|&&n| n != 1).count() <= 1 && is_row(data) => Ok(data.clone()),
         outputs => {
             let dims: Vec<_> = outputs.iter().map(|o| &o.dims).collect();

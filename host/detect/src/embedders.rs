@@ -1,7 +1,7 @@
 //! Embedders of a folder, one sub-folder each.
 //!
-//! Unlike detectors, they promise nothing before they are loaded: jobs ask for the embedder of a
-//! type, and wait for it.
+//! Unlike those of detectors, their object types are not known before they are loaded: jobs request
+//! the embedder of a type, and wait for it.
 
 use std::{path::Path, slice, sync::Arc};
 
@@ -93,9 +93,9 @@ impl Embedders {
 impl FolderNetwork for Embedder {
     type Entry = LoadedEmbedder;
 
-    /// An embedder has one type, so that one of an earlier type is refused as a whole, where a
-    /// detector may lose some of its types. Names need not be unique, as for detectors: embeddings
-    /// are distinguished by [`Embedder::digest`].
+    /// An embedder has one type, so that one for a type of an earlier embedder is refused as a
+    /// whole, whereas a detector may lose some of its types. Names need not be unique as for
+    /// detectors: embeddings are distinguished by [`Embedder::digest`].
     fn load_folder(folder: &Path, earlier: &[Arc<Self>], device: &Device) -> Result<(Self, Self::Entry), LoadError> {
         let embedder = Self::load(folder, device)?;
         if let Some(first) = earlier.iter().find(|e| e.network.object_type == embedder.network.object_type) {

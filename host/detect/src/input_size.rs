@@ -4,8 +4,8 @@ use ocellus_core::Size;
 
 use crate::manifest::{InputSize, MAX_SIDE};
 
-/// Width and height in pixels of the input for a frame. Depends on nothing else, so that a job that
-/// is resumed shows its detectors the same.
+/// Width and height in pixels of the input for a frame. Deterministic, so that a resumed job gets
+/// the same inputs.
 pub(crate) fn input_size(size: InputSize, frame: Size) -> (u32, u32) {
     match size {
         InputSize::Fixed { width, height } => (width, height),
@@ -29,7 +29,7 @@ fn within_budget(max_pixels: u32, multiple: u32, frame: Size) -> (u32, u32) {
     for rows in (multiple..=tallest).step_by(multiple as usize) {
         let columns = (max_pixels / rows).min(MAX_SIDE) / multiple * multiple;
         let scale = (f64::from(columns) / width).min(f64::from(rows) / height);
-        // What the frame leaves empty is not part of the input.
+        // The scaled frame, rounded up to the multiple.
         let side = |n: f64, max: u32| ((n * scale).round() as u32).clamp(1, max).next_multiple_of(multiple);
         let sides = (side(width, columns), side(height, rows));
         let pixels = |(columns, rows): (u32, u32)| columns * rows;

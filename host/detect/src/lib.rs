@@ -1,18 +1,18 @@
 //! Neural networks for video: object detectors, and embedders that compare identities. Nothing else
 //! in Ocellus knows burn, ONNX or a GPU.
 //!
-//! A detector is data: a folder with a manifest (`detector.toml`) and a network as its authors
-//! published it, ONNX or OpenVINO; an embedder and a classifier of attributes likewise.
-//! [`Detectors`], [`Embedders`] and [`AttributeClassifiers`] load all of a folder, [`Detector`],
-//! [`Embedder`] and [`AttributeClassifier`] run one network for all jobs, and [`Network`] runs any.
+//! A detector is a folder with a manifest (`detector.toml`) and a network as its authors published
+//! it, ONNX or OpenVINO; embedders and classifiers of attributes likewise. [`Detectors`],
+//! [`Embedders`] and [`AttributeClassifiers`] load all of a folder, [`Detector`], [`Embedder`] and
+//! [`AttributeClassifier`] run one network for all jobs, and [`Network`] runs any.
 //!
 //! The modules, each importing only those before it:
 //!
-//! * `array`, `network_error`, `detect_error`: arrays and input shapes, and what can fail;
-//! * `parallelism`, `pool`: how many runs go on at a time, and what each has to itself;
+//! * `array`, `network_error`, `detect_error`: arrays and input shapes, and errors;
+//! * `parallelism`, `pool`: concurrent runs, and the memory of each;
 //! * `onnxruntime`: networks on the CPU by ONNX Runtime;
 //! * `device`: hardware and engine, chosen once at start;
-//! * `manifest`, `nms`, `family`: what a network expects, and what its outputs mean;
+//! * `manifest`, `nms`, `family`: the format of a network's input, and the decoding of its outputs;
 //! * `onnx_file`, `graph`: the ONNX parser, and networks by burn, on the CPU or a GPU;
 //! * `openvino`: OpenVINO networks, written as ONNX models;
 //! * `network`: one network on either engine;

@@ -16,7 +16,7 @@ use crate::{
     service::{Decode, Picture, Scratch, Service, ServiceError, ServiceSpec, run_batch},
 };
 
-/// Why a folder is not used.
+/// Reason why a folder is not used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum LoadError {
     #[error("{file}: {reason}")]
@@ -42,7 +42,7 @@ pub(crate) enum LoadError {
 }
 
 impl LoadError {
-    /// A file of a folder that is wrong.
+    /// The error of an invalid file in a folder.
     pub(crate) fn in_file(folder: &Path, file: &str, reason: String) -> Self {
         Self::Read { file: folder.join(file).display().to_string(), reason }
     }
@@ -97,8 +97,8 @@ pub(crate) fn read_file(folder: &Path, name: &str) -> Result<Vec<u8>, LoadError>
     fs::read(folder.join(name)).map_err(|e| LoadError::in_file(folder, name, e.to_string()))
 }
 
-/// Checks the model files and returns a function that reads them, now and later; that fails where
-/// one has changed by then.
+/// Checks the model files and returns a function that reads them, now and later, and fails where
+/// one has changed.
 pub(crate) fn checked_model(
     folder: &Path,
     model: &Model,

@@ -1,11 +1,11 @@
 //! Network: a file as its authors published it, loaded on a device and run from many threads.
 //!
 //! An ONNX file, or the two files of an OpenVINO network. Owns the weights and the workers, and
-//! picks the engine: ONNX Runtime where the device has it, else the graph runner on burn. Knows
-//! nothing of what a network is for. A network can be released while nobody runs it; the next run
-//! loads it again. Dropping it frees all it has.
+//! picks the engine: ONNX Runtime where the device has it, else the graph runner on burn.
+//! Independent of the network's purpose. A network can be released while nobody runs it; the next
+//! run loads it again. Dropping it frees all its memory.
 //!
-//! Guarantees: whatever cannot be run is found at load time, all of it reported at once; no file
+//! Guarantees: everything that is unsupported is found at load time and reported at once; no file
 //! and no input makes a call panic.
 
 use std::{fs, path::Path, sync::Arc};
@@ -78,7 +78,7 @@ enum Engine {
     OnnxRuntime(LoadedSession),
 }
 
-/// What one run on the CPU has to itself.
+/// State of one concurrent run on the CPU.
 struct Worker {
     threads: ThreadPool,
     buffers: Buffers,
@@ -87,7 +87,7 @@ struct Worker {
 impl Network {
     /// Loads a network whose files `read` returns, now and again after [`Network::release`].
     /// `name` is for errors; `shape` replaces the input shape that an ONNX file declares, and has
-    /// to be the one that an OpenVINO file declares.
+    /// to equal the one that an OpenVINO file declares.
     ///
     /// # Errors
     /// Those of `read`; [`NetworkError::Malformed`], [`NetworkError::Unsupported`].
@@ -146,7 +146,7 @@ impl Network {
         Ok(self.engine()?.output_names())
     }
 
-    /// Runs that go on at the same time, where that many are requested; at least 1.
+    /// Limit of concurrent runs; at least 1.
     pub fn workers(&self) -> usize {
         self.device.parallelism().map_or(1, |parallelism| parallelism.workers)
     }
@@ -219,7 +219,7 @@ impl Network {
             return Ok(Engine::OnnxRuntime(LoadedSession::open(runtime, name, model, parallelism)?));
         }
         let parsed = onnx_file::simplify(name, model, outputs)?;
-        // Planning uploads the weights, and burn panics on what it does not expect.
+        // Planning uploads the weights, and burn panics on unexpected input.
         let plan = catch_panic(|| Plan::new(name, &parsed, *shape, device))
             .unwrap_or_else(|reason| Err(NetworkError::Malformed { file: name.clone(), reason }))?;
         let workers = parallelism.map(|parallelism| {

@@ -7,7 +7,7 @@ use std::{
 
 use crate::array::InputShape;
 
-/// Why a network cannot be loaded or run.
+/// Failure to load or run a network.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NetworkError {
     /// The file cannot be read, or its content has changed since it was first loaded.
@@ -56,7 +56,7 @@ pub enum NetworkError {
 /// Calls into a library that may panic on untrusted input; `Err` is the panic's first line. The
 /// process's panic hook, which belongs to the program, still prints the panic.
 pub(crate) fn catch_panic<T>(call: impl FnOnce() -> T) -> Result<T, String> {
-    // Whatever state a panic leaves behind is dropped with the closure, so nobody sees it later.
+    // State that a panic leaves inconsistent is dropped with the closure.
     catch_unwind(AssertUnwindSafe(call)).map_err(|panic| panic_text(panic.as_ref()))
 }
 

@@ -1,9 +1,9 @@
 //! Set of networks: the sub-folders of a folder, each with a network, loaded in the background.
 //!
-//! Shared by detectors and embedders, which differ in what they accept beside the networks loaded
-//! before ([`FolderNetwork::load`]), in the words of the log, and in what they report. Owns the
-//! loaded networks and the reasons why others were refused. A folder that cannot be used does not
-//! keep the others from being used. The networks are dropped with the last clone of the set.
+//! Shared by all kinds of networks, which differ in the networks that they accept beside earlier
+//! ones ([`FolderNetwork::load`]), in the words of the log, and in their reports. Owns the loaded
+//! networks and the reasons why others were refused. An unusable folder does not affect the others.
+//! The networks are dropped with the last clone of the set.
 
 use std::{
     fs, io,
@@ -18,13 +18,13 @@ use crate::{device::Device, loading::LoadError, pending::Pending};
 
 /// A network that a folder describes: a detector or an embedder.
 pub(crate) trait FolderNetwork: Sized + Send + Sync + 'static {
-    /// What the operator's report says of a loaded network.
+    /// Entry of a loaded network in the operator's report.
     type Entry: Clone + Send + Sync + 'static;
 
     /// Loads a folder, unless the networks of `earlier` folders make it redundant.
     fn load_folder(folder: &Path, earlier: &[Arc<Self>], device: &Device) -> Result<(Self, Self::Entry), LoadError>;
 
-    /// Logs that a folder is not used; the name of the log field says what it would have been.
+    /// Logs that a folder is not used; the name of the log field is the kind of network.
     fn log_refusal(folder: &str, reason: &str);
 
     fn object_types(&self) -> &[ObjectType];

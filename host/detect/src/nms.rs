@@ -14,7 +14,7 @@ pub(crate) struct RawBox {
 }
 
 impl RawBox {
-    /// From the pixels of an input that was scaled by `scale` to those of its picture.
+    /// Converts pixels of an input that was scaled by `scale` to those of its picture.
     pub(crate) fn scaled(self, scale: f32) -> Self {
         let Rect { left, top, right, bottom } = self.rect;
         let point = |p: Point| Point { x: p.x / scale, y: p.y / scale };
@@ -22,7 +22,7 @@ impl RawBox {
         Self { rect, landmarks: self.landmarks.map(|points| points.map(point)), ..self }
     }
 
-    /// From the pixels of a part of a frame to those of the frame.
+    /// Converts pixels of a part of a frame to those of the frame.
     pub(crate) fn moved(self, part: Region) -> Self {
         let Rect { left, top, right, bottom } = self.rect;
         let (x, y) = (part.x as f32, part.y as f32);
@@ -32,8 +32,8 @@ impl RawBox {
     }
 }
 
-/// Only so many of the best boxes are considered: suppression takes quadratic time, and a picture
-/// with very many (noise, a crowd of thousands) must not stall a job.
+/// Limit of the boxes that are considered, best first: suppression takes quadratic time, and a
+/// picture with very many (noise, a crowd of thousands) must not stall a job.
 const MAX_BOXES: usize = 2000;
 
 /// Greedy, as in Felzenszwalb et al. (2010): by descending score, a box stays unless its

@@ -58,7 +58,8 @@ fn declare_input(model: &mut ModelProto, shape: InputShape) -> Result<(), String
     }
     let graph = model.graph.mut_or_insert_default();
     // Sizes that the exporter recorded would contradict the new ones; ranks stay valid. The sizes
-    // have no name: ONNX Runtime takes those of one name for equal, and reuses memory by that.
+    // have no name: ONNX Runtime takes dimensions of the same name for equal, and reuses memory
+    // accordingly.
     for value in graph.value_info.iter_mut().chain(&mut graph.output) {
         for dim in &mut value.type_.mut_or_insert_default().mut_tensor_type().shape.mut_or_insert_default().dim {
             dim.value = None;

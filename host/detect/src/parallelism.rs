@@ -4,7 +4,7 @@ use std::thread;
 
 use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
 
-/// How many runs of a network go on at the same time, and how many threads share the work of one.
+/// Number of concurrent runs of a network, and of the threads of one run.
 ///
 /// On a CPU, one picture on each core takes less time in total than one picture on all cores at a
 /// time: no core waits for the slowest part of an operator, and another process on one core delays

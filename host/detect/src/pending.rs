@@ -11,7 +11,7 @@ use std::{
 
 use parking_lot::{Condvar, Mutex};
 
-/// How often a waiting caller checks whether it was cancelled.
+/// Interval at which a waiting caller checks for cancellation.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 /// A value that is computed elsewhere.

@@ -1,7 +1,7 @@
-//! Object pool: values that serve one call at a time each.
+//! Object pool: values that serve one call at a time.
 //!
-//! As many calls go on at a time as there are values; more wait. A value whose call panicked does
-//! not return to the pool.
+//! There are as many concurrent calls as values; more wait. A value whose call panicked does not
+//! return to the pool.
 
 use parking_lot::{Condvar, Mutex};
 

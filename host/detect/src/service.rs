@@ -23,7 +23,8 @@ use crate::{
     network_error::NetworkError,
 };
 
-/// A network without a picture for so long is idle. Loading it again takes a fraction of a second.
+/// Time without a picture after which a network is idle. Loading it again takes a fraction of a
+/// second.
 const IDLE_AFTER: Duration = Duration::from_secs(60);
 
 /// Parameters of a network's service.
@@ -36,11 +37,11 @@ pub(crate) struct ServiceSpec<'a> {
     /// Pictures in a batch, where the device gains from batches.
     pub(crate) max_batch: usize,
     pub(crate) normalization: Normalization,
-    /// Under which the CPU time of runs is metered.
+    /// Stage to which the CPU time of runs is attributed.
     pub(crate) stage: Stage,
 }
 
-/// Outcome of one picture: what was decoded from the network's outputs for it.
+/// Outcome of one picture: the decoded outputs of the network.
 pub(crate) type Outcome<T> = Result<T, ServiceError>;
 
 /// Decodes the outputs for one picture of this width and height, each output without the batch
@@ -165,7 +166,7 @@ impl<T: Send + 'static> Service<T> {
             queue: Mutex::new(Queue { waiting: VecDeque::new(), closed: false, used: None }),
             not_empty: Condvar::new(),
             not_full: Condvar::new(),
-            // What each worker runs next; with batches also one that is being filled meanwhile.
+            // The next picture of each worker; with batches also a batch that is being filled.
             capacity: if max_batch == 1 { workers } else { (workers + 1) * max_batch },
         });
         let mut service = Self { shared, network: Arc::new(network), threads: Vec::with_capacity(workers) };

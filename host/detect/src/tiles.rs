@@ -1,21 +1,21 @@
-//! Tiles: overlapping parts of a frame that a detector sees beside the whole, for objects that are
-//! too small in it.
+//! Tiles: overlapping parts of a frame that a detector processes beside the whole, for objects that
+//! are too small in it.
 //!
 //! As in slicing-aided inference (Akyon et al., 2022, arXiv:2202.06934). An object no larger than
-//! the overlap lies whole in at least one tile; so tiles report no larger ones, and no boxes that
-//! their own edges cut.
+//! the overlap lies completely in at least one tile; so boxes of tiles are dropped if they are
+//! larger, or cut by an edge of the tile.
 
 use ocellus_core::{Rect, Region, Size};
 
 use crate::{manifest::Tiles, nms::RawBox};
 
-/// A box this near to a tile's edge, in pixels of the frame, may be cut by it.
+/// Distance to a tile's edge, in pixels of the frame, below which a box may be cut by it.
 const EDGE: f32 = 2.0;
-/// Share of the smaller of two boxes that both have in common, from which boxes of different looks
-/// are one object: small boxes are less exact in the whole frame than in a tile.
+/// Share of the smaller of two boxes within the other, from which boxes of tile and frame are one
+/// object: small boxes are less exact in the whole frame than in a tile.
 const COMMON: f32 = 0.75;
-/// Area of the smaller as a share of the larger, from which that holds: a person before a group is
-/// not the group.
+/// Ratio of the smaller area to the larger, from which that holds: a person before a group is not
+/// the group.
 const ALIKE: f32 = 0.25;
 
 impl Tiles {
@@ -50,8 +50,8 @@ impl Tiles {
     }
 }
 
-/// Boxes of the whole frame and of its tiles, in pixels of the frame, as one list without doubles,
-/// best score first. `iou`: as for [`suppress`](crate::nms::suppress).
+/// Merges the boxes of the whole frame and of its tiles, in pixels of the frame, without
+/// duplicates, best score first. `iou`: as for [`suppress`](crate::nms::suppress).
 pub(crate) fn merge(mut boxes: Vec<RawBox>, iou: f32) -> Vec<RawBox> {
     boxes.sort_by(|a, b| b.score.total_cmp(&a.score));
     let mut kept: Vec<RawBox> = Vec::new();
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_tile_cuts_or_the_whole_frame_shows_better_is_left_out() {
+    fn boxes_that_a_tile_cuts_or_that_exceed_the_overlap_are_dropped() {
         let tile = Region { x: 750, y: 0, width: 1000, height: 400 };
         let keeps =
             |left: f32, top: f32, side: f32| TILES.keeps(&Rect::new(left, top, left + side, top + side), tile, FRAME);
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn doubles_of_different_looks_are_one_object() {
+    fn boxes_of_one_object_in_tile_and_frame_are_merged() {
         let raw = |left: f32, side: f32, score, group| RawBox {
             rect: Rect::new(left, 0.0, left + side, side),
             score,
@@ -114,7 +114,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_small_object_is_whole_in_some_tile(
+        fn a_small_object_lies_completely_in_some_tile(
             (width, height) in (300u32..4000, 300u32..4000), (x, y) in (0.0f32..1.0, 0.0f32..1.0), per_side in 2u32..=8,
         ) {
             let (tiles, frame) = (Tiles { per_side, overlap: 0.3 }, Size { width, height });

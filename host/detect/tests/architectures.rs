@@ -1,4 +1,5 @@
-//! Small networks of the architectures that users bring, with the operators that their exports use.
+//! Small networks of the architectures of user-supplied detectors, with the operators that their
+//! exports use.
 //!
 //! Covers: RT-DETR and D-FINE (attention, selection of queries, deformable attention over several
 //! levels, boxes that are refined) and SCRFD (a pyramid of levels, two anchors, nine outputs):
@@ -161,7 +162,7 @@ fn detr() -> Vec<u8> {
     let memory = self_attention(&mut net, &memory, tokens);
     let memory = feed_forward(&mut net, &memory);
 
-    // The tokens of the highest scores become queries, with boxes about their own.
+    // The tokens with the highest scores become queries, with their boxes.
     let scores = net.linear(&memory, (DIM, CLASSES));
     let best = net.node("ReduceMax", &[&scores], vec![list_of("axes", &[-1]), integer("keepdims", 0)]);
     let count = net.integers(&[QUERIES as i64]);

@@ -1,10 +1,10 @@
 //! Detectors of a folder.
 //!
-//! Covers: the detectors that ship load and declare their object types; a folder that cannot be
-//! used is refused with a reason and leaves the others; types are known before networks are
-//! loaded; a network that was released is loaded again when it is used; concurrent callers with
-//! frames of different shapes get the same boxes as one alone, on both engines of the CPU; tiles
-//! add small boxes and nothing else.
+//! Covers: the included detectors load and declare their object types; a folder that cannot be used
+//! is refused with a reason, without affecting the others; types are known before networks are
+//! loaded; a released network is loaded again when it is used; concurrent callers with frames of
+//! different shapes get the same boxes as one alone, on both engines of the CPU; tiles add small
+//! boxes and nothing else.
 
 #![allow(
     clippy::unwrap_used,

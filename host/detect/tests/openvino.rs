@@ -1,7 +1,7 @@
 //! OpenVINO networks.
 //!
-//! Covers: layers give what plain loops over their definition give, on both engines; folded shapes
-//! and weights, prior boxes and the boxes of a DetectionOutput.
+//! Covers: layers agree with plain loops over their definition, on both engines; folded shapes and
+//! weights, prior boxes and the boxes of a DetectionOutput.
 
 #![allow(
     clippy::unwrap_used,
@@ -176,7 +176,7 @@ fn convolutions_and_their_biases() {
 }
 
 #[test]
-fn a_convolution_that_others_take_too_keeps_its_own_value() {
+fn a_convolution_with_other_consumers_keeps_its_value() {
     let (x, dims) = (input().data, [1, 3, HEIGHT, WIDTH]);
     let mut ir = Ir::new(WIDTH, HEIGHT);
     let kernel = ir.floats("f32", &[3, 3, 1, 1], &[1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0]);
@@ -304,7 +304,7 @@ fn shapes_are_computed_when_the_network_is_read() {
 }
 
 #[test]
-fn layers_that_rearrange() {
+fn layers_that_rearrange_values() {
     let (x, plane) = (input(), WIDTH * HEIGHT);
     let channel = |c: usize| &x.data[c * plane..][..plane];
 

@@ -1,8 +1,7 @@
 //! OpenVINO networks that cannot be read.
 //!
-//! Covers: layers without a translation are named all at once; mistakes in a file are errors that
-//! say what is wrong; damaged files are errors, whatever is wrong with them, and neither panics nor
-//! requests for memory.
+//! Covers: layers without a translation are all named at once; mistakes in a file are errors with
+//! the reason; damaged files are errors, and cause neither panics nor large allocations.
 
 #![allow(
     clippy::unwrap_used,
@@ -69,7 +68,7 @@ fn mistakes_are_errors_that_say_what_is_wrong() {
 }
 
 #[test]
-fn values_that_no_memory_is_requested_for() {
+fn oversized_values_are_refused_before_allocation() {
     let dims = [1, 3, HEIGHT, WIDTH];
     let window = "strides='1, 1' dilations='1, 1' auto_pad='explicit' pads_end='0, 0'";
     let mut ir = Ir::new(WIDTH, HEIGHT);

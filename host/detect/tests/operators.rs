@@ -1,8 +1,8 @@
 //! Operators of the graph runner.
 //!
 //! Covers: the output of each operator agrees with that of ONNX Runtime (written by
-//! tests/golden/make.py); unsupported operators and settings are named when the network is loaded,
-//! all at once; malformed files are errors, whatever is wrong with them.
+//! tests/golden/make.py); unsupported operators and settings are all named when the network is
+//! loaded; malformed files are errors.
 
 #![allow(
     clippy::unwrap_used,

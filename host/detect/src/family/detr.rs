@@ -1,9 +1,9 @@
-//! DETR and what came of it, RT-DETR (arXiv:2304.08069) and D-FINE (arXiv:2410.13842), exported
-//! without the choice of boxes.
+//! DETR and its successors RT-DETR (arXiv:2304.08069) and D-FINE (arXiv:2410.13842), exported
+//! without post-processing.
 //!
 //! Two outputs: logits, `[queries, classes]`, and boxes, `[queries, 4]` (centre x and y, width and
-//! height, as fractions of the input's sides). Each query is one object at most, so that classes do
-//! not compete with a background.
+//! height, as fractions of the input's sides). Each query is at most one object; there is no
+//! background class.
 
 use ocellus_core::{ChannelOrder, Rect};
 

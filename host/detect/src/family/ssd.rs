@@ -1,8 +1,9 @@
-//! SSD (Liu et al., 2016, arXiv:1512.02325), with boxes decoded and not yet chosen from.
+//! SSD (Liu et al., 2016, arXiv:1512.02325), with decoded boxes, before non-maximum suppression.
 //!
 //! Two outputs: boxes, `[priors, 4]` (left, top, right, bottom, as fractions of the input's sides),
-//! and scores, `[priors, classes]`, between 0 and 1. An OpenVINO network that ends in a
-//! DetectionOutput is read so; ONNX files of detectors without a second stage have them often.
+//! and scores, `[priors, classes]`, between 0 and 1. OpenVINO networks that end in a
+//! DetectionOutput are read this way; ONNX files of single-stage detectors often have these
+//! outputs.
 
 use ocellus_core::{ChannelOrder, Rect};
 
@@ -24,7 +25,7 @@ impl Family for Ssd {
         let least = self.groups.iter().map(|(class, _)| class + 1).max().unwrap_or_default();
         let unexpected =
             || UnexpectedOutputs::new("ssd", format!("boxes [n, 4] and scores [n, at least {least}]"), outputs);
-        // Exporters do not agree on the order of the two; that of four columns is the boxes.
+        // Exporters differ in the order of the two; the one with four columns is the boxes.
         let (boxes, scores) = match outputs {
             [boxes, scores] if boxes.dims.get(1) == Some(&4) => (boxes, scores),
             [scores, boxes] => (boxes, scores),
@@ -44,7 +45,7 @@ impl Family for Ssd {
         {
             for &(class, group) in &self.groups {
                 let score = scores.get(class).copied().unwrap_or_default();
-                // A network may give a box without a size, or numbers that are none.
+                // A network may return empty boxes and NaN.
                 if score >= self.score && left < right && top < bottom {
                     let rect = Rect::new(left * width, top * height, right * width, bottom * height);
                     found.push(RawBox { rect, score: score.min(1.0), group, landmarks: None });

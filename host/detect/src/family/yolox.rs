@@ -1,4 +1,5 @@
-//! YOLOX (Ge et al., 2021, arXiv:2107.08430), as Megvii exports it: sigmoids applied, grids not.
+//! YOLOX (Ge et al., 2021, arXiv:2107.08430), as Megvii exports it: with sigmoids, without decoding
+//! by the grid.
 //!
 //! One output, `[cells, 5 + classes]`: the grids of stride 8, 16 and 32 one after another, row by
 //! row. A cell holds the centre (in cells, from its own corner), the logarithm of the size (in
@@ -39,7 +40,7 @@ impl Family for Yolox {
             for y in 0..height / stride {
                 for x in 0..width / stride {
                     let Some([cx, cy, w, h, objectness, scores @ ..]) = values.next() else { return Err(unexpected()) };
-                    // Skips nearly all cells without a look at their classes.
+                    // Skips nearly all cells without reading their classes.
                     if *objectness < self.score {
                         continue;
                     }

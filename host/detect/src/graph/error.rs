@@ -1,4 +1,4 @@
-//! Errors of one value or one operator, without the place; the plan adds the node.
+//! Error of a value or an operator, without location; the plan adds the node.
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct OperatorError(pub(super) String);

@@ -1,8 +1,8 @@
 //! Operator fusion: chains of nodes that run as one step.
 //!
 //! A convolution with the activation and the sum that follow it (on the CPU), and x * sigmoid(x). A
-//! chain runs at the position of its last node, where all its operands are computed. No node
-//! outside takes the values within it.
+//! chain runs at the position of its last node, where all its operands are computed. Its inner
+//! values have no other consumers.
 
 use std::collections::{HashMap, HashSet};
 

@@ -20,24 +20,24 @@ pub(super) enum Value {
     /// A list, or a scalar as a list of one.
     Integers(Vec<i64>),
     /// Integers that the network computed from floats.
-    Places(Places),
+    Indices(Indices),
 }
 
-/// Places along an axis of a tensor, in a shape of their own.
+/// A tensor of indices along an axis, on the host.
 #[derive(Clone, Debug)]
-pub(super) struct Places {
+pub(super) struct Indices {
     pub(super) dims: Vec<usize>,
     /// Row-major.
     pub(super) list: Vec<i64>,
 }
 
-impl Places {
+impl Indices {
     /// Repeats them along each axis up to these dimensions.
     pub(super) fn spread(self, dims: &[i64]) -> Result<Self, OperatorError> {
         let wanted: Vec<usize> = dims.iter().filter_map(|&n| usize::try_from(n).ok()).collect();
         let fits = |(own, all): (&usize, &usize)| *own > 0 && all.is_multiple_of(*own);
         if wanted.len() != self.dims.len() || !self.dims.iter().zip(&wanted).all(fits) {
-            return Err(OperatorError::new(format!("places {:?} up to {dims:?}", self.dims)));
+            return Err(OperatorError::new(format!("indices {:?} up to {dims:?}", self.dims)));
         }
         let count = wanted.iter().product();
         let list = (0..count).filter_map(|place| {
@@ -64,7 +64,7 @@ macro_rules! map {
             Value::R4($t) => Ok(Value::R4($e)),
             Value::R5($t) => Ok(Value::R5($e)),
             Value::R6($t) => Ok(Value::R6($e)),
-            Value::Integers(_) | Value::Places(_) => Err(OperatorError::expected("a float tensor", "integers")),
+            Value::Integers(_) | Value::Indices(_) => Err(OperatorError::expected("a float tensor", "integers")),
         }
     };
 }
@@ -79,7 +79,7 @@ macro_rules! with {
             Value::R4($t) => Ok($e),
             Value::R5($t) => Ok($e),
             Value::R6($t) => Ok($e),
-            Value::Integers(_) | Value::Places(_) => Err(OperatorError::expected("a float tensor", "integers")),
+            Value::Integers(_) | Value::Indices(_) => Err(OperatorError::expected("a float tensor", "integers")),
         }
     };
 }
@@ -123,8 +123,8 @@ impl Value {
     }
 
     pub(super) fn dims(&self) -> Result<Vec<usize>, OperatorError> {
-        if let Value::Places(places) = self {
-            return Ok(places.dims.clone());
+        if let Value::Indices(indices) = self {
+            return Ok(indices.dims.clone());
         }
         with!(self, t => t.dims().to_vec())
     }
@@ -142,7 +142,7 @@ impl Value {
             Value::R4(_) => 4,
             Value::R5(_) => 5,
             Value::R6(_) => 6,
-            Value::Places(places) => places.dims.len(),
+            Value::Indices(indices) => indices.dims.len(),
         }
     }
 
@@ -170,24 +170,24 @@ impl Value {
         }
     }
 
-    /// A list; of places, in the order of rows.
+    /// The list of integers; that of indices is row-major.
     pub(super) fn integers(self) -> Result<Vec<i64>, OperatorError> {
         match self {
-            Value::Integers(list) | Value::Places(Places { list, .. }) => Ok(list),
+            Value::Integers(list) | Value::Indices(Indices { list, .. }) => Ok(list),
             other => Err(OperatorError::expected("integers", &other.describe())),
         }
     }
 
-    pub(super) fn places(self) -> Result<Places, OperatorError> {
+    pub(super) fn indices(self) -> Result<Indices, OperatorError> {
         match self {
-            Value::Places(places) => Ok(places),
-            other => Err(OperatorError::expected("computed places", &other.describe())),
+            Value::Indices(indices) => Ok(indices),
+            other => Err(OperatorError::expected("computed indices", &other.describe())),
         }
     }
 
     fn describe(&self) -> String {
         match (self, self.dims()) {
-            (Value::Places(_), Ok(dims)) => format!("places {dims:?}"),
+            (Value::Indices(_), Ok(dims)) => format!("indices {dims:?}"),
             (_, Ok(dims)) => format!("a float tensor {dims:?}"),
             (_, Err(_)) => "integers".into(),
         }
@@ -199,8 +199,8 @@ impl Value {
         if from != to {
             return Err(OperatorError::new(format!("{} cannot be seen as {dims:?}", self.describe())));
         }
-        if let Value::Places(places) = self {
-            return Ok(Value::Places(Places { dims: dims.to_vec(), ..places }));
+        if let Value::Indices(indices) = self {
+            return Ok(Value::Indices(Indices { dims: dims.to_vec(), ..indices }));
         }
         let dims: Vec<i64> = dims.iter().map(|&n| n as i64).collect();
         with!(self, t => match dims.len() {

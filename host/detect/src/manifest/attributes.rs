@@ -1,4 +1,4 @@
-//! `attributes.toml`: a classifier of attributes, beside the network that it describes.
+//! `attributes.toml`: the manifest of a classifier of attributes.
 
 use std::collections::BTreeSet;
 
@@ -15,7 +15,7 @@ const LIVE: f32 = 0.674;
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct AttributeKeys {
     pub(crate) attributes: Vec<Head>,
-    /// The network says whether a face is alive, and nothing else.
+    /// Set for a liveness network, which has no other attribute.
     pub(crate) liveness: Option<Liveness>,
 }
 
@@ -23,13 +23,13 @@ pub(crate) struct AttributeKeys {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Head {
-    /// Of the attribute; unique in a manifest.
+    /// Name of the attribute; unique in a manifest.
     pub(crate) name: String,
     /// Name of the network's output.
     pub(crate) output: String,
     /// In the order of the output's values.
     pub(crate) labels: Vec<String>,
-    /// The network leaves the softmax to its user.
+    /// The outputs are logits, without a softmax.
     #[serde(default)]
     pub(crate) logits: bool,
     /// Labels with less confidence are not reported. 0..=1.
@@ -41,7 +41,7 @@ pub(crate) struct Head {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Liveness {
-    /// The label of a live face; all others are of pictures, screens and masks.
+    /// The label of a live face; all others stand for pictures, screens and masks.
     pub(crate) live: String,
     /// Least probability of that label for a face to be called real. 0..=1.
     #[serde(default = "live")]
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn a_liveness_network_says_which_label_is_alive() {
+    fn a_liveness_manifest_names_the_label_of_a_live_face() {
         let manifest = r#"
 name = "n"
 version = "1"

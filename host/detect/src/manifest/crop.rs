@@ -1,15 +1,15 @@
-//! Head of the manifests of networks whose pictures are crops of objects: what `embedder.toml` and
-//! `attributes.toml` have in common.
+//! Common head of `embedder.toml` and `attributes.toml`, the manifests of networks whose inputs are
+//! crops of objects.
 
 use ocellus_core::{ChannelOrder, ObjectType};
 use serde::{Deserialize, de::DeserializeOwned};
 
 use super::model::{MAX_BATCH, Model, Normalization, channel_order, one};
 
-/// The longest side of the input of a crop's network, in pixels. Less than a detector's: the input
-/// is a crop of one object, not a frame.
+/// Limit of an input's longer side, in pixels. Less than a detector's: the input is a crop of one
+/// object, not a frame.
 const MAX_SIDE: u32 = 1024;
-/// Sides of the picture, in sides of the object's box.
+/// Range of the side of a crop relative to that of the object's box.
 const SCALES: std::ops::RangeInclusive<f32> = 0.5..=8.0;
 
 /// A manifest with the keys `K` of its kind.
@@ -30,9 +30,9 @@ pub(crate) struct CropManifest<K> {
     pub(crate) keys: K,
 }
 
-/// Keys that one kind of manifest has beside the head.
+/// Keys of one kind of manifest, beside the head.
 pub(crate) trait CropKeys: DeserializeOwned {
-    /// `Err` says what is wrong, also where the keys contradict the head.
+    /// `Err` has the reason, also where the keys contradict the head.
     fn check(manifest: &CropManifest<Self>) -> Result<(), String>;
 }
 
@@ -53,7 +53,7 @@ pub(crate) struct CropInput {
     mean: Option<[f32; 3]>,
     /// The channels are divided by it after that.
     std: Option<[f32; 3]>,
-    /// Sides of the picture, in sides of the object's box, about its centre; 1 unless given.
+    /// Side of the crop relative to that of the object's box, with the same centre; 1 unless given.
     scale: Option<f32>,
     /// Positions (x, y), in pixels of the input, to which left eye, right eye, nose, left and right
     /// corner of the mouth are aligned; absent for object types without landmarks.
@@ -61,7 +61,7 @@ pub(crate) struct CropInput {
 }
 
 impl<K: CropKeys> CropManifest<K> {
-    /// Parses and checks all keys but `model`, which [`Model::check`] does; the error is its
+    /// Parses and checks all keys except `model`, which [`Model::check`] does; the error is its
     /// reason.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let manifest: Self = toml::from_str(text).map_err(|e| e.to_string().trim_end().to_owned())?;

@@ -1,4 +1,4 @@
-//! `detector.toml`: a detector, beside the network that it describes.
+//! `detector.toml`: the manifest of a detector.
 
 use std::collections::BTreeSet;
 
@@ -7,8 +7,8 @@ use serde::Deserialize;
 
 use super::model::{MAX_BATCH, ManifestError, Model, Normalization, channel_order, one};
 
-/// The longest side of a detector's input, in pixels: bounds the memory that a manifest can ask
-/// for.
+/// Limit of the longer side of a detector's input, in pixels: bounds the memory that a manifest can
+/// demand.
 pub(crate) const MAX_SIDE: u32 = 4096;
 
 /// The manifest of a detector, `detector.toml`.
@@ -29,7 +29,7 @@ pub(crate) const MAX_SIDE: u32 = 4096;
 pub struct Manifest {
     /// Unique among the detectors of a folder; lower case, digits and `-`.
     pub name: String,
-    /// Of the detector, for people; any text.
+    /// Version of the detector, for people; any text.
     pub version: String,
     /// For people; empty unless given.
     #[serde(default)]
@@ -44,11 +44,11 @@ pub struct Manifest {
     pub input: Input,
     /// Which boxes are reported.
     pub thresholds: Thresholds,
-    /// A second look at large frames, part by part; none unless given.
+    /// A second pass over large frames, part by part; none unless given.
     pub tiles: Option<Tiles>,
     /// Output classes that are reported, at least one; other classes of the network are ignored.
     pub classes: Vec<Class>,
-    /// Where `cargo xtask setup` gets the model from; nothing of it is needed to run the detector.
+    /// Origin of the model for `cargo xtask setup`; not needed to run the detector.
     #[serde(default)]
     pub source: Vec<Source>,
 }
@@ -83,8 +83,8 @@ pub struct Input {
     /// Longest side, 1..=4096 and a multiple of `multiple`; absent where the network fixes its
     /// size.
     pub max_side: Option<u32>,
-    /// Most pixels of an input, at least `multiple` squared: frames are scaled up or down to what
-    /// fits. Absent where there is a longest side, and where the network fixes its size.
+    /// Limit of the pixels of an input, at least `multiple` squared: frames are scaled up or down
+    /// to fit. Absent where there is a longest side, and where the network fixes its size.
     pub max_pixels: Option<u32>,
     /// Both sides are multiples of this, usually the network's largest stride; absent where the
     /// network fixes its size.
@@ -113,7 +113,7 @@ pub struct GpuInput {
     pub max_pixels: Option<u32>,
 }
 
-/// A second look at frames that the network sees scaled down: at overlapping parts of them, for
+/// Tiling: a second pass over overlapping parts of frames that the network gets scaled down, for
 /// objects that are too small otherwise. It costs `per_side` squared more runs a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -125,7 +125,7 @@ pub struct Tiles {
     pub overlap: f32,
 }
 
-/// Kind of device that a manifest tells apart.
+/// Kind of device, where a manifest distinguishes them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DeviceClass {
     /// Any engine on a CPU.
@@ -166,13 +166,13 @@ pub enum InputSize {
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Thresholds {
-    /// Boxes with a lower score are no find of their own. 0..=1.
+    /// Boxes with a lower score are no detections. 0..=1.
     pub score: f32,
-    /// Boxes of a lower score, down to this, are weak: trackers may continue a track with them. No
-    /// box is unless given. 0..=1.
+    /// Boxes below `score`, down to this, are weak: trackers may continue a track with them. No box
+    /// is weak unless given. 0..=1.
     pub weak: Option<f32>,
-    /// What was seen only once, though it was looked for again, is reported from this score on; all
-    /// is unless given. 0..=1.
+    /// Least score of an object that was detected only once, although more frames were processed;
+    /// `score` unless given. 0..=1.
     pub sure: Option<f32>,
     /// Of two boxes of one object type with a larger intersection over union, the one with the
     /// better score is reported. 0..=1.
@@ -183,7 +183,7 @@ pub struct Thresholds {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Class {
-    /// In the network's output, from 0; unique in a manifest.
+    /// Index in the network's output, from 0; unique in a manifest.
     pub index: usize,
     /// For people.
     pub name: String,
@@ -223,7 +223,7 @@ impl Thresholds {
         self.weak.unwrap_or(self.score).min(self.score)
     }
 
-    /// The thresholds of what is kept; `sure` is never below `score`.
+    /// The thresholds of detections; `sure` is never below `score`.
     pub(crate) fn scores(&self) -> ScoreThresholds {
         ScoreThresholds { min: self.score, sure: self.sure.unwrap_or(self.score).max(self.score) }
     }

@@ -1,4 +1,4 @@
-//! `embedder.toml`: an embedder, beside the network that it describes.
+//! `embedder.toml`: the manifest of an embedder.
 
 use serde::Deserialize;
 
@@ -11,9 +11,9 @@ pub(crate) struct EmbedderKeys {
     pub(crate) distance: Distance,
     pub(crate) tracking: Option<Tracking>,
     /// Name under which embeddings are kept; those under one name are compared with each other.
-    /// Default: a digest of what changes them.
+    /// Default: a digest of the keys that affect them.
     pub(crate) embedding_id: Option<String>,
-    /// Where `cargo xtask setup` gets the model from.
+    /// Origin of the model for `cargo xtask setup`.
     #[serde(default)]
     #[allow(dead_code, reason = "read by cargo xtask setup")]
     source: Option<toml::Table>,
@@ -24,15 +24,15 @@ pub(crate) struct EmbedderKeys {
 pub(crate) struct Distance {
     /// Euclidean distance of two embeddings below which they count as one identity.
     pub(crate) same: f32,
-    /// The same for two pictures of one track that follow on each other and differ in colour: from
-    /// this distance on they show two individuals. Default: [`JUMP`] times `same`.
+    /// The same for two successive pictures of one track that differ in colour: from this distance
+    /// on they show two identities. Default: [`JUMP`] times `same`.
     jump: Option<f32>,
     /// Embeddings are scaled to length 1, so that their distance orders as their cosine does.
     #[serde(default)]
     pub(crate) unit_length: bool,
 }
 
-/// Boxes of one individual that follow on each other may show much of it, or little.
+/// Above 1, since successive boxes of one identity may show different parts of it.
 const JUMP: f32 = 1.15;
 
 impl Distance {
@@ -62,8 +62,8 @@ impl CropKeys for EmbedderKeys {
 }
 
 impl EmbedderManifest {
-    /// The part of a manifest that changes what the network gives. Thresholds are none of it: who
-    /// sets others can still search the objects of before.
+    /// The keys that affect embeddings. Thresholds do not: after a change of these, earlier objects
+    /// can still be searched.
     pub(crate) fn network(text: &str) -> String {
         let Ok(mut manifest) = text.parse::<toml::Table>() else { return String::new() };
         let mut part = |key: &str| manifest.remove(key).unwrap_or(toml::Value::Boolean(false));
@@ -83,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_optional_manifests_are_sound() {
+    fn the_optional_manifests_are_valid() {
         for text in [
             include_str!("../../embedders-optional/person-reidentification-retail-0287/embedder.toml"),
             include_str!("../../embedders-optional/person-reidentification-retail-0288/embedder.toml"),

@@ -1,4 +1,4 @@
-//! Manifests: the descriptions beside the networks, read from TOML and checked.
+//! Manifests: the TOML descriptions of networks, parsed and checked.
 //!
 //! Strict: an unknown key is an error, so that a misspelt threshold does not silently keep its
 //! default. The folders `detectors`, `embedders` and `attributes` of this crate explain every

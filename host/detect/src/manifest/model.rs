@@ -74,8 +74,7 @@ impl Model {
     }
 }
 
-/// What is done to the bytes of a pixel before the network gets them: (value - mean) / std, channel
-/// by channel.
+/// Normalization of the bytes of a pixel: (value - mean) / std, channel by channel.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Normalization {
     pub(crate) mean: [f32; 3],

@@ -1,7 +1,7 @@
 //! Biases of convolutions, which OpenVINO writes as a sum that follows.
 //!
-//! Both engines run a convolution with its bias in one step, where a sum goes through the memory of
-//! the whole result once more.
+//! Both engines run a convolution with its bias in one step; a separate sum would read and write
+//! the whole result again.
 
 use std::collections::{HashMap, HashSet};
 
@@ -10,7 +10,7 @@ use onnx_ir::{GraphProto, NodeProto, TensorProto};
 use super::onnx::FLOAT;
 
 /// Moves each constant that is added to the channels of a convolution into the convolution, where
-/// nothing else takes the convolution's result. Removes the constants that are not used any more.
+/// its result has no other consumer. Removes constants that are then unused.
 pub(super) fn add(graph: &mut GraphProto) {
     let GraphProto { node: nodes, initializer, output, .. } = graph;
     let constants: HashMap<&str, &TensorProto> = initializer.iter().map(|t| (t.name.as_str(), t)).collect();

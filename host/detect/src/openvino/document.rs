@@ -1,25 +1,26 @@
 //! The XML half of an OpenVINO network: layers, their ports and the edges between them.
 //!
 //! Source: "Intermediate Representation and Operation Sets" of the OpenVINO documentation, IR
-//! versions 10 and 11. Owns nothing of the weights. Guarantees that every input of every layer is
-//! connected, that layers come after those they take values of, and that all shapes are fixed.
+//! versions 10 and 11. Does not read the weights. Guarantees that every input of every layer is
+//! connected, that layers are in topological order, and that all shapes are fixed.
 
 use std::collections::HashMap;
 
 use roxmltree::{Document, Node, ParsingOptions};
 
-/// Elements and attributes of a file; a network of a thousand layers has a tenth of it.
+/// Limit of the elements and attributes of a file; a network of a thousand layers has a tenth of
+/// it.
 const MAX_NODES: u32 = 4_000_000;
-/// Axes of a value; no layer that is known has more.
+/// Limit of the axes of a value; no known layer has more.
 const MAX_RANK: usize = 8;
-/// Numbers in a value, 512 MB of them: far above what a picture of 4096 by 4096 pixels becomes in a
-/// network that can be run at all.
+/// Limit of the numbers in a value, 512 MB: far above the largest value of a runnable network for a
+/// picture of 4096 by 4096 pixels.
 const MAX_VALUES: usize = 1 << 27;
 
 /// A network.
 #[derive(Debug)]
 pub(super) struct Graph {
-    /// Each after those whose values it takes.
+    /// In topological order.
     pub(super) layers: Vec<Layer>,
 }
 
@@ -37,7 +38,7 @@ pub(super) struct Layer {
     pub(super) outputs: Vec<Port>,
 }
 
-/// Where an input comes from.
+/// Origin of an input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Origin {
     /// Index in [`Graph::layers`].
@@ -179,7 +180,7 @@ fn dims(port: Node<'_, '_>) -> Result<Vec<usize>, String> {
     Ok(dims)
 }
 
-/// Refuses the shape of a value that no memory is requested for.
+/// Refuses a shape that is too large to allocate.
 pub(super) fn bounded(dims: &[usize]) -> Result<(), String> {
     let count = dims.iter().try_fold(1usize, |product, &n| product.checked_mul(n));
     match count {
@@ -236,7 +237,7 @@ fn connect(parsed: Vec<ParsedLayer>, edges: Node<'_, '_>) -> Result<Graph, Strin
     Ok(Graph { layers })
 }
 
-/// Indices of the layers, each after those it takes values of, else in the order of the file (Kahn,
+/// Indices of the layers in topological order, otherwise in that of the file (Kahn,
 /// doi:10.1145/368996.369025).
 fn sorted(inputs: &[Vec<Origin>]) -> Result<Vec<usize>, String> {
     let mut consumers: Vec<Vec<usize>> = vec![Vec::new(); inputs.len()];

@@ -1,4 +1,4 @@
-//! Layers whose operands are constants, computed when the network is read.
+//! Constant folding: layers whose operands are constants, computed when the network is read.
 //!
 //! Exporters compute shapes in the network (`ShapeOf`, `Gather`, `Concat`, `Reshape`) and store
 //! weights in a smaller type (`Convert`, `Subtract`, `Multiply`); with fixed shapes all of these
@@ -169,7 +169,7 @@ fn strides(dims: &[usize]) -> Vec<usize> {
     strides
 }
 
-/// The place of each value of a tensor of this shape, where values lie `strides` apart.
+/// The offset of each value of a tensor of this shape, where values lie `strides` apart.
 fn places(dims: &[usize], strides: &[usize]) -> Result<Vec<usize>, String> {
     let mut places = vec![0; count(dims)?];
     let mut repeat = 1;
@@ -305,7 +305,7 @@ fn strided_slice(layer: &Layer, operands: &[&Tensor], budget: &mut Budget) -> Re
     from.picked(&dims, &places).reshaped(layer.dims()?)
 }
 
-/// Rounds to one of `levels` values between two bounds, as training with quantisation does.
+/// Rounds to one of `levels` values between two bounds, as in quantisation-aware training.
 fn fake_quantize(layer: &Layer, operands: &[&Tensor], budget: &mut Budget) -> Result<Tensor, String> {
     let dims = layer.dims()?;
     let steps = layer.number("levels", 256u32)?.saturating_sub(1).max(1) as f32;

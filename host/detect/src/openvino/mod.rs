@@ -7,7 +7,7 @@
 //! Guarantees: layers that have no translation are all named at once; no file makes a call panic or
 //! take much more memory than its weights.
 //!
-//! * `document`: the XML, as layers in the order of their values;
+//! * `document`: the XML, as layers in topological order;
 //! * `tensor`: constants, and the limit on their memory;
 //! * `fold`, `priors`: layers of constants, computed;
 //! * `onnx`, `bias`: the ONNX model, and biases moved into convolutions;

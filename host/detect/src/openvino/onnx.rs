@@ -1,4 +1,4 @@
-//! The ONNX model that a network is written as.
+//! Builder of the ONNX model of a network.
 //!
 //! Owns nodes and weights while they are collected. Guarantees that no two values have one name,
 //! and that each constant is written once.
@@ -18,7 +18,7 @@ const IR_VERSION: i64 = 8;
 pub(super) const FLOAT: i32 = 1;
 const INT64: i32 = 7;
 
-/// A model in the making.
+/// A model under construction.
 #[derive(Default)]
 pub(super) struct Model {
     graph: GraphProto,
@@ -26,7 +26,7 @@ pub(super) struct Model {
 }
 
 impl Model {
-    /// A name that no other value has: `wanted`, or that and a number.
+    /// A unique name: `wanted`, with a number appended where it is taken.
     pub(super) fn name(&mut self, wanted: &str) -> String {
         let mut name = wanted.to_owned();
         let mut number = 1;
@@ -42,7 +42,7 @@ impl Model {
         self.graph.input.push(value(name, Some(dims)));
     }
 
-    /// Declares an output: the result of a node, once.
+    /// Declares an output: the result of a node, not declared before.
     pub(super) fn output(&mut self, name: &str) -> Result<(), String> {
         let declared = self.graph.input.iter().chain(&self.graph.output).any(|value| value.name == name);
         if declared {
@@ -69,7 +69,7 @@ impl Model {
         });
     }
 
-    /// Adds a node that leads to the value `of`; returns the name of its own.
+    /// Adds an intermediate node of the value `of`; returns the name of its output.
     pub(super) fn step(
         &mut self,
         operator: &str,

@@ -61,7 +61,7 @@ impl Tensor {
         Ok(Self { dims: dims.to_vec(), values: self.values.clone() })
     }
 
-    /// The values at these places; the caller has checked them.
+    /// The values at these offsets, which the caller has checked.
     pub(super) fn picked(&self, dims: &[usize], places: &[usize]) -> Self {
         fn pick<T: Copy + Default>(from: &[T], places: &[usize]) -> Vec<T> {
             places.iter().map(|&at| from.get(at).copied().unwrap_or_default()).collect()
@@ -80,7 +80,7 @@ pub(super) fn count(dims: &[usize]) -> Result<usize, String> {
     product.filter(|&n| n <= 1 << 40).ok_or_else(|| format!("a shape of {dims:?}"))
 }
 
-/// How many more values the constants of a network may hold.
+/// Number of values that further constants of a network may hold.
 pub(super) struct Budget(usize);
 
 impl Budget {

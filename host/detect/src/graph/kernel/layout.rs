@@ -188,7 +188,7 @@ fn concat(axis: usize, inputs: usize) -> Kernel {
     macro_rules! join {
         ($values:expr, $first:expr, $($rank:ident),*) => {
             match $first {
-                Value::Places(_) => Err(OperatorError::expected("tensors or lists", "places")),
+                Value::Indices(_) => Err(OperatorError::expected("tensors or lists", "indices")),
                 Value::Integers(_) => {
                     let lists = $values.into_iter().map(Value::integers);
                     Ok(Value::Integers(lists.collect::<Result<Vec<_>, _>>()?.concat()))
@@ -336,16 +336,16 @@ fn expand(x: Value, dims: &[i64]) -> Result<Value, OperatorError> {
         Value::R4(t) => Value::R4(t.expand(array::<4>(&wanted))),
         Value::R5(t) => Value::R5(t.expand(array::<5>(&wanted))),
         Value::R6(t) => Value::R6(t.expand(array::<6>(&wanted))),
-        Value::Places(places) => Value::Places(places.spread(&wanted)?),
+        Value::Indices(indices) => Value::Indices(indices.spread(&wanted)?),
         Value::Integers(list) => Value::Integers(list),
     })
 }
 
 fn tile(x: Value, repeats: &[usize]) -> Result<Value, OperatorError> {
     match x {
-        Value::Places(places) if places.dims.len() == repeats.len() => {
-            let dims: Vec<i64> = places.dims.iter().zip(repeats).map(|(&n, &times)| (n * times) as i64).collect();
-            Ok(Value::Places(places.spread(&dims)?))
+        Value::Indices(indices) if indices.dims.len() == repeats.len() => {
+            let dims: Vec<i64> = indices.dims.iter().zip(repeats).map(|(&n, &times)| (n * times) as i64).collect();
+            Ok(Value::Indices(indices.spread(&dims)?))
         }
         x => map!(x, t => t.repeat(repeats)),
     }

@@ -46,7 +46,7 @@ fn layer(axis: i64, epsilon: f64) -> Kernel {
     })
 }
 
-/// Bilinear values between pixels, at the places of a grid from -1 to 1.
+/// Bilinear interpolation of pixels, at the coordinates of a grid from -1 to 1.
 fn grid_sample(config: &GridSampleConfig) -> Result<Kernel, OperatorError> {
     if config.mode != GridSampleMode::Bilinear {
         return Err(OperatorError::new(format!("{:?} interpolation", config.mode)));

@@ -6,8 +6,8 @@ use crate::graph::{buffers::Buffers, error::OperatorError, value::Value};
 
 /// An operator, ready to run.
 pub(crate) struct Kernel {
-    /// How many of the node's inputs it takes, from the first on; the others were read when it was
-    /// built.
+    /// Number of the node's inputs that it takes, from the first on; the others were read when it
+    /// was built.
     pub(crate) inputs: usize,
     pub(crate) run: Run,
 }

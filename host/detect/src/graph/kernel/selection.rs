@@ -1,7 +1,7 @@
-//! Selection of queries, as detectors without anchors do it: the places of the largest values, and
-//! the values at such places.
+//! Selection of queries in DETR-like detectors: the indices of the largest values (TopK), and the
+//! values at such indices (GatherElements).
 //!
-//! Places are integers, which stay on the host. The values that are ordered are read back once.
+//! Indices stay on the host. The sorted values are read back once.
 
 use burn::tensor::{Int, Tensor, TensorData};
 use onnx_ir::{Node, node::topk::TopKInput};
@@ -9,7 +9,7 @@ use onnx_ir::{Node, node::topk::TopKInput};
 use super::operator::{Context, Kernel, computed};
 use crate::graph::{
     error::OperatorError,
-    value::{Places, Value, map},
+    value::{Indices, Value, map},
 };
 
 pub(super) fn build(node: &Node, _: Context) -> Option<Result<Kernel, OperatorError>> {
@@ -23,7 +23,7 @@ pub(super) fn build(node: &Node, _: Context) -> Option<Result<Kernel, OperatorEr
     })
 }
 
-/// The `k` largest or smallest values along an axis, in order, and their places; of equal ones the
+/// The `k` largest or smallest values along an axis, in order, and their indices; of equal ones the
 /// first.
 fn top(k: usize, axis: usize, largest: bool) -> Kernel {
     Kernel::new(1, move |mut operands| {
@@ -40,7 +40,7 @@ fn top(k: usize, axis: usize, largest: bool) -> Kernel {
         if let Some(size) = dims.get_mut(axis) {
             *size = k;
         }
-        let (mut chosen, mut places) = (vec![0.0; lines * k * stride], vec![0; lines * k * stride]);
+        let (mut chosen, mut indices) = (vec![0.0; lines * k * stride], vec![0; lines * k * stride]);
         let mut order: Vec<usize> = Vec::with_capacity(size);
         for (line, column) in (0..lines).flat_map(|line| (0..stride).map(move |column| (line, column))) {
             let value = |place: usize| values.get((line * size + place) * stride + column).copied().unwrap_or_default();
@@ -53,31 +53,31 @@ fn top(k: usize, axis: usize, largest: bool) -> Kernel {
             });
             for (rank, &place) in order.iter().take(k).enumerate() {
                 let at = (line * k + rank) * stride + column;
-                if let (Some(to), Some(index)) = (chosen.get_mut(at), places.get_mut(at)) {
+                if let (Some(to), Some(index)) = (chosen.get_mut(at), indices.get_mut(at)) {
                     (*to, *index) = (value(place), place as i64);
                 }
             }
         }
         let chosen = Value::from_data(TensorData::new(chosen, dims.clone()), &device)?;
-        Ok(vec![chosen, Value::Places(Places { dims, list: places })])
+        Ok(vec![chosen, Value::Indices(Indices { dims, list: indices })])
     })
 }
 
-/// The values of a tensor at places along an axis, which differ from line to line.
+/// The values of a tensor at indices along an axis, which differ from line to line.
 fn gather_elements(axis: usize) -> Kernel {
     Kernel::new(2, move |mut operands| {
-        let (x, places) = (operands.next()?, operands.next()?.places()?);
+        let (x, indices) = (operands.next()?, operands.next()?.indices()?);
         let dims = x.dims()?;
         let is_line = |(at, (own, other)): (usize, (&usize, &usize))| at == axis || own == other;
-        if places.dims.len() != dims.len() || !dims.iter().zip(&places.dims).enumerate().all(is_line) {
-            return Err(OperatorError::new(format!("places {:?} in {dims:?}", places.dims)));
+        if indices.dims.len() != dims.len() || !dims.iter().zip(&indices.dims).enumerate().all(is_line) {
+            return Err(OperatorError::new(format!("indices {:?} in {dims:?}", indices.dims)));
         }
         let size = dims.get(axis).copied().unwrap_or_default() as i64;
-        let wrapped = places.list.iter().map(|&place| {
+        let wrapped = indices.list.iter().map(|&place| {
             let at = if place < 0 { place + size } else { place };
-            if (0..size).contains(&at) { Ok(at) } else { Err(OperatorError::new(format!("place {place} of {size}"))) }
+            if (0..size).contains(&at) { Ok(at) } else { Err(OperatorError::new(format!("index {place} of {size}"))) }
         });
-        let data = TensorData::new(wrapped.collect::<Result<Vec<i64>, _>>()?, places.dims);
+        let data = TensorData::new(wrapped.collect::<Result<Vec<i64>, _>>()?, indices.dims);
         map!(x, t => {
             let device = t.device();
             t.gather(axis, Tensor::<_, Int>::from_data(data, &device))

@@ -1,4 +1,4 @@
-//! Layer that is being translated: its inputs and settings, and the nodes that are written for it.
+//! Translation of one layer: its inputs and settings, and the nodes that are written for it.
 
 use std::{cell::RefCell, rc::Rc};
 
@@ -17,7 +17,7 @@ pub(super) enum Value {
     Constant(Rc<Constant>),
     /// Name in the ONNX model, and shape.
     Computed(String, Vec<usize>),
-    /// What a DetectionOutput chooses from: the names of the boxes and of their scores.
+    /// Candidates of a DetectionOutput: the names of the boxes and of their scores.
     Detections(String, String),
 }
 
@@ -32,16 +32,16 @@ pub(super) struct Constant {
     pub(super) tensor: Tensor,
     /// Of the layer.
     layer: String,
-    /// In the ONNX model, once a node takes it.
+    /// Name in the ONNX model, once it is used.
     written: RefCell<Option<String>>,
 }
 
-/// The output of a layer, as it was translated.
+/// The translated output of a layer.
 pub(super) type Translated = Result<Value, Refusal>;
 
-/// Why a layer has no translation.
+/// Reason why a layer has no translation.
 pub(super) enum Refusal {
-    /// A layer, or a setting of it, that is not known here.
+    /// An unsupported layer or setting.
     Unsupported(String),
     /// A file that contradicts itself.
     Malformed(String),
@@ -129,7 +129,7 @@ impl Call<'_> {
         Ok(Value::Computed(self.output.clone(), self.layer.dims()?.to_vec()))
     }
 
-    /// A node on the way to the layer's output; returns the name of its result.
+    /// Adds an intermediate node; returns the name of its result.
     pub(super) fn step(&mut self, operator: &str, inputs: &[&str], attributes: Vec<AttributeProto>) -> String {
         self.model.step(operator, inputs, &self.output, attributes)
     }

@@ -144,7 +144,7 @@ fn matmul(call: &mut Call<'_>) -> Translated {
 }
 
 /// Rounds to one of `levels` values between two bounds. x is clamped to the bounds of the input
-/// first, which gives the bounds of the output there.
+/// first, and then mapped to those of the output.
 fn fake_quantize(call: &mut Call<'_>) -> Translated {
     let steps = call.layer.number("levels", 256u32)?.saturating_sub(1).max(1) as f32;
     let limits = [call.constant(1)?, call.constant(2)?, call.constant(3)?, call.constant(4)?];

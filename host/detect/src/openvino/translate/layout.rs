@@ -21,7 +21,7 @@ pub(super) fn translate(call: &mut Call<'_>) -> Option<Translated> {
     })
 }
 
-/// Shapes are fixed, so that the shape of the output says all.
+/// Shapes are fixed, so that the shape of the output suffices.
 fn reshape(call: &mut Call<'_>) -> Translated {
     let dims = call.layer.dims()?.to_vec();
     let (x, shape) = (call.name(0)?, call.sizes(&dims));
@@ -121,7 +121,7 @@ fn pad(call: &mut Call<'_>) -> Translated {
     }
     let (begin, end) = (call.constant(1)?, call.constant(2)?);
     let sides = [begin.tensor.as_integers()?, end.tensor.as_integers()?].concat();
-    // The engines take the widths, whatever shape the port claims.
+    // Checked here, since the engines allocate by these widths and ignore the shape of the port.
     let widths = sides.iter().map(|&n| usize::try_from(n).map_err(|_| "padding of less than nothing".to_owned()));
     let widest = widths.collect::<Result<Vec<_>, _>>()?.into_iter().max().unwrap_or_default();
     bounded(&call.dims(0)?.iter().map(|n| n.saturating_add(2 * widest.min(1 << 32))).collect::<Vec<_>>())?;

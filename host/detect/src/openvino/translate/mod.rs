@@ -40,7 +40,7 @@ pub(super) fn translate(
             Err(Refusal::Unsupported(reason)) => {
                 let operator = format!("{} of opset{} ({reason})", layer.kind, layer.opset);
                 refused.entry(operator).or_default().push(&layer.name);
-                // Layers that take its value are looked at, too.
+                // Its consumers are checked, too.
                 let unknown = |port: &Port| Value::Computed(layer.name.clone(), port.dims.clone());
                 layer.outputs.iter().map(unknown).collect()
             }
@@ -60,7 +60,7 @@ pub(super) fn translate(
     Ok(network.model.finish())
 }
 
-/// What has been translated so far.
+/// The part of a network that is translated so far.
 struct Network<'a> {
     model: Model,
     /// By layer and output.

@@ -1,9 +1,9 @@
 //! `DetectionOutput`, the last layer of SSD detectors (Liu et al., 2016, arXiv:1512.02325).
 //!
-//! Its first half, offsets from prior boxes to boxes, is translated; its second half, the choice of
-//! boxes, is left to the family `ssd`, which has the thresholds of the manifest. The model has two
-//! outputs in its place: boxes, `[1, priors, 4]` (left, top, right, bottom, as fractions of the
-//! input's sides), and scores, `[1, priors, classes]`.
+//! Its first half, the decoding of boxes from prior boxes, is translated; its second half, the
+//! selection of boxes, is left to the family `ssd`, which has the thresholds of the manifest. The
+//! model has two outputs in its place: boxes, `[1, priors, 4]` (left, top, right, bottom, as
+//! fractions of the input's sides), and scores, `[1, priors, classes]`.
 
 use super::call::{Call, Refusal, Translated, Value, unsupported};
 use crate::openvino::{onnx::integer, tensor::Tensor};

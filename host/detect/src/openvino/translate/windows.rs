@@ -74,7 +74,7 @@ impl Window {
         Ok(window)
     }
 
-    /// Refuses the result of a transposed convolution that no memory is requested for.
+    /// Refuses the result of a transposed convolution that is too large to allocate.
     fn check_transposed(&self, dims: &[usize], channels: usize) -> Result<(), String> {
         let &[_, _, height, width] = dims else { return Ok(()) };
         let ([sh, sw], [kh, kw], [dh, dw]) = (self.strides, self.kernel, self.dilations);
